@@ -1,0 +1,14 @@
+# Flags for our own code, and flip_library(), by which each room of the house is declared.
+add_library(flip_flags INTERFACE)
+target_compile_definitions(flip_flags INTERFACE _GNU_SOURCE)
+target_compile_options(flip_flags INTERFACE -Wall -Wextra -Werror -Wshadow -Wconversion
+                                            -fno-common -fno-math-errno)
+target_link_libraries(flip_flags INTERFACE m)
+
+# flip_library(NAME [SOURCES…] LINK libraries…): a static library named flip_NAME.
+function(flip_library name)
+  cmake_parse_arguments(room "" "" "LINK" ${ARGN})
+  add_library(flip_${name} STATIC ${room_UNPARSED_ARGUMENTS})
+  set_target_properties(flip_${name} PROPERTIES POSITION_INDEPENDENT_CODE ON)
+  target_link_libraries(flip_${name} PUBLIC ${room_LINK} PRIVATE flip_flags)
+endfunction()

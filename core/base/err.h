@@ -1,0 +1,57 @@
+/* Errors as values: one type for the whole of flip and flipbench.
+ *
+ * A function that can fail returns `err`; NULL means it succeeded. An error owns a message that
+ * gains context as it travels up ("reading shard 00012.tar: member 'a.jpg': not a JPEG").
+ * Libraries never print and never exit: only the command-line layer does, through err_message. */
+#ifndef FLIP_BASE_ERR_H
+#define FLIP_BASE_ERR_H
+
+#include <stdbool.h>
+
+typedef struct err_info *err;
+
+typedef enum {
+  ERR_INPUT,       /* what the user gave is wrong: a config, a file, an option */
+  ERR_IO,          /* the operating system refused: open, read, write, full disk */
+  ERR_MEMORY,      /* an allocation failed */
+  ERR_UNSUPPORTED, /* this machine, build or library cannot do it */
+  ERR_NUMERIC,     /* NaN or infinity where a finite number must be */
+  ERR_INTERRUPTED, /* the user or the scheduler asked to stop */
+  ERR_INTERNAL     /* a broken promise inside the program: a bug */
+} err_kind;
+
+#define ERR_MUST_CHECK __attribute__((warn_unused_result))
+
+/* A new error. Never returns NULL: when memory is short a static error is returned instead. */
+err err_new(err_kind kind, const char *format, ...)
+    __attribute__((format(printf, 2, 3))) ERR_MUST_CHECK;
+
+/* ERR_IO with strerror(errno_value) appended: err_errno(errno, "writing %s", path). */
+err err_errno(int errno_value, const char *format, ...)
+    __attribute__((format(printf, 2, 3))) ERR_MUST_CHECK;
+
+/* Puts "context: " before the message and returns the same error. NULL stays NULL. */
+err err_context(err error, const char *format, ...)
+    __attribute__((format(printf, 2, 3))) ERR_MUST_CHECK;
+
+err_kind err_kind_of(err error);
+const char *err_message(err error);
+
+/* Frees an error, NULL included. Also the way to say "this failure is meant to be ignored". */
+void err_free(err error);
+
+/* For functions with `err error = NULL;` and a `cleanup:` label: run, and leave on failure. */
+#define TRY(call)                                                                                  \
+  do {                                                                                             \
+    error = (call);                                                                                \
+    if (error) goto cleanup;                                                                       \
+  } while (0)
+
+/* Set the error and leave. */
+#define FAIL(...)                                                                                  \
+  do {                                                                                             \
+    error = err_new(__VA_ARGS__);                                                                  \
+    goto cleanup;                                                                                  \
+  } while (0)
+
+#endif

@@ -1,0 +1,199 @@
+#include "base/fs.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+
+err fs_read(const char *path, char **data, size_t *length) {
+  err error = NULL;
+  char *bytes = NULL;
+  size_t capacity = 0, used = 0;
+  int fd = open(path, O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return err_errno(errno, "%s: cannot open", path);
+  struct stat status;
+  if (fstat(fd, &status) == 0 && S_ISDIR(status.st_mode))
+    FAIL(ERR_IO, "%s: is a folder, not a file", path);
+  capacity = status.st_size > 0 ? (size_t)status.st_size + 1 : 4096;
+  bytes = mem_resize(NULL, capacity, 1);
+  while (bytes) {
+    ssize_t got = read(fd, bytes + used, capacity - used);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) {
+      error = err_errno(errno, "%s: cannot read", path);
+      goto cleanup;
+    }
+    used += (size_t)got;
+    if (got == 0) break;
+    if (used == capacity) {
+      char *larger = mem_resize(bytes, capacity * 2, 1);
+      if (!larger) {
+        free(bytes);
+        bytes = NULL;
+        break;
+      }
+      bytes = larger;
+      capacity *= 2;
+    }
+  }
+  if (!bytes) {
+    error = mem_error(capacity, path);
+    goto cleanup;
+  }
+  bytes[used] = '\0'; /* used < capacity here */
+  *data = bytes;
+  *length = used;
+  bytes = NULL;
+cleanup:
+  free(bytes);
+  close(fd);
+  return error;
+}
+
+err fs_write_all(int fd, const void *data, size_t length, const char *path) {
+  const char *at = data;
+  while (length > 0) {
+    ssize_t written = write(fd, at, length);
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) return err_errno(errno, "%s: cannot write", path);
+    at += written;
+    length -= (size_t)written;
+  }
+  return NULL;
+}
+
+static err sync_folder_of(const char *path) {
+  char *copy = mem_copy_string(path);
+  if (!copy) return mem_error(strlen(path), "a path");
+  int fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  free(copy);
+  if (fd < 0) return err_errno(errno, "%s: cannot open its folder", path);
+  int failed = fsync(fd) != 0 && errno != EINVAL; /* some file systems cannot sync a folder */
+  int code = errno;
+  close(fd);
+  return failed ? err_errno(code, "%s: cannot sync its folder", path) : NULL;
+}
+
+err fs_commit(int fd, const char *temporary_path, const char *path) {
+  err error = NULL;
+  if (fsync(fd) != 0) error = err_errno(errno, "%s: cannot sync", path);
+  if (close(fd) != 0 && !error) error = err_errno(errno, "%s: cannot close", path);
+  if (!error && rename(temporary_path, path) != 0)
+    error = err_errno(errno, "%s: cannot rename onto", path);
+  if (error) unlink(temporary_path);
+  return error ? error : sync_folder_of(path);
+}
+
+err fs_write_atomic(const char *path, const void *data, size_t length) {
+  size_t size = strlen(path) + 32;
+  char *temporary = mem_zeroed(size, 1);
+  if (!temporary) return mem_error(size, "a path");
+  snprintf(temporary, size, "%s.tmp%ld", path, (long)getpid());
+  err error = NULL;
+  int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  if (fd < 0) {
+    error = err_errno(errno, "%s: cannot create", path);
+  } else {
+    error = fs_write_all(fd, data, length, path);
+    if (error) {
+      close(fd);
+      unlink(temporary);
+    } else {
+      error = fs_commit(fd, temporary, path);
+    }
+  }
+  free(temporary);
+  return error;
+}
+
+err fs_make_folders(const char *path) {
+  char *copy = mem_copy_string(path);
+  if (!copy) return mem_error(strlen(path), "a path");
+  err error = NULL;
+  for (char *at = copy + 1; !error && *copy; at++) {
+    char c = *at;
+    if (c != '/' && c != '\0') continue;
+    *at = '\0';
+    if (mkdir(copy, 0777) != 0 && errno != EEXIST)
+      error = err_errno(errno, "%s: cannot create folder", copy);
+    else if (c == '\0' && !fs_is_folder(copy))
+      error = err_new(ERR_IO, "%s: exists and is not a folder", copy);
+    *at = c;
+    if (c == '\0') break;
+  }
+  free(copy);
+  return error;
+}
+
+bool fs_exists(const char *path) {
+  return access(path, F_OK) == 0;
+}
+
+bool fs_is_folder(const char *path) {
+  struct stat status;
+  return stat(path, &status) == 0 && S_ISDIR(status.st_mode);
+}
+
+char *fs_join(const char *folder, const char *name) {
+  size_t size = strlen(folder) + strlen(name) + 2;
+  char *path = mem_zeroed(size, 1);
+  if (!path) return NULL;
+  bool has_slash = *folder && folder[strlen(folder) - 1] == '/';
+  snprintf(path, size, "%s%s%s", folder, !*folder || has_slash ? "" : "/", name);
+  return path;
+}
+
+const char *fs_name(const char *path) {
+  const char *slash = strrchr(path, '/');
+  return slash ? slash + 1 : path;
+}
+
+static int compare_names(const void *a, const void *b) {
+  return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+err fs_list(const char *folder, char ***names, size_t *count) {
+  DIR *open_folder = opendir(folder);
+  if (!open_folder) return err_errno(errno, "%s: cannot open folder", folder);
+  char **list = NULL;
+  size_t used = 0, capacity = 0;
+  bool is_short = false;
+  struct dirent *entry;
+  while (!is_short && (entry = readdir(open_folder))) {
+    if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0) continue;
+    if (used == capacity) {
+      size_t larger = capacity ? capacity * 2 : 64;
+      char **grown = mem_resize(list, larger, sizeof *list);
+      if (grown) {
+        list = grown;
+        capacity = larger;
+      }
+    }
+    char *copy = used < capacity ? mem_copy_string(entry->d_name) : NULL;
+    if (copy)
+      list[used++] = copy;
+    else
+      is_short = true;
+  }
+  closedir(open_folder);
+  if (is_short) {
+    fs_free_names(list, used);
+    return mem_error(capacity * sizeof *list, "a folder's names");
+  }
+  if (used) qsort(list, used, sizeof *list, compare_names);
+  *names = list;
+  *count = used;
+  return NULL;
+}
+
+void fs_free_names(char **names, size_t count) {
+  for (size_t i = 0; i < count; i++) free(names[i]);
+  free(names);
+}

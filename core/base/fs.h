@@ -1,0 +1,31 @@
+/* Files: whole reads, atomic writes, folders. Errors carry the path. */
+#ifndef FLIP_BASE_FS_H
+#define FLIP_BASE_FS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/err.h"
+
+/* The whole file, NUL-terminated one past `length`; the caller frees `*data`. */
+err fs_read(const char *path, char **data, size_t *length) ERR_MUST_CHECK;
+/* All bytes or nothing: written beside `path`, fsynced, renamed over it, folder fsynced. */
+err fs_write_atomic(const char *path, const void *data, size_t length) ERR_MUST_CHECK;
+/* The end of an atomic write done by hand: fsync and close `fd`, rename, fsync the folder.
+ * On failure the temporary file is removed. */
+err fs_commit(int fd, const char *temporary_path, const char *path) ERR_MUST_CHECK;
+/* write(2) until done; a full disk is an error that names the path. */
+err fs_write_all(int fd, const void *data, size_t length, const char *path) ERR_MUST_CHECK;
+/* mkdir -p. */
+err fs_make_folders(const char *path) ERR_MUST_CHECK;
+bool fs_exists(const char *path);
+bool fs_is_folder(const char *path);
+/* "folder/name"; the caller frees; NULL when memory is short. */
+char *fs_join(const char *folder, const char *name);
+/* The part after the last '/'. */
+const char *fs_name(const char *path);
+/* The names in a folder without "." and "..", sorted bytewise; free with fs_free_names. */
+err fs_list(const char *folder, char ***names, size_t *count) ERR_MUST_CHECK;
+void fs_free_names(char **names, size_t count);
+
+#endif

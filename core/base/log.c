@@ -1,0 +1,23 @@
+#include "base/log.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+static const char *program_name = "flip";
+static log_level shown_level = LOG_INFO;
+
+void log_setup(const char *program, log_level level) {
+  program_name = program;
+  shown_level = level;
+}
+
+void log_line(log_level level, const char *format, ...) {
+  static const char *const names[] = {"error: ", "warning: ", "", "debug: "};
+  if (level > shown_level) return;
+  char line[4096];
+  va_list arguments;
+  va_start(arguments, format);
+  vsnprintf(line, sizeof line, format, arguments);
+  va_end(arguments);
+  fprintf(stderr, "%s: %s%s\n", program_name, names[level], line); /* one call: lines stay whole */
+}

@@ -1,0 +1,209 @@
+#include "base/options.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/text.h"
+
+enum { MOST_OPTIONS = 64 };
+
+static err add_to_list(option_list *list, const char *item) {
+  const char **grown = mem_resize(list->items, list->count + 1, sizeof *grown);
+  if (!grown) return mem_error(sizeof *grown, "the command line");
+  list->items = grown;
+  list->items[list->count++] = item;
+  return NULL;
+}
+
+static err set_value(const option *o, const char *text) {
+  char *end = NULL;
+  errno = 0;
+  switch (o->type) {
+  case OPTION_FLAG:
+    break; /* handled by the caller: flags take no value */
+  case OPTION_STRING:
+    *(const char **)o->value = text;
+    break;
+  case OPTION_LIST:
+    return add_to_list(o->value, text);
+  case OPTION_NUMBER: {
+    double number = strtod(text, &end);
+    if (end == text || *end || errno || !isfinite(number))
+      return err_new(ERR_INPUT, "--%s: '%s' is not a number", o->name, text);
+    *(double *)o->value = number;
+    break;
+  }
+  case OPTION_INTEGER: {
+    double scale = 1;
+    long long whole = strtoll(text, &end, 10);
+    if (*end == 'k')
+      scale = 1e3;
+    else if (*end == 'M')
+      scale = 1e6;
+    else if (*end == 'G')
+      scale = 1e9;
+    if (scale > 1) end++;
+    double scaled = (double)whole * scale;
+    if (end == text || *end || errno || fabs(scaled) > 9e18)
+      return err_new(ERR_INPUT, "--%s: '%s' is not a whole number (12, 50k, 2M, 1G)", o->name,
+                     text);
+    *(int64_t *)o->value = scale > 1 ? (int64_t)whole * (int64_t)scale : (int64_t)whole;
+    break;
+  }
+  }
+  return NULL;
+}
+
+static const option *find_long(const command *c, const char *name, size_t length) {
+  for (const option *o = c->options; o->name; o++)
+    if (strlen(o->name) == length && strncmp(o->name, name, length) == 0) return o;
+  return NULL;
+}
+
+static err unknown_option(const command *c, const char *word, const char *name) {
+  const char *names[MOST_OPTIONS];
+  size_t count = 0;
+  for (const option *o = c->options; o->name && count < MOST_OPTIONS; o++) names[count++] = o->name;
+  const char *nearest = text_nearest(name, names, count);
+  if (nearest)
+    return err_new(ERR_INPUT, "unknown option '%s'; did you mean '--%s'? (see '%s --help')", word,
+                   nearest, c->name);
+  return err_new(ERR_INPUT, "unknown option '%s' (see '%s --help')", word, c->name);
+}
+
+static err parse_word(const command *c, int argc, char **argv, int *at, bool seen[]) {
+  const char *word = argv[*at], *value = NULL;
+  const option *o = NULL;
+  if (word[1] == '-') {
+    const char *name = word + 2, *equals = strchr(name, '=');
+    size_t length = equals ? (size_t)(equals - name) : strlen(name);
+    o = find_long(c, name, length);
+    if (!o && strncmp(name, "no-", 3) == 0 && !equals) {
+      o = find_long(c, name + 3, length - 3);
+      if (o && o->type == OPTION_FLAG) {
+        *(bool *)o->value = false;
+        return NULL;
+      }
+      o = NULL;
+    }
+    if (!o) return unknown_option(c, word, name);
+    if (equals) value = equals + 1;
+  } else {
+    for (const option *p = c->options; p->name; p++)
+      if (p->letter == word[1]) o = p;
+    if (!o) return unknown_option(c, word, word + 1);
+    if (word[2]) value = word + 2;
+  }
+  seen[o - c->options] = true;
+  if (o->type == OPTION_FLAG) {
+    if (value) return err_new(ERR_INPUT, "--%s takes no value", o->name);
+    *(bool *)o->value = true;
+    return NULL;
+  }
+  if (!value) {
+    if (*at + 1 >= argc)
+      return err_new(ERR_INPUT, "--%s needs a value: %s", o->name, o->placeholder);
+    value = argv[++*at];
+  }
+  return set_value(o, value);
+}
+
+err options_parse(const command *c, int argc, char **argv, option_list *positional,
+                  bool *is_help_wanted) {
+  bool seen[MOST_OPTIONS] = {false}, is_rest = false;
+  *is_help_wanted = false;
+  for (int i = 1; i < argc; i++)
+    if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
+      options_print_help(c, stdout);
+      *is_help_wanted = true;
+      return NULL;
+    } else if (strcmp(argv[i], "--") == 0) {
+      break;
+    }
+  for (int i = 1; i < argc; i++) {
+    err error = NULL;
+    if (!is_rest && strcmp(argv[i], "--") == 0)
+      is_rest = true;
+    else if (is_rest || argv[i][0] != '-' || !argv[i][1])
+      error = add_to_list(positional, argv[i]);
+    else
+      error = parse_word(c, argc, argv, &i, seen);
+    if (error) return error;
+  }
+  for (const option *o = c->options; o->name; o++)
+    if (o->is_required && !seen[o - c->options])
+      return err_new(ERR_INPUT, "--%s %s is missing (see '%s --help')", o->name, o->placeholder,
+                     c->name);
+  return NULL;
+}
+
+void options_print_help(const command *c, FILE *out) {
+  fprintf(out, "%s - %s\n\nusage: %s %s\n", c->name, c->summary, c->name, c->usage);
+  if (c->options->name) fputs("\noptions:\n", out);
+  for (const option *o = c->options; o->name; o++) {
+    char left[64];
+    const char *space = o->placeholder ? " " : "",
+               *placeholder = o->placeholder ? o->placeholder : "";
+    if (o->letter)
+      snprintf(left, sizeof left, "-%c, --%s%s%s", o->letter, o->name, space, placeholder);
+    else
+      snprintf(left, sizeof left, "    --%s%s%s", o->name, space, placeholder);
+    fprintf(out, strlen(left) > 28 ? "  %s\n  %-28s  %s\n" : "  %-28s%s  %s\n", left, "", o->help);
+  }
+  if (c->details) fprintf(out, "\n%s\n", c->details);
+}
+
+void options_free_list(option_list *list) {
+  free(list->items);
+  *list = (option_list){0};
+}
+
+void options_free(option *options) {
+  for (option *o = options; o->name; o++)
+    if (o->type == OPTION_LIST) options_free_list(o->value);
+}
+
+static void print_overview(const char *program, const char *summary, const subcommand *table,
+                           FILE *out) {
+  fprintf(out, "%s - %s\n\nusage: %s COMMAND [OPTIONS]\n\ncommands:\n", program, summary, program);
+  for (const subcommand *s = table; s->name; s++) fprintf(out, "  %-12s %s\n", s->name, s->summary);
+  fprintf(out, "\n'%s COMMAND --help' explains each.\n", program);
+}
+
+int options_dispatch(const char *program, const char *summary, const subcommand *table, int argc,
+                     char **argv) {
+  if (argc < 2) {
+    print_overview(program, summary, table, stderr);
+    return 2;
+  }
+  if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
+      strcmp(argv[1], "help") == 0) {
+    print_overview(program, summary, table, stdout);
+    return 0;
+  }
+  const char *names[MOST_OPTIONS];
+  size_t count = 0;
+  for (const subcommand *s = table; s->name; s++) {
+    if (strcmp(s->name, argv[1]) == 0) return s->run(argc - 1, argv + 1);
+    if (count < MOST_OPTIONS) names[count++] = s->name;
+  }
+  const char *nearest = text_nearest(argv[1], names, count);
+  if (nearest)
+    log_error("unknown command '%s'; did you mean '%s %s'?", argv[1], program, nearest);
+  else
+    log_error("unknown command '%s' (see '%s --help')", argv[1], program);
+  return 2;
+}
+
+int options_exit_status(err error) {
+  if (!error) return 0;
+  err_kind kind = err_kind_of(error);
+  log_error("%s", err_message(error));
+  err_free(error);
+  return kind == ERR_INPUT ? 2 : kind == ERR_INTERRUPTED ? 130 : 1;
+}

@@ -1,0 +1,78 @@
+/* Command-line options, described once in a table; parsing, errors and --help come from it.
+ *
+ *   bool json = false;  const char *out = NULL;
+ *   option options[] = {
+ *     {"out", 'o', OPTION_STRING, &out, "DIR", "where the shards go", .is_required = true},
+ *     {"json", 0, OPTION_FLAG, &json, NULL, "print JSON for scripts"},
+ *     {0}};
+ *   command c = {"flip data emoji", "SUMMARY LINE", "--out DIR [SHARDS…]", options, "longer help"};
+ *   TRY(options_parse(&c, argc, argv, &positional));
+ *
+ * `--name value`, `--name=value`, `-x value`, `--` and options after positionals all work;
+ * an unknown name is an ERR_INPUT that suggests the nearest. --help sets `is_help_wanted`. */
+#ifndef FLIP_BASE_OPTIONS_H
+#define FLIP_BASE_OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+
+#include "base/err.h"
+
+typedef enum {
+  OPTION_FLAG,    /* bool *: set to true by --name, to false by --no-name */
+  OPTION_STRING,  /* const char **: points into argv */
+  OPTION_INTEGER, /* int64_t *: suffixes k, M, G (powers of 1000) allowed */
+  OPTION_NUMBER,  /* double * */
+  OPTION_LIST     /* option_list *: may be given many times */
+} option_type;
+
+typedef struct {
+  const char **items;
+  size_t count;
+} option_list;
+
+typedef struct {
+  const char *name; /* long name without dashes; NULL ends the table */
+  char letter;      /* 0: none */
+  option_type type;
+  void *value;
+  const char *placeholder; /* "DIR"; NULL for flags */
+  const char *help;
+  bool is_required;
+} option;
+
+typedef struct {
+  const char *name;    /* "flip data emoji" */
+  const char *summary; /* one line */
+  const char *usage;   /* after the name: "--out DIR [SHARDS…]" */
+  option *options;
+  const char *details; /* shown by --help after the options: examples; may be NULL */
+} command;
+
+/* Positional arguments land in `positional` (free items with options_free_list). `argv[0]` is
+ * skipped. When --help is among the words, prints the help to stdout and sets *is_help_wanted;
+ * the caller then returns success at once. */
+err options_parse(const command *c, int argc, char **argv, option_list *positional,
+                  bool *is_help_wanted) ERR_MUST_CHECK;
+void options_print_help(const command *c, FILE *out);
+void options_free_list(option_list *list);
+/* Frees the OPTION_LIST values of a table. */
+void options_free(option *options);
+
+/* A table of subcommands for programs: dispatches on argv[1], prints the overview for --help,
+ * suggests the nearest for an unknown name. Returns the exit status: the subcommand's, or 2 for
+ * wrong usage. */
+typedef struct {
+  const char *name, *summary;
+  int (*run)(int argc, char **argv);
+} subcommand;
+
+int options_dispatch(const char *program, const char *summary, const subcommand *table, int argc,
+                     char **argv);
+
+/* Prints "program: message" on stderr, frees the error and returns the exit status for its kind:
+ * 2 for ERR_INPUT, 130 for ERR_INTERRUPTED, else 1. NULL returns 0. */
+int options_exit_status(err error);
+
+#endif

@@ -1,0 +1,102 @@
+#include "base/progress.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/text.h"
+
+enum { BAR_CELLS = 24 };
+static const double redraw_seconds = 0.1, plain_line_seconds = 15.0;
+
+static bool is_smart_terminal(int fd) {
+  const char *kind = getenv("TERM");
+  return isatty(fd) && kind && strcmp(kind, "dumb") != 0;
+}
+
+bool progress_has_colour(int fd) {
+  const char *no_colour = getenv("NO_COLOR");
+  return is_smart_terminal(fd) && !(no_colour && *no_colour);
+}
+
+int progress_columns(void) {
+  struct winsize size;
+  if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) return size.ws_col;
+  return 80;
+}
+
+progress progress_start(const char *label, double total, double already_done, bool is_enabled) {
+  double now = clock_seconds();
+  return (progress){.label = label,
+                    .total = total,
+                    .started = now,
+                    .drawn = now - plain_line_seconds,
+                    .first_done = already_done,
+                    .is_enabled = is_enabled,
+                    .is_terminal = is_smart_terminal(STDERR_FILENO)};
+}
+
+static void describe(const progress *p, double done, const char *note, strbuf *line) {
+  char elapsed_text[TEXT_NUMBER_SIZE], left_text[TEXT_NUMBER_SIZE];
+  double elapsed = clock_seconds() - p->started;
+  strbuf_append(line, p->label);
+  if (p->total > 0) {
+    double fraction = done / p->total;
+    if (fraction > 1) fraction = 1;
+    if (p->is_terminal) {
+      int full = (int)(fraction * BAR_CELLS);
+      strbuf_append(line, " ");
+      for (int i = 0; i < BAR_CELLS; i++) strbuf_append(line, i < full ? "━" : "─");
+    }
+    strbuf_format(line, " %3.0f %%", fraction * 100);
+    double fresh = done - p->first_done;
+    if (fresh > 0 && elapsed > 0.5 && fraction < 1)
+      strbuf_format(line, " · %s left",
+                    text_duration((p->total - done) / fresh * elapsed, left_text));
+  }
+  strbuf_format(line, " · %s", text_duration(elapsed, elapsed_text));
+  if (note && *note) strbuf_format(line, " · %s", note);
+}
+
+/* Cuts a UTF-8 line to a number of columns, never inside a character. */
+static void cut_to_columns(strbuf *line, int columns) {
+  while (line->length && text_columns(strbuf_string(line)) > (size_t)columns) {
+    do line->length--;
+    while (line->length && ((unsigned char)line->data[line->length] & 0xC0) == 0x80);
+    line->data[line->length] = '\0';
+  }
+}
+
+void progress_update(progress *p, double done, const char *note) {
+  if (!p->is_enabled) return;
+  double now = clock_seconds();
+  if (now - p->drawn < (p->is_terminal ? redraw_seconds : plain_line_seconds)) return;
+  p->drawn = now;
+  strbuf line = {0};
+  describe(p, done, note, &line);
+  if (p->is_terminal) {
+    cut_to_columns(&line, progress_columns() - 1);
+    fprintf(stderr, "\r\033[K%s", strbuf_string(&line));
+    p->is_line_open = true;
+  } else {
+    fprintf(stderr, "%s\n", strbuf_string(&line));
+  }
+  fflush(stderr);
+  strbuf_free(&line);
+}
+
+void progress_clear(progress *p) {
+  if (!p->is_line_open) return;
+  fputs("\r\033[K", stderr);
+  fflush(stderr);
+  p->is_line_open = false;
+  p->drawn = 0;
+}
+
+void progress_finish(progress *p, const char *closing) {
+  progress_clear(p);
+  if (closing && p->is_enabled) fprintf(stderr, "%s\n", closing);
+}

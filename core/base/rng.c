@@ -1,0 +1,75 @@
+#include "base/rng.h"
+
+#include <math.h>
+#include <string.h>
+
+void rng_philox(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4]) {
+  uint32_t c[4] = {counter[0], counter[1], counter[2], counter[3]};
+  uint32_t k0 = key[0], k1 = key[1];
+  for (int round = 0; round < 10; round++) {
+    uint64_t p0 = (uint64_t)0xD2511F53u * c[0];
+    uint64_t p1 = (uint64_t)0xCD9E8D57u * c[2];
+    uint32_t n0 = (uint32_t)(p1 >> 32) ^ c[1] ^ k0;
+    uint32_t n2 = (uint32_t)(p0 >> 32) ^ c[3] ^ k1;
+    c[1] = (uint32_t)p1;
+    c[3] = (uint32_t)p0;
+    c[0] = n0;
+    c[2] = n2;
+    k0 += 0x9E3779B9u;
+    k1 += 0xBB67AE85u;
+  }
+  memcpy(out, c, sizeof c);
+}
+
+rng rng_at(uint64_t seed, rng_stream stream, uint64_t step, uint64_t index) {
+  /* The stream is folded into the key by one pass, which leaves 96 counter bits for the place:
+   * word 0 counts draws, words 1 to 3 hold index (56 bits) and step (40 bits). */
+  rng r = {.used = 4};
+  const uint32_t seed_key[2] = {(uint32_t)seed, (uint32_t)(seed >> 32)};
+  const uint32_t stream_counter[4] = {(uint32_t)stream, 0x464C4950u, 0, 0};
+  uint32_t mixed[4];
+  rng_philox(stream_counter, seed_key, mixed);
+  r.key[0] = mixed[0];
+  r.key[1] = mixed[1];
+  r.counter[1] = (uint32_t)index;
+  r.counter[2] = (uint32_t)(index >> 32 & 0xFFFFFFu) | (uint32_t)(step >> 32 & 0xFFu) << 24;
+  r.counter[3] = (uint32_t)step;
+  return r;
+}
+
+uint32_t rng_u32(rng *r) {
+  if (r->used == 4) {
+    rng_philox(r->counter, r->key, r->block);
+    r->counter[0]++;
+    r->used = 0;
+  }
+  return r->block[r->used++];
+}
+
+uint64_t rng_u64(rng *r) {
+  uint64_t high = rng_u32(r);
+  return high << 32 | rng_u32(r);
+}
+
+float rng_float(rng *r) {
+  return (float)(rng_u32(r) >> 8) * 0x1p-24f;
+}
+
+double rng_double(rng *r) {
+  return (double)(rng_u64(r) >> 11) * 0x1p-53;
+}
+
+uint32_t rng_below(rng *r, uint32_t bound) {
+  /* Lemire's multiply-and-reject. */
+  uint64_t product = (uint64_t)rng_u32(r) * bound;
+  if ((uint32_t)product < bound) {
+    uint32_t threshold = -bound % bound;
+    while ((uint32_t)product < threshold) product = (uint64_t)rng_u32(r) * bound;
+  }
+  return (uint32_t)(product >> 32);
+}
+
+double rng_normal(rng *r) {
+  double radius = sqrt(-2.0 * log(1.0 - rng_double(r)));
+  return radius * cos(6.283185307179586 * rng_double(r));
+}

@@ -1,0 +1,44 @@
+/* Counter-based random numbers: Philox4x32-10 (Salmon et al., SC 2011).
+ *
+ * A number is a pure function of (seed, stream, step, index, draw). Nothing is carried from one
+ * call to the next, so results do not depend on thread count, rank count or order of arrival. */
+#ifndef FLIP_BASE_RNG_H
+#define FLIP_BASE_RNG_H
+
+#include <stdint.h>
+
+/* One stream a purpose, so that adding draws to one never shifts another. */
+typedef enum {
+  RNG_MASK = 1,
+  RNG_TEXT_MASK,
+  RNG_CROP,
+  RNG_SHUFFLE,
+  RNG_INIT,
+  RNG_DROPOUT,
+  RNG_SCENE,
+  RNG_CAPTION,
+  RNG_BOOTSTRAP,
+  RNG_TEST
+} rng_stream;
+
+/* The raw block cipher: counter and key in, four words out. Known-answer tested. */
+void rng_philox(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4]);
+
+/* A cursor over the draws of one (seed, stream, step, index). A value type: copy it freely. */
+typedef struct {
+  uint32_t key[2], counter[4], block[4];
+  uint32_t used; /* words of `block` already given out; 4 = refill */
+} rng;
+
+rng rng_at(uint64_t seed, rng_stream stream, uint64_t step, uint64_t index);
+uint32_t rng_u32(rng *r);
+uint64_t rng_u64(rng *r);
+/* Uniform in [0, 1): 24 bits as float, 53 bits as double. */
+float rng_float(rng *r);
+double rng_double(rng *r);
+/* Uniform in [0, bound), without modulo bias; bound > 0. */
+uint32_t rng_below(rng *r, uint32_t bound);
+/* Standard normal (Box-Muller, one of the pair). */
+double rng_normal(rng *r);
+
+#endif

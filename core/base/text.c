@@ -1,0 +1,183 @@
+#include "base/text.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <utf8proc.h>
+
+#include "base/mem.h"
+
+static bool reserve(strbuf *t, size_t extra) {
+  if (t->is_broken) return false;
+  if (extra < t->capacity - t->length) return true;
+  size_t capacity = t->capacity ? t->capacity : 64;
+  while (capacity - t->length <= extra) {
+    if (capacity > SIZE_MAX / 2) {
+      t->is_broken = true;
+      return false;
+    }
+    capacity *= 2;
+  }
+  char *data = mem_resize(t->data, capacity, 1);
+  if (!data) {
+    t->is_broken = true;
+    return false;
+  }
+  t->data = data;
+  t->capacity = capacity;
+  return true;
+}
+
+void strbuf_append_bytes(strbuf *t, const void *bytes, size_t length) {
+  if (!reserve(t, length)) return;
+  if (length) memcpy(t->data + t->length, bytes, length);
+  t->length += length;
+  t->data[t->length] = '\0';
+}
+
+void strbuf_append(strbuf *t, const char *string) {
+  strbuf_append_bytes(t, string, strlen(string));
+}
+
+void strbuf_append_char(strbuf *t, char c) {
+  strbuf_append_bytes(t, &c, 1);
+}
+
+void strbuf_format_list(strbuf *t, const char *format, va_list arguments) {
+  va_list copy;
+  va_copy(copy, arguments);
+  int length = vsnprintf(NULL, 0, format, copy);
+  va_end(copy);
+  if (length < 0 || !reserve(t, (size_t)length + 1)) {
+    t->is_broken = true;
+    return;
+  }
+  vsnprintf(t->data + t->length, (size_t)length + 1, format, arguments);
+  t->length += (size_t)length;
+}
+
+void strbuf_format(strbuf *t, const char *format, ...) {
+  va_list arguments;
+  va_start(arguments, format);
+  strbuf_format_list(t, format, arguments);
+  va_end(arguments);
+}
+
+void strbuf_clear(strbuf *t) {
+  t->length = 0;
+  if (t->data) t->data[0] = '\0';
+}
+
+const char *strbuf_string(const strbuf *t) {
+  return t->data ? t->data : "";
+}
+
+char *strbuf_take(strbuf *t) {
+  char *data = NULL;
+  if (!t->is_broken) data = t->data ? t->data : mem_copy_string("");
+  if (t->is_broken) free(t->data);
+  *t = (strbuf){0};
+  return data;
+}
+
+void strbuf_free(strbuf *t) {
+  free(t->data);
+  *t = (strbuf){0};
+}
+
+/* Optimal string alignment distance, three rolling rows; names longer than the rows are cut. */
+static size_t edit_distance(const char *a, const char *b) {
+  enum { LONGEST = 63 };
+  size_t rows[3][LONGEST + 1];
+  size_t a_length = strnlen(a, LONGEST), b_length = strnlen(b, LONGEST);
+  for (size_t j = 0; j <= b_length; j++) rows[0][j] = j;
+  for (size_t i = 1; i <= a_length; i++) {
+    size_t *row = rows[i % 3], *above = rows[(i + 2) % 3], *above2 = rows[(i + 1) % 3];
+    row[0] = i;
+    for (size_t j = 1; j <= b_length; j++) {
+      size_t best = above[j - 1] + (a[i - 1] != b[j - 1]);
+      if (above[j] + 1 < best) best = above[j] + 1;
+      if (row[j - 1] + 1 < best) best = row[j - 1] + 1;
+      if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] &&
+          above2[j - 2] + 1 < best)
+        best = above2[j - 2] + 1;
+      row[j] = best;
+    }
+  }
+  return rows[a_length % 3][b_length];
+}
+
+const char *text_nearest(const char *name, const char *const *candidates, size_t count) {
+  const char *nearest = NULL;
+  size_t best = strlen(name) / 3 + 2; /* further than this is a different word */
+  for (size_t i = 0; i < count; i++) {
+    size_t distance = edit_distance(name, candidates[i]);
+    if (distance < best) {
+      best = distance;
+      nearest = candidates[i];
+    }
+  }
+  return nearest;
+}
+
+const char *text_bytes(uint64_t bytes, char buffer[TEXT_NUMBER_SIZE]) {
+  static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
+  double value = (double)bytes;
+  size_t unit = 0;
+  while (value >= 1024.0 && unit < 4) {
+    value /= 1024.0;
+    unit++;
+  }
+  int digits = unit == 0 ? 0 : value < 10 ? 2 : value < 100 ? 1 : 0;
+  snprintf(buffer, TEXT_NUMBER_SIZE, "%.*f %s", digits, value, units[unit]);
+  return buffer;
+}
+
+const char *text_duration(double seconds, char buffer[TEXT_NUMBER_SIZE]) {
+  if (!(seconds >= 0) || seconds > 1e9) {
+    snprintf(buffer, TEXT_NUMBER_SIZE, "-");
+  } else if (seconds < 1) {
+    snprintf(buffer, TEXT_NUMBER_SIZE, "%.0f ms", seconds * 1e3);
+  } else if (seconds < 60) {
+    snprintf(buffer, TEXT_NUMBER_SIZE, seconds < 10 ? "%.1f s" : "%.0f s", seconds);
+  } else {
+    long whole = (long)(seconds + 0.5);
+    if (whole < 3600) {
+      snprintf(buffer, TEXT_NUMBER_SIZE, "%ld m %02ld s", whole / 60, whole % 60);
+    } else {
+      snprintf(buffer, TEXT_NUMBER_SIZE, "%ld h %02ld m", whole / 3600, whole % 3600 / 60);
+    }
+  }
+  return buffer;
+}
+
+const char *text_count(double count, char buffer[TEXT_NUMBER_SIZE]) {
+  static const char *const units[] = {"", " k", " M", " B", " T"};
+  size_t unit = 0;
+  while (count >= 1000.0 && unit < 4) {
+    count /= 1000.0;
+    unit++;
+  }
+  int digits = unit == 0 ? 0 : count < 10 ? 2 : count < 100 ? 1 : 0;
+  snprintf(buffer, TEXT_NUMBER_SIZE, "%.*f%s", digits, count, units[unit]);
+  return buffer;
+}
+
+size_t text_columns(const char *string) {
+  size_t columns = 0;
+  const utf8proc_uint8_t *at = (const utf8proc_uint8_t *)string;
+  while (*at) {
+    utf8proc_int32_t codepoint = 0;
+    utf8proc_ssize_t length = utf8proc_iterate(at, -1, &codepoint);
+    if (length <= 0) {
+      at++;
+      columns++;
+      continue;
+    }
+    int width = utf8proc_charwidth(codepoint);
+    columns += (size_t)(width > 0 ? width : 0);
+    at += length;
+  }
+  return columns;
+}

@@ -1,0 +1,42 @@
+/* Text: a growing string, nearest-name suggestions, and numbers written for people. */
+#ifndef FLIP_BASE_TEXT_H
+#define FLIP_BASE_TEXT_H
+
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* A growing, always NUL-terminated string. Start from `{0}`. After a failed allocation
+ * `is_broken` is set, further writes do nothing, and the owner checks once at the end. */
+typedef struct {
+  char *data; /* NULL until first written; use strbuf_string to read */
+  size_t length, capacity;
+  bool is_broken;
+} strbuf;
+
+void strbuf_append(strbuf *t, const char *string);
+void strbuf_append_bytes(strbuf *t, const void *bytes, size_t length);
+void strbuf_append_char(strbuf *t, char c);
+void strbuf_format(strbuf *t, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void strbuf_format_list(strbuf *t, const char *format, va_list arguments);
+void strbuf_clear(strbuf *t);
+const char *strbuf_string(const strbuf *t);
+/* Gives the string to the caller (free it) and leaves `t` empty; NULL if broken. */
+char *strbuf_take(strbuf *t);
+void strbuf_free(strbuf *t);
+
+/* The candidate with the least edit distance to `name` (transpositions count one), or NULL when
+ * none is close enough to be what was meant. Candidates: `count` strings. */
+const char *text_nearest(const char *name, const char *const *candidates, size_t count);
+
+/* "1.92 GiB", "412 KiB"; "3 m 20 s", "1 h 02 m", "85 ms"; "12.8 B", "75.0 k". Return buffer. */
+enum { TEXT_NUMBER_SIZE = 32 };
+const char *text_bytes(uint64_t bytes, char buffer[TEXT_NUMBER_SIZE]);
+const char *text_duration(double seconds, char buffer[TEXT_NUMBER_SIZE]);
+const char *text_count(double count, char buffer[TEXT_NUMBER_SIZE]);
+
+/* Number of terminal columns that UTF-8 `string` takes (utf8proc widths). */
+size_t text_columns(const char *string);
+
+#endif

@@ -1,0 +1,10 @@
+/* What this binary was built from. */
+#ifndef FLIP_BASE_VERSION_H
+#define FLIP_BASE_VERSION_H
+
+extern const char version_string[];       /* "0.1.0" */
+extern const char version_commit[];       /* full hash, or "unknown" outside a checkout */
+extern const char version_dirty_digest[]; /* 12 digits over the uncommitted diff; "" when clean */
+extern const char version_compiler[];     /* "gcc 12.2.0" */
+
+#endif

@@ -1,0 +1,521 @@
+#include "config/settings.h"
+
+#include <inttypes.h>
+#include <libgen.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/fs.h"
+#include "base/json.h"
+#include "base/mem.h"
+
+enum { DEEPEST_BASE = 16, LONGEST_KEY = 128 };
+
+#define ROW_INT(field, key, initial, least, most, identity, help)                                  \
+  {SETTING_INT, offsetof(settings, field), key, least, most, #initial, NULL, identity, help},
+#define ROW_REAL(field, key, initial, least, most, identity, help)                                 \
+  {SETTING_REAL, offsetof(settings, field), key, least, most, #initial, NULL, identity, help},
+#define ROW_BOOL(field, key, initial, identity, help)                                              \
+  {SETTING_BOOL, offsetof(settings, field), key, 0, 0, #initial, NULL, identity, help},
+#define ROW_TEXT(field, key, initial, identity, help)                                              \
+  {SETTING_TEXT, offsetof(settings, field), key, 0, 0, initial, NULL, identity, help},
+#define ROW_LIST(field, key, identity, help)                                                       \
+  {SETTING_LIST, offsetof(settings, field), key, 0, 0, "[]", NULL, identity, help},
+#define ROW_PICK(field, key, initial, choices, identity, help)                                     \
+  {SETTING_PICK, offsetof(settings, field), key, 0, 0, #initial, choices, identity, help},
+static const setting table[] = {
+    SETTINGS_TABLE(ROW_INT, ROW_REAL, ROW_BOOL, ROW_TEXT, ROW_LIST, ROW_PICK)};
+enum { ROW_COUNT = sizeof table / sizeof *table };
+
+#define KEY_ONLY(field, key, ...) key,
+static const char *const keys[] = {
+    SETTINGS_TABLE(KEY_ONLY, KEY_ONLY, KEY_ONLY, KEY_ONLY, KEY_ONLY, KEY_ONLY) "base"};
+
+const setting *settings_table(size_t *count) {
+  *count = ROW_COUNT;
+  return table;
+}
+
+const char *const *settings_keys(size_t *count) {
+  *count = ROW_COUNT;
+  return keys;
+}
+
+const setting *settings_find(const char *key) {
+  for (size_t i = 0; i < ROW_COUNT; i++)
+    if (strcmp(table[i].key, key) == 0) return &table[i];
+  return NULL;
+}
+
+static void *field_of(const setting *row, settings *s) {
+  return (char *)s + row->offset;
+}
+
+static const void *const_field_of(const setting *row, const settings *s) {
+  return (const char *)s + row->offset;
+}
+
+static void free_list(settings_list *list) {
+  for (size_t i = 0; i < list->count; i++) free(list->items[i]);
+  free(list->items);
+  *list = (settings_list){0};
+}
+
+static err add_item(settings_list *list, const char *item) {
+  char **grown = mem_resize(list->items, list->count + 1, sizeof *grown);
+  if (!grown) return mem_error(sizeof *grown, "the settings");
+  list->items = grown;
+  list->items[list->count] = mem_copy_string(item);
+  if (!list->items[list->count]) return mem_error(strlen(item), "the settings");
+  list->count++;
+  return NULL;
+}
+
+static err replace_text(char **field, const char *text) {
+  char *copy = mem_copy_string(text);
+  if (!copy) return mem_error(strlen(text), "the settings");
+  free(*field);
+  *field = copy;
+  return NULL;
+}
+
+/* Index of `name` among "a|b|c"; -1 when absent. */
+static int find_choice(const char *choices, const char *name) {
+  size_t length = strlen(name);
+  int index = 0;
+  for (const char *at = choices; length; index++) {
+    size_t width = strcspn(at, "|");
+    if (width == length && strncmp(at, name, length) == 0) return index;
+    if (!at[width]) break;
+    at += width + 1;
+  }
+  return -1;
+}
+
+static void format_choice(const char *choices, int index, strbuf *out) {
+  while (index-- > 0) choices += strcspn(choices, "|") + 1;
+  strbuf_append_bytes(out, choices, strcspn(choices, "|"));
+}
+
+static err wrong_value(const setting *row, const char *text, const char *wanted) {
+  return err_new(ERR_INPUT, "%s: '%s' is not %s", row->key, text, wanted);
+}
+
+static err check_limits(const setting *row, double value, const char *text) {
+  if (value >= row->least && value <= row->most) return NULL;
+  char least[32], most[32];
+  json_shortest(row->least, least);
+  json_shortest(row->most, most);
+  return err_new(ERR_INPUT, "%s: %s is outside [%s, %s]", row->key, text, least, most);
+}
+
+err setting_assign(const setting *row, settings *s, const char *text) {
+  void *field = field_of(row, s);
+  int64_t whole;
+  double real;
+  switch (row->type) {
+  case SETTING_INT:
+    if (!yml_as_int(text, &whole)) return wrong_value(row, text, "a whole number");
+    *(int64_t *)field = whole;
+    return check_limits(row, (double)whole, text);
+  case SETTING_REAL:
+    if (!yml_as_real(text, &real)) return wrong_value(row, text, "a number");
+    *(double *)field = real;
+    return check_limits(row, real, text);
+  case SETTING_BOOL:
+    if (!yml_as_bool(text, field)) return wrong_value(row, text, "true or false");
+    return NULL;
+  case SETTING_PICK: {
+    int index = find_choice(row->choices, text);
+    if (index < 0)
+      return err_new(ERR_INPUT, "%s: '%s' is not one of %s", row->key, text, row->choices);
+    *(int *)field = index;
+    return NULL;
+  }
+  case SETTING_TEXT:
+    return replace_text(field, text);
+  case SETTING_LIST:
+    free_list(field);
+    return *text ? add_item(field, text) : NULL;
+  }
+  return NULL;
+}
+
+void setting_apply_node(const setting *row, settings *s, const yml_node *node,
+                        yml_problems *problems) {
+  err error = NULL;
+  if (node->kind == YML_SCALAR) {
+    error = setting_assign(row, s, yml_is_null(node) ? "" : node->scalar);
+  } else if (row->type == SETTING_LIST && node->kind == YML_SEQUENCE) {
+    free_list(field_of(row, s));
+    for (size_t i = 0; i < node->count && !error; i++) {
+      if (node->items[i]->kind == YML_SCALAR)
+        error = add_item(field_of(row, s), node->items[i]->scalar);
+      else
+        yml_problem(problems, node->items[i], NULL, 0, "%s takes a list of plain words", row->key);
+    }
+  } else {
+    yml_problem(problems, node, NULL, 0, "%s takes %s, not a %s", row->key,
+                row->type == SETTING_LIST ? "a list" : "one value",
+                node->kind == YML_MAP ? "map" : "list");
+  }
+  if (!error) return;
+  const char *candidates[16];
+  char choices[256] = "";
+  size_t count = 0;
+  if (row->type == SETTING_PICK) {
+    snprintf(choices, sizeof choices, "%s", row->choices);
+    for (char *rest = choices, *name; (name = strsep(&rest, "|")) && count < 16;)
+      candidates[count++] = name;
+  }
+  yml_problem(problems, node, candidates, count, "%s", err_message(error));
+  err_free(error);
+}
+
+void setting_format(const setting *row, const settings *s, strbuf *out) {
+  const void *field = const_field_of(row, s);
+  char number[32];
+  switch (row->type) {
+  case SETTING_INT:
+    strbuf_format(out, "%" PRId64, *(const int64_t *)field);
+    break;
+  case SETTING_REAL:
+    json_shortest(*(const double *)field, number);
+    strbuf_append(out, number);
+    break;
+  case SETTING_BOOL:
+    strbuf_append(out, *(const bool *)field ? "true" : "false");
+    break;
+  case SETTING_TEXT:
+    yml_write_scalar(out, *(char *const *)field);
+    break;
+  case SETTING_PICK:
+    format_choice(row->choices, *(const int *)field, out);
+    break;
+  case SETTING_LIST: {
+    const settings_list *list = field;
+    strbuf_append_char(out, '[');
+    for (size_t i = 0; i < list->count; i++) {
+      if (i) strbuf_append(out, ", ");
+      yml_write_scalar(out, list->items[i]);
+    }
+    strbuf_append_char(out, ']');
+    break;
+  }
+  }
+}
+
+err settings_init(settings *s) {
+  memset(s, 0, sizeof *s);
+  err error = NULL;
+  for (size_t i = 0; i < ROW_COUNT && !error; i++) {
+    const setting *row = &table[i];
+    if (row->type == SETTING_PICK)
+      *(int *)field_of(row, s) = atoi(row->initial);
+    else if (row->type != SETTING_LIST)
+      error = setting_assign(row, s, row->initial);
+  }
+  if (error) settings_free(s);
+  return error;
+}
+
+err settings_copy(const settings *from, settings *to) {
+  *to = *from;
+  for (size_t i = 0; i < ROW_COUNT; i++) { /* forget what is still `from`'s */
+    if (table[i].type == SETTING_TEXT) *(char **)field_of(&table[i], to) = NULL;
+    if (table[i].type == SETTING_LIST)
+      *(settings_list *)field_of(&table[i], to) = (settings_list){0};
+  }
+  err error = NULL;
+  for (size_t i = 0; i < ROW_COUNT && !error; i++) {
+    const void *field = const_field_of(&table[i], from);
+    if (table[i].type == SETTING_TEXT)
+      error = replace_text(field_of(&table[i], to), *(char *const *)field);
+    if (table[i].type == SETTING_LIST) {
+      const settings_list *list = field;
+      for (size_t j = 0; j < list->count && !error; j++)
+        error = add_item(field_of(&table[i], to), list->items[j]);
+    }
+  }
+  if (error) settings_free(to);
+  return error;
+}
+
+void settings_free(settings *s) {
+  for (size_t i = 0; i < ROW_COUNT; i++) {
+    if (table[i].type == SETTING_TEXT) {
+      free(*(char **)field_of(&table[i], s));
+      *(char **)field_of(&table[i], s) = NULL;
+    }
+    if (table[i].type == SETTING_LIST) free_list(field_of(&table[i], s));
+  }
+}
+
+/* True when some key starts with "prefix.". */
+static bool is_group(const char *prefix) {
+  size_t length = strlen(prefix);
+  for (size_t i = 0; i < ROW_COUNT; i++)
+    if (strncmp(table[i].key, prefix, length) == 0 && table[i].key[length] == '.') return true;
+  return false;
+}
+
+static void apply_pairs(settings *s, const yml_node *map, const char *prefix,
+                        yml_problems *problems) {
+  for (size_t i = 0; i < map->count; i++) {
+    const yml_node *key_node = map->keys[i];
+    char key[LONGEST_KEY];
+    snprintf(key, sizeof key, "%s%s%s", prefix, *prefix ? "." : "", key_node->scalar);
+    const setting *row = settings_find(key);
+    if (row) {
+      setting_apply_node(row, s, map->items[i], problems);
+    } else if (is_group(key) && map->items[i]->kind == YML_MAP) {
+      apply_pairs(s, map->items[i], key, problems);
+    } else if (strcmp(key, "base") != 0) {
+      /* inside a group the names to suggest are those of the group, without its prefix */
+      const char *candidates[ROW_COUNT + 1];
+      size_t count = 0, skip = *prefix ? strlen(prefix) + 1 : 0;
+      for (size_t k = 0; k < ROW_COUNT + 1; k++)
+        if (!skip || (strncmp(keys[k], prefix, skip - 1) == 0 && keys[k][skip - 1] == '.'))
+          candidates[count++] = keys[k] + skip;
+      yml_problem(problems, key_node, candidates, count, "unknown setting '%s'", key);
+    }
+  }
+}
+
+static bool try_path(char **path) {
+  if (*path && fs_exists(*path)) return true;
+  free(*path);
+  *path = NULL;
+  return false;
+}
+
+#ifndef FLIP_EXPERIMENTS_DIR
+#define FLIP_EXPERIMENTS_DIR "experiments"
+#endif
+
+char *settings_find_base(const char *origin, const char *name) {
+  char *path = NULL;
+  if (name[0] == '/') {
+    path = mem_copy_string(name);
+    return try_path(&path) ? path : NULL;
+  }
+  char *folder = mem_copy_string(origin);
+  if (!folder) return NULL;
+  char *parent = dirname(folder);
+  path = fs_join(parent, name);
+  if (!try_path(&path)) {
+    for (;;) {
+      if (strcmp(fs_name(parent), "experiments") == 0) {
+        path = fs_join(parent, name);
+        if (try_path(&path)) break;
+      }
+      if (strcmp(parent, ".") == 0 || strcmp(parent, "/") == 0) break;
+      parent = dirname(parent);
+    }
+  }
+  free(folder);
+  if (!path) {
+    path = mem_copy_string(name);
+    if (!try_path(&path)) {
+      path = fs_join(FLIP_EXPERIMENTS_DIR, name);
+      try_path(&path);
+    }
+  }
+  return path;
+}
+
+static void apply_deep(settings *s, const yml_node *map, const char *origin, int depth,
+                       yml_problems *problems);
+
+static void apply_base(settings *s, const yml_node *name, const char *origin, int depth,
+                       yml_problems *problems) {
+  if (name->kind != YML_SCALAR) {
+    yml_problem(problems, name, NULL, 0, "base takes a path or a list of paths");
+    return;
+  }
+  if (depth >= DEEPEST_BASE) {
+    yml_problem(problems, name, NULL, 0, "bases nest deeper than %d: does one name itself?",
+                DEEPEST_BASE);
+    return;
+  }
+  char *path = settings_find_base(origin, name->scalar);
+  yml_document *document = NULL;
+  err error = NULL;
+  if (!path) {
+    yml_problem(problems, name, NULL, 0,
+                "base '%s' is neither beside this file nor in experiments/", name->scalar);
+  } else {
+    error = yml_load(path, &document);
+    if (error) {
+      yml_problem(problems, name, NULL, 0, "base cannot be read: %s", err_message(error));
+      err_free(error);
+    } else {
+      apply_deep(s, yml_root(document), path, depth + 1, problems);
+    }
+  }
+  yml_free(document);
+  free(path);
+}
+
+static void apply_deep(settings *s, const yml_node *map, const char *origin, int depth,
+                       yml_problems *problems) {
+  if (map->kind != YML_MAP) {
+    yml_problem(problems, map, NULL, 0, "settings must be a map of keys to values");
+    return;
+  }
+  const yml_node *base = yml_get(map, "base");
+  if (base && !origin) {
+    yml_problem(problems, yml_get_key(map, "base"), NULL, 0, "base is not allowed here");
+  } else if (base && base->kind == YML_SEQUENCE) {
+    for (size_t i = 0; i < base->count; i++) apply_base(s, base->items[i], origin, depth, problems);
+  } else if (!yml_is_null(base)) {
+    apply_base(s, base, origin, depth, problems);
+  }
+  apply_pairs(s, map, "", problems);
+}
+
+void settings_apply(settings *s, const yml_node *map, const char *origin, yml_problems *problems) {
+  apply_deep(s, map, origin, 0, problems);
+}
+
+err settings_load(const char *path, settings *s) {
+  yml_document *document = NULL;
+  yml_problems problems = {0};
+  err error = settings_init(s);
+  if (error) return error;
+  error = yml_load(path, &document);
+  if (!error) {
+    settings_apply(s, yml_root(document), path, &problems);
+    error = yml_problems_take(&problems);
+  }
+  yml_free(document);
+  if (error) settings_free(s);
+  return error;
+}
+
+err settings_set(settings *s, const char *assignment) {
+  const char *equals = strchr(assignment, '=');
+  if (!equals || equals == assignment)
+    return err_new(ERR_INPUT, "--set %s: write it as key=value", assignment);
+  char key[LONGEST_KEY];
+  snprintf(key, sizeof key, "%.*s", (int)(equals - assignment), assignment);
+  const setting *row = settings_find(key);
+  if (!row) {
+    const char *nearest = text_nearest(key, keys, ROW_COUNT);
+    if (nearest)
+      return err_new(ERR_INPUT, "--set %s: unknown setting '%s'; did you mean '%s'?", assignment,
+                     key, nearest);
+    return err_new(ERR_INPUT, "--set %s: unknown setting '%s' (flip train --list-settings)",
+                   assignment, key);
+  }
+  yml_document *document = NULL;
+  err error = yml_parse("--set", equals + 1, strlen(equals + 1), &document);
+  if (error) return err_context(error, "%s", assignment);
+  yml_problems problems = {0};
+  if (yml_root(document)->kind == YML_MAP && yml_root(document)->count == 0)
+    error = setting_assign(row, s, ""); /* key= : an empty value */
+  else
+    setting_apply_node(row, s, yml_root(document), &problems);
+  if (!error) error = yml_problems_take(&problems);
+  yml_free(document);
+  return error;
+}
+
+static err check_tower(const char *name, int64_t width, int64_t heads) {
+  if (width % heads)
+    return err_new(ERR_INPUT, "%s.heads: %" PRId64 " does not divide %s.width %" PRId64, name,
+                   heads, name, width);
+  return NULL;
+}
+
+err settings_check(const settings *s) {
+  if (s->image_size % s->image_patch)
+    return err_new(ERR_INPUT, "image.patch: %" PRId64 " does not divide image.size %" PRId64,
+                   s->image_patch, s->image_size);
+  err error = check_tower("image", s->image_width, s->image_heads);
+  if (!error) error = check_tower("text", s->text_width, s->text_heads);
+  if (error) return error;
+  if (s->image_pool == IMAGE_POOL_CLASS && !s->image_class_token)
+    return err_new(ERR_INPUT, "image.pool: class needs image.class_token: true");
+  if (s->image_position == POSITION_SINCOS && s->image_width % 4)
+    return err_new(ERR_INPUT,
+                   "image.width: %" PRId64 " is not a multiple of 4, which "
+                   "image.position: sincos needs",
+                   s->image_width);
+  if ((s->samples > 0) == (s->epochs > 0))
+    return err_new(ERR_INPUT, "give one of samples and epochs (samples %" PRId64 ", epochs %g)",
+                   s->samples, s->epochs);
+  if (s->micro_batch_size && s->batch_size % s->micro_batch_size)
+    return err_new(ERR_INPUT, "micro_batch_size: %" PRId64 " does not divide batch_size %" PRId64,
+                   s->micro_batch_size, s->batch_size);
+  if (s->data_crop_min > s->data_crop_max)
+    return err_new(ERR_INPUT, "data.crop_min %g is above data.crop_max %g", s->data_crop_min,
+                   s->data_crop_max);
+  if (s->data_ratio_min > s->data_ratio_max)
+    return err_new(ERR_INPUT, "data.ratio_min %g is above data.ratio_max %g", s->data_ratio_min,
+                   s->data_ratio_max);
+  if (!*s->text_vocabulary)
+    return err_new(ERR_INPUT, "text.vocabulary is empty: name a vocab.txt ('flip tokenizer train' "
+                              "makes one from captions)");
+  if (s->data_train.count == 0)
+    return err_new(ERR_INPUT, "data.train is empty: name the training shards");
+  return NULL;
+}
+
+static void write_yaml_rows(const settings *s, bool identity_only, strbuf *out) {
+  for (size_t i = 0; i < ROW_COUNT; i++) {
+    if (identity_only && !table[i].is_identity) continue;
+    strbuf_format(out, "%s: ", table[i].key);
+    setting_format(&table[i], s, out);
+    strbuf_append_char(out, '\n');
+  }
+}
+
+void settings_write_yaml(const settings *s, strbuf *out) {
+  write_yaml_rows(s, false, out);
+}
+
+void settings_write_json(const settings *s, strbuf *out) {
+  json_writer w = json_start(out);
+  json_object(&w, NULL);
+  for (size_t i = 0; i < ROW_COUNT; i++) {
+    const setting *row = &table[i];
+    const void *field = const_field_of(row, s);
+    strbuf value = {0};
+    switch (row->type) {
+    case SETTING_INT:
+      json_integer(&w, row->key, *(const int64_t *)field);
+      break;
+    case SETTING_REAL:
+      json_number(&w, row->key, *(const double *)field);
+      break;
+    case SETTING_BOOL:
+      json_bool(&w, row->key, *(const bool *)field);
+      break;
+    case SETTING_TEXT:
+      json_string(&w, row->key, *(char *const *)field);
+      break;
+    case SETTING_PICK:
+      format_choice(row->choices, *(const int *)field, &value);
+      json_string(&w, row->key, strbuf_string(&value));
+      break;
+    case SETTING_LIST: {
+      const settings_list *list = field;
+      json_array(&w, row->key);
+      for (size_t j = 0; j < list->count; j++) json_string(&w, NULL, list->items[j]);
+      json_end(&w);
+      break;
+    }
+    }
+    strbuf_free(&value);
+  }
+  json_end(&w);
+}
+
+void settings_fingerprint(const settings *s, char digest[HASH_SIZE]) {
+  strbuf canonical = {0};
+  write_yaml_rows(s, true, &canonical);
+  hash_bytes(strbuf_string(&canonical), canonical.length, digest);
+  strbuf_free(&canonical);
+}

@@ -1,0 +1,121 @@
+/* The settings of one training run: a plain struct made from settings_table.h.
+ *
+ * A run file is a YAML map of these keys, nested (`image: {width: 192}`) or dotted
+ * (`image.width: 192`), and `base:` (a path or a list of paths, applied first; sought beside the
+ * file, then in experiments/ above it, then from the current folder). Later values win, key by
+ * key. Relative paths inside settings are relative to the current folder of the process. */
+#ifndef FLIP_CONFIG_SETTINGS_H
+#define FLIP_CONFIG_SETTINGS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/hash.h"
+#include "base/text.h"
+#include "config/settings_table.h"
+#include "config/yaml.h"
+
+enum { POSITION_SINCOS, POSITION_LEARNED };
+enum { IMAGE_POOL_MEAN, IMAGE_POOL_CLASS };
+enum { ACTIVATION_GELU_TANH, ACTIVATION_GELU_ERF, ACTIVATION_QUICK_GELU };
+enum { NORMALIZATION_CLIP, NORMALIZATION_INCEPTION };
+enum { TOKENIZER_WORDPIECE, TOKENIZER_BPE };
+enum { TEXT_POOL_FIRST, TEXT_POOL_EOT, TEXT_POOL_MEAN };
+enum { MASK_RANDOM, MASK_GRID, MASK_BLOCK, MASK_GAUSSIAN, MASK_ZERO };
+enum {
+  TEXT_MASK_NONE,
+  TEXT_MASK_TRUNCATE,
+  TEXT_MASK_RANDOM,
+  TEXT_MASK_BLOCK,
+  TEXT_MASK_PRIORITIZED,
+  TEXT_MASK_FREQUENCY
+};
+enum { DEVICE_AUTO, DEVICE_CPU, DEVICE_CUDA };
+enum { PRECISION_AUTO, PRECISION_FP32, PRECISION_BF16 };
+
+typedef struct {
+  char **items;
+  size_t count;
+} settings_list;
+
+typedef struct {
+#define FIELD_INT(field, ...) int64_t field;
+#define FIELD_REAL(field, ...) double field;
+#define FIELD_BOOL(field, ...) bool field;
+#define FIELD_TEXT(field, ...) char *field; /* owned; never NULL */
+#define FIELD_LIST(field, ...) settings_list field;
+#define FIELD_PICK(field, ...) int field; /* index into the choices: the enums above */
+  SETTINGS_TABLE(FIELD_INT, FIELD_REAL, FIELD_BOOL, FIELD_TEXT, FIELD_LIST, FIELD_PICK)
+#undef FIELD_INT
+#undef FIELD_REAL
+#undef FIELD_BOOL
+#undef FIELD_TEXT
+#undef FIELD_LIST
+#undef FIELD_PICK
+} settings;
+
+typedef enum {
+  SETTING_INT,
+  SETTING_REAL,
+  SETTING_BOOL,
+  SETTING_TEXT,
+  SETTING_LIST,
+  SETTING_PICK
+} setting_type;
+
+/* One row of the table. */
+typedef struct {
+  setting_type type;
+  size_t offset; /* of the field in `settings` */
+  const char *key;
+  double least, most;  /* INT, REAL */
+  const char *initial; /* the default, as it is written in YAML */
+  const char *choices; /* PICK: "a|b|c" */
+  bool is_identity;
+  const char *help;
+} setting;
+
+/* The whole table, in its order; and all keys, for suggestions. */
+const setting *settings_table(size_t *count);
+const char *const *settings_keys(size_t *count);
+/* NULL when there is no such key. */
+const setting *settings_find(const char *key);
+
+/* Defaults. Everything below expects an initialised struct; settings_free releases it. */
+err settings_init(settings *s) ERR_MUST_CHECK;
+err settings_copy(const settings *from, settings *to) ERR_MUST_CHECK; /* `to` uninitialised */
+void settings_free(settings *s);
+
+/* A run file with its bases over defaults. */
+err settings_load(const char *path, settings *s) ERR_MUST_CHECK;
+/* A YAML map over `s`. `origin` is the path that `base:` entries are sought beside; NULL refuses
+ * `base:`. Problems are collected; `s` is meaningless once there is one. */
+void settings_apply(settings *s, const yml_node *map, const char *origin, yml_problems *problems);
+/* Where a base named `name` in the file `origin` is: the first that exists of: beside it; in each
+ * folder called experiments above it; the current folder; the shipped experiments folder. The
+ * caller frees. NULL when it is nowhere. */
+char *settings_find_base(const char *origin, const char *name);
+/* One "key=value", as --set takes it: the value is YAML (lists as [a, b]). */
+err settings_set(settings *s, const char *assignment) ERR_MUST_CHECK;
+/* One value from text, checked against the row's type and limits. */
+err setting_assign(const setting *row, settings *s, const char *text) ERR_MUST_CHECK;
+/* One value from a node (scalar, or sequence for lists). */
+void setting_apply_node(const setting *row, settings *s, const yml_node *node,
+                        yml_problems *problems);
+/* One value as text, as it would be written in YAML. */
+void setting_format(const setting *row, const settings *s, strbuf *out);
+
+/* What no single row can say: patch divides size, heads divide width, one of samples/epochs, a
+ * vocabulary for the text tower. */
+err settings_check(const settings *s) ERR_MUST_CHECK;
+
+/* All settings, dotted keys in table order, one a line: the canonical form. */
+void settings_write_yaml(const settings *s, strbuf *out);
+/* A flat JSON object of dotted keys. */
+void settings_write_json(const settings *s, strbuf *out);
+/* Hash over the canonical form of the identity settings only. */
+void settings_fingerprint(const settings *s, char digest[HASH_SIZE]);
+
+#endif

@@ -1,0 +1,104 @@
+/* Every setting of a training run, described once. From this table come the struct, the YAML keys,
+ * --set, validation, the canonical form, `flip train --help-settings` and docs/settings.md.
+ *
+ * INT  (field, key, default, least, most, is_identity, help)
+ * REAL (the same)
+ * BOOL (field, key, default, is_identity, help)
+ * TEXT (field, key, default, is_identity, help)
+ * LIST (field, key, is_identity, help)             a list of strings; a single string is a list of
+ * one PICK (field, key, default index, "a|b|c", is_identity, help)
+ *
+ * is_identity: part of a cell's identity, because it can change what is learned or measured. */
+#define NO_LIMIT 9e15
+
+#define SETTINGS_TABLE(INT, REAL, BOOL, TEXT, LIST, PICK)                                          \
+  INT(seed, "seed", 0, 0, NO_LIMIT, true, "seed of every random number of the run")                \
+  INT(image_size, "image.size", 64, 8, 4096, true, "side of the square input image in pixels")     \
+  INT(image_patch, "image.patch", 8, 1, 512, true, "side of a patch in pixels")                    \
+  INT(image_width, "image.width", 128, 1, 65536, true, "width of the image tower")                 \
+  INT(image_layers, "image.layers", 4, 1, 1000, true, "blocks of the image tower")                 \
+  INT(image_heads, "image.heads", 4, 1, 1024, true, "attention heads of the image tower")          \
+  REAL(image_mlp_ratio, "image.mlp_ratio", 4, 0.25, 64, true, "MLP width over tower width")        \
+  PICK(image_position, "image.position", 0, "sincos|learned", true,                                \
+       "patch positions: fixed 2-D sine-cosine (FLIP) or learned (CLIP)")                          \
+  BOOL(image_class_token, "image.class_token", true, true, "prepend a class token")                \
+  PICK(image_pool, "image.pool", 0, "mean|class", true,                                            \
+       "pooling: mean over all tokens (FLIP) or the class token (CLIP)")                           \
+  BOOL(image_pre_norm, "image.pre_norm", false, true, "layer norm before the first block (CLIP)")  \
+  PICK(image_activation, "image.activation", 0, "gelu_tanh|gelu_erf|quick_gelu", true,             \
+       "MLP activation of the image tower")                                                        \
+  REAL(image_norm_eps, "image.norm_eps", 1e-6, 0, 1, true, "layer norm epsilon, image tower")      \
+  PICK(image_normalization, "image.normalization", 0, "clip|inception", true,                      \
+       "pixel mean and deviation: CLIP's, or 0.5/0.5")                                             \
+  INT(text_width, "text.width", 128, 1, 65536, true, "width of the text tower")                    \
+  INT(text_layers, "text.layers", 4, 1, 1000, true, "blocks of the text tower")                    \
+  INT(text_heads, "text.heads", 4, 1, 1024, true, "attention heads of the text tower")             \
+  REAL(text_mlp_ratio, "text.mlp_ratio", 4, 0.25, 64, true, "MLP width over tower width")          \
+  INT(text_length, "text.length", 32, 2, 4096, true, "tokens a caption is cut or padded to")       \
+  PICK(text_tokenizer, "text.tokenizer", 0, "wordpiece|bpe", true,                                 \
+       "tokenizer: WordPiece (BERT uncased, FLIP) or byte-pair (CLIP)")                            \
+  TEXT(text_vocabulary, "text.vocabulary", "", true,                                               \
+       "vocab.txt for wordpiece, bpe_simple_vocab_16e6.txt.gz for bpe")                            \
+  BOOL(text_causal, "text.causal", false, true, "causal attention in the text tower (CLIP)")       \
+  PICK(text_pool, "text.pool", 0, "first|eot|mean", true,                                          \
+       "pooled text token: the first (FLIP), end of text (CLIP) or the mean")                      \
+  PICK(text_activation, "text.activation", 0, "gelu_tanh|gelu_erf|quick_gelu", true,               \
+       "MLP activation of the text tower")                                                         \
+  REAL(text_norm_eps, "text.norm_eps", 1e-6, 0, 1, true, "layer norm epsilon, text tower")         \
+  INT(embed_dim, "embed_dim", 128, 1, 65536, true, "width of the shared embedding")                \
+  REAL(temperature, "temperature", 0.07, 1e-4, 100, true,                                          \
+       "starting temperature; logit_scale starts at log(1/temperature)")                           \
+  REAL(logit_scale_max, "logit_scale_max", 100, 1, 1e6, true,                                      \
+       "exp(logit_scale) is clipped to [1, this]")                                                 \
+  REAL(mask_ratio, "mask_ratio", 0, 0, 0.999, true, "share of image patches dropped in training")  \
+  PICK(mask_mode, "mask_mode", 0, "random|grid|block|gaussian|zero", true,                         \
+       "which patches are dropped; zero: all are encoded, the dropped ones as zeros")              \
+  REAL(text_mask_ratio, "text_mask_ratio", 0, 0, 0.999, true, "share of text tokens dropped")      \
+  PICK(text_mask_mode, "text_mask_mode", 0, "none|truncate|random|block|prioritized|frequency",    \
+       true, "which text tokens are dropped")                                                      \
+  INT(batch_size, "batch_size", 256, 2, 1e9, true, "samples in the contrastive batch")             \
+  INT(micro_batch_size, "micro_batch_size", 0, 0, 1e9, true,                                       \
+      "samples held in memory at once (exact gradient cache); 0: the whole batch")                 \
+  INT(samples, "samples", 0, 0, NO_LIMIT, true, "samples seen in training; or give epochs")        \
+  REAL(epochs, "epochs", 0, 0, 1e9, true, "passes over the training data; or give samples")        \
+  INT(warmup_samples, "warmup_samples", 0, 0, NO_LIMIT, true, "samples of linear warm-up")         \
+  REAL(base_learning_rate, "base_learning_rate", 4e-6, 0, 10, true,                                \
+       "learning rate per 256 samples of batch (linear scaling)")                                  \
+  REAL(learning_rate, "learning_rate", 0, 0, 10, true,                                             \
+       "peak learning rate; 0: base_learning_rate * batch_size / 256")                             \
+  REAL(beta1, "beta1", 0.9, 0, 0.999999, true, "AdamW first-moment decay")                         \
+  REAL(beta2, "beta2", 0.95, 0, 0.999999, true, "AdamW second-moment decay")                       \
+  REAL(epsilon, "epsilon", 1e-8, 0, 1, true, "AdamW epsilon")                                      \
+  REAL(weight_decay, "weight_decay", 0.2, 0, 10, true,                                             \
+       "AdamW decay; not on biases, norms, class token, positions, logit_scale")                   \
+  REAL(clip_norm, "clip_norm", 0, 0, 1e9, true, "global gradient norm limit; 0: none (FLIP)")      \
+  TEXT(init_from, "init_from", "", true, "checkpoint whose weights the run starts from")           \
+  LIST(data_train, "data.train", true, "training shards: paths, globs, {00000..00009} ranges")     \
+  REAL(data_crop_min, "data.crop_min", 0.5, 0.01, 1, true, "least area of the random crop")        \
+  REAL(data_crop_max, "data.crop_max", 1, 0.01, 1, true, "greatest area of the random crop")       \
+  REAL(data_ratio_min, "data.ratio_min", 0.75, 0.1, 10, true, "least width/height of the crop")    \
+  REAL(data_ratio_max, "data.ratio_max", 1.3333333333333333, 0.1, 10, true,                        \
+       "greatest width/height of the crop")                                                        \
+  BOOL(data_flip, "data.flip", true, true, "flip half of the images left to right")                \
+  BOOL(data_shuffle, "data.shuffle", true, true, "a new order each epoch")                         \
+  BOOL(data_resample, "data.resample", false, true, "draw samples with replacement")               \
+  INT(data_workers, "data.workers", 1, 1, 1024, false, "loader threads")                           \
+  INT(data_prefetch, "data.prefetch", 4, 1, 1024, false, "batches prepared ahead")                 \
+  INT(data_cache_mib, "data.cache_mib", 1024, 0, 1e9, false,                                       \
+      "memory for decoded images, kept so that each is decoded once; 0: none")                     \
+  LIST(eval_sets, "eval.sets", true, "evaluation sets: YAML files (docs/data.md)")                 \
+  INT(eval_points, "eval.points", 8, 0, 10000, true,                                               \
+      "evaluations, evenly spaced, the last at the end")                                           \
+  INT(eval_batch_size, "eval.batch_size", 128, 1, 1e6, false,                                      \
+      "images encoded at once in evaluation")                                                      \
+  REAL(eval_mask_ratio, "eval.mask_ratio", 0, 0, 0.999, true,                                      \
+       "share of patches dropped in evaluation; 0: all are seen (FLIP)")                           \
+  INT(checkpoint_every, "checkpoint.every_samples", 0, 0, NO_LIMIT, false,                         \
+      "samples between checkpoints; 0: at every evaluation")                                       \
+  INT(checkpoint_keep, "checkpoint.keep", 1, 1, 10000, false, "checkpoints kept, the newest ones") \
+  PICK(device, "device", 0, "auto|cpu|cuda", true, "where the model runs")                         \
+  PICK(precision, "precision", 0, "auto|fp32|bf16", true,                                          \
+       "compute type; auto: the one whose matrix products are faster on this machine")             \
+  INT(threads, "threads", 0, 0, 4096, true, "CPU threads; 0: all cores this process may use")      \
+  BOOL(deterministic, "deterministic", true, true, "same bits for the same config, seed, threads") \
+  INT(log_every, "log_every", 1, 1, 1e9, false, "steps between step events")

@@ -1,0 +1,336 @@
+#include "config/yaml.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <yaml.h>
+
+#include "base/fs.h"
+#include "base/mem.h"
+
+enum { DEEPEST = 64 };
+
+struct yml_document {
+  char *name;
+  char *source; /* the text, for the line under an error */
+  yml_node *root;
+  yml_node **all; /* every node, for freeing and for aliases: index + 1 = libyaml's node id */
+  size_t count;
+};
+
+static void free_node(yml_node *node) {
+  if (!node) return;
+  free((char *)node->scalar);
+  free(node->keys);
+  free(node->items);
+  free(node);
+}
+
+void yml_free(yml_document *document) {
+  if (!document) return;
+  for (size_t i = 0; i < document->count; i++) free_node(document->all[i]);
+  free(document->all);
+  free(document->name);
+  free(document->source);
+  free(document);
+}
+
+const yml_node *yml_root(const yml_document *document) {
+  return document->root;
+}
+
+const char *yml_name(const yml_document *document) {
+  return document->name;
+}
+
+/* libyaml's document holds nodes by id; ours are made once each, so an alias shares its anchor's
+ * node (read-only, hence safe). `depth` refuses documents that nest into themselves. */
+static err convert(yml_document *document, yaml_document_t *parsed, int id, int depth,
+                   yml_node **out) {
+  if (depth > DEEPEST)
+    return err_new(ERR_INPUT, "%s: nested deeper than %d levels, or an alias contains itself",
+                   document->name, DEEPEST);
+  if (document->all[id - 1]) {
+    *out = document->all[id - 1];
+    return NULL;
+  }
+  yaml_node_t *from = yaml_document_get_node(parsed, id);
+  yml_node *node = mem_zeroed(1, sizeof *node);
+  if (!node) return mem_error(sizeof *node, document->name);
+  node->document = document;
+  node->line = (int)from->start_mark.line + 1;
+  node->column = (int)from->start_mark.column + 1;
+  err error = NULL;
+  if (from->type == YAML_SCALAR_NODE) {
+    node->kind = YML_SCALAR;
+    node->is_plain = from->data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
+    node->scalar = mem_copy_string((const char *)from->data.scalar.value);
+    if (!node->scalar) error = mem_error(from->data.scalar.length, document->name);
+  } else if (from->type == YAML_SEQUENCE_NODE) {
+    node->kind = YML_SEQUENCE;
+    size_t count = (size_t)(from->data.sequence.items.top - from->data.sequence.items.start);
+    node->items = mem_zeroed(count, sizeof *node->items);
+    if (!node->items) error = mem_error(count, document->name);
+    for (size_t i = 0; i < count && !error; i++) {
+      error =
+          convert(document, parsed, from->data.sequence.items.start[i], depth + 1, &node->items[i]);
+      node->count = i + 1;
+    }
+  } else {
+    node->kind = YML_MAP;
+    size_t count = (size_t)(from->data.mapping.pairs.top - from->data.mapping.pairs.start);
+    node->items = mem_zeroed(count, sizeof *node->items);
+    node->keys = mem_zeroed(count, sizeof *node->keys);
+    if (!node->items || !node->keys) error = mem_error(count, document->name);
+    for (size_t i = 0; i < count && !error; i++) {
+      yaml_node_pair_t pair = from->data.mapping.pairs.start[i];
+      error = convert(document, parsed, pair.key, depth + 1, &node->keys[i]);
+      if (!error) error = convert(document, parsed, pair.value, depth + 1, &node->items[i]);
+      node->count = i + 1;
+    }
+  }
+  if (error) {
+    free_node(node);
+    return error;
+  }
+  document->all[id - 1] = node;
+  *out = node;
+  return NULL;
+}
+
+static void check_keys(const yml_node *node, yml_problems *problems) {
+  if (node->kind != YML_MAP) return;
+  for (size_t i = 0; i < node->count; i++) {
+    if (node->keys[i]->kind != YML_SCALAR) {
+      yml_problem(problems, node->keys[i], NULL, 0, "a key must be a plain word");
+      continue;
+    }
+    for (size_t j = 0; j < i; j++)
+      if (node->keys[j]->kind == YML_SCALAR &&
+          strcmp(node->keys[i]->scalar, node->keys[j]->scalar) == 0)
+        yml_problem(problems, node->keys[i], NULL, 0, "key '%s' is given twice (first on line %d)",
+                    node->keys[i]->scalar, node->keys[j]->line);
+  }
+}
+
+static err syntax_error(const char *name, const yaml_parser_t *parser) {
+  const char *problem = parser->problem ? parser->problem : "cannot be read";
+  if (parser->error == YAML_MEMORY_ERROR) return mem_error(0, name);
+  if (parser->error == YAML_READER_ERROR)
+    return err_new(ERR_INPUT, "%s: byte %zu: %s", name, parser->problem_offset, problem);
+  return err_new(ERR_INPUT, "%s:%zu:%zu: %s%s%s", name, parser->problem_mark.line + 1,
+                 parser->problem_mark.column + 1, problem, parser->context ? " " : "",
+                 parser->context ? parser->context : "");
+}
+
+static err build(yml_document *document, yaml_document_t *parsed) {
+  document->count = (size_t)(parsed->nodes.top - parsed->nodes.start);
+  size_t slots = document->count ? document->count : 1;
+  document->all = mem_zeroed(slots, sizeof *document->all);
+  if (!document->all) return mem_error(slots * sizeof *document->all, document->name);
+  if (document->count > 0) return convert(document, parsed, 1, 0, &document->root);
+  yml_node *empty = mem_zeroed(1, sizeof *empty);
+  if (!empty) return mem_error(sizeof *empty, document->name);
+  *empty = (yml_node){.kind = YML_MAP, .line = 1, .column = 1, .document = document};
+  document->all[0] = document->root = empty;
+  document->count = 1;
+  return NULL;
+}
+
+err yml_parse(const char *name, const char *text, size_t length, yml_document **out) {
+  err error = NULL;
+  yaml_parser_t parser;
+  yaml_document_t parsed, next;
+  bool is_parsed = false;
+  yml_document *document = mem_zeroed(1, sizeof *document);
+  if (!document) return mem_error(sizeof *document, name);
+  if (!yaml_parser_initialize(&parser)) {
+    free(document);
+    return mem_error(sizeof parser, name);
+  }
+  document->name = mem_copy_string(name);
+  document->source = mem_zeroed(length + 1, 1);
+  if (!document->name || !document->source) {
+    error = mem_error(length, name);
+    goto cleanup;
+  }
+  memcpy(document->source, text, length);
+  yaml_parser_set_input_string(&parser, (const unsigned char *)text, length);
+  if (!yaml_parser_load(&parser, &parsed)) {
+    error = syntax_error(name, &parser);
+    goto cleanup;
+  }
+  is_parsed = true;
+  TRY(build(document, &parsed));
+  if (!yaml_parser_load(&parser, &next)) {
+    error = syntax_error(name, &parser);
+    goto cleanup;
+  }
+  bool has_second = yaml_document_get_root_node(&next) != NULL;
+  yaml_document_delete(&next);
+  if (has_second) FAIL(ERR_INPUT, "%s: holds more than one YAML document", name);
+  yml_problems problems = {0};
+  for (size_t i = 0; i < document->count; i++)
+    if (document->all[i]) check_keys(document->all[i], &problems);
+  error = yml_problems_take(&problems);
+cleanup:
+  if (is_parsed) yaml_document_delete(&parsed);
+  yaml_parser_delete(&parser);
+  if (error)
+    yml_free(document);
+  else
+    *out = document;
+  return error;
+}
+
+err yml_load(const char *path, yml_document **document) {
+  char *text = NULL;
+  size_t length = 0;
+  err error = fs_read(path, &text, &length);
+  if (!error) error = yml_parse(path, text, length, document);
+  free(text);
+  return error;
+}
+
+static size_t find_key(const yml_node *map, const char *key) {
+  for (size_t i = 0; map->kind == YML_MAP && i < map->count; i++)
+    if (strcmp(map->keys[i]->scalar, key) == 0) return i;
+  return SIZE_MAX;
+}
+
+const yml_node *yml_get(const yml_node *map, const char *key) {
+  size_t at = find_key(map, key);
+  return at == SIZE_MAX ? NULL : map->items[at];
+}
+
+const yml_node *yml_get_key(const yml_node *map, const char *key) {
+  size_t at = find_key(map, key);
+  return at == SIZE_MAX ? NULL : map->keys[at];
+}
+
+bool yml_is_null(const yml_node *node) {
+  return !node ||
+         (node->kind == YML_SCALAR && node->is_plain &&
+          (!*node->scalar || strcmp(node->scalar, "~") == 0 || strcmp(node->scalar, "null") == 0));
+}
+
+bool yml_as_real(const char *text, double *value) {
+  char digits[64], *end;
+  size_t length = 0;
+  for (const char *at = text; *at && length < sizeof digits - 1; at++)
+    if (*at != '_') digits[length++] = *at;
+  digits[length] = '\0';
+  if (!length || strchr("+-.0123456789", digits[0]) == NULL) return false; /* no inf, nan */
+  double scale = 1;
+  switch (digits[length - 1]) {
+  case 'k':
+    scale = 1e3;
+    break;
+  case 'M':
+    scale = 1e6;
+    break;
+  case 'G':
+    scale = 1e9;
+    break;
+  default:
+    break;
+  }
+  if (scale > 1) digits[--length] = '\0';
+  errno = 0;
+  double parsed = strtod(digits, &end);
+  if (end == digits || *end || !isfinite(parsed) || strpbrk(digits, "xX")) return false;
+  *value = parsed * scale;
+  return true;
+}
+
+bool yml_as_int(const char *text, int64_t *value) {
+  char *end;
+  errno = 0;
+  long long whole = strtoll(text, &end, 10);
+  if (end != text && !*end && !errno) {
+    *value = whole;
+    return true;
+  }
+  double real;
+  if (!yml_as_real(text, &real)) return false;
+  double rounded = nearbyint(real);
+  if (fabs(real - rounded) > 1e-9 * fabs(real) || fabs(rounded) > 9e15) return false;
+  *value = (int64_t)rounded;
+  return true;
+}
+
+bool yml_as_bool(const char *text, bool *value) {
+  static const char *const yes[] = {"true", "yes", "on"}, *const no[] = {"false", "no", "off"};
+  for (size_t i = 0; i < 3; i++) {
+    if (strcmp(text, yes[i]) == 0) return *value = true, true;
+    if (strcmp(text, no[i]) == 0) return *value = false, true;
+  }
+  return false;
+}
+
+/* The text of a 1-based line of the source, without its end. */
+static const char *find_line(const char *source, int line, int *length) {
+  for (int i = 1; i < line && *source; source++)
+    if (*source == '\n') i++;
+  *length = (int)strcspn(source, "\r\n");
+  return source;
+}
+
+void yml_problem(yml_problems *problems, const yml_node *node, const char *const *candidates,
+                 size_t candidate_count, const char *format, ...) {
+  strbuf *out = &problems->message;
+  if (problems->count++) strbuf_append_char(out, '\n');
+  strbuf_format(out, "%s:%d:%d: ", node->document->name, node->line, node->column);
+  va_list arguments;
+  va_start(arguments, format);
+  strbuf_format_list(out, format, arguments);
+  va_end(arguments);
+  int length;
+  const char *line = find_line(node->document->source, node->line, &length);
+  if (length > 160) length = 160;
+  strbuf_format(out, "\n%5d | %.*s\n      | ", node->line, length, line);
+  for (int i = 0; i < node->column - 1 && i < length; i++)
+    strbuf_append_char(out, line[i] == '\t' ? '\t' : ' ');
+  strbuf_append_char(out, '^');
+  size_t width = node->kind == YML_SCALAR ? text_columns(node->scalar) : 1;
+  for (size_t i = 1; i < width && i < 60; i++) strbuf_append_char(out, '~');
+  const char *nearest = NULL;
+  if (node->kind == YML_SCALAR && candidates)
+    nearest = text_nearest(node->scalar, candidates, candidate_count);
+  if (nearest) strbuf_format(out, " did you mean '%s'?", nearest);
+}
+
+err yml_problems_take(yml_problems *problems) {
+  err error = NULL;
+  if (problems->count) error = err_new(ERR_INPUT, "%s", strbuf_string(&problems->message));
+  strbuf_free(&problems->message);
+  problems->count = 0;
+  return error;
+}
+
+void yml_write_scalar(strbuf *out, const char *scalar) {
+  double real;
+  bool truth;
+  bool is_plain =
+      *scalar && !strchr("-?:,[]{}#&*!|>'\"%@` ", scalar[0]) && !strpbrk(scalar, "\n\t\\\"{}[],") &&
+      !strstr(scalar, ": ") && !strstr(scalar, " #") && scalar[strlen(scalar) - 1] != ' ' &&
+      scalar[strlen(scalar) - 1] != ':' && !yml_as_real(scalar, &real) &&
+      !yml_as_bool(scalar, &truth) && strcmp(scalar, "null") != 0 && strcmp(scalar, "~") != 0;
+  if (is_plain) {
+    strbuf_append(out, scalar);
+    return;
+  }
+  strbuf_append_char(out, '"');
+  for (const char *at = scalar; *at; at++) {
+    if (*at == '"' || *at == '\\') strbuf_append_char(out, '\\');
+    if (*at == '\n')
+      strbuf_append(out, "\\n");
+    else if (*at == '\t')
+      strbuf_append(out, "\\t");
+    else
+      strbuf_append_char(out, *at);
+  }
+  strbuf_append_char(out, '"');
+}

@@ -1,0 +1,201 @@
+#include "support/test.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/fs.h"
+#include "base/hash.h"
+#include "base/json.h"
+#include "base/mem.h"
+#include "base/options.h"
+#include "base/rng.h"
+#include "base/text.h"
+
+static void philox_gives_the_known_answers(void **state) {
+  (void)state;
+  /* From the Random123 distribution's kat_vectors, philox4x32 10. */
+  const uint32_t ones[4] = {~0u, ~0u, ~0u, ~0u}, zeros[4] = {0};
+  const uint32_t zero_answer[4] = {0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8};
+  const uint32_t ones_answer[4] = {0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd};
+  uint32_t out[4];
+  rng_philox(zeros, zeros, out);
+  assert_memory_equal(out, zero_answer, sizeof out);
+  rng_philox(ones, ones, out);
+  assert_memory_equal(out, ones_answer, sizeof out);
+}
+
+static void random_numbers_depend_on_every_coordinate_and_nothing_else(void **state) {
+  (void)state;
+  rng same = rng_at(7, RNG_MASK, 3, 11), again = rng_at(7, RNG_MASK, 3, 11);
+  uint64_t first = rng_u64(&same);
+  assert_true(first == rng_u64(&again));
+  rng others[] = {rng_at(8, RNG_MASK, 3, 11),
+                  rng_at(7, RNG_CROP, 3, 11),
+                  rng_at(7, RNG_MASK, 4, 11),
+                  rng_at(7, RNG_MASK, 3, 12),
+                  rng_at(7, RNG_MASK, 3, 11 | 1ull << 40),
+                  rng_at(7, RNG_MASK, 3 | 1ull << 33, 11)};
+  for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+    assert_true(rng_u64(&others[i]) != first);
+}
+
+static void uniform_and_normal_draws_have_the_right_moments(void **state) {
+  (void)state;
+  rng r = rng_at(1, RNG_TEST, 0, 0);
+  enum { COUNT = 200000 };
+  double uniform = 0, normal = 0, square = 0;
+  int buckets[7] = {0};
+  for (int i = 0; i < COUNT; i++) {
+    double u = rng_double(&r), z = rng_normal(&r);
+    assert_true(u >= 0 && u < 1);
+    uniform += u;
+    normal += z;
+    square += z * z;
+    buckets[rng_below(&r, 7)]++;
+  }
+  /* five standard errors of each mean */
+  assert_true(fabs(uniform / COUNT - 0.5) < 5 * 0.289 / sqrt(COUNT));
+  assert_true(fabs(normal / COUNT) < 5 / sqrt(COUNT));
+  assert_true(fabs(square / COUNT - 1) < 5 * sqrt(2.0 / COUNT));
+  for (int i = 0; i < 7; i++) assert_true(fabs(buckets[i] - COUNT / 7.0) < 5 * sqrt(COUNT / 7.0));
+}
+
+static void an_error_gains_context_on_its_way_up(void **state) {
+  (void)state;
+  err error = err_new(ERR_INPUT, "member '%s': not a JPEG", "a.jpg");
+  error = err_context(error, "reading shard %s", "00012.tar");
+  assert_string_equal(err_message(error), "reading shard 00012.tar: member 'a.jpg': not a JPEG");
+  assert_int_equal(err_kind_of(error), ERR_INPUT);
+  err_free(error);
+  assert_null(err_context(NULL, "nothing"));
+}
+
+static void a_failed_allocation_is_reported_not_hidden(void **state) {
+  (void)state;
+  mem_fail_after(0);
+  strbuf text = {0};
+  strbuf_append(&text, "lost");
+  void *block = mem_aligned(64);
+  mem_fail_after(-1);
+  assert_null(block);
+  assert_true(text.is_broken);
+  assert_null(strbuf_take(&text));
+}
+
+static void the_nearest_name_is_suggested_only_when_it_is_near(void **state) {
+  (void)state;
+  const char *const names[] = {"mask_ratio", "mask_mode", "seed"};
+  assert_string_equal(text_nearest("mask_rato", names, 3), "mask_ratio");
+  assert_string_equal(text_nearest("sede", names, 3), "seed");
+  assert_null(text_nearest("zebra", names, 3));
+}
+
+static void numbers_are_written_for_people(void **state) {
+  (void)state;
+  char buffer[TEXT_NUMBER_SIZE];
+  assert_string_equal(text_bytes(2061584302, buffer), "1.92 GiB");
+  assert_string_equal(text_duration(200, buffer), "3 m 20 s");
+  assert_string_equal(text_duration(3720, buffer), "1 h 02 m");
+  assert_string_equal(text_duration(0.085, buffer), "85 ms");
+  assert_string_equal(text_count(75000, buffer), "75.0 k");
+}
+
+static void json_survives_quotes_control_characters_and_bad_utf8(void **state) {
+  (void)state;
+  strbuf out = {0};
+  json_writer w = json_start(&out);
+  json_object(&w, NULL);
+  json_string(&w, "a\"b", "line\nbreak \x01 \xff end");
+  json_number(&w, "x", 0.1);
+  json_number(&w, "nan", NAN);
+  json_array(&w, "list");
+  json_integer(&w, NULL, -3);
+  json_bool(&w, NULL, true);
+  json_end(&w);
+  json_end(&w);
+  assert_string_equal(strbuf_string(&out), "{\"a\\\"b\":\"line\\nbreak \\u0001 \xEF\xBF\xBD end\","
+                                           "\"x\":0.1,\"nan\":null,\"list\":[-3,true]}");
+  strbuf_free(&out);
+}
+
+static void an_atomic_write_replaces_the_whole_file(void **state) {
+  (void)state;
+  char folder[] = "/tmp/flip-test-XXXXXX";
+  assert_non_null(mkdtemp(folder));
+  char *deep = fs_join(folder, "a/b"), *path = fs_join(folder, "a/b/file");
+  assert_ok(fs_make_folders(deep));
+  assert_ok(fs_write_atomic(path, "long first text", 15));
+  assert_ok(fs_write_atomic(path, "short", 5));
+  char *data, **names;
+  size_t length, count;
+  assert_ok(fs_read(path, &data, &length));
+  assert_string_equal(data, "short");
+  assert_ok(fs_list(deep, &names, &count));
+  assert_int_equal(count, 1); /* no temporary file is left */
+  fs_free_names(names, count);
+  assert_fails_with(fs_write_atomic("/proc/none/file", "x", 1), "/proc/none/file");
+  assert_fails_with(fs_read(folder, &data, &length), "is a folder");
+  free(data);
+  free(deep);
+  free(path);
+}
+
+static void options_parse_suggest_and_refuse(void **state) {
+  (void)state;
+  bool json = false, help = false;
+  const char *out = NULL;
+  int64_t count = 0;
+  option options[] = {{"out", 'o', OPTION_STRING, &out, "DIR", "where", true},
+                      {"count", 0, OPTION_INTEGER, &count, "N", "how many", false},
+                      {"json", 0, OPTION_FLAG, &json, NULL, "JSON", false},
+                      {0}};
+  command c = {"test", "a test", "", options, NULL};
+  option_list rest = {0};
+  char *good[] = {"test", "x", "--out=dir", "--count", "50k", "--json", "--", "--y"};
+  assert_ok(options_parse(&c, 8, good, &rest, &help));
+  assert_string_equal(out, "dir");
+  assert_int_equal(count, 50000);
+  assert_true(json);
+  assert_int_equal(rest.count, 2);
+  options_free_list(&rest);
+  char *missing[] = {"test"}, *typo[] = {"test", "--jsn"}, *bad[] = {"test", "--count", "many"};
+  assert_fails_with(options_parse(&c, 1, missing, &rest, &help), "--out DIR is missing");
+  assert_fails_with(options_parse(&c, 2, typo, &rest, &help), "did you mean '--json'");
+  assert_fails_with(options_parse(&c, 3, bad, &rest, &help), "'many' is not a whole number");
+}
+
+static void a_file_and_its_bytes_have_one_fingerprint(void **state) {
+  (void)state;
+  char path[] = "/tmp/flip-hash-XXXXXX", of_file[HASH_SIZE], of_bytes[HASH_SIZE],
+       in_parts[HASH_SIZE];
+  int fd = mkstemp(path);
+  assert_true(write(fd, "hello world", 11) == 11);
+  close(fd);
+  assert_ok(hash_file(path, of_file));
+  hash_bytes("hello world", 11, of_bytes);
+  hash_state *parts = hash_begin();
+  hash_add(parts, "hello ", 6);
+  hash_add(parts, "world", 5);
+  hash_finish(parts, in_parts);
+  assert_string_equal(of_file, of_bytes);
+  assert_string_equal(in_parts, of_bytes);
+  unlink(path);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(philox_gives_the_known_answers),
+      cmocka_unit_test(random_numbers_depend_on_every_coordinate_and_nothing_else),
+      cmocka_unit_test(uniform_and_normal_draws_have_the_right_moments),
+      cmocka_unit_test(an_error_gains_context_on_its_way_up),
+      cmocka_unit_test(a_failed_allocation_is_reported_not_hidden),
+      cmocka_unit_test(the_nearest_name_is_suggested_only_when_it_is_near),
+      cmocka_unit_test(numbers_are_written_for_people),
+      cmocka_unit_test(json_survives_quotes_control_characters_and_bad_utf8),
+      cmocka_unit_test(an_atomic_write_replaces_the_whole_file),
+      cmocka_unit_test(options_parse_suggest_and_refuse),
+      cmocka_unit_test(a_file_and_its_bytes_have_one_fingerprint),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

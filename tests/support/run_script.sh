@@ -1,0 +1,22 @@
+#!/usr/bin/env bash
+# Runs one story of commands in a folder of its own, which is removed when the story ends well.
+set -euo pipefail
+story=$1
+SCRATCH=$(mktemp -d "${TMPDIR:-/tmp}/flip-story.XXXXXX")
+export SCRATCH
+cd "$SCRATCH"
+
+# Helpers for the stories.
+fail() { echo "FAILED: $*" >&2; exit 1; }
+# expect_status N command…: runs it, keeps stdout in out.txt and stderr in err.txt.
+expect_status() {
+  local wanted=$1 got=0
+  shift
+  "$@" >out.txt 2>err.txt || got=$?
+  [ "$got" = "$wanted" ] || { cat out.txt err.txt >&2; fail "'$*' ended with $got, not $wanted"; }
+}
+expect_line() { grep -qE -- "$2" "$1" || { cat "$1" >&2; fail "no line in $1 matches: $2"; }; }
+export -f fail expect_status expect_line
+
+bash -euo pipefail "$story"
+rm -rf "$SCRATCH"
