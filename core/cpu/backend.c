@@ -1,0 +1,156 @@
+/* The CPU backend's table, memory and measure of itself. */
+#include <omp.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "cpu/cpu.h"
+
+void cpu_assert_failed(const char *condition, const char *file, int line) {
+  fprintf(stderr, "flip: bug: %s:%d: %s does not hold\n", file, line, condition);
+  abort();
+}
+
+err cpu_scratch(ops *o, size_t floats, float **scratch) {
+  cpu_state *state = cpu_of(o);
+  if (floats > state->scratch_floats) {
+    float *larger = mem_aligned(floats * sizeof *larger);
+    if (!larger) return mem_error(floats * sizeof *larger, "a kernel's scratch");
+    free(state->scratch);
+    state->scratch = larger;
+    state->scratch_floats = floats;
+  }
+  *scratch = state->scratch;
+  return NULL;
+}
+
+static err cpu_allocate(ops *o, size_t bytes, const char *what, void **block) {
+  (void)o;
+  *block = mem_aligned(bytes);
+  return *block ? NULL : mem_error(bytes, what);
+}
+
+static void cpu_release(ops *o, void *block) {
+  (void)o;
+  free(block);
+}
+
+static err cpu_copy(ops *o, void *to, const void *from, size_t bytes) {
+  (void)o;
+  memcpy(to, from, bytes);
+  return NULL;
+}
+
+static err cpu_clear(ops *o, void *block, size_t bytes) {
+  (void)o;
+  memset(block, 0, bytes);
+  return NULL;
+}
+
+static err cpu_synchronize(ops *o) {
+  (void)o;
+  return NULL;
+}
+
+static void cpu_destroy(ops *o) {
+  cpu_state *state = cpu_of(o);
+  if (state) {
+    gemm_cache_destroy(state->gemms);
+    free(state->scratch);
+    free(state);
+  }
+  free(o);
+}
+
+static const ops_table cpu_table = {
+    .name = "cpu",
+    .allocate = cpu_allocate,
+    .release = cpu_release,
+    .upload = cpu_copy,
+    .download = cpu_copy,
+    .clear = cpu_clear,
+    .synchronize = cpu_synchronize,
+    .gemm = cpu_gemm,
+    .layer_norm = cpu_layer_norm,
+    .layer_norm_gradient = cpu_layer_norm_gradient,
+    .attention = cpu_attention,
+    .attention_gradient = cpu_attention_gradient,
+    .patches = cpu_patches,
+    .assemble = cpu_assemble,
+    .assemble_gradient = cpu_assemble_gradient,
+    .embed = cpu_embed,
+    .embed_gradient = cpu_embed_gradient,
+    .pool = cpu_pool,
+    .pool_gradient = cpu_pool_gradient,
+    .normalize = cpu_normalize,
+    .normalize_gradient = cpu_normalize_gradient,
+    .contrastive_statistics = cpu_contrastive_statistics,
+    .contrastive_gradient = cpu_contrastive_gradient,
+    .contrastive_finish = cpu_contrastive_finish,
+    .sum_squares = cpu_sum_squares,
+    .adamw = cpu_adamw,
+    .cast = cpu_cast,
+    .destroy = cpu_destroy,
+};
+
+err ops_create_cpu(ops_type compute, int threads, ops **out) {
+  if (compute != OPS_F32 && compute != OPS_BF16)
+    return err_new(ERR_INTERNAL, "the CPU backend computes in fp32 or bf16");
+  ops *o = mem_zeroed(1, sizeof *o);
+  cpu_state *state = mem_zeroed(1, sizeof *state);
+  if (!o || !state) {
+    free(o);
+    free(state);
+    return mem_error(sizeof *o, "the CPU backend");
+  }
+  *o = (ops){.call = &cpu_table,
+             .compute = compute,
+             .master = OPS_F32,
+             .chunk_bytes = 1 << 20,
+             .threads = threads > 0 ? threads : omp_get_num_procs(),
+             .state = state};
+  omp_set_num_threads(o->threads);
+  err error = gemm_cache_create(&state->gemms);
+  if (error)
+    cpu_destroy(o);
+  else
+    *out = o;
+  return error;
+}
+
+err ops_measure_cpu_gemm(ops_type compute, int threads, double *flops_per_second) {
+  enum { SIDE = 1024, TRIES = 8 };
+  ops *o = NULL;
+  void *block = NULL;
+  size_t bytes = (size_t)SIDE * SIDE * ops_size_of(compute);
+  err error = ops_create_cpu(compute, threads, &o);
+  if (error) return error;
+  TRY(o->call->allocate(o, 3 * bytes, "measuring matrix products", &block));
+  ops_buffer a = {block, compute};
+  for (int64_t i = 0; i < 2 * (int64_t)SIDE * SIDE; i++) { /* never zeros: they can run faster */
+    float value = (float)(i % 251) / 251.0f - 0.5f;
+    if (compute == OPS_F32)
+      cpu_f32(a)[i] = value;
+    else
+      ((uint16_t *)block)[i] = cpu_to_bf16(value);
+  }
+  ops_gemm g = {.m = SIDE,
+                .n = SIDE,
+                .k = SIDE,
+                .a = a,
+                .b = ops_at(a, (int64_t)SIDE * SIDE),
+                .c = ops_at(a, 2 * (int64_t)SIDE * SIDE)};
+  double best = 1e30;
+  for (int i = 0; i < TRIES; i++) {
+    double start = clock_seconds();
+    TRY(cpu_gemm(o, &g));
+    double seconds = clock_seconds() - start;
+    if (i > 0 && seconds < best) best = seconds; /* the first call builds the kernel */
+  }
+  *flops_per_second = 2.0 * SIDE * SIDE * SIDE / best;
+cleanup:
+  free(block);
+  cpu_destroy(o);
+  return error;
+}

@@ -1,0 +1,78 @@
+/* The contrastive loss on one tile of the cosine matrix: running log-sum-exp, then gradients.
+ *
+ * Bound: exp. Rows are split over threads for the row sums, columns for the column sums, so both
+ * are added in one order whatever the thread count. */
+#include "cpu/cpu.h"
+
+enum { COLUMN_STRIP = 64 };
+
+err cpu_contrastive_statistics(ops *o, const ops_contrastive *c) {
+  (void)o;
+  CPU_ASSERT(c->cosines.type == OPS_F32);
+  const float *cosines = cpu_f32(c->cosines);
+  float scale = expf(cpu_f32(c->scale_log)[0]);
+#pragma omp parallel for schedule(static)
+  for (int64_t i = 0; i < c->rows; i++) {
+    const float *row = cosines + i * c->columns;
+    float most = row[0], sum = 0;
+#pragma omp simd reduction(max : most)
+    for (int64_t j = 0; j < c->columns; j++) most = row[j] > most ? row[j] : most;
+#pragma omp simd reduction(+ : sum)
+    for (int64_t j = 0; j < c->columns; j++) sum += cpu_exp(scale * (row[j] - most));
+    cpu_f32(c->row_lse)[i] = scale * most + logf(sum);
+    cpu_f32(c->positive)[i] = scale * row[c->first_row + i];
+  }
+#pragma omp parallel for schedule(static)
+  for (int64_t strip = 0; strip < c->columns; strip += COLUMN_STRIP) {
+    int64_t end = strip + COLUMN_STRIP < c->columns ? strip + COLUMN_STRIP : c->columns;
+    float *most = cpu_f32(c->column_max), *sum = cpu_f32(c->column_sum);
+    for (int64_t i = 0; i < c->rows; i++) {
+      const float *row = cosines + i * c->columns;
+#pragma omp simd
+      for (int64_t j = strip; j < end; j++) {
+        float logit = scale * row[j], larger = logit > most[j] ? logit : most[j];
+        sum[j] = sum[j] * cpu_exp(most[j] - larger) + cpu_exp(logit - larger);
+        most[j] = larger;
+      }
+    }
+  }
+  return NULL;
+}
+
+err cpu_contrastive_gradient(ops *o, const ops_contrastive *c) {
+  float *cosines = cpu_f32(c->cosines), *totals;
+  const float *row_lse = cpu_f32(c->row_lse), *column_lse = cpu_f32(c->column_lse);
+  float scale = expf(cpu_f32(c->scale_log)[0]), weight = (float)c->weight;
+  err error = cpu_scratch(o, (size_t)c->rows, &totals);
+  if (error) return error;
+#pragma omp parallel for schedule(static)
+  for (int64_t i = 0; i < c->rows; i++) {
+    float *row = cosines + i * c->columns, total = 0, own_lse = row_lse[i];
+    float positive = row[c->first_row + i];
+#pragma omp simd reduction(+ : total)
+    for (int64_t j = 0; j < c->columns; j++) {
+      float logit = scale * row[j];
+      float gradient = weight * (cpu_exp(logit - own_lse) + cpu_exp(logit - column_lse[j]));
+      total += gradient * logit;
+      row[j] = gradient * scale;
+    }
+    row[c->first_row + i] -= 2 * weight * scale;
+    totals[i] = total - 2 * weight * scale * positive;
+  }
+  double sum = 0;
+  for (int64_t i = 0; i < c->rows; i++) sum += totals[i];
+  cpu_f32(c->dscale_log)[0] += (float)sum;
+  return NULL;
+}
+
+err cpu_contrastive_finish(ops *o, const ops_contrastive_end *c) {
+  (void)o;
+  double loss = 0;
+  for (int64_t i = 0; i < c->count; i++) {
+    float lse = cpu_f32(c->column_max)[i] + logf(cpu_f32(c->column_sum)[i]);
+    cpu_f32(c->column_lse)[i] = lse;
+    loss += 0.5 * ((double)cpu_f32(c->row_lse)[i] + (double)lse) - (double)cpu_f32(c->positive)[i];
+  }
+  cpu_f32(c->loss)[0] = (float)(loss / (double)c->count);
+  return NULL;
+}

@@ -1,0 +1,489 @@
+#include "model/clip.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "model/front.h"
+#include "model/loss.h"
+
+/* Activations of both towers for one use: training (kept), or passing through. */
+typedef struct {
+  tower_activations image, text;
+  image_front_activations front;
+} clip_activations;
+
+/* Inputs on the device. */
+typedef struct {
+  ops_buffer images, index, ids, pool_index;
+  size_t bytes;
+} clip_device_inputs;
+
+struct clip_model {
+  ops *o;
+  clip_config config;
+  clip_limits limits;
+  param_table params;
+  tower_weights weights;
+  tower image, text;
+  image_front image_in;
+  text_front text_in;
+  int64_t scale_log; /* offset */
+  bool is_trainable;
+  clip_activations kept;
+  loss_buffers loss;
+  clip_device_inputs inputs;
+  ops_buffer fixed_positions; /* sine-cosine; absent when learned */
+  void *blocks[7];            /* device memory, by the fields of clip_memory */
+  int64_t loaded;             /* samples whose inputs are on the device */
+};
+
+void clip_config_from(const settings *s, int64_t vocabulary, clip_config *c) {
+  static const float means[2][3] = {{0.48145466f, 0.4578275f, 0.40821073f}, {0.5f, 0.5f, 0.5f}};
+  static const float deviations[2][3] = {{0.26862954f, 0.26130258f, 0.27577711f},
+                                         {0.5f, 0.5f, 0.5f}};
+  int64_t side = s->image_size / s->image_patch;
+  *c = (clip_config){
+      .image_size = s->image_size,
+      .patch = s->image_patch,
+      .patches = side * side,
+      .has_class_token = s->image_class_token,
+      .has_learned_positions = s->image_position == POSITION_LEARNED,
+      .has_pre_norm = s->image_pre_norm,
+      .text_length = s->text_length,
+      .vocabulary = vocabulary,
+      .text_pool = s->text_pool,
+      .image = {.width = s->image_width,
+                .layers = s->image_layers,
+                .heads = s->image_heads,
+                .hidden = (int64_t)((double)s->image_width * s->image_mlp_ratio),
+                .embed = s->embed_dim,
+                .norm_eps = s->image_norm_eps,
+                .activation = (ops_activation)s->image_activation,
+                .pooling = s->image_pool == IMAGE_POOL_MEAN ? OPS_POOL_MEAN : OPS_POOL_INDEX},
+      .text = {.width = s->text_width,
+               .layers = s->text_layers,
+               .heads = s->text_heads,
+               .hidden = (int64_t)((double)s->text_width * s->text_mlp_ratio),
+               .embed = s->embed_dim,
+               .norm_eps = s->text_norm_eps,
+               .activation = (ops_activation)s->text_activation,
+               .is_causal = s->text_causal,
+               .pooling = s->text_pool == TEXT_POOL_MEAN ? OPS_POOL_MEAN : OPS_POOL_INDEX},
+      .temperature = s->temperature,
+      .logit_scale_max = s->logit_scale_max};
+  memcpy(c->mean, means[s->image_normalization], sizeof c->mean);
+  memcpy(c->deviation, deviations[s->image_normalization], sizeof c->deviation);
+}
+
+static err declare(const clip_config *c, param_table *table, tower *image, tower *text) {
+  image_front_declare(c, table);
+  err error = tower_declare(image, &c->image, "image", table);
+  if (error) return error;
+  text_front_declare(c, table);
+  error = tower_declare(text, &c->text, "text", table);
+  if (error) return error;
+  param_table_add(table, "logit_scale", 0, 1, false, PARAM_CONSTANT, log(1.0 / c->temperature));
+  return param_table_lay_out(table);
+}
+
+err clip_declare(const clip_config *config, param_table *table) {
+  tower image = {0}, text = {0};
+  err error = declare(config, table, &image, &text);
+  tower_free(&image);
+  tower_free(&text);
+  return error;
+}
+
+static size_t lay_out_activations(clip_activations *a, const clip_config *c, int64_t batch,
+                                  int64_t patches, bool is_kept, ops_type compute, ops_type master,
+                                  int64_t chunk_bytes, void *base) {
+  int64_t tokens = patches + c->has_class_token;
+  int64_t image_chunk = tower_chunk(&c->image, tokens, batch, compute, chunk_bytes);
+  int64_t text_chunk = tower_chunk(&c->text, c->text_length, batch, compute, chunk_bytes);
+  char *at = base;
+  size_t used =
+      tower_lay_out(&a->image, &c->image, batch, tokens, is_kept, image_chunk, compute, master, at);
+  used += image_front_lay_out(&a->front, c, batch, patches, is_kept, image_chunk, compute, master,
+                              at ? at + used : NULL);
+  return used + tower_lay_out(&a->text, &c->text, batch, c->text_length, is_kept, text_chunk,
+                              compute, master, at ? at + used : NULL);
+}
+
+static size_t lay_out_inputs(clip_device_inputs *in, const clip_config *c, const clip_limits *l,
+                             bool for_training, void *base) {
+  int64_t samples = for_training && l->micro_batch > l->eval_batch ? l->micro_batch : l->eval_batch;
+  int64_t patches =
+      for_training && l->train_patches > l->eval_patches ? l->train_patches : l->eval_patches;
+  const size_t sizes[] = {(size_t)(samples * c->image_size * c->image_size * 3),
+                          (size_t)(samples * patches) * 4, (size_t)(samples * c->text_length) * 4,
+                          (size_t)samples * 4};
+  const ops_type types[] = {OPS_U8, OPS_I32, OPS_I32, OPS_I32};
+  ops_buffer *buffers[] = {&in->images, &in->index, &in->ids, &in->pool_index};
+  size_t at = 0;
+  for (int i = 0; i < 4; i++) {
+    *buffers[i] = (ops_buffer){base ? (char *)base + at : NULL, types[i]};
+    at += mem_rounded(sizes[i]);
+  }
+  return in->bytes = at;
+}
+
+void clip_plan(const clip_config *c, const clip_limits *l, ops_type compute, ops_type master,
+               int64_t chunk_bytes, int64_t parameters, bool for_training, clip_memory *m) {
+  clip_activations a;
+  loss_buffers loss;
+  clip_device_inputs inputs;
+  size_t one = ops_size_of(master);
+  *m = (clip_memory){.parameters = (size_t)parameters * one,
+                     .working = compute == master ? 0 : (size_t)parameters * ops_size_of(compute)};
+  m->transient = lay_out_activations(&a, c, l->eval_batch, l->eval_patches, false, compute, master,
+                                     chunk_bytes, NULL);
+  m->inputs = lay_out_inputs(&inputs, c, l, for_training, NULL) +
+              mem_rounded((size_t)(c->patches * c->image.width) * one);
+  if (!for_training) return;
+  m->gradients = m->parameters;
+  m->activations = lay_out_activations(&a, c, l->micro_batch, l->train_patches, true, compute,
+                                       master, chunk_bytes, NULL);
+  m->loss = loss_lay_out(&loss, l->batch, c->image.embed, compute, master, NULL);
+  size_t pass = lay_out_activations(&a, c, l->micro_batch, l->train_patches, false, compute, master,
+                                    chunk_bytes, NULL);
+  if (pass > m->transient) m->transient = pass;
+}
+
+size_t clip_memory_total(const clip_memory *m) {
+  return m->parameters + m->gradients + m->working + m->activations + m->loss + m->transient +
+         m->inputs;
+}
+
+static err upload_sincos(clip_model *m, void *to) {
+  const clip_config *c = &m->config;
+  int64_t count = c->patches * c->image.width;
+  double *wide = mem_zeroed((size_t)count, sizeof *wide);
+  if (!wide) return mem_error((size_t)count * sizeof *wide, "positions");
+  image_sincos_positions((int64_t)(sqrt((double)c->patches) + 0.5), c->image.width, wide);
+  if (m->o->master == OPS_F32) {
+    float *narrow = (float *)wide; /* in place: element i is read before it is overwritten */
+    for (int64_t i = 0; i < count; i++) {
+      float value = (float)wide[i];
+      memcpy((char *)narrow + (size_t)i * 4, &value, 4);
+    }
+  }
+  err error = m->o->call->upload(m->o, to, wide, (size_t)count * ops_size_of(m->o->master));
+  if (!error) error = m->o->call->synchronize(m->o);
+  free(wide);
+  m->fixed_positions = (ops_buffer){to, m->o->master};
+  return error;
+}
+
+static err allocate_all(clip_model *m) {
+  static const char *const names[] = {"parameters",  "gradients", "the working copy",
+                                      "activations", "the loss",  "evaluation",
+                                      "inputs"};
+  ops *o = m->o;
+  clip_memory plan;
+  clip_plan(&m->config, &m->limits, o->compute, o->master, o->chunk_bytes, m->params.total,
+            m->is_trainable, &plan);
+  const size_t sizes[] = {plan.parameters, plan.gradients, plan.working, plan.activations,
+                          plan.loss,       plan.transient, plan.inputs};
+  for (int i = 0; i < 7; i++) {
+    if (!sizes[i]) continue;
+    err error = o->call->allocate(o, sizes[i], names[i], &m->blocks[i]);
+    if (error) return error;
+  }
+  ops_buffer master = {m->blocks[0], o->master};
+  m->weights = (tower_weights){o,
+                               master,
+                               {m->blocks[1], o->master},
+                               m->blocks[2] ? (ops_buffer){m->blocks[2], o->compute} : master};
+  if (m->is_trainable) {
+    lay_out_activations(&m->kept, &m->config, m->limits.micro_batch, m->limits.train_patches, true,
+                        o->compute, o->master, o->chunk_bytes, m->blocks[3]);
+    loss_lay_out(&m->loss, m->limits.batch, m->config.image.embed, o->compute, o->master,
+                 m->blocks[4]);
+  }
+  size_t used = lay_out_inputs(&m->inputs, &m->config, &m->limits, m->is_trainable, m->blocks[6]);
+  if (m->config.has_learned_positions) return NULL;
+  return upload_sincos(m, (char *)m->blocks[6] + used);
+}
+
+err clip_create(ops *o, const clip_config *config, const clip_limits *limits, bool for_training,
+                clip_model **out) {
+  clip_model *m = mem_zeroed(1, sizeof *m);
+  if (!m) return mem_error(sizeof *m, "a model");
+  m->o = o;
+  m->config = *config;
+  m->limits = *limits;
+  m->is_trainable = for_training;
+  err error = declare(config, &m->params, &m->image, &m->text);
+  if (!error) {
+    image_front_resolve(&m->image_in, &m->params);
+    text_front_resolve(&m->text_in, &m->params);
+    tower_resolve(&m->image, &m->params);
+    tower_resolve(&m->text, &m->params);
+    m->scale_log = param_table_find(&m->params, "logit_scale")->offset;
+    error = allocate_all(m);
+  }
+  if (error)
+    clip_destroy(m);
+  else
+    *out = m;
+  return error;
+}
+
+void clip_destroy(clip_model *m) {
+  if (!m) return;
+  for (int i = 0; i < 7; i++)
+    if (m->blocks[i]) m->o->call->release(m->o, m->blocks[i]);
+  tower_free(&m->image);
+  tower_free(&m->text);
+  param_table_free(&m->params);
+  free(m);
+}
+
+const clip_config *clip_get_config(const clip_model *m) {
+  return &m->config;
+}
+
+const param_table *clip_params(const clip_model *m) {
+  return &m->params;
+}
+
+const tower_weights *clip_weights(const clip_model *m) {
+  return &m->weights;
+}
+
+err clip_get(const clip_model *m, const param *p, void *values) {
+  return m->o->call->download(m->o, values, ops_at(m->weights.master, p->offset).data,
+                              (size_t)param_elements(p) * ops_size_of(m->o->master));
+}
+
+err clip_set(clip_model *m, const param *p, const void *values) {
+  err error = m->o->call->upload(m->o, ops_at(m->weights.master, p->offset).data, values,
+                                 (size_t)param_elements(p) * ops_size_of(m->o->master));
+  return error ? error : m->o->call->synchronize(m->o);
+}
+
+err clip_refresh(clip_model *m) {
+  if (m->weights.working.data == m->weights.master.data) return NULL;
+  return m->o->call->cast(m->o, m->params.total, m->weights.master, m->weights.working);
+}
+
+err clip_initialise(clip_model *m, uint64_t seed) {
+  err error = m->o->call->clear(m->o, m->weights.master.data,
+                                (size_t)m->params.total * ops_size_of(m->o->master));
+  for (size_t i = 0; i < m->params.count && !error; i++) {
+    const param *p = &m->params.items[i];
+    int64_t count = param_elements(p);
+    double *wide = mem_zeroed((size_t)count, sizeof *wide);
+    float *narrow = mem_zeroed((size_t)count, sizeof *narrow);
+    if (!wide || !narrow) {
+      error = mem_error((size_t)count * sizeof *wide, "initial weights");
+    } else {
+      param_initial(p, i, seed, wide);
+      for (int64_t j = 0; j < count; j++) narrow[j] = (float)wide[j];
+      error = clip_set(m, p, m->o->master == OPS_F64 ? (void *)wide : (void *)narrow);
+    }
+    free(wide);
+    free(narrow);
+  }
+  return error ? error : clip_refresh(m);
+}
+
+err clip_clear_gradients(clip_model *m) {
+  return m->o->call->clear(m->o, m->weights.gradients.data,
+                           (size_t)m->params.total * ops_size_of(m->o->master));
+}
+
+/* The text token that is pooled: the first, or the last before the padding (end of text). */
+static err upload_pool_index(clip_model *m, const int32_t *id_counts, int64_t count) {
+  if (m->config.text_pool != TEXT_POOL_EOT) return NULL;
+  int32_t *index = mem_zeroed((size_t)count, sizeof *index);
+  if (!index) return mem_error((size_t)count * sizeof *index, "text lengths");
+  for (int64_t i = 0; i < count; i++) index[i] = id_counts[i] > 0 ? id_counts[i] - 1 : 0;
+  err error = m->o->call->upload(m->o, m->inputs.pool_index.data, index, (size_t)count * 4);
+  if (!error) error = m->o->call->synchronize(m->o);
+  free(index);
+  return error;
+}
+
+static ops_buffer text_pool_index(const clip_model *m) {
+  return m->config.text_pool == TEXT_POOL_EOT ? m->inputs.pool_index : (ops_buffer){0};
+}
+
+static err upload_images(clip_model *m, const uint8_t *images, const int32_t *index, int64_t count,
+                         int64_t patches) {
+  size_t bytes = (size_t)(m->config.image_size * m->config.image_size * 3);
+  err error = m->o->call->upload(m->o, m->inputs.images.data, images, (size_t)count * bytes);
+  if (error) return error;
+  return m->o->call->upload(m->o, m->inputs.index.data, index, (size_t)(count * patches) * 4);
+}
+
+static err upload_texts(clip_model *m, const int32_t *ids, const int32_t *id_counts,
+                        int64_t count) {
+  err error = m->o->call->upload(m->o, m->inputs.ids.data, ids,
+                                 (size_t)(count * m->config.text_length) * 4);
+  return error ? error : upload_pool_index(m, id_counts, count);
+}
+
+static err run_images(clip_model *m, const clip_activations *a, int64_t count) {
+  for (int64_t at = 0; at < count; at += a->image.chunk) {
+    int64_t n = count - at < a->image.chunk ? count - at : a->image.chunk;
+    err error =
+        image_front_forward(&m->image_in, &m->config, &m->image, &m->weights, &a->image, &a->front,
+                            m->inputs.images, m->inputs.index, m->fixed_positions, at, n);
+    if (!error) error = tower_forward(&m->image, &m->weights, &a->image, at, n, (ops_buffer){0});
+    if (error) return error;
+  }
+  return NULL;
+}
+
+static err run_texts(clip_model *m, const clip_activations *a, int64_t count) {
+  for (int64_t at = 0; at < count; at += a->text.chunk) {
+    int64_t n = count - at < a->text.chunk ? count - at : a->text.chunk;
+    err error = text_front_forward(&m->text_in, &m->config, &m->text, &m->weights, &a->text,
+                                   m->inputs.ids, at, n);
+    if (!error) error = tower_forward(&m->text, &m->weights, &a->text, at, n, text_pool_index(m));
+    if (error) return error;
+  }
+  return NULL;
+}
+
+err clip_forward(clip_model *m, const clip_inputs *in, int64_t first, bool is_kept) {
+  err error = NULL;
+  clip_activations passing, *a = &m->kept;
+  if (!is_kept) {
+    lay_out_activations(&passing, &m->config, m->limits.micro_batch, m->limits.train_patches, false,
+                        m->o->compute, m->o->master, m->o->chunk_bytes, m->blocks[5]);
+    a = &passing;
+  }
+  /* the towers write straight into the batch's features */
+  a->image.features = ops_at(m->loss.image, first * m->config.image.embed);
+  a->text.features = ops_at(m->loss.text, first * m->config.text.embed);
+  TRY(upload_images(m, in->images, in->index, in->count, m->limits.train_patches));
+  TRY(upload_texts(m, in->ids, in->id_counts, in->count));
+  TRY(run_images(m, a, in->count));
+  TRY(run_texts(m, a, in->count));
+cleanup:
+  return error;
+}
+
+err clip_loss(clip_model *m, int64_t batch, double *loss) {
+  return loss_compute(m->o, &m->loss, batch, ops_at(m->weights.master, m->scale_log),
+                      ops_at(m->weights.gradients, m->scale_log), loss);
+}
+
+err clip_backward(clip_model *m, int64_t first, int64_t count) {
+  err error = NULL;
+  const clip_activations *a = &m->kept;
+  ops_buffer dimage = ops_at(m->loss.dimage, first * m->config.image.embed);
+  ops_buffer dtext = ops_at(m->loss.dtext, first * m->config.text.embed);
+  for (int64_t at = 0; at < count; at += a->image.chunk) {
+    int64_t n = count - at < a->image.chunk ? count - at : a->image.chunk;
+    TRY(tower_backward(&m->image, &m->weights, &a->image, at, n, (ops_buffer){0}, dimage));
+    TRY(image_front_backward(&m->image_in, &m->config, &m->weights, &a->image, &a->front,
+                             m->inputs.index, at, n));
+  }
+  for (int64_t at = 0; at < count; at += a->text.chunk) {
+    int64_t n = count - at < a->text.chunk ? count - at : a->text.chunk;
+    TRY(tower_backward(&m->text, &m->weights, &a->text, at, n, text_pool_index(m), dtext));
+    TRY(text_front_backward(&m->text_in, &m->config, &m->weights, &a->text, m->inputs.ids, at, n));
+  }
+cleanup:
+  return error;
+}
+
+err clip_logit_scale(const clip_model *m, double *scale) {
+  const param *p = param_table_find(&m->params, "logit_scale");
+  double wide = 0;
+  float narrow = 0;
+  bool is_wide = m->o->master == OPS_F64;
+  err error = clip_get(m, p, is_wide ? (void *)&wide : (void *)&narrow);
+  *scale = exp(is_wide ? wide : (double)narrow);
+  return error;
+}
+
+err clip_clip_logit_scale(clip_model *m) {
+  double scale;
+  err error = clip_logit_scale(m, &scale);
+  if (error || (scale >= 1.0 && scale <= m->config.logit_scale_max * (1 + 1e-6)) || isnan(scale))
+    return error;
+  double wide = scale < 1.0 ? 0.0 : log(m->config.logit_scale_max);
+  float narrow = (float)wide;
+  const param *p = param_table_find(&m->params, "logit_scale");
+  return clip_set(m, p, m->o->master == OPS_F64 ? (void *)&wide : (void *)&narrow);
+}
+
+/* Normalises features in the backend and brings them to the host as floats. */
+static err fetch_unit(clip_model *m, ops_buffer features, int64_t count, ops_buffer scratch,
+                      float *embeddings) {
+  int64_t embed = m->config.image.embed;
+  size_t bytes = (size_t)(count * embed) * ops_size_of(m->o->compute);
+  /* `scratch` (the pooled tokens) is free once the towers are through */
+  ops_normalize n = {.rows = count,
+                     .width = embed,
+                     .eps = 1e-8,
+                     .x = features,
+                     .y = features,
+                     .norms = {scratch.data, m->o->master}};
+  void *host = mem_zeroed(1, bytes);
+  if (!host) return mem_error(bytes, "embeddings");
+  err error = m->o->call->normalize(m->o, &n);
+  if (!error) error = m->o->call->download(m->o, host, features.data, bytes);
+  for (int64_t i = 0; i < count * embed && !error; i++) {
+    if (m->o->compute == OPS_F32)
+      embeddings[i] = ((float *)host)[i];
+    else if (m->o->compute == OPS_F64)
+      embeddings[i] = (float)((double *)host)[i];
+    else {
+      uint32_t wide = (uint32_t)((uint16_t *)host)[i] << 16;
+      memcpy(&embeddings[i], &wide, 4);
+    }
+  }
+  free(host);
+  return error;
+}
+
+static void lay_out_eval(clip_model *m, clip_activations *a) {
+  lay_out_activations(a, &m->config, m->limits.eval_batch, m->limits.eval_patches, false,
+                      m->o->compute, m->o->master, m->o->chunk_bytes, m->blocks[5]);
+}
+
+err clip_embed_images(clip_model *m, int64_t count, const uint8_t *images, const int32_t *index,
+                      float *embeddings) {
+  clip_activations a;
+  lay_out_eval(m, &a);
+  int64_t batch = m->limits.eval_batch, patches = m->limits.eval_patches;
+  int64_t pixels = m->config.image_size * m->config.image_size * 3;
+  int32_t *all = mem_zeroed((size_t)(batch * patches), sizeof *all);
+  if (!all) return mem_error((size_t)(batch * patches) * 4, "patch lists");
+  for (int64_t i = 0; i < batch * patches; i++) all[i] = (int32_t)(i % patches);
+  err error = NULL;
+  for (int64_t at = 0; at < count && !error; at += batch) {
+    int64_t n = count - at < batch ? count - at : batch;
+    error = upload_images(m, images + at * pixels, index ? index + at * patches : all, n, patches);
+    if (!error) error = run_images(m, &a, n);
+    if (!error)
+      error = fetch_unit(m, a.image.features, n, a.image.pooled,
+                         embeddings + at * m->config.image.embed);
+  }
+  free(all);
+  return error;
+}
+
+err clip_embed_texts(clip_model *m, int64_t count, const int32_t *ids, const int32_t *id_counts,
+                     float *embeddings) {
+  clip_activations a;
+  lay_out_eval(m, &a);
+  int64_t batch = m->limits.eval_batch;
+  err error = NULL;
+  for (int64_t at = 0; at < count && !error; at += batch) {
+    int64_t n = count - at < batch ? count - at : batch;
+    error = upload_texts(m, ids + at * m->config.text_length, id_counts + at, n);
+    if (!error) error = run_texts(m, &a, n);
+    if (!error)
+      error =
+          fetch_unit(m, a.text.features, n, a.text.pooled, embeddings + at * m->config.text.embed);
+  }
+  return error;
+}

@@ -1,0 +1,101 @@
+/* The whole model: image tower, text tower, projections, temperature and the contrastive loss.
+ *
+ * A training step on a batch that fits:        clip_forward, clip_loss, clip_backward.
+ * A larger batch (exact gradient cache, as GradCache, Gao et al. 2021): clip_forward without
+ * keeping on every micro-batch, clip_loss, then keep-forward and backward on each again. The
+ * gradient is that of the whole batch. */
+#ifndef FLIP_MODEL_CLIP_H
+#define FLIP_MODEL_CLIP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "config/settings.h"
+#include "model/params.h"
+#include "model/tower.h"
+#include "ops/ops.h"
+
+/* Everything that shapes the model, worked out from the settings. */
+typedef struct {
+  int64_t image_size, patch, patches; /* patches: of a whole image */
+  bool has_class_token, has_learned_positions, has_pre_norm;
+  float mean[3], deviation[3];
+  int64_t text_length, vocabulary;
+  int text_pool; /* TEXT_POOL_* */
+  tower_shape image, text;
+  double temperature, logit_scale_max;
+} clip_config;
+
+/* vocabulary: entries of the tokenizer. */
+void clip_config_from(const settings *s, int64_t vocabulary, clip_config *config);
+
+/* What memory is planned for. */
+typedef struct {
+  int64_t batch, micro_batch; /* contrastive batch; samples whose activations are kept */
+  int64_t train_patches;      /* patches of an image that are encoded in training */
+  int64_t eval_batch;         /* images or texts encoded at once in evaluation */
+  int64_t eval_patches;
+} clip_limits;
+
+/* Inputs of `count` samples, on the host. */
+typedef struct {
+  int64_t count;
+  const uint8_t *images;    /* [count, size, size, 3] */
+  const int32_t *index;     /* [count, train_patches]: keep-lists (mask.h) */
+  const int32_t *ids;       /* [count, text_length] */
+  const int32_t *id_counts; /* [count]: tokens before the padding */
+} clip_inputs;
+
+typedef struct clip_model clip_model;
+
+/* Bytes by lifetime, as they will be allocated; the optimizer's two moments are the trainer's. */
+typedef struct {
+  size_t parameters, gradients, working, activations, loss, transient, inputs;
+} clip_memory;
+size_t clip_memory_total(const clip_memory *m);
+/* Declares the model's tensors (a table that is laid out) without making anything. */
+err clip_declare(const clip_config *config, param_table *table) ERR_MUST_CHECK;
+void clip_plan(const clip_config *config, const clip_limits *limits, ops_type compute,
+               ops_type master, int64_t chunk_bytes, int64_t parameters, bool for_training,
+               clip_memory *memory);
+
+/* for_training false: only what evaluation needs. The model keeps `o` but does not own it. */
+err clip_create(ops *o, const clip_config *config, const clip_limits *limits, bool for_training,
+                clip_model **model) ERR_MUST_CHECK;
+void clip_destroy(clip_model *model);
+
+const clip_config *clip_get_config(const clip_model *model);
+const param_table *clip_params(const clip_model *model);
+const tower_weights *clip_weights(const clip_model *model);
+
+/* Fresh weights from a seed (PAPER.md section 1). */
+err clip_initialise(clip_model *model, uint64_t seed) ERR_MUST_CHECK;
+/* One tensor in master precision, host memory [param_elements] of float or, in the double
+ * reference, double. Call clip_refresh after the last clip_set. */
+err clip_get(const clip_model *model, const param *p, void *values) ERR_MUST_CHECK;
+err clip_set(clip_model *model, const param *p, const void *values) ERR_MUST_CHECK;
+/* Brings the working copy in line with the master weights. */
+err clip_refresh(clip_model *model) ERR_MUST_CHECK;
+
+err clip_clear_gradients(clip_model *model) ERR_MUST_CHECK;
+/* Encodes inputs as samples [first, first + count) of the contrastive batch. */
+err clip_forward(clip_model *model, const clip_inputs *inputs, int64_t first,
+                 bool is_kept) ERR_MUST_CHECK;
+/* Symmetric InfoNCE over the first `batch` samples; leaves the features' gradients behind. */
+err clip_loss(clip_model *model, int64_t batch, double *loss) ERR_MUST_CHECK;
+/* Adds to the parameters' gradients; the kept activations are of samples [first, …). */
+err clip_backward(clip_model *model, int64_t first, int64_t count) ERR_MUST_CHECK;
+
+/* exp(logit_scale); and its clipping to [1, logit_scale_max] after an update. */
+err clip_logit_scale(const clip_model *model, double *scale) ERR_MUST_CHECK;
+err clip_clip_logit_scale(clip_model *model) ERR_MUST_CHECK;
+
+/* Unit-length embeddings to the host, any count. index [count, eval_patches] or NULL: every patch
+ * in order. embeddings [count, embed] float. */
+err clip_embed_images(clip_model *model, int64_t count, const uint8_t *images, const int32_t *index,
+                      float *embeddings) ERR_MUST_CHECK;
+err clip_embed_texts(clip_model *model, int64_t count, const int32_t *ids, const int32_t *id_counts,
+                     float *embeddings) ERR_MUST_CHECK;
+
+#endif

@@ -1,0 +1,66 @@
+#include "model/count.h"
+
+#include <string.h>
+
+#include "model/mask.h"
+
+/* Forward FLOPs of the blocks' dense layers and of attention, one sample. */
+static void count_blocks(const tower_shape *t, int64_t tokens, double *dense, double *attention) {
+  double n = (double)tokens, w = (double)t->width, hidden = (double)t->hidden;
+  *dense = (double)t->layers * 2 * n * (4 * w * w + 2 * w * hidden);
+  *attention = (double)t->layers * 4 * n * n * w;
+}
+
+clip_limits model_limits(const settings *s) {
+  int64_t side = s->image_size / s->image_patch;
+  mask_config mask = {s->mask_mode, s->mask_ratio, side};
+  return (clip_limits){.batch = s->batch_size,
+                       .micro_batch = s->micro_batch_size ? s->micro_batch_size : s->batch_size,
+                       .train_patches = mask_encoded_count(&mask),
+                       .eval_batch = s->eval_batch_size,
+                       .eval_patches = mask_keep_count(side * side, s->eval_mask_ratio)};
+}
+
+err model_count(const settings *s, int64_t vocabulary, ops_type compute, int64_t chunk_bytes,
+                model_counts *c) {
+  clip_config config;
+  param_table table = {0};
+  clip_config_from(s, vocabulary, &config);
+  clip_limits limits = model_limits(s);
+  err error = clip_declare(&config, &table);
+  if (error) return error;
+  memset(c, 0, sizeof *c);
+  for (size_t i = 0; i < table.count; i++) {
+    const param *p = &table.items[i];
+    int64_t *part = strncmp(p->name, "image.", 6) == 0  ? &c->parameters_image
+                    : strncmp(p->name, "text.", 5) == 0 ? &c->parameters_text
+                                                        : &c->parameters_head;
+    *part += param_elements(p);
+    c->parameters_total += param_elements(p);
+  }
+  c->patches = config.patches;
+  c->encoded_patches = limits.train_patches;
+  c->image_tokens = limits.train_patches + config.has_class_token;
+  c->text_tokens = config.text_length;
+  double pixels = 3.0 * (double)(config.patch * config.patch), width = (double)config.image.width;
+  double embed = (double)config.image.embed;
+  c->image_embed = 2 * (double)limits.train_patches * pixels * width;
+  count_blocks(&config.image, c->image_tokens, &c->image_dense, &c->image_attention);
+  c->image_projection = 2 * width * embed;
+  count_blocks(&config.text, config.text_length, &c->text_dense, &c->text_attention);
+  c->text_projection = 2 * (double)config.text.width * embed;
+  c->forward_image = c->image_embed + c->image_dense + c->image_attention + c->image_projection;
+  c->forward_text = c->text_dense + c->text_attention + c->text_projection;
+  double dense, attention;
+  count_blocks(&config.image, config.patches + config.has_class_token, &dense, &attention);
+  c->forward_image_unmasked =
+      2 * (double)config.patches * pixels * width + dense + attention + c->image_projection;
+  c->train_sample = 3 * (c->forward_image + c->forward_text);
+  /* logits once, and the two products of their gradient */
+  c->logits_batch = 3 * 2 * (double)limits.batch * (double)limits.batch * embed;
+  clip_plan(&config, &limits, compute, OPS_F32, chunk_bytes, table.total, true, &c->memory);
+  c->optimizer_bytes = 2 * (uint64_t)table.total * 4;
+  c->planned_bytes = clip_memory_total(&c->memory) + c->optimizer_bytes;
+  param_table_free(&table);
+  return NULL;
+}

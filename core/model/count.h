@@ -1,0 +1,37 @@
+/* Counting without making: parameters, FLOPs and planned memory of a run, from its settings.
+ *
+ * FLOPs as in PAPER.md section 5: 2 x multiply-adds of matrix products only; per block and sample
+ * 24 n w² + 4 n² w for n tokens of width w (MLP ratio 4); backward = 2 x forward; the contrastive
+ * logits apart. */
+#ifndef FLIP_MODEL_COUNT_H
+#define FLIP_MODEL_COUNT_H
+
+#include <stdint.h>
+
+#include "base/err.h"
+#include "config/settings.h"
+#include "model/clip.h"
+
+typedef struct {
+  int64_t patches, encoded_patches, image_tokens, text_tokens;
+  int64_t parameters_image, parameters_text, parameters_head, parameters_total;
+  /* forward FLOPs of one sample, by part */
+  double image_embed, image_dense, image_attention, image_projection;
+  double text_dense, text_attention, text_projection;
+  double forward_image, forward_text;
+  double forward_image_unmasked; /* the image tower on all patches */
+  double train_sample;           /* 3 x (image + text) */
+  double logits_batch;           /* contrastive products of one batch, both passes */
+  clip_memory memory;            /* for training, as planned */
+  uint64_t optimizer_bytes, planned_bytes;
+} model_counts;
+
+/* vocabulary: entries of the tokenizer (30,523 is a fair guess for BERT's when it is not known).
+ * compute: OPS_F32 or OPS_BF16; chunk_bytes as the backend has it (0: none). */
+err model_count(const settings *s, int64_t vocabulary, ops_type compute, int64_t chunk_bytes,
+                model_counts *counts) ERR_MUST_CHECK;
+
+/* What memory is planned for under these settings. */
+clip_limits model_limits(const settings *s);
+
+#endif

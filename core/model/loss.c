@@ -1,0 +1,168 @@
+#include "model/loss.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "base/mem.h"
+
+enum { TILE_ROWS = 512 };
+static const double norm_eps = 1e-8; /* FLIP's released code adds it to the norm */
+
+static void cut(ops_buffer *buffer, ops_type type, int64_t elements, void *base, size_t *at) {
+  *buffer = (ops_buffer){base ? (char *)base + *at : NULL, type};
+  *at += mem_rounded((size_t)elements * ops_size_of(type));
+}
+
+size_t loss_lay_out(loss_buffers *l, int64_t batch, int64_t embed, ops_type compute,
+                    ops_type master, void *base) {
+  size_t at = 0;
+  *l =
+      (loss_buffers){.batch = batch, .embed = embed, .tile = batch < TILE_ROWS ? batch : TILE_ROWS};
+  ops_buffer *features[] = {&l->image,      &l->text,      &l->dimage, &l->dtext,
+                            &l->image_unit, &l->text_unit, &l->dunit};
+  for (size_t i = 0; i < 7; i++) cut(features[i], compute, batch * embed, base, &at);
+  cut(&l->dtext_sum, master, batch * embed, base, &at);
+  cut(&l->cosines, master, l->tile * batch, base, &at);
+  if (compute == master)
+    l->cosines_compute = l->cosines;
+  else
+    cut(&l->cosines_compute, compute, l->tile * batch, base, &at);
+  ops_buffer *vectors[] = {&l->image_norm, &l->text_norm,  &l->row_lse,   &l->positive,
+                           &l->column_max, &l->column_sum, &l->column_lse};
+  for (size_t i = 0; i < 7; i++) cut(vectors[i], master, batch, base, &at);
+  cut(&l->value, master, 1, base, &at);
+  return at;
+}
+
+static err normalize(ops *o, const loss_buffers *l, int64_t batch, ops_buffer x, ops_buffer y,
+                     ops_buffer norms) {
+  ops_normalize n = {
+      .rows = batch, .width = l->embed, .eps = norm_eps, .x = x, .y = y, .norms = norms};
+  return o->call->normalize(o, &n);
+}
+
+static err normalize_gradient(ops *o, const loss_buffers *l, int64_t batch, ops_buffer x,
+                              ops_buffer norms, ops_buffer dx) {
+  ops_normalize n = {.rows = batch,
+                     .width = l->embed,
+                     .eps = norm_eps,
+                     .x = x,
+                     .norms = norms,
+                     .dy = l->dunit,
+                     .dx = dx};
+  return o->call->normalize_gradient(o, &n);
+}
+
+/* cosines [rows, batch] of the tile that starts at `first`. */
+static err tile_cosines(ops *o, const loss_buffers *l, int64_t batch, int64_t first, int64_t rows) {
+  ops_gemm g = {.m = rows,
+                .n = batch,
+                .k = l->embed,
+                .transpose_b = true,
+                .a = ops_at(l->image_unit, first * l->embed),
+                .b = l->text_unit,
+                .c = l->cosines};
+  return o->call->gemm(o, &g);
+}
+
+static ops_contrastive tile_of(const loss_buffers *l, int64_t batch, int64_t first, int64_t rows,
+                               ops_buffer scale_log) {
+  return (ops_contrastive){.rows = rows,
+                           .columns = batch,
+                           .first_row = first,
+                           .cosines = l->cosines,
+                           .scale_log = scale_log,
+                           .row_lse = ops_at(l->row_lse, first),
+                           .positive = ops_at(l->positive, first),
+                           .column_max = l->column_max,
+                           .column_sum = l->column_sum,
+                           .column_lse = l->column_lse,
+                           .weight = 0.5 / (double)batch};
+}
+
+/* The running maxima start at the lowest finite number, so that no infinity minus infinity arises.
+ */
+static err start_columns(ops *o, const loss_buffers *l, int64_t batch) {
+  size_t bytes = (size_t)batch * ops_size_of(l->column_max.type);
+  void *lowest = mem_zeroed(1, bytes);
+  if (!lowest) return mem_error(bytes, "the loss");
+  for (int64_t i = 0; i < batch; i++) {
+    if (l->column_max.type == OPS_F64)
+      ((double *)lowest)[i] = -1e30;
+    else
+      ((float *)lowest)[i] = -1e30f;
+  }
+  err error = o->call->upload(o, l->column_max.data, lowest, bytes);
+  if (!error) error = o->call->synchronize(o);
+  free(lowest);
+  return error ? error : o->call->clear(o, l->column_sum.data, bytes);
+}
+
+/* dunit of the tile's images = G text; dtext_sum += Gᵀ image; G: gradient of the cosines. */
+static err tile_gradients(ops *o, const loss_buffers *l, int64_t batch, int64_t first,
+                          int64_t rows) {
+  ops_gemm image = {.m = rows,
+                    .n = l->embed,
+                    .k = batch,
+                    .a = l->cosines_compute,
+                    .b = l->text_unit,
+                    .c = ops_at(l->dunit, first * l->embed)};
+  ops_gemm text = {.m = batch,
+                   .n = l->embed,
+                   .k = rows,
+                   .transpose_a = true,
+                   .accumulate = true,
+                   .a = l->cosines_compute,
+                   .b = ops_at(l->image_unit, first * l->embed),
+                   .c = l->dtext_sum};
+  err error = NULL;
+  if (l->cosines_compute.data != l->cosines.data)
+    error = o->call->cast(o, rows * batch, l->cosines, l->cosines_compute);
+  if (!error) error = o->call->gemm(o, &image);
+  return error ? error : o->call->gemm(o, &text);
+}
+
+static err read_scalar(ops *o, ops_buffer buffer, double *value) {
+  double wide = 0;
+  float narrow = 0;
+  bool is_wide = buffer.type == OPS_F64;
+  err error = o->call->download(o, is_wide ? (void *)&wide : (void *)&narrow, buffer.data,
+                                ops_size_of(buffer.type));
+  *value = is_wide ? wide : (double)narrow;
+  return error;
+}
+
+err loss_compute(ops *o, const loss_buffers *l, int64_t batch, ops_buffer scale_log,
+                 ops_buffer dscale_log, double *loss) {
+  err error = NULL;
+  const ops_table *call = o->call;
+  TRY(normalize(o, l, batch, l->image, l->image_unit, l->image_norm));
+  TRY(normalize(o, l, batch, l->text, l->text_unit, l->text_norm));
+  TRY(start_columns(o, l, batch));
+  for (int64_t first = 0; first < batch; first += l->tile) {
+    int64_t rows = batch - first < l->tile ? batch - first : l->tile;
+    ops_contrastive tile = tile_of(l, batch, first, rows, scale_log);
+    TRY(tile_cosines(o, l, batch, first, rows));
+    TRY(call->contrastive_statistics(o, &tile));
+  }
+  ops_contrastive_end end = {batch,         l->row_lse,    l->positive, l->column_max,
+                             l->column_sum, l->column_lse, l->value};
+  TRY(call->contrastive_finish(o, &end));
+  TRY(call->clear(o, l->dtext_sum.data,
+                  (size_t)(batch * l->embed) * ops_size_of(l->dtext_sum.type)));
+  for (int64_t first = 0; first < batch; first += l->tile) {
+    int64_t rows = batch - first < l->tile ? batch - first : l->tile;
+    ops_contrastive tile = tile_of(l, batch, first, rows, scale_log);
+    tile.dscale_log = dscale_log;
+    if (batch > l->tile)
+      TRY(tile_cosines(o, l, batch, first, rows)); /* else they are still there */
+    TRY(call->contrastive_gradient(o, &tile));
+    TRY(tile_gradients(o, l, batch, first, rows));
+  }
+  TRY(normalize_gradient(o, l, batch, l->image, l->image_norm, l->dimage));
+  TRY(call->cast(o, batch * l->embed, l->dtext_sum, l->dunit));
+  TRY(normalize_gradient(o, l, batch, l->text, l->text_norm, l->dtext));
+  TRY(read_scalar(o, l->value, loss));
+cleanup:
+  return error;
+}

@@ -1,0 +1,31 @@
+/* Symmetric InfoNCE over a batch of features, in tiles: memory grows with the batch, not with its
+ * square. PAPER.md section 1: L2 norm with + 1e-8, learned scale, mean of both directions. */
+#ifndef FLIP_MODEL_LOSS_H
+#define FLIP_MODEL_LOSS_H
+
+#include <stdint.h>
+
+#include "base/err.h"
+#include "ops/ops.h"
+
+typedef struct {
+  int64_t batch, embed, tile;
+  ops_buffer image, text;   /* [batch, embed] features, filled by the towers */
+  ops_buffer dimage, dtext; /* their gradients */
+  ops_buffer image_unit, text_unit, image_norm, text_norm;
+  ops_buffer dunit;           /* [batch, embed] compute: d loss / d unit image, then unit text */
+  ops_buffer dtext_sum;       /* [batch, embed] master */
+  ops_buffer cosines;         /* [tile, batch] master */
+  ops_buffer cosines_compute; /* [tile, batch] compute; the same memory where types are equal */
+  ops_buffer row_lse, positive, column_max, column_sum, column_lse, value;
+} loss_buffers;
+
+/* As tower_lay_out: counts with base NULL, cuts otherwise. */
+size_t loss_lay_out(loss_buffers *l, int64_t batch, int64_t embed, ops_type compute,
+                    ops_type master, void *base);
+
+/* Loss of the first `batch` rows; fills dimage and dtext and adds to dscale_log. */
+err loss_compute(ops *o, const loss_buffers *l, int64_t batch, ops_buffer scale_log,
+                 ops_buffer dscale_log, double *loss) ERR_MUST_CHECK;
+
+#endif

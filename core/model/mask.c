@@ -1,0 +1,120 @@
+#include "model/mask.h"
+
+#include <math.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/rng.h"
+#include "config/settings.h"
+
+typedef struct {
+  double key; /* the smallest are kept */
+  int32_t patch;
+} ranked;
+
+static int by_key(const void *a, const void *b) {
+  const ranked *x = a, *y = b;
+  if (x->key != y->key) return x->key < y->key ? -1 : 1;
+  return x->patch - y->patch;
+}
+
+int64_t mask_keep_count(int64_t patches, double ratio) {
+  int64_t keep = (int64_t)((double)patches * (1.0 - ratio));
+  return keep > 0 ? keep : 1;
+}
+
+int64_t mask_encoded_count(const mask_config *config) {
+  int64_t patches = config->grid * config->grid;
+  return config->mode == MASK_ZERO ? patches : mask_keep_count(patches, config->ratio);
+}
+
+static void rank_random(int64_t grid, rng *r, ranked *order) {
+  for (int32_t i = 0; i < grid * grid; i++) order[i] = (ranked){rng_double(r), i};
+}
+
+static void rank_grid(int64_t grid, rng *r, ranked *order) {
+  static const int dither[4][4] = {{0, 8, 2, 10}, {12, 4, 14, 6}, {3, 11, 1, 9}, {15, 7, 13, 5}};
+  int64_t x0 = rng_below(r, 4), y0 = rng_below(r, 4);
+  for (int32_t i = 0; i < grid * grid; i++) {
+    int64_t x = i % grid + x0, y = i / grid + y0;
+    order[i] = (ranked){dither[y % 4][x % 4] + rng_double(r), i};
+  }
+}
+
+static void rank_gaussian(int64_t grid, rng *r, ranked *order) {
+  double centre = 0.5 * (double)(grid - 1), sigma = 0.25 * (double)grid;
+  for (int32_t i = 0; i < grid * grid; i++) {
+    double x = (double)(i % grid) - centre, y = (double)(i / grid) - centre;
+    double weight = exp(-(x * x + y * y) / (2 * sigma * sigma));
+    /* exponential keys: the order is that of weighted draws without replacement */
+    order[i] = (ranked){-log(1.0 - rng_double(r)) / weight, i};
+  }
+}
+
+/* Drops rectangles of random area and aspect; the last one is cut so that the count is exact. */
+static void rank_block(int64_t grid, int64_t drop, rng *r, ranked *order) {
+  for (int32_t i = 0; i < grid * grid; i++) order[i] = (ranked){0, i};
+  int64_t left = drop;
+  while (left > 0) {
+    double most = (double)left, least = most < 4 ? most : 4;
+    double area = least + (most - least) * rng_double(r);
+    double aspect = exp(log(0.3) + (log(1 / 0.3) - log(0.3)) * rng_double(r));
+    int64_t high = (int64_t)(sqrt(area * aspect) + 0.5),
+            wide = (int64_t)(sqrt(area / aspect) + 0.5);
+    high = high < 1 ? 1 : high > grid ? grid : high;
+    wide = wide < 1 ? 1 : wide > grid ? grid : wide;
+    int64_t top = rng_below(r, (uint32_t)(grid - high + 1));
+    int64_t start = rng_below(r, (uint32_t)(grid - wide + 1));
+    for (int64_t y = top; y < top + high; y++)
+      for (int64_t x = start; x < start + wide && left > 0; x++)
+        if (order[y * grid + x].key == 0) {
+          order[y * grid + x].key = 1;
+          left--;
+        }
+  }
+}
+
+static void draw_row(const mask_config *c, rng *r, ranked *order, bool *is_kept, int32_t *row) {
+  int64_t patches = c->grid * c->grid, keep = mask_keep_count(patches, c->ratio);
+  switch (c->mode) {
+  case MASK_GRID:
+    rank_grid(c->grid, r, order);
+    break;
+  case MASK_BLOCK:
+    rank_block(c->grid, patches - keep, r, order);
+    break;
+  case MASK_GAUSSIAN:
+    rank_gaussian(c->grid, r, order);
+    break;
+  default:
+    rank_random(c->grid, r, order);
+    break;
+  }
+  qsort(order, (size_t)patches, sizeof *order, by_key);
+  memset(is_kept, 0, (size_t)patches * sizeof *is_kept);
+  for (int64_t i = 0; i < keep; i++) is_kept[order[i].patch] = true;
+  for (int32_t i = 0; i < patches; i++) {
+    if (is_kept[i])
+      *row++ = i;
+    else if (c->mode == MASK_ZERO)
+      *row++ = ~i;
+  }
+}
+
+err mask_draw(const mask_config *config, uint64_t seed, int64_t first_sample, int64_t batch,
+              int32_t *index) {
+  int64_t patches = config->grid * config->grid, encoded = mask_encoded_count(config);
+  ranked *order = mem_zeroed((size_t)patches, sizeof *order);
+  bool *is_kept = mem_zeroed((size_t)patches, sizeof *is_kept);
+  err error = NULL;
+  if (!order || !is_kept) error = mem_error((size_t)patches * sizeof *order, "drawing masks");
+  for (int64_t i = 0; i < batch && !error; i++) {
+    rng r = rng_at(seed, RNG_MASK, 0, (uint64_t)(first_sample + i));
+    draw_row(config, &r, order, is_kept, index + i * encoded);
+  }
+  free(order);
+  free(is_kept);
+  return error;
+}

@@ -1,0 +1,34 @@
+/* Which patches an image shows to the encoder in training. FLIP section 3; MAE section 4. */
+#ifndef FLIP_MODEL_MASK_H
+#define FLIP_MODEL_MASK_H
+
+#include <stdint.h>
+
+#include "base/err.h"
+
+typedef struct {
+  int mode;     /* MASK_RANDOM … MASK_ZERO of config/settings.h */
+  double ratio; /* share dropped */
+  int64_t grid; /* patches a side */
+} mask_config;
+
+/* Patches that are kept: int(patches * (1 - ratio)) as the released code counts, at least one. */
+int64_t mask_keep_count(int64_t patches, double ratio);
+/* Patches that enter the encoder: the kept ones, or all of them in mode zero. */
+int64_t mask_encoded_count(const mask_config *config);
+
+/* Keep-lists for one batch.
+ *
+ * index [batch, encoded_count] i32, ascending by patch within a row, in [0, grid * grid); in mode
+ * zero all patches are listed and a dropped patch v appears as ~v.
+ * A row depends on (seed, sample) alone: the same for any number of threads and ranks.
+ *   random    uniform without replacement, by sorting uniform noise (FLIP)
+ *   grid      evenly spread: a 4x4 dither order with a random offset
+ *   block     random rectangles are dropped until enough are gone (BEiT)
+ *   gaussian  without replacement, weight exp(-distance² / (2 σ²)) from the centre, σ = half the
+ *             half-side: the centre is kept more often (as GLIP)
+ *   zero      as random, but the dropped are encoded as zeros: the control */
+err mask_draw(const mask_config *config, uint64_t seed, int64_t first_sample, int64_t batch,
+              int32_t *index) ERR_MUST_CHECK;
+
+#endif

@@ -1,0 +1,369 @@
+#include "model/tower.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+/* The tensors of a block in the order in which they are declared and resolved. */
+typedef struct {
+  const char *name;
+  size_t field; /* offset in tower_block */
+} block_tensor;
+
+#define BLOCK_TENSOR(name, field)                                                                  \
+  { name, offsetof(tower_block, field) }
+static const block_tensor block_tensors[] = {
+    BLOCK_TENSOR("norm1.weight", norm1_gamma), BLOCK_TENSOR("norm1.bias", norm1_beta),
+    BLOCK_TENSOR("qkv.weight", qkv),           BLOCK_TENSOR("qkv.bias", qkv_bias),
+    BLOCK_TENSOR("out.weight", out),           BLOCK_TENSOR("out.bias", out_bias),
+    BLOCK_TENSOR("norm2.weight", norm2_gamma), BLOCK_TENSOR("norm2.bias", norm2_beta),
+    BLOCK_TENSOR("fc1.weight", fc1),           BLOCK_TENSOR("fc1.bias", fc1_bias),
+    BLOCK_TENSOR("fc2.weight", fc2),           BLOCK_TENSOR("fc2.bias", fc2_bias)};
+enum { BLOCK_TENSORS = sizeof block_tensors / sizeof *block_tensors };
+
+static void declare_block(const tower_shape *s, const char *prefix, int64_t layer,
+                          param_table *table) {
+  const struct {
+    int64_t rows, columns;
+    bool is_decayed;
+    param_rule rule;
+  } kinds[BLOCK_TENSORS] = {
+      {0, s->width, false, PARAM_ONE},
+      {0, s->width, false, PARAM_ZERO},
+      {3 * s->width, s->width, true, PARAM_ATTENTION},
+      {0, 3 * s->width, false, PARAM_ZERO},
+      {s->width, s->width, true, PARAM_XAVIER},
+      {0, s->width, false, PARAM_ZERO},
+      {0, s->width, false, PARAM_ONE},
+      {0, s->width, false, PARAM_ZERO},
+      {s->hidden, s->width, true, PARAM_XAVIER},
+      {0, s->hidden, false, PARAM_ZERO},
+      {s->width, s->hidden, true, PARAM_XAVIER},
+      {0, s->width, false, PARAM_ZERO},
+  };
+  for (size_t i = 0; i < BLOCK_TENSORS; i++) {
+    char name[PARAM_NAME_SIZE];
+    snprintf(name, sizeof name, "%s.blocks.%d.%s", prefix, (int)layer, block_tensors[i].name);
+    param_table_add(table, name, kinds[i].rows, kinds[i].columns, kinds[i].is_decayed,
+                    kinds[i].rule, 0);
+  }
+}
+
+err tower_declare(tower *t, const tower_shape *shape, const char *prefix, param_table *table) {
+  char name[PARAM_NAME_SIZE];
+  t->shape = *shape;
+  t->first_param = table->count;
+  t->blocks = mem_zeroed((size_t)shape->layers, sizeof *t->blocks);
+  if (!t->blocks) return mem_error(sizeof *t->blocks, "a tower");
+  for (int64_t layer = 0; layer < shape->layers; layer++)
+    declare_block(shape, prefix, layer, table);
+  snprintf(name, sizeof name, "%s.norm.weight", prefix);
+  param_table_add(table, name, 0, shape->width, false, PARAM_ONE, 0);
+  snprintf(name, sizeof name, "%s.norm.bias", prefix);
+  param_table_add(table, name, 0, shape->width, false, PARAM_ZERO, 0);
+  snprintf(name, sizeof name, "%s.projection.weight", prefix);
+  param_table_add(table, name, shape->embed, shape->width, true, PARAM_XAVIER, 0);
+  return NULL;
+}
+
+void tower_resolve(tower *t, const param_table *table) {
+  const param *at = table->items + t->first_param;
+  for (int64_t layer = 0; layer < t->shape.layers; layer++)
+    for (size_t i = 0; i < BLOCK_TENSORS; i++, at++) {
+      char *block = (char *)&t->blocks[layer];
+      memcpy(block + block_tensors[i].field, &at->offset, sizeof at->offset);
+    }
+  t->norm_gamma = at[0].offset;
+  t->norm_beta = at[1].offset;
+  t->projection = at[2].offset;
+}
+
+void tower_free(tower *t) {
+  free(t->blocks);
+  *t = (tower){0};
+}
+
+int64_t tower_chunk(const tower_shape *shape, int64_t tokens, int64_t batch, ops_type compute,
+                    int64_t chunk_bytes) {
+  if (chunk_bytes <= 0) return batch;
+  int64_t sample_bytes = tokens * shape->width * (int64_t)ops_size_of(compute);
+  int64_t chunk = chunk_bytes / sample_bytes;
+  if (chunk < 1) chunk = 1;
+  if (chunk >= batch) return batch;
+  int64_t pieces = (batch + chunk - 1) / chunk; /* equal pieces: fewer shapes, no short last one */
+  return (batch + pieces - 1) / pieces;
+}
+
+static void cut(ops_buffer *buffer, ops_type type, int64_t elements, void *base, size_t *at) {
+  *buffer = (ops_buffer){base ? (char *)base + *at : NULL, type};
+  *at += mem_rounded((size_t)elements * ops_size_of(type));
+}
+
+size_t tower_lay_out(tower_activations *a, const tower_shape *s, int64_t batch, int64_t tokens,
+                     bool is_kept, int64_t chunk, ops_type compute, ops_type master, void *base) {
+  size_t at = 0;
+  int64_t chunk_rows = chunk * tokens, rows = is_kept ? batch * tokens : chunk_rows;
+  int64_t layers = is_kept ? s->layers : 1;
+  *a = (tower_activations){.batch = batch,
+                           .tokens = tokens,
+                           .chunk = chunk,
+                           .is_kept = is_kept,
+                           .layer_rows = is_kept ? rows : 0};
+  cut(&a->x, compute, (is_kept ? layers + 1 : 1) * rows * s->width, base, &at);
+  cut(&a->norm1, compute, layers * rows * s->width, base, &at);
+  cut(&a->qkv, compute, layers * rows * 3 * s->width, base, &at);
+  cut(&a->attended, compute, layers * rows * s->width, base, &at);
+  cut(&a->middle, compute, layers * rows * s->width, base, &at);
+  cut(&a->norm2, compute, layers * rows * s->width, base, &at);
+  cut(&a->pre, compute, layers * rows * s->hidden, base, &at);
+  cut(&a->hidden, compute, layers * rows * s->hidden, base, &at);
+  cut(&a->last, compute, chunk_rows * s->width, base, &at);
+  ops_buffer *statistics[] = {&a->mean1, &a->rstd1, &a->mean2, &a->rstd2};
+  for (size_t i = 0; i < 4; i++) cut(statistics[i], master, layers * rows, base, &at);
+  cut(&a->mean_last, master, rows, base, &at);
+  cut(&a->rstd_last, master, rows, base, &at);
+  cut(&a->lse, master, layers * rows * s->heads, base, &at);
+  cut(&a->pooled, compute, batch * s->width, base, &at);
+  cut(&a->features, compute, batch * s->embed, base, &at);
+  cut(&a->delta, compute, chunk_rows * s->width, base, &at);
+  if (is_kept) {
+    cut(&a->dx, compute, chunk_rows * s->width, base, &at);
+    cut(&a->dnorm, compute, chunk_rows * s->width, base, &at);
+    cut(&a->dhidden, compute, chunk_rows * s->hidden, base, &at);
+    cut(&a->dqkv, compute, chunk_rows * 3 * s->width, base, &at);
+  }
+  return at;
+}
+
+/* The rows of samples from `first` on in layer `layer` of a buffer with `width` columns. */
+static ops_buffer rows_of(const tower_activations *a, ops_buffer buffer, int64_t layer,
+                          int64_t first, int64_t width) {
+  int64_t row = a->is_kept ? layer * a->layer_rows + first * a->tokens : 0;
+  return ops_at(buffer, row * width);
+}
+
+ops_buffer tower_input(const tower *t, const tower_activations *a, int64_t first) {
+  return rows_of(a, a->x, 0, first, t->shape.width);
+}
+
+/* y = x weightᵀ + bias: one dense layer. */
+static ops_gemm dense(const tower_weights *w, int64_t rows, int64_t in, int64_t out, ops_buffer x,
+                      int64_t weight, int64_t bias, ops_buffer y) {
+  return (ops_gemm){.m = rows,
+                    .n = out,
+                    .k = in,
+                    .transpose_b = true,
+                    .a = x,
+                    .b = ops_at(w->working, weight),
+                    .c = y,
+                    .bias = bias < 0 ? (ops_buffer){0} : ops_at(w->master, bias)};
+}
+
+static ops_layer_norm norm(const tower *t, const tower_weights *w, int64_t rows, ops_buffer x,
+                           int64_t gamma, int64_t beta, ops_buffer y, ops_buffer mean,
+                           ops_buffer rstd) {
+  return (ops_layer_norm){.rows = rows,
+                          .width = t->shape.width,
+                          .eps = t->shape.norm_eps,
+                          .x = x,
+                          .gamma = ops_at(w->master, gamma),
+                          .beta = ops_at(w->master, beta),
+                          .y = y,
+                          .mean = mean,
+                          .rstd = rstd};
+}
+
+static ops_attention attention(const tower *t, const tower_activations *a, int64_t layer,
+                               int64_t first, int64_t count) {
+  const tower_shape *s = &t->shape;
+  return (ops_attention){.batch = count,
+                         .tokens = a->tokens,
+                         .heads = s->heads,
+                         .head_width = s->width / s->heads,
+                         .is_causal = s->is_causal,
+                         .qkv = rows_of(a, a->qkv, layer, first, 3 * s->width),
+                         .out = rows_of(a, a->attended, layer, first, s->width),
+                         .lse = rows_of(a, a->lse, layer, first, s->heads)};
+}
+
+/* One block, from norm1 (already there) to the residual after the MLP (left in a->delta). */
+static err block_forward(const tower *t, const tower_weights *w, const tower_activations *a,
+                         int64_t layer, int64_t first, int64_t count) {
+  const tower_shape *s = &t->shape;
+  const tower_block *b = &t->blocks[layer];
+  const ops_table *call = w->o->call;
+  int64_t rows = count * a->tokens, width = s->width;
+  ops_buffer norm2 = rows_of(a, a->norm2, layer, first, width);
+  ops_buffer hidden = rows_of(a, a->hidden, layer, first, s->hidden);
+
+  ops_gemm qkv = dense(w, rows, width, 3 * width, rows_of(a, a->norm1, layer, first, width), b->qkv,
+                       b->qkv_bias, rows_of(a, a->qkv, layer, first, 3 * width));
+  ops_attention attend = attention(t, a, layer, first, count);
+  ops_gemm out = dense(w, rows, width, width, attend.out, b->out, b->out_bias, a->delta);
+  ops_layer_norm second =
+      norm(t, w, rows, rows_of(a, a->x, layer, first, width), b->norm2_gamma, b->norm2_beta, norm2,
+           rows_of(a, a->mean2, layer, first, 1), rows_of(a, a->rstd2, layer, first, 1));
+  second.residual = a->delta;
+  second.sum = rows_of(a, a->middle, layer, first, width);
+  ops_gemm fc1 = dense(w, rows, width, s->hidden, norm2, b->fc1, b->fc1_bias, hidden);
+  fc1.epilogue = OPS_EPILOGUE_ACTIVATION;
+  fc1.activation = s->activation;
+  fc1.pre = rows_of(a, a->pre, layer, first, s->hidden);
+  ops_gemm fc2 = dense(w, rows, s->hidden, width, hidden, b->fc2, b->fc2_bias, a->delta);
+
+  err error = call->gemm(w->o, &qkv);
+  if (!error) error = call->attention(w->o, &attend);
+  if (!error) error = call->gemm(w->o, &out);
+  if (!error) error = call->layer_norm(w->o, &second);
+  if (!error) error = call->gemm(w->o, &fc1);
+  if (!error) error = call->gemm(w->o, &fc2);
+  return error;
+}
+
+/* The norm after block `layer` - 1, with that block's residual added first: the next block's
+ * norm1, or the final norm. */
+static err norm_after(const tower *t, const tower_weights *w, const tower_activations *a,
+                      int64_t layer, int64_t first, int64_t rows) {
+  bool is_last = layer == t->shape.layers;
+  const tower_block *b = is_last ? NULL : &t->blocks[layer];
+  ops_layer_norm n =
+      is_last ? norm(t, w, rows, (ops_buffer){0}, t->norm_gamma, t->norm_beta, a->last,
+                     rows_of(a, a->mean_last, 0, first, 1), rows_of(a, a->rstd_last, 0, first, 1))
+              : norm(t, w, rows, tower_input(t, a, first), b->norm1_gamma, b->norm1_beta,
+                     rows_of(a, a->norm1, layer, first, t->shape.width),
+                     rows_of(a, a->mean1, layer, first, 1), rows_of(a, a->rstd1, layer, first, 1));
+  if (layer > 0) {
+    n.x = rows_of(a, a->middle, layer - 1, first, t->shape.width);
+    n.residual = a->delta;
+    n.sum = rows_of(a, a->x, layer, first, t->shape.width);
+  }
+  return w->o->call->layer_norm(w->o, &n);
+}
+
+static ops_pool pooling(const tower *t, const tower_activations *a, int64_t first, int64_t count,
+                        ops_buffer index) {
+  return (ops_pool){.batch = count,
+                    .tokens = a->tokens,
+                    .width = t->shape.width,
+                    .pooling = t->shape.pooling,
+                    .x = a->last,
+                    .index = ops_at(index, first),
+                    .pooled = ops_at(a->pooled, first * t->shape.width)};
+}
+
+err tower_forward(const tower *t, const tower_weights *w, const tower_activations *a, int64_t first,
+                  int64_t count, ops_buffer pool_index) {
+  err error = NULL;
+  int64_t rows = count * a->tokens;
+  TRY(norm_after(t, w, a, 0, first, rows));
+  for (int64_t layer = 0; layer < t->shape.layers; layer++) {
+    TRY(block_forward(t, w, a, layer, first, count));
+    TRY(norm_after(t, w, a, layer + 1, first, rows));
+  }
+  ops_pool pool = pooling(t, a, first, count, pool_index);
+  TRY(w->o->call->pool(w->o, &pool));
+  ops_gemm project = dense(w, count, t->shape.width, t->shape.embed, pool.pooled, t->projection, -1,
+                           ops_at(a->features, first * t->shape.embed));
+  TRY(w->o->call->gemm(w->o, &project));
+cleanup:
+  return error;
+}
+
+/* dx = dy weight, dweight += dyᵀ x, dbias += sums of dy: the gradient of one dense layer.
+ * `into` may carry an epilogue for dx. */
+static err dense_gradient(const tower_weights *w, int64_t rows, int64_t in, int64_t out,
+                          ops_buffer dy, ops_buffer x, int64_t weight, int64_t bias,
+                          ops_gemm into) {
+  ops_gemm dweight = {.m = out,
+                      .n = in,
+                      .k = rows,
+                      .transpose_a = true,
+                      .accumulate = true,
+                      .a = dy,
+                      .b = x,
+                      .c = ops_at(w->gradients, weight),
+                      .a_sums = bias < 0 ? (ops_buffer){0} : ops_at(w->gradients, bias)};
+  into.m = rows;
+  into.n = in;
+  into.k = out;
+  into.a = dy;
+  into.b = ops_at(w->working, weight);
+  err error = w->o->call->gemm(w->o, &dweight);
+  return error ? error : w->o->call->gemm(w->o, &into);
+}
+
+static err norm_gradient(const tower *t, const tower_weights *w, int64_t rows, ops_buffer dy,
+                         ops_buffer x, int64_t gamma, int64_t beta, ops_buffer mean,
+                         ops_buffer rstd, ops_buffer dresidual, ops_buffer dx) {
+  ops_layer_norm_gradient n = {.rows = rows,
+                               .width = t->shape.width,
+                               .dy = dy,
+                               .x = x,
+                               .gamma = ops_at(w->master, gamma),
+                               .mean = mean,
+                               .rstd = rstd,
+                               .dresidual = dresidual,
+                               .dx = dx,
+                               .dgamma = ops_at(w->gradients, gamma),
+                               .dbeta = ops_at(w->gradients, beta)};
+  return w->o->call->layer_norm_gradient(w->o, &n);
+}
+
+/* a->dx holds the gradient after the block on entry, in front of it on return. */
+static err block_backward(const tower *t, const tower_weights *w, const tower_activations *a,
+                          int64_t layer, int64_t first, int64_t count) {
+  err error = NULL;
+  const tower_shape *s = &t->shape;
+  const tower_block *b = &t->blocks[layer];
+  int64_t rows = count * a->tokens, width = s->width;
+
+  ops_gemm dpre = {.c = a->dhidden,
+                   .epilogue = OPS_EPILOGUE_ACTIVATION_GRADIENT,
+                   .activation = s->activation,
+                   .pre = rows_of(a, a->pre, layer, first, s->hidden)};
+  TRY(dense_gradient(w, rows, s->hidden, width, a->dx,
+                     rows_of(a, a->hidden, layer, first, s->hidden), b->fc2, b->fc2_bias, dpre));
+  TRY(dense_gradient(w, rows, width, s->hidden, a->dhidden,
+                     rows_of(a, a->norm2, layer, first, width), b->fc1, b->fc1_bias,
+                     (ops_gemm){.c = a->dnorm}));
+  TRY(norm_gradient(t, w, rows, a->dnorm, rows_of(a, a->middle, layer, first, width),
+                    b->norm2_gamma, b->norm2_beta, rows_of(a, a->mean2, layer, first, 1),
+                    rows_of(a, a->rstd2, layer, first, 1), a->dx, a->dx));
+
+  TRY(dense_gradient(w, rows, width, width, a->dx, rows_of(a, a->attended, layer, first, width),
+                     b->out, b->out_bias, (ops_gemm){.c = a->dnorm}));
+  ops_attention attend = attention(t, a, layer, first, count);
+  attend.dout = a->dnorm;
+  attend.dqkv = a->dqkv;
+  TRY(w->o->call->attention_gradient(w->o, &attend));
+  TRY(dense_gradient(w, rows, width, 3 * width, a->dqkv, rows_of(a, a->norm1, layer, first, width),
+                     b->qkv, b->qkv_bias, (ops_gemm){.c = a->dnorm}));
+  TRY(norm_gradient(t, w, rows, a->dnorm, rows_of(a, a->x, layer, first, width), b->norm1_gamma,
+                    b->norm1_beta, rows_of(a, a->mean1, layer, first, 1),
+                    rows_of(a, a->rstd1, layer, first, 1), a->dx, a->dx));
+cleanup:
+  return error;
+}
+
+err tower_backward(const tower *t, const tower_weights *w, const tower_activations *a,
+                   int64_t first, int64_t count, ops_buffer pool_index, ops_buffer dfeatures) {
+  err error = NULL;
+  const tower_shape *s = &t->shape;
+  int64_t rows = count * a->tokens;
+  ops_pool pool = pooling(t, a, first, count, pool_index);
+  /* delta is free during backward and holds dpooled: count <= rows */
+  TRY(dense_gradient(w, count, s->width, s->embed, ops_at(dfeatures, first * s->embed), pool.pooled,
+                     t->projection, -1, (ops_gemm){.c = a->delta}));
+  pool.dpooled = a->delta;
+  pool.dx = a->dnorm;
+  TRY(w->o->call->pool_gradient(w->o, &pool));
+  TRY(norm_gradient(t, w, rows, a->dnorm, rows_of(a, a->x, s->layers, first, s->width),
+                    t->norm_gamma, t->norm_beta, rows_of(a, a->mean_last, 0, first, 1),
+                    rows_of(a, a->rstd_last, 0, first, 1), (ops_buffer){0}, a->dx));
+  for (int64_t layer = s->layers - 1; layer >= 0; layer--)
+    TRY(block_backward(t, w, a, layer, first, count));
+cleanup:
+  return error;
+}

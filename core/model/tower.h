@@ -1,0 +1,90 @@
+/* One tower: transformer blocks, final norm, pooling and projection, forward and backward.
+ *
+ * Pre-LayerNorm blocks: x += attention(norm1(x)); x += mlp(norm2(x)). The image and the text
+ * tower differ only in how their first tokens are made (vit.c, text.c).
+ *
+ * Everything runs over chunks of whole samples, small enough for a chunk's activations to stay in
+ * the cache (ops.chunk_bytes). A forward for training keeps what backward needs, for all samples;
+ * one for evaluation, or for the gradient cache's first pass, reuses one chunk's memory. */
+#ifndef FLIP_MODEL_TOWER_H
+#define FLIP_MODEL_TOWER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "model/params.h"
+#include "ops/ops.h"
+
+typedef struct {
+  int64_t width, layers, heads, hidden, embed;
+  double norm_eps;
+  ops_activation activation;
+  bool is_causal;
+  ops_pooling pooling;
+} tower_shape;
+
+/* Offsets of one block's tensors in the flat run. */
+typedef struct {
+  int64_t norm1_gamma, norm1_beta, qkv, qkv_bias, out, out_bias;
+  int64_t norm2_gamma, norm2_beta, fc1, fc1_bias, fc2, fc2_bias;
+} tower_block;
+
+typedef struct {
+  tower_shape shape;
+  tower_block *blocks;
+  int64_t norm_gamma, norm_beta, projection;
+  size_t first_param; /* index in the table of the tower's first tensor, until resolved */
+} tower;
+
+/* The three flat runs of a model, and the backend they live in. */
+typedef struct {
+  ops *o;
+  ops_buffer master, gradients, working; /* working: compute type; the master itself if equal */
+} tower_weights;
+
+/* Activations of up to `batch` samples of `tokens` tokens. */
+typedef struct {
+  int64_t batch, tokens, chunk;
+  bool is_kept;       /* for backward: one set a layer; else one chunk's, shared by all layers */
+  int64_t layer_rows; /* rows between one layer's buffers and the next's; 0 when not kept */
+  ops_buffer x, norm1, qkv, attended, middle, norm2, pre, hidden, last;
+  ops_buffer mean1, rstd1, mean2, rstd2, mean_last, rstd_last, lse;
+  ops_buffer pooled;   /* [batch, width] */
+  ops_buffer features; /* [batch, embed], before normalisation */
+  ops_buffer delta;    /* [chunk rows, width] scratch */
+  /* backward scratch of one chunk */
+  ops_buffer dx, dnorm, dhidden, dqkv;
+} tower_activations;
+
+/* Declares the tower's tensors under `prefix` ("image", "text"); then, once the table is laid
+ * out, looks their offsets up. */
+err tower_declare(tower *t, const tower_shape *shape, const char *prefix,
+                  param_table *table) ERR_MUST_CHECK;
+void tower_resolve(tower *t, const param_table *table);
+void tower_free(tower *t);
+
+/* Samples in a chunk for this backend. */
+int64_t tower_chunk(const tower_shape *shape, int64_t tokens, int64_t batch, ops_type compute,
+                    int64_t chunk_bytes);
+
+/* Cuts the buffers from `base` and returns the bytes needed. With base NULL it only counts: the
+ * same function plans memory and hands it out. */
+size_t tower_lay_out(tower_activations *a, const tower_shape *shape, int64_t batch, int64_t tokens,
+                     bool is_kept, int64_t chunk, ops_type compute, ops_type master, void *base);
+
+/* The chunk's place of the tower's input tokens, to be filled by the front before tower_forward. */
+ops_buffer tower_input(const tower *t, const tower_activations *a, int64_t first);
+
+/* Samples [first, first + count) of the activations, one chunk at most; their input tokens are in
+ * tower_input. pool_index: [batch] i32 from the first sample, or absent. Fills pooled, features. */
+err tower_forward(const tower *t, const tower_weights *w, const tower_activations *a, int64_t first,
+                  int64_t count, ops_buffer pool_index) ERR_MUST_CHECK;
+
+/* From dfeatures [batch, embed] back to the gradient of the input tokens, left in a->dx. */
+err tower_backward(const tower *t, const tower_weights *w, const tower_activations *a,
+                   int64_t first, int64_t count, ops_buffer pool_index,
+                   ops_buffer dfeatures) ERR_MUST_CHECK;
+
+#endif

@@ -1,0 +1,226 @@
+/* ops: the waist of the house. The model above is written once on these operations; a backend
+ * below (cpu/, cuda/, and the double-precision reference of the tests) implements them.
+ *
+ * Buffers are typed pointers into the backend's memory; all matrices are row-major and dense.
+ * `compute` is the type of activations and of the weights' working copy (fp32, bf16; double in
+ * the reference), `master` that of parameters, gradients, statistics and sums (fp32; double in
+ * the reference). Sums are always carried in master precision or better. Gradients of parameters
+ * are added to what is there (+=); all other outputs are overwritten.
+ *
+ * Every op returns NULL or an error of the backend; shapes that contradict each other are a bug
+ * and abort in all builds. No op allocates after its shape was seen once. */
+#ifndef FLIP_OPS_OPS_H
+#define FLIP_OPS_OPS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+typedef enum { OPS_F32, OPS_BF16, OPS_F64, OPS_I32, OPS_U8 } ops_type;
+
+typedef struct {
+  void *data; /* NULL: absent */
+  ops_type type;
+} ops_buffer;
+
+static inline size_t ops_size_of(ops_type type) {
+  return type == OPS_F64 ? 8 : type == OPS_BF16 ? 2 : type == OPS_U8 ? 1 : 4;
+}
+
+/* The buffer that starts `elements` further on; an absent buffer stays absent. */
+static inline ops_buffer ops_at(ops_buffer buffer, int64_t elements) {
+  if (buffer.data) buffer.data = (char *)buffer.data + elements * (int64_t)ops_size_of(buffer.type);
+  return buffer;
+}
+
+typedef enum { OPS_GELU_TANH, OPS_GELU_ERF, OPS_QUICK_GELU } ops_activation; /* as in settings.h */
+
+typedef enum {
+  OPS_EPILOGUE_NONE,
+  OPS_EPILOGUE_ACTIVATION,         /* pre = result (kept for backward); c = act(pre) */
+  OPS_EPILOGUE_ACTIVATION_GRADIENT /* c = result * act'(pre) */
+} ops_epilogue;
+
+/* c [m,n] (+)= op(a) op(b) + bias, then the epilogue.
+ * a is [m,k], or [k,m] if transpose_a; b is [k,n], or [n,k] if transpose_b. */
+typedef struct {
+  int64_t m, n, k;
+  bool transpose_a, transpose_b;
+  bool accumulate; /* c += … ; c must be of master type, without bias or epilogue */
+  ops_buffer a, b, c;
+  ops_buffer bias;   /* [n] master, or absent */
+  ops_buffer a_sums; /* [m] master, or absent: += sums of op(a) over k (a bias gradient) */
+  ops_epilogue epilogue;
+  ops_activation activation;
+  ops_buffer pre; /* [m,n] compute, for the activation epilogues */
+} ops_gemm;
+
+/* y [rows,width] = layer norm of x (+ residual). Biased variance, eps inside the root.
+ * With a residual, `sum` receives x + residual; sum may be the same memory as either. */
+typedef struct {
+  int64_t rows, width;
+  double eps;
+  ops_buffer x;
+  ops_buffer residual, sum; /* both or neither */
+  ops_buffer gamma, beta;   /* [width] master */
+  ops_buffer y;             /* compute */
+  ops_buffer mean, rstd;    /* [rows] master, kept for backward */
+} ops_layer_norm;
+
+/* dx [rows,width] = gradient through the norm (+ dresidual); x: the normed input (the sum). */
+typedef struct {
+  int64_t rows, width;
+  ops_buffer dy, x, gamma, mean, rstd;
+  ops_buffer dresidual;     /* compute, or absent; may be the same memory as dx */
+  ops_buffer dx;            /* compute */
+  ops_buffer dgamma, dbeta; /* [width] master, += */
+} ops_layer_norm_gradient;
+
+/* softmax(q kᵀ / sqrt(head_width)) v for every image and head.
+ * qkv [batch, tokens, 3, heads, head_width]; out [batch, tokens, heads, head_width];
+ * lse [batch, heads, tokens] master: log of the softmax denominator, kept for backward.
+ * key_counts [batch] i32, or absent: keys from there on are not attended to (padding). */
+typedef struct {
+  int64_t batch, tokens, heads, head_width;
+  bool is_causal;
+  ops_buffer qkv, key_counts, out, lse;
+  ops_buffer dout, dqkv; /* backward only */
+} ops_attention;
+
+/* Patches of normalised images, the kept ones only.
+ * images [batch, size, size, 3] u8; index [batch, keep] i32: patch numbers, row by row; a value
+ * v < 0 stands for patch ~v shown as zeros (mask mode `zero`).
+ * patches [batch * keep, 3 * patch * patch] compute, each in (channel, y, x) order:
+ * (pixel / 255 - mean) / deviation. */
+typedef struct {
+  int64_t batch, size, patch, keep;
+  float mean[3], deviation[3];
+  ops_buffer images, index, patches;
+} ops_patches;
+
+/* tokens [batch, keep + has_class, width]: class token first, then patch + its position.
+ * positions [count, width] master; row 0 belongs to the class token if class_has_position. */
+typedef struct {
+  int64_t batch, keep, width;
+  bool class_has_position;
+  ops_buffer patches, index, class_token, positions, tokens;
+  ops_buffer dtokens, dpatches;        /* backward: dpatches compute */
+  ops_buffer dclass_token, dpositions; /* backward: master, +=; absent where not learned */
+} ops_assemble;
+
+/* tokens [batch, length, width] = table[ids] + positions. The backward is deterministic. */
+typedef struct {
+  int64_t batch, length, width, vocabulary;
+  ops_buffer ids;              /* [batch, length] i32, each in [0, vocabulary) */
+  ops_buffer table, positions; /* [vocabulary, width], [length, width] master */
+  ops_buffer tokens;           /* compute */
+  ops_buffer dtokens, dtable, dpositions;
+} ops_embed;
+
+typedef enum { OPS_POOL_MEAN, OPS_POOL_INDEX } ops_pooling;
+
+/* pooled [batch, width] of x [batch, tokens, width]: the mean over tokens, or the token that
+ * index [batch] i32 names (absent: token 0). The backward writes all of dx. */
+typedef struct {
+  int64_t batch, tokens, width;
+  ops_pooling pooling;
+  ops_buffer x, index, pooled;
+  ops_buffer dpooled, dx;
+} ops_pool;
+
+/* y = x / (|x| + eps), row by row. FLIP adds 1e-8 to the norm. norms [rows] master. */
+typedef struct {
+  int64_t rows, width;
+  double eps;
+  ops_buffer x, y, norms;
+  ops_buffer dy, dx;
+} ops_normalize;
+
+/* The contrastive loss, one tile of rows at a time, never the whole matrix.
+ * cosines [rows, columns] master: image row i against every text. Row i's own text is column
+ * first_row + i. scale_log: [1] master, the logit scale's logarithm; logits = exp(it) * cosines.
+ *   statistics: row_lse[i], positive[i] of the tile's rows; column_max/column_sum running.
+ *   gradient:   cosines become d loss / d cosines, d loss / d scale_log is added to dscale_log;
+ *               weight = 1 / (2 * global batch). */
+typedef struct {
+  int64_t rows, columns, first_row;
+  ops_buffer cosines, scale_log;
+  ops_buffer row_lse, positive;      /* [rows] master */
+  ops_buffer column_max, column_sum; /* [columns] master */
+  ops_buffer column_lse;             /* [columns] master, gradient only */
+  double weight;
+  ops_buffer dscale_log; /* [1] master, += */
+} ops_contrastive;
+
+/* The end of the statistics: column_lse = max + log(sum), and
+ * loss [1] master = mean over the batch of ((row_lse - positive) + (column_lse - positive)) / 2. */
+typedef struct {
+  int64_t count;
+  ops_buffer row_lse, positive, column_max, column_sum, column_lse, loss;
+} ops_contrastive_end;
+
+/* AdamW (Loshchilov & Hutter 2019, decoupled decay) over a flat run of parameters:
+ * m, v updated; p -= rate * (mhat / (sqrt(vhat) + eps) + decay * p); copy receives p as compute.*/
+typedef struct {
+  int64_t count, step; /* step is 1 at the first update */
+  double learning_rate, beta1, beta2, eps, weight_decay, gradient_scale;
+  ops_buffer parameters, gradients, m, v; /* master */
+  ops_buffer copy;                        /* compute, or absent */
+} ops_adamw;
+
+typedef struct ops ops;
+
+/* A backend: a table of functions. */
+typedef struct {
+  const char *name;
+  err (*allocate)(ops *o, size_t bytes, const char *what, void **block);
+  void (*release)(ops *o, void *block);
+  /* Host to backend and back; `upload` may return before the copy is done, `download` not. */
+  err (*upload)(ops *o, void *to, const void *from, size_t bytes);
+  err (*download)(ops *o, void *to, const void *from, size_t bytes);
+  err (*clear)(ops *o, void *block, size_t bytes);
+  err (*synchronize)(ops *o);
+
+  err (*gemm)(ops *o, const ops_gemm *g);
+  err (*layer_norm)(ops *o, const ops_layer_norm *n);
+  err (*layer_norm_gradient)(ops *o, const ops_layer_norm_gradient *n);
+  err (*attention)(ops *o, const ops_attention *a);
+  err (*attention_gradient)(ops *o, const ops_attention *a);
+  err (*patches)(ops *o, const ops_patches *p);
+  err (*assemble)(ops *o, const ops_assemble *a);
+  err (*assemble_gradient)(ops *o, const ops_assemble *a);
+  err (*embed)(ops *o, const ops_embed *e);
+  err (*embed_gradient)(ops *o, const ops_embed *e);
+  err (*pool)(ops *o, const ops_pool *p);
+  err (*pool_gradient)(ops *o, const ops_pool *p);
+  err (*normalize)(ops *o, const ops_normalize *n);
+  err (*normalize_gradient)(ops *o, const ops_normalize *n);
+  err (*contrastive_statistics)(ops *o, const ops_contrastive *c);
+  err (*contrastive_gradient)(ops *o, const ops_contrastive *c);
+  err (*contrastive_finish)(ops *o, const ops_contrastive_end *c);
+  /* out [1] master = sum of squares of x [count] master, summed in double in a fixed order. */
+  err (*sum_squares)(ops *o, int64_t count, ops_buffer x, ops_buffer out);
+  err (*adamw)(ops *o, const ops_adamw *a);
+  err (*cast)(ops *o, int64_t count, ops_buffer from, ops_buffer to);
+  void (*destroy)(ops *o);
+} ops_table;
+
+struct ops {
+  const ops_table *call;
+  ops_type compute, master;
+  int64_t chunk_bytes; /* activations of a chunk of samples should fit in this; 0: do not chunk */
+  int threads;         /* of the CPU backend */
+  void *state;         /* the backend's own */
+};
+
+/* The CPU backend. threads 0: all that this process may use. */
+err ops_create_cpu(ops_type compute, int threads, ops **out) ERR_MUST_CHECK;
+void ops_destroy(ops *o);
+
+/* Matrix-product rate of the CPU in FLOP/s for OPS_F32 or OPS_BF16 on a product that fits the
+ * caches (about 50 ms of work): the yardstick for mfu, and how `precision: auto` chooses. */
+err ops_measure_cpu_gemm(ops_type compute, int threads, double *flops_per_second) ERR_MUST_CHECK;
+
+#endif

@@ -1,0 +1,5 @@
+#include "ops/ops.h"
+
+void ops_destroy(ops *o) {
+  if (o) o->call->destroy(o);
+}

@@ -1,0 +1,258 @@
+/* The whole model in double precision against central finite differences, and the properties that
+ * a masked, chunked, tiled model must have. */
+#include "support/test.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "base/rng.h"
+#include "model/clip.h"
+#include "model/count.h"
+#include "model/mask.h"
+#include "support/ops_reference.h"
+
+enum { BATCH = 5, VOCABULARY = 11 };
+
+typedef struct {
+  ops *o;
+  clip_model *model;
+  clip_inputs inputs;
+  uint8_t *images;
+  int32_t *index, *ids, counts[BATCH];
+} fixture;
+
+/* Small and odd sizes; the seed is fixed, the values are not special. */
+static settings small_settings(bool is_openai) {
+  settings s;
+  assert_ok(settings_init(&s));
+  s.image_size = 12, s.image_patch = 4, s.image_width = 12, s.image_layers = 2, s.image_heads = 3;
+  s.text_length = 5, s.text_width = 8, s.text_layers = 2, s.text_heads = 2, s.embed_dim = 6;
+  s.image_mlp_ratio = 2, s.text_mlp_ratio = 3, s.batch_size = BATCH, s.eval_batch_size = 3;
+  s.mask_ratio = 0.5;
+  if (is_openai) {
+    s.image_position = POSITION_LEARNED, s.image_pool = IMAGE_POOL_CLASS, s.image_pre_norm = true;
+    s.image_activation = s.text_activation = ACTIVATION_QUICK_GELU;
+    s.text_causal = true, s.text_pool = TEXT_POOL_EOT;
+  }
+  return s;
+}
+
+static void make_inputs(fixture *f, const settings *s) {
+  int64_t side = s->image_size / s->image_patch;
+  mask_config mask = {s->mask_mode, s->mask_ratio, side};
+  size_t pixels = (size_t)(BATCH * s->image_size * s->image_size * 3);
+  f->images = malloc(pixels);
+  f->index = malloc((size_t)(BATCH * mask_encoded_count(&mask)) * 4);
+  f->ids = malloc((size_t)(BATCH * s->text_length) * 4);
+  rng r = rng_at(5, RNG_TEST, 0, 0);
+  for (size_t i = 0; i < pixels; i++) f->images[i] = (uint8_t)rng_below(&r, 256);
+  for (int64_t i = 0; i < BATCH * s->text_length; i++)
+    f->ids[i] = (int32_t)rng_below(&r, VOCABULARY);
+  for (int i = 0; i < BATCH; i++)
+    f->counts[i] = 1 + (int32_t)rng_below(&r, (uint32_t)s->text_length);
+  assert_ok(mask_draw(&mask, 3, 100, BATCH, f->index));
+  f->inputs = (clip_inputs){BATCH, f->images, f->index, f->ids, f->counts};
+}
+
+/* Fresh weights plus noise, so that no gain is one, no bias zero and no symmetry left. */
+static void roughen(clip_model *m) {
+  for (size_t i = 0; i < clip_params(m)->count; i++) {
+    const param *p = &clip_params(m)->items[i];
+    double *values = malloc((size_t)param_elements(p) * sizeof *values);
+    assert_ok(clip_get(m, p, values));
+    for (int64_t j = 0; j < param_elements(p); j++) {
+      rng r = rng_at(9, RNG_TEST, i, (uint64_t)j);
+      values[j] += 0.1 * rng_normal(&r);
+    }
+    assert_ok(clip_set(m, p, values));
+    free(values);
+  }
+}
+
+static fixture make(const settings *s) {
+  fixture f = {0};
+  clip_config config;
+  clip_limits limits = model_limits(s);
+  clip_config_from(s, VOCABULARY, &config);
+  assert_ok(ops_create_reference(&f.o));
+  assert_ok(clip_create(f.o, &config, &limits, true, &f.model));
+  assert_ok(clip_initialise(f.model, 1));
+  roughen(f.model);
+  make_inputs(&f, s);
+  return f;
+}
+
+static void unmake(fixture *f) {
+  clip_destroy(f->model);
+  ops_destroy(f->o);
+  free(f->images);
+  free(f->index);
+  free(f->ids);
+}
+
+static double loss_of(fixture *f) {
+  double loss;
+  assert_ok(clip_forward(f->model, &f->inputs, 0, false));
+  assert_ok(clip_loss(f->model, BATCH, &loss));
+  return loss;
+}
+
+/* Every tensor: three of its elements, nudged both ways. The error of central differences is
+ * h² f''' / 6 plus rounding 1e-16 / h: with h = 1e-5 both are near 1e-10. */
+static void check_all_gradients(const settings *s) {
+  fixture f = make(s);
+  double loss;
+  assert_ok(clip_clear_gradients(f.model));
+  assert_ok(clip_forward(f.model, &f.inputs, 0, true));
+  assert_ok(clip_loss(f.model, BATCH, &loss));
+  assert_ok(clip_backward(f.model, 0, BATCH));
+  const param_table *table = clip_params(f.model);
+  double *gradients = malloc((size_t)table->total * sizeof *gradients);
+  memcpy(gradients, clip_weights(f.model)->gradients.data,
+         (size_t)table->total * sizeof *gradients);
+  int moved = 0;
+  for (size_t i = 0; i < table->count; i++) {
+    const param *p = &table->items[i];
+    double *weights = (double *)clip_weights(f.model)->master.data + p->offset;
+    for (int probe = 0; probe < 3; probe++) {
+      rng r = rng_at(77, RNG_TEST, i, (uint64_t)probe);
+      int64_t at = rng_below(&r, (uint32_t)param_elements(p));
+      const double h = 1e-5, before = weights[at];
+      weights[at] = before + h;
+      double up = loss_of(&f);
+      weights[at] = before - h;
+      double down = loss_of(&f);
+      weights[at] = before;
+      double numeric = (up - down) / (2 * h), analytic = gradients[p->offset + at];
+      if (fabs(numeric - analytic) > 1e-7 * (1 + fabs(numeric)))
+        fail_msg("%s[%ld]: analytic %.12g, numeric %.12g", p->name, (long)at, analytic, numeric);
+      moved += fabs(analytic) > 1e-6;
+    }
+  }
+  /* a test that compares zeros would pass: most gradients must be far from zero */
+  assert_true(moved > (int)table->count);
+  free(gradients);
+  unmake(&f);
+}
+
+static void flip_gradients_match_finite_differences(void **state) {
+  (void)state;
+  settings s = small_settings(false);
+  check_all_gradients(&s);
+  s.image_activation = ACTIVATION_GELU_ERF;
+  s.text_pool = TEXT_POOL_MEAN;
+  s.mask_mode = MASK_ZERO;
+  check_all_gradients(&s);
+  settings_free(&s);
+}
+
+static void openai_gradients_match_finite_differences(void **state) {
+  (void)state;
+  settings s = small_settings(true);
+  check_all_gradients(&s);
+  settings_free(&s);
+}
+
+static void a_gradient_cache_gives_the_whole_batch_gradient(void **state) {
+  (void)state;
+  settings s = small_settings(false);
+  fixture whole = make(&s);
+  double loss, cached_loss;
+  assert_ok(clip_clear_gradients(whole.model));
+  assert_ok(clip_forward(whole.model, &whole.inputs, 0, true));
+  assert_ok(clip_loss(whole.model, BATCH, &loss));
+  assert_ok(clip_backward(whole.model, 0, BATCH));
+
+  s.micro_batch_size = 2; /* 2 + 2 + 1 */
+  fixture parts = make(&s);
+  int64_t keep = model_limits(&s).train_patches, pixels = s.image_size * s.image_size * 3;
+  assert_ok(clip_clear_gradients(parts.model));
+  for (int pass = 0; pass < 2; pass++) {
+    for (int64_t at = 0; at < BATCH; at += 2) {
+      int64_t n = BATCH - at < 2 ? BATCH - at : 2;
+      clip_inputs in = {n, parts.images + at * pixels, parts.index + at * keep,
+                        parts.ids + at * s.text_length, parts.counts + at};
+      assert_ok(clip_forward(parts.model, &in, at, pass == 1));
+      if (pass == 1) assert_ok(clip_backward(parts.model, at, n));
+    }
+    if (pass == 0) assert_ok(clip_loss(parts.model, BATCH, &cached_loss));
+  }
+  assert_true(fabs(loss - cached_loss) < 1e-12);
+  const double *a = clip_weights(whole.model)->gradients.data;
+  const double *b = clip_weights(parts.model)->gradients.data;
+  for (int64_t i = 0; i < clip_params(whole.model)->total; i++)
+    assert_true(fabs(a[i] - b[i]) < 1e-12 * (1 + fabs(a[i])));
+  unmake(&whole);
+  unmake(&parts);
+  settings_free(&s);
+}
+
+/* Softmax cross-entropy both ways, written out directly on the embeddings. */
+static void the_loss_equals_its_definition(void **state) {
+  (void)state;
+  settings s = small_settings(false);
+  s.mask_ratio = 0;
+  fixture f = make(&s);
+  float image[BATCH * 6], text[BATCH * 6];
+  double scale, direct = 0;
+  assert_ok(clip_embed_images(f.model, BATCH, f.images, NULL, image));
+  assert_ok(clip_embed_texts(f.model, BATCH, f.ids, f.counts, text));
+  assert_ok(clip_logit_scale(f.model, &scale));
+  for (int i = 0; i < BATCH; i++) {
+    double across = 0, down = 0, own = 0;
+    for (int j = 0; j < BATCH; j++) {
+      double ij = 0, ji = 0;
+      for (int d = 0; d < 6; d++) {
+        ij += (double)image[i * 6 + d] * (double)text[j * 6 + d];
+        ji += (double)image[j * 6 + d] * (double)text[i * 6 + d];
+      }
+      across += exp(scale * ij);
+      down += exp(scale * ji);
+      if (i == j) own = scale * ij;
+    }
+    direct += (log(across) - own + log(down) - own) / (2 * BATCH);
+  }
+  /* the embeddings came out as floats: 1e-6 of a logit of up to ~14 */
+  assert_true(fabs(direct - loss_of(&f)) < 2e-5);
+  unmake(&f);
+  settings_free(&s);
+}
+
+/* The gather is the mask: encoding kept patches equals running the unmasked encoder on nothing but
+ * those patches, whatever the dropped pixels hold. */
+static void dropped_patches_never_reach_the_encoder(void **state) {
+  (void)state;
+  settings s = small_settings(false);
+  fixture f = make(&s);
+  double before = loss_of(&f);
+  int64_t side = s.image_size / s.image_patch, keep = model_limits(&s).train_patches;
+  int changed = 0;
+  for (int64_t image = 0; image < BATCH; image++)
+    for (int64_t patch = 0; patch < side * side; patch++) {
+      bool is_kept = false;
+      for (int64_t k = 0; k < keep; k++) is_kept |= f.index[image * keep + k] == patch;
+      if (is_kept) continue;
+      changed++;
+      for (int64_t y = 0; y < s.image_patch; y++)
+        for (int64_t x = 0; x < s.image_patch * 3; x++)
+          f.images[((image * s.image_size + patch / side * s.image_patch + y) * s.image_size +
+                    patch % side * s.image_patch) *
+                       3 +
+                   x] ^= 0xFF;
+    }
+  assert_int_equal(changed, BATCH * (side * side - keep));
+  assert_true(loss_of(&f) == before);
+  unmake(&f);
+  settings_free(&s);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(flip_gradients_match_finite_differences),
+      cmocka_unit_test(openai_gradients_match_finite_differences),
+      cmocka_unit_test(a_gradient_cache_gives_the_whole_batch_gradient),
+      cmocka_unit_test(the_loss_equals_its_definition),
+      cmocka_unit_test(dropped_patches_never_reach_the_encoder),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,520 @@
+#include "support/ops_reference.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+double reference_get(ops_buffer b, int64_t i) {
+  uint32_t bits;
+  float narrow;
+  switch (b.type) {
+  case OPS_F64:
+    return ((double *)b.data)[i];
+  case OPS_F32:
+    return (double)((float *)b.data)[i];
+  case OPS_BF16:
+    bits = (uint32_t)((uint16_t *)b.data)[i] << 16;
+    memcpy(&narrow, &bits, 4);
+    return (double)narrow;
+  case OPS_I32:
+    return (double)((int32_t *)b.data)[i];
+  case OPS_U8:
+    return (double)((uint8_t *)b.data)[i];
+  }
+  return NAN;
+}
+
+void reference_set(ops_buffer b, int64_t i, double value) {
+  float narrow = (float)value;
+  uint32_t bits;
+  switch (b.type) {
+  case OPS_F64:
+    ((double *)b.data)[i] = value;
+    break;
+  case OPS_F32:
+    ((float *)b.data)[i] = narrow;
+    break;
+  case OPS_BF16:
+    memcpy(&bits, &narrow, 4);
+    ((uint16_t *)b.data)[i] = (uint16_t)((bits + 0x7FFFu + (bits >> 16 & 1u)) >> 16);
+    break;
+  case OPS_I32:
+    ((int32_t *)b.data)[i] = (int32_t)value;
+    break;
+  case OPS_U8:
+    ((uint8_t *)b.data)[i] = (uint8_t)value;
+    break;
+  }
+}
+
+#define GET reference_get
+#define SET reference_set
+
+static void add(ops_buffer b, int64_t i, double value) {
+  SET(b, i, GET(b, i) + value);
+}
+
+static err allocate(ops *o, size_t bytes, const char *what, void **block) {
+  (void)o;
+  *block = mem_aligned(bytes);
+  if (*block)
+    memset(*block, 0xFF, bytes); /* NaNs: an element that is read before it is written shows */
+  return *block ? NULL : mem_error(bytes, what);
+}
+
+static void release(ops *o, void *block) {
+  (void)o;
+  free(block);
+}
+
+static err copy(ops *o, void *to, const void *from, size_t bytes) {
+  (void)o;
+  memcpy(to, from, bytes);
+  return NULL;
+}
+
+static err clear(ops *o, void *block, size_t bytes) {
+  (void)o;
+  memset(block, 0, bytes);
+  return NULL;
+}
+
+static err synchronize(ops *o) {
+  (void)o;
+  return NULL;
+}
+
+static double act(ops_activation a, double x) {
+  switch (a) {
+  case OPS_GELU_TANH:
+    return 0.5 * x * (1 + tanh(sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
+  case OPS_GELU_ERF:
+    return 0.5 * x * (1 + erf(x / sqrt(2)));
+  case OPS_QUICK_GELU:
+    return x / (1 + exp(-1.702 * x));
+  }
+  return NAN;
+}
+
+static double act_slope(ops_activation a, double x) {
+  double inner, t, s;
+  switch (a) {
+  case OPS_GELU_TANH:
+    inner = sqrt(2 / M_PI) * (x + 0.044715 * x * x * x);
+    t = tanh(inner);
+    return 0.5 * (1 + t) + 0.5 * x * (1 - t * t) * sqrt(2 / M_PI) * (1 + 3 * 0.044715 * x * x);
+  case OPS_GELU_ERF:
+    return 0.5 * (1 + erf(x / sqrt(2))) + x * exp(-x * x / 2) / sqrt(2 * M_PI);
+  case OPS_QUICK_GELU:
+    s = 1 / (1 + exp(-1.702 * x));
+    return s + 1.702 * x * s * (1 - s);
+  }
+  return NAN;
+}
+
+static err gemm(ops *o, const ops_gemm *g) {
+  (void)o;
+  for (int64_t i = 0; i < g->m; i++) {
+    double row_sum = 0;
+    for (int64_t k = 0; k < g->k; k++)
+      row_sum += GET(g->a, g->transpose_a ? k * g->m + i : i * g->k + k);
+    if (g->a_sums.data) add(g->a_sums, i, row_sum);
+    for (int64_t j = 0; j < g->n; j++) {
+      double sum = g->bias.data ? GET(g->bias, j) : 0;
+      for (int64_t k = 0; k < g->k; k++)
+        sum += GET(g->a, g->transpose_a ? k * g->m + i : i * g->k + k) *
+               GET(g->b, g->transpose_b ? j * g->k + k : k * g->n + j);
+      int64_t at = i * g->n + j;
+      if (g->epilogue == OPS_EPILOGUE_ACTIVATION) {
+        SET(g->pre, at, sum);
+        sum = act(g->activation, GET(g->pre, at));
+      } else if (g->epilogue == OPS_EPILOGUE_ACTIVATION_GRADIENT) {
+        sum *= act_slope(g->activation, GET(g->pre, at));
+      }
+      SET(g->c, at, g->accumulate ? GET(g->c, at) + sum : sum);
+    }
+  }
+  return NULL;
+}
+
+static err layer_norm(ops *o, const ops_layer_norm *n) {
+  (void)o;
+  for (int64_t row = 0; row < n->rows; row++) {
+    int64_t at = row * n->width;
+    ops_buffer x = n->x;
+    if (n->residual.data) {
+      for (int64_t i = 0; i < n->width; i++)
+        SET(n->sum, at + i, GET(n->x, at + i) + GET(n->residual, at + i));
+      x = n->sum;
+    }
+    double mean = 0, variance = 0;
+    for (int64_t i = 0; i < n->width; i++) mean += GET(x, at + i) / (double)n->width;
+    for (int64_t i = 0; i < n->width; i++)
+      variance += pow(GET(x, at + i) - mean, 2) / (double)n->width;
+    double rstd = 1 / sqrt(variance + n->eps);
+    for (int64_t i = 0; i < n->width; i++)
+      SET(n->y, at + i, (GET(x, at + i) - mean) * rstd * GET(n->gamma, i) + GET(n->beta, i));
+    SET(n->mean, row, mean);
+    SET(n->rstd, row, rstd);
+  }
+  return NULL;
+}
+
+static err layer_norm_gradient(ops *o, const ops_layer_norm_gradient *n) {
+  (void)o;
+  for (int64_t row = 0; row < n->rows; row++) {
+    int64_t at = row * n->width;
+    double mean = GET(n->mean, row), rstd = GET(n->rstd, row), sum = 0, product = 0;
+    for (int64_t i = 0; i < n->width; i++) {
+      double normed = (GET(n->x, at + i) - mean) * rstd, dy = GET(n->dy, at + i);
+      sum += dy * GET(n->gamma, i) / (double)n->width;
+      product += dy * GET(n->gamma, i) * normed / (double)n->width;
+      add(n->dgamma, i, dy * normed);
+      add(n->dbeta, i, dy);
+    }
+    for (int64_t i = 0; i < n->width; i++) {
+      double normed = (GET(n->x, at + i) - mean) * rstd;
+      double dx = rstd * (GET(n->dy, at + i) * GET(n->gamma, i) - sum - normed * product);
+      SET(n->dx, at + i, dx + (n->dresidual.data ? GET(n->dresidual, at + i) : 0));
+    }
+  }
+  return NULL;
+}
+
+/* q, k or v (part 0, 1, 2) of one token. */
+static double part(const ops_attention *a, int64_t image, int64_t token, int64_t which,
+                   int64_t head, int64_t i) {
+  return GET(a->qkv,
+             (((image * a->tokens + token) * 3 + which) * a->heads + head) * a->head_width + i);
+}
+
+static int64_t keys_of(const ops_attention *a, int64_t image, int64_t query) {
+  int64_t count = a->key_counts.data ? (int64_t)GET(a->key_counts, image) : a->tokens;
+  if (count > a->tokens) count = a->tokens;
+  return a->is_causal && query + 1 < count ? query + 1 : count;
+}
+
+static double score(const ops_attention *a, int64_t image, int64_t head, int64_t i, int64_t j) {
+  double sum = 0;
+  for (int64_t d = 0; d < a->head_width; d++)
+    sum += part(a, image, i, 0, head, d) * part(a, image, j, 1, head, d);
+  return sum / sqrt((double)a->head_width);
+}
+
+static err attention(ops *o, const ops_attention *a) {
+  (void)o;
+  for (int64_t image = 0; image < a->batch; image++)
+    for (int64_t head = 0; head < a->heads; head++)
+      for (int64_t i = 0; i < a->tokens; i++) {
+        int64_t keys = keys_of(a, image, i);
+        double most = -INFINITY, sum = 0;
+        for (int64_t j = 0; j < keys; j++) most = fmax(most, score(a, image, head, i, j));
+        for (int64_t j = 0; j < keys; j++) sum += exp(score(a, image, head, i, j) - most);
+        double lse = most + log(sum);
+        SET(a->lse, (image * a->heads + head) * a->tokens + i, lse);
+        for (int64_t d = 0; d < a->head_width; d++) {
+          double value = 0;
+          for (int64_t j = 0; j < keys; j++)
+            value += exp(score(a, image, head, i, j) - lse) * part(a, image, j, 2, head, d);
+          SET(a->out, ((image * a->tokens + i) * a->heads + head) * a->head_width + d, value);
+        }
+      }
+  return NULL;
+}
+
+static err attention_gradient(ops *o, const ops_attention *a) {
+  (void)o;
+  int64_t w = a->head_width;
+  for (int64_t i = 0; i < a->batch * a->tokens * 3 * a->heads * w; i++) SET(a->dqkv, i, 0);
+  for (int64_t image = 0; image < a->batch; image++)
+    for (int64_t head = 0; head < a->heads; head++)
+      for (int64_t i = 0; i < a->tokens; i++) {
+        int64_t out_at = ((image * a->tokens + i) * a->heads + head) * w;
+        double lse = GET(a->lse, (image * a->heads + head) * a->tokens + i), product = 0;
+        for (int64_t d = 0; d < w; d++)
+          product += GET(a->dout, out_at + d) * GET(a->out, out_at + d);
+        for (int64_t j = 0; j < keys_of(a, image, i); j++) {
+          double p = exp(score(a, image, head, i, j) - lse), dp = 0;
+          for (int64_t d = 0; d < w; d++)
+            dp += GET(a->dout, out_at + d) * part(a, image, j, 2, head, d);
+          double ds = p * (dp - product) / sqrt((double)w);
+          for (int64_t d = 0; d < w; d++) {
+            int64_t q = (((image * a->tokens + i) * 3) * a->heads + head) * w + d;
+            int64_t k = (((image * a->tokens + j) * 3 + 1) * a->heads + head) * w + d;
+            int64_t v = (((image * a->tokens + j) * 3 + 2) * a->heads + head) * w + d;
+            add(a->dqkv, q, ds * part(a, image, j, 1, head, d));
+            add(a->dqkv, k, ds * part(a, image, i, 0, head, d));
+            add(a->dqkv, v, p * GET(a->dout, out_at + d));
+          }
+        }
+      }
+  return NULL;
+}
+
+static err patches(ops *o, const ops_patches *p) {
+  (void)o;
+  int64_t side = p->size / p->patch, length = 3 * p->patch * p->patch;
+  for (int64_t i = 0; i < p->batch * p->keep; i++) {
+    int64_t which = (int64_t)GET(p->index, i), image = i / p->keep;
+    for (int64_t c = 0; c < 3; c++)
+      for (int64_t y = 0; y < p->patch; y++)
+        for (int64_t x = 0; x < p->patch; x++) {
+          int64_t row = which / side * p->patch + y, column = which % side * p->patch + x;
+          int64_t to = i * length + (c * p->patch + y) * p->patch + x;
+          double value = 0;
+          if (which >= 0)
+            value = (GET(p->images, ((image * p->size + row) * p->size + column) * 3 + c) / 255 -
+                     (double)p->mean[c]) /
+                    (double)p->deviation[c];
+          SET(p->patches, to, value);
+        }
+  }
+  return NULL;
+}
+
+/* The position row of token `token` of an image; and which embedded patch it is. */
+static int64_t position_row(const ops_assemble *a, int64_t image, int64_t kept) {
+  int64_t which = (int64_t)GET(a->index, image * a->keep + kept);
+  return (which < 0 ? ~which : which) + a->class_has_position;
+}
+
+static err assemble(ops *o, const ops_assemble *a) {
+  (void)o;
+  int64_t has_class = a->class_token.data != NULL, tokens = a->keep + has_class, w = a->width;
+  for (int64_t image = 0; image < a->batch; image++)
+    for (int64_t t = 0; t < tokens; t++)
+      for (int64_t j = 0; j < w; j++) {
+        double value;
+        if (has_class && t == 0)
+          value = GET(a->class_token, j) + (a->class_has_position ? GET(a->positions, j) : 0);
+        else
+          value = GET(a->patches, (image * a->keep + t - has_class) * w + j) +
+                  GET(a->positions, position_row(a, image, t - has_class) * w + j);
+        SET(a->tokens, (image * tokens + t) * w + j, value);
+      }
+  return NULL;
+}
+
+static err assemble_gradient(ops *o, const ops_assemble *a) {
+  (void)o;
+  int64_t has_class = a->class_token.data != NULL, tokens = a->keep + has_class, w = a->width;
+  for (int64_t image = 0; image < a->batch; image++)
+    for (int64_t t = 0; t < tokens; t++)
+      for (int64_t j = 0; j < w; j++) {
+        double d = GET(a->dtokens, (image * tokens + t) * w + j);
+        if (has_class && t == 0) {
+          if (a->dclass_token.data) add(a->dclass_token, j, d);
+          if (a->dpositions.data && a->class_has_position) add(a->dpositions, j, d);
+        } else {
+          SET(a->dpatches, (image * a->keep + t - has_class) * w + j, d);
+          if (a->dpositions.data)
+            add(a->dpositions, position_row(a, image, t - has_class) * w + j, d);
+        }
+      }
+  return NULL;
+}
+
+static err embed(ops *o, const ops_embed *e) {
+  (void)o;
+  for (int64_t i = 0; i < e->batch * e->length; i++)
+    for (int64_t j = 0; j < e->width; j++)
+      SET(e->tokens, i * e->width + j,
+          GET(e->table, (int64_t)GET(e->ids, i) * e->width + j) +
+              GET(e->positions, i % e->length * e->width + j));
+  return NULL;
+}
+
+static err embed_gradient(ops *o, const ops_embed *e) {
+  (void)o;
+  for (int64_t i = 0; i < e->batch * e->length; i++)
+    for (int64_t j = 0; j < e->width; j++) {
+      double d = GET(e->dtokens, i * e->width + j);
+      add(e->dtable, (int64_t)GET(e->ids, i) * e->width + j, d);
+      add(e->dpositions, i % e->length * e->width + j, d);
+    }
+  return NULL;
+}
+
+static int64_t pooled_token(const ops_pool *p, int64_t image) {
+  return p->index.data ? (int64_t)GET(p->index, image) : 0;
+}
+
+static err pool(ops *o, const ops_pool *p) {
+  (void)o;
+  for (int64_t image = 0; image < p->batch; image++)
+    for (int64_t j = 0; j < p->width; j++) {
+      double value = 0;
+      for (int64_t t = 0; t < p->tokens; t++) {
+        double x = GET(p->x, (image * p->tokens + t) * p->width + j);
+        if (p->pooling == OPS_POOL_MEAN)
+          value += x / (double)p->tokens;
+        else if (t == pooled_token(p, image))
+          value = x;
+      }
+      SET(p->pooled, image * p->width + j, value);
+    }
+  return NULL;
+}
+
+static err pool_gradient(ops *o, const ops_pool *p) {
+  (void)o;
+  for (int64_t image = 0; image < p->batch; image++)
+    for (int64_t t = 0; t < p->tokens; t++)
+      for (int64_t j = 0; j < p->width; j++) {
+        double d = GET(p->dpooled, image * p->width + j);
+        double share = p->pooling == OPS_POOL_MEAN ? 1.0 / (double)p->tokens
+                                                   : (double)(t == pooled_token(p, image));
+        SET(p->dx, (image * p->tokens + t) * p->width + j, d * share);
+      }
+  return NULL;
+}
+
+static err normalize(ops *o, const ops_normalize *n) {
+  (void)o;
+  for (int64_t row = 0; row < n->rows; row++) {
+    double square = 0;
+    for (int64_t j = 0; j < n->width; j++) square += pow(GET(n->x, row * n->width + j), 2);
+    double norm = sqrt(square);
+    for (int64_t j = 0; j < n->width; j++)
+      SET(n->y, row * n->width + j, GET(n->x, row * n->width + j) / (norm + n->eps));
+    SET(n->norms, row, norm);
+  }
+  return NULL;
+}
+
+static err normalize_gradient(ops *o, const ops_normalize *n) {
+  (void)o;
+  for (int64_t row = 0; row < n->rows; row++) {
+    double norm = GET(n->norms, row), size = norm + n->eps, product = 0;
+    for (int64_t j = 0; j < n->width; j++)
+      product += GET(n->x, row * n->width + j) * GET(n->dy, row * n->width + j);
+    for (int64_t j = 0; j < n->width; j++)
+      SET(n->dx, row * n->width + j,
+          GET(n->dy, row * n->width + j) / size -
+              GET(n->x, row * n->width + j) * product / (norm * size * size));
+  }
+  return NULL;
+}
+
+static err contrastive_statistics(ops *o, const ops_contrastive *c) {
+  (void)o;
+  double scale = exp(GET(c->scale_log, 0));
+  for (int64_t i = 0; i < c->rows; i++) {
+    double most = -INFINITY, sum = 0;
+    for (int64_t j = 0; j < c->columns; j++) {
+      double logit = scale * GET(c->cosines, i * c->columns + j), before = GET(c->column_max, j);
+      double larger = fmax(logit, before);
+      SET(c->column_sum, j, GET(c->column_sum, j) * exp(before - larger) + exp(logit - larger));
+      SET(c->column_max, j, larger);
+      most = fmax(most, logit);
+    }
+    for (int64_t j = 0; j < c->columns; j++)
+      sum += exp(scale * GET(c->cosines, i * c->columns + j) - most);
+    SET(c->row_lse, i, most + log(sum));
+    SET(c->positive, i, scale * GET(c->cosines, i * c->columns + c->first_row + i));
+  }
+  return NULL;
+}
+
+static err contrastive_finish(ops *o, const ops_contrastive_end *c) {
+  (void)o;
+  double loss = 0;
+  for (int64_t i = 0; i < c->count; i++) {
+    double lse = GET(c->column_max, i) + log(GET(c->column_sum, i));
+    SET(c->column_lse, i, lse);
+    loss += (GET(c->row_lse, i) + lse) / 2 - GET(c->positive, i);
+  }
+  SET(c->loss, 0, loss / (double)c->count);
+  return NULL;
+}
+
+static err contrastive_gradient(ops *o, const ops_contrastive *c) {
+  (void)o;
+  double scale = exp(GET(c->scale_log, 0));
+  for (int64_t i = 0; i < c->rows; i++)
+    for (int64_t j = 0; j < c->columns; j++) {
+      int64_t at = i * c->columns + j;
+      double logit = scale * GET(c->cosines, at);
+      double g = c->weight * (exp(logit - GET(c->row_lse, i)) + exp(logit - GET(c->column_lse, j)) -
+                              (j == c->first_row + i ? 2 : 0));
+      add(c->dscale_log, 0, g * logit);
+      SET(c->cosines, at, g * scale);
+    }
+  return NULL;
+}
+
+static err sum_squares(ops *o, int64_t count, ops_buffer x, ops_buffer out) {
+  (void)o;
+  double sum = 0;
+  for (int64_t i = 0; i < count; i++) sum += GET(x, i) * GET(x, i);
+  SET(out, 0, sum);
+  return NULL;
+}
+
+static err adamw(ops *o, const ops_adamw *a) {
+  (void)o;
+  for (int64_t i = 0; i < a->count; i++) {
+    double g = GET(a->gradients, i) * a->gradient_scale, p = GET(a->parameters, i);
+    SET(a->m, i, a->beta1 * GET(a->m, i) + (1 - a->beta1) * g);
+    SET(a->v, i, a->beta2 * GET(a->v, i) + (1 - a->beta2) * g * g);
+    double m = GET(a->m, i) / (1 - pow(a->beta1, (double)a->step));
+    double v = GET(a->v, i) / (1 - pow(a->beta2, (double)a->step));
+    p -= a->learning_rate * (m / (sqrt(v) + a->eps) + a->weight_decay * p);
+    SET(a->parameters, i, p);
+    if (a->copy.data) SET(a->copy, i, p);
+  }
+  return NULL;
+}
+
+static err cast(ops *o, int64_t count, ops_buffer from, ops_buffer to) {
+  (void)o;
+  for (int64_t i = 0; i < count; i++) SET(to, i, GET(from, i));
+  return NULL;
+}
+
+static void destroy(ops *o) {
+  free(o);
+}
+
+static const ops_table reference_table = {.name = "reference",
+                                          .allocate = allocate,
+                                          .release = release,
+                                          .upload = copy,
+                                          .download = copy,
+                                          .clear = clear,
+                                          .synchronize = synchronize,
+                                          .gemm = gemm,
+                                          .layer_norm = layer_norm,
+                                          .layer_norm_gradient = layer_norm_gradient,
+                                          .attention = attention,
+                                          .attention_gradient = attention_gradient,
+                                          .patches = patches,
+                                          .assemble = assemble,
+                                          .assemble_gradient = assemble_gradient,
+                                          .embed = embed,
+                                          .embed_gradient = embed_gradient,
+                                          .pool = pool,
+                                          .pool_gradient = pool_gradient,
+                                          .normalize = normalize,
+                                          .normalize_gradient = normalize_gradient,
+                                          .contrastive_statistics = contrastive_statistics,
+                                          .contrastive_gradient = contrastive_gradient,
+                                          .contrastive_finish = contrastive_finish,
+                                          .sum_squares = sum_squares,
+                                          .adamw = adamw,
+                                          .cast = cast,
+                                          .destroy = destroy};
+
+err ops_create_reference(ops **out) {
+  ops *o = mem_zeroed(1, sizeof *o);
+  if (!o) return mem_error(sizeof *o, "the reference backend");
+  *o = (ops){.call = &reference_table,
+             .compute = OPS_F64,
+             .master = OPS_F64,
+             .chunk_bytes = 2000,
+             .threads = 1};
+  *out = o;
+  return NULL;
+}
