@@ -18,7 +18,7 @@ typedef struct {
   clip_model *model;
   clip_inputs inputs;
   uint8_t *images;
-  int32_t *index, *ids, counts[BATCH];
+  int32_t *index, *ids, *counts;
 } fixture;
 
 /* Small and odd sizes; the seed is fixed, the values are not special. */
@@ -44,6 +44,7 @@ static void make_inputs(fixture *f, const settings *s) {
   f->images = malloc(pixels);
   f->index = malloc((size_t)(BATCH * mask_encoded_count(&mask)) * 4);
   f->ids = malloc((size_t)(BATCH * s->text_length) * 4);
+  f->counts = malloc(BATCH * sizeof *f->counts);
   rng r = rng_at(5, RNG_TEST, 0, 0);
   for (size_t i = 0; i < pixels; i++) f->images[i] = (uint8_t)rng_below(&r, 256);
   for (int64_t i = 0; i < BATCH * s->text_length; i++)
@@ -88,6 +89,7 @@ static void unmake(fixture *f) {
   free(f->images);
   free(f->index);
   free(f->ids);
+  free(f->counts);
 }
 
 static double loss_of(fixture *f) {
