@@ -95,6 +95,8 @@
        "share of patches dropped in evaluation; 0: all are seen (FLIP)")                           \
   INT(checkpoint_every, "checkpoint.every_samples", 0, 0, NO_LIMIT, false,                         \
       "samples between checkpoints; 0: at every evaluation")                                       \
+  REAL(checkpoint_seconds, "checkpoint.every_seconds", 120, 1, 1e9, false,                         \
+       "a checkpoint also when the last is this old: what a killed run loses at most")             \
   INT(checkpoint_keep, "checkpoint.keep", 1, 1, 10000, false, "checkpoints kept, the newest ones") \
   PICK(device, "device", 0, "auto|cpu|cuda", true, "where the model runs")                         \
   PICK(precision, "precision", 0, "auto|fp32|bf16", true,                                          \

@@ -1,0 +1,148 @@
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/fs.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/options.h"
+#include "cli/commands.h"
+#include "eval/eval.h"
+#include "model/count.h"
+#include "train/checkpoint.h"
+
+/* A trained model with what belongs to it. */
+typedef struct {
+  settings s;
+  bool has_settings;
+  tokenizer *words;
+  ops *o;
+  clip_model *model;
+  char *newest;
+} trained;
+
+static void close_trained(trained *t) {
+  clip_destroy(t->model);
+  ops_destroy(t->o);
+  if (t->words) tokenizer_close(t->words);
+  if (t->has_settings) settings_free(&t->s);
+  free(t->newest);
+}
+
+/* `path`: a checkpoint, or a run folder, whose newest is taken. */
+static err open_trained(const char *path, const option_list *sets, trained *t) {
+  checkpoint_state state;
+  err error = NULL;
+  if (fs_is_folder(path)) {
+    char *inner = fs_join(path, "checkpoints");
+    if (!inner) return mem_error(0, "a path");
+    error = checkpoint_newest(fs_is_folder(inner) ? inner : path, &t->newest);
+    free(inner);
+    if (!error && !t->newest) error = err_new(ERR_INPUT, "%s: holds no checkpoint", path);
+    if (error) return error;
+    path = t->newest;
+  }
+  TRY(checkpoint_read_settings(path, &t->s, &state));
+  t->has_settings = true;
+  for (size_t i = 0; i < sets->count; i++) TRY(settings_set(&t->s, sets->items[i]));
+  TRY(tokenizer_open(t->s.text_tokenizer, t->s.text_vocabulary, &t->words));
+  int64_t vocabulary = tokenizer_vocabulary_size(t->words);
+  if (vocabulary != state.vocabulary_size)
+    FAIL(ERR_INPUT,
+         "%s has %ld entries, the checkpoint was trained with %ld: name the right one "
+         "with --set text.vocabulary=FILE",
+         t->s.text_vocabulary, (long)vocabulary, (long)state.vocabulary_size);
+  clip_config config;
+  clip_config_from(&t->s, vocabulary, &config);
+  clip_limits limits = model_limits(&t->s);
+  TRY(ops_create_cpu(state.precision == PRECISION_BF16 ? OPS_BF16 : OPS_F32, (int)t->s.threads,
+                     &t->o));
+  TRY(clip_create(t->o, &config, &limits, false, &t->model));
+  TRY(checkpoint_load(path, t->model, NULL));
+cleanup:
+  return error;
+}
+
+static void print_zeroshot(const char *name, const eval_zeroshot *z) {
+  printf("%-16s zero-shot  top-1 %5.2f %%  top-5 %5.2f %%  mean per class %5.2f %%  "
+         "(majority %.2f %%, chance %.2f %%, %ld classes, %ld images)\n",
+         name, 100 * z->top1, 100 * z->top5, 100 * z->mean_per_class, 100 * z->majority,
+         100 * z->chance, (long)z->classes, (long)z->images);
+}
+
+static void print_retrieval(const char *name, const eval_retrieval *r) {
+  printf("%-16s retrieval  image→text R@1 %5.2f %%  R@5 %5.2f %%  R@10 %5.2f %%  text→image "
+         "R@1 %5.2f %%  R@5 %5.2f %%  R@10 %5.2f %%  (chance %.3f %%, %ld pairs)\n",
+         name, 100 * r->image_to_text[0], 100 * r->image_to_text[1], 100 * r->image_to_text[2],
+         100 * r->text_to_image[0], 100 * r->text_to_image[1], 100 * r->text_to_image[2],
+         100 * r->chance_r1, (long)r->images);
+}
+
+static err eval_one(const char *path, trained *t, const char *task, bool as_json) {
+  eval_set *set = NULL;
+  eval_result result;
+  err error = eval_set_open(path, &t->s, t->words, &set);
+  if (error) return error;
+  TRY(eval_run(set, t->model, t->s.eval_mask_ratio, (uint64_t)t->s.seed, &result));
+  bool has_zeroshot = result.has_zeroshot && (!task || strcmp(task, "zeroshot") == 0);
+  bool has_retrieval = result.has_retrieval && (!task || strcmp(task, "retrieval") == 0);
+  if (!has_zeroshot && !has_retrieval) FAIL(ERR_INPUT, "%s: has no task %s", path, task);
+  if (*eval_set_warnings(set)) log_warning("skipped: %s", eval_set_warnings(set));
+  if (as_json) {
+    strbuf line = {0};
+    json_writer w = json_start(&line);
+    json_object(&w, NULL);
+    json_string(&w, "set", eval_set_name(set));
+    if (has_zeroshot) eval_write_zeroshot(&w, "zeroshot", &result.zeroshot);
+    if (has_retrieval) eval_write_retrieval(&w, "retrieval", &result.retrieval);
+    json_end(&w);
+    puts(strbuf_string(&line));
+    strbuf_free(&line);
+  } else {
+    if (has_zeroshot) print_zeroshot(eval_set_name(set), &result.zeroshot);
+    if (has_retrieval) print_retrieval(eval_set_name(set), &result.retrieval);
+  }
+cleanup:
+  eval_set_close(set);
+  return error;
+}
+
+int cmd_eval(int argc, char **argv) {
+  const char *model = NULL, *task = NULL;
+  bool as_json = false, is_help = false;
+  option_list sets = {0}, settings_changed = {0}, rest = {0};
+  option options[] = {{"model", 'm', OPTION_STRING, &model, "PATH",
+                       "checkpoint, or a run folder (its newest)", true},
+                      {"set-file", 'f', OPTION_LIST, &sets, "FILE",
+                       "evaluation set (YAML); default: those of the run's settings", false},
+                      {"set", 's', OPTION_LIST, &settings_changed, "KEY=VALUE",
+                       "change a setting: eval.mask_ratio=0.5 evaluates on half of the patches",
+                       false},
+                      {"json", 0, OPTION_FLAG, &as_json, NULL, "one JSON object a set", false},
+                      {0}};
+  const command c = {
+      "flip eval", "measure a checkpoint",
+      "[zeroshot|retrieval] --model PATH [--set-file FILE]… [OPTIONS]", options,
+      "Without a task, all tasks that the set names are run.\n\n"
+      "examples:\n"
+      "  flip eval zeroshot -m results/quickstart/RUN -f experiments/evals/emoji.yaml\n"
+      "  flip eval -m RUN/checkpoints/step-000000200.safetensors --json"};
+  trained t = {0};
+  err error = options_parse(&c, argc, argv, &rest, &is_help);
+  if (error || is_help) goto cleanup;
+  if (rest.count > 1) FAIL(ERR_INPUT, "unexpected word '%s'", rest.items[1]);
+  if (rest.count) task = rest.items[0];
+  if (task && strcmp(task, "zeroshot") != 0 && strcmp(task, "retrieval") != 0)
+    FAIL(ERR_INPUT, "unknown task '%s': zeroshot or retrieval", task);
+  TRY(open_trained(model, &settings_changed, &t));
+  if (!sets.count && !t.s.eval_sets.count)
+    FAIL(ERR_INPUT, "the run names no evaluation set: give one with --set-file");
+  for (size_t i = 0; i < sets.count; i++) TRY(eval_one(sets.items[i], &t, task, as_json));
+  for (size_t i = 0; !sets.count && i < t.s.eval_sets.count; i++)
+    TRY(eval_one(t.s.eval_sets.items[i], &t, task, as_json));
+cleanup:
+  close_trained(&t);
+  options_free(options);
+  options_free_list(&rest);
+  return options_exit_status(error);
+}

@@ -1,0 +1,126 @@
+#include <stdio.h>
+
+#include "base/json.h"
+#include "base/log.h"
+#include "base/options.h"
+#include "cli/commands.h"
+#include "data/tokenizer.h"
+#include "model/count.h"
+
+enum { BERT_VOCABULARY = 30522, CPU_CHUNK_BYTES = 1 << 20 };
+
+static int64_t count_vocabulary(const settings *s) {
+  tokenizer *words = NULL;
+  int64_t count = BERT_VOCABULARY;
+  err error = *s->text_vocabulary ? tokenizer_open(s->text_tokenizer, s->text_vocabulary, &words)
+                                  : err_new(ERR_INPUT, "text.vocabulary is not set");
+  if (error)
+    log_warning("%s; counting with BERT's %ld entries", err_message(error), (long)count);
+  else
+    count = tokenizer_vocabulary_size(words);
+  err_free(error);
+  if (words) tokenizer_close(words);
+  return count;
+}
+
+static void print_json(const model_counts *c) {
+  strbuf out = {0};
+  json_writer w = json_start(&out);
+  json_object(&w, NULL);
+  json_object(&w, "parameters");
+  json_integer(&w, "image", c->parameters_image);
+  json_integer(&w, "text", c->parameters_text);
+  json_integer(&w, "head", c->parameters_head);
+  json_integer(&w, "total", c->parameters_total);
+  json_end(&w);
+  json_integer(&w, "patches", c->patches);
+  json_integer(&w, "encoded_patches", c->encoded_patches);
+  json_integer(&w, "image_tokens", c->image_tokens);
+  json_integer(&w, "text_tokens", c->text_tokens);
+  json_object(&w, "forward_flops_per_sample");
+  json_number(&w, "image", c->forward_image);
+  json_number(&w, "image_unmasked", c->forward_image_unmasked);
+  json_number(&w, "text", c->forward_text);
+  json_end(&w);
+  json_number(&w, "train_flops_per_sample", c->train_sample);
+  json_number(&w, "logit_flops_per_batch", c->logits_batch);
+  json_integer(&w, "planned_bytes", (int64_t)c->planned_bytes);
+  json_end(&w);
+  puts(strbuf_string(&out));
+  strbuf_free(&out);
+}
+
+static void print_part(const char *name, double flops, double whole) {
+  printf("  %-22s %10.3f GFLOP  %5.1f %%\n", name, flops / 1e9, 100 * flops / whole);
+}
+
+static void print_bytes(const char *name, uint64_t bytes) {
+  char text[TEXT_NUMBER_SIZE];
+  printf("  %-22s %12s\n", name, text_bytes(bytes, text));
+}
+
+static void print_plan(const settings *s, const model_counts *c) {
+  double forward = c->forward_image + c->forward_text;
+  printf("parameters\n  %-22s %12ld\n  %-22s %12ld\n  %-22s %12ld\n\n", "image tower",
+         (long)c->parameters_image, "text tower", (long)c->parameters_text, "total",
+         (long)c->parameters_total);
+  printf("tokens\n  image: %ld of %ld patches encoded (mask_ratio %g), %ld tokens\n"
+         "  text:  %ld tokens\n\n",
+         (long)c->encoded_patches, (long)c->patches, s->mask_ratio, (long)c->image_tokens,
+         (long)c->text_tokens);
+  printf("forward FLOPs of a sample (2 x multiply-adds of matrix products)\n");
+  print_part("patch embedding", c->image_embed, forward);
+  print_part("image dense layers", c->image_dense, forward);
+  print_part("image attention", c->image_attention, forward);
+  print_part("text dense layers", c->text_dense, forward);
+  print_part("text attention", c->text_attention, forward);
+  print_part("projections", c->image_projection + c->text_projection, forward);
+  print_part("total", forward, forward);
+  printf("  image tower: %.3f of the same without a mask\n",
+         c->forward_image / c->forward_image_unmasked);
+  printf("  training: %.3f GFLOP a sample (3 x forward)\n\n", c->train_sample / 1e9);
+  printf("memory for training (batch %ld, micro-batch %ld)\n", (long)s->batch_size,
+         (long)(s->micro_batch_size ? s->micro_batch_size : s->batch_size));
+  print_bytes("weights", c->memory.parameters + c->memory.working);
+  print_bytes("gradients", c->memory.gradients);
+  print_bytes("optimizer", c->optimizer_bytes);
+  print_bytes("activations", c->memory.activations);
+  print_bytes("loss", c->memory.loss);
+  print_bytes("evaluation, scratch", c->memory.transient);
+  print_bytes("inputs", c->memory.inputs);
+  print_bytes("planned", c->planned_bytes);
+}
+
+int cmd_plan(int argc, char **argv) {
+  const char *config = NULL;
+  bool as_json = false, is_help = false, has_settings = false;
+  option_list sets = {0}, rest = {0};
+  settings s;
+  option options[] = {{"config", 'c', OPTION_STRING, &config, "FILE", "run file (YAML)", true},
+                      {"set", 's', OPTION_LIST, &sets, "KEY=VALUE",
+                       "change one setting; may be given many times", false},
+                      {"json", 0, OPTION_FLAG, &as_json, NULL, "print JSON for scripts", false},
+                      {0}};
+  const command c = {
+      "flip plan", "parameters, FLOPs and memory of a run, before it starts",
+      "--config FILE [OPTIONS]", options,
+      "examples:\n"
+      "  flip plan -c experiments/presets/vit_l16_laion400m.yaml -s mask_ratio=0.75"};
+  err error = options_parse(&c, argc, argv, &rest, &is_help);
+  if (error || is_help) goto cleanup;
+  TRY(settings_load(config, &s));
+  has_settings = true;
+  for (size_t i = 0; i < sets.count; i++) TRY(settings_set(&s, sets.items[i]));
+  model_counts counts;
+  TRY(model_count(&s, count_vocabulary(&s), s.precision == PRECISION_BF16 ? OPS_BF16 : OPS_F32,
+                  s.device == DEVICE_CUDA ? 0 : CPU_CHUNK_BYTES, &counts));
+  if (as_json)
+    print_json(&counts);
+  else
+    print_plan(&s, &counts);
+cleanup:
+  if (has_settings) settings_free(&s);
+  options_free(options);
+  options_free_list(&rest);
+  return options_exit_status(error);
+}

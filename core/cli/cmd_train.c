@@ -1,0 +1,93 @@
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/options.h"
+#include "cli/commands.h"
+#include "config/settings.h"
+#include "train/trainer.h"
+
+static volatile sig_atomic_t stop_requested;
+
+static void on_signal(int number) {
+  (void)number;
+  if (stop_requested) signal(number, SIG_DFL); /* a third signal ends the process at once */
+  stop_requested = 1;
+}
+
+static void list_settings(void) {
+  size_t count;
+  const setting *table = settings_table(&count);
+  settings defaults;
+  err error = settings_init(&defaults);
+  if (error) {
+    err_free(error);
+    return;
+  }
+  for (size_t i = 0; i < count; i++) {
+    strbuf value = {0};
+    setting_format(&table[i], &defaults, &value);
+    printf("%-26s %-22s %s%s%s%s\n", table[i].key, strbuf_string(&value), table[i].help,
+           table[i].choices ? " (" : "", table[i].choices ? table[i].choices : "",
+           table[i].choices ? ")" : "");
+    strbuf_free(&value);
+  }
+  settings_free(&defaults);
+}
+
+static err run(const char *config, const option_list *sets, const trainer_options *options) {
+  settings s;
+  err error = settings_load(config, &s);
+  if (error) return error;
+  for (size_t i = 0; i < sets->count && !error; i++) error = settings_set(&s, sets->items[i]);
+  if (!error) error = trainer_run(&s, options);
+  settings_free(&s);
+  return error;
+}
+
+int cmd_train(int argc, char **argv) {
+  const char *config = NULL, *out = NULL, *events = NULL;
+  bool is_resuming = false, has_progress = true, wants_list = false, is_help = false;
+  option_list sets = {0}, rest = {0};
+  option options[] = {
+      {"config", 'c', OPTION_STRING, &config, "FILE", "run file (YAML); its bases are merged in",
+       false},
+      {"set", 's', OPTION_LIST, &sets, "KEY=VALUE", "change one setting; may be given many times",
+       false},
+      {"out", 'o', OPTION_STRING, &out, "DIR", "run folder: config.yaml, events, checkpoints",
+       false},
+      {"resume", 'r', OPTION_FLAG, &is_resuming, NULL, "continue from the newest checkpoint in DIR",
+       false},
+      {"events", 'e', OPTION_STRING, &events, "FD|FILE",
+       "where events go (default DIR/events.jsonl; docs/events.md)", false},
+      {"progress", 0, OPTION_FLAG, &has_progress, NULL, "--no-progress: no progress line", false},
+      {"list-settings", 0, OPTION_FLAG, &wants_list, NULL,
+       "print every setting, its default and meaning", false},
+      {0}};
+  const command c = {
+      "flip train", "train a model from a run file", "--config FILE --out DIR [OPTIONS]", options,
+      "SIGINT or SIGTERM finishes the step, writes a checkpoint and exits 130; --resume then ends\n"
+      "with the same bits as a run that was never stopped.\n\n"
+      "examples:\n"
+      "  flip train -c experiments/presets/mini.yaml -s samples=10k -s mask_ratio=0.5 -o /tmp/run\n"
+      "  flip train -c run.yaml -o /tmp/run --resume"};
+  err error = options_parse(&c, argc, argv, &rest, &is_help);
+  if (!error && !is_help && wants_list) {
+    list_settings();
+  } else if (!error && !is_help) {
+    if (rest.count)
+      error = err_new(ERR_INPUT, "unexpected word '%s'", rest.items[0]);
+    else if (!config || !out)
+      error =
+          err_new(ERR_INPUT, "--config FILE and --out DIR are needed (see 'flip train --help')");
+    struct sigaction action = {.sa_handler = on_signal};
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    const trainer_options how = {out, events, is_resuming, has_progress, &stop_requested};
+    if (!error) error = run(config, &sets, &how);
+  }
+  options_free(options);
+  options_free_list(&rest);
+  return options_exit_status(error);
+}

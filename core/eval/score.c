@@ -1,0 +1,112 @@
+/* The measures of eval.h on embeddings. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "eval/eval.h"
+
+static float dot(const float *a, const float *b, int64_t width) {
+  float sum = 0;
+#pragma omp simd reduction(+ : sum)
+  for (int64_t i = 0; i < width; i++) sum += a[i] * b[i];
+  return sum;
+}
+
+/* How many of `candidates` score at least as well for `query` as the one at `own` does. NaN scores
+ * count as better, so that a broken model never looks good. */
+static int64_t rank_of(const float *query, const float *candidates, int64_t count, int64_t own,
+                       int64_t width) {
+  float score = dot(query, candidates + own * width, width);
+  int64_t better = 0;
+  for (int64_t i = 0; i < count; i++)
+    if (i != own && !(dot(query, candidates + i * width, width) < score)) better++;
+  return better;
+}
+
+err eval_score_zeroshot(const float *images, const int32_t *labels, int64_t image_count,
+                        const float *classes, int64_t class_count, int64_t width,
+                        eval_zeroshot *z) {
+  int64_t *seen = mem_zeroed((size_t)class_count, sizeof *seen);
+  int64_t *right = mem_zeroed((size_t)class_count, sizeof *right);
+  int64_t *ranks = mem_zeroed((size_t)image_count, sizeof *ranks);
+  err error = NULL;
+  *z = (eval_zeroshot){.images = image_count, .classes = class_count};
+  if (!seen || !right || !ranks) {
+    error = mem_error((size_t)image_count * sizeof *ranks, "zero-shot counts");
+    goto cleanup;
+  }
+#pragma omp parallel for schedule(static)
+  for (int64_t i = 0; i < image_count; i++)
+    ranks[i] = rank_of(images + i * width, classes, class_count, labels[i], width);
+  int64_t top1 = 0, top5 = 0, most = 0, present = 0;
+  for (int64_t i = 0; i < image_count; i++) {
+    seen[labels[i]]++;
+    right[labels[i]] += ranks[i] == 0;
+    top1 += ranks[i] == 0;
+    top5 += ranks[i] < 5;
+  }
+  for (int64_t c = 0; c < class_count; c++) {
+    if (!seen[c]) continue;
+    present++;
+    if (seen[c] > most) most = seen[c];
+    z->mean_per_class += (double)right[c] / (double)seen[c];
+  }
+  z->top1 = (double)top1 / (double)image_count;
+  z->top5 = (double)top5 / (double)image_count;
+  z->mean_per_class /= (double)(present ? present : 1);
+  z->majority = (double)most / (double)image_count;
+  z->chance = 1.0 / (double)class_count;
+cleanup:
+  free(seen);
+  free(right);
+  free(ranks);
+  return error;
+}
+
+static void score_direction(const float *queries, const float *candidates, int64_t count,
+                            int64_t width, double recall[3]) {
+  int64_t hits1 = 0, hits5 = 0, hits10 = 0;
+#pragma omp parallel for schedule(static) reduction(+ : hits1, hits5, hits10)
+  for (int64_t i = 0; i < count; i++) {
+    int64_t rank = rank_of(queries + i * width, candidates, count, i, width);
+    hits1 += rank < 1;
+    hits5 += rank < 5;
+    hits10 += rank < 10;
+  }
+  recall[0] = (double)hits1 / (double)count;
+  recall[1] = (double)hits5 / (double)count;
+  recall[2] = (double)hits10 / (double)count;
+}
+
+void eval_score_retrieval(const float *images, const float *texts, int64_t count, int64_t width,
+                          eval_retrieval *r) {
+  *r = (eval_retrieval){.images = count, .texts = count, .chance_r1 = 1.0 / (double)count};
+  score_direction(images, texts, count, width, r->image_to_text);
+  score_direction(texts, images, count, width, r->text_to_image);
+}
+
+void eval_write_zeroshot(json_writer *w, const char *key, const eval_zeroshot *z) {
+  json_object(w, key);
+  json_number(w, "top1", z->top1);
+  json_number(w, "top5", z->top5);
+  json_number(w, "mean_per_class", z->mean_per_class);
+  json_number(w, "majority", z->majority);
+  json_number(w, "chance", z->chance);
+  json_integer(w, "classes", z->classes);
+  json_integer(w, "images", z->images);
+  json_end(w);
+}
+
+void eval_write_retrieval(json_writer *w, const char *key, const eval_retrieval *r) {
+  static const char *const to_text[] = {"image_to_text_r1", "image_to_text_r5",
+                                        "image_to_text_r10"};
+  static const char *const to_image[] = {"text_to_image_r1", "text_to_image_r5",
+                                         "text_to_image_r10"};
+  json_object(w, key);
+  for (int i = 0; i < 3; i++) json_number(w, to_text[i], r->image_to_text[i]);
+  for (int i = 0; i < 3; i++) json_number(w, to_image[i], r->text_to_image[i]);
+  json_number(w, "chance_r1", r->chance_r1);
+  json_integer(w, "images", r->images);
+  json_integer(w, "texts", r->texts);
+  json_end(w);
+}

@@ -1,0 +1,323 @@
+#include "eval/set.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "data/image.h"
+#include "data/record.h"
+
+static const char *const set_keys[] = {"name",       "images",    "tasks",   "label",
+                                       "min_images", "templates", "classes", "limit"};
+enum { SET_KEYS = sizeof set_keys / sizeof *set_keys };
+static const char *const task_names[] = {"zeroshot", "retrieval"};
+
+/* What the YAML says, before anything is read. */
+typedef struct {
+  const char *name, *label;
+  settings_list images, templates, classes; /* items point into the document */
+  int64_t min_images, limit;
+  bool has_zeroshot, has_retrieval;
+} description;
+
+static void read_strings(const yml_node *node, settings_list *list, yml_problems *problems) {
+  size_t count = node->kind == YML_SEQUENCE ? node->count : 1;
+  list->items = mem_zeroed(count, sizeof *list->items);
+  for (size_t i = 0; i < count && list->items; i++) {
+    const yml_node *item = node->kind == YML_SEQUENCE ? node->items[i] : node;
+    if (item->kind != YML_SCALAR)
+      yml_problem(problems, item, NULL, 0, "a plain word or a list of them is wanted here");
+    else
+      list->items[list->count++] = (char *)item->scalar;
+  }
+}
+
+static void read_tasks(const yml_node *node, description *d, yml_problems *problems) {
+  settings_list tasks = {0};
+  read_strings(node, &tasks, problems);
+  for (size_t i = 0; i < tasks.count; i++) {
+    if (strcmp(tasks.items[i], task_names[0]) == 0)
+      d->has_zeroshot = true;
+    else if (strcmp(tasks.items[i], task_names[1]) == 0)
+      d->has_retrieval = true;
+    else
+      yml_problem(problems, node->kind == YML_SEQUENCE ? node->items[i] : node, task_names, 2,
+                  "unknown task '%s'", tasks.items[i]);
+  }
+  free(tasks.items);
+}
+
+static void read_whole(const yml_node *node, int64_t least, int64_t *value,
+                       yml_problems *problems) {
+  if (node->kind != YML_SCALAR || !yml_as_int(node->scalar, value) || *value < least)
+    yml_problem(problems, node, NULL, 0, "a whole number of at least %ld is wanted here",
+                (long)least);
+}
+
+static void read_description(const yml_document *document, description *d, yml_problems *problems) {
+  const yml_node *root = yml_root(document);
+  *d = (description){
+      .name = yml_name(document), .label = "label", .min_images = 1, .limit = INT64_MAX};
+  if (root->kind != YML_MAP) {
+    yml_problem(problems, root, NULL, 0, "an evaluation set is a map of keys to values");
+    return;
+  }
+  for (size_t i = 0; i < root->count; i++) {
+    const char *key = root->keys[i]->scalar;
+    const yml_node *value = root->items[i];
+    bool is_text = value->kind == YML_SCALAR;
+    if (strcmp(key, "name") == 0 && is_text)
+      d->name = value->scalar;
+    else if (strcmp(key, "label") == 0 && is_text)
+      d->label = value->scalar;
+    else if (strcmp(key, "images") == 0)
+      read_strings(value, &d->images, problems);
+    else if (strcmp(key, "templates") == 0)
+      read_strings(value, &d->templates, problems);
+    else if (strcmp(key, "classes") == 0)
+      read_strings(value, &d->classes, problems);
+    else if (strcmp(key, "tasks") == 0)
+      read_tasks(value, d, problems);
+    else if (strcmp(key, "min_images") == 0)
+      read_whole(value, 1, &d->min_images, problems);
+    else if (strcmp(key, "limit") == 0)
+      read_whole(value, 1, &d->limit, problems);
+    else
+      yml_problem(problems, root->keys[i], set_keys, SET_KEYS, "unknown or misused key '%s'", key);
+  }
+  if (!d->images.count) yml_problem(problems, root, NULL, 0, "images: names no shards");
+  if (!d->has_zeroshot && !d->has_retrieval)
+    yml_problem(problems, root, NULL, 0, "tasks: name zeroshot, retrieval or both");
+  if (d->has_zeroshot && !d->templates.count)
+    yml_problem(problems, root, NULL, 0,
+                "templates: zero-shot needs one at least, like 'a photo "
+                "of {}'");
+}
+
+static char *spoken(const char *label) {
+  char *name = mem_copy_string(label);
+  for (char *at = name; at && *at; at++)
+    if (*at == '_') *at = ' ';
+  return name;
+}
+
+typedef struct {
+  char *name;
+  int64_t count;
+} class_tally;
+
+static int by_name(const void *a, const void *b) {
+  return strcmp(((const class_tally *)a)->name, ((const class_tally *)b)->name);
+}
+
+static err tally_labels(char **labels, int64_t rows, class_tally **tallies, size_t *count) {
+  class_tally *all = mem_zeroed((size_t)rows, sizeof *all);
+  if (!all) return mem_error((size_t)rows * sizeof *all, "labels");
+  size_t used = 0, distinct = 0;
+  for (int64_t i = 0; i < rows; i++)
+    if (labels[i]) all[used++] = (class_tally){labels[i], 1};
+  qsort(all, used, sizeof *all, by_name);
+  for (size_t i = 0; i < used; i++) {
+    if (distinct && strcmp(all[distinct - 1].name, all[i].name) == 0)
+      all[distinct - 1].count++;
+    else
+      all[distinct++] = all[i];
+  }
+  *tallies = all;
+  *count = distinct;
+  return NULL;
+}
+
+/* The classes: those given, or every label with images enough, in alphabetical order. */
+static err choose_classes(eval_set *set, const description *d, char **labels) {
+  class_tally *tallies = NULL;
+  size_t distinct = 0;
+  err error = tally_labels(labels, set->rows, &tallies, &distinct);
+  if (error) return error;
+  size_t most = d->classes.count ? d->classes.count : distinct;
+  char **keys = mem_zeroed(most, sizeof *keys); /* labels as in the data */
+  set->classes = mem_zeroed(most, sizeof *set->classes);
+  if (!keys || !set->classes) FAIL(ERR_MEMORY, "out of memory: classes");
+  for (size_t i = 0; i < most; i++) {
+    if (!d->classes.count && tallies[i].count < d->min_images) continue;
+    keys[set->class_count] = d->classes.count ? d->classes.items[i] : tallies[i].name;
+    set->classes[set->class_count] = spoken(keys[set->class_count]);
+    if (!set->classes[set->class_count]) FAIL(ERR_MEMORY, "out of memory: classes");
+    set->class_count++;
+  }
+  if (set->class_count < 2)
+    FAIL(ERR_INPUT, "label '%s' has %ld classes with %ld images or more; zero-shot needs two",
+         d->label, (long)set->class_count, (long)d->min_images);
+  for (int64_t row = 0; row < set->rows; row++)
+    for (int64_t c = 0; c < set->class_count && labels[row]; c++)
+      if (strcmp(labels[row], keys[c]) == 0) set->labels[row] = (int32_t)c;
+cleanup:
+  free(keys);
+  free(tallies);
+  return error;
+}
+
+/* `pattern` with {} or {c} replaced. */
+static void fill_template(const char *pattern, const char *name, strbuf *out) {
+  strbuf_clear(out);
+  while (*pattern) {
+    size_t width = strncmp(pattern, "{}", 2) == 0 ? 2 : strncmp(pattern, "{c}", 3) == 0 ? 3 : 0;
+    if (width)
+      strbuf_append(out, name);
+    else
+      strbuf_append_char(out, *pattern);
+    pattern += width ? width : 1;
+  }
+}
+
+static err make_prompts(eval_set *set, const description *d) {
+  size_t count = (size_t)set->class_count * d->templates.count;
+  strbuf prompt = {0};
+  err error = NULL;
+  set->template_count = d->templates.count;
+  set->prompt_ids = mem_zeroed(count * (size_t)set->text_length, sizeof *set->prompt_ids);
+  set->prompt_id_counts = mem_zeroed(count, sizeof *set->prompt_id_counts);
+  if (!set->prompt_ids || !set->prompt_id_counts) FAIL(ERR_MEMORY, "out of memory: prompts");
+  for (int64_t c = 0; c < set->class_count; c++)
+    for (size_t t = 0; t < set->template_count; t++) {
+      int64_t at = c * (int64_t)set->template_count + (int64_t)t;
+      fill_template(d->templates.items[t], set->classes[c], &prompt);
+      TRY(tokenizer_encode(set->words, strbuf_string(&prompt), set->text_length,
+                           set->prompt_ids + at * set->text_length, &set->prompt_id_counts[at]));
+    }
+cleanup:
+  strbuf_free(&prompt);
+  return error;
+}
+
+/* Captions and labels of every row. */
+static err read_rows(eval_set *set, const description *d) {
+  err error = NULL;
+  char **labels = mem_zeroed((size_t)set->rows, sizeof *labels);
+  size_t rows = (size_t)set->rows;
+  set->labels = mem_zeroed(rows, sizeof *set->labels);
+  set->is_bad = mem_zeroed(rows, sizeof *set->is_bad);
+  set->ids = mem_zeroed(rows * (size_t)set->text_length, sizeof *set->ids);
+  set->id_counts = mem_zeroed(rows, sizeof *set->id_counts);
+  if (!labels || !set->labels || !set->is_bad || !set->ids || !set->id_counts)
+    FAIL(ERR_MEMORY, "out of memory: an evaluation set");
+  for (int64_t row = 0; row < set->rows; row++) {
+    dataset_sample sample = {0};
+    set->labels[row] = -1;
+    TRY(dataset_read(set->data, row, &sample));
+    error = tokenizer_encode(set->words, sample.caption, set->text_length,
+                             set->ids + row * set->text_length, &set->id_counts[row]);
+    if (!error && set->has_zeroshot && sample.json)
+      error = sample_label(sample.json, d->label, &labels[row]);
+    error = err_context(error, "sample %s", sample.key);
+    dataset_sample_free(&sample);
+    if (error) goto cleanup;
+  }
+  if (set->has_zeroshot) {
+    TRY(choose_classes(set, d, labels));
+    TRY(make_prompts(set, d));
+  }
+cleanup:
+  for (int64_t row = 0; labels && row < set->rows; row++) free(labels[row]);
+  free(labels);
+  return error;
+}
+
+err eval_set_open(const char *path, const settings *s, const tokenizer *words, eval_set **out) {
+  err error = NULL;
+  yml_document *document = NULL;
+  yml_problems problems = {0};
+  description d = {0};
+  eval_set *set = mem_zeroed(1, sizeof *set);
+  if (!set) return mem_error(sizeof *set, "an evaluation set");
+  set->words = words;
+  set->image_size = s->image_size;
+  set->text_length = s->text_length;
+  TRY(yml_load(path, &document));
+  read_description(document, &d, &problems);
+  TRY(yml_problems_take(&problems));
+  set->name = mem_copy_string(d.name);
+  set->has_zeroshot = d.has_zeroshot;
+  set->has_retrieval = d.has_retrieval;
+  TRY(dataset_open(d.images.items, d.images.count, &set->data));
+  set->rows = dataset_count(set->data);
+  if (set->rows > d.limit) set->rows = d.limit;
+  if (!set->rows) FAIL(ERR_INPUT, "the shards hold no samples");
+  TRY(read_rows(set, &d));
+cleanup:
+  free(d.images.items);
+  free(d.templates.items);
+  free(d.classes.items);
+  yml_free(document);
+  if (error) {
+    eval_set_close(set);
+    return err_context(error, "evaluation set %s", path);
+  }
+  *out = set;
+  return NULL;
+}
+
+void eval_set_close(eval_set *set) {
+  if (!set) return;
+  if (set->data) dataset_close(set->data);
+  for (int64_t i = 0; i < set->class_count; i++) free(set->classes[i]);
+  free(set->classes);
+  free(set->name);
+  free(set->labels);
+  free(set->ids);
+  free(set->id_counts);
+  free(set->prompt_ids);
+  free(set->prompt_id_counts);
+  free(set->is_bad);
+  free(set->pixels);
+  strbuf_free(&set->warnings);
+  free(set);
+}
+
+const char *eval_set_name(const eval_set *set) {
+  return set->name;
+}
+
+bool eval_set_has_zeroshot(const eval_set *set) {
+  return set->has_zeroshot;
+}
+
+bool eval_set_has_retrieval(const eval_set *set) {
+  return set->has_retrieval;
+}
+
+const char *eval_set_warnings(const eval_set *set) {
+  return strbuf_string(&set->warnings);
+}
+
+static err decode_row(const eval_set *set, int64_t row, uint8_t *pixels) {
+  dataset_sample sample = {0};
+  image picture = {0};
+  err error = dataset_read(set->data, row, &sample);
+  if (!error) error = image_decode(sample.image, sample.image_bytes, 0, &picture);
+  if (!error) error = image_eval_transform(&picture, set->image_size, pixels);
+  error = err_context(error, "%s: %s", sample.shard ? sample.shard : set->name,
+                      sample.key ? sample.key : "?");
+  image_free(&picture);
+  dataset_sample_free(&sample);
+  return error;
+}
+
+err eval_set_decode(eval_set *set, int64_t first, int64_t count, uint8_t *pixels) {
+  int64_t size = set->image_size * set->image_size * 3;
+#pragma omp parallel for schedule(dynamic, 8)
+  for (int64_t i = 0; i < count; i++) {
+    err error = decode_row(set, first + i, pixels + i * size);
+    if (!error) continue;
+    memset(pixels + i * size, 128, (size_t)size);
+#pragma omp critical
+    {
+      if (!set->is_bad[first + i])
+        strbuf_format(&set->warnings, "%s%s", set->warnings.length ? "\n" : "", err_message(error));
+      set->is_bad[first + i] = true;
+    }
+    err_free(error);
+  }
+  return set->warnings.is_broken ? err_new(ERR_MEMORY, "out of memory: warnings") : NULL;
+}

@@ -1,0 +1,196 @@
+#include "train/checkpoint.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/fs.h"
+#include "base/json.h"
+#include "base/mem.h"
+#include "train/safetensors.h"
+
+static const char *const groups[] = {"", "adamw.m/", "adamw.v/"};
+enum { GROUPS = 3, PAIRS = 9 };
+
+char *checkpoint_path(const char *folder, int64_t step) {
+  char name[64];
+  snprintf(name, sizeof name, "step-%09" PRId64 ".safetensors", step);
+  return fs_join(folder, name);
+}
+
+static void describe(const param *p, const char *group, safetensor *t) {
+  *t = (safetensor){.rank = p->rows ? 2 : 1, .bytes = (size_t)param_elements(p) * sizeof(float)};
+  snprintf(t->name, sizeof t->name, "%s%s", group, p->name);
+  snprintf(t->type, sizeof t->type, "F32");
+  t->shape[0] = p->rows ? p->rows : p->columns;
+  t->shape[1] = p->columns;
+}
+
+/* The three flat runs, by group. */
+static void find_runs(const clip_model *model, const optimizer *moments, ops_buffer runs[GROUPS]) {
+  runs[0] = clip_weights(model)->master;
+  runs[1] = moments->m;
+  runs[2] = moments->v;
+}
+
+err checkpoint_save(const char *path, const clip_model *model, const optimizer *moments,
+                    const settings *s, const checkpoint_state *state, size_t *bytes) {
+  const param_table *table = clip_params(model);
+  ops *o = clip_weights(model)->o;
+  err error = NULL;
+  char numbers[5][32], fingerprint[HASH_SIZE];
+  strbuf yaml = {0};
+  ops_buffer runs[GROUPS];
+  size_t total = (size_t)table->total;
+  safetensor *tensors = mem_zeroed(GROUPS * table->count, sizeof *tensors);
+  float *host = mem_zeroed(GROUPS * total, sizeof *host);
+  settings_write_yaml(s, &yaml);
+  settings_fingerprint(s, fingerprint);
+  if (!tensors || !host || yaml.is_broken) {
+    error = mem_error(GROUPS * total * sizeof *host, "a checkpoint");
+    goto cleanup;
+  }
+  find_runs(model, moments, runs);
+  for (size_t g = 0; g < GROUPS; g++) {
+    TRY(o->call->download(o, host + g * total, runs[g].data, total * sizeof *host));
+    for (size_t i = 0; i < table->count; i++) {
+      safetensor *t = &tensors[g * table->count + i];
+      describe(&table->items[i], groups[g], t);
+      t->data = host + g * total + table->items[i].offset;
+    }
+  }
+  snprintf(numbers[0], 32, "%" PRId64, state->step);
+  snprintf(numbers[1], 32, "%" PRId64, state->samples);
+  snprintf(numbers[2], 32, "%" PRId64, state->vocabulary_size);
+  json_shortest(state->train_seconds, numbers[3]);
+  json_shortest(state->data_wait_seconds, numbers[4]);
+  const safetensors_pair pairs[PAIRS] = {
+      {"format", "flip"},
+      {"flip.step", numbers[0]},
+      {"flip.samples", numbers[1]},
+      {"flip.vocabulary_size", numbers[2]},
+      {"flip.train_seconds", numbers[3]},
+      {"flip.data_wait_seconds", numbers[4]},
+      {"flip.precision", state->precision == PRECISION_BF16 ? "bf16" : "fp32"},
+      {"flip.fingerprint", fingerprint},
+      {"flip.settings", strbuf_string(&yaml)}};
+  TRY(safetensors_write(path, tensors, GROUPS * table->count, pairs, PAIRS, bytes));
+cleanup:
+  strbuf_free(&yaml);
+  free(tensors);
+  free(host);
+  return error;
+}
+
+static double number_of(const safetensors_file *f, const char *key) {
+  const char *value = safetensors_metadata(f, key);
+  return value ? strtod(value, NULL) : 0;
+}
+
+err checkpoint_read_settings(const char *path, settings *s, checkpoint_state *state) {
+  safetensors_file *f = NULL;
+  yml_document *document = NULL;
+  yml_problems problems = {0};
+  err error = safetensors_open(path, &f);
+  if (error) return error;
+  const char *yaml = safetensors_metadata(f, "flip.settings");
+  const char *precision = safetensors_metadata(f, "flip.precision");
+  *state = (checkpoint_state){
+      .step = (int64_t)number_of(f, "flip.step"),
+      .samples = (int64_t)number_of(f, "flip.samples"),
+      .vocabulary_size = (int64_t)number_of(f, "flip.vocabulary_size"),
+      .train_seconds = number_of(f, "flip.train_seconds"),
+      .data_wait_seconds = number_of(f, "flip.data_wait_seconds"),
+      .precision = precision && strcmp(precision, "bf16") == 0 ? PRECISION_BF16 : PRECISION_FP32};
+  if (!yaml) FAIL(ERR_INPUT, "%s: is no flip checkpoint (it has no flip.settings)", path);
+  TRY(yml_parse(path, yaml, strlen(yaml), &document));
+  TRY(settings_init(s));
+  settings_apply(s, yml_root(document), NULL, &problems);
+  error = yml_problems_take(&problems);
+  if (error) settings_free(s);
+cleanup:
+  yml_free(document);
+  safetensors_close(f);
+  return error;
+}
+
+/* One group of tensors into a flat run. */
+static err load_group(const char *path, const safetensors_file *f, const clip_model *model,
+                      const char *group, ops_buffer run) {
+  const param_table *table = clip_params(model);
+  ops *o = clip_weights(model)->o;
+  for (size_t i = 0; i < table->count; i++) {
+    const param *p = &table->items[i];
+    safetensor wanted;
+    describe(p, group, &wanted);
+    const safetensor *t = safetensors_find(f, wanted.name);
+    if (!t) return err_new(ERR_INPUT, "%s: tensor '%s' is missing", path, wanted.name);
+    if (strcmp(t->type, "F32") != 0 || t->rank != wanted.rank || t->shape[0] != wanted.shape[0] ||
+        (t->rank == 2 && t->shape[1] != wanted.shape[1]))
+      return err_new(ERR_INPUT,
+                     "%s: tensor '%s' does not have the model's shape: is it another "
+                     "architecture or vocabulary?",
+                     path, wanted.name);
+    err error = o->call->upload(o, ops_at(run, p->offset).data, t->data, t->bytes);
+    if (!error) error = o->call->synchronize(o);
+    if (error) return error;
+  }
+  return NULL;
+}
+
+err checkpoint_load(const char *path, clip_model *model, optimizer *moments) {
+  safetensors_file *f = NULL;
+  err error = safetensors_open(path, &f);
+  if (error) return error;
+  error = load_group(path, f, model, groups[0], clip_weights(model)->master);
+  if (!error && moments) error = load_group(path, f, model, groups[1], moments->m);
+  if (!error && moments) error = load_group(path, f, model, groups[2], moments->v);
+  safetensors_close(f);
+  return error ? error : clip_refresh(model);
+}
+
+static bool is_checkpoint(const char *name) {
+  size_t length = strlen(name);
+  return strncmp(name, "step-", 5) == 0 && length > 12 &&
+         strcmp(name + length - 12, ".safetensors") == 0;
+}
+
+err checkpoint_newest(const char *folder, char **path) {
+  char **names;
+  size_t count;
+  *path = NULL;
+  if (!fs_is_folder(folder)) return NULL;
+  err error = fs_list(folder, &names, &count);
+  if (error) return error;
+  for (size_t i = count; i-- > 0 && !*path && !error;) /* zero-padded names: the last is newest */
+    if (is_checkpoint(names[i])) {
+      *path = fs_join(folder, names[i]);
+      if (!*path) error = mem_error(strlen(folder), "a path");
+    }
+  fs_free_names(names, count);
+  return error;
+}
+
+err checkpoint_prune(const char *folder, int64_t keep) {
+  char **names;
+  size_t count;
+  err error = fs_list(folder, &names, &count);
+  if (error) return error;
+  int64_t seen = 0;
+  for (size_t i = count; i-- > 0 && !error;) {
+    bool is_leftover = strstr(names[i], ".safetensors.tmp") != NULL;
+    if (is_checkpoint(names[i]) && ++seen <= keep) continue;
+    if (!is_checkpoint(names[i]) && !is_leftover) continue;
+    char *path = fs_join(folder, names[i]);
+    if (!path)
+      error = mem_error(strlen(folder), "a path");
+    else if (unlink(path) != 0 && errno != ENOENT)
+      error = err_errno(errno, "%s: cannot remove", path);
+    free(path);
+  }
+  fs_free_names(names, count);
+  return error;
+}

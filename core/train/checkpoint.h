@@ -1,0 +1,39 @@
+/* Checkpoints: weights, both moments and the place in the run, in one safetensors file.
+ *
+ * Tensors: NAME (the weights), adamw.m/NAME, adamw.v/NAME, all F32. Metadata under "flip.": step,
+ * samples, train_seconds, data_wait_seconds, precision, settings (canonical YAML), fingerprint,
+ * vocabulary_size. Random numbers and data order are functions of the sample number, so the
+ * numbers above are the whole state. */
+#ifndef FLIP_TRAIN_CHECKPOINT_H
+#define FLIP_TRAIN_CHECKPOINT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "config/settings.h"
+#include "model/clip.h"
+#include "train/optimizer.h"
+
+typedef struct {
+  int64_t step, samples, vocabulary_size;
+  double train_seconds, data_wait_seconds;
+  int precision; /* PRECISION_FP32 or PRECISION_BF16 */
+} checkpoint_state;
+
+err checkpoint_save(const char *path, const clip_model *model, const optimizer *moments,
+                    const settings *s, const checkpoint_state *state, size_t *bytes) ERR_MUST_CHECK;
+
+/* The settings and the place of a checkpoint, without its tensors. */
+err checkpoint_read_settings(const char *path, settings *s, checkpoint_state *state) ERR_MUST_CHECK;
+/* Weights (and moments unless NULL) into a model of the same shape; every tensor must be there. */
+err checkpoint_load(const char *path, clip_model *model, optimizer *moments) ERR_MUST_CHECK;
+
+/* FOLDER/step-000000123.safetensors; the caller frees. */
+char *checkpoint_path(const char *folder, int64_t step);
+/* The newest checkpoint of a folder, NULL when it has none; the caller frees. */
+err checkpoint_newest(const char *folder, char **path) ERR_MUST_CHECK;
+/* Removes all but the `keep` newest, and temporary files that a killed process left. */
+err checkpoint_prune(const char *folder, int64_t keep) ERR_MUST_CHECK;
+
+#endif

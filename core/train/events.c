@@ -1,0 +1,77 @@
+#include "train/events.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/fs.h"
+#include "base/mem.h"
+
+static bool is_number(const char *text) {
+  for (const char *at = text; *at; at++)
+    if (!isdigit((unsigned char)*at)) return false;
+  return *text != '\0';
+}
+
+/* A process killed in the middle of a write (a full disk, a lost machine) can leave half a line;
+ * what follows must not be glued to it. */
+static err end_last_line(int fd, const char *name) {
+  char last = '\n';
+  off_t size = lseek(fd, 0, SEEK_END);
+  if (size > 0 && pread(fd, &last, 1, size - 1) != 1)
+    return err_errno(errno, "%s: cannot read back", name);
+  return last == '\n' ? NULL : fs_write_all(fd, "\n", 1, name);
+}
+
+err events_open(event_stream *e, const char *target) {
+  *e = (event_stream){.fd = -1};
+  if (!target) return NULL;
+  e->name = mem_copy_string(target);
+  if (!e->name) return mem_error(strlen(target), "the event stream");
+  if (is_number(target)) {
+    e->fd = atoi(target);
+    if (fcntl(e->fd, F_GETFD) < 0)
+      return err_new(ERR_INPUT, "--events %s: no such file descriptor is open", target);
+    return NULL;
+  }
+  e->fd = open(target, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+  if (e->fd < 0) return err_errno(errno, "%s: cannot open for events", target);
+  e->is_owned = true;
+  return end_last_line(e->fd, target);
+}
+
+json_writer *events_begin(event_stream *e, const char *name) {
+  char stamp[CLOCK_STAMP_SIZE];
+  strbuf_clear(&e->line);
+  e->w = json_start(&e->line);
+  json_object(&e->w, NULL);
+  json_string(&e->w, "event", name);
+  json_string(&e->w, "time", clock_stamp(stamp));
+  return &e->w;
+}
+
+err events_end(event_stream *e) {
+  json_end(&e->w);
+  strbuf_append_char(&e->line, '\n');
+  if (e->line.is_broken) return mem_error(e->line.length, "an event");
+  if (e->fd < 0) return NULL;
+  return fs_write_all(e->fd, e->line.data, e->line.length, e->name);
+}
+
+err events_warn(event_stream *e, const char *kind, const char *message) {
+  json_writer *w = events_begin(e, "warning");
+  json_string(w, "kind", kind);
+  json_string(w, "message", message);
+  return events_end(e);
+}
+
+void events_close(event_stream *e) {
+  if (e->is_owned) close(e->fd);
+  free(e->name);
+  strbuf_free(&e->line);
+  *e = (event_stream){.fd = -1};
+}

@@ -1,0 +1,28 @@
+/* The event stream: one JSON object a line, as docs/events.md describes. Each line is one write(2),
+ * so that a reader never sees half of it and a killed process loses none before. */
+#ifndef FLIP_TRAIN_EVENTS_H
+#define FLIP_TRAIN_EVENTS_H
+
+#include <stdbool.h>
+
+#include "base/err.h"
+#include "base/json.h"
+
+typedef struct {
+  int fd; /* -1: events are not wanted */
+  bool is_owned;
+  char *name; /* for errors */
+  strbuf line;
+  json_writer w;
+} event_stream;
+
+/* `target`: a file (appended to), a number (an open descriptor), or NULL for none. */
+err events_open(event_stream *e, const char *target) ERR_MUST_CHECK;
+/* Begins {"event": name, "time": now; add fields to the returned writer, then events_end. */
+json_writer *events_begin(event_stream *e, const char *name);
+err events_end(event_stream *e) ERR_MUST_CHECK;
+/* A `warning` event. */
+err events_warn(event_stream *e, const char *kind, const char *message) ERR_MUST_CHECK;
+void events_close(event_stream *e);
+
+#endif

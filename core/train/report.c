@@ -1,0 +1,177 @@
+/* What a run says of itself: the events of docs/events.md. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include <oneapi/dnnl/dnnl.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "base/version.h"
+#include "train/run.h"
+
+static void write_cpu_name(json_writer *w, const char *key) {
+  char line[256], *colon = NULL;
+  FILE *file = fopen("/proc/cpuinfo", "re");
+  while (file && !colon && fgets(line, sizeof line, file))
+    if (strncmp(line, "model name", 10) == 0) colon = strchr(line, ':');
+  if (file) fclose(file);
+  if (colon) colon[strcspn(colon, "\n")] = '\0';
+  json_string(w, key, colon ? colon + 2 : "unknown");
+}
+
+static void write_machine(run *r, json_writer *w) {
+  struct utsname name;
+  char host[256] = "unknown", version[32];
+  strbuf os = {0};
+  gethostname(host, sizeof host - 1);
+  if (uname(&name) == 0) strbuf_format(&os, "%s %s %s", name.sysname, name.release, name.machine);
+  json_string(w, "host", host);
+  json_string(w, "os", strbuf_string(&os));
+  strbuf_free(&os);
+  write_cpu_name(w, "cpu");
+  json_string(w, "device", r->o->call->name);
+  write_cpu_name(w, "device_name");
+  json_string(w, "precision", r->at.precision == PRECISION_BF16 ? "bf16" : "fp32");
+  json_integer(w, "threads", r->o->threads);
+  const dnnl_version_t *dnnl = dnnl_version();
+  snprintf(version, sizeof version, "%d.%d.%d", dnnl->major, dnnl->minor, dnnl->patch);
+  json_object(w, "libraries");
+  json_string(w, "onednn", version);
+  json_end(w);
+}
+
+err run_report_start(run *r) {
+  char fingerprint[HASH_SIZE];
+  strbuf settings_json = {0};
+  json_writer *w = events_begin(&r->events, "start");
+  json_integer(w, "version", 1);
+  settings_write_json(r->s, &settings_json);
+  json_raw(w, "settings", strbuf_string(&settings_json));
+  strbuf_free(&settings_json);
+  settings_fingerprint(r->s, fingerprint);
+  json_string(w, "fingerprint", fingerprint);
+  json_string(w, "commit", version_commit);
+  json_string(w, "dirty", version_dirty_digest);
+  json_string(w, "compiler", version_compiler);
+  json_string(w, "program_version", version_string);
+  write_machine(r, w);
+  json_integer(w, "data_samples", dataset_count(r->data));
+  json_string(w, "data_fingerprint", dataset_fingerprint(r->data));
+  json_object(w, "parameters");
+  json_integer(w, "image", r->counts.parameters_image);
+  json_integer(w, "text", r->counts.parameters_text);
+  json_integer(w, "head", r->counts.parameters_head);
+  json_integer(w, "total", r->counts.parameters_total);
+  json_end(w);
+  json_object(w, "flops_per_sample");
+  json_number(w, "image", 3 * r->counts.forward_image);
+  json_number(w, "text", 3 * r->counts.forward_text);
+  json_number(w, "total", r->counts.train_sample);
+  json_end(w);
+  json_integer(w, "total_steps", r->total_steps);
+  json_integer(w, "total_samples", r->total_samples);
+  json_integer(w, "first_step", r->first_step);
+  json_integer(w, "planned_bytes", (int64_t)r->counts.planned_bytes);
+  json_number(w, "gemm_flops_per_second", r->gemm_rate);
+  return events_end(&r->events);
+}
+
+err run_report_step(run *r, double seconds, double waited, double rate, double norm) {
+  double scale;
+  err error = clip_logit_scale(r->model, &scale);
+  if (error) return error;
+  json_writer *w = events_begin(&r->events, "step");
+  json_integer(w, "step", r->at.step);
+  json_integer(w, "samples", r->at.samples);
+  json_number(w, "loss", r->loss);
+  json_number(w, "learning_rate", rate);
+  json_number(w, "logit_scale", scale);
+  json_number(w, "grad_norm", norm);
+  json_number(w, "seconds", seconds);
+  json_number(w, "data_wait_seconds", waited);
+  json_number(w, "train_seconds", r->at.train_seconds);
+  return events_end(&r->events);
+}
+
+/* The head of an `eval` event; the caller adds `metrics`. */
+static json_writer *begin_eval(run *r, const char *set, const char *task, double seconds) {
+  json_writer *w = events_begin(&r->events, "eval");
+  json_integer(w, "step", r->at.step);
+  json_integer(w, "samples", r->at.samples);
+  json_number(w, "train_seconds", r->at.train_seconds);
+  json_number(w, "seconds", seconds);
+  json_string(w, "set", set);
+  json_string(w, "task", task);
+  return w;
+}
+
+err run_report_eval(run *r, const eval_set *set, const eval_result *result, double seconds) {
+  err error = NULL;
+  if (result->has_zeroshot) {
+    json_writer *w = begin_eval(r, eval_set_name(set), "zeroshot", seconds);
+    eval_write_zeroshot(w, "metrics", &result->zeroshot);
+    error = events_end(&r->events);
+  }
+  if (!error && result->has_retrieval) {
+    json_writer *w = begin_eval(r, eval_set_name(set), "retrieval", seconds);
+    eval_write_retrieval(w, "metrics", &result->retrieval);
+    error = events_end(&r->events);
+  }
+  return error;
+}
+
+static int compare_doubles(const void *a, const void *b) {
+  double x = *(const double *)a, y = *(const double *)b;
+  return x < y ? -1 : x > y;
+}
+
+double run_median_rate(const run *r) {
+  int64_t skipped = r->steps_timed / 10 < 20 ? (r->steps_timed + 9) / 10 : 20;
+  int64_t count = r->steps_timed - skipped;
+  double *sorted = count > 0 ? mem_zeroed((size_t)count, sizeof *sorted) : NULL;
+  if (!sorted) return 0;
+  memcpy(sorted, r->step_seconds + skipped, (size_t)count * sizeof *sorted);
+  qsort(sorted, (size_t)count, sizeof *sorted, compare_doubles);
+  double median = 0.5 * (sorted[(count - 1) / 2] + sorted[count / 2]);
+  free(sorted);
+  return (double)r->s->batch_size / median;
+}
+
+static const char *failure_kind(err_kind kind) {
+  switch (kind) {
+  case ERR_NUMERIC:
+    return "nan";
+  case ERR_MEMORY:
+    return "memory";
+  case ERR_IO:
+    return "io";
+  case ERR_INPUT:
+    return "input";
+  default:
+    return "other";
+  }
+}
+
+err run_report_end(run *r, err failure) {
+  bool is_interrupted = failure && err_kind_of(failure) == ERR_INTERRUPTED;
+  double trained = r->at.train_seconds;
+  json_writer *w = events_begin(&r->events, "end");
+  json_string(w, "status", !failure ? "finished" : is_interrupted ? "interrupted" : "failed");
+  if (failure && !is_interrupted) json_string(w, "kind", failure_kind(err_kind_of(failure)));
+  json_string(w, "message", failure ? err_message(failure) : "");
+  json_integer(w, "step", r->at.step);
+  json_integer(w, "samples", r->at.samples);
+  json_number(w, "train_seconds", trained);
+  json_number(w, "wall_seconds", clock_seconds() - r->wall_start);
+  json_number(w, "samples_per_second", trained > 0 ? (double)r->at.samples / trained : 0);
+  json_number(w, "samples_per_second_median", run_median_rate(r));
+  json_number(w, "data_wait_share", trained > 0 ? r->at.data_wait_seconds / trained : 0);
+  json_integer(w, "peak_bytes", (int64_t)mem_peak_bytes());
+  json_number(w, "flops_per_second",
+              trained > 0 ? (double)r->at.samples * r->counts.train_sample / trained : 0);
+  return events_end(&r->events);
+}

@@ -1,0 +1,56 @@
+/* The state of a run, shared by the files of the trainer: setup.c makes it, trainer.c drives it,
+ * report.c tells about it. Not for others. */
+#ifndef FLIP_TRAIN_RUN_H
+#define FLIP_TRAIN_RUN_H
+
+#include "base/progress.h"
+#include "data/dataset.h"
+#include "data/loader.h"
+#include "data/tokenizer.h"
+#include "eval/eval.h"
+#include "model/clip.h"
+#include "model/count.h"
+#include "ops/ops.h"
+#include "train/checkpoint.h"
+#include "train/events.h"
+#include "train/optimizer.h"
+#include "train/trainer.h"
+
+typedef struct {
+  const settings *s;
+  const trainer_options *options;
+  char *checkpoints; /* folder */
+  tokenizer *words;
+  dataset *data;
+  eval_set **sets;
+  size_t set_count;
+  ops *o;
+  clip_model *model;
+  optimizer moments;
+  loader *batches;
+  event_stream events;
+  progress bar;
+  model_counts counts;
+  double gemm_rate;
+  int32_t *index;       /* [batch, train_patches] keep-lists of the step */
+  double *step_seconds; /* of this process's steps, for the median */
+  int64_t steps_timed;
+  int64_t total_steps, total_samples, warmup_steps, first_step;
+  checkpoint_state at;
+  double loss, wall_start, last_accuracy, checkpoint_time;
+} run;
+
+/* Everything up to the first step. On failure run_close still works. */
+err run_open(run *r) ERR_MUST_CHECK;
+void run_close(run *r);
+
+err run_report_start(run *r) ERR_MUST_CHECK;
+err run_report_step(run *r, double seconds, double waited, double rate, double norm) ERR_MUST_CHECK;
+err run_report_eval(run *r, const eval_set *set, const eval_result *result,
+                    double seconds) ERR_MUST_CHECK;
+/* `failure`: NULL when finished. */
+err run_report_end(run *r, err failure) ERR_MUST_CHECK;
+/* Samples/s by the median step of this process, the first tenth (at most 20 steps) left out. */
+double run_median_rate(const run *r);
+
+#endif

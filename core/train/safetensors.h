@@ -1,0 +1,46 @@
+/* safetensors files: a JSON header and raw little-endian tensors. The format is that of
+ * huggingface/safetensors: 8 bytes of header length, the header, then the data without gaps.
+ *
+ * Reading trusts nothing: a header that lies about sizes, overlaps, leaves gaps or names a type
+ * that is not known is refused with one sentence. */
+#ifndef FLIP_TRAIN_SAFETENSORS_H
+#define FLIP_TRAIN_SAFETENSORS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+enum { SAFETENSORS_RANK = 8, SAFETENSORS_NAME = 256 };
+
+typedef struct {
+  char name[SAFETENSORS_NAME];
+  char type[8]; /* "F32", "BF16", "F16", "F64", "I64", … */
+  int rank;
+  int64_t shape[SAFETENSORS_RANK];
+  const void *data;
+  size_t bytes;
+} safetensor;
+
+typedef struct {
+  const char *key, *value;
+} safetensors_pair;
+
+typedef struct safetensors_file safetensors_file;
+
+/* Maps a file. Entries point into it and live until safetensors_close. */
+err safetensors_open(const char *path, safetensors_file **file) ERR_MUST_CHECK;
+void safetensors_close(safetensors_file *file);
+size_t safetensors_count(const safetensors_file *file);
+const safetensor *safetensors_at(const safetensors_file *file, size_t i);
+const safetensor *safetensors_find(const safetensors_file *file, const char *name);
+/* A value of `__metadata__`, or NULL. */
+const char *safetensors_metadata(const safetensors_file *file, const char *key);
+
+/* Writes atomically (temporary file, fsync, rename); `data` of each entry is read as it is written.
+ * bytes_written may be NULL. */
+err safetensors_write(const char *path, const safetensor *tensors, size_t count,
+                      const safetensors_pair *metadata, size_t pairs,
+                      size_t *bytes_written) ERR_MUST_CHECK;
+
+#endif

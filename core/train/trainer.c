@@ -1,0 +1,225 @@
+/* The training loop. */
+#include "train/trainer.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/fs.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "model/mask.h"
+#include "train/run.h"
+
+static err save_checkpoint(run *r) {
+  double start = clock_seconds();
+  size_t bytes = 0;
+  char *path = checkpoint_path(r->checkpoints, r->at.step);
+  if (!path) return mem_error(0, "a path");
+  err error = checkpoint_save(path, r->model, &r->moments, r->s, &r->at, &bytes);
+  if (!error) {
+    json_writer *w = events_begin(&r->events, "checkpoint");
+    json_integer(w, "step", r->at.step);
+    json_integer(w, "samples", r->at.samples);
+    json_string(w, "path", path);
+    json_integer(w, "bytes", (int64_t)bytes);
+    json_number(w, "seconds", clock_seconds() - start);
+    error = events_end(&r->events);
+  }
+  if (!error) error = checkpoint_prune(r->checkpoints, r->s->checkpoint_keep);
+  r->checkpoint_time = clock_seconds();
+  free(path);
+  return error;
+}
+
+static err evaluate(run *r) {
+  progress_clear(&r->bar);
+  for (size_t i = 0; i < r->set_count; i++) {
+    double start = clock_seconds();
+    eval_result result;
+    err error =
+        eval_run(r->sets[i], r->model, r->s->eval_mask_ratio, (uint64_t)r->s->seed, &result);
+    if (error) return err_context(error, "evaluating on %s", eval_set_name(r->sets[i]));
+    if (result.has_zeroshot && i == 0) r->last_accuracy = result.zeroshot.mean_per_class;
+    error = run_report_eval(r, r->sets[i], &result, clock_seconds() - start);
+    if (!error && *eval_set_warnings(r->sets[i]))
+      error = events_warn(&r->events, "skipped_sample", eval_set_warnings(r->sets[i]));
+    if (error) return error;
+  }
+  json_writer *w = events_begin(&r->events, "memory");
+  json_integer(w, "peak_bytes", (int64_t)mem_peak_bytes());
+  json_integer(w, "planned_bytes", (int64_t)r->counts.planned_bytes);
+  return events_end(&r->events);
+}
+
+/* The part of a batch from `first` on. */
+static clip_inputs part_of(const run *r, const loader_batch *b, int64_t first, int64_t count) {
+  int64_t pixels = r->s->image_size * r->s->image_size * 3;
+  return (clip_inputs){.count = count,
+                       .images = b->images + first * pixels,
+                       .index = r->index + first * r->counts.encoded_patches,
+                       .ids = b->tokens + first * r->s->text_length,
+                       .id_counts = b->token_counts + first};
+}
+
+/* Loss and gradient of one batch, through the gradient cache when it is larger than a micro-batch.
+ */
+static err compute_gradient(run *r, const loader_batch *b) {
+  err error = NULL;
+  int64_t micro = r->s->micro_batch_size ? r->s->micro_batch_size : b->count;
+  TRY(clip_clear_gradients(r->model));
+  for (int64_t at = 0; at < b->count; at += micro) {
+    clip_inputs in = part_of(r, b, at, micro);
+    TRY(clip_forward(r->model, &in, at, micro == b->count));
+  }
+  TRY(clip_loss(r->model, b->count, &r->loss));
+  for (int64_t at = 0; at < b->count; at += micro) {
+    clip_inputs in = part_of(r, b, at, micro);
+    if (micro < b->count) TRY(clip_forward(r->model, &in, at, true));
+    TRY(clip_backward(r->model, at, micro));
+  }
+cleanup:
+  return error;
+}
+
+static err take_step(run *r) {
+  const settings *s = r->s;
+  double start = clock_seconds(), waited = 0, norm = 0;
+  loader_batch batch;
+  mask_config mask = {s->mask_mode, s->mask_ratio, s->image_size / s->image_patch};
+  err error = NULL;
+  TRY(loader_next(r->batches, &batch, &waited));
+  TRY(mask_draw(&mask, (uint64_t)s->seed, batch.first_sample, batch.count, r->index));
+  TRY(compute_gradient(r, &batch));
+  TRY(optimizer_gradient_norm(&r->moments, &norm));
+  if (!isfinite(r->loss) || !isfinite(norm))
+    FAIL(ERR_NUMERIC,
+         "step %" PRId64 ": loss %g, gradient norm %g: not finite; the last good "
+         "checkpoint is kept (try a lower learning_rate, a longer warmup_samples or "
+         "clip_norm)",
+         r->at.step + 1, r->loss, norm);
+  double rate = schedule_rate(schedule_peak(s), r->at.step + 1, r->warmup_steps, r->total_steps);
+  double scale = s->clip_norm > 0 && norm > s->clip_norm ? s->clip_norm / norm : 1;
+  TRY(optimizer_update(&r->moments, s, r->at.step + 1, rate, scale));
+  double seconds = clock_seconds() - start;
+  r->at.step++;
+  r->at.samples += batch.count;
+  r->at.train_seconds += seconds;
+  r->at.data_wait_seconds += waited;
+  r->step_seconds[r->steps_timed++] = seconds;
+  if (r->at.step % s->log_every == 0 || r->at.step == r->total_steps)
+    TRY(run_report_step(r, seconds, waited, rate, norm));
+cleanup:
+  return error;
+}
+
+static err warn_of_skipped(run *r) {
+  strbuf lines = {0};
+  err error = NULL;
+  if (loader_take_warnings(r->batches, &lines) > 0)
+    error = events_warn(&r->events, "skipped_sample", strbuf_string(&lines));
+  strbuf_free(&lines);
+  return error;
+}
+
+static void show(run *r) {
+  char note[160], accuracy[48] = "";
+  if (r->last_accuracy >= 0)
+    snprintf(accuracy, sizeof accuracy, " · zero-shot %.1f %%", 100 * r->last_accuracy);
+  snprintf(note, sizeof note, "loss %.3f · %.0f samples/s%s", r->loss,
+           (double)r->s->batch_size / r->step_seconds[r->steps_timed - 1], accuracy);
+  progress_update(&r->bar, (double)r->at.step, note);
+}
+
+/* True when evaluation i of `points` falls due after this step: at total * i / points. */
+static bool is_eval_due(const run *r) {
+  int64_t points = r->s->eval_points;
+  if (points == 0 || r->set_count == 0) return false;
+  int64_t before = (r->at.step - 1) * points / r->total_steps;
+  return r->at.step * points / r->total_steps > before;
+}
+
+static bool is_checkpoint_due(const run *r, bool was_evaluated) {
+  int64_t every = r->s->checkpoint_every, batch = r->s->batch_size;
+  if (r->at.step == r->total_steps) return true;
+  if (clock_seconds() - r->checkpoint_time > r->s->checkpoint_seconds) return true;
+  return every ? r->at.samples / every > (r->at.samples - batch) / every : was_evaluated;
+}
+
+static err run_steps(run *r) {
+  err error = NULL;
+  r->checkpoint_time = clock_seconds();
+  while (r->at.step < r->total_steps) {
+    TRY(take_step(r));
+    TRY(warn_of_skipped(r));
+    show(r);
+    bool is_stopped = r->options->stop && *r->options->stop;
+    bool is_evaluated = !is_stopped && is_eval_due(r);
+    if (is_evaluated) TRY(evaluate(r));
+    if (is_stopped || is_checkpoint_due(r, is_evaluated)) TRY(save_checkpoint(r));
+    if (is_stopped && r->at.step < r->total_steps)
+      FAIL(ERR_INTERRUPTED, "stopped after step %" PRId64 " of %" PRId64 "; --resume continues",
+           r->at.step, r->total_steps);
+  }
+cleanup:
+  return error;
+}
+
+static err write_config(const run *r) {
+  strbuf yaml = {0};
+  char *path = fs_join(r->options->out, "config.yaml");
+  settings_write_yaml(r->s, &yaml);
+  err error = path && !yaml.is_broken ? fs_write_atomic(path, strbuf_string(&yaml), yaml.length)
+                                      : mem_error(yaml.length, "the configuration");
+  strbuf_free(&yaml);
+  free(path);
+  return error;
+}
+
+static err open_events(run *r) {
+  err error = fs_make_folders(r->options->out);
+  if (error) return error;
+  if (r->options->events) return events_open(&r->events, r->options->events);
+  char *path = fs_join(r->options->out, "events.jsonl");
+  error = path ? events_open(&r->events, path) : mem_error(0, "a path");
+  free(path);
+  return error;
+}
+
+static err train(run *r) {
+  char closing[256], time_text[TEXT_NUMBER_SIZE];
+  err error = NULL;
+  TRY(settings_check(r->s));
+  TRY(run_open(r));
+  TRY(write_config(r));
+  TRY(run_report_start(r));
+  r->bar = progress_start("training", (double)r->total_steps, (double)r->at.step,
+                          r->options->has_progress);
+  error = run_steps(r);
+  snprintf(closing, sizeof closing,
+           "%s at step %" PRId64 " of %" PRId64 ": loss %.3f, %s of training, %.0f samples/s",
+           error ? "stopped" : "finished", r->at.step, r->total_steps, r->loss,
+           text_duration(r->at.train_seconds, time_text), run_median_rate(r));
+  progress_finish(&r->bar, closing);
+cleanup:
+  return error;
+}
+
+err trainer_run(const settings *s, const trainer_options *options) {
+  run r = {.s = s, .options = options, .last_accuracy = -1, .events = {.fd = -1}};
+  err error = open_events(&r);
+  if (!error) {
+    error = train(&r);
+    err told = run_report_end(&r, error);
+    if (error)
+      err_free(told);
+    else
+      error = told;
+  }
+  run_close(&r);
+  events_close(&r.events);
+  return error;
+}

@@ -1,0 +1,28 @@
+/* One training run, from settings to the last checkpoint. */
+#ifndef FLIP_TRAIN_TRAINER_H
+#define FLIP_TRAIN_TRAINER_H
+
+#include <signal.h>
+#include <stdbool.h>
+
+#include "base/err.h"
+#include "config/settings.h"
+
+typedef struct {
+  const char *out;    /* run folder: config.yaml, checkpoints/ */
+  const char *events; /* file or descriptor number; NULL: OUT/events.jsonl */
+  bool is_resuming;   /* continue from the newest checkpoint, if there is one */
+  bool has_progress;
+  const volatile sig_atomic_t *stop; /* becomes non-zero: finish the step, checkpoint, return */
+} trainer_options;
+
+/* Runs `s` to its end. ERR_INTERRUPTED after a stop (a checkpoint was written), ERR_NUMERIC for a
+ * loss that is not finite (the last good checkpoint is kept). Every outcome but a dead event file
+ * ends with an `end` event. */
+err trainer_run(const settings *s, const trainer_options *options) ERR_MUST_CHECK;
+
+/* FP32 or BF16 (PRECISION_*): the faster of the two by measured matrix products if `s` says auto;
+ * bf16 must win by a tenth, since fp32 is exact. *rate receives the winner's FLOP/s. */
+err trainer_pick_precision(const settings *s, int *precision, double *rate) ERR_MUST_CHECK;
+
+#endif
