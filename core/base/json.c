@@ -9,7 +9,7 @@
 
 #include <utf8proc.h>
 
-json_writer json_start(strbuf *out) {
+json_writer jsonw_start(strbuf *out) {
   return (json_writer){.out = out};
 }
 
@@ -66,20 +66,20 @@ static void open_scope(json_writer *w, const char *key, bool is_object) {
   w->is_object[w->depth++] = is_object;
 }
 
-void json_object(json_writer *w, const char *key) {
+void jsonw_object(json_writer *w, const char *key) {
   open_scope(w, key, true);
 }
 
-void json_array(json_writer *w, const char *key) {
+void jsonw_array(json_writer *w, const char *key) {
   open_scope(w, key, false);
 }
 
-void json_end(json_writer *w) {
+void jsonw_end(json_writer *w) {
   assert(w->depth > 0);
   strbuf_append_char(w->out, w->is_object[--w->depth] ? '}' : ']');
 }
 
-void json_string(json_writer *w, const char *key, const char *value) {
+void jsonw_string(json_writer *w, const char *key, const char *value) {
   start_item(w, key);
   if (value)
     quoted(w->out, value);
@@ -87,33 +87,33 @@ void json_string(json_writer *w, const char *key, const char *value) {
     strbuf_append(w->out, "null");
 }
 
-void json_shortest(double value, char buffer[32]) {
+void jsonw_shortest(double value, char buffer[32]) {
   for (int digits = 6; digits <= 17; digits++) {
     snprintf(buffer, 32, "%.*g", digits, value);
     if (strtod(buffer, NULL) == value) return;
   }
 }
 
-void json_number(json_writer *w, const char *key, double value) {
+void jsonw_number(json_writer *w, const char *key, double value) {
   char buffer[32] = "null";
-  if (isfinite(value)) json_shortest(value, buffer);
-  json_raw(w, key, buffer);
+  if (isfinite(value)) jsonw_shortest(value, buffer);
+  jsonw_raw(w, key, buffer);
 }
 
-void json_integer(json_writer *w, const char *key, int64_t value) {
+void jsonw_integer(json_writer *w, const char *key, int64_t value) {
   start_item(w, key);
   strbuf_format(w->out, "%" PRId64, value);
 }
 
-void json_bool(json_writer *w, const char *key, bool value) {
-  json_raw(w, key, value ? "true" : "false");
+void jsonw_bool(json_writer *w, const char *key, bool value) {
+  jsonw_raw(w, key, value ? "true" : "false");
 }
 
-void json_null(json_writer *w, const char *key) {
-  json_raw(w, key, "null");
+void jsonw_null(json_writer *w, const char *key) {
+  jsonw_raw(w, key, "null");
 }
 
-void json_raw(json_writer *w, const char *key, const char *json) {
+void jsonw_raw(json_writer *w, const char *key, const char *json) {
   start_item(w, key);
   strbuf_append(w->out, json);
 }

@@ -1,8 +1,8 @@
 /* JSON lines: a small writer onto a strbuf. (Reading is jansson's business.)
  *
- *   json_writer w = json_start(&buffer);
- *   json_object(&w, NULL);  json_string(&w, "event", "step");  json_number(&w, "loss", 3.2);
- *   json_end(&w);
+ *   json_writer w = jsonw_start(&buffer);
+ *   jsonw_object(&w, NULL);  jsonw_string(&w, "event", "step");  jsonw_number(&w, "loss", 3.2);
+ *   jsonw_end(&w);
  *
  * `key` is NULL inside arrays and at the top. Commas are placed by the writer. */
 #ifndef FLIP_BASE_JSON_H
@@ -21,22 +21,22 @@ typedef struct {
   bool has_item[JSON_DEPTH], is_object[JSON_DEPTH];
 } json_writer;
 
-json_writer json_start(strbuf *out);
-void json_object(json_writer *w, const char *key);
-void json_array(json_writer *w, const char *key);
+json_writer jsonw_start(strbuf *out);
+void jsonw_object(json_writer *w, const char *key);
+void jsonw_array(json_writer *w, const char *key);
 /* Closes the innermost object or array. */
-void json_end(json_writer *w);
+void jsonw_end(json_writer *w);
 /* Invalid UTF-8 is replaced by U+FFFD, so that what is written always parses. */
-void json_string(json_writer *w, const char *key, const char *value); /* NULL: null */
+void jsonw_string(json_writer *w, const char *key, const char *value); /* NULL: null */
 /* The shortest decimal that reads back to the same double; NaN and infinities become null. */
-void json_number(json_writer *w, const char *key, double value);
-void json_integer(json_writer *w, const char *key, int64_t value);
-void json_bool(json_writer *w, const char *key, bool value);
-void json_null(json_writer *w, const char *key);
+void jsonw_number(json_writer *w, const char *key, double value);
+void jsonw_integer(json_writer *w, const char *key, int64_t value);
+void jsonw_bool(json_writer *w, const char *key, bool value);
+void jsonw_null(json_writer *w, const char *key);
 /* `text` is already JSON. */
-void json_raw(json_writer *w, const char *key, const char *json);
+void jsonw_raw(json_writer *w, const char *key, const char *json);
 
 /* The shortest decimal for a double, as json_number writes it; 32 bytes are enough. */
-void json_shortest(double value, char buffer[32]);
+void jsonw_shortest(double value, char buffer[32]);
 
 #endif

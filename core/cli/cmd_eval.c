@@ -90,12 +90,12 @@ static err eval_one(const char *path, trained *t, const char *task, bool as_json
   if (*eval_set_warnings(set)) log_warning("skipped: %s", eval_set_warnings(set));
   if (as_json) {
     strbuf line = {0};
-    json_writer w = json_start(&line);
-    json_object(&w, NULL);
-    json_string(&w, "set", eval_set_name(set));
+    json_writer w = jsonw_start(&line);
+    jsonw_object(&w, NULL);
+    jsonw_string(&w, "set", eval_set_name(set));
     if (has_zeroshot) eval_write_zeroshot(&w, "zeroshot", &result.zeroshot);
     if (has_retrieval) eval_write_retrieval(&w, "retrieval", &result.retrieval);
-    json_end(&w);
+    jsonw_end(&w);
     puts(strbuf_string(&line));
     strbuf_free(&line);
   } else {

@@ -25,27 +25,27 @@ static int64_t count_vocabulary(const settings *s) {
 
 static void print_json(const model_counts *c) {
   strbuf out = {0};
-  json_writer w = json_start(&out);
-  json_object(&w, NULL);
-  json_object(&w, "parameters");
-  json_integer(&w, "image", c->parameters_image);
-  json_integer(&w, "text", c->parameters_text);
-  json_integer(&w, "head", c->parameters_head);
-  json_integer(&w, "total", c->parameters_total);
-  json_end(&w);
-  json_integer(&w, "patches", c->patches);
-  json_integer(&w, "encoded_patches", c->encoded_patches);
-  json_integer(&w, "image_tokens", c->image_tokens);
-  json_integer(&w, "text_tokens", c->text_tokens);
-  json_object(&w, "forward_flops_per_sample");
-  json_number(&w, "image", c->forward_image);
-  json_number(&w, "image_unmasked", c->forward_image_unmasked);
-  json_number(&w, "text", c->forward_text);
-  json_end(&w);
-  json_number(&w, "train_flops_per_sample", c->train_sample);
-  json_number(&w, "logit_flops_per_batch", c->logits_batch);
-  json_integer(&w, "planned_bytes", (int64_t)c->planned_bytes);
-  json_end(&w);
+  json_writer w = jsonw_start(&out);
+  jsonw_object(&w, NULL);
+  jsonw_object(&w, "parameters");
+  jsonw_integer(&w, "image", c->parameters_image);
+  jsonw_integer(&w, "text", c->parameters_text);
+  jsonw_integer(&w, "head", c->parameters_head);
+  jsonw_integer(&w, "total", c->parameters_total);
+  jsonw_end(&w);
+  jsonw_integer(&w, "patches", c->patches);
+  jsonw_integer(&w, "encoded_patches", c->encoded_patches);
+  jsonw_integer(&w, "image_tokens", c->image_tokens);
+  jsonw_integer(&w, "text_tokens", c->text_tokens);
+  jsonw_object(&w, "forward_flops_per_sample");
+  jsonw_number(&w, "image", c->forward_image);
+  jsonw_number(&w, "image_unmasked", c->forward_image_unmasked);
+  jsonw_number(&w, "text", c->forward_text);
+  jsonw_end(&w);
+  jsonw_number(&w, "train_flops_per_sample", c->train_sample);
+  jsonw_number(&w, "logit_flops_per_batch", c->logits_batch);
+  jsonw_integer(&w, "planned_bytes", (int64_t)c->planned_bytes);
+  jsonw_end(&w);
   puts(strbuf_string(&out));
   strbuf_free(&out);
 }

@@ -105,8 +105,8 @@ static err wrong_value(const setting *row, const char *text, const char *wanted)
 static err check_limits(const setting *row, double value, const char *text) {
   if (value >= row->least && value <= row->most) return NULL;
   char least[32], most[32];
-  json_shortest(row->least, least);
-  json_shortest(row->most, most);
+  jsonw_shortest(row->least, least);
+  jsonw_shortest(row->most, most);
   return err_new(ERR_INPUT, "%s: %s is outside [%s, %s]", row->key, text, least, most);
 }
 
@@ -181,7 +181,7 @@ void setting_format(const setting *row, const settings *s, strbuf *out) {
     strbuf_format(out, "%" PRId64, *(const int64_t *)field);
     break;
   case SETTING_REAL:
-    json_shortest(*(const double *)field, number);
+    jsonw_shortest(*(const double *)field, number);
     strbuf_append(out, number);
     break;
   case SETTING_BOOL:
@@ -477,40 +477,40 @@ void settings_write_yaml(const settings *s, strbuf *out) {
 }
 
 void settings_write_json(const settings *s, strbuf *out) {
-  json_writer w = json_start(out);
-  json_object(&w, NULL);
+  json_writer w = jsonw_start(out);
+  jsonw_object(&w, NULL);
   for (size_t i = 0; i < ROW_COUNT; i++) {
     const setting *row = &table[i];
     const void *field = const_field_of(row, s);
     strbuf value = {0};
     switch (row->type) {
     case SETTING_INT:
-      json_integer(&w, row->key, *(const int64_t *)field);
+      jsonw_integer(&w, row->key, *(const int64_t *)field);
       break;
     case SETTING_REAL:
-      json_number(&w, row->key, *(const double *)field);
+      jsonw_number(&w, row->key, *(const double *)field);
       break;
     case SETTING_BOOL:
-      json_bool(&w, row->key, *(const bool *)field);
+      jsonw_bool(&w, row->key, *(const bool *)field);
       break;
     case SETTING_TEXT:
-      json_string(&w, row->key, *(char *const *)field);
+      jsonw_string(&w, row->key, *(char *const *)field);
       break;
     case SETTING_PICK:
       format_choice(row->choices, *(const int *)field, &value);
-      json_string(&w, row->key, strbuf_string(&value));
+      jsonw_string(&w, row->key, strbuf_string(&value));
       break;
     case SETTING_LIST: {
       const settings_list *list = field;
-      json_array(&w, row->key);
-      for (size_t j = 0; j < list->count; j++) json_string(&w, NULL, list->items[j]);
-      json_end(&w);
+      jsonw_array(&w, row->key);
+      for (size_t j = 0; j < list->count; j++) jsonw_string(&w, NULL, list->items[j]);
+      jsonw_end(&w);
       break;
     }
     }
     strbuf_free(&value);
   }
-  json_end(&w);
+  jsonw_end(&w);
 }
 
 void settings_fingerprint(const settings *s, char digest[HASH_SIZE]) {

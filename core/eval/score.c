@@ -86,15 +86,15 @@ void eval_score_retrieval(const float *images, const float *texts, int64_t count
 }
 
 void eval_write_zeroshot(json_writer *w, const char *key, const eval_zeroshot *z) {
-  json_object(w, key);
-  json_number(w, "top1", z->top1);
-  json_number(w, "top5", z->top5);
-  json_number(w, "mean_per_class", z->mean_per_class);
-  json_number(w, "majority", z->majority);
-  json_number(w, "chance", z->chance);
-  json_integer(w, "classes", z->classes);
-  json_integer(w, "images", z->images);
-  json_end(w);
+  jsonw_object(w, key);
+  jsonw_number(w, "top1", z->top1);
+  jsonw_number(w, "top5", z->top5);
+  jsonw_number(w, "mean_per_class", z->mean_per_class);
+  jsonw_number(w, "majority", z->majority);
+  jsonw_number(w, "chance", z->chance);
+  jsonw_integer(w, "classes", z->classes);
+  jsonw_integer(w, "images", z->images);
+  jsonw_end(w);
 }
 
 void eval_write_retrieval(json_writer *w, const char *key, const eval_retrieval *r) {
@@ -102,11 +102,11 @@ void eval_write_retrieval(json_writer *w, const char *key, const eval_retrieval 
                                         "image_to_text_r10"};
   static const char *const to_image[] = {"text_to_image_r1", "text_to_image_r5",
                                          "text_to_image_r10"};
-  json_object(w, key);
-  for (int i = 0; i < 3; i++) json_number(w, to_text[i], r->image_to_text[i]);
-  for (int i = 0; i < 3; i++) json_number(w, to_image[i], r->text_to_image[i]);
-  json_number(w, "chance_r1", r->chance_r1);
-  json_integer(w, "images", r->images);
-  json_integer(w, "texts", r->texts);
-  json_end(w);
+  jsonw_object(w, key);
+  for (int i = 0; i < 3; i++) jsonw_number(w, to_text[i], r->image_to_text[i]);
+  for (int i = 0; i < 3; i++) jsonw_number(w, to_image[i], r->text_to_image[i]);
+  jsonw_number(w, "chance_r1", r->chance_r1);
+  jsonw_integer(w, "images", r->images);
+  jsonw_integer(w, "texts", r->texts);
+  jsonw_end(w);
 }

@@ -65,8 +65,8 @@ err checkpoint_save(const char *path, const clip_model *model, const optimizer *
   snprintf(numbers[0], 32, "%" PRId64, state->step);
   snprintf(numbers[1], 32, "%" PRId64, state->samples);
   snprintf(numbers[2], 32, "%" PRId64, state->vocabulary_size);
-  json_shortest(state->train_seconds, numbers[3]);
-  json_shortest(state->data_wait_seconds, numbers[4]);
+  jsonw_shortest(state->train_seconds, numbers[3]);
+  jsonw_shortest(state->data_wait_seconds, numbers[4]);
   const safetensors_pair pairs[PAIRS] = {
       {"format", "flip"},
       {"flip.step", numbers[0]},

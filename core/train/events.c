@@ -47,15 +47,15 @@ err events_open(event_stream *e, const char *target) {
 json_writer *events_begin(event_stream *e, const char *name) {
   char stamp[CLOCK_STAMP_SIZE];
   strbuf_clear(&e->line);
-  e->w = json_start(&e->line);
-  json_object(&e->w, NULL);
-  json_string(&e->w, "event", name);
-  json_string(&e->w, "time", clock_stamp(stamp));
+  e->w = jsonw_start(&e->line);
+  jsonw_object(&e->w, NULL);
+  jsonw_string(&e->w, "event", name);
+  jsonw_string(&e->w, "time", clock_stamp(stamp));
   return &e->w;
 }
 
 err events_end(event_stream *e) {
-  json_end(&e->w);
+  jsonw_end(&e->w);
   strbuf_append_char(&e->line, '\n');
   if (e->line.is_broken) return mem_error(e->line.length, "an event");
   if (e->fd < 0) return NULL;
@@ -64,8 +64,8 @@ err events_end(event_stream *e) {
 
 err events_warn(event_stream *e, const char *kind, const char *message) {
   json_writer *w = events_begin(e, "warning");
-  json_string(w, "kind", kind);
-  json_string(w, "message", message);
+  jsonw_string(w, "kind", kind);
+  jsonw_string(w, "message", message);
   return events_end(e);
 }
 

@@ -20,7 +20,7 @@ static void write_cpu_name(json_writer *w, const char *key) {
     if (strncmp(line, "model name", 10) == 0) colon = strchr(line, ':');
   if (file) fclose(file);
   if (colon) colon[strcspn(colon, "\n")] = '\0';
-  json_string(w, key, colon ? colon + 2 : "unknown");
+  jsonw_string(w, key, colon ? colon + 2 : "unknown");
 }
 
 static void write_machine(run *r, json_writer *w) {
@@ -29,54 +29,54 @@ static void write_machine(run *r, json_writer *w) {
   strbuf os = {0};
   gethostname(host, sizeof host - 1);
   if (uname(&name) == 0) strbuf_format(&os, "%s %s %s", name.sysname, name.release, name.machine);
-  json_string(w, "host", host);
-  json_string(w, "os", strbuf_string(&os));
+  jsonw_string(w, "host", host);
+  jsonw_string(w, "os", strbuf_string(&os));
   strbuf_free(&os);
   write_cpu_name(w, "cpu");
-  json_string(w, "device", r->o->call->name);
+  jsonw_string(w, "device", r->o->call->name);
   write_cpu_name(w, "device_name");
-  json_string(w, "precision", r->at.precision == PRECISION_BF16 ? "bf16" : "fp32");
-  json_integer(w, "threads", r->o->threads);
+  jsonw_string(w, "precision", r->at.precision == PRECISION_BF16 ? "bf16" : "fp32");
+  jsonw_integer(w, "threads", r->o->threads);
   const dnnl_version_t *dnnl = dnnl_version();
   snprintf(version, sizeof version, "%d.%d.%d", dnnl->major, dnnl->minor, dnnl->patch);
-  json_object(w, "libraries");
-  json_string(w, "onednn", version);
-  json_end(w);
+  jsonw_object(w, "libraries");
+  jsonw_string(w, "onednn", version);
+  jsonw_end(w);
 }
 
 err run_report_start(run *r) {
   char fingerprint[HASH_SIZE];
   strbuf settings_json = {0};
   json_writer *w = events_begin(&r->events, "start");
-  json_integer(w, "version", 1);
+  jsonw_integer(w, "version", 1);
   settings_write_json(r->s, &settings_json);
-  json_raw(w, "settings", strbuf_string(&settings_json));
+  jsonw_raw(w, "settings", strbuf_string(&settings_json));
   strbuf_free(&settings_json);
   settings_fingerprint(r->s, fingerprint);
-  json_string(w, "fingerprint", fingerprint);
-  json_string(w, "commit", version_commit);
-  json_string(w, "dirty", version_dirty_digest);
-  json_string(w, "compiler", version_compiler);
-  json_string(w, "program_version", version_string);
+  jsonw_string(w, "fingerprint", fingerprint);
+  jsonw_string(w, "commit", version_commit);
+  jsonw_string(w, "dirty", version_dirty_digest);
+  jsonw_string(w, "compiler", version_compiler);
+  jsonw_string(w, "program_version", version_string);
   write_machine(r, w);
-  json_integer(w, "data_samples", dataset_count(r->data));
-  json_string(w, "data_fingerprint", dataset_fingerprint(r->data));
-  json_object(w, "parameters");
-  json_integer(w, "image", r->counts.parameters_image);
-  json_integer(w, "text", r->counts.parameters_text);
-  json_integer(w, "head", r->counts.parameters_head);
-  json_integer(w, "total", r->counts.parameters_total);
-  json_end(w);
-  json_object(w, "flops_per_sample");
-  json_number(w, "image", 3 * r->counts.forward_image);
-  json_number(w, "text", 3 * r->counts.forward_text);
-  json_number(w, "total", r->counts.train_sample);
-  json_end(w);
-  json_integer(w, "total_steps", r->total_steps);
-  json_integer(w, "total_samples", r->total_samples);
-  json_integer(w, "first_step", r->first_step);
-  json_integer(w, "planned_bytes", (int64_t)r->counts.planned_bytes);
-  json_number(w, "gemm_flops_per_second", r->gemm_rate);
+  jsonw_integer(w, "data_samples", dataset_count(r->data));
+  jsonw_string(w, "data_fingerprint", dataset_fingerprint(r->data));
+  jsonw_object(w, "parameters");
+  jsonw_integer(w, "image", r->counts.parameters_image);
+  jsonw_integer(w, "text", r->counts.parameters_text);
+  jsonw_integer(w, "head", r->counts.parameters_head);
+  jsonw_integer(w, "total", r->counts.parameters_total);
+  jsonw_end(w);
+  jsonw_object(w, "flops_per_sample");
+  jsonw_number(w, "image", 3 * r->counts.forward_image);
+  jsonw_number(w, "text", 3 * r->counts.forward_text);
+  jsonw_number(w, "total", r->counts.train_sample);
+  jsonw_end(w);
+  jsonw_integer(w, "total_steps", r->total_steps);
+  jsonw_integer(w, "total_samples", r->total_samples);
+  jsonw_integer(w, "first_step", r->first_step);
+  jsonw_integer(w, "planned_bytes", (int64_t)r->counts.planned_bytes);
+  jsonw_number(w, "gemm_flops_per_second", r->gemm_rate);
   return events_end(&r->events);
 }
 
@@ -85,27 +85,27 @@ err run_report_step(run *r, double seconds, double waited, double rate, double n
   err error = clip_logit_scale(r->model, &scale);
   if (error) return error;
   json_writer *w = events_begin(&r->events, "step");
-  json_integer(w, "step", r->at.step);
-  json_integer(w, "samples", r->at.samples);
-  json_number(w, "loss", r->loss);
-  json_number(w, "learning_rate", rate);
-  json_number(w, "logit_scale", scale);
-  json_number(w, "grad_norm", norm);
-  json_number(w, "seconds", seconds);
-  json_number(w, "data_wait_seconds", waited);
-  json_number(w, "train_seconds", r->at.train_seconds);
+  jsonw_integer(w, "step", r->at.step);
+  jsonw_integer(w, "samples", r->at.samples);
+  jsonw_number(w, "loss", r->loss);
+  jsonw_number(w, "learning_rate", rate);
+  jsonw_number(w, "logit_scale", scale);
+  jsonw_number(w, "grad_norm", norm);
+  jsonw_number(w, "seconds", seconds);
+  jsonw_number(w, "data_wait_seconds", waited);
+  jsonw_number(w, "train_seconds", r->at.train_seconds);
   return events_end(&r->events);
 }
 
 /* The head of an `eval` event; the caller adds `metrics`. */
 static json_writer *begin_eval(run *r, const char *set, const char *task, double seconds) {
   json_writer *w = events_begin(&r->events, "eval");
-  json_integer(w, "step", r->at.step);
-  json_integer(w, "samples", r->at.samples);
-  json_number(w, "train_seconds", r->at.train_seconds);
-  json_number(w, "seconds", seconds);
-  json_string(w, "set", set);
-  json_string(w, "task", task);
+  jsonw_integer(w, "step", r->at.step);
+  jsonw_integer(w, "samples", r->at.samples);
+  jsonw_number(w, "train_seconds", r->at.train_seconds);
+  jsonw_number(w, "seconds", seconds);
+  jsonw_string(w, "set", set);
+  jsonw_string(w, "task", task);
   return w;
 }
 
@@ -160,18 +160,18 @@ err run_report_end(run *r, err failure) {
   bool is_interrupted = failure && err_kind_of(failure) == ERR_INTERRUPTED;
   double trained = r->at.train_seconds;
   json_writer *w = events_begin(&r->events, "end");
-  json_string(w, "status", !failure ? "finished" : is_interrupted ? "interrupted" : "failed");
-  if (failure && !is_interrupted) json_string(w, "kind", failure_kind(err_kind_of(failure)));
-  json_string(w, "message", failure ? err_message(failure) : "");
-  json_integer(w, "step", r->at.step);
-  json_integer(w, "samples", r->at.samples);
-  json_number(w, "train_seconds", trained);
-  json_number(w, "wall_seconds", clock_seconds() - r->wall_start);
-  json_number(w, "samples_per_second", trained > 0 ? (double)r->at.samples / trained : 0);
-  json_number(w, "samples_per_second_median", run_median_rate(r));
-  json_number(w, "data_wait_share", trained > 0 ? r->at.data_wait_seconds / trained : 0);
-  json_integer(w, "peak_bytes", (int64_t)mem_peak_bytes());
-  json_number(w, "flops_per_second",
+  jsonw_string(w, "status", !failure ? "finished" : is_interrupted ? "interrupted" : "failed");
+  if (failure && !is_interrupted) jsonw_string(w, "kind", failure_kind(err_kind_of(failure)));
+  jsonw_string(w, "message", failure ? err_message(failure) : "");
+  jsonw_integer(w, "step", r->at.step);
+  jsonw_integer(w, "samples", r->at.samples);
+  jsonw_number(w, "train_seconds", trained);
+  jsonw_number(w, "wall_seconds", clock_seconds() - r->wall_start);
+  jsonw_number(w, "samples_per_second", trained > 0 ? (double)r->at.samples / trained : 0);
+  jsonw_number(w, "samples_per_second_median", run_median_rate(r));
+  jsonw_number(w, "data_wait_share", trained > 0 ? r->at.data_wait_seconds / trained : 0);
+  jsonw_integer(w, "peak_bytes", (int64_t)mem_peak_bytes());
+  jsonw_number(w, "flops_per_second",
               trained > 0 ? (double)r->at.samples * r->counts.train_sample / trained : 0);
   return events_end(&r->events);
 }

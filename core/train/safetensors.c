@@ -168,25 +168,25 @@ const char *safetensors_metadata(const safetensors_file *f, const char *key) {
 
 static void write_header(const safetensor *tensors, size_t count, const safetensors_pair *metadata,
                          size_t pairs, strbuf *header) {
-  json_writer w = json_start(header);
-  json_object(&w, NULL);
-  json_object(&w, "__metadata__");
-  for (size_t i = 0; i < pairs; i++) json_string(&w, metadata[i].key, metadata[i].value);
-  json_end(&w);
+  json_writer w = jsonw_start(header);
+  jsonw_object(&w, NULL);
+  jsonw_object(&w, "__metadata__");
+  for (size_t i = 0; i < pairs; i++) jsonw_string(&w, metadata[i].key, metadata[i].value);
+  jsonw_end(&w);
   size_t at = 0;
   for (size_t i = 0; i < count; at += tensors[i++].bytes) {
-    json_object(&w, tensors[i].name);
-    json_string(&w, "dtype", tensors[i].type);
-    json_array(&w, "shape");
-    for (int j = 0; j < tensors[i].rank; j++) json_integer(&w, NULL, tensors[i].shape[j]);
-    json_end(&w);
-    json_array(&w, "data_offsets");
-    json_integer(&w, NULL, (int64_t)at);
-    json_integer(&w, NULL, (int64_t)(at + tensors[i].bytes));
-    json_end(&w);
-    json_end(&w);
+    jsonw_object(&w, tensors[i].name);
+    jsonw_string(&w, "dtype", tensors[i].type);
+    jsonw_array(&w, "shape");
+    for (int j = 0; j < tensors[i].rank; j++) jsonw_integer(&w, NULL, tensors[i].shape[j]);
+    jsonw_end(&w);
+    jsonw_array(&w, "data_offsets");
+    jsonw_integer(&w, NULL, (int64_t)at);
+    jsonw_integer(&w, NULL, (int64_t)(at + tensors[i].bytes));
+    jsonw_end(&w);
+    jsonw_end(&w);
   }
-  json_end(&w);
+  jsonw_end(&w);
   while (header->length % 8) strbuf_append_char(header, ' '); /* data stays 8-byte aligned */
 }
 

@@ -22,11 +22,11 @@ static err save_checkpoint(run *r) {
   err error = checkpoint_save(path, r->model, &r->moments, r->s, &r->at, &bytes);
   if (!error) {
     json_writer *w = events_begin(&r->events, "checkpoint");
-    json_integer(w, "step", r->at.step);
-    json_integer(w, "samples", r->at.samples);
-    json_string(w, "path", path);
-    json_integer(w, "bytes", (int64_t)bytes);
-    json_number(w, "seconds", clock_seconds() - start);
+    jsonw_integer(w, "step", r->at.step);
+    jsonw_integer(w, "samples", r->at.samples);
+    jsonw_string(w, "path", path);
+    jsonw_integer(w, "bytes", (int64_t)bytes);
+    jsonw_number(w, "seconds", clock_seconds() - start);
     error = events_end(&r->events);
   }
   if (!error) error = checkpoint_prune(r->checkpoints, r->s->checkpoint_keep);
@@ -50,8 +50,8 @@ static err evaluate(run *r) {
     if (error) return error;
   }
   json_writer *w = events_begin(&r->events, "memory");
-  json_integer(w, "peak_bytes", (int64_t)mem_peak_bytes());
-  json_integer(w, "planned_bytes", (int64_t)r->counts.planned_bytes);
+  jsonw_integer(w, "peak_bytes", (int64_t)mem_peak_bytes());
+  jsonw_integer(w, "planned_bytes", (int64_t)r->counts.planned_bytes);
   return events_end(&r->events);
 }
 

@@ -104,16 +104,16 @@ static void numbers_are_written_for_people(void **state) {
 static void json_survives_quotes_control_characters_and_bad_utf8(void **state) {
   (void)state;
   strbuf out = {0};
-  json_writer w = json_start(&out);
-  json_object(&w, NULL);
-  json_string(&w, "a\"b", "line\nbreak \x01 \xff end");
-  json_number(&w, "x", 0.1);
-  json_number(&w, "nan", NAN);
-  json_array(&w, "list");
-  json_integer(&w, NULL, -3);
-  json_bool(&w, NULL, true);
-  json_end(&w);
-  json_end(&w);
+  json_writer w = jsonw_start(&out);
+  jsonw_object(&w, NULL);
+  jsonw_string(&w, "a\"b", "line\nbreak \x01 \xff end");
+  jsonw_number(&w, "x", 0.1);
+  jsonw_number(&w, "nan", NAN);
+  jsonw_array(&w, "list");
+  jsonw_integer(&w, NULL, -3);
+  jsonw_bool(&w, NULL, true);
+  jsonw_end(&w);
+  jsonw_end(&w);
   assert_string_equal(strbuf_string(&out), "{\"a\\\"b\":\"line\\nbreak \\u0001 \xEF\xBF\xBD end\","
                                            "\"x\":0.1,\"nan\":null,\"list\":[-3,true]}");
   strbuf_free(&out);

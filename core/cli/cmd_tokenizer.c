@@ -1,0 +1,109 @@
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/options.h"
+#include "base/text.h"
+#include "cli/commands.h"
+#include "config/settings.h"
+#include "data/dataset.h"
+#include "data/tokenizer.h"
+
+/* All captions of the shards, in order. */
+static err read_captions(const option_list *shards, char ***captions, size_t *count) {
+  dataset *data = NULL;
+  char **list = NULL;
+  err error = dataset_open((char *const *)(void *)shards->items, shards->count, &data);
+  if (error) return error;
+  size_t rows = (size_t)dataset_count(data), used = 0;
+  list = mem_zeroed(rows, sizeof *list);
+  if (!list) error = mem_error(rows * sizeof *list, "captions");
+  for (; used < rows && !error; used++) {
+    dataset_sample sample;
+    error = dataset_read(data, (int64_t)used, &sample);
+    if (error) break;
+    list[used] = sample.caption;
+    sample.caption = NULL;
+    dataset_sample_free(&sample);
+  }
+  dataset_close(data);
+  *captions = list;
+  *count = used;
+  return error;
+}
+
+static int train(int argc, char **argv) {
+  const char *out = NULL;
+  int64_t size = 8192, min_count = 2;
+  bool is_help = false;
+  option_list shards = {0};
+  char **captions = NULL;
+  size_t count = 0;
+  option options[] = {
+      {"out", 'o', OPTION_STRING, &out, "FILE", "vocabulary to write, one token a line", true},
+      {"size", 0, OPTION_INTEGER, &size, "N", "entries at most (default 8192)", false},
+      {"min-count", 0, OPTION_INTEGER, &min_count, "N",
+       "characters and pairs seen less often are left out (default 2)", false},
+      {0}};
+  const command c = {"flip tokenizer train", "learn a WordPiece vocabulary from captions",
+                     "--out vocab.txt SHARDS…", options,
+                     "example:\n  flip tokenizer train -o data/openclipart/vocab.txt "
+                     "'data/openclipart/train-*.tar'"};
+  err error = options_parse(&c, argc, argv, &shards, &is_help);
+  if (error || is_help) goto cleanup;
+  if (!shards.count) FAIL(ERR_INPUT, "name the shards whose captions are to be learnt from");
+  TRY(read_captions(&shards, &captions, &count));
+  TRY(tokenizer_train((const char *const *)captions, count, size, min_count, out));
+  tokenizer *made = NULL;
+  TRY(tokenizer_open(TOKENIZER_WORDPIECE, out, &made));
+  printf("%s: %ld entries from %zu captions\n", out, (long)tokenizer_vocabulary_size(made), count);
+  tokenizer_close(made);
+cleanup:
+  for (size_t i = 0; i < count; i++) free(captions[i]);
+  free(captions);
+  options_free_list(&shards);
+  return options_exit_status(error);
+}
+
+static int encode(int argc, char **argv) {
+  const char *vocabulary = NULL;
+  int64_t length = 32;
+  bool is_help = false;
+  option_list texts = {0};
+  tokenizer *words = NULL;
+  int32_t *ids = NULL, count = 0;
+  option options[] = {
+      {"vocabulary", 'v', OPTION_STRING, &vocabulary, "FILE", "vocab.txt", true},
+      {"length", 0, OPTION_INTEGER, &length, "N", "tokens at most (default 32)", false},
+      {0}};
+  const command c = {"flip tokenizer encode", "show how texts are cut into tokens",
+                     "--vocabulary FILE TEXT…", options, NULL};
+  err error = options_parse(&c, argc, argv, &texts, &is_help);
+  if (error || is_help) goto cleanup;
+  if (length < 2 || length > 4096)
+    FAIL(ERR_INPUT, "--length: %ld is outside [2, 4096]", (long)length);
+  TRY(tokenizer_open(TOKENIZER_WORDPIECE, vocabulary, &words));
+  ids = mem_zeroed((size_t)length, sizeof *ids);
+  if (!ids) FAIL(ERR_MEMORY, "out of memory: tokens");
+  for (size_t i = 0; i < texts.count; i++) {
+    TRY(tokenizer_encode(words, texts.items[i], length, ids, &count));
+    for (int32_t j = 0; j < count; j++)
+      printf("%s%s:%d", j ? " " : "", tokenizer_token(words, ids[j]), ids[j]);
+    putchar('\n');
+  }
+cleanup:
+  free(ids);
+  if (words) tokenizer_close(words);
+  options_free_list(&texts);
+  return options_exit_status(error);
+}
+
+int cmd_tokenizer(int argc, char **argv) {
+  static const subcommand table[] = {{"train", "learn a WordPiece vocabulary from captions", train},
+                                     {"encode", "show how texts are cut into tokens", encode},
+                                     {0}};
+  return options_dispatch("flip tokenizer", "train a vocabulary from captions, or try one", table,
+                          argc, argv);
+}

@@ -1,0 +1,50 @@
+#include "data/image.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <webp/decode.h>
+
+#include "base/mem.h"
+
+static const int64_t most_pixel_bytes = (int64_t)1 << 30;
+
+err image_allocate(int64_t width, int64_t height, image *out) {
+  if (width <= 0 || height <= 0 || width > most_pixel_bytes / 3 / height)
+    return err_new(ERR_INPUT, "an image of %ld x %ld pixels is refused", (long)width, (long)height);
+  uint8_t *pixels = mem_aligned((size_t)(width * height * 3));
+  if (!pixels) return mem_error((size_t)(width * height * 3), "an image");
+  *out = (image){(int32_t)width, (int32_t)height, pixels};
+  return NULL;
+}
+
+void image_free(image *i) {
+  free(i->pixels);
+  *i = (image){0};
+}
+
+static err decode_webp(const void *bytes, size_t size, image *out) {
+  int width, height;
+  if (!WebPGetInfo(bytes, size, &width, &height))
+    return err_new(ERR_INPUT, "not a readable WebP image");
+  err error = image_allocate(width, height, out);
+  if (error) return error;
+  size_t stride = (size_t)width * 3;
+  if (WebPDecodeRGBInto(bytes, size, out->pixels, stride * (size_t)height, (int)stride))
+    return NULL;
+  image_free(out);
+  return err_new(ERR_INPUT, "damaged WebP image");
+}
+
+err image_decode(const void *bytes, size_t size, int32_t least_side, image *out) {
+  const unsigned char *b = bytes;
+  *out = (image){0};
+  if (size >= 3 && b[0] == 0xFF && b[1] == 0xD8 && b[2] == 0xFF)
+    return image_decode_jpeg(bytes, size, least_side, out);
+  if (size >= 8 && memcmp(b, "\x89PNG\r\n\x1a\n", 8) == 0)
+    return image_decode_png(bytes, size, out);
+  if (size >= 12 && memcmp(b, "RIFF", 4) == 0 && memcmp(b + 8, "WEBP", 4) == 0)
+    return decode_webp(bytes, size, out);
+  if (size == 0) return err_new(ERR_INPUT, "empty image");
+  return err_new(ERR_INPUT, "not a JPEG, PNG or WebP image");
+}

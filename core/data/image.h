@@ -1,0 +1,57 @@
+/* Images as 8-bit RGB: decoding, and resizing as Pillow does it. */
+#ifndef FLIP_DATA_IMAGE_H
+#define FLIP_DATA_IMAGE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/rng.h"
+
+typedef struct {
+  int32_t width, height;
+  uint8_t *pixels; /* [height, width, 3] */
+} image;
+
+/* Decodes JPEG, PNG or WebP by their first bytes. Grey, palette, 16-bit and CMYK become RGB; alpha
+ * is dropped, as Pillow's convert("RGB") does. least_side > 0 allows a JPEG to be decoded at a
+ * smaller scale whose shorter side is still at least that. More than 1 GiB of pixels is refused. */
+err image_decode(const void *bytes, size_t size, int32_t least_side, image *out) ERR_MUST_CHECK;
+void image_free(image *i);
+
+/* The codecs behind it (jpeg.c, png.c). */
+err image_decode_jpeg(const void *bytes, size_t size, int32_t least_side,
+                      image *out) ERR_MUST_CHECK;
+err image_decode_png(const void *bytes, size_t size, image *out) ERR_MUST_CHECK;
+/* Allocates the pixels after checking the size. */
+err image_allocate(int64_t width, int64_t height, image *out) ERR_MUST_CHECK;
+
+/* Part of an image, in pixels of the source; fractions allowed. */
+typedef struct {
+  double left, top, right, bottom;
+} image_box;
+
+/* Bicubic (a = -0.5) with antialiasing, the arithmetic of Pillow's resize(…, BICUBIC, box): box is
+ * stretched to width x height, of which the window [left, left + size) x [top, top + size) is
+ * written to out [size, size, 3], mirrored left to right if is_flipped. */
+typedef struct {
+  image_box box;
+  int32_t width, height, left, top, size;
+  bool is_flipped;
+} image_resizing;
+err image_resize(const image *from, const image_resizing *how, uint8_t *out) ERR_MUST_CHECK;
+
+/* CLIP's evaluation: shorter side to `size`, centre crop. out [size, size, 3]. */
+err image_eval_transform(const image *from, int64_t size, uint8_t *out) ERR_MUST_CHECK;
+
+/* FLIP's training: a crop of random area share and aspect, stretched to size x size; mirrored half
+ * of the time. Ten tries, then the centre, as torchvision's RandomResizedCrop. */
+typedef struct {
+  double area_min, area_max, ratio_min, ratio_max;
+  bool flip;
+} image_augmentation;
+err image_train_transform(const image *from, const image_augmentation *a, rng *random, int64_t size,
+                          uint8_t *out) ERR_MUST_CHECK;
+
+#endif

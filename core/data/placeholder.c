@@ -1,1 +1,0 @@
-typedef int data_placeholder;

@@ -1,0 +1,181 @@
+/* Pillow's resize: separable, each output pixel a weighted sum of the input pixels under a bicubic
+ * kernel that is widened when shrinking; weights in 22-bit fixed point, and 8 bits between the two
+ * passes. Bound: the multiply-add rate; the vertical pass runs along rows and vectorises. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "data/image.h"
+
+enum { PRECISION_BITS = 32 - 8 - 2 };
+
+/* Weights of `count` output pixels, from the window's first on. */
+typedef struct {
+  int32_t count, taps;
+  int32_t *starts, *lengths; /* [count] input pixels under each output pixel */
+  int32_t *weights;          /* [count, taps] */
+} kernel;
+
+static double bicubic(double x) {
+  const double a = -0.5;
+  x = fabs(x);
+  if (x < 1.0) return ((a + 2.0) * x - (a + 3.0)) * x * x + 1;
+  if (x < 2.0) return (((x - 5) * x + 8) * x - 4) * a;
+  return 0.0;
+}
+
+static void free_kernel(kernel *k) {
+  free(k->starts);
+  free(k->lengths);
+  free(k->weights);
+}
+
+static err make_kernel(int32_t in_size, double in0, double in1, int32_t out_size, int32_t first,
+                       int32_t count, kernel *k) {
+  double scale = (in1 - in0) / (double)out_size, widened = scale < 1.0 ? 1.0 : scale;
+  double support = 2.0 * widened;
+  *k = (kernel){.count = count, .taps = (int32_t)ceil(support) * 2 + 1};
+  size_t weights = (size_t)count * (size_t)k->taps;
+  k->starts = mem_zeroed((size_t)count, sizeof *k->starts);
+  k->lengths = mem_zeroed((size_t)count, sizeof *k->lengths);
+  k->weights = mem_zeroed(weights, sizeof *k->weights);
+  double *row = mem_zeroed((size_t)k->taps, sizeof *row);
+  if (!k->starts || !k->lengths || !k->weights || !row) {
+    free(row);
+    free_kernel(k);
+    return mem_error(weights * sizeof *k->weights, "a resize kernel");
+  }
+  for (int32_t i = 0; i < count; i++) {
+    double centre = in0 + ((double)(first + i) + 0.5) * scale, sum = 0;
+    int32_t start = (int32_t)(centre - support + 0.5), end = (int32_t)(centre + support + 0.5);
+    if (start < 0) start = 0;
+    if (end > in_size) end = in_size;
+    for (int32_t x = start; x < end; x++) {
+      row[x - start] = bicubic(((double)x - centre + 0.5) / widened);
+      sum += row[x - start];
+    }
+    k->starts[i] = start;
+    k->lengths[i] = end - start;
+    for (int32_t x = 0; x < end - start; x++) {
+      double weight = row[x] / sum * (1 << PRECISION_BITS);
+      k->weights[i * k->taps + x] = (int32_t)(weight < 0 ? weight - 0.5 : weight + 0.5);
+    }
+  }
+  free(row);
+  return NULL;
+}
+
+static inline uint8_t to_byte(int32_t sum) {
+  int32_t value = sum >> PRECISION_BITS;
+  return (uint8_t)(value < 0 ? 0 : value > 255 ? 255 : value);
+}
+
+/* One row of input to one row of output pixels. */
+static void pass_across(const uint8_t *restrict in, const kernel *k, bool is_flipped,
+                        uint8_t *restrict out) {
+  for (int32_t i = 0; i < k->count; i++) {
+    const uint8_t *from = in + (size_t)k->starts[i] * 3;
+    const int32_t *weights = k->weights + (size_t)i * (size_t)k->taps;
+    int32_t r = 1 << (PRECISION_BITS - 1), g = r, b = r;
+    for (int32_t x = 0; x < k->lengths[i]; x++) {
+      r += from[3 * x] * weights[x];
+      g += from[3 * x + 1] * weights[x];
+      b += from[3 * x + 2] * weights[x];
+    }
+    uint8_t *to = out + 3 * (is_flipped ? k->count - 1 - i : i);
+    to[0] = to_byte(r);
+    to[1] = to_byte(g);
+    to[2] = to_byte(b);
+  }
+}
+
+/* One row of output from the rows under it; sums [bytes] is scratch. */
+static void pass_down(const uint8_t *in, size_t stride, const int32_t *weights, int32_t rows,
+                      int32_t *restrict sums, uint8_t *restrict out) {
+  for (size_t i = 0; i < stride; i++) sums[i] = 1 << (PRECISION_BITS - 1);
+  for (int32_t y = 0; y < rows; y++) {
+    const uint8_t *restrict row = in + (size_t)y * stride;
+    int32_t weight = weights[y];
+    for (size_t i = 0; i < stride; i++) sums[i] += row[i] * weight;
+  }
+  for (size_t i = 0; i < stride; i++) out[i] = to_byte(sums[i]);
+}
+
+err image_resize(const image *from, const image_resizing *how, uint8_t *out) {
+  kernel across = {0}, down = {0};
+  uint8_t *middle = NULL;
+  int32_t *sums = NULL;
+  size_t stride = (size_t)how->size * 3;
+  err error = make_kernel(from->width, how->box.left, how->box.right, how->width, how->left,
+                          how->size, &across);
+  if (error) return error;
+  error = make_kernel(from->height, how->box.top, how->box.bottom, how->height, how->top, how->size,
+                      &down);
+  if (error) {
+    free_kernel(&across);
+    return error;
+  }
+  int32_t first = down.starts[0];
+  int32_t last = down.starts[down.count - 1] + down.lengths[down.count - 1];
+  middle = mem_aligned((size_t)(last - first) * stride);
+  sums = mem_aligned(stride * sizeof *sums);
+  if (!middle || !sums) {
+    error = mem_error((size_t)(last - first) * stride, "resizing");
+    goto cleanup;
+  }
+  for (int32_t y = first; y < last; y++)
+    pass_across(from->pixels + (size_t)y * (size_t)from->width * 3, &across, how->is_flipped,
+                middle + (size_t)(y - first) * stride);
+  for (int32_t i = 0; i < down.count; i++)
+    pass_down(middle + (size_t)(down.starts[i] - first) * stride, stride,
+              down.weights + (size_t)i * (size_t)down.taps, down.lengths[i], sums,
+              out + (size_t)i * stride);
+cleanup:
+  free_kernel(&across);
+  free_kernel(&down);
+  free(middle);
+  free(sums);
+  return error;
+}
+
+err image_eval_transform(const image *from, int64_t size, uint8_t *out) {
+  image_resizing how = {.box = {0, 0, from->width, from->height}, .size = (int32_t)size};
+  bool is_wide = from->width > from->height;
+  int64_t longer = is_wide ? size * from->width / from->height : size * from->height / from->width;
+  how.width = (int32_t)(is_wide ? longer : size);
+  how.height = (int32_t)(is_wide ? size : longer);
+  /* torchvision's CenterCrop: round half to even */
+  how.left = (int32_t)nearbyint((double)(how.width - how.size) / 2.0);
+  how.top = (int32_t)nearbyint((double)(how.height - how.size) / 2.0);
+  return image_resize(from, &how, out);
+}
+
+err image_train_transform(const image *from, const image_augmentation *a, rng *random, int64_t size,
+                          uint8_t *out) {
+  double width = from->width, height = from->height;
+  image_resizing how = {.width = (int32_t)size, .height = (int32_t)size, .size = (int32_t)size};
+  bool is_found = false;
+  for (int attempt = 0; attempt < 10 && !is_found; attempt++) {
+    double area = width * height * (a->area_min + (a->area_max - a->area_min) * rng_double(random));
+    double low = log(a->ratio_min), high = log(a->ratio_max);
+    double ratio = exp(low + (high - low) * rng_double(random));
+    double w = nearbyint(sqrt(area * ratio)), h = nearbyint(sqrt(area / ratio));
+    if (w < 1 || h < 1 || w > width || h > height) continue;
+    double left = rng_below(random, (uint32_t)(width - w) + 1);
+    double top = rng_below(random, (uint32_t)(height - h) + 1);
+    how.box = (image_box){left, top, left + w, top + h};
+    is_found = true;
+  }
+  if (!is_found) { /* the largest centred part whose aspect is allowed */
+    double w = width, h = height;
+    if (w / h < a->ratio_min)
+      h = nearbyint(w / a->ratio_min);
+    else if (w / h > a->ratio_max)
+      w = nearbyint(h * a->ratio_max);
+    double left = floor((width - w) / 2), top = floor((height - h) / 2);
+    how.box = (image_box){left, top, left + w, top + h};
+  }
+  how.is_flipped = a->flip && rng_u32(random) >> 31;
+  return image_resize(from, &how, out);
+}

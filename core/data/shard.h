@@ -1,0 +1,44 @@
+/* WebDataset shards: tar files whose members group into samples by key, as img2dataset writes them
+ * (KEY.jpg, KEY.txt, KEY.json). Read in place through a mapping; nothing is unpacked. */
+#ifndef FLIP_DATA_SHARD_H
+#define FLIP_DATA_SHARD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/text.h"
+
+/* Expands {00000..00012} ranges (zero-padded), {a,b} choices and globs, in order; the paths of one
+ * glob are sorted. A pattern that matches nothing is an error. Free with fs_free_names. */
+err shard_expand(char *const *patterns, size_t count, char ***paths,
+                 size_t *path_count) ERR_MUST_CHECK;
+
+/* A part of the mapping. */
+typedef struct {
+  const char *data;
+  size_t size;
+} shard_bytes;
+
+/* One sample: members that share a key, the path up to the first dot of its last part. A member
+ * that is missing has data NULL. */
+typedef struct {
+  char *key;
+  shard_bytes image, caption, json;
+} shard_sample;
+
+typedef struct {
+  char *path;
+  const char *map;
+  size_t size;
+  shard_sample *samples;
+  size_t count;
+} shard;
+
+/* Maps and indexes one tar (GNU, ustar or pax; not compressed). A truncated file gives its whole
+ * samples and a line in `warnings`, as does an unreadable header in the middle. */
+err shard_open(const char *path, shard *s, strbuf *warnings) ERR_MUST_CHECK;
+void shard_close(shard *s);
+
+#endif
