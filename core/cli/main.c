@@ -11,6 +11,7 @@ int main(int argc, char **argv) {
       {"train", "train a model from a run file", cmd_train},
       {"eval", "measure a checkpoint: zero-shot, retrieval", cmd_eval},
       {"plan", "parameters, FLOPs and memory of a run, before it starts", cmd_plan},
+      {"bench", "measure this machine: ops, training step, loader", cmd_bench},
       {"tokenizer", "train a vocabulary from captions, or try one", cmd_tokenizer},
       {0}};
   log_setup("flip", LOG_INFO);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "model/front.h"
 #include "model/loss.h"
@@ -36,7 +37,7 @@ struct clip_model {
   clip_device_inputs inputs;
   ops_buffer fixed_positions; /* sine-cosine; absent when learned */
   void *blocks[7];            /* device memory, by the fields of clip_memory */
-  int64_t loaded;             /* samples whose inputs are on the device */
+  clip_profile *profile;      /* NULL: not measured */
 };
 
 void clip_config_from(const settings *s, int64_t vocabulary, clip_config *c) {
@@ -349,8 +350,24 @@ static err run_texts(clip_model *m, const clip_activations *a, int64_t count) {
   return NULL;
 }
 
+void clip_set_profile(clip_model *m, clip_profile *profile) {
+  m->profile = profile;
+}
+
+/* Ends a measured part: adds the time since *start to *sum and starts the next one. */
+static err clock_part(clip_model *m, double *sum, double *start) {
+  if (!m->profile) return NULL;
+  err error = m->o->call->synchronize(m->o);
+  double now = clock_seconds();
+  *sum += now - *start;
+  *start = now;
+  return error;
+}
+
 err clip_forward(clip_model *m, const clip_inputs *in, int64_t first, bool is_kept) {
   err error = NULL;
+  double start = clock_seconds();
+  clip_profile unused, *profile = m->profile ? m->profile : &unused;
   clip_activations passing, *a = &m->kept;
   if (!is_kept) {
     lay_out_activations(&passing, &m->config, m->limits.micro_batch, m->limits.train_patches, false,
@@ -363,18 +380,25 @@ err clip_forward(clip_model *m, const clip_inputs *in, int64_t first, bool is_ke
   TRY(upload_images(m, in->images, in->index, in->count, m->limits.train_patches));
   TRY(upload_texts(m, in->ids, in->id_counts, in->count));
   TRY(run_images(m, a, in->count));
+  TRY(clock_part(m, &profile->image_forward, &start));
   TRY(run_texts(m, a, in->count));
+  TRY(clock_part(m, &profile->text_forward, &start));
 cleanup:
   return error;
 }
 
 err clip_loss(clip_model *m, int64_t batch, double *loss) {
-  return loss_compute(m->o, &m->loss, batch, ops_at(m->weights.master, m->scale_log),
-                      ops_at(m->weights.gradients, m->scale_log), loss);
+  double start = clock_seconds();
+  clip_profile unused, *profile = m->profile ? m->profile : &unused;
+  err error = loss_compute(m->o, &m->loss, batch, ops_at(m->weights.master, m->scale_log),
+                           ops_at(m->weights.gradients, m->scale_log), loss);
+  return error ? error : clock_part(m, &profile->loss, &start);
 }
 
 err clip_backward(clip_model *m, int64_t first, int64_t count) {
   err error = NULL;
+  double start = clock_seconds();
+  clip_profile unused, *profile = m->profile ? m->profile : &unused;
   const clip_activations *a = &m->kept;
   ops_buffer dimage = ops_at(m->loss.dimage, first * m->config.image.embed);
   ops_buffer dtext = ops_at(m->loss.dtext, first * m->config.text.embed);
@@ -384,11 +408,13 @@ err clip_backward(clip_model *m, int64_t first, int64_t count) {
     TRY(image_front_backward(&m->image_in, &m->config, &m->weights, &a->image, &a->front,
                              m->inputs.index, at, n));
   }
+  TRY(clock_part(m, &profile->image_backward, &start));
   for (int64_t at = 0; at < count; at += a->text.chunk) {
     int64_t n = count - at < a->text.chunk ? count - at : a->text.chunk;
     TRY(tower_backward(&m->text, &m->weights, &a->text, at, n, text_pool_index(m), dtext));
     TRY(text_front_backward(&m->text_in, &m->config, &m->weights, &a->text, m->inputs.ids, at, n));
   }
+  TRY(clock_part(m, &profile->text_backward, &start));
 cleanup:
   return error;
 }

@@ -87,6 +87,15 @@ err clip_loss(clip_model *model, int64_t batch, double *loss) ERR_MUST_CHECK;
 /* Adds to the parameters' gradients; the kept activations are of samples [first, …). */
 err clip_backward(clip_model *model, int64_t first, int64_t count) ERR_MUST_CHECK;
 
+/* Where a step's time goes, in seconds, added up from one clear to the next. */
+typedef struct {
+  double image_forward, image_backward, text_forward, text_backward, loss;
+} clip_profile;
+
+/* Measures into `profile` from now on (NULL: stop), waiting for the device at every part's end: a
+ * little slower than an unmeasured step. */
+void clip_set_profile(clip_model *model, clip_profile *profile);
+
 /* exp(logit_scale); and its clipping to [1, logit_scale_max] after an update. */
 err clip_logit_scale(const clip_model *model, double *scale) ERR_MUST_CHECK;
 err clip_clip_logit_scale(clip_model *model) ERR_MUST_CHECK;

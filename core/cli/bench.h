@@ -1,0 +1,29 @@
+/* The benchmarks of `flip bench`, each printing a table or, with --json, one object a line. */
+#ifndef FLIP_CLI_BENCH_H
+#define FLIP_CLI_BENCH_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "config/settings.h"
+
+typedef struct {
+  settings s;
+  int64_t steps; /* measured repetitions */
+  bool as_json;
+} bench_request;
+
+err bench_step(const bench_request *request) ERR_MUST_CHECK;
+err bench_ops(const bench_request *request) ERR_MUST_CHECK;
+err bench_loader(const bench_request *request) ERR_MUST_CHECK;
+
+/* Samples/s of the training step on random inputs (median), for comparison with the loader. */
+err bench_step_rate(const bench_request *request, double *samples_per_second) ERR_MUST_CHECK;
+
+/* Both matrix-product rates of this machine in FLOP/s; bf16 0 where the processor has none. */
+err bench_gemm_rates(const settings *s, double *fp32, double *bf16) ERR_MUST_CHECK;
+
+double bench_median(double *values, int64_t count); /* sorts in place */
+
+#endif

@@ -1,0 +1,104 @@
+/* `flip bench loader`: how fast training data comes, cold and warm, against what the step eats. */
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "base/json.h"
+#include "cli/bench.h"
+#include "data/loader.h"
+
+typedef struct {
+  const char *name;
+  int64_t images;
+  double seconds;
+} loader_row;
+
+static err drain(loader *l, int64_t batches) {
+  loader_batch batch;
+  double waited;
+  err error = NULL;
+  for (int64_t i = 0; i < batches && !error; i++) error = loader_next(l, &batch, &waited);
+  return error;
+}
+
+static loader_config config_of(const settings *s, const dataset *data, const tokenizer *words) {
+  return (loader_config){.data = data,
+                         .words = words,
+                         .batch_size = s->batch_size,
+                         .image_size = s->image_size,
+                         .text_length = s->text_length,
+                         .seed = (uint64_t)s->seed,
+                         .crop_min = s->data_crop_min,
+                         .crop_max = s->data_crop_max,
+                         .ratio_min = s->data_ratio_min,
+                         .ratio_max = s->data_ratio_max,
+                         .flip = s->data_flip,
+                         .shuffle = s->data_shuffle,
+                         .workers = (int)s->data_workers,
+                         .prefetch = (int)s->data_prefetch};
+}
+
+/* Two epochs: the first decodes every image, the second finds them in the cache (if there is one). */
+static err measure(const settings *s, const dataset *data, const tokenizer *words, bool is_cached,
+                   loader_row *cold, loader_row *warm) {
+  loader_config c = config_of(s, data, words);
+  loader *l = NULL;
+  int64_t batches = dataset_count(data) / s->batch_size;
+  if (batches < 1) batches = 1;
+  c.total_samples = 2 * batches * s->batch_size;
+  c.cache_bytes = is_cached ? (size_t)s->data_cache_mib << 20 : 0;
+  double start = clock_seconds();
+  err error = loader_open(&c, 0, &l);
+  if (error) return error;
+  TRY(drain(l, batches));
+  *cold = (loader_row){"decode, crop, tokenize", batches * s->batch_size, clock_seconds() - start};
+  start = clock_seconds();
+  TRY(drain(l, batches));
+  *warm = (loader_row){"from the cache", batches * s->batch_size, clock_seconds() - start};
+cleanup:
+  loader_close(l);
+  return error;
+}
+
+static void print_row(const loader_row *row, int workers, double eaten, bool as_json) {
+  double rate = (double)row->images / row->seconds;
+  if (!as_json) {
+    printf("%-24s %7d  %9.0f  %10.1f\n", row->name, workers, rate, rate / eaten);
+    return;
+  }
+  strbuf out = {0};
+  json_writer w = jsonw_start(&out);
+  jsonw_object(&w, NULL);
+  jsonw_string(&w, "what", row->name);
+  jsonw_integer(&w, "workers", workers);
+  jsonw_number(&w, "images_per_second", rate);
+  jsonw_number(&w, "step_samples_per_second", eaten);
+  jsonw_end(&w);
+  puts(strbuf_string(&out));
+  strbuf_free(&out);
+}
+
+err bench_loader(const bench_request *request) {
+  const settings *s = &request->s;
+  tokenizer *words = NULL;
+  dataset *data = NULL;
+  loader_row cold, warm, unused;
+  double eaten = 0;
+  err error = settings_check(s);
+  if (error) return error;
+  TRY(tokenizer_open(s->text_tokenizer, s->text_vocabulary, &words));
+  TRY(dataset_open(s->data_train.items, s->data_train.count, &data));
+  if (dataset_count(data) == 0) FAIL(ERR_INPUT, "data.train: no samples in the shards");
+  TRY(measure(s, data, words, false, &cold, &unused));
+  TRY(measure(s, data, words, true, &unused, &warm));
+  TRY(bench_step_rate(request, &eaten));
+  if (!request->as_json)
+    printf("%ld images; the training step at mask %g eats %.0f samples/s\n\n"
+           "%-24s %7s  %9s  %10s\n", (long)dataset_count(data), s->mask_ratio, eaten, "",
+           "workers", "images/s", "times step");
+  print_row(&cold, (int)s->data_workers, eaten, request->as_json);
+  print_row(&warm, (int)s->data_workers, eaten, request->as_json);
+cleanup:
+  if (data) dataset_close(data);
+  if (words) tokenizer_close(words);
+  return error;
+}

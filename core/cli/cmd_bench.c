@@ -1,0 +1,84 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/options.h"
+#include "cli/bench.h"
+#include "cli/commands.h"
+#include "ops/ops.h"
+
+static int compare_doubles(const void *a, const void *b) {
+  double x = *(const double *)a, y = *(const double *)b;
+  return x < y ? -1 : x > y;
+}
+
+double bench_median(double *values, int64_t count) {
+  qsort(values, (size_t)count, sizeof *values, compare_doubles);
+  return 0.5 * (values[(count - 1) / 2] + values[count / 2]);
+}
+
+err bench_gemm_rates(const settings *s, double *fp32, double *bf16) {
+  err error = ops_measure_cpu_gemm(OPS_F32, (int)s->threads, fp32);
+  if (error) return error;
+  *bf16 = 0;
+  error = ops_measure_cpu_gemm(OPS_BF16, (int)s->threads, bf16);
+  if (error && err_kind_of(error) == ERR_UNSUPPORTED) {
+    err_free(error);
+    error = NULL;
+  }
+  return error;
+}
+
+/* The model that the project's speed goals are stated for (docs/benchmarks.md). */
+static err reference_settings(settings *s) {
+  static const char *const changes[] = {"image.width=192", "image.layers=6", "image.heads=3",
+                                        "text.width=192",  "text.heads=3",   "embed_dim=192",
+                                        "samples=1M",      "batch_size=256"};
+  err error = settings_init(s);
+  for (size_t i = 0; i < sizeof changes / sizeof *changes && !error; i++)
+    error = settings_set(s, changes[i]);
+  return error;
+}
+
+int cmd_bench(int argc, char **argv) {
+  const char *config = NULL;
+  bench_request request = {.steps = 10};
+  bool is_help = false, has_settings = false;
+  option_list sets = {0}, rest = {0};
+  option options[] = {
+      {"config", 'c', OPTION_STRING, &config, "FILE",
+       "run file; default: the reference model (width 192, 64 px, batch 256)", false},
+      {"set", 's', OPTION_LIST, &sets, "KEY=VALUE", "change one setting; may be given many times",
+       false},
+      {"steps", 'n', OPTION_INTEGER, &request.steps, "N", "measured repetitions (default 10)", false},
+      {"json", 0, OPTION_FLAG, &request.as_json, NULL, "one JSON object a row", false},
+      {0}};
+  const command c = {
+      "flip bench", "measure this machine", "ops|step|loader [OPTIONS]", options,
+      "  ops      each operation of the model at training shapes\n"
+      "  step     the training step at mask 0, 50 and 75 %, by part, against this machine's own\n"
+      "           matrix-product rate measured in the same call\n"
+      "  loader   images/s decoded, augmented and tokenized, against what the step consumes\n"
+      "           (needs data: --config or --set data.train=… text.vocabulary=…)\n\n"
+      "examples:\n"
+      "  flip bench step\n"
+      "  flip bench step -s precision=bf16 -s mask_mode=zero --json\n"
+      "  flip bench loader -c experiments/presets/mini.yaml"};
+  err error = options_parse(&c, argc, argv, &rest, &is_help);
+  if (error || is_help) goto cleanup;
+  if (rest.count != 1) FAIL(ERR_INPUT, "name one of ops, step, loader (see 'flip bench --help')");
+  if (request.steps < 1 || request.steps > 100000)
+    FAIL(ERR_INPUT, "--steps: %ld is outside [1, 100000]", (long)request.steps);
+  TRY(config ? settings_load(config, &request.s) : reference_settings(&request.s));
+  has_settings = true;
+  for (size_t i = 0; i < sets.count; i++) TRY(settings_set(&request.s, sets.items[i]));
+  if (strcmp(rest.items[0], "step") == 0) error = bench_step(&request);
+  else if (strcmp(rest.items[0], "ops") == 0) error = bench_ops(&request);
+  else if (strcmp(rest.items[0], "loader") == 0) error = bench_loader(&request);
+  else FAIL(ERR_INPUT, "unknown benchmark '%s': ops, step or loader", rest.items[0]);
+cleanup:
+  if (has_settings) settings_free(&request.s);
+  options_free(options);
+  options_free_list(&rest);
+  return options_exit_status(error);
+}

@@ -1,0 +1,153 @@
+#include "support/test.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "config/settings.h"
+#include "model/mask.h"
+
+enum { GRID = 8, PATCHES = GRID * GRID, ROWS = 20000 };
+
+static int32_t *draw(int mode, double ratio, uint64_t seed, int64_t first, int64_t rows,
+                     int64_t *keep) {
+  mask_config c = {mode, ratio, GRID};
+  *keep = mask_encoded_count(&c);
+  int32_t *index = malloc((size_t)(rows * *keep) * sizeof *index);
+  assert_non_null(index);
+  assert_ok(mask_draw(&c, seed, first, rows, index));
+  return index;
+}
+
+static void the_keep_count_is_the_released_codes(void **state) {
+  (void)state;
+  assert_int_equal(mask_keep_count(196, 0.5), 98);
+  assert_int_equal(mask_keep_count(196, 0.75), 49);
+  assert_int_equal(mask_keep_count(256, 0.75), 64); /* H/14 at 224 */
+  assert_int_equal(mask_keep_count(196, 0.918), 16);
+  assert_int_equal(mask_keep_count(64, 0), 64);
+  assert_int_equal(mask_keep_count(4, 0.99), 1); /* an image is never empty */
+}
+
+static void rows_are_ascending_without_repeats_in_every_mode(void **state) {
+  (void)state;
+  for (int mode = MASK_RANDOM; mode <= MASK_GAUSSIAN; mode++)
+    for (double ratio = 0.1; ratio < 1; ratio += 0.17) {
+      int64_t keep;
+      int32_t *index = draw(mode, ratio, 3, 0, 500, &keep);
+      assert_int_equal(keep, (int64_t)(PATCHES * (1 - ratio)));
+      for (int64_t i = 0; i < 500 * keep; i++) {
+        assert_true(index[i] >= 0 && index[i] < PATCHES);
+        if (i % keep) assert_true(index[i] > index[i - 1]);
+      }
+      free(index);
+    }
+}
+
+/* Each patch is kept with probability keep/L, and two patches together as without replacement:
+ * k(k-1) / L(L-1). Bounds: five standard errors of a binomial over the rows. */
+static void random_masks_are_uniform_without_replacement(void **state) {
+  (void)state;
+  int64_t keep;
+  int32_t *index = draw(MASK_RANDOM, 0.75, 11, 0, ROWS, &keep);
+  int *single = calloc(PATCHES, sizeof *single), *both = calloc(PATCHES * PATCHES, sizeof *both);
+  for (int row = 0; row < ROWS; row++)
+    for (int64_t i = 0; i < keep; i++) {
+      single[index[row * keep + i]]++;
+      for (int64_t j = 0; j < i; j++) both[index[row * keep + j] * PATCHES + index[row * keep + i]]++;
+    }
+  double p = (double)keep / PATCHES;
+  double pp = p * (double)(keep - 1) / (PATCHES - 1);
+  for (int i = 0; i < PATCHES; i++) {
+    assert_true(fabs(single[i] - ROWS * p) < 5 * sqrt(ROWS * p * (1 - p)));
+    for (int j = i + 1; j < PATCHES; j++)
+      assert_true(fabs(both[i * PATCHES + j] - ROWS * pp) < 5.5 * sqrt(ROWS * pp * (1 - pp)));
+  }
+  free(single);
+  free(both);
+  free(index);
+}
+
+/* Two images' masks share k²/L patches on average when they are independent. */
+static void masks_of_different_images_are_independent(void **state) {
+  (void)state;
+  int64_t keep;
+  int32_t *index = draw(MASK_RANDOM, 0.5, 5, 0, ROWS, &keep);
+  double shared = 0;
+  for (int row = 0; row + 1 < ROWS; row += 2) {
+    bool is_kept[PATCHES] = {false};
+    for (int64_t i = 0; i < keep; i++) is_kept[index[row * keep + i]] = true;
+    for (int64_t i = 0; i < keep; i++) shared += is_kept[index[(row + 1) * keep + i]];
+  }
+  double pairs = ROWS / 2.0, expected = (double)(keep * keep) / PATCHES;
+  /* variance of the hypergeometric overlap: L=64, k=32 → 4.06 */
+  assert_true(fabs(shared / pairs - expected) < 5 * sqrt(4.06 / pairs));
+  free(index);
+}
+
+static void a_mask_depends_on_seed_and_sample_alone(void **state) {
+  (void)state;
+  int64_t keep;
+  int32_t *whole = draw(MASK_RANDOM, 0.5, 7, 1000, 64, &keep);
+  int32_t *part = draw(MASK_RANDOM, 0.5, 7, 1030, 10, &keep);
+  int32_t *other = draw(MASK_RANDOM, 0.5, 8, 1000, 64, &keep);
+  assert_memory_equal(whole + 30 * keep, part, (size_t)(10 * keep) * sizeof *part);
+  assert_memory_not_equal(whole, other, (size_t)(64 * keep) * sizeof *other);
+  free(whole);
+  free(part);
+  free(other);
+}
+
+static void zero_mode_lists_every_patch_and_marks_the_dropped(void **state) {
+  (void)state;
+  int64_t keep, kept;
+  int32_t *zero = draw(MASK_ZERO, 0.75, 7, 0, 50, &keep);
+  int32_t *random = draw(MASK_RANDOM, 0.75, 7, 0, 50, &kept);
+  assert_int_equal(keep, PATCHES);
+  for (int64_t row = 0; row < 50; row++) {
+    int64_t shown = 0;
+    for (int64_t i = 0; i < PATCHES; i++) {
+      int32_t v = zero[row * PATCHES + i];
+      assert_int_equal(v < 0 ? ~v : v, i);
+      if (v >= 0) assert_int_equal(v, random[row * kept + shown++]);
+    }
+    assert_int_equal(shown, kept);
+  }
+  free(zero);
+  free(random);
+}
+
+static void gaussian_keeps_the_centre_more_often_and_grid_spreads(void **state) {
+  (void)state;
+  int64_t keep;
+  int32_t *index = draw(MASK_GAUSSIAN, 0.75, 1, 0, ROWS, &keep);
+  int64_t centre = 0, corner = 0;
+  for (int64_t i = 0; i < ROWS * keep; i++) {
+    centre += index[i] == 27 || index[i] == 28 || index[i] == 35 || index[i] == 36;
+    corner += index[i] == 0 || index[i] == 7 || index[i] == 56 || index[i] == 63;
+  }
+  assert_true(centre > 3 * corner);
+  free(index);
+  index = draw(MASK_GRID, 0.75, 1, 0, 200, &keep); /* one patch of each 2x2 cell, up to an offset */
+  for (int64_t row = 0; row < 200; row++) {
+    int quarter[4] = {0};
+    for (int64_t i = 0; i < keep; i++) {
+      int32_t v = index[row * keep + i];
+      quarter[v / GRID / 4 * 2 + v % GRID / 4]++;
+    }
+    for (int q = 0; q < 4; q++) assert_int_equal(quarter[q], 4);
+  }
+  free(index);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(the_keep_count_is_the_released_codes),
+      cmocka_unit_test(rows_are_ascending_without_repeats_in_every_mode),
+      cmocka_unit_test(random_masks_are_uniform_without_replacement),
+      cmocka_unit_test(masks_of_different_images_are_independent),
+      cmocka_unit_test(a_mask_depends_on_seed_and_sample_alone),
+      cmocka_unit_test(zero_mode_lists_every_patch_and_marks_the_dropped),
+      cmocka_unit_test(gaussian_keeps_the_centre_more_often_and_grid_spreads),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
