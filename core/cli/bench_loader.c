@@ -37,7 +37,8 @@ static loader_config config_of(const settings *s, const dataset *data, const tok
                          .prefetch = (int)s->data_prefetch};
 }
 
-/* Two epochs: the first decodes every image, the second finds them in the cache (if there is one). */
+/* Two epochs: the first decodes every image, the second finds them in the cache (if there is one).
+ */
 static err measure(const settings *s, const dataset *data, const tokenizer *words, bool is_cached,
                    loader_row *cold, loader_row *warm) {
   loader_config c = config_of(s, data, words);
@@ -93,8 +94,9 @@ err bench_loader(const bench_request *request) {
   TRY(bench_step_rate(request, &eaten));
   if (!request->as_json)
     printf("%ld images; the training step at mask %g eats %.0f samples/s\n\n"
-           "%-24s %7s  %9s  %10s\n", (long)dataset_count(data), s->mask_ratio, eaten, "",
-           "workers", "images/s", "times step");
+           "%-24s %7s  %9s  %10s\n",
+           (long)dataset_count(data), s->mask_ratio, eaten, "", "workers", "images/s",
+           "times step");
   print_row(&cold, (int)s->data_workers, eaten, request->as_json);
   print_row(&warm, (int)s->data_workers, eaten, request->as_json);
 cleanup:

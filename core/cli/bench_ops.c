@@ -24,51 +24,90 @@ typedef struct {
 typedef err (*operation)(bench *b);
 
 static err run_dense(bench *b) {
-  ops_gemm g = {.m = b->rows, .n = b->hidden, .k = b->width, .transpose_b = true, .a = b->x,
-                .b = b->weight, .c = b->wide, .bias = b->vector};
+  ops_gemm g = {.m = b->rows,
+                .n = b->hidden,
+                .k = b->width,
+                .transpose_b = true,
+                .a = b->x,
+                .b = b->weight,
+                .c = b->wide,
+                .bias = b->vector};
   return b->o->call->gemm(b->o, &g);
 }
 
 static err run_dense_activation(bench *b) {
-  ops_gemm g = {.m = b->rows, .n = b->hidden, .k = b->width, .transpose_b = true, .a = b->x,
-                .b = b->weight, .c = b->wide, .bias = b->vector, .pre = b->wide2,
+  ops_gemm g = {.m = b->rows,
+                .n = b->hidden,
+                .k = b->width,
+                .transpose_b = true,
+                .a = b->x,
+                .b = b->weight,
+                .c = b->wide,
+                .bias = b->vector,
+                .pre = b->wide2,
                 .epilogue = OPS_EPILOGUE_ACTIVATION};
   return b->o->call->gemm(b->o, &g);
 }
 
 static err run_input_gradient(bench *b) {
-  ops_gemm g = {.m = b->rows, .n = b->width, .k = b->hidden, .a = b->wide, .b = b->weight,
-                .c = b->out};
+  ops_gemm g = {
+      .m = b->rows, .n = b->width, .k = b->hidden, .a = b->wide, .b = b->weight, .c = b->out};
   return b->o->call->gemm(b->o, &g);
 }
 
 static err run_weight_gradient(bench *b) {
-  ops_gemm g = {.m = b->hidden, .n = b->width, .k = b->rows, .transpose_a = true,
-                .accumulate = true, .a = b->wide, .b = b->x, .c = b->gradient,
+  ops_gemm g = {.m = b->hidden,
+                .n = b->width,
+                .k = b->rows,
+                .transpose_a = true,
+                .accumulate = true,
+                .a = b->wide,
+                .b = b->x,
+                .c = b->gradient,
                 .a_sums = b->vector};
   return b->o->call->gemm(b->o, &g);
 }
 
 static err run_norm(bench *b) {
-  ops_layer_norm n = {.rows = b->rows, .width = b->width, .eps = 1e-6, .x = b->x,
-                      .residual = b->out, .sum = b->wide, .gamma = b->vector, .beta = b->vector,
-                      .y = b->wide2, .mean = b->statistic, .rstd = ops_at(b->statistic, b->rows)};
+  ops_layer_norm n = {.rows = b->rows,
+                      .width = b->width,
+                      .eps = 1e-6,
+                      .x = b->x,
+                      .residual = b->out,
+                      .sum = b->wide,
+                      .gamma = b->vector,
+                      .beta = b->vector,
+                      .y = b->wide2,
+                      .mean = b->statistic,
+                      .rstd = ops_at(b->statistic, b->rows)};
   return b->o->call->layer_norm(b->o, &n);
 }
 
 static err run_norm_gradient(bench *b) {
-  ops_layer_norm_gradient n = {.rows = b->rows, .width = b->width, .dy = b->out, .x = b->x,
-                               .gamma = b->vector, .mean = b->statistic,
-                               .rstd = ops_at(b->statistic, b->rows), .dresidual = b->wide,
-                               .dx = b->wide, .dgamma = b->gradient,
+  ops_layer_norm_gradient n = {.rows = b->rows,
+                               .width = b->width,
+                               .dy = b->out,
+                               .x = b->x,
+                               .gamma = b->vector,
+                               .mean = b->statistic,
+                               .rstd = ops_at(b->statistic, b->rows),
+                               .dresidual = b->out,
+                               .dx = b->wide2,
+                               .dgamma = b->gradient,
                                .dbeta = ops_at(b->gradient, b->width)};
   return b->o->call->layer_norm_gradient(b->o, &n);
 }
 
 static ops_attention attention_of(bench *b) {
-  return (ops_attention){.batch = b->samples, .tokens = b->tokens, .heads = b->s->image_heads,
-                         .head_width = b->width / b->s->image_heads, .qkv = b->wide, .out = b->x,
-                         .lse = b->statistic, .dout = b->out, .dqkv = b->wide2};
+  return (ops_attention){.batch = b->samples,
+                         .tokens = b->tokens,
+                         .heads = b->s->image_heads,
+                         .head_width = b->width / b->s->image_heads,
+                         .qkv = b->wide,
+                         .out = b->x,
+                         .lse = b->statistic,
+                         .dout = b->out,
+                         .dqkv = b->wide2};
 }
 
 static err run_attention(bench *b) {
@@ -91,8 +130,10 @@ static err fill(bench *b, ops_buffer buffer, int64_t count) {
     uint32_t bits;
     memcpy(&bits, &value, 4);
     uint16_t half = (uint16_t)(bits >> 16);
-    if (one == 4) memcpy(host + 4 * i, &value, 4);
-    else memcpy(host + 2 * i, &half, 2);
+    if (one == 4)
+      memcpy(host + 4 * i, &value, 4);
+    else
+      memcpy(host + 2 * i, &half, 2);
   }
   err error = b->o->call->upload(b->o, buffer.data, host, (size_t)count * one);
   if (!error) error = b->o->call->synchronize(b->o);
@@ -102,11 +143,17 @@ static err fill(bench *b, ops_buffer buffer, int64_t count) {
 
 static err make_buffers(bench *b) {
   int64_t wide = b->rows * b->hidden, weights = b->hidden * b->width;
-  const int64_t counts[] = {b->rows * b->width, wide, wide, b->rows * b->width, weights, weights,
-                            b->hidden, b->rows * (b->s->image_heads + 2)};
+  const int64_t counts[] = {b->rows * b->width,
+                            wide,
+                            wide,
+                            b->rows * b->width,
+                            weights,
+                            weights,
+                            b->hidden,
+                            b->rows * (b->s->image_heads + 2)};
   const bool is_master[] = {false, false, false, false, false, true, true, true};
-  ops_buffer *buffers[] = {&b->x, &b->wide, &b->wide2, &b->out, &b->weight, &b->gradient,
-                           &b->vector, &b->statistic};
+  ops_buffer *buffers[] = {&b->x,      &b->wide,     &b->wide2,  &b->out,
+                           &b->weight, &b->gradient, &b->vector, &b->statistic};
   size_t total = 0, at = 0;
   for (int i = 0; i < 8; i++) total += mem_rounded((size_t)counts[i] * 4);
   err error = b->o->call->allocate(b->o, total, "a benchmark", &b->block);
@@ -144,8 +191,8 @@ static err measure(bench *b, const char *name, operation run, double flops, doub
     puts(strbuf_string(&out));
     strbuf_free(&out);
   } else {
-    printf("%-28s %9.1f us  %8.1f GFLOP/s  %8.1f GB/s\n", name, median * 1e6,
-           flops / median / 1e9, bytes / median / 1e9);
+    printf("%-28s %9.1f us  %8.1f GFLOP/s  %8.1f GB/s\n", name, median * 1e6, flops / median / 1e9,
+           bytes / median / 1e9);
   }
   return NULL;
 }

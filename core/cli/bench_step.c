@@ -167,8 +167,10 @@ static void print_row(const step_row *row, const step_row *whole, double fp32, d
          row->samples_per_second, 1e3 * row->seconds, 1e3 * row->image, 1e3 * row->text,
          1e3 * row->loss, 1e3 * row->rest, row->flops_per_second / 1e9,
          100 * row->flops_per_second / fp32);
-  if (bf16 > 0) printf("  %7.1f %%", 100 * row->flops_per_second / bf16);
-  else printf("  %9s", "-");
+  if (bf16 > 0)
+    printf("  %7.1f %%", 100 * row->flops_per_second / bf16);
+  else
+    printf("  %9s", "-");
   printf("  %6.2f of %.2f\n", whole->image / row->image, whole->image_flops / row->image_flops);
 }
 
@@ -188,8 +190,8 @@ err bench_step(const bench_request *request) {
     return NULL;
   }
   printf("matrix products on this machine, now: fp32 %.0f GFLOP/s, bf16 %.0f GFLOP/s; the step "
-         "computes in %s\n\n", fp32 / 1e9, bf16 / 1e9,
-         rows[0].precision == PRECISION_BF16 ? "bf16" : "fp32");
+         "computes in %s\n\n",
+         fp32 / 1e9, bf16 / 1e9, rows[0].precision == PRECISION_BF16 ? "bf16" : "fp32");
   printf("  mask  samples/s   step ms  image ms   text ms   loss ms   rest ms   GFLOP/s  of fp32  "
          "   of bf16  image speed-up of FLOPs ratio\n");
   for (int i = 0; i < 3; i++) print_row(&rows[i], &rows[0], fp32, bf16);

@@ -50,7 +50,8 @@ int cmd_bench(int argc, char **argv) {
        "run file; default: the reference model (width 192, 64 px, batch 256)", false},
       {"set", 's', OPTION_LIST, &sets, "KEY=VALUE", "change one setting; may be given many times",
        false},
-      {"steps", 'n', OPTION_INTEGER, &request.steps, "N", "measured repetitions (default 10)", false},
+      {"steps", 'n', OPTION_INTEGER, &request.steps, "N", "measured repetitions (default 10)",
+       false},
       {"json", 0, OPTION_FLAG, &request.as_json, NULL, "one JSON object a row", false},
       {0}};
   const command c = {
@@ -72,10 +73,14 @@ int cmd_bench(int argc, char **argv) {
   TRY(config ? settings_load(config, &request.s) : reference_settings(&request.s));
   has_settings = true;
   for (size_t i = 0; i < sets.count; i++) TRY(settings_set(&request.s, sets.items[i]));
-  if (strcmp(rest.items[0], "step") == 0) error = bench_step(&request);
-  else if (strcmp(rest.items[0], "ops") == 0) error = bench_ops(&request);
-  else if (strcmp(rest.items[0], "loader") == 0) error = bench_loader(&request);
-  else FAIL(ERR_INPUT, "unknown benchmark '%s': ops, step or loader", rest.items[0]);
+  if (strcmp(rest.items[0], "step") == 0)
+    error = bench_step(&request);
+  else if (strcmp(rest.items[0], "ops") == 0)
+    error = bench_ops(&request);
+  else if (strcmp(rest.items[0], "loader") == 0)
+    error = bench_loader(&request);
+  else
+    FAIL(ERR_INPUT, "unknown benchmark '%s': ops, step or loader", rest.items[0]);
 cleanup:
   if (has_settings) settings_free(&request.s);
   options_free(options);

@@ -2,6 +2,9 @@
 #include <omp.h>
 #include <stdio.h>
 #include <stdlib.h>
+#ifdef __SSE__
+#include <xmmintrin.h>
+#endif
 
 #include "base/clock.h"
 #include "base/mem.h"
@@ -23,6 +26,14 @@ err cpu_scratch(ops *o, size_t floats, float **scratch) {
   }
   *scratch = state->scratch;
   return NULL;
+}
+
+/* Numbers below 1e-38 count as zero on the calling thread: a product with such a number takes some
+ * hundred cycles, and softmax makes many of them. */
+static void flush_subnormals(void) {
+#ifdef __SSE__
+  _mm_setcsr(_mm_getcsr() | 0x8040u); /* flush to zero, denormals are zero */
+#endif
 }
 
 static err cpu_allocate(ops *o, size_t bytes, const char *what, void **block) {
@@ -111,6 +122,8 @@ err ops_create_cpu(ops_type compute, int threads, ops **out) {
              .threads = threads > 0 ? threads : omp_get_num_procs(),
              .state = state};
   omp_set_num_threads(o->threads);
+#pragma omp parallel
+  flush_subnormals(); /* the pool's threads stay, and keep it */
   err error = gemm_cache_create(&state->gemms);
   if (error)
     cpu_destroy(o);

@@ -53,7 +53,8 @@ static void random_masks_are_uniform_without_replacement(void **state) {
   for (int row = 0; row < ROWS; row++)
     for (int64_t i = 0; i < keep; i++) {
       single[index[row * keep + i]]++;
-      for (int64_t j = 0; j < i; j++) both[index[row * keep + j] * PATCHES + index[row * keep + i]]++;
+      for (int64_t j = 0; j < i; j++)
+        both[index[row * keep + j] * PATCHES + index[row * keep + i]]++;
     }
   double p = (double)keep / PATCHES;
   double pp = p * (double)(keep - 1) / (PATCHES - 1);

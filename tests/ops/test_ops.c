@@ -59,8 +59,13 @@ static void activations_and_their_slopes_agree(void **state) {
     pair x = pair_random(M * K, false, 1), w = pair_random(N * K, false, 0.5);
     pair bias = pair_random(N, true, 1), pre = pair_poison(M * N, false);
     pair y = pair_poison(M * N, false), dx = pair_poison(M * N, false);
-    ops_gemm r = {.m = M, .n = N, .k = K, .transpose_b = true,
-                  .epilogue = OPS_EPILOGUE_ACTIVATION, .activation = (ops_activation)kind}, t;
+    ops_gemm r = {.m = M,
+                  .n = N,
+                  .k = K,
+                  .transpose_b = true,
+                  .epilogue = OPS_EPILOGUE_ACTIVATION,
+                  .activation = (ops_activation)kind},
+             t;
     t = r;
     r.a = x.reference, r.b = w.reference, r.c = y.reference, r.pre = pre.reference;
     t.a = x.tested, t.b = w.tested, t.c = y.tested, t.pre = pre.tested;
@@ -119,8 +124,12 @@ static void check_attention(int64_t batch, int64_t tokens, int64_t heads, int64_
   pair qkv = pair_random(3 * count, false, 1), out = pair_poison(count, false);
   pair lse = pair_poison(batch * heads * tokens, true), keys = pair_integers(batch, counts);
   pair dout = pair_random(count, false, 1), dqkv = pair_poison(3 * count, false);
-  ops_attention r = {.batch = batch, .tokens = tokens, .heads = heads, .head_width = head_width,
-                     .is_causal = is_causal}, t = r;
+  ops_attention r = {.batch = batch,
+                     .tokens = tokens,
+                     .heads = heads,
+                     .head_width = head_width,
+                     .is_causal = is_causal},
+                t = r;
   r.qkv = qkv.reference, r.out = out.reference, r.lse = lse.reference, r.dout = dout.reference;
   t.qkv = qkv.tested, t.out = out.tested, t.lse = lse.tested, t.dout = dout.tested;
   r.dqkv = dqkv.reference, t.dqkv = dqkv.tested;
@@ -150,8 +159,13 @@ static void patches_tokens_and_positions_agree(void **state) {
   const int32_t lists[BATCH * KEEP] = {0, 2, 5, 8, 1, ~3, 4, 7, ~0, 6, 7, 8};
   pair images = pair_bytes(BATCH * SIZE * SIZE * 3), index = pair_integers(BATCH * KEEP, lists);
   pair patches = pair_poison(BATCH * KEEP * LENGTH, false);
-  ops_patches r = {.batch = BATCH, .size = SIZE, .patch = PATCH, .keep = KEEP,
-                   .mean = {0.48f, 0.45f, 0.40f}, .deviation = {0.26f, 0.27f, 0.28f}}, t = r;
+  ops_patches r = {.batch = BATCH,
+                   .size = SIZE,
+                   .patch = PATCH,
+                   .keep = KEEP,
+                   .mean = {0.48f, 0.45f, 0.40f},
+                   .deviation = {0.26f, 0.27f, 0.28f}},
+              t = r;
   r.images = images.reference, r.index = index.reference, r.patches = patches.reference;
   t.images = images.tested, t.index = index.tested, t.patches = patches.tested;
   RUN(patches, &r, &t);
@@ -164,8 +178,11 @@ static void patches_tokens_and_positions_agree(void **state) {
     pair dtokens = pair_random(ROWS * WIDTH, false, 1), dcls = pair_random(WIDTH, true, 1);
     pair dpatches = pair_poison(BATCH * KEEP * WIDTH, false);
     pair dpositions = pair_random(10 * WIDTH, true, 1);
-    ops_assemble ar = {.batch = BATCH, .keep = KEEP, .width = WIDTH,
-                       .class_has_position = has_position}, at = ar;
+    ops_assemble ar = {.batch = BATCH,
+                       .keep = KEEP,
+                       .width = WIDTH,
+                       .class_has_position = has_position},
+                 at = ar;
     ar.patches = x.reference, ar.index = index.reference, ar.class_token = cls.reference;
     at.patches = x.tested, at.index = index.tested, at.class_token = cls.tested;
     ar.positions = positions.reference, ar.tokens = tokens.reference;
@@ -195,7 +212,8 @@ static void word_embedding_and_its_gradient_agree(void **state) {
   pair positions = pair_random(LENGTH * WIDTH, true, 1);
   pair tokens = pair_poison(BATCH * LENGTH * WIDTH, false);
   pair dtokens = pair_random(BATCH * LENGTH * WIDTH, false, 1);
-  pair dtable = pair_random(WORDS * WIDTH, true, 1), dpositions = pair_random(LENGTH * WIDTH, true, 1);
+  pair dtable = pair_random(WORDS * WIDTH, true, 1),
+       dpositions = pair_random(LENGTH * WIDTH, true, 1);
   ops_embed r = {.batch = BATCH, .length = LENGTH, .width = WIDTH, .vocabulary = WORDS}, t = r;
   r.ids = ids.reference, r.table = table.reference, r.positions = positions.reference;
   t.ids = ids.tested, t.table = table.tested, t.positions = positions.tested;
@@ -219,8 +237,11 @@ static void pooling_and_normalisation_agree(void **state) {
   for (int mode = 0; mode < 3; mode++) {
     pair pooled = pair_poison(BATCH * WIDTH, false), dpooled = pair_random(BATCH * WIDTH, false, 1);
     pair dx = pair_poison(BATCH * TOKENS * WIDTH, false);
-    ops_pool r = {.batch = BATCH, .tokens = TOKENS, .width = WIDTH,
-                  .pooling = mode == 0 ? OPS_POOL_MEAN : OPS_POOL_INDEX}, t = r;
+    ops_pool r = {.batch = BATCH,
+                  .tokens = TOKENS,
+                  .width = WIDTH,
+                  .pooling = mode == 0 ? OPS_POOL_MEAN : OPS_POOL_INDEX},
+             t = r;
     if (mode == 2) r.index = index.reference, t.index = index.tested;
     r.x = x.reference, r.pooled = pooled.reference, r.dpooled = dpooled.reference;
     t.x = x.tested, t.pooled = pooled.tested, t.dpooled = dpooled.tested;
@@ -277,10 +298,20 @@ static void the_contrastive_tiles_agree(void **state) {
     rs[i] = r;
     ts[i] = t;
   }
-  ops_contrastive_end er = {BATCH, row_lse.reference, positive.reference, column_max.reference,
-                            column_sum.reference, column_lse.reference, loss.reference};
-  ops_contrastive_end et = {BATCH, row_lse.tested, positive.tested, column_max.tested,
-                            column_sum.tested, column_lse.tested, loss.tested};
+  ops_contrastive_end er = {BATCH,
+                            row_lse.reference,
+                            positive.reference,
+                            column_max.reference,
+                            column_sum.reference,
+                            column_lse.reference,
+                            loss.reference};
+  ops_contrastive_end et = {BATCH,
+                            row_lse.tested,
+                            positive.tested,
+                            column_max.tested,
+                            column_sum.tested,
+                            column_lse.tested,
+                            loss.tested};
   RUN(contrastive_finish, &er, &et);
   pair_check(&loss, 2e-6, "loss");
   pair_check(&column_lse, 2e-6, "column log-sum-exp");
@@ -290,7 +321,8 @@ static void the_contrastive_tiles_agree(void **state) {
     pair_free(&tiles[i]);
   }
   pair_check(&dscale, 1e-5, "scale gradient");
-  pair *all[] = {&scale, &row_lse, &positive, &column_sum, &column_lse, &loss, &column_max, &dscale};
+  pair *all[] = {&scale,      &row_lse, &positive,   &column_sum,
+                 &column_lse, &loss,    &column_max, &dscale};
   for (size_t i = 0; i < 8; i++) pair_free(all[i]);
 }
 
@@ -300,8 +332,14 @@ static void updates_norms_and_casts_agree(void **state) {
   pair p = pair_random(COUNT, true, 1), g = pair_random(COUNT, true, 0.1);
   pair m = pair_random(COUNT, true, 0.1), v = pair_zeros(COUNT, true);
   pair copy = pair_poison(COUNT, false), norm = pair_poison(1, true);
-  ops_adamw r = {.count = COUNT, .learning_rate = 1e-2, .beta1 = 0.9, .beta2 = 0.95, .eps = 1e-8,
-                 .weight_decay = 0.2, .gradient_scale = 0.5}, t = r;
+  ops_adamw r = {.count = COUNT,
+                 .learning_rate = 1e-2,
+                 .beta1 = 0.9,
+                 .beta2 = 0.95,
+                 .eps = 1e-8,
+                 .weight_decay = 0.2,
+                 .gradient_scale = 0.5},
+            t = r;
   r.parameters = p.reference, r.gradients = g.reference, r.m = m.reference, r.v = v.reference;
   t.parameters = p.tested, t.gradients = g.tested, t.m = m.tested, t.v = v.tested;
   r.copy = copy.reference, t.copy = copy.tested;
@@ -329,9 +367,15 @@ static void not_a_number_stays_one(void **state) {
   size_t one = ops_size_of(pair_tested->compute);
   assert_ok(pair_tested->call->download(pair_tested, (char *)x.tested.data + 5 * one,
                                         poison.tested.data, one));
-  ops_layer_norm t = {.rows = ROWS, .width = WIDTH, .eps = 1e-6, .x = x.tested,
-                      .gamma = gamma.tested, .beta = gamma.tested, .y = y.tested,
-                      .mean = statistic.tested, .rstd = ops_at(statistic.tested, ROWS)};
+  ops_layer_norm t = {.rows = ROWS,
+                      .width = WIDTH,
+                      .eps = 1e-6,
+                      .x = x.tested,
+                      .gamma = gamma.tested,
+                      .beta = gamma.tested,
+                      .y = y.tested,
+                      .mean = statistic.tested,
+                      .rstd = ops_at(statistic.tested, ROWS)};
   assert_ok(pair_tested->call->layer_norm(pair_tested, &t));
   assert_true(isnan(reference_get(y.tested, 0)));
   assert_true(isfinite(reference_get(y.tested, WIDTH))); /* the other row is untouched */
