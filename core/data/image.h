@@ -33,11 +33,11 @@ typedef struct {
 } image_box;
 
 /* Bicubic (a = -0.5) with antialiasing, the arithmetic of Pillow's resize(…, BICUBIC, box): box is
- * stretched to width x height, of which the window [left, left + size) x [top, top + size) is
- * written to out [size, size, 3], mirrored left to right if is_flipped. */
+ * stretched to width x height, of which the window [left, left + columns) x [top, top + rows) is
+ * written to out [rows, columns, 3], mirrored left to right if is_flipped. */
 typedef struct {
   image_box box;
-  int32_t width, height, left, top, size;
+  int32_t width, height, left, top, columns, rows;
   bool is_flipped;
 } image_resizing;
 err image_resize(const image *from, const image_resizing *how, uint8_t *out) ERR_MUST_CHECK;

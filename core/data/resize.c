@@ -106,11 +106,11 @@ err image_resize(const image *from, const image_resizing *how, uint8_t *out) {
   kernel across = {0}, down = {0};
   uint8_t *middle = NULL;
   int32_t *sums = NULL;
-  size_t stride = (size_t)how->size * 3;
+  size_t stride = (size_t)how->columns * 3;
   err error = make_kernel(from->width, how->box.left, how->box.right, how->width, how->left,
-                          how->size, &across);
+                          how->columns, &across);
   if (error) return error;
-  error = make_kernel(from->height, how->box.top, how->box.bottom, how->height, how->top, how->size,
+  error = make_kernel(from->height, how->box.top, how->box.bottom, how->height, how->top, how->rows,
                       &down);
   if (error) {
     free_kernel(&across);
@@ -140,21 +140,25 @@ cleanup:
 }
 
 err image_eval_transform(const image *from, int64_t size, uint8_t *out) {
-  image_resizing how = {.box = {0, 0, from->width, from->height}, .size = (int32_t)size};
+  image_resizing how = {
+      .box = {0, 0, from->width, from->height}, .columns = (int32_t)size, .rows = (int32_t)size};
   bool is_wide = from->width > from->height;
   int64_t longer = is_wide ? size * from->width / from->height : size * from->height / from->width;
   how.width = (int32_t)(is_wide ? longer : size);
   how.height = (int32_t)(is_wide ? size : longer);
   /* torchvision's CenterCrop: round half to even */
-  how.left = (int32_t)nearbyint((double)(how.width - how.size) / 2.0);
-  how.top = (int32_t)nearbyint((double)(how.height - how.size) / 2.0);
+  how.left = (int32_t)nearbyint((double)(how.width - how.columns) / 2.0);
+  how.top = (int32_t)nearbyint((double)(how.height - how.rows) / 2.0);
   return image_resize(from, &how, out);
 }
 
 err image_train_transform(const image *from, const image_augmentation *a, rng *random, int64_t size,
                           uint8_t *out) {
   double width = from->width, height = from->height;
-  image_resizing how = {.width = (int32_t)size, .height = (int32_t)size, .size = (int32_t)size};
+  image_resizing how = {.width = (int32_t)size,
+                        .height = (int32_t)size,
+                        .columns = (int32_t)size,
+                        .rows = (int32_t)size};
   bool is_found = false;
   for (int attempt = 0; attempt < 10 && !is_found; attempt++) {
     double area = width * height * (a->area_min + (a->area_max - a->area_min) * rng_double(random));

@@ -1,0 +1,122 @@
+#include <stdio.h>
+
+#include "base/json.h"
+#include "base/log.h"
+#include "base/options.h"
+#include "cli/commands.h"
+#include "data/emoji.h"
+#include "data/openclipart.h"
+
+static int pack_openclipart(int argc, char **argv) {
+  const char *format = "jpg";
+  openclipart_options o = {.source = "/usr/share/openclipart",
+                           .size = 96,
+                           .shard_size = 1000,
+                           .heldout = 0.15,
+                           .has_progress = true};
+  int64_t threads = 0;
+  bool as_json = false, is_help = false;
+  option_list rest = {0};
+  option options[] = {
+      {"out", 'o', OPTION_STRING, &o.out, "DIR", "where the shards go", true},
+      {"source", 0, OPTION_STRING, &o.source, "DIR",
+       "folder with png/ and svg/ (default /usr/share/openclipart)", false},
+      {"size", 0, OPTION_INTEGER, &o.size, "PIXELS", "longest side of an image (default 96)",
+       false},
+      {"format", 0, OPTION_STRING, &format, "jpg|png", "image format (default jpg, quality 95)",
+       false},
+      {"heldout", 0, OPTION_NUMBER, &o.heldout, "SHARE", "share held out (default 0.15)", false},
+      {"shard-size", 0, OPTION_INTEGER, &o.shard_size, "N", "samples a shard (default 1000)",
+       false},
+      {"threads", 0, OPTION_INTEGER, &threads, "N", "threads (default: all cores)", false},
+      {"progress", 0, OPTION_FLAG, &o.has_progress, NULL, "--no-progress: no progress line", false},
+      {"json", 0, OPTION_FLAG, &as_json, NULL, "print the counts as JSON", false},
+      {0}};
+  const command c = {
+      "flip data openclipart", "pack Debian's openclipart drawings into shards", "--out DIR",
+      options,
+      "Reads the packages openclipart-png and openclipart-svg. Titles, descriptions and keywords\n"
+      "become captions, folders become labels (top, leaf); a fixed share is held out by the look\n"
+      "of the drawing, so that copies of one drawing stay on one side. docs/data.md has the "
+      "rules.\n\n"
+      "example:\n  flip data openclipart --out data/openclipart"};
+  openclipart_result r;
+  err error = options_parse(&c, argc, argv, &rest, &is_help);
+  if (error || is_help) goto cleanup;
+  o.as_png = format[0] == 'p';
+  o.threads = (int)threads;
+  if (o.size < 8 || o.size > 4096)
+    FAIL(ERR_INPUT, "--size: %ld is outside [8, 4096]", (long)o.size);
+  if (o.heldout < 0 || o.heldout >= 1)
+    FAIL(ERR_INPUT, "--heldout: %g is outside [0, 1)", o.heldout);
+  if (o.shard_size < 1) FAIL(ERR_INPUT, "--shard-size: at least 1");
+  TRY(openclipart_pack(&o, &r));
+  if (as_json) {
+    strbuf out = {0};
+    json_writer w = jsonw_start(&out);
+    jsonw_object(&w, NULL);
+    jsonw_integer(&w, "drawings", r.drawings);
+    jsonw_integer(&w, "train", r.train);
+    jsonw_integer(&w, "heldout", r.heldout);
+    jsonw_integer(&w, "duplicates", r.duplicates);
+    jsonw_integer(&w, "skipped", r.skipped);
+    jsonw_end(&w);
+    puts(strbuf_string(&out));
+    strbuf_free(&out);
+  } else {
+    printf("%s: %ld of %ld drawings: %ld to train on (%ld shards), %ld held out (%ld shards); "
+           "%ld duplicates left out, %ld unreadable (manifest.json says which)\n",
+           o.out, (long)(r.train + r.heldout), (long)r.drawings, (long)r.train,
+           (long)r.train_shards, (long)r.heldout, (long)r.heldout_shards, (long)r.duplicates,
+           (long)r.skipped);
+  }
+cleanup:
+  options_free_list(&rest);
+  return options_exit_status(error);
+}
+
+static int pack_emoji(int argc, char **argv) {
+  emoji_options o = {.font = "/usr/share/fonts/truetype/noto/NotoColorEmoji.ttf",
+                     .cldr = "/usr/share/unicode/cldr/common",
+                     .size = 96,
+                     .shard_size = 1000,
+                     .has_progress = true};
+  bool is_help = false;
+  option_list rest = {0};
+  option options[] = {
+      {"out", 'o', OPTION_STRING, &o.out, "DIR", "where the shards go", true},
+      {"font", 0, OPTION_STRING, &o.font, "FILE", "colour bitmap font (default Noto Color Emoji)",
+       false},
+      {"cldr", 0, OPTION_STRING, &o.cldr, "DIR", "CLDR's folder common/", false},
+      {"size", 0, OPTION_INTEGER, &o.size, "PIXELS", "longest side of an image (default 96)",
+       false},
+      {"progress", 0, OPTION_FLAG, &o.has_progress, NULL, "--no-progress: no progress line", false},
+      {0}};
+  const command c = {"flip data emoji", "pack emoji and their names: a shifted test set",
+                     "--out DIR", options,
+                     "Reads the packages fonts-noto-color-emoji and unicode-cldr-core. The label\n"
+                     "`group` is the emoji's group (Animals & Nature, Food & Drink, …).\n\n"
+                     "example:\n  flip data emoji --out data/emoji"};
+  emoji_result r;
+  err error = options_parse(&c, argc, argv, &rest, &is_help);
+  if (error || is_help) goto cleanup;
+  if (o.size < 8 || o.size > 1024)
+    FAIL(ERR_INPUT, "--size: %ld is outside [8, 1024]", (long)o.size);
+  TRY(emoji_pack(&o, &r));
+  printf("%s: %ld emoji of %ld named characters (%ld shards); %ld are not one colour bitmap of the "
+         "font, %ld have no group\n",
+         o.out, (long)r.drawn, (long)r.named, (long)r.shards, (long)r.without_glyph,
+         (long)r.without_group);
+cleanup:
+  options_free_list(&rest);
+  return options_exit_status(error);
+}
+
+int cmd_data(int argc, char **argv) {
+  static const subcommand table[] = {
+      {"emoji", "pack emoji and their names: a shifted test set", pack_emoji},
+      {"openclipart", "pack Debian's openclipart drawings into shards", pack_openclipart},
+      {0}};
+  return options_dispatch("flip data", "make, describe and check shards of images and captions",
+                          table, argc, argv);
+}
