@@ -1,3 +1,4 @@
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -16,6 +17,8 @@ int main(int argc, char **argv) {
       {"tokenizer", "train a vocabulary from captions, or try one", cmd_tokenizer},
       {0}};
   log_setup("flip", LOG_INFO);
+  signal(SIGXFSZ, SIG_IGN); /* a file-size limit is a failed write, not a death */
+  signal(SIGPIPE, SIG_IGN);
   if (argc == 2 && strcmp(argv[1], "--version") == 0) {
     printf("flip %s (%s%s%s, %s)\n", version_string, version_commit,
            *version_dirty_digest ? "+" : "", version_dirty_digest, version_compiler);

@@ -13,7 +13,8 @@
 #include "train/safetensors.h"
 
 static const char *const groups[] = {"", "adamw.m/", "adamw.v/"};
-enum { GROUPS = 3, PAIRS = 9 };
+enum { GROUPS = 3, PAIRS = 7 };
+static const char suffix[] = ".safetensors", times_suffix[] = ".times.yaml";
 
 char *checkpoint_path(const char *folder, int64_t step) {
   char name[64];
@@ -36,12 +37,51 @@ static void find_runs(const clip_model *model, const optimizer *moments, ops_buf
   runs[2] = moments->v;
 }
 
+/* step-N.safetensors to step-N.times.yaml; the caller frees. */
+static char *times_path(const char *path) {
+  strbuf out = {0};
+  size_t length = strlen(path);
+  if (length > strlen(suffix)) length -= strlen(suffix);
+  strbuf_append_bytes(&out, path, length);
+  strbuf_append(&out, times_suffix);
+  return strbuf_take(&out);
+}
+
+static err save_times(const char *path, const checkpoint_state *state) {
+  char trained[32], waited[32], line[128];
+  char *beside = times_path(path);
+  if (!beside) return mem_error(strlen(path), "a path");
+  jsonw_shortest(state->train_seconds, trained);
+  jsonw_shortest(state->data_wait_seconds, waited);
+  int length = snprintf(line, sizeof line, "train_seconds: %s\ndata_wait_seconds: %s\n", trained,
+                        waited);
+  err error = fs_write_atomic(beside, line, (size_t)length);
+  free(beside);
+  return error;
+}
+
+/* A checkpoint that came without its times (copied alone) starts counting at 0. */
+static err read_times(const char *path, checkpoint_state *state) {
+  yml_document *document = NULL;
+  char *beside = times_path(path);
+  if (!beside) return mem_error(strlen(path), "a path");
+  err error = fs_exists(beside) ? yml_load(beside, &document) : NULL;
+  free(beside);
+  if (error || !document) return error;
+  const yml_node *trained = yml_get(yml_root(document), "train_seconds");
+  const yml_node *waited = yml_get(yml_root(document), "data_wait_seconds");
+  if (trained) yml_as_real(trained->scalar, &state->train_seconds);
+  if (waited) yml_as_real(waited->scalar, &state->data_wait_seconds);
+  yml_free(document);
+  return NULL;
+}
+
 err checkpoint_save(const char *path, const clip_model *model, const optimizer *moments,
                     const settings *s, const checkpoint_state *state, size_t *bytes) {
   const param_table *table = clip_params(model);
   ops *o = clip_weights(model)->o;
   err error = NULL;
-  char numbers[5][32], fingerprint[HASH_SIZE];
+  char numbers[3][32], fingerprint[HASH_SIZE];
   strbuf yaml = {0};
   ops_buffer runs[GROUPS];
   size_t total = (size_t)table->total;
@@ -65,19 +105,16 @@ err checkpoint_save(const char *path, const clip_model *model, const optimizer *
   snprintf(numbers[0], 32, "%" PRId64, state->step);
   snprintf(numbers[1], 32, "%" PRId64, state->samples);
   snprintf(numbers[2], 32, "%" PRId64, state->vocabulary_size);
-  jsonw_shortest(state->train_seconds, numbers[3]);
-  jsonw_shortest(state->data_wait_seconds, numbers[4]);
   const safetensors_pair pairs[PAIRS] = {
       {"format", "flip"},
       {"flip.step", numbers[0]},
       {"flip.samples", numbers[1]},
       {"flip.vocabulary_size", numbers[2]},
-      {"flip.train_seconds", numbers[3]},
-      {"flip.data_wait_seconds", numbers[4]},
       {"flip.precision", state->precision == PRECISION_BF16 ? "bf16" : "fp32"},
       {"flip.fingerprint", fingerprint},
       {"flip.settings", strbuf_string(&yaml)}};
   TRY(safetensors_write(path, tensors, GROUPS * table->count, pairs, PAIRS, bytes));
+  TRY(save_times(path, state));
 cleanup:
   strbuf_free(&yaml);
   free(tensors);
@@ -110,6 +147,7 @@ err checkpoint_read_settings(const char *path, settings *s, checkpoint_state *st
   TRY(settings_init(s));
   settings_apply(s, yml_root(document), NULL, &problems);
   error = yml_problems_take(&problems);
+  if (!error) error = read_times(path, state);
   if (error) settings_free(s);
 cleanup:
   yml_free(document);
@@ -152,10 +190,13 @@ err checkpoint_load(const char *path, clip_model *model, optimizer *moments) {
   return error ? error : clip_refresh(model);
 }
 
+static bool ends_with(const char *name, const char *end) {
+  size_t length = strlen(name), tail = strlen(end);
+  return length > tail && strcmp(name + length - tail, end) == 0;
+}
+
 static bool is_checkpoint(const char *name) {
-  size_t length = strlen(name);
-  return strncmp(name, "step-", 5) == 0 && length > 12 &&
-         strcmp(name + length - 12, ".safetensors") == 0;
+  return strncmp(name, "step-", 5) == 0 && ends_with(name, suffix);
 }
 
 err checkpoint_newest(const char *folder, char **path) {
@@ -174,22 +215,26 @@ err checkpoint_newest(const char *folder, char **path) {
   return error;
 }
 
+static err remove_file(const char *folder, const char *name) {
+  char *path = fs_join(folder, name);
+  err error = path ? NULL : mem_error(strlen(folder), "a path");
+  if (path && unlink(path) != 0 && errno != ENOENT)
+    error = err_errno(errno, "%s: cannot remove", path);
+  free(path);
+  return error;
+}
+
 err checkpoint_prune(const char *folder, int64_t keep) {
   char **names;
   size_t count;
   err error = fs_list(folder, &names, &count);
   if (error) return error;
   int64_t seen = 0;
+  /* backwards: the newest come first, and a checkpoint's times before the checkpoint */
   for (size_t i = count; i-- > 0 && !error;) {
-    bool is_leftover = strstr(names[i], ".safetensors.tmp") != NULL;
-    if (is_checkpoint(names[i]) && ++seen <= keep) continue;
-    if (!is_checkpoint(names[i]) && !is_leftover) continue;
-    char *path = fs_join(folder, names[i]);
-    if (!path)
-      error = mem_error(strlen(folder), "a path");
-    else if (unlink(path) != 0 && errno != ENOENT)
-      error = err_errno(errno, "%s: cannot remove", path);
-    free(path);
+    bool is_old = ends_with(names[i], times_suffix) ? seen >= keep : false;
+    if (is_checkpoint(names[i])) is_old = ++seen > keep;
+    if (is_old || strstr(names[i], ".tmp")) error = remove_file(folder, names[i]);
   }
   fs_free_names(names, count);
   return error;

@@ -1,9 +1,10 @@
 /* Checkpoints: weights, both moments and the place in the run, in one safetensors file.
  *
  * Tensors: NAME (the weights), adamw.m/NAME, adamw.v/NAME, all F32. Metadata under "flip.": step,
- * samples, train_seconds, data_wait_seconds, precision, settings (canonical YAML), fingerprint,
- * vocabulary_size. Random numbers and data order are functions of the sample number, so the
- * numbers above are the whole state. */
+ * samples, precision, settings (canonical YAML), fingerprint, vocabulary_size. Random numbers and
+ * data order are functions of the sample number, so the numbers above are the whole state. Seconds
+ * spent so far stand beside it in step-N.times.yaml: the same run gives the same checkpoint, byte
+ * for byte, and times never repeat. */
 #ifndef FLIP_TRAIN_CHECKPOINT_H
 #define FLIP_TRAIN_CHECKPOINT_H
 
