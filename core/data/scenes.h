@@ -1,0 +1,46 @@
+/* Procedural scenes with captions: a data set for contrastive training that needs no download.
+ *
+ * A scene shows one to three equal objects (shape, colour, size, texture, place) on a noisy
+ * gradient with clutter; some show a second, smaller object and the relation between the two.
+ * Everything is a function of (seed, split, index), so that any part of the set can be drawn again.
+ * Captions name sides: train on them without mirroring. */
+#ifndef FLIP_DATA_SCENES_H
+#define FLIP_DATA_SCENES_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+enum {
+  SCENE_SHAPES = 12,
+  SCENE_COLORS = 10,
+  SCENE_COMBO_SIZE = 32,
+  SCENE_SIZE_MIN = 16,
+  SCENE_SIZE_MAX = 1024
+};
+
+/* Labels are those of the main object: the one that the caption's subject names and, beside a
+ * second object, the larger. */
+typedef struct {
+  int32_t size;
+  uint8_t *pixels;              /* [size, size, 3] */
+  char *caption;                /* "two small striped red stars on the left" */
+  const char *shape, *color;    /* "star", "red" */
+  char combo[SCENE_COMBO_SIZE]; /* "red star" */
+} scene;
+
+/* Draws scene `index` of the training split, or of the held-out split, whose main objects are
+ * exactly the pairs that the training split never shows. The same scene at another size differs in
+ * resolution and noise alone. size in [SCENE_SIZE_MIN, SCENE_SIZE_MAX]. */
+err scenes_draw(uint64_t seed, int64_t index, bool is_heldout, int32_t size,
+                scene *out) ERR_MUST_CHECK;
+void scene_free(scene *s);
+
+/* Names of the classes; shape < SCENE_SHAPES, color < SCENE_COLORS. */
+const char *scenes_shape_name(int32_t shape);
+const char *scenes_color_name(int32_t color);
+/* True for the fifth of the pairs that the training split leaves out. */
+bool scenes_is_heldout(int32_t shape, int32_t color);
+
+#endif
