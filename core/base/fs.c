@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -153,6 +154,17 @@ char *fs_join(const char *folder, const char *name) {
 const char *fs_name(const char *path) {
   const char *slash = strrchr(path, '/');
   return slash ? slash + 1 : path;
+}
+
+err fs_lock(const char *path, const char *what, int *fd) {
+  *fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+  if (*fd < 0) return err_errno(errno, "%s: cannot create", path);
+  if (flock(*fd, LOCK_EX | LOCK_NB) == 0) return NULL;
+  int code = errno;
+  close(*fd);
+  *fd = -1;
+  if (code == EWOULDBLOCK) return err_new(ERR_IO, "%s is in use by another process", what);
+  return err_errno(code, "%s: cannot lock", path);
 }
 
 static int compare_names(const void *a, const void *b) {

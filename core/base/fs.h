@@ -24,6 +24,9 @@ bool fs_is_folder(const char *path);
 char *fs_join(const char *folder, const char *name);
 /* The part after the last '/'. */
 const char *fs_name(const char *path);
+/* Takes `path` (created if missing) for this process alone, until *fd is closed or the process
+ * ends; ERR_IO naming `what` when another process has it. */
+err fs_lock(const char *path, const char *what, int *fd) ERR_MUST_CHECK;
 /* The names in a folder without "." and "..", sorted bytewise; free with fs_free_names. */
 err fs_list(const char *folder, char ***names, size_t *count) ERR_MUST_CHECK;
 void fs_free_names(char **names, size_t count);

@@ -53,8 +53,8 @@ static err save_times(const char *path, const checkpoint_state *state) {
   if (!beside) return mem_error(strlen(path), "a path");
   jsonw_shortest(state->train_seconds, trained);
   jsonw_shortest(state->data_wait_seconds, waited);
-  int length = snprintf(line, sizeof line, "train_seconds: %s\ndata_wait_seconds: %s\n", trained,
-                        waited);
+  int length =
+      snprintf(line, sizeof line, "train_seconds: %s\ndata_wait_seconds: %s\n", trained, waited);
   err error = fs_write_atomic(beside, line, (size_t)length);
   free(beside);
   return error;

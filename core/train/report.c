@@ -172,6 +172,6 @@ err run_report_end(run *r, err failure) {
   jsonw_number(w, "data_wait_share", trained > 0 ? r->at.data_wait_seconds / trained : 0);
   jsonw_integer(w, "peak_bytes", (int64_t)mem_peak_bytes());
   jsonw_number(w, "flops_per_second",
-              trained > 0 ? (double)r->at.samples * r->counts.train_sample / trained : 0);
+               trained > 0 ? (double)r->at.samples * r->counts.train_sample / trained : 0);
   return events_end(&r->events);
 }

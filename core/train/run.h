@@ -20,6 +20,7 @@ typedef struct {
   const settings *s;
   const trainer_options *options;
   char *checkpoints; /* folder */
+  int lock;          /* on the run folder; -1: not taken */
   tokenizer *words;
   dataset *data;
   eval_set **sets;

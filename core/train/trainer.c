@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/fs.h"
@@ -179,9 +180,18 @@ static err write_config(const run *r) {
   return error;
 }
 
-static err open_events(run *r) {
+/* Two processes on one run folder would remove each other's checkpoints. */
+static err lock_folder(run *r) {
   err error = fs_make_folders(r->options->out);
   if (error) return error;
+  char *path = fs_join(r->options->out, ".lock");
+  error = path ? fs_lock(path, r->options->out, &r->lock) : mem_error(0, "a path");
+  free(path);
+  return error;
+}
+
+static err open_events(run *r) {
+  err error = NULL;
   if (r->options->events) return events_open(&r->events, r->options->events);
   char *path = fs_join(r->options->out, "events.jsonl");
   error = path ? events_open(&r->events, path) : mem_error(0, "a path");
@@ -211,8 +221,9 @@ cleanup:
 }
 
 err trainer_run(const settings *s, const trainer_options *options) {
-  run r = {.s = s, .options = options, .last_accuracy = -1, .events = {.fd = -1}};
-  err error = open_events(&r);
+  run r = {.s = s, .options = options, .last_accuracy = -1, .events = {.fd = -1}, .lock = -1};
+  err error = lock_folder(&r);
+  if (!error) error = open_events(&r);
   if (!error) {
     error = train(&r);
     err told = run_report_end(&r, error);
@@ -223,5 +234,6 @@ err trainer_run(const settings *s, const trainer_options *options) {
   }
   run_close(&r);
   events_close(&r.events);
+  if (r.lock >= 0) close(r.lock);
   return error;
 }

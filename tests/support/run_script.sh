@@ -4,6 +4,7 @@ set -euo pipefail
 story=$1
 SCRATCH=$(mktemp -d "${TMPDIR:-/tmp}/flip-story.XXXXXX")
 export SCRATCH
+export GOMP_SPINCOUNT=1000 # tests share the cores: a waiting thread must not burn one
 cd "$SCRATCH"
 
 # Helpers for the stories.

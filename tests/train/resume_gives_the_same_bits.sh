@@ -9,7 +9,7 @@ train --out whole
 
 # Killed outright, twice, then resumed: the same bits as never stopped.
 for wanted in 20 55; do
-  train --out killed --resume & pid=$!
+  train_behind --out killed --resume
   for _ in $(seq 600); do
     [ -f killed/events.jsonl ] && [ "$(field step step killed/events.jsonl | tail -1)" -ge $wanted ] 2>/dev/null && break
     sleep 0.05
@@ -20,7 +20,7 @@ train --out killed --resume
 cmp "$(newest whole)" "$(newest killed)" || fail "resuming after SIGKILL changed the bits"
 
 # Asked to stop: finishes the step, writes a checkpoint, exits 130; resuming gives the same bits.
-train --out asked & pid=$!
+train_behind --out asked
 for _ in $(seq 600); do
   [ -f asked/events.jsonl ] && [ "$(field step step asked/events.jsonl | tail -1)" -ge 13 ] 2>/dev/null && break
   sleep 0.05
