@@ -13,6 +13,7 @@
 #include "data/scenes.h"
 #include "data/shard_writer.h"
 #include "data/shrink.h"
+#include "data/stats.h"
 
 static int pack_openclipart(int argc, char **argv) {
   const char *format = "jpg";
@@ -206,11 +207,113 @@ cleanup:
   return options_exit_status(error);
 }
 
+static void print_range(const char *name, const stats_range *r, const char *unit) {
+  printf("  %-14s %6ld … %ld … %ld %s (least, median, most)\n", name, (long)r->min, (long)r->median,
+         (long)r->max, unit);
+}
+
+static void json_range(json_writer *w, const char *name, const stats_range *r) {
+  jsonw_object(w, name);
+  jsonw_integer(w, "min", r->min);
+  jsonw_integer(w, "median", r->median);
+  jsonw_integer(w, "max", r->max);
+  jsonw_end(w);
+}
+
+static void print_stats(const data_stats *s) {
+  char bytes[TEXT_NUMBER_SIZE];
+  printf("%ld samples, %s: %ld jpg, %ld png, %ld webp, %ld of an unknown kind\n", (long)s->samples,
+         text_bytes((uint64_t)s->bytes, bytes), (long)s->jpg, (long)s->png, (long)s->webp,
+         (long)s->unknown);
+  print_range("width", &s->width, "pixels");
+  print_range("height", &s->height, "pixels");
+  print_range("caption", &s->words, "words");
+  for (size_t i = 0; i < s->label_count; i++)
+    printf("  label %-8s %6ld values in %ld samples; most frequent: %s (%ld)\n", s->labels[i].name,
+           (long)s->labels[i].distinct, (long)s->labels[i].samples, s->labels[i].top,
+           (long)s->labels[i].top_count);
+  if (s->left_out) printf("  %ld samples left out, without image or caption\n", (long)s->left_out);
+  if (*s->warnings) fputs(s->warnings, stderr);
+}
+
+static void print_stats_json(const data_stats *s) {
+  strbuf out = {0};
+  json_writer w = jsonw_start(&out);
+  jsonw_object(&w, NULL);
+  jsonw_integer(&w, "samples", s->samples);
+  jsonw_integer(&w, "bytes", s->bytes);
+  jsonw_integer(&w, "jpg", s->jpg);
+  jsonw_integer(&w, "png", s->png);
+  jsonw_integer(&w, "webp", s->webp);
+  jsonw_integer(&w, "unknown", s->unknown);
+  json_range(&w, "width", &s->width);
+  json_range(&w, "height", &s->height);
+  json_range(&w, "caption_words", &s->words);
+  jsonw_object(&w, "labels");
+  for (size_t i = 0; i < s->label_count; i++) {
+    jsonw_object(&w, s->labels[i].name);
+    jsonw_integer(&w, "samples", s->labels[i].samples);
+    jsonw_integer(&w, "distinct", s->labels[i].distinct);
+    jsonw_string(&w, "top", s->labels[i].top);
+    jsonw_integer(&w, "top_count", s->labels[i].top_count);
+    jsonw_end(&w);
+  }
+  jsonw_end(&w);
+  jsonw_integer(&w, "left_out", s->left_out);
+  jsonw_end(&w);
+  puts(strbuf_string(&out));
+  strbuf_free(&out);
+}
+
+static int describe(int argc, char **argv) {
+  bool as_json = false, is_help = false;
+  option_list shards = {0};
+  data_stats stats = {0};
+  option options[] = {{"json", 0, OPTION_FLAG, &as_json, NULL, "print JSON for scripts", false}, {0}};
+  const command c = {"flip data stats", "describe a set of shards", "SHARDS… [--json]", options,
+                     "example:\n  flip data stats 'data/openclipart/train-*.tar'"};
+  err error = options_parse(&c, argc, argv, &shards, &is_help);
+  if (error || is_help) goto cleanup;
+  if (!shards.count) FAIL(ERR_INPUT, "name the shards: paths, globs or {00000..00009} ranges");
+  TRY(stats_collect((char *const *)(void *)shards.items, shards.count, &stats));
+  if (as_json) print_stats_json(&stats);
+  else print_stats(&stats);
+cleanup:
+  stats_free(&stats);
+  options_free_list(&shards);
+  return options_exit_status(error);
+}
+
+static int verify(int argc, char **argv) {
+  bool as_json = false, is_help = false;
+  option_list shards = {0};
+  strbuf bad = {0};
+  int64_t faults = 0, total = 0;
+  option options[] = {{"json", 0, OPTION_FLAG, &as_json, NULL, "print JSON for scripts", false}, {0}};
+  const command c = {"flip data verify", "decode everything and name what is bad",
+                     "SHARDS… [--json]", options,
+                     "Exits 0 when every member can be read, 1 when some cannot.\n\n"
+                     "example:\n  flip data verify 'data/openclipart/*.tar'"};
+  err error = options_parse(&c, argc, argv, &shards, &is_help);
+  if (error || is_help) goto cleanup;
+  if (!shards.count) FAIL(ERR_INPUT, "name the shards: paths, globs or {00000..00009} ranges");
+  TRY(stats_verify((char *const *)(void *)shards.items, shards.count, &bad, &faults, &total));
+  if (as_json) printf("{\"samples\":%ld,\"faults\":%ld}\n", (long)total, (long)faults);
+  else printf("%s%ld samples looked at, %ld faults\n", strbuf_string(&bad), (long)total, (long)faults);
+cleanup:
+  strbuf_free(&bad);
+  options_free_list(&shards);
+  int status = options_exit_status(error);
+  return status ? status : faults > 0;
+}
+
 int cmd_data(int argc, char **argv) {
   static const subcommand table[] = {
       {"emoji", "pack emoji and their names: a shifted test set", pack_emoji},
       {"openclipart", "pack Debian's openclipart drawings into shards", pack_openclipart},
       {"scenes", "draw procedural scenes with compositional captions", make_scenes},
+      {"stats", "describe a set of shards", describe},
+      {"verify", "decode everything and name what is bad", verify},
       {0}};
   return options_dispatch("flip data", "make, describe and check shards of images and captions",
                           table, argc, argv);

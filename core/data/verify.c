@@ -1,0 +1,109 @@
+/* Reading all of a data set: stats_verify. */
+#include <jansson.h>
+#include <stdlib.h>
+
+#include "base/fs.h"
+#include "base/mem.h"
+#include "data/image.h"
+#include "data/shard.h"
+#include "data/stats.h"
+
+/* What is wrong with one sample; NULL: nothing. */
+typedef struct {
+  err image, caption, json;
+} faults;
+
+typedef struct {
+  strbuf *lines;
+  int64_t count;
+} findings;
+
+static err check_image(shard_bytes bytes) {
+  image decoded = {0};
+  if (!bytes.data) return err_new(ERR_INPUT, "it has no image");
+  err error = image_decode(bytes.data, bytes.size, 0, &decoded);
+  if (!error) image_free(&decoded);
+  return error;
+}
+
+static err check_json(shard_bytes bytes) {
+  json_error_t problem;
+  if (!bytes.data) return NULL;
+  json_t *root = json_loadb(bytes.data, bytes.size, 0, &problem);
+  if (!root) return err_new(ERR_INPUT, "its JSON cannot be read: %s", problem.text);
+  bool is_object = json_is_object(root);
+  json_decref(root);
+  return is_object ? NULL : err_new(ERR_INPUT, "its JSON is not an object");
+}
+
+static faults check_sample(const shard_sample *s) {
+  return (faults){check_image(s->image),
+                  s->caption.data ? NULL : err_new(ERR_INPUT, "it has no caption (.txt)"),
+                  check_json(s->json)};
+}
+
+/* Writes a fault down and frees it. Short memory says nothing about the data: it is returned. */
+static err take_fault(findings *f, const char *path, const char *key, err fault) {
+  if (!fault || err_kind_of(fault) == ERR_MEMORY) return fault;
+  strbuf_format(f->lines, "%s: %s: %s\n", path, key, err_message(fault));
+  f->count++;
+  err_free(fault);
+  return NULL;
+}
+
+static err keep_first(err first, err second) {
+  if (!first) return second;
+  err_free(second);
+  return first;
+}
+
+static err verify_samples(const shard *s, findings *f) {
+  faults *found = mem_zeroed(s->count, sizeof *found);
+  if (!found) return mem_error(s->count * sizeof *found, s->path);
+#pragma omp parallel for schedule(dynamic, 16)
+  for (size_t i = 0; i < s->count; i++) found[i] = check_sample(&s->samples[i]);
+  err error = NULL;
+  for (size_t i = 0; i < s->count; i++) {
+    const char *key = s->samples[i].key;
+    error = keep_first(error, take_fault(f, s->path, key, found[i].image));
+    error = keep_first(error, take_fault(f, s->path, key, found[i].caption));
+    error = keep_first(error, take_fault(f, s->path, key, found[i].json));
+  }
+  free(found);
+  return error;
+}
+
+static err verify_shard(const char *path, findings *f, int64_t *total) {
+  shard s = {0};
+  strbuf warnings = {0};
+  err error = shard_open(path, &s, &warnings);
+  if (error && err_kind_of(error) != ERR_MEMORY) {
+    strbuf_format(f->lines, "%s\n", err_message(error));
+    f->count++;
+    err_free(error);
+    error = NULL;
+  } else if (!error) {
+    error = verify_samples(&s, f);
+    *total += (int64_t)s.count;
+    strbuf_append(f->lines, strbuf_string(&warnings));
+    for (const char *c = strbuf_string(&warnings); *c; c++) f->count += *c == '\n';
+    if (warnings.is_broken) error = keep_first(error, mem_error(0, "warnings"));
+  }
+  strbuf_free(&warnings);
+  shard_close(&s);
+  return error;
+}
+
+err stats_verify(char *const *patterns, size_t count, strbuf *bad, int64_t *bad_count,
+                 int64_t *total) {
+  char **paths = NULL;
+  size_t path_count = 0;
+  findings f = {.lines = bad};
+  *bad_count = *total = 0;
+  err error = shard_expand(patterns, count, &paths, &path_count);
+  for (size_t i = 0; i < path_count && !error; i++) error = verify_shard(paths[i], &f, total);
+  if (bad->is_broken) error = keep_first(error, mem_error(bad->length, "the list of faults"));
+  *bad_count = f.count;
+  fs_free_names(paths, path_count);
+  return error;
+}
