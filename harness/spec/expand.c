@@ -1,4 +1,5 @@
 /* The matrix: axes → combinations → cells, then the cells that are tuned from them. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -111,13 +112,15 @@ static err read_axes(matrix *m) {
   err error = NULL;
   if (yml_is_null(node)) return NULL;
   if (node->kind != YML_MAP) {
-    yml_problem(&m->r->problems, node, NULL, 0, "matrix takes a map of axis name to list of values");
+    yml_problem(&m->r->problems, node, NULL, 0,
+                "matrix takes a map of axis name to list of values");
     return NULL;
   }
   m->axes = mem_zeroed(node->count, sizeof *m->axes);
   if (!m->axes) return mem_error(node->count * sizeof *m->axes, "the experiment");
   for (size_t i = 0; i < node->count && !error; i++) {
-    if (yml_is_null(node->items[i]) && m->r->options->profile) continue; /* removed by the profile */
+    if (yml_is_null(node->items[i]) && m->r->options->profile)
+      continue; /* removed by the profile */
     error = make_axis(m, node->keys[i], node->items[i], &m->axes[m->axis_count++]);
   }
   return error;
@@ -192,8 +195,7 @@ static err value_is_among(matrix *m, const char *key, const yml_node *node, cons
   *is_among = false;
   for (size_t i = 0; i < count && !error; i++) {
     char *wanted = NULL;
-    error =
-        spec_canonical(m->r, key, node->kind == YML_SEQUENCE ? node->items[i] : node, &wanted);
+    error = spec_canonical(m->r, key, node->kind == YML_SEQUENCE ? node->items[i] : node, &wanted);
     if (!error && value && strcmp(wanted, value) == 0) *is_among = true;
     free(wanted);
   }
@@ -241,7 +243,8 @@ static err include_entry(matrix *m, const layer *entry, size_t matrix_combos) {
       bool is_axis = false;
       for (size_t a = 0; a < m->axis_count; a++)
         for (size_t j = 0; j < m->axes[a].count; j++)
-          is_axis = is_axis || spec_pairs_get(&m->axes[a].items[j].pairs, entry->pairs.items[k].key);
+          is_axis =
+              is_axis || spec_pairs_get(&m->axes[a].items[j].pairs, entry->pairs.items[k].key);
       const char *value = combo_value(&m->combos[i], entry->pairs.items[k].key);
       if (is_axis && (!value || strcmp(value, entry->pairs.items[k].value) != 0)) agrees = false;
     }
@@ -296,6 +299,7 @@ static err read_include_and_exclude(matrix *m) {
 /* ---- cells ---- */
 
 static err grow_cells(spec_experiment *e, spec_cell **made) {
+  *made = NULL;
   if ((e->cell_count & (e->cell_count - 1)) == 0) { /* capacity is the next power of two */
     spec_cell *grown = mem_resize(e->cells, e->cell_count ? e->cell_count * 2 : 1, sizeof *grown);
     if (!grown) return mem_error(e->cell_count * 2 * sizeof *grown, "the experiment");
@@ -308,15 +312,12 @@ static err grow_cells(spec_experiment *e, spec_cell **made) {
 
 static err start_settings(matrix *m, const combo *c, settings *s) {
   bool has_base = false;
-  for (size_t i = 0; i < c->count; i++)
-    has_base = has_base || yml_get(c->layers[i]->map, "base");
+  for (size_t i = 0; i < c->count; i++) has_base = has_base || yml_get(c->layers[i]->map, "base");
   if (!has_base) return settings_copy(&m->r->shared, s);
   /* a base in the matrix lies under the file's settings and over the file's base */
-  static const char *const base_only[] = {"base", NULL};
   err error = settings_init(s);
   const yml_node *file_base = yml_get(m->r->root, "base"), *own = yml_get(m->r->root, "settings");
   yml_node *map;
-  (void)base_only;
   if (!error && !yml_is_null(file_base)) {
     error = nodes_map(&m->r->pool, file_base, 1, &map);
     if (error) return error;
@@ -395,8 +396,8 @@ typedef struct {
   const yml_node *key, *from, *when, *unless;
   yml_node *overrides;
   const char *name;
-  ptrdiff_t source;       /* index of another tuning; -1: the cells of the matrix */
-  size_t first, count;    /* its cells, once made */
+  ptrdiff_t source;    /* index of another tuning; -1: the cells of the matrix */
+  size_t first, count; /* its cells, once made */
   enum { UNSEEN, OPEN, MADE } state;
 } tuning;
 

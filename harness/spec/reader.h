@@ -11,9 +11,9 @@ typedef struct {
   const yml_node *root; /* the file with its profile merged in */
   nodes_pool pool;
   yml_problems problems;
-  settings shared;   /* base and settings of the file: what every cell starts from */
-  settings scratch;  /* where single values are tried */
-  spec_names axes;   /* every key that tells cells apart, in order of appearance */
+  settings shared;  /* base and settings of the file: what every cell starts from */
+  settings scratch; /* where single values are tried */
+  spec_names axes;  /* every key that tells cells apart, in order of appearance */
 } spec_reader;
 
 /* matrix, include, exclude and tuning into e->cells. Problems are collected. */

@@ -86,8 +86,7 @@ static void check_rows(spec_reader *r, const yml_node *node) {
     }
 }
 
-static err read_pair(spec_reader *r, const yml_node *key, const yml_node *item,
-                     spec_pairs *pairs) {
+static err read_pair(spec_reader *r, const yml_node *key, const yml_node *item, spec_pairs *pairs) {
   char *value = NULL;
   err error = spec_canonical(r, key->scalar, item, &value);
   if (!error) error = spec_pairs_add(pairs, key->scalar, value, false);
@@ -152,8 +151,7 @@ static err read_reference(spec_reader *r, const yml_node *entry) {
   err error = nodes_flatten(&r->pool, entry, &flat);
   if (error) return error;
   const yml_node *verified = yml_get(flat, "verified"), *source = yml_get(flat, "source");
-  if (verified &&
-      (verified->kind != YML_SCALAR || !yml_as_bool(verified->scalar, &is_verified)))
+  if (verified && (verified->kind != YML_SCALAR || !yml_as_bool(verified->scalar, &is_verified)))
     yml_problem(&r->problems, verified, NULL, 0, "verified takes true or false");
   size_t column_count;
   const char *const *names = columns_names(&column_count);
@@ -247,8 +245,8 @@ err spec_read_report(spec_reader *r) {
     TRY(spec_read_names(r, PART("columns"), "columns", &report->columns));
     check_names(r, PART("columns"), &report->columns, names, count, true, "column");
   }
-  for (size_t i = 0; report->columns.count < DEFAULT_COLUMN_COUNT && !PART("columns") &&
-                     i < DEFAULT_COLUMN_COUNT;
+  for (size_t i = 0;
+       report->columns.count < DEFAULT_COLUMN_COUNT && !PART("columns") && i < DEFAULT_COLUMN_COUNT;
        i++)
     TRY(spec_names_add(&report->columns, default_columns[i]));
   if (PART("plots")) {

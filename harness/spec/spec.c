@@ -7,9 +7,9 @@
 #include "base/mem.h"
 #include "spec/reader.h"
 
-static const char *const top_keys[] = {"name",    "title",   "source",   "base",   "settings",
-                                       "matrix",  "include", "exclude",  "profiles", "tuning",
-                                       "report"};
+static const char *const top_keys[] = {"name",     "title",  "source",  "base",
+                                       "settings", "matrix", "include", "exclude",
+                                       "profiles", "tuning", "report"};
 enum { TOP_KEY_COUNT = sizeof top_keys / sizeof *top_keys };
 
 const char *spec_pairs_get(const spec_pairs *pairs, const char *key) {
@@ -226,7 +226,9 @@ err spec_parse(const char *path, const char *text, size_t length, const spec_opt
   if (!r.e) return mem_error(sizeof *r.e, path);
   r.e->path = mem_copy_string(path);
   r.e->text = mem_zeroed(length + 1, 1);
-  if (!r.e->path || !r.e->text) FAIL(ERR_MEMORY, "out of memory: %s", path);
+  if (options->profile) r.e->profile = mem_copy_string(options->profile);
+  if (!r.e->path || !r.e->text || (options->profile && !r.e->profile))
+    FAIL(ERR_MEMORY, "out of memory: %s", path);
   memcpy(r.e->text, text, length);
   TRY(yml_parse(path, text, length, &document));
   r.root = yml_root(document);
@@ -281,6 +283,7 @@ void spec_free(spec_experiment *e) {
   free(e->name);
   free(e->title);
   free(e->source);
+  free(e->profile);
   free(e->text);
   free(e);
 }

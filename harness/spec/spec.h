@@ -73,6 +73,7 @@ typedef struct {
 
 typedef struct {
   char *path, *name, *title, *source; /* name has "@profile" behind it when one was chosen */
+  char *profile;                      /* NULL: none */
   char *text;                         /* the file as it was */
   spec_cell *cells;                   /* parents before the cells that start from them */
   size_t cell_count;
@@ -90,6 +91,9 @@ err spec_load(const char *path, const spec_options *options, spec_experiment **e
 err spec_parse(const char *path, const char *text, size_t length, const spec_options *options,
                spec_experiment **e) ERR_MUST_CHECK;
 void spec_free(spec_experiment *e);
+
+/* The experiment as JSON: what results/NAME/experiment.json holds and the store reads. */
+void spec_write_json(const spec_experiment *e, strbuf *out);
 
 /* The value that a cell has under `key`: of its axes, else of its settings (formatted into
  * `scratch`). NULL when there is no such key. */
