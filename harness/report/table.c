@@ -133,6 +133,9 @@ static err make_mean(const report_data *d, size_t row, const column *c, report_v
   }
   v->value = stats_mean(values, count);
   v->half_width = stats_half_width(values, count);
+  bool is_own_ratio =
+      (c->kind == COLUMN_RATIO || c->kind == COLUMN_INVERSE) && (ptrdiff_t)row == d->baseline;
+  if (is_own_ratio) v->half_width = NAN; /* one, by definition */
   free(values);
   return error;
 }

@@ -8,7 +8,7 @@
 #if __has_include("model/count.h")
 #include "model/count.h"
 
-enum { BERT_VOCABULARY = 30522 };
+enum { BERT_VOCABULARY = 30523 };
 
 static int64_t count_vocabulary(const char *path) {
   char *text = NULL;
@@ -26,12 +26,12 @@ static int64_t count_vocabulary(const char *path) {
 
 double run_predict_flops(const settings *s) {
   model_counts counts;
-  err error = model_count(s, count_vocabulary(s->text_vocabulary), &counts);
+  err error = model_count(s, count_vocabulary(s->text_vocabulary), OPS_F32, 0, &counts);
   if (error) {
     err_free(error);
     return 0;
   }
-  return counts.flops_per_sample;
+  return counts.train_sample;
 }
 #else
 double run_predict_flops(const settings *s) {

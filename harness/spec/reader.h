@@ -28,9 +28,7 @@ err spec_canonical(spec_reader *r, const char *key, const yml_node *node,
 err spec_pairs_add(spec_pairs *pairs, const char *key, const char *value,
                    bool is_labeled) ERR_MUST_CHECK;
 void spec_pairs_free(spec_pairs *pairs);
-err spec_names_add(spec_names *names, const char *name) ERR_MUST_CHECK;
 bool spec_names_has(const spec_names *names, const char *name);
-void spec_names_free(spec_names *names);
 /* A scalar or a list of scalars into names; anything else is a problem about `what`. */
 err spec_read_names(spec_reader *r, const yml_node *node, const char *what,
                     spec_names *names) ERR_MUST_CHECK;

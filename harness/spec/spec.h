@@ -59,6 +59,9 @@ typedef struct {
   size_t count;
 } spec_names;
 
+err spec_names_add(spec_names *names, const char *name) ERR_MUST_CHECK;
+void spec_names_free(spec_names *names);
+
 /* What the report shows. */
 typedef struct {
   spec_names rows;    /* axis keys; cells that agree in these are one row (seeds are averaged) */
