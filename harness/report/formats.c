@@ -75,7 +75,7 @@ static void csv_number(double value, strbuf *out) {
 }
 
 void report_write_csv(const report_table *t, strbuf *out) {
-  for (size_t k = 0; k < t->key_count; k++) csv_field(t->key_headings[k], k == 0, out);
+  for (size_t k = 0; k < t->key_count; k++) csv_field(t->key_names[k], k == 0, out);
   for (size_t c = 0; c < t->column_count; c++) {
     strbuf name = {0};
     csv_field(t->columns[c].name, t->key_count == 0 && c == 0, out);
@@ -89,7 +89,7 @@ void report_write_csv(const report_table *t, strbuf *out) {
   csv_field("missing", false, out);
   strbuf_append(out, "\r\n");
   for (size_t r = 0; r < t->row_count; r++) {
-    for (size_t k = 0; k < t->key_count; k++) csv_field(t->rows[r].keys[k], k == 0, out);
+    for (size_t k = 0; k < t->key_count; k++) csv_field(t->rows[r].key_values[k], k == 0, out);
     for (size_t c = 0; c < t->column_count; c++) {
       const report_value *v = &t->rows[r].values[c];
       if (v->text)
@@ -223,7 +223,7 @@ void report_write_json(const report_table *t, strbuf *out) {
     json_object(&w, NULL);
     json_object(&w, "row");
     for (size_t k = 0; k < t->key_count; k++)
-      json_string(&w, t->key_headings[k], t->rows[r].keys[k]);
+      json_string(&w, t->key_names[k], t->rows[r].key_values[k]);
     json_end(&w);
     json_integer(&w, "cells", (int64_t)t->rows[r].cells);
     json_integer(&w, "finished", (int64_t)t->rows[r].finished);

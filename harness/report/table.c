@@ -43,6 +43,9 @@ void report_free(report_table *t) {
   if (!t) return;
   for (size_t i = 0; i < t->row_count; i++) {
     for (size_t k = 0; t->rows[i].keys && k < t->key_count; k++) free(t->rows[i].keys[k]);
+    for (size_t k = 0; t->rows[i].key_values && k < t->key_count; k++)
+      free(t->rows[i].key_values[k]);
+    free(t->rows[i].key_values);
     for (size_t c = 0; t->rows[i].values && c < t->column_count; c++)
       free(t->rows[i].values[c].text);
     free(t->rows[i].keys);
@@ -55,7 +58,9 @@ void report_free(report_table *t) {
     free(t->columns[c].unit);
   }
   for (size_t k = 0; t->key_headings && k < t->key_count; k++) free(t->key_headings[k]);
+  for (size_t k = 0; t->key_names && k < t->key_count; k++) free(t->key_names[k]);
   free(t->key_headings);
+  free(t->key_names);
   free(t->columns);
   free(t->rows);
   free(t->title);
@@ -93,7 +98,8 @@ static err make_columns(const spec_experiment *e, report_table *t) {
   const spec_report *r = &e->report;
   t->columns = mem_zeroed(r->columns.count, sizeof *t->columns);
   t->key_headings = mem_zeroed(r->rows.count, sizeof *t->key_headings);
-  if (!t->columns || !t->key_headings) return mem_error(0, "the report");
+  t->key_names = mem_zeroed(r->rows.count, sizeof *t->key_names);
+  if (!t->columns || !t->key_headings || !t->key_names) return mem_error(0, "the report");
   for (size_t i = 0; i < r->columns.count; i++) {
     bool is_row_key = false; /* shown already, as the row's name */
     for (size_t k = 0; k < r->rows.count; k++)
@@ -105,6 +111,8 @@ static err make_columns(const spec_experiment *e, report_table *t) {
     strbuf heading = {0};
     report_name_key(r->rows.items[k], &heading);
     TRY(keep(&heading, &t->key_headings[k]));
+    t->key_names[k] = mem_copy_string(r->rows.items[k]);
+    if (!t->key_names[k]) FAIL(ERR_MEMORY, "out of memory: the report");
   }
 cleanup:
   return error;
@@ -189,14 +197,18 @@ static err make_row(const report_data *d, size_t row, report_table *t) {
   const spec_names *keys = &d->e->report.rows;
   strbuf scratch = {0};
   made->keys = mem_zeroed(t->key_count, sizeof *made->keys);
+  made->key_values = mem_zeroed(t->key_count, sizeof *made->key_values);
   made->values = mem_zeroed(t->column_count, sizeof *made->values);
-  if (!made->keys || !made->values) FAIL(ERR_MEMORY, "out of memory: the report");
+  if (!made->keys || !made->key_values || !made->values)
+    FAIL(ERR_MEMORY, "out of memory: the report");
   for (size_t k = 0; k < t->key_count; k++) {
     strbuf text = {0};
     const char *value =
         spec_cell_value(&d->e->cells[d->rows[row].cells[0]], keys->items[k], &scratch);
     report_name_value(keys->items[k], value ? value : "", &text);
     TRY(keep(&text, &made->keys[k]));
+    made->key_values[k] = mem_copy_string(value ? value : "");
+    if (!made->key_values[k]) FAIL(ERR_MEMORY, "out of memory: the report");
   }
   for (size_t c = 0; c < t->column_count; c++) {
     TRY(make_value(d, row, &t->columns[c], &made->values[c]));

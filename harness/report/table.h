@@ -32,7 +32,7 @@ typedef struct {
 
 typedef struct {
   char *title, *name;
-  char **key_headings;
+  char **key_headings, **key_names; /* "mask" and "mask_ratio" */
   size_t key_count;
   report_column *columns;
   size_t column_count;
