@@ -260,6 +260,15 @@ static bool is_group(const char *prefix) {
   return false;
 }
 
+/* Two ways of saying one thing: the one that a later layer gives takes back the other. Both in one
+ * map stay, for settings_check to refuse. */
+static void take_back_alternative(settings *s, const yml_node *map, const char *key) {
+  if (strcmp(key, "samples") == 0 && !yml_get(map, "epochs")) s->epochs = 0;
+  if (strcmp(key, "epochs") == 0 && !yml_get(map, "samples")) s->samples = 0;
+  if (strcmp(key, "base_learning_rate") == 0 && !yml_get(map, "learning_rate"))
+    s->learning_rate = 0;
+}
+
 static void apply_pairs(settings *s, const yml_node *map, const char *prefix,
                         yml_problems *problems) {
   for (size_t i = 0; i < map->count; i++) {
@@ -269,6 +278,7 @@ static void apply_pairs(settings *s, const yml_node *map, const char *prefix,
     const setting *row = settings_find(key);
     if (row) {
       setting_apply_node(row, s, map->items[i], problems);
+      take_back_alternative(s, map, key);
     } else if (is_group(key) && map->items[i]->kind == YML_MAP) {
       apply_pairs(s, map->items[i], key, problems);
     } else if (strcmp(key, "base") != 0) {
@@ -417,6 +427,7 @@ err settings_set(settings *s, const char *assignment) {
     error = setting_assign(row, s, ""); /* key= : an empty value */
   else
     setting_apply_node(row, s, yml_root(document), &problems);
+  take_back_alternative(s, yml_root(document), key);
   if (!error) error = yml_problems_take(&problems);
   yml_free(document);
   return error;

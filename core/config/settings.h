@@ -91,7 +91,9 @@ void settings_free(settings *s);
 /* A run file with its bases over defaults. */
 err settings_load(const char *path, settings *s) ERR_MUST_CHECK;
 /* A YAML map over `s`. `origin` is the path that `base:` entries are sought beside; NULL refuses
- * `base:`. Problems are collected; `s` is meaningless once there is one. */
+ * `base:`. `samples` takes back an earlier `epochs` and the other way round, and
+ * `base_learning_rate` an earlier `learning_rate`. Problems are collected; `s` is meaningless once
+ * there is one. */
 void settings_apply(settings *s, const yml_node *map, const char *origin, yml_problems *problems);
 /* Where a base named `name` in the file `origin` is: the first that exists of: beside it; in each
  * folder called experiments above it; the current folder; the shipped experiments folder. The

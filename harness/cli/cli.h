@@ -1,0 +1,46 @@
+/* The subcommands of `flipbench`: each takes its words and returns the exit status. */
+#ifndef FLIPBENCH_CLI_CLI_H
+#define FLIPBENCH_CLI_CLI_H
+
+#include "base/options.h"
+#include "report/table.h"
+#include "run/run.h"
+#include "spec/spec.h"
+#include "store/store.h"
+
+int cli_run(int argc, char **argv);
+int cli_status(int argc, char **argv);
+int cli_show(int argc, char **argv);
+int cli_report(int argc, char **argv);
+int cli_plot(int argc, char **argv);
+int cli_check(int argc, char **argv);
+int cli_db(int argc, char **argv);
+
+/* ---- shared by the subcommands (common.c) ---- */
+
+/* Where results and their database are: --results (default "results"), --db, else $FLIPBENCH_DB,
+ * else RESULTS/flipbench.db. */
+typedef struct {
+  const char *results, *db;
+  char *path; /* of the database; owned */
+} cli_place;
+#define CLI_PLACE_OPTIONS(place)                                                                   \
+  {                                                                                                \
+      "results", 0, OPTION_STRING, &(place).results, "DIR", "folder of all results [results]",     \
+      false},                                                                                      \
+  {                                                                                                \
+    "db", 0, OPTION_STRING, &(place).db, "FILE",                                                   \
+        "database [RESULTS/flipbench.db, or $FLIPBENCH_DB]", false                                 \
+  }
+err cli_find_place(cli_place *place) ERR_MUST_CHECK;
+
+/* An experiment given as a file, or by the name of one that was run (`s` may be NULL: files
+ * only). "NAME@PROFILE" chooses the profile. */
+err cli_load_experiment(store *s, const char *given, const spec_options *options,
+                        spec_experiment **e) ERR_MUST_CHECK;
+/* Exactly one positional word, or an error that says which is missing. */
+err cli_one_word(const option_list *words, const char *what, const char **word) ERR_MUST_CHECK;
+/* Everything to stdout; a closed or full stdout is an error. */
+err cli_print(const strbuf *text) ERR_MUST_CHECK;
+
+#endif

@@ -1,0 +1,75 @@
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/fs.h"
+#include "base/mem.h"
+#include "cli/cli.h"
+#include "store/sql.h"
+
+err cli_find_place(cli_place *place) {
+  const char *variable = getenv("FLIPBENCH_DB");
+  if (place->db)
+    place->path = mem_copy_string(place->db);
+  else if (variable && *variable)
+    place->path = mem_copy_string(variable);
+  else
+    place->path = fs_join(place->results, "flipbench.db");
+  return place->path ? NULL : mem_error(0, "a path");
+}
+
+err cli_one_word(const option_list *words, const char *what, const char **word) {
+  if (words->count == 0) return err_new(ERR_INPUT, "%s is missing (see --help)", what);
+  if (words->count > 1)
+    return err_new(ERR_INPUT, "one %s is wanted, not %zu: '%s'", what, words->count,
+                   words->items[1]);
+  *word = words->items[0];
+  return NULL;
+}
+
+err cli_print(const strbuf *text) {
+  if (text->is_broken) return mem_error(text->length, "the output");
+  return fs_write_all(STDOUT_FILENO, strbuf_string(text), text->length, "standard output");
+}
+
+/* The file that a known experiment came from; an unknown name gets the list of known ones. */
+static err find_file(store *s, const char *name, char **path, char **profile) {
+  sqlite3_stmt *rows;
+  bool has_row;
+  err error = sql_query(s, &rows, "SELECT path, profile FROM experiment WHERE name = ?", "t", name);
+  if (!error) error = sql_next(s, rows, &has_row);
+  if (error) return error;
+  if (has_row) {
+    *path = mem_copy_string(sql_text(rows, 0));
+    *profile = mem_copy_string(sql_text(rows, 1));
+    sql_stop(rows);
+    return *path && *profile ? NULL : mem_error(0, "a path");
+  }
+  strbuf known = {0};
+  bool more;
+  error = sql_query(s, &rows, "SELECT name FROM experiment ORDER BY name", "");
+  while (!error && !(error = sql_next(s, rows, &more)) && more)
+    strbuf_format(&known, "%s%s", known.length ? ", " : "", sql_text(rows, 0));
+  if (!error)
+    error = err_new(ERR_INPUT, "'%s' is neither a file nor an experiment that was run (%s%s)", name,
+                    known.length ? "known: " : "none was run yet", strbuf_string(&known));
+  strbuf_free(&known);
+  return error;
+}
+
+err cli_load_experiment(store *s, const char *given, const spec_options *options,
+                        spec_experiment **e) {
+  if (fs_exists(given) && !fs_is_folder(given)) return spec_load(given, options, e);
+  if (!s || strchr(given, '/') || strstr(given, ".yaml"))
+    return err_new(ERR_INPUT, "%s: there is no such experiment file", given);
+  char *path = NULL, *profile = NULL;
+  err error = find_file(s, given, &path, &profile);
+  spec_options with_profile = *options;
+  if (!error && *profile && !with_profile.profile) with_profile.profile = profile;
+  if (!error) error = spec_load(path, &with_profile, e);
+  free(path);
+  free(profile);
+  return error;
+}

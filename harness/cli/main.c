@@ -1,0 +1,17 @@
+#include "base/log.h"
+#include "cli/cli.h"
+
+int main(int argc, char **argv) {
+  static const subcommand table[] = {
+      {"run", "run the cells of an experiment and print its table", cli_run},
+      {"status", "what has run, is running and has failed", cli_status},
+      {"report", "the comparison table of an experiment", cli_report},
+      {"plot", "draw the figures of an experiment", cli_plot},
+      {"show", "everything recorded of a run", cli_show},
+      {"check", "check an experiment file", cli_check},
+      {"db", "check the database, or make it anew", cli_db},
+      {0}};
+  log_setup("flipbench", LOG_INFO);
+  return options_dispatch("flipbench", "many training runs, and what they mean together", table,
+                          argc, argv);
+}

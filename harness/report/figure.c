@@ -1,0 +1,238 @@
+#include "report/figure.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/fs.h"
+#include "base/mem.h"
+
+#ifndef FLIPBENCH_PLOTS_DIR
+#define FLIPBENCH_PLOTS_DIR "plots"
+#endif
+
+/* In gnuplot's single quotes, where only the quote itself needs care. */
+static void append_quoted(strbuf *out, const char *text) {
+  strbuf_append_char(out, '\'');
+  for (const char *at = text; *at; at++) {
+    if (*at == '\'') strbuf_append_char(out, '\'');
+    strbuf_append_char(out, *at == '\n' ? ' ' : *at);
+  }
+  strbuf_append_char(out, '\'');
+}
+
+void figure_set_text(figure *f, const char *name, const char *format, ...) {
+  strbuf text = {0};
+  va_list arguments;
+  va_start(arguments, format);
+  strbuf_format_list(&text, format, arguments);
+  va_end(arguments);
+  strbuf_format(&f->variables, "%s = ", name);
+  append_quoted(&f->variables, strbuf_string(&text));
+  strbuf_append_char(&f->variables, '\n');
+  strbuf_free(&text);
+}
+
+void figure_set_number(figure *f, const char *name, double value) {
+  strbuf_format(&f->variables, "%s = %.10g\n", name, value);
+}
+
+static err remember(figure *f, const figure_point *points, size_t count) {
+  figure_point *grown = mem_resize(f->drawn, f->drawn_count + count + 1, sizeof *grown);
+  if (!grown) return mem_error((f->drawn_count + count) * sizeof *grown, "a figure");
+  f->drawn = grown;
+  if (count) memcpy(grown + f->drawn_count, points, count * sizeof *points);
+  f->drawn_count += count;
+  grown[f->drawn_count++] = (figure_point){NAN, NAN, NAN, NAN, false};
+  return NULL;
+}
+
+err figure_add_series(figure *f, const figure_point *points, size_t count) {
+  const figure_point *last = NULL;
+  size_t tuned = 0;
+  if (f->series++) { /* two blank lines part the blocks of a data set */
+    strbuf_append(&f->points, "\n\n");
+    strbuf_append(&f->tuning, "\n\n");
+  }
+  for (size_t i = 0; i < count; i++) {
+    const figure_point *p = &points[i];
+    strbuf *out = p->is_tuning ? &f->tuning : &f->points;
+    if (p->is_tuning && tuned++ == 0 && last)
+      strbuf_format(out, "%.10g %.10g %.10g %.10g\n", last->x, last->y, last->low, last->high);
+    strbuf_format(out, "%.10g %.10g %.10g %.10g\n", p->x, p->y, p->low, p->high);
+    if (p->high - p->low > 1e-12) f->has_band = true;
+    f->has_data = true;
+    last = p;
+  }
+  if (!tuned) strbuf_append(&f->tuning, "NaN NaN NaN NaN\n");
+  if (last == NULL) strbuf_append(&f->points, "NaN NaN NaN NaN\n");
+  return remember(f, points, count);
+}
+
+/* ---- labels ---- */
+
+/* The canvas of plots/theme.gp in points, and the size of a letter on it. */
+static const double canvas_width = 760, canvas_height = 500, left_edge = 0.085, top_edge = 0.815,
+                    bottom_edge = 0.165, letter_width = 7.6, letter_height = 17;
+
+typedef struct {
+  double left, right, bottom, top;
+} box;
+
+static double across(const figure *f, double x) {
+  double width = canvas_width * (f->right_edge - left_edge);
+  return canvas_width * left_edge + width * (x - f->x_least) / (f->x_most - f->x_least);
+}
+
+static double along(const figure *f, double y) {
+  double height = canvas_height * (top_edge - bottom_edge);
+  return canvas_height * bottom_edge + height * (y - f->y_least) / (f->y_most - f->y_least);
+}
+
+static bool do_touch(const box *a, const box *b) {
+  return a->left < b->right && b->left < a->right && a->bottom < b->top && b->bottom < a->top;
+}
+
+/* How much of the lines runs through a box, in points on a fine walk along them. */
+static double crossing(const figure *f, const box *b) {
+  enum { STRIDES = 24 };
+  double found = 0;
+  for (size_t i = 1; i < f->drawn_count; i++) {
+    double x0 = across(f, f->drawn[i - 1].x), y0 = along(f, f->drawn[i - 1].y);
+    double x1 = across(f, f->drawn[i].x), y1 = along(f, f->drawn[i].y);
+    for (int k = 0; k <= STRIDES; k++) {
+      double x = x0 + (x1 - x0) * k / STRIDES, y = y0 + (y1 - y0) * k / STRIDES;
+      found += x > b->left - 3 && x < b->right + 3 && y > b->bottom && y < b->top;
+    }
+  }
+  return found;
+}
+
+/* Places around the end, nearest first; the one with the least in its way is taken. */
+static box best_place(const figure *f, const figure_end *end, const box *taken, size_t count) {
+  double width = letter_width * (double)text_columns(end->text);
+  double x = across(f, end->x), y = along(f, end->y), least = INFINITY;
+  box best = {0};
+  for (int ring = 0; ring < 6; ring++) {
+    for (int side = 0; side < 5; side++) {
+      double lift = letter_height * (0.85 + 0.5 * ring);
+      double left = side < 3 ? x + 9 : x - width / 2;
+      double middle = side == 0 ? y : side == 1 || side == 3 ? y + lift : y - lift;
+      box b = {left, left + width, middle - letter_height / 2, middle + letter_height / 2};
+      double cost = crossing(f, &b) + 3.0 * ring + 1.0 * side;
+      for (size_t i = 0; i < count; i++) cost += do_touch(&b, &taken[i]) ? 1000 : 0;
+      if (b.right > canvas_width - 4 || b.left < canvas_width * left_edge) cost += 5000;
+      if (b.top > canvas_height * (top_edge + 0.02)) cost += 500;
+      if (b.bottom < canvas_height * bottom_edge) cost += 500;
+      if (cost >= least) continue;
+      least = cost;
+      best = b;
+    }
+  }
+  return best;
+}
+
+static int compare_ends(const void *a, const void *b) {
+  const figure_end *x = a, *y = b;
+  return (x->x < y->x) - (x->x > y->x); /* the rightmost has the fewest places to choose from */
+}
+
+void figure_place_ends(figure *f, figure_end *ends, size_t count) {
+  box *taken = mem_zeroed(count, sizeof *taken);
+  if (!taken) {
+    f->ends.is_broken = true;
+    return;
+  }
+  qsort(ends, count, sizeof *ends, compare_ends);
+  for (size_t i = 0; i < count; i++) {
+    taken[i] = best_place(f, &ends[i], taken, i);
+    strbuf_format(&f->ends, "set label %d ", 201 + ends[i].series);
+    append_quoted(&f->ends, ends[i].text);
+    strbuf_format(&f->ends,
+                  " noenhanced at screen %.4f,%.4f left font ',11.5' textcolor rgb colour(%d)\n",
+                  taken[i].left / canvas_width,
+                  (taken[i].top + taken[i].bottom) / 2 / canvas_height, ends[i].series);
+  }
+  free(taken);
+}
+
+void figure_free(figure *f) {
+  strbuf_free(&f->variables);
+  strbuf_free(&f->points);
+  strbuf_free(&f->tuning);
+  strbuf_free(&f->ends);
+  free(f->drawn);
+}
+
+static void write_script(const figure *f, const char *name, const char *folder, const char *formats,
+                         strbuf *out) {
+  const char *plots = getenv("FLIPBENCH_PLOTS");
+  char list[64], *rest = list, *format;
+  strbuf text = {0};
+  strbuf_format(out, "# Drawn by flipbench; 'gnuplot %s.gp' draws it again.\n", name);
+  strbuf_append(out, "plots_folder = ");
+  append_quoted(out, plots && *plots ? plots : FLIPBENCH_PLOTS_DIR);
+  strbuf_format(&text, "%s/%s", folder, name);
+  strbuf_append(out, "\nout = ");
+  append_quoted(out, strbuf_string(&text));
+  strbuf_free(&text);
+  strbuf_format(out,
+                "\n%sx_least = %.10g; x_most = %.10g\ny_least = %.10g; y_most = %.10g\n"
+                "series = %d; has_band = %d; has_marks = %d\n",
+                strbuf_string(&f->variables), f->x_least, f->x_most, f->y_least, f->y_most,
+                f->series, f->has_band, f->has_marks);
+  if (f->points.length) strbuf_format(out, "$points << EOD\n%sEOD\n", f->points.data);
+  if (f->tuning.length) strbuf_format(out, "$tuning << EOD\n%sEOD\n", f->tuning.data);
+  snprintf(list, sizeof list, "%s", formats);
+  while ((format = strsep(&rest, ",")))
+    strbuf_format(out,
+                  "format = '%s'\nload plots_folder.'/theme.gp'\n%sload plots_folder.'/%s.gp'\n"
+                  "unset output; reset\n",
+                  format, strbuf_string(&f->ends), name);
+}
+
+static void exec_gnuplot(const char *script, int error_fd) {
+  dup2(error_fd, STDERR_FILENO);
+  dup2(error_fd, STDOUT_FILENO);
+  execlp("gnuplot", "gnuplot", script, (char *)NULL);
+  _exit(127);
+}
+
+/* Runs gnuplot; what it says, which is nothing when all is well, becomes the error. */
+static err run_gnuplot(const char *script) {
+  int ends[2], status = 0;
+  if (pipe2(ends, O_CLOEXEC) != 0) return err_errno(errno, "cannot start gnuplot");
+  pid_t pid = fork();
+  if (pid == 0) exec_gnuplot(script, ends[1]);
+  close(ends[1]);
+  char said[2048] = "";
+  size_t length = 0;
+  for (ssize_t got; pid > 0 && (got = read(ends[0], said + length, sizeof said - 1 - length)) > 0;)
+    length += (size_t)got;
+  close(ends[0]);
+  if (pid < 0) return err_errno(errno, "cannot start gnuplot");
+  while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+  }
+  if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return NULL;
+  if (WIFEXITED(status) && WEXITSTATUS(status) == 127)
+    return err_new(ERR_UNSUPPORTED, "gnuplot is not installed (apt install gnuplot-nox)");
+  return err_new(ERR_INTERNAL, "gnuplot refused %s: %s", script, said);
+}
+
+err figure_draw(const figure *f, const char *name, const char *folder, const char *formats) {
+  strbuf script = {0}, path = {0};
+  err error = NULL;
+  write_script(f, name, folder, formats, &script);
+  strbuf_format(&path, "%s/%s.gp", folder, name);
+  if (script.is_broken || path.is_broken) error = mem_error(script.length, "a figure");
+  if (!error) error = fs_write_atomic(strbuf_string(&path), script.data, script.length);
+  if (!error) error = run_gnuplot(strbuf_string(&path));
+  strbuf_free(&script);
+  strbuf_free(&path);
+  return error;
+}

@@ -1,0 +1,243 @@
+/* The table for documents and programs. */
+#include <math.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "report/write.h"
+
+/* ---- Markdown ---- */
+
+static void markdown_notes(const report_table *t, strbuf *out) {
+  strbuf_append_char(out, '\n');
+  for (size_t r = 0; r < t->row_count; r++)
+    if (t->rows[r].missing) strbuf_format(out, "Missing: %s.\n\n", t->rows[r].missing);
+  if (t->source)
+    strbuf_format(out, "In brackets: %s%s.\n\n", t->source,
+                  t->has_unverified ? "; ~ unverified" : "");
+  for (const char *at = t->iso; at && *at;) {
+    size_t length = strcspn(at, "\n");
+    strbuf_format(out, "%.*s.\n", (int)length, at);
+    at += length + (at[length] == '\n');
+    strbuf_append(out, *at ? "" : "\n");
+  }
+  if (t->provenance) strbuf_format(out, "<sub>%s</sub>\n", t->provenance);
+}
+
+void report_write_markdown(const report_table *t, strbuf *out) {
+  strbuf_format(out, "**%s**\n\n|", t->title);
+  for (size_t k = 0; k < t->key_count; k++) strbuf_format(out, " %s |", t->key_headings[k]);
+  for (size_t c = 0; c < t->column_count; c++)
+    strbuf_format(out, *t->columns[c].unit ? " %s (%s) |" : " %s%s |", t->columns[c].heading,
+                  t->columns[c].unit);
+  strbuf_append(out, "\n|");
+  for (size_t i = 0; i < t->key_count + t->column_count; i++) strbuf_append(out, "---:|");
+  for (size_t r = 0; r < t->row_count; r++) {
+    strbuf_append(out, "\n|");
+    for (size_t k = 0; k < t->key_count; k++) strbuf_format(out, " %s |", t->rows[r].keys[k]);
+    for (size_t c = 0; c < t->column_count; c++) {
+      const report_value *v = &t->rows[r].values[c];
+      const char *mark = v->is_best ? "**" : "";
+      strbuf_format(out, " %s", mark);
+      report_format_value(&t->columns[c], v, out);
+      strbuf_append(out, mark);
+      if (!isnan(v->reference)) {
+        strbuf_append(out, " (");
+        report_format_reference(&t->columns[c], v, out);
+        strbuf_append_char(out, ')');
+      }
+      strbuf_append(out, " |");
+    }
+  }
+  strbuf_append_char(out, '\n');
+  markdown_notes(t, out);
+}
+
+/* ---- CSV: RFC 4180, plain numbers, one column for each part of a value ---- */
+
+static void csv_field(const char *text, bool is_first, strbuf *out) {
+  if (!is_first) strbuf_append_char(out, ',');
+  if (!strpbrk(text, ",\"\n")) {
+    strbuf_append(out, text);
+    return;
+  }
+  strbuf_append_char(out, '"');
+  for (const char *at = text; *at; at++) {
+    if (*at == '"') strbuf_append_char(out, '"');
+    strbuf_append_char(out, *at);
+  }
+  strbuf_append_char(out, '"');
+}
+
+static void csv_number(double value, strbuf *out) {
+  char text[32] = "";
+  if (!isnan(value)) jsonw_shortest(value, text);
+  csv_field(text, false, out);
+}
+
+void report_write_csv(const report_table *t, strbuf *out) {
+  for (size_t k = 0; k < t->key_count; k++) csv_field(t->key_names[k], k == 0, out);
+  for (size_t c = 0; c < t->column_count; c++) {
+    strbuf name = {0};
+    csv_field(t->columns[c].name, t->key_count == 0 && c == 0, out);
+    strbuf_format(&name, "%s_half_width", t->columns[c].name);
+    if (t->columns[c].has_interval) csv_field(strbuf_string(&name), false, out);
+    strbuf_clear(&name);
+    strbuf_format(&name, "%s_reference", t->columns[c].name);
+    if (t->columns[c].has_reference) csv_field(strbuf_string(&name), false, out);
+    strbuf_free(&name);
+  }
+  csv_field("missing", false, out);
+  strbuf_append(out, "\r\n");
+  for (size_t r = 0; r < t->row_count; r++) {
+    for (size_t k = 0; k < t->key_count; k++) csv_field(t->rows[r].key_values[k], k == 0, out);
+    for (size_t c = 0; c < t->column_count; c++) {
+      const report_value *v = &t->rows[r].values[c];
+      if (v->text)
+        csv_field(v->text, false, out);
+      else
+        csv_number(v->value, out);
+      if (t->columns[c].has_interval)
+        csv_number(isnan(v->low) ? v->half_width : (v->high - v->low) / 2, out);
+      if (t->columns[c].has_reference) csv_number(v->reference, out);
+    }
+    csv_field(t->rows[r].missing ? t->rows[r].missing : "", false, out);
+    strbuf_append(out, "\r\n");
+  }
+}
+
+/* ---- LaTeX, for \usepackage{booktabs} ---- */
+
+static const struct {
+  const char *from, *to;
+} latex_names[] = {{"%", "\\%"},       {"_", "\\_"},      {"&", "\\&"},
+                   {"#", "\\#"},       {"$", "\\$"},      {"→", "$\\to$"},
+                   {"×", "$\\times$"}, {"±", "$\\pm$"},   {"–", "--"},
+                   {"~", "$\\sim$"},   {"·", "$\\cdot$"}, {"{", "\\{"},
+                   {"}", "\\}"},       {"^", "\\^{}"},    {"\\", "\\textbackslash{}"}};
+
+static void latex_text(const char *text, strbuf *out) {
+  while (*text) {
+    bool is_done = false;
+    for (size_t i = 0; i < sizeof latex_names / sizeof *latex_names && !is_done; i++) {
+      size_t length = strlen(latex_names[i].from);
+      if (strncmp(text, latex_names[i].from, length) != 0) continue;
+      strbuf_append(out, latex_names[i].to);
+      text += length;
+      is_done = true;
+    }
+    if (!is_done) strbuf_append_char(out, *text++);
+  }
+}
+
+static void latex_value(const report_column *c, const report_value *v, strbuf *out) {
+  strbuf text = {0};
+  report_format_value(c, v, &text);
+  if (v->is_best) strbuf_append(out, "\\textbf{");
+  latex_text(strbuf_string(&text), out);
+  if (v->is_best) strbuf_append_char(out, '}');
+  strbuf_clear(&text);
+  report_format_reference(c, v, &text);
+  if (text.length) {
+    strbuf_append(out, " (");
+    latex_text(strbuf_string(&text), out);
+    strbuf_append_char(out, ')');
+  }
+  strbuf_free(&text);
+}
+
+void report_write_latex(const report_table *t, strbuf *out) {
+  strbuf_append(out, "\\begin{table}\n\\centering\n\\caption{");
+  latex_text(t->title, out);
+  strbuf_append(out, "}\n\\begin{tabular}{");
+  for (size_t i = 0; i < t->key_count + t->column_count; i++) strbuf_append_char(out, 'r');
+  strbuf_append(out, "}\n\\toprule\n");
+  for (size_t k = 0; k < t->key_count; k++) {
+    if (k) strbuf_append(out, " & ");
+    latex_text(t->key_headings[k], out);
+  }
+  for (size_t c = 0; c < t->column_count; c++) {
+    if (c || t->key_count) strbuf_append(out, " & ");
+    latex_text(t->columns[c].heading, out);
+    if (!*t->columns[c].unit) continue;
+    strbuf_append(out, " (");
+    latex_text(t->columns[c].unit, out);
+    strbuf_append_char(out, ')');
+  }
+  strbuf_append(out, " \\\\\n\\midrule\n");
+  for (size_t r = 0; r < t->row_count; r++) {
+    for (size_t k = 0; k < t->key_count; k++) {
+      if (k) strbuf_append(out, " & ");
+      latex_text(t->rows[r].keys[k], out);
+    }
+    for (size_t c = 0; c < t->column_count; c++) {
+      if (c || t->key_count) strbuf_append(out, " & ");
+      latex_value(&t->columns[c], &t->rows[r].values[c], out);
+    }
+    strbuf_append(out, " \\\\\n");
+  }
+  strbuf_append(out, "\\bottomrule\n\\end{tabular}\n\\end{table}\n");
+  if (t->provenance) {
+    strbuf_append(out, "% ");
+    strbuf_append(out, t->provenance);
+    strbuf_append_char(out, '\n');
+  }
+}
+
+/* ---- JSON ---- */
+
+static void json_value(json_writer *w, const report_column *c, const report_value *v) {
+  jsonw_object(w, c->name);
+  if (v->text)
+    jsonw_string(w, "value", v->text);
+  else
+    jsonw_number(w, "value", v->value);
+  if (!isnan(v->half_width)) jsonw_number(w, "half_width", v->half_width);
+  if (!isnan(v->low)) {
+    jsonw_number(w, "low", v->low);
+    jsonw_number(w, "high", v->high);
+  }
+  if (!isnan(v->reference)) {
+    jsonw_number(w, "reference", v->reference);
+    jsonw_bool(w, "reference_verified", v->is_reference_verified);
+  }
+  jsonw_bool(w, "best", v->is_best);
+  jsonw_end(w);
+}
+
+void report_write_json(const report_table *t, strbuf *out) {
+  json_writer w = jsonw_start(out);
+  jsonw_object(&w, NULL);
+  jsonw_string(&w, "experiment", t->name);
+  jsonw_string(&w, "title", t->title);
+  jsonw_array(&w, "columns");
+  for (size_t c = 0; c < t->column_count; c++) {
+    jsonw_object(&w, NULL);
+    jsonw_string(&w, "name", t->columns[c].name);
+    jsonw_string(&w, "heading", t->columns[c].heading);
+    jsonw_string(&w, "unit", t->columns[c].unit);
+    jsonw_end(&w);
+  }
+  jsonw_end(&w);
+  jsonw_array(&w, "rows");
+  for (size_t r = 0; r < t->row_count; r++) {
+    jsonw_object(&w, NULL);
+    jsonw_object(&w, "row");
+    for (size_t k = 0; k < t->key_count; k++)
+      jsonw_string(&w, t->key_names[k], t->rows[r].key_values[k]);
+    jsonw_end(&w);
+    jsonw_integer(&w, "cells", (int64_t)t->rows[r].cells);
+    jsonw_integer(&w, "finished", (int64_t)t->rows[r].finished);
+    if (t->rows[r].missing) jsonw_string(&w, "missing", t->rows[r].missing);
+    jsonw_object(&w, "values");
+    for (size_t c = 0; c < t->column_count; c++)
+      json_value(&w, &t->columns[c], &t->rows[r].values[c]);
+    jsonw_end(&w);
+    jsonw_end(&w);
+  }
+  jsonw_end(&w);
+  jsonw_string(&w, "source", t->source);
+  jsonw_string(&w, "iso_accuracy", t->iso);
+  jsonw_string(&w, "provenance", t->provenance);
+  jsonw_end(&w);
+  strbuf_append_char(out, '\n');
+}

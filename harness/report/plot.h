@@ -1,0 +1,19 @@
+/* Figures of an experiment, drawn by gnuplot from the templates in plots/. Beside each figure its
+ * script is kept (NAME.gp, with the data inside), so that it can be changed and drawn again. */
+#ifndef FLIPBENCH_REPORT_PLOT_H
+#define FLIPBENCH_REPORT_PLOT_H
+
+#include "spec/spec.h"
+#include "store/store.h"
+
+typedef struct {
+  const char *folder;  /* where the figures go; made when missing */
+  const char *formats; /* "svg,png,pdf" */
+} plot_options;
+
+/* Draws the figures that the experiment's report names and that there are results for. `drawn`
+ * receives their names ("accuracy_vs_time"); `skipped` what could not be drawn, and why. */
+err plot_all(const spec_experiment *e, store *s, const plot_options *options, spec_names *drawn,
+             strbuf *skipped) ERR_MUST_CHECK;
+
+#endif

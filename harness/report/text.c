@@ -1,0 +1,214 @@
+/* The table for a terminal: decimals aligned, headings wrapped, parts that fit the width. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "report/write.h"
+
+enum { GAP = 2, MOST_HEADING_LINES = 4, LONGEST_CELL = 160 };
+
+void report_format_value(const report_column *c, const report_value *v, strbuf *out) {
+  if (v->text)
+    strbuf_append(out, v->text);
+  else if (isnan(v->value))
+    strbuf_append(out, "–");
+  else
+    strbuf_format(out, "%.*f", c->digits, v->value);
+  if (!isnan(v->half_width)) strbuf_format(out, " ± %.*f", c->digits, v->half_width);
+  if (!isnan(v->low)) strbuf_format(out, " [%.*f, %.*f]", c->digits, v->low, c->digits, v->high);
+}
+
+void report_format_reference(const report_column *c, const report_value *v, strbuf *out) {
+  if (!isnan(v->reference))
+    strbuf_format(out, "%s%.*f", v->is_reference_verified ? "" : "~", c->digits, v->reference);
+}
+
+/* A column is laid out as measured value | interval | (published), each part as wide as its
+ * widest, so that decimals stand below one another. */
+typedef struct {
+  size_t value_width, interval_width, reference_width, width;
+  char heading[MOST_HEADING_LINES][64];
+  size_t heading_lines;
+} layout;
+
+static size_t width_of(const char *text) {
+  return text_columns(text);
+}
+
+static void widen(size_t *width, size_t other) {
+  if (other > *width) *width = other;
+}
+
+static void append_spaces(strbuf *out, size_t count) {
+  while (count-- > 0) strbuf_append_char(out, ' ');
+}
+
+static void append_right(strbuf *out, const char *text, size_t width) {
+  size_t own = width_of(text);
+  append_spaces(out, width > own ? width - own : 0);
+  strbuf_append(out, text);
+}
+
+static void append_left(strbuf *out, const char *text, size_t width) {
+  size_t own = width_of(text);
+  strbuf_append(out, text);
+  append_spaces(out, width > own ? width - own : 0);
+}
+
+/* Measured value without its interval, the interval, and the reference, as three texts. */
+static void split_value(const report_column *c, const report_value *v, strbuf parts[3]) {
+  report_value bare = *v;
+  for (int i = 0; i < 3; i++) strbuf_clear(&parts[i]);
+  report_format_value(c, v, &parts[1]);
+  bare.half_width = bare.low = NAN;
+  report_format_value(c, &bare, &parts[0]);
+  char *interval = parts[1].data ? parts[1].data + parts[0].length : NULL;
+  if (interval) {
+    memmove(parts[1].data, interval, strlen(interval) + 1);
+    parts[1].length -= parts[0].length;
+  }
+  if (!isnan(v->reference)) {
+    strbuf_append(&parts[2], " (");
+    report_format_reference(c, v, &parts[2]);
+    strbuf_append_char(&parts[2], ')');
+  }
+}
+
+/* Words of the heading onto lines no wider than `width` where words allow; the unit is the last. */
+static void wrap_heading(const char *heading, const char *unit, size_t width, layout *l) {
+  char words[256];
+  snprintf(words, sizeof words, "%s", heading);
+  char *rest = words, *word;
+  l->heading_lines = 0;
+  while ((word = strsep(&rest, " "))) {
+    char *line = l->heading_lines ? l->heading[l->heading_lines - 1] : NULL;
+    bool fits = line && width_of(line) + 1 + width_of(word) <= width;
+    if (!fits && l->heading_lines < MOST_HEADING_LINES - 1) {
+      line = l->heading[l->heading_lines++];
+      line[0] = '\0';
+    }
+    size_t used = strlen(line);
+    snprintf(line + used, sizeof l->heading[0] - used, "%s%s", used ? " " : "", word);
+  }
+  if (*unit) snprintf(l->heading[l->heading_lines++], sizeof l->heading[0], "%s", unit);
+  for (size_t i = 0; i < l->heading_lines; i++) widen(&l->width, width_of(l->heading[i]));
+}
+
+static void lay_out_column(const report_table *t, size_t c, layout *l) {
+  strbuf parts[3] = {0};
+  *l = (layout){0};
+  for (size_t r = 0; r < t->row_count; r++) {
+    split_value(&t->columns[c], &t->rows[r].values[c], parts);
+    widen(&l->value_width, width_of(strbuf_string(&parts[0])));
+    widen(&l->interval_width, width_of(strbuf_string(&parts[1])));
+    widen(&l->reference_width, width_of(strbuf_string(&parts[2])));
+  }
+  for (int i = 0; i < 3; i++) strbuf_free(&parts[i]);
+  l->width = l->value_width + l->interval_width + l->reference_width;
+  wrap_heading(t->columns[c].heading, t->columns[c].unit, l->width > 9 ? l->width : 9, l);
+}
+
+static void append_value(const report_table *t, size_t r, size_t c, const layout *l,
+                         const report_style *style, strbuf *out) {
+  const report_value *v = &t->rows[r].values[c];
+  strbuf parts[3] = {0};
+  split_value(&t->columns[c], v, parts);
+  bool is_bold = style->has_colour && v->is_best;
+  append_spaces(out, l->width - l->value_width - l->interval_width - l->reference_width);
+  if (is_bold) strbuf_append(out, "\033[1m");
+  append_right(out, strbuf_string(&parts[0]), l->value_width);
+  if (is_bold) strbuf_append(out, "\033[0m");
+  append_left(out, strbuf_string(&parts[1]), l->interval_width);
+  append_left(out, strbuf_string(&parts[2]), l->reference_width);
+  for (int i = 0; i < 3; i++) strbuf_free(&parts[i]);
+}
+
+static void trim_line(strbuf *out) {
+  while (out->length && out->data[out->length - 1] == ' ') out->data[--out->length] = '\0';
+  strbuf_append_char(out, '\n');
+}
+
+/* Columns [first, last) with the rows' names before them. */
+static void write_part(const report_table *t, const layout *layouts, const size_t *key_widths,
+                       size_t first, size_t last, const report_style *style, strbuf *out) {
+  size_t lines = 1, total = 0;
+  for (size_t k = 0; k < t->key_count; k++) total += key_widths[k] + GAP;
+  for (size_t c = first; c < last; c++) {
+    widen(&lines, layouts[c].heading_lines);
+    total += layouts[c].width + GAP;
+  }
+  for (size_t line = 0; line < lines; line++) {
+    for (size_t k = 0; k < t->key_count; k++) {
+      append_right(out, line + 1 == lines ? t->key_headings[k] : "", key_widths[k]);
+      append_spaces(out, GAP);
+    }
+    for (size_t c = first; c < last; c++) {
+      size_t skipped = lines - layouts[c].heading_lines;
+      append_right(out, line < skipped ? "" : layouts[c].heading[line - skipped], layouts[c].width);
+      append_spaces(out, GAP);
+    }
+    trim_line(out);
+  }
+  for (size_t i = GAP; i < total; i++) strbuf_append(out, "─");
+  strbuf_append_char(out, '\n');
+  for (size_t r = 0; r < t->row_count; r++) {
+    for (size_t k = 0; k < t->key_count; k++) {
+      append_right(out, t->rows[r].keys[k], key_widths[k]);
+      append_spaces(out, GAP);
+    }
+    for (size_t c = first; c < last; c++) {
+      append_value(t, r, c, &layouts[c], style, out);
+      append_spaces(out, GAP);
+    }
+    trim_line(out);
+  }
+}
+
+static void write_notes(const report_table *t, strbuf *out) {
+  bool has_reference = false;
+  for (size_t c = 0; c < t->column_count; c++)
+    has_reference = has_reference || t->columns[c].has_reference;
+  for (size_t r = 0; r < t->row_count; r++)
+    if (t->rows[r].missing) {
+      char copy[1024], *rest = copy, *line;
+      snprintf(copy, sizeof copy, "%s", t->rows[r].missing);
+      while ((line = strsep(&rest, "\n"))) strbuf_format(out, "– %s\n", line);
+    }
+  if (has_reference)
+    strbuf_format(out, "(in brackets: %s%s)\n", t->source ? t->source : "published values",
+                  t->has_unverified ? "; ~ unverified" : "");
+  if (t->iso) strbuf_format(out, "%s\n", t->iso);
+  if (t->provenance) strbuf_format(out, "%s\n", t->provenance);
+}
+
+void report_write_text(const report_table *t, const report_style *style, strbuf *out) {
+  layout *layouts = mem_zeroed(t->column_count, sizeof *layouts);
+  size_t *key_widths = mem_zeroed(t->key_count, sizeof *key_widths), names = 0;
+  if (!layouts || !key_widths) {
+    out->is_broken = true;
+    goto cleanup;
+  }
+  for (size_t c = 0; c < t->column_count; c++) lay_out_column(t, c, &layouts[c]);
+  for (size_t k = 0; k < t->key_count; k++) {
+    widen(&key_widths[k], width_of(t->key_headings[k]));
+    for (size_t r = 0; r < t->row_count; r++) widen(&key_widths[k], width_of(t->rows[r].keys[k]));
+    names += key_widths[k] + GAP;
+  }
+  strbuf_format(out, "%s%s%s\n\n", style->has_colour ? "\033[1m" : "", t->title,
+                style->has_colour ? "\033[0m" : "");
+  for (size_t first = 0, last = 0; first < t->column_count || last == 0; first = last) {
+    size_t total = names;
+    do total += layouts[last].width + GAP;
+    while (++last < t->column_count &&
+           (!style->columns || total + layouts[last].width <= (size_t)style->columns));
+    if (first) strbuf_append_char(out, '\n');
+    write_part(t, layouts, key_widths, first, last, style, out);
+  }
+  strbuf_append_char(out, '\n');
+  write_notes(t, out);
+cleanup:
+  free(layouts);
+  free(key_widths);
+}

@@ -1,0 +1,25 @@
+/* A comparison table in the formats that people and programs read. All of them say the same:
+ * measured values with their interval, the published value beside them (with "~" when nobody has
+ * checked it against the paper), what is missing and why, and where the numbers come from. */
+#ifndef FLIPBENCH_REPORT_WRITE_H
+#define FLIPBENCH_REPORT_WRITE_H
+
+#include "report/table.h"
+
+typedef struct {
+  bool has_colour; /* the best value of a column in bold */
+  int columns;     /* wider tables are written in parts below one another; 0: never */
+} report_style;
+
+void report_write_text(const report_table *t, const report_style *style, strbuf *out);
+void report_write_markdown(const report_table *t, strbuf *out);
+void report_write_csv(const report_table *t, strbuf *out);
+void report_write_latex(const report_table *t, strbuf *out);
+void report_write_json(const report_table *t, strbuf *out);
+
+/* "12.3 ± 0.4", "1.93 [1.80, 2.02]", "–" for none; without unit. */
+void report_format_value(const report_column *c, const report_value *v, strbuf *out);
+/* "69.6" or "~69.6"; nothing when there is none. */
+void report_format_reference(const report_column *c, const report_value *v, strbuf *out);
+
+#endif

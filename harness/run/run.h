@@ -1,0 +1,78 @@
+/* Runs the cells of an experiment: one `flip train` process a cell, in dependency order, recorded
+ * as they go. A process that crashes, is killed or fails becomes the status of its cell; the sweep
+ * goes on.
+ *
+ * A cell's directory is RESULTS/EXPERIMENT/LABEL-ID8/: config.yaml, events.jsonl (the trainer's),
+ * attempts.jsonl (ours), log.txt, checkpoints/, and `lock`, which flipbench and its trainer hold
+ * with flock for as long as either of them lives. */
+#ifndef FLIPBENCH_RUN_RUN_H
+#define FLIPBENCH_RUN_RUN_H
+
+#include <stdbool.h>
+
+#include "base/err.h"
+#include "spec/spec.h"
+#include "store/store.h"
+
+typedef struct {
+  const char *results; /* the folder of all results */
+  const char *flip;    /* the trainer; run_find_flip makes one */
+  int jobs;            /* processes at once */
+  bool retries_failed; /* start failed cells again */
+  bool shows_progress;
+} run_options;
+
+typedef enum {
+  CELL_WAITING, /* to be run, or to be continued */
+  CELL_RUNNING,
+  CELL_FINISHED,
+  CELL_INTERRUPTED, /* has stopped and can be continued */
+  CELL_FAILED,
+  CELL_SKIPPED /* cannot be run: `reason` says why */
+} run_state;
+
+/* One cell in this sweep. */
+typedef struct {
+  const spec_cell *cell;
+  run_state state;
+  char *directory; /* below results; owned */
+  char *reason;    /* of a failure or skip; owned, may be NULL */
+  int64_t run_id;
+  bool has_begun; /* an earlier process worked on it */
+  bool ran_now;   /* a process was started in this sweep */
+} run_cell;
+
+typedef struct {
+  run_cell *cells; /* in the experiment's order */
+  size_t count;
+  bool is_interrupted;
+} run_sweep;
+
+/* The programs beside this one (/proc/self/exe), or $FLIP. The caller frees. */
+err run_find_flip(char **path) ERR_MUST_CHECK;
+
+/* Records the experiment and finds out what each cell has come to, catching up with directories
+ * that the store does not know yet or not fully. Starts nothing. */
+err run_plan(const spec_experiment *e, store *s, const run_options *options,
+             run_sweep *sweep) ERR_MUST_CHECK;
+/* Runs what is waiting. SIGINT or SIGTERM: the trainers are told to stop after a checkpoint, and
+ * the sweep ends as interrupted; a second one kills them. Failed cells are no error of this
+ * function: look at the states. */
+err run_all(const spec_experiment *e, store *s, const run_options *options,
+            run_sweep *sweep) ERR_MUST_CHECK;
+void run_free(run_sweep *sweep);
+
+size_t run_count(const run_sweep *sweep, run_state state);
+const char *run_state_name(run_state state);
+
+/* Model FLOPs of one training sample, forward and backward, before anything has run; 0 when they
+ * cannot be predicted. */
+double run_predict_flops(const settings *s);
+/* Samples that a run of these settings will see: 0 when `epochs` of an unknown data set decide. */
+int64_t run_predict_samples(const settings *s);
+
+/* From the run directories' files into a new database at `path` (an old one is kept aside as
+ * PATH.old until the new one is complete). `runs` is how many were read. */
+err run_rebuild(const char *path, const char *results, size_t *runs) ERR_MUST_CHECK;
+
+#endif

@@ -1,0 +1,617 @@
+/* The matrix: axes → combinations → cells, then the cells that are tuned from them. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "spec/reader.h"
+
+enum { MOST_CELLS = 100000 };
+
+/* One item of an axis, or one include entry: some settings and the names they go by. */
+typedef struct {
+  yml_node *map;         /* flat settings, maybe with `base` */
+  const yml_node *where; /* for problems */
+  spec_pairs pairs;
+} layer;
+
+typedef struct {
+  const char *name;
+  layer *items;
+  size_t count;
+} axis;
+
+/* Pointers into axes and includes, applied in order. */
+typedef struct {
+  const layer **layers;
+  size_t count;
+} combo;
+
+typedef struct {
+  spec_reader *r;
+  axis *axes;
+  size_t axis_count;
+  layer *includes;
+  size_t include_count;
+  combo *combos;
+  size_t combo_count, combo_capacity;
+  strbuf last_check; /* the last message of settings_check: said once, not once a cell */
+} matrix;
+
+/* ---- layers ---- */
+
+static err name_layer(matrix *m, const char *axis_name, const yml_node *label, layer *made) {
+  err error = NULL;
+  if (!yml_is_null(label)) {
+    if (label->kind != YML_SCALAR)
+      yml_problem(&m->r->problems, label, NULL, 0, "label takes text");
+    else
+      error = spec_pairs_add(&made->pairs, axis_name, label->scalar, true);
+    if (!error && !spec_names_has(&m->r->axes, axis_name))
+      error = spec_names_add(&m->r->axes, axis_name);
+  }
+  bool is_labeled = made->pairs.count == 0;
+  for (size_t i = 0; i < made->map->count && !error; i++) {
+    const char *key = made->map->keys[i]->scalar;
+    char *value = NULL;
+    if (!settings_find(key) && strcmp(key, "base") != 0) continue; /* a problem already */
+    error = spec_canonical(m->r, key, made->map->items[i], &value);
+    if (!error) error = spec_pairs_add(&made->pairs, key, value, is_labeled);
+    if (!error && !spec_names_has(&m->r->axes, key)) error = spec_names_add(&m->r->axes, key);
+    free(value);
+  }
+  return error;
+}
+
+/* A map of settings, perhaps with `label`, as a layer. Its values are checked here, once. */
+static err make_layer(matrix *m, const char *axis_name, const yml_node *map, layer *made) {
+  static const char *const not_settings[] = {"label", NULL};
+  yml_node *rest;
+  made->where = map;
+  err error = nodes_without(&m->r->pool, map, not_settings, &rest);
+  if (error) return error;
+  size_t before = m->r->problems.count;
+  settings_apply(&m->r->scratch, rest, m->r->e->path, &m->r->problems);
+  error = nodes_flatten(&m->r->pool, rest, &made->map);
+  if (error || m->r->problems.count > before) return error;
+  return name_layer(m, axis_name, yml_get(map, "label"), made);
+}
+
+static err make_axis(matrix *m, const yml_node *key, const yml_node *values, axis *made) {
+  err error = NULL;
+  made->name = key->scalar;
+  if (values->kind == YML_MAP || yml_is_null(values) ||
+      (values->kind == YML_SEQUENCE && values->count == 0)) {
+    yml_problem(&m->r->problems, key, NULL, 0,
+                "axis '%s' is empty: give it a list of values, or leave it out", key->scalar);
+    return NULL;
+  }
+  size_t count = values->kind == YML_SCALAR ? 1 : values->count;
+  made->items = mem_zeroed(count, sizeof *made->items);
+  if (!made->items) return mem_error(count * sizeof *made->items, "the experiment");
+  made->count = count;
+  size_t before = m->r->problems.count;
+  for (size_t i = 0; i < count && !error; i++) {
+    const yml_node *value = values->kind == YML_SCALAR ? values : values->items[i];
+    if (value->kind == YML_MAP) {
+      error = make_layer(m, made->name, value, &made->items[i]);
+    } else {
+      yml_node *map;
+      error = nodes_map(&m->r->pool, value, 1, &map);
+      if (error) break;
+      nodes_put(map, key, value);
+      error = make_layer(m, made->name, map, &made->items[i]);
+    }
+    if (m->r->problems.count > before && value->kind != YML_MAP) break; /* a wrong key, said once */
+  }
+  return error;
+}
+
+static err read_axes(matrix *m) {
+  const yml_node *node = yml_get(m->r->root, "matrix");
+  err error = NULL;
+  if (yml_is_null(node)) return NULL;
+  if (node->kind != YML_MAP) {
+    yml_problem(&m->r->problems, node, NULL, 0,
+                "matrix takes a map of axis name to list of values");
+    return NULL;
+  }
+  m->axes = mem_zeroed(node->count, sizeof *m->axes);
+  if (!m->axes) return mem_error(node->count * sizeof *m->axes, "the experiment");
+  for (size_t i = 0; i < node->count && !error; i++) {
+    if (yml_is_null(node->items[i]) && m->r->options->profile)
+      continue; /* removed by the profile */
+    error = make_axis(m, node->keys[i], node->items[i], &m->axes[m->axis_count++]);
+  }
+  return error;
+}
+
+/* ---- combinations ---- */
+
+static err add_combo(matrix *m, const layer *const *layers, size_t count) {
+  if (m->combo_count == m->combo_capacity) {
+    size_t larger = m->combo_capacity ? m->combo_capacity * 2 : 64;
+    combo *grown = mem_resize(m->combos, larger, sizeof *grown);
+    if (!grown) return mem_error(larger * sizeof *grown, "the experiment");
+    m->combos = grown;
+    m->combo_capacity = larger;
+  }
+  combo *made = &m->combos[m->combo_count];
+  *made = (combo){mem_zeroed(count, sizeof *made->layers), count};
+  if (!made->layers) return mem_error(count * sizeof *made->layers, "the experiment");
+  if (count) memcpy(made->layers, layers, count * sizeof *layers);
+  m->combo_count++;
+  return NULL;
+}
+
+static err extend_combo(combo *c, const layer *more) {
+  const layer **grown = mem_resize(c->layers, c->count + 1, sizeof *grown);
+  if (!grown) return mem_error(sizeof *grown, "the experiment");
+  c->layers = grown;
+  c->layers[c->count++] = more;
+  return NULL;
+}
+
+static const char *combo_value(const combo *c, const char *key) {
+  for (size_t i = c->count; i-- > 0;) {
+    const char *value = spec_pairs_get(&c->layers[i]->pairs, key);
+    if (value) return value;
+  }
+  return NULL;
+}
+
+/* The last axis turns fastest, as nested loops in file order would. */
+static err multiply_axes(matrix *m) {
+  size_t total = 1;
+  for (size_t i = 0; i < m->axis_count; i++) {
+    if (m->axes[i].count == 0) return NULL; /* a problem already */
+    total *= m->axes[i].count;
+    if (total > MOST_CELLS) {
+      yml_problem(&m->r->problems, yml_get_key(m->r->root, "matrix"), NULL, 0,
+                  "the matrix has more than %d cells", MOST_CELLS);
+      return NULL;
+    }
+  }
+  const layer **chosen = mem_zeroed(m->axis_count, sizeof *chosen);
+  if (!chosen) return mem_error(m->axis_count * sizeof *chosen, "the experiment");
+  err error = NULL;
+  for (size_t index = 0; index < total && !error; index++) {
+    size_t rest = index;
+    for (size_t i = m->axis_count; i-- > 0;) {
+      chosen[i] = &m->axes[i].items[rest % m->axes[i].count];
+      rest /= m->axes[i].count;
+    }
+    error = add_combo(m, chosen, m->axis_count);
+  }
+  free(chosen);
+  return error;
+}
+
+/* True when `node` (a value or a list of values) holds what the combination has under `key`. */
+static err value_is_among(matrix *m, const char *key, const yml_node *node, const char *value,
+                          bool *is_among) {
+  err error = NULL;
+  size_t count = node->kind == YML_SEQUENCE ? node->count : 1;
+  *is_among = false;
+  for (size_t i = 0; i < count && !error; i++) {
+    char *wanted = NULL;
+    error = spec_canonical(m->r, key, node->kind == YML_SEQUENCE ? node->items[i] : node, &wanted);
+    if (!error && value && strcmp(wanted, value) == 0) *is_among = true;
+    free(wanted);
+  }
+  return error;
+}
+
+static err exclude_matching(matrix *m, const yml_node *entry) {
+  yml_node *flat;
+  err error = nodes_flatten(&m->r->pool, entry, &flat);
+  if (error) return error;
+  size_t before = m->r->problems.count;
+  spec_check_keys(m->r, flat, "exclude: it is no axis of the matrix",
+                  (const char *const *)m->r->axes.items, m->r->axes.count);
+  if (m->r->problems.count > before) return NULL;
+  size_t kept = 0, total = m->combo_count;
+  for (size_t i = 0; i < total && !error; i++) {
+    bool is_match = true;
+    for (size_t k = 0; k < flat->count && is_match && !error; k++)
+      error = value_is_among(m, flat->keys[k]->scalar, flat->items[k],
+                             combo_value(&m->combos[i], flat->keys[k]->scalar), &is_match);
+    if (m->r->problems.count > before) is_match = false;
+    if (is_match && !error) {
+      free(m->combos[i].layers);
+    } else {
+      m->combos[kept++] = m->combos[i];
+    }
+    if (m->r->problems.count > before || error) { /* keep the rest as it is */
+      while (++i < total) m->combos[kept++] = m->combos[i];
+    }
+  }
+  m->combo_count = kept;
+  if (!error && kept == total && m->r->problems.count == before && !m->r->options->profile)
+    yml_problem(&m->r->problems, entry, NULL, 0, "this exclude entry matches no cell");
+  return error;
+}
+
+/* As in CI matrices: an entry that agrees with combinations in every axis key that it names adds
+ * its other settings to them; an entry that agrees with none is a cell of its own. */
+static err include_entry(matrix *m, const layer *entry, size_t matrix_combos) {
+  bool is_used = false;
+  err error = NULL;
+  for (size_t i = 0; i < matrix_combos && !error; i++) {
+    bool agrees = true;
+    for (size_t k = 0; k < entry->pairs.count && agrees; k++) {
+      bool is_axis = false;
+      for (size_t a = 0; a < m->axis_count; a++)
+        for (size_t j = 0; j < m->axes[a].count; j++)
+          is_axis =
+              is_axis || spec_pairs_get(&m->axes[a].items[j].pairs, entry->pairs.items[k].key);
+      const char *value = combo_value(&m->combos[i], entry->pairs.items[k].key);
+      if (is_axis && (!value || strcmp(value, entry->pairs.items[k].value) != 0)) agrees = false;
+    }
+    if (!agrees) continue;
+    error = extend_combo(&m->combos[i], entry);
+    is_used = true;
+  }
+  if (!error && !is_used) error = add_combo(m, &entry, 1);
+  return error;
+}
+
+static err read_list(matrix *m, const char *key, const yml_node **list) {
+  const yml_node *node = yml_get(m->r->root, key);
+  *list = NULL;
+  if (yml_is_null(node)) return NULL;
+  if (node->kind != YML_SEQUENCE) {
+    yml_problem(&m->r->problems, node, NULL, 0, "%s takes a list of maps", key);
+    return NULL;
+  }
+  for (size_t i = 0; i < node->count; i++)
+    if (node->items[i]->kind != YML_MAP) {
+      yml_problem(&m->r->problems, node->items[i], NULL, 0, "%s takes a list of maps", key);
+      return NULL;
+    }
+  *list = node;
+  return NULL;
+}
+
+static err read_include_and_exclude(matrix *m) {
+  const yml_node *exclude, *include;
+  err error = read_list(m, "exclude", &exclude);
+  for (size_t i = 0; exclude && i < exclude->count && !error; i++)
+    error = exclude_matching(m, exclude->items[i]);
+  if (!error) error = read_list(m, "include", &include);
+  if (error || !include) return error;
+  m->includes = mem_zeroed(include->count, sizeof *m->includes);
+  if (!m->includes) return mem_error(include->count * sizeof *m->includes, "the experiment");
+  if (m->axis_count == 0 && include->count > 0) { /* the list is the matrix */
+    for (size_t i = 0; i < m->combo_count; i++) free(m->combos[i].layers);
+    m->combo_count = 0;
+  }
+  size_t matrix_combos = m->combo_count;
+  for (size_t i = 0; i < include->count && !error; i++) {
+    size_t before = m->r->problems.count;
+    error = make_layer(m, "label", include->items[i], &m->includes[m->include_count++]);
+    if (!error && m->r->problems.count == before)
+      error = include_entry(m, &m->includes[i], matrix_combos);
+  }
+  return error;
+}
+
+/* ---- cells ---- */
+
+static err grow_cells(spec_experiment *e, spec_cell **made) {
+  *made = NULL;
+  if ((e->cell_count & (e->cell_count - 1)) == 0) { /* capacity is the next power of two */
+    spec_cell *grown = mem_resize(e->cells, e->cell_count ? e->cell_count * 2 : 1, sizeof *grown);
+    if (!grown) return mem_error(e->cell_count * 2 * sizeof *grown, "the experiment");
+    e->cells = grown;
+  }
+  *made = &e->cells[e->cell_count];
+  **made = (spec_cell){.parent = SPEC_NO_PARENT};
+  return NULL;
+}
+
+static err start_settings(matrix *m, const combo *c, settings *s) {
+  bool has_base = false;
+  for (size_t i = 0; i < c->count; i++) has_base = has_base || yml_get(c->layers[i]->map, "base");
+  if (!has_base) return settings_copy(&m->r->shared, s);
+  /* a base in the matrix lies under the file's settings and over the file's base */
+  err error = settings_init(s);
+  const yml_node *file_base = yml_get(m->r->root, "base"), *own = yml_get(m->r->root, "settings");
+  yml_node *map;
+  if (!error && !yml_is_null(file_base)) {
+    error = nodes_map(&m->r->pool, file_base, 1, &map);
+    if (error) return error;
+    nodes_put(map, yml_get_key(m->r->root, "base"), file_base);
+    settings_apply(s, map, m->r->e->path, &m->r->problems);
+  }
+  for (size_t i = 0; i < c->count && !error; i++) {
+    const yml_node *base = yml_get(c->layers[i]->map, "base");
+    if (!base) continue;
+    error = nodes_map(&m->r->pool, base, 1, &map);
+    if (error) return error;
+    nodes_put(map, yml_get_key(c->layers[i]->map, "base"), base);
+    settings_apply(s, map, m->r->e->path, &m->r->problems);
+  }
+  if (!error && !yml_is_null(own)) settings_apply(s, own, NULL, &m->r->problems);
+  for (size_t i = 0; i < m->r->options->set_count && !error; i++)
+    error = settings_set(s, m->r->options->set[i]);
+  return error;
+}
+
+static err label_cell(const spec_reader *r, spec_cell *cell) {
+  strbuf label = {0};
+  for (size_t i = 0; i < cell->axes.count; i++)
+    if (cell->axes.items[i].is_labeled) {
+      const spec_pair *pair = &cell->axes.items[i];
+      if (label.length) strbuf_append_char(&label, ' ');
+      if (settings_find(pair->key) || strcmp(pair->key, "base") == 0)
+        strbuf_format(&label, "%s=%s", pair->key, pair->value);
+      else
+        strbuf_append(&label, pair->value); /* a label given by hand speaks for itself */
+    }
+  if (!label.length) strbuf_append(&label, r->e->name);
+  cell->label = strbuf_take(&label);
+  return cell->label ? NULL : mem_error(0, "the experiment");
+}
+
+static void check_cell(matrix *m, const spec_cell *cell, const yml_node *where) {
+  err error = settings_check(&cell->settings);
+  if (!error) return;
+  if (strcmp(err_message(error), strbuf_string(&m->last_check)) != 0) {
+    strbuf_clear(&m->last_check);
+    strbuf_append(&m->last_check, err_message(error));
+    yml_problem(&m->r->problems, where, NULL, 0, "cell %s: %s", cell->label, err_message(error));
+  }
+  err_free(error);
+}
+
+static err make_cell(matrix *m, const combo *c) {
+  static const char *const base_only[] = {"base", NULL};
+  spec_cell *cell;
+  err error = grow_cells(m->r->e, &cell);
+  if (error) return error;
+  error = start_settings(m, c, &cell->settings);
+  if (error) return error;
+  m->r->e->cell_count++;
+  for (size_t i = 0; i < c->count && !error; i++) {
+    const layer *l = c->layers[i];
+    yml_node *map = l->map;
+    if (yml_get(map, "base")) error = nodes_without(&m->r->pool, l->map, base_only, &map);
+    if (!error) settings_apply(&cell->settings, map, NULL, &m->r->problems);
+    for (size_t k = 0; k < l->pairs.count && !error; k++)
+      if (!spec_pairs_get(&cell->axes, l->pairs.items[k].key))
+        error = spec_pairs_add(&cell->axes, l->pairs.items[k].key, l->pairs.items[k].value,
+                               l->pairs.items[k].is_labeled);
+  }
+  if (!error) error = label_cell(m->r, cell);
+  if (error) return error;
+  settings_fingerprint(&cell->settings, cell->id);
+  check_cell(m, cell, c->count ? c->layers[c->count - 1]->where : m->r->root);
+  return NULL;
+}
+
+/* ---- tuning ---- */
+
+typedef struct {
+  const yml_node *key, *from, *when, *unless;
+  yml_node *overrides;
+  const char *name;
+  ptrdiff_t source;    /* index of another tuning; -1: the cells of the matrix */
+  size_t first, count; /* its cells, once made */
+  enum { UNSEEN, OPEN, MADE } state;
+} tuning;
+
+typedef struct {
+  matrix *m;
+  tuning *items;
+  size_t count, matrix_cells;
+} tunings;
+
+/* "${cell}" or "${NAME}" of another tuning. */
+static void read_from(tunings *t, tuning *one) {
+  yml_problems *problems = &t->m->r->problems;
+  one->source = -1;
+  if (yml_is_null(one->from)) {
+    yml_problem(problems, one->key, NULL, 0,
+                "tuning '%s' does not say what it starts from: give it from: \"${cell}\"",
+                one->name);
+    return;
+  }
+  size_t length = one->from->kind == YML_SCALAR ? strlen(one->from->scalar) : 0;
+  if (length < 4 || strncmp(one->from->scalar, "${", 2) != 0 ||
+      one->from->scalar[length - 1] != '}') {
+    yml_problem(problems, one->from, NULL, 0,
+                "from takes \"${cell}\" or \"${NAME}\" of another tuning");
+    return;
+  }
+  char name[128];
+  snprintf(name, sizeof name, "%.*s", (int)(length - 3), one->from->scalar + 2);
+  if (strcmp(name, "cell") == 0) return;
+  for (size_t i = 0; i < t->count; i++)
+    if (strcmp(t->items[i].name, name) == 0) {
+      one->source = (ptrdiff_t)i;
+      return;
+    }
+  yml_problem(problems, one->from, NULL, 0, "from: there is no tuning '%s'", name);
+}
+
+static err read_one_tuning(tunings *t, const yml_node *key, const yml_node *map, tuning *one) {
+  static const char *const own_keys[] = {"from", "when", "unless", NULL};
+  one->key = key;
+  one->name = key->scalar;
+  one->from = yml_get(map, "from");
+  one->when = yml_get(map, "when");
+  one->unless = yml_get(map, "unless");
+  yml_node *rest;
+  nodes_pool *pool = &t->m->r->pool;
+  err error = nodes_without(pool, map, own_keys, &rest);
+  if (!error) error = nodes_flatten(pool, rest, &one->overrides);
+  if (!error) settings_apply(&t->m->r->scratch, rest, NULL, &t->m->r->problems);
+  const yml_node **conditions[] = {&one->when, &one->unless};
+  for (size_t c = 0; c < 2 && !error; c++) {
+    const yml_node *node = *conditions[c];
+    yml_node *flat;
+    *conditions[c] = NULL;
+    if (yml_is_null(node)) continue;
+    if (node->kind != YML_MAP) {
+      yml_problem(&t->m->r->problems, node, NULL, 0, "%s takes a map of settings",
+                  c ? "unless" : "when");
+      continue;
+    }
+    error = nodes_flatten(pool, node, &flat);
+    if (error) break;
+    *conditions[c] = flat;
+    for (size_t k = 0; k < flat->count; k++) {
+      size_t key_count;
+      const char *const *keys = settings_keys(&key_count);
+      const char *name = flat->keys[k]->scalar;
+      if (!settings_find(name) && !spec_names_has(&t->m->r->axes, name))
+        yml_problem(&t->m->r->problems, flat->keys[k], keys, key_count,
+                    "'%s' is neither a setting nor an axis", name);
+    }
+  }
+  return error;
+}
+
+static err conditions_hold(tunings *t, const yml_node *map, const spec_cell *cell, bool *hold) {
+  strbuf scratch = {0};
+  err error = NULL;
+  *hold = true;
+  for (size_t k = 0; k < map->count && *hold && !error; k++) {
+    const char *key = map->keys[k]->scalar;
+    error = value_is_among(t->m, key, map->items[k], spec_cell_value(cell, key, &scratch), hold);
+  }
+  strbuf_free(&scratch);
+  return error;
+}
+
+static err tune_cell(tunings *t, tuning *one, size_t parent) {
+  spec_experiment *e = t->m->r->e;
+  spec_cell *cell;
+  bool is_wanted = true, is_unwanted = false;
+  err error = NULL;
+  if (one->when) error = conditions_hold(t, one->when, &e->cells[parent], &is_wanted);
+  if (!error && one->unless)
+    error = conditions_hold(t, one->unless, &e->cells[parent], &is_unwanted);
+  if (error || !is_wanted || is_unwanted) return error;
+  error = grow_cells(e, &cell);
+  if (!error) error = settings_copy(&e->cells[parent].settings, &cell->settings);
+  if (error) return error;
+  const spec_cell *from = &e->cells[parent];
+  e->cell_count++;
+  cell->parent = (ptrdiff_t)parent;
+  settings_apply(&cell->settings, one->overrides, NULL, &t->m->r->problems);
+  strbuf text = {0};
+  strbuf_format(&text, "cell:%s", from->id);
+  error = setting_assign(settings_find("init_from"), &cell->settings, strbuf_string(&text));
+  strbuf_clear(&text);
+  strbuf_format(&text, "%s · %s tuning", from->label, one->name);
+  cell->label = strbuf_take(&text);
+  cell->tuning = mem_copy_string(one->name);
+  if (!error && (!cell->label || !cell->tuning)) error = mem_error(0, "the experiment");
+  for (size_t i = 0; i < from->axes.count && !error; i++)
+    error = spec_pairs_add(&cell->axes, from->axes.items[i].key, from->axes.items[i].value,
+                           from->axes.items[i].is_labeled);
+  if (error) return error;
+  settings_fingerprint(&cell->settings, cell->id);
+  check_cell(t->m, cell, one->key);
+  one->count++;
+  return NULL;
+}
+
+static err make_tuning(tunings *t, tuning *one) {
+  if (one->state == MADE) return NULL;
+  if (one->state == OPEN) {
+    yml_problem(&t->m->r->problems, one->from, NULL, 0, "tuning '%s' depends on itself", one->name);
+    return NULL;
+  }
+  one->state = OPEN;
+  size_t before = t->m->r->problems.count, first = 0, count = t->matrix_cells;
+  err error = NULL;
+  if (one->source >= 0) {
+    tuning *source = &t->items[one->source];
+    error = make_tuning(t, source);
+    first = source->first;
+    count = source->count;
+  }
+  one->first = t->m->r->e->cell_count;
+  for (size_t i = 0; i < count && !error && t->m->r->problems.count == before; i++)
+    error = tune_cell(t, one, first + i);
+  one->state = MADE;
+  return error;
+}
+
+static err read_tunings(matrix *m) {
+  const yml_node *node = yml_get(m->r->root, "tuning");
+  if (yml_is_null(node)) return NULL;
+  if (node->kind != YML_MAP) {
+    yml_problem(&m->r->problems, node, NULL, 0, "tuning takes a map of name to settings");
+    return NULL;
+  }
+  tunings t = {m, mem_zeroed(node->count, sizeof *t.items), 0, m->r->e->cell_count};
+  if (!t.items) return mem_error(node->count * sizeof *t.items, "the experiment");
+  err error = NULL;
+  for (size_t i = 0; i < node->count && !error; i++) {
+    if (yml_is_null(node->items[i])) continue;
+    if (node->items[i]->kind == YML_MAP)
+      error = read_one_tuning(&t, node->keys[i], node->items[i], &t.items[t.count++]);
+    else
+      yml_problem(&m->r->problems, node->items[i], NULL, 0, "a tuning takes a map of settings");
+  }
+  for (size_t i = 0; i < t.count && !error; i++) read_from(&t, &t.items[i]);
+  for (size_t i = 0; i < t.count && !error; i++) error = make_tuning(&t, &t.items[i]);
+  free(t.items);
+  return error;
+}
+
+/* ---- all of it ---- */
+
+static int compare_ids(const void *a, const void *b) {
+  const spec_cell *const *x = a, *const *y = b;
+  int order = strcmp((*x)->id, (*y)->id);
+  return order ? order : (*x > *y) - (*x < *y);
+}
+
+static err refuse_duplicates(spec_reader *r) {
+  const spec_experiment *e = r->e;
+  const spec_cell **sorted = mem_zeroed(e->cell_count, sizeof *sorted);
+  if (!sorted) return mem_error(e->cell_count * sizeof *sorted, "the experiment");
+  for (size_t i = 0; i < e->cell_count; i++) sorted[i] = &e->cells[i];
+  qsort(sorted, e->cell_count, sizeof *sorted, compare_ids);
+  const yml_node *where = yml_get_key(r->root, "matrix");
+  if (!where) where = yml_get_key(r->root, "include");
+  for (size_t i = 1; i < e->cell_count; i++)
+    if (strcmp(sorted[i - 1]->id, sorted[i]->id) == 0)
+      yml_problem(&r->problems, where ? where : r->root, NULL, 0,
+                  "two cells are the same run: '%s' and '%s' have equal settings",
+                  sorted[i - 1]->label, sorted[i]->label);
+  free(sorted);
+  return NULL;
+}
+
+static void free_layers(layer *layers, size_t count) {
+  for (size_t i = 0; i < count; i++) spec_pairs_free(&layers[i].pairs);
+  free(layers);
+}
+
+err spec_expand(spec_reader *r) {
+  matrix m = {.r = r};
+  err error = NULL;
+  TRY(read_axes(&m));
+  TRY(multiply_axes(&m));
+  TRY(read_include_and_exclude(&m));
+  if (r->problems.count) goto cleanup; /* cells made of wrong values would only repeat them */
+  for (size_t i = 0; i < m.combo_count; i++) TRY(make_cell(&m, &m.combos[i]));
+  if (r->e->cell_count == 0)
+    yml_problem(&r->problems, r->root, NULL, 0, "no cell is left after exclude");
+  TRY(read_tunings(&m));
+  if (r->problems.count == 0) TRY(refuse_duplicates(r));
+cleanup:
+  for (size_t i = 0; i < m.combo_count; i++) free(m.combos[i].layers);
+  free(m.combos);
+  for (size_t i = 0; i < m.axis_count; i++) free_layers(m.axes[i].items, m.axes[i].count);
+  free(m.axes);
+  free_layers(m.includes, m.include_count);
+  strbuf_free(&m.last_check);
+  return error;
+}

@@ -1,0 +1,268 @@
+/* The `report` part of an experiment file: what the table shows and what it is compared with. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "spec/reader.h"
+
+static const char *const report_keys[] = {"rows",  "columns",  "baseline",    "reference",
+                                          "plots", "main_set", "shifted_set", "iso"};
+static const char *const plot_names[] = {"accuracy_vs_time", "accuracy_vs_samples", "throughput",
+                                         "memory", "loss"};
+static const char *const default_columns[] = {"samples_per_second", "train_seconds", "peak_memory",
+                                              "zero_shot_mean_per_class", "retrieval_i2t_r1"};
+enum {
+  REPORT_KEY_COUNT = sizeof report_keys / sizeof *report_keys,
+  PLOT_COUNT = sizeof plot_names / sizeof *plot_names,
+  DEFAULT_COLUMN_COUNT = sizeof default_columns / sizeof *default_columns
+};
+
+static const yml_node *item_named(const yml_node *list, const char *name) {
+  if (list->kind == YML_SEQUENCE)
+    for (size_t i = 0; i < list->count; i++)
+      if (list->items[i]->kind == YML_SCALAR && strcmp(list->items[i]->scalar, name) == 0)
+        return list->items[i];
+  return list;
+}
+
+static void check_names(spec_reader *r, const yml_node *node, const spec_names *names,
+                        const char *const *known, size_t count, bool allows_settings,
+                        const char *what) {
+  for (size_t i = 0; i < names->count; i++) {
+    bool is_known = allows_settings && settings_find(names->items[i]);
+    for (size_t k = 0; k < count; k++)
+      is_known = is_known || strcmp(names->items[i], known[k]) == 0;
+    if (!is_known)
+      yml_problem(&r->problems, item_named(node, names->items[i]), known, count, "unknown %s '%s'",
+                  what, names->items[i]);
+  }
+}
+
+/* Rows: axis keys. Cells with one row's values are averaged, which is right for seeds alone. */
+static err read_rows(spec_reader *r, const yml_node *report) {
+  spec_names *rows = &r->e->report.rows;
+  const yml_node *node = report ? yml_get(report, "rows") : NULL;
+  err error = node ? spec_read_names(r, node, "rows", rows) : NULL;
+  for (size_t i = 0; i < rows->count; i++)
+    if (!spec_names_has(&r->axes, rows->items[i]) && !settings_find(rows->items[i]))
+      yml_problem(&r->problems, item_named(node, rows->items[i]),
+                  (const char *const *)r->axes.items, r->axes.count, "rows: '%s' is no axis",
+                  rows->items[i]);
+  if (rows->count || error) return error;
+  for (size_t i = 0; i < r->axes.count && !error; i++)
+    if (strcmp(r->axes.items[i], "seed") != 0) error = spec_names_add(rows, r->axes.items[i]);
+  return error;
+}
+
+static void check_rows(spec_reader *r, const yml_node *node) {
+  const spec_experiment *e = r->e;
+  for (size_t i = 0; i < e->cell_count; i++)
+    for (size_t j = 0; j < i && j < 64; j++) { /* enough to find a forgotten axis */
+      const spec_cell *a = &e->cells[i], *b = &e->cells[j];
+      if (a->tuning || b->tuning) continue;
+      strbuf one = {0}, other = {0};
+      bool is_same_row = true;
+      for (size_t k = 0; k < e->report.rows.count && is_same_row; k++) {
+        const char *x = spec_cell_value(a, e->report.rows.items[k], &one);
+        const char *y = spec_cell_value(b, e->report.rows.items[k], &other);
+        is_same_row = x && y && strcmp(x, y) == 0;
+      }
+      for (size_t k = 0; k < r->axes.count && is_same_row; k++) {
+        const char *key = r->axes.items[k], *x, *y;
+        if (strcmp(key, "seed") == 0) continue;
+        x = spec_cell_value(a, key, &one);
+        y = spec_cell_value(b, key, &other);
+        if (!x || !y || strcmp(x, y) == 0) continue;
+        yml_problem(&r->problems, node, NULL, 0,
+                    "rows leave out '%s': cells that differ in it would be averaged into one row",
+                    key);
+        i = e->cell_count;
+        is_same_row = false;
+        break;
+      }
+      strbuf_free(&one);
+      strbuf_free(&other);
+      if (i == e->cell_count) break;
+    }
+}
+
+static err read_pair(spec_reader *r, const yml_node *key, const yml_node *item, spec_pairs *pairs) {
+  char *value = NULL;
+  err error = spec_canonical(r, key->scalar, item, &value);
+  if (!error) error = spec_pairs_add(pairs, key->scalar, value, false);
+  free(value);
+  return error;
+}
+
+static err read_baseline(spec_reader *r, const yml_node *node) {
+  spec_report *report = &r->e->report;
+  if (yml_is_null(node)) return NULL;
+  if (node->kind != YML_MAP) {
+    yml_problem(&r->problems, node, NULL, 0, "baseline takes a map of axis values");
+    return NULL;
+  }
+  yml_node *flat;
+  err error = nodes_flatten(&r->pool, node, &flat);
+  size_t before = r->problems.count;
+  for (size_t i = 0; !error && i < flat->count; i++) {
+    if (!spec_names_has(&r->axes, flat->keys[i]->scalar) && !settings_find(flat->keys[i]->scalar))
+      yml_problem(&r->problems, flat->keys[i], (const char *const *)r->axes.items, r->axes.count,
+                  "baseline: '%s' is no axis", flat->keys[i]->scalar);
+    else
+      error = read_pair(r, flat->keys[i], flat->items[i], &report->baseline);
+  }
+  if (error || r->problems.count > before) return error;
+  for (size_t i = 0; i < r->e->cell_count; i++)
+    if (!r->e->cells[i].tuning && spec_cell_matches(&r->e->cells[i], &report->baseline))
+      return NULL;
+  if (r->e->cell_count)
+    yml_problem(&r->problems, node, NULL, 0, "baseline matches no cell of the matrix");
+  return NULL;
+}
+
+static err add_reference(spec_reader *r, const spec_pairs *where, const column *c, double value,
+                         bool is_verified, const yml_node *source) {
+  spec_report *report = &r->e->report;
+  spec_reference *grown =
+      mem_resize(report->references, report->reference_count + 1, sizeof *grown);
+  if (!grown) return mem_error(sizeof *grown, "the experiment");
+  report->references = grown;
+  spec_reference *made = &grown[report->reference_count++];
+  *made = (spec_reference){.column = c, .value = value, .is_verified = is_verified};
+  err error = NULL;
+  for (size_t i = 0; i < where->count && !error; i++)
+    error = spec_pairs_add(&made->where, where->items[i].key, where->items[i].value, false);
+  if (!error && !yml_is_null(source) && source->kind == YML_SCALAR) {
+    made->source = mem_copy_string(source->scalar);
+    if (!made->source) error = mem_error(0, "the experiment");
+  }
+  return error;
+}
+
+static bool is_note(const char *key) {
+  return strcmp(key, "verified") == 0 || strcmp(key, "source") == 0;
+}
+
+/* One reference entry: axis values say which row, column names say which numbers. */
+static err read_reference(spec_reader *r, const yml_node *entry) {
+  yml_node *flat;
+  spec_pairs where = {0};
+  bool is_verified = true;
+  err error = nodes_flatten(&r->pool, entry, &flat);
+  if (error) return error;
+  const yml_node *verified = yml_get(flat, "verified"), *source = yml_get(flat, "source");
+  if (verified && (verified->kind != YML_SCALAR || !yml_as_bool(verified->scalar, &is_verified)))
+    yml_problem(&r->problems, verified, NULL, 0, "verified takes true or false");
+  size_t column_count;
+  const char *const *names = columns_names(&column_count);
+  for (size_t i = 0; i < flat->count; i++) {
+    const char *key = flat->keys[i]->scalar;
+    bool is_axis = spec_names_has(&r->axes, key) || settings_find(key);
+    if (is_note(key)) continue;
+    if (is_axis && !columns_find(key)) {
+      TRY(read_pair(r, flat->keys[i], flat->items[i], &where));
+    } else if (!columns_find(key)) {
+      yml_problem(&r->problems, flat->keys[i], names, column_count,
+                  "reference: '%s' is neither an axis nor a column", key);
+    }
+  }
+  for (size_t i = 0; i < flat->count; i++) {
+    const column *c = columns_find(flat->keys[i]->scalar);
+    double value;
+    if (!c) continue;
+    if (flat->items[i]->kind != YML_SCALAR || !yml_as_real(flat->items[i]->scalar, &value))
+      yml_problem(&r->problems, flat->items[i], NULL, 0, "%s takes a number", c->name);
+    else
+      TRY(add_reference(r, &where, c, value, is_verified, source));
+  }
+cleanup:
+  spec_pairs_free(&where);
+  return error;
+}
+
+static err read_references(spec_reader *r, const yml_node *node) {
+  if (yml_is_null(node)) return NULL;
+  if (node->kind != YML_SEQUENCE) {
+    yml_problem(&r->problems, node, NULL, 0, "reference takes a list of maps");
+    return NULL;
+  }
+  err error = NULL;
+  for (size_t i = 0; i < node->count && !error; i++)
+    if (node->items[i]->kind == YML_MAP)
+      error = read_reference(r, node->items[i]);
+    else
+      yml_problem(&r->problems, node->items[i], NULL, 0, "reference takes a list of maps");
+  return error;
+}
+
+static bool is_curve_column(const column *c) {
+  return c && (c->kind == COLUMN_EVAL || c->kind == COLUMN_CHANCE);
+}
+
+/* The metric of the curves: as named, else the first evaluation column, else zero-shot top-1. */
+static void read_iso(spec_reader *r, const yml_node *node) {
+  spec_report *report = &r->e->report;
+  if (!yml_is_null(node)) {
+    size_t count;
+    const char *const *names = columns_names(&count);
+    report->iso = node->kind == YML_SCALAR ? columns_find(node->scalar) : NULL;
+    if (!report->iso)
+      yml_problem(&r->problems, node, names, count, "iso takes the name of a column");
+    else if (!is_curve_column(report->iso))
+      yml_problem(&r->problems, node, NULL, 0, "iso: '%s' is not measured along the training",
+                  node->scalar);
+    return;
+  }
+  for (size_t i = 0; i < report->columns.count && !report->iso; i++)
+    if (is_curve_column(columns_find(report->columns.items[i])))
+      report->iso = columns_find(report->columns.items[i]);
+  if (!report->iso) report->iso = columns_find("zero_shot_top1");
+}
+
+static err read_set(const spec_reader *r, const yml_node *node, char **name) {
+  (void)r;
+  if (yml_is_null(node) || node->kind != YML_SCALAR) return NULL;
+  *name = mem_copy_string(node->scalar);
+  return *name ? NULL : mem_error(0, "the experiment");
+}
+
+err spec_read_report(spec_reader *r) {
+  err error = NULL;
+  spec_report *report = &r->e->report;
+  const yml_node *node = yml_get(r->root, "report"), *none = NULL;
+  size_t before = r->problems.count;
+  if (yml_is_null(node)) node = NULL;
+  if (node && node->kind != YML_MAP) {
+    yml_problem(&r->problems, node, NULL, 0, "report takes a map");
+    node = NULL;
+  }
+#define PART(key) (node ? yml_get(node, key) : none)
+  if (node) spec_check_keys(r, node, "report", report_keys, REPORT_KEY_COUNT);
+  TRY(read_rows(r, node));
+  if (PART("columns")) {
+    size_t count;
+    const char *const *names = columns_names(&count);
+    TRY(spec_read_names(r, PART("columns"), "columns", &report->columns));
+    check_names(r, PART("columns"), &report->columns, names, count, true, "column");
+  }
+  for (size_t i = 0;
+       report->columns.count < DEFAULT_COLUMN_COUNT && !PART("columns") && i < DEFAULT_COLUMN_COUNT;
+       i++)
+    TRY(spec_names_add(&report->columns, default_columns[i]));
+  if (PART("plots")) {
+    TRY(spec_read_names(r, PART("plots"), "plots", &report->plots));
+    check_names(r, PART("plots"), &report->plots, plot_names, PLOT_COUNT, false, "plot");
+  }
+  for (size_t i = 0; !PART("plots") && i < PLOT_COUNT; i++)
+    TRY(spec_names_add(&report->plots, plot_names[i]));
+  TRY(read_baseline(r, PART("baseline")));
+  TRY(read_references(r, PART("reference")));
+  TRY(read_set(r, PART("main_set"), &report->main_set));
+  TRY(read_set(r, PART("shifted_set"), &report->shifted_set));
+  read_iso(r, PART("iso"));
+#undef PART
+  if (r->problems.count == before && node)
+    check_rows(r, yml_get(node, "rows") ? yml_get(node, "rows") : node);
+cleanup:
+  return error;
+}

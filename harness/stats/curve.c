@@ -1,0 +1,36 @@
+#include "stats/curve.h"
+
+#include <math.h>
+
+double curve_best(const accuracy_curve *c) {
+  double best = NAN;
+  for (size_t i = 0; i < c->count; i++)
+    if (!(c->points[i].accuracy <= best)) best = c->points[i].accuracy;
+  return best;
+}
+
+double curve_time_to(const accuracy_curve *c, double accuracy) {
+  double time = 0, envelope = 0;
+  if (accuracy <= 0) return 0;
+  for (size_t i = 0; i < c->count; i++) {
+    const curve_point *next = &c->points[i];
+    if (next->accuracy >= accuracy) {
+      double share = (accuracy - envelope) / (next->accuracy - envelope);
+      return time + share * (next->seconds - time);
+    }
+    time = next->seconds;
+    if (next->accuracy > envelope) envelope = next->accuracy;
+  }
+  return NAN;
+}
+
+curve_iso curve_compare(const accuracy_curve *baseline, const accuracy_curve *c) {
+  curve_iso iso = {NAN, NAN, NAN, NAN};
+  double best = curve_best(c), baseline_best = curve_best(baseline);
+  if (isnan(best) || isnan(baseline_best)) return iso;
+  iso.accuracy = fmin(best, baseline_best);
+  iso.baseline_seconds = curve_time_to(baseline, iso.accuracy);
+  iso.seconds = curve_time_to(c, iso.accuracy);
+  if (iso.seconds > 0) iso.speedup = iso.baseline_seconds / iso.seconds;
+  return iso;
+}

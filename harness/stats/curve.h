@@ -1,0 +1,38 @@
+/* Accuracy against training time, and how much sooner one curve gets there than another.
+ *
+ * A curve is a list of evaluations in order of time. It is read as follows: it starts at time 0
+ * with accuracy 0; its envelope at a time is the best accuracy seen by then; between evaluations
+ * the envelope is linear. So a curve that dips is not punished for it, and an accuracy is reached
+ * at exactly one time.
+ *
+ * Iso-accuracy speed-up of a curve against a baseline: let A be the highest accuracy that both
+ * reach (the smaller of the two best ones); the speed-up is the time at which the baseline's
+ * envelope reaches A over the time at which the curve's does. Above 1, the curve is sooner. */
+#ifndef FLIPBENCH_STATS_CURVE_H
+#define FLIPBENCH_STATS_CURVE_H
+
+#include <stddef.h>
+
+typedef struct {
+  double seconds, accuracy;
+} curve_point;
+
+typedef struct {
+  curve_point *points; /* ascending in seconds */
+  size_t count;
+} accuracy_curve;
+
+/* The best accuracy of the curve; NaN for an empty one. */
+double curve_best(const accuracy_curve *c);
+/* When the envelope reaches `accuracy`; NaN when it never does. */
+double curve_time_to(const accuracy_curve *c, double accuracy);
+
+typedef struct {
+  double accuracy;         /* A */
+  double baseline_seconds; /* the baseline's time to A */
+  double seconds;          /* the curve's time to A */
+  double speedup;          /* their ratio; NaN when either is empty or A is 0 */
+} curve_iso;
+curve_iso curve_compare(const accuracy_curve *baseline, const accuracy_curve *c);
+
+#endif

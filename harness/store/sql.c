@@ -1,0 +1,243 @@
+#include "store/sql.h"
+
+#include <libgen.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/fs.h"
+#include "base/mem.h"
+
+enum { BUSY_TIMEOUT_MS = 10000, MOST_STATEMENTS = 128 };
+
+struct store {
+  sqlite3 *database;
+  char *path;
+  struct {
+    const char *sql;
+    sqlite3_stmt *statement;
+  } kept[MOST_STATEMENTS];
+  size_t kept_count;
+};
+
+static err sql_error(const store *s, int code) {
+  const char *text = s->database ? sqlite3_errmsg(s->database) : sqlite3_errstr(code);
+  switch (code & 0xff) {
+  case SQLITE_FULL:
+    return err_new(ERR_IO, "%s: the disk is full; free some space and run the same command again",
+                   s->path);
+  case SQLITE_READONLY:
+  case SQLITE_CANTOPEN:
+  case SQLITE_PERM:
+    return err_new(ERR_IO,
+                   "%s: cannot be written (%s); check the folder's permissions, or choose "
+                   "another place with --db or --results",
+                   s->path, text);
+  case SQLITE_BUSY:
+    return err_new(ERR_IO, "%s: another process has been writing for %d s; try again", s->path,
+                   BUSY_TIMEOUT_MS / 1000);
+  case SQLITE_NOTADB:
+  case SQLITE_CORRUPT:
+    return err_new(ERR_IO, "%s: %s; 'flipbench db rebuild' makes it anew from the run directories",
+                   s->path, text);
+  case SQLITE_NOMEM:
+    return mem_error(0, s->path);
+  case SQLITE_IOERR:
+    return err_new(ERR_IO, "%s: %s (is the disk full?)", s->path, text);
+  default:
+    return err_new(ERR_INTERNAL, "%s: %s", s->path, text);
+  }
+}
+
+const char *store_path(const store *s) {
+  return s->path;
+}
+
+void store_close(store *s) {
+  if (!s) return;
+  for (size_t i = 0; i < s->kept_count; i++) sqlite3_finalize(s->kept[i].statement);
+  sqlite3_close(s->database);
+  free(s->path);
+  free(s);
+}
+
+static err find_statement(store *s, const char *sql, sqlite3_stmt **statement) {
+  for (size_t i = 0; i < s->kept_count; i++)
+    if (s->kept[i].sql == sql) {
+      *statement = s->kept[i].statement;
+      sqlite3_reset(*statement);
+      return NULL;
+    }
+  if (s->kept_count == MOST_STATEMENTS)
+    return err_new(ERR_INTERNAL, "more than %d kinds of SQL statement", MOST_STATEMENTS);
+  int code = sqlite3_prepare_v3(s->database, sql, -1, SQLITE_PREPARE_PERSISTENT, statement, NULL);
+  if (code != SQLITE_OK) return sql_error(s, code);
+  s->kept[s->kept_count].sql = sql;
+  s->kept[s->kept_count++].statement = *statement;
+  return NULL;
+}
+
+static err bind(store *s, sqlite3_stmt *statement, const char *types, va_list arguments) {
+  int code = SQLITE_OK;
+  for (int i = 1; types[i - 1] && code == SQLITE_OK; i++) {
+    const char *text;
+    switch (types[i - 1]) {
+    case 'i':
+      code = sqlite3_bind_int64(statement, i, va_arg(arguments, int64_t));
+      break;
+    case 'd':
+      code = sqlite3_bind_double(statement, i, va_arg(arguments, double));
+      break;
+    default:
+      text = va_arg(arguments, const char *);
+      code = text ? sqlite3_bind_text(statement, i, text, -1, SQLITE_TRANSIENT)
+                  : sqlite3_bind_null(statement, i);
+    }
+  }
+  return code == SQLITE_OK ? NULL : sql_error(s, code);
+}
+
+static err start_query(store *s, sqlite3_stmt **rows, const char *sql, const char *types,
+                       va_list arguments) {
+  err error = find_statement(s, sql, rows);
+  return error ? error : bind(s, *rows, types, arguments);
+}
+
+err sql_query(store *s, sqlite3_stmt **rows, const char *sql, const char *types, ...) {
+  va_list arguments;
+  va_start(arguments, types);
+  err error = start_query(s, rows, sql, types, arguments);
+  va_end(arguments);
+  return error;
+}
+
+err sql_next(store *s, sqlite3_stmt *rows, bool *has_row) {
+  int code = sqlite3_step(rows);
+  *has_row = code == SQLITE_ROW;
+  if (code == SQLITE_ROW) return NULL;
+  err error = code == SQLITE_DONE ? NULL : sql_error(s, code);
+  sqlite3_reset(rows);
+  return error;
+}
+
+void sql_stop(sqlite3_stmt *rows) {
+  sqlite3_reset(rows);
+}
+
+err sql_run(store *s, const char *sql, const char *types, ...) {
+  sqlite3_stmt *rows;
+  bool has_row;
+  va_list arguments;
+  va_start(arguments, types);
+  err error = start_query(s, &rows, sql, types, arguments);
+  va_end(arguments);
+  if (!error) error = sql_next(s, rows, &has_row);
+  if (!error && has_row) sql_stop(rows);
+  return error;
+}
+
+err sql_integer(store *s, int64_t otherwise, int64_t *value, const char *sql, const char *types,
+                ...) {
+  sqlite3_stmt *rows;
+  bool has_row = false;
+  va_list arguments;
+  va_start(arguments, types);
+  err error = start_query(s, &rows, sql, types, arguments);
+  va_end(arguments);
+  if (!error) error = sql_next(s, rows, &has_row);
+  *value = otherwise;
+  if (!error && has_row) {
+    if (sqlite3_column_type(rows, 0) != SQLITE_NULL) *value = sqlite3_column_int64(rows, 0);
+    sql_stop(rows);
+  }
+  return error;
+}
+
+int64_t sql_last_id(const store *s) {
+  return sqlite3_last_insert_rowid(s->database);
+}
+
+const char *sql_text(sqlite3_stmt *rows, int column) {
+  const char *text = (const char *)sqlite3_column_text(rows, column);
+  return text ? text : "";
+}
+
+double sql_real(sqlite3_stmt *rows, int column) {
+  return sqlite3_column_type(rows, column) == SQLITE_NULL ? NAN
+                                                          : sqlite3_column_double(rows, column);
+}
+
+err sql_script(store *s, const char *sql) {
+  int code = sqlite3_exec(s->database, sql, NULL, NULL, NULL);
+  return code == SQLITE_OK ? NULL : sql_error(s, code);
+}
+
+err sql_begin(store *s) {
+  return sql_script(s, "BEGIN IMMEDIATE");
+}
+
+err sql_end(store *s, err error) {
+  if (!error) error = sql_script(s, "COMMIT");
+  if (error && !sqlite3_get_autocommit(s->database)) err_free(sql_script(s, "ROLLBACK"));
+  return error;
+}
+
+/* Rows are safe against a crash of the program at once and against a crash of the machine from the
+ * next checkpoint of the log on; what the machine loses then is read again from events.jsonl. */
+static const char pragmas[] = "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;"
+                              "PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY;";
+
+static err open_file(const char *path, int flags, store **out) {
+  store *s = mem_zeroed(1, sizeof *s);
+  if (!s) return mem_error(sizeof *s, path);
+  err error = NULL;
+  s->path = mem_copy_string(path);
+  if (!s->path) FAIL(ERR_MEMORY, "out of memory: %s", path);
+  int code = sqlite3_open_v2(path, &s->database, flags | SQLITE_OPEN_NOMUTEX, NULL);
+  if (code != SQLITE_OK) {
+    error = sql_error(s, code);
+    goto cleanup;
+  }
+  sqlite3_extended_result_codes(s->database, 1);
+  sqlite3_busy_timeout(s->database, BUSY_TIMEOUT_MS);
+  TRY(sql_script(s, pragmas));
+  TRY(schema_upgrade(s));
+  *out = s;
+cleanup:
+  if (error) store_close(s);
+  return error;
+}
+
+err store_open(const char *path, store **s) {
+  char *copy = mem_copy_string(path);
+  if (!copy) return mem_error(0, path);
+  err error = fs_make_folders(dirname(copy));
+  free(copy);
+  return error ? error : open_file(path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, s);
+}
+
+err store_open_existing(const char *path, store **s) {
+  if (!fs_exists(path))
+    return err_new(ERR_INPUT,
+                   "%s: there is no database yet; 'flipbench run EXPERIMENT.yaml' makes one", path);
+  return open_file(path, SQLITE_OPEN_READWRITE, s);
+}
+
+err store_check(store *s) {
+  sqlite3_stmt *rows;
+  strbuf found = {0};
+  bool more;
+  err error = sql_query(s, &rows, "PRAGMA integrity_check", "");
+  while (!error && !(error = sql_next(s, rows, &more)) && more)
+    if (strcmp(sql_text(rows, 0), "ok") != 0) strbuf_format(&found, "\n  %s", sql_text(rows, 0));
+  if (!error) error = sql_query(s, &rows, "PRAGMA foreign_key_check", "");
+  while (!error && !(error = sql_next(s, rows, &more)) && more)
+    strbuf_format(&found, "\n  a row of %s names a missing row of %s", sql_text(rows, 0),
+                  sql_text(rows, 2));
+  if (!error && found.length)
+    error = err_new(ERR_IO, "%s: is damaged; 'flipbench db rebuild' makes it anew:%s", s->path,
+                    strbuf_string(&found));
+  strbuf_free(&found);
+  return error;
+}

@@ -1,0 +1,39 @@
+/* SQLite in the house's manner: errors as values, prepared statements kept, arguments by a type
+ * string. Used by store/ and by readers (report/) that ask their own questions.
+ *
+ *   sqlite3_stmt *rows;
+ *   TRY(sql_query(s, &rows, "SELECT step, loss FROM step WHERE run_id = ?", "i", run_id));
+ *   for (bool more; !(error = sql_next(s, rows, &more)) && more;) use(sql_real(rows, 1));
+ *
+ * SQL texts must be string constants: a statement is found again by its address. */
+#ifndef FLIPBENCH_STORE_SQL_H
+#define FLIPBENCH_STORE_SQL_H
+
+#include <sqlite3.h>
+
+#include "store/store.h"
+
+/* Types: i int64_t, d double, t const char * (NULL is NULL). */
+err sql_run(store *s, const char *sql, const char *types, ...) ERR_MUST_CHECK;
+err sql_query(store *s, sqlite3_stmt **rows, const char *sql, const char *types,
+              ...) ERR_MUST_CHECK;
+/* The next row; at the end the statement is reset. */
+err sql_next(store *s, sqlite3_stmt *rows, bool *has_row) ERR_MUST_CHECK;
+/* Leaves a query before its end. */
+void sql_stop(sqlite3_stmt *rows);
+/* One integer, or `otherwise` when there is no row. */
+err sql_integer(store *s, int64_t otherwise, int64_t *value, const char *sql, const char *types,
+                ...) ERR_MUST_CHECK;
+int64_t sql_last_id(const store *s);
+const char *sql_text(sqlite3_stmt *rows, int column); /* "" for NULL */
+double sql_real(sqlite3_stmt *rows, int column);      /* NaN for NULL */
+
+err sql_script(store *s, const char *sql) ERR_MUST_CHECK;
+err sql_begin(store *s) ERR_MUST_CHECK;
+/* Commits when `error` is NULL, else rolls back; returns the first error. */
+err sql_end(store *s, err error) ERR_MUST_CHECK;
+
+/* The schema's migrations: brings the database from its user_version to STORE_VERSION. */
+err schema_upgrade(store *s) ERR_MUST_CHECK;
+
+#endif

@@ -1,0 +1,2 @@
+# Accuracy against samples seen: what masking costs when time does not count.
+load plots_folder.'/curves.gp'

@@ -1,0 +1,41 @@
+# The house theme. Every script that flipbench writes sets `format` (svg, png, pdf), `out`, the
+# texts (`title_text`, `subtitle_text`, `source_line`, `x_label`, `y_label`), the ranges and the
+# data blocks, and then loads this file and the figure's own template.
+
+if (format eq 'svg') \
+  set terminal svg size 760,500 dynamic enhanced font 'DejaVu Sans,13' background 'white'
+if (format eq 'png') \
+  set terminal pngcairo size 1520,1000 enhanced font 'DejaVu Sans,13' fontscale 2 linewidth 2 pointscale 2 background 'white'
+if (format eq 'pdf') \
+  set terminal pdfcairo size 7.6in,5.0in enhanced font 'DejaVu Sans,13' fontscale 0.75 linewidth 1.4 pointscale 0.7 background 'white'
+set output out.'.'.format
+set encoding utf8
+
+# Okabe and Ito's colours, told apart with every kind of colour vision; grey for what is compared
+# with. Series are told apart by direct labels and point shapes too.
+ink = '#222222'; faint = '#8a8a8a'; grid_colour = '#e4e4e4'
+array palette[8] = ['#4d4d4d', '#0072B2', '#D55E00', '#009E73', '#CC79A7', '#E69F00', '#56B4E9', '#000000']
+array shape[8] = [7, 5, 9, 13, 11, 15, 7, 5]
+colour(i) = palette[(int(i) % 8) + 1]
+rgb(i) = int(sprintf('0x%s', substr(colour(i), 2, 7)) + 0)
+
+set border 3 linecolor rgb faint linewidth 1
+set tics nomirror out scale 0.5 textcolor rgb ink font ',11'
+set xtics noenhanced
+set grid ytics linetype 1 linecolor rgb grid_colour linewidth 1
+set key off
+set style textbox opaque noborder fillcolor rgb 'white' margins 0.6,0.4
+set format y '%g'
+set lmargin at screen 0.085
+set rmargin at screen right_edge
+set tmargin at screen 0.815
+set bmargin at screen 0.165
+
+set label 101 title_text noenhanced at screen 0.022,0.957 left font ',15.5' textcolor rgb ink
+set label 102 subtitle_text noenhanced at screen 0.022,0.905 left font ',11.5' textcolor rgb faint
+set label 103 source_line noenhanced at screen 0.022,0.025 left font ',8.5' textcolor rgb faint
+set xlabel x_label noenhanced textcolor rgb ink font ',11.5' offset 0,0.3
+unset ylabel
+set label 104 y_label noenhanced at screen 0.022,0.85 left font ',11.5' textcolor rgb ink
+set xrange [x_least:x_most]
+set yrange [y_least:y_most]

@@ -1,0 +1,1 @@
+load plots_folder.'/bars.gp'
