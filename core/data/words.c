@@ -8,8 +8,9 @@
 #include "base/mem.h"
 
 static bool is_space(utf8proc_int32_t c) {
-  return c == ' ' || c == '\t' || c == '\n' || c == '\r' ||
-         utf8proc_category(c) == UTF8PROC_CATEGORY_ZS;
+  if (c == ' ' || c == '\t' || c == '\n' || c == '\r') return true;
+  utf8proc_category_t category = utf8proc_category(c);
+  return category >= UTF8PROC_CATEGORY_ZS && category <= UTF8PROC_CATEGORY_ZP;
 }
 
 static bool is_control(utf8proc_int32_t c) {

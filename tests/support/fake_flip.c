@@ -124,7 +124,7 @@ static void emit_start(fake *f) {
   jsonw_integer(&w, "data_samples", 5800);
   jsonw_string(&w, "data_fingerprint", "feedfacefeedface");
   jsonw_raw(&w, "parameters",
-           "{\"image\":820000,\"text\":1210000,\"head\":32769,\"total\":2062769}");
+            "{\"image\":820000,\"text\":1210000,\"head\":32769,\"total\":2062769}");
   jsonw_object(&w, "flops_per_sample");
   jsonw_number(&w, "image", image);
   jsonw_number(&w, "text", text);
@@ -253,8 +253,8 @@ static int emit_end(fake *f, const char *status, const char *kind, const char *m
   jsonw_number(&w, "data_wait_share", 0.01);
   jsonw_number(&w, "peak_bytes", peak);
   jsonw_number(&w, "flops_per_second",
-              (1.0e8 * (0.06 + 0.94 * (1 - f->s.mask_ratio)) + 4.6e7) * (double)f->s.batch_size /
-                  f->step_seconds);
+               (1.0e8 * (0.06 + 0.94 * (1 - f->s.mask_ratio)) + 4.6e7) * (double)f->s.batch_size /
+                   f->step_seconds);
   emit(f, &w, &line);
   return code;
 }

@@ -1,0 +1,132 @@
+/* Decoding and resizing against Pillow: fixtures/images.bin, made by make_image_fixture.py. */
+#include "support/test.h"
+
+#include <stdlib.h>
+
+#include "base/fs.h"
+#include "data/image.h"
+
+typedef struct {
+  int32_t name_length, bytes, width, height, box[4], out_width, out_height;
+} case_header;
+
+/* Largest difference to Pillow's pixels, and how many pixels differ at all. */
+static int compare_case(const case_header *h, const char *name, const char *file,
+                        const uint8_t *expected, int *different) {
+  image picture;
+  assert_ok(image_decode(file, (size_t)h->bytes, 0, &picture));
+  assert_int_equal(picture.width, h->width);
+  assert_int_equal(picture.height, h->height);
+  image_resizing how = {
+      .box = {h->box[0] / 256.0, h->box[1] / 256.0, h->box[2] / 256.0, h->box[3] / 256.0},
+      .width = h->out_width,
+      .height = h->out_height,
+      .columns = h->out_width,
+      .rows = h->out_height};
+  int count = h->out_width * h->out_height * 3, most = 0;
+  uint8_t *out = malloc((size_t)count);
+  assert_ok(image_resize(&picture, &how, out));
+  for (int i = 0; i < count; i++) {
+    int difference = abs(out[i] - expected[i]);
+    if (difference > most) most = difference;
+    *different += difference > 0;
+  }
+  if (most > 1)
+    print_message("%s: %d of %d values differ, by up to %d\n", name, *different, count, most);
+  free(out);
+  image_free(&picture);
+  return most;
+}
+
+static void every_kind_of_image_is_within_one_grey_level_of_pillow(void **state) {
+  (void)state;
+  char *data;
+  size_t length, at = 0;
+  int cases = 0, failed = 0, different = 0;
+  assert_ok(fs_read(FLIP_SOURCE_DIR "/tests/parity/fixtures/images.bin", &data, &length));
+  while (at < length) {
+    case_header h;
+    char name[64] = "";
+    memcpy(&h, data + at, sizeof h);
+    at += sizeof h;
+    memcpy(name, data + at, (size_t)h.name_length);
+    const char *file = data + at + h.name_length;
+    const uint8_t *expected = (const uint8_t *)file + h.bytes;
+    failed += compare_case(&h, name, file, expected, &different) > 1;
+    at += (size_t)(h.name_length + h.bytes + h.out_width * h.out_height * 3);
+    cases++;
+  }
+  assert_int_equal(cases, 17);
+  assert_int_equal(failed, 0);
+  free(data);
+}
+
+static void what_is_no_image_is_an_error_not_a_crash(void **state) {
+  (void)state;
+  image picture;
+  char *data;
+  size_t length;
+  assert_fails_with(image_decode("hello world", 11, 0, &picture), "not a JPEG, PNG or WebP");
+  assert_fails_with(image_decode("", 0, 0, &picture), "empty");
+  assert_fails_with(image_decode("\xFF\xD8\xFF", 3, 0, &picture), "JPEG");
+  /* every file of the fixture, cut anywhere and with a byte changed anywhere */
+  assert_ok(fs_read(FLIP_SOURCE_DIR "/tests/parity/fixtures/images.bin", &data, &length));
+  for (size_t at = 0; at < length;) {
+    case_header h;
+    memcpy(&h, data + at, sizeof h);
+    char *file = data + at + sizeof h + h.name_length;
+    for (int cut = 0; cut < h.bytes; cut += 1 + h.bytes / 40) {
+      err cut_error = image_decode(file, (size_t)cut, 0, &picture);
+      if (!cut_error) image_free(&picture);
+      err_free(cut_error);
+      char before = file[cut];
+      file[cut] = (char)(before ^ 0x5A);
+      err error = image_decode(file, (size_t)h.bytes, 0, &picture);
+      if (!error) image_free(&picture);
+      err_free(error);
+      file[cut] = before;
+    }
+    at += sizeof h + (size_t)(h.name_length + h.bytes + h.out_width * h.out_height * 3);
+  }
+  free(data);
+}
+
+/* A single image of gradient: crops must lie inside it and cover what the settings say. */
+static void random_crops_have_the_asked_area_and_flip_half_the_time(void **state) {
+  (void)state;
+  enum { SIDE = 64, OUT = 8, TRIES = 2000 };
+  image picture;
+  assert_ok(image_allocate(SIDE, SIDE, &picture));
+  for (int y = 0; y < SIDE; y++)
+    for (int x = 0; x < SIDE; x++) {
+      uint8_t *p = picture.pixels + (y * SIDE + x) * 3;
+      p[0] = (uint8_t)(x * 4);
+      p[1] = (uint8_t)(y * 4);
+      p[2] = 0;
+    }
+  const image_augmentation a = {0.5, 1.0, 0.75, 4.0 / 3, true};
+  int flipped = 0;
+  double area = 0;
+  for (int i = 0; i < TRIES; i++) {
+    uint8_t out[OUT * OUT * 3];
+    rng r = rng_at(1, RNG_CROP, 0, (uint64_t)i);
+    assert_ok(image_train_transform(&picture, &a, &r, OUT, out));
+    int left = out[0], right = out[(OUT - 1) * 3], top = out[1],
+        bottom = out[(OUT - 1) * OUT * 3 + 1];
+    flipped += left > right;
+    area += abs(right - left) * (double)(bottom - top) / (4.0 * 4 * SIDE * SIDE) * (8.0 / 7) *
+            (8.0 / 7);
+  }
+  image_free(&picture);
+  assert_true(flipped > TRIES * 0.44 && flipped < TRIES * 0.56);
+  assert_true(area / TRIES > 0.65 && area / TRIES < 0.8); /* mean area share: about 0.73 */
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(every_kind_of_image_is_within_one_grey_level_of_pillow),
+      cmocka_unit_test(what_is_no_image_is_an_error_not_a_crash),
+      cmocka_unit_test(random_crops_have_the_asked_area_and_flip_half_the_time),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

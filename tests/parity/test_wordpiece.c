@@ -1,0 +1,106 @@
+/* Our WordPiece against Hugging Face's BERT uncased tokenizer: fixtures/wordpiece.txt, made by
+ * make_wordpiece_fixture.py. Not one number may differ. */
+#include "support/test.h"
+
+#include <jansson.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/fs.h"
+#include "config/settings.h"
+#include "data/tokenizer.h"
+
+#define FIXTURES FLIP_SOURCE_DIR "/tests/parity/fixtures/"
+enum { LENGTH = 2048 };
+
+/* False, with a line that says where, when the tokens differ. */
+static bool is_same(const tokenizer *words, const char *text, const char *expected) {
+  int32_t ids[LENGTH], count;
+  assert_ok(tokenizer_encode(words, text, LENGTH, ids, &count));
+  const char *at = expected;
+  for (int32_t i = 0; i < count; i++) {
+    char *end;
+    long wanted = strtol(at, &end, 10);
+    if (end == at || wanted != ids[i]) {
+      print_message("'%s': token %d is %d (%s), not %ld\n", text, i, ids[i],
+                    tokenizer_token(words, ids[i]), wanted);
+      return false;
+    }
+    at = end;
+  }
+  if (strspn(at, " ") != strlen(at)) print_message("'%s': tokens are missing:%s\n", text, at);
+  return strspn(at, " ") == strlen(at);
+}
+
+static void every_string_gives_huggingfaces_tokens(void **state) {
+  (void)state;
+  tokenizer *words;
+  char *data;
+  size_t length, cases = 0, different = 0;
+  assert_ok(tokenizer_open(TOKENIZER_WORDPIECE, FIXTURES "vocab.txt", &words));
+  assert_ok(fs_read(FIXTURES "wordpiece.txt", &data, &length));
+  for (char *rest = data, *line; (line = strsep(&rest, "\n")) && *line; cases++) {
+    char *expected = strsep(&rest, "\n");
+    json_t *text = json_loads(line, JSON_DECODE_ANY, NULL);
+    assert_non_null(text);
+    different += !is_same(words, json_string_value(text), expected);
+    json_decref(text);
+  }
+  assert_int_equal(different, 0);
+  assert_true(cases > 3000);
+  free(data);
+  tokenizer_close(words);
+}
+
+static void a_long_caption_is_cut_and_keeps_its_end(void **state) {
+  (void)state;
+  tokenizer *words;
+  int32_t ids[6], count;
+  assert_ok(tokenizer_open(TOKENIZER_WORDPIECE, FIXTURES "vocab.txt", &words));
+  assert_ok(tokenizer_encode(words, "a red bird and a blue bird and more", 6, ids, &count));
+  assert_int_equal(count, 6);
+  assert_string_equal(tokenizer_token(words, ids[0]), "[CLS]");
+  assert_string_equal(tokenizer_token(words, ids[5]), "[SEP]");
+  assert_ok(tokenizer_encode(words, "", 6, ids, &count));
+  assert_int_equal(count, 2);
+  for (int i = 2; i < 6; i++) assert_string_equal(tokenizer_token(words, ids[i]), "[PAD]");
+  tokenizer_close(words);
+}
+
+static void a_wrong_vocabulary_is_refused(void **state) {
+  (void)state;
+  tokenizer *words;
+  assert_fails_with(tokenizer_open(TOKENIZER_WORDPIECE, FIXTURES "wordpiece.txt", &words),
+                    "has no [PAD]");
+  assert_fails_with(tokenizer_open(TOKENIZER_WORDPIECE, "/nowhere/vocab.txt", &words),
+                    "/nowhere/vocab.txt");
+}
+
+static void training_is_deterministic_and_merges_the_frequent(void **state) {
+  (void)state;
+  const char *texts[] = {"low lower lowest", "newer newest wider", "low low low new", "Q once"};
+  char *first, *second, path[] = "/tmp/flip-vocab-XXXXXX";
+  size_t length;
+  close(mkstemp(path));
+  assert_ok(tokenizer_train(texts, 4, 40, 2, path));
+  assert_ok(fs_read(path, &first, &length));
+  assert_ok(tokenizer_train(texts, 4, 40, 2, path));
+  assert_ok(fs_read(path, &second, &length));
+  assert_string_equal(first, second);
+  assert_non_null(strstr(first, "\nlow\n"));
+  assert_null(strstr(first, "\nq\n")); /* seen once only */
+  assert_fails_with(tokenizer_train(texts, 4, 8, 2, path), "too small");
+  unlink(path);
+  free(first);
+  free(second);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(every_string_gives_huggingfaces_tokens),
+      cmocka_unit_test(a_long_caption_is_cut_and_keeps_its_end),
+      cmocka_unit_test(a_wrong_vocabulary_is_refused),
+      cmocka_unit_test(training_is_deterministic_and_merges_the_frequent),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
