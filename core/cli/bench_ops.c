@@ -9,8 +9,7 @@
 #include "base/rng.h"
 #include "cli/bench.h"
 #include "model/count.h"
-#include "ops/ops.h"
-#include "train/trainer.h"
+#include "ops/device.h"
 
 typedef struct {
   const settings *s;
@@ -201,12 +200,12 @@ err bench_ops(const bench_request *request) {
   const settings *s = &request->s;
   bench b = {.s = s, .steps = 20 * request->steps, .as_json = request->as_json};
   model_counts counts;
-  int precision;
-  double rate;
-  err error = trainer_pick_precision(s, &precision, &rate);
+  ops_opened opened;
+  err error = ops_open(s, &opened);
   if (error) return error;
-  ops_type compute = precision == PRECISION_BF16 ? OPS_BF16 : OPS_F32;
-  TRY(ops_create_cpu(compute, (int)s->threads, &b.o));
+  b.o = opened.o;
+  double rate = opened.gemm_flops_per_second;
+  ops_type compute = b.o->compute;
   TRY(model_count(s, 4096, compute, b.o->chunk_bytes, &counts));
   clip_config config;
   clip_config_from(s, 4096, &config);

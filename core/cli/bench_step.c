@@ -10,8 +10,8 @@
 #include "cli/bench.h"
 #include "model/count.h"
 #include "model/mask.h"
+#include "ops/device.h"
 #include "train/optimizer.h"
-#include "train/trainer.h"
 
 enum { VOCABULARY = 4096, WARM_UP = 2 };
 
@@ -45,16 +45,16 @@ static err make_inputs(rig *r) {
 }
 
 static err make_rig(const settings *s, rig *r) {
-  double rate;
+  ops_opened opened;
   *r = (rig){.s = s};
-  err error = trainer_pick_precision(s, &r->precision, &rate);
+  err error = ops_open(s, &opened);
   if (error) return error;
-  ops_type compute = r->precision == PRECISION_BF16 ? OPS_BF16 : OPS_F32;
+  r->o = opened.o;
+  r->precision = opened.precision;
   clip_config config;
   clip_config_from(s, VOCABULARY, &config);
   clip_limits limits = model_limits(s);
-  TRY(ops_create_cpu(compute, (int)s->threads, &r->o));
-  TRY(model_count(s, VOCABULARY, compute, r->o->chunk_bytes, &r->counts));
+  TRY(model_count(s, VOCABULARY, r->o->compute, r->o->chunk_bytes, &r->counts));
   TRY(clip_create(r->o, &config, &limits, true, &r->model));
   TRY(clip_initialise(r->model, 0));
   TRY(optimizer_create(r->model, &r->moments));

@@ -5,7 +5,7 @@
 #include "base/options.h"
 #include "cli/bench.h"
 #include "cli/commands.h"
-#include "ops/ops.h"
+#include "ops/device.h"
 
 static int compare_doubles(const void *a, const void *b) {
   double x = *(const double *)a, y = *(const double *)b;
@@ -18,10 +18,10 @@ double bench_median(double *values, int64_t count) {
 }
 
 err bench_gemm_rates(const settings *s, double *fp32, double *bf16) {
-  err error = ops_measure_cpu_gemm(OPS_F32, (int)s->threads, fp32);
+  err error = ops_measure_gemm(s, OPS_F32, fp32);
   if (error) return error;
   *bf16 = 0;
-  error = ops_measure_cpu_gemm(OPS_BF16, (int)s->threads, bf16);
+  error = ops_measure_gemm(s, OPS_BF16, bf16);
   if (error && err_kind_of(error) == ERR_UNSUPPORTED) {
     err_free(error);
     error = NULL;

@@ -15,6 +15,11 @@
 #include "data/shrink.h"
 #include "data/stats.h"
 
+static err check_format(const char *format) {
+  if (strcmp(format, "jpg") == 0 || strcmp(format, "png") == 0) return NULL;
+  return err_new(ERR_INPUT, "--format: '%s' is neither jpg nor png", format);
+}
+
 static int pack_openclipart(int argc, char **argv) {
   const char *format = "jpg";
   openclipart_options o = {.source = "/usr/share/openclipart",
@@ -51,6 +56,7 @@ static int pack_openclipart(int argc, char **argv) {
   openclipart_result r;
   err error = options_parse(&c, argc, argv, &rest, &is_help);
   if (error || is_help) goto cleanup;
+  TRY(check_format(format));
   o.as_png = format[0] == 'p';
   o.threads = (int)threads;
   if (o.size < 8 || o.size > 4096)
@@ -269,15 +275,18 @@ static int describe(int argc, char **argv) {
   bool as_json = false, is_help = false;
   option_list shards = {0};
   data_stats stats = {0};
-  option options[] = {{"json", 0, OPTION_FLAG, &as_json, NULL, "print JSON for scripts", false}, {0}};
+  option options[] = {{"json", 0, OPTION_FLAG, &as_json, NULL, "print JSON for scripts", false},
+                      {0}};
   const command c = {"flip data stats", "describe a set of shards", "SHARDS… [--json]", options,
                      "example:\n  flip data stats 'data/openclipart/train-*.tar'"};
   err error = options_parse(&c, argc, argv, &shards, &is_help);
   if (error || is_help) goto cleanup;
   if (!shards.count) FAIL(ERR_INPUT, "name the shards: paths, globs or {00000..00009} ranges");
   TRY(stats_collect((char *const *)(void *)shards.items, shards.count, &stats));
-  if (as_json) print_stats_json(&stats);
-  else print_stats(&stats);
+  if (as_json)
+    print_stats_json(&stats);
+  else
+    print_stats(&stats);
 cleanup:
   stats_free(&stats);
   options_free_list(&shards);
@@ -289,7 +298,8 @@ static int verify(int argc, char **argv) {
   option_list shards = {0};
   strbuf bad = {0};
   int64_t faults = 0, total = 0;
-  option options[] = {{"json", 0, OPTION_FLAG, &as_json, NULL, "print JSON for scripts", false}, {0}};
+  option options[] = {{"json", 0, OPTION_FLAG, &as_json, NULL, "print JSON for scripts", false},
+                      {0}};
   const command c = {"flip data verify", "decode everything and name what is bad",
                      "SHARDS… [--json]", options,
                      "Exits 0 when every member can be read, 1 when some cannot.\n\n"
@@ -298,8 +308,10 @@ static int verify(int argc, char **argv) {
   if (error || is_help) goto cleanup;
   if (!shards.count) FAIL(ERR_INPUT, "name the shards: paths, globs or {00000..00009} ranges");
   TRY(stats_verify((char *const *)(void *)shards.items, shards.count, &bad, &faults, &total));
-  if (as_json) printf("{\"samples\":%ld,\"faults\":%ld}\n", (long)total, (long)faults);
-  else printf("%s%ld samples looked at, %ld faults\n", strbuf_string(&bad), (long)total, (long)faults);
+  if (as_json)
+    printf("{\"samples\":%ld,\"faults\":%ld}\n", (long)total, (long)faults);
+  else
+    printf("%s%ld samples looked at, %ld faults\n", strbuf_string(&bad), (long)total, (long)faults);
 cleanup:
   strbuf_free(&bad);
   options_free_list(&shards);

@@ -9,6 +9,7 @@
 #include "cli/commands.h"
 #include "eval/eval.h"
 #include "model/count.h"
+#include "ops/device.h"
 #include "train/checkpoint.h"
 
 /* A trained model with what belongs to it. */
@@ -55,8 +56,7 @@ static err open_trained(const char *path, const option_list *sets, trained *t) {
   clip_config config;
   clip_config_from(&t->s, vocabulary, &config);
   clip_limits limits = model_limits(&t->s);
-  TRY(ops_create_cpu(state.precision == PRECISION_BF16 ? OPS_BF16 : OPS_F32, (int)t->s.threads,
-                     &t->o));
+  TRY(ops_open_as(&t->s, state.precision, &t->o));
   TRY(clip_create(t->o, &config, &limits, false, &t->model));
   TRY(checkpoint_load(path, t->model, NULL));
 cleanup:

@@ -7,7 +7,7 @@
 #include "data/tokenizer.h"
 #include "model/count.h"
 
-enum { BERT_VOCABULARY = 30522, CPU_CHUNK_BYTES = 1 << 20 };
+enum { CPU_CHUNK_BYTES = 1 << 20 };
 
 static int64_t count_vocabulary(const settings *s) {
   tokenizer *words = NULL;

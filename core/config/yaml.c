@@ -45,6 +45,17 @@ const char *yml_name(const yml_document *document) {
   return document->name;
 }
 
+/* libyaml gives every node a tag: its kind's own when the file names none. */
+static err check_tag(const char *name, const yaml_node_t *node) {
+  const char *tag = (const char *)node->tag;
+  static const char *const plain[] = {YAML_STR_TAG, YAML_SEQ_TAG, YAML_MAP_TAG};
+  for (size_t i = 0; i < sizeof plain / sizeof *plain; i++)
+    if (!tag || strcmp(tag, plain[i]) == 0) return NULL;
+  return err_new(ERR_INPUT, "%s:%lu:%lu: tags are not read: take out the one here ('%s')", name,
+                 (unsigned long)node->start_mark.line + 1,
+                 (unsigned long)node->start_mark.column + 1, tag);
+}
+
 /* libyaml's document holds nodes by id; ours are made once each, so an alias shares its anchor's
  * node (read-only, hence safe). `depth` refuses documents that nest into themselves. */
 static err convert(yml_document *document, yaml_document_t *parsed, int id, int depth,
@@ -62,7 +73,11 @@ static err convert(yml_document *document, yaml_document_t *parsed, int id, int 
   node->document = document;
   node->line = (int)from->start_mark.line + 1;
   node->column = (int)from->start_mark.column + 1;
-  err error = NULL;
+  err error = check_tag(document->name, from);
+  if (error) {
+    free(node);
+    return error;
+  }
   if (from->type == YAML_SCALAR_NODE) {
     node->kind = YML_SCALAR;
     node->is_plain = from->data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
@@ -169,8 +184,10 @@ err yml_parse(const char *name, const char *text, size_t length, yml_document **
     goto cleanup;
   }
   bool has_second = yaml_document_get_root_node(&next) != NULL;
+  unsigned long second_line = (unsigned long)next.start_mark.line + 1;
   yaml_document_delete(&next);
-  if (has_second) FAIL(ERR_INPUT, "%s: holds more than one YAML document", name);
+  if (has_second)
+    FAIL(ERR_INPUT, "%s:%lu: a second YAML document begins here; one is read", name, second_line);
   yml_problems problems = {0};
   for (size_t i = 0; i < document->count; i++)
     if (document->all[i]) check_keys(document->all[i], &problems);

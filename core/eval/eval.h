@@ -37,7 +37,7 @@ bool eval_set_has_retrieval(const eval_set *set);
 const char *eval_set_warnings(const eval_set *set);
 
 /* Zero-shot classification: a class's embedding is the normalised mean of its normalised prompt
- * embeddings (PAPER.md section 1). All rates in [0, 1]. */
+ * embeddings (docs/method.md). All rates in [0, 1]. */
 typedef struct {
   int64_t images, classes;
   double top1, top5, mean_per_class, majority, chance;

@@ -69,7 +69,7 @@ const clip_config *clip_get_config(const clip_model *model);
 const param_table *clip_params(const clip_model *model);
 const tower_weights *clip_weights(const clip_model *model);
 
-/* Fresh weights from a seed (PAPER.md section 1). */
+/* Fresh weights from a seed (docs/method.md). */
 err clip_initialise(clip_model *model, uint64_t seed) ERR_MUST_CHECK;
 /* One tensor in master precision, host memory [param_elements] of float or, in the double
  * reference, double. Call clip_refresh after the last clip_set. */

@@ -1,6 +1,6 @@
 /* Counting without making: parameters, FLOPs and planned memory of a run, from its settings.
  *
- * FLOPs as in PAPER.md section 5: 2 x multiply-adds of matrix products only; per block and sample
+ * FLOPs as in docs/method.md: 2 x multiply-adds of matrix products only; per block and sample
  * 24 n w² + 4 n² w for n tokens of width w (MLP ratio 4); backward = 2 x forward; the contrastive
  * logits apart. */
 #ifndef FLIP_MODEL_COUNT_H
@@ -26,7 +26,9 @@ typedef struct {
   uint64_t optimizer_bytes, planned_bytes;
 } model_counts;
 
-/* vocabulary: entries of the tokenizer (30,523 is a fair guess for BERT's when it is not known).
+enum { BERT_VOCABULARY = 30522 }; /* for counting when the vocabulary is not at hand */
+
+/* vocabulary: entries of the tokenizer.
  * compute: OPS_F32 or OPS_BF16; chunk_bytes as the backend has it (0: none). */
 err model_count(const settings *s, int64_t vocabulary, ops_type compute, int64_t chunk_bytes,
                 model_counts *counts) ERR_MUST_CHECK;

@@ -1,5 +1,5 @@
 /* Symmetric InfoNCE over a batch of features, in tiles: memory grows with the batch, not with its
- * square. PAPER.md section 1: L2 norm with + 1e-8, learned scale, mean of both directions. */
+ * square. docs/method.md: L2 norm with + 1e-8, learned scale, mean of both directions. */
 #ifndef FLIP_MODEL_LOSS_H
 #define FLIP_MODEL_LOSS_H
 

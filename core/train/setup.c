@@ -8,25 +8,8 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "ops/device.h"
 #include "train/run.h"
-
-static const double bf16_must_win_by = 1.1;
-
-err trainer_pick_precision(const settings *s, int *precision, double *rate) {
-  double fp32 = 0, bf16 = 0;
-  err error = NULL;
-  if (s->precision != PRECISION_BF16) error = ops_measure_cpu_gemm(OPS_F32, (int)s->threads, &fp32);
-  if (!error && s->precision != PRECISION_FP32)
-    error = ops_measure_cpu_gemm(OPS_BF16, (int)s->threads, &bf16);
-  if (error && s->precision == PRECISION_AUTO && fp32 > 0) { /* a processor without bf16 */
-    err_free(error);
-    error = NULL;
-  }
-  bool is_bf16 = bf16 > fp32 * bf16_must_win_by;
-  *precision = is_bf16 ? PRECISION_BF16 : PRECISION_FP32;
-  *rate = is_bf16 ? bf16 : fp32;
-  return error;
-}
 
 static err open_data(run *r) {
   const settings *s = r->s;
@@ -54,15 +37,27 @@ static void plan_length(run *r) {
   if (r->warmup_steps > r->total_steps) r->warmup_steps = r->total_steps;
 }
 
-static err make_model(run *r, int precision) {
+/* precision: PRECISION_AUTO, or what a resumed run had. */
+static err open_device(run *r, int precision) {
+  settings wanted = *r->s; /* shallow: only numbers are read */
+  ops_opened opened;
+  wanted.precision = precision;
+  err error = ops_open(&wanted, &opened);
+  if (error) return error;
+  r->o = opened.o;
+  r->gemm_rate = opened.gemm_flops_per_second;
+  r->at.precision = opened.precision;
+  if (*opened.note) log_info("%s", opened.note);
+  return NULL;
+}
+
+static err make_model(run *r) {
   const settings *s = r->s;
-  ops_type compute = precision == PRECISION_BF16 ? OPS_BF16 : OPS_F32;
   int64_t vocabulary = tokenizer_vocabulary_size(r->words);
   clip_config config;
   clip_limits limits = model_limits(s);
   clip_config_from(s, vocabulary, &config);
-  err error = ops_create_cpu(compute, (int)s->threads, &r->o);
-  if (!error) error = model_count(s, vocabulary, compute, r->o->chunk_bytes, &r->counts);
+  err error = model_count(s, vocabulary, r->o->compute, r->o->chunk_bytes, &r->counts);
   if (!error) error = clip_create(r->o, &config, &limits, true, &r->model);
   if (!error) error = optimizer_create(r->model, &r->moments);
   return error;
@@ -148,7 +143,7 @@ static err open_loader(run *r) {
 err run_open(run *r) {
   err error = NULL;
   char *resume_path = NULL;
-  int precision = r->s->precision, measured;
+  int precision = r->s->precision;
   r->wall_start = clock_seconds();
   r->checkpoints = fs_join(r->options->out, "checkpoints");
   if (!r->checkpoints) return mem_error(0, "a path");
@@ -156,13 +151,9 @@ err run_open(run *r) {
   TRY(find_resume(r, &resume_path, &precision));
   TRY(open_data(r));
   plan_length(r);
-  settings wanted = *r->s; /* shallow: only numbers are read */
-  wanted.precision = precision;
-  TRY(trainer_pick_precision(&wanted, &measured, &r->gemm_rate));
-  if (precision == PRECISION_AUTO) precision = measured;
-  r->at.precision = precision;
+  TRY(open_device(r, precision));
   r->at.vocabulary_size = tokenizer_vocabulary_size(r->words);
-  TRY(make_model(r, precision));
+  TRY(make_model(r));
   TRY(load_weights(r, resume_path));
   r->first_step = r->at.step;
   size_t lists = (size_t)(r->s->batch_size * r->counts.encoded_patches);

@@ -21,8 +21,4 @@ typedef struct {
  * ends with an `end` event. */
 err trainer_run(const settings *s, const trainer_options *options) ERR_MUST_CHECK;
 
-/* FP32 or BF16 (PRECISION_*): the faster of the two by measured matrix products if `s` says auto;
- * bf16 must win by a tenth, since fp32 is exact. *rate receives the winner's FLOP/s. */
-err trainer_pick_precision(const settings *s, int *precision, double *rate) ERR_MUST_CHECK;
-
 #endif

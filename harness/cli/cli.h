@@ -3,6 +3,7 @@
 #define FLIPBENCH_CLI_CLI_H
 
 #include "base/options.h"
+#include "report/plot.h"
 #include "report/table.h"
 #include "run/run.h"
 #include "spec/spec.h"
@@ -40,6 +41,14 @@ err cli_load_experiment(store *s, const char *given, const spec_options *options
                         spec_experiment **e) ERR_MUST_CHECK;
 /* Exactly one positional word, or an error that says which is missing. */
 err cli_one_word(const option_list *words, const char *what, const char **word) ERR_MUST_CHECK;
+/* The experiment's page at `path`, its figures drawn anew in RESULTS/NAME/plots. */
+err cli_write_page(const char *results, const spec_experiment *e, store *s,
+                   const char *path) ERR_MUST_CHECK;
+/* Draws the experiment's figures; warns of those that cannot be drawn. `drawn`: their names. */
+err cli_draw(const spec_experiment *e, store *s, const plot_options *options,
+             spec_names *drawn) ERR_MUST_CHECK;
+/* Figures and page in RESULTS/NAME, and where they are to stdout. */
+err cli_write_outputs(const char *results, const spec_experiment *e, store *s) ERR_MUST_CHECK;
 /* Everything to stdout; a closed or full stdout is an error. */
 err cli_print(const strbuf *text) ERR_MUST_CHECK;
 

@@ -27,18 +27,16 @@ static err check_formats(const char *formats) {
 
 static err draw(const spec_experiment *e, store *s, const plot_options *options) {
   spec_names drawn = {0};
-  strbuf skipped = {0}, out = {0};
-  err error = plot_all(e, s, options, &drawn, &skipped);
+  strbuf out = {0};
+  err error = cli_draw(e, s, options, &drawn);
   for (size_t i = 0; i < drawn.count; i++) {
     char copy[64], *rest = copy, *format;
     snprintf(copy, sizeof copy, "%s", options->formats);
     while ((format = strsep(&rest, ",")))
       strbuf_format(&out, "%s/%s.%s\n", options->folder, drawn.items[i], format);
   }
-  if (skipped.length) log_warning("%.*s", (int)skipped.length - 1, strbuf_string(&skipped));
   if (!error) error = cli_print(&out);
   spec_names_free(&drawn);
-  strbuf_free(&skipped);
   strbuf_free(&out);
   return error;
 }

@@ -6,7 +6,6 @@
 #include "base/fs.h"
 #include "base/progress.h"
 #include "cli/cli.h"
-#include "report/html.h"
 #include "report/write.h"
 
 static const char details[] =
@@ -52,21 +51,15 @@ static err list_columns(void) {
 }
 
 static err write_html(const report_words *words, const spec_experiment *e, store *s) {
-  strbuf path = {0}, page = {0}, said = {0};
+  strbuf path = {0}, said = {0};
   if (words->out)
     strbuf_append(&path, words->out);
   else
     strbuf_format(&path, "%s/%s/report.html", words->place.results, e->name);
-  strbuf folder = {0};
-  strbuf_format(&folder, "%s/%s/plots", words->place.results, e->name);
-  err error = html_write(e, s, strbuf_string(&folder), &page);
-  if (!error && page.is_broken) error = err_new(ERR_MEMORY, "out of memory: the page");
-  if (!error) error = fs_write_atomic(strbuf_string(&path), page.data, page.length);
+  err error = cli_write_page(words->place.results, e, s, strbuf_string(&path));
   strbuf_format(&said, "%s\n", strbuf_string(&path));
   if (!error) error = cli_print(&said);
   strbuf_free(&path);
-  strbuf_free(&folder);
-  strbuf_free(&page);
   strbuf_free(&said);
   return error;
 }

@@ -97,6 +97,13 @@ static void say_what_failed(const run_sweep *sweep, const run_words *words, cons
              stopped, sweep->count);
 }
 
+/* What was measured is safe in the database by now: a page that cannot be written is a warning. */
+static void write_outputs(const run_words *words, const spec_experiment *e, store *s) {
+  err error = cli_write_outputs(words->place.results, e, s);
+  if (error) log_warning("%s", err_message(error));
+  err_free(error);
+}
+
 static err run_and_report(const run_words *words, const char *given, spec_experiment *e, store *s,
                           bool *all_finished) {
   run_sweep sweep = {0};
@@ -118,6 +125,7 @@ static err run_and_report(const run_words *words, const char *given, spec_experi
     TRY(run_all(e, s, &options, &sweep));
   }
   TRY(print_table(e, s));
+  if (run_count(&sweep, CELL_FINISHED)) write_outputs(words, e, s);
   say_what_failed(&sweep, words, given);
   *all_finished = run_count(&sweep, CELL_FINISHED) == sweep.count;
   if (sweep.is_interrupted) FAIL(ERR_INTERRUPTED, "interrupted");

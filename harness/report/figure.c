@@ -154,7 +154,8 @@ void figure_place_ends(figure *f, figure_end *ends, size_t count) {
     strbuf_format(&f->ends, "set label %d ", 201 + ends[i].series);
     append_quoted(&f->ends, ends[i].text);
     strbuf_format(&f->ends,
-                  " noenhanced at screen %.4f,%.4f left font ',11.5' textcolor rgb colour(%d)\n",
+                  " noenhanced at screen %.4f,%.4f left font ',11.5' textcolor rgb colour(%d) "
+                  "boxed\n",
                   taken[i].left / canvas_width,
                   (taken[i].top + taken[i].bottom) / 2 / canvas_height, ends[i].series);
   }

@@ -3,12 +3,8 @@
 #include <string.h>
 
 #include "base/fs.h"
-#include "run/run.h"
-
-#if __has_include("model/count.h")
 #include "model/count.h"
-
-enum { BERT_VOCABULARY = 30523 };
+#include "run/run.h"
 
 static int64_t count_vocabulary(const char *path) {
   char *text = NULL;
@@ -33,12 +29,6 @@ double run_predict_flops(const settings *s) {
   }
   return counts.train_sample;
 }
-#else
-double run_predict_flops(const settings *s) {
-  (void)s;
-  return 0;
-}
-#endif
 
 int64_t run_predict_samples(const settings *s) {
   return s->samples;

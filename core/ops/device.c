@@ -1,0 +1,121 @@
+#include "ops/device.h"
+
+#include <dlfcn.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/fs.h"
+
+static const double bf16_must_win_by = 1.1;
+
+void ops_destroy(ops *o) {
+  if (o) o->call->destroy(o);
+}
+
+/* FLIP_PLUGINS, or lib/ beside the folder that this program is in. */
+static void plugin_path(char *path, size_t size) {
+  char program[PATH_MAX];
+  const char *folder = getenv("FLIP_PLUGINS");
+  ssize_t length = readlink("/proc/self/exe", program, sizeof program - 1);
+  program[length < 0 ? 0 : length] = '\0';
+  for (int up = 0; up < 2; up++) {
+    char *slash = strrchr(program, '/');
+    if (slash) *slash = '\0';
+  }
+  if (folder)
+    snprintf(path, size, "%s/libflip_cuda.so", folder);
+  else
+    snprintf(path, size, "%s/lib/libflip_cuda.so", program);
+}
+
+/* dlopen counts its users, so opening again is cheap and nothing has to be kept. The plugin stays
+ * loaded to the end of the process: CUDA's libraries do not like to be unloaded. */
+static err load_plugin(const ops_plugin **out) {
+  char path[PATH_MAX + 32];
+  plugin_path(path, sizeof path);
+  if (!fs_exists(path))
+    return err_new(ERR_UNSUPPORTED,
+                   "this build has no CUDA backend (%s is missing): build it with 'cmake --preset "
+                   "cuda && cmake --build build/cuda', or use device: cpu (docs/gpu.md)",
+                   path);
+  void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+  if (!library)
+    return err_new(ERR_UNSUPPORTED, "the CUDA backend needs a library that this machine lacks: %s",
+                   dlerror());
+  const ops_plugin *plugin = dlsym(library, OPS_PLUGIN_SYMBOL);
+  if (!plugin || plugin->version != OPS_PLUGIN_VERSION)
+    return err_new(ERR_UNSUPPORTED, "%s belongs to another version of flip: build both together",
+                   path);
+  err error = plugin->probe();
+  if (error) return err_context(error, "CUDA");
+  *out = plugin;
+  return NULL;
+}
+
+/* *plugin stays NULL for the CPU. */
+static err choose(const settings *s, const ops_plugin **plugin, char *note, size_t note_size) {
+  *plugin = NULL;
+  if (s->device == DEVICE_CPU) return NULL;
+  err error = load_plugin(plugin);
+  if (!error || s->device == DEVICE_CUDA) return err_context(error, "device: cuda");
+  /* A machine without any sign of a GPU needs no explanation. */
+  if (note && access("/dev/nvidiactl", F_OK) == 0)
+    snprintf(note, note_size, "device: auto takes the CPU: %s", err_message(error));
+  err_free(error);
+  return NULL;
+}
+
+static ops_type compute_of(int precision) {
+  return precision == PRECISION_BF16 ? OPS_BF16 : OPS_F32;
+}
+
+static err create(const ops_plugin *plugin, int threads, int precision, ops **out) {
+  return plugin ? plugin->create(compute_of(precision), out)
+                : ops_create_cpu(compute_of(precision), threads, out);
+}
+
+static err measure(const ops_plugin *plugin, int threads, ops_type compute, double *rate) {
+  return plugin ? plugin->measure_gemm(compute, rate)
+                : ops_measure_cpu_gemm(compute, threads, rate);
+}
+
+static err measure_precision(const ops_plugin *plugin, const settings *s, ops_opened *out) {
+  double fp32 = 0, bf16 = 0;
+  int threads = (int)s->threads;
+  int precision = s->precision == PRECISION_AUTO && plugin ? PRECISION_BF16 : s->precision;
+  err error = NULL;
+  if (precision != PRECISION_BF16) error = measure(plugin, threads, OPS_F32, &fp32);
+  if (!error && precision != PRECISION_FP32) error = measure(plugin, threads, OPS_BF16, &bf16);
+  if (error && precision == PRECISION_AUTO && fp32 > 0) { /* a processor without bf16 */
+    err_free(error);
+    error = NULL;
+  }
+  bool is_bf16 = bf16 > fp32 * bf16_must_win_by;
+  out->precision = is_bf16 ? PRECISION_BF16 : PRECISION_FP32;
+  out->gemm_flops_per_second = is_bf16 ? bf16 : fp32;
+  return error;
+}
+
+err ops_open(const settings *s, ops_opened *out) {
+  const ops_plugin *plugin;
+  *out = (ops_opened){0};
+  err error = choose(s, &plugin, out->note, sizeof out->note);
+  if (!error) error = measure_precision(plugin, s, out);
+  if (!error) error = create(plugin, (int)s->threads, out->precision, &out->o);
+  return error;
+}
+
+err ops_open_as(const settings *s, int precision, ops **out) {
+  const ops_plugin *plugin;
+  err error = choose(s, &plugin, NULL, 0);
+  return error ? error : create(plugin, (int)s->threads, precision, out);
+}
+
+err ops_measure_gemm(const settings *s, ops_type compute, double *flops_per_second) {
+  const ops_plugin *plugin;
+  err error = choose(s, &plugin, NULL, 0);
+  return error ? error : measure(plugin, (int)s->threads, compute, flops_per_second);
+}

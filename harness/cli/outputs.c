@@ -1,0 +1,51 @@
+/* The files that an experiment's results are shown in: figures and the page. */
+#include <string.h>
+
+#include "base/fs.h"
+#include "base/log.h"
+#include "cli/cli.h"
+#include "report/html.h"
+#include "report/plot.h"
+
+err cli_write_page(const char *results, const spec_experiment *e, store *s, const char *path) {
+  strbuf page = {0}, folder = {0};
+  strbuf_format(&folder, "%s/%s/plots", results, e->name);
+  err error = html_write(e, s, strbuf_string(&folder), &page);
+  if (!error && page.is_broken) error = err_new(ERR_MEMORY, "out of memory: the page");
+  if (!error) error = fs_write_atomic(path, page.data, page.length);
+  strbuf_free(&page);
+  strbuf_free(&folder);
+  return error;
+}
+
+err cli_draw(const spec_experiment *e, store *s, const plot_options *options, spec_names *drawn) {
+  strbuf skipped = {0};
+  err error = plot_all(e, s, options, drawn, &skipped);
+  if (skipped.length) log_warning("%.*s", (int)skipped.length - 1, strbuf_string(&skipped));
+  strbuf_free(&skipped);
+  return error;
+}
+
+err cli_write_outputs(const char *results, const spec_experiment *e, store *s) {
+  strbuf folder = {0}, page = {0}, said = {0};
+  spec_names drawn = {0};
+  strbuf_format(&folder, "%s/%s/plots", results, e->name);
+  strbuf_format(&page, "%s/%s/report.html", results, e->name);
+  const plot_options plot = {strbuf_string(&folder), "svg,png"};
+  err error = NULL;
+  if (e->report.plots.count) error = cli_draw(e, s, &plot, &drawn);
+  if (!error) error = cli_write_page(results, e, s, strbuf_string(&page));
+  if (error) goto cleanup;
+  strbuf_append(&said, "\n");
+  for (size_t i = 0; i < drawn.count; i++)
+    strbuf_format(&said, "%s %s/%s.png\n", i ? "       " : "figures", plot.folder, drawn.items[i]);
+  if (drawn.count) strbuf_append(&said, "        (and .svg, and the gnuplot script of each)\n");
+  strbuf_format(&said, "report  %s\n", strbuf_string(&page));
+  error = cli_print(&said);
+cleanup:
+  spec_names_free(&drawn);
+  strbuf_free(&folder);
+  strbuf_free(&page);
+  strbuf_free(&said);
+  return error;
+}

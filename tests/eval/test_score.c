@@ -1,0 +1,119 @@
+/* Zero-shot and retrieval measures on embeddings small enough to score by hand. */
+#include "support/test.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "base/rng.h"
+#include "eval/eval.h"
+
+static void assert_near(double value, double wanted) {
+  if (!(fabs(value - wanted) <= 1e-12)) fail_msg("%.17g is not %.17g", value, wanted);
+}
+
+/* A unit vector of the plane, by its angle in degrees. */
+static void at_angle(float *to, double degrees) {
+  to[0] = (float)cos(degrees * acos(-1) / 180);
+  to[1] = (float)sin(degrees * acos(-1) / 180);
+}
+
+static void the_class_with_the_nearest_embedding_wins(void **state) {
+  (void)state;
+  /* classes at 0, 90 and 180 degrees; four images of class 0, one of class 1, one of class 2 */
+  static const double angles[] = {10, 20, 100, 30, 80, 50};
+  static const int32_t labels[] = {0, 0, 0, 0, 1, 2};
+  float images[12], classes[6];
+  for (int i = 0; i < 6; i++) at_angle(images + 2 * i, angles[i]);
+  for (int i = 0; i < 3; i++) at_angle(classes + 2 * i, 90.0 * i);
+  eval_zeroshot z;
+  assert_ok(eval_score_zeroshot(images, labels, 6, classes, 3, 2, &z));
+  assert_int_equal(z.images, 6);
+  assert_int_equal(z.classes, 3);
+  assert_near(z.top1, 4.0 / 6);                  /* images 0, 1, 3 and 4 */
+  assert_near(z.mean_per_class, (0.75 + 1) / 3); /* 3/4, 1/1 and 0/1 */
+  assert_near(z.majority, 4.0 / 6);
+  assert_near(z.chance, 1.0 / 3);
+  assert_near(z.top5, 1); /* three classes: all are among the five best */
+}
+
+static void top5_counts_the_five_best_and_no_more(void **state) {
+  (void)state;
+  float images[2], classes[16];
+  int32_t label;
+  eval_zeroshot z;
+  at_angle(images, 0);
+  for (int i = 0; i < 8; i++) at_angle(classes + 2 * i, 10.0 * i);
+  for (label = 0; label < 8; label++) {
+    assert_ok(eval_score_zeroshot(images, &label, 1, classes, 8, 2, &z));
+    assert_near(z.top1, label == 0);
+    assert_near(z.top5, label < 5);
+  }
+}
+
+static void classes_without_images_do_not_count_in_the_mean(void **state) {
+  (void)state;
+  float images[4], classes[6];
+  const int32_t labels[] = {0, 0};
+  eval_zeroshot z;
+  at_angle(images, 0);
+  at_angle(images + 2, 5);
+  for (int i = 0; i < 3; i++) at_angle(classes + 2 * i, 90.0 * i);
+  assert_ok(eval_score_zeroshot(images, labels, 2, classes, 3, 2, &z));
+  assert_near(z.mean_per_class, 1);
+}
+
+static void retrieval_counts_ranks_in_both_directions(void **state) {
+  (void)state;
+  /* images at 0, 10, 20 …; texts the same but the first two swapped */
+  enum { COUNT = 12 };
+  float images[2 * COUNT], texts[2 * COUNT];
+  for (int i = 0; i < COUNT; i++) at_angle(images + 2 * i, 10.0 * i);
+  for (int i = 0; i < COUNT; i++) at_angle(texts + 2 * i, 10.0 * (i < 2 ? 1 - i : i));
+  eval_retrieval r;
+  eval_score_retrieval(images, texts, COUNT, 2, &r);
+  assert_near(r.image_to_text[0], 10.0 / 12);
+  assert_near(r.text_to_image[0], 10.0 / 12);
+  assert_near(r.image_to_text[1], 1);
+  assert_near(r.chance_r1, 1.0 / 12);
+}
+
+static void equal_scores_count_against_the_model(void **state) {
+  (void)state;
+  /* a collapsed model: all embeddings are the same, so nothing was retrieved */
+  enum { COUNT = 20 };
+  float images[2 * COUNT], texts[2 * COUNT];
+  for (int i = 0; i < COUNT; i++) at_angle(images + 2 * i, 0), at_angle(texts + 2 * i, 0);
+  eval_retrieval r;
+  eval_score_retrieval(images, texts, COUNT, 2, &r);
+  assert_near(r.image_to_text[0], 0);
+  assert_near(r.text_to_image[2], 0);
+}
+
+static void random_embeddings_score_at_chance(void **state) {
+  (void)state;
+  enum { COUNT = 2000, WIDTH = 8 };
+  float *images = malloc(sizeof(float) * COUNT * WIDTH),
+        *texts = malloc(sizeof(float) * COUNT * WIDTH);
+  rng random = rng_at(5, RNG_TEST, 0, 0);
+  for (int i = 0; i < COUNT * WIDTH; i++) images[i] = (float)rng_normal(&random);
+  for (int i = 0; i < COUNT * WIDTH; i++) texts[i] = (float)rng_normal(&random);
+  eval_retrieval r;
+  eval_score_retrieval(images, texts, COUNT, WIDTH, &r);
+  /* R@10 of chance is 0.005 with a deviation of 0.0016: five deviations */
+  assert_true(fabs(r.image_to_text[2] - 0.005) < 0.008);
+  assert_true(fabs(r.text_to_image[2] - 0.005) < 0.008);
+  free(images);
+  free(texts);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(the_class_with_the_nearest_embedding_wins),
+      cmocka_unit_test(top5_counts_the_five_best_and_no_more),
+      cmocka_unit_test(classes_without_images_do_not_count_in_the_mean),
+      cmocka_unit_test(retrieval_counts_ranks_in_both_directions),
+      cmocka_unit_test(equal_scores_count_against_the_model),
+      cmocka_unit_test(random_embeddings_score_at_chance),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
