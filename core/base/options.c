@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "base/version.h"
 
 enum { MOST_OPTIONS = 64 };
 
@@ -184,6 +185,11 @@ int options_dispatch(const char *program, const char *summary, const subcommand 
   if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
       strcmp(argv[1], "help") == 0) {
     print_overview(program, summary, table, stdout);
+    return 0;
+  }
+  if (strcmp(argv[1], "--version") == 0) {
+    printf("%s %s (%s%s%s, %s)\n", program, version_string, version_commit,
+           *version_dirty_digest ? "+" : "", version_dirty_digest, version_compiler);
     return 0;
   }
   const char *names[MOST_OPTIONS];

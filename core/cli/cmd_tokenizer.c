@@ -79,7 +79,10 @@ static int encode(int argc, char **argv) {
       {"length", 0, OPTION_INTEGER, &length, "N", "tokens at most (default 32)", false},
       {0}};
   const command c = {"flip tokenizer encode", "show how texts are cut into tokens",
-                     "--vocabulary FILE TEXT…", options, NULL};
+                     "--vocabulary FILE TEXT…", options,
+                     "Every text a line: TOKEN:NUMBER, [CLS] and [SEP] included.\n\n"
+                     "example:\n"
+                     "  flip tokenizer encode -v data/openclipart/vocab.txt 'a red apple'"};
   err error = options_parse(&c, argc, argv, &texts, &is_help);
   if (error || is_help) goto cleanup;
   if (length < 2 || length > 4096)

@@ -1,10 +1,7 @@
 #include <signal.h>
-#include <stdio.h>
-#include <string.h>
 
 #include "base/log.h"
 #include "base/options.h"
-#include "base/version.h"
 #include "cli/commands.h"
 
 int main(int argc, char **argv) {
@@ -19,11 +16,6 @@ int main(int argc, char **argv) {
   log_setup("flip", LOG_INFO);
   signal(SIGXFSZ, SIG_IGN); /* a file-size limit is a failed write, not a death */
   signal(SIGPIPE, SIG_IGN);
-  if (argc == 2 && strcmp(argv[1], "--version") == 0) {
-    printf("flip %s (%s%s%s, %s)\n", version_string, version_commit,
-           *version_dirty_digest ? "+" : "", version_dirty_digest, version_compiler);
-    return 0;
-  }
   return options_dispatch("flip", "train and measure FLIP: CLIP with image patches dropped", table,
                           argc, argv);
 }

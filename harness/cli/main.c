@@ -1,3 +1,5 @@
+#include <signal.h>
+
 #include "base/log.h"
 #include "cli/cli.h"
 
@@ -11,6 +13,7 @@ int main(int argc, char **argv) {
       {"check", "check an experiment file", cli_check},
       {"db", "check the database, or make it anew", cli_db},
       {0}};
+  signal(SIGXFSZ, SIG_IGN); /* a file-size limit is a failed write, not a death */
   log_setup("flipbench", LOG_INFO);
   return options_dispatch("flipbench", "many training runs, and what they mean together", table,
                           argc, argv);

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/fs.h"
 #include "base/log.h"
 #include "base/progress.h"
 #include "cli/cli.h"
@@ -110,6 +111,7 @@ static err run_and_report(const run_words *words, const char *given, spec_experi
   char *flip = NULL;
   run_options options = {.results = words->place.results,
                          .jobs = (int)words->jobs,
+                         .is_dry = words->dry_run,
                          .retries_failed = words->retry && !words->dry_run,
                          .shows_progress = words->progress};
   err error = NULL;
@@ -168,7 +170,9 @@ int cli_run(int argc, char **argv) {
   TRY(cli_find_place(&words.place));
   spec_options spec = {words.profile, words.set.items, words.set.count};
   TRY(cli_load_experiment(NULL, given, &spec, &e));
-  TRY(store_open(words.place.path, &s));
+  /* a dry run on a fresh machine leaves nothing behind */
+  bool is_fresh = words.dry_run && !fs_exists(words.place.path);
+  TRY(store_open(is_fresh ? ":memory:" : words.place.path, &s));
   TRY(run_and_report(&words, given, e, s, &all_finished));
 cleanup:
   store_close(s);

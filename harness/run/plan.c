@@ -55,7 +55,8 @@ const char *run_state_name(run_state state) {
 }
 
 /* results/NAME/experiment.json and the store's copy of it. */
-static err record_experiment(const spec_experiment *e, store *s, const char *results) {
+static err record_experiment(const spec_experiment *e, store *s, const char *results,
+                             bool is_dry) {
   err error = NULL;
   strbuf text = {0};
   char *folder = fs_join(results, e->name), *path = NULL, *before = NULL;
@@ -65,6 +66,10 @@ static err record_experiment(const spec_experiment *e, store *s, const char *res
   if (!path) FAIL(ERR_MEMORY, "out of memory: a path");
   spec_write_json(e, &text);
   if (text.is_broken) FAIL(ERR_MEMORY, "out of memory: the experiment's record");
+  if (is_dry) {
+    error = store_put_experiment(s, text.data, text.length);
+    goto cleanup;
+  }
   TRY(fs_make_folders(folder));
   if (fs_exists(path)) TRY(fs_read(path, &before, &length));
   if (!before || length != text.length || memcmp(before, text.data, length) != 0)
@@ -214,7 +219,7 @@ err run_plan(const spec_experiment *e, store *s, const run_options *options, run
   *sweep = (run_sweep){.cells = mem_zeroed(e->cell_count, sizeof *sweep->cells)};
   if (!sweep->cells) return mem_error(e->cell_count * sizeof *sweep->cells, "the sweep");
   sweep->count = e->cell_count;
-  err error = record_experiment(e, s, options->results);
+  err error = record_experiment(e, s, options->results, options->is_dry);
   for (size_t i = 0; i < sweep->count && !error; i++) {
     sweep->cells[i].cell = &e->cells[i];
     error = plan_cell(e, s, options, &sweep->cells[i]);

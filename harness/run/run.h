@@ -19,6 +19,7 @@ typedef struct {
   const char *flip;    /* the trainer; run_find_flip makes one */
   int jobs;            /* processes at once */
   bool retries_failed; /* start failed cells again */
+  bool is_dry;         /* write nothing below `results` */
   bool shows_progress;
 } run_options;
 

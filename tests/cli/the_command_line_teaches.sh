@@ -1,0 +1,61 @@
+# Every command explains itself, refuses what it does not know, and speaks JSON where it says so.
+commands() { # the names under "commands:" of a --help
+  sed -n '/^commands:/,/^$/s/^  \([a-z]*\) .*/\1/p'
+}
+teach() { # teach PROGRAM [COMMAND…]: this level of commands, and the levels below
+  expect_status 0 "$@" --help
+  local names name
+  names=$(commands < out.txt)
+  expect_line out.txt '^usage: '
+  if [ -z "$names" ]; then
+    expect_line out.txt 'example'
+    expect_status 2 "$@" --nonsense
+    expect_line err.txt "unknown option '--nonsense'"
+    [ "$(wc -l < err.txt)" = 1 ] || fail "$*: more than one line for one mistake"
+    count=$((count + 1))
+  else
+    expect_status 2 "$@" nonsense
+    for name in $names; do teach "$@" "$name"; done
+  fi
+}
+count=0
+for program in "$FLIP" "$FLIPBENCH"; do
+  expect_status 0 "$program" --version
+  expect_line out.txt '^flip(bench)? [0-9]+\.[0-9]+'
+  teach "$program"
+done
+[ $count -ge 15 ] || fail "only $count commands were found"
+
+# A plan needs neither data nor a GPU; its numbers are checked by the unit test `count`.
+preset=$SOURCE/experiments/presets/vit_l16_laion400m.yaml
+expect_status 0 "$FLIP" plan --config "$preset" --set mask_ratio=0.75
+expect_line out.txt 'image: 49 of 196 patches encoded'
+expect_status 0 "$FLIP" plan --config "$preset" --set mask_ratio=0.75 --json
+expect_line out.txt '"encoded_patches":49'
+expect_status 1 "$FLIP" plan --config nowhere.yaml
+expect_line err.txt 'nowhere.yaml'
+
+# Benchmarks measure: every row has a rate above zero.
+small=(--set image.size=16 --set image.width=32 --set image.heads=2 --set text.width=32 --set text.heads=2
+       --set text.layers=1 --set image.layers=1 --set batch_size=16 --set embed_dim=16 --set samples=100)
+expect_status 0 "$FLIP" bench step "${small[@]}" --steps 1 --json
+[ "$(grep -c '"samples_per_second":[0-9.]*[1-9]' out.txt)" -ge 3 ] || { cat out.txt; fail "three mask ratios were expected"; }
+expect_status 0 "$FLIP" bench ops "${small[@]}" --steps 1 --json
+[ "$(wc -l < out.txt)" -ge 8 ] || fail "too few operations"
+expect_status 2 "$FLIP" bench nonsense
+expect_status 2 "$FLIP" bench step --steps 0
+
+# What this build or machine cannot do is one sentence.
+expect_status 1 env FLIP_PLUGINS=/nonexistent "$FLIP" bench step "${small[@]}" --set device=cuda
+expect_line err.txt 'device: cuda: this build has no CUDA backend'
+[ "$(wc -l < err.txt)" = 1 ] || fail "more than one line"
+echo garbage > libflip_cuda.so
+expect_status 1 env FLIP_PLUGINS=. "$FLIP" bench step "${small[@]}" --set device=cuda
+expect_line err.txt 'device: cuda: the CUDA backend needs a library|libflip_cuda.so: .*(short|header)'
+expect_status 0 env FLIP_PLUGINS=. "$FLIP" bench step "${small[@]}" --steps 1 --set device=auto
+
+# Data commands refuse what they do not know.
+expect_status 2 "$FLIP" data openclipart --out x --format gif
+expect_line err.txt "'gif' is neither jpg nor png"
+expect_status 1 "$FLIP" data stats nowhere.tar
+expect_line err.txt 'nowhere.tar'
