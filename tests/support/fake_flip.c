@@ -225,12 +225,16 @@ static void load_checkpoint(fake *f) {
   snprintf(path, sizeof path, "%s/checkpoints", f->out);
   err error = fs_list(path, &names, &count);
   if (error) die(error);
-  if (!count) return;
-  snprintf(path, sizeof path, "%s/checkpoints/%s", f->out, names[count - 1]);
-  error = fs_read(path, &text, &length);
-  if (error) die(error);
-  f->step = strtoll(text, &text, 10);
-  f->train_seconds = strtod(text, NULL);
+  if (count) {
+    char *rest;
+    snprintf(path, sizeof path, "%s/checkpoints/%s", f->out, names[count - 1]);
+    error = fs_read(path, &text, &length);
+    if (error) die(error);
+    f->step = strtoll(text, &rest, 10);
+    f->train_seconds = strtod(rest, NULL);
+    free(text);
+  }
+  fs_free_names(names, count);
 }
 
 static int emit_end(fake *f, const char *status, const char *kind, const char *message, int code) {
@@ -326,5 +330,8 @@ int main(int argc, char **argv) {
   f.step_seconds = (double)f.s.batch_size / (2600 / (0.32 + 0.68 * (1 - f.s.mask_ratio)));
   if (resumes) load_checkpoint(&f);
   puts("training nothing");
-  return train(&f);
+  int status = train(&f);
+  settings_free(&f.s);
+  close(f.events);
+  return status;
 }
