@@ -315,6 +315,7 @@ int main(int argc, char **argv) {
   if (error) die(error);
   if (is_asked(&f, "FAKE_REFUSE")) {
     fputs("flip: reading shards: data/none.tar: no such file\n", stderr);
+    settings_free(&f.s);
     return 2;
   }
   if (*f.s.init_from && !fs_exists(f.s.init_from))
