@@ -35,7 +35,6 @@ set label 101 title_text noenhanced at screen 0.022,0.957 left font ',15.5' text
 set label 102 subtitle_text noenhanced at screen 0.022,0.905 left font ',11.5' textcolor rgb faint
 set label 103 source_line noenhanced at screen 0.022,0.025 left font ',8.5' textcolor rgb faint
 set xlabel x_label noenhanced textcolor rgb ink font ',11.5' offset 0,0.3
-set style textbox opaque noborder margins 0.4,0.2
 unset ylabel
 set label 104 y_label noenhanced at screen 0.022,0.85 left font ',11.5' textcolor rgb ink
 set xrange [x_least:x_most]

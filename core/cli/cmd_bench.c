@@ -73,6 +73,9 @@ int cmd_bench(int argc, char **argv) {
   TRY(config ? settings_load(config, &request.s) : reference_settings(&request.s));
   has_settings = true;
   for (size_t i = 0; i < sets.count; i++) TRY(settings_set(&request.s, sets.items[i]));
+  /* a preset says nothing of the length of a run, and a benchmark does not care */
+  if (!(request.s.samples > 0) && !(request.s.epochs > 0))
+    TRY(settings_set(&request.s, "samples=1M"));
   if (strcmp(rest.items[0], "step") == 0)
     error = bench_step(&request);
   else if (strcmp(rest.items[0], "ops") == 0)

@@ -61,8 +61,11 @@ static err find_file(store *s, const char *name, char **path, char **profile) {
 
 err cli_load_experiment(store *s, const char *given, const spec_options *options,
                         spec_experiment **e) {
-  if (fs_exists(given) && !fs_is_folder(given)) return spec_load(given, options, e);
-  if (!s || strchr(given, '/') || strstr(given, ".yaml"))
+  /* a bare word is a name first: the checkout has a program called quickstart */
+  bool looks_like_file = strchr(given, '/') || strstr(given, ".y");
+  if ((!s || looks_like_file) && fs_exists(given) && !fs_is_folder(given))
+    return spec_load(given, options, e);
+  if (!s || looks_like_file)
     return err_new(ERR_INPUT, "%s: there is no such experiment file", given);
   char *path = NULL, *profile = NULL;
   err error = find_file(s, given, &path, &profile);

@@ -155,7 +155,7 @@ void figure_place_ends(figure *f, figure_end *ends, size_t count) {
     append_quoted(&f->ends, ends[i].text);
     strbuf_format(&f->ends,
                   " noenhanced at screen %.4f,%.4f left font ',11.5' textcolor rgb colour(%d) "
-                  "boxed\n",
+                  "front boxed\n",
                   taken[i].left / canvas_width,
                   (taken[i].top + taken[i].bottom) / 2 / canvas_height, ends[i].series);
   }
