@@ -22,3 +22,8 @@ expect_status 0 bench db rebuild
 before=$(sha256sum results/small/*/attempts.jsonl)
 expect_status 0 bench run experiments/small.yaml
 [ "$before" = "$(sha256sum results/small/*/attempts.jsonl)" ] || fail "a finished cell ran again"
+
+# A database of a later flipbench is not touched.
+sqlite3 results/flipbench.db 'PRAGMA user_version = 99'
+expect_status 2 bench status
+expect_line err.txt 'newer flipbench \(schema 99'
