@@ -11,7 +11,7 @@ int main(int argc, char **argv) {
       {"plot", "draw the figures of an experiment", cli_plot},
       {"show", "everything recorded of a run", cli_show},
       {"check", "check an experiment file", cli_check},
-      {"db", "check the database, or make it anew", cli_db},
+      {"db", "the database: check, rebuild, merge, export", cli_db},
       {0}};
   signal(SIGXFSZ, SIG_IGN); /* a file-size limit is a failed write, not a death */
   log_setup("flipbench", LOG_INFO);

@@ -10,7 +10,8 @@
 
 static const char details[] =
     "RUN is a run's number (see 'flipbench status EXPERIMENT'); CELL is the first digits of a\n"
-    "cell's id, and stands for its newest run. Everything that is recorded of it: where the "
+    "cell's id, and stands for its newest finished run. Everything that is recorded of it: where "
+    "the "
     "numbers\n"
     "come from (commit, machine, libraries, exact command lines), how it went, and the numbers.\n"
     "\n"
@@ -36,9 +37,10 @@ static err find_run(store *s, const char *word, int64_t *run_id) {
     return err_new(ERR_INPUT, "%lld cells have an id that starts with '%s'; give more digits",
                    (long long)found, word);
   if (!error)
-    error =
-        sql_integer(s, 0, run_id,
-                    "SELECT max(id) FROM run WHERE substr(cell_id, 1, length(?1)) = ?1", "t", word);
+    error = sql_integer(s, 0, run_id,
+                        "SELECT id FROM run WHERE substr(cell_id, 1, length(?1)) = ?1"
+                        " ORDER BY status = 'finished' DESC, id DESC LIMIT 1",
+                        "t", word);
   if (!error && !*run_id && found) return err_new(ERR_INPUT, "cell %s has not been run yet", word);
   if (!error && !*run_id)
     return err_new(ERR_INPUT, "'%s' is neither a run's number nor the start of a cell's id", word);

@@ -4,6 +4,7 @@
 
 #include "base/json.h"
 #include "report/write.h"
+#include "store/csv.h"
 
 /* ---- Markdown ---- */
 
@@ -54,26 +55,6 @@ void report_write_markdown(const report_table *t, strbuf *out) {
 
 /* ---- CSV: RFC 4180, plain numbers, one column for each part of a value ---- */
 
-static void csv_field(const char *text, bool is_first, strbuf *out) {
-  if (!is_first) strbuf_append_char(out, ',');
-  if (!strpbrk(text, ",\"\n")) {
-    strbuf_append(out, text);
-    return;
-  }
-  strbuf_append_char(out, '"');
-  for (const char *at = text; *at; at++) {
-    if (*at == '"') strbuf_append_char(out, '"');
-    strbuf_append_char(out, *at);
-  }
-  strbuf_append_char(out, '"');
-}
-
-static void csv_number(double value, strbuf *out) {
-  char text[32] = "";
-  if (!isnan(value)) jsonw_shortest(value, text);
-  csv_field(text, false, out);
-}
-
 void report_write_csv(const report_table *t, strbuf *out) {
   for (size_t k = 0; k < t->key_count; k++) csv_field(t->key_names[k], k == 0, out);
   for (size_t c = 0; c < t->column_count; c++) {
@@ -95,10 +76,10 @@ void report_write_csv(const report_table *t, strbuf *out) {
       if (v->text)
         csv_field(v->text, false, out);
       else
-        csv_number(v->value, out);
+        csv_number(v->value, false, out);
       if (t->columns[c].has_interval)
-        csv_number(isnan(v->low) ? v->half_width : (v->high - v->low) / 2, out);
-      if (t->columns[c].has_reference) csv_number(v->reference, out);
+        csv_number(isnan(v->low) ? v->half_width : (v->high - v->low) / 2, false, out);
+      if (t->columns[c].has_reference) csv_number(v->reference, false, out);
     }
     csv_field(t->rows[r].missing ? t->rows[r].missing : "", false, out);
     strbuf_append(out, "\r\n");

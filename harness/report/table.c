@@ -250,9 +250,9 @@ static const char provenance_sql[] =
     " max((SELECT value FROM summary WHERE run_id = run.id AND name = 'samples')),"
     " count(*)"
     " FROM experiment_cell JOIN experiment ON experiment.id = experiment_cell.experiment_id"
-    " JOIN run ON run.id = (SELECT max(id) FROM run WHERE cell_id = experiment_cell.cell_id)"
-    " JOIN environment ON environment.id = run.environment_id"
-    " WHERE experiment.name = ? AND run.status = 'finished'";
+    " JOIN run ON run.id = (SELECT max(id) FROM run WHERE cell_id = experiment_cell.cell_id"
+    "  AND status = 'finished')"
+    " JOIN environment ON environment.id = run.environment_id WHERE experiment.name = ?";
 
 static err describe_provenance(const report_data *d, report_table *t) {
   sqlite3_stmt *rows;
