@@ -80,17 +80,14 @@ err run_report_start(run *r) {
   return events_end(&r->events);
 }
 
-err run_report_step(run *r, double seconds, double waited, double rate, double norm) {
-  double scale;
-  err error = clip_logit_scale(r->model, &scale);
-  if (error) return error;
+err run_report_step(run *r, double seconds, double waited, double rate) {
   json_writer *w = events_begin(&r->events, "step");
   jsonw_integer(w, "step", r->at.step);
   jsonw_integer(w, "samples", r->at.samples);
-  jsonw_number(w, "loss", r->loss);
+  jsonw_number(w, "loss", r->result.loss);
   jsonw_number(w, "learning_rate", rate);
-  jsonw_number(w, "logit_scale", scale);
-  jsonw_number(w, "grad_norm", norm);
+  jsonw_number(w, "logit_scale", r->result.logit_scale);
+  jsonw_number(w, "grad_norm", r->result.grad_norm);
   jsonw_number(w, "seconds", seconds);
   jsonw_number(w, "data_wait_seconds", waited);
   jsonw_number(w, "train_seconds", r->at.train_seconds);
