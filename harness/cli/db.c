@@ -48,7 +48,7 @@ static int db_check(int argc, char **argv) {
   bool is_done = false;
   option options[] = {CLI_PLACE_OPTIONS(call.place), {0}};
   command c = {"flipbench db check", "SQLite's check of every page and foreign key", "[OPTIONS]",
-               options, NULL};
+               options, "example:\n  flipbench db check --results /data/results"};
   err error = begin(&call, &c, argc, argv, true, &is_done);
   if (!error && !is_done) error = no_words(&call.rest);
   if (!error && !is_done) error = store_check(call.s);
@@ -88,7 +88,7 @@ static int db_vacuum(int argc, char **argv) {
   bool is_done = false;
   option options[] = {CLI_PLACE_OPTIONS(call.place), {0}};
   command c = {"flipbench db vacuum", "give freed space back to the disk", "[OPTIONS]", options,
-               NULL};
+               "example:\n  flipbench db vacuum"};
   err error = begin(&call, &c, argc, argv, true, &is_done);
   uint64_t bytes = call.place.path ? size_of(call.place.path) : 0;
   if (!error && !is_done) error = no_words(&call.rest);
@@ -204,7 +204,7 @@ static int db_bench(int argc, char **argv) {
       {"json", 0, OPTION_FLAG, &is_json, NULL, "print JSON for scripts", false},
       {0}};
   command c = {"flipbench db bench", "how fast the database records and answers", "[OPTIONS]",
-               options, NULL};
+               options, "example:\n  flipbench db bench --points 100k --folder /scratch"};
   err error = options_parse(&c, argc, argv, &call.rest, &is_done);
   if (!error && !is_done) error = no_words(&call.rest);
   if (!error && !is_done && (points < 1 || points > 100000000))

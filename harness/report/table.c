@@ -128,6 +128,17 @@ static err make_setting(const report_data *d, size_t row, const char *key, repor
   return keep(&text, &v->text);
 }
 
+/* Follows from the settings, so that an interval over seeds would be noise of zero. */
+static bool is_exact(const column *c) {
+  static const char *const names[] = {"flops_per_sample_total", "planned_bytes", "samples",
+                                      "parameters_total"};
+  if (c->kind == COLUMN_RATIO || c->kind == COLUMN_INVERSE)
+    return is_exact(columns_find(c->argument));
+  for (size_t i = 0; c->kind == COLUMN_SUMMARY && i < sizeof names / sizeof *names; i++)
+    if (strcmp(c->argument, names[i]) == 0) return true;
+  return false;
+}
+
 static err make_mean(const report_data *d, size_t row, const column *c, report_value *v) {
   const data_row *cells = &d->rows[row];
   double *values = mem_zeroed(cells->count, sizeof *values);
@@ -141,6 +152,7 @@ static err make_mean(const report_data *d, size_t row, const column *c, report_v
   }
   v->value = stats_mean(values, count);
   v->half_width = stats_half_width(values, count);
+  if (is_exact(c)) v->half_width = NAN;
   bool is_own_ratio =
       (c->kind == COLUMN_RATIO || c->kind == COLUMN_INVERSE) && (ptrdiff_t)row == d->baseline;
   if (is_own_ratio) v->half_width = NAN; /* one, by definition */
