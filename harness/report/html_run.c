@@ -41,7 +41,7 @@ static err write_pairs(store *s, const char *sql, int64_t run_id, const char *he
     if (!count++) {
       page_element("<div><h3>", heading, "</h3><dl>", out);
     }
-    if (is_number) snprintf(number, sizeof number, "%.6g", sql_real(rows, 1));
+    if (is_number) snprintf(number, sizeof number, "%.5g", sql_real(rows, 1));
     fact(sql_text(rows, 0), is_number ? number : sql_text(rows, 1), out);
   }
   if (count) strbuf_append(out, "</dl></div>\n");
