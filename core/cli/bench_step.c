@@ -142,7 +142,7 @@ static void print_json(const step_row *row, const step_row *whole, double fp32, 
   json_writer w = jsonw_start(&out);
   jsonw_object(&w, NULL);
   jsonw_number(&w, "mask_ratio", row->mask_ratio);
-  jsonw_string(&w, "precision", row->precision == PRECISION_BF16 ? "bf16" : "fp32");
+  jsonw_string(&w, "precision", precision_name(row->precision));
   jsonw_number(&w, "samples_per_second", row->samples_per_second);
   jsonw_number(&w, "step_seconds", row->seconds);
   jsonw_number(&w, "image_seconds", row->image);
@@ -188,7 +188,7 @@ err bench_step(const bench_request *request) {
   }
   printf("matrix products on this machine, now: fp32 %.0f GFLOP/s, bf16 %.0f GFLOP/s; the step "
          "computes in %s\n\n",
-         fp32 / 1e9, bf16 / 1e9, rows[0].precision == PRECISION_BF16 ? "bf16" : "fp32");
+         fp32 / 1e9, bf16 / 1e9, precision_name(rows[0].precision));
   printf("  mask  samples/s   step ms  image ms   text ms   loss ms   rest ms   GFLOP/s  of fp32  "
          "   of bf16  image speed-up of FLOPs ratio\n");
   for (int i = 0; i < 3; i++) print_row(&rows[i], &rows[0], fp32, bf16);

@@ -62,7 +62,8 @@ void clip_config_from(const settings *s, int64_t vocabulary, clip_config *c) {
                 .embed = s->embed_dim,
                 .norm_eps = s->image_norm_eps,
                 .activation = (ops_activation)s->image_activation,
-                .pooling = s->image_pool == IMAGE_POOL_MEAN ? OPS_POOL_MEAN : OPS_POOL_INDEX},
+                .pooling = s->image_pool == IMAGE_POOL_MEAN ? OPS_POOL_MEAN : OPS_POOL_INDEX,
+                .recompute = s->image_recompute},
       .text = {.width = s->text_width,
                .layers = s->text_layers,
                .heads = s->text_heads,
@@ -71,7 +72,8 @@ void clip_config_from(const settings *s, int64_t vocabulary, clip_config *c) {
                .norm_eps = s->text_norm_eps,
                .activation = (ops_activation)s->text_activation,
                .is_causal = s->text_causal,
-               .pooling = s->text_pool == TEXT_POOL_MEAN ? OPS_POOL_MEAN : OPS_POOL_INDEX},
+               .pooling = s->text_pool == TEXT_POOL_MEAN ? OPS_POOL_MEAN : OPS_POOL_INDEX,
+               .recompute = s->text_recompute},
       .temperature = s->temperature,
       .logit_scale_max = s->logit_scale_max};
   memcpy(c->mean, means[s->image_normalization], sizeof c->mean);

@@ -35,7 +35,7 @@ static void write_machine(run *r, json_writer *w) {
   write_cpu_name(w, "cpu");
   jsonw_string(w, "device", r->o->call->name);
   write_cpu_name(w, "device_name");
-  jsonw_string(w, "precision", r->at.precision == PRECISION_BF16 ? "bf16" : "fp32");
+  jsonw_string(w, "precision", precision_name(r->at.precision));
   jsonw_integer(w, "threads", r->o->threads);
   const dnnl_version_t *dnnl = dnnl_version();
   snprintf(version, sizeof version, "%d.%d.%d", dnnl->major, dnnl->minor, dnnl->patch);
