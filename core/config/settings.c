@@ -463,8 +463,6 @@ err settings_check(const settings *s) {
   if (s->text_mask_mode != TEXT_MASK_NONE || s->text_mask_ratio > 0)
     return err_new(ERR_UNSUPPORTED, "text_mask_mode, text_mask_ratio: text masking is not there "
                                     "yet; leave them at none and 0");
-  if (s->text_tokenizer != TOKENIZER_WORDPIECE)
-    return err_new(ERR_UNSUPPORTED, "text.tokenizer: bpe is not there yet; use wordpiece");
   if (s->data_crop_min > s->data_crop_max)
     return err_new(ERR_INPUT, "data.crop_min %g is above data.crop_max %g", s->data_crop_min,
                    s->data_crop_max);

@@ -35,8 +35,9 @@
   INT(text_heads, "text.heads", 4, 1, 1024, true, "attention heads of the text tower")             \
   REAL(text_mlp_ratio, "text.mlp_ratio", 4, 0.25, 64, true, "MLP width over tower width")          \
   INT(text_length, "text.length", 32, 2, 4096, true, "tokens a caption is cut or padded to")       \
-  PICK(text_tokenizer, "text.tokenizer", 0, "wordpiece|bpe", true,                                 \
-       "tokenizer: WordPiece (BERT uncased, FLIP) or byte-pair (CLIP)")                            \
+  PICK(text_tokenizer, "text.tokenizer", 0, "wordpiece|bpe|bpe_huggingface", true,                 \
+       "tokenizer: WordPiece (BERT uncased, FLIP), byte-pair as CLIP and open_clip clean texts, "  \
+       "or byte-pair as Hugging Face's CLIPTokenizer does")                                        \
   TEXT(text_vocabulary, "text.vocabulary", "", true,                                               \
        "vocab.txt for wordpiece, bpe_simple_vocab_16e6.txt.gz for bpe")                            \
   BOOL(text_causal, "text.causal", false, true, "causal attention in the text tower (CLIP)")       \
