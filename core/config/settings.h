@@ -117,6 +117,10 @@ void setting_format(const setting *row, const settings *s, strbuf *out);
  * vocabulary for the text tower. */
 err settings_check(const settings *s) ERR_MUST_CHECK;
 
+/* Tokens of a caption that enter the text tower in training: text.length less what text masking
+ * drops, int(length * (1 - ratio)). */
+int64_t settings_text_tokens(const settings *s);
+
 /* All settings, dotted keys in table order, one a line: the canonical form. */
 void settings_write_yaml(const settings *s, strbuf *out);
 /* A flat JSON object of dotted keys. */

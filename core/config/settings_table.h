@@ -57,9 +57,9 @@
   REAL(mask_ratio, "mask_ratio", 0, 0, 0.999, true, "share of image patches dropped in training")  \
   PICK(mask_mode, "mask_mode", 0, "random|grid|block|gaussian|zero", true,                         \
        "which patches are dropped; zero: all are encoded, the dropped ones as zeros")              \
-  REAL(text_mask_ratio, "text_mask_ratio", 0, 0, 0.999, true, "share of text tokens dropped")      \
+  REAL(text_mask_ratio, "text_mask_ratio", 0, 0, 0.999, true, "share of text.length dropped")      \
   PICK(text_mask_mode, "text_mask_mode", 0, "none|truncate|random|block|prioritized|frequency",    \
-       true, "which text tokens are dropped")                                                      \
+       true, "which text tokens are dropped in training (docs/data.md)")                                                      \
   INT(batch_size, "batch_size", 256, 2, 1e9, true, "samples in the contrastive batch")             \
   INT(micro_batch_size, "micro_batch_size", 0, 0, 1e9, true,                                       \
       "samples held in memory at once (exact gradient cache); 0: the whole batch")                 \
