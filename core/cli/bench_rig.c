@@ -10,7 +10,7 @@
 static err make_inputs(bench_rig *r, int64_t vocabulary) {
   const settings *s = r->s;
   size_t pixels = (size_t)(s->batch_size * s->image_size * s->image_size * 3);
-  size_t ids = (size_t)(s->batch_size * s->text_length);
+  size_t ids = (size_t)(s->batch_size * settings_text_tokens(s));
   mask_config mask = {s->mask_mode, s->mask_ratio, s->image_size / s->image_patch};
   r->images = mem_aligned(pixels);
   r->index = mem_zeroed((size_t)(s->batch_size * r->counts.encoded_patches), sizeof *r->index);
@@ -20,7 +20,7 @@ static err make_inputs(bench_rig *r, int64_t vocabulary) {
   rng random = rng_at(1, RNG_TEST, 0, 0);
   for (size_t i = 0; i < pixels; i++) r->images[i] = (uint8_t)rng_u32(&random);
   for (size_t i = 0; i < ids; i++) r->ids[i] = (int32_t)rng_below(&random, (uint32_t)vocabulary);
-  for (int64_t i = 0; i < s->batch_size; i++) r->id_counts[i] = (int32_t)s->text_length;
+  for (int64_t i = 0; i < s->batch_size; i++) r->id_counts[i] = (int32_t)settings_text_tokens(s);
   if (r->o->call->pin) {
     err error = r->o->call->pin(r->o, r->images, pixels);
     if (error) return error;

@@ -128,6 +128,8 @@ static err open_loader(run *r) {
                      .batch_size = s->batch_size,
                      .image_size = s->image_size,
                      .text_length = s->text_length,
+                     .text_mask_mode = s->text_mask_mode,
+                     .text_tokens = settings_text_tokens(s),
                      .total_samples = r->total_samples,
                      .seed = (uint64_t)s->seed,
                      .crop_min = s->data_crop_min,
