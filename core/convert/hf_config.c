@@ -99,6 +99,7 @@ static void write_text(json_writer *w, const settings *s, int64_t vocabulary, in
   jsonw_integer(w, "max_position_embeddings", s->text_length);
   jsonw_string(w, "hidden_act", activation_names[s->text_activation]);
   jsonw_number(w, "layer_norm_eps", s->text_norm_eps);
+  jsonw_null(w, "bos_token_id"); /* the tokenizer puts it there; the model does not look for it */
   jsonw_integer(w, "eos_token_id", end_of_text);
   jsonw_end(w);
 }

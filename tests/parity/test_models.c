@@ -305,6 +305,63 @@ static void what_a_format_cannot_hold_is_refused_by_name(void **state) {
   assert_int_equal(system(file), 0);
 }
 
+/* A copy of a fixture's tensors with one changed. */
+static void write_changed(const char *folder, const char *name, const safetensor *changed,
+                          const char *extra) {
+  char path[512];
+  safetensors_file *file;
+  safetensor list[128];
+  size_t count = 0;
+  assert_ok(safetensors_open(FIXTURES "hf_quick_gelu/model.safetensors", &file));
+  for (size_t i = 0; i < safetensors_count(file); i++) {
+    const safetensor *t = safetensors_at(file, i);
+    if (strcmp(t->name, name) != 0)
+      list[count++] = *t;
+    else if (changed)
+      list[count++] = *changed;
+  }
+  if (extra) {
+    list[count] = list[0];
+    snprintf(list[count++].name, sizeof list[0].name, "%s", extra);
+  }
+  snprintf(path, sizeof path, "%s/model.safetensors", folder);
+  assert_ok(safetensors_write(path, list, count, NULL, 0, NULL));
+  safetensors_close(file);
+}
+
+static void files_that_do_not_fit_their_configuration_are_refused(void **state) {
+  (void)state;
+  char folder[] = "/tmp/flip-models-XXXXXX", command[256];
+  static const int64_t numbers[16 * 16];
+  const char *const path[] = {folder};
+  weights w;
+  assert_non_null(mkdtemp(folder));
+  snprintf(command, sizeof command, "cp " FIXTURES "hf_quick_gelu/config.json %s", folder);
+  assert_int_equal(system(command), 0);
+  const char *name = "text_model.encoder.layers.1.self_attn.k_proj.weight";
+  safetensor t = {.type = "I64", .rank = 2, .shape = {16, 16}, .data = numbers, .bytes = 2048};
+  snprintf(t.name, sizeof t.name, "%s", name);
+  write_changed(folder, name, &t, NULL);
+  assert_fails_with(weights_load(path, 1, NULL, 0, &w), "is of type I64");
+  memcpy(t.type, "F32", 4);
+  t.shape[0] = 8, t.shape[1] = 32, t.bytes = 1024; /* as many elements, another shape */
+  write_changed(folder, name, &t, NULL);
+  assert_fails_with(weights_load(path, 1, NULL, 0, &w),
+                    "is 8x32, its configuration asks for 16x16");
+  t.shape[0] = 17, t.shape[1] = 16, t.bytes = 17 * 64;
+  write_changed(folder, name, &t, NULL);
+  assert_fails_with(weights_load(path, 1, NULL, 0, &w), "is 17x16");
+  write_changed(folder, name, NULL, NULL);
+  assert_fails_with(weights_load(path, 1, NULL, 0, &w), "k_proj.weight' is missing");
+  write_changed(folder, "", NULL, "vision_model.encoder.layers.2.layer_norm1.bias");
+  assert_fails_with(weights_load(path, 1, NULL, 0, &w), "has no place in the model");
+  write_changed(folder, "", NULL, "text_model.embeddings.position_ids"); /* old files have it */
+  assert_ok(weights_load(path, 1, NULL, 0, &w));
+  weights_free(&w);
+  snprintf(command, sizeof command, "rm -r %s", folder);
+  assert_int_equal(system(command), 0);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(whole_models_compute_what_their_libraries_do),
@@ -312,6 +369,7 @@ int main(void) {
       cmocka_unit_test(published_shapes_have_their_parameter_counts),
       cmocka_unit_test(what_the_model_cannot_do_is_refused_by_name),
       cmocka_unit_test(what_a_format_cannot_hold_is_refused_by_name),
+      cmocka_unit_test(files_that_do_not_fit_their_configuration_are_refused),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
