@@ -11,7 +11,7 @@
 #include "model/count.h"
 #include "model/mask.h"
 #include "ops/device.h"
-#include "train/optimizer.h"
+#include "train/step.h"
 
 enum { VOCABULARY = 4096, WARM_UP = 2 };
 
@@ -21,6 +21,7 @@ typedef struct {
   ops *o;
   clip_model *model;
   optimizer moments;
+  train_step step;
   model_counts counts;
   uint8_t *images;
   int32_t *index, *ids, *id_counts;
@@ -58,12 +59,14 @@ static err make_rig(const settings *s, rig *r) {
   TRY(clip_create(r->o, &config, &limits, true, &r->model));
   TRY(clip_initialise(r->model, 0));
   TRY(optimizer_create(r->model, &r->moments));
+  step_open(&r->step, s, r->model, &r->moments, r->counts.encoded_patches);
   TRY(make_inputs(r));
 cleanup:
   return error;
 }
 
 static void free_rig(rig *r) {
+  step_close(&r->step);
   optimizer_destroy(&r->moments);
   clip_destroy(r->model);
   ops_destroy(r->o);
@@ -73,18 +76,12 @@ static void free_rig(rig *r) {
   free(r->id_counts);
 }
 
-static err run_step(rig *r, int64_t step) {
+static err run_step(rig *r, int64_t number) {
   const clip_inputs in = {r->s->batch_size, r->images, r->index, r->ids, r->id_counts};
-  double loss, norm;
-  err error = NULL;
-  TRY(clip_clear_gradients(r->model));
-  TRY(clip_forward(r->model, &in, 0, true));
-  TRY(clip_loss(r->model, in.count, &loss));
-  TRY(clip_backward(r->model, 0, in.count));
-  TRY(optimizer_gradient_norm(&r->moments, &norm));
-  TRY(optimizer_update(&r->moments, r->s, step, 1e-4, 1));
-cleanup:
-  return error;
+  step_result result;
+  err error = step_stage(&r->step, &in);
+  if (!error) error = step_launch(&r->step, &in, number, 1e-4);
+  return error ? error : step_finish(&r->step, &result);
 }
 
 /* One configuration's figures; seconds are medians a step. */
@@ -145,7 +142,7 @@ static void print_json(const step_row *row, const step_row *whole, double fp32, 
   json_writer w = jsonw_start(&out);
   jsonw_object(&w, NULL);
   jsonw_number(&w, "mask_ratio", row->mask_ratio);
-  jsonw_string(&w, "precision", row->precision == PRECISION_BF16 ? "bf16" : "fp32");
+  jsonw_string(&w, "precision", precision_name(row->precision));
   jsonw_number(&w, "samples_per_second", row->samples_per_second);
   jsonw_number(&w, "step_seconds", row->seconds);
   jsonw_number(&w, "image_seconds", row->image);
@@ -191,7 +188,7 @@ err bench_step(const bench_request *request) {
   }
   printf("matrix products on this machine, now: fp32 %.0f GFLOP/s, bf16 %.0f GFLOP/s; the step "
          "computes in %s\n\n",
-         fp32 / 1e9, bf16 / 1e9, rows[0].precision == PRECISION_BF16 ? "bf16" : "fp32");
+         fp32 / 1e9, bf16 / 1e9, precision_name(rows[0].precision));
   printf("  mask  samples/s   step ms  image ms   text ms   loss ms   rest ms   GFLOP/s  of fp32  "
          "   of bf16  image speed-up of FLOPs ratio\n");
   for (int i = 0; i < 3; i++) print_row(&rows[i], &rows[0], fp32, bf16);

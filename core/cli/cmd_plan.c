@@ -112,7 +112,7 @@ int cmd_plan(int argc, char **argv) {
   has_settings = true;
   for (size_t i = 0; i < sets.count; i++) TRY(settings_set(&s, sets.items[i]));
   model_counts counts;
-  TRY(model_count(&s, count_vocabulary(&s), s.precision == PRECISION_BF16 ? OPS_BF16 : OPS_F32,
+  TRY(model_count(&s, count_vocabulary(&s), s.precision == PRECISION_FP32 ? OPS_F32 : OPS_BF16,
                   s.device == DEVICE_CUDA ? 0 : CPU_CHUNK_BYTES, &counts));
   if (as_json)
     print_json(&counts);

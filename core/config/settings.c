@@ -173,6 +173,18 @@ void setting_apply_node(const setting *row, settings *s, const yml_node *node,
   err_free(error);
 }
 
+static const char *const precision_names[] = {"auto", "fp32", "bf16", "fp8"};
+
+const char *precision_name(int precision) {
+  return precision_names[precision];
+}
+
+int precision_from_name(const char *name) {
+  for (int i = PRECISION_FP32; name && i <= PRECISION_FP8; i++)
+    if (strcmp(name, precision_names[i]) == 0) return i;
+  return PRECISION_FP32;
+}
+
 void setting_format(const setting *row, const settings *s, strbuf *out) {
   const void *field = const_field_of(row, s);
   char number[32];

@@ -33,7 +33,7 @@ enum {
   TEXT_MASK_FREQUENCY
 };
 enum { DEVICE_AUTO, DEVICE_CPU, DEVICE_CUDA };
-enum { PRECISION_AUTO, PRECISION_FP32, PRECISION_BF16 };
+enum { PRECISION_AUTO, PRECISION_FP32, PRECISION_BF16, PRECISION_FP8 };
 
 typedef struct {
   char **items;
@@ -87,6 +87,10 @@ const setting *settings_find(const char *key);
 err settings_init(settings *s) ERR_MUST_CHECK;
 err settings_copy(const settings *from, settings *to) ERR_MUST_CHECK; /* `to` uninitialised */
 void settings_free(settings *s);
+
+/* "fp32", "bf16", "fp8" of a PRECISION_*; and back: PRECISION_FP32 for a name that is none. */
+const char *precision_name(int precision);
+int precision_from_name(const char *name);
 
 /* A run file with its bases over defaults. */
 err settings_load(const char *path, settings *s) ERR_MUST_CHECK;

@@ -19,6 +19,7 @@ typedef struct {
   int32_t *tokens, *token_counts;
   int64_t *rows;
   int64_t unfinished; /* under the lock */
+  bool is_pinned;
 } slot;
 
 struct loader {
@@ -210,6 +211,11 @@ static err make_slots(loader *l) {
     s->unfinished = c->batch_size;
     if (!s->images || !s->tokens || !s->token_counts || !s->rows)
       return mem_error(pixels, "the loader's batches");
+    if (c->pins && c->pins->call->pin) {
+      err error = c->pins->call->pin(c->pins, s->images, pixels);
+      if (error) return error;
+      s->is_pinned = true;
+    }
   }
   return NULL;
 }
@@ -263,6 +269,7 @@ void loader_close(loader *l) {
     free(kept);
   }
   for (int64_t i = 0; l->slots && i < l->slot_count; i++) {
+    if (l->slots[i].is_pinned) l->c.pins->call->unpin(l->c.pins, l->slots[i].images);
     free(l->slots[i].images);
     free(l->slots[i].tokens);
     free(l->slots[i].token_counts);

@@ -15,6 +15,7 @@
 #include "base/text.h"
 #include "data/dataset.h"
 #include "data/tokenizer.h"
+#include "ops/ops.h"
 
 typedef struct {
   const dataset *data;
@@ -25,6 +26,7 @@ typedef struct {
   bool flip, shuffle, resample;
   int workers, prefetch; /* threads; batches prepared ahead */
   size_t cache_bytes;    /* for decoded images, each decoded once while they fit; 0: none */
+  ops *pins;             /* the backend that copies from the batches and fixes them; or NULL */
 } loader_config;
 
 typedef struct {

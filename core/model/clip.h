@@ -79,11 +79,23 @@ err clip_set(clip_model *model, const param *p, const void *values) ERR_MUST_CHE
 err clip_refresh(clip_model *model) ERR_MUST_CHECK;
 
 err clip_clear_gradients(clip_model *model) ERR_MUST_CHECK;
-/* Encodes inputs as samples [first, first + count) of the contrastive batch. */
+/* Inputs travel beside the computation: clip_stage begins to copy a batch into the set of inputs
+ * that is not computed on (the host's arrays must stay as they are until clip_take_staged), and
+ * clip_take_staged makes it the current one. The next batch may be staged while a step runs that
+ * was begun after the last clip_take_staged. */
+err clip_stage(clip_model *model, const clip_inputs *inputs) ERR_MUST_CHECK;
+err clip_take_staged(clip_model *model) ERR_MUST_CHECK;
+/* 0 or 1: which set is current. A recorded step belongs to its set. */
+int clip_current_set(const clip_model *model);
+/* Encodes the current inputs as samples [first, first + count) of the contrastive batch. */
+err clip_encode(clip_model *model, int64_t first, bool is_kept) ERR_MUST_CHECK;
+/* The three in one. */
 err clip_forward(clip_model *model, const clip_inputs *inputs, int64_t first,
                  bool is_kept) ERR_MUST_CHECK;
-/* Symmetric InfoNCE over the first `batch` samples; leaves the features' gradients behind. */
+/* Symmetric InfoNCE over the first `batch` samples; leaves the features' gradients behind. `loss`
+ * may be NULL: clip_read_loss gives it later, waiting for what is under way. */
 err clip_loss(clip_model *model, int64_t batch, double *loss) ERR_MUST_CHECK;
+err clip_read_loss(const clip_model *model, double *loss) ERR_MUST_CHECK;
 /* Adds to the parameters' gradients; the kept activations are of samples [first, …). */
 err clip_backward(clip_model *model, int64_t first, int64_t count) ERR_MUST_CHECK;
 
@@ -96,9 +108,10 @@ typedef struct {
  * little slower than an unmeasured step. */
 void clip_set_profile(clip_model *model, clip_profile *profile);
 
-/* exp(logit_scale); and its clipping to [1, logit_scale_max] after an update. */
+/* exp(logit_scale), waiting for what is under way; and its clipping to [1, logit_scale_max] after
+ * an update. */
 err clip_logit_scale(const clip_model *model, double *scale) ERR_MUST_CHECK;
-err clip_clip_logit_scale(clip_model *model) ERR_MUST_CHECK;
+err clip_clamp_logit_scale(clip_model *model) ERR_MUST_CHECK;
 
 /* Unit-length embeddings to the host, any count. index [count, eval_patches] or NULL: every patch
  * in order. embeddings [count, embed] float. */

@@ -1,8 +1,5 @@
 #include "model/loss.h"
 
-#include <math.h>
-#include <stdlib.h>
-
 #include "base/mem.h"
 
 enum { TILE_ROWS = 512 };
@@ -80,22 +77,10 @@ static ops_contrastive tile_of(const loss_buffers *l, int64_t batch, int64_t fir
                            .weight = 0.5 / (double)batch};
 }
 
-/* The running maxima start at the lowest finite number, so that no infinity minus infinity arises.
- */
+/* The running maxima start low and finite, so that no infinity minus infinity arises. */
 static err start_columns(ops *o, const loss_buffers *l, int64_t batch) {
-  size_t bytes = (size_t)batch * ops_size_of(l->column_max.type);
-  void *lowest = mem_zeroed(1, bytes);
-  if (!lowest) return mem_error(bytes, "the loss");
-  for (int64_t i = 0; i < batch; i++) {
-    if (l->column_max.type == OPS_F64)
-      ((double *)lowest)[i] = -1e30;
-    else
-      ((float *)lowest)[i] = -1e30f;
-  }
-  err error = o->call->upload(o, l->column_max.data, lowest, bytes);
-  if (!error) error = o->call->synchronize(o);
-  free(lowest);
-  return error ? error : o->call->clear(o, l->column_sum.data, bytes);
+  err error = o->call->fill(o, batch, l->column_max, -1e30);
+  return error ? error : o->call->fill(o, batch, l->column_sum, 0);
 }
 
 /* dunit of the tile's images = G text; dtext_sum += Gᵀ image; G: gradient of the cosines. */
@@ -122,18 +107,8 @@ static err tile_gradients(ops *o, const loss_buffers *l, int64_t batch, int64_t 
   return error ? error : o->call->gemm(o, &text);
 }
 
-static err read_scalar(ops *o, ops_buffer buffer, double *value) {
-  double wide = 0;
-  float narrow = 0;
-  bool is_wide = buffer.type == OPS_F64;
-  err error = o->call->download(o, is_wide ? (void *)&wide : (void *)&narrow, buffer.data,
-                                ops_size_of(buffer.type));
-  *value = is_wide ? wide : (double)narrow;
-  return error;
-}
-
 err loss_compute(ops *o, const loss_buffers *l, int64_t batch, ops_buffer scale_log,
-                 ops_buffer dscale_log, double *loss) {
+                 ops_buffer dscale_log) {
   err error = NULL;
   const ops_table *call = o->call;
   TRY(normalize(o, l, batch, l->image, l->image_unit, l->image_norm));
@@ -162,7 +137,6 @@ err loss_compute(ops *o, const loss_buffers *l, int64_t batch, ops_buffer scale_
   TRY(normalize_gradient(o, l, batch, l->image, l->image_norm, l->dimage));
   TRY(call->cast(o, batch * l->embed, l->dtext_sum, l->dunit));
   TRY(normalize_gradient(o, l, batch, l->text, l->text_norm, l->dtext));
-  TRY(read_scalar(o, l->value, loss));
 cleanup:
   return error;
 }

@@ -24,8 +24,8 @@ typedef struct {
 size_t loss_lay_out(loss_buffers *l, int64_t batch, int64_t embed, ops_type compute,
                     ops_type master, void *base);
 
-/* Loss of the first `batch` rows; fills dimage and dtext and adds to dscale_log. */
+/* Loss of the first `batch` rows, left in `value`; fills dimage and dtext, adds to dscale_log. */
 err loss_compute(ops *o, const loss_buffers *l, int64_t batch, ops_buffer scale_log,
-                 ops_buffer dscale_log, double *loss) ERR_MUST_CHECK;
+                 ops_buffer dscale_log) ERR_MUST_CHECK;
 
 #endif

@@ -35,7 +35,7 @@ static void write_machine(run *r, json_writer *w) {
   write_cpu_name(w, "cpu");
   jsonw_string(w, "device", r->o->call->name);
   write_cpu_name(w, "device_name");
-  jsonw_string(w, "precision", r->at.precision == PRECISION_BF16 ? "bf16" : "fp32");
+  jsonw_string(w, "precision", precision_name(r->at.precision));
   jsonw_integer(w, "threads", r->o->threads);
   const dnnl_version_t *dnnl = dnnl_version();
   snprintf(version, sizeof version, "%d.%d.%d", dnnl->major, dnnl->minor, dnnl->patch);
@@ -80,17 +80,14 @@ err run_report_start(run *r) {
   return events_end(&r->events);
 }
 
-err run_report_step(run *r, double seconds, double waited, double rate, double norm) {
-  double scale;
-  err error = clip_logit_scale(r->model, &scale);
-  if (error) return error;
+err run_report_step(run *r, double seconds, double waited, double rate) {
   json_writer *w = events_begin(&r->events, "step");
   jsonw_integer(w, "step", r->at.step);
   jsonw_integer(w, "samples", r->at.samples);
-  jsonw_number(w, "loss", r->loss);
+  jsonw_number(w, "loss", r->result.loss);
   jsonw_number(w, "learning_rate", rate);
-  jsonw_number(w, "logit_scale", scale);
-  jsonw_number(w, "grad_norm", norm);
+  jsonw_number(w, "logit_scale", r->result.logit_scale);
+  jsonw_number(w, "grad_norm", r->result.grad_norm);
   jsonw_number(w, "seconds", seconds);
   jsonw_number(w, "data_wait_seconds", waited);
   jsonw_number(w, "train_seconds", r->at.train_seconds);

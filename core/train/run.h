@@ -14,6 +14,7 @@
 #include "train/checkpoint.h"
 #include "train/events.h"
 #include "train/optimizer.h"
+#include "train/step.h"
 #include "train/trainer.h"
 
 typedef struct {
@@ -28,7 +29,10 @@ typedef struct {
   ops *o;
   clip_model *model;
   optimizer moments;
+  train_step step;
   loader *batches;
+  loader_batch batch; /* the staged one */
+  bool is_staged;
   event_stream events;
   progress bar;
   model_counts counts;
@@ -38,7 +42,8 @@ typedef struct {
   int64_t steps_timed;
   int64_t total_steps, total_samples, warmup_steps, first_step;
   checkpoint_state at;
-  double loss, wall_start, last_accuracy, checkpoint_time;
+  step_result result; /* of the last step */
+  double wall_start, last_accuracy, checkpoint_time;
 } run;
 
 /* Everything up to the first step. On failure run_close still works. */
@@ -46,7 +51,7 @@ err run_open(run *r) ERR_MUST_CHECK;
 void run_close(run *r);
 
 err run_report_start(run *r) ERR_MUST_CHECK;
-err run_report_step(run *r, double seconds, double waited, double rate, double norm) ERR_MUST_CHECK;
+err run_report_step(run *r, double seconds, double waited, double rate) ERR_MUST_CHECK;
 err run_report_eval(run *r, const eval_set *set, const eval_result *result,
                     double seconds) ERR_MUST_CHECK;
 /* `failure`: NULL when finished. */

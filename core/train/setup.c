@@ -60,6 +60,7 @@ static err make_model(run *r) {
   err error = model_count(s, vocabulary, r->o->compute, r->o->chunk_bytes, &r->counts);
   if (!error) error = clip_create(r->o, &config, &limits, true, &r->model);
   if (!error) error = optimizer_create(r->model, &r->moments);
+  if (!error) step_open(&r->step, s, r->model, &r->moments, r->counts.encoded_patches);
   return error;
 }
 
@@ -136,7 +137,8 @@ static err open_loader(run *r) {
                      .resample = s->data_resample,
                      .workers = (int)s->data_workers,
                      .prefetch = (int)s->data_prefetch,
-                     .cache_bytes = (size_t)s->data_cache_mib << 20};
+                     .cache_bytes = (size_t)s->data_cache_mib << 20,
+                     .pins = r->o};
   return loader_open(&c, r->at.samples, &r->batches);
 }
 
@@ -173,6 +175,7 @@ void run_close(run *r) {
   if (r->batches) loader_close(r->batches);
   for (size_t i = 0; i < r->set_count; i++) eval_set_close(r->sets[i]);
   free(r->sets);
+  step_close(&r->step);
   optimizer_destroy(&r->moments);
   clip_destroy(r->model);
   ops_destroy(r->o);

@@ -189,6 +189,33 @@ static void a_gradient_cache_gives_the_whole_batch_gradient(void **state) {
   settings_free(&s);
 }
 
+/* The same ops on the same numbers: not one bit may differ. */
+static void recomputed_blocks_give_the_same_bits(void **state) {
+  (void)state;
+  settings s = small_settings(true);
+  fixture kept = make(&s);
+  double loss, again;
+  assert_ok(clip_clear_gradients(kept.model));
+  assert_ok(clip_forward(kept.model, &kept.inputs, 0, true));
+  assert_ok(clip_loss(kept.model, BATCH, &loss));
+  assert_ok(clip_backward(kept.model, 0, BATCH));
+  int64_t total = clip_params(kept.model)->total;
+  for (int64_t blocks = 1; blocks <= s.image_layers + 1; blocks++) { /* more than there are: all */
+    s.image_recompute = s.text_recompute = blocks;
+    fixture f = make(&s);
+    assert_ok(clip_clear_gradients(f.model));
+    assert_ok(clip_forward(f.model, &f.inputs, 0, true));
+    assert_ok(clip_loss(f.model, BATCH, &again));
+    assert_ok(clip_backward(f.model, 0, BATCH));
+    assert_true(again == loss);
+    assert_memory_equal(clip_weights(f.model)->gradients.data,
+                        clip_weights(kept.model)->gradients.data, (size_t)total * sizeof(double));
+    unmake(&f);
+  }
+  unmake(&kept);
+  settings_free(&s);
+}
+
 /* Softmax cross-entropy both ways, written out directly on the embeddings. */
 static void the_loss_equals_its_definition(void **state) {
   (void)state;
@@ -253,6 +280,7 @@ int main(void) {
       cmocka_unit_test(flip_gradients_match_finite_differences),
       cmocka_unit_test(openai_gradients_match_finite_differences),
       cmocka_unit_test(a_gradient_cache_gives_the_whole_batch_gradient),
+      cmocka_unit_test(recomputed_blocks_give_the_same_bits),
       cmocka_unit_test(the_loss_equals_its_definition),
       cmocka_unit_test(dropped_patches_never_reach_the_encoder),
   };

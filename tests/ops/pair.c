@@ -51,6 +51,19 @@ pair pair_poison(int64_t count, bool is_master) {
   return fill(count, is_master, 0, NAN);
 }
 
+pair pair_values(int64_t count, bool is_master, const double *values) {
+  pair p = make(count, OPS_F64, is_master ? pair_tested->master : pair_tested->compute);
+  void *host = calloc((size_t)count, sizeof(double));
+  ops_buffer staged = {host, p.tested.type};
+  for (int64_t i = 0; i < count; i++) {
+    reference_set(staged, i, values[i]);
+    reference_set(p.reference, i, reference_get(staged, i));
+  }
+  send(&p, host);
+  free(host);
+  return p;
+}
+
 pair pair_integers(int64_t count, const int32_t *values) {
   pair p = make(count, OPS_I32, OPS_I32);
   memcpy(p.reference.data, values, (size_t)count * 4);

@@ -19,6 +19,7 @@ pair pair_random(int64_t count, bool is_master, double scale);
 /* Zeros for sums that are added to; poison (NaN) for outputs that must be overwritten. */
 pair pair_zeros(int64_t count, bool is_master);
 pair pair_poison(int64_t count, bool is_master);
+pair pair_values(int64_t count, bool is_master, const double *values);
 pair pair_integers(int64_t count, const int32_t *values);
 pair pair_bytes(int64_t count);
 void pair_free(pair *p);

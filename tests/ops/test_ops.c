@@ -326,36 +326,69 @@ static void the_contrastive_tiles_agree(void **state) {
   for (size_t i = 0; i < 8; i++) pair_free(all[i]);
 }
 
-static void updates_norms_and_casts_agree(void **state) {
-  (void)state;
-  enum { COUNT = 3001 };
+/* Three updates with decay on a part, the norm of every update taken on the device. */
+static void check_updates(double clip_norm) {
+  enum { COUNT = 3001, DECAYED = 1234 };
   pair p = pair_random(COUNT, true, 1), g = pair_random(COUNT, true, 0.1);
   pair m = pair_random(COUNT, true, 0.1), v = pair_zeros(COUNT, true);
   pair copy = pair_poison(COUNT, false), norm = pair_poison(1, true);
   ops_adamw r = {.count = COUNT,
-                 .learning_rate = 1e-2,
+                 .decayed = DECAYED,
                  .beta1 = 0.9,
                  .beta2 = 0.95,
                  .eps = 1e-8,
                  .weight_decay = 0.2,
-                 .gradient_scale = 0.5},
+                 .clip_norm = clip_norm},
             t = r;
   r.parameters = p.reference, r.gradients = g.reference, r.m = m.reference, r.v = v.reference;
   t.parameters = p.tested, t.gradients = g.tested, t.m = m.tested, t.v = v.tested;
   r.copy = copy.reference, t.copy = copy.tested;
-  for (r.step = t.step = 1; r.step <= 3; r.step = ++t.step) RUN(adamw, &r, &t);
+  r.norm_square = norm.reference, t.norm_square = norm.tested;
+  assert_ok(pair_reference->call->sum_squares(pair_reference, COUNT, g.reference, norm.reference));
+  assert_ok(pair_tested->call->sum_squares(pair_tested, COUNT, g.tested, norm.tested));
+  pair_check(&norm, 1e-6, "sum of squares");
+  for (int step = 1; step <= 3; step++) {
+    const double values[3] = {1e-2 / step, 1 / (1 - pow(0.9, step)), 1 / (1 - pow(0.95, step))};
+    pair rates = pair_values(3, true, values);
+    r.rates = rates.reference, t.rates = rates.tested;
+    RUN(adamw, &r, &t);
+    pair_free(&rates);
+  }
   pair_check(&p, 2e-6, "parameters");
   pair_check(&m, 2e-6, "first moment");
   pair_check(&v, 2e-6, "second moment");
   pair_check(&copy, pair_bound(), "working copy");
-  assert_ok(pair_reference->call->sum_squares(pair_reference, COUNT, g.reference, norm.reference));
-  assert_ok(pair_tested->call->sum_squares(pair_tested, COUNT, g.tested, norm.tested));
-  pair_check(&norm, 1e-6, "sum of squares");
-  assert_ok(pair_reference->call->cast(pair_reference, COUNT, p.reference, copy.reference));
-  assert_ok(pair_tested->call->cast(pair_tested, COUNT, p.tested, copy.tested));
-  pair_check(&copy, pair_bound(), "cast");
   pair *all[] = {&p, &g, &m, &v, &copy, &norm};
   for (size_t i = 0; i < 6; i++) pair_free(all[i]);
+}
+
+static void updates_agree_with_and_without_clipping(void **state) {
+  (void)state;
+  check_updates(0);
+  check_updates(0.25); /* the norm is about 0.1 sqrt(3001) = 5.5 */
+  check_updates(100);  /* above the norm: clips nothing */
+}
+
+static void casts_fills_and_clamps_agree(void **state) {
+  (void)state;
+  enum { COUNT = 1003 };
+  pair x = pair_random(COUNT, true, 1), copy = pair_poison(COUNT, false);
+  assert_ok(pair_reference->call->cast(pair_reference, COUNT, x.reference, copy.reference));
+  assert_ok(pair_tested->call->cast(pair_tested, COUNT, x.tested, copy.tested));
+  pair_check(&copy, pair_bound(), "cast");
+  assert_ok(pair_reference->call->clamp(pair_reference, COUNT, x.reference, -0.5, 0.75));
+  assert_ok(pair_tested->call->clamp(pair_tested, COUNT, x.tested, -0.5, 0.75));
+  pair_check(&x, 1e-7, "clamp");
+  assert_ok(pair_reference->call->fill(pair_reference, COUNT, x.reference, -1e30));
+  assert_ok(pair_tested->call->fill(pair_tested, COUNT, x.tested, -1e30));
+  pair_check(&x, 1e-7, "fill");
+  pair poison = pair_poison(1, true);
+  assert_ok(pair_tested->call->clamp(pair_tested, 1, poison.tested, 0, 1));
+  float value;
+  assert_ok(pair_tested->call->download(pair_tested, &value, poison.tested.data, sizeof value));
+  assert_true(isnan(value));
+  pair *all[] = {&x, &copy, &poison};
+  for (size_t i = 0; i < 3; i++) pair_free(all[i]);
 }
 
 static void not_a_number_stays_one(void **state) {
@@ -395,7 +428,8 @@ int main(int argc, char **argv) {
       cmocka_unit_test(word_embedding_and_its_gradient_agree),
       cmocka_unit_test(pooling_and_normalisation_agree),
       cmocka_unit_test(the_contrastive_tiles_agree),
-      cmocka_unit_test(updates_norms_and_casts_agree),
+      cmocka_unit_test(updates_agree_with_and_without_clipping),
+      cmocka_unit_test(casts_fills_and_clamps_agree),
       cmocka_unit_test(not_a_number_stays_one),
   };
   if (ops_create_reference(&pair_reference) || ops_create_cpu(compute, 2, &pair_tested)) return 1;

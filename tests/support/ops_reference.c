@@ -86,6 +86,11 @@ static err synchronize(ops *o) {
   return NULL;
 }
 
+static bool is_idle(ops *o) {
+  (void)o;
+  return true;
+}
+
 static double act(ops_activation a, double x) {
   switch (a) {
   case OPS_GELU_TANH:
@@ -455,15 +460,31 @@ static err sum_squares(ops *o, int64_t count, ops_buffer x, ops_buffer out) {
 
 static err adamw(ops *o, const ops_adamw *a) {
   (void)o;
+  double norm = sqrt(GET(a->norm_square, 0)), rate = GET(a->rates, 0);
+  double scale = a->clip_norm > 0 && norm > a->clip_norm ? a->clip_norm / norm : 1;
   for (int64_t i = 0; i < a->count; i++) {
-    double g = GET(a->gradients, i) * a->gradient_scale, p = GET(a->parameters, i);
+    double g = GET(a->gradients, i) * scale, p = GET(a->parameters, i);
     SET(a->m, i, a->beta1 * GET(a->m, i) + (1 - a->beta1) * g);
     SET(a->v, i, a->beta2 * GET(a->v, i) + (1 - a->beta2) * g * g);
-    double m = GET(a->m, i) / (1 - pow(a->beta1, (double)a->step));
-    double v = GET(a->v, i) / (1 - pow(a->beta2, (double)a->step));
-    p -= a->learning_rate * (m / (sqrt(v) + a->eps) + a->weight_decay * p);
+    double m = GET(a->m, i) * GET(a->rates, 1), v = GET(a->v, i) * GET(a->rates, 2);
+    p -= rate * (m / (sqrt(v) + a->eps) + (i < a->decayed ? a->weight_decay * p : 0));
     SET(a->parameters, i, p);
     if (a->copy.data) SET(a->copy, i, p);
+  }
+  return NULL;
+}
+
+static err fill(ops *o, int64_t count, ops_buffer x, double value) {
+  (void)o;
+  for (int64_t i = 0; i < count; i++) SET(x, i, value);
+  return NULL;
+}
+
+static err clamp(ops *o, int64_t count, ops_buffer x, double low, double high) {
+  (void)o;
+  for (int64_t i = 0; i < count; i++) {
+    double value = GET(x, i);
+    SET(x, i, value < low ? low : value > high ? high : value);
   }
   return NULL;
 }
@@ -485,6 +506,9 @@ static const ops_table reference_table = {.name = "reference",
                                           .download = copy,
                                           .clear = clear,
                                           .synchronize = synchronize,
+                                          .upload_ahead = copy,
+                                          .join = synchronize,
+                                          .is_idle = is_idle,
                                           .gemm = gemm,
                                           .layer_norm = layer_norm,
                                           .layer_norm_gradient = layer_norm_gradient,
@@ -504,6 +528,8 @@ static const ops_table reference_table = {.name = "reference",
                                           .contrastive_finish = contrastive_finish,
                                           .sum_squares = sum_squares,
                                           .adamw = adamw,
+                                          .fill = fill,
+                                          .clamp = clamp,
                                           .cast = cast,
                                           .destroy = destroy};
 
