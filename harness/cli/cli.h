@@ -33,6 +33,15 @@ typedef struct {
     "db", 0, OPTION_STRING, &(place).db, "FILE",                                                   \
         "database [RESULTS/flipbench.db, or $FLIPBENCH_DB]", false                                 \
   }
+/* Settings from the command line, for all cells and for some. */
+#define CLI_CELL_OPTIONS(set, set_cell)                                                            \
+  {"set",  's',         OPTION_LIST,                                                               \
+   &(set), "KEY=VALUE", "a setting for all cells, over the file's base and under its matrix",      \
+   false},                                                                                         \
+  {                                                                                                \
+    "set-cell", 0, OPTION_LIST, &(set_cell), "WHERE:KEY=VALUE",                                    \
+        "a setting over the matrix for some cells: mask_ratio=0.5,seed=1:batch_size=64", false     \
+  }
 err cli_find_place(cli_place *place) ERR_MUST_CHECK;
 
 /* An experiment given as a file, or by the name of one that was run (`s` may be NULL: files
