@@ -105,26 +105,30 @@ size_t tower_lay_out(tower_activations *a, const tower_shape *s, int64_t batch, 
                      bool is_kept, int64_t chunk, ops_type compute, ops_type master, void *base) {
   size_t at = 0;
   int64_t chunk_rows = chunk * tokens, rows = is_kept ? batch * tokens : chunk_rows;
-  int64_t layers = is_kept ? s->layers : 1;
+  int64_t recompute = !is_kept ? 0 : s->recompute < s->layers ? s->recompute : s->layers;
+  int64_t kept_rows = is_kept ? (s->layers - recompute) * rows : rows; /* of all layers */
   *a = (tower_activations){.batch = batch,
                            .tokens = tokens,
                            .chunk = chunk,
                            .is_kept = is_kept,
-                           .layer_rows = is_kept ? rows : 0};
-  cut(&a->x, compute, (is_kept ? layers + 1 : 1) * rows * s->width, base, &at);
-  cut(&a->norm1, compute, layers * rows * s->width, base, &at);
-  cut(&a->qkv, compute, layers * rows * 3 * s->width, base, &at);
-  cut(&a->attended, compute, layers * rows * s->width, base, &at);
-  cut(&a->middle, compute, layers * rows * s->width, base, &at);
-  cut(&a->norm2, compute, layers * rows * s->width, base, &at);
-  cut(&a->pre, compute, layers * rows * s->hidden, base, &at);
-  cut(&a->hidden, compute, layers * rows * s->hidden, base, &at);
+                           .layer_rows = is_kept ? rows : 0,
+                           .recompute = recompute,
+                           .shared_row = kept_rows};
+  if (recompute) kept_rows += chunk_rows;
+  cut(&a->x, compute, (is_kept ? s->layers + 1 : 1) * rows * s->width, base, &at);
+  cut(&a->norm1, compute, kept_rows * s->width, base, &at);
+  cut(&a->qkv, compute, kept_rows * 3 * s->width, base, &at);
+  cut(&a->attended, compute, kept_rows * s->width, base, &at);
+  cut(&a->middle, compute, kept_rows * s->width, base, &at);
+  cut(&a->norm2, compute, kept_rows * s->width, base, &at);
+  cut(&a->pre, compute, kept_rows * s->hidden, base, &at);
+  cut(&a->hidden, compute, kept_rows * s->hidden, base, &at);
   cut(&a->last, compute, chunk_rows * s->width, base, &at);
   ops_buffer *statistics[] = {&a->mean1, &a->rstd1, &a->mean2, &a->rstd2};
-  for (size_t i = 0; i < 4; i++) cut(statistics[i], master, layers * rows, base, &at);
+  for (size_t i = 0; i < 4; i++) cut(statistics[i], master, kept_rows, base, &at);
   cut(&a->mean_last, master, rows, base, &at);
   cut(&a->rstd_last, master, rows, base, &at);
-  cut(&a->lse, master, layers * rows * s->heads, base, &at);
+  cut(&a->lse, master, kept_rows * s->heads, base, &at);
   cut(&a->pooled, compute, batch * s->width, base, &at);
   cut(&a->features, compute, batch * s->embed, base, &at);
   cut(&a->delta, compute, chunk_rows * s->width, base, &at);
@@ -140,12 +144,28 @@ size_t tower_lay_out(tower_activations *a, const tower_shape *s, int64_t batch, 
 /* The rows of samples from `first` on in layer `layer` of a buffer with `width` columns. */
 static ops_buffer rows_of(const tower_activations *a, ops_buffer buffer, int64_t layer,
                           int64_t first, int64_t width) {
-  int64_t row = a->is_kept ? layer * a->layer_rows + first * a->tokens : 0;
+  int64_t row = 0;
+  if (a->is_kept && layer < a->recompute)
+    row = a->shared_row;
+  else if (a->is_kept)
+    row = (layer - a->recompute) * a->layer_rows + first * a->tokens;
   return ops_at(buffer, row * width);
 }
 
+/* What enters block `layer`; layer `layers`: what leaves the last one. Kept for every layer. */
+static ops_buffer input_of(const tower *t, const tower_activations *a, int64_t layer,
+                           int64_t first) {
+  int64_t row = a->is_kept ? layer * a->layer_rows + first * a->tokens : 0;
+  return ops_at(a->x, row * t->shape.width);
+}
+
 ops_buffer tower_input(const tower *t, const tower_activations *a, int64_t first) {
-  return rows_of(a, a->x, 0, first, t->shape.width);
+  return input_of(t, a, 0, first);
+}
+
+/* Statistics of the final norm, which are kept for every sample. */
+static ops_buffer last_rows(const tower_activations *a, ops_buffer buffer, int64_t first) {
+  return ops_at(buffer, a->is_kept ? first * a->tokens : 0);
 }
 
 /* y = x weightᵀ + bias: one dense layer. */
@@ -155,6 +175,7 @@ static ops_gemm dense(const tower_weights *w, int64_t rows, int64_t in, int64_t 
                     .n = out,
                     .k = in,
                     .transpose_b = true,
+                    .may_narrow = true,
                     .a = x,
                     .b = ops_at(w->working, weight),
                     .c = y,
@@ -188,9 +209,9 @@ static ops_attention attention(const tower *t, const tower_activations *a, int64
                          .lse = rows_of(a, a->lse, layer, first, s->heads)};
 }
 
-/* One block, from norm1 (already there) to the residual after the MLP (left in a->delta). */
-static err block_forward(const tower *t, const tower_weights *w, const tower_activations *a,
-                         int64_t layer, int64_t first, int64_t count) {
+/* One block, from norm1 (already there) to the hidden layer of the MLP. */
+static err block_inner(const tower *t, const tower_weights *w, const tower_activations *a,
+                       int64_t layer, int64_t first, int64_t count) {
   const tower_shape *s = &t->shape;
   const tower_block *b = &t->blocks[layer];
   const ops_table *call = w->o->call;
@@ -203,7 +224,7 @@ static err block_forward(const tower *t, const tower_weights *w, const tower_act
   ops_attention attend = attention(t, a, layer, first, count);
   ops_gemm out = dense(w, rows, width, width, attend.out, b->out, b->out_bias, a->delta);
   ops_layer_norm second =
-      norm(t, w, rows, rows_of(a, a->x, layer, first, width), b->norm2_gamma, b->norm2_beta, norm2,
+      norm(t, w, rows, input_of(t, a, layer, first), b->norm2_gamma, b->norm2_beta, norm2,
            rows_of(a, a->mean2, layer, first, 1), rows_of(a, a->rstd2, layer, first, 1));
   second.residual = a->delta;
   second.sum = rows_of(a, a->middle, layer, first, width);
@@ -211,15 +232,24 @@ static err block_forward(const tower *t, const tower_weights *w, const tower_act
   fc1.epilogue = OPS_EPILOGUE_ACTIVATION;
   fc1.activation = s->activation;
   fc1.pre = rows_of(a, a->pre, layer, first, s->hidden);
-  ops_gemm fc2 = dense(w, rows, s->hidden, width, hidden, b->fc2, b->fc2_bias, a->delta);
 
   err error = call->gemm(w->o, &qkv);
   if (!error) error = call->attention(w->o, &attend);
   if (!error) error = call->gemm(w->o, &out);
   if (!error) error = call->layer_norm(w->o, &second);
-  if (!error) error = call->gemm(w->o, &fc1);
-  if (!error) error = call->gemm(w->o, &fc2);
-  return error;
+  return error ? error : call->gemm(w->o, &fc1);
+}
+
+/* The same, and the residual after the MLP, left in a->delta. */
+static err block_forward(const tower *t, const tower_weights *w, const tower_activations *a,
+                         int64_t layer, int64_t first, int64_t count) {
+  const tower_shape *s = &t->shape;
+  const tower_block *b = &t->blocks[layer];
+  ops_gemm fc2 =
+      dense(w, count * a->tokens, s->hidden, s->width,
+            rows_of(a, a->hidden, layer, first, s->hidden), b->fc2, b->fc2_bias, a->delta);
+  err error = block_inner(t, w, a, layer, first, count);
+  return error ? error : w->o->call->gemm(w->o, &fc2);
 }
 
 /* The norm after block `layer` - 1, with that block's residual added first: the next block's
@@ -230,14 +260,14 @@ static err norm_after(const tower *t, const tower_weights *w, const tower_activa
   const tower_block *b = is_last ? NULL : &t->blocks[layer];
   ops_layer_norm n =
       is_last ? norm(t, w, rows, (ops_buffer){0}, t->norm_gamma, t->norm_beta, a->last,
-                     rows_of(a, a->mean_last, 0, first, 1), rows_of(a, a->rstd_last, 0, first, 1))
+                     last_rows(a, a->mean_last, first), last_rows(a, a->rstd_last, first))
               : norm(t, w, rows, tower_input(t, a, first), b->norm1_gamma, b->norm1_beta,
                      rows_of(a, a->norm1, layer, first, t->shape.width),
                      rows_of(a, a->mean1, layer, first, 1), rows_of(a, a->rstd1, layer, first, 1));
   if (layer > 0) {
     n.x = rows_of(a, a->middle, layer - 1, first, t->shape.width);
     n.residual = a->delta;
-    n.sum = rows_of(a, a->x, layer, first, t->shape.width);
+    n.sum = input_of(t, a, layer, first);
   }
   return w->o->call->layer_norm(w->o, &n);
 }
@@ -281,6 +311,7 @@ static err dense_gradient(const tower_weights *w, int64_t rows, int64_t in, int6
                       .k = rows,
                       .transpose_a = true,
                       .accumulate = true,
+                      .may_narrow = true,
                       .a = dy,
                       .b = x,
                       .c = ops_at(w->gradients, weight),
@@ -288,6 +319,7 @@ static err dense_gradient(const tower_weights *w, int64_t rows, int64_t in, int6
   into.m = rows;
   into.n = in;
   into.k = out;
+  into.may_narrow = true;
   into.a = dy;
   into.b = ops_at(w->working, weight);
   err error = w->o->call->gemm(w->o, &dweight);
@@ -309,6 +341,18 @@ static err norm_gradient(const tower *t, const tower_weights *w, int64_t rows, o
                                .dgamma = ops_at(w->gradients, gamma),
                                .dbeta = ops_at(w->gradients, beta)};
   return w->o->call->layer_norm_gradient(w->o, &n);
+}
+
+/* Computes again what block `layer` did not keep, from its input. */
+static err recompute_block(const tower *t, const tower_weights *w, const tower_activations *a,
+                           int64_t layer, int64_t first, int64_t count) {
+  const tower_block *b = &t->blocks[layer];
+  ops_layer_norm n =
+      norm(t, w, count * a->tokens, input_of(t, a, layer, first), b->norm1_gamma, b->norm1_beta,
+           rows_of(a, a->norm1, layer, first, t->shape.width),
+           rows_of(a, a->mean1, layer, first, 1), rows_of(a, a->rstd1, layer, first, 1));
+  err error = w->o->call->layer_norm(w->o, &n);
+  return error ? error : block_inner(t, w, a, layer, first, count);
 }
 
 /* a->dx holds the gradient after the block on entry, in front of it on return. */
@@ -340,7 +384,7 @@ static err block_backward(const tower *t, const tower_weights *w, const tower_ac
   TRY(w->o->call->attention_gradient(w->o, &attend));
   TRY(dense_gradient(w, rows, width, 3 * width, a->dqkv, rows_of(a, a->norm1, layer, first, width),
                      b->qkv, b->qkv_bias, (ops_gemm){.c = a->dnorm}));
-  TRY(norm_gradient(t, w, rows, a->dnorm, rows_of(a, a->x, layer, first, width), b->norm1_gamma,
+  TRY(norm_gradient(t, w, rows, a->dnorm, input_of(t, a, layer, first), b->norm1_gamma,
                     b->norm1_beta, rows_of(a, a->mean1, layer, first, 1),
                     rows_of(a, a->rstd1, layer, first, 1), a->dx, a->dx));
 cleanup:
@@ -359,11 +403,13 @@ err tower_backward(const tower *t, const tower_weights *w, const tower_activatio
   pool.dpooled = a->delta;
   pool.dx = a->dnorm;
   TRY(w->o->call->pool_gradient(w->o, &pool));
-  TRY(norm_gradient(t, w, rows, a->dnorm, rows_of(a, a->x, s->layers, first, s->width),
-                    t->norm_gamma, t->norm_beta, rows_of(a, a->mean_last, 0, first, 1),
-                    rows_of(a, a->rstd_last, 0, first, 1), (ops_buffer){0}, a->dx));
-  for (int64_t layer = s->layers - 1; layer >= 0; layer--)
+  TRY(norm_gradient(t, w, rows, a->dnorm, input_of(t, a, s->layers, first), t->norm_gamma,
+                    t->norm_beta, last_rows(a, a->mean_last, first),
+                    last_rows(a, a->rstd_last, first), (ops_buffer){0}, a->dx));
+  for (int64_t layer = s->layers - 1; layer >= 0; layer--) {
+    if (layer < a->recompute) TRY(recompute_block(t, w, a, layer, first, count));
     TRY(block_backward(t, w, a, layer, first, count));
+  }
 cleanup:
   return error;
 }

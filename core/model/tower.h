@@ -23,6 +23,7 @@ typedef struct {
   ops_activation activation;
   bool is_causal;
   ops_pooling pooling;
+  int64_t recompute; /* first so many blocks keep only their input for backward */
 } tower_shape;
 
 /* Offsets of one block's tensors in the flat run. */
@@ -49,6 +50,8 @@ typedef struct {
   int64_t batch, tokens, chunk;
   bool is_kept;       /* for backward: one set a layer; else one chunk's, shared by all layers */
   int64_t layer_rows; /* rows between one layer's buffers and the next's; 0 when not kept */
+  int64_t recompute;  /* layers below this one share a chunk's buffers, behind those of the others */
+  int64_t shared_row; /* where that is */
   ops_buffer x, norm1, qkv, attended, middle, norm2, pre, hidden, last;
   ops_buffer mean1, rstd1, mean2, rstd2, mean_last, rstd_last, lse;
   ops_buffer pooled;   /* [batch, width] */

@@ -182,15 +182,17 @@ typedef struct {
 
 typedef struct ops ops;
 
-/* Memory of a device, in bytes. */
+/* Memory of a device, in bytes. peak: the most that this backend has held at once. */
 typedef struct {
-  uint64_t free, total;
+  uint64_t free, total, peak;
 } ops_memory;
 
-/* What a device drew since the last reading; a negative number where it cannot be read. */
+/* What the device's own meters say; a negative number where one cannot be read. */
 typedef struct {
-  double energy_joules, power_watts, utilisation; /* utilisation: 0 to 1, of the last moment */
-  double used_bytes;                              /* of the whole device, other processes too */
+  double energy_joules; /* since the driver was loaded: take differences */
+  double power_watts;
+  double utilisation; /* 0 to 1, over the last moment */
+  double used_bytes;  /* of the whole device, other processes too */
 } ops_usage;
 
 /* A backend: a table of functions. Ops run in the order in which they are called, but may return

@@ -105,14 +105,13 @@ err checkpoint_save(const char *path, const clip_model *model, const optimizer *
   snprintf(numbers[0], 32, "%" PRId64, state->step);
   snprintf(numbers[1], 32, "%" PRId64, state->samples);
   snprintf(numbers[2], 32, "%" PRId64, state->vocabulary_size);
-  const safetensors_pair pairs[PAIRS] = {
-      {"format", "flip"},
-      {"flip.step", numbers[0]},
-      {"flip.samples", numbers[1]},
-      {"flip.vocabulary_size", numbers[2]},
-      {"flip.precision", state->precision == PRECISION_BF16 ? "bf16" : "fp32"},
-      {"flip.fingerprint", fingerprint},
-      {"flip.settings", strbuf_string(&yaml)}};
+  const safetensors_pair pairs[PAIRS] = {{"format", "flip"},
+                                         {"flip.step", numbers[0]},
+                                         {"flip.samples", numbers[1]},
+                                         {"flip.vocabulary_size", numbers[2]},
+                                         {"flip.precision", precision_name(state->precision)},
+                                         {"flip.fingerprint", fingerprint},
+                                         {"flip.settings", strbuf_string(&yaml)}};
   TRY(safetensors_write(path, tensors, GROUPS * table->count, pairs, PAIRS, bytes));
   TRY(save_times(path, state));
 cleanup:
@@ -135,13 +134,12 @@ err checkpoint_read_settings(const char *path, settings *s, checkpoint_state *st
   if (error) return error;
   const char *yaml = safetensors_metadata(f, "flip.settings");
   const char *precision = safetensors_metadata(f, "flip.precision");
-  *state = (checkpoint_state){
-      .step = (int64_t)number_of(f, "flip.step"),
-      .samples = (int64_t)number_of(f, "flip.samples"),
-      .vocabulary_size = (int64_t)number_of(f, "flip.vocabulary_size"),
-      .train_seconds = number_of(f, "flip.train_seconds"),
-      .data_wait_seconds = number_of(f, "flip.data_wait_seconds"),
-      .precision = precision && strcmp(precision, "bf16") == 0 ? PRECISION_BF16 : PRECISION_FP32};
+  *state = (checkpoint_state){.step = (int64_t)number_of(f, "flip.step"),
+                              .samples = (int64_t)number_of(f, "flip.samples"),
+                              .vocabulary_size = (int64_t)number_of(f, "flip.vocabulary_size"),
+                              .train_seconds = number_of(f, "flip.train_seconds"),
+                              .data_wait_seconds = number_of(f, "flip.data_wait_seconds"),
+                              .precision = precision_from_name(precision)};
   if (!yaml) FAIL(ERR_INPUT, "%s: is no flip checkpoint (it has no flip.settings)", path);
   TRY(yml_parse(path, yaml, strlen(yaml), &document));
   TRY(settings_init(s));

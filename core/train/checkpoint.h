@@ -19,7 +19,7 @@
 typedef struct {
   int64_t step, samples, vocabulary_size;
   double train_seconds, data_wait_seconds;
-  int precision; /* PRECISION_FP32 or PRECISION_BF16 */
+  int precision; /* PRECISION_*, never auto */
 } checkpoint_state;
 
 err checkpoint_save(const char *path, const clip_model *model, const optimizer *moments,
