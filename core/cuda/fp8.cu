@@ -94,7 +94,7 @@ DEVICE void quantize_body(quantize_arguments a, const int type) {
   __syncthreads();
   for (int i = thread_index(); i < SQUARE * PACKS; i += SQUARE_BLOCK) {
     int64_t column = left + i / PACKS, row = top + i % PACKS * BYTES, count = a.rows - row;
-    uint8_t bytes[BYTES];
+    uint8_t bytes[BYTES] = {0};
     if (column >= a.columns || count <= 0) continue;
     UNROLL for (int j = 0; j < BYTES; j++) {
       if (j < count) bytes[j] = tile[(i % PACKS * BYTES + j) * PITCH + i / PACKS];
