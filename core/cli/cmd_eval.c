@@ -2,66 +2,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/fs.h"
 #include "base/log.h"
-#include "base/mem.h"
 #include "base/options.h"
 #include "cli/commands.h"
+#include "cli/trained.h"
 #include "eval/eval.h"
-#include "model/count.h"
-#include "ops/device.h"
-#include "train/checkpoint.h"
-
-/* A trained model with what belongs to it. */
-typedef struct {
-  settings s;
-  bool has_settings;
-  tokenizer *words;
-  ops *o;
-  clip_model *model;
-  char *newest;
-} trained;
-
-static void close_trained(trained *t) {
-  clip_destroy(t->model);
-  ops_destroy(t->o);
-  if (t->words) tokenizer_close(t->words);
-  if (t->has_settings) settings_free(&t->s);
-  free(t->newest);
-}
-
-/* `path`: a checkpoint, or a run folder, whose newest is taken. */
-static err open_trained(const char *path, const option_list *sets, trained *t) {
-  checkpoint_state state;
-  err error = NULL;
-  if (fs_is_folder(path)) {
-    char *inner = fs_join(path, "checkpoints");
-    if (!inner) return mem_error(0, "a path");
-    error = checkpoint_newest(fs_is_folder(inner) ? inner : path, &t->newest);
-    free(inner);
-    if (!error && !t->newest) error = err_new(ERR_INPUT, "%s: holds no checkpoint", path);
-    if (error) return error;
-    path = t->newest;
-  }
-  TRY(checkpoint_read_settings(path, &t->s, &state));
-  t->has_settings = true;
-  for (size_t i = 0; i < sets->count; i++) TRY(settings_set(&t->s, sets->items[i]));
-  TRY(tokenizer_open(t->s.text_tokenizer, t->s.text_vocabulary, &t->words));
-  int64_t vocabulary = tokenizer_vocabulary_size(t->words);
-  if (vocabulary != state.vocabulary_size)
-    FAIL(ERR_INPUT,
-         "%s has %ld entries, the checkpoint was trained with %ld: name the right one "
-         "with --set text.vocabulary=FILE",
-         t->s.text_vocabulary, (long)vocabulary, (long)state.vocabulary_size);
-  clip_config config;
-  clip_config_from(&t->s, vocabulary, &config);
-  clip_limits limits = model_limits(&t->s);
-  TRY(ops_open_as(&t->s, state.precision, &t->o));
-  TRY(clip_create(t->o, &config, &limits, false, &t->model));
-  TRY(checkpoint_load(path, t->model, NULL));
-cleanup:
-  return error;
-}
 
 static void print_zeroshot(const char *name, const eval_zeroshot *z) {
   printf("%-16s zero-shot  top-1 %5.2f %%  top-5 %5.2f %%  mean per class %5.2f %%  "
@@ -111,15 +56,15 @@ int cmd_eval(int argc, char **argv) {
   const char *model = NULL, *task = NULL;
   bool as_json = false, is_help = false;
   option_list sets = {0}, settings_changed = {0}, rest = {0};
-  option options[] = {{"model", 'm', OPTION_STRING, &model, "PATH",
-                       "checkpoint, or a run folder (its newest)", true},
-                      {"set-file", 'f', OPTION_LIST, &sets, "FILE",
-                       "evaluation set (YAML); default: those of the run's settings", false},
-                      {"set", 's', OPTION_LIST, &settings_changed, "KEY=VALUE",
-                       "change a setting: eval.mask_ratio=0.5 evaluates on half of the patches",
-                       false},
-                      {"json", 0, OPTION_FLAG, &as_json, NULL, "one JSON object a set", false},
-                      {0}};
+  option options[] = {
+      {"model", 'm', OPTION_STRING, &model, "PATH",
+       "checkpoint, run folder (its newest), or a model that flip convert reads", true},
+      {"set-file", 'f', OPTION_LIST, &sets, "FILE",
+       "evaluation set (YAML); default: those of the run's settings", false},
+      {"set", 's', OPTION_LIST, &settings_changed, "KEY=VALUE",
+       "change a setting: eval.mask_ratio=0.5 evaluates on half of the patches", false},
+      {"json", 0, OPTION_FLAG, &as_json, NULL, "one JSON object a set", false},
+      {0}};
   const command c = {
       "flip eval", "measure a checkpoint",
       "[zeroshot|retrieval] --model PATH [--set-file FILE]… [OPTIONS]", options,
@@ -134,14 +79,14 @@ int cmd_eval(int argc, char **argv) {
   if (rest.count) task = rest.items[0];
   if (task && strcmp(task, "zeroshot") != 0 && strcmp(task, "retrieval") != 0)
     FAIL(ERR_INPUT, "unknown task '%s': zeroshot or retrieval", task);
-  TRY(open_trained(model, &settings_changed, &t));
+  TRY(trained_open(model, &settings_changed, true, &t));
   if (!sets.count && !t.s.eval_sets.count)
     FAIL(ERR_INPUT, "the run names no evaluation set: give one with --set-file");
   for (size_t i = 0; i < sets.count; i++) TRY(eval_one(sets.items[i], &t, task, as_json));
   for (size_t i = 0; !sets.count && i < t.s.eval_sets.count; i++)
     TRY(eval_one(t.s.eval_sets.items[i], &t, task, as_json));
 cleanup:
-  close_trained(&t);
+  trained_close(&t);
   options_free(options);
   options_free_list(&rest);
   return options_exit_status(error);

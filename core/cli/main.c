@@ -11,6 +11,8 @@ int main(int argc, char **argv) {
       {"plan", "parameters, FLOPs and memory of a run, before it starts", cmd_plan},
       {"bench", "measure this machine: ops, training step, loader", cmd_bench},
       {"data", "make, describe and check shards of images and captions", cmd_data},
+      {"embed", "write embeddings of images or texts as .npy", cmd_embed},
+      {"convert", "weights from and to transformers and open_clip", cmd_convert},
       {"tokenizer", "train a vocabulary from captions, or try one", cmd_tokenizer},
       {0}};
   log_setup("flip", LOG_INFO);

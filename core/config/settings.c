@@ -472,7 +472,7 @@ static err check_text_mask(const settings *s) {
   return NULL;
 }
 
-err settings_check(const settings *s) {
+err settings_check_model(const settings *s) {
   if (s->image_size % s->image_patch)
     return err_new(ERR_INPUT, "image.patch: %" PRId64 " does not divide image.size %" PRId64,
                    s->image_patch, s->image_size);
@@ -486,6 +486,12 @@ err settings_check(const settings *s) {
                    "image.width: %" PRId64 " is not a multiple of 4, which "
                    "image.position: sincos needs",
                    s->image_width);
+  return NULL;
+}
+
+err settings_check(const settings *s) {
+  err error = settings_check_model(s);
+  if (error) return error;
   if ((s->samples > 0) == (s->epochs > 0))
     return err_new(ERR_INPUT, "give one of samples and epochs (samples %" PRId64 ", epochs %g)",
                    s->samples, s->epochs);

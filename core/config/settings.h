@@ -116,6 +116,8 @@ void setting_format(const setting *row, const settings *s, strbuf *out);
 /* What no single row can say: patch divides size, heads divide width, one of samples/epochs, a
  * vocabulary for the text tower. */
 err settings_check(const settings *s) ERR_MUST_CHECK;
+/* The part of it that is about the model alone: what can be built without data to train on. */
+err settings_check_model(const settings *s) ERR_MUST_CHECK;
 
 /* Tokens of a caption that enter the text tower in training: text.length less what text masking
  * drops, int(length * (1 - ratio)). */

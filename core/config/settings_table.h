@@ -27,6 +27,8 @@
   PICK(image_pool, "image.pool", 0, "mean|class", true,                                            \
        "pooling: mean over all tokens (FLIP) or the class token (CLIP)")                           \
   BOOL(image_pre_norm, "image.pre_norm", false, true, "layer norm before the first block (CLIP)")  \
+  BOOL(image_patch_bias, "image.patch_bias", true, true,                                           \
+       "bias of the patch embedding (FLIP; CLIP's has none)")                                      \
   PICK(image_activation, "image.activation", 0, "gelu_tanh|gelu_erf|quick_gelu", true,             \
        "MLP activation of the image tower")                                                        \
   REAL(image_norm_eps, "image.norm_eps", 1e-6, 0, 1, true, "layer norm epsilon, image tower")      \

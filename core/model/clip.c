@@ -40,6 +40,11 @@ struct clip_model {
   clip_profile *profile;      /* NULL: not measured */
 };
 
+/* A ratio that came from dividing two widths must give the width back: 8192 / 1664 * 1664. */
+static int64_t hidden_width(int64_t width, double ratio) {
+  return (int64_t)((double)width * ratio + 1e-6);
+}
+
 void clip_config_from(const settings *s, int64_t vocabulary, clip_config *c) {
   static const float means[2][3] = {{0.48145466f, 0.4578275f, 0.40821073f}, {0.5f, 0.5f, 0.5f}};
   static const float deviations[2][3] = {{0.26862954f, 0.26130258f, 0.27577711f},
@@ -52,13 +57,14 @@ void clip_config_from(const settings *s, int64_t vocabulary, clip_config *c) {
       .has_class_token = s->image_class_token,
       .has_learned_positions = s->image_position == POSITION_LEARNED,
       .has_pre_norm = s->image_pre_norm,
+      .has_patch_bias = s->image_patch_bias,
       .text_length = s->text_length,
       .vocabulary = vocabulary,
       .text_pool = s->text_pool,
       .image = {.width = s->image_width,
                 .layers = s->image_layers,
                 .heads = s->image_heads,
-                .hidden = (int64_t)((double)s->image_width * s->image_mlp_ratio),
+                .hidden = hidden_width(s->image_width, s->image_mlp_ratio),
                 .embed = s->embed_dim,
                 .norm_eps = s->image_norm_eps,
                 .activation = (ops_activation)s->image_activation,
@@ -67,7 +73,7 @@ void clip_config_from(const settings *s, int64_t vocabulary, clip_config *c) {
       .text = {.width = s->text_width,
                .layers = s->text_layers,
                .heads = s->text_heads,
-               .hidden = (int64_t)((double)s->text_width * s->text_mlp_ratio),
+               .hidden = hidden_width(s->text_width, s->text_mlp_ratio),
                .embed = s->embed_dim,
                .norm_eps = s->text_norm_eps,
                .activation = (ops_activation)s->text_activation,

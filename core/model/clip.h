@@ -19,7 +19,7 @@
 /* Everything that shapes the model, worked out from the settings. */
 typedef struct {
   int64_t image_size, patch, patches; /* patches: of a whole image */
-  bool has_class_token, has_learned_positions, has_pre_norm;
+  bool has_class_token, has_learned_positions, has_pre_norm, has_patch_bias;
   float mean[3], deviation[3];
   int64_t text_length, vocabulary;
   int text_pool; /* TEXT_POOL_* */

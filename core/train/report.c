@@ -3,14 +3,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <gnu/libc-version.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
 #include <oneapi/dnnl/dnnl.h>
 
 #include "base/clock.h"
+#include "base/fs.h"
 #include "base/mem.h"
 #include "base/version.h"
+#include "data/libraries.h"
 #include "train/run.h"
 
 static void write_cpu_name(json_writer *w, const char *key) {
@@ -45,7 +48,45 @@ static void write_machine(run *r, json_writer *w) {
   jsonw_object(w, "libraries");
   jsonw_string(w, "onednn", version);
   if (*r->o->libraries) jsonw_string(w, "gpu", r->o->libraries);
+  jsonw_string(w, "libc", gnu_get_libc_version());
+  data_write_libraries(w);
   jsonw_end(w);
+}
+
+/* The exact words of this process, as the kernel has them. */
+static void write_command(json_writer *w) {
+  char words[8192];
+  FILE *file = fopen("/proc/self/cmdline", "re");
+  size_t length = file ? fread(words, 1, sizeof words - 1, file) : 0;
+  if (file) fclose(file);
+  words[length] = '\0';
+  jsonw_array(w, "command");
+  for (size_t at = 0; at < length; at += strlen(words + at) + 1) jsonw_string(w, NULL, words + at);
+  jsonw_end(w);
+}
+
+/* One warning for each line. */
+static err warn_of_doubts(run *r, strbuf *lines) {
+  err error = NULL;
+  char *rest = lines->data, *line;
+  while (!error && (line = strsep(&rest, "\n")))
+    if (*line) error = events_warn(&r->events, "timing", line);
+  strbuf_free(lines);
+  return error;
+}
+
+err run_report_conditions(run *r) {
+  strbuf doubts = {0};
+  size_t length;
+  const char *diff = version_dirty_text(&length);
+  char *path = length ? fs_join(r->options->out, "code.diff") : NULL;
+  err error = path ? fs_write_atomic(path, diff, length) : NULL;
+  free(path);
+  machine_doubts(&r->machine, r->o->threads, &doubts);
+  err told = warn_of_doubts(r, &doubts);
+  if (!error) return told;
+  err_free(told);
+  return error;
 }
 
 err run_report_start(run *r) {
@@ -61,8 +102,12 @@ err run_report_start(run *r) {
   jsonw_string(w, "commit", version_commit);
   jsonw_string(w, "dirty", version_dirty_digest);
   jsonw_string(w, "compiler", version_compiler);
+  jsonw_string(w, "flags", version_flags);
   jsonw_string(w, "program_version", version_string);
   write_machine(r, w);
+  write_command(w);
+  r->machine = machine_look("");
+  machine_write_json(w, "conditions", &r->machine);
   jsonw_integer(w, "data_samples", dataset_count(r->data));
   jsonw_string(w, "data_fingerprint", dataset_fingerprint(r->data));
   jsonw_object(w, "parameters");
@@ -192,7 +237,18 @@ err run_report_memory(run *r) {
 err run_report_end(run *r, err failure) {
   bool is_interrupted = failure && err_kind_of(failure) == ERR_INTERRUPTED;
   double trained = r->at.train_seconds;
+  machine_state now = machine_look("");
+  machine_span span = machine_between(&r->machine, &now);
+  strbuf doubts = {0};
+  bool has_begun = r->machine.wall_seconds > 0;
+  if (has_begun) machine_span_doubts(&span, now.cpus, &doubts);
+  err error = warn_of_doubts(r, &doubts);
+  if (error) return error;
   json_writer *w = events_begin(&r->events, "end");
+  if (has_begun) {
+    jsonw_number(w, "other_cpus", span.other_cpus);
+    jsonw_number(w, "stolen_share", span.stolen_share);
+  }
   jsonw_string(w, "status", !failure ? "finished" : is_interrupted ? "interrupted" : "failed");
   if (failure && !is_interrupted) jsonw_string(w, "kind", failure_kind(err_kind_of(failure)));
   jsonw_string(w, "message", failure ? err_message(failure) : "");

@@ -206,6 +206,7 @@ static err train(run *r) {
   TRY(run_open(r));
   TRY(write_config(r));
   TRY(run_report_start(r));
+  TRY(run_report_conditions(r));
   const char *left_out = dataset_warnings(r->data, NULL);
   if (*left_out) TRY(events_warn(&r->events, "skipped_sample", left_out));
   r->bar = progress_start("training", (double)r->total_steps, (double)r->at.step,
