@@ -5,7 +5,10 @@
 #include "base/options.h"
 #include "cli/bench.h"
 #include "cli/commands.h"
+#include "model/count.h"
 #include "ops/device.h"
+
+enum { REFERENCE_VOCABULARY = 4096 };
 
 static int compare_doubles(const void *a, const void *b) {
   double x = *(const double *)a, y = *(const double *)b;
@@ -52,6 +55,8 @@ int cmd_bench(int argc, char **argv) {
        false},
       {"steps", 'n', OPTION_INTEGER, &request.steps, "N", "measured repetitions (default 10)",
        false},
+      {"fit", 0, OPTION_FLAG, &request.is_fitted, NULL,
+       "step: the largest power-of-two batch that fits the GPU, for each mask", false},
       {"json", 0, OPTION_FLAG, &request.as_json, NULL, "one JSON object a row", false},
       {0}};
   const command c = {
@@ -64,6 +69,8 @@ int cmd_bench(int argc, char **argv) {
       "examples:\n"
       "  flip bench step\n"
       "  flip bench step -s precision=bf16 -s mask_mode=zero --json\n"
+      "  flip bench step -c experiments/presets/vit_l16_laion400m.yaml -s device=cuda \\\n"
+      "       -s micro_batch_size=0 --fit\n"
       "  flip bench loader -c experiments/presets/mini.yaml"};
   err error = options_parse(&c, argc, argv, &rest, &is_help);
   if (error || is_help) goto cleanup;
@@ -72,6 +79,7 @@ int cmd_bench(int argc, char **argv) {
     FAIL(ERR_INPUT, "--steps: %ld is outside [1, 100000]", (long)request.steps);
   TRY(config ? settings_load(config, &request.s) : reference_settings(&request.s));
   has_settings = true;
+  request.vocabulary = config ? BERT_VOCABULARY : REFERENCE_VOCABULARY;
   for (size_t i = 0; i < sets.count; i++) TRY(settings_set(&request.s, sets.items[i]));
   /* a preset says nothing of the length of a run, and a benchmark does not care */
   if (!(request.s.samples > 0) && !(request.s.epochs > 0))

@@ -452,6 +452,26 @@ static err check_tower(const char *name, int64_t width, int64_t heads) {
   return NULL;
 }
 
+int64_t settings_text_tokens(const settings *s) {
+  if (s->text_mask_mode == TEXT_MASK_NONE) return s->text_length;
+  return (int64_t)((double)s->text_length * (1 - s->text_mask_ratio));
+}
+
+static err check_text_mask(const settings *s) {
+  int64_t tokens = settings_text_tokens(s);
+  if (s->text_mask_mode == TEXT_MASK_NONE && s->text_mask_ratio > 0)
+    return err_new(ERR_INPUT,
+                   "text_mask_ratio: %g drops nothing with text_mask_mode: none; name a mode, or "
+                   "leave the ratio at 0",
+                   s->text_mask_ratio);
+  if (s->text_mask_mode != TEXT_MASK_NONE && tokens < 3)
+    return err_new(ERR_INPUT,
+                   "text_mask_ratio: %g leaves %" PRId64 " of %" PRId64
+                   " tokens; three are the least: the first, the last and a word",
+                   s->text_mask_ratio, tokens, s->text_length);
+  return NULL;
+}
+
 err settings_check_model(const settings *s) {
   if (s->image_size % s->image_patch)
     return err_new(ERR_INPUT, "image.patch: %" PRId64 " does not divide image.size %" PRId64,
@@ -478,11 +498,8 @@ err settings_check(const settings *s) {
   if (s->micro_batch_size && s->batch_size % s->micro_batch_size)
     return err_new(ERR_INPUT, "micro_batch_size: %" PRId64 " does not divide batch_size %" PRId64,
                    s->micro_batch_size, s->batch_size);
-  if (s->text_mask_mode != TEXT_MASK_NONE || s->text_mask_ratio > 0)
-    return err_new(ERR_UNSUPPORTED, "text_mask_mode, text_mask_ratio: text masking is not there "
-                                    "yet; leave them at none and 0");
-  if (s->text_tokenizer != TOKENIZER_WORDPIECE)
-    return err_new(ERR_UNSUPPORTED, "text.tokenizer: bpe is not there yet; use wordpiece");
+  error = check_text_mask(s);
+  if (error) return error;
   if (s->data_crop_min > s->data_crop_max)
     return err_new(ERR_INPUT, "data.crop_min %g is above data.crop_max %g", s->data_crop_min,
                    s->data_crop_max);

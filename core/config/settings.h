@@ -21,7 +21,7 @@ enum { POSITION_SINCOS, POSITION_LEARNED };
 enum { IMAGE_POOL_MEAN, IMAGE_POOL_CLASS };
 enum { ACTIVATION_GELU_TANH, ACTIVATION_GELU_ERF, ACTIVATION_QUICK_GELU };
 enum { NORMALIZATION_CLIP, NORMALIZATION_INCEPTION };
-enum { TOKENIZER_WORDPIECE, TOKENIZER_BPE };
+enum { TOKENIZER_WORDPIECE, TOKENIZER_BPE, TOKENIZER_BPE_HUGGINGFACE };
 enum { TEXT_POOL_FIRST, TEXT_POOL_EOT, TEXT_POOL_MEAN };
 enum { MASK_RANDOM, MASK_GRID, MASK_BLOCK, MASK_GAUSSIAN, MASK_ZERO };
 enum {
@@ -118,6 +118,10 @@ void setting_format(const setting *row, const settings *s, strbuf *out);
 err settings_check(const settings *s) ERR_MUST_CHECK;
 /* The part of it that is about the model alone: what can be built without data to train on. */
 err settings_check_model(const settings *s) ERR_MUST_CHECK;
+
+/* Tokens of a caption that enter the text tower in training: text.length less what text masking
+ * drops, int(length * (1 - ratio)). */
+int64_t settings_text_tokens(const settings *s);
 
 /* All settings, dotted keys in table order, one a line: the canonical form. */
 void settings_write_yaml(const settings *s, strbuf *out);

@@ -40,8 +40,9 @@
   REAL(text_mlp_ratio, "text.mlp_ratio", 4, 0.25, 64, true, "MLP width over tower width")          \
   INT(text_recompute, "text.recompute", 0, 0, 1000, true, "the same for the text tower")           \
   INT(text_length, "text.length", 32, 2, 4096, true, "tokens a caption is cut or padded to")       \
-  PICK(text_tokenizer, "text.tokenizer", 0, "wordpiece|bpe", true,                                 \
-       "tokenizer: WordPiece (BERT uncased, FLIP) or byte-pair (CLIP)")                            \
+  PICK(text_tokenizer, "text.tokenizer", 0, "wordpiece|bpe|bpe_huggingface", true,                 \
+       "tokenizer: WordPiece (BERT uncased, FLIP), byte-pair as CLIP and open_clip clean texts, "  \
+       "or byte-pair as Hugging Face's CLIPTokenizer does")                                        \
   TEXT(text_vocabulary, "text.vocabulary", "", true,                                               \
        "vocab.txt for wordpiece, bpe_simple_vocab_16e6.txt.gz for bpe")                            \
   BOOL(text_causal, "text.causal", false, true, "causal attention in the text tower (CLIP)")       \
@@ -58,9 +59,9 @@
   REAL(mask_ratio, "mask_ratio", 0, 0, 0.999, true, "share of image patches dropped in training")  \
   PICK(mask_mode, "mask_mode", 0, "random|grid|block|gaussian|zero", true,                         \
        "which patches are dropped; zero: all are encoded, the dropped ones as zeros")              \
-  REAL(text_mask_ratio, "text_mask_ratio", 0, 0, 0.999, true, "share of text tokens dropped")      \
+  REAL(text_mask_ratio, "text_mask_ratio", 0, 0, 0.999, true, "share of text.length dropped")      \
   PICK(text_mask_mode, "text_mask_mode", 0, "none|truncate|random|block|prioritized|frequency",    \
-       true, "which text tokens are dropped")                                                      \
+       true, "which text tokens are dropped in training (docs/data.md)")                                                      \
   INT(batch_size, "batch_size", 256, 2, 1e9, true, "samples in the contrastive batch")             \
   INT(micro_batch_size, "micro_batch_size", 0, 0, 1e9, true,                                       \
       "samples held in memory at once (exact gradient cache); 0: the whole batch")                 \

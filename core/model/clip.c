@@ -106,18 +106,18 @@ err clip_declare(const clip_config *config, param_table *table) {
 }
 
 static size_t lay_out_activations(clip_activations *a, const clip_config *c, int64_t batch,
-                                  int64_t patches, bool is_kept, ops_type compute, ops_type master,
-                                  int64_t chunk_bytes, void *base) {
+                                  int64_t patches, int64_t words, bool is_kept, ops_type compute,
+                                  ops_type master, int64_t chunk_bytes, void *base) {
   int64_t tokens = patches + c->has_class_token;
   int64_t image_chunk = tower_chunk(&c->image, tokens, batch, compute, chunk_bytes);
-  int64_t text_chunk = tower_chunk(&c->text, c->text_length, batch, compute, chunk_bytes);
+  int64_t text_chunk = tower_chunk(&c->text, words, batch, compute, chunk_bytes);
   char *at = base;
   size_t used =
       tower_lay_out(&a->image, &c->image, batch, tokens, is_kept, image_chunk, compute, master, at);
   used += image_front_lay_out(&a->front, c, batch, patches, is_kept, image_chunk, compute, master,
                               at ? at + used : NULL);
-  return used + tower_lay_out(&a->text, &c->text, batch, c->text_length, is_kept, text_chunk,
-                              compute, master, at ? at + used : NULL);
+  return used + tower_lay_out(&a->text, &c->text, batch, words, is_kept, text_chunk, compute,
+                              master, at ? at + used : NULL);
 }
 
 static size_t lay_out_inputs(input_set *sets, const clip_config *c, const clip_limits *l,
@@ -137,17 +137,17 @@ void clip_plan(const clip_config *c, const clip_limits *l, ops_type compute, ops
   size_t one = ops_size_of(master);
   *m = (clip_memory){.parameters = (size_t)parameters * one,
                      .working = compute == master ? 0 : (size_t)parameters * ops_size_of(compute)};
-  m->transient = lay_out_activations(&a, c, l->eval_batch, l->eval_patches, false, compute, master,
-                                     chunk_bytes, NULL);
+  m->transient = lay_out_activations(&a, c, l->eval_batch, l->eval_patches, c->text_length, false,
+                                     compute, master, chunk_bytes, NULL);
   m->inputs = lay_out_inputs(sets, c, l, for_training, NULL) +
               mem_rounded((size_t)(c->patches * c->image.width) * one);
   if (!for_training) return;
   m->gradients = m->parameters;
-  m->activations = lay_out_activations(&a, c, l->micro_batch, l->train_patches, true, compute,
-                                       master, chunk_bytes, NULL);
+  m->activations = lay_out_activations(&a, c, l->micro_batch, l->train_patches, l->train_words,
+                                       true, compute, master, chunk_bytes, NULL);
   m->loss = loss_lay_out(&loss, l->batch, c->image.embed, compute, master, NULL);
-  size_t pass = lay_out_activations(&a, c, l->micro_batch, l->train_patches, false, compute, master,
-                                    chunk_bytes, NULL);
+  size_t pass = lay_out_activations(&a, c, l->micro_batch, l->train_patches, l->train_words, false,
+                                    compute, master, chunk_bytes, NULL);
   if (pass > m->transient) m->transient = pass;
 }
 
@@ -197,8 +197,9 @@ static err allocate_all(clip_model *m) {
                                {m->blocks[1], o->master},
                                m->blocks[2] ? (ops_buffer){m->blocks[2], o->compute} : master};
   if (m->is_trainable) {
-    lay_out_activations(&m->kept, &m->config, m->limits.micro_batch, m->limits.train_patches, true,
-                        o->compute, o->master, o->chunk_bytes, m->blocks[3]);
+    lay_out_activations(&m->kept, &m->config, m->limits.micro_batch, m->limits.train_patches,
+                        m->limits.train_words, true, o->compute, o->master, o->chunk_bytes,
+                        m->blocks[3]);
     loss_lay_out(&m->loss, m->limits.batch, m->config.image.embed, o->compute, o->master,
                  m->blocks[4]);
   }
@@ -343,7 +344,9 @@ err clip_stage(clip_model *m, const clip_inputs *in) {
   input_set *set = &m->sets[m->staged];
   err error = input_set_images(set, m->o, &m->config, in->images, in->index, in->count,
                                m->limits.train_patches);
-  return error ? error : input_set_texts(set, m->o, &m->config, in->ids, in->id_counts, in->count);
+  return error ? error
+               : input_set_texts(set, m->o, &m->config, in->ids, in->id_counts, in->count,
+                                 m->limits.train_words);
 }
 
 err clip_take_staged(clip_model *m) {
@@ -362,8 +365,9 @@ err clip_encode(clip_model *m, int64_t first, bool is_kept) {
   clip_activations passing, *a = &m->kept;
   const input_set *in = &m->sets[m->current];
   if (!is_kept) {
-    lay_out_activations(&passing, &m->config, m->limits.micro_batch, m->limits.train_patches, false,
-                        m->o->compute, m->o->master, m->o->chunk_bytes, m->blocks[5]);
+    lay_out_activations(&passing, &m->config, m->limits.micro_batch, m->limits.train_patches,
+                        m->limits.train_words, false, m->o->compute, m->o->master,
+                        m->o->chunk_bytes, m->blocks[5]);
     a = &passing;
   }
   /* the towers write straight into the batch's features */
@@ -475,8 +479,9 @@ static err fetch_unit(clip_model *m, ops_buffer features, int64_t count, ops_buf
 }
 
 static void lay_out_eval(clip_model *m, clip_activations *a) {
-  lay_out_activations(a, &m->config, m->limits.eval_batch, m->limits.eval_patches, false,
-                      m->o->compute, m->o->master, m->o->chunk_bytes, m->blocks[5]);
+  lay_out_activations(a, &m->config, m->limits.eval_batch, m->limits.eval_patches,
+                      m->config.text_length, false, m->o->compute, m->o->master, m->o->chunk_bytes,
+                      m->blocks[5]);
 }
 
 err clip_embed_images(clip_model *m, int64_t count, const uint8_t *images, const int32_t *index,
@@ -513,8 +518,8 @@ err clip_embed_texts(clip_model *m, int64_t count, const int32_t *ids, const int
   err error = NULL;
   for (int64_t at = 0; at < count && !error; at += batch) {
     int64_t n = count - at < batch ? count - at : batch;
-    error =
-        input_set_texts(in, m->o, &m->config, ids + at * m->config.text_length, id_counts + at, n);
+    error = input_set_texts(in, m->o, &m->config, ids + at * m->config.text_length, id_counts + at,
+                            n, m->config.text_length);
     if (!error) error = m->o->call->join(m->o);
     if (!error) error = run_texts(m, &a, in);
     if (!error)

@@ -34,6 +34,7 @@ void clip_config_from(const settings *s, int64_t vocabulary, clip_config *config
 typedef struct {
   int64_t batch, micro_batch; /* contrastive batch; samples whose activations are kept */
   int64_t train_patches;      /* patches of an image that are encoded in training */
+  int64_t train_words;        /* tokens of a text that are encoded in training */
   int64_t eval_batch;         /* images or texts encoded at once in evaluation */
   int64_t eval_patches;
 } clip_limits;
@@ -43,7 +44,7 @@ typedef struct {
   int64_t count;
   const uint8_t *images;    /* [count, size, size, 3] */
   const int32_t *index;     /* [count, train_patches]: keep-lists (mask.h) */
-  const int32_t *ids;       /* [count, text_length] */
+  const int32_t *ids;       /* [count, train_words] */
   const int32_t *id_counts; /* [count]: tokens before the padding */
 } clip_inputs;
 

@@ -185,18 +185,20 @@ cleanup:
   return error;
 }
 
-static ops_embed embedding(const clip_config *c, ops_buffer ids, int64_t first, int64_t count) {
+/* length: tokens of a text, at most c->text_length; they take the first positions. */
+static ops_embed embedding(const clip_config *c, ops_buffer ids, int64_t length, int64_t first,
+                           int64_t count) {
   return (ops_embed){.batch = count,
-                     .length = c->text_length,
+                     .length = length,
                      .width = c->text.width,
                      .vocabulary = c->vocabulary,
-                     .ids = ops_at(ids, first * c->text_length)};
+                     .ids = ops_at(ids, first * length)};
 }
 
 err text_front_forward(const text_front *f, const clip_config *c, const tower *t,
                        const tower_weights *w, const tower_activations *a, ops_buffer ids,
                        int64_t first, int64_t count) {
-  ops_embed e = embedding(c, ids, first, count);
+  ops_embed e = embedding(c, ids, a->tokens, first, count);
   e.table = ops_at(w->master, f->words);
   e.positions = ops_at(w->master, f->positions);
   e.tokens = tower_input(t, a, first);
@@ -205,7 +207,7 @@ err text_front_forward(const text_front *f, const clip_config *c, const tower *t
 
 err text_front_backward(const text_front *f, const clip_config *c, const tower_weights *w,
                         const tower_activations *a, ops_buffer ids, int64_t first, int64_t count) {
-  ops_embed e = embedding(c, ids, first, count);
+  ops_embed e = embedding(c, ids, a->tokens, first, count);
   e.dtokens = a->dx;
   e.dtable = ops_at(w->gradients, f->words);
   e.dpositions = ops_at(w->gradients, f->positions);

@@ -27,9 +27,9 @@ err input_set_images(input_set *set, ops *o, const clip_config *c, const uint8_t
 }
 
 err input_set_texts(input_set *set, ops *o, const clip_config *c, const int32_t *ids,
-                    const int32_t *id_counts, int64_t count) {
+                    const int32_t *id_counts, int64_t count, int64_t length) {
   set->count = count;
-  err error = o->call->upload_ahead(o, set->ids.data, ids, (size_t)(count * c->text_length) * 4);
+  err error = o->call->upload_ahead(o, set->ids.data, ids, (size_t)(count * length) * 4);
   if (error || c->text_pool != TEXT_POOL_EOT) return error;
   /* the last token before the padding: the end of text */
   for (int64_t i = 0; i < count; i++) set->pooled[i] = id_counts[i] > 0 ? id_counts[i] - 1 : 0;

@@ -32,7 +32,7 @@ static clip_inputs part_of(const train_step *t, const clip_inputs *b, int64_t fi
   return (clip_inputs){.count = b->count - first < micro ? b->count - first : micro,
                        .images = b->images + first * pixels,
                        .index = b->index + first * t->encoded_patches,
-                       .ids = b->ids + first * t->s->text_length,
+                       .ids = b->ids + first * settings_text_tokens(t->s),
                        .id_counts = b->id_counts + first};
 }
 

@@ -16,6 +16,10 @@ int cli_report(int argc, char **argv);
 int cli_plot(int argc, char **argv);
 int cli_check(int argc, char **argv);
 int cli_db(int argc, char **argv);
+int cli_diff(int argc, char **argv);
+int cli_verify(int argc, char **argv);
+int cli_bundle(int argc, char **argv);
+int cli_reproduce(int argc, char **argv);
 
 /* ---- shared by the subcommands (common.c) ---- */
 
@@ -33,12 +37,23 @@ typedef struct {
     "db", 0, OPTION_STRING, &(place).db, "FILE",                                                   \
         "database [RESULTS/flipbench.db, or $FLIPBENCH_DB]", false                                 \
   }
+/* Settings from the command line, for all cells and for some. */
+#define CLI_CELL_OPTIONS(set, set_cell)                                                            \
+  {"set",  's',         OPTION_LIST,                                                               \
+   &(set), "KEY=VALUE", "a setting for all cells, over the file's base and under its matrix",      \
+   false},                                                                                         \
+  {                                                                                                \
+    "set-cell", 0, OPTION_LIST, &(set_cell), "WHERE:KEY=VALUE",                                    \
+        "a setting over the matrix for some cells: mask_ratio=0.5,seed=1:batch_size=64", false     \
+  }
 err cli_find_place(cli_place *place) ERR_MUST_CHECK;
 
 /* An experiment given as a file, or by the name of one that was run (`s` may be NULL: files
  * only). "NAME@PROFILE" chooses the profile. */
 err cli_load_experiment(store *s, const char *given, const spec_options *options,
                         spec_experiment **e) ERR_MUST_CHECK;
+/* A run by its number, or by the first digits of its cell's id (the cell's newest finished run). */
+err cli_find_run(store *s, const char *word, int64_t *run_id) ERR_MUST_CHECK;
 /* Exactly one positional word, or an error that says which is missing. */
 err cli_one_word(const option_list *words, const char *what, const char **word) ERR_MUST_CHECK;
 /* The experiment's page at `path`, its figures drawn anew in RESULTS/NAME/plots. */

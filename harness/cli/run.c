@@ -29,7 +29,7 @@ static const char details[] =
 typedef struct {
   cli_place place;
   const char *profile;
-  option_list set;
+  option_list set, set_cell;
   int64_t jobs;
   bool retry, dry_run, progress;
 } run_words;
@@ -142,8 +142,7 @@ int cli_run(int argc, char **argv) {
   option options[] = {
       {"profile", 'p', OPTION_STRING, &words.profile, "NAME", "the file's profile of that name",
        false},
-      {"set", 's', OPTION_LIST, &words.set, "KEY=VALUE",
-       "a setting for all cells, over the file's base and under its matrix", false},
+      CLI_CELL_OPTIONS(words.set, words.set_cell),
       {"jobs", 'j', OPTION_INTEGER, &words.jobs, "N", "cells at once [1]", false},
       {"retry", 0, OPTION_FLAG, &words.retry, NULL, "start failed cells again", false},
       {"dry-run", 'n', OPTION_FLAG, &words.dry_run, NULL, "print the cells, run nothing", false},
@@ -168,7 +167,11 @@ int cli_run(int argc, char **argv) {
   if (words.jobs < 1 || words.jobs > 64)
     FAIL(ERR_INPUT, "--jobs: %lld is not between 1 and 64", (long long)words.jobs);
   TRY(cli_find_place(&words.place));
-  spec_options spec = {words.profile, words.set.items, words.set.count};
+  spec_options spec = {.profile = words.profile,
+                       .set = words.set.items,
+                       .set_count = words.set.count,
+                       .set_cell = words.set_cell.items,
+                       .set_cell_count = words.set_cell.count};
   TRY(cli_load_experiment(NULL, given, &spec, &e));
   /* a dry run on a fresh machine leaves nothing behind */
   bool is_fresh = words.dry_run && !fs_exists(words.place.path);

@@ -55,8 +55,7 @@ const char *run_state_name(run_state state) {
 }
 
 /* results/NAME/experiment.json and the store's copy of it. */
-static err record_experiment(const spec_experiment *e, store *s, const char *results,
-                             bool is_dry) {
+static err record_experiment(const spec_experiment *e, store *s, const char *results, bool is_dry) {
   err error = NULL;
   strbuf text = {0};
   char *folder = fs_join(results, e->name), *path = NULL, *before = NULL;

@@ -154,6 +154,11 @@ err sql_integer(store *s, int64_t otherwise, int64_t *value, const char *sql, co
   return error;
 }
 
+err sql_query_once(store *s, sqlite3_stmt **rows, const char *sql) {
+  int code = sqlite3_prepare_v2(s->database, sql, -1, rows, NULL);
+  return code == SQLITE_OK ? NULL : sql_error(s, code);
+}
+
 int64_t sql_last_id(const store *s) {
   return sqlite3_last_insert_rowid(s->database);
 }
@@ -222,6 +227,10 @@ err store_open_existing(const char *path, store **s) {
     return err_new(ERR_INPUT,
                    "%s: there is no database yet; 'flipbench run EXPERIMENT.yaml' makes one", path);
   return open_file(path, SQLITE_OPEN_READWRITE, s);
+}
+
+err store_vacuum(store *s) {
+  return sql_script(s, "VACUUM; ANALYZE; PRAGMA wal_checkpoint(TRUNCATE);");
 }
 
 err store_check(store *s) {

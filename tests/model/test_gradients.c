@@ -50,7 +50,7 @@ static void make_inputs(fixture *f, const settings *s) {
   for (int64_t i = 0; i < BATCH * s->text_length; i++)
     f->ids[i] = (int32_t)rng_below(&r, VOCABULARY);
   for (int i = 0; i < BATCH; i++)
-    f->counts[i] = 1 + (int32_t)rng_below(&r, (uint32_t)s->text_length);
+    f->counts[i] = 1 + (int32_t)rng_below(&r, (uint32_t)settings_text_tokens(s));
   assert_ok(mask_draw(&mask, 3, 100, BATCH, f->index));
   f->inputs = (clip_inputs){BATCH, f->images, f->index, f->ids, f->counts};
 }
@@ -151,6 +151,35 @@ static void flip_gradients_match_finite_differences(void **state) {
 static void openai_gradients_match_finite_differences(void **state) {
   (void)state;
   settings s = small_settings(true);
+  check_all_gradients(&s);
+  settings_free(&s);
+}
+
+static void masked_text_leaves_the_positions_behind_alone(void **state) {
+  (void)state;
+  settings s = small_settings(true);
+  s.text_mask_mode = TEXT_MASK_PRIORITIZED, s.text_mask_ratio = 0.4; /* three tokens of five */
+  assert_int_equal(model_limits(&s).train_words, 3);
+  fixture f = make(&s); /* the positions behind are not touched */
+  const param *p = param_table_find(clip_params(f.model), "text.positions");
+  assert_ok(clip_clear_gradients(f.model));
+  assert_ok(clip_forward(f.model, &f.inputs, 0, true));
+  double loss;
+  assert_ok(clip_loss(f.model, BATCH, &loss));
+  assert_ok(clip_backward(f.model, 0, BATCH));
+  const double *g = (const double *)clip_weights(f.model)->gradients.data + p->offset;
+  double used = 0, unused = 0;
+  for (int64_t i = 0; i < 5 * s.text_width; i++)
+    *(i < 3 * s.text_width ? &used : &unused) += fabs(g[i]);
+  assert_true(used > 0 && unused == 0);
+  unmake(&f);
+  settings_free(&s);
+}
+
+static void masked_text_gradients_match_finite_differences(void **state) {
+  (void)state;
+  settings s = small_settings(false);
+  s.text_mask_mode = TEXT_MASK_RANDOM, s.text_mask_ratio = 0.4;
   check_all_gradients(&s);
   settings_free(&s);
 }
@@ -279,6 +308,8 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(flip_gradients_match_finite_differences),
       cmocka_unit_test(openai_gradients_match_finite_differences),
+      cmocka_unit_test(masked_text_leaves_the_positions_behind_alone),
+      cmocka_unit_test(masked_text_gradients_match_finite_differences),
       cmocka_unit_test(a_gradient_cache_gives_the_whole_batch_gradient),
       cmocka_unit_test(recomputed_blocks_give_the_same_bits),
       cmocka_unit_test(the_loss_equals_its_definition),
