@@ -27,7 +27,7 @@ static err embed_images(eval_set *set, clip_model *model, double mask_ratio, uin
                         float *embeddings) {
   const clip_config *c = clip_get_config(model);
   int64_t size = set->image_size * set->image_size * 3;
-  mask_config mask = {MASK_RANDOM, mask_ratio, c->image_size / c->patch};
+  mask_config mask = {MASK_RANDOM, mask_ratio, c->image_size / c->patch, false};
   int64_t keep = mask_encoded_count(&mask);
   uint8_t *batch = set->pixels ? NULL : mem_aligned((size_t)(BATCH * size));
   int32_t *index = mask_ratio > 0 ? mem_zeroed((size_t)(BATCH * keep), sizeof *index) : NULL;

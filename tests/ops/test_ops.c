@@ -266,9 +266,9 @@ static void pooling_and_normalisation_agree(void **state) {
   for (size_t i = 0; i < 6; i++) pair_free(all[i]);
 }
 
-static void the_contrastive_tiles_agree(void **state) {
-  (void)state;
-  enum { BATCH = 37, TILE = 16 };
+enum { BATCH = 37, TILE = 16 };
+
+static void check_contrastive(double row_weight, double column_weight) {
   pair scale = pair_random(1, true, 0.1), row_lse = pair_poison(BATCH, true);
   pair positive = pair_poison(BATCH, true), column_sum = pair_zeros(BATCH, true);
   pair column_lse = pair_poison(BATCH, true), loss = pair_poison(1, true);
@@ -284,7 +284,11 @@ static void the_contrastive_tiles_agree(void **state) {
   for (int i = 0; i < 3; i++) {
     int64_t first = i * TILE, rows = BATCH - first < TILE ? BATCH - first : TILE;
     tiles[i] = pair_random(rows * BATCH, true, 2);
-    ops_contrastive r = {.rows = rows, .columns = BATCH, .first_row = first, .weight = 0.5 / BATCH};
+    ops_contrastive r = {.rows = rows,
+                         .columns = BATCH,
+                         .first_row = first,
+                         .row_weight = row_weight,
+                         .column_weight = column_weight};
     ops_contrastive t = r;
     r.cosines = tiles[i].reference, r.scale_log = scale.reference;
     t.cosines = tiles[i].tested, t.scale_log = scale.tested;
@@ -299,19 +303,18 @@ static void the_contrastive_tiles_agree(void **state) {
     ts[i] = t;
   }
   ops_contrastive_end er = {BATCH,
+                            row_weight,
+                            column_weight,
                             row_lse.reference,
                             positive.reference,
                             column_max.reference,
                             column_sum.reference,
                             column_lse.reference,
                             loss.reference};
-  ops_contrastive_end et = {BATCH,
-                            row_lse.tested,
-                            positive.tested,
-                            column_max.tested,
-                            column_sum.tested,
-                            column_lse.tested,
-                            loss.tested};
+  ops_contrastive_end et = {
+      BATCH,           row_weight,        column_weight,     row_lse.tested,
+      positive.tested, column_max.tested, column_sum.tested, column_lse.tested,
+      loss.tested};
   RUN(contrastive_finish, &er, &et);
   pair_check(&loss, 2e-6, "loss");
   pair_check(&column_lse, 2e-6, "column log-sum-exp");
@@ -327,6 +330,49 @@ static void the_contrastive_tiles_agree(void **state) {
 }
 
 /* Three updates with decay on a part, the norm of every update taken on the device. */
+static void the_contrastive_tiles_agree(void **state) {
+  (void)state;
+  check_contrastive(0.5 / BATCH, 0.5 / BATCH);
+  check_contrastive(1.0 / BATCH, 0); /* images over texts alone */
+}
+
+static void check_dropout(int64_t length, double rate, bool has_residual) {
+  enum { SAMPLES = 3 };
+  static const int32_t numbers[2 * SAMPLES] = {7, 0, -5, 1, 8, 0}; /* the second is 2^33 - 5 */
+  int64_t count = SAMPLES * length;
+  ops_dropout r = {.samples = SAMPLES, .elements = length, .rate = rate, .seed = 11, .site = 5};
+  ops_dropout t = r;
+  pair x = pair_random(count, false, 1), residual = pair_random(count, false, 1);
+  pair y = pair_poison(count, false), where = pair_integers(2 * SAMPLES, numbers);
+  r.x = x.reference, r.y = y.reference, r.numbers = where.reference;
+  t.x = x.tested, t.y = y.tested, t.numbers = where.tested;
+  if (has_residual) r.residual = residual.reference, t.residual = residual.tested;
+  RUN(dropout, &r, &t);
+  pair_check(&y, pair_bound(), "dropout");
+  r.y = r.x, t.y = t.x; /* in place */
+  RUN(dropout, &r, &t);
+  pair_check(&x, pair_bound(), "dropout in place");
+  if (rate > 0 && !has_residual && length > 1000) {
+    int64_t zeros = 0;
+    for (int64_t e = 0; e < count; e++) zeros += reference_get(x.reference, e) == 0;
+    double wanted = rate * (double)count, deviation = sqrt(wanted * (1 - rate));
+    assert_true(fabs((double)zeros - wanted) < 5 * deviation);
+  }
+  pair *all[] = {&x, &residual, &y, &where};
+  for (size_t i = 0; i < 4; i++) pair_free(all[i]);
+}
+
+static void dropout_drops_the_same_elements(void **state) {
+  (void)state;
+  static const int64_t lengths[] = {1, 6, 255, 256, 1027};
+  for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
+    check_dropout(lengths[i], 0, false);
+    check_dropout(lengths[i], 0, true);
+    check_dropout(lengths[i], 0.3, false);
+    check_dropout(lengths[i], 0.3, true);
+  }
+}
+
 static void check_updates(double clip_norm) {
   enum { COUNT = 3001, DECAYED = 1234 };
   pair p = pair_random(COUNT, true, 1), g = pair_random(COUNT, true, 0.1);
@@ -428,6 +474,7 @@ int main(int argc, char **argv) {
       cmocka_unit_test(word_embedding_and_its_gradient_agree),
       cmocka_unit_test(pooling_and_normalisation_agree),
       cmocka_unit_test(the_contrastive_tiles_agree),
+      cmocka_unit_test(dropout_drops_the_same_elements),
       cmocka_unit_test(updates_agree_with_and_without_clipping),
       cmocka_unit_test(casts_fills_and_clamps_agree),
       cmocka_unit_test(not_a_number_stays_one),
