@@ -51,7 +51,7 @@ static void name_device(ops *o) {
   int driver = 0;
   (void)cudaDriverGetVersion(&driver);
   if (cudaGetDeviceProperties(&properties, state->device) == cudaSuccess)
-    snprintf(o->device, sizeof o->device, "%s", properties.name);
+    snprintf(o->device, sizeof o->device, "%.*s", (int)sizeof o->device - 1, properties.name);
   size_t dnn = sdpa_library_version(), blas = gemm_library_version();
   snprintf(o->libraries, sizeof o->libraries,
            "CUDA %d.%d, driver for %d.%d, cuBLASLt %zu.%zu.%zu, cuDNN %zu.%zu.%zu",

@@ -1,12 +1,17 @@
 /* Every op of a backend against the double-precision reference, on sizes that are multiples of
- * nothing. Run as `test_ops fp32|bf16`. */
+ * nothing. Run as `test_ops fp32|bf16|simt_fp32|simt_bf16|cuda_fp32|cuda_bf16`. */
 #include "support/test.h"
 
 #include <math.h>
 #include <stdlib.h>
 
 #include "base/rng.h"
+#include "ops/device.h"
 #include "ops/pair.h"
+#ifdef FLIP_SIMT
+#include "simt/backend.h"
+#include "simt/simt.h"
+#endif
 #include "support/ops_reference.h"
 
 /* Runs one op on both backends with each buffer field taken from its pair. */
@@ -462,8 +467,59 @@ static void not_a_number_stays_one(void **state) {
   for (size_t i = 0; i < 5; i++) pair_free(all[i]);
 }
 
+/* What to test by name: fp32, bf16 on the CPU; simt_… are the CUDA kernels under the shim, cuda_…
+ * the device. */
+static const struct {
+  const char *name;
+  bool is_bf16, is_simt, is_cuda;
+} kinds[] = {{"fp32", false, false, false},     {"bf16", true, false, false},
+             {"simt_fp32", false, true, false}, {"simt_bf16", true, true, false},
+             {"cuda_fp32", false, false, true}, {"cuda_bf16", true, false, true}};
+enum { KINDS = sizeof kinds / sizeof kinds[0], SKIPPED = 77 /* as in CMakeLists.txt */ };
+
+static err open_device(bool is_bf16, ops **out) {
+  settings s;
+  err error = settings_init(&s);
+  if (error) return error;
+  s.device = DEVICE_CUDA;
+  error = ops_open_as(&s, is_bf16 ? PRECISION_BF16 : PRECISION_FP32, out);
+  settings_free(&s);
+  return error;
+}
+
+static err open_backend(int kind, ops **out) {
+  ops_type compute = kinds[kind].is_bf16 ? OPS_BF16 : OPS_F32;
+  if (kinds[kind].is_cuda) return open_device(kinds[kind].is_bf16, out);
+  if (!kinds[kind].is_simt) return ops_create_cpu(compute, 2, out);
+#ifdef FLIP_SIMT
+  return ops_create_simt(compute, out);
+#else
+  return err_new(ERR_UNSUPPORTED, "the shim is not part of this build");
+#endif
+}
+
+/* Under the shim everything runs again in other orders of threads and blocks: beside agreeing with
+ * the reference, the results must be the same bits. */
+static int run_in_orders(const struct CMUnitTest *tests, size_t count, bool is_simt) {
+  int failed = _cmocka_run_group_tests("ops", tests, count, NULL, NULL);
+#ifdef FLIP_SIMT
+  static const simt_order orders[] = {SIMT_DESCENDING, SIMT_RANDOM};
+  uint64_t digest = pair_restart();
+  for (size_t i = 0; i < 2 && is_simt && !failed; i++) {
+    simt_schedule(orders[i], 1);
+    failed = _cmocka_run_group_tests("ops in another order", tests, count, NULL, NULL);
+    if (!failed && pair_restart() != digest) {
+      print_error("the results depend on the order of threads: a race\n");
+      failed = 1;
+    }
+  }
+#else
+  (void)is_simt;
+#endif
+  return failed;
+}
+
 int main(int argc, char **argv) {
-  ops_type compute = argc > 1 && strcmp(argv[1], "bf16") == 0 ? OPS_BF16 : OPS_F32;
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(products_agree_in_every_transposition),
       cmocka_unit_test(a_weight_gradient_adds_to_what_is_there),
@@ -479,8 +535,17 @@ int main(int argc, char **argv) {
       cmocka_unit_test(casts_fills_and_clamps_agree),
       cmocka_unit_test(not_a_number_stays_one),
   };
-  if (ops_create_reference(&pair_reference) || ops_create_cpu(compute, 2, &pair_tested)) return 1;
-  int failed = cmocka_run_group_tests(tests, NULL, NULL);
+  int kind = 0;
+  while (argc > 1 && kind < KINDS && strcmp(argv[1], kinds[kind].name) != 0) kind++;
+  if (kind == KINDS) return 2;
+  err error = ops_create_reference(&pair_reference);
+  if (!error) error = open_backend(kind, &pair_tested);
+  if (error) {
+    bool is_missing = kinds[kind].is_cuda && err_kind_of(error) == ERR_UNSUPPORTED;
+    print_message("%s: %s\n", is_missing ? "skipped" : "failed", err_message(error));
+    return is_missing ? SKIPPED : 1;
+  }
+  int failed = run_in_orders(tests, sizeof tests / sizeof tests[0], kinds[kind].is_simt);
   ops_destroy(pair_reference);
   ops_destroy(pair_tested);
   return failed;
