@@ -248,13 +248,12 @@ DEVICE float warp_max(float value) {
   return value;
 }
 
-/* Over a block of whole warps, added in the order of the warps; every thread gets the sum. May be
- * called again at once. */
+/* Over a block of whole warps, added in the order of the warps; every thread gets the sum. Once in
+ * a kernel: a second call would need a barrier before it. */
 DEVICE double block_sum_double(double value) {
   SHARED(double, sums, LANES);
   double total = 0;
   value = warp_sum_double(value);
-  __syncthreads(); /* the readers of an earlier call are done */
   if (lane_index() == 0) sums[warp_index()] = value;
   __syncthreads();
   for (int warp = 0; warp < block_threads() / LANES; warp++) total += sums[warp];
