@@ -11,7 +11,8 @@ static err make_inputs(bench_rig *r, int64_t vocabulary) {
   const settings *s = r->s;
   size_t pixels = (size_t)(s->batch_size * s->image_size * s->image_size * 3);
   size_t ids = (size_t)(s->batch_size * settings_text_tokens(s));
-  mask_config mask = {s->mask_mode, s->mask_ratio, s->image_size / s->image_patch};
+  mask_config mask = {s->mask_mode, s->mask_ratio, s->image_size / s->image_patch,
+                      s->mask_replacement};
   r->images = mem_aligned(pixels);
   r->index = mem_zeroed((size_t)(s->batch_size * r->counts.encoded_patches), sizeof *r->index);
   r->ids = mem_zeroed(ids, sizeof *r->ids);
@@ -69,7 +70,7 @@ void bench_rig_free(bench_rig *r) {
 }
 
 err bench_rig_step(bench_rig *r, int64_t number) {
-  const clip_inputs in = {r->s->batch_size, r->images, r->index, r->ids, r->id_counts};
+  const clip_inputs in = {r->s->batch_size, r->images, r->index, r->ids, r->id_counts, 0};
   step_result result;
   err error = NULL;
   /* as in training: the next batch travels while this one is computed on */

@@ -7,7 +7,7 @@
 int main(int argc, char **argv) {
   static const subcommand table[] = {
       {"train", "train a model from a run file", cmd_train},
-      {"eval", "measure a checkpoint: zero-shot, retrieval", cmd_eval},
+      {"eval", "measure a model: zero-shot, retrieval, linear probe, suites", cmd_eval},
       {"plan", "parameters, FLOPs and memory of a run, before it starts", cmd_plan},
       {"bench", "measure this machine: ops, training step, loader", cmd_bench},
       {"data", "make, describe and check shards of images and captions", cmd_data},

@@ -486,6 +486,9 @@ err settings_check_model(const settings *s) {
                    "image.width: %" PRId64 " is not a multiple of 4, which "
                    "image.position: sincos needs",
                    s->image_width);
+  if (s->mask_replacement && s->mask_mode != MASK_ZERO)
+    return err_new(ERR_INPUT, "mask_replacement: only mask_mode: zero, where every patch is "
+                              "encoded, can drop a varying number of patches");
   return NULL;
 }
 

@@ -59,6 +59,32 @@ err foreign_read_hf(const json_t *root, settings *s, int64_t *vocabulary) {
   return error ? error : read_hf_image(root, s);
 }
 
+err foreign_read_bert(const json_t *root, settings *s, int64_t *vocabulary) {
+  int64_t hidden = 3072, positions = 512;
+  *vocabulary = 30522;
+  s->text_width = 768, s->text_layers = 12, s->text_heads = 12, s->text_norm_eps = 1e-12;
+  s->text_activation = ACTIVATION_GELU_ERF, s->text_causal = false, s->text_pool = TEXT_POOL_FIRST;
+  s->text_tokenizer = TOKENIZER_WORDPIECE, s->text_post_norm = true, s->text_padding_mask = true;
+  s->text_dropout = 0.1;
+  const json_field fields[] = {
+      {.key = "model_type", .only = "\"bert\""},
+      {.key = "vocab_size", .whole = vocabulary},
+      {.key = "hidden_size", .whole = &s->text_width},
+      {.key = "intermediate_size", .whole = &hidden},
+      {.key = "num_hidden_layers", .whole = &s->text_layers},
+      {.key = "num_attention_heads", .whole = &s->text_heads},
+      {.key = "max_position_embeddings", .whole = &positions},
+      {.key = "position_embedding_type", .only = "\"absolute\""},
+      {.key = "is_decoder", .only = "false"},
+      {.key = "hidden_dropout_prob", .real = &s->text_dropout},
+      {.key = "hidden_act", .pick = &s->text_activation, .names = HF_ACTIVATIONS},
+      {.key = "layer_norm_eps", .real = &s->text_norm_eps}};
+  err error = foreign_read(root, "config", fields, COUNT(fields), false);
+  s->text_mlp_ratio = (double)hidden / (double)s->text_width;
+  s->text_length = positions;
+  return error;
+}
+
 err foreign_read_vit(const json_t *root, settings *s) {
   int64_t hidden = 3072;
   s->image_size = 224, s->image_patch = 16, s->image_width = 768, s->image_layers = 12;
@@ -76,6 +102,7 @@ err foreign_read_vit(const json_t *root, settings *s) {
       {.key = "image_size", .whole = &s->image_size},
       {.key = "patch_size", .whole = &s->image_patch},
       {.key = "qkv_bias", .only = "true"},
+      {.key = "hidden_dropout_prob", .real = &s->image_dropout},
       {.key = "hidden_act", .pick = &s->image_activation, .names = HF_ACTIVATIONS},
       {.key = "layer_norm_eps", .real = &s->image_norm_eps}};
   err error = foreign_read(root, "config", fields, COUNT(fields), false);

@@ -20,6 +20,9 @@ err foreign_check(weights_format format, const settings *s) {
   bool is_hf = format == WEIGHTS_HF;
   if (format != WEIGHTS_HF && format != WEIGHTS_OPEN_CLIP)
     return err_new(ERR_UNSUPPORTED, "this format is read, not written: hf, open_clip or flip are");
+  if (s->text_post_norm) return cannot(format, "text.post_norm", "has norms in front");
+  if (s->text_padding_mask) return cannot(format, "text.padding_mask", "attends to padding");
+  if (!s->normalize) return cannot(format, "normalize", "compares unit vectors");
   if (s->image_position != POSITION_LEARNED)
     return cannot(format, "image.position", "learns its positions");
   if (!s->image_class_token || s->image_pool != IMAGE_POOL_CLASS)

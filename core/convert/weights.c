@@ -106,6 +106,8 @@ err weights_read_config(weights_format format, const char *json, const char *pre
     TRY(foreign_read_vit(root, s));
     break;
   case WEIGHTS_BERT:
+    TRY(foreign_read_bert(root, s, vocabulary));
+    break;
   case WEIGHTS_FLIP:
     FAIL(ERR_INTERNAL, "a checkpoint carries its settings itself");
   }

@@ -102,6 +102,7 @@ static const ops_table cpu_table = {
     .embed_gradient = cpu_embed_gradient,
     .pool = cpu_pool,
     .pool_gradient = cpu_pool_gradient,
+    .dropout = cpu_dropout,
     .normalize = cpu_normalize,
     .normalize_gradient = cpu_normalize_gradient,
     .contrastive_statistics = cpu_contrastive_statistics,

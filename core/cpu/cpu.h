@@ -48,6 +48,7 @@ err cpu_embed(ops *o, const ops_embed *e);
 err cpu_embed_gradient(ops *o, const ops_embed *e);
 err cpu_pool(ops *o, const ops_pool *p);
 err cpu_pool_gradient(ops *o, const ops_pool *p);
+err cpu_dropout(ops *o, const ops_dropout *d);
 err cpu_normalize(ops *o, const ops_normalize *n);
 err cpu_normalize_gradient(ops *o, const ops_normalize *n);
 err cpu_contrastive_statistics(ops *o, const ops_contrastive *c);

@@ -120,15 +120,17 @@ KERNEL(finish_rows, tile_arguments, TILE_BLOCK) {
 KERNEL(tile_gradient, tile_arguments, TILE_BLOCK) {
   const ops_contrastive *c = &a.c;
   const float *column_lse = (const float *)c->column_lse.data;
-  float scale = expf(((const float *)c->scale_log.data)[0]), weight = (float)c->weight;
+  float scale = expf(((const float *)c->scale_log.data)[0]);
+  float row_weight = (float)c->row_weight, column_weight = (float)c->column_weight;
   double total = 0;
   for (int64_t row = blockIdx.x; row < c->rows; row += gridDim.x) {
     float *cosines = (float *)c->cosines.data + row * c->columns, part = 0;
     float row_lse = ((const float *)c->row_lse.data)[row];
     for (int64_t column = thread_index(); column < c->columns; column += TILE_BLOCK) {
       float logit = scale * cosines[column];
-      float share = expf(logit - row_lse) + expf(logit - column_lse[column]);
-      float gradient = weight * (column == c->first_row + row ? share - 2.0f : share);
+      float gradient =
+          row_weight * expf(logit - row_lse) + column_weight * expf(logit - column_lse[column]);
+      if (column == c->first_row + row) gradient -= row_weight + column_weight;
       part += gradient * logit;
       cosines[column] = gradient * scale;
     }
@@ -153,10 +155,11 @@ KERNEL(finish_loss, ops_contrastive_end, FINISH_BLOCK) {
   for (int64_t i = thread_index(); i < a.count; i += FINISH_BLOCK) {
     float lse = ((const float *)a.column_max.data)[i] + logf(((const float *)a.column_sum.data)[i]);
     ((float *)a.column_lse.data)[i] = lse;
-    loss += 0.5 * ((double)row_lse[i] + (double)lse) - (double)positive[i];
+    loss += a.row_weight * ((double)row_lse[i] - (double)positive[i]) +
+            a.column_weight * ((double)lse - (double)positive[i]);
   }
   loss = block_sum_double(loss);
-  if (thread_index() == 0) ((float *)a.loss.data)[0] = (float)(loss / (double)a.count);
+  if (thread_index() == 0) ((float *)a.loss.data)[0] = (float)loss;
 }
 
 static tile_arguments arguments_of(const ops_contrastive *c, void *scratch) {

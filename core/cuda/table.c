@@ -1,4 +1,5 @@
 /* The table of the CUDA backend: each op with the scratch that its kernel needs, on the stream. */
+#include "base/rng.h"
 #include "cuda/cuda.h"
 #include "cuda/kernels.h"
 
@@ -49,6 +50,11 @@ static err pool(ops *o, const ops_pool *p) {
 
 static err pool_gradient(ops *o, const ops_pool *p) {
   return cuda_error(kernel_pool_gradient(p, STREAM), "pooling's gradient");
+}
+
+static err dropout(ops *o, const ops_dropout *d) {
+  rng noise = rng_at(d->seed, RNG_DROPOUT, 0, 0);
+  return cuda_error(kernel_dropout(d, noise.key, STREAM), "dropout");
 }
 
 static err normalize(ops *o, const ops_normalize *n) {
@@ -129,6 +135,7 @@ const ops_table cuda_table = {
     .embed_gradient = embed_gradient,
     .pool = pool,
     .pool_gradient = pool_gradient,
+    .dropout = dropout,
     .normalize = normalize,
     .normalize_gradient = normalize_gradient,
     .contrastive_statistics = contrastive_statistics,

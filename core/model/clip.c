@@ -19,6 +19,8 @@ typedef struct {
 /* Two sets of inputs for training, so that one is filled while the other is computed on, and one
  * for evaluation, which may come between. */
 enum { TRAIN_SETS = 2, EVAL_SET = 2, SETS = 3 };
+/* Sites of dropout's noise: more blocks than this lies between no tower has. */
+enum { IMAGE_SITE = 0, TEXT_SITE = 1 << 16 };
 
 struct clip_model {
   ops *o;
@@ -51,6 +53,13 @@ void clip_config_from(const settings *s, int64_t vocabulary, clip_config *c) {
                                          {0.5f, 0.5f, 0.5f}};
   int64_t side = s->image_size / s->image_patch;
   *c = (clip_config){
+      .seed = (uint64_t)s->seed,
+      .image_dropout = s->image_dropout,
+      .text_dropout = s->text_dropout,
+      .normalizes = s->normalize,
+      .learns_scale = s->temperature_learned,
+      .loss_direction = s->loss_direction,
+      .has_padding_mask = s->text_padding_mask,
       .image_size = s->image_size,
       .patch = s->image_patch,
       .patches = side * side,
@@ -78,6 +87,7 @@ void clip_config_from(const settings *s, int64_t vocabulary, clip_config *c) {
                .norm_eps = s->text_norm_eps,
                .activation = (ops_activation)s->text_activation,
                .is_causal = s->text_causal,
+               .is_post_norm = s->text_post_norm,
                .pooling = s->text_pool == TEXT_POOL_MEAN ? OPS_POOL_MEAN : OPS_POOL_INDEX,
                .recompute = s->text_recompute},
       .temperature = s->temperature,
@@ -202,11 +212,16 @@ static err allocate_all(clip_model *m) {
                         m->blocks[3]);
     loss_lay_out(&m->loss, m->limits.batch, m->config.image.embed, o->compute, o->master,
                  m->blocks[4]);
+    bool is_symmetric = m->config.loss_direction == LOSS_BOTH;
+    m->loss.options = (loss_options){.normalizes = m->config.normalizes,
+                                     .learns_scale = m->config.learns_scale,
+                                     .row_share = is_symmetric ? 0.5 : 1,
+                                     .column_share = is_symmetric ? 0.5 : 0};
   }
   size_t used = lay_out_inputs(m->sets, &m->config, &m->limits, m->is_trainable, m->blocks[6]);
   for (int i = 0; i < SETS; i++) {
     int64_t samples = i == EVAL_SET ? m->limits.eval_batch : m->limits.micro_batch;
-    m->sets[i].pooled = mem_zeroed((size_t)samples, sizeof(int32_t));
+    m->sets[i].pooled = mem_zeroed(4 * (size_t)samples, sizeof(int32_t));
     if (!m->sets[i].pooled) return mem_error((size_t)samples * 4, "text lengths");
   }
   if (m->config.has_learned_positions) return NULL;
@@ -215,6 +230,13 @@ static err allocate_all(clip_model *m) {
 
 err clip_create(ops *o, const clip_config *config, const clip_limits *limits, bool for_training,
                 clip_model **out) {
+  bool needs_dropout =
+      config->image_dropout > 0 || config->text_dropout > 0 || config->text.is_post_norm;
+  if (for_training && needs_dropout && !o->call->dropout)
+    return err_new(ERR_UNSUPPORTED,
+                   "image.dropout, text.dropout, text.post_norm: the %s backend "
+                   "cannot train with them yet",
+                   o->call->name);
   clip_model *m = mem_zeroed(1, sizeof *m);
   if (!m) return mem_error(sizeof *m, "a model");
   m->o = o;
@@ -344,6 +366,7 @@ err clip_stage(clip_model *m, const clip_inputs *in) {
   input_set *set = &m->sets[m->staged];
   err error = input_set_images(set, m->o, &m->config, in->images, in->index, in->count,
                                m->limits.train_patches);
+  if (!error) error = input_set_numbers(set, m->o, &m->config, in->first_sample, in->count);
   return error ? error
                : input_set_texts(set, m->o, &m->config, in->ids, in->id_counts, in->count,
                                  m->limits.train_words);
@@ -373,6 +396,9 @@ err clip_encode(clip_model *m, int64_t first, bool is_kept) {
   /* the towers write straight into the batch's features */
   a->image.features = ops_at(m->loss.image, first * m->config.image.embed);
   a->text.features = ops_at(m->loss.text, first * m->config.text.embed);
+  a->text.key_counts = input_set_key_counts(in, &m->config);
+  a->image.noise = (tower_noise){m->config.image_dropout, m->config.seed, IMAGE_SITE, in->numbers};
+  a->text.noise = (tower_noise){m->config.text_dropout, m->config.seed, TEXT_SITE, in->numbers};
   TRY(run_images(m, a, in));
   TRY(clock_part(m, &profile->image_forward, &start));
   TRY(run_texts(m, a, in));
@@ -448,7 +474,8 @@ err clip_clamp_logit_scale(clip_model *m) {
                            log(m->config.logit_scale_max));
 }
 
-/* Normalises features in the backend and brings them to the host as floats. */
+/* Normalises features in the backend, unless the model compares them as they are, and brings them
+ * to the host as floats. */
 static err fetch_unit(clip_model *m, ops_buffer features, int64_t count, ops_buffer scratch,
                       float *embeddings) {
   int64_t embed = m->config.image.embed;
@@ -462,7 +489,7 @@ static err fetch_unit(clip_model *m, ops_buffer features, int64_t count, ops_buf
                      .norms = {scratch.data, m->o->master}};
   void *host = mem_zeroed(1, bytes);
   if (!host) return mem_error(bytes, "embeddings");
-  err error = m->o->call->normalize(m->o, &n);
+  err error = m->config.normalizes ? m->o->call->normalize(m->o, &n) : NULL;
   if (!error) error = m->o->call->download(m->o, host, features.data, bytes);
   for (int64_t i = 0; i < count * embed && !error; i++) {
     if (m->o->compute == OPS_F32)
@@ -514,6 +541,7 @@ err clip_embed_texts(clip_model *m, int64_t count, const int32_t *ids, const int
   clip_activations a;
   input_set *in = &m->sets[EVAL_SET];
   lay_out_eval(m, &a);
+  a.text.key_counts = input_set_key_counts(in, &m->config);
   int64_t batch = m->limits.eval_batch;
   err error = NULL;
   for (int64_t at = 0; at < count && !error; at += batch) {

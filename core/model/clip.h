@@ -19,6 +19,10 @@
 /* Everything that shapes the model, worked out from the settings. */
 typedef struct {
   int64_t image_size, patch, patches; /* patches: of a whole image */
+  uint64_t seed;                      /* of dropout */
+  double image_dropout, text_dropout;
+  bool normalizes, learns_scale, has_padding_mask;
+  int loss_direction; /* LOSS_* */
   bool has_class_token, has_learned_positions, has_pre_norm, has_patch_bias;
   float mean[3], deviation[3];
   int64_t text_length, vocabulary;
@@ -46,6 +50,7 @@ typedef struct {
   const int32_t *index;     /* [count, train_patches]: keep-lists (mask.h) */
   const int32_t *ids;       /* [count, train_words] */
   const int32_t *id_counts; /* [count]: tokens before the padding */
+  int64_t first_sample; /* of the run: the samples' numbers, from which dropout's noise is drawn */
 } clip_inputs;
 
 typedef struct clip_model clip_model;

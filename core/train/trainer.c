@@ -55,13 +55,14 @@ static err evaluate(run *r) {
 
 static clip_inputs inputs_of(const run *r) {
   const loader_batch *b = &r->batch;
-  return (clip_inputs){b->count, b->images, r->index, b->tokens, b->token_counts};
+  return (clip_inputs){b->count, b->images, r->index, b->tokens, b->token_counts, b->first_sample};
 }
 
 /* The next batch, and its copy begun. *waited: seconds for which the device had nothing to do. */
 static err stage_batch(run *r, double *waited) {
   const settings *s = r->s;
-  mask_config mask = {s->mask_mode, s->mask_ratio, s->image_size / s->image_patch};
+  mask_config mask = {s->mask_mode, s->mask_ratio, s->image_size / s->image_patch,
+                      s->mask_replacement};
   err error = NULL;
   TRY(loader_next(r->batches, &r->batch, waited));
   if (!r->o->call->is_idle(r->o)) *waited = 0; /* it computed all the while */

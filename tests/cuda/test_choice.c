@@ -1,4 +1,5 @@
-/* Choices made by timing outlive the process, are shared between processes, and never stop a run. */
+/* Choices made by timing outlive the process, are shared between processes, and never stop a run.
+ */
 #include "support/test.h"
 
 #include <stdlib.h>

@@ -9,7 +9,7 @@
 #include "support/ops_reference.h"
 
 /* A batch in tiles of as many rows as three tiles need. */
-static void check_contrastive(int64_t batch) {
+static void check_contrastive(int64_t batch, double row_weight, double column_weight) {
   enum { TILES = 3 };
   int64_t tile = (batch + TILES - 1) / TILES;
   pair scale = pair_random(1, true, 0.1), row_lse = pair_poison(batch, true);
@@ -28,8 +28,11 @@ static void check_contrastive(int64_t batch) {
   for (int i = 0; i < TILES; i++) {
     int64_t first = i * tile, rows = batch - first < tile ? batch - first : tile;
     tiles[i] = pair_random(rows * batch, true, 2);
-    ops_contrastive r = {
-        .rows = rows, .columns = batch, .first_row = first, .weight = 0.5 / (double)batch};
+    ops_contrastive r = {.rows = rows,
+                         .columns = batch,
+                         .first_row = first,
+                         .row_weight = row_weight,
+                         .column_weight = column_weight};
     ops_contrastive t = r;
     r.cosines = tiles[i].reference, r.scale_log = scale.reference;
     t.cosines = tiles[i].tested, t.scale_log = scale.tested;
@@ -44,6 +47,8 @@ static void check_contrastive(int64_t batch) {
     ts[i] = t;
   }
   ops_contrastive_end er = {batch,
+                            row_weight,
+                            column_weight,
                             row_lse.reference,
                             positive.reference,
                             column_max.reference,
@@ -51,6 +56,8 @@ static void check_contrastive(int64_t batch) {
                             column_lse.reference,
                             loss.reference};
   ops_contrastive_end et = {batch,
+                            row_weight,
+                            column_weight,
                             row_lse.tested,
                             positive.tested,
                             column_max.tested,
@@ -74,8 +81,9 @@ static void check_contrastive(int64_t batch) {
 
 void the_contrastive_tiles_agree(void **state) {
   (void)state;
-  check_contrastive(37);
-  check_contrastive(301);
+  check_contrastive(37, 0.5 / 37, 0.5 / 37);
+  check_contrastive(301, 0.5 / 301, 0.5 / 301);
+  check_contrastive(37, 1.0 / 37, 0); /* images over texts alone */
 }
 
 /* Three updates with decay on a part, the norm of every update taken on the device. */

@@ -128,3 +128,40 @@ void not_a_number_stays_one(void **state) {
   pair *all[] = {&x, &y, &gamma, &statistic, &poison};
   for (size_t i = 0; i < 5; i++) pair_free(all[i]);
 }
+
+static void check_dropout(int64_t length, double rate, bool has_residual) {
+  enum { SAMPLES = 3 };
+  static const int32_t numbers[2 * SAMPLES] = {7, 0, -5, 1, 8, 0}; /* the second is 2^33 - 5 */
+  int64_t count = SAMPLES * length;
+  ops_dropout r = {.samples = SAMPLES, .elements = length, .rate = rate, .seed = 11, .site = 5};
+  ops_dropout t = r;
+  pair x = pair_random(count, false, 1), residual = pair_random(count, false, 1);
+  pair y = pair_poison(count, false), where = pair_integers(2 * SAMPLES, numbers);
+  r.x = x.reference, r.y = y.reference, r.numbers = where.reference;
+  t.x = x.tested, t.y = y.tested, t.numbers = where.tested;
+  if (has_residual) r.residual = residual.reference, t.residual = residual.tested;
+  RUN(dropout, &r, &t);
+  pair_check(&y, pair_bound(), "dropout");
+  r.y = r.x, t.y = t.x; /* in place */
+  RUN(dropout, &r, &t);
+  pair_check(&x, pair_bound(), "dropout in place");
+  if (rate > 0 && !has_residual && length > 1000) {
+    int64_t zeros = 0;
+    for (int64_t e = 0; e < count; e++) zeros += reference_get(x.reference, e) == 0;
+    double wanted = rate * (double)count, deviation = sqrt(wanted * (1 - rate));
+    assert_true(fabs((double)zeros - wanted) < 5 * deviation);
+  }
+  pair *all[] = {&x, &residual, &y, &where};
+  for (size_t i = 0; i < 4; i++) pair_free(all[i]);
+}
+
+void dropout_drops_the_same_elements(void **state) {
+  (void)state;
+  static const int64_t lengths[] = {1, 6, 255, 256, 1027};
+  for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
+    check_dropout(lengths[i], 0, false);
+    check_dropout(lengths[i], 0, true);
+    check_dropout(lengths[i], 0.3, false);
+    check_dropout(lengths[i], 0.3, true);
+  }
+}

@@ -75,6 +75,7 @@ int main(int argc, char **argv) {
       cmocka_unit_test(pooling_and_its_gradient_agree),
       cmocka_unit_test(normalisation_and_its_gradient_agree),
       cmocka_unit_test(the_contrastive_tiles_agree),
+      cmocka_unit_test(dropout_drops_the_same_elements),
       cmocka_unit_test(updates_agree_with_and_without_clipping),
       cmocka_unit_test(casts_fills_and_clamps_agree),
       cmocka_unit_test(not_a_number_stays_one),

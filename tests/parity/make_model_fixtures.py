@@ -7,6 +7,7 @@ the model's own tensor names).
 import json
 import pathlib
 import shutil
+import tempfile
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -104,6 +105,53 @@ def oc_clip(name, text_extra, vision_extra, quick_gelu, dtype, mean, std, end=VO
     write(name, u8, ids, counts, image, text, logits, loss, {k: p.grad for k, p in model.named_parameters()})
 
 
+def single_tower(name, model, u8=None, ids=None, counts=None):
+    """The tower's [CLS] or class-token output."""
+    model.save_pretrained(root / name)
+    if u8 is not None:
+        out = model(pixel_values=pixels(u8, (0.5,) * 3, (0.5,) * 3)).last_hidden_state[:, 0]
+        expected = {"images": u8, "output": out.detach().contiguous()}
+    else:
+        mask = (torch.arange(LENGTH)[None] < counts[:, None]).long()
+        out = model(input_ids=ids, attention_mask=mask).last_hidden_state[:, 0]
+        expected = {"ids": ids.int(), "counts": counts.int(), "output": out.detach().contiguous()}
+    save_file(expected, root / name / "expected.safetensors")
+
+
+def towers():
+    """Both of one width, so that the identity can stand for the projections."""
+    bert = roughen(BertModel(BertConfig(hidden_size=24, intermediate_size=48, num_hidden_layers=3,
+                                        num_attention_heads=3, vocab_size=VOCABULARY,
+                                        max_position_embeddings=LENGTH + 6)))
+    ids, counts = texts(2, 3, 0)
+    single_tower("bert", bert, ids=ids, counts=counts)
+    vit = roughen(ViTModel(ViTConfig(hidden_size=24, intermediate_size=72, num_hidden_layers=2,
+                                     num_attention_heads=2, image_size=SIZE, patch_size=PATCH,
+                                     hidden_dropout_prob=0.1)))
+    u8 = images()
+    single_tower("vit", vit, u8=u8)
+    # one training step's gradients of the summary's loss on both together, no dropout
+    for model in (bert, vit):
+        model.zero_grad()
+    mask = (torch.arange(LENGTH)[None] < counts[:, None]).long()
+    text = bert(input_ids=ids, attention_mask=mask).last_hidden_state[:, 0]
+    image = vit(pixel_values=pixels(u8, (0.5,) * 3, (0.5,) * 3)).last_hidden_state[:, 0]
+    logits = image @ text.T / 5.0
+    loss = torch.nn.functional.cross_entropy(logits, torch.arange(COUNT))
+    loss.backward()
+    # the token type is folded into the positions when it is read: it is no tensor of ours
+    bert.embeddings.token_type_embeddings.weight.grad.zero_()
+    save_file({"loss": loss.detach().reshape(1)}, root / "bert" / "loss.safetensors")
+    for name, model in (("bert", bert), ("vit", vit)):
+        # transformers renames tensors as it saves: gradients take the same way, in the weights' place
+        with torch.no_grad():
+            for p in model.parameters():
+                p.copy_(p.grad if p.grad is not None else torch.zeros_like(p))
+        with tempfile.TemporaryDirectory() as folder:
+            model.save_pretrained(folder)
+            shutil.copy(pathlib.Path(folder) / "model.safetensors", root / name / "gradients.safetensors")
+
+
 if __name__ == "__main__":
     shutil.rmtree(root, ignore_errors=True)
     hf_clip("hf_quick_gelu", "quick_gelu", torch.float32)
@@ -115,3 +163,4 @@ if __name__ == "__main__":
             dict(no_ln_pre=True, act_kwargs={"approximate": "tanh"}, mlp_ratio=2.0, norm_kwargs={"eps": 1e-3}),
             False, torch.bfloat16, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
     oc_clip("open_clip_eos", dict(pool_type="eos", eos_id=3), {}, True, torch.float32, CLIP_MEAN, CLIP_STD, end=3)
+    towers()

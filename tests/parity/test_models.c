@@ -142,6 +142,102 @@ static void whole_models_compute_what_their_libraries_do(void **state) {
   }
 }
 
+/* The identity as projection, features compared as they are: the model's embeddings are the towers'
+ * outputs themselves. */
+static void take_projections_away(weights *w) {
+  static const char *const names[] = {"image.projection.weight", "text.projection.weight"};
+  for (int i = 0; i < 2; i++) {
+    const param *p = param_table_find(&w->table, names[i]);
+    assert_int_equal(p->rows, p->columns);
+    for (int64_t j = 0; j < param_elements(p); j++)
+      w->values[p->offset + j] = j % (p->columns + 1) == 0;
+  }
+}
+
+/* BERT and ViT as one model, under the summary's loss: towers' outputs, loss and gradients. */
+static void towers_compute_what_their_libraries_do(void **state) {
+  (void)state;
+  static const char *const paths[] = {FIXTURES "vit", FIXTURES "bert"};
+  static const char *const sets[] = {"embed_dim=24",    "text.length=10",
+                                     "normalize=false", "loss_direction=image_to_text",
+                                     "temperature=5",   "temperature_learned=false"};
+  static const weights_format formats[] = {WEIGHTS_VIT, WEIGHTS_BERT};
+  weights w;
+  ops *o;
+  clip_model *model;
+  safetensors_file *image, *text, *file;
+  float out[5 * 24], ours;
+  double loss;
+  int32_t index[5 * 9];
+  assert_ok(weights_load(paths, 2, sets, 6, &w));
+  assert_true(w.s.text_post_norm && w.s.text_padding_mask && w.s.text_dropout == 0.1);
+  assert_true(w.s.image_dropout == 0.1);
+  w.s.text_dropout = w.s.image_dropout = 0; /* the fixtures are of evaluation */
+  w.s.batch_size = w.s.eval_batch_size = 5;
+  take_projections_away(&w);
+  clip_config config;
+  clip_limits limits = model_limits(&w.s);
+  clip_config_from(&w.s, w.vocabulary, &config);
+  assert_ok(ops_create_cpu(OPS_F32, 2, &o));
+  assert_ok(clip_create(o, &config, &limits, true, &model));
+  assert_ok(weights_into(&w, model));
+  assert_ok(safetensors_open(FIXTURES "vit/expected.safetensors", &image));
+  assert_ok(safetensors_open(FIXTURES "bert/expected.safetensors", &text));
+  for (int i = 0; i < 5 * 9; i++) index[i] = i % 9;
+  clip_inputs in = {.count = 5,
+                    .images = safetensors_find(image, "images")->data,
+                    .index = index,
+                    .ids = safetensors_find(text, "ids")->data,
+                    .id_counts = safetensors_find(text, "counts")->data};
+  assert_ok(clip_embed_images(model, 5, in.images, NULL, out));
+  assert_close(out, safetensors_find(image, "output")->data, 5 * 24, embedding_bound, "vit",
+               "the class token");
+  assert_ok(clip_embed_texts(model, 5, in.ids, in.id_counts, out));
+  assert_close(out, safetensors_find(text, "output")->data, 5 * 24, embedding_bound, "bert",
+               "[CLS]");
+  safetensors_file *wanted;
+  assert_ok(clip_clear_gradients(model));
+  assert_ok(clip_forward(model, &in, 0, true));
+  assert_ok(clip_loss(model, 5, &loss));
+  assert_ok(clip_backward(model, 0, 5));
+  assert_ok(safetensors_open(FIXTURES "bert/loss.safetensors", &wanted));
+  ours = (float)loss;
+  assert_close(&ours, safetensors_find(wanted, "loss")->data, 1, embedding_bound, "both", "loss");
+  safetensors_close(wanted);
+  for (int part = 0; part < 2; part++) {
+    char path[512];
+    const param_table *table = clip_params(model);
+    float *theirs = calloc((size_t)table->total, 4);
+    bool *is_found = calloc(table->count, sizeof *is_found);
+    snprintf(path, sizeof path, "%s/gradients.safetensors", paths[part]);
+    assert_ok(safetensors_open(path, &file));
+    assert_ok(weights_read_tensors(file, formats[part], table, theirs, is_found));
+    size_t compared = 0;
+    for (size_t i = 0; i < table->count; i++) {
+      const param *p = &table->items[i];
+      if (!is_found[i]) continue;
+      const float *gradients = clip_weights(model)->gradients.data;
+      /* the last norm's bias moves all logits of an image alike, which softmax does not see */
+      bool is_zero = strcmp(p->name, "text.blocks.2.norm2.bias") == 0;
+      if (!is_zero)
+        assert_close(gradients + p->offset, theirs + p->offset, param_elements(p), gradient_bound,
+                     paths[part], p->name);
+      for (int64_t j = 0; is_zero && j < param_elements(p); j++)
+        assert_true(fabsf(gradients[p->offset + j]) < 1e-6f); /* rounding of numbers below 1 */
+      compared++;
+    }
+    assert_int_equal(compared, part == 0 ? 4 + 2 * 12 + 2 : 2 + 3 * 12 + 2);
+    safetensors_close(file);
+    free(theirs);
+    free(is_found);
+  }
+  safetensors_close(image);
+  safetensors_close(text);
+  clip_destroy(model);
+  ops_destroy(o);
+  weights_free(&w);
+}
+
 /* Their file to ours to theirs: every tensor of a fp32 model comes back with its bits. */
 static void a_round_trip_keeps_every_bit(void **state) {
   (void)state;
@@ -365,6 +461,7 @@ static void files_that_do_not_fit_their_configuration_are_refused(void **state) 
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(whole_models_compute_what_their_libraries_do),
+      cmocka_unit_test(towers_compute_what_their_libraries_do),
       cmocka_unit_test(a_round_trip_keeps_every_bit),
       cmocka_unit_test(published_shapes_have_their_parameter_counts),
       cmocka_unit_test(what_the_model_cannot_do_is_refused_by_name),

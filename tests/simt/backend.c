@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/rng.h"
 #include "cuda/kernels.h"
 #include "simt/simt.h"
 #include "support/ops_reference.h"
@@ -151,6 +152,12 @@ static err pool_gradient(ops *o, const ops_pool *p) {
   return launched("pool gradient", kernel_pool_gradient(p, NULL));
 }
 
+static err dropout(ops *o, const ops_dropout *d) {
+  (void)o;
+  rng noise = rng_at(d->seed, RNG_DROPOUT, 0, 0);
+  return launched("dropout", kernel_dropout(d, noise.key, NULL));
+}
+
 static err normalize(ops *o, const ops_normalize *n) {
   (void)o;
   return launched("normalize", kernel_normalize(n, NULL));
@@ -230,6 +237,7 @@ static const ops_table simt_table = {.name = "simt",
                                      .embed_gradient = embed_gradient,
                                      .pool = pool,
                                      .pool_gradient = pool_gradient,
+                                     .dropout = dropout,
                                      .normalize = normalize,
                                      .normalize_gradient = normalize_gradient,
                                      .contrastive_statistics = contrastive_statistics,
