@@ -35,13 +35,18 @@ typedef struct {
 
 static clip_inputs fill_batch(batch *b, const settings *s) {
   rng r = rng_at(5, RNG_TEST, 0, 0);
-  mask_config mask = {s->mask_mode, s->mask_ratio, s->image_size / s->image_patch};
+  mask_config mask = {
+      .mode = s->mask_mode, .ratio = s->mask_ratio, .grid = s->image_size / s->image_patch};
   for (size_t i = 0; i < sizeof b->images; i++) b->images[i] = (uint8_t)rng_below(&r, 256);
   for (size_t i = 0; i < BATCH * 9; i++)
     b->ids[i] = i % 9 > 5 ? 0 : (int32_t)rng_below(&r, VOCABULARY);
   for (size_t i = 0; i < BATCH; i++) b->counts[i] = 1 + (int32_t)rng_below(&r, 9);
   assert_ok(mask_draw(&mask, 3, 100, BATCH, b->index));
-  return (clip_inputs){BATCH, b->images, b->index, b->ids, b->counts};
+  return (clip_inputs){.count = BATCH,
+                       .images = b->images,
+                       .index = b->index,
+                       .ids = b->ids,
+                       .id_counts = b->counts};
 }
 
 static clip_model *model_on(ops *o, const settings *s) {
