@@ -1,7 +1,9 @@
 #include "cli/trained.h"
 
 #include <stdlib.h>
+#include <string.h>
 
+#include "base/fs.h"
 #include "base/mem.h"
 #include "model/count.h"
 #include "ops/device.h"
@@ -58,4 +60,25 @@ cleanup:
   free(ids);
   free(counts);
   return error;
+}
+
+err trained_read_lines(const char *path, char **text, char ***lines, size_t *count) {
+  size_t length, used = 0;
+  err error = fs_read(path, text, &length);
+  if (error) return error;
+  size_t most = 1;
+  for (size_t i = 0; i < length; i++) most += (*text)[i] == '\n';
+  *lines = mem_zeroed(most, sizeof **lines);
+  if (!*lines) return mem_error(most * sizeof **lines, path);
+  for (char *at = *text; at < *text + length;) {
+    char *end = memchr(at, '\n', (size_t)(*text + length - at));
+    if (!end) end = *text + length;
+    (*lines)[used++] = at;
+    char *next = end + 1;
+    *end = '\0';
+    if (end > at && end[-1] == '\r') end[-1] = '\0';
+    at = next;
+  }
+  *count = used;
+  return used ? NULL : err_new(ERR_INPUT, "%s: holds no text", path);
 }

@@ -21,6 +21,9 @@ err trained_open(const char *path, const option_list *sets, bool needs_texts,
                  trained *t) ERR_MUST_CHECK;
 void trained_close(trained *t);
 
+/* The lines of a file without their ends; they point into *text. The caller frees both. */
+err trained_read_lines(const char *path, char **text, char ***lines, size_t *count) ERR_MUST_CHECK;
+
 /* Unit-length embeddings [count, embed] of texts. */
 err trained_embed_texts(trained *t, char *const *texts, size_t count,
                         float *embeddings) ERR_MUST_CHECK;
