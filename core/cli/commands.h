@@ -12,5 +12,6 @@ int cmd_tokenizer(int argc, char **argv);
 int cmd_convert(int argc, char **argv);
 int cmd_embed(int argc, char **argv);
 int cmd_retrieve(int argc, char **argv);
+int cmd_dream(int argc, char **argv);
 
 #endif
