@@ -228,3 +228,11 @@ size_t text_columns(const char *string) {
   }
   return columns;
 }
+
+void text_cut(strbuf *line, size_t start, size_t columns) {
+  while (line->length > start && text_columns(line->data + start) > columns) {
+    do line->length--;
+    while (line->length > start && ((unsigned char)line->data[line->length] & 0xC0) == 0x80);
+    line->data[line->length] = '\0';
+  }
+}

@@ -43,5 +43,7 @@ bool text_parse_bytes(const char *text, int64_t *bytes);
 
 /* Number of terminal columns that UTF-8 `string` takes (utf8proc widths). */
 size_t text_columns(const char *string);
+/* Cuts what follows byte `start` to a number of columns, never inside a character. */
+void text_cut(strbuf *line, size_t start, size_t columns);
 
 #endif

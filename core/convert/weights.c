@@ -129,6 +129,21 @@ static err read_beside(const char *folder, const char *name, bool is_optional, c
   return error;
 }
 
+/* The vocabulary that a model's folder has beside the weights: transformers keeps CLIP's merges and
+ * BERT's words there. Where there is none, --set text.vocabulary=FILE has to say. */
+static err find_vocabulary(const source *from, settings *s) {
+  if (from->format == WEIGHTS_VIT) return NULL;
+  char *path = fs_join(from->folder, from->format == WEIGHTS_BERT ? "vocab.txt" : "merges.txt");
+  if (!path) return mem_error(strlen(from->folder), "a path");
+  if (fs_exists(path)) {
+    free(s->text_vocabulary);
+    s->text_vocabulary = path;
+  } else {
+    free(path);
+  }
+  return NULL;
+}
+
 static err read_settings(const source *from, weights *w) {
   err error = NULL;
   if (from->format == WEIGHTS_FLIP) {
@@ -151,6 +166,7 @@ static err read_settings(const source *from, weights *w) {
                       "%s/%s", from->folder, name);
   free(json);
   free(preprocessor);
+  if (!error) error = find_vocabulary(from, &w->s);
 cleanup:
   return error;
 }

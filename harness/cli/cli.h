@@ -14,6 +14,8 @@ int cli_status(int argc, char **argv);
 int cli_show(int argc, char **argv);
 int cli_report(int argc, char **argv);
 int cli_plot(int argc, char **argv);
+int cli_pause(int argc, char **argv);
+int cli_resume(int argc, char **argv);
 int cli_check(int argc, char **argv);
 int cli_db(int argc, char **argv);
 int cli_diff(int argc, char **argv);

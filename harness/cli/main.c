@@ -7,6 +7,8 @@ int main(int argc, char **argv) {
   static const subcommand table[] = {
       {"run", "run the cells of an experiment and print its table", cli_run},
       {"status", "what has run, is running and has failed", cli_status},
+      {"pause", "hold the sweeps of an experiment", cli_pause},
+      {"resume", "let paused sweeps go on", cli_resume},
       {"report", "the comparison table of an experiment", cli_report},
       {"plot", "draw the figures of an experiment", cli_plot},
       {"show", "everything recorded of a run", cli_show},

@@ -5,7 +5,7 @@
 #include "base/mem.h"
 #include "spec/reader.h"
 
-static const spec_limits not_given = {-1, -1, -1, -1};
+const spec_limits spec_limits_not_given = {-1, -1, -1, -1};
 static const double default_retry_wait_seconds = 10;
 
 /* One entry of `limits`: which cells, and the values it gives (the others are -1). */
@@ -93,14 +93,14 @@ static err read_environment(spec_reader *r, const yml_node *node) {
 }
 
 static err read_limits_entry(spec_reader *r, const yml_node *map, limits_entry *entry) {
-  entry->values = not_given;
+  entry->values = spec_limits_not_given;
   err error = spec_read_group(r, FORMAT_LIMITS, map, &entry->values);
   if (!error && map->kind == YML_MAP)
     error = spec_read_conditions(r, yml_get(map, "when"), "when", &entry->when);
   return error;
 }
 
-static void lay_over(spec_limits *limits, const spec_limits *given) {
+void spec_limits_lay_over(spec_limits *limits, const spec_limits *given) {
   if (given->time_seconds >= 0) limits->time_seconds = given->time_seconds;
   if (given->memory_bytes >= 0) limits->memory_bytes = given->memory_bytes;
   if (given->retries >= 0) limits->retries = given->retries;
@@ -128,7 +128,7 @@ static err read_limits(spec_reader *r, const yml_node *node) {
       bool is_meant = true;
       if (entries[i].when)
         error = spec_conditions_hold(r, entries[i].when, &r->e->cells[c], &is_meant);
-      if (is_meant) lay_over(&r->e->cells[c].limits, &entries[i].values);
+      if (is_meant) spec_limits_lay_over(&r->e->cells[c].limits, &entries[i].values);
     }
   free(entries);
   return error;

@@ -48,6 +48,9 @@ typedef struct {
   int64_t retries;           /* after a failure that may pass */
   double retry_wait_seconds; /* before the first retry; doubled each time */
 } spec_limits;
+/* Every value -1, and the values that are given over others. */
+extern const spec_limits spec_limits_not_given;
+void spec_limits_lay_over(spec_limits *limits, const spec_limits *given);
 
 /* One training run. The id is the fingerprint of its identity settings; a cell that starts from
  * another one has init_from = "cell:PARENT-ID", so that its id depends on the parent's settings
