@@ -12,7 +12,8 @@ grep -q 'src="http\|href=' out.html && fail "the page points outside of itself"
 # The first image of the page is the first hit, as it is stored.
 key=$(head -1 out.txt | grep -o '"name":"[^"]*"' | cut -d'"' -f4)
 tar xOf data/heldout-00000.tar "$key.png" > first.png
-sed -n 's/.*<figure><img src="data:image\/png;base64,\([^"]*\)".*/\1/p' out.html | head -1 | base64 -d | cmp - first.png ||
+sed -n '/<figure>/{s/.*<figure><img src="data:image\/png;base64,\([^"]*\)".*/\1/p;q}' out.html > first.b64
+base64 -d first.b64 | cmp - first.png ||
   fail "the page's first image is another one"
 
 # What is found agrees with the embeddings that flip embed writes.
