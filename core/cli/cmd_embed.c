@@ -2,7 +2,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/fs.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "cli/commands.h"
@@ -29,35 +28,13 @@ cleanup:
   return error;
 }
 
-/* The lines of a file, without their ends. */
-static err read_lines(const char *path, char **text, char ***lines, size_t *count) {
-  size_t length, used = 0;
-  err error = fs_read(path, text, &length);
-  if (error) return error;
-  size_t most = 1;
-  for (size_t i = 0; i < length; i++) most += (*text)[i] == '\n';
-  *lines = mem_zeroed(most, sizeof **lines);
-  if (!*lines) return mem_error(most * sizeof **lines, path);
-  for (char *at = *text; at < *text + length;) {
-    char *end = memchr(at, '\n', (size_t)(*text + length - at));
-    if (!end) end = *text + length;
-    (*lines)[used++] = at;
-    char *next = end + 1;
-    *end = '\0';
-    if (end > at && end[-1] == '\r') end[-1] = '\0';
-    at = next;
-  }
-  *count = used;
-  return used ? NULL : err_new(ERR_INPUT, "%s: holds no text", path);
-}
-
 static err embed_texts(trained *t, const char *path, const char *out) {
   char *text = NULL, **lines = NULL;
   size_t count = 0;
   float *rows = NULL;
   int64_t width = t->s.embed_dim;
   err error = NULL;
-  TRY(read_lines(path, &text, &lines, &count));
+  TRY(trained_read_lines(path, &text, &lines, &count));
   rows = mem_zeroed(count * (size_t)width, sizeof *rows);
   if (!rows) FAIL(ERR_MEMORY, "out of memory: %zu embeddings", count);
   TRY(trained_embed_texts(t, lines, count, rows));

@@ -39,7 +39,7 @@ err foreign_read_hf(const json_t *root, settings *s, int64_t *vocabulary) {
   *vocabulary = 49408;
   s->text_width = 512, s->text_layers = 12, s->text_heads = 8, s->text_length = 77;
   s->text_norm_eps = 1e-5, s->text_activation = ACTIVATION_QUICK_GELU, s->text_causal = true;
-  s->text_pool = TEXT_POOL_EOT, s->text_tokenizer = TOKENIZER_BPE, s->embed_dim = 512;
+  s->text_pool = TEXT_POOL_EOT, s->text_tokenizer = TOKENIZER_BPE_HUGGINGFACE, s->embed_dim = 512;
   const json_field top[] = {{.key = "model_type", .only = "\"clip\""},
                             {.key = "projection_dim", .whole = &s->embed_dim}};
   const json_field fields[] = {

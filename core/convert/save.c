@@ -43,7 +43,8 @@ err foreign_check(weights_format format, const settings *s) {
 /* The number of the token that ends a text: CLIP's is its last, WordPiece's is [SEP]. */
 static err find_end_of_text(const weights *w, int64_t *end) {
   *end = w->vocabulary - 1;
-  if (w->s.text_pool != TEXT_POOL_EOT || w->s.text_tokenizer == TOKENIZER_BPE) return NULL;
+  if (w->s.text_pool != TEXT_POOL_EOT || w->s.text_tokenizer != TOKENIZER_WORDPIECE)
+    return NULL;
   tokenizer *words = NULL;
   err error = tokenizer_open(TOKENIZER_WORDPIECE, w->s.text_vocabulary, &words);
   if (error)

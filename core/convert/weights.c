@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "convert/foreign.h"
 #include "convert/names.h"
+#include "model/positions.h"
 #include "train/checkpoint.h"
 
 /* One input, opened. */
@@ -128,6 +129,21 @@ static err read_beside(const char *folder, const char *name, bool is_optional, c
   return error;
 }
 
+/* The vocabulary that a model's folder has beside the weights: transformers keeps CLIP's merges and
+ * BERT's words there. Where there is none, --set text.vocabulary=FILE has to say. */
+static err find_vocabulary(const source *from, settings *s) {
+  if (from->format == WEIGHTS_VIT) return NULL;
+  char *path = fs_join(from->folder, from->format == WEIGHTS_BERT ? "vocab.txt" : "merges.txt");
+  if (!path) return mem_error(strlen(from->folder), "a path");
+  if (fs_exists(path)) {
+    free(s->text_vocabulary);
+    s->text_vocabulary = path;
+  } else {
+    free(path);
+  }
+  return NULL;
+}
+
 static err read_settings(const source *from, weights *w) {
   err error = NULL;
   if (from->format == WEIGHTS_FLIP) {
@@ -150,6 +166,7 @@ static err read_settings(const source *from, weights *w) {
                       "%s/%s", from->folder, name);
   free(json);
   free(preprocessor);
+  if (!error) error = find_vocabulary(from, &w->s);
 cleanup:
   return error;
 }
@@ -233,6 +250,23 @@ static err read_part(const safetensor *t, const tensor_name *row, weights_format
   return NULL;
 }
 
+/* Learned positions of another image size, brought to the one that was set. */
+static bool is_other_grid(const safetensor *t, const param *p) {
+  return strcmp(p->name, "image.positions") == 0 && t->rank >= 2 &&
+         t->shape[t->rank - 1] == p->columns && t->shape[t->rank - 2] != p->rows;
+}
+
+static err read_positions(const safetensor *t, const param *p, bool has_class, float *to) {
+  int64_t rows = t->shape[t->rank - 2];
+  float *old = mem_zeroed((size_t)(rows * p->columns), sizeof *old);
+  const tensor_name plain = {p->name, LAYOUT_PLAIN, {0}};
+  err error = old ? read_part(t, &plain, WEIGHTS_FLIP, rows, p->columns, old)
+                  : mem_error((size_t)(rows * p->columns) * sizeof *old, p->name);
+  if (!error) error = positions_resize(old, rows, has_class, p->columns, p->rows, to);
+  free(old);
+  return error;
+}
+
 /* The name as the file has it: transformers puts the tower's class in front when it saved a larger
  * model around it. */
 static const safetensor *find(const safetensors_file *f, weights_format format, const char *name) {
@@ -258,7 +292,7 @@ static err add_token_type(const safetensors_file *f, const param *p, float *valu
 
 /* Ours from theirs; *parts: 0 when the format has no such tensor. */
 static err read_tensor(const safetensors_file *f, weights_format format, const param *p,
-                       float *values, size_t *parts) {
+                       bool has_class, float *values, size_t *parts) {
   int64_t block;
   char names[NAME_PARTS][FOREIGN_NAME];
   const tensor_name *row = names_find(p->name, &block);
@@ -266,6 +300,7 @@ static err read_tensor(const safetensors_file *f, weights_format format, const p
   for (size_t i = 0; i < *parts; i++) {
     const safetensor *t = find(f, format, names[i]);
     if (!t) return err_new(ERR_INPUT, "tensor '%s' is missing", names[i]);
+    if (is_other_grid(t, p)) return read_positions(t, p, has_class, values);
     int64_t count = (int64_t)*parts;
     int64_t rows = p->rows / count, columns = p->rows ? p->columns : p->columns / count;
     err error =
@@ -303,9 +338,11 @@ static err check_all_known(const safetensors_file *f, weights_format format,
 
 err weights_read_tensors(const safetensors_file *f, weights_format format, const param_table *table,
                          float *values, bool *is_found) {
+  bool has_class = param_table_find(table, "image.class_token") != NULL;
   for (size_t i = 0; i < table->count; i++) {
     size_t parts;
-    err error = read_tensor(f, format, &table->items[i], values + table->items[i].offset, &parts);
+    err error = read_tensor(f, format, &table->items[i], has_class, values + table->items[i].offset,
+                            &parts);
     if (error) return error;
     if (parts) is_found[i] = true;
   }
@@ -320,7 +357,10 @@ static err read_own(const safetensors_file *f, const param_table *table, float *
     const safetensor *t = safetensors_find(f, p->name);
     if (!t) return err_new(ERR_INPUT, "tensor '%s' is missing", p->name);
     const tensor_name plain = {p->name, LAYOUT_PLAIN, {0}};
-    err error = read_part(t, &plain, WEIGHTS_FLIP, p->rows, p->columns, values + p->offset);
+    bool has_class = param_table_find(table, "image.class_token") != NULL;
+    err error = is_other_grid(t, p)
+                    ? read_positions(t, p, has_class, values + p->offset)
+                    : read_part(t, &plain, WEIGHTS_FLIP, p->rows, p->columns, values + p->offset);
     if (error) return error;
     is_found[i] = true;
   }

@@ -37,7 +37,8 @@ typedef struct {
  * (a tower that was not given, projections, the temperature) is initialised from s.seed. A path is
  * a folder (a model's, or a run's, whose newest checkpoint is taken) or a .safetensors file with
  * its configuration beside it. `sets`: KEY=VALUE changes of settings that the files leave open.
- * Tensors may be fp32, fp16 or bf16; every one must be known, there and of the right shape. */
+ * Tensors may be fp32, fp16 or bf16; every one must be known, there and of the right shape; image
+ * positions are resized when image.size was set to another value. */
 err weights_load(const char *const *paths, size_t count, const char *const *sets, size_t set_count,
                  weights *w) ERR_MUST_CHECK;
 void weights_free(weights *w);

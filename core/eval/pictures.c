@@ -185,3 +185,16 @@ err pictures_embed(const pictures *p, clip_model *model, float *embeddings, strb
   free(pixels);
   return error;
 }
+
+err pictures_embed_one(const void *bytes, size_t size, clip_model *model, float *embedding) {
+  int64_t side = clip_get_config(model)->image_size;
+  image picture = {0};
+  uint8_t *pixels = mem_aligned((size_t)(side * side * 3));
+  err error = pixels ? image_decode(bytes, size, 0, &picture)
+                     : mem_error((size_t)(side * side * 3), "an image");
+  if (!error) error = image_eval_transform(&picture, side, pixels);
+  if (!error) error = clip_embed_images(model, 1, pixels, NULL, embedding);
+  image_free(&picture);
+  free(pixels);
+  return error;
+}

@@ -6,41 +6,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
-#include "model/front.h"
-#include "model/inputs.h"
-#include "model/loss.h"
-
-/* Activations of both towers for one use: training (kept), or passing through. */
-typedef struct {
-  tower_activations image, text;
-  image_front_activations front;
-} clip_activations;
-
-/* Two sets of inputs for training, so that one is filled while the other is computed on, and one
- * for evaluation, which may come between. */
-enum { TRAIN_SETS = 2, EVAL_SET = 2, SETS = 3 };
-/* Sites of dropout's noise: more blocks than this lies between no tower has. */
-enum { IMAGE_SITE = 0, TEXT_SITE = 1 << 16 };
-
-struct clip_model {
-  ops *o;
-  clip_config config;
-  clip_limits limits;
-  param_table params;
-  tower_weights weights;
-  tower image, text;
-  image_front image_in;
-  text_front text_in;
-  int64_t scale_log; /* offset */
-  bool is_trainable;
-  clip_activations kept;
-  loss_buffers loss;
-  input_set sets[SETS];
-  int current, staged;        /* training sets: computed on; filled last */
-  ops_buffer fixed_positions; /* sine-cosine; absent when learned */
-  void *blocks[7];            /* device memory, by the fields of clip_memory */
-  clip_profile *profile;      /* NULL: not measured */
-};
+#include "model/clip_inside.h"
 
 /* A ratio that came from dividing two widths must give the width back: 8192 / 1664 * 1664. */
 static int64_t hidden_width(int64_t width, double ratio) {
@@ -324,7 +290,7 @@ err clip_clear_gradients(clip_model *m) {
                            (size_t)m->params.total * ops_size_of(m->o->master));
 }
 
-static err run_images(clip_model *m, const clip_activations *a, const input_set *in) {
+err clip_run_images(clip_model *m, const clip_activations *a, const input_set *in) {
   for (int64_t at = 0; at < in->count; at += a->image.chunk) {
     int64_t n = in->count - at < a->image.chunk ? in->count - at : a->image.chunk;
     err error = image_front_forward(&m->image_in, &m->config, &m->image, &m->weights, &a->image,
@@ -399,7 +365,7 @@ err clip_encode(clip_model *m, int64_t first, bool is_kept) {
   a->text.key_counts = input_set_key_counts(in, &m->config);
   a->image.noise = (tower_noise){m->config.image_dropout, m->config.seed, IMAGE_SITE, in->numbers};
   a->text.noise = (tower_noise){m->config.text_dropout, m->config.seed, TEXT_SITE, in->numbers};
-  TRY(run_images(m, a, in));
+  TRY(clip_run_images(m, a, in));
   TRY(clock_part(m, &profile->image_forward, &start));
   TRY(run_texts(m, a, in));
   TRY(clock_part(m, &profile->text_forward, &start));
@@ -527,7 +493,7 @@ err clip_embed_images(clip_model *m, int64_t count, const uint8_t *images, const
     error = input_set_images(in, m->o, &m->config, images + at * pixels,
                              index ? index + at * patches : all, n, patches);
     if (!error) error = m->o->call->join(m->o);
-    if (!error) error = run_images(m, &a, in);
+    if (!error) error = clip_run_images(m, &a, in);
     if (!error)
       error = fetch_unit(m, a.image.features, n, a.image.pooled,
                          embeddings + at * m->config.image.embed);

@@ -126,4 +126,12 @@ err clip_embed_images(clip_model *model, int64_t count, const uint8_t *images, c
 err clip_embed_texts(clip_model *model, int64_t count, const int32_t *ids, const int32_t *id_counts,
                      float *embeddings) ERR_MUST_CHECK;
 
+/* How well `count` images (at most limits.micro_batch) fit one text, and which way their pixels
+ * would fit better: *score is the mean of the images' unit embeddings' products with text [embed],
+ * dpixels [count, size, size, 3] its gradient by pixels in [0, 1]. For a model for training, of
+ * which it uses the activations and adds to the gradients; backends that compute in fp32. All
+ * patches are seen: limits.train_patches must be those of a whole image. */
+err clip_pixel_gradient(clip_model *model, int64_t count, const uint8_t *images, const float *text,
+                        double *score, float *dpixels) ERR_MUST_CHECK;
+
 #endif

@@ -181,6 +181,15 @@ err image_front_backward(const image_front *f, const clip_config *c, const tower
                       .a_sums = c->has_patch_bias ? ops_at(w->gradients, f->patch_bias)
                                                   : (ops_buffer){0}};
   TRY(call->gemm(w->o, &dweight));
+  if (fa->wants_pixels) {
+    ops_gemm pixels = {.m = dweight.k,
+                       .n = length,
+                       .k = width,
+                       .a = dpatches,
+                       .b = ops_at(w->working, f->patch),
+                       .c = dweight.b};
+    TRY(call->gemm(w->o, &pixels));
+  }
 cleanup:
   return error;
 }

@@ -412,6 +412,44 @@ static void dropped_patches_never_reach_the_encoder(void **state) {
   settings_free(&s);
 }
 
+/* A pixel is a byte: it moves by whole steps of 1/255, so central differences are good to their
+ * second order, about (0.015)² of a smooth score's curvature: 1 % of the largest gradient. */
+static void pixel_gradients_match_differences(void **state) {
+  (void)state;
+  for (int is_openai = 0; is_openai < 2; is_openai++) {
+    settings s = small_settings(is_openai);
+    s.mask_ratio = 0;
+    fixture f = make(&s);
+    int64_t count = BATCH, pixels = s.image_size * s.image_size * 3;
+    float text[6] = {0.5f, -0.3f, 0.2f, 0.4f, -0.6f, 0.1f};
+    float *gradient = malloc(sizeof(float) * (size_t)(count * pixels)), most = 0;
+    float *other = malloc(sizeof(float) * (size_t)(count * pixels));
+    double score, up, down;
+    assert_ok(clip_pixel_gradient(f.model, count, f.images, text, &score, gradient));
+    for (int64_t i = 0; i < count * pixels; i++) most = fmaxf(most, fabsf(gradient[i]));
+    assert_true(most > 1e-5f);
+    for (int probe = 0; probe < 40; probe++) {
+      rng r = rng_at(31, RNG_TEST, 0, (uint64_t)probe);
+      int64_t at = rng_below(&r, (uint32_t)(count * pixels));
+      uint8_t before = f.images[at] < 1 ? 1 : f.images[at] > 254 ? 254 : f.images[at];
+      f.images[at] = (uint8_t)(before + 1);
+      assert_ok(clip_pixel_gradient(f.model, count, f.images, text, &up, other));
+      f.images[at] = (uint8_t)(before - 1);
+      assert_ok(clip_pixel_gradient(f.model, count, f.images, text, &down, other));
+      f.images[at] = before;
+      assert_ok(clip_pixel_gradient(f.model, count, f.images, text, &score, gradient));
+      double numeric = (up - down) / (2.0 / 255);
+      if (fabs(numeric - (double)gradient[at]) > 0.01 * (double)most)
+        fail_msg("pixel %ld: analytic %g, numeric %g, largest %g", (long)at, (double)gradient[at],
+                 numeric, (double)most);
+    }
+    free(gradient);
+    free(other);
+    unmake(&f);
+    settings_free(&s);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(flip_gradients_match_finite_differences),
@@ -422,6 +460,7 @@ int main(void) {
       cmocka_unit_test(a_fixed_temperature_gets_no_gradient),
       cmocka_unit_test(padding_is_masked_when_asked_for),
       cmocka_unit_test(dropout_is_in_training_alone),
+      cmocka_unit_test(pixel_gradients_match_differences),
       cmocka_unit_test(a_gradient_cache_gives_the_whole_batch_gradient),
       cmocka_unit_test(recomputed_blocks_give_the_same_bits),
       cmocka_unit_test(the_loss_equals_its_definition),
