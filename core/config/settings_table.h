@@ -121,9 +121,10 @@
        "a checkpoint also when the last is this old: what a killed run loses at most")             \
   INT(checkpoint_keep, "checkpoint.keep", 1, 1, 10000, false, "checkpoints kept, the newest ones") \
   PICK(device, "device", 0, "auto|cpu|cuda", true, "where the model runs")                         \
-  PICK(precision, "precision", 0, "auto|fp32|bf16|fp8", true,                                      \
-       "compute type; auto: bf16 on a GPU, on a CPU the faster; fp8: bf16 with dense layers in 8 " \
-       "bits")                                                                                     \
+  PICK(                                                                                            \
+      precision, "precision", 0, "auto|fp32|bf16|fp8", true,                                       \
+      "compute type; auto: bf16 on a GPU, on a CPU the faster; fp8: bf16, dense layers in 8 bits " \
+      "(emulated on a CPU)")                                                                       \
   INT(threads, "threads", 0, 0, 4096, true, "CPU threads; 0: all cores this process may use")      \
   BOOL(deterministic, "deterministic", true, true, "same bits for the same config, seed, threads") \
   INT(log_every, "log_every", 1, 1, 1e9, false, "steps between step events")
