@@ -59,7 +59,7 @@
        "which patches are dropped; zero: all are encoded, the dropped ones as zeros")              \
   REAL(text_mask_ratio, "text_mask_ratio", 0, 0, 0.999, true, "share of text.length dropped")      \
   PICK(text_mask_mode, "text_mask_mode", 0, "none|truncate|random|block|prioritized|frequency",    \
-       true, "which text tokens are dropped in training (docs/data.md)")                                                      \
+       true, "which text tokens are dropped in training (docs/data.md)")                           \
   INT(batch_size, "batch_size", 256, 2, 1e9, true, "samples in the contrastive batch")             \
   INT(micro_batch_size, "micro_batch_size", 0, 0, 1e9, true,                                       \
       "samples held in memory at once (exact gradient cache); 0: the whole batch")                 \
@@ -77,7 +77,11 @@
        "AdamW decay; not on biases, norms, class token, positions, logit_scale")                   \
   REAL(clip_norm, "clip_norm", 0, 0, 1e9, true, "global gradient norm limit; 0: none (FLIP)")      \
   TEXT(init_from, "init_from", "", true, "checkpoint whose weights the run starts from")           \
-  LIST(data_train, "data.train", true, "training shards: paths, globs, {00000..00009} ranges")     \
+  LIST(data_train, "data.train", true,                                                             \
+       "training data: shards by path, glob, {00000..00009} range, or FORMAT:LOCATION "            \
+       "(flip data formats)")                                                                      \
+  BOOL(data_allow_pipes, "data.allow_pipes", false, false,                                         \
+       "let pipe:COMMAND in data.train run its command")                                           \
   REAL(data_crop_min, "data.crop_min", 0.5, 0.01, 1, true, "least area of the random crop")        \
   REAL(data_crop_max, "data.crop_max", 1, 0.01, 1, true, "greatest area of the random crop")       \
   REAL(data_ratio_min, "data.ratio_min", 0.75, 0.1, 10, true, "least width/height of the crop")    \

@@ -14,9 +14,10 @@ typedef struct {
   uint8_t *pixels; /* [height, width, 3] */
 } image;
 
-/* Decodes JPEG, PNG or WebP by their first bytes. Grey, palette, 16-bit and CMYK become RGB; alpha
- * is dropped, as Pillow's convert("RGB") does. least_side > 0 allows a JPEG to be decoded at a
- * smaller scale whose shorter side is still at least that. More than 1 GiB of pixels is refused. */
+/* Decodes JPEG, PNG, WebP or PPM by their first bytes. Grey, palette, 16-bit and CMYK become RGB;
+ * alpha is dropped, as Pillow's convert("RGB") does. least_side > 0 allows a JPEG to be decoded at
+ * a smaller scale whose shorter side is still at least that. More than 1 GiB of pixels is refused.
+ */
 err image_decode(const void *bytes, size_t size, int32_t least_side, image *out) ERR_MUST_CHECK;
 void image_free(image *i);
 

@@ -205,7 +205,7 @@ static err read_rows(eval_set *set, const description *d) {
   for (int64_t row = 0; row < set->rows; row++) {
     dataset_sample sample = {0};
     set->labels[row] = -1;
-    TRY(dataset_read(set->data, row, &sample));
+    TRY(dataset_read_text(set->data, row, &sample));
     error = tokenizer_encode(set->words, sample.caption, set->text_length,
                              set->ids + row * set->text_length, &set->id_counts[row]);
     if (!error && set->has_zeroshot && sample.json)
