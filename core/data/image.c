@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include <webp/decode.h>
+#include <webp/demux.h>
 
 #include "base/mem.h"
 
@@ -24,12 +25,35 @@ void image_free(image *i) {
   *i = (image){0};
 }
 
+/* The first frame of an animation. */
+static err decode_animation(const void *bytes, size_t size, image *out) {
+  const WebPData data = {bytes, size};
+  uint8_t *frame; /* RGBA, the decoder's */
+  int when;
+  WebPAnimDecoder *decoder = WebPAnimDecoderNew(&data, NULL);
+  if (!decoder) return err_new(ERR_INPUT, "damaged WebP animation");
+  if (!WebPAnimDecoderGetNext(decoder, &frame, &when)) {
+    WebPAnimDecoderDelete(decoder);
+    return err_new(ERR_INPUT, "damaged WebP animation");
+  }
+  size_t pixels = (size_t)out->width * (size_t)out->height;
+  for (size_t i = 0; i < pixels; i++) memcpy(out->pixels + 3 * i, frame + 4 * i, 3);
+  WebPAnimDecoderDelete(decoder);
+  return NULL;
+}
+
 static err decode_webp(const void *bytes, size_t size, image *out) {
-  int width, height;
-  if (!WebPGetInfo(bytes, size, &width, &height))
+  WebPBitstreamFeatures features;
+  if (WebPGetFeatures(bytes, size, &features) != VP8_STATUS_OK)
     return err_new(ERR_INPUT, "not a readable WebP image");
+  int width = features.width, height = features.height;
   err error = image_allocate(width, height, out);
   if (error) return error;
+  if (features.has_animation) {
+    error = decode_animation(bytes, size, out);
+    if (error) image_free(out);
+    return error;
+  }
   size_t stride = (size_t)width * 3;
   if (WebPDecodeRGBInto(bytes, size, out->pixels, stride * (size_t)height, (int)stride))
     return NULL;
