@@ -9,17 +9,18 @@
 #include "data/record.h"
 
 static const char *const set_keys[] = {
-    "name",    "images",      "tasks",      "label",    "min_images",         "templates",
-    "classes", "class_names", "class_file", "captions", "captions_per_image", "limit"};
+    "name",    "images",      "tasks",      "label",         "min_images", "templates",
+    "classes", "class_names", "class_file", "template_file", "captions",   "captions_per_image",
+    "limit"};
 enum { SET_KEYS = sizeof set_keys / sizeof *set_keys };
 static const char *const task_names[] = {"zeroshot", "retrieval", "probe"};
 enum { TASKS = sizeof task_names / sizeof *task_names };
 
 /* What the YAML says, before anything is read. */
 typedef struct {
-  const char *name, *label, *captions, *class_file;
+  const char *name, *label, *captions, *class_file, *template_file;
   settings_list images, templates, classes, class_names; /* items point into the document */
-  char *class_text;                                      /* or, of a class file, into its text */
+  char *template_text, *class_text; /* of the files, whose lines the lists point into */
   int64_t min_images, limit, captions_per_image;
   bool has_zeroshot, has_retrieval, has_probe;
 } description;
@@ -90,6 +91,8 @@ static void read_description(const yml_document *document, description *d, yml_p
       read_strings(value, &d->class_names, problems);
     else if (strcmp(key, "class_file") == 0 && is_text)
       d->class_file = value->scalar;
+    else if (strcmp(key, "template_file") == 0 && is_text)
+      d->template_file = value->scalar;
     else if (strcmp(key, "captions") == 0 && is_text)
       d->captions = value->scalar;
     else if (strcmp(key, "captions_per_image") == 0)
@@ -112,7 +115,10 @@ static void read_description(const yml_document *document, description *d, yml_p
   if (d->class_file && d->classes.count)
     yml_problem(problems, yml_get(root, "class_file"), NULL, 0,
                 "give one of classes and class_file");
-  if (d->has_zeroshot && !d->templates.count)
+  if (d->template_file && d->templates.count)
+    yml_problem(problems, yml_get(root, "template_file"), NULL, 0,
+                "give one of templates and template_file");
+  if (d->has_zeroshot && !d->templates.count && !d->template_file)
     yml_problem(problems, root, NULL, 0,
                 "templates: zero-shot needs one at least, like 'a photo "
                 "of {}'");
@@ -317,6 +323,22 @@ static err read_class_file(description *d) {
   return NULL;
 }
 
+static err read_template_file(description *d) {
+  size_t length, lines = 1;
+  if (!d->template_file) return NULL;
+  err error = fs_read(d->template_file, &d->template_text, &length);
+  if (error) return error;
+  for (size_t i = 0; i < length; i++) lines += d->template_text[i] == '\n';
+  d->templates.items = mem_zeroed(lines, sizeof(char *));
+  if (!d->templates.items) return mem_error(lines * sizeof(char *), d->template_file);
+  for (char *rest = d->template_text, *line; (line = strsep(&rest, "\n"));) {
+    line[strcspn(line, "\r")] = '\0';
+    if (*line) d->templates.items[d->templates.count++] = line;
+  }
+  if (!d->templates.count) return err_new(ERR_INPUT, "%s: holds no template", d->template_file);
+  return NULL;
+}
+
 err eval_set_open(const char *path, const settings *s, const tokenizer *words, eval_set **out) {
   err error = NULL;
   yml_document *document = NULL;
@@ -331,6 +353,7 @@ err eval_set_open(const char *path, const settings *s, const tokenizer *words, e
   read_description(document, &d, &problems);
   TRY(yml_problems_take(&problems));
   TRY(read_class_file(&d));
+  TRY(read_template_file(&d));
   set->name = mem_copy_string(d.name);
   set->has_zeroshot = d.has_zeroshot;
   set->has_retrieval = d.has_retrieval;
@@ -346,6 +369,7 @@ cleanup:
   free(d.classes.items);
   free(d.class_names.items);
   free(d.class_text);
+  free(d.template_text);
   yml_free(document);
   if (error) {
     eval_set_close(set);
