@@ -445,6 +445,15 @@ err settings_set(settings *s, const char *assignment) {
   return error;
 }
 
+err settings_set_value(settings *s, const char *key, const char *value) {
+  strbuf assignment = {0};
+  strbuf_format(&assignment, "%s=%s", key, value);
+  err error = assignment.is_broken ? mem_error(assignment.length, "a setting")
+                                   : settings_set(s, strbuf_string(&assignment));
+  strbuf_free(&assignment);
+  return error;
+}
+
 static err check_tower(const char *name, int64_t width, int64_t heads) {
   if (width % heads)
     return err_new(ERR_INPUT, "%s.heads: %" PRId64 " does not divide %s.width %" PRId64, name,

@@ -106,6 +106,8 @@ void settings_apply(settings *s, const yml_node *map, const char *origin, yml_pr
 char *settings_find_base(const char *origin, const char *name);
 /* One "key=value", as --set takes it: the value is YAML (lists as [a, b]). */
 err settings_set(settings *s, const char *assignment) ERR_MUST_CHECK;
+/* The same with the two apart. */
+err settings_set_value(settings *s, const char *key, const char *value) ERR_MUST_CHECK;
 /* One value from text, checked against the row's type and limits. */
 err setting_assign(const setting *row, settings *s, const char *text) ERR_MUST_CHECK;
 /* One value from a node (scalar, or sequence for lists). */

@@ -1,4 +1,4 @@
-/* What the two attention files share: attention.cu (bf16, tensor cores) and attention_f32.cu. */
+/* What the attention files share, in bf16 (tensor cores) and in fp32. */
 #ifndef FLIP_CUDA_ATTENTION_CUH
 #define FLIP_CUDA_ATTENTION_CUH
 
@@ -79,6 +79,11 @@ DEVICE int64_t visible_to(const ops_attention *a, int64_t keys, int64_t query) {
 #ifdef __cplusplus
 extern "C" {
 #endif
+attention_arguments attention_arguments_of(const ops_attention *p, void *scratch);
+int attention_is_impossible(const ops_attention *p);
+/* attention_head.cu: the gradient of sequences of which a whole head fits into a block. */
+int attention_head_fits(const attention_arguments *a);
+int kernel_attention_gradient_head(const attention_arguments *a, void *stream);
 /* attention_f32.cu */
 int kernel_attention_f32(const attention_arguments *a, void *stream);
 int kernel_attention_gradient_f32(const attention_arguments *a, void *stream);

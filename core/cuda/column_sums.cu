@@ -8,7 +8,7 @@ enum {
   SUMS_WARPS = SUMS_BLOCK / LANES,
   SUMS_STRIP = LANES * PACK, /* columns of a block */
   SUMS_ROWS = 128,           /* rows that a part has at least */
-  SUMS_PARTS = 64
+  SUMS_GRID = 1024           /* blocks at most, many for each processor */
 };
 
 typedef struct {
@@ -47,13 +47,11 @@ DEVICE void column_parts_body(sums_arguments a, const int type) {
 }
 KERNEL_PAIR(column_parts, sums_arguments, SUMS_BLOCK)
 
-/* Grid: a thread a column. */
-KERNEL(add_parts, sums_arguments, SUMS_BLOCK) {
-  int64_t column = grid_thread();
-  if (column >= a.columns) return;
-  float sum = 0;
-  for (int64_t part = 0; part < a.parts_count; part++) sum += a.parts[part * a.columns + column];
-  ((float *)a.sums.data)[column] += sum;
+/* Grid: a block for 32 columns. */
+KERNEL(add_parts, sums_arguments, PARTS_BLOCK) {
+  int64_t column = (int64_t)blockIdx.x * LANES + thread_index();
+  float sum = sum_of_parts(a.parts, a.parts_count, a.columns);
+  if (warp_index() == 0 && column < a.columns) ((float *)a.sums.data)[column] += sum;
 }
 
 /* Grid: a warp a row, 8 rows a block. */
@@ -70,26 +68,33 @@ DEVICE void row_sums_body(sums_arguments a, const int type) {
 }
 KERNEL_PAIR(row_sums, sums_arguments, SUMS_BLOCK)
 
-static int64_t parts_of(int64_t rows) {
-  int64_t parts = at_most(divided_up(rows, SUMS_ROWS), SUMS_PARTS);
+/* Of the shape alone: the order of the sum must not depend on the device. */
+static int64_t parts_of(int64_t rows, int64_t columns) {
+  int64_t most = SUMS_GRID / at_most(divided_up(columns, SUMS_STRIP), SUMS_GRID / 16);
+  int64_t parts = at_most(divided_up(rows, SUMS_ROWS), most);
   return parts > 0 ? parts : 1;
 }
 
 size_t kernel_column_sums_scratch(int64_t rows, int64_t columns) {
-  return (size_t)(parts_of(rows) * columns) * sizeof(float);
+  return (size_t)(parts_of(rows, columns) * columns) * sizeof(float);
 }
 
 int kernel_column_sums(int64_t rows, int64_t columns, int64_t stride, ops_buffer x, ops_buffer sums,
                        void *scratch, void *stream) {
-  sums_arguments a = {
-      rows, columns,          stride,         x,
-      sums, (float *)scratch, parts_of(rows), is_row_vector(columns, x.data) && stride % PACK == 0};
+  sums_arguments a = {rows,
+                      columns,
+                      stride,
+                      x,
+                      sums,
+                      (float *)scratch,
+                      parts_of(rows, columns),
+                      is_row_vector(columns, x.data) && stride % PACK == 0};
   if (rows <= 0 || columns <= 0) return 0;
   int failed =
       LAUNCH_PAIR(column_parts, x.type, GRID(divided_up(columns, SUMS_STRIP), a.parts_count),
                   SUMS_BLOCK, 0, stream, a);
   if (failed) return failed;
-  return CUDA_LAUNCH(add_parts, GRID(divided_up(columns, SUMS_BLOCK), 1), SUMS_BLOCK, 0, stream, a);
+  return CUDA_LAUNCH(add_parts, GRID(divided_up(columns, LANES), 1), PARTS_BLOCK, 0, stream, a);
 }
 
 int kernel_row_sums(int64_t rows, int64_t columns, ops_buffer x, ops_buffer sums, void *stream) {

@@ -10,8 +10,7 @@
 enum {
   TILE_BLOCK = 256,
   TILE_WARPS = TILE_BLOCK / LANES,
-  TILE_QUAD = 4,
-  TILE_STRIP = LANES * TILE_QUAD, /* columns of a block */
+  TILE_STRIP = LANES * QUAD, /* columns of a block */
   GRADIENT_GRID = 1024,
   FINISH_BLOCK = 1024
 };
@@ -21,6 +20,7 @@ typedef struct {
   float *row_parts; /* [rows, strips, 2]: max, sum of a strip of each row */
   double *totals;   /* [blocks] of dscale_log */
   int64_t strips, blocks;
+  bool is_vector;
 } tile_arguments;
 
 /* A running log-sum-exp: log of the sum is max + log(sum). */
@@ -42,14 +42,14 @@ DEVICE running nothing_yet(void) {
 }
 
 /* The part of one row that a warp sees, given its lane's four logits. */
-DEVICE running row_part(const float *logits, int count) {
+DEVICE running row_part(quad logits, int count) {
   running r = nothing_yet();
-  UNROLL for (int j = 0; j < TILE_QUAD; j++) {
-    if (j < count) r.max = fmaxf(r.max, logits[j]);
+  UNROLL for (int j = 0; j < QUAD; j++) {
+    if (j < count) r.max = fmaxf(r.max, logits.v[j]);
   }
   r.max = warp_max(r.max);
-  UNROLL for (int j = 0; j < TILE_QUAD; j++) {
-    if (j < count) r.sum += expf(logits[j] - r.max);
+  UNROLL for (int j = 0; j < QUAD; j++) {
+    if (j < count) r.sum += expf(logits.v[j] - r.max);
   }
   r.sum = warp_sum(r.sum);
   return r;
@@ -58,12 +58,12 @@ DEVICE running row_part(const float *logits, int count) {
 /* The warps' columns joined in order, then with what earlier tiles found. */
 DEVICE void finish_columns(const tile_arguments *a, const running *own) {
   SHARED(running, columns, TILE_WARPS * TILE_STRIP);
-  UNROLL for (int j = 0; j < TILE_QUAD; j++) {
+  UNROLL for (int j = 0; j < QUAD; j++) {
     columns[warp_index() * TILE_STRIP + j * LANES + lane_index()] = own[j];
   }
   __syncthreads();
-  int64_t column = (int64_t)blockIdx.x * TILE_STRIP + lane_index() * TILE_QUAD + warp_index();
-  if (warp_index() >= TILE_QUAD || column >= a->c.columns) return;
+  int64_t column = (int64_t)blockIdx.x * TILE_STRIP + lane_index() * QUAD + warp_index();
+  if (warp_index() >= QUAD || column >= a->c.columns) return;
   float *most = (float *)a->c.column_max.data, *sum = (float *)a->c.column_sum.data;
   running r = {most[column], sum[column]};
   for (int warp = 0; warp < TILE_WARPS; warp++)
@@ -75,21 +75,21 @@ DEVICE void finish_columns(const tile_arguments *a, const running *own) {
 /* Grid: strips of 128 columns; each warp at every eighth row. */
 KERNEL(tile_statistics, tile_arguments, TILE_BLOCK) {
   const ops_contrastive *c = &a.c;
-  float scale = expf(((const float *)c->scale_log.data)[0]), logits[TILE_QUAD];
-  int64_t column = (int64_t)blockIdx.x * TILE_STRIP + lane_index() * TILE_QUAD;
+  float scale = expf(((const float *)c->scale_log.data)[0]);
+  int64_t column = (int64_t)blockIdx.x * TILE_STRIP + lane_index() * QUAD;
   int64_t left = c->columns - column;
-  int count = left < 0 ? 0 : left < TILE_QUAD ? (int)left : TILE_QUAD;
-  running own[TILE_QUAD];
-  UNROLL for (int j = 0; j < TILE_QUAD; j++) own[j] = nothing_yet();
+  int count = left < 0 ? 0 : left < QUAD ? (int)left : QUAD;
+  running own[QUAD];
+  UNROLL for (int j = 0; j < QUAD; j++) own[j] = nothing_yet();
   for (int64_t row = warp_index(); row < c->rows; row += TILE_WARPS) {
-    const float *from = (const float *)c->cosines.data + row * c->columns + column;
-    UNROLL for (int j = 0; j < TILE_QUAD; j++) {
-      logits[j] = j < count ? scale * from[j] : 0;
-      if (j < count) {
-        running one = {logits[j], 1};
-        own[j] = joined(own[j], one);
-        if (column + j == c->first_row + row) ((float *)c->positive.data)[row] = logits[j];
-      }
+    quad logits =
+        quad_load((const float *)c->cosines.data, row * c->columns + column, count, a.is_vector);
+    UNROLL for (int j = 0; j < QUAD; j++) {
+      logits.v[j] *= scale;
+      if (j >= count) continue;
+      running one = {logits.v[j], 1};
+      own[j] = joined(own[j], one);
+      if (column + j == c->first_row + row) ((float *)c->positive.data)[row] = logits.v[j];
     }
     running r = row_part(logits, count);
     if (lane_index() == 0) {
@@ -163,8 +163,12 @@ KERNEL(finish_loss, ops_contrastive_end, FINISH_BLOCK) {
 }
 
 static tile_arguments arguments_of(const ops_contrastive *c, void *scratch) {
-  tile_arguments a = {*c, (float *)scratch, (double *)scratch, divided_up(c->columns, TILE_STRIP),
-                      at_most(c->rows, GRADIENT_GRID)};
+  tile_arguments a = {*c,
+                      (float *)scratch,
+                      (double *)scratch,
+                      divided_up(c->columns, TILE_STRIP),
+                      at_most(c->rows, GRADIENT_GRID),
+                      c->columns % QUAD == 0 && (uintptr_t)c->cosines.data % 16 == 0};
   return a;
 }
 

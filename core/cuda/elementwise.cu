@@ -16,8 +16,8 @@ typedef struct {
 KERNEL(cast_elements, element_arguments, ELEMENT_BLOCK) {
   for (int64_t at = grid_thread() * PACK; at < a.count; at += grid_threads() * PACK) {
     bool is_vector = a.is_vector && a.count - at >= PACK;
-    pack x = pack_load(a.from.data, a.from.type, at, a.count - at, is_vector);
-    pack_store(a.to.data, a.to.type, at, a.count - at, is_vector, x);
+    pack x = pack_load(a.from.data, (int)a.from.type, at, a.count - at, is_vector);
+    pack_store(a.to.data, (int)a.to.type, at, a.count - at, is_vector, x);
   }
 }
 

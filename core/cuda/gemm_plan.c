@@ -45,6 +45,11 @@ static err describe_product(gemm_plan *plan) {
     cudaDataType_t type = CUDA_R_16BF;
     TRY(SET(plan, CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE, type));
   }
+  if (key->type_a == CUDA_R_8F_E4M3) {
+    /* forward: Hopper's sums of 14 bits; gradients, in e5m2, keep the full ones */
+    int8_t is_fast = 1;
+    TRY(SET(plan, CUBLASLT_MATMUL_DESC_FAST_ACCUM, is_fast));
+  }
   if (plan->form & GEMM_ACTIVATION) {
     int64_t stride = key->n;
     TRY(SET(plan, CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_LD, stride));

@@ -33,7 +33,9 @@
 #define GRID(columns, rows) dim3((unsigned)(columns), (unsigned)(rows))
 /* Beyond 48 KiB a kernel's dynamic shared memory has to be asked for. */
 #define CUDA_ALLOW_SHARED(kernel, bytes)                                                           \
-  ((int)cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)(bytes)))
+  ((bytes) > 48 << 10 ? (int)cudaFuncSetAttribute(                                                 \
+                            kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)(bytes))     \
+                      : 0)
 #define UNROLL _Pragma("unroll")
 enum { KERNEL_INVALID = cudaErrorInvalidValue };
 
@@ -81,7 +83,11 @@ enum { KERNEL_INVALID = 1 };
   ((type) == OPS_BF16 ? CUDA_LAUNCH(name##_bf16, grid, threads, shared_bytes, stream, arguments)   \
                       : CUDA_LAUNCH(name##_f32, grid, threads, shared_bytes, stream, arguments))
 
-enum { LANES = 32, PACK = 8 }; /* PACK: elements that a thread takes at once; 16 bytes of bf16 */
+enum {
+  LANES = 32,
+  PACK = 8, /* elements that a thread takes at once: 16 bytes of bf16 */
+  QUAD = 4  /* the same of fp32 */
+};
 #define FULL_WARP 0xFFFFFFFFu
 
 DEVICE int thread_index(void) {
@@ -231,6 +237,40 @@ DEVICE void pack_store(void *base, int type, int64_t at, int64_t count, bool is_
   }
 }
 
+typedef struct {
+  float v[QUAD];
+} quad;
+
+/* Four floats from `at`, of which `count` exist. */
+DEVICE quad quad_load(const float *base, int64_t at, int64_t count, bool is_vector) {
+  quad q;
+  if (is_vector && count >= QUAD) {
+    uint4 words = *(const uint4 *)(base + at);
+    q.v[0] = float_of_bits(words.x);
+    q.v[1] = float_of_bits(words.y);
+    q.v[2] = float_of_bits(words.z);
+    q.v[3] = float_of_bits(words.w);
+  } else {
+    UNROLL for (int i = 0; i < QUAD; i++) q.v[i] = i < count ? base[at + i] : 0;
+  }
+  return q;
+}
+
+DEVICE void quad_store(float *base, int64_t at, int64_t count, bool is_vector, quad q) {
+  if (is_vector && count >= QUAD) {
+    uint4 words;
+    words.x = bits_of_float(q.v[0]);
+    words.y = bits_of_float(q.v[1]);
+    words.z = bits_of_float(q.v[2]);
+    words.w = bits_of_float(q.v[3]);
+    *(uint4 *)(base + at) = words;
+  } else {
+    UNROLL for (int i = 0; i < QUAD; i++) {
+      if (i < count) base[at + i] = q.v[i];
+    }
+  }
+}
+
 /* Over the warp; every lane gets the same bits. */
 DEVICE float warp_sum(float value) {
   for (int flip = LANES / 2; flip > 0; flip /= 2) value += __shfl_xor_sync(FULL_WARP, value, flip);
@@ -248,17 +288,35 @@ DEVICE float warp_max(float value) {
   return value;
 }
 
-/* Over a block of whole warps, added in the order of the warps; every thread gets the sum. May be
- * called again at once. */
+/* Over a block of whole warps, added in the order of the warps; every thread gets the sum. Once in
+ * a kernel: a second call would need a barrier before it. */
 DEVICE double block_sum_double(double value) {
   SHARED(double, sums, LANES);
   double total = 0;
   value = warp_sum_double(value);
-  __syncthreads(); /* the readers of an earlier call are done */
   if (lane_index() == 0) sums[warp_index()] = value;
   __syncthreads();
   for (int warp = 0; warp < block_threads() / LANES; warp++) total += sums[warp];
   return total;
+}
+
+/* Sums over rows are made in parts by many blocks; then a block of PARTS_BLOCK threads adds the
+ * parts of 32 columns: each warp every eighth part, and the warps in order. parts [count, columns];
+ * returned to the first warp: the sum of column 32 * blockIdx.x + lane. */
+enum { PARTS_BLOCK = 256 };
+
+DEVICE float sum_of_parts(const float *parts, int64_t count, int64_t columns) {
+  SHARED(float, sums, PARTS_BLOCK);
+  int64_t column = (int64_t)blockIdx.x * LANES + lane_index();
+  float sum = 0;
+  for (int64_t part = warp_index(); part < count && column < columns; part += PARTS_BLOCK / LANES)
+    sum += parts[part * columns + column];
+  sums[thread_index()] = sum;
+  __syncthreads();
+  sum = 0;
+  for (int warp = 0; warp < PARTS_BLOCK / LANES && warp_index() == 0; warp++)
+    sum += sums[warp * LANES + lane_index()];
+  return sum;
 }
 
 /* For launchers. */

@@ -200,13 +200,11 @@ DEVICE void gradient_wide_body(norm_backward a, const int type) {
 }
 KERNEL_PAIR(gradient_wide, norm_backward, NORM_WIDE_BLOCK)
 
-/* Grid: a thread a column of [dgamma, dbeta]; the parts are added in order. */
-KERNEL(gradient_parts, norm_backward, NORM_BLOCK) {
-  int64_t width = a.n.width, column = grid_thread();
-  if (column >= 2 * width) return;
-  float sum = 0;
-  for (int part = 0; part < a.parts_count; part++)
-    sum += a.parts[(int64_t)part * 2 * width + column];
+/* Grid: a block for 32 columns of [dgamma, dbeta]. */
+KERNEL(gradient_parts, norm_backward, PARTS_BLOCK) {
+  int64_t width = a.n.width, column = (int64_t)blockIdx.x * LANES + thread_index();
+  float sum = sum_of_parts(a.parts, a.parts_count, 2 * width);
+  if (warp_index() > 0 || column >= 2 * width) return;
   if (column < width)
     ((float *)a.n.dgamma.data)[column] += sum;
   else
@@ -244,6 +242,6 @@ int kernel_layer_norm_gradient(const ops_layer_norm_gradient *n, void *scratch, 
           ? LAUNCH_PAIR(gradient_wide, n->dx.type, GRID(parts, 1), NORM_WIDE_BLOCK, 0, stream, a)
           : LAUNCH_PAIR(gradient_narrow, n->dx.type, GRID(parts, 1), NORM_BLOCK, 0, stream, a);
   if (failed) return failed;
-  return CUDA_LAUNCH(gradient_parts, GRID(divided_up(2 * n->width, NORM_BLOCK), 1), NORM_BLOCK, 0,
+  return CUDA_LAUNCH(gradient_parts, GRID(divided_up(2 * n->width, LANES), 1), PARTS_BLOCK, 0,
                      stream, a);
 }

@@ -45,6 +45,12 @@ DEVICE void load_a(uint32_t *a, const uint16_t *tile, int pitch, int row, int k)
   load_matrices(a, tile + (row + lane_index() % 16) * pitch + k + lane_index() / 16 * 8);
 }
 
+/* a [16,16] from rows that run along the rows of a: tile(k, row). */
+DEVICE void load_a_transposed(uint32_t *a, const uint16_t *tile, int pitch, int k, int row) {
+  load_matrices_transposed(a, tile + (k + lane_index() % 8 + lane_index() / 16 * 8) * pitch + row +
+                                  lane_index() / 8 % 2 * 8);
+}
+
 /* b [16,16], two operands of mma_bf16 side by side, from rows that run along k: tile(column, k). */
 DEVICE void load_b(uint32_t *b, const uint16_t *tile, int pitch, int column, int k) {
   load_matrices(b, tile + (column + lane_index() % 8 + lane_index() / 16 * 8) * pitch + k +

@@ -3,7 +3,7 @@
 #include "cuda/kernel.cuh"
 #include "cuda/kernels.h"
 
-enum { UPDATE_BLOCK = 256, UPDATE_GRID = 4096, SQUARE_PARTS = 1024, QUAD = 4 };
+enum { UPDATE_BLOCK = 256, UPDATE_GRID = 4096, SQUARE_PARTS = 1024 };
 
 typedef struct {
   int64_t count;
@@ -17,40 +17,6 @@ typedef struct {
   ops_adamw w;
   bool is_vector;
 } update_arguments;
-
-typedef struct {
-  float v[QUAD];
-} quad;
-
-/* Four floats from `at`, of which `count` exist. */
-DEVICE quad quad_load(const float *base, int64_t at, int64_t count, bool is_vector) {
-  quad q;
-  if (is_vector && count >= QUAD) {
-    uint4 words = *(const uint4 *)(base + at);
-    q.v[0] = float_of_bits(words.x);
-    q.v[1] = float_of_bits(words.y);
-    q.v[2] = float_of_bits(words.z);
-    q.v[3] = float_of_bits(words.w);
-  } else {
-    UNROLL for (int i = 0; i < QUAD; i++) q.v[i] = i < count ? base[at + i] : 0;
-  }
-  return q;
-}
-
-DEVICE void quad_store(float *base, int64_t at, int64_t count, bool is_vector, quad q) {
-  if (is_vector && count >= QUAD) {
-    uint4 words;
-    words.x = bits_of_float(q.v[0]);
-    words.y = bits_of_float(q.v[1]);
-    words.z = bits_of_float(q.v[2]);
-    words.w = bits_of_float(q.v[3]);
-    *(uint4 *)(base + at) = words;
-  } else {
-    UNROLL for (int i = 0; i < QUAD; i++) {
-      if (i < count) base[at + i] = q.v[i];
-    }
-  }
-}
 
 /* Grid: SQUARE_PARTS blocks whatever the count, so that the order of the sum is the count's alone.
  * 4 bytes an element. */

@@ -1,5 +1,6 @@
 #include "eval/set.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,11 +9,6 @@
 #include "data/image.h"
 #include "data/record.h"
 
-static const char *const set_keys[] = {
-    "name",    "images",      "tasks",      "label",         "min_images", "templates",
-    "classes", "class_names", "class_file", "template_file", "captions",   "captions_per_image",
-    "limit"};
-enum { SET_KEYS = sizeof set_keys / sizeof *set_keys };
 static const char *const task_names[] = {"zeroshot", "retrieval", "probe"};
 enum { TASKS = sizeof task_names / sizeof *task_names };
 
@@ -61,51 +57,52 @@ static void read_whole(const yml_node *node, int64_t least, int64_t *value,
                 (long)least);
 }
 
-static void read_description(const yml_document *document, description *d, yml_problems *problems) {
-  const yml_node *root = yml_root(document);
-  *d = (description){.name = yml_name(document),
-                     .label = "label",
-                     .captions = "text",
-                     .min_images = 1,
-                     .limit = INT64_MAX,
-                     .captions_per_image = INT64_MAX};
-  if (root->kind != YML_MAP) {
-    yml_problem(problems, root, NULL, 0, "an evaluation set is a map of keys to values");
+/* The keys of a set's file; tasks apart. */
+typedef enum { KEY_TEXT, KEY_STRINGS, KEY_COUNT } key_kind;
+static const struct {
+  const char *key;
+  key_kind kind;
+  size_t offset; /* in description */
+} fields[] = {{"name", KEY_TEXT, offsetof(description, name)},
+              {"label", KEY_TEXT, offsetof(description, label)},
+              {"captions", KEY_TEXT, offsetof(description, captions)},
+              {"class_file", KEY_TEXT, offsetof(description, class_file)},
+              {"template_file", KEY_TEXT, offsetof(description, template_file)},
+              {"images", KEY_STRINGS, offsetof(description, images)},
+              {"templates", KEY_STRINGS, offsetof(description, templates)},
+              {"classes", KEY_STRINGS, offsetof(description, classes)},
+              {"class_names", KEY_STRINGS, offsetof(description, class_names)},
+              {"min_images", KEY_COUNT, offsetof(description, min_images)},
+              {"captions_per_image", KEY_COUNT, offsetof(description, captions_per_image)},
+              {"limit", KEY_COUNT, offsetof(description, limit)}};
+enum { FIELDS = sizeof fields / sizeof *fields };
+
+static void read_pair(const yml_node *key, const yml_node *value, description *d,
+                      yml_problems *problems) {
+  const char *candidates[FIELDS + 1] = {"tasks"};
+  if (strcmp(key->scalar, "tasks") == 0) {
+    read_tasks(value, d, problems);
     return;
   }
-  for (size_t i = 0; i < root->count; i++) {
-    const char *key = root->keys[i]->scalar;
-    const yml_node *value = root->items[i];
-    bool is_text = value->kind == YML_SCALAR;
-    if (strcmp(key, "name") == 0 && is_text)
-      d->name = value->scalar;
-    else if (strcmp(key, "label") == 0 && is_text)
-      d->label = value->scalar;
-    else if (strcmp(key, "images") == 0)
-      read_strings(value, &d->images, problems);
-    else if (strcmp(key, "templates") == 0)
-      read_strings(value, &d->templates, problems);
-    else if (strcmp(key, "classes") == 0)
-      read_strings(value, &d->classes, problems);
-    else if (strcmp(key, "class_names") == 0)
-      read_strings(value, &d->class_names, problems);
-    else if (strcmp(key, "class_file") == 0 && is_text)
-      d->class_file = value->scalar;
-    else if (strcmp(key, "template_file") == 0 && is_text)
-      d->template_file = value->scalar;
-    else if (strcmp(key, "captions") == 0 && is_text)
-      d->captions = value->scalar;
-    else if (strcmp(key, "captions_per_image") == 0)
-      read_whole(value, 1, &d->captions_per_image, problems);
-    else if (strcmp(key, "tasks") == 0)
-      read_tasks(value, d, problems);
-    else if (strcmp(key, "min_images") == 0)
-      read_whole(value, 1, &d->min_images, problems);
-    else if (strcmp(key, "limit") == 0)
-      read_whole(value, 1, &d->limit, problems);
+  for (size_t i = 0; i < FIELDS; i++) {
+    candidates[i + 1] = fields[i].key;
+    if (strcmp(key->scalar, fields[i].key) != 0) continue;
+    void *field = (char *)d + fields[i].offset;
+    if (fields[i].kind == KEY_STRINGS)
+      read_strings(value, field, problems);
+    else if (fields[i].kind == KEY_COUNT)
+      read_whole(value, 1, field, problems);
+    else if (value->kind == YML_SCALAR)
+      *(const char **)field = value->scalar;
     else
-      yml_problem(problems, root->keys[i], set_keys, SET_KEYS, "unknown or misused key '%s'", key);
+      yml_problem(problems, value, NULL, 0, "%s takes one value", key->scalar);
+    return;
   }
+  yml_problem(problems, key, candidates, FIELDS + 1, "unknown key '%s'", key->scalar);
+}
+
+/* What no single key can say. */
+static void check_description(const yml_node *root, const description *d, yml_problems *problems) {
   if (!d->images.count) yml_problem(problems, root, NULL, 0, "images: names no shards");
   if (!d->has_zeroshot && !d->has_retrieval && !d->has_probe)
     yml_problem(problems, root, NULL, 0, "tasks: name zeroshot, retrieval, probe or more of them");
@@ -120,8 +117,23 @@ static void read_description(const yml_document *document, description *d, yml_p
                 "give one of templates and template_file");
   if (d->has_zeroshot && !d->templates.count && !d->template_file)
     yml_problem(problems, root, NULL, 0,
-                "templates: zero-shot needs one at least, like 'a photo "
-                "of {}'");
+                "templates: zero-shot needs one at least, like 'a photo of {}'");
+}
+
+static void read_description(const yml_document *document, description *d, yml_problems *problems) {
+  const yml_node *root = yml_root(document);
+  *d = (description){.name = yml_name(document),
+                     .label = "label",
+                     .captions = "text",
+                     .min_images = 1,
+                     .limit = INT64_MAX,
+                     .captions_per_image = INT64_MAX};
+  if (root->kind != YML_MAP) {
+    yml_problem(problems, root, NULL, 0, "an evaluation set is a map of keys to values");
+    return;
+  }
+  for (size_t i = 0; i < root->count; i++) read_pair(root->keys[i], root->items[i], d, problems);
+  check_description(root, d, problems);
 }
 
 static char *spoken(const char *label) {

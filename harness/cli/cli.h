@@ -16,6 +16,8 @@ int cli_report(int argc, char **argv);
 int cli_plot(int argc, char **argv);
 int cli_pause(int argc, char **argv);
 int cli_resume(int argc, char **argv);
+int cli_submit(int argc, char **argv);
+int cli_task(int argc, char **argv);
 int cli_check(int argc, char **argv);
 int cli_db(int argc, char **argv);
 int cli_diff(int argc, char **argv);
@@ -66,6 +68,10 @@ err cli_draw(const spec_experiment *e, store *s, const plot_options *options,
              spec_names *drawn) ERR_MUST_CHECK;
 /* Figures and page in RESULTS/NAME, and where they are to stdout. */
 err cli_write_outputs(const char *results, const spec_experiment *e, store *s) ERR_MUST_CHECK;
+/* The table, predictions beside measurements, figures and page, and what failed and why. `again`
+ * is what the user gives to go on. */
+err cli_end_sweep(const char *results, const spec_experiment *e, store *s, const run_sweep *sweep,
+                  const char *again) ERR_MUST_CHECK;
 /* Everything to stdout; a closed or full stdout is an error. */
 err cli_print(const strbuf *text) ERR_MUST_CHECK;
 

@@ -201,6 +201,37 @@ err directory_next_attempt(const char *results, const char *directory, int *numb
   return each_line(results, directory, "attempts.jsonl", 0, take_number, number);
 }
 
+/* The last process and its end, as far as it is told. */
+typedef struct {
+  int number;
+  bool has_ended, has_finished;
+} last_attempt;
+
+static void take_last(const json_t *object, void *context) {
+  last_attempt *last = context;
+  const char *event = json_string_value(json_object_get(object, "event"));
+  const char *status = json_string_value(json_object_get(object, "status"));
+  int number = (int)json_integer_value(json_object_get(object, "attempt"));
+  if (event && strcmp(event, "attempt_start") == 0) *last = (last_attempt){.number = number};
+  if (!event || strcmp(event, "attempt_end") != 0 || number != last->number) return;
+  last->has_ended = true;
+  last->has_finished = status && strcmp(status, "finished") == 0;
+}
+
+err directory_open_attempt(const char *results, const char *directory, int *number) {
+  last_attempt last = {0};
+  err error = each_line(results, directory, "attempts.jsonl", 0, take_last, &last);
+  *number = last.has_ended ? 0 : last.number;
+  return error;
+}
+
+err directory_is_finished(const char *results, const char *directory, bool *is_finished) {
+  last_attempt last = {0};
+  err error = each_line(results, directory, "attempts.jsonl", 0, take_last, &last);
+  *is_finished = last.has_finished;
+  return error;
+}
+
 static void take_end(const json_t *object, void *context) {
   verdict *v = context;
   const char *event = json_string_value(json_object_get(object, "event")), *text;
@@ -259,16 +290,27 @@ err directory_mend_lines(const char *results, const char *directory, const char 
   return error;
 }
 
-bool directory_has_checkpoint(const char *results, const char *directory) {
-  char *path = directory_path(results, directory, "checkpoints"), **names = NULL;
+err directory_newest_checkpoint(const char *results, const char *directory, char **path) {
+  char *folder = directory_path(results, directory, "checkpoints"), **names = NULL;
   size_t count = 0;
-  bool has_one = false;
-  if (path) err_free(fs_list(path, &names, &count));
-  for (size_t i = 0; i < count; i++) {
-    size_t length = strlen(names[i]);
-    has_one = has_one || (length > 12 && strcmp(names[i] + length - 12, ".safetensors") == 0);
+  *path = NULL;
+  if (!folder) return mem_error(0, "a path");
+  err error = fs_is_folder(folder) ? fs_list(folder, &names, &count) : NULL;
+  for (size_t i = count; !error && !*path && i-- > 0;) { /* zero-padded: the last is the newest */
+    size_t length = strlen(names[i]), ending = strlen(".safetensors");
+    if (length <= ending || strcmp(names[i] + length - ending, ".safetensors") != 0) continue;
+    *path = fs_join(folder, names[i]);
+    if (!*path) error = mem_error(0, "a path");
   }
   fs_free_names(names, count);
+  free(folder);
+  return error;
+}
+
+bool directory_has_checkpoint(const char *results, const char *directory) {
+  char *path = NULL;
+  err_free(directory_newest_checkpoint(results, directory, &path));
+  bool has_one = path != NULL;
   free(path);
   return has_one;
 }

@@ -44,6 +44,12 @@ err directory_record_end(const char *results, const char *directory, int attempt
 /* The number of the next process: one more than the greatest in attempts.jsonl. */
 err directory_next_attempt(const char *results, const char *directory, int *number) ERR_MUST_CHECK;
 
+/* The number of the last process when nobody recorded its end; 0 when it has one, or none ran. */
+err directory_open_attempt(const char *results, const char *directory, int *number) ERR_MUST_CHECK;
+/* True when the last process finished the run. */
+err directory_is_finished(const char *results, const char *directory,
+                          bool *is_finished) ERR_MUST_CHECK;
+
 /* What a trainer said of its own end. Texts are empty when it said nothing. */
 typedef struct {
   char status[32], kind[64];
@@ -58,6 +64,9 @@ char *directory_log_tail(const char *results, const char *directory);
 /* Ends a last line that a killed process left half written, so that the next line stands alone. */
 err directory_mend_lines(const char *results, const char *directory,
                          const char *file) ERR_MUST_CHECK;
+/* NULL when there is none; the caller frees. */
+err directory_newest_checkpoint(const char *results, const char *directory,
+                                char **path) ERR_MUST_CHECK;
 bool directory_has_checkpoint(const char *results, const char *directory);
 
 #endif

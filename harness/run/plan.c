@@ -105,6 +105,19 @@ static err close_lost_attempt(const char *results, store *s, const store_run *ru
   return error;
 }
 
+err run_close_lost(store *s, const char *results, run_cell *c) {
+  store_run run;
+  err error = store_find_run(s, c->cell->id, &run);
+  if (error) return error;
+  if (run.run_id && strcmp(run.status, "running") == 0) {
+    error = close_lost_attempt(results, s, &run);
+    c->run_id = run.run_id;
+    c->has_begun = true;
+  }
+  store_free_run(&run);
+  return error;
+}
+
 /* A run that is recorded as running: is it, by whom, or did it die? */
 static err look_at_running(store *s, const char *results, store_run *run, const char *cell_id) {
   int fd;
@@ -192,8 +205,15 @@ static err plan_cell(const spec_experiment *e, store *s, const run_options *opti
     store_free_run(&run);
     TRY(store_find_run(s, c->cell->id, &run));
   }
-  if (run.run_id && strcmp(run.status, "running") == 0)
-    TRY(look_at_running(s, options->results, &run, c->cell->id));
+  bool is_running = run.run_id && strcmp(run.status, "running") == 0;
+  if (is_running && options->is_remote) {
+    c->state = CELL_RUNNING;
+    c->run_id = run.run_id;
+    c->has_begun = true;
+    TRY(set_directory(c, run.directory));
+    goto cleanup;
+  }
+  if (is_running) TRY(look_at_running(s, options->results, &run, c->cell->id));
   if (run.run_id) TRY(judge_run(s, options, &run, c));
 cleanup:
   store_free_run(&run);

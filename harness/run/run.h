@@ -22,6 +22,7 @@ typedef struct {
   spec_limits limits;  /* over the experiment's; -1: as it says */
   bool retries_failed; /* start failed cells again */
   bool is_dry;         /* write nothing below `results` */
+  bool is_remote;      /* cells run on other machines: what is recorded as running is left so */
   bool shows_progress;
 } run_options;
 
@@ -63,6 +64,8 @@ err run_find_flip(char **path) ERR_MUST_CHECK;
  * that the store does not know yet or not fully. Starts nothing. */
 err run_plan(const spec_experiment *e, store *s, const run_options *options,
              run_sweep *sweep) ERR_MUST_CHECK;
+/* Records that the process of a cell that is recorded as running is gone without a word. */
+err run_close_lost(store *s, const char *results, run_cell *c) ERR_MUST_CHECK;
 /* Runs what is waiting. SIGINT or SIGTERM: the trainers are told to stop after a checkpoint, and
  * the sweep ends as interrupted; a second one kills them. Failed cells are no error of this
  * function: look at the states. */

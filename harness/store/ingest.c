@@ -260,8 +260,13 @@ static err take_checkpoint(ingest *in, const json_t *event) {
 }
 
 static err take_memory(ingest *in, const json_t *event) {
-  err error = put_summary(in, "peak_bytes", real_of(event, "peak_bytes"));
-  return error ? error : put_summary(in, "planned_bytes", real_of(event, "planned_bytes"));
+  static const char *const readings[] = {"peak_bytes",        "planned_bytes", "host_peak_bytes",
+                                         "device_used_bytes", "utilisation",   "power_watts"};
+  err error = NULL;
+  for (size_t i = 0; i < sizeof readings / sizeof *readings && !error; i++)
+    if (json_object_get(event, readings[i]))
+      error = put_summary(in, readings[i], real_of(event, readings[i]));
+  return error;
 }
 
 static err put_warning(ingest *in, const char *kind, const char *message, const char *time) {

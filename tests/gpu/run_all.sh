@@ -5,7 +5,7 @@
 #
 # Runs from a checkout with build/cuda, or from a folder that tests/gpu/pack.sh made. Writes
 # report.md and the raw output of every stage; exits 0 when every proof held (benchmarks prove
-# nothing and cannot fail it).
+# nothing and cannot fail it), 77 where there is no GPU.
 set -uo pipefail
 [ $# = 1 ] || { echo "usage: tests/gpu/run_all.sh REPORT_FOLDER" >&2; exit 2; }
 mkdir -p "$1" && report=$(cd "$1" && pwd) || exit 2
@@ -13,13 +13,13 @@ cd "$(dirname "$0")/../.."
 here=$PWD
 if [ -x build/cuda/bin/flip ]; then
   flip=$here/build/cuda/bin/flip
-  test_ops=$(find "$here/build/cuda/tests" -name test_ops -type f | head -1)
+  tests=$here/build/cuda/tests
 else
   flip=$here/bin/flip
-  test_ops=$here/tests/test_ops
+  tests=$here/tests
   export LD_LIBRARY_PATH=$here/lib:${LD_LIBRARY_PATH:-}
 fi
-[ -x "$flip" ] && [ -x "$test_ops" ] ||
+[ -x "$flip" ] && [ -x "$tests/test_ops" ] && [ -x "$tests/test_step" ] ||
   { echo "no build: cmake --preset cuda && cmake --build build/cuda" >&2; exit 2; }
 # cuDNN and cuBLASLt may come with a Python package rather than with the toolkit
 for folder in $(python3 -c 'import glob, site
@@ -32,7 +32,7 @@ trap 'rm -rf "$work"' EXIT
 failed=0
 started=$SECONDS
 
-say() { printf '%s\n' "$*" | tee -a "$report/report.md"; }
+say() { printf '%s\n' "$@" | tee -a "$report/report.md"; }
 
 # proof NAME SECONDS COMMAND…: one line in the report, the output in NAME.txt.
 proof() {
@@ -59,15 +59,19 @@ figure() {
 
 : >"$report/report.md"
 say "# Proof on a GPU" "" \
-  "$(date -u +%F) · commit $(cat commit 2>/dev/null || git rev-parse HEAD) · $(nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader | head -1)" ""
-nvidia-smi >"$report/machine.txt" 2>&1
+  "$(date -u +%F) · commit $(cat commit 2>/dev/null || git rev-parse HEAD) · $(nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader 2>/dev/null | head -1)" ""
+nvidia-smi >"$report/machine.txt" 2>&1 || true
+
+"$tests/test_ops" cuda_fp32 >"$report/first.txt" 2>&1
+[ $? = 77 ] && { say "nothing was run: $(tail -n 1 "$report/first.txt")"; exit 77; }
 
 say "## Proofs" ""
-proof ops_fp32 60 "$test_ops" cuda_fp32
-proof ops_bf16 60 "$test_ops" cuda_bf16
+proof ops_fp32 60 "$tests/test_ops" cuda_fp32
+proof ops_bf16 60 "$tests/test_ops" cuda_bf16
+proof steps_recorded_and_not 60 "$tests/test_step" cuda
 if command -v compute-sanitizer >/dev/null; then
-  proof memcheck 120 compute-sanitizer --tool memcheck --error-exitcode 9 "$test_ops" cuda_fp32
-  proof racecheck 120 compute-sanitizer --tool racecheck --error-exitcode 9 "$test_ops" cuda_bf16
+  proof memcheck 120 compute-sanitizer --tool memcheck --error-exitcode 9 "$tests/test_ops" cuda_fp32
+  proof racecheck 120 compute-sanitizer --tool racecheck --error-exitcode 9 "$tests/test_ops" cuda_bf16
 fi
 
 # the quickstart's model on scenes, which need no package

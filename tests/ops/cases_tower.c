@@ -99,6 +99,7 @@ void attention_agrees_for_odd_lengths_and_masks(void **state) {
   check_attention(1, 70, 2, 128, true, false);
   check_attention(1, 67, 1, 80, false, true);
   check_attention(2, 19, 2, 7, true, true);
+  check_attention(1, 150, 2, 64, true, true);
   check_attention(1, 1025, 1, 16, false, false);
   check_attention(1, 257, 2, 32, true, true);
 }

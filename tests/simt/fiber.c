@@ -5,7 +5,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#if defined(__SANITIZE_ADDRESS__)
+#ifdef SIMT_HAS_ADDRESS_SANITIZER
 #include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
 #endif
@@ -20,17 +20,7 @@ err fiber_allocate(fiber *f, size_t bytes) {
   return NULL;
 }
 
-void fiber_release(fiber *f) {
-  size_t page = (size_t)sysconf(_SC_PAGESIZE);
-  if (f->stack) munmap(f->stack - page, f->stack_bytes + page);
-  *f = (fiber){0};
-}
-
-bool fiber_owns(const fiber *f, const void *address) {
-  return (uintptr_t)address - (uintptr_t)f->stack < f->stack_bytes;
-}
-
-#if defined(__x86_64__)
+#if defined(__x86_64__) && !defined(SIMT_UCONTEXT) /* which a test of the rest may define */
 
 /* Saves what a called function must keep, swaps stacks, restores. swapcontext does the same with
  * two system calls for the signal mask, which takes fifty times as long. */
@@ -86,7 +76,7 @@ static void swap(fiber *from, fiber *to) {
 #endif
 
 void fiber_prepare(fiber *f, void (*entry)(void)) {
-#if defined(__SANITIZE_ADDRESS__)
+#ifdef SIMT_HAS_ADDRESS_SANITIZER
   ASAN_UNPOISON_MEMORY_REGION(f->stack, f->stack_bytes); /* frames of one that was abandoned */
   f->sanitizer = NULL;
 #endif
@@ -94,19 +84,19 @@ void fiber_prepare(fiber *f, void (*entry)(void)) {
 }
 
 void fiber_switch(fiber *from, fiber *to, bool is_last) {
-#if defined(__SANITIZE_ADDRESS__)
+#ifdef SIMT_HAS_ADDRESS_SANITIZER
   __sanitizer_start_switch_fiber(is_last ? NULL : &from->sanitizer, to->stack, to->stack_bytes);
 #else
   (void)is_last;
 #endif
   swap(from, to);
-#if defined(__SANITIZE_ADDRESS__)
+#ifdef SIMT_HAS_ADDRESS_SANITIZER
   __sanitizer_finish_switch_fiber(from->sanitizer, NULL, NULL);
 #endif
 }
 
 void fiber_arrived(fiber *from) {
-#if defined(__SANITIZE_ADDRESS__)
+#ifdef SIMT_HAS_ADDRESS_SANITIZER
   const void *stack;
   size_t bytes;
   __sanitizer_finish_switch_fiber(NULL, &stack, &bytes);

@@ -8,6 +8,14 @@
 
 #include "base/err.h"
 
+#if defined(__SANITIZE_ADDRESS__)
+#define SIMT_HAS_ADDRESS_SANITIZER 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define SIMT_HAS_ADDRESS_SANITIZER 1
+#endif
+#endif
+
 typedef struct {
   void *position; /* the saved stack pointer (or context), while it does not run */
   char *stack;    /* NULL for the fiber that the program started with */
@@ -15,9 +23,9 @@ typedef struct {
   void *sanitizer; /* AddressSanitizer's own record of the stack */
 } fiber;
 
-/* A stack of `bytes` with a page below it that may not be touched. */
+/* A stack of `bytes` with a page below it that may not be touched. It lives as long as the
+ * process. */
 err fiber_allocate(fiber *f, size_t bytes) ERR_MUST_CHECK;
-void fiber_release(fiber *f);
 
 /* Makes the next switch to `f` begin at `entry`, whatever ran on its stack before. `entry` must
  * call fiber_arrived first and never return. */
@@ -28,8 +36,5 @@ void fiber_prepare(fiber *f, void (*entry)(void));
 void fiber_switch(fiber *from, fiber *to, bool is_last);
 /* The first call of an entry function; `from`: the fiber that switched to it. */
 void fiber_arrived(fiber *from);
-
-/* The address lies on this fiber's stack. */
-bool fiber_owns(const fiber *f, const void *address);
 
 #endif

@@ -16,7 +16,7 @@
 
 #include "simt/machine.h"
 
-#if defined(__SANITIZE_ADDRESS__)
+#ifdef SIMT_HAS_ADDRESS_SANITIZER
 
 bool simt_has_recorder(void) {
   return false;
