@@ -20,7 +20,7 @@ import torch
 from PIL import Image
 from open_clip.model import CLIP
 from safetensors.torch import load_file
-from transformers import CLIPModel
+from transformers import AutoTokenizer, CLIPModel
 
 flip = os.path.abspath(sys.argv[1])
 os.chdir(tempfile.mkdtemp(prefix="flip-export-"))
@@ -79,6 +79,8 @@ for row, line in zip(ids, run("tokenizer", "encode", "-v", "vocab.txt", "--lengt
 run("convert", "--in", "run", "--out", "hf", "--format", "hf")
 run("convert", "--in", "run", "--out", "oc", "--format", "open_clip")
 hf = CLIPModel.from_pretrained("hf").eval()
+words = AutoTokenizer.from_pretrained("hf")(prompts, padding="max_length", truncation=True, return_tensors="pt")
+assert words["input_ids"].shape == ids.shape and (words["input_ids"] == ids).all(), "other tokens"
 cfg = json.loads(pathlib.Path("oc/open_clip_config.json").read_text())["model_cfg"]
 oc = CLIP(**cfg).eval()
 print(oc.load_state_dict(load_file("oc/open_clip_model.safetensors"), strict=True))
