@@ -10,7 +10,8 @@ target_link_libraries(dnnl INTERFACE ${DNNL_LIBRARY})
 target_include_directories(dnnl INTERFACE ${DNNL_INCLUDE_DIR})
 foreach(dependency IN ITEMS yaml:yaml-0.1 jansson:jansson sqlite:sqlite3 jpeg:libjpeg png:libpng
                             webp:libwebp utf8proc:libutf8proc archive:libarchive xxhash:libxxhash
-                            xml:libxml-2.0 freetype:freetype2 harfbuzz:harfbuzz)
+                            xml:libxml-2.0 freetype:freetype2 harfbuzz:harfbuzz
+                            zlib:zlib gumbo:gumbo)
   string(REPLACE ":" ";" pair ${dependency})
   list(GET pair 0 name)
   list(GET pair 1 module)

@@ -8,6 +8,10 @@
 
 #include <stdbool.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 typedef struct err_info *err;
 
 typedef enum {
@@ -54,4 +58,7 @@ void err_free(err error);
     goto cleanup;                                                                                  \
   } while (0)
 
+#ifdef __cplusplus
+}
+#endif
 #endif

@@ -64,6 +64,11 @@ static err cpu_synchronize(ops *o) {
   return NULL;
 }
 
+static bool cpu_is_idle(ops *o) {
+  (void)o;
+  return true;
+}
+
 static void cpu_destroy(ops *o) {
   cpu_state *state = cpu_of(o);
   if (state) {
@@ -82,6 +87,9 @@ static const ops_table cpu_table = {
     .download = cpu_copy,
     .clear = cpu_clear,
     .synchronize = cpu_synchronize,
+    .upload_ahead = cpu_copy,
+    .join = cpu_synchronize,
+    .is_idle = cpu_is_idle,
     .gemm = cpu_gemm,
     .layer_norm = cpu_layer_norm,
     .layer_norm_gradient = cpu_layer_norm_gradient,
@@ -94,6 +102,7 @@ static const ops_table cpu_table = {
     .embed_gradient = cpu_embed_gradient,
     .pool = cpu_pool,
     .pool_gradient = cpu_pool_gradient,
+    .dropout = cpu_dropout,
     .normalize = cpu_normalize,
     .normalize_gradient = cpu_normalize_gradient,
     .contrastive_statistics = cpu_contrastive_statistics,
@@ -101,6 +110,8 @@ static const ops_table cpu_table = {
     .contrastive_finish = cpu_contrastive_finish,
     .sum_squares = cpu_sum_squares,
     .adamw = cpu_adamw,
+    .fill = cpu_fill,
+    .clamp = cpu_clamp,
     .cast = cpu_cast,
     .destroy = cpu_destroy,
 };

@@ -48,6 +48,7 @@ err cpu_embed(ops *o, const ops_embed *e);
 err cpu_embed_gradient(ops *o, const ops_embed *e);
 err cpu_pool(ops *o, const ops_pool *p);
 err cpu_pool_gradient(ops *o, const ops_pool *p);
+err cpu_dropout(ops *o, const ops_dropout *d);
 err cpu_normalize(ops *o, const ops_normalize *n);
 err cpu_normalize_gradient(ops *o, const ops_normalize *n);
 err cpu_contrastive_statistics(ops *o, const ops_contrastive *c);
@@ -55,6 +56,8 @@ err cpu_contrastive_gradient(ops *o, const ops_contrastive *c);
 err cpu_contrastive_finish(ops *o, const ops_contrastive_end *c);
 err cpu_sum_squares(ops *o, int64_t count, ops_buffer x, ops_buffer out);
 err cpu_adamw(ops *o, const ops_adamw *a);
+err cpu_fill(ops *o, int64_t count, ops_buffer x, double value);
+err cpu_clamp(ops *o, int64_t count, ops_buffer x, double low, double high);
 err cpu_cast(ops *o, int64_t count, ops_buffer from, ops_buffer to);
 
 /* c = act(pre), or c *= act'(pre), over `count` elements (activation.c). */

@@ -19,24 +19,44 @@ err cpu_sum_squares(ops *o, int64_t count, ops_buffer x, ops_buffer out) {
   return NULL;
 }
 
-err cpu_adamw(ops *o, const ops_adamw *a) {
-  (void)o;
+/* One run of parameters that share a decay. */
+static void adamw_run(const ops_adamw *a, int64_t start, int64_t end, float shrink, float scale) {
   float *restrict p = cpu_f32(a->parameters), *restrict m = cpu_f32(a->m);
   float *restrict v = cpu_f32(a->v);
-  const float *restrict g = cpu_f32(a->gradients);
-  float b1 = (float)a->beta1, b2 = (float)a->beta2, scale = (float)a->gradient_scale;
-  float rate = (float)a->learning_rate, eps = (float)a->eps;
-  float shrink = 1.0f - (float)(a->learning_rate * a->weight_decay);
-  float m_fix = (float)(1.0 / (1.0 - pow(a->beta1, (double)a->step)));
-  float v_fix = (float)(1.0 / (1.0 - pow(a->beta2, (double)a->step)));
+  const float *restrict g = cpu_f32(a->gradients), *rates = cpu_f32(a->rates);
+  float b1 = (float)a->beta1, b2 = (float)a->beta2, eps = (float)a->eps;
+  float rate = rates[0], m_fix = rates[1], v_fix = rates[2];
 #pragma omp parallel for simd schedule(static)
-  for (int64_t i = 0; i < a->count; i++) {
+  for (int64_t i = start; i < end; i++) {
     float gradient = g[i] * scale;
     m[i] = b1 * m[i] + (1.0f - b1) * gradient;
     v[i] = b2 * v[i] + (1.0f - b2) * gradient * gradient;
     p[i] = p[i] * shrink - rate * (m[i] * m_fix) / (sqrtf(v[i] * v_fix) + eps);
   }
+}
+
+err cpu_adamw(ops *o, const ops_adamw *a) {
+  double norm = sqrt((double)cpu_f32(a->norm_square)[0]);
+  float scale = a->clip_norm > 0 && norm > a->clip_norm ? (float)(a->clip_norm / norm) : 1.0f;
+  float shrink = 1.0f - (float)((double)cpu_f32(a->rates)[0] * a->weight_decay);
+  adamw_run(a, 0, a->decayed, shrink, scale);
+  adamw_run(a, a->decayed, a->count, 1.0f, scale);
   return a->copy.data ? cpu_cast(o, a->count, a->parameters, a->copy) : NULL;
+}
+
+err cpu_fill(ops *o, int64_t count, ops_buffer x, double value) {
+  (void)o;
+  for (int64_t i = 0; i < count; i++) cpu_f32(x)[i] = (float)value;
+  return NULL;
+}
+
+err cpu_clamp(ops *o, int64_t count, ops_buffer x, double low, double high) {
+  (void)o;
+  for (int64_t i = 0; i < count; i++) {
+    float value = cpu_f32(x)[i];
+    cpu_f32(x)[i] = value < (float)low ? (float)low : value > (float)high ? (float)high : value;
+  }
+  return NULL;
 }
 
 err cpu_cast(ops *o, int64_t count, ops_buffer from, ops_buffer to) {

@@ -9,7 +9,9 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/rng.h"
+#include "config/settings.h"
 #include "data/image.h"
+#include "data/text_mask.h"
 
 enum { RUN_LENGTH = 8 }; /* samples a worker takes at a time */
 
@@ -19,12 +21,15 @@ typedef struct {
   int32_t *tokens, *token_counts;
   int64_t *rows;
   int64_t unfinished; /* under the lock */
+  bool is_pinned;
 } slot;
 
 struct loader {
   loader_config c;
   int64_t count; /* rows of the data set */
-  slot *slots;   /* [prefetch + 1]: one is with the trainer */
+  text_mask mask;
+  double *weights; /* of tokens, for the mask; NULL without */
+  slot *slots;     /* [prefetch + 1]: one is with the trainer */
   int64_t slot_count;
   pthread_t *threads;
   int started;
@@ -112,6 +117,18 @@ static int32_t least_side(const loader_config *c) {
   return (int32_t)ceil((double)c->image_size / share);
 }
 
+/* The caption's tokens, or those of them that the text mask keeps. */
+static err fill_tokens(const loader *l, const char *caption, int64_t sample, int32_t *tokens,
+                       int32_t *count) {
+  const loader_config *c = &l->c;
+  int32_t whole[TEXT_MASK_LONGEST];
+  if (!text_mask_is_drawn(&l->mask))
+    return tokenizer_encode(c->words, caption, c->text_tokens, tokens, count);
+  err error = tokenizer_encode(c->words, caption, c->text_length, whole, count);
+  if (!error) text_mask_draw(&l->mask, c->seed, sample, whole, *count, tokens, count);
+  return error;
+}
+
 /* Image and caption of `row` into place i of a slot. An undecodable image is an ERR_INPUT. */
 static err fill_place(loader *l, slot *s, int64_t i, int64_t row, int64_t sample_number) {
   const loader_config *c = &l->c;
@@ -136,8 +153,8 @@ static err fill_place(loader *l, slot *s, int64_t i, int64_t row, int64_t sample
   const image_augmentation a = {c->crop_min, c->crop_max, c->ratio_min, c->ratio_max, c->flip};
   TRY(image_train_transform(picture, &a, &random, c->image_size,
                             s->images + i * c->image_size * c->image_size * 3));
-  TRY(tokenizer_encode(c->words, sample.caption, c->text_length, s->tokens + i * c->text_length,
-                       &s->token_counts[i]));
+  TRY(fill_tokens(l, sample.caption, sample_number, s->tokens + i * c->text_tokens,
+                  &s->token_counts[i]));
   s->rows[i] = row;
 cleanup:
   if (own) image_free(&fresh);
@@ -204,12 +221,17 @@ static err make_slots(loader *l) {
     slot *s = &l->slots[i];
     size_t pixels = batch * (size_t)(c->image_size * c->image_size) * 3;
     s->images = mem_aligned(pixels);
-    s->tokens = mem_zeroed(batch * (size_t)c->text_length, sizeof *s->tokens);
+    s->tokens = mem_zeroed(batch * (size_t)c->text_tokens, sizeof *s->tokens);
     s->token_counts = mem_zeroed(batch, sizeof *s->token_counts);
     s->rows = mem_zeroed(batch, sizeof *s->rows);
     s->unfinished = c->batch_size;
     if (!s->images || !s->tokens || !s->token_counts || !s->rows)
       return mem_error(pixels, "the loader's batches");
+    if (c->pins && c->pins->call->pin) {
+      err error = c->pins->call->pin(c->pins, s->images, pixels);
+      if (error) return error;
+      s->is_pinned = true;
+    }
   }
   return NULL;
 }
@@ -225,8 +247,15 @@ err loader_open(const loader_config *config, int64_t first_sample, loader **out)
   pthread_mutex_init(&l->lock, NULL);
   pthread_cond_init(&l->work, NULL);
   pthread_cond_init(&l->done, NULL);
+  l->mask = (text_mask){.mode = config->text_mask_mode,
+                        .length = config->text_length,
+                        .kept = config->text_tokens,
+                        .padding = tokenizer_padding(config->words)};
   err error = make_slots(l);
   if (error) goto cleanup;
+  if (config->text_mask_mode == TEXT_MASK_FREQUENCY)
+    TRY(text_mask_weigh(config->data, config->words, &l->weights));
+  l->mask.weights = l->weights;
   l->cache = mem_zeroed((size_t)l->count, sizeof *l->cache);
   l->is_bad = mem_zeroed((size_t)l->count, sizeof *l->is_bad);
   l->threads = mem_zeroed((size_t)config->workers, sizeof *l->threads);
@@ -263,6 +292,7 @@ void loader_close(loader *l) {
     free(kept);
   }
   for (int64_t i = 0; l->slots && i < l->slot_count; i++) {
+    if (l->slots[i].is_pinned) l->c.pins->call->unpin(l->c.pins, l->slots[i].images);
     free(l->slots[i].images);
     free(l->slots[i].tokens);
     free(l->slots[i].token_counts);
@@ -272,6 +302,7 @@ void loader_close(loader *l) {
   free((void *)l->cache);
   free((void *)l->is_bad);
   free(l->threads);
+  free(l->weights);
   strbuf_free(&l->warnings);
   err_free(l->failure);
   pthread_mutex_destroy(&l->lock);

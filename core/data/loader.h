@@ -15,22 +15,26 @@
 #include "base/text.h"
 #include "data/dataset.h"
 #include "data/tokenizer.h"
+#include "ops/ops.h"
 
 typedef struct {
   const dataset *data;
   const tokenizer *words;
   int64_t batch_size, image_size, text_length, total_samples;
+  int text_mask_mode;  /* TEXT_MASK_* of config/settings.h */
+  int64_t text_tokens; /* kept of text_length (text_mask.h); equal to it without a mask */
   uint64_t seed;
   double crop_min, crop_max, ratio_min, ratio_max;
   bool flip, shuffle, resample;
   int workers, prefetch; /* threads; batches prepared ahead */
   size_t cache_bytes;    /* for decoded images, each decoded once while they fit; 0: none */
+  ops *pins;             /* the backend that copies from the batches and fixes them; or NULL */
 } loader_config;
 
 typedef struct {
   int64_t first_sample, count;
   const uint8_t *images;       /* [count, size, size, 3] */
-  const int32_t *tokens;       /* [count, text_length] */
+  const int32_t *tokens;       /* [count, text_tokens] */
   const int32_t *token_counts; /* [count] before the padding */
   const int64_t *rows;         /* [count] of the data set */
 } loader_batch;

@@ -6,39 +6,12 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
-#include "model/front.h"
-#include "model/loss.h"
+#include "model/clip_inside.h"
 
-/* Activations of both towers for one use: training (kept), or passing through. */
-typedef struct {
-  tower_activations image, text;
-  image_front_activations front;
-} clip_activations;
-
-/* Inputs on the device. */
-typedef struct {
-  ops_buffer images, index, ids, pool_index;
-  size_t bytes;
-} clip_device_inputs;
-
-struct clip_model {
-  ops *o;
-  clip_config config;
-  clip_limits limits;
-  param_table params;
-  tower_weights weights;
-  tower image, text;
-  image_front image_in;
-  text_front text_in;
-  int64_t scale_log; /* offset */
-  bool is_trainable;
-  clip_activations kept;
-  loss_buffers loss;
-  clip_device_inputs inputs;
-  ops_buffer fixed_positions; /* sine-cosine; absent when learned */
-  void *blocks[7];            /* device memory, by the fields of clip_memory */
-  clip_profile *profile;      /* NULL: not measured */
-};
+/* A ratio that came from dividing two widths must give the width back: 8192 / 1664 * 1664. */
+static int64_t hidden_width(int64_t width, double ratio) {
+  return (int64_t)((double)width * ratio + 1e-6);
+}
 
 void clip_config_from(const settings *s, int64_t vocabulary, clip_config *c) {
   static const float means[2][3] = {{0.48145466f, 0.4578275f, 0.40821073f}, {0.5f, 0.5f, 0.5f}};
@@ -46,32 +19,43 @@ void clip_config_from(const settings *s, int64_t vocabulary, clip_config *c) {
                                          {0.5f, 0.5f, 0.5f}};
   int64_t side = s->image_size / s->image_patch;
   *c = (clip_config){
+      .seed = (uint64_t)s->seed,
+      .image_dropout = s->image_dropout,
+      .text_dropout = s->text_dropout,
+      .normalizes = s->normalize,
+      .learns_scale = s->temperature_learned,
+      .loss_direction = s->loss_direction,
+      .has_padding_mask = s->text_padding_mask,
       .image_size = s->image_size,
       .patch = s->image_patch,
       .patches = side * side,
       .has_class_token = s->image_class_token,
       .has_learned_positions = s->image_position == POSITION_LEARNED,
       .has_pre_norm = s->image_pre_norm,
+      .has_patch_bias = s->image_patch_bias,
       .text_length = s->text_length,
       .vocabulary = vocabulary,
       .text_pool = s->text_pool,
       .image = {.width = s->image_width,
                 .layers = s->image_layers,
                 .heads = s->image_heads,
-                .hidden = (int64_t)((double)s->image_width * s->image_mlp_ratio),
+                .hidden = hidden_width(s->image_width, s->image_mlp_ratio),
                 .embed = s->embed_dim,
                 .norm_eps = s->image_norm_eps,
                 .activation = (ops_activation)s->image_activation,
-                .pooling = s->image_pool == IMAGE_POOL_MEAN ? OPS_POOL_MEAN : OPS_POOL_INDEX},
+                .pooling = s->image_pool == IMAGE_POOL_MEAN ? OPS_POOL_MEAN : OPS_POOL_INDEX,
+                .recompute = s->image_recompute},
       .text = {.width = s->text_width,
                .layers = s->text_layers,
                .heads = s->text_heads,
-               .hidden = (int64_t)((double)s->text_width * s->text_mlp_ratio),
+               .hidden = hidden_width(s->text_width, s->text_mlp_ratio),
                .embed = s->embed_dim,
                .norm_eps = s->text_norm_eps,
                .activation = (ops_activation)s->text_activation,
                .is_causal = s->text_causal,
-               .pooling = s->text_pool == TEXT_POOL_MEAN ? OPS_POOL_MEAN : OPS_POOL_INDEX},
+               .is_post_norm = s->text_post_norm,
+               .pooling = s->text_pool == TEXT_POOL_MEAN ? OPS_POOL_MEAN : OPS_POOL_INDEX,
+               .recompute = s->text_recompute},
       .temperature = s->temperature,
       .logit_scale_max = s->logit_scale_max};
   memcpy(c->mean, means[s->image_normalization], sizeof c->mean);
@@ -98,57 +82,48 @@ err clip_declare(const clip_config *config, param_table *table) {
 }
 
 static size_t lay_out_activations(clip_activations *a, const clip_config *c, int64_t batch,
-                                  int64_t patches, bool is_kept, ops_type compute, ops_type master,
-                                  int64_t chunk_bytes, void *base) {
+                                  int64_t patches, int64_t words, bool is_kept, ops_type compute,
+                                  ops_type master, int64_t chunk_bytes, void *base) {
   int64_t tokens = patches + c->has_class_token;
   int64_t image_chunk = tower_chunk(&c->image, tokens, batch, compute, chunk_bytes);
-  int64_t text_chunk = tower_chunk(&c->text, c->text_length, batch, compute, chunk_bytes);
+  int64_t text_chunk = tower_chunk(&c->text, words, batch, compute, chunk_bytes);
   char *at = base;
   size_t used =
       tower_lay_out(&a->image, &c->image, batch, tokens, is_kept, image_chunk, compute, master, at);
   used += image_front_lay_out(&a->front, c, batch, patches, is_kept, image_chunk, compute, master,
                               at ? at + used : NULL);
-  return used + tower_lay_out(&a->text, &c->text, batch, c->text_length, is_kept, text_chunk,
-                              compute, master, at ? at + used : NULL);
+  return used + tower_lay_out(&a->text, &c->text, batch, words, is_kept, text_chunk, compute,
+                              master, at ? at + used : NULL);
 }
 
-static size_t lay_out_inputs(clip_device_inputs *in, const clip_config *c, const clip_limits *l,
+static size_t lay_out_inputs(input_set *sets, const clip_config *c, const clip_limits *l,
                              bool for_training, void *base) {
-  int64_t samples = for_training && l->micro_batch > l->eval_batch ? l->micro_batch : l->eval_batch;
-  int64_t patches =
-      for_training && l->train_patches > l->eval_patches ? l->train_patches : l->eval_patches;
-  const size_t sizes[] = {(size_t)(samples * c->image_size * c->image_size * 3),
-                          (size_t)(samples * patches) * 4, (size_t)(samples * c->text_length) * 4,
-                          (size_t)samples * 4};
-  const ops_type types[] = {OPS_U8, OPS_I32, OPS_I32, OPS_I32};
-  ops_buffer *buffers[] = {&in->images, &in->index, &in->ids, &in->pool_index};
-  size_t at = 0;
-  for (int i = 0; i < 4; i++) {
-    *buffers[i] = (ops_buffer){base ? (char *)base + at : NULL, types[i]};
-    at += mem_rounded(sizes[i]);
-  }
-  return in->bytes = at;
+  char *at = base;
+  size_t used = input_set_lay_out(&sets[EVAL_SET], c, l->eval_batch, l->eval_patches, at);
+  for (int i = 0; i < TRAIN_SETS && for_training; i++)
+    used += input_set_lay_out(&sets[i], c, l->micro_batch, l->train_patches, at ? at + used : NULL);
+  return used;
 }
 
 void clip_plan(const clip_config *c, const clip_limits *l, ops_type compute, ops_type master,
                int64_t chunk_bytes, int64_t parameters, bool for_training, clip_memory *m) {
   clip_activations a;
   loss_buffers loss;
-  clip_device_inputs inputs;
+  input_set sets[SETS];
   size_t one = ops_size_of(master);
   *m = (clip_memory){.parameters = (size_t)parameters * one,
                      .working = compute == master ? 0 : (size_t)parameters * ops_size_of(compute)};
-  m->transient = lay_out_activations(&a, c, l->eval_batch, l->eval_patches, false, compute, master,
-                                     chunk_bytes, NULL);
-  m->inputs = lay_out_inputs(&inputs, c, l, for_training, NULL) +
+  m->transient = lay_out_activations(&a, c, l->eval_batch, l->eval_patches, c->text_length, false,
+                                     compute, master, chunk_bytes, NULL);
+  m->inputs = lay_out_inputs(sets, c, l, for_training, NULL) +
               mem_rounded((size_t)(c->patches * c->image.width) * one);
   if (!for_training) return;
   m->gradients = m->parameters;
-  m->activations = lay_out_activations(&a, c, l->micro_batch, l->train_patches, true, compute,
-                                       master, chunk_bytes, NULL);
+  m->activations = lay_out_activations(&a, c, l->micro_batch, l->train_patches, l->train_words,
+                                       true, compute, master, chunk_bytes, NULL);
   m->loss = loss_lay_out(&loss, l->batch, c->image.embed, compute, master, NULL);
-  size_t pass = lay_out_activations(&a, c, l->micro_batch, l->train_patches, false, compute, master,
-                                    chunk_bytes, NULL);
+  size_t pass = lay_out_activations(&a, c, l->micro_batch, l->train_patches, l->train_words, false,
+                                    compute, master, chunk_bytes, NULL);
   if (pass > m->transient) m->transient = pass;
 }
 
@@ -198,18 +173,36 @@ static err allocate_all(clip_model *m) {
                                {m->blocks[1], o->master},
                                m->blocks[2] ? (ops_buffer){m->blocks[2], o->compute} : master};
   if (m->is_trainable) {
-    lay_out_activations(&m->kept, &m->config, m->limits.micro_batch, m->limits.train_patches, true,
-                        o->compute, o->master, o->chunk_bytes, m->blocks[3]);
+    lay_out_activations(&m->kept, &m->config, m->limits.micro_batch, m->limits.train_patches,
+                        m->limits.train_words, true, o->compute, o->master, o->chunk_bytes,
+                        m->blocks[3]);
     loss_lay_out(&m->loss, m->limits.batch, m->config.image.embed, o->compute, o->master,
                  m->blocks[4]);
+    bool is_symmetric = m->config.loss_direction == LOSS_BOTH;
+    m->loss.options = (loss_options){.normalizes = m->config.normalizes,
+                                     .learns_scale = m->config.learns_scale,
+                                     .row_share = is_symmetric ? 0.5 : 1,
+                                     .column_share = is_symmetric ? 0.5 : 0};
   }
-  size_t used = lay_out_inputs(&m->inputs, &m->config, &m->limits, m->is_trainable, m->blocks[6]);
+  size_t used = lay_out_inputs(m->sets, &m->config, &m->limits, m->is_trainable, m->blocks[6]);
+  for (int i = 0; i < SETS; i++) {
+    int64_t samples = i == EVAL_SET ? m->limits.eval_batch : m->limits.micro_batch;
+    m->sets[i].pooled = mem_zeroed(4 * (size_t)samples, sizeof(int32_t));
+    if (!m->sets[i].pooled) return mem_error((size_t)samples * 4, "text lengths");
+  }
   if (m->config.has_learned_positions) return NULL;
   return upload_sincos(m, (char *)m->blocks[6] + used);
 }
 
 err clip_create(ops *o, const clip_config *config, const clip_limits *limits, bool for_training,
                 clip_model **out) {
+  bool needs_dropout =
+      config->image_dropout > 0 || config->text_dropout > 0 || config->text.is_post_norm;
+  if (for_training && needs_dropout && !o->call->dropout)
+    return err_new(ERR_UNSUPPORTED,
+                   "image.dropout, text.dropout, text.post_norm: the %s backend "
+                   "cannot train with them yet",
+                   o->call->name);
   clip_model *m = mem_zeroed(1, sizeof *m);
   if (!m) return mem_error(sizeof *m, "a model");
   m->o = o;
@@ -236,6 +229,7 @@ void clip_destroy(clip_model *m) {
   if (!m) return;
   for (int i = 0; i < 7; i++)
     if (m->blocks[i]) m->o->call->release(m->o, m->blocks[i]);
+  for (int i = 0; i < SETS; i++) free(m->sets[i].pooled);
   tower_free(&m->image);
   tower_free(&m->text);
   param_table_free(&m->params);
@@ -296,55 +290,24 @@ err clip_clear_gradients(clip_model *m) {
                            (size_t)m->params.total * ops_size_of(m->o->master));
 }
 
-/* The text token that is pooled: the first, or the last before the padding (end of text). */
-static err upload_pool_index(clip_model *m, const int32_t *id_counts, int64_t count) {
-  if (m->config.text_pool != TEXT_POOL_EOT) return NULL;
-  int32_t *index = mem_zeroed((size_t)count, sizeof *index);
-  if (!index) return mem_error((size_t)count * sizeof *index, "text lengths");
-  for (int64_t i = 0; i < count; i++) index[i] = id_counts[i] > 0 ? id_counts[i] - 1 : 0;
-  err error = m->o->call->upload(m->o, m->inputs.pool_index.data, index, (size_t)count * 4);
-  if (!error) error = m->o->call->synchronize(m->o);
-  free(index);
-  return error;
-}
-
-static ops_buffer text_pool_index(const clip_model *m) {
-  return m->config.text_pool == TEXT_POOL_EOT ? m->inputs.pool_index : (ops_buffer){0};
-}
-
-static err upload_images(clip_model *m, const uint8_t *images, const int32_t *index, int64_t count,
-                         int64_t patches) {
-  size_t bytes = (size_t)(m->config.image_size * m->config.image_size * 3);
-  err error = m->o->call->upload(m->o, m->inputs.images.data, images, (size_t)count * bytes);
-  if (error) return error;
-  return m->o->call->upload(m->o, m->inputs.index.data, index, (size_t)(count * patches) * 4);
-}
-
-static err upload_texts(clip_model *m, const int32_t *ids, const int32_t *id_counts,
-                        int64_t count) {
-  err error = m->o->call->upload(m->o, m->inputs.ids.data, ids,
-                                 (size_t)(count * m->config.text_length) * 4);
-  return error ? error : upload_pool_index(m, id_counts, count);
-}
-
-static err run_images(clip_model *m, const clip_activations *a, int64_t count) {
-  for (int64_t at = 0; at < count; at += a->image.chunk) {
-    int64_t n = count - at < a->image.chunk ? count - at : a->image.chunk;
-    err error =
-        image_front_forward(&m->image_in, &m->config, &m->image, &m->weights, &a->image, &a->front,
-                            m->inputs.images, m->inputs.index, m->fixed_positions, at, n);
+err clip_run_images(clip_model *m, const clip_activations *a, const input_set *in) {
+  for (int64_t at = 0; at < in->count; at += a->image.chunk) {
+    int64_t n = in->count - at < a->image.chunk ? in->count - at : a->image.chunk;
+    err error = image_front_forward(&m->image_in, &m->config, &m->image, &m->weights, &a->image,
+                                    &a->front, in->images, in->index, m->fixed_positions, at, n);
     if (!error) error = tower_forward(&m->image, &m->weights, &a->image, at, n, (ops_buffer){0});
     if (error) return error;
   }
   return NULL;
 }
 
-static err run_texts(clip_model *m, const clip_activations *a, int64_t count) {
-  for (int64_t at = 0; at < count; at += a->text.chunk) {
-    int64_t n = count - at < a->text.chunk ? count - at : a->text.chunk;
+static err run_texts(clip_model *m, const clip_activations *a, const input_set *in) {
+  ops_buffer pool_index = input_set_pool_index(in, &m->config);
+  for (int64_t at = 0; at < in->count; at += a->text.chunk) {
+    int64_t n = in->count - at < a->text.chunk ? in->count - at : a->text.chunk;
     err error = text_front_forward(&m->text_in, &m->config, &m->text, &m->weights, &a->text,
-                                   m->inputs.ids, at, n);
-    if (!error) error = tower_forward(&m->text, &m->weights, &a->text, at, n, text_pool_index(m));
+                                   in->ids, at, n);
+    if (!error) error = tower_forward(&m->text, &m->weights, &a->text, at, n, pool_index);
     if (error) return error;
   }
   return NULL;
@@ -364,26 +327,66 @@ static err clock_part(clip_model *m, double *sum, double *start) {
   return error;
 }
 
-err clip_forward(clip_model *m, const clip_inputs *in, int64_t first, bool is_kept) {
+err clip_stage(clip_model *m, const clip_inputs *in) {
+  m->staged = 1 - m->current;
+  input_set *set = &m->sets[m->staged];
+  err error = input_set_images(set, m->o, &m->config, in->images, in->index, in->count,
+                               m->limits.train_patches);
+  if (!error) error = input_set_numbers(set, m->o, &m->config, in->first_sample, in->count);
+  return error ? error
+               : input_set_texts(set, m->o, &m->config, in->ids, in->id_counts, in->count,
+                                 m->limits.train_words);
+}
+
+err clip_take_staged(clip_model *m) {
+  m->current = m->staged;
+  return m->o->call->join(m->o);
+}
+
+int clip_current_set(const clip_model *m) {
+  return m->current;
+}
+
+err clip_encode(clip_model *m, int64_t first, bool is_kept) {
   err error = NULL;
   double start = clock_seconds();
   clip_profile unused, *profile = m->profile ? m->profile : &unused;
   clip_activations passing, *a = &m->kept;
+  const input_set *in = &m->sets[m->current];
   if (!is_kept) {
-    lay_out_activations(&passing, &m->config, m->limits.micro_batch, m->limits.train_patches, false,
-                        m->o->compute, m->o->master, m->o->chunk_bytes, m->blocks[5]);
+    lay_out_activations(&passing, &m->config, m->limits.micro_batch, m->limits.train_patches,
+                        m->limits.train_words, false, m->o->compute, m->o->master,
+                        m->o->chunk_bytes, m->blocks[5]);
     a = &passing;
   }
   /* the towers write straight into the batch's features */
   a->image.features = ops_at(m->loss.image, first * m->config.image.embed);
   a->text.features = ops_at(m->loss.text, first * m->config.text.embed);
-  TRY(upload_images(m, in->images, in->index, in->count, m->limits.train_patches));
-  TRY(upload_texts(m, in->ids, in->id_counts, in->count));
-  TRY(run_images(m, a, in->count));
+  a->text.key_counts = input_set_key_counts(in, &m->config);
+  a->image.noise = (tower_noise){m->config.image_dropout, m->config.seed, IMAGE_SITE, in->numbers};
+  a->text.noise = (tower_noise){m->config.text_dropout, m->config.seed, TEXT_SITE, in->numbers};
+  TRY(clip_run_images(m, a, in));
   TRY(clock_part(m, &profile->image_forward, &start));
-  TRY(run_texts(m, a, in->count));
+  TRY(run_texts(m, a, in));
   TRY(clock_part(m, &profile->text_forward, &start));
 cleanup:
+  return error;
+}
+
+err clip_forward(clip_model *m, const clip_inputs *in, int64_t first, bool is_kept) {
+  err error = clip_stage(m, in);
+  if (!error) error = clip_take_staged(m);
+  return error ? error : clip_encode(m, first, is_kept);
+}
+
+/* One master number to the host. */
+static err read_number(const clip_model *m, ops_buffer buffer, double *value) {
+  double wide = 0;
+  float narrow = 0;
+  bool is_wide = m->o->master == OPS_F64;
+  err error = m->o->call->download(m->o, is_wide ? (void *)&wide : (void *)&narrow, buffer.data,
+                                   ops_size_of(m->o->master));
+  *value = is_wide ? wide : (double)narrow;
   return error;
 }
 
@@ -391,8 +394,13 @@ err clip_loss(clip_model *m, int64_t batch, double *loss) {
   double start = clock_seconds();
   clip_profile unused, *profile = m->profile ? m->profile : &unused;
   err error = loss_compute(m->o, &m->loss, batch, ops_at(m->weights.master, m->scale_log),
-                           ops_at(m->weights.gradients, m->scale_log), loss);
-  return error ? error : clock_part(m, &profile->loss, &start);
+                           ops_at(m->weights.gradients, m->scale_log));
+  if (!error) error = clock_part(m, &profile->loss, &start);
+  return error || !loss ? error : clip_read_loss(m, loss);
+}
+
+err clip_read_loss(const clip_model *m, double *loss) {
+  return read_number(m, m->loss.value, loss);
 }
 
 err clip_backward(clip_model *m, int64_t first, int64_t count) {
@@ -400,19 +408,21 @@ err clip_backward(clip_model *m, int64_t first, int64_t count) {
   double start = clock_seconds();
   clip_profile unused, *profile = m->profile ? m->profile : &unused;
   const clip_activations *a = &m->kept;
+  const input_set *in = &m->sets[m->current];
+  ops_buffer pool_index = input_set_pool_index(in, &m->config);
   ops_buffer dimage = ops_at(m->loss.dimage, first * m->config.image.embed);
   ops_buffer dtext = ops_at(m->loss.dtext, first * m->config.text.embed);
   for (int64_t at = 0; at < count; at += a->image.chunk) {
     int64_t n = count - at < a->image.chunk ? count - at : a->image.chunk;
     TRY(tower_backward(&m->image, &m->weights, &a->image, at, n, (ops_buffer){0}, dimage));
-    TRY(image_front_backward(&m->image_in, &m->config, &m->weights, &a->image, &a->front,
-                             m->inputs.index, at, n));
+    TRY(image_front_backward(&m->image_in, &m->config, &m->weights, &a->image, &a->front, in->index,
+                             at, n));
   }
   TRY(clock_part(m, &profile->image_backward, &start));
   for (int64_t at = 0; at < count; at += a->text.chunk) {
     int64_t n = count - at < a->text.chunk ? count - at : a->text.chunk;
-    TRY(tower_backward(&m->text, &m->weights, &a->text, at, n, text_pool_index(m), dtext));
-    TRY(text_front_backward(&m->text_in, &m->config, &m->weights, &a->text, m->inputs.ids, at, n));
+    TRY(tower_backward(&m->text, &m->weights, &a->text, at, n, pool_index, dtext));
+    TRY(text_front_backward(&m->text_in, &m->config, &m->weights, &a->text, in->ids, at, n));
   }
   TRY(clock_part(m, &profile->text_backward, &start));
 cleanup:
@@ -420,27 +430,18 @@ cleanup:
 }
 
 err clip_logit_scale(const clip_model *m, double *scale) {
-  const param *p = param_table_find(&m->params, "logit_scale");
-  double wide = 0;
-  float narrow = 0;
-  bool is_wide = m->o->master == OPS_F64;
-  err error = clip_get(m, p, is_wide ? (void *)&wide : (void *)&narrow);
-  *scale = exp(is_wide ? wide : (double)narrow);
+  err error = read_number(m, ops_at(m->weights.master, m->scale_log), scale);
+  *scale = exp(*scale);
   return error;
 }
 
-err clip_clip_logit_scale(clip_model *m) {
-  double scale;
-  err error = clip_logit_scale(m, &scale);
-  if (error || (scale >= 1.0 && scale <= m->config.logit_scale_max * (1 + 1e-6)) || isnan(scale))
-    return error;
-  double wide = scale < 1.0 ? 0.0 : log(m->config.logit_scale_max);
-  float narrow = (float)wide;
-  const param *p = param_table_find(&m->params, "logit_scale");
-  return clip_set(m, p, m->o->master == OPS_F64 ? (void *)&wide : (void *)&narrow);
+err clip_clamp_logit_scale(clip_model *m) {
+  return m->o->call->clamp(m->o, 1, ops_at(m->weights.master, m->scale_log), 0,
+                           log(m->config.logit_scale_max));
 }
 
-/* Normalises features in the backend and brings them to the host as floats. */
+/* Normalises features in the backend, unless the model compares them as they are, and brings them
+ * to the host as floats. */
 static err fetch_unit(clip_model *m, ops_buffer features, int64_t count, ops_buffer scratch,
                       float *embeddings) {
   int64_t embed = m->config.image.embed;
@@ -454,7 +455,7 @@ static err fetch_unit(clip_model *m, ops_buffer features, int64_t count, ops_buf
                      .norms = {scratch.data, m->o->master}};
   void *host = mem_zeroed(1, bytes);
   if (!host) return mem_error(bytes, "embeddings");
-  err error = m->o->call->normalize(m->o, &n);
+  err error = m->config.normalizes ? m->o->call->normalize(m->o, &n) : NULL;
   if (!error) error = m->o->call->download(m->o, host, features.data, bytes);
   for (int64_t i = 0; i < count * embed && !error; i++) {
     if (m->o->compute == OPS_F32)
@@ -471,13 +472,15 @@ static err fetch_unit(clip_model *m, ops_buffer features, int64_t count, ops_buf
 }
 
 static void lay_out_eval(clip_model *m, clip_activations *a) {
-  lay_out_activations(a, &m->config, m->limits.eval_batch, m->limits.eval_patches, false,
-                      m->o->compute, m->o->master, m->o->chunk_bytes, m->blocks[5]);
+  lay_out_activations(a, &m->config, m->limits.eval_batch, m->limits.eval_patches,
+                      m->config.text_length, false, m->o->compute, m->o->master, m->o->chunk_bytes,
+                      m->blocks[5]);
 }
 
 err clip_embed_images(clip_model *m, int64_t count, const uint8_t *images, const int32_t *index,
                       float *embeddings) {
   clip_activations a;
+  input_set *in = &m->sets[EVAL_SET];
   lay_out_eval(m, &a);
   int64_t batch = m->limits.eval_batch, patches = m->limits.eval_patches;
   int64_t pixels = m->config.image_size * m->config.image_size * 3;
@@ -487,8 +490,10 @@ err clip_embed_images(clip_model *m, int64_t count, const uint8_t *images, const
   err error = NULL;
   for (int64_t at = 0; at < count && !error; at += batch) {
     int64_t n = count - at < batch ? count - at : batch;
-    error = upload_images(m, images + at * pixels, index ? index + at * patches : all, n, patches);
-    if (!error) error = run_images(m, &a, n);
+    error = input_set_images(in, m->o, &m->config, images + at * pixels,
+                             index ? index + at * patches : all, n, patches);
+    if (!error) error = m->o->call->join(m->o);
+    if (!error) error = clip_run_images(m, &a, in);
     if (!error)
       error = fetch_unit(m, a.image.features, n, a.image.pooled,
                          embeddings + at * m->config.image.embed);
@@ -500,13 +505,17 @@ err clip_embed_images(clip_model *m, int64_t count, const uint8_t *images, const
 err clip_embed_texts(clip_model *m, int64_t count, const int32_t *ids, const int32_t *id_counts,
                      float *embeddings) {
   clip_activations a;
+  input_set *in = &m->sets[EVAL_SET];
   lay_out_eval(m, &a);
+  a.text.key_counts = input_set_key_counts(in, &m->config);
   int64_t batch = m->limits.eval_batch;
   err error = NULL;
   for (int64_t at = 0; at < count && !error; at += batch) {
     int64_t n = count - at < batch ? count - at : batch;
-    error = upload_texts(m, ids + at * m->config.text_length, id_counts + at, n);
-    if (!error) error = run_texts(m, &a, n);
+    error = input_set_texts(in, m->o, &m->config, ids + at * m->config.text_length, id_counts + at,
+                            n, m->config.text_length);
+    if (!error) error = m->o->call->join(m->o);
+    if (!error) error = run_texts(m, &a, in);
     if (!error)
       error =
           fetch_unit(m, a.text.features, n, a.text.pooled, embeddings + at * m->config.text.embed);

@@ -19,7 +19,11 @@
 /* Everything that shapes the model, worked out from the settings. */
 typedef struct {
   int64_t image_size, patch, patches; /* patches: of a whole image */
-  bool has_class_token, has_learned_positions, has_pre_norm;
+  uint64_t seed;                      /* of dropout */
+  double image_dropout, text_dropout;
+  bool normalizes, learns_scale, has_padding_mask;
+  int loss_direction; /* LOSS_* */
+  bool has_class_token, has_learned_positions, has_pre_norm, has_patch_bias;
   float mean[3], deviation[3];
   int64_t text_length, vocabulary;
   int text_pool; /* TEXT_POOL_* */
@@ -34,6 +38,7 @@ void clip_config_from(const settings *s, int64_t vocabulary, clip_config *config
 typedef struct {
   int64_t batch, micro_batch; /* contrastive batch; samples whose activations are kept */
   int64_t train_patches;      /* patches of an image that are encoded in training */
+  int64_t train_words;        /* tokens of a text that are encoded in training */
   int64_t eval_batch;         /* images or texts encoded at once in evaluation */
   int64_t eval_patches;
 } clip_limits;
@@ -43,8 +48,9 @@ typedef struct {
   int64_t count;
   const uint8_t *images;    /* [count, size, size, 3] */
   const int32_t *index;     /* [count, train_patches]: keep-lists (mask.h) */
-  const int32_t *ids;       /* [count, text_length] */
+  const int32_t *ids;       /* [count, train_words] */
   const int32_t *id_counts; /* [count]: tokens before the padding */
+  int64_t first_sample; /* of the run: the samples' numbers, from which dropout's noise is drawn */
 } clip_inputs;
 
 typedef struct clip_model clip_model;
@@ -79,11 +85,23 @@ err clip_set(clip_model *model, const param *p, const void *values) ERR_MUST_CHE
 err clip_refresh(clip_model *model) ERR_MUST_CHECK;
 
 err clip_clear_gradients(clip_model *model) ERR_MUST_CHECK;
-/* Encodes inputs as samples [first, first + count) of the contrastive batch. */
+/* Inputs travel beside the computation: clip_stage begins to copy a batch into the set of inputs
+ * that is not computed on (the host's arrays must stay as they are until clip_take_staged), and
+ * clip_take_staged makes it the current one. The next batch may be staged while a step runs that
+ * was begun after the last clip_take_staged. */
+err clip_stage(clip_model *model, const clip_inputs *inputs) ERR_MUST_CHECK;
+err clip_take_staged(clip_model *model) ERR_MUST_CHECK;
+/* 0 or 1: which set is current. A recorded step belongs to its set. */
+int clip_current_set(const clip_model *model);
+/* Encodes the current inputs as samples [first, first + count) of the contrastive batch. */
+err clip_encode(clip_model *model, int64_t first, bool is_kept) ERR_MUST_CHECK;
+/* The three in one. */
 err clip_forward(clip_model *model, const clip_inputs *inputs, int64_t first,
                  bool is_kept) ERR_MUST_CHECK;
-/* Symmetric InfoNCE over the first `batch` samples; leaves the features' gradients behind. */
+/* Symmetric InfoNCE over the first `batch` samples; leaves the features' gradients behind. `loss`
+ * may be NULL: clip_read_loss gives it later, waiting for what is under way. */
 err clip_loss(clip_model *model, int64_t batch, double *loss) ERR_MUST_CHECK;
+err clip_read_loss(const clip_model *model, double *loss) ERR_MUST_CHECK;
 /* Adds to the parameters' gradients; the kept activations are of samples [first, …). */
 err clip_backward(clip_model *model, int64_t first, int64_t count) ERR_MUST_CHECK;
 
@@ -96,9 +114,10 @@ typedef struct {
  * little slower than an unmeasured step. */
 void clip_set_profile(clip_model *model, clip_profile *profile);
 
-/* exp(logit_scale); and its clipping to [1, logit_scale_max] after an update. */
+/* exp(logit_scale), waiting for what is under way; and its clipping to [1, logit_scale_max] after
+ * an update. */
 err clip_logit_scale(const clip_model *model, double *scale) ERR_MUST_CHECK;
-err clip_clip_logit_scale(clip_model *model) ERR_MUST_CHECK;
+err clip_clamp_logit_scale(clip_model *model) ERR_MUST_CHECK;
 
 /* Unit-length embeddings to the host, any count. index [count, eval_patches] or NULL: every patch
  * in order. embeddings [count, embed] float. */
@@ -106,5 +125,13 @@ err clip_embed_images(clip_model *model, int64_t count, const uint8_t *images, c
                       float *embeddings) ERR_MUST_CHECK;
 err clip_embed_texts(clip_model *model, int64_t count, const int32_t *ids, const int32_t *id_counts,
                      float *embeddings) ERR_MUST_CHECK;
+
+/* How well `count` images (at most limits.micro_batch) fit one text, and which way their pixels
+ * would fit better: *score is the mean of the images' unit embeddings' products with text [embed],
+ * dpixels [count, size, size, 3] its gradient by pixels in [0, 1]. For a model for training, of
+ * which it uses the activations and adds to the gradients; backends that compute in fp32. All
+ * patches are seen: limits.train_patches must be those of a whole image. */
+err clip_pixel_gradient(clip_model *model, int64_t count, const uint8_t *images, const float *text,
+                        double *score, float *dpixels) ERR_MUST_CHECK;
 
 #endif

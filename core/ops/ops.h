@@ -18,6 +18,10 @@
 
 #include "base/err.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 typedef enum { OPS_F32, OPS_BF16, OPS_F64, OPS_I32, OPS_U8 } ops_type;
 
 typedef struct {
@@ -49,6 +53,7 @@ typedef struct {
   int64_t m, n, k;
   bool transpose_a, transpose_b;
   bool accumulate; /* c += … ; c must be of master type, without bias or epilogue */
+  bool may_narrow; /* a dense layer's product: may be computed in 8 bits where that was asked for */
   ops_buffer a, b, c;
   ops_buffer bias;   /* [n] master, or absent */
   ops_buffer a_sums; /* [m] master, or absent: += sums of op(a) over k (a bias gradient) */
@@ -138,50 +143,108 @@ typedef struct {
   ops_buffer dy, dx;
 } ops_normalize;
 
+/* y = dropout(x) (+ residual), over `samples` samples of `elements` elements: an element is zero
+ * with probability `rate`, else x / (1 - rate). Element e of a sample is dropped where draw e of
+ * rng_at(seed, RNG_DROPOUT, site, the sample's number) (base/rng.h) is below rate * 2^32: backward
+ * calls it again with the gradient for x, and no mask is kept. rate 0: y = x + residual.
+ * numbers [samples, 2] i32: low and high word of each sample's number; may be absent at rate 0.
+ * y may be the same memory as x or residual. */
+typedef struct {
+  int64_t samples, elements;
+  double rate;
+  uint64_t seed, site;
+  ops_buffer numbers, x, residual, y; /* compute */
+} ops_dropout;
+
 /* The contrastive loss, one tile of rows at a time, never the whole matrix.
  * cosines [rows, columns] master: image row i against every text. Row i's own text is column
  * first_row + i. scale_log: [1] master, the logit scale's logarithm; logits = exp(it) * cosines.
  *   statistics: row_lse[i], positive[i] of the tile's rows; column_max/column_sum running.
  *   gradient:   cosines become d loss / d cosines, d loss / d scale_log is added to dscale_log;
- *               weight = 1 / (2 * global batch). */
+ *               row_weight, column_weight: of a row's and a column's cross-entropy in the loss,
+ *               1 / (2 * global batch) each when both directions count. */
 typedef struct {
   int64_t rows, columns, first_row;
   ops_buffer cosines, scale_log;
   ops_buffer row_lse, positive;      /* [rows] master */
   ops_buffer column_max, column_sum; /* [columns] master */
   ops_buffer column_lse;             /* [columns] master, gradient only */
-  double weight;
+  double row_weight, column_weight;
   ops_buffer dscale_log; /* [1] master, += */
 } ops_contrastive;
 
 /* The end of the statistics: column_lse = max + log(sum), and
- * loss [1] master = mean over the batch of ((row_lse - positive) + (column_lse - positive)) / 2. */
+ * loss [1] master = sum over the batch of row_weight (row_lse - positive) + column_weight
+ * (column_lse - positive). */
 typedef struct {
   int64_t count;
+  double row_weight, column_weight;
   ops_buffer row_lse, positive, column_max, column_sum, column_lse, loss;
 } ops_contrastive_end;
 
-/* AdamW (Loshchilov & Hutter 2019, decoupled decay) over a flat run of parameters:
- * m, v updated; p -= rate * (mhat / (sqrt(vhat) + eps) + decay * p); copy receives p as compute.*/
+/* AdamW (Loshchilov & Hutter 2019, decoupled decay) over a flat run of parameters, with global
+ * gradient clipping. With g' = g * min(1, clip_norm / sqrt(norm_square)) (g itself if clip_norm is
+ * 0): m, v updated; p -= rate * (mhat / (sqrt(vhat) + eps) + decay * p); copy receives p as
+ * compute. What differs from step to step lies in the backend's memory, so that a recorded step
+ * can be run again. */
 typedef struct {
-  int64_t count, step; /* step is 1 at the first update */
-  double learning_rate, beta1, beta2, eps, weight_decay, gradient_scale;
+  int64_t count, decayed; /* elements [0, decayed) are under weight decay */
+  double beta1, beta2, eps, weight_decay, clip_norm;
+  ops_buffer rates;       /* [3] master: learning rate, 1 / (1 - beta1^t), 1 / (1 - beta2^t) */
+  ops_buffer norm_square; /* [1] master: sum of squares of all gradients */
   ops_buffer parameters, gradients, m, v; /* master */
   ops_buffer copy;                        /* compute, or absent */
 } ops_adamw;
 
 typedef struct ops ops;
 
-/* A backend: a table of functions. */
+/* Memory of a device, in bytes. peak: the most that this backend has held at once. */
+typedef struct {
+  uint64_t free, total, peak;
+} ops_memory;
+
+/* What the device's own meters say; a negative number where one cannot be read. */
+typedef struct {
+  double energy_joules; /* since the driver was loaded: take differences */
+  double power_watts;
+  double utilisation; /* 0 to 1, over the last moment */
+  double used_bytes;  /* of the whole device, other processes too */
+} ops_usage;
+
+/* A backend: a table of functions. Ops run in the order in which they are called, but may return
+ * before they are done; download and synchronize wait. */
 typedef struct {
   const char *name;
   err (*allocate)(ops *o, size_t bytes, const char *what, void **block);
   void (*release)(ops *o, void *block);
-  /* Host to backend and back; `upload` may return before the copy is done, `download` not. */
+  /* Host to backend and back; `upload` is done with `from` when it returns. */
   err (*upload)(ops *o, void *to, const void *from, size_t bytes);
   err (*download)(ops *o, void *to, const void *from, size_t bytes);
   err (*clear)(ops *o, void *block, size_t bytes);
   err (*synchronize)(ops *o);
+
+  /* Copies beside the running ops. upload_ahead waits for what was called before the last join,
+   * not for what was called since; `from` must stay as it is until the next join. join waits
+   * until all copies are done; ops called from then on see them. */
+  err (*upload_ahead)(ops *o, void *to, const void *from, size_t bytes);
+  err (*join)(ops *o);
+  /* Host memory that is copied from often: fixed in place, so that copies need no CPU. NULL where
+   * there is nothing to gain. */
+  err (*pin)(ops *o, void *block, size_t bytes);
+  void (*unpin)(ops *o, void *block);
+
+  /* Everything called between record and record_end is remembered and not run; replay runs it.
+   * All shapes must have been seen before. NULL where a backend has no such thing. */
+  err (*record)(ops *o);
+  err (*record_end)(ops *o, void **recording);
+  err (*replay)(ops *o, void *recording);
+  void (*forget)(ops *o, void *recording);
+
+  /* Of the device; NULL where host memory is all there is. */
+  err (*memory)(ops *o, ops_memory *memory);
+  void (*usage)(ops *o, ops_usage *usage);
+  /* True when everything called so far is done. */
+  bool (*is_idle)(ops *o);
 
   err (*gemm)(ops *o, const ops_gemm *g);
   err (*layer_norm)(ops *o, const ops_layer_norm *n);
@@ -195,6 +258,7 @@ typedef struct {
   err (*embed_gradient)(ops *o, const ops_embed *e);
   err (*pool)(ops *o, const ops_pool *p);
   err (*pool_gradient)(ops *o, const ops_pool *p);
+  err (*dropout)(ops *o, const ops_dropout *d);
   err (*normalize)(ops *o, const ops_normalize *n);
   err (*normalize_gradient)(ops *o, const ops_normalize *n);
   err (*contrastive_statistics)(ops *o, const ops_contrastive *c);
@@ -203,6 +267,9 @@ typedef struct {
   /* out [1] master = sum of squares of x [count] master, summed in double in a fixed order. */
   err (*sum_squares)(ops *o, int64_t count, ops_buffer x, ops_buffer out);
   err (*adamw)(ops *o, const ops_adamw *a);
+  /* x [count] master: every element = value; or brought into [low, high], NaN staying NaN. */
+  err (*fill)(ops *o, int64_t count, ops_buffer x, double value);
+  err (*clamp)(ops *o, int64_t count, ops_buffer x, double low, double high);
   err (*cast)(ops *o, int64_t count, ops_buffer from, ops_buffer to);
   void (*destroy)(ops *o);
 } ops_table;
@@ -212,6 +279,8 @@ struct ops {
   ops_type compute, master;
   int64_t chunk_bytes; /* activations of a chunk of samples should fit in this; 0: do not chunk */
   int threads;         /* of the CPU backend */
+  char device[128];    /* the device's own name, "" for the CPU */
+  char libraries[256]; /* what it runs on, "cuBLAS 13.0.2, cuDNN 9.14.0"; "" for the CPU */
   void *state;         /* the backend's own */
 };
 
@@ -223,4 +292,7 @@ void ops_destroy(ops *o);
  * caches (about 50 ms of work): the yardstick for mfu, and how `precision: auto` chooses. */
 err ops_measure_cpu_gemm(ops_type compute, int threads, double *flops_per_second) ERR_MUST_CHECK;
 
+#ifdef __cplusplus
+}
+#endif
 #endif

@@ -7,13 +7,16 @@
 err optimizer_create(clip_model *model, optimizer *out) {
   ops *o = clip_weights(model)->o;
   size_t one = mem_rounded((size_t)clip_params(model)->total * ops_size_of(o->master));
+  size_t bytes = 2 * one + 2 * MEM_ALIGNMENT;
   *out = (optimizer){.model = model};
-  err error = o->call->allocate(o, 2 * one + MEM_ALIGNMENT, "the optimizer's moments", &out->block);
+  err error = o->call->allocate(o, bytes, "the optimizer's moments", &out->block);
   if (error) return error;
-  out->m = (ops_buffer){out->block, o->master};
-  out->v = (ops_buffer){(char *)out->block + one, o->master};
-  out->norm = (ops_buffer){(char *)out->block + 2 * one, o->master};
-  return o->call->clear(o, out->block, 2 * one + MEM_ALIGNMENT);
+  char *base = out->block;
+  out->m = (ops_buffer){base, o->master};
+  out->v = (ops_buffer){base + one, o->master};
+  out->norm_square = (ops_buffer){base + 2 * one, o->master};
+  out->rates = (ops_buffer){base + 2 * one + MEM_ALIGNMENT, o->master};
+  return o->call->clear(o, out->block, bytes);
 }
 
 void optimizer_destroy(optimizer *o) {
@@ -23,40 +26,52 @@ void optimizer_destroy(optimizer *o) {
   *o = (optimizer){0};
 }
 
-err optimizer_gradient_norm(optimizer *o, double *norm) {
-  const tower_weights *w = clip_weights(o->model);
-  float square = 0;
-  err error = w->o->call->sum_squares(w->o, clip_params(o->model)->total, w->gradients, o->norm);
-  if (!error) error = w->o->call->download(w->o, &square, o->norm.data, sizeof square);
-  *norm = sqrt((double)square);
-  return error;
+err optimizer_stage(optimizer *o, const settings *s, int64_t step, double learning_rate) {
+  ops *backend = clip_weights(o->model)->o;
+  const double rates[3] = {learning_rate, 1 / (1 - pow(s->beta1, (double)step)),
+                           1 / (1 - pow(s->beta2, (double)step))};
+  bool is_wide = backend->master == OPS_F64;
+  for (int i = 0; i < 3; i++) {
+    o->rates_wide[i] = rates[i];
+    o->rates_narrow[i] = (float)rates[i];
+  }
+  return backend->call->upload_ahead(backend, o->rates.data,
+                                     is_wide ? (void *)o->rates_wide : (void *)o->rates_narrow,
+                                     3 * ops_size_of(backend->master));
 }
 
-err optimizer_update(optimizer *o, const settings *s, int64_t step, double learning_rate,
-                     double gradient_scale) {
+err optimizer_update(optimizer *o, const settings *s) {
   const param_table *table = clip_params(o->model);
   const tower_weights *w = clip_weights(o->model);
   bool has_copy = w->working.data != w->master.data;
-  const int64_t starts[2] = {0, table->decayed}, ends[2] = {table->decayed, table->total};
-  for (int part = 0; part < 2; part++) {
-    int64_t at = starts[part];
-    ops_adamw a = {.count = ends[part] - at,
-                   .step = step,
-                   .learning_rate = learning_rate,
-                   .beta1 = s->beta1,
-                   .beta2 = s->beta2,
-                   .eps = s->epsilon,
-                   .weight_decay = part == 0 ? s->weight_decay : 0,
-                   .gradient_scale = gradient_scale,
-                   .parameters = ops_at(w->master, at),
-                   .gradients = ops_at(w->gradients, at),
-                   .m = ops_at(o->m, at),
-                   .v = ops_at(o->v, at)};
-    if (has_copy) a.copy = ops_at(w->working, at);
-    err error = w->o->call->adamw(w->o, &a);
-    if (error) return error;
-  }
-  return clip_clip_logit_scale(o->model);
+  ops_adamw a = {.count = table->total,
+                 .decayed = table->decayed,
+                 .beta1 = s->beta1,
+                 .beta2 = s->beta2,
+                 .eps = s->epsilon,
+                 .weight_decay = s->weight_decay,
+                 .clip_norm = s->clip_norm,
+                 .rates = o->rates,
+                 .norm_square = o->norm_square,
+                 .parameters = w->master,
+                 .gradients = w->gradients,
+                 .m = o->m,
+                 .v = o->v,
+                 .copy = has_copy ? w->working : (ops_buffer){0}};
+  err error = w->o->call->sum_squares(w->o, table->total, w->gradients, o->norm_square);
+  if (!error) error = w->o->call->adamw(w->o, &a);
+  return error ? error : clip_clamp_logit_scale(o->model);
+}
+
+err optimizer_read_norm(const optimizer *o, double *norm) {
+  ops *backend = clip_weights(o->model)->o;
+  double wide = 0;
+  float narrow = 0;
+  bool is_wide = backend->master == OPS_F64;
+  err error = backend->call->download(backend, is_wide ? (void *)&wide : (void *)&narrow,
+                                      o->norm_square.data, ops_size_of(backend->master));
+  *norm = sqrt(is_wide ? wide : (double)narrow);
+  return error;
 }
 
 double schedule_peak(const settings *s) {

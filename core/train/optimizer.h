@@ -10,20 +10,25 @@
 
 typedef struct {
   clip_model *model; /* not owned */
-  void *block;       /* device memory of both moments and the norm */
+  void *block;       /* device memory of both moments, the norm and the rates */
   ops_buffer m, v;   /* [params.total] master, same offsets as the parameters */
-  ops_buffer norm;   /* [1] */
+  ops_buffer norm_square;
+  ops_buffer rates;      /* [3] as ops_adamw has them */
+  double rates_wide[3];  /* what `rates` is copied from: in double, */
+  float rates_narrow[3]; /* or in float, by the backend's master type */
 } optimizer;
 
 err optimizer_create(clip_model *model, optimizer *o) ERR_MUST_CHECK;
 void optimizer_destroy(optimizer *o);
 
-/* The global gradient norm. */
-err optimizer_gradient_norm(optimizer *o, double *norm) ERR_MUST_CHECK;
-/* One update; step is 1 at the first. gradient_scale multiplies the gradients (clipping).
- * logit_scale is clipped afterwards. */
-err optimizer_update(optimizer *o, const settings *s, int64_t step, double learning_rate,
-                     double gradient_scale) ERR_MUST_CHECK;
+/* Before ops.join: the numbers of update `step`, which is 1 at the first. */
+err optimizer_stage(optimizer *o, const settings *s, int64_t step,
+                    double learning_rate) ERR_MUST_CHECK;
+/* One update at the staged rates, clipping the gradients' global norm to clip_norm if that is not
+ * 0; logit_scale is brought into its limits afterwards. Waits for nothing. */
+err optimizer_update(optimizer *o, const settings *s) ERR_MUST_CHECK;
+/* The global gradient norm of the last update, before clipping; waits for it. */
+err optimizer_read_norm(const optimizer *o, double *norm) ERR_MUST_CHECK;
 
 /* Peak learning rate of a run: learning_rate, or base_learning_rate * batch_size / 256. */
 double schedule_peak(const settings *s);

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "ops/device.h"
+#include "train/fit.h"
 #include "train/run.h"
 
 static err open_data(run *r) {
@@ -58,8 +59,10 @@ static err make_model(run *r) {
   clip_limits limits = model_limits(s);
   clip_config_from(s, vocabulary, &config);
   err error = model_count(s, vocabulary, r->o->compute, r->o->chunk_bytes, &r->counts);
+  if (!error) error = fit_check(s, vocabulary, r->o, r->counts.planned_bytes);
   if (!error) error = clip_create(r->o, &config, &limits, true, &r->model);
   if (!error) error = optimizer_create(r->model, &r->moments);
+  if (!error) step_open(&r->step, s, r->model, &r->moments, r->counts.encoded_patches);
   return error;
 }
 
@@ -125,6 +128,8 @@ static err open_loader(run *r) {
                      .batch_size = s->batch_size,
                      .image_size = s->image_size,
                      .text_length = s->text_length,
+                     .text_mask_mode = s->text_mask_mode,
+                     .text_tokens = settings_text_tokens(s),
                      .total_samples = r->total_samples,
                      .seed = (uint64_t)s->seed,
                      .crop_min = s->data_crop_min,
@@ -136,7 +141,8 @@ static err open_loader(run *r) {
                      .resample = s->data_resample,
                      .workers = (int)s->data_workers,
                      .prefetch = (int)s->data_prefetch,
-                     .cache_bytes = (size_t)s->data_cache_mib << 20};
+                     .cache_bytes = (size_t)s->data_cache_mib << 20,
+                     .pins = r->o};
   return loader_open(&c, r->at.samples, &r->batches);
 }
 
@@ -173,6 +179,7 @@ void run_close(run *r) {
   if (r->batches) loader_close(r->batches);
   for (size_t i = 0; i < r->set_count; i++) eval_set_close(r->sets[i]);
   free(r->sets);
+  step_close(&r->step);
   optimizer_destroy(&r->moments);
   clip_destroy(r->model);
   ops_destroy(r->o);

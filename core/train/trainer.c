@@ -50,69 +50,56 @@ static err evaluate(run *r) {
       error = events_warn(&r->events, "skipped_sample", eval_set_warnings(r->sets[i]));
     if (error) return error;
   }
-  json_writer *w = events_begin(&r->events, "memory");
-  jsonw_integer(w, "peak_bytes", (int64_t)mem_peak_bytes());
-  jsonw_integer(w, "planned_bytes", (int64_t)r->counts.planned_bytes);
-  return events_end(&r->events);
+  return run_report_memory(r);
 }
 
-/* The part of a batch from `first` on. */
-static clip_inputs part_of(const run *r, const loader_batch *b, int64_t first, int64_t count) {
-  int64_t pixels = r->s->image_size * r->s->image_size * 3;
-  return (clip_inputs){.count = count,
-                       .images = b->images + first * pixels,
-                       .index = r->index + first * r->counts.encoded_patches,
-                       .ids = b->tokens + first * r->s->text_length,
-                       .id_counts = b->token_counts + first};
+static clip_inputs inputs_of(const run *r) {
+  const loader_batch *b = &r->batch;
+  return (clip_inputs){b->count, b->images, r->index, b->tokens, b->token_counts, b->first_sample};
 }
 
-/* Loss and gradient of one batch, through the gradient cache when it is larger than a micro-batch.
- */
-static err compute_gradient(run *r, const loader_batch *b) {
+/* The next batch, and its copy begun. *waited: seconds for which the device had nothing to do. */
+static err stage_batch(run *r, double *waited) {
+  const settings *s = r->s;
+  mask_config mask = {s->mask_mode, s->mask_ratio, s->image_size / s->image_patch,
+                      s->mask_replacement};
   err error = NULL;
-  int64_t micro = r->s->micro_batch_size ? r->s->micro_batch_size : b->count;
-  TRY(clip_clear_gradients(r->model));
-  for (int64_t at = 0; at < b->count; at += micro) {
-    clip_inputs in = part_of(r, b, at, micro);
-    TRY(clip_forward(r->model, &in, at, micro == b->count));
-  }
-  TRY(clip_loss(r->model, b->count, &r->loss));
-  for (int64_t at = 0; at < b->count; at += micro) {
-    clip_inputs in = part_of(r, b, at, micro);
-    if (micro < b->count) TRY(clip_forward(r->model, &in, at, true));
-    TRY(clip_backward(r->model, at, micro));
-  }
+  TRY(loader_next(r->batches, &r->batch, waited));
+  if (!r->o->call->is_idle(r->o)) *waited = 0; /* it computed all the while */
+  TRY(mask_draw(&mask, (uint64_t)s->seed, r->batch.first_sample, r->batch.count, r->index));
+  clip_inputs in = inputs_of(r);
+  TRY(step_stage(&r->step, &in));
+  r->is_staged = true;
 cleanup:
   return error;
 }
 
 static err take_step(run *r) {
   const settings *s = r->s;
-  double start = clock_seconds(), waited = 0, norm = 0;
-  loader_batch batch;
-  mask_config mask = {s->mask_mode, s->mask_ratio, s->image_size / s->image_patch};
+  double start = clock_seconds(), waited = 0, waited_after = 0;
+  double rate = schedule_rate(schedule_peak(s), r->at.step + 1, r->warmup_steps, r->total_steps);
   err error = NULL;
-  TRY(loader_next(r->batches, &batch, &waited));
-  TRY(mask_draw(&mask, (uint64_t)s->seed, batch.first_sample, batch.count, r->index));
-  TRY(compute_gradient(r, &batch));
-  TRY(optimizer_gradient_norm(&r->moments, &norm));
-  if (!isfinite(r->loss) || !isfinite(norm))
+  if (!r->is_staged) TRY(stage_batch(r, &waited));
+  clip_inputs in = inputs_of(r);
+  r->is_staged = false;
+  TRY(step_launch(&r->step, &in, r->at.step + 1, rate));
+  if (r->at.step + 1 < r->total_steps) TRY(stage_batch(r, &waited_after));
+  TRY(step_finish(&r->step, &r->result));
+  if (!isfinite(r->result.loss) || !isfinite(r->result.grad_norm))
     FAIL(ERR_NUMERIC,
          "step %" PRId64 ": loss %g, gradient norm %g: not finite; the last good "
          "checkpoint is kept (try a lower learning_rate, a longer warmup_samples or "
          "clip_norm)",
-         r->at.step + 1, r->loss, norm);
-  double rate = schedule_rate(schedule_peak(s), r->at.step + 1, r->warmup_steps, r->total_steps);
-  double scale = s->clip_norm > 0 && norm > s->clip_norm ? s->clip_norm / norm : 1;
-  TRY(optimizer_update(&r->moments, s, r->at.step + 1, rate, scale));
+         r->at.step + 1, r->result.loss, r->result.grad_norm);
   double seconds = clock_seconds() - start;
+  waited += waited_after;
   r->at.step++;
-  r->at.samples += batch.count;
+  r->at.samples += in.count;
   r->at.train_seconds += seconds;
   r->at.data_wait_seconds += waited;
   r->step_seconds[r->steps_timed++] = seconds;
   if (r->at.step % s->log_every == 0 || r->at.step == r->total_steps)
-    TRY(run_report_step(r, seconds, waited, rate, norm));
+    TRY(run_report_step(r, seconds, waited, rate));
 cleanup:
   return error;
 }
@@ -130,7 +117,7 @@ static void show(run *r) {
   char note[160], accuracy[48] = "";
   if (r->last_accuracy >= 0)
     snprintf(accuracy, sizeof accuracy, " · zero-shot %.1f %%", 100 * r->last_accuracy);
-  snprintf(note, sizeof note, "loss %.3f · %.0f samples/s%s", r->loss,
+  snprintf(note, sizeof note, "loss %.3f · %.0f samples/s%s", r->result.loss,
            (double)r->s->batch_size / r->step_seconds[r->steps_timed - 1], accuracy);
   progress_update(&r->bar, (double)r->at.step, note);
 }
@@ -150,17 +137,31 @@ static bool is_checkpoint_due(const run *r, bool was_evaluated) {
   return every ? r->at.samples / every > (r->at.samples - batch) / every : was_evaluated;
 }
 
+/* Energy is counted while training only. */
+static void start_meter(run *r) {
+  r->energy_mark = run_usage(r).energy_joules;
+}
+
+static void stop_meter(run *r) {
+  double now = run_usage(r).energy_joules;
+  if (now >= 0 && r->energy_mark >= 0) r->energy_joules += now - r->energy_mark;
+}
+
 static err run_steps(run *r) {
   err error = NULL;
   r->checkpoint_time = clock_seconds();
+  start_meter(r);
   while (r->at.step < r->total_steps) {
     TRY(take_step(r));
     TRY(warn_of_skipped(r));
     show(r);
     bool is_stopped = r->options->stop && *r->options->stop;
     bool is_evaluated = !is_stopped && is_eval_due(r);
+    bool is_saved = is_stopped || is_checkpoint_due(r, is_evaluated);
+    if (is_evaluated || is_saved) stop_meter(r);
     if (is_evaluated) TRY(evaluate(r));
-    if (is_stopped || is_checkpoint_due(r, is_evaluated)) TRY(save_checkpoint(r));
+    if (is_saved) TRY(save_checkpoint(r));
+    if (is_evaluated || is_saved) start_meter(r);
     if (is_stopped && r->at.step < r->total_steps)
       FAIL(ERR_INTERRUPTED, "stopped after step %" PRId64 " of %" PRId64 "; --resume continues",
            r->at.step, r->total_steps);
@@ -206,6 +207,7 @@ static err train(run *r) {
   TRY(run_open(r));
   TRY(write_config(r));
   TRY(run_report_start(r));
+  TRY(run_report_conditions(r));
   const char *left_out = dataset_warnings(r->data, NULL);
   if (*left_out) TRY(events_warn(&r->events, "skipped_sample", left_out));
   r->bar = progress_start("training", (double)r->total_steps, (double)r->at.step,
@@ -213,7 +215,7 @@ static err train(run *r) {
   error = run_steps(r);
   snprintf(closing, sizeof closing,
            "%s at step %" PRId64 " of %" PRId64 ": loss %.3f, %s of training, %.0f samples/s",
-           error ? "stopped" : "finished", r->at.step, r->total_steps, r->loss,
+           error ? "stopped" : "finished", r->at.step, r->total_steps, r->result.loss,
            text_duration(r->at.train_seconds, time_text), run_median_rate(r));
   progress_finish(&r->bar, closing);
 cleanup:

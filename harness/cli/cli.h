@@ -20,6 +20,10 @@ int cli_submit(int argc, char **argv);
 int cli_task(int argc, char **argv);
 int cli_check(int argc, char **argv);
 int cli_db(int argc, char **argv);
+int cli_diff(int argc, char **argv);
+int cli_verify(int argc, char **argv);
+int cli_bundle(int argc, char **argv);
+int cli_reproduce(int argc, char **argv);
 
 /* ---- shared by the subcommands (common.c) ---- */
 
@@ -52,6 +56,8 @@ err cli_find_place(cli_place *place) ERR_MUST_CHECK;
  * only). "NAME@PROFILE" chooses the profile. */
 err cli_load_experiment(store *s, const char *given, const spec_options *options,
                         spec_experiment **e) ERR_MUST_CHECK;
+/* A run by its number, or by the first digits of its cell's id (the cell's newest finished run). */
+err cli_find_run(store *s, const char *word, int64_t *run_id) ERR_MUST_CHECK;
 /* Exactly one positional word, or an error that says which is missing. */
 err cli_one_word(const option_list *words, const char *what, const char **word) ERR_MUST_CHECK;
 /* The experiment's page at `path`, its figures drawn anew in RESULTS/NAME/plots. */

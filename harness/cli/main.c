@@ -14,8 +14,12 @@ int main(int argc, char **argv) {
       {"report", "the comparison table of an experiment", cli_report},
       {"plot", "draw the figures of an experiment", cli_plot},
       {"show", "everything recorded of a run", cli_show},
+      {"diff", "what two runs differ in", cli_diff},
+      {"verify", "train a run again and compare the bits", cli_verify},
+      {"bundle", "an experiment as one archive", cli_bundle},
+      {"reproduce", "run a bundle here and compare its table", cli_reproduce},
       {"check", "check an experiment file", cli_check},
-      {"db", "check the database, or make it anew", cli_db},
+      {"db", "the database: check, rebuild, merge, export", cli_db},
       {0}};
   signal(SIGXFSZ, SIG_IGN); /* a file-size limit is a failed write, not a death */
   log_setup("flipbench", LOG_INFO);

@@ -108,4 +108,13 @@ int64_t run_predict_samples(const settings *s);
  * PATH.old until the new one is complete). `runs` is how many were read. */
 err run_rebuild(const char *path, const char *results, size_t *runs) ERR_MUST_CHECK;
 
+/* Takes the runs of another machine's results folder `from` into `results` and the store. Doing it
+ * again changes nothing. A run that is still going on there is left out; two runs of one cell are
+ * both kept, and the reports use a finished one. Counts are added to. */
+typedef struct {
+  size_t experiments, merged, known, running; /* merged: new or with new attempts */
+} run_merged;
+err run_merge(store *s, const char *results, const char *from, bool with_checkpoints,
+              run_merged *count) ERR_MUST_CHECK;
+
 #endif

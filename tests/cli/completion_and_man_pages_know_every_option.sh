@@ -54,8 +54,8 @@ B
 [ "$(complete_words flip tra)" = 'train ' ] || fail 'bash: a command'
 [ "$(complete_words flip data emo)" = 'emoji ' ] || fail 'bash: a command of a command'
 [ "$(complete_words flip train --res)" = '--resume ' ] || fail 'bash: an option'
-[ "$(complete_words flip train --set mask_r)" = 'mask_ratio= ' ] || fail 'bash: a setting'
-[ "$(complete_words flipbench run --set mask_r)" = 'mask_ratio= ' ] || fail 'bash: a setting of flipbench'
+[ "$(complete_words flip train --set mask_rat)" = 'mask_ratio= ' ] || fail 'bash: a setting'
+[ "$(complete_words flipbench run --set mask_rat)" = 'mask_ratio= ' ] || fail 'bash: a setting of flipbench'
 [ "$(complete_words flipbench run o)" = 'one.yaml ' ] || fail 'bash: an experiment file'
 [ "$(complete_words flipbench completion z)" = 'zsh ' ] || fail 'bash: a choice'
 
@@ -65,7 +65,7 @@ if command -v fish > /dev/null; then
   [ "$(at_tab 'flip tra')" = 'train ' ] || fail "fish: a command: $(at_tab 'flip tra')"
   [ "$(at_tab 'flip data emo')" = 'emoji ' ] || fail 'fish: a command of a command'
   [ "$(at_tab 'flip train --res')" = '--resume ' ] || fail 'fish: an option'
-  [ "$(at_tab 'flip train --set mask_r')" = 'mask_ratio= ' ] || fail "fish: a setting: $(at_tab 'flip train --set mask_r')"
+  [ "$(at_tab 'flip train --set mask_rat')" = 'mask_ratio= ' ] || fail "fish: a setting: $(at_tab 'flip train --set mask_rat')"
 else
   echo 'fish is not installed: its script was not tried'
 fi

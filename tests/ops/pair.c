@@ -2,13 +2,14 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <xxhash.h>
 
 #include "base/rng.h"
 #include "support/ops_reference.h"
 #include "support/test.h"
 
 ops *pair_reference, *pair_tested;
-static uint64_t next_index;
+static uint64_t next_index, digest;
 
 static pair make(int64_t count, ops_type reference, ops_type tested) {
   pair p = {{NULL, reference}, {NULL, tested}, count};
@@ -51,6 +52,19 @@ pair pair_poison(int64_t count, bool is_master) {
   return fill(count, is_master, 0, NAN);
 }
 
+pair pair_values(int64_t count, bool is_master, const double *values) {
+  pair p = make(count, OPS_F64, is_master ? pair_tested->master : pair_tested->compute);
+  void *host = calloc((size_t)count, sizeof(double));
+  ops_buffer staged = {host, p.tested.type};
+  for (int64_t i = 0; i < count; i++) {
+    reference_set(staged, i, values[i]);
+    reference_set(p.reference, i, reference_get(staged, i));
+  }
+  send(&p, host);
+  free(host);
+  return p;
+}
+
 pair pair_integers(int64_t count, const int32_t *values) {
   pair p = make(count, OPS_I32, OPS_I32);
   memcpy(p.reference.data, values, (size_t)count * 4);
@@ -77,6 +91,7 @@ double pair_difference(const pair *p) {
   ops_buffer staged = {host, p->tested.type};
   assert_ok(pair_tested->call->download(pair_tested, host, p->tested.data,
                                         (size_t)p->count * ops_size_of(p->tested.type)));
+  digest = digest * 31 + XXH3_64bits(host, (size_t)p->count * ops_size_of(p->tested.type));
   double square = 0, size = 0;
   for (int64_t i = 0; i < p->count; i++) {
     double right = reference_get(p->reference, i), got = reference_get(staged, i);
@@ -90,6 +105,12 @@ double pair_difference(const pair *p) {
 void pair_check(const pair *p, double bound, const char *what) {
   double difference = pair_difference(p);
   if (!(difference < bound)) fail_msg("%s: differs by %.3g, allowed %.3g", what, difference, bound);
+}
+
+uint64_t pair_restart(void) {
+  uint64_t result = digest;
+  digest = next_index = 0;
+  return result;
 }
 
 double pair_bound(void) {

@@ -19,6 +19,7 @@ pair pair_random(int64_t count, bool is_master, double scale);
 /* Zeros for sums that are added to; poison (NaN) for outputs that must be overwritten. */
 pair pair_zeros(int64_t count, bool is_master);
 pair pair_poison(int64_t count, bool is_master);
+pair pair_values(int64_t count, bool is_master, const double *values);
 pair pair_integers(int64_t count, const int32_t *values);
 pair pair_bytes(int64_t count);
 void pair_free(pair *p);
@@ -27,6 +28,10 @@ void pair_free(pair *p);
 double pair_difference(const pair *p);
 /* Fails the test when the difference is not below `bound`, naming `what`. */
 void pair_check(const pair *p, double bound, const char *what);
+
+/* Makes random values start anew, and returns a digest of all tested buffers that were compared
+ * since the last time. */
+uint64_t pair_restart(void);
 
 /* Bounds for outputs after one op of n-term sums: rounding of the compute type, with room for the
  * sum's own rounding in fp32. */

@@ -1,0 +1,124 @@
+#include "train/step.h"
+
+/* Before a step is recorded, this many have run op by op: each shape was seen, its matrix-product
+ * algorithm chosen, its scratch memory grown. */
+enum { STEPS_BEFORE_RECORDING = 2 };
+
+void step_open(train_step *t, const settings *s, clip_model *model, optimizer *moments,
+               int64_t encoded_patches) {
+  *t = (train_step){.s = s,
+                    .model = model,
+                    .moments = moments,
+                    .encoded_patches = encoded_patches,
+                    .may_record = true};
+}
+
+void step_close(train_step *t) {
+  if (!t->model) return;
+  ops *o = clip_weights(t->model)->o;
+  for (int i = 0; i < 2; i++)
+    if (t->recordings[i]) o->call->forget(o, t->recordings[i]);
+  *t = (train_step){0};
+}
+
+static int64_t micro_batch(const train_step *t, int64_t count) {
+  int64_t micro = t->s->micro_batch_size;
+  return micro > 0 && micro < count ? micro : count;
+}
+
+/* Samples [first, first + one micro-batch) of a batch. */
+static clip_inputs part_of(const train_step *t, const clip_inputs *b, int64_t first) {
+  int64_t pixels = t->s->image_size * t->s->image_size * 3, micro = micro_batch(t, b->count);
+  return (clip_inputs){.count = b->count - first < micro ? b->count - first : micro,
+                       .images = b->images + first * pixels,
+                       .index = b->index + first * t->encoded_patches,
+                       .ids = b->ids + first * settings_text_tokens(t->s),
+                       .id_counts = b->id_counts + first,
+                       .first_sample = b->first_sample + first};
+}
+
+err step_stage(train_step *t, const clip_inputs *batch) {
+  clip_inputs first = part_of(t, batch, 0);
+  return clip_stage(t->model, &first);
+}
+
+/* The whole batch at once, from the current inputs to new weights. */
+static err compute(train_step *t, int64_t count) {
+  err error = NULL;
+  TRY(clip_clear_gradients(t->model));
+  TRY(clip_encode(t->model, 0, true));
+  TRY(clip_loss(t->model, count, NULL));
+  TRY(clip_backward(t->model, 0, count));
+  TRY(optimizer_update(t->moments, t->s));
+cleanup:
+  return error;
+}
+
+/* Encodes every micro-batch, each copied while the one before is computed on; the first is staged.
+ * is_last: the second pass, with gradients. */
+static err pass(train_step *t, const clip_inputs *batch, bool is_last) {
+  int64_t micro = micro_batch(t, batch->count);
+  err error = NULL;
+  for (int64_t at = 0; at < batch->count; at += micro) {
+    if (at > 0 || is_last) TRY(clip_take_staged(t->model));
+    bool has_more = at + micro < batch->count;
+    if (has_more || !is_last) {
+      clip_inputs next = part_of(t, batch, has_more ? at + micro : 0);
+      TRY(clip_stage(t->model, &next));
+    }
+    TRY(clip_encode(t->model, at, is_last));
+    if (is_last) TRY(clip_backward(t->model, at, part_of(t, batch, at).count));
+  }
+cleanup:
+  return error;
+}
+
+static err compute_in_parts(train_step *t, const clip_inputs *batch) {
+  err error = NULL;
+  TRY(clip_clear_gradients(t->model));
+  TRY(pass(t, batch, false));
+  TRY(clip_loss(t->model, batch->count, NULL));
+  TRY(pass(t, batch, true));
+  TRY(optimizer_update(t->moments, t->s));
+cleanup:
+  return error;
+}
+
+/* Records the step on the current set of inputs. */
+static err record(train_step *t, int64_t count, void **recording) {
+  ops *o = clip_weights(t->model)->o;
+  err error = o->call->record(o);
+  if (error) return error;
+  error = compute(t, count);
+  err ending = o->call->record_end(o, recording);
+  if (!error) return ending;
+  err_free(ending);
+  if (*recording) o->call->forget(o, *recording);
+  *recording = NULL;
+  return error;
+}
+
+err step_launch(train_step *t, const clip_inputs *batch, int64_t number, double learning_rate) {
+  err error = NULL;
+  ops *o = clip_weights(t->model)->o;
+  TRY(optimizer_stage(t->moments, t->s, number, learning_rate));
+  TRY(clip_take_staged(t->model));
+  bool is_whole = micro_batch(t, batch->count) == batch->count;
+  bool can_record = is_whole && t->may_record && o->call->record != NULL;
+  if (can_record && t->launched >= STEPS_BEFORE_RECORDING) {
+    void **recording = &t->recordings[clip_current_set(t->model)];
+    if (!*recording) TRY(record(t, batch->count, recording));
+    TRY(o->call->replay(o, *recording));
+  } else {
+    TRY(is_whole ? compute(t, batch->count) : compute_in_parts(t, batch));
+  }
+  t->launched++;
+cleanup:
+  return error;
+}
+
+err step_finish(train_step *t, step_result *result) {
+  err error = clip_read_loss(t->model, &result->loss);
+  if (!error) error = optimizer_read_norm(t->moments, &result->grad_norm);
+  return error ? error : clip_logit_scale(t->model, &result->logit_scale);
+}

@@ -1,0 +1,40 @@
+/* One training step on a device that may run behind the host: copied ahead, launched, read.
+ *
+ *   step_stage(batch 1)
+ *   for every t:  step_launch(t)      begins to compute, waits for nothing but the batch's copy
+ *                 step_stage(t + 1)   copies the next batch beside the computation
+ *                 step_finish(t)      waits for the results
+ *
+ * Where the backend can record, the third and later steps are replayed as one. A batch larger than
+ * micro_batch_size goes through the exact gradient cache (model/clip.h), and is not recorded. */
+#ifndef FLIP_TRAIN_STEP_H
+#define FLIP_TRAIN_STEP_H
+
+#include "train/optimizer.h"
+
+typedef struct {
+  const settings *s; /* not owned, nor are these */
+  clip_model *model;
+  optimizer *moments;
+  int64_t encoded_patches;
+  bool may_record;     /* false: every step is launched op by op (to profile it) */
+  void *recordings[2]; /* by input set */
+  int64_t launched;    /* steps so far */
+} train_step;
+
+typedef struct {
+  double loss, grad_norm, logit_scale;
+} step_result;
+
+void step_open(train_step *t, const settings *s, clip_model *model, optimizer *moments,
+               int64_t encoded_patches);
+void step_close(train_step *t);
+
+/* The arrays of `batch` must stay as they are until step_launch of it has returned. */
+err step_stage(train_step *t, const clip_inputs *batch) ERR_MUST_CHECK;
+/* number: of the update, 1 at the first. */
+err step_launch(train_step *t, const clip_inputs *batch, int64_t number,
+                double learning_rate) ERR_MUST_CHECK;
+err step_finish(train_step *t, step_result *result) ERR_MUST_CHECK;
+
+#endif
