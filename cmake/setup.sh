@@ -27,8 +27,29 @@ install_packages() {
   DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
 }
 
+# ninja's progress lines are noise; warnings and errors are not.
+build_quietly() {
+  cmake --build "$@" | { grep -vE '^\[[0-9]+/[0-9]+\]|ninja: no work' || true; }
+  return "${PIPESTATUS[0]}"
+}
+
 build_release() {
   [ -f build/build.ninja ] || { say "configuring"; cmake --preset release >/dev/null; }
-  cmake --build build | { grep -vE '^\[[0-9]+/[0-9]+\]|ninja: no work' || true; }
-  return "${PIPESTATUS[0]}"
+  build_quietly build
+}
+
+# The CUDA plugin compiles and links without a GPU, wherever there is a toolkit.
+build_plugin() {
+  if ! command -v nvcc >/dev/null && [ ! -x "${CUDA_HOME:-/usr/local/cuda}/bin/nvcc" ]; then
+    say "no CUDA toolkit here: the plugin is not compiled (its kernels are tested on the CPU)"
+    return 0
+  fi
+  [ -f build/cuda/build.ninja ] || { say "configuring the CUDA plugin"; cmake --preset cuda >/dev/null; }
+  build_quietly build/cuda --target flip_cuda
+}
+
+# The CUDA kernels under the sanitizers, on the host.
+build_sanitized() {
+  [ -f build/asan/build.ninja ] || { say "configuring the sanitizers' build"; cmake --preset asan >/dev/null; }
+  build_quietly build/asan --target simt_tests
 }

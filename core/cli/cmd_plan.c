@@ -11,11 +11,12 @@ enum { CPU_CHUNK_BYTES = 1 << 20 };
 
 static int64_t count_vocabulary(const settings *s) {
   tokenizer *words = NULL;
-  int64_t count = BERT_VOCABULARY;
+  int64_t count = s->text_tokenizer == TOKENIZER_WORDPIECE ? BERT_VOCABULARY : CLIP_VOCABULARY;
   err error = *s->text_vocabulary ? tokenizer_open(s->text_tokenizer, s->text_vocabulary, &words)
                                   : err_new(ERR_INPUT, "text.vocabulary is not set");
   if (error)
-    log_warning("%s; counting with BERT's %ld entries", err_message(error), (long)count);
+    log_warning("%s; counting with %ld entries, as the published one has", err_message(error),
+                (long)count);
   else
     count = tokenizer_vocabulary_size(words);
   err_free(error);
@@ -112,7 +113,7 @@ int cmd_plan(int argc, char **argv) {
   has_settings = true;
   for (size_t i = 0; i < sets.count; i++) TRY(settings_set(&s, sets.items[i]));
   model_counts counts;
-  TRY(model_count(&s, count_vocabulary(&s), s.precision == PRECISION_BF16 ? OPS_BF16 : OPS_F32,
+  TRY(model_count(&s, count_vocabulary(&s), s.precision == PRECISION_FP32 ? OPS_F32 : OPS_BF16,
                   s.device == DEVICE_CUDA ? 0 : CPU_CHUNK_BYTES, &counts));
   if (as_json)
     print_json(&counts);

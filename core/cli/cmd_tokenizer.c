@@ -22,7 +22,7 @@ static err read_captions(const option_list *shards, char ***captions, size_t *co
   if (!list) error = mem_error(rows * sizeof *list, "captions");
   for (; used < rows && !error; used++) {
     dataset_sample sample;
-    error = dataset_read(data, (int64_t)used, &sample);
+    error = dataset_read_text(data, (int64_t)used, &sample);
     if (error) break;
     list[used] = sample.caption;
     sample.caption = NULL;
@@ -67,27 +67,45 @@ cleanup:
   return options_exit_status(error);
 }
 
+/* The number of a kind of tokenizer, spelled as text.tokenizer is. */
+static err find_kind(const char *name, int *kind) {
+  settings s;
+  err error = settings_init(&s);
+  if (error) return error;
+  error = err_context(setting_assign(settings_find("text.tokenizer"), &s, name), "--tokenizer");
+  *kind = s.text_tokenizer;
+  settings_free(&s);
+  return error;
+}
+
 static int encode(int argc, char **argv) {
-  const char *vocabulary = NULL;
+  const char *vocabulary = NULL, *kind_name = "wordpiece";
+  int kind = TOKENIZER_WORDPIECE;
   int64_t length = 32;
   bool is_help = false;
   option_list texts = {0};
   tokenizer *words = NULL;
   int32_t *ids = NULL, count = 0;
   option options[] = {
-      {"vocabulary", 'v', OPTION_STRING, &vocabulary, "FILE", "vocab.txt", true},
+      {"vocabulary", 'v', OPTION_STRING, &vocabulary, "FILE",
+       "vocab.txt, or CLIP's bpe_simple_vocab_16e6.txt.gz", true},
+      {"tokenizer", 't', OPTION_STRING, &kind_name, "KIND",
+       "wordpiece (default), bpe or bpe_huggingface, as text.tokenizer", false},
       {"length", 0, OPTION_INTEGER, &length, "N", "tokens at most (default 32)", false},
       {0}};
   const command c = {"flip tokenizer encode", "show how texts are cut into tokens",
                      "--vocabulary FILE TEXT…", options,
-                     "Every text a line: TOKEN:NUMBER, [CLS] and [SEP] included.\n\n"
-                     "example:\n"
-                     "  flip tokenizer encode -v data/openclipart/vocab.txt 'a red apple'"};
+                     "Every text a line: TOKEN:NUMBER, first and last token included.\n\n"
+                     "examples:\n"
+                     "  flip tokenizer encode -v data/openclipart/vocab.txt 'a red apple'\n"
+                     "  flip tokenizer encode -v bpe_simple_vocab_16e6.txt.gz -t bpe --length 77 "
+                     "'a red apple'"};
   err error = options_parse(&c, argc, argv, &texts, &is_help);
   if (error || is_help) goto cleanup;
   if (length < 2 || length > 4096)
     FAIL(ERR_INPUT, "--length: %ld is outside [2, 4096]", (long)length);
-  TRY(tokenizer_open(TOKENIZER_WORDPIECE, vocabulary, &words));
+  TRY(find_kind(kind_name, &kind));
+  TRY(tokenizer_open(kind, vocabulary, &words));
   ids = mem_zeroed((size_t)length, sizeof *ids);
   if (!ids) FAIL(ERR_MEMORY, "out of memory: tokens");
   for (size_t i = 0; i < texts.count; i++) {

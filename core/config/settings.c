@@ -173,6 +173,18 @@ void setting_apply_node(const setting *row, settings *s, const yml_node *node,
   err_free(error);
 }
 
+static const char *const precision_names[] = {"auto", "fp32", "bf16", "fp8"};
+
+const char *precision_name(int precision) {
+  return precision_names[precision];
+}
+
+int precision_from_name(const char *name) {
+  for (int i = PRECISION_FP32; name && i <= PRECISION_FP8; i++)
+    if (strcmp(name, precision_names[i]) == 0) return i;
+  return PRECISION_FP32;
+}
+
 void setting_format(const setting *row, const settings *s, strbuf *out) {
   const void *field = const_field_of(row, s);
   char number[32];
@@ -433,6 +445,15 @@ err settings_set(settings *s, const char *assignment) {
   return error;
 }
 
+err settings_set_value(settings *s, const char *key, const char *value) {
+  strbuf assignment = {0};
+  strbuf_format(&assignment, "%s=%s", key, value);
+  err error = assignment.is_broken ? mem_error(assignment.length, "a setting")
+                                   : settings_set(s, strbuf_string(&assignment));
+  strbuf_free(&assignment);
+  return error;
+}
+
 static err check_tower(const char *name, int64_t width, int64_t heads) {
   if (width % heads)
     return err_new(ERR_INPUT, "%s.heads: %" PRId64 " does not divide %s.width %" PRId64, name,
@@ -440,7 +461,27 @@ static err check_tower(const char *name, int64_t width, int64_t heads) {
   return NULL;
 }
 
-err settings_check(const settings *s) {
+int64_t settings_text_tokens(const settings *s) {
+  if (s->text_mask_mode == TEXT_MASK_NONE) return s->text_length;
+  return (int64_t)((double)s->text_length * (1 - s->text_mask_ratio));
+}
+
+static err check_text_mask(const settings *s) {
+  int64_t tokens = settings_text_tokens(s);
+  if (s->text_mask_mode == TEXT_MASK_NONE && s->text_mask_ratio > 0)
+    return err_new(ERR_INPUT,
+                   "text_mask_ratio: %g drops nothing with text_mask_mode: none; name a mode, or "
+                   "leave the ratio at 0",
+                   s->text_mask_ratio);
+  if (s->text_mask_mode != TEXT_MASK_NONE && tokens < 3)
+    return err_new(ERR_INPUT,
+                   "text_mask_ratio: %g leaves %" PRId64 " of %" PRId64
+                   " tokens; three are the least: the first, the last and a word",
+                   s->text_mask_ratio, tokens, s->text_length);
+  return NULL;
+}
+
+err settings_check_model(const settings *s) {
   if (s->image_size % s->image_patch)
     return err_new(ERR_INPUT, "image.patch: %" PRId64 " does not divide image.size %" PRId64,
                    s->image_patch, s->image_size);
@@ -454,17 +495,23 @@ err settings_check(const settings *s) {
                    "image.width: %" PRId64 " is not a multiple of 4, which "
                    "image.position: sincos needs",
                    s->image_width);
+  if (s->mask_replacement && s->mask_mode != MASK_ZERO)
+    return err_new(ERR_INPUT, "mask_replacement: only mask_mode: zero, where every patch is "
+                              "encoded, can drop a varying number of patches");
+  return NULL;
+}
+
+err settings_check(const settings *s) {
+  err error = settings_check_model(s);
+  if (error) return error;
   if ((s->samples > 0) == (s->epochs > 0))
     return err_new(ERR_INPUT, "give one of samples and epochs (samples %" PRId64 ", epochs %g)",
                    s->samples, s->epochs);
   if (s->micro_batch_size && s->batch_size % s->micro_batch_size)
     return err_new(ERR_INPUT, "micro_batch_size: %" PRId64 " does not divide batch_size %" PRId64,
                    s->micro_batch_size, s->batch_size);
-  if (s->text_mask_mode != TEXT_MASK_NONE || s->text_mask_ratio > 0)
-    return err_new(ERR_UNSUPPORTED, "text_mask_mode, text_mask_ratio: text masking is not there "
-                                    "yet; leave them at none and 0");
-  if (s->text_tokenizer != TOKENIZER_WORDPIECE)
-    return err_new(ERR_UNSUPPORTED, "text.tokenizer: bpe is not there yet; use wordpiece");
+  error = check_text_mask(s);
+  if (error) return error;
   if (s->data_crop_min > s->data_crop_max)
     return err_new(ERR_INPUT, "data.crop_min %g is above data.crop_max %g", s->data_crop_min,
                    s->data_crop_max);

@@ -21,8 +21,9 @@ enum { POSITION_SINCOS, POSITION_LEARNED };
 enum { IMAGE_POOL_MEAN, IMAGE_POOL_CLASS };
 enum { ACTIVATION_GELU_TANH, ACTIVATION_GELU_ERF, ACTIVATION_QUICK_GELU };
 enum { NORMALIZATION_CLIP, NORMALIZATION_INCEPTION };
-enum { TOKENIZER_WORDPIECE, TOKENIZER_BPE };
+enum { TOKENIZER_WORDPIECE, TOKENIZER_BPE, TOKENIZER_BPE_HUGGINGFACE };
 enum { TEXT_POOL_FIRST, TEXT_POOL_EOT, TEXT_POOL_MEAN };
+enum { LOSS_BOTH, LOSS_IMAGE_TO_TEXT };
 enum { MASK_RANDOM, MASK_GRID, MASK_BLOCK, MASK_GAUSSIAN, MASK_ZERO };
 enum {
   TEXT_MASK_NONE,
@@ -33,7 +34,7 @@ enum {
   TEXT_MASK_FREQUENCY
 };
 enum { DEVICE_AUTO, DEVICE_CPU, DEVICE_CUDA };
-enum { PRECISION_AUTO, PRECISION_FP32, PRECISION_BF16 };
+enum { PRECISION_AUTO, PRECISION_FP32, PRECISION_BF16, PRECISION_FP8 };
 
 typedef struct {
   char **items;
@@ -88,6 +89,10 @@ err settings_init(settings *s) ERR_MUST_CHECK;
 err settings_copy(const settings *from, settings *to) ERR_MUST_CHECK; /* `to` uninitialised */
 void settings_free(settings *s);
 
+/* "fp32", "bf16", "fp8" of a PRECISION_*; and back: PRECISION_FP32 for a name that is none. */
+const char *precision_name(int precision);
+int precision_from_name(const char *name);
+
 /* A run file with its bases over defaults. */
 err settings_load(const char *path, settings *s) ERR_MUST_CHECK;
 /* A YAML map over `s`. `origin` is the path that `base:` entries are sought beside; NULL refuses
@@ -101,6 +106,8 @@ void settings_apply(settings *s, const yml_node *map, const char *origin, yml_pr
 char *settings_find_base(const char *origin, const char *name);
 /* One "key=value", as --set takes it: the value is YAML (lists as [a, b]). */
 err settings_set(settings *s, const char *assignment) ERR_MUST_CHECK;
+/* The same with the two apart. */
+err settings_set_value(settings *s, const char *key, const char *value) ERR_MUST_CHECK;
 /* One value from text, checked against the row's type and limits. */
 err setting_assign(const setting *row, settings *s, const char *text) ERR_MUST_CHECK;
 /* One value from a node (scalar, or sequence for lists). */
@@ -112,6 +119,12 @@ void setting_format(const setting *row, const settings *s, strbuf *out);
 /* What no single row can say: patch divides size, heads divide width, one of samples/epochs, a
  * vocabulary for the text tower. */
 err settings_check(const settings *s) ERR_MUST_CHECK;
+/* The part of it that is about the model alone: what can be built without data to train on. */
+err settings_check_model(const settings *s) ERR_MUST_CHECK;
+
+/* Tokens of a caption that enter the text tower in training: text.length less what text masking
+ * drops, int(length * (1 - ratio)). */
+int64_t settings_text_tokens(const settings *s);
 
 /* All settings, dotted keys in table order, one a line: the canonical form. */
 void settings_write_yaml(const settings *s, strbuf *out);

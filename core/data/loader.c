@@ -9,9 +9,15 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/rng.h"
+#include "config/settings.h"
 #include "data/image.h"
+#include "data/permute.h"
+#include "data/text_mask.h"
 
-enum { RUN_LENGTH = 8 }; /* samples a worker takes at a time */
+enum {
+  RUN_LENGTH = 8,            /* samples a worker takes at a time */
+  RESAMPLED_EPOCHS = 1 << 20 /* that draws with replacement are from */
+};
 
 /* Memory of one batch in the ring. */
 typedef struct {
@@ -25,7 +31,10 @@ typedef struct {
 struct loader {
   loader_config c;
   int64_t count; /* rows of the data set */
-  slot *slots;   /* [prefetch + 1]: one is with the trainer */
+  int64_t epoch; /* samples of an epoch */
+  text_mask mask;
+  double *weights; /* of tokens, for the mask; NULL without */
+  slot *slots;     /* [prefetch + 1]: one is with the trainer */
   int64_t slot_count;
   pthread_t *threads;
   int started;
@@ -45,36 +54,18 @@ struct loader {
   atomic_llong decoded, cache_hits, skipped;
 };
 
-/* A Feistel network over the smallest even number of bits that holds count, walked until it lands
- * inside: a permutation without a table. Six rounds of Philox are far past what shuffling needs. */
-int64_t loader_permute(uint64_t seed, int64_t epoch, int64_t count, int64_t position) {
-  int half = 1;
-  while ((int64_t)1 << (2 * half) < count) half++;
-  uint32_t mask = ((uint32_t)1 << half) - 1;
-  rng keys = rng_at(seed, RNG_SHUFFLE, (uint64_t)epoch, 0);
-  uint64_t value = (uint64_t)position;
-  do {
-    uint32_t left = (uint32_t)(value >> half), right = (uint32_t)value & mask;
-    for (uint32_t round = 0; round < 6; round++) {
-      const uint32_t counter[4] = {right, round, (uint32_t)epoch, (uint32_t)(epoch >> 32)};
-      uint32_t mixed[4], old = right;
-      rng_philox(counter, keys.key, mixed);
-      right = (left ^ mixed[0]) & mask;
-      left = old;
-    }
-    value = (uint64_t)left << half | right;
-  } while (value >= (uint64_t)count);
-  return (int64_t)value;
-}
-
 /* The row that stands `skip` places after sample g's own. */
 static int64_t row_of(const loader *l, int64_t sample, int64_t skip) {
-  if (l->c.resample) {
-    rng r = rng_at(l->c.seed, RNG_SHUFFLE, (uint64_t)skip, (uint64_t)sample);
-    return (int64_t)(rng_u64(&r) % (uint64_t)l->count);
+  const loader_config *c = &l->c;
+  int64_t epoch = sample / l->epoch, place = (sample % l->epoch + skip) % l->epoch;
+  if (c->resample) { /* a place of any epoch */
+    rng r = rng_at(c->seed, RNG_SHUFFLE, (uint64_t)skip, (uint64_t)sample);
+    place = (int64_t)(rng_u64(&r) % (uint64_t)l->epoch);
+    epoch = rng_below(&r, RESAMPLED_EPOCHS);
+  } else if (c->shuffle) {
+    place = permute(c->seed, epoch, l->epoch, place);
   }
-  int64_t epoch = sample / l->count, position = (sample % l->count + skip) % l->count;
-  return l->c.shuffle ? loader_permute(l->c.seed, epoch, l->count, position) : position;
+  return dataset_row(c->data, c->seed, epoch, place);
 }
 
 static void mark_bad(loader *l, int64_t row, const dataset_sample *sample, err error) {
@@ -113,6 +104,18 @@ static int32_t least_side(const loader_config *c) {
   return (int32_t)ceil((double)c->image_size / share);
 }
 
+/* The caption's tokens, or those of them that the text mask keeps. */
+static err fill_tokens(const loader *l, const char *caption, int64_t sample, int32_t *tokens,
+                       int32_t *count) {
+  const loader_config *c = &l->c;
+  int32_t whole[TEXT_MASK_LONGEST];
+  if (!text_mask_is_drawn(&l->mask))
+    return tokenizer_encode(c->words, caption, c->text_tokens, tokens, count);
+  err error = tokenizer_encode(c->words, caption, c->text_length, whole, count);
+  if (!error) text_mask_draw(&l->mask, c->seed, sample, whole, *count, tokens, count);
+  return error;
+}
+
 /* Image and caption of `row` into place i of a slot. An undecodable image is an ERR_INPUT. */
 static err fill_place(loader *l, slot *s, int64_t i, int64_t row, int64_t sample_number) {
   const loader_config *c = &l->c;
@@ -120,7 +123,10 @@ static err fill_place(loader *l, slot *s, int64_t i, int64_t row, int64_t sample
   image fresh = {0};
   bool own = false;
   err error = dataset_read(c->data, row, &sample);
-  if (error) return error;
+  if (error) {
+    if (err_kind_of(error) == ERR_INPUT) mark_bad(l, row, &sample, error);
+    return error;
+  }
   const image *picture = atomic_load(&l->cache[row]);
   if (picture) {
     atomic_fetch_add(&l->cache_hits, 1);
@@ -137,8 +143,8 @@ static err fill_place(loader *l, slot *s, int64_t i, int64_t row, int64_t sample
   const image_augmentation a = {c->crop_min, c->crop_max, c->ratio_min, c->ratio_max, c->flip};
   TRY(image_train_transform(picture, &a, &random, c->image_size,
                             s->images + i * c->image_size * c->image_size * 3));
-  TRY(tokenizer_encode(c->words, sample.caption, c->text_length, s->tokens + i * c->text_length,
-                       &s->token_counts[i]));
+  TRY(fill_tokens(l, sample.caption, sample_number, s->tokens + i * c->text_tokens,
+                  &s->token_counts[i]));
   s->rows[i] = row;
 cleanup:
   if (own) image_free(&fresh);
@@ -147,7 +153,7 @@ cleanup:
 }
 
 static err fill_sample(loader *l, slot *s, int64_t sample) {
-  for (int64_t skip = 0; skip < l->count; skip++) {
+  for (int64_t skip = 0; skip < l->epoch; skip++) {
     int64_t row = row_of(l, sample, skip);
     if (atomic_load(&l->is_bad[row])) continue;
     err error = fill_place(l, s, sample % l->c.batch_size, row, sample);
@@ -205,7 +211,7 @@ static err make_slots(loader *l) {
     slot *s = &l->slots[i];
     size_t pixels = batch * (size_t)(c->image_size * c->image_size) * 3;
     s->images = mem_aligned(pixels);
-    s->tokens = mem_zeroed(batch * (size_t)c->text_length, sizeof *s->tokens);
+    s->tokens = mem_zeroed(batch * (size_t)c->text_tokens, sizeof *s->tokens);
     s->token_counts = mem_zeroed(batch, sizeof *s->token_counts);
     s->rows = mem_zeroed(batch, sizeof *s->rows);
     s->unfinished = c->batch_size;
@@ -225,14 +231,22 @@ err loader_open(const loader_config *config, int64_t first_sample, loader **out)
   if (!l) return mem_error(sizeof *l, "the loader");
   l->c = *config;
   l->count = dataset_count(config->data);
+  l->epoch = dataset_epoch(config->data);
   l->next_sample = first_sample;
   l->last_sample = config->total_samples;
   l->taken = first_sample / config->batch_size;
   pthread_mutex_init(&l->lock, NULL);
   pthread_cond_init(&l->work, NULL);
   pthread_cond_init(&l->done, NULL);
+  l->mask = (text_mask){.mode = config->text_mask_mode,
+                        .length = config->text_length,
+                        .kept = config->text_tokens,
+                        .padding = tokenizer_padding(config->words)};
   err error = make_slots(l);
   if (error) goto cleanup;
+  if (config->text_mask_mode == TEXT_MASK_FREQUENCY)
+    TRY(text_mask_weigh(config->data, config->words, &l->weights));
+  l->mask.weights = l->weights;
   l->cache = mem_zeroed((size_t)l->count, sizeof *l->cache);
   l->is_bad = mem_zeroed((size_t)l->count, sizeof *l->is_bad);
   l->threads = mem_zeroed((size_t)config->workers, sizeof *l->threads);
@@ -279,6 +293,7 @@ void loader_close(loader *l) {
   free((void *)l->cache);
   free((void *)l->is_bad);
   free(l->threads);
+  free(l->weights);
   strbuf_free(&l->warnings);
   err_free(l->failure);
   pthread_mutex_destroy(&l->lock);

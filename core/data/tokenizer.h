@@ -1,4 +1,5 @@
-/* Tokenizers: captions to token numbers. WordPiece equals BERT's uncased one for any vocab.txt. */
+/* Tokenizers: captions to token numbers. WordPiece equals BERT's uncased one for any vocab.txt,
+ * byte-pair equals CLIP's for any bpe_simple_vocab_16e6.txt.gz. */
 #ifndef FLIP_DATA_TOKENIZER_H
 #define FLIP_DATA_TOKENIZER_H
 
@@ -9,17 +10,22 @@
 
 typedef struct tokenizer tokenizer;
 
-/* kind: TOKENIZER_WORDPIECE or TOKENIZER_BPE of config/settings.h. The vocabulary has one token a
- * line and holds [PAD], [UNK], [CLS] and [SEP]. */
+/* kind: a TOKENIZER_* of config/settings.h. A WordPiece vocabulary has one token a line and holds
+ * [PAD], [UNK], [CLS] and [SEP]. A byte-pair vocabulary is a list of merges, plain or gzipped: a
+ * line with '#version', then two symbols a line, of which the first 48,894 count, as in CLIP. */
 err tokenizer_open(int kind, const char *vocabulary_path, tokenizer **out) ERR_MUST_CHECK;
 void tokenizer_close(tokenizer *t);
 int64_t tokenizer_vocabulary_size(const tokenizer *t);
+/* How a token is spelled ("##ing", "cat</w>"); "" for a number that is none. */
 const char *tokenizer_token(const tokenizer *t, int32_t id);
 
-/* ids [length]: [CLS] words [SEP], cut so that [SEP] stays, then [PAD]. *count: tokens before the
- * padding. Safe from many threads. */
+/* ids [length]: [CLS] words [SEP], or start words end of text, cut so that the last one stays, then
+ * [PAD] or, for byte-pair, 0. *count: tokens before the padding. length >= 2. Safe from many
+ * threads. */
 err tokenizer_encode(const tokenizer *t, const char *text, int64_t length, int32_t *ids,
                      int32_t *count) ERR_MUST_CHECK;
+/* What tokenizer_encode pads with. */
+int32_t tokenizer_padding(const tokenizer *t);
 
 /* A WordPiece vocabulary of at most `size` entries from `count` texts: special tokens, every
  * character seen at least `min_count` times, then the pieces that merging the most frequent pair

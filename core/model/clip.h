@@ -19,7 +19,11 @@
 /* Everything that shapes the model, worked out from the settings. */
 typedef struct {
   int64_t image_size, patch, patches; /* patches: of a whole image */
-  bool has_class_token, has_learned_positions, has_pre_norm;
+  uint64_t seed;                      /* of dropout */
+  double image_dropout, text_dropout;
+  bool normalizes, learns_scale, has_padding_mask;
+  int loss_direction; /* LOSS_* */
+  bool has_class_token, has_learned_positions, has_pre_norm, has_patch_bias;
   float mean[3], deviation[3];
   int64_t text_length, vocabulary;
   int text_pool; /* TEXT_POOL_* */
@@ -34,6 +38,7 @@ void clip_config_from(const settings *s, int64_t vocabulary, clip_config *config
 typedef struct {
   int64_t batch, micro_batch; /* contrastive batch; samples whose activations are kept */
   int64_t train_patches;      /* patches of an image that are encoded in training */
+  int64_t train_words;        /* tokens of a text that are encoded in training */
   int64_t eval_batch;         /* images or texts encoded at once in evaluation */
   int64_t eval_patches;
 } clip_limits;
@@ -43,8 +48,9 @@ typedef struct {
   int64_t count;
   const uint8_t *images;    /* [count, size, size, 3] */
   const int32_t *index;     /* [count, train_patches]: keep-lists (mask.h) */
-  const int32_t *ids;       /* [count, text_length] */
+  const int32_t *ids;       /* [count, train_words] */
   const int32_t *id_counts; /* [count]: tokens before the padding */
+  int64_t first_sample; /* of the run: the samples' numbers, from which dropout's noise is drawn */
 } clip_inputs;
 
 typedef struct clip_model clip_model;
@@ -119,5 +125,13 @@ err clip_embed_images(clip_model *model, int64_t count, const uint8_t *images, c
                       float *embeddings) ERR_MUST_CHECK;
 err clip_embed_texts(clip_model *model, int64_t count, const int32_t *ids, const int32_t *id_counts,
                      float *embeddings) ERR_MUST_CHECK;
+
+/* How well `count` images (at most limits.micro_batch) fit one text, and which way their pixels
+ * would fit better: *score is the mean of the images' unit embeddings' products with text [embed],
+ * dpixels [count, size, size, 3] its gradient by pixels in [0, 1]. For a model for training, of
+ * which it uses the activations and adds to the gradients; backends that compute in fp32. All
+ * patches are seen: limits.train_patches must be those of a whole image. */
+err clip_pixel_gradient(clip_model *model, int64_t count, const uint8_t *images, const float *text,
+                        double *score, float *dpixels) ERR_MUST_CHECK;
 
 #endif

@@ -13,10 +13,11 @@ static void count_blocks(const tower_shape *t, int64_t tokens, double *dense, do
 
 clip_limits model_limits(const settings *s) {
   int64_t side = s->image_size / s->image_patch;
-  mask_config mask = {s->mask_mode, s->mask_ratio, side};
+  mask_config mask = {s->mask_mode, s->mask_ratio, side, s->mask_replacement};
   return (clip_limits){.batch = s->batch_size,
                        .micro_batch = s->micro_batch_size ? s->micro_batch_size : s->batch_size,
                        .train_patches = mask_encoded_count(&mask),
+                       .train_words = settings_text_tokens(s),
                        .eval_batch = s->eval_batch_size,
                        .eval_patches = mask_keep_count(side * side, s->eval_mask_ratio)};
 }
@@ -41,13 +42,13 @@ err model_count(const settings *s, int64_t vocabulary, ops_type compute, int64_t
   c->patches = config.patches;
   c->encoded_patches = limits.train_patches;
   c->image_tokens = limits.train_patches + config.has_class_token;
-  c->text_tokens = config.text_length;
+  c->text_tokens = limits.train_words;
   double pixels = 3.0 * (double)(config.patch * config.patch), width = (double)config.image.width;
   double embed = (double)config.image.embed;
   c->image_embed = 2 * (double)limits.train_patches * pixels * width;
   count_blocks(&config.image, c->image_tokens, &c->image_dense, &c->image_attention);
   c->image_projection = 2 * width * embed;
-  count_blocks(&config.text, config.text_length, &c->text_dense, &c->text_attention);
+  count_blocks(&config.text, limits.train_words, &c->text_dense, &c->text_attention);
   c->text_projection = 2 * (double)config.text.width * embed;
   c->forward_image = c->image_embed + c->image_dense + c->image_attention + c->image_projection;
   c->forward_text = c->text_dense + c->text_attention + c->text_projection;

@@ -26,7 +26,8 @@ typedef struct {
   uint64_t optimizer_bytes, planned_bytes;
 } model_counts;
 
-enum { BERT_VOCABULARY = 30522 }; /* for counting when the vocabulary is not at hand */
+/* For counting when the vocabulary is not at hand. */
+enum { BERT_VOCABULARY = 30522, CLIP_VOCABULARY = 49408 };
 
 /* vocabulary: entries of the tokenizer.
  * compute: OPS_F32 or OPS_BF16; chunk_bytes as the backend has it (0: none). */

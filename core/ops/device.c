@@ -68,54 +68,59 @@ static err choose(const settings *s, const ops_plugin **plugin, char *note, size
   return NULL;
 }
 
-static ops_type compute_of(int precision) {
-  return precision == PRECISION_BF16 ? OPS_BF16 : OPS_F32;
+static ops_request request_of(const settings *s, int precision) {
+  return (ops_request){.compute = precision == PRECISION_FP32 ? OPS_F32 : OPS_BF16,
+                       .is_narrow = precision == PRECISION_FP8,
+                       .is_deterministic = s->deterministic};
 }
 
-static err create(const ops_plugin *plugin, int threads, int precision, ops **out) {
-  return plugin ? plugin->create(compute_of(precision), out)
-                : ops_create_cpu(compute_of(precision), threads, out);
+static err create(const ops_plugin *plugin, const settings *s, int precision, ops **out) {
+  ops_request request = request_of(s, precision);
+  if (plugin) return plugin->create(&request, out);
+  if (request.is_narrow) return ops_create_cpu_narrow((int)s->threads, out);
+  return ops_create_cpu(request.compute, (int)s->threads, out);
 }
 
-static err measure(const ops_plugin *plugin, int threads, ops_type compute, double *rate) {
-  return plugin ? plugin->measure_gemm(compute, rate)
-                : ops_measure_cpu_gemm(compute, threads, rate);
+static err measure(const ops_plugin *plugin, const settings *s, int precision, double *rate) {
+  ops_request request = request_of(s, precision);
+  return plugin ? plugin->measure_gemm(&request, rate)
+                : ops_measure_cpu_gemm(request.compute, (int)s->threads, rate);
 }
 
-static err measure_precision(const ops_plugin *plugin, const settings *s, ops_opened *out) {
+/* On the CPU: the faster of the two. On a GPU bf16, without looking. */
+static err choose_precision(const ops_plugin *plugin, const settings *s, ops_opened *out) {
   double fp32 = 0, bf16 = 0;
-  int threads = (int)s->threads;
-  int precision = s->precision == PRECISION_AUTO && plugin ? PRECISION_BF16 : s->precision;
-  err error = NULL;
-  if (precision != PRECISION_BF16) error = measure(plugin, threads, OPS_F32, &fp32);
-  if (!error && precision != PRECISION_FP32) error = measure(plugin, threads, OPS_BF16, &bf16);
-  if (error && precision == PRECISION_AUTO && fp32 > 0) { /* a processor without bf16 */
-    err_free(error);
-    error = NULL;
+  if (plugin || s->precision != PRECISION_AUTO) {
+    out->precision = s->precision == PRECISION_AUTO ? PRECISION_BF16 : s->precision;
+    return measure(plugin, s, out->precision, &out->gemm_flops_per_second);
   }
+  err error = measure(plugin, s, PRECISION_FP32, &fp32);
+  if (error) return error;
+  err_free(measure(plugin, s, PRECISION_BF16, &bf16)); /* a processor without bf16 */
   bool is_bf16 = bf16 > fp32 * bf16_must_win_by;
   out->precision = is_bf16 ? PRECISION_BF16 : PRECISION_FP32;
   out->gemm_flops_per_second = is_bf16 ? bf16 : fp32;
-  return error;
+  return NULL;
 }
 
 err ops_open(const settings *s, ops_opened *out) {
   const ops_plugin *plugin;
   *out = (ops_opened){0};
   err error = choose(s, &plugin, out->note, sizeof out->note);
-  if (!error) error = measure_precision(plugin, s, out);
-  if (!error) error = create(plugin, (int)s->threads, out->precision, &out->o);
+  if (!error) error = choose_precision(plugin, s, out);
+  if (!error) error = create(plugin, s, out->precision, &out->o);
   return error;
 }
 
 err ops_open_as(const settings *s, int precision, ops **out) {
   const ops_plugin *plugin;
   err error = choose(s, &plugin, NULL, 0);
-  return error ? error : create(plugin, (int)s->threads, precision, out);
+  return error ? error : create(plugin, s, precision, out);
 }
 
 err ops_measure_gemm(const settings *s, ops_type compute, double *flops_per_second) {
   const ops_plugin *plugin;
   err error = choose(s, &plugin, NULL, 0);
-  return error ? error : measure(plugin, (int)s->threads, compute, flops_per_second);
+  int precision = compute == OPS_F32 ? PRECISION_FP32 : PRECISION_BF16;
+  return error ? error : measure(plugin, s, precision, flops_per_second);
 }

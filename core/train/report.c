@@ -37,13 +37,17 @@ static void write_machine(run *r, json_writer *w) {
   strbuf_free(&os);
   write_cpu_name(w, "cpu");
   jsonw_string(w, "device", r->o->call->name);
-  write_cpu_name(w, "device_name");
-  jsonw_string(w, "precision", r->at.precision == PRECISION_BF16 ? "bf16" : "fp32");
+  if (*r->o->device)
+    jsonw_string(w, "device_name", r->o->device);
+  else
+    write_cpu_name(w, "device_name");
+  jsonw_string(w, "precision", precision_name(r->at.precision));
   jsonw_integer(w, "threads", r->o->threads);
   const dnnl_version_t *dnnl = dnnl_version();
   snprintf(version, sizeof version, "%d.%d.%d", dnnl->major, dnnl->minor, dnnl->patch);
   jsonw_object(w, "libraries");
   jsonw_string(w, "onednn", version);
+  if (*r->o->libraries) jsonw_string(w, "gpu", r->o->libraries);
   jsonw_string(w, "libc", gnu_get_libc_version());
   data_write_libraries(w);
   jsonw_end(w);
@@ -198,6 +202,38 @@ static const char *failure_kind(err_kind kind) {
   }
 }
 
+ops_usage run_usage(const run *r) {
+  ops_usage usage = {-1, -1, -1, -1};
+  if (r->o && r->o->call->usage) r->o->call->usage(r->o, &usage);
+  return usage;
+}
+
+uint64_t run_peak_bytes(const run *r) {
+  ops_memory memory;
+  if (!r->o || !r->o->call->memory) return mem_peak_bytes();
+  err error = r->o->call->memory(r->o, &memory);
+  if (!error) return memory.peak;
+  err_free(error);
+  return 0;
+}
+
+/* Readings that a device does not give are left out. */
+static void write_reading(json_writer *w, const char *name, double value) {
+  if (value >= 0) jsonw_number(w, name, value);
+}
+
+err run_report_memory(run *r) {
+  ops_usage usage = run_usage(r);
+  json_writer *w = events_begin(&r->events, "memory");
+  jsonw_integer(w, "peak_bytes", (int64_t)run_peak_bytes(r));
+  jsonw_integer(w, "planned_bytes", (int64_t)r->counts.planned_bytes);
+  jsonw_integer(w, "host_peak_bytes", (int64_t)mem_peak_bytes());
+  write_reading(w, "device_used_bytes", usage.used_bytes);
+  write_reading(w, "utilisation", usage.utilisation);
+  write_reading(w, "power_watts", usage.power_watts);
+  return events_end(&r->events);
+}
+
 err run_report_end(run *r, err failure) {
   bool is_interrupted = failure && err_kind_of(failure) == ERR_INTERRUPTED;
   double trained = r->at.train_seconds;
@@ -223,7 +259,12 @@ err run_report_end(run *r, err failure) {
   jsonw_number(w, "samples_per_second", trained > 0 ? (double)r->at.samples / trained : 0);
   jsonw_number(w, "samples_per_second_median", run_median_rate(r));
   jsonw_number(w, "data_wait_share", trained > 0 ? r->at.data_wait_seconds / trained : 0);
-  jsonw_integer(w, "peak_bytes", (int64_t)mem_peak_bytes());
+  jsonw_integer(w, "peak_bytes", (int64_t)run_peak_bytes(r));
+  int64_t own = r->at.samples - r->first_step * r->s->batch_size; /* of this process */
+  if (r->energy_joules > 0 && own > 0) {
+    jsonw_number(w, "energy_joules", r->energy_joules);
+    jsonw_number(w, "energy_per_sample", r->energy_joules / (double)own);
+  }
   jsonw_number(w, "flops_per_second",
                trained > 0 ? (double)r->at.samples * r->counts.train_sample / trained : 0);
   return events_end(&r->events);

@@ -46,6 +46,8 @@ typedef struct {
   machine_state machine; /* at the start */
   step_result result;    /* of the last step */
   double wall_start, last_accuracy, checkpoint_time;
+  double energy_mark;   /* the device's meter in joules when training went on; negative: none */
+  double energy_joules; /* of this process's training, without evaluation */
 } run;
 
 /* Everything up to the first step. On failure run_close still works. */
@@ -58,6 +60,11 @@ err run_report_conditions(run *r) ERR_MUST_CHECK;
 err run_report_step(run *r, double seconds, double waited, double rate) ERR_MUST_CHECK;
 err run_report_eval(run *r, const eval_set *set, const eval_result *result,
                     double seconds) ERR_MUST_CHECK;
+/* What the device's meters say; all negative where there are none. */
+ops_usage run_usage(const run *r);
+/* Peak memory: of the device where it has its own, else of this process. */
+uint64_t run_peak_bytes(const run *r);
+err run_report_memory(run *r) ERR_MUST_CHECK;
 /* `failure`: NULL when finished. */
 err run_report_end(run *r, err failure) ERR_MUST_CHECK;
 /* Samples/s by the median step of this process, the first tenth (at most 20 steps) left out. */

@@ -9,12 +9,15 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "ops/device.h"
+#include "train/fit.h"
 #include "train/run.h"
 
 static err open_data(run *r) {
   const settings *s = r->s;
   err error = tokenizer_open(s->text_tokenizer, s->text_vocabulary, &r->words);
-  if (!error) error = dataset_open(s->data_train.items, s->data_train.count, &r->data);
+  if (!error)
+    error =
+        dataset_open_with(s->data_train.items, s->data_train.count, s->data_allow_pipes, &r->data);
   if (error) return error;
   if (dataset_count(r->data) == 0)
     return err_new(ERR_INPUT, "data.train: no samples in the shards");
@@ -29,7 +32,7 @@ static err open_data(run *r) {
 
 static void plan_length(run *r) {
   const settings *s = r->s;
-  double samples = s->samples > 0 ? (double)s->samples : s->epochs * (double)dataset_count(r->data);
+  double samples = s->samples > 0 ? (double)s->samples : s->epochs * (double)dataset_epoch(r->data);
   r->total_steps = (int64_t)(samples / (double)s->batch_size + 0.5);
   if (r->total_steps < 1) r->total_steps = 1;
   r->total_samples = r->total_steps * s->batch_size;
@@ -58,6 +61,7 @@ static err make_model(run *r) {
   clip_limits limits = model_limits(s);
   clip_config_from(s, vocabulary, &config);
   err error = model_count(s, vocabulary, r->o->compute, r->o->chunk_bytes, &r->counts);
+  if (!error) error = fit_check(s, vocabulary, r->o, r->counts.planned_bytes);
   if (!error) error = clip_create(r->o, &config, &limits, true, &r->model);
   if (!error) error = optimizer_create(r->model, &r->moments);
   if (!error) step_open(&r->step, s, r->model, &r->moments, r->counts.encoded_patches);
@@ -126,6 +130,8 @@ static err open_loader(run *r) {
                      .batch_size = s->batch_size,
                      .image_size = s->image_size,
                      .text_length = s->text_length,
+                     .text_mask_mode = s->text_mask_mode,
+                     .text_tokens = settings_text_tokens(s),
                      .total_samples = r->total_samples,
                      .seed = (uint64_t)s->seed,
                      .crop_min = s->data_crop_min,

@@ -32,8 +32,9 @@ static clip_inputs part_of(const train_step *t, const clip_inputs *b, int64_t fi
   return (clip_inputs){.count = b->count - first < micro ? b->count - first : micro,
                        .images = b->images + first * pixels,
                        .index = b->index + first * t->encoded_patches,
-                       .ids = b->ids + first * t->s->text_length,
-                       .id_counts = b->id_counts + first};
+                       .ids = b->ids + first * settings_text_tokens(t->s),
+                       .id_counts = b->id_counts + first,
+                       .first_sample = b->first_sample + first};
 }
 
 err step_stage(train_step *t, const clip_inputs *batch) {

@@ -63,7 +63,7 @@ int cli_bundle(int argc, char **argv) {
   TRY(cli_one_word(&rest, "EXPERIMENT", &given));
   TRY(cli_find_place(&place));
   TRY(store_open_existing(place.path, &s));
-  spec_options spec = {profile, NULL, 0};
+  spec_options spec = {.profile = profile};
   TRY(cli_load_experiment(s, given, &spec, &e));
   TRY(bundle(e, s, &place, out, with_checkpoints));
 cleanup:

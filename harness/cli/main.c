@@ -6,7 +6,11 @@
 int main(int argc, char **argv) {
   static const subcommand table[] = {
       {"run", "run the cells of an experiment and print its table", cli_run},
+      {"submit", "submit the cells of an experiment to Slurm", cli_submit},
+      {"task", "run one cell of a submitted array (what Slurm calls)", cli_task},
       {"status", "what has run, is running and has failed", cli_status},
+      {"pause", "hold the sweeps of an experiment", cli_pause},
+      {"resume", "let paused sweeps go on", cli_resume},
       {"report", "the comparison table of an experiment", cli_report},
       {"plot", "draw the figures of an experiment", cli_plot},
       {"show", "everything recorded of a run", cli_show},

@@ -131,7 +131,7 @@ int cli_report(int argc, char **argv) {
   TRY(find_format(words.format, &format));
   TRY(cli_find_place(&words.place));
   TRY(store_open_existing(words.place.path, &s));
-  spec_options spec = {words.profile, NULL, 0};
+  spec_options spec = {.profile = words.profile};
   TRY(cli_load_experiment(s, given, &spec, &e));
   TRY(strcmp(words.format, "html") == 0 ? write_html(&words, e, s)
                                         : write_table(&words, format, e, s));

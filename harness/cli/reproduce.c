@@ -173,7 +173,7 @@ static err reproduce(const reproduction *r, const bundle_manifest *m, const char
   err error = NULL;
   if (!files || !results || !fresh) FAIL(ERR_MEMORY, "out of memory: a path");
   if (chdir(files) != 0) FAIL(ERR_IO, "%s: cannot be entered", files);
-  spec_options spec = {*m->profile ? m->profile : NULL, NULL, 0};
+  spec_options spec = {.profile = *m->profile ? m->profile : NULL};
   TRY(spec_load(m->experiment, &spec, &e));
   TRY(table_of(e, results, &recorded));
   TRY(check_packed_table(recorded, r->folder));

@@ -40,6 +40,12 @@ static double real_of(const json_t *object, const char *key) {
   return json_is_number(value) ? json_number_value(value) : (double)__builtin_nan("");
 }
 
+static err put_summary(ingest *in, const char *name, double value) {
+  if (value != value) return NULL;
+  return sql_run(in->s, "INSERT OR REPLACE INTO summary (run_id, name, value) VALUES (?, ?, ?)",
+                 "itd", in->run_id, name, value);
+}
+
 /* ---- attempts.jsonl ---- */
 
 static err create_run(ingest *in, const json_t *line) {
@@ -66,6 +72,11 @@ static err take_attempt_start(ingest *in, const json_t *line) {
                     " VALUES (?, ?, ?, ?, ?)",
                     "iiitt", in->run_id, integer_of(line, "attempt"), integer_of(line, "pid"),
                     text_of(line, "time"), command ? command : "[]");
+  /* what was foretold of the run, beside what will be measured */
+  if (!error && in->run_id)
+    error = put_summary(in, "predicted_seconds", real_of(line, "predicted_seconds"));
+  if (!error && in->run_id)
+    error = put_summary(in, "predicted_bytes", real_of(line, "predicted_bytes"));
   free(command);
   return error;
 }
@@ -89,12 +100,6 @@ static err take_attempt(ingest *in, const json_t *line) {
 }
 
 /* ---- events.jsonl ---- */
-
-static err put_summary(ingest *in, const char *name, double value) {
-  if (value != value) return NULL;
-  return sql_run(in->s, "INSERT OR REPLACE INTO summary (run_id, name, value) VALUES (?, ?, ?)",
-                 "itd", in->run_id, name, value);
-}
 
 /* Which attempt wrote an event: the newest that had started by then. */
 static err find_attempt(ingest *in, const json_t *event, int64_t *number) {
@@ -255,8 +260,13 @@ static err take_checkpoint(ingest *in, const json_t *event) {
 }
 
 static err take_memory(ingest *in, const json_t *event) {
-  err error = put_summary(in, "peak_bytes", real_of(event, "peak_bytes"));
-  return error ? error : put_summary(in, "planned_bytes", real_of(event, "planned_bytes"));
+  static const char *const readings[] = {"peak_bytes",        "planned_bytes", "host_peak_bytes",
+                                         "device_used_bytes", "utilisation",   "power_watts"};
+  err error = NULL;
+  for (size_t i = 0; i < sizeof readings / sizeof *readings && !error; i++)
+    if (json_object_get(event, readings[i]))
+      error = put_summary(in, readings[i], real_of(event, readings[i]));
+  return error;
 }
 
 static err put_warning(ingest *in, const char *kind, const char *message, const char *time) {
@@ -387,8 +397,14 @@ static int64_t size_of(const char *path) {
 
 static err forget_all(ingest *in) {
   err error = forget_after(in, -1);
-  if (!error) error = sql_run(in->s, "DELETE FROM summary WHERE run_id = ?", "i", in->run_id);
+  if (!error)
+    error = sql_run(in->s, "DELETE FROM summary WHERE run_id = ? AND name NOT LIKE 'predicted%'",
+                    "i", in->run_id);
   if (!error) error = sql_run(in->s, "DELETE FROM warning WHERE run_id = ?", "i", in->run_id);
+  if (!error) /* what earlier processes said of their start went with the file */
+    error = sql_run(in->s,
+                    "UPDATE attempt SET first_step = NULL, environment_id = NULL WHERE run_id = ?",
+                    "i", in->run_id);
   return error;
 }
 

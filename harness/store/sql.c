@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/fs.h"
 #include "base/mem.h"
@@ -190,8 +191,26 @@ err sql_end(store *s, err error) {
 
 /* Rows are safe against a crash of the program at once and against a crash of the machine from the
  * next checkpoint of the log on; what the machine loses then is read again from events.jsonl. */
-static const char pragmas[] = "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;"
-                              "PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY;";
+static const char pragmas[] = "PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON;"
+                              "PRAGMA temp_store = MEMORY;";
+
+/* The change to a write-ahead log needs the file for itself. Processes that make a new database
+ * together and each wait for it, holding what they have, would wait for one another to the end:
+ * so each lets go and tries again, a little later than the others. */
+static err use_write_ahead_log(store *s) {
+  enum { PAUSE_US = 2000 };
+  int code = SQLITE_BUSY;
+  sqlite3_busy_timeout(s->database, 0);
+  for (int64_t waited = 0; waited < BUSY_TIMEOUT_MS * INT64_C(1000);) {
+    code = sqlite3_exec(s->database, "PRAGMA journal_mode = WAL", NULL, NULL, NULL);
+    if ((code & 0xFF) != SQLITE_BUSY) break;
+    useconds_t pause = PAUSE_US + (useconds_t)(getpid() % 16) * (PAUSE_US / 4);
+    usleep(pause);
+    waited += pause;
+  }
+  sqlite3_busy_timeout(s->database, BUSY_TIMEOUT_MS);
+  return code == SQLITE_OK ? NULL : sql_error(s, code);
+}
 
 static err open_file(const char *path, int flags, store **out) {
   store *s = mem_zeroed(1, sizeof *s);
@@ -206,6 +225,7 @@ static err open_file(const char *path, int flags, store **out) {
   }
   sqlite3_extended_result_codes(s->database, 1);
   sqlite3_busy_timeout(s->database, BUSY_TIMEOUT_MS);
+  TRY(use_write_ahead_log(s));
   TRY(sql_script(s, pragmas));
   TRY(schema_upgrade(s));
   *out = s;

@@ -7,6 +7,7 @@
 #include "config/settings.h"
 #include "data/image.h"
 #include "data/loader.h"
+#include "data/permute.h"
 #include "data/shard.h"
 #include "data/shard_writer.h"
 #include "data/shrink.h"
@@ -71,6 +72,7 @@ static loader_config config_of(const fixture *f, int workers, size_t cache) {
                          .batch_size = 8,
                          .image_size = SIZE,
                          .text_length = LENGTH,
+                         .text_tokens = LENGTH,
                          .total_samples = 80,
                          .seed = 3,
                          .crop_min = 0.5,
@@ -103,7 +105,9 @@ static stream *read_all(const loader_config *c, int64_t first, loader_stats *sta
     assert_int_equal(b.first_sample, at);
     memcpy(s->rows + at, b.rows, 8 * sizeof *b.rows);
     memcpy(s->images[at], b.images, 8 * sizeof s->images[0]);
-    memcpy(s->tokens[at], b.tokens, 8 * sizeof s->tokens[0]);
+    for (int64_t i = 0; i < 8; i++)
+      memcpy(s->tokens[at + i], b.tokens + i * c->text_tokens,
+             (size_t)c->text_tokens * sizeof *b.tokens);
   }
   if (stats) *stats = loader_get_stats(l);
   if (warnings) loader_take_warnings(l, warnings);
@@ -161,6 +165,26 @@ static void a_bad_sample_is_replaced_counted_and_named_once(void **state) {
   unmake(&f);
 }
 
+static void masked_captions_are_the_same_for_any_number_of_workers(void **state) {
+  (void)state;
+  fixture f = make(false);
+  static const int modes[] = {TEXT_MASK_TRUNCATE, TEXT_MASK_RANDOM, TEXT_MASK_FREQUENCY};
+  for (size_t i = 0; i < 3; i++) {
+    loader_config one = config_of(&f, 1, 0), three = config_of(&f, 3, 1 << 20);
+    one.text_mask_mode = three.text_mask_mode = modes[i];
+    one.text_tokens = three.text_tokens = 4;
+    stream *a = read_all(&one, 0, NULL, NULL), *b = read_all(&three, 0, NULL, NULL);
+    stream *rest = read_all(&three, 40, NULL, NULL);
+    assert_memory_equal(a, b, sizeof *a);
+    assert_memory_equal(a->tokens[40], rest->tokens[40], 40 * sizeof a->tokens[0]);
+    for (int j = 0; j < 80; j++) assert_int_equal(a->tokens[j][0], 2); /* [CLS] */
+    free(a);
+    free(b);
+    free(rest);
+  }
+  unmake(&f);
+}
+
 static void closing_in_the_middle_is_clean(void **state) {
   (void)state;
   fixture f = make(false);
@@ -181,7 +205,7 @@ static void the_permutation_is_one_for_any_size(void **state) {
   for (int64_t count = 1; count < 300; count += 7) {
     bool seen[300] = {false};
     for (int64_t i = 0; i < count; i++) {
-      int64_t row = loader_permute(9, 2, count, i);
+      int64_t row = permute(9, 2, count, i);
       assert_true(row >= 0 && row < count && !seen[row]);
       seen[row] = true;
     }
@@ -225,6 +249,7 @@ int main(void) {
       cmocka_unit_test(workers_cache_and_resuming_change_nothing),
       cmocka_unit_test(every_epoch_shows_each_sample_once_in_a_new_order),
       cmocka_unit_test(a_bad_sample_is_replaced_counted_and_named_once),
+      cmocka_unit_test(masked_captions_are_the_same_for_any_number_of_workers),
       cmocka_unit_test(closing_in_the_middle_is_clean),
       cmocka_unit_test(the_permutation_is_one_for_any_size),
       cmocka_unit_test(patterns_expand_as_in_webdataset),

@@ -131,6 +131,27 @@ static void append(const char *path, const char *text) {
   assert_true(fputs(text, file) >= 0 && fclose(file) == 0);
 }
 
+static void the_meters_of_a_device_are_kept_and_those_of_none_are_missing(void **state) {
+  (void)state;
+  store *s;
+  int64_t run_id;
+  write_run("e/gpu", "cell1", "2026-01-01T00:00:00.000Z", 10, 10);
+  append("results/e/gpu/events.jsonl",
+         "{\"event\":\"memory\",\"peak_bytes\":7,\"planned_bytes\":6,\"host_peak_bytes\":5,"
+         "\"utilisation\":0.5,\"power_watts\":400}\n"
+         "{\"event\":\"end\",\"status\":\"finished\",\"energy_joules\":32,"
+         "\"energy_per_sample\":0.05}\n");
+  assert_ok(store_open("s.db", &s));
+  assert_ok(store_ingest(s, "results", "e/gpu", &run_id));
+  assert_int_equal(number(s, "SELECT value FROM summary WHERE name = 'power_watts'"), 400);
+  assert_int_equal(number(s, "SELECT value FROM summary WHERE name = 'energy_joules'"), 32);
+  assert_int_equal(number(s, "SELECT value * 100 FROM summary WHERE name = 'energy_per_sample'"),
+                   5);
+  assert_int_equal(number(s, "SELECT value FROM summary WHERE name = 'host_peak_bytes'"), 5);
+  assert_int_equal(number(s, "SELECT count(*) FROM summary WHERE name = 'device_used_bytes'"), 0);
+  store_close(s);
+}
+
 static void what_a_run_says_of_code_and_machine_is_kept(void **state) {
   (void)state;
   store *s;
@@ -273,6 +294,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       IN_FOLDER(a_database_of_every_earlier_version_is_brought_up_to_date),
       IN_FOLDER(a_database_of_a_later_version_is_left_alone),
+      IN_FOLDER(the_meters_of_a_device_are_kept_and_those_of_none_are_missing),
       IN_FOLDER(what_a_run_says_of_code_and_machine_is_kept),
       IN_FOLDER(reading_the_same_files_again_changes_nothing),
       IN_FOLDER(a_long_run_keeps_a_bounded_number_of_steps),

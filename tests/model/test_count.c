@@ -60,6 +60,23 @@ static void vit_l16_masked_by_half_costs_what_the_paper_says(void **state) {
   settings_free(&half);
 }
 
+static void masked_text_costs_what_a_shorter_text_costs(void **state) {
+  (void)state;
+  settings s = paper(768, 12, 12, 512, 8, 512, 0.5);
+  model_counts whole, masked, shorter;
+  assert_ok(model_count(&s, 30523, OPS_F32, 0, &whole));
+  s.text_mask_mode = TEXT_MASK_RANDOM, s.text_mask_ratio = 0.5;
+  assert_ok(model_count(&s, 30523, OPS_F32, 0, &masked));
+  s.text_mask_mode = TEXT_MASK_NONE, s.text_mask_ratio = 0, s.text_length = 16;
+  assert_ok(model_count(&s, 30523, OPS_F32, 0, &shorter));
+  assert_int_equal(masked.text_tokens, 16);
+  assert_true(masked.forward_text == shorter.forward_text);
+  assert_true(masked.memory.activations == shorter.memory.activations);
+  assert_true(masked.memory.activations < whole.memory.activations);
+  assert_int_equal(masked.parameters_text, whole.parameters_text); /* 32 positions stay */
+  settings_free(&s);
+}
+
 static void a_gradient_cache_plans_less_memory(void **state) {
   (void)state;
   settings s = paper(768, 12, 12, 512, 8, 512, 0);
@@ -76,6 +93,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(vit_b16_counts_as_by_hand),
       cmocka_unit_test(vit_l16_masked_by_half_costs_what_the_paper_says),
+      cmocka_unit_test(masked_text_costs_what_a_shorter_text_costs),
       cmocka_unit_test(a_gradient_cache_plans_less_memory),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

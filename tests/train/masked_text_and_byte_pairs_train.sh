@@ -1,0 +1,22 @@
+# A run with CLIP's tokens and text masking: fewer tokens are encoded, and the loader's threads
+# change nothing.
+. "$SOURCE/tests/train/common.sh"
+make_data
+cat >> run.yaml <<Y
+text.tokenizer: bpe
+text.vocabulary: $SOURCE/tests/parity/fixtures/merges.txt.gz
+text.pool: eot
+text_mask_mode: frequency
+text_mask_ratio: 0.5
+Y
+"$FLIP" plan --config run.yaml | grep -q 'text:  6 tokens' || fail "the plan does not count 6 of 12 tokens"
+train --out one -s data.workers=1
+train --out three -s data.workers=3
+[ "$(field step loss one/events.jsonl)" = "$(field step loss three/events.jsonl)" ] ||
+  fail "the number of loader threads changed the losses"
+train --out whole -s text_mask_mode=none -s text_mask_ratio=0
+[ "$(field step loss one/events.jsonl)" = "$(field step loss whole/events.jsonl)" ] &&
+  fail "masking the text changed nothing"
+"$FLIP" eval -m one >/dev/null
+train --out refused -s text_mask_ratio=0.9 2>message && fail "a ratio that leaves one token was taken"
+grep -q 'leaves 1 of 12 tokens; three are the least' message || fail "$(cat message)"
