@@ -24,6 +24,9 @@ int cli_diff(int argc, char **argv);
 int cli_verify(int argc, char **argv);
 int cli_bundle(int argc, char **argv);
 int cli_reproduce(int argc, char **argv);
+int cli_compare(int argc, char **argv);
+int cli_history(int argc, char **argv);
+int cli_regress(int argc, char **argv);
 
 /* ---- shared by the subcommands (common.c) ---- */
 

@@ -18,6 +18,9 @@ int main(int argc, char **argv) {
       {"verify", "train a run again and compare the bits", cli_verify},
       {"bundle", "an experiment as one archive", cli_bundle},
       {"reproduce", "run a bundle here and compare its table", cli_reproduce},
+      {"compare", "two builds measured in turn", cli_compare},
+      {"history", "measurements over commits, and where they changed", cli_history},
+      {"regress", "did it become slower", cli_regress},
       {"check", "check an experiment file", cli_check},
       {"db", "the database: check, rebuild, merge, export", cli_db},
       {0}};

@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "run/directory.h"
 #include "run/run.h"
+#include "store/samples.h"
 
 typedef struct {
   char *directory, *started;
@@ -108,6 +109,7 @@ static err fill(store *s, const char *results, size_t *run_total) {
     int64_t run_id;
     error = store_ingest(s, results, runs.items[i].directory, &run_id);
   }
+  if (!error) error = store_ingest_samples(s, results);
   *run_total = runs.count;
   free_runs(&runs);
   fs_free_names(names, count);

@@ -2,7 +2,12 @@
 
 #include <math.h>
 
+#include <stdlib.h>
+
+#include "base/rng.h"
+#include "stats/changes.h"
 #include "stats/curve.h"
+#include "stats/ratio.h"
 #include "stats/summary.h"
 
 static void assert_near(double value, double wanted, double tolerance) {
@@ -88,6 +93,78 @@ static void the_speedup_is_taken_at_the_highest_accuracy_that_both_reach(void **
   assert_near(curve_compare(&baseline, &baseline).speedup, 1, 1e-15);
 }
 
+static const change_options usual = {3, 199, 0.01, 0};
+
+/* `count` values around 100 with a deviation of 1; from `change` on, `shift` more. */
+static void make_series(double *values, size_t count, size_t change, double shift, uint64_t seed) {
+  for (size_t i = 0; i < count; i++) {
+    rng r = rng_at(seed, RNG_TEST, i, 0);
+    values[i] = 100 + rng_normal(&r) + (i >= change ? shift : 0);
+  }
+}
+
+static void a_changed_level_is_found_where_it_changed(void **state) {
+  (void)state;
+  double values[40];
+  change_point *points;
+  size_t count;
+  make_series(values, 40, 25, -5, 1);
+  assert_ok(stats_changes(values, 40, &usual, &points, &count));
+  assert_int_equal(count, 1);
+  assert_int_equal(points[0].at, 25); /* five deviations: no other split is as good */
+  assert_true(points[0].p <= 0.01);
+  free(points);
+  for (size_t i = 10; i < 40; i++) values[i] += 8; /* a second change, in the other direction */
+  assert_ok(stats_changes(values, 40, &usual, &points, &count));
+  assert_int_equal(count, 2);
+  assert_int_equal(points[0].at, 10);
+  assert_int_equal(points[1].at, 25);
+  free(points);
+}
+
+static void noise_and_a_single_outlier_are_no_change(void **state) {
+  (void)state;
+  size_t false_alarms = 0;
+  for (uint64_t seed = 0; seed < 100; seed++) {
+    double values[30];
+    change_point *points;
+    size_t count;
+    make_series(values, 30, 30, 0, seed);
+    if (seed % 2) values[15] += 20;
+    assert_ok(stats_changes(values, 30, &usual, &points, &count));
+    false_alarms += count > 0;
+    free(points);
+  }
+  assert_true(false_alarms <= 4); /* 1 expected at level 0.01; 5 or more has probability 0.003 */
+}
+
+static void too_short_a_series_has_no_change(void **state) {
+  (void)state;
+  const double values[] = {1, 1, 1, 9, 9};
+  change_point *points;
+  size_t count;
+  assert_ok(stats_changes(values, 5, &usual, &points, &count));
+  assert_int_equal(count, 0);
+  free(points);
+}
+
+static void a_ratio_is_of_medians_and_its_interval_covers_it(void **state) {
+  (void)state;
+  double a[12], b[12];
+  stats_ratio_result r;
+  make_series(a, 12, 12, 0, 3);
+  for (size_t i = 0; i < 12; i++) b[i] = 1.1 * a[i]; /* what disturbs a round disturbs both */
+  assert_ok(stats_ratio(a, b, 12, &r));
+  assert_near(r.ratio, 1.1, 1e-12);
+  assert_near(r.low, 1.1, 1e-12); /* paired: no noise is left */
+  make_series(b, 12, 0, 10, 4);
+  assert_ok(stats_ratio(a, b, 12, &r));
+  assert_true(r.low < 1.1 && 1.1 < r.high && r.low > 1.05);
+  assert_near(r.detectable, 2.802 / 1.96 * (r.high - r.low) / 2 / r.ratio, 1e-3);
+  assert_ok(stats_ratio(a, b, 2, &r));
+  assert_true(isnan(r.ratio));
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(medians_and_quantiles_interpolate_between_order_statistics),
@@ -96,6 +173,10 @@ int main(void) {
       cmocka_unit_test(a_bootstrap_interval_covers_the_mean_and_repeats_itself),
       cmocka_unit_test(a_curve_reaches_an_accuracy_on_the_line_between_two_points),
       cmocka_unit_test(the_speedup_is_taken_at_the_highest_accuracy_that_both_reach),
+      cmocka_unit_test(a_changed_level_is_found_where_it_changed),
+      cmocka_unit_test(noise_and_a_single_outlier_are_no_change),
+      cmocka_unit_test(too_short_a_series_has_no_change),
+      cmocka_unit_test(a_ratio_is_of_medians_and_its_interval_covers_it),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
