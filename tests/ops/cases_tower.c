@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "base/rng.h"
 #include "ops/cases.h"
 #include "ops/pair.h"
 #include "support/ops_reference.h"
@@ -102,6 +103,24 @@ void attention_agrees_for_odd_lengths_and_masks(void **state) {
   check_attention(1, 150, 2, 64, true, true);
   check_attention(1, 1025, 1, 16, false, false);
   check_attention(1, 257, 2, 32, true, true);
+}
+
+/* A shape of each op drawn at random. The seed is 1, or FLIP_TEST_SEED. */
+void shapes_drawn_at_random_agree(void **state) {
+  (void)state;
+  const char *given = getenv("FLIP_TEST_SEED");
+  uint64_t seed = given ? strtoull(given, NULL, 10) : 1;
+  print_message("FLIP_TEST_SEED=%llu\n", (unsigned long long)seed);
+  for (uint64_t i = 0; i < 12; i++) {
+    rng r = rng_at(seed, RNG_TEST, 0, i);
+    bool is_vector = rng_below(&r, 2), is_causal = rng_below(&r, 2), has_counts = rng_below(&r, 2);
+    int64_t batch = 1 + rng_below(&r, 3), heads = 1 + rng_below(&r, 3);
+    int64_t tokens = 1 + rng_below(&r, i % 3 ? 70 : 180);
+    int64_t width = is_vector ? 8 + 8 * rng_below(&r, 16) : 1 + rng_below(&r, 128);
+    check_attention(batch, tokens, heads, width, is_causal, has_counts);
+    int64_t columns = is_vector ? 8 + 8 * rng_below(&r, 300) : 1 + rng_below(&r, 2500);
+    check_layer_norm(1 + rng_below(&r, 30), columns, is_causal, has_counts ? 0 : 3);
+  }
 }
 
 void not_a_number_stays_one(void **state) {
