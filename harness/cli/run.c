@@ -76,22 +76,28 @@ static void append_dry_cell(const run_cell *c, const run_prediction *p, strbuf *
   strbuf_append_char(out, '\n');
 }
 
-static err print_dry_run(store *s, const run_sweep *sweep) {
+static err print_dry_run(const spec_experiment *e, store *s, const run_options *options,
+                         const run_sweep *sweep) {
   strbuf out = {0};
   char time[TEXT_NUMBER_SIZE];
   run_predictor *predictor = NULL;
   double seconds = 0;
   size_t waiting = run_count(sweep, CELL_WAITING);
-  err error = run_predictor_open(s, &predictor);
+  int cores = 1;
+  err error = run_cores_of_cell(options, e, &cores);
+  if (!error) error = run_predictor_open(s, &predictor);
   for (size_t i = 0; i < sweep->count && !error; i++) {
     run_prediction p;
-    run_predict(predictor, &sweep->cells[i].cell->settings, &p);
+    run_predict(predictor, &sweep->cells[i].cell->settings, cores, &p);
     append_dry_cell(&sweep->cells[i], &p, &out);
     if (sweep->cells[i].state == CELL_WAITING) seconds += p.seconds;
   }
   strbuf_format(&out, "%zu cell%s, %zu to run", sweep->count, sweep->count == 1 ? "" : "s",
                 waiting);
-  if (seconds > 0)
+  if (seconds > 0 && options->jobs > 1)
+    strbuf_format(&out, ": about %s, %d at once", text_duration(seconds / options->jobs, time),
+                  options->jobs);
+  else if (seconds > 0)
     strbuf_format(&out, ": about %s one after another", text_duration(seconds, time));
   if (waiting && isnan(seconds))
     strbuf_append(&out, "; times are known once a run like them has finished here");
@@ -133,7 +139,7 @@ static err run_and_report(const run_words *words, const char *given, spec_experi
   TRY(run_plan(e, s, &options, &sweep));
   if (words->dry_run) {
     *all_finished = true;
-    error = print_dry_run(s, &sweep);
+    error = print_dry_run(e, s, &options, &sweep);
     goto cleanup;
   }
   if (run_count(&sweep, CELL_WAITING)) {

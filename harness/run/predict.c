@@ -21,7 +21,7 @@ static const double alike = 0.05;
 typedef struct {
   int64_t run_id;
   bool is_here; /* ran on this machine */
-  int device, precision;
+  int device, precision, threads;
   int64_t batch_size, image_width;
   double flops;        /* of one sample, counted as for the new run */
   double rate;         /* FLOPs a second of training */
@@ -88,7 +88,8 @@ static const char past_sql[] =
     " (SELECT value FROM summary WHERE run_id = run.id AND name = 'samples'),"
     " (SELECT value FROM summary WHERE run_id = run.id AND name = 'train_seconds'),"
     " (SELECT value FROM summary WHERE run_id = run.id AND name = 'wall_seconds'),"
-    " (SELECT value FROM summary WHERE run_id = run.id AND name = 'peak_bytes')"
+    " (SELECT value FROM summary WHERE run_id = run.id AND name = 'peak_bytes'),"
+    " coalesce(environment.threads, 1)"
     " FROM run JOIN cell ON cell.id = run.cell_id"
     " LEFT JOIN environment ON environment.id = run.environment_id"
     " WHERE run.status = 'finished' ORDER BY run.id DESC LIMIT 300";
@@ -99,12 +100,14 @@ static err add_past(run_predictor *p, sqlite3_stmt *rows, const char *host) {
   double samples = sql_real(rows, 3), train = sql_real(rows, 4), wall = sql_real(rows, 5);
   err error = read_settings(sql_text(rows, 1), &s);
   if (error) return error;
-  if (samples > 0 && train > 0 && p->count < MOST_PAST_RUNS && count_model(p, &s, &counts))
+  if (samples > 0 && train > 0 && sqlite3_column_int(rows, 7) > 0 && p->count < MOST_PAST_RUNS &&
+      count_model(p, &s, &counts))
     p->past[p->count++] =
         (past_run){.run_id = sqlite3_column_int64(rows, 0),
                    .is_here = strcmp(sql_text(rows, 2), host) == 0,
                    .device = s.device,
                    .precision = s.precision,
+                   .threads = sqlite3_column_int(rows, 7),
                    .batch_size = s.batch_size,
                    .image_width = s.image_width,
                    .flops = counts.train_sample,
@@ -139,33 +142,42 @@ void run_predictor_close(run_predictor *p) {
 
 /* ---- a new run ---- */
 
-static double distance_to(const past_run *past, const settings *s, double flops) {
+/* Threads that a run of these settings gets on so many cores. */
+static int threads_of(const settings *s, int cores) {
+  return s->threads > 0 && s->threads < cores ? (int)s->threads : cores;
+}
+
+static double distance_to(const past_run *past, const settings *s, int threads, double flops) {
   double distance = fabs(log(past->flops / flops));
   distance += 0.5 * fabs(log((double)past->batch_size / (double)s->batch_size));
   distance += fabs(log((double)past->image_width / (double)s->image_width));
+  distance += 0.5 * fabs(log((double)past->threads / threads));
   if (!past->is_here) distance += 3;
   if (past->device != s->device) distance += 3;
   if (past->precision != s->precision) distance += 1;
   return distance;
 }
 
-void run_predict(run_predictor *p, const settings *s, run_prediction *made) {
+void run_predict(run_predictor *p, const settings *s, int cores, run_prediction *made) {
   model_counts counts;
   double nearest = INFINITY, rate = 0, wall = 0, memory = 0, weight = 0;
+  int threads = threads_of(s, cores);
   *made = (run_prediction){NAN, NAN, NAN, 0};
   if (!count_model(p, s, &counts)) return;
   made->flops_per_sample = counts.train_sample;
   made->bytes = (double)counts.planned_bytes;
   for (size_t i = 0; i < p->count; i++) {
-    double distance = distance_to(&p->past[i], s, counts.train_sample);
+    double distance = distance_to(&p->past[i], s, threads, counts.train_sample);
     if (distance < nearest) made->like = p->past[i].run_id;
     nearest = fmin(nearest, distance);
   }
   for (size_t i = 0; i < p->count; i++) {
-    if (distance_to(&p->past[i], s, counts.train_sample) > nearest + alike) continue;
-    rate += p->past[i].rate;
-    wall += p->past[i].wall_share;
-    memory += p->past[i].memory_share;
+    const past_run *past = &p->past[i];
+    if (distance_to(past, s, threads, counts.train_sample) > nearest + alike) continue;
+    /* on the CPU the rate grows about as the threads do */
+    rate += past->device == DEVICE_CUDA ? past->rate : past->rate * threads / past->threads;
+    wall += past->wall_share;
+    memory += past->memory_share;
     weight++;
   }
   if (!weight) return;

@@ -96,7 +96,11 @@ typedef struct {
 typedef struct run_predictor run_predictor;
 err run_predictor_open(store *s, run_predictor **p) ERR_MUST_CHECK;
 void run_predictor_close(run_predictor *p);
-void run_predict(run_predictor *p, const settings *s, run_prediction *made);
+/* On so many CPU cores. */
+void run_predict(run_predictor *p, const settings *s, int cores, run_prediction *made);
+/* The cores that one cell of a sweep gets; what does not fit this machine is an ERR_INPUT. */
+err run_cores_of_cell(const run_options *options, const spec_experiment *e,
+                      int *cores) ERR_MUST_CHECK;
 /* Samples that a run of these settings will see: 0 when `epochs` of an unknown data set decide. */
 int64_t run_predict_samples(const settings *s);
 

@@ -65,6 +65,13 @@ static int list_cores(int cores[CPU_SETSIZE]) {
   return count;
 }
 
+int slots_cores(const slots *s) {
+  int cores[CPU_SETSIZE];
+  if (s->count && s->items[0].is_pinned) return CPU_COUNT(&s->items[0].cores);
+  int count = list_cores(cores);
+  return count > 0 ? count : 1;
+}
+
 /* ---- sharing it out ---- */
 
 static err choose_count(const run_options *options, const spec_requires *needs, int core_count,

@@ -29,6 +29,8 @@ typedef struct {
  * have is an ERR_INPUT that says what is missing. */
 err slots_make(const run_options *options, const spec_requires *needs, slots *made) ERR_MUST_CHECK;
 void slots_free(slots *s);
+/* The cores of one slot; the machine's when they are shared. */
+int slots_cores(const slots *s);
 /* NULL when all are busy. */
 slot *slots_take(slots *s);
 

@@ -114,6 +114,15 @@ static void loop(runner *r, const sigset_t *blocked) {
   }
 }
 
+err run_cores_of_cell(const run_options *options, const spec_experiment *e, int *cores) {
+  slots shares;
+  err error = slots_make(options, &e->requires, &shares);
+  if (error) return error;
+  *cores = slots_cores(&shares);
+  slots_free(&shares);
+  return NULL;
+}
+
 /* What each cell will take: for the shares of the whole, and for the record. */
 static err predict_all(runner *r) {
   run_predictor *predictor = NULL;
@@ -125,7 +134,7 @@ static err predict_all(runner *r) {
     run_cell *c = &r->sweep->cells[i];
     const settings *own = &c->cell->settings;
     run_prediction made;
-    run_predict(predictor, own, &made);
+    run_predict(predictor, own, slots_cores(&r->slots), &made);
     double samples = (double)run_predict_samples(own);
     r->cost[i] =
         (made.flops_per_sample > 0 ? made.flops_per_sample : 1) * (samples > 0 ? samples : 1);
