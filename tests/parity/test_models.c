@@ -493,6 +493,17 @@ static void files_that_do_not_fit_their_configuration_are_refused(void **state) 
   write_changed(folder, "", NULL, "text_model.embeddings.position_ids"); /* old files have it */
   assert_ok(weights_load(path, 1, NULL, 0, &w));
   weights_free(&w);
+  /* a configuration that would take all memory is refused before any is taken */
+  char file[64];
+  static const char *const hostile[] = {"\"num_hidden_layers\":9999999", "\"hidden_size\":9999999",
+                                        "\"image_size\":9999999"};
+  snprintf(file, sizeof file, "%s/config.json", folder);
+  for (size_t i = 0; i < sizeof hostile / sizeof *hostile; i++) {
+    char json[128];
+    snprintf(json, sizeof json, "{\"text_config\":{},\"vision_config\":{%s}}", hostile[i]);
+    assert_ok(fs_write_atomic(file, json, strlen(json)));
+    assert_fails_with(weights_load(path, 1, NULL, 0, &w), "9999999 is outside");
+  }
   snprintf(command, sizeof command, "rm -r %s", folder);
   assert_int_equal(system(command), 0);
 }
