@@ -544,17 +544,12 @@ err settings_check(const settings *s) {
   return NULL;
 }
 
-static void write_yaml_rows(const settings *s, bool identity_only, strbuf *out) {
+void settings_write_yaml(const settings *s, strbuf *out) {
   for (size_t i = 0; i < ROW_COUNT; i++) {
-    if (identity_only && !table[i].is_identity) continue;
     strbuf_format(out, "%s: ", table[i].key);
     setting_format(&table[i], s, out);
     strbuf_append_char(out, '\n');
   }
-}
-
-void settings_write_yaml(const settings *s, strbuf *out) {
-  write_yaml_rows(s, false, out);
 }
 
 void settings_write_json(const settings *s, strbuf *out) {
@@ -592,11 +587,4 @@ void settings_write_json(const settings *s, strbuf *out) {
     strbuf_free(&value);
   }
   jsonw_end(&w);
-}
-
-void settings_fingerprint(const settings *s, char digest[HASH_SIZE]) {
-  strbuf canonical = {0};
-  write_yaml_rows(s, true, &canonical);
-  hash_bytes(strbuf_string(&canonical), canonical.length, digest);
-  strbuf_free(&canonical);
 }

@@ -132,7 +132,7 @@ int64_t settings_text_tokens(const settings *s);
 void settings_write_yaml(const settings *s, strbuf *out);
 /* A flat JSON object of dotted keys. */
 void settings_write_json(const settings *s, strbuf *out);
-/* Hash over the canonical form of the identity settings only. */
+/* Hash over the identity settings that differ from their defaults (identity.c). */
 void settings_fingerprint(const settings *s, char digest[HASH_SIZE]);
 
 #endif
