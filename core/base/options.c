@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/completion.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/text.h"
@@ -114,10 +115,20 @@ static err parse_word(const command *c, int argc, char **argv, int *at, bool see
   return set_value(o, value);
 }
 
+/* The hidden first words by which completion and man pages are asked for. */
+static bool is_asked_for_page(const command *c, int argc, char **argv) {
+  bool wants_words = argc > 1 && strcmp(argv[1], COMPLETE_WORD) == 0;
+  bool wants_man = argc == 2 && strcmp(argv[1], MAN_WORD) == 0;
+  if (wants_words) completion_of_command(c, argc - 2, argv + 2, stdout);
+  if (wants_man) man_of_command(c, stdout);
+  return wants_words || wants_man;
+}
+
 err options_parse(const command *c, int argc, char **argv, option_list *positional,
                   bool *is_help_wanted) {
   bool seen[MOST_OPTIONS] = {false}, is_rest = false;
-  *is_help_wanted = false;
+  *is_help_wanted = is_asked_for_page(c, argc, argv);
+  if (*is_help_wanted) return NULL;
   for (int i = 1; i < argc; i++)
     if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
       options_print_help(c, stdout);
@@ -169,11 +180,91 @@ void options_free(option *options) {
     if (o->type == OPTION_LIST) options_free_list(o->value);
 }
 
+/* Every program has these two beside its own commands; a command with commands has not. */
+static const subcommand common_commands[] = {
+    {"completion", "print the completion script of a shell", NULL},
+    {"man", "print the man page of a command", NULL},
+    {0}};
+
+static bool is_program(const char *name) {
+  return !strchr(name, ' ');
+}
+
 static void print_overview(const char *program, const char *summary, const subcommand *table,
                            FILE *out) {
   fprintf(out, "%s - %s\n\nusage: %s COMMAND [OPTIONS]\n\ncommands:\n", program, summary, program);
   for (const subcommand *s = table; s->name; s++) fprintf(out, "  %-12s %s\n", s->name, s->summary);
+  for (const subcommand *s = common_commands; is_program(program) && s->name; s++)
+    fprintf(out, "  %-12s %s\n", s->name, s->summary);
   fprintf(out, "\n'%s COMMAND --help' explains each.\n", program);
+}
+
+static const subcommand *find_command(const subcommand *table, const char *name) {
+  for (const subcommand *s = table; s->name; s++)
+    if (strcmp(s->name, name) == 0) return s;
+  return NULL;
+}
+
+/* `flip man data emoji` is `flip data emoji --man`. */
+static int print_man(const char *program, const char *summary, const subcommand *table, int argc,
+                     char **argv) {
+  char name[64], details[256], *words[MOST_OPTIONS];
+  option options[] = {{0}};
+  snprintf(name, sizeof name, "%s man", program);
+  snprintf(
+      details, sizeof details,
+      "Without a command: the page of %s itself. 'ninja man' in the build folder makes all.\n\n"
+      "examples:\n  %s man | man -l -\n  %s man %s | man -l -",
+      program, program, program, table->name);
+  command c = {name, common_commands[1].summary, "[COMMAND…]", options, details};
+  option_list rest = {0};
+  bool is_help_wanted;
+  int status = 0;
+  err error = options_parse(&c, argc, argv, &rest, &is_help_wanted);
+  if (!error && !is_help_wanted && rest.count + 3 < MOST_OPTIONS) {
+    int count = 0;
+    words[count++] = (char *)program;
+    for (size_t i = 0; i < rest.count; i++) words[count++] = (char *)rest.items[i];
+    words[count++] = MAN_WORD;
+    words[count] = NULL;
+    status = options_dispatch(program, summary, table, count, words);
+  }
+  options_free_list(&rest);
+  return error ? options_exit_status(error) : status;
+}
+
+/* The word being typed is a command's name, or belongs to the command before it. */
+static int complete(const char *program, const subcommand *table, int argc, char **argv) {
+  const subcommand *chosen = argc > 3 ? find_command(table, argv[2]) : NULL;
+  const char *current = argc > 2 ? argv[argc - 1] : "";
+  if (chosen) {
+    argv[2] = argv[1]; /* the command finds the hidden word first */
+    return chosen->run(argc - 1, argv + 1);
+  }
+  if (argc > 3 && is_program(program) && strcmp(argv[2], "man") == 0) {
+    argv[2] = argv[1];
+    return complete(program, table, argc - 1, argv + 1);
+  }
+  if (argc > 3 && is_program(program) && strcmp(argv[2], "completion") == 0) {
+    argv[2] = argv[1];
+    return completion_script(program, argc - 1, argv + 1);
+  }
+  if (argc > 3) return 0;
+  completion_of_table(table, current, stdout);
+  if (is_program(program)) completion_of_table(common_commands, current, stdout);
+  return 0;
+}
+
+static int unknown_command(const char *program, const subcommand *table, const char *name) {
+  const char *names[MOST_OPTIONS];
+  size_t count = 0;
+  for (const subcommand *s = table; s->name && count < MOST_OPTIONS; s++) names[count++] = s->name;
+  const char *nearest = text_nearest(name, names, count);
+  if (nearest)
+    log_error("unknown command '%s'; did you mean '%s %s'?", name, program, nearest);
+  else
+    log_error("unknown command '%s' (see '%s --help')", name, program);
+  return 2;
 }
 
 int options_dispatch(const char *program, const char *summary, const subcommand *table, int argc,
@@ -182,28 +273,28 @@ int options_dispatch(const char *program, const char *summary, const subcommand 
     print_overview(program, summary, table, stderr);
     return 2;
   }
-  if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0 ||
-      strcmp(argv[1], "help") == 0) {
+  const char *word = argv[1];
+  if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0 || strcmp(word, "help") == 0) {
     print_overview(program, summary, table, stdout);
     return 0;
   }
-  if (strcmp(argv[1], "--version") == 0) {
+  if (strcmp(word, "--version") == 0) {
     printf("%s %s (%s%s%s, %s)\n", program, version_string, version_commit,
            *version_dirty_digest ? "+" : "", version_dirty_digest, version_compiler);
     return 0;
   }
-  const char *names[MOST_OPTIONS];
-  size_t count = 0;
-  for (const subcommand *s = table; s->name; s++) {
-    if (strcmp(s->name, argv[1]) == 0) return s->run(argc - 1, argv + 1);
-    if (count < MOST_OPTIONS) names[count++] = s->name;
+  if (strcmp(word, COMPLETE_WORD) == 0) return complete(program, table, argc, argv);
+  if (strcmp(word, MAN_WORD) == 0) {
+    man_of_table(program, summary, table, stdout);
+    return 0;
   }
-  const char *nearest = text_nearest(argv[1], names, count);
-  if (nearest)
-    log_error("unknown command '%s'; did you mean '%s %s'?", argv[1], program, nearest);
-  else
-    log_error("unknown command '%s' (see '%s --help')", argv[1], program);
-  return 2;
+  const subcommand *chosen = find_command(table, word);
+  if (chosen) return chosen->run(argc - 1, argv + 1);
+  if (is_program(program) && strcmp(word, "completion") == 0)
+    return completion_script(program, argc - 1, argv + 1);
+  if (is_program(program) && strcmp(word, "man") == 0)
+    return print_man(program, summary, table, argc - 1, argv + 1);
+  return unknown_command(program, table, word);
 }
 
 int options_exit_status(err error) {

@@ -28,6 +28,11 @@ int progress_columns(void) {
   return 80;
 }
 
+int progress_rows(int fd) {
+  struct winsize size;
+  return ioctl(fd, TIOCGWINSZ, &size) == 0 && size.ws_row > 0 ? size.ws_row : 24;
+}
+
 progress progress_start(const char *label, double total, double already_done, bool is_enabled) {
   double now = clock_seconds();
   return (progress){.label = label,
@@ -61,15 +66,6 @@ static void describe(const progress *p, double done, const char *note, strbuf *l
   if (note && *note) strbuf_format(line, " · %s", note);
 }
 
-/* Cuts a UTF-8 line to a number of columns, never inside a character. */
-static void cut_to_columns(strbuf *line, int columns) {
-  while (line->length && text_columns(strbuf_string(line)) > (size_t)columns) {
-    do line->length--;
-    while (line->length && ((unsigned char)line->data[line->length] & 0xC0) == 0x80);
-    line->data[line->length] = '\0';
-  }
-}
-
 void progress_update(progress *p, double done, const char *note) {
   if (!p->is_enabled) return;
   double now = clock_seconds();
@@ -78,7 +74,7 @@ void progress_update(progress *p, double done, const char *note) {
   strbuf line = {0};
   describe(p, done, note, &line);
   if (p->is_terminal) {
-    cut_to_columns(&line, progress_columns() - 1);
+    text_cut(&line, 0, (size_t)progress_columns() - 1);
     fprintf(stderr, "\r\033[K%s", strbuf_string(&line));
     p->is_line_open = true;
   } else {

@@ -27,5 +27,7 @@ void progress_finish(progress *p, const char *closing); /* closing line, or NULL
 bool progress_has_colour(int fd);
 /* Columns of the terminal on stderr; 80 when it is none. */
 int progress_columns(void);
+/* Rows of the terminal on `fd`; 24 when it is none. */
+int progress_rows(int fd);
 
 #endif

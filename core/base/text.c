@@ -1,5 +1,6 @@
 #include "base/text.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -164,6 +165,54 @@ const char *text_count(double count, char buffer[TEXT_NUMBER_SIZE]) {
   return buffer;
 }
 
+typedef struct {
+  const char *name;
+  double scale;
+} text_unit;
+
+/* "NUMBER UNIT" at *at; moves behind it. False when it is none. */
+static bool parse_amount(const char **at, const text_unit *units, size_t count, double *amount) {
+  char *end;
+  if (!strchr("0123456789.", **at) || !**at || (*at)[1] == 'x' || (*at)[1] == 'X') return false;
+  double number = strtod(*at, &end);
+  while (*end == ' ') end++;
+  size_t length = strcspn(end, "0123456789. ");
+  for (size_t i = 0; i < count; i++)
+    if (strlen(units[i].name) == length && strncmp(units[i].name, end, length) == 0) {
+      *amount = number * units[i].scale;
+      *at = end + length;
+      return isfinite(*amount);
+    }
+  return false;
+}
+
+bool text_parse_duration(const char *text, double *seconds) {
+  static const text_unit alone[] = {{"", 1}}, units[] = {{"s", 1},    {"ms", 1e-3}, {"m", 60},
+                                                         {"h", 3600}, {"d", 86400}, {"min", 60}};
+  double total = 0, amount;
+  const char *at = text;
+  if (parse_amount(&at, alone, 1, seconds)) return !*at; /* a bare number stands alone */
+  if (!*text) return false;
+  for (at = text; *at; total += amount) {
+    if (!parse_amount(&at, units, sizeof units / sizeof *units, &amount)) return false;
+    while (*at == ' ') at++;
+  }
+  *seconds = total;
+  return true;
+}
+
+bool text_parse_bytes(const char *text, int64_t *bytes) {
+  static const text_unit units[] = {
+      {"", 1},         {"B", 1},        {"K", 0x1p10},   {"M", 0x1p20},  {"G", 0x1p30},
+      {"T", 0x1p40},   {"kB", 1e3},     {"MB", 1e6},     {"GB", 1e9},    {"TB", 1e12},
+      {"KiB", 0x1p10}, {"MiB", 0x1p20}, {"GiB", 0x1p30}, {"TiB", 0x1p40}};
+  double amount;
+  if (!parse_amount(&text, units, sizeof units / sizeof *units, &amount) || *text || amount > 9e18)
+    return false;
+  *bytes = (int64_t)amount;
+  return true;
+}
+
 size_t text_columns(const char *string) {
   size_t columns = 0;
   const utf8proc_uint8_t *at = (const utf8proc_uint8_t *)string;
@@ -180,4 +229,12 @@ size_t text_columns(const char *string) {
     at += length;
   }
   return columns;
+}
+
+void text_cut(strbuf *line, size_t start, size_t columns) {
+  while (line->length > start && text_columns(line->data + start) > columns) {
+    do line->length--;
+    while (line->length > start && ((unsigned char)line->data[line->length] & 0xC0) == 0x80);
+    line->data[line->length] = '\0';
+  }
 }

@@ -36,7 +36,14 @@ const char *text_bytes(uint64_t bytes, char buffer[TEXT_NUMBER_SIZE]);
 const char *text_duration(double seconds, char buffer[TEXT_NUMBER_SIZE]);
 const char *text_count(double count, char buffer[TEXT_NUMBER_SIZE]);
 
+/* The other way: "90", "30s", "1h30m", "1h 30m", "2d", "250ms" into seconds; "512MiB", "8GiB", "8G"
+ * (powers of 1024), "8GB" (of 1000), "4096" into bytes. False when the text is neither. */
+bool text_parse_duration(const char *text, double *seconds);
+bool text_parse_bytes(const char *text, int64_t *bytes);
+
 /* Number of terminal columns that UTF-8 `string` takes (utf8proc widths). */
 size_t text_columns(const char *string);
+/* Cuts what follows byte `start` to a number of columns, never inside a character. */
+void text_cut(strbuf *line, size_t start, size_t columns);
 
 #endif

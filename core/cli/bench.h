@@ -10,7 +10,9 @@
 
 typedef struct {
   settings s;
-  int64_t steps; /* measured repetitions */
+  int64_t steps;      /* measured repetitions */
+  int64_t vocabulary; /* entries of the text tower's table */
+  bool is_fitted;     /* step: the largest batch that fits, instead of batch_size */
   bool as_json;
 } bench_request;
 

@@ -5,7 +5,10 @@
 #include "base/options.h"
 #include "cli/bench.h"
 #include "cli/commands.h"
+#include "model/count.h"
 #include "ops/device.h"
+
+enum { REFERENCE_VOCABULARY = 4096 };
 
 static int compare_doubles(const void *a, const void *b) {
   double x = *(const double *)a, y = *(const double *)b;
@@ -41,7 +44,7 @@ static err reference_settings(settings *s) {
 }
 
 int cmd_bench(int argc, char **argv) {
-  const char *config = NULL;
+  const char *config = NULL, *device = NULL;
   bench_request request = {.steps = 10};
   bool is_help = false, has_settings = false;
   option_list sets = {0}, rest = {0};
@@ -50,8 +53,12 @@ int cmd_bench(int argc, char **argv) {
        "run file; default: the reference model (width 192, 64 px, batch 256)", false},
       {"set", 's', OPTION_LIST, &sets, "KEY=VALUE", "change one setting; may be given many times",
        false},
+      {"device", 'd', OPTION_STRING, &device, "auto|cpu|cuda",
+       "what is measured; short for --set device=…", false},
       {"steps", 'n', OPTION_INTEGER, &request.steps, "N", "measured repetitions (default 10)",
        false},
+      {"fit", 0, OPTION_FLAG, &request.is_fitted, NULL,
+       "step: the largest power-of-two batch that fits the GPU, for each mask", false},
       {"json", 0, OPTION_FLAG, &request.as_json, NULL, "one JSON object a row", false},
       {0}};
   const command c = {
@@ -64,6 +71,8 @@ int cmd_bench(int argc, char **argv) {
       "examples:\n"
       "  flip bench step\n"
       "  flip bench step -s precision=bf16 -s mask_mode=zero --json\n"
+      "  flip bench step -c experiments/presets/vit_l16_laion400m.yaml --device cuda \\\n"
+      "       -s micro_batch_size=0 --fit\n"
       "  flip bench loader -c experiments/presets/mini.yaml"};
   err error = options_parse(&c, argc, argv, &rest, &is_help);
   if (error || is_help) goto cleanup;
@@ -72,6 +81,8 @@ int cmd_bench(int argc, char **argv) {
     FAIL(ERR_INPUT, "--steps: %ld is outside [1, 100000]", (long)request.steps);
   TRY(config ? settings_load(config, &request.s) : reference_settings(&request.s));
   has_settings = true;
+  request.vocabulary = config ? BERT_VOCABULARY : REFERENCE_VOCABULARY;
+  if (device) TRY(settings_set_value(&request.s, "device", device));
   for (size_t i = 0; i < sets.count; i++) TRY(settings_set(&request.s, sets.items[i]));
   /* a preset says nothing of the length of a run, and a benchmark does not care */
   if (!(request.s.samples > 0) && !(request.s.epochs > 0))

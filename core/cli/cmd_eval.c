@@ -2,66 +2,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/fs.h"
 #include "base/log.h"
-#include "base/mem.h"
 #include "base/options.h"
 #include "cli/commands.h"
+#include "cli/trained.h"
 #include "eval/eval.h"
-#include "model/count.h"
-#include "ops/device.h"
-#include "train/checkpoint.h"
-
-/* A trained model with what belongs to it. */
-typedef struct {
-  settings s;
-  bool has_settings;
-  tokenizer *words;
-  ops *o;
-  clip_model *model;
-  char *newest;
-} trained;
-
-static void close_trained(trained *t) {
-  clip_destroy(t->model);
-  ops_destroy(t->o);
-  if (t->words) tokenizer_close(t->words);
-  if (t->has_settings) settings_free(&t->s);
-  free(t->newest);
-}
-
-/* `path`: a checkpoint, or a run folder, whose newest is taken. */
-static err open_trained(const char *path, const option_list *sets, trained *t) {
-  checkpoint_state state;
-  err error = NULL;
-  if (fs_is_folder(path)) {
-    char *inner = fs_join(path, "checkpoints");
-    if (!inner) return mem_error(0, "a path");
-    error = checkpoint_newest(fs_is_folder(inner) ? inner : path, &t->newest);
-    free(inner);
-    if (!error && !t->newest) error = err_new(ERR_INPUT, "%s: holds no checkpoint", path);
-    if (error) return error;
-    path = t->newest;
-  }
-  TRY(checkpoint_read_settings(path, &t->s, &state));
-  t->has_settings = true;
-  for (size_t i = 0; i < sets->count; i++) TRY(settings_set(&t->s, sets->items[i]));
-  TRY(tokenizer_open(t->s.text_tokenizer, t->s.text_vocabulary, &t->words));
-  int64_t vocabulary = tokenizer_vocabulary_size(t->words);
-  if (vocabulary != state.vocabulary_size)
-    FAIL(ERR_INPUT,
-         "%s has %ld entries, the checkpoint was trained with %ld: name the right one "
-         "with --set text.vocabulary=FILE",
-         t->s.text_vocabulary, (long)vocabulary, (long)state.vocabulary_size);
-  clip_config config;
-  clip_config_from(&t->s, vocabulary, &config);
-  clip_limits limits = model_limits(&t->s);
-  TRY(ops_open_as(&t->s, state.precision, &t->o));
-  TRY(clip_create(t->o, &config, &limits, false, &t->model));
-  TRY(checkpoint_load(path, t->model, NULL));
-cleanup:
-  return error;
-}
+#include "eval/suite.h"
 
 static void print_zeroshot(const char *name, const eval_zeroshot *z) {
   printf("%-16s zero-shot  top-1 %5.2f %%  top-5 %5.2f %%  mean per class %5.2f %%  "
@@ -72,10 +18,10 @@ static void print_zeroshot(const char *name, const eval_zeroshot *z) {
 
 static void print_retrieval(const char *name, const eval_retrieval *r) {
   printf("%-16s retrieval  image→text R@1 %5.2f %%  R@5 %5.2f %%  R@10 %5.2f %%  text→image "
-         "R@1 %5.2f %%  R@5 %5.2f %%  R@10 %5.2f %%  (chance %.3f %%, %ld pairs)\n",
+         "R@1 %5.2f %%  R@5 %5.2f %%  R@10 %5.2f %%  (chance %.3f %%, %ld images, %ld texts)\n",
          name, 100 * r->image_to_text[0], 100 * r->image_to_text[1], 100 * r->image_to_text[2],
          100 * r->text_to_image[0], 100 * r->text_to_image[1], 100 * r->text_to_image[2],
-         100 * r->chance_r1, (long)r->images);
+         100 * r->chance_r1, (long)r->images, (long)r->texts);
 }
 
 static err eval_one(const char *path, trained *t, const char *task, bool as_json) {
@@ -107,41 +53,133 @@ cleanup:
   return error;
 }
 
+static err run_probe(const char *train_path, const char *test_path, trained *t, double c,
+                     bool as_json) {
+  eval_set *train = NULL, *test = NULL;
+  eval_probe p;
+  err error = NULL;
+  TRY(eval_set_open(train_path, &t->s, t->words, &train));
+  TRY(eval_set_open(test_path, &t->s, t->words, &test));
+  TRY(eval_run_probe(train, test, t->model, t->s.eval_mask_ratio, (uint64_t)t->s.seed, c, &p));
+  if (as_json) {
+    strbuf line = {0};
+    json_writer w = jsonw_start(&line);
+    jsonw_object(&w, NULL);
+    jsonw_string(&w, "set", eval_set_name(test));
+    jsonw_string(&w, "train", eval_set_name(train));
+    eval_write_probe(&w, "probe", &p);
+    jsonw_end(&w);
+    puts(strbuf_string(&line));
+    strbuf_free(&line);
+  } else {
+    printf("%-16s linear probe  top-1 %5.2f %%  mean per class %5.2f %%  (C = %.3g, %d tried, "
+           "%ld classes, %ld images; fitted on %ld of %s)\n",
+           eval_set_name(test), 100 * p.top1, 100 * p.mean_per_class, p.c, p.tried, (long)p.classes,
+           (long)p.test_images, (long)p.train_images, eval_set_name(train));
+  }
+cleanup:
+  eval_set_close(train);
+  eval_set_close(test);
+  return error;
+}
+
+static err run_suite(const char *path, trained *t, bool as_json) {
+  suite s;
+  strbuf text = {0};
+  err error = suite_load(path, &s);
+  if (error) return error;
+  error = suite_run(&s, &t->s, t->words, t->model);
+  if (!error) {
+    if (as_json)
+      suite_write_json(&s, &text);
+    else
+      suite_write_table(&s, &text);
+    printf("%s%s", strbuf_string(&text), as_json ? "\n" : "");
+  }
+  strbuf_free(&text);
+  suite_free(&s);
+  return error;
+}
+
+/* What the command line asks for. */
+typedef struct {
+  const char *task, *suite, *train;
+  double c;
+  bool as_json;
+  option_list sets;
+} request;
+
+static err read_task(const option_list *words, request *r) {
+  static const char *const tasks[] = {"zeroshot", "retrieval", "probe", "suite"};
+  if (words->count) r->task = words->items[0];
+  bool is_suite = r->task && strcmp(r->task, "suite") == 0;
+  bool is_probe = r->task && strcmp(r->task, "probe") == 0;
+  if (words->count > (is_suite ? 2u : 1u))
+    return err_new(ERR_INPUT, "unexpected word '%s'", words->items[words->count - 1]);
+  bool is_known = !r->task;
+  for (size_t i = 0; i < 4 && !is_known; i++) is_known = strcmp(tasks[i], r->task) == 0;
+  if (!is_known)
+    return err_new(ERR_INPUT, "unknown task '%s': zeroshot, retrieval, probe or suite", r->task);
+  if (is_suite && words->count < 2)
+    return err_new(ERR_INPUT, "name the suite's file: flip eval suite FILE");
+  if (is_probe && !r->train)
+    return err_new(ERR_INPUT, "name the set that the probe is fitted on: --train FILE");
+  if (!is_probe && (r->train || r->c != 0))
+    return err_new(ERR_INPUT, "--train and --c belong to flip eval probe");
+  if (r->c < 0) return err_new(ERR_INPUT, "--c: %g is not above 0", r->c);
+  if (is_suite) r->suite = words->items[1];
+  return NULL;
+}
+
+static err run_request(const request *r, trained *t) {
+  if (r->suite) return run_suite(r->suite, t, r->as_json);
+  const char *const *sets =
+      r->sets.count ? r->sets.items : (const char *const *)t->s.eval_sets.items;
+  size_t count = r->sets.count ? r->sets.count : t->s.eval_sets.count;
+  if (!count)
+    return err_new(ERR_INPUT, "the run names no evaluation set: give one with --set-file");
+  err error = NULL;
+  for (size_t i = 0; i < count && !error; i++)
+    error = r->train ? run_probe(r->train, sets[i], t, r->c, r->as_json)
+                     : eval_one(sets[i], t, r->task, r->as_json);
+  return error;
+}
+
 int cmd_eval(int argc, char **argv) {
-  const char *model = NULL, *task = NULL;
-  bool as_json = false, is_help = false;
-  option_list sets = {0}, settings_changed = {0}, rest = {0};
-  option options[] = {{"model", 'm', OPTION_STRING, &model, "PATH",
-                       "checkpoint, or a run folder (its newest)", true},
-                      {"set-file", 'f', OPTION_LIST, &sets, "FILE",
-                       "evaluation set (YAML); default: those of the run's settings", false},
-                      {"set", 's', OPTION_LIST, &settings_changed, "KEY=VALUE",
-                       "change a setting: eval.mask_ratio=0.5 evaluates on half of the patches",
-                       false},
-                      {"json", 0, OPTION_FLAG, &as_json, NULL, "one JSON object a set", false},
-                      {0}};
+  const char *model = NULL;
+  bool is_help = false;
+  request r = {0};
+  option_list settings_changed = {0}, rest = {0};
+  option options[] = {
+      {"model", 'm', OPTION_STRING, &model, "PATH",
+       "checkpoint, run folder (its newest), or a model that flip convert reads", true},
+      {"set-file", 'f', OPTION_LIST, &r.sets, "FILE",
+       "evaluation set (YAML); default: those of the run's settings", false},
+      {"train", 0, OPTION_STRING, &r.train, "FILE", "probe: the set that it is fitted on", false},
+      {"c", 0, OPTION_NUMBER, &r.c, "C",
+       "probe: the inverse regulariser; default: swept on a fifth of the training images", false},
+      {"set", 's', OPTION_LIST, &settings_changed, "KEY=VALUE",
+       "change a setting: eval.mask_ratio=0.5 evaluates on half of the patches", false},
+      {"json", 0, OPTION_FLAG, &r.as_json, NULL, "one JSON object a set", false},
+      {0}};
   const command c = {
-      "flip eval", "measure a checkpoint",
-      "[zeroshot|retrieval] --model PATH [--set-file FILE]… [OPTIONS]", options,
-      "Without a task, all tasks that the set names are run.\n\n"
+      "flip eval", "measure a model: zero-shot, retrieval, linear probe, a suite of sets",
+      "[zeroshot|retrieval|probe|suite FILE] --model PATH [--set-file FILE]… [OPTIONS]", options,
+      "Without a task, all tasks that the set names are run (probe apart, which needs --train).\n"
+      "A suite is a list of sets, tabled beside published numbers (docs/models.md).\n\n"
       "examples:\n"
       "  flip eval zeroshot -m results/quickstart/RUN -f experiments/evals/emoji.yaml\n"
-      "  flip eval -m RUN/checkpoints/step-000000200.safetensors --json"};
+      "  flip eval -m RUN/checkpoints/step-000000200.safetensors --set eval.mask_ratio=0.5\n"
+      "  flip eval probe -m RUN --train experiments/evals/openclipart_train.yaml\n"
+      "  flip eval suite experiments/evals/shipped.yaml -m RUN"};
   trained t = {0};
   err error = options_parse(&c, argc, argv, &rest, &is_help);
   if (error || is_help) goto cleanup;
-  if (rest.count > 1) FAIL(ERR_INPUT, "unexpected word '%s'", rest.items[1]);
-  if (rest.count) task = rest.items[0];
-  if (task && strcmp(task, "zeroshot") != 0 && strcmp(task, "retrieval") != 0)
-    FAIL(ERR_INPUT, "unknown task '%s': zeroshot or retrieval", task);
-  TRY(open_trained(model, &settings_changed, &t));
-  if (!sets.count && !t.s.eval_sets.count)
-    FAIL(ERR_INPUT, "the run names no evaluation set: give one with --set-file");
-  for (size_t i = 0; i < sets.count; i++) TRY(eval_one(sets.items[i], &t, task, as_json));
-  for (size_t i = 0; !sets.count && i < t.s.eval_sets.count; i++)
-    TRY(eval_one(t.s.eval_sets.items[i], &t, task, as_json));
+  TRY(read_task(&rest, &r));
+  TRY(trained_open(model, &settings_changed, true, &t));
+  TRY(run_request(&r, &t));
 cleanup:
-  close_trained(&t);
+  trained_close(&t);
   options_free(options);
   options_free_list(&rest);
   return options_exit_status(error);

@@ -36,10 +36,12 @@ static void list_settings(void) {
   settings_free(&defaults);
 }
 
-static err run(const char *config, const option_list *sets, const trainer_options *options) {
+static err run(const char *config, const char *device, const option_list *sets,
+               const trainer_options *options) {
   settings s;
   err error = settings_load(config, &s);
   if (error) return error;
+  if (device) error = settings_set_value(&s, "device", device);
   for (size_t i = 0; i < sets->count && !error; i++) error = settings_set(&s, sets->items[i]);
   if (!error) error = trainer_run(&s, options);
   settings_free(&s);
@@ -47,7 +49,7 @@ static err run(const char *config, const option_list *sets, const trainer_option
 }
 
 int cmd_train(int argc, char **argv) {
-  const char *config = NULL, *out = NULL, *events = NULL;
+  const char *config = NULL, *out = NULL, *events = NULL, *device = NULL;
   bool is_resuming = false, has_progress = true, wants_list = false, is_help = false;
   option_list sets = {0}, rest = {0};
   option options[] = {
@@ -57,6 +59,8 @@ int cmd_train(int argc, char **argv) {
        false},
       {"out", 'o', OPTION_STRING, &out, "DIR", "run folder: config.yaml, events, checkpoints",
        false},
+      {"device", 'd', OPTION_STRING, &device, "auto|cpu|cuda",
+       "where the model runs; short for --set device=…", false},
       {"resume", 'r', OPTION_FLAG, &is_resuming, NULL, "continue from the newest checkpoint in DIR",
        false},
       {"events", 'e', OPTION_STRING, &events, "FD|FILE",
@@ -71,6 +75,7 @@ int cmd_train(int argc, char **argv) {
       "with the same bits as a run that was never stopped.\n\n"
       "examples:\n"
       "  flip train -c experiments/presets/mini.yaml -s samples=10k -s mask_ratio=0.5 -o /tmp/run\n"
+      "  flip train -c run.yaml -o /tmp/run --device cuda\n"
       "  flip train -c run.yaml -o /tmp/run --resume"};
   err error = options_parse(&c, argc, argv, &rest, &is_help);
   if (!error && !is_help && wants_list) {
@@ -85,7 +90,7 @@ int cmd_train(int argc, char **argv) {
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
     const trainer_options how = {out, events, is_resuming, has_progress, &stop_requested};
-    if (!error) error = run(config, &sets, &how);
+    if (!error) error = run(config, device, &sets, &how);
   }
   options_free(options);
   options_free_list(&rest);

@@ -9,5 +9,9 @@ int cmd_plan(int argc, char **argv);
 int cmd_bench(int argc, char **argv);
 int cmd_data(int argc, char **argv);
 int cmd_tokenizer(int argc, char **argv);
+int cmd_convert(int argc, char **argv);
+int cmd_embed(int argc, char **argv);
+int cmd_retrieve(int argc, char **argv);
+int cmd_dream(int argc, char **argv);
 
 #endif

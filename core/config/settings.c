@@ -445,6 +445,15 @@ err settings_set(settings *s, const char *assignment) {
   return error;
 }
 
+err settings_set_value(settings *s, const char *key, const char *value) {
+  strbuf assignment = {0};
+  strbuf_format(&assignment, "%s=%s", key, value);
+  err error = assignment.is_broken ? mem_error(assignment.length, "a setting")
+                                   : settings_set(s, strbuf_string(&assignment));
+  strbuf_free(&assignment);
+  return error;
+}
+
 static err check_tower(const char *name, int64_t width, int64_t heads) {
   if (width % heads)
     return err_new(ERR_INPUT, "%s.heads: %" PRId64 " does not divide %s.width %" PRId64, name,
@@ -472,7 +481,25 @@ static err check_text_mask(const settings *s) {
   return NULL;
 }
 
-err settings_check(const settings *s) {
+err settings_check_limits(const settings *s) {
+  for (size_t i = 0; i < ROW_COUNT; i++) {
+    const setting *row = &table[i];
+    char text[32];
+    double value;
+    if (row->type == SETTING_INT)
+      value = (double)*(const int64_t *)const_field_of(row, s);
+    else if (row->type == SETTING_REAL)
+      value = *(const double *)const_field_of(row, s);
+    else
+      continue;
+    jsonw_shortest(value, text);
+    err error = check_limits(row, value, text);
+    if (error) return error;
+  }
+  return NULL;
+}
+
+err settings_check_model(const settings *s) {
   if (s->image_size % s->image_patch)
     return err_new(ERR_INPUT, "image.patch: %" PRId64 " does not divide image.size %" PRId64,
                    s->image_patch, s->image_size);
@@ -486,6 +513,15 @@ err settings_check(const settings *s) {
                    "image.width: %" PRId64 " is not a multiple of 4, which "
                    "image.position: sincos needs",
                    s->image_width);
+  if (s->mask_replacement && s->mask_mode != MASK_ZERO)
+    return err_new(ERR_INPUT, "mask_replacement: only mask_mode: zero, where every patch is "
+                              "encoded, can drop a varying number of patches");
+  return NULL;
+}
+
+err settings_check(const settings *s) {
+  err error = settings_check_model(s);
+  if (error) return error;
   if ((s->samples > 0) == (s->epochs > 0))
     return err_new(ERR_INPUT, "give one of samples and epochs (samples %" PRId64 ", epochs %g)",
                    s->samples, s->epochs);

@@ -23,6 +23,7 @@ enum { ACTIVATION_GELU_TANH, ACTIVATION_GELU_ERF, ACTIVATION_QUICK_GELU };
 enum { NORMALIZATION_CLIP, NORMALIZATION_INCEPTION };
 enum { TOKENIZER_WORDPIECE, TOKENIZER_BPE, TOKENIZER_BPE_HUGGINGFACE };
 enum { TEXT_POOL_FIRST, TEXT_POOL_EOT, TEXT_POOL_MEAN };
+enum { LOSS_BOTH, LOSS_IMAGE_TO_TEXT };
 enum { MASK_RANDOM, MASK_GRID, MASK_BLOCK, MASK_GAUSSIAN, MASK_ZERO };
 enum {
   TEXT_MASK_NONE,
@@ -105,6 +106,8 @@ void settings_apply(settings *s, const yml_node *map, const char *origin, yml_pr
 char *settings_find_base(const char *origin, const char *name);
 /* One "key=value", as --set takes it: the value is YAML (lists as [a, b]). */
 err settings_set(settings *s, const char *assignment) ERR_MUST_CHECK;
+/* The same with the two apart. */
+err settings_set_value(settings *s, const char *key, const char *value) ERR_MUST_CHECK;
 /* One value from text, checked against the row's type and limits. */
 err setting_assign(const setting *row, settings *s, const char *text) ERR_MUST_CHECK;
 /* One value from a node (scalar, or sequence for lists). */
@@ -116,6 +119,10 @@ void setting_format(const setting *row, const settings *s, strbuf *out);
 /* What no single row can say: patch divides size, heads divide width, one of samples/epochs, a
  * vocabulary for the text tower. */
 err settings_check(const settings *s) ERR_MUST_CHECK;
+/* Every number within its row's limits, for settings that did not come through setting_assign. */
+err settings_check_limits(const settings *s) ERR_MUST_CHECK;
+/* The part of settings_check that is about the model alone: what can be built without data. */
+err settings_check_model(const settings *s) ERR_MUST_CHECK;
 
 /* Tokens of a caption that enter the text tower in training: text.length less what text masking
  * drops, int(length * (1 - ratio)). */

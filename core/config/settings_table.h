@@ -27,8 +27,12 @@
   PICK(image_pool, "image.pool", 0, "mean|class", true,                                            \
        "pooling: mean over all tokens (FLIP) or the class token (CLIP)")                           \
   BOOL(image_pre_norm, "image.pre_norm", false, true, "layer norm before the first block (CLIP)")  \
+  BOOL(image_patch_bias, "image.patch_bias", true, true,                                           \
+       "bias of the patch embedding (FLIP; CLIP's has none)")                                      \
   PICK(image_activation, "image.activation", 0, "gelu_tanh|gelu_erf|quick_gelu", true,             \
        "MLP activation of the image tower")                                                        \
+  REAL(image_dropout, "image.dropout", 0, 0, 0.9, true,                                            \
+       "dropout of the image tower: embeddings, and what attention and MLP add")                   \
   REAL(image_norm_eps, "image.norm_eps", 1e-6, 0, 1, true, "layer norm epsilon, image tower")      \
   PICK(image_normalization, "image.normalization", 0, "clip|inception", true,                      \
        "pixel mean and deviation: CLIP's, or 0.5/0.5")                                             \
@@ -48,15 +52,29 @@
        "pooled text token: the first (FLIP), end of text (CLIP) or the mean")                      \
   PICK(text_activation, "text.activation", 0, "gelu_tanh|gelu_erf|quick_gelu", true,               \
        "MLP activation of the text tower")                                                         \
+  BOOL(text_post_norm, "text.post_norm", false, true,                                              \
+       "layer norms behind attention and MLP and behind the embeddings (BERT)")                    \
+  BOOL(text_padding_mask, "text.padding_mask", false, true,                                        \
+       "text tokens do not attend to padding (BERT)")                                              \
+  REAL(text_dropout, "text.dropout", 0, 0, 0.9, true,                                              \
+       "dropout of the text tower: embeddings, and what attention and MLP add")                    \
   REAL(text_norm_eps, "text.norm_eps", 1e-6, 0, 1, true, "layer norm epsilon, text tower")         \
   INT(embed_dim, "embed_dim", 128, 1, 65536, true, "width of the shared embedding")                \
   REAL(temperature, "temperature", 0.07, 1e-4, 100, true,                                          \
        "starting temperature; logit_scale starts at log(1/temperature)")                           \
   REAL(logit_scale_max, "logit_scale_max", 100, 1, 1e6, true,                                      \
        "exp(logit_scale) is clipped to [1, this]")                                                 \
+  BOOL(temperature_learned, "temperature_learned", true, true,                                     \
+       "logit_scale is trained; false: the temperature stays")                                     \
+  BOOL(normalize, "normalize", true, true,                                                         \
+       "embeddings are brought to unit length before they are compared")                           \
+  PICK(loss_direction, "loss_direction", 0, "both|image_to_text", true,                            \
+       "cross-entropy of images over texts and texts over images, or the first alone")             \
   REAL(mask_ratio, "mask_ratio", 0, 0, 0.999, true, "share of image patches dropped in training")  \
   PICK(mask_mode, "mask_mode", 0, "random|grid|block|gaussian|zero", true,                         \
        "which patches are dropped; zero: all are encoded, the dropped ones as zeros")              \
+  BOOL(mask_replacement, "mask_replacement", false, true,                                          \
+       "mask mode zero: draw the dropped patches with replacement (fewer are dropped)")            \
   REAL(text_mask_ratio, "text_mask_ratio", 0, 0, 0.999, true, "share of text.length dropped")      \
   PICK(text_mask_mode, "text_mask_mode", 0, "none|truncate|random|block|prioritized|frequency",    \
        true, "which text tokens are dropped in training (docs/data.md)")                           \
@@ -107,9 +125,10 @@
        "a checkpoint also when the last is this old: what a killed run loses at most")             \
   INT(checkpoint_keep, "checkpoint.keep", 1, 1, 10000, false, "checkpoints kept, the newest ones") \
   PICK(device, "device", 0, "auto|cpu|cuda", true, "where the model runs")                         \
-  PICK(precision, "precision", 0, "auto|fp32|bf16|fp8", true,                                      \
-       "compute type; auto: bf16 on a GPU, on a CPU the faster; fp8: bf16 with dense layers in 8 " \
-       "bits")                                                                                     \
+  PICK(                                                                                            \
+      precision, "precision", 0, "auto|fp32|bf16|fp8", true,                                       \
+      "compute type; auto: bf16 on a GPU, on a CPU the faster; fp8: bf16, dense layers in 8 bits " \
+      "(emulated on a CPU)")                                                                       \
   INT(threads, "threads", 0, 0, 4096, true, "CPU threads; 0: all cores this process may use")      \
   BOOL(deterministic, "deterministic", true, true, "same bits for the same config, seed, threads") \
   INT(log_every, "log_every", 1, 1, 1e9, false, "steps between step events")

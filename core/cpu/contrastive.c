@@ -42,7 +42,8 @@ err cpu_contrastive_statistics(ops *o, const ops_contrastive *c) {
 err cpu_contrastive_gradient(ops *o, const ops_contrastive *c) {
   float *cosines = cpu_f32(c->cosines), *totals;
   const float *row_lse = cpu_f32(c->row_lse), *column_lse = cpu_f32(c->column_lse);
-  float scale = expf(cpu_f32(c->scale_log)[0]), weight = (float)c->weight;
+  float scale = expf(cpu_f32(c->scale_log)[0]), row_weight = (float)c->row_weight;
+  float column_weight = (float)c->column_weight, both = row_weight + column_weight;
   err error = cpu_scratch(o, (size_t)c->rows, &totals);
   if (error) return error;
 #pragma omp parallel for schedule(static)
@@ -52,12 +53,13 @@ err cpu_contrastive_gradient(ops *o, const ops_contrastive *c) {
 #pragma omp simd reduction(+ : total)
     for (int64_t j = 0; j < c->columns; j++) {
       float logit = scale * row[j];
-      float gradient = weight * (cpu_exp(logit - own_lse) + cpu_exp(logit - column_lse[j]));
+      float gradient =
+          row_weight * cpu_exp(logit - own_lse) + column_weight * cpu_exp(logit - column_lse[j]);
       total += gradient * logit;
       row[j] = gradient * scale;
     }
-    row[c->first_row + i] -= 2 * weight * scale;
-    totals[i] = total - 2 * weight * scale * positive;
+    row[c->first_row + i] -= both * scale;
+    totals[i] = total - both * scale * positive;
   }
   double sum = 0;
   for (int64_t i = 0; i < c->rows; i++) sum += totals[i];
@@ -71,8 +73,10 @@ err cpu_contrastive_finish(ops *o, const ops_contrastive_end *c) {
   for (int64_t i = 0; i < c->count; i++) {
     float lse = cpu_f32(c->column_max)[i] + logf(cpu_f32(c->column_sum)[i]);
     cpu_f32(c->column_lse)[i] = lse;
-    loss += 0.5 * ((double)cpu_f32(c->row_lse)[i] + (double)lse) - (double)cpu_f32(c->positive)[i];
+    double positive = (double)cpu_f32(c->positive)[i];
+    loss += c->row_weight * ((double)cpu_f32(c->row_lse)[i] - positive) +
+            c->column_weight * ((double)lse - positive);
   }
-  cpu_f32(c->loss)[0] = (float)(loss / (double)c->count);
+  cpu_f32(c->loss)[0] = (float)loss;
   return NULL;
 }

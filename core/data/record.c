@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -26,5 +27,35 @@ err sample_label(const char *json, const char *name, char **value) {
     if (!*value) error = mem_error(strlen(text), "a label");
   }
   json_decref(root);
+  return error;
+}
+
+err sample_strings(const char *json, const char *name, char ***strings, size_t *count) {
+  json_error_t problem;
+  json_t *root = json_loads(json, 0, &problem);
+  *strings = NULL;
+  *count = 0;
+  if (!root) return err_new(ERR_INPUT, "its JSON cannot be read: %s", problem.text);
+  json_t *found = json_object_get(root, name);
+  size_t most = json_is_array(found) ? json_array_size(found) : 1;
+  err error = NULL;
+  *strings = mem_zeroed(most, sizeof **strings);
+  if (!*strings) error = mem_error(most * sizeof **strings, "captions");
+  for (size_t i = 0; i < most && !error; i++) {
+    const char *text = json_string_value(json_is_array(found) ? json_array_get(found, i) : found);
+    if (!text) continue;
+    (*strings)[*count] = mem_copy_string(text);
+    if ((*strings)[*count])
+      (*count)++;
+    else
+      error = mem_error(strlen(text), "a caption");
+  }
+  json_decref(root);
+  if (error) {
+    for (size_t i = 0; i < *count; i++) free((*strings)[i]);
+    free(*strings);
+    *strings = NULL;
+    *count = 0;
+  }
   return error;
 }

@@ -27,7 +27,7 @@ static err embed_images(eval_set *set, clip_model *model, double mask_ratio, uin
                         float *embeddings) {
   const clip_config *c = clip_get_config(model);
   int64_t size = set->image_size * set->image_size * 3;
-  mask_config mask = {MASK_RANDOM, mask_ratio, c->image_size / c->patch};
+  mask_config mask = {MASK_RANDOM, mask_ratio, c->image_size / c->patch, false};
   int64_t keep = mask_encoded_count(&mask);
   uint8_t *batch = set->pixels ? NULL : mem_aligned((size_t)(BATCH * size));
   int32_t *index = mask_ratio > 0 ? mem_zeroed((size_t)(BATCH * keep), sizeof *index) : NULL;
@@ -71,17 +71,27 @@ static err embed_classes(const eval_set *set, clip_model *model, float *classes)
   return error;
 }
 
-/* Moves the rows that take part to the front; returns how many. labels may be NULL. */
+/* Moves the rows that take part to the front and returns how many; labels may be NULL. */
 static int64_t compact(const eval_set *set, bool needs_label, int64_t width, float *rows,
-                       float *more_rows, int32_t *labels) {
+                       int32_t *labels) {
   int64_t used = 0;
   for (int64_t i = 0; i < set->rows; i++) {
     if (set->is_bad[i] || (needs_label && set->labels[i] < 0)) continue;
     memmove(rows + used * width, rows + i * width, (size_t)width * sizeof *rows);
-    if (more_rows)
-      memmove(more_rows + used * width, more_rows + i * width, (size_t)width * sizeof *rows);
     if (labels) labels[used] = set->labels[i];
     used++;
+  }
+  return used;
+}
+
+/* The same for texts: those of the images that take part, which get their new numbers in owners. */
+static int64_t compact_texts(const eval_set *set, int64_t width, float *texts, int32_t *owners) {
+  int64_t used = 0, image = -1;
+  for (int64_t t = 0, row = -1; t < set->text_count; t++) {
+    while (row < set->owners[t]) image += !set->is_bad[++row];
+    if (set->is_bad[row]) continue;
+    memmove(texts + used * width, texts + t * width, (size_t)width * sizeof *texts);
+    owners[used++] = (int32_t)image;
   }
   return used;
 }
@@ -93,7 +103,7 @@ static err run_zeroshot(eval_set *set, clip_model *model, float *images, eval_ze
   err error = NULL;
   if (!classes || !labels) FAIL(ERR_MEMORY, "out of memory: class embeddings");
   TRY(embed_classes(set, model, classes));
-  int64_t used = compact(set, true, width, images, NULL, labels);
+  int64_t used = compact(set, true, width, images, labels);
   if (!used) FAIL(ERR_INPUT, "%s: no image of any class could be decoded", set->name);
   TRY(eval_score_zeroshot(images, labels, used, classes, set->class_count, width, z));
 cleanup:
@@ -105,18 +115,33 @@ cleanup:
 static err run_retrieval(eval_set *set, clip_model *model, const float *images, eval_retrieval *r) {
   int64_t width = clip_get_config(model)->image.embed;
   size_t bytes = (size_t)(set->rows * width) * sizeof(float);
-  float *texts = mem_aligned(bytes), *own = mem_aligned(bytes);
+  float *texts = mem_aligned((size_t)(set->text_count * width) * sizeof(float));
+  float *own = mem_aligned(bytes);
+  int32_t *owners = mem_zeroed((size_t)set->text_count, sizeof *owners);
   err error = NULL;
-  if (!texts || !own) FAIL(ERR_MEMORY, "out of memory: caption embeddings");
-  TRY(clip_embed_texts(model, set->rows, set->ids, set->id_counts, texts));
+  if (!texts || !own || !owners) FAIL(ERR_MEMORY, "out of memory: caption embeddings");
+  TRY(clip_embed_texts(model, set->text_count, set->ids, set->id_counts, texts));
   memcpy(own, images, bytes);
-  int64_t used = compact(set, false, width, own, texts, NULL);
+  int64_t used = compact(set, false, width, own, NULL);
   if (!used) FAIL(ERR_INPUT, "%s: no image could be decoded", set->name);
-  eval_score_retrieval(own, texts, used, width, r);
+  int64_t text_count = compact_texts(set, width, texts, owners);
+  TRY(eval_score_retrieval(own, used, texts, owners, text_count, width, r));
 cleanup:
   free(texts);
   free(own);
+  free(owners);
   return error;
+}
+
+err eval_features(eval_set *set, clip_model *model, double mask_ratio, uint64_t seed, float *rows,
+                  int32_t *labels, int64_t *count) {
+  if (!set->has_labels)
+    return err_new(ERR_INPUT, "%s: has no labels (tasks: zeroshot or probe)", set->name);
+  err error = keep_pixels(set);
+  if (!error) error = embed_images(set, model, mask_ratio, seed, rows);
+  if (error) return error;
+  *count = compact(set, true, clip_get_config(model)->image.embed, rows, labels);
+  return *count ? NULL : err_new(ERR_INPUT, "%s: no image of any class was decoded", set->name);
 }
 
 err eval_run(eval_set *set, clip_model *model, double mask_ratio, uint64_t seed,

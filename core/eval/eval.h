@@ -3,11 +3,16 @@
  * A set is a YAML file (docs/data.md):
  *   name: openclipart
  *   images: [data/openclipart/heldout-*.tar]
- *   tasks: [zeroshot, retrieval]
+ *   tasks: [zeroshot, retrieval]   # and probe: labels alone, for the linear probe
  *   label: leaf              # which label of a sample's JSON names its class
  *   min_images: 5            # classes with fewer images are left out
  *   templates: ["a drawing of {}"]        # {} or {c}: the class name, underscores as spaces
  *   classes: [cat, dog]      # optional: only these, in this order
+ *   class_names: [a cat, …]  # optional: what they are called in prompts, one for each of classes
+ *   class_file: classes.txt  # instead of both: LABEL<tab>NAME a line; a line without tab is both
+ *   template_file: FILE      # instead of templates: one a line
+ *   captions: lines          # text (default): the whole .txt; lines: one a line; else a JSON list
+ *   captions_per_image: 5    # optional: the first so many of each image (COCO's protocol)
  *   limit: 10000             # optional: the first so many samples */
 #ifndef FLIP_EVAL_EVAL_H
 #define FLIP_EVAL_EVAL_H
@@ -43,8 +48,8 @@ typedef struct {
   double top1, top5, mean_per_class, majority, chance;
 } eval_zeroshot;
 
-/* Retrieval among `images` images and their captions, one each. R@k: the own one is among the k
- * best; equal scores count against. */
+/* Retrieval among `images` images and `texts` captions, one or several to an image. R@k as in CLIP
+ * and clip_benchmark: one of its own is among the k best; equal scores count against. */
 typedef struct {
   int64_t images, texts;
   double image_to_text[3], text_to_image[3]; /* R@1, R@5, R@10 */
@@ -61,15 +66,37 @@ typedef struct {
 err eval_run(eval_set *set, clip_model *model, double mask_ratio, uint64_t seed,
              eval_result *result) ERR_MUST_CHECK;
 
+/* Embeddings and classes of the images that have a class, for a linear probe: rows
+ * [eval_set_rows, embed], labels [eval_set_rows] below eval_set_classes; *count of them are filled.
+ */
+err eval_features(eval_set *set, clip_model *model, double mask_ratio, uint64_t seed, float *rows,
+                  int32_t *labels, int64_t *count) ERR_MUST_CHECK;
+int64_t eval_set_rows(const eval_set *set);
+int64_t eval_set_classes(const eval_set *set);
+const char *eval_set_class(const eval_set *set, int64_t number);
+
+/* A linear probe: logistic regression on the embeddings of `train`, judged on `test`; images of
+ * classes that `train` has not are left out. c 0: swept on a held-out part of `train`. */
+typedef struct {
+  int64_t train_images, test_images, classes;
+  double top1, mean_per_class, c, validation; /* validation: -1 when c was given */
+  int tried;
+} eval_probe;
+err eval_run_probe(eval_set *train, eval_set *test, clip_model *model, double mask_ratio,
+                   uint64_t seed, double c, eval_probe *result) ERR_MUST_CHECK;
+
 /* The metrics of one task as an object under `key`, named as docs/events.md names them. */
 void eval_write_zeroshot(json_writer *w, const char *key, const eval_zeroshot *z);
 void eval_write_retrieval(json_writer *w, const char *key, const eval_retrieval *r);
+void eval_write_probe(json_writer *w, const char *key, const eval_probe *p);
 
 /* The measures themselves, on embeddings; unit-length rows of `width` floats. */
 err eval_score_zeroshot(const float *images, const int32_t *labels, int64_t image_count,
                         const float *classes, int64_t class_count, int64_t width,
                         eval_zeroshot *z) ERR_MUST_CHECK;
-void eval_score_retrieval(const float *images, const float *texts, int64_t count, int64_t width,
-                          eval_retrieval *r);
+/* owners [text_count]: the image of each text, ascending. */
+err eval_score_retrieval(const float *images, int64_t image_count, const float *texts,
+                         const int32_t *owners, int64_t text_count, int64_t width,
+                         eval_retrieval *r) ERR_MUST_CHECK;
 
 #endif

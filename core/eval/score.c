@@ -63,26 +63,61 @@ cleanup:
   return error;
 }
 
-static void score_direction(const float *queries, const float *candidates, int64_t count,
-                            int64_t width, double recall[3]) {
+/* `first` [images + 1]: where each image's texts start. */
+static void score_texts_of_images(const float *images, int64_t image_count, const float *texts,
+                                  const int64_t *first, int64_t width, double recall[3]) {
+  int64_t hits1 = 0, hits5 = 0, hits10 = 0, total = first[image_count];
+#pragma omp parallel for schedule(static) reduction(+ : hits1, hits5, hits10)
+  for (int64_t i = 0; i < image_count; i++) {
+    const float *query = images + i * width;
+    int64_t own = first[i], better = 0;
+    float best = own < first[i + 1] ? dot(query, texts + own * width, width) : 0;
+    for (int64_t t = own + 1; t < first[i + 1]; t++) {
+      float score = dot(query, texts + t * width, width);
+      if (!(score <= best)) best = score;
+    }
+    for (int64_t t = 0; t < total; t++)
+      if ((t < own || t >= first[i + 1]) && !(dot(query, texts + t * width, width) < best))
+        better++;
+    if (own == first[i + 1]) better = total; /* an image without texts cannot be right */
+    hits1 += better < 1;
+    hits5 += better < 5;
+    hits10 += better < 10;
+  }
+  recall[0] = (double)hits1 / (double)image_count;
+  recall[1] = (double)hits5 / (double)image_count;
+  recall[2] = (double)hits10 / (double)image_count;
+}
+
+static void score_images_of_texts(const float *images, int64_t image_count, const float *texts,
+                                  const int32_t *owners, int64_t text_count, int64_t width,
+                                  double recall[3]) {
   int64_t hits1 = 0, hits5 = 0, hits10 = 0;
 #pragma omp parallel for schedule(static) reduction(+ : hits1, hits5, hits10)
-  for (int64_t i = 0; i < count; i++) {
-    int64_t rank = rank_of(queries + i * width, candidates, count, i, width);
+  for (int64_t t = 0; t < text_count; t++) {
+    int64_t rank = rank_of(texts + t * width, images, image_count, owners[t], width);
     hits1 += rank < 1;
     hits5 += rank < 5;
     hits10 += rank < 10;
   }
-  recall[0] = (double)hits1 / (double)count;
-  recall[1] = (double)hits5 / (double)count;
-  recall[2] = (double)hits10 / (double)count;
+  recall[0] = (double)hits1 / (double)text_count;
+  recall[1] = (double)hits5 / (double)text_count;
+  recall[2] = (double)hits10 / (double)text_count;
 }
 
-void eval_score_retrieval(const float *images, const float *texts, int64_t count, int64_t width,
-                          eval_retrieval *r) {
-  *r = (eval_retrieval){.images = count, .texts = count, .chance_r1 = 1.0 / (double)count};
-  score_direction(images, texts, count, width, r->image_to_text);
-  score_direction(texts, images, count, width, r->text_to_image);
+err eval_score_retrieval(const float *images, int64_t image_count, const float *texts,
+                         const int32_t *owners, int64_t text_count, int64_t width,
+                         eval_retrieval *r) {
+  int64_t *first = mem_zeroed((size_t)image_count + 1, sizeof *first);
+  if (!first) return mem_error(((size_t)image_count + 1) * sizeof *first, "caption places");
+  for (int64_t t = 0; t < text_count; t++) first[owners[t] + 1]++;
+  for (int64_t i = 0; i < image_count; i++) first[i + 1] += first[i];
+  *r = (eval_retrieval){
+      .images = image_count, .texts = text_count, .chance_r1 = 1.0 / (double)image_count};
+  score_texts_of_images(images, image_count, texts, first, width, r->image_to_text);
+  score_images_of_texts(images, image_count, texts, owners, text_count, width, r->text_to_image);
+  free(first);
+  return NULL;
 }
 
 void eval_write_zeroshot(json_writer *w, const char *key, const eval_zeroshot *z) {

@@ -1,24 +1,24 @@
 #include "eval/set.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/log.h"
+#include "base/fs.h"
 #include "base/mem.h"
 #include "data/image.h"
 #include "data/record.h"
 
-static const char *const set_keys[] = {"name",       "images",    "tasks",   "label",
-                                       "min_images", "templates", "classes", "limit"};
-enum { SET_KEYS = sizeof set_keys / sizeof *set_keys };
-static const char *const task_names[] = {"zeroshot", "retrieval"};
+static const char *const task_names[] = {"zeroshot", "retrieval", "probe"};
+enum { TASKS = sizeof task_names / sizeof *task_names };
 
 /* What the YAML says, before anything is read. */
 typedef struct {
-  const char *name, *label;
-  settings_list images, templates, classes; /* items point into the document */
-  int64_t min_images, limit;
-  bool has_zeroshot, has_retrieval;
+  const char *name, *label, *captions, *class_file, *template_file;
+  settings_list images, templates, classes, class_names; /* items point into the document */
+  char *template_text, *class_text; /* of the files, whose lines the lists point into */
+  int64_t min_images, limit, captions_per_image;
+  bool has_zeroshot, has_retrieval, has_probe;
 } description;
 
 static void read_strings(const yml_node *node, settings_list *list, yml_problems *problems) {
@@ -41,8 +41,10 @@ static void read_tasks(const yml_node *node, description *d, yml_problems *probl
       d->has_zeroshot = true;
     else if (strcmp(tasks.items[i], task_names[1]) == 0)
       d->has_retrieval = true;
+    else if (strcmp(tasks.items[i], task_names[2]) == 0)
+      d->has_probe = true;
     else
-      yml_problem(problems, node->kind == YML_SEQUENCE ? node->items[i] : node, task_names, 2,
+      yml_problem(problems, node->kind == YML_SEQUENCE ? node->items[i] : node, task_names, TASKS,
                   "unknown task '%s'", tasks.items[i]);
   }
   free(tasks.items);
@@ -55,44 +57,83 @@ static void read_whole(const yml_node *node, int64_t least, int64_t *value,
                 (long)least);
 }
 
+/* The keys of a set's file; tasks apart. */
+typedef enum { KEY_TEXT, KEY_STRINGS, KEY_COUNT } key_kind;
+static const struct {
+  const char *key;
+  key_kind kind;
+  size_t offset; /* in description */
+} fields[] = {{"name", KEY_TEXT, offsetof(description, name)},
+              {"label", KEY_TEXT, offsetof(description, label)},
+              {"captions", KEY_TEXT, offsetof(description, captions)},
+              {"class_file", KEY_TEXT, offsetof(description, class_file)},
+              {"template_file", KEY_TEXT, offsetof(description, template_file)},
+              {"images", KEY_STRINGS, offsetof(description, images)},
+              {"templates", KEY_STRINGS, offsetof(description, templates)},
+              {"classes", KEY_STRINGS, offsetof(description, classes)},
+              {"class_names", KEY_STRINGS, offsetof(description, class_names)},
+              {"min_images", KEY_COUNT, offsetof(description, min_images)},
+              {"captions_per_image", KEY_COUNT, offsetof(description, captions_per_image)},
+              {"limit", KEY_COUNT, offsetof(description, limit)}};
+enum { FIELDS = sizeof fields / sizeof *fields };
+
+static void read_pair(const yml_node *key, const yml_node *value, description *d,
+                      yml_problems *problems) {
+  const char *candidates[FIELDS + 1] = {"tasks"};
+  if (strcmp(key->scalar, "tasks") == 0) {
+    read_tasks(value, d, problems);
+    return;
+  }
+  for (size_t i = 0; i < FIELDS; i++) {
+    candidates[i + 1] = fields[i].key;
+    if (strcmp(key->scalar, fields[i].key) != 0) continue;
+    void *field = (char *)d + fields[i].offset;
+    if (fields[i].kind == KEY_STRINGS)
+      read_strings(value, field, problems);
+    else if (fields[i].kind == KEY_COUNT)
+      read_whole(value, 1, field, problems);
+    else if (value->kind == YML_SCALAR)
+      *(const char **)field = value->scalar;
+    else
+      yml_problem(problems, value, NULL, 0, "%s takes one value", key->scalar);
+    return;
+  }
+  yml_problem(problems, key, candidates, FIELDS + 1, "unknown key '%s'", key->scalar);
+}
+
+/* What no single key can say. */
+static void check_description(const yml_node *root, const description *d, yml_problems *problems) {
+  if (!d->images.count) yml_problem(problems, root, NULL, 0, "images: names no shards");
+  if (!d->has_zeroshot && !d->has_retrieval && !d->has_probe)
+    yml_problem(problems, root, NULL, 0, "tasks: name zeroshot, retrieval, probe or more of them");
+  if (d->class_names.count && d->class_names.count != d->classes.count)
+    yml_problem(problems, yml_get(root, "class_names"), NULL, 0,
+                "class_names: %zu names for %zu classes", d->class_names.count, d->classes.count);
+  if (d->class_file && d->classes.count)
+    yml_problem(problems, yml_get(root, "class_file"), NULL, 0,
+                "give one of classes and class_file");
+  if (d->template_file && d->templates.count)
+    yml_problem(problems, yml_get(root, "template_file"), NULL, 0,
+                "give one of templates and template_file");
+  if (d->has_zeroshot && !d->templates.count && !d->template_file)
+    yml_problem(problems, root, NULL, 0,
+                "templates: zero-shot needs one at least, like 'a photo of {}'");
+}
+
 static void read_description(const yml_document *document, description *d, yml_problems *problems) {
   const yml_node *root = yml_root(document);
-  *d = (description){
-      .name = yml_name(document), .label = "label", .min_images = 1, .limit = INT64_MAX};
+  *d = (description){.name = yml_name(document),
+                     .label = "label",
+                     .captions = "text",
+                     .min_images = 1,
+                     .limit = INT64_MAX,
+                     .captions_per_image = INT64_MAX};
   if (root->kind != YML_MAP) {
     yml_problem(problems, root, NULL, 0, "an evaluation set is a map of keys to values");
     return;
   }
-  for (size_t i = 0; i < root->count; i++) {
-    const char *key = root->keys[i]->scalar;
-    const yml_node *value = root->items[i];
-    bool is_text = value->kind == YML_SCALAR;
-    if (strcmp(key, "name") == 0 && is_text)
-      d->name = value->scalar;
-    else if (strcmp(key, "label") == 0 && is_text)
-      d->label = value->scalar;
-    else if (strcmp(key, "images") == 0)
-      read_strings(value, &d->images, problems);
-    else if (strcmp(key, "templates") == 0)
-      read_strings(value, &d->templates, problems);
-    else if (strcmp(key, "classes") == 0)
-      read_strings(value, &d->classes, problems);
-    else if (strcmp(key, "tasks") == 0)
-      read_tasks(value, d, problems);
-    else if (strcmp(key, "min_images") == 0)
-      read_whole(value, 1, &d->min_images, problems);
-    else if (strcmp(key, "limit") == 0)
-      read_whole(value, 1, &d->limit, problems);
-    else
-      yml_problem(problems, root->keys[i], set_keys, SET_KEYS, "unknown or misused key '%s'", key);
-  }
-  if (!d->images.count) yml_problem(problems, root, NULL, 0, "images: names no shards");
-  if (!d->has_zeroshot && !d->has_retrieval)
-    yml_problem(problems, root, NULL, 0, "tasks: name zeroshot, retrieval or both");
-  if (d->has_zeroshot && !d->templates.count)
-    yml_problem(problems, root, NULL, 0,
-                "templates: zero-shot needs one at least, like 'a photo "
-                "of {}'");
+  for (size_t i = 0; i < root->count; i++) read_pair(root->keys[i], root->items[i], d, problems);
+  check_description(root, d, problems);
 }
 
 static char *spoken(const char *label) {
@@ -142,13 +183,14 @@ static err choose_classes(eval_set *set, const description *d, char **labels) {
   for (size_t i = 0; i < most; i++) {
     if (!d->classes.count && tallies[i].count < d->min_images) continue;
     keys[set->class_count] = d->classes.count ? d->classes.items[i] : tallies[i].name;
-    set->classes[set->class_count] = spoken(keys[set->class_count]);
+    set->classes[set->class_count] = d->class_names.count ? mem_copy_string(d->class_names.items[i])
+                                                          : spoken(keys[set->class_count]);
     if (!set->classes[set->class_count]) FAIL(ERR_MEMORY, "out of memory: classes");
     set->class_count++;
   }
   if (set->class_count < 2)
-    FAIL(ERR_INPUT, "label '%s' has %ld classes with %ld images or more; zero-shot needs two",
-         d->label, (long)set->class_count, (long)d->min_images);
+    FAIL(ERR_INPUT, "label '%s' has %ld classes with %ld images or more; two are needed", d->label,
+         (long)set->class_count, (long)d->min_images);
   for (int64_t row = 0; row < set->rows; row++)
     for (int64_t c = 0; c < set->class_count && labels[row]; c++)
       if (strcmp(labels[row], keys[c]) == 0) set->labels[row] = (int32_t)c;
@@ -191,37 +233,122 @@ cleanup:
   return error;
 }
 
+/* One more caption of `row`. */
+static err add_text(eval_set *set, int64_t row, const char *text) {
+  if (set->text_count == set->text_capacity) {
+    int64_t capacity = set->text_capacity ? 2 * set->text_capacity : set->rows;
+    size_t most = (size_t)capacity, length = (size_t)set->text_length;
+    int32_t *owners = mem_resize(set->owners, most, sizeof *owners);
+    if (owners) set->owners = owners;
+    int32_t *counts = mem_resize(set->id_counts, most, sizeof *counts);
+    if (counts) set->id_counts = counts;
+    int32_t *ids = mem_resize(set->ids, most * length, sizeof *ids);
+    if (ids) set->ids = ids;
+    if (!owners || !counts || !ids) return mem_error(most * length * sizeof *ids, "captions");
+    set->text_capacity = capacity;
+  }
+  int64_t at = set->text_count++;
+  set->owners[at] = (int32_t)row;
+  return tokenizer_encode(set->words, text, set->text_length, set->ids + at * set->text_length,
+                          &set->id_counts[at]);
+}
+
+/* The lines of a caption that are not empty, `most` at most. */
+static err add_lines(eval_set *set, int64_t row, char *caption, int64_t most) {
+  err error = NULL;
+  for (char *rest = caption, *line; (line = strsep(&rest, "\n")) && !error;) {
+    line[strcspn(line, "\r")] = '\0';
+    if (*line && most-- > 0) error = add_text(set, row, line);
+  }
+  return error;
+}
+
+static err add_list(eval_set *set, int64_t row, const char *json, const description *d) {
+  char **list = NULL;
+  size_t count = 0;
+  if (!json) return NULL;
+  err error = sample_strings(json, d->captions, &list, &count);
+  for (size_t i = 0; i < count; i++) {
+    if (!error && (int64_t)i < d->captions_per_image) error = add_text(set, row, list[i]);
+    free(list[i]);
+  }
+  free(list);
+  return error;
+}
+
+static err add_captions(eval_set *set, const description *d, int64_t row, dataset_sample *sample) {
+  if (!set->has_retrieval) return NULL;
+  if (strcmp(d->captions, "text") == 0) return add_text(set, row, sample->caption);
+  if (strcmp(d->captions, "lines") == 0)
+    return add_lines(set, row, sample->caption, d->captions_per_image);
+  return add_list(set, row, sample->json, d);
+}
+
 /* Captions and labels of every row. */
 static err read_rows(eval_set *set, const description *d) {
   err error = NULL;
-  char **labels = mem_zeroed((size_t)set->rows, sizeof *labels);
   size_t rows = (size_t)set->rows;
+  char **labels = mem_zeroed(rows, sizeof *labels);
   set->labels = mem_zeroed(rows, sizeof *set->labels);
   set->is_bad = mem_zeroed(rows, sizeof *set->is_bad);
-  set->ids = mem_zeroed(rows * (size_t)set->text_length, sizeof *set->ids);
-  set->id_counts = mem_zeroed(rows, sizeof *set->id_counts);
-  if (!labels || !set->labels || !set->is_bad || !set->ids || !set->id_counts)
-    FAIL(ERR_MEMORY, "out of memory: an evaluation set");
+  if (!labels || !set->labels || !set->is_bad) FAIL(ERR_MEMORY, "out of memory: an evaluation set");
   for (int64_t row = 0; row < set->rows; row++) {
     dataset_sample sample = {0};
     set->labels[row] = -1;
     TRY(dataset_read_text(set->data, row, &sample));
-    error = tokenizer_encode(set->words, sample.caption, set->text_length,
-                             set->ids + row * set->text_length, &set->id_counts[row]);
-    if (!error && set->has_zeroshot && sample.json)
+    error = add_captions(set, d, row, &sample);
+    if (!error && set->has_labels && sample.json)
       error = sample_label(sample.json, d->label, &labels[row]);
     error = err_context(error, "sample %s", sample.key);
     dataset_sample_free(&sample);
     if (error) goto cleanup;
   }
-  if (set->has_zeroshot) {
-    TRY(choose_classes(set, d, labels));
-    TRY(make_prompts(set, d));
-  }
+  if (set->has_retrieval && !set->text_count)
+    FAIL(ERR_INPUT, "captions: %s: no sample has any", d->captions);
+  if (set->has_labels) TRY(choose_classes(set, d, labels));
+  if (set->has_zeroshot) TRY(make_prompts(set, d));
 cleanup:
   for (int64_t row = 0; labels && row < set->rows; row++) free(labels[row]);
   free(labels);
   return error;
+}
+
+/* LABEL<tab>NAME a line; without a tab the line is both. */
+static err read_class_file(description *d) {
+  size_t length, lines = 1;
+  if (!d->class_file) return NULL;
+  err error = fs_read(d->class_file, &d->class_text, &length);
+  if (error) return error;
+  for (size_t i = 0; i < length; i++) lines += d->class_text[i] == '\n';
+  d->classes.items = mem_zeroed(lines, sizeof(char *));
+  d->class_names.items = mem_zeroed(lines, sizeof(char *));
+  if (!d->classes.items || !d->class_names.items) return mem_error(lines * 16, d->class_file);
+  for (char *rest = d->class_text, *line; (line = strsep(&rest, "\n"));) {
+    line[strcspn(line, "\r")] = '\0';
+    if (!*line) continue;
+    char *tab = strchr(line, '\t');
+    if (tab) *tab = '\0';
+    d->classes.items[d->classes.count++] = line;
+    d->class_names.items[d->class_names.count++] = tab ? tab + 1 : line;
+  }
+  if (!d->classes.count) return err_new(ERR_INPUT, "%s: names no class", d->class_file);
+  return NULL;
+}
+
+static err read_template_file(description *d) {
+  size_t length, lines = 1;
+  if (!d->template_file) return NULL;
+  err error = fs_read(d->template_file, &d->template_text, &length);
+  if (error) return error;
+  for (size_t i = 0; i < length; i++) lines += d->template_text[i] == '\n';
+  d->templates.items = mem_zeroed(lines, sizeof(char *));
+  if (!d->templates.items) return mem_error(lines * sizeof(char *), d->template_file);
+  for (char *rest = d->template_text, *line; (line = strsep(&rest, "\n"));) {
+    line[strcspn(line, "\r")] = '\0';
+    if (*line) d->templates.items[d->templates.count++] = line;
+  }
+  if (!d->templates.count) return err_new(ERR_INPUT, "%s: holds no template", d->template_file);
+  return NULL;
 }
 
 err eval_set_open(const char *path, const settings *s, const tokenizer *words, eval_set **out) {
@@ -237,9 +364,12 @@ err eval_set_open(const char *path, const settings *s, const tokenizer *words, e
   TRY(yml_load(path, &document));
   read_description(document, &d, &problems);
   TRY(yml_problems_take(&problems));
+  TRY(read_class_file(&d));
+  TRY(read_template_file(&d));
   set->name = mem_copy_string(d.name);
   set->has_zeroshot = d.has_zeroshot;
   set->has_retrieval = d.has_retrieval;
+  set->has_labels = d.has_zeroshot || d.has_probe;
   TRY(dataset_open(d.images.items, d.images.count, &set->data));
   set->rows = dataset_count(set->data);
   if (set->rows > d.limit) set->rows = d.limit;
@@ -249,6 +379,9 @@ cleanup:
   free(d.images.items);
   free(d.templates.items);
   free(d.classes.items);
+  free(d.class_names.items);
+  free(d.class_text);
+  free(d.template_text);
   yml_free(document);
   if (error) {
     eval_set_close(set);
@@ -265,6 +398,7 @@ void eval_set_close(eval_set *set) {
   free(set->classes);
   free(set->name);
   free(set->labels);
+  free(set->owners);
   free(set->ids);
   free(set->id_counts);
   free(set->prompt_ids);
@@ -285,6 +419,18 @@ bool eval_set_has_zeroshot(const eval_set *set) {
 
 bool eval_set_has_retrieval(const eval_set *set) {
   return set->has_retrieval;
+}
+
+int64_t eval_set_rows(const eval_set *set) {
+  return set->rows;
+}
+
+int64_t eval_set_classes(const eval_set *set) {
+  return set->class_count;
+}
+
+const char *eval_set_class(const eval_set *set, int64_t number) {
+  return set->classes[number];
 }
 
 const char *eval_set_warnings(const eval_set *set) {

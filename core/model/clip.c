@@ -6,39 +6,12 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
-#include "model/front.h"
-#include "model/inputs.h"
-#include "model/loss.h"
+#include "model/clip_inside.h"
 
-/* Activations of both towers for one use: training (kept), or passing through. */
-typedef struct {
-  tower_activations image, text;
-  image_front_activations front;
-} clip_activations;
-
-/* Two sets of inputs for training, so that one is filled while the other is computed on, and one
- * for evaluation, which may come between. */
-enum { TRAIN_SETS = 2, EVAL_SET = 2, SETS = 3 };
-
-struct clip_model {
-  ops *o;
-  clip_config config;
-  clip_limits limits;
-  param_table params;
-  tower_weights weights;
-  tower image, text;
-  image_front image_in;
-  text_front text_in;
-  int64_t scale_log; /* offset */
-  bool is_trainable;
-  clip_activations kept;
-  loss_buffers loss;
-  input_set sets[SETS];
-  int current, staged;        /* training sets: computed on; filled last */
-  ops_buffer fixed_positions; /* sine-cosine; absent when learned */
-  void *blocks[7];            /* device memory, by the fields of clip_memory */
-  clip_profile *profile;      /* NULL: not measured */
-};
+/* A ratio that came from dividing two widths must give the width back: 8192 / 1664 * 1664. */
+static int64_t hidden_width(int64_t width, double ratio) {
+  return (int64_t)((double)width * ratio + 1e-6);
+}
 
 void clip_config_from(const settings *s, int64_t vocabulary, clip_config *c) {
   static const float means[2][3] = {{0.48145466f, 0.4578275f, 0.40821073f}, {0.5f, 0.5f, 0.5f}};
@@ -46,19 +19,27 @@ void clip_config_from(const settings *s, int64_t vocabulary, clip_config *c) {
                                          {0.5f, 0.5f, 0.5f}};
   int64_t side = s->image_size / s->image_patch;
   *c = (clip_config){
+      .seed = (uint64_t)s->seed,
+      .image_dropout = s->image_dropout,
+      .text_dropout = s->text_dropout,
+      .normalizes = s->normalize,
+      .learns_scale = s->temperature_learned,
+      .loss_direction = s->loss_direction,
+      .has_padding_mask = s->text_padding_mask,
       .image_size = s->image_size,
       .patch = s->image_patch,
       .patches = side * side,
       .has_class_token = s->image_class_token,
       .has_learned_positions = s->image_position == POSITION_LEARNED,
       .has_pre_norm = s->image_pre_norm,
+      .has_patch_bias = s->image_patch_bias,
       .text_length = s->text_length,
       .vocabulary = vocabulary,
       .text_pool = s->text_pool,
       .image = {.width = s->image_width,
                 .layers = s->image_layers,
                 .heads = s->image_heads,
-                .hidden = (int64_t)((double)s->image_width * s->image_mlp_ratio),
+                .hidden = hidden_width(s->image_width, s->image_mlp_ratio),
                 .embed = s->embed_dim,
                 .norm_eps = s->image_norm_eps,
                 .activation = (ops_activation)s->image_activation,
@@ -67,11 +48,12 @@ void clip_config_from(const settings *s, int64_t vocabulary, clip_config *c) {
       .text = {.width = s->text_width,
                .layers = s->text_layers,
                .heads = s->text_heads,
-               .hidden = (int64_t)((double)s->text_width * s->text_mlp_ratio),
+               .hidden = hidden_width(s->text_width, s->text_mlp_ratio),
                .embed = s->embed_dim,
                .norm_eps = s->text_norm_eps,
                .activation = (ops_activation)s->text_activation,
                .is_causal = s->text_causal,
+               .is_post_norm = s->text_post_norm,
                .pooling = s->text_pool == TEXT_POOL_MEAN ? OPS_POOL_MEAN : OPS_POOL_INDEX,
                .recompute = s->text_recompute},
       .temperature = s->temperature,
@@ -196,11 +178,16 @@ static err allocate_all(clip_model *m) {
                         m->blocks[3]);
     loss_lay_out(&m->loss, m->limits.batch, m->config.image.embed, o->compute, o->master,
                  m->blocks[4]);
+    bool is_symmetric = m->config.loss_direction == LOSS_BOTH;
+    m->loss.options = (loss_options){.normalizes = m->config.normalizes,
+                                     .learns_scale = m->config.learns_scale,
+                                     .row_share = is_symmetric ? 0.5 : 1,
+                                     .column_share = is_symmetric ? 0.5 : 0};
   }
   size_t used = lay_out_inputs(m->sets, &m->config, &m->limits, m->is_trainable, m->blocks[6]);
   for (int i = 0; i < SETS; i++) {
     int64_t samples = i == EVAL_SET ? m->limits.eval_batch : m->limits.micro_batch;
-    m->sets[i].pooled = mem_zeroed((size_t)samples, sizeof(int32_t));
+    m->sets[i].pooled = mem_zeroed(4 * (size_t)samples, sizeof(int32_t));
     if (!m->sets[i].pooled) return mem_error((size_t)samples * 4, "text lengths");
   }
   if (m->config.has_learned_positions) return NULL;
@@ -209,6 +196,13 @@ static err allocate_all(clip_model *m) {
 
 err clip_create(ops *o, const clip_config *config, const clip_limits *limits, bool for_training,
                 clip_model **out) {
+  bool needs_dropout =
+      config->image_dropout > 0 || config->text_dropout > 0 || config->text.is_post_norm;
+  if (for_training && needs_dropout && !o->call->dropout)
+    return err_new(ERR_UNSUPPORTED,
+                   "image.dropout, text.dropout, text.post_norm: the %s backend "
+                   "cannot train with them yet",
+                   o->call->name);
   clip_model *m = mem_zeroed(1, sizeof *m);
   if (!m) return mem_error(sizeof *m, "a model");
   m->o = o;
@@ -296,7 +290,7 @@ err clip_clear_gradients(clip_model *m) {
                            (size_t)m->params.total * ops_size_of(m->o->master));
 }
 
-static err run_images(clip_model *m, const clip_activations *a, const input_set *in) {
+err clip_run_images(clip_model *m, const clip_activations *a, const input_set *in) {
   for (int64_t at = 0; at < in->count; at += a->image.chunk) {
     int64_t n = in->count - at < a->image.chunk ? in->count - at : a->image.chunk;
     err error = image_front_forward(&m->image_in, &m->config, &m->image, &m->weights, &a->image,
@@ -338,6 +332,7 @@ err clip_stage(clip_model *m, const clip_inputs *in) {
   input_set *set = &m->sets[m->staged];
   err error = input_set_images(set, m->o, &m->config, in->images, in->index, in->count,
                                m->limits.train_patches);
+  if (!error) error = input_set_numbers(set, m->o, &m->config, in->first_sample, in->count);
   return error ? error
                : input_set_texts(set, m->o, &m->config, in->ids, in->id_counts, in->count,
                                  m->limits.train_words);
@@ -367,7 +362,10 @@ err clip_encode(clip_model *m, int64_t first, bool is_kept) {
   /* the towers write straight into the batch's features */
   a->image.features = ops_at(m->loss.image, first * m->config.image.embed);
   a->text.features = ops_at(m->loss.text, first * m->config.text.embed);
-  TRY(run_images(m, a, in));
+  a->text.key_counts = input_set_key_counts(in, &m->config);
+  a->image.noise = (tower_noise){m->config.image_dropout, m->config.seed, IMAGE_SITE, in->numbers};
+  a->text.noise = (tower_noise){m->config.text_dropout, m->config.seed, TEXT_SITE, in->numbers};
+  TRY(clip_run_images(m, a, in));
   TRY(clock_part(m, &profile->image_forward, &start));
   TRY(run_texts(m, a, in));
   TRY(clock_part(m, &profile->text_forward, &start));
@@ -442,7 +440,8 @@ err clip_clamp_logit_scale(clip_model *m) {
                            log(m->config.logit_scale_max));
 }
 
-/* Normalises features in the backend and brings them to the host as floats. */
+/* Normalises features in the backend, unless the model compares them as they are, and brings them
+ * to the host as floats. */
 static err fetch_unit(clip_model *m, ops_buffer features, int64_t count, ops_buffer scratch,
                       float *embeddings) {
   int64_t embed = m->config.image.embed;
@@ -456,7 +455,7 @@ static err fetch_unit(clip_model *m, ops_buffer features, int64_t count, ops_buf
                      .norms = {scratch.data, m->o->master}};
   void *host = mem_zeroed(1, bytes);
   if (!host) return mem_error(bytes, "embeddings");
-  err error = m->o->call->normalize(m->o, &n);
+  err error = m->config.normalizes ? m->o->call->normalize(m->o, &n) : NULL;
   if (!error) error = m->o->call->download(m->o, host, features.data, bytes);
   for (int64_t i = 0; i < count * embed && !error; i++) {
     if (m->o->compute == OPS_F32)
@@ -494,7 +493,7 @@ err clip_embed_images(clip_model *m, int64_t count, const uint8_t *images, const
     error = input_set_images(in, m->o, &m->config, images + at * pixels,
                              index ? index + at * patches : all, n, patches);
     if (!error) error = m->o->call->join(m->o);
-    if (!error) error = run_images(m, &a, in);
+    if (!error) error = clip_run_images(m, &a, in);
     if (!error)
       error = fetch_unit(m, a.image.features, n, a.image.pooled,
                          embeddings + at * m->config.image.embed);
@@ -508,6 +507,7 @@ err clip_embed_texts(clip_model *m, int64_t count, const int32_t *ids, const int
   clip_activations a;
   input_set *in = &m->sets[EVAL_SET];
   lay_out_eval(m, &a);
+  a.text.key_counts = input_set_key_counts(in, &m->config);
   int64_t batch = m->limits.eval_batch;
   err error = NULL;
   for (int64_t at = 0; at < count && !error; at += batch) {

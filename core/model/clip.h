@@ -19,7 +19,11 @@
 /* Everything that shapes the model, worked out from the settings. */
 typedef struct {
   int64_t image_size, patch, patches; /* patches: of a whole image */
-  bool has_class_token, has_learned_positions, has_pre_norm;
+  uint64_t seed;                      /* of dropout */
+  double image_dropout, text_dropout;
+  bool normalizes, learns_scale, has_padding_mask;
+  int loss_direction; /* LOSS_* */
+  bool has_class_token, has_learned_positions, has_pre_norm, has_patch_bias;
   float mean[3], deviation[3];
   int64_t text_length, vocabulary;
   int text_pool; /* TEXT_POOL_* */
@@ -46,6 +50,7 @@ typedef struct {
   const int32_t *index;     /* [count, train_patches]: keep-lists (mask.h) */
   const int32_t *ids;       /* [count, train_words] */
   const int32_t *id_counts; /* [count]: tokens before the padding */
+  int64_t first_sample; /* of the run: the samples' numbers, from which dropout's noise is drawn */
 } clip_inputs;
 
 typedef struct clip_model clip_model;
@@ -120,5 +125,13 @@ err clip_embed_images(clip_model *model, int64_t count, const uint8_t *images, c
                       float *embeddings) ERR_MUST_CHECK;
 err clip_embed_texts(clip_model *model, int64_t count, const int32_t *ids, const int32_t *id_counts,
                      float *embeddings) ERR_MUST_CHECK;
+
+/* How well `count` images (at most limits.micro_batch) fit one text, and which way their pixels
+ * would fit better: *score is the mean of the images' unit embeddings' products with text [embed],
+ * dpixels [count, size, size, 3] its gradient by pixels in [0, 1]. For a model for training, of
+ * which it uses the activations and adds to the gradients; backends that compute in fp32. All
+ * patches are seen: limits.train_patches must be those of a whole image. */
+err clip_pixel_gradient(clip_model *model, int64_t count, const uint8_t *images, const float *text,
+                        double *score, float *dpixels) ERR_MUST_CHECK;
 
 #endif

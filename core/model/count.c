@@ -13,7 +13,7 @@ static void count_blocks(const tower_shape *t, int64_t tokens, double *dense, do
 
 clip_limits model_limits(const settings *s) {
   int64_t side = s->image_size / s->image_patch;
-  mask_config mask = {s->mask_mode, s->mask_ratio, side};
+  mask_config mask = {s->mask_mode, s->mask_ratio, side, s->mask_replacement};
   return (clip_limits){.batch = s->batch_size,
                        .micro_batch = s->micro_batch_size ? s->micro_batch_size : s->batch_size,
                        .train_patches = mask_encoded_count(&mask),

@@ -13,7 +13,7 @@ void image_front_declare(const clip_config *c, param_table *table) {
   int64_t width = c->image.width;
   param_table_add(table, "image.patch.weight", width, 3 * c->patch * c->patch, true, PARAM_XAVIER,
                   0);
-  param_table_add(table, "image.patch.bias", 0, width, false, PARAM_ZERO, 0);
+  if (c->has_patch_bias) param_table_add(table, "image.patch.bias", 0, width, false, PARAM_ZERO, 0);
   if (c->has_class_token)
     param_table_add(table, "image.class_token", 0, width, false, PARAM_NORMAL, 0.02);
   if (c->has_learned_positions)
@@ -120,7 +120,7 @@ err image_front_forward(const image_front *f, const clip_config *c, const tower 
                     .a = gather.patches,
                     .b = ops_at(w->working, f->patch),
                     .c = a->delta,
-                    .bias = ops_at(w->master, f->patch_bias)};
+                    .bias = c->has_patch_bias ? ops_at(w->master, f->patch_bias) : (ops_buffer){0}};
   ops_buffer input = tower_input(t, a, first);
   ops_assemble assemble = assembly(f, c, w, fa, index, first, count);
   assemble.patches = a->delta;
@@ -178,8 +178,18 @@ err image_front_backward(const image_front *f, const clip_config *c, const tower
                       .a = dpatches,
                       .b = kept_rows(fa, fa->patches, first, fa->encoded * length),
                       .c = ops_at(w->gradients, f->patch),
-                      .a_sums = ops_at(w->gradients, f->patch_bias)};
+                      .a_sums = c->has_patch_bias ? ops_at(w->gradients, f->patch_bias)
+                                                  : (ops_buffer){0}};
   TRY(call->gemm(w->o, &dweight));
+  if (fa->wants_pixels) {
+    ops_gemm pixels = {.m = dweight.k,
+                       .n = length,
+                       .k = width,
+                       .a = dpatches,
+                       .b = ops_at(w->working, f->patch),
+                       .c = dweight.b};
+    TRY(call->gemm(w->o, &pixels));
+  }
 cleanup:
   return error;
 }

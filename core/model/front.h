@@ -22,6 +22,7 @@ void text_front_resolve(text_front *f, const param_table *table);
 typedef struct {
   int64_t encoded; /* patches of an image that are encoded */
   bool is_kept;
+  bool wants_pixels;     /* backward leaves the patches' gradient in their place */
   ops_buffer patches;    /* [samples * encoded, 3 patch²]: all samples if kept, else a chunk */
   ops_buffer raw;        /* [samples * tokens, width] in front of the pre-norm; absent without */
   ops_buffer mean, rstd; /* of the pre-norm */

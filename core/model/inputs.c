@@ -5,12 +5,16 @@
 size_t input_set_lay_out(input_set *set, const clip_config *c, int64_t samples, int64_t patches,
                          void *base) {
   const size_t sizes[] = {(size_t)(samples * c->image_size * c->image_size * 3),
-                          (size_t)(samples * patches) * 4, (size_t)(samples * c->text_length) * 4,
-                          (size_t)samples * 4};
-  const ops_type types[] = {OPS_U8, OPS_I32, OPS_I32, OPS_I32};
-  ops_buffer *buffers[] = {&set->images, &set->index, &set->ids, &set->pool_index};
+                          (size_t)(samples * patches) * 4,
+                          (size_t)(samples * c->text_length) * 4,
+                          (size_t)samples * 4,
+                          (size_t)samples * 4,
+                          (size_t)samples * 8};
+  const ops_type types[] = {OPS_U8, OPS_I32, OPS_I32, OPS_I32, OPS_I32, OPS_I32};
+  ops_buffer *buffers[] = {&set->images,     &set->index,      &set->ids,
+                           &set->pool_index, &set->key_counts, &set->numbers};
   size_t at = 0;
-  for (int i = 0; i < 4; i++) {
+  for (int i = 0; i < 6; i++) {
     *buffers[i] = (ops_buffer){base ? (char *)base + at : NULL, types[i]};
     at += mem_rounded(sizes[i]);
   }
@@ -30,10 +34,32 @@ err input_set_texts(input_set *set, ops *o, const clip_config *c, const int32_t 
                     const int32_t *id_counts, int64_t count, int64_t length) {
   set->count = count;
   err error = o->call->upload_ahead(o, set->ids.data, ids, (size_t)(count * length) * 4);
+  if (!error && c->has_padding_mask) {
+    int32_t *counts = set->pooled + count;
+    /* softmax over nothing is no number: an empty text attends to its first token */
+    for (int64_t i = 0; i < count; i++) counts[i] = id_counts[i] > 0 ? id_counts[i] : 1;
+    error = o->call->upload_ahead(o, set->key_counts.data, counts, (size_t)count * 4);
+  }
   if (error || c->text_pool != TEXT_POOL_EOT) return error;
   /* the last token before the padding: the end of text */
   for (int64_t i = 0; i < count; i++) set->pooled[i] = id_counts[i] > 0 ? id_counts[i] - 1 : 0;
   return o->call->upload_ahead(o, set->pool_index.data, set->pooled, (size_t)count * 4);
+}
+
+err input_set_numbers(input_set *set, ops *o, const clip_config *c, int64_t first_sample,
+                      int64_t count) {
+  if (c->image_dropout == 0 && c->text_dropout == 0) return NULL;
+  int32_t *numbers = set->pooled + 2 * count;
+  for (int64_t i = 0; i < count; i++) {
+    uint64_t number = (uint64_t)(first_sample + i);
+    numbers[2 * i] = (int32_t)(uint32_t)number;
+    numbers[2 * i + 1] = (int32_t)(uint32_t)(number >> 32);
+  }
+  return o->call->upload_ahead(o, set->numbers.data, numbers, (size_t)count * 8);
+}
+
+ops_buffer input_set_key_counts(const input_set *set, const clip_config *c) {
+  return c->has_padding_mask ? set->key_counts : (ops_buffer){0};
 }
 
 ops_buffer input_set_pool_index(const input_set *set, const clip_config *c) {

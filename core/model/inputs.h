@@ -6,7 +6,9 @@
 
 typedef struct {
   ops_buffer images, index, ids, pool_index;
-  int32_t *pooled; /* [samples], host: what pool_index is copied from; the caller frees */
+  ops_buffer key_counts; /* [samples] i32: tokens before the padding */
+  ops_buffer numbers;    /* [samples, 2] i32: the samples' numbers, low and high word */
+  int32_t *pooled; /* [4 samples], host: what the last three are copied from; the caller frees */
   int64_t count;   /* samples that are there */
 } input_set;
 
@@ -18,11 +20,16 @@ size_t input_set_lay_out(input_set *set, const clip_config *c, int64_t samples, 
 /* Copies with ops.upload_ahead: the host's arrays must stay as they are until ops.join. */
 err input_set_images(input_set *set, ops *o, const clip_config *c, const uint8_t *images,
                      const int32_t *index, int64_t count, int64_t patches) ERR_MUST_CHECK;
+/* The samples' numbers, from first_sample on; nothing without dropout. */
+err input_set_numbers(input_set *set, ops *o, const clip_config *c, int64_t first_sample,
+                      int64_t count) ERR_MUST_CHECK;
 /* ids [count, length] */
 err input_set_texts(input_set *set, ops *o, const clip_config *c, const int32_t *ids,
                     const int32_t *id_counts, int64_t count, int64_t length) ERR_MUST_CHECK;
 
 /* The text token of each sample that is pooled; absent: the first. */
 ops_buffer input_set_pool_index(const input_set *set, const clip_config *c);
+/* Tokens of each text that are attended to; absent: all. */
+ops_buffer input_set_key_counts(const input_set *set, const clip_config *c);
 
 #endif

@@ -28,6 +28,7 @@ size_t loss_lay_out(loss_buffers *l, int64_t batch, int64_t embed, ops_type comp
                            &l->column_max, &l->column_sum, &l->column_lse};
   for (size_t i = 0; i < 7; i++) cut(vectors[i], master, batch, base, &at);
   cut(&l->value, master, 1, base, &at);
+  cut(&l->unused, master, 1, base, &at);
   return at;
 }
 
@@ -50,14 +51,19 @@ static err normalize_gradient(ops *o, const loss_buffers *l, int64_t batch, ops_
   return o->call->normalize_gradient(o, &n);
 }
 
+/* What the logits are made of: unit vectors, or the features themselves. */
+static ops_buffer compared(const loss_buffers *l, ops_buffer features, ops_buffer unit) {
+  return l->options.normalizes ? unit : features;
+}
+
 /* cosines [rows, batch] of the tile that starts at `first`. */
 static err tile_cosines(ops *o, const loss_buffers *l, int64_t batch, int64_t first, int64_t rows) {
   ops_gemm g = {.m = rows,
                 .n = batch,
                 .k = l->embed,
                 .transpose_b = true,
-                .a = ops_at(l->image_unit, first * l->embed),
-                .b = l->text_unit,
+                .a = ops_at(compared(l, l->image, l->image_unit), first * l->embed),
+                .b = compared(l, l->text, l->text_unit),
                 .c = l->cosines};
   return o->call->gemm(o, &g);
 }
@@ -74,7 +80,8 @@ static ops_contrastive tile_of(const loss_buffers *l, int64_t batch, int64_t fir
                            .column_max = l->column_max,
                            .column_sum = l->column_sum,
                            .column_lse = l->column_lse,
-                           .weight = 0.5 / (double)batch};
+                           .row_weight = l->options.row_share / (double)batch,
+                           .column_weight = l->options.column_share / (double)batch};
 }
 
 /* The running maxima start low and finite, so that no infinity minus infinity arises. */
@@ -90,15 +97,15 @@ static err tile_gradients(ops *o, const loss_buffers *l, int64_t batch, int64_t 
                     .n = l->embed,
                     .k = batch,
                     .a = l->cosines_compute,
-                    .b = l->text_unit,
-                    .c = ops_at(l->dunit, first * l->embed)};
+                    .b = compared(l, l->text, l->text_unit),
+                    .c = ops_at(compared(l, l->dimage, l->dunit), first * l->embed)};
   ops_gemm text = {.m = batch,
                    .n = l->embed,
                    .k = rows,
                    .transpose_a = true,
                    .accumulate = true,
                    .a = l->cosines_compute,
-                   .b = ops_at(l->image_unit, first * l->embed),
+                   .b = ops_at(compared(l, l->image, l->image_unit), first * l->embed),
                    .c = l->dtext_sum};
   err error = NULL;
   if (l->cosines_compute.data != l->cosines.data)
@@ -111,8 +118,14 @@ err loss_compute(ops *o, const loss_buffers *l, int64_t batch, ops_buffer scale_
                  ops_buffer dscale_log) {
   err error = NULL;
   const ops_table *call = o->call;
-  TRY(normalize(o, l, batch, l->image, l->image_unit, l->image_norm));
-  TRY(normalize(o, l, batch, l->text, l->text_unit, l->text_norm));
+  if (l->options.normalizes) {
+    TRY(normalize(o, l, batch, l->image, l->image_unit, l->image_norm));
+    TRY(normalize(o, l, batch, l->text, l->text_unit, l->text_norm));
+  }
+  if (!l->options.learns_scale) {
+    TRY(call->fill(o, 1, l->unused, 0));
+    dscale_log = l->unused;
+  }
   TRY(start_columns(o, l, batch));
   for (int64_t first = 0; first < batch; first += l->tile) {
     int64_t rows = batch - first < l->tile ? batch - first : l->tile;
@@ -120,8 +133,15 @@ err loss_compute(ops *o, const loss_buffers *l, int64_t batch, ops_buffer scale_
     TRY(tile_cosines(o, l, batch, first, rows));
     TRY(call->contrastive_statistics(o, &tile));
   }
-  ops_contrastive_end end = {batch,         l->row_lse,    l->positive, l->column_max,
-                             l->column_sum, l->column_lse, l->value};
+  ops_contrastive_end end = {batch,
+                             l->options.row_share / (double)batch,
+                             l->options.column_share / (double)batch,
+                             l->row_lse,
+                             l->positive,
+                             l->column_max,
+                             l->column_sum,
+                             l->column_lse,
+                             l->value};
   TRY(call->contrastive_finish(o, &end));
   TRY(call->clear(o, l->dtext_sum.data,
                   (size_t)(batch * l->embed) * ops_size_of(l->dtext_sum.type)));
@@ -134,9 +154,13 @@ err loss_compute(ops *o, const loss_buffers *l, int64_t batch, ops_buffer scale_
     TRY(call->contrastive_gradient(o, &tile));
     TRY(tile_gradients(o, l, batch, first, rows));
   }
-  TRY(normalize_gradient(o, l, batch, l->image, l->image_norm, l->dimage));
-  TRY(call->cast(o, batch * l->embed, l->dtext_sum, l->dunit));
-  TRY(normalize_gradient(o, l, batch, l->text, l->text_norm, l->dtext));
+  if (l->options.normalizes) {
+    TRY(normalize_gradient(o, l, batch, l->image, l->image_norm, l->dimage));
+    TRY(call->cast(o, batch * l->embed, l->dtext_sum, l->dunit));
+    TRY(normalize_gradient(o, l, batch, l->text, l->text_norm, l->dtext));
+  } else {
+    TRY(call->cast(o, batch * l->embed, l->dtext_sum, l->dtext));
+  }
 cleanup:
   return error;
 }

@@ -3,12 +3,21 @@
 #ifndef FLIP_MODEL_LOSS_H
 #define FLIP_MODEL_LOSS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/err.h"
 #include "ops/ops.h"
 
+/* What is compared and which way. */
 typedef struct {
+  bool normalizes;                /* features are brought to unit length first */
+  bool learns_scale;              /* false: the scale gets no gradient */
+  double row_share, column_share; /* of images over texts and texts over images; they add to 1 */
+} loss_options;
+
+typedef struct {
+  loss_options options; /* set by the caller once laid out */
   int64_t batch, embed, tile;
   ops_buffer image, text;   /* [batch, embed] features, filled by the towers */
   ops_buffer dimage, dtext; /* their gradients */
@@ -18,6 +27,7 @@ typedef struct {
   ops_buffer cosines;         /* [tile, batch] master */
   ops_buffer cosines_compute; /* [tile, batch] compute; the same memory where types are equal */
   ops_buffer row_lse, positive, column_max, column_sum, column_lse, value;
+  ops_buffer unused; /* [1] master: the gradient of a scale that is not learned */
 } loss_buffers;
 
 /* As tower_lay_out: counts with base NULL, cuts otherwise. */

@@ -76,7 +76,13 @@ static void rank_block(int64_t grid, int64_t drop, rng *r, ranked *order) {
   }
 }
 
-static void draw_row(const mask_config *c, rng *r, ranked *order, bool *is_kept, int32_t *row) {
+static void drop_with_replacement(const mask_config *c, rng *r, bool *is_kept) {
+  int64_t patches = c->grid * c->grid, draws = patches - mask_keep_count(patches, c->ratio);
+  for (int64_t i = 0; i < patches; i++) is_kept[i] = true;
+  for (int64_t i = 0; i < draws; i++) is_kept[rng_below(r, (uint32_t)patches)] = false;
+}
+
+static void keep_smallest(const mask_config *c, rng *r, ranked *order, bool *is_kept) {
   int64_t patches = c->grid * c->grid, keep = mask_keep_count(patches, c->ratio);
   switch (c->mode) {
   case MASK_GRID:
@@ -95,7 +101,14 @@ static void draw_row(const mask_config *c, rng *r, ranked *order, bool *is_kept,
   qsort(order, (size_t)patches, sizeof *order, by_key);
   memset(is_kept, 0, (size_t)patches * sizeof *is_kept);
   for (int64_t i = 0; i < keep; i++) is_kept[order[i].patch] = true;
-  for (int32_t i = 0; i < patches; i++) {
+}
+
+static void draw_row(const mask_config *c, rng *r, ranked *order, bool *is_kept, int32_t *row) {
+  if (c->with_replacement)
+    drop_with_replacement(c, r, is_kept);
+  else
+    keep_smallest(c, r, order, is_kept);
+  for (int32_t i = 0; i < c->grid * c->grid; i++) {
     if (is_kept[i])
       *row++ = i;
     else if (c->mode == MASK_ZERO)

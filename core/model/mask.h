@@ -2,14 +2,16 @@
 #ifndef FLIP_MODEL_MASK_H
 #define FLIP_MODEL_MASK_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/err.h"
 
 typedef struct {
-  int mode;     /* MASK_RANDOM … MASK_ZERO of config/settings.h */
-  double ratio; /* share dropped */
-  int64_t grid; /* patches a side */
+  int mode;              /* MASK_RANDOM … MASK_ZERO of config/settings.h */
+  double ratio;          /* share dropped */
+  int64_t grid;          /* patches a side */
+  bool with_replacement; /* mode zero: a patch may be drawn, and dropped, more than once */
 } mask_config;
 
 /* Patches that are kept: int(patches * (1 - ratio)) as the released code counts, at least one. */
@@ -27,7 +29,8 @@ int64_t mask_encoded_count(const mask_config *config);
  *   block     random rectangles are dropped until enough are gone (BEiT)
  *   gaussian  without replacement, weight exp(-distance² / (2 σ²)) from the centre, σ = half the
  *             half-side: the centre is kept more often (as GLIP)
- *   zero      as random, but the dropped are encoded as zeros: the control */
+ *   zero      as random, but the dropped are encoded as zeros: the control; with_replacement:
+ *             patches - keep_count numbers are drawn, of which some are equal */
 err mask_draw(const mask_config *config, uint64_t seed, int64_t first_sample, int64_t batch,
               int32_t *index) ERR_MUST_CHECK;
 

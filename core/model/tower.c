@@ -204,9 +204,45 @@ static ops_attention attention(const tower *t, const tower_activations *a, int64
                          .heads = s->heads,
                          .head_width = s->width / s->heads,
                          .is_causal = s->is_causal,
+                         .key_counts = ops_at(a->key_counts, first),
                          .qkv = rows_of(a, a->qkv, layer, first, 3 * s->width),
                          .out = rows_of(a, a->attended, layer, first, s->width),
                          .lse = rows_of(a, a->lse, layer, first, s->heads)};
+}
+
+/* The weights of the norm that stands in front of block `layer`; layer `layers`: the last one. */
+static void norm_before(const tower *t, int64_t layer, int64_t *gamma, int64_t *beta) {
+  bool is_post = t->shape.is_post_norm;
+  if (layer == (is_post ? 0 : t->shape.layers)) {
+    *gamma = t->norm_gamma;
+    *beta = t->norm_beta;
+  } else {
+    const tower_block *b = &t->blocks[is_post ? layer - 1 : layer];
+    *gamma = is_post ? b->norm2_gamma : b->norm1_gamma;
+    *beta = is_post ? b->norm2_beta : b->norm1_beta;
+  }
+}
+
+/* The same of the norm between attention and MLP. */
+static void norm_between(const tower *t, int64_t layer, int64_t *gamma, int64_t *beta) {
+  const tower_block *b = &t->blocks[layer];
+  *gamma = t->shape.is_post_norm ? b->norm1_gamma : b->norm2_gamma;
+  *beta = t->shape.is_post_norm ? b->norm1_beta : b->norm2_beta;
+}
+
+/* y = dropout(x), nothing at rate 0. Site 0 is the embeddings', then two a block. */
+static err drop(const tower *t, const tower_weights *w, const tower_activations *a, int64_t first,
+                int64_t count, int64_t site, ops_buffer x, ops_buffer y) {
+  if (a->noise.rate == 0) return NULL;
+  ops_dropout d = {.samples = count,
+                   .elements = a->tokens * t->shape.width,
+                   .rate = a->noise.rate,
+                   .seed = a->noise.seed,
+                   .site = a->noise.first_site + (uint64_t)site,
+                   .numbers = ops_at(a->noise.numbers, 2 * first),
+                   .x = x,
+                   .y = y};
+  return w->o->call->dropout(w->o, &d);
 }
 
 /* One block, from norm1 (already there) to the hidden layer of the MLP. */
@@ -223,9 +259,13 @@ static err block_inner(const tower *t, const tower_weights *w, const tower_activ
                        b->qkv_bias, rows_of(a, a->qkv, layer, first, 3 * width));
   ops_attention attend = attention(t, a, layer, first, count);
   ops_gemm out = dense(w, rows, width, width, attend.out, b->out, b->out_bias, a->delta);
+  int64_t gamma, beta;
+  norm_between(t, layer, &gamma, &beta);
+  ops_buffer stream =
+      s->is_post_norm ? rows_of(a, a->norm1, layer, first, width) : input_of(t, a, layer, first);
   ops_layer_norm second =
-      norm(t, w, rows, input_of(t, a, layer, first), b->norm2_gamma, b->norm2_beta, norm2,
-           rows_of(a, a->mean2, layer, first, 1), rows_of(a, a->rstd2, layer, first, 1));
+      norm(t, w, rows, stream, gamma, beta, norm2, rows_of(a, a->mean2, layer, first, 1),
+           rows_of(a, a->rstd2, layer, first, 1));
   second.residual = a->delta;
   second.sum = rows_of(a, a->middle, layer, first, width);
   ops_gemm fc1 = dense(w, rows, width, s->hidden, norm2, b->fc1, b->fc1_bias, hidden);
@@ -236,6 +276,7 @@ static err block_inner(const tower *t, const tower_weights *w, const tower_activ
   err error = call->gemm(w->o, &qkv);
   if (!error) error = call->attention(w->o, &attend);
   if (!error) error = call->gemm(w->o, &out);
+  if (!error) error = drop(t, w, a, first, count, 1 + 2 * layer, a->delta, a->delta);
   if (!error) error = call->layer_norm(w->o, &second);
   return error ? error : call->gemm(w->o, &fc1);
 }
@@ -249,27 +290,42 @@ static err block_forward(const tower *t, const tower_weights *w, const tower_act
       dense(w, count * a->tokens, s->hidden, s->width,
             rows_of(a, a->hidden, layer, first, s->hidden), b->fc2, b->fc2_bias, a->delta);
   err error = block_inner(t, w, a, layer, first, count);
-  return error ? error : w->o->call->gemm(w->o, &fc2);
+  if (!error) error = w->o->call->gemm(w->o, &fc2);
+  return error ? error : drop(t, w, a, first, count, 2 + 2 * layer, a->delta, a->delta);
 }
 
-/* The norm after block `layer` - 1, with that block's residual added first: the next block's
- * norm1, or the final norm. */
+/* The norm in front of block `layer`, or the last one; with its statistics' place. */
+static ops_layer_norm norm_of(const tower *t, const tower_weights *w, const tower_activations *a,
+                              int64_t layer, int64_t first, int64_t rows) {
+  int64_t gamma, beta;
+  norm_before(t, layer, &gamma, &beta);
+  ops_buffer x = input_of(t, a, layer, first);
+  if (layer == t->shape.layers)
+    return norm(t, w, rows, x, gamma, beta, a->last, last_rows(a, a->mean_last, first),
+                last_rows(a, a->rstd_last, first));
+  return norm(t, w, rows, x, gamma, beta, rows_of(a, a->norm1, layer, first, t->shape.width),
+              rows_of(a, a->mean1, layer, first, 1), rows_of(a, a->rstd1, layer, first, 1));
+}
+
+/* The norm behind block `layer` - 1, with what that block adds summed up first. */
 static err norm_after(const tower *t, const tower_weights *w, const tower_activations *a,
                       int64_t layer, int64_t first, int64_t rows) {
-  bool is_last = layer == t->shape.layers;
-  const tower_block *b = is_last ? NULL : &t->blocks[layer];
-  ops_layer_norm n =
-      is_last ? norm(t, w, rows, (ops_buffer){0}, t->norm_gamma, t->norm_beta, a->last,
-                     last_rows(a, a->mean_last, first), last_rows(a, a->rstd_last, first))
-              : norm(t, w, rows, tower_input(t, a, first), b->norm1_gamma, b->norm1_beta,
-                     rows_of(a, a->norm1, layer, first, t->shape.width),
-                     rows_of(a, a->mean1, layer, first, 1), rows_of(a, a->rstd1, layer, first, 1));
-  if (layer > 0) {
-    n.x = rows_of(a, a->middle, layer - 1, first, t->shape.width);
-    n.residual = a->delta;
-    n.sum = input_of(t, a, layer, first);
-  }
+  ops_layer_norm n = norm_of(t, w, a, layer, first, rows);
+  n.sum = n.x;
+  n.x = rows_of(a, t->shape.is_post_norm ? a->norm2 : a->middle, layer - 1, first, t->shape.width);
+  n.residual = a->delta;
   return w->o->call->layer_norm(w->o, &n);
+}
+
+/* The first norm, with the embeddings' dropout: behind the norm in BERT; in front of it in ViT,
+ * whose dropped embeddings are kept as the first block's input. */
+static err norm_first(const tower *t, const tower_weights *w, const tower_activations *a,
+                      int64_t first, int64_t count) {
+  bool is_post = t->shape.is_post_norm;
+  ops_layer_norm n = norm_of(t, w, a, 0, first, count * a->tokens);
+  err error = is_post ? NULL : drop(t, w, a, first, count, 0, n.x, n.x);
+  if (!error) error = w->o->call->layer_norm(w->o, &n);
+  return error || !is_post ? error : drop(t, w, a, first, count, 0, n.y, n.y);
 }
 
 static ops_pool pooling(const tower *t, const tower_activations *a, int64_t first, int64_t count,
@@ -287,7 +343,7 @@ err tower_forward(const tower *t, const tower_weights *w, const tower_activation
                   int64_t count, ops_buffer pool_index) {
   err error = NULL;
   int64_t rows = count * a->tokens;
-  TRY(norm_after(t, w, a, 0, first, rows));
+  TRY(norm_first(t, w, a, first, count));
   for (int64_t layer = 0; layer < t->shape.layers; layer++) {
     TRY(block_forward(t, w, a, layer, first, count));
     TRY(norm_after(t, w, a, layer + 1, first, rows));
@@ -346,37 +402,78 @@ static err norm_gradient(const tower *t, const tower_weights *w, int64_t rows, o
 /* Computes again what block `layer` did not keep, from its input. */
 static err recompute_block(const tower *t, const tower_weights *w, const tower_activations *a,
                            int64_t layer, int64_t first, int64_t count) {
-  const tower_block *b = &t->blocks[layer];
-  ops_layer_norm n =
-      norm(t, w, count * a->tokens, input_of(t, a, layer, first), b->norm1_gamma, b->norm1_beta,
-           rows_of(a, a->norm1, layer, first, t->shape.width),
-           rows_of(a, a->mean1, layer, first, 1), rows_of(a, a->rstd1, layer, first, 1));
+  ops_layer_norm n = norm_of(t, w, a, layer, first, count * a->tokens);
   err error = w->o->call->layer_norm(w->o, &n);
+  if (!error && layer == 0 && t->shape.is_post_norm)
+    error = drop(t, w, a, first, count, 0, n.y, n.y);
   return error ? error : block_inner(t, w, a, layer, first, count);
 }
 
-/* a->dx holds the gradient after the block on entry, in front of it on return. */
+/* Through a norm and the residual around it. a->dnorm: the gradient
+ * of its output, from the branch; a->dx: of the sum behind the branch on entry, of the norm's input
+ * on return. A residual that leaves behind the norm (post-norm) joins the branch first. site 0: the
+ * embeddings' dropout lies behind this norm; else -1. */
+static err join_residual(const tower *t, const tower_weights *w, const tower_activations *a,
+                         int64_t first, int64_t count, int64_t site, ops_buffer x, int64_t gamma,
+                         int64_t beta, ops_buffer mean, ops_buffer rstd) {
+  int64_t rows = count * a->tokens;
+  if (!t->shape.is_post_norm)
+    return norm_gradient(t, w, rows, a->dnorm, x, gamma, beta, mean, rstd, a->dx, a->dx);
+  ops_dropout sum = {.samples = count,
+                     .elements = a->tokens * t->shape.width,
+                     .x = a->dnorm,
+                     .residual = a->dx,
+                     .y = a->dnorm};
+  err error = w->o->call->dropout(w->o, &sum);
+  if (!error && site >= 0) error = drop(t, w, a, first, count, site, a->dnorm, a->dnorm);
+  if (error) return error;
+  return norm_gradient(t, w, rows, a->dnorm, x, gamma, beta, mean, rstd, (ops_buffer){0}, a->dx);
+}
+
+/* The gradient of what a branch added to the sum whose gradient is a->dx. */
+static err branch_gradient(const tower *t, const tower_weights *w, const tower_activations *a,
+                           int64_t first, int64_t count, int64_t site, ops_buffer *dy) {
+  *dy = a->noise.rate > 0 ? a->delta : a->dx; /* delta is free during backward */
+  return drop(t, w, a, first, count, site, a->dx, a->delta);
+}
+
+/* a->dx holds the gradient of the sum behind the MLP on entry, of the block's input sum on return.
+ */
+static err mlp_backward(const tower *t, const tower_weights *w, const tower_activations *a,
+                        int64_t layer, int64_t first, int64_t count) {
+  err error = NULL;
+  const tower_shape *s = &t->shape;
+  const tower_block *b = &t->blocks[layer];
+  int64_t rows = count * a->tokens, width = s->width, gamma, beta;
+  ops_buffer dy;
+  ops_gemm dpre = {.c = a->dhidden,
+                   .epilogue = OPS_EPILOGUE_ACTIVATION_GRADIENT,
+                   .activation = s->activation,
+                   .pre = rows_of(a, a->pre, layer, first, s->hidden)};
+  TRY(branch_gradient(t, w, a, first, count, 2 + 2 * layer, &dy));
+  TRY(dense_gradient(w, rows, s->hidden, width, dy, rows_of(a, a->hidden, layer, first, s->hidden),
+                     b->fc2, b->fc2_bias, dpre));
+  TRY(dense_gradient(w, rows, width, s->hidden, a->dhidden,
+                     rows_of(a, a->norm2, layer, first, width), b->fc1, b->fc1_bias,
+                     (ops_gemm){.c = a->dnorm}));
+  norm_between(t, layer, &gamma, &beta);
+  TRY(join_residual(t, w, a, first, count, -1, rows_of(a, a->middle, layer, first, width), gamma,
+                    beta, rows_of(a, a->mean2, layer, first, 1),
+                    rows_of(a, a->rstd2, layer, first, 1)));
+cleanup:
+  return error;
+}
+
 static err block_backward(const tower *t, const tower_weights *w, const tower_activations *a,
                           int64_t layer, int64_t first, int64_t count) {
   err error = NULL;
   const tower_shape *s = &t->shape;
   const tower_block *b = &t->blocks[layer];
-  int64_t rows = count * a->tokens, width = s->width;
-
-  ops_gemm dpre = {.c = a->dhidden,
-                   .epilogue = OPS_EPILOGUE_ACTIVATION_GRADIENT,
-                   .activation = s->activation,
-                   .pre = rows_of(a, a->pre, layer, first, s->hidden)};
-  TRY(dense_gradient(w, rows, s->hidden, width, a->dx,
-                     rows_of(a, a->hidden, layer, first, s->hidden), b->fc2, b->fc2_bias, dpre));
-  TRY(dense_gradient(w, rows, width, s->hidden, a->dhidden,
-                     rows_of(a, a->norm2, layer, first, width), b->fc1, b->fc1_bias,
-                     (ops_gemm){.c = a->dnorm}));
-  TRY(norm_gradient(t, w, rows, a->dnorm, rows_of(a, a->middle, layer, first, width),
-                    b->norm2_gamma, b->norm2_beta, rows_of(a, a->mean2, layer, first, 1),
-                    rows_of(a, a->rstd2, layer, first, 1), a->dx, a->dx));
-
-  TRY(dense_gradient(w, rows, width, width, a->dx, rows_of(a, a->attended, layer, first, width),
+  int64_t rows = count * a->tokens, width = s->width, gamma, beta;
+  ops_buffer dy;
+  TRY(mlp_backward(t, w, a, layer, first, count));
+  TRY(branch_gradient(t, w, a, first, count, 1 + 2 * layer, &dy));
+  TRY(dense_gradient(w, rows, width, width, dy, rows_of(a, a->attended, layer, first, width),
                      b->out, b->out_bias, (ops_gemm){.c = a->dnorm}));
   ops_attention attend = attention(t, a, layer, first, count);
   attend.dout = a->dnorm;
@@ -384,9 +481,10 @@ static err block_backward(const tower *t, const tower_weights *w, const tower_ac
   TRY(w->o->call->attention_gradient(w->o, &attend));
   TRY(dense_gradient(w, rows, width, 3 * width, a->dqkv, rows_of(a, a->norm1, layer, first, width),
                      b->qkv, b->qkv_bias, (ops_gemm){.c = a->dnorm}));
-  TRY(norm_gradient(t, w, rows, a->dnorm, input_of(t, a, layer, first), b->norm1_gamma,
-                    b->norm1_beta, rows_of(a, a->mean1, layer, first, 1),
-                    rows_of(a, a->rstd1, layer, first, 1), a->dx, a->dx));
+  norm_before(t, layer, &gamma, &beta);
+  TRY(join_residual(t, w, a, first, count, layer == 0 ? 0 : -1, input_of(t, a, layer, first), gamma,
+                    beta, rows_of(a, a->mean1, layer, first, 1),
+                    rows_of(a, a->rstd1, layer, first, 1)));
 cleanup:
   return error;
 }
@@ -395,7 +493,7 @@ err tower_backward(const tower *t, const tower_weights *w, const tower_activatio
                    int64_t first, int64_t count, ops_buffer pool_index, ops_buffer dfeatures) {
   err error = NULL;
   const tower_shape *s = &t->shape;
-  int64_t rows = count * a->tokens;
+  int64_t rows = count * a->tokens, gamma, beta;
   ops_pool pool = pooling(t, a, first, count, pool_index);
   /* delta is free during backward and holds dpooled: count <= rows */
   TRY(dense_gradient(w, count, s->width, s->embed, ops_at(dfeatures, first * s->embed), pool.pooled,
@@ -403,13 +501,15 @@ err tower_backward(const tower *t, const tower_weights *w, const tower_activatio
   pool.dpooled = a->delta;
   pool.dx = a->dnorm;
   TRY(w->o->call->pool_gradient(w->o, &pool));
-  TRY(norm_gradient(t, w, rows, a->dnorm, input_of(t, a, s->layers, first), t->norm_gamma,
-                    t->norm_beta, last_rows(a, a->mean_last, first),
-                    last_rows(a, a->rstd_last, first), (ops_buffer){0}, a->dx));
+  norm_before(t, s->layers, &gamma, &beta);
+  TRY(norm_gradient(t, w, rows, a->dnorm, input_of(t, a, s->layers, first), gamma, beta,
+                    last_rows(a, a->mean_last, first), last_rows(a, a->rstd_last, first),
+                    (ops_buffer){0}, a->dx));
   for (int64_t layer = s->layers - 1; layer >= 0; layer--) {
     if (layer < a->recompute) TRY(recompute_block(t, w, a, layer, first, count));
     TRY(block_backward(t, w, a, layer, first, count));
   }
+  if (!s->is_post_norm) TRY(drop(t, w, a, first, count, 0, a->dx, a->dx));
 cleanup:
   return error;
 }

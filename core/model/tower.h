@@ -1,7 +1,11 @@
 /* One tower: transformer blocks, final norm, pooling and projection, forward and backward.
  *
- * Pre-LayerNorm blocks: x += attention(norm1(x)); x += mlp(norm2(x)). The image and the text
- * tower differ only in how their first tokens are made (vit.c, text.c).
+ * Pre-LayerNorm blocks: x += attention(norm1(x)); x += mlp(norm2(x)), and a last norm. Post-norm
+ * (BERT): the last norm stands in front of the first block instead, and a block is
+ * x = norm1(x + attention(x)); x = norm2(x + mlp(x)). Both are one chain of 2 layers + 1 norms over
+ * running sums; they differ in which weights a norm has, and in whether the residual branches off
+ * in front of it or behind it. The image and the text tower differ in how their tokens are made
+ * (front.h).
  *
  * Everything runs over chunks of whole samples, small enough for a chunk's activations to stay in
  * the cache (ops.chunk_bytes). A forward for training keeps what backward needs, for all samples;
@@ -23,6 +27,7 @@ typedef struct {
   ops_activation activation;
   bool is_causal;
   ops_pooling pooling;
+  bool is_post_norm;
   int64_t recompute; /* first so many blocks keep only their input for backward */
 } tower_shape;
 
@@ -45,18 +50,28 @@ typedef struct {
   ops_buffer master, gradients, working; /* working: compute type; the master itself if equal */
 } tower_weights;
 
+/* Dropout of the embeddings and of what attention and MLP add, and where its noise comes from
+ * (ops_dropout). Sites first_site … first_site + 2 layers are used. */
+typedef struct {
+  double rate;
+  uint64_t seed, first_site;
+  ops_buffer numbers; /* [batch, 2] i32 */
+} tower_noise;
+
 /* Activations of up to `batch` samples of `tokens` tokens. */
 typedef struct {
   int64_t batch, tokens, chunk;
   bool is_kept;       /* for backward: one set a layer; else one chunk's, shared by all layers */
   int64_t layer_rows; /* rows between one layer's buffers and the next's; 0 when not kept */
-  int64_t recompute;  /* layers below this one share a chunk's buffers, behind those of the others */
+  int64_t recompute; /* layers below this one share a chunk's buffers, behind those of the others */
   int64_t shared_row; /* where that is */
   ops_buffer x, norm1, qkv, attended, middle, norm2, pre, hidden, last;
   ops_buffer mean1, rstd1, mean2, rstd2, mean_last, rstd_last, lse;
-  ops_buffer pooled;   /* [batch, width] */
-  ops_buffer features; /* [batch, embed], before normalisation */
-  ops_buffer delta;    /* [chunk rows, width] scratch */
+  ops_buffer pooled;     /* [batch, width] */
+  ops_buffer features;   /* [batch, embed], before normalisation */
+  ops_buffer delta;      /* [chunk rows, width] scratch */
+  ops_buffer key_counts; /* [batch] i32: tokens that are attended to; absent: all. The caller's */
+  tower_noise noise;     /* the caller's; none when laid out */
   /* backward scratch of one chunk */
   ops_buffer dx, dnorm, dhidden, dqkv;
 } tower_activations;

@@ -143,26 +143,42 @@ typedef struct {
   ops_buffer dy, dx;
 } ops_normalize;
 
+/* y = dropout(x) (+ residual), over `samples` samples of `elements` elements: an element is zero
+ * with probability `rate`, else x / (1 - rate). Element e of a sample is dropped where draw e of
+ * rng_at(seed, RNG_DROPOUT, site, the sample's number) (base/rng.h) is below rate * 2^32: backward
+ * calls it again with the gradient for x, and no mask is kept. rate 0: y = x + residual.
+ * numbers [samples, 2] i32: low and high word of each sample's number; may be absent at rate 0.
+ * y may be the same memory as x or residual. */
+typedef struct {
+  int64_t samples, elements;
+  double rate;
+  uint64_t seed, site;
+  ops_buffer numbers, x, residual, y; /* compute */
+} ops_dropout;
+
 /* The contrastive loss, one tile of rows at a time, never the whole matrix.
  * cosines [rows, columns] master: image row i against every text. Row i's own text is column
  * first_row + i. scale_log: [1] master, the logit scale's logarithm; logits = exp(it) * cosines.
  *   statistics: row_lse[i], positive[i] of the tile's rows; column_max/column_sum running.
  *   gradient:   cosines become d loss / d cosines, d loss / d scale_log is added to dscale_log;
- *               weight = 1 / (2 * global batch). */
+ *               row_weight, column_weight: of a row's and a column's cross-entropy in the loss,
+ *               1 / (2 * global batch) each when both directions count. */
 typedef struct {
   int64_t rows, columns, first_row;
   ops_buffer cosines, scale_log;
   ops_buffer row_lse, positive;      /* [rows] master */
   ops_buffer column_max, column_sum; /* [columns] master */
   ops_buffer column_lse;             /* [columns] master, gradient only */
-  double weight;
+  double row_weight, column_weight;
   ops_buffer dscale_log; /* [1] master, += */
 } ops_contrastive;
 
 /* The end of the statistics: column_lse = max + log(sum), and
- * loss [1] master = mean over the batch of ((row_lse - positive) + (column_lse - positive)) / 2. */
+ * loss [1] master = sum over the batch of row_weight (row_lse - positive) + column_weight
+ * (column_lse - positive). */
 typedef struct {
   int64_t count;
+  double row_weight, column_weight;
   ops_buffer row_lse, positive, column_max, column_sum, column_lse, loss;
 } ops_contrastive_end;
 
@@ -242,6 +258,7 @@ typedef struct {
   err (*embed_gradient)(ops *o, const ops_embed *e);
   err (*pool)(ops *o, const ops_pool *p);
   err (*pool_gradient)(ops *o, const ops_pool *p);
+  err (*dropout)(ops *o, const ops_dropout *d);
   err (*normalize)(ops *o, const ops_normalize *n);
   err (*normalize_gradient)(ops *o, const ops_normalize *n);
   err (*contrastive_statistics)(ops *o, const ops_contrastive *c);
@@ -269,6 +286,8 @@ struct ops {
 
 /* The CPU backend. threads 0: all that this process may use. */
 err ops_create_cpu(ops_type compute, int threads, ops **out) ERR_MUST_CHECK;
+/* In bf16 with dense layers in emulated 8 bits: what they cost in accuracy, at no gain in speed. */
+err ops_create_cpu_narrow(int threads, ops **out) ERR_MUST_CHECK;
 void ops_destroy(ops *o);
 
 /* Matrix-product rate of the CPU in FLOP/s for OPS_F32 or OPS_BF16 on a product that fits the

@@ -10,6 +10,7 @@
 #include "base/fs.h"
 #include "base/json.h"
 #include "base/mem.h"
+#include "model/positions.h"
 #include "train/safetensors.h"
 
 static const char *const groups[] = {"", "adamw.m/", "adamw.v/"};
@@ -153,9 +154,24 @@ cleanup:
   return error;
 }
 
-/* One group of tensors into a flat run. */
+/* Learned positions of another image size, brought to the model's. */
+static err load_positions(const safetensor *t, const param *p, const clip_model *model,
+                          ops_buffer run) {
+  ops *o = clip_weights(model)->o;
+  size_t bytes = (size_t)param_elements(p) * sizeof(float);
+  float *resized = mem_zeroed(1, bytes);
+  if (!resized) return mem_error(bytes, p->name);
+  err error = positions_resize(t->data, t->shape[0], clip_get_config(model)->has_class_token,
+                               p->columns, p->rows, resized);
+  if (!error) error = o->call->upload(o, ops_at(run, p->offset).data, resized, bytes);
+  if (!error) error = o->call->synchronize(o);
+  free(resized);
+  return err_context(error, "%s", p->name);
+}
+
+/* One group of tensors into a flat run. may_resize: positions of another image size are welcome. */
 static err load_group(const char *path, const safetensors_file *f, const clip_model *model,
-                      const char *group, ops_buffer run) {
+                      const char *group, bool may_resize, ops_buffer run) {
   const param_table *table = clip_params(model);
   ops *o = clip_weights(model)->o;
   for (size_t i = 0; i < table->count; i++) {
@@ -164,6 +180,13 @@ static err load_group(const char *path, const safetensors_file *f, const clip_mo
     describe(p, group, &wanted);
     const safetensor *t = safetensors_find(f, wanted.name);
     if (!t) return err_new(ERR_INPUT, "%s: tensor '%s' is missing", path, wanted.name);
+    bool is_resizable = may_resize && strcmp(p->name, "image.positions") == 0 && t->rank == 2 &&
+                        t->shape[1] == p->columns && t->shape[0] != p->rows;
+    if (is_resizable && strcmp(t->type, "F32") == 0) {
+      err error = load_positions(t, p, model, run);
+      if (error) return err_context(error, "%s", path);
+      continue;
+    }
     if (strcmp(t->type, "F32") != 0 || t->rank != wanted.rank || t->shape[0] != wanted.shape[0] ||
         (t->rank == 2 && t->shape[1] != wanted.shape[1]))
       return err_new(ERR_INPUT,
@@ -181,9 +204,9 @@ err checkpoint_load(const char *path, clip_model *model, optimizer *moments) {
   safetensors_file *f = NULL;
   err error = safetensors_open(path, &f);
   if (error) return error;
-  error = load_group(path, f, model, groups[0], clip_weights(model)->master);
-  if (!error && moments) error = load_group(path, f, model, groups[1], moments->m);
-  if (!error && moments) error = load_group(path, f, model, groups[2], moments->v);
+  error = load_group(path, f, model, groups[0], !moments, clip_weights(model)->master);
+  if (!error && moments) error = load_group(path, f, model, groups[1], false, moments->m);
+  if (!error && moments) error = load_group(path, f, model, groups[2], false, moments->v);
   safetensors_close(f);
   return error ? error : clip_refresh(model);
 }

@@ -27,7 +27,8 @@ err checkpoint_save(const char *path, const clip_model *model, const optimizer *
 
 /* The settings and the place of a checkpoint, without its tensors. */
 err checkpoint_read_settings(const char *path, settings *s, checkpoint_state *state) ERR_MUST_CHECK;
-/* Weights (and moments unless NULL) into a model of the same shape; every tensor must be there. */
+/* Weights (and moments unless NULL) into a model of the same shape; every tensor must be there.
+ * Without moments, learned positions of another image size are resized (model/positions.h). */
 err checkpoint_load(const char *path, clip_model *model, optimizer *moments) ERR_MUST_CHECK;
 
 /* FOLDER/step-000000123.safetensors; the caller frees. */

@@ -3,14 +3,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <gnu/libc-version.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
 #include <oneapi/dnnl/dnnl.h>
 
 #include "base/clock.h"
+#include "base/fs.h"
 #include "base/mem.h"
 #include "base/version.h"
+#include "data/libraries.h"
 #include "train/run.h"
 
 static void write_cpu_name(json_writer *w, const char *key) {
@@ -34,14 +37,56 @@ static void write_machine(run *r, json_writer *w) {
   strbuf_free(&os);
   write_cpu_name(w, "cpu");
   jsonw_string(w, "device", r->o->call->name);
-  write_cpu_name(w, "device_name");
+  if (*r->o->device)
+    jsonw_string(w, "device_name", r->o->device);
+  else
+    write_cpu_name(w, "device_name");
   jsonw_string(w, "precision", precision_name(r->at.precision));
   jsonw_integer(w, "threads", r->o->threads);
   const dnnl_version_t *dnnl = dnnl_version();
   snprintf(version, sizeof version, "%d.%d.%d", dnnl->major, dnnl->minor, dnnl->patch);
   jsonw_object(w, "libraries");
   jsonw_string(w, "onednn", version);
+  if (*r->o->libraries) jsonw_string(w, "gpu", r->o->libraries);
+  jsonw_string(w, "libc", gnu_get_libc_version());
+  data_write_libraries(w);
   jsonw_end(w);
+}
+
+/* The exact words of this process, as the kernel has them. */
+static void write_command(json_writer *w) {
+  char words[8192];
+  FILE *file = fopen("/proc/self/cmdline", "re");
+  size_t length = file ? fread(words, 1, sizeof words - 1, file) : 0;
+  if (file) fclose(file);
+  words[length] = '\0';
+  jsonw_array(w, "command");
+  for (size_t at = 0; at < length; at += strlen(words + at) + 1) jsonw_string(w, NULL, words + at);
+  jsonw_end(w);
+}
+
+/* One warning for each line. */
+static err warn_of_doubts(run *r, strbuf *lines) {
+  err error = NULL;
+  char *rest = lines->data, *line;
+  while (!error && (line = strsep(&rest, "\n")))
+    if (*line) error = events_warn(&r->events, "timing", line);
+  strbuf_free(lines);
+  return error;
+}
+
+err run_report_conditions(run *r) {
+  strbuf doubts = {0};
+  size_t length;
+  const char *diff = version_dirty_text(&length);
+  char *path = length ? fs_join(r->options->out, "code.diff") : NULL;
+  err error = path ? fs_write_atomic(path, diff, length) : NULL;
+  free(path);
+  machine_doubts(&r->machine, r->o->threads, &doubts);
+  err told = warn_of_doubts(r, &doubts);
+  if (!error) return told;
+  err_free(told);
+  return error;
 }
 
 err run_report_start(run *r) {
@@ -57,8 +102,12 @@ err run_report_start(run *r) {
   jsonw_string(w, "commit", version_commit);
   jsonw_string(w, "dirty", version_dirty_digest);
   jsonw_string(w, "compiler", version_compiler);
+  jsonw_string(w, "flags", version_flags);
   jsonw_string(w, "program_version", version_string);
   write_machine(r, w);
+  write_command(w);
+  r->machine = machine_look("");
+  machine_write_json(w, "conditions", &r->machine);
   jsonw_integer(w, "data_samples", dataset_count(r->data));
   jsonw_string(w, "data_fingerprint", dataset_fingerprint(r->data));
   jsonw_object(w, "parameters");
@@ -153,10 +202,53 @@ static const char *failure_kind(err_kind kind) {
   }
 }
 
+ops_usage run_usage(const run *r) {
+  ops_usage usage = {-1, -1, -1, -1};
+  if (r->o && r->o->call->usage) r->o->call->usage(r->o, &usage);
+  return usage;
+}
+
+uint64_t run_peak_bytes(const run *r) {
+  ops_memory memory;
+  if (!r->o || !r->o->call->memory) return mem_peak_bytes();
+  err error = r->o->call->memory(r->o, &memory);
+  if (!error) return memory.peak;
+  err_free(error);
+  return 0;
+}
+
+/* Readings that a device does not give are left out. */
+static void write_reading(json_writer *w, const char *name, double value) {
+  if (value >= 0) jsonw_number(w, name, value);
+}
+
+err run_report_memory(run *r) {
+  ops_usage usage = run_usage(r);
+  json_writer *w = events_begin(&r->events, "memory");
+  jsonw_integer(w, "peak_bytes", (int64_t)run_peak_bytes(r));
+  jsonw_integer(w, "planned_bytes", (int64_t)r->counts.planned_bytes);
+  jsonw_integer(w, "host_peak_bytes", (int64_t)mem_peak_bytes());
+  write_reading(w, "device_used_bytes", usage.used_bytes);
+  write_reading(w, "utilisation", usage.utilisation);
+  write_reading(w, "power_watts", usage.power_watts);
+  return events_end(&r->events);
+}
+
 err run_report_end(run *r, err failure) {
   bool is_interrupted = failure && err_kind_of(failure) == ERR_INTERRUPTED;
   double trained = r->at.train_seconds;
+  machine_state now = machine_look("");
+  machine_span span = machine_between(&r->machine, &now);
+  strbuf doubts = {0};
+  bool has_begun = r->machine.wall_seconds > 0;
+  if (has_begun) machine_span_doubts(&span, now.cpus, &doubts);
+  err error = warn_of_doubts(r, &doubts);
+  if (error) return error;
   json_writer *w = events_begin(&r->events, "end");
+  if (has_begun) {
+    jsonw_number(w, "other_cpus", span.other_cpus);
+    jsonw_number(w, "stolen_share", span.stolen_share);
+  }
   jsonw_string(w, "status", !failure ? "finished" : is_interrupted ? "interrupted" : "failed");
   if (failure && !is_interrupted) jsonw_string(w, "kind", failure_kind(err_kind_of(failure)));
   jsonw_string(w, "message", failure ? err_message(failure) : "");
@@ -167,7 +259,12 @@ err run_report_end(run *r, err failure) {
   jsonw_number(w, "samples_per_second", trained > 0 ? (double)r->at.samples / trained : 0);
   jsonw_number(w, "samples_per_second_median", run_median_rate(r));
   jsonw_number(w, "data_wait_share", trained > 0 ? r->at.data_wait_seconds / trained : 0);
-  jsonw_integer(w, "peak_bytes", (int64_t)mem_peak_bytes());
+  jsonw_integer(w, "peak_bytes", (int64_t)run_peak_bytes(r));
+  int64_t own = r->at.samples - r->first_step * r->s->batch_size; /* of this process */
+  if (r->energy_joules > 0 && own > 0) {
+    jsonw_number(w, "energy_joules", r->energy_joules);
+    jsonw_number(w, "energy_per_sample", r->energy_joules / (double)own);
+  }
   jsonw_number(w, "flops_per_second",
                trained > 0 ? (double)r->at.samples * r->counts.train_sample / trained : 0);
   return events_end(&r->events);

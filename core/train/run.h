@@ -3,6 +3,7 @@
 #ifndef FLIP_TRAIN_RUN_H
 #define FLIP_TRAIN_RUN_H
 
+#include "base/machine.h"
 #include "base/progress.h"
 #include "data/dataset.h"
 #include "data/loader.h"
@@ -42,8 +43,11 @@ typedef struct {
   int64_t steps_timed;
   int64_t total_steps, total_samples, warmup_steps, first_step;
   checkpoint_state at;
-  step_result result; /* of the last step */
+  machine_state machine; /* at the start */
+  step_result result;    /* of the last step */
   double wall_start, last_accuracy, checkpoint_time;
+  double energy_mark;   /* the device's meter in joules when training went on; negative: none */
+  double energy_joules; /* of this process's training, without evaluation */
 } run;
 
 /* Everything up to the first step. On failure run_close still works. */
@@ -51,9 +55,16 @@ err run_open(run *r) ERR_MUST_CHECK;
 void run_close(run *r);
 
 err run_report_start(run *r) ERR_MUST_CHECK;
+/* OUT/code.diff when the build was dirty, and what makes this machine's timings doubtful. */
+err run_report_conditions(run *r) ERR_MUST_CHECK;
 err run_report_step(run *r, double seconds, double waited, double rate) ERR_MUST_CHECK;
 err run_report_eval(run *r, const eval_set *set, const eval_result *result,
                     double seconds) ERR_MUST_CHECK;
+/* What the device's meters say; all negative where there are none. */
+ops_usage run_usage(const run *r);
+/* Peak memory: of the device where it has its own, else of this process. */
+uint64_t run_peak_bytes(const run *r);
+err run_report_memory(run *r) ERR_MUST_CHECK;
 /* `failure`: NULL when finished. */
 err run_report_end(run *r, err failure) ERR_MUST_CHECK;
 /* Samples/s by the median step of this process, the first tenth (at most 20 steps) left out. */

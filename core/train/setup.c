@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "ops/device.h"
+#include "train/fit.h"
 #include "train/run.h"
 
 static err open_data(run *r) {
@@ -60,6 +61,7 @@ static err make_model(run *r) {
   clip_limits limits = model_limits(s);
   clip_config_from(s, vocabulary, &config);
   err error = model_count(s, vocabulary, r->o->compute, r->o->chunk_bytes, &r->counts);
+  if (!error) error = fit_check(s, vocabulary, r->o, r->counts.planned_bytes);
   if (!error) error = clip_create(r->o, &config, &limits, true, &r->model);
   if (!error) error = optimizer_create(r->model, &r->moments);
   if (!error) step_open(&r->step, s, r->model, &r->moments, r->counts.encoded_patches);

@@ -33,7 +33,8 @@ static clip_inputs part_of(const train_step *t, const clip_inputs *b, int64_t fi
                        .images = b->images + first * pixels,
                        .index = b->index + first * t->encoded_patches,
                        .ids = b->ids + first * settings_text_tokens(t->s),
-                       .id_counts = b->id_counts + first};
+                       .id_counts = b->id_counts + first,
+                       .first_sample = b->first_sample + first};
 }
 
 err step_stage(train_step *t, const clip_inputs *batch) {

@@ -50,21 +50,19 @@ static err evaluate(run *r) {
       error = events_warn(&r->events, "skipped_sample", eval_set_warnings(r->sets[i]));
     if (error) return error;
   }
-  json_writer *w = events_begin(&r->events, "memory");
-  jsonw_integer(w, "peak_bytes", (int64_t)mem_peak_bytes());
-  jsonw_integer(w, "planned_bytes", (int64_t)r->counts.planned_bytes);
-  return events_end(&r->events);
+  return run_report_memory(r);
 }
 
 static clip_inputs inputs_of(const run *r) {
   const loader_batch *b = &r->batch;
-  return (clip_inputs){b->count, b->images, r->index, b->tokens, b->token_counts};
+  return (clip_inputs){b->count, b->images, r->index, b->tokens, b->token_counts, b->first_sample};
 }
 
 /* The next batch, and its copy begun. *waited: seconds for which the device had nothing to do. */
 static err stage_batch(run *r, double *waited) {
   const settings *s = r->s;
-  mask_config mask = {s->mask_mode, s->mask_ratio, s->image_size / s->image_patch};
+  mask_config mask = {s->mask_mode, s->mask_ratio, s->image_size / s->image_patch,
+                      s->mask_replacement};
   err error = NULL;
   TRY(loader_next(r->batches, &r->batch, waited));
   if (!r->o->call->is_idle(r->o)) *waited = 0; /* it computed all the while */
@@ -139,17 +137,31 @@ static bool is_checkpoint_due(const run *r, bool was_evaluated) {
   return every ? r->at.samples / every > (r->at.samples - batch) / every : was_evaluated;
 }
 
+/* Energy is counted while training only. */
+static void start_meter(run *r) {
+  r->energy_mark = run_usage(r).energy_joules;
+}
+
+static void stop_meter(run *r) {
+  double now = run_usage(r).energy_joules;
+  if (now >= 0 && r->energy_mark >= 0) r->energy_joules += now - r->energy_mark;
+}
+
 static err run_steps(run *r) {
   err error = NULL;
   r->checkpoint_time = clock_seconds();
+  start_meter(r);
   while (r->at.step < r->total_steps) {
     TRY(take_step(r));
     TRY(warn_of_skipped(r));
     show(r);
     bool is_stopped = r->options->stop && *r->options->stop;
     bool is_evaluated = !is_stopped && is_eval_due(r);
+    bool is_saved = is_stopped || is_checkpoint_due(r, is_evaluated);
+    if (is_evaluated || is_saved) stop_meter(r);
     if (is_evaluated) TRY(evaluate(r));
-    if (is_stopped || is_checkpoint_due(r, is_evaluated)) TRY(save_checkpoint(r));
+    if (is_saved) TRY(save_checkpoint(r));
+    if (is_evaluated || is_saved) start_meter(r);
     if (is_stopped && r->at.step < r->total_steps)
       FAIL(ERR_INTERRUPTED, "stopped after step %" PRId64 " of %" PRId64 "; --resume continues",
            r->at.step, r->total_steps);
@@ -195,6 +207,7 @@ static err train(run *r) {
   TRY(run_open(r));
   TRY(write_config(r));
   TRY(run_report_start(r));
+  TRY(run_report_conditions(r));
   const char *left_out = dataset_warnings(r->data, NULL);
   if (*left_out) TRY(events_warn(&r->events, "skipped_sample", left_out));
   r->bar = progress_start("training", (double)r->total_steps, (double)r->at.step,

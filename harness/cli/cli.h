@@ -14,8 +14,16 @@ int cli_status(int argc, char **argv);
 int cli_show(int argc, char **argv);
 int cli_report(int argc, char **argv);
 int cli_plot(int argc, char **argv);
+int cli_pause(int argc, char **argv);
+int cli_resume(int argc, char **argv);
+int cli_submit(int argc, char **argv);
+int cli_task(int argc, char **argv);
 int cli_check(int argc, char **argv);
 int cli_db(int argc, char **argv);
+int cli_diff(int argc, char **argv);
+int cli_verify(int argc, char **argv);
+int cli_bundle(int argc, char **argv);
+int cli_reproduce(int argc, char **argv);
 
 /* ---- shared by the subcommands (common.c) ---- */
 
@@ -33,15 +41,28 @@ typedef struct {
     "db", 0, OPTION_STRING, &(place).db, "FILE",                                                   \
         "database [RESULTS/flipbench.db, or $FLIPBENCH_DB]", false                                 \
   }
+/* Settings from the command line, for all cells and for some. */
+#define CLI_CELL_OPTIONS(set, set_cell)                                                            \
+  {"set",  's',         OPTION_LIST,                                                               \
+   &(set), "KEY=VALUE", "a setting for all cells, over the file's base and under its matrix",      \
+   false},                                                                                         \
+  {                                                                                                \
+    "set-cell", 0, OPTION_LIST, &(set_cell), "WHERE:KEY=VALUE",                                    \
+        "a setting over the matrix for some cells: mask_ratio=0.5,seed=1:batch_size=64", false     \
+  }
 err cli_find_place(cli_place *place) ERR_MUST_CHECK;
 
 /* An experiment given as a file, or by the name of one that was run (`s` may be NULL: files
  * only). "NAME@PROFILE" chooses the profile. */
 err cli_load_experiment(store *s, const char *given, const spec_options *options,
                         spec_experiment **e) ERR_MUST_CHECK;
+/* A run by its number, or by the first digits of its cell's id (the cell's newest finished run). */
+err cli_find_run(store *s, const char *word, int64_t *run_id) ERR_MUST_CHECK;
 /* Exactly one positional word, or an error that says which is missing. */
 err cli_one_word(const option_list *words, const char *what, const char **word) ERR_MUST_CHECK;
-/* The experiment's page at `path`, its figures drawn anew in RESULTS/NAME/plots. */
+/* RESULTS/index.html, over all experiments. */
+err cli_write_index(const char *results, store *s) ERR_MUST_CHECK;
+/* The experiment's page at `path`, its figures drawn anew in RESULTS/NAME/plots; and the index. */
 err cli_write_page(const char *results, const spec_experiment *e, store *s,
                    const char *path) ERR_MUST_CHECK;
 /* Draws the experiment's figures; warns of those that cannot be drawn. `drawn`: their names. */
@@ -49,6 +70,10 @@ err cli_draw(const spec_experiment *e, store *s, const plot_options *options,
              spec_names *drawn) ERR_MUST_CHECK;
 /* Figures and page in RESULTS/NAME, and where they are to stdout. */
 err cli_write_outputs(const char *results, const spec_experiment *e, store *s) ERR_MUST_CHECK;
+/* The table, predictions beside measurements, figures and page, and what failed and why. `again`
+ * is what the user gives to go on. */
+err cli_end_sweep(const char *results, const spec_experiment *e, store *s, const run_sweep *sweep,
+                  const char *again) ERR_MUST_CHECK;
 /* Everything to stdout; a closed or full stdout is an error. */
 err cli_print(const strbuf *text) ERR_MUST_CHECK;
 

@@ -76,3 +76,31 @@ err cli_load_experiment(store *s, const char *given, const spec_options *options
   free(profile);
   return error;
 }
+
+static bool is_number(const char *word) {
+  return strlen(word) < 7 && strspn(word, "0123456789") == strlen(word);
+}
+
+err cli_find_run(store *s, const char *word, int64_t *run_id) {
+  int64_t found;
+  err error = NULL;
+  *run_id = 0;
+  if (is_number(word)) {
+    error = sql_integer(s, 0, run_id, "SELECT id FROM run WHERE id = ?", "i", (int64_t)atoll(word));
+    if (error || *run_id) return error;
+  }
+  error = sql_integer(s, 0, &found,
+                      "SELECT count(*) FROM cell WHERE substr(id, 1, length(?1)) = ?1", "t", word);
+  if (!error && found > 1)
+    return err_new(ERR_INPUT, "%lld cells have an id that starts with '%s'; give more digits",
+                   (long long)found, word);
+  if (!error)
+    error = sql_integer(s, 0, run_id,
+                        "SELECT id FROM run WHERE substr(cell_id, 1, length(?1)) = ?1"
+                        " ORDER BY status = 'finished' DESC, id DESC LIMIT 1",
+                        "t", word);
+  if (!error && !*run_id && found) return err_new(ERR_INPUT, "cell %s has not been run yet", word);
+  if (!error && !*run_id)
+    return err_new(ERR_INPUT, "'%s' is neither a run's number nor the start of a cell's id", word);
+  return error;
+}

@@ -6,12 +6,20 @@
 int main(int argc, char **argv) {
   static const subcommand table[] = {
       {"run", "run the cells of an experiment and print its table", cli_run},
+      {"submit", "submit the cells of an experiment to Slurm", cli_submit},
+      {"task", "run one cell of a submitted array (what Slurm calls)", cli_task},
       {"status", "what has run, is running and has failed", cli_status},
+      {"pause", "hold the sweeps of an experiment", cli_pause},
+      {"resume", "let paused sweeps go on", cli_resume},
       {"report", "the comparison table of an experiment", cli_report},
       {"plot", "draw the figures of an experiment", cli_plot},
       {"show", "everything recorded of a run", cli_show},
+      {"diff", "what two runs differ in", cli_diff},
+      {"verify", "train a run again and compare the bits", cli_verify},
+      {"bundle", "an experiment as one archive", cli_bundle},
+      {"reproduce", "run a bundle here and compare its table", cli_reproduce},
       {"check", "check an experiment file", cli_check},
-      {"db", "check the database, or make it anew", cli_db},
+      {"db", "the database: check, rebuild, merge, export", cli_db},
       {0}};
   signal(SIGXFSZ, SIG_IGN); /* a file-size limit is a failed write, not a death */
   log_setup("flipbench", LOG_INFO);

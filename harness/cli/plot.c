@@ -64,7 +64,7 @@ int cli_plot(int argc, char **argv) {
   TRY(check_formats(formats));
   TRY(cli_find_place(&place));
   TRY(store_open_existing(place.path, &s));
-  spec_options spec = {profile, NULL, 0};
+  spec_options spec = {.profile = profile};
   TRY(cli_load_experiment(s, given, &spec, &e));
   strbuf_format(&folder, "%s/%s/plots", place.results, e->name);
   plot_options plot = {out ? out : strbuf_string(&folder), formats};

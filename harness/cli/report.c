@@ -15,11 +15,13 @@ static const char details[] =
     "latex     for \\usepackage{booktabs}\n"
     "json      for programs\n"
     "html      one self-contained file with the figures and the provenance of every run:\n"
-    "          RESULTS/NAME/report.html, or --out\n"
+    "          RESULTS/NAME/report.html, or --out; and the index of all experiments,\n"
+    "          RESULTS/index.html\n"
     "\n"
     "examples:\n"
     "  flipbench report quickstart\n"
     "  flipbench report experiments/mask_ratio.yaml --format latex --out table.tex\n"
+    "  flipbench report quickstart --format html\n"
     "  flipbench report --list";
 
 static const struct {
@@ -129,7 +131,7 @@ int cli_report(int argc, char **argv) {
   TRY(find_format(words.format, &format));
   TRY(cli_find_place(&words.place));
   TRY(store_open_existing(words.place.path, &s));
-  spec_options spec = {words.profile, NULL, 0};
+  spec_options spec = {.profile = words.profile};
   TRY(cli_load_experiment(s, given, &spec, &e));
   TRY(strcmp(words.format, "html") == 0 ? write_html(&words, e, s)
                                         : write_table(&words, format, e, s));

@@ -3,14 +3,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/json.h"
+#include "base/fs.h"
 #include "cli/cli.h"
 #include "report/provenance.h"
 #include "store/sql.h"
 
 static const char details[] =
     "RUN is a run's number (see 'flipbench status EXPERIMENT'); CELL is the first digits of a\n"
-    "cell's id, and stands for its newest run. Everything that is recorded of it: where the "
+    "cell's id, and stands for its newest finished run. Everything that is recorded of it: where "
+    "the "
     "numbers\n"
     "come from (commit, machine, libraries, exact command lines), how it went, and the numbers.\n"
     "\n"
@@ -18,31 +19,20 @@ static const char details[] =
     "  flipbench show 3\n"
     "  flipbench show 1a2b3c4d --json";
 
-static bool is_number(const char *word) {
-  return strlen(word) < 7 && strspn(word, "0123456789") == strlen(word);
-}
-
-static err find_run(store *s, const char *word, int64_t *run_id) {
-  int64_t found;
-  err error = NULL;
-  *run_id = 0;
-  if (is_number(word)) {
-    error = sql_integer(s, 0, run_id, "SELECT id FROM run WHERE id = ?", "i", (int64_t)atoll(word));
-    if (error || *run_id) return error;
-  }
-  error = sql_integer(s, 0, &found,
-                      "SELECT count(*) FROM cell WHERE substr(id, 1, length(?1)) = ?1", "t", word);
-  if (!error && found > 1)
-    return err_new(ERR_INPUT, "%lld cells have an id that starts with '%s'; give more digits",
-                   (long long)found, word);
-  if (!error)
-    error =
-        sql_integer(s, 0, run_id,
-                    "SELECT max(id) FROM run WHERE substr(cell_id, 1, length(?1)) = ?1", "t", word);
-  if (!error && !*run_id && found) return err_new(ERR_INPUT, "cell %s has not been run yet", word);
-  if (!error && !*run_id)
-    return err_new(ERR_INPUT, "'%s' is neither a run's number nor the start of a cell's id", word);
-  return error;
+/* The patch of a build with uncommitted changes, which the trainer left in the run's folder. */
+static err name_difference(store *s, const char *results, int64_t run_id, strbuf *out) {
+  sqlite3_stmt *rows;
+  bool has_row;
+  err error = sql_query(s, &rows, "SELECT directory FROM run WHERE id = ?", "i", run_id);
+  if (!error) error = sql_next(s, rows, &has_row);
+  if (error || !has_row) return error;
+  strbuf path = {0};
+  strbuf_format(&path, "%s/%s/code.diff", results, sql_text(rows, 0));
+  if (fs_exists(strbuf_string(&path)))
+    strbuf_format(out, "\nthe code's uncommitted difference: %s\n", strbuf_string(&path));
+  strbuf_free(&path);
+  sql_stop(rows);
+  return NULL;
 }
 
 int cli_show(int argc, char **argv) {
@@ -64,8 +54,9 @@ int cli_show(int argc, char **argv) {
   TRY(cli_one_word(&rest, "RUN or CELL", &word));
   TRY(cli_find_place(&place));
   TRY(store_open_existing(place.path, &s));
-  TRY(find_run(s, word, &run_id));
+  TRY(cli_find_run(s, word, &run_id));
   TRY(is_json ? provenance_json(s, run_id, &out) : provenance_text(s, run_id, &out));
+  if (!is_json) TRY(name_difference(s, place.results, run_id, &out));
   TRY(cli_print(&out));
 cleanup:
   store_close(s);

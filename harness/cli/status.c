@@ -1,8 +1,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "base/json.h"
+#include "base/progress.h"
 #include "cli/cli.h"
 #include "store/sql.h"
 
@@ -12,9 +15,13 @@ static const char details[] =
     "another\n"
     "terminal while 'flipbench run' works.\n"
     "\n"
+    "--watch shows the cells of one experiment until all have finished or failed: on a terminal a\n"
+    "page that is drawn anew, the running and failed cells first; in a pipe a line a change.\n"
+    "\n"
     "examples:\n"
     "  flipbench status\n"
-    "  flipbench status quickstart --json";
+    "  flipbench status quickstart --json\n"
+    "  flipbench status quickstart --watch";
 
 static const char experiments_sql[] =
     "SELECT experiment, count(*), sum(status = 'finished'), sum(status = 'running'),"
@@ -108,12 +115,122 @@ static err list_cells(store *s, const char *name, bool is_json, strbuf *out) {
   return error;
 }
 
+/* ---- --watch ---- */
+
+typedef struct {
+  long long cells, finished, running, failed;
+} tally;
+
+static const char tally_sql[] =
+    "SELECT count(*), sum(status = 'finished'), sum(status = 'running'), sum(status = 'failed')"
+    " FROM v_cell_latest WHERE experiment = ?";
+
+/* As cells_sql, but what a person looks for comes first. */
+static const char watched_sql[] =
+    "SELECT label, status, cell_id, coalesce(run_id, 0), coalesce(kind, ''), coalesce(message, ''),"
+    " (SELECT max(samples) FROM step WHERE step.run_id = v_cell_latest.run_id),"
+    " (SELECT value FROM summary WHERE summary.run_id = v_cell_latest.run_id"
+    "  AND name = 'total_samples'),"
+    " (SELECT train_seconds FROM step WHERE step.run_id = v_cell_latest.run_id"
+    "  ORDER BY step DESC LIMIT 1), coalesce(directory, '')"
+    " FROM v_cell_latest WHERE experiment = ?1 ORDER BY CASE status WHEN 'running' THEN 0"
+    "  WHEN 'failed' THEN 1 WHEN 'interrupted' THEN 2 WHEN 'finished' THEN 4 ELSE 3 END, position"
+    " LIMIT ?2";
+
+static err count_cells(store *s, const char *name, tally *t) {
+  sqlite3_stmt *rows;
+  bool has_row;
+  err error = sql_query(s, &rows, tally_sql, "t", name);
+  if (!error) error = sql_next(s, rows, &has_row);
+  if (error) return error;
+  *t = (tally){sqlite3_column_int64(rows, 0), sqlite3_column_int64(rows, 1),
+               sqlite3_column_int64(rows, 2), sqlite3_column_int64(rows, 3)};
+  sql_stop(rows);
+  return NULL;
+}
+
+static void write_tally(const char *results, const char *name, const tally *t, strbuf *out) {
+  strbuf_format(out, "%s: %lld/%lld finished", name, t->finished, t->cells);
+  if (t->running) strbuf_format(out, " · %lld running", t->running);
+  if (t->failed) strbuf_format(out, " · %lld failed", t->failed);
+  if (run_is_paused(results, name)) strbuf_append(out, " · paused");
+  strbuf_append_char(out, '\n');
+}
+
+/* Every line cut to the terminal's width, on a page drawn over the one before. */
+static err draw_page(const strbuf *page) {
+  strbuf out = {0};
+  size_t columns = (size_t)progress_columns() - 1;
+  strbuf_append(&out, "\033[H");
+  for (const char *line = strbuf_string(page); *line;) {
+    size_t length = strcspn(line, "\n"), start = out.length;
+    strbuf_append_bytes(&out, line, length);
+    text_cut(&out, start, columns);
+    strbuf_append(&out, "\033[K\n");
+    line += length + (line[length] == '\n');
+  }
+  strbuf_append(&out, "\033[J");
+  err error = cli_print(&out);
+  strbuf_free(&out);
+  return error;
+}
+
+static err write_page(store *s, const char *results, const char *name, const tally *t, int64_t most,
+                      strbuf *page) {
+  sqlite3_stmt *rows;
+  bool more;
+  long long shown = 0;
+  write_tally(results, name, t, page);
+  err error = sql_query(s, &rows, watched_sql, "ti", name, most);
+  while (!error && !(error = sql_next(s, rows, &more)) && more) {
+    write_cell_text(rows, page);
+    shown++;
+  }
+  if (shown < t->cells) strbuf_format(page, "… and %lld more\n", t->cells - shown);
+  return error;
+}
+
+static err watch(store *s, const char *results, const char *name, double every) {
+  bool is_terminal = isatty(STDOUT_FILENO);
+  strbuf last = {0};
+  tally t = {0};
+  err error = NULL;
+  if (is_terminal) fputs("\033[2J", stdout);
+  fflush(stdout);
+  while (!error) {
+    strbuf now = {0};
+    TRY(count_cells(s, name, &t));
+    if (!t.cells)
+      FAIL(ERR_INPUT, "no experiment '%s' is known ('flipbench status' lists them)", name);
+    if (is_terminal) {
+      error = write_page(s, results, name, &t, progress_rows(STDOUT_FILENO) - 3, &now);
+      if (!error) error = draw_page(&now);
+    } else {
+      write_tally(results, name, &t, &now);
+      if (strcmp(strbuf_string(&now), strbuf_string(&last)) != 0) error = cli_print(&now);
+    }
+    strbuf_free(&last);
+    last = now;
+    if (t.finished + t.failed == t.cells) break;
+    struct timespec pause = {(time_t)every, (long)((every - (double)(time_t)every) * 1e9)};
+    nanosleep(&pause, NULL);
+  }
+cleanup:
+  strbuf_free(&last);
+  return error;
+}
+
 int cli_status(int argc, char **argv) {
   cli_place place = {.results = "results"};
-  bool is_json = false, is_help_wanted;
-  option options[] = {{"json", 0, OPTION_FLAG, &is_json, NULL, "print JSON for scripts", false},
-                      CLI_PLACE_OPTIONS(place),
-                      {0}};
+  bool is_json = false, is_watching = false, is_help_wanted;
+  double every = 1;
+  option options[] = {
+      {"watch", 'w', OPTION_FLAG, &is_watching, NULL, "stay, and show the cells as they go on",
+       false},
+      {"every", 0, OPTION_NUMBER, &every, "SECONDS", "how often --watch looks [1]", false},
+      {"json", 0, OPTION_FLAG, &is_json, NULL, "print JSON for scripts", false},
+      CLI_PLACE_OPTIONS(place),
+      {0}};
   command c = {"flipbench status", "what has run, is running and has failed",
                "[EXPERIMENT] [OPTIONS]", options, details};
   option_list rest = {0};
@@ -125,6 +242,14 @@ int cli_status(int argc, char **argv) {
   if (rest.count > 1) FAIL(ERR_INPUT, "one EXPERIMENT at most is wanted");
   TRY(cli_find_place(&place));
   TRY(store_open_existing(place.path, &s));
+  if (is_watching && (rest.count != 1 || is_json))
+    FAIL(ERR_INPUT, "--watch takes one EXPERIMENT and no --json");
+  if (!(every >= 0.05 && every <= 3600))
+    FAIL(ERR_INPUT, "--every: %g is not between 0.05 and 3600", every);
+  if (is_watching) {
+    error = watch(s, place.results, rest.items[0], every);
+    goto cleanup;
+  }
   TRY(rest.count ? list_cells(s, rest.items[0], is_json, &out)
                  : list_experiments(s, is_json, &out));
   TRY(cli_print(&out));

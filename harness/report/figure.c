@@ -39,7 +39,10 @@ void figure_set_text(figure *f, const char *name, const char *format, ...) {
 }
 
 void figure_set_number(figure *f, const char *name, double value) {
-  strbuf_format(&f->variables, "%s = %.10g\n", name, value);
+  if (isnan(value)) /* as gnuplot spells it */
+    strbuf_format(&f->variables, "%s = NaN\n", name);
+  else
+    strbuf_format(&f->variables, "%s = %.10g\n", name, value);
 }
 
 static err remember(figure *f, const figure_point *points, size_t count) {

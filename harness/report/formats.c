@@ -4,15 +4,28 @@
 
 #include "base/json.h"
 #include "report/write.h"
+#include "store/csv.h"
 
 /* ---- Markdown ---- */
+
+/* What Markdown would read as its own is written so that it is not. */
+static void markdown_text(const char *text, strbuf *out) {
+  for (; *text; text++) {
+    if (strchr("|*_`<[\\", *text)) strbuf_append_char(out, '\\');
+    strbuf_append_char(out, *text == '\n' ? ' ' : *text);
+  }
+}
 
 static void markdown_notes(const report_table *t, strbuf *out) {
   strbuf_append_char(out, '\n');
   for (size_t r = 0; r < t->row_count; r++)
-    if (t->rows[r].missing) strbuf_format(out, "Missing: %s.\n\n", t->rows[r].missing);
+    if (t->rows[r].missing) {
+      strbuf_append(out, "Missing: ");
+      markdown_text(t->rows[r].missing, out);
+      strbuf_append(out, ".\n\n");
+    }
   if (t->source)
-    strbuf_format(out, "In brackets: %s%s.\n\n", t->source,
+    strbuf_format(out, "In brackets: %s, and the difference from it%s.\n\n", t->source,
                   t->has_unverified ? "; ~ unverified" : "");
   for (const char *at = t->iso; at && *at;) {
     size_t length = strcspn(at, "\n");
@@ -24,7 +37,9 @@ static void markdown_notes(const report_table *t, strbuf *out) {
 }
 
 void report_write_markdown(const report_table *t, strbuf *out) {
-  strbuf_format(out, "**%s**\n\n|", t->title);
+  strbuf_append(out, "**");
+  markdown_text(t->title, out);
+  strbuf_append(out, "**\n\n|");
   for (size_t k = 0; k < t->key_count; k++) strbuf_format(out, " %s |", t->key_headings[k]);
   for (size_t c = 0; c < t->column_count; c++)
     strbuf_format(out, *t->columns[c].unit ? " %s (%s) |" : " %s%s |", t->columns[c].heading,
@@ -33,7 +48,11 @@ void report_write_markdown(const report_table *t, strbuf *out) {
   for (size_t i = 0; i < t->key_count + t->column_count; i++) strbuf_append(out, "---:|");
   for (size_t r = 0; r < t->row_count; r++) {
     strbuf_append(out, "\n|");
-    for (size_t k = 0; k < t->key_count; k++) strbuf_format(out, " %s |", t->rows[r].keys[k]);
+    for (size_t k = 0; k < t->key_count; k++) {
+      strbuf_append_char(out, ' ');
+      markdown_text(t->rows[r].keys[k], out);
+      strbuf_append(out, " |");
+    }
     for (size_t c = 0; c < t->column_count; c++) {
       const report_value *v = &t->rows[r].values[c];
       const char *mark = v->is_best ? "**" : "";
@@ -54,26 +73,6 @@ void report_write_markdown(const report_table *t, strbuf *out) {
 
 /* ---- CSV: RFC 4180, plain numbers, one column for each part of a value ---- */
 
-static void csv_field(const char *text, bool is_first, strbuf *out) {
-  if (!is_first) strbuf_append_char(out, ',');
-  if (!strpbrk(text, ",\"\n")) {
-    strbuf_append(out, text);
-    return;
-  }
-  strbuf_append_char(out, '"');
-  for (const char *at = text; *at; at++) {
-    if (*at == '"') strbuf_append_char(out, '"');
-    strbuf_append_char(out, *at);
-  }
-  strbuf_append_char(out, '"');
-}
-
-static void csv_number(double value, strbuf *out) {
-  char text[32] = "";
-  if (!isnan(value)) jsonw_shortest(value, text);
-  csv_field(text, false, out);
-}
-
 void report_write_csv(const report_table *t, strbuf *out) {
   for (size_t k = 0; k < t->key_count; k++) csv_field(t->key_names[k], k == 0, out);
   for (size_t c = 0; c < t->column_count; c++) {
@@ -83,6 +82,9 @@ void report_write_csv(const report_table *t, strbuf *out) {
     if (t->columns[c].has_interval) csv_field(strbuf_string(&name), false, out);
     strbuf_clear(&name);
     strbuf_format(&name, "%s_reference", t->columns[c].name);
+    if (t->columns[c].has_reference) csv_field(strbuf_string(&name), false, out);
+    strbuf_clear(&name);
+    strbuf_format(&name, "%s_difference", t->columns[c].name);
     if (t->columns[c].has_reference) csv_field(strbuf_string(&name), false, out);
     strbuf_free(&name);
   }
@@ -95,10 +97,11 @@ void report_write_csv(const report_table *t, strbuf *out) {
       if (v->text)
         csv_field(v->text, false, out);
       else
-        csv_number(v->value, out);
+        csv_number(v->value, false, out);
       if (t->columns[c].has_interval)
-        csv_number(isnan(v->low) ? v->half_width : (v->high - v->low) / 2, out);
-      if (t->columns[c].has_reference) csv_number(v->reference, out);
+        csv_number(isnan(v->low) ? v->half_width : (v->high - v->low) / 2, false, out);
+      if (t->columns[c].has_reference) csv_number(v->reference, false, out);
+      if (t->columns[c].has_reference) csv_number(v->value - v->reference, false, out);
     }
     csv_field(t->rows[r].missing ? t->rows[r].missing : "", false, out);
     strbuf_append(out, "\r\n");
@@ -113,7 +116,8 @@ static const struct {
                    {"#", "\\#"},       {"$", "\\$"},      {"→", "$\\to$"},
                    {"×", "$\\times$"}, {"±", "$\\pm$"},   {"–", "--"},
                    {"~", "$\\sim$"},   {"·", "$\\cdot$"}, {"{", "\\{"},
-                   {"}", "\\}"},       {"^", "\\^{}"},    {"\\", "\\textbackslash{}"}};
+                   {"}", "\\}"},       {"^", "\\^{}"},    {"\\", "\\textbackslash{}"},
+                   {"−", "$-$"}};
 
 static void latex_text(const char *text, strbuf *out) {
   while (*text) {
@@ -145,8 +149,25 @@ static void latex_value(const report_column *c, const report_value *v, strbuf *o
   strbuf_free(&text);
 }
 
+static void latex_notes(const report_table *t, strbuf *out) {
+  if (t->source) {
+    strbuf_append(out, "\\par\\smallskip{\\footnotesize In brackets: ");
+    latex_text(t->source, out);
+    strbuf_append(out, ", and the difference from it");
+    strbuf_append(out, t->has_unverified ? "; $\\sim$ unverified.}\n" : ".}\n");
+  }
+  for (size_t r = 0; r < t->row_count; r++)
+    if (t->rows[r].missing) {
+      strbuf_append(out, "\\par{\\footnotesize Missing: ");
+      latex_text(t->rows[r].missing, out);
+      strbuf_append(out, ".}\n");
+    }
+}
+
 void report_write_latex(const report_table *t, strbuf *out) {
-  strbuf_append(out, "\\begin{table}\n\\centering\n\\caption{");
+  enum { NARROW_COLUMNS = 6 }; /* more do not fit one column of two */
+  const char *star = t->key_count + t->column_count > NARROW_COLUMNS ? "*" : "";
+  strbuf_format(out, "\\begin{table%s}\n\\centering\n\\caption{", star);
   latex_text(t->title, out);
   strbuf_append(out, "}\n\\begin{tabular}{");
   for (size_t i = 0; i < t->key_count + t->column_count; i++) strbuf_append_char(out, 'r');
@@ -157,11 +178,12 @@ void report_write_latex(const report_table *t, strbuf *out) {
   }
   for (size_t c = 0; c < t->column_count; c++) {
     if (c || t->key_count) strbuf_append(out, " & ");
+    strbuf_append(out, *t->columns[c].unit ? "\\shortstack[r]{" : "");
     latex_text(t->columns[c].heading, out);
     if (!*t->columns[c].unit) continue;
-    strbuf_append(out, " (");
+    strbuf_append(out, "\\\\");
     latex_text(t->columns[c].unit, out);
-    strbuf_append_char(out, ')');
+    strbuf_append_char(out, '}');
   }
   strbuf_append(out, " \\\\\n\\midrule\n");
   for (size_t r = 0; r < t->row_count; r++) {
@@ -175,7 +197,9 @@ void report_write_latex(const report_table *t, strbuf *out) {
     }
     strbuf_append(out, " \\\\\n");
   }
-  strbuf_append(out, "\\bottomrule\n\\end{tabular}\n\\end{table}\n");
+  strbuf_append(out, "\\bottomrule\n\\end{tabular}\n");
+  latex_notes(t, out);
+  strbuf_format(out, "\\end{table%s}\n", star);
   if (t->provenance) {
     strbuf_append(out, "% ");
     strbuf_append(out, t->provenance);
@@ -185,7 +209,8 @@ void report_write_latex(const report_table *t, strbuf *out) {
 
 /* ---- JSON ---- */
 
-static void json_value(json_writer *w, const report_column *c, const report_value *v) {
+static void json_value(json_writer *w, const report_column *c, const report_value *v,
+                       size_t count) {
   jsonw_object(w, c->name);
   if (v->text)
     jsonw_string(w, "value", v->text);
@@ -198,9 +223,16 @@ static void json_value(json_writer *w, const report_column *c, const report_valu
   }
   if (!isnan(v->reference)) {
     jsonw_number(w, "reference", v->reference);
+    jsonw_number(w, "difference", v->value - v->reference);
     jsonw_bool(w, "reference_verified", v->is_reference_verified);
   }
+  if (v->missing) jsonw_string(w, "missing", v->missing);
   jsonw_bool(w, "best", v->is_best);
+  if (v->parts) {
+    jsonw_array(w, "runs");
+    for (size_t i = 0; i < count; i++) jsonw_number(w, NULL, v->parts[i]);
+    jsonw_end(w);
+  }
   jsonw_end(w);
 }
 
@@ -228,9 +260,12 @@ void report_write_json(const report_table *t, strbuf *out) {
     jsonw_integer(&w, "cells", (int64_t)t->rows[r].cells);
     jsonw_integer(&w, "finished", (int64_t)t->rows[r].finished);
     if (t->rows[r].missing) jsonw_string(&w, "missing", t->rows[r].missing);
+    jsonw_array(&w, "runs");
+    for (size_t i = 0; i < t->rows[r].cells; i++) jsonw_integer(&w, NULL, t->rows[r].runs[i]);
+    jsonw_end(&w);
     jsonw_object(&w, "values");
     for (size_t c = 0; c < t->column_count; c++)
-      json_value(&w, &t->columns[c], &t->rows[r].values[c]);
+      json_value(&w, &t->columns[c], &t->rows[r].values[c], t->rows[r].cells);
     jsonw_end(&w);
     jsonw_end(&w);
   }

@@ -10,12 +10,12 @@
 static const char *const fact_sql[] = {
     "SELECT run.id AS run, cell_id AS cell, directory, status, kind, message, started, ended,"
     " settings_fingerprint, data_fingerprint FROM run WHERE id = ?",
-    "SELECT commit_id AS 'commit', dirty, compiler, program_version, host, os, cpu, device,"
-    " device_name, precision, threads, libraries FROM run JOIN environment"
+    "SELECT commit_id AS 'commit', dirty, compiler, flags, program_version, host, os, cpu, device,"
+    " device_name, driver, precision, threads, libraries FROM run JOIN environment"
     " ON environment.id = run.environment_id WHERE run.id = ?"};
 static const char attempts_sql[] =
     "SELECT number, status, started, coalesce(ended, ''), coalesce(exit_code, -1),"
-    " coalesce(signal, 0), kind, message, command, log_tail, coalesce(first_step, 0)"
+    " coalesce(signal, 0), kind, message, command, log_tail, coalesce(first_step, 0), conditions"
     " FROM attempt WHERE run_id = ? ORDER BY number";
 static const char summary_sql[] = "SELECT name, value FROM summary WHERE run_id = ? ORDER BY name";
 static const char evaluation_sql[] =
@@ -53,6 +53,8 @@ static err text_attempts(store *s, int64_t run_id, strbuf *out) {
     if (sqlite3_column_int(rows, 10)) strbuf_format(out, ", from step %s", sql_text(rows, 10));
     if (*sql_text(rows, 7)) strbuf_format(out, "\n  %s", sql_text(rows, 7));
     strbuf_format(out, "\n  %s\n", sql_text(rows, 8));
+    if (strcmp(sql_text(rows, 11), "{}") != 0)
+      strbuf_format(out, "  machine: %s\n", sql_text(rows, 11));
     for (const char *at = sql_text(rows, 9); *at;) {
       size_t length = strcspn(at, "\n");
       strbuf_format(out, "  | %.*s\n", (int)length, at);
@@ -128,9 +130,9 @@ static err json_facts(store *s, int64_t run_id, json_writer *w) {
 }
 
 static err json_attempts(store *s, int64_t run_id, json_writer *w) {
-  static const char *const names[] = {"number",    "status", "started",   "ended",
-                                      "exit_code", "signal", "kind",      "message",
-                                      "command",   "log",    "first_step"};
+  static const char *const names[] = {"number",    "status", "started",    "ended",
+                                      "exit_code", "signal", "kind",       "message",
+                                      "command",   "log",    "first_step", "conditions"};
   sqlite3_stmt *rows;
   bool more;
   jsonw_array(w, "attempts");

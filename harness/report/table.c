@@ -46,8 +46,13 @@ void report_free(report_table *t) {
     for (size_t k = 0; t->rows[i].key_values && k < t->key_count; k++)
       free(t->rows[i].key_values[k]);
     free(t->rows[i].key_values);
-    for (size_t c = 0; t->rows[i].values && c < t->column_count; c++)
+    for (size_t c = 0; t->rows[i].values && c < t->column_count; c++) {
       free(t->rows[i].values[c].text);
+      free(t->rows[i].values[c].parts);
+    }
+    for (size_t k = 0; t->rows[i].labels && k < t->rows[i].cells; k++) free(t->rows[i].labels[k]);
+    free(t->rows[i].labels);
+    free(t->rows[i].runs);
     free(t->rows[i].keys);
     free(t->rows[i].values);
     free(t->rows[i].missing);
@@ -128,19 +133,35 @@ static err make_setting(const report_data *d, size_t row, const char *key, repor
   return keep(&text, &v->text);
 }
 
+/* Follows from the settings, so that an interval over seeds would be noise of zero. */
+static bool is_exact(const column *c) {
+  static const char *const names[] = {"flops_per_sample_total", "planned_bytes", "samples",
+                                      "parameters_total"};
+  if (c->kind == COLUMN_RATIO || c->kind == COLUMN_INVERSE)
+    return is_exact(columns_find(c->argument));
+  for (size_t i = 0; c->kind == COLUMN_SUMMARY && i < sizeof names / sizeof *names; i++)
+    if (strcmp(c->argument, names[i]) == 0) return true;
+  return false;
+}
+
 static err make_mean(const report_data *d, size_t row, const column *c, report_value *v) {
   const data_row *cells = &d->rows[row];
   double *values = mem_zeroed(cells->count, sizeof *values);
   size_t count = 0;
   if (!values) return mem_error(cells->count * sizeof *values, "the report");
   err error = NULL;
+  v->parts = mem_zeroed(cells->count, sizeof *v->parts);
+  if (!v->parts) error = mem_error(cells->count * sizeof *values, "the report");
   for (size_t i = 0; i < cells->count && !error; i++) {
     double value;
     error = data_value(d, cells->cells[i], c, &value);
-    if (!isnan(value)) values[count++] = value * c->scale;
+    if (error) break;
+    v->parts[i] = value * c->scale;
+    if (!isnan(value)) values[count++] = v->parts[i];
   }
   v->value = stats_mean(values, count);
   v->half_width = stats_half_width(values, count);
+  if (is_exact(c)) v->half_width = NAN;
   bool is_own_ratio =
       (c->kind == COLUMN_RATIO || c->kind == COLUMN_INVERSE) && (ptrdiff_t)row == d->baseline;
   if (is_own_ratio) v->half_width = NAN; /* one, by definition */
@@ -148,9 +169,31 @@ static err make_mean(const report_data *d, size_t row, const column *c, report_v
   return error;
 }
 
+/* Why a column is empty in a row whose cells are finished. (What is not finished is told by the
+ * row.) */
+static const char *explain_empty(const report_data *d, size_t row, const column *c) {
+  const data_row *cells = &d->rows[row];
+  size_t finished = 0, tuned = 0;
+  for (size_t i = 0; i < cells->count; i++) {
+    finished += d->cells[cells->cells[i]].is_finished;
+    tuned += d->cells[cells->cells[i]].tuned >= 0;
+  }
+  if (!finished) return "no finished run";
+  bool needs_baseline =
+      c->kind == COLUMN_RATIO || c->kind == COLUMN_INVERSE || c->kind == COLUMN_ISO;
+  if (needs_baseline && d->baseline < 0) return "the experiment names no baseline";
+  if (c->kind == COLUMN_ISO && d->baseline == (ptrdiff_t)row) return "this is the baseline";
+  if (c->kind == COLUMN_ISO) return "no accuracy above zero that both reach";
+  if (needs_baseline) return "the baseline, or this row, did not record it";
+  if (c->kind == COLUMN_TUNED && !tuned) return "no tuning starts from this row";
+  if (c->kind == COLUMN_TUNED) return "the tuning has no such evaluation yet";
+  if (c->kind == COLUMN_SUMMARY) return "the run did not record it";
+  return "no evaluation set of the run measures it";
+}
+
 static err make_value(const report_data *d, size_t row, const report_column *c, report_value *v) {
   curve_iso iso;
-  *v = (report_value){NAN, NAN, NAN, NAN, NAN, false, false, NULL};
+  *v = (report_value){.value = NAN, .half_width = NAN, .low = NAN, .high = NAN, .reference = NAN};
   if (!c->known) return make_setting(d, row, c->name, v);
   if (c->known->kind != COLUMN_ISO) return make_mean(d, row, c->known, v);
   err error = data_row_iso(d, row, &iso, &v->low, &v->high);
@@ -191,6 +234,19 @@ static err explain_missing(const report_data *d, size_t row, report_row *made) {
   return why.length ? keep(&why, &made->missing) : NULL;
 }
 
+static err name_runs(const report_data *d, size_t row, report_row *made) {
+  const data_row *cells = &d->rows[row];
+  made->runs = mem_zeroed(cells->count, sizeof *made->runs);
+  made->labels = mem_zeroed(cells->count, sizeof *made->labels);
+  if (!made->runs || !made->labels) return mem_error(0, "the report");
+  for (size_t i = 0; i < cells->count; i++) {
+    made->runs[i] = d->cells[cells->cells[i]].run_id;
+    made->labels[i] = mem_copy_string(d->cells[cells->cells[i]].cell->label);
+    if (!made->labels[i]) return mem_error(0, "the report");
+  }
+  return NULL;
+}
+
 static err make_row(const report_data *d, size_t row, report_table *t) {
   err error = NULL;
   report_row *made = &t->rows[t->row_count++];
@@ -212,11 +268,14 @@ static err make_row(const report_data *d, size_t row, report_table *t) {
   }
   for (size_t c = 0; c < t->column_count; c++) {
     TRY(make_value(d, row, &t->columns[c], &made->values[c]));
+    if (!made->values[c].text && isnan(made->values[c].value))
+      made->values[c].missing = explain_empty(d, row, t->columns[c].known);
     find_reference(d, row, &t->columns[c], &made->values[c], t);
     if (!isnan(made->values[c].half_width) || !isnan(made->values[c].low))
       t->columns[c].has_interval = true;
   }
   TRY(explain_missing(d, row, made));
+  TRY(name_runs(d, row, made));
 cleanup:
   strbuf_free(&scratch);
   return error;
@@ -250,9 +309,9 @@ static const char provenance_sql[] =
     " max((SELECT value FROM summary WHERE run_id = run.id AND name = 'samples')),"
     " count(*)"
     " FROM experiment_cell JOIN experiment ON experiment.id = experiment_cell.experiment_id"
-    " JOIN run ON run.id = (SELECT max(id) FROM run WHERE cell_id = experiment_cell.cell_id)"
-    " JOIN environment ON environment.id = run.environment_id"
-    " WHERE experiment.name = ? AND run.status = 'finished'";
+    " JOIN run ON run.id = (SELECT max(id) FROM run WHERE cell_id = experiment_cell.cell_id"
+    "  AND status = 'finished')"
+    " JOIN environment ON environment.id = run.environment_id WHERE experiment.name = ?";
 
 static err describe_provenance(const report_data *d, report_table *t) {
   sqlite3_stmt *rows;

@@ -20,7 +20,9 @@ typedef struct {
   double low, high;         /* interval that is not symmetric (bootstrap); NaN: none */
   double reference;         /* the published number; NaN: none */
   bool is_reference_verified, is_best;
-  char *text; /* of a setting's column; owned, else NULL */
+  char *text;    /* of a setting's column; owned, else NULL */
+  double *parts; /* one for each of the row's runs, NaN: none; owned, NULL for other columns */
+  const char *missing; /* why there is no value, in words; NULL when there is one */
 } report_value;
 
 typedef struct {
@@ -28,6 +30,8 @@ typedef struct {
   char **key_values;      /* one for each key, as written in the experiment: "0.5" */
   report_value *values;   /* one for each column */
   size_t cells, finished; /* seeds in the experiment, and with a result */
+  int64_t *runs;          /* one for each cell, 0: not run; owned */
+  char **labels;          /* of the cells; owned */
   char *missing;          /* why cells have no result; NULL when all have */
 } report_row;
 

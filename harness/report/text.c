@@ -21,8 +21,11 @@ void report_format_value(const report_column *c, const report_value *v, strbuf *
 }
 
 void report_format_reference(const report_column *c, const report_value *v, strbuf *out) {
-  if (!isnan(v->reference))
-    strbuf_format(out, "%s%.*f", v->is_reference_verified ? "" : "~", c->digits, v->reference);
+  if (isnan(v->reference)) return;
+  double difference = v->value - v->reference;
+  strbuf_format(out, "%s%.*f", v->is_reference_verified ? "" : "~", c->digits, v->reference);
+  if (!isnan(difference))
+    strbuf_format(out, ", %s%.*f", difference < 0 ? "−" : "+", c->digits, fabs(difference));
 }
 
 /* A column is laid out as measured value | interval | (published), each part as wide as its
@@ -166,6 +169,30 @@ static void write_part(const report_table *t, const layout *layouts, const size_
   }
 }
 
+/* Worth a line below the table: a baseline's missing speed-up over itself is not. */
+static bool is_explained(const report_table *t, size_t r, size_t c) {
+  return t->rows[r].values[c].missing && t->rows[r].finished &&
+         t->columns[c].known->kind != COLUMN_ISO;
+}
+
+/* Numbers that rows with results lack, a reason a line: "– tuned top-1 of mask 0 %: …". */
+static void write_empty(const report_table *t, strbuf *out) {
+  for (size_t r = 0; r < t->row_count; r++)
+    for (size_t c = 0; c < t->column_count; c++) {
+      const char *reason = is_explained(t, r, c) ? t->rows[r].values[c].missing : NULL;
+      for (size_t before = 0; before < c && reason; before++)
+        if (t->rows[r].values[before].missing == reason) reason = NULL; /* told with that one */
+      if (!reason) continue;
+      strbuf_append(out, "– ");
+      for (size_t k = c; k < t->column_count; k++)
+        if (is_explained(t, r, k) && t->rows[r].values[k].missing == reason)
+          strbuf_format(out, "%s%s", k > c ? ", " : "", t->columns[k].heading);
+      for (size_t k = 0; k < t->key_count; k++)
+        strbuf_format(out, "%s%s %s", k ? ", " : " of ", t->key_headings[k], t->rows[r].keys[k]);
+      strbuf_format(out, ": %s\n", reason);
+    }
+}
+
 static void write_notes(const report_table *t, strbuf *out) {
   bool has_reference = false;
   for (size_t c = 0; c < t->column_count; c++)
@@ -177,8 +204,10 @@ static void write_notes(const report_table *t, strbuf *out) {
       while ((line = strsep(&rest, "\n"))) strbuf_format(out, "– %s\n", line);
     }
   if (has_reference)
-    strbuf_format(out, "(in brackets: %s%s)\n", t->source ? t->source : "published values",
+    strbuf_format(out, "(in brackets: %s, and the difference from it%s)\n",
+                  t->source ? t->source : "published values",
                   t->has_unverified ? "; ~ unverified" : "");
+  write_empty(t, out);
   if (t->iso) strbuf_format(out, "%s\n", t->iso);
   if (t->provenance) strbuf_format(out, "%s\n", t->provenance);
 }

@@ -19,7 +19,8 @@ void report_write_json(const report_table *t, strbuf *out);
 
 /* "12.3 ± 0.4", "1.93 [1.80, 2.02]", "–" for none; without unit. */
 void report_format_value(const report_column *c, const report_value *v, strbuf *out);
-/* "69.6" or "~69.6"; nothing when there is none. */
+/* "69.6, −0.7": the published value and what was measured less it; "~69.6" when nobody has checked
+ * it; without the difference when nothing was measured; nothing when nothing was published. */
 void report_format_reference(const report_column *c, const report_value *v, strbuf *out);
 
 #endif

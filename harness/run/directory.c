@@ -2,19 +2,24 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <math.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
+
+#include <jansson.h>
 
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/json.h"
 #include "base/mem.h"
 
-enum { LONGEST_LABEL = 100, LOG_TAIL_BYTES = 4096, LOG_TAIL_LINES = 20 };
+enum { LONGEST_LABEL = 100, LOG_TAIL_BYTES = 4096, LOG_TAIL_LINES = 20, LOCK_TEXT = 128 };
 
 char *directory_name(const spec_experiment *e, const spec_cell *cell) {
   strbuf name = {0};
@@ -39,10 +44,24 @@ char *directory_path(const char *results, const char *directory, const char *fil
   return strbuf_take(&path);
 }
 
-static pid_t read_holder(int fd) {
-  char text[32] = "";
+/* "PID HOST\n": a process id means nothing on another machine. */
+static int write_holder(char *text, size_t size) {
+  char host[HOST_NAME_MAX + 1] = "";
+  gethostname(host, sizeof host - 1);
+  return snprintf(text, size, "%ld %s\n", (long)getpid(), host);
+}
+
+/* 0 when the file does not say. */
+static pid_t read_holder(int fd, bool *is_elsewhere) {
+  char text[LOCK_TEXT] = "", host[HOST_NAME_MAX + 1] = "", *there = text;
   ssize_t got = pread(fd, text, sizeof text - 1, 0);
-  return got > 0 ? (pid_t)atol(text) : 0;
+  *is_elsewhere = false;
+  if (got <= 0) return 0;
+  text[strcspn(text, "\n")] = '\0';
+  const char *pid = strsep(&there, " ");
+  gethostname(host, sizeof host - 1);
+  *is_elsewhere = there && strcmp(there, host) != 0;
+  return (pid_t)atol(pid);
 }
 
 err directory_lock(const char *results, const char *directory, int *fd, lock_state *state,
@@ -55,14 +74,15 @@ err directory_lock(const char *results, const char *directory, int *fd, lock_sta
   if (*fd < 0) {
     error = err_errno(errno, "%s: cannot create", path);
   } else if (flock(*fd, LOCK_EX | LOCK_NB) == 0) {
-    char text[32];
-    int length = snprintf(text, sizeof text, "%ld\n", (long)getpid());
+    char text[LOCK_TEXT];
+    int length = write_holder(text, sizeof text);
     *state = LOCK_TAKEN;
     if (ftruncate(*fd, 0) != 0 || pwrite(*fd, text, (size_t)length, 0) != length)
       error = err_errno(errno, "%s: cannot write", path);
   } else {
-    *holder = read_holder(*fd);
-    bool is_alive = *holder > 0 && (kill(*holder, 0) == 0 || errno == EPERM);
+    bool is_elsewhere;
+    *holder = read_holder(*fd, &is_elsewhere);
+    bool is_alive = is_elsewhere || (*holder > 0 && (kill(*holder, 0) == 0 || errno == EPERM));
     *state = is_alive ? LOCK_REFUSED : LOCK_ORPHANED;
   }
   if (*fd >= 0 && (error || *state != LOCK_TAKEN)) {
@@ -91,19 +111,27 @@ static err append_line(const char *results, const char *directory, strbuf *line)
   return error;
 }
 
-err directory_record_start(const char *results, const char *directory, const char *cell_id,
-                           int attempt, pid_t pid, char *const *command) {
+err directory_record_start(const char *results, const char *directory, const attempt_start *start) {
   strbuf line = {0};
-  char now[CLOCK_STAMP_SIZE];
+  char now[CLOCK_STAMP_SIZE], host[HOST_NAME_MAX + 1] = "";
+  gethostname(host, sizeof host - 1);
   json_writer w = jsonw_start(&line);
   jsonw_object(&w, NULL);
   jsonw_string(&w, "event", "attempt_start");
   jsonw_string(&w, "time", clock_stamp(now));
-  jsonw_string(&w, "cell", cell_id);
-  jsonw_integer(&w, "attempt", attempt);
-  jsonw_integer(&w, "pid", pid);
+  jsonw_string(&w, "cell", start->cell_id);
+  jsonw_integer(&w, "attempt", start->attempt);
+  jsonw_integer(&w, "pid", start->pid);
+  jsonw_string(&w, "host", host);
+  jsonw_string(&w, "why", start->why ? start->why : "");
+  if (start->slot && *start->slot) jsonw_string(&w, "slot", start->slot);
+  if (!isnan(start->predicted_seconds))
+    jsonw_number(&w, "predicted_seconds", start->predicted_seconds);
+  if (!isnan(start->predicted_bytes)) jsonw_number(&w, "predicted_bytes", start->predicted_bytes);
+  if (start->limits.time_seconds > 0) jsonw_number(&w, "limit_seconds", start->limits.time_seconds);
+  if (start->limits.memory_bytes > 0) jsonw_integer(&w, "limit_bytes", start->limits.memory_bytes);
   jsonw_array(&w, "command");
-  for (char *const *word = command; *word; word++) jsonw_string(&w, NULL, *word);
+  for (char *const *word = start->command; *word; word++) jsonw_string(&w, NULL, *word);
   jsonw_end(&w);
   jsonw_end(&w);
   err error = append_line(results, directory, &line);
@@ -130,6 +158,99 @@ err directory_record_end(const char *results, const char *directory, int attempt
   err error = append_line(results, directory, &line);
   strbuf_free(&line);
   return error;
+}
+
+/* ---- reading ---- */
+
+int64_t directory_size_of(const char *results, const char *directory, const char *file) {
+  char *path = directory_path(results, directory, file);
+  struct stat status;
+  int64_t size = path && stat(path, &status) == 0 ? (int64_t)status.st_size : 0;
+  free(path);
+  return size;
+}
+
+/* Calls `take` for every whole line of JSON in a file from byte `from` on; no file: none. */
+static err each_line(const char *results, const char *directory, const char *file, int64_t from,
+                     void (*take)(const json_t *object, void *context), void *context) {
+  char *path = directory_path(results, directory, file), *line = NULL;
+  size_t capacity = 0;
+  if (!path) return mem_error(0, directory);
+  FILE *stream = fopen(path, "re");
+  err error = !stream && errno != ENOENT ? err_errno(errno, "%s: cannot open", path) : NULL;
+  if (stream && fseeko(stream, (off_t)from, SEEK_SET) != 0)
+    error = err_errno(errno, "%s: cannot seek", path);
+  while (!error && stream && getline(&line, &capacity, stream) > 0) {
+    json_t *object = json_loads(line, 0, NULL);
+    if (object) take(object, context);
+    json_decref(object);
+  }
+  if (stream) fclose(stream);
+  free(line);
+  free(path);
+  return error;
+}
+
+static void take_number(const json_t *object, void *context) {
+  int *number = context, own = (int)json_integer_value(json_object_get(object, "attempt"));
+  if (own >= *number) *number = own + 1;
+}
+
+err directory_next_attempt(const char *results, const char *directory, int *number) {
+  *number = 1;
+  return each_line(results, directory, "attempts.jsonl", 0, take_number, number);
+}
+
+/* The last process and its end, as far as it is told. */
+typedef struct {
+  int number;
+  bool has_ended, has_finished;
+} last_attempt;
+
+static void take_last(const json_t *object, void *context) {
+  last_attempt *last = context;
+  const char *event = json_string_value(json_object_get(object, "event"));
+  const char *status = json_string_value(json_object_get(object, "status"));
+  int number = (int)json_integer_value(json_object_get(object, "attempt"));
+  if (event && strcmp(event, "attempt_start") == 0) *last = (last_attempt){.number = number};
+  if (!event || strcmp(event, "attempt_end") != 0 || number != last->number) return;
+  last->has_ended = true;
+  last->has_finished = status && strcmp(status, "finished") == 0;
+}
+
+err directory_open_attempt(const char *results, const char *directory, int *number) {
+  last_attempt last = {0};
+  err error = each_line(results, directory, "attempts.jsonl", 0, take_last, &last);
+  *number = last.has_ended ? 0 : last.number;
+  return error;
+}
+
+err directory_is_finished(const char *results, const char *directory, bool *is_finished) {
+  last_attempt last = {0};
+  err error = each_line(results, directory, "attempts.jsonl", 0, take_last, &last);
+  *is_finished = last.has_finished;
+  return error;
+}
+
+static void take_end(const json_t *object, void *context) {
+  verdict *v = context;
+  const char *event = json_string_value(json_object_get(object, "event")), *text;
+  if (!event || strcmp(event, "end") != 0) return;
+  text = json_string_value(json_object_get(object, "status"));
+  bool is_good = text && (strcmp(text, "finished") == 0 || strcmp(text, "interrupted") == 0);
+  snprintf(v->status, sizeof v->status, "%s", is_good ? text : "failed");
+  text = json_string_value(json_object_get(object, "kind"));
+  snprintf(v->kind, sizeof v->kind, "%s", text ? text : "");
+  text = json_string_value(json_object_get(object, "message"));
+  strbuf_clear(&v->message);
+  strbuf_append(&v->message, text ? text : "");
+}
+
+err directory_read_end(const char *results, const char *directory, int64_t from, verdict *v) {
+  enum { LAST_BYTES = 65536 }; /* the end is among the last lines; steps before it are many */
+  int64_t size = directory_size_of(results, directory, "events.jsonl");
+  if (size - from > LAST_BYTES) from = size - LAST_BYTES;
+  return each_line(results, directory, "events.jsonl", from, take_end, v);
 }
 
 char *directory_log_tail(const char *results, const char *directory) {
@@ -169,16 +290,27 @@ err directory_mend_lines(const char *results, const char *directory, const char 
   return error;
 }
 
-bool directory_has_checkpoint(const char *results, const char *directory) {
-  char *path = directory_path(results, directory, "checkpoints"), **names = NULL;
+err directory_newest_checkpoint(const char *results, const char *directory, char **path) {
+  char *folder = directory_path(results, directory, "checkpoints"), **names = NULL;
   size_t count = 0;
-  bool has_one = false;
-  if (path) err_free(fs_list(path, &names, &count));
-  for (size_t i = 0; i < count; i++) {
-    size_t length = strlen(names[i]);
-    has_one = has_one || (length > 12 && strcmp(names[i] + length - 12, ".safetensors") == 0);
+  *path = NULL;
+  if (!folder) return mem_error(0, "a path");
+  err error = fs_is_folder(folder) ? fs_list(folder, &names, &count) : NULL;
+  for (size_t i = count; !error && !*path && i-- > 0;) { /* zero-padded: the last is the newest */
+    size_t length = strlen(names[i]), ending = strlen(".safetensors");
+    if (length <= ending || strcmp(names[i] + length - ending, ".safetensors") != 0) continue;
+    *path = fs_join(folder, names[i]);
+    if (!*path) error = mem_error(0, "a path");
   }
   fs_free_names(names, count);
+  free(folder);
+  return error;
+}
+
+bool directory_has_checkpoint(const char *results, const char *directory) {
+  char *path = NULL;
+  err_free(directory_newest_checkpoint(results, directory, &path));
+  bool has_one = path != NULL;
   free(path);
   return has_one;
 }

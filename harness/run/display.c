@@ -9,7 +9,7 @@
 #include "base/clock.h"
 #include "base/progress.h"
 
-enum { BAR_CELLS = 16, LONGEST_LABEL = 40 };
+enum { BAR_CELLS = 16, SHORT_BAR_CELLS = 8, NARROW = 100, VERY_NARROW = 60 };
 static const double redraw_seconds = 0.2, plain_line_seconds = 15.0;
 
 display display_start(bool is_enabled) {
@@ -26,15 +26,6 @@ display display_start(bool is_enabled) {
 bool display_is_due(const display *d) {
   double wait = d->is_terminal ? redraw_seconds : plain_line_seconds;
   return d->is_enabled && clock_seconds() - d->drawn >= wait;
-}
-
-/* Cuts a UTF-8 line to a number of columns, never inside a character. */
-static void cut_to_columns(strbuf *line, size_t start, int columns) {
-  while (line->length > start && text_columns(line->data + start) > (size_t)columns) {
-    do line->length--;
-    while (line->length > start && ((unsigned char)line->data[line->length] & 0xC0) == 0x80);
-    line->data[line->length] = '\0';
-  }
 }
 
 static void clear_frame(display *d) {
@@ -54,9 +45,9 @@ static void append_padded(strbuf *out, const char *label, size_t width) {
   for (size_t i = text_columns(label); i < width; i++) strbuf_append_char(out, ' ');
 }
 
-static void append_bar(strbuf *out, double fraction) {
-  int full = isnan(fraction) ? 0 : (int)(fraction * BAR_CELLS + 0.5);
-  for (int i = 0; i < BAR_CELLS; i++) strbuf_append(out, i < full ? "━" : "─");
+static void append_bar(strbuf *out, double fraction, int cells) {
+  int full = isnan(fraction) ? 0 : (int)(fraction * cells + 0.5);
+  for (int i = 0; i < cells; i++) strbuf_append(out, i < full ? "━" : "─");
 }
 
 static void draw_plain(display *d, const display_line *lines, size_t count, const char *closing) {
@@ -69,29 +60,38 @@ static void draw_plain(display *d, const display_line *lines, size_t count, cons
 }
 
 static void draw_frame(display *d, const display_line *lines, size_t count, const char *closing) {
-  int columns = progress_columns() - 1;
+  size_t columns = (size_t)progress_columns() - 1;
   size_t width = 0;
   for (size_t i = 0; i < count; i++) {
     size_t own = text_columns(lines[i].label);
     if (own > width) width = own;
   }
-  if (width > LONGEST_LABEL) width = LONGEST_LABEL;
+  /* a wide terminal shows whole labels, a narrow one leaves room for the numbers */
+  size_t most = columns < NARROW ? columns / 3 : columns / 2;
+  if (width > most) width = most;
+  int bar = columns < VERY_NARROW ? SHORT_BAR_CELLS : BAR_CELLS;
+  size_t rows = (size_t)progress_rows(STDERR_FILENO), hidden = 0;
+  if (rows > 4 && count > rows - 3) {
+    hidden = count - (rows - 3);
+    count = rows - 3;
+  }
   for (size_t i = 0; i < count; i++) {
     size_t start = d->frame.length;
     append_padded(&d->frame, lines[i].label, width);
-    cut_to_columns(&d->frame, start, (int)width);
+    text_cut(&d->frame, start, width);
     strbuf_append_char(&d->frame, ' ');
-    append_bar(&d->frame, lines[i].fraction);
+    append_bar(&d->frame, lines[i].fraction, bar);
     if (isnan(lines[i].fraction))
       strbuf_format(&d->frame, "     · %s", lines[i].note);
     else
       strbuf_format(&d->frame, " %3.0f %% · %s", lines[i].fraction * 100, lines[i].note);
-    cut_to_columns(&d->frame, start, columns);
+    text_cut(&d->frame, start, columns);
     strbuf_append_char(&d->frame, '\n');
   }
   size_t start = d->frame.length;
+  if (hidden) strbuf_format(&d->frame, "%zu more run · ", hidden);
   strbuf_append(&d->frame, closing);
-  cut_to_columns(&d->frame, start, columns);
+  text_cut(&d->frame, start, columns);
   d->drawn_lines = (int)count + 1;
 }
 

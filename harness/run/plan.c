@@ -1,4 +1,5 @@
 /* What each cell has come to, before anything is started. */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,6 +8,7 @@
 #include "base/fs.h"
 #include "base/mem.h"
 #include "run/directory.h"
+#include "run/retry.h"
 #include "run/run.h"
 
 err run_find_flip(char **path) {
@@ -37,9 +39,14 @@ void run_free(run_sweep *sweep) {
   for (size_t i = 0; i < sweep->count; i++) {
     free(sweep->cells[i].directory);
     free(sweep->cells[i].reason);
+    free(sweep->cells[i].why);
   }
   free(sweep->cells);
   *sweep = (run_sweep){0};
+}
+
+char *run_log_tail(const char *results, const char *directory) {
+  return directory_log_tail(results, directory);
 }
 
 size_t run_count(const run_sweep *sweep, run_state state) {
@@ -55,8 +62,7 @@ const char *run_state_name(run_state state) {
 }
 
 /* results/NAME/experiment.json and the store's copy of it. */
-static err record_experiment(const spec_experiment *e, store *s, const char *results,
-                             bool is_dry) {
+static err record_experiment(const spec_experiment *e, store *s, const char *results, bool is_dry) {
   err error = NULL;
   strbuf text = {0};
   char *folder = fs_join(results, e->name), *path = NULL, *before = NULL;
@@ -99,6 +105,19 @@ static err close_lost_attempt(const char *results, store *s, const store_run *ru
   return error;
 }
 
+err run_close_lost(store *s, const char *results, run_cell *c) {
+  store_run run;
+  err error = store_find_run(s, c->cell->id, &run);
+  if (error) return error;
+  if (run.run_id && strcmp(run.status, "running") == 0) {
+    error = close_lost_attempt(results, s, &run);
+    c->run_id = run.run_id;
+    c->has_begun = true;
+  }
+  store_free_run(&run);
+  return error;
+}
+
 /* A run that is recorded as running: is it, by whom, or did it die? */
 static err look_at_running(store *s, const char *results, store_run *run, const char *cell_id) {
   int fd;
@@ -124,32 +143,6 @@ static err set_directory(run_cell *c, const char *directory) {
   return c->directory ? NULL : mem_error(0, "a path");
 }
 
-/* A failed run that is tried again, and not from a checkpoint, keeps its record under another
- * name: LABEL-ID8.failed-1. */
-static err set_aside(store *s, const char *results, run_cell *c) {
-  err error = NULL;
-  char *from = directory_path(results, c->directory, NULL), *to = NULL;
-  strbuf name = {0};
-  for (int n = 1; !error && n < 1000; n++) {
-    strbuf_clear(&name);
-    strbuf_format(&name, "%s.failed-%d", c->directory, n);
-    free(to);
-    to = directory_path(results, strbuf_string(&name), NULL);
-    if (!from || !to)
-      error = mem_error(0, "a path");
-    else if (!fs_exists(to))
-      break;
-  }
-  if (!error && rename(from, to) != 0) error = err_new(ERR_IO, "%s: cannot be renamed", from);
-  if (!error) error = store_move_run(s, c->run_id, strbuf_string(&name));
-  strbuf_free(&name);
-  free(from);
-  free(to);
-  c->run_id = 0;
-  c->has_begun = false;
-  return error;
-}
-
 static err take_reason(run_cell *c, const store_run *run) {
   strbuf text = {0};
   strbuf_append(&text, *run->message ? run->message : run->kind);
@@ -157,12 +150,12 @@ static err take_reason(run_cell *c, const store_run *run) {
   return c->reason ? NULL : mem_error(0, "a message");
 }
 
-static err retry_cell(store *s, const run_options *options, const store_run *run, run_cell *c) {
-  c->state = CELL_WAITING;
-  /* the same weights would give the same NaN, and wrong input was never trained on */
-  bool starts_anew = strcmp(run->kind, "nan") == 0 || strcmp(run->kind, "input") == 0 ||
-                     !directory_has_checkpoint(options->results, c->directory);
-  return starts_anew ? set_aside(s, options->results, c) : NULL;
+static err set_why(run_cell *c, const char *what, const store_run *run) {
+  strbuf text = {0};
+  strbuf_format(&text, "%s %s: %s", what, *run->kind ? run->kind : run->status, run->message);
+  free(c->why);
+  c->why = strbuf_take(&text);
+  return c->why ? NULL : mem_error(0, "a message");
 }
 
 static err judge_run(store *s, const run_options *options, const store_run *run, run_cell *c) {
@@ -181,8 +174,13 @@ static err judge_run(store *s, const run_options *options, const store_run *run,
     return store_forget_run(s, run->run_id);
   }
   err error = set_directory(c, run->directory);
+  if (!error && strcmp(run->status, "interrupted") == 0) return set_why(c, "goes on after", run);
   if (error || strcmp(run->status, "failed") != 0) return error;
-  if (options->retries_failed) return retry_cell(s, options, run, c);
+  if (options->retries_failed) {
+    c->state = CELL_WAITING;
+    error = set_why(c, "asked for again after", run);
+    return error ? error : retry_prepare(s, options, run->kind, c);
+  }
   c->state = CELL_FAILED;
   return take_reason(c, run);
 }
@@ -207,8 +205,15 @@ static err plan_cell(const spec_experiment *e, store *s, const run_options *opti
     store_free_run(&run);
     TRY(store_find_run(s, c->cell->id, &run));
   }
-  if (run.run_id && strcmp(run.status, "running") == 0)
-    TRY(look_at_running(s, options->results, &run, c->cell->id));
+  bool is_running = run.run_id && strcmp(run.status, "running") == 0;
+  if (is_running && options->is_remote) {
+    c->state = CELL_RUNNING;
+    c->run_id = run.run_id;
+    c->has_begun = true;
+    TRY(set_directory(c, run.directory));
+    goto cleanup;
+  }
+  if (is_running) TRY(look_at_running(s, options->results, &run, c->cell->id));
   if (run.run_id) TRY(judge_run(s, options, &run, c));
 cleanup:
   store_free_run(&run);
@@ -221,7 +226,11 @@ err run_plan(const spec_experiment *e, store *s, const run_options *options, run
   sweep->count = e->cell_count;
   err error = record_experiment(e, s, options->results, options->is_dry);
   for (size_t i = 0; i < sweep->count && !error; i++) {
-    sweep->cells[i].cell = &e->cells[i];
+    run_cell *c = &sweep->cells[i];
+    c->cell = &e->cells[i];
+    c->limits = e->cells[i].limits;
+    c->predicted_seconds = c->predicted_bytes = NAN;
+    spec_limits_lay_over(&c->limits, &options->limits);
     error = plan_cell(e, s, options, &sweep->cells[i]);
   }
   if (error) run_free(sweep);

@@ -17,9 +17,12 @@
 typedef struct {
   const char *results; /* the folder of all results */
   const char *flip;    /* the trainer; run_find_flip makes one */
-  int jobs;            /* processes at once */
+  int jobs;            /* processes at once; 0: as the experiment's requirements allow, else 1 */
+  const char *gpus;    /* "0,1": the GPUs to use; NULL: all, when the experiment asks for some */
+  spec_limits limits;  /* over the experiment's; -1: as it says */
   bool retries_failed; /* start failed cells again */
   bool is_dry;         /* write nothing below `results` */
+  bool is_remote;      /* cells run on other machines: what is recorded as running is left so */
   bool shows_progress;
 } run_options;
 
@@ -38,9 +41,14 @@ typedef struct {
   run_state state;
   char *directory; /* below results; owned */
   char *reason;    /* of a failure or skip; owned, may be NULL */
+  char *why;       /* of the next process, for the record; owned, NULL: it is the first */
   int64_t run_id;
-  bool has_begun; /* an earlier process worked on it */
-  bool ran_now;   /* a process was started in this sweep */
+  spec_limits limits;
+  int tries;                                 /* failures in this sweep */
+  double not_before;                         /* clock_seconds: a retry waits until then */
+  double predicted_seconds, predicted_bytes; /* of the whole run; NaN: unknown */
+  bool has_begun;                            /* an earlier process worked on it */
+  bool ran_now;                              /* a process was started in this sweep */
 } run_cell;
 
 typedef struct {
@@ -56,6 +64,8 @@ err run_find_flip(char **path) ERR_MUST_CHECK;
  * that the store does not know yet or not fully. Starts nothing. */
 err run_plan(const spec_experiment *e, store *s, const run_options *options,
              run_sweep *sweep) ERR_MUST_CHECK;
+/* Records that the process of a cell that is recorded as running is gone without a word. */
+err run_close_lost(store *s, const char *results, run_cell *c) ERR_MUST_CHECK;
 /* Runs what is waiting. SIGINT or SIGTERM: the trainers are told to stop after a checkpoint, and
  * the sweep ends as interrupted; a second one kills them. Failed cells are no error of this
  * function: look at the states. */
@@ -63,17 +73,48 @@ err run_all(const spec_experiment *e, store *s, const run_options *options,
             run_sweep *sweep) ERR_MUST_CHECK;
 void run_free(run_sweep *sweep);
 
+/* The last lines of a cell's output; the caller frees; NULL when memory is short. */
+char *run_log_tail(const char *results, const char *directory);
+
+/* Pauses every sweep of an experiment, from any process: running cells write a checkpoint and stop,
+ * and nothing starts until it is taken back (`is_wanted` false). A new `run_all` takes it back. */
+err run_pause(const char *results, const char *name, bool is_wanted) ERR_MUST_CHECK;
+bool run_is_paused(const char *results, const char *name);
+
 size_t run_count(const run_sweep *sweep, run_state state);
 const char *run_state_name(run_state state);
 
-/* Model FLOPs of one training sample, forward and backward, before anything has run; 0 when they
- * cannot be predicted. */
-double run_predict_flops(const settings *s);
+/* What a run will take, before it runs. FLOPs and memory come from the settings; time, and how much
+ * of the planned memory is used, from finished runs: those most like it in machine, device, model
+ * and batch. NaN for what is not known. */
+typedef struct {
+  double flops_per_sample; /* forward and backward */
+  double seconds;          /* wall time */
+  double bytes;            /* peak memory */
+  int64_t like;            /* the nearest of those runs; 0: there is none */
+} run_prediction;
+typedef struct run_predictor run_predictor;
+err run_predictor_open(store *s, run_predictor **p) ERR_MUST_CHECK;
+void run_predictor_close(run_predictor *p);
+/* On so many CPU cores. */
+void run_predict(run_predictor *p, const settings *s, int cores, run_prediction *made);
+/* The cores that one cell of a sweep gets; what does not fit this machine is an ERR_INPUT. */
+err run_cores_of_cell(const run_options *options, const spec_experiment *e,
+                      int *cores) ERR_MUST_CHECK;
 /* Samples that a run of these settings will see: 0 when `epochs` of an unknown data set decide. */
 int64_t run_predict_samples(const settings *s);
 
 /* From the run directories' files into a new database at `path` (an old one is kept aside as
  * PATH.old until the new one is complete). `runs` is how many were read. */
 err run_rebuild(const char *path, const char *results, size_t *runs) ERR_MUST_CHECK;
+
+/* Takes the runs of another machine's results folder `from` into `results` and the store. Doing it
+ * again changes nothing. A run that is still going on there is left out; two runs of one cell are
+ * both kept, and the reports use a finished one. Counts are added to. */
+typedef struct {
+  size_t experiments, merged, known, running; /* merged: new or with new attempts */
+} run_merged;
+err run_merge(store *s, const char *results, const char *from, bool with_checkpoints,
+              run_merged *count) ERR_MUST_CHECK;
 
 #endif

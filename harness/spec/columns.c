@@ -30,6 +30,12 @@
          "peak memory over the baseline's")                                                        \
   COLUMN("planned_memory", "planned", "MiB", 0, MIB, LOWER, SUMMARY, "planned_bytes",              \
          "memory planned before the first step")                                                   \
+  COLUMN("energy_per_sample", "energy", "J/sample", 3, 1, LOWER, SUMMARY, "energy_per_sample",     \
+         "energy that the device drew for a training sample, by its own meter")                    \
+  COLUMN("device_utilisation", "utilisation", "%", 0, PERCENT, HIGHER, SUMMARY, "utilisation",     \
+         "share of time with work on the device, at the last evaluation")                          \
+  COLUMN("device_power", "power", "W", 0, 1, LOWER, SUMMARY, "power_watts",                        \
+         "power that the device drew, at the last evaluation")                                     \
   COLUMN("data_wait_share", "data wait", "%", 1, PERCENT, LOWER, SUMMARY, "data_wait_share",       \
          "share of training time spent waiting for data")                                          \
   COLUMN("final_loss", "loss", "", 3, 1, LOWER, SUMMARY, "final_loss",                             \

@@ -1,4 +1,4 @@
-/* The matrix: axes → combinations → cells, then the cells that are tuned from them. */
+/* The matrix: axes → combinations → cells. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,7 +35,6 @@ typedef struct {
   size_t include_count;
   combo *combos;
   size_t combo_count, combo_capacity;
-  strbuf last_check; /* the last message of settings_check: said once, not once a cell */
 } matrix;
 
 /* ---- layers ---- */
@@ -187,21 +186,6 @@ static err multiply_axes(matrix *m) {
   return error;
 }
 
-/* True when `node` (a value or a list of values) holds what the combination has under `key`. */
-static err value_is_among(matrix *m, const char *key, const yml_node *node, const char *value,
-                          bool *is_among) {
-  err error = NULL;
-  size_t count = node->kind == YML_SEQUENCE ? node->count : 1;
-  *is_among = false;
-  for (size_t i = 0; i < count && !error; i++) {
-    char *wanted = NULL;
-    error = spec_canonical(m->r, key, node->kind == YML_SEQUENCE ? node->items[i] : node, &wanted);
-    if (!error && value && strcmp(wanted, value) == 0) *is_among = true;
-    free(wanted);
-  }
-  return error;
-}
-
 static err exclude_matching(matrix *m, const yml_node *entry) {
   yml_node *flat;
   err error = nodes_flatten(&m->r->pool, entry, &flat);
@@ -214,8 +198,8 @@ static err exclude_matching(matrix *m, const yml_node *entry) {
   for (size_t i = 0; i < total && !error; i++) {
     bool is_match = true;
     for (size_t k = 0; k < flat->count && is_match && !error; k++)
-      error = value_is_among(m, flat->keys[k]->scalar, flat->items[k],
-                             combo_value(&m->combos[i], flat->keys[k]->scalar), &is_match);
+      error = spec_value_is_among(m->r, flat->keys[k]->scalar, flat->items[k],
+                                  combo_value(&m->combos[i], flat->keys[k]->scalar), &is_match);
     if (m->r->problems.count > before) is_match = false;
     if (is_match && !error) {
       free(m->combos[i].layers);
@@ -298,18 +282,6 @@ static err read_include_and_exclude(matrix *m) {
 
 /* ---- cells ---- */
 
-static err grow_cells(spec_experiment *e, spec_cell **made) {
-  *made = NULL;
-  if ((e->cell_count & (e->cell_count - 1)) == 0) { /* capacity is the next power of two */
-    spec_cell *grown = mem_resize(e->cells, e->cell_count ? e->cell_count * 2 : 1, sizeof *grown);
-    if (!grown) return mem_error(e->cell_count * 2 * sizeof *grown, "the experiment");
-    e->cells = grown;
-  }
-  *made = &e->cells[e->cell_count];
-  **made = (spec_cell){.parent = SPEC_NO_PARENT};
-  return NULL;
-}
-
 static err start_settings(matrix *m, const combo *c, settings *s) {
   bool has_base = false;
   for (size_t i = 0; i < c->count; i++) has_base = has_base || yml_get(c->layers[i]->map, "base");
@@ -354,21 +326,10 @@ static err label_cell(const spec_reader *r, spec_cell *cell) {
   return cell->label ? NULL : mem_error(0, "the experiment");
 }
 
-static void check_cell(matrix *m, const spec_cell *cell, const yml_node *where) {
-  err error = settings_check(&cell->settings);
-  if (!error) return;
-  if (strcmp(err_message(error), strbuf_string(&m->last_check)) != 0) {
-    strbuf_clear(&m->last_check);
-    strbuf_append(&m->last_check, err_message(error));
-    yml_problem(&m->r->problems, where, NULL, 0, "cell %s: %s", cell->label, err_message(error));
-  }
-  err_free(error);
-}
-
 static err make_cell(matrix *m, const combo *c) {
   static const char *const base_only[] = {"base", NULL};
   spec_cell *cell;
-  err error = grow_cells(m->r->e, &cell);
+  err error = spec_add_cell(m->r->e, &cell);
   if (error) return error;
   error = start_settings(m, c, &cell->settings);
   if (error) return error;
@@ -384,184 +345,11 @@ static err make_cell(matrix *m, const combo *c) {
                                l->pairs.items[k].is_labeled);
   }
   if (!error) error = label_cell(m->r, cell);
+  if (!error) error = spec_apply_changes(m->r, cell);
   if (error) return error;
   settings_fingerprint(&cell->settings, cell->id);
-  check_cell(m, cell, c->count ? c->layers[c->count - 1]->where : m->r->root);
+  spec_check_cell(m->r, cell, c->count ? c->layers[c->count - 1]->where : m->r->root);
   return NULL;
-}
-
-/* ---- tuning ---- */
-
-typedef struct {
-  const yml_node *key, *from, *when, *unless;
-  yml_node *overrides;
-  const char *name;
-  ptrdiff_t source;    /* index of another tuning; -1: the cells of the matrix */
-  size_t first, count; /* its cells, once made */
-  enum { UNSEEN, OPEN, MADE } state;
-} tuning;
-
-typedef struct {
-  matrix *m;
-  tuning *items;
-  size_t count, matrix_cells;
-} tunings;
-
-/* "${cell}" or "${NAME}" of another tuning. */
-static void read_from(tunings *t, tuning *one) {
-  yml_problems *problems = &t->m->r->problems;
-  one->source = -1;
-  if (yml_is_null(one->from)) {
-    yml_problem(problems, one->key, NULL, 0,
-                "tuning '%s' does not say what it starts from: give it from: \"${cell}\"",
-                one->name);
-    return;
-  }
-  size_t length = one->from->kind == YML_SCALAR ? strlen(one->from->scalar) : 0;
-  if (length < 4 || strncmp(one->from->scalar, "${", 2) != 0 ||
-      one->from->scalar[length - 1] != '}') {
-    yml_problem(problems, one->from, NULL, 0,
-                "from takes \"${cell}\" or \"${NAME}\" of another tuning");
-    return;
-  }
-  char name[128];
-  snprintf(name, sizeof name, "%.*s", (int)(length - 3), one->from->scalar + 2);
-  if (strcmp(name, "cell") == 0) return;
-  for (size_t i = 0; i < t->count; i++)
-    if (strcmp(t->items[i].name, name) == 0) {
-      one->source = (ptrdiff_t)i;
-      return;
-    }
-  yml_problem(problems, one->from, NULL, 0, "from: there is no tuning '%s'", name);
-}
-
-static err read_one_tuning(tunings *t, const yml_node *key, const yml_node *map, tuning *one) {
-  static const char *const own_keys[] = {"from", "when", "unless", NULL};
-  one->key = key;
-  one->name = key->scalar;
-  one->from = yml_get(map, "from");
-  one->when = yml_get(map, "when");
-  one->unless = yml_get(map, "unless");
-  yml_node *rest;
-  nodes_pool *pool = &t->m->r->pool;
-  err error = nodes_without(pool, map, own_keys, &rest);
-  if (!error) error = nodes_flatten(pool, rest, &one->overrides);
-  if (!error) settings_apply(&t->m->r->scratch, rest, NULL, &t->m->r->problems);
-  const yml_node **conditions[] = {&one->when, &one->unless};
-  for (size_t c = 0; c < 2 && !error; c++) {
-    const yml_node *node = *conditions[c];
-    yml_node *flat;
-    *conditions[c] = NULL;
-    if (yml_is_null(node)) continue;
-    if (node->kind != YML_MAP) {
-      yml_problem(&t->m->r->problems, node, NULL, 0, "%s takes a map of settings",
-                  c ? "unless" : "when");
-      continue;
-    }
-    error = nodes_flatten(pool, node, &flat);
-    if (error) break;
-    *conditions[c] = flat;
-    for (size_t k = 0; k < flat->count; k++) {
-      size_t key_count;
-      const char *const *keys = settings_keys(&key_count);
-      const char *name = flat->keys[k]->scalar;
-      if (!settings_find(name) && !spec_names_has(&t->m->r->axes, name))
-        yml_problem(&t->m->r->problems, flat->keys[k], keys, key_count,
-                    "'%s' is neither a setting nor an axis", name);
-    }
-  }
-  return error;
-}
-
-static err conditions_hold(tunings *t, const yml_node *map, const spec_cell *cell, bool *hold) {
-  strbuf scratch = {0};
-  err error = NULL;
-  *hold = true;
-  for (size_t k = 0; k < map->count && *hold && !error; k++) {
-    const char *key = map->keys[k]->scalar;
-    error = value_is_among(t->m, key, map->items[k], spec_cell_value(cell, key, &scratch), hold);
-  }
-  strbuf_free(&scratch);
-  return error;
-}
-
-static err tune_cell(tunings *t, tuning *one, size_t parent) {
-  spec_experiment *e = t->m->r->e;
-  spec_cell *cell;
-  bool is_wanted = true, is_unwanted = false;
-  err error = NULL;
-  if (one->when) error = conditions_hold(t, one->when, &e->cells[parent], &is_wanted);
-  if (!error && one->unless)
-    error = conditions_hold(t, one->unless, &e->cells[parent], &is_unwanted);
-  if (error || !is_wanted || is_unwanted) return error;
-  error = grow_cells(e, &cell);
-  if (!error) error = settings_copy(&e->cells[parent].settings, &cell->settings);
-  if (error) return error;
-  const spec_cell *from = &e->cells[parent];
-  e->cell_count++;
-  cell->parent = (ptrdiff_t)parent;
-  settings_apply(&cell->settings, one->overrides, NULL, &t->m->r->problems);
-  strbuf text = {0};
-  strbuf_format(&text, "cell:%s", from->id);
-  error = setting_assign(settings_find("init_from"), &cell->settings, strbuf_string(&text));
-  strbuf_clear(&text);
-  strbuf_format(&text, "%s · %s tuning", from->label, one->name);
-  cell->label = strbuf_take(&text);
-  cell->tuning = mem_copy_string(one->name);
-  if (!error && (!cell->label || !cell->tuning)) error = mem_error(0, "the experiment");
-  for (size_t i = 0; i < from->axes.count && !error; i++)
-    error = spec_pairs_add(&cell->axes, from->axes.items[i].key, from->axes.items[i].value,
-                           from->axes.items[i].is_labeled);
-  if (error) return error;
-  settings_fingerprint(&cell->settings, cell->id);
-  check_cell(t->m, cell, one->key);
-  one->count++;
-  return NULL;
-}
-
-static err make_tuning(tunings *t, tuning *one) {
-  if (one->state == MADE) return NULL;
-  if (one->state == OPEN) {
-    yml_problem(&t->m->r->problems, one->from, NULL, 0, "tuning '%s' depends on itself", one->name);
-    return NULL;
-  }
-  one->state = OPEN;
-  size_t before = t->m->r->problems.count, first = 0, count = t->matrix_cells;
-  err error = NULL;
-  if (one->source >= 0) {
-    tuning *source = &t->items[one->source];
-    error = make_tuning(t, source);
-    first = source->first;
-    count = source->count;
-  }
-  one->first = t->m->r->e->cell_count;
-  for (size_t i = 0; i < count && !error && t->m->r->problems.count == before; i++)
-    error = tune_cell(t, one, first + i);
-  one->state = MADE;
-  return error;
-}
-
-static err read_tunings(matrix *m) {
-  const yml_node *node = yml_get(m->r->root, "tuning");
-  if (yml_is_null(node)) return NULL;
-  if (node->kind != YML_MAP) {
-    yml_problem(&m->r->problems, node, NULL, 0, "tuning takes a map of name to settings");
-    return NULL;
-  }
-  tunings t = {m, mem_zeroed(node->count, sizeof *t.items), 0, m->r->e->cell_count};
-  if (!t.items) return mem_error(node->count * sizeof *t.items, "the experiment");
-  err error = NULL;
-  for (size_t i = 0; i < node->count && !error; i++) {
-    if (yml_is_null(node->items[i])) continue;
-    if (node->items[i]->kind == YML_MAP)
-      error = read_one_tuning(&t, node->keys[i], node->items[i], &t.items[t.count++]);
-    else
-      yml_problem(&m->r->problems, node->items[i], NULL, 0, "a tuning takes a map of settings");
-  }
-  for (size_t i = 0; i < t.count && !error; i++) read_from(&t, &t.items[i]);
-  for (size_t i = 0; i < t.count && !error; i++) error = make_tuning(&t, &t.items[i]);
-  free(t.items);
-  return error;
 }
 
 /* ---- all of it ---- */
@@ -601,10 +389,12 @@ err spec_expand(spec_reader *r) {
   TRY(multiply_axes(&m));
   TRY(read_include_and_exclude(&m));
   if (r->problems.count) goto cleanup; /* cells made of wrong values would only repeat them */
+  TRY(spec_read_changes(r));
   for (size_t i = 0; i < m.combo_count; i++) TRY(make_cell(&m, &m.combos[i]));
   if (r->e->cell_count == 0)
     yml_problem(&r->problems, r->root, NULL, 0, "no cell is left after exclude");
-  TRY(read_tunings(&m));
+  TRY(spec_make_tunings(r));
+  TRY(spec_finish_changes(r));
   if (r->problems.count == 0) TRY(refuse_duplicates(r));
 cleanup:
   for (size_t i = 0; i < m.combo_count; i++) free(m.combos[i].layers);
@@ -612,6 +402,5 @@ cleanup:
   for (size_t i = 0; i < m.axis_count; i++) free_layers(m.axes[i].items, m.axes[i].count);
   free(m.axes);
   free_layers(m.includes, m.include_count);
-  strbuf_free(&m.last_check);
   return error;
 }

@@ -2,8 +2,16 @@
 #ifndef FLIPBENCH_SPEC_READER_H
 #define FLIPBENCH_SPEC_READER_H
 
+#include "spec/format.h"
 #include "spec/nodes.h"
 #include "spec/spec.h"
+
+/* One --set-cell. */
+typedef struct {
+  spec_pairs where;
+  const char *assignment;
+  bool is_used;
+} spec_change;
 
 typedef struct {
   spec_experiment *e;
@@ -14,12 +22,42 @@ typedef struct {
   settings shared;  /* base and settings of the file: what every cell starts from */
   settings scratch; /* where single values are tried */
   spec_names axes;  /* every key that tells cells apart, in order of appearance */
+  spec_change *changes;
+  size_t change_count;
+  strbuf last_check; /* the last message of settings_check: said once, not once a cell */
 } spec_reader;
 
 /* matrix, include, exclude and tuning into e->cells. Problems are collected. */
 err spec_expand(spec_reader *r) ERR_MUST_CHECK;
+err spec_make_tunings(spec_reader *r) ERR_MUST_CHECK;
+/* environment, requires, limits and slurm; after spec_expand. */
+err spec_read_needs(spec_reader *r) ERR_MUST_CHECK;
 /* report into e->report; after spec_expand. */
 err spec_read_report(spec_reader *r) ERR_MUST_CHECK;
+
+/* Room for one more cell behind e->cells; the caller counts it once its settings are made. */
+err spec_add_cell(spec_experiment *e, spec_cell **made) ERR_MUST_CHECK;
+/* What settings_check says of a cell is a problem at `where`. */
+void spec_check_cell(spec_reader *r, const spec_cell *cell, const yml_node *where);
+
+/* Conditions are a flat map of settings, axes or `tuning` to a value or a list of values; NULL
+ * when `node` is missing. */
+err spec_read_conditions(spec_reader *r, const yml_node *node, const char *what,
+                         const yml_node **conditions) ERR_MUST_CHECK;
+err spec_conditions_hold(spec_reader *r, const yml_node *conditions, const spec_cell *cell,
+                         bool *hold) ERR_MUST_CHECK;
+/* True when `node` (a value or a list of values) holds `value` under `key`. */
+err spec_value_is_among(spec_reader *r, const char *key, const yml_node *node, const char *value,
+                        bool *is_among) ERR_MUST_CHECK;
+
+/* --set-cell: read once the axes are known, applied to each cell, and each must be used. */
+err spec_read_changes(spec_reader *r) ERR_MUST_CHECK;
+err spec_apply_changes(spec_reader *r, spec_cell *cell) ERR_MUST_CHECK;
+err spec_finish_changes(const spec_reader *r) ERR_MUST_CHECK;
+
+/* The plain values of a map into the struct of its group (format.h); unknown keys are problems. */
+err spec_read_group(spec_reader *r, format_group group, const yml_node *map,
+                    void *into) ERR_MUST_CHECK;
 
 /* The value of a key as it is compared: a setting in its canonical form, else the text itself.
  * A value of the wrong type is a problem. */
@@ -38,5 +76,6 @@ err spec_read_text(spec_reader *r, const char *key, char **text) ERR_MUST_CHECK;
  * report". */
 void spec_check_keys(spec_reader *r, const yml_node *map, const char *where,
                      const char *const *names, size_t count);
+void spec_check_group(spec_reader *r, const yml_node *map, const char *where, format_group group);
 
 #endif

@@ -5,17 +5,19 @@
 #include "base/mem.h"
 #include "spec/reader.h"
 
-static const char *const report_keys[] = {"rows",  "columns",  "baseline",    "reference",
-                                          "plots", "main_set", "shifted_set", "iso"};
 static const char *const plot_names[] = {"accuracy_vs_time", "accuracy_vs_samples", "throughput",
                                          "memory", "loss"};
 static const char *const default_columns[] = {"samples_per_second", "train_seconds", "peak_memory",
                                               "zero_shot_mean_per_class", "retrieval_i2t_r1"};
 enum {
-  REPORT_KEY_COUNT = sizeof report_keys / sizeof *report_keys,
   PLOT_COUNT = sizeof plot_names / sizeof *plot_names,
   DEFAULT_COLUMN_COUNT = sizeof default_columns / sizeof *default_columns
 };
+
+const char *const *spec_plot_names(size_t *count) {
+  *count = PLOT_COUNT;
+  return plot_names;
+}
 
 static const yml_node *item_named(const yml_node *list, const char *name) {
   if (list->kind == YML_SEQUENCE)
@@ -237,7 +239,7 @@ err spec_read_report(spec_reader *r) {
     node = NULL;
   }
 #define PART(key) (node ? yml_get(node, key) : none)
-  if (node) spec_check_keys(r, node, "report", report_keys, REPORT_KEY_COUNT);
+  if (node) spec_check_group(r, node, "report", FORMAT_REPORT);
   TRY(read_rows(r, node));
   if (PART("columns")) {
     size_t count;

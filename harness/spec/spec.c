@@ -7,11 +7,6 @@
 #include "base/mem.h"
 #include "spec/reader.h"
 
-static const char *const top_keys[] = {"name",     "title",  "source",  "base",
-                                       "settings", "matrix", "include", "exclude",
-                                       "profiles", "tuning", "report"};
-enum { TOP_KEY_COUNT = sizeof top_keys / sizeof *top_keys };
-
 const char *spec_pairs_get(const spec_pairs *pairs, const char *key) {
   for (size_t i = 0; i < pairs->count; i++)
     if (strcmp(pairs->items[i].key, key) == 0) return pairs->items[i].value;
@@ -100,6 +95,12 @@ void spec_check_keys(spec_reader *r, const yml_node *map, const char *where,
   }
 }
 
+void spec_check_group(spec_reader *r, const yml_node *map, const char *where, format_group group) {
+  const char *keys[FORMAT_MOST_KEYS];
+  size_t count = format_keys(group, keys);
+  spec_check_keys(r, map, where, keys, count);
+}
+
 err spec_canonical(spec_reader *r, const char *key, const yml_node *node, char **text) {
   const setting *row = settings_find(key);
   strbuf out = {0};
@@ -158,9 +159,13 @@ static err merge_profile(spec_reader *r) {
   }
   for (size_t i = 0; i < profiles->count; i++)
     if (profiles->items[i]->kind == YML_MAP)
-      spec_check_keys(r, profiles->items[i], "a profile", top_keys, TOP_KEY_COUNT);
+      spec_check_group(r, profiles->items[i], "a profile", FORMAT_TOP);
     else
       yml_problem(&r->problems, profiles->items[i], NULL, 0, "a profile takes a map");
+  for (size_t i = 0; i < profiles->count; i++) {
+    err error = spec_names_add(&r->e->profiles, profiles->keys[i]->scalar);
+    if (error) return error;
+  }
   if (!wanted) return NULL;
   const yml_node *chosen = yml_get(profiles, wanted);
   if (!chosen) {
@@ -197,13 +202,14 @@ static err read_all(spec_reader *r) {
   if (r->root->kind != YML_MAP)
     return err_new(ERR_INPUT, "%s: an experiment is a map of keys (name, base, matrix, report, …)",
                    r->e->path);
-  spec_check_keys(r, r->root, "the experiment", top_keys, TOP_KEY_COUNT);
+  spec_check_group(r, r->root, "the experiment", FORMAT_TOP);
   TRY(merge_profile(r));
   TRY(read_name(r));
   TRY(spec_read_text(r, "title", &r->e->title));
   TRY(spec_read_text(r, "source", &r->e->source));
   TRY(read_shared(r));
   TRY(spec_expand(r));
+  TRY(spec_read_needs(r));
   TRY(spec_read_report(r));
 cleanup:
   if (error) { /* what cannot go on comes after the problems found so far */
@@ -240,6 +246,9 @@ cleanup:
   settings_free(&r.shared);
   settings_free(&r.scratch);
   spec_names_free(&r.axes);
+  for (size_t i = 0; i < r.change_count; i++) spec_pairs_free(&r.changes[i].where);
+  free(r.changes);
+  strbuf_free(&r.last_check);
   nodes_free(&r.pool);
   yml_free(document);
   if (error) spec_free(r.e);
@@ -269,6 +278,18 @@ static void free_report(spec_report *report) {
   free(report->shifted_set);
 }
 
+static void free_needs(spec_experiment *e) {
+  spec_pairs_free(&e->environment);
+  spec_names_free(&e->requires.variables);
+  spec_names_free(&e->requires.files);
+  free(e->slurm.partition);
+  free(e->slurm.account);
+  free(e->slurm.qos);
+  free(e->slurm.constraint);
+  spec_names_free(&e->slurm.options);
+  spec_names_free(&e->slurm.setup);
+}
+
 void spec_free(spec_experiment *e) {
   if (!e) return;
   for (size_t i = 0; i < e->cell_count; i++) {
@@ -278,18 +299,21 @@ void spec_free(spec_experiment *e) {
     free(e->cells[i].tuning);
   }
   free(e->cells);
+  free_needs(e);
   free_report(&e->report);
   free(e->path);
   free(e->name);
   free(e->title);
   free(e->source);
   free(e->profile);
+  spec_names_free(&e->profiles);
   free(e->text);
   free(e);
 }
 
 const char *spec_cell_value(const spec_cell *cell, const char *key, strbuf *scratch) {
   const char *value = spec_pairs_get(&cell->axes, key);
+  if (!value && strcmp(key, "tuning") == 0) return cell->tuning ? cell->tuning : "";
   /* a tuning cell's settings differ from its place in the matrix: the settings are what it ran */
   const setting *row = settings_find(key);
   if (value && !(row && cell->tuning)) return value;

@@ -33,6 +33,25 @@ typedef struct {
 /* NULL when there is no such key. */
 const char *spec_pairs_get(const spec_pairs *pairs, const char *key);
 
+typedef struct {
+  char **items;
+  size_t count;
+} spec_names;
+
+err spec_names_add(spec_names *names, const char *name) ERR_MUST_CHECK;
+void spec_names_free(spec_names *names);
+
+/* What may be spent on one cell; 0: no limit. */
+typedef struct {
+  double time_seconds;       /* wall time of one process */
+  int64_t memory_bytes;      /* of one process */
+  int64_t retries;           /* after a failure that may pass */
+  double retry_wait_seconds; /* before the first retry; doubled each time */
+} spec_limits;
+/* Every value -1, and the values that are given over others. */
+extern const spec_limits spec_limits_not_given;
+void spec_limits_lay_over(spec_limits *limits, const spec_limits *given);
+
 /* One training run. The id is the fingerprint of its identity settings; a cell that starts from
  * another one has init_from = "cell:PARENT-ID", so that its id depends on the parent's settings
  * and not on where the parent's checkpoint lies. */
@@ -43,7 +62,21 @@ typedef struct {
   spec_pairs axes;  /* its place in the matrix; a tuning cell has its parent's */
   char *tuning;     /* name of the tuning that made it; NULL for a cell of the matrix */
   ptrdiff_t parent; /* index of the cell it starts from, or SPEC_NO_PARENT */
+  spec_limits limits;
 } spec_cell;
+
+/* What a machine must have to run a cell; 0: any. */
+typedef struct {
+  int64_t gpus, cores, memory_bytes;
+  spec_names variables, files;
+} spec_requires;
+
+/* How cells are submitted to Slurm; NULL: its default. */
+typedef struct {
+  char *partition, *account, *qos, *constraint;
+  int64_t at_once;
+  spec_names options, setup;
+} spec_slurm;
 
 /* A published value, to be shown beside the measured one. */
 typedef struct {
@@ -53,14 +86,6 @@ typedef struct {
   bool is_verified; /* false: shown with "~" and the note "unverified" */
   char *source;     /* NULL: the experiment's */
 } spec_reference;
-
-typedef struct {
-  char **items;
-  size_t count;
-} spec_names;
-
-err spec_names_add(spec_names *names, const char *name) ERR_MUST_CHECK;
-void spec_names_free(spec_names *names);
 
 /* What the report shows. */
 typedef struct {
@@ -77,9 +102,13 @@ typedef struct {
 typedef struct {
   char *path, *name, *title, *source; /* name has "@profile" behind it when one was chosen */
   char *profile;                      /* NULL: none */
+  spec_names profiles;                /* those that the file has */
   char *text;                         /* the file as it was */
   spec_cell *cells;                   /* parents before the cells that start from them */
   size_t cell_count;
+  spec_pairs environment; /* variables that every cell's process gets */
+  spec_requires requires;
+  spec_slurm slurm;
   spec_report report;
 } spec_experiment;
 
@@ -87,6 +116,8 @@ typedef struct {
   const char *profile;    /* NULL: none */
   const char *const *set; /* "key=value", over the file's settings and under the matrix */
   size_t set_count;
+  const char *const *set_cell; /* "AXIS=VALUE[,…]:key=value", over the matrix, for some cells */
+  size_t set_cell_count;
 } spec_options;
 
 err spec_load(const char *path, const spec_options *options, spec_experiment **e) ERR_MUST_CHECK;

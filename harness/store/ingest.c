@@ -13,10 +13,15 @@
 #include "base/mem.h"
 #include "store/sql.h"
 
+/* A run keeps at most this many steps in the database: of a longer one every second, third, …
+ * (events.jsonl keeps all). It bounds what a run adds: docs/schema.md says to how much. */
+enum { MOST_STEPS = 50000 };
+
 typedef struct {
   store *s;
   const char *directory;
   int64_t run_id;
+  int64_t total_steps; /* 0 until the start event said it */
 } ingest;
 
 static const char *text_of(const json_t *object, const char *key) {
@@ -33,6 +38,12 @@ static int64_t integer_of(const json_t *object, const char *key) {
 static double real_of(const json_t *object, const char *key) {
   const json_t *value = json_object_get(object, key);
   return json_is_number(value) ? json_number_value(value) : (double)__builtin_nan("");
+}
+
+static err put_summary(ingest *in, const char *name, double value) {
+  if (value != value) return NULL;
+  return sql_run(in->s, "INSERT OR REPLACE INTO summary (run_id, name, value) VALUES (?, ?, ?)",
+                 "itd", in->run_id, name, value);
 }
 
 /* ---- attempts.jsonl ---- */
@@ -61,6 +72,11 @@ static err take_attempt_start(ingest *in, const json_t *line) {
                     " VALUES (?, ?, ?, ?, ?)",
                     "iiitt", in->run_id, integer_of(line, "attempt"), integer_of(line, "pid"),
                     text_of(line, "time"), command ? command : "[]");
+  /* what was foretold of the run, beside what will be measured */
+  if (!error && in->run_id)
+    error = put_summary(in, "predicted_seconds", real_of(line, "predicted_seconds"));
+  if (!error && in->run_id)
+    error = put_summary(in, "predicted_bytes", real_of(line, "predicted_bytes"));
   free(command);
   return error;
 }
@@ -85,12 +101,6 @@ static err take_attempt(ingest *in, const json_t *line) {
 
 /* ---- events.jsonl ---- */
 
-static err put_summary(ingest *in, const char *name, double value) {
-  if (value != value) return NULL;
-  return sql_run(in->s, "INSERT OR REPLACE INTO summary (run_id, name, value) VALUES (?, ?, ?)",
-                 "itd", in->run_id, name, value);
-}
-
 /* Which attempt wrote an event: the newest that had started by then. */
 static err find_attempt(ingest *in, const json_t *event, int64_t *number) {
   return sql_integer(in->s, 1, number,
@@ -99,8 +109,9 @@ static err find_attempt(ingest *in, const json_t *event, int64_t *number) {
 }
 
 static err put_environment(ingest *in, const json_t *event, int64_t *id) {
-  static const char *const keys[] = {"commit", "dirty", "compiler", "program_version", "host",
-                                     "os",     "cpu",   "device",   "device_name",     "precision"};
+  static const char *const keys[] = {"commit", "dirty", "compiler",    "program_version",
+                                     "host",   "os",    "cpu",         "device",
+                                     "driver", "flags", "device_name", "precision"};
   strbuf all = {0};
   char digest[HASH_SIZE];
   char *libraries = json_dumps(json_object_get(event, "libraries"),
@@ -111,16 +122,16 @@ static err put_environment(ingest *in, const json_t *event, int64_t *id) {
                 libraries ? libraries : "{}");
   hash_bytes(strbuf_string(&all), all.length, digest);
   strbuf_free(&all);
-  err error =
-      sql_run(in->s,
-              "INSERT OR IGNORE INTO environment (digest, commit_id, dirty, compiler,"
-              " program_version, host, os, cpu, device, device_name, precision, threads,"
-              " libraries) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-              "tttttttttttit", digest, text_of(event, "commit"), text_of(event, "dirty"),
-              text_of(event, "compiler"), text_of(event, "program_version"), text_of(event, "host"),
-              text_of(event, "os"), text_of(event, "cpu"), text_of(event, "device"),
-              text_of(event, "device_name"), text_of(event, "precision"),
-              integer_of(event, "threads"), libraries ? libraries : "{}");
+  err error = sql_run(
+      in->s,
+      "INSERT OR IGNORE INTO environment (digest, commit_id, dirty, compiler,"
+      " program_version, host, os, cpu, device, device_name, driver, flags, precision,"
+      " threads, libraries) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+      "tttttttttttttit", digest, text_of(event, "commit"), text_of(event, "dirty"),
+      text_of(event, "compiler"), text_of(event, "program_version"), text_of(event, "host"),
+      text_of(event, "os"), text_of(event, "cpu"), text_of(event, "device"),
+      text_of(event, "device_name"), text_of(event, "driver"), text_of(event, "flags"),
+      text_of(event, "precision"), integer_of(event, "threads"), libraries ? libraries : "{}");
   free(libraries);
   if (error) return error;
   return sql_integer(in->s, 0, id, "SELECT id FROM environment WHERE digest = ?", "t", digest);
@@ -135,6 +146,19 @@ static err put_numbers_under(ingest *in, const json_t *event, const char *key) {
     snprintf(full, sizeof full, "%s_%s", key, name);
     if (json_is_number(value) && !error) error = put_summary(in, full, json_number_value(value));
   }
+  return error;
+}
+
+/* A cell that no experiment here names, as of a merged run: what the run says it was. */
+static err put_settings(ingest *in, const json_t *event) {
+  char *settings = json_dumps(json_object_get(event, "settings"), JSON_COMPACT);
+  err error = NULL;
+  if (settings)
+    error = sql_run(in->s,
+                    "UPDATE cell SET settings = ? WHERE settings = '{}'"
+                    " AND id = (SELECT cell_id FROM run WHERE id = ?)",
+                    "ti", settings, in->run_id);
+  free(settings);
   return error;
 }
 
@@ -153,13 +177,19 @@ static err take_start(ingest *in, const json_t *event) {
   static const char *const numbers[] = {"planned_bytes", "gemm_flops_per_second", "data_samples",
                                         "total_steps", "total_samples"};
   err error = NULL;
+  char *conditions = NULL;
   int64_t environment, attempt, first_step = integer_of(event, "first_step");
+  in->total_steps = integer_of(event, "total_steps");
+  TRY(put_settings(in, event));
   TRY(put_environment(in, event, &environment));
   TRY(find_attempt(in, event, &attempt));
+  conditions = json_dumps(json_object_get(event, "conditions"),
+                          JSON_COMPACT | JSON_SORT_KEYS | JSON_ENCODE_ANY);
   TRY(sql_run(in->s,
-              "UPDATE attempt SET first_step = ?, environment_id = ?"
+              "UPDATE attempt SET first_step = ?, environment_id = ?, conditions = ?"
               " WHERE run_id = ? AND number = ?",
-              "iiii", first_step, environment, in->run_id, attempt));
+              "iitii", first_step, environment, conditions ? conditions : "{}", in->run_id,
+              attempt));
   TRY(sql_run(in->s,
               "UPDATE run SET environment_id = ?, settings_fingerprint = ?, data_fingerprint = ?"
               " WHERE id = ?",
@@ -171,15 +201,18 @@ static err take_start(ingest *in, const json_t *event) {
   TRY(put_numbers_under(in, event, "parameters"));
   TRY(put_numbers_under(in, event, "flops_per_sample"));
 cleanup:
+  free(conditions);
   return error;
 }
 
 static err take_step(ingest *in, const json_t *event) {
+  int64_t step = integer_of(event, "step"), stride = 1 + (in->total_steps - 1) / MOST_STEPS;
+  if (stride > 1 && step % stride != 0 && step != in->total_steps) return NULL;
   return sql_run(in->s,
                  "INSERT OR REPLACE INTO step (run_id, step, samples, loss, learning_rate,"
                  " logit_scale, grad_norm, seconds, data_wait_seconds, train_seconds)"
                  " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                 "iiiddddddd", in->run_id, integer_of(event, "step"), integer_of(event, "samples"),
+                 "iiiddddddd", in->run_id, step, integer_of(event, "samples"),
                  real_of(event, "loss"), real_of(event, "learning_rate"),
                  real_of(event, "logit_scale"), real_of(event, "grad_norm"),
                  real_of(event, "seconds"), real_of(event, "data_wait_seconds"),
@@ -227,8 +260,13 @@ static err take_checkpoint(ingest *in, const json_t *event) {
 }
 
 static err take_memory(ingest *in, const json_t *event) {
-  err error = put_summary(in, "peak_bytes", real_of(event, "peak_bytes"));
-  return error ? error : put_summary(in, "planned_bytes", real_of(event, "planned_bytes"));
+  static const char *const readings[] = {"peak_bytes",        "planned_bytes", "host_peak_bytes",
+                                         "device_used_bytes", "utilisation",   "power_watts"};
+  err error = NULL;
+  for (size_t i = 0; i < sizeof readings / sizeof *readings && !error; i++)
+    if (json_object_get(event, readings[i]))
+      error = put_summary(in, readings[i], real_of(event, readings[i]));
+  return error;
 }
 
 static err put_warning(ingest *in, const char *kind, const char *message, const char *time) {
@@ -359,8 +397,14 @@ static int64_t size_of(const char *path) {
 
 static err forget_all(ingest *in) {
   err error = forget_after(in, -1);
-  if (!error) error = sql_run(in->s, "DELETE FROM summary WHERE run_id = ?", "i", in->run_id);
+  if (!error)
+    error = sql_run(in->s, "DELETE FROM summary WHERE run_id = ? AND name NOT LIKE 'predicted%'",
+                    "i", in->run_id);
   if (!error) error = sql_run(in->s, "DELETE FROM warning WHERE run_id = ?", "i", in->run_id);
+  if (!error) /* what earlier processes said of their start went with the file */
+    error = sql_run(in->s,
+                    "UPDATE attempt SET first_step = NULL, environment_id = NULL WHERE run_id = ?",
+                    "i", in->run_id);
   return error;
 }
 
@@ -384,6 +428,9 @@ static err read_both(ingest *in, const char *attempts_path, const char *events_p
     TRY(sql_integer(in->s, 0, &attempts, "SELECT attempts_offset FROM run WHERE id = ?", "i",
                     in->run_id));
     TRY(sql_integer(in->s, 0, &events, "SELECT events_offset FROM run WHERE id = ?", "i",
+                    in->run_id));
+    TRY(sql_integer(in->s, 0, &in->total_steps,
+                    "SELECT value FROM summary WHERE run_id = ? AND name = 'total_steps'", "i",
                     in->run_id));
   }
   if (size_of(events_path) < events) { /* written anew */

@@ -23,7 +23,8 @@ err store_find_run(store *s, const char *cell_id, store_run *run) {
                         "SELECT run.directory, run.status, run.kind, run.message, attempt.log_tail,"
                         " run.started, run.ended, run.id, attempt.number, attempt.pid"
                         " FROM run LEFT JOIN attempt ON attempt.run_id = run.id"
-                        " WHERE run.id = (SELECT max(id) FROM run WHERE cell_id = ?)"
+                        " WHERE run.id = (SELECT id FROM run AS any_run WHERE cell_id = ?"
+                        "  ORDER BY status = 'finished' DESC, id DESC LIMIT 1)"
                         " ORDER BY attempt.number DESC LIMIT 1",
                         "t", cell_id);
   if (!error) error = sql_next(s, rows, &has_row);

@@ -199,8 +199,81 @@ static const char version_1[] =
     "  FROM v_cell_latest AS latest JOIN run ON run.id = latest.run_id"
     "  LEFT JOIN environment ON environment.id = run.environment_id;";
 
+/* Where a run's code and machine stood; samples of benchmarks; a cell's best run instead of its
+ * newest, since merged results can hold several. */
+static const char version_2[] =
+    "ALTER TABLE environment ADD COLUMN flags TEXT NOT NULL DEFAULT '';"    /* of the compiler */
+    "ALTER TABLE environment ADD COLUMN driver TEXT NOT NULL DEFAULT '';"   /* of the GPU */
+    "ALTER TABLE attempt ADD COLUMN conditions TEXT NOT NULL DEFAULT '{}';" /* JSON: load, clocks */
+
+    "CREATE TABLE benchmark_sample (" /* one timing of one side of a comparison */
+    "  session TEXT NOT NULL,"        /* the file below RESULTS/benchmarks/ that it is from */
+    "  ordinal INTEGER NOT NULL,"     /* its place there: the order of measuring */
+    "  series TEXT NOT NULL,"         /* what was timed: 'step mask_ratio=0.5' */
+    "  metric TEXT NOT NULL,"
+    "  side TEXT NOT NULL," /* 'base', 'new' of an A/B comparison; '' else */
+    "  commit_id TEXT NOT NULL,"
+    "  dirty TEXT NOT NULL,"
+    "  committed TEXT NOT NULL," /* when the commit was made */
+    "  machine TEXT NOT NULL,"   /* only samples of one machine are ever compared */
+    "  time TEXT NOT NULL,"
+    "  value REAL NOT NULL,"
+    "  PRIMARY KEY (session, ordinal, metric)"
+    ") STRICT, WITHOUT ROWID;"
+    "CREATE INDEX benchmark_series ON benchmark_sample(series, metric, machine, committed);"
+
+    "DROP VIEW v_cell_latest;"
+    "CREATE VIEW v_cell_latest AS" /* a finished run before any other, the newest of them */
+    "  SELECT experiment.name AS experiment, experiment_cell.position, experiment_cell.label,"
+    "    experiment_cell.tuning, experiment_cell.axes, cell.id AS cell_id, cell.parent,"
+    "    run.id AS run_id, coalesce(run.status, 'not run') AS status, run.kind, run.message,"
+    "    run.started, run.ended, run.directory"
+    "  FROM experiment_cell JOIN experiment ON experiment.id = experiment_cell.experiment_id"
+    "  JOIN cell ON cell.id = experiment_cell.cell_id"
+    "  LEFT JOIN run ON run.id = (SELECT id FROM run AS any_run WHERE any_run.cell_id = cell.id"
+    "    ORDER BY status = 'finished' DESC, id DESC LIMIT 1);"
+
+    "DROP VIEW v_provenance;"
+    "CREATE VIEW v_provenance AS"
+    "  SELECT latest.experiment, latest.label, latest.cell_id, latest.run_id, latest.directory,"
+    "    latest.status, latest.started, latest.ended, environment.commit_id, environment.dirty,"
+    "    environment.compiler, environment.flags, environment.host, environment.cpu,"
+    "    environment.device_name, environment.driver, environment.precision, environment.threads,"
+    "    environment.libraries, run.data_fingerprint"
+    "  FROM v_cell_latest AS latest JOIN run ON run.id = latest.run_id"
+    "  LEFT JOIN environment ON environment.id = run.environment_id;"
+
+    "CREATE VIEW v_failure AS" /* what failed, how, and how often it was tried */
+    "  SELECT latest.experiment, latest.label, latest.cell_id, run.id AS run_id, run.status,"
+    "    run.kind, run.message, run.directory,"
+    "    (SELECT count(*) FROM attempt WHERE attempt.run_id = run.id) AS attempts"
+    "  FROM v_cell_latest AS latest JOIN run ON run.cell_id = latest.cell_id"
+    "  WHERE run.status IN ('failed', 'interrupted');"
+
+    "CREATE VIEW v_cost AS" /* what an experiment took, failures included */
+    "  SELECT latest.experiment, count(DISTINCT run.id) AS runs,"
+    "    sum((SELECT value FROM summary WHERE run_id = run.id AND name = 'train_seconds'))"
+    "      AS train_seconds,"
+    "    sum((SELECT value FROM summary WHERE run_id = run.id AND name = 'wall_seconds'))"
+    "      AS wall_seconds,"
+    "    sum((SELECT value FROM summary WHERE run_id = run.id AND name = 'samples')) AS samples"
+    "  FROM v_cell_latest AS latest JOIN run ON run.cell_id = latest.cell_id"
+    "  GROUP BY latest.experiment;"
+
+    "CREATE VIEW v_reference AS" /* published values beside what was measured for the same row */
+    "  SELECT experiment.name AS experiment, reference_value.axes, reference_value.metric,"
+    "    reference_value.value, reference_value.is_verified, reference_value.source,"
+    "    latest.label, latest.run_id"
+    "  FROM reference_value JOIN experiment ON experiment.id = reference_value.experiment_id"
+    "  LEFT JOIN v_cell_latest AS latest ON latest.experiment = experiment.name"
+    "    AND latest.tuning IS NULL AND NOT EXISTS (SELECT 1 FROM json_each(reference_value.axes)"
+    "      AS wanted WHERE wanted.value IS NOT json_extract(latest.axes,"
+    "        '$.\"' || wanted.key || '\"'));";
+
 /* migrations[v] brings version v to v + 1 */
-static const char *const migrations[] = {version_1};
+static const char *const migrations[] = {version_1, version_2};
+_Static_assert(sizeof migrations / sizeof *migrations == STORE_VERSION,
+               "one step for each version");
 
 err schema_upgrade(store *s) {
   int64_t version;

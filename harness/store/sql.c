@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/fs.h"
 #include "base/mem.h"
@@ -154,6 +155,11 @@ err sql_integer(store *s, int64_t otherwise, int64_t *value, const char *sql, co
   return error;
 }
 
+err sql_query_once(store *s, sqlite3_stmt **rows, const char *sql) {
+  int code = sqlite3_prepare_v2(s->database, sql, -1, rows, NULL);
+  return code == SQLITE_OK ? NULL : sql_error(s, code);
+}
+
 int64_t sql_last_id(const store *s) {
   return sqlite3_last_insert_rowid(s->database);
 }
@@ -185,8 +191,26 @@ err sql_end(store *s, err error) {
 
 /* Rows are safe against a crash of the program at once and against a crash of the machine from the
  * next checkpoint of the log on; what the machine loses then is read again from events.jsonl. */
-static const char pragmas[] = "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;"
-                              "PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY;";
+static const char pragmas[] = "PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON;"
+                              "PRAGMA temp_store = MEMORY;";
+
+/* The change to a write-ahead log needs the file for itself. Processes that make a new database
+ * together and each wait for it, holding what they have, would wait for one another to the end:
+ * so each lets go and tries again, a little later than the others. */
+static err use_write_ahead_log(store *s) {
+  enum { PAUSE_US = 2000 };
+  int code = SQLITE_BUSY;
+  sqlite3_busy_timeout(s->database, 0);
+  for (int64_t waited = 0; waited < BUSY_TIMEOUT_MS * INT64_C(1000);) {
+    code = sqlite3_exec(s->database, "PRAGMA journal_mode = WAL", NULL, NULL, NULL);
+    if ((code & 0xFF) != SQLITE_BUSY) break;
+    useconds_t pause = PAUSE_US + (useconds_t)(getpid() % 16) * (PAUSE_US / 4);
+    usleep(pause);
+    waited += pause;
+  }
+  sqlite3_busy_timeout(s->database, BUSY_TIMEOUT_MS);
+  return code == SQLITE_OK ? NULL : sql_error(s, code);
+}
 
 static err open_file(const char *path, int flags, store **out) {
   store *s = mem_zeroed(1, sizeof *s);
@@ -201,6 +225,7 @@ static err open_file(const char *path, int flags, store **out) {
   }
   sqlite3_extended_result_codes(s->database, 1);
   sqlite3_busy_timeout(s->database, BUSY_TIMEOUT_MS);
+  TRY(use_write_ahead_log(s));
   TRY(sql_script(s, pragmas));
   TRY(schema_upgrade(s));
   *out = s;
@@ -222,6 +247,10 @@ err store_open_existing(const char *path, store **s) {
     return err_new(ERR_INPUT,
                    "%s: there is no database yet; 'flipbench run EXPERIMENT.yaml' makes one", path);
   return open_file(path, SQLITE_OPEN_READWRITE, s);
+}
+
+err store_vacuum(store *s) {
+  return sql_script(s, "VACUUM; ANALYZE; PRAGMA wal_checkpoint(TRUNCATE);");
 }
 
 err store_check(store *s) {

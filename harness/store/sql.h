@@ -24,6 +24,8 @@ void sql_stop(sqlite3_stmt *rows);
 /* One integer, or `otherwise` when there is no row. */
 err sql_integer(store *s, int64_t otherwise, int64_t *value, const char *sql, const char *types,
                 ...) ERR_MUST_CHECK;
+/* A statement made from text that is not a constant; the caller ends it with sqlite3_finalize. */
+err sql_query_once(store *s, sqlite3_stmt **rows, const char *sql) ERR_MUST_CHECK;
 int64_t sql_last_id(const store *s);
 const char *sql_text(sqlite3_stmt *rows, int column); /* "" for NULL */
 double sql_real(sqlite3_stmt *rows, int column);      /* NaN for NULL */

@@ -17,7 +17,7 @@
 
 typedef struct store store;
 
-enum { STORE_VERSION = 1 }; /* of the schema: PRAGMA user_version */
+enum { STORE_VERSION = 2 }; /* of the schema: PRAGMA user_version */
 
 /* Opens `path`, creating it and its folder and bringing an older schema up to date. A database
  * from a newer flipbench is refused. */
@@ -28,6 +28,8 @@ void store_close(store *s);
 const char *store_path(const store *s);
 /* SQLite's own check of every page and of every foreign key. */
 err store_check(store *s) ERR_MUST_CHECK;
+/* Gives freed space back to the disk and counts rows anew for the query planner. */
+err store_vacuum(store *s) ERR_MUST_CHECK;
 
 /* An experiment with its cells and reference values, from the JSON text that spec_write_json
  * makes. Does nothing when the same text was stored before. Cells that it no longer names leave
@@ -41,7 +43,8 @@ err store_put_experiment(store *s, const char *json, size_t length) ERR_MUST_CHE
 err store_ingest(store *s, const char *results, const char *directory,
                  int64_t *run_id) ERR_MUST_CHECK;
 
-/* What a cell has come to: its newest run. Texts live in `text`. */
+/* What a cell has come to: its newest finished run, else its newest. (Merged results can hold
+ * several runs of a cell.) */
 typedef struct {
   int64_t run_id; /* 0: never started, and all that follows is empty */
   char *directory, *status, *kind, *message, *log_tail, *started, *ended; /* owned, never NULL */

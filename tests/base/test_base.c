@@ -183,8 +183,42 @@ static void a_file_and_its_bytes_have_one_fingerprint(void **state) {
   unlink(path);
 }
 
+static void durations_and_sizes_are_read_as_people_write_them(void **state) {
+  (void)state;
+  static const struct {
+    const char *text;
+    double seconds;
+  } durations[] = {{"90", 90},      {"1.5", 1.5},     {"30s", 30},   {"250ms", 0.25},
+                   {"1h30m", 5400}, {"1h 30m", 5400}, {"2d", 172800}};
+  static const struct {
+    const char *text;
+    int64_t bytes;
+  } sizes[] = {{"4096", 4096},
+               {"8GiB", 8LL << 30},
+               {"8G", 8LL << 30},
+               {"1.5KiB", 1536},
+               {"8 GB", 8000000000}};
+  double seconds;
+  int64_t bytes;
+  for (size_t i = 0; i < sizeof durations / sizeof *durations; i++) {
+    assert_true(text_parse_duration(durations[i].text, &seconds));
+    assert_true(seconds == durations[i].seconds);
+  }
+  for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+    assert_true(text_parse_bytes(sizes[i].text, &bytes));
+    assert_true(bytes == sizes[i].bytes);
+  }
+  static const char *const wrong[] = {"",  "soon", "-1",    "1x",      "5 apples",
+                                      "h", "0x10", "1.5.2", "1h 30 5", "nan"};
+  for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+    assert_false(text_parse_duration(wrong[i], &seconds));
+    assert_false(text_parse_bytes(wrong[i], &bytes));
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
+      cmocka_unit_test(durations_and_sizes_are_read_as_people_write_them),
       cmocka_unit_test(philox_gives_the_known_answers),
       cmocka_unit_test(random_numbers_depend_on_every_coordinate_and_nothing_else),
       cmocka_unit_test(uniform_and_normal_draws_have_the_right_moments),

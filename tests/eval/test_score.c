@@ -17,6 +17,14 @@ static void at_angle(float *to, double degrees) {
   to[1] = (float)sin(degrees * acos(-1) / 180);
 }
 
+static void score_pairs(const float *images, const float *texts, int64_t count, int64_t width,
+                        eval_retrieval *r) {
+  int32_t *owners = malloc((size_t)count * sizeof *owners);
+  for (int32_t i = 0; i < count; i++) owners[i] = i;
+  assert_ok(eval_score_retrieval(images, count, texts, owners, count, width, r));
+  free(owners);
+}
+
 static void the_class_with_the_nearest_embedding_wins(void **state) {
   (void)state;
   /* classes at 0, 90 and 180 degrees; four images of class 0, one of class 1, one of class 2 */
@@ -70,7 +78,7 @@ static void retrieval_counts_ranks_in_both_directions(void **state) {
   for (int i = 0; i < COUNT; i++) at_angle(images + 2 * i, 10.0 * i);
   for (int i = 0; i < COUNT; i++) at_angle(texts + 2 * i, 10.0 * (i < 2 ? 1 - i : i));
   eval_retrieval r;
-  eval_score_retrieval(images, texts, COUNT, 2, &r);
+  score_pairs(images, texts, COUNT, 2, &r);
   assert_near(r.image_to_text[0], 10.0 / 12);
   assert_near(r.text_to_image[0], 10.0 / 12);
   assert_near(r.image_to_text[1], 1);
@@ -84,9 +92,27 @@ static void equal_scores_count_against_the_model(void **state) {
   float images[2 * COUNT], texts[2 * COUNT];
   for (int i = 0; i < COUNT; i++) at_angle(images + 2 * i, 0), at_angle(texts + 2 * i, 0);
   eval_retrieval r;
-  eval_score_retrieval(images, texts, COUNT, 2, &r);
+  score_pairs(images, texts, COUNT, 2, &r);
   assert_near(r.image_to_text[0], 0);
   assert_near(r.text_to_image[2], 0);
+}
+
+static void one_right_caption_of_several_is_enough(void **state) {
+  (void)state;
+  /* three images at 0, 90 and 180 degrees; the first has a wrong caption and a right one, the
+   * second only captions that another image's are nearer to, the third none */
+  static const double angles[] = {180, 5, 40, 60};
+  static const int32_t owners[] = {0, 0, 1, 1};
+  float images[6], texts[8];
+  for (int i = 0; i < 3; i++) at_angle(images + 2 * i, 90.0 * i);
+  for (int i = 0; i < 4; i++) at_angle(texts + 2 * i, angles[i]);
+  eval_retrieval r;
+  assert_ok(eval_score_retrieval(images, 3, texts, owners, 4, 2, &r));
+  assert_int_equal(r.images, 3);
+  assert_int_equal(r.texts, 4);
+  assert_near(r.image_to_text[0], 2.0 / 3); /* the first by 5 degrees, the second by 60 */
+  assert_near(r.text_to_image[0], 2.0 / 4); /* 5 to the first, 60 to the second */
+  assert_near(r.chance_r1, 1.0 / 3);
 }
 
 static void random_embeddings_score_at_chance(void **state) {
@@ -98,7 +124,7 @@ static void random_embeddings_score_at_chance(void **state) {
   for (int i = 0; i < COUNT * WIDTH; i++) images[i] = (float)rng_normal(&random);
   for (int i = 0; i < COUNT * WIDTH; i++) texts[i] = (float)rng_normal(&random);
   eval_retrieval r;
-  eval_score_retrieval(images, texts, COUNT, WIDTH, &r);
+  score_pairs(images, texts, COUNT, WIDTH, &r);
   /* R@10 of chance is 0.005 with a deviation of 0.0016: five deviations */
   assert_true(fabs(r.image_to_text[2] - 0.005) < 0.008);
   assert_true(fabs(r.text_to_image[2] - 0.005) < 0.008);
@@ -113,6 +139,7 @@ int main(void) {
       cmocka_unit_test(classes_without_images_do_not_count_in_the_mean),
       cmocka_unit_test(retrieval_counts_ranks_in_both_directions),
       cmocka_unit_test(equal_scores_count_against_the_model),
+      cmocka_unit_test(one_right_caption_of_several_is_enough),
       cmocka_unit_test(random_embeddings_score_at_chance),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -231,7 +231,7 @@ static void tunings_that_depend_on_themselves_are_refused(void **state) {
   assert_message(SETTINGS "tuning: {a: {from: \"${c}\"}, b: {samples: 1}}\n",
                  "test.yaml:2:20: from: there is no tuning 'c'\n"
                  "    2 | tuning: {a: {from: \"${c}\"}, b: {samples: 1}}\n"
-                 "      |                    ^~~~\n"
+                 "      |                    ^~~~ did you mean '${a}'?\n"
                  "test.yaml:2:29: tuning 'b' does not say what it starts from: give it from: "
                  "\"${cell}\"\n"
                  "    2 | tuning: {a: {from: \"${c}\"}, b: {samples: 1}}\n"
@@ -275,6 +275,75 @@ static void the_report_is_checked_too(void **state) {
                  "    7 |   reference: [{mask_ratio: 0, zero_shot_top: 1}]\n"
                  "      |                               ^~~~~~~~~~~~~ did you mean "
                  "'zero_shot_top1'?");
+}
+
+static void limits_hold_for_the_cells_they_name_and_later_ones_win(void **state) {
+  (void)state;
+  spec_experiment *e = expand(SETTINGS "matrix: {mask_ratio: [0, 0.5]}\n"
+                                       "tuning: {late: {from: \"${cell}\", samples: 10}}\n"
+                                       "limits:\n"
+                                       "  - {time: 1h30m, memory: 2GiB, retries: 2}\n"
+                                       "  - {when: {mask_ratio: 0.50}, time: 90}\n"
+                                       "  - {when: {tuning: late}, retry_wait: 250ms}\n");
+  assert_int_equal(e->cell_count, 4);
+  assert_true(e->cells[0].limits.time_seconds == 5400);
+  assert_true(e->cells[0].limits.memory_bytes == 2147483648);
+  assert_true(e->cells[0].limits.retries == 2 && e->cells[0].limits.retry_wait_seconds == 10);
+  assert_true(e->cells[1].limits.time_seconds == 90 && e->cells[1].limits.retries == 2);
+  assert_true(e->cells[3].limits.time_seconds == 90);
+  assert_true(e->cells[2].limits.retry_wait_seconds == 0.25);
+  spec_free(e);
+}
+
+static void what_a_cell_needs_is_read(void **state) {
+  (void)state;
+  spec_experiment *e =
+      expand(SETTINGS "environment: {OMP_NUM_THREADS: 4}\n"
+                      "requires: {gpus: 1, cores: 2, memory: 1GB, variables: A, files: [x, y]}\n"
+                      "slurm: {partition: gpu, at_once: 8, options: --exclusive}\n");
+  assert_string_equal(spec_pairs_get(&e->environment, "OMP_NUM_THREADS"), "4");
+  assert_true(e->requires.gpus == 1 && e->requires.cores == 2);
+  assert_true(e->requires.memory_bytes == 1000000000);
+  assert_string_equal(e->requires.files.items[1], "y");
+  assert_string_equal(e->slurm.partition, "gpu");
+  assert_true(e->slurm.at_once == 8 && !e->slurm.account);
+  spec_free(e);
+  assert_message(SETTINGS "limits: {time: soon, memry: 1}\nrequires: {gpus: some}\n",
+                 "test.yaml:2:22: unknown key 'memry' in limits\n"
+                 "    2 | limits: {time: soon, memry: 1}\n"
+                 "      |                      ^~~~~ did you mean 'memory'?\n"
+                 "test.yaml:2:16: time: 'soon' is not a duration (90, 30s, 1h30m, 2d)\n"
+                 "    2 | limits: {time: soon, memry: 1}\n"
+                 "      |                ^~~~\n"
+                 "test.yaml:3:18: gpus: 'some' is not a whole number from 0 on\n"
+                 "    3 | requires: {gpus: some}\n"
+                 "      |                  ^~~~");
+}
+
+static void the_command_line_can_change_some_cells(void **state) {
+  (void)state;
+  static const char text[] = SETTINGS "matrix: {mask_ratio: [0, 0.5], seed: [1, 2]}\n"
+                                      "tuning: {late: {from: \"${cell}\", samples: 10}}\n";
+  const char *set[] = {"mask_ratio=0.50,seed=2:batch_size=64", "tuning=late:samples=20"};
+  spec_options options = {.set_cell = set, .set_cell_count = 2};
+  spec_experiment *e = NULL;
+  assert_ok(spec_parse("test.yaml", text, sizeof text - 1, &options, &e));
+  assert_true(e->cells[3].settings.batch_size == 64 && e->cells[2].settings.batch_size == 256);
+  assert_true(e->cells[3].settings.samples == 1000 && e->cells[7].settings.samples == 20);
+  assert_true(e->cells[7].settings.batch_size == 64); /* its parent's */
+  spec_free(e);
+  static const struct {
+    const char *set, *part;
+  } wrong[] = {
+      {"seed=3:batch_size=64", "no cell of the experiment is meant by it"},
+      {"sed=1:batch_size=64", "'sed' is neither a setting nor an axis; did you mean 'seed'"},
+      {"seed=1", "write it as AXIS=VALUE"},
+      {"seed=1:batch_sze=64", "did you mean 'batch_size'"},
+      {"seed=one:batch_size=64", "'one' is not a whole number"}};
+  for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+    options = (spec_options){.set_cell = &wrong[i].set, .set_cell_count = 1};
+    assert_fails_with(spec_parse("test.yaml", text, sizeof text - 1, &options, &e), wrong[i].part);
+  }
 }
 
 static void wrong_shapes_are_told_where_they_stand(void **state) {
@@ -323,6 +392,9 @@ int main(void) {
       cmocka_unit_test(tunings_that_depend_on_themselves_are_refused),
       cmocka_unit_test(a_cell_whose_settings_contradict_each_other_is_named),
       cmocka_unit_test(the_report_is_checked_too),
+      cmocka_unit_test(limits_hold_for_the_cells_they_name_and_later_ones_win),
+      cmocka_unit_test(what_a_cell_needs_is_read),
+      cmocka_unit_test(the_command_line_can_change_some_cells),
       cmocka_unit_test(wrong_shapes_are_told_where_they_stand),
       cmocka_unit_test(the_shipped_experiments_are_fine),
   };

@@ -39,7 +39,7 @@ static settings small_settings(bool is_openai) {
 
 static void make_inputs(fixture *f, const settings *s) {
   int64_t side = s->image_size / s->image_patch;
-  mask_config mask = {s->mask_mode, s->mask_ratio, side};
+  mask_config mask = {s->mask_mode, s->mask_ratio, side, s->mask_replacement};
   size_t pixels = (size_t)(BATCH * s->image_size * s->image_size * 3);
   f->images = malloc(pixels);
   f->index = malloc((size_t)(BATCH * mask_encoded_count(&mask)) * 4);
@@ -52,7 +52,7 @@ static void make_inputs(fixture *f, const settings *s) {
   for (int i = 0; i < BATCH; i++)
     f->counts[i] = 1 + (int32_t)rng_below(&r, (uint32_t)settings_text_tokens(s));
   assert_ok(mask_draw(&mask, 3, 100, BATCH, f->index));
-  f->inputs = (clip_inputs){BATCH, f->images, f->index, f->ids, f->counts};
+  f->inputs = (clip_inputs){BATCH, f->images, f->index, f->ids, f->counts, 1000};
 }
 
 /* Fresh weights plus noise, so that no gain is one, no bias zero and no symmetry left. */
@@ -116,6 +116,7 @@ static void check_all_gradients(const settings *s) {
   for (size_t i = 0; i < table->count; i++) {
     const param *p = &table->items[i];
     double *weights = (double *)clip_weights(f.model)->master.data + p->offset;
+    if (!s->temperature_learned && strcmp(p->name, "logit_scale") == 0) continue;
     for (int probe = 0; probe < 3; probe++) {
       rng r = rng_at(77, RNG_TEST, i, (uint64_t)probe);
       int64_t at = rng_below(&r, (uint32_t)param_elements(p));
@@ -184,9 +185,112 @@ static void masked_text_gradients_match_finite_differences(void **state) {
   settings_free(&s);
 }
 
+static settings summary_settings(void) {
+  settings s = small_settings(false);
+  s.image_position = POSITION_LEARNED, s.image_pool = IMAGE_POOL_CLASS;
+  s.image_activation = s.text_activation = ACTIVATION_GELU_ERF;
+  s.image_dropout = 0.2, s.text_dropout = 0.3;
+  s.text_post_norm = true, s.text_padding_mask = true;
+  s.mask_mode = MASK_ZERO, s.mask_replacement = true;
+  s.normalize = false, s.temperature_learned = false, s.loss_direction = LOSS_IMAGE_TO_TEXT;
+  s.temperature = 0.5; /* features are not of unit length: a gentler softmax, better differences */
+  return s;
+}
+
+/* Each difference of the summary's variant alone on FLIP, then all of them together, and with
+ * blocks computed again in backward. */
+static void the_summarys_differences_match_finite_differences(void **state) {
+  (void)state;
+  for (int variant = 0; variant < 9; variant++) {
+    settings s = small_settings(false);
+    s.image_dropout = variant == 0 ? 0.3 : 0;
+    s.text_dropout = variant == 1 || variant == 8 ? 0.3 : 0;
+    s.text_post_norm = variant == 2 || variant == 8;
+    s.text_padding_mask = variant == 3;
+    s.loss_direction = variant == 4 ? LOSS_IMAGE_TO_TEXT : LOSS_BOTH;
+    s.normalize = variant != 5;
+    s.image_patch_bias = variant != 6;
+    if (variant == 7) s.mask_mode = MASK_ZERO, s.mask_replacement = true;
+    s.temperature = variant == 5 ? 0.5 : s.temperature;
+    check_all_gradients(&s);
+    settings_free(&s);
+  }
+  settings s = summary_settings();
+  check_all_gradients(&s);
+  s.image_recompute = 2, s.text_recompute = 2;
+  check_all_gradients(&s);
+  settings_free(&s);
+}
+
+static void check_gradient_cache(settings s);
+
 static void a_gradient_cache_gives_the_whole_batch_gradient(void **state) {
   (void)state;
-  settings s = small_settings(false);
+  check_gradient_cache(small_settings(false));
+  check_gradient_cache(summary_settings()); /* dropout's noise is the sample's, not the place's */
+}
+
+/* A temperature that is not learned gets no gradient; one that is does. */
+static void a_fixed_temperature_gets_no_gradient(void **state) {
+  (void)state;
+  for (int is_learned = 0; is_learned < 2; is_learned++) {
+    settings s = small_settings(false);
+    double loss;
+    s.temperature_learned = is_learned;
+    fixture f = make(&s);
+    assert_ok(clip_clear_gradients(f.model));
+    assert_ok(clip_forward(f.model, &f.inputs, 0, true));
+    assert_ok(clip_loss(f.model, BATCH, &loss));
+    const param *p = param_table_find(clip_params(f.model), "logit_scale");
+    double gradient = ((double *)clip_weights(f.model)->gradients.data)[p->offset];
+    assert_true(is_learned ? fabs(gradient) > 1e-4 : gradient == 0);
+    unmake(&f);
+    settings_free(&s);
+  }
+}
+
+/* Padding is not seen: whatever stands behind a text's end, its embedding is the same. */
+static void padding_is_masked_when_asked_for(void **state) {
+  (void)state;
+  for (int is_masked = 0; is_masked < 2; is_masked++) {
+    settings s = small_settings(false);
+    float before[BATCH * 6], after[BATCH * 6];
+    s.text_padding_mask = is_masked;
+    s.text_post_norm = true;
+    fixture f = make(&s);
+    for (int i = 0; i < BATCH; i++) f.counts[i] = 3;
+    assert_ok(clip_embed_texts(f.model, BATCH, f.ids, f.counts, before));
+    for (int i = 0; i < BATCH; i++) f.ids[i * s.text_length + 3] ^= 1;
+    assert_ok(clip_embed_texts(f.model, BATCH, f.ids, f.counts, after));
+    bool is_same = memcmp(before, after, sizeof before) == 0;
+    assert_true(is_same == (is_masked == 1));
+    unmake(&f);
+    settings_free(&s);
+  }
+}
+
+/* Dropout is for training: evaluation has none, and another seed or sample draws other noise. */
+static void dropout_is_in_training_alone(void **state) {
+  (void)state;
+  settings s = summary_settings();
+  float with[BATCH * 6], without[BATCH * 6];
+  fixture f = make(&s);
+  assert_ok(clip_embed_texts(f.model, BATCH, f.ids, f.counts, with));
+  double first = loss_of(&f);
+  assert_true(loss_of(&f) == first);
+  f.inputs.first_sample++;
+  assert_true(loss_of(&f) != first);
+  unmake(&f);
+  s.text_dropout = s.image_dropout = 0;
+  f = make(&s);
+  assert_ok(clip_embed_texts(f.model, BATCH, f.ids, f.counts, without));
+  assert_memory_equal(with, without, sizeof with);
+  assert_true(loss_of(&f) != first);
+  unmake(&f);
+  settings_free(&s);
+}
+
+static void check_gradient_cache(settings s) {
   fixture whole = make(&s);
   double loss, cached_loss;
   assert_ok(clip_clear_gradients(whole.model));
@@ -201,8 +305,12 @@ static void a_gradient_cache_gives_the_whole_batch_gradient(void **state) {
   for (int pass = 0; pass < 2; pass++) {
     for (int64_t at = 0; at < BATCH; at += 2) {
       int64_t n = BATCH - at < 2 ? BATCH - at : 2;
-      clip_inputs in = {n, parts.images + at * pixels, parts.index + at * keep,
-                        parts.ids + at * s.text_length, parts.counts + at};
+      clip_inputs in = {n,
+                        parts.images + at * pixels,
+                        parts.index + at * keep,
+                        parts.ids + at * s.text_length,
+                        parts.counts + at,
+                        1000 + at};
       assert_ok(clip_forward(parts.model, &in, at, pass == 1));
       if (pass == 1) assert_ok(clip_backward(parts.model, at, n));
     }
@@ -304,12 +412,55 @@ static void dropped_patches_never_reach_the_encoder(void **state) {
   settings_free(&s);
 }
 
+/* A pixel is a byte: it moves by whole steps of 1/255, so central differences are good to their
+ * second order, about (0.015)² of a smooth score's curvature: 1 % of the largest gradient. */
+static void pixel_gradients_match_differences(void **state) {
+  (void)state;
+  for (int is_openai = 0; is_openai < 2; is_openai++) {
+    settings s = small_settings(is_openai);
+    s.mask_ratio = 0;
+    fixture f = make(&s);
+    int64_t count = BATCH, pixels = s.image_size * s.image_size * 3;
+    float text[6] = {0.5f, -0.3f, 0.2f, 0.4f, -0.6f, 0.1f};
+    float *gradient = malloc(sizeof(float) * (size_t)(count * pixels)), most = 0;
+    float *other = malloc(sizeof(float) * (size_t)(count * pixels));
+    double score, up, down;
+    assert_ok(clip_pixel_gradient(f.model, count, f.images, text, &score, gradient));
+    for (int64_t i = 0; i < count * pixels; i++) most = fmaxf(most, fabsf(gradient[i]));
+    assert_true(most > 1e-5f);
+    for (int probe = 0; probe < 40; probe++) {
+      rng r = rng_at(31, RNG_TEST, 0, (uint64_t)probe);
+      int64_t at = rng_below(&r, (uint32_t)(count * pixels));
+      uint8_t before = f.images[at] < 1 ? 1 : f.images[at] > 254 ? 254 : f.images[at];
+      f.images[at] = (uint8_t)(before + 1);
+      assert_ok(clip_pixel_gradient(f.model, count, f.images, text, &up, other));
+      f.images[at] = (uint8_t)(before - 1);
+      assert_ok(clip_pixel_gradient(f.model, count, f.images, text, &down, other));
+      f.images[at] = before;
+      assert_ok(clip_pixel_gradient(f.model, count, f.images, text, &score, gradient));
+      double numeric = (up - down) / (2.0 / 255);
+      if (fabs(numeric - (double)gradient[at]) > 0.01 * (double)most)
+        fail_msg("pixel %ld: analytic %g, numeric %g, largest %g", (long)at, (double)gradient[at],
+                 numeric, (double)most);
+    }
+    free(gradient);
+    free(other);
+    unmake(&f);
+    settings_free(&s);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(flip_gradients_match_finite_differences),
       cmocka_unit_test(openai_gradients_match_finite_differences),
       cmocka_unit_test(masked_text_leaves_the_positions_behind_alone),
       cmocka_unit_test(masked_text_gradients_match_finite_differences),
+      cmocka_unit_test(the_summarys_differences_match_finite_differences),
+      cmocka_unit_test(a_fixed_temperature_gets_no_gradient),
+      cmocka_unit_test(padding_is_masked_when_asked_for),
+      cmocka_unit_test(dropout_is_in_training_alone),
+      cmocka_unit_test(pixel_gradients_match_differences),
       cmocka_unit_test(a_gradient_cache_gives_the_whole_batch_gradient),
       cmocka_unit_test(recomputed_blocks_give_the_same_bits),
       cmocka_unit_test(the_loss_equals_its_definition),

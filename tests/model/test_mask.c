@@ -10,7 +10,7 @@ enum { GRID = 8, PATCHES = GRID * GRID, ROWS = 20000 };
 
 static int32_t *draw(int mode, double ratio, uint64_t seed, int64_t first, int64_t rows,
                      int64_t *keep) {
-  mask_config c = {mode, ratio, GRID};
+  mask_config c = {mode, ratio, GRID, false};
   *keep = mask_encoded_count(&c);
   int32_t *index = malloc((size_t)(rows * *keep) * sizeof *index);
   assert_non_null(index);
@@ -140,6 +140,34 @@ static void gaussian_keeps_the_centre_more_often_and_grid_spreads(void **state) 
   free(index);
 }
 
+/* n draws of k from n numbers leave n (1 - 1/n)^k of them undrawn. */
+static void drawing_with_replacement_drops_fewer(void **state) {
+  (void)state;
+  enum { IMAGES = 2000, ALL = GRID * GRID };
+  mask_config c = {MASK_ZERO, 0.5, GRID, true};
+  int32_t *index = malloc(sizeof(int32_t) * IMAGES * ALL);
+  assert_int_equal(mask_encoded_count(&c), ALL);
+  assert_ok(mask_draw(&c, 3, 0, IMAGES, index));
+  double kept = 0;
+  int64_t least = ALL, most = 0;
+  for (int64_t i = 0; i < IMAGES; i++) {
+    int64_t own = 0;
+    for (int64_t p = 0; p < ALL; p++) {
+      int32_t v = index[i * ALL + p];
+      assert_int_equal(v < 0 ? ~v : v, p);
+      own += v >= 0;
+    }
+    kept += (double)own / IMAGES;
+    least = own < least ? own : least;
+    most = own > most ? own : most;
+  }
+  double wanted = ALL * pow(1 - 1.0 / ALL, (double)(ALL - mask_keep_count(ALL, 0.5)));
+  assert_true(fabs(kept - wanted) <
+              0.3); /* deviation of one count below 3, of the mean below 0.07 */
+  assert_true(least >= mask_keep_count(ALL, 0.5) && most > least);
+  free(index);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(the_keep_count_is_the_released_codes),
@@ -149,6 +177,7 @@ int main(void) {
       cmocka_unit_test(a_mask_depends_on_seed_and_sample_alone),
       cmocka_unit_test(zero_mode_lists_every_patch_and_marks_the_dropped),
       cmocka_unit_test(gaussian_keeps_the_centre_more_often_and_grid_spreads),
+      cmocka_unit_test(drawing_with_replacement_drops_fewer),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

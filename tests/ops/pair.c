@@ -2,13 +2,14 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <xxhash.h>
 
 #include "base/rng.h"
 #include "support/ops_reference.h"
 #include "support/test.h"
 
 ops *pair_reference, *pair_tested;
-static uint64_t next_index;
+static uint64_t next_index, digest;
 
 static pair make(int64_t count, ops_type reference, ops_type tested) {
   pair p = {{NULL, reference}, {NULL, tested}, count};
@@ -90,6 +91,7 @@ double pair_difference(const pair *p) {
   ops_buffer staged = {host, p->tested.type};
   assert_ok(pair_tested->call->download(pair_tested, host, p->tested.data,
                                         (size_t)p->count * ops_size_of(p->tested.type)));
+  digest = digest * 31 + XXH3_64bits(host, (size_t)p->count * ops_size_of(p->tested.type));
   double square = 0, size = 0;
   for (int64_t i = 0; i < p->count; i++) {
     double right = reference_get(p->reference, i), got = reference_get(staged, i);
@@ -103,6 +105,12 @@ double pair_difference(const pair *p) {
 void pair_check(const pair *p, double bound, const char *what) {
   double difference = pair_difference(p);
   if (!(difference < bound)) fail_msg("%s: differs by %.3g, allowed %.3g", what, difference, bound);
+}
+
+uint64_t pair_restart(void) {
+  uint64_t result = digest;
+  digest = next_index = 0;
+  return result;
 }
 
 double pair_bound(void) {

@@ -29,6 +29,10 @@ double pair_difference(const pair *p);
 /* Fails the test when the difference is not below `bound`, naming `what`. */
 void pair_check(const pair *p, double bound, const char *what);
 
+/* Makes random values start anew, and returns a digest of all tested buffers that were compared
+ * since the last time. */
+uint64_t pair_restart(void);
+
 /* Bounds for outputs after one op of n-term sums: rounding of the compute type, with room for the
  * sum's own rounding in fp32. */
 double pair_bound(void);

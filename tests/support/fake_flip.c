@@ -7,6 +7,9 @@
  *   FAKE_NAN=…                    ends as failed (nan) half way
  *   FAKE_REFUSE=…                 ends with status 2 and a message, before its first event
  *   FAKE_HANG=…                   stops making progress half way, until a signal comes
+ *   FAKE_DEAF=…                   the same, and no signal but SIGKILL helps
+ *   FAKE_HOG=…                    takes memory half way, until none is given or 2 GiB are taken
+ *   FAKE_ONCE=DIR                 misbehaves once a cell and way, remembered in DIR
  *   FAKE_STEP_MS=5                wall time of a step; 0 when not given
  *   FAKE_CHECKPOINT_MS=300        wall time of a checkpoint after SIGTERM */
 #include <fcntl.h>
@@ -46,6 +49,16 @@ typedef struct {
   double train_seconds, step_seconds, start_accuracy, past_samples;
 } fake;
 
+/* With FAKE_ONCE, each way to misbehave is taken once by each cell. */
+static bool was_done_before(const fake *f, const char *variable) {
+  const char *folder = getenv("FAKE_ONCE");
+  char path[4096], id[HASH_SIZE];
+  if (!folder) return false;
+  settings_fingerprint(&f->s, id);
+  snprintf(path, sizeof path, "%s/%s-%s", folder, variable, id);
+  return open(path, O_CREAT | O_EXCL | O_WRONLY, 0666) < 0;
+}
+
 /* Is this cell asked to misbehave in this way? */
 static bool is_asked(const fake *f, const char *variable) {
   const char *condition = getenv(variable), *equals = condition ? strchr(condition, '=') : NULL;
@@ -58,7 +71,7 @@ static bool is_asked(const fake *f, const char *variable) {
   bool is_equal = row && strcmp(strbuf_string(&value), equals + 1) == 0;
   strbuf_free(&value);
   /* the cell itself, not the one that is tuned from it */
-  return is_equal && !*f->s.init_from;
+  return is_equal && !*f->s.init_from && !was_done_before(f, variable);
 }
 
 static void die(err error) {
@@ -219,12 +232,18 @@ static void save_checkpoint(fake *f) {
   emit(f, &w, &line);
 }
 
+static bool is_checkpoint(const char *name) {
+  size_t length = strlen(name), ending = strlen(".safetensors");
+  return length > ending && strcmp(name + length - ending, ".safetensors") == 0;
+}
+
 static void load_checkpoint(fake *f) {
   char path[4096], **names, *text;
   size_t count, length;
   snprintf(path, sizeof path, "%s/checkpoints", f->out);
   err error = fs_list(path, &names, &count);
   if (error) die(error);
+  while (count && !is_checkpoint(names[count - 1])) free(names[--count]); /* half written */
   if (count) {
     char *rest;
     snprintf(path, sizeof path, "%s/checkpoints/%s", f->out, names[count - 1]);
@@ -271,6 +290,17 @@ static void evaluate(fake *f) {
   save_checkpoint(f);
 }
 
+/* False when the machine gives no more. */
+static bool take_memory(void) {
+  enum { PIECE = 64 << 20, PIECES = 32 };
+  for (int i = 0; i < PIECES; i++) {
+    char *piece = malloc(PIECE);
+    if (!piece) return false;
+    memset(piece, i + 1, PIECE);
+  }
+  return true;
+}
+
 static int train(fake *f) {
   emit_start(f);
   for (int64_t points = f->s.eval_points; f->step < f->total_steps;) {
@@ -286,7 +316,12 @@ static int train(fake *f) {
     }
     if (is_half && is_asked(f, "FAKE_NAN"))
       return emit_end(f, "failed", "nan", "loss is not a number at step 12", 1);
-    while (is_half && is_asked(f, "FAKE_HANG") && !stop_wanted) usleep(10000);
+    if (is_half && is_asked(f, "FAKE_HANG"))
+      while (!stop_wanted) usleep(10000);
+    if (is_half && is_asked(f, "FAKE_DEAF"))
+      for (;;) usleep(10000);
+    if (is_half && is_asked(f, "FAKE_HOG") && !take_memory())
+      return emit_end(f, "failed", "memory", "out of memory: the activations", 1);
     f->step++;
     emit_step(f);
     sleep_ms("FAKE_STEP_MS");

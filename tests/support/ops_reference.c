@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/rng.h"
 
 double reference_get(ops_buffer b, int64_t i) {
   uint32_t bits;
@@ -403,6 +404,24 @@ static err normalize_gradient(ops *o, const ops_normalize *n) {
   return NULL;
 }
 
+static err dropout(ops *o, const ops_dropout *d) {
+  (void)o;
+  for (int64_t i = 0; i < d->samples; i++) {
+    rng r = {0};
+    if (d->rate > 0)
+      r = rng_at(d->seed, RNG_DROPOUT, d->site,
+                 (uint64_t)(uint32_t)GET(d->numbers, 2 * i) +
+                     ((uint64_t)(uint32_t)GET(d->numbers, 2 * i + 1) << 32));
+    for (int64_t e = 0; e < d->elements; e++) {
+      int64_t at = i * d->elements + e;
+      double x = GET(d->x, at);
+      if (d->rate > 0) x = (double)rng_u32(&r) < floor(d->rate * 0x1p32) ? 0 : x / (1 - d->rate);
+      SET(d->y, at, x + (d->residual.data ? GET(d->residual, at) : 0));
+    }
+  }
+  return NULL;
+}
+
 static err contrastive_statistics(ops *o, const ops_contrastive *c) {
   (void)o;
   double scale = exp(GET(c->scale_log, 0));
@@ -429,9 +448,10 @@ static err contrastive_finish(ops *o, const ops_contrastive_end *c) {
   for (int64_t i = 0; i < c->count; i++) {
     double lse = GET(c->column_max, i) + log(GET(c->column_sum, i));
     SET(c->column_lse, i, lse);
-    loss += (GET(c->row_lse, i) + lse) / 2 - GET(c->positive, i);
+    loss += c->row_weight * (GET(c->row_lse, i) - GET(c->positive, i)) +
+            c->column_weight * (lse - GET(c->positive, i));
   }
-  SET(c->loss, 0, loss / (double)c->count);
+  SET(c->loss, 0, loss);
   return NULL;
 }
 
@@ -442,8 +462,9 @@ static err contrastive_gradient(ops *o, const ops_contrastive *c) {
     for (int64_t j = 0; j < c->columns; j++) {
       int64_t at = i * c->columns + j;
       double logit = scale * GET(c->cosines, at);
-      double g = c->weight * (exp(logit - GET(c->row_lse, i)) + exp(logit - GET(c->column_lse, j)) -
-                              (j == c->first_row + i ? 2 : 0));
+      double g = c->row_weight * exp(logit - GET(c->row_lse, i)) +
+                 c->column_weight * exp(logit - GET(c->column_lse, j)) -
+                 (j == c->first_row + i ? c->row_weight + c->column_weight : 0);
       add(c->dscale_log, 0, g * logit);
       SET(c->cosines, at, g * scale);
     }
@@ -521,6 +542,7 @@ static const ops_table reference_table = {.name = "reference",
                                           .embed_gradient = embed_gradient,
                                           .pool = pool,
                                           .pool_gradient = pool_gradient,
+                                          .dropout = dropout,
                                           .normalize = normalize,
                                           .normalize_gradient = normalize_gradient,
                                           .contrastive_statistics = contrastive_statistics,

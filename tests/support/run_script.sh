@@ -19,5 +19,7 @@ expect_status() {
 expect_line() { grep -qE -- "$2" "$1" || { cat "$1" >&2; fail "no line in $1 matches: $2"; }; }
 export -f fail expect_status expect_line
 
-bash -euo pipefail "$story"
-rm -rf "$SCRATCH"
+got=0
+bash -euo pipefail "$story" || got=$?
+case $got in 0 | 77) rm -rf "$SCRATCH" ;; esac # 77: it cannot run here, and has said why
+exit $got

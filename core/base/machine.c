@@ -1,0 +1,151 @@
+#include "base/machine.h"
+
+#include <math.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+
+static FILE *open_under(const char *root, const char *path) {
+  strbuf full = {0};
+  strbuf_format(&full, "%s%s", root, path);
+  FILE *file = fopen(strbuf_string(&full), "re");
+  strbuf_free(&full);
+  return file;
+}
+
+/* The first line of a small file, "" when it cannot be read. */
+static void read_line(const char *root, const char *path, char *line, size_t size) {
+  FILE *file = open_under(root, path);
+  if (!file || !fgets(line, (int)size, file)) line[0] = '\0';
+  if (file) fclose(file);
+  line[strcspn(line, "\n")] = '\0';
+}
+
+static double read_number(const char *root, const char *path) {
+  char line[64];
+  read_line(root, path, line, sizeof line);
+  return strtod(line, NULL);
+}
+
+/* "cpu user nice system idle iowait irq softirq steal …" in ticks. */
+static void read_busy(const char *root, machine_state *m) {
+  char line[256];
+  double t[8] = {0}, ticks = (double)sysconf(_SC_CLK_TCK);
+  read_line(root, "/proc/stat", line, sizeof line);
+  if (sscanf(line, "cpu %lf %lf %lf %lf %lf %lf %lf %lf", &t[0], &t[1], &t[2], &t[3], &t[4], &t[5],
+             &t[6], &t[7]) < 4)
+    return;
+  m->busy_seconds = (t[0] + t[1] + t[2] + t[5] + t[6]) / ticks;
+  m->stolen_seconds = t[7] / ticks;
+}
+
+static void read_memory(const char *root, machine_state *m) {
+  char line[128];
+  FILE *file = open_under(root, "/proc/meminfo");
+  while (file && fgets(line, sizeof line, file))
+    if (strncmp(line, "MemAvailable:", 13) == 0)
+      m->free_bytes = strtoull(line + 13, NULL, 10) * 1024;
+  if (file) fclose(file);
+}
+
+/* "200000 100000" microseconds in each period, or "max 100000". */
+static void read_quota(const char *root, machine_state *m) {
+  char line[64];
+  double quota, period;
+  read_line(root, "/sys/fs/cgroup/cpu.max", line, sizeof line);
+  if (sscanf(line, "%lf %lf", &quota, &period) == 2 && period > 0) m->quota_cpus = quota / period;
+}
+
+static void read_clock(const char *root, machine_state *m) {
+  char line[128];
+  m->mhz = read_number(root, "/sys/devices/system/cpu/cpu0/cpufreq/scaling_cur_freq") / 1000;
+  FILE *file = m->mhz > 0 ? NULL : open_under(root, "/proc/cpuinfo");
+  while (file && fgets(line, sizeof line, file))
+    if (strncmp(line, "cpu MHz", 7) == 0 && strchr(line, ':')) {
+      m->mhz = strtod(strchr(line, ':') + 1, NULL);
+      break;
+    }
+  if (file) fclose(file);
+}
+
+static double own_seconds(void) {
+  struct rusage use;
+  getrusage(RUSAGE_SELF, &use);
+  return (double)(use.ru_utime.tv_sec + use.ru_stime.tv_sec) +
+         1e-6 * (double)(use.ru_utime.tv_usec + use.ru_stime.tv_usec);
+}
+
+machine_state machine_look(const char *root) {
+  machine_state m = {0};
+  cpu_set_t allowed;
+  char line[128];
+  m.cpus = sched_getaffinity(0, sizeof allowed, &allowed) == 0 ? CPU_COUNT(&allowed) : 1;
+  read_line(root, "/proc/loadavg", line, sizeof line);
+  m.load = *line ? strtod(line, NULL) : (double)NAN;
+  read_quota(root, &m);
+  read_clock(root, &m);
+  read_line(root, "/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor", m.governor,
+            sizeof m.governor);
+  read_line(root, "/sys/devices/system/cpu/cpu0/cpufreq/scaling_driver", m.driver, sizeof m.driver);
+  m.throttled = (int64_t)read_number(
+      root, "/sys/devices/system/cpu/cpu0/thermal_throttle/core_throttle_count");
+  read_memory(root, &m);
+  read_busy(root, &m);
+  m.own_seconds = own_seconds();
+  m.wall_seconds = clock_seconds();
+  return m;
+}
+
+void machine_write_json(json_writer *w, const char *key, const machine_state *m) {
+  jsonw_object(w, key);
+  jsonw_integer(w, "cpus", m->cpus);
+  if (m->quota_cpus > 0) jsonw_number(w, "quota_cpus", m->quota_cpus);
+  jsonw_number(w, "load", m->load);
+  if (m->mhz > 0) jsonw_number(w, "mhz", m->mhz);
+  if (*m->governor) jsonw_string(w, "governor", m->governor);
+  if (*m->driver) jsonw_string(w, "clock_driver", m->driver);
+  jsonw_integer(w, "free_bytes", (int64_t)m->free_bytes);
+  jsonw_end(w);
+}
+
+void machine_doubts(const machine_state *m, int threads, strbuf *lines) {
+  /* these two drivers call every mode "powersave" and reach full speed in it */
+  bool sets_clock_itself =
+      strcmp(m->driver, "intel_pstate") == 0 || strcmp(m->driver, "amd-pstate-epp") == 0;
+  if (strcmp(m->governor, "powersave") == 0 && !sets_clock_itself)
+    strbuf_append(lines, "the CPU's clock is held low (governor powersave); for timings: "
+                         "cpupower frequency-set -g performance\n");
+  if (threads > m->cpus)
+    strbuf_format(lines, "%d threads share %d CPUs; set threads: %d\n", threads, m->cpus, m->cpus);
+  if (m->quota_cpus > 0 && m->quota_cpus < threads - 0.01)
+    strbuf_format(lines, "the control group allows %.2g CPUs to %d threads\n", m->quota_cpus,
+                  threads);
+}
+
+machine_span machine_between(const machine_state *first, const machine_state *last) {
+  machine_span span = {0};
+  double wall = last->wall_seconds - first->wall_seconds;
+  double own = last->own_seconds - first->own_seconds;
+  if (wall <= 0) return span;
+  span.other_cpus = fmax(0, last->busy_seconds - first->busy_seconds - own) / wall;
+  span.stolen_share =
+      (last->stolen_seconds - first->stolen_seconds) / (wall * (last->cpus > 0 ? last->cpus : 1));
+  span.throttled = last->throttled - first->throttled;
+  return span;
+}
+
+void machine_span_doubts(const machine_span *span, int cpus, strbuf *lines) {
+  if (span->other_cpus > 0.1 * cpus)
+    strbuf_format(lines, "other processes used %.1f of %d CPUs meanwhile\n", span->other_cpus,
+                  cpus);
+  if (span->stolen_share > 0.02)
+    strbuf_format(lines, "the hypervisor took %.0f %% of the CPUs' time\n",
+                  100 * span->stolen_share);
+  if (span->throttled > 0)
+    strbuf_format(lines, "heat lowered the clock %lld times\n", (long long)span->throttled);
+}

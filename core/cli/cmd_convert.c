@@ -1,0 +1,64 @@
+#include <stdio.h>
+#include <string.h>
+
+#include "base/options.h"
+#include "cli/commands.h"
+#include "convert/weights.h"
+
+static const char *const format_names[] = {"flip", "hf", "open_clip", "BertModel", "ViTModel"};
+enum { WRITABLE = 3 };
+
+static err find_format(const char *name, weights_format *format) {
+  for (int i = 0; i < WRITABLE; i++)
+    if (strcmp(format_names[i], name) == 0) {
+      *format = (weights_format)i;
+      return NULL;
+    }
+  return err_new(ERR_INPUT, "--format: '%s' is none of hf, open_clip, flip", name);
+}
+
+int cmd_convert(int argc, char **argv) {
+  const char *out = NULL, *format_name = NULL;
+  bool is_help = false;
+  option_list inputs = {0}, sets = {0}, rest = {0};
+  weights w = {0};
+  weights_format format = WEIGHTS_FLIP;
+  option options[] = {
+      {"in", 'i', OPTION_LIST, &inputs, "PATH",
+       "a model's folder, a .safetensors file with its configuration beside it, a checkpoint or a "
+       "run folder; given twice: an image tower and a text tower",
+       true},
+      {"out", 'o', OPTION_STRING, &out, "PATH", "hf, open_clip: a folder; flip: a file", true},
+      {"format", 'f', OPTION_STRING, &format_name, "FORMAT", "hf, open_clip or flip", true},
+      {"set", 's', OPTION_LIST, &sets, "KEY=VALUE",
+       "a setting that the files leave open: text.vocabulary, embed_dim for single towers", false},
+      {0}};
+  const command c = {
+      "flip convert", "weights from and to transformers and open_clip",
+      "--in PATH --out PATH --format hf|open_clip|flip", options,
+      "Reads transformers' CLIPModel, open_clip's CLIP, our checkpoints, and single towers from\n"
+      "transformers' ViTModel and BertModel. What a format cannot express is refused by name\n"
+      "(docs/models.md).\n\n"
+      "examples:\n"
+      "  flip convert --in clip-vit-base-patch32 --out clip.safetensors --format flip\n"
+      "  flip convert --in results/x/RUN --out for_pytorch --format open_clip\n"
+      "  flip convert --in vit-base --in bert-base-uncased --out both.safetensors --format flip "
+      "\\\n"
+      "    --set text.length=77 --set text.vocabulary=bert-base-uncased/vocab.txt"};
+  err error = options_parse(&c, argc, argv, &rest, &is_help);
+  if (error || is_help) goto cleanup;
+  if (rest.count) FAIL(ERR_INPUT, "unexpected word '%s'", rest.items[0]);
+  TRY(find_format(format_name, &format));
+  TRY(weights_load(inputs.items, inputs.count, sets.items, sets.count, &w));
+  error = err_context(weights_save(out, format, &w), "%s", out);
+  if (error) goto cleanup;
+  int64_t parameters = 0;
+  for (size_t i = 0; i < w.table.count; i++) parameters += param_elements(&w.table.items[i]);
+  printf("%s: %s, %ld parameters, from %s\n", out, format_name, (long)parameters,
+         format_names[w.format]);
+cleanup:
+  weights_free(&w);
+  options_free(options);
+  options_free_list(&rest);
+  return options_exit_status(error);
+}

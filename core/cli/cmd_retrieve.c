@@ -1,0 +1,174 @@
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/fs.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "cli/commands.h"
+#include "cli/trained.h"
+#include "eval/gallery.h"
+
+/* What the command line asks for. */
+typedef struct {
+  const char *text, *image, *texts, *html;
+  option_list images;
+  int64_t top;
+  bool as_json;
+} request;
+
+static err check_request(const request *r) {
+  bool by_text = r->text != NULL, by_image = r->image != NULL;
+  if (by_text == by_image)
+    return err_new(ERR_INPUT, "give one query: --text WORDS, or --image FILE");
+  if (by_text && (!r->images.count || r->texts))
+    return err_new(ERR_INPUT, "--text is sought among --images DIR|SHARDS");
+  if (by_image && (!r->texts || r->images.count))
+    return err_new(ERR_INPUT, "--image is sought among --texts FILE");
+  if (r->top < 1 || r->top > 10000)
+    return err_new(ERR_INPUT, "--top: %ld is outside [1, 10000]", (long)r->top);
+  return NULL;
+}
+
+static void print_hit(const request *r, int64_t rank, const gallery_hit *hit, const char *name,
+                      const char *text) {
+  if (!r->as_json) {
+    printf("%3ld  %7.4f  %s%s%s\n", (long)rank + 1, (double)hit->score, name,
+           *name && *text ? "  " : "", text);
+    return;
+  }
+  strbuf line = {0};
+  json_writer w = jsonw_start(&line);
+  jsonw_object(&w, NULL);
+  jsonw_integer(&w, "rank", rank + 1);
+  jsonw_number(&w, "score", (double)hit->score);
+  jsonw_integer(&w, "row", hit->row);
+  if (*name) jsonw_string(&w, "name", name);
+  jsonw_string(&w, "text", text);
+  jsonw_end(&w);
+  puts(strbuf_string(&line));
+  strbuf_free(&line);
+}
+
+static err print_pictures(const request *r, const pictures *all, const gallery_hit *hits,
+                          int64_t count) {
+  err error = NULL;
+  for (int64_t i = 0; i < count && !error; i++) {
+    char *name = NULL, *caption = NULL;
+    error = pictures_name(all, hits[i].row, &name);
+    if (!error) error = pictures_caption(all, hits[i].row, &caption);
+    if (!error) print_hit(r, i, &hits[i], name, caption);
+    free(name);
+    free(caption);
+  }
+  return error;
+}
+
+static err find_images(const request *r, trained *t, gallery_hit *hits) {
+  pictures *all = NULL;
+  strbuf warnings = {0};
+  int64_t width = t->s.embed_dim;
+  float *query = NULL, *rows = NULL;
+  char *words = (char *)(uintptr_t)r->text;
+  err error = NULL;
+  TRY(pictures_open(r->images.items, r->images.count, &all));
+  query = mem_zeroed((size_t)width, sizeof *query);
+  rows = mem_zeroed((size_t)(pictures_count(all) * width), sizeof *rows);
+  if (!query || !rows) FAIL(ERR_MEMORY, "out of memory: embeddings");
+  TRY(trained_embed_texts(t, &words, 1, query));
+  TRY(pictures_embed(all, t->model, rows, &warnings));
+  if (warnings.length) log_warning("not decoded: %s", strbuf_string(&warnings));
+  int64_t found = gallery_best(query, rows, pictures_count(all), width, r->top, hits);
+  TRY(print_pictures(r, all, hits, found));
+  if (r->html) {
+    gallery_page page = {.title = "flip retrieve",
+                         .query_text = r->text,
+                         .hits = hits,
+                         .count = found,
+                         .pictures = all};
+    TRY(gallery_write(r->html, &page));
+  }
+cleanup:
+  free(query);
+  free(rows);
+  strbuf_free(&warnings);
+  pictures_close(all);
+  return error;
+}
+
+static err find_texts(const request *r, trained *t, gallery_hit *hits) {
+  char *content = NULL, *bytes = NULL, **lines = NULL;
+  size_t count = 0, size = 0;
+  int64_t width = t->s.embed_dim;
+  float *query = NULL, *rows = NULL;
+  err error = NULL;
+  TRY(fs_read(r->image, &bytes, &size));
+  TRY(trained_read_lines(r->texts, &content, &lines, &count));
+  query = mem_zeroed((size_t)width, sizeof *query);
+  rows = mem_zeroed(count * (size_t)width, sizeof *rows);
+  if (!query || !rows) FAIL(ERR_MEMORY, "out of memory: embeddings");
+  TRY(err_context(pictures_embed_one(bytes, size, t->model, query), "%s", r->image));
+  TRY(trained_embed_texts(t, lines, count, rows));
+  int64_t found = gallery_best(query, rows, (int64_t)count, width, r->top, hits);
+  for (int64_t i = 0; i < found; i++) print_hit(r, i, &hits[i], "", lines[hits[i].row]);
+  if (r->html) {
+    gallery_page page = {.title = "flip retrieve",
+                         .query_image = bytes,
+                         .query_image_bytes = size,
+                         .hits = hits,
+                         .count = found,
+                         .texts = lines};
+    TRY(gallery_write(r->html, &page));
+  }
+cleanup:
+  free(query);
+  free(rows);
+  free(lines);
+  free(content);
+  free(bytes);
+  return error;
+}
+
+int cmd_retrieve(int argc, char **argv) {
+  const char *model = NULL;
+  bool is_help = false;
+  request r = {.top = 12};
+  option_list sets = {0}, rest = {0};
+  trained t = {0};
+  gallery_hit *hits = NULL;
+  option options[] = {
+      {"model", 'm', OPTION_STRING, &model, "PATH",
+       "checkpoint, run folder, or a model that flip convert reads", true},
+      {"text", 't', OPTION_STRING, &r.text, "WORDS", "the query, sought among images", false},
+      {"images", 'i', OPTION_LIST, &r.images, "DIR|SHARDS", "where it is sought", false},
+      {"image", 0, OPTION_STRING, &r.image, "FILE", "the query, sought among texts", false},
+      {"texts", 0, OPTION_STRING, &r.texts, "FILE", "where it is sought: one text a line", false},
+      {"top", 'n', OPTION_INTEGER, &r.top, "N", "how many are shown (default 12)", false},
+      {"html", 0, OPTION_STRING, &r.html, "FILE", "also a page that shows them", false},
+      {"json", 0, OPTION_FLAG, &r.as_json, NULL, "one JSON object a hit", false},
+      {"set", 's', OPTION_LIST, &sets, "KEY=VALUE", "change a setting", false},
+      {0}};
+  const command c = {
+      "flip retrieve", "find the images that fit a text, or the texts that fit an image",
+      "--model PATH (--text WORDS --images DIR|SHARDS | --image FILE --texts FILE)", options,
+      "Finds what is there; it makes nothing. The score is the cosine of the two embeddings.\n\n"
+      "examples:\n"
+      "  flip retrieve -m RUN -t 'a red apple' -i 'data/openclipart/heldout-*.tar' --html "
+      "out.html\n"
+      "  flip retrieve -m RUN --image photo.jpg --texts captions.txt --top 5"};
+  err error = options_parse(&c, argc, argv, &rest, &is_help);
+  if (error || is_help) goto cleanup;
+  if (rest.count) FAIL(ERR_INPUT, "unexpected word '%s'", rest.items[0]);
+  TRY(check_request(&r));
+  hits = mem_zeroed((size_t)r.top, sizeof *hits);
+  if (!hits) FAIL(ERR_MEMORY, "out of memory: hits");
+  TRY(trained_open(model, &sets, true, &t));
+  TRY(r.text ? find_images(&r, &t, hits) : find_texts(&r, &t, hits));
+cleanup:
+  free(hits);
+  trained_close(&t);
+  options_free(options);
+  options_free_list(&rest);
+  return options_exit_status(error);
+}

@@ -1,0 +1,97 @@
+#include "cli/trained.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/fs.h"
+#include "base/mem.h"
+#include "model/count.h"
+#include "ops/device.h"
+
+static err open_words(trained *t, int64_t vocabulary) {
+  if (!*t->s.text_vocabulary)
+    return err_new(ERR_INPUT, "the model's files name no vocabulary: give it with --set "
+                              "text.vocabulary=FILE");
+  err error = tokenizer_open(t->s.text_tokenizer, t->s.text_vocabulary, &t->words);
+  if (error) return error;
+  if (tokenizer_vocabulary_size(t->words) == vocabulary) return NULL;
+  return err_new(ERR_INPUT,
+                 "%s has %ld entries, the model was trained with %ld: name the right one with "
+                 "--set text.vocabulary=FILE",
+                 t->s.text_vocabulary, (long)tokenizer_vocabulary_size(t->words), (long)vocabulary);
+}
+
+/* Settings under which a model gives gradients of `views` whole images, and nothing else of
+ * training. */
+static void prepare_for_pixels(settings *s, int64_t views) {
+  s->batch_size = s->eval_batch_size = views;
+  s->micro_batch_size = 0;
+  s->mask_ratio = s->eval_mask_ratio = 0;
+  s->mask_mode = MASK_RANDOM;
+  s->mask_replacement = false;
+  s->image_dropout = 0;
+}
+
+err trained_open(const char *path, const option_list *sets, bool needs_texts, trained *t) {
+  weights w;
+  clip_config config;
+  err error = weights_load(&path, 1, sets->items, sets->count, &w);
+  if (error) return error;
+  TRY(settings_copy(&w.s, &t->s));
+  t->has_settings = true;
+  if (needs_texts) TRY(open_words(t, w.vocabulary));
+  bool has_pixels = t->pixel_views > 0;
+  if (has_pixels) prepare_for_pixels(&t->s, t->pixel_views);
+  clip_config_from(&t->s, w.vocabulary, &config);
+  clip_limits limits = model_limits(&t->s);
+  TRY(ops_open_as(&t->s, has_pixels ? PRECISION_FP32 : w.precision, &t->o));
+  TRY(clip_create(t->o, &config, &limits, has_pixels, &t->model));
+  TRY(weights_into(&w, t->model));
+cleanup:
+  weights_free(&w);
+  return error;
+}
+
+void trained_close(trained *t) {
+  clip_destroy(t->model);
+  ops_destroy(t->o);
+  if (t->words) tokenizer_close(t->words);
+  if (t->has_settings) settings_free(&t->s);
+  *t = (trained){0};
+}
+
+err trained_embed_texts(trained *t, char *const *texts, size_t count, float *embeddings) {
+  int64_t length = t->s.text_length;
+  int32_t *ids = mem_zeroed(count * (size_t)length, sizeof *ids);
+  int32_t *counts = mem_zeroed(count, sizeof *counts);
+  err error = NULL;
+  if (!ids || !counts) FAIL(ERR_MEMORY, "out of memory: tokens of %zu texts", count);
+  for (size_t i = 0; i < count; i++)
+    TRY(tokenizer_encode(t->words, texts[i], length, ids + i * (size_t)length, &counts[i]));
+  TRY(clip_embed_texts(t->model, (int64_t)count, ids, counts, embeddings));
+cleanup:
+  free(ids);
+  free(counts);
+  return error;
+}
+
+err trained_read_lines(const char *path, char **text, char ***lines, size_t *count) {
+  size_t length, used = 0;
+  err error = fs_read(path, text, &length);
+  if (error) return error;
+  size_t most = 1;
+  for (size_t i = 0; i < length; i++) most += (*text)[i] == '\n';
+  *lines = mem_zeroed(most, sizeof **lines);
+  if (!*lines) return mem_error(most * sizeof **lines, path);
+  for (char *at = *text; at < *text + length;) {
+    char *end = memchr(at, '\n', (size_t)(*text + length - at));
+    if (!end) end = *text + length;
+    (*lines)[used++] = at;
+    char *next = end + 1;
+    *end = '\0';
+    if (end > at && end[-1] == '\r') end[-1] = '\0';
+    at = next;
+  }
+  *count = used;
+  return used ? NULL : err_new(ERR_INPUT, "%s: holds no text", path);
+}

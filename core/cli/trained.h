@@ -1,0 +1,34 @@
+/* A trained model with what belongs to it, opened from any path that flip convert reads. */
+#ifndef FLIP_CLI_TRAINED_H
+#define FLIP_CLI_TRAINED_H
+
+#include "base/options.h"
+#include "data/tokenizer.h"
+#include "convert/weights.h"
+#include "ops/ops.h"
+
+typedef struct {
+  settings s;
+  bool has_settings;
+  tokenizer *words; /* NULL where texts are not needed */
+  ops *o;
+  clip_model *model;
+  int64_t
+      pixel_views; /* set before opening: the model is for clip_pixel_gradient of so many images */
+} trained;
+
+/* sets: KEY=VALUE changes. needs_texts: opens the tokenizer and checks that it is the one that the
+ * model was trained with. Start from {0} (but for pixel_views); trained_close works after a failure
+ * too. */
+err trained_open(const char *path, const option_list *sets, bool needs_texts,
+                 trained *t) ERR_MUST_CHECK;
+void trained_close(trained *t);
+
+/* The lines of a file without their ends; they point into *text. The caller frees both. */
+err trained_read_lines(const char *path, char **text, char ***lines, size_t *count) ERR_MUST_CHECK;
+
+/* Unit-length embeddings [count, embed] of texts. */
+err trained_embed_texts(trained *t, char *const *texts, size_t count,
+                        float *embeddings) ERR_MUST_CHECK;
+
+#endif

@@ -1,0 +1,43 @@
+/* Other programs' configuration files. Inside of core/convert/. */
+#ifndef FLIP_CONVERT_FOREIGN_H
+#define FLIP_CONVERT_FOREIGN_H
+
+#include <jansson.h>
+
+#include "base/json.h"
+#include "convert/weights.h"
+
+/* What a JSON object may hold, one row a key: where its value goes, or the only value that our
+ * model can mean. A row with neither says nothing about what a model computes. */
+typedef struct {
+  const char *key;
+  int64_t *whole;    /* target of an integer */
+  double *real;      /* of a number */
+  int *pick;         /* of a string, through `names` */
+  const char *names; /* "a|b=c|d": the strings of the pick, in its order, = between synonyms */
+  const char *only;  /* the JSON text that is understood; null is too */
+} json_field;
+
+/* refuses_unknown: a key without a row is an error. `where` names the object in messages. */
+err foreign_read(const json_t *object, const char *where, const json_field *fields, size_t count,
+                 bool refuses_unknown) ERR_MUST_CHECK;
+
+err foreign_read_hf(const json_t *root, settings *s, int64_t *vocabulary) ERR_MUST_CHECK;
+err foreign_read_bert(const json_t *root, settings *s, int64_t *vocabulary) ERR_MUST_CHECK;
+err foreign_read_vit(const json_t *root, settings *s) ERR_MUST_CHECK;
+err foreign_read_open_clip(const json_t *root, settings *s, int64_t *vocabulary) ERR_MUST_CHECK;
+/* Pixel mean and deviation of `object` under these keys, if they are there. */
+err foreign_read_normalization(const json_t *object, const char *mean_key,
+                               const char *deviation_key, settings *s) ERR_MUST_CHECK;
+void foreign_write_normalization(json_writer *w, const char *mean_key, const char *deviation_key,
+                                 const settings *s);
+
+/* end_of_text: the token that is pooled, when the model pools one. */
+void foreign_write_hf(const settings *s, int64_t vocabulary, int64_t end_of_text, strbuf *out);
+void foreign_write_hf_preprocessor(const settings *s, strbuf *out);
+void foreign_write_open_clip(const settings *s, int64_t vocabulary, int64_t end_of_text,
+                             strbuf *out);
+/* NULL, or what of the settings a format cannot express. */
+err foreign_check(weights_format format, const settings *s) ERR_MUST_CHECK;
+
+#endif

@@ -1,0 +1,180 @@
+/* transformers' config.json: CLIPModel both ways, BertModel and ViTModel in. Keys that are missing
+ * have the defaults of CLIPConfig, BertConfig and ViTConfig; keys that are not listed are
+ * transformers' generation and bookkeeping settings, of which these files hold dozens. */
+#include <string.h>
+
+#include "convert/foreign.h"
+
+/* By settings' ACTIVATION_*. */
+#define HF_ACTIVATIONS "gelu_pytorch_tanh=gelu_new|gelu|quick_gelu"
+#define COUNT(fields) (sizeof(fields) / sizeof *(fields))
+
+static const char *const activation_names[] = {"gelu_pytorch_tanh", "gelu", "quick_gelu"};
+
+static err read_hf_image(const json_t *root, settings *s) {
+  int64_t hidden = 3072;
+  s->image_size = 224, s->image_patch = 32, s->image_width = 768, s->image_layers = 12;
+  s->image_heads = 12, s->image_norm_eps = 1e-5, s->image_activation = ACTIVATION_QUICK_GELU;
+  s->image_position = POSITION_LEARNED, s->image_class_token = true, s->image_patch_bias = false;
+  s->image_pool = IMAGE_POOL_CLASS, s->image_pre_norm = true;
+  s->image_normalization = NORMALIZATION_CLIP;
+  const json_field fields[] = {
+      {.key = "hidden_size", .whole = &s->image_width},
+      {.key = "intermediate_size", .whole = &hidden},
+      {.key = "num_hidden_layers", .whole = &s->image_layers},
+      {.key = "num_attention_heads", .whole = &s->image_heads},
+      {.key = "num_channels", .only = "3"},
+      {.key = "image_size", .whole = &s->image_size},
+      {.key = "patch_size", .whole = &s->image_patch},
+      {.key = "hidden_act", .pick = &s->image_activation, .names = HF_ACTIVATIONS},
+      {.key = "layer_norm_eps", .real = &s->image_norm_eps}};
+  err error = foreign_read(json_object_get(root, "vision_config"), "vision_config", fields,
+                           COUNT(fields), false);
+  s->image_mlp_ratio = (double)hidden / (double)s->image_width;
+  return error;
+}
+
+err foreign_read_hf(const json_t *root, settings *s, int64_t *vocabulary) {
+  int64_t hidden = 2048;
+  *vocabulary = 49408;
+  s->text_width = 512, s->text_layers = 12, s->text_heads = 8, s->text_length = 77;
+  s->text_norm_eps = 1e-5, s->text_activation = ACTIVATION_QUICK_GELU, s->text_causal = true;
+  s->text_pool = TEXT_POOL_EOT, s->text_tokenizer = TOKENIZER_BPE_HUGGINGFACE, s->embed_dim = 512;
+  const json_field top[] = {{.key = "model_type", .only = "\"clip\""},
+                            {.key = "projection_dim", .whole = &s->embed_dim}};
+  const json_field fields[] = {
+      {.key = "vocab_size", .whole = vocabulary},
+      {.key = "hidden_size", .whole = &s->text_width},
+      {.key = "intermediate_size", .whole = &hidden},
+      {.key = "num_hidden_layers", .whole = &s->text_layers},
+      {.key = "num_attention_heads", .whole = &s->text_heads},
+      {.key = "max_position_embeddings", .whole = &s->text_length},
+      {.key = "hidden_act", .pick = &s->text_activation, .names = HF_ACTIVATIONS},
+      {.key = "layer_norm_eps", .real = &s->text_norm_eps}};
+  err error = foreign_read(root, "config", top, COUNT(top), false);
+  if (!error)
+    error = foreign_read(json_object_get(root, "text_config"), "text_config", fields, COUNT(fields),
+                         false);
+  s->text_mlp_ratio = (double)hidden / (double)s->text_width;
+  return error ? error : read_hf_image(root, s);
+}
+
+err foreign_read_bert(const json_t *root, settings *s, int64_t *vocabulary) {
+  int64_t hidden = 3072, positions = 512;
+  *vocabulary = 30522;
+  s->text_width = 768, s->text_layers = 12, s->text_heads = 12, s->text_norm_eps = 1e-12;
+  s->text_activation = ACTIVATION_GELU_ERF, s->text_causal = false, s->text_pool = TEXT_POOL_FIRST;
+  s->text_tokenizer = TOKENIZER_WORDPIECE, s->text_post_norm = true, s->text_padding_mask = true;
+  s->text_dropout = 0.1;
+  const json_field fields[] = {
+      {.key = "model_type", .only = "\"bert\""},
+      {.key = "vocab_size", .whole = vocabulary},
+      {.key = "hidden_size", .whole = &s->text_width},
+      {.key = "intermediate_size", .whole = &hidden},
+      {.key = "num_hidden_layers", .whole = &s->text_layers},
+      {.key = "num_attention_heads", .whole = &s->text_heads},
+      {.key = "max_position_embeddings", .whole = &positions},
+      {.key = "position_embedding_type", .only = "\"absolute\""},
+      {.key = "is_decoder", .only = "false"},
+      {.key = "hidden_dropout_prob", .real = &s->text_dropout},
+      {.key = "hidden_act", .pick = &s->text_activation, .names = HF_ACTIVATIONS},
+      {.key = "layer_norm_eps", .real = &s->text_norm_eps}};
+  err error = foreign_read(root, "config", fields, COUNT(fields), false);
+  s->text_mlp_ratio = (double)hidden / (double)s->text_width;
+  s->text_length = positions;
+  return error;
+}
+
+err foreign_read_vit(const json_t *root, settings *s) {
+  int64_t hidden = 3072;
+  s->image_size = 224, s->image_patch = 16, s->image_width = 768, s->image_layers = 12;
+  s->image_heads = 12, s->image_norm_eps = 1e-12, s->image_activation = ACTIVATION_GELU_ERF;
+  s->image_position = POSITION_LEARNED, s->image_class_token = true, s->image_patch_bias = true;
+  s->image_pool = IMAGE_POOL_CLASS, s->image_pre_norm = false;
+  s->image_normalization = NORMALIZATION_INCEPTION;
+  const json_field fields[] = {
+      {.key = "model_type", .only = "\"vit\""},
+      {.key = "hidden_size", .whole = &s->image_width},
+      {.key = "intermediate_size", .whole = &hidden},
+      {.key = "num_hidden_layers", .whole = &s->image_layers},
+      {.key = "num_attention_heads", .whole = &s->image_heads},
+      {.key = "num_channels", .only = "3"},
+      {.key = "image_size", .whole = &s->image_size},
+      {.key = "patch_size", .whole = &s->image_patch},
+      {.key = "qkv_bias", .only = "true"},
+      {.key = "hidden_dropout_prob", .real = &s->image_dropout},
+      {.key = "hidden_act", .pick = &s->image_activation, .names = HF_ACTIVATIONS},
+      {.key = "layer_norm_eps", .real = &s->image_norm_eps}};
+  err error = foreign_read(root, "config", fields, COUNT(fields), false);
+  s->image_mlp_ratio = (double)hidden / (double)s->image_width;
+  return error;
+}
+
+static int64_t hidden_of(int64_t width, double ratio) {
+  return (int64_t)((double)width * ratio + 1e-6);
+}
+
+static void write_text(json_writer *w, const settings *s, int64_t vocabulary, int64_t end_of_text) {
+  jsonw_object(w, "text_config");
+  jsonw_string(w, "model_type", "clip_text_model");
+  jsonw_integer(w, "vocab_size", vocabulary);
+  jsonw_integer(w, "hidden_size", s->text_width);
+  jsonw_integer(w, "intermediate_size", hidden_of(s->text_width, s->text_mlp_ratio));
+  jsonw_integer(w, "projection_dim", s->embed_dim);
+  jsonw_integer(w, "num_hidden_layers", s->text_layers);
+  jsonw_integer(w, "num_attention_heads", s->text_heads);
+  jsonw_integer(w, "max_position_embeddings", s->text_length);
+  jsonw_string(w, "hidden_act", activation_names[s->text_activation]);
+  jsonw_number(w, "layer_norm_eps", s->text_norm_eps);
+  jsonw_null(w, "bos_token_id"); /* the tokenizer puts it there; the model does not look for it */
+  jsonw_integer(w, "eos_token_id", end_of_text);
+  jsonw_end(w);
+}
+
+void foreign_write_hf(const settings *s, int64_t vocabulary, int64_t end_of_text, strbuf *out) {
+  json_writer writer = jsonw_start(out), *w = &writer;
+  jsonw_object(w, NULL);
+  jsonw_array(w, "architectures");
+  jsonw_string(w, NULL, "CLIPModel");
+  jsonw_end(w);
+  jsonw_string(w, "model_type", "clip");
+  jsonw_string(w, "torch_dtype", "float32");
+  jsonw_integer(w, "projection_dim", s->embed_dim);
+  write_text(w, s, vocabulary, end_of_text);
+  jsonw_object(w, "vision_config");
+  jsonw_string(w, "model_type", "clip_vision_model");
+  jsonw_integer(w, "hidden_size", s->image_width);
+  jsonw_integer(w, "intermediate_size", hidden_of(s->image_width, s->image_mlp_ratio));
+  jsonw_integer(w, "projection_dim", s->embed_dim);
+  jsonw_integer(w, "num_hidden_layers", s->image_layers);
+  jsonw_integer(w, "num_attention_heads", s->image_heads);
+  jsonw_integer(w, "num_channels", 3);
+  jsonw_integer(w, "image_size", s->image_size);
+  jsonw_integer(w, "patch_size", s->image_patch);
+  jsonw_string(w, "hidden_act", activation_names[s->image_activation]);
+  jsonw_number(w, "layer_norm_eps", s->image_norm_eps);
+  jsonw_end(w);
+  jsonw_end(w);
+  strbuf_append_char(out, '\n');
+}
+
+void foreign_write_hf_preprocessor(const settings *s, strbuf *out) {
+  json_writer writer = jsonw_start(out), *w = &writer;
+  jsonw_object(w, NULL);
+  jsonw_string(w, "image_processor_type", "CLIPImageProcessor");
+  jsonw_bool(w, "do_resize", true);
+  jsonw_object(w, "size");
+  jsonw_integer(w, "shortest_edge", s->image_size);
+  jsonw_end(w);
+  jsonw_integer(w, "resample", 3); /* bicubic */
+  jsonw_bool(w, "do_center_crop", true);
+  jsonw_object(w, "crop_size");
+  jsonw_integer(w, "height", s->image_size);
+  jsonw_integer(w, "width", s->image_size);
+  jsonw_end(w);
+  jsonw_bool(w, "do_rescale", true);
+  jsonw_bool(w, "do_normalize", true);
+  foreign_write_normalization(w, "image_mean", "image_std", s);
+  jsonw_end(w);
+  strbuf_append_char(out, '\n');
+}

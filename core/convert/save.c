@@ -1,0 +1,228 @@
+/* Writing weights: our own checkpoint, or a folder that transformers or open_clip loads. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/fs.h"
+#include "base/mem.h"
+#include "convert/foreign.h"
+#include "convert/names.h"
+#include "convert/weights.h"
+#include "data/tokenizer.h"
+
+static err cannot(weights_format format, const char *key, const char *why) {
+  return err_new(ERR_UNSUPPORTED, "%s: %s %s; --format flip keeps it", key,
+                 format == WEIGHTS_HF ? "transformers' CLIPModel" : "open_clip's CLIP", why);
+}
+
+err foreign_check(weights_format format, const settings *s) {
+  bool is_hf = format == WEIGHTS_HF;
+  if (format != WEIGHTS_HF && format != WEIGHTS_OPEN_CLIP)
+    return err_new(ERR_UNSUPPORTED, "this format is read, not written: hf, open_clip or flip are");
+  if (s->text_post_norm) return cannot(format, "text.post_norm", "has norms in front");
+  if (s->text_padding_mask) return cannot(format, "text.padding_mask", "attends to padding");
+  if (!s->normalize) return cannot(format, "normalize", "compares unit vectors");
+  if (s->image_position != POSITION_LEARNED)
+    return cannot(format, "image.position", "learns its positions");
+  if (!s->image_class_token || s->image_pool != IMAGE_POOL_CLASS)
+    return cannot(format, "image.pool", "pools the class token");
+  if (is_hf && !s->image_pre_norm)
+    return cannot(format, "image.pre_norm", "has a norm in front of the first block");
+  if (is_hf && !s->text_causal) return cannot(format, "text.causal", "attends causally");
+  if (is_hf && s->text_pool != TEXT_POOL_EOT)
+    return cannot(format, "text.pool", "pools the end of text");
+  if (s->text_pool == TEXT_POOL_MEAN)
+    return cannot(format, "text.pool", "has no mean over text tokens");
+  if (!is_hf && (s->image_activation == ACTIVATION_QUICK_GELU) !=
+                    (s->text_activation == ACTIVATION_QUICK_GELU))
+    return cannot(format, "text.activation", "has QuickGELU in both towers or in none");
+  return NULL;
+}
+
+/* The number of the token that ends a text: CLIP's is its last, WordPiece's is [SEP]. */
+static err find_end_of_text(const weights *w, int64_t *end) {
+  *end = w->vocabulary - 1;
+  if (w->s.text_pool != TEXT_POOL_EOT || w->s.text_tokenizer != TOKENIZER_WORDPIECE) return NULL;
+  tokenizer *words = NULL;
+  err error = tokenizer_open(TOKENIZER_WORDPIECE, w->s.text_vocabulary, &words);
+  if (error)
+    return err_context(error, "the end-of-text token is looked up in the vocabulary (--set "
+                              "text.vocabulary=FILE)");
+  for (*end = 0; *end < tokenizer_vocabulary_size(words); (*end)++)
+    if (strcmp(tokenizer_token(words, (int32_t)*end), "[SEP]") == 0) break;
+  if (*end == 2) /* transformers takes 2 for an old CLIP and pools the largest number instead */
+    error = err_new(ERR_UNSUPPORTED, "[SEP] is token 2, which transformers' CLIPModel misreads");
+  tokenizer_close(words);
+  return error;
+}
+
+/* The tensors of a file to be; `turned` are copies that it owns. */
+typedef struct {
+  safetensor *items;
+  size_t count;
+  float **turned;
+} tensor_list;
+
+static void free_list(tensor_list *list) {
+  for (size_t i = 0; list->turned && i < list->count; i++) free(list->turned[i]);
+  free(list->turned);
+  free(list->items);
+}
+
+/* data [columns, rows] = values [rows, columns] transposed. */
+static float *turn(const float *values, int64_t rows, int64_t columns) {
+  float *data = mem_zeroed((size_t)(rows * columns), sizeof *data);
+  for (int64_t i = 0; data && i < rows; i++)
+    for (int64_t j = 0; j < columns; j++) data[j * rows + i] = values[i * columns + j];
+  return data;
+}
+
+static void set_shape(safetensor *t, tensor_layout layout, int64_t rows, int64_t columns,
+                      int64_t patch) {
+  if (layout == LAYOUT_SCALAR) return; /* rank 0 */
+  if (rows) t->shape[t->rank++] = rows;
+  if (layout == LAYOUT_PATCHES) {
+    t->shape[t->rank++] = 3;
+    t->shape[t->rank++] = patch;
+    t->shape[t->rank++] = patch;
+  } else {
+    t->shape[t->rank++] = columns;
+  }
+}
+
+static err add_tensor(const weights *w, weights_format format, const param *p, tensor_list *list) {
+  int64_t block;
+  char names[NAME_PARTS][FOREIGN_NAME];
+  const tensor_name *row = names_find(p->name, &block);
+  size_t parts = row ? names_foreign(row, block, format, names) : 0;
+  const float *values = w->values + p->offset;
+  if (!parts) { /* what the format has no place for must say nothing */
+    for (int64_t i = 0; i < param_elements(p); i++)
+      if (values[i] != 0)
+        return err_new(ERR_UNSUPPORTED,
+                       "%s is not zero, and the format has no such tensor (train with "
+                       "image.patch_bias: false)",
+                       p->name);
+    return NULL;
+  }
+  int64_t rows = p->rows / (int64_t)parts;
+  int64_t columns = p->rows ? p->columns : p->columns / (int64_t)parts;
+  for (size_t i = 0; i < parts; i++) {
+    safetensor *t = &list->items[list->count];
+    *t = (safetensor){.bytes = (size_t)((rows ? rows : 1) * columns) * sizeof(float),
+                      .data = values + (int64_t)i * (rows ? rows : 1) * columns};
+    memcpy(t->name, names[i], FOREIGN_NAME); /* shorter than t->name */
+    snprintf(t->type, sizeof t->type, "F32");
+    bool is_turned = row->layout == LAYOUT_PROJECTION && format == WEIGHTS_OPEN_CLIP;
+    set_shape(t, row->layout, is_turned ? columns : rows, is_turned ? rows : columns,
+              w->s.image_patch);
+    if (is_turned) {
+      t->data = list->turned[list->count] = turn(t->data, rows, columns);
+      if (!t->data) return mem_error(t->bytes, p->name);
+    }
+    list->count++;
+  }
+  return NULL;
+}
+
+static err write_text(const char *folder, const char *name, const strbuf *text) {
+  char *path = fs_join(folder, name);
+  err error = path && !text->is_broken ? fs_write_atomic(path, strbuf_string(text), text->length)
+                                       : mem_error(text->length, name);
+  free(path);
+  return error;
+}
+
+/* A WordPiece vocabulary has no other home: it goes along, as transformers' AutoTokenizer finds it.
+ * Byte-pair models use CLIP's own tokenizer, which both libraries bring. */
+static err save_vocabulary(const char *folder, const settings *s) {
+  char *text = NULL;
+  size_t length;
+  strbuf words = {0}, config = {0};
+  if (s->text_tokenizer != TOKENIZER_WORDPIECE || !*s->text_vocabulary) return NULL;
+  err error = fs_read(s->text_vocabulary, &text, &length);
+  if (error) return err_context(error, "text.vocabulary");
+  strbuf_append_bytes(&words, text, length);
+  json_writer writer = jsonw_start(&config), *w = &writer;
+  jsonw_object(w, NULL);
+  jsonw_string(w, "tokenizer_class", "BertTokenizer");
+  jsonw_bool(w, "do_lower_case", true);
+  jsonw_integer(w, "model_max_length", s->text_length);
+  jsonw_end(w);
+  error = write_text(folder, "vocab.txt", &words);
+  if (!error) error = write_text(folder, "tokenizer_config.json", &config);
+  strbuf_free(&words);
+  strbuf_free(&config);
+  free(text);
+  return error;
+}
+
+static err save_foreign(const char *folder, weights_format format, const weights *w) {
+  err error = NULL;
+  bool is_hf = format == WEIGHTS_HF;
+  int64_t end_of_text;
+  strbuf config = {0}, preprocessor = {0};
+  char *path = fs_join(folder, is_hf ? "model.safetensors" : "open_clip_model.safetensors");
+  tensor_list list = {.items = mem_zeroed(NAME_PARTS * w->table.count, sizeof *list.items),
+                      .turned = mem_zeroed(NAME_PARTS * w->table.count, sizeof *list.turned)};
+  const safetensors_pair pairs[] = {{"format", "pt"}}; /* transformers insists on it */
+  if (!path || !list.items || !list.turned) FAIL(ERR_MEMORY, "out of memory: a list of tensors");
+  TRY(foreign_check(format, &w->s));
+  TRY(find_end_of_text(w, &end_of_text));
+  for (size_t i = 0; i < w->table.count; i++) TRY(add_tensor(w, format, &w->table.items[i], &list));
+  TRY(fs_make_folders(folder));
+  if (is_hf) {
+    foreign_write_hf(&w->s, w->vocabulary, end_of_text, &config);
+    foreign_write_hf_preprocessor(&w->s, &preprocessor);
+    TRY(write_text(folder, "preprocessor_config.json", &preprocessor));
+  } else {
+    foreign_write_open_clip(&w->s, w->vocabulary, end_of_text, &config);
+  }
+  TRY(save_vocabulary(folder, &w->s));
+  TRY(write_text(folder, is_hf ? "config.json" : "open_clip_config.json", &config));
+  TRY(safetensors_write(path, list.items, list.count, pairs, 1, NULL));
+cleanup:
+  free_list(&list);
+  strbuf_free(&config);
+  strbuf_free(&preprocessor);
+  free(path);
+  return error;
+}
+
+/* A checkpoint of step 0 without moments: init_from and flip eval take it. */
+static err save_own(const char *path, const weights *w) {
+  err error = NULL;
+  strbuf yaml = {0};
+  char fingerprint[HASH_SIZE], vocabulary[32];
+  safetensor *tensors = mem_zeroed(w->table.count, sizeof *tensors);
+  settings_write_yaml(&w->s, &yaml);
+  settings_fingerprint(&w->s, fingerprint);
+  snprintf(vocabulary, sizeof vocabulary, "%" PRId64, w->vocabulary);
+  if (!tensors || yaml.is_broken) FAIL(ERR_MEMORY, "out of memory: a list of tensors");
+  for (size_t i = 0; i < w->table.count; i++) {
+    const param *p = &w->table.items[i];
+    safetensor *t = &tensors[i];
+    *t = (safetensor){.data = w->values + p->offset,
+                      .bytes = (size_t)param_elements(p) * sizeof(float)};
+    snprintf(t->name, sizeof t->name, "%s", p->name);
+    snprintf(t->type, sizeof t->type, "F32");
+    set_shape(t, LAYOUT_PLAIN, p->rows, p->columns, 0);
+  }
+  const safetensors_pair pairs[] = {{"format", "flip"},
+                                    {"flip.step", "0"},
+                                    {"flip.samples", "0"},
+                                    {"flip.vocabulary_size", vocabulary},
+                                    {"flip.precision", "fp32"},
+                                    {"flip.fingerprint", fingerprint},
+                                    {"flip.settings", strbuf_string(&yaml)}};
+  TRY(safetensors_write(path, tensors, w->table.count, pairs, sizeof pairs / sizeof *pairs, NULL));
+cleanup:
+  free(tensors);
+  strbuf_free(&yaml);
+  return error;
+}
+
+err weights_save(const char *path, weights_format format, const weights *w) {
+  return format == WEIGHTS_FLIP ? save_own(path, w) : save_foreign(path, format, w);
+}

@@ -1,0 +1,475 @@
+/* Reading weights of any format. */
+#include "convert/weights.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/fs.h"
+#include "base/mem.h"
+#include "convert/foreign.h"
+#include "convert/names.h"
+#include "model/positions.h"
+#include "train/checkpoint.h"
+
+/* One input, opened. */
+typedef struct {
+  char *path, *folder; /* the tensors' file; where its configuration is */
+  safetensors_file *file;
+  weights_format format;
+} source;
+
+static void close_source(source *s) {
+  safetensors_close(s->file);
+  free(s->path);
+  free(s->folder);
+}
+
+err weights_detect(const safetensors_file *f, weights_format *format) {
+  static const struct {
+    weights_format format;
+    const char *tensor;
+  } signs[] = {{WEIGHTS_HF, "vision_model.embeddings.patch_embedding.weight"},
+               {WEIGHTS_OPEN_CLIP, "visual.conv1.weight"},
+               {WEIGHTS_BERT, "embeddings.word_embeddings.weight"},
+               {WEIGHTS_BERT, "bert.embeddings.word_embeddings.weight"},
+               {WEIGHTS_VIT, "embeddings.patch_embeddings.projection.weight"},
+               {WEIGHTS_VIT, "vit.embeddings.patch_embeddings.projection.weight"}};
+  *format = WEIGHTS_FLIP;
+  if (safetensors_metadata(f, "flip.settings")) return NULL;
+  for (size_t i = 0; i < sizeof signs / sizeof *signs; i++)
+    if (safetensors_find(f, signs[i].tensor)) {
+      *format = signs[i].format;
+      return NULL;
+    }
+  return err_new(ERR_UNSUPPORTED,
+                 "its tensors are named as in none of: flip, transformers' CLIPModel, BertModel, "
+                 "ViTModel, open_clip's CLIP");
+}
+
+/* The tensors' file of a folder. */
+static err find_in_folder(const char *folder, char **path) {
+  static const char *const names[] = {"model.safetensors", "open_clip_model.safetensors"};
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+    char *candidate = fs_join(folder, names[i]);
+    if (!candidate) return mem_error(strlen(folder), "a path");
+    if (fs_exists(candidate)) {
+      *path = candidate;
+      return NULL;
+    }
+    free(candidate);
+  }
+  char *checkpoints = fs_join(folder, "checkpoints");
+  if (!checkpoints) return mem_error(strlen(folder), "a path");
+  err error = checkpoint_newest(fs_is_folder(checkpoints) ? checkpoints : folder, path);
+  free(checkpoints);
+  if (!error && !*path)
+    error = err_new(ERR_INPUT,
+                    "%s: holds no model.safetensors, open_clip_model.safetensors or checkpoint "
+                    "(pickled .bin and .pt files are not read: save as safetensors)",
+                    folder);
+  return error;
+}
+
+static err open_source(const char *path, source *s) {
+  err error = NULL;
+  if (fs_is_folder(path)) {
+    error = find_in_folder(path, &s->path);
+    s->folder = mem_copy_string(path);
+  } else {
+    size_t length = (size_t)(fs_name(path) - path);
+    s->path = mem_copy_string(path);
+    s->folder = mem_copy_string(length ? path : ".");
+    if (s->folder && length) s->folder[length - 1 ? length - 1 : 1] = '\0';
+  }
+  if (!error && (!s->path || !s->folder)) error = mem_error(strlen(path), "a path");
+  if (!error) error = safetensors_open(s->path, &s->file);
+  if (!error) error = err_context(weights_detect(s->file, &s->format), "%s", s->path);
+  return error;
+}
+
+err weights_read_config(weights_format format, const char *json, const char *preprocessor,
+                        settings *s, int64_t *vocabulary) {
+  json_error_t problem;
+  json_t *root = json_loads(json, JSON_REJECT_DUPLICATES, &problem);
+  json_t *images = preprocessor ? json_loads(preprocessor, JSON_REJECT_DUPLICATES, &problem) : NULL;
+  err error = NULL;
+  if (!root || (preprocessor && !images)) FAIL(ERR_INPUT, "is not JSON: %s", problem.text);
+  switch (format) {
+  case WEIGHTS_HF:
+    TRY(foreign_read_hf(root, s, vocabulary));
+    break;
+  case WEIGHTS_OPEN_CLIP:
+    TRY(foreign_read_open_clip(root, s, vocabulary));
+    break;
+  case WEIGHTS_VIT:
+    TRY(foreign_read_vit(root, s));
+    break;
+  case WEIGHTS_BERT:
+    TRY(foreign_read_bert(root, s, vocabulary));
+    break;
+  case WEIGHTS_FLIP:
+    FAIL(ERR_INTERNAL, "a checkpoint carries its settings itself");
+  }
+  if (images) TRY(foreign_read_normalization(images, "image_mean", "image_std", s));
+cleanup:
+  json_decref(root);
+  json_decref(images);
+  return error;
+}
+
+/* The file FOLDER/NAME; *text stays NULL when it is optional and not there. */
+static err read_beside(const char *folder, const char *name, bool is_optional, char **text) {
+  size_t length;
+  char *path = fs_join(folder, name);
+  if (!path) return mem_error(strlen(folder), "a path");
+  err error = is_optional && !fs_exists(path) ? NULL : fs_read(path, text, &length);
+  free(path);
+  return error;
+}
+
+/* FOLDER/NAME becomes text.vocabulary, read by `tokenizer`, if it is there. */
+static err take_vocabulary(const char *folder, const char *name, int tokenizer, settings *s,
+                           bool *is_found) {
+  char *path = fs_join(folder, name);
+  if (!path) return mem_error(strlen(folder), "a path");
+  *is_found = fs_exists(path);
+  if (!*is_found) {
+    free(path);
+    return NULL;
+  }
+  free(s->text_vocabulary);
+  s->text_vocabulary = path;
+  s->text_tokenizer = tokenizer;
+  return NULL;
+}
+
+/* The vocabulary that a model's folder has beside the weights: transformers keeps CLIP's merges
+ * there, and BERT's words, as we do for a CLIP trained on WordPiece. Where there is none, --set
+ * text.vocabulary=FILE has to say. */
+static err find_vocabulary(const source *from, settings *s) {
+  bool is_found = false;
+  err error = NULL;
+  if (from->format == WEIGHTS_HF || from->format == WEIGHTS_OPEN_CLIP)
+    error = take_vocabulary(from->folder, "merges.txt", s->text_tokenizer, s, &is_found);
+  if (error || is_found || from->format == WEIGHTS_VIT) return error;
+  return take_vocabulary(from->folder, "vocab.txt", TOKENIZER_WORDPIECE, s, &is_found);
+}
+
+static err read_settings(const source *from, weights *w) {
+  err error = NULL;
+  if (from->format == WEIGHTS_FLIP) {
+    checkpoint_state state;
+    settings read;
+    TRY(checkpoint_read_settings(from->path, &read, &state));
+    settings_free(&w->s);
+    w->s = read;
+    w->vocabulary = state.vocabulary_size;
+    w->precision = state.precision;
+    return NULL;
+  }
+  bool is_open_clip = from->format == WEIGHTS_OPEN_CLIP;
+  const char *name = is_open_clip ? "open_clip_config.json" : "config.json";
+  char *json = NULL, *preprocessor = NULL;
+  TRY(read_beside(from->folder, name, false, &json));
+  if (!is_open_clip && from->format != WEIGHTS_BERT)
+    TRY(read_beside(from->folder, "preprocessor_config.json", true, &preprocessor));
+  error = err_context(weights_read_config(from->format, json, preprocessor, &w->s, &w->vocabulary),
+                      "%s/%s", from->folder, name);
+  free(json);
+  free(preprocessor);
+  if (!error) error = find_vocabulary(from, &w->s);
+cleanup:
+  return error;
+}
+
+static float from_half(uint16_t bits) {
+  int exponent = bits >> 10 & 31;
+  float mantissa = (float)(bits & 1023), sign = bits & 0x8000 ? -1.0f : 1.0f;
+  if (exponent == 31) return mantissa > 0 ? NAN : sign * INFINITY;
+  if (exponent == 0) return sign * ldexpf(mantissa, -24);
+  return sign * ldexpf(1024.0f + mantissa, exponent - 25);
+}
+
+/* Element i of a tensor whose type was checked. The data may lie unaligned. */
+static float element(const safetensor *t, int64_t i) {
+  const char *at = t->data;
+  float value;
+  uint16_t narrow;
+  if (t->type[0] == 'F' && t->type[1] == '3') {
+    memcpy(&value, at + i * 4, 4);
+    return value;
+  }
+  memcpy(&narrow, at + i * 2, 2);
+  if (t->type[0] == 'F') return from_half(narrow);
+  uint32_t wide = (uint32_t)narrow << 16;
+  memcpy(&value, &wide, 4);
+  return value;
+}
+
+static err check_type(const safetensor *t) {
+  if (strcmp(t->type, "F32") == 0 || strcmp(t->type, "F16") == 0 || strcmp(t->type, "BF16") == 0)
+    return NULL;
+  return err_new(ERR_INPUT, "tensor '%s' is of type %s: weights are F32, F16 or BF16", t->name,
+                 t->type);
+}
+
+/* Whether a tensor of rows x columns (rows 0: a vector) may have this foreign shape; sides of 1 in
+ * front do not count. more_rows: the foreign one may be longer. */
+static bool has_shape(const safetensor *t, int64_t rows, int64_t columns, tensor_layout layout) {
+  int64_t sides[SAFETENSORS_RANK], wanted[4];
+  int rank = 0, wanted_rank = 0;
+  for (int i = 0; i < t->rank; i++)
+    if (rank || t->shape[i] != 1) sides[rank++] = t->shape[i];
+  if (rows && (rows != 1 || wanted_rank)) wanted[wanted_rank++] = rows;
+  if (layout == LAYOUT_PATCHES) {
+    int64_t patch = (int64_t)(sqrt((double)columns / 3) + 0.5);
+    wanted[wanted_rank++] = 3;
+    wanted[wanted_rank++] = patch;
+    wanted[wanted_rank++] = patch;
+  } else if (columns != 1 || wanted_rank) {
+    wanted[wanted_rank++] = columns;
+  }
+  if (rank != wanted_rank) return false;
+  for (int i = 0; i < rank; i++)
+    if (sides[i] != wanted[i] && !(layout == LAYOUT_POSITIONS && i == 0 && sides[0] > wanted[0]))
+      return false;
+  return true;
+}
+
+static err wrong_shape(const safetensor *t, int64_t rows, int64_t columns) {
+  strbuf text = {0};
+  for (int i = 0; i < t->rank; i++) strbuf_format(&text, "%s%ld", i ? "x" : "", (long)t->shape[i]);
+  err error =
+      err_new(ERR_INPUT, "tensor '%s' is %s, its configuration asks for %ldx%ld", t->name,
+              t->rank ? strbuf_string(&text) : "a scalar", (long)(rows ? rows : 1), (long)columns);
+  strbuf_free(&text);
+  return error;
+}
+
+/* One part of one of our tensors: rows x columns values at `to`. */
+static err read_part(const safetensor *t, const tensor_name *row, weights_format format,
+                     int64_t rows, int64_t columns, float *to) {
+  bool is_turned = row->layout == LAYOUT_PROJECTION && format == WEIGHTS_OPEN_CLIP;
+  err error = check_type(t);
+  if (error) return error;
+  if (!has_shape(t, is_turned ? columns : rows, is_turned ? rows : columns, row->layout))
+    return wrong_shape(t, is_turned ? columns : rows, is_turned ? rows : columns);
+  int64_t high = rows ? rows : 1;
+  for (int64_t i = 0; i < high; i++)
+    for (int64_t j = 0; j < columns; j++)
+      to[i * columns + j] = element(t, is_turned ? j * high + i : i * columns + j);
+  return NULL;
+}
+
+/* Learned positions of another image size, brought to the one that was set. */
+static bool is_other_grid(const safetensor *t, const param *p) {
+  return strcmp(p->name, "image.positions") == 0 && t->rank >= 2 &&
+         t->shape[t->rank - 1] == p->columns && t->shape[t->rank - 2] != p->rows;
+}
+
+static err read_positions(const safetensor *t, const param *p, bool has_class, float *to) {
+  int64_t rows = t->shape[t->rank - 2];
+  float *old = mem_zeroed((size_t)(rows * p->columns), sizeof *old);
+  const tensor_name plain = {p->name, LAYOUT_PLAIN, {0}};
+  err error = old ? read_part(t, &plain, WEIGHTS_FLIP, rows, p->columns, old)
+                  : mem_error((size_t)(rows * p->columns) * sizeof *old, p->name);
+  if (!error) error = positions_resize(old, rows, has_class, p->columns, p->rows, to);
+  free(old);
+  return error;
+}
+
+/* The name as the file has it: transformers puts the tower's class in front when it saved a larger
+ * model around it. */
+static const safetensor *find(const safetensors_file *f, weights_format format, const char *name) {
+  const safetensor *t = safetensors_find(f, name);
+  if (t || (format != WEIGHTS_BERT && format != WEIGHTS_VIT)) return t;
+  char longer[SAFETENSORS_NAME];
+  snprintf(longer, sizeof longer, "%s.%s", format == WEIGHTS_BERT ? "bert" : "vit", name);
+  return safetensors_find(f, longer);
+}
+
+/* Captions are BERT's first segment: its type's embedding is the same at every position. */
+static err add_token_type(const safetensors_file *f, const param *p, float *values) {
+  const safetensor *t = find(f, WEIGHTS_BERT, "embeddings.token_type_embeddings.weight");
+  if (!t) return err_new(ERR_INPUT, "tensor 'embeddings.token_type_embeddings.weight' is missing");
+  err error = check_type(t);
+  if (error) return error;
+  if (t->rank != 2 || t->shape[0] < 1 || t->shape[1] != p->columns)
+    return wrong_shape(t, 2, p->columns);
+  for (int64_t i = 0; i < p->rows; i++)
+    for (int64_t j = 0; j < p->columns; j++) values[i * p->columns + j] += element(t, j);
+  return NULL;
+}
+
+/* Ours from theirs; *parts: 0 when the format has no such tensor. */
+static err read_tensor(const safetensors_file *f, weights_format format, const param *p,
+                       bool has_class, float *values, size_t *parts) {
+  int64_t block;
+  char names[NAME_PARTS][FOREIGN_NAME];
+  const tensor_name *row = names_find(p->name, &block);
+  *parts = row ? names_foreign(row, block, format, names) : 0;
+  for (size_t i = 0; i < *parts; i++) {
+    const safetensor *t = find(f, format, names[i]);
+    if (!t) return err_new(ERR_INPUT, "tensor '%s' is missing", names[i]);
+    if (is_other_grid(t, p)) return read_positions(t, p, has_class, values);
+    int64_t count = (int64_t)*parts;
+    int64_t rows = p->rows / count, columns = p->rows ? p->columns : p->columns / count;
+    err error =
+        read_part(t, row, format, rows, columns, values + (int64_t)i * (rows ? rows : 1) * columns);
+    if (error) return error;
+  }
+  if (format == WEIGHTS_BERT && *parts && row->layout == LAYOUT_POSITIONS)
+    return add_token_type(f, p, values);
+  return NULL;
+}
+
+/* A tensor that nothing of ours was read from would change what the model computes. */
+static err check_all_known(const safetensors_file *f, weights_format format,
+                           const param_table *table) {
+  for (size_t i = 0; i < safetensors_count(f); i++) {
+    const char *name = safetensors_at(f, i)->name;
+    const char *prefix = format == WEIGHTS_BERT ? "bert." : format == WEIGHTS_VIT ? "vit." : "";
+    if (strncmp(name, prefix, strlen(prefix)) == 0) name += strlen(prefix);
+    bool is_known = names_is_ignored(name, format);
+    for (size_t j = 0; j < table->count && !is_known; j++) {
+      int64_t block;
+      char names[NAME_PARTS][FOREIGN_NAME];
+      const tensor_name *row = names_find(table->items[j].name, &block);
+      size_t parts = row ? names_foreign(row, block, format, names) : 0;
+      for (size_t part = 0; part < parts; part++) is_known |= strcmp(names[part], name) == 0;
+    }
+    if (!is_known)
+      return err_new(ERR_UNSUPPORTED,
+                     "tensor '%s' has no place in the model that the configuration "
+                     "describes",
+                     name);
+  }
+  return NULL;
+}
+
+err weights_read_tensors(const safetensors_file *f, weights_format format, const param_table *table,
+                         float *values, bool *is_found) {
+  bool has_class = param_table_find(table, "image.class_token") != NULL;
+  for (size_t i = 0; i < table->count; i++) {
+    size_t parts;
+    err error = read_tensor(f, format, &table->items[i], has_class, values + table->items[i].offset,
+                            &parts);
+    if (error) return error;
+    if (parts) is_found[i] = true;
+  }
+  return check_all_known(f, format, table);
+}
+
+/* Our own checkpoints: names and shapes are the table's. */
+static err read_own(const safetensors_file *f, const param_table *table, float *values,
+                    bool *is_found) {
+  for (size_t i = 0; i < table->count; i++) {
+    const param *p = &table->items[i];
+    const safetensor *t = safetensors_find(f, p->name);
+    if (!t) return err_new(ERR_INPUT, "tensor '%s' is missing", p->name);
+    const tensor_name plain = {p->name, LAYOUT_PLAIN, {0}};
+    bool has_class = param_table_find(table, "image.class_token") != NULL;
+    err error = is_other_grid(t, p)
+                    ? read_positions(t, p, has_class, values + p->offset)
+                    : read_part(t, &plain, WEIGHTS_FLIP, p->rows, p->columns, values + p->offset);
+    if (error) return error;
+    is_found[i] = true;
+  }
+  return NULL;
+}
+
+static err initialise_rest(weights *w, const bool *is_found) {
+  for (size_t i = 0; i < w->table.count; i++) {
+    const param *p = &w->table.items[i];
+    if (is_found[i]) continue;
+    size_t count = (size_t)param_elements(p);
+    double *wide = mem_zeroed(count, sizeof *wide);
+    if (!wide) return mem_error(count * sizeof *wide, p->name);
+    param_initial(p, i, (uint64_t)w->s.seed, wide);
+    for (size_t j = 0; j < count; j++) w->values[p->offset + (int64_t)j] = (float)wide[j];
+    free(wide);
+  }
+  return NULL;
+}
+
+/* A whole model alone, or at most one tower of each kind. */
+static err check_combination(const source *sources, size_t count) {
+  for (size_t i = 0; i < count; i++) {
+    bool is_tower = sources[i].format == WEIGHTS_BERT || sources[i].format == WEIGHTS_VIT;
+    for (size_t j = 0; j < count; j++)
+      if (j != i && (!is_tower || sources[j].format == sources[i].format))
+        return err_new(ERR_INPUT,
+                       "%s and %s do not make one model: give a whole model, or one ViTModel and "
+                       "one BertModel",
+                       sources[i].path, sources[j].path);
+  }
+  return NULL;
+}
+
+static err read_all(source *sources, size_t count, weights *w) {
+  err error = NULL;
+  clip_config config;
+  clip_config_from(&w->s, w->vocabulary, &config);
+  TRY(clip_declare(&config, &w->table));
+  w->values = mem_zeroed((size_t)w->table.total, sizeof *w->values);
+  bool *is_found = mem_zeroed(w->table.count, sizeof *is_found);
+  if (!w->values || !is_found) {
+    free(is_found);
+    return mem_error((size_t)w->table.total * sizeof *w->values, "weights");
+  }
+  for (size_t i = 0; i < count && !error; i++) {
+    error = sources[i].format == WEIGHTS_FLIP
+                ? read_own(sources[i].file, &w->table, w->values, is_found)
+                : weights_read_tensors(sources[i].file, sources[i].format, &w->table, w->values,
+                                       is_found);
+    error = err_context(error, "%s", sources[i].path);
+  }
+  if (!error) error = initialise_rest(w, is_found);
+  free(is_found);
+cleanup:
+  return error;
+}
+
+err weights_load(const char *const *paths, size_t count, const char *const *sets, size_t set_count,
+                 weights *w) {
+  *w = (weights){.precision = PRECISION_FP32, .vocabulary = 30522}; /* BERT's, when no file says */
+  source *sources = mem_zeroed(count, sizeof *sources);
+  err error = sources ? settings_init(&w->s) : mem_error(count * sizeof *sources, "paths");
+  if (error) {
+    free(sources);
+    return error;
+  }
+  for (size_t i = 0; i < count; i++) TRY(open_source(paths[i], &sources[i]));
+  TRY(check_combination(sources, count));
+  w->format = sources[0].format;
+  for (size_t i = 0; i < count; i++) TRY(read_settings(&sources[i], w));
+  for (size_t i = 0; i < set_count; i++) TRY(settings_set(&w->s, sets[i]));
+  TRY(settings_check_limits(&w->s));
+  TRY(settings_check_model(&w->s));
+  TRY(read_all(sources, count, w));
+cleanup:
+  for (size_t i = 0; i < count; i++) close_source(&sources[i]);
+  free(sources);
+  if (error) weights_free(w);
+  return error;
+}
+
+void weights_free(weights *w) {
+  settings_free(&w->s);
+  param_table_free(&w->table);
+  free(w->values);
+  *w = (weights){0};
+}
+
+err weights_into(const weights *w, clip_model *model) {
+  const param_table *table = clip_params(model);
+  if (table->total != w->table.total || table->count != w->table.count)
+    return err_new(ERR_INTERNAL, "weights for a model of another shape");
+  for (size_t i = 0; i < table->count; i++) {
+    err error = clip_set(model, &table->items[i], w->values + w->table.items[i].offset);
+    if (error) return error;
+  }
+  return clip_refresh(model);
+}

@@ -1,0 +1,64 @@
+/* A model's weights on the host, whatever program wrote them: our own checkpoints, transformers'
+ * CLIPModel, open_clip's CLIP, and single towers from transformers' BertModel and ViTModel.
+ *
+ * What a foreign configuration asks for and our model cannot do, and the other way round, is an
+ * error that names it: a file that loads gives the same numbers (tests/parity). */
+#ifndef FLIP_CONVERT_WEIGHTS_H
+#define FLIP_CONVERT_WEIGHTS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "config/settings.h"
+#include "model/clip.h"
+#include "model/params.h"
+#include "train/safetensors.h"
+
+typedef enum {
+  WEIGHTS_FLIP,
+  WEIGHTS_HF,        /* transformers' CLIPModel: model.safetensors, config.json */
+  WEIGHTS_OPEN_CLIP, /* open_clip_model.safetensors, open_clip_config.json */
+  WEIGHTS_BERT,      /* transformers' BertModel: a text tower */
+  WEIGHTS_VIT        /* transformers' ViTModel: an image tower */
+} weights_format;
+
+typedef struct {
+  weights_format format; /* of the first file read */
+  settings s;
+  int64_t vocabulary;
+  int precision; /* PRECISION_FP32, or what a checkpoint was trained in */
+  param_table table;
+  float *values; /* [table.total], tensors at their offsets */
+} weights;
+
+/* `paths`: one whole model, or an image tower and a text tower in any order; what no file holds
+ * (a tower that was not given, projections, the temperature) is initialised from s.seed. A path is
+ * a folder (a model's, or a run's, whose newest checkpoint is taken) or a .safetensors file with
+ * its configuration beside it. `sets`: KEY=VALUE changes of settings that the files leave open.
+ * Tensors may be fp32, fp16 or bf16; every one must be known, there and of the right shape; image
+ * positions are resized when image.size was set to another value. */
+err weights_load(const char *const *paths, size_t count, const char *const *sets, size_t set_count,
+                 weights *w) ERR_MUST_CHECK;
+void weights_free(weights *w);
+
+/* flip: `path` is the file; hf, open_clip: a folder, made if need be. ERR_UNSUPPORTED names the
+ * setting that the format cannot express. */
+err weights_save(const char *path, weights_format format, const weights *w) ERR_MUST_CHECK;
+
+/* The master weights of a model of this shape. */
+err weights_into(const weights *w, clip_model *model) ERR_MUST_CHECK;
+
+/* The tensors of an open file, in the names of `format`, into `values` [table->total]; is_found
+ * [table->count] marks those that were there. */
+err weights_read_tensors(const safetensors_file *file, weights_format format,
+                         const param_table *table, float *values, bool *is_found) ERR_MUST_CHECK;
+/* Which program's names a file has. */
+err weights_detect(const safetensors_file *file, weights_format *format) ERR_MUST_CHECK;
+/* Settings and vocabulary from the text of a configuration file (config.json,
+ * open_clip_config.json) over what `s` holds; `preprocessor`: preprocessor_config.json or NULL. */
+err weights_read_config(weights_format format, const char *json, const char *preprocessor,
+                        settings *s, int64_t *vocabulary) ERR_MUST_CHECK;
+
+#endif

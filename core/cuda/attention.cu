@@ -1,0 +1,154 @@
+/* Attention in bf16 on tensor cores, after FlashAttention 2 (Dao 2023): the scores never leave the
+ * registers. The gradients are in attention_gradient.cu, and for short sequences attention_head.cu.
+ *
+ * A block has up to 64 queries of one head of one image, 16 a warp; short sequences get fewer
+ * warps, so that 32 tokens keep two warps busy and no lane waits for rows that are not there. It
+ * walks over the keys in tiles that all warps share. Bound: shared-memory loads and exp for heads
+ * of 64; blocks of a few warps hide each other's waiting. */
+#include "cuda/attention_tiles.cuh"
+
+enum { HEAD_BLOCK = 128 };
+
+/* Over the four lanes that share a row of a product. */
+DEVICE float row_max(float value) {
+  value = fmaxf(value, __shfl_xor_sync(FULL_WARP, value, 1));
+  return fmaxf(value, __shfl_xor_sync(FULL_WARP, value, 2));
+}
+
+DEVICE float row_total(float value) {
+  value += __shfl_xor_sync(FULL_WARP, value, 1);
+  return value + __shfl_xor_sync(FULL_WARP, value, 2);
+}
+
+/* s [16, count] of a tile: becomes exp2(scale s - max) with the running maximum, hidden keys 0.
+ * `seen`: how many of the tile's keys each of the lane's two rows sees. What was summed before has
+ * to be multiplied by `shrink`. */
+DEVICE void soften(float (*s)[4], int count, const int64_t *seen, float scale, float *most,
+                   float *sum, float *shrink) {
+  UNROLL for (int half = 0; half < 2; half++) {
+    float larger = most[half], part = 0;
+    UNROLL for (int n = 0; n < TILE_KEYS / 8; n++) {
+      if (n * 8 >= count) continue;
+      UNROLL for (int i = half * 2; i < half * 2 + 2; i++) {
+        int key = n * 8 + lane_index() % 4 * 2 + i % 2;
+        s[n][i] = key < seen[half] ? s[n][i] * scale : -INFINITY;
+        larger = fmaxf(larger, s[n][i]);
+      }
+    }
+    larger = row_max(larger);
+    UNROLL for (int n = 0; n < TILE_KEYS / 8; n++) {
+      if (n * 8 >= count) continue;
+      UNROLL for (int i = half * 2; i < half * 2 + 2; i++) {
+        s[n][i] = exp2f(s[n][i] - larger);
+        part += s[n][i];
+      }
+    }
+    shrink[half] = exp2f(most[half] - larger);
+    sum[half] = sum[half] * shrink[half] + part; /* this lane's quarter of the row */
+    most[half] = larger;
+  }
+}
+
+/* s [16, TILE_KEYS] = q [16, head] times the tile's keys. */
+DEVICE void score_keys(const attention_arguments *a, const uint16_t *k_tile, int count,
+                       const int steps, const uint32_t (*q)[4], float (*s)[4]) {
+  UNROLL for (int n = 0; n < TILE_KEYS / 16; n++) {
+    UNROLL for (int j = 0; j < 4; j++) s[2 * n][j] = s[2 * n + 1][j] = 0;
+    UNROLL for (int i = 0; i < steps; i++) {
+      uint32_t b[4];
+      if (n * 16 >= count || i * 16 >= a->deep) continue;
+      load_b(b, k_tile, pitch_of(a), n * 16, i * 16);
+      mma_bf16(s[2 * n], q[i], b);
+      mma_bf16(s[2 * n + 1], q[i], b + 2);
+    }
+  }
+}
+
+/* What is left at the end: out divided by the row's sum, and its logarithm. */
+DEVICE void store_outputs(const attention_arguments *a, head_tile t, int64_t own, const int steps,
+                          const float (*o)[4], const float *most, const float *sum) {
+  const ops_attention *p = &a->a;
+  UNROLL for (int half = 0; half < 2; half++) {
+    int64_t query = own + 8 * half;
+    float total = row_total(sum[half]), inverse = total > 0 ? 1.0f / total : 0.0f;
+    if (query >= p->tokens) continue;
+    uint16_t *out = (uint16_t *)p->out.data + out_offset(p, t, query);
+    UNROLL for (int i = 0; i < 2 * steps; i++) {
+      store_two(a, out, i * 8 + lane_index() % 4 * 2, o[i][2 * half] * inverse,
+                o[i][2 * half + 1] * inverse);
+    }
+    if (lane_index() % 4 == 0)
+      ((float *)p->lse.data)[row_offset(p, t, query)] = (most[half] + log2f(total)) * LN_2;
+  }
+}
+
+/* Grid: image and head, times tiles of queries. Reads q once, k and v once for each tile of
+ * queries; writes out. Dynamic shared memory: k and v of TILE_KEYS keys. */
+DEVICE void forward_body(attention_arguments a, const int head) {
+  SHARED_DYNAMIC(uint16_t, tiles);
+  const ops_attention *p = &a.a;
+  const int steps = head / 16;
+  int rows = block_threads() / LANES * WARP_ROWS, pitch = pitch_of(&a);
+  head_tile t = tile_of(&a, rows);
+  uint16_t *k_tile = tiles, *v_tile = tiles + TILE_KEYS * pitch;
+  int64_t stride = 3 * p->heads * p->head_width, keys = keys_of(p, t);
+  int64_t own = t.first + warp_index() * WARP_ROWS + lane_index() / 4; /* and own + 8 */
+  int64_t limit = visible_to(p, keys, t.first + rows - 1);
+  uint32_t q[8][4];
+  float o[16][4], most[2] = {-FLT_MAX, -FLT_MAX}, sum[2] = {0, 0};
+  clear_sums(o, steps);
+  load_tile(&a, k_tile, rows, p->qkv.data, qkv_offset(p, t, t.first, 0), stride,
+            p->tokens - t.first); /* q passes through the place of k */
+  __syncthreads();
+  UNROLL for (int i = 0; i < steps; i++) {
+    if (i * 16 < a.deep) load_a(q[i], k_tile, pitch, warp_index() * WARP_ROWS, i * 16);
+  }
+  for (int64_t first = 0; first < limit; first += TILE_KEYS) {
+    int count = (int)(limit - first < TILE_KEYS ? limit - first : TILE_KEYS);
+    int filled = rounded_up(count, 16);
+    float s[TILE_KEYS / 8][4], shrink[2];
+    int64_t seen[2] = {visible_to(p, keys, own) - first, visible_to(p, keys, own + 8) - first};
+    __syncthreads(); /* nobody reads the last tile any more */
+    load_tile(&a, k_tile, filled, p->qkv.data, qkv_offset(p, t, first, 1), stride,
+              p->tokens - first);
+    load_tile(&a, v_tile, filled, p->qkv.data, qkv_offset(p, t, first, 2), stride,
+              p->tokens - first);
+    __syncthreads();
+    score_keys(&a, k_tile, count, steps, q, s);
+    soften(s, filled, seen, a.scale * LOG2_E, most, sum, shrink);
+    UNROLL for (int i = 0; i < 2 * steps; i++) {
+      UNROLL for (int j = 0; j < 4; j++) o[i][j] *= shrink[j / 2];
+    }
+    add_product(&a, v_tile, count, TILE_KEYS, steps, s, o);
+  }
+  store_outputs(&a, t, own, steps, o, most, sum);
+}
+HEAD_KERNELS(forward, HEAD_BLOCK)
+
+attention_arguments attention_arguments_of(const ops_attention *p, void *scratch) {
+  attention_arguments a = {
+      .a = *p,
+      .products = (float *)scratch,
+      .scale = 1.0f / sqrtf((float)p->head_width),
+      .deep = (int)divided_up(p->head_width, 16) * 16,
+      .tiles = 0,
+      .is_vector = is_row_vector(p->head_width, p->qkv.data) && is_row_vector(8, p->out.data) &&
+                   is_row_vector(8, p->dout.data) && is_row_vector(8, p->dqkv.data)};
+  return a;
+}
+
+int attention_is_impossible(const ops_attention *p) {
+  return p->tokens < 1 || p->head_width < 1 || p->head_width > KERNEL_WIDEST_HEAD;
+}
+
+int kernel_attention(const ops_attention *p, void *stream) {
+  attention_arguments a = attention_arguments_of(p, NULL);
+  if (attention_is_impossible(p)) return KERNEL_INVALID;
+  if (p->qkv.type == OPS_F32) return kernel_attention_f32(&a, stream);
+  int64_t threads = at_most(divided_up(p->tokens, WARP_ROWS) * LANES, HEAD_BLOCK),
+          rows = threads / LANES * WARP_ROWS;
+  size_t shared_bytes = (size_t)(2 * TILE_KEYS * (a.deep + 8)) * sizeof(uint16_t);
+  a.tiles = divided_up(p->tokens, rows);
+  return LAUNCH_HEAD(forward, GRID(p->batch * p->heads * a.tiles, 1), threads, shared_bytes, stream,
+                     a);
+}

@@ -1,0 +1,104 @@
+/* What the host files of the CUDA backend share. Plain C; only *.cu is compiled by nvcc.
+ * Included by nobody outside core/cuda/. */
+#ifndef FLIP_CUDA_CUDA_H
+#define FLIP_CUDA_CUDA_H
+
+#include <cuda_runtime_api.h>
+
+#include "base/err.h"
+#include "cuda/choice.h"
+#include "ops/device.h"
+#include "ops/ops.h"
+
+typedef struct gemm_plans gemm_plans; /* gemm.c */
+typedef struct sdpa_plans sdpa_plans; /* sdpa.c */
+typedef struct nvml_meter nvml_meter; /* nvml.c */
+
+/* First part of a choice_key. */
+enum { CHOICE_GEMM = 1, CHOICE_ATTENTION = 2 };
+
+/* A scratch block that was outgrown: a recorded step may still use it. */
+typedef struct cuda_block {
+  struct cuda_block *next;
+  void *data;
+} cuda_block;
+
+typedef struct {
+  ops_request request;
+  int device;
+  int capability;             /* 80, 90, … */
+  cudaStream_t compute, copy; /* ops and results; uploads ahead */
+  cudaEvent_t fence;          /* on compute, at the last join: copies wait for it */
+  choice_store *choices;
+  gemm_plans *gemms;
+  sdpa_plans *attentions;
+  nvml_meter *meter;
+  void *workspace; /* of cuBLASLt and cuDNN */
+  size_t workspace_bytes;
+  void *scratch; /* of our own kernels, one op at a time */
+  size_t scratch_bytes;
+  cuda_block *outgrown;
+  bool is_recording;
+  uint64_t held, peak; /* bytes of device memory that this backend has */
+} cuda_state;
+
+static inline cuda_state *cuda_of(ops *o) {
+  return (cuda_state *)o->state;
+}
+
+/* NULL for success; else what failed, in CUDA's words. */
+err cuda_error(int code, const char *what) ERR_MUST_CHECK;
+
+/* Device memory, counted. On failure says what was wanted and what was free. */
+err cuda_allocate(ops *o, size_t bytes, const char *what, void **block) ERR_MUST_CHECK;
+void cuda_release(ops *o, void *block);
+
+/* At least `bytes` of scratch for one op; contents undefined. Grows when a shape is first seen. */
+err cuda_scratch(ops *o, size_t bytes, void **block) ERR_MUST_CHECK;
+
+/* runtime.c: streams, copies, recordings. */
+err cuda_runtime_create(ops *o) ERR_MUST_CHECK;
+void cuda_runtime_destroy(ops *o);
+err cuda_upload(ops *o, void *to, const void *from, size_t bytes);
+err cuda_download(ops *o, void *to, const void *from, size_t bytes);
+err cuda_clear(ops *o, void *block, size_t bytes);
+err cuda_synchronize(ops *o);
+err cuda_upload_ahead(ops *o, void *to, const void *from, size_t bytes);
+err cuda_join(ops *o);
+err cuda_pin(ops *o, void *block, size_t bytes);
+void cuda_unpin(ops *o, void *block);
+err cuda_record(ops *o);
+err cuda_record_end(ops *o, void **recording);
+err cuda_replay(ops *o, void *recording);
+void cuda_forget(ops *o, void *recording);
+err cuda_memory(ops *o, ops_memory *memory);
+bool cuda_is_idle(ops *o);
+
+/* nvml.c. The library is loaded at run time; without it every reading is negative. */
+nvml_meter *nvml_open(int device);
+void nvml_close(nvml_meter *meter);
+void nvml_read(nvml_meter *meter, ops_usage *usage);
+
+/* gemm.c: matrix products by cuBLASLt. */
+err gemm_plans_create(ops *o, gemm_plans **out) ERR_MUST_CHECK;
+void gemm_plans_destroy(gemm_plans *plans);
+err cuda_gemm(ops *o, const ops_gemm *g);
+size_t gemm_library_version(void);
+
+/* sdpa.c: attention by cuDNN. sdpa_can makes the plan; false: this shape is not one that cuDNN
+ * takes, and our own kernel does it. */
+err sdpa_plans_create(ops *o, sdpa_plans **out) ERR_MUST_CHECK;
+void sdpa_plans_destroy(sdpa_plans *plans);
+bool sdpa_can(ops *o, const ops_attention *a, bool is_backward);
+err sdpa_run(ops *o, const ops_attention *a, bool is_backward) ERR_MUST_CHECK;
+size_t sdpa_library_version(void);
+
+/* attention.c: cuDNN's or ours, whichever is faster. */
+err cuda_attention(ops *o, const ops_attention *a);
+err cuda_attention_gradient(ops *o, const ops_attention *a);
+
+/* plugin.c and table.c */
+void cuda_destroy(ops *o);
+extern const ops_table cuda_table;
+
+#endif

@@ -1,0 +1,73 @@
+/* Dropout with counter-based noise, and the sum of two buffers (rate 0).
+ *
+ * Grid: at most 4096 blocks, each thread at every grid-th group of four elements of one sample: one
+ * call of Philox4x32-10 (Salmon et al., SC 2011; base/rng.c is its twin) gives the four draws.
+ * Bound: memory; forty multiplications for four elements hide behind it. */
+#include "cuda/kernel.cuh"
+#include "cuda/kernels.h"
+
+enum { DROPOUT_BLOCK = 256, DROPOUT_GRID = 4096, WORDS = 4, ROUNDS = 10 };
+
+typedef struct {
+  ops_dropout d;
+  uint32_t key[2], threshold;
+  float kept; /* 1 / (1 - rate) */
+} dropout_arguments;
+
+typedef struct {
+  uint32_t v[WORDS];
+} draws;
+
+DEVICE draws philox(draws c, uint32_t k0, uint32_t k1) {
+  for (int round = 0; round < ROUNDS; round++) {
+    uint64_t p0 = (uint64_t)0xD2511F53u * c.v[0], p1 = (uint64_t)0xCD9E8D57u * c.v[2];
+    uint32_t n0 = (uint32_t)(p1 >> 32) ^ c.v[1] ^ k0, n2 = (uint32_t)(p0 >> 32) ^ c.v[3] ^ k1;
+    c.v[1] = (uint32_t)p1;
+    c.v[3] = (uint32_t)p0;
+    c.v[0] = n0;
+    c.v[2] = n2;
+    k0 += 0x9E3779B9u;
+    k1 += 0xBB67AE85u;
+  }
+  return c;
+}
+
+/* The draws of elements [4 group, 4 group + 4): rng_at(seed, RNG_DROPOUT, site, number). */
+DEVICE draws draw(const dropout_arguments *a, int64_t sample, int64_t group) {
+  const uint32_t *number = (const uint32_t *)a->d.numbers.data + 2 * sample;
+  draws counter;
+  counter.v[0] = (uint32_t)group;
+  counter.v[1] = number[0];
+  counter.v[2] = (number[1] & 0xFFFFFFu) | (uint32_t)(a->d.site >> 32 & 0xFFu) << 24;
+  counter.v[3] = (uint32_t)a->d.site;
+  return philox(counter, a->key[0], a->key[1]);
+}
+
+DEVICE void dropout_body(const dropout_arguments a, int type) {
+  int64_t groups = (a.d.elements + WORDS - 1) / WORDS;
+  for (int64_t i = grid_thread(); i < a.d.samples * groups; i += grid_threads()) {
+    int64_t sample = i / groups, group = i % groups, first = sample * a.d.elements;
+    draws words = {{0, 0, 0, 0}};
+    if (a.d.rate > 0) words = draw(&a, sample, group);
+    for (int w = 0; w < WORDS; w++) {
+      int64_t element = group * WORDS + w, at = first + element;
+      if (element >= a.d.elements) break;
+      float y = load_element(a.d.x.data, type, at);
+      if (a.d.rate > 0) y = words.v[w] < a.threshold ? 0 : y * a.kept;
+      if (a.d.residual.data) y += load_element(a.d.residual.data, type, at);
+      store_element(a.d.y.data, type, at, y);
+    }
+  }
+}
+
+KERNEL_PAIR(dropout, dropout_arguments, DROPOUT_BLOCK)
+
+int kernel_dropout(const ops_dropout *d, const uint32_t key[2], void *stream) {
+  dropout_arguments a = {
+      *d, {key[0], key[1]}, (uint32_t)(d->rate * 4294967296.0), (float)(1 / (1 - d->rate))};
+  int64_t groups = d->samples * divided_up(d->elements, WORDS);
+  if (groups <= 0) return 0;
+  return LAUNCH_PAIR(dropout, d->x.type,
+                     GRID(at_most(divided_up(groups, DROPOUT_BLOCK), DROPOUT_GRID), 1),
+                     DROPOUT_BLOCK, 0, stream, a);
+}

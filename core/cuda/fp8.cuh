@@ -1,0 +1,40 @@
+/* Conversion to 8-bit floats: by the device's instruction where it has one (sm_89 and later), and
+ * the same in integers elsewhere and in the tests. */
+#ifndef FLIP_CUDA_FP8_CUH
+#define FLIP_CUDA_FP8_CUH
+
+#include "cuda/kernel.cuh"
+#include "cuda/kernels.h"
+
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 890
+#include <cuda_fp8.h>
+#endif
+
+DEVICE float fp8_largest(kernel_fp8 format) {
+  return format == KERNEL_E4M3 ? 448.0f : 57344.0f;
+}
+
+/* To nearest, ties to even; beyond the largest finite value, that value; NaN gives 0x7F. */
+DEVICE uint8_t fp8_of_float(kernel_fp8 format, float value) {
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 890
+  return (uint8_t)__nv_cvt_float_to_fp8(value, __NV_SATFINITE,
+                                        format == KERNEL_E4M3 ? __NV_E4M3 : __NV_E5M2);
+#else
+  const int mantissa = format == KERNEL_E4M3 ? 3 : 2, bias = format == KERNEL_E4M3 ? 7 : 15;
+  const int shift = 23 - mantissa;
+  uint32_t sign = bits_of_float(value) >> 24 & 0x80u;
+  if (value != value) return 0x7F;
+  float size = fminf(fabsf(value), fp8_largest(format));
+  uint32_t bits = bits_of_float(size);
+  if (bits < (uint32_t)(128 - bias) << 23) {
+    /* below the smallest normal number values are multiples of 2^(1 - bias - mantissa): adding
+     * 2^23 of these units leaves the rounded multiple in the low bits */
+    float units = float_of_bits((uint32_t)(128 - bias - mantissa + 23) << 23);
+    return (uint8_t)(sign | (bits_of_float(size + units) - bits_of_float(units)));
+  }
+  bits += (1u << (shift - 1)) - 1 + (bits >> shift & 1);
+  return (uint8_t)(sign | ((bits >> shift) - ((uint32_t)(127 - bias) << mantissa)));
+#endif
+}
+
+#endif

@@ -1,0 +1,66 @@
+/* Dense layers in 8-bit floats, on GPUs that multiply them (Hopper and later).
+ *
+ * Each operand is scaled by its own largest value, taken at each product (current scaling: exact
+ * in what it covers, at the cost of reading the operand twice), and rounded to e4m3; gradients to
+ * e5m2, which has the range (Micikevicius et al. 2022, "FP8 formats for deep learning"). Sums stay
+ * in fp32. Hopper multiplies 8-bit matrices only with both operands stored along k, so an operand
+ * that lies the other way is turned while it is rounded.
+ *
+ * Scratch: [scales | a in 8 bits | b in 8 bits | the product's own]. */
+#include "cuda/gemm.h"
+#include "cuda/kernels.h"
+
+enum { NARROW_MULTIPLE = 16, SCALES_BYTES = 256, CAPABILITY_WITH_FP8 = 89 };
+
+static size_t rounded(int64_t bytes) {
+  return ((size_t)bytes + 255) / 256 * 256;
+}
+
+bool gemm_can_narrow(ops *o, const ops_gemm *g) {
+  const cuda_state *state = cuda_of(o);
+  return state->request.is_narrow && state->capability >= CAPABILITY_WITH_FP8 &&
+         g->a.type == OPS_BF16 && g->m % NARROW_MULTIPLE == 0 && g->n % NARROW_MULTIPLE == 0 &&
+         g->k % NARROW_MULTIPLE == 0;
+}
+
+/* x, whose k-direction runs along its rows unless `is_turned`, to 8 bits along k. `scales`: three
+ * floats: the largest value, what x is multiplied by, and the inverse of that. */
+static int narrow(kernel_fp8 format, int64_t along, int64_t k, bool is_turned, ops_buffer x,
+                  float *scales, uint8_t *to, void *stream) {
+  int64_t rows = is_turned ? k : along, columns = is_turned ? along : k;
+  int code = kernel_amax(along * k, x, scales, stream);
+  if (!code) code = kernel_fp8_scale(format, scales, scales + 1, scales + 2, stream);
+  return code ? code
+              : kernel_quantize(format, rows, columns, x, scales + 1, is_turned ? NULL : to,
+                                is_turned ? to : NULL, stream);
+}
+
+err gemm_narrow(ops *o, const ops_gemm *g) {
+  void *stream = cuda_of(o)->compute;
+  size_t bytes_a = rounded(g->m * g->k), bytes_b = rounded(g->n * g->k);
+  char *scratch;
+  ops_gemm n = *g;
+  n.a_sums = (ops_buffer){0}; /* taken from the 16-bit values, which are there */
+  size_t own = gemm_scratch_bytes(g);
+  err error = cuda_scratch(o, SCALES_BYTES + bytes_a + bytes_b + own, (void **)&scratch);
+  if (error) return error;
+  float *scales = (float *)(void *)scratch;
+  uint8_t *a = (uint8_t *)scratch + SCALES_BYTES, *b = a + bytes_a;
+  /* forward: x and a weight; backward: a gradient comes first */
+  bool is_gradient = g->accumulate || !g->transpose_b;
+  int code = narrow(is_gradient ? KERNEL_E5M2 : KERNEL_E4M3, g->m, g->k, g->transpose_a, g->a,
+                    scales, a, stream);
+  if (!code) code = narrow(KERNEL_E4M3, g->n, g->k, !g->transpose_b, g->b, scales + 4, b, stream);
+  if (code) return cuda_error(code, "rounding to 8 bits");
+  n.transpose_a = false;
+  n.transpose_b = true;
+  n.a.data = a;
+  n.b.data = b;
+  const gemm_types types = {is_gradient ? CUDA_R_8F_E5M2 : CUDA_R_8F_E4M3, CUDA_R_8F_E4M3,
+                            scales + 2, scales + 6};
+  error = gemm_product(o, &n, &types, b + bytes_b);
+  if (error || !g->a_sums.data) return error;
+  code = g->transpose_a ? kernel_column_sums(g->k, g->m, g->m, g->a, g->a_sums, b + bytes_b, stream)
+                        : kernel_row_sums(g->m, g->k, g->a, g->a_sums, stream);
+  return cuda_error(code, "a bias gradient");
+}

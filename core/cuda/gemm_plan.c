@@ -1,0 +1,293 @@
+/* One product as cuBLASLt wants it described, and the choice of its algorithm. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "cuda/gemm.h"
+
+enum { CANDIDATES = 16, TIMED_RUNS = 3 };
+
+err gemm_error(cublasStatus_t status, const char *what) {
+  if (status == CUBLAS_STATUS_SUCCESS) return NULL;
+  return err_new(status == CUBLAS_STATUS_ALLOC_FAILED ? ERR_MEMORY : ERR_UNSUPPORTED,
+                 "cuBLASLt: %s: %s", what, cublasLtGetStatusString(status));
+}
+
+#define SET(plan, attribute, value)                                                                \
+  gemm_error(cublasLtMatmulDescSetAttribute((plan)->product, attribute, &(value), sizeof(value)),  \
+             "describing a product")
+
+static cublasLtEpilogue_t epilogue_of(const gemm_key *key, int form) {
+  bool has_bias = form & (GEMM_BIAS_MASTER | GEMM_BIAS_COMPUTE);
+  if (form & GEMM_SUMS) return CUBLASLT_EPILOGUE_BGRADB;
+  if (form & GEMM_ACTIVATION) {
+    if (key->epilogue == OPS_EPILOGUE_ACTIVATION_GRADIENT) return CUBLASLT_EPILOGUE_DGELU;
+    return has_bias ? CUBLASLT_EPILOGUE_GELU_AUX_BIAS : CUBLASLT_EPILOGUE_GELU_AUX;
+  }
+  return has_bias ? CUBLASLT_EPILOGUE_BIAS : CUBLASLT_EPILOGUE_DEFAULT;
+}
+
+static err describe_product(gemm_plan *plan) {
+  const gemm_key *key = &plan->key;
+  err error = NULL;
+  TRY(gemm_error(cublasLtMatmulDescCreate(&plan->product, CUBLAS_COMPUTE_32F, CUDA_R_32F),
+                 "describing a product"));
+  cublasOperation_t first = key->transpose_b ? CUBLAS_OP_T : CUBLAS_OP_N;
+  cublasOperation_t second = key->transpose_a ? CUBLAS_OP_T : CUBLAS_OP_N;
+  cublasLtEpilogue_t epilogue = epilogue_of(key, plan->form);
+  TRY(SET(plan, CUBLASLT_MATMUL_DESC_TRANSA, first));
+  TRY(SET(plan, CUBLASLT_MATMUL_DESC_TRANSB, second));
+  TRY(SET(plan, CUBLASLT_MATMUL_DESC_EPILOGUE, epilogue));
+  if (plan->form & (GEMM_BIAS_MASTER | GEMM_SUMS)) {
+    cudaDataType_t type = CUDA_R_32F;
+    TRY(SET(plan, CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE, type));
+  } else if (plan->form & GEMM_BIAS_COMPUTE) {
+    cudaDataType_t type = CUDA_R_16BF;
+    TRY(SET(plan, CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE, type));
+  }
+  if (key->type_a == CUDA_R_8F_E4M3) {
+    /* forward: Hopper's sums of 14 bits; gradients, in e5m2, keep the full ones */
+    int8_t is_fast = 1;
+    TRY(SET(plan, CUBLASLT_MATMUL_DESC_FAST_ACCUM, is_fast));
+  }
+  if (plan->form & GEMM_ACTIVATION) {
+    int64_t stride = key->n;
+    TRY(SET(plan, CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_LD, stride));
+  }
+cleanup:
+  return error;
+}
+
+/* `rows` of `columns` elements, as ours lie, are a column-major matrix of `columns` rows. */
+static err describe_matrix(cublasLtMatrixLayout_t *layout, int64_t type, int64_t rows,
+                           int64_t columns) {
+  return gemm_error(cublasLtMatrixLayoutCreate(layout, (cudaDataType_t)type, (uint64_t)columns,
+                                               (uint64_t)rows, columns),
+                    "describing a matrix");
+}
+
+static err describe(gemm_plan *plan, const gemm_key *key, int form) {
+  *plan = (gemm_plan){.key = *key, .form = form};
+  err error = NULL;
+  TRY(describe_product(plan));
+  TRY(key->transpose_b ? describe_matrix(&plan->first, key->type_b, key->n, key->k)
+                       : describe_matrix(&plan->first, key->type_b, key->k, key->n));
+  TRY(key->transpose_a ? describe_matrix(&plan->second, key->type_a, key->k, key->m)
+                       : describe_matrix(&plan->second, key->type_a, key->m, key->k));
+  TRY(describe_matrix(&plan->result, key->type_c, key->m, key->n));
+cleanup:
+  if (error) gemm_free_plan(plan);
+  return error;
+}
+
+void gemm_free_plan(gemm_plan *plan) {
+  if (plan->product) (void)cublasLtMatmulDescDestroy(plan->product);
+  if (plan->first) (void)cublasLtMatrixLayoutDestroy(plan->first);
+  if (plan->second) (void)cublasLtMatrixLayoutDestroy(plan->second);
+  if (plan->result) (void)cublasLtMatrixLayoutDestroy(plan->result);
+  *plan = (gemm_plan){0};
+}
+
+/* Addresses are part of the description; they change from call to call. */
+static err point(gemm_plan *plan, const gemm_operands *at) {
+  err error = NULL;
+  if (plan->form & GEMM_BIAS_MASTER) TRY(SET(plan, CUBLASLT_MATMUL_DESC_BIAS_POINTER, at->bias));
+  if (plan->form & GEMM_BIAS_COMPUTE)
+    TRY(SET(plan, CUBLASLT_MATMUL_DESC_BIAS_POINTER, at->bias_copy));
+  if (plan->form & GEMM_SUMS) TRY(SET(plan, CUBLASLT_MATMUL_DESC_BIAS_POINTER, at->sums));
+  if (plan->form & GEMM_ACTIVATION)
+    TRY(SET(plan, CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_POINTER, at->pre));
+  if (at->scale_a) {
+    TRY(SET(plan, CUBLASLT_MATMUL_DESC_A_SCALE_POINTER, at->scale_b));
+    TRY(SET(plan, CUBLASLT_MATMUL_DESC_B_SCALE_POINTER, at->scale_a));
+  }
+cleanup:
+  return error;
+}
+
+/* Where the product itself goes: an activation that is left to us reads it from `pre`. */
+static void *target_of(const gemm_plan *plan, const gemm_operands *at) {
+  bool is_ours = plan->key.epilogue == OPS_EPILOGUE_ACTIVATION && !(plan->form & GEMM_ACTIVATION);
+  return is_ours ? at->pre : at->c;
+}
+
+static cublasStatus_t multiply(ops *o, const gemm_plan *plan, const gemm_operands *at, void *c,
+                               const cublasLtMatmulAlgo_t *algorithm) {
+  const float one = 1, zero = 0;
+  cuda_state *state = cuda_of(o);
+  return cublasLtMatmul(state->gemms->library, plan->product, &one, at->b, plan->first, at->a,
+                        plan->second, plan->key.accumulate ? &one : &zero, c, plan->result, c,
+                        plan->result, algorithm, state->workspace, state->workspace_bytes,
+                        state->compute);
+}
+
+err gemm_run_plan(ops *o, gemm_plan *plan, const gemm_operands *operands) {
+  err error = point(plan, operands);
+  return error
+             ? error
+             : gemm_error(multiply(o, plan, operands, target_of(plan, operands), &plan->algorithm),
+                          "a matrix product");
+}
+
+/* Seconds of one run; infinite for an algorithm that fails. */
+static double time_algorithm(ops *o, const gemm_plan *plan, const gemm_operands *at, void *c,
+                             const cublasLtMatmulAlgo_t *algorithm) {
+  cuda_state *state = cuda_of(o);
+  float milliseconds = 0;
+  if (multiply(o, plan, at, c, algorithm) != CUBLAS_STATUS_SUCCESS) return 1e30;
+  (void)cudaEventRecord(state->gemms->start, state->compute);
+  for (int run = 0; run < TIMED_RUNS; run++)
+    if (multiply(o, plan, at, c, algorithm) != CUBLAS_STATUS_SUCCESS) return 1e30;
+  (void)cudaEventRecord(state->gemms->stop, state->compute);
+  if (cudaEventSynchronize(state->gemms->stop) != cudaSuccess ||
+      cudaEventElapsedTime(&milliseconds, state->gemms->start, state->gemms->stop) != cudaSuccess)
+    return 1e30;
+  return (double)milliseconds / 1e3 / TIMED_RUNS;
+}
+
+/* The fastest candidate. Sums that are added to must not be added to by trying: they are timed
+ * into memory of their own, or, where there is none left, the library's first choice is taken. */
+static int choose_by_timing(ops *o, gemm_plan *plan, const gemm_operands *at,
+                            const cublasLtMatmulHeuristicResult_t *candidates, int count) {
+  void *target = target_of(plan, at), *c = target;
+  if (plan->key.accumulate && cudaMalloc(&c, (size_t)(plan->key.m * plan->key.n) * 4)) {
+    (void)cudaGetLastError();
+    return 0;
+  }
+  int best = 0;
+  double least = 1e30;
+  for (int i = 0; i < count; i++) {
+    double seconds = time_algorithm(o, plan, at, c, &candidates[i].algo);
+    if (seconds >= least) continue;
+    least = seconds;
+    best = i;
+  }
+  if (c != target) (void)cudaFree(c);
+  return best;
+}
+
+static choice_key stored_key(const gemm_key *key) {
+  choice_key stored;
+  memcpy(&stored, key, sizeof stored);
+  return stored;
+}
+
+/* The library allows its opaque algorithm to be kept by value for one version of itself. */
+static void remember(cuda_state *state, const gemm_plan *plan) {
+  choice_key key = stored_key(&plan->key);
+  choice_value value = {{plan->form}};
+  _Static_assert(sizeof plan->algorithm == sizeof value.part - sizeof value.part[0], "it fits");
+  memcpy(&value.part[1], &plan->algorithm, sizeof plan->algorithm);
+  choice_store_add(state->choices, &key, &value);
+}
+
+/* Asks for algorithms; *is_there false when the library has none for this form. */
+static err choose(ops *o, gemm_plan *plan, const gemm_operands *at, bool *is_there) {
+  cuda_state *state = cuda_of(o);
+  gemm_plans *plans = state->gemms;
+  cublasLtMatmulHeuristicResult_t candidates[CANDIDATES];
+  int count = 0;
+  uint32_t alignment = plan->key.is_aligned ? 16 : plan->key.type_a == CUDA_R_32F ? 4 : 2;
+  /* sums in place are finished in the order of arrival: not the same bits each time */
+  uint32_t schemes = plan->key.is_deterministic ? CUBLASLT_REDUCTION_SCHEME_MASK &
+                                                      ~(uint32_t)CUBLASLT_REDUCTION_SCHEME_INPLACE
+                                                : CUBLASLT_REDUCTION_SCHEME_MASK;
+  const cublasLtMatmulPreferenceAttributes_t alignments[] = {
+      CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,
+      CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES};
+  err error = point(plan, at);
+  for (int i = 0; i < 4 && !error; i++)
+    error = gemm_error(cublasLtMatmulPreferenceSetAttribute(plans->preference, alignments[i],
+                                                            &alignment, sizeof alignment),
+                       "stating an alignment");
+  if (!error)
+    error = gemm_error(cublasLtMatmulPreferenceSetAttribute(
+                           plans->preference, CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, &schemes,
+                           sizeof schemes),
+                       "stating how sums may be made");
+  if (error) return error;
+  cublasStatus_t status = cublasLtMatmulAlgoGetHeuristic(
+      plans->library, plan->product, plan->first, plan->second, plan->result, plan->result,
+      plans->preference, CANDIDATES, candidates, &count);
+  *is_there = status == CUBLAS_STATUS_SUCCESS && count > 0;
+  if (!*is_there) return NULL;
+  bool may_time = !state->is_recording &&
+                  (!plan->key.is_deterministic || choice_store_is_lasting(state->choices));
+  int best = may_time ? choose_by_timing(o, plan, at, candidates, count) : 0;
+  plan->algorithm = candidates[best].algo;
+  if (may_time) remember(state, plan);
+  return NULL;
+}
+
+/* An algorithm that an earlier run chose, if the library still takes it. */
+static err recall(ops *o, const gemm_key *key, gemm_plan *plan, bool *is_there) {
+  cuda_state *state = cuda_of(o);
+  choice_key stored = stored_key(key);
+  choice_value value;
+  cublasLtMatmulHeuristicResult_t result;
+  *is_there = false;
+  if (!choice_store_find(state->choices, &stored, &value)) return NULL;
+  err error = describe(plan, key, (int)value.part[0]);
+  if (error) return error;
+  memcpy(&plan->algorithm, &value.part[1], sizeof plan->algorithm);
+  *is_there = cublasLtMatmulAlgoCheck(state->gemms->library, plan->product, plan->first,
+                                      plan->second, plan->result, plan->result, &plan->algorithm,
+                                      &result) == CUBLAS_STATUS_SUCCESS &&
+              result.workspaceSize <= state->workspace_bytes;
+  if (!*is_there) gemm_free_plan(plan);
+  return NULL;
+}
+
+/* The forms to try, the one that leaves least to our kernels first; ends with -1. */
+static void list_forms(const gemm_plans *plans, const gemm_key *key, int forms[8]) {
+  bool is_gelu = key->epilogue != OPS_EPILOGUE_NONE && key->activation == OPS_GELU_TANH &&
+                 plans->has_tanh_gelu && key->is_aligned;
+  int count = 0, biases[2] = {0, 0}, bias_count = 1;
+  if (key->has_bias) {
+    biases[0] = GEMM_BIAS_MASTER;
+    biases[1] = GEMM_BIAS_COMPUTE;
+    bias_count = key->type_c == CUDA_R_16BF ? 2 : 1;
+  }
+  if (key->has_sums && key->is_aligned) forms[count++] = GEMM_SUMS;
+  for (int i = 0; i < bias_count && is_gelu; i++) forms[count++] = biases[i] | GEMM_ACTIVATION;
+  for (int i = 0; i < bias_count; i++) forms[count++] = biases[i];
+  forms[count] = -1;
+}
+
+static err make_plan(ops *o, const gemm_key *key, const gemm_operands *operands, gemm_plan *plan) {
+  int forms[8];
+  bool is_there;
+  err error = recall(o, key, plan, &is_there);
+  if (error || is_there) return error;
+  list_forms(cuda_of(o)->gemms, key, forms);
+  for (int i = 0; forms[i] >= 0; i++) {
+    error = describe(plan, key, forms[i]);
+    if (!error) error = choose(o, plan, operands, &is_there);
+    if (!error && is_there) return NULL;
+    gemm_free_plan(plan);
+    if (error) return error;
+  }
+  return err_new(ERR_UNSUPPORTED, "cuBLASLt has no algorithm for a product of %ld x %ld x %ld",
+                 (long)key->m, (long)key->n, (long)key->k);
+}
+
+err gemm_find_plan(ops *o, const gemm_key *key, const gemm_operands *operands, gemm_plan **found) {
+  gemm_plans *plans = cuda_of(o)->gemms;
+  for (size_t i = 0; i < plans->count; i++) {
+    if (memcmp(&plans->items[i].key, key, sizeof *key) == 0) {
+      *found = &plans->items[i];
+      return NULL;
+    }
+  }
+  if (plans->count == plans->capacity) {
+    size_t capacity = plans->capacity ? 2 * plans->capacity : 64;
+    gemm_plan *larger = mem_resize(plans->items, capacity, sizeof *larger);
+    if (!larger) return mem_error(capacity * sizeof *larger, "plans of matrix products");
+    plans->items = larger;
+    plans->capacity = capacity;
+  }
+  err error = make_plan(o, key, operands, &plans->items[plans->count]);
+  if (error) return error;
+  *found = &plans->items[plans->count++];
+  return NULL;
+}

@@ -1,0 +1,93 @@
+/* Launchers of the hand-written kernels: one for each op of ops.h but gemm, and the pieces that a
+ * matrix-product library leaves over (activations, column sums, 8-bit quantisation).
+ *
+ * All pointers are device memory (host memory under tests/simt). Everything is put on `stream` (a
+ * cudaStream_t) and may be captured in a graph: no launcher waits, allocates or looks at device
+ * values. Scratch is the caller's, aligned to 256 bytes, of at least the bytes that the function
+ * of the same name says; it is free again when the stream has passed the launch. Returned: a
+ * cudaError_t as int, 0 for success; the invalid-value error for shapes that a kernel does not do.
+ * Results are the same bits at each run: sums are cut into parts by shape alone and added in
+ * order, and no floating-point atomics exist here. */
+#ifndef FLIP_CUDA_KERNELS_H
+#define FLIP_CUDA_KERNELS_H
+
+#include "ops/ops.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Width to KERNEL_WIDEST_NORM. */
+enum { KERNEL_WIDEST_NORM = 8192 };
+int kernel_layer_norm(const ops_layer_norm *n, void *stream);
+size_t kernel_layer_norm_gradient_scratch(int64_t rows, int64_t width);
+int kernel_layer_norm_gradient(const ops_layer_norm_gradient *n, void *scratch, void *stream);
+
+/* Head width 1 to KERNEL_WIDEST_HEAD, any number of tokens. bf16 uses tensor cores. */
+enum { KERNEL_WIDEST_HEAD = 128 };
+int kernel_attention(const ops_attention *a, void *stream);
+size_t kernel_attention_gradient_scratch(int64_t batch, int64_t heads, int64_t tokens);
+int kernel_attention_gradient(const ops_attention *a, void *scratch, void *stream);
+
+int kernel_patches(const ops_patches *p, void *stream);
+int kernel_assemble(const ops_assemble *a, void *stream);
+/* Patch numbers below 65,535. */
+size_t kernel_assemble_gradient_scratch(int64_t batch, int64_t keep, int64_t width);
+int kernel_assemble_gradient(const ops_assemble *a, void *scratch, void *stream);
+int kernel_embed(const ops_embed *e, void *stream);
+/* dtable and dpositions may each be absent. */
+size_t kernel_embed_gradient_scratch(int64_t batch, int64_t length, int64_t width);
+int kernel_embed_gradient(const ops_embed *e, void *scratch, void *stream);
+
+int kernel_pool(const ops_pool *p, void *stream);
+int kernel_pool_gradient(const ops_pool *p, void *stream);
+/* key: that of rng_at(seed, RNG_DROPOUT, …) (base/rng.h), which the seed alone makes. */
+int kernel_dropout(const ops_dropout *d, const uint32_t key[2], void *stream);
+int kernel_normalize(const ops_normalize *n, void *stream);
+int kernel_normalize_gradient(const ops_normalize *n, void *stream);
+
+size_t kernel_contrastive_scratch(int64_t rows, int64_t columns); /* statistics and gradient */
+int kernel_contrastive_statistics(const ops_contrastive *c, void *scratch, void *stream);
+int kernel_contrastive_gradient(const ops_contrastive *c, void *scratch, void *stream);
+int kernel_contrastive_finish(const ops_contrastive_end *c, void *stream);
+
+size_t kernel_sum_squares_scratch(void);
+int kernel_sum_squares(int64_t count, ops_buffer x, ops_buffer out, void *scratch, void *stream);
+int kernel_adamw(const ops_adamw *a, void *stream);
+int kernel_fill(int64_t count, ops_buffer x, double value, void *stream);
+int kernel_clamp(int64_t count, ops_buffer x, double low, double high, void *stream);
+int kernel_cast(int64_t count, ops_buffer from, ops_buffer to, void *stream);
+
+/* c [count] = act(pre), or c *= act'(pre); compute type; exact to the definitions of ops.h. c and
+ * pre may be the same memory in the first. */
+int kernel_activation(ops_activation activation, int64_t count, ops_buffer pre, ops_buffer c,
+                      void *stream);
+int kernel_activation_gradient(ops_activation activation, int64_t count, ops_buffer pre,
+                               ops_buffer c, void *stream);
+
+/* sums [columns] master += the sums over the rows of x, whose rows are `stride` elements apart: a
+ * bias gradient. x of compute or master type. */
+size_t kernel_column_sums_scratch(int64_t rows, int64_t columns);
+int kernel_column_sums(int64_t rows, int64_t columns, int64_t stride, ops_buffer x, ops_buffer sums,
+                       void *scratch, void *stream);
+/* sums [rows] master += the sums over the columns of x [rows, columns]. */
+int kernel_row_sums(int64_t rows, int64_t columns, ops_buffer x, ops_buffer sums, void *stream);
+
+/* 8-bit floats as the Open Compute Project defines them (OFP8, 2023): to nearest, ties to even,
+ * saturating; NaN becomes 0x7F. */
+typedef enum { KERNEL_E4M3, KERNEL_E5M2 } kernel_fp8;
+/* amax [1] fp32 = the largest |x|; NaN elements count as nothing. */
+int kernel_amax(int64_t count, ops_buffer x, float *amax, void *stream);
+/* to [rows, columns] u8 = fp8(x * scale[0]); transposed [columns, rows], or absent, the same.
+ * x of bf16 or fp32; scale [1] fp32 on the device. */
+int kernel_quantize(kernel_fp8 format, int64_t rows, int64_t columns, ops_buffer x,
+                    const float *scale, uint8_t *to, uint8_t *transposed, void *stream);
+/* scale [1] = largest value of the format / amax (1 if amax is 0 or not finite), inverse [1] = 1 /
+ * scale. */
+int kernel_fp8_scale(kernel_fp8 format, const float *amax, float *scale, float *inverse,
+                     void *stream);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

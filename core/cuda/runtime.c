@@ -1,0 +1,195 @@
+/* Device memory, streams, copies and recordings.
+ *
+ * Two streams. `compute` runs all ops and the copies that the host waits for. `copy` brings the
+ * next batch; it waits for the fence, which is recorded on `compute` at every join, so that a
+ * buffer is not overwritten before the ops that were queued before that join have read it. */
+#include "cuda/cuda.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "base/text.h"
+
+enum { WORKSPACE_BYTES = 64 << 20 }; /* Hopper's algorithms ask for 32 MiB and more */
+
+err cuda_error(int code, const char *what) {
+  if (code == cudaSuccess) return NULL;
+  err_kind kind = code == cudaErrorMemoryAllocation ? ERR_MEMORY : ERR_UNSUPPORTED;
+  return err_new(kind, "CUDA: %s: %s", what, cudaGetErrorString((cudaError_t)code));
+}
+
+err cuda_allocate(ops *o, size_t bytes, const char *what, void **block) {
+  cuda_state *state = cuda_of(o);
+  size_t available = 0, total = 0;
+  cudaError_t code = cudaMalloc(block, bytes);
+  if (code == cudaSuccess) {
+    state->held += bytes;
+    if (state->held > state->peak) state->peak = state->held;
+    return NULL;
+  }
+  *block = NULL;
+  (void)cudaGetLastError(); /* the failure is told here; later calls must not see it again */
+  if (code != cudaErrorMemoryAllocation) return cuda_error(code, what);
+  (void)cudaMemGetInfo(&available, &total);
+  char wanted[TEXT_NUMBER_SIZE], has[TEXT_NUMBER_SIZE], all[TEXT_NUMBER_SIZE];
+  return err_new(ERR_MEMORY, "out of GPU memory: %s need %s; %s of %s are free", what,
+                 text_bytes(bytes, wanted), text_bytes(available, has), text_bytes(total, all));
+}
+
+void cuda_release(ops *o, void *block) {
+  (void)o;
+  (void)cudaFree(block);
+}
+
+err cuda_scratch(ops *o, size_t bytes, void **block) {
+  cuda_state *state = cuda_of(o);
+  if (bytes > state->scratch_bytes) {
+    if (state->is_recording)
+      return err_new(ERR_INTERNAL, "a recorded step asked for scratch memory that no step before "
+                                   "it had needed");
+    void *larger = NULL;
+    size_t size = bytes > 2 * state->scratch_bytes ? bytes : 2 * state->scratch_bytes;
+    err error = cuda_allocate(o, size, "kernels' scratch", &larger);
+    if (error) return error;
+    if (state->scratch) {
+      cuda_block *old = mem_zeroed(1, sizeof *old);
+      if (!old) {
+        cuda_release(o, larger);
+        return mem_error(sizeof *old, "scratch");
+      }
+      *old = (cuda_block){state->outgrown, state->scratch};
+      state->outgrown = old;
+    }
+    state->scratch = larger;
+    state->scratch_bytes = size;
+  }
+  *block = state->scratch;
+  return NULL;
+}
+
+err cuda_runtime_create(ops *o) {
+  cuda_state *state = cuda_of(o);
+  err error = NULL;
+  TRY(cuda_error(cudaSetDevice(state->device), "choosing the device"));
+  TRY(cuda_error(cudaStreamCreateWithFlags(&state->compute, cudaStreamNonBlocking), "a stream"));
+  TRY(cuda_error(cudaStreamCreateWithFlags(&state->copy, cudaStreamNonBlocking), "a stream"));
+  TRY(cuda_error(cudaEventCreateWithFlags(&state->fence, cudaEventDisableTiming), "an event"));
+  state->workspace_bytes = WORKSPACE_BYTES;
+  TRY(cuda_allocate(o, state->workspace_bytes, "the libraries' workspace", &state->workspace));
+cleanup:
+  return error;
+}
+
+void cuda_runtime_destroy(ops *o) {
+  cuda_state *state = cuda_of(o);
+  if (state->compute) (void)cudaStreamSynchronize(state->compute);
+  while (state->outgrown) {
+    cuda_block *next = state->outgrown->next;
+    (void)cudaFree(state->outgrown->data);
+    free(state->outgrown);
+    state->outgrown = next;
+  }
+  (void)cudaFree(state->scratch);
+  (void)cudaFree(state->workspace);
+  if (state->fence) (void)cudaEventDestroy(state->fence);
+  if (state->copy) (void)cudaStreamDestroy(state->copy);
+  if (state->compute) (void)cudaStreamDestroy(state->compute);
+}
+
+err cuda_upload(ops *o, void *to, const void *from, size_t bytes) {
+  cudaStream_t stream = cuda_of(o)->compute;
+  err error =
+      cuda_error(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, stream), "an upload");
+  return error ? error : cuda_error(cudaStreamSynchronize(stream), "an upload");
+}
+
+err cuda_download(ops *o, void *to, const void *from, size_t bytes) {
+  cudaStream_t stream = cuda_of(o)->compute;
+  err error =
+      cuda_error(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, stream), "a download");
+  return error ? error : cuda_error(cudaStreamSynchronize(stream), "waiting for the GPU");
+}
+
+err cuda_clear(ops *o, void *block, size_t bytes) {
+  return cuda_error(cudaMemsetAsync(block, 0, bytes, cuda_of(o)->compute), "clearing memory");
+}
+
+err cuda_synchronize(ops *o) {
+  return cuda_error(cudaStreamSynchronize(cuda_of(o)->compute), "waiting for the GPU");
+}
+
+err cuda_upload_ahead(ops *o, void *to, const void *from, size_t bytes) {
+  return cuda_error(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, cuda_of(o)->copy),
+                    "an upload ahead");
+}
+
+err cuda_join(ops *o) {
+  cuda_state *state = cuda_of(o);
+  err error = cuda_error(cudaStreamSynchronize(state->copy), "waiting for an upload");
+  if (!error) error = cuda_error(cudaEventRecord(state->fence, state->compute), "a fence");
+  if (!error)
+    error = cuda_error(cudaStreamWaitEvent(state->copy, state->fence, 0), "waiting for a fence");
+  return error;
+}
+
+/* Memory that cannot be pinned (a limit of locked memory) is still copied, only more slowly. */
+err cuda_pin(ops *o, void *block, size_t bytes) {
+  (void)o;
+  if (cudaHostRegister(block, bytes, cudaHostRegisterDefault) != cudaSuccess)
+    (void)cudaGetLastError();
+  return NULL;
+}
+
+void cuda_unpin(ops *o, void *block) {
+  (void)o;
+  if (cudaHostUnregister(block) != cudaSuccess) (void)cudaGetLastError();
+}
+
+err cuda_record(ops *o) {
+  cuda_state *state = cuda_of(o);
+  err error = cuda_error(cudaStreamBeginCapture(state->compute, cudaStreamCaptureModeThreadLocal),
+                         "recording a step");
+  state->is_recording = !error;
+  return error;
+}
+
+err cuda_record_end(ops *o, void **recording) {
+  cuda_state *state = cuda_of(o);
+  cudaGraph_t graph = NULL;
+  cudaGraphExec_t runnable = NULL;
+  state->is_recording = false;
+  *recording = NULL;
+  err error = cuda_error(cudaStreamEndCapture(state->compute, &graph), "recording a step");
+  if (!error)
+    error = cuda_error(cudaGraphInstantiate(&runnable, graph, 0), "preparing a recorded step");
+  if (!error)
+    error = cuda_error(cudaGraphUpload(runnable, state->compute), "uploading a recorded step");
+  if (graph) (void)cudaGraphDestroy(graph);
+  if (error && runnable)
+    (void)cudaGraphExecDestroy(runnable);
+  else
+    *recording = runnable;
+  return error;
+}
+
+err cuda_replay(ops *o, void *recording) {
+  return cuda_error(cudaGraphLaunch((cudaGraphExec_t)recording, cuda_of(o)->compute),
+                    "a recorded step");
+}
+
+void cuda_forget(ops *o, void *recording) {
+  (void)cudaStreamSynchronize(cuda_of(o)->compute);
+  (void)cudaGraphExecDestroy((cudaGraphExec_t)recording);
+}
+
+err cuda_memory(ops *o, ops_memory *memory) {
+  size_t available = 0, total = 0;
+  err error = cuda_error(cudaMemGetInfo(&available, &total), "asking for free memory");
+  *memory = (ops_memory){available, total, cuda_of(o)->peak};
+  return error;
+}
+
+bool cuda_is_idle(ops *o) {
+  return cudaStreamQuery(cuda_of(o)->compute) != cudaErrorNotReady;
+}

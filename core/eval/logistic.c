@@ -1,0 +1,230 @@
+#include "eval/logistic.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/rng.h"
+#include "eval/lbfgs.h"
+
+enum { TILE = 256, FOLD = 5, CLASSES_AT_ONCE = 4, ROWS_AT_ONCE = 4 };
+
+typedef struct {
+  const logistic_data *data;
+  double penalty; /* 1 / (C n) */
+  double *scores; /* [TILE, classes]: scores, then residuals */
+  double tile_loss[TILE];
+} objective;
+
+static double score(const double *weights, const float *row, int64_t width) {
+  double sum = weights[width];
+#pragma omp simd reduction(+ : sum)
+  for (int64_t j = 0; j < width; j++) sum += weights[j] * (double)row[j];
+  return sum;
+}
+
+/* Scores of CLASSES_AT_ONCE classes: a row is read once for all of them. */
+static void score_four(const double *weights, int64_t stride, const float *row, int64_t width,
+                       double *scores) {
+  const double *w0 = weights, *w1 = w0 + stride, *w2 = w1 + stride, *w3 = w2 + stride;
+  double s0 = w0[width], s1 = w1[width], s2 = w2[width], s3 = w3[width];
+#pragma omp simd reduction(+ : s0, s1, s2, s3)
+  for (int64_t j = 0; j < width; j++) {
+    double x = (double)row[j];
+    s0 += w0[j] * x;
+    s1 += w1[j] * x;
+    s2 += w2[j] * x;
+    s3 += w3[j] * x;
+  }
+  scores[0] = s0, scores[1] = s1, scores[2] = s2, scores[3] = s3;
+}
+
+/* Residuals of one row (probability minus one-hot) in place of its scores; returns its loss. */
+static double row_loss(const logistic_data *d, const double *weights, int64_t row,
+                       double *residuals) {
+  double most = -INFINITY, sum = 0;
+  int64_t stride = d->width + 1, k = 0;
+  const float *x = d->rows + row * d->width;
+  for (; k + CLASSES_AT_ONCE <= d->classes; k += CLASSES_AT_ONCE)
+    score_four(weights + k * stride, stride, x, d->width, residuals + k);
+  for (; k < d->classes; k++) residuals[k] = score(weights + k * stride, x, d->width);
+  for (k = 0; k < d->classes; k++) most = residuals[k] > most ? residuals[k] : most;
+  double own = residuals[d->labels[row]];
+  for (k = 0; k < d->classes; k++) sum += residuals[k] = exp(residuals[k] - most);
+  for (k = 0; k < d->classes; k++) residuals[k] /= sum;
+  residuals[d->labels[row]] -= 1;
+  return most + log(sum) - own;
+}
+
+/* gradient of one class += the tile's residuals times its rows, four rows at a time. */
+static void add_rows(const logistic_data *d, const double *residuals, int64_t first, int64_t count,
+                     double share, double *gradient) {
+  int64_t i = 0, width = d->width;
+  for (; i + ROWS_AT_ONCE <= count; i += ROWS_AT_ONCE) {
+    const float *x0 = d->rows + (first + i) * width, *x1 = x0 + width, *x2 = x1 + width,
+                *x3 = x2 + width;
+    const double *r = residuals + i * d->classes;
+    double r0 = share * r[0], r1 = share * r[d->classes], r2 = share * r[2 * d->classes],
+           r3 = share * r[3 * d->classes];
+#pragma omp simd
+    for (int64_t j = 0; j < width; j++)
+      gradient[j] +=
+          r0 * (double)x0[j] + r1 * (double)x1[j] + r2 * (double)x2[j] + r3 * (double)x3[j];
+    gradient[width] += r0 + r1 + r2 + r3;
+  }
+  for (; i < count; i++) {
+    const float *row = d->rows + (first + i) * width;
+    double r = residuals[i * d->classes] * share;
+#pragma omp simd
+    for (int64_t j = 0; j < width; j++) gradient[j] += r * (double)row[j];
+    gradient[width] += r;
+  }
+}
+
+static double evaluate(void *context, const double *weights, double *gradient) {
+  objective *o = context;
+  const logistic_data *d = o->data;
+  int64_t stride = d->width + 1;
+  double loss = 0, square = 0, share = 1 / (double)d->count;
+  memset(gradient, 0, (size_t)(d->classes * stride) * sizeof *gradient);
+  for (int64_t first = 0; first < d->count; first += TILE) {
+    int64_t count = d->count - first < TILE ? d->count - first : TILE;
+#pragma omp parallel for schedule(static)
+    for (int64_t i = 0; i < count; i++)
+      o->tile_loss[i] = row_loss(d, weights, first + i, o->scores + i * d->classes);
+#pragma omp parallel for schedule(static)
+    for (int64_t k = 0; k < d->classes; k++)
+      add_rows(d, o->scores + k, first, count, share, gradient + k * stride);
+    for (int64_t i = 0; i < count; i++) loss += o->tile_loss[i];
+  }
+  for (int64_t k = 0; k < d->classes; k++)
+    for (int64_t j = 0; j < d->width; j++) {
+      double w = weights[k * stride + j];
+      square += w * w;
+      gradient[k * stride + j] += o->penalty * w;
+    }
+  return loss * share + 0.5 * o->penalty * square;
+}
+
+err logistic_fit(const logistic_data *d, double c, double tolerance, int most_iterations,
+                 logistic *model) {
+  int64_t parameters = d->classes * (d->width + 1);
+  objective o = {.data = d, .penalty = 1 / (c * (double)d->count)};
+  o.scores = mem_zeroed((size_t)(TILE * d->classes), sizeof *o.scores);
+  if (!model->weights) model->weights = mem_zeroed((size_t)parameters, sizeof *model->weights);
+  model->classes = d->classes;
+  model->width = d->width;
+  err error =
+      o.scores && model->weights
+          ? lbfgs_minimise(evaluate, &o, parameters, tolerance, most_iterations, model->weights)
+          : mem_error((size_t)parameters * sizeof *model->weights, "a linear probe");
+  free(o.scores);
+  return error;
+}
+
+void logistic_free(logistic *model) {
+  free(model->weights);
+  *model = (logistic){0};
+}
+
+void logistic_predict(const logistic *m, const float *rows, int64_t count, int32_t *predicted) {
+#pragma omp parallel for schedule(static)
+  for (int64_t i = 0; i < count; i++) {
+    double best = -INFINITY;
+    predicted[i] = 0;
+    for (int64_t k = 0; k < m->classes; k++) {
+      double own = score(m->weights + k * (m->width + 1), rows + i * m->width, m->width);
+      if (own > best) best = own, predicted[i] = (int32_t)k;
+    }
+  }
+}
+
+/* The rows in a seeded order, every fifth of which is held out: `fit` first, then the others. */
+typedef struct {
+  float *rows;
+  int32_t *labels, *predicted;
+  logistic_data fit;
+  int64_t held;
+} split;
+
+static err make_split(const logistic_data *d, uint64_t seed, split *s) {
+  int64_t *order = mem_zeroed((size_t)d->count, sizeof *order);
+  *s = (split){.rows = mem_aligned((size_t)(d->count * d->width) * sizeof(float)),
+               .labels = mem_zeroed((size_t)d->count, sizeof(int32_t)),
+               .predicted = mem_zeroed((size_t)d->count, sizeof(int32_t)),
+               .fit = *d,
+               .held = d->count / FOLD};
+  if (!order || !s->rows || !s->labels || !s->predicted) {
+    free(order);
+    return mem_error((size_t)(d->count * d->width) * sizeof(float), "a validation split");
+  }
+  rng random = rng_at(seed, RNG_SHUFFLE, 0, 0);
+  for (int64_t i = 0; i < d->count; i++) { /* inside-out Fisher-Yates */
+    int64_t j = rng_below(&random, (uint32_t)i + 1);
+    order[i] = order[j];
+    order[j] = i;
+  }
+  for (int64_t i = 0; i < d->count; i++) {
+    memcpy(s->rows + i * d->width, d->rows + order[i] * d->width, (size_t)d->width * sizeof(float));
+    s->labels[i] = d->labels[order[i]];
+  }
+  s->fit.rows = s->rows;
+  s->fit.labels = s->labels;
+  s->fit.count = d->count - s->held;
+  free(order);
+  return NULL;
+}
+
+static void free_split(split *s) {
+  free(s->rows);
+  free(s->labels);
+  free(s->predicted);
+}
+
+/* Accuracy on the held-out rows with C = 10^exponent; the model is warm from the last one. */
+static err judge(split *s, double exponent, int most_iterations, logistic *model,
+                 double *accuracy) {
+  err error = logistic_fit(&s->fit, pow(10, exponent), 1e-4, most_iterations, model);
+  if (error) return error;
+  int64_t right = 0, start = s->fit.count;
+  logistic_predict(model, s->rows + start * s->fit.width, s->held, s->predicted);
+  for (int64_t i = 0; i < s->held; i++) right += s->predicted[i] == s->labels[start + i];
+  *accuracy = (double)right / (double)(s->held ? s->held : 1);
+  return NULL;
+}
+
+err logistic_fit_swept(const logistic_data *d, uint64_t seed, int most_iterations, logistic *model,
+                       logistic_sweep *sweep) {
+  enum { DECADES = 6 };
+  split s;
+  logistic warm = {0};
+  double best = -DECADES, step = 2, accuracy;
+  *sweep = (logistic_sweep){.validation = -1};
+  err error = make_split(d, seed, &s);
+  if (error) {
+    free_split(&s);
+    return error;
+  }
+  /* from the strongest regulariser on: the fits are warm and the first ones quick */
+  for (double exponent = -DECADES; exponent <= DECADES; exponent += step) {
+    TRY(judge(&s, exponent, most_iterations, &warm, &accuracy));
+    sweep->tried++;
+    if (accuracy > sweep->validation) sweep->validation = accuracy, best = exponent;
+  }
+  for (step = 1; step >= 0.125; step /= 2) {
+    double centre = best;
+    for (int side = -1; side <= 1; side += 2) {
+      if (fabs(centre + side * step) > DECADES) continue;
+      TRY(judge(&s, centre + side * step, most_iterations, &warm, &accuracy));
+      sweep->tried++;
+      if (accuracy > sweep->validation) sweep->validation = accuracy, best = centre + side * step;
+    }
+  }
+  sweep->c = pow(10, best);
+  error = logistic_fit(d, sweep->c, 1e-5, most_iterations, model);
+cleanup:
+  logistic_free(&warm);
+  free_split(&s);
+  return error;
+}

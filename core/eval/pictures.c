@@ -1,0 +1,200 @@
+#include "eval/pictures.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/fs.h"
+#include "base/mem.h"
+#include "base/text.h"
+#include "data/dataset.h"
+#include "data/image.h"
+
+enum { BATCH = 256, DEEPEST_FOLDER = 64 };
+
+struct pictures {
+  dataset *data; /* or */
+  char **files;
+  size_t file_count;
+};
+
+static bool is_image_name(const char *name) {
+  static const char *const endings[] = {".jpg", ".jpeg", ".png", ".webp"};
+  const char *dot = strrchr(name, '.');
+  for (size_t i = 0; dot && i < sizeof endings / sizeof *endings; i++)
+    if (strcasecmp(dot, endings[i]) == 0) return true;
+  return false;
+}
+
+/* Takes `path` over. */
+static err add_file(pictures *p, char *path) {
+  char **grown = mem_resize(p->files, p->file_count + 1, sizeof *grown);
+  if (!grown) {
+    free(path);
+    return mem_error(sizeof *grown, "a list of images");
+  }
+  p->files = grown;
+  p->files[p->file_count++] = path;
+  return NULL;
+}
+
+static err search(pictures *p, const char *folder, int depth) {
+  char **names;
+  size_t count;
+  if (depth > DEEPEST_FOLDER)
+    return err_new(ERR_INPUT, "%s: folders nest deeper than %d", folder, DEEPEST_FOLDER);
+  err error = fs_list(folder, &names, &count);
+  if (error) return error;
+  for (size_t i = 0; i < count && !error; i++) {
+    char *path = fs_join(folder, names[i]);
+    if (!path) {
+      error = mem_error(strlen(folder), "a path");
+    } else if (fs_is_folder(path)) {
+      error = search(p, path, depth + 1);
+      free(path);
+    } else if (is_image_name(names[i])) {
+      error = add_file(p, path);
+    } else {
+      free(path);
+    }
+  }
+  fs_free_names(names, count);
+  return error;
+}
+
+err pictures_open(const char *const *places, size_t count, pictures **out) {
+  size_t folders = 0;
+  err error = NULL;
+  pictures *p = mem_zeroed(1, sizeof *p);
+  if (!p) return mem_error(sizeof *p, "images");
+  for (size_t i = 0; i < count; i++) folders += fs_is_folder(places[i]);
+  if (folders == count) {
+    for (size_t i = 0; i < count; i++) TRY(search(p, places[i], 0));
+  } else if (folders == 0) {
+    TRY(dataset_open((char *const *)(uintptr_t)places, count, &p->data));
+  } else {
+    FAIL(ERR_INPUT, "folders and shards of images cannot be mixed in one list");
+  }
+  if (!pictures_count(p)) FAIL(ERR_INPUT, "%s: holds no images", places[0]);
+cleanup:
+  if (error)
+    pictures_close(p);
+  else
+    *out = p;
+  return error;
+}
+
+void pictures_close(pictures *p) {
+  if (!p) return;
+  if (p->data) dataset_close(p->data);
+  for (size_t i = 0; i < p->file_count; i++) free(p->files[i]);
+  free(p->files);
+  free(p);
+}
+
+int64_t pictures_count(const pictures *p) {
+  return p->data ? dataset_count(p->data) : (int64_t)p->file_count;
+}
+
+/* A copy of what `pick` points to within a sample. */
+static err copy_field(const pictures *p, int64_t row, bool is_caption, char **text) {
+  dataset_sample sample;
+  err error = dataset_read(p->data, row, &sample);
+  if (error) return error;
+  *text = mem_copy_string(is_caption ? sample.caption : sample.key);
+  dataset_sample_free(&sample);
+  return *text ? NULL : mem_error(0, "a name");
+}
+
+err pictures_name(const pictures *p, int64_t row, char **name) {
+  if (p->data) return copy_field(p, row, false, name);
+  *name = mem_copy_string(p->files[row]);
+  return *name ? NULL : mem_error(0, "a name");
+}
+
+err pictures_caption(const pictures *p, int64_t row, char **caption) {
+  if (p->data) return copy_field(p, row, true, caption);
+  *caption = mem_copy_string("");
+  return *caption ? NULL : mem_error(0, "a caption");
+}
+
+err pictures_bytes(const pictures *p, int64_t row, void **bytes, size_t *size) {
+  if (!p->data) return fs_read(p->files[row], (char **)bytes, size);
+  dataset_sample sample;
+  err error = dataset_read(p->data, row, &sample);
+  if (error) return error;
+  *size = sample.image_bytes;
+  *bytes = mem_zeroed(1, sample.image_bytes);
+  if (*bytes)
+    memcpy(*bytes, sample.image, sample.image_bytes);
+  else
+    error = mem_error(sample.image_bytes, "an image");
+  dataset_sample_free(&sample);
+  return error;
+}
+
+static err decode(const pictures *p, int64_t row, int64_t size, uint8_t *pixels) {
+  void *bytes = NULL;
+  size_t length = 0;
+  char *name = NULL;
+  image picture = {0};
+  err error = pictures_bytes(p, row, &bytes, &length);
+  if (!error) error = image_decode(bytes, length, 0, &picture);
+  if (!error) error = image_eval_transform(&picture, size, pixels);
+  if (error) {
+    err unnamed = pictures_name(p, row, &name);
+    error = err_context(error, "%s", unnamed ? "?" : name);
+    err_free(unnamed);
+  }
+  image_free(&picture);
+  free(bytes);
+  free(name);
+  return error;
+}
+
+/* One batch's pixels; is_bad marks what could not be decoded. */
+static void decode_batch(const pictures *p, int64_t first, int64_t count, int64_t size,
+                         uint8_t *pixels, bool *is_bad, strbuf *warnings) {
+  int64_t one = size * size * 3;
+#pragma omp parallel for schedule(dynamic, 8)
+  for (int64_t i = 0; i < count; i++) {
+    err error = decode(p, first + i, size, pixels + i * one);
+    is_bad[i] = error != NULL;
+    if (!error) continue;
+    memset(pixels + i * one, 0, (size_t)one);
+#pragma omp critical
+    strbuf_format(warnings, "%s%s", warnings->length ? "\n" : "", err_message(error));
+    err_free(error);
+  }
+}
+
+err pictures_embed(const pictures *p, clip_model *model, float *embeddings, strbuf *warnings) {
+  const clip_config *c = clip_get_config(model);
+  int64_t size = c->image_size, width = c->image.embed, total = pictures_count(p);
+  uint8_t *pixels = mem_aligned((size_t)(BATCH * size * size * 3));
+  bool is_bad[BATCH];
+  err error = pixels ? NULL : mem_error((size_t)(BATCH * size * size * 3), "images");
+  for (int64_t at = 0; at < total && !error; at += BATCH) {
+    int64_t count = total - at < BATCH ? total - at : BATCH;
+    decode_batch(p, at, count, size, pixels, is_bad, warnings);
+    error = clip_embed_images(model, count, pixels, NULL, embeddings + at * width);
+    for (int64_t i = 0; i < count && !error; i++)
+      for (int64_t j = 0; j < width && is_bad[i]; j++) embeddings[(at + i) * width + j] = NAN;
+  }
+  free(pixels);
+  return error;
+}
+
+err pictures_embed_one(const void *bytes, size_t size, clip_model *model, float *embedding) {
+  int64_t side = clip_get_config(model)->image_size;
+  image picture = {0};
+  uint8_t *pixels = mem_aligned((size_t)(side * side * 3));
+  err error = pixels ? image_decode(bytes, size, 0, &picture)
+                     : mem_error((size_t)(side * side * 3), "an image");
+  if (!error) error = image_eval_transform(&picture, side, pixels);
+  if (!error) error = clip_embed_images(model, 1, pixels, NULL, embedding);
+  image_free(&picture);
+  free(pixels);
+  return error;
+}

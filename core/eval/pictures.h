@@ -1,0 +1,35 @@
+/* Images to look at, from shards or from folders of image files, in a fixed order: shards as they
+ * are named, files by their path. */
+#ifndef FLIP_EVAL_PICTURES_H
+#define FLIP_EVAL_PICTURES_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/text.h"
+#include "model/clip.h"
+
+typedef struct pictures pictures;
+
+/* `places`: all folders (searched through, .jpg .jpeg .png .webp), or all shard patterns. */
+err pictures_open(const char *const *places, size_t count, pictures **out) ERR_MUST_CHECK;
+void pictures_close(pictures *p);
+int64_t pictures_count(const pictures *p);
+/* A file's path, or a sample's key. */
+err pictures_name(const pictures *p, int64_t row, char **name) ERR_MUST_CHECK;
+/* The caption of a sample ("" for files). */
+err pictures_caption(const pictures *p, int64_t row, char **caption) ERR_MUST_CHECK;
+/* The encoded bytes; the caller frees. */
+err pictures_bytes(const pictures *p, int64_t row, void **bytes, size_t *size) ERR_MUST_CHECK;
+
+/* Embeddings [count, embed] of all images, prepared as in evaluation. An image that cannot be
+ * decoded gives a row of NaN and a line in `warnings`. */
+err pictures_embed(const pictures *p, clip_model *model, float *embeddings,
+                   strbuf *warnings) ERR_MUST_CHECK;
+
+/* Of one encoded image; embedding [embed]. */
+err pictures_embed_one(const void *bytes, size_t size, clip_model *model,
+                       float *embedding) ERR_MUST_CHECK;
+
+#endif

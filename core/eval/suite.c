@@ -1,0 +1,239 @@
+#include "eval/suite.h"
+
+#include <jansson.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/fs.h"
+#include "base/json.h"
+#include "base/mem.h"
+#include "config/yaml.h"
+#include "eval/eval.h"
+
+static const char *const row_keys[] = {"file", "task", "metric", "reference"};
+static const char *const suite_keys[] = {"title", "sets"};
+
+/* The column of this name, added when it is new; -1 when memory is short. */
+static int64_t find_column(suite *s, const char *name) {
+  for (size_t i = 0; i < s->column_count; i++)
+    if (strcmp(s->columns[i], name) == 0) return (int64_t)i;
+  char **grown = mem_resize(s->columns, s->column_count + 1, sizeof *grown);
+  if (!grown) return -1;
+  s->columns = grown;
+  s->columns[s->column_count] = mem_copy_string(name);
+  if (!s->columns[s->column_count]) return -1;
+  return (int64_t)s->column_count++;
+}
+
+/* A path beside the suite's file if there is such a file, else as it stands. */
+static char *resolve(const char *suite_path, const char *name) {
+  size_t folder = (size_t)(fs_name(suite_path) - suite_path);
+  strbuf beside = {0};
+  strbuf_append_bytes(&beside, suite_path, folder);
+  strbuf_append(&beside, name);
+  if (name[0] != '/' && !beside.is_broken && fs_exists(beside.data)) return strbuf_take(&beside);
+  strbuf_free(&beside);
+  return mem_copy_string(name);
+}
+
+static void read_references(const yml_node *map, suite *s, suite_row *row, size_t most,
+                            yml_problems *problems) {
+  if (map->kind != YML_MAP) {
+    yml_problem(problems, map, NULL, 0, "reference: a map of names to percentages is wanted");
+    return;
+  }
+  for (size_t i = 0; i < map->count; i++) {
+    double value;
+    int64_t column = find_column(s, map->keys[i]->scalar);
+    if (map->items[i]->kind != YML_SCALAR || !yml_as_real(map->items[i]->scalar, &value))
+      yml_problem(problems, map->items[i], NULL, 0, "a percentage is wanted here");
+    else if (column >= 0 && (size_t)column < most)
+      row->references[column] = value;
+  }
+}
+
+static void read_row(const char *path, const yml_node *node, suite *s, suite_row *row, size_t most,
+                     yml_problems *problems) {
+  const char *metric = "top1";
+  row->references = mem_zeroed(most, sizeof *row->references);
+  row->value = NAN;
+  for (size_t i = 0; row->references && i < most; i++) row->references[i] = NAN;
+  if (node->kind != YML_MAP || !yml_get(node, "file")) {
+    yml_problem(problems, node, NULL, 0, "a set is a map with a file");
+    return;
+  }
+  for (size_t i = 0; i < node->count; i++) {
+    const char *key = node->keys[i]->scalar;
+    const yml_node *value = node->items[i];
+    bool is_text = value->kind == YML_SCALAR;
+    if (strcmp(key, "file") == 0 && is_text)
+      row->file = resolve(path, value->scalar);
+    else if (strcmp(key, "metric") == 0 && is_text)
+      metric = value->scalar;
+    else if (strcmp(key, "task") == 0 && is_text && strcmp(value->scalar, "retrieval") == 0)
+      row->is_retrieval = true;
+    else if (strcmp(key, "task") == 0 && is_text && strcmp(value->scalar, "zeroshot") == 0)
+      row->is_retrieval = false;
+    else if (strcmp(key, "reference") == 0 && row->references)
+      read_references(value, s, row, most, problems);
+    else
+      yml_problem(problems, node->keys[i], row_keys, 4, "unknown or misused key '%s'", key);
+  }
+  row->metric = mem_copy_string(metric);
+  row->name = mem_copy_string(row->file ? fs_name(row->file) : "");
+  char *dot = row->name ? strrchr(row->name, '.') : NULL;
+  if (dot) *dot = '\0';
+}
+
+/* No more columns than references in the whole file. */
+static size_t count_references(const yml_node *sets) {
+  size_t count = 0;
+  for (size_t i = 0; i < sets->count; i++) {
+    const yml_node *map =
+        sets->items[i]->kind == YML_MAP ? yml_get(sets->items[i], "reference") : NULL;
+    if (map && map->kind == YML_MAP) count += map->count;
+  }
+  return count;
+}
+
+err suite_load(const char *path, suite *s) {
+  yml_document *document = NULL;
+  yml_problems problems = {0};
+  *s = (suite){0};
+  err error = yml_load(path, &document);
+  if (error) return error;
+  const yml_node *root = yml_root(document), *sets = NULL;
+  if (root->kind == YML_MAP) sets = yml_get(root, "sets");
+  for (size_t i = 0; root->kind == YML_MAP && i < root->count; i++) {
+    const char *key = root->keys[i]->scalar;
+    if (strcmp(key, "title") == 0 && root->items[i]->kind == YML_SCALAR)
+      s->title = mem_copy_string(root->items[i]->scalar);
+    else if (strcmp(key, "sets") != 0)
+      yml_problem(&problems, root->keys[i], suite_keys, 2, "unknown or misused key '%s'", key);
+  }
+  if (!sets || sets->kind != YML_SEQUENCE || !sets->count) {
+    yml_problem(&problems, root, NULL, 0, "sets: a list of evaluation sets is wanted");
+  } else {
+    size_t most = count_references(sets);
+    s->rows = mem_zeroed(sets->count, sizeof *s->rows);
+    for (size_t i = 0; s->rows && i < sets->count; i++)
+      read_row(path, sets->items[i], s, &s->rows[s->row_count++], most, &problems);
+  }
+  error = yml_problems_take(&problems);
+  for (size_t i = 0; i < s->row_count && !error; i++)
+    if (!s->rows[i].file || !s->rows[i].name || !s->rows[i].metric || !s->rows[i].references)
+      error = mem_error(0, "a suite");
+  if (!error && (!s->rows || (!s->title && !(s->title = mem_copy_string("")))))
+    error = mem_error(0, "a suite");
+  yml_free(document);
+  if (error) suite_free(s);
+  return error;
+}
+
+void suite_free(suite *s) {
+  for (size_t i = 0; i < s->row_count; i++) {
+    free(s->rows[i].file);
+    free(s->rows[i].name);
+    free(s->rows[i].metric);
+    free(s->rows[i].references);
+    free(s->rows[i].problem);
+  }
+  for (size_t i = 0; i < s->column_count; i++) free(s->columns[i]);
+  free(s->rows);
+  free(s->columns);
+  free(s->title);
+  *s = (suite){0};
+}
+
+/* The metric by the name that the JSON of a task gives it: one table for both. */
+static err pick_metric(const eval_result *result, suite_row *row) {
+  strbuf text = {0};
+  json_writer w = jsonw_start(&text);
+  jsonw_object(&w, NULL);
+  if (row->is_retrieval)
+    eval_write_retrieval(&w, "task", &result->retrieval);
+  else
+    eval_write_zeroshot(&w, "task", &result->zeroshot);
+  jsonw_end(&w);
+  json_t *root = json_loads(strbuf_string(&text), 0, NULL);
+  const json_t *value = json_object_get(json_object_get(root, "task"), row->metric);
+  err error = value ? NULL : err_new(ERR_INPUT, "has no metric '%s'", row->metric);
+  if (value) row->value = json_number_value(value);
+  json_decref(root);
+  strbuf_free(&text);
+  return error;
+}
+
+static err run_row(suite_row *row, const settings *run, const tokenizer *words, clip_model *model) {
+  eval_set *set = NULL;
+  eval_result result;
+  err error = eval_set_open(row->file, run, words, &set);
+  if (error) return error;
+  bool has_task = row->is_retrieval ? eval_set_has_retrieval(set) : eval_set_has_zeroshot(set);
+  if (!has_task)
+    FAIL(ERR_INPUT, "%s: has no task %s", row->file, row->is_retrieval ? "retrieval" : "zeroshot");
+  TRY(eval_run(set, model, run->eval_mask_ratio, (uint64_t)run->seed, &result));
+  error = err_context(pick_metric(&result, row), "%s", row->file);
+cleanup:
+  eval_set_close(set);
+  return error;
+}
+
+err suite_run(suite *s, const settings *run, const tokenizer *words, clip_model *model) {
+  for (size_t i = 0; i < s->row_count; i++) {
+    err error = run_row(&s->rows[i], run, words, model);
+    if (error && err_kind_of(error) == ERR_MEMORY) return error;
+    if (error) s->rows[i].problem = mem_copy_string(err_message(error));
+    err_free(error);
+  }
+  return NULL;
+}
+
+static void write_cell(strbuf *out, double value) {
+  if (isnan(value))
+    strbuf_append(out, " – |");
+  else
+    strbuf_format(out, " %.1f |", value);
+}
+
+void suite_write_table(const suite *s, strbuf *out) {
+  if (*s->title) strbuf_format(out, "**%s**\n\n", s->title);
+  strbuf_append(out, "| set | metric | this model (%) |");
+  for (size_t c = 0; c < s->column_count; c++) strbuf_format(out, " %s (%%) |", s->columns[c]);
+  strbuf_append(out, "\n|---|---|---:|");
+  for (size_t c = 0; c < s->column_count; c++) strbuf_append(out, "---:|");
+  for (size_t i = 0; i < s->row_count; i++) {
+    const suite_row *row = &s->rows[i];
+    strbuf_format(out, "\n| %s | %s |", row->name, row->metric);
+    write_cell(out, 100 * row->value);
+    for (size_t c = 0; c < s->column_count; c++) write_cell(out, row->references[c]);
+  }
+  strbuf_append_char(out, '\n');
+  for (size_t i = 0; i < s->row_count; i++)
+    if (s->rows[i].problem)
+      strbuf_format(out, "\n%s was not measured: %s\n", s->rows[i].name, s->rows[i].problem);
+}
+
+void suite_write_json(const suite *s, strbuf *out) {
+  json_writer writer = jsonw_start(out), *w = &writer;
+  jsonw_object(w, NULL);
+  jsonw_string(w, "title", s->title);
+  jsonw_array(w, "sets");
+  for (size_t i = 0; i < s->row_count; i++) {
+    const suite_row *row = &s->rows[i];
+    jsonw_object(w, NULL);
+    jsonw_string(w, "set", row->name);
+    jsonw_string(w, "task", row->is_retrieval ? "retrieval" : "zeroshot");
+    jsonw_string(w, "metric", row->metric);
+    jsonw_number(w, "value", row->value);
+    jsonw_object(w, "reference");
+    for (size_t c = 0; c < s->column_count; c++)
+      if (!isnan(row->references[c])) jsonw_number(w, s->columns[c], row->references[c] / 100);
+    jsonw_end(w);
+    if (row->problem) jsonw_string(w, "problem", row->problem);
+    jsonw_end(w);
+  }
+  jsonw_end(w);
+  jsonw_end(w);
+}

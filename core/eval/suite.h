@@ -1,0 +1,45 @@
+/* A suite: evaluation sets measured in one go and tabled beside published numbers.
+ *
+ *   title: Zero-shot robustness
+ *   sets:
+ *     - file: imagenet.yaml       # beside the suite, then as --set-file would find it
+ *       task: zeroshot            # or retrieval
+ *       metric: top1              # named as flip eval --json names it
+ *       reference: {FLIP L/16: 74.3}   # in percent; columns of the table */
+#ifndef FLIP_EVAL_SUITE_H
+#define FLIP_EVAL_SUITE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/err.h"
+#include "config/settings.h"
+#include "data/tokenizer.h"
+#include "model/clip.h"
+
+typedef struct {
+  char *file, *name, *metric;
+  bool is_retrieval;
+  double *references; /* by column, NaN: none */
+  double value;       /* in [0, 1], NaN: not measured */
+  char *problem;      /* why not; NULL when measured */
+} suite_row;
+
+typedef struct {
+  char *title;
+  char **columns;
+  size_t column_count;
+  suite_row *rows;
+  size_t row_count;
+} suite;
+
+err suite_load(const char *path, suite *s) ERR_MUST_CHECK;
+void suite_free(suite *s);
+/* Measures every set; one that cannot be opened is a row with its problem, not an end. */
+err suite_run(suite *s, const settings *run, const tokenizer *words,
+              clip_model *model) ERR_MUST_CHECK;
+/* A Markdown table, in percent; problems below it. */
+void suite_write_table(const suite *s, strbuf *out);
+void suite_write_json(const suite *s, strbuf *out);
+
+#endif

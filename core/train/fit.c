@@ -1,0 +1,62 @@
+#include "train/fit.h"
+
+#include <inttypes.h>
+
+#include "base/text.h"
+#include "model/count.h"
+
+/* Planned bytes of the run with another micro-batch and recomputation. */
+static err plan(const settings *s, int64_t vocabulary, const ops *o, int64_t micro, bool recompute,
+                uint64_t *bytes) {
+  settings changed = *s; /* shallow: only numbers differ */
+  model_counts counts;
+  changed.micro_batch_size = micro;
+  if (recompute) {
+    changed.image_recompute = s->image_layers;
+    changed.text_recompute = s->text_layers;
+  }
+  err error = model_count(&changed, vocabulary, o->compute, o->chunk_bytes, &counts);
+  *bytes = error ? 0 : counts.planned_bytes;
+  return error;
+}
+
+/* The largest micro-batch, by halving, whose plan is at most `limit`; 0: none. */
+static err largest_micro_batch(const settings *s, int64_t vocabulary, const ops *o, bool recompute,
+                               uint64_t limit, int64_t *micro, uint64_t *bytes) {
+  int64_t now = s->micro_batch_size ? s->micro_batch_size : s->batch_size;
+  err error = NULL;
+  *micro = 0;
+  for (int64_t size = now; size >= 1 && !error && !*micro; size /= 2) {
+    error = plan(s, vocabulary, o, size, recompute, bytes);
+    if (!error && *bytes <= limit) *micro = size;
+  }
+  return error;
+}
+
+err fit_check(const settings *s, int64_t vocabulary, ops *o, uint64_t planned_bytes) {
+  ops_memory memory;
+  if (!o->call->memory) return NULL;
+  err error = o->call->memory(o, &memory);
+  if (error || planned_bytes <= memory.free) return error;
+  char planned[TEXT_NUMBER_SIZE], available[TEXT_NUMBER_SIZE], needed[TEXT_NUMBER_SIZE];
+  strbuf advice = {0};
+  for (int recompute = 0; recompute < 2 && !error; recompute++) {
+    int64_t micro;
+    uint64_t bytes;
+    error = largest_micro_batch(s, vocabulary, o, recompute, memory.free, &micro, &bytes);
+    if (error || !micro) continue;
+    strbuf_format(&advice, "%s", advice.length ? ", or " : "");
+    if (recompute)
+      strbuf_format(&advice, "image.recompute: %" PRId64 ", text.recompute: %" PRId64 ", ",
+                    s->image_layers, s->text_layers);
+    strbuf_format(&advice, "micro_batch_size: %" PRId64 " (%s)", micro, text_bytes(bytes, needed));
+  }
+  if (!error)
+    error =
+        err_new(ERR_MEMORY, "the run is planned to need %s of GPU memory, and %s are free: %s%s",
+                text_bytes(planned_bytes, planned), text_bytes(memory.free, available),
+                advice.length ? "it would fit with " : "no micro-batch is small enough",
+                strbuf_string(&advice));
+  strbuf_free(&advice);
+  return error;
+}

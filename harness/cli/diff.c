@@ -1,0 +1,51 @@
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/cli.h"
+#include "report/difference.h"
+
+static const char details[] =
+    "Settings, code (commit, uncommitted difference, compiler, flags), machine (host, CPU, "
+    "device,\n"
+    "libraries, clocks), data and results: what differs, and nothing else. RUN and CELL as in\n"
+    "'flipbench show'.\n"
+    "\n"
+    "examples:\n"
+    "  flipbench diff 1 2\n"
+    "  flipbench diff 1a2b3c4d 5e6f7a8b --json\n"
+    "\n"
+    "exit status: 0 nothing differs; 1 something does; 2 wrong usage";
+
+int cli_diff(int argc, char **argv) {
+  cli_place place = {.results = "results"};
+  bool is_json = false, is_help_wanted = false;
+  option options[] = {{"json", 0, OPTION_FLAG, &is_json, NULL, "print JSON for scripts", false},
+                      CLI_PLACE_OPTIONS(place),
+                      {0}};
+  command c = {"flipbench diff", "what two runs differ in", "RUN|CELL RUN|CELL [OPTIONS]", options,
+               details};
+  option_list rest = {0};
+  store *s = NULL;
+  strbuf out = {0};
+  size_t count = 0;
+  int64_t runs[2];
+  err error = NULL;
+  TRY(options_parse(&c, argc, argv, &rest, &is_help_wanted));
+  if (is_help_wanted) goto cleanup;
+  if (rest.count != 2) FAIL(ERR_INPUT, "two runs are wanted, not %zu (see --help)", rest.count);
+  TRY(cli_find_place(&place));
+  TRY(store_open_existing(place.path, &s));
+  for (int i = 0; i < 2; i++) TRY(cli_find_run(s, rest.items[i], &runs[i]));
+  TRY(is_json ? difference_json(s, runs[0], runs[1], &out, &count)
+              : difference_text(s, runs[0], runs[1], &out, &count));
+  if (!count && !is_json) strbuf_append(&out, "nothing differs\n");
+  TRY(cli_print(&out));
+cleanup:
+  store_close(s);
+  strbuf_free(&out);
+  free(place.path);
+  options_free_list(&rest);
+  options_free(options);
+  return error ? options_exit_status(error) : count > 0;
+}

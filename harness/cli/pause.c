@@ -1,0 +1,44 @@
+#include <stdlib.h>
+
+#include "cli/cli.h"
+
+/* Both commands are one, with the wish turned round. */
+static int pause_or_resume(int argc, char **argv, bool is_pausing) {
+  cli_place place = {.results = "results"};
+  bool is_help_wanted;
+  const char *name;
+  option options[] = {CLI_PLACE_OPTIONS(place), {0}};
+  command pausing = {
+      "flipbench pause", "hold the sweeps of an experiment", "EXPERIMENT [OPTIONS]", options,
+      "From another terminal: the running cells write a checkpoint and stop, and the\n"
+      "sweep waits. Their memory, cores and GPUs are free meanwhile, and the pause is\n"
+      "no part of the measured times. 'flipbench resume' goes on.\n"
+      "\n"
+      "example:\n"
+      "  flipbench pause quickstart"};
+  command resuming = {"flipbench resume", "let paused sweeps go on", "EXPERIMENT [OPTIONS]",
+                      options,
+                      "Takes back what 'flipbench pause' asked for: the sweep goes on from the\n"
+                      "checkpoints. A sweep that has ended is begun again by 'flipbench run'.\n"
+                      "\n"
+                      "example:\n"
+                      "  flipbench resume quickstart"};
+  option_list rest = {0};
+  err error = NULL;
+  TRY(options_parse(is_pausing ? &pausing : &resuming, argc, argv, &rest, &is_help_wanted));
+  if (is_help_wanted) goto cleanup;
+  TRY(cli_one_word(&rest, "EXPERIMENT", &name));
+  TRY(run_pause(place.results, name, is_pausing));
+cleanup:
+  options_free_list(&rest);
+  options_free(options);
+  return options_exit_status(error);
+}
+
+int cli_pause(int argc, char **argv) {
+  return pause_or_resume(argc, argv, true);
+}
+
+int cli_resume(int argc, char **argv) {
+  return pause_or_resume(argc, argv, false);
+}

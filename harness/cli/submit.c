@@ -1,0 +1,210 @@
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/fs.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "cli/cli.h"
+#include "run/retry.h"
+#include "run/slurm.h"
+
+static const char details[] =
+    "Writes a job array, one cell a task, under RESULTS/NAME/slurm/, submits it with sbatch, and\n"
+    "follows it: the database is filled as cells go on, by this process alone. Tuning cells are "
+    "an\n"
+    "array of their own whose tasks wait for their parents'. Partition, account, GPUs, cores and\n"
+    "limits come from the file ('slurm', 'requires', 'limits'), mostly from its --profile.\n"
+    "\n"
+    "RESULTS must be on a file system that the nodes share; keep the database on a local disk\n"
+    "(--db) when that is NFS. Ctrl-C, or --detach, leaves the jobs alone: the same command finds\n"
+    "them again and follows them. Cells that are finished or in the queue are not submitted "
+    "again.\n"
+    "\n"
+    "examples:\n"
+    "  flipbench submit experiments/table1a.yaml --slurm --profile paper --results "
+    "/shared/results\n"
+    "  flipbench submit experiments/table1a.yaml --slurm --dry-run\n"
+    "\n"
+    "exit status: as of 'flipbench run'";
+
+typedef struct {
+  cli_place place;
+  const char *profile, *partition, *account;
+  option_list set, set_cell;
+  bool slurm, detach, retry, dry_run, progress;
+  char *results, *flip, *self; /* absolute; owned */
+} submit_words;
+
+/* The nodes start in another folder: every path must be whole. */
+static err find_paths(submit_words *words) {
+  char self[4096];
+  err error = words->dry_run ? NULL : fs_make_folders(words->place.results);
+  if (!error) error = run_find_flip(&words->flip);
+  if (error) return error;
+  words->results = fs_exists(words->place.results)
+                       ? realpath(words->place.results, NULL)
+                       : mem_copy_string(words->place.results); /* of a dry run */
+  char *flip = realpath(words->flip, NULL);
+  free(words->flip);
+  words->flip = flip;
+  ssize_t length = readlink("/proc/self/exe", self, sizeof self - 1);
+  if (length > 0) self[length] = '\0';
+  words->self = length > 0 ? realpath(self, NULL) : NULL;
+  if (!words->results || !words->flip || !words->self)
+    return err_errno(errno, "%s: cannot be found", words->place.results);
+  return NULL;
+}
+
+static void say_submitted(const slurm_tasks *tasks) {
+  int64_t last = 0;
+  for (size_t i = 0; i < tasks->count; i++) {
+    size_t own = 0;
+    if (tasks->items[i].job == last) continue;
+    last = tasks->items[i].job;
+    for (size_t k = 0; k < tasks->count; k++) own += tasks->items[k].job == last;
+    log_info("job %lld: %zu task%s ('scancel %lld' cancels)", (long long)last, own,
+             own == 1 ? "" : "s", (long long)last);
+  }
+}
+
+static double longest_wait(const run_sweep *sweep) {
+  double wait = 0;
+  for (size_t i = 0; i < sweep->count; i++) {
+    const run_cell *c = &sweep->cells[i];
+    double own = c->tries ? retry_wait(&c->limits, c->tries) : 0;
+    if (c->state == CELL_WAITING && own > wait) wait = own;
+  }
+  return wait;
+}
+
+/* Submits, follows, and submits again what failed and may pass, as long as it has retries. */
+static err submit_and_follow(const submit_words *words, const spec_experiment *e, store *s,
+                             const run_options *options, run_sweep *sweep) {
+  slurm_wishes wishes = {words->partition, words->account, words->self, NULL};
+  slurm_tasks tasks = {0};
+  size_t again = 0;
+  err error = NULL;
+  do {
+    if (again) {
+      double wait = longest_wait(sweep);
+      char text[TEXT_NUMBER_SIZE];
+      log_info("%zu failed and %s submitted again in %s", again, again == 1 ? "is" : "are",
+               text_duration(wait, text));
+      usleep((useconds_t)(fmin(wait, 3600) * 1e6));
+    }
+    slurm_free(&tasks);
+    TRY(slurm_submit(e, s, options, &wishes, sweep, &tasks));
+    say_submitted(&tasks);
+    if (words->detach) break;
+    TRY(slurm_watch(e, s, options, sweep, &tasks));
+    if (sweep->is_interrupted) break;
+    TRY(slurm_prepare_retries(s, options, sweep, &again));
+  } while (again);
+cleanup:
+  slurm_free(&tasks);
+  return error;
+}
+
+static err preview(const submit_words *words, const spec_experiment *e, store *s,
+                   const run_options *options, run_sweep *sweep) {
+  strbuf out = {0};
+  slurm_tasks tasks = {0};
+  slurm_wishes wishes = {words->partition, words->account, words->self, &out};
+  err error = slurm_submit(e, s, options, &wishes, sweep, &tasks);
+  if (!error) error = cli_print(&out);
+  slurm_free(&tasks);
+  strbuf_free(&out);
+  return error;
+}
+
+static err plan_and_submit(const submit_words *words, const char *given, const spec_experiment *e,
+                           store *s, bool *all_finished) {
+  run_sweep sweep = {0};
+  strbuf again = {0};
+  run_options options = {.results = words->results,
+                         .flip = words->flip,
+                         .limits = spec_limits_not_given,
+                         .is_remote = true,
+                         .is_dry = words->dry_run,
+                         .retries_failed = words->retry && !words->dry_run,
+                         .shows_progress = words->progress};
+  err error = NULL;
+  TRY(run_plan(e, s, &options, &sweep));
+  TRY(words->dry_run ? preview(words, e, s, &options, &sweep)
+                     : submit_and_follow(words, e, s, &options, &sweep));
+  *all_finished = words->dry_run || words->detach;
+  if (*all_finished) goto cleanup;
+  if (sweep.is_interrupted)
+    FAIL(ERR_INTERRUPTED, "the jobs go on; 'flipbench submit %s --slurm' follows them again",
+         given);
+  strbuf_format(&again, "flipbench submit %s --slurm", given);
+  TRY(cli_end_sweep(words->results, e, s, &sweep, strbuf_string(&again)));
+  *all_finished = run_count(&sweep, CELL_FINISHED) == sweep.count;
+cleanup:
+  run_free(&sweep);
+  strbuf_free(&again);
+  return error;
+}
+
+static err submit(submit_words *words, const option_list *rest, bool *all_finished) {
+  const char *given;
+  spec_experiment *e = NULL;
+  store *s = NULL;
+  err error = NULL;
+  TRY(cli_one_word(rest, "EXPERIMENT.yaml", &given));
+  if (!words->slurm) FAIL(ERR_INPUT, "say which scheduler: --slurm is the one that is known");
+  TRY(cli_find_place(&words->place));
+  spec_options spec = {.profile = words->profile,
+                       .set = words->set.items,
+                       .set_count = words->set.count,
+                       .set_cell = words->set_cell.items,
+                       .set_cell_count = words->set_cell.count};
+  TRY(cli_load_experiment(NULL, given, &spec, &e));
+  TRY(find_paths(words));
+  bool is_fresh = words->dry_run && !fs_exists(words->place.path);
+  TRY(store_open(is_fresh ? ":memory:" : words->place.path, &s));
+  TRY(plan_and_submit(words, given, e, s, all_finished));
+cleanup:
+  store_close(s);
+  spec_free(e);
+  return error;
+}
+
+int cli_submit(int argc, char **argv) {
+  submit_words words = {.place = {.results = "results"}, .progress = true};
+  option options[] = {
+      {"slurm", 0, OPTION_FLAG, &words.slurm, NULL, "submit to Slurm", false},
+      {"profile", 'p', OPTION_STRING, &words.profile, "NAME", "the file's profile of that name",
+       false},
+      CLI_CELL_OPTIONS(words.set, words.set_cell),
+      {"partition", 0, OPTION_STRING, &words.partition, "NAME", "over the file's slurm.partition",
+       false},
+      {"account", 0, OPTION_STRING, &words.account, "NAME", "over the file's slurm.account", false},
+      {"retry", 0, OPTION_FLAG, &words.retry, NULL, "submit failed cells again", false},
+      {"detach", 0, OPTION_FLAG, &words.detach, NULL, "submit, and do not follow", false},
+      {"dry-run", 'n', OPTION_FLAG, &words.dry_run, NULL,
+       "print the scripts, write and submit nothing", false},
+      {"progress", 0, OPTION_FLAG, &words.progress, NULL,
+       "the live display [on; --no-progress turns it off]", false},
+      CLI_PLACE_OPTIONS(words.place),
+      {0}};
+  command c = {"flipbench submit", "submit the cells of an experiment to Slurm",
+               "EXPERIMENT.yaml --slurm [OPTIONS]", options, details};
+  option_list rest = {0};
+  bool is_help_wanted, all_finished = false;
+  err error = options_parse(&c, argc, argv, &rest, &is_help_wanted);
+  if (!error && is_help_wanted) all_finished = true;
+  if (!error && !is_help_wanted) error = submit(&words, &rest, &all_finished);
+  free(words.results);
+  free(words.flip);
+  free(words.self);
+  free(words.place.path);
+  options_free_list(&rest);
+  options_free(options);
+  if (error) return options_exit_status(error);
+  return all_finished ? 0 : 1;
+}

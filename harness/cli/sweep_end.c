@@ -1,0 +1,112 @@
+/* What is said when a sweep has ended, wherever its cells ran. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/progress.h"
+#include "cli/cli.h"
+#include "report/write.h"
+#include "store/sql.h"
+
+static const char measured_sql[] =
+    "SELECT (SELECT value FROM summary WHERE run_id = ?1 AND name = 'wall_seconds'),"
+    " (SELECT value FROM summary WHERE run_id = ?1 AND name = 'peak_bytes')";
+
+/* What was foretold of the cells that ran now, beside what they took. */
+static err print_predictions(store *s, const run_sweep *sweep) {
+  enum { MOST_PREDICTIONS = 20 };
+  strbuf out = {0};
+  size_t count = 0;
+  char times[2][TEXT_NUMBER_SIZE], sizes[2][TEXT_NUMBER_SIZE];
+  err error = NULL;
+  for (size_t i = 0; i < sweep->count && !error; i++) {
+    const run_cell *c = &sweep->cells[i];
+    sqlite3_stmt *rows;
+    bool has_row;
+    if (!c->ran_now || c->state != CELL_FINISHED || isnan(c->predicted_seconds)) continue;
+    error = sql_query(s, &rows, measured_sql, "i", c->run_id);
+    if (!error) error = sql_next(s, rows, &has_row);
+    if (error) break;
+    double seconds = sql_real(rows, 0), bytes = sql_real(rows, 1);
+    sql_stop(rows);
+    if (!(seconds > 0) || !(bytes > 0) || ++count > MOST_PREDICTIONS) continue;
+    strbuf_format(&out, "  %9s → %-9s %+4d %%  %9s → %-9s %+4d %%  %s\n",
+                  text_duration(c->predicted_seconds, times[0]), text_duration(seconds, times[1]),
+                  (int)lround(100 * (seconds / c->predicted_seconds - 1)),
+                  text_bytes((uint64_t)c->predicted_bytes, sizes[0]),
+                  text_bytes((uint64_t)bytes, sizes[1]),
+                  (int)lround(100 * (bytes / c->predicted_bytes - 1)), c->cell->label);
+  }
+  if (out.length) log_line(LOG_INFO, "predicted → measured, time and memory:");
+  fputs(strbuf_string(&out), stderr);
+  if (count > MOST_PREDICTIONS)
+    fprintf(stderr, "  … and %zu more ('flipbench show RUN' has both)\n", count - MOST_PREDICTIONS);
+  strbuf_free(&out);
+  return error;
+}
+
+static err print_table(const spec_experiment *e, store *s) {
+  report_table *table = NULL;
+  strbuf out = {0};
+  report_style style = {progress_has_colour(STDOUT_FILENO), 0};
+  if (isatty(STDOUT_FILENO)) style.columns = progress_columns();
+  err error = report_build(e, s, &table);
+  if (!error) {
+    report_write_text(table, &style, &out);
+    error = cli_print(&out);
+  }
+  report_free(table);
+  strbuf_free(&out);
+  return error;
+}
+
+/* Where its output is, and the last lines of it. */
+static void say_log(const char *results, const run_cell *c) {
+  enum { LINES = 3 };
+  char *tail = run_log_tail(results, c->directory), *from = tail;
+  int lines = 0;
+  log_line(LOG_INFO, "  its output: %s/%s/log.txt", results, c->directory);
+  if (!tail) return;
+  for (char *at = tail + strlen(tail); at > tail && lines < LINES; at--)
+    if (at[-1] == '\n' && ++lines == LINES) from = at;
+  for (char *line; (line = strsep(&from, "\n"));)
+    if (*line) log_line(LOG_INFO, "    | %s", line);
+  free(tail);
+}
+
+static void say_what_failed(const run_sweep *sweep, const char *results, const char *again) {
+  size_t failed = run_count(sweep, CELL_FAILED), skipped = run_count(sweep, CELL_SKIPPED);
+  for (size_t i = 0; i < sweep->count; i++) {
+    const run_cell *c = &sweep->cells[i];
+    if (c->state != CELL_FAILED && c->state != CELL_SKIPPED) continue;
+    log_error("%s: %s: %s", c->cell->label, run_state_name(c->state), c->reason ? c->reason : "");
+    if (c->state == CELL_FAILED) say_log(results, c);
+  }
+  if (failed)
+    log_line(LOG_INFO, "%zu failed%s; to try again: %s --retry", failed,
+             skipped ? " (others were skipped because of them)" : "", again);
+  size_t stopped = run_count(sweep, CELL_INTERRUPTED) + run_count(sweep, CELL_WAITING);
+  if (stopped)
+    log_line(LOG_INFO, "%zu of %zu cells are not finished; the same command goes on from here",
+             stopped, sweep->count);
+}
+
+/* What was measured is safe in the database by now: a page that cannot be written is a warning. */
+static void write_outputs(const char *results, const spec_experiment *e, store *s) {
+  err error = cli_write_outputs(results, e, s);
+  if (error) log_warning("%s", err_message(error));
+  err_free(error);
+}
+
+err cli_end_sweep(const char *results, const spec_experiment *e, store *s, const run_sweep *sweep,
+                  const char *again) {
+  err error = print_table(e, s);
+  if (!error) error = print_predictions(s, sweep);
+  if (error) return error;
+  if (run_count(sweep, CELL_FINISHED)) write_outputs(results, e, s);
+  say_what_failed(sweep, results, again);
+  return NULL;
+}

@@ -1,0 +1,70 @@
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "cli/cli.h"
+#include "run/verify.h"
+
+static const char details[] =
+    "The same settings, seed, precision and thread count on the same program give the same bits;\n"
+    "this command shows whether they did. It trains the run again in RESULTS/verify-RUN-PID, "
+    "which\n"
+    "is removed afterwards unless --keep, and compares the last checkpoint tensor by tensor. It\n"
+    "takes as long as the run took.\n"
+    "\n"
+    "example:\n"
+    "  flipbench verify 3\n"
+    "\n"
+    "exit status: 0 the same bits; 1 other bits; 2 cannot be verified (not finished, checkpoints\n"
+    "gone, data missing)";
+
+static void write_result(const verify_result *r, int64_t run_id, strbuf *out) {
+  if (r->is_equal)
+    strbuf_format(out, "run %lld: the same bits in all %zu tensors\n", (long long)run_id,
+                  r->tensors);
+  else
+    strbuf_format(out, "run %lld: %zu of %zu tensors differ; most in %s (%.3g)\n",
+                  (long long)run_id, r->different, r->tensors, r->worst, r->greatest);
+  strbuf_append(out, strbuf_string(&r->notes));
+  if (r->folder) strbuf_format(out, "the second run is in %s\n", r->folder);
+}
+
+int cli_verify(int argc, char **argv) {
+  cli_place place = {.results = "results"};
+  bool keeps_folder = false, is_help_wanted = false;
+  option options[] = {
+      {"keep", 0, OPTION_FLAG, &keeps_folder, NULL, "keep the second run's folder", false},
+      CLI_PLACE_OPTIONS(place),
+      {0}};
+  command c = {"flipbench verify", "train a run again and compare the bits", "RUN|CELL [OPTIONS]",
+               options, details};
+  option_list rest = {0};
+  store *s = NULL;
+  char *flip = NULL;
+  strbuf out = {0};
+  verify_result result = {0};
+  const char *word;
+  int64_t run_id;
+  err error = NULL;
+  TRY(options_parse(&c, argc, argv, &rest, &is_help_wanted));
+  result.is_equal = is_help_wanted;
+  if (is_help_wanted) goto cleanup;
+  TRY(cli_one_word(&rest, "RUN or CELL", &word));
+  TRY(cli_find_place(&place));
+  TRY(store_open_existing(place.path, &s));
+  TRY(cli_find_run(s, word, &run_id));
+  TRY(run_find_flip(&flip));
+  log_info("training run %lld again", (long long)run_id);
+  TRY(run_verify(s, &(verify_options){place.results, flip, keeps_folder}, run_id, &result));
+  write_result(&result, run_id, &out);
+  TRY(cli_print(&out));
+cleanup:;
+  bool is_equal = result.is_equal;
+  verify_free(&result);
+  store_close(s);
+  free(flip);
+  strbuf_free(&out);
+  free(place.path);
+  options_free_list(&rest);
+  options_free(options);
+  return error ? options_exit_status(error) : !is_equal;
+}

@@ -1,0 +1,18 @@
+/* Which numbers of a table that was made again agree with the first one's. */
+#ifndef FLIPBENCH_REPORT_AGREEMENT_H
+#define FLIPBENCH_REPORT_AGREEMENT_H
+
+#include "report/table.h"
+
+/* A number is `same` when it is equal, `printed` when it is equal as the table prints it,
+ * `within` when the two intervals overlap (a value without an interval is a point), else it
+ * differs. Speed, time and memory belong to a machine: they are counted apart and judge nothing. */
+typedef struct {
+  size_t same, printed, within, differing, missing, machine;
+} agreement_count;
+
+/* Tables of one experiment: the same rows and columns. Appends the numbers that do not agree. */
+void agreement_write(const report_table *first, const report_table *again, strbuf *out,
+                     agreement_count *count);
+
+#endif

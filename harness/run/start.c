@@ -1,0 +1,105 @@
+/* Starting cells: when their parent is finished, a slot is free and their directory is ours. */
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/fs.h"
+#include "base/mem.h"
+#include "run/runner.h"
+
+static err skip(run_cell *c, const char *format, const char *detail) {
+  strbuf text = {0};
+  strbuf_format(&text, "%s %s", format, detail);
+  c->state = CELL_SKIPPED;
+  free(c->reason);
+  c->reason = strbuf_take(&text);
+  return c->reason ? NULL : mem_error(0, "a message");
+}
+
+/* Whether the parent lets this cell start: NULL in *init_from when it has none or must wait. */
+static err look_at_parent(runner *r, run_cell *c, bool *is_ready, char **init_from) {
+  *is_ready = true;
+  *init_from = NULL;
+  if (c->cell->parent == SPEC_NO_PARENT) return NULL;
+  const run_cell *parent = &r->sweep->cells[c->cell->parent];
+  *is_ready = false;
+  if (parent->state == CELL_FAILED || parent->state == CELL_SKIPPED ||
+      parent->state == CELL_INTERRUPTED)
+    return skip(c, "it starts from a cell that has no result:", parent->cell->label);
+  if (parent->state != CELL_FINISHED) return NULL;
+  err error = store_last_checkpoint(r->s, r->options->results, parent->run_id, init_from);
+  if (error || *init_from) {
+    *is_ready = !error;
+    return error;
+  }
+  return skip(c, "the checkpoint that it starts from is gone; remove this folder and run again:",
+              parent->directory);
+}
+
+/* The lock and the slot are the process's from here on, or free again when it does not start. */
+static err start_process(runner *r, size_t index, const char *init_from, int lock_fd,
+                         bool *has_started) {
+  process *p = &r->running[r->running_count];
+  process_wishes wishes = {.init_from = init_from,
+                           .environment = &r->e->environment,
+                           .cgroup_base = r->cgroup_base,
+                           .place = slots_take(&r->slots),
+                           .lock_fd = lock_fd,
+                           .unblocked = &r->unblocked};
+  *p = (process){.index = index};
+  err error = process_start(r->options, r->s, &r->sweep->cells[index], &wishes, p);
+  *has_started = p->pid > 0;
+  if (*has_started) {
+    r->running_count++; /* it runs, even when recording it failed */
+  } else {
+    close(lock_fd);
+    wishes.place->is_busy = false;
+  }
+  return error;
+}
+
+static err start_cell(runner *r, size_t index, bool *has_started) {
+  run_cell *c = &r->sweep->cells[index];
+  char *init_from = NULL, *path = NULL;
+  bool is_ready;
+  int lock_fd = -1;
+  lock_state lock;
+  pid_t holder;
+  err error = NULL;
+  *has_started = false;
+  TRY(look_at_parent(r, c, &is_ready, &init_from));
+  if (!is_ready) goto cleanup;
+  path = directory_path(r->options->results, c->directory, NULL);
+  if (!path) FAIL(ERR_MEMORY, "out of memory: a path");
+  TRY(fs_make_folders(path));
+  TRY(directory_lock(r->options->results, c->directory, &lock_fd, &lock, &holder));
+  if (lock == LOCK_REFUSED) {
+    TRY(skip(c, "another flipbench runs it in", path));
+  } else if (lock == LOCK_ORPHANED) {
+    if (!r->waits_for_orphan)
+      display_say(&r->shown,
+                  "%s: waiting for the trainer of an earlier sweep to write its "
+                  "checkpoint and stop",
+                  c->cell->label);
+    r->waits_for_orphan = true;
+  } else {
+    /* an orphan may have written its last events since run_plan looked */
+    if (c->has_begun) TRY(store_ingest(r->s, r->options->results, c->directory, &c->run_id));
+    error = start_process(r, index, init_from, lock_fd, has_started);
+  }
+cleanup:
+  free(init_from);
+  free(path);
+  return error;
+}
+
+void runner_fill_slots(runner *r) {
+  double now = clock_seconds();
+  for (size_t i = 0; i < r->sweep->count && !runner_is_stopping(r) && !r->is_paused; i++) {
+    const run_cell *c = &r->sweep->cells[i];
+    bool has_started;
+    if (r->running_count >= r->slots.count) return;
+    if (c->state == CELL_WAITING && c->not_before <= now)
+      runner_keep_failure(r, start_cell(r, i, &has_started));
+  }
+}

@@ -1,0 +1,181 @@
+#include "run/verify.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <jansson.h>
+
+#include "base/fs.h"
+#include "base/mem.h"
+#include "run/directory.h"
+#include "run/weights.h"
+#include "store/sql.h"
+
+/* What the record says of the run. */
+typedef struct {
+  char *directory, *precision, *checkpoint;
+  int64_t threads;
+  char *facts[5]; /* of fact_names */
+} recorded;
+
+static const char *const fact_names[] = {"commit", "dirty", "compiler", "cpu", "device_name"};
+
+static void free_recorded(recorded *r) {
+  for (size_t i = 0; i < 5; i++) free(r->facts[i]);
+  free(r->directory);
+  free(r->precision);
+  free(r->checkpoint);
+}
+
+void verify_free(verify_result *result) {
+  strbuf_free(&result->notes);
+  free(result->folder);
+  *result = (verify_result){0};
+}
+
+static err read_record(store *s, const char *results, int64_t run_id, recorded *r) {
+  sqlite3_stmt *rows;
+  bool has_row;
+  err error = sql_query(s, &rows,
+                        "SELECT directory, status, precision, threads, commit_id, dirty, compiler,"
+                        " cpu, device_name FROM run LEFT JOIN environment ON environment.id ="
+                        " environment_id WHERE run.id = ?",
+                        "i", run_id);
+  if (!error) error = sql_next(s, rows, &has_row);
+  if (error) return error;
+  if (!has_row) return err_new(ERR_INPUT, "there is no run %lld", (long long)run_id);
+  if (strcmp(sql_text(rows, 1), "finished") != 0) {
+    error = err_new(ERR_INPUT, "run %lld is %s: only a finished run can be verified",
+                    (long long)run_id, sql_text(rows, 1));
+  } else {
+    r->directory = mem_copy_string(sql_text(rows, 0));
+    r->precision = mem_copy_string(sql_text(rows, 2));
+    r->threads = sqlite3_column_int64(rows, 3);
+    for (int i = 0; i < 5; i++) r->facts[i] = mem_copy_string(sql_text(rows, 4 + i));
+    if (!r->directory || !r->precision || !r->facts[4]) error = mem_error(0, "a run's record");
+  }
+  sql_stop(rows);
+  if (!error) error = store_last_checkpoint(s, results, run_id, &r->checkpoint);
+  if (!error && !r->checkpoint)
+    error =
+        err_new(ERR_INPUT, "%s/%s: its checkpoints are gone, so there is nothing to compare with",
+                results, r->directory);
+  return error;
+}
+
+static void become_trainer(char *const *command, int log_fd) {
+  prctl(PR_SET_PDEATHSIG, SIGTERM);
+  int null_fd = open("/dev/null", O_RDONLY);
+  dup2(null_fd, STDIN_FILENO);
+  dup2(log_fd, STDOUT_FILENO);
+  dup2(log_fd, STDERR_FILENO);
+  execv(command[0], command);
+  _exit(127);
+}
+
+/* Trains in `folder`; what the trainer says goes to log.txt there. */
+static err train_again(const verify_options *options, const recorded *r, const char *folder) {
+  char precision[64], threads[64];
+  char *config = directory_path(options->results, r->directory, "config.yaml");
+  char *log = fs_join(folder, "log.txt");
+  int log_fd = -1, status = 0;
+  err error = NULL;
+  if (!config || !log) FAIL(ERR_MEMORY, "out of memory: a path");
+  if (!fs_exists(config)) FAIL(ERR_INPUT, "%s: the run's settings are gone", config);
+  snprintf(precision, sizeof precision, "precision=%s", r->precision);
+  snprintf(threads, sizeof threads, "threads=%lld", (long long)r->threads);
+  char *command[] = {(char *)options->flip, "train", "--config", config,  "--out",
+                     (char *)folder,        "--set", precision,  "--set", threads,
+                     "--no-progress",       NULL};
+  TRY(fs_make_folders(folder));
+  log_fd = open(log, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  if (log_fd < 0) FAIL(ERR_IO, "%s: cannot be written", log);
+  pid_t pid = fork();
+  if (pid == 0) become_trainer(command, log_fd);
+  if (pid < 0) FAIL(ERR_IO, "cannot start a process");
+  while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+  }
+  if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+    error = err_new(WIFSIGNALED(status) && WTERMSIG(status) == SIGINT ? ERR_INTERRUPTED : ERR_INPUT,
+                    "the second training ended with status %d; its output is in %s",
+                    WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status), log);
+cleanup:
+  if (log_fd >= 0) close(log_fd);
+  free(config);
+  free(log);
+  return error;
+}
+
+/* Code and machine of both runs: a difference explains bits that differ. */
+static err compare_facts(const recorded *r, const char *folder, strbuf *notes) {
+  char *path = fs_join(folder, "events.jsonl"), *text = NULL;
+  size_t length;
+  err error = path ? fs_read(path, &text, &length) : mem_error(0, "a path");
+  free(path);
+  if (error) return error;
+  char *end = strchr(text, '\n');
+  if (end) *end = '\0';
+  json_t *start = json_loads(text, 0, NULL);
+  for (int i = 0; i < 5; i++) {
+    const char *now = json_string_value(json_object_get(start, fact_names[i]));
+    if (now && r->facts[i] && strcmp(now, r->facts[i]) != 0)
+      strbuf_format(notes, "%s: was %s, is %s\n", fact_names[i],
+                    *r->facts[i] ? r->facts[i] : "clean", *now ? now : "clean");
+  }
+  json_decref(start);
+  free(text);
+  return NULL;
+}
+
+static void remove_folder(const char *folder) {
+  char **names = NULL;
+  size_t count = 0;
+  err_free(fs_list(folder, &names, &count));
+  for (size_t i = 0; i < count; i++) {
+    char *path = fs_join(folder, names[i]);
+    if (path && fs_is_folder(path))
+      remove_folder(path);
+    else if (path)
+      unlink(path);
+    free(path);
+  }
+  fs_free_names(names, count);
+  rmdir(folder);
+}
+
+err run_verify(store *s, const verify_options *options, int64_t run_id, verify_result *result) {
+  recorded r = {0};
+  strbuf folder = {0}, again = {0};
+  weights_comparison weights;
+  err error = NULL;
+  *result = (verify_result){0};
+  TRY(read_record(s, options->results, run_id, &r));
+  strbuf_format(&folder, "%s/verify-%lld-%ld", options->results, (long long)run_id, (long)getpid());
+  TRY(train_again(options, &r, strbuf_string(&folder)));
+  TRY(compare_facts(&r, strbuf_string(&folder), &result->notes));
+  strbuf_format(&again, "%s/checkpoints/%s", strbuf_string(&folder), fs_name(r.checkpoint));
+  if (!fs_exists(strbuf_string(&again)))
+    FAIL(ERR_INPUT, "the second training left no %s", strbuf_string(&again));
+  TRY(weights_compare(r.checkpoint, strbuf_string(&again), &weights));
+  result->is_equal = weights.different == 0;
+  result->tensors = weights.tensors;
+  result->different = weights.different;
+  result->greatest = weights.greatest;
+  snprintf(result->worst, sizeof result->worst, "%s", weights.worst);
+cleanup:
+  if (options->keeps_folder || (error && fs_exists(strbuf_string(&folder))))
+    result->folder = mem_copy_string(strbuf_string(&folder));
+  else if (folder.length)
+    remove_folder(strbuf_string(&folder));
+  strbuf_free(&folder);
+  strbuf_free(&again);
+  free_recorded(&r);
+  return error;
+}

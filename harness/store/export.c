@@ -1,0 +1,184 @@
+#include "store/export.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/fs.h"
+#include "base/json.h"
+#include "base/mem.h"
+#include "store/csv.h"
+#include "store/sql.h"
+
+enum { FLUSH_BYTES = 1 << 20 };
+
+/* How a table's rows are known to belong to an experiment: by the first of these columns that it
+ * has. `?1` is the experiment's name; tables with none of them (environment) are written whole. */
+static const struct {
+  const char *column, *condition;
+} belongings[] = {
+    {"experiment", "experiment = ?1"},
+    {"experiment_id", "experiment_id = (SELECT id FROM experiment WHERE name = ?1)"},
+    {"run_id", "run_id IN (SELECT run.id FROM run JOIN experiment_cell USING (cell_id)"
+               " JOIN experiment ON experiment.id = experiment_id WHERE name = ?1)"},
+    {"cell_id", "cell_id IN (SELECT cell_id FROM experiment_cell JOIN experiment"
+                " ON experiment.id = experiment_id WHERE name = ?1)"},
+};
+
+static bool holds_json(const char *column) {
+  static const char *const names[] = {"axes", "settings", "command", "libraries", "conditions"};
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+    if (strcmp(names[i], column) == 0) return true;
+  return false;
+}
+
+static void write_json_row(sqlite3_stmt *rows, strbuf *out) {
+  json_writer w = jsonw_start(out);
+  jsonw_object(&w, NULL);
+  for (int c = 0; c < sqlite3_column_count(rows); c++) {
+    const char *name = sqlite3_column_name(rows, c);
+    switch (sqlite3_column_type(rows, c)) {
+    case SQLITE_NULL:
+      jsonw_null(&w, name);
+      break;
+    case SQLITE_INTEGER:
+      jsonw_integer(&w, name, sqlite3_column_int64(rows, c));
+      break;
+    case SQLITE_FLOAT:
+      jsonw_number(&w, name, sqlite3_column_double(rows, c));
+      break;
+    default:
+      if (holds_json(name) && *sql_text(rows, c))
+        jsonw_raw(&w, name, sql_text(rows, c));
+      else
+        jsonw_string(&w, name, sql_text(rows, c));
+    }
+  }
+  jsonw_end(&w);
+  strbuf_append_char(out, '\n');
+}
+
+static void write_csv_head(sqlite3_stmt *rows, strbuf *out) {
+  for (int c = 0; c < sqlite3_column_count(rows); c++)
+    csv_field(sqlite3_column_name(rows, c), c == 0, out);
+  strbuf_append(out, "\r\n");
+}
+
+static void write_csv_row(sqlite3_stmt *rows, strbuf *out) {
+  for (int c = 0; c < sqlite3_column_count(rows); c++)
+    if (sqlite3_column_type(rows, c) == SQLITE_FLOAT)
+      csv_number(sqlite3_column_double(rows, c), c == 0, out);
+    else
+      csv_field(sql_text(rows, c), c == 0, out);
+  strbuf_append(out, "\r\n");
+}
+
+static err flush(int fd, const char *path, strbuf *out) {
+  if (out->is_broken) return mem_error(out->length, path);
+  err error = fs_write_all(fd, strbuf_string(out), out->length, path);
+  strbuf_clear(out);
+  return error;
+}
+
+static err write_rows(store *s, sqlite3_stmt *rows, export_format format, int fd, const char *path,
+                      int64_t *count) {
+  strbuf out = {0};
+  bool more = false;
+  err error = NULL;
+  if (format == EXPORT_CSV) write_csv_head(rows, &out);
+  while (!error && !(error = sql_next(s, rows, &more)) && more) {
+    if (format == EXPORT_CSV)
+      write_csv_row(rows, &out);
+    else
+      write_json_row(rows, &out);
+    ++*count;
+    if (out.length >= FLUSH_BYTES) error = flush(fd, path, &out);
+  }
+  if (!error) error = flush(fd, path, &out);
+  strbuf_free(&out);
+  return error;
+}
+
+static bool has_column(sqlite3_stmt *rows, const char *name) {
+  for (int c = 0; c < sqlite3_column_count(rows); c++)
+    if (strcmp(sqlite3_column_name(rows, c), name) == 0) return true;
+  return false;
+}
+
+/* SELECT * FROM TABLE, of one experiment when it is named. */
+static err select_table(store *s, const char *table, const char *experiment, sqlite3_stmt **rows) {
+  strbuf sql = {0};
+  strbuf_format(&sql, "SELECT * FROM \"%s\"", table);
+  err error = sql_query_once(s, rows, strbuf_string(&sql));
+  const char *condition = NULL;
+  if (experiment && strcmp(table, "experiment") == 0) condition = "name = ?1";
+  if (experiment && strcmp(table, "cell") == 0)
+    condition = "id IN (SELECT cell_id FROM experiment_cell JOIN experiment"
+                " ON experiment.id = experiment_id WHERE name = ?1)";
+  for (size_t i = 0; !error && experiment && !condition && i < 4; i++)
+    if (has_column(*rows, belongings[i].column)) condition = belongings[i].condition;
+  if (!error && condition) {
+    sqlite3_finalize(*rows);
+    strbuf_format(&sql, " WHERE %s", condition);
+    error = sql_query_once(s, rows, strbuf_string(&sql));
+    if (!error && sqlite3_bind_text(*rows, 1, experiment, -1, SQLITE_TRANSIENT) != SQLITE_OK)
+      error = mem_error(0, "an export");
+  }
+  strbuf_free(&sql);
+  return error;
+}
+
+static err export_table(store *s, const char *table, const export_options *options,
+                        export_count *count) {
+  strbuf path = {0}, temporary = {0};
+  sqlite3_stmt *rows = NULL;
+  err error = select_table(s, table, options->experiment, &rows);
+  strbuf_format(&path, "%s/%s.%s", options->folder, table,
+                options->format == EXPORT_CSV ? "csv" : "jsonl");
+  strbuf_format(&temporary, "%s.part", strbuf_string(&path));
+  int fd = -1;
+  if (!error) {
+    fd = open(strbuf_string(&temporary), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    if (fd < 0) error = err_new(ERR_IO, "%s: cannot be written", strbuf_string(&temporary));
+  }
+  if (!error) error = write_rows(s, rows, options->format, fd, strbuf_string(&path), &count->rows);
+  if (!error) {
+    error = fs_commit(fd, strbuf_string(&temporary), strbuf_string(&path));
+    count->files++;
+  } else if (fd >= 0) {
+    close(fd);
+    unlink(strbuf_string(&temporary));
+  }
+  sqlite3_finalize(rows);
+  strbuf_free(&path);
+  strbuf_free(&temporary);
+  return error;
+}
+
+static err check_experiment(store *s, const char *name) {
+  int64_t is_known = 1;
+  err error = NULL;
+  if (name)
+    error = sql_integer(s, 0, &is_known, "SELECT 1 FROM experiment WHERE name = ?", "t", name);
+  if (!error && !is_known)
+    error = err_new(ERR_INPUT, "no experiment '%s' is known ('flipbench status' lists them)", name);
+  return error;
+}
+
+err store_export(store *s, const export_options *options, export_count *count) {
+  sqlite3_stmt *names = NULL;
+  bool more;
+  *count = (export_count){0};
+  err error = check_experiment(s, options->experiment);
+  if (!error) error = fs_make_folders(options->folder);
+  if (!error) error = sql_script(s, "BEGIN");
+  if (error) return error;
+  error = sql_query_once(s, &names,
+                         "SELECT name FROM sqlite_schema WHERE type IN ('table', 'view')"
+                         " AND name NOT LIKE 'sqlite_%' ORDER BY name");
+  while (!error && !(error = sql_next(s, names, &more)) && more)
+    error = export_table(s, sql_text(names, 0), options, count);
+  sqlite3_finalize(names);
+  return sql_end(s, error);
+}

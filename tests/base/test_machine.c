@@ -1,0 +1,109 @@
+#include "support/test.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/fs.h"
+#include "base/machine.h"
+
+static void put(const char *root, const char *folder, const char *name, const char *text) {
+  strbuf path = {0};
+  strbuf_format(&path, "%s/%s", root, folder);
+  assert_ok(fs_make_folders(strbuf_string(&path)));
+  strbuf_format(&path, "/%s", name);
+  assert_ok(fs_write_atomic(strbuf_string(&path), text, strlen(text)));
+  strbuf_free(&path);
+}
+
+static char *make_machine(const char *governor, const char *driver, const char *quota) {
+  static const char cpufreq[] = "sys/devices/system/cpu/cpu0/cpufreq";
+  char *root = strdup("/tmp/flip-machine.XXXXXX");
+  assert_non_null(mkdtemp(root));
+  put(root, cpufreq, "scaling_governor", governor);
+  put(root, cpufreq, "scaling_driver", driver);
+  put(root, cpufreq, "scaling_cur_freq", "2400000\n");
+  put(root, "sys/fs/cgroup", "cpu.max", quota);
+  put(root, "proc", "loadavg", "0.75 0.30 0.10 2/345 6789\n");
+  put(root, "proc", "meminfo", "MemTotal: 100 kB\nMemAvailable:   2048 kB\n");
+  put(root, "proc", "stat", "cpu  100 20 30 5000 7 5 5 50 0 0\ncpu0 1 2 3\n");
+  return root;
+}
+
+static void remove_machine(char *root) {
+  char command[128];
+  snprintf(command, sizeof command, "rm -rf '%s'", root);
+  assert_int_equal(system(command), 0);
+  free(root);
+}
+
+static void a_machine_is_read_from_proc_and_sys(void **state) {
+  (void)state;
+  char *root = make_machine("performance\n", "acpi-cpufreq\n", "150000 100000\n");
+  machine_state m = machine_look(root);
+  assert_string_equal(m.governor, "performance");
+  assert_string_equal(m.driver, "acpi-cpufreq");
+  assert_true(m.mhz == 2400 && m.load == 0.75 && m.quota_cpus == 1.5);
+  assert_int_equal(m.free_bytes, 2048 * 1024);
+  double tick = 1.0 / (double)sysconf(_SC_CLK_TCK);
+  assert_true(m.busy_seconds == 160 * tick && m.stolen_seconds == 50 * tick);
+  remove_machine(root);
+}
+
+static void doubts_of(const char *governor, const char *driver, const char *quota, int threads,
+                      strbuf *lines) {
+  char *root = make_machine(governor, driver, quota);
+  machine_state m = machine_look(root);
+  m.cpus = 2;
+  strbuf_clear(lines);
+  machine_doubts(&m, threads, lines);
+  remove_machine(root);
+}
+
+static void what_makes_timings_doubtful_is_told(void **state) {
+  (void)state;
+  strbuf lines = {0};
+  doubts_of("performance\n", "acpi-cpufreq\n", "max 100000\n", 2, &lines);
+  assert_string_equal(strbuf_string(&lines), "");
+  doubts_of("powersave\n", "intel_pstate\n", "max 100000\n", 2, &lines);
+  assert_string_equal(strbuf_string(&lines), ""); /* there it is the usual mode */
+  doubts_of("powersave\n", "acpi-cpufreq\n", "max 100000\n", 2, &lines);
+  assert_non_null(strstr(strbuf_string(&lines), "governor powersave"));
+  doubts_of("performance\n", "acpi-cpufreq\n", "150000 100000\n", 2, &lines);
+  assert_string_equal(strbuf_string(&lines), "the control group allows 1.5 CPUs to 2 threads\n");
+  doubts_of("performance\n", "acpi-cpufreq\n", "max 100000\n", 8, &lines);
+  assert_string_equal(strbuf_string(&lines), "8 threads share 2 CPUs; set threads: 2\n");
+  strbuf_free(&lines);
+}
+
+static void load_of_others_between_two_readings_is_told(void **state) {
+  (void)state;
+  machine_state first = {.cpus = 2, .wall_seconds = 100, .busy_seconds = 50, .own_seconds = 1};
+  machine_state last = first;
+  strbuf lines = {0};
+  last.wall_seconds += 10;
+  last.own_seconds += 15;
+  last.busy_seconds += 15.5; /* half a second of others in ten: nothing to speak of */
+  machine_span span = machine_between(&first, &last);
+  machine_span_doubts(&span, 2, &lines);
+  assert_string_equal(strbuf_string(&lines), "");
+  last.busy_seconds += 7.5;
+  last.stolen_seconds += 1;
+  last.throttled = 3;
+  span = machine_between(&first, &last);
+  assert_true(span.other_cpus == 0.8 && span.stolen_share == 0.05);
+  machine_span_doubts(&span, 2, &lines);
+  assert_string_equal(strbuf_string(&lines),
+                      "other processes used 0.8 of 2 CPUs meanwhile\n"
+                      "the hypervisor took 5 % of the CPUs' time\n"
+                      "heat lowered the clock 3 times\n");
+  strbuf_free(&lines);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(a_machine_is_read_from_proc_and_sys),
+      cmocka_unit_test(what_makes_timings_doubtful_is_told),
+      cmocka_unit_test(load_of_others_between_two_readings_is_told),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,68 @@
+# A model trained here is written for others, read back, and embeds as before.
+. "$SOURCE/tests/train/common.sh"
+make_data
+clip=(--set image.position=learned --set image.pool=class --set image.pre_norm=true --set image.patch_bias=false
+      --set text.causal=true --set text.pool=eot --set image.activation=quick_gelu --set text.activation=quick_gelu
+      --set eval.points=0)
+train --out run "${clip[@]}"
+printf 'a red star\n\ntwo small circles\r\na red star' > texts.txt
+same() { cmp -s "$1" "$2" || fail "$1 and $2 differ"; }
+
+# Rows in input order, readable by NumPy: 4 texts of width 16 take a 128-byte header and 256 bytes.
+expect_status 0 "$FLIP" embed -m run -t texts.txt -o texts.npy
+expect_line out.txt 'texts.npy: 4 x 16, texts'
+head -c 128 texts.npy | grep -qa "'descr': '<f4', 'fortran_order': False, 'shape': (4, 16), }" || fail "no npy header"
+[ "$(stat -c %s texts.npy)" = $((128 + 4 * 16 * 4)) ] || fail "wrong size"
+row() { tail -c +$((129 + $1 * 64)) texts.npy | head -c 64 | sha256sum; }
+[ "$(row 0)" = "$(row 3)" ] || fail "the same text has two embeddings"
+[ "$(row 0)" != "$(row 2)" ] || fail "two texts have one embedding"
+
+# Every format gives the embeddings that the run gives, bit for bit.
+expect_status 0 "$FLIP" embed -m run -i 'data/heldout-*.tar' -o images.npy
+for format in hf open_clip; do
+  expect_status 0 "$FLIP" convert -i run -o "$format" -f "$format"
+  expect_status 0 "$FLIP" embed -m "$format" -i 'data/heldout-*.tar' -o again.npy
+  same images.npy again.npy
+  expect_status 0 "$FLIP" embed -m "$format" -t texts.txt -o again.npy
+  same texts.npy again.npy
+  expect_status 0 "$FLIP" convert -i "$format" -o "$format.safetensors" -f flip
+  expect_status 0 "$FLIP" embed -m "$format.safetensors" -t texts.txt -o again.npy
+  same texts.npy again.npy
+done
+expect_status 0 "$FLIP" eval -m hf.safetensors -f held.yaml
+mv out.txt from_hf.txt
+expect_status 0 "$FLIP" eval -m run -f held.yaml
+same from_hf.txt out.txt
+# and training can start from what came back
+expect_status 0 "$FLIP" train --config run.yaml --no-progress --out tuned "${clip[@]}" --set init_from=hf.safetensors --set samples=64
+
+# A folder of files gives the rows of the shards that held them; what cannot be read is NaN and named.
+mkdir -p files/deep
+for shard in data/heldout-*.tar; do tar xf "$shard" -C files --wildcards '*.png'; done
+expect_status 0 "$FLIP" embed -m run -i files -o again.npy
+same images.npy again.npy
+echo broken > files/deep/zzz.png
+expect_status 0 "$FLIP" embed -m run -i files/deep -o again.npy
+expect_line err.txt 'files/deep/zzz.png: not a JPEG, PNG or WebP image'
+[ "$(tail -c +129 again.npy | od -v -An -tf4 | tr -s ' \n' '\n' | grep -c nan)" = 16 ] || fail "the row is not NaN"
+
+# What cannot be done is told in one sentence.
+refused() { # refused STATUS PATTERN WORDS…
+  local status=$1 pattern=$2
+  shift 2
+  expect_status "$status" "$FLIP" "$@"
+  expect_line err.txt "$pattern"
+  [ "$(wc -l < err.txt)" = 1 ] || fail "more than one line"
+}
+train --out own --set eval.points=0
+refused 1 'image.position: .*CLIPModel learns its positions; --format flip keeps it' convert -i own -o x -f hf
+refused 2 "'pt' is none of hf, open_clip, flip" convert -i own -o x -f pt
+refused 2 'do not make one model' convert -i hf -i open_clip -o x -f flip
+refused 2 'holds no model.safetensors' convert -i files -o x -f flip
+rm hf/vocab.txt
+refused 2 'give it with --set text.vocabulary' embed -m hf -t texts.txt -o x.npy
+refused 2 'give one of --images and --texts' embed -m run -o x.npy
+rm hf/config.json
+refused 1 'hf/config.json' convert -i hf -o x -f flip
+head -c 5000 open_clip/open_clip_model.safetensors > open_clip/cut && mv open_clip/cut open_clip/open_clip_model.safetensors
+refused 2 'truncated|outside the file' convert -i open_clip -o x -f flip

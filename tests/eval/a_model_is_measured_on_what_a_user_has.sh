@@ -1,0 +1,93 @@
+# Evaluation sets as people have them: several captions, class files, masked inference, probe, suite.
+. "$SOURCE/tests/train/common.sh"
+make_data
+train --out run --set eval.points=0
+number() { grep -o "\"$1\":[0-9.e-]*" "$2" | cut -d: -f2; } # number NAME FILE
+
+# Several captions an image: lines of the .txt, or a list of the .json.
+mkdir many; cd many
+tar xf ../data/heldout-00000.tar
+for text in *.txt; do
+  key=${text%.txt}
+  first=$(cat "$text")
+  printf '%s\na picture of %s\r\n\n%s, once more\n' "$first" "$first" "$first" > "$text"
+  printf '{"labels":{"shape":"x"},"captions":["%s","a picture of %s"]}' "$first" "$first" > "$key.json"
+done
+tar cf ../many.tar --sort=name *
+cd ..
+printf 'name: many\nimages: [many.tar]\ntasks: [retrieval]\ncaptions: lines\n' > lines.yaml
+expect_status 0 "$FLIP" eval -m run -f lines.yaml --json
+[ "$(number images out.txt)" = 40 ] && [ "$(number texts out.txt)" = 120 ] || { cat out.txt; fail "40 images and 120 texts were expected"; }
+sed 's/captions: lines/captions: lines\ncaptions_per_image: 1/' lines.yaml > first.yaml
+expect_status 0 "$FLIP" eval retrieval -m run -f first.yaml --json
+grep -o '"retrieval":.*' out.txt > first.txt
+sed 's/tasks: .*/tasks: [retrieval]/' held.yaml > plain.yaml
+expect_status 0 "$FLIP" eval retrieval -m run -f plain.yaml --json
+grep -o '"retrieval":.*' out.txt | diff first.txt - || fail "one caption of several is not the caption"
+sed 's/captions: lines/captions: captions/' lines.yaml > list.yaml
+expect_status 0 "$FLIP" eval -m run -f list.yaml --json
+[ "$(number texts out.txt)" = 80 ] || fail "80 texts were expected"
+sed 's/captions: lines/captions: nowhere/' lines.yaml > none.yaml
+expect_status 2 "$FLIP" eval -m run -f none.yaml
+expect_line err.txt 'captions: nowhere: no sample has any'
+
+# Classes from a file, with names of their own; the order of a file is free.
+expect_status 0 "$FLIP" eval zeroshot -m run -f held.yaml --json
+mv out.txt all.txt
+tar xOf data/heldout-00000.tar --wildcards '*.json' | grep -o '"shape":"[a-z]*"' | cut -d'"' -f4 | sort -u > labels.txt
+tac labels.txt | sed 's/.*/&\t&/' > classes.tsv
+{ cat held.yaml; echo 'class_file: classes.tsv'; } > file.yaml
+expect_status 0 "$FLIP" eval zeroshot -m run -f file.yaml --json
+diff all.txt out.txt || fail "a class file with the labels' own names changes the numbers"
+sed 's/\t.*/\tthe same thing/' classes.tsv > same.tsv
+sed -i 's/classes.tsv/same.tsv/' file.yaml
+expect_status 0 "$FLIP" eval zeroshot -m run -f file.yaml --json
+[ "$(number top1 out.txt)" = 0 ] || fail "classes of one name cannot be told apart"
+
+printf 'a {}\r\n\n{c}\n' > templates.txt
+grep -v '^templates' held.yaml > template_file.yaml
+echo 'template_file: templates.txt' >> template_file.yaml
+expect_status 0 "$FLIP" eval zeroshot -m run -f template_file.yaml --json
+diff all.txt out.txt || fail "templates from a file give other numbers than the same in the set"
+
+# Masked inference: a tenth of the patches gives other numbers, the same ones every time.
+masked() { expect_status 0 "$FLIP" eval -m run -f held.yaml --json --set eval.mask_ratio=0.9 "$@"; }
+masked; mv out.txt masked.txt
+masked; diff masked.txt out.txt || fail "masked inference does not repeat"
+masked --set seed=9; cmp -s masked.txt out.txt && fail "the seed does not move the masks"
+expect_status 0 "$FLIP" eval -m run -f held.yaml --json
+cmp -s masked.txt out.txt && fail "the mask changes nothing"
+
+# A linear probe, swept and given; images of classes that were not seen are left out.
+cat > fit.yaml <<'Y'
+images: [data/train-*.tar]
+tasks: [probe]
+label: shape
+Y
+expect_status 0 "$FLIP" eval probe -m run --train fit.yaml -f held.yaml --json
+[ "$(number tried out.txt)" -ge 11 ] || fail "the sweep is too short"
+[ "$(number train_images out.txt)" = 160 ] || fail "160 training images were expected"
+probe=$(number top1 out.txt)
+expect_status 0 "$FLIP" eval probe -m run --train fit.yaml -f fit.yaml --c 100000 --json
+awk -v p="$(number top1 out.txt)" 'BEGIN { exit !(p > 0.2) }' || fail "a loose probe fits its own images no better than twice chance"
+expect_status 2 "$FLIP" eval probe -m run -f held.yaml
+expect_line err.txt 'name the set that the probe is fitted on'
+
+# A suite goes through all of its sets; one that is not here is told and does not stop it.
+cat > suite.yaml <<'Y'
+title: Two sets
+sets:
+  - {file: held.yaml, metric: top1, reference: {Paper: 74.3}}
+  - {file: held.yaml, task: retrieval, metric: text_to_image_r5}
+  - {file: gone.yaml, reference: {Paper: 70.0, Other: 60}}
+Y
+expect_status 0 "$FLIP" eval suite suite.yaml -m run
+expect_line out.txt '\| set \| metric \| this model \(%\) \| Paper \(%\) \| Other \(%\) \|'
+expect_line out.txt '^\| held \| top1 \| [0-9.]* \| 74.3 \| – \|'
+expect_line out.txt '^\| gone \| top1 \| – \| 70.0 \| 60.0 \|'
+expect_line out.txt '^gone was not measured: .*gone.yaml'
+expect_status 0 "$FLIP" eval suite suite.yaml -m run --json
+expect_line out.txt '"set":"held","task":"retrieval","metric":"text_to_image_r5","value":0'
+sed -i 's/metric: top1/metrik: top1/' suite.yaml
+expect_status 2 "$FLIP" eval suite suite.yaml -m run
+expect_line err.txt "did you mean 'metric'"

@@ -1,0 +1,176 @@
+#include "support/test.h"
+
+#include <math.h>
+
+#include "report/agreement.h"
+#include "report/write.h"
+
+/* A table of two rows and three columns, made by hand: seeds, a published value that nobody has
+ * checked, a missing number, and characters that every format must take care of. */
+static char *key_headings[] = {"mask"}, *key_names[] = {"mask_ratio"};
+static char *first_key[] = {"0 %"}, *second_key[] = {"a|b_50 %"};
+static char *first_value[] = {"0"}, *second_value[] = {"a,\"b\""};
+static char *labels[] = {"mask_ratio=0.5 seed=0", "mask_ratio=0.5 seed=1"};
+static int64_t runs[] = {7, 9};
+static double parts[] = {69.0, 70.0};
+static report_value values[2][3];
+static report_column columns[3];
+static report_row rows[2];
+static report_table table;
+
+static int make_table(void **state) {
+  (void)state;
+  const report_value none = {
+      .value = NAN, .half_width = NAN, .low = NAN, .high = NAN, .reference = NAN};
+  columns[0] = (report_column){
+      "zero_shot_top1", "zero-shot top-1", "%", columns_find("zero_shot_top1"), 1, true, true};
+  columns[1] = (report_column){
+      "iso_speedup", "iso-accuracy", "×", columns_find("iso_speedup"), 2, false, true};
+  columns[2] = (report_column){"tuned_zero_shot_top1",
+                               "tuned top-1",
+                               "%",
+                               columns_find("tuned_zero_shot_top1"),
+                               1,
+                               false,
+                               false};
+  for (int r = 0; r < 2; r++)
+    for (int c = 0; c < 3; c++) values[r][c] = none;
+  values[0][0].value = 68.6;
+  values[0][1].missing = "this is the baseline";
+  values[0][2].missing = "no tuning starts from this row";
+  values[1][0] = (report_value){.value = 69.5,
+                                .half_width = 0.75,
+                                .low = NAN,
+                                .high = NAN,
+                                .reference = 70.25,
+                                .is_best = true,
+                                .parts = parts};
+  values[1][1].value = 3.7;
+  values[1][1].low = 3.1;
+  values[1][1].high = 4.0;
+  values[1][2].value = 70.1;
+  rows[0] = (report_row){first_key, first_value, values[0], 1, 1, runs, labels, NULL};
+  rows[1] = (report_row){
+      second_key, second_value, values[1], 2,
+      2,          runs,         labels,    "mask_ratio=0.5 seed=2: failed: out of memory"};
+  table = (report_table){.title = "Mask & ratio",
+                         .name = "t",
+                         .key_headings = key_headings,
+                         .key_names = key_names,
+                         .key_count = 1,
+                         .columns = columns,
+                         .column_count = 3,
+                         .rows = rows,
+                         .row_count = 2,
+                         .source = "Li et al.",
+                         .has_unverified = true};
+  return 0;
+}
+
+static void assert_has(const strbuf *out, const char *part) {
+  if (!strstr(strbuf_string(out), part)) fail_msg("'%s' is not in:\n%s", part, strbuf_string(out));
+}
+
+static void text_shows_interval_published_value_difference_and_reasons(void **state) {
+  (void)state;
+  strbuf out = {0};
+  report_write_text(&table, &(report_style){0}, &out);
+  assert_has(&out, "69.5 ± 0.8 (~70.2, −0.8)"); /* 70.25 is no decimal that printf rounds up */
+  assert_has(&out, "3.70 [3.10, 4.00]");
+  assert_has(&out, "– mask_ratio=0.5 seed=2: failed: out of memory\n");
+  assert_has(&out, "– tuned top-1 of mask 0 %: no tuning starts from this row\n");
+  assert_has(&out, "(in brackets: Li et al., and the difference from it; ~ unverified)\n");
+  assert_null(strstr(strbuf_string(&out), "baseline"));
+  assert_null(strstr(strbuf_string(&out), "\033")); /* no colour was asked for */
+  strbuf_clear(&out);
+  report_write_text(&table, &(report_style){.has_colour = true}, &out);
+  assert_has(&out, "\033[1m69.5\033[0m");
+  strbuf_free(&out);
+}
+
+static void markdown_takes_care_of_its_own_characters(void **state) {
+  (void)state;
+  strbuf out = {0};
+  report_write_markdown(&table, &out);
+  assert_has(&out, "| a\\|b\\_50 % | **69.5 ± 0.8** (~70.2, −0.8) | 3.70 [3.10, 4.00] | 70.1 |");
+  assert_has(&out, "Missing: mask\\_ratio=0.5 seed=2: failed: out of memory.");
+  strbuf_free(&out);
+}
+
+static void latex_takes_care_of_its_own_characters(void **state) {
+  (void)state;
+  strbuf out = {0};
+  report_write_latex(&table, &out);
+  assert_has(&out, "\\caption{Mask \\& ratio}");
+  assert_has(&out, "mask & \\shortstack[r]{zero-shot top-1\\\\\\%} & "
+                   "\\shortstack[r]{iso-accuracy\\\\$\\times$}");
+  assert_has(&out, "a|b\\_50 \\% & \\textbf{69.5 $\\pm$ 0.8} ($\\sim$70.2, $-$0.8) & "
+                   "3.70 [3.10, 4.00] & 70.1 \\\\");
+  assert_has(&out, "\\par\\smallskip{\\footnotesize In brackets: Li et al.");
+  strbuf_free(&out);
+}
+
+static void csv_has_a_column_for_each_part_of_a_value(void **state) {
+  (void)state;
+  strbuf out = {0};
+  report_write_csv(&table, &out);
+  assert_has(&out, "mask_ratio,zero_shot_top1,zero_shot_top1_half_width,zero_shot_top1_reference,"
+                   "zero_shot_top1_difference,iso_speedup,iso_speedup_half_width,"
+                   "tuned_zero_shot_top1,missing\r\n");
+  assert_has(&out, "0,68.6,,,,,,,\r\n");
+  assert_has(&out, "\"a,\"\"b\"\"\",69.5,0.75,70.25,-0.75,3.7,");
+  strbuf_free(&out);
+}
+
+static void json_has_the_runs_behind_each_number(void **state) {
+  (void)state;
+  strbuf out = {0};
+  report_write_json(&table, &out);
+  assert_has(&out, "\"runs\":[7,9]");
+  assert_has(&out, "\"reference\":70.25,\"difference\":-0.75,\"reference_verified\":false");
+  assert_has(&out, "\"runs\":[69,70]");
+  assert_has(&out, "\"missing\":\"no tuning starts from this row\"");
+  strbuf_free(&out);
+}
+
+static void agreement_is_by_equality_by_print_or_by_interval(void **state) {
+  (void)state;
+  report_value again[2][3];
+  report_row again_rows[2] = {rows[0], rows[1]};
+  report_table other = table;
+  strbuf out = {0};
+  agreement_count n;
+  memcpy(again, values, sizeof again);
+  again_rows[0].values = again[0];
+  again_rows[1].values = again[1];
+  other.rows = again_rows;
+  agreement_write(&table, &other, &out, &n);
+  assert_int_equal(n.same, 3);
+  assert_int_equal(n.machine, 1); /* the speed-up is the machine's own */
+  again[0][0].value = 68.62;      /* 68.6 as printed */
+  again[1][0].value = 69.0;       /* within 69.5 ± 0.75 */
+  again[1][1].value = 2;          /* another machine */
+  again[1][1].low = again[1][1].high = 2;
+  again[1][2].value = 71.0; /* neither */
+  agreement_write(&table, &other, &out, &n);
+  assert_int_equal(n.same, 0);
+  assert_int_equal(n.printed, 1);
+  assert_int_equal(n.within, 1);
+  assert_int_equal(n.differing, 1);
+  assert_has(&out, "mask a|b_50 % · tuned top-1: 70.1 → 71.0 % (differs)\n");
+  assert_has(&out, "(of the machine)\n");
+  strbuf_free(&out);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test_setup(text_shows_interval_published_value_difference_and_reasons,
+                             make_table),
+      cmocka_unit_test_setup(markdown_takes_care_of_its_own_characters, make_table),
+      cmocka_unit_test_setup(latex_takes_care_of_its_own_characters, make_table),
+      cmocka_unit_test_setup(csv_has_a_column_for_each_part_of_a_value, make_table),
+      cmocka_unit_test_setup(json_has_the_runs_behind_each_number, make_table),
+      cmocka_unit_test_setup(agreement_is_by_equality_by_print_or_by_interval, make_table),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,31 @@
+/* The cases of test_ops: every op of a backend against the double-precision reference. The sizes
+ * are multiples of nothing, and of eight where a backend reads eight elements at once. */
+#ifndef FLIP_TEST_OPS_CASES_H
+#define FLIP_TEST_OPS_CASES_H
+
+#include "ops/pair.h"
+
+/* Runs one op on both backends with each buffer field taken from its pair. */
+#define RUN(op, call_reference, call_tested)                                                       \
+  do {                                                                                             \
+    assert_ok(pair_reference->call->op(pair_reference, call_reference));                           \
+    assert_ok(pair_tested->call->op(pair_tested, call_tested));                                    \
+  } while (0)
+
+void products_agree_in_every_transposition(void **state);
+void a_weight_gradient_adds_to_what_is_there(void **state);
+void activations_and_their_slopes_agree(void **state);
+void layer_norm_and_its_gradient_agree(void **state);
+void attention_agrees_for_odd_lengths_and_masks(void **state);
+void dropout_drops_the_same_elements(void **state);
+void not_a_number_stays_one(void **state);
+void patches_agree(void **state);
+void tokens_and_positions_agree(void **state);
+void word_embedding_and_its_gradient_agree(void **state);
+void pooling_and_its_gradient_agree(void **state);
+void normalisation_and_its_gradient_agree(void **state);
+void the_contrastive_tiles_agree(void **state);
+void updates_agree_with_and_without_clipping(void **state);
+void casts_fills_and_clamps_agree(void **state);
+
+#endif

@@ -1,0 +1,79 @@
+/* Matrix products and their epilogues. */
+#include "support/test.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "ops/cases.h"
+#include "ops/pair.h"
+#include "support/ops_reference.h"
+
+static void check_gemm(bool ta, bool tb, int64_t m, int64_t n, int64_t k) {
+  pair a = pair_random(m * k, false, 1), b = pair_random(n * k, false, 1);
+  pair c = pair_poison(m * n, false), bias = pair_random(n, true, 1);
+  ops_gemm r = {.m = m, .n = n, .k = k, .transpose_a = ta, .transpose_b = tb}, t;
+  t = r;
+  r.a = a.reference, r.b = b.reference, r.c = c.reference, r.bias = bias.reference;
+  t.a = a.tested, t.b = b.tested, t.c = c.tested, t.bias = bias.tested;
+  RUN(gemm, &r, &t);
+  pair_check(&c, pair_bound(), "gemm");
+  pair_free(&a), pair_free(&b), pair_free(&c), pair_free(&bias);
+}
+
+void products_agree_in_every_transposition(void **state) {
+  (void)state;
+  check_gemm(false, true, 37, 29, 53);
+  check_gemm(false, false, 37, 29, 53);
+  check_gemm(true, false, 61, 17, 97);
+  check_gemm(true, true, 5, 3, 7);
+  check_gemm(false, true, 1, 1, 1);
+}
+
+static void check_weight_gradient(int64_t m, int64_t n, int64_t k) {
+  pair dy = pair_random(k * m, false, 1), x = pair_random(k * n, false, 1);
+  pair dw = pair_random(m * n, true, 3), db = pair_random(m, true, 3);
+  ops_gemm r = {.m = m, .n = n, .k = k, .transpose_a = true, .accumulate = true}, t;
+  t = r;
+  r.a = dy.reference, r.b = x.reference, r.c = dw.reference, r.a_sums = db.reference;
+  t.a = dy.tested, t.b = x.tested, t.c = dw.tested, t.a_sums = db.tested;
+  RUN(gemm, &r, &t);
+  pair_check(&dw, 2e-6, "weight gradient"); /* inputs equal, sums in fp32 whatever the type */
+  pair_check(&db, 2e-6, "bias gradient");
+  pair_free(&dy), pair_free(&x), pair_free(&dw), pair_free(&db);
+}
+
+void a_weight_gradient_adds_to_what_is_there(void **state) {
+  (void)state;
+  check_weight_gradient(19, 23, 301);
+  check_weight_gradient(264, 5, 301);
+}
+
+void activations_and_their_slopes_agree(void **state) {
+  (void)state;
+  enum { M = 13, N = 47, K = 21 };
+  for (int kind = OPS_GELU_TANH; kind <= OPS_QUICK_GELU; kind++) {
+    pair x = pair_random(M * K, false, 1), w = pair_random(N * K, false, 0.5);
+    pair bias = pair_random(N, true, 1), pre = pair_poison(M * N, false);
+    pair y = pair_poison(M * N, false), dx = pair_poison(M * N, false);
+    ops_gemm r = {.m = M,
+                  .n = N,
+                  .k = K,
+                  .transpose_b = true,
+                  .epilogue = OPS_EPILOGUE_ACTIVATION,
+                  .activation = (ops_activation)kind},
+             t;
+    t = r;
+    r.a = x.reference, r.b = w.reference, r.c = y.reference, r.pre = pre.reference;
+    t.a = x.tested, t.b = w.tested, t.c = y.tested, t.pre = pre.tested;
+    r.bias = bias.reference, t.bias = bias.tested;
+    RUN(gemm, &r, &t);
+    pair_check(&pre, pair_bound(), "pre-activation");
+    pair_check(&y, 2 * pair_bound(), "activation");
+    r.epilogue = t.epilogue = OPS_EPILOGUE_ACTIVATION_GRADIENT;
+    r.bias = t.bias = (ops_buffer){0};
+    r.c = dx.reference, t.c = dx.tested;
+    RUN(gemm, &r, &t);
+    pair_check(&dx, 2 * pair_bound(), "activation gradient");
+    pair_free(&x), pair_free(&w), pair_free(&bias), pair_free(&pre), pair_free(&y), pair_free(&dx);
+  }
+}

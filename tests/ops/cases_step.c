@@ -1,0 +1,153 @@
+/* The loss, the update of parameters, and flat runs of memory. */
+#include "support/test.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "ops/cases.h"
+#include "ops/pair.h"
+#include "support/ops_reference.h"
+
+/* A batch in tiles of as many rows as three tiles need. */
+static void check_contrastive(int64_t batch, double row_weight, double column_weight) {
+  enum { TILES = 3 };
+  int64_t tile = (batch + TILES - 1) / TILES;
+  pair scale = pair_random(1, true, 0.1), row_lse = pair_poison(batch, true);
+  pair positive = pair_poison(batch, true), column_sum = pair_zeros(batch, true);
+  pair column_lse = pair_poison(batch, true), loss = pair_poison(1, true);
+  pair column_max = pair_random(batch, true, 1), dscale = pair_random(1, true, 1);
+  float *lowest = calloc((size_t)batch, sizeof *lowest);
+  for (int64_t i = 0; i < batch; i++) {
+    lowest[i] = -1e30f;
+    reference_set(column_max.reference, i, -1e30);
+  }
+  assert_ok(pair_tested->call->upload(pair_tested, column_max.tested.data, lowest,
+                                      (size_t)batch * sizeof *lowest));
+  pair tiles[TILES];
+  ops_contrastive rs[TILES], ts[TILES];
+  for (int i = 0; i < TILES; i++) {
+    int64_t first = i * tile, rows = batch - first < tile ? batch - first : tile;
+    tiles[i] = pair_random(rows * batch, true, 2);
+    ops_contrastive r = {.rows = rows,
+                         .columns = batch,
+                         .first_row = first,
+                         .row_weight = row_weight,
+                         .column_weight = column_weight};
+    ops_contrastive t = r;
+    r.cosines = tiles[i].reference, r.scale_log = scale.reference;
+    t.cosines = tiles[i].tested, t.scale_log = scale.tested;
+    r.row_lse = ops_at(row_lse.reference, first), r.positive = ops_at(positive.reference, first);
+    t.row_lse = ops_at(row_lse.tested, first), t.positive = ops_at(positive.tested, first);
+    r.column_max = column_max.reference, r.column_sum = column_sum.reference;
+    t.column_max = column_max.tested, t.column_sum = column_sum.tested;
+    r.column_lse = column_lse.reference, r.dscale_log = dscale.reference;
+    t.column_lse = column_lse.tested, t.dscale_log = dscale.tested;
+    RUN(contrastive_statistics, &r, &t);
+    rs[i] = r;
+    ts[i] = t;
+  }
+  ops_contrastive_end er = {batch,
+                            row_weight,
+                            column_weight,
+                            row_lse.reference,
+                            positive.reference,
+                            column_max.reference,
+                            column_sum.reference,
+                            column_lse.reference,
+                            loss.reference};
+  ops_contrastive_end et = {batch,
+                            row_weight,
+                            column_weight,
+                            row_lse.tested,
+                            positive.tested,
+                            column_max.tested,
+                            column_sum.tested,
+                            column_lse.tested,
+                            loss.tested};
+  RUN(contrastive_finish, &er, &et);
+  pair_check(&loss, 2e-6, "loss");
+  pair_check(&column_lse, 2e-6, "column log-sum-exp");
+  for (int i = 0; i < TILES; i++) {
+    RUN(contrastive_gradient, &rs[i], &ts[i]);
+    pair_check(&tiles[i], 1e-5, "logit gradient");
+    pair_free(&tiles[i]);
+  }
+  pair_check(&dscale, 1e-5, "scale gradient");
+  pair *all[] = {&scale,      &row_lse, &positive,   &column_sum,
+                 &column_lse, &loss,    &column_max, &dscale};
+  for (size_t i = 0; i < 8; i++) pair_free(all[i]);
+  free(lowest);
+}
+
+void the_contrastive_tiles_agree(void **state) {
+  (void)state;
+  check_contrastive(37, 0.5 / 37, 0.5 / 37);
+  check_contrastive(301, 0.5 / 301, 0.5 / 301);
+  check_contrastive(37, 1.0 / 37, 0); /* images over texts alone */
+}
+
+/* Three updates with decay on a part, the norm of every update taken on the device. */
+
+static void check_updates(double clip_norm) {
+  enum { COUNT = 3001, DECAYED = 1234 };
+  pair p = pair_random(COUNT, true, 1), g = pair_random(COUNT, true, 0.1);
+  pair m = pair_random(COUNT, true, 0.1), v = pair_zeros(COUNT, true);
+  pair copy = pair_poison(COUNT, false), norm = pair_poison(1, true);
+  ops_adamw r = {.count = COUNT,
+                 .decayed = DECAYED,
+                 .beta1 = 0.9,
+                 .beta2 = 0.95,
+                 .eps = 1e-8,
+                 .weight_decay = 0.2,
+                 .clip_norm = clip_norm},
+            t = r;
+  r.parameters = p.reference, r.gradients = g.reference, r.m = m.reference, r.v = v.reference;
+  t.parameters = p.tested, t.gradients = g.tested, t.m = m.tested, t.v = v.tested;
+  r.copy = copy.reference, t.copy = copy.tested;
+  r.norm_square = norm.reference, t.norm_square = norm.tested;
+  assert_ok(pair_reference->call->sum_squares(pair_reference, COUNT, g.reference, norm.reference));
+  assert_ok(pair_tested->call->sum_squares(pair_tested, COUNT, g.tested, norm.tested));
+  pair_check(&norm, 1e-6, "sum of squares");
+  for (int step = 1; step <= 3; step++) {
+    const double values[3] = {1e-2 / step, 1 / (1 - pow(0.9, step)), 1 / (1 - pow(0.95, step))};
+    pair rates = pair_values(3, true, values);
+    r.rates = rates.reference, t.rates = rates.tested;
+    RUN(adamw, &r, &t);
+    pair_free(&rates);
+  }
+  pair_check(&p, 2e-6, "parameters");
+  pair_check(&m, 2e-6, "first moment");
+  pair_check(&v, 2e-6, "second moment");
+  pair_check(&copy, pair_bound(), "working copy");
+  pair *all[] = {&p, &g, &m, &v, &copy, &norm};
+  for (size_t i = 0; i < 6; i++) pair_free(all[i]);
+}
+
+void updates_agree_with_and_without_clipping(void **state) {
+  (void)state;
+  check_updates(0);
+  check_updates(0.25); /* the norm is about 0.1 sqrt(3001) = 5.5 */
+  check_updates(100);  /* above the norm: clips nothing */
+}
+
+void casts_fills_and_clamps_agree(void **state) {
+  (void)state;
+  enum { COUNT = 1003 };
+  pair x = pair_random(COUNT, true, 1), copy = pair_poison(COUNT, false);
+  assert_ok(pair_reference->call->cast(pair_reference, COUNT, x.reference, copy.reference));
+  assert_ok(pair_tested->call->cast(pair_tested, COUNT, x.tested, copy.tested));
+  pair_check(&copy, pair_bound(), "cast");
+  assert_ok(pair_reference->call->clamp(pair_reference, COUNT, x.reference, -0.5, 0.75));
+  assert_ok(pair_tested->call->clamp(pair_tested, COUNT, x.tested, -0.5, 0.75));
+  pair_check(&x, 1e-7, "clamp");
+  assert_ok(pair_reference->call->fill(pair_reference, COUNT, x.reference, -1e30));
+  assert_ok(pair_tested->call->fill(pair_tested, COUNT, x.tested, -1e30));
+  pair_check(&x, 1e-7, "fill");
+  pair poison = pair_poison(1, true);
+  assert_ok(pair_tested->call->clamp(pair_tested, 1, poison.tested, 0, 1));
+  float value;
+  assert_ok(pair_tested->call->download(pair_tested, &value, poison.tested.data, sizeof value));
+  assert_true(isnan(value));
+  pair *all[] = {&x, &copy, &poison};
+  for (size_t i = 0; i < 3; i++) pair_free(all[i]);
+}

@@ -1,0 +1,167 @@
+/* Layer norm and attention. */
+#include "support/test.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "ops/cases.h"
+#include "ops/pair.h"
+#include "support/ops_reference.h"
+
+/* `offset`: where gamma and its like lie in their buffers, as parameters do in one flat run. */
+static void check_layer_norm(int64_t rows, int64_t width, bool has_residual, int64_t offset) {
+  pair x = pair_random(rows * width, false, 2), residual = pair_random(rows * width, false, 1);
+  pair sum = pair_poison(rows * width, false), y = pair_poison(rows * width, false);
+  pair gamma = pair_random(width + offset, true, 1), beta = pair_random(width + offset, true, 1);
+  pair mean = pair_poison(rows, true), rstd = pair_poison(rows, true);
+  ops_layer_norm r = {.rows = rows, .width = width, .eps = 1e-6}, t = r;
+  r.x = x.reference, r.y = y.reference, r.mean = mean.reference;
+  t.x = x.tested, t.y = y.tested, t.mean = mean.tested;
+  r.gamma = ops_at(gamma.reference, offset), r.beta = ops_at(beta.reference, offset);
+  t.gamma = ops_at(gamma.tested, offset), t.beta = ops_at(beta.tested, offset);
+  if (has_residual) {
+    r.residual = residual.reference, r.sum = sum.reference;
+    t.residual = residual.tested, t.sum = sum.tested;
+  }
+  r.rstd = rstd.reference, t.rstd = rstd.tested;
+  RUN(layer_norm, &r, &t);
+  if (has_residual) pair_check(&sum, pair_bound(), "residual sum");
+  pair_check(&rstd, pair_bound(), "reciprocal deviation");
+  pair_check(&y, 2 * pair_bound(), "layer norm");
+  pair dy = pair_random(rows * width, false, 1), dx = pair_random(rows * width, false, 1);
+  pair dgamma = pair_random(width + offset, true, 1), dbeta = pair_random(width + offset, true, 1);
+  /* in place: dx is the residual's gradient on entry */
+  ops_layer_norm_gradient gr = {.rows = rows, .width = width}, gt = gr;
+  gr.dy = dy.reference, gr.gamma = r.gamma, gr.mean = mean.reference, gr.rstd = rstd.reference;
+  gt.dy = dy.tested, gt.gamma = t.gamma, gt.mean = mean.tested, gt.rstd = rstd.tested;
+  gr.x = has_residual ? sum.reference : x.reference, gr.dx = dx.reference;
+  gt.x = has_residual ? sum.tested : x.tested, gt.dx = dx.tested;
+  if (has_residual) gr.dresidual = dx.reference, gt.dresidual = dx.tested;
+  gr.dgamma = ops_at(dgamma.reference, offset), gr.dbeta = ops_at(dbeta.reference, offset);
+  gt.dgamma = ops_at(dgamma.tested, offset), gt.dbeta = ops_at(dbeta.tested, offset);
+  RUN(layer_norm_gradient, &gr, &gt);
+  pair_check(&dx, 2 * pair_bound(), "layer norm gradient");
+  pair_check(&dgamma, 2 * pair_bound(), "gain gradient");
+  pair_check(&dbeta, 2 * pair_bound(), "offset gradient");
+  pair *all[] = {&x, &residual, &sum, &y, &gamma, &beta, &mean, &rstd, &dy, &dx, &dgamma, &dbeta};
+  for (size_t i = 0; i < 12; i++) pair_free(all[i]);
+}
+
+void layer_norm_and_its_gradient_agree(void **state) {
+  (void)state;
+  check_layer_norm(71, 45, true, 0);
+  check_layer_norm(1, 1, false, 0);
+  check_layer_norm(37, 768, true, 0);
+  check_layer_norm(9, 1280, false, 0);
+  check_layer_norm(5, 1281, true, 0);
+  check_layer_norm(3, 1288, false, 0);
+  check_layer_norm(2, 8192, true, 0);
+  check_layer_norm(6, 264, true, 3); /* a row that could be read in vectors, its gain not */
+}
+
+static void check_attention(int64_t batch, int64_t tokens, int64_t heads, int64_t head_width,
+                            bool is_causal, bool has_counts) {
+  int64_t width = heads * head_width, count = batch * tokens * width;
+  int32_t counts[8];
+  for (int64_t i = 0; i < batch; i++) counts[i] = (int32_t)(1 + (i * 7 + 3) % tokens);
+  pair qkv = pair_random(3 * count, false, 1), out = pair_poison(count, false);
+  pair lse = pair_poison(batch * heads * tokens, true), keys = pair_integers(batch, counts);
+  pair dout = pair_random(count, false, 1), dqkv = pair_poison(3 * count, false);
+  ops_attention r = {.batch = batch,
+                     .tokens = tokens,
+                     .heads = heads,
+                     .head_width = head_width,
+                     .is_causal = is_causal},
+                t = r;
+  r.qkv = qkv.reference, r.out = out.reference, r.lse = lse.reference, r.dout = dout.reference;
+  t.qkv = qkv.tested, t.out = out.tested, t.lse = lse.tested, t.dout = dout.tested;
+  r.dqkv = dqkv.reference, t.dqkv = dqkv.tested;
+  if (has_counts) r.key_counts = keys.reference, t.key_counts = keys.tested;
+  RUN(attention, &r, &t);
+  pair_check(&out, pair_bound(), "attention");
+  pair_check(&lse, 1e-6, "log-sum-exp");
+  RUN(attention_gradient, &r, &t);
+  pair_check(&dqkv, 2 * pair_bound(), "attention gradient");
+  pair *all[] = {&qkv, &out, &lse, &keys, &dout, &dqkv};
+  for (size_t i = 0; i < 6; i++) pair_free(all[i]);
+}
+
+void attention_agrees_for_odd_lengths_and_masks(void **state) {
+  (void)state;
+  check_attention(3, 65, 2, 32, false, false); /* more than one query block */
+  check_attention(2, 17, 3, 20, false, false); /* head width no multiple of a vector */
+  check_attention(2, 77, 2, 64, true, false);
+  check_attention(4, 33, 1, 24, false, true);
+  check_attention(1, 1, 1, 8, false, false);
+  check_attention(1, 130, 1, 48, true, true);
+  check_attention(2, 50, 3, 64, false, false); /* an image's tokens at three quarters masked */
+  check_attention(2, 32, 2, 64, true, true);
+  check_attention(1, 70, 2, 128, true, false);
+  check_attention(1, 67, 1, 80, false, true);
+  check_attention(2, 19, 2, 7, true, true);
+  check_attention(1, 150, 2, 64, true, true);
+  check_attention(1, 1025, 1, 16, false, false);
+  check_attention(1, 257, 2, 32, true, true);
+}
+
+void not_a_number_stays_one(void **state) {
+  (void)state;
+  enum { ROWS = 2, WIDTH = 33 };
+  pair x = pair_random(ROWS * WIDTH, false, 1), y = pair_poison(ROWS * WIDTH, false);
+  pair gamma = pair_random(WIDTH, true, 1), statistic = pair_poison(2 * ROWS, true);
+  pair poison = pair_poison(1, false);
+  size_t one = ops_size_of(pair_tested->compute);
+  assert_ok(pair_tested->call->download(pair_tested, (char *)x.tested.data + 5 * one,
+                                        poison.tested.data, one));
+  ops_layer_norm t = {.rows = ROWS,
+                      .width = WIDTH,
+                      .eps = 1e-6,
+                      .x = x.tested,
+                      .gamma = gamma.tested,
+                      .beta = gamma.tested,
+                      .y = y.tested,
+                      .mean = statistic.tested,
+                      .rstd = ops_at(statistic.tested, ROWS)};
+  assert_ok(pair_tested->call->layer_norm(pair_tested, &t));
+  assert_true(isnan(reference_get(y.tested, 0)));
+  assert_true(isfinite(reference_get(y.tested, WIDTH))); /* the other row is untouched */
+  pair *all[] = {&x, &y, &gamma, &statistic, &poison};
+  for (size_t i = 0; i < 5; i++) pair_free(all[i]);
+}
+
+static void check_dropout(int64_t length, double rate, bool has_residual) {
+  enum { SAMPLES = 3 };
+  static const int32_t numbers[2 * SAMPLES] = {7, 0, -5, 1, 8, 0}; /* the second is 2^33 - 5 */
+  int64_t count = SAMPLES * length;
+  ops_dropout r = {.samples = SAMPLES, .elements = length, .rate = rate, .seed = 11, .site = 5};
+  ops_dropout t = r;
+  pair x = pair_random(count, false, 1), residual = pair_random(count, false, 1);
+  pair y = pair_poison(count, false), where = pair_integers(2 * SAMPLES, numbers);
+  r.x = x.reference, r.y = y.reference, r.numbers = where.reference;
+  t.x = x.tested, t.y = y.tested, t.numbers = where.tested;
+  if (has_residual) r.residual = residual.reference, t.residual = residual.tested;
+  RUN(dropout, &r, &t);
+  pair_check(&y, pair_bound(), "dropout");
+  r.y = r.x, t.y = t.x; /* in place */
+  RUN(dropout, &r, &t);
+  pair_check(&x, pair_bound(), "dropout in place");
+  if (rate > 0 && !has_residual && length > 1000) {
+    int64_t zeros = 0;
+    for (int64_t e = 0; e < count; e++) zeros += reference_get(x.reference, e) == 0;
+    double wanted = rate * (double)count, deviation = sqrt(wanted * (1 - rate));
+    assert_true(fabs((double)zeros - wanted) < 5 * deviation);
+  }
+  pair *all[] = {&x, &residual, &y, &where};
+  for (size_t i = 0; i < 4; i++) pair_free(all[i]);
+}
+
+void dropout_drops_the_same_elements(void **state) {
+  (void)state;
+  static const int64_t lengths[] = {1, 6, 255, 256, 1027};
+  for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
+    check_dropout(lengths[i], 0, false);
+    check_dropout(lengths[i], 0, true);
+    check_dropout(lengths[i], 0.3, false);
+    check_dropout(lengths[i], 0.3, true);
+  }
+}

@@ -1,0 +1,145 @@
+/* Our measures against clip_benchmark's and scikit-learn's on the same embeddings, to the last
+ * sample. make_eval_fixture.py made the fixture. */
+#include "support/test.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/fs.h"
+#include "eval/eval.h"
+#include "eval/logistic.h"
+#include "eval/npy.h"
+#include "train/safetensors.h"
+
+static safetensors_file *file;
+
+static const void *data_of(const char *name, int64_t *rows, int64_t *columns) {
+  const safetensor *t = safetensors_find(file, name);
+  if (!t) fail_msg("the fixture has no %s", name);
+  if (rows) *rows = t->shape[0];
+  if (columns) *columns = t->shape[1];
+  return t->data;
+}
+
+static int open_file(void **state) {
+  (void)state;
+  err error = safetensors_open(FLIP_SOURCE_DIR "/tests/parity/fixtures/eval.safetensors", &file);
+  return error != NULL;
+}
+
+static int close_file(void **state) {
+  (void)state;
+  safetensors_close(file);
+  return 0;
+}
+
+/* Counts of samples: equal means equal, up to the rounding of a ratio. */
+static void assert_same(double ours, double theirs) {
+  if (!(fabs(ours - theirs) < 1e-12)) fail_msg("%.17g is not %.17g", ours, theirs);
+}
+
+static void zero_shot_counts_the_same_samples(void **state) {
+  (void)state;
+  int64_t images, classes, width;
+  const float *rows = data_of("images", &images, &width);
+  const float *embeddings = data_of("classes", &classes, NULL);
+  const double *wanted = data_of("zeroshot", NULL, NULL);
+  eval_zeroshot z;
+  assert_ok(eval_score_zeroshot(rows, data_of("labels", NULL, NULL), images, embeddings, classes,
+                                width, &z));
+  assert_same(z.top1, wanted[0]);
+  assert_same(z.top5, wanted[1]);
+  assert_same(z.mean_per_class, wanted[2]);
+}
+
+static void retrieval_with_several_captions_counts_the_same_samples(void **state) {
+  (void)state;
+  int64_t images, texts, width;
+  const float *rows = data_of("images", &images, &width),
+              *captions = data_of("texts", &texts, NULL);
+  const double *wanted = data_of("retrieval", NULL, NULL);
+  eval_retrieval r;
+  assert_true(texts > 2 * images);
+  assert_ok(eval_score_retrieval(rows, images, captions, data_of("owners", NULL, NULL), texts,
+                                 width, &r));
+  for (int k = 0; k < 3; k++) {
+    assert_same(r.image_to_text[k], wanted[k]);
+    assert_same(r.text_to_image[k], wanted[3 + k]);
+  }
+}
+
+static void the_linear_probe_is_scikit_learns(void **state) {
+  (void)state;
+  enum { TRAIN = 200, TEST = 100, CLASSES = 11 };
+  int64_t images, width, cases;
+  const float *rows = data_of("images", &images, &width);
+  const double *c = data_of("probe_c", &cases, NULL),
+               *weights = data_of("probe_weights", NULL, NULL);
+  const int32_t *predicted = data_of("probe_predicted", NULL, NULL);
+  logistic_data data = {rows, data_of("probe_labels", NULL, NULL), TRAIN, width, CLASSES};
+  for (int64_t i = 0; i < cases; i++) {
+    logistic model = {0};
+    int32_t ours[TEST];
+    assert_ok(logistic_fit(&data, c[i], 1e-10, 10000, &model));
+    logistic_predict(&model, rows + TRAIN * width, TEST, ours);
+    assert_memory_equal(ours, predicted + i * TEST, sizeof ours);
+    /* the intercepts are free to move together: weights are compared class against class */
+    int64_t stride = width + 1;
+    for (int64_t k = 1; k < CLASSES; k++)
+      for (int64_t j = 0; j < stride; j++) {
+        const double *theirs = weights + i * CLASSES * stride;
+        double a = model.weights[k * stride + j] - model.weights[j];
+        double b = theirs[k * stride + j] - theirs[j];
+        if (fabs(a - b) > 1e-4 * (1 + fabs(b)))
+          fail_msg("C %g, class %ld, weight %ld: %g is not %g", c[i], (long)k, (long)j, a, b);
+      }
+    logistic_free(&model);
+  }
+}
+
+static void the_sweep_finds_a_regulariser_as_good_as_any_tried(void **state) {
+  (void)state;
+  enum { TRAIN = 200, CLASSES = 11 };
+  int64_t width;
+  const float *rows = data_of("images", NULL, &width);
+  logistic_data data = {rows, data_of("probe_labels", NULL, NULL), TRAIN, width, CLASSES};
+  logistic model = {0}, again = {0};
+  logistic_sweep sweep, second;
+  assert_ok(logistic_fit_swept(&data, 3, 1000, &model, &sweep));
+  assert_true(sweep.tried >= 13);
+  assert_true(sweep.validation > 0.5); /* scikit-learn's C of 1 gives 0.6 on the test rows */
+  assert_true(sweep.c > 1e-3 && sweep.c < 1e6);
+  assert_ok(logistic_fit_swept(&data, 3, 1000, &again, &second));
+  assert_memory_equal(model.weights, again.weights, sizeof(double) * CLASSES * (size_t)(width + 1));
+  logistic_free(&model);
+  logistic_free(&again);
+}
+
+static void an_npy_file_has_the_bytes_that_numpy_writes(void **state) {
+  (void)state;
+  char path[] = "/tmp/flip-npy-XXXXXX", *text;
+  int64_t bytes, width;
+  size_t length;
+  int fd = mkstemp(path);
+  assert_true(fd >= 0);
+  close(fd);
+  const void *wanted = data_of("npy", &bytes, NULL);
+  assert_ok(npy_write(path, 7, 16, data_of("images", NULL, &width)));
+  assert_ok(fs_read(path, &text, &length));
+  assert_int_equal(length, bytes);
+  assert_memory_equal(text, wanted, length);
+  free(text);
+  unlink(path);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(zero_shot_counts_the_same_samples),
+      cmocka_unit_test(retrieval_with_several_captions_counts_the_same_samples),
+      cmocka_unit_test(the_linear_probe_is_scikit_learns),
+      cmocka_unit_test(the_sweep_finds_a_regulariser_as_good_as_any_tried),
+      cmocka_unit_test(an_npy_file_has_the_bytes_that_numpy_writes),
+  };
+  return cmocka_run_group_tests(tests, open_file, close_file);
+}

@@ -1,0 +1,163 @@
+#include "simt/mutants.h"
+
+#include "cuda/kernel.cuh"
+
+typedef struct {
+  const float *in;
+  float *out; /* the sum of each block at the place of its first thread, unless said otherwise */
+} mutant_arguments;
+
+/* A tree in shared memory; `has_barrier`: false plants the fault. */
+DEVICE float tree_sum(float value, bool has_barrier) {
+  SHARED(float, cells, MUTANT_THREADS);
+  int i = thread_index();
+  cells[i] = value;
+  __syncthreads();
+  for (int half = MUTANT_THREADS / 2; half > 0; half /= 2) {
+    if (i < half) cells[i] += cells[i + half];
+    if (has_barrier) __syncthreads();
+  }
+  return cells[0];
+}
+
+KERNEL(sound, mutant_arguments, MUTANT_THREADS) {
+  float sum = tree_sum(a.in[grid_thread()], true);
+  if (thread_index() == 0) a.out[grid_thread()] = sum;
+}
+
+KERNEL(no_barrier, mutant_arguments, MUTANT_THREADS) {
+  float sum = tree_sum(a.in[grid_thread()], false);
+  if (thread_index() == 0) a.out[grid_thread()] = sum;
+}
+
+/* A barrier too few between two uses of one array: the second use overwrites what is still read. */
+KERNEL(reuse_too_early, mutant_arguments, MUTANT_THREADS) {
+  SHARED(float, cells, MUTANT_THREADS);
+  int i = thread_index();
+  cells[i] = a.in[grid_thread()];
+  __syncthreads();
+  float first = cells[MUTANT_THREADS - 1 - i];
+  cells[i] = first;
+  __syncthreads();
+  a.out[grid_thread()] = cells[(i + 1) % MUTANT_THREADS];
+}
+
+KERNEL(no_warp_barrier, mutant_arguments, MUTANT_THREADS) {
+  SHARED(float, cells, MUTANT_THREADS);
+  cells[thread_index()] = a.in[grid_thread()];
+  a.out[grid_thread()] = cells[thread_index() ^ 1];
+}
+
+KERNEL(wrong_mask, mutant_arguments, MUTANT_THREADS) {
+  float value = a.in[grid_thread()];
+  if (lane_index() < 16) value += __shfl_xor_sync(FULL_WARP, value, 8);
+  a.out[grid_thread()] = value;
+}
+
+KERNEL(lane_outside_the_mask, mutant_arguments, MUTANT_THREADS) {
+  float value = a.in[grid_thread()];
+  if (lane_index() < 16) value += __shfl_xor_sync(0xFFFFu, value, 16);
+  a.out[grid_thread()] = value;
+}
+
+KERNEL(global_overrun, mutant_arguments, MUTANT_THREADS) {
+  a.out[grid_thread() + 1] = a.in[grid_thread()];
+}
+
+KERNEL(global_read_overrun, mutant_arguments, MUTANT_THREADS) {
+  a.out[grid_thread()] = a.in[grid_thread() + 1];
+}
+
+KERNEL(shared_overrun, mutant_arguments, MUTANT_THREADS) {
+  SHARED(float, cells, MUTANT_THREADS);
+  cells[thread_index() + 1] = a.in[grid_thread()];
+  __syncthreads();
+  a.out[grid_thread()] = cells[(thread_index() + 1) % MUTANT_THREADS];
+}
+
+KERNEL(dynamic_overrun, mutant_arguments, MUTANT_THREADS) {
+  SHARED_DYNAMIC(float, cells);
+  cells[thread_index() + 1] = a.in[grid_thread()];
+}
+
+KERNEL(two_writers, mutant_arguments, MUTANT_THREADS) {
+  if (thread_index() % 33 == 0) a.out[blockIdx.x] = a.in[grid_thread()];
+}
+
+KERNEL(blocks_collide, mutant_arguments, MUTANT_THREADS) {
+  if (thread_index() == 0) a.out[0] = a.in[grid_thread()];
+}
+
+KERNEL(divergent_barrier, mutant_arguments, MUTANT_THREADS) {
+  if (thread_index() >= 40) return;
+  __syncthreads();
+  a.out[grid_thread()] = a.in[grid_thread()];
+}
+
+KERNEL(two_barriers, mutant_arguments, MUTANT_THREADS) {
+  if (thread_index() < 32)
+    __syncthreads();
+  else
+    __syncthreads();
+  a.out[grid_thread()] = a.in[grid_thread()];
+}
+
+KERNEL(read_before_write, mutant_arguments, MUTANT_THREADS) {
+  SHARED(float, cells, MUTANT_THREADS);
+  if (thread_index() > 0) cells[thread_index()] = a.in[grid_thread()];
+  __syncthreads();
+  a.out[grid_thread()] = cells[thread_index()];
+}
+
+KERNEL(barrier_beside_warps, mutant_arguments, MUTANT_THREADS) {
+  float value = a.in[grid_thread()];
+  if (warp_index() == 0)
+    value += __shfl_xor_sync(FULL_WARP, value, 1);
+  else if (lane_index() > 0)
+    __syncthreads();
+  a.out[grid_thread()] = value;
+}
+
+#define MUTANT(name)                                                                               \
+  static int launch_##name(const float *in, float *out) {                                          \
+    mutant_arguments a = {in, out};                                                                \
+    return CUDA_LAUNCH(name, GRID(MUTANT_BLOCKS, 1), MUTANT_THREADS,                               \
+                       MUTANT_THREADS * sizeof(float), NULL, a);                                   \
+  }
+MUTANT(sound)
+MUTANT(no_barrier)
+MUTANT(reuse_too_early)
+MUTANT(no_warp_barrier)
+MUTANT(wrong_mask)
+MUTANT(lane_outside_the_mask)
+MUTANT(global_overrun)
+MUTANT(global_read_overrun)
+MUTANT(shared_overrun)
+MUTANT(dynamic_overrun)
+MUTANT(two_writers)
+MUTANT(blocks_collide)
+MUTANT(divergent_barrier)
+MUTANT(two_barriers)
+MUTANT(read_before_write)
+MUTANT(barrier_beside_warps)
+
+const mutant mutants[] = {
+    {"sound", launch_sound, NULL, NULL},
+    {"no_barrier", launch_no_barrier, "race", "results differ"},
+    {"reuse_too_early", launch_reuse_too_early, "race", "results differ"},
+    {"no_warp_barrier", launch_no_warp_barrier, "race", "results differ"},
+    {"wrong_mask", launch_wrong_mask, "waits at a shuffle", "waits at a shuffle"},
+    {"lane_outside_the_mask", launch_lane_outside_the_mask, "does not name", "does not name"},
+    {"global_overrun", launch_global_overrun, "out of bounds", "stopped"},
+    {"global_read_overrun", launch_global_read_overrun, "out of bounds", "stopped"},
+    {"shared_overrun", launch_shared_overrun, "out of bounds", "stopped"},
+    {"dynamic_overrun", launch_dynamic_overrun, "out of bounds", "stopped"},
+    {"two_writers", launch_two_writers, "race", "results differ"},
+    {"blocks_collide", launch_blocks_collide, "race", "results differ"},
+    {"divergent_barrier", launch_divergent_barrier, "has returned", "has returned"},
+    {"two_barriers", launch_two_barriers, "waits at another", "waits at another"},
+    {"read_before_write", launch_read_before_write, "not a number", "not a number"},
+    {"barrier_beside_warps", launch_barrier_beside_warps, "waits at __syncthreads",
+     "waits at __syncthreads"},
+};
+const size_t mutant_count = sizeof mutants / sizeof mutants[0];

@@ -1,0 +1,294 @@
+/* What the op tests do not reach: the launchers that stand beside the ops (sums, activations, 8-bit
+ * floats), refused shapes, and the corners of the sort behind the embedding's gradient. */
+#include "support/test.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "base/rng.h"
+#include "cuda/kernels.h"
+#include "simt/simt.h"
+#include "support/ops_reference.h"
+
+static ops_buffer buffer_of(ops_type type, int64_t count) {
+  ops_buffer b = {simt_allocate((size_t)count * ops_size_of(type)), type};
+  assert_non_null(b.data);
+  return b;
+}
+
+static ops_buffer random_buffer(ops_type type, int64_t count, uint64_t stream) {
+  ops_buffer b = buffer_of(type, count);
+  rng r = rng_at(7, RNG_TEST, 0, stream);
+  for (int64_t i = 0; i < count; i++) reference_set(b, i, rng_normal(&r));
+  return b;
+}
+
+static void assert_launched(int failed) {
+  if (failed) fail_msg("%s", simt_message());
+}
+
+/* The value of a code, after the table of the OFP8 specification. */
+static double fp8_value(kernel_fp8 format, int code) {
+  int bits = format == KERNEL_E4M3 ? 3 : 2, bias = format == KERNEL_E4M3 ? 7 : 15;
+  int exponent = (code & 0x7F) >> bits, mantissa = code & ((1 << bits) - 1);
+  double size = exponent == 0 ? ldexp(mantissa, 1 - bias - bits)
+                              : ldexp((1 << bits) + mantissa, exponent - bias - bits);
+  return code & 0x80 ? -size : size;
+}
+
+static int largest_code(kernel_fp8 format) {
+  return format == KERNEL_E4M3 ? 0x7E : 0x7B; /* 448; 57344: above it lie infinity and NaN */
+}
+
+/* Nearest of all codes; of two equally near the even one; beyond the largest, the largest. */
+static int nearest_code(kernel_fp8 format, double x) {
+  if (isnan(x)) return 0x7F;
+  int best = 0;
+  double size = fabs(x);
+  for (int code = 1; code <= largest_code(format); code++) {
+    double here = fabs(fp8_value(format, code) - size);
+    double there = fabs(fp8_value(format, best) - size);
+    if (here < there || (here == there && code % 2 == 0)) best = code;
+  }
+  if (size > fp8_value(format, largest_code(format))) best = largest_code(format);
+  return signbit(x) ? best | 0x80 : best;
+}
+
+/* Quantises x [rows, columns] with this scale and compares both copies. */
+static void check_quantized(kernel_fp8 format, int64_t rows, int64_t columns, ops_buffer x,
+                            float scale) {
+  ops_buffer factor = buffer_of(OPS_F32, 1), to = buffer_of(OPS_U8, rows * columns);
+  ops_buffer transposed = buffer_of(OPS_U8, rows * columns);
+  reference_set(factor, 0, (double)scale);
+  assert_launched(
+      kernel_quantize(format, rows, columns, x, factor.data, to.data, transposed.data, NULL));
+  for (int64_t i = 0; i < rows * columns; i++) {
+    double scaled = (double)((float)reference_get(x, i) * scale);
+    int expected = nearest_code(format, scaled), got = ((uint8_t *)to.data)[i];
+    int turned = ((uint8_t *)transposed.data)[i % columns * rows + i / columns];
+    if (got != expected || turned != expected)
+      fail_msg("%.9g becomes %02x and transposed %02x, not %02x", scaled, (unsigned)got,
+               (unsigned)turned, (unsigned)expected);
+  }
+  simt_release(factor.data);
+  simt_release(to.data);
+  simt_release(transposed.data);
+}
+
+static void every_bf16_becomes_the_nearest_8_bit_float(void **state) {
+  (void)state;
+  ops_buffer x = buffer_of(OPS_BF16, 65536);
+  for (int i = 0; i < 65536; i++) ((uint16_t *)x.data)[i] = (uint16_t)i;
+  check_quantized(KERNEL_E4M3, 256, 256, x, 1);
+  check_quantized(KERNEL_E5M2, 256, 256, x, 1);
+  simt_release(x.data);
+}
+
+/* Each code's value, the middle between it and the next, and the floats on both sides of these. */
+static void fp32_rounds_at_the_middle_between_two_codes(void **state) {
+  (void)state;
+  for (int format = KERNEL_E4M3; format <= KERNEL_E5M2; format++) {
+    enum { ROWS = 128, COLUMNS = 6 };
+    ops_buffer x = buffer_of(OPS_F32, ROWS * COLUMNS);
+    for (int code = 0; code < ROWS; code++) {
+      double low = fp8_value((kernel_fp8)format, code);
+      double middle = (low + fp8_value((kernel_fp8)format, code + 1)) / 2;
+      const float at[2] = {(float)low, (float)-middle};
+      for (int i = 0; i < COLUMNS; i++) {
+        float here = at[i / 3];
+        if (i % 3 == 1) here = nextafterf(here, INFINITY);
+        if (i % 3 == 2) here = nextafterf(here, -INFINITY);
+        ((float *)x.data)[code * COLUMNS + i] = here;
+      }
+    }
+    check_quantized((kernel_fp8)format, ROWS, COLUMNS, x, 1);
+    simt_release(x.data);
+  }
+}
+
+static void quantisation_agrees_on_odd_shapes(void **state) {
+  (void)state;
+  const int64_t shapes[][2] = {{1, 1}, {37, 53}, {64, 64}, {72, 136}, {65, 8}, {8, 65}};
+  for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++) {
+    ops_buffer x = random_buffer(i % 2 ? OPS_BF16 : OPS_F32, shapes[i][0] * shapes[i][1], i);
+    check_quantized(KERNEL_E4M3, shapes[i][0], shapes[i][1], x, 101.5f);
+    simt_release(x.data);
+  }
+}
+
+static void the_scale_brings_the_largest_value_to_the_formats_largest(void **state) {
+  (void)state;
+  ops_buffer x = random_buffer(OPS_BF16, 5003, 1), out = buffer_of(OPS_F32, 3);
+  float *amax = out.data;
+  reference_set(x, 4999, -17.25);
+  reference_set(x, 5, NAN);
+  assert_launched(kernel_amax(5003, x, amax, NULL));
+  assert_true(amax[0] == 17.25f);
+  assert_launched(kernel_fp8_scale(KERNEL_E4M3, amax, amax + 1, amax + 2, NULL));
+  assert_true(amax[1] == 448.0f / 17.25f && amax[2] == 1.0f / amax[1]);
+  const float odd[] = {0, INFINITY, 1e-45f}; /* the last: its scale would be infinite */
+  for (int i = 0; i < 3; i++) {
+    amax[0] = odd[i];
+    assert_launched(kernel_fp8_scale(KERNEL_E5M2, amax, amax + 1, amax + 2, NULL));
+    assert_true(amax[1] == 1 && amax[2] == 1);
+  }
+  simt_release(x.data);
+  simt_release(out.data);
+}
+
+static double defined(ops_activation a, double x) {
+  if (a == OPS_GELU_TANH) return 0.5 * x * (1 + tanh(sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
+  return a == OPS_GELU_ERF ? 0.5 * x * erfc(-x / sqrt(2)) : x / (1 + exp(-1.702 * x));
+}
+
+static double defined_slope(ops_activation a, double x) {
+  double h = 1e-5; /* error about h² and 1e-16 / h: below 1e-9 */
+  return (defined(a, x + h) - defined(a, x - h)) / (2 * h);
+}
+
+/* The three forms differ by up to 4e-4 (tanh, erf) and 2e-2 (quick): a bound of 3e-6 tells them
+ * apart. Rounding: 1 - sigmoid is off by 6e-8, times up to 20 in the tanh form's slope at x = 4. */
+static void activations_follow_their_definitions_everywhere(void **state) {
+  (void)state;
+  enum { COUNT = 4003 };
+  for (int kind = OPS_GELU_TANH; kind <= OPS_QUICK_GELU; kind++) {
+    ops_buffer pre = buffer_of(OPS_F32, COUNT), c = buffer_of(OPS_F32, COUNT);
+    ops_buffer d = buffer_of(OPS_F32, COUNT);
+    for (int i = 0; i < COUNT; i++) {
+      reference_set(pre, i, (i - COUNT / 2) * 0.005);
+      reference_set(d, i, 1);
+    }
+    assert_launched(kernel_activation((ops_activation)kind, COUNT, pre, c, NULL));
+    assert_launched(kernel_activation_gradient((ops_activation)kind, COUNT, pre, d, NULL));
+    for (int i = 0; i < COUNT; i++) {
+      double x = reference_get(pre, i);
+      double value = reference_get(c, i), slope = reference_get(d, i);
+      if (fabs(value - defined((ops_activation)kind, x)) > 3e-6 ||
+          fabs(slope - defined_slope((ops_activation)kind, x)) > 3e-6)
+        fail_msg("activation %d at %g: %.9g with slope %.9g", kind, x, value, slope);
+    }
+    assert_launched(kernel_activation((ops_activation)kind, COUNT, pre, pre, NULL));
+    assert_memory_equal(pre.data, c.data, COUNT * sizeof(float)); /* in place */
+    ((float *)pre.data)[0] = NAN;
+    ((float *)pre.data)[1] = -1e30f;
+    assert_launched(kernel_activation((ops_activation)kind, 2, pre, c, NULL));
+    assert_true(isnan(reference_get(c, 0)));
+    if (kind != OPS_GELU_TANH) assert_true(reference_get(c, 1) == 0);
+    simt_release(pre.data);
+    simt_release(c.data);
+    simt_release(d.data);
+  }
+}
+
+static void sums_of_rows_and_of_strided_columns_are_added(void **state) {
+  (void)state;
+  enum { ROWS = 519, COLUMNS = 72, STRIDE = 80 };
+  for (int is_bf16 = 0; is_bf16 < 2; is_bf16++) {
+    ops_buffer x = random_buffer(is_bf16 ? OPS_BF16 : OPS_F32, ROWS * STRIDE, 3);
+    ops_buffer sums = buffer_of(OPS_F32, ROWS);
+    void *scratch = simt_allocate(kernel_column_sums_scratch(ROWS, COLUMNS));
+    for (int i = 0; i < ROWS; i++) reference_set(sums, i, i);
+    assert_launched(kernel_column_sums(ROWS, COLUMNS, STRIDE, x, sums, scratch, NULL));
+    for (int i = 0; i < COLUMNS; i++) {
+      double expected = i;
+      for (int row = 0; row < ROWS; row++) expected += reference_get(x, row * STRIDE + i);
+      assert_true(fabs(reference_get(sums, i) - expected) < 1e-4); /* 519 roundings of some 50 */
+    }
+    for (int i = 0; i < ROWS; i++) reference_set(sums, i, i);
+    assert_launched(kernel_row_sums(ROWS, STRIDE, x, sums, NULL));
+    for (int row = 0; row < ROWS; row++) {
+      double expected = row;
+      for (int i = 0; i < STRIDE; i++) expected += reference_get(x, row * STRIDE + i);
+      assert_true(fabs(reference_get(sums, row) - expected) < 2e-4);
+    }
+    simt_release(x.data);
+    simt_release(sums.data);
+    simt_release(scratch);
+  }
+}
+
+/* Words named `id(i)`; only the table's gradient, since the positions' may be absent. */
+static void check_words(int64_t count, int64_t vocabulary, int32_t (*id)(int64_t)) {
+  enum { WIDTH = 8 };
+  ops_buffer ids = buffer_of(OPS_I32, count), d = random_buffer(OPS_F32, count * WIDTH, 5);
+  ops_buffer table = buffer_of(OPS_F32, vocabulary * WIDTH);
+  double *expected = calloc((size_t)(vocabulary * WIDTH), sizeof *expected);
+  memset(table.data, 0, (size_t)(vocabulary * WIDTH) * sizeof(float));
+  for (int64_t i = 0; i < count; i++) {
+    ((int32_t *)ids.data)[i] = id(i);
+    for (int64_t j = 0; j < WIDTH; j++)
+      expected[id(i) * WIDTH + j] += reference_get(d, i * WIDTH + j);
+  }
+  ops_embed e = {.batch = count,
+                 .length = 1,
+                 .width = WIDTH,
+                 .vocabulary = vocabulary,
+                 .ids = ids,
+                 .dtokens = d,
+                 .dtable = table};
+  void *scratch = simt_allocate(kernel_embed_gradient_scratch(count, 1, WIDTH));
+  assert_launched(kernel_embed_gradient(&e, scratch, NULL));
+  for (int64_t i = 0; i < vocabulary * WIDTH; i++)
+    assert_true(fabs(reference_get(table, i) - expected[i]) < 2e-4); /* up to 5000 terms of 1 */
+  void *all[] = {ids.data, d.data, table.data, scratch};
+  for (size_t i = 0; i < 4; i++) simt_release(all[i]);
+  free(expected);
+}
+
+static int32_t always_the_same(int64_t i) {
+  (void)i;
+  return 65535;
+}
+
+static int32_t all_different(int64_t i) {
+  return (int32_t)(i * 40503 % 65536); /* odd factor: a permutation */
+}
+
+static int32_t in_runs_of_a_chunk(int64_t i) {
+  return (int32_t)(i / 128 * 300);
+}
+
+static int32_t a_run_across_chunks(int64_t i) {
+  return i < 100 ? (int32_t)i : i < 700 ? 256 : i < 701 ? 257 : 50000;
+}
+
+static void word_gradients_have_no_bad_distribution(void **state) {
+  (void)state;
+  check_words(5000, 65536, always_the_same);
+  check_words(5000, 65536, all_different);
+  check_words(2048, 65536, in_runs_of_a_chunk);
+  check_words(1283, 65536, a_run_across_chunks);
+  check_words(1, 65536, always_the_same);
+}
+
+static void shapes_that_no_kernel_does_are_refused(void **state) {
+  (void)state;
+  float one = 0;
+  ops_buffer some = {&one, OPS_F32};
+  ops_layer_norm wide = {.rows = 1, .width = KERNEL_WIDEST_NORM + 1, .x = some, .y = some};
+  ops_layer_norm_gradient wide_gradient = {.rows = 1, .width = KERNEL_WIDEST_NORM + 1, .dx = some};
+  ops_attention head = {.batch = 1, .tokens = 1, .heads = 1, .head_width = KERNEL_WIDEST_HEAD + 1};
+  ops_patches uneven = {.batch = 1, .size = 10, .patch = 3, .keep = 1};
+  ops_embed many = {.batch = 1, .length = 1, .width = 1, .vocabulary = 65537};
+  assert_int_not_equal(kernel_layer_norm(&wide, NULL), 0);
+  assert_int_not_equal(kernel_layer_norm_gradient(&wide_gradient, &one, NULL), 0);
+  assert_int_not_equal(kernel_attention(&head, NULL), 0);
+  assert_int_not_equal(kernel_attention_gradient(&head, &one, NULL), 0);
+  assert_int_not_equal(kernel_patches(&uneven, NULL), 0);
+  assert_int_not_equal(kernel_embed_gradient(&many, &one, NULL), 0);
+  assert_string_equal(simt_message(), ""); /* by the launchers, before anything ran */
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(every_bf16_becomes_the_nearest_8_bit_float),
+      cmocka_unit_test(fp32_rounds_at_the_middle_between_two_codes),
+      cmocka_unit_test(quantisation_agrees_on_odd_shapes),
+      cmocka_unit_test(the_scale_brings_the_largest_value_to_the_formats_largest),
+      cmocka_unit_test(activations_follow_their_definitions_everywhere),
+      cmocka_unit_test(sums_of_rows_and_of_strided_columns_are_added),
+      cmocka_unit_test(word_gradients_have_no_bad_distribution),
+      cmocka_unit_test(shapes_that_no_kernel_does_are_refused),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

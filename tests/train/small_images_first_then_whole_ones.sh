@@ -1,0 +1,20 @@
+# Training at a lower resolution, tuning and measuring at the full one.
+. "$SOURCE/tests/train/common.sh"
+make_data
+for position in learned sincos; do
+  train --out $position.small --set image.position=$position --set image.size=16 --set mask_ratio=0 --set eval.points=0
+  grep -q '"event":"end".*"finished"' $position.small/events.jsonl || fail "not trained"
+  train --out $position.whole --set image.position=$position --set init_from=$position.small/checkpoints \
+    --set samples=64 --set warmup_samples=0 --set learning_rate=1e-9 --set eval.points=1
+  # with a rate of next to nothing, tuning leaves what measuring at the full size sees
+  expect_status 0 "$FLIP" eval -m $position.small -f held.yaml --set image.size=24 --json
+  mv out.txt small.txt
+  expect_status 0 "$FLIP" eval -m $position.whole -f held.yaml --json
+  diff small.txt out.txt || fail "$position: the two ways to the full size differ"
+  expect_status 0 "$FLIP" eval -m $position.small -f held.yaml --json
+  cmp -s small.txt out.txt && fail "$position: the size changes nothing"
+done
+# A resumed run is another matter: its size must be the one that it began with.
+expect_status 2 "$FLIP" train --config run.yaml --no-progress --out learned.small --resume \
+  --set image.position=learned --set image.size=24 --set mask_ratio=0 --set eval.points=0
+expect_line err.txt 'was made with image.size: 16, this run has 24'

@@ -1,0 +1,94 @@
+/* A run that will not fit is told so before it starts, with settings that would. */
+#include "support/test.h"
+
+#include "model/count.h"
+#include "train/fit.h"
+
+static ops_memory device;
+
+static err memory_of(ops *o, ops_memory *memory) {
+  (void)o;
+  *memory = device;
+  return NULL;
+}
+
+/* A device with so much free memory; nothing is allocated or computed on it. */
+static ops_table table = {.name = "device", .memory = memory_of};
+static ops device_ops = {.call = &table, .compute = OPS_BF16, .master = OPS_F32};
+
+static settings large_settings(void) {
+  settings s;
+  assert_ok(settings_init(&s));
+  static const char *const changes[] = {"image.size=224",  "image.patch=16", "image.width=1024",
+                                        "image.layers=24", "image.heads=16", "text.width=768",
+                                        "text.layers=12",  "text.heads=12",  "batch_size=1024"};
+  for (size_t i = 0; i < sizeof changes / sizeof *changes; i++)
+    assert_ok(settings_set(&s, changes[i]));
+  return s;
+}
+
+static uint64_t planned(const settings *s) {
+  model_counts counts;
+  assert_ok(model_count(s, BERT_VOCABULARY, OPS_BF16, 0, &counts));
+  return counts.planned_bytes;
+}
+
+static void enough_memory_is_no_error(void **state) {
+  (void)state;
+  settings s = large_settings();
+  uint64_t bytes = planned(&s);
+  device = (ops_memory){.free = bytes, .total = bytes};
+  assert_ok(fit_check(&s, BERT_VOCABULARY, &device_ops, bytes));
+  table.memory = NULL; /* a device that does not say */
+  device.free = 1;
+  assert_ok(fit_check(&s, BERT_VOCABULARY, &device_ops, bytes));
+  table.memory = memory_of;
+  settings_free(&s);
+}
+
+static void what_would_fit_is_named_and_does_fit(void **state) {
+  (void)state;
+  settings s = large_settings();
+  device = (ops_memory){.free = (uint64_t)40 << 30, .total = (uint64_t)80 << 30};
+  err error = fit_check(&s, BERT_VOCABULARY, &device_ops, planned(&s));
+  assert_non_null(error);
+  assert_int_equal(err_kind_of(error), ERR_MEMORY);
+  const char *message = err_message(error);
+  assert_non_null(strstr(message, "40.0 GiB are free"));
+  long micro = 0, together = 0;
+  assert_int_equal(
+      sscanf(strstr(message, "with micro_batch_size: "), "with micro_batch_size: %ld", &micro), 1);
+  const char *second = strstr(message, "image.recompute: 24, text.recompute: 12, ");
+  assert_non_null(second);
+  assert_int_equal(sscanf(strstr(second, "micro_batch_size"), "micro_batch_size: %ld", &together),
+                   1);
+  s.micro_batch_size = micro;
+  assert_true(planned(&s) <= device.free);
+  s.micro_batch_size = 2 * micro; /* it is the largest */
+  assert_true(planned(&s) > device.free);
+  s.image_recompute = 24, s.text_recompute = 12, s.micro_batch_size = together;
+  assert_true(planned(&s) <= device.free);
+  assert_true(together > micro);
+  err_free(error);
+  settings_free(&s);
+}
+
+static void weights_that_are_too_large_are_told_as_such(void **state) {
+  (void)state;
+  settings s = large_settings();
+  device = (ops_memory){.free = 1 << 20, .total = (uint64_t)80 << 30};
+  err error = fit_check(&s, BERT_VOCABULARY, &device_ops, planned(&s));
+  assert_non_null(error);
+  assert_non_null(strstr(err_message(error), "no micro-batch is small enough"));
+  err_free(error);
+  settings_free(&s);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(enough_memory_is_no_error),
+      cmocka_unit_test(what_would_fit_is_named_and_does_fit),
+      cmocka_unit_test(weights_that_are_too_large_are_told_as_such),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
