@@ -413,8 +413,6 @@ static void what_a_format_cannot_hold_is_refused_by_name(void **state) {
   assert_fails_with(weights_save(folder, WEIGHTS_HF, &w), "image.pre_norm");
   w.s.image_pool = IMAGE_POOL_MEAN;
   assert_fails_with(weights_save(folder, WEIGHTS_OPEN_CLIP, &w), "image.pool");
-  w.s.image_position = POSITION_SINCOS;
-  assert_fails_with(weights_save(folder, WEIGHTS_HF, &w), "image.position");
   weights_free(&w);
 
   /* a patch bias is written when it is zero and refused when it is not */
