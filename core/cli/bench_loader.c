@@ -89,7 +89,7 @@ err bench_loader(const bench_request *request) {
   err error = settings_check(s);
   if (error) return error;
   TRY(tokenizer_open(s->text_tokenizer, s->text_vocabulary, &words));
-  TRY(dataset_open(s->data_train.items, s->data_train.count, &data));
+  TRY(dataset_open_with(s->data_train.items, s->data_train.count, s->data_allow_pipes, &data));
   if (dataset_count(data) == 0) FAIL(ERR_INPUT, "data.train: no samples in the shards");
   TRY(measure(s, data, words, false, &cold, &unused));
   TRY(measure(s, data, words, true, &unused, &warm));

@@ -13,6 +13,7 @@
 #include "data/scenes.h"
 #include "data/shard_writer.h"
 #include "data/shrink.h"
+#include "data/source.h"
 #include "data/stats.h"
 
 static err check_format(const char *format) {
@@ -319,9 +320,30 @@ cleanup:
   return status ? status : faults > 0;
 }
 
+static int list_formats(int argc, char **argv) {
+  bool is_help = false;
+  option_list rest = {0};
+  option options[] = {{0}};
+  const command c = {
+      "flip data formats", "list what data.train and evaluation sets can name", "", options,
+      "A source is FORMAT:LOCATION#KEY=VALUE,KEY=VALUE. The format may be left out for shards,\n"
+      "folders and files that end in .csv, .tsv, .json (COCO) or .jsonl. weight=2 shows a "
+      "source's\n"
+      "samples twice an epoch. docs/data.md has examples."};
+  size_t count;
+  const source_format *formats = source_formats(&count);
+  err error = options_parse(&c, argc, argv, &rest, &is_help);
+  for (size_t i = 0; !error && !is_help && i < count; i++)
+    printf("%-11s %-11s %s%s%s\n", formats[i].name, formats[i].location, formats[i].summary,
+           *formats[i].keys ? "\n                        options: " : "", formats[i].keys);
+  options_free_list(&rest);
+  return options_exit_status(error);
+}
+
 int cmd_data(int argc, char **argv) {
   static const subcommand table[] = {
       {"emoji", "pack emoji and their names: a shifted test set", pack_emoji},
+      {"formats", "list what data.train and evaluation sets can name", list_formats},
       {"openclipart", "pack Debian's openclipart drawings into shards", pack_openclipart},
       {"scenes", "draw procedural scenes with compositional captions", make_scenes},
       {"stats", "describe a set of shards", describe},

@@ -22,7 +22,7 @@ static err read_captions(const option_list *shards, char ***captions, size_t *co
   if (!list) error = mem_error(rows * sizeof *list, "captions");
   for (; used < rows && !error; used++) {
     dataset_sample sample;
-    error = dataset_read(data, (int64_t)used, &sample);
+    error = dataset_read_text(data, (int64_t)used, &sample);
     if (error) break;
     list[used] = sample.caption;
     sample.caption = NULL;

@@ -481,6 +481,24 @@ static err check_text_mask(const settings *s) {
   return NULL;
 }
 
+err settings_check_limits(const settings *s) {
+  for (size_t i = 0; i < ROW_COUNT; i++) {
+    const setting *row = &table[i];
+    char text[32];
+    double value;
+    if (row->type == SETTING_INT)
+      value = (double)*(const int64_t *)const_field_of(row, s);
+    else if (row->type == SETTING_REAL)
+      value = *(const double *)const_field_of(row, s);
+    else
+      continue;
+    jsonw_shortest(value, text);
+    err error = check_limits(row, value, text);
+    if (error) return error;
+  }
+  return NULL;
+}
+
 err settings_check_model(const settings *s) {
   if (s->image_size % s->image_patch)
     return err_new(ERR_INPUT, "image.patch: %" PRId64 " does not divide image.size %" PRId64,

@@ -119,7 +119,9 @@ void setting_format(const setting *row, const settings *s, strbuf *out);
 /* What no single row can say: patch divides size, heads divide width, one of samples/epochs, a
  * vocabulary for the text tower. */
 err settings_check(const settings *s) ERR_MUST_CHECK;
-/* The part of it that is about the model alone: what can be built without data to train on. */
+/* Every number within its row's limits, for settings that did not come through setting_assign. */
+err settings_check_limits(const settings *s) ERR_MUST_CHECK;
+/* The part of settings_check that is about the model alone: what can be built without data. */
 err settings_check_model(const settings *s) ERR_MUST_CHECK;
 
 /* Tokens of a caption that enter the text tower in training: text.length less what text masking

@@ -95,7 +95,11 @@
        "AdamW decay; not on biases, norms, class token, positions, logit_scale")                   \
   REAL(clip_norm, "clip_norm", 0, 0, 1e9, true, "global gradient norm limit; 0: none (FLIP)")      \
   TEXT(init_from, "init_from", "", true, "checkpoint whose weights the run starts from")           \
-  LIST(data_train, "data.train", true, "training shards: paths, globs, {00000..00009} ranges")     \
+  LIST(data_train, "data.train", true,                                                             \
+       "training data: shards by path, glob, {00000..00009} range, or FORMAT:LOCATION "            \
+       "(flip data formats)")                                                                      \
+  BOOL(data_allow_pipes, "data.allow_pipes", false, false,                                         \
+       "let pipe:COMMAND in data.train run its command")                                           \
   REAL(data_crop_min, "data.crop_min", 0.5, 0.01, 1, true, "least area of the random crop")        \
   REAL(data_crop_max, "data.crop_max", 1, 0.01, 1, true, "greatest area of the random crop")       \
   REAL(data_ratio_min, "data.ratio_min", 0.75, 0.1, 10, true, "least width/height of the crop")    \
@@ -121,9 +125,10 @@
        "a checkpoint also when the last is this old: what a killed run loses at most")             \
   INT(checkpoint_keep, "checkpoint.keep", 1, 1, 10000, false, "checkpoints kept, the newest ones") \
   PICK(device, "device", 0, "auto|cpu|cuda", true, "where the model runs")                         \
-  PICK(precision, "precision", 0, "auto|fp32|bf16|fp8", true,                                      \
-       "compute type; auto: bf16 on a GPU, on a CPU the faster; fp8: bf16 with dense layers in 8 " \
-       "bits")                                                                                     \
+  PICK(                                                                                            \
+      precision, "precision", 0, "auto|fp32|bf16|fp8", true,                                       \
+      "compute type; auto: bf16 on a GPU, on a CPU the faster; fp8: bf16, dense layers in 8 bits " \
+      "(emulated on a CPU)")                                                                       \
   INT(threads, "threads", 0, 0, 4096, true, "CPU threads; 0: all cores this process may use")      \
   BOOL(deterministic, "deterministic", true, true, "same bits for the same config, seed, threads") \
   INT(log_every, "log_every", 1, 1, 1e9, false, "steps between step events")

@@ -43,8 +43,7 @@ err foreign_check(weights_format format, const settings *s) {
 /* The number of the token that ends a text: CLIP's is its last, WordPiece's is [SEP]. */
 static err find_end_of_text(const weights *w, int64_t *end) {
   *end = w->vocabulary - 1;
-  if (w->s.text_pool != TEXT_POOL_EOT || w->s.text_tokenizer != TOKENIZER_WORDPIECE)
-    return NULL;
+  if (w->s.text_pool != TEXT_POOL_EOT || w->s.text_tokenizer != TOKENIZER_WORDPIECE) return NULL;
   tokenizer *words = NULL;
   err error = tokenizer_open(TOKENIZER_WORDPIECE, w->s.text_vocabulary, &words);
   if (error)
@@ -135,6 +134,30 @@ static err write_text(const char *folder, const char *name, const strbuf *text) 
   return error;
 }
 
+/* A WordPiece vocabulary has no other home: it goes along, as transformers' AutoTokenizer finds it.
+ * Byte-pair models use CLIP's own tokenizer, which both libraries bring. */
+static err save_vocabulary(const char *folder, const settings *s) {
+  char *text = NULL;
+  size_t length;
+  strbuf words = {0}, config = {0};
+  if (s->text_tokenizer != TOKENIZER_WORDPIECE || !*s->text_vocabulary) return NULL;
+  err error = fs_read(s->text_vocabulary, &text, &length);
+  if (error) return err_context(error, "text.vocabulary");
+  strbuf_append_bytes(&words, text, length);
+  json_writer writer = jsonw_start(&config), *w = &writer;
+  jsonw_object(w, NULL);
+  jsonw_string(w, "tokenizer_class", "BertTokenizer");
+  jsonw_bool(w, "do_lower_case", true);
+  jsonw_integer(w, "model_max_length", s->text_length);
+  jsonw_end(w);
+  error = write_text(folder, "vocab.txt", &words);
+  if (!error) error = write_text(folder, "tokenizer_config.json", &config);
+  strbuf_free(&words);
+  strbuf_free(&config);
+  free(text);
+  return error;
+}
+
 static err save_foreign(const char *folder, weights_format format, const weights *w) {
   err error = NULL;
   bool is_hf = format == WEIGHTS_HF;
@@ -156,6 +179,7 @@ static err save_foreign(const char *folder, weights_format format, const weights
   } else {
     foreign_write_open_clip(&w->s, w->vocabulary, end_of_text, &config);
   }
+  TRY(save_vocabulary(folder, &w->s));
   TRY(write_text(folder, is_hf ? "config.json" : "open_clip_config.json", &config));
   TRY(safetensors_write(path, list.items, list.count, pairs, 1, NULL));
 cleanup:

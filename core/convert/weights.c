@@ -129,19 +129,32 @@ static err read_beside(const char *folder, const char *name, bool is_optional, c
   return error;
 }
 
-/* The vocabulary that a model's folder has beside the weights: transformers keeps CLIP's merges and
- * BERT's words there. Where there is none, --set text.vocabulary=FILE has to say. */
-static err find_vocabulary(const source *from, settings *s) {
-  if (from->format == WEIGHTS_VIT) return NULL;
-  char *path = fs_join(from->folder, from->format == WEIGHTS_BERT ? "vocab.txt" : "merges.txt");
-  if (!path) return mem_error(strlen(from->folder), "a path");
-  if (fs_exists(path)) {
-    free(s->text_vocabulary);
-    s->text_vocabulary = path;
-  } else {
+/* FOLDER/NAME becomes text.vocabulary, read by `tokenizer`, if it is there. */
+static err take_vocabulary(const char *folder, const char *name, int tokenizer, settings *s,
+                           bool *is_found) {
+  char *path = fs_join(folder, name);
+  if (!path) return mem_error(strlen(folder), "a path");
+  *is_found = fs_exists(path);
+  if (!*is_found) {
     free(path);
+    return NULL;
   }
+  free(s->text_vocabulary);
+  s->text_vocabulary = path;
+  s->text_tokenizer = tokenizer;
   return NULL;
+}
+
+/* The vocabulary that a model's folder has beside the weights: transformers keeps CLIP's merges
+ * there, and BERT's words, as we do for a CLIP trained on WordPiece. Where there is none, --set
+ * text.vocabulary=FILE has to say. */
+static err find_vocabulary(const source *from, settings *s) {
+  bool is_found = false;
+  err error = NULL;
+  if (from->format == WEIGHTS_HF || from->format == WEIGHTS_OPEN_CLIP)
+    error = take_vocabulary(from->folder, "merges.txt", s->text_tokenizer, s, &is_found);
+  if (error || is_found || from->format == WEIGHTS_VIT) return error;
+  return take_vocabulary(from->folder, "vocab.txt", TOKENIZER_WORDPIECE, s, &is_found);
 }
 
 static err read_settings(const source *from, weights *w) {
@@ -433,6 +446,7 @@ err weights_load(const char *const *paths, size_t count, const char *const *sets
   w->format = sources[0].format;
   for (size_t i = 0; i < count; i++) TRY(read_settings(&sources[i], w));
   for (size_t i = 0; i < set_count; i++) TRY(settings_set(&w->s, sets[i]));
+  TRY(settings_check_limits(&w->s));
   TRY(settings_check_model(&w->s));
   TRY(read_all(sources, count, w));
 cleanup:

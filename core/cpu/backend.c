@@ -74,6 +74,7 @@ static void cpu_destroy(ops *o) {
   if (state) {
     gemm_cache_destroy(state->gemms);
     free(state->scratch);
+    free(state->narrow);
     free(state);
   }
   free(o);
@@ -141,6 +142,14 @@ err ops_create_cpu(ops_type compute, int threads, ops **out) {
   else
     *out = o;
   return error;
+}
+
+err ops_create_cpu_narrow(int threads, ops **out) {
+  err error = ops_create_cpu(OPS_BF16, threads, out);
+  if (error) return error;
+  cpu_of(*out)->is_narrow = true;
+  (*out)->chunk_bytes = 0; /* one largest value for the whole operand, as on a GPU */
+  return NULL;
 }
 
 err ops_measure_cpu_gemm(ops_type compute, int threads, double *flops_per_second) {

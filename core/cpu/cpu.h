@@ -19,6 +19,9 @@ typedef struct {
   gemm_cache *gemms;
   float *scratch; /* shared by the threads of one op; see cpu_scratch */
   size_t scratch_floats;
+  bool is_narrow; /* dense layers in emulated 8 bits (gemm_narrow.c) */
+  void *narrow;   /* their operands */
+  size_t narrow_bytes;
 } cpu_state;
 
 static inline cpu_state *cpu_of(ops *o) {
@@ -37,6 +40,12 @@ err gemm_cache_create(gemm_cache **cache) ERR_MUST_CHECK;
 void gemm_cache_destroy(gemm_cache *cache);
 
 err cpu_gemm(ops *o, const ops_gemm *g);
+/* The product and bias of g in emulated 8 bits, into `target`; the rest of g is the caller's. */
+bool cpu_can_narrow(ops *o, const ops_gemm *g);
+err cpu_gemm_narrow(ops *o, const ops_gemm *g, ops_buffer target) ERR_MUST_CHECK;
+/* The nearest value of an 8-bit float (OFP8, 2023), ties to even, saturating; NaN stays NaN. */
+typedef enum { CPU_E4M3, CPU_E5M2 } cpu_fp8;
+float cpu_round_fp8(cpu_fp8 format, float value);
 err cpu_layer_norm(ops *o, const ops_layer_norm *n);
 err cpu_layer_norm_gradient(ops *o, const ops_layer_norm_gradient *n);
 err cpu_attention(ops *o, const ops_attention *a);

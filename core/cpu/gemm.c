@@ -218,11 +218,8 @@ static err execute(gemm_cache *cache, gemm_entry *e, void *a, void *b, void *bia
   return error ? error : dnnl_error(dnnl_stream_wait(cache->stream), "waiting for a product");
 }
 
-err cpu_gemm(ops *o, const ops_gemm *g) {
-  CPU_ASSERT(g->m > 0 && g->n > 0 && g->k > 0 && g->a.type == g->b.type);
-  CPU_ASSERT(!g->accumulate || (!g->bias.data && g->epilogue == OPS_EPILOGUE_NONE));
-  bool keeps_pre = g->epilogue == OPS_EPILOGUE_ACTIVATION;
-  ops_buffer target = keeps_pre ? g->pre : g->c;
+/* The product and its bias by oneDNN, into `target`. */
+static err multiply(ops *o, const ops_gemm *g, ops_buffer target) {
   gemm_key key = {g->m,
                   g->n,
                   g->k,
@@ -235,7 +232,15 @@ err cpu_gemm(ops *o, const ops_gemm *g) {
   gemm_cache *cache = cpu_of(o)->gemms;
   gemm_entry *entry = NULL;
   err error = find_entry(cache, &key, &entry);
-  if (!error) error = execute(cache, entry, g->a.data, g->b.data, g->bias.data, target.data);
+  return error ? error : execute(cache, entry, g->a.data, g->b.data, g->bias.data, target.data);
+}
+
+err cpu_gemm(ops *o, const ops_gemm *g) {
+  CPU_ASSERT(g->m > 0 && g->n > 0 && g->k > 0 && g->a.type == g->b.type);
+  CPU_ASSERT(!g->accumulate || (!g->bias.data && g->epilogue == OPS_EPILOGUE_NONE));
+  bool keeps_pre = g->epilogue == OPS_EPILOGUE_ACTIVATION;
+  ops_buffer target = keeps_pre ? g->pre : g->c;
+  err error = cpu_can_narrow(o, g) ? cpu_gemm_narrow(o, g, target) : multiply(o, g, target);
   if (error) return error;
   if (keeps_pre) cpu_activate(o, g->activation, g->m * g->n, g->pre, g->c);
   if (g->epilogue == OPS_EPILOGUE_ACTIVATION_GRADIENT)

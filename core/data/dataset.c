@@ -1,85 +1,89 @@
 #include "data/dataset.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/fs.h"
 #include "base/hash.h"
 #include "base/mem.h"
-#include "data/shard.h"
+#include "data/permute.h"
+#include "data/source.h"
 
-enum { NAMED_WARNINGS = 20 };
+enum { NAMED_LEFT_OUT = 20 };
 static const size_t most_hashed_bytes = (size_t)4 << 30;
 
+/* A source and where its rows and its places of an epoch begin. */
 typedef struct {
-  uint32_t shard, sample;
-} place;
+  data_source *source;
+  int64_t first_row, first_place, places;
+} part;
 
 struct dataset {
-  shard *shards;
-  size_t shard_count;
-  place *rows;
-  int64_t count, left_out;
+  part *parts;
+  size_t part_count;
+  int64_t count, epoch, left_out;
   char fingerprint[HASH_SIZE];
   strbuf warnings;
 };
 
-static err collect_rows(dataset *d) {
-  size_t total = 0;
-  for (size_t i = 0; i < d->shard_count; i++) total += d->shards[i].count;
-  d->rows = mem_zeroed(total, sizeof *d->rows);
-  if (!d->rows) return mem_error(total * sizeof *d->rows, "a data set's index");
-  for (size_t i = 0; i < d->shard_count; i++)
-    for (size_t j = 0; j < d->shards[i].count; j++) {
-      const shard_sample *sample = &d->shards[i].samples[j];
-      if (sample->image.data && sample->caption.data) {
-        d->rows[d->count++] = (place){(uint32_t)i, (uint32_t)j};
-      } else if (++d->left_out <= NAMED_WARNINGS) {
-        strbuf_format(&d->warnings, "%s: sample %s has no %s\n", d->shards[i].path, sample->key,
-                      sample->image.data ? "caption (.txt)" : "image");
-      }
+static void add_part(dataset *d, data_source *source) {
+  int64_t places = llround((double)source->count * source->weight);
+  if (places < 1 && source->count) places = 1;
+  d->parts[d->part_count++] = (part){source, d->count, d->epoch, places};
+  d->count += source->count;
+  d->epoch += places;
+  d->left_out += source->left_outs;
+  strbuf_append(&d->warnings, strbuf_string(&source->notes));
+}
+
+/* The first lines of what was left out, of all sources together. */
+static void name_left_out(dataset *d) {
+  int64_t named = 0;
+  for (size_t i = 0; i < d->part_count; i++)
+    for (const char *at = strbuf_string(&d->parts[i].source->left_out); *at;) {
+      size_t length = strcspn(at, "\n") + 1;
+      if (named++ < NAMED_LEFT_OUT) strbuf_append_bytes(&d->warnings, at, length);
+      at += length;
     }
-  if (d->left_out > NAMED_WARNINGS)
+  if (named > NAMED_LEFT_OUT)
     strbuf_format(&d->warnings, "… and %ld more samples without image or caption\n",
-                  (long)(d->left_out - NAMED_WARNINGS));
-  return NULL;
+                  (long)(named - NAMED_LEFT_OUT));
 }
 
 static err take_fingerprint(dataset *d) {
-  size_t total = 0;
+  uint64_t total = 0;
+  err error = NULL;
   hash_state *state = hash_begin();
   if (!state) return mem_error(0, "a fingerprint");
-  for (size_t i = 0; i < d->shard_count; i++) total += d->shards[i].size;
-  for (size_t i = 0; i < d->shard_count; i++) {
-    const shard *s = &d->shards[i];
-    hash_add(state, fs_name(s->path), strlen(fs_name(s->path)) + 1);
-    hash_add(state, &s->size, sizeof s->size);
-    if (total <= most_hashed_bytes && s->size) hash_add(state, s->map, s->size);
+  for (size_t i = 0; i < d->part_count; i++) total += d->parts[i].source->bytes;
+  for (size_t i = 0; i < d->part_count && !error; i++) {
+    const data_source *s = d->parts[i].source;
+    if (s->weight != 1) hash_add(state, &s->weight, sizeof s->weight);
+    error = s->call->hash(s, total <= most_hashed_bytes, state);
   }
   hash_finish(state, d->fingerprint);
-  return NULL;
+  return error;
 }
 
-err dataset_open(char *const *patterns, size_t count, dataset **out) {
-  char **paths = NULL;
-  size_t path_count = 0;
+err dataset_open(char *const *names, size_t count, dataset **out) {
+  return dataset_open_with(names, count, false, out);
+}
+
+err dataset_open_with(char *const *names, size_t count, bool allows_pipes, dataset **out) {
   dataset *d = mem_zeroed(1, sizeof *d);
   if (!d) return mem_error(sizeof *d, "a data set");
-  err error = shard_expand(patterns, count, &paths, &path_count);
-  if (error) goto cleanup;
-  d->shards = mem_zeroed(path_count, sizeof *d->shards);
-  if (!d->shards) {
-    error = mem_error(path_count * sizeof *d->shards, "a data set");
-    goto cleanup;
+  err error = NULL;
+  d->parts = mem_zeroed(count, sizeof *d->parts);
+  if (!d->parts) FAIL(ERR_MEMORY, "out of memory: a data set");
+  for (size_t i = 0; i < count; i++) {
+    data_source *source = NULL;
+    TRY(source_open(names[i], allows_pipes, &source));
+    add_part(d, source);
   }
-  for (size_t i = 0; i < path_count; i++) {
-    TRY(shard_open(paths[i], &d->shards[i], &d->warnings));
-    d->shard_count++;
-  }
-  TRY(collect_rows(d));
+  name_left_out(d);
   TRY(take_fingerprint(d));
+  if (d->warnings.is_broken) FAIL(ERR_MEMORY, "out of memory: warnings");
 cleanup:
-  fs_free_names(paths, path_count);
   if (error)
     dataset_close(d);
   else
@@ -89,15 +93,30 @@ cleanup:
 
 void dataset_close(dataset *d) {
   if (!d) return;
-  for (size_t i = 0; i < d->shard_count; i++) shard_close(&d->shards[i]);
-  free(d->shards);
-  free(d->rows);
+  for (size_t i = 0; i < d->part_count; i++) source_close(d->parts[i].source);
+  free(d->parts);
   strbuf_free(&d->warnings);
   free(d);
 }
 
 int64_t dataset_count(const dataset *d) {
   return d->count;
+}
+
+int64_t dataset_epoch(const dataset *d) {
+  return d->epoch;
+}
+
+int64_t dataset_row(const dataset *d, uint64_t seed, int64_t epoch, int64_t place) {
+  size_t i = 0;
+  while (i + 1 < d->part_count && place >= d->parts[i + 1].first_place) i++;
+  const part *p = &d->parts[i];
+  int64_t within = place - p->first_place, rows = p->source->count;
+  if (p->places != rows) { /* goes on through the rows from epoch to epoch, anew each time round */
+    int64_t seen = epoch * p->places + within;
+    within = permute(seed + i, seen / rows, rows, seen % rows);
+  }
+  return p->first_row + within;
 }
 
 const char *dataset_fingerprint(const dataset *d) {
@@ -109,29 +128,31 @@ const char *dataset_warnings(const dataset *d, int64_t *left_out) {
   return strbuf_string(&d->warnings);
 }
 
-static char *copy_bytes(shard_bytes bytes) {
-  char *copy = mem_zeroed(bytes.size + 1, 1);
-  if (copy) memcpy(copy, bytes.data, bytes.size);
-  return copy;
+static err read_row(const dataset *d, int64_t row, bool has_image, dataset_sample *out) {
+  *out = (dataset_sample){0};
+  if (row < 0 || row >= d->count) return err_new(ERR_INTERNAL, "row %ld of a data set", (long)row);
+  size_t i = 0;
+  while (i + 1 < d->part_count && row >= d->parts[i + 1].first_row) i++;
+  const part *p = &d->parts[i];
+  err error = p->source->call->read(p->source, row - p->first_row, has_image, out);
+  if (!error) return NULL;
+  dataset_sample named = {.shard = out->shard, .key = out->key};
+  dataset_sample_free(out);
+  *out = named;
+  return error;
 }
 
 err dataset_read(const dataset *d, int64_t row, dataset_sample *out) {
-  if (row < 0 || row >= d->count) return err_new(ERR_INTERNAL, "row %ld of a data set", (long)row);
-  const shard *s = &d->shards[d->rows[row].shard];
-  const shard_sample *sample = &s->samples[d->rows[row].sample];
-  *out = (dataset_sample){.shard = s->path,
-                          .key = sample->key,
-                          .image = sample->image.data,
-                          .image_bytes = sample->image.size,
-                          .caption = copy_bytes(sample->caption),
-                          .json = sample->json.data ? copy_bytes(sample->json) : NULL};
-  if (out->caption && (out->json || !sample->json.data)) return NULL;
-  dataset_sample_free(out);
-  return mem_error(sample->caption.size + sample->json.size, "a sample");
+  return read_row(d, row, true, out);
+}
+
+err dataset_read_text(const dataset *d, int64_t row, dataset_sample *out) {
+  return read_row(d, row, false, out);
 }
 
 void dataset_sample_free(dataset_sample *sample) {
   free(sample->caption);
   free(sample->json);
+  free(sample->owned);
   *sample = (dataset_sample){0};
 }

@@ -1,7 +1,8 @@
-/* A data set: the samples of a list of shards, by row. Reading is safe from many threads. */
+/* A data set: the samples of a list of sources, by row. Reading is safe from many threads. */
 #ifndef FLIP_DATA_DATASET_H
 #define FLIP_DATA_DATASET_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -9,27 +10,43 @@
 
 typedef struct dataset dataset;
 
-/* Opens and indexes the shards that the patterns name (shard_expand). A sample without an image or
- * without a caption is left out, counted and named in the warnings. */
-err dataset_open(char *const *patterns, size_t count, dataset **out) ERR_MUST_CHECK;
+/* Opens and indexes the sources named, as source.h has them: shards by path, glob or range, or
+ * FORMAT:LOCATION. A sample without an image or without a caption is left out, counted and named in
+ * the warnings. allows_pipes: `pipe:COMMAND` may run its command; dataset_open does not allow it.
+ */
+err dataset_open(char *const *names, size_t count, dataset **out) ERR_MUST_CHECK;
+err dataset_open_with(char *const *names, size_t count, bool allows_pipes,
+                      dataset **out) ERR_MUST_CHECK;
 void dataset_close(dataset *d);
 
 int64_t dataset_count(const dataset *d);
-/* Hash of the shards' names and bytes (of names and sizes alone beyond 4 GiB). */
+/* Samples of one epoch: the count, each source's times its weight. */
+int64_t dataset_epoch(const dataset *d);
+/* The row that stands at `place` of epoch `epoch`, in [0, dataset_epoch). Of a source of weight 2
+ * each row stands there twice; of one of weight 0.5 half of them, the other half in the next epoch;
+ * which half depends on the seed. */
+int64_t dataset_row(const dataset *d, uint64_t seed, int64_t epoch, int64_t place);
+
+/* Hash of the data: shards by names and bytes (names and sizes alone beyond 4 GiB), lists and
+ * folders by paths and captions. */
 const char *dataset_fingerprint(const dataset *d);
 /* What was wrong at opening, one line each; "" when nothing. left_out: samples left out. */
 const char *dataset_warnings(const dataset *d, int64_t *left_out);
 
-/* One sample. image points into the data set; caption and json are NUL-terminated copies that
- * dataset_sample_free releases; json is NULL when there is none. */
+/* One sample. shard and key point into the data set; the rest is released by dataset_sample_free.
+ * json is NULL when there is none. */
 typedef struct {
   const char *shard, *key;
-  const void *image;
+  const void *image; /* in the data set or `owned`; NULL from dataset_read_text */
   size_t image_bytes;
   char *caption, *json;
+  void *owned;
 } dataset_sample;
 
+/* A sample that cannot be read is an ERR_INPUT; shard and key say which. */
 err dataset_read(const dataset *d, int64_t row, dataset_sample *sample) ERR_MUST_CHECK;
+/* The same without its image, which need not be read from disk then. */
+err dataset_read_text(const dataset *d, int64_t row, dataset_sample *sample) ERR_MUST_CHECK;
 void dataset_sample_free(dataset_sample *sample);
 
 #endif

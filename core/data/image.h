@@ -14,9 +14,12 @@ typedef struct {
   uint8_t *pixels; /* [height, width, 3] */
 } image;
 
-/* Decodes JPEG, PNG or WebP by their first bytes. Grey, palette, 16-bit and CMYK become RGB; alpha
- * is dropped, as Pillow's convert("RGB") does. least_side > 0 allows a JPEG to be decoded at a
- * smaller scale whose shorter side is still at least that. More than 1 GiB of pixels is refused. */
+/* Decodes JPEG, PNG, WebP or PPM by their first bytes. Everything becomes RGB as
+ * Pillow's convert("RGB") makes it: alpha dropped, EXIF turns not applied, 16-bit colour cut to the
+ * high byte, 16-bit grey cut at 255; of a WebP animation the first frame. least_side > 0 allows a
+ * JPEG to be decoded at a smaller scale whose shorter side is still at least that. More than 1 GiB
+ * of pixels is refused.
+ */
 err image_decode(const void *bytes, size_t size, int32_t least_side, image *out) ERR_MUST_CHECK;
 void image_free(image *i);
 

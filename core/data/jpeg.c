@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <jerror.h>
 #include <jpeglib.h>
 
 #include "base/mem.h"
@@ -20,9 +21,12 @@ static void on_error(j_common_ptr codec) {
   longjmp(failure->escape, 1);
 }
 
-/* libjpeg warns of damaged data and goes on with grey; such an image is not what it says it is. */
+/* libjpeg warns of damaged data and goes on with grey; such an image is not what it says it is.
+ * Bytes that stand between the parts of a whole one do no harm, nor do odd version numbers. */
 static void on_message(j_common_ptr codec, int level) {
-  if (level < 0) on_error(codec);
+  int code = codec->err->msg_code;
+  bool is_harmless = code == JWRN_EXTRANEOUS_DATA || code == JWRN_JFIF_MAJOR;
+  if (level < 0 && !is_harmless) on_error(codec);
 }
 
 /* CMYK as Adobe writes it (inverted), to RGB as Pillow does: r = c k / 255. */

@@ -11,9 +11,13 @@
 #include "base/rng.h"
 #include "config/settings.h"
 #include "data/image.h"
+#include "data/permute.h"
 #include "data/text_mask.h"
 
-enum { RUN_LENGTH = 8 }; /* samples a worker takes at a time */
+enum {
+  RUN_LENGTH = 8,            /* samples a worker takes at a time */
+  RESAMPLED_EPOCHS = 1 << 20 /* that draws with replacement are from */
+};
 
 /* Memory of one batch in the ring. */
 typedef struct {
@@ -27,6 +31,7 @@ typedef struct {
 struct loader {
   loader_config c;
   int64_t count; /* rows of the data set */
+  int64_t epoch; /* samples of an epoch */
   text_mask mask;
   double *weights; /* of tokens, for the mask; NULL without */
   slot *slots;     /* [prefetch + 1]: one is with the trainer */
@@ -49,36 +54,18 @@ struct loader {
   atomic_llong decoded, cache_hits, skipped;
 };
 
-/* A Feistel network over the smallest even number of bits that holds count, walked until it lands
- * inside: a permutation without a table. Six rounds of Philox are far past what shuffling needs. */
-int64_t loader_permute(uint64_t seed, int64_t epoch, int64_t count, int64_t position) {
-  int half = 1;
-  while ((int64_t)1 << (2 * half) < count) half++;
-  uint32_t mask = ((uint32_t)1 << half) - 1;
-  rng keys = rng_at(seed, RNG_SHUFFLE, (uint64_t)epoch, 0);
-  uint64_t value = (uint64_t)position;
-  do {
-    uint32_t left = (uint32_t)(value >> half), right = (uint32_t)value & mask;
-    for (uint32_t round = 0; round < 6; round++) {
-      const uint32_t counter[4] = {right, round, (uint32_t)epoch, (uint32_t)(epoch >> 32)};
-      uint32_t mixed[4], old = right;
-      rng_philox(counter, keys.key, mixed);
-      right = (left ^ mixed[0]) & mask;
-      left = old;
-    }
-    value = (uint64_t)left << half | right;
-  } while (value >= (uint64_t)count);
-  return (int64_t)value;
-}
-
 /* The row that stands `skip` places after sample g's own. */
 static int64_t row_of(const loader *l, int64_t sample, int64_t skip) {
-  if (l->c.resample) {
-    rng r = rng_at(l->c.seed, RNG_SHUFFLE, (uint64_t)skip, (uint64_t)sample);
-    return (int64_t)(rng_u64(&r) % (uint64_t)l->count);
+  const loader_config *c = &l->c;
+  int64_t epoch = sample / l->epoch, place = (sample % l->epoch + skip) % l->epoch;
+  if (c->resample) { /* a place of any epoch */
+    rng r = rng_at(c->seed, RNG_SHUFFLE, (uint64_t)skip, (uint64_t)sample);
+    place = (int64_t)(rng_u64(&r) % (uint64_t)l->epoch);
+    epoch = rng_below(&r, RESAMPLED_EPOCHS);
+  } else if (c->shuffle) {
+    place = permute(c->seed, epoch, l->epoch, place);
   }
-  int64_t epoch = sample / l->count, position = (sample % l->count + skip) % l->count;
-  return l->c.shuffle ? loader_permute(l->c.seed, epoch, l->count, position) : position;
+  return dataset_row(c->data, c->seed, epoch, place);
 }
 
 static void mark_bad(loader *l, int64_t row, const dataset_sample *sample, err error) {
@@ -136,7 +123,10 @@ static err fill_place(loader *l, slot *s, int64_t i, int64_t row, int64_t sample
   image fresh = {0};
   bool own = false;
   err error = dataset_read(c->data, row, &sample);
-  if (error) return error;
+  if (error) {
+    if (err_kind_of(error) == ERR_INPUT) mark_bad(l, row, &sample, error);
+    return error;
+  }
   const image *picture = atomic_load(&l->cache[row]);
   if (picture) {
     atomic_fetch_add(&l->cache_hits, 1);
@@ -163,7 +153,7 @@ cleanup:
 }
 
 static err fill_sample(loader *l, slot *s, int64_t sample) {
-  for (int64_t skip = 0; skip < l->count; skip++) {
+  for (int64_t skip = 0; skip < l->epoch; skip++) {
     int64_t row = row_of(l, sample, skip);
     if (atomic_load(&l->is_bad[row])) continue;
     err error = fill_place(l, s, sample % l->c.batch_size, row, sample);
@@ -241,6 +231,7 @@ err loader_open(const loader_config *config, int64_t first_sample, loader **out)
   if (!l) return mem_error(sizeof *l, "the loader");
   l->c = *config;
   l->count = dataset_count(config->data);
+  l->epoch = dataset_epoch(config->data);
   l->next_sample = first_sample;
   l->last_sample = config->total_samples;
   l->taken = first_sample / config->batch_size;

@@ -1,9 +1,9 @@
 /* The training loader: worker threads decode, crop and tokenize batches ahead of the trainer.
  *
- * Sample g of the run is at position g % N of epoch g / N; an epoch's order is a permutation that
- * depends on (seed, epoch) alone. What a sample holds depends on (seed, g) and the data, never on
- * the number of workers or on where the run was resumed. A sample that cannot be decoded is
- * replaced by the next one of the permutation that can. */
+ * Sample g of the run is at position g % N of epoch g / N, N being dataset_epoch; an epoch's order
+ * is a permutation that depends on (seed, epoch) alone. What a sample holds depends on (seed, g)
+ * and the data, never on the number of workers or on where the run was resumed. A sample that
+ * cannot be decoded is replaced by the next one of the permutation that can. */
 #ifndef FLIP_DATA_LOADER_H
 #define FLIP_DATA_LOADER_H
 
@@ -56,8 +56,5 @@ err loader_next(loader *l, loader_batch *batch, double *waited) ERR_MUST_CHECK;
 loader_stats loader_get_stats(loader *l);
 /* Appends the samples skipped since the last call, a line each; returns how many. */
 size_t loader_take_warnings(loader *l, strbuf *lines);
-
-/* Position of the sample that stands at `position` of epoch `epoch`: the permutation itself. */
-int64_t loader_permute(uint64_t seed, int64_t epoch, int64_t count, int64_t position);
 
 #endif

@@ -89,10 +89,27 @@ static err expand_braces(const char *pattern, path_list *list, int depth) {
   return NULL;
 }
 
+/* A file of patterns, one a line; '#' begins a comment. */
+static err expand_file(const char *path, path_list *list) {
+  char *text = NULL;
+  size_t length;
+  err error = fs_read(path, &text, &length);
+  for (char *rest = text, *line; !error && rest && (line = strsep(&rest, "\n"));) {
+    char *end = line + strlen(line);
+    while (end > line && strchr(" \t\r", end[-1])) *--end = '\0';
+    line += strspn(line, " \t");
+    if (*line && *line != '#') error = expand_braces(line, list, 0);
+  }
+  free(text);
+  return err_context(error, "@%s", path);
+}
+
 err shard_expand(char *const *patterns, size_t count, char ***paths, size_t *path_count) {
   path_list list = {0};
   err error = NULL;
-  for (size_t i = 0; i < count && !error; i++) error = expand_braces(patterns[i], &list, 0);
+  for (size_t i = 0; i < count && !error; i++)
+    error = *patterns[i] == '@' ? expand_file(patterns[i] + 1, &list)
+                                : expand_braces(patterns[i], &list, 0);
   if (error) {
     fs_free_names(list.items, list.count);
     return error;
@@ -102,6 +119,7 @@ err shard_expand(char *const *patterns, size_t count, char ***paths, size_t *pat
   return NULL;
 }
 
+/* True for the whole of what stands behind a key's dot: `seg.png` is no `png`. */
 static bool has_extension(const char *extension, const char *const *wanted) {
   for (; *wanted; wanted++)
     if (strcasecmp(extension, *wanted) == 0) return true;
@@ -161,17 +179,23 @@ static err find_data(shard *s, struct archive *tar, int64_t size, shard_bytes *b
   return NULL;
 }
 
+/* Names of pax headers are UTF-8, which the C locale does not take as they are. */
+static const char *member_name(struct archive_entry *entry) {
+  const char *name = archive_entry_pathname_utf8(entry);
+  return name ? name : archive_entry_pathname(entry);
+}
+
 static err index_members(shard *s, struct archive *tar, strbuf *warnings) {
   struct archive_entry *entry;
   size_t capacity = 0;
   int status;
   while ((status = archive_read_next_header(tar, &entry)) == ARCHIVE_OK || status == ARCHIVE_WARN) {
     if (archive_entry_filetype(entry) != AE_IFREG) continue;
-    const char *name = archive_entry_pathname(entry);
+    const char *name = member_name(entry);
     const char *dot = name ? strchr(fs_name(name), '.') : NULL;
     if (!dot || dot == fs_name(name)) continue;
     shard_sample *sample = NULL, probe = {0};
-    if (!place_of(&probe, strrchr(dot, '.') + 1)) continue;
+    if (!place_of(&probe, dot + 1)) continue;
     shard_bytes bytes;
     bool is_whole;
     err error = find_data(s, tar, archive_entry_size(entry), &bytes, &is_whole);
@@ -182,7 +206,12 @@ static err index_members(shard *s, struct archive *tar, strbuf *warnings) {
     }
     error = sample_for(s, name, (size_t)(dot - name), &capacity, &sample);
     if (error) return error;
-    *place_of(sample, strrchr(dot, '.') + 1) = bytes;
+    shard_bytes *place = place_of(sample, dot + 1);
+    if (place->data)
+      strbuf_format(warnings, "%s: member %s stands there twice; the first is taken\n", s->path,
+                    name);
+    else
+      *place = bytes;
   }
   if (status != ARCHIVE_EOF)
     strbuf_format(warnings, "%s: damaged after %zu samples: %s\n", s->path, s->count,

@@ -10,8 +10,9 @@
 #include "base/err.h"
 #include "base/text.h"
 
-/* Expands {00000..00012} ranges (zero-padded), {a,b} choices and globs, in order; the paths of one
- * glob are sorted. A pattern that matches nothing is an error. Free with fs_free_names. */
+/* Expands {00000..00012} ranges (zero-padded), {a,b} choices, globs and @FILE, a list of these, in
+ * order; the paths of one glob are sorted. A pattern that matches nothing is an error. Free with
+ * fs_free_names. */
 err shard_expand(char *const *patterns, size_t count, char ***paths,
                  size_t *path_count) ERR_MUST_CHECK;
 
@@ -21,8 +22,9 @@ typedef struct {
   size_t size;
 } shard_bytes;
 
-/* One sample: members that share a key, the path up to the first dot of its last part. A member
- * that is missing has data NULL. */
+/* One sample: neighbouring members that share a key, the path up to the first dot of its last part,
+ * as the webdataset library has it: `a.b/c.d.jpg` is member `d.jpg` of `a.b/c`, and no image.
+ * Letter case of extensions does not matter. A member that is missing has data NULL. */
 typedef struct {
   char *key;
   shard_bytes image, caption, json;

@@ -93,7 +93,7 @@ err text_mask_weigh(const dataset *data, const tokenizer *words, double **out) {
   err error = weights ? NULL : mem_error(vocabulary * sizeof *weights, "token frequencies");
   for (int64_t i = 0; i < looked_at && !error; i++) {
     dataset_sample sample = {0};
-    error = dataset_read(data, i * rows / looked_at, &sample);
+    error = dataset_read_text(data, i * rows / looked_at, &sample);
     if (!error) error = tokenizer_encode(words, sample.caption, TEXT_MASK_LONGEST, ids, &count);
     for (int32_t j = 1; !error && j < count - 1; j++) weights[ids[j]]++;
     dataset_sample_free(&sample);

@@ -1,11 +1,13 @@
 /* Reading all of a data set: stats_verify. */
 #include <jansson.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/fs.h"
 #include "base/mem.h"
 #include "data/image.h"
 #include "data/shard.h"
+#include "data/source.h"
 #include "data/stats.h"
 
 /* What is wrong with one sample; NULL: nothing. */
@@ -94,16 +96,49 @@ static err verify_shard(const char *path, findings *f, int64_t *total) {
   return error;
 }
 
-err stats_verify(char *const *patterns, size_t count, strbuf *bad, int64_t *bad_count,
-                 int64_t *total) {
+/* A source that is no set of shards. */
+static err verify_source(const char *name, findings *f, int64_t *total) {
+  data_source *s = NULL;
+  err error = source_open(name, false, &s);
+  for (int64_t row = 0; !error && row < s->count; row++) {
+    dataset_sample sample = {0};
+    image decoded = {0};
+    err fault = s->call->read(s, row, true, &sample);
+    if (!fault) fault = image_decode(sample.image, sample.image_bytes, 0, &decoded);
+    error = take_fault(f, sample.shard, sample.key, fault);
+    image_free(&decoded);
+    dataset_sample_free(&sample);
+  }
+  if (s) {
+    strbuf_append(f->lines, strbuf_string(&s->left_out));
+    f->count += s->left_outs;
+    *total += s->count + s->left_outs;
+  }
+  source_close(s);
+  return error;
+}
+
+static err verify_shards(char *pattern, findings *f, int64_t *total) {
   char **paths = NULL;
   size_t path_count = 0;
+  err error = shard_expand(&pattern, 1, &paths, &path_count);
+  for (size_t i = 0; i < path_count && !error; i++) error = verify_shard(paths[i], f, total);
+  fs_free_names(paths, path_count);
+  return error;
+}
+
+err stats_verify(char *const *patterns, size_t count, strbuf *bad, int64_t *bad_count,
+                 int64_t *total) {
   findings f = {.lines = bad};
+  err error = NULL;
   *bad_count = *total = 0;
-  err error = shard_expand(patterns, count, &paths, &path_count);
-  for (size_t i = 0; i < path_count && !error; i++) error = verify_shard(paths[i], &f, total);
+  for (size_t i = 0; i < count && !error; i++) {
+    bool is_shards = source_format_of(patterns[i])->open == source_open_shards;
+    error = is_shards && strncmp(patterns[i], "shards:", 7) != 0 && !strchr(patterns[i], '#')
+                ? verify_shards(patterns[i], &f, total)
+                : verify_source(patterns[i], &f, total);
+  }
   if (bad->is_broken) error = keep_first(error, mem_error(bad->length, "the list of faults"));
   *bad_count = f.count;
-  fs_free_names(paths, path_count);
   return error;
 }

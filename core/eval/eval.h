@@ -10,6 +10,7 @@
  *   classes: [cat, dog]      # optional: only these, in this order
  *   class_names: [a cat, …]  # optional: what they are called in prompts, one for each of classes
  *   class_file: classes.txt  # instead of both: LABEL<tab>NAME a line; a line without tab is both
+ *   template_file: FILE      # instead of templates: one a line
  *   captions: lines          # text (default): the whole .txt; lines: one a line; else a JSON list
  *   captions_per_image: 5    # optional: the first so many of each image (COCO's protocol)
  *   limit: 10000             # optional: the first so many samples */

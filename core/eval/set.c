@@ -1,5 +1,6 @@
 #include "eval/set.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,18 +9,14 @@
 #include "data/image.h"
 #include "data/record.h"
 
-static const char *const set_keys[] = {
-    "name",    "images",      "tasks",      "label",    "min_images",         "templates",
-    "classes", "class_names", "class_file", "captions", "captions_per_image", "limit"};
-enum { SET_KEYS = sizeof set_keys / sizeof *set_keys };
 static const char *const task_names[] = {"zeroshot", "retrieval", "probe"};
 enum { TASKS = sizeof task_names / sizeof *task_names };
 
 /* What the YAML says, before anything is read. */
 typedef struct {
-  const char *name, *label, *captions, *class_file;
+  const char *name, *label, *captions, *class_file, *template_file;
   settings_list images, templates, classes, class_names; /* items point into the document */
-  char *class_text;                                      /* or, of a class file, into its text */
+  char *template_text, *class_text; /* of the files, whose lines the lists point into */
   int64_t min_images, limit, captions_per_image;
   bool has_zeroshot, has_retrieval, has_probe;
 } description;
@@ -60,6 +57,69 @@ static void read_whole(const yml_node *node, int64_t least, int64_t *value,
                 (long)least);
 }
 
+/* The keys of a set's file; tasks apart. */
+typedef enum { KEY_TEXT, KEY_STRINGS, KEY_COUNT } key_kind;
+static const struct {
+  const char *key;
+  key_kind kind;
+  size_t offset; /* in description */
+} fields[] = {{"name", KEY_TEXT, offsetof(description, name)},
+              {"label", KEY_TEXT, offsetof(description, label)},
+              {"captions", KEY_TEXT, offsetof(description, captions)},
+              {"class_file", KEY_TEXT, offsetof(description, class_file)},
+              {"template_file", KEY_TEXT, offsetof(description, template_file)},
+              {"images", KEY_STRINGS, offsetof(description, images)},
+              {"templates", KEY_STRINGS, offsetof(description, templates)},
+              {"classes", KEY_STRINGS, offsetof(description, classes)},
+              {"class_names", KEY_STRINGS, offsetof(description, class_names)},
+              {"min_images", KEY_COUNT, offsetof(description, min_images)},
+              {"captions_per_image", KEY_COUNT, offsetof(description, captions_per_image)},
+              {"limit", KEY_COUNT, offsetof(description, limit)}};
+enum { FIELDS = sizeof fields / sizeof *fields };
+
+static void read_pair(const yml_node *key, const yml_node *value, description *d,
+                      yml_problems *problems) {
+  const char *candidates[FIELDS + 1] = {"tasks"};
+  if (strcmp(key->scalar, "tasks") == 0) {
+    read_tasks(value, d, problems);
+    return;
+  }
+  for (size_t i = 0; i < FIELDS; i++) {
+    candidates[i + 1] = fields[i].key;
+    if (strcmp(key->scalar, fields[i].key) != 0) continue;
+    void *field = (char *)d + fields[i].offset;
+    if (fields[i].kind == KEY_STRINGS)
+      read_strings(value, field, problems);
+    else if (fields[i].kind == KEY_COUNT)
+      read_whole(value, 1, field, problems);
+    else if (value->kind == YML_SCALAR)
+      *(const char **)field = value->scalar;
+    else
+      yml_problem(problems, value, NULL, 0, "%s takes one value", key->scalar);
+    return;
+  }
+  yml_problem(problems, key, candidates, FIELDS + 1, "unknown key '%s'", key->scalar);
+}
+
+/* What no single key can say. */
+static void check_description(const yml_node *root, const description *d, yml_problems *problems) {
+  if (!d->images.count) yml_problem(problems, root, NULL, 0, "images: names no shards");
+  if (!d->has_zeroshot && !d->has_retrieval && !d->has_probe)
+    yml_problem(problems, root, NULL, 0, "tasks: name zeroshot, retrieval, probe or more of them");
+  if (d->class_names.count && d->class_names.count != d->classes.count)
+    yml_problem(problems, yml_get(root, "class_names"), NULL, 0,
+                "class_names: %zu names for %zu classes", d->class_names.count, d->classes.count);
+  if (d->class_file && d->classes.count)
+    yml_problem(problems, yml_get(root, "class_file"), NULL, 0,
+                "give one of classes and class_file");
+  if (d->template_file && d->templates.count)
+    yml_problem(problems, yml_get(root, "template_file"), NULL, 0,
+                "give one of templates and template_file");
+  if (d->has_zeroshot && !d->templates.count && !d->template_file)
+    yml_problem(problems, root, NULL, 0,
+                "templates: zero-shot needs one at least, like 'a photo of {}'");
+}
+
 static void read_description(const yml_document *document, description *d, yml_problems *problems) {
   const yml_node *root = yml_root(document);
   *d = (description){.name = yml_name(document),
@@ -72,50 +132,8 @@ static void read_description(const yml_document *document, description *d, yml_p
     yml_problem(problems, root, NULL, 0, "an evaluation set is a map of keys to values");
     return;
   }
-  for (size_t i = 0; i < root->count; i++) {
-    const char *key = root->keys[i]->scalar;
-    const yml_node *value = root->items[i];
-    bool is_text = value->kind == YML_SCALAR;
-    if (strcmp(key, "name") == 0 && is_text)
-      d->name = value->scalar;
-    else if (strcmp(key, "label") == 0 && is_text)
-      d->label = value->scalar;
-    else if (strcmp(key, "images") == 0)
-      read_strings(value, &d->images, problems);
-    else if (strcmp(key, "templates") == 0)
-      read_strings(value, &d->templates, problems);
-    else if (strcmp(key, "classes") == 0)
-      read_strings(value, &d->classes, problems);
-    else if (strcmp(key, "class_names") == 0)
-      read_strings(value, &d->class_names, problems);
-    else if (strcmp(key, "class_file") == 0 && is_text)
-      d->class_file = value->scalar;
-    else if (strcmp(key, "captions") == 0 && is_text)
-      d->captions = value->scalar;
-    else if (strcmp(key, "captions_per_image") == 0)
-      read_whole(value, 1, &d->captions_per_image, problems);
-    else if (strcmp(key, "tasks") == 0)
-      read_tasks(value, d, problems);
-    else if (strcmp(key, "min_images") == 0)
-      read_whole(value, 1, &d->min_images, problems);
-    else if (strcmp(key, "limit") == 0)
-      read_whole(value, 1, &d->limit, problems);
-    else
-      yml_problem(problems, root->keys[i], set_keys, SET_KEYS, "unknown or misused key '%s'", key);
-  }
-  if (!d->images.count) yml_problem(problems, root, NULL, 0, "images: names no shards");
-  if (!d->has_zeroshot && !d->has_retrieval && !d->has_probe)
-    yml_problem(problems, root, NULL, 0, "tasks: name zeroshot, retrieval, probe or more of them");
-  if (d->class_names.count && d->class_names.count != d->classes.count)
-    yml_problem(problems, yml_get(root, "class_names"), NULL, 0,
-                "class_names: %zu names for %zu classes", d->class_names.count, d->classes.count);
-  if (d->class_file && d->classes.count)
-    yml_problem(problems, yml_get(root, "class_file"), NULL, 0,
-                "give one of classes and class_file");
-  if (d->has_zeroshot && !d->templates.count)
-    yml_problem(problems, root, NULL, 0,
-                "templates: zero-shot needs one at least, like 'a photo "
-                "of {}'");
+  for (size_t i = 0; i < root->count; i++) read_pair(root->keys[i], root->items[i], d, problems);
+  check_description(root, d, problems);
 }
 
 static char *spoken(const char *label) {
@@ -277,7 +295,7 @@ static err read_rows(eval_set *set, const description *d) {
   for (int64_t row = 0; row < set->rows; row++) {
     dataset_sample sample = {0};
     set->labels[row] = -1;
-    TRY(dataset_read(set->data, row, &sample));
+    TRY(dataset_read_text(set->data, row, &sample));
     error = add_captions(set, d, row, &sample);
     if (!error && set->has_labels && sample.json)
       error = sample_label(sample.json, d->label, &labels[row]);
@@ -317,6 +335,22 @@ static err read_class_file(description *d) {
   return NULL;
 }
 
+static err read_template_file(description *d) {
+  size_t length, lines = 1;
+  if (!d->template_file) return NULL;
+  err error = fs_read(d->template_file, &d->template_text, &length);
+  if (error) return error;
+  for (size_t i = 0; i < length; i++) lines += d->template_text[i] == '\n';
+  d->templates.items = mem_zeroed(lines, sizeof(char *));
+  if (!d->templates.items) return mem_error(lines * sizeof(char *), d->template_file);
+  for (char *rest = d->template_text, *line; (line = strsep(&rest, "\n"));) {
+    line[strcspn(line, "\r")] = '\0';
+    if (*line) d->templates.items[d->templates.count++] = line;
+  }
+  if (!d->templates.count) return err_new(ERR_INPUT, "%s: holds no template", d->template_file);
+  return NULL;
+}
+
 err eval_set_open(const char *path, const settings *s, const tokenizer *words, eval_set **out) {
   err error = NULL;
   yml_document *document = NULL;
@@ -331,6 +365,7 @@ err eval_set_open(const char *path, const settings *s, const tokenizer *words, e
   read_description(document, &d, &problems);
   TRY(yml_problems_take(&problems));
   TRY(read_class_file(&d));
+  TRY(read_template_file(&d));
   set->name = mem_copy_string(d.name);
   set->has_zeroshot = d.has_zeroshot;
   set->has_retrieval = d.has_retrieval;
@@ -346,6 +381,7 @@ cleanup:
   free(d.classes.items);
   free(d.class_names.items);
   free(d.class_text);
+  free(d.template_text);
   yml_free(document);
   if (error) {
     eval_set_close(set);

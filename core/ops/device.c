@@ -77,9 +77,7 @@ static ops_request request_of(const settings *s, int precision) {
 static err create(const ops_plugin *plugin, const settings *s, int precision, ops **out) {
   ops_request request = request_of(s, precision);
   if (plugin) return plugin->create(&request, out);
-  if (request.is_narrow)
-    return err_new(ERR_UNSUPPORTED,
-                   "precision: fp8 needs a GPU with 8-bit matrix products (device: cuda)");
+  if (request.is_narrow) return ops_create_cpu_narrow((int)s->threads, out);
   return ops_create_cpu(request.compute, (int)s->threads, out);
 }
 

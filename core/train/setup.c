@@ -15,7 +15,9 @@
 static err open_data(run *r) {
   const settings *s = r->s;
   err error = tokenizer_open(s->text_tokenizer, s->text_vocabulary, &r->words);
-  if (!error) error = dataset_open(s->data_train.items, s->data_train.count, &r->data);
+  if (!error)
+    error =
+        dataset_open_with(s->data_train.items, s->data_train.count, s->data_allow_pipes, &r->data);
   if (error) return error;
   if (dataset_count(r->data) == 0)
     return err_new(ERR_INPUT, "data.train: no samples in the shards");
@@ -30,7 +32,7 @@ static err open_data(run *r) {
 
 static void plan_length(run *r) {
   const settings *s = r->s;
-  double samples = s->samples > 0 ? (double)s->samples : s->epochs * (double)dataset_count(r->data);
+  double samples = s->samples > 0 ? (double)s->samples : s->epochs * (double)dataset_epoch(r->data);
   r->total_steps = (int64_t)(samples / (double)s->batch_size + 0.5);
   if (r->total_steps < 1) r->total_steps = 1;
   r->total_samples = r->total_steps * s->batch_size;

@@ -60,7 +60,9 @@ err cli_load_experiment(store *s, const char *given, const spec_options *options
 err cli_find_run(store *s, const char *word, int64_t *run_id) ERR_MUST_CHECK;
 /* Exactly one positional word, or an error that says which is missing. */
 err cli_one_word(const option_list *words, const char *what, const char **word) ERR_MUST_CHECK;
-/* The experiment's page at `path`, its figures drawn anew in RESULTS/NAME/plots. */
+/* RESULTS/index.html, over all experiments. */
+err cli_write_index(const char *results, store *s) ERR_MUST_CHECK;
+/* The experiment's page at `path`, its figures drawn anew in RESULTS/NAME/plots; and the index. */
 err cli_write_page(const char *results, const spec_experiment *e, store *s,
                    const char *path) ERR_MUST_CHECK;
 /* Draws the experiment's figures; warns of those that cannot be drawn. `drawn`: their names. */

@@ -15,6 +15,17 @@ err cli_write_page(const char *results, const spec_experiment *e, store *s, cons
   if (!error) error = fs_write_atomic(path, page.data, page.length);
   strbuf_free(&page);
   strbuf_free(&folder);
+  return error ? error : cli_write_index(results, s);
+}
+
+err cli_write_index(const char *results, store *s) {
+  strbuf page = {0}, path = {0};
+  strbuf_format(&path, "%s/index.html", results);
+  err error = html_write_index(s, results, &page);
+  if (!error && page.is_broken) error = err_new(ERR_MEMORY, "out of memory: the page");
+  if (!error) error = fs_write_atomic(strbuf_string(&path), page.data, page.length);
+  strbuf_free(&page);
+  strbuf_free(&path);
   return error;
 }
 

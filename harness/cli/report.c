@@ -15,11 +15,13 @@ static const char details[] =
     "latex     for \\usepackage{booktabs}\n"
     "json      for programs\n"
     "html      one self-contained file with the figures and the provenance of every run:\n"
-    "          RESULTS/NAME/report.html, or --out\n"
+    "          RESULTS/NAME/report.html, or --out; and the index of all experiments,\n"
+    "          RESULTS/index.html\n"
     "\n"
     "examples:\n"
     "  flipbench report quickstart\n"
     "  flipbench report experiments/mask_ratio.yaml --format latex --out table.tex\n"
+    "  flipbench report quickstart --format html\n"
     "  flipbench report --list";
 
 static const struct {

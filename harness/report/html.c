@@ -1,109 +1,148 @@
 #include "report/html.h"
 
+#include <ctype.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/fs.h"
+#include "base/json.h"
+#include "report/html_parts.h"
+#include "report/page.h"
 #include "report/plot.h"
-#include "report/provenance.h"
 #include "report/write.h"
 
-static const char style[] =
-    ":root{color-scheme:light "
-    "dark;--ink:#222;--faint:#6b6b6b;--line:#ddd;--paper:#fff;--best:#0072b2}"
-    "@media(prefers-color-scheme:dark){:root{--ink:#e6e6e6;--faint:#9a9a9a;--line:#3a3a3a;"
-    "--paper:#16181a;--best:#6cb8ec}}"
-    "body{margin:2rem auto;max-width:62rem;padding:0 1rem;background:var(--paper);color:var(--ink);"
-    "font:16px/1.5 system-ui,'DejaVu Sans',sans-serif}"
-    "h1{font-size:1.5rem;margin:0}h2{font-size:1.1rem;margin:2.2rem 0 .6rem}"
-    ".faint{color:var(--faint);font-size:.85rem}.wide{overflow-x:auto}"
-    "table{border-collapse:collapse;font-variant-numeric:tabular-nums;font-size:.9rem}"
-    "th,td{text-align:right;padding:.3rem .7rem;border-bottom:1px solid var(--line);"
-    "white-space:nowrap}"
-    "thead th{vertical-align:bottom;white-space:normal;font-weight:600;border-bottom-width:2px}"
-    "thead small{display:block;font-weight:400;color:var(--faint)}"
-    "td.best{font-weight:700;color:var(--best)}td span{color:var(--faint);font-weight:400}"
-    "figure{margin:1.2rem 0}figure svg{width:100%;height:auto;max-width:47rem}"
-    "details{border:1px solid var(--line);border-radius:6px;margin:.4rem 0;padding:.3rem .8rem}"
-    "summary{cursor:pointer}pre{overflow-x:auto;font-size:.8rem}"
-    "a{color:var(--best)}"
-    "@media(prefers-color-scheme:dark){figure svg{filter:invert(1) hue-rotate(180deg);"
-    "mix-blend-mode:screen}}";
+/* ---- the table ---- */
 
-static void escape(const char *text, strbuf *out) {
-  for (; *text; text++)
-    if (*text == '<')
-      strbuf_append(out, "&lt;");
-    else if (*text == '>')
-      strbuf_append(out, "&gt;");
-    else if (*text == '&')
-      strbuf_append(out, "&amp;");
-    else if (*text == '"')
-      strbuf_append(out, "&quot;");
-    else
-      strbuf_append_char(out, *text);
-}
-
-static void element(const char *open, const char *text, const char *close, strbuf *out) {
-  strbuf_append(out, open);
-  escape(text, out);
-  strbuf_append(out, close);
-}
-
-static void write_value(const report_column *c, const report_value *v, strbuf *out) {
-  strbuf text = {0};
-  strbuf_append(out, v->is_best ? "<td class=\"best\">" : "<td>");
-  report_format_value(c, v, &text);
-  escape(strbuf_string(&text), out);
+/* A number that leads to its runs: the script opens the dialog, without it the first run. */
+static void write_value(const report_table *t, size_t r, size_t c, strbuf *out) {
+  const report_column *shown = &t->columns[c];
+  const report_value *v = &t->rows[r].values[c];
+  report_value bare = *v;
+  char number[32] = "";
+  strbuf text = {0}, whole = {0};
+  bare.half_width = bare.low = NAN;
+  report_format_value(shown, &bare, &text);
+  report_format_value(shown, v, &whole);
+  if (!isnan(v->value)) jsonw_shortest(v->value, number);
+  if (v->missing) {
+    page_element("<td class=\"none\" data-value=\"\" title=\"", v->missing, "\">–", out);
+  } else if (v->text) {
+    page_element("<td>", v->text, "", out);
+  } else {
+    int64_t run = 0;
+    for (size_t i = 0; i < t->rows[r].cells && !run; i++) run = t->rows[r].runs[i];
+    strbuf_format(out,
+                  "<td%s data-value=\"%s\"><a class=\"number\" href=\"#run-%lld\" "
+                  "data-row=\"%zu\" data-column=\"%zu\">%s</a>",
+                  v->is_best ? " class=\"best\"" : "", number, (long long)run, r, c,
+                  strbuf_string(&text));
+    if (whole.length > text.length)
+      page_element("<span class=\"plus\">", whole.data + text.length, "</span>", out);
+  }
   strbuf_clear(&text);
-  report_format_reference(c, v, &text);
-  if (text.length) strbuf_format(out, " <span>(%s)</span>", strbuf_string(&text));
+  report_format_reference(shown, v, &text);
+  if (text.length) page_element(" <span class=\"ref\">(", strbuf_string(&text), ")</span>", out);
   strbuf_append(out, "</td>");
   strbuf_free(&text);
+  strbuf_free(&whole);
+}
+
+static void write_head(const report_table *t, strbuf *out) {
+  page_filter("table", "filter the rows", out);
+  strbuf_append(out, "<div class=\"wide\" tabindex=\"-1\"><table id=\"table\" class=\"sortable\">"
+                     "<thead><tr>");
+  for (size_t k = 0; k < t->key_count; k++)
+    page_element(k ? "<th class=\"text\" scope=\"col\"><span>"
+                   : "<th class=\"key\" scope=\"col\"><span>",
+                 t->key_headings[k], "</span></th>", out);
+  for (size_t c = 0; c < t->column_count; c++) {
+    page_element("<th scope=\"col\" title=\"",
+                 t->columns[c].known ? t->columns[c].known->help : "a setting", "\"><span>", out);
+    page_element("", t->columns[c].heading, "<small>", out);
+    page_element("", t->columns[c].unit, "</small></span></th>", out);
+  }
+  strbuf_append(out, "</tr></thead><tbody>\n");
+}
+
+static void write_notes(const report_table *t, strbuf *out) {
+  for (size_t r = 0; r < t->row_count; r++)
+    if (t->rows[r].missing)
+      page_element("<p class=\"warning\" style=\"white-space:pre-line\">Missing: ",
+                   t->rows[r].missing, "</p>\n", out);
+  if (t->source) {
+    page_element("<p class=\"faint\">In brackets: ", t->source, ", and the difference from it",
+                 out);
+    strbuf_append(out, t->has_unverified ? "; ~ unverified.</p>\n" : ".</p>\n");
+  }
+  strbuf_append(out, "<p class=\"faint\">● best of its column. A number leads to the runs it comes "
+                     "from.</p>\n");
 }
 
 static void write_table(const report_table *t, strbuf *out) {
-  strbuf_append(out, "<div class=\"wide\"><table><thead><tr>");
-  for (size_t k = 0; k < t->key_count; k++) element("<th>", t->key_headings[k], "</th>", out);
-  for (size_t c = 0; c < t->column_count; c++) {
-    element("<th>", t->columns[c].heading, "<small>", out);
-    element("", t->columns[c].unit, "</small></th>", out);
-  }
-  strbuf_append(out, "</tr></thead><tbody>\n");
+  write_head(t, out);
   for (size_t r = 0; r < t->row_count; r++) {
     strbuf_append(out, "<tr>");
-    for (size_t k = 0; k < t->key_count; k++) element("<th>", t->rows[r].keys[k], "</th>", out);
-    for (size_t c = 0; c < t->column_count; c++)
-      write_value(&t->columns[c], &t->rows[r].values[c], out);
+    for (size_t k = 0; k < t->key_count; k++) {
+      double number;
+      bool is_number = yml_as_real(t->rows[r].key_values[k], &number);
+      strbuf_append(out, k ? "<td class=\"text\"" : "<th scope=\"row\"");
+      if (is_number) page_element(" data-value=\"", t->rows[r].key_values[k], "\"", out);
+      page_element(">", t->rows[r].keys[k], k ? "</td>" : "</th>", out);
+    }
+    for (size_t c = 0; c < t->column_count; c++) write_value(t, r, c, out);
     strbuf_append(out, "</tr>\n");
   }
   strbuf_append(out, "</tbody></table></div>\n");
-  for (size_t r = 0; r < t->row_count; r++)
-    if (t->rows[r].missing) element("<p>Missing: ", t->rows[r].missing, "</p>\n", out);
-  if (t->source) {
-    element("<p class=\"faint\">In brackets: ", t->source, "", out);
-    strbuf_append(out, t->has_unverified ? "; ~ unverified.</p>\n" : ".</p>\n");
-  }
-  if (t->iso) element("<p style=\"white-space:pre-line\">", t->iso, "</p>\n", out);
-  if (t->provenance) element("<p class=\"faint\">", t->provenance, "</p>\n", out);
+  write_notes(t, out);
 }
 
-/* The drawing itself, without the XML declaration before it and without its white ground; ids are
- * made to differ from figure to figure. */
+/* ---- figures ---- */
+
+/* Colours of plots/theme.gp as the page's own, so that figures follow light and dark. */
+static const struct {
+  const char *rgb, *name;
+} page_colours[] = {{"34,34,34", "ink"},  {"138,138,138", "faint"}, {"228,228,228", "line"},
+                    {"77,77,77", "c0"},   {"0,114,178", "c1"},      {"213,94,0", "c2"},
+                    {"0,158,115", "c3"},  {"204,121,167", "c4"},    {"230,159,0", "c5"},
+                    {"86,180,233", "c6"}, {"0,0,0", "c7"},          {"255,255,255", "paper"}};
+
+/* "rgb( 34,  34,  34)" at `at`: its length, and what it becomes; 0 for a colour of its own. */
+static size_t known_colour(const char *at, strbuf *out) {
+  char digits[32];
+  size_t used = 0, length = strcspn(at, ")");
+  if (strncmp(at, "rgb(", 4) != 0 || length > sizeof digits) return 0;
+  for (size_t i = 4; i < length; i++)
+    if (!isspace((unsigned char)at[i])) digits[used++] = at[i];
+  digits[used] = '\0';
+  for (size_t i = 0; i < sizeof page_colours / sizeof *page_colours; i++)
+    if (strcmp(page_colours[i].rgb, digits) == 0) {
+      strbuf_format(out, "var(--%s)", page_colours[i].name);
+      return length + 1;
+    }
+  return 0;
+}
+
+/* The drawing itself, without the XML declaration before it; ids are made to differ from figure to
+ * figure, and its ground is the page's. */
 static void inline_svg(const char *svg, const char *name, strbuf *out) {
-  const char *at = strstr(svg, "<svg");
   static const char *const marks[] = {"id='", "id=\"", "url(#", "href='#", "href=\"#"};
+  const char *at = strstr(svg, "<svg");
   while (at && *at) {
-    bool is_mark = false;
-    for (size_t i = 0; i < sizeof marks / sizeof *marks && !is_mark; i++) {
+    size_t used = known_colour(at, out);
+    for (size_t i = 0; i < sizeof marks / sizeof *marks && !used; i++) {
       size_t length = strlen(marks[i]);
       if (strncmp(at, marks[i], length) != 0) continue;
       strbuf_format(out, "%s%s-", marks[i], name);
-      at += length;
-      is_mark = true;
+      used = length;
     }
-    if (!is_mark) strbuf_append_char(out, *at++);
+    if (!used && strncasecmp(at, "#ffffff", 7) == 0) {
+      strbuf_append(out, "var(--paper)");
+      used = 7;
+    }
+    if (!used && strncmp(at, "<title>Gnuplot</title>", 22) == 0) used = 22;
+    if (!used) strbuf_append_char(out, *at);
+    at += used ? used : 1;
   }
 }
 
@@ -113,10 +152,11 @@ static err write_figures(const spec_experiment *e, store *s, const char *folder,
   plot_options options = {folder, "svg"};
   err error = plot_all(e, s, &options, &drawn, &skipped);
   if (error && err_kind_of(error) == ERR_UNSUPPORTED) {
-    element("<p class=\"faint\">No figures: ", err_message(error), ".</p>\n", out);
+    page_element("<p class=\"faint\">No figures: ", err_message(error), ".</p>\n", out);
     err_free(error);
     error = NULL;
   }
+  strbuf_append(out, "<div class=\"figures\">\n");
   for (size_t i = 0; i < drawn.count && !error; i++) {
     strbuf path = {0};
     char *svg = NULL;
@@ -124,55 +164,84 @@ static err write_figures(const spec_experiment *e, store *s, const char *folder,
     strbuf_format(&path, "%s/%s.svg", folder, drawn.items[i]);
     error = fs_read(strbuf_string(&path), &svg, &length);
     if (!error) {
-      strbuf_append(out, "<figure>");
+      page_element("<figure role=\"img\" aria-label=\"", drawn.items[i], "\">", out);
       inline_svg(svg, drawn.items[i], out);
       strbuf_append(out, "</figure>\n");
     }
     free(svg);
     strbuf_free(&path);
   }
+  strbuf_append(out, "</div>\n");
   spec_names_free(&drawn);
   strbuf_free(&skipped);
   return error;
 }
 
+/* ---- the page ---- */
+
 static err write_runs(const spec_experiment *e, store *s, strbuf *out) {
   err error = NULL;
   for (size_t i = 0; i < e->cell_count && !error; i++) {
     store_run run;
-    strbuf text = {0};
     error = store_find_run(s, e->cells[i].id, &run);
-    if (!error && run.run_id) error = provenance_text(s, run.run_id, &text);
-    if (!error) {
-      element("<details><summary>", e->cells[i].label, "", out);
-      element(" <span class=\"faint\">", run.run_id ? run.status : "not run", "</span></summary>",
-              out);
-      element("<pre>", strbuf_string(&text), "</pre></details>\n", out);
-    }
+    if (!error && run.run_id)
+      error = html_write_run(s, run.run_id, e->cells[i].label, run.status, out);
+    else if (!error)
+      page_element("<details><summary>", e->cells[i].label,
+                   "<span class=\"chip\">not run</span></summary></details>\n", out);
     store_free_run(&run);
-    strbuf_free(&text);
   }
   return error;
 }
 
+static err write_summary(const spec_experiment *e, store *s, const report_table *t, strbuf *out) {
+  static const char *const states[] = {"finished", "running", "interrupted", "failed", "not run"};
+  size_t counts[5] = {0};
+  err error = NULL;
+  for (size_t i = 0; i < e->cell_count && !error; i++) {
+    store_run run;
+    error = store_find_run(s, e->cells[i].id, &run);
+    for (size_t k = 0; !error && k < 5; k++)
+      counts[k] += strcmp(run.run_id ? run.status : "not run", states[k]) == 0;
+    store_free_run(&run);
+  }
+  if (e->source) page_element("<p class=\"faint\">", e->source, "</p>\n", out);
+  strbuf_append(out, "<ul class=\"chips\">");
+  for (size_t k = 0; k < 5; k++)
+    if (counts[k])
+      strbuf_format(out, "<li class=\"chip %s\">%zu %s</li>", states[k], counts[k], states[k]);
+  if (t->provenance) page_element("<li class=\"chip\">", t->provenance, "</li>", out);
+  strbuf_append(out, "</ul>\n");
+  if (t->iso)
+    page_element("<p class=\"finding\" style=\"white-space:pre-line\">", t->iso, "</p>\n", out);
+  return error;
+}
+
 err html_write(const spec_experiment *e, store *s, const char *plots, strbuf *out) {
+  static const char *const sections[] = {"results", "Results", "curves", "Curves",
+                                         "figures", "Figures", "runs",   "Runs",
+                                         "file",    "File",    NULL};
   report_table *t = NULL;
+  strbuf json = {0};
   err error = report_build(e, s, &t);
   if (error) return error;
-  strbuf_append(out, "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">"
-                     "<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">");
-  element("<title>", t->title, "</title>", out);
-  strbuf_format(out, "<style>%s</style></head>\n<body>", style);
-  element("<h1>", t->title, "</h1>\n", out);
-  if (e->source) element("<p class=\"faint\">", e->source, "</p>\n", out);
-  strbuf_append(out, "<h2>Results</h2>\n");
+  page_begin(t->title, "../index.html", "all experiments", sections, out);
+  TRY(write_summary(e, s, t, out));
+  strbuf_append(out, "<h2 id=\"results\">Results</h2>\n");
   write_table(t, out);
-  strbuf_append(out, "<h2>Figures</h2>\n");
-  error = write_figures(e, s, plots, out);
-  strbuf_append(out, "<h2>Where each number comes from</h2>\n");
-  if (!error) error = write_runs(e, s, out);
-  element("<h2>Experiment file</h2>\n<details><summary>", e->path, "</summary>", out);
-  element("<pre>", e->text, "</pre></details>\n</body></html>\n", out);
+  strbuf_append(out, "<h2 id=\"curves\">Curves</h2>\n<div id=\"charts\"><noscript><p "
+                     "class=\"faint\">The curves need the page's script; the figures below do "
+                     "not.</p></noscript></div>\n<h2 id=\"figures\">Figures</h2>\n");
+  TRY(write_figures(e, s, plots, out));
+  strbuf_append(out, "<h2 id=\"runs\">Runs: where each number comes from</h2>\n");
+  TRY(write_runs(e, s, out));
+  page_element("<h2 id=\"file\">Experiment file</h2>\n<details><summary>", e->path,
+               "</summary><div class=\"inside\">", out);
+  page_element("<pre>", e->text, "</pre></div></details>\n", out);
+  TRY(html_write_data(e, s, t, &json));
+  page_end(strbuf_string(&json), out);
+cleanup:
+  strbuf_free(&json);
   report_free(t);
   return error;
 }

@@ -21,6 +21,3 @@ for plugins in "$BINARY/lib" "$BINARY/cuda/lib"; do
   expect_line err.txt "no NVIDIA driver|the CUDA backend needs a library|no NVIDIA GPU is visible"
   FLIP_PLUGINS=$plugins expect_status 0 "$FLIP" "${plan[@]}" -s device=auto
 done
-
-expect_status 1 "$FLIP" "${plan[@]}" -s device=cpu -s precision=fp8
-expect_line err.txt "precision: fp8 needs a GPU"

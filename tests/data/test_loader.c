@@ -7,6 +7,7 @@
 #include "config/settings.h"
 #include "data/image.h"
 #include "data/loader.h"
+#include "data/permute.h"
 #include "data/shard.h"
 #include "data/shard_writer.h"
 #include "data/shrink.h"
@@ -204,7 +205,7 @@ static void the_permutation_is_one_for_any_size(void **state) {
   for (int64_t count = 1; count < 300; count += 7) {
     bool seen[300] = {false};
     for (int64_t i = 0; i < count; i++) {
-      int64_t row = loader_permute(9, 2, count, i);
+      int64_t row = permute(9, 2, count, i);
       assert_true(row >= 0 && row < count && !seen[row]);
       seen[row] = true;
     }

@@ -44,6 +44,12 @@ sed -i 's/classes.tsv/same.tsv/' file.yaml
 expect_status 0 "$FLIP" eval zeroshot -m run -f file.yaml --json
 [ "$(number top1 out.txt)" = 0 ] || fail "classes of one name cannot be told apart"
 
+printf 'a {}\r\n\n{c}\n' > templates.txt
+grep -v '^templates' held.yaml > template_file.yaml
+echo 'template_file: templates.txt' >> template_file.yaml
+expect_status 0 "$FLIP" eval zeroshot -m run -f template_file.yaml --json
+diff all.txt out.txt || fail "templates from a file give other numbers than the same in the set"
+
 # Masked inference: a tenth of the patches gives other numbers, the same ones every time.
 masked() { expect_status 0 "$FLIP" eval -m run -f held.yaml --json --set eval.mask_ratio=0.9 "$@"; }
 masked; mv out.txt masked.txt

@@ -154,88 +154,93 @@ static void take_projections_away(weights *w) {
   }
 }
 
-/* BERT and ViT as one model, under the summary's loss: towers' outputs, loss and gradients. */
-static void towers_compute_what_their_libraries_do(void **state) {
-  (void)state;
-  static const char *const paths[] = {FIXTURES "vit", FIXTURES "bert"};
+static const char *const tower_paths[] = {FIXTURES "vit", FIXTURES "bert"};
+
+/* BERT and ViT as one model under the summary's loss; dropout off, as the fixtures were made. */
+static fixture open_towers(void) {
   static const char *const sets[] = {"embed_dim=24",    "text.length=10",
                                      "normalize=false", "loss_direction=image_to_text",
                                      "temperature=5",   "temperature_learned=false"};
-  static const weights_format formats[] = {WEIGHTS_VIT, WEIGHTS_BERT};
-  weights w;
-  ops *o;
-  clip_model *model;
-  safetensors_file *image, *text, *file;
+  fixture f = {.embed = 24};
+  assert_ok(weights_load(tower_paths, 2, sets, 6, &f.w));
+  assert_true(f.w.s.text_post_norm && f.w.s.text_padding_mask && f.w.s.text_dropout == 0.1);
+  assert_true(f.w.s.image_dropout == 0.1);
+  f.w.s.text_dropout = f.w.s.image_dropout = 0;
+  f.w.s.batch_size = f.w.s.eval_batch_size = 5;
+  take_projections_away(&f.w);
+  clip_config config;
+  clip_limits limits = model_limits(&f.w.s);
+  clip_config_from(&f.w.s, f.w.vocabulary, &config);
+  assert_ok(ops_create_cpu(OPS_F32, 2, &f.o));
+  assert_ok(clip_create(f.o, &config, &limits, true, &f.model));
+  assert_ok(weights_into(&f.w, f.model));
+  f.index = calloc(5 * 9, sizeof *f.index);
+  for (int i = 0; i < 5 * 9; i++) f.index[i] = i % 9;
+  return f;
+}
+
+/* Every tensor of one tower; returns how many. */
+static size_t compare_tower_gradients(const fixture *f, const char *folder, weights_format format) {
+  char path[512];
+  size_t compared = 0;
+  safetensors_file *file;
+  const param_table *table = clip_params(f->model);
+  const float *gradients = clip_weights(f->model)->gradients.data;
+  float *theirs = calloc((size_t)table->total, 4);
+  bool *is_found = calloc(table->count, sizeof *is_found);
+  snprintf(path, sizeof path, "%s/gradients.safetensors", folder);
+  assert_ok(safetensors_open(path, &file));
+  assert_ok(weights_read_tensors(file, format, table, theirs, is_found));
+  for (size_t i = 0; i < table->count; i++) {
+    const param *p = &table->items[i];
+    if (!is_found[i]) continue;
+    compared++;
+    /* the last norm's bias moves all logits of an image alike, which softmax does not see */
+    bool is_zero = strcmp(p->name, "text.blocks.2.norm2.bias") == 0;
+    if (!is_zero)
+      assert_close(gradients + p->offset, theirs + p->offset, param_elements(p), gradient_bound,
+                   folder, p->name);
+    for (int64_t j = 0; is_zero && j < param_elements(p); j++)
+      assert_true(fabsf(gradients[p->offset + j]) < 1e-6f); /* rounding of numbers below 1 */
+  }
+  safetensors_close(file);
+  free(theirs);
+  free(is_found);
+  return compared;
+}
+
+static void towers_compute_what_their_libraries_do(void **state) {
+  (void)state;
+  safetensors_file *image, *text, *wanted;
   float out[5 * 24], ours;
   double loss;
-  int32_t index[5 * 9];
-  assert_ok(weights_load(paths, 2, sets, 6, &w));
-  assert_true(w.s.text_post_norm && w.s.text_padding_mask && w.s.text_dropout == 0.1);
-  assert_true(w.s.image_dropout == 0.1);
-  w.s.text_dropout = w.s.image_dropout = 0; /* the fixtures are of evaluation */
-  w.s.batch_size = w.s.eval_batch_size = 5;
-  take_projections_away(&w);
-  clip_config config;
-  clip_limits limits = model_limits(&w.s);
-  clip_config_from(&w.s, w.vocabulary, &config);
-  assert_ok(ops_create_cpu(OPS_F32, 2, &o));
-  assert_ok(clip_create(o, &config, &limits, true, &model));
-  assert_ok(weights_into(&w, model));
+  fixture f = open_towers();
   assert_ok(safetensors_open(FIXTURES "vit/expected.safetensors", &image));
   assert_ok(safetensors_open(FIXTURES "bert/expected.safetensors", &text));
-  for (int i = 0; i < 5 * 9; i++) index[i] = i % 9;
-  clip_inputs in = {.count = 5,
-                    .images = safetensors_find(image, "images")->data,
-                    .index = index,
-                    .ids = safetensors_find(text, "ids")->data,
-                    .id_counts = safetensors_find(text, "counts")->data};
-  assert_ok(clip_embed_images(model, 5, in.images, NULL, out));
+  assert_ok(safetensors_open(FIXTURES "bert/loss.safetensors", &wanted));
+  f.inputs = (clip_inputs){.count = 5,
+                           .images = safetensors_find(image, "images")->data,
+                           .index = f.index,
+                           .ids = safetensors_find(text, "ids")->data,
+                           .id_counts = safetensors_find(text, "counts")->data};
+  assert_ok(clip_embed_images(f.model, 5, f.inputs.images, NULL, out));
   assert_close(out, safetensors_find(image, "output")->data, 5 * 24, embedding_bound, "vit",
                "the class token");
-  assert_ok(clip_embed_texts(model, 5, in.ids, in.id_counts, out));
+  assert_ok(clip_embed_texts(f.model, 5, f.inputs.ids, f.inputs.id_counts, out));
   assert_close(out, safetensors_find(text, "output")->data, 5 * 24, embedding_bound, "bert",
                "[CLS]");
-  safetensors_file *wanted;
-  assert_ok(clip_clear_gradients(model));
-  assert_ok(clip_forward(model, &in, 0, true));
-  assert_ok(clip_loss(model, 5, &loss));
-  assert_ok(clip_backward(model, 0, 5));
-  assert_ok(safetensors_open(FIXTURES "bert/loss.safetensors", &wanted));
+  assert_ok(clip_clear_gradients(f.model));
+  assert_ok(clip_forward(f.model, &f.inputs, 0, true));
+  assert_ok(clip_loss(f.model, 5, &loss));
+  assert_ok(clip_backward(f.model, 0, 5));
   ours = (float)loss;
   assert_close(&ours, safetensors_find(wanted, "loss")->data, 1, embedding_bound, "both", "loss");
-  safetensors_close(wanted);
-  for (int part = 0; part < 2; part++) {
-    char path[512];
-    const param_table *table = clip_params(model);
-    float *theirs = calloc((size_t)table->total, 4);
-    bool *is_found = calloc(table->count, sizeof *is_found);
-    snprintf(path, sizeof path, "%s/gradients.safetensors", paths[part]);
-    assert_ok(safetensors_open(path, &file));
-    assert_ok(weights_read_tensors(file, formats[part], table, theirs, is_found));
-    size_t compared = 0;
-    for (size_t i = 0; i < table->count; i++) {
-      const param *p = &table->items[i];
-      if (!is_found[i]) continue;
-      const float *gradients = clip_weights(model)->gradients.data;
-      /* the last norm's bias moves all logits of an image alike, which softmax does not see */
-      bool is_zero = strcmp(p->name, "text.blocks.2.norm2.bias") == 0;
-      if (!is_zero)
-        assert_close(gradients + p->offset, theirs + p->offset, param_elements(p), gradient_bound,
-                     paths[part], p->name);
-      for (int64_t j = 0; is_zero && j < param_elements(p); j++)
-        assert_true(fabsf(gradients[p->offset + j]) < 1e-6f); /* rounding of numbers below 1 */
-      compared++;
-    }
-    assert_int_equal(compared, part == 0 ? 4 + 2 * 12 + 2 : 2 + 3 * 12 + 2);
-    safetensors_close(file);
-    free(theirs);
-    free(is_found);
-  }
+  assert_int_equal(compare_tower_gradients(&f, tower_paths[0], WEIGHTS_VIT), 4 + 2 * 12 + 2);
+  assert_int_equal(compare_tower_gradients(&f, tower_paths[1], WEIGHTS_BERT), 2 + 3 * 12 + 2);
   safetensors_close(image);
   safetensors_close(text);
-  clip_destroy(model);
-  ops_destroy(o);
-  weights_free(&w);
+  safetensors_close(wanted);
+  close_fixture(&f);
 }
 
 /* Their file to ours to theirs: every tensor of a fp32 model comes back with its bits. */
@@ -327,6 +332,40 @@ static void published_shapes_have_their_parameter_counts(void **state) {
     assert_int_equal(vocabulary, 49408);
     assert_ok(model_count(&s, vocabulary, OPS_F32, 0, &counts));
     assert_int_equal(counts.parameters_total, cases[i].parameters);
+    settings_free(&s);
+  }
+}
+
+/* The summary's towers: BERT's token types are folded into its positions, and ours have a
+ * projection of their own. */
+static void published_towers_have_their_parameter_counts(void **state) {
+  (void)state;
+  enum { EMBED = 512 };
+#define LARGE                                                                                      \
+  "\"hidden_size\":1024,\"num_hidden_layers\":24,\"num_attention_heads\":16,"                      \
+  "\"intermediate_size\":4096"
+  static const struct {
+    const char *config;
+    weights_format format;
+    int64_t width, parameters, types;
+  } cases[] = {{"{\"model_type\":\"bert\"}", WEIGHTS_BERT, 768, 108891648, 2 * 768},
+               {"{\"model_type\":\"bert\"," LARGE "}", WEIGHTS_BERT, 1024, 334092288, 2 * 1024},
+               {"{\"model_type\":\"vit\"}", WEIGHTS_VIT, 768, 85798656, 0},
+               {"{\"model_type\":\"vit\"," LARGE "}", WEIGHTS_VIT, 1024, 303301632, 0},
+               {"{\"model_type\":\"vit\",\"hidden_size\":1280,\"num_hidden_layers\":32,"
+                "\"num_attention_heads\":16,\"intermediate_size\":5120,\"patch_size\":14}",
+                WEIGHTS_VIT, 1280, 630764800, 0}};
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    settings s;
+    int64_t vocabulary = 30522;
+    model_counts counts;
+    assert_ok(settings_init(&s));
+    s.embed_dim = EMBED;
+    assert_ok(weights_read_config(cases[i].format, cases[i].config, NULL, &s, &vocabulary));
+    assert_ok(model_count(&s, vocabulary, OPS_F32, 0, &counts));
+    int64_t ours =
+        cases[i].format == WEIGHTS_BERT ? counts.parameters_text : counts.parameters_image;
+    assert_int_equal(ours - EMBED * cases[i].width, cases[i].parameters - cases[i].types);
     settings_free(&s);
   }
 }
@@ -454,6 +493,17 @@ static void files_that_do_not_fit_their_configuration_are_refused(void **state) 
   write_changed(folder, "", NULL, "text_model.embeddings.position_ids"); /* old files have it */
   assert_ok(weights_load(path, 1, NULL, 0, &w));
   weights_free(&w);
+  /* a configuration that would take all memory is refused before any is taken */
+  char file[64];
+  static const char *const hostile[] = {"\"num_hidden_layers\":9999999", "\"hidden_size\":9999999",
+                                        "\"image_size\":9999999"};
+  snprintf(file, sizeof file, "%s/config.json", folder);
+  for (size_t i = 0; i < sizeof hostile / sizeof *hostile; i++) {
+    char json[128];
+    snprintf(json, sizeof json, "{\"text_config\":{},\"vision_config\":{%s}}", hostile[i]);
+    assert_ok(fs_write_atomic(file, json, strlen(json)));
+    assert_fails_with(weights_load(path, 1, NULL, 0, &w), "9999999 is outside");
+  }
   snprintf(command, sizeof command, "rm -r %s", folder);
   assert_int_equal(system(command), 0);
 }
@@ -464,6 +514,7 @@ int main(void) {
       cmocka_unit_test(towers_compute_what_their_libraries_do),
       cmocka_unit_test(a_round_trip_keeps_every_bit),
       cmocka_unit_test(published_shapes_have_their_parameter_counts),
+      cmocka_unit_test(published_towers_have_their_parameter_counts),
       cmocka_unit_test(what_the_model_cannot_do_is_refused_by_name),
       cmocka_unit_test(what_a_format_cannot_hold_is_refused_by_name),
       cmocka_unit_test(files_that_do_not_fit_their_configuration_are_refused),

@@ -9,6 +9,7 @@
 
 #include "simt/mutants.h"
 #include "simt/simt.h"
+#include "simt/tensor.h"
 
 static const simt_order orders[] = {SIMT_ASCENDING, SIMT_DESCENDING, SIMT_RANDOM, SIMT_RANDOM};
 enum { ORDERS = 4 };
@@ -91,9 +92,43 @@ static void after_an_error_nothing_runs_until_it_is_forgotten(void **state) {
   assert_true(result[0] == 64 * 65 / 2);
 }
 
+/* Small whole numbers: exact in bf16, and their sums in fp32. Every element differs from its
+ * neighbours, so that one in a wrong place shows. */
+static void tensor_instructions_give_matrix_products(void **state) {
+  (void)state;
+  enum { SIDE = 16, COUNT = SIDE * SIDE };
+  for (int which = 0; which < 4; which++) {
+    bool is_a_transposed = which & 1, is_b_transposed = which & 2;
+    uint16_t *a = simt_allocate(COUNT * sizeof *a), *b = simt_allocate(COUNT * sizeof *b);
+    float *d = simt_allocate(COUNT * sizeof *d), values[2][COUNT];
+    for (int i = 0; i < COUNT; i++) {
+      values[0][i] = (float)(i * 37 % 101 - 50);
+      values[1][i] = (float)(i * 53 % 97 - 48);
+      uint32_t bits[2];
+      memcpy(bits, &values[0][i], 4);
+      memcpy(bits + 1, &values[1][i], 4);
+      a[i] = (uint16_t)(bits[0] >> 16);
+      b[i] = (uint16_t)(bits[1] >> 16);
+    }
+    assert_int_equal(tensor_launch(a, b, d, is_a_transposed, is_b_transposed), 0);
+    for (int i = 0; i < COUNT; i++) {
+      int row = i / SIDE, column = i % SIDE;
+      float expected = 1;
+      for (int k = 0; k < SIDE; k++)
+        expected += values[0][is_a_transposed ? k * SIDE + row : row * SIDE + k] *
+                    values[1][is_b_transposed ? k * SIDE + column : column * SIDE + k];
+      if (d[i] != expected) fail_msg("(%d, %d): %g, not %g", row, column, d[i], expected);
+    }
+    simt_release(a);
+    simt_release(b);
+    simt_release(d);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(every_planted_fault_is_found),
+      cmocka_unit_test(tensor_instructions_give_matrix_products),
       cmocka_unit_test(after_an_error_nothing_runs_until_it_is_forgotten),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,128 @@
+/* Images in and below a folder, and folders of images a class (ImageNet). */
+#include <ctype.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/fs.h"
+#include "base/mem.h"
+#include "data/file_rows.h"
+
+enum { DEEPEST = 32 };
+
+typedef struct {
+  file_rows *rows;
+  const char *template; /* NULL: captions are the .txt beside */
+  json_t *names;        /* {folder: name}, imagenet with a list of names */
+  bool is_imagenet;
+  strbuf caption;
+} walk;
+
+static bool has_beside(const char *path, const char *extension) {
+  strbuf beside = {0};
+  strbuf_append_bytes(&beside, path, (size_t)(strrchr(path, '.') - path));
+  strbuf_append(&beside, extension);
+  bool exists = !beside.is_broken && fs_exists(beside.data);
+  strbuf_free(&beside);
+  return exists;
+}
+
+/* A folder's name as words. */
+static void append_spoken(strbuf *out, const char *folder) {
+  strbuf_clear(out);
+  for (; *folder; folder++) strbuf_append_char(out, *folder == '_' ? ' ' : *folder);
+}
+
+/* class: the first folder below the root that the image is in, NULL when it lies in the root. */
+static err add_image(walk *w, const char *path, const char *class) {
+  const char *name = class ? json_string_value(json_object_get(w->names, class)) : NULL;
+  strbuf spoken = {0};
+  if (class) append_spoken(&spoken, name ? name : class);
+  const char *const pairs[] = {"class", strbuf_string(&spoken), "folder", class, NULL};
+  bool has_text = !w->is_imagenet && has_beside(path, ".txt");
+  char *json =
+      class && (w->is_imagenet || !has_beside(path, ".json")) ? file_rows_labels(pairs) : NULL;
+  err error = NULL;
+  if (!has_text && class && w->template) {
+    file_rows_fill(w->template, spoken.data, &w->caption);
+    error = file_rows_add(w->rows, path, strbuf_string(&w->caption), json);
+  } else if (has_text) {
+    error = file_rows_add(w->rows, path, NULL, json);
+  } else {
+    data_source *base = (data_source *)w->rows;
+    base->left_outs++;
+    strbuf_format(&base->left_out, "%s: has no caption (.txt)\n", path);
+  }
+  free(json);
+  strbuf_free(&spoken);
+  return error;
+}
+
+static err walk_folder(walk *w, const char *folder, const char *class, int depth) {
+  char **names = NULL, *path = NULL;
+  size_t count = 0;
+  if (depth > DEEPEST) return err_new(ERR_INPUT, "%s: folders too deep (a loop of links?)", folder);
+  err error = fs_list(folder, &names, &count);
+  if (error) return error;
+  for (size_t i = 0; i < count && !error; i++) {
+    path = fs_join(folder, names[i]);
+    if (!path)
+      error = mem_error(strlen(folder), "a path");
+    else if (file_rows_is_image(names[i]))
+      error = w->is_imagenet && !class ? NULL : add_image(w, path, class);
+    else if (fs_is_folder(path))
+      error = walk_folder(w, path, class ? class : names[i], depth + 1);
+    free(path);
+  }
+  fs_free_names(names, count);
+  return error;
+}
+
+static err open_tree(const source_request *r, walk *w, data_source **out) {
+  if (!fs_is_folder(r->location)) return err_new(ERR_INPUT, "%s: is no folder", r->location);
+  err error = file_rows_create(r->whole, &w->rows);
+  if (!error) error = walk_folder(w, r->location, NULL, 0);
+  strbuf_free(&w->caption);
+  return file_rows_finish(w->rows, error, out);
+}
+
+err source_open_folder(const source_request *r, data_source **out) {
+  walk w = {.template = source_option(r, "template")};
+  return open_tree(r, &w, out);
+}
+
+/* Lines "n01440764 tench, Tinca tinca", a blank or a tab behind the folder: the first name counts.
+ */
+static err read_names(const char *path, json_t **names) {
+  char *text = NULL;
+  size_t length;
+  long number = 0;
+  err error = fs_read(path, &text, &length);
+  *names = json_object();
+  if (!error && !*names) error = mem_error(length, path);
+  for (char *rest = text, *line; !error && (line = strsep(&rest, "\n"));) {
+    number++;
+    line[strcspn(line, "\r")] = '\0';
+    if (!*line) continue;
+    size_t folder = strcspn(line, " \t");
+    char *name = line + folder + strspn(line + folder, " \t");
+    if (!folder || !*name)
+      error =
+          err_new(ERR_INPUT, "%s:%ld: '%.60s' is not a folder and its name", path, number, line);
+    line[folder] = '\0';
+    name[strcspn(name, ",")] = '\0';
+    if (!error && json_object_set_new(*names, line, json_string(name)) != 0)
+      error = err_new(ERR_INPUT, "%s:%ld: the name is not UTF-8", path, number);
+  }
+  free(text);
+  return error;
+}
+
+err source_open_imagenet(const source_request *r, data_source **out) {
+  const char *names = source_option(r, "names"), *template = source_option(r, "template");
+  walk w = {.template = template ? template : "a photo of a {}", .is_imagenet = true};
+  err error = names ? read_names(names, &w.names) : NULL;
+  if (!error) error = open_tree(r, &w, out);
+  json_decref(w.names);
+  return error;
+}

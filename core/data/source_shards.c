@@ -1,0 +1,197 @@
+/* WebDataset shards, and pipes whose output is one. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/fs.h"
+#include "base/mem.h"
+#include "data/record.h"
+#include "data/shard.h"
+#include "data/source.h"
+
+typedef struct {
+  uint32_t shard, sample;
+} place;
+
+typedef struct {
+  data_source base;
+  shard *shards;
+  size_t shard_count;
+  place *rows;
+  char *caption_field; /* of the JSON; NULL: the .txt */
+} shards_source;
+
+static bool has_caption(const shards_source *s, const shard_sample *sample) {
+  return sample->caption.data || (s->caption_field && sample->json.data);
+}
+
+static err collect_rows(shards_source *s) {
+  size_t total = 0;
+  for (size_t i = 0; i < s->shard_count; i++) total += s->shards[i].count;
+  s->rows = mem_zeroed(total, sizeof *s->rows);
+  if (!s->rows) return mem_error(total * sizeof *s->rows, "a data set's index");
+  for (size_t i = 0; i < s->shard_count; i++)
+    for (size_t j = 0; j < s->shards[i].count; j++) {
+      const shard_sample *sample = &s->shards[i].samples[j];
+      if (sample->image.data && has_caption(s, sample)) {
+        s->rows[s->base.count++] = (place){(uint32_t)i, (uint32_t)j};
+        continue;
+      }
+      s->base.left_outs++;
+      strbuf_format(&s->base.left_out, "%s: sample %s has no %s\n", s->shards[i].path, sample->key,
+                    sample->image.data ? "caption (.txt)" : "image");
+    }
+  return NULL;
+}
+
+/* The member as a string, NULL when there is none. */
+static err copy_member(shard_bytes bytes, char **copy) {
+  if (!bytes.data) return NULL;
+  *copy = mem_zeroed(bytes.size + 1, 1);
+  if (!*copy) return mem_error(bytes.size, "a sample");
+  memcpy(*copy, bytes.data, bytes.size);
+  return NULL;
+}
+
+/* The caption that a field of the JSON holds; the .txt stands in for a sample without it. */
+static err take_field(const shards_source *s, dataset_sample *out) {
+  char *value = NULL;
+  if (!s->caption_field || !out->json) return NULL;
+  err error = sample_label(out->json, s->caption_field, &value);
+  if (error) return error;
+  if (!value && out->caption) return NULL;
+  if (!value) return err_new(ERR_INPUT, "its JSON has no text '%s'", s->caption_field);
+  free(out->caption);
+  out->caption = value;
+  return NULL;
+}
+
+static err read_row(const data_source *base, int64_t row, bool has_image, dataset_sample *out) {
+  const shards_source *s = (const shards_source *)base;
+  const shard *from = &s->shards[s->rows[row].shard];
+  const shard_sample *sample = &from->samples[s->rows[row].sample];
+  *out = (dataset_sample){.shard = from->path, .key = sample->key};
+  if (has_image) {
+    out->image = sample->image.data;
+    out->image_bytes = sample->image.size;
+  }
+  err error = copy_member(sample->caption, &out->caption);
+  if (!error) error = copy_member(sample->json, &out->json);
+  return error ? error : take_field(s, out);
+}
+
+static err hash_shards(const data_source *base, bool has_bytes, hash_state *state) {
+  const shards_source *s = (const shards_source *)base;
+  for (size_t i = 0; i < s->shard_count; i++) {
+    const shard *one = &s->shards[i];
+    hash_add(state, fs_name(one->path), strlen(fs_name(one->path)) + 1);
+    hash_add(state, &one->size, sizeof one->size);
+    if (has_bytes && one->size) hash_add(state, one->map, one->size);
+  }
+  return NULL;
+}
+
+static void close_shards(data_source *base) {
+  shards_source *s = (shards_source *)base;
+  for (size_t i = 0; i < s->shard_count; i++) shard_close(&s->shards[i]);
+  free(s->shards);
+  free(s->rows);
+  free(s->caption_field);
+  free(s);
+}
+
+static const source_calls shards_calls = {read_row, hash_shards, close_shards};
+
+static err create(const source_request *r, size_t shards, shards_source **out) {
+  const char *field = source_option(r, "caption");
+  shards_source *s = mem_zeroed(1, sizeof *s);
+  if (!s) return mem_error(sizeof *s, "a data set");
+  s->base.call = &shards_calls;
+  s->shards = mem_zeroed(shards, sizeof *s->shards);
+  s->caption_field = field ? mem_copy_string(field) : NULL;
+  *out = s;
+  return s->shards && (s->caption_field || !field)
+             ? NULL
+             : mem_error(shards * sizeof *s->shards, "a data set");
+}
+
+static err finish(shards_source *s, err error, data_source **out) {
+  for (size_t i = 0; i < s->shard_count; i++) s->base.bytes += s->shards[i].size;
+  if (!error) error = collect_rows(s);
+  if (error)
+    source_close(&s->base);
+  else
+    *out = &s->base;
+  return error;
+}
+
+err source_open_shards(const source_request *r, data_source **out) {
+  char **paths = NULL;
+  size_t count = 0;
+  shards_source *s = NULL;
+  err error = shard_expand(&(char *){r->location}, 1, &paths, &count);
+  if (error) return error;
+  error = create(r, count, &s);
+  for (size_t i = 0; i < count && !error; i++) {
+    error = shard_open(paths[i], &s->shards[i], &s->base.notes);
+    if (!error) s->shard_count++;
+  }
+  fs_free_names(paths, count);
+  return s ? finish(s, error, out) : error;
+}
+
+/* Runs a command with its output going to a file that has no name any more. */
+static err run_command(const char *command, FILE **output) {
+  char block[1 << 16];
+  size_t length;
+  err error = NULL;
+  FILE *file = tmpfile(), *pipe = NULL;
+  if (!file) return err_errno(errno, "pipe:%s: no temporary file for its output", command);
+  pipe = popen(command, "re");
+  if (!pipe) FAIL(ERR_IO, "pipe:%s: cannot be run", command);
+  while ((length = fread(block, 1, sizeof block, pipe)) > 0)
+    if (fwrite(block, 1, length, file) != length)
+      FAIL(ERR_IO, "pipe:%s: its output does not fit into the temporary folder", command);
+  int status = pclose(pipe);
+  pipe = NULL;
+  if (status != 0)
+    FAIL(ERR_INPUT, "pipe:%s: the command ended with status %d", command,
+         WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
+  if (fflush(file) != 0) error = err_errno(errno, "pipe:%s: its output", command);
+cleanup:
+  if (pipe) pclose(pipe);
+  if (error)
+    fclose(file);
+  else
+    *output = file;
+  return error;
+}
+
+err source_open_pipe(const source_request *r, data_source **out) {
+  FILE *output = NULL;
+  char path[64];
+  shards_source *s = NULL;
+  if (!r->allows_pipes)
+    return err_new(ERR_INPUT,
+                   "%s: runs a program, which data.allow_pipes: false does not allow; set it to "
+                   "true if you trust the command",
+                   r->whole);
+  err error = run_command(r->location, &output);
+  if (error) return error;
+  error = create(r, 1, &s);
+  if (!error) {
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fileno(output));
+    error = shard_open(path, &s->shards[0], &s->base.notes);
+    if (!error) {
+      free(s->shards[0].path);
+      s->shard_count = 1;
+      s->shards[0].path = mem_copy_string(r->whole);
+      if (!s->shards[0].path) error = mem_error(strlen(r->whole), "a data set");
+    }
+  }
+  fclose(output); /* the mapping keeps the bytes */
+  return s ? finish(s, error, out) : error;
+}

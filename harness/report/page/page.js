@@ -1,0 +1,242 @@
+/* What the page can do beyond being read: sort, filter, trace a number, look along a curve.
+ * Without this script all of it is still there to be read. */
+'use strict';
+(() => {
+  const data = JSON.parse(document.getElementById('data').textContent);
+  const make = (name, attributes, ...children) => {
+    const element = document.createElement(name);
+    for (const key in attributes || {}) element.setAttribute(key, attributes[key]);
+    element.append(...children);
+    return element;
+  };
+  const draw = (name, attributes, text) => {
+    const element = document.createElementNS('http://www.w3.org/2000/svg', name);
+    for (const key in attributes) element.setAttribute(key, attributes[key]);
+    if (text !== undefined) element.textContent = text;
+    return element;
+  };
+
+  /* ---- light and dark: as the system has it, until a reader chooses ---- */
+  const root = document.documentElement, toggle = document.getElementById('theme');
+  const is_dark = () => root.dataset.theme
+    ? root.dataset.theme === 'dark' : matchMedia('(prefers-color-scheme: dark)').matches;
+  const name_toggle = () => { toggle.textContent = is_dark() ? 'Light' : 'Dark'; };
+  try { root.dataset.theme = root.dataset.theme || localStorage.getItem('flipbench-theme') || ''; } catch (e) { /* from a file, some browsers keep nothing */ }
+  toggle.hidden = false;
+  toggle.addEventListener('click', () => {
+    root.dataset.theme = is_dark() ? 'light' : 'dark';
+    try { localStorage.setItem('flipbench-theme', root.dataset.theme); } catch (e) { /* as above */ }
+    name_toggle();
+  });
+  name_toggle();
+
+  /* ---- tables ---- */
+  const key_of = cell => cell.dataset.value !== undefined ? cell.dataset.value : cell.textContent.trim();
+  function sort(table, column, direction) {
+    const body = table.tBodies[0], rows = [...body.rows];
+    const numeric = rows.every(r => key_of(r.cells[column]) === '' || !isNaN(key_of(r.cells[column])));
+    rows.sort((a, b) => {
+      const x = key_of(a.cells[column]), y = key_of(b.cells[column]);
+      if (x === '' || y === '') return (x === '') - (y === ''); /* what is missing comes last */
+      return direction * (numeric ? x - y : x.localeCompare(y, 'en', {numeric: true}));
+    });
+    body.append(...rows);
+    [...table.tHead.rows[0].cells].forEach((cell, i) => {
+      if (i === column) cell.setAttribute('aria-sort', direction > 0 ? 'ascending' : 'descending');
+      else cell.removeAttribute('aria-sort');
+    });
+  }
+  for (const table of document.querySelectorAll('table.sortable')) {
+    [...table.tHead.rows[0].cells].forEach((cell, i) => {
+      const button = make('button', {type: 'button'});
+      const label = cell.querySelector('span');
+      label.insertBefore(make('span', {class: 'arrow', 'aria-hidden': 'true'}), label.querySelector('small'));
+      button.append(...label.childNodes);
+      cell.replaceChildren(button);
+      button.addEventListener('click', () => sort(table, i, cell.getAttribute('aria-sort') === 'ascending' ? -1 : 1));
+    });
+    const filter = document.getElementById(table.id + '-filter');
+    if (!filter) continue;
+    filter.closest('.tools').hidden = false;
+    const empty = make('p', {class: 'empty', hidden: ''}, 'No row has these words.');
+    table.after(empty);
+    filter.addEventListener('input', () => {
+      const words = filter.value.toLowerCase().split(/\s+/).filter(Boolean);
+      let shown = 0;
+      for (const row of table.tBodies[0].rows) {
+        const text = row.textContent.toLowerCase();
+        row.hidden = !words.every(word => text.includes(word));
+        shown += !row.hidden;
+      }
+      empty.hidden = shown > 0;
+    });
+  }
+  addEventListener('keydown', event => {
+    const filter = document.querySelector('input[type=search]');
+    if (event.key !== '/' || !filter || event.target.closest('input, select, textarea, dialog')) return;
+    event.preventDefault();
+    filter.focus();
+  });
+
+  /* ---- where a number comes from ---- */
+  const dialog = document.getElementById('trace');
+  function show_run(id) {
+    const run = document.getElementById('run-' + id);
+    if (!run) return;
+    document.querySelectorAll('details.marked').forEach(other => other.classList.remove('marked'));
+    run.open = true;
+    run.classList.add('marked');
+    run.scrollIntoView({block: 'start'});
+    run.querySelector('summary').focus({preventScroll: true});
+  }
+  function trace(link) {
+    const row = data.rows[link.dataset.row], column = data.columns[link.dataset.column];
+    const cell = row.values[link.dataset.column];
+    const body = make('tbody'), list = make('table', null,
+      make('thead', null, make('tr', null, ...['run', 'value', 'commit', 'machine', 'ended'].map((name, i) =>
+        make('th', {class: i === 1 ? '' : 'text'}, make('span', null, name))))), body);
+    row.runs.forEach((id, i) => {
+      const run = data.runs[id];
+      const go = make('a', {href: '#run-' + id}, run ? `${id}: ${row.labels[i]}` : row.labels[i]);
+      if (run) go.addEventListener('click', event => { event.preventDefault(); dialog.close(); history.replaceState(null, '', '#run-' + id); show_run(id); });
+      const value = cell.runs && cell.runs[i] !== null ? cell.runs[i].toPrecision(6) : '–';
+      body.append(make('tr', null, make('td', {class: 'text'}, run ? go : row.labels[i]), make('td', null, value),
+        make('td', {class: 'text mono'}, run ? run.commit : '–'), make('td', {class: 'text'}, run ? run.machine : '–'),
+        make('td', {class: 'text'}, run ? run.ended : '–')));
+    });
+    const facts = make('dl');
+    const fact = (name, text) => text && facts.append(make('dt', null, name), make('dd', null, text));
+    fact('shown', link.textContent + (column.unit ? ' ' + column.unit : ''));
+    fact('what it is', column.help);
+    fact('interval', cell.interval);
+    fact('published', cell.reference);
+    const close = make('button', {type: 'button', class: 'close', 'aria-label': 'close'}, '×');
+    close.addEventListener('click', () => dialog.close());
+    dialog.replaceChildren(close, make('h2', null, `${column.heading}, ${row.name}`), facts,
+      make('div', {class: 'wide'}, list),
+      make('p', {class: 'faint'}, 'A run’s name leads to its settings, command line, libraries and log.'));
+    dialog.showModal();
+  }
+  document.addEventListener('click', event => {
+    const link = event.target.closest('a.number');
+    if (link && dialog) { event.preventDefault(); trace(link); }
+    else if (event.target === dialog) dialog.close();
+  });
+  if (location.hash.startsWith('#run-')) show_run(location.hash.slice(5));
+
+  /* ---- curves ---- */
+  const nice_step = span => {
+    const power = 10 ** Math.floor(Math.log10(span)), share = span / power;
+    return power * (share < 1.5 ? 0.25 : share < 3 ? 0.5 : share < 7 ? 1 : 2);
+  };
+  const short = value => {
+    const size = Math.abs(value);
+    for (const [least, name] of [[1e9, 'B'], [1e6, 'M'], [1e3, 'k']])
+      if (size >= least) return +(value / least).toPrecision(3) + name;
+    return String(+value.toPrecision(3));
+  };
+  const as_time = seconds => seconds < 120 ? +seconds.toPrecision(3) + ' s' : seconds < 7200
+    ? +(seconds / 60).toPrecision(3) + ' min' : +(seconds / 3600).toPrecision(3) + ' h';
+  const WIDTH = 520, HEIGHT = 300, LEFT = 46, RIGHT = 14, TOP = 12, BOTTOM = 40;
+
+  function chart(place, curve, state) {
+    const series = curve.series.filter(s => !state.hidden.has(s.row));
+    const x_of = point => state.time ? point[1] : point[0];
+    const svg = draw('svg', {viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: 'img', tabindex: 0,
+      'aria-label': `${curve.name} against ${state.time ? 'training time' : 'samples'}; arrow keys read the values`});
+    const points = series.flatMap(s => s.points);
+    if (!points.length) { place.replaceChildren(make('p', {class: 'empty'}, 'Nothing to draw.')); return; }
+    const x_most = Math.max(...points.map(x_of)) || 1;
+    let low = Math.min(...points.map(p => p[2])), high = Math.max(...points.map(p => p[2]));
+    if (curve.zero) low = 0;
+    const pad = (high - low || 1) * 0.06;
+    high += pad;
+    if (!curve.zero) low -= pad;
+    const X = value => LEFT + (WIDTH - LEFT - RIGHT) * value / x_most;
+    const Y = value => HEIGHT - BOTTOM - (HEIGHT - TOP - BOTTOM) * (value - low) / (high - low);
+    const step = nice_step((high - low)), x_step = nice_step(x_most);
+    for (let y = Math.ceil(low / step) * step; y <= high; y += step) {
+      svg.append(draw('line', {class: 'grid', x1: LEFT, x2: WIDTH - RIGHT, y1: Y(y), y2: Y(y)}));
+      svg.append(draw('text', {class: 'tick', x: LEFT - 6, y: Y(y) + 4, 'text-anchor': 'end'}, short(y)));
+    }
+    for (let x = 0; x <= x_most * 1.001; x += x_step)
+      svg.append(draw('text', {class: 'tick', x: X(x), y: HEIGHT - BOTTOM + 17, 'text-anchor': x ? 'middle' : 'start'}, state.time ? as_time(x) : short(x)));
+    svg.append(draw('text', {class: 'tick', x: WIDTH - RIGHT, y: HEIGHT - 5, 'text-anchor': 'end'},
+      state.time ? 'training time' : 'samples seen'));
+    for (const s of series)
+      svg.append(draw('path', {class: 'line' + (s.is_mean ? '' : s.has_mean ? ' thin' : ''), stroke: `var(--c${s.row % 8})`,
+        'stroke-dasharray': s.tuning ? '5 4' : 'none',
+        d: 'M' + s.points.map(p => `${X(x_of(p)).toFixed(1)},${Y(p[2]).toFixed(1)}`).join('L')}));
+    hover(svg, curve, series.filter(s => s.is_mean || !s.has_mean), state, x_of, x_most, X, Y);
+    place.replaceChildren(svg);
+  }
+
+  /* A line at the reader's finger, mouse or arrow keys, and what each curve says there. */
+  function hover(svg, curve, series, state, x_of, x_most, X, Y) {
+    const layer = draw('g', {});
+    svg.append(layer);
+    const at = x => {
+      const near = series.map(s => ({s, p: s.points.reduce((a, b) => Math.abs(x_of(b) - x) < Math.abs(x_of(a) - x) ? b : a)}))
+        .filter(n => x <= x_of(n.s.points.at(-1)) + x_most * 0.06 && x >= x_of(n.s.points[0]) - x_most * 0.06);
+      layer.replaceChildren();
+      if (!near.length) return;
+      const line = X(Math.min(x, x_most));
+      const texts = near.sort((a, b) => b.p[2] - a.p[2]).map(n => `${n.s.name}  ${+n.p[2].toPrecision(4)}${curve.unit}`);
+      const head = state.time ? as_time(x) : short(Math.round(x));
+      const width = 7.1 * Math.max(...texts.map(t => t.length), head.length) + 28, height = 18 * texts.length + 26;
+      const left = line + width + 12 > WIDTH ? line - width - 10 : line + 10;
+      layer.append(draw('line', {class: 'cross', x1: line, x2: line, y1: TOP, y2: HEIGHT - BOTTOM}));
+      near.forEach(n => layer.append(draw('circle', {r: 4, cx: X(x_of(n.p)), cy: Y(n.p[2]), fill: `var(--c${n.s.row % 8})`})));
+      layer.append(draw('rect', {class: 'plate', x: Math.max(0, left), y: TOP, width, height, rx: 6}));
+      layer.append(draw('text', {class: 'tick', x: Math.max(0, left) + 10, y: TOP + 17}, head));
+      texts.forEach((text, i) => {
+        layer.append(draw('circle', {r: 4, cx: Math.max(0, left) + 13, cy: TOP + 31 + 18 * i, fill: `var(--c${near[i].s.row % 8})`}));
+        layer.append(draw('text', {x: Math.max(0, left) + 23, y: TOP + 35 + 18 * i}, text));
+      });
+    };
+    const from_event = event => {
+      const box = svg.getBoundingClientRect();
+      return ((event.clientX - box.left) / box.width * WIDTH - LEFT) / (WIDTH - LEFT - RIGHT) * x_most;
+    };
+    let place = 0;
+    svg.addEventListener('pointermove', event => at(Math.min(x_most, Math.max(0, from_event(event)))));
+    svg.addEventListener('pointerleave', () => layer.replaceChildren());
+    svg.addEventListener('blur', () => layer.replaceChildren());
+    svg.addEventListener('keydown', event => {
+      const move = {ArrowLeft: -1, ArrowRight: 1}[event.key];
+      if (!move) return;
+      event.preventDefault();
+      place = Math.min(x_most, Math.max(0, place + move * x_most / 40));
+      at(place);
+    });
+  }
+
+  const host = document.getElementById('charts');
+  if (host && data.curves && data.curves.length) {
+    const state = {time: false, hidden: new Set()}, places = [];
+    const legend = make('div', {class: 'legend'});
+    const axis = make('button', {type: 'button'});
+    const redraw = () => {
+      axis.textContent = state.time ? 'Show against samples seen' : 'Show against training time';
+      data.curves.forEach((curve, i) => chart(places[i], curve, state));
+    };
+    axis.addEventListener('click', () => { state.time = !state.time; redraw(); });
+    data.rows.forEach((row, i) => {
+      const button = make('button', {type: 'button', 'aria-pressed': 'true'}, make('i', {style: `background:var(--c${i % 8})`}), row.name);
+      button.addEventListener('click', () => {
+        if (!state.hidden.delete(i)) state.hidden.add(i);
+        button.setAttribute('aria-pressed', String(!state.hidden.has(i)));
+        redraw();
+      });
+      legend.append(button);
+    });
+    const grid = make('div', {class: 'charts'});
+    for (const curve of data.curves) {
+      const place = make('div');
+      places.push(place);
+      grid.append(make('div', {class: 'chart'}, make('h3', null, curve.name + (curve.unit ? ` (${curve.unit.trim()})` : '')), place));
+    }
+    host.append(make('div', {class: 'tools'}, axis), legend, grid);
+    redraw();
+  }
+})();

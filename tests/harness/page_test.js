@@ -1,0 +1,71 @@
+/* Runs inside a page that flipbench wrote (the story puts it there), and leaves what it found in
+ * the title: "pass N" or "fail: …". */
+addEventListener('load', () => {
+  let checks = 0;
+  const expect = (is_true, what) => { checks++; if (!is_true) throw new Error(what); };
+  try {
+    expect(!window.page_problems.length, 'errors while loading: ' + window.page_problems.join(' | '));
+    const table = document.querySelector('table.sortable');
+    expect(table && table.tBodies[0].rows.length > 1, 'no table');
+
+    /* sorting by the keyboard's way: a button in each head */
+    const head = table.tHead.rows[0].cells[PAGE_COLUMN], button = head.querySelector('button');
+    const cells = () => [...table.tBodies[0].rows].map(row => row.cells[PAGE_COLUMN]);
+    const key = cell => cell.dataset.value !== undefined ? cell.dataset.value : cell.textContent;
+    const values = () => cells().map(key).filter(text => text !== '').map(Number);
+    const gap = () => cells().map(key).join(' ').trim() === values().join(' '); /* the missing are last */
+    button.click();
+    expect(head.getAttribute('aria-sort') === 'ascending', 'aria-sort was not set');
+    expect(values().every((v, i, all) => !i || all[i - 1] <= v) && gap(), 'not ascending: ' + values());
+    button.click();
+    expect(values().every((v, i, all) => !i || all[i - 1] >= v) && gap(), 'not descending: ' + values());
+
+    /* filtering */
+    const filter = document.getElementById(table.id + '-filter');
+    const shown = () => [...table.tBodies[0].rows].filter(row => !row.hidden).length, all = shown();
+    filter.value = 'PAGE_WORD';
+    filter.dispatchEvent(new Event('input'));
+    expect(shown() === 1, 'the filter shows ' + shown() + ' rows');
+    filter.value = 'no row has this';
+    filter.dispatchEvent(new Event('input'));
+    expect(shown() === 0 && !document.querySelector('.empty').hidden, 'an empty result is not told');
+    filter.value = '';
+    filter.dispatchEvent(new Event('input'));
+    expect(shown() === all, 'rows are lost');
+
+    /* light and dark */
+    const ground = () => getComputedStyle(document.body).backgroundColor, before = ground();
+    document.getElementById('theme').click();
+    expect(ground() !== before, 'the theme did not change');
+    document.getElementById('theme').click();
+    expect(ground() === before, 'the theme did not change back');
+
+    if (document.getElementById('charts')) {
+      /* a number leads to its runs, and a run to its record */
+      document.querySelector('a.number').click();
+      const dialog = document.getElementById('trace');
+      expect(dialog.open, 'no dialog');
+      const commit = /^[0-9a-f]{10}/.exec(dialog.querySelector('td.mono').textContent);
+      expect(commit, 'the dialog names no commit: ' + dialog.textContent);
+      const link = dialog.querySelector('a[href^="#run-"]'), run = document.querySelector(link.getAttribute('href'));
+      link.click();
+      expect(!dialog.open && run.open, 'the run was not opened');
+      expect(run.textContent.includes(commit[0]) && run.textContent.includes('learning_rate'), 'the run has no record');
+
+      /* curves: one line a row, values at the arrow keys, a row that is hidden */
+      const chart = document.querySelector('.chart svg'), lines = chart.querySelectorAll('.line').length;
+      expect(lines >= table.tBodies[0].rows.length, 'only ' + lines + ' lines');
+      for (let i = 0; i < 20; i++) chart.dispatchEvent(new KeyboardEvent('keydown', {key: 'ArrowRight'}));
+      expect(chart.querySelector('.plate') && /\d/.test(chart.lastChild.textContent), 'no values under the keys');
+      document.querySelector('.legend button').click();
+      expect(document.querySelector('.chart svg').querySelectorAll('.line').length < lines, 'the row is still drawn');
+      expect(document.querySelectorAll('figure svg').length > 0, 'no figures');
+    }
+    const wide = document.documentElement.scrollWidth;
+    expect(wide <= innerWidth, 'the page is ' + wide + ' wide in a window of ' + innerWidth);
+    expect(!window.page_problems.length, 'errors: ' + window.page_problems.join(' | '));
+    document.title = 'pass ' + checks;
+  } catch (error) {
+    document.title = 'fail: ' + error.message;
+  }
+});

@@ -1,0 +1,132 @@
+/* Dense layers in emulated 8 bits: every value rounds to the nearest that there is, and a product
+ * is that of the rounded operands. */
+#include "support/test.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "base/rng.h"
+#include "cpu/cpu.h"
+
+/* The value of an 8-bit float by its definition; NaN and infinities are not asked for. */
+static double decode(cpu_fp8 format, int bits) {
+  int mantissa_bits = format == CPU_E4M3 ? 3 : 2, bias = format == CPU_E4M3 ? 7 : 15;
+  int exponent = bits >> mantissa_bits & (format == CPU_E4M3 ? 15 : 31);
+  int mantissa = bits & ((1 << mantissa_bits) - 1);
+  double fraction = (double)mantissa / (1 << mantissa_bits);
+  double size = exponent ? ldexp(1 + fraction, exponent - bias) : ldexp(fraction, 1 - bias);
+  return bits & 128 ? -size : size;
+}
+
+/* The nearest by trying all, a tie to the even mantissa. */
+static double nearest(cpu_fp8 format, double value) {
+  int last = format == CPU_E4M3 ? 0x7E : 0x7B, best = 0;
+  for (int bits = 0; bits <= last; bits++) {
+    double now = fabs(decode(format, bits) - fabs(value));
+    double before = fabs(decode(format, best) - fabs(value));
+    if (now < before || (now == before && bits % 2 == 0)) best = bits;
+  }
+  return copysign(decode(format, best), value);
+}
+
+static void values_round_to_the_nearest_that_there_is(void **state) {
+  (void)state;
+  rng r = rng_at(1, RNG_TEST, 0, 0);
+  for (int format = CPU_E4M3; format <= CPU_E5M2; format++) {
+    int last = format == CPU_E4M3 ? 0x7E : 0x7B;
+    for (int bits = 0; bits <= last; bits++) { /* the values, and the ties between them */
+      double value = decode((cpu_fp8)format, bits), next = decode((cpu_fp8)format, bits + 1);
+      assert_true((double)cpu_round_fp8((cpu_fp8)format, (float)value) == value);
+      if (bits == last) break;
+      for (int side = -1; side <= 1; side++) {
+        float middle = (float)(0.5 * (value + next));
+        float asked = side ? nextafterf(middle, side < 0 ? 0.0f : 1e30f) : middle;
+        assert_true((double)cpu_round_fp8((cpu_fp8)format, asked) ==
+                    nearest((cpu_fp8)format, (double)asked));
+        assert_true(cpu_round_fp8((cpu_fp8)format, -asked) ==
+                    -cpu_round_fp8((cpu_fp8)format, asked));
+      }
+    }
+    for (int i = 0; i < 20000; i++) {
+      float value = (float)(rng_normal(&r) * exp(8 * rng_normal(&r)));
+      assert_true((double)cpu_round_fp8((cpu_fp8)format, value) ==
+                  nearest((cpu_fp8)format, (double)value));
+    }
+    assert_true((double)cpu_round_fp8((cpu_fp8)format, INFINITY) == decode((cpu_fp8)format, last));
+    assert_true(isnan(cpu_round_fp8((cpu_fp8)format, NAN)));
+  }
+}
+
+enum { M = 32, N = 48, K = 64 };
+
+static double largest(const uint16_t *x, int count) {
+  double most = 0;
+  for (int i = 0; i < count; i++) most = fmax(most, fabs((double)cpu_from_bf16(x[i])));
+  return most;
+}
+
+/* An operand as the product sees it. */
+static double seen(cpu_fp8 format, double most, uint16_t x) {
+  double scale = (double)((format == CPU_E4M3 ? 448.0f : 57344.0f) / (float)most);
+  float scaled = cpu_from_bf16(x) * (float)scale;
+  return (double)cpu_round_fp8(format, scaled) / scale;
+}
+
+static void check_product(ops *o, bool is_gradient, bool may_narrow) {
+  static uint16_t a[M * K], b[N * K], c[M * N];
+  static float sums[M * N], bias[N];
+  rng r = rng_at(2, RNG_TEST, 0, is_gradient);
+  for (int i = 0; i < M * K; i++) a[i] = cpu_to_bf16((float)rng_normal(&r));
+  for (int i = 0; i < N * K; i++) b[i] = cpu_to_bf16((float)(0.05 * rng_normal(&r)));
+  for (int i = 0; i < N; i++) bias[i] = (float)rng_normal(&r);
+  for (int i = 0; i < M * N; i++) sums[i] = (float)i;
+  ops_gemm g = {
+      .m = M, .n = N, .k = K, .may_narrow = may_narrow, .a = {a, OPS_BF16}, .b = {b, OPS_BF16}};
+  if (is_gradient) {
+    g.transpose_a = g.accumulate = true;
+    g.c = (ops_buffer){sums, OPS_F32};
+  } else {
+    g.transpose_b = true;
+    g.c = (ops_buffer){c, OPS_BF16};
+    g.bias = (ops_buffer){bias, OPS_F32};
+  }
+  assert_ok(o->call->gemm(o, &g));
+  cpu_fp8 first = is_gradient ? CPU_E5M2 : CPU_E4M3;
+  double most_a = largest(a, M * K), most_b = largest(b, N * K), error = 0, size = 0, narrowed = 0;
+  for (int i = 0; i < M; i++)
+    for (int j = 0; j < N; j++) {
+      double narrow = 0, wide = 0, start = is_gradient ? i * N + j : (double)bias[j];
+      for (int k = 0; k < K; k++) {
+        uint16_t x = a[is_gradient ? k * M + i : i * K + k],
+                 y = b[is_gradient ? k * N + j : j * K + k];
+        narrow += seen(first, most_a, x) * seen(CPU_E4M3, most_b, y);
+        wide += (double)cpu_from_bf16(x) * (double)cpu_from_bf16(y);
+      }
+      double got =
+          (is_gradient ? (double)sums[i * N + j] : (double)cpu_from_bf16(c[i * N + j])) - start;
+      double right = may_narrow ? narrow : wide;
+      error += (got - right) * (got - right);
+      size += right * right;
+      narrowed += (narrow - wide) * (narrow - wide);
+    }
+  assert_true(sqrt(error / size) < 5e-3); /* a bf16 result's rounding */
+  assert_true(sqrt(narrowed / size) > 1e-2 && sqrt(narrowed / size) < 0.1); /* 8 bits do cost */
+}
+
+static void a_product_is_that_of_the_rounded_operands(void **state) {
+  (void)state;
+  ops *o;
+  assert_ok(ops_create_cpu_narrow(2, &o));
+  check_product(o, false, true);
+  check_product(o, true, true);
+  check_product(o, false, false); /* a product that may not be narrowed is not */
+  ops_destroy(o);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(values_round_to_the_nearest_that_there_is),
+      cmocka_unit_test(a_product_is_that_of_the_rounded_operands),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
