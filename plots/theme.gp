@@ -2,12 +2,15 @@
 # texts (`title_text`, `subtitle_text`, `source_line`, `x_label`, `y_label`), the ranges and the
 # data blocks, and then loads this file and the figure's own template.
 
+# `is_column`: for one of two columns of a paper, 3.3 inches, letters of 7 to 8 points, no title.
+width = is_column ? 396 : 760; height = is_column ? 288 : 500
+inches = is_column ? 3.3 : 7.6
 if (format eq 'svg') \
-  set terminal svg size 760,500 dynamic enhanced font 'DejaVu Sans,13' background 'white'
+  set terminal svg size width,height dynamic enhanced font 'DejaVu Sans,13' background 'white'
 if (format eq 'png') \
-  set terminal pngcairo size 1520,1000 enhanced font 'DejaVu Sans,13' fontscale 2 linewidth 2 pointscale 2 background 'white'
+  set terminal pngcairo size 2*width,2*height enhanced font 'DejaVu Sans,13' fontscale 2 linewidth 2 pointscale 2 background 'white'
 if (format eq 'pdf') \
-  set terminal pdfcairo size 7.6in,5.0in enhanced font 'DejaVu Sans,13' fontscale 0.75 linewidth 1.4 pointscale 0.7 background 'white'
+  set terminal pdfcairo size (inches)in,(inches*height/width)in enhanced font 'DejaVu Sans,13' fontscale (is_column ? 0.6 : 0.75) linewidth (is_column ? 1 : 1.4) pointscale (is_column ? 0.5 : 0.7) background 'white'
 set output out.'.'.format
 set encoding utf8
 
@@ -21,21 +24,21 @@ rgb(i) = int(sprintf('0x%s', substr(colour(i), 2, 7)) + 0)
 
 set border 3 linecolor rgb faint linewidth 1
 set tics nomirror out scale 0.5 textcolor rgb ink font ',11'
-set xtics noenhanced
+set xtics noenhanced offset 0,(is_column ? 0.3 : 0)
 set grid ytics linetype 1 linecolor rgb grid_colour linewidth 1
 set key off
 set style textbox opaque noborder fillcolor rgb 'white' margins 0.6,0.4
 set format y '%g'
-set lmargin at screen 0.085
+set lmargin at screen (is_column ? 0.145 : 0.085)
 set rmargin at screen right_edge
-set tmargin at screen 0.815
-set bmargin at screen 0.165
+set tmargin at screen (is_column ? 0.885 : 0.815)
+set bmargin at screen (is_column ? 0.215 : 0.165)
 
-set label 101 title_text noenhanced at screen 0.022,0.957 left font ',15.5' textcolor rgb ink
-set label 102 subtitle_text noenhanced at screen 0.022,0.905 left font ',11.5' textcolor rgb faint
-set label 103 source_line noenhanced at screen 0.022,0.025 left font ',8.5' textcolor rgb faint
-set xlabel x_label noenhanced textcolor rgb ink font ',11.5' offset 0,0.3
+if (!is_column) set label 101 title_text noenhanced at screen 0.022,0.957 left font ',15.5' textcolor rgb ink
+if (!is_column) set label 102 subtitle_text noenhanced at screen 0.022,0.905 left font ',11.5' textcolor rgb faint
+if (!is_column) set label 103 source_line noenhanced at screen 0.022,0.025 left font ',8.5' textcolor rgb faint
+set xlabel x_label noenhanced textcolor rgb ink font ',11.5' offset 0,(is_column ? 0.8 : 0.3)
 unset ylabel
-set label 104 y_label noenhanced at screen 0.022,0.85 left font ',11.5' textcolor rgb ink
+set label 104 y_label noenhanced at screen 0.022,(is_column ? 0.95 : 0.85) left font ',11.5' textcolor rgb ink
 set xrange [x_least:x_most]
 set yrange [y_least:y_most]

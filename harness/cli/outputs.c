@@ -42,7 +42,7 @@ err cli_write_outputs(const char *results, const spec_experiment *e, store *s) {
   spec_names drawn = {0};
   strbuf_format(&folder, "%s/%s/plots", results, e->name);
   strbuf_format(&page, "%s/%s/report.html", results, e->name);
-  const plot_options plot = {strbuf_string(&folder), "svg,png"};
+  const plot_options plot = {.folder = strbuf_string(&folder), .formats = "svg,png"};
   err error = NULL;
   if (e->report.plots.count) error = cli_draw(e, s, &plot, &drawn);
   if (!error) error = cli_write_page(results, e, s, strbuf_string(&page));

@@ -1,6 +1,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "base/mem.h"
@@ -8,13 +9,16 @@
 #include "report/plot.h"
 
 static const char details[] =
-    "Draws the figures that the experiment's report names: accuracy_vs_time (with the\n"
-    "iso-accuracy speed-up), accuracy_vs_samples, throughput, memory, loss. Beside each figure\n"
-    "lies its gnuplot script with the data inside: change it and run gnuplot on it again.\n"
-    "The templates are in plots/; another folder can be named in FLIPBENCH_PLOTS.\n"
+    "Draws the figures that the experiment's report names (--list tells what there is). Beside "
+    "each\n"
+    "figure lies its gnuplot script with the data inside: change it and run gnuplot on it again.\n"
+    "The templates are in plots/; another folder can be named in FLIPBENCH_PLOTS, and one file of\n"
+    "your own in --template: it finds the house theme loaded and the figure's data blocks and\n"
+    "variables set (plots/curves.gp and plots/bars.gp say which).\n"
     "\n"
-    "example:\n"
-    "  flipbench plot quickstart --format pdf --out paper/figures";
+    "examples:\n"
+    "  flipbench plot quickstart --format pdf --size column --out paper/figures\n"
+    "  flipbench plot quickstart --figure loss --template my_loss.gp";
 
 static err check_formats(const char *formats) {
   char copy[64], *rest = copy, *format;
@@ -23,6 +27,35 @@ static err check_formats(const char *formats) {
     if (strcmp(format, "svg") != 0 && strcmp(format, "png") != 0 && strcmp(format, "pdf") != 0)
       return err_new(ERR_INPUT, "--format: '%s' is not one of svg, png, pdf", format);
   return NULL;
+}
+
+static err list_figures(void) {
+  strbuf out = {0};
+  size_t count;
+  const plot_figure *figures = plot_figures(&count);
+  for (size_t i = 0; i < count; i++)
+    strbuf_format(&out, "%-20s %s\n", figures[i].name, figures[i].help);
+  err error = cli_print(&out);
+  strbuf_free(&out);
+  return error;
+}
+
+static err check_figure(const plot_options *plot) {
+  const char *names[16];
+  size_t count;
+  const plot_figure *figures = plot_figures(&count);
+  if (plot->template_path && !plot->figure)
+    return err_new(ERR_INPUT, "--template draws one figure: name it with --figure");
+  if (plot->template_path && access(plot->template_path, R_OK) != 0)
+    return err_new(ERR_INPUT, "--template: %s cannot be read", plot->template_path);
+  for (size_t i = 0; i < count && plot->figure; i++) {
+    if (strcmp(plot->figure, figures[i].name) == 0) return NULL;
+    names[i] = figures[i].name;
+  }
+  if (!plot->figure) return NULL;
+  const char *nearest = text_nearest(plot->figure, names, count);
+  return err_new(ERR_INPUT, "--figure: there is no '%s'%s%s%s (see --list)", plot->figure,
+                 nearest ? "; did you mean '" : "", nearest ? nearest : "", nearest ? "'?" : "");
 }
 
 static err draw(const spec_experiment *e, store *s, const plot_options *options) {
@@ -44,7 +77,16 @@ static err draw(const spec_experiment *e, store *s, const plot_options *options)
 int cli_plot(int argc, char **argv) {
   cli_place place = {.results = "results"};
   const char *out = NULL, *formats = "svg,png", *profile = NULL, *given;
+  const char *size = "wide";
+  plot_options plot = {.folder = NULL};
+  bool is_list = false;
   option options[] = {
+      {"list", 0, OPTION_FLAG, &is_list, NULL, "list the figures", false},
+      {"figure", 0, OPTION_STRING, &plot.figure, "NAME", "only this one", false},
+      {"template", 't', OPTION_STRING, &plot.template_path, "FILE",
+       "a gnuplot file of your own that draws it", false},
+      {"size", 0, OPTION_STRING, &size, "SIZE",
+       "wide (7.6 in, with title), column (of a two-column paper, 3.3 in, no title) [wide]", false},
       {"out", 'o', OPTION_STRING, &out, "DIR", "where the figures go [RESULTS/NAME/plots]", false},
       {"format", 'f', OPTION_STRING, &formats, "LIST", "svg, png, pdf [svg,png]", false},
       {"profile", 'p', OPTION_STRING, &profile, "NAME", "the file's profile of that name", false},
@@ -60,14 +102,23 @@ int cli_plot(int argc, char **argv) {
   err error = NULL;
   TRY(options_parse(&c, argc, argv, &rest, &is_help_wanted));
   if (is_help_wanted) goto cleanup;
+  if (is_list) {
+    error = list_figures();
+    goto cleanup;
+  }
   TRY(cli_one_word(&rest, "EXPERIMENT", &given));
   TRY(check_formats(formats));
+  TRY(check_figure(&plot));
+  plot.is_column = strcmp(size, "column") == 0;
+  if (!plot.is_column && strcmp(size, "wide") != 0)
+    FAIL(ERR_INPUT, "--size: '%s' is neither wide nor column", size);
   TRY(cli_find_place(&place));
   TRY(store_open_existing(place.path, &s));
   spec_options spec = {.profile = profile};
   TRY(cli_load_experiment(s, given, &spec, &e));
   strbuf_format(&folder, "%s/%s/plots", place.results, e->name);
-  plot_options plot = {out ? out : strbuf_string(&folder), formats};
+  plot.folder = out ? out : strbuf_string(&folder);
+  plot.formats = formats;
   TRY(draw(e, s, &plot));
 cleanup:
   store_close(s);

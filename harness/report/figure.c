@@ -79,22 +79,32 @@ err figure_add_series(figure *f, const figure_point *points, size_t count) {
 
 /* ---- labels ---- */
 
-/* The canvas of plots/theme.gp in points, and the size of a letter on it. */
-static const double canvas_width = 760, canvas_height = 500, left_edge = 0.085, top_edge = 0.815,
-                    bottom_edge = 0.165, letter_width = 7.6, letter_height = 17;
+/* The canvases of plots/theme.gp in points, and the size of a letter on them. */
+typedef struct {
+  double width, height, left, top, bottom;
+} canvas;
+static const canvas wide_canvas = {760, 500, 0.085, 0.815, 0.165};
+static const canvas column_canvas = {396, 288, 0.145, 0.885, 0.215};
+static const double letter_width = 7.6, letter_height = 17;
+
+static const canvas *canvas_of(const figure *f) {
+  return f->is_column ? &column_canvas : &wide_canvas;
+}
 
 typedef struct {
   double left, right, bottom, top;
 } box;
 
 static double across(const figure *f, double x) {
-  double width = canvas_width * (f->right_edge - left_edge);
-  return canvas_width * left_edge + width * (x - f->x_least) / (f->x_most - f->x_least);
+  const canvas *c = canvas_of(f);
+  double width = c->width * (f->right_edge - c->left);
+  return c->width * c->left + width * (x - f->x_least) / (f->x_most - f->x_least);
 }
 
 static double along(const figure *f, double y) {
-  double height = canvas_height * (top_edge - bottom_edge);
-  return canvas_height * bottom_edge + height * (y - f->y_least) / (f->y_most - f->y_least);
+  const canvas *c = canvas_of(f);
+  double height = c->height * (c->top - c->bottom);
+  return c->height * c->bottom + height * (y - f->y_least) / (f->y_most - f->y_least);
 }
 
 static bool do_touch(const box *a, const box *b) {
@@ -118,6 +128,7 @@ static double crossing(const figure *f, const box *b) {
 
 /* Places around the end, nearest first; the one with the least in its way is taken. */
 static box best_place(const figure *f, const figure_end *end, const box *taken, size_t count) {
+  const canvas *c = canvas_of(f);
   double width = letter_width * (double)text_columns(end->text);
   double x = across(f, end->x), y = along(f, end->y), least = INFINITY;
   box best = {0};
@@ -129,9 +140,9 @@ static box best_place(const figure *f, const figure_end *end, const box *taken, 
       box b = {left, left + width, middle - letter_height / 2, middle + letter_height / 2};
       double cost = crossing(f, &b) + 3.0 * ring + 1.0 * side;
       for (size_t i = 0; i < count; i++) cost += do_touch(&b, &taken[i]) ? 1000 : 0;
-      if (b.right > canvas_width - 4 || b.left < canvas_width * left_edge) cost += 5000;
-      if (b.top > canvas_height * (top_edge + 0.02)) cost += 500;
-      if (b.bottom < canvas_height * bottom_edge) cost += 500;
+      if (b.right > c->width - 4 || b.left < c->width * c->left) cost += 5000;
+      if (b.top > c->height * (c->top + 0.02)) cost += 500;
+      if (b.bottom < c->height * c->bottom) cost += 500;
       if (cost >= least) continue;
       least = cost;
       best = b;
@@ -159,8 +170,8 @@ void figure_place_ends(figure *f, figure_end *ends, size_t count) {
     strbuf_format(&f->ends,
                   " noenhanced at screen %.4f,%.4f left font ',11.5' textcolor rgb colour(%d) "
                   "front boxed\n",
-                  taken[i].left / canvas_width,
-                  (taken[i].top + taken[i].bottom) / 2 / canvas_height, ends[i].series);
+                  taken[i].left / canvas_of(f)->width,
+                  (taken[i].top + taken[i].bottom) / 2 / canvas_of(f)->height, ends[i].series);
   }
   free(taken);
 }
@@ -174,7 +185,7 @@ void figure_free(figure *f) {
 }
 
 static void write_script(const figure *f, const char *name, const char *folder, const char *formats,
-                         strbuf *out) {
+                         const char *template_path, strbuf *out) {
   const char *plots = getenv("FLIPBENCH_PLOTS");
   char list[64], *rest = list, *format;
   strbuf text = {0};
@@ -187,17 +198,27 @@ static void write_script(const figure *f, const char *name, const char *folder, 
   strbuf_free(&text);
   strbuf_format(out,
                 "\n%sx_least = %.10g; x_most = %.10g\ny_least = %.10g; y_most = %.10g\n"
-                "series = %d; has_band = %d; has_marks = %d\n",
+                "series = %d; has_band = %d; has_marks = %d; is_column = %d\n",
                 strbuf_string(&f->variables), f->x_least, f->x_most, f->y_least, f->y_most,
-                f->series, f->has_band, f->has_marks);
+                f->series, f->has_band, f->has_marks, f->is_column);
   if (f->points.length) strbuf_format(out, "$points << EOD\n%sEOD\n", f->points.data);
   if (f->tuning.length) strbuf_format(out, "$tuning << EOD\n%sEOD\n", f->tuning.data);
   snprintf(list, sizeof list, "%s", formats);
+  strbuf_append(out, "template = ");
+  if (template_path) {
+    append_quoted(out, template_path);
+  } else {
+    strbuf_append(out, "plots_folder.");
+    strbuf_format(&text, "/%s.gp", name);
+    append_quoted(out, strbuf_string(&text));
+    strbuf_free(&text);
+  }
+  strbuf_append_char(out, '\n');
   while ((format = strsep(&rest, ",")))
     strbuf_format(out,
-                  "format = '%s'\nload plots_folder.'/theme.gp'\n%sload plots_folder.'/%s.gp'\n"
+                  "format = '%s'\nload plots_folder.'/theme.gp'\n%sload template\n"
                   "unset output; reset\n",
-                  format, strbuf_string(&f->ends), name);
+                  format, strbuf_string(&f->ends));
 }
 
 static void exec_gnuplot(const char *script, int error_fd) {
@@ -228,10 +249,11 @@ static err run_gnuplot(const char *script) {
   return err_new(ERR_INTERNAL, "gnuplot refused %s: %s", script, said);
 }
 
-err figure_draw(const figure *f, const char *name, const char *folder, const char *formats) {
+err figure_draw(const figure *f, const char *name, const char *folder, const char *formats,
+                const char *template_path) {
   strbuf script = {0}, path = {0};
   err error = NULL;
-  write_script(f, name, folder, formats, &script);
+  write_script(f, name, folder, formats, template_path, &script);
   strbuf_format(&path, "%s/%s.gp", folder, name);
   if (script.is_broken || path.is_broken) error = mem_error(script.length, "a figure");
   if (!error) error = fs_write_atomic(strbuf_string(&path), script.data, script.length);

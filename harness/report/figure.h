@@ -15,6 +15,7 @@ typedef struct {
   double x_least, x_most, y_least, y_most;
   int series;
   bool has_data, has_band, has_marks;
+  bool is_column;      /* for a column of a paper: small canvas, no title (the caption's work) */
   double right_edge;   /* of the plot, as a share of the canvas */
   figure_point *drawn; /* every point of every series; NaN parts them */
   size_t drawn_count;
@@ -34,8 +35,9 @@ typedef struct {
 void figure_place_ends(figure *f, figure_end *ends, size_t count);
 void figure_free(figure *f);
 
-/* Writes FOLDER/NAME.gp and runs gnuplot on it. */
-err figure_draw(const figure *f, const char *name, const char *folder,
-                const char *formats) ERR_MUST_CHECK;
+/* Writes FOLDER/NAME.gp and runs gnuplot on it. `template_path`: the gnuplot file that draws; NULL:
+ * the house's of that name. */
+err figure_draw(const figure *f, const char *name, const char *folder, const char *formats,
+                const char *template_path) ERR_MUST_CHECK;
 
 #endif

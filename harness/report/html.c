@@ -149,7 +149,7 @@ static void inline_svg(const char *svg, const char *name, strbuf *out) {
 static err write_figures(const spec_experiment *e, store *s, const char *folder, strbuf *out) {
   spec_names drawn = {0};
   strbuf skipped = {0};
-  plot_options options = {folder, "svg"};
+  plot_options options = {.folder = folder, .formats = "svg"};
   err error = plot_all(e, s, &options, &drawn, &skipped);
   if (error && err_kind_of(error) == ERR_UNSUPPORTED) {
     page_element("<p class=\"faint\">No figures: ", err_message(error), ".</p>\n", out);

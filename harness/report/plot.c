@@ -142,7 +142,8 @@ static void set_right_edge(figure *f, const figure_end *ends, size_t count) {
     if (width > longest) longest = width;
   }
   if (longest > 30) longest = 30;
-  f->right_edge = 0.97 - 0.0115 * (double)longest;
+  double share = f->is_column ? 0.0245 : 0.0115; /* a letter's width of the canvas */
+  f->right_edge = fmax(0.6, 0.97 - share * (double)longest);
   figure_set_number(f, "right_edge", f->right_edge);
 }
 
@@ -178,10 +179,12 @@ static err draw_curves(drawing *g, bool is_time) {
   figure_set_text(&g->f, "y_label", "%s%s%s%s", c->heading, *c->unit ? " (" : "", c->unit,
                   *c->unit ? ")" : "");
   if (is_time) {
-    figure_set_text(&g->f, "x_label", "training time (%s); dashed: unmasked tuning", unit_name);
+    figure_set_text(&g->f, "x_label", "training time (%s)%s", unit_name,
+                    g->f.is_column ? "" : "; dashed: unmasked tuning");
     return mark_iso(g, unit);
   }
-  figure_set_text(&g->f, "x_label", "%s seen; dashed: unmasked tuning", unit_name);
+  figure_set_text(&g->f, "x_label", "%s seen%s", unit_name,
+                  g->f.is_column ? "" : "; dashed: unmasked tuning");
   figure_set_text(&g->f, "title_text", "%s at equal samples seen", c->heading);
   return NULL;
 }
@@ -350,7 +353,7 @@ static err draw_bars(drawing *g, const bars *b) {
   figure_set_text(&g->f, "ideal_text", "%s", isnan(base) ? "" : b->ideal);
   figure_set_text(&g->f, "x_label", "%s", "");
   figure_set_text(&g->f, "y_label", "%s (%s)", c->heading, c->unit);
-  figure_set_number(&g->f, "right_edge", isnan(base) ? 0.97 : 0.85);
+  figure_set_number(&g->f, "right_edge", isnan(base) ? 0.97 : g->f.is_column ? 0.78 : 0.85);
   figure_set_number(&g->f, "bars", (double)count);
   strbuf_format(&g->f.variables, "$bars << EOD\n%sEOD\n$ideal << EOD\n%sEOD\n", bar_block.data,
                 ideal_block.data);
@@ -375,26 +378,34 @@ static err draw_memory(drawing *g) {
 
 /* ---- all of them ---- */
 
-static const struct {
-  const char *name;
-  err (*draw)(drawing *);
-} figures[] = {{"accuracy_vs_time", draw_accuracy_vs_time},
-               {"accuracy_vs_samples", draw_accuracy_vs_samples},
-               {"throughput", draw_throughput},
-               {"memory", draw_memory},
-               {"loss", draw_loss}};
+static const plot_figure names[] = {
+    {"accuracy_vs_time", "accuracy against training time, with the iso-accuracy speed-up"},
+    {"accuracy_vs_samples", "accuracy at equal samples seen: what masking costs"},
+    {"throughput", "samples a second, beside what the FLOPs alone would allow"},
+    {"memory", "peak memory, beside the fall of the FLOPs"},
+    {"loss", "training loss by samples seen"}};
+static err (*const drawers[])(drawing *) = {draw_accuracy_vs_time, draw_accuracy_vs_samples,
+                                            draw_throughput, draw_memory, draw_loss};
+enum { FIGURE_COUNT = sizeof names / sizeof *names };
+_Static_assert(FIGURE_COUNT == sizeof drawers / sizeof *drawers, "a drawer for each figure");
+
+const plot_figure *plot_figures(size_t *count) {
+  *count = FIGURE_COUNT;
+  return names;
+}
 
 static err draw_one(const report_data *d, const report_table *t, const plot_options *options,
                     size_t index, spec_names *drawn, strbuf *skipped) {
-  drawing g = {.d = d, .t = t};
+  drawing g = {.d = d, .t = t, .f = {.is_column = options->is_column}};
   err error = NULL;
   set_source(&g);
-  TRY(figures[index].draw(&g));
+  TRY(drawers[index](&g));
   if (g.f.has_data) {
-    TRY(figure_draw(&g.f, figures[index].name, options->folder, options->formats));
-    TRY(spec_names_add(drawn, figures[index].name));
+    TRY(figure_draw(&g.f, names[index].name, options->folder, options->formats,
+                    options->template_path));
+    TRY(spec_names_add(drawn, names[index].name));
   } else {
-    strbuf_format(skipped, "%s: no finished cell has its numbers\n", figures[index].name);
+    strbuf_format(skipped, "%s: no finished cell has its numbers\n", names[index].name);
   }
 cleanup:
   figure_free(&g.f);
@@ -409,10 +420,12 @@ err plot_all(const spec_experiment *e, store *s, const plot_options *options, sp
   TRY(fs_make_folders(options->folder));
   TRY(data_load(e, s, &d));
   TRY(report_build(e, s, &t));
-  for (size_t i = 0; i < sizeof figures / sizeof *figures; i++)
-    for (size_t k = 0; k < e->report.plots.count; k++)
-      if (strcmp(e->report.plots.items[k], figures[i].name) == 0)
-        TRY(draw_one(&d, t, options, i, drawn, skipped));
+  for (size_t i = 0; i < FIGURE_COUNT; i++) {
+    bool is_wanted = options->figure && strcmp(options->figure, names[i].name) == 0;
+    for (size_t k = 0; !options->figure && k < e->report.plots.count; k++)
+      is_wanted = is_wanted || strcmp(e->report.plots.items[k], names[i].name) == 0;
+    if (is_wanted) TRY(draw_one(&d, t, options, i, drawn, skipped));
+  }
 cleanup:
   report_free(t);
   data_free(&d);
