@@ -2,29 +2,41 @@
 
 say() { printf '\n\033[1m%s\033[0m\n' "$*" | if [ -t 1 ] && [ -z "${NO_COLOR:-}" ]; then cat; else sed 's/\x1b\[[0-9;]*m//g'; fi; }
 
+# missing_packages [test]: what is missing of the packages with that word behind them, or with none.
 missing_packages() {
-  sed 's/#.*//' packages.txt | tr -s ' \t' '\n' | grep . | while read -r name; do
+  sed 's/#.*//' packages.txt | while read -r name use; do
+    [ -n "$name" ] && [ "$use" = "${1:-}" ] || continue
     dpkg-query -W -f='${Status}' "$name" 2>/dev/null | grep -q 'ok installed' || printf '%s ' "$name"
   done
 }
 
+apt_install() {
+  # shellcheck disable=SC2068
+  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $@ >/dev/null
+}
+
+# install_packages [test]: with `test` also what only the tests need. A story whose program is not
+# to be had says so and is skipped, so those packages may fail.
 install_packages() {
   [ "${NO_APT:-}" = 1 ] && return 0
   if ! command -v dpkg-query >/dev/null; then
     echo "this is no Debian system: install what packages.txt lists, then run again with NO_APT=1" >&2
     exit 1
   fi
-  local missing
+  local missing for_tests=
   missing=$(missing_packages)
-  [ -z "$missing" ] && return 0
+  [ -z "${1:-}" ] || for_tests=$(missing_packages "$1")
+  [ -n "$missing$for_tests" ] || return 0
   if [ "$(id -u)" != 0 ]; then
-    printf 'these packages are missing, and installing them needs root:\n\n  sudo apt-get install --no-install-recommends %s\n\nthen run %s again (NO_APT=1 skips this check)\n' "$missing" "$0" >&2
+    printf 'these packages are missing, and installing them needs root:\n\n  sudo apt-get install --no-install-recommends %s\n\nthen run %s again (NO_APT=1 skips this check)\n' "$missing$for_tests" "$0" >&2
     exit 1
   fi
-  say "installing: $missing"
+  say "installing: $missing$for_tests"
   apt-get update -qq
-  # shellcheck disable=SC2086
-  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $missing >/dev/null
+  [ -z "$missing" ] || apt_install "$missing"
+  [ -z "$for_tests" ] || apt_install "$for_tests" || for name in $for_tests; do
+    apt_install "$name" || say "$name is not to be had: the tests that need it will be skipped"
+  done
 }
 
 # ninja's progress lines are noise; warnings and errors are not.

@@ -173,7 +173,7 @@ typedef struct {
 /* "NUMBER UNIT" at *at; moves behind it. False when it is none. */
 static bool parse_amount(const char **at, const text_unit *units, size_t count, double *amount) {
   char *end;
-  if (!strchr("0123456789.", **at) || !**at) return false;
+  if (!strchr("0123456789.", **at) || !**at || (*at)[1] == 'x' || (*at)[1] == 'X') return false;
   double number = strtod(*at, &end);
   while (*end == ' ') end++;
   size_t length = strcspn(end, "0123456789. ");
@@ -187,11 +187,13 @@ static bool parse_amount(const char **at, const text_unit *units, size_t count, 
 }
 
 bool text_parse_duration(const char *text, double *seconds) {
-  static const text_unit units[] = {{"", 1},     {"s", 1},     {"ms", 1e-3}, {"m", 60},
-                                    {"h", 3600}, {"d", 86400}, {"min", 60}};
+  static const text_unit alone[] = {{"", 1}}, units[] = {{"s", 1},    {"ms", 1e-3}, {"m", 60},
+                                                         {"h", 3600}, {"d", 86400}, {"min", 60}};
   double total = 0, amount;
+  const char *at = text;
+  if (parse_amount(&at, alone, 1, seconds)) return !*at; /* a bare number stands alone */
   if (!*text) return false;
-  for (const char *at = text; *at; total += amount) {
+  for (at = text; *at; total += amount) {
     if (!parse_amount(&at, units, sizeof units / sizeof *units, &amount)) return false;
     while (*at == ' ') at++;
   }

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/options.h"
 #include "base/progress.h"
+#include "cli/cmd_data.h"
 #include "cli/commands.h"
 #include "data/emoji.h"
 #include "data/openclipart.h"
@@ -342,7 +343,9 @@ static int list_formats(int argc, char **argv) {
 
 int cmd_data(int argc, char **argv) {
   static const subcommand table[] = {
+      {"balance", "keep at most so many samples a caption term", cmd_data_balance},
       {"emoji", "pack emoji and their names: a shifted test set", pack_emoji},
+      {"filter", "keep the samples that rules let through", cmd_data_filter},
       {"formats", "list what data.train and evaluation sets can name", list_formats},
       {"openclipart", "pack Debian's openclipart drawings into shards", pack_openclipart},
       {"scenes", "draw procedural scenes with compositional captions", make_scenes},

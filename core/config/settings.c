@@ -481,6 +481,24 @@ static err check_text_mask(const settings *s) {
   return NULL;
 }
 
+err settings_check_limits(const settings *s) {
+  for (size_t i = 0; i < ROW_COUNT; i++) {
+    const setting *row = &table[i];
+    char text[32];
+    double value;
+    if (row->type == SETTING_INT)
+      value = (double)*(const int64_t *)const_field_of(row, s);
+    else if (row->type == SETTING_REAL)
+      value = *(const double *)const_field_of(row, s);
+    else
+      continue;
+    jsonw_shortest(value, text);
+    err error = check_limits(row, value, text);
+    if (error) return error;
+  }
+  return NULL;
+}
+
 err settings_check_model(const settings *s) {
   if (s->image_size % s->image_patch)
     return err_new(ERR_INPUT, "image.patch: %" PRId64 " does not divide image.size %" PRId64,
@@ -526,17 +544,12 @@ err settings_check(const settings *s) {
   return NULL;
 }
 
-static void write_yaml_rows(const settings *s, bool identity_only, strbuf *out) {
+void settings_write_yaml(const settings *s, strbuf *out) {
   for (size_t i = 0; i < ROW_COUNT; i++) {
-    if (identity_only && !table[i].is_identity) continue;
     strbuf_format(out, "%s: ", table[i].key);
     setting_format(&table[i], s, out);
     strbuf_append_char(out, '\n');
   }
-}
-
-void settings_write_yaml(const settings *s, strbuf *out) {
-  write_yaml_rows(s, false, out);
 }
 
 void settings_write_json(const settings *s, strbuf *out) {
@@ -574,11 +587,4 @@ void settings_write_json(const settings *s, strbuf *out) {
     strbuf_free(&value);
   }
   jsonw_end(&w);
-}
-
-void settings_fingerprint(const settings *s, char digest[HASH_SIZE]) {
-  strbuf canonical = {0};
-  write_yaml_rows(s, true, &canonical);
-  hash_bytes(strbuf_string(&canonical), canonical.length, digest);
-  strbuf_free(&canonical);
 }

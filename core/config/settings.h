@@ -119,7 +119,9 @@ void setting_format(const setting *row, const settings *s, strbuf *out);
 /* What no single row can say: patch divides size, heads divide width, one of samples/epochs, a
  * vocabulary for the text tower. */
 err settings_check(const settings *s) ERR_MUST_CHECK;
-/* The part of it that is about the model alone: what can be built without data to train on. */
+/* Every number within its row's limits, for settings that did not come through setting_assign. */
+err settings_check_limits(const settings *s) ERR_MUST_CHECK;
+/* The part of settings_check that is about the model alone: what can be built without data. */
 err settings_check_model(const settings *s) ERR_MUST_CHECK;
 
 /* Tokens of a caption that enter the text tower in training: text.length less what text masking
@@ -130,7 +132,7 @@ int64_t settings_text_tokens(const settings *s);
 void settings_write_yaml(const settings *s, strbuf *out);
 /* A flat JSON object of dotted keys. */
 void settings_write_json(const settings *s, strbuf *out);
-/* Hash over the canonical form of the identity settings only. */
+/* Hash over the identity settings that differ from their defaults (identity.c). */
 void settings_fingerprint(const settings *s, char digest[HASH_SIZE]);
 
 #endif

@@ -10,6 +10,7 @@
 #include "convert/names.h"
 #include "convert/weights.h"
 #include "data/tokenizer.h"
+#include "model/front.h"
 
 static err cannot(weights_format format, const char *key, const char *why) {
   return err_new(ERR_UNSUPPORTED, "%s: %s %s; --format flip keeps it", key,
@@ -23,8 +24,6 @@ err foreign_check(weights_format format, const settings *s) {
   if (s->text_post_norm) return cannot(format, "text.post_norm", "has norms in front");
   if (s->text_padding_mask) return cannot(format, "text.padding_mask", "attends to padding");
   if (!s->normalize) return cannot(format, "normalize", "compares unit vectors");
-  if (s->image_position != POSITION_LEARNED)
-    return cannot(format, "image.position", "learns its positions");
   if (!s->image_class_token || s->image_pool != IMAGE_POOL_CLASS)
     return cannot(format, "image.pool", "pools the class token");
   if (is_hf && !s->image_pre_norm)
@@ -57,7 +56,7 @@ static err find_end_of_text(const weights *w, int64_t *end) {
   return error;
 }
 
-/* The tensors of a file to be; `turned` are copies that it owns. */
+/* The tensors of a file to be; `turned` are values that it owns, where they are not the model's. */
 typedef struct {
   safetensor *items;
   size_t count;
@@ -126,6 +125,32 @@ static err add_tensor(const weights *w, weights_format format, const param *p, t
   return NULL;
 }
 
+/* Sine-cosine positions as learned ones: the same numbers, and none for the class token. */
+static err add_fixed_positions(const weights *w, weights_format format, tensor_list *list) {
+  int64_t block, grid = w->s.image_size / w->s.image_patch, width = w->s.image_width;
+  char names[NAME_PARTS][FOREIGN_NAME];
+  if (w->s.image_position == POSITION_LEARNED) return NULL;
+  names_foreign(names_find("image.positions", &block), block, format, names);
+  size_t count = (size_t)(grid * grid * width);
+  double *wide = mem_zeroed(count, sizeof *wide);
+  float *rows = mem_zeroed(count + (size_t)width, sizeof *rows);
+  if (!wide || !rows) {
+    free(wide);
+    free(rows);
+    return mem_error(count * sizeof *wide, "positions");
+  }
+  image_sincos_positions(grid, width, wide);
+  for (size_t i = 0; i < count; i++) rows[(size_t)width + i] = (float)wide[i];
+  free(wide);
+  safetensor *t = &list->items[list->count];
+  *t = (safetensor){.rank = 2, .shape = {grid * grid + 1, width}, .data = rows};
+  t->bytes = (count + (size_t)width) * sizeof *rows;
+  memcpy(t->name, names[0], FOREIGN_NAME);
+  snprintf(t->type, sizeof t->type, "F32");
+  list->turned[list->count++] = rows;
+  return NULL;
+}
+
 static err write_text(const char *folder, const char *name, const strbuf *text) {
   char *path = fs_join(folder, name);
   err error = path && !text->is_broken ? fs_write_atomic(path, strbuf_string(text), text->length)
@@ -164,13 +189,14 @@ static err save_foreign(const char *folder, weights_format format, const weights
   int64_t end_of_text;
   strbuf config = {0}, preprocessor = {0};
   char *path = fs_join(folder, is_hf ? "model.safetensors" : "open_clip_model.safetensors");
-  tensor_list list = {.items = mem_zeroed(NAME_PARTS * w->table.count, sizeof *list.items),
-                      .turned = mem_zeroed(NAME_PARTS * w->table.count, sizeof *list.turned)};
+  tensor_list list = {.items = mem_zeroed(NAME_PARTS * w->table.count + 1, sizeof *list.items),
+                      .turned = mem_zeroed(NAME_PARTS * w->table.count + 1, sizeof *list.turned)};
   const safetensors_pair pairs[] = {{"format", "pt"}}; /* transformers insists on it */
   if (!path || !list.items || !list.turned) FAIL(ERR_MEMORY, "out of memory: a list of tensors");
   TRY(foreign_check(format, &w->s));
   TRY(find_end_of_text(w, &end_of_text));
   for (size_t i = 0; i < w->table.count; i++) TRY(add_tensor(w, format, &w->table.items[i], &list));
+  TRY(add_fixed_positions(w, format, &list));
   TRY(fs_make_folders(folder));
   if (is_hf) {
     foreign_write_hf(&w->s, w->vocabulary, end_of_text, &config);

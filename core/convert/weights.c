@@ -446,6 +446,7 @@ err weights_load(const char *const *paths, size_t count, const char *const *sets
   w->format = sources[0].format;
   for (size_t i = 0; i < count; i++) TRY(read_settings(&sources[i], w));
   for (size_t i = 0; i < set_count; i++) TRY(settings_set(&w->s, sets[i]));
+  TRY(settings_check_limits(&w->s));
   TRY(settings_check_model(&w->s));
   TRY(read_all(sources, count, w));
 cleanup:

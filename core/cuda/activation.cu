@@ -15,7 +15,14 @@ typedef struct {
   bool is_vector;
 } activation_arguments;
 
-DEVICE float sigmoid(float x) {
+/* Where the result is rounded to bf16, the device's short exp and division, which are right to
+ * about 1e-6 and a third of the instructions. */
+DEVICE float sigmoid(float x, const int type) {
+#ifdef __CUDACC__
+  if (type == OPS_BF16) return __fdividef(1.0f, 1.0f + __expf(-x));
+#else
+  (void)type;
+#endif
   return 1.0f / (1.0f + expf(-x));
 }
 
@@ -24,20 +31,20 @@ DEVICE float tanh_form_inner(float x) {
   return 1.5957691216057308f * (x + 0.044715f * x * x * x);
 }
 
-DEVICE float activated(ops_activation activation, float x) {
-  if (activation == OPS_GELU_TANH) return x * sigmoid(tanh_form_inner(x));
+DEVICE float activated(ops_activation activation, float x, const int type) {
+  if (activation == OPS_GELU_TANH) return x * sigmoid(tanh_form_inner(x), type);
   if (activation == OPS_GELU_ERF) return 0.5f * x * (1.0f + erff(x * 0.70710678f));
-  return x * sigmoid(1.702f * x);
+  return x * sigmoid(1.702f * x, type);
 }
 
-DEVICE float activation_slope(ops_activation activation, float x) {
+DEVICE float activation_slope(ops_activation activation, float x, const int type) {
   if (activation == OPS_GELU_TANH) {
-    float s = sigmoid(tanh_form_inner(x));
+    float s = sigmoid(tanh_form_inner(x), type);
     return s + x * s * (1.0f - s) * 1.5957691216057308f * (1.0f + 0.134145f * x * x);
   }
   if (activation == OPS_GELU_ERF)
     return 0.5f * (1.0f + erff(x * 0.70710678f)) + x * 0.39894228f * expf(-0.5f * x * x);
-  float s = sigmoid(1.702f * x);
+  float s = sigmoid(1.702f * x, type);
   return s + 1.702f * x * s * (1.0f - s);
 }
 
@@ -46,7 +53,7 @@ DEVICE void activate_body(activation_arguments a, const int type) {
   bool is_vector = a.is_vector && count >= PACK;
   if (count <= 0) return;
   pack x = pack_load(a.pre.data, type, at, count, is_vector);
-  UNROLL for (int j = 0; j < PACK; j++) x.v[j] = activated(a.activation, x.v[j]);
+  UNROLL for (int j = 0; j < PACK; j++) x.v[j] = activated(a.activation, x.v[j], type);
   pack_store(a.c.data, type, at, count, is_vector, x);
 }
 KERNEL_PAIR(activate, activation_arguments, ACTIVATION_BLOCK)
@@ -57,7 +64,7 @@ DEVICE void activate_gradient_body(activation_arguments a, const int type) {
   if (count <= 0) return;
   pack x = pack_load(a.pre.data, type, at, count, is_vector);
   pack c = pack_load(a.c.data, type, at, count, is_vector);
-  UNROLL for (int j = 0; j < PACK; j++) c.v[j] *= activation_slope(a.activation, x.v[j]);
+  UNROLL for (int j = 0; j < PACK; j++) c.v[j] *= activation_slope(a.activation, x.v[j], type);
   pack_store(a.c.data, type, at, count, is_vector, c);
 }
 KERNEL_PAIR(activate_gradient, activation_arguments, ACTIVATION_BLOCK)

@@ -53,14 +53,19 @@ KERNEL(fp8_scale, scale_arguments, LANES) {
   a.inverse[0] = 1.0f / scale;
 }
 
+/* Four bytes as a word. */
+DEVICE uint32_t word_of(const uint8_t *bytes) {
+  uint32_t word = 0;
+  UNROLL for (int j = 0; j < 4; j++) word |= (uint32_t)bytes[j] << (8 * j);
+  return word;
+}
+
 /* Eight bytes of a row, the first `count` of them. */
 DEVICE void store_bytes(uint8_t *to, int64_t count, bool is_vector, const uint8_t *bytes) {
   if (is_vector && count >= BYTES) {
-    uint2 words = {0, 0};
-    UNROLL for (int j = 0; j < 4; j++) {
-      words.x |= (uint32_t)bytes[j] << (8 * j);
-      words.y |= (uint32_t)bytes[4 + j] << (8 * j);
-    }
+    uint2 words;
+    words.x = word_of(bytes);
+    words.y = word_of(bytes + 4);
     *(uint2 *)to = words;
   } else {
     UNROLL for (int j = 0; j < BYTES; j++) {
@@ -74,7 +79,8 @@ DEVICE void store_bytes(uint8_t *to, int64_t count, bool is_vector, const uint8_
  * in different banks. */
 DEVICE void quantize_body(quantize_arguments a, const int type) {
   enum { PITCH = SQUARE + 4, PACKS = SQUARE / PACK };
-  SHARED(uint8_t, tile, SQUARE * PITCH);
+  SHARED(uint32_t, words, SQUARE * PITCH / 4);
+  const uint8_t *tile = (const uint8_t *)words;
   float scale = a.scale[0];
   int64_t left = (int64_t)blockIdx.x * SQUARE, top = (int64_t)blockIdx.y * SQUARE;
   for (int i = thread_index(); i < SQUARE * PACKS; i += SQUARE_BLOCK) {
@@ -86,7 +92,11 @@ DEVICE void quantize_body(quantize_arguments a, const int type) {
         pack_load(a.x.data, type, row * a.columns + column, count, a.is_vector && count >= PACK);
     UNROLL for (int j = 0; j < PACK; j++) {
       bytes[j] = fp8_of_float(a.format, x.v[j] * scale);
-      tile[i / PACKS * PITCH + i % PACKS * PACK + j] = bytes[j];
+    }
+    if (a.transposed) {
+      int at = (i / PACKS * PITCH + i % PACKS * PACK) / 4;
+      words[at] = word_of(bytes);
+      words[at + 1] = word_of(bytes + 4);
     }
     if (a.to) store_bytes(a.to + row * a.columns + column, count, a.is_vector, bytes);
   }

@@ -1,21 +1,13 @@
 /* Pillow's resize: separable, each output pixel a weighted sum of the input pixels under a bicubic
  * kernel that is widened when shrinking; weights in 22-bit fixed point, and 8 bits between the two
- * passes. Bound: the multiply-add rate; the vertical pass runs along rows and vectorises. */
+ * passes. The passes themselves are in resize_portable.c and resize_avx2.c. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "data/image.h"
-
-enum { PRECISION_BITS = 32 - 8 - 2 };
-
-/* Weights of `count` output pixels, from the window's first on. */
-typedef struct {
-  int32_t count, taps;
-  int32_t *starts, *lengths; /* [count] input pixels under each output pixel */
-  int32_t *weights;          /* [count, taps] */
-} kernel;
+#include "data/resize_passes.h"
 
 static double bicubic(double x) {
   const double a = -0.5;
@@ -25,17 +17,18 @@ static double bicubic(double x) {
   return 0.0;
 }
 
-static void free_kernel(kernel *k) {
+static void free_kernel(resize_kernel *k) {
   free(k->starts);
   free(k->lengths);
   free(k->weights);
+  free(k->parts);
 }
 
 static err make_kernel(int32_t in_size, double in0, double in1, int32_t out_size, int32_t first,
-                       int32_t count, kernel *k) {
+                       int32_t count, resize_kernel *k) {
   double scale = (in1 - in0) / (double)out_size, widened = scale < 1.0 ? 1.0 : scale;
   double support = 2.0 * widened;
-  *k = (kernel){.count = count, .taps = (int32_t)ceil(support) * 2 + 1};
+  *k = (resize_kernel){.count = count, .taps = (int32_t)ceil(support) * 2 + 1};
   size_t weights = (size_t)count * (size_t)k->taps;
   k->starts = mem_zeroed((size_t)count, sizeof *k->starts);
   k->lengths = mem_zeroed((size_t)count, sizeof *k->lengths);
@@ -58,7 +51,7 @@ static err make_kernel(int32_t in_size, double in0, double in1, int32_t out_size
     k->starts[i] = start;
     k->lengths[i] = end - start;
     for (int32_t x = 0; x < end - start; x++) {
-      double weight = row[x] / sum * (1 << PRECISION_BITS);
+      double weight = row[x] / sum * (1 << RESIZE_PRECISION_BITS);
       k->weights[i * k->taps + x] = (int32_t)(weight < 0 ? weight - 0.5 : weight + 0.5);
     }
   }
@@ -66,77 +59,61 @@ static err make_kernel(int32_t in_size, double in0, double in1, int32_t out_size
   return NULL;
 }
 
-static inline uint8_t to_byte(int32_t sum) {
-  int32_t value = sum >> PRECISION_BITS;
-  return (uint8_t)(value < 0 ? 0 : value > 255 ? 255 : value);
+/* The weights once more, in the order and the parts that AVX2 takes them in. */
+static err split_weights(resize_kernel *k) {
+  static const int places[16] = {0, 1, 0, 1, 0, 1, -1, -1, 2, 3, 2, 3, 2, 3, -1, -1};
+  k->groups = (k->taps + RESIZE_GROUP - 1) / RESIZE_GROUP;
+  size_t words = (size_t)k->count * (size_t)k->groups * RESIZE_GROUP_WORDS;
+  k->parts = mem_zeroed(words, sizeof *k->parts);
+  if (!k->parts) return mem_error(words * sizeof *k->parts, "a resize kernel");
+  int16_t *to = k->parts;
+  for (int32_t i = 0; i < k->count; i++)
+    for (int32_t group = 0; group < k->groups; group++, to += RESIZE_GROUP_WORDS)
+      for (int word = 0; word < 16; word++) {
+        int32_t tap = group * RESIZE_GROUP + places[word];
+        if (places[word] < 0 || tap >= k->lengths[i]) continue;
+        int32_t weight = k->weights[i * k->taps + tap];
+        to[word] = (int16_t)(weight >> RESIZE_LOW_BITS);
+        to[16 + word] = (int16_t)(weight & ((1 << RESIZE_LOW_BITS) - 1));
+      }
+  return NULL;
 }
 
-/* One row of input to one row of output pixels. */
-static void pass_across(const uint8_t *restrict in, const kernel *k, bool is_flipped,
-                        uint8_t *restrict out) {
-  for (int32_t i = 0; i < k->count; i++) {
-    const uint8_t *from = in + (size_t)k->starts[i] * 3;
-    const int32_t *weights = k->weights + (size_t)i * (size_t)k->taps;
-    int32_t r = 1 << (PRECISION_BITS - 1), g = r, b = r;
-    for (int32_t x = 0; x < k->lengths[i]; x++) {
-      r += from[3 * x] * weights[x];
-      g += from[3 * x + 1] * weights[x];
-      b += from[3 * x + 2] * weights[x];
-    }
-    uint8_t *to = out + 3 * (is_flipped ? k->count - 1 - i : i);
-    to[0] = to_byte(r);
-    to[1] = to_byte(g);
-    to[2] = to_byte(b);
-  }
-}
-
-/* One row of output from the rows under it; sums [bytes] is scratch. */
-static void pass_down(const uint8_t *in, size_t stride, const int32_t *weights, int32_t rows,
-                      int32_t *restrict sums, uint8_t *restrict out) {
-  for (size_t i = 0; i < stride; i++) sums[i] = 1 << (PRECISION_BITS - 1);
-  for (int32_t y = 0; y < rows; y++) {
-    const uint8_t *restrict row = in + (size_t)y * stride;
-    int32_t weight = weights[y];
-    for (size_t i = 0; i < stride; i++) sums[i] += row[i] * weight;
-  }
-  for (size_t i = 0; i < stride; i++) out[i] = to_byte(sums[i]);
-}
-
-err image_resize(const image *from, const image_resizing *how, uint8_t *out) {
-  kernel across = {0}, down = {0};
+err image_resize_with(const resize_passes *passes, const image *from, const image_resizing *how,
+                      uint8_t *out) {
+  resize_kernel across = {0}, down = {0};
   uint8_t *middle = NULL;
-  int32_t *sums = NULL;
-  size_t stride = (size_t)how->columns * 3;
+  size_t stride = (size_t)how->columns * 3, in_stride = (size_t)from->width * 3;
   err error = make_kernel(from->width, how->box.left, how->box.right, how->width, how->left,
                           how->columns, &across);
   if (error) return error;
-  error = make_kernel(from->height, how->box.top, how->box.bottom, how->height, how->top, how->rows,
-                      &down);
-  if (error) {
-    free_kernel(&across);
-    return error;
-  }
+  TRY(make_kernel(from->height, how->box.top, how->box.bottom, how->height, how->top, how->rows,
+                  &down));
+  if (passes == resize_avx2_passes()) TRY(split_weights(&across));
   int32_t first = down.starts[0];
   int32_t last = down.starts[down.count - 1] + down.lengths[down.count - 1];
   middle = mem_aligned((size_t)(last - first) * stride);
-  sums = mem_aligned(stride * sizeof *sums);
-  if (!middle || !sums) {
+  if (!middle) {
     error = mem_error((size_t)(last - first) * stride, "resizing");
     goto cleanup;
   }
-  for (int32_t y = first; y < last; y++)
-    pass_across(from->pixels + (size_t)y * (size_t)from->width * 3, &across, how->is_flipped,
-                middle + (size_t)(y - first) * stride);
+  passes->across(from->pixels + (size_t)first * in_stride, in_stride, last - first,
+                 (size_t)(from->height - last + 1) * in_stride, &across, how->is_flipped, middle,
+                 stride);
   for (int32_t i = 0; i < down.count; i++)
-    pass_down(middle + (size_t)(down.starts[i] - first) * stride, stride,
-              down.weights + (size_t)i * (size_t)down.taps, down.lengths[i], sums,
-              out + (size_t)i * stride);
+    passes->down(middle + (size_t)(down.starts[i] - first) * stride, stride,
+                 down.weights + (size_t)i * (size_t)down.taps, down.lengths[i],
+                 out + (size_t)i * stride);
 cleanup:
   free_kernel(&across);
   free_kernel(&down);
   free(middle);
-  free(sums);
   return error;
+}
+
+err image_resize(const image *from, const image_resizing *how, uint8_t *out) {
+  const resize_passes *fast = resize_avx2_passes();
+  return image_resize_with(fast ? fast : resize_portable_passes(), from, how, out);
 }
 
 err image_eval_transform(const image *from, int64_t size, uint8_t *out) {

@@ -13,7 +13,7 @@ typedef struct shard_writer shard_writer;
 /* Shards PREFIX-00000.tar, PREFIX-00001.tar, … of at most `samples` samples. */
 err shard_writer_open(const char *prefix, int64_t samples, shard_writer **out) ERR_MUST_CHECK;
 
-/* extension: "jpg" or "png". */
+/* extension: "jpg", "png" or "webp". */
 err shard_writer_add(shard_writer *w, const char *key, const char *extension, const void *image,
                      size_t image_bytes, const char *caption, const char *json) ERR_MUST_CHECK;
 

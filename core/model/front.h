@@ -1,4 +1,5 @@
-/* The towers' fronts: images to tokens and words to tokens. Used by clip.c alone. */
+/* The towers' fronts: images to tokens and words to tokens. Used by clip.c, and for its fixed
+ * positions by convert/save.c. */
 #ifndef FLIP_MODEL_FRONT_H
 #define FLIP_MODEL_FRONT_H
 

@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -6,7 +7,9 @@
 
 #include "base/fs.h"
 #include "base/log.h"
+#include "base/mem.h"
 #include "cli/cli.h"
+#include "run/retry.h"
 #include "run/slurm.h"
 
 static const char details[] =
@@ -39,10 +42,12 @@ typedef struct {
 /* The nodes start in another folder: every path must be whole. */
 static err find_paths(submit_words *words) {
   char self[4096];
-  err error = fs_make_folders(words->place.results);
+  err error = words->dry_run ? NULL : fs_make_folders(words->place.results);
   if (!error) error = run_find_flip(&words->flip);
   if (error) return error;
-  words->results = realpath(words->place.results, NULL);
+  words->results = fs_exists(words->place.results)
+                       ? realpath(words->place.results, NULL)
+                       : mem_copy_string(words->place.results); /* of a dry run */
   char *flip = realpath(words->flip, NULL);
   free(words->flip);
   words->flip = flip;
@@ -52,26 +57,6 @@ static err find_paths(submit_words *words) {
   if (!words->results || !words->flip || !words->self)
     return err_errno(errno, "%s: cannot be found", words->place.results);
   return NULL;
-}
-
-static err print_scripts(const char *results, const spec_experiment *e, strbuf *out) {
-  strbuf folder = {0};
-  char **names = NULL;
-  size_t count = 0;
-  strbuf_format(&folder, "%s/%s/slurm", results, e->name);
-  err error = fs_list(strbuf_string(&folder), &names, &count);
-  for (size_t i = 0; i < count && !error; i++) {
-    size_t length = strlen(names[i]);
-    if (length < 3 || strcmp(names[i] + length - 3, ".sh") != 0) continue;
-    char *path = fs_join(strbuf_string(&folder), names[i]), *text = NULL;
-    error = path ? fs_read(path, &text, &length) : err_new(ERR_MEMORY, "out of memory: a path");
-    if (!error) strbuf_format(out, "# %s\n%s\n", path, text);
-    free(text);
-    free(path);
-  }
-  fs_free_names(names, count);
-  strbuf_free(&folder);
-  return error;
 }
 
 static void say_submitted(const slurm_tasks *tasks) {
@@ -86,43 +71,82 @@ static void say_submitted(const slurm_tasks *tasks) {
   }
 }
 
-static err submit_and_watch(const submit_words *words, const char *given, spec_experiment *e,
-                            store *s, bool *all_finished) {
-  run_sweep sweep = {0};
+static double longest_wait(const run_sweep *sweep) {
+  double wait = 0;
+  for (size_t i = 0; i < sweep->count; i++) {
+    const run_cell *c = &sweep->cells[i];
+    double own = c->tries ? retry_wait(&c->limits, c->tries) : 0;
+    if (c->state == CELL_WAITING && own > wait) wait = own;
+  }
+  return wait;
+}
+
+/* Submits, follows, and submits again what failed and may pass, as long as it has retries. */
+static err submit_and_follow(const submit_words *words, const spec_experiment *e, store *s,
+                             const run_options *options, run_sweep *sweep) {
+  slurm_wishes wishes = {words->partition, words->account, words->self, NULL};
   slurm_tasks tasks = {0};
+  size_t again = 0;
+  err error = NULL;
+  do {
+    if (again) {
+      double wait = longest_wait(sweep);
+      char text[TEXT_NUMBER_SIZE];
+      log_info("%zu failed and %s submitted again in %s", again, again == 1 ? "is" : "are",
+               text_duration(wait, text));
+      usleep((useconds_t)(fmin(wait, 3600) * 1e6));
+    }
+    slurm_free(&tasks);
+    TRY(slurm_submit(e, s, options, &wishes, sweep, &tasks));
+    say_submitted(&tasks);
+    if (words->detach) break;
+    TRY(slurm_watch(e, s, options, sweep, &tasks));
+    if (sweep->is_interrupted) break;
+    TRY(slurm_prepare_retries(s, options, sweep, &again));
+  } while (again);
+cleanup:
+  slurm_free(&tasks);
+  return error;
+}
+
+static err preview(const submit_words *words, const spec_experiment *e, store *s,
+                   const run_options *options, run_sweep *sweep) {
   strbuf out = {0};
+  slurm_tasks tasks = {0};
+  slurm_wishes wishes = {words->partition, words->account, words->self, &out};
+  err error = slurm_submit(e, s, options, &wishes, sweep, &tasks);
+  if (!error) error = cli_print(&out);
+  slurm_free(&tasks);
+  strbuf_free(&out);
+  return error;
+}
+
+static err plan_and_submit(const submit_words *words, const char *given, const spec_experiment *e,
+                           store *s, bool *all_finished) {
+  run_sweep sweep = {0};
+  strbuf again = {0};
   run_options options = {.results = words->results,
                          .flip = words->flip,
                          .limits = spec_limits_not_given,
                          .is_remote = true,
-                         .retries_failed = words->retry,
+                         .is_dry = words->dry_run,
+                         .retries_failed = words->retry && !words->dry_run,
                          .shows_progress = words->progress};
-  slurm_wishes wishes = {words->partition, words->account, words->self, words->dry_run};
   err error = NULL;
   TRY(run_plan(e, s, &options, &sweep));
-  TRY(slurm_submit(e, s, &options, &wishes, &sweep, &tasks));
-  if (words->dry_run) {
-    TRY(print_scripts(words->results, e, &out));
-    TRY(cli_print(&out));
-    *all_finished = true;
-    goto cleanup;
-  }
-  say_submitted(&tasks);
-  if (words->detach) {
-    *all_finished = true;
-    goto cleanup;
-  }
-  TRY(slurm_watch(e, s, &options, &sweep, &tasks));
+  TRY(words->dry_run ? preview(words, e, s, &options, &sweep)
+                     : submit_and_follow(words, e, s, &options, &sweep));
+  *all_finished = words->dry_run || words->detach;
+  if (*all_finished) goto cleanup;
   if (sweep.is_interrupted)
     FAIL(ERR_INTERRUPTED, "the jobs go on; 'flipbench submit %s --slurm' follows them again",
          given);
-  strbuf_format(&out, "flipbench submit %s --slurm", given);
-  TRY(cli_end_sweep(words->results, e, s, &sweep, strbuf_string(&out)));
+  strbuf_format(&again, "flipbench submit %s --slurm", given);
+  TRY(cli_end_sweep(words->results, e, s, &sweep, strbuf_string(&again)));
   *all_finished = run_count(&sweep, CELL_FINISHED) == sweep.count;
 cleanup:
-  slurm_free(&tasks);
   run_free(&sweep);
-  strbuf_free(&out);
+  strbuf_free(&again);
   return error;
 }
 
@@ -141,8 +165,9 @@ static err submit(submit_words *words, const option_list *rest, bool *all_finish
                        .set_cell_count = words->set_cell.count};
   TRY(cli_load_experiment(NULL, given, &spec, &e));
   TRY(find_paths(words));
-  TRY(store_open(words->place.path, &s));
-  TRY(submit_and_watch(words, given, e, s, all_finished));
+  bool is_fresh = words->dry_run && !fs_exists(words->place.path);
+  TRY(store_open(is_fresh ? ":memory:" : words->place.path, &s));
+  TRY(plan_and_submit(words, given, e, s, all_finished));
 cleanup:
   store_close(s);
   spec_free(e);
@@ -162,7 +187,7 @@ int cli_submit(int argc, char **argv) {
       {"retry", 0, OPTION_FLAG, &words.retry, NULL, "submit failed cells again", false},
       {"detach", 0, OPTION_FLAG, &words.detach, NULL, "submit, and do not follow", false},
       {"dry-run", 'n', OPTION_FLAG, &words.dry_run, NULL,
-       "write and print the scripts, submit nothing", false},
+       "print the scripts, write and submit nothing", false},
       {"progress", 0, OPTION_FLAG, &words.progress, NULL,
        "the live display [on; --no-progress turns it off]", false},
       CLI_PLACE_OPTIONS(words.place),

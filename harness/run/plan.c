@@ -10,6 +10,7 @@
 #include "run/directory.h"
 #include "run/retry.h"
 #include "run/run.h"
+#include "store/sql.h"
 
 err run_find_flip(char **path) {
   const char *given = getenv("FLIP");
@@ -185,9 +186,22 @@ static err judge_run(store *s, const run_options *options, const store_run *run,
   return take_reason(c, run);
 }
 
+/* True when a run's files hold more than was recorded: flipbench was killed in between, which may
+ * be after the run had finished. */
+static err has_unread(store *s, const char *results, const store_run *run, bool *is_behind) {
+  int64_t recorded, there = directory_size_of(results, run->directory, "attempts.jsonl") +
+                            directory_size_of(results, run->directory, "events.jsonl");
+  err error =
+      sql_integer(s, 0, &recorded, "SELECT attempts_offset + events_offset FROM run WHERE id = ?",
+                  "i", run->run_id);
+  *is_behind = there > recorded;
+  return error;
+}
+
 static err plan_cell(const spec_experiment *e, store *s, const run_options *options, run_cell *c) {
   store_run run;
   int64_t run_id;
+  bool is_behind = true;
   err error = NULL;
   c->directory = directory_name(e, c->cell);
   if (!c->directory) return mem_error(0, "a path");
@@ -198,10 +212,11 @@ static err plan_cell(const spec_experiment *e, store *s, const run_options *opti
     free(path);
     if (!is_there) goto cleanup;
     TRY(store_ingest(s, options->results, c->directory, &run_id));
-  } else if (strcmp(run.status, "running") == 0) {
-    TRY(store_ingest(s, options->results, run.directory, &run_id));
+  } else {
+    TRY(has_unread(s, options->results, &run, &is_behind));
+    if (is_behind) TRY(store_ingest(s, options->results, run.directory, &run_id));
   }
-  if (!run.run_id || strcmp(run.status, "running") == 0) {
+  if (is_behind) {
     store_free_run(&run);
     TRY(store_find_run(s, c->cell->id, &run));
   }

@@ -13,6 +13,7 @@
 #include "base/fs.h"
 #include "base/mem.h"
 #include "run/directory.h"
+#include "run/retry.h"
 #include "run/slurm_queue.h"
 #include "run/task.h"
 
@@ -256,16 +257,21 @@ static err submit_batch(const spec_experiment *e, const run_options *options,
   int64_t job = 0;
   err error = NULL;
   if (!folder || !jobs) FAIL(ERR_MEMORY, "out of memory: a path");
-  strbuf_format(&list, "%s/tasks-%ld-%d.jsonl", folder, (long)time(NULL), number);
+  strbuf_format(&list, "%s/tasks-%ld-%ld-%d.jsonl", folder, (long)time(NULL), (long)getpid(),
+                number);
   strbuf_format(&script, "%.*s.sh", (int)(list.length - 6), strbuf_string(&list));
-  TRY(fs_make_folders(folder));
-  TRY(write_list(e, sweep, b, folder, strbuf_string(&list)));
   write_script(e, options, wishes, sweep, b, strbuf_string(&list), &text);
   if (text.is_broken) FAIL(ERR_MEMORY, "out of memory: the job's script");
+  if (wishes->preview) {
+    strbuf_format(wishes->preview, "# %s\n%s\n", strbuf_string(&script), strbuf_string(&text));
+    error = remember("/dev/null", sweep, b, number, tasks); /* what a later array would wait for */
+    goto cleanup;
+  }
+  TRY(fs_make_folders(folder));
+  TRY(write_list(e, sweep, b, folder, strbuf_string(&list)));
   TRY(fs_write_atomic(strbuf_string(&script), text.data, text.length));
-  if (!wishes->is_dry) TRY(slurm_sbatch(strbuf_string(&script), &job));
-  TRY(remember(wishes->is_dry ? "/dev/null" : jobs, sweep, b, wishes->is_dry ? -number : job,
-               tasks));
+  TRY(slurm_sbatch(strbuf_string(&script), &job));
+  TRY(remember(jobs, sweep, b, job, tasks));
 cleanup:
   free(folder);
   free(jobs);
@@ -294,7 +300,7 @@ err slurm_submit(const spec_experiment *e, store *s, const run_options *options,
   *tasks = (slurm_tasks){0};
   batch *b = mem_zeroed(1, sizeof *b);
   if (!b) return mem_error(sizeof *b, "the job array");
-  if (!wishes->is_dry) {
+  if (!wishes->preview) {
     TRY(load_tasks(e, options, sweep, tasks));
     TRY(slurm_look(tasks));
     drop_gone(tasks);
@@ -308,5 +314,47 @@ err slurm_submit(const spec_experiment *e, store *s, const run_options *options,
 cleanup:
   free(b);
   if (error) slurm_free(tasks);
+  return error;
+}
+
+/* ---- retries ---- */
+
+static err consider_retry(store *s, const run_options *options, run_cell *c, bool *is_retried) {
+  store_run run;
+  strbuf why = {0};
+  *is_retried = false;
+  err error = store_find_run(s, c->cell->id, &run);
+  if (error) return error;
+  bool has_checkpoint = directory_has_checkpoint(options->results, c->directory);
+  bool has_failed = run.run_id && run.run_id == c->run_id && strcmp(run.status, "failed") == 0;
+  if (has_failed && retry_is_worth_it(run.kind, has_checkpoint)) {
+    c->tries++;
+    strbuf_format(&why, "retry %d of %" PRId64 " after %s: %s", c->tries, c->limits.retries,
+                  run.kind, run.message);
+    free(c->why);
+    c->why = strbuf_take(&why);
+    error = retry_prepare(s, options, run.kind, c);
+    *is_retried = true;
+  }
+  store_free_run(&run);
+  return error;
+}
+
+err slurm_prepare_retries(store *s, const run_options *options, run_sweep *sweep, size_t *count) {
+  err error = NULL;
+  *count = 0;
+  for (size_t i = 0; i < sweep->count && !error; i++) { /* parents come before their children */
+    run_cell *c = &sweep->cells[i];
+    bool is_retried;
+    if (c->state != CELL_FAILED) continue;
+    if (!c->run_id && c->cell->parent != SPEC_NO_PARENT &&
+        sweep->cells[c->cell->parent].state == CELL_WAITING) {
+      c->state = CELL_WAITING;
+      continue;
+    }
+    if (c->tries >= c->limits.retries) continue;
+    error = consider_retry(s, options, c, &is_retried);
+    *count += is_retried;
+  }
   return error;
 }

@@ -26,7 +26,7 @@ typedef struct {
 typedef struct {
   const char *partition, *account;
   const char *flipbench; /* this program, for the tasks */
-  bool is_dry;           /* write the scripts, submit nothing */
+  strbuf *preview;       /* not NULL: the scripts go here, nothing is written or submitted */
 } slurm_wishes;
 
 /* Submits every waiting cell that no earlier submission still has in the queue: an array for the
@@ -40,6 +40,11 @@ err slurm_submit(const spec_experiment *e, store *s, const run_options *options,
  * end of its own becomes a failure that says so. */
 err slurm_watch(const spec_experiment *e, store *s, const run_options *options, run_sweep *sweep,
                 slurm_tasks *tasks) ERR_MUST_CHECK;
+
+/* Cells whose failure may pass and that have retries left wait again, and so do those that hang on
+ * them; `count` is how many failed ones. Submit again then. */
+err slurm_prepare_retries(store *s, const run_options *options, run_sweep *sweep,
+                          size_t *count) ERR_MUST_CHECK;
 
 void slurm_free(slurm_tasks *tasks);
 

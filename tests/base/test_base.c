@@ -208,7 +208,8 @@ static void durations_and_sizes_are_read_as_people_write_them(void **state) {
     assert_true(text_parse_bytes(sizes[i].text, &bytes));
     assert_true(bytes == sizes[i].bytes);
   }
-  static const char *const wrong[] = {"", "soon", "-1", "1x", "5 apples", "h"};
+  static const char *const wrong[] = {"",  "soon", "-1",    "1x",      "5 apples",
+                                      "h", "0x10", "1.5.2", "1h 30 5", "nan"};
   for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
     assert_false(text_parse_duration(wrong[i], &seconds));
     assert_false(text_parse_bytes(wrong[i], &bytes));

@@ -191,6 +191,44 @@ static void only_what_can_change_a_result_changes_the_fingerprint(void **state) 
   }
 }
 
+/* The identity of a run leaves out what is at its default: a default that changed would give old
+ * runs a new meaning. */
+static void no_default_changes_under_recorded_runs(void **state) {
+  (void)state;
+  size_t count, length, at = 0;
+  const setting *table = settings_table(&count);
+  settings defaults;
+  char *text, *rest = NULL;
+  assert_ok(settings_init(&defaults));
+  assert_ok(fs_read(FLIP_SOURCE_DIR "/tests/config/defaults.txt", &text, &length));
+  for (char *line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
+    char *colon = strstr(line, ": ");
+    assert_non_null(colon);
+    *colon = '\0';
+    const setting *row = settings_find(line);
+    strbuf value = {0};
+    if (!row)
+      fail_msg("%s is gone: raise IDENTITY_VERSION in core/config/identity.c and take the line out "
+               "of tests/config/defaults.txt",
+               line);
+    setting_format(row, &defaults, &value);
+    if (strcmp(strbuf_string(&value), colon + 2) != 0)
+      fail_msg("the default of %s was %s and is %s: raise IDENTITY_VERSION in "
+               "core/config/identity.c, then change tests/config/defaults.txt",
+               line, colon + 2, strbuf_string(&value));
+    strbuf_free(&value);
+    at++;
+  }
+  size_t identities = 0;
+  for (size_t i = 0; i < count; i++) identities += table[i].is_identity;
+  if (at != identities)
+    fail_msg("tests/config/defaults.txt lists %zu settings, there are %zu that make the identity: "
+             "add the new ones",
+             at, identities);
+  free(text);
+  settings_free(&defaults);
+}
+
 static void bases_are_laid_below_and_cycles_are_refused(void **state) {
   (void)state;
   char folder[] = "/tmp/flip-settings-XXXXXX";
@@ -222,6 +260,7 @@ int main(void) {
       cmocka_unit_test(what_no_row_can_say_alone_is_checked_too),
       cmocka_unit_test(the_canonical_form_reads_back_as_itself),
       cmocka_unit_test(only_what_can_change_a_result_changes_the_fingerprint),
+      cmocka_unit_test(no_default_changes_under_recorded_runs),
       cmocka_unit_test(bases_are_laid_below_and_cycles_are_refused),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

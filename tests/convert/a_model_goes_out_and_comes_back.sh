@@ -36,6 +36,17 @@ same from_hf.txt out.txt
 # and training can start from what came back
 expect_status 0 "$FLIP" train --config run.yaml --no-progress --out tuned "${clip[@]}" --set init_from=hf.safetensors --set samples=64
 
+# FLIP with the class token for its mean goes to open_clip: fixed positions become learned ones.
+train --out flip_class --set image.pool=class --set image.patch_bias=false --set eval.points=0
+expect_status 0 "$FLIP" convert -i flip_class -o fixed -f open_clip
+expect_line fixed/open_clip_config.json '"no_ln_pre":true.*"approximate":"tanh".*"no_causal_mask":true.*"pool_type":"first"'
+expect_status 0 "$FLIP" embed -m flip_class -i 'data/heldout-*.tar' -o first.npy
+expect_status 0 "$FLIP" embed -m fixed -i 'data/heldout-*.tar' -o again.npy
+same first.npy again.npy
+expect_status 0 "$FLIP" embed -m flip_class -t texts.txt -o first.npy
+expect_status 0 "$FLIP" embed -m fixed -t texts.txt -o again.npy
+same first.npy again.npy
+
 # A folder of files gives the rows of the shards that held them; what cannot be read is NaN and named.
 mkdir -p files/deep
 for shard in data/heldout-*.tar; do tar xf "$shard" -C files --wildcards '*.png'; done
@@ -55,7 +66,7 @@ refused() { # refused STATUS PATTERN WORDS…
   [ "$(wc -l < err.txt)" = 1 ] || fail "more than one line"
 }
 train --out own --set eval.points=0
-refused 1 'image.position: .*CLIPModel learns its positions; --format flip keeps it' convert -i own -o x -f hf
+refused 1 'image.pool: .*CLIPModel pools the class token; --format flip keeps it' convert -i own -o x -f hf
 refused 2 "'pt' is none of hf, open_clip, flip" convert -i own -o x -f pt
 refused 2 'do not make one model' convert -i hf -i open_clip -o x -f flip
 refused 2 'holds no model.safetensors' convert -i files -o x -f flip

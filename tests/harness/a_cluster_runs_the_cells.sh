@@ -8,6 +8,7 @@ cat >> experiments/small.yaml <<'Y'
 environment: {GREETING: hello}
 limits: {time: 10m, memory: 200MiB}
 profiles:
+  retrying: {limits: {retries: 1, retry_wait: 100ms}}
   cluster: {slurm: {partition: long, setup: [export SET_UP=yes]}, requires: {cores: 1}}
 Y
 export FAKE_STEP_MS=2
@@ -18,7 +19,7 @@ for line in '--partition=long' '--array=0,1,2$' '--time=10$' '--mem=200M' '--cpu
   expect_line out.txt "$line"
 done
 [ "$(squeue --noheader | wc -l)" = 0 ] || fail 'a dry run submitted'
-rm -rf results
+[ ! -e results ] || fail 'a dry run wrote something'
 
 # All cells run as tasks, tuning cells after their parents, and the table is printed.
 printf '#!/bin/sh\necho "$SLURM_JOB_PARTITION $SET_UP $GREETING" >> %s/seen.txt\nexec "%s" "$@"\n' "$PWD" "$FLIP" > wrapper
@@ -44,6 +45,14 @@ expect_line err.txt 'mask_ratio=0.5 · unmasked tuning: .*its task left the queu
 expect_answer "SELECT count(*) FROM run WHERE status = 'finished'" 3
 expect_status 0 bench submit experiments/small.yaml --slurm --retry
 expect_answer "SELECT count(DISTINCT cell_id) FROM run WHERE status = 'finished'" 5
+
+# Retries: the failed cell is submitted again by itself, and then what hangs on it.
+rm -rf results
+mkdir once
+(export FAKE_CRASH=mask_ratio=0.5 FAKE_ONCE=$PWD/once
+ expect_status 0 bench submit experiments/small.yaml --slurm -p retrying)
+expect_answer "SELECT count(DISTINCT cell_id) FROM run WHERE status = 'finished'" 5
+grep -q '"why":"retry 1 of 1 after crash' results/*/mask_ratio=0.5-*/attempts.jsonl || fail 'no reason is recorded'
 
 # Detached: the jobs go on by themselves, and are found again. A task that is told to stop writes a
 # checkpoint, one that dies with all its processes is lost, one that is cancelled never began; a later

@@ -2,9 +2,9 @@
 export FAKE_STEP_MS=10
 set -m # a job of its own for what runs in the background: only then does it hear Ctrl-C
 
-wait_for_steps() { # until the first cell has written some steps
+wait_for_steps() { # wait_for_steps [N]: until the first cell has written some steps
   for _ in $(seq 200); do
-    grep -qs '"step":20,' results/small/*/events.jsonl && return
+    grep -qs "\"step\":${1:-20}," results/small/*/events.jsonl && return
     sleep 0.05
   done
   fail "no steps came"
@@ -19,6 +19,19 @@ got=0; wait $sweep || got=$?
 expect_line err.txt 'the same command goes on from here'
 expect_answer "SELECT status FROM run" interrupted
 ls results/small/*/checkpoints/*.safetensors > /dev/null
+
+# Twice Ctrl-C: a cell that does not listen is killed at once, and can be gone on with.
+rm -rf results
+FAKE_DEAF=mask_ratio=0 "$FLIPBENCH" run experiments/small.yaml > out.txt 2> err.txt & sweep=$!
+wait_for_steps 62 # half way: from there on it hears nothing
+sleep 0.2
+kill -INT $sweep
+sleep 0.5
+kill -0 $sweep || fail 'the first Ctrl-C killed'
+kill -INT $sweep
+got=0; wait $sweep || got=$?
+[ $got = 130 ] || { cat err.txt; fail "ended with $got"; }
+expect_answer "SELECT status, kind FROM run" 'interrupted|stopped'
 
 # SIGKILL of the coordinator: the record still opens, and the next run takes over.
 "$FLIPBENCH" run experiments/small.yaml > out.txt 2> err.txt & sweep=$!

@@ -1,8 +1,10 @@
 /* The runner's parts that need no process: slots, retries, cgroups, records. */
 #include "support/test.h"
 
+#include <fcntl.h>
 #include <math.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -170,6 +172,39 @@ static void the_last_word_of_a_process_is_found_behind_its_start(void **state) {
   free(cell);
 }
 
+static void a_cell_that_another_machine_runs_is_refused(void **state) {
+  (void)state;
+  char base[] = "/tmp/flip-lock.XXXXXX", text[128];
+  assert_non_null(mkdtemp(base));
+  char *cell = fs_join(base, "cell");
+  assert_ok(fs_make_folders(cell));
+  /* a process id that is alive on another host says nothing about this one */
+  write_file(cell, "lock", "1 some-other-host\n");
+  char *path = fs_join(cell, "lock");
+  int held = open(path, O_RDWR | O_CLOEXEC), fd;
+  assert_int_equal(flock(held, LOCK_EX), 0);
+  lock_state lock;
+  pid_t holder;
+  assert_ok(directory_lock(base, "cell", &fd, &lock, &holder));
+  assert_int_equal(lock, LOCK_REFUSED);
+  /* one that is gone on this host has left its trainer behind */
+  char host[64] = "";
+  gethostname(host, sizeof host - 1);
+  snprintf(text, sizeof text, "999999999 %s\n", host);
+  assert_int_equal(pwrite(held, text, strlen(text), 0), strlen(text));
+  assert_ok(directory_lock(base, "cell", &fd, &lock, &holder));
+  assert_int_equal(lock, LOCK_ORPHANED);
+  close(held);
+  assert_ok(directory_lock(base, "cell", &fd, &lock, &holder));
+  assert_int_equal(lock, LOCK_TAKEN);
+  close(fd);
+  unlink(path);
+  rmdir(cell);
+  rmdir(base);
+  free(path);
+  free(cell);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(slots_share_cores_and_gpus_without_overlap),
@@ -178,6 +213,7 @@ int main(void) {
       cmocka_unit_test(retries_wait_twice_as_long_each_time_up_to_an_hour),
       cmocka_unit_test(what_the_same_settings_give_again_is_not_retried),
       cmocka_unit_test(a_cell_with_a_memory_limit_gets_a_cgroup_where_one_can_be_made),
+      cmocka_unit_test(a_cell_that_another_machine_runs_is_refused),
       cmocka_unit_test(the_last_word_of_a_process_is_found_behind_its_start),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -18,6 +18,7 @@ void activations_and_their_slopes_agree(void **state);
 void layer_norm_and_its_gradient_agree(void **state);
 void attention_agrees_for_odd_lengths_and_masks(void **state);
 void dropout_drops_the_same_elements(void **state);
+void shapes_drawn_at_random_agree(void **state);
 void not_a_number_stays_one(void **state);
 void patches_agree(void **state);
 void tokens_and_positions_agree(void **state);

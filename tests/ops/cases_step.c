@@ -55,15 +55,10 @@ static void check_contrastive(int64_t batch, double row_weight, double column_we
                             column_sum.reference,
                             column_lse.reference,
                             loss.reference};
-  ops_contrastive_end et = {batch,
-                            row_weight,
-                            column_weight,
-                            row_lse.tested,
-                            positive.tested,
-                            column_max.tested,
-                            column_sum.tested,
-                            column_lse.tested,
-                            loss.tested};
+  ops_contrastive_end et = {
+      batch,           row_weight,        column_weight,     row_lse.tested,
+      positive.tested, column_max.tested, column_sum.tested, column_lse.tested,
+      loss.tested};
   RUN(contrastive_finish, &er, &et);
   pair_check(&loss, 2e-6, "loss");
   pair_check(&column_lse, 2e-6, "column log-sum-exp");

@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "base/rng.h"
 #include "ops/cases.h"
 #include "ops/pair.h"
 #include "support/ops_reference.h"
@@ -104,16 +105,40 @@ void attention_agrees_for_odd_lengths_and_masks(void **state) {
   check_attention(1, 257, 2, 32, true, true);
 }
 
+/* A shape of each op drawn at random. The seed is 1, or FLIP_TEST_SEED. */
+void shapes_drawn_at_random_agree(void **state) {
+  (void)state;
+  const char *given = getenv("FLIP_TEST_SEED");
+  uint64_t seed = given ? strtoull(given, NULL, 10) : 1;
+  print_message("FLIP_TEST_SEED=%llu\n", (unsigned long long)seed);
+  for (uint64_t i = 0; i < 12; i++) {
+    rng r = rng_at(seed, RNG_TEST, 0, i);
+    bool is_vector = rng_below(&r, 2), is_causal = rng_below(&r, 2), has_counts = rng_below(&r, 2);
+    int64_t batch = 1 + rng_below(&r, 3), heads = 1 + rng_below(&r, 3);
+    int64_t tokens = 1 + rng_below(&r, i % 3 ? 70 : 180);
+    int64_t width = is_vector ? 8 + 8 * rng_below(&r, 16) : 1 + rng_below(&r, 128);
+    check_attention(batch, tokens, heads, width, is_causal, has_counts);
+    int64_t columns = is_vector ? 8 + 8 * rng_below(&r, 300) : 1 + rng_below(&r, 2500);
+    check_layer_norm(1 + rng_below(&r, 30), columns, is_causal, has_counts ? 0 : 3);
+  }
+}
+
+/* Two rows of which the first holds a NaN. */
+static pair with_one_nan(int64_t width) {
+  double *values = calloc((size_t)(2 * width), sizeof *values);
+  for (int64_t i = 0; i < 2 * width; i++) values[i] = sin((double)i);
+  values[width / 2] = NAN;
+  pair p = pair_values(2 * width, false, values);
+  free(values);
+  return p;
+}
+
 void not_a_number_stays_one(void **state) {
   (void)state;
-  enum { ROWS = 2, WIDTH = 33 };
-  pair x = pair_random(ROWS * WIDTH, false, 1), y = pair_poison(ROWS * WIDTH, false);
-  pair gamma = pair_random(WIDTH, true, 1), statistic = pair_poison(2 * ROWS, true);
-  pair poison = pair_poison(1, false);
-  size_t one = ops_size_of(pair_tested->compute);
-  assert_ok(pair_tested->call->download(pair_tested, (char *)x.tested.data + 5 * one,
-                                        poison.tested.data, one));
-  ops_layer_norm t = {.rows = ROWS,
+  enum { WIDTH = 33, TOKENS = 5, HEAD = 16, ATTENDED = TOKENS * HEAD };
+  pair x = with_one_nan(WIDTH), y = pair_poison(2 * WIDTH, false);
+  pair gamma = pair_random(WIDTH, true, 1), statistic = pair_poison(4, true);
+  ops_layer_norm t = {.rows = 2,
                       .width = WIDTH,
                       .eps = 1e-6,
                       .x = x.tested,
@@ -121,12 +146,20 @@ void not_a_number_stays_one(void **state) {
                       .beta = gamma.tested,
                       .y = y.tested,
                       .mean = statistic.tested,
-                      .rstd = ops_at(statistic.tested, ROWS)};
+                      .rstd = ops_at(statistic.tested, 2)};
   assert_ok(pair_tested->call->layer_norm(pair_tested, &t));
-  assert_true(isnan(reference_get(y.tested, 0)));
-  assert_true(isfinite(reference_get(y.tested, WIDTH))); /* the other row is untouched */
-  pair *all[] = {&x, &y, &gamma, &statistic, &poison};
-  for (size_t i = 0; i < 5; i++) pair_free(all[i]);
+  assert_true(isnan(pair_read(&y, 0)));
+  assert_true(isfinite(pair_read(&y, WIDTH))); /* the other row is untouched */
+  pair qkv = with_one_nan(3 * ATTENDED), out = pair_random(2 * ATTENDED, false, 1);
+  pair lse = pair_zeros(2 * TOKENS, true);
+  ops_attention a = {.batch = 2, .tokens = TOKENS, .heads = 1, .head_width = HEAD};
+  a.qkv = qkv.tested, a.out = out.tested, a.lse = lse.tested;
+  assert_ok(pair_tested->call->attention(pair_tested, &a));
+  /* element 120 is of the third token's key, which every query sees */
+  for (int64_t i = 0; i < ATTENDED; i++) assert_true(isnan(pair_read(&out, i)));
+  for (int64_t i = 0; i < ATTENDED; i++) assert_true(isfinite(pair_read(&out, ATTENDED + i)));
+  pair *all[] = {&x, &y, &gamma, &statistic, &qkv, &out, &lse};
+  for (size_t i = 0; i < 7; i++) pair_free(all[i]);
 }
 
 static void check_dropout(int64_t length, double rate, bool has_residual) {

@@ -86,6 +86,14 @@ void pair_free(pair *p) {
   pair_tested->call->release(pair_tested, p->tested.data);
 }
 
+double pair_read(const pair *p, int64_t i) {
+  double host = 0;
+  ops_buffer element = {&host, p->tested.type};
+  assert_ok(pair_tested->call->download(pair_tested, &host, ops_at(p->tested, i).data,
+                                        ops_size_of(p->tested.type)));
+  return reference_get(element, 0);
+}
+
 double pair_difference(const pair *p) {
   void *host = calloc((size_t)p->count, sizeof(double));
   ops_buffer staged = {host, p->tested.type};

@@ -23,6 +23,8 @@ pair pair_values(int64_t count, bool is_master, const double *values);
 pair pair_integers(int64_t count, const int32_t *values);
 pair pair_bytes(int64_t count);
 void pair_free(pair *p);
+/* One tested element. */
+double pair_read(const pair *p, int64_t i);
 
 /* |tested - reference| / |reference| in the Euclidean norm; NaN when any element is not finite. */
 double pair_difference(const pair *p);

@@ -78,6 +78,7 @@ int main(int argc, char **argv) {
       cmocka_unit_test(dropout_drops_the_same_elements),
       cmocka_unit_test(updates_agree_with_and_without_clipping),
       cmocka_unit_test(casts_fills_and_clamps_agree),
+      cmocka_unit_test(shapes_drawn_at_random_agree),
       cmocka_unit_test(not_a_number_stays_one),
   };
   int kind = 0;

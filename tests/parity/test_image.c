@@ -5,6 +5,7 @@
 
 #include "base/fs.h"
 #include "data/image.h"
+#include "data/resize_passes.h"
 
 typedef struct {
   int32_t name_length, bytes, width, height, box[4], out_width, out_height;
@@ -93,6 +94,39 @@ static void what_is_no_image_is_an_error_not_a_crash(void **state) {
   free(data);
 }
 
+/* Any size, any part, mirrored or not: what the fast passes read and make is what the plain ones
+ * do.
+ */
+static void fast_and_portable_passes_give_the_same_bits(void **state) {
+  (void)state;
+  if (!resize_avx2_passes()) skip();
+  for (uint64_t i = 0; i < 300; i++) {
+    rng r = rng_at(4, RNG_TEST, 0, i);
+    image picture;
+    assert_ok(image_allocate(1 + rng_below(&r, 90), 1 + rng_below(&r, 90), &picture));
+    bool is_hard = i % 2; /* all black and white: where sums run over */
+    for (int p = 0; p < picture.width * picture.height * 3; p++)
+      picture.pixels[p] = (uint8_t)(is_hard ? 255 * rng_below(&r, 2) : rng_below(&r, 256));
+    image_resizing how = {.box = {rng_double(&r) * picture.width / 3,
+                                  rng_double(&r) * picture.height / 3,
+                                  picture.width - rng_double(&r) * picture.width / 3,
+                                  picture.height - rng_double(&r) * picture.height / 3},
+                          .width = 1 + (int32_t)rng_below(&r, 60),
+                          .height = 1 + (int32_t)rng_below(&r, 60),
+                          .is_flipped = i % 3 == 0};
+    how.columns = how.width;
+    how.rows = how.height;
+    size_t bytes = (size_t)(how.columns * how.rows * 3);
+    uint8_t *fast = malloc(bytes), *plain = malloc(bytes);
+    assert_ok(image_resize_with(resize_avx2_passes(), &picture, &how, fast));
+    assert_ok(image_resize_with(resize_portable_passes(), &picture, &how, plain));
+    assert_memory_equal(fast, plain, bytes);
+    free(fast);
+    free(plain);
+    image_free(&picture);
+  }
+}
+
 /* A single image of gradient: crops must lie inside it and cover what the settings say. */
 static void random_crops_have_the_asked_area_and_flip_half_the_time(void **state) {
   (void)state;
@@ -128,6 +162,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(every_kind_of_image_is_within_one_grey_level_of_pillow),
       cmocka_unit_test(what_is_no_image_is_an_error_not_a_crash),
+      cmocka_unit_test(fast_and_portable_passes_give_the_same_bits),
       cmocka_unit_test(random_crops_have_the_asked_area_and_flip_half_the_time),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -336,6 +336,40 @@ static void published_shapes_have_their_parameter_counts(void **state) {
   }
 }
 
+/* The summary's towers: BERT's token types are folded into its positions, and ours have a
+ * projection of their own. */
+static void published_towers_have_their_parameter_counts(void **state) {
+  (void)state;
+  enum { EMBED = 512 };
+#define LARGE                                                                                      \
+  "\"hidden_size\":1024,\"num_hidden_layers\":24,\"num_attention_heads\":16,"                      \
+  "\"intermediate_size\":4096"
+  static const struct {
+    const char *config;
+    weights_format format;
+    int64_t width, parameters, types;
+  } cases[] = {{"{\"model_type\":\"bert\"}", WEIGHTS_BERT, 768, 108891648, 2 * 768},
+               {"{\"model_type\":\"bert\"," LARGE "}", WEIGHTS_BERT, 1024, 334092288, 2 * 1024},
+               {"{\"model_type\":\"vit\"}", WEIGHTS_VIT, 768, 85798656, 0},
+               {"{\"model_type\":\"vit\"," LARGE "}", WEIGHTS_VIT, 1024, 303301632, 0},
+               {"{\"model_type\":\"vit\",\"hidden_size\":1280,\"num_hidden_layers\":32,"
+                "\"num_attention_heads\":16,\"intermediate_size\":5120,\"patch_size\":14}",
+                WEIGHTS_VIT, 1280, 630764800, 0}};
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    settings s;
+    int64_t vocabulary = 30522;
+    model_counts counts;
+    assert_ok(settings_init(&s));
+    s.embed_dim = EMBED;
+    assert_ok(weights_read_config(cases[i].format, cases[i].config, NULL, &s, &vocabulary));
+    assert_ok(model_count(&s, vocabulary, OPS_F32, 0, &counts));
+    int64_t ours =
+        cases[i].format == WEIGHTS_BERT ? counts.parameters_text : counts.parameters_image;
+    assert_int_equal(ours - EMBED * cases[i].width, cases[i].parameters - cases[i].types);
+    settings_free(&s);
+  }
+}
+
 static void assert_config_refused(weights_format format, const char *json, const char *part) {
   settings s;
   int64_t vocabulary;
@@ -379,8 +413,6 @@ static void what_a_format_cannot_hold_is_refused_by_name(void **state) {
   assert_fails_with(weights_save(folder, WEIGHTS_HF, &w), "image.pre_norm");
   w.s.image_pool = IMAGE_POOL_MEAN;
   assert_fails_with(weights_save(folder, WEIGHTS_OPEN_CLIP, &w), "image.pool");
-  w.s.image_position = POSITION_SINCOS;
-  assert_fails_with(weights_save(folder, WEIGHTS_HF, &w), "image.position");
   weights_free(&w);
 
   /* a patch bias is written when it is zero and refused when it is not */
@@ -459,6 +491,17 @@ static void files_that_do_not_fit_their_configuration_are_refused(void **state) 
   write_changed(folder, "", NULL, "text_model.embeddings.position_ids"); /* old files have it */
   assert_ok(weights_load(path, 1, NULL, 0, &w));
   weights_free(&w);
+  /* a configuration that would take all memory is refused before any is taken */
+  char file[64];
+  static const char *const hostile[] = {"\"num_hidden_layers\":9999999", "\"hidden_size\":9999999",
+                                        "\"image_size\":9999999"};
+  snprintf(file, sizeof file, "%s/config.json", folder);
+  for (size_t i = 0; i < sizeof hostile / sizeof *hostile; i++) {
+    char json[128];
+    snprintf(json, sizeof json, "{\"text_config\":{},\"vision_config\":{%s}}", hostile[i]);
+    assert_ok(fs_write_atomic(file, json, strlen(json)));
+    assert_fails_with(weights_load(path, 1, NULL, 0, &w), "9999999 is outside");
+  }
   snprintf(command, sizeof command, "rm -r %s", folder);
   assert_int_equal(system(command), 0);
 }
@@ -469,6 +512,7 @@ int main(void) {
       cmocka_unit_test(towers_compute_what_their_libraries_do),
       cmocka_unit_test(a_round_trip_keeps_every_bit),
       cmocka_unit_test(published_shapes_have_their_parameter_counts),
+      cmocka_unit_test(published_towers_have_their_parameter_counts),
       cmocka_unit_test(what_the_model_cannot_do_is_refused_by_name),
       cmocka_unit_test(what_a_format_cannot_hold_is_refused_by_name),
       cmocka_unit_test(files_that_do_not_fit_their_configuration_are_refused),

@@ -38,13 +38,17 @@ static void simt_backend_release(ops *o, void *block) {
 
 static err copy(ops *o, void *to, const void *from, size_t bytes) {
   (void)o;
+  simt_touch_begin();
   memcpy(to, from, bytes);
+  simt_touch_end();
   return NULL;
 }
 
 static err clear(ops *o, void *block, size_t bytes) {
   (void)o;
+  simt_touch_begin();
   memset(block, 0, bytes);
+  simt_touch_end();
   return NULL;
 }
 
@@ -76,12 +80,14 @@ static double product(const ops_gemm *g, int64_t i, int64_t j) {
 static err gemm(ops *o, const ops_gemm *g) {
   (void)o;
   ops_buffer result = g->epilogue == OPS_EPILOGUE_ACTIVATION ? g->pre : g->c;
+  simt_touch_begin();
   for (int64_t i = 0; i < g->m; i++)
     for (int64_t j = 0; j < g->n; j++) {
       int64_t at = i * g->n + j;
       double before = g->accumulate ? reference_get(g->c, at) : 0;
       reference_set(result, at, before + product(g, i, j));
     }
+  simt_touch_end();
   int64_t count = g->m * g->n;
   int failed = 0;
   if (g->epilogue == OPS_EPILOGUE_ACTIVATION)
@@ -256,6 +262,7 @@ err ops_create_simt(ops_type compute, ops **out) {
   ops *o = mem_zeroed(1, sizeof *o);
   if (!o) return mem_error(sizeof *o, "the simt backend");
   *o = (ops){.call = &simt_table, .compute = compute, .master = OPS_F32, .threads = 1};
+  simt_separate_memory();
   *out = o;
   return NULL;
 }

@@ -6,7 +6,8 @@
 
 #include "ops/ops.h"
 
-/* compute OPS_F32 or OPS_BF16; master fp32. */
+/* compute OPS_F32 or OPS_BF16; master fp32. Its memory is separate, as a device's: the host faults
+ * where it touches a buffer but by upload and download. */
 err ops_create_simt(ops_type compute, ops **out) ERR_MUST_CHECK;
 
 #endif

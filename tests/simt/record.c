@@ -32,6 +32,12 @@ void simt_release(void *memory) {
   free(memory);
 }
 
+void simt_separate_memory(void) {}
+
+void simt_touch_begin(void) {}
+
+void simt_touch_end(void) {}
+
 void record_access(const void *address, size_t bytes, access_kind kind) {
   (void)address;
   (void)bytes;
@@ -68,6 +74,8 @@ static struct {
   cell *cells;
   chunk chunks[MOST_CHUNKS];
   int chunk_count;
+  bool is_separate;
+  int touching; /* begins without their end */
 } arena;
 
 bool simt_has_recorder(void) {
@@ -78,6 +86,26 @@ static void *reserve(size_t bytes) {
   void *memory =
       mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   return memory == MAP_FAILED ? NULL : memory;
+}
+
+/* All that was ever handed out, in whole pages; GAP bytes beyond it belong to nobody yet. */
+static void protect(int protection) {
+  enum { PAGE = 65536 }; /* a multiple of every page size in use */
+  size_t bytes = (arena.used + PAGE - 1) / PAGE * PAGE;
+  if (arena.is_separate && bytes > 0) mprotect(arena.start, bytes, protection);
+}
+
+void simt_separate_memory(void) {
+  arena.is_separate = true;
+  if (arena.touching == 0) protect(PROT_NONE);
+}
+
+void simt_touch_begin(void) {
+  if (arena.touching++ == 0) protect(PROT_READ | PROT_WRITE);
+}
+
+void simt_touch_end(void) {
+  if (--arena.touching == 0) protect(PROT_NONE);
 }
 
 /* Marks a chunk's bytes as allocated or not. */
@@ -114,7 +142,9 @@ void *simt_allocate(size_t bytes) {
   c->bytes = bytes;
   c->is_used = true;
   mark(c, true);
+  simt_touch_begin();
   memset(c->start, 0xFF, bytes);
+  simt_touch_end();
   return c->start;
 }
 

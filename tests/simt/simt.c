@@ -180,8 +180,10 @@ int simt_launch(const char *kernel, void (*body)(const void *), const void *argu
   order = malloc(blocks * sizeof *order);
   if (!order) abort();
   shuffle(order, blocks);
+  simt_touch_begin();
   for (unsigned i = 0; i < blocks && !simt.has_failed; i++)
     run_block(place_in_order(i, blocks, order), grid, shared_bytes);
+  simt_touch_end();
   free(order);
   return simt.has_failed;
 }

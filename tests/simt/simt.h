@@ -40,6 +40,11 @@ void simt_forget(void);
  * more. */
 void *simt_allocate(size_t bytes);
 void simt_release(void *memory);
+/* From now on this memory is as a device's: launches can touch it, the host only between
+ * simt_touch_begin and simt_touch_end; elsewhere it faults. Does nothing without the recorder. */
+void simt_separate_memory(void);
+void simt_touch_begin(void);
+void simt_touch_end(void);
 /* The recorder is compiled in: races and bounds are seen without AddressSanitizer. */
 bool simt_has_recorder(void);
 

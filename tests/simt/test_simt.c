@@ -4,6 +4,8 @@
 
 #include <fcntl.h>
 #include <math.h>
+#include <signal.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -125,10 +127,33 @@ static void tensor_instructions_give_matrix_products(void **state) {
   }
 }
 
+static void separate_memory_faults_where_the_host_touches_it(void **state) {
+  (void)state;
+  int status = 0;
+  if (!simt_has_recorder()) skip();
+  pid_t child = fork();
+  assert_true(child >= 0);
+  if (child == 0) {
+    struct rlimit none = {0, 0};
+    setrlimit(RLIMIT_CORE, &none);
+    signal(SIGSEGV, SIG_DFL); /* cmocka has its own */
+    volatile float *value = simt_allocate(sizeof *value);
+    simt_separate_memory();
+    simt_touch_begin();
+    *value = 1; /* fine */
+    simt_touch_end();
+    *value = 2;
+    _exit(0);
+  }
+  waitpid(child, &status, 0);
+  assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(every_planted_fault_is_found),
       cmocka_unit_test(tensor_instructions_give_matrix_products),
+      cmocka_unit_test(separate_memory_faults_where_the_host_touches_it),
       cmocka_unit_test(after_an_error_nothing_runs_until_it_is_forgotten),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

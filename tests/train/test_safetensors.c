@@ -106,6 +106,46 @@ static void headers_that_lie_are_refused(void **state) {
   assert_refused("{\"a\":3}", 0, "lacks dtype");
 }
 
+static void hostile_json_is_refused(void **state) {
+  (void)state;
+  enum { DEPTH = 5000 };
+  char *deep = malloc(2 * DEPTH + 64);
+  size_t at = (size_t)sprintf(deep, "{\"a\":");
+  memset(deep + at, '[', DEPTH);
+  memset(deep + at + DEPTH, ']', DEPTH);
+  strcpy(deep + at + 2 * DEPTH, "}");
+  assert_refused(deep, 0, "not a JSON object");
+  free(deep);
+  assert_refused("{\"a\\u0000b\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}", 4,
+                 "not a JSON object");
+  assert_refused("{\"\xff\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}", 4,
+                 "not a JSON object");
+  assert_refused("{" F32("a", "[true]", 0, 4) "}", 4, "impossible shape");
+  assert_refused("{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4e0]}}", 4,
+                 "0 bytes where its shape takes 4");
+  assert_refused("{\"a\":{\"dtype\":\"f32\",\"shape\":[1],\"data_offsets\":[0,4]}}", 4,
+                 "unknown type");
+  assert_refused(
+      "{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,99999999999999999999]}}", 4,
+      "not a JSON object");
+}
+
+/* Metadata that is no map of strings says nothing; it is no reason to refuse the tensors. */
+static void odd_metadata_is_no_metadata(void **state) {
+  (void)state;
+  static const char *const metadata[] = {"7", "[]", "{\"format\":7}", "null"};
+  for (size_t i = 0; i < sizeof metadata / sizeof *metadata; i++) {
+    char header[200];
+    safetensors_file *file;
+    snprintf(header, sizeof header, "{\"__metadata__\":%s," F32("a", "[1]", 0, 4) "}", metadata[i]);
+    write_file(header, 4, -1);
+    assert_ok(safetensors_open(path, &file));
+    assert_null(safetensors_metadata(file, "format"));
+    assert_int_equal(safetensors_count(file), 1);
+    safetensors_close(file);
+  }
+}
+
 static void a_name_longer_than_any_tensors_is_refused(void **state) {
   (void)state;
   char header[600], name[300];
@@ -172,6 +212,8 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(what_is_written_reads_back),
       cmocka_unit_test(headers_that_lie_are_refused),
+      cmocka_unit_test(hostile_json_is_refused),
+      cmocka_unit_test(odd_metadata_is_no_metadata),
       cmocka_unit_test(a_name_longer_than_any_tensors_is_refused),
       cmocka_unit_test(header_lengths_beyond_the_file_are_refused),
       cmocka_unit_test(no_damage_crashes_the_reader),

@@ -1,0 +1,116 @@
+/* `flip data filter` and `flip data balance`. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/log.h"
+#include "base/options.h"
+#include "cli/cmd_data.h"
+#include "data/image_hash.h"
+#include "data/select.h"
+
+static err open_sources(const option_list *sources, const select_output *output, dataset **data) {
+  if (!sources->count)
+    return err_new(ERR_INPUT, "name the data: shards, or FORMAT:LOCATION (flip data formats)");
+  if (output->shard_size < 1) return err_new(ERR_INPUT, "--shard-size: at least 1");
+  err error = dataset_open((char *const *)(void *)sources->items, sources->count, data);
+  if (!error && *dataset_warnings(*data, NULL)) fputs(dataset_warnings(*data, NULL), stderr);
+  return error;
+}
+
+static void print_result(const select_output *output, const select_result *r, bool as_json) {
+  if (as_json)
+    fputs(strbuf_string(&r->report), stdout);
+  else
+    printf("%s/kept-*.tar: %ld of %ld samples (%ld shards); %ld left out, of which left_out.tsv "
+           "says why and report.json how many\n",
+           output->out, (long)r->kept, (long)r->samples, (long)r->shards, (long)r->left_out);
+}
+
+int cmd_data_filter(int argc, char **argv) {
+  filter_rules r = {.duplicates = -1};
+  select_output o = {.shard_size = 1000, .has_progress = true};
+  int64_t duplicates = -1;
+  bool as_json = false, is_help = false;
+  option_list sources = {0};
+  dataset *data = NULL;
+  select_result result = {0};
+  option options[] = {
+      {"out", 'o', OPTION_STRING, &o.out, "DIR", "where the new shards and the report go", true},
+      {"min-words", 0, OPTION_INTEGER, &r.min_words, "N", "words of a caption at least", false},
+      {"max-words", 0, OPTION_INTEGER, &r.max_words, "N", "words of a caption at most", false},
+      {"min-characters", 0, OPTION_INTEGER, &r.min_characters, "N", "characters at least", false},
+      {"max-characters", 0, OPTION_INTEGER, &r.max_characters, "N", "characters at most", false},
+      {"min-letters", 0, OPTION_NUMBER, &r.min_letters, "SHARE",
+       "letters among a caption's characters at least, white space apart", false},
+      {"min-side", 0, OPTION_INTEGER, &r.min_side, "PIXELS", "shorter side at least", false},
+      {"max-side", 0, OPTION_INTEGER, &r.max_side, "PIXELS", "longer side at most", false},
+      {"max-aspect", 0, OPTION_NUMBER, &r.max_aspect, "RATIO", "longer over shorter side at most",
+       false},
+      {"duplicates", 0, OPTION_INTEGER, &duplicates, "BITS",
+       "leave out copies whose perceptual hash differs in so many of 64 bits at most (0 to 7)",
+       false},
+      {"shard-size", 0, OPTION_INTEGER, &o.shard_size, "N", "samples a shard (default 1000)",
+       false},
+      {"progress", 0, OPTION_FLAG, &o.has_progress, NULL, "--no-progress: no progress line", false},
+      {"json", 0, OPTION_FLAG, &as_json, NULL, "print the report as JSON", false},
+      {0}};
+  const command c = {"flip data filter", "keep the samples that rules let through",
+                     "--out DIR [RULES] SOURCES…", options,
+                     "Writes new shards, left_out.tsv (which sample, which rule, which value) and\n"
+                     "report.json. A rule that is not given takes nothing out.\n\n"
+                     "example:\n  flip data filter -o clean --min-words 3 --min-side 200 "
+                     "--max-aspect 3 --duplicates 3 'laion/*.tar'"};
+  err error = options_parse(&c, argc, argv, &sources, &is_help);
+  if (error || is_help) goto cleanup;
+  if (duplicates < -1 || duplicates > IMAGE_HASH_FARTHEST)
+    FAIL(ERR_INPUT, "--duplicates: %ld is outside [0, %d]", (long)duplicates, IMAGE_HASH_FARTHEST);
+  r.duplicates = (int)duplicates;
+  TRY(open_sources(&sources, &o, &data));
+  TRY(select_filter(data, &r, &o, &result));
+  print_result(&o, &result, as_json);
+cleanup:
+  strbuf_free(&result.report);
+  dataset_close(data);
+  options_free_list(&sources);
+  return options_exit_status(error);
+}
+
+int cmd_data_balance(int argc, char **argv) {
+  balance_rules r = {0};
+  select_output o = {.shard_size = 1000, .has_progress = true};
+  int64_t seed = 0;
+  bool as_json = false, is_help = false;
+  option_list sources = {0};
+  dataset *data = NULL;
+  select_result result = {0};
+  option options[] = {
+      {"out", 'o', OPTION_STRING, &o.out, "DIR", "where the new shards and the report go", true},
+      {"per-term", 't', OPTION_INTEGER, &r.per_term, "N", "samples a term may have", true},
+      {"terms", 0, OPTION_STRING, &r.terms, "FILE",
+       "terms, one a line, up to 8 words each (default: every word of the captions)", false},
+      {"seed", 0, OPTION_INTEGER, &seed, "S", "which samples of a full term stay (default 0)",
+       false},
+      {"shard-size", 0, OPTION_INTEGER, &o.shard_size, "N", "samples a shard (default 1000)",
+       false},
+      {"progress", 0, OPTION_FLAG, &o.has_progress, NULL, "--no-progress: no progress line", false},
+      {"json", 0, OPTION_FLAG, &as_json, NULL, "print the report as JSON", false},
+      {0}};
+  const command c = {
+      "flip data balance", "keep at most so many samples a caption term",
+      "--out DIR --per-term N SOURCES…", options,
+      "Each sample is counted under the rarest term of its caption. Writes new shards,\n"
+      "left_out.tsv (which sample, under which term) and report.json.\n\n"
+      "example:\n  flip data balance -o balanced -t 20000 --terms wordnet.txt 'laion/*.tar'"};
+  err error = options_parse(&c, argc, argv, &sources, &is_help);
+  if (error || is_help) goto cleanup;
+  if (r.per_term < 1) FAIL(ERR_INPUT, "--per-term: at least 1");
+  r.seed = (uint64_t)seed;
+  TRY(open_sources(&sources, &o, &data));
+  TRY(select_balance(data, &r, &o, &result));
+  print_result(&o, &result, as_json);
+cleanup:
+  strbuf_free(&result.report);
+  dataset_close(data);
+  options_free_list(&sources);
+  return options_exit_status(error);
+}

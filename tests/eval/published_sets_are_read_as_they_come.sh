@@ -1,0 +1,65 @@
+# ImageNet folders, CIFAR's binaries and COCO's annotations, through the evaluation sets that are shipped.
+. "$SOURCE/tests/train/common.sh"
+make_data
+train --out run --set eval.points=0
+number() { grep -o "\"$1\":[0-9.e-]*" "$2" | cut -d: -f2; }
+cp -r "$SOURCE/experiments/evals" .
+mkdir unpacked; tar xf data/heldout-00000.tar -C unpacked
+
+# COCO: three captions for every other image, six for the others, of which five count.
+mkdir -p data/coco/annotations data/coco/val2017
+{
+  printf '{"images":['; id=0
+  for file in unpacked/*.png; do
+    cp "$file" "data/coco/val2017/$(printf %012d $id).jpg"
+    [ $id = 0 ] || printf ','
+    printf '{"id":%d,"file_name":"%012d.jpg"}' $id $id; id=$((id + 1))
+  done
+  printf '],"annotations":['; id=0; number=0
+  for file in unpacked/*.txt; do
+    for copy in $(seq $((id % 2 ? 6 : 3))); do
+      [ $number = 0 ] || printf ','
+      printf '{"id":%d,"image_id":%d,"caption":"%s, seen %d times"}' $number $id "$(cat "$file")" "$copy"
+      number=$((number + 1))
+    done
+    id=$((id + 1))
+  done
+  printf ']}'
+} > data/coco/annotations/captions_val2017.json
+expect_status 0 "$FLIP" eval -m run -f evals/coco.yaml --json
+[ "$(number images out.txt)" = 40 ] && [ "$(number texts out.txt)" = $((20 * 3 + 20 * 5)) ] ||
+  { cat out.txt; fail "40 images and 160 texts were expected"; }
+
+# ImageNet: folders by synset, names and templates from files; the same images as shards give the same.
+mkdir -p data/imagenet
+shapes=$(cat unpacked/*.json | grep -o '"shape":"[a-z]*"' | cut -d'"' -f4 | sort -u)
+synset=1000
+for shape in $shapes; do
+  mkdir -p data/imagenet/val/n0000$synset
+  printf 'n0000%d\t%s\n' $synset "$shape" >> data/imagenet/classes.txt
+  for json in $(grep -l "\"shape\":\"$shape\"" unpacked/*.json); do
+    cp "${json%.json}.png" data/imagenet/val/n0000$synset/
+  done
+  synset=$((synset + 1))
+done
+printf 'a {}\n{}\n' > data/imagenet/templates.txt # as held.yaml has them
+expect_status 0 "$FLIP" eval zeroshot -m run -f evals/imagenet.yaml --json
+grep -o '"zeroshot":.*}' out.txt > folders.txt
+expect_status 0 "$FLIP" eval zeroshot -m run -f held.yaml --json
+grep -o '"zeroshot":.*}' out.txt | diff folders.txt - || fail "folders and shards differ"
+
+# CIFAR-10: records of a label and 3072 bytes by plane.
+mkdir -p data/cifar10
+printf '%s\n' airplane automobile bird cat deer dog frog horse ship truck > data/cifar10/batches.meta.txt
+for record in $(seq 0 29); do
+  printf "\\x$(printf %02x $((record % 10)))"
+  head -c 3072 /dev/zero | tr '\0' "\\$(printf %03o $((record * 8)))"
+done > data/cifar10/test_batch.bin
+expect_status 0 "$FLIP" eval -m run -f evals/cifar10.yaml --json
+[ "$(number images out.txt)" = 30 ] && [ "$(number classes out.txt)" = 10 ] || { cat out.txt; fail "30 images of 10 classes"; }
+
+# The suite measures what is here and tells what is not.
+expect_status 0 "$FLIP" eval suite evals/robustness.yaml -m run
+expect_line out.txt '^\| imagenet \| top1 \| [0-9.]+ \| 68.0 \| 74.3 \| 75.5 \| 76.6 \| 78.8 \|'
+expect_line out.txt '^\| imagenet_r \| top1 \| – \|'
+expect_line out.txt '^imagenet_sketch was not measured: '
