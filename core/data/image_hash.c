@@ -4,29 +4,36 @@
 
 #include "base/mem.h"
 
-enum { WIDE = 9, HIGH = 8, BITS = 64, BUCKETS = 1 << 16 };
+enum { WIDE = IMAGE_HASH_WIDE, HIGH = IMAGE_HASH_HIGH, BITS = 64, BUCKETS = 1 << 16 };
+enum { MOST_DIFFERENCE = 4 }; /* grey levels on average: JPEG at quality 50 makes about one */
 
-err image_hash(const image *picture, uint64_t *hash) {
-  uint8_t small[HIGH * WIDE * 3];
+err image_hash(const image *picture, picture_hash *hash) {
   const image_resizing how = {.box = {0, 0, picture->width, picture->height},
                               .width = WIDE,
                               .height = HIGH,
                               .columns = WIDE,
                               .rows = HIGH};
-  err error = image_resize(picture, &how, small);
-  *hash = 0;
+  err error = image_resize(picture, &how, hash->small);
+  hash->bits = 0;
   for (int y = 0; y < HIGH && !error; y++)
     for (int x = 0; x + 1 < WIDE; x++) {
-      const uint8_t *a = small + 3 * (y * WIDE + x), *b = a + 3;
+      const uint8_t *a = hash->small + 3 * (y * WIDE + x), *b = a + 3;
       int left = 299 * a[0] + 587 * a[1] + 114 * a[2]; /* luma, in thousandths */
       int right = 299 * b[0] + 587 * b[1] + 114 * b[2];
-      *hash = *hash << 1 | (right > left);
+      hash->bits = hash->bits << 1 | (right > left);
     }
   return error;
 }
 
+bool image_hash_is_near(const picture_hash *a, const picture_hash *b, int distance) {
+  int difference = 0;
+  if (__builtin_popcountll(a->bits ^ b->bits) > distance) return false;
+  for (size_t i = 0; i < sizeof a->small; i++) difference += abs(a->small[i] - b->small[i]);
+  return difference <= MOST_DIFFERENCE * (int)sizeof a->small;
+}
+
 typedef struct {
-  uint64_t hash;
+  picture_hash hash;
   int64_t number;
   int64_t next[IMAGE_HASH_FARTHEST + 1]; /* by band: the entry before it in the bucket, -1: none */
 } entry;
@@ -70,11 +77,11 @@ static int64_t *head_of(const hash_index *h, uint64_t hash, int band) {
   return &h->heads[(size_t)band * BUCKETS + (size_t)(part >> 48)];
 }
 
-err hash_index_meet(hash_index *h, uint64_t hash, int64_t number, int64_t *met) {
+err hash_index_meet(hash_index *h, const picture_hash *hash, int64_t number, int64_t *met) {
   *met = -1;
   for (int band = 0; band < h->bands; band++)
-    for (int64_t at = *head_of(h, hash, band); at >= 0; at = h->entries[at].next[band])
-      if (__builtin_popcountll(h->entries[at].hash ^ hash) <= h->distance &&
+    for (int64_t at = *head_of(h, hash->bits, band); at >= 0; at = h->entries[at].next[band])
+      if (image_hash_is_near(&h->entries[at].hash, hash, h->distance) &&
           (*met < 0 || h->entries[at].number < *met))
         *met = h->entries[at].number;
   if (*met >= 0) return NULL;
@@ -86,9 +93,9 @@ err hash_index_meet(hash_index *h, uint64_t hash, int64_t number, int64_t *met) 
     h->capacity = capacity;
   }
   entry *fresh = &h->entries[h->count];
-  *fresh = (entry){.hash = hash, .number = number};
+  *fresh = (entry){.hash = *hash, .number = number};
   for (int band = 0; band < h->bands; band++) {
-    int64_t *head = head_of(h, hash, band);
+    int64_t *head = head_of(h, hash->bits, band);
     fresh->next[band] = *head;
     *head = h->count;
   }

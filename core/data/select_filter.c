@@ -30,7 +30,7 @@ typedef struct {
   int64_t words, characters;
   double letters;
   int64_t width, height;
-  uint64_t hash;
+  picture_hash hash;
 } measured;
 
 static void measure_caption(measured *m) {
@@ -114,7 +114,7 @@ static err take(const dataset *data, const filter_rules *rules, hash_index *seen
   }
   reason why = judge(rules, m, &detail);
   if (why == REASONS && seen) {
-    TRY(hash_index_meet(seen, m->hash, row, &met));
+    TRY(hash_index_meet(seen, &m->hash, row, &met));
     if (met >= 0) {
       dataset_sample first;
       why = DUPLICATE;

@@ -120,21 +120,22 @@ static void near_hashes_are_found_in_any_band(void **state) {
     int64_t met;
     assert_ok(hash_index_create(distance, &h));
     rng r = rng_at(6, RNG_TEST, 0, (uint64_t)distance);
-    uint64_t hash = rng_u64(&r);
-    assert_ok(hash_index_meet(h, hash, 42, &met));
+    picture_hash hash = {.bits = rng_u64(&r)};
+    assert_ok(hash_index_meet(h, &hash, 42, &met));
     assert_int_equal(met, -1);
     for (int i = 0; i < 500; i++) { /* so many different bits turned: just near, just not */
-      uint64_t near = hash, far;
-      while (__builtin_popcountll(near ^ hash) < distance) near ^= (uint64_t)1 << rng_below(&r, 64);
+      picture_hash near = hash, far;
+      while (__builtin_popcountll(near.bits ^ hash.bits) < distance)
+        near.bits ^= (uint64_t)1 << rng_below(&r, 64);
       far = near;
-      while (__builtin_popcountll(far ^ hash) != distance + 1)
-        far = near ^ (uint64_t)1 << rng_below(&r, 64);
-      assert_ok(hash_index_meet(h, near, 7, &met));
+      while (__builtin_popcountll(far.bits ^ hash.bits) != distance + 1)
+        far.bits = near.bits ^ (uint64_t)1 << rng_below(&r, 64);
+      assert_ok(hash_index_meet(h, &near, 7, &met));
       assert_int_equal(met, 42);
       hash_index *alone;
       assert_ok(hash_index_create(distance, &alone));
-      assert_ok(hash_index_meet(alone, hash, 42, &met));
-      assert_ok(hash_index_meet(alone, far, 7, &met));
+      assert_ok(hash_index_meet(alone, &hash, 42, &met));
+      assert_ok(hash_index_meet(alone, &far, 7, &met));
       assert_int_equal(met, -1);
       hash_index_destroy(alone);
     }
