@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/options.h"
 #include "cli/cmd_data.h"
+#include "cli/data_score.h"
 #include "data/image_hash.h"
 #include "data/select.h"
 
@@ -27,11 +28,12 @@ static void print_result(const select_output *output, const select_result *r, bo
 }
 
 int cmd_data_filter(int argc, char **argv) {
-  filter_rules r = {.duplicates = -1};
+  filter_rules r = {.duplicates = -1, .min_score = -2};
+  float *scores = NULL;
   select_output o = {.shard_size = 1000, .has_progress = true};
   int64_t duplicates = -1;
   bool as_json = false, is_help = false;
-  option_list sources = {0};
+  option_list sources = {0}, sets = {0};
   dataset *data = NULL;
   select_result result = {0};
   option options[] = {
@@ -49,6 +51,11 @@ int cmd_data_filter(int argc, char **argv) {
       {"duplicates", 0, OPTION_INTEGER, &duplicates, "BITS",
        "leave out copies whose perceptual hash differs in so many of 64 bits at most (0 to 7)",
        false},
+      {"min-score", 0, OPTION_NUMBER, &r.min_score, "COSINE",
+       "image and caption at least so near under --model (CLIP's own data: 0.28 to 0.3)", false},
+      {"model", 'm', OPTION_STRING, &r.model, "PATH",
+       "for --min-score: checkpoint, run folder, or a model that flip convert reads", false},
+      {"set", 's', OPTION_LIST, &sets, "KEY=VALUE", "for --model: change a setting", false},
       {"shard-size", 0, OPTION_INTEGER, &o.shard_size, "N", "samples a shard (default 1000)",
        false},
       {"progress", 0, OPTION_FLAG, &o.has_progress, NULL, "--no-progress: no progress line", false},
@@ -59,18 +66,28 @@ int cmd_data_filter(int argc, char **argv) {
                      "Writes new shards, left_out.tsv (which sample, which rule, which value) and\n"
                      "report.json. A rule that is not given takes nothing out.\n\n"
                      "example:\n  flip data filter -o clean --min-words 3 --min-side 200 "
-                     "--max-aspect 3 --duplicates 3 'laion/*.tar'"};
+                     "--max-aspect 3 --duplicates 3 'laion/*.tar'\n"
+                     "  flip data filter -o near -m clip-vit-base-patch32 --min-score 0.28 "
+                     "'laion/*.tar'"};
   err error = options_parse(&c, argc, argv, &sources, &is_help);
   if (error || is_help) goto cleanup;
   if (duplicates < -1 || duplicates > IMAGE_HASH_FARTHEST)
     FAIL(ERR_INPUT, "--duplicates: %ld is outside [0, %d]", (long)duplicates, IMAGE_HASH_FARTHEST);
+  if ((r.model != NULL) != (r.min_score > -2))
+    FAIL(ERR_INPUT, "--min-score and --model go together: a score is under a model");
   r.duplicates = (int)duplicates;
   TRY(open_sources(&sources, &o, &data));
+  if (r.model) {
+    TRY(data_scores(data, r.model, &sets, o.has_progress, &scores));
+    r.scores = scores;
+  }
   TRY(select_filter(data, &r, &o, &result));
   print_result(&o, &result, as_json);
 cleanup:
+  free(scores);
   strbuf_free(&result.report);
   dataset_close(data);
+  options_free(options);
   options_free_list(&sources);
   return options_exit_status(error);
 }

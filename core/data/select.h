@@ -33,6 +33,11 @@ typedef struct {
   double max_aspect;          /* longer over shorter side */
   int duplicates; /* bits of the perceptual hash that a copy may differ in; negative: not looked for
                    */
+  /* Of each sample under a model, [samples] (NaN: it has none); NULL: not looked at. model: its
+   * name, for the report. */
+  const float *scores;
+  double min_score;
+  const char *model;
 } filter_rules;
 
 /* Keeps what no rule takes out; of copies the first. A sample that cannot be read or decoded is

@@ -17,11 +17,13 @@ typedef enum {
   CAPTION_LETTERS,
   IMAGE_SIZE,
   IMAGE_ASPECT,
+  SCORE,
   DUPLICATE,
   REASONS
 } reason;
 static const char *const reason_names[REASONS] = {"unreadable", "caption_length", "caption_letters",
-                                                  "image_size", "image_aspect",   "duplicate"};
+                                                  "image_size", "image_aspect",   "score",
+                                                  "duplicate"};
 
 /* One sample with what the rules look at. */
 typedef struct {
@@ -79,7 +81,7 @@ static bool is_outside(int64_t value, int64_t least, int64_t most) {
 }
 
 /* The first rule that takes the sample out, REASONS when none does; detail tells the value. */
-static reason judge(const filter_rules *r, const measured *m, strbuf *detail) {
+static reason judge(const filter_rules *r, const measured *m, int64_t row, strbuf *detail) {
   int64_t shorter = m->width < m->height ? m->width : m->height;
   int64_t longer = m->width < m->height ? m->height : m->width;
   if (m->fault) {
@@ -98,6 +100,11 @@ static reason judge(const filter_rules *r, const measured *m, strbuf *detail) {
   strbuf_format(detail, "%ld x %ld pixels", (long)m->width, (long)m->height);
   if (shorter < r->min_side || (r->max_side && longer > r->max_side)) return IMAGE_SIZE;
   if (r->max_aspect > 0 && (double)longer > r->max_aspect * (double)shorter) return IMAGE_ASPECT;
+  if (r->scores && !((double)r->scores[row] >= r->min_score)) {
+    strbuf_clear(detail);
+    strbuf_format(detail, "score %.4f", (double)r->scores[row]);
+    return SCORE;
+  }
   return REASONS;
 }
 
@@ -112,7 +119,7 @@ static err take(const dataset *data, const filter_rules *rules, hash_index *seen
     m->fault = NULL;
     return error;
   }
-  reason why = judge(rules, m, &detail);
+  reason why = judge(rules, m, row, &detail);
   if (why == REASONS && seen) {
     TRY(hash_index_meet(seen, &m->hash, row, &met));
     if (met >= 0) {
@@ -156,6 +163,10 @@ static void write_rules(const filter_rules *r, strbuf *out) {
   jsonw_integer(&w, "max_side", r->max_side);
   jsonw_number(&w, "max_aspect", r->max_aspect);
   jsonw_integer(&w, "duplicates", r->duplicates);
+  if (r->scores) {
+    jsonw_string(&w, "model", r->model);
+    jsonw_number(&w, "min_score", r->min_score);
+  }
   jsonw_end(&w);
 }
 

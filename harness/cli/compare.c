@@ -67,9 +67,9 @@ static err report_result(const timing_result *result, const timing_options *how,
 
 /* The words before "--" are ours, those behind it the program's. */
 static int find_dashes(int argc, char **argv) {
-  int at = 0;
-  while (at < argc && strcmp(argv[at], "--") != 0) at++;
-  return at;
+  int at = 1;
+  while (at + 1 < argc && strcmp(argv[at], "--") != 0) at++;
+  return at + 1 < argc ? at : argc; /* the last word parts nothing: it may be one being completed */
 }
 
 int cli_compare(int argc, char **argv) {
