@@ -6,7 +6,7 @@
 #include "base/mem.h"
 #include "base/progress.h"
 #include "cli/trained.h"
-#include "data/image.h"
+#include "eval/pictures.h"
 
 /* A batch of samples as the model takes them. */
 typedef struct {
@@ -50,10 +50,10 @@ static err prepare(scorer *s, const dataset *data, int64_t row, int64_t i) {
   const settings *c = &s->t.s;
   int64_t length = c->text_length, size = c->image_size;
   dataset_sample sample = {0};
-  image picture = {0};
   err error = dataset_read(data, row, &sample);
-  if (!error) error = image_decode(sample.image, sample.image_bytes, (int32_t)size, &picture);
-  if (!error) error = image_eval_transform(&picture, size, s->pixels + i * size * size * 3);
+  if (!error)
+    error =
+        pictures_prepare(sample.image, sample.image_bytes, size, s->pixels + i * size * size * 3);
   if (!error)
     error =
         tokenizer_encode(s->t.words, sample.caption, length, s->ids + i * length, &s->counts[i]);
@@ -62,7 +62,6 @@ static err prepare(scorer *s, const dataset *data, int64_t row, int64_t i) {
     err_free(error);
     error = NULL;
   }
-  image_free(&picture);
   dataset_sample_free(&sample);
   return error;
 }

@@ -134,20 +134,25 @@ err pictures_bytes(const pictures *p, int64_t row, void **bytes, size_t *size) {
   return error;
 }
 
+err pictures_prepare(const void *bytes, size_t size, int64_t side, uint8_t *pixels) {
+  image picture = {0};
+  err error = image_decode(bytes, size, 0, &picture);
+  if (!error) error = image_eval_transform(&picture, side, pixels);
+  image_free(&picture);
+  return error;
+}
+
 static err decode(const pictures *p, int64_t row, int64_t size, uint8_t *pixels) {
   void *bytes = NULL;
   size_t length = 0;
   char *name = NULL;
-  image picture = {0};
   err error = pictures_bytes(p, row, &bytes, &length);
-  if (!error) error = image_decode(bytes, length, 0, &picture);
-  if (!error) error = image_eval_transform(&picture, size, pixels);
+  if (!error) error = pictures_prepare(bytes, length, size, pixels);
   if (error) {
     err unnamed = pictures_name(p, row, &name);
     error = err_context(error, "%s", unnamed ? "?" : name);
     err_free(unnamed);
   }
-  image_free(&picture);
   free(bytes);
   free(name);
   return error;
@@ -188,13 +193,10 @@ err pictures_embed(const pictures *p, clip_model *model, float *embeddings, strb
 
 err pictures_embed_one(const void *bytes, size_t size, clip_model *model, float *embedding) {
   int64_t side = clip_get_config(model)->image_size;
-  image picture = {0};
   uint8_t *pixels = mem_aligned((size_t)(side * side * 3));
-  err error = pixels ? image_decode(bytes, size, 0, &picture)
+  err error = pixels ? pictures_prepare(bytes, size, side, pixels)
                      : mem_error((size_t)(side * side * 3), "an image");
-  if (!error) error = image_eval_transform(&picture, side, pixels);
   if (!error) error = clip_embed_images(model, 1, pixels, NULL, embedding);
-  image_free(&picture);
   free(pixels);
   return error;
 }

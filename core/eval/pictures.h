@@ -28,6 +28,8 @@ err pictures_bytes(const pictures *p, int64_t row, void **bytes, size_t *size) E
 err pictures_embed(const pictures *p, clip_model *model, float *embeddings,
                    strbuf *warnings) ERR_MUST_CHECK;
 
+/* One encoded image as in evaluation: decoded whole, resized and cropped to [side, side, 3]. */
+err pictures_prepare(const void *bytes, size_t size, int64_t side, uint8_t *pixels) ERR_MUST_CHECK;
 /* Of one encoded image; embedding [embed]. */
 err pictures_embed_one(const void *bytes, size_t size, clip_model *model,
                        float *embedding) ERR_MUST_CHECK;
