@@ -46,12 +46,6 @@ static err measure_parts(bench_rig *r, int64_t first, step_row *row) {
   return error;
 }
 
-static double energy_of(const bench_rig *r) {
-  ops_usage usage = {.energy_joules = -1};
-  if (r->o->call->usage) r->o->call->usage(r->o, &usage);
-  return usage.energy_joules;
-}
-
 static err measure(const settings *s, int64_t vocabulary, int64_t steps, step_row *row) {
   bench_rig r;
   ops_memory memory = {0};
@@ -59,13 +53,13 @@ static err measure(const settings *s, int64_t vocabulary, int64_t steps, step_ro
   err error = bench_rig_make(s, vocabulary, &r);
   if (!error && !times) error = mem_error((size_t)steps * sizeof *times, "timings");
   for (int64_t i = -WARM_UP; i < steps && !error; i++) {
-    if (i == 0) joules = energy_of(&r);
+    if (i == 0) joules = ops_read_usage(r.o).energy_joules;
     double start = clock_seconds();
     error = bench_rig_step(&r, i + WARM_UP + 1);
     if (i >= 0) times[i] = clock_seconds() - start;
   }
   if (error) goto cleanup;
-  double samples = (double)s->batch_size, spent = energy_of(&r) - joules;
+  double samples = (double)s->batch_size, spent = ops_read_usage(r.o).energy_joules - joules;
   *row = (step_row){.mask_ratio = s->mask_ratio,
                     .seconds = bench_median(times, steps),
                     .batch = s->batch_size,

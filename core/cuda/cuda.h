@@ -39,7 +39,7 @@ typedef struct {
   size_t scratch_bytes;
   cuda_block *outgrown;
   bool is_recording;
-  uint64_t held, peak; /* bytes of device memory that this backend has */
+  uint64_t peak; /* bytes of device memory that this backend took; it keeps what is of size */
 } cuda_state;
 
 static inline cuda_state *cuda_of(ops *o) {

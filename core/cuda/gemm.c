@@ -7,12 +7,6 @@
 #include "base/mem.h"
 #include "cuda/kernels.h"
 
-enum { SCRATCH_ALIGNMENT = 256 };
-
-static size_t rounded(size_t bytes) {
-  return (bytes + SCRATCH_ALIGNMENT - 1) / SCRATCH_ALIGNMENT * SCRATCH_ALIGNMENT;
-}
-
 size_t gemm_library_version(void) {
   return cublasLtGetVersion();
 }
@@ -54,9 +48,9 @@ static gemm_key key_of(ops *o, const ops_gemm *g, const gemm_types *types) {
 
 /* The bias's copy, the library's sums, and what our column sums need. */
 size_t gemm_scratch_bytes(const ops_gemm *g) {
-  size_t bytes = g->bias.data ? rounded((size_t)g->n * 4) : 0;
+  size_t bytes = g->bias.data ? gemm_rounded((size_t)g->n * 4) : 0;
   if (!g->a_sums.data) return bytes;
-  return bytes + rounded((size_t)g->m * 4) +
+  return bytes + gemm_rounded((size_t)g->m * 4) +
          (g->transpose_a ? kernel_column_sums_scratch(g->k, g->m) : 0);
 }
 
@@ -84,9 +78,9 @@ static err finish(ops *o, const ops_gemm *g, int form, float *library_sums, void
 err gemm_product(ops *o, const ops_gemm *g, const gemm_types *types, void *scratch) {
   gemm_key key = key_of(o, g, types);
   gemm_plan *plan;
-  char *bias_copy = scratch, *at = bias_copy + (g->bias.data ? rounded((size_t)g->n * 4) : 0);
+  char *bias_copy = scratch, *at = bias_copy + (g->bias.data ? gemm_rounded((size_t)g->n * 4) : 0);
   float *library_sums = (float *)(void *)at;
-  if (g->a_sums.data) at += rounded((size_t)g->m * 4);
+  if (g->a_sums.data) at += gemm_rounded((size_t)g->m * 4);
   const gemm_operands operands = {.a = g->a.data,
                                   .b = g->b.data,
                                   .c = g->c.data,

@@ -10,6 +10,12 @@
 
 #include "cuda/cuda.h"
 
+/* Pieces of scratch start at multiples of this, as the kernels ask (kernels.h). */
+enum { GEMM_SCRATCH_ALIGNMENT = 256 };
+static inline size_t gemm_rounded(size_t bytes) {
+  return (bytes + GEMM_SCRATCH_ALIGNMENT - 1) / GEMM_SCRATCH_ALIGNMENT * GEMM_SCRATCH_ALIGNMENT;
+}
+
 /* What the library does beside the product. What it does not do, our kernels do afterwards. */
 typedef enum {
   GEMM_BIAS_MASTER = 1,  /* adds the bias, read in master type */

@@ -10,17 +10,11 @@
 #include "cuda/gemm.h"
 #include "cuda/kernels.h"
 
-enum { NARROW_MULTIPLE = 16, SCALES_BYTES = 256, CAPABILITY_WITH_FP8 = 89 };
-
-static size_t rounded(int64_t bytes) {
-  return ((size_t)bytes + 255) / 256 * 256;
-}
+enum { NARROW_MULTIPLE = 16, SCALES_BYTES = GEMM_SCRATCH_ALIGNMENT };
 
 bool gemm_can_narrow(ops *o, const ops_gemm *g) {
-  const cuda_state *state = cuda_of(o);
-  return state->request.is_narrow && state->capability >= CAPABILITY_WITH_FP8 &&
-         g->a.type == OPS_BF16 && g->m % NARROW_MULTIPLE == 0 && g->n % NARROW_MULTIPLE == 0 &&
-         g->k % NARROW_MULTIPLE == 0;
+  return cuda_of(o)->request.is_narrow && g->a.type == OPS_BF16 && g->m % NARROW_MULTIPLE == 0 &&
+         g->n % NARROW_MULTIPLE == 0 && g->k % NARROW_MULTIPLE == 0;
 }
 
 /* x, whose k-direction runs along its rows unless `is_turned`, to 8 bits along k. `scales`: three
@@ -37,7 +31,8 @@ static int narrow(kernel_fp8 format, int64_t along, int64_t k, bool is_turned, o
 
 err gemm_narrow(ops *o, const ops_gemm *g) {
   void *stream = cuda_of(o)->compute;
-  size_t bytes_a = rounded(g->m * g->k), bytes_b = rounded(g->n * g->k);
+  size_t bytes_a = gemm_rounded((size_t)(g->m * g->k)),
+         bytes_b = gemm_rounded((size_t)(g->n * g->k));
   char *scratch;
   ops_gemm n = *g;
   n.a_sums = (ops_buffer){0}; /* taken from the 16-bit values, which are there */

@@ -7,7 +7,8 @@
 #include "base/mem.h"
 #include "cuda/cuda.h"
 
-enum { LEAST_CAPABILITY = 80, MEASURED_SIDE_BF16 = 8192, MEASURED_SIDE_FP32 = 4096 };
+enum { LEAST_CAPABILITY = 80, CAPABILITY_WITH_FP8 = 89 };
+enum { MEASURED_SIDE_BF16 = 8192, MEASURED_SIDE_FP32 = 4096 };
 
 static err capability_of(int device, int *capability) {
   int major = 0, minor = 0;
@@ -94,7 +95,7 @@ static err create(const ops_request *request, ops **out) {
   state->request = *request;
   err error = NULL;
   TRY(capability_of(state->device, &state->capability));
-  if (request->is_narrow && state->capability < 89)
+  if (request->is_narrow && state->capability < CAPABILITY_WITH_FP8)
     FAIL(ERR_UNSUPPORTED,
          "precision: fp8 needs a GPU with 8-bit matrix products (compute "
          "capability 8.9, 9.0 or later); this one has %d.%d: use bf16",

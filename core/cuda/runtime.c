@@ -24,8 +24,7 @@ err cuda_allocate(ops *o, size_t bytes, const char *what, void **block) {
   size_t available = 0, total = 0;
   cudaError_t code = cudaMalloc(block, bytes);
   if (code == cudaSuccess) {
-    state->held += bytes;
-    if (state->held > state->peak) state->peak = state->held;
+    state->peak += bytes;
     return NULL;
   }
   *block = NULL;

@@ -196,13 +196,6 @@ static err allocate_all(clip_model *m) {
 
 err clip_create(ops *o, const clip_config *config, const clip_limits *limits, bool for_training,
                 clip_model **out) {
-  bool needs_dropout =
-      config->image_dropout > 0 || config->text_dropout > 0 || config->text.is_post_norm;
-  if (for_training && needs_dropout && !o->call->dropout)
-    return err_new(ERR_UNSUPPORTED,
-                   "image.dropout, text.dropout, text.post_norm: the %s backend "
-                   "cannot train with them yet",
-                   o->call->name);
   clip_model *m = mem_zeroed(1, sizeof *m);
   if (!m) return mem_error(sizeof *m, "a model");
   m->o = o;
@@ -379,8 +372,7 @@ err clip_forward(clip_model *m, const clip_inputs *in, int64_t first, bool is_ke
   return error ? error : clip_encode(m, first, is_kept);
 }
 
-/* One master number to the host. */
-static err read_number(const clip_model *m, ops_buffer buffer, double *value) {
+err clip_read_number(const clip_model *m, ops_buffer buffer, double *value) {
   double wide = 0;
   float narrow = 0;
   bool is_wide = m->o->master == OPS_F64;
@@ -400,7 +392,7 @@ err clip_loss(clip_model *m, int64_t batch, double *loss) {
 }
 
 err clip_read_loss(const clip_model *m, double *loss) {
-  return read_number(m, m->loss.value, loss);
+  return clip_read_number(m, m->loss.value, loss);
 }
 
 err clip_backward(clip_model *m, int64_t first, int64_t count) {
@@ -430,7 +422,7 @@ cleanup:
 }
 
 err clip_logit_scale(const clip_model *m, double *scale) {
-  err error = read_number(m, ops_at(m->weights.master, m->scale_log), scale);
+  err error = clip_read_number(m, ops_at(m->weights.master, m->scale_log), scale);
   *scale = exp(*scale);
   return error;
 }

@@ -102,6 +102,8 @@ err clip_forward(clip_model *model, const clip_inputs *inputs, int64_t first,
  * may be NULL: clip_read_loss gives it later, waiting for what is under way. */
 err clip_loss(clip_model *model, int64_t batch, double *loss) ERR_MUST_CHECK;
 err clip_read_loss(const clip_model *model, double *loss) ERR_MUST_CHECK;
+/* One number of master type to the host, waiting for what is under way. */
+err clip_read_number(const clip_model *model, ops_buffer buffer, double *value) ERR_MUST_CHECK;
 /* Adds to the parameters' gradients; the kept activations are of samples [first, …). */
 err clip_backward(clip_model *model, int64_t first, int64_t count) ERR_MUST_CHECK;
 

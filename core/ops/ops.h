@@ -284,6 +284,12 @@ struct ops {
   void *state;         /* the backend's own */
 };
 
+static inline ops_usage ops_read_usage(ops *o) {
+  ops_usage usage = {-1, -1, -1, -1};
+  if (o->call->usage) o->call->usage(o, &usage);
+  return usage;
+}
+
 /* The CPU backend. threads 0: all that this process may use. */
 err ops_create_cpu(ops_type compute, int threads, ops **out) ERR_MUST_CHECK;
 /* In bf16 with dense layers in emulated 8 bits: what they cost in accuracy, at no gain in speed. */

@@ -64,13 +64,8 @@ err optimizer_update(optimizer *o, const settings *s) {
 }
 
 err optimizer_read_norm(const optimizer *o, double *norm) {
-  ops *backend = clip_weights(o->model)->o;
-  double wide = 0;
-  float narrow = 0;
-  bool is_wide = backend->master == OPS_F64;
-  err error = backend->call->download(backend, is_wide ? (void *)&wide : (void *)&narrow,
-                                      o->norm_square.data, ops_size_of(backend->master));
-  *norm = sqrt(is_wide ? wide : (double)narrow);
+  err error = clip_read_number(o->model, o->norm_square, norm);
+  *norm = sqrt(*norm);
   return error;
 }
 

@@ -202,12 +202,6 @@ static const char *failure_kind(err_kind kind) {
   }
 }
 
-ops_usage run_usage(const run *r) {
-  ops_usage usage = {-1, -1, -1, -1};
-  if (r->o && r->o->call->usage) r->o->call->usage(r->o, &usage);
-  return usage;
-}
-
 uint64_t run_peak_bytes(const run *r) {
   ops_memory memory;
   if (!r->o || !r->o->call->memory) return mem_peak_bytes();
@@ -223,7 +217,7 @@ static void write_reading(json_writer *w, const char *name, double value) {
 }
 
 err run_report_memory(run *r) {
-  ops_usage usage = run_usage(r);
+  ops_usage usage = ops_read_usage(r->o);
   json_writer *w = events_begin(&r->events, "memory");
   jsonw_integer(w, "peak_bytes", (int64_t)run_peak_bytes(r));
   jsonw_integer(w, "planned_bytes", (int64_t)r->counts.planned_bytes);

@@ -60,8 +60,6 @@ err run_report_conditions(run *r) ERR_MUST_CHECK;
 err run_report_step(run *r, double seconds, double waited, double rate) ERR_MUST_CHECK;
 err run_report_eval(run *r, const eval_set *set, const eval_result *result,
                     double seconds) ERR_MUST_CHECK;
-/* What the device's meters say; all negative where there are none. */
-ops_usage run_usage(const run *r);
 /* Peak memory: of the device where it has its own, else of this process. */
 uint64_t run_peak_bytes(const run *r);
 err run_report_memory(run *r) ERR_MUST_CHECK;

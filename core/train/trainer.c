@@ -139,11 +139,11 @@ static bool is_checkpoint_due(const run *r, bool was_evaluated) {
 
 /* Energy is counted while training only. */
 static void start_meter(run *r) {
-  r->energy_mark = run_usage(r).energy_joules;
+  r->energy_mark = ops_read_usage(r->o).energy_joules;
 }
 
 static void stop_meter(run *r) {
-  double now = run_usage(r).energy_joules;
+  double now = ops_read_usage(r->o).energy_joules;
   if (now >= 0 && r->energy_mark >= 0) r->energy_joules += now - r->energy_mark;
 }
 

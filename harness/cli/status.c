@@ -27,14 +27,16 @@ static const char experiments_sql[] =
     "SELECT experiment, count(*), sum(status = 'finished'), sum(status = 'running'),"
     " sum(status = 'failed') FROM v_cell_latest GROUP BY experiment ORDER BY experiment";
 
-static const char cells_sql[] =
-    "SELECT label, status, cell_id, coalesce(run_id, 0), coalesce(kind, ''), coalesce(message, ''),"
-    " (SELECT max(samples) FROM step WHERE step.run_id = v_cell_latest.run_id),"
-    " (SELECT value FROM summary WHERE summary.run_id = v_cell_latest.run_id"
-    "  AND name = 'total_samples'),"
-    " (SELECT train_seconds FROM step WHERE step.run_id = v_cell_latest.run_id"
-    "  ORDER BY step DESC LIMIT 1), coalesce(directory, '')"
-    " FROM v_cell_latest WHERE experiment = ? ORDER BY position";
+#define CELLS_OF_EXPERIMENT                                                                        \
+  "SELECT label, status, cell_id, coalesce(run_id, 0), coalesce(kind, ''), coalesce(message, '')," \
+  " (SELECT max(samples) FROM step WHERE step.run_id = v_cell_latest.run_id),"                     \
+  " (SELECT value FROM summary WHERE summary.run_id = v_cell_latest.run_id"                        \
+  "  AND name = 'total_samples'),"                                                                 \
+  " (SELECT train_seconds FROM step WHERE step.run_id = v_cell_latest.run_id"                      \
+  "  ORDER BY step DESC LIMIT 1), coalesce(directory, '')"                                         \
+  " FROM v_cell_latest WHERE experiment = ?1"
+
+static const char cells_sql[] = CELLS_OF_EXPERIMENT " ORDER BY position";
 
 static err list_experiments(store *s, bool is_json, strbuf *out) {
   sqlite3_stmt *rows;
@@ -126,14 +128,8 @@ static const char tally_sql[] =
     " FROM v_cell_latest WHERE experiment = ?";
 
 /* As cells_sql, but what a person looks for comes first. */
-static const char watched_sql[] =
-    "SELECT label, status, cell_id, coalesce(run_id, 0), coalesce(kind, ''), coalesce(message, ''),"
-    " (SELECT max(samples) FROM step WHERE step.run_id = v_cell_latest.run_id),"
-    " (SELECT value FROM summary WHERE summary.run_id = v_cell_latest.run_id"
-    "  AND name = 'total_samples'),"
-    " (SELECT train_seconds FROM step WHERE step.run_id = v_cell_latest.run_id"
-    "  ORDER BY step DESC LIMIT 1), coalesce(directory, '')"
-    " FROM v_cell_latest WHERE experiment = ?1 ORDER BY CASE status WHEN 'running' THEN 0"
+static const char watched_sql[] = CELLS_OF_EXPERIMENT
+    " ORDER BY CASE status WHEN 'running' THEN 0"
     "  WHEN 'failed' THEN 1 WHEN 'interrupted' THEN 2 WHEN 'finished' THEN 4 ELSE 3 END, position"
     " LIMIT ?2";
 

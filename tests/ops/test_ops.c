@@ -3,11 +3,11 @@
 #include "support/test.h"
 
 #include "ops/cases.h"
-#include "ops/device.h"
 #ifdef FLIP_SIMT
 #include "simt/backend.h"
 #include "simt/simt.h"
 #endif
+#include "support/open_cuda.h"
 #include "support/ops_reference.h"
 
 /* What to test by name: fp32, bf16 on the CPU; simt_… are the CUDA kernels under the shim, cuda_…
@@ -20,19 +20,10 @@ static const struct {
              {"cuda_fp32", false, false, true}, {"cuda_bf16", true, false, true}};
 enum { KINDS = sizeof kinds / sizeof kinds[0], SKIPPED = 77 /* as in CMakeLists.txt */ };
 
-static err open_device(bool is_bf16, ops **out) {
-  settings s;
-  err error = settings_init(&s);
-  if (error) return error;
-  s.device = DEVICE_CUDA;
-  error = ops_open_as(&s, is_bf16 ? PRECISION_BF16 : PRECISION_FP32, out);
-  settings_free(&s);
-  return error;
-}
-
 static err open_backend(int kind, ops **out) {
   ops_type compute = kinds[kind].is_bf16 ? OPS_BF16 : OPS_F32;
-  if (kinds[kind].is_cuda) return open_device(kinds[kind].is_bf16, out);
+  if (kinds[kind].is_cuda)
+    return open_cuda(kinds[kind].is_bf16 ? PRECISION_BF16 : PRECISION_FP32, out);
   if (!kinds[kind].is_simt) return ops_create_cpu(compute, 2, out);
 #ifdef FLIP_SIMT
   return ops_create_simt(compute, out);

@@ -8,7 +8,7 @@
 #include "base/rng.h"
 #include "model/count.h"
 #include "model/mask.h"
-#include "ops/device.h"
+#include "support/open_cuda.h"
 #include "support/ops_reference.h"
 #include "support/ops_tape.h"
 #include "train/step.h"
@@ -30,14 +30,8 @@ static err open_simt(ops **out) {
 }
 #endif
 
-static err open_cuda(ops **out) {
-  settings s;
-  err error = settings_init(&s);
-  if (error) return error;
-  s.device = DEVICE_CUDA;
-  error = ops_open_as(&s, PRECISION_FP32, out);
-  settings_free(&s);
-  return error;
+static err open_device(ops **out) {
+  return open_cuda(PRECISION_FP32, out);
 }
 
 /* A model and its inputs, a batch a step. */
@@ -219,7 +213,7 @@ static void recorded_steps_give_the_same_bits(void **state) {
 int main(int argc, char **argv) {
   const char *name = argc > 1 ? argv[1] : "cpu";
   ops *o = NULL;
-  open_tested = strcmp(name, "cuda") == 0 ? open_cuda : open_cpu;
+  open_tested = strcmp(name, "cuda") == 0 ? open_device : open_cpu;
 #ifdef FLIP_SIMT
   if (strcmp(name, "simt") == 0) open_tested = open_simt;
 #endif
