@@ -414,8 +414,10 @@ cudaError_t cudaGraphExecDestroy(cudaGraphExec_t runnable) {
   imitation_enter("cudaGraphExecDestroy");
   if (!known(runnable, HANDLE_RUNNABLE, "cudaGraphExecDestroy"))
     return runtime_fail(cudaErrorInvalidValue);
-  if (runnable->waiting > 0)
+  if (runnable->waiting > 0) {
     imitation_misuse("cudaGraphExecDestroy of a graph that still has to run");
+    (void)stream_run_all();
+  }
   empty(&runnable->work);
   unmake(runnable);
   return cudaSuccess;
@@ -428,7 +430,6 @@ static cudaError_t run_nothing(const void *data) {
 
 static cudaError_t run_graph(const void *data) {
   struct CUgraphExec_st *runnable = *(struct CUgraphExec_st *const *)data;
-  if (!is_live(runnable, HANDLE_RUNNABLE)) return cudaErrorInvalidResourceHandle;
   runnable->waiting--;
   cudaError_t code = cudaSuccess;
   for (const item *i = runnable->work.first; i && !code; i = i->next) code = run_item(i);
