@@ -85,12 +85,12 @@ void gemm_plans_destroy(gemm_plans *plans);
 err cuda_gemm(ops *o, const ops_gemm *g);
 size_t gemm_library_version(void);
 
-/* sdpa.c: attention by cuDNN. sdpa_can makes the plan; false: this shape is not one that cuDNN
- * takes, and our own kernel does it. */
+/* sdpa.c: attention by cuDNN. How many ways the library has for this shape, in the same order each
+ * time; 0: none, and our own kernel does it. Then one of them. */
 err sdpa_plans_create(ops *o, sdpa_plans **out) ERR_MUST_CHECK;
 void sdpa_plans_destroy(sdpa_plans *plans);
-bool sdpa_can(ops *o, const ops_attention *a, bool is_backward);
-err sdpa_run(ops *o, const ops_attention *a, bool is_backward) ERR_MUST_CHECK;
+int sdpa_candidates(ops *o, const ops_attention *a, bool is_backward);
+err sdpa_run(ops *o, const ops_attention *a, bool is_backward, int which) ERR_MUST_CHECK;
 size_t sdpa_library_version(void);
 
 /* attention.c: cuDNN's or ours, whichever is faster. */
