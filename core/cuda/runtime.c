@@ -205,6 +205,9 @@ err cuda_memory(ops *o, ops_memory *memory) {
   return error;
 }
 
+/* "Not ready" is kept as the last error, which the next kernel's launch would take for its own. */
 bool cuda_is_idle(ops *o) {
-  return cudaStreamQuery(cuda_of(o)->compute) != cudaErrorNotReady;
+  if (cudaStreamQuery(cuda_of(o)->compute) != cudaErrorNotReady) return true;
+  (void)cudaGetLastError();
+  return false;
 }

@@ -193,7 +193,10 @@ cudnnStatus_t cudnnBackendSetAttribute(cudnnBackendDescriptor_t descriptor,
 
 cudnnStatus_t cudnnBackendFinalize(cudnnBackendDescriptor_t descriptor) {
   dnn_descriptor *d = descriptor;
+  const char *words = getenv("FLIP_IMITATION_DNN");
   if (d->is_final) return CUDNN_STATUS_BAD_PARAM;
+  if (d->type == CUDNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR && words && strstr(words, "refuses"))
+    return CUDNN_STATUS_NOT_SUPPORTED;
   for (int i = 0; i < RULES; i++)
     if (rules[i].owner == d->type && rules[i].is_needed && !dnn_find(d, rules[i].name))
       return CUDNN_STATUS_BAD_PARAM;
