@@ -1,9 +1,9 @@
-/* Attention: cuDNN's engine or our own kernel, whichever is faster at a shape when it is first
- * seen. The choice is kept, so that the next run makes the same (choice.h). */
+/* Attention: one of cuDNN's engines or our own kernel, whichever is fastest at a shape when it is
+ * first seen. The choice is kept, so that the next run makes the same (choice.h). */
 #include "cuda/cuda.h"
 #include "cuda/kernels.h"
 
-enum { TIMED_RUNS = 5 };
+enum { TIMED_RUNS = 5, OWN = -1 /* else a candidate of sdpa.c */ };
 
 static err run_own(ops *o, const ops_attention *a, bool is_backward) {
   void *scratch, *stream = cuda_of(o)->compute;
@@ -14,13 +14,12 @@ static err run_own(ops *o, const ops_attention *a, bool is_backward) {
                : cuda_error(kernel_attention_gradient(a, scratch, stream), "attention's gradient");
 }
 
-static err run(ops *o, const ops_attention *a, bool is_backward, bool is_library) {
-  return is_library ? sdpa_run(o, a, is_backward) : run_own(o, a, is_backward);
+static err run(ops *o, const ops_attention *a, bool is_backward, int which) {
+  return which == OWN ? run_own(o, a, is_backward) : sdpa_run(o, a, is_backward, which);
 }
 
 /* Seconds of one run; the op's outputs are overwritten each time, so trying changes nothing. */
-static err time_run(ops *o, const ops_attention *a, bool is_backward, bool is_library,
-                    double *seconds) {
+static err time_run(ops *o, const ops_attention *a, bool is_backward, int which, double *seconds) {
   cuda_state *state = cuda_of(o);
   cudaEvent_t start = NULL, stop = NULL;
   float milliseconds = 0;
@@ -29,7 +28,7 @@ static err time_run(ops *o, const ops_attention *a, bool is_backward, bool is_li
   TRY(cuda_error(cudaEventCreate(&stop), "an event"));
   for (int i = 0; i <= TIMED_RUNS; i++) { /* the first is not timed: it may load code */
     if (i == 1) TRY(cuda_error(cudaEventRecord(start, state->compute), "an event"));
-    TRY(run(o, a, is_backward, is_library));
+    TRY(run(o, a, is_backward, which));
   }
   TRY(cuda_error(cudaEventRecord(stop, state->compute), "an event"));
   TRY(cuda_error(cudaEventSynchronize(stop), "waiting for the GPU"));
@@ -43,41 +42,59 @@ cleanup:
 
 static choice_key key_of(ops *o, const ops_attention *a, bool is_backward) {
   return (choice_key){{CHOICE_ATTENTION, is_backward, a->batch, a->tokens, a->heads, a->head_width,
-                       cuda_of(o)->request.is_deterministic}};
+                       a->is_causal, cuda_of(o)->request.is_deterministic}};
 }
 
-/* cuDNN plans this shape: can it run it, and should it? A plan that fails when it is first run is
- * no reason to fail: our own kernel does every shape. */
-static err choose(ops *o, const ops_attention *a, bool is_backward, bool *is_library) {
+/* The fastest of cuDNN's candidates and ours. A candidate that fails when it is first run is no
+ * reason to fail: our own kernel does every shape. Without timing, cuDNN's first that runs. */
+static err choose_by_running(ops *o, const ops_attention *a, bool is_backward, int candidates,
+                             int *which) {
   cuda_state *state = cuda_of(o);
-  choice_key key = key_of(o, a, is_backward);
+  bool may_time = !state->request.is_deterministic || choice_store_is_lasting(state->choices);
+  double least = 1e30, seconds;
+  *which = OWN;
+  if (may_time) {
+    err error = time_run(o, a, is_backward, OWN, &least);
+    if (error) return error;
+  }
+  for (int i = 0; i < candidates && (may_time || *which == OWN); i++) {
+    err refused = time_run(o, a, is_backward, i, &seconds);
+    if (refused) {
+      (void)cudaGetLastError();
+      err_free(refused);
+    } else if (seconds < least) {
+      least = seconds;
+      *which = i;
+    }
+  }
+  return NULL;
+}
+
+static err choose(ops *o, const ops_attention *a, bool is_backward, int *which) {
+  cuda_state *state = cuda_of(o);
+  const choice_key key = key_of(o, a, is_backward);
   choice_value value;
-  double library = 0, own = 0;
-  *is_library = !state->is_recording;
-  if (choice_store_find(state->choices, &key, &value)) {
-    *is_library = value.part[0] != 0;
+  int candidates = sdpa_candidates(o, a, is_backward);
+  *which = OWN;
+  if (candidates == 0) return NULL;
+  if (choice_store_find(state->choices, &key, &value) && value.part[0] >= OWN &&
+      value.part[0] < candidates) {
+    *which = (int)value.part[0];
     return NULL;
   }
   if (state->is_recording) return NULL;
-  err refused = time_run(o, a, is_backward, true, &library);
-  if (refused) {
-    (void)cudaGetLastError();
-    err_free(refused);
-    *is_library = false;
-  } else if (!state->request.is_deterministic || choice_store_is_lasting(state->choices)) {
-    err error = time_run(o, a, is_backward, false, &own);
-    if (error) return error;
-    *is_library = library <= own;
-  }
-  value = (choice_value){{*is_library}};
+  err error = choose_by_running(o, a, is_backward, candidates, which);
+  cuda_scratch_trim(o); /* what those not chosen took */
+  if (error) return error;
+  value = (choice_value){{*which}};
   choice_store_add(state->choices, &key, &value);
   return NULL;
 }
 
 static err attend(ops *o, const ops_attention *a, bool is_backward) {
-  bool is_library = sdpa_can(o, a, is_backward);
-  err error = is_library ? choose(o, a, is_backward, &is_library) : NULL;
-  return error ? error : run(o, a, is_backward, is_library);
+  int which;
+  err error = choose(o, a, is_backward, &which);
+  return error ? error : run(o, a, is_backward, which);
 }
 
 err cuda_attention(ops *o, const ops_attention *a) {

@@ -39,7 +39,9 @@ typedef struct {
   size_t scratch_bytes;
   cuda_block *outgrown;
   bool is_recording;
-  uint64_t peak; /* bytes of device memory that this backend took; it keeps what is of size */
+  int recordings;      /* that are kept: they use the scratch that was there when they were made */
+  uint64_t used, peak; /* bytes of device memory now (of what is freed only scratch is taken off),
+                        * and the most */
 } cuda_state;
 
 static inline cuda_state *cuda_of(ops *o) {
@@ -55,6 +57,8 @@ void cuda_release(ops *o, void *block);
 
 /* At least `bytes` of scratch for one op; contents undefined. Grows when a shape is first seen. */
 err cuda_scratch(ops *o, size_t bytes, void **block) ERR_MUST_CHECK;
+/* Gives back what ops took that were only tried. */
+void cuda_scratch_trim(ops *o);
 
 /* runtime.c: streams, copies, recordings. */
 err cuda_runtime_create(ops *o) ERR_MUST_CHECK;
@@ -85,12 +89,12 @@ void gemm_plans_destroy(gemm_plans *plans);
 err cuda_gemm(ops *o, const ops_gemm *g);
 size_t gemm_library_version(void);
 
-/* sdpa.c: attention by cuDNN. sdpa_can makes the plan; false: this shape is not one that cuDNN
- * takes, and our own kernel does it. */
+/* sdpa.c: attention by cuDNN. How many ways the library has for this shape, in the same order each
+ * time; 0: none, and our own kernel does it. Then one of them. */
 err sdpa_plans_create(ops *o, sdpa_plans **out) ERR_MUST_CHECK;
 void sdpa_plans_destroy(sdpa_plans *plans);
-bool sdpa_can(ops *o, const ops_attention *a, bool is_backward);
-err sdpa_run(ops *o, const ops_attention *a, bool is_backward) ERR_MUST_CHECK;
+int sdpa_candidates(ops *o, const ops_attention *a, bool is_backward);
+err sdpa_run(ops *o, const ops_attention *a, bool is_backward, int which) ERR_MUST_CHECK;
 size_t sdpa_library_version(void);
 
 /* attention.c: cuDNN's or ours, whichever is faster. */

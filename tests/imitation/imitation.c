@@ -1,3 +1,4 @@
+#include "imitation/dnn.h"
 #include "imitation/imitation.h"
 
 #include <pthread.h>
@@ -67,7 +68,7 @@ int64_t imitation_number(const char *variable, int64_t fallback) {
 /* A backend that gave its libraries back must have given back all: else the process ended with it
  * open, by an error or a signal, and nothing can be said. */
 __attribute__((destructor)) static void look_for_leaks(void) {
-  if (blas_was_used() && blas_live_objects() == 0) {
+  if (blas_was_used() && blas_live_objects() + dnn_live_objects() == 0) {
     if (memory_blocks() > 0)
       imitation_misuse("%zu blocks of device memory leaked", memory_blocks());
     if (stream_live_objects() > 0)

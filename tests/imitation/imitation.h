@@ -15,6 +15,7 @@
  *   FLIP_IMITATION_CAPABILITY  compute capability, "9.0" (default)
  *   FLIP_IMITATION_DEVICES     how many (default 1)
  *   FLIP_IMITATION_BLAS        words of cublaslt.h's imitation, comma between: variations of it
+ *   FLIP_IMITATION_DNN         words of cudnn.c, likewise
  *   FLIP_IMITATION_TRACE       a file that gets one line a call
  *
  * All of it is one device for the whole process, used by one thread, as the API has no argument to

@@ -1,0 +1,245 @@
+/* cuDNN's descriptors: created, given attributes, finalised, asked. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "imitation/dnn.h"
+
+/* What an attribute is of, and what it holds: `count` elements, 0 for any number. */
+typedef struct {
+  cudnnBackendDescriptorType_t owner;
+  cudnnBackendAttributeName_t name;
+  cudnnBackendAttributeType_t type;
+  int64_t count;
+  bool is_needed;
+} rule;
+
+#define NEEDED(owner, name, type, count)                                                           \
+  { CUDNN_BACKEND_##owner##_DESCRIPTOR, CUDNN_ATTR_##name, CUDNN_TYPE_##type, count, true }
+#define OPTIONAL(owner, name, type, count)                                                         \
+  { CUDNN_BACKEND_##owner##_DESCRIPTOR, CUDNN_ATTR_##name, CUDNN_TYPE_##type, count, false }
+static const rule rules[] = {
+    NEEDED(TENSOR, TENSOR_DATA_TYPE, DATA_TYPE, 1),
+    NEEDED(TENSOR, TENSOR_DIMENSIONS, INT64, 4),
+    NEEDED(TENSOR, TENSOR_STRIDES, INT64, 4),
+    NEEDED(TENSOR, TENSOR_UNIQUE_ID, INT64, 1),
+    NEEDED(TENSOR, TENSOR_BYTE_ALIGNMENT, INT64, 1),
+    OPTIONAL(TENSOR, TENSOR_IS_VIRTUAL, BOOLEAN, 1),
+    OPTIONAL(TENSOR, TENSOR_IS_BY_VALUE, BOOLEAN, 1),
+    NEEDED(POINTWISE, POINTWISE_MODE, POINTWISE_MODE, 1),
+    NEEDED(POINTWISE, POINTWISE_MATH_PREC, DATA_TYPE, 1),
+    OPTIONAL(POINTWISE, POINTWISE_AXIS, INT64, 1),
+    NEEDED(OPERATION_POINTWISE, OPERATION_POINTWISE_PW_DESCRIPTOR, BACKEND_DESCRIPTOR, 1),
+    NEEDED(OPERATION_POINTWISE, OPERATION_POINTWISE_XDESC, BACKEND_DESCRIPTOR, 1),
+    OPTIONAL(OPERATION_POINTWISE, OPERATION_POINTWISE_BDESC, BACKEND_DESCRIPTOR, 1),
+    OPTIONAL(OPERATION_POINTWISE, OPERATION_POINTWISE_TDESC, BACKEND_DESCRIPTOR, 1),
+    NEEDED(OPERATION_POINTWISE, OPERATION_POINTWISE_YDESC, BACKEND_DESCRIPTOR, 1),
+    NEEDED(REDUCTION, REDUCTION_OPERATOR, REDUCTION_OPERATOR_TYPE, 1),
+    NEEDED(REDUCTION, REDUCTION_COMP_TYPE, DATA_TYPE, 1),
+    NEEDED(OPERATION_REDUCTION, OPERATION_REDUCTION_DESC, BACKEND_DESCRIPTOR, 1),
+    NEEDED(OPERATION_REDUCTION, OPERATION_REDUCTION_XDESC, BACKEND_DESCRIPTOR, 1),
+    NEEDED(OPERATION_REDUCTION, OPERATION_REDUCTION_YDESC, BACKEND_DESCRIPTOR, 1),
+    NEEDED(MATMUL, MATMUL_COMP_TYPE, DATA_TYPE, 1),
+    NEEDED(OPERATION_MATMUL, OPERATION_MATMUL_DESC, BACKEND_DESCRIPTOR, 1),
+    NEEDED(OPERATION_MATMUL, OPERATION_MATMUL_ADESC, BACKEND_DESCRIPTOR, 1),
+    NEEDED(OPERATION_MATMUL, OPERATION_MATMUL_BDESC, BACKEND_DESCRIPTOR, 1),
+    NEEDED(OPERATION_MATMUL, OPERATION_MATMUL_CDESC, BACKEND_DESCRIPTOR, 1),
+    NEEDED(OPERATION_RESHAPE, OPERATION_RESHAPE_XDESC, BACKEND_DESCRIPTOR, 1),
+    NEEDED(OPERATION_RESHAPE, OPERATION_RESHAPE_YDESC, BACKEND_DESCRIPTOR, 1),
+    NEEDED(OPERATION_SDPA_FWD, OPERATION_SDPA_FWD_QDESC, BACKEND_DESCRIPTOR, 1),
+    NEEDED(OPERATION_SDPA_FWD, OPERATION_SDPA_FWD_KDESC, BACKEND_DESCRIPTOR, 1),
+    NEEDED(OPERATION_SDPA_FWD, OPERATION_SDPA_FWD_VDESC, BACKEND_DESCRIPTOR, 1),
+    NEEDED(OPERATION_SDPA_FWD, OPERATION_SDPA_FWD_ODESC, BACKEND_DESCRIPTOR, 1),
+    NEEDED(OPERATION_SDPA_FWD, OPERATION_SDPA_FWD_STATSDESC, BACKEND_DESCRIPTOR, 1),
+    NEEDED(OPERATION_SDPA_FWD, OPERATION_SDPA_FWD_SCALEDESC, BACKEND_DESCRIPTOR, 1),
+    NEEDED(OPERATIONGRAPH, OPERATIONGRAPH_OPS, BACKEND_DESCRIPTOR, 0),
+    OPTIONAL(OPERATIONGRAPH, OPERATIONGRAPH_HANDLE, HANDLE, 1),
+    NEEDED(ENGINEHEUR, ENGINEHEUR_OPERATION_GRAPH, BACKEND_DESCRIPTOR, 1),
+    NEEDED(ENGINEHEUR, ENGINEHEUR_MODE, HEUR_MODE, 1),
+    NEEDED(EXECUTION_PLAN, EXECUTION_PLAN_HANDLE, HANDLE, 1),
+    NEEDED(EXECUTION_PLAN, EXECUTION_PLAN_ENGINE_CONFIG, BACKEND_DESCRIPTOR, 1),
+    NEEDED(VARIANT_PACK, VARIANT_PACK_UNIQUE_IDS, INT64, 0),
+    NEEDED(VARIANT_PACK, VARIANT_PACK_DATA_POINTERS, VOID_PTR, 0),
+    NEEDED(VARIANT_PACK, VARIANT_PACK_WORKSPACE, VOID_PTR, 1),
+};
+enum { RULES = sizeof rules / sizeof *rules };
+
+static dnn_descriptor *all;
+
+static size_t size_of(cudnnBackendAttributeType_t type) {
+  switch ((int)type) {
+  case CUDNN_TYPE_INT64:
+    return sizeof(int64_t);
+  case CUDNN_TYPE_BOOLEAN:
+    return sizeof(bool);
+  case CUDNN_TYPE_HANDLE:
+  case CUDNN_TYPE_VOID_PTR:
+  case CUDNN_TYPE_BACKEND_DESCRIPTOR:
+    return sizeof(void *);
+  default:
+    return sizeof(int); /* enumerations */
+  }
+}
+
+const dnn_attribute *dnn_find(const dnn_descriptor *d, cudnnBackendAttributeName_t name) {
+  for (int i = 0; i < d->count; i++)
+    if (d->attributes[i].name == name) return &d->attributes[i];
+  return NULL;
+}
+
+const dnn_descriptor *dnn_part(const dnn_descriptor *d, cudnnBackendAttributeName_t name) {
+  const dnn_attribute *a = dnn_find(d, name);
+  return a ? ((dnn_descriptor *const *)a->values)[0] : NULL;
+}
+
+int64_t dnn_integer(const dnn_descriptor *d, cudnnBackendAttributeName_t name, int64_t otherwise) {
+  const dnn_attribute *a = dnn_find(d, name);
+  return a ? *(const int64_t *)a->values : otherwise;
+}
+
+bool dnn_is_alive(const dnn_descriptor *d) {
+  for (const dnn_descriptor *other = all; other; other = other->next)
+    if (other == d) return true;
+  return false;
+}
+
+size_t dnn_live_descriptors(void) {
+  size_t count = 0;
+  for (const dnn_descriptor *d = all; d; d = d->next) count++;
+  return count;
+}
+
+const dnn_descriptor *dnn_tensor(const dnn_descriptor *graph, int64_t id) {
+  const dnn_attribute *operations = dnn_find(graph, CUDNN_ATTR_OPERATIONGRAPH_OPS);
+  for (int64_t i = 0; i < operations->count; i++) {
+    const dnn_descriptor *operation = ((dnn_descriptor *const *)operations->values)[i];
+    for (int part = 0; part < operation->count; part++) {
+      const dnn_descriptor *d = ((dnn_descriptor *const *)operation->attributes[part].values)[0];
+      if (d->type == CUDNN_BACKEND_TENSOR_DESCRIPTOR &&
+          dnn_integer(d, CUDNN_ATTR_TENSOR_UNIQUE_ID, -1) == id)
+        return d;
+    }
+  }
+  return NULL;
+}
+
+cudnnStatus_t cudnnBackendCreateDescriptor(cudnnBackendDescriptorType_t type,
+                                           cudnnBackendDescriptor_t *descriptor) {
+  dnn_descriptor *d = calloc(1, sizeof *d);
+  if (!d) abort();
+  d->type = type;
+  d->next = all;
+  all = d;
+  *descriptor = d;
+  return CUDNN_STATUS_SUCCESS;
+}
+
+static void let_go(const dnn_attribute *a) {
+  for (int64_t i = 0; a->type == CUDNN_TYPE_BACKEND_DESCRIPTOR && i < a->count; i++)
+    ((dnn_descriptor *const *)a->values)[i]->users--;
+  free(a->values);
+}
+
+/* Stricter than documented: a descriptor that others are made of must outlive them. */
+cudnnStatus_t cudnnBackendDestroyDescriptor(cudnnBackendDescriptor_t descriptor) {
+  dnn_descriptor *d = descriptor;
+  if (d->users) return CUDNN_STATUS_BAD_PARAM;
+  for (int i = 0; i < d->count; i++) let_go(&d->attributes[i]);
+  dnn_descriptor **link = &all;
+  while (*link != d) link = &(*link)->next;
+  *link = d->next;
+  free(d);
+  return CUDNN_STATUS_SUCCESS;
+}
+
+static const rule *rule_of(const dnn_descriptor *d, cudnnBackendAttributeName_t name) {
+  for (int i = 0; i < RULES; i++)
+    if (rules[i].owner == d->type && rules[i].name == name) return &rules[i];
+  return NULL;
+}
+
+static cudnnStatus_t add(dnn_descriptor *d, cudnnBackendAttributeName_t name,
+                         cudnnBackendAttributeType_t type, int64_t count, const void *values) {
+  if (d->count == DNN_ATTRIBUTES) abort();
+  dnn_attribute *a = &d->attributes[d->count];
+  *a = (dnn_attribute){name, type, count, malloc((size_t)count * size_of(type))};
+  if (!a->values) abort();
+  memcpy(a->values, values, (size_t)count * size_of(type));
+  for (int64_t i = 0; type == CUDNN_TYPE_BACKEND_DESCRIPTOR && i < count; i++) {
+    dnn_descriptor *part = ((dnn_descriptor *const *)values)[i];
+    if (!part || !part->is_final) {
+      free(a->values);
+      return CUDNN_STATUS_BAD_PARAM_NOT_FINALIZED;
+    }
+  }
+  for (int64_t i = 0; type == CUDNN_TYPE_BACKEND_DESCRIPTOR && i < count; i++)
+    ((dnn_descriptor *const *)values)[i]->users++;
+  d->count++;
+  return CUDNN_STATUS_SUCCESS;
+}
+
+cudnnStatus_t cudnnBackendSetAttribute(cudnnBackendDescriptor_t descriptor,
+                                       cudnnBackendAttributeName_t name,
+                                       cudnnBackendAttributeType_t type, int64_t count,
+                                       const void *values) {
+  dnn_descriptor *d = descriptor;
+  const rule *r = d ? rule_of(d, name) : NULL;
+  if (!d || !values) return CUDNN_STATUS_BAD_PARAM_NULL_POINTER;
+  if (!r) return CUDNN_STATUS_NOT_SUPPORTED;
+  if (d->is_final || dnn_find(d, name)) return CUDNN_STATUS_BAD_PARAM;
+  if (r->type != type) return CUDNN_STATUS_BAD_PARAM_ATTRIBUTE_TYPE;
+  if (count < 1 || (r->count && r->count != count)) return CUDNN_STATUS_BAD_PARAM;
+  return add(d, name, type, count, values);
+}
+
+cudnnStatus_t cudnnBackendFinalize(cudnnBackendDescriptor_t descriptor) {
+  dnn_descriptor *d = descriptor;
+  const char *words = getenv("FLIP_IMITATION_DNN");
+  if (d->is_final) return CUDNN_STATUS_BAD_PARAM;
+  if (d->type == CUDNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR && words && strstr(words, "refuses"))
+    return CUDNN_STATUS_NOT_SUPPORTED;
+  for (int i = 0; i < RULES; i++)
+    if (rules[i].owner == d->type && rules[i].is_needed && !dnn_find(d, rules[i].name))
+      return CUDNN_STATUS_BAD_PARAM;
+  d->is_final = true;
+  return CUDNN_STATUS_SUCCESS;
+}
+
+/* Configurations hold the graph that they are for; every graph has two engines. */
+static cudnnStatus_t answer_engines(const dnn_descriptor *heuristic, int64_t wanted, int64_t *count,
+                                    dnn_descriptor **found) {
+  const dnn_attribute *graph = dnn_find(heuristic, CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH);
+  *count = wanted < DNN_ENGINES ? wanted : DNN_ENGINES;
+  for (int64_t i = 0; i < *count; i++) {
+    if (found[i]->type != CUDNN_BACKEND_ENGINECFG_DESCRIPTOR || found[i]->is_final)
+      return CUDNN_STATUS_BAD_PARAM;
+    cudnnStatus_t status =
+        add(found[i], CUDNN_ATTR_ENGINECFG_ENGINE, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, graph->values);
+    if (!status) status = add(found[i], CUDNN_ATTR_ENGINE_GLOBAL_INDEX, CUDNN_TYPE_INT64, 1, &i);
+    if (status) return status;
+    found[i]->is_final = true;
+  }
+  return CUDNN_STATUS_SUCCESS;
+}
+
+cudnnStatus_t cudnnBackendGetAttribute(cudnnBackendDescriptor_t const descriptor,
+                                       cudnnBackendAttributeName_t name,
+                                       cudnnBackendAttributeType_t type, int64_t wanted,
+                                       int64_t *count, void *values) {
+  const dnn_descriptor *d = descriptor;
+  if (!d->is_final) return CUDNN_STATUS_BAD_PARAM_NOT_FINALIZED;
+  if (name == CUDNN_ATTR_ENGINEHEUR_RESULTS && type == CUDNN_TYPE_BACKEND_DESCRIPTOR)
+    return answer_engines(d, wanted, count, values);
+  *count = 0;
+  if (name == CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE && type == CUDNN_TYPE_INT64) {
+    *(int64_t *)values = DNN_WORKSPACE_BYTES;
+    *count = 1;
+    return CUDNN_STATUS_SUCCESS;
+  }
+  /* an engine without remarks on its numbers */
+  if (name == CUDNN_ATTR_ENGINECFG_ENGINE) {
+    (*(dnn_descriptor **)values)->is_final = true;
+    return CUDNN_STATUS_SUCCESS;
+  }
+  if (name == CUDNN_ATTR_ENGINE_NUMERICAL_NOTE) return CUDNN_STATUS_SUCCESS;
+  return CUDNN_STATUS_NOT_SUPPORTED;
+}
