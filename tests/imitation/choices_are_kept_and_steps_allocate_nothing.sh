@@ -8,7 +8,8 @@ calls() { grep -c "^$2\$" "$1" || true; }
 FLIP_IMITATION_TRACE=$PWD/first gpu a "${tiny[@]}"
 FLIP_IMITATION_TRACE=$PWD/second gpu b "${tiny[@]}"
 [ "$(calls first cublasLtMatmulAlgoGetHeuristic)" -gt 10 ] || fail "the first run chose nothing"
-[ "$(calls second cublasLtMatmulAlgoGetHeuristic)" = 0 ] || fail "the second run chose again"
+# one question a device that is opened: which GELU the library has
+[ "$(calls second cublasLtMatmulAlgoGetHeuristic)" = "$(calls second cublasLtCreate)" ] || fail "the second run chose again"
 [ "$(calls second cublasLtMatmulAlgoCheck)" -gt 10 ] || fail "the second run recalled nothing"
 cmp "$(newest a)" "$(newest b)" || fail "recalled choices gave other bits"
 

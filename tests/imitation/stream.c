@@ -143,6 +143,7 @@ static cudaError_t run_item(const item *i) {
 }
 
 static cudaError_t run_until(struct CUstream_st *stream, const mark *until) {
+  if (!stream->work.first) return device.broken;
   memory_open();
   while (stream->work.first && !(until && until->is_done)) {
     item *i = stream->work.first;
