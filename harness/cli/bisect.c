@@ -201,7 +201,7 @@ static void write_text(const search *s, size_t good, size_t bad, bool is_differe
   if (!is_different) {
     strbuf_format(
         out,
-        "no difference between GOOD and BAD: %s of %s × %.3f [%.3f, %.3f]; ±%.1f %% would "
+        "no difference found between GOOD and BAD: %s of %s × %.3f [%.3f, %.3f]; ±%.1f %% would "
         "be found\n",
         s->how.metric, s->series, whole->ratio, whole->low, whole->high, 100 * whole->detectable);
   } else if (bad == good + 1) {

@@ -33,7 +33,7 @@ expect_line err.txt "is passed over: .* failed: see .*\.log"
 
 # Nothing to find; and what is built is used again if it is kept.
 expect_status 3 bisect c1 c5
-expect_line out.txt '^no difference between GOOD and BAD: .*would be found'
+expect_line out.txt '^no difference found between GOOD and BAD: .*would be found'
 expect_status 3 bisect c1 c5 --keep
 made=$(stat -c %Y.%i results/builds/"$(git -C repo rev-parse c1)"/out/flip)
 expect_status 3 bisect c1 c5 --keep
