@@ -66,7 +66,7 @@ typedef struct {
   simt_launch_on(stream, &(const simt_call){#kernel, kernel, &(arguments), sizeof(arguments),      \
                                             grid, (unsigned)(threads), (size_t)(shared_bytes)})
 #define GRID(columns, rows) ((simt_index){(unsigned)(columns), (unsigned)(rows), 1})
-#define CUDA_ALLOW_SHARED(kernel, bytes) ((void)(kernel), (void)(bytes), 0)
+#define CUDA_ALLOW_SHARED(kernel, bytes) simt_allow_shared(kernel, (size_t)(bytes))
 #define UNROLL
 enum { KERNEL_INVALID = 1 };
 

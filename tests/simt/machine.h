@@ -5,7 +5,13 @@
 #include "simt/fiber.h"
 #include "simt/simt.h"
 
-enum { SIMT_LANES = 32, SIMT_MOST_THREADS = 1024, SIMT_MOST_WARPS = 32, SIMT_MOST_SHARED = 32 };
+enum {
+  SIMT_LANES = 32,
+  SIMT_MOST_THREADS = 1024,
+  SIMT_MOST_WARPS = 32,
+  SIMT_MOST_SHARED = 32,
+  SIMT_MOST_ALLOWED = 64
+};
 
 typedef enum { THREAD_READY, THREAD_AT_BARRIER, THREAD_IN_WARP, THREAD_RETURNED } thread_state;
 
@@ -44,6 +50,12 @@ typedef struct {
   simt_thread thread[SIMT_MOST_THREADS];
   simt_warp warp[SIMT_MOST_WARPS];
   fiber scheduler;
+
+  struct {
+    void (*body)(const void *);
+    size_t bytes;
+  } allowed[SIMT_MOST_ALLOWED]; /* dynamic shared memory that kernels asked for */
+  int allowed_count;
 
   void *dynamic_shared;
   void *shared[SIMT_MOST_SHARED];

@@ -118,6 +118,16 @@ KERNEL(barrier_beside_warps, mutant_arguments, MUTANT_THREADS) {
   a.out[grid_thread()] = value;
 }
 
+KERNEL(shared_not_asked_for, mutant_arguments, MUTANT_THREADS) {
+  a.out[grid_thread()] = a.in[grid_thread()];
+}
+
+static int launch_shared_not_asked_for(const float *in, float *out) {
+  mutant_arguments a = {in, out};
+  return CUDA_LAUNCH(shared_not_asked_for, GRID(MUTANT_BLOCKS, 1), MUTANT_THREADS, 49 << 10, NULL,
+                     a);
+}
+
 #define MUTANT(name)                                                                               \
   static int launch_##name(const float *in, float *out) {                                          \
     mutant_arguments a = {in, out};                                                                \
@@ -159,5 +169,6 @@ const mutant mutants[] = {
     {"read_before_write", launch_read_before_write, "not a number", "not a number"},
     {"barrier_beside_warps", launch_barrier_beside_warps, "waits at __syncthreads",
      "waits at __syncthreads"},
+    {"shared_not_asked_for", launch_shared_not_asked_for, "asked for first", "asked for first"},
 };
 const size_t mutant_count = sizeof mutants / sizeof mutants[0];

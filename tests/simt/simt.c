@@ -8,7 +8,11 @@
 
 #include "simt/machine.h"
 
-enum { STACK_BYTES = 256 << 10, MOST_DYNAMIC_SHARED = 227 << 10 /* of an H100's block */ };
+enum {
+  STACK_BYTES = 256 << 10,
+  USUAL_DYNAMIC_SHARED = 48 << 10,
+  MOST_DYNAMIC_SHARED = 227 << 10 /* of an H100's block */
+};
 
 simt_machine simt;
 simt_place simt_here;
@@ -148,6 +152,27 @@ static void run_block(unsigned block, simt_index grid, size_t shared_bytes) {
   while (simt.shared_count > 0) simt_release(simt.shared[--simt.shared_count]);
 }
 
+static int find_allowance(void (*body)(const void *)) {
+  int i = 0;
+  while (i < simt.allowed_count && simt.allowed[i].body != body) i++;
+  return i;
+}
+
+int simt_allow_shared(void (*body)(const void *), size_t bytes) {
+  int i = find_allowance(body);
+  if (bytes > MOST_DYNAMIC_SHARED || i == SIMT_MOST_ALLOWED) return 1;
+  if (i == simt.allowed_count) simt.allowed_count++;
+  simt.allowed[i].body = body;
+  if (bytes > simt.allowed[i].bytes) simt.allowed[i].bytes = bytes; /* launches may still wait */
+  return 0;
+}
+
+static bool is_asked_for(size_t shared_bytes) {
+  int i = find_allowance(simt.body);
+  return shared_bytes <= USUAL_DYNAMIC_SHARED ||
+         (i < simt.allowed_count && shared_bytes <= simt.allowed[i].bytes);
+}
+
 static bool is_possible(simt_index grid, unsigned threads, size_t shared_bytes) {
   simt.block = 0;
   if (grid.x == 0 || grid.x > INT32_MAX || grid.y == 0 || grid.y > 65535)
@@ -156,6 +181,8 @@ static bool is_possible(simt_index grid, unsigned threads, size_t shared_bytes) 
     report("no device takes a block of %u threads", threads);
   else if (shared_bytes > MOST_DYNAMIC_SHARED)
     report("no device has %zu bytes of shared memory for a block", shared_bytes);
+  else if (!is_asked_for(shared_bytes))
+    report("%zu bytes of shared memory have to be asked for first", shared_bytes);
   for (unsigned i = 0; i < threads && !simt.has_failed; i++) {
     if (simt.thread[i].fiber.stack) continue;
     err error = fiber_allocate(&simt.thread[i].fiber, STACK_BYTES);

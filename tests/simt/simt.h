@@ -34,6 +34,10 @@ typedef struct {
 int simt_launch(const char *kernel, void (*body)(const void *), const void *arguments,
                 simt_index grid, unsigned threads, size_t shared_bytes);
 
+/* As a device, a launch refuses dynamic shared memory beyond 48 KiB that was not asked for before;
+ * 1 where no device has so much. */
+int simt_allow_shared(void (*body)(const void *), size_t bytes);
+
 /* A launch as CUDA_LAUNCH makes it. */
 typedef struct {
   const char *kernel;
