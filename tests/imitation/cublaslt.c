@@ -12,7 +12,6 @@ static const uint64_t algorithm_workspace = 4096;
 static struct {
   blas_object *all;
   size_t handles;
-  bool was_used;
 } blas;
 
 static bool has(const char *word) {
@@ -23,10 +22,6 @@ static bool has(const char *word) {
 
 size_t blas_live_objects(void) {
   return blas.handles;
-}
-
-bool blas_was_used(void) {
-  return blas.was_used;
 }
 
 const blas_object *blas_find(const void *handle, blas_kind kind, const char *call) {
@@ -117,10 +112,9 @@ const char *cublasLtGetStatusString(cublasStatus_t status) {
 }
 
 cublasStatus_t cublasLtCreate(cublasLtHandle_t *handle) {
-  imitation_enter("cublasLtCreate");
+  if (imitation_enter_or_fail("cublasLtCreate")) return CUBLAS_STATUS_NOT_INITIALIZED;
   *handle = (cublasLtHandle_t)(void *)make(BLAS_HANDLE);
   blas.handles++;
-  blas.was_used = true;
   return CUBLAS_STATUS_SUCCESS;
 }
 
@@ -132,7 +126,7 @@ cublasStatus_t cublasLtDestroy(cublasLtHandle_t handle) {
 
 cublasStatus_t cublasLtMatmulDescCreate(cublasLtMatmulDesc_t *descriptor,
                                         cublasComputeType_t compute, cudaDataType_t scale) {
-  imitation_enter("cublasLtMatmulDescCreate");
+  if (imitation_enter_or_fail("cublasLtMatmulDescCreate")) return CUBLAS_STATUS_ALLOC_FAILED;
   if (compute != CUBLAS_COMPUTE_32F || scale != CUDA_R_32F) {
     imitation_misuse("cublasLtMatmulDescCreate: only sums and scales in fp32 are imitated");
     return CUBLAS_STATUS_INVALID_VALUE;
@@ -158,7 +152,7 @@ cublasStatus_t cublasLtMatmulDescSetAttribute(cublasLtMatmulDesc_t descriptor,
 
 cublasStatus_t cublasLtMatrixLayoutCreate(cublasLtMatrixLayout_t *layout, cudaDataType type,
                                           uint64_t rows, uint64_t columns, int64_t ld) {
-  imitation_enter("cublasLtMatrixLayoutCreate");
+  if (imitation_enter_or_fail("cublasLtMatrixLayoutCreate")) return CUBLAS_STATUS_ALLOC_FAILED;
   if (rows == 0 || columns == 0 || ld < (int64_t)rows || blas_type_bytes(type) == 0) {
     imitation_misuse("cublasLtMatrixLayoutCreate: %lu rows, %lu columns, ld %ld, type %d",
                      (unsigned long)rows, (unsigned long)columns, (long)ld, (int)type);
@@ -178,7 +172,7 @@ cublasStatus_t cublasLtMatrixLayoutDestroy(cublasLtMatrixLayout_t layout) {
 }
 
 cublasStatus_t cublasLtMatmulPreferenceCreate(cublasLtMatmulPreference_t *preference) {
-  imitation_enter("cublasLtMatmulPreferenceCreate");
+  if (imitation_enter_or_fail("cublasLtMatmulPreferenceCreate")) return CUBLAS_STATUS_ALLOC_FAILED;
   blas_object *o = make(BLAS_PREFERENCE);
   o->value[CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK] = CUBLASLT_REDUCTION_SCHEME_MASK;
   for (int i = CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES;
@@ -444,7 +438,7 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc
                               void *workspace, size_t workspace_bytes, cudaStream_t stream) {
   const char *const call = "cublasLtMatmul";
   blas_algorithm algorithm;
-  imitation_enter(call);
+  if (imitation_enter_or_fail(call)) return CUBLAS_STATUS_EXECUTION_FAILED;
   if (!blas_find(handle, BLAS_HANDLE, call)) return CUBLAS_STATUS_NOT_INITIALIZED;
   blas_work w = {.a = a, .b = b, .c = c, .d = d};
   if (!read_product(&w.p, descriptor, layout_a, layout_b, layout_c, layout_d, call))

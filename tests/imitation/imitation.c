@@ -11,7 +11,7 @@ static struct {
   FILE *trace;
   bool is_started;
   pthread_t thread;
-  int misuses;
+  int misuses, counted; /* counted: calls of the name that is to fail */
 } imitation;
 
 static void start(void) {
@@ -26,6 +26,14 @@ void imitation_enter(const char *call) {
   if (!pthread_equal(imitation.thread, pthread_self()))
     imitation_misuse("%s from a second thread, which is not imitated", call);
   if (imitation.trace) fprintf(imitation.trace, "%s\n", call);
+}
+
+bool imitation_enter_or_fail(const char *call) {
+  const char *wish = getenv("FLIP_IMITATION_FAIL");
+  size_t length = strlen(call);
+  imitation_enter(call);
+  if (!wish || strncmp(wish, call, length) != 0 || wish[length] != ':') return false;
+  return ++imitation.counted == atoi(wish + length + 1);
 }
 
 void imitation_misuse(const char *format, ...) {
@@ -68,11 +76,13 @@ int64_t imitation_number(const char *variable, int64_t fallback) {
 /* A backend that gave its libraries back must have given back all: else the process ended with it
  * open, by an error or a signal, and nothing can be said. */
 __attribute__((destructor)) static void look_for_leaks(void) {
-  if (blas_was_used() && blas_live_objects() + dnn_live_objects() == 0) {
+  if (blas_live_objects() + dnn_live_objects() == 0) {
     if (memory_blocks() > 0)
       imitation_misuse("%zu blocks of device memory leaked", memory_blocks());
     if (stream_live_objects() > 0)
       imitation_misuse("%zu streams, events or graphs leaked", stream_live_objects());
+    if (runtime_pinned() > 0)
+      imitation_misuse("%zu ranges of host memory are still registered", runtime_pinned());
   }
   if (imitation.trace) fclose(imitation.trace);
   imitation.trace = NULL;

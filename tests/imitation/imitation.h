@@ -17,6 +17,7 @@
  *   FLIP_IMITATION_BLAS        words of cublaslt.h's imitation, comma between: variations of it
  *   FLIP_IMITATION_DNN         words of cudnn.c, likewise
  *   FLIP_IMITATION_TRACE       a file that gets one line a call
+ *   FLIP_IMITATION_FAIL        "cudaMalloc:3": the third call of that name fails
  *
  * All of it is one device for the whole process, used by one thread, as the API has no argument to
  * carry it. */
@@ -30,6 +31,8 @@
 
 /* Every entry point begins with it: the call's line of the trace, and the check of the thread. */
 void imitation_enter(const char *call);
+/* The same for a call that can be made to fail; true: now it must. */
+bool imitation_enter_or_fail(const char *call);
 /* Tells of a misuse; imitation_misuses counts them. */
 void imitation_misuse(const char *format, ...) __attribute__((format(printf, 1, 2)));
 int imitation_misuses(void);
@@ -69,6 +72,8 @@ cudaError_t runtime_fail(cudaError_t code);
 
 /* cublaslt.c: library handles in use. */
 size_t blas_live_objects(void);
-bool blas_was_used(void);
+
+/* runtime.c: ranges of host memory that are registered. */
+size_t runtime_pinned(void);
 
 #endif

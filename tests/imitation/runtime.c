@@ -139,13 +139,13 @@ cudaError_t cudaDeviceGetPCIBusId(char *text, int length, int device) {
 /* Memory. */
 
 cudaError_t cudaMalloc(void **block, size_t bytes) {
-  imitation_enter("cudaMalloc");
+  bool must_fail = imitation_enter_or_fail("cudaMalloc");
   cudaError_t code = stream_refuse_in_capture("cudaMalloc");
   if (code) return code;
   if (!block) return invalid("cudaMalloc", "nowhere to put the address");
   *block = NULL;
   if (bytes == 0) return cudaSuccess;
-  *block = memory_take(bytes);
+  *block = must_fail ? NULL : memory_take(bytes);
   return *block ? cudaSuccess : runtime_fail(cudaErrorMemoryAllocation);
 }
 
@@ -167,6 +167,10 @@ cudaError_t cudaMemGetInfo(size_t *available, size_t *total) {
   return cudaSuccess;
 }
 
+size_t runtime_pinned(void) {
+  return (size_t)runtime.pinned_count;
+}
+
 static bool is_pinned(const void *start, size_t bytes) {
   const char *first = start;
   for (int i = 0; i < runtime.pinned_count; i++)
@@ -178,7 +182,7 @@ static bool is_pinned(const void *start, size_t bytes) {
 
 cudaError_t cudaHostRegister(void *start, size_t bytes, unsigned int flags) {
   const char *first = start;
-  imitation_enter("cudaHostRegister");
+  if (imitation_enter_or_fail("cudaHostRegister")) return runtime_fail(cudaErrorMemoryAllocation);
   cudaError_t code = stream_refuse_in_capture("cudaHostRegister");
   if (code) return code;
   if (!start || bytes == 0 || flags != cudaHostRegisterDefault ||
@@ -204,7 +208,6 @@ cudaError_t cudaHostUnregister(void *start) {
     runtime.pinned[i] = runtime.pinned[--runtime.pinned_count];
     return runtime_fail(code);
   }
-  imitation_misuse("cudaHostUnregister: no range was registered from there");
   return runtime_fail(cudaErrorHostMemoryNotRegistered);
 }
 
@@ -246,7 +249,7 @@ cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, enum cudaM
                             cudaStream_t stream) {
   const char *const call = "cudaMemcpyAsync";
   const copy c = {to, from, bytes};
-  imitation_enter(call);
+  if (imitation_enter_or_fail(call)) return runtime_fail(cudaErrorLaunchFailure);
   bool is_to_device = kind == cudaMemcpyHostToDevice || kind == cudaMemcpyDeviceToDevice,
        is_from_device = kind == cudaMemcpyDeviceToHost || kind == cudaMemcpyDeviceToDevice;
   if (!is_to_device && !is_from_device) return invalid(call, "a kind that is not imitated");

@@ -204,7 +204,8 @@ cudaError_t stream_give(cudaStream_t stream, const char *what, double cost, stre
 /* Streams. */
 
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t *stream, unsigned int flags) {
-  imitation_enter("cudaStreamCreateWithFlags");
+  if (imitation_enter_or_fail("cudaStreamCreateWithFlags"))
+    return runtime_fail(cudaErrorMemoryAllocation);
   if (!stream || flags > cudaStreamNonBlocking) return runtime_fail(cudaErrorInvalidValue);
   *stream = make(sizeof **stream, HANDLE_STREAM);
   return cudaSuccess;
@@ -267,7 +268,8 @@ static cudaError_t run_wait(const void *data) {
 
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t *event, unsigned int flags) {
   const unsigned int legal = cudaEventBlockingSync | cudaEventDisableTiming | cudaEventInterprocess;
-  imitation_enter("cudaEventCreateWithFlags");
+  if (imitation_enter_or_fail("cudaEventCreateWithFlags"))
+    return runtime_fail(cudaErrorMemoryAllocation);
   if (!event || (flags & ~legal)) return runtime_fail(cudaErrorInvalidValue);
   *event = make(sizeof **event, HANDLE_EVENT);
   (*event)->has_time = !(flags & cudaEventDisableTiming);
@@ -288,7 +290,7 @@ cudaError_t cudaEventDestroy(cudaEvent_t event) {
 }
 
 cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
-  imitation_enter("cudaEventRecord");
+  if (imitation_enter_or_fail("cudaEventRecord")) return runtime_fail(cudaErrorLaunchFailure);
   if (!known(event, HANDLE_EVENT, "cudaEventRecord") ||
       !known(stream, HANDLE_STREAM, "cudaEventRecord"))
     return runtime_fail(cudaErrorInvalidResourceHandle);
@@ -356,7 +358,8 @@ cudaError_t cudaEventElapsedTime(float *milliseconds, cudaEvent_t start, cudaEve
 /* Captures and graphs. */
 
 cudaError_t cudaStreamBeginCapture(cudaStream_t stream, enum cudaStreamCaptureMode mode) {
-  imitation_enter("cudaStreamBeginCapture");
+  if (imitation_enter_or_fail("cudaStreamBeginCapture"))
+    return runtime_fail(cudaErrorLaunchFailure);
   if (!known(stream, HANDLE_STREAM, "cudaStreamBeginCapture"))
     return runtime_fail(stream ? cudaErrorInvalidResourceHandle
                                : cudaErrorStreamCaptureUnsupported);
@@ -402,7 +405,8 @@ cudaError_t cudaGraphDestroy(cudaGraph_t graph) {
 
 cudaError_t cudaGraphInstantiate(cudaGraphExec_t *runnable, cudaGraph_t graph,
                                  unsigned long long flags) {
-  imitation_enter("cudaGraphInstantiate");
+  if (imitation_enter_or_fail("cudaGraphInstantiate"))
+    return runtime_fail(cudaErrorMemoryAllocation);
   if (!known(graph, HANDLE_GRAPH, "cudaGraphInstantiate") || !runnable || flags != 0)
     return runtime_fail(cudaErrorInvalidValue);
   *runnable = make(sizeof **runnable, HANDLE_RUNNABLE);
@@ -445,7 +449,7 @@ cudaError_t cudaGraphUpload(cudaGraphExec_t runnable, cudaStream_t stream) {
 }
 
 cudaError_t cudaGraphLaunch(cudaGraphExec_t runnable, cudaStream_t stream) {
-  imitation_enter("cudaGraphLaunch");
+  if (imitation_enter_or_fail("cudaGraphLaunch")) return runtime_fail(cudaErrorLaunchFailure);
   if (!known(runnable, HANDLE_RUNNABLE, "cudaGraphLaunch"))
     return runtime_fail(cudaErrorInvalidValue);
   if (stream_is_capturing(stream))
