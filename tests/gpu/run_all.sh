@@ -20,10 +20,10 @@ esac
 mkdir -p "$1" && report=$(cd "$1" && pwd) || exit 2
 cd "$(dirname "$0")/../.." || exit 2
 here=$PWD
-if [ -x build/cuda/bin/flip ]; then
-  built=build/cuda
-elif [ -d "${FLIP_PLUGINS:-}" ] && [ -x build/bin/flip ]; then
+if [ -d "${FLIP_PLUGINS:-}" ] && [ -x build/bin/flip ]; then
   built=build
+elif [ -x build/cuda/bin/flip ]; then
+  built=build/cuda
 else
   built=.
   export LD_LIBRARY_PATH=$here/lib:${LD_LIBRARY_PATH:-}
@@ -155,20 +155,57 @@ proofs() {
   fi
 }
 
+# Rows of JSON in FILE as "MASK NUMBER …" for the keys asked for.
+numbers() { # FILE KEY…
+  local file=$1 key
+  shift
+  for key in mask_ratio "$@"; do
+    sed -n "s/.*\"$key\": *\([0-9.e+-]*\).*/\1/p" "$raw/$file.txt" >"$work/$key.column"
+  done
+  (cd "$work" && paste -d' ' mask_ratio.column "${@/%/.column}")
+}
+
+# What was aimed at, beside what was measured: PyTorch compiled is 1, the time of mask 0 is 1.
+summarize() {
+  say "" "### Beside PyTorch, and the goals" "" \
+    "| model | mask | samples/s | PyTorch eager | compiled | over compiled (goal 1.3) | MFU (goal 55 % at mask 0) | time (goal 0.50, 0.33) |" \
+    "|---|---:|---:|---:|---:|---:|---:|---:|"
+  local model
+  for model in vit_l16 vit_b16; do
+    [ -s "$raw/${model}_batch_$batch.txt" ] || continue
+    numbers "${model}_batch_$batch" samples_per_second mfu time_ratio >"$work/flip.rows"
+    for kind in eager compiled; do
+      : >"$work/$kind.rows"
+      [ ! -s "$raw/torch_${model}_$kind.txt" ] || numbers "torch_${model}_$kind" samples_per_second >"$work/$kind.rows"
+    done
+    say "$(awk -v model="$model" -v eager="$work/eager.rows" -v compiled="$work/compiled.rows" '
+      BEGIN { while ((getline line < eager) > 0) { split(line, f, " "); e[f[1] + 0] = f[2] }
+              while ((getline line < compiled) > 0) { split(line, f, " "); c[f[1] + 0] = f[2] } }
+      { m = $1 + 0
+        printf "| %s | %g %% | %.0f | %s | %s | %s | %.1f %% | %.2f |\n", model, 100 * m, $2,
+          m in e ? sprintf("%.0f", e[m]) : "–", m in c ? sprintf("%.0f", c[m]) : "–",
+          m in c ? sprintf("%.2f", $2 / c[m]) : "–", 100 * $3, $4 }' "$work/flip.rows")"
+  done
+}
+
+# Rows of the model's batch of $batch, bf16, sums in any order, as PyTorch has them.
 bench() {
   say "" "## Benchmarks"
-  local step
-  for model in vit_b16 vit_l16; do
+  local model step torch=0
+  ! python3 -c 'import torch; assert torch.cuda.is_available()' 2>/dev/null || torch=1
+  for model in vit_l16 vit_b16; do
     step=("$flip" bench step -c "experiments/presets/${model}_laion400m.yaml" -s device=cuda -s precision=bf16
-      -s micro_batch_size=0 -n 10 "${large[@]}")
-    figure "${model}_batch_$batch" 60 "${step[@]}" -s "batch_size=$batch" --json
-    figure "${model}_largest_batch" 90 "${step[@]}" --fit --json
+      -s micro_batch_size=0 -n 10 --json "${large[@]}")
+    figure "${model}_batch_$batch" 120 "${step[@]}" -s deterministic=false -s "batch_size=$batch"
+    if [ $torch = 1 ]; then
+      figure "torch_${model}_eager" 60 python3 tests/peers/train_step_torch.py --model $model --batch 256
+      figure "torch_${model}_compiled" 180 python3 tests/peers/train_step_torch.py --model $model --batch 256 --compile
+    fi
+    [ $model = vit_b16 ] || figure vit_l16_fp8 60 "${step[@]}" -s deterministic=false -s precision=fp8 -s "batch_size=$batch"
+    figure "${model}_deterministic" 60 "${step[@]}" -s "batch_size=$batch"
+    figure "${model}_largest_batch" 90 "${step[@]}" -s deterministic=false --fit
   done
-  figure vit_l16_fp8 60 "${step[@]}" -s precision=fp8 -s "batch_size=$batch" --json
-  if python3 -c 'import torch; assert torch.cuda.is_available()' 2>/dev/null; then
-    figure torch_vit_l16_eager 60 python3 tests/peers/train_step_torch.py --model vit_l16 --batch 256
-    figure torch_vit_l16_compiled 150 python3 tests/peers/train_step_torch.py --model vit_l16 --batch 256 --compile
-  fi
+  summarize
 }
 
 [ "$part" = bench ] || proofs
