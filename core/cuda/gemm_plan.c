@@ -238,6 +238,15 @@ static bool may_time(const cuda_state *state) {
          (!state->request.is_deterministic || choice_store_is_lasting(state->choices));
 }
 
+/* The candidates that may be used, moved to the front: each result has a status of its own. */
+static int keep_usable(cublasLtMatmulHeuristicResult_t *candidates, int count, size_t workspace) {
+  int kept = 0;
+  for (int i = 0; i < count; i++)
+    if (candidates[i].state == CUBLAS_STATUS_SUCCESS && candidates[i].workspaceSize <= workspace)
+      candidates[kept++] = candidates[i];
+  return kept;
+}
+
 /* Describes `plan` in a form and chooses its algorithm; *is_there false, and nothing to free, when
  * the library has none. */
 static err try_form(ops *o, const gemm_key *key, int form, const gemm_operands *at, gemm_plan *plan,
@@ -254,8 +263,9 @@ static err try_form(ops *o, const gemm_key *key, int form, const gemm_operands *
   *is_there =
       cublasLtMatmulAlgoGetHeuristic(plans->library, plan->product, plan->first, plan->second,
                                      plan->result, plan->result, plans->preference, CANDIDATES,
-                                     candidates, &count) == CUBLAS_STATUS_SUCCESS &&
-      count > 0;
+                                     candidates, &count) == CUBLAS_STATUS_SUCCESS;
+  if (*is_there) count = keep_usable(candidates, count, state->workspace_bytes);
+  *is_there &= count > 0;
   if (!*is_there) goto cleanup;
   int best = may_time(state) ? choose_by_timing(o, plan, at, candidates, count, seconds) : 0;
   plan->algorithm = candidates[best].algo;

@@ -352,6 +352,9 @@ cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t handle, cublasLtMatmulDesc_t des
        i <= CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES; i++)
     if (preference->value[i] < alignment) alignment = (uint32_t)preference->value[i];
   if (is_narrow(&p) && alignment < 16) return CUBLAS_STATUS_NOT_SUPPORTED;
+  if (has("bad_result"))
+    results[(*count)++] =
+        (cublasLtMatmulHeuristicResult_t){.state = CUBLAS_STATUS_NOT_SUPPORTED, .workspaceSize = 1};
   for (uint32_t way = 0; way < BLAS_ALGORITHMS && *count < most; way++) {
     if (!is_allowed((blas_way)way, preference)) continue;
     const blas_algorithm algorithm = {.magic = algorithm_magic,

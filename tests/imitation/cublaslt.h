@@ -8,6 +8,7 @@
  *   erf_gelu      the epilogue's GELU is the exact one
  *   failing       the algorithm named first fails when it is run
  *   slow_first    the algorithm named first is slower than the second
+ *   bad_result    the heuristics' first result is one that only says it cannot be used
  *   noisy         the algorithms' times differ from process to process */
 #ifndef FLIP_IMITATION_CUBLASLT_H
 #define FLIP_IMITATION_CUBLASLT_H
