@@ -74,7 +74,7 @@ DEVICE void store_bytes(uint8_t *to, int64_t count, bool is_vector, const uint8_
   }
 }
 
-/* Grid: [column tiles, row tiles] of 64 x 64; at most 65,535 row tiles. The tile passes through
+/* Grid: [row tiles, column tiles] of 64 x 64; at most 65,535 column tiles. The tile passes through
  * shared memory for the transposed copy; its rows are 68 bytes apart, so that a column's bytes lie
  * in different banks. */
 DEVICE void quantize_body(quantize_arguments a, const int type) {
@@ -82,7 +82,7 @@ DEVICE void quantize_body(quantize_arguments a, const int type) {
   SHARED(uint32_t, words, SQUARE * PITCH / 4);
   const uint8_t *tile = (const uint8_t *)words;
   float scale = a.scale[0];
-  int64_t left = (int64_t)blockIdx.x * SQUARE, top = (int64_t)blockIdx.y * SQUARE;
+  int64_t left = (int64_t)blockIdx.y * SQUARE, top = (int64_t)blockIdx.x * SQUARE;
   for (int i = thread_index(); i < SQUARE * PACKS; i += SQUARE_BLOCK) {
     int64_t row = top + i / PACKS, column = left + i % PACKS * PACK;
     int64_t count = row < a.rows ? a.columns - column : 0;
@@ -141,6 +141,7 @@ int kernel_quantize(kernel_fp8 format, int64_t rows, int64_t columns, ops_buffer
                           is_row_vector(columns, x.data) && (uintptr_t)to % BYTES == 0,
                           rows % BYTES == 0 && (uintptr_t)transposed % BYTES == 0};
   if (rows <= 0 || columns <= 0) return 0;
-  return LAUNCH_PAIR(quantize, x.type, GRID(divided_up(columns, SQUARE), divided_up(rows, SQUARE)),
+  /* rows along the grid's x: there are millions in a large batch, and y ends at 65,535 */
+  return LAUNCH_PAIR(quantize, x.type, GRID(divided_up(rows, SQUARE), divided_up(columns, SQUARE)),
                      SQUARE_BLOCK, 0, stream, a);
 }
