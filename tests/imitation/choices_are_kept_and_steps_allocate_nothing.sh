@@ -18,3 +18,17 @@ cmp "$(newest a)" "$(newest b)" || fail "recalled choices gave other bits"
 [ "$(calls second cudaGraphLaunch)" = 4 ] || fail "replays: $(calls second cudaGraphLaunch)"
 sed -n '/^cudaGraphInstantiate$/,$p' second >after
 [ "$(calls after cudaMalloc)" = 0 ] || fail "memory was taken after a step had been recorded"
+
+# The faster algorithm is the one that is recorded; sums in order of arrival only where the run need
+# not give the same bits.
+# recorded BLAS option…: the algorithms of the recorded step
+recorded() {
+  local blas=$1
+  shift
+  rm -rf d trace
+  FLIP_IMITATION_BLAS=$blas FLIP_IMITATION_TRACE=$PWD/trace XDG_CACHE_HOME=$PWD/cache-$blas gpu d "${tiny[@]}" "$@"
+  sed -n '/^cudaStreamBeginCapture$/,/^cudaGraphInstantiate$/p' trace | grep '^algorithm: ' | sort -u | tr '\n' ';'
+}
+[ "$(recorded usual)" = "algorithm: plain;" ] || fail "recorded: $(recorded usual)"
+[ "$(recorded slow_first)" = "algorithm: halves;" ] || fail "the slower one was recorded"
+[ "$(recorded usual --set deterministic=false)" = "algorithm: in place;" ] || fail "a faster algorithm was not taken"

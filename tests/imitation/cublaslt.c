@@ -469,6 +469,9 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc
     imitation_misuse("%s: %s", call, wrong);
     return CUBLAS_STATUS_INVALID_VALUE;
   }
+  static const char *const ways[] = {"algorithm: plain", "algorithm: halves",
+                                     "algorithm: in place"};
+  imitation_enter(ways[w.way]); /* a line of the trace */
   if (has("failing") && w.way == BLAS_PLAIN) return CUBLAS_STATUS_EXECUTION_FAILED;
   return stream_give(stream, call, cost_of(w.way), blas_run, &w, sizeof w)
              ? CUBLAS_STATUS_EXECUTION_FAILED
