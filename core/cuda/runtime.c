@@ -33,8 +33,9 @@ err cuda_allocate(ops *o, size_t bytes, const char *what, void **block) {
   if (code != cudaErrorMemoryAllocation) return cuda_error(code, what);
   (void)cudaMemGetInfo(&available, &total);
   char wanted[TEXT_NUMBER_SIZE], has[TEXT_NUMBER_SIZE], all[TEXT_NUMBER_SIZE];
-  return err_new(ERR_MEMORY, "out of GPU memory: %s need %s; %s of %s are free", what,
-                 text_bytes(bytes, wanted), text_bytes(available, has), text_bytes(total, all));
+  return err_new(ERR_MEMORY, "out of GPU memory: %s wanted for %s; %s of %s are free",
+                 text_bytes(bytes, wanted), what, text_bytes(available, has),
+                 text_bytes(total, all));
 }
 
 void cuda_release(ops *o, void *block) {
