@@ -15,6 +15,7 @@
 void products_agree_in_every_transposition(void **state);
 void a_weight_gradient_adds_to_what_is_there(void **state);
 void activations_and_their_slopes_agree(void **state);
+void activations_of_round_sizes_agree(void **state);
 void layer_norm_and_its_gradient_agree(void **state);
 void attention_agrees_for_odd_lengths_and_masks(void **state);
 void dropout_drops_the_same_elements(void **state);
