@@ -32,3 +32,10 @@ recorded() {
 [ "$(recorded usual)" = "algorithm: plain;" ] || fail "recorded: $(recorded usual)"
 [ "$(recorded slow_first)" = "algorithm: halves;" ] || fail "the slower one was recorded"
 [ "$(recorded usual --set deterministic=false)" = "algorithm: in place;" ] || fail "a faster algorithm was not taken"
+
+# The library's GELU is used where it has one, and saves a kernel a layer and direction.
+activations() { sed -n '/^cudaStreamBeginCapture$/,/^cudaGraphInstantiate$/p' trace | grep -c '^activate' || true; }
+recorded usual >/dev/null
+[ "$(activations)" = 0 ] || fail "GELU is not left to the library: $(activations) kernels"
+recorded no_gelu >/dev/null
+[ "$(activations)" -gt 0 ] || fail "nobody computes GELU"
