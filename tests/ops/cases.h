@@ -17,6 +17,7 @@ void a_weight_gradient_adds_to_what_is_there(void **state);
 void activations_and_their_slopes_agree(void **state);
 void layer_norm_and_its_gradient_agree(void **state);
 void attention_agrees_for_odd_lengths_and_masks(void **state);
+void attention_to_nothing_is_nothing(void **state);
 void dropout_drops_the_same_elements(void **state);
 void shapes_drawn_at_random_agree(void **state);
 void not_a_number_stays_one(void **state);
