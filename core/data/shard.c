@@ -21,7 +21,13 @@ typedef struct {
   size_t count, capacity;
 } path_list;
 
+/* Ten times what the largest public data sets have; more is a slip, such as two ranges in a row. */
+enum { MOST_SHARDS = 1000000, MOST_BRACES = 8 };
+
 static err add_path(path_list *list, const char *path) {
+  if (list->count == MOST_SHARDS)
+    return err_new(ERR_INPUT, "%s: more than %d shards: is a range longer than meant?", path,
+                   MOST_SHARDS);
   if (list->count == list->capacity) {
     size_t capacity = list->capacity ? 2 * list->capacity : 16;
     char **items = mem_resize(list->items, capacity, sizeof *items);
@@ -64,17 +70,20 @@ static err expand_one(const char *pattern, size_t prefix, const char *middle, si
 static err expand_braces(const char *pattern, path_list *list, int depth) {
   const char *open = strchr(pattern, '{'), *close = open ? strchr(open, '}') : NULL;
   if (!close) return expand_glob(pattern, list);
-  if (depth > 8) return err_new(ERR_INPUT, "%s: too many braces", pattern);
+  if (depth > MOST_BRACES)
+    return err_new(ERR_INPUT, "%s: more than %d pairs of braces", pattern, MOST_BRACES);
   size_t prefix = (size_t)(open - pattern);
   long first, last;
   int consumed = 0;
   if (sscanf(open, "{%ld..%ld}%n", &first, &last, &consumed) == 2 && consumed == close - open + 1) {
     int width = (int)(strcspn(open + 1, ".")); /* zero-padded as the first number is written */
-    if (last < first || last - first > 10000000)
-      return err_new(ERR_INPUT, "%s: the range runs backwards or is too long", pattern);
-    for (long i = first; i <= last; i++) {
+    if (last < first || (uint64_t)last - (uint64_t)first >= MOST_SHARDS)
+      return err_new(ERR_INPUT,
+                     "%s: the range runs backwards or is longer than %d: write {00000..00009}",
+                     pattern, MOST_SHARDS);
+    for (long i = 0; i <= last - first; i++) {
       char number[32];
-      int length = snprintf(number, sizeof number, "%0*ld", width > 20 ? 20 : width, i);
+      int length = snprintf(number, sizeof number, "%0*ld", width > 20 ? 20 : width, first + i);
       err error = expand_one(pattern, prefix, number, (size_t)length, close + 1, list, depth);
       if (error) return error;
     }
