@@ -296,8 +296,8 @@ static err read_rows(eval_set *set, const description *d) {
   for (int64_t row = 0; row < set->rows; row++) {
     dataset_sample sample = {0};
     set->labels[row] = -1;
-    TRY(dataset_read_text(set->data, row, &sample));
-    error = add_captions(set, d, row, &sample);
+    error = dataset_read_text(set->data, row, &sample);
+    if (!error) error = add_captions(set, d, row, &sample);
     if (!error && set->has_labels && sample.json)
       error = sample_label(sample.json, d->label, &labels[row]);
     error = err_context(error, "sample %s", sample.key);

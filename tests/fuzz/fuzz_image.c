@@ -19,7 +19,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   uint8_t *bytes = (uint8_t *)fuzz_text(data, size);
   image_header h = image_read_header(bytes, size);
   image i = {0};
-  if (h.width * h.height <= MOST_PIXELS) {
+  if (h.width <= MOST_PIXELS && h.height <= MOST_PIXELS && h.width * h.height <= MOST_PIXELS) {
     err error = image_decode(bytes, size, size % 2 ? SIZE : 0, &i);
     if (!error) {
       fuzz_require(i.width > 0 && i.height > 0, "an image has pixels");

@@ -10,6 +10,9 @@ build=$PWD/build/fuzz
 [ -f "$build/build.ninja" ] || cmake --preset fuzz
 cmake --build "$build" --target fuzz_targets -- --quiet
 [ $# -gt 0 ] || set -- $(cd "$build/tests" && ls fuzz_*.seeds | sed 's/^fuzz_//; s/\.seeds$//')
+# words that the readers know
+grep -hoE '"[A-Za-z_.]{3,40}"' core/config/settings_table.h core/data/source*.c core/convert/*.c harness/spec/format.c \
+  harness/store/ingest.c | sort -u > "$build/words.dict"
 broken=0
 for name in "$@"; do
   corpus=$build/corpus/$name
@@ -20,7 +23,7 @@ for name in "$@"; do
   echo "== $name, $seconds s"
   # a report of ten seconds' work or 2 GiB is one of a hang or a flood
   "$build/tests/fuzz_$name" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 \
-    -artifact_prefix="$build/found/$name-" -verbosity="${VERBOSITY:-0}" "$corpus" 2>"$build/found/$name.log" ||
+    -dict="$build/words.dict" -artifact_prefix="$build/found/$name-" -verbosity="${VERBOSITY:-0}" "$corpus" 2>"$build/found/$name.log" ||
     { broken=1; grep -E 'ERROR|runtime error|broken promise|SUMMARY|Test unit' "$build/found/$name.log" || true; }
   grep -E 'number_of_executed_units|new_units_added' "$build/found/$name.log" || true
 done
