@@ -33,7 +33,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   }
   err_free(error);
   error = checkpoint_read_settings(input.path, &s, &state);
-  if (!error) settings_free(&s);
+  if (!error) {
+    fuzz_require(state.step >= 0 && state.samples >= 0, "a checkpoint's place is one of a run");
+    settings_free(&s);
+  }
   err_free(error);
   fuzz_file_free(&input);
   return 0;

@@ -167,6 +167,13 @@ static void the_last_word_of_a_process_is_found_behind_its_start(void **state) {
   assert_ok(directory_record_start(base, "cell", &start));
   assert_ok(directory_next_attempt(base, "cell", &number));
   assert_int_equal(number, 5);
+  /* a number that flipbench gives to no process is no process's: 2^32 + 7 would be 7 */
+  write_file(cell, "attempts.jsonl",
+             "{\"event\":\"attempt_start\",\"attempt\":4294967303}\n"
+             "{\"event\":\"attempt_start\",\"attempt\":2147483647}\n"
+             "{\"event\":\"attempt_start\",\"attempt\":-3}\n");
+  assert_ok(directory_next_attempt(base, "cell", &number));
+  assert_int_equal(number, 1);
   snprintf(text, sizeof text, "rm -r %s", base);
   assert_int_equal(system(text), 0);
   free(cell);
