@@ -84,6 +84,7 @@ static err choose(ops *o, const ops_attention *a, bool is_backward, int *which) 
   }
   if (state->is_recording) return NULL;
   err error = choose_by_running(o, a, is_backward, candidates, which);
+  cuda_scratch_trim(o); /* what those not chosen took */
   if (error) return error;
   value = (choice_value){{*which}};
   choice_store_add(state->choices, &key, &value);

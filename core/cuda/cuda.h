@@ -39,7 +39,9 @@ typedef struct {
   size_t scratch_bytes;
   cuda_block *outgrown;
   bool is_recording;
-  uint64_t peak; /* bytes of device memory that this backend took; it keeps what is of size */
+  int recordings;      /* that are kept: they use the scratch that was there when they were made */
+  uint64_t used, peak; /* bytes of device memory now (of what is freed only scratch is taken off),
+                        * and the most */
 } cuda_state;
 
 static inline cuda_state *cuda_of(ops *o) {
@@ -55,6 +57,8 @@ void cuda_release(ops *o, void *block);
 
 /* At least `bytes` of scratch for one op; contents undefined. Grows when a shape is first seen. */
 err cuda_scratch(ops *o, size_t bytes, void **block) ERR_MUST_CHECK;
+/* Gives back what ops took that were only tried. */
+void cuda_scratch_trim(ops *o);
 
 /* runtime.c: streams, copies, recordings. */
 err cuda_runtime_create(ops *o) ERR_MUST_CHECK;

@@ -54,8 +54,7 @@ size_t gemm_scratch_bytes(const ops_gemm *g) {
          (g->transpose_a ? kernel_column_sums_scratch(g->k, g->m) : 0);
 }
 
-/* What the library did not do beside the product. */
-static err finish(ops *o, const ops_gemm *g, int form, float *library_sums, void *scratch) {
+err gemm_finish(ops *o, const ops_gemm *g, int form, const gemm_operands *at) {
   void *stream = cuda_of(o)->compute;
   int64_t count = g->m * g->n;
   int code = 0;
@@ -65,10 +64,10 @@ static err finish(ops *o, const ops_gemm *g, int form, float *library_sums, void
                : kernel_activation_gradient(g->activation, count, g->pre, g->c, stream);
   if (code || !g->a_sums.data) return cuda_error(code, "an activation");
   if (form & GEMM_SUMS) {
-    ops_buffer sums = {library_sums, OPS_F32};
-    code = kernel_column_sums(1, g->m, g->m, sums, g->a_sums, scratch, stream);
+    ops_buffer sums = {at->sums, OPS_F32};
+    code = kernel_column_sums(1, g->m, g->m, sums, g->a_sums, at->rest, stream);
   } else if (g->transpose_a) {
-    code = kernel_column_sums(g->k, g->m, g->m, g->a, g->a_sums, scratch, stream);
+    code = kernel_column_sums(g->k, g->m, g->m, g->a, g->a_sums, at->rest, stream);
   } else {
     code = kernel_row_sums(g->m, g->k, g->a, g->a_sums, stream);
   }
@@ -89,7 +88,9 @@ err gemm_product(ops *o, const ops_gemm *g, const gemm_types *types, void *scrat
                                   .bias_copy = bias_copy,
                                   .sums = library_sums,
                                   .scale_a = types->scale_a,
-                                  .scale_b = types->scale_b};
+                                  .scale_b = types->scale_b,
+                                  .whole = g,
+                                  .rest = at};
   err error = gemm_find_plan(o, &key, &operands, &plan);
   if (error) return error;
   if (plan->form & GEMM_BIAS_COMPUTE) {
@@ -97,7 +98,7 @@ err gemm_product(ops *o, const ops_gemm *g, const gemm_types *types, void *scrat
     error = cuda_error(kernel_cast(g->n, g->bias, copy, cuda_of(o)->compute), "a bias");
   }
   if (!error) error = gemm_run_plan(o, plan, &operands);
-  return error ? error : finish(o, g, plan->form, library_sums, at);
+  return error ? error : gemm_finish(o, g, plan->form, &operands);
 }
 
 err cuda_gemm(ops *o, const ops_gemm *g) {
@@ -108,46 +109,68 @@ err cuda_gemm(ops *o, const ops_gemm *g) {
   return error ? error : gemm_product(o, g, &types, scratch);
 }
 
+enum { LOOK_M = 8, LOOK_N = 64, LOOK_K = 8 };
+
+/* -4, -3.875 … 3.875: exact in bf16. */
+static double looked_at(int i) {
+  return (double)(i - LOOK_N / 2) / 8;
+}
+
+/* All rows of c are GELU of the columns' numbers, in its tanh form and as near as the type can
+ * tell: the exact form is up to 5e-4 away, most where bf16 is finer than that. */
+static bool is_tanh_gelu(const void *c, ops_type type) {
+  double coarseness = type == OPS_BF16 ? 1.0 / 256 : 0;
+  for (size_t i = 0; i < LOOK_M * LOOK_N; i++) {
+    float value;
+    if (type == OPS_BF16) {
+      uint32_t bits = (uint32_t)((const uint16_t *)c)[i] << 16;
+      memcpy(&value, &bits, sizeof value);
+    } else {
+      value = ((const float *)c)[i];
+    }
+    double x = looked_at((int)i % LOOK_N), inner = 0.7978845608028654 * (x + 0.044715 * x * x * x);
+    double wanted = 0.5 * x * (1 + tanh(inner));
+    if (!(fabs((double)value - wanted) <= coarseness * fabs(wanted) + 5e-5)) return false;
+  }
+  return true;
+}
+
 /* Which GELU the library's epilogue computes is not in its documentation's words for every
- * version, so it is asked: a product whose result is -4 … 4 goes through it in fp32, where the
- * tanh form and the exact one are 5e-4 apart. Without it the activations are our own kernel's. */
+ * version, so it is asked, in the type of the run: a product whose result is -4 … 4 goes through
+ * it. Where it is another, or there is none, the activations are our own kernel's. */
 static err look_at_gelu(ops *o) {
-  enum { M = 8, N = 64, K = 8 };
-  float a[M * K] = {0}, b[K * N] = {0}, c[M * N];
-  gemm_plans *plans = cuda_of(o)->gemms;
-  char *block = NULL;
-  bool is_tanh = true;
-  for (int i = 0; i < M; i++) a[i * K] = 1;
-  for (int i = 0; i < N; i++) b[i] = (float)(i - N / 2) / 8;
+  enum { ELEMENTS_AB = LOOK_K * (LOOK_M + LOOK_N), ELEMENTS_C = LOOK_M * LOOK_N };
+  size_t size = ops_size_of(o->compute);
+  float numbers[ELEMENTS_AB] = {0};
+  float c[ELEMENTS_C]; /* or bf16 */
+  char *block = NULL, *given = NULL;
+  bool is_there = false;
+  for (int i = 0; i < LOOK_M; i++) numbers[i * LOOK_K] = 1;
+  for (int i = 0; i < LOOK_N; i++) numbers[LOOK_M * LOOK_K + i] = (float)looked_at(i);
   err error = NULL;
-  TRY(cuda_allocate(o, sizeof a + sizeof b + 2 * sizeof c, "a look at GELU", (void **)&block));
-  TRY(cuda_upload(o, block, a, sizeof a));
-  TRY(cuda_upload(o, block + sizeof a, b, sizeof b));
-  char *result = block + sizeof a + sizeof b;
-  const ops_gemm g = {.m = M,
-                      .n = N,
-                      .k = K,
-                      .a = {block, OPS_F32},
-                      .b = {block + sizeof a, OPS_F32},
-                      .c = {result, OPS_F32},
+  TRY(cuda_allocate(o, sizeof numbers, "a look at GELU", (void **)&given));
+  TRY(cuda_allocate(o, (ELEMENTS_AB + 2 * ELEMENTS_C) * size, "a look at GELU", (void **)&block));
+  TRY(cuda_upload(o, given, numbers, sizeof numbers));
+  ops_buffer all = {block, o->compute};
+  TRY(o->call->cast(o, ELEMENTS_AB, (ops_buffer){given, OPS_F32}, all));
+  const ops_gemm g = {.m = LOOK_M,
+                      .n = LOOK_N,
+                      .k = LOOK_K,
+                      .a = all,
+                      .b = ops_at(all, LOOK_M * LOOK_K),
+                      .c = ops_at(all, ELEMENTS_AB),
                       .epilogue = OPS_EPILOGUE_ACTIVATION,
                       .activation = OPS_GELU_TANH,
-                      .pre = {result + sizeof c, OPS_F32}};
-  const gemm_types types = {CUDA_R_32F, CUDA_R_32F, NULL, NULL};
-  gemm_key key = key_of(o, &g, &types);
-  gemm_plan *plan;
-  const gemm_operands operands = {.a = g.a.data, .b = g.b.data, .c = result, .pre = g.pre.data};
-  plans->has_tanh_gelu = true; /* so that the library's own is tried */
-  TRY(gemm_find_plan(o, &key, &operands, &plan));
-  TRY(gemm_run_plan(o, plan, &operands));
-  is_tanh = plan->form & GEMM_ACTIVATION;
-  TRY(cuda_download(o, c, result, sizeof c));
-  for (int i = 0; i < N; i++) {
-    double x = (double)b[i], inner = 0.7978845608028654 * (x + 0.044715 * x * x * x);
-    is_tanh &= fabs((double)c[i] - 0.5 * x * (1 + tanh(inner))) < 5e-5;
-  }
+                      .pre = ops_at(all, ELEMENTS_AB + ELEMENTS_C)};
+  const gemm_types types = {library_type(o->compute), library_type(o->compute), NULL, NULL};
+  const gemm_key key = key_of(o, &g, &types);
+  const gemm_operands operands = {
+      .a = g.a.data, .b = g.b.data, .c = g.c.data, .pre = g.pre.data, .whole = &g};
+  TRY(gemm_run_form(o, &key, GEMM_ACTIVATION, &operands, &is_there));
+  TRY(cuda_download(o, c, g.c.data, ELEMENTS_C * size));
+  cuda_of(o)->gemms->has_tanh_gelu = is_there && is_tanh_gelu(c, o->compute);
 cleanup:
-  plans->has_tanh_gelu = is_tanh && !error;
+  if (given) cuda_release(o, given);
   if (block) cuda_release(o, block);
   return error;
 }

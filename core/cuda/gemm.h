@@ -49,25 +49,32 @@ typedef struct {
   const void *a, *b;
   void *c, *pre;
   const void *bias, *bias_copy;   /* master; and where its copy in compute type will be */
-  void *sums;                     /* [m] fp32 of our own: the library overwrites */
+  float *sums;                    /* [m] of our own: the library overwrites */
   const float *scale_a, *scale_b; /* of 8-bit operands: what their values are multiplied by */
+  const ops_gemm *whole;          /* what all this is for */
+  void *rest;                     /* scratch of our kernels for what the library leaves */
 } gemm_operands;
 
 struct gemm_plans {
   cublasLtHandle_t library;
   cublasLtMatmulPreference_t preference;
   cudaEvent_t start, stop;
-  bool has_tanh_gelu; /* the library's GELU is the tanh form: seen, not assumed */
+  bool has_tanh_gelu; /* the library has a GELU, and it is the tanh form: seen, not assumed */
   gemm_plan *items;
   size_t count, capacity;
 };
 
 err gemm_error(cublasStatus_t status, const char *what) ERR_MUST_CHECK;
-/* The plan for `key`, made and its algorithm chosen when first asked for. `operands` are used for
- * timing: c is overwritten, unless the product accumulates. */
+/* What the library did not do beside the product. */
+err gemm_finish(ops *o, const ops_gemm *g, int form, const gemm_operands *at) ERR_MUST_CHECK;
+/* The plan for `key`, made and its form and algorithm chosen when first asked for. `operands` are
+ * used for timing: c is overwritten, unless the product accumulates. */
 err gemm_find_plan(ops *o, const gemm_key *key, const gemm_operands *operands,
                    gemm_plan **found) ERR_MUST_CHECK;
 err gemm_run_plan(ops *o, gemm_plan *plan, const gemm_operands *operands) ERR_MUST_CHECK;
+/* One run in a form that may not be the one to choose; *is_there false if the library has none. */
+err gemm_run_form(ops *o, const gemm_key *key, int form, const gemm_operands *operands,
+                  bool *is_there) ERR_MUST_CHECK;
 void gemm_free_plan(gemm_plan *plan);
 
 /* A product whose operands may be 8 bits wide: what ops_gemm has no words for. */

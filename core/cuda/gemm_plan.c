@@ -1,11 +1,16 @@
 /* One product as cuBLASLt wants it described, and the choice of its algorithm. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "cuda/gemm.h"
 
-enum { CANDIDATES = 16, TIMED_RUNS = 3 };
+enum {
+  CANDIDATES = 16,
+  TIMED_RUNS = 3,
+  AUX_MULTIPLE = 8 /* of the rows of what GELU's epilogues keep */
+};
 
 err gemm_error(cublasStatus_t status, const char *what) {
   if (status == CUBLAS_STATUS_SUCCESS) return NULL;
@@ -129,39 +134,62 @@ err gemm_run_plan(ops *o, gemm_plan *plan, const gemm_operands *operands) {
                           "a matrix product");
 }
 
-/* Seconds of one run; infinite for an algorithm that fails. */
-static double time_algorithm(ops *o, const gemm_plan *plan, const gemm_operands *at, void *c,
-                             const cublasLtMatmulAlgo_t *algorithm) {
+/* What is timed: a product by one algorithm, or what it leaves to our kernels. */
+typedef struct {
+  const gemm_plan *plan;
+  const gemm_operands *at;
+  void *c;
+  const cublasLtMatmulAlgo_t *algorithm; /* NULL: the rest */
+} timed_work;
+
+static bool run_timed(ops *o, const timed_work *w) {
+  if (w->algorithm) return multiply(o, w->plan, w->at, w->c, w->algorithm) == CUBLAS_STATUS_SUCCESS;
+  /* sums go where the library's would: ours must not be added to by trying */
+  ops_gemm rest = *w->at->whole;
+  if (rest.a_sums.data) rest.a_sums = (ops_buffer){w->at->sums, OPS_F32};
+  err error = gemm_finish(o, &rest, w->plan->form, w->at);
+  err_free(error);
+  return !error;
+}
+
+/* Seconds of one run; infinite for what fails. The first run is not timed: it may load code. */
+static double time_work(ops *o, const timed_work *w) {
   cuda_state *state = cuda_of(o);
   float milliseconds = 0;
-  if (multiply(o, plan, at, c, algorithm) != CUBLAS_STATUS_SUCCESS) return 1e30;
+  if (!run_timed(o, w)) return INFINITY;
   (void)cudaEventRecord(state->gemms->start, state->compute);
   for (int run = 0; run < TIMED_RUNS; run++)
-    if (multiply(o, plan, at, c, algorithm) != CUBLAS_STATUS_SUCCESS) return 1e30;
+    if (!run_timed(o, w)) return INFINITY;
   (void)cudaEventRecord(state->gemms->stop, state->compute);
   if (cudaEventSynchronize(state->gemms->stop) != cudaSuccess ||
       cudaEventElapsedTime(&milliseconds, state->gemms->start, state->gemms->stop) != cudaSuccess)
-    return 1e30;
+    return INFINITY;
   return (double)milliseconds / 1e3 / TIMED_RUNS;
 }
 
-/* The fastest candidate. Sums that are added to must not be added to by trying: they are timed
- * into memory of their own, or, where there is none left, the library's first choice is taken. */
+/* The fastest candidate and its seconds, with those of what it leaves to do. Sums that are added to
+ * must not be added to by trying: they are timed into memory of their own, or, where there is none
+ * left, the library's first choice is taken. */
 static int choose_by_timing(ops *o, gemm_plan *plan, const gemm_operands *at,
-                            const cublasLtMatmulHeuristicResult_t *candidates, int count) {
+                            const cublasLtMatmulHeuristicResult_t *candidates, int count,
+                            double *least) {
   void *target = target_of(plan, at), *c = target;
+  *least = 0;
   if (plan->key.accumulate && cudaMalloc(&c, (size_t)(plan->key.m * plan->key.n) * 4)) {
     (void)cudaGetLastError();
     return 0;
   }
   int best = 0;
-  double least = 1e30;
+  *least = INFINITY;
   for (int i = 0; i < count; i++) {
-    double seconds = time_algorithm(o, plan, at, c, &candidates[i].algo);
-    if (seconds >= least) continue;
-    least = seconds;
+    const timed_work product = {plan, at, c, &candidates[i].algo};
+    double seconds = time_work(o, &product);
+    if (seconds >= *least) continue;
+    *least = seconds;
     best = i;
   }
+  const timed_work rest = {plan, at, c, NULL};
+  *least += time_work(o, &rest);
   if (c != target) (void)cudaFree(c);
   return best;
 }
@@ -181,12 +209,8 @@ static void remember(cuda_state *state, const gemm_plan *plan) {
   choice_store_add(state->choices, &key, &value);
 }
 
-/* Asks for algorithms; *is_there false when the library has none for this form. */
-static err choose(ops *o, gemm_plan *plan, const gemm_operands *at, bool *is_there) {
-  cuda_state *state = cuda_of(o);
-  gemm_plans *plans = state->gemms;
-  cublasLtMatmulHeuristicResult_t candidates[CANDIDATES];
-  int count = 0;
+/* What is asked of algorithms for this plan. */
+static err state_preferences(const gemm_plans *plans, const gemm_plan *plan) {
   uint32_t alignment = plan->key.is_aligned ? 16 : plan->key.type_a == CUDA_R_32F ? 4 : 2;
   /* sums in place are finished in the order of arrival: not the same bits each time */
   uint32_t schemes = plan->key.is_deterministic ? CUBLASLT_REDUCTION_SCHEME_MASK &
@@ -195,7 +219,7 @@ static err choose(ops *o, gemm_plan *plan, const gemm_operands *at, bool *is_the
   const cublasLtMatmulPreferenceAttributes_t alignments[] = {
       CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,
       CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES};
-  err error = point(plan, at);
+  err error = NULL;
   for (int i = 0; i < 4 && !error; i++)
     error = gemm_error(cublasLtMatmulPreferenceSetAttribute(plans->preference, alignments[i],
                                                             &alignment, sizeof alignment),
@@ -205,18 +229,50 @@ static err choose(ops *o, gemm_plan *plan, const gemm_operands *at, bool *is_the
                            plans->preference, CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, &schemes,
                            sizeof schemes),
                        "stating how sums may be made");
+  return error;
+}
+
+/* Not while a step is recorded; nor where the next run could not choose the same. */
+static bool may_time(const cuda_state *state) {
+  return !state->is_recording &&
+         (!state->request.is_deterministic || choice_store_is_lasting(state->choices));
+}
+
+/* Describes `plan` in a form and chooses its algorithm; *is_there false, and nothing to free, when
+ * the library has none. */
+static err try_form(ops *o, const gemm_key *key, int form, const gemm_operands *at, gemm_plan *plan,
+                    bool *is_there, double *seconds) {
+  cuda_state *state = cuda_of(o);
+  gemm_plans *plans = state->gemms;
+  cublasLtMatmulHeuristicResult_t candidates[CANDIDATES];
+  int count = 0;
+  *is_there = false;
+  err error = describe(plan, key, form);
   if (error) return error;
-  cublasStatus_t status = cublasLtMatmulAlgoGetHeuristic(
-      plans->library, plan->product, plan->first, plan->second, plan->result, plan->result,
-      plans->preference, CANDIDATES, candidates, &count);
-  *is_there = status == CUBLAS_STATUS_SUCCESS && count > 0;
-  if (!*is_there) return NULL;
-  bool may_time = !state->is_recording &&
-                  (!plan->key.is_deterministic || choice_store_is_lasting(state->choices));
-  int best = may_time ? choose_by_timing(o, plan, at, candidates, count) : 0;
+  TRY(point(plan, at));
+  TRY(state_preferences(plans, plan));
+  *is_there =
+      cublasLtMatmulAlgoGetHeuristic(plans->library, plan->product, plan->first, plan->second,
+                                     plan->result, plan->result, plans->preference, CANDIDATES,
+                                     candidates, &count) == CUBLAS_STATUS_SUCCESS &&
+      count > 0;
+  if (!*is_there) goto cleanup;
+  int best = may_time(state) ? choose_by_timing(o, plan, at, candidates, count, seconds) : 0;
   plan->algorithm = candidates[best].algo;
-  if (may_time) remember(state, plan);
-  return NULL;
+cleanup:
+  if (!*is_there) gemm_free_plan(plan);
+  return error;
+}
+
+err gemm_run_form(ops *o, const gemm_key *key, int form, const gemm_operands *operands,
+                  bool *is_there) {
+  gemm_plan plan;
+  double seconds;
+  err error = try_form(o, key, form, operands, &plan, is_there, &seconds);
+  if (error || !*is_there) return error;
+  error = gemm_run_plan(o, &plan, operands);
+  gemm_free_plan(&plan);
+  return error;
 }
 
 /* An algorithm that an earlier run chose, if the library still takes it. */
@@ -238,10 +294,10 @@ static err recall(ops *o, const gemm_key *key, gemm_plan *plan, bool *is_there) 
   return NULL;
 }
 
-/* The forms to try, the one that leaves least to our kernels first; ends with -1. */
+/* The forms to try, the ones that leave less to our kernels first; ends with -1. */
 static void list_forms(const gemm_plans *plans, const gemm_key *key, int forms[8]) {
   bool is_gelu = key->epilogue != OPS_EPILOGUE_NONE && key->activation == OPS_GELU_TANH &&
-                 plans->has_tanh_gelu && key->is_aligned;
+                 plans->has_tanh_gelu && key->is_aligned && key->n % AUX_MULTIPLE == 0;
   int count = 0, biases[2] = {0, 0}, bias_count = 1;
   if (key->has_bias) {
     biases[0] = GEMM_BIAS_MASTER;
@@ -254,21 +310,48 @@ static void list_forms(const gemm_plans *plans, const gemm_key *key, int forms[8
   forms[count] = -1;
 }
 
-static err make_plan(ops *o, const gemm_key *key, const gemm_operands *operands, gemm_plan *plan) {
+/* The fastest form, since fusing is not always faster; without timing the first that is there. Of
+ * forms that differ only in the bias's type the first that is there is enough. */
+static err choose_form(ops *o, const gemm_key *key, const gemm_operands *operands,
+                       gemm_plan *plan) {
   int forms[8];
+  double least = INFINITY, seconds = 0;
+  bool has_plan = false, is_done[GEMM_ACTIVATION + GEMM_SUMS + 1] = {false};
+  list_forms(cuda_of(o)->gemms, key, forms);
+  for (int i = 0; forms[i] >= 0; i++) {
+    gemm_plan tried;
+    bool is_there;
+    int fused = forms[i] & (GEMM_ACTIVATION | GEMM_SUMS);
+    if (is_done[fused] || (has_plan && !may_time(cuda_of(o)))) continue;
+    err error = try_form(o, key, forms[i], operands, &tried, &is_there, &seconds);
+    if (error) {
+      if (has_plan) gemm_free_plan(plan);
+      return error;
+    }
+    if (!is_there) continue;
+    is_done[fused] = true;
+    if (has_plan && seconds >= least) {
+      gemm_free_plan(&tried);
+      continue;
+    }
+    if (has_plan) gemm_free_plan(plan);
+    *plan = tried;
+    least = seconds;
+    has_plan = true;
+  }
+  return has_plan ? NULL
+                  : err_new(ERR_UNSUPPORTED,
+                            "cuBLASLt has no algorithm for a product of %ld x %ld x %ld",
+                            (long)key->m, (long)key->n, (long)key->k);
+}
+
+static err make_plan(ops *o, const gemm_key *key, const gemm_operands *operands, gemm_plan *plan) {
   bool is_there;
   err error = recall(o, key, plan, &is_there);
   if (error || is_there) return error;
-  list_forms(cuda_of(o)->gemms, key, forms);
-  for (int i = 0; forms[i] >= 0; i++) {
-    error = describe(plan, key, forms[i]);
-    if (!error) error = choose(o, plan, operands, &is_there);
-    if (!error && is_there) return NULL;
-    gemm_free_plan(plan);
-    if (error) return error;
-  }
-  return err_new(ERR_UNSUPPORTED, "cuBLASLt has no algorithm for a product of %ld x %ld x %ld",
-                 (long)key->m, (long)key->n, (long)key->k);
+  error = choose_form(o, key, operands, plan);
+  if (!error && may_time(cuda_of(o))) remember(cuda_of(o), plan);
+  return error;
 }
 
 err gemm_find_plan(ops *o, const gemm_key *key, const gemm_operands *operands, gemm_plan **found) {

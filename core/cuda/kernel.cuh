@@ -63,8 +63,8 @@ typedef struct {
   type *const name = (type *)simt_shared(&name##_slot, (size_t)(count) * sizeof(type))
 #define SHARED_DYNAMIC(type, name) type *const name = (type *)simt_shared_dynamic()
 #define CUDA_LAUNCH(kernel, grid, threads, shared_bytes, stream, arguments)                        \
-  ((void)(stream),                                                                                 \
-   simt_launch(#kernel, kernel, &(arguments), grid, (unsigned)(threads), (size_t)(shared_bytes)))
+  simt_launch_on(stream, &(const simt_call){#kernel, kernel, &(arguments), sizeof(arguments),      \
+                                            grid, (unsigned)(threads), (size_t)(shared_bytes)})
 #define GRID(columns, rows) ((simt_index){(unsigned)(columns), (unsigned)(rows), 1})
 #define CUDA_ALLOW_SHARED(kernel, bytes) ((void)(kernel), (void)(bytes), 0)
 #define UNROLL

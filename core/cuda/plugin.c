@@ -73,6 +73,7 @@ static err open_choices(ops *o) {
 void cuda_destroy(ops *o) {
   cuda_state *state = cuda_of(o);
   if (state) {
+    if (state->compute) err_free(cuda_synchronize(o)); /* kernels of the plans may still run */
     gemm_plans_destroy(state->gemms);
     sdpa_plans_destroy(state->attentions);
     choice_store_close(state->choices);

@@ -24,7 +24,8 @@ err cuda_allocate(ops *o, size_t bytes, const char *what, void **block) {
   size_t available = 0, total = 0;
   cudaError_t code = cudaMalloc(block, bytes);
   if (code == cudaSuccess) {
-    state->peak += bytes;
+    state->used += bytes;
+    if (state->used > state->peak) state->peak = state->used;
     return NULL;
   }
   *block = NULL;
@@ -41,30 +42,43 @@ void cuda_release(ops *o, void *block) {
   (void)cudaFree(block);
 }
 
+/* Scratch that no recorded step uses is freed; other scratch is kept to the end. */
+static err retire_scratch(ops *o) {
+  cuda_state *state = cuda_of(o);
+  if (!state->scratch) return NULL;
+  if (state->recordings) {
+    cuda_block *old = mem_zeroed(1, sizeof *old);
+    if (!old) return mem_error(sizeof *old, "scratch");
+    *old = (cuda_block){state->outgrown, state->scratch};
+    state->outgrown = old;
+  } else {
+    err error = cuda_synchronize(o);
+    if (error) return error;
+    (void)cudaFree(state->scratch);
+    state->used -= state->scratch_bytes;
+  }
+  state->scratch = NULL;
+  state->scratch_bytes = 0;
+  return NULL;
+}
+
 err cuda_scratch(ops *o, size_t bytes, void **block) {
   cuda_state *state = cuda_of(o);
   if (bytes > state->scratch_bytes) {
     if (state->is_recording)
       return err_new(ERR_INTERNAL, "a recorded step asked for scratch memory that no step before "
                                    "it had needed");
-    void *larger = NULL;
-    size_t size = bytes > 2 * state->scratch_bytes ? bytes : 2 * state->scratch_bytes;
-    err error = cuda_allocate(o, size, "kernels' scratch", &larger);
+    err error = retire_scratch(o);
+    if (!error) error = cuda_allocate(o, bytes, "kernels' scratch", &state->scratch);
     if (error) return error;
-    if (state->scratch) {
-      cuda_block *old = mem_zeroed(1, sizeof *old);
-      if (!old) {
-        cuda_release(o, larger);
-        return mem_error(sizeof *old, "scratch");
-      }
-      *old = (cuda_block){state->outgrown, state->scratch};
-      state->outgrown = old;
-    }
-    state->scratch = larger;
-    state->scratch_bytes = size;
+    state->scratch_bytes = bytes;
   }
   *block = state->scratch;
   return NULL;
+}
+
+void cuda_scratch_trim(ops *o) {
+  if (!cuda_of(o)->recordings) err_free(retire_scratch(o));
 }
 
 err cuda_runtime_create(ops *o) {
@@ -169,6 +183,7 @@ err cuda_record_end(ops *o, void **recording) {
     (void)cudaGraphExecDestroy(runnable);
   else
     *recording = runnable;
+  state->recordings += !error;
   return error;
 }
 
@@ -180,6 +195,7 @@ err cuda_replay(ops *o, void *recording) {
 void cuda_forget(ops *o, void *recording) {
   (void)cudaStreamSynchronize(cuda_of(o)->compute);
   (void)cudaGraphExecDestroy((cudaGraphExec_t)recording);
+  cuda_of(o)->recordings--;
 }
 
 err cuda_memory(ops *o, ops_memory *memory) {
@@ -189,6 +205,9 @@ err cuda_memory(ops *o, ops_memory *memory) {
   return error;
 }
 
+/* "Not ready" is kept as the last error, which the next kernel's launch would take for its own. */
 bool cuda_is_idle(ops *o) {
-  return cudaStreamQuery(cuda_of(o)->compute) != cudaErrorNotReady;
+  if (cudaStreamQuery(cuda_of(o)->compute) != cudaErrorNotReady) return true;
+  (void)cudaGetLastError();
+  return false;
 }

@@ -16,7 +16,9 @@ err optimizer_create(clip_model *model, optimizer *out) {
   out->v = (ops_buffer){base + one, o->master};
   out->norm_square = (ops_buffer){base + 2 * one, o->master};
   out->rates = (ops_buffer){base + 2 * one + MEM_ALIGNMENT, o->master};
-  return o->call->clear(o, out->block, bytes);
+  error = o->call->clear(o, out->block, bytes);
+  /* the first rates are uploaded beside the ops: clearing must not come after them */
+  return error ? error : o->call->synchronize(o);
 }
 
 void optimizer_destroy(optimizer *o) {

@@ -108,3 +108,9 @@ err cli_find_run(store *s, const char *word, int64_t *run_id) {
     return err_new(ERR_INPUT, "'%s' is neither a run's number nor the start of a cell's id", word);
   return error;
 }
+
+int cli_find_dashes(int argc, char **argv) {
+  int at = 1;
+  while (at + 1 < argc && strcmp(argv[at], "--") != 0) at++;
+  return at + 1 < argc ? at : argc;
+}

@@ -65,13 +65,6 @@ static err report_result(const timing_result *result, const timing_options *how,
   return error;
 }
 
-/* The words before "--" are ours, those behind it the program's. */
-static int find_dashes(int argc, char **argv) {
-  int at = 1;
-  while (at + 1 < argc && strcmp(argv[at], "--") != 0) at++;
-  return at + 1 < argc ? at : argc; /* the last word parts nothing: it may be one being completed */
-}
-
 int cli_compare(int argc, char **argv) {
   static const char *const usual[] = {"bench", "step", "--json"};
   cli_place place = {.results = "results"};
@@ -86,7 +79,7 @@ int cli_compare(int argc, char **argv) {
       {0}};
   command c = {"flipbench compare", "two builds measured in turn",
                "BASE [NEW] [OPTIONS] [-- WORDS…]", options, details};
-  int own = find_dashes(argc, argv);
+  int own = cli_find_dashes(argc, argv);
   option_list rest = {0}, words = {(const char **)usual, 3};
   timing_result result = {0};
   store *s = NULL;

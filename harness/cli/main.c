@@ -19,6 +19,7 @@ int main(int argc, char **argv) {
       {"bundle", "an experiment as one archive", cli_bundle},
       {"reproduce", "run a bundle here and compare its table", cli_reproduce},
       {"compare", "two builds measured in turn", cli_compare},
+      {"bisect", "which commit made it slower", cli_bisect},
       {"history", "measurements over commits, and where they changed", cli_history},
       {"regress", "did it become slower", cli_regress},
       {"check", "check an experiment file", cli_check},

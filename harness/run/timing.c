@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <jansson.h>
@@ -16,6 +15,7 @@
 #include "base/log.h"
 #include "base/machine.h"
 #include "base/mem.h"
+#include "run/command.h"
 
 typedef struct {
   const timing_options *options;
@@ -37,39 +37,11 @@ void timing_free(timing_result *result) {
   *result = (timing_result){0};
 }
 
-/* Runs words[0] with its arguments; its standard output into `out`. */
-static err capture(char *const *words, strbuf *out) {
-  int ends[2], status = 0;
-  char block[4096];
-  if (pipe2(ends, O_CLOEXEC) != 0) return err_errno(errno, "cannot start %s", words[0]);
-  pid_t pid = fork();
-  if (pid == 0) {
-    dup2(ends[1], STDOUT_FILENO);
-    execvp(words[0], words);
-    _exit(127);
-  }
-  close(ends[1]);
-  for (ssize_t got; pid > 0 && (got = read(ends[0], block, sizeof block)) != 0;) {
-    if (got > 0) strbuf_append_bytes(out, block, (size_t)got);
-    if (got < 0 && errno != EINTR) break;
-  }
-  close(ends[0]);
-  if (pid < 0) return err_errno(errno, "cannot start %s", words[0]);
-  while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
-  }
-  if (WIFEXITED(status) && WEXITSTATUS(status) == 127)
-    return err_new(ERR_INPUT, "%s: there is no such program", words[0]);
-  if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
-    return err_new(ERR_INPUT, "%s %s: ended with status %d", words[0], words[1] ? words[1] : "",
-                   WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status));
-  return NULL;
-}
-
 /* "flip 0.1.0 (COMMIT+DIRTY, gcc 12.2.0)", and when git says that the commit was made. */
 static err identify(timing *t, int side, const char *program) {
   char *version[] = {(char *)program, "--version", NULL};
   strbuf said = {0}, date = {0};
-  err error = capture(version, &said);
+  err error = command_capture(version, &said);
   const char *open = strchr(strbuf_string(&said), '(');
   if (!error && open) {
     size_t length = strcspn(open + 1, "+,)");
@@ -81,7 +53,7 @@ static err identify(timing *t, int side, const char *program) {
   }
   char *show[] = {"git", "show", "-s", "--format=%cI", t->commit[side], NULL};
   bool is_known = !error && *t->commit[side] && access(".git", F_OK) == 0;
-  if (is_known && !(error = capture(show, &date)))
+  if (is_known && !(error = command_capture(show, &date)))
     snprintf(t->committed[side], sizeof t->committed[side], "%.*s",
              (int)strcspn(strbuf_string(&date), "\n"), strbuf_string(&date));
   if (is_known && error) { /* a commit of another repository */
@@ -183,7 +155,7 @@ static err measure_side(timing *t, int side) {
   size_t rows = 0;
   for (size_t i = 0; i < t->options->words->count && i < 62; i++)
     words[i + 1] = (char *)t->options->words->items[i];
-  err error = capture(words, &out);
+  err error = command_capture(words, &out);
   for (char *rest = out.data, *line; !error && (line = strsep(&rest, "\n"));) {
     json_t *row = json_loads(line, 0, NULL);
     if (json_is_object(row)) error = take_row(t, side, row, ++rows);
@@ -196,17 +168,24 @@ static err measure_side(timing *t, int side) {
   return error;
 }
 
+/* A file of this measurement alone: a process may make several in one second. */
 static err open_session(timing *t) {
   char now[CLOCK_STAMP_SIZE];
   strbuf folder = {0};
   strbuf_format(&folder, "%s/benchmarks", t->options->results);
   err error = fs_make_folders(strbuf_string(&folder));
-  strbuf_format(&t->path, "%s/%.19s-%ld.jsonl", strbuf_string(&folder), clock_stamp(now),
-                (long)getpid());
+  clock_stamp(now);
+  for (int i = 0; !error && t->fd < 0; i++) {
+    t->path.length = 0;
+    strbuf_format(&t->path, "%s/%.19s-%ld", strbuf_string(&folder), now, (long)getpid());
+    if (i) strbuf_format(&t->path, "-%d", i);
+    strbuf_append(&t->path, ".jsonl");
+    t->fd = open(strbuf_string(&t->path), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (t->fd < 0 && errno != EEXIST)
+      error = err_errno(errno, "%s: cannot be written", strbuf_string(&t->path));
+  }
   strbuf_free(&folder);
-  if (error) return error;
-  t->fd = open(strbuf_string(&t->path), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-  return t->fd < 0 ? err_errno(errno, "%s: cannot be written", strbuf_string(&t->path)) : NULL;
+  return error;
 }
 
 err timing_measure(const timing_options *options, timing_result *result) {

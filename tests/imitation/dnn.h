@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { DNN_ATTRIBUTES = 16 };
+enum { DNN_ATTRIBUTES = 16, DNN_WORKSPACE_BYTES = 512, DNN_ENGINES = 2 /* for every graph */ };
 
 typedef struct dnn_descriptor dnn_descriptor;
 
@@ -22,6 +22,7 @@ typedef struct {
 } dnn_attribute;
 
 struct dnn_descriptor {
+  dnn_descriptor *next; /* of all there are */
   cudnnBackendDescriptorType_t type;
   bool is_final;
   int users; /* descriptors that have this one as an attribute */
@@ -34,6 +35,12 @@ const dnn_attribute *dnn_find(const dnn_descriptor *d, cudnnBackendAttributeName
 /* The one descriptor that an attribute holds; NULL if it was not set. */
 const dnn_descriptor *dnn_part(const dnn_descriptor *d, cudnnBackendAttributeName_t name);
 int64_t dnn_integer(const dnn_descriptor *d, cudnnBackendAttributeName_t name, int64_t otherwise);
+
+/* The tensor of an operation graph with this unique id; NULL if it has none. */
+const dnn_descriptor *dnn_tensor(const dnn_descriptor *graph, int64_t id);
+bool dnn_is_alive(const dnn_descriptor *d);
+size_t dnn_live_descriptors(void);
+size_t dnn_live_objects(void); /* and handles */
 
 /* Computes a finalised operation graph on the tensors in memory (by unique id). NULL, or what is
  * wrong with the graph or the pack of tensors. */

@@ -61,7 +61,9 @@ static const rule rules[] = {
     NEEDED(VARIANT_PACK, VARIANT_PACK_DATA_POINTERS, VOID_PTR, 0),
     NEEDED(VARIANT_PACK, VARIANT_PACK_WORKSPACE, VOID_PTR, 1),
 };
-enum { RULES = sizeof rules / sizeof *rules, IMITATION_ENGINES = 2, WORKSPACE_BYTES = 512 };
+enum { RULES = sizeof rules / sizeof *rules };
+
+static dnn_descriptor *all;
 
 static size_t size_of(cudnnBackendAttributeType_t type) {
   switch ((int)type) {
@@ -94,11 +96,39 @@ int64_t dnn_integer(const dnn_descriptor *d, cudnnBackendAttributeName_t name, i
   return a ? *(const int64_t *)a->values : otherwise;
 }
 
+bool dnn_is_alive(const dnn_descriptor *d) {
+  for (const dnn_descriptor *other = all; other; other = other->next)
+    if (other == d) return true;
+  return false;
+}
+
+size_t dnn_live_descriptors(void) {
+  size_t count = 0;
+  for (const dnn_descriptor *d = all; d; d = d->next) count++;
+  return count;
+}
+
+const dnn_descriptor *dnn_tensor(const dnn_descriptor *graph, int64_t id) {
+  const dnn_attribute *operations = dnn_find(graph, CUDNN_ATTR_OPERATIONGRAPH_OPS);
+  for (int64_t i = 0; i < operations->count; i++) {
+    const dnn_descriptor *operation = ((dnn_descriptor *const *)operations->values)[i];
+    for (int part = 0; part < operation->count; part++) {
+      const dnn_descriptor *d = ((dnn_descriptor *const *)operation->attributes[part].values)[0];
+      if (d->type == CUDNN_BACKEND_TENSOR_DESCRIPTOR &&
+          dnn_integer(d, CUDNN_ATTR_TENSOR_UNIQUE_ID, -1) == id)
+        return d;
+    }
+  }
+  return NULL;
+}
+
 cudnnStatus_t cudnnBackendCreateDescriptor(cudnnBackendDescriptorType_t type,
                                            cudnnBackendDescriptor_t *descriptor) {
   dnn_descriptor *d = calloc(1, sizeof *d);
   if (!d) abort();
   d->type = type;
+  d->next = all;
+  all = d;
   *descriptor = d;
   return CUDNN_STATUS_SUCCESS;
 }
@@ -114,6 +144,9 @@ cudnnStatus_t cudnnBackendDestroyDescriptor(cudnnBackendDescriptor_t descriptor)
   dnn_descriptor *d = descriptor;
   if (d->users) return CUDNN_STATUS_BAD_PARAM;
   for (int i = 0; i < d->count; i++) let_go(&d->attributes[i]);
+  dnn_descriptor **link = &all;
+  while (*link != d) link = &(*link)->next;
+  *link = d->next;
   free(d);
   return CUDNN_STATUS_SUCCESS;
 }
@@ -160,7 +193,10 @@ cudnnStatus_t cudnnBackendSetAttribute(cudnnBackendDescriptor_t descriptor,
 
 cudnnStatus_t cudnnBackendFinalize(cudnnBackendDescriptor_t descriptor) {
   dnn_descriptor *d = descriptor;
+  const char *words = getenv("FLIP_IMITATION_DNN");
   if (d->is_final) return CUDNN_STATUS_BAD_PARAM;
+  if (d->type == CUDNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR && words && strstr(words, "refuses"))
+    return CUDNN_STATUS_NOT_SUPPORTED;
   for (int i = 0; i < RULES; i++)
     if (rules[i].owner == d->type && rules[i].is_needed && !dnn_find(d, rules[i].name))
       return CUDNN_STATUS_BAD_PARAM;
@@ -172,12 +208,13 @@ cudnnStatus_t cudnnBackendFinalize(cudnnBackendDescriptor_t descriptor) {
 static cudnnStatus_t answer_engines(const dnn_descriptor *heuristic, int64_t wanted, int64_t *count,
                                     dnn_descriptor **found) {
   const dnn_attribute *graph = dnn_find(heuristic, CUDNN_ATTR_ENGINEHEUR_OPERATION_GRAPH);
-  *count = wanted < IMITATION_ENGINES ? wanted : IMITATION_ENGINES;
+  *count = wanted < DNN_ENGINES ? wanted : DNN_ENGINES;
   for (int64_t i = 0; i < *count; i++) {
     if (found[i]->type != CUDNN_BACKEND_ENGINECFG_DESCRIPTOR || found[i]->is_final)
       return CUDNN_STATUS_BAD_PARAM;
     cudnnStatus_t status =
         add(found[i], CUDNN_ATTR_ENGINECFG_ENGINE, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1, graph->values);
+    if (!status) status = add(found[i], CUDNN_ATTR_ENGINE_GLOBAL_INDEX, CUDNN_TYPE_INT64, 1, &i);
     if (status) return status;
     found[i]->is_final = true;
   }
@@ -194,7 +231,7 @@ cudnnStatus_t cudnnBackendGetAttribute(cudnnBackendDescriptor_t const descriptor
     return answer_engines(d, wanted, count, values);
   *count = 0;
   if (name == CUDNN_ATTR_EXECUTION_PLAN_WORKSPACE_SIZE && type == CUDNN_TYPE_INT64) {
-    *(int64_t *)values = WORKSPACE_BYTES;
+    *(int64_t *)values = DNN_WORKSPACE_BYTES;
     *count = 1;
     return CUDNN_STATUS_SUCCESS;
   }

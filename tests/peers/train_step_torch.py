@@ -116,7 +116,9 @@ def main():
             torch.cuda.reset_peak_memory_stats()
         model = Flip(**MODELS[arguments.model]).to(device)
         optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, betas=(0.9, 0.95), weight_decay=0.2, fused=True)
-        forward = torch.compile(model) if arguments.compile else model
+        # each shape compiled for itself: sizes that varied would be compiled as variables
+        torch.compiler.reset()
+        forward = torch.compile(model, dynamic=False) if arguments.compile else model
 
         def step(images, keep, ids):
             optimizer.zero_grad(set_to_none=True)

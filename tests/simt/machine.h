@@ -30,6 +30,7 @@ typedef struct {
 } simt_warp;
 
 typedef struct {
+  int (*launcher)(void *stream, const simt_call *call); /* NULL: launches run at once */
   const char *kernel;
   void (*body)(const void *);
   const void *arguments;

@@ -188,6 +188,16 @@ int simt_launch(const char *kernel, void (*body)(const void *), const void *argu
   return simt.has_failed;
 }
 
+void simt_divert(int (*launcher)(void *stream, const simt_call *call)) {
+  simt.launcher = launcher;
+}
+
+int simt_launch_on(void *stream, const simt_call *call) {
+  if (simt.launcher) return simt.launcher(stream, call);
+  return simt_launch(call->kernel, call->body, call->arguments, call->grid, call->threads,
+                     call->shared_bytes);
+}
+
 void *simt_shared_dynamic(void) {
   if (!simt.dynamic_shared) simt_fail("uses dynamic shared memory but was launched without");
   return simt.dynamic_shared;

@@ -33,6 +33,22 @@ typedef struct {
  * simt_message then tells; the error stays until simt_forget. */
 int simt_launch(const char *kernel, void (*body)(const void *), const void *arguments,
                 simt_index grid, unsigned threads, size_t shared_bytes);
+
+/* A launch as CUDA_LAUNCH makes it. */
+typedef struct {
+  const char *kernel;
+  void (*body)(const void *);
+  const void *arguments;
+  size_t argument_bytes;
+  simt_index grid;
+  unsigned threads;
+  size_t shared_bytes;
+} simt_call;
+/* Runs it at once, whatever the stream, unless launches were diverted. */
+int simt_launch_on(void *stream, const simt_call *call);
+/* From now on launches go to `launcher`, which may keep a copy and run it later (tests/imitation);
+ * what it returns is the launch's result. */
+void simt_divert(int (*launcher)(void *stream, const simt_call *call));
 const char *simt_message(void); /* "" when no launch failed */
 void simt_forget(void);
 

@@ -1,0 +1,71 @@
+/* What the two files of cuBLASLt's imitation share.
+ *
+ * FLIP_IMITATION_BLAS takes these words, each a way in which versions of the library and GPUs may
+ * differ:
+ *   fp32_bias     a bias in fp32 is taken beside results in bf16 (the documents: only bf16)
+ *   no_bgradb     no bias gradient in the epilogue
+ *   no_gelu       no GELU in the epilogue
+ *   erf_gelu      the epilogue's GELU is the exact one
+ *   failing       the algorithm named first fails when it is run
+ *   slow_first    the algorithm named first is slower than the second
+ *   noisy         the algorithms' times differ from process to process */
+#ifndef FLIP_IMITATION_CUBLASLT_H
+#define FLIP_IMITATION_CUBLASLT_H
+
+#include <cublasLt.h>
+
+#include "imitation/imitation.h"
+
+typedef enum { BLAS_HANDLE, BLAS_DESCRIPTOR, BLAS_LAYOUT, BLAS_PREFERENCE } blas_kind;
+
+/* Objects hold their attributes by the documented sizes; `value` is zero-extended. */
+enum { BLAS_MOST_ATTRIBUTES = 40 };
+typedef struct blas_object {
+  struct blas_object *next;
+  blas_kind kind;
+  cublasComputeType_t compute; /* of a descriptor */
+  uint64_t value[BLAS_MOST_ATTRIBUTES];
+} blas_object;
+
+/* NULL after telling that it is none, or was destroyed. */
+const blas_object *blas_find(const void *handle, blas_kind kind, const char *call);
+
+/* A product, read from its descriptor and layouts. All matrices column-major. */
+typedef struct {
+  int64_t m, n, k;
+  bool transpose_a, transpose_b;
+  cudaDataType_t type_a, type_b, type_c, type_bias;
+  int64_t ld_a, ld_b, ld_c, ld_d, ld_aux;
+  int64_t rows_a, columns_a, rows_b, columns_b;
+  cublasLtEpilogue_t epilogue;
+  void *bias, *aux;
+  const float *scale_a, *scale_b;
+  bool is_fast; /* sums of fp8 products need not be exact */
+} blas_product;
+
+typedef enum { BLAS_PLAIN, BLAS_HALVES, BLAS_IN_PLACE, BLAS_ALGORITHMS } blas_way;
+
+/* What cublasLtMatmulAlgo_t holds; its bytes may be kept and given again. */
+typedef struct {
+  uint64_t magic;
+  uint32_t way;       /* blas_way */
+  uint32_t alignment; /* in bytes, of every matrix */
+  uint64_t workspace_bytes;
+  uint64_t unused[5];
+} blas_algorithm;
+
+/* NULL, or why no algorithm exists for it by the documents. */
+const char *blas_refusal(const blas_product *p);
+size_t blas_type_bytes(cudaDataType_t type);
+
+/* cublaslt_run.c. What a product is when its stream comes to it. */
+typedef struct {
+  blas_product p;
+  const void *a, *b, *c;
+  void *d;
+  float alpha, beta;
+  blas_way way;
+} blas_work;
+cudaError_t blas_run(const void *work);
+
+#endif
