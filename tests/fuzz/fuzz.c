@@ -54,8 +54,12 @@ static int remove_one(const char *path, const struct stat *status, int kind, str
   return remove(path);
 }
 
+void fuzz_remove(const char *path) {
+  nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
 static void remove_folder(void) {
-  nftw(folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+  fuzz_remove(folder);
 }
 
 const char *fuzz_folder(void) {

@@ -35,6 +35,9 @@ fuzz_halves fuzz_cut(const uint8_t *data, size_t size);
  * removed at the end. */
 const char *fuzz_folder(void);
 
+/* A folder and what is in it, if it is there. */
+void fuzz_remove(const char *path);
+
 /* Ends the process, so that the input is kept as a finding. */
 void fuzz_require(int is_kept, const char *promise);
 /* For set-up that cannot fail. */
