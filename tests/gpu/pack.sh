@@ -13,11 +13,11 @@ trap 'rm -rf "$work"' EXIT
 out=$work/proof
 # for any x86-64 processor, not for this one
 cmake --preset cuda -DFLIP_NATIVE=OFF >/dev/null
-cmake --build build/cuda --target flip flip_cuda test_ops test_step | { grep -vE '^\[[0-9]+/' || true; }
+cmake --build build/cuda --target flip flip_cuda test_ops test_step test_narrow | { grep -vE '^\[[0-9]+/' || true; }
 mkdir -p "$out/bin" "$out/lib" "$out/tests" "$out/experiments"
 cp build/cuda/bin/flip "$out/bin/"
 cp build/cuda/lib/libflip_cuda.so "$out/lib/"
-cp build/cuda/tests/test_ops build/cuda/tests/test_step "$out/tests/"
+cp build/cuda/tests/test_ops build/cuda/tests/test_step build/cuda/tests/test_narrow "$out/tests/"
 cp -r experiments/presets "$out/experiments/"
 cp -r tests/gpu tests/peers "$out/tests/"
 git rev-parse HEAD >"$out/commit"

@@ -1,86 +1,112 @@
 #!/usr/bin/env bash
-# The whole proof with a GPU in one call, under ten minutes: every op against the double reference,
-# compute-sanitizer, CPU and GPU learning the same, the same bits twice, then the benchmarks beside
-# PyTorch's.   usage: tests/gpu/run_all.sh REPORT_FOLDER
+# The whole proof with a GPU: every op against the double reference, compute-sanitizer, CPU and GPU
+# learning the same, the same bits twice, then the benchmarks beside PyTorch's.
+#   usage: tests/gpu/run_all.sh REPORT_FOLDER [proofs|bench|all]
 #
-# Runs from a checkout with build/cuda, or from a folder that tests/gpu/pack.sh made. Writes
-# report.md and the raw output of every stage; exits 0 when every proof held (benchmarks prove
-# nothing and cannot fail it), 77 where there is no GPU.
+# Runs from a checkout with build/cuda, or from a folder that tests/gpu/pack.sh made. Leaves two
+# files: report.md, and report.tar.gz with the raw output of every stage. In parts (proofs, then
+# bench, into the same folder) both files are added to. Exits 0 when every proof held (benchmarks
+# prove nothing and cannot fail it), 77 where there is no GPU.
+#
+# A call ends within FLIP_PROOF_SECONDS (570): stages for which no time is left say so, and a proof
+# among them fails the call. FLIP_PROOF_SMALL=1 takes models and data so small that the script
+# itself can be tried on the imitation of a GPU (FLIP_PLUGINS=build/imitation).
 set -uo pipefail
-[ $# = 1 ] || { echo "usage: tests/gpu/run_all.sh REPORT_FOLDER" >&2; exit 2; }
+part=${2:-all}
+case $#:$part in 1:* | 2:proofs | 2:bench | 2:all) ;; *)
+  echo "usage: tests/gpu/run_all.sh REPORT_FOLDER [proofs|bench|all]" >&2
+  exit 2 ;;
+esac
 mkdir -p "$1" && report=$(cd "$1" && pwd) || exit 2
-cd "$(dirname "$0")/../.."
+cd "$(dirname "$0")/../.." || exit 2
 here=$PWD
-if [ -x build/cuda/bin/flip ]; then
-  flip=$here/build/cuda/bin/flip
-  tests=$here/build/cuda/tests
+if [ -d "${FLIP_PLUGINS:-}" ] && [ -x build/bin/flip ]; then
+  built=build
+elif [ -x build/cuda/bin/flip ]; then
+  built=build/cuda
 else
-  flip=$here/bin/flip
-  tests=$here/tests
+  built=.
   export LD_LIBRARY_PATH=$here/lib:${LD_LIBRARY_PATH:-}
 fi
-[ -x "$flip" ] && [ -x "$tests/test_ops" ] && [ -x "$tests/test_step" ] ||
+flip=$here/$built/bin/flip
+tests=$here/$built/tests
+[ -x "$flip" ] && [ -x "$tests/test_ops" ] && [ -x "$tests/test_step" ] && [ -x "$tests/test_narrow" ] ||
   { echo "no build: cmake --preset cuda && cmake --build build/cuda" >&2; exit 2; }
 # cuDNN and cuBLASLt may come with a Python package rather than with the toolkit
 for folder in $(python3 -c 'import glob, site
 print(" ".join(p for s in site.getsitepackages() for p in glob.glob(s + "/nvidia/*/lib")))' 2>/dev/null); do
   LD_LIBRARY_PATH=${LD_LIBRARY_PATH:-}:$folder
 done
-export LD_LIBRARY_PATH XDG_CACHE_HOME=$report/cache
 work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-failed=0
+raw=$work/report
+mkdir "$raw"
+export LD_LIBRARY_PATH XDG_CACHE_HOME=$raw/cache
 started=$SECONDS
+failed=0
+[ "$part" = all ] && rm -f "$report/report.md" "$report/report.tar.gz"
+[ ! -f "$report/report.tar.gz" ] || tar xzf "$report/report.tar.gz" -C "$work"
 
+# After every stage, so that a call that is killed has left what it found.
+keep() { tar czf "$work/report.tar.gz" -C "$work" report && mv "$work/report.tar.gz" "$report/"; }
+trap 'keep; rm -rf "$work"' EXIT
+trap 'exit 143' TERM
+trap 'exit 130' INT
 say() { printf '%s\n' "$@" | tee -a "$report/report.md"; }
+seconds_left() { echo $((${FLIP_PROOF_SECONDS:-570} - (SECONDS - started))); }
+
+# within SECONDS COMMAND…: at most so long, and not beyond the call's own end; 124 when it was cut.
+within() {
+  local limit=$1 left
+  left=$(seconds_left)
+  shift
+  [ "$left" -ge 5 ] || { echo "no time is left: run the script in parts, or raise FLIP_PROOF_SECONDS" >&2; return 124; }
+  timeout $((limit < left ? limit : left)) "$@"
+}
 
 # proof NAME SECONDS COMMAND…: one line in the report, the output in NAME.txt.
 proof() {
   local name=$1 limit=$2 code=0 begun=$SECONDS
   shift 2
-  timeout "$limit" "$@" >"$report/$name.txt" 2>&1 || code=$?
+  within "$limit" "$@" >"$raw/$name.txt" 2>&1 || code=$?
   if [ $code = 0 ]; then
     say "- ok: $name ($((SECONDS - begun)) s)"
   else
-    say "- FAILED: $name, status $code: $(tail -n 1 "$report/$name.txt")"
+    say "- FAILED: $name, status $code: $(tail -n 1 "$raw/$name.txt")"
     failed=1
   fi
+  keep
 }
 
 # figure NAME SECONDS COMMAND…: a benchmark; what it prints goes into the report.
 figure() {
   local name=$1 limit=$2 code=0
   shift 2
-  timeout "$limit" "$@" >"$report/$name.txt" 2>"$report/$name.err" || code=$?
+  within "$limit" "$@" >"$raw/$name.txt" 2>"$raw/$name.err" || code=$?
   say "" "### $name" ""
-  [ $code = 0 ] || say "ended with status $code: $(tail -n 1 "$report/$name.err")"
-  say '```' "$(cat "$report/$name.txt")" '```'
+  [ $code = 0 ] || say "ended with status $code: $(tail -n 1 "$raw/$name.err")"
+  say '```' "$(cat "$raw/$name.txt")" '```'
+  keep
 }
 
-: >"$report/report.md"
-say "# Proof on a GPU" "" \
-  "$(date -u +%F) · commit $(cat commit 2>/dev/null || git rev-parse HEAD) · $(nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader 2>/dev/null | head -1)" ""
-nvidia-smi >"$report/machine.txt" 2>&1 || true
-
-"$tests/test_ops" cuda_fp32 >"$report/first.txt" 2>&1
-[ $? = 77 ] && { say "nothing was run: $(tail -n 1 "$report/first.txt")"; exit 77; }
-
-say "## Proofs" ""
-proof ops_fp32 60 "$tests/test_ops" cuda_fp32
-proof ops_bf16 60 "$tests/test_ops" cuda_bf16
-proof steps_recorded_and_not 60 "$tests/test_step" cuda
-if command -v compute-sanitizer >/dev/null; then
-  proof memcheck 120 compute-sanitizer --tool memcheck --error-exitcode 9 "$tests/test_ops" cuda_fp32
-  proof racecheck 120 compute-sanitizer --tool racecheck --error-exitcode 9 "$tests/test_ops" cuda_bf16
-fi
+[ -s "$report/report.md" ] || say "# Proof on a GPU" ""
+say "$(date -u +%F) · $part · commit $(cat commit 2>/dev/null || git rev-parse HEAD) · $(nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader 2>/dev/null | head -1)" ""
+nvidia-smi >"$raw/machine.txt" 2>&1 || true
+"$tests/test_narrow" cuda >"$raw/first.txt" 2>&1
+[ $? = 77 ] && { say "nothing was run: $(tail -n 1 "$raw/first.txt")"; exit 77; }
 
 # the quickstart's model on scenes, which need no package
 run=(-c experiments/presets/mini.yaml -s "data.train=$work/scenes/*.tar" -s "text.vocabulary=$work/vocab.txt"
-  -s eval.sets= -s eval.points=0 -s data.flip=false -s mask_ratio=0.5 -s samples=51200)
-{
-  "$flip" data scenes --out "$work/scenes" --count 20k &&
-    "$flip" tokenizer train --out "$work/vocab.txt" --size 2048 "$work/scenes/*.tar"
-} >"$report/data.txt" 2>&1 || say "- FAILED: making data: $(tail -n 1 "$report/data.txt")"
+  -s eval.sets= -s eval.points=0 -s data.flip=false -s mask_ratio=0.5)
+steps=200 scenes=(--count 20k) batch=256 large=()
+if [ "${FLIP_PROOF_SMALL:-}" = 1 ]; then
+  steps=20 scenes=(--count 160 --size 32) batch=8
+  large=(-s image.size=32 -s image.width=32 -s image.layers=1 -s image.heads=2 -s text.width=32
+    -s text.layers=1 -s text.heads=2 -s embed_dim=32)
+  run+=("${large[@]}" -s batch_size=8 -s warmup_samples=32)
+  run+=(-s "samples=$((steps * 8))")
+else
+  run+=(-s "samples=$((steps * 256))")
+fi
 
 train() { # DEVICE PRECISION FOLDER [SETTING…]
   local device=$1 precision=$2 out=$3
@@ -88,17 +114,18 @@ train() { # DEVICE PRECISION FOLDER [SETTING…]
   "$flip" train "${run[@]}" -s "device=$device" -s "precision=$precision" "$@" --out "$out"
 }
 losses() { sed -n 's/.*"event":"step".*"loss":\([0-9.e+-]*\).*/\1/p' "$1/events.jsonl"; }
+newest() { find "$1/checkpoints" -name '*.safetensors' | sort | tail -n 1; }
 # Adam divides by the root of tiny second moments, so that rounding grows from step to step: the
 # curves must lie together, not be equal.
 same_curve() {
   train cpu fp32 "$work/cpu" && train cuda fp32 "$work/gpu" || return 1
   paste <(losses "$work/cpu") <(losses "$work/gpu") |
-    awk '{ d = $1 - $2; if (d < 0) d = -d; if (d > worst) worst = d; n++ }
-         END { printf "%d steps, losses at most %.2g apart\n", n, worst; exit !(n == 200 && worst < 0.02) }'
+    awk -v steps="$steps" '{ d = $1 - $2; if (d < 0) d = -d; if (d > worst) worst = d; n++ }
+         END { printf "%d steps, losses at most %.2g apart\n", n, worst; exit !(n == steps && worst < 0.02) }'
 }
 same_bits() {
   train cuda bf16 "$work/first" && train cuda bf16 "$work/second" &&
-    cmp "$work"/first/checkpoints/*.safetensors "$work"/second/checkpoints/*.safetensors
+    cmp "$(newest "$work/first")" "$(newest "$work/second")"
 }
 narrow_learns() { # 8-bit dense layers: the loss at the end within a twentieth of bf16's
   train cuda fp8 "$work/narrow" &&
@@ -106,23 +133,82 @@ narrow_learns() { # 8-bit dense layers: the loss at the end within a twentieth o
       awk '{ a += $1; b += $2 } END { printf "mean loss of the last 20 steps: bf16 %.4f, fp8 %.4f\n", a / NR, b / NR
              exit !(NR == 20 && b < 1.05 * a) }'
 }
-export -f train losses
-proof cpu_and_gpu_learn_the_same 150 bash -c "$(declare -p run flip work); $(declare -f train losses same_curve); same_curve"
-proof the_same_bits_twice 60 bash -c "$(declare -p run flip work); $(declare -f train losses same_bits); same_bits"
-proof eight_bits_learn 60 bash -c "$(declare -p run flip work); $(declare -f train losses narrow_learns); narrow_learns"
+# A function under a time limit: in a shell of its own, with what it needs.
+shell() { echo "$(declare -p run flip work steps); $(declare -f train losses newest "$1"); $1"; }
 
-say "" "## Benchmarks"
-for model in vit_b16 vit_l16; do
-  step=("$flip" bench step -c "experiments/presets/${model}_laion400m.yaml" -s device=cuda -s precision=bf16
-    -s micro_batch_size=0 -n 10)
-  figure "${model}_batch_256" 60 "${step[@]}" -s batch_size=256 --json
-  figure "${model}_largest_batch" 90 "${step[@]}" --fit --json
-done
-figure vit_l16_fp8 60 "$flip" bench step -c experiments/presets/vit_l16_laion400m.yaml -s device=cuda \
-  -s precision=fp8 -s micro_batch_size=0 -s batch_size=256 -n 10 --json
-if python3 -c 'import torch; assert torch.cuda.is_available()' 2>/dev/null; then
-  figure torch_vit_l16_eager 60 python3 tests/peers/train_step_torch.py --model vit_l16 --batch 256
-  figure torch_vit_l16_compiled 150 python3 tests/peers/train_step_torch.py --model vit_l16 --batch 256 --compile
-fi
-say "" "$((SECONDS - started)) s in all"
+proofs() {
+  say "## Proofs" ""
+  proof ops_fp32 60 "$tests/test_ops" cuda_fp32
+  proof ops_bf16 60 "$tests/test_ops" cuda_bf16
+  proof products_in_8_bits 30 "$tests/test_narrow" cuda
+  proof steps_recorded_and_not 60 "$tests/test_step" cuda
+  {
+    "$flip" data scenes --out "$work/scenes" "${scenes[@]}" &&
+      "$flip" tokenizer train --out "$work/vocab.txt" --size 2048 "$work/scenes/*.tar"
+  } >"$raw/data.txt" 2>&1 || say "- FAILED: making data: $(tail -n 1 "$raw/data.txt")"
+  proof cpu_and_gpu_learn_the_same 150 bash -c "$(shell same_curve)"
+  proof the_same_bits_twice 60 bash -c "$(shell same_bits)"
+  proof eight_bits_learn 60 bash -c "$(shell narrow_learns)"
+  if command -v compute-sanitizer >/dev/null; then
+    proof memcheck 120 compute-sanitizer --tool memcheck --error-exitcode 9 "$tests/test_ops" cuda_fp32
+    proof racecheck 120 compute-sanitizer --tool racecheck --error-exitcode 9 "$tests/test_ops" cuda_bf16
+  fi
+}
+
+# Rows of JSON in FILE as "MASK NUMBER …" for the keys asked for.
+numbers() { # FILE KEY…
+  local file=$1 key
+  shift
+  for key in mask_ratio "$@"; do
+    sed -n "s/.*\"$key\": *\([0-9.e+-]*\).*/\1/p" "$raw/$file.txt" >"$work/$key.column"
+  done
+  (cd "$work" && paste -d' ' mask_ratio.column "${@/%/.column}")
+}
+
+# What was aimed at, beside what was measured: PyTorch compiled is 1, the time of mask 0 is 1.
+summarize() {
+  say "" "### Beside PyTorch, and the goals" "" \
+    "| model | mask | samples/s | PyTorch eager | compiled | over compiled (goal 1.3) | MFU (goal 55 % at mask 0) | time (goal 0.50, 0.33) |" \
+    "|---|---:|---:|---:|---:|---:|---:|---:|"
+  local model
+  for model in vit_l16 vit_b16; do
+    [ -s "$raw/${model}_batch_$batch.txt" ] || continue
+    numbers "${model}_batch_$batch" samples_per_second mfu time_ratio >"$work/flip.rows"
+    for kind in eager compiled; do
+      : >"$work/$kind.rows"
+      [ ! -s "$raw/torch_${model}_$kind.txt" ] || numbers "torch_${model}_$kind" samples_per_second >"$work/$kind.rows"
+    done
+    say "$(awk -v model="$model" -v eager="$work/eager.rows" -v compiled="$work/compiled.rows" '
+      BEGIN { while ((getline line < eager) > 0) { split(line, f, " "); e[f[1] + 0] = f[2] }
+              while ((getline line < compiled) > 0) { split(line, f, " "); c[f[1] + 0] = f[2] } }
+      { m = $1 + 0
+        printf "| %s | %g %% | %.0f | %s | %s | %s | %.1f %% | %.2f |\n", model, 100 * m, $2,
+          m in e ? sprintf("%.0f", e[m]) : "–", m in c ? sprintf("%.0f", c[m]) : "–",
+          m in c ? sprintf("%.2f", $2 / c[m]) : "–", 100 * $3, $4 }' "$work/flip.rows")"
+  done
+}
+
+# Rows of the model's batch of $batch, bf16, sums in any order, as PyTorch has them.
+bench() {
+  say "" "## Benchmarks"
+  local model step torch=0
+  ! python3 -c 'import torch; assert torch.cuda.is_available()' 2>/dev/null || torch=1
+  for model in vit_l16 vit_b16; do
+    step=("$flip" bench step -c "experiments/presets/${model}_laion400m.yaml" -s device=cuda -s precision=bf16
+      -s micro_batch_size=0 -n 10 --json "${large[@]}")
+    figure "${model}_batch_$batch" 120 "${step[@]}" -s deterministic=false -s "batch_size=$batch"
+    if [ $torch = 1 ]; then
+      figure "torch_${model}_eager" 60 python3 tests/peers/train_step_torch.py --model $model --batch 256
+      figure "torch_${model}_compiled" 180 python3 tests/peers/train_step_torch.py --model $model --batch 256 --compile
+    fi
+    [ $model = vit_b16 ] || figure vit_l16_fp8 60 "${step[@]}" -s deterministic=false -s precision=fp8 -s "batch_size=$batch"
+    figure "${model}_deterministic" 60 "${step[@]}" -s "batch_size=$batch"
+    figure "${model}_largest_batch" 90 "${step[@]}" -s deterministic=false --fit
+  done
+  summarize
+}
+
+[ "$part" = bench ] || proofs
+[ "$part" = proofs ] || bench
+say "" "$((SECONDS - started)) s in this call" ""
 exit $failed

@@ -15,8 +15,7 @@
 enum { ALIGNMENT = 256, GAP = 256, PAGE = 65536, MOST_BLOCKS = 65536, PATTERN = 0xA5 };
 /* What is read before it is written is NaN; of large blocks (workspaces) only their beginning, as
  * every page that was touched makes each opening and closing slower. */
-enum { MOST_FILLED = 4 << 20 };
-static const size_t arena_bytes = (size_t)64 << 30; /* of addresses: not of memory */
+enum { MOST_FILLED = 256 << 10 };
 
 typedef struct {
   char *start;
@@ -68,6 +67,8 @@ static void close_block(block *b) {
 }
 
 #else
+
+static const size_t arena_bytes = (size_t)64 << 30; /* of addresses: not of memory */
 
 static void protect(int protection) {
   size_t bytes = (arena.used + PAGE - 1) / PAGE * PAGE;

@@ -143,6 +143,7 @@ static cudaError_t run_item(const item *i) {
 }
 
 static cudaError_t run_until(struct CUstream_st *stream, const mark *until) {
+  if (!stream->work.first) return device.broken;
   memory_open();
   while (stream->work.first && !(until && until->is_done)) {
     item *i = stream->work.first;
@@ -414,8 +415,10 @@ cudaError_t cudaGraphExecDestroy(cudaGraphExec_t runnable) {
   imitation_enter("cudaGraphExecDestroy");
   if (!known(runnable, HANDLE_RUNNABLE, "cudaGraphExecDestroy"))
     return runtime_fail(cudaErrorInvalidValue);
-  if (runnable->waiting > 0)
+  if (runnable->waiting > 0) {
     imitation_misuse("cudaGraphExecDestroy of a graph that still has to run");
+    (void)stream_run_all();
+  }
   empty(&runnable->work);
   unmake(runnable);
   return cudaSuccess;
@@ -428,7 +431,6 @@ static cudaError_t run_nothing(const void *data) {
 
 static cudaError_t run_graph(const void *data) {
   struct CUgraphExec_st *runnable = *(struct CUgraphExec_st *const *)data;
-  if (!is_live(runnable, HANDLE_RUNNABLE)) return cudaErrorInvalidResourceHandle;
   runnable->waiting--;
   cudaError_t code = cudaSuccess;
   for (const item *i = runnable->work.first; i && !code; i = i->next) code = run_item(i);

@@ -1,0 +1,270 @@
+/* The imitation catches what it is for: mistakes planted here, each of which a GPU would answer
+ * with wrong numbers, an error or nothing at all. */
+#include "support/test.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "imitation/imitation.h"
+
+enum { COUNT = 64 };
+
+static cudaStream_t one, other;
+static float *device;
+
+static int set_up(void **state) {
+  (void)state;
+  assert_int_equal(cudaStreamCreateWithFlags(&one, cudaStreamNonBlocking), cudaSuccess);
+  assert_int_equal(cudaStreamCreateWithFlags(&other, cudaStreamNonBlocking), cudaSuccess);
+  assert_int_equal(cudaMalloc((void **)&device, COUNT * sizeof *device), cudaSuccess);
+  return 0;
+}
+
+static int tear_down(void **state) {
+  (void)state;
+  assert_int_equal(cudaFree(device), cudaSuccess);
+  assert_int_equal(cudaStreamDestroy(one), cudaSuccess);
+  assert_int_equal(cudaStreamDestroy(other), cudaSuccess);
+  assert_int_equal(stream_live_objects(), 0);
+  assert_int_equal(memory_blocks(), 0);
+  (void)cudaGetLastError();
+  return 0;
+}
+
+/* The call is answered with `code`, told on stderr, and leaves its error. */
+#define assert_caught(call, code)                                                                  \
+  do {                                                                                             \
+    int before_ = imitation_misuses();                                                             \
+    assert_int_equal(call, code);                                                                  \
+    assert_int_equal(imitation_misuses(), before_ + 1);                                            \
+    assert_int_equal(cudaGetLastError(), code);                                                    \
+  } while (0)
+
+static void send(cudaStream_t stream, const float *values) {
+  assert_int_equal(
+      cudaMemcpyAsync(device, values, COUNT * sizeof *values, cudaMemcpyHostToDevice, stream),
+      cudaSuccess);
+}
+
+/* The first value as `stream` sees it. */
+static float first_value(cudaStream_t stream) {
+  float value;
+  assert_int_equal(cudaMemcpyAsync(&value, device, sizeof value, cudaMemcpyDeviceToHost, stream),
+                   cudaSuccess);
+  return value;
+}
+
+static void a_wait_left_out_shows_as_wrong_numbers(void **state) {
+  (void)state;
+  const float values[COUNT] = {5};
+  cudaEvent_t sent;
+  assert_int_equal(cudaEventCreateWithFlags(&sent, cudaEventDisableTiming), cudaSuccess);
+  send(one, values);
+  assert_false(first_value(other) == 5); /* nothing made the copy run */
+  send(one, values);
+  assert_int_equal(cudaEventRecord(sent, one), cudaSuccess);
+  assert_int_equal(cudaStreamWaitEvent(other, sent, 0), cudaSuccess);
+  assert_true(first_value(other) == 5);
+  assert_int_equal(cudaEventDestroy(sent), cudaSuccess);
+}
+
+static void a_wait_is_for_the_event_as_it_was_recorded_last_before(void **state) {
+  (void)state;
+  const float early[COUNT] = {1}, late[COUNT] = {2};
+  cudaEvent_t sent;
+  assert_int_equal(cudaEventCreate(&sent), cudaSuccess);
+  send(one, early);
+  assert_int_equal(cudaEventRecord(sent, one), cudaSuccess);
+  assert_int_equal(cudaStreamWaitEvent(other, sent, 0), cudaSuccess);
+  send(one, late);
+  assert_int_equal(cudaEventRecord(sent, one), cudaSuccess);
+  assert_true(first_value(other) == 1);
+  assert_true(first_value(one) == 2);
+  assert_int_equal(cudaEventDestroy(sent), cudaSuccess);
+}
+
+static void pinned_memory_is_read_when_the_copy_runs_pageable_at_the_call(void **state) {
+  (void)state;
+  float values[COUNT] = {1};
+  send(one, values);
+  values[0] = 2;
+  assert_true(first_value(one) == 1);
+  assert_int_equal(cudaHostRegister(values, sizeof values, cudaHostRegisterDefault), cudaSuccess);
+  send(one, values);
+  values[0] = 3; /* too early: the copy has not run */
+  assert_true(first_value(one) == 3);
+  assert_int_equal(cudaHostUnregister(values), cudaSuccess);
+  assert_caught(cudaHostUnregister(values), cudaErrorHostMemoryNotRegistered);
+}
+
+static void a_stream_that_is_not_ready_leaves_an_error(void **state) {
+  (void)state;
+  assert_int_equal(cudaMemsetAsync(device, 0, 4, one), cudaSuccess);
+  assert_int_equal(cudaStreamQuery(one), cudaErrorNotReady);
+  assert_int_equal(cudaStreamQuery(one), cudaSuccess);
+  assert_int_equal(cudaGetLastError(), cudaErrorNotReady);
+  assert_int_equal(cudaGetLastError(), cudaSuccess);
+}
+
+static void a_capture_is_kept_and_replayed(void **state) {
+  (void)state;
+  cudaGraph_t graph;
+  cudaGraphExec_t runnable;
+  assert_int_equal(cudaMemsetAsync(device, 0, COUNT * sizeof *device, one), cudaSuccess);
+  assert_int_equal(cudaStreamBeginCapture(one, cudaStreamCaptureModeThreadLocal), cudaSuccess);
+  assert_int_equal(cudaMemsetAsync(device, 0x40, 4, one), cudaSuccess);
+  assert_int_equal(cudaStreamEndCapture(one, &graph), cudaSuccess);
+  assert_true(first_value(one) == 0);
+  assert_int_equal(cudaGraphInstantiate(&runnable, graph, 0), cudaSuccess);
+  assert_int_equal(cudaGraphDestroy(graph), cudaSuccess);
+  for (int i = 0; i < 2; i++) {
+    assert_int_equal(cudaMemsetAsync(device, 0, 4, one), cudaSuccess);
+    assert_int_equal(cudaGraphLaunch(runnable, one), cudaSuccess);
+    assert_true(first_value(one) > 3);
+  }
+  assert_int_equal(cudaGraphLaunch(runnable, one), cudaSuccess);
+  int before = imitation_misuses();
+  assert_int_equal(cudaGraphExecDestroy(runnable), cudaSuccess); /* while it still has to run */
+  assert_int_equal(imitation_misuses(), before + 1);
+}
+
+/* One call that a capture forbids, by number; -1 when there is none of that number. */
+static int forbidden(int number, cudaEvent_t event) {
+  static const float pageable[COUNT];
+  void *block;
+  switch (number) {
+  case 0:
+    return cudaMalloc(&block, 16);
+  case 1:
+    return cudaFree(device);
+  case 2:
+    return cudaStreamSynchronize(one);
+  case 3:
+    return cudaStreamQuery(one);
+  case 4:
+    return cudaEventSynchronize(event);
+  case 5:
+    return cudaStreamBeginCapture(one, cudaStreamCaptureModeThreadLocal);
+  case 6:
+    return cudaMemcpyAsync(device, pageable, 4, cudaMemcpyHostToDevice, one);
+  case 7:
+    return cudaStreamSynchronize(other);
+  case 8:
+    return cudaStreamWaitEvent(one, event, 0); /* recorded outside */
+  default:
+    return -1;
+  }
+}
+
+static void what_a_capture_forbids_spoils_it(void **state) {
+  (void)state;
+  cudaEvent_t event;
+  cudaGraph_t graph;
+  assert_int_equal(cudaEventCreate(&event), cudaSuccess);
+  assert_int_equal(cudaEventRecord(event, other), cudaSuccess);
+  for (int i = 0;; i++) {
+    assert_int_equal(cudaStreamBeginCapture(one, cudaStreamCaptureModeThreadLocal), cudaSuccess);
+    int before = imitation_misuses(), code = forbidden(i, event);
+    if (code < 0) break;
+    assert_int_not_equal(code, cudaSuccess);
+    assert_int_equal(imitation_misuses(), before + 1);
+    assert_int_equal(cudaMemsetAsync(device, 0, 4, one), cudaErrorStreamCaptureInvalidated);
+    assert_int_equal(cudaStreamEndCapture(one, &graph), cudaErrorStreamCaptureInvalidated);
+    assert_null(graph);
+  }
+  assert_int_equal(cudaStreamEndCapture(one, &graph), cudaSuccess);
+  assert_int_equal(cudaGraphDestroy(graph), cudaSuccess);
+  assert_caught(cudaStreamEndCapture(one, &graph), cudaErrorIllegalState);
+  assert_int_equal(cudaEventDestroy(event), cudaSuccess);
+}
+
+static void handles_that_are_none_are_told(void **state) {
+  (void)state;
+  cudaEvent_t event, gone;
+  float milliseconds;
+  assert_int_equal(cudaEventCreate(&gone), cudaSuccess);
+  assert_int_equal(cudaEventDestroy(gone), cudaSuccess);
+  assert_caught(cudaEventRecord(gone, one), cudaErrorInvalidResourceHandle);
+  assert_caught(cudaStreamSynchronize(NULL), cudaErrorInvalidResourceHandle);
+  assert_caught(cudaFree(device + 1), cudaErrorInvalidValue);
+  assert_int_equal(cudaEventCreate(&event), cudaSuccess);
+  assert_caught(cudaEventElapsedTime(&milliseconds, event, event), cudaErrorInvalidResourceHandle);
+  assert_int_equal(cudaEventRecord(event, one), cudaSuccess);
+  assert_caught(cudaEventElapsedTime(&milliseconds, event, event), cudaErrorNotReady);
+  assert_int_equal(cudaEventSynchronize(event), cudaSuccess);
+  assert_int_equal(cudaEventElapsedTime(&milliseconds, event, event), cudaSuccess);
+  assert_int_equal(cudaEventDestroy(event), cudaSuccess);
+}
+
+static void copies_beyond_a_block_are_told(void **state) {
+  (void)state;
+  float values[2 * COUNT] = {0};
+  assert_caught(cudaMemcpyAsync(device, values, sizeof values, cudaMemcpyHostToDevice, one),
+                cudaErrorInvalidValue);
+  assert_caught(cudaMemcpyAsync(values, values, 4, cudaMemcpyHostToDevice, one),
+                cudaErrorInvalidValue);
+  assert_caught(cudaMemsetAsync(values, 0, 4, one), cudaErrorInvalidValue);
+}
+
+#ifndef __SANITIZE_ADDRESS__ /* which watches memory from malloc in its own way */
+static void the_host_cannot_touch_device_memory(void **state) {
+  (void)state;
+  pid_t child = fork();
+  if (child == 0) {
+    signal(SIGSEGV, SIG_DFL); /* cmocka's would report it and go on */
+    *(volatile float *)device = 1;
+    _exit(0);
+  }
+  int status;
+  assert_int_equal(waitpid(child, &status, 0), child);
+  assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV);
+}
+
+static void a_write_beyond_a_block_is_told_when_it_is_freed(void **state) {
+  (void)state;
+  char *block;
+  assert_int_equal(cudaMalloc((void **)&block, 100), cudaSuccess);
+  memory_open();
+  block[100] = 1;
+  memory_close();
+  int before = imitation_misuses();
+  assert_int_equal(cudaFree(block), cudaSuccess);
+  assert_int_equal(imitation_misuses(), before + 1);
+}
+#endif
+
+static void memory_ends(void **state) {
+  (void)state;
+  size_t available, total;
+  void *block;
+  assert_int_equal(cudaMemGetInfo(&available, &total), cudaSuccess);
+  assert_true(available == total - 256);
+  assert_int_equal(cudaMalloc(&block, available + 1), cudaErrorMemoryAllocation);
+  assert_null(block);
+  assert_int_equal(cudaGetLastError(), cudaErrorMemoryAllocation);
+}
+
+int main(void) {
+  setenv("FLIP_IMITATION_ORDER", "lazy", 1);
+  setenv("FLIP_IMITATION_MEMORY", "16", 1);
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+  const struct CMUnitTest tests[] = {
+      TEST(a_wait_left_out_shows_as_wrong_numbers),
+      TEST(a_wait_is_for_the_event_as_it_was_recorded_last_before),
+      TEST(pinned_memory_is_read_when_the_copy_runs_pageable_at_the_call),
+      TEST(a_stream_that_is_not_ready_leaves_an_error),
+      TEST(a_capture_is_kept_and_replayed),
+      TEST(what_a_capture_forbids_spoils_it),
+      TEST(handles_that_are_none_are_told),
+      TEST(copies_beyond_a_block_are_told),
+#ifndef __SANITIZE_ADDRESS__
+      TEST(the_host_cannot_touch_device_memory),
+      TEST(a_write_beyond_a_block_is_told_when_it_is_freed),
+#endif
+      TEST(memory_ends),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

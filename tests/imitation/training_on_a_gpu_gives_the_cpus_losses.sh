@@ -1,0 +1,51 @@
+# The whole program with device: cuda, on the imitation.
+. "$SOURCE/tests/train/common.sh"
+. "$SOURCE/tests/imitation/common.sh"
+make_data
+tiny=(--set batch_size=8 --set samples=64 --set eval.points=1)
+
+# apart A B: the largest difference between two runs' losses
+apart() {
+  paste <(field step loss "$1/events.jsonl") <(field step loss "$2/events.jsonl") |
+    awk '{ d = $1 - $2; if (d < 0) d = -d; if (d > most) most = d; n++ } END { if (n != 8) most = 99; print most }'
+}
+# at_most A B BOUND
+at_most() { awk -v d="$(apart "$1" "$2")" -v b="$3" 'BEGIN { exit !(d < b) }' || fail "$1 and $2: losses $(apart "$1" "$2") apart"; }
+
+gpu fp32 "${tiny[@]}" --set precision=fp32
+train --out cpu "${tiny[@]}" --set device=cpu --set precision=fp32
+at_most cpu fp32 1e-3 # rounding of fp32, and what eight steps of Adam make of it
+gpu bf16 "${tiny[@]}" --set precision=bf16
+at_most cpu bf16 0.1 # bf16 carries 8 bits
+gpu fp8 "${tiny[@]}" --set precision=fp8
+train --out cpu8 "${tiny[@]}" --set device=cpu --set precision=fp8
+at_most cpu8 fp8 0.2 # 8-bit operands have 3 or 2 bits, and differ by one where bf16 rounds otherwise
+
+# Queues that run at once give what queues that wait give.
+FLIP_IMITATION_ORDER=eager gpu eager "${tiny[@]}" --set precision=bf16
+cmp "$(newest bf16)" "$(newest eager)" || fail "the order in which streams run shows in the weights"
+
+# The same bits in a second run, whether choices are kept or cannot be; and resumed.
+export FLIP_IMITATION_BLAS=noisy
+for cache in "$PWD/noisy" /proc/nothing; do
+  for out in first second; do
+    XDG_CACHE_HOME=$cache gpu $out "${tiny[@]}" --set precision=bf16
+    sleep 0.1 # the imitation's noise depends on the process's number
+  done
+  cmp "$(newest first)" "$(newest second)" || fail "two runs differ with choices in $cache"
+  rm -r first second
+done
+unset FLIP_IMITATION_BLAS
+gpu whole "${tiny[@]}" --set precision=bf16 --set checkpoint.every_samples=32
+cp -r whole part
+rm part/checkpoints/step-000000008.safetensors
+gpu part "${tiny[@]}" --set precision=bf16 --set checkpoint.every_samples=32 --resume
+cmp "$(newest whole)" "$(newest part)" || fail "resuming changed the bits"
+
+# The meters were read.
+expect_line bf16/events.jsonl '"event":"memory".*"device_used_bytes":7.34.*"utilisation":0.75,"power_watts":100'
+expect_line bf16/events.jsonl '"event":"end".*"energy_joules":[1-9].*"energy_per_sample":'
+
+expect_status 0 "$FLIP" bench step --config run.yaml -n 2 -s device=cuda -s batch_size=8 -s mask_ratio=0.5
+expect_line out.txt '^ +0.50 +8 '
+no_misuse err.txt

@@ -1,0 +1,27 @@
+# A driver too old, a GPU too old, or too small: one line that says so, and what would help.
+. "$SOURCE/tests/train/common.sh"
+. "$SOURCE/tests/imitation/common.sh"
+make_data
+
+# refused PATTERN option…: the run ends with one line that matches.
+refused() {
+  local pattern=$1
+  shift
+  expect_status 1 train --out refused --set device=cuda "$@"
+  [ "$(grep -c . err.txt)" = 1 ] || { cat err.txt; fail "more than a line"; }
+  expect_line err.txt "$pattern"
+  rm -rf refused
+}
+FLIP_IMITATION_DRIVER=12.8 refused 'the NVIDIA driver serves CUDA 12.8, this build needs [0-9.]+: update the driver'
+FLIP_IMITATION_DRIVER=none refused 'this machine has no NVIDIA driver'
+FLIP_IMITATION_DEVICES=0 refused 'no NVIDIA GPU is visible .*CUDA_VISIBLE_DEVICES is not set'
+FLIP_IMITATION_CAPABILITY=7.5 refused 'compute capability 7.5; bf16 tensor cores begin with 8.0'
+FLIP_IMITATION_CAPABILITY=8.0 refused 'precision: fp8 needs .*this one has 8.0: use bf16' --set precision=fp8
+# auto takes the CPU instead
+FLIP_IMITATION_DRIVER=12.8 expect_status 0 train --out cpu --set device=auto --set samples=32 --set eval.sets=
+
+# Too little memory for anything, for the yardstick, and for this run.
+FLIP_IMITATION_MEMORY=1 refused "out of GPU memory: .*64.0 MiB.* 1.00 MiB of 1.00 MiB are free"
+FLIP_IMITATION_MEMORY=200 refused "out of GPU memory: measuring matrix products.* MiB of 200 MiB are free"
+FLIP_IMITATION_MEMORY=300 refused 'planned to need [0-9.]+ .iB of GPU memory, and 236 MiB are free: it would fit with micro_batch_size: [0-9]+ \([0-9.]+ MiB\), or image.recompute: 2' \
+  --set batch_size=8192 --set samples=8192 --set eval.sets=
