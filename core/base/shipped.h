@@ -1,6 +1,6 @@
-/* The files that come with the programs: experiments/ (presets and evaluation sets in it) and plots/.
- * An installed program finds them in share/flip beside its own folder, wherever the whole was moved
- * to; one that was not installed finds them in the sources it was built from. */
+/* The files that come with the programs: experiments/ (presets and evaluation sets in it) and
+ * plots/. An installed program finds them in share/flip beside its own folder, wherever the whole
+ * was moved to; one that was not installed finds them in the sources it was built from. */
 #ifndef FLIP_BASE_SHIPPED_H
 #define FLIP_BASE_SHIPPED_H
 
