@@ -1,0 +1,26 @@
+# Attention by cuDNN's engines or by our kernel: what is chosen when engines are missing, fail or are
+# slow, and that a second run takes what the first one chose, without trying.
+. "$SOURCE/tests/train/common.sh"
+. "$SOURCE/tests/imitation/common.sh"
+make_data
+tiny=(--set batch_size=8 --set samples=24 --set eval.points=0 --set precision=bf16 --set image.layers=1
+  --set deterministic=false)
+calls() { grep -cE "^$1\$" trace || true; }
+
+# check WORDS ENGINE OWN: with cuDNN's imitation as WORDS say, does a run that recalls its choices
+# use an engine of it (yes, no) and our kernel?
+check() {
+  local engine=no own=no
+  export FLIP_IMITATION_DNN=$1 XDG_CACHE_HOME=$PWD/cache-${1:-plain}
+  gpu "first-$1" "${tiny[@]}"
+  rm -f trace
+  FLIP_IMITATION_TRACE=$PWD/trace gpu "second-$1" "${tiny[@]}"
+  [ "$(calls cudnnBackendExecute)" = 0 ] || engine=yes
+  [ "$(calls 'forward_(32|64|128)')" = 0 ] || own=yes
+  [ "$engine $own" = "$2 $3" ] || fail "'$1': engine $engine, own kernel $own; wanted $2 $3"
+}
+check "" yes no
+check first_fails yes no
+check fails no yes
+check slow no yes
+check refuses no yes
