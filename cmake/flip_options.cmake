@@ -3,6 +3,12 @@ add_library(flip_flags INTERFACE)
 target_compile_definitions(flip_flags INTERFACE _GNU_SOURCE)
 target_compile_options(flip_flags INTERFACE -Wall -Wextra -Werror -Wshadow -Wconversion
                                             -fno-common -fno-math-errno)
+# clang reports a loop that OpenMP's simd could not vectorise; under its sanitizers none can be. And it
+# counts an enumeration that becomes an int as a change of sign, which gcc, that looks at the same code,
+# does not.
+if(CMAKE_C_COMPILER_ID STREQUAL Clang)
+  target_compile_options(flip_flags INTERFACE -Wno-pass-failed -Wno-sign-conversion)
+endif()
 target_link_libraries(flip_flags INTERFACE m)
 
 # flip_library(NAME [SOURCES…] LINK libraries…): a static library named flip_NAME.

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "base/machine.h"
 #include "base/mem.h"
 #include "base/rng.h"
 #include "model/mask.h"
@@ -82,6 +83,28 @@ cleanup:
   return error;
 }
 
+static err open_for_counting(const settings *s, ops **o) {
+  return ops_open_as(s, s->precision == PRECISION_AUTO ? PRECISION_BF16 : s->precision, o);
+}
+
+err bench_can_hold(const settings *runs, int count, int64_t vocabulary, bool *is_held) {
+  ops *o = NULL;
+  ops_memory memory = {.free = machine_look("").free_bytes};
+  model_counts counts;
+  double wanted = 0;
+  err error = open_for_counting(&runs[0], &o);
+  if (error) goto cleanup;
+  if (o->call->memory) TRY(o->call->memory(o, &memory));
+  for (int i = 0; i < count; i++) {
+    TRY(model_count(&runs[i], vocabulary, o->compute, o->chunk_bytes, &counts));
+    wanted += (double)counts.planned_bytes;
+  }
+  *is_held = wanted <= 0.9 * (double)memory.free;
+cleanup:
+  ops_destroy(o);
+  return error;
+}
+
 err bench_largest_batch(const settings *s, int64_t vocabulary, int64_t *batch) {
   enum { MOST = 1 << 17 };
   settings tried = *s; /* shallow: only numbers are changed */
@@ -89,7 +112,7 @@ err bench_largest_batch(const settings *s, int64_t vocabulary, int64_t *batch) {
   ops_memory memory;
   model_counts counts;
   *batch = s->batch_size;
-  err error = ops_open_as(s, s->precision == PRECISION_AUTO ? PRECISION_BF16 : s->precision, &o);
+  err error = open_for_counting(s, &o);
   if (error || !o->call->memory) goto cleanup;
   TRY(o->call->memory(o, &memory));
   *batch = 0;

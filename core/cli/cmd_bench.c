@@ -65,7 +65,12 @@ int cmd_bench(int argc, char **argv) {
       "flip bench", "measure this machine", "ops|step|loader [OPTIONS]", options,
       "  ops      each operation of the model at training shapes\n"
       "  step     the training step at mask 0, 50 and 75 %, by part, against this machine's own\n"
-      "           matrix-product rate measured in the same call\n"
+      "           matrix-product rate measured in the same call. The three take turns, ten at "
+      "most,\n"
+      "           and their time ratio is the median over the turns, so that it holds on a "
+      "machine\n"
+      "           that drifts; one after another with --fit, or when the three models do not fit\n"
+      "           into the memory together (the last line, and \"in_turns\", say which)\n"
       "  loader   images/s decoded, augmented and tokenized, against what the step consumes\n"
       "           (needs data: --config or --set data.train=… text.vocabulary=…)\n\n"
       "examples:\n"

@@ -23,10 +23,10 @@ static err read_captions(const option_list *shards, char ***captions, size_t *co
   for (; used < rows && !error; used++) {
     dataset_sample sample;
     error = dataset_read_text(data, (int64_t)used, &sample);
-    if (error) break;
-    list[used] = sample.caption;
+    list[used] = sample.caption; /* NULL after an error */
     sample.caption = NULL;
     dataset_sample_free(&sample);
+    if (error) break;
   }
   dataset_close(data);
   *captions = list;

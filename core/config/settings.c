@@ -9,6 +9,7 @@
 #include "base/fs.h"
 #include "base/json.h"
 #include "base/mem.h"
+#include "base/shipped.h"
 
 enum { DEEPEST_BASE = 16, LONGEST_KEY = 128 };
 
@@ -312,9 +313,12 @@ static bool try_path(char **path) {
   return false;
 }
 
-#ifndef FLIP_EXPERIMENTS_DIR
-#define FLIP_EXPERIMENTS_DIR "experiments"
-#endif
+static char *find_shipped_base(const char *name) {
+  char *in_experiments = fs_join("experiments", name);
+  char *path = in_experiments ? shipped_find(in_experiments) : NULL;
+  free(in_experiments);
+  return path;
+}
 
 char *settings_find_base(const char *origin, const char *name) {
   char *path = NULL;
@@ -339,10 +343,7 @@ char *settings_find_base(const char *origin, const char *name) {
   free(folder);
   if (!path) {
     path = mem_copy_string(name);
-    if (!try_path(&path)) {
-      path = fs_join(FLIP_EXPERIMENTS_DIR, name);
-      try_path(&path);
-    }
+    if (!try_path(&path)) path = find_shipped_base(name);
   }
   return path;
 }
@@ -406,11 +407,13 @@ err settings_load(const char *path, settings *s) {
   yml_problems problems = {0};
   err error = settings_init(s);
   if (error) return error;
-  error = yml_load(path, &document);
+  char *found = shipped_or_given(path);
+  error = found ? yml_load(found, &document) : mem_error(strlen(path), "a path");
   if (!error) {
-    settings_apply(s, yml_root(document), path, &problems);
+    settings_apply(s, yml_root(document), found, &problems);
     error = yml_problems_take(&problems);
   }
+  free(found);
   yml_free(document);
   if (error) settings_free(s);
   return error;

@@ -82,9 +82,10 @@ static int64_t visible_keys(const ops_attention *a, int64_t image, int64_t query
   return a->is_causal && query + 1 < count ? query + 1 : count;
 }
 
-/* Turns a row of scores into exp(score - max), zeros beyond `keys`; returns 1 / sum, sets lse. */
+/* Turns a row of scores into exp(score - max), zeros beyond `keys`; returns 1 / sum, or 0 where
+ * nothing is seen, and sets lse. */
 static float soften(float *restrict row, int64_t keys, int64_t wide, float *lse) {
-  float most = row[0], sum = 0;
+  float most = keys > 0 ? row[0] : -INFINITY, sum = 0;
 #pragma omp simd reduction(max : most)
   for (int64_t j = 0; j < keys; j++) most = row[j] > most ? row[j] : most;
 #pragma omp simd reduction(+ : sum)
@@ -94,7 +95,7 @@ static float soften(float *restrict row, int64_t keys, int64_t wide, float *lse)
   }
   for (int64_t j = keys; j < wide; j++) row[j] = 0;
   *lse = most + logf(sum);
-  return 1.0f / sum;
+  return keys > 0 ? 1.0f / sum : 0.0f;
 }
 
 static void attend_head(const ops_attention *a, int64_t image, int64_t head, head_tiles *t) {

@@ -136,7 +136,8 @@ static err read_row(const dataset *d, int64_t row, bool has_image, dataset_sampl
   const part *p = &d->parts[i];
   err error = p->source->call->read(p->source, row - p->first_row, has_image, out);
   if (!error) return NULL;
-  dataset_sample named = {.shard = out->shard, .key = out->key};
+  dataset_sample named = {.shard = out->shard, .key = out->key, .owned_key = out->owned_key};
+  out->owned_key = NULL;
   dataset_sample_free(out);
   *out = named;
   return error;
@@ -153,6 +154,7 @@ err dataset_read_text(const dataset *d, int64_t row, dataset_sample *out) {
 void dataset_sample_free(dataset_sample *sample) {
   free(sample->caption);
   free(sample->json);
+  free(sample->owned_key);
   free(sample->owned);
   *sample = (dataset_sample){0};
 }

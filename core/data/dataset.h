@@ -33,13 +33,14 @@ const char *dataset_fingerprint(const dataset *d);
 /* What was wrong at opening, one line each; "" when nothing. left_out: samples left out. */
 const char *dataset_warnings(const dataset *d, int64_t *left_out);
 
-/* One sample. shard and key point into the data set; the rest is released by dataset_sample_free.
- * json is NULL when there is none. */
+/* One sample. shard points into the data set; the rest is released by dataset_sample_free, after an
+ * error too, since the name is told then. json is NULL when there is none. */
 typedef struct {
   const char *shard, *key;
   const void *image; /* in the data set or `owned`; NULL from dataset_read_text */
   size_t image_bytes;
   char *caption, *json;
+  char *owned_key; /* what key points to, where that is not in the data set */
   void *owned;
 } dataset_sample;
 

@@ -125,7 +125,7 @@ static err fill_place(loader *l, slot *s, int64_t i, int64_t row, int64_t sample
   err error = dataset_read(c->data, row, &sample);
   if (error) {
     if (err_kind_of(error) == ERR_INPUT) mark_bad(l, row, &sample, error);
-    return error;
+    goto cleanup;
   }
   const image *picture = atomic_load(&l->cache[row]);
   if (picture) {

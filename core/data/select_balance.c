@@ -103,6 +103,7 @@ static err terms_of_row(term_reader *r, int64_t row, take_term take, void *conte
   err error = dataset_read_text(r->data, row, &sample);
   if (error && err_kind_of(error) == ERR_INPUT) { /* named when the row is written */
     err_free(error);
+    dataset_sample_free(&sample);
     return NULL;
   }
   if (!error) error = normalise(sample.caption, &r->words, &r->caption, r->starts, &count);

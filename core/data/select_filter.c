@@ -126,9 +126,10 @@ static err take(const dataset *data, const filter_rules *rules, hash_index *seen
       dataset_sample first;
       why = DUPLICATE;
       strbuf_clear(&detail);
-      TRY(dataset_read_text(data, met, &first));
-      strbuf_format(&detail, "of %s/%s", first.shard, first.key);
+      error = dataset_read_text(data, met, &first);
+      if (!error) strbuf_format(&detail, "of %s/%s", first.shard, first.key);
       dataset_sample_free(&first);
+      if (error) goto cleanup;
     }
   }
   if (why == REASONS) {

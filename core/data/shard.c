@@ -21,7 +21,13 @@ typedef struct {
   size_t count, capacity;
 } path_list;
 
+/* Ten times what the largest public data sets have; more is a slip, such as two ranges in a row. */
+enum { MOST_SHARDS = 1000000, MOST_BRACES = 8 };
+
 static err add_path(path_list *list, const char *path) {
+  if (list->count == MOST_SHARDS)
+    return err_new(ERR_INPUT, "%s: more than %d shards: is a range longer than meant?", path,
+                   MOST_SHARDS);
   if (list->count == list->capacity) {
     size_t capacity = list->capacity ? 2 * list->capacity : 16;
     char **items = mem_resize(list->items, capacity, sizeof *items);
@@ -64,17 +70,20 @@ static err expand_one(const char *pattern, size_t prefix, const char *middle, si
 static err expand_braces(const char *pattern, path_list *list, int depth) {
   const char *open = strchr(pattern, '{'), *close = open ? strchr(open, '}') : NULL;
   if (!close) return expand_glob(pattern, list);
-  if (depth > 8) return err_new(ERR_INPUT, "%s: too many braces", pattern);
+  if (depth > MOST_BRACES)
+    return err_new(ERR_INPUT, "%s: more than %d pairs of braces", pattern, MOST_BRACES);
   size_t prefix = (size_t)(open - pattern);
   long first, last;
   int consumed = 0;
   if (sscanf(open, "{%ld..%ld}%n", &first, &last, &consumed) == 2 && consumed == close - open + 1) {
     int width = (int)(strcspn(open + 1, ".")); /* zero-padded as the first number is written */
-    if (last < first || last - first > 10000000)
-      return err_new(ERR_INPUT, "%s: the range runs backwards or is too long", pattern);
-    for (long i = first; i <= last; i++) {
+    if (last < first || (uint64_t)last - (uint64_t)first >= MOST_SHARDS)
+      return err_new(ERR_INPUT,
+                     "%s: the range runs backwards or is longer than %d: write {00000..00009}",
+                     pattern, MOST_SHARDS);
+    for (long i = 0; i <= last - first; i++) {
       char number[32];
-      int length = snprintf(number, sizeof number, "%0*ld", width > 20 ? 20 : width, i);
+      int length = snprintf(number, sizeof number, "%0*ld", width > 20 ? 20 : width, first + i);
       err error = expand_one(pattern, prefix, number, (size_t)length, close + 1, list, depth);
       if (error) return error;
     }
@@ -126,44 +135,92 @@ static bool has_extension(const char *extension, const char *const *wanted) {
   return false;
 }
 
-/* Where a member with this extension belongs in its sample; NULL when it is of no use. */
-static shard_bytes *place_of(shard_sample *sample, const char *extension) {
+/* SHARD_MEMBERS when a member with this extension is of no use. */
+static shard_member kind_of(const char *extension) {
   static const char *const images[] = {"jpg", "jpeg", "png", "webp", NULL};
   static const char *const captions[] = {"txt", "caption", NULL}, *const jsons[] = {"json", NULL};
-  if (has_extension(extension, images)) return &sample->image;
-  if (has_extension(extension, captions)) return &sample->caption;
-  return has_extension(extension, jsons) ? &sample->json : NULL;
+  if (has_extension(extension, images)) return SHARD_IMAGE;
+  if (has_extension(extension, captions)) return SHARD_CAPTION;
+  return has_extension(extension, jsons) ? SHARD_JSON : SHARD_MEMBERS;
 }
 
-static err sample_for(shard *s, const char *name, size_t key_length, size_t *capacity,
-                      shard_sample **sample) {
-  if (s->count) { /* members of a sample stand together */
-    shard_sample *last = &s->samples[s->count - 1];
-    if (strlen(last->key) == key_length && strncmp(last->key, name, key_length) == 0) {
-      *sample = last;
-      return NULL;
+enum { TAR_BLOCK = 512, TAR_NAME = 100, TAR_MAGIC_AT = 257, TAR_PREFIX_AT = 345, TAR_PREFIX = 155 };
+
+/* Bytes of `name` that are a sample's key; 0: a name that belongs to none. */
+static size_t key_length(const char *name) {
+  const char *dot = strchr(fs_name(name), '.');
+  return !dot || dot == fs_name(name) ? 0 : (size_t)(dot - name);
+}
+
+/* The key by the header in front of the sample's first member: right but for names that are longer
+ * than a header takes. */
+static void key_of_header(const shard *s, const shard_sample *sample,
+                          char key[TAR_PREFIX + TAR_NAME + 2]) {
+  int which = 0;
+  while (which < SHARD_JSON && !sample->block[which]) which++;
+  const char *header = s->map + ((size_t)sample->block[which] - 1) * TAR_BLOCK;
+  bool has_prefix = memcmp(header + TAR_MAGIC_AT, "ustar", 6) == 0 && header[TAR_PREFIX_AT];
+  snprintf(key, TAR_PREFIX + TAR_NAME + 2, "%.*s%s%.*s", has_prefix ? TAR_PREFIX : 0,
+           header + TAR_PREFIX_AT, has_prefix ? "/" : "", TAR_NAME, header);
+  key[key_length(key)] = '\0';
+}
+
+/* A shard that is being indexed, and the key of its last sample. */
+typedef struct {
+  shard *s;
+  strbuf *warnings, key;
+  size_t capacity, odd_capacity;
+} indexing;
+
+/* The last sample is whole: its key is kept if its header does not tell it. */
+static err end_sample(indexing *x) {
+  char told[TAR_PREFIX + TAR_NAME + 2];
+  shard *s = x->s;
+  if (!s->count) return NULL;
+  key_of_header(s, &s->samples[s->count - 1], told);
+  if (strcmp(told, strbuf_string(&x->key)) == 0) return NULL;
+  if (s->odd_count == x->odd_capacity) {
+    size_t larger = x->odd_capacity ? 2 * x->odd_capacity : 16;
+    shard_odd_key *keys = mem_resize(s->odd_keys, larger, sizeof *keys);
+    if (!keys) return mem_error(larger * sizeof *keys, s->path);
+    s->odd_keys = keys;
+    x->odd_capacity = larger;
+  }
+  char *key = mem_copy_string(strbuf_string(&x->key));
+  if (!key) return mem_error(x->key.length, s->path);
+  s->odd_keys[s->odd_count++] = (shard_odd_key){s->count - 1, key};
+  return NULL;
+}
+
+/* The sample with this key: the last one, since members of a sample stand together, or a new one.
+ */
+static err sample_for(indexing *x, const char *name, size_t length, shard_sample **sample) {
+  shard *s = x->s;
+  bool is_last = s->count && x->key.length == length && memcmp(x->key.data, name, length) == 0;
+  if (!is_last) {
+    err error = end_sample(x);
+    if (error) return error;
+    if (s->count == x->capacity) {
+      size_t larger = x->capacity ? 2 * x->capacity : 256;
+      shard_sample *samples = mem_resize(s->samples, larger, sizeof *samples);
+      if (!samples) return mem_error(larger * sizeof *samples, s->path);
+      s->samples = samples;
+      x->capacity = larger;
     }
+    strbuf_clear(&x->key);
+    strbuf_append_bytes(&x->key, name, length);
+    if (x->key.is_broken) return mem_error(length, s->path);
+    s->samples[s->count++] = (shard_sample){0};
   }
-  if (s->count == *capacity) {
-    size_t larger = *capacity ? 2 * *capacity : 256;
-    shard_sample *samples = mem_resize(s->samples, larger, sizeof *samples);
-    if (!samples) return mem_error(larger * sizeof *samples, s->path);
-    s->samples = samples;
-    *capacity = larger;
-  }
-  shard_sample *fresh = &s->samples[s->count];
-  *fresh = (shard_sample){.key = mem_zeroed(key_length + 1, 1)};
-  if (!fresh->key) return mem_error(key_length, s->path);
-  memcpy(fresh->key, name, key_length);
-  s->count++;
-  *sample = fresh;
+  *sample = &s->samples[s->count - 1];
   return NULL;
 }
 
 /* libarchive reads from our mapping without copying, so a member's data is a pointer into it. */
 static err find_data(shard *s, struct archive *tar, int64_t size, shard_bytes *bytes,
                      bool *is_whole) {
-  const void *block = s->map;
+  /* an empty member has no data to point at: where they would be */
+  const void *block = s->map + archive_read_header_position(tar) + TAR_BLOCK;
   size_t length = 0;
   la_int64_t offset;
   int status = size > 0 ? archive_read_data_block(tar, &block, &length, &offset) : ARCHIVE_OK;
@@ -185,38 +242,63 @@ static const char *member_name(struct archive_entry *entry) {
   return name ? name : archive_entry_pathname(entry);
 }
 
-static err index_members(shard *s, struct archive *tar, strbuf *warnings) {
+/* Enters a member that is there as a whole. */
+static err take_member(indexing *x, const char *name, shard_member kind, shard_bytes bytes) {
+  shard *s = x->s;
+  size_t block = (size_t)(bytes.data - s->map) / TAR_BLOCK;
+  shard_sample *sample = NULL;
+  bool is_aligned = (size_t)(bytes.data - s->map) % TAR_BLOCK == 0;
+  if (bytes.size > UINT32_MAX || block > UINT32_MAX || !block || !is_aligned) {
+    strbuf_format(x->warnings,
+                  "%s: member %s is larger than 4 GiB, or lies at an odd place or beyond 2 TiB\n",
+                  s->path, name);
+    return NULL;
+  }
+  err error = sample_for(x, name, key_length(name), &sample);
+  if (error) return error;
+  if (sample->block[kind]) {
+    strbuf_format(x->warnings, "%s: member %s stands there twice; the first is taken\n", s->path,
+                  name);
+    return NULL;
+  }
+  sample->block[kind] = (uint32_t)block;
+  sample->size[kind] = (uint32_t)bytes.size;
+  return NULL;
+}
+
+static err index_members(indexing *x, struct archive *tar) {
   struct archive_entry *entry;
-  size_t capacity = 0;
+  shard *s = x->s;
   int status;
   while ((status = archive_read_next_header(tar, &entry)) == ARCHIVE_OK || status == ARCHIVE_WARN) {
     if (archive_entry_filetype(entry) != AE_IFREG) continue;
     const char *name = member_name(entry);
-    const char *dot = name ? strchr(fs_name(name), '.') : NULL;
-    if (!dot || dot == fs_name(name)) continue;
-    shard_sample *sample = NULL, probe = {0};
-    if (!place_of(&probe, dot + 1)) continue;
+    size_t length = name ? key_length(name) : 0;
+    shard_member kind = length ? kind_of(name + length + 1) : SHARD_MEMBERS;
+    if (kind == SHARD_MEMBERS) continue;
     shard_bytes bytes;
     bool is_whole;
     err error = find_data(s, tar, archive_entry_size(entry), &bytes, &is_whole);
     if (error) return error;
     if (!is_whole) {
-      strbuf_format(warnings, "%s: truncated in member %s\n", s->path, name);
-      return NULL;
+      strbuf_format(x->warnings, "%s: truncated in member %s\n", s->path, name);
+      return end_sample(x);
     }
-    error = sample_for(s, name, (size_t)(dot - name), &capacity, &sample);
+    error = take_member(x, name, kind, bytes);
     if (error) return error;
-    shard_bytes *place = place_of(sample, dot + 1);
-    if (place->data)
-      strbuf_format(warnings, "%s: member %s stands there twice; the first is taken\n", s->path,
-                    name);
-    else
-      *place = bytes;
   }
   if (status != ARCHIVE_EOF)
-    strbuf_format(warnings, "%s: damaged after %zu samples: %s\n", s->path, s->count,
+    strbuf_format(x->warnings, "%s: damaged after %zu samples: %s\n", s->path, s->count,
                   archive_error_string(tar));
-  return NULL;
+  return end_sample(x);
+}
+
+/* Gives back what the lists have grown too large by. */
+static void fit_lists(shard *s) {
+  shard_sample *samples = s->count ? mem_resize(s->samples, s->count, sizeof *samples) : NULL;
+  shard_odd_key *keys = s->odd_count ? mem_resize(s->odd_keys, s->odd_count, sizeof *keys) : NULL;
+  if (samples) s->samples = samples;
+  if (keys) s->odd_keys = keys;
 }
 
 static err map_file(shard *s) {
@@ -240,6 +322,7 @@ static err map_file(shard *s) {
 
 err shard_open(const char *path, shard *s, strbuf *warnings) {
   *s = (shard){.path = mem_copy_string(path)};
+  indexing x = {.s = s, .warnings = warnings};
   struct archive *tar = archive_read_new();
   err error = NULL;
   if (!s->path || !tar) {
@@ -251,17 +334,57 @@ err shard_open(const char *path, shard *s, strbuf *warnings) {
   archive_read_support_format_empty(tar);
   if (archive_read_open_memory(tar, s->map ? s->map : "", s->size) != ARCHIVE_OK)
     FAIL(ERR_INPUT, "%s: %s", path, archive_error_string(tar));
-  TRY(index_members(s, tar, warnings));
+  TRY(index_members(&x, tar));
+  fit_lists(s);
 cleanup:
+  strbuf_free(&x.key);
   if (tar) archive_read_free(tar);
   if (error) shard_close(s);
   return error;
 }
 
 void shard_close(shard *s) {
-  for (size_t i = 0; i < s->count; i++) free(s->samples[i].key);
+  for (size_t i = 0; i < s->odd_count; i++) free(s->odd_keys[i].key);
+  free(s->odd_keys);
   free(s->samples);
   free(s->path);
   if (s->map) munmap((void *)(uintptr_t)s->map, s->size);
   *s = (shard){0};
+}
+
+shard_bytes shard_get(const shard *s, size_t i, shard_member which) {
+  const shard_sample *sample = &s->samples[i];
+  if (!sample->block[which]) return (shard_bytes){0};
+  return (shard_bytes){s->map + (size_t)sample->block[which] * TAR_BLOCK, sample->size[which]};
+}
+
+err shard_key(const shard *s, size_t i, char **key) {
+  char told[TAR_PREFIX + TAR_NAME + 2];
+  size_t low = 0, high = s->odd_count;
+  while (low < high) { /* the first odd key that is not before i */
+    size_t middle = (low + high) / 2;
+    if (s->odd_keys[middle].sample < i)
+      low = middle + 1;
+    else
+      high = middle;
+  }
+  bool is_odd = low < s->odd_count && s->odd_keys[low].sample == i;
+  if (!is_odd) key_of_header(s, &s->samples[i], told);
+  *key = mem_copy_string(is_odd ? s->odd_keys[low].key : told);
+  return *key ? NULL : mem_error(0, "a sample's key");
+}
+
+void shard_leave_out(shard *s, const bool *is_left_out) {
+  size_t kept = 0, odd = 0, odd_kept = 0;
+  for (size_t i = 0; i < s->count; i++) {
+    bool is_odd = odd < s->odd_count && s->odd_keys[odd].sample == i;
+    if (is_odd && is_left_out[i]) free(s->odd_keys[odd].key);
+    if (is_odd && !is_left_out[i])
+      s->odd_keys[odd_kept++] = (shard_odd_key){kept, s->odd_keys[odd].key};
+    odd += is_odd;
+    if (!is_left_out[i]) s->samples[kept++] = s->samples[i];
+  }
+  s->count = kept;
+  s->odd_count = odd_kept;
+  fit_lists(s);
 }

@@ -22,13 +22,22 @@ typedef struct {
   size_t size;
 } shard_bytes;
 
+typedef enum { SHARD_IMAGE, SHARD_CAPTION, SHARD_JSON, SHARD_MEMBERS } shard_member;
+
 /* One sample: neighbouring members that share a key, the path up to the first dot of its last part,
  * as the webdataset library has it: `a.b/c.d.jpg` is member `d.jpg` of `a.b/c`, and no image.
- * Letter case of extensions does not matter. A member that is missing has data NULL. */
+ * Letter case of extensions does not matter. Large data sets have hundreds of millions of these, so
+ * nothing is kept that the tar itself tells: where the members lie, in its blocks of 512 bytes
+ * (0: there is no such member), and how long they are. */
 typedef struct {
-  char *key;
-  shard_bytes image, caption, json;
+  uint32_t block[SHARD_MEMBERS], size[SHARD_MEMBERS];
 } shard_sample;
+
+/* A key that the header in front of a sample's first member does not tell: a long name. */
+typedef struct {
+  size_t sample;
+  char *key;
+} shard_odd_key;
 
 typedef struct {
   char *path;
@@ -36,11 +45,20 @@ typedef struct {
   size_t size;
   shard_sample *samples;
   size_t count;
+  shard_odd_key *odd_keys; /* ascending by sample */
+  size_t odd_count;
 } shard;
 
 /* Maps and indexes one tar (GNU, ustar or pax; not compressed). A truncated file gives its whole
  * samples and a line in `warnings`, as does an unreadable header in the middle. */
 err shard_open(const char *path, shard *s, strbuf *warnings) ERR_MUST_CHECK;
 void shard_close(shard *s);
+
+/* A member of sample i; data NULL when it has none. */
+shard_bytes shard_get(const shard *s, size_t i, shard_member which);
+/* The key of sample i, made from the tar; the caller frees. */
+err shard_key(const shard *s, size_t i, char **key) ERR_MUST_CHECK;
+/* Takes samples out of the index: those marked in is_left_out [count]. */
+void shard_leave_out(shard *s, const bool *is_left_out);
 
 #endif

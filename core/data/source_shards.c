@@ -13,38 +13,65 @@
 #include "data/source.h"
 
 typedef struct {
-  uint32_t shard, sample;
-} place;
-
-typedef struct {
   data_source base;
   shard *shards;
   size_t shard_count;
-  place *rows;
+  size_t *firsts;      /* [shard_count] row of each shard's first sample */
   char *caption_field; /* of the JSON; NULL: the .txt */
 } shards_source;
 
-static bool has_caption(const shards_source *s, const shard_sample *sample) {
-  return sample->caption.data || (s->caption_field && sample->json.data);
+/* What sample i lacks to be a row; NULL: nothing. */
+static const char *lack_of(const shards_source *s, const shard *from, size_t i) {
+  if (!shard_get(from, i, SHARD_IMAGE).data) return "image";
+  bool has_field = s->caption_field && shard_get(from, i, SHARD_JSON).data;
+  return has_field || shard_get(from, i, SHARD_CAPTION).data ? NULL : "caption (.txt)";
+}
+
+/* Takes samples that lack something out of a shard's index, and names them. */
+static err leave_out_parts(shards_source *s, shard *from) {
+  bool *is_left_out = NULL;
+  err error = NULL;
+  for (size_t i = 0; i < from->count; i++) {
+    const char *lack = lack_of(s, from, i);
+    char *key = NULL;
+    if (!lack) continue;
+    if (!is_left_out) is_left_out = mem_zeroed(from->count, sizeof *is_left_out);
+    if (!is_left_out) return mem_error(from->count, "a data set's index");
+    TRY(shard_key(from, i, &key));
+    is_left_out[i] = true;
+    s->base.left_outs++;
+    strbuf_format(&s->base.left_out, "%s: sample %s has no %s\n", from->path, key, lack);
+    free(key);
+  }
+  if (is_left_out) shard_leave_out(from, is_left_out);
+cleanup:
+  free(is_left_out);
+  return error;
 }
 
 static err collect_rows(shards_source *s) {
-  size_t total = 0;
-  for (size_t i = 0; i < s->shard_count; i++) total += s->shards[i].count;
-  s->rows = mem_zeroed(total, sizeof *s->rows);
-  if (!s->rows) return mem_error(total * sizeof *s->rows, "a data set's index");
-  for (size_t i = 0; i < s->shard_count; i++)
-    for (size_t j = 0; j < s->shards[i].count; j++) {
-      const shard_sample *sample = &s->shards[i].samples[j];
-      if (sample->image.data && has_caption(s, sample)) {
-        s->rows[s->base.count++] = (place){(uint32_t)i, (uint32_t)j};
-        continue;
-      }
-      s->base.left_outs++;
-      strbuf_format(&s->base.left_out, "%s: sample %s has no %s\n", s->shards[i].path, sample->key,
-                    sample->image.data ? "caption (.txt)" : "image");
-    }
+  s->firsts = mem_zeroed(s->shard_count, sizeof *s->firsts);
+  if (!s->firsts) return mem_error(s->shard_count * sizeof *s->firsts, "a data set's index");
+  for (size_t i = 0; i < s->shard_count; i++) {
+    err error = leave_out_parts(s, &s->shards[i]);
+    if (error) return error;
+    s->firsts[i] = (size_t)s->base.count;
+    s->base.count += (int64_t)s->shards[i].count;
+  }
   return NULL;
+}
+
+/* The shard that holds a row: the last one that does not begin behind it. */
+static size_t shard_of(const shards_source *s, size_t row) {
+  size_t low = 0, high = s->shard_count;
+  while (high - low > 1) {
+    size_t middle = (low + high) / 2;
+    if (s->firsts[middle] <= row)
+      low = middle;
+    else
+      high = middle;
+  }
+  return low;
 }
 
 /* The member as a string, NULL when there is none. */
@@ -71,15 +98,18 @@ static err take_field(const shards_source *s, dataset_sample *out) {
 
 static err read_row(const data_source *base, int64_t row, bool has_image, dataset_sample *out) {
   const shards_source *s = (const shards_source *)base;
-  const shard *from = &s->shards[s->rows[row].shard];
-  const shard_sample *sample = &from->samples[s->rows[row].sample];
-  *out = (dataset_sample){.shard = from->path, .key = sample->key};
+  size_t which = shard_of(s, (size_t)row), i = (size_t)row - s->firsts[which];
+  const shard *from = &s->shards[which];
+  *out = (dataset_sample){.shard = from->path};
+  err error = shard_key(from, i, &out->owned_key);
+  out->key = out->owned_key;
   if (has_image) {
-    out->image = sample->image.data;
-    out->image_bytes = sample->image.size;
+    shard_bytes image = shard_get(from, i, SHARD_IMAGE);
+    out->image = image.data;
+    out->image_bytes = image.size;
   }
-  err error = copy_member(sample->caption, &out->caption);
-  if (!error) error = copy_member(sample->json, &out->json);
+  if (!error) error = copy_member(shard_get(from, i, SHARD_CAPTION), &out->caption);
+  if (!error) error = copy_member(shard_get(from, i, SHARD_JSON), &out->json);
   return error ? error : take_field(s, out);
 }
 
@@ -98,7 +128,7 @@ static void close_shards(data_source *base) {
   shards_source *s = (shards_source *)base;
   for (size_t i = 0; i < s->shard_count; i++) shard_close(&s->shards[i]);
   free(s->shards);
-  free(s->rows);
+  free(s->firsts);
   free(s->caption_field);
   free(s);
 }

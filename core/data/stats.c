@@ -155,8 +155,8 @@ err stats_collect(char *const *patterns, size_t count, data_stats *out) {
   }
   for (int64_t row = 0; row < out->samples; row++) {
     dataset_sample sample;
-    TRY(dataset_read(data, row, &sample));
-    error = add_sample(&c, &sample);
+    error = dataset_read(data, row, &sample);
+    if (!error) error = add_sample(&c, &sample);
     dataset_sample_free(&sample);
     if (error) goto cleanup;
   }

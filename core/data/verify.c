@@ -38,16 +38,17 @@ static err check_json(shard_bytes bytes) {
   return is_object ? NULL : err_new(ERR_INPUT, "its JSON is not an object");
 }
 
-static faults check_sample(const shard_sample *s) {
-  return (faults){check_image(s->image),
-                  s->caption.data ? NULL : err_new(ERR_INPUT, "it has no caption (.txt)"),
-                  check_json(s->json)};
+static faults check_sample(const shard *s, size_t i) {
+  bool has_caption = shard_get(s, i, SHARD_CAPTION).data != NULL;
+  return (faults){check_image(shard_get(s, i, SHARD_IMAGE)),
+                  has_caption ? NULL : err_new(ERR_INPUT, "it has no caption (.txt)"),
+                  check_json(shard_get(s, i, SHARD_JSON))};
 }
 
 /* Writes a fault down and frees it. Short memory says nothing about the data: it is returned. */
 static err take_fault(findings *f, const char *path, const char *key, err fault) {
   if (!fault || err_kind_of(fault) == ERR_MEMORY) return fault;
-  strbuf_format(f->lines, "%s: %s: %s\n", path, key, err_message(fault));
+  strbuf_format(f->lines, "%s: %s: %s\n", path, key ? key : "?", err_message(fault));
   f->count++;
   err_free(fault);
   return NULL;
@@ -63,13 +64,15 @@ static err verify_samples(const shard *s, findings *f) {
   faults *found = mem_zeroed(s->count, sizeof *found);
   if (!found) return mem_error(s->count * sizeof *found, s->path);
 #pragma omp parallel for schedule(dynamic, 16)
-  for (size_t i = 0; i < s->count; i++) found[i] = check_sample(&s->samples[i]);
+  for (size_t i = 0; i < s->count; i++) found[i] = check_sample(s, i);
   err error = NULL;
   for (size_t i = 0; i < s->count; i++) {
-    const char *key = s->samples[i].key;
+    char *key = NULL;
+    error = keep_first(error, shard_key(s, i, &key));
     error = keep_first(error, take_fault(f, s->path, key, found[i].image));
     error = keep_first(error, take_fault(f, s->path, key, found[i].caption));
     error = keep_first(error, take_fault(f, s->path, key, found[i].json));
+    free(key);
   }
   free(found);
   return error;

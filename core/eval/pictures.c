@@ -101,9 +101,9 @@ int64_t pictures_count(const pictures *p) {
 static err copy_field(const pictures *p, int64_t row, bool is_caption, char **text) {
   dataset_sample sample;
   err error = dataset_read(p->data, row, &sample);
-  if (error) return error;
-  *text = mem_copy_string(is_caption ? sample.caption : sample.key);
+  if (!error) *text = mem_copy_string(is_caption ? sample.caption : sample.key);
   dataset_sample_free(&sample);
+  if (error) return error;
   return *text ? NULL : mem_error(0, "a name");
 }
 
@@ -123,9 +123,12 @@ err pictures_bytes(const pictures *p, int64_t row, void **bytes, size_t *size) {
   if (!p->data) return fs_read(p->files[row], (char **)bytes, size);
   dataset_sample sample;
   err error = dataset_read(p->data, row, &sample);
-  if (error) return error;
   *size = sample.image_bytes;
-  *bytes = mem_zeroed(1, sample.image_bytes);
+  *bytes = error ? NULL : mem_zeroed(1, sample.image_bytes);
+  if (error) {
+    dataset_sample_free(&sample);
+    return error;
+  }
   if (*bytes)
     memcpy(*bytes, sample.image, sample.image_bytes);
   else

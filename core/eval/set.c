@@ -6,6 +6,7 @@
 
 #include "base/fs.h"
 #include "base/mem.h"
+#include "base/shipped.h"
 #include "data/image.h"
 #include "data/record.h"
 
@@ -295,8 +296,8 @@ static err read_rows(eval_set *set, const description *d) {
   for (int64_t row = 0; row < set->rows; row++) {
     dataset_sample sample = {0};
     set->labels[row] = -1;
-    TRY(dataset_read_text(set->data, row, &sample));
-    error = add_captions(set, d, row, &sample);
+    error = dataset_read_text(set->data, row, &sample);
+    if (!error) error = add_captions(set, d, row, &sample);
     if (!error && set->has_labels && sample.json)
       error = sample_label(sample.json, d->label, &labels[row]);
     error = err_context(error, "sample %s", sample.key);
@@ -356,12 +357,15 @@ err eval_set_open(const char *path, const settings *s, const tokenizer *words, e
   yml_document *document = NULL;
   yml_problems problems = {0};
   description d = {0};
+  char *found = NULL;
   eval_set *set = mem_zeroed(1, sizeof *set);
   if (!set) return mem_error(sizeof *set, "an evaluation set");
   set->words = words;
   set->image_size = s->image_size;
   set->text_length = s->text_length;
-  TRY(yml_load(path, &document));
+  found = shipped_or_given(path);
+  if (!found) FAIL(ERR_MEMORY, "out of memory: an evaluation set");
+  TRY(yml_load(found, &document));
   read_description(document, &d, &problems);
   TRY(yml_problems_take(&problems));
   TRY(read_class_file(&d));
@@ -376,6 +380,7 @@ err eval_set_open(const char *path, const settings *s, const tokenizer *words, e
   if (!set->rows) FAIL(ERR_INPUT, "the shards hold no samples");
   TRY(read_rows(set, &d));
 cleanup:
+  free(found);
   free(d.images.items);
   free(d.templates.items);
   free(d.classes.items);

@@ -8,6 +8,7 @@
 #include "base/fs.h"
 #include "base/json.h"
 #include "base/mem.h"
+#include "base/shipped.h"
 #include "config/yaml.h"
 #include "eval/eval.h"
 
@@ -101,8 +102,12 @@ err suite_load(const char *path, suite *s) {
   yml_document *document = NULL;
   yml_problems problems = {0};
   *s = (suite){0};
-  err error = yml_load(path, &document);
-  if (error) return error;
+  char *found = shipped_or_given(path);
+  err error = found ? yml_load(found, &document) : mem_error(strlen(path), "a path");
+  if (error) {
+    free(found);
+    return error;
+  }
   const yml_node *root = yml_root(document), *sets = NULL;
   if (root->kind == YML_MAP) sets = yml_get(root, "sets");
   for (size_t i = 0; root->kind == YML_MAP && i < root->count; i++) {
@@ -118,7 +123,7 @@ err suite_load(const char *path, suite *s) {
     size_t most = count_references(sets);
     s->rows = mem_zeroed(sets->count, sizeof *s->rows);
     for (size_t i = 0; s->rows && i < sets->count; i++)
-      read_row(path, sets->items[i], s, &s->rows[s->row_count++], most, &problems);
+      read_row(found, sets->items[i], s, &s->rows[s->row_count++], most, &problems);
   }
   error = yml_problems_take(&problems);
   for (size_t i = 0; i < s->row_count && !error; i++)
@@ -126,6 +131,7 @@ err suite_load(const char *path, suite *s) {
       error = mem_error(0, "a suite");
   if (!error && (!s->rows || (!s->title && !(s->title = mem_copy_string("")))))
     error = mem_error(0, "a suite");
+  free(found);
   yml_free(document);
   if (error) suite_free(s);
   return error;

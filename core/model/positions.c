@@ -25,7 +25,7 @@ static void fill_weights(int64_t from, int64_t to, double *weights) {
 
 /* The side of a square of `count`; 0 when it is none. */
 static int64_t side_of(int64_t count) {
-  int64_t side = (int64_t)(sqrt((double)count) + 0.5);
+  int64_t side = count > 0 ? (int64_t)(sqrt((double)count) + 0.5) : 0;
   return side * side == count ? side : 0;
 }
 

@@ -86,7 +86,9 @@ typedef struct {
 /* softmax(q kᵀ / sqrt(head_width)) v for every image and head.
  * qkv [batch, tokens, 3, heads, head_width]; out [batch, tokens, heads, head_width];
  * lse [batch, heads, tokens] master: log of the softmax denominator, kept for backward.
- * key_counts [batch] i32, or absent: keys from there on are not attended to (padding). */
+ * key_counts [batch] i32, or absent: keys from there on are not attended to (padding). With none at
+ * all, out and the image's part of dqkv are zeros and lse is -infinity, the logarithm of an empty
+ * sum. */
 typedef struct {
   int64_t batch, tokens, heads, head_width;
   bool is_causal;

@@ -127,6 +127,22 @@ static double number_of(const safetensors_file *f, const char *key) {
   return value ? strtod(value, NULL) : 0;
 }
 
+/* A whole number in [0, most]; 0 when the file does not say. */
+static err read_count(const safetensors_file *f, const char *path, const char *key, int64_t most,
+                      int64_t *count) {
+  const char *value = safetensors_metadata(f, key);
+  char *end;
+  *count = 0;
+  if (!value) return NULL;
+  errno = 0;
+  long long whole = strtoll(value, &end, 10);
+  if (end == value || *end || errno || whole < 0 || whole > most)
+    return err_new(ERR_INPUT, "%s: %s '%.40s' is no whole number in [0, %" PRId64 "]", path, key,
+                   value, most);
+  *count = whole;
+  return NULL;
+}
+
 err checkpoint_read_settings(const char *path, settings *s, checkpoint_state *state) {
   safetensors_file *f = NULL;
   yml_document *document = NULL;
@@ -135,13 +151,13 @@ err checkpoint_read_settings(const char *path, settings *s, checkpoint_state *st
   if (error) return error;
   const char *yaml = safetensors_metadata(f, "flip.settings");
   const char *precision = safetensors_metadata(f, "flip.precision");
-  *state = (checkpoint_state){.step = (int64_t)number_of(f, "flip.step"),
-                              .samples = (int64_t)number_of(f, "flip.samples"),
-                              .vocabulary_size = (int64_t)number_of(f, "flip.vocabulary_size"),
-                              .train_seconds = number_of(f, "flip.train_seconds"),
+  *state = (checkpoint_state){.train_seconds = number_of(f, "flip.train_seconds"),
                               .data_wait_seconds = number_of(f, "flip.data_wait_seconds"),
                               .precision = precision_from_name(precision)};
   if (!yaml) FAIL(ERR_INPUT, "%s: is no flip checkpoint (it has no flip.settings)", path);
+  TRY(read_count(f, path, "flip.step", INT64_MAX, &state->step));
+  TRY(read_count(f, path, "flip.samples", INT64_MAX, &state->samples));
+  TRY(read_count(f, path, "flip.vocabulary_size", INT32_MAX, &state->vocabulary_size));
   TRY(yml_parse(path, yaml, strlen(yaml), &document));
   TRY(settings_init(s));
   settings_apply(s, yml_root(document), NULL, &problems);

@@ -6,6 +6,7 @@
 
 #include "base/fs.h"
 #include "base/mem.h"
+#include "base/shipped.h"
 #include "cli/cli.h"
 #include "store/sql.h"
 
@@ -63,11 +64,14 @@ err cli_load_experiment(store *s, const char *given, const spec_options *options
                         spec_experiment **e) {
   /* a bare word is a name first: the checkout has a program called quickstart */
   bool looks_like_file = strchr(given, '/') || strstr(given, ".y");
-  if ((!s || looks_like_file) && fs_exists(given) && !fs_is_folder(given))
-    return spec_load(given, options, e);
-  if (!s || looks_like_file)
-    return err_new(ERR_INPUT, "%s: there is no such experiment file", given);
-  char *path = NULL, *profile = NULL;
+  char *path = !s || looks_like_file ? shipped_or_given(given) : NULL, *profile = NULL;
+  if (path) {
+    err loaded = fs_exists(path) && !fs_is_folder(path)
+                     ? spec_load(path, options, e)
+                     : err_new(ERR_INPUT, "%s: there is no such experiment file", given);
+    free(path);
+    return loaded;
+  }
   err error = find_file(s, given, &path, &profile);
   spec_options with_profile = *options;
   if (!error && *profile && !with_profile.profile) with_profile.profile = profile;

@@ -80,7 +80,7 @@ static err write_history(const sample_series *series, const history_words *words
     const sample_point *p = &series->points[i];
     bool is_change = next < l.count && l.points[next].at == i;
     if (is_change) {
-      double before, after;
+      double before = NAN, after = NAN;
       error = level_of(&l, series->count, next, &before);
       if (!error) error = level_of(&l, series->count, next + 1, &after);
       strbuf_format(out, "  ── changed by %+.1f %% (p = %.3f)\n", 100 * (after / before - 1),

@@ -271,7 +271,7 @@ static err cell_curve(const report_data *d, size_t cell, data_curve *curve) {
   err error = add_run_points(d, own->run_id, 0, 0, false, curve);
   curve->tuned_from = curve->count;
   while (!error && own->tuned >= 0 && d->cells[own->tuned].is_finished) {
-    double more_samples, more_seconds;
+    double more_samples = 0, more_seconds = 0;
     error = find_summary(d, own->run_id, "samples", &more_samples);
     if (!error) error = find_summary(d, own->run_id, "train_seconds", &more_seconds);
     samples += more_samples;

@@ -11,10 +11,7 @@
 
 #include "base/fs.h"
 #include "base/mem.h"
-
-#ifndef FLIPBENCH_PLOTS_DIR
-#define FLIPBENCH_PLOTS_DIR "plots"
-#endif
+#include "base/shipped.h"
 
 /* In gnuplot's single quotes, where only the quote itself needs care. */
 static void append_quoted(strbuf *out, const char *text) {
@@ -184,14 +181,24 @@ void figure_free(figure *f) {
   free(f->drawn);
 }
 
+/* The folder of the templates; the caller frees. */
+static err find_plots(char **plots) {
+  const char *given = getenv("FLIPBENCH_PLOTS");
+  *plots = given && *given ? mem_copy_string(given) : shipped_find("plots");
+  return *plots
+             ? NULL
+             : err_new(ERR_INPUT, "the figures' templates are not in share/flip/plots beside this "
+                                  "program's folder: install it whole ('cmake --install build'), "
+                                  "or name their folder in FLIPBENCH_PLOTS");
+}
+
 static void write_script(const figure *f, const char *name, const char *folder, const char *formats,
-                         const char *template_path, strbuf *out) {
-  const char *plots = getenv("FLIPBENCH_PLOTS");
+                         const char *plots, const char *template_path, strbuf *out) {
   char list[64], *rest = list, *format;
   strbuf text = {0};
   strbuf_format(out, "# Drawn by flipbench; 'gnuplot %s.gp' draws it again.\n", name);
   strbuf_append(out, "plots_folder = ");
-  append_quoted(out, plots && *plots ? plots : FLIPBENCH_PLOTS_DIR);
+  append_quoted(out, plots);
   strbuf_format(&text, "%s/%s", folder, name);
   strbuf_append(out, "\nout = ");
   append_quoted(out, strbuf_string(&text));
@@ -252,8 +259,11 @@ static err run_gnuplot(const char *script) {
 err figure_draw(const figure *f, const char *name, const char *folder, const char *formats,
                 const char *template_path) {
   strbuf script = {0}, path = {0};
-  err error = NULL;
-  write_script(f, name, folder, formats, template_path, &script);
+  char *plots = NULL;
+  err error = find_plots(&plots);
+  if (error) return error;
+  write_script(f, name, folder, formats, plots, template_path, &script);
+  free(plots);
   strbuf_format(&path, "%s/%s.gp", folder, name);
   if (script.is_broken || path.is_broken) error = mem_error(script.length, "a figure");
   if (!error) error = fs_write_atomic(strbuf_string(&path), script.data, script.length);

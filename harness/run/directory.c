@@ -191,8 +191,14 @@ static err each_line(const char *results, const char *directory, const char *fil
   return error;
 }
 
+/* The number of the process that a line is about; 0 for none that flipbench would have given. */
+static int attempt_of(const json_t *object) {
+  json_int_t number = json_integer_value(json_object_get(object, "attempt"));
+  return number > 0 && number < INT_MAX ? (int)number : 0;
+}
+
 static void take_number(const json_t *object, void *context) {
-  int *number = context, own = (int)json_integer_value(json_object_get(object, "attempt"));
+  int *number = context, own = attempt_of(object);
   if (own >= *number) *number = own + 1;
 }
 
@@ -211,7 +217,7 @@ static void take_last(const json_t *object, void *context) {
   last_attempt *last = context;
   const char *event = json_string_value(json_object_get(object, "event"));
   const char *status = json_string_value(json_object_get(object, "status"));
-  int number = (int)json_integer_value(json_object_get(object, "attempt"));
+  int number = attempt_of(object);
   if (event && strcmp(event, "attempt_start") == 0) *last = (last_attempt){.number = number};
   if (!event || strcmp(event, "attempt_end") != 0 || number != last->number) return;
   last->has_ended = true;

@@ -180,7 +180,7 @@ void run_predict(run_predictor *p, const settings *s, int cores, run_prediction 
     memory += past->memory_share;
     weight++;
   }
-  if (!weight) return;
+  if (weight == 0) return;
   double samples = (double)run_predict_samples(s);
   if (samples > 0) made->seconds = counts.train_sample * samples / (rate / weight) * wall / weight;
   if (memory > 0) made->bytes *= memory / weight;

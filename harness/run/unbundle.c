@@ -21,13 +21,15 @@ void bundle_free(bundle_manifest *m) {
   *m = (bundle_manifest){0};
 }
 
-/* libarchive refuses absolute names, "..", and links that lead out, when asked to. */
+/* Regular files below `folder` and nothing else. A hard link with contents, which pax archives may
+ * hold, would write them to whatever file it names. */
 static err extract_entry(struct archive *in, struct archive *disk, struct archive_entry *entry,
                          const char *folder) {
   strbuf path = {0};
   const char *name = archive_entry_pathname(entry);
   if (archive_entry_filetype(entry) == AE_IFDIR) return NULL; /* made with what is in it */
-  if (archive_entry_filetype(entry) != AE_IFREG || !name || *name == '/' || strstr(name, ".."))
+  bool is_file = archive_entry_filetype(entry) == AE_IFREG && !archive_entry_hardlink(entry);
+  if (!is_file || !name || *name == '/' || strstr(name, ".."))
     return err_new(ERR_INPUT, "holds '%s', which is no file of a bundle", name ? name : "?");
   strbuf_format(&path, "%s/%s", folder, name);
   archive_entry_set_pathname(entry, strbuf_string(&path));
@@ -125,8 +127,8 @@ err bundle_extract(const char *archive, const char *folder, bundle_manifest *m) 
   m->profile = copy_text(document, "profile");
   m->created = copy_text(document, "created");
   m->commit = copy_text(document, "commit");
-  json_array_foreach(json_object_get(document, "data"), i, item)
-      strbuf_format(&data, "%s%s", i ? " " : "", json_string_value(item));
+  json_array_foreach(json_object_get(document, "data"), i, item) strbuf_format(
+      &data, "%s%s", i ? " " : "", json_is_string(item) ? json_string_value(item) : "?");
   m->data = strbuf_take(&data);
   if (!m->name || !m->experiment || !m->profile || !m->created || !m->commit)
     FAIL(ERR_MEMORY, "out of memory: a bundle");

@@ -2,6 +2,7 @@
  * own record of the processes that it started; events.jsonl is what they wrote (docs/events.md). */
 #include <errno.h>
 #include <fcntl.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -29,9 +30,12 @@ static const char *text_of(const json_t *object, const char *key) {
   return text ? text : "";
 }
 
+/* 0 for what is missing, null or beyond any count. */
 static int64_t integer_of(const json_t *object, const char *key) {
   const json_t *value = json_object_get(object, key);
-  return json_is_real(value) ? (int64_t)json_real_value(value) : json_integer_value(value);
+  double real = json_number_value(value);
+  if (!(fabs(real) < 0x1p62)) return 0;
+  return json_is_real(value) ? (int64_t)real : json_integer_value(value);
 }
 
 /* NaN, stored as NULL, for what is missing or null. */

@@ -41,6 +41,9 @@ small=(--set image.size=16 --set image.width=32 --set image.heads=2 --set text.w
        --set text.layers=1 --set image.layers=1 --set batch_size=16 --set embed_dim=16 --set samples=100)
 expect_status 0 "$FLIP" bench step "${small[@]}" --steps 1 --json
 [ "$(grep -c '"samples_per_second":[0-9.]*[1-9]' out.txt)" -ge 3 ] || { cat out.txt; fail "three mask ratios were expected"; }
+[ "$(grep -c '"in_turns":true' out.txt)" = 3 ] || { cat out.txt; fail "small models take turns"; }
+expect_status 0 "$FLIP" bench step "${small[@]}" --steps 11 --json --fit
+[ "$(grep -c '"in_turns":false' out.txt)" = 3 ] || { cat out.txt; fail "fitted ones do not"; }
 expect_status 0 "$FLIP" bench ops "${small[@]}" --steps 1 --json
 [ "$(wc -l < out.txt)" -ge 8 ] || fail "too few operations"
 expect_status 2 "$FLIP" bench nonsense

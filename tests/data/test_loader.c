@@ -226,6 +226,20 @@ static void patterns_expand_as_in_webdataset(void **state) {
   assert_fails_with(shard_expand(none, 1, &paths, &count), "no file matches");
 }
 
+static void a_pattern_that_names_millions_of_shards_is_told(void **state) {
+  (void)state;
+  char **paths, *two_ranges[] = {"{0..999}-{0..9999}.tar"}, *one[] = {"{00..80000012}.tar"};
+  char *edges[] = {"{-9223372036854775807..9223372036854775807}.tar"};
+  char *last[] = {"{9223372036854775806..9223372036854775807}.tar"};
+  size_t count;
+  assert_fails_with(shard_expand(two_ranges, 1, &paths, &count), "more than 1000000 shards");
+  assert_fails_with(shard_expand(one, 1, &paths, &count), "longer than 1000000");
+  assert_fails_with(shard_expand(edges, 1, &paths, &count), "longer than 1000000");
+  assert_ok(shard_expand(last, 1, &paths, &count));
+  assert_int_equal(count, 2);
+  fs_free_names(paths, count);
+}
+
 static void shards_are_plain_tars_with_the_same_bytes_each_time(void **state) {
   (void)state;
   fixture f = make(false), again = make(false);
@@ -253,6 +267,7 @@ int main(void) {
       cmocka_unit_test(closing_in_the_middle_is_clean),
       cmocka_unit_test(the_permutation_is_one_for_any_size),
       cmocka_unit_test(patterns_expand_as_in_webdataset),
+      cmocka_unit_test(a_pattern_that_names_millions_of_shards_is_told),
       cmocka_unit_test(shards_are_plain_tars_with_the_same_bytes_each_time),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -58,7 +58,7 @@ grep -q '"why":"retry 1 of 1 after crash' results/*/mask_ratio=0.5-*/attempts.js
 # checkpoint, one that dies with all its processes is lost, one that is cancelled never began; a later
 # submission goes on from there.
 rm -rf results
-export FAKE_STEP_MS=30
+export FAKE_STEP_MS=100 # long enough for a busy machine to signal before the end
 expect_status 0 bench submit experiments/small.yaml --slurm --detach
 job=$(cut -f1 results/small/slurm/jobs.tsv | head -1)
 for _ in $(seq 200); do

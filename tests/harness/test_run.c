@@ -8,7 +8,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <archive.h>
+#include <archive_entry.h>
+
 #include "base/fs.h"
+#include "run/bundle.h"
 #include "run/directory.h"
 #include "run/limits.h"
 #include "run/retry.h"
@@ -167,9 +171,60 @@ static void the_last_word_of_a_process_is_found_behind_its_start(void **state) {
   assert_ok(directory_record_start(base, "cell", &start));
   assert_ok(directory_next_attempt(base, "cell", &number));
   assert_int_equal(number, 5);
+  /* a number that flipbench gives to no process is no process's: 2^32 + 7 would be 7 */
+  write_file(cell, "attempts.jsonl",
+             "{\"event\":\"attempt_start\",\"attempt\":4294967303}\n"
+             "{\"event\":\"attempt_start\",\"attempt\":2147483647}\n"
+             "{\"event\":\"attempt_start\",\"attempt\":-3}\n");
+  assert_ok(directory_next_attempt(base, "cell", &number));
+  assert_int_equal(number, 1);
   snprintf(text, sizeof text, "rm -r %s", base);
   assert_int_equal(system(text), 0);
   free(cell);
+}
+
+/* An archive of one file. */
+static void write_archive(const char *path, const char *name, const char *bytes) {
+  struct archive *out = archive_write_new();
+  struct archive_entry *entry = archive_entry_new();
+  archive_write_set_format_pax(out);
+  assert_int_equal(archive_write_open_filename(out, path), ARCHIVE_OK);
+  archive_entry_set_pathname(entry, name);
+  archive_entry_set_filetype(entry, AE_IFREG);
+  archive_entry_set_perm(entry, 0644);
+  archive_entry_set_size(entry, (la_int64_t)strlen(bytes));
+  assert_int_equal(archive_write_header(out, entry), ARCHIVE_OK);
+  assert_int_equal(archive_write_data(out, bytes, strlen(bytes)), strlen(bytes));
+  archive_entry_free(entry);
+  assert_int_equal(archive_write_free(out), ARCHIVE_OK);
+}
+
+static void a_bundle_reaches_nothing_outside_of_its_folder(void **state) {
+  (void)state;
+  char base[] = "/tmp/flip-bundle.XXXXXX", before[4096], command[64], own[64], *text;
+  size_t length;
+  bundle_manifest m;
+  assert_non_null(mkdtemp(base));
+  snprintf(own, sizeof own, "%s/mine", base);
+  /* the first is a hard link "b/x" to "mine" with contents, which would go there */
+  const char *const names[] = {"b/x", "b/../../mine", own, "../mine"};
+  char *archive = fs_join(base, "b.tar");
+  assert_non_null(getcwd(before, sizeof before));
+  assert_int_equal(chdir(base), 0);
+  write_file(base, "mine", "precious");
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+    write_archive(archive, names[i], "changed");
+    const char *given =
+        i ? archive : FLIP_SOURCE_DIR "/tests/fuzz/found/bundle/a_link_with_contents.tar";
+    assert_fails_with(bundle_extract(given, "inside", &m), "which is no file of a bundle");
+    assert_ok(fs_read(own, &text, &length));
+    assert_string_equal(text, "precious");
+    free(text);
+  }
+  assert_int_equal(chdir(before), 0);
+  snprintf(command, sizeof command, "rm -r %s", base);
+  assert_int_equal(system(command), 0);
+  free(archive);
 }
 
 static void a_cell_that_another_machine_runs_is_refused(void **state) {
@@ -213,6 +268,7 @@ int main(void) {
       cmocka_unit_test(retries_wait_twice_as_long_each_time_up_to_an_hour),
       cmocka_unit_test(what_the_same_settings_give_again_is_not_retried),
       cmocka_unit_test(a_cell_with_a_memory_limit_gets_a_cgroup_where_one_can_be_made),
+      cmocka_unit_test(a_bundle_reaches_nothing_outside_of_its_folder),
       cmocka_unit_test(a_cell_that_another_machine_runs_is_refused),
       cmocka_unit_test(the_last_word_of_a_process_is_found_behind_its_start),
   };

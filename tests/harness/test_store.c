@@ -152,6 +152,20 @@ static void the_meters_of_a_device_are_kept_and_those_of_none_are_missing(void *
   store_close(s);
 }
 
+static void numbers_beyond_any_count_are_not_taken(void **state) {
+  (void)state;
+  store *s;
+  int64_t run_id;
+  write_run("e/huge", "cell1", "2026-01-01T00:00:00.000Z", INT64_MIN, 3);
+  append("results/e/huge/events.jsonl",
+         "{\"event\":\"step\",\"step\":1e300,\"samples\":-1e19,\"loss\":1.5}\n");
+  assert_ok(store_open("s.db", &s));
+  assert_ok(store_ingest(s, "results", "e/huge", &run_id));
+  assert_int_equal(number(s, "SELECT count(*) FROM step WHERE step < 0 OR samples < 0"), 0);
+  assert_int_equal(number(s, "SELECT count(*) FROM step WHERE step > 0"), 3);
+  store_close(s);
+}
+
 static void what_a_run_says_of_code_and_machine_is_kept(void **state) {
   (void)state;
   store *s;
@@ -295,6 +309,7 @@ int main(void) {
       IN_FOLDER(a_database_of_every_earlier_version_is_brought_up_to_date),
       IN_FOLDER(a_database_of_a_later_version_is_left_alone),
       IN_FOLDER(the_meters_of_a_device_are_kept_and_those_of_none_are_missing),
+      IN_FOLDER(numbers_beyond_any_count_are_not_taken),
       IN_FOLDER(what_a_run_says_of_code_and_machine_is_kept),
       IN_FOLDER(reading_the_same_files_again_changes_nothing),
       IN_FOLDER(a_long_run_keeps_a_bounded_number_of_steps),

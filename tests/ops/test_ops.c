@@ -60,6 +60,7 @@ int main(int argc, char **argv) {
       cmocka_unit_test(activations_and_their_slopes_agree),
       cmocka_unit_test(layer_norm_and_its_gradient_agree),
       cmocka_unit_test(attention_agrees_for_odd_lengths_and_masks),
+      cmocka_unit_test(attention_to_nothing_is_nothing),
       cmocka_unit_test(patches_agree),
       cmocka_unit_test(tokens_and_positions_agree),
       cmocka_unit_test(word_embedding_and_its_gradient_agree),

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/fs.h"
+#include "train/checkpoint.h"
 #include "train/safetensors.h"
 
 static char folder[] = "/tmp/flip-safetensors-XXXXXX";
@@ -146,6 +147,29 @@ static void odd_metadata_is_no_metadata(void **state) {
   }
 }
 
+/* A checkpoint that cannot say where its run was is not gone on from. */
+static void a_checkpoint_with_an_impossible_place_is_refused(void **state) {
+  (void)state;
+  static const struct {
+    const char *key, *value;
+  } cases[] = {{"flip.step", "1e300"},
+               {"flip.step", "-1"},
+               {"flip.samples", "nan"},
+               {"flip.samples", "99999999999999999999"},
+               {"flip.vocabulary_size", "4294967296"}};
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    char header[256], message[64];
+    settings s;
+    checkpoint_state where;
+    snprintf(header, sizeof header,
+             "{\"__metadata__\":{\"flip.settings\":\"seed: 1\",\"%s\":\"%s\"}}", cases[i].key,
+             cases[i].value);
+    snprintf(message, sizeof message, "%s '%s' is no whole number", cases[i].key, cases[i].value);
+    write_file(header, 0, -1);
+    assert_fails_with(checkpoint_read_settings(path, &s, &where), message);
+  }
+}
+
 static void a_name_longer_than_any_tensors_is_refused(void **state) {
   (void)state;
   char header[600], name[300];
@@ -214,6 +238,7 @@ int main(void) {
       cmocka_unit_test(headers_that_lie_are_refused),
       cmocka_unit_test(hostile_json_is_refused),
       cmocka_unit_test(odd_metadata_is_no_metadata),
+      cmocka_unit_test(a_checkpoint_with_an_impossible_place_is_refused),
       cmocka_unit_test(a_name_longer_than_any_tensors_is_refused),
       cmocka_unit_test(header_lengths_beyond_the_file_are_refused),
       cmocka_unit_test(no_damage_crashes_the_reader),

@@ -1,0 +1,15 @@
+/* The files that come with the programs: experiments/ (presets and evaluation sets in it) and
+ * plots/. An installed program finds them in share/flip beside its own folder, wherever the whole
+ * was moved to; one that was not installed finds them in the sources it was built from. */
+#ifndef FLIP_BASE_SHIPPED_H
+#define FLIP_BASE_SHIPPED_H
+
+/* Where NAME ("plots", "experiments/presets/mini.yaml") is; the caller frees. NULL when it is
+ * nowhere or memory is short. */
+char *shipped_find(const char *name);
+
+/* `path` itself when something is there; else the shipped file of that name; else `path`, for the
+ * error that follows. The caller frees; NULL when memory is short. */
+char *shipped_or_given(const char *path);
+
+#endif

@@ -1,0 +1,31 @@
+/* Several models' training steps timed in turn, so that a machine that grows slower or faster
+ * meanwhile does so for all of them, and ratios between them hold. */
+#ifndef FLIP_CLI_BENCH_ROWS_H
+#define FLIP_CLI_BENCH_ROWS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "config/settings.h"
+
+enum { BENCH_ROUNDS = 10 }; /* turns that each model takes, at most */
+
+/* One model's figures; seconds are medians a step. */
+typedef struct {
+  double mask_ratio, seconds, image, text, loss, rest;
+  double samples_per_second, flops_per_second, image_flops;
+  double time_ratio; /* a sample's time over the first row's: in turns the median of the rounds */
+  double joules_per_sample; /* negative: the device has no meter */
+  uint64_t peak_bytes;      /* of the device, or as planned */
+  int64_t batch;
+  int precision;
+} bench_row;
+
+/* rows [count] of runs with these settings, `steps` timed steps each: in at most BENCH_ROUNDS turns
+ * when the memory holds all models at once, as is_in_turns then says, else one after the other. All
+ * compute in the precision of the first. */
+err bench_measure_rows(const settings *runs, int count, int64_t vocabulary, int64_t steps,
+                       bench_row *rows, bool *is_in_turns) ERR_MUST_CHECK;
+
+#endif
