@@ -63,5 +63,5 @@ build_plugin() {
 # The CUDA kernels under the sanitizers, on the host.
 build_sanitized() {
   [ -f build/asan/build.ninja ] || { say "configuring the sanitizers' build"; cmake --preset asan >/dev/null; }
-  build_quietly build/asan --target simt_tests
+  build_quietly build/asan --target sanitized_tests
 }
