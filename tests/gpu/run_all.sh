@@ -26,17 +26,20 @@ elif [ -x build/cuda/bin/flip ]; then
   built=build/cuda
 else
   built=.
-  export LD_LIBRARY_PATH=$here/lib:${LD_LIBRARY_PATH:-}
 fi
 flip=$here/$built/bin/flip
 tests=$here/$built/tests
 [ -x "$flip" ] && [ -x "$tests/test_ops" ] && [ -x "$tests/test_step" ] && [ -x "$tests/test_narrow" ] ||
   { echo "no build: cmake --preset cuda && cmake --build build/cuda" >&2; exit 2; }
-# cuDNN and cuBLASLt may come with a Python package rather than with the toolkit
-for folder in $(python3 -c 'import glob, site
+# cuDNN and cuBLASLt may come with a Python package rather than with the toolkit. Packed libraries
+# are for our programs alone: PyTorch and the compilers that it calls have their own.
+machines=${LD_LIBRARY_PATH:-}
+LD_LIBRARY_PATH=$([ $built = . ] && echo "$here/lib"):$machines
+for folder in $(LD_LIBRARY_PATH=$machines python3 -c 'import glob, site
 print(" ".join(p for s in site.getsitepackages() for p in glob.glob(s + "/nvidia/*/lib")))' 2>/dev/null); do
-  LD_LIBRARY_PATH=${LD_LIBRARY_PATH:-}:$folder
+  LD_LIBRARY_PATH=$LD_LIBRARY_PATH:$folder
 done
+peer() { echo env LD_LIBRARY_PATH="$machines" python3; }
 work=$(mktemp -d)
 raw=$work/report
 mkdir "$raw"
@@ -192,14 +195,14 @@ summarize() {
 bench() {
   say "" "## Benchmarks"
   local model step torch=0
-  ! python3 -c 'import torch; assert torch.cuda.is_available()' 2>/dev/null || torch=1
+  ! $(peer) -c 'import torch; assert torch.cuda.is_available()' 2>/dev/null || torch=1
   for model in vit_l16 vit_b16; do
     step=("$flip" bench step -c "experiments/presets/${model}_laion400m.yaml" -s device=cuda -s precision=bf16
       -s micro_batch_size=0 -n 10 --json "${large[@]}")
     figure "${model}_batch_$batch" 120 "${step[@]}" -s deterministic=false -s "batch_size=$batch"
     if [ $torch = 1 ]; then
-      figure "torch_${model}_eager" 60 python3 tests/peers/train_step_torch.py --model $model --batch 256
-      figure "torch_${model}_compiled" 180 python3 tests/peers/train_step_torch.py --model $model --batch 256 --compile
+      figure "torch_${model}_eager" 60 $(peer) tests/peers/train_step_torch.py --model $model --batch 256
+      figure "torch_${model}_compiled" 180 $(peer) tests/peers/train_step_torch.py --model $model --batch 256 --compile
     fi
     [ $model = vit_b16 ] || figure vit_l16_fp8 60 "${step[@]}" -s deterministic=false -s precision=fp8 -s "batch_size=$batch"
     figure "${model}_deterministic" 60 "${step[@]}" -s "batch_size=$batch"
