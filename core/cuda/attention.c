@@ -18,26 +18,21 @@ static err run(ops *o, const ops_attention *a, bool is_backward, int which) {
   return which == OWN ? run_own(o, a, is_backward) : sdpa_run(o, a, is_backward, which);
 }
 
-/* Seconds of one run; the op's outputs are overwritten each time, so trying changes nothing. */
+typedef struct {
+  const ops_attention *a;
+  bool is_backward;
+  int which;
+} attempt;
+
+/* The op's outputs are overwritten each time, so trying changes nothing. */
+static err run_attempt(ops *o, const void *work) {
+  const attempt *t = work;
+  return run(o, t->a, t->is_backward, t->which);
+}
+
 static err time_run(ops *o, const ops_attention *a, bool is_backward, int which, double *seconds) {
-  cuda_state *state = cuda_of(o);
-  cudaEvent_t start = NULL, stop = NULL;
-  float milliseconds = 0;
-  err error = NULL;
-  TRY(cuda_error(cudaEventCreate(&start), "an event"));
-  TRY(cuda_error(cudaEventCreate(&stop), "an event"));
-  for (int i = 0; i <= TIMED_RUNS; i++) { /* the first is not timed: it may load code */
-    if (i == 1) TRY(cuda_error(cudaEventRecord(start, state->compute), "an event"));
-    TRY(run(o, a, is_backward, which));
-  }
-  TRY(cuda_error(cudaEventRecord(stop, state->compute), "an event"));
-  TRY(cuda_error(cudaEventSynchronize(stop), "waiting for the GPU"));
-  TRY(cuda_error(cudaEventElapsedTime(&milliseconds, start, stop), "reading an event"));
-  *seconds = (double)milliseconds / 1e3 / TIMED_RUNS;
-cleanup:
-  if (start) (void)cudaEventDestroy(start);
-  if (stop) (void)cudaEventDestroy(stop);
-  return error;
+  const attempt t = {a, is_backward, which};
+  return cuda_time(o, TIMED_RUNS, run_attempt, &t, seconds);
 }
 
 static choice_key key_of(ops *o, const ops_attention *a, bool is_backward) {
@@ -49,8 +44,7 @@ static choice_key key_of(ops *o, const ops_attention *a, bool is_backward) {
  * reason to fail: our own kernel does every shape. Without timing, cuDNN's first that runs. */
 static err choose_by_running(ops *o, const ops_attention *a, bool is_backward, int candidates,
                              int *which) {
-  cuda_state *state = cuda_of(o);
-  bool may_time = !state->request.is_deterministic || choice_store_is_lasting(state->choices);
+  bool may_time = cuda_may_time(cuda_of(o));
   double least = 1e30, seconds;
   *which = OWN;
   if (may_time) {
@@ -74,11 +68,12 @@ static err choose(ops *o, const ops_attention *a, bool is_backward, int *which) 
   cuda_state *state = cuda_of(o);
   const choice_key key = key_of(o, a, is_backward);
   choice_value value;
-  int candidates = sdpa_candidates(o, a, is_backward);
+  bool is_known = choice_store_find(state->choices, &key, &value);
   *which = OWN;
+  if (is_known && value.part[0] == OWN) return NULL; /* cuDNN need not be asked */
+  int candidates = sdpa_candidates(o, a, is_backward);
   if (candidates == 0) return NULL;
-  if (choice_store_find(state->choices, &key, &value) && value.part[0] >= OWN &&
-      value.part[0] < candidates) {
+  if (is_known && value.part[0] >= 0 && value.part[0] < candidates) {
     *which = (int)value.part[0];
     return NULL;
   }

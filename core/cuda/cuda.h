@@ -29,6 +29,7 @@ typedef struct {
   int capability;             /* 80, 90, … */
   cudaStream_t compute, copy; /* ops and results; uploads ahead */
   cudaEvent_t fence;          /* on compute, at the last join: copies wait for it */
+  cudaEvent_t begun, ended;   /* of what cuda_time times */
   choice_store *choices;
   gemm_plans *gemms;
   sdpa_plans *attentions;
@@ -59,6 +60,25 @@ void cuda_release(ops *o, void *block);
 err cuda_scratch(ops *o, size_t bytes, void **block) ERR_MUST_CHECK;
 /* Gives back what ops took that were only tried. */
 void cuda_scratch_trim(ops *o);
+/* Pieces of scratch start at multiples of this, as the kernels ask (kernels.h). */
+enum { CUDA_SCRATCH_ALIGNMENT = 256 };
+static inline size_t cuda_rounded(size_t bytes) {
+  return (bytes + CUDA_SCRATCH_ALIGNMENT - 1) / CUDA_SCRATCH_ALIGNMENT * CUDA_SCRATCH_ALIGNMENT;
+}
+static inline bool cuda_is_at_16(const void *address) {
+  return (uintptr_t)address % 16 == 0;
+}
+
+/* Seconds of one run of `run`, the mean of `runs` after one that is not timed, since it may load
+ * code; the first failure ends it. */
+typedef err (*cuda_work)(ops *o, const void *work);
+err cuda_time(ops *o, int runs, cuda_work run, const void *work, double *seconds) ERR_MUST_CHECK;
+/* Whether choices may be made by timing: not while a step is recorded, nor where the next run
+ * could not choose the same and has to. */
+static inline bool cuda_may_time(const cuda_state *state) {
+  return !state->is_recording &&
+         (!state->request.is_deterministic || choice_store_is_lasting(state->choices));
+}
 
 /* runtime.c: streams, copies, recordings. */
 err cuda_runtime_create(ops *o) ERR_MUST_CHECK;

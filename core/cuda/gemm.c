@@ -15,10 +15,6 @@ static cudaDataType_t library_type(ops_type type) {
   return type == OPS_BF16 ? CUDA_R_16BF : CUDA_R_32F;
 }
 
-static bool is_at_16(const void *address) {
-  return (uintptr_t)address % 16 == 0;
-}
-
 static gemm_key key_of(ops *o, const ops_gemm *g, const gemm_types *types) {
   gemm_key key;
   size_t out = ops_size_of(g->c.type), in = types->scale_a ? 1 : ops_size_of(g->a.type);
@@ -39,18 +35,19 @@ static gemm_key key_of(ops *o, const ops_gemm *g, const gemm_types *types) {
   key.has_sums = g->a_sums.data != NULL;
   key.epilogue = g->epilogue;
   key.activation = g->epilogue == OPS_EPILOGUE_NONE ? 0 : g->activation;
-  key.is_aligned = is_at_16(g->a.data) && is_at_16(g->b.data) && is_at_16(g->c.data) &&
-                   is_at_16(g->pre.data) && is_at_16(g->bias.data) && row_a % 16 == 0 &&
-                   row_b % 16 == 0 && (size_t)g->n * out % 16 == 0;
+  key.is_aligned = cuda_is_at_16(g->a.data) && cuda_is_at_16(g->b.data) &&
+                   cuda_is_at_16(g->c.data) && cuda_is_at_16(g->pre.data) &&
+                   cuda_is_at_16(g->bias.data) && row_a % 16 == 0 && row_b % 16 == 0 &&
+                   (size_t)g->n * out % 16 == 0;
   key.is_deterministic = cuda_of(o)->request.is_deterministic;
   return key;
 }
 
 /* The bias's copy, the library's sums, and what our column sums need. */
 size_t gemm_scratch_bytes(const ops_gemm *g) {
-  size_t bytes = g->bias.data ? gemm_rounded((size_t)g->n * 4) : 0;
+  size_t bytes = g->bias.data ? cuda_rounded((size_t)g->n * 4) : 0;
   if (!g->a_sums.data) return bytes;
-  return bytes + gemm_rounded((size_t)g->m * 4) +
+  return bytes + cuda_rounded((size_t)g->m * 4) +
          (g->transpose_a ? kernel_column_sums_scratch(g->k, g->m) : 0);
 }
 
@@ -77,9 +74,9 @@ err gemm_finish(ops *o, const ops_gemm *g, int form, const gemm_operands *at) {
 err gemm_product(ops *o, const ops_gemm *g, const gemm_types *types, void *scratch) {
   gemm_key key = key_of(o, g, types);
   gemm_plan *plan;
-  char *bias_copy = scratch, *at = bias_copy + (g->bias.data ? gemm_rounded((size_t)g->n * 4) : 0);
+  char *bias_copy = scratch, *at = bias_copy + (g->bias.data ? cuda_rounded((size_t)g->n * 4) : 0);
   float *library_sums = (float *)(void *)at;
-  if (g->a_sums.data) at += gemm_rounded((size_t)g->m * 4);
+  if (g->a_sums.data) at += cuda_rounded((size_t)g->m * 4);
   const gemm_operands operands = {.a = g->a.data,
                                   .b = g->b.data,
                                   .c = g->c.data,
@@ -188,8 +185,6 @@ err gemm_plans_create(ops *o, gemm_plans **out) {
                                                       CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES,
                                                       &workspace, sizeof workspace),
                  "stating the workspace"));
-  TRY(cuda_error(cudaEventCreate(&plans->start), "an event"));
-  TRY(cuda_error(cudaEventCreate(&plans->stop), "an event"));
   TRY(look_at_gelu(o));
 cleanup:
   return error;
@@ -198,8 +193,6 @@ cleanup:
 void gemm_plans_destroy(gemm_plans *plans) {
   if (!plans) return;
   for (size_t i = 0; i < plans->count; i++) gemm_free_plan(&plans->items[i]);
-  if (plans->stop) (void)cudaEventDestroy(plans->stop);
-  if (plans->start) (void)cudaEventDestroy(plans->start);
   if (plans->preference) (void)cublasLtMatmulPreferenceDestroy(plans->preference);
   if (plans->library) (void)cublasLtDestroy(plans->library);
   free(plans->items);

@@ -10,12 +10,6 @@
 
 #include "cuda/cuda.h"
 
-/* Pieces of scratch start at multiples of this, as the kernels ask (kernels.h). */
-enum { GEMM_SCRATCH_ALIGNMENT = 256 };
-static inline size_t gemm_rounded(size_t bytes) {
-  return (bytes + GEMM_SCRATCH_ALIGNMENT - 1) / GEMM_SCRATCH_ALIGNMENT * GEMM_SCRATCH_ALIGNMENT;
-}
-
 /* What the library does beside the product. What it does not do, our kernels do afterwards. */
 typedef enum {
   GEMM_BIAS_MASTER = 1,  /* adds the bias, read in master type */
@@ -58,7 +52,6 @@ typedef struct {
 struct gemm_plans {
   cublasLtHandle_t library;
   cublasLtMatmulPreference_t preference;
-  cudaEvent_t start, stop;
   bool has_tanh_gelu; /* the library has a GELU, and it is the tanh form: seen, not assumed */
   gemm_plan *items;
   size_t count, capacity;

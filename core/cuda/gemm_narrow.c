@@ -10,7 +10,7 @@
 #include "cuda/gemm.h"
 #include "cuda/kernels.h"
 
-enum { NARROW_MULTIPLE = 16, SCALES_BYTES = GEMM_SCRATCH_ALIGNMENT };
+enum { NARROW_MULTIPLE = 16, SCALES_BYTES = CUDA_SCRATCH_ALIGNMENT };
 
 bool gemm_can_narrow(ops *o, const ops_gemm *g) {
   return cuda_of(o)->request.is_narrow && g->a.type == OPS_BF16 && g->m % NARROW_MULTIPLE == 0 &&
@@ -31,8 +31,8 @@ static int narrow(kernel_fp8 format, int64_t along, int64_t k, bool is_turned, o
 
 err gemm_narrow(ops *o, const ops_gemm *g) {
   void *stream = cuda_of(o)->compute;
-  size_t bytes_a = gemm_rounded((size_t)(g->m * g->k)),
-         bytes_b = gemm_rounded((size_t)(g->n * g->k));
+  size_t bytes_a = cuda_rounded((size_t)(g->m * g->k)),
+         bytes_b = cuda_rounded((size_t)(g->n * g->k));
   char *scratch;
   ops_gemm n = *g;
   n.a_sums = (ops_buffer){0}; /* taken from the 16-bit values, which are there */

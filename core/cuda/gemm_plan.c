@@ -142,29 +142,23 @@ typedef struct {
   const cublasLtMatmulAlgo_t *algorithm; /* NULL: the rest */
 } timed_work;
 
-static bool run_timed(ops *o, const timed_work *w) {
-  if (w->algorithm) return multiply(o, w->plan, w->at, w->c, w->algorithm) == CUBLAS_STATUS_SUCCESS;
+static err run_timed(ops *o, const void *work) {
+  const timed_work *w = work;
+  if (w->algorithm)
+    return gemm_error(multiply(o, w->plan, w->at, w->c, w->algorithm), "trying an algorithm");
   /* sums go where the library's would: ours must not be added to by trying */
   ops_gemm rest = *w->at->whole;
   if (rest.a_sums.data) rest.a_sums = (ops_buffer){w->at->sums, OPS_F32};
-  err error = gemm_finish(o, &rest, w->plan->form, w->at);
-  err_free(error);
-  return !error;
+  return gemm_finish(o, &rest, w->plan->form, w->at);
 }
 
-/* Seconds of one run; infinite for what fails. The first run is not timed: it may load code. */
+/* Seconds of one run; infinite for what fails. */
 static double time_work(ops *o, const timed_work *w) {
-  cuda_state *state = cuda_of(o);
-  float milliseconds = 0;
-  if (!run_timed(o, w)) return INFINITY;
-  (void)cudaEventRecord(state->gemms->start, state->compute);
-  for (int run = 0; run < TIMED_RUNS; run++)
-    if (!run_timed(o, w)) return INFINITY;
-  (void)cudaEventRecord(state->gemms->stop, state->compute);
-  if (cudaEventSynchronize(state->gemms->stop) != cudaSuccess ||
-      cudaEventElapsedTime(&milliseconds, state->gemms->start, state->gemms->stop) != cudaSuccess)
-    return INFINITY;
-  return (double)milliseconds / 1e3 / TIMED_RUNS;
+  double seconds;
+  err error = cuda_time(o, TIMED_RUNS, run_timed, w, &seconds);
+  if (!error) return seconds;
+  err_free(error);
+  return INFINITY;
 }
 
 /* The fastest candidate and its seconds, with those of what it leaves to do. Sums that are added to
@@ -232,12 +226,6 @@ static err state_preferences(const gemm_plans *plans, const gemm_plan *plan) {
   return error;
 }
 
-/* Not while a step is recorded; nor where the next run could not choose the same. */
-static bool may_time(const cuda_state *state) {
-  return !state->is_recording &&
-         (!state->request.is_deterministic || choice_store_is_lasting(state->choices));
-}
-
 /* The candidates that may be used, moved to the front: each result has a status of its own. */
 static int keep_usable(cublasLtMatmulHeuristicResult_t *candidates, int count, size_t workspace) {
   int kept = 0;
@@ -267,7 +255,7 @@ static err try_form(ops *o, const gemm_key *key, int form, const gemm_operands *
   if (*is_there) count = keep_usable(candidates, count, state->workspace_bytes);
   *is_there &= count > 0;
   if (!*is_there) goto cleanup;
-  int best = may_time(state) ? choose_by_timing(o, plan, at, candidates, count, seconds) : 0;
+  int best = cuda_may_time(state) ? choose_by_timing(o, plan, at, candidates, count, seconds) : 0;
   plan->algorithm = candidates[best].algo;
 cleanup:
   if (!*is_there) gemm_free_plan(plan);
@@ -332,7 +320,7 @@ static err choose_form(ops *o, const gemm_key *key, const gemm_operands *operand
     gemm_plan tried;
     bool is_there;
     int fused = forms[i] & (GEMM_ACTIVATION | GEMM_SUMS);
-    if (is_done[fused] || (has_plan && !may_time(cuda_of(o)))) continue;
+    if (is_done[fused] || (has_plan && !cuda_may_time(cuda_of(o)))) continue;
     err error = try_form(o, key, forms[i], operands, &tried, &is_there, &seconds);
     if (error) {
       if (has_plan) gemm_free_plan(plan);
@@ -360,7 +348,7 @@ static err make_plan(ops *o, const gemm_key *key, const gemm_operands *operands,
   err error = recall(o, key, plan, &is_there);
   if (error || is_there) return error;
   error = choose_form(o, key, operands, plan);
-  if (!error && may_time(cuda_of(o))) remember(cuda_of(o), plan);
+  if (!error && cuda_may_time(cuda_of(o))) remember(cuda_of(o), plan);
   return error;
 }
 

@@ -89,6 +89,8 @@ err cuda_runtime_create(ops *o) {
   TRY(cuda_error(cudaStreamCreateWithFlags(&state->compute, cudaStreamNonBlocking), "a stream"));
   TRY(cuda_error(cudaStreamCreateWithFlags(&state->copy, cudaStreamNonBlocking), "a stream"));
   TRY(cuda_error(cudaEventCreateWithFlags(&state->fence, cudaEventDisableTiming), "an event"));
+  TRY(cuda_error(cudaEventCreate(&state->begun), "an event"));
+  TRY(cuda_error(cudaEventCreate(&state->ended), "an event"));
   state->workspace_bytes = WORKSPACE_BYTES;
   TRY(cuda_allocate(o, state->workspace_bytes, "the libraries' workspace", &state->workspace));
 cleanup:
@@ -106,9 +108,27 @@ void cuda_runtime_destroy(ops *o) {
   }
   (void)cudaFree(state->scratch);
   (void)cudaFree(state->workspace);
+  if (state->ended) (void)cudaEventDestroy(state->ended);
+  if (state->begun) (void)cudaEventDestroy(state->begun);
   if (state->fence) (void)cudaEventDestroy(state->fence);
   if (state->copy) (void)cudaStreamDestroy(state->copy);
   if (state->compute) (void)cudaStreamDestroy(state->compute);
+}
+
+err cuda_time(ops *o, int runs, cuda_work run, const void *work, double *seconds) {
+  cuda_state *state = cuda_of(o);
+  float milliseconds = 0;
+  err error = NULL;
+  TRY(run(o, work));
+  TRY(cuda_error(cudaEventRecord(state->begun, state->compute), "an event"));
+  for (int i = 0; i < runs; i++) TRY(run(o, work));
+  TRY(cuda_error(cudaEventRecord(state->ended, state->compute), "an event"));
+  TRY(cuda_error(cudaEventSynchronize(state->ended), "waiting for the GPU"));
+  TRY(cuda_error(cudaEventElapsedTime(&milliseconds, state->begun, state->ended),
+                 "reading an event"));
+  *seconds = (double)milliseconds / 1e3 / runs;
+cleanup:
+  return error;
 }
 
 err cuda_upload(ops *o, void *to, const void *from, size_t bytes) {

@@ -15,8 +15,7 @@ enum {
   SDPA_SHAPES = 64,
   SDPA_ENGINES = 2, /* of each form */
   SDPA_CANDIDATES = SDPA_FORMS * SDPA_ENGINES,
-  SDPA_WIDEST_HEAD = 128,
-  SCRATCH_ALIGNMENT = 256
+  SDPA_WIDEST_HEAD = 128
 };
 static const int64_t most_workspace_bytes = (int64_t)4 << 30;
 
@@ -108,22 +107,19 @@ static sdpa_plan *find(const sdpa_plans *plans, const sdpa_shape *s) {
   return NULL;
 }
 
-static bool is_at_16(ops_buffer b) {
-  return (uintptr_t)b.data % 16 == 0;
-}
-
 /* What the graphs promise of their tensors, and the widths that their engines are asked for. */
 static bool is_describable(const ops_attention *a) {
   return a->qkv.type == OPS_BF16 && !a->key_counts.data && a->head_width % 8 == 0 &&
-         a->head_width <= SDPA_WIDEST_HEAD && is_at_16(a->qkv) && is_at_16(a->out) &&
-         is_at_16(a->lse) && is_at_16(a->dout) && is_at_16(a->dqkv);
+         a->head_width <= SDPA_WIDEST_HEAD && cuda_is_at_16(a->qkv.data) &&
+         cuda_is_at_16(a->out.data) && cuda_is_at_16(a->lse.data) && cuda_is_at_16(a->dout.data) &&
+         cuda_is_at_16(a->dqkv.data);
 }
 
 int sdpa_candidates(ops *o, const ops_attention *a, bool is_backward) {
   cuda_state *state = cuda_of(o);
   sdpa_plans *plans = state->attentions;
   if (!is_describable(a)) return 0;
-  const sdpa_target target = {.library = plans->library};
+  const sdpa_target target = {.handle = plans->library};
   sdpa_shape shape = shape_of(o, a, is_backward);
   sdpa_plan *p = find(plans, &shape);
   if (p) return p->count;
@@ -134,10 +130,6 @@ int sdpa_candidates(ops *o, const ops_attention *a, bool is_backward) {
   list_candidates(&target, p);
   plans->items[plans->count++] = p;
   return p->count;
-}
-
-static size_t rounded(size_t bytes) {
-  return (bytes + SCRATCH_ALIGNMENT - 1) / SCRATCH_ALIGNMENT * SCRATCH_ALIGNMENT;
 }
 
 static err execute(ops *o, const candidate *c, void *const addresses[SDPA_TENSORS],
@@ -169,7 +161,7 @@ static err execute(ops *o, const candidate *c, void *const addresses[SDPA_TENSOR
 
 static err make_runnable(ops *o, candidate *c) {
   cuda_state *state = cuda_of(o);
-  const sdpa_target target = {.library = state->attentions->library};
+  const sdpa_target target = {.handle = state->attentions->library};
   if (c->plan) return NULL;
   if (state->is_recording)
     return err_new(ERR_INTERNAL, "a recorded step wants attention that no step before it wanted");
@@ -188,9 +180,9 @@ err sdpa_run(ops *o, const ops_attention *a, bool is_backward, int which) {
   if (error) return error;
   int64_t width = a->heads * a->head_width;
   size_t numbers = (size_t)(a->batch * a->heads * a->tokens) * sizeof(float);
-  size_t workspace = rounded((size_t)c->workspace_bytes),
-         out_sums = c->graph->has[SDPA_OUT_SUMS] ? rounded(numbers) : 0,
-         dq_sums = c->graph->has[SDPA_DQ_SUMS] ? rounded(numbers * (size_t)a->head_width) : 0;
+  size_t workspace = cuda_rounded((size_t)c->workspace_bytes),
+         out_sums = c->graph->has[SDPA_OUT_SUMS] ? cuda_rounded(numbers) : 0,
+         dq_sums = c->graph->has[SDPA_DQ_SUMS] ? cuda_rounded(numbers * (size_t)a->head_width) : 0;
   float scale = (float)(1 / sqrt((double)a->head_width)), masked = -INFINITY, one = 1;
   char *scratch;
   error = cuda_scratch(o, workspace + out_sums + dq_sums, (void **)&scratch);

@@ -3,9 +3,9 @@
 
 static cudnnStatus_t set_target(cudnnBackendDescriptor_t d, cudnnBackendAttributeName_t properties,
                                 const sdpa_target *target) {
-  return target->library ? CUDNN_STATUS_SUCCESS
-                         : cudnnBackendSetAttribute(d, properties, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1,
-                                                    &target->properties);
+  return target->handle ? CUDNN_STATUS_SUCCESS
+                        : cudnnBackendSetAttribute(d, properties, CUDNN_TYPE_BACKEND_DESCRIPTOR, 1,
+                                                   &target->properties);
 }
 
 static cudnnStatus_t make_heuristic(const sdpa_graph *g, const sdpa_target *target,
@@ -73,9 +73,9 @@ cudnnStatus_t sdpa_engine_plan(cudnnBackendDescriptor_t configuration, const sdp
   *plan = NULL;
   cudnnStatus_t status =
       cudnnBackendCreateDescriptor(CUDNN_BACKEND_EXECUTION_PLAN_DESCRIPTOR, plan);
-  if (!status && target->library)
+  if (!status && target->handle)
     status = cudnnBackendSetAttribute(*plan, CUDNN_ATTR_EXECUTION_PLAN_HANDLE, CUDNN_TYPE_HANDLE, 1,
-                                      &target->library);
+                                      &target->handle);
   if (!status) status = set_target(*plan, CUDNN_ATTR_EXECUTION_PLAN_DEVICEPROP, target);
   if (!status)
     status = cudnnBackendSetAttribute(*plan, CUDNN_ATTR_EXECUTION_PLAN_ENGINE_CONFIG,

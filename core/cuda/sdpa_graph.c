@@ -279,8 +279,8 @@ cudnnStatus_t sdpa_graph_make(const sdpa_shape *shape, sdpa_form form, const sdp
   handle graph = start(g, CUDNN_BACKEND_OPERATIONGRAPH_DESCRIPTOR);
   set(g, graph, CUDNN_ATTR_OPERATIONGRAPH_OPS, CUDNN_TYPE_BACKEND_DESCRIPTOR, g->operation_count,
       g->operations);
-  if (target->library)
-    set(g, graph, CUDNN_ATTR_OPERATIONGRAPH_HANDLE, CUDNN_TYPE_HANDLE, 1, &target->library);
+  if (target->handle)
+    set(g, graph, CUDNN_ATTR_OPERATIONGRAPH_HANDLE, CUDNN_TYPE_HANDLE, 1, &target->handle);
   finalize(g, graph);
   g->graph = graph;
   return g->status;

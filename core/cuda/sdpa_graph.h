@@ -53,10 +53,10 @@ typedef struct {
   bool has[SDPA_TENSORS]; /* memory must be given for these */
 } sdpa_graph;
 
-/* Where a graph shall run: on the device of `library`; if that is NULL, on one of these properties
+/* Where a graph shall run: on the device of `handle`; if that is NULL, on one of these properties
  * (a finalised CUDNN_BACKEND_DEVICEPROP_DESCRIPTOR). */
 typedef struct {
-  cudnnHandle_t library;
+  cudnnHandle_t handle;
   cudnnBackendDescriptor_t properties;
 } sdpa_target;
 

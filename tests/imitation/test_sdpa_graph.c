@@ -84,7 +84,7 @@ static const char *compute(rig *r, const sdpa_graph *g) {
 }
 
 static rig *computed(const sdpa_shape *shape, sdpa_form form, bool has_forward) {
-  const sdpa_target target = {.library = NULL};
+  const sdpa_target target = {.handle = NULL};
   rig *r = make_rig(shape->is_causal);
   sdpa_graph g;
   if (has_forward) { /* what the backward pass is handed */
@@ -137,7 +137,7 @@ static void backward_graphs_are_its_gradient(void **state) {
 
 static void the_single_operation_has_no_mask_and_no_gradient(void **state) {
   (void)state;
-  const sdpa_target target = {.library = NULL};
+  const sdpa_target target = {.handle = NULL};
   sdpa_graph g;
   const sdpa_shape backward = shape_of(true, false, false), causal = shape_of(false, true, false);
   assert_int_equal(sdpa_graph_make(&backward, SDPA_SINGLE, &target, &g),
