@@ -1,6 +1,5 @@
 #include "base/shipped.h"
 
-#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -8,17 +7,19 @@
 #include "base/fs.h"
 #include "base/mem.h"
 
-/* PREFIX/share/flip of the program PREFIX/bin/NAME that this process runs. */
-static char *installed_folder(void) {
-  char program[PATH_MAX];
-  ssize_t length = readlink("/proc/self/exe", program, sizeof program - 1);
-  if (length <= 0) return NULL;
-  program[length] = '\0';
+void shipped_prefix(char prefix[PATH_MAX]) {
+  ssize_t length = readlink("/proc/self/exe", prefix, PATH_MAX - 1);
+  prefix[length < 0 ? 0 : length] = '\0';
   for (int up = 0; up < 2; up++) {
-    char *slash = strrchr(program, '/');
+    char *slash = strrchr(prefix, '/');
     if (slash) *slash = '\0';
   }
-  return fs_join(program, FLIP_SHARE_FOLDER);
+}
+
+static char *installed_folder(void) {
+  char prefix[PATH_MAX];
+  shipped_prefix(prefix);
+  return *prefix ? fs_join(prefix, FLIP_SHARE_FOLDER) : NULL;
 }
 
 /* NULL when it is not there. */

@@ -4,6 +4,11 @@
 #ifndef FLIP_BASE_SHIPPED_H
 #define FLIP_BASE_SHIPPED_H
 
+#include <limits.h>
+
+/* PREFIX of the program PREFIX/bin/NAME that this process runs; "" where that is not known. */
+void shipped_prefix(char prefix[PATH_MAX]);
+
 /* Where NAME ("plots", "experiments/presets/mini.yaml") is; the caller frees. NULL when it is
  * nowhere or memory is short. */
 char *shipped_find(const char *name);

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/fs.h"
+#include "base/shipped.h"
 
 static const double bf16_must_win_by = 1.1;
 
@@ -17,18 +18,13 @@ void ops_destroy(ops *o) {
 
 /* FLIP_PLUGINS, or lib/ beside the folder that this program is in. */
 static void plugin_path(char *path, size_t size) {
-  char program[PATH_MAX];
+  char prefix[PATH_MAX];
   const char *folder = getenv("FLIP_PLUGINS");
-  ssize_t length = readlink("/proc/self/exe", program, sizeof program - 1);
-  program[length < 0 ? 0 : length] = '\0';
-  for (int up = 0; up < 2; up++) {
-    char *slash = strrchr(program, '/');
-    if (slash) *slash = '\0';
-  }
+  shipped_prefix(prefix);
   if (folder)
     snprintf(path, size, "%s/libflip_cuda.so", folder);
   else
-    snprintf(path, size, "%s/lib/libflip_cuda.so", program);
+    snprintf(path, size, "%s/lib/libflip_cuda.so", prefix);
 }
 
 /* dlopen counts its users, so opening again is cheap and nothing has to be kept. The plugin stays

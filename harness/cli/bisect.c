@@ -99,11 +99,8 @@ static err measure(search *s, const char *program, size_t rounds, stats_ratio_re
 static void tell(const search *s, size_t at, const char *verdict) {
   const finding *f = &s->findings[at];
   const bisect_commit *c = &s->commits[at];
-  if (f->is_built)
-    log_info("%.10s  %s × %.3f [%.3f, %.3f]  %s  %s", c->id, s->how.metric, f->ratio.ratio,
-             f->ratio.low, f->ratio.high, verdict, c->subject);
-  else
-    log_info("%.10s  %s  %s", c->id, verdict, c->subject);
+  log_info("%.10s  %s × %.3f [%.3f, %.3f]  %s  %s", c->id, s->how.metric, f->ratio.ratio,
+           f->ratio.low, f->ratio.high, verdict, c->subject);
 }
 
 static err judge(void *context, size_t at, bisect_verdict *verdict) {
@@ -245,7 +242,6 @@ static int end(search *s, err error, bool is_found) {
 }
 
 int cli_bisect(int argc, char **argv) {
-  static const char *const usual[] = {"bench", "step", "--json"};
   cli_place place = {.results = "results"};
   search s = {.builds = {.repository = ".",
                          .build = "cmake --preset release && cmake --build build --target flip",
@@ -271,12 +267,11 @@ int cli_bisect(int argc, char **argv) {
       {0}};
   command c = {"flipbench bisect", "which commit made it slower", "GOOD BAD [OPTIONS] [-- WORDS…]",
                options, details};
-  int own = cli_find_dashes(argc, argv);
-  option_list rest = {0}, words = {(const char **)usual, 3};
+  option_list rest = {0}, words;
+  int own = cli_split_words(argc, argv, &words);
   char *folder = NULL;
   store *record = NULL;
   err error = NULL;
-  if (own < argc) words = (option_list){(const char **)argv + own + 1, (size_t)(argc - own - 1)};
   TRY(options_parse(&c, own, argv, &rest, &is_help_wanted));
   if (is_help_wanted) goto cleanup;
   if (rest.count != 2) FAIL(ERR_INPUT, "two commits are wanted, GOOD and BAD (see --help)");

@@ -64,9 +64,10 @@ err cli_load_experiment(store *s, const char *given, const spec_options *options
 err cli_find_run(store *s, const char *word, int64_t *run_id) ERR_MUST_CHECK;
 /* Exactly one positional word, or an error that says which is missing. */
 err cli_one_word(const option_list *words, const char *what, const char **word) ERR_MUST_CHECK;
-/* Where "--" stands, else `argc`: the words before it are ours, those behind it another program's.
- * The last word parts nothing: it may be one being completed. */
-int cli_find_dashes(int argc, char **argv);
+/* For commands that measure a program: the words behind "--" are the program's, by default "bench
+ * step --json". Returns how many of argc are ours. The last word parts nothing: it may be one being
+ * completed. */
+int cli_split_words(int argc, char **argv, option_list *words);
 /* RESULTS/index.html, over all experiments. */
 err cli_write_index(const char *results, store *s) ERR_MUST_CHECK;
 /* The experiment's page at `path`, its figures drawn anew in RESULTS/NAME/plots; and the index. */

@@ -109,8 +109,12 @@ err cli_find_run(store *s, const char *word, int64_t *run_id) {
   return error;
 }
 
-int cli_find_dashes(int argc, char **argv) {
+int cli_split_words(int argc, char **argv, option_list *words) {
+  static const char *usual[] = {"bench", "step", "--json"};
   int at = 1;
   while (at + 1 < argc && strcmp(argv[at], "--") != 0) at++;
-  return at + 1 < argc ? at : argc;
+  bool is_split = at + 1 < argc;
+  *words = is_split ? (option_list){(const char **)argv + at + 1, (size_t)(argc - at - 1)}
+                    : (option_list){usual, sizeof usual / sizeof *usual};
+  return is_split ? at : argc;
 }

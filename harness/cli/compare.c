@@ -66,7 +66,6 @@ static err report_result(const timing_result *result, const timing_options *how,
 }
 
 int cli_compare(int argc, char **argv) {
-  static const char *const usual[] = {"bench", "step", "--json"};
   cli_place place = {.results = "results"};
   timing_options how = {.metric = "samples_per_second"};
   int64_t rounds = 8;
@@ -79,12 +78,11 @@ int cli_compare(int argc, char **argv) {
       {0}};
   command c = {"flipbench compare", "two builds measured in turn",
                "BASE [NEW] [OPTIONS] [-- WORDS…]", options, details};
-  int own = cli_find_dashes(argc, argv);
-  option_list rest = {0}, words = {(const char **)usual, 3};
+  option_list rest = {0}, words;
+  int own = cli_split_words(argc, argv, &words);
   timing_result result = {0};
   store *s = NULL;
   err error = NULL;
-  if (own < argc) words = (option_list){(const char **)argv + own + 1, (size_t)(argc - own - 1)};
   TRY(options_parse(&c, own, argv, &rest, &is_help_wanted));
   if (is_help_wanted) goto cleanup;
   if (rest.count < 1 || rest.count > 2)

@@ -1,6 +1,7 @@
 /* cuDNN itself is asked, for GPUs that are not here, whether it has engines for our descriptions
  * of attention. The library answers from a device's properties (its "deviceless ahead-of-time
- * compilation", since 9.8); it wants a libcuda.so.1 to load, which the toolkit's stub is. */
+ * compilation", since 9.8); it wants a libcuda.so.1 to load: the one that the toolkit
+ * brings to link with. */
 #include "support/test.h"
 
 #include <stdlib.h>

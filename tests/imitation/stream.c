@@ -224,22 +224,25 @@ cudaError_t cudaStreamDestroy(cudaStream_t stream) {
   return cudaSuccess;
 }
 
-cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
-  imitation_enter("cudaStreamSynchronize");
-  cudaError_t code = stream_refuse_in_capture("cudaStreamSynchronize");
+/* For calls that look at a stream's work. */
+static cudaError_t enter_on_stream(cudaStream_t stream, const char *call) {
+  imitation_enter(call);
+  cudaError_t code = stream_refuse_in_capture(call);
   if (code) return code;
-  if (!known(stream, HANDLE_STREAM, "cudaStreamSynchronize"))
-    return runtime_fail(cudaErrorInvalidResourceHandle);
+  bool is_known = known(stream, HANDLE_STREAM, call);
+  return is_known ? cudaSuccess : runtime_fail(cudaErrorInvalidResourceHandle);
+}
+
+cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
+  cudaError_t code = enter_on_stream(stream, "cudaStreamSynchronize");
+  if (code) return code;
   return runtime_fail(run_until(stream, NULL));
 }
 
 /* Asked, it says truly that work waits; and then does it, as a device would have done meanwhile. */
 cudaError_t cudaStreamQuery(cudaStream_t stream) {
-  imitation_enter("cudaStreamQuery");
-  cudaError_t code = stream_refuse_in_capture("cudaStreamQuery");
+  cudaError_t code = enter_on_stream(stream, "cudaStreamQuery");
   if (code) return code;
-  if (!known(stream, HANDLE_STREAM, "cudaStreamQuery"))
-    return runtime_fail(cudaErrorInvalidResourceHandle);
   bool is_busy = stream->work.first != NULL;
   code = run_until(stream, NULL);
   return runtime_fail(code ? code : is_busy ? cudaErrorNotReady : cudaSuccess);
