@@ -10,22 +10,27 @@
 #include "cuda/gemm.h"
 #include "cuda/kernels.h"
 
+/* Scales of an operand, in floats: the largest value, what x is multiplied by, and the inverse of
+ * that, which the library reads and wants at a multiple of 16 bytes. */
+enum { SCALE_FACTOR = 1, SCALE_INVERSE = 4, SCALE_FLOATS = 8 };
 enum { NARROW_MULTIPLE = 16, SCALES_BYTES = CUDA_SCRATCH_ALIGNMENT };
+_Static_assert(2 * SCALE_FLOATS * sizeof(float) <= SCALES_BYTES, "two operands' scales fit");
 
 bool gemm_can_narrow(ops *o, const ops_gemm *g) {
   return cuda_of(o)->request.is_narrow && g->a.type == OPS_BF16 && g->m % NARROW_MULTIPLE == 0 &&
          g->n % NARROW_MULTIPLE == 0 && g->k % NARROW_MULTIPLE == 0;
 }
 
-/* x, whose k-direction runs along its rows unless `is_turned`, to 8 bits along k. `scales`: three
- * floats: the largest value, what x is multiplied by, and the inverse of that. */
+/* x, whose k-direction runs along its rows unless `is_turned`, to 8 bits along k. `scales`: the
+ * operand's SCALE_FLOATS. */
 static int narrow(kernel_fp8 format, int64_t along, int64_t k, bool is_turned, ops_buffer x,
                   float *scales, uint8_t *to, void *stream) {
   int64_t rows = is_turned ? k : along, columns = is_turned ? along : k;
   int code = kernel_amax(along * k, x, scales, stream);
-  if (!code) code = kernel_fp8_scale(format, scales, scales + 1, scales + 2, stream);
+  if (!code) code = kernel_fp8_scale(format, scales, scales + SCALE_FACTOR,
+                                          scales + SCALE_INVERSE, stream);
   return code ? code
-              : kernel_quantize(format, rows, columns, x, scales + 1, is_turned ? NULL : to,
+              : kernel_quantize(format, rows, columns, x, scales + SCALE_FACTOR, is_turned ? NULL : to,
                                 is_turned ? to : NULL, stream);
 }
 
@@ -45,14 +50,15 @@ err gemm_narrow(ops *o, const ops_gemm *g) {
   bool is_gradient = g->accumulate || !g->transpose_b;
   int code = narrow(is_gradient ? KERNEL_E5M2 : KERNEL_E4M3, g->m, g->k, g->transpose_a, g->a,
                     scales, a, stream);
-  if (!code) code = narrow(KERNEL_E4M3, g->n, g->k, !g->transpose_b, g->b, scales + 4, b, stream);
+  if (!code)
+    code = narrow(KERNEL_E4M3, g->n, g->k, !g->transpose_b, g->b, scales + SCALE_FLOATS, b, stream);
   if (code) return cuda_error(code, "rounding to 8 bits");
   n.transpose_a = false;
   n.transpose_b = true;
   n.a.data = a;
   n.b.data = b;
   const gemm_types types = {is_gradient ? CUDA_R_8F_E5M2 : CUDA_R_8F_E4M3, CUDA_R_8F_E4M3,
-                            scales + 2, scales + 6};
+                            scales + SCALE_INVERSE, scales + SCALE_FLOATS + SCALE_INVERSE};
   error = gemm_product(o, &n, &types, b + bytes_b);
   if (error || !g->a_sums.data) return error;
   code = g->transpose_a ? kernel_column_sums(g->k, g->m, g->m, g->a, g->a_sums, b + bytes_b, stream)

@@ -152,6 +152,14 @@ static err run_timed(ops *o, const void *work) {
   return gemm_finish(o, &rest, w->plan->form, w->at);
 }
 
+/* 0 for what runs, infinite for what is refused. */
+static double try_once(ops *o, const timed_work *w) {
+  err error = run_timed(o, w);
+  if (!error) return 0;
+  err_free(error);
+  return INFINITY;
+}
+
 /* Seconds of one run; infinite for what fails. */
 static double time_work(ops *o, const timed_work *w) {
   double seconds;
@@ -161,29 +169,32 @@ static double time_work(ops *o, const timed_work *w) {
   return INFINITY;
 }
 
-/* The fastest candidate and its seconds, with those of what it leaves to do. Sums that are added to
- * must not be added to by trying: they are timed into memory of their own, or, where there is none
- * left, the library's first choice is taken. */
-static int choose_by_timing(ops *o, gemm_plan *plan, const gemm_operands *at,
+/* The first candidate that runs at all, or, where choices may be made by timing, the fastest, with
+ * its seconds and those of what it leaves to do. -1 when none runs: the heuristics also offer what
+ * the library then refuses (8-bit products with a bias in fp32). Sums that are added to must not be
+ * added to by trying: they go to memory of their own, or, where there is none left, the library's
+ * first choice is taken untried. */
+static int choose_candidate(ops *o, gemm_plan *plan, const gemm_operands *at,
                             const cublasLtMatmulHeuristicResult_t *candidates, int count,
                             double *least) {
+  const bool is_timed = cuda_may_time(cuda_of(o));
   void *target = target_of(plan, at), *c = target;
   *least = 0;
   if (plan->key.accumulate && cudaMalloc(&c, (size_t)(plan->key.m * plan->key.n) * 4)) {
     (void)cudaGetLastError();
     return 0;
   }
-  int best = 0;
+  int best = -1;
   *least = INFINITY;
-  for (int i = 0; i < count; i++) {
+  for (int i = 0; i < count && (is_timed || best < 0); i++) {
     const timed_work product = {plan, at, c, &candidates[i].algo};
-    double seconds = time_work(o, &product);
-    if (seconds >= *least) continue;
+    double seconds = is_timed ? time_work(o, &product) : try_once(o, &product);
+    if (!(seconds < *least)) continue;
     *least = seconds;
     best = i;
   }
   const timed_work rest = {plan, at, c, NULL};
-  *least += time_work(o, &rest);
+  if (is_timed && best >= 0) *least += time_work(o, &rest);
   if (c != target) (void)cudaFree(c);
   return best;
 }
@@ -236,7 +247,7 @@ static int keep_usable(cublasLtMatmulHeuristicResult_t *candidates, int count, s
 }
 
 /* Describes `plan` in a form and chooses its algorithm; *is_there false, and nothing to free, when
- * the library has none. */
+ * the library has none, or none that runs. */
 static err try_form(ops *o, const gemm_key *key, int form, const gemm_operands *at, gemm_plan *plan,
                     bool *is_there, double *seconds) {
   cuda_state *state = cuda_of(o);
@@ -255,8 +266,9 @@ static err try_form(ops *o, const gemm_key *key, int form, const gemm_operands *
   if (*is_there) count = keep_usable(candidates, count, state->workspace_bytes);
   *is_there &= count > 0;
   if (!*is_there) goto cleanup;
-  int best = cuda_may_time(state) ? choose_by_timing(o, plan, at, candidates, count, seconds) : 0;
-  plan->algorithm = candidates[best].algo;
+  int best = choose_candidate(o, plan, at, candidates, count, seconds);
+  *is_there = best >= 0;
+  if (*is_there) plan->algorithm = candidates[best].algo;
 cleanup:
   if (!*is_there) gemm_free_plan(plan);
   return error;
@@ -294,10 +306,17 @@ static err recall(ops *o, const gemm_key *key, gemm_plan *plan, bool *is_there) 
 
 /* The forms to try, the ones that leave less to our kernels first; ends with -1. */
 static void list_forms(const gemm_plans *plans, const gemm_key *key, int forms[8]) {
+  /* the library's slope is right to 5e-6 (docs/gpu.md): enough for bf16, and not for fp32 */
+  bool is_exact_enough =
+      key->epilogue != OPS_EPILOGUE_ACTIVATION_GRADIENT || key->type_c == CUDA_R_16BF;
   bool is_gelu = key->epilogue != OPS_EPILOGUE_NONE && key->activation == OPS_GELU_TANH &&
-                 plans->has_tanh_gelu && key->is_aligned && key->n % AUX_MULTIPLE == 0;
+                 plans->has_tanh_gelu && is_exact_enough && key->is_aligned &&
+                 key->n % AUX_MULTIPLE == 0;
+  bool is_narrow = key->type_a == CUDA_R_8F_E4M3 || key->type_a == CUDA_R_8F_E5M2;
   int count = 0, biases[2] = {0, 0}, bias_count = 1;
-  if (key->has_bias) {
+  if (key->has_bias && is_narrow) {
+    biases[0] = GEMM_BIAS_COMPUTE; /* 8-bit products take no other */
+  } else if (key->has_bias) {
     biases[0] = GEMM_BIAS_MASTER;
     biases[1] = GEMM_BIAS_COMPUTE;
     bias_count = key->type_c == CUDA_R_16BF ? 2 : 1;

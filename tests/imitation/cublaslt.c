@@ -233,6 +233,11 @@ static const char *refuse_types(const blas_product *p) {
   return NULL;
 }
 
+/* Offered by the heuristics and then refused when run, as cuBLASLt 13.1.1 did on an H100. */
+static bool is_offered_in_vain(const blas_product *p) {
+  return is_narrow(p) && has_bias(p) && p->type_bias == CUDA_R_32F;
+}
+
 static const char *refuse_epilogue(const blas_product *p) {
   cudaDataType_t bias = is_narrow(p) ? CUDA_R_16BF : p->type_c;
   switch (p->epilogue) {
@@ -253,7 +258,7 @@ static const char *refuse_epilogue(const blas_product *p) {
   default:
     return "this epilogue (or it is not imitated)";
   }
-  if (!has_bias(p) || p->type_bias == bias) return NULL;
+  if (!has_bias(p) || p->type_bias == bias || is_offered_in_vain(p)) return NULL;
   return p->type_bias == CUDA_R_32F && has("fp32_bias") ? NULL : "a bias of this type";
 }
 
@@ -423,6 +428,8 @@ static const char *refuse_addresses(const blas_work *w, const blas_algorithm *al
   if (is_narrow(p) ? !memory_is_device(p->scale_a, 4) || !memory_is_device(p->scale_b, 4)
                    : p->scale_a || p->scale_b)
     return "scales belong to 8-bit operands, and lie in device memory";
+  if (((uintptr_t)p->scale_a | (uintptr_t)p->scale_b) % 16)
+    return "a scale is at an address that is no multiple of 16";
   return NULL;
 }
 
@@ -451,6 +458,7 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc
     imitation_misuse("%s: there is no algorithm for %s", call, wrong);
     return CUBLAS_STATUS_NOT_SUPPORTED;
   }
+  if (is_offered_in_vain(&w.p)) return CUBLAS_STATUS_NOT_SUPPORTED;
   w.alpha = *(const float *)alpha;
   w.beta = *(const float *)beta;
   if (!algo || !read_algorithm(algo, &algorithm)) {

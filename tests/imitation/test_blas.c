@@ -71,7 +71,7 @@ static cublasLtMatmulDesc_t describe(const question *q) {
   SET(CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_POINTER, aux);
   SET(CUBLASLT_MATMUL_DESC_BIAS_POINTER, bias);
   if (blas_type_bytes(q->type_a) == 1) {
-    void *scale_a = block + 5 * ROOM, *scale_b = block + 5 * ROOM + 4;
+    void *scale_a = block + 5 * ROOM, *scale_b = block + 5 * ROOM + 16;
     SET(CUBLASLT_MATMUL_DESC_A_SCALE_POINTER, scale_a);
     SET(CUBLASLT_MATMUL_DESC_B_SCALE_POINTER, scale_b);
   }
@@ -168,7 +168,7 @@ static void forms_that_do_not_exist_are_refused(void **state) {
   assert_refused(&q);
   q = narrow, q.alignment = 2;
   assert_refused(&q);
-  q = narrow, q.epilogue = CUBLASLT_EPILOGUE_BIAS; /* in fp32, beside bf16 */
+  q = narrow, q.epilogue = CUBLASLT_EPILOGUE_BIAS; /* in fp32: offered, and refused when run */
   assert_refused(&q);
   setenv("FLIP_IMITATION_CAPABILITY", "8.0", 1);
   assert_refused(&narrow);
