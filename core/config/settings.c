@@ -25,13 +25,15 @@ enum { DEEPEST_BASE = 16, LONGEST_KEY = 128 };
   {SETTING_LIST, offsetof(settings, field), key, 0, 0, "[]", NULL, identity, help},
 #define ROW_PICK(field, key, initial, choices, identity, help)                                     \
   {SETTING_PICK, offsetof(settings, field), key, 0, 0, #initial, choices, identity, help},
+#define ROW_LEVEL(field, key, initial, most, choices, identity, help)                              \
+  {SETTING_LEVEL, offsetof(settings, field), key, 0, most, #initial, choices, identity, help},
 static const setting table[] = {
-    SETTINGS_TABLE(ROW_INT, ROW_REAL, ROW_BOOL, ROW_TEXT, ROW_LIST, ROW_PICK)};
+    SETTINGS_TABLE(ROW_INT, ROW_REAL, ROW_BOOL, ROW_TEXT, ROW_LIST, ROW_PICK, ROW_LEVEL)};
 enum { ROW_COUNT = sizeof table / sizeof *table };
 
 #define KEY_ONLY(field, key, ...) key,
 static const char *const keys[] = {
-    SETTINGS_TABLE(KEY_ONLY, KEY_ONLY, KEY_ONLY, KEY_ONLY, KEY_ONLY, KEY_ONLY) "base"};
+    SETTINGS_TABLE(KEY_ONLY, KEY_ONLY, KEY_ONLY, KEY_ONLY, KEY_ONLY, KEY_ONLY, KEY_ONLY) "base"};
 
 const setting *settings_table(size_t *count) {
   *count = ROW_COUNT;
@@ -120,6 +122,16 @@ err setting_assign(const setting *row, settings *s, const char *text) {
     if (!yml_as_int(text, &whole)) return wrong_value(row, text, "a whole number");
     *(int64_t *)field = whole;
     return check_limits(row, (double)whole, text);
+  case SETTING_LEVEL: {
+    int index = find_choice(row->choices, text);
+    *(int64_t *)field = -1 - index;
+    if (index >= 0) return NULL;
+    if (!yml_as_int(text, &whole))
+      return err_new(ERR_INPUT, "%s: '%s' is neither a whole number nor one of %s", row->key, text,
+                     row->choices);
+    *(int64_t *)field = whole;
+    return check_limits(row, (double)whole, text);
+  }
   case SETTING_REAL:
     if (!yml_as_real(text, &real)) return wrong_value(row, text, "a number");
     *(double *)field = real;
@@ -165,7 +177,7 @@ void setting_apply_node(const setting *row, settings *s, const yml_node *node,
   const char *candidates[16];
   char choices[256] = "";
   size_t count = 0;
-  if (row->type == SETTING_PICK) {
+  if (row->choices) {
     snprintf(choices, sizeof choices, "%s", row->choices);
     for (char *rest = choices, *name; (name = strsep(&rest, "|")) && count < 16;)
       candidates[count++] = name;
@@ -192,6 +204,12 @@ void setting_format(const setting *row, const settings *s, strbuf *out) {
   switch (row->type) {
   case SETTING_INT:
     strbuf_format(out, "%" PRId64, *(const int64_t *)field);
+    break;
+  case SETTING_LEVEL:
+    if (*(const int64_t *)field < 0)
+      format_choice(row->choices, (int)(-1 - *(const int64_t *)field), out);
+    else
+      strbuf_format(out, "%" PRId64, *(const int64_t *)field);
     break;
   case SETTING_REAL:
     jsonw_shortest(*(const double *)field, number);
@@ -565,6 +583,13 @@ void settings_write_json(const settings *s, strbuf *out) {
     switch (row->type) {
     case SETTING_INT:
       jsonw_integer(&w, row->key, *(const int64_t *)field);
+      break;
+    case SETTING_LEVEL:
+      setting_format(row, s, &value);
+      if (*(const int64_t *)field < 0)
+        jsonw_string(&w, row->key, strbuf_string(&value));
+      else
+        jsonw_raw(&w, row->key, strbuf_string(&value));
       break;
     case SETTING_REAL:
       jsonw_number(&w, row->key, *(const double *)field);

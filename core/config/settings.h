@@ -36,6 +36,9 @@ enum {
 enum { DEVICE_AUTO, DEVICE_CPU, DEVICE_CUDA };
 enum { PRECISION_AUTO, PRECISION_FP32, PRECISION_BF16, PRECISION_FP8 };
 
+/* Words of image.recompute and text.recompute. */
+enum { RECOMPUTE_NORMS = -1, RECOMPUTE_ACTIVATIONS = -2, RECOMPUTE_BLOCKS = -3 };
+
 typedef struct {
   char **items;
   size_t count;
@@ -47,14 +50,16 @@ typedef struct {
 #define FIELD_BOOL(field, ...) bool field;
 #define FIELD_TEXT(field, ...) char *field; /* owned; never NULL */
 #define FIELD_LIST(field, ...) settings_list field;
-#define FIELD_PICK(field, ...) int field; /* index into the choices: the enums above */
-  SETTINGS_TABLE(FIELD_INT, FIELD_REAL, FIELD_BOOL, FIELD_TEXT, FIELD_LIST, FIELD_PICK)
+#define FIELD_LEVEL(field, ...) int64_t field; /* or minus the place of a word */
+#define FIELD_PICK(field, ...) int field;      /* index into the choices: the enums above */
+  SETTINGS_TABLE(FIELD_INT, FIELD_REAL, FIELD_BOOL, FIELD_TEXT, FIELD_LIST, FIELD_PICK, FIELD_LEVEL)
 #undef FIELD_INT
 #undef FIELD_REAL
 #undef FIELD_BOOL
 #undef FIELD_TEXT
 #undef FIELD_LIST
 #undef FIELD_PICK
+#undef FIELD_LEVEL
 } settings;
 
 typedef enum {
@@ -63,7 +68,8 @@ typedef enum {
   SETTING_BOOL,
   SETTING_TEXT,
   SETTING_LIST,
-  SETTING_PICK
+  SETTING_PICK,
+  SETTING_LEVEL
 } setting_type;
 
 /* One row of the table. */
@@ -71,9 +77,9 @@ typedef struct {
   setting_type type;
   size_t offset; /* of the field in `settings` */
   const char *key;
-  double least, most;  /* INT, REAL */
+  double least, most;  /* INT, REAL, LEVEL */
   const char *initial; /* the default, as it is written in YAML */
-  const char *choices; /* PICK: "a|b|c" */
+  const char *choices; /* PICK, LEVEL: "a|b|c" */
   bool is_identity;
   const char *help;
 } setting;

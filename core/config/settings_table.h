@@ -5,13 +5,15 @@
  * REAL (the same)
  * BOOL (field, key, default, is_identity, help)
  * TEXT (field, key, default, is_identity, help)
- * LIST (field, key, is_identity, help)             a list of strings; a single string is a list of
- * one PICK (field, key, default index, "a|b|c", is_identity, help)
+ * LIST (field, key, is_identity, help)   a list of strings; a single string is a list of one
+ * PICK (field, key, default index, "a|b|c", is_identity, help)
+ * LEVEL (field, key, default, most, "a|b|c", is_identity, help)   a whole number from 0, or a word,
+ *                                        which is -1, -2, …
  *
  * is_identity: part of a cell's identity, because it can change what is learned or measured. */
 #define NO_LIMIT 9e15
 
-#define SETTINGS_TABLE(INT, REAL, BOOL, TEXT, LIST, PICK)                                          \
+#define SETTINGS_TABLE(INT, REAL, BOOL, TEXT, LIST, PICK, LEVEL)                                   \
   INT(seed, "seed", 0, 0, NO_LIMIT, true, "seed of every random number of the run")                \
   INT(image_size, "image.size", 64, 8, 4096, true, "side of the square input image in pixels")     \
   INT(image_patch, "image.patch", 8, 1, 512, true, "side of a patch in pixels")                    \
@@ -21,8 +23,9 @@
   REAL(image_mlp_ratio, "image.mlp_ratio", 4, 0.25, 64, true, "MLP width over tower width")        \
   PICK(image_position, "image.position", 0, "sincos|learned", true,                                \
        "patch positions: fixed 2-D sine-cosine (FLIP) or learned (CLIP)")                          \
-  INT(image_recompute, "image.recompute", 0, 0, 1000, true,                                        \
-      "first so many blocks keep only their input; the rest is computed again in backward")        \
+  LEVEL(image_recompute, "image.recompute", 0, 1000, "norms|activations|blocks", true,             \
+        "computed again in backward instead of kept: layer norms' outputs, activations' outputs "  \
+        "too, whole blocks but for their input, or that of the first so many blocks")              \
   BOOL(image_class_token, "image.class_token", true, true, "prepend a class token")                \
   PICK(image_pool, "image.pool", 0, "mean|class", true,                                            \
        "pooling: mean over all tokens (FLIP) or the class token (CLIP)")                           \
@@ -40,7 +43,8 @@
   INT(text_layers, "text.layers", 4, 1, 1000, true, "blocks of the text tower")                    \
   INT(text_heads, "text.heads", 4, 1, 1024, true, "attention heads of the text tower")             \
   REAL(text_mlp_ratio, "text.mlp_ratio", 4, 0.25, 64, true, "MLP width over tower width")          \
-  INT(text_recompute, "text.recompute", 0, 0, 1000, true, "the same for the text tower")           \
+  LEVEL(text_recompute, "text.recompute", 0, 1000, "norms|activations|blocks", true,               \
+        "the same for the text tower")                                                             \
   INT(text_length, "text.length", 32, 2, 4096, true, "tokens a caption is cut or padded to")       \
   PICK(text_tokenizer, "text.tokenizer", 0, "wordpiece|bpe|bpe_huggingface", true,                 \
        "tokenizer: WordPiece (BERT uncased, FLIP), byte-pair as CLIP and open_clip clean texts, "  \

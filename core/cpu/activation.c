@@ -58,9 +58,11 @@ static inline float quick_gelu_slope(float x) {
   FOR_STRIPS(float *y = cpu_write(c, at, own_y); const float *dy = cpu_read(c, at, n, own_y);      \
              _Pragma("omp simd") for (int64_t i = 0; i < n; i++) y[i] = dy[i] * function(x[i]);)
 
-void cpu_activate(ops *o, ops_activation activation, int64_t count, ops_buffer pre, ops_buffer c) {
+err cpu_activate(ops *o, const ops_activate *a) {
+  const int64_t count = a->count;
+  const ops_buffer pre = a->pre, c = a->c;
   (void)o;
-  switch (activation) {
+  switch (a->activation) {
   case OPS_GELU_TANH:
     FORWARD(gelu_tanh) break;
   case OPS_GELU_ERF:
@@ -68,6 +70,7 @@ void cpu_activate(ops *o, ops_activation activation, int64_t count, ops_buffer p
   case OPS_QUICK_GELU:
     FORWARD(quick_gelu) break;
   }
+  return NULL;
 }
 
 void cpu_activate_gradient(ops *o, ops_activation activation, int64_t count, ops_buffer pre,

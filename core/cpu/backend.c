@@ -92,6 +92,7 @@ static const ops_table cpu_table = {
     .join = cpu_synchronize,
     .is_idle = cpu_is_idle,
     .gemm = cpu_gemm,
+    .activate = cpu_activate,
     .layer_norm = cpu_layer_norm,
     .layer_norm_gradient = cpu_layer_norm_gradient,
     .attention = cpu_attention,

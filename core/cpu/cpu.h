@@ -70,7 +70,7 @@ err cpu_clamp(ops *o, int64_t count, ops_buffer x, double low, double high);
 err cpu_cast(ops *o, int64_t count, ops_buffer from, ops_buffer to);
 
 /* c = act(pre), or c *= act'(pre), over `count` elements (activation.c). */
-void cpu_activate(ops *o, ops_activation activation, int64_t count, ops_buffer pre, ops_buffer c);
+err cpu_activate(ops *o, const ops_activate *a);
 void cpu_activate_gradient(ops *o, ops_activation activation, int64_t count, ops_buffer pre,
                            ops_buffer c);
 

@@ -242,7 +242,9 @@ err cpu_gemm(ops *o, const ops_gemm *g) {
   ops_buffer target = keeps_pre ? g->pre : g->c;
   err error = cpu_can_narrow(o, g) ? cpu_gemm_narrow(o, g, target) : multiply(o, g, target);
   if (error) return error;
-  if (keeps_pre) cpu_activate(o, g->activation, g->m * g->n, g->pre, g->c);
+  const ops_activate activated = {g->activation, g->m * g->n, g->pre, g->c};
+  if (keeps_pre) error = cpu_activate(o, &activated);
+  if (error) return error;
   if (g->epilogue == OPS_EPILOGUE_ACTIVATION_GRADIENT)
     cpu_activate_gradient(o, g->activation, g->m * g->n, g->pre, g->c);
   return g->a_sums.data ? add_sums(o, g) : NULL;

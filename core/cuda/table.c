@@ -52,6 +52,11 @@ static err pool_gradient(ops *o, const ops_pool *p) {
   return cuda_error(kernel_pool_gradient(p, STREAM), "pooling's gradient");
 }
 
+static err activate(ops *o, const ops_activate *a) {
+  return cuda_error(kernel_activation(a->activation, a->count, a->pre, a->c, STREAM),
+                    "an activation");
+}
+
 static err dropout(ops *o, const ops_dropout *d) {
   rng noise = rng_at(d->seed, RNG_DROPOUT, 0, 0);
   return cuda_error(kernel_dropout(d, noise.key, STREAM), "dropout");
@@ -124,6 +129,7 @@ const ops_table cuda_table = {
     .usage = usage,
     .is_idle = cuda_is_idle,
     .gemm = cuda_gemm,
+    .activate = activate,
     .layer_norm = layer_norm,
     .layer_norm_gradient = layer_norm_gradient,
     .attention = cuda_attention,

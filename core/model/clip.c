@@ -9,6 +9,16 @@
 #include "model/clip_inside.h"
 
 /* A ratio that came from dividing two widths must give the width back: 8192 / 1664 * 1664. */
+static int64_t recomputed_blocks(int64_t level) {
+  return level == RECOMPUTE_BLOCKS ? INT64_MAX : level > 0 ? level : 0;
+}
+
+static tower_thrift thrift_of(int64_t level) {
+  return level == RECOMPUTE_NORMS         ? TOWER_RECOMPUTE_NORMS
+         : level == RECOMPUTE_ACTIVATIONS ? TOWER_RECOMPUTE_ACTIVATIONS
+                                          : TOWER_KEEP_ALL;
+}
+
 static int64_t hidden_width(int64_t width, double ratio) {
   return (int64_t)((double)width * ratio + 1e-6);
 }
@@ -44,7 +54,8 @@ void clip_config_from(const settings *s, int64_t vocabulary, clip_config *c) {
                 .norm_eps = s->image_norm_eps,
                 .activation = (ops_activation)s->image_activation,
                 .pooling = s->image_pool == IMAGE_POOL_MEAN ? OPS_POOL_MEAN : OPS_POOL_INDEX,
-                .recompute = s->image_recompute},
+                .recompute = recomputed_blocks(s->image_recompute),
+                .thrift = thrift_of(s->image_recompute)},
       .text = {.width = s->text_width,
                .layers = s->text_layers,
                .heads = s->text_heads,
@@ -55,7 +66,8 @@ void clip_config_from(const settings *s, int64_t vocabulary, clip_config *c) {
                .is_causal = s->text_causal,
                .is_post_norm = s->text_post_norm,
                .pooling = s->text_pool == TEXT_POOL_MEAN ? OPS_POOL_MEAN : OPS_POOL_INDEX,
-               .recompute = s->text_recompute},
+               .recompute = recomputed_blocks(s->text_recompute),
+               .thrift = thrift_of(s->text_recompute)},
       .temperature = s->temperature,
       .logit_scale_max = s->logit_scale_max};
   memcpy(c->mean, means[s->image_normalization], sizeof c->mean);

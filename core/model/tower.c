@@ -115,14 +115,18 @@ size_t tower_lay_out(tower_activations *a, const tower_shape *s, int64_t batch, 
                            .recompute = recompute,
                            .shared_row = kept_rows};
   if (recompute) kept_rows += chunk_rows;
+  a->are_norms_shared = is_kept && s->thrift >= TOWER_RECOMPUTE_NORMS;
+  a->is_hidden_shared = is_kept && s->thrift >= TOWER_RECOMPUTE_ACTIVATIONS;
+  int64_t norm_rows = a->are_norms_shared ? chunk_rows : kept_rows;
+  int64_t hidden_rows = a->is_hidden_shared ? chunk_rows : kept_rows;
   cut(&a->x, compute, (is_kept ? s->layers + 1 : 1) * rows * s->width, base, &at);
-  cut(&a->norm1, compute, kept_rows * s->width, base, &at);
+  cut(&a->norm1, compute, norm_rows * s->width, base, &at);
   cut(&a->qkv, compute, kept_rows * 3 * s->width, base, &at);
   cut(&a->attended, compute, kept_rows * s->width, base, &at);
   cut(&a->middle, compute, kept_rows * s->width, base, &at);
-  cut(&a->norm2, compute, kept_rows * s->width, base, &at);
+  cut(&a->norm2, compute, norm_rows * s->width, base, &at);
   cut(&a->pre, compute, kept_rows * s->hidden, base, &at);
-  cut(&a->hidden, compute, kept_rows * s->hidden, base, &at);
+  cut(&a->hidden, compute, hidden_rows * s->hidden, base, &at);
   cut(&a->last, compute, chunk_rows * s->width, base, &at);
   ops_buffer *statistics[] = {&a->mean1, &a->rstd1, &a->mean2, &a->rstd2};
   for (size_t i = 0; i < 4; i++) cut(statistics[i], master, kept_rows, base, &at);
@@ -150,6 +154,22 @@ static ops_buffer rows_of(const tower_activations *a, ops_buffer buffer, int64_t
   else if (a->is_kept)
     row = (layer - a->recompute) * a->layer_rows + first * a->tokens;
   return ops_at(buffer, row * width);
+}
+
+/* The same of what backward may have to compute again. */
+static ops_buffer norm1_of(const tower *t, const tower_activations *a, int64_t layer,
+                           int64_t first) {
+  return a->are_norms_shared ? a->norm1 : rows_of(a, a->norm1, layer, first, t->shape.width);
+}
+
+static ops_buffer norm2_of(const tower *t, const tower_activations *a, int64_t layer,
+                           int64_t first) {
+  return a->are_norms_shared ? a->norm2 : rows_of(a, a->norm2, layer, first, t->shape.width);
+}
+
+static ops_buffer hidden_of(const tower *t, const tower_activations *a, int64_t layer,
+                            int64_t first) {
+  return a->is_hidden_shared ? a->hidden : rows_of(a, a->hidden, layer, first, t->shape.hidden);
 }
 
 /* What enters block `layer`; layer `layers`: what leaves the last one. Kept for every layer. */
@@ -252,17 +272,16 @@ static err block_inner(const tower *t, const tower_weights *w, const tower_activ
   const tower_block *b = &t->blocks[layer];
   const ops_table *call = w->o->call;
   int64_t rows = count * a->tokens, width = s->width;
-  ops_buffer norm2 = rows_of(a, a->norm2, layer, first, width);
-  ops_buffer hidden = rows_of(a, a->hidden, layer, first, s->hidden);
+  ops_buffer norm2 = norm2_of(t, a, layer, first);
+  ops_buffer hidden = hidden_of(t, a, layer, first);
 
-  ops_gemm qkv = dense(w, rows, width, 3 * width, rows_of(a, a->norm1, layer, first, width), b->qkv,
-                       b->qkv_bias, rows_of(a, a->qkv, layer, first, 3 * width));
+  ops_gemm qkv = dense(w, rows, width, 3 * width, norm1_of(t, a, layer, first), b->qkv, b->qkv_bias,
+                       rows_of(a, a->qkv, layer, first, 3 * width));
   ops_attention attend = attention(t, a, layer, first, count);
   ops_gemm out = dense(w, rows, width, width, attend.out, b->out, b->out_bias, a->delta);
   int64_t gamma, beta;
   norm_between(t, layer, &gamma, &beta);
-  ops_buffer stream =
-      s->is_post_norm ? rows_of(a, a->norm1, layer, first, width) : input_of(t, a, layer, first);
+  ops_buffer stream = s->is_post_norm ? norm1_of(t, a, layer, first) : input_of(t, a, layer, first);
   ops_layer_norm second =
       norm(t, w, rows, stream, gamma, beta, norm2, rows_of(a, a->mean2, layer, first, 1),
            rows_of(a, a->rstd2, layer, first, 1));
@@ -286,9 +305,8 @@ static err block_forward(const tower *t, const tower_weights *w, const tower_act
                          int64_t layer, int64_t first, int64_t count) {
   const tower_shape *s = &t->shape;
   const tower_block *b = &t->blocks[layer];
-  ops_gemm fc2 =
-      dense(w, count * a->tokens, s->hidden, s->width,
-            rows_of(a, a->hidden, layer, first, s->hidden), b->fc2, b->fc2_bias, a->delta);
+  ops_gemm fc2 = dense(w, count * a->tokens, s->hidden, s->width, hidden_of(t, a, layer, first),
+                       b->fc2, b->fc2_bias, a->delta);
   err error = block_inner(t, w, a, layer, first, count);
   if (!error) error = w->o->call->gemm(w->o, &fc2);
   return error ? error : drop(t, w, a, first, count, 2 + 2 * layer, a->delta, a->delta);
@@ -303,7 +321,7 @@ static ops_layer_norm norm_of(const tower *t, const tower_weights *w, const towe
   if (layer == t->shape.layers)
     return norm(t, w, rows, x, gamma, beta, a->last, last_rows(a, a->mean_last, first),
                 last_rows(a, a->rstd_last, first));
-  return norm(t, w, rows, x, gamma, beta, rows_of(a, a->norm1, layer, first, t->shape.width),
+  return norm(t, w, rows, x, gamma, beta, norm1_of(t, a, layer, first),
               rows_of(a, a->mean1, layer, first, 1), rows_of(a, a->rstd1, layer, first, 1));
 }
 
@@ -312,7 +330,8 @@ static err norm_after(const tower *t, const tower_weights *w, const tower_activa
                       int64_t layer, int64_t first, int64_t rows) {
   ops_layer_norm n = norm_of(t, w, a, layer, first, rows);
   n.sum = n.x;
-  n.x = rows_of(a, t->shape.is_post_norm ? a->norm2 : a->middle, layer - 1, first, t->shape.width);
+  n.x = t->shape.is_post_norm ? norm2_of(t, a, layer - 1, first)
+                              : rows_of(a, a->middle, layer - 1, first, t->shape.width);
   n.residual = a->delta;
   return w->o->call->layer_norm(w->o, &n);
 }
@@ -399,13 +418,45 @@ static err norm_gradient(const tower *t, const tower_weights *w, int64_t rows, o
   return w->o->call->layer_norm_gradient(w->o, &n);
 }
 
-/* Computes again what block `layer` did not keep, from its input. */
-static err recompute_block(const tower *t, const tower_weights *w, const tower_activations *a,
+/* The norm in front of block `layer`, once more. */
+static err recompute_norm1(const tower *t, const tower_weights *w, const tower_activations *a,
                            int64_t layer, int64_t first, int64_t count) {
   ops_layer_norm n = norm_of(t, w, a, layer, first, count * a->tokens);
   err error = w->o->call->layer_norm(w->o, &n);
-  if (!error && layer == 0 && t->shape.is_post_norm)
-    error = drop(t, w, a, first, count, 0, n.y, n.y);
+  bool is_dropped = layer == 0 && t->shape.is_post_norm;
+  return error || !is_dropped ? error : drop(t, w, a, first, count, 0, n.y, n.y);
+}
+
+/* What the block shares with the others: computed again from the sums and from the activation's
+ * input, which it keeps. */
+static err recompute_shared(const tower *t, const tower_weights *w, const tower_activations *a,
+                            int64_t layer, int64_t first, int64_t count) {
+  err error = NULL;
+  const tower_shape *s = &t->shape;
+  int64_t rows = count * a->tokens, gamma, beta;
+  if (a->are_norms_shared) {
+    norm_between(t, layer, &gamma, &beta);
+    ops_layer_norm second =
+        norm(t, w, rows, rows_of(a, a->middle, layer, first, s->width), gamma, beta,
+             norm2_of(t, a, layer, first), rows_of(a, a->mean2, layer, first, 1),
+             rows_of(a, a->rstd2, layer, first, 1));
+    TRY(recompute_norm1(t, w, a, layer, first, count));
+    TRY(w->o->call->layer_norm(w->o, &second));
+  }
+  if (a->is_hidden_shared) {
+    const ops_activate again = {s->activation, rows * s->hidden,
+                                rows_of(a, a->pre, layer, first, s->hidden),
+                                hidden_of(t, a, layer, first)};
+    TRY(w->o->call->activate(w->o, &again));
+  }
+cleanup:
+  return error;
+}
+
+/* Computes again what block `layer` did not keep, from its input. */
+static err recompute_block(const tower *t, const tower_weights *w, const tower_activations *a,
+                           int64_t layer, int64_t first, int64_t count) {
+  err error = recompute_norm1(t, w, a, layer, first, count);
   return error ? error : block_inner(t, w, a, layer, first, count);
 }
 
@@ -451,11 +502,10 @@ static err mlp_backward(const tower *t, const tower_weights *w, const tower_acti
                    .activation = s->activation,
                    .pre = rows_of(a, a->pre, layer, first, s->hidden)};
   TRY(branch_gradient(t, w, a, first, count, 2 + 2 * layer, &dy));
-  TRY(dense_gradient(w, rows, s->hidden, width, dy, rows_of(a, a->hidden, layer, first, s->hidden),
-                     b->fc2, b->fc2_bias, dpre));
-  TRY(dense_gradient(w, rows, width, s->hidden, a->dhidden,
-                     rows_of(a, a->norm2, layer, first, width), b->fc1, b->fc1_bias,
-                     (ops_gemm){.c = a->dnorm}));
+  TRY(dense_gradient(w, rows, s->hidden, width, dy, hidden_of(t, a, layer, first), b->fc2,
+                     b->fc2_bias, dpre));
+  TRY(dense_gradient(w, rows, width, s->hidden, a->dhidden, norm2_of(t, a, layer, first), b->fc1,
+                     b->fc1_bias, (ops_gemm){.c = a->dnorm}));
   norm_between(t, layer, &gamma, &beta);
   TRY(join_residual(t, w, a, first, count, -1, rows_of(a, a->middle, layer, first, width), gamma,
                     beta, rows_of(a, a->mean2, layer, first, 1),
@@ -479,8 +529,8 @@ static err block_backward(const tower *t, const tower_weights *w, const tower_ac
   attend.dout = a->dnorm;
   attend.dqkv = a->dqkv;
   TRY(w->o->call->attention_gradient(w->o, &attend));
-  TRY(dense_gradient(w, rows, width, 3 * width, a->dqkv, rows_of(a, a->norm1, layer, first, width),
-                     b->qkv, b->qkv_bias, (ops_gemm){.c = a->dnorm}));
+  TRY(dense_gradient(w, rows, width, 3 * width, a->dqkv, norm1_of(t, a, layer, first), b->qkv,
+                     b->qkv_bias, (ops_gemm){.c = a->dnorm}));
   norm_before(t, layer, &gamma, &beta);
   TRY(join_residual(t, w, a, first, count, layer == 0 ? 0 : -1, input_of(t, a, layer, first), gamma,
                     beta, rows_of(a, a->mean1, layer, first, 1),
@@ -506,7 +556,8 @@ err tower_backward(const tower *t, const tower_weights *w, const tower_activatio
                     last_rows(a, a->mean_last, first), last_rows(a, a->rstd_last, first),
                     (ops_buffer){0}, a->dx));
   for (int64_t layer = s->layers - 1; layer >= 0; layer--) {
-    if (layer < a->recompute) TRY(recompute_block(t, w, a, layer, first, count));
+    TRY(layer < a->recompute ? recompute_block(t, w, a, layer, first, count)
+                             : recompute_shared(t, w, a, layer, first, count));
     TRY(block_backward(t, w, a, layer, first, count));
   }
   if (!s->is_post_norm) TRY(drop(t, w, a, first, count, 0, a->dx, a->dx));

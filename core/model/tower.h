@@ -21,6 +21,10 @@
 #include "model/params.h"
 #include "ops/ops.h"
 
+/* What backward computes again in every block from what is kept: nothing; the outputs of the layer
+ * norms (2 of 16 widths a token); these and the activation's output (6 of 16). */
+typedef enum { TOWER_KEEP_ALL, TOWER_RECOMPUTE_NORMS, TOWER_RECOMPUTE_ACTIVATIONS } tower_thrift;
+
 typedef struct {
   int64_t width, layers, heads, hidden, embed;
   double norm_eps;
@@ -28,7 +32,8 @@ typedef struct {
   bool is_causal;
   ops_pooling pooling;
   bool is_post_norm;
-  int64_t recompute; /* first so many blocks keep only their input for backward */
+  int64_t recompute;   /* first so many blocks keep only their input for backward */
+  tower_thrift thrift; /* of the other blocks */
 } tower_shape;
 
 /* Offsets of one block's tensors in the flat run. */
@@ -64,7 +69,9 @@ typedef struct {
   bool is_kept;       /* for backward: one set a layer; else one chunk's, shared by all layers */
   int64_t layer_rows; /* rows between one layer's buffers and the next's; 0 when not kept */
   int64_t recompute; /* layers below this one share a chunk's buffers, behind those of the others */
-  int64_t shared_row; /* where that is */
+  int64_t shared_row;    /* where that is */
+  bool are_norms_shared; /* norm1 and norm2 are one chunk's, of the layer last computed */
+  bool is_hidden_shared; /* and so is hidden */
   ops_buffer x, norm1, qkv, attended, middle, norm2, pre, hidden, last;
   ops_buffer mean1, rstd1, mean2, rstd2, mean_last, rstd_last, lse;
   ops_buffer pooled;     /* [batch, width] */

@@ -62,6 +62,13 @@ typedef struct {
   ops_buffer pre; /* [m,n] compute, for the activation epilogues */
 } ops_gemm;
 
+/* c [count] = act(pre) [count], both compute: what a product's epilogue did, once more. */
+typedef struct {
+  ops_activation activation;
+  int64_t count;
+  ops_buffer pre, c;
+} ops_activate;
+
 /* y [rows,width] = layer norm of x (+ residual). Biased variance, eps inside the root.
  * With a residual, `sum` receives x + residual; sum may be the same memory as either. */
 typedef struct {
@@ -249,6 +256,7 @@ typedef struct {
   bool (*is_idle)(ops *o);
 
   err (*gemm)(ops *o, const ops_gemm *g);
+  err (*activate)(ops *o, const ops_activate *a);
   err (*layer_norm)(ops *o, const ops_layer_norm *n);
   err (*layer_norm_gradient)(ops *o, const ops_layer_norm_gradient *n);
   err (*attention)(ops *o, const ops_attention *a);

@@ -82,20 +82,6 @@ static void define_scalar(json_writer *w) {
 
 /* ---- settings ---- */
 
-static void put_number(json_writer *w, const setting *row) {
-  jsonw_array(w, "anyOf");
-  jsonw_object(w, NULL);
-  jsonw_string(w, "type", row->type == SETTING_INT ? "integer" : "number");
-  jsonw_number(w, "minimum", row->least);
-  if (row->most < NO_LIMIT) jsonw_number(w, "maximum", row->most);
-  jsonw_end(w);
-  jsonw_object(w, NULL);
-  jsonw_string(w, "type", "string");
-  jsonw_string(w, "pattern", number_pattern);
-  jsonw_end(w);
-  jsonw_end(w);
-}
-
 static void put_choices(json_writer *w, const char *choices) {
   jsonw_array(w, "enum");
   while (*choices) {
@@ -108,6 +94,25 @@ static void put_choices(json_writer *w, const char *choices) {
   jsonw_end(w);
 }
 
+static void put_number(json_writer *w, const setting *row) {
+  jsonw_array(w, "anyOf");
+  jsonw_object(w, NULL);
+  jsonw_string(w, "type", row->type == SETTING_REAL ? "number" : "integer");
+  jsonw_number(w, "minimum", row->least);
+  if (row->most < NO_LIMIT) jsonw_number(w, "maximum", row->most);
+  jsonw_end(w);
+  jsonw_object(w, NULL);
+  jsonw_string(w, "type", "string");
+  jsonw_string(w, "pattern", number_pattern);
+  jsonw_end(w);
+  if (row->choices) {
+    jsonw_object(w, NULL);
+    put_choices(w, row->choices);
+    jsonw_end(w);
+  }
+  jsonw_end(w);
+}
+
 static void define_setting(json_writer *w, const setting *row) {
   static const char *const text_types[] = {"string", "number", "null"};
   char name[LONGEST_NAME];
@@ -116,6 +121,7 @@ static void define_setting(json_writer *w, const setting *row) {
   switch (row->type) {
   case SETTING_INT:
   case SETTING_REAL:
+  case SETTING_LEVEL:
     put_number(w, row);
     break;
   case SETTING_BOOL:

@@ -175,7 +175,7 @@ static void only_what_can_change_a_result_changes_the_fingerprint(void **state) 
       snprintf(value, sizeof value, "%s", last + 1);
     } else if (row->type == SETTING_BOOL) {
       snprintf(value, sizeof value, "%s", strcmp(row->initial, "true") == 0 ? "false" : "true");
-    } else if (row->type == SETTING_INT) {
+    } else if (row->type == SETTING_INT || row->type == SETTING_LEVEL) {
       snprintf(value, sizeof value, "%ld", atol(row->initial) + 1);
     } else if (row->type == SETTING_REAL) {
       snprintf(value, sizeof value, "%.17g", atof(row->initial) == 0.125 ? 0.25 : 0.125);

@@ -219,6 +219,8 @@ static void the_summarys_differences_match_finite_differences(void **state) {
   check_all_gradients(&s);
   s.image_recompute = 2, s.text_recompute = 2;
   check_all_gradients(&s);
+  s.image_recompute = RECOMPUTE_NORMS, s.text_recompute = RECOMPUTE_ACTIVATIONS;
+  check_all_gradients(&s);
   settings_free(&s);
 }
 
@@ -337,7 +339,8 @@ static void recomputed_blocks_give_the_same_bits(void **state) {
   assert_ok(clip_loss(kept.model, BATCH, &loss));
   assert_ok(clip_backward(kept.model, 0, BATCH));
   int64_t total = clip_params(kept.model)->total;
-  for (int64_t blocks = 1; blocks <= s.image_layers + 1; blocks++) { /* more than there are: all */
+  /* from all blocks by name to more than there are */
+  for (int64_t blocks = RECOMPUTE_BLOCKS; blocks <= s.image_layers + 1; blocks++) {
     s.image_recompute = s.text_recompute = blocks;
     fixture f = make(&s);
     assert_ok(clip_clear_gradients(f.model));

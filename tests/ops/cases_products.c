@@ -67,6 +67,10 @@ static void check_activations(int64_t m, int64_t n, int64_t k) {
     RUN(gemm, &r, &t);
     pair_check(&pre, pair_bound(), "pre-activation");
     pair_check(&y, 2 * pair_bound(), "activation");
+    ops_activate ra = {(ops_activation)kind, m * n, pre.reference, dx.reference}, ta = ra;
+    ta.pre = pre.tested, ta.c = dx.tested;
+    RUN(activate, &ra, &ta);
+    pair_check(&dx, 2 * pair_bound(), "activation once more");
     r.epilogue = t.epilogue = OPS_EPILOGUE_ACTIVATION_GRADIENT;
     r.bias = t.bias = (ops_buffer){0};
     r.c = dx.reference, t.c = dx.tested;

@@ -98,6 +98,11 @@ static err gemm(ops *o, const ops_gemm *g) {
   return error || !g->a_sums.data ? error : sum_a(g);
 }
 
+static err activate(ops *o, const ops_activate *a) {
+  (void)o;
+  return launched("activation", kernel_activation(a->activation, a->count, a->pre, a->c, NULL));
+}
+
 static err layer_norm(ops *o, const ops_layer_norm *n) {
   (void)o;
   return launched("layer norm", kernel_layer_norm(n, NULL));
@@ -232,6 +237,7 @@ static const ops_table simt_table = {.name = "simt",
                                      .join = synchronize,
                                      .is_idle = is_idle,
                                      .gemm = gemm,
+                                     .activate = activate,
                                      .layer_norm = layer_norm,
                                      .layer_norm_gradient = layer_norm_gradient,
                                      .attention = attention,

@@ -145,6 +145,12 @@ static err gemm(ops *o, const ops_gemm *g) {
   return NULL;
 }
 
+static err activate(ops *o, const ops_activate *a) {
+  (void)o;
+  for (int64_t i = 0; i < a->count; i++) SET(a->c, i, act(a->activation, GET(a->pre, i)));
+  return NULL;
+}
+
 static err layer_norm(ops *o, const ops_layer_norm *n) {
   (void)o;
   for (int64_t row = 0; row < n->rows; row++) {
@@ -531,6 +537,7 @@ static const ops_table reference_table = {.name = "reference",
                                           .join = synchronize,
                                           .is_idle = is_idle,
                                           .gemm = gemm,
+                                          .activate = activate,
                                           .layer_norm = layer_norm,
                                           .layer_norm_gradient = layer_norm_gradient,
                                           .attention = attention,

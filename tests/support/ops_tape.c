@@ -49,6 +49,7 @@ static err push(tape *t, runner run, const void *arguments, size_t bytes) {
   }
 
 TAPED(gemm, ops_gemm)
+TAPED(activate, ops_activate)
 TAPED(layer_norm, ops_layer_norm)
 TAPED(layer_norm_gradient, ops_layer_norm_gradient)
 TAPED(attention, ops_attention)
@@ -221,6 +222,7 @@ static const ops_table tape_table = {.name = "tape",
                                      .forget = tape_forget,
                                      .is_idle = tape_is_idle,
                                      .gemm = tape_gemm,
+                                     .activate = tape_activate,
                                      .layer_norm = tape_layer_norm,
                                      .layer_norm_gradient = tape_layer_norm_gradient,
                                      .attention = tape_attention,
