@@ -34,12 +34,28 @@ struct gemm_cache {
   size_t count;
   void *scratchpad;
   size_t scratchpad_bytes;
+  bool has_bf16; /* oneDNN multiplies bf16 on this processor */
+  float *wide;   /* operands and result in fp32 where it does not */
+  size_t wide_bytes;
 };
 
 static err dnnl_error(dnnl_status_t status, const char *what) {
   if (status == dnnl_success) return NULL;
   return err_new(status == dnnl_out_of_memory ? ERR_MEMORY : ERR_UNSUPPORTED,
                  "oneDNN: %s failed with status %d", what, (int)status);
+}
+
+static err find_entry(gemm_cache *cache, const gemm_key *key, gemm_entry **found);
+
+/* Whether there is a product of bf16 is asked for by planning one. */
+static bool looks_at_bf16(gemm_cache *cache) {
+  enum { SIZE = 64 };
+  const gemm_key key = {SIZE, SIZE, SIZE, 0, 1, 0, 0, OPS_BF16, OPS_F32};
+  gemm_entry *entry;
+  err error = find_entry(cache, &key, &entry);
+  if (!error) return true;
+  err_free(error);
+  return false;
 }
 
 err gemm_cache_create(gemm_cache **out) {
@@ -49,11 +65,13 @@ err gemm_cache_create(gemm_cache **out) {
   if (!error)
     error = dnnl_error(dnnl_stream_create(&cache->stream, cache->engine, dnnl_stream_default_flags),
                        "creating a stream");
-  if (error)
+  if (error) {
     gemm_cache_destroy(cache);
-  else
-    *out = cache;
-  return error;
+    return error;
+  }
+  cache->has_bf16 = looks_at_bf16(cache);
+  *out = cache;
+  return NULL;
 }
 
 static void free_entry(gemm_entry *e) {
@@ -75,6 +93,7 @@ void gemm_cache_destroy(gemm_cache *cache) {
   if (cache->stream) dnnl_stream_destroy(cache->stream);
   if (cache->engine) dnnl_engine_destroy(cache->engine);
   free(cache->scratchpad);
+  free(cache->wide);
   free(cache);
 }
 
@@ -218,8 +237,35 @@ static err execute(gemm_cache *cache, gemm_entry *e, void *a, void *b, void *bia
   return error ? error : dnnl_error(dnnl_stream_wait(cache->stream), "waiting for a product");
 }
 
+static err multiply(ops *o, const ops_gemm *g, ops_buffer target);
+
+/* bf16 operands brought to fp32 first, for processors on which oneDNN has no product of bf16 (x86
+ * without AVX-512): the same exact products and fp32 sums, rounded once, at no gain in speed. */
+static err multiply_widened(ops *o, const ops_gemm *g, ops_buffer target) {
+  gemm_cache *cache = cpu_of(o)->gemms;
+  bool is_rounded = target.type == OPS_BF16;
+  int64_t of_a = g->m * g->k, of_b = g->k * g->n, of_c = is_rounded ? g->m * g->n : 0;
+  size_t bytes = (size_t)(of_a + of_b + of_c) * sizeof(float);
+  if (bytes > cache->wide_bytes) {
+    float *larger = mem_aligned(bytes);
+    if (!larger) return mem_error(bytes, "operands in fp32");
+    free(cache->wide);
+    cache->wide = larger;
+    cache->wide_bytes = bytes;
+  }
+  ops_gemm wide = *g;
+  wide.a = (ops_buffer){cache->wide, OPS_F32};
+  wide.b = ops_at(wide.a, of_a);
+  ops_buffer result = is_rounded ? ops_at(wide.b, of_b) : target;
+  err error = cpu_cast(o, of_a, g->a, wide.a);
+  if (!error) error = cpu_cast(o, of_b, g->b, wide.b);
+  if (!error) error = multiply(o, &wide, result);
+  return error || !is_rounded ? error : cpu_cast(o, of_c, result, target);
+}
+
 /* The product and its bias by oneDNN, into `target`. */
 static err multiply(ops *o, const ops_gemm *g, ops_buffer target) {
+  if (g->a.type == OPS_BF16 && !cpu_of(o)->gemms->has_bf16) return multiply_widened(o, g, target);
   gemm_key key = {g->m,
                   g->n,
                   g->k,
