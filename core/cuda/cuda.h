@@ -23,11 +23,19 @@ typedef struct cuda_block {
   void *data;
 } cuda_block;
 
+/* A stream and what its ops may write to, apart from their results. */
+typedef struct {
+  cudaStream_t stream;
+  void *workspace; /* of cuBLASLt and cuDNN */
+  void *scratch;   /* of our own kernels, one op at a time */
+  size_t scratch_bytes;
+} cuda_lane;
+
 typedef struct {
   ops_request request;
   int device;
   int capability;             /* 80, 90, … */
-  cudaStream_t compute, copy; /* ops and results; uploads ahead */
+  cudaStream_t compute, copy; /* ops and results, of the current branch; uploads ahead */
   cudaEvent_t fence;          /* on compute, at the last join: copies wait for it */
   cudaEvent_t begun, ended;   /* of what cuda_time times */
   choice_store *choices;
@@ -39,6 +47,10 @@ typedef struct {
   void *scratch; /* of our own kernels, one op at a time */
   size_t scratch_bytes;
   cuda_block *outgrown;
+  cuda_lane aside;           /* the branch that is not current: its stream, workspace, scratch */
+  int branch;                /* the current one: 1 only while a step is recorded */
+  bool has_branched;         /* since the last merge */
+  cudaEvent_t split, joined; /* on branch 0 where they part, on branch 1 at its end */
   bool is_recording;
   int recordings;      /* that are kept: they use the scratch that was there when they were made */
   uint64_t used, peak; /* bytes of device memory now (of what is freed only scratch is taken off),
@@ -91,6 +103,8 @@ err cuda_upload_ahead(ops *o, void *to, const void *from, size_t bytes);
 err cuda_join(ops *o);
 err cuda_pin(ops *o, void *block, size_t bytes);
 void cuda_unpin(ops *o, void *block);
+err cuda_branch(ops *o, int which);
+err cuda_merge(ops *o);
 err cuda_record(ops *o);
 err cuda_record_end(ops *o, void **recording);
 err cuda_replay(ops *o, void *recording);
@@ -113,6 +127,7 @@ size_t gemm_library_version(void);
  * time; 0: none, and our own kernel does it. Then one of them. */
 err sdpa_plans_create(ops *o, sdpa_plans **out) ERR_MUST_CHECK;
 void sdpa_plans_destroy(sdpa_plans *plans);
+err sdpa_use_stream(sdpa_plans *plans, cudaStream_t stream) ERR_MUST_CHECK;
 int sdpa_candidates(ops *o, const ops_attention *a, bool is_backward);
 err sdpa_run(ops *o, const ops_attention *a, bool is_backward, int which) ERR_MUST_CHECK;
 size_t sdpa_library_version(void);

@@ -1,6 +1,8 @@
 /* Device memory, streams, copies and recordings.
  *
- * Two streams. `compute` runs all ops and the copies that the host waits for. `copy` brings the
+ * Three streams. `compute` runs all ops and the copies that the host waits for; while a step is
+ * recorded, ops of the second branch go to a stream of their own, with a workspace and scratch of
+ * their own, so that the recording holds both side by side. `copy` brings the
  * next batch; it waits for the fence, which is recorded on `compute` at every join, so that a
  * buffer is not overwritten before the ops that were queued before that join have read it. */
 #include "cuda/cuda.h"
@@ -91,6 +93,10 @@ err cuda_runtime_create(ops *o) {
   TRY(cuda_error(cudaEventCreateWithFlags(&state->fence, cudaEventDisableTiming), "an event"));
   TRY(cuda_error(cudaEventCreate(&state->begun), "an event"));
   TRY(cuda_error(cudaEventCreate(&state->ended), "an event"));
+  TRY(cuda_error(cudaStreamCreateWithFlags(&state->aside.stream, cudaStreamNonBlocking),
+                 "a stream"));
+  TRY(cuda_error(cudaEventCreateWithFlags(&state->split, cudaEventDisableTiming), "an event"));
+  TRY(cuda_error(cudaEventCreateWithFlags(&state->joined, cudaEventDisableTiming), "an event"));
   state->workspace_bytes = WORKSPACE_BYTES;
   TRY(cuda_allocate(o, state->workspace_bytes, "the libraries' workspace", &state->workspace));
 cleanup:
@@ -108,6 +114,11 @@ void cuda_runtime_destroy(ops *o) {
   }
   (void)cudaFree(state->scratch);
   (void)cudaFree(state->workspace);
+  (void)cudaFree(state->aside.scratch);
+  (void)cudaFree(state->aside.workspace);
+  if (state->joined) (void)cudaEventDestroy(state->joined);
+  if (state->split) (void)cudaEventDestroy(state->split);
+  if (state->aside.stream) (void)cudaStreamDestroy(state->aside.stream);
   if (state->ended) (void)cudaEventDestroy(state->ended);
   if (state->begun) (void)cudaEventDestroy(state->begun);
   if (state->fence) (void)cudaEventDestroy(state->fence);
@@ -180,10 +191,73 @@ void cuda_unpin(ops *o, void *block) {
   if (cudaHostUnregister(block) != cudaSuccess) (void)cudaGetLastError();
 }
 
+/* Makes the other branch the current one. */
+static err swap_lanes(ops *o) {
+  cuda_state *state = cuda_of(o);
+  cuda_lane current = {state->compute, state->workspace, state->scratch, state->scratch_bytes};
+  state->compute = state->aside.stream;
+  state->workspace = state->aside.workspace;
+  state->scratch = state->aside.scratch;
+  state->scratch_bytes = state->aside.scratch_bytes;
+  state->aside = current;
+  state->branch = 1 - state->branch;
+  return sdpa_use_stream(state->attentions, state->compute);
+}
+
+/* Only recorded steps branch: those before time their choices, undisturbed by another stream. */
+err cuda_branch(ops *o, int which) {
+  cuda_state *state = cuda_of(o);
+  if (!state->is_recording || which == state->branch) return NULL;
+  err error = NULL;
+  if (!state->has_branched) {
+    TRY(cuda_error(cudaEventRecord(state->split, state->compute), "an event"));
+    TRY(cuda_error(cudaStreamWaitEvent(state->aside.stream, state->split, 0), "a branch"));
+    state->has_branched = true;
+  }
+  TRY(swap_lanes(o));
+cleanup:
+  return error;
+}
+
+err cuda_merge(ops *o) {
+  cuda_state *state = cuda_of(o);
+  err error = NULL;
+  if (state->branch == 1) TRY(swap_lanes(o));
+  if (!state->has_branched) goto cleanup;
+  TRY(cuda_error(cudaEventRecord(state->joined, state->aside.stream), "an event"));
+  TRY(cuda_error(cudaStreamWaitEvent(state->compute, state->joined, 0), "the end of a branch"));
+  state->has_branched = false;
+cleanup:
+  return error;
+}
+
+/* The second branch may need as much as the ops of the steps before needed, one after another. */
+static err equip_branch(ops *o) {
+  cuda_state *state = cuda_of(o);
+  cuda_lane *aside = &state->aside;
+  err error = NULL;
+  if (!aside->workspace)
+    TRY(cuda_allocate(o, state->workspace_bytes, "the libraries' workspace", &aside->workspace));
+  if (state->scratch_bytes > aside->scratch_bytes) {
+    cuda_block *old = mem_zeroed(1, sizeof *old);
+    if (!old) return mem_error(sizeof *old, "scratch");
+    *old = (cuda_block){state->outgrown, aside->scratch};
+    state->outgrown = old;
+    aside->scratch = NULL;
+    aside->scratch_bytes = 0;
+    TRY(cuda_allocate(o, state->scratch_bytes, "kernels' scratch", &aside->scratch));
+    aside->scratch_bytes = state->scratch_bytes;
+  }
+cleanup:
+  return error;
+}
+
 err cuda_record(ops *o) {
   cuda_state *state = cuda_of(o);
-  err error = cuda_error(cudaStreamBeginCapture(state->compute, cudaStreamCaptureModeThreadLocal),
-                         "recording a step");
+  err error = equip_branch(o);
+  if (error) return error;
+  error = cuda_error(cudaStreamBeginCapture(state->compute, cudaStreamCaptureModeThreadLocal),
+                     "recording a step");
   state->is_recording = !error;
   return error;
 }
@@ -192,9 +266,16 @@ err cuda_record_end(ops *o, void **recording) {
   cuda_state *state = cuda_of(o);
   cudaGraph_t graph = NULL;
   cudaGraphExec_t runnable = NULL;
-  state->is_recording = false;
   *recording = NULL;
-  err error = cuda_error(cudaStreamEndCapture(state->compute, &graph), "recording a step");
+  err error = cuda_merge(o); /* where a failure left a branch open */
+  state->is_recording = false;
+  if (error) {
+    err_free(cuda_merge(o)); /* a recording ends only where its branches have come back */
+    (void)cudaStreamEndCapture(state->compute, &graph);
+    if (graph) (void)cudaGraphDestroy(graph);
+    return error;
+  }
+  error = cuda_error(cudaStreamEndCapture(state->compute, &graph), "recording a step");
   if (!error)
     error = cuda_error(cudaGraphInstantiate(&runnable, graph, 0), "preparing a recorded step");
   if (!error)

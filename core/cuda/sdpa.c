@@ -52,8 +52,11 @@ err sdpa_plans_create(ops *o, sdpa_plans **out) {
   if (!plans) return mem_error(sizeof *plans, "plans of attention");
   *out = plans;
   err error = dnn_error(cudnnCreate(&plans->library), "starting");
-  return error ? error
-               : dnn_error(cudnnSetStream(plans->library, cuda_of(o)->compute), "taking a stream");
+  return error ? error : sdpa_use_stream(plans, cuda_of(o)->compute);
+}
+
+err sdpa_use_stream(sdpa_plans *plans, cudaStream_t stream) {
+  return dnn_error(cudnnSetStream(plans->library, stream), "taking a stream");
 }
 
 static void free_plan(sdpa_plan *p) {

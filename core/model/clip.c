@@ -352,6 +352,15 @@ int clip_current_set(const clip_model *m) {
   return m->current;
 }
 
+/* The text tower beside the image tower, unless their times are asked for. */
+static err branch_to(const clip_model *m, int which) {
+  return m->profile || !m->o->call->branch ? NULL : m->o->call->branch(m->o, which);
+}
+
+static err merge_branches(const clip_model *m) {
+  return m->profile || !m->o->call->merge ? NULL : m->o->call->merge(m->o);
+}
+
 err clip_encode(clip_model *m, int64_t first, bool is_kept) {
   err error = NULL;
   double start = clock_seconds();
@@ -370,10 +379,13 @@ err clip_encode(clip_model *m, int64_t first, bool is_kept) {
   a->text.key_counts = input_set_key_counts(in, &m->config);
   a->image.noise = (tower_noise){m->config.image_dropout, m->config.seed, IMAGE_SITE, in->numbers};
   a->text.noise = (tower_noise){m->config.text_dropout, m->config.seed, TEXT_SITE, in->numbers};
-  TRY(clip_run_images(m, a, in));
-  TRY(clock_part(m, &profile->image_forward, &start));
+  TRY(branch_to(m, 1));
   TRY(run_texts(m, a, in));
   TRY(clock_part(m, &profile->text_forward, &start));
+  TRY(branch_to(m, 0));
+  TRY(clip_run_images(m, a, in));
+  TRY(clock_part(m, &profile->image_forward, &start));
+  TRY(merge_branches(m));
 cleanup:
   return error;
 }
@@ -416,6 +428,14 @@ err clip_backward(clip_model *m, int64_t first, int64_t count) {
   ops_buffer pool_index = input_set_pool_index(in, &m->config);
   ops_buffer dimage = ops_at(m->loss.dimage, first * m->config.image.embed);
   ops_buffer dtext = ops_at(m->loss.dtext, first * m->config.text.embed);
+  TRY(branch_to(m, 1));
+  for (int64_t at = 0; at < count; at += a->text.chunk) {
+    int64_t n = count - at < a->text.chunk ? count - at : a->text.chunk;
+    TRY(tower_backward(&m->text, &m->weights, &a->text, at, n, pool_index, dtext));
+    TRY(text_front_backward(&m->text_in, &m->config, &m->weights, &a->text, in->ids, at, n));
+  }
+  TRY(clock_part(m, &profile->text_backward, &start));
+  TRY(branch_to(m, 0));
   for (int64_t at = 0; at < count; at += a->image.chunk) {
     int64_t n = count - at < a->image.chunk ? count - at : a->image.chunk;
     TRY(tower_backward(&m->image, &m->weights, &a->image, at, n, (ops_buffer){0}, dimage));
@@ -423,12 +443,7 @@ err clip_backward(clip_model *m, int64_t first, int64_t count) {
                              at, n));
   }
   TRY(clock_part(m, &profile->image_backward, &start));
-  for (int64_t at = 0; at < count; at += a->text.chunk) {
-    int64_t n = count - at < a->text.chunk ? count - at : a->text.chunk;
-    TRY(tower_backward(&m->text, &m->weights, &a->text, at, n, pool_index, dtext));
-    TRY(text_front_backward(&m->text_in, &m->config, &m->weights, &a->text, in->ids, at, n));
-  }
-  TRY(clock_part(m, &profile->text_backward, &start));
+  TRY(merge_branches(m));
 cleanup:
   return error;
 }

@@ -242,6 +242,12 @@ typedef struct {
   err (*pin)(ops *o, void *block, size_t bytes);
   void (*unpin)(ops *o, void *block);
 
+  /* Work that may run side by side. Ops called after branch(o, 1) see what was called before the
+   * first branch since the last merge, those after branch(o, 0) go on with the rest, and those
+   * after merge see all. Results are the same; NULL where nothing is gained. */
+  err (*branch)(ops *o, int which);
+  err (*merge)(ops *o);
+
   /* Everything called between record and record_end is remembered and not run; replay runs it.
    * All shapes must have been seen before. NULL where a backend has no such thing. */
   err (*record)(ops *o);

@@ -9,7 +9,8 @@
  * Time on the device is counted, not measured, so that choices by timing come out the same.
  *
  * Set by the environment:
- *   FLIP_IMITATION_ORDER       lazy (default), or eager: work runs when it is given
+ *   FLIP_IMITATION_ORDER       lazy (default); eager: work runs when it is given; turns: as lazy, and
+ *                              the branches of a graph run one piece each by turns
  *   FLIP_IMITATION_MEMORY      of the device, in MiB (default 2048)
  *   FLIP_IMITATION_DRIVER      the CUDA version that the driver serves, "12.8"; "none"
  *   FLIP_IMITATION_CAPABILITY  compute capability, "9.0" (default)

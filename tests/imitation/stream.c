@@ -2,7 +2,10 @@
  *
  * A stream is a queue. An event that is recorded is a mark in the queue; to wait for the event is
  * to run that queue as far as the mark. A wait names a mark that was put in its queue before the
- * wait was put in its own, so that running one for the other always ends. */
+ * wait was put in its own, so that running one for the other always ends.
+ *
+ * A capture has a queue for each stream that joined it. A launched graph runs them as streams run:
+ * the branches as late as a wait allows, as early, or by turns (FLIP_IMITATION_ORDER). */
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,10 +19,14 @@ typedef struct handle_head {
   handle_kind kind;
 } handle_head;
 
+typedef struct mark mark;
+
 typedef struct item {
   struct item *next;
   const char *what;
   stream_work run;
+  mark *at;     /* in a capture: what is recorded or waited for here; held */
+  bool is_wait; /* for `at` */
   double cost;
   size_t bytes;
   _Alignas(16) char data[]; /* CUDA's structs of arguments may hold vectors */
@@ -33,16 +40,19 @@ struct CUstream_st {
   handle_head head;
   queue work;
   struct CUgraph_st *capture; /* NULL: not capturing */
+  int branch;                 /* of the capture */
   bool is_spoilt;             /* the capture, by a call that it forbids */
 };
 
 /* One recording of an event; the event and waits in queues hold it. */
-typedef struct {
+struct mark {
   int holders;
   bool is_done, is_captured;
   double time; /* of the device, in seconds */
   struct CUstream_st *stream;
-} mark;
+  int branch;    /* of the capture it is from */
+  long launched; /* the launch that last came to it */
+};
 
 struct CUevent_st {
   handle_head head;
@@ -50,14 +60,20 @@ struct CUevent_st {
   bool has_time;
 };
 
+enum { MOST_BRANCHES = 4 };
+
+/* Branch 0 is the stream that began the capture. */
 struct CUgraph_st {
   handle_head head;
-  queue work;
+  queue work[MOST_BRANCHES];
+  struct CUstream_st *streams[MOST_BRANCHES];
+  int branches;
 };
 
 struct CUgraphExec_st {
   handle_head head;
-  queue work;
+  queue work[MOST_BRANCHES];
+  int branches;
   int waiting; /* launches still in a queue */
 };
 
@@ -115,8 +131,8 @@ static bool known(const void *handle, handle_kind kind, const char *call) {
 
 /* Queues. */
 
-static void put(queue *q, const char *what, double cost, stream_work run, const void *data,
-                size_t bytes) {
+static item *put(queue *q, const char *what, double cost, stream_work run, const void *data,
+                 size_t bytes) {
   item *i = malloc(sizeof *i + bytes);
   if (!i) abort();
   *i = (item){.what = what, .run = run, .cost = cost, .bytes = bytes};
@@ -124,12 +140,18 @@ static void put(queue *q, const char *what, double cost, stream_work run, const 
   if (!q->first) q->end = &q->first;
   *q->end = i;
   q->end = &i->next;
+  return i;
+}
+
+static void let_go(mark *m) {
+  if (m && --m->holders == 0) free(m);
 }
 
 static void empty(queue *q) {
   while (q->first) {
     item *i = q->first;
     q->first = i->next;
+    let_go(i->at);
     free(i);
   }
 }
@@ -161,9 +183,13 @@ cudaError_t stream_run_all(void) {
   return device.broken;
 }
 
-static bool is_eager(void) {
+static bool is_order(const char *name) {
   const char *order = getenv("FLIP_IMITATION_ORDER");
-  return order && strcmp(order, "eager") == 0;
+  return order && strcmp(order, name) == 0;
+}
+
+static bool is_eager(void) {
+  return is_order("eager");
 }
 
 bool stream_exists(cudaStream_t stream) {
@@ -196,7 +222,8 @@ cudaError_t stream_give(cudaStream_t stream, const char *what, double cost, stre
   }
   if (device.broken) return runtime_fail(device.broken);
   if (stream->is_spoilt) return runtime_fail(cudaErrorStreamCaptureInvalidated);
-  put(stream->capture ? &stream->capture->work : &stream->work, what, cost, run, data, bytes);
+  put(stream->capture ? &stream->capture->work[stream->branch] : &stream->work, what, cost, run,
+      data, bytes);
   if (!stream->capture && is_eager()) (void)run_until(stream, NULL);
   return cudaSuccess;
 }
@@ -250,10 +277,6 @@ cudaError_t cudaStreamQuery(cudaStream_t stream) {
 
 /* Events. */
 
-static void let_go(mark *m) {
-  if (m && --m->holders == 0) free(m);
-}
-
 static cudaError_t run_mark(const void *data) {
   mark *m = *(mark *const *)data;
   m->is_done = true;
@@ -267,6 +290,20 @@ static cudaError_t run_wait(const void *data) {
   cudaError_t code = m->is_done ? cudaSuccess : run_until(m->stream, m);
   let_go(m);
   return code;
+}
+
+static cudaError_t run_nothing(const void *data) {
+  (void)data;
+  return cudaSuccess;
+}
+
+/* A mark, or a wait for one, in the capture that `stream` belongs to. */
+static void put_in_capture(struct CUstream_st *stream, mark *m, bool is_wait) {
+  item *i = put(&stream->capture->work[stream->branch], is_wait ? "wait" : "mark", 0, run_nothing,
+                NULL, 0);
+  i->at = m;
+  i->is_wait = is_wait;
+  m->holders++;
 }
 
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t *event, unsigned int flags) {
@@ -300,12 +337,37 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
   if (stream->is_spoilt) return runtime_fail(cudaErrorStreamCaptureInvalidated);
   mark *m = calloc(1, sizeof *m);
   if (!m) abort();
-  *m = (mark){.holders = 1, .stream = stream, .is_captured = stream->capture != NULL};
+  *m = (mark){.holders = 1,
+              .stream = stream,
+              .is_captured = stream->capture != NULL,
+              .branch = stream->branch};
   let_go(event->last);
   event->last = m;
-  if (m->is_captured) return cudaSuccess; /* it orders the graph, which is a sequence here */
+  if (m->is_captured) {
+    put_in_capture(stream, m, false);
+    return cudaSuccess;
+  }
   m->holders++;
   return stream_give(stream, "cudaEventRecord", 0, run_mark, &m, sizeof(mark *));
+}
+
+/* To wait for an event of a capture is to join that capture. */
+static cudaError_t wait_in_capture(struct CUstream_st *stream, mark *m) {
+  struct CUgraph_st *graph = m->stream->capture;
+  if (!graph || (stream->capture && stream->capture != graph)) {
+    imitation_misuse("cudaStreamWaitEvent for an event of another capture, or of one that ended");
+    return runtime_fail(cudaErrorStreamCaptureIsolation);
+  }
+  if (!stream->capture) {
+    if (graph->branches == MOST_BRANCHES)
+      return spoil(m->stream, "a capture over so many streams (not imitated)",
+                   cudaErrorStreamCaptureUnsupported);
+    stream->capture = graph;
+    stream->branch = graph->branches++;
+    graph->streams[stream->branch] = stream;
+  }
+  put_in_capture(stream, m, true);
+  return cudaSuccess;
 }
 
 cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned int flags) {
@@ -319,11 +381,7 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned
   if (stream->capture && !m->is_captured)
     return spoil(stream, "cudaStreamWaitEvent for an event from outside",
                  cudaErrorStreamCaptureIsolation);
-  if (m->is_captured) {
-    if (m->stream == stream) return cudaSuccess;
-    return spoil(m->stream, "a capture over several streams (not imitated)",
-                 cudaErrorStreamCaptureUnsupported);
-  }
+  if (m->is_captured) return wait_in_capture(stream, m);
   m->holders++;
   return stream_give(stream, "cudaStreamWaitEvent", 0, run_wait, &m, sizeof(mark *));
 }
@@ -372,7 +430,26 @@ cudaError_t cudaStreamBeginCapture(cudaStream_t stream, enum cudaStreamCaptureMo
   }
   if (stream->capture) return spoil(stream, "cudaStreamBeginCapture", cudaErrorIllegalState);
   stream->capture = make(sizeof *stream->capture, HANDLE_GRAPH);
+  stream->capture->streams[0] = stream;
+  stream->capture->branches = 1;
+  stream->branch = 0;
   return cudaSuccess;
+}
+
+/* The first branch waited for the end of every other one. */
+static bool is_joined(const struct CUgraph_st *graph) {
+  for (int branch = 1; branch < graph->branches; branch++) {
+    const item *last = graph->work[branch].first, *i = graph->work[0].first;
+    while (last && last->next) last = last->next;
+    while (i && !(i->is_wait && last && i->at == last->at)) i = i->next;
+    if (!i || last->is_wait) return false;
+  }
+  return true;
+}
+
+static void free_graph(struct CUgraph_st *graph) {
+  for (int branch = 0; branch < graph->branches; branch++) empty(&graph->work[branch]);
+  unmake(graph);
 }
 
 cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t *graph) {
@@ -386,13 +463,20 @@ cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t *graph) {
     return runtime_fail(cudaErrorIllegalState);
   }
   struct CUgraph_st *captured = stream->capture;
-  bool is_spoilt = stream->is_spoilt;
-  stream->capture = NULL;
-  stream->is_spoilt = false;
-  if (is_spoilt) {
-    empty(&captured->work);
-    unmake(captured);
-    return runtime_fail(cudaErrorStreamCaptureInvalidated);
+  cudaError_t code = cudaSuccess;
+  if (stream->branch != 0 || !is_joined(captured)) {
+    imitation_misuse("cudaStreamEndCapture: a stream that joined the capture did not come back");
+    code = cudaErrorStreamCaptureUnjoined;
+  }
+  for (int branch = 0; branch < captured->branches; branch++) {
+    struct CUstream_st *s = captured->streams[branch];
+    if (s->is_spoilt) code = cudaErrorStreamCaptureInvalidated;
+    s->capture = NULL;
+    s->is_spoilt = false;
+  }
+  if (code) {
+    free_graph(captured);
+    return runtime_fail(code);
   }
   *graph = captured;
   return cudaSuccess;
@@ -401,8 +485,7 @@ cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t *graph) {
 cudaError_t cudaGraphDestroy(cudaGraph_t graph) {
   imitation_enter("cudaGraphDestroy");
   if (!known(graph, HANDLE_GRAPH, "cudaGraphDestroy")) return runtime_fail(cudaErrorInvalidValue);
-  empty(&graph->work);
-  unmake(graph);
+  free_graph(graph);
   return cudaSuccess;
 }
 
@@ -413,8 +496,14 @@ cudaError_t cudaGraphInstantiate(cudaGraphExec_t *runnable, cudaGraph_t graph,
   if (!known(graph, HANDLE_GRAPH, "cudaGraphInstantiate") || !runnable || flags != 0)
     return runtime_fail(cudaErrorInvalidValue);
   *runnable = make(sizeof **runnable, HANDLE_RUNNABLE);
-  for (const item *i = graph->work.first; i; i = i->next)
-    put(&(*runnable)->work, i->what, i->cost, i->run, i->data, i->bytes);
+  (*runnable)->branches = graph->branches;
+  for (int branch = 0; branch < graph->branches; branch++)
+    for (const item *i = graph->work[branch].first; i; i = i->next) {
+      item *copy = put(&(*runnable)->work[branch], i->what, i->cost, i->run, i->data, i->bytes);
+      copy->at = i->at;
+      copy->is_wait = i->is_wait;
+      if (i->at) i->at->holders++;
+    }
   return cudaSuccess;
 }
 
@@ -426,21 +515,58 @@ cudaError_t cudaGraphExecDestroy(cudaGraphExec_t runnable) {
     imitation_misuse("cudaGraphExecDestroy of a graph that still has to run");
     (void)stream_run_all();
   }
-  empty(&runnable->work);
+  for (int branch = 0; branch < runnable->branches; branch++) empty(&runnable->work[branch]);
   unmake(runnable);
   return cudaSuccess;
 }
 
-static cudaError_t run_nothing(const void *data) {
-  (void)data;
-  return cudaSuccess;
+/* One launch: how far each branch has come. */
+typedef struct {
+  const item *next[MOST_BRANCHES];
+  long number;
+} launch;
+
+/* Runs a branch up to a mark, or to its end. */
+static cudaError_t run_branch(launch *l, int branch, const mark *until) {
+  cudaError_t code = cudaSuccess;
+  while (!code && l->next[branch] && !(until && until->launched == l->number)) {
+    const item *i = l->next[branch];
+    if (i->is_wait && i->at->launched != l->number) {
+      code = run_branch(l, i->at->branch, i->at);
+      continue; /* this branch may have been run on meanwhile */
+    }
+    l->next[branch] = i->next;
+    if (i->at && !i->is_wait) i->at->launched = l->number;
+    code = run_item(i);
+  }
+  return code;
+}
+
+/* One piece of work of each branch by turns: what two share, each finds changed by the other. */
+static cudaError_t run_by_turns(launch *l, int branches) {
+  cudaError_t code = cudaSuccess;
+  for (int idle = 0, branch = 0; idle < branches && !code; branch = (branch + 1) % branches) {
+    const item *i = l->next[branch];
+    idle++;
+    if (!i || (i->is_wait && i->at->launched != l->number)) continue;
+    l->next[branch] = i->next;
+    if (i->at && !i->is_wait) i->at->launched = l->number;
+    code = run_item(i);
+    idle = 0;
+  }
+  return code;
 }
 
 static cudaError_t run_graph(const void *data) {
+  static long launches;
   struct CUgraphExec_st *runnable = *(struct CUgraphExec_st *const *)data;
-  runnable->waiting--;
+  launch l = {.number = ++launches};
   cudaError_t code = cudaSuccess;
-  for (const item *i = runnable->work.first; i && !code; i = i->next) code = run_item(i);
+  runnable->waiting--;
+  for (int i = 0; i < runnable->branches; i++) l.next[i] = runnable->work[i].first;
+  if (is_order("turns")) return run_by_turns(&l, runnable->branches);
+  for (int i = 0; i < runnable->branches && !code; i++)
+    code = run_branch(&l, is_eager() ? runnable->branches - 1 - i : i, NULL);
   return code;
 }
 

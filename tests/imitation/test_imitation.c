@@ -131,6 +131,57 @@ static void a_capture_is_kept_and_replayed(void **state) {
   assert_int_equal(imitation_misuses(), before + 1);
 }
 
+/* Two streams in one capture: `other` joins at a fork and comes back. With the wait for it left
+ * out, the capture cannot end; with the wait before its work, the work may come too late. */
+static void a_capture_may_branch(void **state) {
+  (void)state;
+  for (int is_late = 0; is_late < 2; is_late++) {
+    cudaGraph_t graph;
+    cudaGraphExec_t runnable;
+    cudaEvent_t fork_, join;
+    setenv("FLIP_IMITATION_ORDER", is_late ? "lazy" : "eager", 1);
+    assert_int_equal(cudaEventCreate(&fork_), cudaSuccess);
+    assert_int_equal(cudaEventCreate(&join), cudaSuccess);
+    assert_int_equal(cudaStreamBeginCapture(one, cudaStreamCaptureModeThreadLocal), cudaSuccess);
+    assert_int_equal(cudaMemsetAsync(device, 0x40, 4, one), cudaSuccess);
+    assert_int_equal(cudaEventRecord(fork_, one), cudaSuccess);
+    assert_int_equal(cudaStreamWaitEvent(other, fork_, 0), cudaSuccess);
+    assert_int_equal(cudaMemcpyAsync(device + 1, device, 4, cudaMemcpyDeviceToDevice, other),
+                     cudaSuccess);
+    assert_int_equal(cudaEventRecord(join, other), cudaSuccess);
+    assert_int_equal(cudaStreamWaitEvent(one, join, 0), cudaSuccess);
+    assert_int_equal(cudaMemcpyAsync(device, device + 1, 4, cudaMemcpyDeviceToDevice, one),
+                     cudaSuccess);
+    assert_int_equal(cudaStreamEndCapture(one, &graph), cudaSuccess);
+    assert_int_equal(cudaGraphInstantiate(&runnable, graph, 0), cudaSuccess);
+    for (int i = 0; i < 2; i++) {
+      assert_int_equal(cudaMemsetAsync(device, 0, 8, one), cudaSuccess);
+      assert_int_equal(cudaGraphLaunch(runnable, one), cudaSuccess);
+      assert_true(first_value(one) > 3);
+    }
+    assert_int_equal(cudaGraphDestroy(graph), cudaSuccess);
+    assert_int_equal(cudaGraphExecDestroy(runnable), cudaSuccess);
+    assert_int_equal(cudaEventDestroy(fork_), cudaSuccess);
+    assert_int_equal(cudaEventDestroy(join), cudaSuccess);
+  }
+  setenv("FLIP_IMITATION_ORDER", "lazy", 1);
+}
+
+static void a_branch_that_does_not_come_back_spoils_a_capture(void **state) {
+  (void)state;
+  cudaGraph_t graph;
+  cudaEvent_t fork_;
+  assert_int_equal(cudaEventCreate(&fork_), cudaSuccess);
+  assert_int_equal(cudaStreamBeginCapture(one, cudaStreamCaptureModeThreadLocal), cudaSuccess);
+  assert_int_equal(cudaEventRecord(fork_, one), cudaSuccess);
+  assert_int_equal(cudaStreamWaitEvent(other, fork_, 0), cudaSuccess);
+  assert_int_equal(cudaMemsetAsync(device, 0, 4, other), cudaSuccess);
+  assert_caught(cudaStreamEndCapture(one, &graph), cudaErrorStreamCaptureUnjoined);
+  assert_null(graph);
+  assert_int_equal(cudaMemsetAsync(device, 0, 4, other), cudaSuccess); /* it is free again */
+  assert_int_equal(cudaEventDestroy(fork_), cudaSuccess);
+}
+
 /* One call that a capture forbids, by number; -1 when there is none of that number. */
 static int forbidden(int number, cudaEvent_t event) {
   static const float pageable[COUNT];
@@ -257,6 +308,8 @@ int main(void) {
       TEST(pinned_memory_is_read_when_the_copy_runs_pageable_at_the_call),
       TEST(a_stream_that_is_not_ready_leaves_an_error),
       TEST(a_capture_is_kept_and_replayed),
+      TEST(a_capture_may_branch),
+      TEST(a_branch_that_does_not_come_back_spoils_a_capture),
       TEST(what_a_capture_forbids_spoils_it),
       TEST(handles_that_are_none_are_told),
       TEST(copies_beyond_a_block_are_told),
