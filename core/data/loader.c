@@ -100,7 +100,8 @@ static const image *keep(loader *l, int64_t row, image *picture, bool *own) {
 
 /* The shortest side a crop can have, so that a JPEG may be decoded at a smaller scale. */
 static int32_t least_side(const loader_config *c) {
-  double share = sqrt(c->crop_min * fmin(c->ratio_min, 1.0 / c->ratio_max));
+  double share =
+      fmin(sqrt(c->crop_min * fmin(c->ratio_min, 1.0 / c->ratio_max)), IMAGE_FALLBACK_SHARE);
   return (int32_t)ceil((double)c->image_size / share);
 }
 
@@ -241,6 +242,7 @@ err loader_open(const loader_config *config, int64_t first_sample, loader **out)
   l->mask = (text_mask){.mode = config->text_mask_mode,
                         .length = config->text_length,
                         .kept = config->text_tokens,
+                        .ends = tokenizer_ends(config->words),
                         .padding = tokenizer_padding(config->words)};
   err error = make_slots(l);
   if (error) goto cleanup;
