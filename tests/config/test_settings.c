@@ -314,6 +314,36 @@ static void lengths_follow_the_released_codes_rule(void **state) {
   }
 }
 
+/* What the presets train is what the released configurations do. */
+static void the_presets_are_the_released_recipes(void **state) {
+  (void)state;
+  static const struct {
+    const char *file;
+    int64_t updates, warmup, rows;
+    int pixels, tokens;
+  } presets[] = {
+      {"vit_b16_laion400m", 190000, 760, 30523, NORMALIZATION_IMAGENET, SPECIAL_TOKENS_NONE},
+      {"vit_l16_laion400m", 190000, 760, 30523, NORMALIZATION_IMAGENET, SPECIAL_TOKENS_NONE},
+      {"vit_h14_laion400m", 190000, 3800, 30523, NORMALIZATION_IMAGENET, SPECIAL_TOKENS_NONE},
+      {"summary", 25000000, 0, 0, NORMALIZATION_CLIP, SPECIAL_TOKENS_BOTH},
+      {"clip_vit_b32", 390625, 2000, 0, NORMALIZATION_CLIP, SPECIAL_TOKENS_BOTH},
+  };
+  for (size_t i = 0; i < sizeof presets / sizeof *presets; i++) {
+    settings s;
+    char path[512];
+    snprintf(path, sizeof path, FLIP_SOURCE_DIR "/experiments/presets/%s.yaml", presets[i].file);
+    assert_ok(settings_load(path, &s));
+    assert_ok(settings_check(&s));
+    settings_length length = settings_length_of(&s, 0);
+    assert_int_equal(length.updates, presets[i].updates);
+    assert_int_equal(length.warmup, presets[i].warmup);
+    assert_int_equal(s.text_vocabulary_rows, presets[i].rows);
+    assert_int_equal(s.image_normalization, presets[i].pixels);
+    assert_int_equal(s.text_special_tokens, presets[i].tokens);
+    settings_free(&s);
+  }
+}
+
 static void bases_are_laid_below_and_cycles_are_refused(void **state) {
   (void)state;
   char folder[] = "/tmp/flip-settings-XXXXXX";
@@ -348,6 +378,7 @@ int main(void) {
       cmocka_unit_test(what_records_leave_out_keeps_its_meaning),
       cmocka_unit_test(a_run_from_before_this_recipe_keeps_its_identity),
       cmocka_unit_test(lengths_follow_the_released_codes_rule),
+      cmocka_unit_test(the_presets_are_the_released_recipes),
       cmocka_unit_test(bases_are_laid_below_and_cycles_are_refused),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
