@@ -6,14 +6,11 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/options.h"
-#include "base/progress.h"
 #include "cli/cmd_data.h"
 #include "cli/commands.h"
 #include "data/emoji.h"
 #include "data/openclipart.h"
 #include "data/scenes.h"
-#include "data/shard_writer.h"
-#include "data/shrink.h"
 #include "data/source.h"
 #include "data/stats.h"
 
@@ -128,57 +125,9 @@ cleanup:
   return options_exit_status(error);
 }
 
-static err write_scenes(const char *prefix, int64_t count, int64_t seed, int64_t size,
-                        bool is_heldout, bool has_progress) {
-  shard_writer *shards = NULL;
-  scene picture = {0};
-  uint8_t *bytes = NULL;
-  size_t length;
-  int64_t shard_count;
-  strbuf json = {0};
-  progress bar = progress_start("drawing scenes", (double)count, 0, has_progress);
-  err error = shard_writer_open(prefix, 1000, &shards);
-  if (error) return error;
-  for (int64_t i = 0; i < count; i++) {
-    char key[32];
-    snprintf(key, sizeof key, "%08ld", (long)i);
-    TRY(scenes_draw((uint64_t)seed, i, is_heldout, (int32_t)size, &picture));
-    const image drawn = {picture.size, picture.size, picture.pixels};
-    TRY(shrink_encode_png(&drawn, &bytes, &length));
-    strbuf_clear(&json);
-    json_writer w = jsonw_start(&json);
-    jsonw_object(&w, NULL);
-    jsonw_string(&w, "key", key);
-    jsonw_string(&w, "caption", picture.caption);
-    jsonw_integer(&w, "width", picture.size);
-    jsonw_integer(&w, "height", picture.size);
-    jsonw_object(&w, "labels");
-    jsonw_string(&w, "shape", picture.shape);
-    jsonw_string(&w, "color", picture.color);
-    jsonw_string(&w, "combo", picture.combo);
-    jsonw_end(&w);
-    jsonw_end(&w);
-    TRY(shard_writer_add(shards, key, "png", bytes, length, picture.caption, strbuf_string(&json)));
-    free(bytes);
-    bytes = NULL;
-    scene_free(&picture);
-    picture = (scene){0};
-    progress_update(&bar, (double)i + 1, NULL);
-  }
-  TRY(shard_writer_finish(shards, &shard_count));
-  progress_finish(&bar, NULL);
-  printf("%s-*.tar: %ld scenes (%ld shards)\n", prefix, (long)count, (long)shard_count);
-cleanup:
-  free(bytes);
-  scene_free(&picture);
-  strbuf_free(&json);
-  shard_writer_close(shards);
-  return error;
-}
-
 static int make_scenes(int argc, char **argv) {
   const char *out = NULL, *split = "train";
-  int64_t count = 10000, seed = 0, size = 64;
+  int64_t count = 10000, seed = 0, size = 64, shard_count = 0;
   bool has_progress = true, is_help = false;
   option_list rest = {0};
   char *prefix = NULL;
@@ -208,7 +157,10 @@ static int make_scenes(int argc, char **argv) {
   TRY(fs_make_folders(out));
   prefix = fs_join(out, split);
   if (!prefix) FAIL(ERR_MEMORY, "out of memory: a path");
-  TRY(write_scenes(prefix, count, seed, size, is_heldout, has_progress));
+  const scenes_packing how = {prefix,        count,      (uint64_t)seed,
+                              (int32_t)size, is_heldout, has_progress};
+  TRY(scenes_pack(&how, &shard_count));
+  printf("%s-*.tar: %ld scenes (%ld shards)\n", prefix, (long)count, (long)shard_count);
 cleanup:
   free(prefix);
   options_free_list(&rest);

@@ -1,3 +1,4 @@
+#include <inttypes.h>
 #include <stdio.h>
 
 #include "base/json.h"
@@ -12,7 +13,8 @@ enum { CPU_CHUNK_BYTES = 1 << 20 };
 static int64_t count_vocabulary(const settings *s) {
   tokenizer *words = NULL;
   int64_t count = s->text_tokenizer == TOKENIZER_WORDPIECE ? BERT_VOCABULARY : CLIP_VOCABULARY;
-  err error = *s->text_vocabulary ? tokenizer_open(s->text_tokenizer, s->text_vocabulary, &words)
+  err error = *s->text_vocabulary ? tokenizer_open(s->text_tokenizer, s->text_special_tokens,
+                                                   s->text_vocabulary, &words)
                                   : err_new(ERR_INPUT, "text.vocabulary is not set");
   if (error)
     log_warning("%s; counting with %ld entries, as the published one has", err_message(error),
@@ -24,7 +26,7 @@ static int64_t count_vocabulary(const settings *s) {
   return count;
 }
 
-static void print_json(const model_counts *c) {
+static void print_json(const settings *s, const model_counts *c) {
   strbuf out = {0};
   json_writer w = jsonw_start(&out);
   jsonw_object(&w, NULL);
@@ -46,6 +48,9 @@ static void print_json(const model_counts *c) {
   jsonw_number(&w, "train_flops_per_sample", c->train_sample);
   jsonw_number(&w, "logit_flops_per_batch", c->logits_batch);
   jsonw_integer(&w, "planned_bytes", (int64_t)c->planned_bytes);
+  settings_length length = settings_length_of(s, 0);
+  jsonw_integer(&w, "updates", length.updates);
+  jsonw_integer(&w, "warmup_updates", length.warmup);
   jsonw_end(&w);
   puts(strbuf_string(&out));
   strbuf_free(&out);
@@ -90,6 +95,11 @@ static void print_plan(const settings *s, const model_counts *c) {
   print_bytes("evaluation, scratch", c->memory.transient);
   print_bytes("inputs", c->memory.inputs);
   print_bytes("planned", c->planned_bytes);
+  settings_length length = settings_length_of(s, 0);
+  if (length.updates > 0)
+    printf("\nlength\n  %" PRId64 " updates of %" PRId64 " samples (%" PRId64 "), %" PRId64
+           " of them warm-up\n",
+           length.updates, s->batch_size, length.updates * s->batch_size, length.warmup);
 }
 
 int cmd_plan(int argc, char **argv) {
@@ -116,7 +126,7 @@ int cmd_plan(int argc, char **argv) {
   TRY(model_count(&s, count_vocabulary(&s), s.precision == PRECISION_FP32 ? OPS_F32 : OPS_BF16,
                   s.device == DEVICE_CUDA ? 0 : CPU_CHUNK_BYTES, &counts));
   if (as_json)
-    print_json(&counts);
+    print_json(&s, &counts);
   else
     print_plan(&s, &counts);
 cleanup:

@@ -57,7 +57,7 @@ static int train(int argc, char **argv) {
   TRY(read_captions(&shards, &captions, &count));
   TRY(tokenizer_train((const char *const *)captions, count, size, min_count, out));
   tokenizer *made = NULL;
-  TRY(tokenizer_open(TOKENIZER_WORDPIECE, out, &made));
+  TRY(tokenizer_open(TOKENIZER_WORDPIECE, SPECIAL_TOKENS_NONE, out, &made));
   printf("%s: %ld entries from %zu captions\n", out, (long)tokenizer_vocabulary_size(made), count);
   tokenizer_close(made);
 cleanup:
@@ -67,20 +67,24 @@ cleanup:
   return options_exit_status(error);
 }
 
-/* The number of a kind of tokenizer, spelled as text.tokenizer is. */
-static err find_kind(const char *name, int *kind) {
+/* The numbers of a kind of tokenizer and of its special tokens, spelled as the settings are. */
+static err find_kind(const char *name, const char *special_name, int *kind, int *special) {
   settings s;
   err error = settings_init(&s);
   if (error) return error;
   error = err_context(setting_assign(settings_find("text.tokenizer"), &s, name), "--tokenizer");
+  if (!error)
+    error = err_context(setting_assign(settings_find("text.special_tokens"), &s, special_name),
+                        "--special-tokens");
   *kind = s.text_tokenizer;
+  *special = s.text_special_tokens;
   settings_free(&s);
   return error;
 }
 
 static int encode(int argc, char **argv) {
-  const char *vocabulary = NULL, *kind_name = "wordpiece";
-  int kind = TOKENIZER_WORDPIECE;
+  const char *vocabulary = NULL, *kind_name = "wordpiece", *special_name = "none";
+  int kind = TOKENIZER_WORDPIECE, special = SPECIAL_TOKENS_NONE;
   int64_t length = 32;
   bool is_help = false;
   option_list texts = {0};
@@ -91,21 +95,23 @@ static int encode(int argc, char **argv) {
        "vocab.txt, or CLIP's bpe_simple_vocab_16e6.txt.gz", true},
       {"tokenizer", 't', OPTION_STRING, &kind_name, "KIND",
        "wordpiece (default), bpe or bpe_huggingface, as text.tokenizer", false},
+      {"special-tokens", 0, OPTION_STRING, &special_name, "WHICH",
+       "none (default) or both, as text.special_tokens", false},
       {"length", 0, OPTION_INTEGER, &length, "N", "tokens at most (default 32)", false},
       {0}};
   const command c = {"flip tokenizer encode", "show how texts are cut into tokens",
                      "--vocabulary FILE TEXT…", options,
-                     "Every text a line: TOKEN:NUMBER, first and last token included.\n\n"
+                     "Every text a line: TOKEN:NUMBER.\n\n"
                      "examples:\n"
                      "  flip tokenizer encode -v data/openclipart/vocab.txt 'a red apple'\n"
                      "  flip tokenizer encode -v bpe_simple_vocab_16e6.txt.gz -t bpe --length 77 "
-                     "'a red apple'"};
+                     "--special-tokens both 'a red apple'"};
   err error = options_parse(&c, argc, argv, &texts, &is_help);
   if (error || is_help) goto cleanup;
   if (length < 2 || length > 4096)
     FAIL(ERR_INPUT, "--length: %ld is outside [2, 4096]", (long)length);
-  TRY(find_kind(kind_name, &kind));
-  TRY(tokenizer_open(kind, vocabulary, &words));
+  TRY(find_kind(kind_name, special_name, &kind, &special));
+  TRY(tokenizer_open(kind, special, vocabulary, &words));
   ids = mem_zeroed((size_t)length, sizeof *ids);
   if (!ids) FAIL(ERR_MEMORY, "out of memory: tokens");
   for (size_t i = 0; i < texts.count; i++) {

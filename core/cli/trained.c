@@ -12,7 +12,8 @@ static err open_words(trained *t, int64_t vocabulary) {
   if (!*t->s.text_vocabulary)
     return err_new(ERR_INPUT, "the model's files name no vocabulary: give it with --set "
                               "text.vocabulary=FILE");
-  err error = tokenizer_open(t->s.text_tokenizer, t->s.text_vocabulary, &t->words);
+  err error = tokenizer_open(t->s.text_tokenizer, t->s.text_special_tokens, t->s.text_vocabulary,
+                             &t->words);
   if (error) return error;
   if (tokenizer_vocabulary_size(t->words) == vocabulary) return NULL;
   return err_new(ERR_INPUT,

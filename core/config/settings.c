@@ -296,6 +296,8 @@ static bool is_group(const char *prefix) {
 static void take_back_alternative(settings *s, const yml_node *map, const char *key) {
   if (strcmp(key, "samples") == 0 && !yml_get(map, "epochs")) s->epochs = 0;
   if (strcmp(key, "epochs") == 0 && !yml_get(map, "samples")) s->samples = 0;
+  if (strcmp(key, "warmup_samples") == 0 && !yml_get(map, "warmup_epochs")) s->warmup_epochs = 0;
+  if (strcmp(key, "warmup_epochs") == 0 && !yml_get(map, "warmup_samples")) s->warmup_samples = 0;
   if (strcmp(key, "base_learning_rate") == 0 && !yml_get(map, "learning_rate"))
     s->learning_rate = 0;
 }
@@ -420,6 +422,14 @@ void settings_apply(settings *s, const yml_node *map, const char *origin, yml_pr
   apply_deep(s, map, origin, 0, problems);
 }
 
+/* A run's own config.yaml gives every setting; nobody writes both lengths and all of these. */
+static bool is_record(const yml_node *map) {
+  static const char *const always[] = {"seed", "samples", "epochs", "deterministic", "log_every"};
+  for (size_t i = 0; i < sizeof always / sizeof *always; i++)
+    if (map->kind != YML_MAP || !yml_get(map, always[i])) return false;
+  return true;
+}
+
 err settings_load(const char *path, settings *s) {
   yml_document *document = NULL;
   yml_problems problems = {0};
@@ -427,6 +437,10 @@ err settings_load(const char *path, settings *s) {
   if (error) return error;
   char *found = shipped_or_given(path);
   error = found ? yml_load(found, &document) : mem_error(strlen(path), "a path");
+  if (!error && is_record(yml_root(document))) {
+    settings_free(s);
+    error = settings_init_recorded(s);
+  }
   if (!error) {
     settings_apply(s, yml_root(document), found, &problems);
     error = yml_problems_take(&problems);
@@ -475,33 +489,6 @@ err settings_set_value(settings *s, const char *key, const char *value) {
   return error;
 }
 
-static err check_tower(const char *name, int64_t width, int64_t heads) {
-  if (width % heads)
-    return err_new(ERR_INPUT, "%s.heads: %" PRId64 " does not divide %s.width %" PRId64, name,
-                   heads, name, width);
-  return NULL;
-}
-
-int64_t settings_text_tokens(const settings *s) {
-  if (s->text_mask_mode == TEXT_MASK_NONE) return s->text_length;
-  return (int64_t)((double)s->text_length * (1 - s->text_mask_ratio));
-}
-
-static err check_text_mask(const settings *s) {
-  int64_t tokens = settings_text_tokens(s);
-  if (s->text_mask_mode == TEXT_MASK_NONE && s->text_mask_ratio > 0)
-    return err_new(ERR_INPUT,
-                   "text_mask_ratio: %g drops nothing with text_mask_mode: none; name a mode, or "
-                   "leave the ratio at 0",
-                   s->text_mask_ratio);
-  if (s->text_mask_mode != TEXT_MASK_NONE && tokens < 3)
-    return err_new(ERR_INPUT,
-                   "text_mask_ratio: %g leaves %" PRId64 " of %" PRId64
-                   " tokens; three are the least: the first, the last and a word",
-                   s->text_mask_ratio, tokens, s->text_length);
-  return NULL;
-}
-
 err settings_check_limits(const settings *s) {
   for (size_t i = 0; i < ROW_COUNT; i++) {
     const setting *row = &table[i];
@@ -517,51 +504,6 @@ err settings_check_limits(const settings *s) {
     err error = check_limits(row, value, text);
     if (error) return error;
   }
-  return NULL;
-}
-
-err settings_check_model(const settings *s) {
-  if (s->image_size % s->image_patch)
-    return err_new(ERR_INPUT, "image.patch: %" PRId64 " does not divide image.size %" PRId64,
-                   s->image_patch, s->image_size);
-  err error = check_tower("image", s->image_width, s->image_heads);
-  if (!error) error = check_tower("text", s->text_width, s->text_heads);
-  if (error) return error;
-  if (s->image_pool == IMAGE_POOL_CLASS && !s->image_class_token)
-    return err_new(ERR_INPUT, "image.pool: class needs image.class_token: true");
-  if (s->image_position == POSITION_SINCOS && s->image_width % 4)
-    return err_new(ERR_INPUT,
-                   "image.width: %" PRId64 " is not a multiple of 4, which "
-                   "image.position: sincos needs",
-                   s->image_width);
-  if (s->mask_replacement && s->mask_mode != MASK_ZERO)
-    return err_new(ERR_INPUT, "mask_replacement: only mask_mode: zero, where every patch is "
-                              "encoded, can drop a varying number of patches");
-  return NULL;
-}
-
-err settings_check(const settings *s) {
-  err error = settings_check_model(s);
-  if (error) return error;
-  if ((s->samples > 0) == (s->epochs > 0))
-    return err_new(ERR_INPUT, "give one of samples and epochs (samples %" PRId64 ", epochs %g)",
-                   s->samples, s->epochs);
-  if (s->micro_batch_size && s->batch_size % s->micro_batch_size)
-    return err_new(ERR_INPUT, "micro_batch_size: %" PRId64 " does not divide batch_size %" PRId64,
-                   s->micro_batch_size, s->batch_size);
-  error = check_text_mask(s);
-  if (error) return error;
-  if (s->data_crop_min > s->data_crop_max)
-    return err_new(ERR_INPUT, "data.crop_min %g is above data.crop_max %g", s->data_crop_min,
-                   s->data_crop_max);
-  if (s->data_ratio_min > s->data_ratio_max)
-    return err_new(ERR_INPUT, "data.ratio_min %g is above data.ratio_max %g", s->data_ratio_min,
-                   s->data_ratio_max);
-  if (!*s->text_vocabulary)
-    return err_new(ERR_INPUT, "text.vocabulary is empty: name a vocab.txt ('flip tokenizer train' "
-                              "makes one from captions)");
-  if (s->data_train.count == 0)
-    return err_new(ERR_INPUT, "data.train is empty: name the training shards");
   return NULL;
 }
 

@@ -20,11 +20,20 @@
 enum { POSITION_SINCOS, POSITION_LEARNED };
 enum { IMAGE_POOL_MEAN, IMAGE_POOL_CLASS };
 enum { ACTIVATION_GELU_TANH, ACTIVATION_GELU_ERF, ACTIVATION_QUICK_GELU };
-enum { NORMALIZATION_CLIP, NORMALIZATION_INCEPTION };
+enum { NORMALIZATION_IMAGENET, NORMALIZATION_CLIP, NORMALIZATION_INCEPTION };
 enum { TOKENIZER_WORDPIECE, TOKENIZER_BPE, TOKENIZER_BPE_HUGGINGFACE };
+enum { SPECIAL_TOKENS_NONE, SPECIAL_TOKENS_BOTH };
 enum { TEXT_POOL_FIRST, TEXT_POOL_EOT, TEXT_POOL_MEAN };
 enum { LOSS_BOTH, LOSS_IMAGE_TO_TEXT };
-enum { MASK_RANDOM, MASK_GRID, MASK_BLOCK, MASK_GAUSSIAN, MASK_ZERO };
+enum {
+  MASK_RANDOM,
+  MASK_GRID,
+  MASK_BLOCK,
+  MASK_GAUSSIAN,
+  MASK_ZERO,
+  MASK_GAUSSIAN_DENSITY,
+  MASK_BLOCK_KEPT
+};
 enum {
   TEXT_MASK_NONE,
   TEXT_MASK_TRUNCATE,
@@ -33,6 +42,8 @@ enum {
   TEXT_MASK_PRIORITIZED,
   TEXT_MASK_FREQUENCY
 };
+/* The training rules of this version: what `recipe` must say to be trained (docs/decisions.md). */
+enum { SETTINGS_RECIPE = 2 };
 enum { DEVICE_AUTO, DEVICE_CPU, DEVICE_CUDA };
 enum { PRECISION_AUTO, PRECISION_FP32, PRECISION_BF16, PRECISION_FP8 };
 
@@ -92,6 +103,9 @@ const setting *settings_find(const char *key);
 
 /* Defaults. Everything below expects an initialised struct; settings_free releases it. */
 err settings_init(settings *s) ERR_MUST_CHECK;
+/* The same, but for settings whose default is not what runs before them did: those have the old
+ * meaning. What the settings that a run recorded are laid over. */
+err settings_init_recorded(settings *s) ERR_MUST_CHECK;
 err settings_copy(const settings *from, settings *to) ERR_MUST_CHECK; /* `to` uninitialised */
 void settings_free(settings *s);
 
@@ -99,12 +113,12 @@ void settings_free(settings *s);
 const char *precision_name(int precision);
 int precision_from_name(const char *name);
 
-/* A run file with its bases over defaults. */
+/* A run file with its bases over defaults; over settings_init_recorded if a run wrote it. */
 err settings_load(const char *path, settings *s) ERR_MUST_CHECK;
 /* A YAML map over `s`. `origin` is the path that `base:` entries are sought beside; NULL refuses
- * `base:`. `samples` takes back an earlier `epochs` and the other way round, and
- * `base_learning_rate` an earlier `learning_rate`. Problems are collected; `s` is meaningless once
- * there is one. */
+ * `base:`. `samples` takes back an earlier `epochs` and the other way round, so do the two lengths
+ * of warm-up, and `base_learning_rate` an earlier `learning_rate`. Problems are collected; `s` is
+ * meaningless once there is one. */
 void settings_apply(settings *s, const yml_node *map, const char *origin, yml_problems *problems);
 /* Where a base named `name` in the file `origin` is: the first that exists of: beside it; in each
  * folder called experiments above it; the current folder; the shipped experiments folder. The
@@ -134,11 +148,22 @@ err settings_check_model(const settings *s) ERR_MUST_CHECK;
  * drops, int(length * (1 - ratio)). */
 int64_t settings_text_tokens(const settings *s);
 
+/* Updates of a run and of its warm-up, by the one rule for all: `epochs` are whole updates of
+ * epoch_samples, floored; without epoch_samples an epoch is `data_samples`, and the run rounded.
+ * Zero where the settings count in epochs and data_samples is not known (0). */
+typedef struct {
+  int64_t updates, warmup;
+} settings_length;
+settings_length settings_length_of(const settings *s, int64_t data_samples);
+
+/* Rows of the token embedding for a vocabulary of `entries`. */
+int64_t settings_vocabulary_rows(const settings *s, int64_t entries);
+
 /* All settings, dotted keys in table order, one a line: the canonical form. */
 void settings_write_yaml(const settings *s, strbuf *out);
 /* A flat JSON object of dotted keys. */
 void settings_write_json(const settings *s, strbuf *out);
-/* Hash over the identity settings that differ from their defaults (identity.c). */
+/* Hash over the identity settings that differ from settings_init_recorded (identity.c). */
 void settings_fingerprint(const settings *s, char digest[HASH_SIZE]);
 
 #endif

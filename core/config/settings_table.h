@@ -15,6 +15,8 @@
 
 #define SETTINGS_TABLE(INT, REAL, BOOL, TEXT, LIST, PICK, LEVEL)                                   \
   INT(seed, "seed", 0, 0, NO_LIMIT, true, "seed of every random number of the run")                \
+  INT(recipe, "recipe", 2, 1, 1000, true,                                                          \
+      "version of the training rules that settings do not name; a run file leaves it out")         \
   INT(image_size, "image.size", 64, 8, 4096, true, "side of the square input image in pixels")     \
   INT(image_patch, "image.patch", 8, 1, 512, true, "side of a patch in pixels")                    \
   INT(image_width, "image.width", 128, 1, 65536, true, "width of the image tower")                 \
@@ -37,8 +39,8 @@
   REAL(image_dropout, "image.dropout", 0, 0, 0.9, true,                                            \
        "dropout of the image tower: embeddings, and what attention and MLP add")                   \
   REAL(image_norm_eps, "image.norm_eps", 1e-6, 0, 1, true, "layer norm epsilon, image tower")      \
-  PICK(image_normalization, "image.normalization", 0, "clip|inception", true,                      \
-       "pixel mean and deviation: CLIP's, or 0.5/0.5")                                             \
+  PICK(image_normalization, "image.normalization", 0, "imagenet|clip|inception", true,             \
+       "pixel mean and deviation: ImageNet's (FLIP), CLIP's, or 0.5/0.5")                          \
   INT(text_width, "text.width", 128, 1, 65536, true, "width of the text tower")                    \
   INT(text_layers, "text.layers", 4, 1, 1000, true, "blocks of the text tower")                    \
   INT(text_heads, "text.heads", 4, 1, 1024, true, "attention heads of the text tower")             \
@@ -51,6 +53,10 @@
        "or byte-pair as Hugging Face's CLIPTokenizer does")                                        \
   TEXT(text_vocabulary, "text.vocabulary", "", true,                                               \
        "vocab.txt for wordpiece, bpe_simple_vocab_16e6.txt.gz for bpe")                            \
+  INT(text_vocabulary_rows, "text.vocabulary_rows", 0, 0, 1e9, true,                               \
+      "rows of the token embedding (FLIP's has 30523); 0: one for each vocabulary entry")          \
+  PICK(text_special_tokens, "text.special_tokens", 0, "none|both", true,                           \
+       "none: bare word pieces (FLIP); both: start and end token around them (BERT, CLIP)")        \
   BOOL(text_causal, "text.causal", false, true, "causal attention in the text tower (CLIP)")       \
   PICK(text_pool, "text.pool", 0, "first|eot|mean", true,                                          \
        "pooled text token: the first (FLIP), end of text (CLIP) or the mean")                      \
@@ -67,7 +73,7 @@
   REAL(temperature, "temperature", 0.07, 1e-4, 100, true,                                          \
        "starting temperature; logit_scale starts at log(1/temperature)")                           \
   REAL(logit_scale_max, "logit_scale_max", 100, 1, 1e6, true,                                      \
-       "exp(logit_scale) is clipped to [1, this]")                                                 \
+       "exp(logit_scale), if learned, is clipped to [1, this] in the loss; no gradient beyond")    \
   BOOL(temperature_learned, "temperature_learned", true, true,                                     \
        "logit_scale is trained; false: the temperature stays")                                     \
   BOOL(normalize, "normalize", true, true,                                                         \
@@ -75,8 +81,10 @@
   PICK(loss_direction, "loss_direction", 0, "both|image_to_text", true,                            \
        "cross-entropy of images over texts and texts over images, or the first alone")             \
   REAL(mask_ratio, "mask_ratio", 0, 0, 0.999, true, "share of image patches dropped in training")  \
-  PICK(mask_mode, "mask_mode", 0, "random|grid|block|gaussian|zero", true,                         \
-       "which patches are dropped; zero: all are encoded, the dropped ones as zeros")              \
+  PICK(mask_mode, "mask_mode", 0, "random|grid|block|gaussian|zero|gaussian_density|block_kept",   \
+       true,                                                                                       \
+       "which patches are dropped (docs/data.md); zero: all are encoded, the dropped ones as "     \
+       "zeros")                                                                                    \
   BOOL(mask_replacement, "mask_replacement", false, true,                                          \
        "mask mode zero: draw the dropped patches with replacement (fewer are dropped)")            \
   REAL(text_mask_ratio, "text_mask_ratio", 0, 0, 0.999, true, "share of text.length dropped")      \
@@ -87,7 +95,12 @@
       "samples held in memory at once (exact gradient cache); 0: the whole batch")                 \
   INT(samples, "samples", 0, 0, NO_LIMIT, true, "samples seen in training; or give epochs")        \
   REAL(epochs, "epochs", 0, 0, 1e9, true, "passes over the training data; or give samples")        \
-  INT(warmup_samples, "warmup_samples", 0, 0, NO_LIMIT, true, "samples of linear warm-up")         \
+  INT(epoch_samples, "epoch_samples", 0, 0, NO_LIMIT, true,                                        \
+      "samples of an epoch, floored to whole updates (FLIP: 1281167); 0: the training data's own") \
+  INT(warmup_samples, "warmup_samples", 0, 0, NO_LIMIT, true,                                      \
+      "samples of linear warm-up; or give warmup_epochs")                                          \
+  REAL(warmup_epochs, "warmup_epochs", 0, 0, 1e9, true,                                            \
+       "epochs of linear warm-up; or give warmup_samples")                                         \
   REAL(base_learning_rate, "base_learning_rate", 4e-6, 0, 10, true,                                \
        "learning rate per 256 samples of batch (linear scaling)")                                  \
   REAL(learning_rate, "learning_rate", 0, 0, 10, true,                                             \
@@ -96,7 +109,7 @@
   REAL(beta2, "beta2", 0.95, 0, 0.999999, true, "AdamW second-moment decay")                       \
   REAL(epsilon, "epsilon", 1e-8, 0, 1, true, "AdamW epsilon")                                      \
   REAL(weight_decay, "weight_decay", 0.2, 0, 10, true,                                             \
-       "AdamW decay; not on biases, norms, class token, positions, logit_scale")                   \
+       "AdamW decay; not on biases, norms and positions")                                          \
   REAL(clip_norm, "clip_norm", 0, 0, 1e9, true, "global gradient norm limit; 0: none (FLIP)")      \
   TEXT(init_from, "init_from", "", true, "checkpoint whose weights the run starts from")           \
   LIST(data_train, "data.train", true,                                                             \

@@ -40,6 +40,7 @@ err foreign_read_hf(const json_t *root, settings *s, int64_t *vocabulary) {
   s->text_width = 512, s->text_layers = 12, s->text_heads = 8, s->text_length = 77;
   s->text_norm_eps = 1e-5, s->text_activation = ACTIVATION_QUICK_GELU, s->text_causal = true;
   s->text_pool = TEXT_POOL_EOT, s->text_tokenizer = TOKENIZER_BPE_HUGGINGFACE, s->embed_dim = 512;
+  s->text_special_tokens = SPECIAL_TOKENS_BOTH;
   const json_field top[] = {{.key = "model_type", .only = "\"clip\""},
                             {.key = "projection_dim", .whole = &s->embed_dim}};
   const json_field fields[] = {
@@ -65,7 +66,7 @@ err foreign_read_bert(const json_t *root, settings *s, int64_t *vocabulary) {
   s->text_width = 768, s->text_layers = 12, s->text_heads = 12, s->text_norm_eps = 1e-12;
   s->text_activation = ACTIVATION_GELU_ERF, s->text_causal = false, s->text_pool = TEXT_POOL_FIRST;
   s->text_tokenizer = TOKENIZER_WORDPIECE, s->text_post_norm = true, s->text_padding_mask = true;
-  s->text_dropout = 0.1;
+  s->text_special_tokens = SPECIAL_TOKENS_BOTH, s->text_dropout = 0.1;
   const json_field fields[] = {
       {.key = "model_type", .only = "\"bert\""},
       {.key = "vocab_size", .whole = vocabulary},

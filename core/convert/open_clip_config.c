@@ -72,6 +72,7 @@ err foreign_read_open_clip(const json_t *root, settings *s, int64_t *vocabulary)
   s->embed_dim = 512;
   s->text_width = 512, s->text_heads = 8, s->text_layers = 12, s->text_length = 77;
   s->text_mlp_ratio = 4, s->text_tokenizer = TOKENIZER_BPE;
+  s->text_special_tokens = SPECIAL_TOKENS_BOTH;
   const json_field top[] = {{.key = "embed_dim", .whole = &s->embed_dim},
                             {.key = "quick_gelu"},
                             {.key = "init_logit_scale"},

@@ -1,5 +1,6 @@
 /* Writing weights: our own checkpoint, or a folder that transformers or open_clip loads. */
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,6 +32,8 @@ err foreign_check(weights_format format, const settings *s) {
   if (is_hf && !s->text_causal) return cannot(format, "text.causal", "attends causally");
   if (is_hf && s->text_pool != TEXT_POOL_EOT)
     return cannot(format, "text.pool", "pools the end of text");
+  if (s->text_special_tokens == SPECIAL_TOKENS_NONE)
+    return cannot(format, "text.special_tokens", "puts a start and an end token around a text");
   if (s->text_pool == TEXT_POOL_MEAN)
     return cannot(format, "text.pool", "has no mean over text tokens");
   if (!is_hf && (s->image_activation == ACTIVATION_QUICK_GELU) !=
@@ -44,7 +47,8 @@ static err find_end_of_text(const weights *w, int64_t *end) {
   *end = w->vocabulary - 1;
   if (w->s.text_pool != TEXT_POOL_EOT || w->s.text_tokenizer != TOKENIZER_WORDPIECE) return NULL;
   tokenizer *words = NULL;
-  err error = tokenizer_open(TOKENIZER_WORDPIECE, w->s.text_vocabulary, &words);
+  err error =
+      tokenizer_open(TOKENIZER_WORDPIECE, SPECIAL_TOKENS_BOTH, w->s.text_vocabulary, &words);
   if (error)
     return err_context(error, "the end-of-text token is looked up in the vocabulary (--set "
                               "text.vocabulary=FILE)");
@@ -67,6 +71,21 @@ static void free_list(tensor_list *list) {
   for (size_t i = 0; list->turned && i < list->count; i++) free(list->turned[i]);
   free(list->turned);
   free(list->items);
+}
+
+/* The scale that the loss uses: other libraries do not clip it where they use it. */
+static err add_scale(const weights *w, float scale_log, const char *name, tensor_list *list) {
+  float *clipped = mem_zeroed(1, sizeof *clipped);
+  if (!clipped) return mem_error(sizeof *clipped, name);
+  *clipped = scale_log;
+  if (w->s.temperature_learned)
+    *clipped = (float)fmin(fmax((double)scale_log, 0), log(w->s.logit_scale_max));
+  safetensor *t = &list->items[list->count];
+  *t = (safetensor){.data = clipped, .bytes = sizeof *clipped};
+  snprintf(t->name, sizeof t->name, "%s", name);
+  snprintf(t->type, sizeof t->type, "F32");
+  list->turned[list->count++] = clipped;
+  return NULL;
 }
 
 /* data [columns, rows] = values [rows, columns] transposed. */
@@ -105,6 +124,7 @@ static err add_tensor(const weights *w, weights_format format, const param *p, t
                        p->name);
     return NULL;
   }
+  if (strcmp(p->name, "logit_scale") == 0) return add_scale(w, values[0], names[0], list);
   int64_t rows = p->rows / (int64_t)parts;
   int64_t columns = p->rows ? p->columns : p->columns / (int64_t)parts;
   for (size_t i = 0; i < parts; i++) {
@@ -186,7 +206,7 @@ static err save_vocabulary(const char *folder, const settings *s) {
 static err save_foreign(const char *folder, weights_format format, const weights *w) {
   err error = NULL;
   bool is_hf = format == WEIGHTS_HF;
-  int64_t end_of_text;
+  int64_t end_of_text, rows = settings_vocabulary_rows(&w->s, w->vocabulary);
   strbuf config = {0}, preprocessor = {0};
   char *path = fs_join(folder, is_hf ? "model.safetensors" : "open_clip_model.safetensors");
   tensor_list list = {.items = mem_zeroed(NAME_PARTS * w->table.count + 1, sizeof *list.items),
@@ -199,11 +219,11 @@ static err save_foreign(const char *folder, weights_format format, const weights
   TRY(add_fixed_positions(w, format, &list));
   TRY(fs_make_folders(folder));
   if (is_hf) {
-    foreign_write_hf(&w->s, w->vocabulary, end_of_text, &config);
+    foreign_write_hf(&w->s, rows, end_of_text, &config);
     foreign_write_hf_preprocessor(&w->s, &preprocessor);
     TRY(write_text(folder, "preprocessor_config.json", &preprocessor));
   } else {
-    foreign_write_open_clip(&w->s, w->vocabulary, end_of_text, &config);
+    foreign_write_open_clip(&w->s, rows, end_of_text, &config);
   }
   TRY(save_vocabulary(folder, &w->s));
   TRY(write_text(folder, is_hf ? "config.json" : "open_clip_config.json", &config));

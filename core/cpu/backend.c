@@ -113,7 +113,6 @@ static const ops_table cpu_table = {
     .sum_squares = cpu_sum_squares,
     .adamw = cpu_adamw,
     .fill = cpu_fill,
-    .clamp = cpu_clamp,
     .cast = cpu_cast,
     .destroy = cpu_destroy,
 };

@@ -6,11 +6,20 @@
 
 enum { COLUMN_STRIP = 64 };
 
+/* The logit scale, and whether its logarithm is inside its bounds, where it has a gradient. */
+static float scale_of(const ops_contrastive *c, bool *is_inside) {
+  float own = cpu_f32(c->scale_log)[0], least = (float)c->scale_log_least;
+  float most = (float)c->scale_log_most;
+  *is_inside = !(own < least || own > most);
+  return expf(own < least ? least : own > most ? most : own);
+}
+
 err cpu_contrastive_statistics(ops *o, const ops_contrastive *c) {
   (void)o;
   CPU_ASSERT(c->cosines.type == OPS_F32);
   const float *cosines = cpu_f32(c->cosines);
-  float scale = expf(cpu_f32(c->scale_log)[0]);
+  bool is_inside;
+  float scale = scale_of(c, &is_inside);
 #pragma omp parallel for schedule(static)
   for (int64_t i = 0; i < c->rows; i++) {
     const float *row = cosines + i * c->columns;
@@ -42,7 +51,8 @@ err cpu_contrastive_statistics(ops *o, const ops_contrastive *c) {
 err cpu_contrastive_gradient(ops *o, const ops_contrastive *c) {
   float *cosines = cpu_f32(c->cosines), *totals;
   const float *row_lse = cpu_f32(c->row_lse), *column_lse = cpu_f32(c->column_lse);
-  float scale = expf(cpu_f32(c->scale_log)[0]), row_weight = (float)c->row_weight;
+  bool is_inside;
+  float scale = scale_of(c, &is_inside), row_weight = (float)c->row_weight;
   float column_weight = (float)c->column_weight, both = row_weight + column_weight;
   err error = cpu_scratch(o, (size_t)c->rows, &totals);
   if (error) return error;
@@ -63,7 +73,7 @@ err cpu_contrastive_gradient(ops *o, const ops_contrastive *c) {
   }
   double sum = 0;
   for (int64_t i = 0; i < c->rows; i++) sum += totals[i];
-  cpu_f32(c->dscale_log)[0] += (float)sum;
+  if (is_inside) cpu_f32(c->dscale_log)[0] += (float)sum;
   return NULL;
 }
 

@@ -66,7 +66,6 @@ err cpu_contrastive_finish(ops *o, const ops_contrastive_end *c);
 err cpu_sum_squares(ops *o, int64_t count, ops_buffer x, ops_buffer out);
 err cpu_adamw(ops *o, const ops_adamw *a);
 err cpu_fill(ops *o, int64_t count, ops_buffer x, double value);
-err cpu_clamp(ops *o, int64_t count, ops_buffer x, double low, double high);
 err cpu_cast(ops *o, int64_t count, ops_buffer from, ops_buffer to);
 
 /* c = act(pre), or c *= act'(pre), over `count` elements (activation.c). */

@@ -50,15 +50,6 @@ err cpu_fill(ops *o, int64_t count, ops_buffer x, double value) {
   return NULL;
 }
 
-err cpu_clamp(ops *o, int64_t count, ops_buffer x, double low, double high) {
-  (void)o;
-  for (int64_t i = 0; i < count; i++) {
-    float value = cpu_f32(x)[i];
-    cpu_f32(x)[i] = value < (float)low ? (float)low : value > (float)high ? (float)high : value;
-  }
-  return NULL;
-}
-
 err cpu_cast(ops *o, int64_t count, ops_buffer from, ops_buffer to) {
   (void)o;
   enum { STRIP = 1024 };

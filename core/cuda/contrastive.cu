@@ -35,6 +35,13 @@ DEVICE running joined(running a, running b) {
   return r;
 }
 
+/* The logit scale, its logarithm clipped; comparisons with NaN are false. */
+DEVICE float scale_of(const ops_contrastive *c) {
+  float own = ((const float *)c->scale_log.data)[0];
+  float least = (float)c->scale_log_least, most = (float)c->scale_log_most;
+  return expf(own < least ? least : own > most ? most : own);
+}
+
 /* The lowest finite number, so that no infinity minus infinity arises. */
 DEVICE running nothing_yet(void) {
   running r = {-FLT_MAX, 0};
@@ -75,7 +82,7 @@ DEVICE void finish_columns(const tile_arguments *a, const running *own) {
 /* Grid: strips of 128 columns; each warp at every eighth row. */
 KERNEL(tile_statistics, tile_arguments, TILE_BLOCK) {
   const ops_contrastive *c = &a.c;
-  float scale = expf(((const float *)c->scale_log.data)[0]);
+  float scale = scale_of(c);
   int64_t column = (int64_t)blockIdx.x * TILE_STRIP + lane_index() * QUAD;
   int64_t left = c->columns - column;
   int count = left < 0 ? 0 : left < QUAD ? (int)left : QUAD;
@@ -120,7 +127,7 @@ KERNEL(finish_rows, tile_arguments, TILE_BLOCK) {
 KERNEL(tile_gradient, tile_arguments, TILE_BLOCK) {
   const ops_contrastive *c = &a.c;
   const float *column_lse = (const float *)c->column_lse.data;
-  float scale = expf(((const float *)c->scale_log.data)[0]);
+  float scale = scale_of(c);
   float row_weight = (float)c->row_weight, column_weight = (float)c->column_weight;
   double total = 0;
   for (int64_t row = blockIdx.x; row < c->rows; row += gridDim.x) {
@@ -145,7 +152,9 @@ KERNEL(finish_scale, tile_arguments, TILE_BLOCK) {
   double total = 0;
   for (int64_t i = thread_index(); i < a.blocks; i += TILE_BLOCK) total += a.totals[i];
   total = block_sum_double(total);
-  if (thread_index() == 0) ((float *)a.c.dscale_log.data)[0] += (float)total;
+  float own = ((const float *)a.c.scale_log.data)[0];
+  bool is_clipped = own < (float)a.c.scale_log_least || own > (float)a.c.scale_log_most;
+  if (thread_index() == 0 && !is_clipped) ((float *)a.c.dscale_log.data)[0] += (float)total;
 }
 
 /* Grid: one block; the batch is at most some ten thousands. */

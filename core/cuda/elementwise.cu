@@ -1,4 +1,4 @@
-/* Casts, fills and clamps over flat runs. Bound: memory.
+/* Casts and fills over flat runs. Bound: memory.
  *
  * Grid: at most 4096 blocks, each thread at every grid-th pack of eight elements. */
 #include "cuda/kernel.cuh"
@@ -9,7 +9,7 @@ enum { ELEMENT_BLOCK = 256, ELEMENT_GRID = 4096 };
 typedef struct {
   int64_t count;
   ops_buffer from, to;
-  float low, high; /* fill: low */
+  float value; /* fill */
   bool is_vector;
 } element_arguments;
 
@@ -23,20 +23,12 @@ KERNEL(cast_elements, element_arguments, ELEMENT_BLOCK) {
 
 KERNEL(fill_elements, element_arguments, ELEMENT_BLOCK) {
   float *to = (float *)a.to.data;
-  for (int64_t at = grid_thread(); at < a.count; at += grid_threads()) to[at] = a.low;
-}
-
-KERNEL(clamp_elements, element_arguments, ELEMENT_BLOCK) {
-  float *to = (float *)a.to.data;
-  for (int64_t at = grid_thread(); at < a.count; at += grid_threads()) {
-    float value = to[at]; /* comparisons with NaN are false: it stays */
-    to[at] = value < a.low ? a.low : value > a.high ? a.high : value;
-  }
+  for (int64_t at = grid_thread(); at < a.count; at += grid_threads()) to[at] = a.value;
 }
 
 int kernel_cast(int64_t count, ops_buffer from, ops_buffer to, void *stream) {
-  element_arguments a = {
-      count, from, to, 0, 0, is_row_vector(PACK, from.data) && is_row_vector(PACK, to.data)};
+  element_arguments a = {count, from, to, 0,
+                         is_row_vector(PACK, from.data) && is_row_vector(PACK, to.data)};
   if (count <= 0) return 0;
   return CUDA_LAUNCH(cast_elements,
                      GRID(at_most(divided_up(count, ELEMENT_BLOCK * PACK), ELEMENT_GRID), 1),
@@ -44,17 +36,9 @@ int kernel_cast(int64_t count, ops_buffer from, ops_buffer to, void *stream) {
 }
 
 int kernel_fill(int64_t count, ops_buffer x, double value, void *stream) {
-  element_arguments a = {count, x, x, (float)value, 0, false};
+  element_arguments a = {count, x, x, (float)value, false};
   if (count <= 0) return 0;
   return CUDA_LAUNCH(fill_elements,
-                     GRID(at_most(divided_up(count, ELEMENT_BLOCK), ELEMENT_GRID), 1),
-                     ELEMENT_BLOCK, 0, stream, a);
-}
-
-int kernel_clamp(int64_t count, ops_buffer x, double low, double high, void *stream) {
-  element_arguments a = {count, x, x, (float)low, (float)high, false};
-  if (count <= 0) return 0;
-  return CUDA_LAUNCH(clamp_elements,
                      GRID(at_most(divided_up(count, ELEMENT_BLOCK), ELEMENT_GRID), 1),
                      ELEMENT_BLOCK, 0, stream, a);
 }

@@ -55,7 +55,6 @@ size_t kernel_sum_squares_scratch(void);
 int kernel_sum_squares(int64_t count, ops_buffer x, ops_buffer out, void *scratch, void *stream);
 int kernel_adamw(const ops_adamw *a, void *stream);
 int kernel_fill(int64_t count, ops_buffer x, double value, void *stream);
-int kernel_clamp(int64_t count, ops_buffer x, double low, double high, void *stream);
 int kernel_cast(int64_t count, ops_buffer from, ops_buffer to, void *stream);
 
 /* c [count] = act(pre), or c *= act'(pre); compute type; exact to the definitions of ops.h. c and

@@ -97,10 +97,6 @@ static err fill(ops *o, int64_t count, ops_buffer x, double value) {
   return cuda_error(kernel_fill(count, x, value, STREAM), "filling memory");
 }
 
-static err clamp(ops *o, int64_t count, ops_buffer x, double low, double high) {
-  return cuda_error(kernel_clamp(count, x, low, high, STREAM), "clamping");
-}
-
 static err cast(ops *o, int64_t count, ops_buffer from, ops_buffer to) {
   return cuda_error(kernel_cast(count, from, to, STREAM), "a cast");
 }
@@ -152,7 +148,6 @@ const ops_table cuda_table = {
     .sum_squares = sum_squares,
     .adamw = adamw,
     .fill = fill,
-    .clamp = clamp,
     .cast = cast,
     .destroy = cuda_destroy,
 };

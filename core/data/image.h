@@ -49,7 +49,9 @@ err image_resize(const image *from, const image_resizing *how, uint8_t *out) ERR
 err image_eval_transform(const image *from, int64_t size, uint8_t *out) ERR_MUST_CHECK;
 
 /* FLIP's training: a crop of random area share and aspect, stretched to size x size; mirrored half
- * of the time. Ten tries, then the centre, as torchvision's RandomResizedCrop. */
+ * of the time. After ten tries that do not fit, the central square of 224/256 of the shorter side,
+ * as in the released code (torchvision takes the largest centred part whose aspect is allowed). */
+#define IMAGE_FALLBACK_SHARE 0.875
 typedef struct {
   double area_min, area_max, ratio_min, ratio_max;
   bool flip;

@@ -14,6 +14,9 @@
 #include "data/permute.h"
 #include "data/text_mask.h"
 
+/* Of data sets with more rows neither decoded images are kept nor damaged rows remembered. */
+static const int64_t most_kept_rows = (int64_t)1 << 29;
+
 enum {
   RUN_LENGTH = 8,            /* samples a worker takes at a time */
   RESAMPLED_EPOCHS = 1 << 20 /* that draws with replacement are from */
@@ -48,9 +51,9 @@ struct loader {
   size_t warning_count;
   err failure;
 
-  _Atomic(image *) *cache; /* [count]; set once, freed at the end */
+  _Atomic(image *) *cache; /* [count] or NULL; set once, freed at the end */
   atomic_size_t cached_bytes;
-  atomic_bool *is_bad; /* [count] */
+  atomic_bool *is_bad; /* [count] or NULL */
   atomic_llong decoded, cache_hits, skipped;
 };
 
@@ -69,7 +72,7 @@ static int64_t row_of(const loader *l, int64_t sample, int64_t skip) {
 }
 
 static void mark_bad(loader *l, int64_t row, const dataset_sample *sample, err error) {
-  if (atomic_exchange(&l->is_bad[row], true)) return;
+  if (l->is_bad && atomic_exchange(&l->is_bad[row], true)) return;
   atomic_fetch_add(&l->skipped, 1);
   pthread_mutex_lock(&l->lock);
   strbuf_format(&l->warnings, "%s%s: %s: %s", l->warnings.length ? "\n" : "", sample->shard,
@@ -82,6 +85,7 @@ static void mark_bad(loader *l, int64_t row, const dataset_sample *sample, err e
 static const image *keep(loader *l, int64_t row, image *picture, bool *own) {
   size_t bytes = (size_t)picture->width * (size_t)picture->height * 3;
   *own = true;
+  if (!l->cache) return picture;
   if (atomic_fetch_add(&l->cached_bytes, bytes) + bytes > l->c.cache_bytes) {
     atomic_fetch_sub(&l->cached_bytes, bytes);
     return picture;
@@ -100,7 +104,8 @@ static const image *keep(loader *l, int64_t row, image *picture, bool *own) {
 
 /* The shortest side a crop can have, so that a JPEG may be decoded at a smaller scale. */
 static int32_t least_side(const loader_config *c) {
-  double share = sqrt(c->crop_min * fmin(c->ratio_min, 1.0 / c->ratio_max));
+  double share =
+      fmin(sqrt(c->crop_min * fmin(c->ratio_min, 1.0 / c->ratio_max)), IMAGE_FALLBACK_SHARE);
   return (int32_t)ceil((double)c->image_size / share);
 }
 
@@ -127,7 +132,7 @@ static err fill_place(loader *l, slot *s, int64_t i, int64_t row, int64_t sample
     if (err_kind_of(error) == ERR_INPUT) mark_bad(l, row, &sample, error);
     goto cleanup;
   }
-  const image *picture = atomic_load(&l->cache[row]);
+  const image *picture = l->cache ? atomic_load(&l->cache[row]) : NULL;
   if (picture) {
     atomic_fetch_add(&l->cache_hits, 1);
   } else {
@@ -155,7 +160,7 @@ cleanup:
 static err fill_sample(loader *l, slot *s, int64_t sample) {
   for (int64_t skip = 0; skip < l->epoch; skip++) {
     int64_t row = row_of(l, sample, skip);
-    if (atomic_load(&l->is_bad[row])) continue;
+    if (l->is_bad && atomic_load(&l->is_bad[row])) continue;
     err error = fill_place(l, s, sample % l->c.batch_size, row, sample);
     if (!error || err_kind_of(error) != ERR_INPUT) return error;
     err_free(error);
@@ -241,16 +246,18 @@ err loader_open(const loader_config *config, int64_t first_sample, loader **out)
   l->mask = (text_mask){.mode = config->text_mask_mode,
                         .length = config->text_length,
                         .kept = config->text_tokens,
+                        .ends = tokenizer_ends(config->words),
                         .padding = tokenizer_padding(config->words)};
   err error = make_slots(l);
   if (error) goto cleanup;
   if (config->text_mask_mode == TEXT_MASK_FREQUENCY)
     TRY(text_mask_weigh(config->data, config->words, &l->weights));
   l->mask.weights = l->weights;
-  l->cache = mem_zeroed((size_t)l->count, sizeof *l->cache);
-  l->is_bad = mem_zeroed((size_t)l->count, sizeof *l->is_bad);
+  bool has_rows = l->count <= most_kept_rows;
+  if (has_rows) l->cache = mem_zeroed((size_t)l->count, sizeof *l->cache);
+  if (has_rows) l->is_bad = mem_zeroed((size_t)l->count, sizeof *l->is_bad);
   l->threads = mem_zeroed((size_t)config->workers, sizeof *l->threads);
-  if (!l->cache || !l->is_bad || !l->threads) {
+  if ((has_rows && (!l->cache || !l->is_bad)) || !l->threads) {
     error = mem_error((size_t)l->count, "the loader");
     goto cleanup;
   }

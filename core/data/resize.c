@@ -148,14 +148,10 @@ err image_train_transform(const image *from, const image_augmentation *a, rng *r
     how.box = (image_box){left, top, left + w, top + h};
     is_found = true;
   }
-  if (!is_found) { /* the largest centred part whose aspect is allowed */
-    double w = width, h = height;
-    if (w / h < a->ratio_min)
-      h = nearbyint(w / a->ratio_min);
-    else if (w / h > a->ratio_max)
-      w = nearbyint(h * a->ratio_max);
-    double left = floor((width - w) / 2), top = floor((height - h) / 2);
-    how.box = (image_box){left, top, left + w, top + h};
+  if (!is_found) {
+    double side = fmax(floor(IMAGE_FALLBACK_SHARE * fmin(width, height)), 1);
+    double left = floor((width - side + 1) / 2), top = floor((height - side + 1) / 2);
+    how.box = (image_box){left, top, left + side, top + side};
   }
   how.is_flipped = a->flip && rng_u32(random) >> 31;
   return image_resize(from, &how, out);

@@ -37,11 +37,15 @@ static rgb varied(rgb a, double by, rng *random) {
   return a;
 }
 
-/* Something to paint: gives a colour where it covers a point of the unit square. */
+/* Something to paint: gives a colour where it covers a point of the unit square. `misses` is the
+ * quick look that saves most of the work: true only if nothing nearer than `slack` to (x, y) is
+ * covered. */
 typedef struct brush {
   bool (*covers)(const struct brush *b, double x, double y, rgb *color);
+  bool (*misses)(const struct brush *b, double x, double y, double slack);
   double x, y, reach; /* nothing is covered further than `reach` from (x, y) */
   double angle, opacity;
+  double cosine, sine; /* of the angle: paint() fills them in */
   rgb color, accent;
   int32_t shape;
   scene_texture texture;
@@ -49,9 +53,8 @@ typedef struct brush {
 } brush;
 
 static void to_frame(const brush *b, double x, double y, double *u, double *v) {
-  double c = cos(b->angle), s = sin(b->angle);
-  *u = c * (x - b->x) + s * (y - b->y);
-  *v = c * (y - b->y) - s * (x - b->x);
+  *u = b->cosine * (x - b->x) + b->sine * (y - b->y);
+  *v = b->cosine * (y - b->y) - b->sine * (x - b->x);
 }
 
 static bool covers_object(const brush *b, double x, double y, rgb *color) {
@@ -76,6 +79,12 @@ static bool covers_object(const brush *b, double x, double y, rgb *color) {
   return true;
 }
 
+/* No shape reaches further than 1.25 of its radius. */
+static bool misses_object(const brush *b, double x, double y, double slack) {
+  double u = x - b->x, v = y - b->y, far = 1.25 * b->width + slack;
+  return u * u + v * v > far * far;
+}
+
 static bool covers_blob(const brush *b, double x, double y, rgb *color) {
   double u, v;
   to_frame(b, x, y, &u, &v);
@@ -85,6 +94,16 @@ static bool covers_blob(const brush *b, double x, double y, rgb *color) {
   return u * u + v * v <= 1;
 }
 
+/* A step of length s changes the radius, in which the blob's edge is at 1, by s / height at most.
+ */
+static bool misses_blob(const brush *b, double x, double y, double slack) {
+  double u, v, far = 1 + slack / (b->width < b->height ? b->width : b->height);
+  to_frame(b, x, y, &u, &v);
+  u /= b->width;
+  v /= b->height;
+  return u * u + v * v > far * far;
+}
+
 static bool covers_line(const brush *b, double x, double y, rgb *color) {
   double u, v;
   to_frame(b, x, y, &u, &v);
@@ -92,9 +111,19 @@ static bool covers_line(const brush *b, double x, double y, rgb *color) {
   return fabs(u) <= b->width && fabs(v + 0.6 * u * u) <= b->height;
 }
 
+/* Along the line, 0.6 u² is no steeper than 1.2 times its half length. */
+static bool misses_line(const brush *b, double x, double y, double slack) {
+  double u, v;
+  to_frame(b, x, y, &u, &v);
+  if (fabs(u) > b->width + slack) return true;
+  return fabs(v + 0.6 * u * u) > b->height + slack * (1 + 1.2 * (b->width + 2 * slack));
+}
+
 static void paint_pixel(const canvas *c, const brush *b, int32_t column, int32_t row) {
   rgb sum = {{0, 0, 0}}, color;
   int covered = 0;
+  /* half a pixel's diagonal, and a little for rounding */
+  if (b->misses(b, (column + 0.5) / c->size, (row + 0.5) / c->size, 0.708 / c->size)) return;
   for (int i = 0; i < SAMPLES * SAMPLES; i++) {
     double x = column + (i % SAMPLES + 0.5) / SAMPLES, y = row + (i / SAMPLES + 0.5) / SAMPLES;
     if (!b->covers(b, x / c->size, y / c->size, &color)) continue;
@@ -112,7 +141,9 @@ static int32_t clamped(double position, int32_t size) {
   return position < 0 ? 0 : position > size ? size : (int32_t)position;
 }
 
-static void paint(const canvas *c, const brush *b) {
+static void paint(const canvas *c, brush *b) {
+  b->cosine = cos(b->angle);
+  b->sine = sin(b->angle);
   int32_t left = clamped((b->x - b->reach) * c->size, c->size);
   int32_t right = clamped((b->x + b->reach) * c->size + 1, c->size);
   int32_t top = clamped((b->y - b->reach) * c->size, c->size);
@@ -143,6 +174,7 @@ static void paint_clutter(const canvas *c, const scene_plan *plan, rng *random) 
   while (color == plan->main.color || (plan->has_second && color == plan->second.color));
   bool is_line = rng_below(random, 2);
   brush b = {.covers = is_line ? covers_line : covers_blob,
+             .misses = is_line ? misses_line : misses_blob,
              .x = between(random, 0, 1),
              .y = between(random, 0, 1),
              .angle = between(random, 0, 6.283185307179586),
@@ -161,6 +193,7 @@ static void paint_group(const canvas *c, const scene_group *g, rng *random) {
   rgb accent = brightness > 140 ? mix(color, dark, 0.5) : mix(color, light, 0.6);
   for (int32_t i = 0; i < g->count; i++) {
     brush b = {.covers = covers_object,
+               .misses = misses_object,
                .x = g->spots[i].x,
                .y = g->spots[i].y,
                .reach = 1.25 * g->radius, /* a square's corner */

@@ -98,30 +98,42 @@ static scene_plan make_plan(bool is_heldout, rng *random) {
   return plan;
 }
 
-err scenes_draw(uint64_t seed, int64_t index, bool is_heldout, int32_t size, scene *out) {
+/* The plan, the caption and the labels; `random` goes on where the painting begins. */
+static err describe(uint64_t seed, int64_t index, bool is_heldout, scene_plan *plan, rng *random,
+                    scene *out) {
   strbuf caption = {0};
+  if (index < 0) return err_new(ERR_INPUT, "scene %ld: the number is negative", (long)index);
+  *random = rng_at(seed, RNG_SCENE, is_heldout, (uint64_t)index);
+  *plan = make_plan(is_heldout, random);
+  out->shape = shape_names[plan->main.shape];
+  out->color = color_names[plan->main.color];
+  snprintf(out->combo, sizeof out->combo, "%s %s", out->color, out->shape);
+  scene_caption(plan, random, &caption);
+  out->caption = strbuf_take(&caption);
+  return out->caption ? NULL : mem_error(0, "a scene");
+}
+
+err scenes_tell(uint64_t seed, int64_t index, bool is_heldout, scene *out) {
+  scene_plan plan;
+  rng random;
+  *out = (scene){0};
+  return describe(seed, index, is_heldout, &plan, &random, out);
+}
+
+err scenes_draw(uint64_t seed, int64_t index, bool is_heldout, int32_t size, scene *out) {
+  scene_plan plan;
+  rng random;
   err error = NULL;
   *out = (scene){.size = size};
-  if (index < 0) FAIL(ERR_INPUT, "scene %ld: the number is negative", (long)index);
   if (size < SCENE_SIZE_MIN || size > SCENE_SIZE_MAX)
-    FAIL(ERR_INPUT, "scenes of %d pixels: the side must be in [%d, %d]", size, SCENE_SIZE_MIN,
-         SCENE_SIZE_MAX);
-  rng random = rng_at(seed, RNG_SCENE, is_heldout, (uint64_t)index);
-  scene_plan plan = make_plan(is_heldout, &random);
-  out->shape = shape_names[plan.main.shape];
-  out->color = color_names[plan.main.color];
-  snprintf(out->combo, sizeof out->combo, "%s %s", out->color, out->shape);
-  scene_caption(&plan, &random, &caption);
-  out->caption = strbuf_take(&caption);
+    return err_new(ERR_INPUT, "scenes of %d pixels: the side must be in [%d, %d]", size,
+                   SCENE_SIZE_MIN, SCENE_SIZE_MAX);
+  TRY(describe(seed, index, is_heldout, &plan, &random, out));
   size_t bytes = (size_t)size * (size_t)size * 3;
   out->pixels = mem_zeroed(bytes, 1);
-  if (!out->caption || !out->pixels) {
-    error = mem_error(bytes, "a scene");
-    goto cleanup;
-  }
+  if (!out->pixels) FAIL(ERR_MEMORY, "out of memory: a scene of %zu bytes", bytes);
   TRY(scene_paint(&plan, &random, size, out->pixels));
 cleanup:
-  strbuf_free(&caption);
   if (error) scene_free(out);
   return error;
 }

@@ -35,7 +35,19 @@ typedef struct {
  * resolution and noise alone. size in [SCENE_SIZE_MIN, SCENE_SIZE_MAX]. */
 err scenes_draw(uint64_t seed, int64_t index, bool is_heldout, int32_t size,
                 scene *out) ERR_MUST_CHECK;
+/* The same without its pixels. */
+err scenes_tell(uint64_t seed, int64_t index, bool is_heldout, scene *out) ERR_MUST_CHECK;
 void scene_free(scene *s);
+
+/* Scenes 0 to count - 1 as PREFIX-*.tar, by all cores: the shards are the same for any number. */
+typedef struct {
+  const char *prefix;
+  int64_t count;
+  uint64_t seed;
+  int32_t size;
+  bool is_heldout, has_progress;
+} scenes_packing;
+err scenes_pack(const scenes_packing *how, int64_t *shard_count) ERR_MUST_CHECK;
 
 /* Names of the classes; shape < SCENE_SHAPES, color < SCENE_COLORS. */
 const char *scenes_shape_name(int32_t shape);

@@ -76,6 +76,7 @@ err source_open_imagenet(const source_request *r, data_source **out) ERR_MUST_CH
 err source_open_list(const source_request *r, data_source **out) ERR_MUST_CHECK;
 err source_open_cifar10(const source_request *r, data_source **out) ERR_MUST_CHECK;
 err source_open_cifar100(const source_request *r, data_source **out) ERR_MUST_CHECK;
+err source_open_scenes(const source_request *r, data_source **out) ERR_MUST_CHECK;
 err source_open_coco(const source_request *r, data_source **out) ERR_MUST_CHECK;
 err source_open_openimages(const source_request *r, data_source **out) ERR_MUST_CHECK;
 err source_open_narratives(const source_request *r, data_source **out) ERR_MUST_CHECK;

@@ -44,21 +44,21 @@ static double rank_of(const text_mask *m, rng *random, int32_t id, bool is_paddi
   }
 }
 
-/* places [kept - 2], ascending, of those that are neither the first nor the last token's. */
+/* places [kept - 2 ends], ascending, of those that no special token has. */
 static void draw_places(const text_mask *m, rng *random, const int32_t *ids, int32_t count,
                         ranked *order) {
-  int64_t wanted = m->kept - 2, used = 0;
+  int64_t wanted = m->kept - 2 * m->ends, used = 0, last = count - m->ends;
   if (m->mode == TEXT_MASK_BLOCK) {
-    int64_t words = count - 2, spare = words - wanted;
-    int64_t start = 1 + (spare > 0 ? rng_below(random, (uint32_t)spare + 1) : 0);
+    int64_t words = last - m->ends, spare = words - wanted;
+    int64_t start = m->ends + (spare > 0 ? rng_below(random, (uint32_t)spare + 1) : 0);
     for (int64_t i = 0; i < wanted; i++) {
       int64_t place = start + i; /* a short caption: its padding follows the last token */
-      order[i].place = (int32_t)(place < count - 1 ? place : place + 1);
+      order[i].place = (int32_t)(place < last ? place : place + m->ends);
     }
     return;
   }
-  for (int32_t place = 1; place < m->length; place++) {
-    if (place == count - 1) continue;
+  for (int32_t place = (int32_t)m->ends; place < m->length; place++) {
+    if (m->ends && place == last) continue;
     order[used].key = rank_of(m, random, ids[place], place >= count);
     order[used++].place = place;
   }
@@ -77,10 +77,10 @@ void text_mask_draw(const text_mask *m, uint64_t seed, int64_t sample, const int
     return;
   }
   draw_places(m, &random, ids, count, order);
-  out[used++] = ids[0];
-  for (int64_t i = 0; i < m->kept - 2 && order[i].place < count; i++)
+  if (m->ends) out[used++] = ids[0];
+  for (int64_t i = 0; i < m->kept - 2 * m->ends && order[i].place < count; i++)
     out[used++] = ids[order[i].place];
-  out[used++] = ids[count - 1];
+  if (m->ends) out[used++] = ids[count - 1];
   *out_count = (int32_t)used;
   for (; used < m->kept; used++) out[used] = m->padding;
 }
@@ -95,7 +95,8 @@ err text_mask_weigh(const dataset *data, const tokenizer *words, double **out) {
     dataset_sample sample = {0};
     error = dataset_read_text(data, i * rows / looked_at, &sample);
     if (!error) error = tokenizer_encode(words, sample.caption, TEXT_MASK_LONGEST, ids, &count);
-    for (int32_t j = 1; !error && j < count - 1; j++) weights[ids[j]]++;
+    for (int64_t j = tokenizer_ends(words); !error && j < count - tokenizer_ends(words); j++)
+      weights[ids[j]]++;
     dataset_sample_free(&sample);
   }
   if (error) {

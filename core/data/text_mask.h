@@ -1,8 +1,8 @@
 /* Text masking in training: which tokens of a caption enter the text tower.
  *
  * What is kept is packed to the front in its order, so that a kept token takes the position of its
- * place among the kept, as in CLIPA and open_clip, and the tower really encodes fewer tokens. First
- * and last token (start, end of text) are always kept. */
+ * place among the kept, as in CLIPA and open_clip, and the tower really encodes fewer tokens.
+ * Special tokens (start, end of text) are always kept. */
 #ifndef FLIP_DATA_TEXT_MASK_H
 #define FLIP_DATA_TEXT_MASK_H
 
@@ -16,9 +16,10 @@
 enum { TEXT_MASK_LONGEST = 4096 }; /* tokens of a caption at most: the limit of text.length */
 
 typedef struct {
-  int mode; /* TEXT_MASK_* of config/settings.h */
-  int64_t length,
-      kept; /* tokens of a caption with its padding; of these, how many are kept, >= 3 */
+  int mode;       /* TEXT_MASK_* of config/settings.h */
+  int64_t length; /* tokens of a caption with its padding */
+  int64_t kept;   /* how many of these are kept: at least one beside the special tokens */
+  int64_t ends;   /* special tokens on each side: 0 or 1 */
   int32_t padding;
   const double *weights; /* [vocabulary], mode frequency: see text_mask_weigh */
 } text_mask;
@@ -28,7 +29,7 @@ bool text_mask_is_drawn(const text_mask *m);
 
 /* ids [length], of which `count` are the caption's and the rest padding, to out [kept]; *out_count:
  * kept tokens before the padding. Depends on (seed, sample) and the tokens alone.
- *   random       uniform over all places but the first and last token's, padding included (FLIP)
+ *   random       uniform over all places but the special tokens', padding included (FLIP)
  *   block        consecutive words from a uniform start; a caption that fits stays whole (CLIPA)
  *   prioritized  padding goes first, then words, uniformly (FLIP; CLIPA calls it random)
  *   frequency    padding goes first, then words; kept without replacement by weight */

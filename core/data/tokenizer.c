@@ -10,9 +10,10 @@ struct tokenizer {
   wordpiece *pieces; /* one of the two */
   bpe *pairs;
   tokenizer_specials special;
+  int64_t ends; /* special tokens on each side */
 };
 
-err tokenizer_open(int kind, const char *path, tokenizer **out) {
+err tokenizer_open(int kind, int special_tokens, const char *path, tokenizer **out) {
   tokenizer *t = mem_zeroed(1, sizeof *t);
   if (!t) return mem_error(sizeof *t, path);
   err error = kind == TOKENIZER_WORDPIECE
@@ -23,6 +24,7 @@ err tokenizer_open(int kind, const char *path, tokenizer **out) {
     return err_context(error, "text.vocabulary");
   }
   t->special = t->pieces ? wordpiece_specials(t->pieces) : bpe_specials(t->pairs);
+  t->ends = special_tokens == SPECIAL_TOKENS_BOTH ? 1 : 0;
   *out = t;
   return NULL;
 }
@@ -46,15 +48,23 @@ int32_t tokenizer_padding(const tokenizer *t) {
   return t->special.padding;
 }
 
+int64_t tokenizer_ends(const tokenizer *t) {
+  return t->ends;
+}
+
 err tokenizer_encode(const tokenizer *t, const char *text, int64_t length, int32_t *ids,
                      int32_t *count) {
-  int64_t used = 0;
-  err error = t->pieces ? wordpiece_encode(t->pieces, text, length - 2, ids + 1, &used)
-                        : bpe_encode(t->pairs, text, length - 2, ids + 1, &used);
+  int64_t used = 0, most = length - 2 * t->ends;
+  int32_t *words = ids + t->ends;
+  err error = t->pieces ? wordpiece_encode(t->pieces, text, most, words, &used)
+                        : bpe_encode(t->pairs, text, most, words, &used);
   if (error) return error;
-  ids[0] = t->special.start;
-  ids[used + 1] = t->special.end;
-  *count = (int32_t)(used + 2);
-  for (int64_t i = used + 2; i < length; i++) ids[i] = t->special.padding;
+  if (t->ends) {
+    ids[0] = t->special.start;
+    ids[used + 1] = t->special.end;
+    used += 2;
+  }
+  *count = (int32_t)used;
+  for (; used < length; used++) ids[used] = t->special.padding;
   return NULL;
 }

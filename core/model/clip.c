@@ -24,9 +24,10 @@ static int64_t hidden_width(int64_t width, double ratio) {
 }
 
 void clip_config_from(const settings *s, int64_t vocabulary, clip_config *c) {
-  static const float means[2][3] = {{0.48145466f, 0.4578275f, 0.40821073f}, {0.5f, 0.5f, 0.5f}};
-  static const float deviations[2][3] = {{0.26862954f, 0.26130258f, 0.27577711f},
-                                         {0.5f, 0.5f, 0.5f}};
+  static const float means[3][3] = {
+      {0.485f, 0.456f, 0.406f}, {0.48145466f, 0.4578275f, 0.40821073f}, {0.5f, 0.5f, 0.5f}};
+  static const float deviations[3][3] = {
+      {0.229f, 0.224f, 0.225f}, {0.26862954f, 0.26130258f, 0.27577711f}, {0.5f, 0.5f, 0.5f}};
   int64_t side = s->image_size / s->image_patch;
   *c = (clip_config){
       .seed = (uint64_t)s->seed,
@@ -44,7 +45,7 @@ void clip_config_from(const settings *s, int64_t vocabulary, clip_config *c) {
       .has_pre_norm = s->image_pre_norm,
       .has_patch_bias = s->image_patch_bias,
       .text_length = s->text_length,
-      .vocabulary = vocabulary,
+      .vocabulary = settings_vocabulary_rows(s, vocabulary),
       .text_pool = s->text_pool,
       .image = {.width = s->image_width,
                 .layers = s->image_layers,
@@ -81,7 +82,9 @@ static err declare(const clip_config *c, param_table *table, tower *image, tower
   text_front_declare(c, table);
   error = tower_declare(text, &c->text, "text", table);
   if (error) return error;
-  param_table_add(table, "logit_scale", 0, 1, false, PARAM_CONSTANT, log(1.0 / c->temperature));
+  /* decayed as in FLIP's released code; a fixed one must not move */
+  param_table_add(table, "logit_scale", 0, 1, c->learns_scale, PARAM_CONSTANT,
+                  log(1.0 / c->temperature));
   return param_table_lay_out(table);
 }
 
@@ -193,6 +196,8 @@ static err allocate_all(clip_model *m) {
     bool is_symmetric = m->config.loss_direction == LOSS_BOTH;
     m->loss.options = (loss_options){.normalizes = m->config.normalizes,
                                      .learns_scale = m->config.learns_scale,
+                                     .scale_log_least = m->scale_log_least,
+                                     .scale_log_most = m->scale_log_most,
                                      .row_share = is_symmetric ? 0.5 : 1,
                                      .column_share = is_symmetric ? 0.5 : 0};
   }
@@ -214,6 +219,9 @@ err clip_create(ops *o, const clip_config *config, const clip_limits *limits, bo
   m->config = *config;
   m->limits = *limits;
   m->is_trainable = for_training;
+  /* a fixed temperature is what it was set to */
+  m->scale_log_least = config->learns_scale ? 0 : -INFINITY;
+  m->scale_log_most = config->learns_scale ? log(config->logit_scale_max) : INFINITY;
   err error = declare(config, &m->params, &m->image, &m->text);
   if (!error) {
     image_front_resolve(&m->image_in, &m->params);
@@ -450,13 +458,8 @@ cleanup:
 
 err clip_logit_scale(const clip_model *m, double *scale) {
   err error = clip_read_number(m, ops_at(m->weights.master, m->scale_log), scale);
-  *scale = exp(*scale);
+  *scale = exp(fmin(fmax(*scale, m->scale_log_least), m->scale_log_most));
   return error;
-}
-
-err clip_clamp_logit_scale(clip_model *m) {
-  return m->o->call->clamp(m->o, 1, ops_at(m->weights.master, m->scale_log), 0,
-                           log(m->config.logit_scale_max));
 }
 
 /* Normalises features in the backend, unless the model compares them as they are, and brings them

@@ -116,10 +116,9 @@ typedef struct {
  * little slower than an unmeasured step. */
 void clip_set_profile(clip_model *model, clip_profile *profile);
 
-/* exp(logit_scale), waiting for what is under way; and its clipping to [1, logit_scale_max] after
- * an update. */
+/* The scale that the loss uses, exp(logit_scale), a learned one clipped to [1, logit_scale_max];
+ * waits for what is under way. */
 err clip_logit_scale(const clip_model *model, double *scale) ERR_MUST_CHECK;
-err clip_clamp_logit_scale(clip_model *model) ERR_MUST_CHECK;
 
 /* Unit-length embeddings to the host, any count. index [count, eval_patches] or NULL: every patch
  * in order. embeddings [count, embed] float. */

@@ -28,7 +28,8 @@ struct clip_model {
   tower image, text;
   image_front image_in;
   text_front text_in;
-  int64_t scale_log; /* offset */
+  int64_t scale_log;                      /* offset */
+  double scale_log_least, scale_log_most; /* bounds of its value */
   bool is_trainable;
   clip_activations kept;
   loss_buffers loss;

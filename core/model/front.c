@@ -15,7 +15,7 @@ void image_front_declare(const clip_config *c, param_table *table) {
                   0);
   if (c->has_patch_bias) param_table_add(table, "image.patch.bias", 0, width, false, PARAM_ZERO, 0);
   if (c->has_class_token)
-    param_table_add(table, "image.class_token", 0, width, false, PARAM_NORMAL, 0.02);
+    param_table_add(table, "image.class_token", 0, width, true, PARAM_NORMAL, 0.02);
   if (c->has_learned_positions)
     param_table_add(table, "image.positions", c->patches + c->has_class_token, width, false,
                     PARAM_NORMAL, 0.02);

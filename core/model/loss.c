@@ -73,6 +73,8 @@ static ops_contrastive tile_of(const loss_buffers *l, int64_t batch, int64_t fir
   return (ops_contrastive){.rows = rows,
                            .columns = batch,
                            .first_row = first,
+                           .scale_log_least = l->options.scale_log_least,
+                           .scale_log_most = l->options.scale_log_most,
                            .cosines = l->cosines,
                            .scale_log = scale_log,
                            .row_lse = ops_at(l->row_lse, first),

@@ -11,8 +11,9 @@
 
 /* What is compared and which way. */
 typedef struct {
-  bool normalizes;                /* features are brought to unit length first */
-  bool learns_scale;              /* false: the scale gets no gradient */
+  bool normalizes;                        /* features are brought to unit length first */
+  double scale_log_least, scale_log_most; /* the scale's logarithm is clipped to them */
+  bool learns_scale;                      /* false: the scale gets no gradient */
   double row_share, column_share; /* of images over texts and texts over images; they add to 1 */
 } loss_options;
 

@@ -53,6 +53,32 @@ static void rank_gaussian(int64_t grid, rng *r, ranked *order) {
   }
 }
 
+/* GLIP's released code: a normal density of covariance 0.2 on [-1, 1]² added to uniform noise, and
+ * the largest sums kept. */
+static void rank_density(int64_t grid, rng *r, ranked *order) {
+  const double covariance = 0.2, peak = 1 / (2 * 3.141592653589793 * covariance);
+  double step = grid > 1 ? 2.0 / (double)(grid - 1) : 0;
+  for (int32_t i = 0; i < grid * grid; i++) {
+    double x = -1 + step * (double)(i % grid), y = -1 + step * (double)(i / grid);
+    double density = peak * exp(-(x * x + y * y) / (2 * covariance));
+    order[i] = (ranked){-(rng_double(r) + density), i};
+  }
+}
+
+/* Keeps one block at a uniform place: as near to a square as the count allows; where a row of it
+ * would be too much, the last one is cut. */
+static void rank_kept_block(int64_t grid, int64_t keep, rng *r, ranked *order) {
+  int64_t wide = (int64_t)ceil(sqrt((double)keep)), high = (keep + wide - 1) / wide;
+  int64_t left = rng_below(r, (uint32_t)(grid - wide + 1));
+  int64_t top = rng_below(r, (uint32_t)(grid - high + 1)), kept = 0;
+  for (int32_t i = 0; i < grid * grid; i++) {
+    int64_t x = i % grid - left, y = i / grid - top;
+    bool is_inside = x >= 0 && x < wide && y >= 0 && y < high && kept < keep;
+    kept += is_inside;
+    order[i] = (ranked){is_inside ? 0 : 1, i};
+  }
+}
+
 /* Drops rectangles of random area and aspect; the last one is cut so that the count is exact. */
 static void rank_block(int64_t grid, int64_t drop, rng *r, ranked *order) {
   for (int32_t i = 0; i < grid * grid; i++) order[i] = (ranked){0, i};
@@ -93,6 +119,12 @@ static void keep_smallest(const mask_config *c, rng *r, ranked *order, bool *is_
     break;
   case MASK_GAUSSIAN:
     rank_gaussian(c->grid, r, order);
+    break;
+  case MASK_GAUSSIAN_DENSITY:
+    rank_density(c->grid, r, order);
+    break;
+  case MASK_BLOCK_KEPT:
+    rank_kept_block(c->grid, keep, r, order);
     break;
   default:
     rank_random(c->grid, r, order);

@@ -8,7 +8,7 @@
 #include "base/err.h"
 
 typedef struct {
-  int mode;              /* MASK_RANDOM … MASK_ZERO of config/settings.h */
+  int mode;              /* MASK_* of config/settings.h */
   double ratio;          /* share dropped */
   int64_t grid;          /* patches a side */
   bool with_replacement; /* mode zero: a patch may be drawn, and dropped, more than once */
@@ -26,9 +26,12 @@ int64_t mask_encoded_count(const mask_config *config);
  * A row depends on (seed, sample) alone: the same for any number of threads and ranks.
  *   random    uniform without replacement, by sorting uniform noise (FLIP)
  *   grid      evenly spread: a 4x4 dither order with a random offset
- *   block     random rectangles are dropped until enough are gone (BEiT)
+ *   block     random rectangles are dropped until enough are gone (BEiT's rule; ours)
+ *   block_kept        one block is kept, as near to a square as the count allows (CLIPA's "block")
  *   gaussian  without replacement, weight exp(-distance² / (2 σ²)) from the centre, σ = half the
- *             half-side: the centre is kept more often (as GLIP)
+ *             half-side: the centre is kept more often (ours)
+ *   gaussian_density  the largest of uniform noise + normal density of covariance 0.2 on [-1, 1]²
+ *             (GLIP's released code)
  *   zero      as random, but the dropped are encoded as zeros: the control; with_replacement:
  *             patches - keep_count numbers are drawn, of which some are equal */
 err mask_draw(const mask_config *config, uint64_t seed, int64_t first_sample, int64_t batch,

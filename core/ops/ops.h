@@ -167,13 +167,16 @@ typedef struct {
 
 /* The contrastive loss, one tile of rows at a time, never the whole matrix.
  * cosines [rows, columns] master: image row i against every text. Row i's own text is column
- * first_row + i. scale_log: [1] master, the logit scale's logarithm; logits = exp(it) * cosines.
+ * first_row + i. scale_log: [1] master, the logit scale's logarithm; clipped to
+ * [scale_log_least, scale_log_most] (NaN staying NaN) it gives logits = exp(it) * cosines.
  *   statistics: row_lse[i], positive[i] of the tile's rows; column_max/column_sum running.
- *   gradient:   cosines become d loss / d cosines, d loss / d scale_log is added to dscale_log;
+ *   gradient:   cosines become d loss / d cosines, d loss / d scale_log is added to dscale_log,
+ *               or nothing where scale_log lies beyond a bound;
  *               row_weight, column_weight: of a row's and a column's cross-entropy in the loss,
  *               1 / (2 * global batch) each when both directions count. */
 typedef struct {
   int64_t rows, columns, first_row;
+  double scale_log_least, scale_log_most;
   ops_buffer cosines, scale_log;
   ops_buffer row_lse, positive;      /* [rows] master */
   ops_buffer column_max, column_sum; /* [columns] master */
@@ -283,9 +286,8 @@ typedef struct {
   /* out [1] master = sum of squares of x [count] master, summed in double in a fixed order. */
   err (*sum_squares)(ops *o, int64_t count, ops_buffer x, ops_buffer out);
   err (*adamw)(ops *o, const ops_adamw *a);
-  /* x [count] master: every element = value; or brought into [low, high], NaN staying NaN. */
+  /* x [count] master: every element = value. */
   err (*fill)(ops *o, int64_t count, ops_buffer x, double value);
-  err (*clamp)(ops *o, int64_t count, ops_buffer x, double low, double high);
   err (*cast)(ops *o, int64_t count, ops_buffer from, ops_buffer to);
   void (*destroy)(ops *o);
 } ops_table;

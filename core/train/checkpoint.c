@@ -159,7 +159,7 @@ err checkpoint_read_settings(const char *path, settings *s, checkpoint_state *st
   TRY(read_count(f, path, "flip.samples", INT64_MAX, &state->samples));
   TRY(read_count(f, path, "flip.vocabulary_size", INT32_MAX, &state->vocabulary_size));
   TRY(yml_parse(path, yaml, strlen(yaml), &document));
-  TRY(settings_init(s));
+  TRY(settings_init_recorded(s));
   settings_apply(s, yml_root(document), NULL, &problems);
   error = yml_problems_take(&problems);
   if (!error) error = read_times(path, state);

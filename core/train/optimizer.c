@@ -61,8 +61,7 @@ err optimizer_update(optimizer *o, const settings *s) {
                  .v = o->v,
                  .copy = has_copy ? w->working : (ops_buffer){0}};
   err error = w->o->call->sum_squares(w->o, table->total, w->gradients, o->norm_square);
-  if (!error) error = w->o->call->adamw(w->o, &a);
-  return error ? error : clip_clamp_logit_scale(o->model);
+  return error ? error : w->o->call->adamw(w->o, &a);
 }
 
 err optimizer_read_norm(const optimizer *o, double *norm) {
@@ -76,8 +75,8 @@ double schedule_peak(const settings *s) {
                               : s->base_learning_rate * (double)s->batch_size / 256.0;
 }
 
-double schedule_rate(double peak, int64_t step, int64_t warmup_steps, int64_t total_steps) {
-  if (step <= warmup_steps) return peak * (double)step / (double)warmup_steps;
-  double through = (double)(step - warmup_steps) / (double)(total_steps - warmup_steps + 1);
+double schedule_rate(double peak, int64_t update, int64_t warmup, int64_t total) {
+  if (update < warmup) return peak * (double)update / (double)warmup;
+  double through = (double)(update - warmup) / (double)(total - warmup);
   return peak * 0.5 * (1.0 + cos(3.141592653589793 * through));
 }

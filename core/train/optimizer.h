@@ -25,15 +25,16 @@ void optimizer_destroy(optimizer *o);
 err optimizer_stage(optimizer *o, const settings *s, int64_t step,
                     double learning_rate) ERR_MUST_CHECK;
 /* One update at the staged rates, clipping the gradients' global norm to clip_norm if that is not
- * 0; logit_scale is brought into its limits afterwards. Waits for nothing. */
+ * 0. Waits for nothing. */
 err optimizer_update(optimizer *o, const settings *s) ERR_MUST_CHECK;
 /* The global gradient norm of the last update, before clipping; waits for it. */
 err optimizer_read_norm(const optimizer *o, double *norm) ERR_MUST_CHECK;
 
 /* Peak learning rate of a run: learning_rate, or base_learning_rate * batch_size / 256. */
 double schedule_peak(const settings *s);
-/* Linear warm-up from 0 over warmup_steps, then half a cosine to 0 at total_steps. `step` is the
- * number of the update about to be made, from 1: the last one still moves a little. */
-double schedule_rate(double peak, int64_t step, int64_t warmup_steps, int64_t total_steps);
+/* The rate of update `update`, counted from 0, of `total`: in the warm-up peak * update / warmup,
+ * so that the first is 0 (FLIP's released code); then half a cosine, which would be 0 at `total`.
+ */
+double schedule_rate(double peak, int64_t update, int64_t warmup, int64_t total);
 
 #endif

@@ -14,7 +14,8 @@
 
 static err open_data(run *r) {
   const settings *s = r->s;
-  err error = tokenizer_open(s->text_tokenizer, s->text_vocabulary, &r->words);
+  err error =
+      tokenizer_open(s->text_tokenizer, s->text_special_tokens, s->text_vocabulary, &r->words);
   if (!error)
     error =
         dataset_open_with(s->data_train.items, s->data_train.count, s->data_allow_pipes, &r->data);
@@ -31,13 +32,10 @@ static err open_data(run *r) {
 }
 
 static void plan_length(run *r) {
-  const settings *s = r->s;
-  double samples = s->samples > 0 ? (double)s->samples : s->epochs * (double)dataset_epoch(r->data);
-  r->total_steps = (int64_t)(samples / (double)s->batch_size + 0.5);
-  if (r->total_steps < 1) r->total_steps = 1;
-  r->total_samples = r->total_steps * s->batch_size;
-  r->warmup_steps = s->warmup_samples / s->batch_size;
-  if (r->warmup_steps > r->total_steps) r->warmup_steps = r->total_steps;
+  settings_length length = settings_length_of(r->s, dataset_epoch(r->data));
+  r->total_steps = length.updates;
+  r->total_samples = length.updates * r->s->batch_size;
+  r->warmup_steps = length.warmup;
 }
 
 /* precision: PRECISION_AUTO, or what a resumed run had. */
@@ -58,6 +56,10 @@ static err make_model(run *r) {
   const settings *s = r->s;
   int64_t vocabulary = tokenizer_vocabulary_size(r->words);
   clip_config config;
+  if (settings_vocabulary_rows(s, vocabulary) < vocabulary)
+    return err_new(ERR_INPUT,
+                   "text.vocabulary_rows: %" PRId64 " are fewer than the %" PRId64 " entries of %s",
+                   s->text_vocabulary_rows, vocabulary, s->text_vocabulary);
   clip_limits limits = model_limits(s);
   clip_config_from(s, vocabulary, &config);
   err error = model_count(s, vocabulary, r->o->compute, r->o->chunk_bytes, &r->counts);
@@ -71,6 +73,12 @@ static err make_model(run *r) {
 /* The checkpoint must be of this run: everything that makes its identity must agree. */
 static err check_same_run(const run *r, const char *path, const settings *before) {
   char ours[HASH_SIZE], theirs[HASH_SIZE];
+  if (before->recipe != r->s->recipe)
+    return err_new(ERR_INPUT,
+                   "%s was trained by recipe %" PRId64 ", this version trains by recipe %" PRId64
+                   " (docs/decisions.md): go on with the version that began the run, or name the "
+                   "checkpoint in init_from to start from its weights",
+                   path, before->recipe, r->s->recipe);
   settings_fingerprint(r->s, ours);
   settings_fingerprint(before, theirs);
   if (strcmp(ours, theirs) == 0) return NULL;

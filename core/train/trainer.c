@@ -77,7 +77,7 @@ cleanup:
 static err take_step(run *r) {
   const settings *s = r->s;
   double start = clock_seconds(), waited = 0, waited_after = 0;
-  double rate = schedule_rate(schedule_peak(s), r->at.step + 1, r->warmup_steps, r->total_steps);
+  double rate = schedule_rate(schedule_peak(s), r->at.step, r->warmup_steps, r->total_steps);
   err error = NULL;
   if (!r->is_staged) TRY(stage_batch(r, &waited));
   clip_inputs in = inputs_of(r);

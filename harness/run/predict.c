@@ -187,5 +187,5 @@ void run_predict(run_predictor *p, const settings *s, int cores, run_prediction 
 }
 
 int64_t run_predict_samples(const settings *s) {
-  return s->samples;
+  return s->samples > 0 ? s->samples : settings_length_of(s, 0).updates * s->batch_size;
 }

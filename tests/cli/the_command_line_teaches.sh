@@ -31,6 +31,7 @@ done
 preset=$SOURCE/experiments/presets/vit_l16_laion400m.yaml
 expect_status 0 "$FLIP" plan --config "$preset" --set mask_ratio=0.75
 expect_line out.txt 'image: 49 of 196 patches encoded'
+expect_line out.txt '190000 updates of 65536 samples .12451840000., 760 of them warm-up'
 expect_status 0 "$FLIP" plan --config "$preset" --set mask_ratio=0.75 --json
 expect_line out.txt '"encoded_patches":49'
 expect_status 1 "$FLIP" plan --config nowhere.yaml

@@ -68,6 +68,11 @@ static void the_last_word_on_the_length_of_a_run_wins(void **state) {
   apply(&s, "epochs: 3\n");
   apply(&s, "samples: 10k\n");
   assert_true(s.samples == 10000 && s.epochs == 0);
+  apply(&s, "warmup_epochs: 40\n");
+  apply(&s, "warmup_samples: 5k\n");
+  assert_true(s.warmup_samples == 5000 && s.warmup_epochs == 0);
+  apply(&s, "warmup_epochs: 2\n");
+  assert_true(s.warmup_samples == 0 && s.warmup_epochs == 2);
   apply(&s, "learning_rate: 1e-3\n");
   apply(&s, "base_learning_rate: 4e-6\nepochs: 1\n");
   assert_true(s.samples == 0 && s.epochs == 1 && s.learning_rate == 0);
@@ -87,7 +92,8 @@ static void every_error_of_a_file_is_told_in_one_pass_with_its_place(void **stat
                  "run.yaml:3:13: mask_ratio: 1.5 is outside [0, 0.999]\n"
                  "    3 | mask_ratio: 1.5\n"
                  "      |             ^~~\n"
-                 "run.yaml:4:12: mask_mode: 'randm' is not one of random|grid|block|gaussian|zero\n"
+                 "run.yaml:4:12: mask_mode: 'randm' is not one of random|grid|block|gaussian|zero|"
+                 "gaussian_density|block_kept\n"
                  "    4 | mask_mode: randm\n"
                  "      |            ^~~~~ did you mean 'random'?\n"
                  "run.yaml:5:12: data.flip: 'maybe' is not true or false\n"
@@ -123,6 +129,10 @@ static void what_no_row_can_say_alone_is_checked_too(void **state) {
       {"text.vocabulary=", "text.vocabulary is empty"},
       {"data.train=[]", "data.train is empty"},
       {"text_mask_ratio=0.5", "drops nothing with text_mask_mode: none"},
+      {"text.pool=eot", "text.pool: eot needs text.special_tokens: both"},
+      {"warmup_epochs=2", NULL},
+      {"epoch_samples=255", "epoch_samples: 255 are less than one batch_size of 256"},
+      {"recipe=1", "recipe: these settings are of recipe 1, this version trains by recipe 2"},
   };
   for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) {
     settings s;
@@ -191,15 +201,15 @@ static void only_what_can_change_a_result_changes_the_fingerprint(void **state) 
   }
 }
 
-/* The identity of a run leaves out what is at its default: a default that changed would give old
- * runs a new meaning. */
-static void no_default_changes_under_recorded_runs(void **state) {
+/* The identity of a run leaves out what runs before it did without saying: were that to change, old
+ * runs would get a new meaning. */
+static void what_records_leave_out_keeps_its_meaning(void **state) {
   (void)state;
   size_t count, length, at = 0;
   const setting *table = settings_table(&count);
   settings defaults;
   char *text, *rest = NULL;
-  assert_ok(settings_init(&defaults));
+  assert_ok(settings_init_recorded(&defaults));
   assert_ok(fs_read(FLIP_SOURCE_DIR "/tests/config/defaults.txt", &text, &length));
   for (char *line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
     char *colon = strstr(line, ": ");
@@ -213,8 +223,8 @@ static void no_default_changes_under_recorded_runs(void **state) {
                line);
     setting_format(row, &defaults, &value);
     if (strcmp(strbuf_string(&value), colon + 2) != 0)
-      fail_msg("the default of %s was %s and is %s: raise IDENTITY_VERSION in "
-               "core/config/identity.c, then change tests/config/defaults.txt",
+      fail_msg("runs that do not name %s had %s, and would now have %s: keep the old meaning in "
+               "`recorded` of core/config/identity.c",
                line, colon + 2, strbuf_string(&value));
     strbuf_free(&value);
     at++;
@@ -227,6 +237,111 @@ static void no_default_changes_under_recorded_runs(void **state) {
              at, identities);
   free(text);
   settings_free(&defaults);
+}
+
+/* The quickstart's run at mask 0, as it was recorded before recipes were counted: 2e-3 and so on
+ * are its settings, the hash is the one in results/reference/quickstart/runs.jsonl. */
+static void a_run_from_before_this_recipe_keeps_its_identity(void **state) {
+  (void)state;
+  static const char run[] =
+      "text.vocabulary: data/openclipart/vocab.txt\nlearning_rate: 2e-3\nwarmup_samples: 5k\n"
+      "data.train: data/openclipart/train-*.tar\nsamples: 60k\n"
+      "eval.sets: [experiments/evals/openclipart.yaml, experiments/evals/emoji.yaml]\n";
+  char digest[HASH_SIZE], folder[] = "/tmp/flip-settings-XXXXXX", path[64];
+  settings before, now, again;
+  strbuf record = {0};
+  assert_ok(settings_init_recorded(&before));
+  apply(&before, run);
+  settings_fingerprint(&before, digest);
+  assert_string_equal(digest, "e76cabdc382b998ca20281de0f71cfa3");
+  assert_int_equal(before.recipe, 1);
+  assert_int_equal(before.text_special_tokens, SPECIAL_TOKENS_BOTH);
+  assert_int_equal(before.image_normalization, NORMALIZATION_CLIP);
+  /* the same words now are another run */
+  assert_ok(settings_init(&now));
+  apply(&now, run);
+  settings_fingerprint(&now, digest);
+  assert_string_not_equal(digest, "e76cabdc382b998ca20281de0f71cfa3");
+  assert_ok(settings_check(&now));
+  /* the config.yaml in its folder names every setting but those that came later */
+  settings_write_yaml(&before, &record);
+  char *line = strstr(strbuf_string(&record), "recipe: 1\n");
+  assert_non_null(line);
+  memset(line, ' ', strlen("recipe: 1"));
+  line = strstr(strbuf_string(&record), "text.special_tokens: both\n");
+  memset(line, ' ', strlen("text.special_tokens: both"));
+  assert_non_null(mkdtemp(folder));
+  snprintf(path, sizeof path, "%s/config.yaml", folder);
+  assert_ok(fs_write_atomic(path, strbuf_string(&record), record.length));
+  assert_ok(settings_load(path, &again));
+  settings_fingerprint(&again, digest);
+  assert_string_equal(digest, "e76cabdc382b998ca20281de0f71cfa3");
+  assert_fails_with(settings_check(&again), "are of recipe 1, this version trains by recipe 2");
+  unlink(path);
+  rmdir(folder);
+  strbuf_free(&record);
+  settings_free(&before);
+  settings_free(&now);
+  settings_free(&again);
+}
+
+/* 1,281,167 / 65,536 = 19.5: 19 updates an epoch. */
+static void lengths_follow_the_released_codes_rule(void **state) {
+  (void)state;
+  static const struct {
+    const char *run;
+    int64_t data, updates, warmup;
+  } cases[] = {
+      {"epochs: 10000\nwarmup_epochs: 40\nepoch_samples: 1281167\nbatch_size: 65536\n", 0, 190000,
+       760},
+      {"epochs: 10000\nwarmup_epochs: 200\nepoch_samples: 1281167\nbatch_size: 65536\n", 400000000,
+       190000, 3800},
+      {"epochs: 2000\nwarmup_epochs: 40\nepoch_samples: 1281167\nbatch_size: 16384\n", 0, 156000,
+       3120},
+      {"epochs: 0.5\nwarmup_samples: 100\nbatch_size: 10\n", 1010, 51, 10}, /* 50.5, rounded */
+      {"epochs: 2\nbatch_size: 10\n", 0, 0, 0},                             /* not known */
+      {"samples: 104\nwarmup_samples: 2000\nbatch_size: 10\n", 7, 10, 10},
+      {"samples: 1\nbatch_size: 10\n", 7, 1, 0},
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    settings s;
+    assert_ok(settings_init(&s));
+    apply(&s, cases[i].run);
+    settings_length length = settings_length_of(&s, cases[i].data);
+    assert_int_equal(length.updates, cases[i].updates);
+    assert_int_equal(length.warmup, cases[i].warmup);
+    settings_free(&s);
+  }
+}
+
+/* What the presets train is what the released configurations do. */
+static void the_presets_are_the_released_recipes(void **state) {
+  (void)state;
+  static const struct {
+    const char *file;
+    int64_t updates, warmup, rows;
+    int pixels, tokens;
+  } presets[] = {
+      {"vit_b16_laion400m", 190000, 760, 30523, NORMALIZATION_IMAGENET, SPECIAL_TOKENS_NONE},
+      {"vit_l16_laion400m", 190000, 760, 30523, NORMALIZATION_IMAGENET, SPECIAL_TOKENS_NONE},
+      {"vit_h14_laion400m", 190000, 3800, 30523, NORMALIZATION_IMAGENET, SPECIAL_TOKENS_NONE},
+      {"summary", 25000000, 0, 0, NORMALIZATION_CLIP, SPECIAL_TOKENS_BOTH},
+      {"clip_vit_b32", 390625, 2000, 0, NORMALIZATION_CLIP, SPECIAL_TOKENS_BOTH},
+  };
+  for (size_t i = 0; i < sizeof presets / sizeof *presets; i++) {
+    settings s;
+    char path[512];
+    snprintf(path, sizeof path, FLIP_SOURCE_DIR "/experiments/presets/%s.yaml", presets[i].file);
+    assert_ok(settings_load(path, &s));
+    assert_ok(settings_check(&s));
+    settings_length length = settings_length_of(&s, 0);
+    assert_int_equal(length.updates, presets[i].updates);
+    assert_int_equal(length.warmup, presets[i].warmup);
+    assert_int_equal(s.text_vocabulary_rows, presets[i].rows);
+    assert_int_equal(s.image_normalization, presets[i].pixels);
+    assert_int_equal(s.text_special_tokens, presets[i].tokens);
+    settings_free(&s);
+  }
 }
 
 static void bases_are_laid_below_and_cycles_are_refused(void **state) {
@@ -260,7 +375,10 @@ int main(void) {
       cmocka_unit_test(what_no_row_can_say_alone_is_checked_too),
       cmocka_unit_test(the_canonical_form_reads_back_as_itself),
       cmocka_unit_test(only_what_can_change_a_result_changes_the_fingerprint),
-      cmocka_unit_test(no_default_changes_under_recorded_runs),
+      cmocka_unit_test(what_records_leave_out_keeps_its_meaning),
+      cmocka_unit_test(a_run_from_before_this_recipe_keeps_its_identity),
+      cmocka_unit_test(lengths_follow_the_released_codes_rule),
+      cmocka_unit_test(the_presets_are_the_released_recipes),
       cmocka_unit_test(bases_are_laid_below_and_cycles_are_refused),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

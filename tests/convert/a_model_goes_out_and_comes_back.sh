@@ -2,7 +2,7 @@
 . "$SOURCE/tests/train/common.sh"
 make_data
 clip=(--set image.position=learned --set image.pool=class --set image.pre_norm=true --set image.patch_bias=false
-      --set text.causal=true --set text.pool=eot --set image.activation=quick_gelu --set text.activation=quick_gelu
+      --set text.special_tokens=both --set text.causal=true --set text.pool=eot --set image.activation=quick_gelu --set text.activation=quick_gelu
       --set eval.points=0)
 train --out run "${clip[@]}"
 printf 'a red star\n\ntwo small circles\r\na red star' > texts.txt
@@ -37,7 +37,7 @@ same from_hf.txt out.txt
 expect_status 0 "$FLIP" train --config run.yaml --no-progress --out tuned "${clip[@]}" --set init_from=hf.safetensors --set samples=64
 
 # FLIP with the class token for its mean goes to open_clip: fixed positions become learned ones.
-train --out flip_class --set image.pool=class --set image.patch_bias=false --set eval.points=0
+train --out flip_class --set image.pool=class --set image.patch_bias=false --set text.special_tokens=both --set eval.points=0
 expect_status 0 "$FLIP" convert -i flip_class -o fixed -f open_clip
 expect_line fixed/open_clip_config.json '"no_ln_pre":true.*"approximate":"tanh".*"no_causal_mask":true.*"pool_type":"first"'
 expect_status 0 "$FLIP" embed -m flip_class -i 'data/heldout-*.tar' -o first.npy
@@ -56,6 +56,11 @@ echo broken > files/deep/zzz.png
 expect_status 0 "$FLIP" embed -m run -i files/deep -o again.npy
 expect_line err.txt 'files/deep/zzz.png: not a JPEG, PNG or WebP image'
 [ "$(tail -c +129 again.npy | od -v -An -tf4 | tr -s ' \n' '\n' | grep -c nan)" = 16 ] || fail "the row is not NaN"
+
+# Bare word pieces have no place where the tokenizer frames every text.
+train --out bare --set image.pool=class --set image.patch_bias=false --set eval.points=0 --set samples=64
+expect_status 1 "$FLIP" convert -i bare -o x -f open_clip
+expect_line err.txt "text.special_tokens: open_clip's CLIP puts a start and an end token around a text; --format flip keeps it"
 
 # What cannot be done is told in one sentence.
 refused() { # refused STATUS PATTERN WORDS…

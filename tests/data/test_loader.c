@@ -54,7 +54,7 @@ static fixture make(bool has_bad) {
   snprintf(vocabulary, sizeof vocabulary, "%s/vocab.txt", f.folder);
   static const char words[] = "[PAD]\n[UNK]\n[CLS]\n[SEP]\npicture\nof\n";
   assert_ok(fs_write_atomic(vocabulary, words, sizeof words - 1));
-  assert_ok(tokenizer_open(TOKENIZER_WORDPIECE, vocabulary, &f.words));
+  assert_ok(tokenizer_open(TOKENIZER_WORDPIECE, SPECIAL_TOKENS_BOTH, vocabulary, &f.words));
   return f;
 }
 

@@ -8,6 +8,7 @@
 #include "data/dataset.h"
 #include "data/image.h"
 #include "data/record.h"
+#include "data/scenes.h"
 #include "data/shard_writer.h"
 #include "data/shrink.h"
 
@@ -389,12 +390,55 @@ static int remove_folder(void **state) {
   return system(command);
 }
 
+/* Row i of scenes:SEED is scene i of the seed: nothing is on disk, and a thousand million are
+ * there. */
+static void scenes_are_drawn_while_they_are_read(void **state) {
+  (void)state;
+  dataset *endless = open_one("scenes:7"),
+          *few = open_one("scenes:7#count=20,size=32,split=heldout");
+  dataset *other = open_one("scenes:8");
+  static const int64_t rows[] = {0, 19, 123456789};
+  assert_int_equal(dataset_count(endless), 1000000000);
+  assert_int_equal(dataset_count(few), 20);
+  assert_string_not_equal(dataset_fingerprint(endless), dataset_fingerprint(other));
+  for (int k = 0; k < 5; k++) {
+    bool is_heldout = k > 2;
+    int64_t row = rows[k % 3];
+    int32_t side = is_heldout ? 32 : 64;
+    dataset_sample s, text;
+    scene wanted;
+    image picture;
+    assert_ok(scenes_draw(7, row, is_heldout, side, &wanted));
+    assert_ok(dataset_read(is_heldout ? few : endless, row, &s));
+    assert_ok(image_decode(s.image, s.image_bytes, 0, &picture));
+    assert_int_equal(picture.width, side);
+    assert_memory_equal(picture.pixels, wanted.pixels, (size_t)(side * side * 3));
+    assert_string_equal(s.caption, wanted.caption);
+    assert_non_null(strstr(s.json, wanted.combo));
+    assert_ok(dataset_read_text(is_heldout ? few : endless, row, &text));
+    assert_string_equal(text.caption, wanted.caption);
+    assert_null(text.image);
+    dataset_sample_free(&text);
+    dataset_sample_free(&s);
+    image_free(&picture);
+    scene_free(&wanted);
+  }
+  dataset_close(endless);
+  dataset_close(few);
+  dataset_close(other);
+  refuse_one("scenes:red", "scenes:red: the seed 'red' is not a whole number");
+  refuse_one("scenes:1#size=5", "size '5' is not a whole number in [16, 1024]");
+  refuse_one("scenes:1#split=test", "split 'test' is neither train nor heldout");
+  refuse_one("scenes:1#number=5", "a source of kind scenes has no option 'number'");
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_folder_gives_its_images_with_the_texts_beside_them),
       cmocka_unit_test(imagenets_folders_are_named_by_a_list),
       cmocka_unit_test(lists_may_quote_and_name_their_columns),
       cmocka_unit_test(cifars_binary_files_are_read),
+      cmocka_unit_test(scenes_are_drawn_while_they_are_read),
       cmocka_unit_test(coco_has_a_row_a_caption_or_a_row_an_image),
       cmocka_unit_test(open_images_labels_and_narratives_become_captions),
       cmocka_unit_test(shards_may_be_listed_and_take_captions_from_json),

@@ -18,7 +18,7 @@ static int32_t caption(int32_t words, int32_t ids[LENGTH]) {
 }
 
 static text_mask mask_of(int mode) {
-  return (text_mask){.mode = mode, .length = LENGTH, .kept = KEPT};
+  return (text_mask){.mode = mode, .length = LENGTH, .kept = KEPT, .ends = 1};
 }
 
 /* How often each word is kept over many samples; checks what holds in every mode: first and last
@@ -119,6 +119,32 @@ static void frequency_keeps_rare_words_more_often(void **state) {
   for (int i = 1; i < 10; i++) assert_true(share[i] < share[i - 1]);
 }
 
+/* Bare pieces (text.special_tokens: none): no place is spared, the first neither. */
+static void without_special_tokens_every_place_is_drawn_alike(void **state) {
+  (void)state;
+  int32_t ids[LENGTH], out[KEPT], out_count;
+  double shares[LENGTH] = {0};
+  text_mask m = {.mode = TEXT_MASK_RANDOM, .length = LENGTH, .kept = KEPT};
+  for (int i = 0; i < LENGTH; i++) ids[i] = FIRST_WORD + i;
+  for (int64_t sample = 0; sample < DRAWS; sample++) {
+    text_mask_draw(&m, 7, sample, ids, LENGTH, out, &out_count);
+    assert_int_equal(out_count, KEPT);
+    for (int i = 0; i < KEPT; i++) shares[out[i] - FIRST_WORD] += 1.0 / DRAWS;
+  }
+  for (int i = 0; i < LENGTH; i++) assert_share(shares[i], (double)KEPT / LENGTH);
+  m.mode = TEXT_MASK_BLOCK;
+  for (int64_t sample = 0; sample < 100; sample++) {
+    text_mask_draw(&m, 7, sample, ids, LENGTH, out, &out_count);
+    for (int i = 1; i < KEPT; i++) assert_int_equal(out[i], out[i - 1] + 1);
+  }
+  m.mode = TEXT_MASK_PRIORITIZED; /* two words of a short caption, then padding; and none at all */
+  for (int words = 0; words < 3; words += 2) {
+    text_mask_draw(&m, 7, 1, ids, words, out, &out_count);
+    assert_int_equal(out_count, words);
+    for (int i = 0; i < KEPT; i++) assert_int_equal(out[i], i < words ? FIRST_WORD + i : 0);
+  }
+}
+
 static void a_draw_depends_on_seed_and_sample_alone(void **state) {
   (void)state;
   text_mask m = mask_of(TEXT_MASK_RANDOM);
@@ -143,6 +169,7 @@ int main(void) {
       cmocka_unit_test(what_fits_stays_whole_but_under_random),
       cmocka_unit_test(prioritized_drops_padding_first_then_words_alike),
       cmocka_unit_test(frequency_keeps_rare_words_more_often),
+      cmocka_unit_test(without_special_tokens_every_place_is_drawn_alike),
       cmocka_unit_test(a_draw_depends_on_seed_and_sample_alone),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -17,7 +17,7 @@ static tokenizer *open_fixture(int kind, const char *name) {
   tokenizer *words = NULL;
   char path[512];
   snprintf(path, sizeof path, "%s/tests/parity/fixtures/%s", FLIP_SOURCE_DIR, name);
-  fuzz_expect_ok(tokenizer_open(kind, path, &words));
+  fuzz_expect_ok(tokenizer_open(kind, SPECIAL_TOKENS_BOTH, path, &words));
   return words;
 }
 

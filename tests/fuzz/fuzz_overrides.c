@@ -31,13 +31,17 @@ static void draw_text_mask(const settings *s) {
   text_mask mask = {.mode = s->text_mask_mode,
                     .length = s->text_length,
                     .kept = settings_text_tokens(s),
+                    .ends = s->text_special_tokens == SPECIAL_TOKENS_BOTH,
                     .padding = -1};
-  fuzz_require(mask.kept >= 2 && mask.kept <= mask.length, "a text keeps some of its tokens");
+  fuzz_require(mask.kept >= 1 + mask.ends && mask.kept <= mask.length, "a text keeps some of its tokens");
   if (!text_mask_is_drawn(&mask) || mask.mode == TEXT_MASK_FREQUENCY) return;
   for (int32_t words = 2; words <= mask.length; words += 1 + words) {
     for (int32_t i = 0; i < mask.length; i++) ids[i] = i < words ? i : -1;
     text_mask_draw(&mask, 1, words, ids, words, out, &count);
-    fuzz_require(count >= 2 && count <= mask.kept && out[0] == 0 && out[count - 1] == words - 1,
+    fuzz_require(count >= 0 && count <= mask.kept && count <= words, "no more than asked for");
+    for (int32_t i = 1; i < count; i++)
+      fuzz_require(out[i] > out[i - 1] && out[i] < words, "words keep their order");
+    fuzz_require(!mask.ends || (count >= 2 && out[0] == 0 && out[count - 1] == words - 1),
                  "the first and the last token are kept");
   }
 }

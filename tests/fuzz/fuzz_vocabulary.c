@@ -15,11 +15,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   fuzz_file file = fuzz_file_make(parts.first, parts.first_size);
   char *text = fuzz_text(parts.second, parts.second_size);
   tokenizer *words = NULL;
-  err error = tokenizer_open((data[0] - '0' + 256) % 3, file.path, &words);
+  int special_tokens = size % 2 ? SPECIAL_TOKENS_BOTH : SPECIAL_TOKENS_NONE;
+  err error = tokenizer_open((data[0] - '0' + 256) % 3, special_tokens, file.path, &words);
   if (!error) {
     int64_t vocabulary = tokenizer_vocabulary_size(words);
     fuzz_expect_ok(tokenizer_encode(words, text, LENGTH, ids, &count));
-    fuzz_require(count >= 2 && count <= LENGTH, "a text has a begin and an end, and fits");
+    fuzz_require(count >= 2 * tokenizer_ends(words) && count <= LENGTH,
+                 "a text has the begin and the end that were asked for, and fits");
     for (int i = 0; i < LENGTH; i++) {
       fuzz_require(ids[i] >= 0 && ids[i] < vocabulary, "a token is one of the vocabulary's");
       fuzz_require(tokenizer_token(words, ids[i]) != NULL, "every token has a spelling");

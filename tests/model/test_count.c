@@ -53,7 +53,7 @@ static void vit_l16_masked_by_half_costs_what_the_paper_says(void **state) {
   assert_true(fabs(m.forward_image - masked) < 1);
   assert_int_equal(m.image_tokens, 99);
   assert_true(fabs(m.forward_image_unmasked - c.forward_image) < 1);
-  /* both towers: Table 1a's 0.52 (unverified: docs/method.md) within a few hundredths */
+  /* both towers: Table 1a's 0.52 within a few hundredths */
   double ratio = m.train_sample / c.train_sample;
   assert_true(ratio > 0.49 && ratio < 0.56);
   settings_free(&whole);

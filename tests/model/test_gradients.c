@@ -251,6 +251,59 @@ static void a_fixed_temperature_gets_no_gradient(void **state) {
   }
 }
 
+static double scale_gradient(fixture *f) {
+  double loss;
+  assert_ok(clip_clear_gradients(f->model));
+  assert_ok(clip_forward(f->model, &f->inputs, 0, true));
+  assert_ok(clip_loss(f->model, BATCH, &loss));
+  const param *p = param_table_find(clip_params(f->model), "logit_scale");
+  return ((double *)clip_weights(f->model)->gradients.data)[p->offset];
+}
+
+/* exp(logit_scale) is clipped to [1, logit_scale_max] where it is used: with a scale of 14.3 and a
+ * bound of 2, or a scale of 0.1, the loss is that of the bound, a nudge of logit_scale does not
+ * move it, and all other gradients are those of the bound's temperature. */
+static void a_clipped_scale_acts_as_its_bound(void **state) {
+  (void)state;
+  static const double temperatures[] = {0.07, 10}, bounds[] = {0.5, 1}, most[] = {2, 100};
+  for (int i = 0; i < 2; i++) {
+    settings s = small_settings(false);
+    double scale;
+    s.logit_scale_max = most[i];
+    s.temperature = temperatures[i];
+    check_all_gradients(&s); /* of logit_scale: 0, as the differences */
+    fixture clipped = make(&s);
+    assert_ok(clip_logit_scale(clipped.model, &scale));
+    assert_true(fabs(scale - 1 / bounds[i]) < 1e-12);
+    double loss = loss_of(&clipped);
+    double gradient = scale_gradient(&clipped);
+    assert_true(gradient == 0);
+    const param *p = param_table_find(clip_params(clipped.model), "logit_scale");
+    double *weight = (double *)clip_weights(clipped.model)->master.data + p->offset;
+    *weight = log(1 / bounds[i]); /* on the bound itself there is a gradient */
+    assert_true(fabs(loss_of(&clipped) - loss) < 1e-12);
+    assert_true(fabs(scale_gradient(&clipped)) > 1e-4);
+    unmake(&clipped);
+    settings_free(&s);
+  }
+}
+
+/* The summary's temperature is what it says, beyond the bounds of a learned one as well. */
+static void a_fixed_temperature_is_not_clipped(void **state) {
+  (void)state;
+  settings s = small_settings(false);
+  double scale;
+  s.temperature = 5;
+  s.temperature_learned = false;
+  fixture f = make(&s);
+  const param *p = param_table_find(clip_params(f.model), "logit_scale");
+  ((double *)clip_weights(f.model)->master.data)[p->offset] = log(1 / 5.0);
+  assert_ok(clip_logit_scale(f.model, &scale));
+  assert_true(fabs(scale - 0.2) < 1e-12);
+  unmake(&f);
+  settings_free(&s);
+}
+
 /* Padding is not seen: whatever stands behind a text's end, its embedding is the same. */
 static void padding_is_masked_when_asked_for(void **state) {
   (void)state;
@@ -461,6 +514,8 @@ int main(void) {
       cmocka_unit_test(masked_text_gradients_match_finite_differences),
       cmocka_unit_test(the_summarys_differences_match_finite_differences),
       cmocka_unit_test(a_fixed_temperature_gets_no_gradient),
+      cmocka_unit_test(a_clipped_scale_acts_as_its_bound),
+      cmocka_unit_test(a_fixed_temperature_is_not_clipped),
       cmocka_unit_test(padding_is_masked_when_asked_for),
       cmocka_unit_test(dropout_is_in_training_alone),
       cmocka_unit_test(pixel_gradients_match_differences),

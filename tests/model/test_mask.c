@@ -30,10 +30,12 @@ static void the_keep_count_is_the_released_codes(void **state) {
 
 static void rows_are_ascending_without_repeats_in_every_mode(void **state) {
   (void)state;
-  for (int mode = MASK_RANDOM; mode <= MASK_GAUSSIAN; mode++)
+  static const int modes[] = {MASK_RANDOM,   MASK_GRID,       MASK_BLOCK,
+                              MASK_GAUSSIAN, MASK_BLOCK_KEPT, MASK_GAUSSIAN_DENSITY};
+  for (size_t m = 0; m < sizeof modes / sizeof *modes; m++)
     for (double ratio = 0.1; ratio < 1; ratio += 0.17) {
       int64_t keep;
-      int32_t *index = draw(mode, ratio, 3, 0, 500, &keep);
+      int32_t *index = draw(modes[m], ratio, 3, 0, 500, &keep);
       assert_int_equal(keep, (int64_t)(PATCHES * (1 - ratio)));
       for (int64_t i = 0; i < 500 * keep; i++) {
         assert_true(index[i] >= 0 && index[i] < PATCHES);
@@ -140,6 +142,55 @@ static void gaussian_keeps_the_centre_more_often_and_grid_spreads(void **state) 
   free(index);
 }
 
+/* GLIP's rule worked out for one patch of nine: with density d of a patch on [-1, 1]² (covariance
+ * 0.2, 0.7958 in the middle), patch a is kept before b where u_a + d_a > u_b + d_b. */
+static void the_density_mode_is_glips_rule(void **state) {
+  (void)state;
+  enum { SIDE = 3, ALL = SIDE * SIDE };
+  mask_config c = {MASK_GAUSSIAN_DENSITY, 0.9, SIDE, false}; /* one patch of nine is kept */
+  int32_t *index = malloc(sizeof(int32_t) * ROWS);
+  int kept[ALL] = {0};
+  assert_int_equal(mask_encoded_count(&c), 1);
+  assert_ok(mask_draw(&c, 3, 0, ROWS, index));
+  for (int i = 0; i < ROWS; i++) kept[index[i]]++;
+  /* densities: middle 0.7958, edges 0.7958 e^-2.5 = 0.0653, corners 0.7958 e^-5 = 0.0054. The
+   * middle is first unless some other sum is larger: with u uniform, given v = u + 0.7958,
+   * P = prod of P(u_j < v - d_j); integrated numerically: */
+  double first = 0;
+  for (int i = 0; i < 100000; i++) {
+    double v = (i + 0.5) / 100000 + 0.795775;
+    double edge = v - 0.065321 > 1 ? 1 : v - 0.065321, corner = v - 0.005362;
+    first += pow(edge, 4) * pow(corner > 1 ? 1 : corner, 4) / 100000;
+  }
+  assert_true(first > 0.8 && first < 1);
+  assert_true(fabs(kept[4] - ROWS * first) < 5 * sqrt(ROWS * first * (1 - first)));
+  free(index);
+}
+
+/* CLIPA keeps one block: 16 patches are a 4x4 square, 12 are 4 across and 3 down, 10 cut the last
+ * row of those; every place is drawn alike. */
+static void a_kept_block_is_one_rectangle(void **state) {
+  (void)state;
+  static const int wanted[] = {16, 12, 10};
+  for (size_t w = 0; w < 3; w++) {
+    int64_t keep;
+    int32_t *index = draw(MASK_BLOCK_KEPT, 1 - (wanted[w] + 0.5) / PATCHES, 2, 0, ROWS, &keep);
+    int64_t high = wanted[w] == 16 ? 4 : 3, starts[PATCHES] = {0}, places = 5 * (GRID - high + 1);
+    assert_int_equal(keep, wanted[w]);
+    for (int64_t row = 0; row < ROWS; row++) {
+      const int32_t *own = index + row * keep;
+      for (int64_t i = 0; i < keep; i++) assert_int_equal(own[i], own[0] + i / 4 * GRID + i % 4);
+      assert_true(own[0] % GRID <= GRID - 4);
+      starts[own[0]]++;
+    }
+    double p = 1.0 / (double)places;
+    for (int64_t y = 0; y <= GRID - high; y++)
+      for (int64_t x = 0; x <= GRID - 4; x++)
+        assert_true(fabs((double)starts[y * GRID + x] - ROWS * p) < 5 * sqrt(ROWS * p * (1 - p)));
+    free(index);
+  }
+}
+
 /* n draws of k from n numbers leave n (1 - 1/n)^k of them undrawn. */
 static void drawing_with_replacement_drops_fewer(void **state) {
   (void)state;
@@ -177,6 +228,8 @@ int main(void) {
       cmocka_unit_test(a_mask_depends_on_seed_and_sample_alone),
       cmocka_unit_test(zero_mode_lists_every_patch_and_marks_the_dropped),
       cmocka_unit_test(gaussian_keeps_the_centre_more_often_and_grid_spreads),
+      cmocka_unit_test(the_density_mode_is_glips_rule),
+      cmocka_unit_test(a_kept_block_is_one_rectangle),
       cmocka_unit_test(drawing_with_replacement_drops_fewer),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -41,7 +41,7 @@ run("tokenizer", "train", "--out", "vocab.txt", "--size", "300", "data/train-*.t
 pathlib.Path("run.yaml").write_text("""
 image: {size: 24, patch: 4, width: 48, layers: 2, heads: 3, position: learned, class_token: true, pool: class,
         pre_norm: true, patch_bias: false, activation: quick_gelu, norm_eps: 1e-5}
-text: {width: 32, layers: 2, heads: 2, length: 16, vocabulary: vocab.txt, causal: true, pool: eot,
+text: {width: 32, layers: 2, heads: 2, length: 16, vocabulary: vocab.txt, special_tokens: both, causal: true, pool: eot,
        activation: quick_gelu, norm_eps: 1e-5}
 embed_dim: 24
 batch_size: 100

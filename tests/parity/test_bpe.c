@@ -19,8 +19,8 @@ static void every_string_gives_open_clips_and_huggingfaces_tokens(void **state) 
   tokenizer *clip, *huggingface;
   size_t cases = 0, different = 0;
   char *data = gunzip_file(FIXTURES "bpe.txt.gz");
-  assert_ok(tokenizer_open(TOKENIZER_BPE, MERGES, &clip));
-  assert_ok(tokenizer_open(TOKENIZER_BPE_HUGGINGFACE, MERGES, &huggingface));
+  assert_ok(tokenizer_open(TOKENIZER_BPE, SPECIAL_TOKENS_BOTH, MERGES, &clip));
+  assert_ok(tokenizer_open(TOKENIZER_BPE_HUGGINGFACE, SPECIAL_TOKENS_BOTH, MERGES, &huggingface));
   for (char *rest = data, *text; (text = strsep(&rest, "\n")) && *text; cases++) {
     char *as_clip = strsep(&rest, "\n"), *as_huggingface = strsep(&rest, "\n");
     different += !tokens_are_same(clip, text, CONTEXT, as_clip);
@@ -37,7 +37,7 @@ static void a_long_caption_is_cut_and_keeps_end_of_text(void **state) {
   (void)state;
   tokenizer *t;
   int32_t ids[8], count;
-  assert_ok(tokenizer_open(TOKENIZER_BPE, MERGES, &t));
+  assert_ok(tokenizer_open(TOKENIZER_BPE, SPECIAL_TOKENS_BOTH, MERGES, &t));
   assert_ok(tokenizer_encode(t, "a red bird and a blue bird and a green bird", 8, ids, &count));
   assert_int_equal(count, 8);
   assert_string_equal(tokenizer_token(t, ids[0]), "<start_of_text>");
@@ -56,8 +56,8 @@ static void a_plain_vocabulary_file_is_as_good_as_a_gzipped_one(void **state) {
   int32_t a[CONTEXT], b[CONTEXT], count;
   close(mkstemp(path));
   assert_ok(fs_write_atomic(path, text, strlen(text)));
-  assert_ok(tokenizer_open(TOKENIZER_BPE, path, &plain));
-  assert_ok(tokenizer_open(TOKENIZER_BPE, MERGES, &zipped));
+  assert_ok(tokenizer_open(TOKENIZER_BPE, SPECIAL_TOKENS_BOTH, path, &plain));
+  assert_ok(tokenizer_open(TOKENIZER_BPE, SPECIAL_TOKENS_BOTH, MERGES, &zipped));
   assert_int_equal(tokenizer_vocabulary_size(plain), tokenizer_vocabulary_size(zipped));
   assert_ok(tokenizer_encode(plain, "Two birds, three CATS", CONTEXT, a, &count));
   assert_ok(tokenizer_encode(zipped, "Two birds, three CATS", CONTEXT, b, &count));
@@ -73,7 +73,7 @@ static void refuse(const char *content, const char *message) {
   tokenizer *t;
   close(mkstemp(path));
   assert_ok(fs_write_atomic(path, content, strlen(content)));
-  assert_fails_with(tokenizer_open(TOKENIZER_BPE, path, &t), message);
+  assert_fails_with(tokenizer_open(TOKENIZER_BPE, SPECIAL_TOKENS_BOTH, path, &t), message);
   unlink(path);
 }
 
@@ -84,7 +84,7 @@ static void a_wrong_vocabulary_is_refused_by_line(void **state) {
   refuse("#version: 0.2\na b\nab\n", ":3: 'ab' is not two symbols");
   refuse("#version: 0.2\na b\nab qq\n", "merge 2: 'qq' is neither a byte nor made by a merge");
   refuse("", "empty");
-  assert_fails_with(tokenizer_open(TOKENIZER_BPE, "/nowhere/bpe.txt.gz", &t),
+  assert_fails_with(tokenizer_open(TOKENIZER_BPE, SPECIAL_TOKENS_BOTH, "/nowhere/bpe.txt.gz", &t),
                     "/nowhere/bpe.txt.gz");
 }
 

@@ -158,12 +158,39 @@ static void random_crops_have_the_asked_area_and_flip_half_the_time(void **state
   assert_true(area / TRIES > 0.65 && area / TRIES < 0.8); /* mean area share: about 0.73 */
 }
 
+/* A picture ten times as wide as high has no crop of aspect 3/4 to 4/3 and nine tenths of its area.
+ * After ten tries: the central square of 0.875 * 20 = 17.5, cut to 17 pixels, its corner at
+ * (200 - 17 + 1) / 2 = 92 and (20 - 17 + 1) / 2 = 2. */
+static void after_ten_tries_the_crop_is_the_central_square(void **state) {
+  (void)state;
+  enum { WIDE = 200, HIGH = 20, OUT = 8 };
+  for (int is_tall = 0; is_tall < 2; is_tall++) {
+    image picture;
+    rng r = rng_at(4, RNG_TEST, 0, 0);
+    assert_ok(image_allocate(is_tall ? HIGH : WIDE, is_tall ? WIDE : HIGH, &picture));
+    for (int i = 0; i < WIDE * HIGH * 3; i++) picture.pixels[i] = (uint8_t)rng_below(&r, 256);
+    const image_augmentation a = {0.9, 1.0, 0.75, 4.0 / 3, false};
+    double left = is_tall ? 2 : 92, top = is_tall ? 92 : 2;
+    image_resizing how = {.box = {left, top, left + 17, top + 17},
+                          .width = OUT,
+                          .height = OUT,
+                          .columns = OUT,
+                          .rows = OUT};
+    uint8_t wanted[OUT * OUT * 3], out[OUT * OUT * 3];
+    assert_ok(image_resize(&picture, &how, wanted));
+    assert_ok(image_train_transform(&picture, &a, &r, OUT, out));
+    assert_memory_equal(out, wanted, sizeof out);
+    image_free(&picture);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(every_kind_of_image_is_within_one_grey_level_of_pillow),
       cmocka_unit_test(what_is_no_image_is_an_error_not_a_crash),
       cmocka_unit_test(fast_and_portable_passes_give_the_same_bits),
       cmocka_unit_test(random_crops_have_the_asked_area_and_flip_half_the_time),
+      cmocka_unit_test(after_ten_tries_the_crop_is_the_central_square),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

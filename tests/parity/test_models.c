@@ -398,7 +398,7 @@ static void what_the_model_cannot_do_is_refused_by_name(void **state) {
                         "vision_cfg.pool_type");
   assert_config_refused(WEIGHTS_OPEN_CLIP,
                         "{\"model_cfg\":{\"text_cfg\":{},\"vision_cfg\":{}},\"preprocess_cfg\":"
-                        "{\"mean\":[0.485,0.456,0.406],\"std\":[0.229,0.224,0.225]}}",
+                        "{\"mean\":[0.485,0.456,0.406],\"std\":[0.5,0.5,0.5]}}",
                         "normalisation");
 }
 

@@ -18,7 +18,7 @@ static void every_string_gives_huggingfaces_tokens(void **state) {
   tokenizer *words;
   size_t cases = 0, different = 0;
   char *data = gunzip_file(FIXTURES "wordpiece.txt.gz");
-  assert_ok(tokenizer_open(TOKENIZER_WORDPIECE, FIXTURES "vocab.txt", &words));
+  assert_ok(tokenizer_open(TOKENIZER_WORDPIECE, SPECIAL_TOKENS_BOTH, FIXTURES "vocab.txt", &words));
   for (char *rest = data, *text; (text = strsep(&rest, "\n")) && *text; cases++)
     different += !tokens_are_same(words, text, LENGTH, strsep(&rest, "\n"));
   assert_int_equal(different, 0);
@@ -31,7 +31,7 @@ static void a_long_caption_is_cut_and_keeps_its_end(void **state) {
   (void)state;
   tokenizer *words;
   int32_t ids[6], count;
-  assert_ok(tokenizer_open(TOKENIZER_WORDPIECE, FIXTURES "vocab.txt", &words));
+  assert_ok(tokenizer_open(TOKENIZER_WORDPIECE, SPECIAL_TOKENS_BOTH, FIXTURES "vocab.txt", &words));
   assert_ok(tokenizer_encode(words, "a red bird and a blue bird and more", 6, ids, &count));
   assert_int_equal(count, 6);
   assert_string_equal(tokenizer_token(words, ids[0]), "[CLS]");
@@ -42,13 +42,42 @@ static void a_long_caption_is_cut_and_keeps_its_end(void **state) {
   tokenizer_close(words);
 }
 
+/* FLIP's released code: the pieces between [CLS] and [SEP], and nothing around them; all of the
+ * length is the caption's. */
+static void without_special_tokens_a_text_is_its_bare_pieces(void **state) {
+  (void)state;
+  tokenizer *framed, *bare;
+  int32_t with[34], without[32], count, bare_count;
+  static const char *const texts[] = {
+      "a red bird", "", "unbelievable typography",
+      "a red bird and a blue bird and a green bird and a red bird and a blue bird and a green bird "
+      "and a red bird and a blue bird and a green bird"};
+  assert_ok(
+      tokenizer_open(TOKENIZER_WORDPIECE, SPECIAL_TOKENS_BOTH, FIXTURES "vocab.txt", &framed));
+  assert_ok(tokenizer_open(TOKENIZER_WORDPIECE, SPECIAL_TOKENS_NONE, FIXTURES "vocab.txt", &bare));
+  for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+    assert_ok(tokenizer_encode(framed, texts[i], 34, with, &count));
+    assert_ok(tokenizer_encode(bare, texts[i], 32, without, &bare_count));
+    assert_int_equal(bare_count, count - 2);
+    assert_memory_equal(without, with + 1, (size_t)bare_count * sizeof *without);
+    for (int j = bare_count; j < 32; j++) assert_int_equal(without[j], 0);
+  }
+  assert_int_equal(bare_count, 32); /* the last one is cut, and no [SEP] takes a place */
+  assert_ok(tokenizer_encode(bare, "red", 32, without, &bare_count));
+  assert_string_equal(tokenizer_token(bare, without[0]), "red"); /* where the tower is read */
+  tokenizer_close(framed);
+  tokenizer_close(bare);
+}
+
 static void a_wrong_vocabulary_is_refused(void **state) {
   (void)state;
   tokenizer *words;
-  assert_fails_with(tokenizer_open(TOKENIZER_WORDPIECE, FIXTURES "images.bin", &words),
-                    "has no [PAD]");
-  assert_fails_with(tokenizer_open(TOKENIZER_WORDPIECE, "/nowhere/vocab.txt", &words),
-                    "/nowhere/vocab.txt");
+  assert_fails_with(
+      tokenizer_open(TOKENIZER_WORDPIECE, SPECIAL_TOKENS_BOTH, FIXTURES "images.bin", &words),
+      "has no [PAD]");
+  assert_fails_with(
+      tokenizer_open(TOKENIZER_WORDPIECE, SPECIAL_TOKENS_BOTH, "/nowhere/vocab.txt", &words),
+      "/nowhere/vocab.txt");
 }
 
 static void training_is_deterministic_and_merges_the_frequent(void **state) {
@@ -74,6 +103,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(every_string_gives_huggingfaces_tokens),
       cmocka_unit_test(a_long_caption_is_cut_and_keeps_its_end),
+      cmocka_unit_test(without_special_tokens_a_text_is_its_bare_pieces),
       cmocka_unit_test(a_wrong_vocabulary_is_refused),
       cmocka_unit_test(training_is_deterministic_and_merges_the_frequent),
   };

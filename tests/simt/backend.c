@@ -212,11 +212,6 @@ static err fill(ops *o, int64_t count, ops_buffer x, double value) {
   return launched("fill", kernel_fill(count, x, value, NULL));
 }
 
-static err clamp(ops *o, int64_t count, ops_buffer x, double low, double high) {
-  (void)o;
-  return launched("clamp", kernel_clamp(count, x, low, high, NULL));
-}
-
 static err cast(ops *o, int64_t count, ops_buffer from, ops_buffer to) {
   (void)o;
   return launched("cast", kernel_cast(count, from, to, NULL));
@@ -258,7 +253,6 @@ static const ops_table simt_table = {.name = "simt",
                                      .sum_squares = sum_squares,
                                      .adamw = adamw,
                                      .fill = fill,
-                                     .clamp = clamp,
                                      .cast = cast,
                                      .destroy = destroy};
 

@@ -428,9 +428,16 @@ static err dropout(ops *o, const ops_dropout *d) {
   return NULL;
 }
 
+static double scale_of(const ops_contrastive *c) {
+  double own = GET(c->scale_log, 0);
+  return exp(own < c->scale_log_least  ? c->scale_log_least
+             : own > c->scale_log_most ? c->scale_log_most
+                                       : own);
+}
+
 static err contrastive_statistics(ops *o, const ops_contrastive *c) {
   (void)o;
-  double scale = exp(GET(c->scale_log, 0));
+  double scale = scale_of(c);
   for (int64_t i = 0; i < c->rows; i++) {
     double most = -INFINITY, sum = 0;
     for (int64_t j = 0; j < c->columns; j++) {
@@ -463,7 +470,7 @@ static err contrastive_finish(ops *o, const ops_contrastive_end *c) {
 
 static err contrastive_gradient(ops *o, const ops_contrastive *c) {
   (void)o;
-  double scale = exp(GET(c->scale_log, 0));
+  double scale = scale_of(c);
   for (int64_t i = 0; i < c->rows; i++)
     for (int64_t j = 0; j < c->columns; j++) {
       int64_t at = i * c->columns + j;
@@ -471,7 +478,8 @@ static err contrastive_gradient(ops *o, const ops_contrastive *c) {
       double g = c->row_weight * exp(logit - GET(c->row_lse, i)) +
                  c->column_weight * exp(logit - GET(c->column_lse, j)) -
                  (j == c->first_row + i ? c->row_weight + c->column_weight : 0);
-      add(c->dscale_log, 0, g * logit);
+      if (GET(c->scale_log, 0) >= c->scale_log_least && GET(c->scale_log, 0) <= c->scale_log_most)
+        add(c->dscale_log, 0, g * logit);
       SET(c->cosines, at, g * scale);
     }
   return NULL;
@@ -504,15 +512,6 @@ static err adamw(ops *o, const ops_adamw *a) {
 static err fill(ops *o, int64_t count, ops_buffer x, double value) {
   (void)o;
   for (int64_t i = 0; i < count; i++) SET(x, i, value);
-  return NULL;
-}
-
-static err clamp(ops *o, int64_t count, ops_buffer x, double low, double high) {
-  (void)o;
-  for (int64_t i = 0; i < count; i++) {
-    double value = GET(x, i);
-    SET(x, i, value < low ? low : value > high ? high : value);
-  }
   return NULL;
 }
 
@@ -558,7 +557,6 @@ static const ops_table reference_table = {.name = "reference",
                                           .sum_squares = sum_squares,
                                           .adamw = adamw,
                                           .fill = fill,
-                                          .clamp = clamp,
                                           .cast = cast,
                                           .destroy = destroy};
 

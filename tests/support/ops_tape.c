@@ -73,7 +73,7 @@ TAPED(adamw, ops_adamw)
 typedef struct {
   int64_t count;
   ops_buffer x, out;
-  double low, high;
+  double value;
   void *block;
   size_t bytes;
 } loose;
@@ -95,8 +95,7 @@ typedef struct {
 
 TAPED_LOOSE(clear, clear(inner, a->block, a->bytes))
 TAPED_LOOSE(sum_squares, sum_squares(inner, a->count, a->x, a->out))
-TAPED_LOOSE(fill, fill(inner, a->count, a->x, a->low))
-TAPED_LOOSE(clamp, clamp(inner, a->count, a->x, a->low, a->high))
+TAPED_LOOSE(fill, fill(inner, a->count, a->x, a->value))
 TAPED_LOOSE(cast, cast(inner, a->count, a->x, a->out))
 
 static err tape_clear(ops *o, void *block, size_t bytes) {
@@ -108,11 +107,7 @@ static err tape_sum_squares(ops *o, int64_t count, ops_buffer x, ops_buffer out)
 }
 
 static err tape_fill(ops *o, int64_t count, ops_buffer x, double value) {
-  return keep_fill(o, (loose){.count = count, .x = x, .low = value});
-}
-
-static err tape_clamp(ops *o, int64_t count, ops_buffer x, double low, double high) {
-  return keep_clamp(o, (loose){.count = count, .x = x, .low = low, .high = high});
+  return keep_fill(o, (loose){.count = count, .x = x, .value = value});
 }
 
 static err tape_cast(ops *o, int64_t count, ops_buffer from, ops_buffer to) {
@@ -243,7 +238,6 @@ static const ops_table tape_table = {.name = "tape",
                                      .sum_squares = tape_sum_squares,
                                      .adamw = tape_adamw,
                                      .fill = tape_fill,
-                                     .clamp = tape_clamp,
                                      .cast = tape_cast,
                                      .destroy = tape_destroy};
 

@@ -5,6 +5,7 @@ make_data
 cat >> run.yaml <<Y
 text.tokenizer: bpe
 text.vocabulary: $SOURCE/tests/parity/fixtures/merges.txt.gz
+text.special_tokens: both
 text.pool: eot
 text_mask_mode: frequency
 text_mask_ratio: 0.5

@@ -1,0 +1,110 @@
+/* What the rows of the settings' table cannot say alone: how settings go together. */
+#include <inttypes.h>
+
+#include "config/settings.h"
+
+static err check_tower(const char *name, int64_t width, int64_t heads) {
+  if (width % heads)
+    return err_new(ERR_INPUT, "%s.heads: %" PRId64 " does not divide %s.width %" PRId64, name,
+                   heads, name, width);
+  return NULL;
+}
+
+int64_t settings_text_tokens(const settings *s) {
+  if (s->text_mask_mode == TEXT_MASK_NONE) return s->text_length;
+  return (int64_t)((double)s->text_length * (1 - s->text_mask_ratio));
+}
+
+static err check_text_mask(const settings *s) {
+  int64_t tokens = settings_text_tokens(s);
+  if (s->text_mask_mode == TEXT_MASK_NONE && s->text_mask_ratio > 0)
+    return err_new(ERR_INPUT,
+                   "text_mask_ratio: %g drops nothing with text_mask_mode: none; name a mode, or "
+                   "leave the ratio at 0",
+                   s->text_mask_ratio);
+  bool has_ends = s->text_special_tokens == SPECIAL_TOKENS_BOTH;
+  if (s->text_mask_mode != TEXT_MASK_NONE && tokens < (has_ends ? 3 : 1))
+    return err_new(ERR_INPUT, "text_mask_ratio: %g leaves %" PRId64 " of %" PRId64 " tokens; %s",
+                   s->text_mask_ratio, tokens, s->text_length,
+                   has_ends ? "three are the least: the first, the last and a word"
+                            : "one is the least");
+  return NULL;
+}
+
+static err check_words(const settings *s) {
+  if (s->text_pool == TEXT_POOL_EOT && s->text_special_tokens == SPECIAL_TOKENS_NONE)
+    return err_new(ERR_INPUT, "text.pool: eot needs text.special_tokens: both, which ends a text "
+                              "with a token of its own");
+  return NULL;
+}
+
+err settings_check_model(const settings *s) {
+  if (s->image_size % s->image_patch)
+    return err_new(ERR_INPUT, "image.patch: %" PRId64 " does not divide image.size %" PRId64,
+                   s->image_patch, s->image_size);
+  err error = check_tower("image", s->image_width, s->image_heads);
+  if (!error) error = check_tower("text", s->text_width, s->text_heads);
+  if (!error) error = check_words(s);
+  if (error) return error;
+  if (s->image_pool == IMAGE_POOL_CLASS && !s->image_class_token)
+    return err_new(ERR_INPUT, "image.pool: class needs image.class_token: true");
+  if (s->image_position == POSITION_SINCOS && s->image_width % 4)
+    return err_new(ERR_INPUT,
+                   "image.width: %" PRId64 " is not a multiple of 4, which "
+                   "image.position: sincos needs",
+                   s->image_width);
+  if (s->mask_replacement && s->mask_mode != MASK_ZERO)
+    return err_new(ERR_INPUT, "mask_replacement: only mask_mode: zero, where every patch is "
+                              "encoded, can drop a varying number of patches");
+  return NULL;
+}
+
+static err check_length(const settings *s) {
+  if ((s->samples > 0) == (s->epochs > 0))
+    return err_new(ERR_INPUT, "give one of samples and epochs (samples %" PRId64 ", epochs %g)",
+                   s->samples, s->epochs);
+  if (s->warmup_samples > 0 && s->warmup_epochs > 0)
+    return err_new(ERR_INPUT,
+                   "give one of warmup_samples and warmup_epochs (warmup_samples %" PRId64
+                   ", warmup_epochs %g)",
+                   s->warmup_samples, s->warmup_epochs);
+  if (s->epoch_samples > 0 && s->epoch_samples < s->batch_size)
+    return err_new(ERR_INPUT,
+                   "epoch_samples: %" PRId64 " are less than one batch_size of %" PRId64
+                   ", so an epoch has no update",
+                   s->epoch_samples, s->batch_size);
+  return NULL;
+}
+
+static err check_recipe(const settings *s) {
+  if (s->recipe == SETTINGS_RECIPE) return NULL;
+  return err_new(ERR_INPUT,
+                 "recipe: these settings are of recipe %" PRId64 ", this version trains by recipe "
+                 "%d (docs/decisions.md): repeat the run with the version that made it, or train "
+                 "anew with --set recipe=%d",
+                 s->recipe, SETTINGS_RECIPE, SETTINGS_RECIPE);
+}
+
+err settings_check(const settings *s) {
+  err error = settings_check_model(s);
+  if (!error) error = check_recipe(s);
+  if (!error) error = check_length(s);
+  if (error) return error;
+  if (s->micro_batch_size && s->batch_size % s->micro_batch_size)
+    return err_new(ERR_INPUT, "micro_batch_size: %" PRId64 " does not divide batch_size %" PRId64,
+                   s->micro_batch_size, s->batch_size);
+  error = check_text_mask(s);
+  if (error) return error;
+  if (s->data_crop_min > s->data_crop_max)
+    return err_new(ERR_INPUT, "data.crop_min %g is above data.crop_max %g", s->data_crop_min,
+                   s->data_crop_max);
+  if (s->data_ratio_min > s->data_ratio_max)
+    return err_new(ERR_INPUT, "data.ratio_min %g is above data.ratio_max %g", s->data_ratio_min,
+                   s->data_ratio_max);
+  if (!*s->text_vocabulary)
+    return err_new(ERR_INPUT, "text.vocabulary is empty: name a vocab.txt ('flip tokenizer train' "
+                              "makes one from captions)");
+  if (s->data_train.count == 0)
+    return err_new(ERR_INPUT, "data.train is empty: name the training shards");
+  return NULL;
+}
