@@ -1,7 +1,7 @@
 /* GELU in its three forms, and their derivatives, elementwise.
  *
  * Bound: memory below the caches, exp inside them; the gemm calls it on chunks still in cache. */
-#include "cpu/cpu.h"
+#include "cpu/kernel.h"
 
 enum { STRIP = 512 };
 
@@ -58,8 +58,7 @@ static inline float quick_gelu_slope(float x) {
   FOR_STRIPS(float *y = cpu_write(c, at, own_y); const float *dy = cpu_read(c, at, n, own_y);      \
              _Pragma("omp simd") for (int64_t i = 0; i < n; i++) y[i] = dy[i] * function(x[i]);)
 
-void cpu_activate(ops *o, ops_activation activation, int64_t count, ops_buffer pre, ops_buffer c) {
-  (void)o;
+void CPU_KERNEL(activate)(ops_activation activation, int64_t count, ops_buffer pre, ops_buffer c) {
   switch (activation) {
   case OPS_GELU_TANH:
     FORWARD(gelu_tanh) break;
@@ -70,9 +69,8 @@ void cpu_activate(ops *o, ops_activation activation, int64_t count, ops_buffer p
   }
 }
 
-void cpu_activate_gradient(ops *o, ops_activation activation, int64_t count, ops_buffer pre,
-                           ops_buffer c) {
-  (void)o;
+void CPU_KERNEL(activate_gradient)(ops_activation activation, int64_t count, ops_buffer pre,
+                                   ops_buffer c) {
   switch (activation) {
   case OPS_GELU_TANH:
     BACKWARD(gelu_tanh_slope) break;
