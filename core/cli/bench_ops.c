@@ -183,6 +183,7 @@ static err measure(bench *b, const char *name, operation run, double flops, doub
     json_writer w = jsonw_start(&out);
     jsonw_object(&w, NULL);
     jsonw_string(&w, "op", name);
+    if (*b->o->kernels) jsonw_string(&w, "kernels", b->o->kernels);
     jsonw_number(&w, "seconds", median);
     jsonw_number(&w, "flops_per_second", flops / median);
     jsonw_number(&w, "bytes_per_second", bytes / median);
@@ -218,8 +219,10 @@ err bench_ops(const bench_request *request) {
   double one = (double)ops_size_of(compute), n = (double)b.rows, w = (double)b.width;
   double h = (double)b.hidden, product = 2 * n * w * h, scores = 2 * n * (double)b.tokens * w;
   if (!b.as_json)
-    printf("%ld samples of %ld tokens a chunk, width %ld, %s; matrix products: %.0f GFLOP/s\n\n",
-           (long)b.samples, (long)b.tokens, (long)b.width, one > 2 ? "fp32" : "bf16", rate / 1e9);
+    printf(
+        "%ld samples of %ld tokens a chunk, width %ld, %s; matrix products: %.0f GFLOP/s%s%s\n\n",
+        (long)b.samples, (long)b.tokens, (long)b.width, one > 2 ? "fp32" : "bf16", rate / 1e9,
+        *b.o->kernels ? "; kernels: " : "", b.o->kernels);
   TRY(measure(&b, "dense, bias", run_dense, product, one * (n * w + n * h + w * h)));
   TRY(measure(&b, "dense, bias, activation", run_dense_activation, product,
               one * (n * w + 2 * n * h + w * h)));

@@ -63,7 +63,8 @@ int cmd_bench(int argc, char **argv) {
       {0}};
   const command c = {
       "flip bench", "measure this machine", "ops|step|loader [OPTIONS]", options,
-      "  ops      each operation of the model at training shapes\n"
+      "  ops      each operation of the model at training shapes, and which variant of the CPU's\n"
+      "           kernels runs; FLIP_CPU_KERNELS forces one (docs/kernels.md)\n"
       "  step     the training step at mask 0, 50 and 75 %, by part, against this machine's own\n"
       "           matrix-product rate measured in the same call. The three take turns, ten at "
       "most,\n"

@@ -1,7 +1,7 @@
 /* GELU in its three forms, and their derivatives, elementwise.
  *
  * Bound: memory below the caches, exp inside them; the gemm calls it on chunks still in cache. */
-#include "cpu/cpu.h"
+#include "cpu/kernel.h"
 
 enum { STRIP = 512 };
 
@@ -58,7 +58,7 @@ static inline float quick_gelu_slope(float x) {
   FOR_STRIPS(float *y = cpu_write(c, at, own_y); const float *dy = cpu_read(c, at, n, own_y);      \
              _Pragma("omp simd") for (int64_t i = 0; i < n; i++) y[i] = dy[i] * function(x[i]);)
 
-err cpu_activate(ops *o, const ops_activate *a) {
+err CPU_KERNEL(activate)(ops *o, const ops_activate *a) {
   const int64_t count = a->count;
   const ops_buffer pre = a->pre, c = a->c;
   (void)o;
@@ -73,9 +73,8 @@ err cpu_activate(ops *o, const ops_activate *a) {
   return NULL;
 }
 
-void cpu_activate_gradient(ops *o, ops_activation activation, int64_t count, ops_buffer pre,
-                           ops_buffer c) {
-  (void)o;
+void CPU_KERNEL(activate_gradient)(ops_activation activation, int64_t count, ops_buffer pre,
+                                   ops_buffer c) {
   switch (activation) {
   case OPS_GELU_TANH:
     BACKWARD(gelu_tanh_slope) break;

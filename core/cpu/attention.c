@@ -5,7 +5,6 @@
  * however long the sequence. Bound: the multiply-add rate through tile_gemm, and exp. */
 #include <omp.h>
 
-#include "cpu/cpu.h"
 #include "cpu/tile.h"
 
 enum { QUERY_BLOCK = 48 };
@@ -53,15 +52,6 @@ static void load_rows(const head_tiles *t, ops_buffer from, int64_t at, int64_t 
   }
 }
 
-/* turned [width, wide] = tile [tokens, deep] transposed, zero-padded. */
-static void turn(const head_tiles *t, const float *restrict tile, float *restrict turned) {
-  for (int64_t j = 0; j < t->width; j++) {
-    float *row = turned + j * t->wide;
-    for (int64_t i = 0; i < t->tokens; i++) row[i] = tile[i * t->deep + j];
-    for (int64_t i = t->tokens; i < t->wide; i++) row[i] = 0;
-  }
-}
-
 static void store_rows(const head_tiles *t, const float *tile, int64_t count, float scale,
                        ops_buffer to, int64_t at, int64_t stride) {
   for (int64_t i = 0; i < count; i++, tile += t->deep) {
@@ -105,7 +95,7 @@ static void attend_head(const ops_attention *a, int64_t image, int64_t head, hea
   load_rows(t, a->qkv, at, stride, 1.0f / sqrtf((float)a->head_width), t->q);
   load_rows(t, a->qkv, at + width, stride, 1, t->k);
   load_rows(t, a->qkv, at + 2 * width, stride, 1, t->v);
-  turn(t, t->k, t->kt);
+  tile_transpose(t->tokens, t->width, t->k, t->deep, t->kt, t->wide);
   for (int64_t first = 0; first < a->tokens; first += QUERY_BLOCK) {
     int64_t count = a->tokens - first < QUERY_BLOCK ? a->tokens - first : QUERY_BLOCK;
     tile_gemm(count, t->wide, t->width, t->q + first * t->deep, t->deep, 1, t->kt, t->wide,
@@ -149,8 +139,8 @@ static void attend_head_gradient(const ops_attention *a, int64_t image, int64_t 
   load_rows(t, a->qkv, at + width, stride, 1, t->k);
   load_rows(t, a->qkv, at + 2 * width, stride, 1, t->v);
   load_rows(t, a->dout, out_at, width, 1, t->dout);
-  turn(t, t->k, t->kt);
-  turn(t, t->v, t->vt);
+  tile_transpose(t->tokens, t->width, t->k, t->deep, t->kt, t->wide);
+  tile_transpose(t->tokens, t->width, t->v, t->deep, t->vt, t->wide);
   for (int64_t first = 0; first < a->tokens; first += QUERY_BLOCK) {
     int64_t count = a->tokens - first < QUERY_BLOCK ? a->tokens - first : QUERY_BLOCK;
     const float *q = t->q + first * t->deep, *dout = t->dout + first * t->deep;
@@ -194,10 +184,10 @@ static err for_each_head(ops *o, const ops_attention *a,
   return NULL;
 }
 
-err cpu_attention(ops *o, const ops_attention *a) {
+err CPU_KERNEL(attention)(ops *o, const ops_attention *a) {
   return for_each_head(o, a, attend_head);
 }
 
-err cpu_attention_gradient(ops *o, const ops_attention *a) {
+err CPU_KERNEL(attention_gradient)(ops *o, const ops_attention *a) {
   return for_each_head(o, a, attend_head_gradient);
 }

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/processor.h"
 #include "cpu/cpu.h"
 
 void cpu_assert_failed(const char *condition, const char *file, int line) {
@@ -80,46 +81,40 @@ static void cpu_destroy(ops *o) {
   free(o);
 }
 
-static const ops_table cpu_table = {
-    .name = "cpu",
-    .allocate = cpu_allocate,
-    .release = cpu_release,
-    .upload = cpu_copy,
-    .download = cpu_copy,
-    .clear = cpu_clear,
-    .synchronize = cpu_synchronize,
-    .upload_ahead = cpu_copy,
-    .join = cpu_synchronize,
-    .is_idle = cpu_is_idle,
-    .gemm = cpu_gemm,
-    .activate = cpu_activate,
-    .layer_norm = cpu_layer_norm,
-    .layer_norm_gradient = cpu_layer_norm_gradient,
-    .attention = cpu_attention,
-    .attention_gradient = cpu_attention_gradient,
-    .patches = cpu_patches,
-    .assemble = cpu_assemble,
-    .assemble_gradient = cpu_assemble_gradient,
-    .embed = cpu_embed,
-    .embed_gradient = cpu_embed_gradient,
-    .pool = cpu_pool,
-    .pool_gradient = cpu_pool_gradient,
-    .dropout = cpu_dropout,
-    .normalize = cpu_normalize,
-    .normalize_gradient = cpu_normalize_gradient,
-    .contrastive_statistics = cpu_contrastive_statistics,
-    .contrastive_gradient = cpu_contrastive_gradient,
-    .contrastive_finish = cpu_contrastive_finish,
-    .sum_squares = cpu_sum_squares,
-    .adamw = cpu_adamw,
-    .fill = cpu_fill,
-    .cast = cpu_cast,
-    .destroy = cpu_destroy,
-};
+/* The kernels of a variant, an index of base/processor.h. */
+static const cpu_kernels *kernels_of(int variant) {
+#define DECLARE(suffix, name) extern const cpu_kernels cpu_##suffix##_kernels;
+#define LIST(suffix, name) &cpu_##suffix##_kernels,
+  PROCESSOR_VARIANTS(DECLARE)
+  static const cpu_kernels *const all[] = {PROCESSOR_VARIANTS(LIST)};
+#undef DECLARE
+#undef LIST
+  return all[variant];
+}
+
+static ops_table table_of(const cpu_kernels *kernels) {
+  ops_table table = kernels->ops;
+  table.name = "cpu";
+  table.allocate = cpu_allocate;
+  table.release = cpu_release;
+  table.upload = cpu_copy;
+  table.download = cpu_copy;
+  table.clear = cpu_clear;
+  table.synchronize = cpu_synchronize;
+  table.upload_ahead = cpu_copy;
+  table.join = cpu_synchronize;
+  table.is_idle = cpu_is_idle;
+  table.gemm = cpu_gemm;
+  table.destroy = cpu_destroy;
+  return table;
+}
 
 err ops_create_cpu(ops_type compute, int threads, ops **out) {
   if (compute != OPS_F32 && compute != OPS_BF16)
     return err_new(ERR_INTERNAL, "the CPU backend computes in fp32 or bf16");
+  err error = processor_check();
+  if (error) return error;
+  int variant = processor_variant();
   ops *o = mem_zeroed(1, sizeof *o);
   cpu_state *state = mem_zeroed(1, sizeof *state);
   if (!o || !state) {
@@ -127,16 +122,19 @@ err ops_create_cpu(ops_type compute, int threads, ops **out) {
     free(state);
     return mem_error(sizeof *o, "the CPU backend");
   }
-  *o = (ops){.call = &cpu_table,
+  state->kernels = kernels_of(variant);
+  state->table = table_of(state->kernels);
+  *o = (ops){.call = &state->table,
              .compute = compute,
              .master = OPS_F32,
              .chunk_bytes = 1 << 20,
              .threads = threads > 0 ? threads : omp_get_num_procs(),
              .state = state};
+  snprintf(o->kernels, sizeof o->kernels, "%s", processor_name(variant));
   omp_set_num_threads(o->threads);
 #pragma omp parallel
   flush_subnormals(); /* the pool's threads stay, and keep it */
-  err error = gemm_cache_create(&state->gemms);
+  error = gemm_cache_create(&state->gemms);
   if (error)
     cpu_destroy(o);
   else

@@ -2,7 +2,7 @@
  *
  * Bound: exp. Rows are split over threads for the row sums, columns for the column sums, so both
  * are added in one order whatever the thread count. */
-#include "cpu/cpu.h"
+#include "cpu/kernel.h"
 
 enum { COLUMN_STRIP = 64 };
 
@@ -14,7 +14,7 @@ static float scale_of(const ops_contrastive *c, bool *is_inside) {
   return expf(own < least ? least : own > most ? most : own);
 }
 
-err cpu_contrastive_statistics(ops *o, const ops_contrastive *c) {
+err CPU_KERNEL(contrastive_statistics)(ops *o, const ops_contrastive *c) {
   (void)o;
   CPU_ASSERT(c->cosines.type == OPS_F32);
   const float *cosines = cpu_f32(c->cosines);
@@ -48,7 +48,7 @@ err cpu_contrastive_statistics(ops *o, const ops_contrastive *c) {
   return NULL;
 }
 
-err cpu_contrastive_gradient(ops *o, const ops_contrastive *c) {
+err CPU_KERNEL(contrastive_gradient)(ops *o, const ops_contrastive *c) {
   float *cosines = cpu_f32(c->cosines), *totals;
   const float *row_lse = cpu_f32(c->row_lse), *column_lse = cpu_f32(c->column_lse);
   bool is_inside;
@@ -77,7 +77,7 @@ err cpu_contrastive_gradient(ops *o, const ops_contrastive *c) {
   return NULL;
 }
 
-err cpu_contrastive_finish(ops *o, const ops_contrastive_end *c) {
+err CPU_KERNEL(contrastive_finish)(ops *o, const ops_contrastive_end *c) {
   (void)o;
   double loss = 0;
   for (int64_t i = 0; i < c->count; i++) {

@@ -1,7 +1,7 @@
 /* Dropout with counter-based noise, and the plain sum of two buffers (rate 0). Bound: the rounds of
  * Philox, ten multiplications for four elements; memory at rate 0. */
 #include "base/rng.h"
-#include "cpu/cpu.h"
+#include "cpu/kernel.h"
 
 enum { STRIP = 256, WORDS = 4 };
 
@@ -37,7 +37,7 @@ static void drop_strip(const ops_dropout *d, int64_t sample, const rng *start, i
   cpu_written(d->y, at, count, y);
 }
 
-err cpu_dropout(ops *o, const ops_dropout *d) {
+err CPU_KERNEL(dropout)(ops *o, const ops_dropout *d) {
   (void)o;
   CPU_ASSERT(d->rate >= 0 && d->rate < 1 && (d->rate == 0 || d->numbers.data));
   int64_t strips = (d->elements + STRIP - 1) / STRIP;

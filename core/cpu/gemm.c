@@ -195,31 +195,6 @@ static err find_entry(gemm_cache *cache, const gemm_key *key, gemm_entry **found
   return NULL;
 }
 
-/* sums[m] += sum over k of op(a). For a bias gradient a is stored [k, m]: sums of its columns. */
-static err add_sums(ops *o, const ops_gemm *g) {
-  CPU_ASSERT(g->transpose_a);
-  int64_t width = g->m;
-  float *partial, *sums = cpu_f32(g->a_sums);
-  size_t slice = (size_t)(2 * width);
-  err error = cpu_scratch(o, CPU_BLOCKS * slice, &partial);
-  if (error) return error;
-#pragma omp parallel for schedule(static)
-  for (int64_t block = 0; block < CPU_BLOCKS; block++) {
-    float *mine = partial + (size_t)block * slice, *own = mine + width;
-    memset(mine, 0, (size_t)width * sizeof *mine);
-    int64_t start, end;
-    cpu_block(g->k, block, &start, &end);
-    for (int64_t row = start; row < end; row++) {
-      const float *values = cpu_read(g->a, row * width, width, own);
-#pragma omp simd
-      for (int64_t i = 0; i < width; i++) mine[i] += values[i];
-    }
-  }
-  for (int64_t block = 0; block < CPU_BLOCKS; block++)
-    for (int64_t i = 0; i < width; i++) sums[i] += partial[(size_t)block * slice + (size_t)i];
-  return NULL;
-}
-
 static err execute(gemm_cache *cache, gemm_entry *e, void *a, void *b, void *bias, void *c) {
   dnnl_memory_set_data_handle(e->a, a);
   dnnl_memory_set_data_handle(e->b, b);
@@ -257,10 +232,10 @@ static err multiply_widened(ops *o, const ops_gemm *g, ops_buffer target) {
   wide.a = (ops_buffer){cache->wide, OPS_F32};
   wide.b = ops_at(wide.a, of_a);
   ops_buffer result = is_rounded ? ops_at(wide.b, of_b) : target;
-  err error = cpu_cast(o, of_a, g->a, wide.a);
-  if (!error) error = cpu_cast(o, of_b, g->b, wide.b);
+  err error = cpu_of(o)->kernels->ops.cast(o, of_a, g->a, wide.a);
+  if (!error) error = cpu_of(o)->kernels->ops.cast(o, of_b, g->b, wide.b);
   if (!error) error = multiply(o, &wide, result);
-  return error || !is_rounded ? error : cpu_cast(o, of_c, result, target);
+  return error || !is_rounded ? error : cpu_of(o)->kernels->ops.cast(o, of_c, result, target);
 }
 
 /* The product and its bias by oneDNN, into `target`. */
@@ -288,10 +263,11 @@ err cpu_gemm(ops *o, const ops_gemm *g) {
   ops_buffer target = keeps_pre ? g->pre : g->c;
   err error = cpu_can_narrow(o, g) ? cpu_gemm_narrow(o, g, target) : multiply(o, g, target);
   if (error) return error;
+  const cpu_kernels *kernels = cpu_of(o)->kernels;
   const ops_activate activated = {g->activation, g->m * g->n, g->pre, g->c};
-  if (keeps_pre) error = cpu_activate(o, &activated);
+  if (keeps_pre) error = kernels->ops.activate(o, &activated);
   if (error) return error;
   if (g->epilogue == OPS_EPILOGUE_ACTIVATION_GRADIENT)
-    cpu_activate_gradient(o, g->activation, g->m * g->n, g->pre, g->c);
-  return g->a_sums.data ? add_sums(o, g) : NULL;
+    kernels->activate_gradient(g->activation, g->m * g->n, g->pre, g->c);
+  return g->a_sums.data ? kernels->add_sums(o, g) : NULL;
 }

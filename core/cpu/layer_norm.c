@@ -3,7 +3,7 @@
  * Bound: memory. One row at a time, read once, all passes over it from the first-level cache. */
 #include <stdlib.h>
 
-#include "cpu/cpu.h"
+#include "cpu/kernel.h"
 
 enum { WIDEST = 16384 };
 
@@ -35,7 +35,7 @@ static void norm_row(const ops_layer_norm *n, int64_t row, float *own_x, float *
   cpu_f32(n->rstd)[row] = rstd;
 }
 
-err cpu_layer_norm(ops *o, const ops_layer_norm *n) {
+err CPU_KERNEL(layer_norm)(ops *o, const ops_layer_norm *n) {
   CPU_ASSERT(n->width > 0 && n->width <= WIDEST);
   CPU_ASSERT((n->residual.data != NULL) == (n->sum.data != NULL));
   float *scratch;
@@ -85,7 +85,7 @@ static void gradient_row(const ops_layer_norm_gradient *n, int64_t row, float *o
   cpu_written(n->dx, at, width, dx);
 }
 
-err cpu_layer_norm_gradient(ops *o, const ops_layer_norm_gradient *n) {
+err CPU_KERNEL(layer_norm_gradient)(ops *o, const ops_layer_norm_gradient *n) {
   CPU_ASSERT(n->width > 0 && n->width <= WIDEST);
   float *scratch;
   size_t width = (size_t)n->width, slice = 6 * width;

@@ -1,7 +1,7 @@
 /* AdamW, the gradient norm and casts over flat runs of parameters. Bound: memory. */
-#include "cpu/cpu.h"
+#include "cpu/kernel.h"
 
-err cpu_sum_squares(ops *o, int64_t count, ops_buffer x, ops_buffer out) {
+err CPU_KERNEL(sum_squares)(ops *o, int64_t count, ops_buffer x, ops_buffer out) {
   (void)o;
   double sums[CPU_BLOCKS], total = 0;
   const float *values = cpu_f32(x);
@@ -35,22 +35,22 @@ static void adamw_run(const ops_adamw *a, int64_t start, int64_t end, float shri
   }
 }
 
-err cpu_adamw(ops *o, const ops_adamw *a) {
+err CPU_KERNEL(adamw)(ops *o, const ops_adamw *a) {
   double norm = sqrt((double)cpu_f32(a->norm_square)[0]);
   float scale = a->clip_norm > 0 && norm > a->clip_norm ? (float)(a->clip_norm / norm) : 1.0f;
   float shrink = 1.0f - (float)((double)cpu_f32(a->rates)[0] * a->weight_decay);
   adamw_run(a, 0, a->decayed, shrink, scale);
   adamw_run(a, a->decayed, a->count, 1.0f, scale);
-  return a->copy.data ? cpu_cast(o, a->count, a->parameters, a->copy) : NULL;
+  return a->copy.data ? CPU_KERNEL(cast)(o, a->count, a->parameters, a->copy) : NULL;
 }
 
-err cpu_fill(ops *o, int64_t count, ops_buffer x, double value) {
+err CPU_KERNEL(fill)(ops *o, int64_t count, ops_buffer x, double value) {
   (void)o;
   for (int64_t i = 0; i < count; i++) cpu_f32(x)[i] = (float)value;
   return NULL;
 }
 
-err cpu_cast(ops *o, int64_t count, ops_buffer from, ops_buffer to) {
+err CPU_KERNEL(cast)(ops *o, int64_t count, ops_buffer from, ops_buffer to) {
   (void)o;
   enum { STRIP = 1024 };
   CPU_ASSERT(from.type == OPS_F32 || to.type == OPS_F32);

@@ -1,5 +1,5 @@
 /* Pooling over tokens and L2 normalisation, forward and backward. Bound: memory. */
-#include "cpu/cpu.h"
+#include "cpu/kernel.h"
 
 static int64_t chosen_token(const ops_pool *p, int64_t image) {
   if (!p->index.data) return 0;
@@ -8,7 +8,7 @@ static int64_t chosen_token(const ops_pool *p, int64_t image) {
   return token;
 }
 
-err cpu_pool(ops *o, const ops_pool *p) {
+err CPU_KERNEL(pool)(ops *o, const ops_pool *p) {
   int64_t width = p->width;
   float *scratch;
   err error = cpu_scratch(o, CPU_BLOCKS * 2 * (size_t)width, &scratch);
@@ -36,7 +36,7 @@ err cpu_pool(ops *o, const ops_pool *p) {
   return NULL;
 }
 
-err cpu_pool_gradient(ops *o, const ops_pool *p) {
+err CPU_KERNEL(pool_gradient)(ops *o, const ops_pool *p) {
   int64_t width = p->width;
   float *scratch;
   err error = cpu_scratch(o, CPU_BLOCKS * 2 * (size_t)width, &scratch);
@@ -62,7 +62,7 @@ err cpu_pool_gradient(ops *o, const ops_pool *p) {
   return NULL;
 }
 
-err cpu_normalize(ops *o, const ops_normalize *n) {
+err CPU_KERNEL(normalize)(ops *o, const ops_normalize *n) {
   int64_t width = n->width;
   float *scratch;
   err error = cpu_scratch(o, CPU_BLOCKS * 2 * (size_t)width, &scratch);
@@ -88,7 +88,7 @@ err cpu_normalize(ops *o, const ops_normalize *n) {
 }
 
 /* y = x / s, s = |x| + eps: dx = (dy - x (x·dy) / (|x| s)) / s. */
-err cpu_normalize_gradient(ops *o, const ops_normalize *n) {
+err CPU_KERNEL(normalize_gradient)(ops *o, const ops_normalize *n) {
   int64_t width = n->width;
   float *scratch;
   err error = cpu_scratch(o, CPU_BLOCKS * 3 * (size_t)width, &scratch);

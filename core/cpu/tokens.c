@@ -3,7 +3,7 @@
  * Bound: memory. Only kept patches are read. Gradients that many rows add to (class token,
  * positions, embedding table) are split over threads by column, each thread walking the rows in
  * order: deterministic, and the same for any thread count. */
-#include "cpu/cpu.h"
+#include "cpu/kernel.h"
 
 enum { COLUMN_STRIP = 16 }; /* one cache line of floats */
 
@@ -20,7 +20,7 @@ static void gather_patch(const ops_patches *p, int64_t image, int32_t which, con
     }
 }
 
-err cpu_patches(ops *o, const ops_patches *p) {
+err CPU_KERNEL(patches)(ops *o, const ops_patches *p) {
   CPU_ASSERT(p->size % p->patch == 0 && p->keep > 0);
   int64_t length = 3 * p->patch * p->patch;
   float scale[3], shift[3], *scratch;
@@ -53,7 +53,7 @@ static int64_t position_of(const ops_assemble *a, int64_t i) {
   return (which < 0 ? ~which : which) + (a->class_has_position ? 1 : 0);
 }
 
-err cpu_assemble(ops *o, const ops_assemble *a) {
+err CPU_KERNEL(assemble)(ops *o, const ops_assemble *a) {
   int64_t width = a->width, has_class = a->class_token.data != NULL, tokens = a->keep + has_class;
   float *scratch;
   err error = cpu_scratch(o, CPU_BLOCKS * 2 * (size_t)width, &scratch);
@@ -90,7 +90,7 @@ static void add_strip(ops_buffer x, int64_t at, int64_t count, float *restrict s
   for (int64_t j = 0; j < count; j++) sums[j] += from[j];
 }
 
-err cpu_assemble_gradient(ops *o, const ops_assemble *a) {
+err CPU_KERNEL(assemble_gradient)(ops *o, const ops_assemble *a) {
   (void)o;
   int64_t width = a->width, has_class = a->class_token.data != NULL, tokens = a->keep + has_class;
   size_t row_bytes = (size_t)width * ops_size_of(a->dtokens.type);
@@ -118,7 +118,7 @@ err cpu_assemble_gradient(ops *o, const ops_assemble *a) {
   return NULL;
 }
 
-err cpu_embed(ops *o, const ops_embed *e) {
+err CPU_KERNEL(embed)(ops *o, const ops_embed *e) {
   int64_t width = e->width;
   float *scratch;
   err error = cpu_scratch(o, CPU_BLOCKS * (size_t)width, &scratch);
@@ -141,7 +141,7 @@ err cpu_embed(ops *o, const ops_embed *e) {
   return NULL;
 }
 
-err cpu_embed_gradient(ops *o, const ops_embed *e) {
+err CPU_KERNEL(embed_gradient)(ops *o, const ops_embed *e) {
   (void)o;
   const int32_t *ids = e->ids.data;
   int64_t width = e->width;

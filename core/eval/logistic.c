@@ -5,81 +5,43 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/processor.h"
 #include "base/rng.h"
 #include "eval/lbfgs.h"
+#include "eval/logistic_sums.h"
 
-enum { TILE = 256, FOLD = 5, CLASSES_AT_ONCE = 4, ROWS_AT_ONCE = 4 };
+enum { TILE = 256, FOLD = 5 };
 
 typedef struct {
   const logistic_data *data;
+  const logistic_sums *sums;
   double penalty; /* 1 / (C n) */
   double *scores; /* [TILE, classes]: scores, then residuals */
   double tile_loss[TILE];
 } objective;
 
-static double score(const double *weights, const float *row, int64_t width) {
-  double sum = weights[width];
-#pragma omp simd reduction(+ : sum)
-  for (int64_t j = 0; j < width; j++) sum += weights[j] * (double)row[j];
-  return sum;
-}
-
-/* Scores of CLASSES_AT_ONCE classes: a row is read once for all of them. */
-static void score_four(const double *weights, int64_t stride, const float *row, int64_t width,
-                       double *scores) {
-  const double *w0 = weights, *w1 = w0 + stride, *w2 = w1 + stride, *w3 = w2 + stride;
-  double s0 = w0[width], s1 = w1[width], s2 = w2[width], s3 = w3[width];
-#pragma omp simd reduction(+ : s0, s1, s2, s3)
-  for (int64_t j = 0; j < width; j++) {
-    double x = (double)row[j];
-    s0 += w0[j] * x;
-    s1 += w1[j] * x;
-    s2 += w2[j] * x;
-    s3 += w3[j] * x;
-  }
-  scores[0] = s0, scores[1] = s1, scores[2] = s2, scores[3] = s3;
+static const logistic_sums *sums_of_this_processor(void) {
+#define DECLARE(suffix, name) extern const logistic_sums logistic_##suffix##_sums;
+#define LIST(suffix, name) &logistic_##suffix##_sums,
+  PROCESSOR_VARIANTS(DECLARE)
+  static const logistic_sums *const all[] = {PROCESSOR_VARIANTS(LIST)};
+#undef DECLARE
+#undef LIST
+  return all[processor_variant()];
 }
 
 /* Residuals of one row (probability minus one-hot) in place of its scores; returns its loss. */
-static double row_loss(const logistic_data *d, const double *weights, int64_t row,
-                       double *residuals) {
+static double row_loss(const objective *o, const double *weights, int64_t row, double *residuals) {
+  const logistic_data *d = o->data;
   double most = -INFINITY, sum = 0;
-  int64_t stride = d->width + 1, k = 0;
-  const float *x = d->rows + row * d->width;
-  for (; k + CLASSES_AT_ONCE <= d->classes; k += CLASSES_AT_ONCE)
-    score_four(weights + k * stride, stride, x, d->width, residuals + k);
-  for (; k < d->classes; k++) residuals[k] = score(weights + k * stride, x, d->width);
+  int64_t k;
+  o->sums->score(weights, d->classes, d->rows + row * d->width, d->width, residuals);
   for (k = 0; k < d->classes; k++) most = residuals[k] > most ? residuals[k] : most;
   double own = residuals[d->labels[row]];
   for (k = 0; k < d->classes; k++) sum += residuals[k] = exp(residuals[k] - most);
   for (k = 0; k < d->classes; k++) residuals[k] /= sum;
   residuals[d->labels[row]] -= 1;
   return most + log(sum) - own;
-}
-
-/* gradient of one class += the tile's residuals times its rows, four rows at a time. */
-static void add_rows(const logistic_data *d, const double *residuals, int64_t first, int64_t count,
-                     double share, double *gradient) {
-  int64_t i = 0, width = d->width;
-  for (; i + ROWS_AT_ONCE <= count; i += ROWS_AT_ONCE) {
-    const float *x0 = d->rows + (first + i) * width, *x1 = x0 + width, *x2 = x1 + width,
-                *x3 = x2 + width;
-    const double *r = residuals + i * d->classes;
-    double r0 = share * r[0], r1 = share * r[d->classes], r2 = share * r[2 * d->classes],
-           r3 = share * r[3 * d->classes];
-#pragma omp simd
-    for (int64_t j = 0; j < width; j++)
-      gradient[j] +=
-          r0 * (double)x0[j] + r1 * (double)x1[j] + r2 * (double)x2[j] + r3 * (double)x3[j];
-    gradient[width] += r0 + r1 + r2 + r3;
-  }
-  for (; i < count; i++) {
-    const float *row = d->rows + (first + i) * width;
-    double r = residuals[i * d->classes] * share;
-#pragma omp simd
-    for (int64_t j = 0; j < width; j++) gradient[j] += r * (double)row[j];
-    gradient[width] += r;
-  }
 }
 
 static double evaluate(void *context, const double *weights, double *gradient) {
@@ -92,10 +54,10 @@ static double evaluate(void *context, const double *weights, double *gradient) {
     int64_t count = d->count - first < TILE ? d->count - first : TILE;
 #pragma omp parallel for schedule(static)
     for (int64_t i = 0; i < count; i++)
-      o->tile_loss[i] = row_loss(d, weights, first + i, o->scores + i * d->classes);
+      o->tile_loss[i] = row_loss(o, weights, first + i, o->scores + i * d->classes);
 #pragma omp parallel for schedule(static)
     for (int64_t k = 0; k < d->classes; k++)
-      add_rows(d, o->scores + k, first, count, share, gradient + k * stride);
+      o->sums->add_rows(d, o->scores + k, first, count, share, gradient + k * stride);
     for (int64_t i = 0; i < count; i++) loss += o->tile_loss[i];
   }
   for (int64_t k = 0; k < d->classes; k++)
@@ -110,7 +72,8 @@ static double evaluate(void *context, const double *weights, double *gradient) {
 err logistic_fit(const logistic_data *d, double c, double tolerance, int most_iterations,
                  logistic *model) {
   int64_t parameters = d->classes * (d->width + 1);
-  objective o = {.data = d, .penalty = 1 / (c * (double)d->count)};
+  objective o = {
+      .data = d, .sums = sums_of_this_processor(), .penalty = 1 / (c * (double)d->count)};
   o.scores = mem_zeroed((size_t)(TILE * d->classes), sizeof *o.scores);
   if (!model->weights) model->weights = mem_zeroed((size_t)parameters, sizeof *model->weights);
   model->classes = d->classes;
@@ -129,12 +92,14 @@ void logistic_free(logistic *model) {
 }
 
 void logistic_predict(const logistic *m, const float *rows, int64_t count, int32_t *predicted) {
+  const logistic_sums *sums = sums_of_this_processor();
 #pragma omp parallel for schedule(static)
   for (int64_t i = 0; i < count; i++) {
     double best = -INFINITY;
     predicted[i] = 0;
     for (int64_t k = 0; k < m->classes; k++) {
-      double own = score(m->weights + k * (m->width + 1), rows + i * m->width, m->width);
+      double own;
+      sums->score(m->weights + k * (m->width + 1), 1, rows + i * m->width, m->width, &own);
       if (own > best) best = own, predicted[i] = (int32_t)k;
     }
   }

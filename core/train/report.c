@@ -47,6 +47,7 @@ static void write_machine(run *r, json_writer *w) {
   snprintf(version, sizeof version, "%d.%d.%d", dnnl->major, dnnl->minor, dnnl->patch);
   jsonw_object(w, "libraries");
   jsonw_string(w, "onednn", version);
+  if (*r->o->kernels) jsonw_string(w, "cpu_kernels", r->o->kernels);
   if (*r->o->libraries) jsonw_string(w, "gpu", r->o->libraries);
   jsonw_string(w, "libc", gnu_get_libc_version());
   data_write_libraries(w);

@@ -11,8 +11,7 @@ cd "$(dirname "$0")/../.."
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 out=$work/proof
-# for any x86-64 processor, not for this one
-cmake --preset cuda -DFLIP_NATIVE=OFF >/dev/null
+cmake --preset cuda >/dev/null
 cmake --build build/cuda --target flip flip_cuda test_ops test_step test_narrow | { grep -vE '^\[[0-9]+/' || true; }
 mkdir -p "$out/bin" "$out/lib" "$out/tests" "$out/experiments"
 cp build/cuda/bin/flip "$out/bin/"
