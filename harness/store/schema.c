@@ -1,5 +1,6 @@
 /* The schema as a list of steps, each from one version to the next. A step that was released is
  * never changed; a new one is added. docs/schema.md explains the tables. */
+#include "store/samples_schema.h"
 #include "store/sql.h"
 
 static const char version_1[] =
@@ -270,8 +271,10 @@ static const char version_2[] =
     "      AS wanted WHERE wanted.value IS NOT json_extract(latest.axes,"
     "        '$.\"' || wanted.key || '\"'));";
 
+static const char version_3[] = SAMPLES_VERSION_3;
+
 /* migrations[v] brings version v to v + 1 */
-static const char *const migrations[] = {version_1, version_2};
+static const char *const migrations[] = {version_1, version_2, version_3};
 _Static_assert(sizeof migrations / sizeof *migrations == STORE_VERSION,
                "one step for each version");
 
