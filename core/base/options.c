@@ -310,8 +310,9 @@ int options_dispatch(const char *program, const char *summary, const subcommand 
     return 0;
   }
   if (strcmp(word, "--version") == 0) {
-    printf("%s %s (%s%s%s, %s)\n", program, version_string, version_commit,
-           *version_dirty_digest ? "+" : "", version_dirty_digest, version_compiler);
+    printf("%s %s (%s%s%s, %s, %s)\n", program, version_string, version_commit,
+           *version_dirty_digest ? "+" : "", version_dirty_digest, version_compiler,
+           version_flags);
     return 0;
   }
   if (strcmp(word, COMPLETE_WORD) == 0) return complete(program, table, argc, argv);

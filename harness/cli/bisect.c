@@ -27,7 +27,7 @@ static const char details[] =
     "  flipbench bisect main~50 main --metric mfu --build 'make -j flip' --program flip\n"
     "\n"
     "exit status: 0 found; 3 cannot tell, or not to one commit; 2 wrong usage";
-enum { EXIT_UNSURE = 3, MOST_DOUBLINGS = 2, LEAST_ROUNDS = 3 };
+enum { EXIT_UNSURE = 3, MOST_DOUBLINGS = 2 };
 
 /* What was found of a commit against GOOD. */
 typedef struct {
@@ -50,19 +50,40 @@ typedef struct {
   int step, steps;
 } search;
 
+static err no_series(const search *s, const timing_result *result, size_t named) {
+  strbuf names = {0};
+  for (size_t i = 0; i < result->count; i++)
+    strbuf_format(&names, "%s%s", i ? ", " : "", result->series[i].name);
+  err error = named || !s->series
+                  ? err_new(ERR_INPUT,
+                            "%s of %s: fewer than %d rounds gave two positive numbers: nothing to "
+                            "compare",
+                            s->how.metric, s->series ? s->series : strbuf_string(&names),
+                            RATIO_LEAST_ROUNDS)
+                  : err_new(ERR_INPUT, "--series: there is no '%s'; there are: %s", s->series,
+                            strbuf_string(&names));
+  strbuf_free(&names);
+  return error;
+}
+
 /* The series to look at: the one named, or of all that differ the one that differs most. */
-static err pick_series(const search *s, const timing_result *result, stats_ratio_result *picked,
-                       const char **name) {
+static err pick_series(const search *s, const timing_result *result, size_t rounds,
+                       stats_ratio_result *picked, const char **name) {
   double most = -1;
+  size_t named = 0;
   *name = NULL;
-  *picked = (stats_ratio_result){NAN, NAN, NAN, NAN};
+  *picked = (stats_ratio_result){NAN, NAN, NAN, NAN, 0, 0};
   for (size_t i = 0; i < result->count; i++) {
     const timing_series *one = &result->series[i];
-    size_t rounds = one->base_count < one->other_count ? one->base_count : one->other_count;
     stats_ratio_result r;
     if (s->series && strcmp(one->name, s->series) != 0) continue;
     err error = stats_ratio(one->base, one->other, rounds, &r);
     if (error) return error;
+    named++;
+    if (r.left_out)
+      log_warning("%s: %zu of %zu rounds left out: no positive number", one->name, r.left_out,
+                  rounds);
+    if (r.rounds < RATIO_LEAST_ROUNDS) continue;
     bool differs = r.low > 1 || r.high < 1;
     double size = fabs(log(r.ratio)) + (differs ? 1e6 : 0);
     if (size <= most) continue;
@@ -70,14 +91,7 @@ static err pick_series(const search *s, const timing_result *result, stats_ratio
     *picked = r;
     *name = one->name;
   }
-  if (*name) return NULL;
-  strbuf names = {0};
-  for (size_t i = 0; i < result->count; i++)
-    strbuf_format(&names, "%s%s", i ? ", " : "", result->series[i].name);
-  err error = err_new(ERR_INPUT, "--series: there is no '%s'; there are: %s", s->series,
-                      strbuf_string(&names));
-  strbuf_free(&names);
-  return error;
+  return *name ? NULL : no_series(s, result, named);
 }
 
 static err measure(search *s, const char *program, size_t rounds, stats_ratio_result *r,
@@ -88,9 +102,10 @@ static err measure(search *s, const char *program, size_t rounds, stats_ratio_re
   how.base = s->good_program;
   how.other = program;
   how.rounds = rounds;
-  err error = timing_measure(&how, &result);
+  how.repository = s->builds.repository;
+  err error = timing_measure(&how, NULL, &result);
   if (error) return error;
-  error = pick_series(s, &result, r, &name);
+  error = pick_series(s, &result, rounds, r, &name);
   if (!error && series && !(*series = mem_copy_string(name))) error = mem_error(0, "a name");
   timing_free(&result);
   return error;
@@ -129,6 +144,14 @@ static err judge(void *context, size_t at, bisect_verdict *verdict) {
       *verdict = BISECT_BAD;
     else if (!error && (is_more ? f->ratio.high < s->limit : f->ratio.low > s->limit))
       *verdict = BISECT_GOOD;
+  }
+  if (error && err_kind_of(error) == ERR_INPUT) { /* it crashes, or prints nothing of use */
+    log_warning("%.10s is passed over: %s", s->commits[at].id, err_message(error));
+    err_free(error);
+    free(program);
+    f->is_built = false;
+    *verdict = BISECT_SKIPPED;
+    return NULL;
   }
   f->verdict = *verdict;
   if (!error)
@@ -275,8 +298,9 @@ int cli_bisect(int argc, char **argv) {
   TRY(options_parse(&c, own, argv, &rest, &is_help_wanted));
   if (is_help_wanted) goto cleanup;
   if (rest.count != 2) FAIL(ERR_INPUT, "two commits are wanted, GOOD and BAD (see --help)");
-  if (rounds < LEAST_ROUNDS || rounds > 1000)
-    FAIL(ERR_INPUT, "--rounds: %lld is not between %d and 1000", (long long)rounds, LEAST_ROUNDS);
+  if (rounds < RATIO_LEAST_ROUNDS || rounds > 1000)
+    FAIL(ERR_INPUT, "--rounds: %lld is not between %d and 1000", (long long)rounds,
+         RATIO_LEAST_ROUNDS);
   TRY(cli_find_place(&place));
   if (!(folder = fs_join(place.results, "builds"))) FAIL(ERR_MEMORY, "out of memory: a path");
   s.builds.folder = folder;

@@ -13,63 +13,145 @@ static const char details[] =
     "BASE and NEW are two builds of flip, of two commits say (git worktree makes the second\n"
     "checkout). Each round runs both, in turn first, with the words after '--', by default 'bench\n"
     "step --json'; they must print JSON objects, one a line, with the number --metric. The ratio\n"
-    "new/base is of the medians, its interval a bootstrap over rounds; beside it stands the\n"
-    "difference that so many rounds would find in four of five cases. Samples are kept in\n"
-    "RESULTS/benchmarks for 'flipbench history' and 'regress'. With BASE alone they are only "
-    "kept.\n"
+    "new/base is the mean over the rounds, on a logarithmic scale and without the fifth of the\n"
+    "rounds at either end from eight rounds on, with its 98 % interval: two of a hundred "
+    "comparisons\n"
+    "of a program with itself show a difference. Beside it: the difference that so many rounds "
+    "would\n"
+    "find in four of five cases. Rounds without two positive numbers are left out and counted. "
+    "Runs\n"
+    "during which other processes used more than a tenth of the CPUs are marked.\n"
+    "Samples are kept in RESULTS/benchmarks for 'flipbench history' and 'regress', with the "
+    "words,\n"
+    "the builds and the machine. With BASE alone they are only kept.\n"
     "\n"
     "examples:\n"
     "  flipbench compare ../before/build/bin/flip build/bin/flip --rounds 10\n"
     "  flipbench compare old/flip new/flip --metric gflops -- bench ops --json\n"
-    "  flipbench compare build/bin/flip          keeps samples of this commit";
+    "  flipbench compare build/bin/flip          keeps samples of this commit\n"
+    "\n"
+    "exit status: 0 compared; 2 nothing to compare in some series, or wrong usage";
 
-static void write_series(const timing_series *one, const stats_ratio_result *r, bool is_json,
-                         strbuf *out) {
-  if (is_json) {
-    json_writer w = jsonw_start(out);
-    jsonw_object(&w, NULL);
-    jsonw_string(&w, "series", one->name);
-    jsonw_integer(&w, "rounds", (int64_t)one->base_count);
-    jsonw_number(&w, "ratio", r->ratio);
-    jsonw_number(&w, "low", r->low);
-    jsonw_number(&w, "high", r->high);
-    jsonw_number(&w, "detectable", r->detectable);
-    jsonw_end(&w);
-    strbuf_append_char(out, '\n');
-    return;
-  }
-  const char *verdict = r->low > 1 ? "more" : r->high < 1 ? "less" : "no difference found";
-  strbuf_format(out, "%-28s %.3f × [%.3f, %.3f]  %s; ±%.1f %% would be found\n", one->name,
-                r->ratio, r->low, r->high, verdict, 100 * r->detectable);
+static const char *verdict_of(const stats_ratio_result *r) {
+  if (r->rounds < RATIO_LEAST_ROUNDS) return "cannot tell";
+  return r->low > 1 ? "more" : r->high < 1 ? "less" : "no difference found";
 }
 
-static err report_result(const timing_result *result, const timing_options *how, bool is_json) {
+static void write_json(const timing_series *one, const stats_ratio_result *r,
+                       const timing_result *result, strbuf *out) {
+  const timing_disturbance *d = &result->disturbance;
+  json_writer w = jsonw_start(out);
+  jsonw_object(&w, NULL);
+  jsonw_string(&w, "series", one->name);
+  jsonw_integer(&w, "rounds", (int64_t)r->rounds);
+  jsonw_number(&w, "ratio", r->ratio);
+  jsonw_number(&w, "low", r->low);
+  jsonw_number(&w, "high", r->high);
+  jsonw_number(&w, "confidence", RATIO_CONFIDENCE);
+  jsonw_number(&w, "detectable", r->detectable);
+  jsonw_string(&w, "verdict", verdict_of(r));
+  jsonw_integer(&w, "left_out", (int64_t)r->left_out);
+  jsonw_string(&w, "words", result->words);
+  jsonw_array(&w, "builds");
+  for (int side = 0; side < 2; side++) jsonw_string(&w, NULL, result->builds[side]);
+  jsonw_end(&w);
+  jsonw_integer(&w, "runs", (int64_t)d->runs);
+  jsonw_integer(&w, "disturbed_runs", (int64_t)d->disturbed);
+  jsonw_number(&w, "other_cpus", d->other_cpus);
+  jsonw_number(&w, "stolen_share", d->stolen_share);
+  jsonw_end(&w);
+  strbuf_append_char(out, '\n');
+}
+
+static void write_text(const timing_series *one, const stats_ratio_result *r, bool is_disturbed,
+                       strbuf *out) {
+  size_t all = r->rounds + r->left_out;
+  if (r->rounds < RATIO_LEAST_ROUNDS) {
+    strbuf_format(out,
+                  "%-28s cannot tell: %zu of %zu rounds gave two positive numbers, %d are "
+                  "needed\n",
+                  one->name, r->rounds, all, RATIO_LEAST_ROUNDS);
+    return;
+  }
+  strbuf_format(out, "%-28s %.3f × [%.3f, %.3f]  %s; ±%.1f %% would be found%s", one->name,
+                r->ratio, r->low, r->high, verdict_of(r), 100 * r->detectable,
+                is_disturbed ? " †" : "");
+  if (r->left_out)
+    strbuf_format(out, "; %zu of %zu rounds left out: no positive number", r->left_out, all);
+  strbuf_append_char(out, '\n');
+}
+
+static void write_head(const timing_result *result, const timing_options *how, strbuf *out) {
+  strbuf_format(out, "%s, new over base, with %.0f %% intervals\n  words %s\n", how->metric,
+                100 * RATIO_CONFIDENCE, result->words);
+  for (int side = 0; side < 2; side++)
+    strbuf_format(out, "  %-5s %.60s%s%s\n", side ? "new" : "base", result->commits[side],
+                  *result->builds[side] ? " · " : "", result->builds[side]);
+}
+
+/* What was kept of a program measured alone. */
+static void write_kept(const timing_series *one, size_t rounds, size_t *kept, strbuf *out) {
+  size_t good = 0;
+  for (size_t i = 0; i < rounds; i++) good += isnan(one->base[i]) ? 0 : 1;
+  *kept += good;
+  strbuf_format(out, "%s: %zu samples kept", one->name, good);
+  if (one->base_left_out)
+    strbuf_format(out, ", %zu of no use: no positive number", one->base_left_out);
+  strbuf_append_char(out, '\n');
+}
+
+/* *is_compared false: some series gave nothing to compare. */
+static err report_result(const timing_result *result, const timing_options *how, bool is_json,
+                         bool *is_compared) {
   strbuf out = {0};
+  size_t kept = 0;
+  bool is_disturbed = result->disturbance.disturbed > 0;
   err error = NULL;
-  if (!is_json && how->other)
-    strbuf_format(&out, "%s, new over base\n  base %.60s\n  new  %.60s\n", how->metric,
-                  result->commits[0], result->commits[1]);
+  *is_compared = true;
+  if (!is_json && how->other) write_head(result, how, &out);
   for (size_t i = 0; i < result->count && !error; i++) {
     const timing_series *one = &result->series[i];
     stats_ratio_result r;
     if (!how->other) {
-      if (!is_json) strbuf_format(&out, "%s: %zu samples kept\n", one->name, one->base_count);
+      strbuf line = {0};
+      write_kept(one, how->rounds, &kept, &line);
+      if (!is_json) strbuf_append(&out, strbuf_string(&line));
+      strbuf_free(&line);
       continue;
     }
-    size_t rounds = one->base_count < one->other_count ? one->base_count : one->other_count;
-    error = stats_ratio(one->base, one->other, rounds, &r);
-    if (!error) write_series(one, &r, is_json, &out);
+    error = stats_ratio(one->base, one->other, how->rounds, &r);
+    if (!error && is_json) write_json(one, &r, result, &out);
+    if (!error && !is_json) write_text(one, &r, is_disturbed, &out);
+    if (r.rounds < RATIO_LEAST_ROUNDS) *is_compared = false;
+  }
+  if (!how->other && !kept) *is_compared = false;
+  if (!is_json && how->other && is_disturbed) {
+    strbuf_append(&out, "† ");
+    timing_tell_disturbance(&result->disturbance, &out);
+    strbuf_append(&out, "; what they lost is in the interval: repeat it on a quiet machine\n");
   }
   if (!error) error = cli_print(&out);
   strbuf_free(&out);
   return error;
 }
 
+static err check_rounds(int64_t rounds, bool is_comparison) {
+  int64_t least = is_comparison ? RATIO_LEAST_ROUNDS : 1;
+  if (rounds >= least && rounds <= 1000) return NULL;
+  if (is_comparison && rounds > 0 && rounds < least)
+    return err_new(ERR_INPUT,
+                   "--rounds: %lld rounds cannot tell a difference from noise; at least %d are "
+                   "needed, 8 are usual",
+                   (long long)rounds, RATIO_LEAST_ROUNDS);
+  return err_new(ERR_INPUT, "--rounds: %lld is not between %lld and 1000", (long long)rounds,
+                 (long long)least);
+}
+
 int cli_compare(int argc, char **argv) {
   cli_place place = {.results = "results"};
   timing_options how = {.metric = "samples_per_second"};
   int64_t rounds = 8;
-  bool is_json = false, is_help_wanted = false;
+  bool is_json = false, is_help_wanted = false, is_compared = true;
   option options[] = {
       {"rounds", 'n', OPTION_INTEGER, &rounds, "N", "rounds, both programs in each [8]", false},
       {"metric", 'm', OPTION_STRING, &how.metric, "NAME", "the number [samples_per_second]", false},
@@ -87,18 +169,20 @@ int cli_compare(int argc, char **argv) {
   if (is_help_wanted) goto cleanup;
   if (rest.count < 1 || rest.count > 2)
     FAIL(ERR_INPUT, "one or two programs are wanted (see --help)");
-  if (rounds < 3 || rounds > 1000)
-    FAIL(ERR_INPUT, "--rounds: %lld is not between 3 and 1000", (long long)rounds);
+  TRY(check_rounds(rounds, rest.count == 2));
   TRY(cli_find_place(&place));
   how.base = rest.items[0];
   how.other = rest.count == 2 ? rest.items[1] : NULL;
   how.words = &words;
   how.results = place.results;
   how.rounds = (size_t)rounds;
-  TRY(timing_measure(&how, &result));
+  TRY(timing_measure(&how, NULL, &result));
   TRY(store_open(place.path, &s));
   TRY(store_ingest_samples(s, place.results));
-  TRY(report_result(&result, &how, is_json));
+  TRY(report_result(&result, &how, is_json, &is_compared));
+  if (!is_compared)
+    FAIL(ERR_INPUT, "some series have too few positive numbers '%s': nothing to compare",
+         how.metric);
 cleanup:
   store_close(s);
   timing_free(&result);

@@ -12,13 +12,14 @@ static err wait_for(pid_t pid, const char *what, int *status) {
   return NULL;
 }
 
-err command_capture(char *const *words, strbuf *out) {
+static err capture(char *const *words, strbuf *out, bool is_quiet) {
   int ends[2], status = 0;
   char block[4096];
   if (pipe2(ends, O_CLOEXEC) != 0) return err_errno(errno, "cannot start %s", words[0]);
   pid_t pid = fork();
   if (pid == 0) {
     dup2(ends[1], STDOUT_FILENO);
+    if (is_quiet) dup2(open("/dev/null", O_WRONLY | O_CLOEXEC), STDERR_FILENO);
     execvp(words[0], words);
     _exit(127);
   }
@@ -36,6 +37,14 @@ err command_capture(char *const *words, strbuf *out) {
     return err_new(ERR_INPUT, "%s %s: ended with status %d", words[0], words[1] ? words[1] : "",
                    WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status));
   return NULL;
+}
+
+err command_capture(char *const *words, strbuf *out) {
+  return capture(words, out, false);
+}
+
+err command_capture_quietly(char *const *words, strbuf *out) {
+  return capture(words, out, true);
 }
 
 err command_run_logged(const char *line, const char *folder, const char *log) {

@@ -8,6 +8,8 @@
 /* Runs words[0] (found in PATH) with its arguments, NULL behind the last; its standard output is
  * added to `out`. ERR_INPUT, naming the status, when it does not end with 0. */
 err command_capture(char *const *words, strbuf *out) ERR_MUST_CHECK;
+/* The same for a question that may have no answer: what it says on stderr is dropped. */
+err command_capture_quietly(char *const *words, strbuf *out) ERR_MUST_CHECK;
 /* Runs a line of shell in `folder`, all it prints into the file `log`. ERR_INPUT, naming the file,
  * when it does not end with 0. */
 err command_run_logged(const char *line, const char *folder, const char *log) ERR_MUST_CHECK;

@@ -6,91 +6,176 @@
 
 #include "base/mem.h"
 #include "base/rng.h"
+#include "stats/student.h"
 
-/* The divergence of values[0, split) from values[split, count), scaled by m n / (m + n), for every
- * allowed split; the greatest, and where. Sums of distances within and between the sides are
- * carried from split to split: O(count²) for all of them. */
-static double best_split(const double *values, size_t count, size_t least, size_t *at) {
-  double left = 0, right = 0, between = 0, best = -INFINITY;
-  *at = 0;
-  for (size_t i = 0; i < count; i++)
-    for (size_t j = 0; j < i; j++) right += fabs(values[i] - values[j]);
-  for (size_t split = 1; split < count; split++) {
-    const double moved = values[split - 1];
-    for (size_t i = 0; i + 1 < split; i++) {
-      left += fabs(values[i] - moved);
-      between -= fabs(values[i] - moved);
-    }
-    for (size_t i = split; i < count; i++) {
-      right -= fabs(values[i] - moved);
-      between += fabs(values[i] - moved);
-    }
-    if (split < least || count - split < least) continue;
-    double m = (double)split, n = (double)(count - split);
-    double divergence =
-        2 * between / (m * n) - 2 * left / (m * (m - 1)) - 2 * right / (n * (n - 1));
-    double scaled = divergence * m * n / (m + n);
-    if (scaled <= best) continue;
-    best = scaled;
-    *at = split;
-  }
-  return best;
-}
-
-/* How often a shuffled segment has a split as good: the p-value. */
-static double permuted_share(const double *values, size_t count, double found,
-                             const change_options *options, uint64_t segment, double *shuffled) {
-  size_t as_good = 0, at;
-  for (size_t k = 0; k < options->permutations; k++) {
-    rng r = rng_at(options->seed, RNG_BOOTSTRAP, k, segment);
-    memcpy(shuffled, values, count * sizeof *values);
-    for (size_t i = count - 1; i > 0; i--) {
-      size_t j = rng_below(&r, (uint32_t)(i + 1));
-      double kept = shuffled[i];
-      shuffled[i] = shuffled[j];
-      shuffled[j] = kept;
-    }
-    as_good += best_split(shuffled, count, options->least_segment, &at) >= found;
-  }
-  return (double)(as_good + 1) / (double)(options->permutations + 1);
-}
+/* Differences below this share of the values are rounding, not measurement. */
+static const double rounding = 1e-9;
 
 typedef struct {
   const double *values;
-  double *shuffled;
   const change_options *options;
+  double *sums;         /* running sums of a segment, or of simulated noise */
+  double **noise;       /* [length]: sorted statistics of simulated noise; made when needed */
   change_point *points; /* room for every value */
   size_t count;
 } search;
 
+/* The stretch of a segment that differs most from the rest of it. */
+typedef struct {
+  size_t first, last; /* [first, last) */
+  double statistic;   /* variance between over variance within; infinite without noise */
+  double t;
+  size_t candidates; /* stretches that were compared */
+} stretch;
+
+/* Sums of `values` less their mean: sums[i] of the first i. Returns their sum of squares, 0 when
+ * they are equal but for rounding. */
+static double sum_up(const double *values, size_t count, double *sums) {
+  double mean = 0, squares = 0;
+  for (size_t i = 0; i < count; i++) mean += values[i] / (double)count;
+  sums[0] = 0;
+  for (size_t i = 0; i < count; i++) {
+    double off = values[i] - mean;
+    sums[i + 1] = sums[i] + off;
+    squares += off * off;
+  }
+  return squares > (double)count * pow(rounding * mean, 2) ? squares : 0;
+}
+
+/* With the mean taken off, a stretch of m points whose sum is A explains A² n / (m (n - m)). */
+static stretch best_stretch(const double *values, size_t n, size_t least, double *sums) {
+  stretch best = {0, 0, 0, 0, 0};
+  double squares = sum_up(values, n, sums), most = -1;
+  for (size_t i = 0; i + least <= n; i = i ? i + 1 : least) {
+    for (size_t j = i + least; j <= n; j++) {
+      size_t m = j - i;
+      if (n - m < least || (j < n && n - j < least)) continue;
+      if (i > 0 && j == n) continue; /* the same two parts as [0, i) */
+      double sum = sums[j] - sums[i];
+      double explained = sum * sum * (double)n / ((double)m * (double)(n - m));
+      best.candidates++;
+      if (explained <= most) continue;
+      most = explained;
+      best.first = i;
+      best.last = j;
+    }
+  }
+  if (squares > 0 && most > 0) {
+    double left = squares - most;
+    best.statistic = left > squares * 1e-13 ? most / left : INFINITY;
+    best.t = sqrt(best.statistic * (double)(n - 2));
+  }
+  return best;
+}
+
+static int compare(const void *a, const void *b) {
+  double x = *(const double *)a, y = *(const double *)b;
+  return (x > y) - (x < y);
+}
+
+/* The greatest statistics of `simulations` series of n points of normal noise. */
+static err simulate(search *s, size_t n) {
+  size_t simulations = s->options->simulations;
+  double *drawn = mem_zeroed(n, sizeof *drawn);
+  double *found = mem_zeroed(simulations, sizeof *found);
+  if (!drawn || !found) {
+    free(drawn);
+    free(found);
+    return mem_error((n + simulations) * sizeof *found, "change points");
+  }
+  for (size_t k = 0; k < simulations; k++) {
+    rng r = rng_at(s->options->seed, RNG_BOOTSTRAP, k, n);
+    for (size_t i = 0; i < n; i++) drawn[i] = rng_normal(&r);
+    found[k] = best_stretch(drawn, n, s->options->least_segment, s->sums).statistic;
+  }
+  free(drawn);
+  qsort(found, simulations, sizeof *found, compare);
+  s->noise[n] = found;
+  return NULL;
+}
+
+/* The p-value of a stretch among n points. Between the tail of one t, which is too small, and that
+ * times the candidates, which is too great, lies the simulated one; it is asked for only when the
+ * two do not decide. */
+static err test_stretch(search *s, const stretch *found, size_t n, double *p) {
+  double one = student_tail(found->t, n - 2), bound = one * (double)found->candidates;
+  *p = bound;
+  if (bound <= s->options->level || one > s->options->level) return NULL;
+  if (!s->noise[n]) {
+    err error = simulate(s, n);
+    if (error) return error;
+  }
+  size_t as_good = 0;
+  for (size_t k = s->options->simulations; k > 0 && s->noise[n][k - 1] >= found->statistic; k--)
+    as_good++;
+  double simulated = (double)(as_good + 1) / (double)(s->options->simulations + 1);
+  *p = as_good == 0 ? fmin(bound, simulated) : simulated;
+  return NULL;
+}
+
+static double mean_of(const double *values, size_t count) {
+  double mean = 0;
+  for (size_t i = 0; i < count; i++) mean += values[i] / (double)count;
+  return mean;
+}
+
+/* Is there a step at `at` between [first, at) and [at, last)? Noise is that around both. */
+static double edge_tail(const double *values, size_t first, size_t at, size_t last) {
+  double a = mean_of(values + first, at - first), b = mean_of(values + at, last - at), left = 0;
+  double m = (double)(at - first), n = (double)(last - at);
+  for (size_t i = first; i < last; i++) left += pow(values[i] - (i < at ? a : b), 2);
+  if (left <= pow(rounding * a, 2)) return fabs(a - b) > rounding * fabs(a) ? 0 : 1;
+  return student_tail((a - b) / sqrt(left / (m + n - 2) * (1 / m + 1 / n)), last - first - 2);
+}
+
 /* The changes within [first, last), left to right. */
-static void search_segment(search *s, size_t first, size_t last) {
-  size_t count = last - first, at;
-  if (count < 2 * s->options->least_segment) return;
-  double found = best_split(s->values + first, count, s->options->least_segment, &at);
-  if (!(found > 0)) return;
-  double p = permuted_share(s->values + first, count, found, s->options,
-                            (uint64_t)first << 32 | last, s->shuffled);
-  if (p > s->options->level) return;
-  search_segment(s, first, first + at);
-  s->points[s->count++] = (change_point){first + at, p};
-  search_segment(s, first + at, last);
+static err search_segment(search *s, size_t first, size_t last) {
+  size_t count = last - first, least = s->options->least_segment;
+  double p, level = s->options->level;
+  if (count < 2 * least) return NULL;
+  stretch found = best_stretch(s->values + first, count, least, s->sums);
+  if (!(found.statistic > 0)) return NULL;
+  err error = test_stretch(s, &found, count, &p);
+  if (error || p > level) return error;
+  size_t left = first + found.first, right = first + found.last;
+  /* a stretch in the middle has two edges, of which one alone may be a step */
+  bool has_left =
+      left > first && (right == last || edge_tail(s->values, first, left, right) <= level);
+  bool has_right =
+      right < last && (left == first || edge_tail(s->values, left, right, last) <= level);
+  if (!has_left && !has_right) return NULL;
+  size_t start = has_left ? left : first, end = has_right ? right : last;
+  if (has_left) {
+    error = search_segment(s, first, left);
+    s->points[s->count++] = (change_point){left, p};
+  }
+  if (!error) error = search_segment(s, start, end);
+  if (!error && has_right) {
+    s->points[s->count++] = (change_point){right, p};
+    error = search_segment(s, right, last);
+  }
+  return error;
 }
 
 err stats_changes(const double *values, size_t count, const change_options *options,
                   change_point **points, size_t *point_count) {
-  search s = {values, mem_zeroed(count, sizeof *values), options,
-              mem_zeroed(count, sizeof **points), 0};
+  search s = {values,
+              options,
+              mem_zeroed(count + 1, sizeof *values),
+              mem_zeroed(count + 1, sizeof *s.noise),
+              mem_zeroed(count + 1, sizeof **points),
+              0};
+  err error = NULL;
   *points = NULL;
   *point_count = 0;
-  if (!s.shuffled || !s.points) {
-    free(s.shuffled);
-    free(s.points);
-    return mem_error(count * sizeof **points, "change points");
-  }
-  search_segment(&s, 0, count);
-  free(s.shuffled);
+  if (!s.sums || !s.noise || !s.points) FAIL(ERR_MEMORY, "out of memory: change points");
+  TRY(search_segment(&s, 0, count));
   *points = s.points;
   *point_count = s.count;
-  return NULL;
+cleanup:
+  for (size_t i = 0; s.noise && i <= count; i++) free(s.noise[i]);
+  free(s.noise);
+  free(s.sums);
+  if (error) free(s.points);
+  return error;
 }

@@ -1,6 +1,10 @@
-/* Where a series of measurements changed its level: E-divisive (Matteson and James, JASA 2014),
- * as performance testing of databases uses it (Daly et al., ICPE 2020). It asks of whole
- * distributions, not of the last point against a threshold, so that one outlier is no change. */
+/* Where a series of measurements changed its level.
+ *
+ * Circular binary segmentation (Olshen et al., Biostatistics 2004): of all stretches that differ
+ * from the rest in their mean the clearest one is tested, then what lies before, in and after it.
+ * The p-value is of the greatest t over all stretches, by simulation of normal noise; noise is
+ * what is left around the two means, so a step does not hide itself. Unlike a permutation test it
+ * can decide from six points on. */
 #ifndef FLIPBENCH_STATS_CHANGES_H
 #define FLIPBENCH_STATS_CHANGES_H
 
@@ -11,7 +15,7 @@
 
 typedef struct {
   size_t least_segment; /* points on either side of a change: at least 2 */
-  size_t permutations;  /* of the test: p is at least 1 / (permutations + 1) */
+  size_t simulations;   /* of noise */
   double level;         /* a change is kept when its p is at most this */
   uint64_t seed;
 } change_options;
@@ -21,7 +25,8 @@ typedef struct {
   double p;
 } change_point;
 
-/* All changes in order of place; the caller frees. None for fewer than 2 least_segment points. */
+/* All changes in order of place; the caller frees. None for fewer than 2 least_segment points.
+ * Values are finite. */
 err stats_changes(const double *values, size_t count, const change_options *options,
                   change_point **points, size_t *point_count) ERR_MUST_CHECK;
 

@@ -1,46 +1,58 @@
 #include "stats/ratio.h"
 
 #include <math.h>
+#include <stdbool.h>
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "stats/student.h"
 #include "stats/summary.h"
 
-typedef struct {
-  const double *a, *b;
-  double *chosen_a, *chosen_b;
-} sides;
+static bool is_comparable(double value) {
+  return isfinite(value) && value > 0;
+}
 
-static double ratio_of_medians(const size_t *chosen, size_t count, void *context) {
-  sides *s = context;
-  double a = NAN, b = NAN;
-  for (size_t i = 0; i < count; i++) {
-    s->chosen_a[i] = s->a[chosen[i]];
-    s->chosen_b[i] = s->b[chosen[i]];
+static int compare(const void *a, const void *b) {
+  double x = *(const double *)a, y = *(const double *)b;
+  return (x > y) - (x < y);
+}
+
+/* Mean of sorted values without `trim` at either end, and its standard error: the deviation is
+ * that of all values, the trimmed ones moved to the nearest that is kept (Yuen, 1974). */
+static double trimmed_mean(double *sorted, size_t count, size_t trim, double *error) {
+  double kept = (double)(count - 2 * trim);
+  double mean = stats_mean(sorted + trim, count - 2 * trim);
+  for (size_t i = 0; i < trim; i++) {
+    sorted[i] = sorted[trim];
+    sorted[count - 1 - i] = sorted[count - 1 - trim];
   }
-  err_free(stats_median(s->chosen_a, count, &a)); /* NaN when memory is short: left out */
-  err_free(stats_median(s->chosen_b, count, &b));
-  return b / a;
+  *error = stats_deviation(sorted, count) * sqrt((double)count) / kept;
+  return mean;
 }
 
 err stats_ratio(const double *a, const double *b, size_t rounds, stats_ratio_result *result) {
-  enum { RESAMPLES = 2000, LEAST_ROUNDS = 3 };
-  /* a difference is found when its interval leaves 1; 80 % of them are when it is
-   * (1.960 + 0.842) / 1.960 of the half width away */
-  const double power = (1.960 + 0.842) / 1.960;
-  sides s = {a, b, mem_zeroed(rounds, sizeof *a), mem_zeroed(rounds, sizeof *b)};
-  double median_a, median_b;
-  err error = NULL;
-  *result = (stats_ratio_result){NAN, NAN, NAN, NAN};
-  if (!s.chosen_a || !s.chosen_b) FAIL(ERR_MEMORY, "out of memory: a comparison");
-  if (rounds < LEAST_ROUNDS) goto cleanup;
-  TRY(stats_median(a, rounds, &median_a));
-  TRY(stats_median(b, rounds, &median_b));
-  result->ratio = median_b / median_a;
-  TRY(stats_bootstrap(rounds, RESAMPLES, 0, ratio_of_medians, &s, &result->low, &result->high));
-  result->detectable = power * (result->high - result->low) / 2 / result->ratio;
-cleanup:
-  free(s.chosen_a);
-  free(s.chosen_b);
-  return error;
+  enum { TRIMMED_FROM = 8, TRIMMED_PART = 5 };
+  double *logs = mem_zeroed(rounds + 1, sizeof *logs), error;
+  size_t count = 0;
+  *result = (stats_ratio_result){NAN, NAN, NAN, NAN, 0, 0};
+  if (!logs) return mem_error(rounds * sizeof *logs, "a comparison");
+  for (size_t i = 0; i < rounds; i++)
+    if (is_comparable(a[i]) && is_comparable(b[i])) logs[count++] = log(b[i]) - log(a[i]);
+  result->rounds = count;
+  result->left_out = rounds - count;
+  if (count >= RATIO_LEAST_ROUNDS) {
+    size_t trim = count >= TRIMMED_FROM ? count / TRIMMED_PART : 0;
+    /* trimming costs one more degree than Yuen's: then 2.0 to 2.3 % of 60,000 simulated
+     * comparisons of equals differ, for 8 to 20 rounds; with his, up to 2.9 % */
+    size_t degrees = count - 2 * trim - (trim ? 2 : 1);
+    qsort(logs, count, sizeof *logs, compare);
+    double mean = trimmed_mean(logs, count, trim, &error);
+    double t = student_quantile(1 - RATIO_CONFIDENCE, degrees);
+    result->ratio = exp(mean);
+    result->low = exp(mean - t * error);
+    result->high = exp(mean + t * error);
+    result->detectable = expm1((t + student_quantile(0.4, degrees)) * error);
+  }
+  free(logs);
+  return NULL;
 }

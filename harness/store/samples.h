@@ -8,22 +8,34 @@
 /* Reads every session; what is known already stays as it is. */
 err store_ingest_samples(store *s, const char *results) ERR_MUST_CHECK;
 
-/* One series on one machine, a point for each commit: the median of its samples. */
+/* A commit in a series: the median of its samples. */
 typedef struct {
-  char commit[24]; /* first 10 digits, "+" behind them for a build with uncommitted changes */
+  char commit[48], label[24]; /* label: first 10 digits, "+" for a build with uncommitted changes */
   char day[16];
-  double value;
-  size_t samples;
+  double value, least, most; /* median and range of its samples */
+  size_t samples;            /* that are positive numbers */
+  size_t disturbed;          /* of those: the machine was disturbed meanwhile */
 } sample_point;
 
+/* One series: what was measured, with which words and build, on one machine. Only what is equal in
+ * all of these is ever compared. */
 typedef struct {
-  char *series, *metric, *machine;
+  char *series, *metric, *words, *build, *machine;
   sample_point *points; /* in the order of the commits */
   size_t count;
+  size_t left_out;      /* samples that are no positive number */
+  size_t empty_commits; /* commits that have only such samples: they have no point */
 } sample_series;
 
 err store_read_samples(store *s, const char *metric, sample_series **series,
                        size_t *count) ERR_MUST_CHECK;
 void store_free_samples(sample_series *series, size_t count);
+/* Keeps, in their order, the series whose name, words, build or machine contain `text`. */
+void store_select_samples(const char *text, sample_series *series, size_t *count);
+
+/* How many positive samples of `metric` with these words and on this machine the commit has, its
+ * builds with uncommitted changes left out; and what this build of it is, "" when there is none. */
+err store_count_samples(store *s, const char *metric, const char *words, const char *machine,
+                        const char *commit, size_t *count) ERR_MUST_CHECK;
 
 #endif

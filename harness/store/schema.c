@@ -1,6 +1,7 @@
 /* The schema as a list of steps, each from one version to the next. A step that was released is
  * never changed; a new one is added. docs/schema.md explains the tables. */
 #include "store/numbers.h"
+#include "store/samples_schema.h"
 #include "store/sql.h"
 
 enum { NUMBERS_VERSION = 3 }; /* before it, numbers were what processes said at their end */
@@ -444,7 +445,9 @@ static const char version_3[] =
     "     AND metric = 'mean_per_class' ORDER BY ordinal LIMIT 1) AS zero_shot_mean_per_class,"
     "    (SELECT value FROM v_final_evaluation WHERE run_id = latest.run_id AND task = 'retrieval'"
     "     AND metric = 'image_to_text_r1' ORDER BY ordinal LIMIT 1) AS retrieval_i2t_r1"
-    "  FROM v_cell_latest AS latest;";
+    "  FROM v_cell_latest AS latest;"
+
+    SAMPLES_VERSION_3;
 
 /* migrations[v] brings version v to v + 1 */
 static const char *const migrations[] = {version_1, version_2, version_3};

@@ -8,6 +8,7 @@
 #include "stats/changes.h"
 #include "stats/curve.h"
 #include "stats/ratio.h"
+#include "stats/student.h"
 #include "stats/summary.h"
 
 static void assert_near(double value, double wanted, double tolerance) {
@@ -93,7 +94,7 @@ static void the_speedup_is_taken_at_the_highest_accuracy_that_both_reach(void **
   assert_near(curve_compare(&baseline, &baseline).speedup, 1, 1e-15);
 }
 
-static const change_options usual = {3, 199, 0.01, 0};
+static const change_options usual = {3, 999, 0.01, 0};
 
 /* `count` values around 100 with a deviation of 1; from `change` on, `shift` more. */
 static void make_series(double *values, size_t count, size_t change, double shift, uint64_t seed) {
@@ -138,6 +139,35 @@ static void noise_and_a_single_outlier_are_no_change(void **state) {
   assert_true(false_alarms <= 4); /* 1 expected at level 0.01; 5 or more has probability 0.003 */
 }
 
+/* Before, a permutation test could not tell from fewer than 14: 199 shuffles and p at most 0.01. */
+static void a_clean_step_is_found_from_six_points_on(void **state) {
+  (void)state;
+  for (size_t count = 6; count <= 14; count++) {
+    double values[14];
+    change_point *points;
+    size_t found;
+    for (size_t i = 0; i < count; i++) values[i] = i + 3 < count ? 1000 : 950;
+    assert_ok(stats_changes(values, count, &usual, &points, &found));
+    assert_int_equal(found, 1);
+    assert_int_equal(points[0].at, count - 3);
+    free(points);
+  }
+}
+
+static void a_short_bump_between_two_equal_levels_is_found(void **state) {
+  (void)state;
+  double values[20];
+  change_point *points;
+  size_t count;
+  make_series(values, 20, 8, -8, 5);
+  for (size_t i = 12; i < 20; i++) values[i] += 8;
+  assert_ok(stats_changes(values, 20, &usual, &points, &count));
+  assert_int_equal(count, 2);
+  assert_int_equal(points[0].at, 8);
+  assert_int_equal(points[1].at, 12);
+  free(points);
+}
+
 static void too_short_a_series_has_no_change(void **state) {
   (void)state;
   const double values[] = {1, 1, 1, 9, 9};
@@ -148,7 +178,7 @@ static void too_short_a_series_has_no_change(void **state) {
   free(points);
 }
 
-static void a_ratio_is_of_medians_and_its_interval_covers_it(void **state) {
+static void a_ratio_is_paired_and_its_interval_covers_it(void **state) {
   (void)state;
   double a[12], b[12];
   stats_ratio_result r;
@@ -160,9 +190,58 @@ static void a_ratio_is_of_medians_and_its_interval_covers_it(void **state) {
   make_series(b, 12, 0, 10, 4);
   assert_ok(stats_ratio(a, b, 12, &r));
   assert_true(r.low < 1.1 && 1.1 < r.high && r.low > 1.05);
-  assert_near(r.detectable, 2.802 / 1.96 * (r.high - r.low) / 2 / r.ratio, 1e-3);
-  assert_ok(stats_ratio(a, b, 2, &r));
+  assert_true(r.detectable > (r.high - r.low) / 2 / r.ratio); /* found in four of five cases */
+  assert_int_equal(r.rounds, 12);
+}
+
+/* Five pairs without trimming: mean and t-interval of the logarithms, by hand. */
+static void five_rounds_give_the_t_interval_of_a_hand_computation(void **state) {
+  (void)state;
+  const double a[] = {100, 100, 100, 100, 100};
+  double b[5];
+  stats_ratio_result r;
+  for (int i = 0; i < 5; i++) b[i] = 100 * exp(0.01 * (i + 1)); /* logs: mean 0.03, s 0.0158114 */
+  assert_ok(stats_ratio(a, b, 5, &r));
+  assert_near(r.ratio, exp(0.03), 1e-12);
+  assert_near(r.high, exp(0.03 + 3.74695 * 0.0158114 / sqrt(5)), 1e-6); /* t of 2 %, 4 degrees */
+  assert_ok(stats_ratio(a, b, 4, &r)); /* too few to claim anything */
+  assert_true(isnan(r.ratio) && isnan(r.low) && isnan(r.high));
+}
+
+static void what_is_no_positive_number_is_left_out_in_pairs(void **state) {
+  (void)state;
+  double a[] = {100, NAN, 100, 0, 100, 100, -1, 100, INFINITY};
+  double b[] = {100, 100, 0, 100, 100, 100, 100, 100, 100};
+  stats_ratio_result r;
+  assert_ok(stats_ratio(a, b, 9, &r));
+  assert_int_equal(r.rounds, 4);
+  assert_int_equal(r.left_out, 5);
   assert_true(isnan(r.ratio));
+  a[1] = 100;
+  assert_ok(stats_ratio(a, b, 9, &r));
+  assert_near(r.ratio, 1, 1e-12);
+}
+
+static void one_disturbed_round_of_eight_hides_nothing(void **state) {
+  (void)state;
+  double a[8], b[8];
+  stats_ratio_result r;
+  make_series(a, 8, 8, 0, 7);
+  make_series(b, 8, 0, -5, 8);
+  a[2] = 55;
+  assert_ok(stats_ratio(a, b, 8, &r));
+  assert_true(r.high < 1);
+}
+
+static void tails_of_t_agree_with_printed_tables(void **state) {
+  (void)state;
+  assert_near(student_tail(12.7062, 1), 0.05, 1e-6);
+  assert_near(student_tail(2.7764, 4), 0.05, 1e-5);
+  assert_near(student_tail(4.0321, 5), 0.01, 1e-6);
+  assert_near(student_tail(2.0086, 50), 0.05, 1e-5);
+  assert_near(student_tail(-2.0086, 50), 0.05, 1e-5);
+  assert_near(student_quantile(0.02, 7), 2.99795, 1e-5);
+  assert_true(student_tail(INFINITY, 3) == 0 && isnan(student_tail(1, 0)));
 }
 
 int main(void) {
@@ -176,7 +255,13 @@ int main(void) {
       cmocka_unit_test(a_changed_level_is_found_where_it_changed),
       cmocka_unit_test(noise_and_a_single_outlier_are_no_change),
       cmocka_unit_test(too_short_a_series_has_no_change),
-      cmocka_unit_test(a_ratio_is_of_medians_and_its_interval_covers_it),
+      cmocka_unit_test(a_clean_step_is_found_from_six_points_on),
+      cmocka_unit_test(a_short_bump_between_two_equal_levels_is_found),
+      cmocka_unit_test(a_ratio_is_paired_and_its_interval_covers_it),
+      cmocka_unit_test(five_rounds_give_the_t_interval_of_a_hand_computation),
+      cmocka_unit_test(what_is_no_positive_number_is_left_out_in_pairs),
+      cmocka_unit_test(one_disturbed_round_of_eight_hides_nothing),
+      cmocka_unit_test(tails_of_t_agree_with_printed_tables),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -22,7 +22,7 @@ printf '{"mask_ratio":0.75,"samples_per_second":%d}\n' $(( 20000 * (1000 + wobbl
 P
 export TEMPLATE=$PWD/template
 build='grep -q RATE rate && . ./rate && mkdir -p out && sed "s/RATE/$RATE/; s/NOISE/$NOISE/; s/COMMIT/$(git rev-parse HEAD)/" "$TEMPLATE" > out/flip && chmod +x out/flip && touch built-here'
-bisect() { bench bisect --repository repo --build "$build" --program out/flip --rounds 4 "$@"; }
+bisect() { bench bisect --repository repo --build "$build" --program out/flip --rounds 5 "$@"; }
 
 # The broken commit lies just before the slow one: the two cannot be told apart.
 expect_status 3 bisect c1 c12

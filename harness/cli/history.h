@@ -1,0 +1,38 @@
+/* Shared by 'flipbench history' and 'flipbench regress': which samples, and their levels. */
+#ifndef FLIPBENCH_CLI_HISTORY_H
+#define FLIPBENCH_CLI_HISTORY_H
+
+#include "cli/cli.h"
+#include "stats/levels.h"
+#include "store/samples.h"
+
+typedef struct {
+  cli_place place;
+  const char *metric;
+  const char *only; /* series whose heading contains this text; NULL: all */
+  double level;
+} history_words;
+
+#define HISTORY_OPTIONS(words)                                                                     \
+  {                                                                                                \
+      "metric", 'm', OPTION_STRING, &(words).metric, "NAME", "the number [samples_per_second]",    \
+      false},                                                                                      \
+      {"only",        0,      OPTION_STRING,                                                       \
+       &(words).only, "TEXT", "only series whose name, machine, words or build contain it",        \
+       false},                                                                                     \
+  {                                                                                                \
+    "level", 0, OPTION_NUMBER, &(words).level, "P",                                                \
+        "false alarms of one call, all series together [0.03]", false                              \
+  }
+
+err history_check(const history_words *words, const option_list *rest) ERR_MUST_CHECK;
+/* The series asked for; ERR_INPUT when there is none. */
+err history_read(history_words *words, store **s, sample_series **series,
+                 size_t *count) ERR_MUST_CHECK;
+/* Levels of one series; `share`: of the false alarms, 1 / count of series. */
+err history_levels(const sample_series *series, double level, series_levels *l) ERR_MUST_CHECK;
+/* What tells the series from others, and what was left out of it. */
+void history_write_head(const sample_series *series, strbuf *out);
+void history_write_left_out(const sample_series *series, strbuf *out);
+
+#endif

@@ -1,0 +1,188 @@
+/* flipbench regress: a verdict on every series of flipbench history. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/history.h"
+
+enum { EXIT_REGRESSION = 1, EXIT_UNSURE = 2, EXIT_USAGE = 3 };
+
+static const char details[] =
+    "Looks at every series of 'flipbench history'. A regression is\n"
+    "  - a newest level worse than the best earlier one (or than the level of --against) by "
+    "--least\n"
+    "    percent or more, in one step or in several; or\n"
+    "  - a slope within the newest level that adds up to as much.\n"
+    "Fine means that a change of --least is ruled out with 95 % confidence, wherever in the "
+    "newest\n"
+    "level it might have begun. Everything else cannot be told: fewer than six commits, noise "
+    "that\n"
+    "would hide such a change, or newest commits that are worse but not yet three.\n"
+    "\n"
+    "examples:\n"
+    "  flipbench regress\n"
+    "  flipbench regress --metric step_seconds --lower-is-better --least 3\n"
+    "  flipbench regress --against 1a2b3c4        what was accepted with that commit is no alarm\n"
+    "\n"
+    "exit status: 0 fine; 1 regression; 2 cannot tell; 3 wrong usage";
+
+typedef struct {
+  history_words words;
+  double least_percent;
+  bool is_lower_better;
+  const char *against;
+  size_t series_count;
+} regress_words;
+
+/* The point of --against in a series; ERR_INPUT is left to the caller: other series may have it. */
+static bool find_reference(const sample_series *series, const char *commit, size_t *at) {
+  size_t length = strlen(commit);
+  for (size_t i = series->count; i-- > 0;)
+    if (strncmp(series->points[i].commit, commit, length) == 0) {
+      *at = i;
+      return true;
+    }
+  return false;
+}
+
+static void write_evidence(const sample_series *series, const series_levels *l, strbuf *out) {
+  size_t disturbed = 0;
+  for (size_t i = 0; i < series->count; i++) disturbed += series->points[i].disturbed > 0;
+  strbuf_format(out, "%s", series->machine);
+  if (*series->words) strbuf_format(out, "; %s", series->words);
+  if (*series->build) strbuf_format(out, "; %s", series->build);
+  if (l->aside) strbuf_format(out, "; %zu set aside", l->aside);
+  if (disturbed) strbuf_format(out, "; † %zu disturbed", disturbed);
+  if (series->left_out) strbuf_append(out, "; ");
+  history_write_left_out(series, out);
+}
+
+static void write_worse(const sample_series *series, const series_levels *l,
+                        const series_verdict *v, strbuf *out) {
+  const char *since = series->points[v->since].label;
+  strbuf_format(out, "regression   %s: ", series->series);
+  if (v->reason == VERDICT_BY_TREND)
+    strbuf_format(out, "%+.1f %% little by little since %s (p = %.3f", 100 * v->change, since,
+                  v->p);
+  else if (v->steps > 1)
+    strbuf_format(out,
+                  "%+.1f %% in %zu steps since %s, against the level that ends with %s (p = %.3f",
+                  100 * v->change, v->steps, since, series->points[v->since - 1].label, v->p);
+  else
+    strbuf_format(out, "%+.1f %% since %s (p = %.3f", 100 * v->change, since, v->p);
+  strbuf_append(out, "; ");
+  write_evidence(series, l, out);
+  strbuf_append(out, ")\n");
+}
+
+static void write_unsure(const sample_series *series, const series_levels *l,
+                         const series_verdict *v, const verdict_options *how, strbuf *out) {
+  size_t newest = series->count - v->since;
+  strbuf_format(out, "cannot tell  %s: ", series->series);
+  if (v->reason == VERDICT_BY_COUNT)
+    strbuf_format(out, "%zu commits, at least %d are needed", series->count - l->aside,
+                  LEVELS_LEAST_POINTS);
+  else if (v->reason == VERDICT_BY_NEWEST)
+    strbuf_format(out, "the newest %s %+.1f %%; measure more commits, %d make a level",
+                  newest == 1 ? "commit is off by" : "two commits are off by", 100 * v->change,
+                  LEVELS_LEAST_SEGMENT);
+  else
+    strbuf_format(
+        out,
+        "noise hides a change of %.1f %%: up to %.1f %% is possible; measure more commits "
+        "or rounds, or ask for --least %.2g",
+        100 * how->least, 100 * v->bound, 100 * v->bound);
+  strbuf_append(out, " (");
+  write_evidence(series, l, out);
+  strbuf_append(out, ")\n");
+}
+
+/* A sentence about one series. */
+static err judge(const sample_series *series, const regress_words *words, strbuf *out,
+                 verdict_kind *kind) {
+  series_levels l;
+  verdict_options how = {.least = words->least_percent / 100,
+                         .level = words->words.level / (double)words->series_count,
+                         .is_lower_better = words->is_lower_better};
+  how.has_reference = words->against && find_reference(series, words->against, &how.reference);
+  err error = history_levels(series, how.level, &l);
+  if (error) return error;
+  series_verdict v = levels_judge(&l, &how);
+  *kind = v.kind;
+  if (v.kind == VERDICT_WORSE) {
+    write_worse(series, &l, &v, out);
+  } else if (v.kind == VERDICT_UNSURE) {
+    write_unsure(series, &l, &v, &how, out);
+  } else {
+    strbuf_format(out, "fine         %s: %zu commits, no more than %.1f %% %s is possible (",
+                  series->series, series->count, fmax(0, 100 * v.bound),
+                  words->is_lower_better ? "more" : "less");
+    write_evidence(series, &l, out);
+    strbuf_append(out, ")\n");
+  }
+  levels_free(&l);
+  return NULL;
+}
+
+static err check(const regress_words *words, const option_list *rest) {
+  err error = history_check(&words->words, rest);
+  if (error) return error;
+  if (!(words->least_percent > 0 && words->least_percent < 100))
+    return err_new(ERR_INPUT, "--least: %g %% is not between 0 and 100", words->least_percent);
+  return NULL;
+}
+
+static err check_reference(const regress_words *words, const sample_series *series, size_t count) {
+  size_t at;
+  if (!words->against) return NULL;
+  for (size_t i = 0; i < count; i++)
+    if (find_reference(&series[i], words->against, &at)) return NULL;
+  return err_new(ERR_INPUT, "--against: no series has the commit %s (its first digits are enough)",
+                 words->against);
+}
+
+int cli_regress(int argc, char **argv) {
+  regress_words words = {
+      {{.results = "results"}, "samples_per_second", NULL, 0.03}, 2, false, NULL, 0};
+  bool is_help_wanted = false;
+  option options[] = {
+      HISTORY_OPTIONS(words.words),
+      {"least", 0, OPTION_NUMBER, &words.least_percent, "PERCENT", "changes that count [2]", false},
+      {"against", 0, OPTION_STRING, &words.against, "COMMIT",
+       "compare with its level [the best earlier level]", false},
+      {"lower-is-better", 0, OPTION_FLAG, &words.is_lower_better, NULL, "times, not rates", false},
+      CLI_PLACE_OPTIONS(words.words.place),
+      {0}};
+  command c = {"flipbench regress", "did it become slower", "[OPTIONS]", options, details};
+  option_list rest = {0};
+  sample_series *series = NULL;
+  size_t count = 0, found[3] = {0};
+  store *s = NULL;
+  strbuf out = {0};
+  err error = NULL;
+  TRY(options_parse(&c, argc, argv, &rest, &is_help_wanted));
+  if (is_help_wanted) goto cleanup;
+  TRY(check(&words, &rest));
+  TRY(history_read(&words.words, &s, &series, &count));
+  TRY(check_reference(&words, series, count));
+  words.series_count = count;
+  for (size_t i = 0; i < count; i++) {
+    verdict_kind kind;
+    TRY(judge(&series[i], &words, &out, &kind));
+    found[kind]++;
+  }
+  TRY(cli_print(&out));
+cleanup:
+  store_free_samples(series, count);
+  store_close(s);
+  strbuf_free(&out);
+  free(words.words.place.path);
+  options_free_list(&rest);
+  options_free(options);
+  if (error) {
+    bool is_usage = err_kind_of(error) == ERR_INPUT;
+    int status = options_exit_status(error);
+    return is_usage ? EXIT_USAGE : status == 1 ? EXIT_UNSURE : status;
+  }
+  return found[VERDICT_WORSE] ? EXIT_REGRESSION : found[VERDICT_UNSURE] ? EXIT_UNSURE : 0;
+}
