@@ -32,19 +32,26 @@ void bundle_free(bundle_manifest *m) {
 
 /* ---- the archive ---- */
 
-/* Regular files below `folder` and nothing else. A hard link with contents, which pax archives may
- * hold, would write them to whatever file it names. */
-static err extract_entry(struct archive *in, struct archive *disk, struct archive_entry *entry,
-                         const char *folder) {
-  strbuf path = {0};
+/* Regular files that stay below the folder, and nothing else. A hard link with contents, which pax
+ * archives may hold, would write them to whatever file it names. */
+static err check_entry(struct archive_entry *entry) {
   const char *name = archive_entry_pathname(entry);
   if (archive_entry_filetype(entry) == AE_IFDIR) return NULL; /* made with what is in it */
   bool is_file = archive_entry_filetype(entry) == AE_IFREG && !archive_entry_hardlink(entry);
-  if (!is_file || !name || !place_is_below(name))
-    return err_new(ERR_INPUT, "holds '%s', which is no file of a bundle", name ? name : "?");
+  if (is_file && name && place_is_below(name)) return NULL;
+  return err_new(ERR_INPUT, "holds '%s', which is no file of a bundle", name ? name : "?");
+}
+
+static err extract_entry(struct archive *in, struct archive *disk, struct archive_entry *entry,
+                         const char *folder, const char *root) {
+  strbuf path = {0};
+  err error = check_entry(entry);
+  const char *name = archive_entry_pathname(entry);
+  if (error || archive_entry_filetype(entry) == AE_IFDIR) return error;
+  if (strncmp(name, root, strlen(root)) != 0 || name[strlen(root)] != '/')
+    return err_new(ERR_INPUT, "holds '%s', which is not in its folder '%s'", name, root);
   strbuf_format(&path, "%s/%s", folder, name);
   archive_entry_set_pathname(entry, strbuf_string(&path));
-  err error = NULL;
   const void *block;
   size_t size;
   la_int64_t offset;
@@ -88,33 +95,32 @@ static err read_entry(struct archive *in, const char *archive, strbuf *text) {
   return text->is_broken ? mem_error(text->length, archive) : NULL;
 }
 
-/* The manifest and the name of the folder that it is in; nothing is written. */
+/* Looks at every entry, so that an archive is refused before anything of it is written, and reads
+ * the manifest and the name of the folder that it is in. */
 static err find_manifest(const char *archive, char **name, strbuf *text) {
   struct archive *in = NULL;
   struct archive_entry *entry;
-  bool is_found = false;
-  int code = ARCHIVE_EOF;
+  int code;
   err error = NULL;
   TRY(open_archive(archive, &in));
-  while (!is_found && is_entry(code = archive_read_next_header(in, &entry))) {
+  while (is_entry(code = archive_read_next_header(in, &entry))) {
+    TRY(err_context(check_entry(entry), "%s", archive));
     const char *path = archive_entry_pathname(entry), *slash = path ? strchr(path, '/') : NULL;
-    if (!slash || strcmp(slash, "/MANIFEST.json") != 0 || !place_is_below(path)) continue;
+    if (*name || !slash || strcmp(slash, "/MANIFEST.json") != 0) continue;
     strbuf first = {0};
     strbuf_append_bytes(&first, path, (size_t)(slash - path));
     *name = strbuf_take(&first);
     if (!*name) FAIL(ERR_MEMORY, "out of memory: a bundle");
     TRY(read_entry(in, archive, text));
-    is_found = true;
   }
-  if (!is_found && code != ARCHIVE_EOF)
-    FAIL(ERR_INPUT, "%s: %s", archive, archive_error_string(in));
-  if (!is_found) FAIL(ERR_INPUT, "%s: is no bundle: it holds no NAME/MANIFEST.json", archive);
+  if (code != ARCHIVE_EOF) FAIL(ERR_INPUT, "%s: %s", archive, archive_error_string(in));
+  if (!*name) FAIL(ERR_INPUT, "%s: is no bundle: it holds no NAME/MANIFEST.json", archive);
 cleanup:
   archive_read_free(in);
   return error;
 }
 
-static err unpack(const char *archive, const char *folder) {
+static err unpack(const char *archive, const char *folder, const char *root) {
   struct archive *in = NULL, *disk = archive_write_disk_new();
   struct archive_entry *entry;
   err error = NULL;
@@ -122,7 +128,7 @@ static err unpack(const char *archive, const char *folder) {
   archive_write_disk_set_options(disk, ARCHIVE_EXTRACT_SECURE_SYMLINKS);
   TRY(open_archive(archive, &in));
   while (is_entry(code = archive_read_next_header(in, &entry)))
-    TRY(err_context(extract_entry(in, disk, entry, folder), "%s", archive));
+    TRY(err_context(extract_entry(in, disk, entry, folder, root), "%s", archive));
   if (code != ARCHIVE_EOF) FAIL(ERR_INPUT, "%s: %s", archive, archive_error_string(in));
 cleanup:
   archive_read_free(in);
@@ -178,10 +184,12 @@ static err check_files(const json_t *files, const char *folder) {
   json_array_foreach(files, i, file) {
     char digest[HASH_SIZE];
     const char *name = json_string_value(json_object_get(file, "name"));
+    if (name && !place_is_below(name)) name = NULL;
     const char *wanted = json_string_value(json_object_get(file, "xxh3"));
     char *path = name ? fs_join(folder, name) : NULL;
     if (!path || !wanted)
-      error = err_new(ERR_INPUT, "MANIFEST.json: entry %zu has no name or digest", i);
+      error = err_new(ERR_INPUT,
+                      "MANIFEST.json: entry %zu has no name within the bundle, or no digest", i);
     else
       error = hash_file(path, digest);
     if (!error && strcmp(digest, wanted) != 0)
@@ -275,7 +283,7 @@ err bundle_extract(const char *archive, const char *folder, bundle_manifest *m) 
   TRY(check_folder(inside, &text));
   TRY(fs_make_folders(folder));
   remove_links(inside);
-  TRY(unpack(archive, folder));
+  TRY(unpack(archive, folder, name));
   TRY(check_files(json_object_get(document, "files"), inside));
   TRY(make_folders(document, inside, m->start));
 cleanup:

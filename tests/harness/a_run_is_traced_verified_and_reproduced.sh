@@ -66,7 +66,8 @@ expect_status 2 bench reproduce bad.tar.gz --out other
 expect_line err.txt 'is not what was packed'
 sed -i 's/"final_loss":[0-9.]*/"final_loss":1.0/; s/"loss":[0-9.]*/"loss":1.25/' reproduced/tiny/again/tiny/*0.5*seed=*/events.jsonl
 expect_status 1 bench reproduce tiny.tar.gz
-expect_line out.txt 'mask 50 % · loss: .* → 1.250 .*differs'
+expect_line out.txt 'mask 50 % · loss .* 1.250 .* DIFFERS'
+expect_line out.txt 'verdict: NOT reproduced, on the same data, with the same program, on the same kind of machine'
 : > escape && (mkdir -p in/tiny && cd in && tar czPf ../evil.tar.gz --transform 's,^,tiny/../../,' ../escape)
 expect_status 2 bench reproduce evil.tar.gz --out elsewhere
 expect_line err.txt 'no file of a bundle'
