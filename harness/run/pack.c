@@ -152,6 +152,16 @@ json_t *pack_files_json(const pack *p) {
 
 /* ---- the archive ---- */
 
+locale_t pack_enter_utf8(void) {
+  locale_t utf8 = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
+  return utf8 ? uselocale(utf8) : (locale_t)0;
+}
+
+void pack_leave_utf8(locale_t before) {
+  locale_t own = before ? uselocale(before) : (locale_t)0;
+  if (own && own != LC_GLOBAL_LOCALE) freelocale(own);
+}
+
 static err archive_error(struct archive *a, const char *path) {
   const char *text = archive_error_string(a);
   return err_new(ERR_IO, "%s: %s", path, text ? text : "cannot be written");
@@ -200,13 +210,13 @@ cleanup:
 
 err pack_write(const pack *p, const char *root, const char *out, const pack_text *texts,
                size_t text_count) {
+  locale_t before = pack_enter_utf8();
   struct archive *a = archive_write_new();
   strbuf part = {0};
   err error = NULL;
   strbuf_format(&part, "%s.part", out);
   archive_write_add_filter_gzip(a);
   archive_write_set_format_pax_restricted(a);
-  archive_write_set_options(a, "hdrcharset=BINARY"); /* names are bytes, whatever the locale */
   if (archive_write_open_filename(a, strbuf_string(&part)) != ARCHIVE_OK)
     error = archive_error(a, out);
   for (size_t i = 0; i < text_count && !error; i++)
@@ -219,6 +229,7 @@ err pack_write(const pack *p, const char *root, const char *out, const pack_text
                 : archive_error(a, out);
   if (archive_write_close(a) != ARCHIVE_OK && !error) error = archive_error(a, out);
   archive_write_free(a);
+  pack_leave_utf8(before);
   if (!error && rename(strbuf_string(&part), out) != 0)
     error = err_new(ERR_IO, "%s: cannot be written", out);
   if (error) unlink(strbuf_string(&part));

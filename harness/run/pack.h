@@ -4,6 +4,7 @@
 #define FLIPBENCH_RUN_PACK_H
 
 #include <jansson.h>
+#include <locale.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -43,6 +44,10 @@ void pack_reach(pack *p, const char *written);
 err pack_finish(pack *p, char **start) ERR_MUST_CHECK;
 /* The name of what is at `place`; the caller frees; NULL when memory is short. */
 char *pack_name(const char *start, const char *place);
+
+/* Names in an archive are UTF-8 whatever the user's locale: around every use of libarchive. */
+locale_t pack_enter_utf8(void);
+void pack_leave_utf8(locale_t before);
 
 json_t *pack_files_json(const pack *p);
 /* The archive ROOT/… at `out`: texts first ("MANIFEST.json", …), then the files. A file that has

@@ -12,6 +12,7 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "run/bundle.h"
+#include "run/pack.h"
 #include "run/place.h"
 
 enum { MOST_MANIFEST_BYTES = 256 << 20 };
@@ -74,7 +75,6 @@ static err open_archive(const char *archive, struct archive **in) {
   *in = archive_read_new();
   archive_read_support_filter_gzip(*in);
   archive_read_support_format_tar(*in);
-  archive_read_set_options(*in, "hdrcharset=BINARY"); /* names are bytes, whatever the locale */
   if (archive_read_open_filename(*in, archive, 1 << 16) == ARCHIVE_OK) return NULL;
   return err_new(ERR_INPUT, "%s: %s", archive, archive_error_string(*in));
 }
@@ -273,6 +273,7 @@ err bundle_extract(const char *archive, const char *folder, bundle_manifest *m) 
   json_t *document = NULL;
   strbuf text = {0};
   err error = NULL;
+  locale_t before = pack_enter_utf8();
   *m = (bundle_manifest){0};
   TRY(find_manifest(archive, &name, &text));
   document = json_loads(strbuf_string(&text), 0, NULL);
@@ -287,6 +288,7 @@ err bundle_extract(const char *archive, const char *folder, bundle_manifest *m) 
   TRY(check_files(json_object_get(document, "files"), inside));
   TRY(make_folders(document, inside, m->start));
 cleanup:
+  pack_leave_utf8(before);
   json_decref(document);
   strbuf_free(&text);
   free(inside);
