@@ -62,13 +62,13 @@ void said_verdict(const agreement_count *n, const localise_match *data, bool has
   if (n->machine)
     strbuf_format(out, "; %zu of speed, time and memory are the machine's own and not judged",
                   n->machine);
-  strbuf_format(out, "\nverdict: %s, on %s data, with %s program, on %s machine",
+  strbuf_format(out, "\nverdict: %s, on %s, with %s program, on %s machine",
                 is_reproduced ? "reproduced"
                 : judged      ? "NOT reproduced"
                               : "no number could be judged",
-                data->different || data->absent ? "OTHER"
-                : data->same                    ? "the same"
-                                                : "data that could not be compared",
+                data->different || data->absent ? "OTHER data"
+                : data->same && !data->unknown  ? "the same data"
+                                                : "data that could not all be compared",
                 is_same(&first->programs, &again->programs) ? "the same" : "another",
                 is_same(&first->machines, &again->machines) ? "the same kind of" : "another");
   if (n->differing) strbuf_format(out, "; %zu numbers differ", n->differing);

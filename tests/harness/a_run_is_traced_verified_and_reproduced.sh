@@ -73,3 +73,13 @@ expect_status 2 bench reproduce evil.tar.gz --out elsewhere
 expect_line err.txt 'no file of a bundle'
 echo nonsense > no.tar.gz
 expect_status 2 bench reproduce no.tar.gz
+
+# A bundle of the first version has fingerprints of the data and no list of what was read.
+mkdir first && tar xzf tiny.tar.gz -C first
+data=$(sed -n 's/.*"recorded":\[\?//p; /"recorded"/,/\]/p' first/tiny/MANIFEST.json | grep -oE '"[0-9a-f]{32}"' | head -1)
+echo '{"version":1,"name":"tiny","experiment":"files/tiny.yaml","profile":"","created":"then","commit":"c","data":['"$data"'],"files":[]}' \
+  > first/tiny/MANIFEST.json
+tar czf first.tar.gz -C first tiny
+expect_status 0 bench reproduce first.tar.gz --out of_first
+expect_line out.txt 'training data .*: the same as recorded'
+expect_line out.txt 'verdict: reproduced, on the same data'
