@@ -9,6 +9,7 @@ int main(int argc, char **argv) {
       {"train", "train a model from a run file", cmd_train},
       {"eval", "measure a model: zero-shot, retrieval, linear probe, suites", cmd_eval},
       {"plan", "parameters, FLOPs and memory of a run, before it starts", cmd_plan},
+      {"inputs", "the files that a run reads, and whether they are here", cmd_inputs},
       {"bench", "measure this machine: ops, training step, loader", cmd_bench},
       {"data", "make, describe and check shards of images and captions", cmd_data},
       {"embed", "write embeddings of images or texts as .npy", cmd_embed},

@@ -112,22 +112,30 @@ static err read_weight(const source_request *r, double *weight) {
   return NULL;
 }
 
+/* Takes `name` apart; the request's texts live in *copy, which the caller frees. */
+static err take_apart(const char *name, source_request *r, const source_format **format,
+                      char **copy) {
+  *format = source_format_of(name);
+  size_t prefix = strlen((*format)->name);
+  bool is_named = strncmp(name, (*format)->name, prefix) == 0 && name[prefix] == ':';
+  r->whole = name;
+  *copy = mem_copy_string(is_named ? name + prefix + 1 : name);
+  if (!*copy) return mem_error(strlen(name), "a data source");
+  r->location = *copy;
+  char *options = *copy + (find_options(*copy) - *copy);
+  if (!*options) return NULL;
+  *options++ = '\0';
+  return read_options(r, *format, options);
+}
+
 err source_open(const char *name, bool allows_pipes, data_source **out) {
-  source_request r = {.whole = name, .allows_pipes = allows_pipes};
-  const source_format *format = source_format_of(name);
-  size_t prefix = strlen(format->name);
-  bool is_named = strncmp(name, format->name, prefix) == 0 && name[prefix] == ':';
-  char *copy = mem_copy_string(is_named ? name + prefix + 1 : name), *options;
+  source_request r = {.allows_pipes = allows_pipes};
+  const source_format *format;
+  char *copy = NULL;
   double weight;
-  *out = NULL;
-  if (!copy) return mem_error(strlen(name), "a data source");
-  r.location = copy;
-  options = copy + (find_options(copy) - copy);
   err error = NULL;
-  if (*options) {
-    *options++ = '\0';
-    TRY(read_options(&r, format, options));
-  }
+  *out = NULL;
+  TRY(take_apart(name, &r, &format, &copy));
   if (ends_with(copy, strlen(copy), ".parquet"))
     FAIL(ERR_UNSUPPORTED,
          "%s: parquet is not read; write it as TSV (list:FILE.tsv), or let img2dataset make "
@@ -136,6 +144,38 @@ err source_open(const char *name, bool allows_pipes, data_source **out) {
   TRY(read_weight(&r, &weight));
   TRY(format->open(&r, out));
   (*out)->weight = weight;
+cleanup:
+  free(copy);
+  return error;
+}
+
+/* The folder that a list's relative images begin in, where no option names it. */
+static err visit_own_folder(const char *location, source_visit visit, void *context) {
+  char *folder = mem_copy_string(location);
+  if (!folder) return mem_error(strlen(location), "a path");
+  char *slash = strrchr(folder, '/');
+  if (slash) *slash = '\0';
+  err error = visit(context, slash == folder ? "/" : slash ? folder : ".");
+  free(folder);
+  return error;
+}
+
+err source_paths(const char *name, source_visit visit, void *context) {
+  static const char *const keys[] = {"images", "names"};
+  source_request r = {0};
+  const source_format *format;
+  char *copy = NULL;
+  err error = NULL;
+  TRY(take_apart(name, &r, &format, &copy));
+  if (format->open == source_open_pipe) goto cleanup;
+  TRY(visit(context, format->open == source_open_shards && *r.location == '@' ? r.location + 1
+                                                                              : r.location));
+  for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+    const char *path = source_option(&r, keys[i]);
+    if (path && takes_key(format->keys, keys[i])) TRY(visit(context, path));
+  }
+  if (takes_key(format->keys, "images") && !source_option(&r, "images"))
+    TRY(visit_own_folder(r.location, visit, context));
 cleanup:
   free(copy);
   return error;

@@ -65,6 +65,10 @@ const source_format *source_formats(size_t *count);
 err source_open(const char *name, bool allows_pipes, data_source **out) ERR_MUST_CHECK;
 /* NULL is allowed. */
 void source_close(data_source *s);
+/* Every path that `name` names, as it is written: a file, a folder, or a pattern of shards; of a
+ * list without images= the folder that its images lie in. Nothing is opened; a pipe has none. */
+typedef err (*source_visit)(void *context, const char *path);
+err source_paths(const char *name, source_visit visit, void *context) ERR_MUST_CHECK;
 /* The format that `name` names or looks like; NULL with an unknown one. */
 const source_format *source_format_of(const char *name);
 

@@ -1,56 +1,220 @@
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "base/fs.h"
+#include "base/log.h"
+#include "base/mem.h"
 #include "cli/cli.h"
+#include "report/table_changes.h"
 #include "report/write.h"
 #include "run/bundle.h"
+#include "store/sql.h"
 
 static const char details[] =
-    "The experiment file with its bases and evaluation sets, the record of every run (settings,\n"
-    "events, log, command lines, code difference) and the table, with a digest of every file. The\n"
-    "training data is not in it; its fingerprint is. 'flipbench reproduce' takes it from there.\n"
+    "The experiment file with its bases, vocabularies, evaluation sets and what those name; the\n"
+    "record of every run (settings, events, log, command lines, code difference); and the table,\n"
+    "with a digest of every file. The training data is not in it; its files, sizes and "
+    "fingerprints\n"
+    "are, and 'flipbench reproduce' says whether what it finds is the same.\n"
+    "\n"
+    "Paths are taken relative to the current folder, or to the one that holds --results when the\n"
+    "experiment was started there. Runs made with --set need the same --set here.\n"
     "\n"
     "examples:\n"
     "  flipbench bundle quickstart\n"
     "  flipbench bundle mask_ratio --checkpoints --out /tmp/mask_ratio.tar.gz";
 
-static err bundle(const spec_experiment *e, store *s, const cli_place *place, const char *out,
-                  bool with_checkpoints) {
+typedef struct {
+  cli_place place;
+  char from[PATH_MAX]; /* where the command was started */
+  const char *out, *profile;
+  option_list set, set_cell;
+  bool with_checkpoints;
+} bundle_words;
+
+/* ---- where the experiment was started ---- */
+
+/* An existing path made absolute, so that it stays when the folder changes. */
+static err make_absolute(char **path) {
+  char real[PATH_MAX];
+  if (!realpath(*path, real)) return NULL; /* what follows says that it is not there */
+  char *copy = mem_copy_string(real);
+  if (!copy) return mem_error(0, "a path");
+  free(*path);
+  *path = copy;
+  return NULL;
+}
+
+/* Enters the folder that holds the results when the experiment's recorded path leads to its file
+ * from there and not from here. */
+static err go_home(store *s, const char *name, const char *results, bool *has_moved) {
+  sqlite3_stmt *rows;
+  bool has_row;
+  strbuf there = {0};
+  *has_moved = false;
+  err error = sql_query(s, &rows, "SELECT path FROM experiment WHERE name = ?", "t", name);
+  if (!error) error = sql_next(s, rows, &has_row);
+  if (error || !has_row) return error;
+  const char *path = sql_text(rows, 0), *slash = strrchr(results, '/');
+  strbuf_append_bytes(&there, results, slash ? (size_t)(slash - results) + 1 : 0);
+  size_t folder_length = there.length;
+  strbuf_append(&there, path);
+  *has_moved = *path != '/' && slash && !fs_exists(path) && fs_exists(strbuf_string(&there));
+  sql_stop(rows);
+  if (*has_moved) {
+    there.data[folder_length] = '\0';
+    log_info("paths are taken relative to %s, where the experiment was started", there.data);
+    if (chdir(there.data) != 0) error = err_new(ERR_IO, "%s: cannot be entered", there.data);
+  }
+  strbuf_free(&there);
+  return error;
+}
+
+static err load(store *s, const char *given, const bundle_words *words, spec_experiment **e) {
+  spec_options spec = {words->profile, words->set.items, words->set.count, words->set_cell.items,
+                       words->set_cell.count};
+  bool is_file = strchr(given, '/') || strstr(given, ".y"), has_moved = false;
+  char *name = NULL;
+  err error = NULL;
+  if (is_file) {
+    TRY(cli_load_experiment(s, given, &spec, e));
+    name = mem_copy_string((*e)->name);
+    if (!name) FAIL(ERR_MEMORY, "out of memory: a name");
+  }
+  TRY(go_home(s, name ? name : given, words->place.results, &has_moved));
+  if (is_file && has_moved) {
+    spec_free(*e);
+    *e = NULL;
+  }
+  if (!*e) TRY(cli_load_experiment(s, name ? name : given, &spec, e));
+cleanup:
+  free(name);
+  return error;
+}
+
+/* ---- the table ---- */
+
+/* Of the run folders that are packed, by the same way that 'reproduce' goes. */
+static err table_of_folders(const spec_experiment *e, store *s, const char *results, strbuf *json) {
+  const char *temporary = getenv("TMPDIR");
+  char folder[PATH_MAX];
+  char *inside = NULL, *db = NULL;
+  size_t runs;
+  store *fresh = NULL;
   report_table *table = NULL;
+  err error = NULL;
+  snprintf(folder, sizeof folder, "%s/flipbench-XXXXXX",
+           temporary && *temporary ? temporary : "/tmp");
+  if (!mkdtemp(folder)) FAIL(ERR_IO, "%s: no temporary folder can be made", folder);
+  inside = fs_join(folder, "results");
+  db = fs_join(folder, "flipbench.db");
+  if (!inside || !db) FAIL(ERR_MEMORY, "out of memory: a path");
+  TRY(bundle_link(s, results, e->name, inside));
+  TRY(run_rebuild(db, inside, &runs));
+  TRY(store_open_existing(db, &fresh));
+  TRY(report_build(e, fresh, &table));
+  report_write_json(table, json);
+cleanup:
+  report_free(table);
+  store_close(fresh);
+  bundle_unlink(folder);
+  free(inside);
+  free(db);
+  return error;
+}
+
+static err make_table(const spec_experiment *e, store *s, const char *results, strbuf *json) {
+  report_table *table = NULL;
+  strbuf stored = {0}, told = {0};
+  size_t count, begun = 0;
+  err error = NULL;
+  TRY(report_build(e, s, &table));
+  for (size_t r = 0; r < table->row_count; r++)
+    for (size_t k = 0; k < table->rows[r].cells; k++) begun += table->rows[r].runs[k] != 0;
+  if (!begun)
+    FAIL(ERR_INPUT,
+         "%s: none of its cells was run in %s, so there is nothing to pack; runs that were made "
+         "with --set, --set-cell or --profile need the same words here",
+         e->name, store_path(s));
+  report_write_json(table, &stored);
+  TRY(table_of_folders(e, s, results, json));
+  TRY(table_changes(strbuf_string(&stored), strbuf_string(json), &told, &count));
+  if (count)
+    log_warning("the database does not say what the run folders say; the bundle holds the folders' "
+                "table ('flipbench db rebuild' makes the database anew):\n%s",
+                strbuf_string(&told));
+cleanup:
+  report_free(table);
+  strbuf_free(&stored);
+  strbuf_free(&told);
+  return error;
+}
+
+static err bundle(const spec_experiment *e, store *s, const bundle_words *words) {
   strbuf json = {0}, path = {0}, said = {0};
   bundle_count count;
-  char size[TEXT_NUMBER_SIZE];
-  err error = report_build(e, s, &table);
-  if (error) return error;
-  report_write_json(table, &json);
-  strbuf_format(&path, "%s/%s/%s.flipbench.tar.gz", place->results, e->name, e->name);
-  bundle_options options = {.results = place->results,
-                            .out = out ? out : strbuf_string(&path),
+  char size[TEXT_NUMBER_SIZE], *flip = NULL;
+  err_free(run_find_flip(&flip));
+  strbuf_format(&path, "%s/%s/%s.flipbench.tar.gz", words->place.results, e->name, e->name);
+  spec_options spec = {e->profile, words->set.items, words->set.count, words->set_cell.items,
+                       words->set_cell.count};
+  err error = make_table(e, s, words->place.results, &json);
+  bundle_options options = {.results = words->place.results,
+                            .out = words->out ? words->out : strbuf_string(&path),
+                            .flip = flip,
                             .table_json = strbuf_string(&json),
-                            .with_checkpoints = with_checkpoints};
-  error = bundle_write(e, s, &options, &count);
+                            .spec = &spec,
+                            .with_checkpoints = words->with_checkpoints};
+  if (!error) error = bundle_write(e, s, &options, &count);
   if (!error) {
-    strbuf_format(&said, "%s: %zu runs, %zu files, %s before compression\n", options.out,
-                  count.runs, count.files, text_bytes(count.bytes, size));
+    size_t length = strlen(words->from);
+    bool is_below = strncmp(options.out, words->from, length) == 0 && options.out[length] == '/';
+    strbuf_format(&said, "%s: %zu runs, %zu files, %s before compression\n",
+                  is_below ? options.out + length + 1 : options.out, count.runs, count.files,
+                  text_bytes(count.bytes, size));
     error = cli_print(&said);
   }
-  report_free(table);
+  free(flip);
   strbuf_free(&json);
   strbuf_free(&path);
   strbuf_free(&said);
   return error;
 }
 
+/* Everything that is named relative to where the command was started, before it goes elsewhere. */
+static err fix_places(bundle_words *words, char **results, strbuf *out) {
+  err error = cli_find_place(&words->place);
+  if (!error && !getcwd(words->from, sizeof words->from))
+    error = err_new(ERR_IO, "the current folder is gone");
+  if (!error && !(*results = mem_copy_string(words->place.results))) error = mem_error(0, "a path");
+  if (!error) error = make_absolute(results);
+  if (!error) error = make_absolute(&words->place.path);
+  if (error) return error;
+  words->place.results = *results;
+  if (!words->out) return NULL;
+  if (*words->out != '/') strbuf_format(out, "%s/", words->from);
+  strbuf_append(out, words->out);
+  words->out = strbuf_string(out);
+  return NULL;
+}
+
 int cli_bundle(int argc, char **argv) {
-  cli_place place = {.results = "results"};
-  const char *out = NULL, *profile = NULL, *given;
-  bool with_checkpoints = false, is_help_wanted = false;
+  bundle_words words = {.place = {.results = "results"}};
+  const char *given;
+  char *results = NULL;
+  strbuf out = {0};
+  bool is_help_wanted = false;
   option options[] = {
-      {"out", 'o', OPTION_STRING, &out, "FILE", "[RESULTS/NAME/NAME.flipbench.tar.gz]", false},
-      {"checkpoints", 0, OPTION_FLAG, &with_checkpoints, NULL, "pack the weights too", false},
-      {"profile", 'p', OPTION_STRING, &profile, "NAME", "the file's profile of that name", false},
-      CLI_PLACE_OPTIONS(place),
+      {"out", 'o', OPTION_STRING, &words.out, "FILE", "[RESULTS/NAME/NAME.flipbench.tar.gz]",
+       false},
+      {"checkpoints", 0, OPTION_FLAG, &words.with_checkpoints, NULL, "pack the weights too", false},
+      {"profile", 'p', OPTION_STRING, &words.profile, "NAME", "the file's profile of that name",
+       false},
+      CLI_CELL_OPTIONS(words.set, words.set_cell),
+      CLI_PLACE_OPTIONS(words.place),
       {0}};
   command c = {"flipbench bundle", "an experiment as one archive", "EXPERIMENT.yaml|NAME [OPTIONS]",
                options, details};
@@ -61,15 +225,16 @@ int cli_bundle(int argc, char **argv) {
   TRY(options_parse(&c, argc, argv, &rest, &is_help_wanted));
   if (is_help_wanted) goto cleanup;
   TRY(cli_one_word(&rest, "EXPERIMENT", &given));
-  TRY(cli_find_place(&place));
-  TRY(store_open_existing(place.path, &s));
-  spec_options spec = {.profile = profile};
-  TRY(cli_load_experiment(s, given, &spec, &e));
-  TRY(bundle(e, s, &place, out, with_checkpoints));
+  TRY(fix_places(&words, &results, &out));
+  TRY(store_open_existing(words.place.path, &s));
+  TRY(load(s, given, &words, &e));
+  TRY(bundle(e, s, &words));
 cleanup:
   store_close(s);
   spec_free(e);
-  free(place.path);
+  free(words.place.path);
+  free(results);
+  strbuf_free(&out);
   options_free_list(&rest);
   options_free(options);
   return options_exit_status(error);

@@ -107,7 +107,8 @@ err cli_find_run(store *s, const char *word, int64_t *run_id) {
   if (!error)
     error = sql_integer(s, 0, run_id,
                         "SELECT id FROM run WHERE substr(cell_id, 1, length(?1)) = ?1"
-                        " ORDER BY archived, status = 'finished' DESC, id DESC LIMIT 1",
+                        " ORDER BY archived, status = 'finished' DESC, started DESC, directory DESC"
+                        " LIMIT 1",
                         "t", word);
   if (!error && !*run_id && found) return err_new(ERR_INPUT, "cell %s has not been run yet", word);
   if (!error && !*run_id)

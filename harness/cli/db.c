@@ -162,6 +162,9 @@ static int db_merge(int argc, char **argv) {
     strbuf_format(&call.out, "%zu run%s merged, %zu known already", count.merged,
                   count.merged == 1 ? "" : "s", count.known);
     if (count.running) strbuf_format(&call.out, ", %zu still running there", count.running);
+    if (count.sessions)
+      strbuf_format(&call.out, "; %zu session%s of timings", count.sessions,
+                    count.sessions == 1 ? "" : "s");
     strbuf_append_char(&call.out, '\n');
   }
   return finish(&call, options, error);

@@ -13,6 +13,7 @@ int main(int argc, char **argv) {
       {"resume", "let paused sweeps go on", cli_resume},
       {"report", "the comparison table of an experiment", cli_report},
       {"plot", "draw the figures of an experiment", cli_plot},
+      {"export", "curves for TensorBoard, W&B, MLflow", cli_export},
       {"show", "everything recorded of a run", cli_show},
       {"diff", "what two runs differ in", cli_diff},
       {"verify", "train a run again and compare the bits", cli_verify},

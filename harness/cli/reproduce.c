@@ -1,4 +1,3 @@
-#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,14 +8,21 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "cli/cli.h"
-#include "report/agreement.h"
+#include "cli/reproduce_said.h"
+#include "report/beside.h"
+#include "report/table_changes.h"
 #include "report/write.h"
-#include "run/bundle.h"
+#include "run/localise.h"
 
 static const char details[] =
-    "Unpacks BUNDLE into --out, checks every digest, makes the table from the recorded runs, then\n"
-    "trains every cell here and says which numbers agree. Start it in the folder that the\n"
-    "experiment's data paths are relative to (where data/ is). Can be stopped and started again.\n"
+    "Unpacks BUNDLE into --out, checks every digest, makes the table from the recorded runs, says\n"
+    "whether the data here is what was recorded, trains every cell here, and shows both tables "
+    "side\n"
+    "by side. Start it in the folder that the experiment's data paths begin in (where data/ is), "
+    "or\n"
+    "name folders with --data: paths are sought there whole and by their last parts. Can be "
+    "stopped\n"
+    "and started again.\n"
     "\n"
     "A number agrees when it is equal, is printed alike, or lies within the intervals over seeds.\n"
     "Speed, time and memory are this machine's own: shown, not judged.\n"
@@ -24,72 +30,43 @@ static const char details[] =
     "examples:\n"
     "  flipbench reproduce quickstart.flipbench.tar.gz\n"
     "  flipbench reproduce quickstart.flipbench.tar.gz --no-run      the recorded table alone\n"
+    "  flipbench reproduce large.flipbench.tar.gz --data /mnt/laion\n"
     "\n"
-    "exit status: 0 all numbers agree; 1 some do not, or cells failed; 2 wrong usage or bundle";
+    "exit status: 0 all numbers agree; 1 some do not, or cells failed; 2 wrong usage or bundle, "
+    "or\n"
+    "data that is not here or not the same";
 
 typedef struct {
   const char *bundle, *out;
-  bool runs;
+  bool runs, takes_other_data, allows_commands;
   int64_t jobs;
+  option_list data;
+  char **folders;        /* --data, absolute; owned */
+  char from[PATH_MAX];   /* the folder it was started in */
   char folder[PATH_MAX]; /* absolute, of what was unpacked: OUT/NAME */
+  char start[PATH_MAX];  /* absolute, where paths begin in it */
 } reproduction;
 
-/* `name` of the starting folder is made visible in the bundle's: whole when the bundle has nothing
- * of that name, else entry by entry. */
-static err link_into(const char *from, const char *files, const char *name) {
-  char **names = NULL;
-  size_t count = 0;
-  char *source = fs_join(from, name), *target = fs_join(files, name);
-  err error = source && target ? NULL : mem_error(0, "a path");
-  if (!error && !fs_exists(source))
-    error = err_new(ERR_INPUT,
-                    "%s: the experiment's data is not here; start 'flipbench reproduce' in the "
-                    "folder where it is (for openclipart: flip data openclipart --out "
-                    "data/openclipart)",
-                    source);
-  if (!error && !fs_exists(target) && symlink(source, target) != 0 && errno != EEXIST)
-    error = err_errno(errno, "%s: cannot link", target);
-  else if (!error && fs_is_folder(target) && fs_is_folder(source))
-    error = fs_list(source, &names, &count);
-  for (size_t i = 0; i < count && !error; i++) {
-    char *inner = fs_join(source, names[i]), *made = fs_join(target, names[i]);
-    if (!inner || !made)
-      error = mem_error(0, "a path");
-    else if (!fs_exists(made) && symlink(inner, made) != 0 && errno != EEXIST)
-      error = err_errno(errno, "%s: cannot link", made);
-    free(inner);
-    free(made);
-  }
-  fs_free_names(names, count);
-  free(source);
-  free(target);
-  return error;
+/* A record's table and where it was made. */
+typedef struct {
+  report_table *table;
+  said_origin origin;
+} record;
+
+static void free_record(record *r) {
+  report_free(r->table);
+  said_free_origin(&r->origin);
 }
 
-static err link_data(const spec_experiment *e, const char *from, const char *files) {
-  err error = NULL;
-  for (size_t i = 0; i < e->cell_count && !error; i++) {
-    const settings *s = &e->cells[i].settings;
-    for (size_t k = 0; k < s->data_train.count && !error; k++) {
-      char first[256];
-      const char *path = s->data_train.items[k];
-      if (*path == '/') continue;
-      snprintf(first, sizeof first, "%.*s", (int)strcspn(path, "/*{?["), path);
-      bool is_pattern = path[strlen(first)] != '/' && path[strlen(first)] != '\0';
-      if (!is_pattern) error = link_into(from, files, first);
-    }
-  }
-  return error;
-}
-
-/* The table that the records in `results` give. */
-static err table_of(const spec_experiment *e, const char *results, report_table **table) {
+/* What the records in `results` give. */
+static err read_record(const spec_experiment *e, const char *results, record *r) {
   char *path = fs_join(results, "flipbench.db");
   store *s = NULL;
   size_t runs;
   err error = path ? run_rebuild(path, results, &runs) : mem_error(0, "a path");
   if (!error) error = store_open_existing(path, &s);
-  if (!error) error = report_build(e, s, table);
+  if (!error) error = report_build(e, s, &r->table);
+  if (!error) error = said_read_origin(s, e->name, &r->origin);
   store_close(s);
   free(path);
   return error;
@@ -98,31 +75,89 @@ static err table_of(const spec_experiment *e, const char *results, report_table 
 /* The records must give the table that was packed beside them. */
 static err check_packed_table(const report_table *table, const char *folder) {
   char *path = fs_join(folder, "table.json"), *packed = NULL;
-  size_t length;
-  strbuf made = {0};
+  size_t length, count = 0;
+  strbuf made = {0}, told = {0};
   err error = path ? fs_read(path, &packed, &length) : mem_error(0, "a path");
   report_write_json(table, &made);
-  if (!error && strcmp(strbuf_string(&made), packed) != 0)
-    log_warning("the table made from the bundle's records is not the one packed in it "
-                "(another flipbench made it?)");
+  if (!error) error = table_changes(packed, strbuf_string(&made), &told, &count);
+  if (!error && count)
+    log_warning("the table made from the bundle's records is not the one packed in it, which "
+                "another flipbench may have made (packed → made here):\n%s",
+                strbuf_string(&told));
   else if (!error)
     log_info("the bundle's records give its table");
   free(path);
   free(packed);
   strbuf_free(&made);
+  strbuf_free(&told);
   return error;
 }
 
-static err run_here(const reproduction *r, const spec_experiment *e, const char *results,
-                    bool *all_finished) {
+/* ---- what a bundle may ask for ---- */
+
+static bool is_code(const char *variable) {
+  static const char *const names[] = {"LD_", "FLIP_PLUGINS", "PATH", "OMP_TOOL", "GCONV_PATH"};
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+    if (strncmp(variable, names[i], strlen(names[i])) == 0) return true;
+  return false;
+}
+
+/* A bundle comes from somebody: what would run a program of its own needs a word from the user. */
+static err check_commands(const spec_experiment *e) {
+  for (size_t i = 0; i < e->environment.count; i++)
+    if (is_code(e->environment.items[i].key))
+      return err_new(ERR_INPUT,
+                     "the experiment sets %s=%s for its trainers, which can load other code; give "
+                     "--allow-commands if you trust where the bundle comes from",
+                     e->environment.items[i].key, e->environment.items[i].value);
+  for (size_t i = 0; i < e->cell_count; i++) {
+    const settings *s = &e->cells[i].settings;
+    for (size_t k = 0; k < s->data_train.count; k++)
+      if (s->data_allow_pipes && strncmp(s->data_train.items[k], "pipe:", 5) == 0)
+        return err_new(ERR_INPUT,
+                       "the experiment's data is a command, '%s'; give --allow-commands if you "
+                       "trust where the bundle comes from",
+                       s->data_train.items[k]);
+  }
+  return NULL;
+}
+
+/* ---- the data ---- */
+
+static err compare_data(const reproduction *r, const bundle_manifest *m, const json_t *here,
+                        localise_match *match, strbuf *said) {
+  localise_place place = {r->folder, r->start, r->from, r->folders, r->data.count};
+  localise_compare(&place, m->inputs, here, said, match);
+  if (match->absent && !r->takes_other_data)
+    return err_new(ERR_INPUT, "what the runs read is not all here:\n%s", strbuf_string(said));
+  if (match->different && !r->takes_other_data)
+    return err_new(ERR_INPUT,
+                   "the data here is not what the runs read; --other-data trains on it all the "
+                   "same:\n%s",
+                   strbuf_string(said));
+  log_info("%.*s", (int)(said->length ? said->length - 1 : 0), strbuf_string(said));
+  return NULL;
+}
+
+static err find_data(const reproduction *r, const bundle_manifest *m, const char *flip,
+                     spec_experiment *e, localise_match *match, strbuf *said) {
+  localise_place place = {r->folder, r->start, r->from, r->folders, r->data.count};
+  json_t *here = NULL;
+  err error = localise_inputs(&place, flip, e, &here);
+  if (!error) error = compare_data(r, m, here, match, said);
+  json_decref(here);
+  return error;
+}
+
+static err run_here(const reproduction *r, const char *flip, const spec_experiment *e,
+                    const char *results, bool *all_finished) {
   run_sweep sweep = {0};
   store *s = NULL;
-  char *flip = NULL, *path = fs_join(results, "flipbench.db");
-  run_options options = {.results = results, .jobs = (int)r->jobs, .shows_progress = true};
+  char *path = fs_join(results, "flipbench.db");
+  run_options options = {
+      .results = results, .flip = flip, .jobs = (int)r->jobs, .shows_progress = true};
   err error = NULL;
   if (!path) FAIL(ERR_MEMORY, "out of memory: a path");
-  TRY(run_find_flip(&flip));
-  options.flip = flip;
   TRY(store_open(path, &s));
   TRY(run_plan(e, s, &options, &sweep));
   if (run_count(&sweep, CELL_WAITING)) TRY(run_all(e, s, &options, &sweep));
@@ -133,25 +168,6 @@ cleanup:
   run_free(&sweep);
   store_close(s);
   free(path);
-  free(flip);
-  return error;
-}
-
-static err print_agreement(const report_table *first, const report_table *again, bool *agrees) {
-  agreement_count n;
-  strbuf list = {0}, out = {0};
-  agreement_write(first, again, &list, &n);
-  report_write_text(again, &(report_style){0}, &out);
-  size_t judged = n.same + n.printed + n.within + n.differing + n.missing;
-  strbuf_format(&out,
-                "\n%zu of %zu numbers agree with the bundle: %zu equal, %zu as printed, %zu "
-                "within the intervals over seeds\n",
-                judged - n.differing - n.missing, judged, n.same, n.printed, n.within);
-  strbuf_append(&out, strbuf_string(&list));
-  *agrees = n.differing + n.missing == 0;
-  err error = cli_print(&out);
-  strbuf_free(&list);
-  strbuf_free(&out);
   return error;
 }
 
@@ -163,54 +179,117 @@ static err print_table(const report_table *table) {
   return error;
 }
 
-static err reproduce(const reproduction *r, const bundle_manifest *m, const char *from,
+static err print_both(const record *first, const record *again, const localise_match *data,
+                      const strbuf *data_said, bool has_all_cells, bool *agrees) {
+  agreement_count n;
+  strbuf out = {0};
+  report_write_text(again->table, &(report_style){0}, &out);
+  strbuf_append_char(&out, '\n');
+  err error = beside_write(first->table, again->table, &out, &n);
+  strbuf_format(&out, "\n%s", strbuf_string(data_said));
+  said_compare_origins(&first->origin, &again->origin, &out);
+  said_verdict(&n, data, has_all_cells, &first->origin, &again->origin, &out);
+  *agrees = n.differing + n.missing == 0 && has_all_cells;
+  if (!error) error = cli_print(&out);
+  strbuf_free(&out);
+  return error;
+}
+
+static err load_experiment(const reproduction *r, const bundle_manifest *m, spec_experiment **e) {
+  spec_options spec = {*m->profile ? m->profile : NULL, (const char *const *)m->set.items,
+                       m->set.count, (const char *const *)m->set_cell.items, m->set_cell.count};
+  localise_place place = {.inside = r->folder, .start = r->start};
+  strbuf path = {0}, root = {0};
+  strbuf_format(&path, "%s/%s", r->folder, m->experiment);
+  strbuf_format(&root, "%s/", r->start);
+  bool is_below = strncmp(strbuf_string(&path), root.data, root.length) == 0;
+  err error = NULL;
+  if (chdir(r->start) != 0) FAIL(ERR_IO, "%s: cannot be entered", r->start);
+  TRY(localise_bases(&place, m));
+  TRY(spec_load(path.data + (is_below ? root.length : 0), &spec, e));
+  if (!r->allows_commands) TRY(check_commands(*e));
+cleanup:
+  strbuf_free(&path);
+  strbuf_free(&root);
+  return error;
+}
+
+static err reproduce(const reproduction *r, const bundle_manifest *m, const char *flip,
                      bool *is_fine) {
-  report_table *recorded = NULL, *again = NULL;
+  record recorded = {0}, again = {0};
   spec_experiment *e = NULL;
-  char *files = fs_join(r->folder, "files"), *results = fs_join(r->folder, "results");
-  char *fresh = fs_join(r->folder, "again");
+  localise_match match = {0};
+  strbuf said = {0};
+  char *results = fs_join(r->folder, "results"), *fresh = fs_join(r->folder, "again");
   bool all_finished = false;
   err error = NULL;
-  if (!files || !results || !fresh) FAIL(ERR_MEMORY, "out of memory: a path");
-  if (chdir(files) != 0) FAIL(ERR_IO, "%s: cannot be entered", files);
-  spec_options spec = {.profile = *m->profile ? m->profile : NULL};
-  TRY(spec_load(m->experiment, &spec, &e));
-  TRY(table_of(e, results, &recorded));
-  TRY(check_packed_table(recorded, r->folder));
+  if (!results || !fresh) FAIL(ERR_MEMORY, "out of memory: a path");
+  TRY(load_experiment(r, m, &e));
+  TRY(read_record(e, results, &recorded));
+  TRY(check_packed_table(recorded.table, r->folder));
   if (!r->runs) {
     *is_fine = true;
-    error = print_table(recorded);
+    error = print_table(recorded.table);
     goto cleanup;
   }
-  TRY(link_data(e, from, files));
-  TRY(run_here(r, e, fresh, &all_finished));
-  TRY(table_of(e, fresh, &again));
-  TRY(print_agreement(recorded, again, is_fine));
-  *is_fine = *is_fine && all_finished;
+  TRY(find_data(r, m, flip, e, &match, &said));
+  TRY(run_here(r, flip, e, fresh, &all_finished));
+  TRY(read_record(e, fresh, &again));
+  TRY(print_both(&recorded, &again, &match, &said, all_finished, is_fine));
 cleanup:
-  report_free(recorded);
-  report_free(again);
+  free_record(&recorded);
+  free_record(&again);
   spec_free(e);
-  free(files);
+  strbuf_free(&said);
   free(results);
   free(fresh);
   return error;
 }
 
+/* What is named relative to the folder the command was started in, made absolute. */
+static err fix_places(reproduction *r, const bundle_manifest *m, char **flip) {
+  char out[PATH_MAX], real[PATH_MAX];
+  if (!getcwd(r->from, sizeof r->from) || !realpath(r->out, out))
+    return err_new(ERR_IO, "%s: cannot be entered", r->out);
+  if (snprintf(r->folder, sizeof r->folder, "%s/%s", out, m->name) >= (int)sizeof r->folder ||
+      snprintf(r->start, sizeof r->start, "%s/files%s%s", r->folder, *m->start ? "/" : "",
+               m->start) >= (int)sizeof r->start)
+    return err_new(ERR_INPUT, "%s: too long a path", out);
+  r->folders = mem_zeroed(r->data.count + 1, sizeof *r->folders);
+  if (!r->folders) return mem_error(0, "a path");
+  for (size_t i = 0; i < r->data.count; i++) {
+    if (!realpath(r->data.items[i], real) || !fs_is_folder(real))
+      return err_new(ERR_INPUT, "--data: %s: there is no such folder", r->data.items[i]);
+    if (!(r->folders[i] = mem_copy_string(real))) return mem_error(0, "a path");
+  }
+  err error = r->runs ? run_find_flip(flip) : NULL;
+  if (error || !*flip || !realpath(*flip, real)) return error;
+  free(*flip);
+  *flip = mem_copy_string(real);
+  return *flip ? NULL : mem_error(0, "a path");
+}
+
 int cli_reproduce(int argc, char **argv) {
   reproduction r = {.out = "reproduced", .runs = true, .jobs = 1};
   bool is_help_wanted = false, is_fine = false;
-  option options[] = {{"out", 'o', OPTION_STRING, &r.out, "DIR",
-                       "where it is unpacked and run [reproduced]", false},
-                      {"run", 0, OPTION_FLAG, &r.runs, NULL,
-                       "train here [on; --no-run shows what is recorded]", false},
-                      {"jobs", 'j', OPTION_INTEGER, &r.jobs, "N", "cells at once [1]", false},
-                      {0}};
+  option options[] = {
+      {"out", 'o', OPTION_STRING, &r.out, "DIR", "where it is unpacked and run [reproduced]",
+       false},
+      {"data", 'd', OPTION_LIST, &r.data, "DIR",
+       "a folder that holds the experiment's data; may be given many times", false},
+      {"other-data", 0, OPTION_FLAG, &r.takes_other_data, NULL,
+       "train even when the data here is not what was recorded", false},
+      {"allow-commands", 0, OPTION_FLAG, &r.allows_commands, NULL,
+       "let the experiment run its pipe: commands and load code by environment variables", false},
+      {"run", 0, OPTION_FLAG, &r.runs, NULL, "train here [on; --no-run shows what is recorded]",
+       false},
+      {"jobs", 'j', OPTION_INTEGER, &r.jobs, "N", "cells at once [1]", false},
+      {0}};
   command c = {"flipbench reproduce", "run a bundle here and compare its table", "BUNDLE [OPTIONS]",
                options, details};
   option_list rest = {0};
   bundle_manifest m = {0};
-  char from[PATH_MAX], out[PATH_MAX];
+  char *flip = NULL;
   err error = NULL;
   TRY(options_parse(&c, argc, argv, &rest, &is_help_wanted));
   is_fine = is_help_wanted;
@@ -219,13 +298,13 @@ int cli_reproduce(int argc, char **argv) {
   if (r.jobs < 1 || r.jobs > 64)
     FAIL(ERR_INPUT, "--jobs: %lld is not between 1 and 64", (long long)r.jobs);
   TRY(bundle_extract(r.bundle, r.out, &m));
-  if (!getcwd(from, sizeof from) || !realpath(r.out, out))
-    FAIL(ERR_IO, "%s: cannot be entered", r.out);
-  if (snprintf(r.folder, sizeof r.folder, "%s/%s", out, m.name) >= (int)sizeof r.folder)
-    FAIL(ERR_INPUT, "%s: too long a path", out);
-  log_info("%s, made %.10s at commit %.10s; training data %s", m.name, m.created, m.commit, m.data);
-  TRY(reproduce(&r, &m, from, &is_fine));
+  TRY(fix_places(&r, &m, &flip));
+  log_info("%s, made %.10s at commit %.10s", m.name, m.created, m.commit);
+  TRY(reproduce(&r, &m, flip, &is_fine));
 cleanup:
+  for (size_t i = 0; r.folders && i < r.data.count; i++) free(r.folders[i]);
+  free(r.folders);
+  free(flip);
   bundle_free(&m);
   options_free_list(&rest);
   options_free(options);

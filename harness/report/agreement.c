@@ -58,28 +58,35 @@ static void write_pair(const report_table *t, size_t row, const report_column *c
   strbuf_format(out, "%s%s (%s)\n", *c->unit ? " " : "", c->unit, verdict);
 }
 
+agreement agreement_judge(const report_column *c, const report_value *a, const report_value *b) {
+  if (!c->known || a->text || isnan(a->value)) return AGREEMENT_NONE;
+  if (is_of_machine(c->known)) return AGREEMENT_MACHINE;
+  if (isnan(b->value)) return AGREEMENT_MISSING;
+  if (fabs(a->value - b->value) <= 1e-12 * fabs(a->value)) return AGREEMENT_SAME;
+  if (is_printed_alike(c, a, b)) return AGREEMENT_PRINTED;
+  return do_overlap(a, b) ? AGREEMENT_WITHIN : AGREEMENT_DIFFERS;
+}
+
+void agreement_add(agreement kind, agreement_count *count) {
+  count->same += kind == AGREEMENT_SAME;
+  count->printed += kind == AGREEMENT_PRINTED;
+  count->within += kind == AGREEMENT_WITHIN;
+  count->differing += kind == AGREEMENT_DIFFERS;
+  count->missing += kind == AGREEMENT_MISSING;
+  count->machine += kind == AGREEMENT_MACHINE;
+}
+
 static void compare_value(const report_table *first, const report_table *again, size_t row,
                           size_t index, strbuf *out, agreement_count *count) {
   const report_column *c = &first->columns[index];
   const report_value *a = &first->rows[row].values[index], *b = &again->rows[row].values[index];
-  if (!c->known || a->text || isnan(a->value)) return;
-  if (is_of_machine(c->known)) {
-    count->machine++;
-    if (!isnan(b->value) && !do_overlap(a, b) && !is_printed_alike(c, a, b))
-      write_pair(first, row, c, a, b, "of the machine", out);
-  } else if (isnan(b->value)) {
-    count->missing++;
-    write_pair(first, row, c, a, b, "missing", out);
-  } else if (fabs(a->value - b->value) <= 1e-12 * fabs(a->value)) {
-    count->same++;
-  } else if (is_printed_alike(c, a, b)) {
-    count->printed++;
-  } else if (do_overlap(a, b)) {
-    count->within++;
-  } else {
-    count->differing++;
-    write_pair(first, row, c, a, b, "differs", out);
-  }
+  agreement kind = agreement_judge(c, a, b);
+  agreement_add(kind, count);
+  if (kind == AGREEMENT_MACHINE && !isnan(b->value) && !do_overlap(a, b) &&
+      !is_printed_alike(c, a, b))
+    write_pair(first, row, c, a, b, "of the machine", out);
+  if (kind == AGREEMENT_MISSING) write_pair(first, row, c, a, b, "missing", out);
+  if (kind == AGREEMENT_DIFFERS) write_pair(first, row, c, a, b, "differs", out);
 }
 
 void agreement_write(const report_table *first, const report_table *again, strbuf *out,

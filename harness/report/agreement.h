@@ -11,6 +11,20 @@ typedef struct {
   size_t same, printed, within, differing, missing, machine;
 } agreement_count;
 
+typedef enum {
+  AGREEMENT_NONE, /* no number was recorded */
+  AGREEMENT_SAME,
+  AGREEMENT_PRINTED,
+  AGREEMENT_WITHIN,
+  AGREEMENT_DIFFERS,
+  AGREEMENT_MISSING,
+  AGREEMENT_MACHINE
+} agreement;
+agreement agreement_judge(const report_column *c, const report_value *first,
+                          const report_value *again);
+
+void agreement_add(agreement kind, agreement_count *count);
+
 /* Tables of one experiment: the same rows and columns. Appends the numbers that do not agree. */
 void agreement_write(const report_table *first, const report_table *again, strbuf *out,
                      agreement_count *count);

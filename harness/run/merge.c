@@ -14,6 +14,7 @@
 #include "base/mem.h"
 #include "run/directory.h"
 #include "run/run.h"
+#include "store/samples.h"
 
 /* What a run directory holds besides its checkpoints; the last one makes it a run. */
 static const char *const record_files[] = {"config.yaml", "events.jsonl", "log.txt", "code.diff",
@@ -222,6 +223,69 @@ cleanup:
   return error;
 }
 
+/* ---- timings of `flipbench compare`: a file a session ---- */
+
+static bool begins_with(const char *text, size_t length, const char *start, size_t start_length) {
+  return length >= start_length && memcmp(text, start, start_length) == 0;
+}
+
+/* The name that a session has, or gets, in ours: its own, or NAME.merged-N when another session has
+ * it. Lines are only ever added, so of two that begin alike the longer one is the newer. */
+static err find_session(const merge *m, const char *name, const char *text, size_t length,
+                        strbuf *path, bool *is_known) {
+  for (int n = 0; n < MOST_NAMES; n++) {
+    char *ours = NULL;
+    size_t ours_length = 0;
+    strbuf_clear(path);
+    strbuf_format(path, "%s/benchmarks/%s", m->results, name);
+    if (n) strbuf_format(path, ".merged-%d", n);
+    *is_known = false;
+    if (!fs_exists(strbuf_string(path))) return NULL;
+    err error = fs_read(strbuf_string(path), &ours, &ours_length);
+    if (error) return error;
+    *is_known = begins_with(ours, ours_length, text, length);
+    bool is_older = begins_with(text, length, ours, ours_length);
+    free(ours);
+    if (*is_known || is_older) return NULL;
+  }
+  return err_new(ERR_INPUT, "%s: too many sessions of one name", name);
+}
+
+static err merge_session(const merge *m, const char *name) {
+  strbuf from = {0}, to = {0};
+  char *text = NULL;
+  size_t length = 0;
+  bool is_known;
+  err error = NULL;
+  strbuf_format(&from, "%s/benchmarks/%s", m->from, name);
+  if (fs_is_folder(strbuf_string(&from))) goto cleanup;
+  TRY(fs_read(strbuf_string(&from), &text, &length));
+  TRY(find_session(m, name, text, length, &to, &is_known));
+  if (is_known) goto cleanup;
+  TRY(fs_write_atomic(strbuf_string(&to), text, length));
+  m->count->sessions++;
+cleanup:
+  strbuf_free(&from);
+  strbuf_free(&to);
+  free(text);
+  return error;
+}
+
+static err merge_sessions(const merge *m) {
+  char *theirs = fs_join(m->from, "benchmarks"), *ours = fs_join(m->results, "benchmarks");
+  char **names = NULL;
+  size_t count = 0;
+  err error = theirs && ours ? NULL : mem_error(0, "a path");
+  if (!error && fs_is_folder(theirs)) error = fs_list(theirs, &names, &count);
+  if (!error && count) error = fs_make_folders(ours);
+  for (size_t i = 0; i < count && !error; i++) error = merge_session(m, names[i]);
+  if (!error && count) error = store_ingest_samples(m->s, m->results);
+  fs_free_names(names, count);
+  free(theirs);
+  free(ours);
+  return error;
+}
+
 err run_merge(store *s, const char *results, const char *from, bool with_checkpoints,
               run_merged *count) {
   struct stat a, b;
@@ -234,7 +298,8 @@ err run_merge(store *s, const char *results, const char *from, bool with_checkpo
   err error = fs_list(from, &names, &name_count);
   for (size_t i = 0; i < name_count && !error; i++) error = merge_experiment(&m, names[i]);
   fs_free_names(names, name_count);
-  if (!error && !count->experiments)
+  if (!error) error = merge_sessions(&m);
+  if (!error && !count->experiments && !count->sessions)
     error = err_new(ERR_INPUT,
                     "%s holds no experiment (NAME/experiment.json): is it a results folder?", from);
   return error;

@@ -130,6 +130,7 @@ err run_rebuild(const char *path, const char *results, size_t *runs) ERR_MUST_CH
  * both kept, and the reports use a finished one. Counts are added to. */
 typedef struct {
   size_t experiments, merged, known, running; /* merged: new or with new attempts */
+  size_t sessions; /* of `flipbench compare`, new or longer */
 } run_merged;
 err run_merge(store *s, const char *results, const char *from, bool with_checkpoints,
               run_merged *count) ERR_MUST_CHECK;

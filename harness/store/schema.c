@@ -414,7 +414,8 @@ static const char version_3[] =
     "  FROM experiment_cell JOIN experiment ON experiment.id = experiment_cell.experiment_id"
     "  JOIN cell ON cell.id = experiment_cell.cell_id"
     "  LEFT JOIN run ON run.id = (SELECT id FROM run AS any_run WHERE any_run.cell_id = cell.id"
-    "    AND NOT any_run.archived ORDER BY status = 'finished' DESC, id DESC LIMIT 1);"
+    "    AND NOT any_run.archived"
+    "    ORDER BY status = 'finished' DESC, started DESC, directory DESC LIMIT 1);"
 
     "DROP VIEW v_cell_summary;"
     "CREATE VIEW v_cell_summary AS"

@@ -66,9 +66,20 @@ expect_status 2 bench reproduce bad.tar.gz --out other
 expect_line err.txt 'is not what was packed'
 sed -i 's/"final_loss":[0-9.]*/"final_loss":1.0/; s/"loss":[0-9.]*/"loss":1.25/' reproduced/tiny/again/tiny/*0.5*seed=*/events.jsonl
 expect_status 1 bench reproduce tiny.tar.gz
-expect_line out.txt 'mask 50 % · loss: .* → 1.250 .*differs'
+expect_line out.txt 'mask 50 % · loss .* 1.250 .* DIFFERS'
+expect_line out.txt 'verdict: NOT reproduced, on the same data, with the same program, on the same kind of machine'
 : > escape && (mkdir -p in/tiny && cd in && tar czPf ../evil.tar.gz --transform 's,^,tiny/../../,' ../escape)
 expect_status 2 bench reproduce evil.tar.gz --out elsewhere
 expect_line err.txt 'no file of a bundle'
 echo nonsense > no.tar.gz
 expect_status 2 bench reproduce no.tar.gz
+
+# A bundle of the first version has fingerprints of the data and no list of what was read.
+mkdir first && tar xzf tiny.tar.gz -C first
+data=$(sed -n 's/.*"recorded":\[\?//p; /"recorded"/,/\]/p' first/tiny/MANIFEST.json | grep -oE '"[0-9a-f]{32}"' | head -1)
+echo '{"version":1,"name":"tiny","experiment":"files/tiny.yaml","profile":"","created":"then","commit":"c","data":['"$data"'],"files":[]}' \
+  > first/tiny/MANIFEST.json
+tar czf first.tar.gz -C first tiny
+expect_status 0 bench reproduce first.tar.gz --out of_first
+expect_line out.txt 'training data .*: the same as recorded'
+expect_line out.txt 'verdict: reproduced, on the same data'

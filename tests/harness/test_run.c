@@ -13,6 +13,8 @@
 
 #include "base/fs.h"
 #include "run/bundle.h"
+#include "run/place.h"
+#include "run/place_map.h"
 #include "run/directory.h"
 #include "run/limits.h"
 #include "run/retry.h"
@@ -227,6 +229,66 @@ static void a_bundle_reaches_nothing_outside_of_its_folder(void **state) {
   free(archive);
 }
 
+static void a_path_is_normalised_without_asking_the_disk(void **state) {
+  (void)state;
+  static const struct {
+    const char *path, *normal;
+    int ups;
+    bool is_below;
+  } cases[] = {{"a/b", "a/b", 0, true},
+               {"./a//b/./c", "a/b/c", 0, false},
+               {"a/../b", "b", 0, false},
+               {"../a", "../a", 1, false},
+               {"a/../../b", "../b", 1, false},
+               {"../../a/..", "../..", 2, false},
+               {"/a/../../b", "/b", 0, false},
+               {"/", "/", 0, false},
+               {"a/..", ".", 0, false},
+               {"", ".", 0, false},
+               {"vocab..v2.txt", "vocab..v2.txt", 0, true},
+               {"..a/b..", "..a/b..", 0, true},
+               {".../a", ".../a", 0, true},
+               {"a/..b/../c", "a/c", 0, false}};
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    strbuf normal = {0};
+    place_normalise(cases[i].path, &normal);
+    assert_string_equal(strbuf_string(&normal), cases[i].normal);
+    assert_int_equal(place_ups(strbuf_string(&normal)), cases[i].ups);
+    assert_int_equal(place_is_below(cases[i].path), cases[i].is_below);
+    strbuf_free(&normal);
+  }
+}
+
+static void paths_in_a_file_are_replaced_and_nothing_else(void **state) {
+  (void)state;
+  static const char *const keys[] = {"images", "base", NULL};
+  static const char before[] = "# ü /a/b stays\n"
+                               "base: [/a/b, '/a/b', \"/a/b\", /a/bc] # /a/b\n"
+                               "ünder: {base: /a/b, name: /a/b}\n"
+                               "images:\n  - list:/a/b#images=/c\n  - x/a/b\n";
+  static const char after[] =
+      "# ü /a/b stays\n"
+      "base: [\"/new \\\"place\", \"/new \\\"place\", \"/new \\\"place\", /a/bc] # /a/b\n"
+      "ünder: {base: \"/new \\\"place\", name: /a/b}\n"
+      "images:\n  - \"list:/new \\\"place#images=/d\"\n  - x/a/b\n";
+  char folder[] = "/tmp/flip-map.XXXXXX", *text = NULL;
+  size_t length;
+  place_map map = {0};
+  assert_non_null(mkdtemp(folder));
+  char *path = fs_join(folder, "set.yaml");
+  write_file(folder, "set.yaml", before);
+  assert_ok(place_map_add(&map, "/a/b", "/new \"place"));
+  assert_ok(place_map_add(&map, "/c", "/d"));
+  assert_ok(place_map_file(&map, path, keys));
+  assert_ok(fs_read(path, &text, &length));
+  assert_string_equal(text, after);
+  unlink(path);
+  rmdir(folder);
+  place_map_free(&map);
+  free(path);
+  free(text);
+}
+
 static void a_cell_that_another_machine_runs_is_refused(void **state) {
   (void)state;
   char base[] = "/tmp/flip-lock.XXXXXX", text[128];
@@ -269,6 +331,8 @@ int main(void) {
       cmocka_unit_test(what_the_same_settings_give_again_is_not_retried),
       cmocka_unit_test(a_cell_with_a_memory_limit_gets_a_cgroup_where_one_can_be_made),
       cmocka_unit_test(a_bundle_reaches_nothing_outside_of_its_folder),
+      cmocka_unit_test(a_path_is_normalised_without_asking_the_disk),
+      cmocka_unit_test(paths_in_a_file_are_replaced_and_nothing_else),
       cmocka_unit_test(a_cell_that_another_machine_runs_is_refused),
       cmocka_unit_test(the_last_word_of_a_process_is_found_behind_its_start),
   };

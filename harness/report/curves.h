@@ -1,0 +1,30 @@
+/* The curves of an experiment's runs for other programs to show: TensorBoard's event files, or CSV
+ * in long form, a line a number, as W&B, MLflow and data frames take it.
+ *
+ * Tags: train/loss, train/learning_rate, train/logit_scale, train/grad_norm, train/train_seconds
+ * and eval/SET/TASK_METRIC ("eval/openclipart/zeroshot_top1"). */
+#ifndef FLIPBENCH_REPORT_CURVES_H
+#define FLIPBENCH_REPORT_CURVES_H
+
+#include "spec/spec.h"
+#include "store/store.h"
+
+typedef enum { CURVES_TENSORBOARD, CURVES_CSV } curves_format;
+
+typedef struct {
+  const char *folder; /* made when missing */
+  curves_format format;
+  bool counts_samples; /* the step of a number is the samples seen by then */
+} curves_options;
+
+typedef struct {
+  size_t runs;
+  int64_t numbers;
+} curves_count;
+
+/* Of each cell the run that reports show. TensorBoard: FOLDER/RUN/events.out.tfevents.…, one file a
+ * run, written anew each time. CSV: FOLDER/metrics.csv and FOLDER/params.csv. */
+err curves_export(const spec_experiment *e, store *s, const curves_options *options,
+                  curves_count *count) ERR_MUST_CHECK;
+
+#endif
