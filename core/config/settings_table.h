@@ -39,8 +39,8 @@
   REAL(image_dropout, "image.dropout", 0, 0, 0.9, true,                                            \
        "dropout of the image tower: embeddings, and what attention and MLP add")                   \
   REAL(image_norm_eps, "image.norm_eps", 1e-6, 0, 1, true, "layer norm epsilon, image tower")      \
-  PICK(image_normalization, "image.normalization", 0, "imagenet|clip|inception", true,             \
-       "pixel mean and deviation: ImageNet's (FLIP), CLIP's, or 0.5/0.5")                          \
+  PICK(image_normalization, "image.normalization", 2, "clip|inception|imagenet|none", true,        \
+       "pixel mean and deviation: CLIP's, 0.5/0.5, ImageNet's (FLIP), or 0/1")                     \
   INT(text_width, "text.width", 128, 1, 65536, true, "width of the text tower")                    \
   INT(text_layers, "text.layers", 4, 1, 1000, true, "blocks of the text tower")                    \
   INT(text_heads, "text.heads", 4, 1, 1024, true, "attention heads of the text tower")             \

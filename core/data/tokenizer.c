@@ -1,8 +1,10 @@
 #include "data/tokenizer.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/mem.h"
+#include "base/shipped.h"
 #include "config/settings.h"
 #include "data/tokenizer_kinds.h"
 
@@ -16,9 +18,12 @@ struct tokenizer {
 err tokenizer_open(int kind, int special_tokens, const char *path, tokenizer **out) {
   tokenizer *t = mem_zeroed(1, sizeof *t);
   if (!t) return mem_error(sizeof *t, path);
-  err error = kind == TOKENIZER_WORDPIECE
-                  ? wordpiece_open(path, &t->pieces)
-                  : bpe_open(path, kind == TOKENIZER_BPE_HUGGINGFACE, &t->pairs);
+  char *found = shipped_or_given(path); /* experiments/vocabularies comes with the programs */
+  err error = !found ? mem_error(strlen(path), path)
+              : kind == TOKENIZER_WORDPIECE
+                  ? wordpiece_open(found, &t->pieces)
+                  : bpe_open(found, kind == TOKENIZER_BPE_HUGGINGFACE, &t->pairs);
+  free(found);
   if (error) {
     free(t);
     return err_context(error, "text.vocabulary");

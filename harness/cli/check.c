@@ -17,7 +17,7 @@ static const char details[] =
     "an editor with a YAML language server completes and checks experiment files with it.\n"
     "\n"
     "examples:\n"
-    "  flipbench check experiments/table1a.yaml --profile paper\n"
+    "  flipbench check experiments/paper/table1a.yaml --profile paper\n"
     "  flipbench check --schema > experiments/experiment.schema.json";
 
 static void list_cells(const spec_experiment *e, bool is_verbose, strbuf *out) {

@@ -25,9 +25,9 @@ static const char details[] =
     "again.\n"
     "\n"
     "examples:\n"
-    "  flipbench submit experiments/table1a.yaml --slurm --profile paper --results "
+    "  flipbench submit experiments/paper/table1a.yaml --slurm --profile paper --results "
     "/shared/results\n"
-    "  flipbench submit experiments/table1a.yaml --slurm --dry-run\n"
+    "  flipbench submit experiments/paper/table1a.yaml --slurm --dry-run\n"
     "\n"
     "exit status: as of 'flipbench run'";
 

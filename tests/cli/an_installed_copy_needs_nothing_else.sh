@@ -22,7 +22,9 @@ mkdir work && cd work
 # What is shipped is found by its name in a checkout, from any folder.
 expect_status 0 flip plan --config experiments/presets/vit_l16_laion400m.yaml --set mask_ratio=0.5
 expect_status 0 flipbench check experiments/quickstart.yaml
-expect_status 0 flipbench check experiments/table1a.yaml --profile paper
+expect_status 0 flipbench check experiments/paper/table1a.yaml --profile paper
+expect_status 0 flip tokenizer encode -v experiments/vocabularies/scenes.txt 'a red star'
+expect_line out.txt '^a:[0-9]+ red:[0-9]+ star:[0-9]+$'
 
 # A small experiment on a shipped preset, with a shipped evaluation set, and its report and figures.
 flip data scenes --out data/scenes --count 128 --size 16 --no-progress > /dev/null

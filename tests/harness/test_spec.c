@@ -363,7 +363,7 @@ static void wrong_shapes_are_told_where_they_stand(void **state) {
 
 static void the_shipped_experiments_are_fine(void **state) {
   (void)state;
-  static const char *const names[] = {"quickstart", "mask_ratio", "table1a"};
+  static const char *const names[] = {"quickstart", "mask_ratio", "paper/table1a"};
   for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
     char path[512];
     snprintf(path, sizeof path, "%s/experiments/%s.yaml", FLIP_SOURCE_DIR, names[i]);

@@ -1,0 +1,27 @@
+# Each table and figure of the paper that training can make is a file with three profiles and the
+# published values; a small copy of one is trained for real, on scenes that no disk holds.
+files=("$SOURCE"/experiments/paper/*.yaml)
+[ ${#files[@]} -ge 10 ] || fail "only ${#files[@]} files"
+for file in "${files[@]}"; do
+  name=$(basename "$file" .yaml)
+  expect_status 0 "$FLIPBENCH" check "$file"
+  cp out.txt checked.txt
+  for profile in mini gpu paper; do
+    expect_line checked.txt "^$profile: .*: fine: [0-9]+ cells"
+    expect_status 0 "$FLIPBENCH" run "$file" --profile $profile --dry-run --results results
+    cp out.txt "dry-$name-$profile.txt"
+  done
+  [ "$name" = figure1 ] || grep -q '^  reference:' "$file" || fail "$name has no published values"
+  ! grep -q 'verified: false' "$file" || fail "$name has values that nobody has checked"
+done
+[ ! -e results ] || fail "a dry run wrote something"
+# the lengths are the released code's: 2,000 virtual epochs, 38,000 updates of 65,536
+expect_line dry-table1b-paper.txt '2.49 B samples'
+expect_line dry-table8-paper.txt '24.9 B samples'
+
+small=(-s image.width=16 -s image.layers=1 -s image.heads=1 -s text.width=16 -s text.layers=1 -s text.heads=1
+       -s embed_dim=8 -s image.size=32 -s samples=512 -s eval.points=1 -s precision=fp32 -s threads=2 -s data.workers=2)
+expect_status 0 "$FLIPBENCH" run experiments/paper/table1a.yaml "${small[@]}" --set-cell seed=1:samples=1024 --results results
+expect_status 0 "$FLIPBENCH" report table1a --results results
+cat out.txt > report.txt
+for value in 68.6 69.6 68.2; do expect_line report.txt "$value"; done
