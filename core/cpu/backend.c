@@ -2,6 +2,7 @@
 #include <omp.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #ifdef __SSE__
 #include <xmmintrin.h>
 #endif
@@ -37,9 +38,17 @@ static void flush_subnormals(void) {
 #endif
 }
 
+/* Large blocks lie on pages of 2 MiB where the system has them: fewer faults at the first touch, and
+ * rows that are far apart do not each cost a walk through the page tables. */
 static err cpu_allocate(ops *o, size_t bytes, const char *what, void **block) {
   (void)o;
-  *block = mem_aligned(bytes);
+  enum { HUGE_PAGE = 2 << 20 };
+  if (bytes >= 2 * HUGE_PAGE) {
+    *block = aligned_alloc(HUGE_PAGE, (bytes + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE);
+    if (*block) madvise(*block, bytes, MADV_HUGEPAGE);
+  } else {
+    *block = mem_aligned(bytes);
+  }
   return *block ? NULL : mem_error(bytes, what);
 }
 
