@@ -194,7 +194,7 @@ static err execute(gemm_cache *cache, gemm_entry *e, void *a, void *b, void *bia
 }
 
 /* The product and its bias by oneDNN, into `target`. */
-static err multiply(ops *o, const ops_gemm *g, ops_buffer target) {
+static err multiply_as_given(ops *o, const ops_gemm *g, ops_buffer target) {
   gemm_key key = {g->m,
                   g->n,
                   g->k,
@@ -208,6 +208,37 @@ static err multiply(ops *o, const ops_gemm *g, ops_buffer target) {
   gemm_entry *entry = NULL;
   err error = find_entry(cache, &key, &entry);
   return error ? error : execute(cache, entry, g->a.data, g->b.data, g->bias.data, target.data);
+}
+
+/* The same on a processor for which oneDNN has no bf16 products (it has them from AVX-512 on): in
+ * fp32 on widened operands, which loses nothing, and the result rounded. Correct, not fast. */
+static err multiply_widened(ops *o, const ops_gemm *g, ops_buffer target) {
+  cpu_state *state = cpu_of(o);
+  size_t of_a = mem_rounded((size_t)(g->m * g->k) * sizeof(float));
+  size_t of_b = mem_rounded((size_t)(g->k * g->n) * sizeof(float));
+  size_t of_c = target.type == OPS_F32 ? 0 : (size_t)(g->m * g->n) * sizeof(float);
+  err error = cpu_grow(&state->widened, &state->widened_bytes, of_a + of_b + of_c,
+                       "operands of a bf16 product");
+  if (error) return error;
+  char *block = state->widened;
+  ops_gemm wide = *g;
+  wide.a = (ops_buffer){block, OPS_F32};
+  wide.b = (ops_buffer){block + of_a, OPS_F32};
+  ops_buffer c = of_c ? (ops_buffer){block + of_a + of_b, OPS_F32} : target;
+  error = o->call->cast(o, g->m * g->k, g->a, wide.a);
+  if (!error) error = o->call->cast(o, g->k * g->n, g->b, wide.b);
+  if (!error) error = multiply_as_given(o, &wide, c);
+  return error || !of_c ? error : o->call->cast(o, g->m * g->n, c, target);
+}
+
+static err multiply(ops *o, const ops_gemm *g, ops_buffer target) {
+  cpu_state *state = cpu_of(o);
+  if (g->a.type == OPS_BF16 && state->lacks_bf16) return multiply_widened(o, g, target);
+  err error = multiply_as_given(o, g, target);
+  if (!error || g->a.type != OPS_BF16 || err_kind_of(error) != ERR_UNSUPPORTED) return error;
+  err_free(error);
+  state->lacks_bf16 = true;
+  return multiply_widened(o, g, target);
 }
 
 err cpu_gemm(ops *o, const ops_gemm *g) {
