@@ -1,24 +1,40 @@
 /* Attention, forward and backward, one (image, head) at a time on one thread.
  *
- * A head's q, k, v are copied once into padded fp32 tiles (k and v also transposed where a product
- * wants them so); queries go in blocks of QUERY_BLOCK, so scores take QUERY_BLOCK x tokens floats
- * however long the sequence. Bound: the multiply-add rate through tile_gemm, and exp. */
+ * In fp32 the products read q, k, v and write their results where they are; k and v are also
+ * transposed into tiles where a product wants them so. What is not fp32, or lies badly for the
+ * first-level cache, is copied once into padded fp32 tiles. Queries go in blocks of at most
+ * QUERY_BLOCK, so scores take QUERY_BLOCK x tokens floats however long the sequence. Bound: the
+ * multiply-add rate through tile_gemm, and exp. */
 #include <omp.h>
 
 #include "cpu/tile.h"
 
-enum { QUERY_BLOCK = 48 };
+enum { QUERY_BLOCK = 96, ROWS_AT_ONCE = 6 /* of tile_gemm, mostly */ };
 
-/* Pieces of one thread's scratch. `deep`: padded head width; `wide`: padded tokens. */
+/* Pieces of one thread's scratch. `deep`: padded head width; `wide`: padded tokens; `block`:
+ * queries at once. */
 typedef struct {
-  int64_t tokens, width, deep, wide;
-  float *q, *k, *v;        /* [tokens, deep]; q already scaled */
-  float *kt, *vt;          /* [width, wide] */
-  float *dout, *dk, *dv;   /* [tokens, deep]; backward only */
+  int64_t tokens, width, deep, wide, block;
+  float *q, *k, *v, *dout; /* [tokens, deep]: copies */
+  float *dk, *dv;          /* [tokens, deep]; backward only */
+  float *kt, *vt;          /* [width, wide]; kt already scaled */
   float *scores, *dscores; /* [QUERY_BLOCK, wide] */
   float *rows;             /* [QUERY_BLOCK, deep] */
   float *own;              /* [2 * deep]: widening */
 } head_tiles;
+
+/* A head's matrix, in place or in a tile: rows `row` floats apart. */
+typedef struct {
+  const float *at;
+  int64_t row;
+} head_matrix;
+
+/* Where a product writes one: in place if `at` is not the tile that store_rows then empties. */
+typedef struct {
+  float *at;
+  int64_t row;
+  bool is_tile;
+} head_result;
 
 static size_t tile_floats(int64_t tokens, int64_t width) {
   size_t deep = (size_t)tile_padded(width), wide = (size_t)tile_padded(tokens);
@@ -30,6 +46,9 @@ static head_tiles cut_tiles(const ops_attention *a, float *at) {
   head_tiles t = {.tokens = a->tokens, .width = a->head_width};
   t.deep = tile_padded(t.width);
   t.wide = tile_padded(t.tokens);
+  /* blocks of about one size: a short last one would cost almost as much as a whole */
+  int64_t blocks = (t.tokens + QUERY_BLOCK - 1) / QUERY_BLOCK;
+  t.block = ((t.tokens + blocks - 1) / blocks + ROWS_AT_ONCE - 1) / ROWS_AT_ONCE * ROWS_AT_ONCE;
   float **squares[] = {&t.q, &t.k, &t.v, &t.dout, &t.dk, &t.dv};
   for (size_t i = 0; i < 6; i++, at += t.tokens * t.deep) *squares[i] = at;
   t.kt = at;
@@ -41,24 +60,51 @@ static head_tiles cut_tiles(const ops_attention *a, float *at) {
   return t;
 }
 
-/* tile [tokens, deep] = scale * rows of `from` that are `stride` apart, zero-padded. */
-static void load_rows(const head_tiles *t, ops_buffer from, int64_t at, int64_t stride, float scale,
-                      float *restrict tile) {
+/* tile [tokens, deep] = rows of `from` that are `stride` apart, zero-padded. */
+static head_matrix copy_rows(const head_tiles *t, ops_buffer from, int64_t at, int64_t stride,
+                             float *restrict tile) {
+  head_matrix copy = {tile, t->deep};
   for (int64_t i = 0; i < t->tokens; i++, tile += t->deep) {
-    const float *row = cpu_read(from, at + i * stride, t->width, t->own);
-#pragma omp simd
-    for (int64_t j = 0; j < t->width; j++) tile[j] = row[j] * scale;
+    const float *row = cpu_read(from, at + i * stride, t->width, tile);
+    if (row != tile) memcpy(tile, row, (size_t)t->width * sizeof *tile);
     for (int64_t j = t->width; j < t->deep; j++) tile[j] = 0;
   }
+  return copy;
 }
 
-static void store_rows(const head_tiles *t, const float *tile, int64_t count, float scale,
-                       ops_buffer to, int64_t at, int64_t stride) {
-  for (int64_t i = 0; i < count; i++, tile += t->deep) {
-    float *row = cpu_write(to, at + i * stride, t->own);
-#pragma omp simd
-    for (int64_t j = 0; j < t->width; j++) row[j] = tile[j] * scale;
-    cpu_written(to, at + i * stride, t->width, row);
+/* A matrix of which products read single numbers, or that is only transposed. */
+static head_matrix read_rows(const head_tiles *t, ops_buffer from, int64_t at, int64_t stride,
+                             float *restrict tile) {
+  if (from.type == OPS_F32) return (head_matrix){cpu_f32(from) + at, stride};
+  return copy_rows(t, from, at, stride, tile);
+}
+
+/* A matrix of which products read whole vectors, again and again: rows that are a multiple of a
+ * large power of two apart would push each other out of the first-level cache. */
+static head_matrix read_vectors(const head_tiles *t, ops_buffer from, int64_t at, int64_t stride,
+                                float *restrict tile) {
+  int64_t spread = stride & -stride;
+  if (from.type == OPS_F32 && t->width == t->deep && spread <= t->width)
+    return read_rows(t, from, at, stride, tile);
+  return copy_rows(t, from, at, stride, tile);
+}
+
+static head_result result_in(const head_tiles *t, ops_buffer to, int64_t at, int64_t stride,
+                             float *tile) {
+  if (to.type == OPS_F32 && t->width == t->deep)
+    return (head_result){cpu_f32(to) + at, stride, false};
+  return (head_result){tile, t->deep, true};
+}
+
+static void store_rows(const head_tiles *t, const head_result *from, int64_t count, ops_buffer to,
+                       int64_t at, int64_t stride) {
+  if (!from->is_tile) return;
+  for (int64_t i = 0; i < count; i++) {
+    const float *tile = from->at + i * from->row;
+    if (to.type == OPS_F32)
+      memcpy(cpu_f32(to) + at + i * stride, tile, (size_t)t->width * sizeof *tile);
+    else
+      cpu_written(to, at + i * stride, t->width, tile);
   }
 }
 
@@ -72,9 +118,9 @@ static int64_t visible_keys(const ops_attention *a, int64_t image, int64_t query
   return a->is_causal && query + 1 < count ? query + 1 : count;
 }
 
-/* Turns a row of scores into exp(score - max), zeros beyond `keys`; returns 1 / sum, or 0 where
- * nothing is seen, and sets lse. */
-static float soften(float *restrict row, int64_t keys, int64_t wide, float *lse) {
+/* Turns a row of scores into its softmax, zeros beyond `keys` and where nothing is seen; sets lse.
+ */
+static void soften(float *restrict row, int64_t keys, int64_t wide, float *lse) {
   float most = keys > 0 ? row[0] : -INFINITY, sum = 0;
 #pragma omp simd reduction(max : most)
   for (int64_t j = 0; j < keys; j++) most = row[j] > most ? row[j] : most;
@@ -83,38 +129,42 @@ static float soften(float *restrict row, int64_t keys, int64_t wide, float *lse)
     row[j] = cpu_exp(row[j] - most);
     sum += row[j];
   }
+  float inverse = 1.0f / sum;
+#pragma omp simd
+  for (int64_t j = 0; j < keys; j++) row[j] *= inverse;
   for (int64_t j = keys; j < wide; j++) row[j] = 0;
   *lse = most + logf(sum);
-  return keys > 0 ? 1.0f / sum : 0.0f;
 }
 
 static void attend_head(const ops_attention *a, int64_t image, int64_t head, head_tiles *t) {
   int64_t width = a->heads * a->head_width, stride = 3 * width;
   int64_t at = image * a->tokens * stride + head * a->head_width;
+  int64_t out_at = image * a->tokens * width + head * a->head_width;
   float *lse = cpu_f32(a->lse) + (image * a->heads + head) * a->tokens;
-  load_rows(t, a->qkv, at, stride, 1.0f / sqrtf((float)a->head_width), t->q);
-  load_rows(t, a->qkv, at + width, stride, 1, t->k);
-  load_rows(t, a->qkv, at + 2 * width, stride, 1, t->v);
-  tile_transpose(t->tokens, t->width, t->k, t->deep, t->kt, t->wide);
-  for (int64_t first = 0; first < a->tokens; first += QUERY_BLOCK) {
-    int64_t count = a->tokens - first < QUERY_BLOCK ? a->tokens - first : QUERY_BLOCK;
-    tile_gemm(count, t->wide, t->width, t->q + first * t->deep, t->deep, 1, t->kt, t->wide,
-              t->scores, t->wide, false);
-    float inverse[QUERY_BLOCK];
+  head_matrix q = read_rows(t, a->qkv, at, stride, t->q);
+  head_matrix k = read_rows(t, a->qkv, at + width, stride, t->k);
+  head_matrix v = read_vectors(t, a->qkv, at + 2 * width, stride, t->v);
+  tile_transpose(t->tokens, t->width, 1.0f / sqrtf((float)a->head_width), k.at, k.row, t->kt,
+                 t->wide);
+  for (int64_t first = 0; first < a->tokens; first += t->block) {
+    int64_t count = a->tokens - first < t->block ? a->tokens - first : t->block;
+    int64_t rows_at = out_at + first * width;
+    head_result rows = result_in(t, a->out, rows_at, width, t->rows);
+    tile_gemm(count, t->wide, t->width, q.at + first * q.row, q.row, 1, t->kt, t->wide, t->scores,
+              t->wide, false);
     for (int64_t i = 0; i < count; i++)
-      inverse[i] = soften(t->scores + i * t->wide, visible_keys(a, image, first + i), t->wide,
-                          &lse[first + i]);
-    tile_gemm(count, t->deep, t->tokens, t->scores, t->wide, 1, t->v, t->deep, t->rows, t->deep,
+      soften(t->scores + i * t->wide, visible_keys(a, image, first + i), t->wide, &lse[first + i]);
+    tile_gemm(count, t->deep, t->tokens, t->scores, t->wide, 1, v.at, v.row, rows.at, rows.row,
               false);
-    for (int64_t i = 0; i < count; i++)
-      store_rows(t, t->rows + i * t->deep, 1, inverse[i], a->out,
-                 (image * a->tokens + first + i) * width + head * a->head_width, width);
+    store_rows(t, &rows, count, a->out, rows_at, width);
   }
 }
 
-/* scores become P = exp(score - lse); dscores (dP on entry) become dS = P (dP - sum(dout out)). */
+/* scores become P = exp(score - lse); dscores (dP on entry) become dS = P (dP - sum(dout out))
+ * times the scale of the scores. */
 static void score_gradients(const ops_attention *a, int64_t image, int64_t first, int64_t count,
-                            const float *lse, const float *products, const head_tiles *t) {
+                            const float *lse, const float *products, float scale,
+                            const head_tiles *t) {
   for (int64_t i = 0; i < count; i++) {
     float *restrict p = t->scores + i * t->wide, *restrict d = t->dscores + i * t->wide;
     int64_t keys = visible_keys(a, image, first + i);
@@ -122,9 +172,23 @@ static void score_gradients(const ops_attention *a, int64_t image, int64_t first
 #pragma omp simd
     for (int64_t j = 0; j < keys; j++) {
       p[j] = cpu_exp(p[j] - row_lse);
-      d[j] = p[j] * (d[j] - product);
+      d[j] = p[j] * (d[j] - product) * scale;
     }
     for (int64_t j = keys; j < t->wide; j++) p[j] = d[j] = 0;
+  }
+}
+
+/* products [count]: dout times out, row by row. */
+static void row_products(const ops_attention *a, int64_t out_at, int64_t first, int64_t count,
+                         head_matrix dout, const head_tiles *t, float *products) {
+  int64_t width = a->heads * a->head_width;
+  for (int64_t i = first; i < first + count; i++) {
+    const float *out = cpu_read(a->out, out_at + i * width, t->width, t->own);
+    const float *row = dout.at + i * dout.row;
+    float product = 0;
+#pragma omp simd reduction(+ : product)
+    for (int64_t j = 0; j < t->width; j++) product += out[j] * row[j];
+    products[i - first] = product;
   }
 }
 
@@ -134,38 +198,35 @@ static void attend_head_gradient(const ops_attention *a, int64_t image, int64_t 
   int64_t at = image * a->tokens * stride + head * a->head_width;
   int64_t out_at = image * a->tokens * width + head * a->head_width;
   const float *lse = cpu_f32(a->lse) + (image * a->heads + head) * a->tokens;
-  float scale = 1.0f / sqrtf((float)a->head_width);
-  load_rows(t, a->qkv, at, stride, scale, t->q);
-  load_rows(t, a->qkv, at + width, stride, 1, t->k);
-  load_rows(t, a->qkv, at + 2 * width, stride, 1, t->v);
-  load_rows(t, a->dout, out_at, width, 1, t->dout);
-  tile_transpose(t->tokens, t->width, t->k, t->deep, t->kt, t->wide);
-  tile_transpose(t->tokens, t->width, t->v, t->deep, t->vt, t->wide);
-  for (int64_t first = 0; first < a->tokens; first += QUERY_BLOCK) {
-    int64_t count = a->tokens - first < QUERY_BLOCK ? a->tokens - first : QUERY_BLOCK;
-    const float *q = t->q + first * t->deep, *dout = t->dout + first * t->deep;
-    float products[QUERY_BLOCK];
-    for (int64_t i = 0; i < count; i++) {
-      const float *out = cpu_read(a->out, out_at + (first + i) * width, t->width, t->own);
-      float product = 0;
-#pragma omp simd reduction(+ : product)
-      for (int64_t j = 0; j < t->width; j++) product += out[j] * dout[i * t->deep + j];
-      products[i] = product;
-    }
-    tile_gemm(count, t->wide, t->width, q, t->deep, 1, t->kt, t->wide, t->scores, t->wide, false);
-    tile_gemm(count, t->wide, t->width, dout, t->deep, 1, t->vt, t->wide, t->dscores, t->wide,
+  float scale = 1.0f / sqrtf((float)a->head_width), products[QUERY_BLOCK];
+  head_matrix q = read_vectors(t, a->qkv, at, stride, t->q);
+  head_matrix k = read_vectors(t, a->qkv, at + width, stride, t->k);
+  head_matrix v = read_rows(t, a->qkv, at + 2 * width, stride, t->v);
+  head_matrix dout = read_vectors(t, a->dout, out_at, width, t->dout);
+  head_result dk = result_in(t, a->dqkv, at + width, stride, t->dk);
+  head_result dv = result_in(t, a->dqkv, at + 2 * width, stride, t->dv);
+  tile_transpose(t->tokens, t->width, scale, k.at, k.row, t->kt, t->wide);
+  tile_transpose(t->tokens, t->width, 1, v.at, v.row, t->vt, t->wide);
+  for (int64_t first = 0; first < a->tokens; first += t->block) {
+    int64_t count = a->tokens - first < t->block ? a->tokens - first : t->block;
+    int64_t dq_at = at + first * stride;
+    const float *dout_rows = dout.at + first * dout.row, *q_rows = q.at + first * q.row;
+    head_result dq = result_in(t, a->dqkv, dq_at, stride, t->rows);
+    row_products(a, out_at, first, count, dout, t, products);
+    tile_gemm(count, t->wide, t->width, q_rows, q.row, 1, t->kt, t->wide, t->scores, t->wide,
               false);
-    score_gradients(a, image, first, count, lse, products, t);
-    tile_gemm(t->tokens, t->deep, count, t->scores, 1, t->wide, dout, t->deep, t->dv, t->deep,
-              first > 0);
-    tile_gemm(t->tokens, t->deep, count, t->dscores, 1, t->wide, q, t->deep, t->dk, t->deep,
-              first > 0);
-    tile_gemm(count, t->deep, t->tokens, t->dscores, t->wide, 1, t->k, t->deep, t->rows, t->deep,
+    tile_gemm(count, t->wide, t->width, dout_rows, dout.row, 1, t->vt, t->wide, t->dscores, t->wide,
               false);
-    store_rows(t, t->rows, count, scale, a->dqkv, at + first * stride, stride);
+    score_gradients(a, image, first, count, lse, products, scale, t);
+    tile_gemm(t->tokens, t->deep, count, t->scores, 1, t->wide, dout_rows, dout.row, dv.at, dv.row,
+              first > 0);
+    tile_gemm(t->tokens, t->deep, count, t->dscores, 1, t->wide, q_rows, q.row, dk.at, dk.row,
+              first > 0);
+    tile_gemm(count, t->deep, t->tokens, t->dscores, t->wide, 1, k.at, k.row, dq.at, dq.row, false);
+    store_rows(t, &dq, count, a->dqkv, dq_at, stride);
   }
-  store_rows(t, t->dk, t->tokens, 1, a->dqkv, at + width, stride); /* q carries the scale */
-  store_rows(t, t->dv, t->tokens, 1, a->dqkv, at + 2 * width, stride);
+  store_rows(t, &dk, t->tokens, a->dqkv, at + width, stride);
+  store_rows(t, &dv, t->tokens, a->dqkv, at + 2 * width, stride);
 }
 
 static err for_each_head(ops *o, const ops_attention *a,

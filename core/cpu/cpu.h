@@ -41,6 +41,9 @@ typedef struct {
   bool is_narrow; /* dense layers in emulated 8 bits (gemm_narrow.c) */
   void *narrow;   /* their operands */
   size_t narrow_bytes;
+  bool lacks_bf16; /* oneDNN has no bf16 products for this processor: they are done in fp32 */
+  void *widened;   /* on operands widened into this */
+  size_t widened_bytes;
 } cpu_state;
 
 static inline cpu_state *cpu_of(ops *o) {
@@ -49,6 +52,9 @@ static inline cpu_state *cpu_of(ops *o) {
 
 /* At least `floats` floats of scratch, grown when a shape is first seen; contents undefined. */
 err cpu_scratch(ops *o, size_t floats, float **scratch) ERR_MUST_CHECK;
+
+/* *block with at least `bytes`, grown when need be; contents undefined. */
+err cpu_grow(void **block, size_t *held, size_t bytes, const char *what) ERR_MUST_CHECK;
 
 /* Aborts: a broken promise between model and backend, never the user's mistake. */
 void cpu_assert_failed(const char *condition, const char *file, int line);

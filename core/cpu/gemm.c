@@ -34,28 +34,12 @@ struct gemm_cache {
   size_t count;
   void *scratchpad;
   size_t scratchpad_bytes;
-  bool has_bf16; /* oneDNN multiplies bf16 on this processor */
-  float *wide;   /* operands and result in fp32 where it does not */
-  size_t wide_bytes;
 };
 
 static err dnnl_error(dnnl_status_t status, const char *what) {
   if (status == dnnl_success) return NULL;
   return err_new(status == dnnl_out_of_memory ? ERR_MEMORY : ERR_UNSUPPORTED,
                  "oneDNN: %s failed with status %d", what, (int)status);
-}
-
-static err find_entry(gemm_cache *cache, const gemm_key *key, gemm_entry **found);
-
-/* Whether there is a product of bf16 is asked for by planning one. */
-static bool looks_at_bf16(gemm_cache *cache) {
-  enum { SIZE = 64 };
-  const gemm_key key = {SIZE, SIZE, SIZE, 0, 1, 0, 0, OPS_BF16, OPS_F32};
-  gemm_entry *entry;
-  err error = find_entry(cache, &key, &entry);
-  if (!error) return true;
-  err_free(error);
-  return false;
 }
 
 err gemm_cache_create(gemm_cache **out) {
@@ -65,13 +49,11 @@ err gemm_cache_create(gemm_cache **out) {
   if (!error)
     error = dnnl_error(dnnl_stream_create(&cache->stream, cache->engine, dnnl_stream_default_flags),
                        "creating a stream");
-  if (error) {
+  if (error)
     gemm_cache_destroy(cache);
-    return error;
-  }
-  cache->has_bf16 = looks_at_bf16(cache);
-  *out = cache;
-  return NULL;
+  else
+    *out = cache;
+  return error;
 }
 
 static void free_entry(gemm_entry *e) {
@@ -93,7 +75,6 @@ void gemm_cache_destroy(gemm_cache *cache) {
   if (cache->stream) dnnl_stream_destroy(cache->stream);
   if (cache->engine) dnnl_engine_destroy(cache->engine);
   free(cache->scratchpad);
-  free(cache->wide);
   free(cache);
 }
 
@@ -212,35 +193,8 @@ static err execute(gemm_cache *cache, gemm_entry *e, void *a, void *b, void *bia
   return error ? error : dnnl_error(dnnl_stream_wait(cache->stream), "waiting for a product");
 }
 
-static err multiply(ops *o, const ops_gemm *g, ops_buffer target);
-
-/* bf16 operands brought to fp32 first, for processors on which oneDNN has no product of bf16 (x86
- * without AVX-512): the same exact products and fp32 sums, rounded once, at no gain in speed. */
-static err multiply_widened(ops *o, const ops_gemm *g, ops_buffer target) {
-  gemm_cache *cache = cpu_of(o)->gemms;
-  bool is_rounded = target.type == OPS_BF16;
-  int64_t of_a = g->m * g->k, of_b = g->k * g->n, of_c = is_rounded ? g->m * g->n : 0;
-  size_t bytes = (size_t)(of_a + of_b + of_c) * sizeof(float);
-  if (bytes > cache->wide_bytes) {
-    float *larger = mem_aligned(bytes);
-    if (!larger) return mem_error(bytes, "operands in fp32");
-    free(cache->wide);
-    cache->wide = larger;
-    cache->wide_bytes = bytes;
-  }
-  ops_gemm wide = *g;
-  wide.a = (ops_buffer){cache->wide, OPS_F32};
-  wide.b = ops_at(wide.a, of_a);
-  ops_buffer result = is_rounded ? ops_at(wide.b, of_b) : target;
-  err error = cpu_of(o)->kernels->ops.cast(o, of_a, g->a, wide.a);
-  if (!error) error = cpu_of(o)->kernels->ops.cast(o, of_b, g->b, wide.b);
-  if (!error) error = multiply(o, &wide, result);
-  return error || !is_rounded ? error : cpu_of(o)->kernels->ops.cast(o, of_c, result, target);
-}
-
 /* The product and its bias by oneDNN, into `target`. */
-static err multiply(ops *o, const ops_gemm *g, ops_buffer target) {
-  if (g->a.type == OPS_BF16 && !cpu_of(o)->gemms->has_bf16) return multiply_widened(o, g, target);
+static err multiply_as_given(ops *o, const ops_gemm *g, ops_buffer target) {
   gemm_key key = {g->m,
                   g->n,
                   g->k,
@@ -254,6 +208,37 @@ static err multiply(ops *o, const ops_gemm *g, ops_buffer target) {
   gemm_entry *entry = NULL;
   err error = find_entry(cache, &key, &entry);
   return error ? error : execute(cache, entry, g->a.data, g->b.data, g->bias.data, target.data);
+}
+
+/* The same on a processor for which oneDNN has no bf16 products (it has them from AVX-512 on): in
+ * fp32 on widened operands, which loses nothing, and the result rounded. Correct, not fast. */
+static err multiply_widened(ops *o, const ops_gemm *g, ops_buffer target) {
+  cpu_state *state = cpu_of(o);
+  size_t of_a = mem_rounded((size_t)(g->m * g->k) * sizeof(float));
+  size_t of_b = mem_rounded((size_t)(g->k * g->n) * sizeof(float));
+  size_t of_c = target.type == OPS_F32 ? 0 : (size_t)(g->m * g->n) * sizeof(float);
+  err error = cpu_grow(&state->widened, &state->widened_bytes, of_a + of_b + of_c,
+                       "operands of a bf16 product");
+  if (error) return error;
+  char *block = state->widened;
+  ops_gemm wide = *g;
+  wide.a = (ops_buffer){block, OPS_F32};
+  wide.b = (ops_buffer){block + of_a, OPS_F32};
+  ops_buffer c = of_c ? (ops_buffer){block + of_a + of_b, OPS_F32} : target;
+  error = o->call->cast(o, g->m * g->k, g->a, wide.a);
+  if (!error) error = o->call->cast(o, g->k * g->n, g->b, wide.b);
+  if (!error) error = multiply_as_given(o, &wide, c);
+  return error || !of_c ? error : o->call->cast(o, g->m * g->n, c, target);
+}
+
+static err multiply(ops *o, const ops_gemm *g, ops_buffer target) {
+  cpu_state *state = cpu_of(o);
+  if (g->a.type == OPS_BF16 && state->lacks_bf16) return multiply_widened(o, g, target);
+  err error = multiply_as_given(o, g, target);
+  if (!error || g->a.type != OPS_BF16 || err_kind_of(error) != ERR_UNSUPPORTED) return error;
+  err_free(error);
+  state->lacks_bf16 = true;
+  return multiply_widened(o, g, target);
 }
 
 err cpu_gemm(ops *o, const ops_gemm *g) {

@@ -2,8 +2,6 @@
  * would see, then multiplied in bf16, which holds those values exactly. The same rule as on a GPU
  * (core/cuda/gemm_narrow.c): each operand scaled by its own largest value, e4m3, gradients e5m2,
  * sums in fp32. For the accuracy that 8 bits cost, not for speed. */
-#include <stdlib.h>
-
 #include "base/mem.h"
 #include "cpu/cpu.h"
 
@@ -14,21 +12,12 @@ bool cpu_can_narrow(ops *o, const ops_gemm *g) {
          g->m % NARROW_MULTIPLE == 0 && g->n % NARROW_MULTIPLE == 0 && g->k % NARROW_MULTIPLE == 0;
 }
 
-static err grow(cpu_state *state, size_t bytes) {
-  if (bytes <= state->narrow_bytes) return NULL;
-  void *larger = mem_aligned(bytes);
-  if (!larger) return mem_error(bytes, "8-bit operands");
-  free(state->narrow);
-  state->narrow = larger;
-  state->narrow_bytes = bytes;
-  return NULL;
-}
-
 err cpu_gemm_narrow(ops *o, const ops_gemm *g, ops_buffer target) {
   cpu_state *state = cpu_of(o);
   size_t of_a = mem_rounded((size_t)(g->m * g->k) * 2),
          of_b = mem_rounded((size_t)(g->n * g->k) * 2);
-  err error = grow(state, of_a + of_b + (size_t)(g->m * g->n) * sizeof(float));
+  size_t bytes = of_a + of_b + (size_t)(g->m * g->n) * sizeof(float);
+  err error = cpu_grow(&state->narrow, &state->narrow_bytes, bytes, "8-bit operands");
   if (error) return error;
   uint16_t *a = state->narrow, *b = (uint16_t *)((char *)state->narrow + of_a);
   float *product = (float *)((char *)state->narrow + of_a + of_b);

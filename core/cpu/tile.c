@@ -117,27 +117,27 @@ typedef int32_t four_places __attribute__((vector_size(16)));
 #define SHUFFLE(a, b, i, j, k, l) __builtin_shuffle(a, b, (four_places){i, j, k, l})
 #endif
 
-INLINE void turn_block(const float *restrict from, int64_t from_row, float *restrict to,
-                       int64_t to_row) {
+INLINE void turn_block(float scale, const float *restrict from, int64_t from_row,
+                       float *restrict to, int64_t to_row) {
   four r0 = *(const four *)from, r1 = *(const four *)(from + from_row);
   four r2 = *(const four *)(from + 2 * from_row), r3 = *(const four *)(from + 3 * from_row);
   four low01 = SHUFFLE(r0, r1, 0, 4, 1, 5), high01 = SHUFFLE(r0, r1, 2, 6, 3, 7);
   four low23 = SHUFFLE(r2, r3, 0, 4, 1, 5), high23 = SHUFFLE(r2, r3, 2, 6, 3, 7);
-  *(four *)to = SHUFFLE(low01, low23, 0, 1, 4, 5);
-  *(four *)(to + to_row) = SHUFFLE(low01, low23, 2, 3, 6, 7);
-  *(four *)(to + 2 * to_row) = SHUFFLE(high01, high23, 0, 1, 4, 5);
-  *(four *)(to + 3 * to_row) = SHUFFLE(high01, high23, 2, 3, 6, 7);
+  *(four *)to = scale * SHUFFLE(low01, low23, 0, 1, 4, 5);
+  *(four *)(to + to_row) = scale * SHUFFLE(low01, low23, 2, 3, 6, 7);
+  *(four *)(to + 2 * to_row) = scale * SHUFFLE(high01, high23, 0, 1, 4, 5);
+  *(four *)(to + 3 * to_row) = scale * SHUFFLE(high01, high23, 2, 3, 6, 7);
 }
 
-void tile_transpose(int64_t rows, int64_t columns, const float *restrict from, int64_t from_row,
-                    float *restrict to, int64_t to_row) {
+void tile_transpose(int64_t rows, int64_t columns, float scale, const float *restrict from,
+                    int64_t from_row, float *restrict to, int64_t to_row) {
   int64_t whole_rows = rows / SIDE * SIDE, whole_columns = columns / SIDE * SIDE;
   for (int64_t j = 0; j < whole_columns; j += SIDE)
     for (int64_t i = 0; i < whole_rows; i += SIDE)
-      turn_block(from + i * from_row + j, from_row, to + j * to_row + i, to_row);
+      turn_block(scale, from + i * from_row + j, from_row, to + j * to_row + i, to_row);
   for (int64_t j = 0; j < columns; j++) {
     int64_t i = j < whole_columns ? whole_rows : 0;
-    for (; i < rows; i++) to[j * to_row + i] = from[i * from_row + j];
+    for (; i < rows; i++) to[j * to_row + i] = scale * from[i * from_row + j];
     for (; i < tile_padded(rows); i++) to[j * to_row + i] = 0;
   }
 }

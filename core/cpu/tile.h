@@ -38,10 +38,10 @@ static inline int64_t tile_padded(int64_t n) {
 void tile_gemm(int64_t m, int64_t n, int64_t k, const float *a, int64_t a_row, int64_t a_column,
                const float *b, int64_t b_row, float *c, int64_t c_row, bool accumulate);
 
-/* to [columns, to_row] = from [rows, from_row] transposed; the columns of `to` from `rows` up to
- * the next multiple of TILE_LANES become zeros. `from` has its columns padded likewise. */
+/* to [columns, to_row] = scale * from [rows, from_row] transposed; the columns of `to` from `rows`
+ * up to the next multiple of TILE_LANES become zeros. */
 #define tile_transpose CPU_KERNEL(tile_transpose)
-void tile_transpose(int64_t rows, int64_t columns, const float *from, int64_t from_row, float *to,
-                    int64_t to_row);
+void tile_transpose(int64_t rows, int64_t columns, float scale, const float *from, int64_t from_row,
+                    float *to, int64_t to_row);
 
 #endif

@@ -62,6 +62,7 @@ void param_initial(const param *p, size_t index, uint64_t seed, double *values) 
   if (p->rule == PARAM_XAVIER) limit = sqrt(6.0 / fan);
   /* q, k and v are [columns, columns] each, stacked: variance 0.5 / columns */
   if (p->rule == PARAM_ATTENTION) limit = sqrt(3.0 * 0.5 / (double)p->columns);
+#pragma omp parallel for schedule(static)
   for (int64_t i = 0; i < count; i++) {
     rng r = rng_at(seed, RNG_INIT, index, (uint64_t)i);
     switch (p->rule) {

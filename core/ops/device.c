@@ -88,7 +88,10 @@ static err choose_precision(const ops_plugin *plugin, const settings *s, ops_ope
   double fp32 = 0, bf16 = 0;
   if (plugin || s->precision != PRECISION_AUTO) {
     out->precision = s->precision == PRECISION_AUTO ? PRECISION_BF16 : s->precision;
-    return measure(plugin, s, out->precision, &out->gemm_flops_per_second);
+    err error = measure(plugin, s, out->precision, &out->gemm_flops_per_second);
+    if (plugin || !error || err_kind_of(error) != ERR_UNSUPPORTED) return error;
+    err_free(error); /* a processor without bf16 does those products in fp32 */
+    return measure(plugin, s, PRECISION_FP32, &out->gemm_flops_per_second);
   }
   err error = measure(plugin, s, PRECISION_FP32, &fp32);
   if (error) return error;

@@ -318,7 +318,8 @@ err ops_create_cpu_narrow(int threads, ops **out) ERR_MUST_CHECK;
 void ops_destroy(ops *o);
 
 /* Matrix-product rate of the CPU in FLOP/s for OPS_F32 or OPS_BF16 on a product that fits the
- * caches (about 50 ms of work): the yardstick for mfu, and how `precision: auto` chooses. */
+ * caches (about 30 ms of work): the yardstick for mfu, and how `precision: auto` chooses.
+ * ERR_UNSUPPORTED for OPS_BF16 where such products are done in fp32 (core/cpu/gemm.c). */
 err ops_measure_cpu_gemm(ops_type compute, int threads, double *flops_per_second) ERR_MUST_CHECK;
 
 #ifdef __cplusplus
