@@ -120,6 +120,13 @@ err run_close_lost(store *s, const char *results, run_cell *c) {
   return error;
 }
 
+err run_look(store *s, const char *results, const char *directory, bool *is_alive,
+             bool *is_elsewhere) {
+  int64_t run_id;
+  *is_alive = directory_is_alive(results, directory, is_elsewhere);
+  return *is_alive ? NULL : store_ingest(s, results, directory, &run_id);
+}
+
 /* A run that is recorded as running: is it, by whom, or did it die? */
 static err look_at_running(store *s, const char *results, store_run *run, const char *cell_id) {
   int fd;

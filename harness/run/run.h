@@ -74,6 +74,11 @@ err run_find_flip(char **path) ERR_MUST_CHECK;
  * that the store does not know yet or not fully. Starts nothing. */
 err run_plan(const spec_experiment *e, store *s, const run_options *options,
              run_sweep *sweep) ERR_MUST_CHECK;
+/* What a run that is recorded as running really is: reads what its files say that was not recorded
+ * yet, and looks for its process. *is_alive: one lives, here or (*is_elsewhere: as far as this
+ * machine can tell) on another one. */
+err run_look(store *s, const char *results, const char *directory, bool *is_alive,
+             bool *is_elsewhere) ERR_MUST_CHECK;
 /* Records that the process of a cell that is recorded as running is gone without a word. */
 err run_close_lost(store *s, const char *results, run_cell *c) ERR_MUST_CHECK;
 /* Runs what is waiting. SIGINT or SIGTERM: the trainers are told to stop after a checkpoint, and
