@@ -174,7 +174,8 @@ err process_start(const run_options *options, store *s, run_cell *cell,
   TRY(directory_mend_lines(options->results, directory, "events.jsonl"));
   TRY(directory_mend_lines(options->results, directory, "attempts.jsonl"));
   TRY(directory_next_attempt(options->results, directory, &p->attempt));
-  bool resumes = cell->has_begun && directory_has_checkpoint(options->results, directory);
+  /* flip starts no run in a folder that has a checkpoint, and checks whose it is */
+  bool resumes = directory_has_checkpoint(options->results, directory);
   if (!resumes) TRY(clear_events(options, s, cell));
   p->events_start = directory_size_of(options->results, directory, "events.jsonl");
   p->kills_before = limits_count_kills();
