@@ -11,6 +11,7 @@
 
 int cli_run(int argc, char **argv);
 int cli_status(int argc, char **argv);
+int cli_runs(int argc, char **argv);
 int cli_show(int argc, char **argv);
 int cli_report(int argc, char **argv);
 int cli_plot(int argc, char **argv);

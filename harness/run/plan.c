@@ -208,12 +208,16 @@ static err has_unread(store *s, const char *results, const store_run *run, bool 
 }
 
 static err plan_cell(const spec_experiment *e, store *s, const run_options *options, run_cell *c) {
-  store_run run;
+  store_run run = {0};
   int64_t run_id;
   bool is_behind = true;
   err error = NULL;
   c->directory = directory_name(e, c->cell);
   if (!c->directory) return mem_error(0, "a path");
+  /* archived, but killed before the folder was out of the way */
+  TRY(sql_integer(s, 0, &run_id, "SELECT id FROM run WHERE directory = ? AND archived", "t",
+                  c->directory));
+  if (run_id && !options->is_dry) TRY(run_archive(s, options->results, run_id));
   TRY(store_find_run(s, c->cell->id, &run));
   if (!run.run_id) { /* a run directory that the store does not know: the store was lost */
     char *path = directory_path(options->results, c->directory, "attempts.jsonl");

@@ -91,6 +91,14 @@ void run_free(run_sweep *sweep);
 /* Takes a run out of its cell's results and keeps it: the folder gets `.archived-N` behind its name,
  * and the record says so. */
 err run_archive(store *s, const char *results, int64_t run_id) ERR_MUST_CHECK;
+/* Takes that back. */
+err run_restore(store *s, const char *results, int64_t run_id) ERR_MUST_CHECK;
+/* Removes a run's folder, weights and all, and the record of it. */
+err run_remove(store *s, const char *results, int64_t run_id) ERR_MUST_CHECK;
+/* A sentence about a run, in place of the one before; a tag put on or taken off. */
+err run_note(store *s, const char *results, int64_t run_id, const char *text) ERR_MUST_CHECK;
+err run_tag(store *s, const char *results, int64_t run_id, const char *name,
+            bool is_wanted) ERR_MUST_CHECK;
 /* Share of the training time that other processes cost a disturbed run; NaN when it was not
  * disturbed, or when nothing tells. */
 err run_lost_share(store *s, int64_t run_id, double *share) ERR_MUST_CHECK;
