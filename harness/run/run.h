@@ -74,6 +74,11 @@ err run_find_flip(char **path) ERR_MUST_CHECK;
  * that the store does not know yet or not fully. Starts nothing. */
 err run_plan(const spec_experiment *e, store *s, const run_options *options,
              run_sweep *sweep) ERR_MUST_CHECK;
+/* What a run that is recorded as running really is: reads what its files say that was not recorded
+ * yet, and looks for its process. *is_alive: one lives, here or (*is_elsewhere: as far as this
+ * machine can tell) on another one. */
+err run_look(store *s, const char *results, const char *directory, bool *is_alive,
+             bool *is_elsewhere) ERR_MUST_CHECK;
 /* Records that the process of a cell that is recorded as running is gone without a word. */
 err run_close_lost(store *s, const char *results, run_cell *c) ERR_MUST_CHECK;
 /* Runs what is waiting. SIGINT or SIGTERM: the trainers are told to stop after a checkpoint, and
@@ -86,6 +91,14 @@ void run_free(run_sweep *sweep);
 /* Takes a run out of its cell's results and keeps it: the folder gets `.archived-N` behind its name,
  * and the record says so. */
 err run_archive(store *s, const char *results, int64_t run_id) ERR_MUST_CHECK;
+/* Takes that back. */
+err run_restore(store *s, const char *results, int64_t run_id) ERR_MUST_CHECK;
+/* Removes a run's folder, weights and all, and the record of it. */
+err run_remove(store *s, const char *results, int64_t run_id) ERR_MUST_CHECK;
+/* A sentence about a run, in place of the one before; a tag put on or taken off. */
+err run_note(store *s, const char *results, int64_t run_id, const char *text) ERR_MUST_CHECK;
+err run_tag(store *s, const char *results, int64_t run_id, const char *name,
+            bool is_wanted) ERR_MUST_CHECK;
 /* Share of the training time that other processes cost a disturbed run; NaN when it was not
  * disturbed, or when nothing tells. */
 err run_lost_share(store *s, int64_t run_id, double *share) ERR_MUST_CHECK;

@@ -134,22 +134,6 @@ static err compare_facts(const recorded *r, const char *folder, strbuf *notes) {
   return NULL;
 }
 
-static void remove_folder(const char *folder) {
-  char **names = NULL;
-  size_t count = 0;
-  err_free(fs_list(folder, &names, &count));
-  for (size_t i = 0; i < count; i++) {
-    char *path = fs_join(folder, names[i]);
-    if (path && fs_is_folder(path))
-      remove_folder(path);
-    else if (path)
-      unlink(path);
-    free(path);
-  }
-  fs_free_names(names, count);
-  rmdir(folder);
-}
-
 err run_verify(store *s, const verify_options *options, int64_t run_id, verify_result *result) {
   recorded r = {0};
   strbuf folder = {0}, again = {0};
@@ -173,7 +157,7 @@ cleanup:
   if (options->keeps_folder || (error && fs_exists(strbuf_string(&folder))))
     result->folder = mem_copy_string(strbuf_string(&folder));
   else if (folder.length)
-    remove_folder(strbuf_string(&folder));
+    directory_remove(strbuf_string(&folder));
   strbuf_free(&folder);
   strbuf_free(&again);
   free_recorded(&r);

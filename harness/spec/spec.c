@@ -236,6 +236,9 @@ err spec_parse(const char *path, const char *text, size_t length, const spec_opt
   if (!r.e->path || !r.e->text || (options->profile && !r.e->profile))
     FAIL(ERR_MEMORY, "out of memory: %s", path);
   memcpy(r.e->text, text, length);
+  for (size_t i = 0; i < options->set_count; i++) TRY(spec_names_add(&r.e->set, options->set[i]));
+  for (size_t i = 0; i < options->set_cell_count; i++)
+    TRY(spec_names_add(&r.e->set_cell, options->set_cell[i]));
   TRY(yml_parse(path, text, length, &document));
   r.root = yml_root(document);
   TRY(settings_init(&r.shared));
@@ -307,6 +310,8 @@ void spec_free(spec_experiment *e) {
   free(e->source);
   free(e->profile);
   spec_names_free(&e->profiles);
+  spec_names_free(&e->set);
+  spec_names_free(&e->set_cell);
   free(e->text);
   free(e);
 }

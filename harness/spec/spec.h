@@ -104,6 +104,7 @@ typedef struct {
   char *profile;                      /* NULL: none */
   spec_names profiles;                /* those that the file has */
   char *text;                         /* the file as it was */
+  spec_names set, set_cell;           /* as spec_options gave them */
   spec_cell *cells;                   /* parents before the cells that start from them */
   size_t cell_count;
   spec_pairs environment; /* variables that every cell's process gets */

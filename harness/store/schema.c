@@ -293,6 +293,10 @@ static const char version_3[] =
     "ALTER TABLE run ADD COLUMN archived INTEGER NOT NULL DEFAULT 0;" /* 1: no cell's result */
     "ALTER TABLE run ADD COLUMN numbers_rows INTEGER NOT NULL DEFAULT 0;" /* steps they are from */
 
+    /* JSON lists: --set and --set-cell of the last run */
+    "ALTER TABLE experiment ADD COLUMN set_words TEXT NOT NULL DEFAULT '[]';"
+    "ALTER TABLE experiment ADD COLUMN set_cell_words TEXT NOT NULL DEFAULT '[]';"
+
     "CREATE TABLE tag ("
     "  run_id INTEGER NOT NULL REFERENCES run(id) ON DELETE CASCADE,"
     "  name TEXT NOT NULL,"
