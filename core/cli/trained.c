@@ -75,23 +75,9 @@ cleanup:
   return error;
 }
 
-err trained_read_lines(const char *path, char **text, char ***lines, size_t *count) {
-  size_t length, used = 0;
-  err error = fs_read(path, text, &length);
-  if (error) return error;
-  size_t most = 1;
-  for (size_t i = 0; i < length; i++) most += (*text)[i] == '\n';
-  *lines = mem_zeroed(most, sizeof **lines);
-  if (!*lines) return mem_error(most * sizeof **lines, path);
-  for (char *at = *text; at < *text + length;) {
-    char *end = memchr(at, '\n', (size_t)(*text + length - at));
-    if (!end) end = *text + length;
-    (*lines)[used++] = at;
-    char *next = end + 1;
-    *end = '\0';
-    if (end > at && end[-1] == '\r') end[-1] = '\0';
-    at = next;
-  }
-  *count = used;
-  return used ? NULL : err_new(ERR_INPUT, "%s: holds no text", path);
+err trained_read_lines(const char *path, text_lines *lines) {
+  err error = text_lines_read(path, true, lines);
+  if (error || lines->count) return error;
+  text_lines_free(lines);
+  return err_new(ERR_INPUT, "%s: holds no text", path);
 }

@@ -110,8 +110,12 @@ static err read_weight(const source_request *r, double *weight) {
   return NULL;
 }
 
-err source_open(const char *name, bool allows_pipes, data_source **out) {
-  source_request r = {.whole = name, .allows_pipes = allows_pipes};
+bool source_needs_caption(const source_request *r) {
+  return r->needs & DATASET_CAPTION;
+}
+
+err source_open(const char *name, dataset_parts needs, bool allows_pipes, data_source **out) {
+  source_request r = {.whole = name, .needs = needs, .allows_pipes = allows_pipes};
   const source_format *format = source_format_of(name);
   size_t prefix = strlen(format->name);
   bool is_named = strncmp(name, format->name, prefix) == 0 && name[prefix] == ':';

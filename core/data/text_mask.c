@@ -97,6 +97,10 @@ err text_mask_weigh(const dataset *data, const tokenizer *words, double **out) {
     if (!error) error = tokenizer_encode(words, sample.caption, TEXT_MASK_LONGEST, ids, &count);
     for (int32_t j = 1; !error && j < count - 1; j++) weights[ids[j]]++;
     dataset_sample_free(&sample);
+    if (error && err_kind_of(error) == ERR_INPUT) { /* the loader names it */
+      err_free(error);
+      error = NULL;
+    }
   }
   if (error) {
     free(weights);

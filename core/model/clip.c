@@ -14,9 +14,12 @@ static int64_t hidden_width(int64_t width, double ratio) {
 }
 
 void clip_config_from(const settings *s, int64_t vocabulary, clip_config *c) {
-  static const float means[2][3] = {{0.48145466f, 0.4578275f, 0.40821073f}, {0.5f, 0.5f, 0.5f}};
-  static const float deviations[2][3] = {{0.26862954f, 0.26130258f, 0.27577711f},
-                                         {0.5f, 0.5f, 0.5f}};
+  static const float means[4][3] = {
+      {0.48145466f, 0.4578275f, 0.40821073f}, {0.5f, 0.5f, 0.5f}, {0.485f, 0.456f, 0.406f}, {0}};
+  static const float deviations[4][3] = {{0.26862954f, 0.26130258f, 0.27577711f},
+                                         {0.5f, 0.5f, 0.5f},
+                                         {0.229f, 0.224f, 0.225f},
+                                         {1, 1, 1}};
   int64_t side = s->image_size / s->image_patch;
   *c = (clip_config){
       .seed = (uint64_t)s->seed,

@@ -46,8 +46,8 @@ static err evaluate(run *r) {
     if (error) return err_context(error, "evaluating on %s", eval_set_name(r->sets[i]));
     if (result.has_zeroshot && i == 0) r->last_accuracy = result.zeroshot.mean_per_class;
     error = run_report_eval(r, r->sets[i], &result, clock_seconds() - start);
-    if (!error && *eval_set_warnings(r->sets[i]))
-      error = events_warn(&r->events, "skipped_sample", eval_set_warnings(r->sets[i]));
+    const char *left_out = eval_set_new_warnings(r->sets[i]);
+    if (!error && *left_out) error = events_warn(&r->events, "skipped_sample", left_out);
     if (error) return error;
   }
   return run_report_memory(r);
