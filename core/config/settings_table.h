@@ -44,6 +44,8 @@
       "image.size")                                                                                \
   PICK(image_interpolation, "image.interpolation", 0, "bicubic|bilinear", true,                    \
        "evaluation: how images are resized, antialiased as Pillow does")                           \
+  PICK(image_crop, "image.crop", 0, "round|floor", true,                                           \
+       "evaluation: where an odd margin is halved: as torchvision and open_clip, or transformers")  \
   INT(image_fill, "image.fill", 0, 0, 255, true, "evaluation: grey of what resize_mode: longest "  \
                                                  "fills")                                          \
   INT(text_width, "text.width", 128, 1, 65536, true, "width of the text tower")                    \

@@ -76,10 +76,13 @@ err foreign_read(const json_t *object, const char *where, const json_field *fiel
 /* The pixel normalisations that a model can have, by settings.image_normalization. */
 static const double normalizations[][2][3] = {
     {{0.48145466, 0.4578275, 0.40821073}, {0.26862954, 0.26130258, 0.27577711}},
-    {{0.5, 0.5, 0.5}, {0.5, 0.5, 0.5}}};
-enum { NORMALIZATIONS = 2 };
+    {{0.5, 0.5, 0.5}, {0.5, 0.5, 0.5}},
+    {{0.485, 0.456, 0.406}, {0.229, 0.224, 0.225}},
+    {{0, 0, 0}, {1, 1, 1}}};
+enum { NORMALIZATIONS = 4 };
 
 static bool is_near(const json_t *list, const double wanted[3]) {
+  if (json_array_size(list) != 3) return false;
   for (size_t i = 0; i < 3; i++)
     if (fabs(json_number_value(json_array_get(list, i)) - wanted[i]) > 1e-6) return false;
   return true;
@@ -95,7 +98,7 @@ err foreign_read_normalization(const json_t *object, const char *mean_key,
       s->image_normalization = i;
       return NULL;
     }
-  return err_new(ERR_UNSUPPORTED, "%s, %s: neither CLIP's pixel normalisation nor 0.5/0.5",
+  return err_new(ERR_UNSUPPORTED, "%s, %s: neither CLIP's pixel normalisation nor 0.5/0.5, ImageNet's or 0/1",
                  mean_key, deviation_key);
 }
 

@@ -61,6 +61,7 @@ typedef struct {
   int64_t size, resize_to; /* resize_to at least size */
   image_fit fit;
   image_filter filter;
+  bool is_floored; /* an odd margin is halved downwards (transformers); else to the even number */
   uint8_t fill;
 } image_preparation;
 

@@ -122,9 +122,10 @@ err image_resize(const image *from, const image_resizing *how, uint8_t *out) {
   return image_resize_with(fast ? fast : resize_portable_passes(), from, how, out);
 }
 
-/* torchvision's CenterCrop: round half to even. */
-static int32_t margin(int64_t whole, int64_t part) {
-  return (int32_t)nearbyint((double)(whole - part) / 2.0);
+/* torchvision's CenterCrop rounds half to even; transformers cuts. */
+static int32_t margin(int64_t whole, int64_t part, bool is_floored) {
+  double half = (double)(whole - part) / 2.0;
+  return (int32_t)(is_floored ? floor(half) : nearbyint(half));
 }
 
 /* The longer side becomes `size`; what is missing of the other is filled, as open_clip's
@@ -169,15 +170,16 @@ err image_prepare(const image *from, const image_preparation *how, uint8_t *out)
     resizing.width = (int32_t)(side * from->width / from->height);
   else if (how->fit == IMAGE_SHORTEST)
     resizing.height = (int32_t)(side * from->height / from->width);
-  resizing.left = margin(resizing.width, size);
-  resizing.top = margin(resizing.height, size);
+  resizing.left = margin(resizing.width, size, how->is_floored);
+  resizing.top = margin(resizing.height, size, how->is_floored);
   return image_resize(from, &resizing, out);
 }
 
 image_preparation image_preparation_of(const settings *s) {
   int64_t resize_to = s->image_resize_to ? s->image_resize_to : s->image_size;
   return (image_preparation){s->image_size, resize_to, (image_fit)s->image_resize_mode,
-                             (image_filter)s->image_interpolation, (uint8_t)s->image_fill};
+                             (image_filter)s->image_interpolation, s->image_crop == CROP_FLOOR,
+                             (uint8_t)s->image_fill};
 }
 
 err image_eval_transform(const image *from, int64_t size, uint8_t *out) {

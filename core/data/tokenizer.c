@@ -46,6 +46,10 @@ int32_t tokenizer_padding(const tokenizer *t) {
   return t->special.padding;
 }
 
+int32_t tokenizer_end(const tokenizer *t) {
+  return t->special.end;
+}
+
 err tokenizer_encode(const tokenizer *t, const char *text, int64_t length, int32_t *ids,
                      int32_t *count) {
   int64_t used = 0;

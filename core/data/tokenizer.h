@@ -25,6 +25,8 @@ const char *tokenizer_token(const tokenizer *t, int32_t id);
 err tokenizer_encode(const tokenizer *t, const char *text, int64_t length, int32_t *ids,
                      int32_t *count) ERR_MUST_CHECK;
 /* What tokenizer_encode pads with. */
+/* The token that ends every text. */
+int32_t tokenizer_end(const tokenizer *t);
 int32_t tokenizer_padding(const tokenizer *t);
 
 /* A WordPiece vocabulary of at most `size` entries from `count` texts: special tokens, every
