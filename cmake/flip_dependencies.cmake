@@ -8,10 +8,6 @@ find_path(DNNL_INCLUDE_DIR oneapi/dnnl/dnnl.h REQUIRED)
 add_library(dnnl INTERFACE)
 target_link_libraries(dnnl INTERFACE ${DNNL_LIBRARY})
 target_include_directories(dnnl INTERFACE ${DNNL_INCLUDE_DIR})
-# Debian's libcsv comes without a .pc file.
-find_library(CSV_LIBRARY csv REQUIRED)
-add_library(csv INTERFACE)
-target_link_libraries(csv INTERFACE ${CSV_LIBRARY})
 foreach(dependency IN ITEMS yaml:yaml-0.1 jansson:jansson sqlite:sqlite3 jpeg:libjpeg png:libpng
                             webp:libwebpdemux utf8proc:libutf8proc archive:libarchive xxhash:libxxhash
                             xml:libxml-2.0 freetype:freetype2 harfbuzz:harfbuzz

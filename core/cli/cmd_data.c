@@ -193,7 +193,7 @@ static void print_stats(const data_stats *s) {
            (long)s->labels[i].distinct, (long)s->labels[i].samples, s->labels[i].top,
            (long)s->labels[i].top_count);
   if (s->left_out) printf("  %ld samples left out, without image or caption\n", (long)s->left_out);
-  if (*s->warnings) fputs(s->warnings, stderr);
+  if (s->unreadable) printf("  %ld samples cannot be read\n", (long)s->unreadable);
 }
 
 static void print_stats_json(const data_stats *s) {
@@ -220,6 +220,7 @@ static void print_stats_json(const data_stats *s) {
   }
   jsonw_end(&w);
   jsonw_integer(&w, "left_out", s->left_out);
+  jsonw_integer(&w, "unreadable", s->unreadable);
   jsonw_end(&w);
   puts(strbuf_string(&out));
   strbuf_free(&out);
@@ -241,6 +242,7 @@ static int describe(int argc, char **argv) {
     print_stats_json(&stats);
   else
     print_stats(&stats);
+  if (*stats.warnings) fputs(stats.warnings, stderr);
 cleanup:
   stats_free(&stats);
   options_free_list(&shards);
@@ -262,9 +264,10 @@ static int verify(int argc, char **argv) {
   if (error || is_help) goto cleanup;
   if (!shards.count) FAIL(ERR_INPUT, "name the shards: paths, globs or {00000..00009} ranges");
   TRY(stats_verify((char *const *)(void *)shards.items, shards.count, &bad, &faults, &total));
-  if (as_json)
+  if (as_json) {
     printf("{\"samples\":%ld,\"faults\":%ld}\n", (long)total, (long)faults);
-  else
+    fputs(strbuf_string(&bad), stderr);
+  } else
     printf("%s%ld samples looked at, %ld faults\n", strbuf_string(&bad), (long)total, (long)faults);
 cleanup:
   strbuf_free(&bad);

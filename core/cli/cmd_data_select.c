@@ -15,6 +15,8 @@ static err open_sources(const option_list *sources, const select_output *output,
   if (output->shard_size < 1) return err_new(ERR_INPUT, "--shard-size: at least 1");
   err error = dataset_open((char *const *)(void *)sources->items, sources->count, data);
   if (!error && *dataset_warnings(*data, NULL)) fputs(dataset_warnings(*data, NULL), stderr);
+  if (!error && !dataset_count(*data))
+    error = err_new(ERR_INPUT, "%s: holds no samples", sources->items[0]);
   return error;
 }
 

@@ -12,12 +12,14 @@
 static err embed_images(trained *t, const option_list *places, const char *out) {
   pictures *all = NULL;
   strbuf warnings = {0};
+  const image_preparation how = image_preparation_of(&t->s);
   err error = pictures_open(places->items, places->count, &all);
   if (error) return error;
+  if (*pictures_warnings(all)) fputs(pictures_warnings(all), stderr);
   int64_t count = pictures_count(all), width = t->s.embed_dim;
   float *rows = mem_zeroed((size_t)(count * width), sizeof *rows);
   if (!rows) FAIL(ERR_MEMORY, "out of memory: %ld embeddings", (long)count);
-  TRY(pictures_embed(all, t->model, rows, &warnings));
+  TRY(pictures_embed(all, &how, t->model, rows, &warnings));
   TRY(npy_write(out, count, width, rows));
   if (warnings.length) log_warning("not decoded, a row of NaN each:\n%s", strbuf_string(&warnings));
   printf("%s: %ld x %ld, images\n", out, (long)count, (long)width);
@@ -29,21 +31,20 @@ cleanup:
 }
 
 static err embed_texts(trained *t, const char *path, const char *out) {
-  char *text = NULL, **lines = NULL;
-  size_t count = 0;
+  text_lines lines = {0};
   float *rows = NULL;
   int64_t width = t->s.embed_dim;
   err error = NULL;
-  TRY(trained_read_lines(path, &text, &lines, &count));
+  TRY(trained_read_lines(path, &lines));
+  size_t count = lines.count;
   rows = mem_zeroed(count * (size_t)width, sizeof *rows);
   if (!rows) FAIL(ERR_MEMORY, "out of memory: %zu embeddings", count);
-  TRY(trained_embed_texts(t, lines, count, rows));
+  TRY(trained_embed_texts(t, lines.items, count, rows));
   TRY(npy_write(out, (int64_t)count, width, rows));
   printf("%s: %zu x %ld, texts\n", out, count, (long)width);
 cleanup:
   free(rows);
-  free(lines);
-  free(text);
+  text_lines_free(&lines);
   return error;
 }
 

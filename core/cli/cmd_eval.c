@@ -24,16 +24,22 @@ static void print_retrieval(const char *name, const eval_retrieval *r) {
          100 * r->chance_r1, (long)r->images, (long)r->texts);
 }
 
+/* What the set left out or passed over. */
+static void warn_of(eval_set *set) {
+  const char *warnings = eval_set_new_warnings(set);
+  if (*warnings) log_warning("skipped: %s", warnings);
+}
+
 static err eval_one(const char *path, trained *t, const char *task, bool as_json) {
   eval_set *set = NULL;
   eval_result result;
-  err error = eval_set_open(path, &t->s, t->words, &set);
+  err error = eval_set_open(path, task, &t->s, t->words, &set);
   if (error) return error;
   TRY(eval_run(set, t->model, t->s.eval_mask_ratio, (uint64_t)t->s.seed, &result));
-  bool has_zeroshot = result.has_zeroshot && (!task || strcmp(task, "zeroshot") == 0);
-  bool has_retrieval = result.has_retrieval && (!task || strcmp(task, "retrieval") == 0);
-  if (!has_zeroshot && !has_retrieval) FAIL(ERR_INPUT, "%s: has no task %s", path, task);
-  if (*eval_set_warnings(set)) log_warning("skipped: %s", eval_set_warnings(set));
+  bool has_zeroshot = result.has_zeroshot, has_retrieval = result.has_retrieval;
+  if (!has_zeroshot && !has_retrieval)
+    FAIL(ERR_INPUT, "%s: has neither zeroshot nor retrieval (flip eval probe needs --train)", path);
+  warn_of(set);
   if (as_json) {
     strbuf line = {0};
     json_writer w = jsonw_start(&line);
@@ -58,9 +64,12 @@ static err run_probe(const char *train_path, const char *test_path, trained *t, 
   eval_set *train = NULL, *test = NULL;
   eval_probe p;
   err error = NULL;
-  TRY(eval_set_open(train_path, &t->s, t->words, &train));
-  TRY(eval_set_open(test_path, &t->s, t->words, &test));
-  TRY(eval_run_probe(train, test, t->model, t->s.eval_mask_ratio, (uint64_t)t->s.seed, c, &p));
+  TRY(eval_set_open(train_path, "probe", &t->s, t->words, &train));
+  TRY(eval_set_open(test_path, "probe", &t->s, t->words, &test));
+  error = eval_run_probe(train, test, t->model, t->s.eval_mask_ratio, (uint64_t)t->s.seed, c, &p);
+  warn_of(train);
+  warn_of(test);
+  if (error) goto cleanup;
   if (as_json) {
     strbuf line = {0};
     json_writer w = jsonw_start(&line);

@@ -71,13 +71,15 @@ static err find_images(const request *r, trained *t, gallery_hit *hits) {
   int64_t width = t->s.embed_dim;
   float *query = NULL, *rows = NULL;
   char *words = (char *)(uintptr_t)r->text;
+  const image_preparation how = image_preparation_of(&t->s);
   err error = NULL;
   TRY(pictures_open(r->images.items, r->images.count, &all));
+  if (*pictures_warnings(all)) fputs(pictures_warnings(all), stderr);
   query = mem_zeroed((size_t)width, sizeof *query);
   rows = mem_zeroed((size_t)(pictures_count(all) * width), sizeof *rows);
   if (!query || !rows) FAIL(ERR_MEMORY, "out of memory: embeddings");
   TRY(trained_embed_texts(t, &words, 1, query));
-  TRY(pictures_embed(all, t->model, rows, &warnings));
+  TRY(pictures_embed(all, &how, t->model, rows, &warnings));
   if (warnings.length) log_warning("not decoded: %s", strbuf_string(&warnings));
   int64_t found = gallery_best(query, rows, pictures_count(all), width, r->top, hits);
   TRY(print_pictures(r, all, hits, found));
@@ -98,34 +100,36 @@ cleanup:
 }
 
 static err find_texts(const request *r, trained *t, gallery_hit *hits) {
-  char *content = NULL, *bytes = NULL, **lines = NULL;
-  size_t count = 0, size = 0;
+  char *bytes = NULL;
+  text_lines lines = {0};
+  size_t size = 0;
+  const image_preparation how = image_preparation_of(&t->s);
   int64_t width = t->s.embed_dim;
   float *query = NULL, *rows = NULL;
   err error = NULL;
   TRY(fs_read(r->image, &bytes, &size));
-  TRY(trained_read_lines(r->texts, &content, &lines, &count));
+  TRY(trained_read_lines(r->texts, &lines));
+  size_t count = lines.count;
   query = mem_zeroed((size_t)width, sizeof *query);
   rows = mem_zeroed(count * (size_t)width, sizeof *rows);
   if (!query || !rows) FAIL(ERR_MEMORY, "out of memory: embeddings");
-  TRY(err_context(pictures_embed_one(bytes, size, t->model, query), "%s", r->image));
-  TRY(trained_embed_texts(t, lines, count, rows));
+  TRY(err_context(pictures_embed_one(bytes, size, &how, t->model, query), "%s", r->image));
+  TRY(trained_embed_texts(t, lines.items, count, rows));
   int64_t found = gallery_best(query, rows, (int64_t)count, width, r->top, hits);
-  for (int64_t i = 0; i < found; i++) print_hit(r, i, &hits[i], "", lines[hits[i].row]);
+  for (int64_t i = 0; i < found; i++) print_hit(r, i, &hits[i], "", lines.items[hits[i].row]);
   if (r->html) {
     gallery_page page = {.title = "flip retrieve",
                          .query_image = bytes,
                          .query_image_bytes = size,
                          .hits = hits,
                          .count = found,
-                         .texts = lines};
+                         .texts = lines.items};
     TRY(gallery_write(r->html, &page));
   }
 cleanup:
   free(query);
   free(rows);
-  free(lines);
-  free(content);
+  text_lines_free(&lines);
   free(bytes);
   return error;
 }

@@ -11,23 +11,35 @@
 #include "data/dataset.h"
 #include "data/tokenizer.h"
 
-/* All captions of the shards, in order. */
+/* All captions of the shards, in order; those that cannot be read are counted and named. Pictures
+ * are not needed. */
 static err read_captions(const option_list *shards, char ***captions, size_t *count) {
+  enum { MOST_NAMED = 20 };
   dataset *data = NULL;
   char **list = NULL;
-  err error = dataset_open((char *const *)(void *)shards->items, shards->count, &data);
+  err error = dataset_open_for((char *const *)(void *)shards->items, shards->count, DATASET_CAPTION,
+                               &data);
   if (error) return error;
-  size_t rows = (size_t)dataset_count(data), used = 0;
+  size_t rows = (size_t)dataset_count(data), used = 0, unreadable = 0;
+  if (*dataset_warnings(data, NULL)) fputs(dataset_warnings(data, NULL), stderr);
   list = mem_zeroed(rows, sizeof *list);
   if (!list) error = mem_error(rows * sizeof *list, "captions");
-  for (; used < rows && !error; used++) {
+  for (size_t row = 0; row < rows && !error; row++) {
     dataset_sample sample;
-    error = dataset_read_text(data, (int64_t)used, &sample);
-    list[used] = sample.caption; /* NULL after an error */
-    sample.caption = NULL;
+    error = dataset_read_text(data, (int64_t)row, &sample);
+    if (error && err_kind_of(error) == ERR_INPUT) {
+      if (unreadable++ < MOST_NAMED)
+        log_warning("%s: %s: %s", sample.shard, sample.key, err_message(error));
+      err_free(error);
+      error = NULL;
+    } else if (!error) {
+      list[used++] = sample.caption;
+      sample.caption = NULL;
+    }
     dataset_sample_free(&sample);
-    if (error) break;
   }
+  if (unreadable) log_warning("%zu captions of %zu cannot be read", unreadable, rows);
+  if (!error && !used) error = err_new(ERR_INPUT, "the shards hold no captions");
   dataset_close(data);
   *captions = list;
   *count = used;

@@ -12,6 +12,7 @@
 typedef struct {
   trained t;
   int64_t batch;
+  image_preparation how;
   uint8_t *pixels;
   int32_t *ids, *counts;
   float *images, *texts;
@@ -24,6 +25,7 @@ static err open_scorer(scorer *s, const char *model, const option_list *sets) {
   const settings *c = &s->t.s;
   size_t batch = (size_t)c->eval_batch_size;
   s->batch = c->eval_batch_size;
+  s->how = image_preparation_of(c);
   s->pixels = mem_zeroed(batch, (size_t)(c->image_size * c->image_size * 3));
   s->ids = mem_zeroed(batch * (size_t)c->text_length, sizeof *s->ids);
   s->counts = mem_zeroed(batch, sizeof *s->counts);
@@ -53,7 +55,7 @@ static err prepare(scorer *s, const dataset *data, int64_t row, int64_t i) {
   err error = dataset_read(data, row, &sample);
   if (!error)
     error =
-        pictures_prepare(sample.image, sample.image_bytes, size, s->pixels + i * size * size * 3);
+        pictures_prepare(sample.image, sample.image_bytes, &s->how, s->pixels + i * size * size * 3);
   if (!error)
     error =
         tokenizer_encode(s->t.words, sample.caption, length, s->ids + i * length, &s->counts[i]);

@@ -8,14 +8,30 @@
 #include "model/count.h"
 #include "ops/device.h"
 
-static err open_words(trained *t, int64_t vocabulary) {
+enum { MOST_PADDING = 1024 }; /* rows of word embeddings that belong to no token */
+
+/* A model that pools the end of text pools the token that its own configuration names. */
+static err check_end(const trained *t, int64_t wanted) {
+  int64_t end = tokenizer_end(t->words), largest = tokenizer_vocabulary_size(t->words) - 1;
+  if (t->s.text_pool != TEXT_POOL_EOT || wanted == END_IS_ANY) return NULL;
+  if (wanted == END_IS_LARGEST) wanted = largest;
+  if (end == wanted) return NULL;
+  return err_new(ERR_UNSUPPORTED,
+                 "the model pools token %ld (eos_token_id), its tokenizer ends texts with %ld",
+                 (long)wanted, (long)end);
+}
+
+static err open_words(trained *t, const weights *w) {
+  int64_t vocabulary = w->vocabulary, excess;
   if (!*t->s.text_vocabulary)
     return err_new(ERR_INPUT, "the model's files name no vocabulary: give it with --set "
                               "text.vocabulary=FILE");
   err error = tokenizer_open(t->s.text_tokenizer, t->s.text_special_tokens, t->s.text_vocabulary,
                              &t->words);
   if (error) return error;
-  if (tokenizer_vocabulary_size(t->words) == vocabulary) return NULL;
+  excess = vocabulary - tokenizer_vocabulary_size(t->words);
+  if (excess == 0 || (w->is_padded && excess > 0 && excess <= MOST_PADDING))
+    return check_end(t, w->end_of_text);
   return err_new(ERR_INPUT,
                  "%s has %ld entries, the model was trained with %ld: name the right one with "
                  "--set text.vocabulary=FILE",
@@ -40,7 +56,7 @@ err trained_open(const char *path, const option_list *sets, bool needs_texts, tr
   if (error) return error;
   TRY(settings_copy(&w.s, &t->s));
   t->has_settings = true;
-  if (needs_texts) TRY(open_words(t, w.vocabulary));
+  if (needs_texts) TRY(open_words(t, &w));
   bool has_pixels = t->pixel_views > 0;
   if (has_pixels) prepare_for_pixels(&t->s, t->pixel_views);
   clip_config_from(&t->s, w.vocabulary, &config);
@@ -76,23 +92,9 @@ cleanup:
   return error;
 }
 
-err trained_read_lines(const char *path, char **text, char ***lines, size_t *count) {
-  size_t length, used = 0;
-  err error = fs_read(path, text, &length);
-  if (error) return error;
-  size_t most = 1;
-  for (size_t i = 0; i < length; i++) most += (*text)[i] == '\n';
-  *lines = mem_zeroed(most, sizeof **lines);
-  if (!*lines) return mem_error(most * sizeof **lines, path);
-  for (char *at = *text; at < *text + length;) {
-    char *end = memchr(at, '\n', (size_t)(*text + length - at));
-    if (!end) end = *text + length;
-    (*lines)[used++] = at;
-    char *next = end + 1;
-    *end = '\0';
-    if (end > at && end[-1] == '\r') end[-1] = '\0';
-    at = next;
-  }
-  *count = used;
-  return used ? NULL : err_new(ERR_INPUT, "%s: holds no text", path);
+err trained_read_lines(const char *path, text_lines *lines) {
+  err error = text_lines_read(path, true, lines);
+  if (error || lines->count) return error;
+  text_lines_free(lines);
+  return err_new(ERR_INPUT, "%s: holds no text", path);
 }

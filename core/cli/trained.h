@@ -3,6 +3,7 @@
 #define FLIP_CLI_TRAINED_H
 
 #include "base/options.h"
+#include "data/plain_text.h"
 #include "data/tokenizer.h"
 #include "convert/weights.h"
 #include "ops/ops.h"
@@ -24,8 +25,8 @@ err trained_open(const char *path, const option_list *sets, bool needs_texts,
                  trained *t) ERR_MUST_CHECK;
 void trained_close(trained *t);
 
-/* The lines of a file without their ends; they point into *text. The caller frees both. */
-err trained_read_lines(const char *path, char **text, char ***lines, size_t *count) ERR_MUST_CHECK;
+/* The lines of a file, one text each, blank ones too; none is an error. */
+err trained_read_lines(const char *path, text_lines *lines) ERR_MUST_CHECK;
 
 /* Unit-length embeddings [count, embed] of texts. */
 err trained_embed_texts(trained *t, char *const *texts, size_t count,

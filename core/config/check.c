@@ -42,6 +42,9 @@ err settings_check_model(const settings *s) {
   if (s->image_size % s->image_patch)
     return err_new(ERR_INPUT, "image.patch: %" PRId64 " does not divide image.size %" PRId64,
                    s->image_patch, s->image_size);
+  if (s->image_resize_to && s->image_resize_to < s->image_size)
+    return err_new(ERR_INPUT, "image.resize_to: %" PRId64 " is below image.size %" PRId64,
+                   s->image_resize_to, s->image_size);
   err error = check_tower("image", s->image_width, s->image_heads);
   if (!error) error = check_tower("text", s->text_width, s->text_heads);
   if (!error) error = check_words(s);

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/fs.h"
 #include "base/json.h"
@@ -113,6 +114,14 @@ static err check_limits(const setting *row, double value, const char *text) {
   return err_new(ERR_INPUT, "%s: %s is outside [%s, %s]", row->key, text, least, most);
 }
 
+/* What YAML 1.1 took for true and false beside these. */
+static bool is_old_bool(const char *text) {
+  static const char *const words[] = {"yes", "no", "on", "off", "y", "n"};
+  for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+    if (strcasecmp(text, words[i]) == 0) return true;
+  return false;
+}
+
 err setting_assign(const setting *row, settings *s, const char *text) {
   void *field = field_of(row, s);
   int64_t whole;
@@ -137,8 +146,11 @@ err setting_assign(const setting *row, settings *s, const char *text) {
     *(double *)field = real;
     return check_limits(row, real, text);
   case SETTING_BOOL:
-    if (!yml_as_bool(text, field)) return wrong_value(row, text, "true or false");
-    return NULL;
+    if (yml_as_bool(text, field)) return NULL;
+    return wrong_value(row, text,
+                       is_old_bool(text) ? "true or false (it was one in YAML 1.1; in 1.2 it is a "
+                                           "word)"
+                                         : "true or false");
   case SETTING_PICK: {
     int index = find_choice(row->choices, text);
     if (index < 0)
@@ -158,12 +170,15 @@ err setting_assign(const setting *row, settings *s, const char *text) {
 void setting_apply_node(const setting *row, settings *s, const yml_node *node,
                         yml_problems *problems) {
   err error = NULL;
-  if (node->kind == YML_SCALAR) {
+  if (yml_is_null(node) && row->type != SETTING_TEXT && row->type != SETTING_LIST) {
+    error = err_new(ERR_INPUT, "%s: null is no value of its; leave the key out for its default",
+                    row->key);
+  } else if (node->kind == YML_SCALAR) {
     error = setting_assign(row, s, yml_is_null(node) ? "" : node->scalar);
   } else if (row->type == SETTING_LIST && node->kind == YML_SEQUENCE) {
     free_list(field_of(row, s));
     for (size_t i = 0; i < node->count && !error; i++) {
-      if (node->items[i]->kind == YML_SCALAR)
+      if (node->items[i]->kind == YML_SCALAR && !yml_is_null(node->items[i]))
         error = add_item(field_of(row, s), node->items[i]->scalar);
       else
         yml_problem(problems, node->items[i], NULL, 0, "%s takes a list of plain words", row->key);
@@ -302,18 +317,23 @@ static void take_back_alternative(settings *s, const yml_node *map, const char *
     s->learning_rate = 0;
 }
 
+/* given [ROW_COUNT]: the key that gave each setting in this map, NULL: none yet. */
 static void apply_pairs(settings *s, const yml_node *map, const char *prefix,
-                        yml_problems *problems) {
+                        const yml_node **given, yml_problems *problems) {
   for (size_t i = 0; i < map->count; i++) {
     const yml_node *key_node = map->keys[i];
     char key[LONGEST_KEY];
     snprintf(key, sizeof key, "%s%s%s", prefix, *prefix ? "." : "", key_node->scalar);
     const setting *row = settings_find(key);
-    if (row) {
+    if (row && given[row - table]) {
+      yml_problem(problems, key_node, NULL, 0, "%s is given twice, nested and dotted (first on line %d)",
+                  key, given[row - table]->line);
+    } else if (row) {
+      given[row - table] = key_node;
       setting_apply_node(row, s, map->items[i], problems);
       take_back_alternative(s, map, key);
     } else if (is_group(key) && map->items[i]->kind == YML_MAP) {
-      apply_pairs(s, map->items[i], key, problems);
+      apply_pairs(s, map->items[i], key, given, problems);
     } else if (strcmp(key, "base") != 0) {
       /* inside a group the names to suggest are those of the group, without its prefix */
       const char *candidates[ROW_COUNT + 1];
@@ -415,7 +435,8 @@ static void apply_deep(settings *s, const yml_node *map, const char *origin, int
   } else if (!yml_is_null(base)) {
     apply_base(s, base, origin, depth, problems);
   }
-  apply_pairs(s, map, "", problems);
+  const yml_node *given[ROW_COUNT] = {0};
+  apply_pairs(s, map, "", given, problems);
 }
 
 void settings_apply(settings *s, const yml_node *map, const char *origin, yml_problems *problems) {

@@ -41,6 +41,18 @@
   REAL(image_norm_eps, "image.norm_eps", 1e-6, 0, 1, true, "layer norm epsilon, image tower")      \
   PICK(image_normalization, "image.normalization", 2, "clip|inception|imagenet|none", true,        \
        "pixel mean and deviation: CLIP's, 0.5/0.5, ImageNet's (FLIP), or 0/1")                     \
+  PICK(image_resize_mode, "image.resize_mode", 0, "shortest|squash|longest", true,                 \
+       "evaluation: the shorter side becomes image.resize_to, both do, or the longer one becomes " \
+       "image.size and image.fill fills the rest")                                                 \
+  INT(image_resize_to, "image.resize_to", 0, 0, 8192, true,                                        \
+      "evaluation: what images are resized to before the middle of image.size is cut out; 0: "     \
+      "image.size")                                                                                \
+  PICK(image_interpolation, "image.interpolation", 0, "bicubic|bilinear", true,                    \
+       "evaluation: how images are resized, antialiased as Pillow does")                           \
+  PICK(image_crop, "image.crop", 0, "round|floor", true,                                           \
+       "evaluation: where an odd margin is halved: as torchvision and open_clip, or transformers")  \
+  INT(image_fill, "image.fill", 0, 0, 255, true, "evaluation: grey of what resize_mode: longest "  \
+                                                 "fills")                                          \
   INT(text_width, "text.width", 128, 1, 65536, true, "width of the text tower")                    \
   INT(text_layers, "text.layers", 4, 1, 1000, true, "blocks of the text tower")                    \
   INT(text_heads, "text.heads", 4, 1, 1024, true, "attention heads of the text tower")             \

@@ -10,7 +10,7 @@
 #include "base/fs.h"
 #include "base/mem.h"
 
-enum { DEEPEST = 64 };
+enum { DEEPEST = 64, MOST_MERGED = 20000 };
 
 struct yml_document {
   char *name;
@@ -18,6 +18,7 @@ struct yml_document {
   yml_node *root;
   yml_node **all; /* every node, for freeing and for aliases: index + 1 = libyaml's node id */
   size_t count;
+  size_t merged; /* keys that stand in a map because of `<<` */
 };
 
 static void free_node(yml_node *node) {
@@ -56,6 +57,62 @@ static err check_tag(const char *name, const yaml_node_t *node) {
                  (unsigned long)node->start_mark.column + 1, tag);
 }
 
+static bool is_merge_key(const yml_node *key) {
+  return key->kind == YML_SCALAR && key->is_plain && strcmp(key->scalar, "<<") == 0;
+}
+
+static bool has_key(const yml_node *map, const char *key) {
+  for (size_t i = 0; i < map->count; i++)
+    if (map->keys[i]->kind == YML_SCALAR && strcmp(map->keys[i]->scalar, key) == 0) return true;
+  return false;
+}
+
+/* Adds what `map` has not: its own keys go before those merged in. */
+static err merge_map(yml_document *document, const yml_node *from, yml_node *map) {
+  const char *name = document->name;
+  yml_node **keys = mem_resize(map->keys, map->count + from->count, sizeof *keys);
+  if (keys) map->keys = keys;
+  yml_node **items = mem_resize(map->items, map->count + from->count, sizeof *items);
+  if (items) map->items = items;
+  if (!keys || !items) return mem_error(from->count, name);
+  document->merged += from->count;
+  if (document->merged > MOST_MERGED)
+    return err_new(ERR_INPUT, "%s:%d:%d: '<<' merges more than %d keys in this file", name,
+                   map->line, map->column, MOST_MERGED);
+  for (size_t i = 0; i < from->count; i++) {
+    if (from->keys[i]->kind != YML_SCALAR || has_key(map, from->keys[i]->scalar)) continue;
+    keys[map->count] = from->keys[i];
+    items[map->count++] = from->items[i];
+  }
+  return NULL;
+}
+
+/* `<<: *other` and `<<: [*one, *other]`, as YAML 1.1 has them and Python's readers take them: the
+ * keys of the maps named stand in this one, where it has none of its own; of several maps the first
+ * counts. */
+static err merge(yml_document *document, yml_node *map) {
+  size_t at = 0;
+  while (at < map->count && !is_merge_key(map->keys[at])) at++;
+  if (at == map->count) return NULL;
+  const yml_node *value = map->items[at];
+  bool is_list = value->kind == YML_SEQUENCE;
+  map->count--;
+  for (size_t i = at; i < map->count; i++) {
+    map->keys[i] = map->keys[i + 1];
+    map->items[i] = map->items[i + 1];
+  }
+  for (size_t i = 0; i < (is_list ? value->count : 1); i++) {
+    yml_node *from = is_list ? value->items[i] : (yml_node *)(uintptr_t)value;
+    if (from->kind != YML_MAP)
+      return err_new(ERR_INPUT, "%s:%d:%d: '<<' takes a map, or a list of maps, to merge",
+                     document->name, value->line, value->column);
+    err error = merge(document, from); /* what it merges itself comes along */
+    if (!error) error = merge_map(document, from, map);
+    if (error) return error;
+  }
+  return NULL;
+}
+
 /* libyaml's document holds nodes by id; ours are made once each, so an alias shares its anchor's
  * node (read-only, hence safe). `depth` refuses documents that nest into themselves. */
 static err convert(yml_document *document, yaml_document_t *parsed, int id, int depth,
@@ -82,7 +139,11 @@ static err convert(yml_document *document, yaml_document_t *parsed, int id, int 
     node->kind = YML_SCALAR;
     node->is_plain = from->data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
     node->scalar = mem_copy_string((const char *)from->data.scalar.value);
-    if (!node->scalar) error = mem_error(from->data.scalar.length, document->name);
+    if (!node->scalar)
+      error = mem_error(from->data.scalar.length, document->name);
+    else if (strlen(node->scalar) != from->data.scalar.length)
+      error = err_new(ERR_INPUT, "%s:%d:%d: a NUL character in a text", document->name, node->line,
+                      node->column);
   } else if (from->type == YAML_SEQUENCE_NODE) {
     node->kind = YML_SEQUENCE;
     size_t count = (size_t)(from->data.sequence.items.top - from->data.sequence.items.start);
@@ -130,8 +191,20 @@ static void check_keys(const yml_node *node, yml_problems *problems) {
   }
 }
 
-static err syntax_error(const char *name, const yaml_parser_t *parser) {
+/* The character that the parser stopped at. */
+static char stopped_at(const yaml_parser_t *parser, const char *text, size_t length) {
+  size_t at = parser->problem_mark.index; /* in characters: the same while all of them are ASCII */
+  for (size_t i = 0; i < at && i < length; i++)
+    if ((unsigned char)text[i] >= 0x80) return '\0';
+  return at < length ? text[at] : '\0';
+}
+
+static err syntax_error(const char *name, const yaml_parser_t *parser, const char *text,
+                        size_t length) {
   const char *problem = parser->problem ? parser->problem : "cannot be read";
+  if (parser->error == YAML_SCANNER_ERROR && stopped_at(parser, text, length) == '\t')
+    return err_new(ERR_INPUT, "%s:%zu:%zu: a tab here: YAML is indented with spaces", name,
+                   parser->problem_mark.line + 1, parser->problem_mark.column + 1);
   if (parser->error == YAML_MEMORY_ERROR) return mem_error(0, name);
   if (parser->error == YAML_READER_ERROR)
     return err_new(ERR_INPUT, "%s: byte %zu: %s", name, parser->problem_offset, problem);
@@ -174,13 +247,13 @@ err yml_parse(const char *name, const char *text, size_t length, yml_document **
   memcpy(document->source, text, length);
   yaml_parser_set_input_string(&parser, (const unsigned char *)text, length);
   if (!yaml_parser_load(&parser, &parsed)) {
-    error = syntax_error(name, &parser);
+    error = syntax_error(name, &parser, text, length);
     goto cleanup;
   }
   is_parsed = true;
   TRY(build(document, &parsed));
   if (!yaml_parser_load(&parser, &next)) {
-    error = syntax_error(name, &parser);
+    error = syntax_error(name, &parser, text, length);
     goto cleanup;
   }
   bool has_second = yaml_document_get_root_node(&next) != NULL;
@@ -192,6 +265,9 @@ err yml_parse(const char *name, const char *text, size_t length, yml_document **
   for (size_t i = 0; i < document->count; i++)
     if (document->all[i]) check_keys(document->all[i], &problems);
   error = yml_problems_take(&problems);
+  for (size_t i = 0; i < document->count && !error; i++)
+    if (document->all[i] && document->all[i]->kind == YML_MAP)
+      error = merge(document, document->all[i]);
 cleanup:
   if (is_parsed) yaml_document_delete(&parsed);
   yaml_parser_delete(&parser);
@@ -227,10 +303,20 @@ const yml_node *yml_get_key(const yml_node *map, const char *key) {
   return at == SIZE_MAX ? NULL : map->keys[at];
 }
 
+static bool is_one_of(const char *text, const char *const *words, size_t count) {
+  for (size_t i = 0; i < count; i++)
+    if (strcmp(text, words[i]) == 0) return true;
+  return false;
+}
+
+/* What YAML 1.2's core schema reads as null, written plainly. */
+static bool is_null_word(const char *text) {
+  static const char *const words[] = {"", "~", "null", "Null", "NULL"};
+  return is_one_of(text, words, sizeof words / sizeof *words);
+}
+
 bool yml_is_null(const yml_node *node) {
-  return !node ||
-         (node->kind == YML_SCALAR && node->is_plain &&
-          (!*node->scalar || strcmp(node->scalar, "~") == 0 || strcmp(node->scalar, "null") == 0));
+  return !node || (node->kind == YML_SCALAR && node->is_plain && is_null_word(node->scalar));
 }
 
 bool yml_as_real(const char *text, double *value) {
@@ -262,6 +348,18 @@ bool yml_as_real(const char *text, double *value) {
   return true;
 }
 
+/* 0x1F and 0o17, as YAML 1.2 has them. */
+static bool read_based(const char *text, int64_t *value) {
+  bool is_hex = strncmp(text, "0x", 2) == 0, is_octal = strncmp(text, "0o", 2) == 0;
+  const char *digits = is_hex ? "0123456789abcdefABCDEF" : "01234567";
+  if ((!is_hex && !is_octal) || !text[2] || text[2 + strspn(text + 2, digits)]) return false;
+  errno = 0;
+  long long whole = strtoll(text + 2, NULL, is_hex ? 16 : 8);
+  if (errno) return false;
+  *value = whole;
+  return true;
+}
+
 bool yml_as_int(const char *text, int64_t *value) {
   char *end;
   errno = 0;
@@ -270,6 +368,7 @@ bool yml_as_int(const char *text, int64_t *value) {
     *value = whole;
     return true;
   }
+  if (read_based(text, value)) return true;
   double real;
   if (!yml_as_real(text, &real)) return false;
   double rounded = nearbyint(real);
@@ -279,12 +378,11 @@ bool yml_as_int(const char *text, int64_t *value) {
 }
 
 bool yml_as_bool(const char *text, bool *value) {
-  static const char *const yes[] = {"true", "yes", "on"}, *const no[] = {"false", "no", "off"};
-  for (size_t i = 0; i < 3; i++) {
-    if (strcmp(text, yes[i]) == 0) return *value = true, true;
-    if (strcmp(text, no[i]) == 0) return *value = false, true;
-  }
-  return false;
+  static const char *const yes[] = {"true", "True", "TRUE"}, *const no[] = {"false", "False", "FALSE"};
+  bool is_true = is_one_of(text, yes, 3);
+  if (!is_true && !is_one_of(text, no, 3)) return false;
+  *value = is_true;
+  return true;
 }
 
 /* The text of a 1-based line of the source, without its end. */
@@ -330,11 +428,13 @@ err yml_problems_take(yml_problems *problems) {
 void yml_write_scalar(strbuf *out, const char *scalar) {
   double real;
   bool truth;
+  int64_t whole;
   bool is_plain =
       *scalar && !strchr("-?:,[]{}#&*!|>'\"%@` ", scalar[0]) && !strpbrk(scalar, "\n\t\\\"{}[],") &&
       !strstr(scalar, ": ") && !strstr(scalar, " #") && scalar[strlen(scalar) - 1] != ' ' &&
       scalar[strlen(scalar) - 1] != ':' && !yml_as_real(scalar, &real) &&
-      !yml_as_bool(scalar, &truth) && strcmp(scalar, "null") != 0 && strcmp(scalar, "~") != 0;
+      !yml_as_bool(scalar, &truth) && !yml_as_int(scalar, &whole) && !is_null_word(scalar) &&
+      strcmp(scalar, "<<") != 0;
   if (is_plain) {
     strbuf_append(out, scalar);
     return;

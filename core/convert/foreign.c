@@ -82,6 +82,7 @@ static const double normalizations[][2][3] = {
 enum { NORMALIZATIONS = 4 };
 
 static bool is_near(const json_t *list, const double wanted[3]) {
+  if (json_array_size(list) != 3) return false;
   for (size_t i = 0; i < 3; i++)
     if (fabs(json_number_value(json_array_get(list, i)) - wanted[i]) > 1e-6) return false;
   return true;

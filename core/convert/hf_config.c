@@ -11,6 +11,29 @@
 
 static const char *const activation_names[] = {"gelu_pytorch_tanh", "gelu", "quick_gelu"};
 
+/* A tower's part. Configurations of transformers before 4.27 have it under another name; where both
+ * are there, the old one goes before, defaults and all, as transformers itself does it. Without
+ * either the tower is CLIP's own. */
+static err read_part(const json_t *root, const char *name, const char *old_name,
+                     const json_field *fields, size_t count) {
+  const json_t *part = json_object_get(root, name), *old = json_object_get(root, old_name);
+  if (old && !json_is_null(old)) return foreign_read(old, old_name, fields, count, false);
+  if (!part || json_is_null(part)) return NULL;
+  return foreign_read(part, name, fields, count, false);
+}
+
+err foreign_read_end_of_text(const json_t *root, int64_t *end) {
+  const json_t *part = json_object_get(root, "text_config_dict");
+  if (!json_is_object(part)) part = json_object_get(root, "text_config");
+  const json_t *value = json_object_get(part, "eos_token_id");
+  *end = 49407;
+  if (!value || json_is_null(value)) return NULL;
+  if (!json_is_integer(value))
+    return err_new(ERR_UNSUPPORTED, "text_config.eos_token_id: one number is wanted");
+  *end = json_integer_value(value) == 2 ? END_IS_LARGEST : json_integer_value(value);
+  return NULL;
+}
+
 static err read_hf_image(const json_t *root, settings *s) {
   int64_t hidden = 3072;
   s->image_size = 224, s->image_patch = 32, s->image_width = 768, s->image_layers = 12;
@@ -28,8 +51,7 @@ static err read_hf_image(const json_t *root, settings *s) {
       {.key = "patch_size", .whole = &s->image_patch},
       {.key = "hidden_act", .pick = &s->image_activation, .names = HF_ACTIVATIONS},
       {.key = "layer_norm_eps", .real = &s->image_norm_eps}};
-  err error = foreign_read(json_object_get(root, "vision_config"), "vision_config", fields,
-                           COUNT(fields), false);
+  err error = read_part(root, "vision_config", "vision_config_dict", fields, COUNT(fields));
   s->image_mlp_ratio = (double)hidden / (double)s->image_width;
   return error;
 }
@@ -53,9 +75,7 @@ err foreign_read_hf(const json_t *root, settings *s, int64_t *vocabulary) {
       {.key = "hidden_act", .pick = &s->text_activation, .names = HF_ACTIVATIONS},
       {.key = "layer_norm_eps", .real = &s->text_norm_eps}};
   err error = foreign_read(root, "config", top, COUNT(top), false);
-  if (!error)
-    error = foreign_read(json_object_get(root, "text_config"), "text_config", fields, COUNT(fields),
-                         false);
+  if (!error) error = read_part(root, "text_config", "text_config_dict", fields, COUNT(fields));
   s->text_mlp_ratio = (double)hidden / (double)s->text_width;
   return error ? error : read_hf_image(root, s);
 }
@@ -164,10 +184,16 @@ void foreign_write_hf_preprocessor(const settings *s, strbuf *out) {
   jsonw_object(w, NULL);
   jsonw_string(w, "image_processor_type", "CLIPImageProcessor");
   jsonw_bool(w, "do_resize", true);
+  int64_t side = s->image_resize_to ? s->image_resize_to : s->image_size;
   jsonw_object(w, "size");
-  jsonw_integer(w, "shortest_edge", s->image_size);
+  if (s->image_resize_mode == RESIZE_SQUASH) {
+    jsonw_integer(w, "height", side);
+    jsonw_integer(w, "width", side);
+  } else {
+    jsonw_integer(w, "shortest_edge", side);
+  }
   jsonw_end(w);
-  jsonw_integer(w, "resample", 3); /* bicubic */
+  jsonw_integer(w, "resample", s->image_interpolation == INTERPOLATION_BILINEAR ? 2 : 3);
   jsonw_bool(w, "do_center_crop", true);
   jsonw_object(w, "crop_size");
   jsonw_integer(w, "height", s->image_size);

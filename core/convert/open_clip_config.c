@@ -106,7 +106,7 @@ err foreign_read_open_clip(const json_t *root, settings *s, int64_t *vocabulary)
   s->text_causal = !json_is_true(json_object_get(text, "no_causal_mask"));
   if (!error) error = read_image(json_object_get(model, "vision_cfg"), s);
   if (!error)
-    error = foreign_read_normalization(json_object_get(root, "preprocess_cfg"), "mean", "std", s);
+    error = foreign_read_preprocess_cfg(json_object_get(root, "preprocess_cfg"), s);
   return error;
 }
 
@@ -154,6 +154,8 @@ static void write_towers(json_writer *w, const settings *s, int64_t vocabulary,
   jsonw_end(w);
 }
 
+static const char *const resize_modes[] = {"shortest", "squash", "longest"};
+
 void foreign_write_open_clip(const settings *s, int64_t vocabulary, int64_t end_of_text,
                              strbuf *out) {
   json_writer writer = jsonw_start(out), *w = &writer;
@@ -165,6 +167,10 @@ void foreign_write_open_clip(const settings *s, int64_t vocabulary, int64_t end_
   jsonw_end(w);
   jsonw_object(w, "preprocess_cfg");
   foreign_write_normalization(w, "mean", "std", s);
+  jsonw_string(w, "interpolation",
+               s->image_interpolation == INTERPOLATION_BILINEAR ? "bilinear" : "bicubic");
+  jsonw_string(w, "resize_mode", resize_modes[s->image_resize_mode]);
+  if (s->image_fill) jsonw_integer(w, "fill_color", s->image_fill);
   jsonw_end(w);
   jsonw_end(w);
   strbuf_append_char(out, '\n');

@@ -22,6 +22,10 @@ err foreign_check(weights_format format, const settings *s) {
   bool is_hf = format == WEIGHTS_HF;
   if (format != WEIGHTS_HF && format != WEIGHTS_OPEN_CLIP)
     return err_new(ERR_UNSUPPORTED, "this format is read, not written: hf, open_clip or flip are");
+  if (is_hf && s->image_resize_mode == RESIZE_LONGEST)
+    return cannot(format, "image.resize_mode", "has no filled resizing");
+  if (!is_hf && s->image_resize_to)
+    return cannot(format, "image.resize_to", "resizes to image.size");
   if (s->text_post_norm) return cannot(format, "text.post_norm", "has norms in front");
   if (s->text_padding_mask) return cannot(format, "text.padding_mask", "attends to padding");
   if (!s->normalize) return cannot(format, "normalize", "compares unit vectors");
@@ -42,9 +46,13 @@ err foreign_check(weights_format format, const settings *s) {
   return NULL;
 }
 
+enum { CLIP_VOCABULARY = 49408 }; /* tokens of CLIP's own byte pairs; more rows are padding */
+
 /* The number of the token that ends a text: CLIP's is its last, WordPiece's is [SEP]. */
 static err find_end_of_text(const weights *w, int64_t *end) {
-  *end = w->vocabulary - 1;
+  *end = w->end_of_text >= 0                            ? w->end_of_text
+         : w->is_padded && w->vocabulary > CLIP_VOCABULARY ? CLIP_VOCABULARY - 1
+                                                           : w->vocabulary - 1;
   if (w->s.text_pool != TEXT_POOL_EOT || w->s.text_tokenizer != TOKENIZER_WORDPIECE) return NULL;
   tokenizer *words = NULL;
   err error =
@@ -261,8 +269,10 @@ static err save_own(const char *path, const weights *w) {
                                     {"flip.vocabulary_size", vocabulary},
                                     {"flip.precision", "fp32"},
                                     {"flip.fingerprint", fingerprint},
-                                    {"flip.settings", strbuf_string(&yaml)}};
-  TRY(safetensors_write(path, tensors, w->table.count, pairs, sizeof pairs / sizeof *pairs, NULL));
+                                    {"flip.settings", strbuf_string(&yaml)},
+                                    {"flip.vocabulary_padded", "true"}};
+  size_t pair_count = sizeof pairs / sizeof *pairs - !w->is_padded;
+  TRY(safetensors_write(path, tensors, w->table.count, pairs, pair_count, NULL));
 cleanup:
   free(tensors);
   strbuf_free(&yaml);

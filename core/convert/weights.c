@@ -10,23 +10,24 @@
 #include "base/mem.h"
 #include "convert/foreign.h"
 #include "convert/names.h"
+#include "convert/tensor_set.h"
 #include "model/positions.h"
 #include "train/checkpoint.h"
 
 /* One input, opened. */
 typedef struct {
   char *path, *folder; /* the tensors' file; where its configuration is */
-  safetensors_file *file;
+  tensor_set file;
   weights_format format;
 } source;
 
 static void close_source(source *s) {
-  safetensors_close(s->file);
+  tensor_set_close(&s->file);
   free(s->path);
   free(s->folder);
 }
 
-err weights_detect(const safetensors_file *f, weights_format *format) {
+static err detect(const tensor_set *f, weights_format *format) {
   static const struct {
     weights_format format;
     const char *tensor;
@@ -37,9 +38,9 @@ err weights_detect(const safetensors_file *f, weights_format *format) {
                {WEIGHTS_VIT, "embeddings.patch_embeddings.projection.weight"},
                {WEIGHTS_VIT, "vit.embeddings.patch_embeddings.projection.weight"}};
   *format = WEIGHTS_FLIP;
-  if (safetensors_metadata(f, "flip.settings")) return NULL;
+  if (tensor_set_metadata(f, "flip.settings")) return NULL;
   for (size_t i = 0; i < sizeof signs / sizeof *signs; i++)
-    if (safetensors_find(f, signs[i].tensor)) {
+    if (tensor_set_find(f, signs[i].tensor)) {
       *format = signs[i].format;
       return NULL;
     }
@@ -48,9 +49,22 @@ err weights_detect(const safetensors_file *f, weights_format *format) {
                  "ViTModel, open_clip's CLIP");
 }
 
+/* One file as a set. */
+static tensor_set set_of(const safetensors_file **file) {
+  return (tensor_set){file, 1};
+}
+
+err weights_detect(const safetensors_file *f, weights_format *format) {
+  const tensor_set one = set_of(&f);
+  return detect(&one, format);
+}
+
 /* The tensors' file of a folder. */
 static err find_in_folder(const char *folder, char **path) {
-  static const char *const names[] = {"model.safetensors", "open_clip_model.safetensors"};
+  static const char *const names[] = {
+      "model.safetensors",           "model.safetensors.index.json",
+      "open_clip_model.safetensors", "open_clip_model.safetensors.index.json",
+      "model.fp16.safetensors",      "model.fp16.safetensors.index.json"};
   for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
     char *candidate = fs_join(folder, names[i]);
     if (!candidate) return mem_error(strlen(folder), "a path");
@@ -84,8 +98,8 @@ static err open_source(const char *path, source *s) {
     if (s->folder && length) s->folder[length - 1 ? length - 1 : 1] = '\0';
   }
   if (!error && (!s->path || !s->folder)) error = mem_error(strlen(path), "a path");
-  if (!error) error = safetensors_open(s->path, &s->file);
-  if (!error) error = err_context(weights_detect(s->file, &s->format), "%s", s->path);
+  if (!error) error = tensor_set_open(s->path, &s->file);
+  if (!error) error = err_context(detect(&s->file, &s->format), "%s", s->path);
   return error;
 }
 
@@ -112,7 +126,11 @@ err weights_read_config(weights_format format, const char *json, const char *pre
   case WEIGHTS_FLIP:
     FAIL(ERR_INTERNAL, "a checkpoint carries its settings itself");
   }
-  if (images) TRY(foreign_read_normalization(images, "image_mean", "image_std", s));
+  bool is_vit = format == WEIGHTS_VIT;
+  if (images)
+    TRY(foreign_read_preprocessor(images, is_vit, s));
+  else if (is_vit || format == WEIGHTS_HF)
+    foreign_default_preprocessor(is_vit, s);
 cleanup:
   json_decref(root);
   json_decref(images);
@@ -157,6 +175,13 @@ static err find_vocabulary(const source *from, settings *s) {
   return take_vocabulary(from->folder, "vocab.txt", TOKENIZER_WORDPIECE, s, &is_found);
 }
 
+static err read_end_of_text(const char *json, int64_t *end) {
+  json_t *root = json_loads(json, 0, NULL);
+  err error = root ? foreign_read_end_of_text(root, end) : err_new(ERR_INPUT, "is not JSON");
+  json_decref(root);
+  return error;
+}
+
 static err read_settings(const source *from, weights *w) {
   err error = NULL;
   if (from->format == WEIGHTS_FLIP) {
@@ -166,6 +191,7 @@ static err read_settings(const source *from, weights *w) {
     settings_free(&w->s);
     w->s = read;
     w->vocabulary = state.vocabulary_size;
+    w->is_padded = tensor_set_metadata(&from->file, "flip.vocabulary_padded") != NULL;
     w->precision = state.precision;
     return NULL;
   }
@@ -175,8 +201,12 @@ static err read_settings(const source *from, weights *w) {
   TRY(read_beside(from->folder, name, false, &json));
   if (!is_open_clip && from->format != WEIGHTS_BERT)
     TRY(read_beside(from->folder, "preprocessor_config.json", true, &preprocessor));
+  if (!preprocessor && from->format == WEIGHTS_HF) /* where transformers 5 puts it */
+    TRY(read_beside(from->folder, "processor_config.json", true, &preprocessor));
   error = err_context(weights_read_config(from->format, json, preprocessor, &w->s, &w->vocabulary),
                       "%s/%s", from->folder, name);
+  w->is_padded = true;
+  if (!error && from->format == WEIGHTS_HF) error = read_end_of_text(json, &w->end_of_text);
   free(json);
   free(preprocessor);
   if (!error) error = find_vocabulary(from, &w->s);
@@ -280,18 +310,31 @@ static err read_positions(const safetensor *t, const param *p, bool has_class, f
   return error;
 }
 
+/* BERT's norms as TensorFlow called them, in the oldest files: gamma and beta. False: another name. */
+static bool older_name(const char *name, char older[SAFETENSORS_NAME]) {
+  const char *norm = strstr(name, "LayerNorm.");
+  if (!norm) return false;
+  bool is_weight = strcmp(norm, "LayerNorm.weight") == 0;
+  snprintf(older, SAFETENSORS_NAME, "%.*sLayerNorm.%s", (int)(norm - name), name,
+           is_weight ? "gamma" : "beta");
+  return true;
+}
+
 /* The name as the file has it: transformers puts the tower's class in front when it saved a larger
  * model around it. */
-static const safetensor *find(const safetensors_file *f, weights_format format, const char *name) {
-  const safetensor *t = safetensors_find(f, name);
+static const safetensor *find(const tensor_set *f, weights_format format, const char *name) {
+  const safetensor *t = tensor_set_find(f, name);
   if (t || (format != WEIGHTS_BERT && format != WEIGHTS_VIT)) return t;
-  char longer[SAFETENSORS_NAME];
+  char longer[SAFETENSORS_NAME], older[SAFETENSORS_NAME];
   snprintf(longer, sizeof longer, "%s.%s", format == WEIGHTS_BERT ? "bert" : "vit", name);
-  return safetensors_find(f, longer);
+  t = tensor_set_find(f, longer);
+  for (int i = 0; i < 2 && !t && format == WEIGHTS_BERT; i++)
+    if (older_name(i ? longer : name, older)) t = tensor_set_find(f, older);
+  return t;
 }
 
 /* Captions are BERT's first segment: its type's embedding is the same at every position. */
-static err add_token_type(const safetensors_file *f, const param *p, float *values) {
+static err add_token_type(const tensor_set *f, const param *p, float *values) {
   const safetensor *t = find(f, WEIGHTS_BERT, "embeddings.token_type_embeddings.weight");
   if (!t) return err_new(ERR_INPUT, "tensor 'embeddings.token_type_embeddings.weight' is missing");
   err error = check_type(t);
@@ -304,7 +347,7 @@ static err add_token_type(const safetensors_file *f, const param *p, float *valu
 }
 
 /* Ours from theirs; *parts: 0 when the format has no such tensor. */
-static err read_tensor(const safetensors_file *f, weights_format format, const param *p,
+static err read_tensor(const tensor_set *f, weights_format format, const param *p,
                        bool has_class, float *values, size_t *parts) {
   int64_t block;
   char names[NAME_PARTS][FOREIGN_NAME];
@@ -338,7 +381,11 @@ static err check_all_known(const safetensors_file *f, weights_format format,
       char names[NAME_PARTS][FOREIGN_NAME];
       const tensor_name *row = names_find(table->items[j].name, &block);
       size_t parts = row ? names_foreign(row, block, format, names) : 0;
-      for (size_t part = 0; part < parts; part++) is_known |= strcmp(names[part], name) == 0;
+      for (size_t part = 0; part < parts; part++) {
+        char older[SAFETENSORS_NAME];
+        is_known |= strcmp(names[part], name) == 0;
+        is_known |= format == WEIGHTS_BERT && older_name(names[part], older) && !strcmp(older, name);
+      }
     }
     if (!is_known)
       return err_new(ERR_UNSUPPORTED,
@@ -349,8 +396,8 @@ static err check_all_known(const safetensors_file *f, weights_format format,
   return NULL;
 }
 
-err weights_read_tensors(const safetensors_file *f, weights_format format, const param_table *table,
-                         float *values, bool *is_found) {
+static err read_tensors(const tensor_set *f, weights_format format, const param_table *table,
+                        float *values, bool *is_found) {
   bool has_class = param_table_find(table, "image.class_token") != NULL;
   for (size_t i = 0; i < table->count; i++) {
     size_t parts;
@@ -359,15 +406,24 @@ err weights_read_tensors(const safetensors_file *f, weights_format format, const
     if (error) return error;
     if (parts) is_found[i] = true;
   }
-  return check_all_known(f, format, table);
+  err error = NULL;
+  for (size_t i = 0; i < f->count && !error; i++)
+    error = check_all_known(f->files[i], format, table);
+  return error;
+}
+
+err weights_read_tensors(const safetensors_file *f, weights_format format, const param_table *table,
+                         float *values, bool *is_found) {
+  const tensor_set one = set_of(&f);
+  return read_tensors(&one, format, table, values, is_found);
 }
 
 /* Our own checkpoints: names and shapes are the table's. */
-static err read_own(const safetensors_file *f, const param_table *table, float *values,
+static err read_own(const tensor_set *f, const param_table *table, float *values,
                     bool *is_found) {
   for (size_t i = 0; i < table->count; i++) {
     const param *p = &table->items[i];
-    const safetensor *t = safetensors_find(f, p->name);
+    const safetensor *t = tensor_set_find(f, p->name);
     if (!t) return err_new(ERR_INPUT, "tensor '%s' is missing", p->name);
     const tensor_name plain = {p->name, LAYOUT_PLAIN, {0}};
     bool has_class = param_table_find(table, "image.class_token") != NULL;
@@ -421,9 +477,8 @@ static err read_all(source *sources, size_t count, weights *w) {
   }
   for (size_t i = 0; i < count && !error; i++) {
     error = sources[i].format == WEIGHTS_FLIP
-                ? read_own(sources[i].file, &w->table, w->values, is_found)
-                : weights_read_tensors(sources[i].file, sources[i].format, &w->table, w->values,
-                                       is_found);
+                ? read_own(&sources[i].file, &w->table, w->values, is_found)
+                : read_tensors(&sources[i].file, sources[i].format, &w->table, w->values, is_found);
     error = err_context(error, "%s", sources[i].path);
   }
   if (!error) error = initialise_rest(w, is_found);
@@ -434,7 +489,9 @@ cleanup:
 
 err weights_load(const char *const *paths, size_t count, const char *const *sets, size_t set_count,
                  weights *w) {
-  *w = (weights){.precision = PRECISION_FP32, .vocabulary = 30522}; /* BERT's, when no file says */
+  *w = (weights){.precision = PRECISION_FP32,
+                 .vocabulary = 30522, /* BERT's, when no file says */
+                 .end_of_text = END_IS_ANY};
   source *sources = mem_zeroed(count, sizeof *sources);
   err error = sources ? settings_init(&w->s) : mem_error(count * sizeof *sources, "paths");
   if (error) {

@@ -24,10 +24,15 @@ typedef enum {
   WEIGHTS_VIT        /* transformers' ViTModel: an image tower */
 } weights_format;
 
+/* Which token a model pools as the end of text: a number, or one of these. */
+enum { END_IS_ANY = -1, END_IS_LARGEST = -2 };
+
 typedef struct {
   weights_format format; /* of the first file read */
   settings s;
-  int64_t vocabulary;
+  int64_t vocabulary;  /* rows of the word embeddings */
+  bool is_padded;      /* there may be more of them than tokens: foreign tables are padded */
+  int64_t end_of_text; /* that the tokenizer's must be, where the end of text is pooled */
   int precision; /* PRECISION_FP32, or what a checkpoint was trained in */
   param_table table;
   float *values; /* [table.total], tensors at their offsets */

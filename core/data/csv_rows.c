@@ -1,10 +1,10 @@
 #include "data/csv_rows.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
-#include <csv.h>
 #include <zlib.h>
 
 #include "base/mem.h"
@@ -12,37 +12,124 @@
 
 enum { MOST_FIELDS = 1024 };
 
-/* The fields of the row that is being read: strings in `texts`, one after the other. */
+typedef enum { FIELD_START, FIELD_PLAIN, FIELD_QUOTED, FIELD_QUOTE_SEEN } field_state;
+
+/* The row that is being read: strings in `texts`, one after the other. */
 typedef struct {
   csv_row take;
   void *context;
+  const char *path;
+  char separator;
   strbuf texts;
   size_t starts[MOST_FIELDS], count;
-  long number;
-  err error;
+  field_state state;
+  csv_place at;          /* of the row */
+  long line, quote_line; /* that the reading is at; where the last quote opened */
+  bool was_return;       /* the last character was a CR, which a LF may follow */
+  bool has_content;      /* of the row */
 } reading;
 
-static void take_field(void *bytes, size_t length, void *context) {
-  reading *r = context;
-  if (r->count == MOST_FIELDS) return;
-  r->starts[r->count++] = r->texts.length;
-  strbuf_append_bytes(&r->texts, bytes, length);
+static void end_field(reading *r) {
+  if (r->count < MOST_FIELDS) r->count++;
   strbuf_append_char(&r->texts, '\0');
+  r->state = FIELD_START;
 }
 
-static void take_row(int terminator, void *context) {
-  reading *r = context;
+static void begin_field(reading *r) {
+  if (r->count < MOST_FIELDS) r->starts[r->count] = r->texts.length;
+}
+
+static err end_row(reading *r) {
   char *fields[MOST_FIELDS];
-  (void)terminator;
-  r->number++;
+  err error = NULL;
+  end_field(r);
   for (size_t i = 0; i < r->count; i++) fields[i] = r->texts.data + r->starts[i];
-  if (r->number == 1 && r->count && strncmp(fields[0], "\xEF\xBB\xBF", 3) == 0)
-    fields[0] += 3; /* a byte order mark */
-  if (!r->error)
-    r->error = r->texts.is_broken ? mem_error(r->texts.length, "a row")
-                                  : r->take(r->context, r->number, fields, r->count);
+  if (r->has_content) {
+    r->at.row++;
+    error = r->texts.is_broken ? mem_error(r->texts.length, "a row")
+                               : r->take(r->context, &r->at, fields, r->count);
+  }
   r->count = 0;
+  r->has_content = false;
   strbuf_clear(&r->texts);
+  begin_field(r);
+  return error;
+}
+
+static err end_line(reading *r) {
+  err error = err_context(end_row(r), "%s:%ld", r->path, r->at.line);
+  r->at.line = r->line + 1;
+  return error;
+}
+
+/* A character behind the quote that closed a field. pandas takes it as part of the field; after a
+ * quote that went over lines it is the sign that another quote was meant, or none. */
+static err reopen(reading *r) {
+  if (r->line > r->quote_line)
+    return err_new(ERR_INPUT,
+                   "%s:%ld: a quote opens here and closes on line %ld in the middle of a field: is "
+                   "it a quote too many, which swallows the rows between?",
+                   r->path, r->quote_line, r->line);
+  r->state = FIELD_PLAIN;
+  return NULL;
+}
+
+/* One character that ends neither a field nor a line. */
+static err take_inside(reading *r, char c) {
+  if (r->state == FIELD_START && c == '"') {
+    r->state = FIELD_QUOTED;
+    r->quote_line = r->line;
+    return NULL;
+  }
+  if (r->state == FIELD_QUOTED && c == '"') {
+    r->state = FIELD_QUOTE_SEEN;
+    return NULL;
+  }
+  if (r->state == FIELD_QUOTE_SEEN && c == '"') {
+    r->state = FIELD_QUOTED;
+  } else if (r->state == FIELD_QUOTE_SEEN) {
+    err error = reopen(r);
+    if (error) return error;
+  } else if (r->state == FIELD_START) {
+    r->state = FIELD_PLAIN;
+  }
+  if (c) strbuf_append_char(&r->texts, c);
+  return NULL;
+}
+
+static err take_character(reading *r, char c) {
+  bool is_quoted = r->state == FIELD_QUOTED, is_second = c == '\n' && r->was_return;
+  err error = NULL;
+  r->was_return = c == '\r';
+  if (is_second && !is_quoted) return NULL; /* of a CR LF */
+  if (!is_quoted && (c == '\n' || c == '\r')) {
+    error = end_line(r);
+    r->line++;
+    return error;
+  }
+  r->has_content = true;
+  if (!is_quoted && c == r->separator) {
+    end_field(r);
+    begin_field(r);
+    return NULL;
+  }
+  error = take_inside(r, c);
+  if (!is_second) r->line += c == '\n' || c == '\r';
+  return error;
+}
+
+static err take_block(reading *r, const char *block, size_t size) {
+  err error = NULL;
+  for (size_t i = 0; i < size && !error; i++) error = take_character(r, block[i]);
+  return error;
+}
+
+static err finish(reading *r) {
+  if (r->state == FIELD_QUOTED)
+    return err_new(ERR_INPUT,
+                   "%s:%ld: a quote opens here and never closes: the rows behind it are in it",
+                   r->path, r->quote_line);
+  return r->has_content ? end_line(r) : NULL;
 }
 
 static bool ends_with_tsv(const char *path) {
@@ -51,45 +138,47 @@ static bool ends_with_tsv(const char *path) {
   return length > 4 && strncmp(path + length - 4, ".tsv", 4) == 0;
 }
 
-static int is_nothing(unsigned char c) {
-  (void)c;
-  return 0; /* spaces around a field are its own */
+char csv_separator(const char *path, char separator) {
+  return separator ? separator : ends_with_tsv(path) ? '\t' : ',';
+}
+
+/* Bytes of a byte order mark at the file's beginning; an error for UTF-16. */
+static err skip_mark(const char *path, const char *block, size_t size, size_t *skip) {
+  bool is_wide = size >= 2 && (memcmp(block, "\xFF\xFE", 2) == 0 || !memcmp(block, "\xFE\xFF", 2) ||
+                               !block[0] || !block[1]);
+  *skip = size >= 3 && memcmp(block, "\xEF\xBB\xBF", 3) == 0 ? 3 : 0;
+  return is_wide ? err_new(ERR_INPUT, "%s: is UTF-16; save it as UTF-8", path) : NULL;
 }
 
 err csv_read(const char *path, char separator, csv_row take, void *context) {
-  struct csv_parser parser;
-  reading *r = NULL;
   char block[1 << 16];
   int length;
+  bool is_first = true;
   err error = NULL;
   gzFile file = gzopen(path, "rb");
   if (!file) return err_new(ERR_IO, "%s: cannot open: no such file, or not readable", path);
-  bool is_tabs = separator == '\t' || (!separator && ends_with_tsv(path));
-  if (csv_init(&parser, 0) != 0) {
-    gzclose_r(file);
-    return mem_error(0, path);
-  }
-  csv_set_delim(&parser, is_tabs ? CSV_TAB : separator ? (unsigned char)separator : CSV_COMMA);
-  csv_set_space_func(&parser, is_nothing);
-  r = mem_zeroed(1, sizeof *r);
+  reading *r = mem_zeroed(1, sizeof *r);
   if (!r) FAIL(ERR_MEMORY, "out of memory: %s", path);
-  *r = (reading){.take = take, .context = context};
-  while (!r->error && (length = gzread(file, block, sizeof block)) != 0) {
+  *r = (reading){.take = take, .context = context, .path = path, .at = {1, 0}, .line = 1};
+  r->separator = csv_separator(path, separator);
+  begin_field(r);
+  while (!error && (length = gzread(file, block, sizeof block)) != 0) {
+    size_t skip = 0;
     if (length < 0) FAIL(ERR_INPUT, "%s: damaged gzip file", path);
-    if (csv_parse(&parser, block, (size_t)length, take_field, take_row, r) != (size_t)length)
-      FAIL(ERR_INPUT, "%s: %s", path, csv_strerror(csv_error(&parser)));
+    if (is_first) error = skip_mark(path, block, (size_t)length, &skip);
+    is_first = false;
+    if (!error) error = take_block(r, block + skip, (size_t)length - skip);
   }
-  csv_fini(&parser, take_field, take_row, r);
-  error = err_context(r->error, "%s:%ld", path, r->number);
+  if (!error) error = finish(r);
 cleanup:
   if (r) strbuf_free(&r->texts);
   free(r);
-  csv_free(&parser);
-  gzclose_r(file);
+  if (gzclose_r(file) == Z_BUF_ERROR && !error)
+    error = err_new(ERR_INPUT, "%s: damaged gzip file: it ends early", path);
   return error;
 }
 
-err csv_find(const char *path, char *const *header, size_t count, const char *names, size_t *at) {
+err csv_find(char *const *header, size_t count, const char *names, size_t *at) {
   for (const char *name = names; *name;) {
     size_t length = strcspn(name, "|");
     for (size_t i = 0; i < count; i++)
@@ -101,8 +190,8 @@ err csv_find(const char *path, char *const *header, size_t count, const char *na
   }
   strbuf list = {0};
   for (size_t i = 0; i < count; i++) strbuf_format(&list, "%s%s", i ? ", " : "", header[i]);
-  err error = err_new(ERR_INPUT, "%s: no column %s; its header has: %.200s", path, names,
-                      strbuf_string(&list));
+  err error =
+      err_new(ERR_INPUT, "no column %s; its header has: %.200s", names, strbuf_string(&list));
   strbuf_free(&list);
   return error;
 }

@@ -34,6 +34,7 @@ static void add_part(dataset *d, data_source *source) {
   d->epoch += places;
   d->left_out += source->left_outs;
   strbuf_append(&d->warnings, strbuf_string(&source->notes));
+  if (source->notes.is_broken || source->left_out.is_broken) d->warnings.is_broken = true;
 }
 
 /* The first lines of what was left out, of all sources together. */
@@ -46,7 +47,7 @@ static void name_left_out(dataset *d) {
       at += length;
     }
   if (named > NAMED_LEFT_OUT)
-    strbuf_format(&d->warnings, "… and %ld more samples without image or caption\n",
+    strbuf_format(&d->warnings, "… and %ld more samples left out\n",
                   (long)(named - NAMED_LEFT_OUT));
 }
 
@@ -65,11 +66,8 @@ static err take_fingerprint(dataset *d) {
   return error;
 }
 
-err dataset_open(char *const *names, size_t count, dataset **out) {
-  return dataset_open_with(names, count, false, out);
-}
-
-err dataset_open_with(char *const *names, size_t count, bool allows_pipes, dataset **out) {
+static err open_all(char *const *names, size_t count, dataset_parts needs, bool allows_pipes,
+                    dataset **out) {
   dataset *d = mem_zeroed(1, sizeof *d);
   if (!d) return mem_error(sizeof *d, "a data set");
   err error = NULL;
@@ -77,7 +75,7 @@ err dataset_open_with(char *const *names, size_t count, bool allows_pipes, datas
   if (!d->parts) FAIL(ERR_MEMORY, "out of memory: a data set");
   for (size_t i = 0; i < count; i++) {
     data_source *source = NULL;
-    TRY(source_open(names[i], allows_pipes, &source));
+    TRY(source_open(names[i], needs, allows_pipes, &source));
     add_part(d, source);
   }
   name_left_out(d);
@@ -89,6 +87,18 @@ cleanup:
   else
     *out = d;
   return error;
+}
+
+err dataset_open(char *const *names, size_t count, dataset **out) {
+  return open_all(names, count, DATASET_PAIR, false, out);
+}
+
+err dataset_open_for(char *const *names, size_t count, dataset_parts needs, dataset **out) {
+  return open_all(names, count, needs, false, out);
+}
+
+err dataset_open_with(char *const *names, size_t count, bool allows_pipes, dataset **out) {
+  return open_all(names, count, DATASET_PAIR, allows_pipes, out);
 }
 
 void dataset_close(dataset *d) {
@@ -126,6 +136,12 @@ const char *dataset_fingerprint(const dataset *d) {
 const char *dataset_warnings(const dataset *d, int64_t *left_out) {
   if (left_out) *left_out = d->left_out;
   return strbuf_string(&d->warnings);
+}
+
+void dataset_each_left_out(const dataset *d, void (*take)(void *context, const char *lines),
+                           void *context) {
+  for (size_t i = 0; i < d->part_count; i++)
+    take(context, strbuf_string(&d->parts[i].source->left_out));
 }
 
 static err read_row(const dataset *d, int64_t row, bool has_image, dataset_sample *out) {

@@ -10,11 +10,20 @@
 
 typedef struct dataset dataset;
 
+/* What of a sample a task cannot do without. The rest is given where it is there. */
+typedef enum {
+  DATASET_IMAGE = 1,
+  DATASET_CAPTION = 2,
+  DATASET_PAIR = DATASET_IMAGE | DATASET_CAPTION
+} dataset_parts;
+
 /* Opens and indexes the sources named, as source.h has them: shards by path, glob or range, or
- * FORMAT:LOCATION. A sample without an image or without a caption is left out, counted and named in
- * the warnings. allows_pipes: `pipe:COMMAND` may run its command; dataset_open does not allow it.
- */
+ * FORMAT:LOCATION. A sample that lacks one of `needs` is left out, counted and named in the
+ * warnings; so are members of shards that are passed over. allows_pipes: `pipe:COMMAND` may run its
+ * command; dataset_open and dataset_open_for do not allow it. dataset_open needs pairs. */
 err dataset_open(char *const *names, size_t count, dataset **out) ERR_MUST_CHECK;
+err dataset_open_for(char *const *names, size_t count, dataset_parts needs,
+                     dataset **out) ERR_MUST_CHECK;
 err dataset_open_with(char *const *names, size_t count, bool allows_pipes,
                       dataset **out) ERR_MUST_CHECK;
 void dataset_close(dataset *d);
@@ -34,8 +43,14 @@ const char *dataset_fingerprint(const dataset *d);
 /* What was wrong at opening, one line each; "" when nothing. left_out: samples left out. */
 const char *dataset_warnings(const dataset *d, int64_t *left_out);
 
+/* Each sample left out, a line "PLACE: WHAT IT LACKS" each, of one source after the other: called
+ * with every source's lines. */
+void dataset_each_left_out(const dataset *d, void (*take)(void *context, const char *lines),
+                           void *context);
+
 /* One sample. shard points into the data set; the rest is released by dataset_sample_free, after an
- * error too, since the name is told then. json is NULL when there is none. */
+ * error too, since the name is told then. caption, when it is not needed, and json are NULL when
+ * there is none; the caption is UTF-8 without NUL, the JSON a text for sample_json.h. */
 typedef struct {
   const char *shard, *key;
   const void *image; /* in the data set or `owned`; NULL from dataset_read_text */

@@ -10,6 +10,9 @@
 #include "base/fs.h"
 #include "base/json.h"
 #include "base/mem.h"
+#include "data/plain_text.h"
+#include "data/sample_json.h"
+#include "data/template.h"
 
 static const uint64_t none = UINT64_MAX;
 enum { MOST_SIZES = 4096, MOST_HEADS = 256, HEAD_BYTES = 4096 }; /* of files, for the hash */
@@ -40,19 +43,32 @@ static char *path_beside(const char *path, const char *extension) {
   return strbuf_take(&beside);
 }
 
+/* Turns the bytes of a file into a text. */
+typedef err (*decode_text)(const char *bytes, size_t size, char **text);
+
+static err decode_caption(const char *bytes, size_t size, char **text) {
+  return plain_text(bytes, size, "its caption", text);
+}
+
 /* The file beside `path` with another extension, as a string; NULL when there is none. */
-static err read_beside(const char *path, const char *extension, char **text) {
+static err read_beside(const char *path, const char *extension, decode_text decode, char **text) {
+  char *bytes = NULL;
   size_t length;
   char *beside = path_beside(path, extension);
   *text = NULL;
   err error = beside ? NULL : mem_error(strlen(path), "a path");
-  if (!error && fs_exists(beside)) error = fs_read(beside, text, &length);
+  if (!error && fs_exists(beside)) {
+    error = fs_read(beside, &bytes, &length);
+    if (!error) error = decode(bytes, length, text);
+  }
+  free(bytes);
   free(beside);
   return error;
 }
 
-static err copy_or_read(const char *known, const char *path, const char *extension, char **text) {
-  if (!known) return read_beside(path, extension, text);
+static err copy_or_read(const char *known, const char *path, const char *extension,
+                        decode_text decode, char **text) {
+  if (!known) return read_beside(path, extension, decode, text);
   *text = mem_copy_string(known);
   return *text ? NULL : mem_error(strlen(known), "a sample");
 }
@@ -63,6 +79,16 @@ static err blame_sample(err error) {
   err blamed = err_new(ERR_INPUT, "%s", err_message(error));
   err_free(error);
   return blamed;
+}
+
+/* A caption that is gone or no text is a fault where captions are needed alone. */
+static err take_caption(const file_rows *f, const file_row *r, const char *path, char **caption) {
+  bool is_needed = f->base.needs & DATASET_CAPTION;
+  err error = copy_or_read(text_at(f, r->caption), path, ".txt", decode_caption, caption);
+  if (!error && !*caption && is_needed) return err_new(ERR_INPUT, "its caption (.txt) is gone");
+  if (!error || is_needed || err_kind_of(error) == ERR_MEMORY) return error;
+  err_free(error);
+  return NULL;
 }
 
 static err read_row(const data_source *base, int64_t row, bool has_image, dataset_sample *out) {
@@ -76,9 +102,9 @@ static err read_row(const data_source *base, int64_t row, bool has_image, datase
     error = fs_read(path, &bytes, &out->image_bytes);
     out->image = out->owned = bytes;
   }
-  if (!error) error = copy_or_read(text_at(f, r->caption), path, ".txt", &out->caption);
-  if (!error) error = copy_or_read(text_at(f, r->json), path, ".json", &out->json);
-  if (!error && !out->caption) error = err_new(ERR_INPUT, "its caption (.txt) is gone");
+  if (!error) error = take_caption(f, r, path, &out->caption);
+  if (!error)
+    error = copy_or_read(text_at(f, r->json), path, ".json", sample_json_text, &out->json);
   return blame_sample(error);
 }
 
@@ -158,7 +184,7 @@ err file_rows_add(file_rows *f, const char *path, const char *caption, const cha
 
 err file_rows_finish(file_rows *f, err error, data_source **out) {
   if (!error && f->base.count == 0 && f->base.left_outs == 0)
-    error = err_new(ERR_INPUT, "%s: no images found", f->name);
+    error = err_new(ERR_INPUT, "%s: no images found%s", f->name, strbuf_string(&f->base.notes));
   if (error)
     source_close(f ? &f->base : NULL);
   else
@@ -178,15 +204,8 @@ char *file_rows_labels(const char *const *pairs) {
 }
 
 void file_rows_fill(const char *pattern, const char *name, strbuf *out) {
-  const char *braces = strstr(pattern, "{}");
   strbuf_clear(out);
-  if (braces) {
-    strbuf_append_bytes(out, pattern, (size_t)(braces - pattern));
-    strbuf_append(out, name);
-    strbuf_append(out, braces + 2);
-  } else {
-    strbuf_format(out, "%s %s", pattern, name);
-  }
+  template_fill(pattern, name, out);
 }
 
 bool file_rows_is_image(const char *name) {

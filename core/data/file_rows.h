@@ -21,7 +21,7 @@ err file_rows_finish(file_rows *f, err error, data_source **out) ERR_MUST_CHECK;
 /* {"labels": {name: value, …}}, pairs ended by NULL; the caller frees. */
 char *file_rows_labels(const char *const *pairs);
 
-/* `pattern` with its first {} replaced; with none, `pattern` and a space in front of `name`. */
+/* `pattern`, which template_check lets through, with `name` in it (template.h). */
 void file_rows_fill(const char *pattern, const char *name, strbuf *out);
 
 bool file_rows_is_image(const char *name);

@@ -8,6 +8,7 @@
 
 #include "base/err.h"
 #include "base/rng.h"
+#include "config/settings.h"
 
 typedef struct {
   int32_t width, height;
@@ -35,17 +36,40 @@ typedef struct {
   double left, top, right, bottom;
 } image_box;
 
-/* Bicubic (a = -0.5) with antialiasing, the arithmetic of Pillow's resize(…, BICUBIC, box): box is
+/* Pillow's BICUBIC (a = -0.5) and BILINEAR. */
+typedef enum { IMAGE_BICUBIC, IMAGE_BILINEAR } image_filter;
+
+/* Antialiased, the arithmetic of Pillow's resize(…, filter, box): box is
  * stretched to width x height, of which the window [left, left + columns) x [top, top + rows) is
  * written to out [rows, columns, 3], mirrored left to right if is_flipped. */
 typedef struct {
   image_box box;
   int32_t width, height, left, top, columns, rows;
   bool is_flipped;
+  image_filter filter;
 } image_resizing;
 err image_resize(const image *from, const image_resizing *how, uint8_t *out) ERR_MUST_CHECK;
 
-/* CLIP's evaluation: shorter side to `size`, centre crop. out [size, size, 3]. */
+/* How an image becomes a model's input in evaluation (docs/models.md): resized, then the middle of
+ * it cut out. */
+typedef enum {
+  IMAGE_SHORTEST, /* the shorter side becomes resize_to */
+  IMAGE_SQUASH,   /* both sides do */
+  IMAGE_LONGEST   /* the longer side becomes size, with `fill` around what is missing */
+} image_fit;
+typedef struct {
+  int64_t size, resize_to; /* resize_to at least size */
+  image_fit fit;
+  image_filter filter;
+  bool is_floored; /* an odd margin is halved downwards (transformers); else to the even number */
+  uint8_t fill;
+} image_preparation;
+
+/* That of a model's settings. */
+image_preparation image_preparation_of(const settings *s);
+/* out [size, size, 3]. */
+err image_prepare(const image *from, const image_preparation *how, uint8_t *out) ERR_MUST_CHECK;
+/* CLIP's own: shorter side to `size`, bicubic, centre crop. */
 err image_eval_transform(const image *from, int64_t size, uint8_t *out) ERR_MUST_CHECK;
 
 /* FLIP's training: a crop of random area share and aspect, stretched to size x size; mirrored half

@@ -29,16 +29,12 @@ static void on_message(j_common_ptr codec, int level) {
   if (level < 0 && !is_harmless) on_error(codec);
 }
 
-/* CMYK as Adobe writes it (inverted), to RGB as Pillow does: r = c k / 255. */
-static void cmyk_to_rgb(const uint8_t *cmyk, uint8_t *rgb, int width, bool is_inverted) {
+/* CMYK to RGB as Pillow does, r = c k / 255: it takes every CMYK for inverted, as Adobe writes it,
+ * with Adobe's marker and without. */
+static void cmyk_to_rgb(const uint8_t *cmyk, uint8_t *rgb, int width) {
   for (int i = 0; i < width; i++)
     for (int c = 0; c < 3; c++) {
-      int ink = cmyk[4 * i + c], black = cmyk[4 * i + 3];
-      if (!is_inverted) {
-        ink = 255 - ink;
-        black = 255 - black;
-      }
-      int product = ink * black + 128;
+      int product = cmyk[4 * i + c] * cmyk[4 * i + 3] + 128;
       rgb[3 * i + c] = (uint8_t)((product + (product >> 8)) >> 8);
     }
 }
@@ -83,7 +79,7 @@ err image_decode_jpeg(const void *bytes, size_t size, int32_t least_side, image 
   while (!error && codec.output_scanline < codec.output_height) {
     uint8_t *target = out->pixels + stride * codec.output_scanline, *line = is_cmyk ? row : target;
     jpeg_read_scanlines(&codec, &line, 1);
-    if (is_cmyk) cmyk_to_rgb(row, target, out->width, codec.saw_Adobe_marker);
+    if (is_cmyk) cmyk_to_rgb(row, target, out->width);
   }
   if (!error) jpeg_finish_decompress(&codec);
   jpeg_destroy_decompress(&codec);

@@ -17,6 +17,11 @@ static double bicubic(double x) {
   return 0.0;
 }
 
+static double bilinear(double x) {
+  x = fabs(x);
+  return x < 1.0 ? 1.0 - x : 0.0;
+}
+
 static void free_kernel(resize_kernel *k) {
   free(k->starts);
   free(k->lengths);
@@ -25,9 +30,9 @@ static void free_kernel(resize_kernel *k) {
 }
 
 static err make_kernel(int32_t in_size, double in0, double in1, int32_t out_size, int32_t first,
-                       int32_t count, resize_kernel *k) {
+                       int32_t count, image_filter filter, resize_kernel *k) {
   double scale = (in1 - in0) / (double)out_size, widened = scale < 1.0 ? 1.0 : scale;
-  double support = 2.0 * widened;
+  double support = (filter == IMAGE_BILINEAR ? 1.0 : 2.0) * widened;
   *k = (resize_kernel){.count = count, .taps = (int32_t)ceil(support) * 2 + 1};
   size_t weights = (size_t)count * (size_t)k->taps;
   k->starts = mem_zeroed((size_t)count, sizeof *k->starts);
@@ -45,7 +50,8 @@ static err make_kernel(int32_t in_size, double in0, double in1, int32_t out_size
     if (start < 0) start = 0;
     if (end > in_size) end = in_size;
     for (int32_t x = start; x < end; x++) {
-      row[x - start] = bicubic(((double)x - centre + 0.5) / widened);
+      double distance = ((double)x - centre + 0.5) / widened;
+      row[x - start] = filter == IMAGE_BILINEAR ? bilinear(distance) : bicubic(distance);
       sum += row[x - start];
     }
     k->starts[i] = start;
@@ -85,10 +91,10 @@ err image_resize_with(const resize_passes *passes, const image *from, const imag
   uint8_t *middle = NULL;
   size_t stride = (size_t)how->columns * 3, in_stride = (size_t)from->width * 3;
   err error = make_kernel(from->width, how->box.left, how->box.right, how->width, how->left,
-                          how->columns, &across);
+                          how->columns, how->filter, &across);
   if (error) return error;
   TRY(make_kernel(from->height, how->box.top, how->box.bottom, how->height, how->top, how->rows,
-                  &down));
+                  how->filter, &down));
   if (passes == resize_avx2_passes()) TRY(split_weights(&across));
   int32_t first = down.starts[0];
   int32_t last = down.starts[down.count - 1] + down.lengths[down.count - 1];
@@ -116,17 +122,69 @@ err image_resize(const image *from, const image_resizing *how, uint8_t *out) {
   return image_resize_with(fast ? fast : resize_portable_passes(), from, how, out);
 }
 
+/* torchvision's CenterCrop rounds half to even; transformers cuts. */
+static int32_t margin(int64_t whole, int64_t part, bool is_floored) {
+  double half = (double)(whole - part) / 2.0;
+  return (int32_t)(is_floored ? floor(half) : nearbyint(half));
+}
+
+/* The longer side becomes `size`; what is missing of the other is filled, as open_clip's
+ * ResizeKeepRatio and CenterCropOrPad do. */
+static err prepare_longest(const image *from, const image_preparation *how, uint8_t *out) {
+  int64_t size = how->size;
+  double ratio =
+      (double)(from->width > from->height ? from->width : from->height) / (double)size;
+  int64_t width = (int64_t)nearbyint(from->width / ratio);
+  int64_t height = (int64_t)nearbyint(from->height / ratio);
+  if (width < 1 || height < 1)
+    return err_new(ERR_INPUT, "an image of %d x %d pixels has no side left at %ld", from->width,
+                   from->height, (long)size);
+  image small;
+  err error = image_allocate(width, height, &small);
+  if (error) return error;
+  const image_resizing resizing = {.box = {0, 0, from->width, from->height},
+                                   .width = small.width,
+                                   .height = small.height,
+                                   .columns = small.width,
+                                   .rows = small.height,
+                                   .filter = how->filter};
+  error = image_resize(from, &resizing, small.pixels);
+  memset(out, how->fill, (size_t)(size * size * 3));
+  int64_t left = (size - width) / 2, top = (size - height) / 2;
+  for (int64_t y = 0; y < height && !error; y++)
+    memcpy(out + 3 * ((top + y) * size + left), small.pixels + 3 * y * width, (size_t)(3 * width));
+  image_free(&small);
+  return error;
+}
+
+err image_prepare(const image *from, const image_preparation *how, uint8_t *out) {
+  if (how->fit == IMAGE_LONGEST) return prepare_longest(from, how, out);
+  int64_t size = how->size, side = how->resize_to;
+  image_resizing resizing = {.box = {0, 0, from->width, from->height},
+                             .width = (int32_t)side,
+                             .height = (int32_t)side,
+                             .columns = (int32_t)size,
+                             .rows = (int32_t)size,
+                             .filter = how->filter};
+  if (how->fit == IMAGE_SHORTEST && from->width > from->height)
+    resizing.width = (int32_t)(side * from->width / from->height);
+  else if (how->fit == IMAGE_SHORTEST)
+    resizing.height = (int32_t)(side * from->height / from->width);
+  resizing.left = margin(resizing.width, size, how->is_floored);
+  resizing.top = margin(resizing.height, size, how->is_floored);
+  return image_resize(from, &resizing, out);
+}
+
+image_preparation image_preparation_of(const settings *s) {
+  int64_t resize_to = s->image_resize_to ? s->image_resize_to : s->image_size;
+  return (image_preparation){s->image_size, resize_to, (image_fit)s->image_resize_mode,
+                             (image_filter)s->image_interpolation, s->image_crop == CROP_FLOOR,
+                             (uint8_t)s->image_fill};
+}
+
 err image_eval_transform(const image *from, int64_t size, uint8_t *out) {
-  image_resizing how = {
-      .box = {0, 0, from->width, from->height}, .columns = (int32_t)size, .rows = (int32_t)size};
-  bool is_wide = from->width > from->height;
-  int64_t longer = is_wide ? size * from->width / from->height : size * from->height / from->width;
-  how.width = (int32_t)(is_wide ? longer : size);
-  how.height = (int32_t)(is_wide ? size : longer);
-  /* torchvision's CenterCrop: round half to even */
-  how.left = (int32_t)nearbyint((double)(how.width - how.columns) / 2.0);
-  how.top = (int32_t)nearbyint((double)(how.height - how.rows) / 2.0);
-  return image_resize(from, &how, out);
+  const image_preparation how = {.size = size, .resize_to = size};
+  return image_prepare(from, &how, out);
 }
 
 err image_train_transform(const image *from, const image_augmentation *a, rng *random, int64_t size,

@@ -3,10 +3,10 @@
 
 #include <jansson.h>
 
-#include "base/fs.h"
 #include "base/json.h"
 #include "base/mem.h"
 #include "data/permute.h"
+#include "data/plain_text.h"
 #include "data/select_writer.h"
 #include "data/utf8.h"
 #include "data/words.h"
@@ -66,24 +66,23 @@ static err each_term(const term_table *t, strbuf *caption, const size_t *starts,
 }
 
 static err read_terms(const char *path, term_table *t) {
-  char *text = NULL;
-  size_t length, starts[MOST_WORDS], count;
+  text_lines lines;
+  size_t starts[MOST_WORDS], count;
   strbuf words = {0}, term = {0};
-  err error = fs_read(path, &text, &length);
-  long number = 0;
-  for (char *rest = text, *line; !error && rest && (line = strsep(&rest, "\n"));) {
-    number++;
-    error = normalise(line, &words, &term, starts, &count);
+  err error = text_lines_read(path, false, &lines);
+  for (size_t i = 0; i < lines.count && !error; i++) {
+    error = normalise(lines.items[i], &words, &term, starts, &count);
     if (error || count == 0) continue;
     if (count > LONGEST_TERM)
-      error = err_new(ERR_INPUT, "%s:%ld: a term has %d words at most", path, number, LONGEST_TERM);
+      error = err_new(ERR_INPUT, "%s:%ld: a term has %d words at most", path, lines.numbers[i],
+                      LONGEST_TERM);
     else if (json_object_set_new(t->counts, term.data, json_integer(0)) != 0)
-      error = mem_error(length, "terms");
+      error = mem_error(term.length, "terms");
     if ((int)count > t->longest) t->longest = (int)count;
   }
   if (!error && json_object_size(t->counts) == 0)
     error = err_new(ERR_INPUT, "%s: no terms in it", path);
-  free(text);
+  text_lines_free(&lines);
   strbuf_free(&words);
   strbuf_free(&term);
   return error;
@@ -97,10 +96,13 @@ typedef struct {
   size_t starts[MOST_WORDS];
 } term_reader;
 
-static err terms_of_row(term_reader *r, int64_t row, take_term take, void *context) {
+/* *is_read: the row has a caption that can be read. */
+static err terms_of_row(term_reader *r, int64_t row, take_term take, void *context,
+                        bool *is_read) {
   dataset_sample sample;
   size_t count = 0;
   err error = dataset_read_text(r->data, row, &sample);
+  *is_read = !error;
   if (error && err_kind_of(error) == ERR_INPUT) { /* named when the row is written */
     err_free(error);
     dataset_sample_free(&sample);
@@ -141,14 +143,15 @@ static err keep_rarest(void *context, json_t *count, const char *term) {
 static err draw_rows(term_reader *r, const balance_rules *rules, json_t *kept, uint8_t *verdicts) {
   int64_t rows = dataset_count(r->data);
   rarest least = {0};
+  bool is_read = false;
   err error = NULL;
   for (int64_t i = 0; i < rows && !error; i++) {
     int64_t row = permute(rules->seed, 0, rows, i);
     strbuf_clear(&least.term);
-    error = terms_of_row(r, row, keep_rarest, &least);
+    error = terms_of_row(r, row, keep_rarest, &least, &is_read);
     const char *term = strbuf_string(&least.term);
     int64_t used = *term ? json_integer_value(json_object_get(kept, term)) : 0;
-    verdicts[row] = !*term ? NO_TERM : used >= rules->per_term ? TERM_FULL : REASONS;
+    verdicts[row] = !is_read ? UNREADABLE : !*term ? NO_TERM : used >= rules->per_term ? TERM_FULL : REASONS;
     if (!error && verdicts[row] == REASONS &&
         json_object_set_new(kept, term, json_integer(used + 1)) != 0)
       error = mem_error((size_t)rows, "terms");
@@ -184,13 +187,14 @@ static err write_rows(term_reader *r, const uint8_t *verdicts, select_writer *w,
                       int64_t counts[REASONS]) {
   err error = NULL;
   rarest least = {0};
+  bool is_read;
   for (int64_t row = 0; row < dataset_count(r->data) && !error; row++) {
-    if (verdicts[row] == REASONS) {
+    if (verdicts[row] == REASONS || verdicts[row] == UNREADABLE) { /* reading it says why not */
       error = write_row(r, row, w, counts);
       continue;
     }
     strbuf_clear(&least.term);
-    error = terms_of_row(r, row, keep_rarest, &least);
+    error = terms_of_row(r, row, keep_rarest, &least, &is_read);
     reject(r, row, (reason)verdicts[row], strbuf_string(&least.term), w, counts);
   }
   strbuf_free(&least.term);
@@ -215,13 +219,15 @@ err select_balance(const dataset *data, const balance_rules *rules, const select
   uint8_t *verdicts = mem_zeroed((size_t)rows, sizeof *verdicts);
   strbuf text = {0};
   select_writer w = {0};
+  bool is_read;
   err error = NULL;
   *result = (select_result){0};
   if (!reader.table.counts || !kept || !verdicts) FAIL(ERR_MEMORY, "out of memory: terms");
   if (rules->terms) TRY(read_terms(rules->terms, &reader.table));
-  for (int64_t row = 0; row < rows; row++) TRY(terms_of_row(&reader, row, count_term, NULL));
+  for (int64_t row = 0; row < rows; row++)
+    TRY(terms_of_row(&reader, row, count_term, NULL, &is_read));
   TRY(draw_rows(&reader, rules, kept, verdicts));
-  TRY(select_writer_open(output, "balancing", rows, &w));
+  TRY(select_writer_open(output, "balancing", data, &w));
   TRY(write_rows(&reader, verdicts, &w, counts));
   write_rules(rules, json_object_size(kept), &text);
   TRY(select_writer_finish(&w, output, strbuf_string(&text), reason_names, counts, REASONS,

@@ -1,3 +1,4 @@
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -50,12 +51,13 @@ static void measure_caption(measured *m) {
   m->letters = visible ? (double)letters / (double)visible : 0;
 }
 
-static err measure_image(measured *m, bool has_hash) {
+/* has_pixels: the picture must be one that can be decoded. */
+static err measure_image(measured *m, bool has_hash, bool has_pixels) {
   const dataset_sample *s = &m->sample;
   image_header h = image_read_header(s->image, s->image_bytes);
   m->width = h.width;
   m->height = h.height;
-  if (!has_hash && h.width > 0) return NULL;
+  if (!has_hash && !has_pixels && h.width > 0) return NULL;
   image picture;
   err error = image_decode(s->image, s->image_bytes, HASHED_SIDE, &picture);
   if (error) return error;
@@ -68,12 +70,13 @@ static err measure_image(measured *m, bool has_hash) {
   return error;
 }
 
-static void measure(const dataset *data, int64_t row, bool has_hash, measured *m) {
+static void measure(const dataset *data, int64_t row, bool has_hash, const float *scores,
+                    measured *m) {
   *m = (measured){0};
   m->fault = dataset_read(data, row, &m->sample);
   if (m->fault) return;
   measure_caption(m);
-  m->fault = measure_image(m, has_hash);
+  m->fault = measure_image(m, has_hash, scores && isnan(scores[row]));
 }
 
 static bool is_outside(int64_t value, int64_t least, int64_t most) {
@@ -180,7 +183,7 @@ static err filter_rows(const dataset *data, const filter_rules *rules, hash_inde
   for (int64_t at = 0; at < rows && !error; at += AT_ONCE) {
     int64_t count = rows - at < AT_ONCE ? rows - at : AT_ONCE;
 #pragma omp parallel for schedule(dynamic, 4)
-    for (int64_t i = 0; i < count; i++) measure(data, at + i, seen != NULL, &all[i]);
+    for (int64_t i = 0; i < count; i++) measure(data, at + i, seen != NULL, rules->scores, &all[i]);
     for (int64_t i = 0; i < count; i++) {
       if (!error) error = take(data, rules, seen, &all[i], at + i, w, counts);
       err_free(all[i].fault);
@@ -198,7 +201,7 @@ err select_filter(const dataset *data, const filter_rules *rules, const select_o
   hash_index *seen = NULL;
   select_writer w;
   *result = (select_result){0};
-  err error = select_writer_open(output, "filtering", dataset_count(data), &w);
+  err error = select_writer_open(output, "filtering", data, &w);
   if (error) goto cleanup;
   if (rules->duplicates >= 0) TRY(hash_index_create(rules->duplicates, &seen));
   TRY(filter_rows(data, rules, seen, &w, counts));

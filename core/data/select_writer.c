@@ -3,16 +3,36 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <jansson.h>
-
 #include "base/fs.h"
 #include "base/json.h"
 #include "base/mem.h"
 #include "data/image.h"
 #include "data/image_header.h"
+#include "data/sample_json.h"
 #include "data/shrink.h"
 
-err select_writer_open(const select_output *output, const char *label, int64_t samples,
+static void append_cell(strbuf *out, const char *text, size_t length) {
+  for (size_t i = 0; i < length; i++)
+    strbuf_append_char(out, strchr("\t\r\n", text[i]) ? ' ' : text[i]);
+}
+
+/* Lines "PLACE: WHAT IT LACKS", as dataset_each_left_out gives them. */
+static void take_incomplete(void *context, const char *lines) {
+  select_writer *w = context;
+  for (size_t length; *lines; lines += length + (lines[length] == '\n')) {
+    const char *colon = strstr(lines, ": ");
+    length = strcspn(lines, "\n");
+    size_t place = colon && colon < lines + length ? (size_t)(colon - lines) : 0;
+    append_cell(&w->left_out, lines, place);
+    strbuf_append(&w->left_out, "\tincomplete\t");
+    append_cell(&w->left_out, lines + (place ? place + 2 : 0), length - (place ? place + 2 : 0));
+    strbuf_append_char(&w->left_out, '\n');
+    w->incomplete++;
+    w->rejected++;
+  }
+}
+
+err select_writer_open(const select_output *output, const char *label, const dataset *data,
                        select_writer *w) {
   *w = (select_writer){0};
   err error = fs_make_folders(output->out);
@@ -21,26 +41,21 @@ err select_writer_open(const select_output *output, const char *label, int64_t s
   error = prefix ? shard_writer_open(prefix, output->shard_size, &w->shards)
                  : mem_error(strlen(output->out), "a path");
   free(prefix);
-  w->bar = progress_start(label, (double)samples, 0, output->has_progress);
+  w->bar = progress_start(label, (double)dataset_count(data), 0, output->has_progress);
   strbuf_append(&w->left_out, "origin\treason\tdetail\n");
+  dataset_each_left_out(data, take_incomplete, w);
   return error;
 }
 
-/* The sample's JSON with its origin in it; JSON that is no object is kept under "json". */
+/* The sample's JSON with its origin in it; all that it says otherwise stays as it was written. */
 static err add_origin(const dataset_sample *sample, char **json) {
   strbuf origin = {0};
   strbuf_format(&origin, "%s/%s", sample->shard, sample->key);
-  json_t *about = sample->json ? json_loads(sample->json, 0, NULL) : json_object();
-  if (!json_is_object(about)) {
-    json_decref(about);
-    about = json_pack("{s:s}", "json", sample->json);
-  }
-  bool is_fine = about && !origin.is_broken &&
-                 json_object_set_new(about, "origin", json_string(origin.data)) == 0;
-  *json = is_fine ? json_dumps(about, JSON_COMPACT) : NULL;
-  json_decref(about);
+  err error = origin.is_broken ? mem_error(0, "a sample's name")
+                               : sample_json_set(sample->json ? sample->json : "{}", "origin",
+                                                 strbuf_string(&origin), json);
   strbuf_free(&origin);
-  return *json ? NULL : err_new(ERR_INPUT, "its name or its JSON is not UTF-8");
+  return error;
 }
 
 /* Images keep their bytes; a pixmap, which shards do not hold, becomes a PNG. */
@@ -69,7 +84,7 @@ err select_writer_keep(select_writer *w, const dataset_sample *sample) {
   snprintf(key, sizeof key, "%09ld", (long)w->kept);
   if (!error) error = add_image(w, sample, key, json);
   free(json);
-  if (error) return err_context(error, "%s: %s", sample->shard, sample->key);
+  if (error) return error;
   w->kept++;
   progress_update(&w->bar, (double)(w->kept + w->rejected), NULL);
   return NULL;
@@ -77,9 +92,11 @@ err select_writer_keep(select_writer *w, const dataset_sample *sample) {
 
 void select_writer_reject(select_writer *w, const dataset_sample *sample, const char *reason,
                           const char *detail) {
-  strbuf_format(&w->left_out, "%s/%s\t%s\t", sample->shard, sample->key, reason);
-  for (; *detail; detail++)
-    strbuf_append_char(&w->left_out, strchr("\t\r\n", *detail) ? ' ' : *detail);
+  append_cell(&w->left_out, sample->shard, strlen(sample->shard));
+  strbuf_append_char(&w->left_out, '/');
+  append_cell(&w->left_out, sample->key, strlen(sample->key));
+  strbuf_format(&w->left_out, "\t%s\t", reason);
+  append_cell(&w->left_out, detail, strlen(detail));
   strbuf_append_char(&w->left_out, '\n');
   w->rejected++;
   progress_update(&w->bar, (double)(w->kept + w->rejected), NULL);
@@ -106,6 +123,7 @@ err select_writer_finish(select_writer *w, const select_output *output, const ch
   jsonw_integer(&j, "samples", result->samples);
   jsonw_integer(&j, "kept", result->kept);
   jsonw_object(&j, "left_out");
+  jsonw_integer(&j, "incomplete", w->incomplete);
   for (size_t i = 0; i < reason_count; i++) jsonw_integer(&j, reasons[i], counts[i]);
   jsonw_end(&j);
   jsonw_integer(&j, "shards", result->shards);

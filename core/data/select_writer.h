@@ -10,10 +10,12 @@ typedef struct {
   shard_writer *shards;
   strbuf left_out; /* the lines of left_out.tsv */
   int64_t kept, rejected;
+  int64_t incomplete; /* of the rejected: what the data set itself left out */
   progress bar;
 } select_writer;
 
-err select_writer_open(const select_output *output, const char *label, int64_t samples,
+/* Begins with what the data set left out when it was opened. */
+err select_writer_open(const select_output *output, const char *label, const dataset *data,
                        select_writer *w) ERR_MUST_CHECK;
 err select_writer_keep(select_writer *w, const dataset_sample *sample) ERR_MUST_CHECK;
 void select_writer_reject(select_writer *w, const dataset_sample *sample, const char *reason,

@@ -128,20 +128,21 @@ err shard_expand(char *const *patterns, size_t count, char ***paths, size_t *pat
   return NULL;
 }
 
-/* True for the whole of what stands behind a key's dot: `seg.png` is no `png`. */
-static bool has_extension(const char *extension, const char *const *wanted) {
-  for (; *wanted; wanted++)
-    if (strcasecmp(extension, *wanted) == 0) return true;
-  return false;
+/* The suffixes that are read, images in the order of preference. The whole of what stands behind a
+ * key's dot counts: `seg.png` is no `png`. */
+static const char *const suffixes[] = {"jpg", "png", "jpeg", "webp", "txt", "json"};
+enum { SUFFIXES = sizeof suffixes / sizeof *suffixes, IMAGE_SUFFIXES = 4 };
+
+/* Its place in the table, SUFFIXES when a member with this suffix is of no use. */
+static int find_suffix(const char *suffix) {
+  int i = 0;
+  while (i < SUFFIXES && strcasecmp(suffix, suffixes[i]) != 0) i++;
+  return i;
 }
 
-/* SHARD_MEMBERS when a member with this extension is of no use. */
-static shard_member kind_of(const char *extension) {
-  static const char *const images[] = {"jpg", "jpeg", "png", "webp", NULL};
-  static const char *const captions[] = {"txt", "caption", NULL}, *const jsons[] = {"json", NULL};
-  if (has_extension(extension, images)) return SHARD_IMAGE;
-  if (has_extension(extension, captions)) return SHARD_CAPTION;
-  return has_extension(extension, jsons) ? SHARD_JSON : SHARD_MEMBERS;
+static shard_member kind_of(int suffix) {
+  return suffix < IMAGE_SUFFIXES ? SHARD_IMAGE
+                                 : (shard_member)(SHARD_CAPTION + suffix - IMAGE_SUFFIXES);
 }
 
 enum { TAR_BLOCK = 512, TAR_NAME = 100, TAR_MAGIC_AT = 257, TAR_PREFIX_AT = 345, TAR_PREFIX = 155 };
@@ -165,12 +166,55 @@ static void key_of_header(const shard *s, const shard_sample *sample,
   key[key_length(key)] = '\0';
 }
 
-/* A shard that is being indexed, and the key of its last sample. */
+/* A shard that is being indexed, and the group of members with one key that was read last. */
 typedef struct {
   shard *s;
-  strbuf *warnings, key;
+  shard_notes *notes;
+  strbuf key, others; /* of the group: its key, suffixes of no use */
+  bool has_sample;    /* some member of the group is read: the last sample is its */
+  unsigned seen;      /* its suffixes, bits by find_suffix */
   size_t capacity, odd_capacity;
 } indexing;
+
+static void pass_over(shard_notes *n, const char *suffix) {
+  for (size_t i = 0; i < SHARD_SUFFIXES; i++) {
+    if (!*n->passed[i].suffix)
+      snprintf(n->passed[i].suffix, SHARD_SUFFIX, "%.*s", SHARD_SUFFIX - 1, suffix);
+    if (strncmp(n->passed[i].suffix, suffix, SHARD_SUFFIX - 1) != 0) continue;
+    n->passed[i].count++;
+    return;
+  }
+  n->others++;
+}
+
+void shard_notes_summary(const shard_notes *n, const char *name, strbuf *out) {
+  strbuf list = {0};
+  int64_t total = n->spare_images + n->unnamed + n->others;
+  for (size_t i = 0; i < SHARD_SUFFIXES && n->passed[i].count; i++) {
+    total += n->passed[i].count;
+    strbuf_format(&list, "%s%ld .%s", list.length ? ", " : "", (long)n->passed[i].count,
+                  n->passed[i].suffix);
+  }
+  if (n->others)
+    strbuf_format(&list, "%s%ld of other suffixes", list.length ? ", " : "", (long)n->others);
+  if (n->spare_images)
+    strbuf_format(&list, "%s%ld images beside one that goes before (jpg, png, jpeg, webp)",
+                  list.length ? ", " : "", (long)n->spare_images);
+  if (n->unnamed)
+    strbuf_format(&list, "%s%ld without a key and a suffix", list.length ? ", " : "",
+                  (long)n->unnamed);
+  if (total)
+    strbuf_format(out, "%s: %ld members passed over: %s\n", name, (long)total,
+                  strbuf_string(&list));
+  if (list.is_broken) out->is_broken = true;
+  strbuf_free(&list);
+}
+
+void shard_notes_free(shard_notes *notes) {
+  strbuf_free(&notes->warnings);
+  strbuf_free(&notes->lost);
+  *notes = (shard_notes){0};
+}
 
 /* The last sample is whole: its key is kept if its header does not tell it. */
 static err end_sample(indexing *x) {
@@ -192,14 +236,44 @@ static err end_sample(indexing *x) {
   return NULL;
 }
 
-/* The sample with this key: the last one, since members of a sample stand together, or a new one.
- */
-static err sample_for(indexing *x, const char *name, size_t length, shard_sample **sample) {
+/* No more members of the group: its sample is whole, or nothing of it was read. */
+static err end_group(indexing *x) {
+  err error = NULL;
+  if (x->has_sample) {
+    error = end_sample(x);
+  } else if (x->others.length) {
+    x->notes->lost_count++;
+    strbuf_format(&x->notes->lost,
+                  "%s: sample %s has no image: its members are %s (a key ends at the first dot)\n",
+                  x->s->path, strbuf_string(&x->key), strbuf_string(&x->others));
+  }
+  x->has_sample = false;
+  x->seen = 0;
+  strbuf_clear(&x->others);
+  return error;
+}
+
+/* Members of a group stand together; the group of this key becomes the current one. */
+static err enter_group(indexing *x, const char *name, size_t length, int suffix) {
+  bool is_same = (x->has_sample || x->others.length) && x->key.length == length &&
+                 memcmp(x->key.data, name, length) == 0;
+  bool is_twice = is_same && suffix < SUFFIXES && x->seen & 1u << suffix;
+  if (is_twice)
+    strbuf_format(&x->notes->warnings,
+                  "%s: member %s stands there twice: a new sample begins with the second\n",
+                  x->s->path, name);
+  if (is_same && !is_twice) return NULL;
+  err error = end_group(x);
+  strbuf_clear(&x->key);
+  strbuf_append_bytes(&x->key, name, length);
+  if (!error && x->key.is_broken) error = mem_error(length, x->s->path);
+  return error;
+}
+
+/* The current group's sample, made when it has none. */
+static err sample_of_group(indexing *x, shard_sample **sample) {
   shard *s = x->s;
-  bool is_last = s->count && x->key.length == length && memcmp(x->key.data, name, length) == 0;
-  if (!is_last) {
-    err error = end_sample(x);
-    if (error) return error;
+  if (!x->has_sample) {
     if (s->count == x->capacity) {
       size_t larger = x->capacity ? 2 * x->capacity : 256;
       shard_sample *samples = mem_resize(s->samples, larger, sizeof *samples);
@@ -207,10 +281,8 @@ static err sample_for(indexing *x, const char *name, size_t length, shard_sample
       s->samples = samples;
       x->capacity = larger;
     }
-    strbuf_clear(&x->key);
-    strbuf_append_bytes(&x->key, name, length);
-    if (x->key.is_broken) return mem_error(length, s->path);
     s->samples[s->count++] = (shard_sample){0};
+    x->has_sample = true;
   }
   *sample = &s->samples[s->count - 1];
   return NULL;
@@ -243,26 +315,53 @@ static const char *member_name(struct archive_entry *entry) {
 }
 
 /* Enters a member that is there as a whole. */
-static err take_member(indexing *x, const char *name, shard_member kind, shard_bytes bytes) {
+static err take_member(indexing *x, const char *name, int suffix, shard_bytes bytes) {
   shard *s = x->s;
+  shard_member kind = kind_of(suffix);
   size_t block = (size_t)(bytes.data - s->map) / TAR_BLOCK;
   shard_sample *sample = NULL;
   bool is_aligned = (size_t)(bytes.data - s->map) % TAR_BLOCK == 0;
   if (bytes.size > UINT32_MAX || block > UINT32_MAX || !block || !is_aligned) {
-    strbuf_format(x->warnings,
+    strbuf_format(&x->notes->warnings,
                   "%s: member %s is larger than 4 GiB, or lies at an odd place or beyond 2 TiB\n",
                   s->path, name);
     return NULL;
   }
-  err error = sample_for(x, name, key_length(name), &sample);
+  err error = sample_of_group(x, &sample);
   if (error) return error;
-  if (sample->block[kind]) {
-    strbuf_format(x->warnings, "%s: member %s stands there twice; the first is taken\n", s->path,
-                  name);
-    return NULL;
-  }
+  unsigned preferred = kind == SHARD_IMAGE ? x->seen & ((1u << suffix) - 1) : 0;
+  x->notes->spare_images += kind == SHARD_IMAGE && sample->block[kind];
+  x->seen |= 1u << suffix;
+  if (preferred) return NULL;
   sample->block[kind] = (uint32_t)block;
   sample->size[kind] = (uint32_t)bytes.size;
+  return NULL;
+}
+
+static err index_member(indexing *x, struct archive *tar, struct archive_entry *entry,
+                        bool *is_whole) {
+  const char *name = member_name(entry);
+  size_t length = name ? key_length(name) : 0;
+  *is_whole = true;
+  if (!length) {
+    x->notes->unnamed++;
+    return NULL;
+  }
+  const char *ending = name + length + 1;
+  int suffix = find_suffix(ending);
+  err error = enter_group(x, name, length, suffix);
+  if (error) return error;
+  if (suffix == SUFFIXES) {
+    pass_over(x->notes, ending);
+    if (x->others.length < 128)
+      strbuf_format(&x->others, "%s.%s", x->others.length ? ", " : "", ending);
+    return NULL;
+  }
+  shard_bytes bytes;
+  error = find_data(x->s, tar, archive_entry_size(entry), &bytes, is_whole);
+  if (error) return error;
+  if (*is_whole) return take_member(x, name, suffix, bytes);
+  strbuf_format(&x->notes->warnings, "%s: truncated in member %s\n", x->s->path, name);
   return NULL;
 }
 
@@ -271,26 +370,20 @@ static err index_members(indexing *x, struct archive *tar) {
   shard *s = x->s;
   int status;
   while ((status = archive_read_next_header(tar, &entry)) == ARCHIVE_OK || status == ARCHIVE_WARN) {
+    bool is_whole = true;
     if (archive_entry_filetype(entry) != AE_IFREG) continue;
-    const char *name = member_name(entry);
-    size_t length = name ? key_length(name) : 0;
-    shard_member kind = length ? kind_of(name + length + 1) : SHARD_MEMBERS;
-    if (kind == SHARD_MEMBERS) continue;
-    shard_bytes bytes;
-    bool is_whole;
-    err error = find_data(s, tar, archive_entry_size(entry), &bytes, &is_whole);
+    err error = index_member(x, tar, entry, &is_whole);
     if (error) return error;
-    if (!is_whole) {
-      strbuf_format(x->warnings, "%s: truncated in member %s\n", s->path, name);
-      return end_sample(x);
-    }
-    error = take_member(x, name, kind, bytes);
-    if (error) return error;
+    if (!is_whole) return end_group(x);
   }
   if (status != ARCHIVE_EOF)
-    strbuf_format(x->warnings, "%s: damaged after %zu samples: %s\n", s->path, s->count,
+    strbuf_format(&x->notes->warnings, "%s: damaged after %zu samples: %s\n", s->path, s->count,
                   archive_error_string(tar));
-  return end_sample(x);
+  err error = end_group(x);
+  if (!error && status == ARCHIVE_EOF && !s->count)
+    strbuf_format(&x->notes->warnings, "%s: %s\n", s->path,
+                  s->size ? "holds no samples" : "is empty (0 bytes): a download that failed?");
+  return error;
 }
 
 /* Gives back what the lists have grown too large by. */
@@ -320,9 +413,39 @@ static err map_file(shard *s) {
   return error;
 }
 
-err shard_open(const char *path, shard *s, strbuf *warnings) {
+/* What a file is that begins with these bytes, when people name it by mistake; NULL: none such. */
+static const char *kind_of_file(const shard *s) {
+  static const struct {
+    const char *magic;
+    size_t length;
+    const char *kind;
+  } kinds[] = {{"\x1F\x8B", 2, "gzip-compressed: unpack it (gunzip)"},
+               {"\x28\xB5\x2F\xFD", 4, "zstd-compressed: unpack it (unzstd)"},
+               {"\xFD"
+                "7zXZ",
+                5, "xz-compressed: unpack it (unxz)"},
+               {"BZh", 3, "bzip2-compressed: unpack it (bunzip2)"},
+               {"\x04\x22\x4D\x18", 4, "lz4-compressed: unpack it (unlz4)"},
+               {"PK\x03\x04", 4, "a zip archive: pack its files as tar"},
+               {"PAR1", 4, "a parquet file, which is not read"},
+               {"<!DOCTYPE", 9, "an HTML page: a download that failed?"},
+               {"<html", 5, "an HTML page: a download that failed?"},
+               {"version https://git-lfs", 23, "a pointer of Git LFS: fetch the file (git lfs pull)"}};
+  for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+    if (s->size >= kinds[i].length && memcmp(s->map, kinds[i].magic, kinds[i].length) == 0)
+      return kinds[i].kind;
+  return NULL;
+}
+
+static err refuse_other_files(const shard *s) {
+  const char *kind = s->map ? kind_of_file(s) : NULL;
+  if (!kind) return NULL;
+  return err_new(ERR_INPUT, "%s: is %s; shards are plain .tar files, read in place", s->path, kind);
+}
+
+err shard_open(const char *path, shard *s, shard_notes *notes) {
   *s = (shard){.path = mem_copy_string(path)};
-  indexing x = {.s = s, .warnings = warnings};
+  indexing x = {.s = s, .notes = notes};
   struct archive *tar = archive_read_new();
   err error = NULL;
   if (!s->path || !tar) {
@@ -330,6 +453,7 @@ err shard_open(const char *path, shard *s, strbuf *warnings) {
     goto cleanup;
   }
   TRY(map_file(s));
+  TRY(refuse_other_files(s));
   archive_read_support_format_tar(tar);
   archive_read_support_format_empty(tar);
   if (archive_read_open_memory(tar, s->map ? s->map : "", s->size) != ARCHIVE_OK)
@@ -338,6 +462,9 @@ err shard_open(const char *path, shard *s, strbuf *warnings) {
   fit_lists(s);
 cleanup:
   strbuf_free(&x.key);
+  strbuf_free(&x.others);
+  if (!error && (notes->warnings.is_broken || notes->lost.is_broken))
+    error = mem_error(0, "warnings");
   if (tar) archive_read_free(tar);
   if (error) shard_close(s);
   return error;

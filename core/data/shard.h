@@ -49,9 +49,30 @@ typedef struct {
   size_t odd_count;
 } shard;
 
-/* Maps and indexes one tar (GNU, ustar or pax; not compressed). A truncated file gives its whole
- * samples and a line in `warnings`, as does an unreadable header in the middle. */
-err shard_open(const char *path, shard *s, strbuf *warnings) ERR_MUST_CHECK;
+enum { SHARD_SUFFIXES = 12, SHARD_SUFFIX = 24 };
+
+/* What indexing came upon, over any number of shards. Start from {0}. */
+typedef struct {
+  strbuf warnings; /* damage, shards without samples, members that stand there twice: a line each */
+  strbuf lost;     /* keys none of whose members is read, a line each */
+  int64_t lost_count;
+  int64_t spare_images, unnamed, others; /* members passed over: images beside a preferred one;
+                                            without a key; with suffixes beyond the table */
+  struct {
+    char suffix[SHARD_SUFFIX];
+    int64_t count;
+  } passed[SHARD_SUFFIXES]; /* members passed over by suffix */
+} shard_notes;
+
+/* Appends one line that counts the members passed over; nothing when there are none. */
+void shard_notes_summary(const shard_notes *notes, const char *name, strbuf *out);
+void shard_notes_free(shard_notes *notes);
+
+/* Maps and indexes one tar (GNU, ustar or pax; not compressed). Of several images of a sample the
+ * one whose suffix comes first in jpg, png, jpeg, webp is taken, as open_clip does; a suffix that a
+ * sample has already begins a new sample, as there. A truncated file gives its whole samples and a
+ * warning, as does an unreadable header in the middle. */
+err shard_open(const char *path, shard *s, shard_notes *notes) ERR_MUST_CHECK;
 void shard_close(shard *s);
 
 /* A member of sample i; data NULL when it has none. */

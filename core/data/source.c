@@ -128,8 +128,12 @@ static err take_apart(const char *name, source_request *r, const source_format *
   return read_options(r, *format, options);
 }
 
-err source_open(const char *name, bool allows_pipes, data_source **out) {
-  source_request r = {.allows_pipes = allows_pipes};
+bool source_needs_caption(const source_request *r) {
+  return r->needs & DATASET_CAPTION;
+}
+
+err source_open(const char *name, dataset_parts needs, bool allows_pipes, data_source **out) {
+  source_request r = {.needs = needs, .allows_pipes = allows_pipes};
   const source_format *format;
   char *copy = NULL;
   double weight;

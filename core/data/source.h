@@ -24,8 +24,12 @@ typedef struct {
     char *key, *value;
   } options[SOURCE_OPTIONS];
   size_t option_count;
+  dataset_parts needs;
   bool allows_pipes;
 } source_request;
+
+/* Whether the task cannot do without captions. */
+bool source_needs_caption(const source_request *r);
 
 /* The value of an option, NULL when it was not given. */
 const char *source_option(const source_request *r, const char *key);
@@ -47,6 +51,7 @@ struct data_source {
   int64_t count;     /* samples */
   uint64_t bytes;    /* that `hash` would read with has_bytes */
   double weight;     /* times its samples are seen in an epoch */
+  dataset_parts needs;
   strbuf notes;      /* what was wrong at opening, one line each */
   strbuf left_out;   /* samples that lack something, one line each */
   int64_t left_outs; /* lines of left_out */
@@ -62,7 +67,8 @@ typedef struct {
 const source_format *source_formats(size_t *count);
 
 /* Opens what `name` names. */
-err source_open(const char *name, bool allows_pipes, data_source **out) ERR_MUST_CHECK;
+err source_open(const char *name, dataset_parts needs, bool allows_pipes,
+                data_source **out) ERR_MUST_CHECK;
 /* NULL is allowed. */
 void source_close(data_source *s);
 /* Every path that `name` names, as it is written: a file, a folder, or a pattern of shards; of a

@@ -6,11 +6,13 @@
 #include "base/fs.h"
 #include "base/mem.h"
 #include "data/file_rows.h"
+#include "data/plain_text.h"
+#include "data/template.h"
 
 enum { SIDE = 32, PLANE = SIDE * SIDE, MOST_CLASSES = 100 };
 
 typedef struct {
-  char *text; /* of the file; `names` point into it */
+  text_lines lines; /* of the file; `names` point into it */
   const char *names[MOST_CLASSES];
   size_t count;
 } class_names;
@@ -52,15 +54,13 @@ static err add_file(cifar *c, const char *folder, const char *name) {
 }
 
 static err read_names(class_names *n, const char *folder, const char *file) {
-  size_t length;
   char *path = fs_join(folder, file);
-  err error = path ? fs_read(path, &n->text, &length) : mem_error(0, "a path");
+  err error = path ? text_lines_read(path, false, &n->lines) : mem_error(0, "a path");
   free(path);
-  for (char *rest = error ? NULL : n->text, *line; rest && (line = strsep(&rest, "\n"));) {
-    line[strcspn(line, "\r")] = '\0';
-    for (char *at = line; *at; at++)
+  for (size_t i = 0; i < n->lines.count && n->count < MOST_CLASSES; i++) {
+    for (char *at = n->lines.items[i]; *at; at++)
       if (*at == '_') *at = ' ';
-    if (*line && n->count < MOST_CLASSES) n->names[n->count++] = line;
+    n->names[n->count++] = n->lines.items[i];
   }
   return error;
 }
@@ -110,8 +110,8 @@ static void close_cifar(data_source *base) {
   free(c->name);
   free(c->template);
   free(c->records);
-  free(c->fine.text);
-  free(c->coarse.text);
+  text_lines_free(&c->fine.lines);
+  text_lines_free(&c->coarse.lines);
   free(c->keys);
   free(c);
 }
@@ -157,6 +157,8 @@ static err open_cifar(const source_request *r, size_t label_bytes, data_source *
   c->name = mem_copy_string(r->whole);
   c->template = mem_copy_string(template ? template : "a photo of a {}");
   if (!c->name || !c->template) FAIL(ERR_MEMORY, "out of memory: a data set");
+  error = err_context(template_check(c->template), "%s", r->whole);
+  if (error) goto cleanup;
   bool is_test = strcmp(split, "test") == 0;
   if (!is_test && strcmp(split, "train") != 0)
     FAIL(ERR_INPUT, "%s: split '%s' is neither train nor test", r->whole, split);

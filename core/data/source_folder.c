@@ -7,6 +7,8 @@
 #include "base/fs.h"
 #include "base/mem.h"
 #include "data/file_rows.h"
+#include "data/plain_text.h"
+#include "data/template.h"
 
 enum { DEEPEST = 32 };
 
@@ -14,7 +16,8 @@ typedef struct {
   file_rows *rows;
   const char *template; /* NULL: captions are the .txt beside */
   json_t *names;        /* {folder: name}, imagenet with a list of names */
-  bool is_imagenet;
+  bool is_imagenet, needs_caption;
+  int64_t tars; /* .tar files come upon */
   strbuf caption;
 } walk;
 
@@ -46,7 +49,7 @@ static err add_image(walk *w, const char *path, const char *class) {
   if (!has_text && class && w->template) {
     file_rows_fill(w->template, spoken.data, &w->caption);
     error = file_rows_add(w->rows, path, strbuf_string(&w->caption), json);
-  } else if (has_text) {
+  } else if (has_text || !w->needs_caption) {
     error = file_rows_add(w->rows, path, NULL, json);
   } else {
     data_source *base = (data_source *)w->rows;
@@ -72,6 +75,8 @@ static err walk_folder(walk *w, const char *folder, const char *class, int depth
       error = w->is_imagenet && !class ? NULL : add_image(w, path, class);
     else if (fs_is_folder(path))
       error = walk_folder(w, path, class ? class : names[i], depth + 1);
+    else
+      w->tars += strlen(names[i]) > 4 && strcmp(names[i] + strlen(names[i]) - 4, ".tar") == 0;
     free(path);
   }
   fs_free_names(names, count);
@@ -81,7 +86,13 @@ static err walk_folder(walk *w, const char *folder, const char *class, int depth
 static err open_tree(const source_request *r, walk *w, data_source **out) {
   if (!fs_is_folder(r->location)) return err_new(ERR_INPUT, "%s: is no folder", r->location);
   err error = file_rows_create(r->whole, &w->rows);
+  if (!error && w->template) error = err_context(template_check(w->template), "%s", r->whole);
+  w->needs_caption = source_needs_caption(r);
   if (!error) error = walk_folder(w, r->location, NULL, 0);
+  if (!error && w->tars)
+    strbuf_format(&((data_source *)w->rows)->notes,
+                  "%s: %ld .tar files in it are not read: name shards by a pattern, %s/*.tar\n",
+                  r->location, (long)w->tars, r->location);
   strbuf_free(&w->caption);
   return file_rows_finish(w->rows, error, out);
 }
@@ -94,27 +105,27 @@ err source_open_folder(const source_request *r, data_source **out) {
 /* Lines "n01440764 tench, Tinca tinca", a blank or a tab behind the folder: the first name counts.
  */
 static err read_names(const char *path, json_t **names) {
-  char *text = NULL;
-  size_t length;
-  long number = 0;
-  err error = fs_read(path, &text, &length);
+  text_lines lines;
+  err error = text_lines_read(path, false, &lines);
   *names = json_object();
-  if (!error && !*names) error = mem_error(length, path);
-  for (char *rest = text, *line; !error && (line = strsep(&rest, "\n"));) {
-    number++;
-    line[strcspn(line, "\r")] = '\0';
-    if (!*line) continue;
+  if (!error && !*names) error = mem_error(lines.count, path);
+  for (size_t i = 0; i < lines.count && !error; i++) {
+    char *line = lines.items[i];
     size_t folder = strcspn(line, " \t");
     char *name = line + folder + strspn(line + folder, " \t");
-    if (!folder || !*name)
-      error =
-          err_new(ERR_INPUT, "%s:%ld: '%.60s' is not a folder and its name", path, number, line);
+    if (!*name) {
+      error = err_new(ERR_INPUT, "%s:%ld: '%.60s' is not a folder and its name", path,
+                      lines.numbers[i], line);
+      break;
+    }
     line[folder] = '\0';
     name[strcspn(name, ",")] = '\0';
-    if (!error && json_object_set_new(*names, line, json_string(name)) != 0)
-      error = err_new(ERR_INPUT, "%s:%ld: the name is not UTF-8", path, number);
+    if (json_object_get(*names, line))
+      error = err_new(ERR_INPUT, "%s:%ld: '%s' is named twice", path, lines.numbers[i], line);
+    else if (json_object_set_new(*names, line, json_string(name)) != 0)
+      error = mem_error(strlen(name), path);
   }
-  free(text);
+  text_lines_free(&lines);
   return error;
 }
 

@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "data/csv_rows.h"
 #include "data/file_rows.h"
+#include "data/plain_text.h"
 
 /* The folder that relative image paths begin in: the option, or the list's own. */
 static err find_folder(const source_request *r, char **folder) {
@@ -23,8 +24,9 @@ typedef struct {
   const source_request *r;
   file_rows *rows;
   char *folder;
-  size_t image, caption, confidence;
-  bool has_confidence;
+  char separator;
+  size_t columns, image, caption, confidence;
+  bool has_caption, has_confidence;
   /* Open Images: the image whose labels are being gathered, and names of labels */
   json_t *names;
   char *current;
@@ -39,27 +41,86 @@ static err add_row(list_reading *l, const char *image, const char *extension, co
   return file_rows_add(l->rows, l->path.data, caption, "{}");
 }
 
-static err leave_out(list_reading *l, long number, const char *what) {
+static err leave_out(list_reading *l, long line, const char *what) {
   data_source *base = (data_source *)l->rows;
   base->left_outs++;
-  strbuf_format(&base->left_out, "%s:%ld: has no %s\n", l->r->location, number, what);
+  strbuf_format(&base->left_out, "%s:%ld: %s\n", l->r->location, line, what);
   return NULL;
 }
 
-static err take_row(void *context, long number, char *const *fields, size_t count) {
-  list_reading *l = context;
-  if (number == 1) {
-    const char *image = source_option(l->r, "image"), *caption = source_option(l->r, "caption");
-    err error = csv_find(l->r->location, fields, count,
-                         image ? image : "image|filepath|file_name|filename|path|file", &l->image);
-    return error ? error
-                 : csv_find(l->r->location, fields, count,
-                            caption ? caption : "caption|title|text|description", &l->caption);
+static err take_header(list_reading *l, char *const *fields, size_t count) {
+  const char *image = source_option(l->r, "image"), *caption = source_option(l->r, "caption");
+  l->columns = count;
+  err error =
+      csv_find(fields, count, image ? image : "image|filepath|file_name|filename|path|file",
+               &l->image);
+  if (error) return error;
+  error = csv_find(fields, count, caption ? caption : "caption|title|text|description", &l->caption);
+  l->has_caption = !error;
+  if (!error || source_needs_caption(l->r)) return error;
+  err_free(error);
+  return NULL;
+}
+
+/* True for a field of several lines of which one looks like a row: as many fields as the header,
+ * and an image's name among them. A quote that closes too late has swallowed it. */
+static bool has_row_inside(const list_reading *l, const char *field, char separator) {
+  for (const char *line = field + strcspn(field, "\n"); *line; line += strcspn(line, "\n")) {
+    char image[512] = "";
+    size_t fields = 1;
+    const char *at = ++line;
+    for (size_t used = 0; *at && *at != '\n' && *at != '\r'; at++) {
+      fields += *at == separator;
+      if (fields - 1 != l->image || *at == separator || used + 1 == sizeof image) continue;
+      image[used++] = *at;
+      image[used] = '\0';
+    }
+    size_t length = strlen(image);
+    if (length && image[length - 1] == '"') image[length - 1] = '\0';
+    if (fields == l->columns && file_rows_is_image(image)) return true;
   }
-  if (count == 0 || (count == 1 && !*fields[0])) return NULL; /* an empty line */
-  if (l->image >= count || !*fields[l->image]) return leave_out(l, number, "image");
-  if (l->caption >= count || !*fields[l->caption]) return leave_out(l, number, "caption");
-  return add_row(l, fields[l->image], "", fields[l->caption]);
+  return false;
+}
+
+static err check_fields(const list_reading *l, char *const *fields, size_t count) {
+  for (size_t i = 0; i < count; i++)
+    if (has_row_inside(l, fields[i], l->separator))
+      return err_new(ERR_INPUT, "a quoted field of this row goes over several lines, of which one "
+                                "looks like a row: is a quote unclosed?");
+  return NULL;
+}
+
+/* Fields beyond the header's that hold something: a separator in a caption that is not quoted. */
+static bool has_too_many(const list_reading *l, char *const *fields, size_t count) {
+  for (size_t i = l->columns; i < count; i++)
+    if (*fields[i]) return true;
+  return false;
+}
+
+static err take_row(void *context, const csv_place *at, char *const *fields, size_t count) {
+  list_reading *l = context;
+  char what[96], *text;
+  if (at->row == 1) return take_header(l, fields, count);
+  err error = check_fields(l, fields, count);
+  if (error) return error;
+  if (has_too_many(l, fields, count)) {
+    snprintf(what, sizeof what, "has %zu fields, the header %zu", count, l->columns);
+    return leave_out(l, at->line, what);
+  }
+  if (l->image >= count || !*fields[l->image]) return leave_out(l, at->line, "has no image");
+  bool has_caption = l->has_caption && l->caption < count && *fields[l->caption];
+  if (!has_caption)
+    return source_needs_caption(l->r) ? leave_out(l, at->line, "has no caption")
+                                      : add_row(l, fields[l->image], "", "");
+  error = plain_text(fields[l->caption], strlen(fields[l->caption]), "its caption", &text);
+  if (error && err_kind_of(error) == ERR_INPUT) {
+    err left_out = source_needs_caption(l->r) ? leave_out(l, at->line, err_message(error))
+                                              : add_row(l, fields[l->image], "", "");
+    err_free(error);
+    return left_out;
+  }
+  free(text);
+  return error ? error : add_row(l, fields[l->image], "", fields[l->caption]);
 }
 
 static void free_reading(list_reading *l) {
@@ -83,6 +144,7 @@ err source_open_list(const source_request *r, data_source **out) {
       return err_new(ERR_INPUT, "%s: separator '%s' is none of tab, comma, semicolon", r->whole,
                      separator);
   }
+  l.separator = csv_separator(r->location, c);
   err error = file_rows_create(r->whole, &l.rows);
   if (!error) error = find_folder(r, &l.folder);
   if (!error) error = csv_read(r->location, c, take_row, &l);
@@ -91,9 +153,9 @@ err source_open_list(const source_request *r, data_source **out) {
 }
 
 /* Rows "/m/011k07,Tortoise"; a header does no harm. */
-static err take_name(void *context, long number, char *const *fields, size_t count) {
+static err take_name(void *context, const csv_place *at, char *const *fields, size_t count) {
   json_t *names = context;
-  (void)number;
+  (void)at;
   if (count < 2) return NULL;
   return json_object_set_new(names, fields[0], json_string(fields[1])) == 0
              ? NULL
@@ -110,19 +172,19 @@ static err end_image(list_reading *l) {
   return error;
 }
 
-static err take_label(void *context, long number, char *const *fields, size_t count) {
+static err take_label(void *context, const csv_place *at, char *const *fields, size_t count) {
   list_reading *l = context;
-  const char *path = l->r->location;
-  if (number == 1) {
-    err error = csv_find(path, fields, count, "ImageID", &l->image);
-    if (!error) error = csv_find(path, fields, count, "LabelName", &l->caption);
+  if (at->row == 1) {
+    err error = csv_find(fields, count, "ImageID", &l->image);
+    if (!error) error = csv_find(fields, count, "LabelName", &l->caption);
     if (error) return error;
-    err missing = csv_find(path, fields, count, "Confidence", &l->confidence);
+    err missing = csv_find(fields, count, "Confidence", &l->confidence);
     l->has_confidence = !missing;
     err_free(missing);
     return NULL;
   }
-  if (l->image >= count || l->caption >= count) return leave_out(l, number, "image or label");
+  if (l->image >= count || l->caption >= count) 
+    return leave_out(l, at->line, "has no image or label");
   if (!l->current || strcmp(l->current, fields[l->image]) != 0) {
     err error = end_image(l);
     if (error) return error;

@@ -8,7 +8,9 @@
 
 #include "base/fs.h"
 #include "base/mem.h"
+#include "data/plain_text.h"
 #include "data/record.h"
+#include "data/sample_json.h"
 #include "data/shard.h"
 #include "data/source.h"
 
@@ -18,11 +20,13 @@ typedef struct {
   size_t shard_count;
   size_t *firsts;      /* [shard_count] row of each shard's first sample */
   char *caption_field; /* of the JSON; NULL: the .txt */
+  shard_notes notes;
 } shards_source;
 
 /* What sample i lacks to be a row; NULL: nothing. */
 static const char *lack_of(const shards_source *s, const shard *from, size_t i) {
-  if (!shard_get(from, i, SHARD_IMAGE).data) return "image";
+  if (s->base.needs & DATASET_IMAGE && !shard_get(from, i, SHARD_IMAGE).data) return "image";
+  if (!(s->base.needs & DATASET_CAPTION)) return NULL;
   bool has_field = s->caption_field && shard_get(from, i, SHARD_JSON).data;
   return has_field || shard_get(from, i, SHARD_CAPTION).data ? NULL : "caption (.txt)";
 }
@@ -74,25 +78,26 @@ static size_t shard_of(const shards_source *s, size_t row) {
   return low;
 }
 
-/* The member as a string, NULL when there is none. */
-static err copy_member(shard_bytes bytes, char **copy) {
+/* The caption's text, NULL when there is none. One that is no text is a fault where captions are
+ * needed, and none where they are not. */
+static err take_caption(const shards_source *s, shard_bytes bytes, char **caption) {
   if (!bytes.data) return NULL;
-  *copy = mem_zeroed(bytes.size + 1, 1);
-  if (!*copy) return mem_error(bytes.size, "a sample");
-  memcpy(*copy, bytes.data, bytes.size);
+  err error = plain_text(bytes.data, bytes.size, "its caption", caption);
+  if (!error || s->base.needs & DATASET_CAPTION || err_kind_of(error) != ERR_INPUT) return error;
+  err_free(error);
   return NULL;
 }
 
-/* The caption that a field of the JSON holds; the .txt stands in for a sample without it. */
+static err take_json(shard_bytes bytes, char **json) {
+  return bytes.data ? sample_json_text(bytes.data, bytes.size, json) : NULL;
+}
+
+/* The caption that a field of the JSON holds; NULL: the .txt has to stand in. */
 static err take_field(const shards_source *s, dataset_sample *out) {
-  char *value = NULL;
   if (!s->caption_field || !out->json) return NULL;
-  err error = sample_label(out->json, s->caption_field, &value);
-  if (error) return error;
-  if (!value && out->caption) return NULL;
-  if (!value) return err_new(ERR_INPUT, "its JSON has no text '%s'", s->caption_field);
-  free(out->caption);
-  out->caption = value;
+  err error = sample_caption(out->json, s->caption_field, &out->caption);
+  if (!error || s->base.needs & DATASET_CAPTION || err_kind_of(error) != ERR_INPUT) return error;
+  err_free(error);
   return NULL;
 }
 
@@ -108,9 +113,13 @@ static err read_row(const data_source *base, int64_t row, bool has_image, datase
     out->image = image.data;
     out->image_bytes = image.size;
   }
-  if (!error) error = copy_member(shard_get(from, i, SHARD_CAPTION), &out->caption);
-  if (!error) error = copy_member(shard_get(from, i, SHARD_JSON), &out->json);
-  return error ? error : take_field(s, out);
+  if (!error) error = take_json(shard_get(from, i, SHARD_JSON), &out->json);
+  if (!error) error = take_field(s, out);
+  if (!error && !out->caption)
+    error = take_caption(s, shard_get(from, i, SHARD_CAPTION), &out->caption);
+  if (!error && !out->caption && s->base.needs & DATASET_CAPTION)
+    error = err_new(ERR_INPUT, "its JSON has no text '%s'", s->caption_field);
+  return error;
 }
 
 /* Where the members lie and how long they are, and four pages of the bytes: no two shards with
@@ -145,6 +154,7 @@ static void close_shards(data_source *base) {
   free(s->shards);
   free(s->firsts);
   free(s->caption_field);
+  shard_notes_free(&s->notes);
   free(s);
 }
 
@@ -155,6 +165,7 @@ static err create(const source_request *r, size_t shards, shards_source **out) {
   shards_source *s = mem_zeroed(1, sizeof *s);
   if (!s) return mem_error(sizeof *s, "a data set");
   s->base.call = &shards_calls;
+  s->base.needs = r->needs;
   s->shards = mem_zeroed(shards, sizeof *s->shards);
   s->caption_field = field ? mem_copy_string(field) : NULL;
   *out = s;
@@ -163,8 +174,18 @@ static err create(const source_request *r, size_t shards, shards_source **out) {
              : mem_error(shards * sizeof *s->shards, "a data set");
 }
 
-static err finish(shards_source *s, err error, data_source **out) {
+/* What indexing the shards came upon, in the source's own lists. */
+static void take_notes(const source_request *r, shards_source *s) {
+  strbuf_append(&s->base.notes, strbuf_string(&s->notes.warnings));
+  shard_notes_summary(&s->notes, r->whole, &s->base.notes);
+  if (!(r->needs & DATASET_IMAGE)) return; /* nothing is lost to a task that needs no image */
+  strbuf_append(&s->base.left_out, strbuf_string(&s->notes.lost));
+  s->base.left_outs += s->notes.lost_count;
+}
+
+static err finish(const source_request *r, shards_source *s, err error, data_source **out) {
   for (size_t i = 0; i < s->shard_count; i++) s->base.bytes += s->shards[i].size;
+  if (!error) take_notes(r, s);
   if (!error) error = collect_rows(s);
   if (error)
     source_close(&s->base);
@@ -179,13 +200,14 @@ err source_open_shards(const source_request *r, data_source **out) {
   shards_source *s = NULL;
   err error = shard_expand(&(char *){r->location}, 1, &paths, &count);
   if (error) return error;
+  if (!count) return err_new(ERR_INPUT, "%s: names no shards", r->whole);
   error = create(r, count, &s);
   for (size_t i = 0; i < count && !error; i++) {
-    error = shard_open(paths[i], &s->shards[i], &s->base.notes);
+    error = shard_open(paths[i], &s->shards[i], &s->notes);
     if (!error) s->shard_count++;
   }
   fs_free_names(paths, count);
-  return s ? finish(s, error, out) : error;
+  return s ? finish(r, s, error, out) : error;
 }
 
 /* Runs a command with its output going to a file that has no name any more. */
@@ -229,7 +251,7 @@ err source_open_pipe(const source_request *r, data_source **out) {
   error = create(r, 1, &s);
   if (!error) {
     snprintf(path, sizeof path, "/proc/self/fd/%d", fileno(output));
-    error = shard_open(path, &s->shards[0], &s->base.notes);
+    error = shard_open(path, &s->shards[0], &s->notes);
     if (!error) {
       free(s->shards[0].path);
       s->shard_count = 1;
@@ -238,5 +260,5 @@ err source_open_pipe(const source_request *r, data_source **out) {
     }
   }
   fclose(output); /* the mapping keeps the bytes */
-  return s ? finish(s, error, out) : error;
+  return s ? finish(r, s, error, out) : error;
 }

@@ -1,6 +1,5 @@
 #include "data/stats.h"
 
-#include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,6 +8,9 @@
 #include "base/mem.h"
 #include "data/dataset.h"
 #include "data/image_header.h"
+#include "data/sample_json.h"
+
+enum { MOST_NAMED = 20 }; /* samples that cannot be read */
 
 /* The values of one quantity, a place for each sample. */
 typedef struct {
@@ -20,6 +22,7 @@ typedef struct {
   data_stats *stats;
   series width, height, words;
   json_t *labels; /* {name: {value: samples}} */
+  strbuf warnings;
 } collection;
 
 static int by_value(const void *a, const void *b) {
@@ -59,31 +62,30 @@ static void add_image(collection *c, const void *bytes, size_t size) {
 
 /* Counts one more sample whose label `name` is `value`. */
 static err add_label(json_t *labels, const char *name, const json_t *value) {
-  char number[32];
-  const char *text = json_string_value(value);
-  if (json_is_integer(value)) {
-    snprintf(number, sizeof number, "%" PRId64, (int64_t)json_integer_value(value));
-    text = number;
-  }
-  if (!text) return NULL;
+  char *text;
+  err error = sample_json_string(value, "\xEF\xBF\xBD", &text);
+  if (error || !text) return error;
   json_t *values = json_object_get(labels, name);
   if (!values) {
     values = json_object();
-    if (json_object_set_new(labels, name, values)) return mem_error(strlen(name), "labels");
+    if (json_object_set_new(labels, name, values)) values = NULL;
   }
   json_t *seen = json_object_get(values, text);
   int failed = seen ? json_integer_set(seen, json_integer_value(seen) + 1)
                     : json_object_set_new(values, text, json_integer(1));
-  return failed ? mem_error(strlen(text), "labels") : NULL;
+  if (failed) error = mem_error(strlen(text), "labels");
+  free(text);
+  return error;
 }
 
 static err add_json(collection *c, const char *text) {
   const char *name;
-  json_t *value, *root = json_loads(text, 0, NULL);
-  err error = NULL;
-  c->stats->with_json++;
-  c->stats->bad_json += !json_is_object(root);
+  json_t *value, *root;
+  err error = sample_json_load(text, &root);
+  if (error) return error;
   json_t *labels = json_object_get(root, "labels");
+  c->stats->with_json++;
+  if (!json_is_object(root)) error = err_new(ERR_INPUT, "its JSON is not an object");
   json_object_foreach(labels, name, value) {
     error = add_label(c->labels, name, value);
     if (error) break;
@@ -92,13 +94,27 @@ static err add_json(collection *c, const char *text) {
   return error;
 }
 
+/* Writes down what is wrong with a sample, which counts in nothing else. */
+static err name_unreadable(collection *c, const dataset_sample *sample, err fault) {
+  if (!fault || err_kind_of(fault) != ERR_INPUT) return fault;
+  if (c->stats->unreadable++ < MOST_NAMED)
+    strbuf_format(&c->warnings, "%s: %s: %s\n", sample->shard, sample->key, err_message(fault));
+  err_free(fault);
+  return NULL;
+}
+
 static err add_sample(collection *c, const dataset_sample *sample) {
   size_t bytes = sample->image_bytes + strlen(sample->caption);
+  err error = sample->json ? add_json(c, sample->json) : NULL;
+  if (error) {
+    c->stats->bad_json += err_kind_of(error) == ERR_INPUT;
+    return error;
+  }
   if (sample->json) bytes += strlen(sample->json);
   c->stats->bytes += (int64_t)bytes;
   c->words.values[c->words.count++] = count_words(sample->caption);
   add_image(c, sample->image, sample->image_bytes);
-  return sample->json ? add_json(c, sample->json) : NULL;
+  return NULL;
 }
 
 static err summarise_label(const char *name, json_t *values, stats_label *l) {
@@ -141,10 +157,10 @@ err stats_collect(char *const *patterns, size_t count, data_stats *out) {
   err error = dataset_open(patterns, count, &data);
   if (error) goto cleanup;
   out->samples = dataset_count(data);
-  out->warnings = mem_copy_string(dataset_warnings(data, &out->left_out));
+  strbuf_append(&c.warnings, dataset_warnings(data, &out->left_out));
   size_t rows = (size_t)out->samples;
   series *all[] = {&c.width, &c.height, &c.words};
-  bool is_short = !out->warnings || !c.labels;
+  bool is_short = !c.labels;
   for (int i = 0; i < 3; i++) {
     all[i]->values = mem_zeroed(rows, sizeof(int64_t));
     is_short = is_short || !all[i]->values;
@@ -157,15 +173,22 @@ err stats_collect(char *const *patterns, size_t count, data_stats *out) {
     dataset_sample sample;
     error = dataset_read(data, row, &sample);
     if (!error) error = add_sample(&c, &sample);
+    error = name_unreadable(&c, &sample, error);
     dataset_sample_free(&sample);
     if (error) goto cleanup;
   }
+  if (out->unreadable > MOST_NAMED)
+    strbuf_format(&c.warnings, "… and %ld more that cannot be read\n",
+                  (long)(out->unreadable - MOST_NAMED));
   TRY(summarise(&c));
+  out->warnings = strbuf_take(&c.warnings);
+  if (!out->warnings) FAIL(ERR_MEMORY, "out of memory: warnings");
 cleanup:
   free(c.width.values);
   free(c.height.values);
   free(c.words.values);
   json_decref(c.labels);
+  strbuf_free(&c.warnings);
   dataset_close(data);
   return error;
 }

@@ -25,11 +25,12 @@ typedef struct {
   int64_t jpg, png, webp, unknown;  /* images by their first bytes */
   int64_t unsized;                  /* images whose header gives no size: not in width, height */
   stats_range width, height, words; /* pixels as stored; words between white space */
-  int64_t with_json, bad_json;      /* samples with a JSON member; of these, not an object */
+  int64_t with_json, bad_json; /* samples whose JSON was read; whose was no JSON or no object */
+  int64_t unreadable; /* samples with a caption or a JSON that cannot be read: counted here alone */
   stats_label *labels;              /* in the order in which they were first seen */
   size_t label_count;
   int64_t left_out; /* samples without image or caption, in none of the counts above */
-  char *warnings;   /* of dataset_warnings: one line each, "" when nothing */
+  char *warnings;   /* of dataset_warnings, and what cannot be read: a line each, "" when nothing */
 } data_stats;
 
 /* Reads captions, JSON and the headers of the images. Free with stats_free, also after an error. */
@@ -37,8 +38,9 @@ err stats_collect(char *const *patterns, size_t count, data_stats *out) ERR_MUST
 void stats_free(data_stats *s);
 
 /* Reads everything: decodes every image and parses every JSON, on all cores. Appends a line
- * "shard.tar: key: reason" for each fault, in the order of the shards, and counts the lines. A
- * missing image or caption and a damaged tar are faults; only patterns that match nothing and short
+ * "shard.tar: key: reason" for each fault, in the order of the shards, and counts the lines; a line
+ * that counts members passed over is no fault. A missing image or caption, one that is no text, a
+ * damaged tar and a shard without samples are faults; only patterns that match nothing and short
  * memory are errors. total: samples looked at. */
 err stats_verify(char *const *patterns, size_t count, strbuf *bad, int64_t *bad_count,
                  int64_t *total) ERR_MUST_CHECK;

@@ -98,6 +98,10 @@ err text_mask_weigh(const dataset *data, const tokenizer *words, double **out) {
     for (int64_t j = tokenizer_ends(words); !error && j < count - tokenizer_ends(words); j++)
       weights[ids[j]]++;
     dataset_sample_free(&sample);
+    if (error && err_kind_of(error) == ERR_INPUT) { /* the loader names it */
+      err_free(error);
+      error = NULL;
+    }
   }
   if (error) {
     free(weights);

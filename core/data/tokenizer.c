@@ -57,6 +57,10 @@ int64_t tokenizer_ends(const tokenizer *t) {
   return t->ends;
 }
 
+int32_t tokenizer_end(const tokenizer *t) {
+  return t->special.end;
+}
+
 err tokenizer_encode(const tokenizer *t, const char *text, int64_t length, int32_t *ids,
                      int32_t *count) {
   int64_t used = 0, most = length - 2 * t->ends;

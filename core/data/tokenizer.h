@@ -29,6 +29,8 @@ err tokenizer_encode(const tokenizer *t, const char *text, int64_t length, int32
 /* Special tokens on each side of a text: 0 or 1. */
 int64_t tokenizer_ends(const tokenizer *t);
 /* What tokenizer_encode pads with. */
+/* The token that ends every text. */
+int32_t tokenizer_end(const tokenizer *t);
 int32_t tokenizer_padding(const tokenizer *t);
 
 /* A WordPiece vocabulary of at most `size` entries from `count` texts: special tokens, every

@@ -6,6 +6,8 @@
 #include "base/fs.h"
 #include "base/mem.h"
 #include "data/image.h"
+#include "data/plain_text.h"
+#include "data/sample_json.h"
 #include "data/shard.h"
 #include "data/source.h"
 #include "data/stats.h"
@@ -28,20 +30,35 @@ static err check_image(shard_bytes bytes) {
   return error;
 }
 
-static err check_json(shard_bytes bytes) {
-  json_error_t problem;
-  if (!bytes.data) return NULL;
-  json_t *root = json_loadb(bytes.data, bytes.size, 0, &problem);
-  if (!root) return err_new(ERR_INPUT, "its JSON cannot be read: %s", problem.text);
+static err check_json_text(const char *text) {
+  json_t *root;
+  err error = sample_json_load(text, &root);
+  if (error) return error;
   bool is_object = json_is_object(root);
   json_decref(root);
   return is_object ? NULL : err_new(ERR_INPUT, "its JSON is not an object");
 }
 
+static err check_json(shard_bytes bytes) {
+  char *text;
+  if (!bytes.data) return NULL;
+  err error = sample_json_text(bytes.data, bytes.size, &text);
+  if (!error) error = check_json_text(text);
+  free(text);
+  return error;
+}
+
+static err check_caption(shard_bytes bytes) {
+  char *text;
+  if (!bytes.data) return err_new(ERR_INPUT, "it has no caption (.txt)");
+  err error = plain_text(bytes.data, bytes.size, "its caption", &text);
+  if (!error) free(text);
+  return error;
+}
+
 static faults check_sample(const shard *s, size_t i) {
-  bool has_caption = shard_get(s, i, SHARD_CAPTION).data != NULL;
   return (faults){check_image(shard_get(s, i, SHARD_IMAGE)),
-                  has_caption ? NULL : err_new(ERR_INPUT, "it has no caption (.txt)"),
+                  check_caption(shard_get(s, i, SHARD_CAPTION)),
                   check_json(shard_get(s, i, SHARD_JSON))};
 }
 
@@ -78,10 +95,15 @@ static err verify_samples(const shard *s, findings *f) {
   return error;
 }
 
-static err verify_shard(const char *path, findings *f, int64_t *total) {
+/* Lines that are faults as they stand. */
+static void take_lines(findings *f, const char *lines) {
+  strbuf_append(f->lines, lines);
+  for (; *lines; lines++) f->count += *lines == '\n';
+}
+
+static err verify_shard(const char *path, shard_notes *notes, findings *f, int64_t *total) {
   shard s = {0};
-  strbuf warnings = {0};
-  err error = shard_open(path, &s, &warnings);
+  err error = shard_open(path, &s, notes);
   if (error && err_kind_of(error) != ERR_MEMORY) {
     strbuf_format(f->lines, "%s\n", err_message(error));
     f->count++;
@@ -90,31 +112,32 @@ static err verify_shard(const char *path, findings *f, int64_t *total) {
   } else if (!error) {
     error = verify_samples(&s, f);
     *total += (int64_t)s.count;
-    strbuf_append(f->lines, strbuf_string(&warnings));
-    for (const char *c = strbuf_string(&warnings); *c; c++) f->count += *c == '\n';
-    if (warnings.is_broken) error = keep_first(error, mem_error(0, "warnings"));
   }
-  strbuf_free(&warnings);
   shard_close(&s);
   return error;
 }
 
-/* A source that is no set of shards. */
+/* A sample of a source that is no set of shards. */
+static err verify_row(const data_source *s, int64_t row, findings *f) {
+  dataset_sample sample = {0};
+  image decoded = {0};
+  err fault = s->call->read(s, row, true, &sample), json = NULL;
+  if (!fault && sample.json) json = check_json_text(sample.json);
+  if (!fault) fault = image_decode(sample.image, sample.image_bytes, 0, &decoded);
+  err error = take_fault(f, sample.shard, sample.key, fault);
+  error = keep_first(error, take_fault(f, sample.shard, sample.key, json));
+  image_free(&decoded);
+  dataset_sample_free(&sample);
+  return error;
+}
+
 static err verify_source(const char *name, findings *f, int64_t *total) {
   data_source *s = NULL;
-  err error = source_open(name, false, &s);
-  for (int64_t row = 0; !error && row < s->count; row++) {
-    dataset_sample sample = {0};
-    image decoded = {0};
-    err fault = s->call->read(s, row, true, &sample);
-    if (!fault) fault = image_decode(sample.image, sample.image_bytes, 0, &decoded);
-    error = take_fault(f, sample.shard, sample.key, fault);
-    image_free(&decoded);
-    dataset_sample_free(&sample);
-  }
+  err error = source_open(name, DATASET_PAIR, false, &s);
+  for (int64_t row = 0; !error && row < s->count; row++) error = verify_row(s, row, f);
   if (s) {
-    strbuf_append(f->lines, strbuf_string(&s->left_out));
-    f->count += s->left_outs;
+    take_lines(f, strbuf_string(&s->left_out));
+    take_lines(f, strbuf_string(&s->notes));
     *total += s->count + s->left_outs;
   }
   source_close(s);
@@ -124,8 +147,16 @@ static err verify_source(const char *name, findings *f, int64_t *total) {
 static err verify_shards(char *pattern, findings *f, int64_t *total) {
   char **paths = NULL;
   size_t path_count = 0;
+  shard_notes notes = {0};
   err error = shard_expand(&pattern, 1, &paths, &path_count);
-  for (size_t i = 0; i < path_count && !error; i++) error = verify_shard(paths[i], f, total);
+  if (!error && !path_count) error = err_new(ERR_INPUT, "%s: names no shards", pattern);
+  for (size_t i = 0; i < path_count && !error; i++)
+    error = verify_shard(paths[i], &notes, f, total);
+  take_lines(f, strbuf_string(&notes.lost));
+  take_lines(f, strbuf_string(&notes.warnings));
+  *total += notes.lost_count;
+  shard_notes_summary(&notes, pattern, f->lines);
+  shard_notes_free(&notes);
   fs_free_names(paths, path_count);
   return error;
 }

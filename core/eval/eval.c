@@ -15,7 +15,7 @@ static const size_t most_pixel_bytes = (size_t)512 << 20;
 static err keep_pixels(eval_set *set) {
   if (set->is_decoded) return NULL;
   set->is_decoded = true;
-  size_t bytes = (size_t)(set->rows * set->image_size * set->image_size * 3);
+  size_t bytes = (size_t)(set->rows * set->preparation.size * set->preparation.size * 3);
   if (bytes > most_pixel_bytes) return NULL;
   set->pixels = mem_aligned(bytes);
   if (!set->pixels) return NULL; /* no harm: decoded batch by batch instead */
@@ -26,7 +26,7 @@ static err keep_pixels(eval_set *set) {
 static err embed_images(eval_set *set, clip_model *model, double mask_ratio, uint64_t seed,
                         float *embeddings) {
   const clip_config *c = clip_get_config(model);
-  int64_t size = set->image_size * set->image_size * 3;
+  int64_t size = set->preparation.size * set->preparation.size * 3;
   mask_config mask = {MASK_RANDOM, mask_ratio, c->image_size / c->patch, false};
   int64_t keep = mask_encoded_count(&mask);
   uint8_t *batch = set->pixels ? NULL : mem_aligned((size_t)(BATCH * size));
@@ -53,6 +53,39 @@ static void normalise(float *row, int64_t width) {
   for (int64_t i = 0; i < width && square > 0; i++) row[i] /= (float)sqrt(square);
 }
 
+/* A class whose prompts are another's has that one's embedding, to the bit: where in a batch a
+ * prompt stood must not decide between them. */
+typedef struct {
+  const eval_set *set;
+  int64_t class;
+} named;
+
+static int by_prompts(const void *a, const void *b) {
+  const named *x = a, *y = b;
+  const eval_set *set = x->set;
+  size_t ids = set->template_count * (size_t)set->text_length;
+  int order = memcmp(set->prompt_ids + (size_t)x->class * ids,
+                     set->prompt_ids + (size_t)y->class * ids, ids * sizeof *set->prompt_ids);
+  return order ? order : (x->class > y->class) - (x->class < y->class);
+}
+
+static err share_embeddings(const eval_set *set, int64_t width, float *classes) {
+  size_t count = (size_t)set->class_count, ids = set->template_count * (size_t)set->text_length;
+  named *order = mem_zeroed(count, sizeof *order);
+  if (!order) return mem_error(count * sizeof *order, "classes");
+  for (size_t c = 0; c < count; c++) order[c] = (named){set, (int64_t)c};
+  qsort(order, count, sizeof *order, by_prompts);
+  for (size_t i = 1; i < count; i++) {
+    size_t one = (size_t)order[i - 1].class, other = (size_t)order[i].class;
+    if (memcmp(set->prompt_ids + one * ids, set->prompt_ids + other * ids,
+               ids * sizeof *set->prompt_ids) == 0)
+      memcpy(classes + other * (size_t)width, classes + one * (size_t)width,
+             (size_t)width * sizeof *classes);
+  }
+  free(order);
+  return NULL;
+}
+
 /* [classes, width]: the normalised mean of each class's prompts. */
 static err embed_classes(const eval_set *set, clip_model *model, float *classes) {
   int64_t width = clip_get_config(model)->text.embed, templates = (int64_t)set->template_count;
@@ -68,15 +101,17 @@ static err embed_classes(const eval_set *set, clip_model *model, float *classes)
     normalise(row, width);
   }
   free(prompts);
-  return error;
+  return error ? error : share_embeddings(set, width, classes);
 }
 
-/* Moves the rows that take part to the front and returns how many; labels may be NULL. */
+/* Moves the rows that take part to the front and returns how many: those with a class, or those
+ * with a text. labels may be NULL. */
 static int64_t compact(const eval_set *set, bool needs_label, int64_t width, float *rows,
                        int32_t *labels) {
   int64_t used = 0;
   for (int64_t i = 0; i < set->rows; i++) {
-    if (set->is_bad[i] || (needs_label && set->labels[i] < 0)) continue;
+    bool is_without = needs_label ? set->labels[i] < 0 : set->lacks_text[i];
+    if (set->is_bad[i] || is_without) continue;
     memmove(rows + used * width, rows + i * width, (size_t)width * sizeof *rows);
     if (labels) labels[used] = set->labels[i];
     used++;
@@ -86,12 +121,15 @@ static int64_t compact(const eval_set *set, bool needs_label, int64_t width, flo
 
 /* The same for texts: those of the images that take part, which get their new numbers in owners. */
 static int64_t compact_texts(const eval_set *set, int64_t width, float *texts, int32_t *owners) {
-  int64_t used = 0, image = -1;
+  int64_t used = 0, number = -1;
   for (int64_t t = 0, row = -1; t < set->text_count; t++) {
-    while (row < set->owners[t]) image += !set->is_bad[++row];
+    while (row < set->owners[t]) {
+      row++;
+      number += !set->is_bad[row] && !set->lacks_text[row];
+    }
     if (set->is_bad[row]) continue;
     memmove(texts + used * width, texts + t * width, (size_t)width * sizeof *texts);
-    owners[used++] = (int32_t)image;
+    owners[used++] = (int32_t)number;
   }
   return used;
 }
@@ -105,7 +143,7 @@ static err run_zeroshot(eval_set *set, clip_model *model, float *images, eval_ze
   if (!classes || !labels) FAIL(ERR_MEMORY, "out of memory: class embeddings");
   TRY(embed_classes(set, model, classes));
   int64_t used = compact(set, true, width, images, labels);
-  if (!used) FAIL(ERR_INPUT, "%s: no image of any class could be decoded", set->name);
+  if (!used) FAIL(ERR_INPUT, "%s: no image of any class can be read", set->name);
   TRY(eval_score_zeroshot_items(images, labels, used, classes, set->class_count, width, z,
                                 outcomes));
 cleanup:

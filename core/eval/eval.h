@@ -6,7 +6,8 @@
  *   tasks: [zeroshot, retrieval]   # and probe: labels alone, for the linear probe
  *   label: leaf              # which label of a sample's JSON names its class
  *   min_images: 5            # classes with fewer images are left out
- *   templates: ["a drawing of {}"]        # {} or {c}: the class name, underscores as spaces
+ *   templates: ["a drawing of {}"]        # {} or {c}, which each must have: the class name,
+ *                                         # underscores as spaces
  *   classes: [cat, dog]      # optional: only these, in this order
  *   class_names: [a cat, …]  # optional: what they are called in prompts, one for each of classes
  *   class_file: classes.txt  # instead of both: LABEL<tab>NAME a line; a line without tab is both
@@ -29,17 +30,19 @@
 
 typedef struct eval_set eval_set;
 
-/* Opens a set and tokenizes its captions and prompts. Images are decoded and resized when first
+/* Opens a set and tokenizes its captions and prompts. task: "zeroshot", "retrieval" or "probe", when
+ * only that will be run: what it does not use is not demanded; NULL: all that the set names. A
+ * sample that cannot be read is left out and named, as is one without a class's label. Images are decoded and resized when first
  * evaluated, and kept when they fit in memory (512 MiB). `words` must outlive the set. */
-err eval_set_open(const char *path, const settings *s, const tokenizer *words,
+err eval_set_open(const char *path, const char *task, const settings *s, const tokenizer *words,
                   eval_set **set) ERR_MUST_CHECK;
 void eval_set_close(eval_set *set);
 const char *eval_set_name(const eval_set *set);
 bool eval_set_has_zeroshot(const eval_set *set);
 bool eval_set_has_retrieval(const eval_set *set);
-/* Samples that could not be decoded so far, one a line ("" when none); valid until the next call.
- */
-const char *eval_set_warnings(const eval_set *set);
+/* What was left out or passed over since the last call, a line each ("" when nothing); valid until
+ * the set is used again. */
+const char *eval_set_new_warnings(eval_set *set);
 
 /* Zero-shot classification: a class's embedding is the normalised mean of its normalised prompt
  * embeddings (docs/method.md). All rates in [0, 1]. */
@@ -90,7 +93,8 @@ err eval_features(eval_set *set, clip_model *model, double mask_ratio, uint64_t 
                   int32_t *labels, int64_t *count) ERR_MUST_CHECK;
 int64_t eval_set_rows(const eval_set *set);
 int64_t eval_set_classes(const eval_set *set);
-const char *eval_set_class(const eval_set *set, int64_t number);
+/* The label of a class, as it is in the data. */
+const char *eval_set_label(const eval_set *set, int64_t number);
 
 /* A linear probe: logistic regression on the embeddings of `train`, judged on `test`; images of
  * classes that `train` has not are left out. c 0: swept on a held-out part of `train`. */

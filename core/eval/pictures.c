@@ -72,7 +72,7 @@ err pictures_open(const char *const *places, size_t count, pictures **out) {
   if (folders == count) {
     for (size_t i = 0; i < count; i++) TRY(search(p, places[i], 0));
   } else if (folders == 0) {
-    TRY(dataset_open((char *const *)(uintptr_t)places, count, &p->data));
+    TRY(dataset_open_for((char *const *)(uintptr_t)places, count, DATASET_IMAGE, &p->data));
   } else {
     FAIL(ERR_INPUT, "folders and shards of images cannot be mixed in one list");
   }
@@ -101,7 +101,8 @@ int64_t pictures_count(const pictures *p) {
 static err copy_field(const pictures *p, int64_t row, bool is_caption, char **text) {
   dataset_sample sample;
   err error = dataset_read(p->data, row, &sample);
-  if (!error) *text = mem_copy_string(is_caption ? sample.caption : sample.key);
+  const char *field = is_caption ? sample.caption : sample.key;
+  if (!error) *text = mem_copy_string(field ? field : "");
   dataset_sample_free(&sample);
   if (error) return error;
   return *text ? NULL : mem_error(0, "a name");
@@ -137,20 +138,25 @@ err pictures_bytes(const pictures *p, int64_t row, void **bytes, size_t *size) {
   return error;
 }
 
-err pictures_prepare(const void *bytes, size_t size, int64_t side, uint8_t *pixels) {
+const char *pictures_warnings(const pictures *p) {
+  return p->data ? dataset_warnings(p->data, NULL) : "";
+}
+
+err pictures_prepare(const void *bytes, size_t size, const image_preparation *how,
+                     uint8_t *pixels) {
   image picture = {0};
   err error = image_decode(bytes, size, 0, &picture);
-  if (!error) error = image_eval_transform(&picture, side, pixels);
+  if (!error) error = image_prepare(&picture, how, pixels);
   image_free(&picture);
   return error;
 }
 
-static err decode(const pictures *p, int64_t row, int64_t size, uint8_t *pixels) {
+static err decode(const pictures *p, int64_t row, const image_preparation *how, uint8_t *pixels) {
   void *bytes = NULL;
   size_t length = 0;
   char *name = NULL;
   err error = pictures_bytes(p, row, &bytes, &length);
-  if (!error) error = pictures_prepare(bytes, length, size, pixels);
+  if (!error) error = pictures_prepare(bytes, length, how, pixels);
   if (error) {
     err unnamed = pictures_name(p, row, &name);
     error = err_context(error, "%s", unnamed ? "?" : name);
@@ -162,12 +168,13 @@ static err decode(const pictures *p, int64_t row, int64_t size, uint8_t *pixels)
 }
 
 /* One batch's pixels; is_bad marks what could not be decoded. */
-static void decode_batch(const pictures *p, int64_t first, int64_t count, int64_t size,
-                         uint8_t *pixels, bool *is_bad, strbuf *warnings) {
-  int64_t one = size * size * 3;
+static void decode_batch(const pictures *p, int64_t first, int64_t count,
+                         const image_preparation *how, uint8_t *pixels, bool *is_bad,
+                         strbuf *warnings) {
+  int64_t one = how->size * how->size * 3;
 #pragma omp parallel for schedule(dynamic, 8)
   for (int64_t i = 0; i < count; i++) {
-    err error = decode(p, first + i, size, pixels + i * one);
+    err error = decode(p, first + i, how, pixels + i * one);
     is_bad[i] = error != NULL;
     if (!error) continue;
     memset(pixels + i * one, 0, (size_t)one);
@@ -177,15 +184,16 @@ static void decode_batch(const pictures *p, int64_t first, int64_t count, int64_
   }
 }
 
-err pictures_embed(const pictures *p, clip_model *model, float *embeddings, strbuf *warnings) {
+err pictures_embed(const pictures *p, const image_preparation *how, clip_model *model,
+                   float *embeddings, strbuf *warnings) {
   const clip_config *c = clip_get_config(model);
-  int64_t size = c->image_size, width = c->image.embed, total = pictures_count(p);
+  int64_t size = how->size, width = c->image.embed, total = pictures_count(p);
   uint8_t *pixels = mem_aligned((size_t)(BATCH * size * size * 3));
   bool is_bad[BATCH];
   err error = pixels ? NULL : mem_error((size_t)(BATCH * size * size * 3), "images");
   for (int64_t at = 0; at < total && !error; at += BATCH) {
     int64_t count = total - at < BATCH ? total - at : BATCH;
-    decode_batch(p, at, count, size, pixels, is_bad, warnings);
+    decode_batch(p, at, count, how, pixels, is_bad, warnings);
     error = clip_embed_images(model, count, pixels, NULL, embeddings + at * width);
     for (int64_t i = 0; i < count && !error; i++)
       for (int64_t j = 0; j < width && is_bad[i]; j++) embeddings[(at + i) * width + j] = NAN;
@@ -194,11 +202,11 @@ err pictures_embed(const pictures *p, clip_model *model, float *embeddings, strb
   return error;
 }
 
-err pictures_embed_one(const void *bytes, size_t size, clip_model *model, float *embedding) {
-  int64_t side = clip_get_config(model)->image_size;
-  uint8_t *pixels = mem_aligned((size_t)(side * side * 3));
-  err error = pixels ? pictures_prepare(bytes, size, side, pixels)
-                     : mem_error((size_t)(side * side * 3), "an image");
+err pictures_embed_one(const void *bytes, size_t size, const image_preparation *how,
+                       clip_model *model, float *embedding) {
+  size_t values = (size_t)(how->size * how->size * 3);
+  uint8_t *pixels = mem_aligned(values);
+  err error = pixels ? pictures_prepare(bytes, size, how, pixels) : mem_error(values, "an image");
   if (!error) error = clip_embed_images(model, 1, pixels, NULL, embedding);
   free(pixels);
   return error;

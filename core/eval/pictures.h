@@ -8,6 +8,7 @@
 
 #include "base/err.h"
 #include "base/text.h"
+#include "data/image.h"
 #include "model/clip.h"
 
 typedef struct pictures pictures;
@@ -18,20 +19,23 @@ void pictures_close(pictures *p);
 int64_t pictures_count(const pictures *p);
 /* A file's path, or a sample's key. */
 err pictures_name(const pictures *p, int64_t row, char **name) ERR_MUST_CHECK;
-/* The caption of a sample ("" for files). */
+/* What was left out or passed over at opening, one line each; "" when nothing. */
+const char *pictures_warnings(const pictures *p);
+/* The caption of a sample ("" where there is none). */
 err pictures_caption(const pictures *p, int64_t row, char **caption) ERR_MUST_CHECK;
 /* The encoded bytes; the caller frees. */
 err pictures_bytes(const pictures *p, int64_t row, void **bytes, size_t *size) ERR_MUST_CHECK;
 
 /* Embeddings [count, embed] of all images, prepared as in evaluation. An image that cannot be
  * decoded gives a row of NaN and a line in `warnings`. */
-err pictures_embed(const pictures *p, clip_model *model, float *embeddings,
-                   strbuf *warnings) ERR_MUST_CHECK;
+err pictures_embed(const pictures *p, const image_preparation *how, clip_model *model,
+                   float *embeddings, strbuf *warnings) ERR_MUST_CHECK;
 
-/* One encoded image as in evaluation: decoded whole, resized and cropped to [side, side, 3]. */
-err pictures_prepare(const void *bytes, size_t size, int64_t side, uint8_t *pixels) ERR_MUST_CHECK;
+/* One encoded image as in evaluation: decoded whole, then prepared. */
+err pictures_prepare(const void *bytes, size_t size, const image_preparation *how,
+                     uint8_t *pixels) ERR_MUST_CHECK;
 /* Of one encoded image; embedding [embed]. */
-err pictures_embed_one(const void *bytes, size_t size, clip_model *model,
-                       float *embedding) ERR_MUST_CHECK;
+err pictures_embed_one(const void *bytes, size_t size, const image_preparation *how,
+                       clip_model *model, float *embedding) ERR_MUST_CHECK;
 
 #endif

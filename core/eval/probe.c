@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "eval/eval.h"
 #include "eval/logistic.h"
+#include "eval/set.h"
 
 enum { MOST_ITERATIONS = 1000 }; /* as CLIP's probe */
 
@@ -24,20 +25,37 @@ static err take_features(eval_set *set, clip_model *model, double mask_ratio, ui
   return eval_features(set, model, mask_ratio, seed, f->rows, f->labels, &f->count);
 }
 
-/* The test set's labels in the training set's numbers, by name; rows of other classes are dropped.
- */
-static void renumber(const eval_set *train, const eval_set *test, int64_t width, features *f) {
-  int64_t used = 0;
+/* A label of the training set, and its number. */
+typedef struct {
+  const char *label;
+  int32_t number;
+} known;
+
+static int by_label(const void *a, const void *b) {
+  return strcmp(((const known *)a)->label, ((const known *)b)->label);
+}
+
+/* The test set's classes in the training set's numbers, by label (two classes may bear one name);
+ * rows of other classes are dropped, and counted. */
+static err renumber(const eval_set *train, eval_set *test, int64_t width, features *f) {
+  int64_t used = 0, classes = eval_set_classes(train);
+  known *all = mem_zeroed((size_t)classes, sizeof *all);
+  if (!all) return mem_error((size_t)classes * sizeof *all, "classes");
+  for (int64_t c = 0; c < classes; c++) all[c] = (known){eval_set_label(train, c), (int32_t)c};
+  qsort(all, (size_t)classes, sizeof *all, by_label);
   for (int64_t i = 0; i < f->count; i++) {
-    const char *name = eval_set_class(test, f->labels[i]);
-    int64_t number = 0;
-    while (number < eval_set_classes(train) && strcmp(eval_set_class(train, number), name) != 0)
-      number++;
-    if (number == eval_set_classes(train)) continue;
+    const known wanted = {.label = eval_set_label(test, f->labels[i])};
+    const known *found = bsearch(&wanted, all, (size_t)classes, sizeof *all, by_label);
+    if (!found) continue;
     memmove(f->rows + used * width, f->rows + i * width, (size_t)width * sizeof *f->rows);
-    f->labels[used++] = (int32_t)number;
+    f->labels[used++] = found->number;
   }
+  if (used < f->count)
+    eval_set_warn(test, "%s: %ld images are of classes that %s has not", eval_set_name(test),
+                  (long)(f->count - used), eval_set_name(train));
   f->count = used;
+  free(all);
+  return NULL;
 }
 
 static err count_right(const logistic *model, const features *f, eval_probe *p) {
@@ -76,7 +94,7 @@ err eval_run_probe(eval_set *train, eval_set *test, clip_model *model, double ma
   *p = (eval_probe){.c = c, .validation = -1};
   TRY(take_features(train, model, mask_ratio, seed, &from));
   TRY(take_features(test, model, mask_ratio, seed, &to));
-  renumber(train, test, width, &to);
+  TRY(renumber(train, test, width, &to));
   if (!to.count)
     FAIL(ERR_INPUT, "%s has no image of a class of %s", eval_set_name(test), eval_set_name(train));
   logistic_data data = {from.rows, from.labels, from.count, width, eval_set_classes(train)};

@@ -1,9 +1,14 @@
 /* The measures of eval.h on embeddings. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
+#include "eval/eval.h"
 #include "eval/outcomes.h"
+#include "eval/topk.h"
+
+enum { MOST_COUNTED = 5 }; /* top-5 */
 
 static float dot(const float *a, const float *b, int64_t width) {
   float sum = 0;
@@ -23,6 +28,40 @@ static int64_t rank_of(const float *query, const float *candidates, int64_t coun
   return better;
 }
 
+/* Which of the five best (or of the one best, where there are fewer than five classes) class `own`
+ * is, by torch's selection, which open_clip and clip_benchmark count with; 5 when it is none. */
+static int64_t place_of(const float *query, const float *classes, int64_t count, int64_t own,
+                        int64_t width, topk_entry *entries) {
+  int64_t most = count < MOST_COUNTED ? 1 : MOST_COUNTED;
+  for (int64_t i = 0; i < count; i++)
+    entries[i] = (topk_entry){dot(query, classes + i * width, width), (int32_t)i};
+  if (isnan(entries[own].score)) return MOST_COUNTED; /* a broken model is never right */
+  topk_select(entries, count, most);
+  for (int64_t i = 0; i < most; i++)
+    if (entries[i].index == own) return i;
+  return count < MOST_COUNTED ? 1 : MOST_COUNTED;
+}
+
+static err place_all(const float *images, const int32_t *labels, int64_t image_count,
+                     const float *classes, int64_t class_count, int64_t width, int64_t *places) {
+  bool is_short = false;
+#pragma omp parallel
+  {
+    topk_entry *entries = mem_zeroed((size_t)class_count, sizeof *entries);
+    if (!entries) {
+#pragma omp atomic write
+      is_short = true;
+    }
+#pragma omp for schedule(static)
+    for (int64_t i = 0; i < image_count; i++)
+      if (entries)
+        places[i] =
+            place_of(images + i * width, classes, class_count, labels[i], width, entries);
+    free(entries);
+  }
+  return is_short ? mem_error((size_t)class_count * sizeof(topk_entry), "zero-shot scores") : NULL;
+}
+
 err eval_score_zeroshot(const float *images, const int32_t *labels, int64_t image_count,
                         const float *classes, int64_t class_count, int64_t width,
                         eval_zeroshot *z) {
@@ -35,22 +74,20 @@ err eval_score_zeroshot_items(const float *images, const int32_t *labels, int64_
                               eval_zeroshot *z, eval_outcomes *outcomes) {
   int64_t *seen = mem_zeroed((size_t)class_count, sizeof *seen);
   int64_t *right = mem_zeroed((size_t)class_count, sizeof *right);
-  int64_t *ranks = mem_zeroed((size_t)image_count, sizeof *ranks);
+  int64_t *places = mem_zeroed((size_t)image_count, sizeof *places);
+  int64_t top1 = 0, top5 = 0, most = 0, present = 0;
   err error = NULL;
   *z = (eval_zeroshot){.images = image_count, .classes = class_count};
-  if (!seen || !right || !ranks) {
-    error = mem_error((size_t)image_count * sizeof *ranks, "zero-shot counts");
+  if (!seen || !right || !places) {
+    error = mem_error((size_t)image_count * sizeof *places, "zero-shot counts");
     goto cleanup;
   }
-#pragma omp parallel for schedule(static)
-  for (int64_t i = 0; i < image_count; i++)
-    ranks[i] = rank_of(images + i * width, classes, class_count, labels[i], width);
-  int64_t top1 = 0, top5 = 0, most = 0, present = 0;
+  TRY(place_all(images, labels, image_count, classes, class_count, width, places));
   for (int64_t i = 0; i < image_count; i++) {
     seen[labels[i]]++;
-    right[labels[i]] += ranks[i] == 0;
-    top1 += ranks[i] == 0;
-    top5 += ranks[i] < 5;
+    right[labels[i]] += places[i] == 0;
+    top1 += places[i] == 0;
+    top5 += places[i] < MOST_COUNTED;
   }
   for (int64_t c = 0; c < class_count; c++) {
     if (!seen[c]) continue;
@@ -63,11 +100,11 @@ err eval_score_zeroshot_items(const float *images, const int32_t *labels, int64_
   z->mean_per_class /= (double)(present ? present : 1);
   z->majority = (double)most / (double)image_count;
   z->chance = 1.0 / (double)class_count;
-  if (outcomes) error = outcomes_take_zeroshot(outcomes, ranks, labels, image_count, class_count);
+  if (outcomes) error = outcomes_take_zeroshot(outcomes, places, labels, image_count, class_count);
 cleanup:
   free(seen);
   free(right);
-  free(ranks);
+  free(places);
   return error;
 }
 

@@ -1,5 +1,6 @@
 #include "eval/set.h"
 
+#include <stdarg.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +11,8 @@
 #include "base/shipped.h"
 #include "data/image.h"
 #include "data/record.h"
+#include "data/template.h"
+#include "eval/classes.h"
 
 static const char *const task_names[] = {"zeroshot", "retrieval", "probe"};
 enum { TASKS = sizeof task_names / sizeof *task_names };
@@ -18,7 +21,7 @@ enum { TASKS = sizeof task_names / sizeof *task_names };
 typedef struct {
   const char *name, *label, *captions, *class_file, *template_file;
   settings_list images, templates, classes, class_names; /* items point into the document */
-  char *template_text, *class_text; /* of the files, whose lines the lists point into */
+  text_lines template_lines, class_lines; /* of the files, which the lists point into */
   int64_t min_images, limit, captions_per_image;
   bool has_zeroshot, has_retrieval, has_probe;
 } description;
@@ -28,7 +31,7 @@ static void read_strings(const yml_node *node, settings_list *list, yml_problems
   list->items = mem_zeroed(count, sizeof *list->items);
   for (size_t i = 0; i < count && list->items; i++) {
     const yml_node *item = node->kind == YML_SEQUENCE ? node->items[i] : node;
-    if (item->kind != YML_SCALAR)
+    if (item->kind != YML_SCALAR || yml_is_null(item))
       yml_problem(problems, item, NULL, 0, "a plain word or a list of them is wanted here");
     else
       list->items[list->count++] = (char *)item->scalar;
@@ -82,13 +85,15 @@ enum { FIELDS = sizeof fields / sizeof *fields };
 static void read_pair(const yml_node *key, const yml_node *value, description *d,
                       yml_problems *problems) {
   const char *candidates[FIELDS + 1] = {"tasks"};
+  bool is_null = yml_is_null(value); /* a key that is there with no value: as if it were not */
   if (strcmp(key->scalar, "tasks") == 0) {
-    read_tasks(value, d, problems);
+    if (!is_null) read_tasks(value, d, problems);
     return;
   }
   for (size_t i = 0; i < FIELDS; i++) {
     candidates[i + 1] = fields[i].key;
     if (strcmp(key->scalar, fields[i].key) != 0) continue;
+    if (is_null) return;
     void *field = (char *)d + fields[i].offset;
     if (fields[i].kind == KEY_STRINGS)
       read_strings(value, field, problems);
@@ -101,6 +106,17 @@ static void read_pair(const yml_node *key, const yml_node *value, description *d
     return;
   }
   yml_problem(problems, key, candidates, FIELDS + 1, "unknown key '%s'", key->scalar);
+}
+
+/* Each template must have a place for the name. */
+static void check_templates(const yml_node *node, const description *d, yml_problems *problems) {
+  for (size_t i = 0; i < d->templates.count; i++) {
+    err error = template_check(d->templates.items[i]);
+    if (error)
+      yml_problem(problems, node->kind == YML_SEQUENCE ? node->items[i] : node, NULL, 0, "%s",
+                  err_message(error));
+    err_free(error);
+  }
 }
 
 /* What no single key can say. */
@@ -136,83 +152,33 @@ static void read_description(const yml_document *document, description *d, yml_p
   }
   for (size_t i = 0; i < root->count; i++) read_pair(root->keys[i], root->items[i], d, problems);
   check_description(root, d, problems);
+  if (!problems->count && d->templates.count)
+    check_templates(yml_get(root, "templates"), d, problems);
 }
 
-static char *spoken(const char *label) {
-  char *name = mem_copy_string(label);
-  for (char *at = name; at && *at; at++)
-    if (*at == '_') *at = ' ';
-  return name;
+/* Whether all classes have the same tokens under a template: the name is no part of them. */
+static bool is_same_for_all(const eval_set *set, size_t template) {
+  size_t length = (size_t)set->text_length, stride = set->template_count * length;
+  const int32_t *first = set->prompt_ids + template * length;
+  for (int64_t c = 1; c < set->class_count; c++)
+    if (memcmp(first, first + (size_t)c * stride, length * sizeof *first) != 0) return false;
+  return true;
 }
 
-typedef struct {
-  char *name;
-  int64_t count;
-} class_tally;
-
-static int by_name(const void *a, const void *b) {
-  return strcmp(((const class_tally *)a)->name, ((const class_tally *)b)->name);
-}
-
-static err tally_labels(char **labels, int64_t rows, class_tally **tallies, size_t *count) {
-  class_tally *all = mem_zeroed((size_t)rows, sizeof *all);
-  if (!all) return mem_error((size_t)rows * sizeof *all, "labels");
-  size_t used = 0, distinct = 0;
-  for (int64_t i = 0; i < rows; i++)
-    if (labels[i]) all[used++] = (class_tally){labels[i], 1};
-  qsort(all, used, sizeof *all, by_name);
-  for (size_t i = 0; i < used; i++) {
-    if (distinct && strcmp(all[distinct - 1].name, all[i].name) == 0)
-      all[distinct - 1].count++;
-    else
-      all[distinct++] = all[i];
+/* Templates whose prompts tell no class from another, though the names do. */
+static err check_prompts(eval_set *set, const description *d) {
+  size_t useless = 0;
+  if (classes_have_one_name(set)) return NULL;
+  for (size_t t = 0; t < set->template_count; t++) {
+    if (!is_same_for_all(set, t)) continue;
+    useless++;
+    eval_set_warn(set,
+                  "%s: template '%s' gives all classes the same tokens: the name is cut off at "
+                  "text.length %ld, or no class's name is known to the vocabulary",
+                  set->name, d->templates.items[t], (long)set->text_length);
   }
-  *tallies = all;
-  *count = distinct;
-  return NULL;
-}
-
-/* The classes: those given, or every label with images enough, in alphabetical order. */
-static err choose_classes(eval_set *set, const description *d, char **labels) {
-  class_tally *tallies = NULL;
-  size_t distinct = 0;
-  err error = tally_labels(labels, set->rows, &tallies, &distinct);
-  if (error) return error;
-  size_t most = d->classes.count ? d->classes.count : distinct;
-  char **keys = mem_zeroed(most, sizeof *keys); /* labels as in the data */
-  set->classes = mem_zeroed(most, sizeof *set->classes);
-  if (!keys || !set->classes) FAIL(ERR_MEMORY, "out of memory: classes");
-  for (size_t i = 0; i < most; i++) {
-    if (!d->classes.count && tallies[i].count < d->min_images) continue;
-    keys[set->class_count] = d->classes.count ? d->classes.items[i] : tallies[i].name;
-    set->classes[set->class_count] = d->class_names.count ? mem_copy_string(d->class_names.items[i])
-                                                          : spoken(keys[set->class_count]);
-    if (!set->classes[set->class_count]) FAIL(ERR_MEMORY, "out of memory: classes");
-    set->class_count++;
-  }
-  if (set->class_count < 2)
-    FAIL(ERR_INPUT, "label '%s' has %ld classes with %ld images or more; two are needed", d->label,
-         (long)set->class_count, (long)d->min_images);
-  for (int64_t row = 0; row < set->rows; row++)
-    for (int64_t c = 0; c < set->class_count && labels[row]; c++)
-      if (strcmp(labels[row], keys[c]) == 0) set->labels[row] = (int32_t)c;
-cleanup:
-  free(keys);
-  free(tallies);
-  return error;
-}
-
-/* `pattern` with {} or {c} replaced. */
-static void fill_template(const char *pattern, const char *name, strbuf *out) {
-  strbuf_clear(out);
-  while (*pattern) {
-    size_t width = strncmp(pattern, "{}", 2) == 0 ? 2 : strncmp(pattern, "{c}", 3) == 0 ? 3 : 0;
-    if (width)
-      strbuf_append(out, name);
-    else
-      strbuf_append_char(out, *pattern);
-    pattern += width ? width : 1;
-  }
+  if (useless < set->template_count) return NULL;
+  return err_new(ERR_INPUT, "%s", strbuf_string(&set->warnings));
 }
 
 static err make_prompts(eval_set *set, const description *d) {
@@ -226,10 +192,12 @@ static err make_prompts(eval_set *set, const description *d) {
   for (int64_t c = 0; c < set->class_count; c++)
     for (size_t t = 0; t < set->template_count; t++) {
       int64_t at = c * (int64_t)set->template_count + (int64_t)t;
-      fill_template(d->templates.items[t], set->classes[c], &prompt);
+      strbuf_clear(&prompt);
+      template_fill(d->templates.items[t], set->classes[c], &prompt);
       TRY(tokenizer_encode(set->words, strbuf_string(&prompt), set->text_length,
                            set->prompt_ids + at * set->text_length, &set->prompt_id_counts[at]));
     }
+  error = check_prompts(set, d);
 cleanup:
   strbuf_free(&prompt);
   return error;
@@ -286,28 +254,60 @@ static err add_captions(eval_set *set, const description *d, int64_t row, datase
   return add_list(set, row, sample->json, d);
 }
 
+void eval_set_warn(eval_set *set, const char *format, ...) {
+  va_list arguments;
+  if (set->warnings.length) strbuf_append_char(&set->warnings, '\n');
+  va_start(arguments, format);
+  strbuf_format_list(&set->warnings, format, arguments);
+  va_end(arguments);
+}
+
+/* Captions and label of one row; what cannot be read of it is a fault of this row alone. */
+static err read_row(eval_set *set, const description *d, int64_t row, char **label) {
+  dataset_sample sample = {0};
+  int64_t texts = set->text_count;
+  err error = dataset_read_text(set->data, row, &sample);
+  if (!error) error = add_captions(set, d, row, &sample);
+  if (!error && set->has_labels && sample.json) error = sample_label(sample.json, d->label, label);
+  if (error && err_kind_of(error) == ERR_INPUT) {
+    eval_set_warn(set, "%s: %s: %s", sample.shard ? sample.shard : set->name,
+                  sample.key ? sample.key : "?", err_message(error));
+    set->is_bad[row] = true;
+    set->text_count = texts; /* none of its captions count */
+    err_free(error);
+    error = NULL;
+  }
+  if (set->has_retrieval) set->lacks_text[row] = set->text_count == texts;
+  dataset_sample_free(&sample);
+  return error;
+}
+
+/* Rows that retrieval passes over, though they can be read. */
+static void warn_of_missing_texts(eval_set *set, const description *d) {
+  int64_t count = 0;
+  for (int64_t row = 0; set->has_retrieval && row < set->rows; row++)
+    count += set->lacks_text[row] && !set->is_bad[row];
+  if (count)
+    eval_set_warn(set, "%s: %ld samples have no caption (captions: %s), left out of retrieval",
+                  set->name, (long)count, d->captions);
+}
+
 /* Captions and labels of every row. */
 static err read_rows(eval_set *set, const description *d) {
   err error = NULL;
   size_t rows = (size_t)set->rows;
   char **labels = mem_zeroed(rows, sizeof *labels);
+  const class_request request = {d->label, d->min_images, &d->classes, &d->class_names};
   set->labels = mem_zeroed(rows, sizeof *set->labels);
   set->is_bad = mem_zeroed(rows, sizeof *set->is_bad);
-  if (!labels || !set->labels || !set->is_bad) FAIL(ERR_MEMORY, "out of memory: an evaluation set");
-  for (int64_t row = 0; row < set->rows; row++) {
-    dataset_sample sample = {0};
-    set->labels[row] = -1;
-    error = dataset_read_text(set->data, row, &sample);
-    if (!error) error = add_captions(set, d, row, &sample);
-    if (!error && set->has_labels && sample.json)
-      error = sample_label(sample.json, d->label, &labels[row]);
-    error = err_context(error, "sample %s", sample.key);
-    dataset_sample_free(&sample);
-    if (error) goto cleanup;
-  }
+  set->lacks_text = mem_zeroed(rows, sizeof *set->lacks_text);
+  if (!labels || !set->labels || !set->is_bad || !set->lacks_text)
+    FAIL(ERR_MEMORY, "out of memory: an evaluation set");
+  for (int64_t row = 0; row < set->rows; row++) TRY(read_row(set, d, row, &labels[row]));
+  warn_of_missing_texts(set, d);
   if (set->has_retrieval && !set->text_count)
     FAIL(ERR_INPUT, "captions: %s: no sample has any", d->captions);
-  if (set->has_labels) TRY(choose_classes(set, d, labels));
+  if (set->has_labels) TRY(classes_choose(set, &request, labels));
   if (set->has_zeroshot) TRY(make_prompts(set, d));
 cleanup:
   for (int64_t row = 0; labels && row < set->rows; row++) free(labels[row]);
@@ -315,41 +315,32 @@ cleanup:
   return error;
 }
 
-/* LABEL<tab>NAME a line; without a tab the line is both. */
-static err read_class_file(description *d) {
-  size_t length, lines = 1;
-  if (!d->class_file) return NULL;
-  err error = fs_read(d->class_file, &d->class_text, &length);
+static err read_template_file(description *d) {
+  if (!d->template_file) return NULL;
+  err error = text_lines_read(d->template_file, false, &d->template_lines);
   if (error) return error;
-  for (size_t i = 0; i < length; i++) lines += d->class_text[i] == '\n';
-  d->classes.items = mem_zeroed(lines, sizeof(char *));
-  d->class_names.items = mem_zeroed(lines, sizeof(char *));
-  if (!d->classes.items || !d->class_names.items) return mem_error(lines * 16, d->class_file);
-  for (char *rest = d->class_text, *line; (line = strsep(&rest, "\n"));) {
-    line[strcspn(line, "\r")] = '\0';
-    if (!*line) continue;
-    char *tab = strchr(line, '\t');
-    if (tab) *tab = '\0';
-    d->classes.items[d->classes.count++] = line;
-    d->class_names.items[d->class_names.count++] = tab ? tab + 1 : line;
+  d->templates.items = mem_zeroed(d->template_lines.count, sizeof(char *));
+  if (!d->templates.items) return mem_error(d->template_lines.count, d->template_file);
+  for (size_t i = 0; i < d->template_lines.count; i++) {
+    error = template_check(d->template_lines.items[i]);
+    if (error) return err_context(error, "%s:%ld", d->template_file, d->template_lines.numbers[i]);
+    d->templates.items[d->templates.count++] = d->template_lines.items[i];
   }
-  if (!d->classes.count) return err_new(ERR_INPUT, "%s: names no class", d->class_file);
-  return NULL;
+  return d->templates.count ? NULL : err_new(ERR_INPUT, "%s: holds no template", d->template_file);
 }
 
-static err read_template_file(description *d) {
-  size_t length, lines = 1;
-  if (!d->template_file) return NULL;
-  err error = fs_read(d->template_file, &d->template_text, &length);
-  if (error) return error;
-  for (size_t i = 0; i < length; i++) lines += d->template_text[i] == '\n';
-  d->templates.items = mem_zeroed(lines, sizeof(char *));
-  if (!d->templates.items) return mem_error(lines * sizeof(char *), d->template_file);
-  for (char *rest = d->template_text, *line; (line = strsep(&rest, "\n"));) {
-    line[strcspn(line, "\r")] = '\0';
-    if (*line) d->templates.items[d->templates.count++] = line;
-  }
-  if (!d->templates.count) return err_new(ERR_INPUT, "%s: holds no template", d->template_file);
+/* Leaves of the set's tasks the one that was asked for. */
+static err narrow_tasks(const char *path, const char *task, description *d) {
+  bool is_probe = task && strcmp(task, "probe") == 0;
+  bool is_retrieval = task && strcmp(task, "retrieval") == 0;
+  if (!task) return NULL;
+  if (is_probe && !d->has_zeroshot && !d->has_probe)
+    return err_new(ERR_INPUT, "%s: has no labels (tasks: zeroshot or probe)", path);
+  if (!is_probe && !(is_retrieval ? d->has_retrieval : d->has_zeroshot))
+    return err_new(ERR_INPUT, "%s: has no task %s", path, task);
+  d->has_probe = is_probe;
+  d->has_retrieval = d->has_retrieval && is_retrieval;
+  d->has_zeroshot = d->has_zeroshot && !is_probe && !is_retrieval;
   return NULL;
 }
 
@@ -377,42 +368,65 @@ static err take_fingerprint(eval_set *set, const description *d) {
   return NULL;
 }
 
-err eval_set_open(const char *path, const settings *s, const tokenizer *words, eval_set **out) {
-  err error = NULL;
+/* Captions are needed where they are the texts of retrieval and nothing else is measured. */
+static dataset_parts parts_of(const description *d) {
+  bool is_text = strcmp(d->captions, "text") == 0 || strcmp(d->captions, "lines") == 0;
+  bool needs_captions = d->has_retrieval && is_text && !d->has_zeroshot && !d->has_probe;
+  return needs_captions ? DATASET_PAIR : DATASET_IMAGE;
+}
+
+static err open_data(eval_set *set, const description *d) {
+  err error = dataset_open_for(d->images.items, d->images.count, parts_of(d), &set->data);
+  if (error) return error;
+  const char *warnings = dataset_warnings(set->data, NULL);
+  size_t length = strlen(warnings);
+  if (length) eval_set_warn(set, "%.*s", (int)(length - 1), warnings); /* its last line's end */
+  set->rows = dataset_count(set->data);
+  if (set->rows > d->limit) set->rows = d->limit;
+  return set->rows ? NULL
+                   : err_new(ERR_INPUT, "%s: holds no samples%s%s", d->images.items[0],
+                             length ? ": " : "", warnings);
+}
+
+err eval_set_open(const char *path, const char *task, const settings *s, const tokenizer *words,
+                  eval_set **out) {
+  description d = {0};
   yml_document *document = NULL;
   yml_problems problems = {0};
-  description d = {0};
   char *found = NULL;
+  err error = NULL;
   eval_set *set = mem_zeroed(1, sizeof *set);
   if (!set) return mem_error(sizeof *set, "an evaluation set");
   set->words = words;
-  set->image_size = s->image_size;
+  set->preparation = image_preparation_of(s);
   set->text_length = s->text_length;
   found = shipped_or_given(path);
   if (!found) FAIL(ERR_MEMORY, "out of memory: an evaluation set");
   TRY(yml_load(found, &document));
   read_description(document, &d, &problems);
   TRY(yml_problems_take(&problems));
-  TRY(read_class_file(&d));
+  TRY(narrow_tasks(path, task, &d));
+  if (d.class_file)
+    TRY(classes_read_file(d.class_file, &d.class_lines, &d.classes, &d.class_names));
+  TRY(classes_check(&d.classes, d.class_file, &d.class_lines));
   TRY(read_template_file(&d));
   set->name = mem_copy_string(d.name);
+  if (!set->name) FAIL(ERR_MEMORY, "out of memory: an evaluation set");
   set->has_zeroshot = d.has_zeroshot;
   set->has_retrieval = d.has_retrieval;
   set->has_labels = d.has_zeroshot || d.has_probe;
-  TRY(dataset_open(d.images.items, d.images.count, &set->data));
-  set->rows = dataset_count(set->data);
-  if (set->rows > d.limit) set->rows = d.limit;
-  if (!set->rows) FAIL(ERR_INPUT, "the shards hold no samples");
+  TRY(open_data(set, &d));
   TRY(read_rows(set, &d));
   TRY(take_fingerprint(set, &d));
+  if (set->warnings.is_broken) FAIL(ERR_MEMORY, "out of memory: warnings");
 cleanup:
   free(found);
   free(d.images.items);
   free(d.templates.items);
   free(d.classes.items);
   free(d.class_names.items);
-  free(d.class_text);
-  free(d.template_text);
+  text_lines_free(&d.class_lines);
+  text_lines_free(&d.template_lines);
   yml_free(document);
   if (error) {
     eval_set_close(set);
@@ -425,8 +439,12 @@ cleanup:
 void eval_set_close(eval_set *set) {
   if (!set) return;
   if (set->data) dataset_close(set->data);
-  for (int64_t i = 0; i < set->class_count; i++) free(set->classes[i]);
+  for (int64_t i = 0; i < set->class_count; i++) {
+    free(set->classes[i]);
+    free(set->class_labels[i]);
+  }
   free(set->classes);
+  free(set->class_labels);
   free(set->name);
   free(set->labels);
   free(set->owners);
@@ -435,6 +453,7 @@ void eval_set_close(eval_set *set) {
   free(set->prompt_ids);
   free(set->prompt_id_counts);
   free(set->is_bad);
+  free(set->lacks_text);
   free(set->pixels);
   strbuf_free(&set->warnings);
   free(set);
@@ -464,12 +483,15 @@ int64_t eval_set_classes(const eval_set *set) {
   return set->class_count;
 }
 
-const char *eval_set_class(const eval_set *set, int64_t number) {
-  return set->classes[number];
+const char *eval_set_label(const eval_set *set, int64_t number) {
+  return set->class_labels[number];
 }
 
-const char *eval_set_warnings(const eval_set *set) {
-  return strbuf_string(&set->warnings);
+const char *eval_set_new_warnings(eval_set *set) {
+  size_t from = set->warnings_told;
+  set->warnings_told = set->warnings.length;
+  if (from == set->warnings.length) return "";
+  return strbuf_string(&set->warnings) + from + (from > 0); /* not the line's end before */
 }
 
 static err decode_row(const eval_set *set, int64_t row, uint8_t *pixels) {
@@ -477,7 +499,7 @@ static err decode_row(const eval_set *set, int64_t row, uint8_t *pixels) {
   image picture = {0};
   err error = dataset_read(set->data, row, &sample);
   if (!error) error = image_decode(sample.image, sample.image_bytes, 0, &picture);
-  if (!error) error = image_eval_transform(&picture, set->image_size, pixels);
+  if (!error) error = image_prepare(&picture, &set->preparation, pixels);
   error = err_context(error, "%s: %s", sample.shard ? sample.shard : set->name,
                       sample.key ? sample.key : "?");
   image_free(&picture);
@@ -486,7 +508,7 @@ static err decode_row(const eval_set *set, int64_t row, uint8_t *pixels) {
 }
 
 err eval_set_decode(eval_set *set, int64_t first, int64_t count, uint8_t *pixels) {
-  int64_t size = set->image_size * set->image_size * 3;
+  int64_t size = set->preparation.size * set->preparation.size * 3;
 #pragma omp parallel for schedule(dynamic, 8)
   for (int64_t i = 0; i < count; i++) {
     err error = decode_row(set, first + i, pixels + i * size);
@@ -494,8 +516,7 @@ err eval_set_decode(eval_set *set, int64_t first, int64_t count, uint8_t *pixels
     memset(pixels + i * size, 128, (size_t)size);
 #pragma omp critical
     {
-      if (!set->is_bad[first + i])
-        strbuf_format(&set->warnings, "%s%s", set->warnings.length ? "\n" : "", err_message(error));
+      if (!set->is_bad[first + i]) eval_set_warn(set, "%s", err_message(error));
       set->is_bad[first + i] = true;
     }
     err_free(error);

@@ -4,17 +4,20 @@
 
 #include "base/hash.h"
 #include "data/dataset.h"
+#include "data/image.h"
 #include "eval/eval.h"
 
 struct eval_set {
   char *name;
   const tokenizer *words;
   dataset *data;
-  int64_t image_size, text_length;
+  image_preparation preparation;
+  int64_t text_length;
   bool has_zeroshot, has_retrieval, has_labels;
   int64_t rows;    /* samples of the set */
   int32_t *labels; /* [rows] class of each, -1: none (left out of zero-shot) */
-  char **classes;  /* [class_count] names as they stand in prompts */
+  char **classes;  /* [class_count] names as they stand in prompts; two may be the same */
+  char **class_labels; /* [class_count] their labels, as in the data: these tell classes apart */
   int64_t class_count;
   char **templates;
   size_t template_count;
@@ -22,12 +25,17 @@ struct eval_set {
   int32_t *owners;                        /* [text_count] the row of each */
   int32_t *ids, *id_counts;               /* [text_count, text_length] */
   int32_t *prompt_ids, *prompt_id_counts; /* [class_count * template_count, …] */
-  bool *is_bad;                           /* [rows] could not be decoded */
+  bool *is_bad;     /* [rows] cannot be read or decoded */
+  bool *lacks_text; /* [rows] has no caption, for retrieval */
   uint8_t *pixels; /* [rows, size, size, 3] once decoded; NULL: too large, decoded each time */
   bool is_decoded;
   char fingerprint[HASH_SIZE];
   strbuf warnings;
+  size_t warnings_told; /* bytes of them that eval_set_new_warnings has given */
 };
+
+/* One more line of warnings. */
+void eval_set_warn(eval_set *set, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* Rows [first, first + count) as model input; a row that cannot be decoded becomes grey, is marked
  * bad and named in the warnings. */

@@ -144,6 +144,7 @@ void suite_free(suite *s) {
     free(s->rows[i].metric);
     free(s->rows[i].references);
     free(s->rows[i].problem);
+    free(s->rows[i].warnings);
   }
   for (size_t i = 0; i < s->column_count; i++) free(s->columns[i]);
   free(s->rows);
@@ -174,12 +175,11 @@ static err pick_metric(const eval_result *result, suite_row *row) {
 static err run_row(suite_row *row, const settings *run, const tokenizer *words, clip_model *model) {
   eval_set *set = NULL;
   eval_result result;
-  err error = eval_set_open(row->file, run, words, &set);
+  err error =
+      eval_set_open(row->file, row->is_retrieval ? "retrieval" : "zeroshot", run, words, &set);
   if (error) return error;
-  bool has_task = row->is_retrieval ? eval_set_has_retrieval(set) : eval_set_has_zeroshot(set);
-  if (!has_task)
-    FAIL(ERR_INPUT, "%s: has no task %s", row->file, row->is_retrieval ? "retrieval" : "zeroshot");
   TRY(eval_run(set, model, run->eval_mask_ratio, (uint64_t)run->seed, &result));
+  row->warnings = mem_copy_string(eval_set_new_warnings(set));
   error = err_context(pick_metric(&result, row), "%s", row->file);
 cleanup:
   eval_set_close(set);
@@ -219,6 +219,9 @@ void suite_write_table(const suite *s, strbuf *out) {
   for (size_t i = 0; i < s->row_count; i++)
     if (s->rows[i].problem)
       strbuf_format(out, "\n%s was not measured: %s\n", s->rows[i].name, s->rows[i].problem);
+  for (size_t i = 0; i < s->row_count; i++)
+    if (s->rows[i].warnings && *s->rows[i].warnings)
+      strbuf_format(out, "\n%s: %s\n", s->rows[i].name, s->rows[i].warnings);
 }
 
 void suite_write_json(const suite *s, strbuf *out) {
@@ -238,6 +241,7 @@ void suite_write_json(const suite *s, strbuf *out) {
       if (!isnan(row->references[c])) jsonw_number(w, s->columns[c], row->references[c] / 100);
     jsonw_end(w);
     if (row->problem) jsonw_string(w, "problem", row->problem);
+    if (row->warnings && *row->warnings) jsonw_string(w, "warnings", row->warnings);
     jsonw_end(w);
   }
   jsonw_end(w);

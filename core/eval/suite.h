@@ -23,6 +23,7 @@ typedef struct {
   double *references; /* by column, NaN: none */
   double value;       /* in [0, 1], NaN: not measured */
   char *problem;      /* why not; NULL when measured */
+  char *warnings;     /* what the set left out, a line each; NULL or "": nothing */
 } suite_row;
 
 typedef struct {

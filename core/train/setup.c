@@ -25,7 +25,7 @@ static err open_data(run *r) {
   r->sets = mem_zeroed(s->eval_sets.count, sizeof(eval_set *));
   if (!r->sets) return mem_error(sizeof(eval_set *), "evaluation sets");
   for (size_t i = 0; i < s->eval_sets.count && !error; i++) {
-    error = eval_set_open(s->eval_sets.items[i], s, r->words, &r->sets[i]);
+    error = eval_set_open(s->eval_sets.items[i], NULL, s, r->words, &r->sets[i]);
     if (!error) r->set_count++;
   }
   return error;

@@ -71,8 +71,8 @@ static err evaluate_on(run *r, size_t which) {
     if (result.has_zeroshot && which == 0) r->last_accuracy = result.zeroshot.mean_per_class;
     error = run_report_eval(r, which, &result, &outcomes, clock_seconds() - start);
   }
-  if (!error && *eval_set_warnings(set))
-    error = events_warn(&r->events, "skipped_sample", eval_set_warnings(set));
+  const char *left_out = eval_set_new_warnings(set);
+  if (!error && *left_out) error = events_warn(&r->events, "skipped_sample", left_out);
   eval_outcomes_free(&outcomes);
   return error;
 }

@@ -383,7 +383,7 @@ static void what_the_model_cannot_do_is_refused_by_name(void **state) {
   assert_config_refused(WEIGHTS_HF, "{", "not JSON");
   assert_config_refused(WEIGHTS_HF, "[]", "config: is missing or no object");
   assert_config_refused(WEIGHTS_HF, "{\"model_type\":\"siglip\"}", "\"siglip\" is not supported");
-  assert_config_refused(WEIGHTS_HF, "{\"text_config\":{}}", "vision_config: is missing");
+  assert_config_refused(WEIGHTS_HF, "{\"vision_config\":[]}", "vision_config: is missing");
   assert_config_refused(WEIGHTS_HF, "{\"text_config\":{\"hidden_size\":-4}}",
                         "text_config.hidden_size");
   assert_config_refused(WEIGHTS_HF, "{\"text_config\":{\"hidden_act\":\"relu\"}}",
@@ -398,7 +398,7 @@ static void what_the_model_cannot_do_is_refused_by_name(void **state) {
                         "vision_cfg.pool_type");
   assert_config_refused(WEIGHTS_OPEN_CLIP,
                         "{\"model_cfg\":{\"text_cfg\":{},\"vision_cfg\":{}},\"preprocess_cfg\":"
-                        "{\"mean\":[0.485,0.456,0.406],\"std\":[0.5,0.5,0.5]}}",
+                        "{\"mean\":[0.4,0.4,0.4],\"std\":[0.229,0.224,0.225]}}",
                         "normalisation");
 }
 
