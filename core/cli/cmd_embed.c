@@ -21,7 +21,11 @@ static err embed_images(trained *t, const option_list *places, const char *out) 
   if (!rows) FAIL(ERR_MEMORY, "out of memory: %ld embeddings", (long)count);
   TRY(pictures_embed(all, &how, t->model, rows, &warnings));
   TRY(npy_write(out, count, width, rows));
-  if (warnings.length) log_warning("not decoded, a row of NaN each:\n%s", strbuf_string(&warnings));
+  int64_t missing = warnings.length > 0;
+  for (size_t i = 0; i < warnings.length; i++) missing += warnings.data[i] == '\n';
+  if (missing)
+    log_warning("%ld of %ld images not decoded, a row of NaN each:\n%s", (long)missing, (long)count,
+                strbuf_string(&warnings));
   printf("%s: %ld x %ld, images\n", out, (long)count, (long)width);
 cleanup:
   free(rows);

@@ -80,7 +80,7 @@ static err find_images(const request *r, trained *t, gallery_hit *hits) {
   if (!query || !rows) FAIL(ERR_MEMORY, "out of memory: embeddings");
   TRY(trained_embed_texts(t, &words, 1, query));
   TRY(pictures_embed(all, &how, t->model, rows, &warnings));
-  if (warnings.length) log_warning("not decoded: %s", strbuf_string(&warnings));
+  if (warnings.length) log_warning("not decoded, and passed over:\n%s", strbuf_string(&warnings));
   int64_t found = gallery_best(query, rows, pictures_count(all), width, r->top, hits);
   TRY(print_pictures(r, all, hits, found));
   if (r->html) {

@@ -189,7 +189,7 @@ static void pass_over(shard_notes *n, const char *suffix) {
 
 void shard_notes_summary(const shard_notes *n, const char *name, strbuf *out) {
   strbuf list = {0};
-  int64_t total = n->spare_images + n->unnamed + n->others;
+  int64_t total = n->spare_images + n->unnamed + n->links + n->others;
   for (size_t i = 0; i < SHARD_SUFFIXES && n->passed[i].count; i++) {
     total += n->passed[i].count;
     strbuf_format(&list, "%s%ld .%s", list.length ? ", " : "", (long)n->passed[i].count,
@@ -203,6 +203,9 @@ void shard_notes_summary(const shard_notes *n, const char *name, strbuf *out) {
   if (n->unnamed)
     strbuf_format(&list, "%s%ld without a key and a suffix", list.length ? ", " : "",
                   (long)n->unnamed);
+  if (n->links)
+    strbuf_format(&list, "%s%ld links, which hold no bytes", list.length ? ", " : "",
+                  (long)n->links);
   if (total)
     strbuf_format(out, "%s: %ld members passed over: %s\n", name, (long)total,
                   strbuf_string(&list));
@@ -371,7 +374,10 @@ static err index_members(indexing *x, struct archive *tar) {
   int status;
   while ((status = archive_read_next_header(tar, &entry)) == ARCHIVE_OK || status == ARCHIVE_WARN) {
     bool is_whole = true;
-    if (archive_entry_filetype(entry) != AE_IFREG) continue;
+    if (archive_entry_filetype(entry) != AE_IFREG || archive_entry_hardlink(entry)) {
+      x->notes->links += archive_entry_hardlink(entry) || archive_entry_filetype(entry) == AE_IFLNK;
+      continue;
+    }
     err error = index_member(x, tar, entry, &is_whole);
     if (error) return error;
     if (!is_whole) return end_group(x);

@@ -56,8 +56,9 @@ typedef struct {
   strbuf warnings; /* damage, shards without samples, members that stand there twice: a line each */
   strbuf lost;     /* keys none of whose members is read, a line each */
   int64_t lost_count;
-  int64_t spare_images, unnamed, others; /* members passed over: images beside a preferred one;
-                                            without a key; with suffixes beyond the table */
+  /* members passed over: images beside a preferred one; without a key; links; with suffixes beyond
+   * the table */
+  int64_t spare_images, unnamed, links, others;
   struct {
     char suffix[SHARD_SUFFIX];
     int64_t count;

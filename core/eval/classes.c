@@ -154,7 +154,8 @@ static void warn_of_other_images(eval_set *set, const class_request *r, char **l
     others += all[i].count;
     append_name(&list, count++, all[i].label, all[i].count);
   }
-  for (int64_t row = 0; row < set->rows; row++) unlabelled += !labels[row] && !set->is_bad[row];
+  for (int64_t row = 0; row < set->rows; row++)
+    unlabelled += !labels[row] && !set->is_bad[row] && set->labels[row] != LABEL_UNREADABLE;
   if (others)
     eval_set_warn(set, "%s: %ld images have a label that is no class: %s", set->name, (long)others,
                   end_list(&list, count));
@@ -201,7 +202,8 @@ err classes_choose(eval_set *set, const class_request *r, char **labels) {
          (long)set->class_count, (long)r->min_images);
   for (int64_t row = 0; row < set->rows; row++) {
     const tally *own = labels[row] ? find(all, distinct, labels[row]) : NULL;
-    set->labels[row] = own ? (int32_t)own->class : -1;
+    if (own || set->labels[row] != LABEL_UNREADABLE)
+      set->labels[row] = own ? (int32_t)own->class : -1;
     used += set->labels[row] >= 0;
   }
   if (!used) TRY(refuse_strangers(set, r, all, distinct));

@@ -151,6 +151,18 @@ err pictures_prepare(const void *bytes, size_t size, const image_preparation *ho
   return error;
 }
 
+/* A file's path, or a sample's shard and key. */
+static err full_name(const pictures *p, int64_t row, char **name) {
+  if (!p->data) return pictures_name(p, row, name);
+  dataset_sample sample;
+  strbuf text = {0};
+  err_free(dataset_read_text(p->data, row, &sample)); /* its name is there in any case */
+  strbuf_format(&text, "%s: %s", sample.shard, sample.key);
+  dataset_sample_free(&sample);
+  *name = strbuf_take(&text);
+  return *name ? NULL : mem_error(0, "a name");
+}
+
 static err decode(const pictures *p, int64_t row, const image_preparation *how, uint8_t *pixels) {
   void *bytes = NULL;
   size_t length = 0;
@@ -158,7 +170,7 @@ static err decode(const pictures *p, int64_t row, const image_preparation *how, 
   err error = pictures_bytes(p, row, &bytes, &length);
   if (!error) error = pictures_prepare(bytes, length, how, pixels);
   if (error) {
-    err unnamed = pictures_name(p, row, &name);
+    err unnamed = full_name(p, row, &name);
     error = err_context(error, "%s", unnamed ? "?" : name);
     err_free(unnamed);
   }

@@ -165,20 +165,22 @@ static bool is_same_for_all(const eval_set *set, size_t template) {
   return true;
 }
 
-/* Templates whose prompts tell no class from another, though the names do. */
+/* Templates whose prompts tell no class from another, though the names do: the name is cut off, which
+ * is refused when it is so under all of them, or no name is known to the vocabulary. */
 static err check_prompts(eval_set *set, const description *d) {
-  size_t useless = 0;
+  size_t cut = 0;
   if (classes_have_one_name(set)) return NULL;
   for (size_t t = 0; t < set->template_count; t++) {
     if (!is_same_for_all(set, t)) continue;
-    useless++;
-    eval_set_warn(set,
-                  "%s: template '%s' gives all classes the same tokens: the name is cut off at "
-                  "text.length %ld, or no class's name is known to the vocabulary",
-                  set->name, d->templates.items[t], (long)set->text_length);
+    bool is_cut = set->prompt_id_counts[t] == set->text_length;
+    cut += is_cut;
+    eval_set_warn(set, "%s: template '%s' gives all classes the same tokens: %s", set->name,
+                  d->templates.items[t],
+                  is_cut ? "the name lies behind text.length" : "the vocabulary knows no name");
   }
-  if (useless < set->template_count) return NULL;
-  return err_new(ERR_INPUT, "%s", strbuf_string(&set->warnings));
+  if (cut < set->template_count) return NULL;
+  return err_new(ERR_INPUT, "template '%s': the class's name lies behind text.length %ld",
+                 d->templates.items[0], (long)set->text_length);
 }
 
 static err make_prompts(eval_set *set, const description *d) {
@@ -247,7 +249,8 @@ static err add_list(eval_set *set, int64_t row, const char *json, const descript
 }
 
 static err add_captions(eval_set *set, const description *d, int64_t row, dataset_sample *sample) {
-  if (!set->has_retrieval) return NULL;
+  bool is_list = strcmp(d->captions, "text") != 0 && strcmp(d->captions, "lines") != 0;
+  if (!set->has_retrieval || (!is_list && !sample->caption)) return NULL;
   if (strcmp(d->captions, "text") == 0) return add_text(set, row, sample->caption);
   if (strcmp(d->captions, "lines") == 0)
     return add_lines(set, row, sample->caption, d->captions_per_image);
@@ -262,16 +265,32 @@ void eval_set_warn(eval_set *set, const char *format, ...) {
   va_end(arguments);
 }
 
+static void warn_of_sample(eval_set *set, const dataset_sample *sample, err fault) {
+  eval_set_warn(set, "%s: %s: %s", sample->shard ? sample->shard : set->name,
+                sample->key ? sample->key : "?", err_message(fault));
+}
+
+/* A label that cannot be read leaves the row without a class; retrieval does not ask for one. */
+static err take_label(eval_set *set, const description *d, int64_t row,
+                      const dataset_sample *sample, char **label) {
+  err error = sample_label(sample->json, d->label, label);
+  if (!error || err_kind_of(error) != ERR_INPUT) return error;
+  warn_of_sample(set, sample, error);
+  set->labels[row] = LABEL_UNREADABLE;
+  err_free(error);
+  return NULL;
+}
+
 /* Captions and label of one row; what cannot be read of it is a fault of this row alone. */
 static err read_row(eval_set *set, const description *d, int64_t row, char **label) {
   dataset_sample sample = {0};
   int64_t texts = set->text_count;
   err error = dataset_read_text(set->data, row, &sample);
   if (!error) error = add_captions(set, d, row, &sample);
-  if (!error && set->has_labels && sample.json) error = sample_label(sample.json, d->label, label);
+  if (!error && set->has_labels && sample.json)
+    error = take_label(set, d, row, &sample, label);
   if (error && err_kind_of(error) == ERR_INPUT) {
-    eval_set_warn(set, "%s: %s: %s", sample.shard ? sample.shard : set->name,
-                  sample.key ? sample.key : "?", err_message(error));
+    warn_of_sample(set, &sample, error);
     set->is_bad[row] = true;
     set->text_count = texts; /* none of its captions count */
     err_free(error);
@@ -288,7 +307,8 @@ static void warn_of_missing_texts(eval_set *set, const description *d) {
   for (int64_t row = 0; set->has_retrieval && row < set->rows; row++)
     count += set->lacks_text[row] && !set->is_bad[row];
   if (count)
-    eval_set_warn(set, "%s: %ld samples have no caption (captions: %s), left out of retrieval",
+    eval_set_warn(set, "%s: %ld samples have no caption that can be read (captions: %s), left out of "
+                  "retrieval",
                   set->name, (long)count, d->captions);
 }
 

@@ -7,6 +7,8 @@
 #include "data/image.h"
 #include "eval/eval.h"
 
+enum { LABEL_UNREADABLE = -2 }; /* of a row: it has been named already */
+
 struct eval_set {
   char *name;
   const tokenizer *words;
@@ -15,7 +17,7 @@ struct eval_set {
   int64_t text_length;
   bool has_zeroshot, has_retrieval, has_labels;
   int64_t rows;    /* samples of the set */
-  int32_t *labels; /* [rows] class of each, -1: none (left out of zero-shot) */
+  int32_t *labels; /* [rows] class of each, below 0: none (left out of zero-shot) */
   char **classes;  /* [class_count] names as they stand in prompts; two may be the same */
   char **class_labels; /* [class_count] their labels, as in the data: these tell classes apart */
   int64_t class_count;

@@ -1,0 +1,81 @@
+# A class list is checked against the data, classes are told apart by their labels, and a template
+# without a place for the name is refused.
+. "$SOURCE/tests/train/common.sh"
+make_data
+train --out run --set eval.points=0 2>/dev/null
+number() { grep -o "\"$1\":[0-9.e-]*" "$2" | cut -d: -f2; }
+set_with() { printf 'name: s\nimages: [data/heldout-*.tar]\ntasks: [zeroshot, probe]\nlabel: shape\ntemplates: ["a {}"]\n%s\n' "$*" > set.yaml; }
+tar xOf data/heldout-00000.tar --wildcards '*.json' | grep -o '"shape":"[a-z]*"' | cut -d'"' -f4 | sort -u > labels.txt
+count=$(wc -l < labels.txt)
+set_with
+expect_status 0 "$FLIP" eval zeroshot -m run -f set.yaml --json
+mv out.txt all.txt
+
+# Byte order mark, CR LF, blank lines and blanks at the ends do no harm.
+{ printf '\xef\xbb\xbf'; sed 's/.*/ & \t& \r/' labels.txt; printf '\r\n  \r\n'; } > marked.txt
+set_with 'class_file: marked.txt'
+expect_status 0 "$FLIP" eval zeroshot -m run -f set.yaml --json
+diff all.txt out.txt || fail "a byte order mark changes the numbers"
+[ ! -s err.txt ] || fail "it is warned of"
+
+# A label twice, another separator, too many columns, another encoding.
+{ cat labels.txt; head -1 labels.txt; } > twice.txt
+set_with 'class_file: twice.txt'
+expect_status 2 "$FLIP" eval zeroshot -m run -f set.yaml
+expect_line err.txt "twice.txt:$((count + 1)): label '$(head -1 labels.txt)' is there twice"
+sed 's/.*/& a &/' labels.txt > blank.txt
+set_with 'class_file: blank.txt'
+expect_status 2 "$FLIP" eval zeroshot -m run -f set.yaml
+expect_line err.txt "no image belongs to a class: label 'shape' of the data is .*in a class file a tab parts"
+sed 's/.*/&\ta &\tmore/' labels.txt > columns.txt
+set_with 'class_file: columns.txt'
+expect_status 2 "$FLIP" eval zeroshot -m run -f set.yaml
+expect_line err.txt 'columns.txt:1: more than two columns'
+iconv -t UTF-16 labels.txt > wide.txt
+set_with 'class_file: wide.txt'
+expect_status 2 "$FLIP" eval zeroshot -m run -f set.yaml
+expect_line err.txt 'wide.txt: is not UTF-8'
+
+# A class without an image and an image without a class are counted and named.
+{ tail -n +2 labels.txt; echo unicorn; } > other.txt
+set_with 'class_file: other.txt'
+expect_status 0 "$FLIP" eval zeroshot -m run -f set.yaml --json
+expect_line err.txt "1 of $count classes have no image: 'unicorn'"
+expect_line err.txt "images have a label that is no class: '$(head -1 labels.txt)' \([0-9]+\)"
+
+# Two classes of one name stay two: torch's order decides between their equal scores, and the probe
+# looks at labels alone.
+sed "1,2s/.*/&\ta thing/" labels.txt > same.txt
+set_with 'class_file: same.txt'
+expect_status 0 "$FLIP" eval zeroshot -m run -f set.yaml --json
+[ "$(number classes out.txt)" = "$count" ] || fail "classes of one name were made one"
+set_with
+expect_status 0 "$FLIP" eval probe -m run -f set.yaml --train set.yaml --c 1 --json
+mv out.txt probe.txt
+set_with 'class_file: same.txt'
+expect_status 0 "$FLIP" eval probe -m run -f set.yaml --train set.yaml --c 1 --json
+diff probe.txt out.txt || fail "the probe told classes apart by name"
+
+# Templates.
+for template in 'a photo' 'a {0}' 'a {name}' 'a {' 'lambda c: f"a {c.lower()}"' 'a {} of {1}'; do
+  set_with; sed -i '/^templates/d' set.yaml
+  printf "templates: ['%s']\n" "$template" >> set.yaml
+  expect_status 2 "$FLIP" eval zeroshot -m run -f set.yaml
+  expect_line err.txt 'set.yaml:[0-9]+:[0-9]+: template'
+  printf 'a {}\n%s\n' "$template" > templates.txt
+  sed -i 's/^templates.*/template_file: templates.txt/' set.yaml
+  expect_status 2 "$FLIP" eval zeroshot -m run -f set.yaml
+  expect_line err.txt 'templates.txt:2: template'
+done
+set_with; sed -i 's/"a {}"/"a b c d e f g h i j k l m n o p q {}"/' set.yaml
+expect_status 2 "$FLIP" eval zeroshot -m run -f set.yaml
+expect_line err.txt "the class's name lies behind text.length 12"
+mkdir -p tree/cat; tar xf data/heldout-00000.tar -C tree/cat --wildcards '0000000[01].png'
+expect_status 2 "$FLIP" data verify 'imagenet:tree#template=a photo of {0}'
+expect_line err.txt "'\{0\}' is no place for the name"
+
+# YAML's null is a key that was not given.
+set_with 'class_file: ~
+limit: Null'
+expect_status 0 "$FLIP" eval zeroshot -m run -f set.yaml --json
+diff all.txt out.txt || fail "null is taken for a value"
