@@ -1,7 +1,8 @@
 # flip dream: an image that a model likes for a text. What it is judged by is that model's own score.
 . "$SOURCE/tests/train/common.sh"
 make_data
-train --out run --set eval.points=0 --set mask_ratio=0 --set samples=1920 --set data.flip=false
+train --out run --set eval.points=0 --set mask_ratio=0 --set samples=1920 --set data.flip=false \
+  --set text.special_tokens=both
 dream() { expect_status 0 "$FLIP" dream -m run --no-progress --steps 40 --views 4 "$@"; }
 dream -t 'a large red star' -o red.png
 read -r after before < <(sed -E 's/.*score (-?[0-9.]+) \((-?[0-9.]+) before.*/\1 \2/' out.txt)
