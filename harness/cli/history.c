@@ -27,6 +27,7 @@ static const char details[] =
     "examples:\n"
     "  flipbench history\n"
     "  flipbench history --measure v0.1..HEAD --budget 2h\n"
+    "  flipbench history --format html            RESULTS/benchmarks/history.html\n"
     "  flipbench history --metric samples_per_second --only mask_ratio=0.5";
 
 err history_check(const history_words *words, const option_list *rest) {
@@ -114,6 +115,14 @@ static void write_notes(const sample_series *series, size_t count, strbuf *out) 
                   disturbed);
 }
 
+static err write_all(const sample_series *series, size_t count, double level, strbuf *out) {
+  err error = NULL;
+  for (size_t i = 0; i < count && !error; i++)
+    error = write_history(&series[i], level / (double)count, out);
+  write_notes(series, count, out);
+  return error;
+}
+
 static bool has_number(const sample_series *series, size_t count) {
   for (size_t i = 0; i < count; i++)
     if (series[i].count) return true;
@@ -123,10 +132,16 @@ static bool has_number(const sample_series *series, size_t count) {
 int cli_history(int argc, char **argv) {
   history_words words = {{.results = "results"}, "samples_per_second", NULL, 0.03};
   history_measuring measuring = {.rounds = 8, .options = {.builds = CLI_BUILD_DEFAULTS}};
-  const char *builds = NULL;
+  history_drawing drawing = {"text", NULL, false};
+  const char *builds = NULL, *size = "wide";
   bool is_help_wanted = false, is_progress_wanted = true;
   option options[] = {
       HISTORY_OPTIONS(words),
+      {"format", 'f', OPTION_STRING, &drawing.format, "LIST",
+       "text, html, or of svg, png, pdf [text]", false},
+      {"out", 'o', OPTION_STRING, &drawing.out, "PATH",
+       "the page, or the figures' folder [in RESULTS/benchmarks]", false},
+      {"size", 0, OPTION_STRING, &size, "SIZE", "of figures: wide or column [wide]", false},
       {"measure", 0, OPTION_STRING, &measuring.range, "A..B",
        "first build and measure these commits, newest first, with the words after '--'", false},
       {"rounds", 'n', OPTION_INTEGER, &measuring.rounds, "N", "of each commit [8]", false},
@@ -152,14 +167,19 @@ int cli_history(int argc, char **argv) {
   TRY(options_parse(&c, own, argv, &rest, &is_help_wanted));
   if (is_help_wanted) goto cleanup;
   TRY(history_check(&words, &rest));
+  TRY(history_check_format(drawing.format));
+  drawing.is_column = strcmp(size, "column") == 0;
+  if (!drawing.is_column && strcmp(size, "wide") != 0)
+    FAIL(ERR_INPUT, "--size: '%s' is neither wide nor column", size);
   TRY(history_open(&words, &s));
   measuring.options.builds.folder = builds;
   measuring.options.shows_progress = is_progress_wanted;
   if (measuring.range) TRY(history_measure(&measuring, &words, &program, s));
   TRY(history_read(&words, s, &series, &count));
-  for (size_t i = 0; i < count; i++)
-    TRY(write_history(&series[i], words.level / (double)count, &out));
-  write_notes(series, count, &out);
+  if (strcmp(drawing.format, "text") == 0)
+    TRY(write_all(series, count, words.level, &out));
+  else if (has_number(series, count))
+    TRY(history_draw_all(&words, &drawing, series, count, &out));
   TRY(cli_print(&out));
   if (!has_number(series, count))
     FAIL(ERR_INPUT, "no sample of '%s' is a positive number: nothing can be compared",

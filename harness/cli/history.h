@@ -50,4 +50,15 @@ typedef struct {
 err history_measure(history_measuring *m, const history_words *words, const option_list *program,
                     store *s) ERR_MUST_CHECK;
 
+/* How the history is drawn. */
+typedef struct {
+  const char *format; /* "text", "html", or of "svg,png,pdf" */
+  const char *out;    /* the page, or the folder of the figures; NULL: in RESULTS/benchmarks */
+  bool is_column;
+} history_drawing;
+err history_check_format(const char *format) ERR_MUST_CHECK;
+/* Draws all series; `said`: the files, a line each. */
+err history_draw_all(const history_words *words, const history_drawing *how,
+                     const sample_series *series, size_t count, strbuf *said) ERR_MUST_CHECK;
+
 #endif

@@ -67,6 +67,27 @@ expect_line err.txt '2 commits: 2 measured now, 0 in the record'
 [ -z "$(ls -A tmp)" ] || fail "checkouts were left behind: $(ls -A tmp)"
 [ "$(git -C repo worktree list | wc -l)" = 1 ] || fail "git knows checkouts that are gone"
 
+# Drawn: a figure a machine, build and words, with the change in it; a page with all inside.
+expect_status 0 bench history --format svg,pdf
+expect_line out.txt '^results/benchmarks/plots/history-samples_per_second-1.svg$'
+expect_line out.txt '^results/benchmarks/plots/history-samples_per_second-2.pdf$' # the other words
+figure=$(cat results/benchmarks/plots/history-samples_per_second-1.svg)
+for text in 'mask_ratio=0.5' 'gcc 12.2.0, -O3' "$(git -C repo rev-parse c07 | cut -c1-7)"; do
+  case $figure in *"$text"*) ;; *) fail "'$text' is not in the figure" ;; esac
+done
+expect_line results/benchmarks/plots/history-samples_per_second-1.svg '-(9\.[5-9]|10\.[0-5]) %'
+expect_status 0 bench history --format png --size column --only 'threads=1' --out paper
+[ -s paper/history-samples_per_second-1.png ] || fail "no figure for a paper"
+expect_status 0 bench history --format html
+[ "$(cat out.txt)" = results/benchmarks/history.html ] || fail "no page"
+page=results/benchmarks/history.html
+expect_line $page '<b>-(9\.[5-9]|10\.[0-5]) %</b> \(p = 0\.0'
+expect_line $page 'data:image/svg\+xml,'
+expect_line $page 'Commits that could not be measured'
+! grep -q 'src="[^d]\|https\?://' $page || fail "the page needs something from outside"
+expect_status 2 bench history --format gif
+expect_status 2 bench history --size poster --format svg
+
 expect_status 2 measure --measure c01
 expect_line err.txt "'c01' is no range of commits"
 expect_status 2 measure --measure c09..c01
