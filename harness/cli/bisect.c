@@ -266,10 +266,7 @@ static int end(search *s, err error, bool is_found) {
 
 int cli_bisect(int argc, char **argv) {
   cli_place place = {.results = "results"};
-  search s = {.builds = {.repository = ".",
-                         .build = "cmake --preset release && cmake --build build --target flip",
-                         .program = "build/bin/flip"},
-              .how = {.metric = "samples_per_second"}};
+  search s = {.builds = CLI_BUILD_DEFAULTS, .how = {.metric = "samples_per_second"}};
   int64_t rounds = 6;
   bool is_json = false, is_help_wanted = false, is_found = true;
   option options[] = {
@@ -278,11 +275,7 @@ int cli_bisect(int argc, char **argv) {
        false},
       {"series", 0, OPTION_STRING, &s.series, "NAME",
        "the row, as compare names it [the one that differs most]", false},
-      {"repository", 0, OPTION_STRING, &s.builds.repository, "DIR", "of git [.]", false},
-      {"build", 0, OPTION_STRING, &s.builds.build, "COMMAND",
-       "run in each checkout [cmake --preset release && cmake --build build --target flip]", false},
-      {"program", 0, OPTION_STRING, &s.builds.program, "PATH",
-       "what it makes, in the checkout [build/bin/flip]", false},
+      CLI_BUILD_OPTIONS(s.builds),
       {"keep", 0, OPTION_FLAG, &s.keeps_builds, NULL, "leave the checkouts in RESULTS/builds",
        false},
       {"json", 0, OPTION_FLAG, &is_json, NULL, "print JSON for scripts", false},

@@ -47,6 +47,19 @@ typedef struct {
     "db", 0, OPTION_STRING, &(place).db, "FILE",                                                   \
         "database [RESULTS/flipbench.db, or $FLIPBENCH_DB]", false                                 \
   }
+/* How commits become programs (run/bisect.h): 'flipbench bisect' and 'history --measure'. */
+#define CLI_BUILD_DEFAULTS                                                                         \
+  {.repository = ".",                                                                              \
+   .build = "cmake --preset release && cmake --build build --target flip",                         \
+   .program = "build/bin/flip"}
+#define CLI_BUILD_OPTIONS(builds)                                                                  \
+  {"repository", 0, OPTION_STRING, &(builds).repository, "DIR", "of git [.]", false},              \
+  {"build", 0, OPTION_STRING, &(builds).build, "COMMAND",                                          \
+   "run in each checkout [cmake --preset release && cmake --build build --target flip]", false},   \
+  {                                                                                                \
+    "program", 0, OPTION_STRING, &(builds).program, "PATH",                                        \
+        "what it makes, in the checkout [build/bin/flip]", false                                   \
+  }
 /* Settings from the command line, for all cells and for some. */
 #define CLI_CELL_OPTIONS(set, set_cell)                                                            \
   {"set",  's',         OPTION_LIST,                                                               \

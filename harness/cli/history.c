@@ -18,8 +18,16 @@ static const char details[] =
     "out.\n"
     "A point far from both its neighbours on either side is set aside and marked.\n"
     "\n"
+    "--measure builds and measures a range of commits (both ends included, along first parents) "
+    "in\n"
+    "checkouts of its own, newest first. What is in the record with enough rounds is not measured\n"
+    "again, so it can be stopped and given again. A commit that does not build is recorded in\n"
+    "RESULTS/benchmarks/failures.jsonl and passed over.\n"
+    "\n"
     "examples:\n"
     "  flipbench history\n"
+    "  flipbench history --measure v0.1..HEAD --budget 2h\n"
+    "  flipbench history --format html            RESULTS/benchmarks/history.html\n"
     "  flipbench history --metric samples_per_second --only mask_ratio=0.5";
 
 err history_check(const history_words *words, const option_list *rest) {
@@ -29,11 +37,14 @@ err history_check(const history_words *words, const option_list *rest) {
   return NULL;
 }
 
-err history_read(history_words *words, store **s, sample_series **series, size_t *count) {
+err history_open(history_words *words, store **s) {
   err error = cli_find_place(&words->place);
-  if (!error) error = store_open(words->place.path, s);
-  if (!error) error = store_ingest_samples(*s, words->place.results);
-  if (!error) error = store_read_samples(*s, words->metric, series, count);
+  return error ? error : store_open(words->place.path, s);
+}
+
+err history_read(const history_words *words, store *s, sample_series **series, size_t *count) {
+  err error = store_ingest_samples(s, words->place.results);
+  if (!error) error = store_read_samples(s, words->metric, series, count);
   if (!error && !*count)
     error = err_new(ERR_INPUT,
                     "no samples of '%s' in %s/benchmarks; 'flipbench compare build/bin/flip' "
@@ -104,6 +115,14 @@ static void write_notes(const sample_series *series, size_t count, strbuf *out) 
                   disturbed);
 }
 
+static err write_all(const sample_series *series, size_t count, double level, strbuf *out) {
+  err error = NULL;
+  for (size_t i = 0; i < count && !error; i++)
+    error = write_history(&series[i], level / (double)count, out);
+  write_notes(series, count, out);
+  return error;
+}
+
 static bool has_number(const sample_series *series, size_t count) {
   for (size_t i = 0; i < count; i++)
     if (series[i].count) return true;
@@ -112,23 +131,55 @@ static bool has_number(const sample_series *series, size_t count) {
 
 int cli_history(int argc, char **argv) {
   history_words words = {{.results = "results"}, "samples_per_second", NULL, 0.03};
-  bool is_help_wanted = false;
-  option options[] = {HISTORY_OPTIONS(words), CLI_PLACE_OPTIONS(words.place), {0}};
+  history_measuring measuring = {.rounds = 8, .options = {.builds = CLI_BUILD_DEFAULTS}};
+  history_drawing drawing = {"text", NULL, false};
+  const char *builds = NULL, *size = "wide";
+  bool is_help_wanted = false, is_progress_wanted = true;
+  option options[] = {
+      HISTORY_OPTIONS(words),
+      {"format", 'f', OPTION_STRING, &drawing.format, "LIST",
+       "text, html, or of svg, png, pdf [text]", false},
+      {"out", 'o', OPTION_STRING, &drawing.out, "PATH",
+       "the page, or the figures' folder [in RESULTS/benchmarks]", false},
+      {"size", 0, OPTION_STRING, &size, "SIZE", "of figures: wide or column [wide]", false},
+      {"measure", 0, OPTION_STRING, &measuring.range, "A..B",
+       "first build and measure these commits, newest first, with the words after '--'", false},
+      {"rounds", 'n', OPTION_INTEGER, &measuring.rounds, "N", "of each commit [8]", false},
+      {"budget", 0, OPTION_STRING, &measuring.budget, "TIME",
+       "begin no commit that would end later: 30m, 2h [none]", false},
+      {"again", 0, OPTION_FLAG, &measuring.options.builds_again, NULL,
+       "also commits that failed before", false},
+      CLI_BUILD_OPTIONS(measuring.options.builds),
+      {"builds", 0, OPTION_STRING, &builds, "DIR",
+       "where the checkouts go, to stay [a temporary folder]", false},
+      {"progress", 0, OPTION_FLAG, &is_progress_wanted, NULL, "show progress [on]", false},
+      CLI_PLACE_OPTIONS(words.place),
+      {0}};
   command c = {"flipbench history", "measurements over commits, and where they changed",
-               "[OPTIONS]", options, details};
-  option_list rest = {0};
+               "[OPTIONS] [-- WORDS…]", options, details};
+  option_list rest = {0}, program;
+  int own = cli_split_words(argc, argv, &program);
   sample_series *series = NULL;
   size_t count = 0;
   store *s = NULL;
   strbuf out = {0};
   err error = NULL;
-  TRY(options_parse(&c, argc, argv, &rest, &is_help_wanted));
+  TRY(options_parse(&c, own, argv, &rest, &is_help_wanted));
   if (is_help_wanted) goto cleanup;
   TRY(history_check(&words, &rest));
-  TRY(history_read(&words, &s, &series, &count));
-  for (size_t i = 0; i < count; i++)
-    TRY(write_history(&series[i], words.level / (double)count, &out));
-  write_notes(series, count, &out);
+  TRY(history_check_format(drawing.format));
+  drawing.is_column = strcmp(size, "column") == 0;
+  if (!drawing.is_column && strcmp(size, "wide") != 0)
+    FAIL(ERR_INPUT, "--size: '%s' is neither wide nor column", size);
+  TRY(history_open(&words, &s));
+  measuring.options.builds.folder = builds;
+  measuring.options.shows_progress = is_progress_wanted;
+  if (measuring.range) TRY(history_measure(&measuring, &words, &program, s));
+  TRY(history_read(&words, s, &series, &count));
+  if (strcmp(drawing.format, "text") == 0)
+    TRY(write_all(series, count, words.level, &out));
+  else if (has_number(series, count))
+    TRY(history_draw_all(&words, &drawing, series, count, &out));
   TRY(cli_print(&out));
   if (!has_number(series, count))
     FAIL(ERR_INPUT, "no sample of '%s' is a positive number: nothing can be compared",

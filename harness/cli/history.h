@@ -3,6 +3,7 @@
 #define FLIPBENCH_CLI_HISTORY_H
 
 #include "cli/cli.h"
+#include "run/range.h"
 #include "stats/levels.h"
 #include "store/samples.h"
 
@@ -26,13 +27,38 @@ typedef struct {
   }
 
 err history_check(const history_words *words, const option_list *rest) ERR_MUST_CHECK;
+/* The database of `words->place`. */
+err history_open(history_words *words, store **s) ERR_MUST_CHECK;
 /* The series asked for; ERR_INPUT when there is none. */
-err history_read(history_words *words, store **s, sample_series **series,
+err history_read(const history_words *words, store *s, sample_series **series,
                  size_t *count) ERR_MUST_CHECK;
 /* Levels of one series; `share`: of the false alarms, 1 / count of series. */
 err history_levels(const sample_series *series, double level, series_levels *l) ERR_MUST_CHECK;
 /* What tells the series from others, and what was left out of it. */
 void history_write_head(const sample_series *series, strbuf *out);
 void history_write_left_out(const sample_series *series, strbuf *out);
+
+/* What --measure is given. */
+typedef struct {
+  const char *range; /* "A..B"; NULL: nothing is measured */
+  const char *budget;
+  int64_t rounds;
+  range_options options;
+} history_measuring;
+/* Builds and measures the commits of the range with the words of `program`. ERR_INTERRUPTED when a
+ * signal asked to stop; what was measured is in the record. */
+err history_measure(history_measuring *m, const history_words *words, const option_list *program,
+                    store *s) ERR_MUST_CHECK;
+
+/* How the history is drawn. */
+typedef struct {
+  const char *format; /* "text", "html", or of "svg,png,pdf" */
+  const char *out;    /* the page, or the folder of the figures; NULL: in RESULTS/benchmarks */
+  bool is_column;
+} history_drawing;
+err history_check_format(const char *format) ERR_MUST_CHECK;
+/* Draws all series; `said`: the files, a line each. */
+err history_draw_all(const history_words *words, const history_drawing *how,
+                     const sample_series *series, size_t count, strbuf *said) ERR_MUST_CHECK;
 
 #endif

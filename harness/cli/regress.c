@@ -163,7 +163,8 @@ int cli_regress(int argc, char **argv) {
   TRY(options_parse(&c, argc, argv, &rest, &is_help_wanted));
   if (is_help_wanted) goto cleanup;
   TRY(check(&words, &rest));
-  TRY(history_read(&words.words, &s, &series, &count));
+  TRY(history_open(&words.words, &s));
+  TRY(history_read(&words.words, s, &series, &count));
   TRY(check_reference(&words, series, count));
   words.series_count = count;
   for (size_t i = 0; i < count; i++) {

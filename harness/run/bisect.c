@@ -98,6 +98,7 @@ err bisect_build(const bisect_builds *builds, const char *commit, char **program
   strbuf log = {0};
   char *folder = NULL;
   err error = fs_make_folders(builds->folder);
+  if (!error && builds->logs) error = fs_make_folders(builds->logs);
   *program = NULL;
   if (!error && !realpath(builds->folder, root))
     error = err_new(ERR_INPUT, "%s: no such folder", builds->folder);
@@ -105,10 +106,10 @@ err bisect_build(const bisect_builds *builds, const char *commit, char **program
   folder = fs_join(root, commit);
   if (!folder || !(*program = fs_join(folder, builds->program)))
     FAIL(ERR_MEMORY, "out of memory: a build");
-  strbuf_format(&log, "%s.log", folder);
+  strbuf_format(&log, "%s/%s.log", builds->logs ? builds->logs : root, commit);
   TRY(check_out(builds, commit, folder));
   if (access(*program, X_OK) != 0)
-    TRY(command_run_logged(builds->build, folder, strbuf_string(&log)));
+    TRY(command_run_logged(builds->build, folder, strbuf_string(&log), builds->stop));
   if (access(*program, X_OK) != 0)
     FAIL(ERR_INPUT, "'%s' made no program %s", builds->build, builds->program);
 cleanup:

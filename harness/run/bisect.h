@@ -2,6 +2,7 @@
 #ifndef FLIPBENCH_RUN_BISECT_H
 #define FLIPBENCH_RUN_BISECT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/err.h"
@@ -21,10 +22,12 @@ typedef struct {
   const char *repository, *folder; /* of git; where the checkouts go, each in FOLDER/COMMIT */
   const char *build;               /* a line of shell, run in the checkout */
   const char *program;             /* what it makes, relative to the checkout */
+  const char *logs;                /* where the logs go; NULL: FOLDER */
+  const volatile bool *stop;       /* ends a build when it becomes true; may be NULL */
 } bisect_builds;
 
 /* The commit's program, an absolute path that the caller frees. What was built before is used
- * again. ERR_INPUT when the build fails, naming its log, FOLDER/COMMIT.log. */
+ * again. ERR_INPUT when the build fails, naming its log, LOGS/COMMIT.log. */
 err bisect_build(const bisect_builds *builds, const char *commit, char **program) ERR_MUST_CHECK;
 /* Removes the commit's checkout, if there is one. */
 void bisect_remove_build(const bisect_builds *builds, const char *commit);

@@ -2,7 +2,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 static err wait_for(pid_t pid, const char *what, int *status) {
@@ -47,18 +49,37 @@ err command_capture_quietly(char *const *words, strbuf *out) {
   return capture(words, out, true);
 }
 
-err command_run_logged(const char *line, const char *folder, const char *log) {
+/* Waits for a child that leads a group of its own; when *stop becomes true the group is ended. */
+static err wait_or_stop(pid_t pid, const char *what, const volatile bool *stop, int *status) {
+  enum { LOOK_MS = 50, PATIENCE = 100 };
+  const struct timespec moment = {0, LOOK_MS * 1000000L};
+  if (!stop || pid < 0) return wait_for(pid, what, status);
+  for (int asked = 0;;) {
+    pid_t ended = waitpid(pid, status, WNOHANG);
+    if (ended == pid) break;
+    if (ended < 0 && errno != EINTR) return err_errno(errno, "cannot wait for %s", what);
+    if (*stop && asked++ == 0) kill(-pid, SIGTERM);
+    if (asked == PATIENCE) kill(-pid, SIGKILL);
+    nanosleep(&moment, NULL);
+  }
+  return *stop ? err_new(ERR_INTERRUPTED, "stopped") : NULL;
+}
+
+err command_run_logged(const char *line, const char *folder, const char *log,
+                       const volatile bool *stop) {
   int status = 0, fd = open(log, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
   if (fd < 0) return err_errno(errno, "%s: cannot be written", log);
   pid_t pid = fork();
   if (pid == 0) {
+    if (stop) setpgid(0, 0);
     dup2(fd, STDOUT_FILENO);
     dup2(fd, STDERR_FILENO);
     if (chdir(folder) == 0) execl("/bin/sh", "sh", "-c", line, (char *)NULL);
     _exit(127);
   }
+  if (pid > 0 && stop) setpgid(pid, pid); /* whoever is first */
   close(fd);
-  err error = wait_for(pid, line, &status);
+  err error = wait_or_stop(pid, line, stop, &status);
   if (!error && (!WIFEXITED(status) || WEXITSTATUS(status) != 0))
     error = err_new(ERR_INPUT, "'%s' failed: see %s", line, log);
   return error;

@@ -270,7 +270,10 @@ static err measure_rounds(timing *t, const volatile bool *stop) {
   for (t->round = 0; t->round < options->rounds && !error; t->round++) {
     int first = t->round % 2 && options->other ? 1 : 0;
     if (stop && *stop) return err_new(ERR_INTERRUPTED, "stopped after %zu rounds", t->round);
-    log_info("round %zu of %zu", t->round + 1, options->rounds);
+    if (options->on_round)
+      options->on_round(options->context, t->round, options->rounds);
+    else
+      log_info("round %zu of %zu", t->round + 1, options->rounds);
     error = measure_side(t, first);
     if (!error && options->other) error = measure_side(t, !first);
   }

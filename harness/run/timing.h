@@ -16,6 +16,9 @@ typedef struct {
   const char *results;
   const char *repository; /* of git, which knows when the commits were made; NULL: "." */
   size_t rounds;
+  /* Called before each round instead of saying so on stderr; NULL: says so. */
+  void (*on_round)(void *context, size_t round, size_t rounds);
+  void *context;
 } timing_options;
 
 /* A row that the programs print: "mask_ratio=0.5". */

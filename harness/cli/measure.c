@@ -1,0 +1,75 @@
+/* flipbench history --measure: builds and measures a range of commits before they are shown. */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "cli/history.h"
+
+static volatile bool is_stopping; /* set by a signal */
+
+static void stop(int number) {
+  (void)number;
+  is_stopping = true;
+}
+
+static void catch_signals(void) {
+  static const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
+  struct sigaction action = {.sa_handler = stop};
+  sigemptyset(&action.sa_mask);
+  for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+    sigaction(numbers[i], &action, NULL);
+}
+
+/* "A..B" into its ends; B may be left out: HEAD. */
+static err split_range(const char *text, char **first, const char **last) {
+  const char *dots = strstr(text, "..");
+  if (!dots || dots == text || strncmp(dots, "...", 3) == 0)
+    return err_new(ERR_INPUT, "--measure: '%s' is no range of commits, like v0.1..HEAD", text);
+  *last = dots[2] ? dots + 2 : "HEAD";
+  *first = mem_copy_string(text);
+  if (!*first) return mem_error(0, "a range");
+  (*first)[dots - text] = '\0';
+  return NULL;
+}
+
+static void tell(const range_result *r) {
+  strbuf line = {0};
+  strbuf_format(&line, "%zu commit%s: %zu measured now, %zu in the record before", r->commits,
+                r->commits == 1 ? "" : "s", r->measured, r->known);
+  if (r->failed)
+    strbuf_format(&line,
+                  ", %zu passed over (RESULTS/benchmarks/failures.jsonl says why; "
+                  "--again tries again)",
+                  r->failed);
+  if (r->left) strbuf_format(&line, ", %zu left: the same command goes on with them", r->left);
+  log_info("%s", strbuf_string(&line));
+  strbuf_free(&line);
+}
+
+err history_measure(history_measuring *m, const history_words *words, const option_list *program,
+                    store *s) {
+  range_result result;
+  char *first = NULL;
+  err error = NULL;
+  if (m->rounds < 1 || m->rounds > 1000)
+    return err_new(ERR_INPUT, "--rounds: %lld is not between 1 and 1000", (long long)m->rounds);
+  if (m->budget && !text_parse_duration(m->budget, &m->options.budget_seconds))
+    return err_new(ERR_INPUT, "--budget: '%s' is no time, like 30m or 1h30m", m->budget);
+  TRY(split_range(m->range, &first, &m->options.last));
+  m->options.first = first;
+  m->options.how = (timing_options){.words = program,
+                                    .metric = words->metric,
+                                    .results = words->place.results,
+                                    .rounds = (size_t)m->rounds};
+  m->options.stop = &is_stopping;
+  catch_signals();
+  TRY(store_ingest_samples(s, words->place.results));
+  error = range_measure(&m->options, s, &result);
+  tell(&result);
+cleanup:
+  free(first);
+  return error;
+}

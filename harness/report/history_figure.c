@@ -1,0 +1,239 @@
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/fs.h"
+#include "base/mem.h"
+#include "report/figure.h"
+#include "report/history.h"
+#include "stats/student.h"
+
+enum { SUBTITLE_COLUMNS = 86 }; /* that fit the canvas */
+
+static bool is_same_group(const sample_series *a, const sample_series *b) {
+  return strcmp(a->machine, b->machine) == 0 && strcmp(a->words, b->words) == 0 &&
+         strcmp(a->build, b->build) == 0;
+}
+
+size_t history_panels(const history_view *v, size_t number, size_t members[HISTORY_PANELS]) {
+  size_t done = 0, count = 0;
+  for (size_t leader = 0; leader < v->count; leader++) {
+    bool is_first = true;
+    for (size_t i = 0; i < leader && is_first; i++)
+      is_first = !is_same_group(&v->series[i], &v->series[leader]);
+    if (!is_first) continue;
+    count = 0;
+    for (size_t i = leader; i < v->count; i++) {
+      if (!v->series[i].count || !is_same_group(&v->series[i], &v->series[leader])) continue;
+      if (count == HISTORY_PANELS) {
+        if (done == number) return count;
+        done++;
+        count = 0;
+      }
+      members[count++] = i;
+    }
+    if (count && done++ == number) return count;
+  }
+  return 0;
+}
+
+void history_name_group(const sample_series *series, strbuf *out) {
+  strbuf_append(out, series->machine);
+  if (*series->build) strbuf_format(out, " · %s", series->build);
+  if (*series->words) strbuf_format(out, " · %s", series->words);
+}
+
+void history_title(const history_view *v, const size_t *members, size_t count, strbuf *out) {
+  double most = 0;
+  size_t at = 0, changed = 0;
+  for (size_t k = 0; k < count; k++) {
+    const series_levels *l = &v->levels[members[k]];
+    if (l->level_count < 2) continue;
+    const series_level *newest = &l->levels[l->level_count - 1];
+    double change = newest->mean / (newest - 1)->mean - 1;
+    changed++;
+    if (fabs(change) <= fabs(most)) continue;
+    most = change;
+    at = members[k];
+  }
+  if (!changed) {
+    strbuf_format(out, "%s: no change that these measurements can tell", v->metric);
+    return;
+  }
+  const series_levels *l = &v->levels[at];
+  strbuf_format(out, "%s: %+.1f %% since %.8s", v->series[at].series, 100 * most,
+                v->series[at].points[l->levels[l->level_count - 1].first].commit);
+  if (count > 1) strbuf_format(out, " (%zu of %zu series changed)", changed, count);
+}
+
+/* Text for a data block: in double quotes, which it must not contain. */
+static void append_text(const char *text, strbuf *out) {
+  strbuf_append_char(out, '"');
+  for (; *text; text++) strbuf_append_char(out, *text == '"' || *text == '\\' ? '\'' : *text);
+  strbuf_append_char(out, '"');
+}
+
+/* The least of 1, 2, 5 · 10^k that parts `span` into at most `most` pieces. */
+static double round_step(double span, int most) {
+  static const double steps[] = {1, 2, 5, 10};
+  double unit = pow(10, floor(log10(span / most)));
+  for (size_t i = 0; i < 4; i++)
+    if (steps[i] * unit * most >= span) return steps[i] * unit;
+  return 10 * unit;
+}
+
+/* What a panel shows: all samples, and room above them for the changes. */
+static void find_range(const sample_series *s, bool is_column, double *low, double *high) {
+  *low = INFINITY;
+  *high = -INFINITY;
+  for (size_t i = 0; i < s->count; i++) {
+    *low = fmin(*low, s->points[i].least);
+    *high = fmax(*high, s->points[i].most);
+  }
+  double pad = *high > *low ? 0.12 * (*high - *low) : 0.05 * *high;
+  *low -= pad;
+  *high += (is_column ? 5 : 2.5) * pad;
+}
+
+static void add_points(const sample_series *s, const series_levels *l, size_t k, figure *f) {
+  double low, high;
+  find_range(s, f->is_column, &low, &high);
+  strbuf_format(&f->variables, "$points%zu << EOD\n", k);
+  for (size_t i = 0; i < s->count; i++) {
+    const sample_point *p = &s->points[i];
+    int kind = l->is_aside[i] ? 2 : p->disturbed ? 1 : 0;
+    strbuf_format(&f->variables, "%zu %.10g %.10g %.10g %d\n", i, p->value, p->least, p->most,
+                  kind);
+  }
+  strbuf_append(&f->variables, "EOD\n");
+  char name[32];
+  snprintf(name, sizeof name, "low%zu", k);
+  figure_set_number(f, name, low);
+  snprintf(name, sizeof name, "high%zu", k);
+  figure_set_number(f, name, high);
+  snprintf(name, sizeof name, "step%zu", k);
+  figure_set_number(f, name, round_step(high - low, f->is_column ? 4 : 5));
+}
+
+static void add_levels(const sample_series *s, const series_levels *l, size_t k, figure *f) {
+  strbuf changes = {0};
+  double low, high;
+  find_range(s, f->is_column, &low, &high);
+  strbuf_format(&f->variables, "$levels%zu << EOD\n", k);
+  for (size_t i = 0; i < l->level_count; i++) {
+    const series_level *one = &l->levels[i];
+    double half = one->used > 1 ? student_quantile(0.05, one->used - 1) * one->deviation /
+                                      sqrt((double)one->used)
+                                : 0;
+    strbuf_format(&f->variables, "%.2f %.2f %.10g %.10g %.10g\n", (double)one->first - 0.4,
+                  (double)one->last - 0.6, one->mean, one->mean - half, one->mean + half);
+    if (!i) continue;
+    char text[64];
+    snprintf(text, sizeof text, "%+.1f %%", 100 * (one->mean / (one - 1)->mean - 1));
+    strbuf_format(&changes, "%.2f %.10g %.10g ", (double)one->first - 0.5, low, high);
+    append_text(text, &changes);
+    strbuf_append_char(&changes, '\n');
+  }
+  /* gnuplot 5.4 crashes on labels of which none is to be seen: one that is empty */
+  if (!changes.length) strbuf_format(&changes, "0 %.10g %.10g \" \"\n", low, low);
+  strbuf_format(&f->variables, "EOD\n$changes%zu << EOD\n%sEOD\n", k, strbuf_string(&changes));
+  strbuf_free(&changes);
+}
+
+/* The commits named at the axis: the first, the last, and those that begin a level, where there is
+ * room between them. */
+static void add_commits(const sample_series *s, const series_levels *l, size_t k, bool is_column,
+                        figure *f) {
+  size_t room = s->count / (is_column ? 4 : 9) + 1, next = 0;
+  strbuf_format(&f->variables, "$commits%zu << EOD\n", k);
+  for (size_t i = 0; i < s->count; i++) {
+    bool is_named = i == 0 || i + 1 == s->count;
+    for (size_t level = 1; level < l->level_count; level++) is_named |= l->levels[level].first == i;
+    bool is_near_end = i + 1 < s->count && i + room >= s->count;
+    if (!is_named || i < next || is_near_end) continue;
+    strbuf_format(&f->variables, "%zu \"%.7s%s\"\n", i, s->points[i].commit,
+                  strchr(s->points[i].label, '+') ? "+" : "");
+    next = i + room;
+  }
+  strbuf_append(&f->variables, "EOD\n");
+}
+
+static void fill_figure(const history_view *v, const size_t *members, size_t count, figure *f) {
+  strbuf text = {0};
+  size_t most = 0;
+  for (size_t k = 0; k < count; k++) {
+    const sample_series *s = &v->series[members[k]];
+    char name[32];
+    snprintf(name, sizeof name, "name%zu", k + 1);
+    figure_set_text(f, name, "%s", s->series);
+    add_points(s, &v->levels[members[k]], k + 1, f);
+    add_levels(s, &v->levels[members[k]], k + 1, f);
+    add_commits(s, &v->levels[members[k]], k + 1, f->is_column, f);
+    if (s->count > most) most = s->count;
+  }
+  figure_set_number(f, "panels", (double)count);
+  history_title(v, members, count, &text);
+  figure_set_text(f, "title_text", "%s", strbuf_string(&text));
+  strbuf_clear(&text);
+  history_name_group(&v->series[members[0]], &text);
+  if (text_columns(strbuf_string(&text)) > SUBTITLE_COLUMNS) {
+    text_cut(&text, 0, SUBTITLE_COLUMNS - 1);
+    strbuf_append(&text, "…");
+  }
+  figure_set_text(f, "subtitle_text", "%s", strbuf_string(&text));
+  figure_set_text(f, "source_line",
+                  "point: a commit's median, bar: its samples · line and band: a level's "
+                  "mean, 95 %% interval · open: disturbed · ×: set aside");
+  figure_set_text(f, "x_label", "%s", "");
+  figure_set_text(f, "y_label", "%s", v->metric);
+  figure_set_number(f, "right_edge", f->is_column ? 0.93 : 0.97);
+  f->x_least = -0.7;
+  f->x_most = (double)most - 0.3;
+  f->y_least = 0;
+  f->y_most = 1;
+  strbuf_free(&text);
+}
+
+void history_name_file(const history_view *v, size_t number, char *name, size_t size) {
+  snprintf(name, size, "history-%.100s-%zu", v->metric, number + 1);
+  for (char *at = name; *at; at++)
+    if (*at == '/') *at = '_';
+}
+
+/* FOLDER/history.FORMAT becomes FOLDER/NAME.FORMAT. */
+static err rename_figure(const char *folder, const char *name, const char *formats) {
+  char list[64], *rest = list, *format;
+  err error = NULL;
+  snprintf(list, sizeof list, "gp,%s", formats);
+  while (!error && (format = strsep(&rest, ","))) {
+    strbuf from = {0}, to = {0};
+    strbuf_format(&from, "%s/history.%s", folder, format);
+    strbuf_format(&to, "%s/%s.%s", folder, name, format);
+    if (from.is_broken || to.is_broken)
+      error = mem_error(0, "a path");
+    else if (rename(from.data, to.data) != 0)
+      error = err_new(ERR_IO, "%s: cannot be written", to.data);
+    strbuf_free(&from);
+    strbuf_free(&to);
+  }
+  return error;
+}
+
+err history_draw(const history_view *v, const char *folder, const char *formats, bool is_column,
+                 strbuf *drawn) {
+  size_t members[HISTORY_PANELS], count;
+  err error = fs_make_folders(folder);
+  for (size_t number = 0; !error && (count = history_panels(v, number, members)) > 0; number++) {
+    figure f = {.is_column = is_column};
+    char name[160];
+    fill_figure(v, members, count, &f);
+    history_name_file(v, number, name, sizeof name);
+    if (f.variables.is_broken) error = mem_error(0, "a figure");
+    if (!error) error = figure_draw(&f, "history", folder, formats, NULL);
+    if (!error) error = rename_figure(folder, name, formats);
+    if (!error) strbuf_format(drawn, "%s\n", name);
+    figure_free(&f);
+  }
+  return error;
+}
