@@ -1,4 +1,4 @@
-#include "report/curves.h"
+#include "report/curve_export.h"
 
 #include <math.h>
 #include <stdlib.h>
