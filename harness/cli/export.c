@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "cli/cli.h"
-#include "report/curves.h"
+#include "report/curve_export.h"
 
 static const char details[] =
     "tensorboard: a folder a run with one event file; 'tensorboard --logdir DIR' shows them.\n"

@@ -322,10 +322,34 @@ static json_t *texts_json(const char *const *items, size_t count) {
   return list;
 }
 
+/* The words that the experiment was loaded with: those of the command line, else those that its
+ * record has of the last `run`. */
+static err find_words(const packing *p, json_t **set, json_t **set_cell) {
+  const spec_options *given = p->options->spec;
+  char *path = directory_path(p->options->results, p->e->name, "experiment.json"), *text = NULL;
+  size_t length;
+  err error = path ? fs_read(path, &text, &length) : mem_error(0, "a path");
+  json_t *record = error ? NULL : json_loads(text, 0, NULL);
+  *set = json_incref(json_object_get(record, "set"));
+  *set_cell = json_incref(json_object_get(record, "set_cell"));
+  bool is_given = given->set_count || given->set_cell_count;
+  if (is_given || !json_is_array(*set) || !json_is_array(*set_cell)) {
+    json_decref(*set);
+    json_decref(*set_cell);
+    *set = texts_json(given->set, given->set_count);
+    *set_cell = texts_json(given->set_cell, given->set_cell_count);
+  }
+  json_decref(record);
+  free(path);
+  free(text);
+  return error;
+}
+
 static err make_manifest(packing *p, char **text) {
   char now[CLOCK_STAMP_SIZE], *start = NULL;
-  const spec_options *given = p->options->spec;
-  err error = pack_finish(&p->files, &start);
+  json_t *set = NULL, *set_cell = NULL;
+  err error = find_words(p, &set, &set_cell);
+  if (!error) error = pack_finish(&p->files, &start);
   char *experiment = error ? NULL : pack_name(start, p->experiment);
   json_t *folders = json_array();
   for (size_t i = 0; i < p->files.folder_count && !error; i++) {
@@ -337,8 +361,7 @@ static err make_manifest(packing *p, char **text) {
       json_pack("{si ss ss ss ss ss ss so so so sO sO so}", "version", 2, "name", p->e->name,
                 "experiment", experiment ? experiment : "", "start", start ? start : "", "profile",
                 p->e->profile ? p->e->profile : "", "created", clock_stamp(now), "commit",
-                version_commit, "set", texts_json(given->set, given->set_count), "set_cell",
-                texts_json(given->set_cell, given->set_cell_count), "folders", folders, "inputs",
+                version_commit, "set", set, "set_cell", set_cell, "folders", folders, "inputs",
                 p->inputs, "bases", p->bases, "files", pack_files_json(&p->files));
   *text = m ? json_dumps(m, JSON_INDENT(1)) : NULL;
   if (!error && !*text) error = mem_error(0, "a bundle's manifest");

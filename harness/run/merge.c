@@ -16,10 +16,7 @@
 #include "run/run.h"
 #include "store/samples.h"
 
-/* What a run directory holds besides its checkpoints; the last one makes it a run. */
-static const char *const record_files[] = {"config.yaml", "events.jsonl", "log.txt", "code.diff",
-                                           "attempts.jsonl"};
-enum { RECORD_FILE_COUNT = sizeof record_files / sizeof *record_files, MOST_NAMES = 1000 };
+enum { MOST_NAMES = 1000 };
 
 typedef struct {
   store *s;
@@ -63,13 +60,24 @@ static err copy_file(const char *from, const char *to) {
   return error;
 }
 
-static err copy_folder(const char *from, const char *to) {
+/* Not part of a record: locks, and what is still being written. */
+static bool is_passing(const char *name) {
+  size_t length = strlen(name);
+  return name[0] == '.' || strcmp(name, "lock") == 0 ||
+         (length > 5 && strcmp(name + length - 5, ".part") == 0);
+}
+
+/* The files of a folder, `last` behind all others. */
+static err copy_folder(const char *from, const char *to, const char *last) {
   char **names = NULL;
   size_t count = 0;
   err error = fs_make_folders(to);
   if (!error) error = fs_list(from, &names, &count);
-  for (size_t i = 0; i < count && !error; i++) {
-    char *source = fs_join(from, names[i]), *target = fs_join(to, names[i]);
+  for (size_t i = 0; i < 2 * count && !error; i++) { /* the second time round: `last` */
+    const char *name = names[i % count];
+    bool is_last = last && strcmp(name, last) == 0;
+    if (is_passing(name) || is_last != (i >= count)) continue;
+    char *source = fs_join(from, name), *target = fs_join(to, name);
     if (!source || !target)
       error = mem_error(0, "a path");
     else if (!fs_is_folder(source))
@@ -143,18 +151,8 @@ static err copy_run(const merge *m, const char *directory, const char *name) {
   weights = fs_join(from, "checkpoints");
   ours = fs_join(to, "checkpoints");
   if (!weights || !ours) FAIL(ERR_MEMORY, "out of memory: a path");
-  TRY(fs_make_folders(to));
-  if (m->with_checkpoints && fs_is_folder(weights)) TRY(copy_folder(weights, ours));
-  for (size_t i = 0; i < RECORD_FILE_COUNT; i++) {
-    char *source = fs_join(from, record_files[i]), *target = fs_join(to, record_files[i]);
-    if (!source || !target)
-      error = mem_error(0, "a path");
-    else if (fs_exists(source))
-      error = copy_file(source, target);
-    free(source);
-    free(target);
-    if (error) break;
-  }
+  if (m->with_checkpoints && fs_is_folder(weights)) TRY(copy_folder(weights, ours, NULL));
+  TRY(copy_folder(from, to, "attempts.jsonl"));
 cleanup:
   free(from);
   free(to);

@@ -135,7 +135,7 @@ experiment experiments/shipped.yaml 'base: presets/mini.yaml' \
 words=(--set samples=64 --set warmup_samples=16 --set eval.points=1 --set threads=1)
 expect_status 0 bench run experiments/shipped.yaml --profile small --no-progress "${words[@]}"
 mkdir "$SCRATCH/third" && cd "$SCRATCH/third"
-expect_status 2 bench bundle shipped@small --results ../home/results
+expect_status 2 bench bundle shipped@small --results ../home/results --set samples=48
 expect_line err.txt 'need the same words here'
 expect_status 0 bench bundle shipped@small --results ../home/results "${words[@]}" --out ../shipped.tar.gz
 tar tzf ../shipped.tar.gz > list.txt

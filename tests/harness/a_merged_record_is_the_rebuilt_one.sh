@@ -11,6 +11,7 @@ expect_status 0 bench run experiments/small.yaml --results here
 sed -i 's/"host":"[^"]*"/"host":"elsewhere"/; s/"top1":[0-9.e-]*/"top1":0.5/' there/*/*/events.jsonl
 # One of its runs is newer than ours.
 sed -i 's/"time":"2/"time":"3/' there/small/mask_ratio=0.5-*/attempts.jsonl there/small/mask_ratio=0.5-*/events.jsonl
+for run in there/*/*/; do [ ! -e "$run/events.jsonl" ] || echo kept > "$run/a-file-of-later-versions"; done
 mkdir -p there/benchmarks here/benchmarks
 sample() { printf '{"ordinal":1,"series":"step","metric":"seconds","side":"","commit":"%s","dirty":"","committed":"2026-01-01","machine":"m","time":"2026-01-01","value":%s}\n' "$1" "$2"; }
 sample abc 1.5 > there/benchmarks/2026-01-01.jsonl
@@ -20,6 +21,9 @@ for results in here there; do expect_status 0 bench db rebuild --results $result
 
 expect_status 0 bench db merge there --results here
 expect_line out.txt '10 runs merged, 0 known already; 2 sessions of timings'
+
+[ "$(ls here/*/*/a-file-of-later-versions | wc -l)" = 10 ] || fail "a run was not copied whole"
+[ -z "$(ls here/*/*/lock 2> /dev/null | grep merged)" ] || fail "another machine's lock was copied"
 
 # Every table, with the numbers that a database gives by itself replaced by what they stand for.
 dump() { # DATABASE

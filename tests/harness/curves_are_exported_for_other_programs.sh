@@ -22,6 +22,7 @@ expect_status 0 bench db rebuild
 expect_status 0 bench export small --format csv --out curves --axis samples
 expect_line out.txt "^curves: 5 runs, $numbers"
 head -1 curves/metrics.csv | grep -qF 'experiment,run,label,step,samples,train_seconds,timestamp_ms,metric,value' || fail "other columns"
+! grep -qE '^([^,]*,){3}[^,]*[.e]|^([^,]*,){6}[^,]*[.e]' <(tail -n +2 curves/metrics.csv | sed 's/mask_ratio=0\.[0-9]*//g') || fail "steps and times are no whole numbers"
 sqlite3 :memory: ".import --csv curves/metrics.csv m" ".import --csv curves/params.csv p" \
   "SELECT count(*) FROM m WHERE step <> samples" \
   "SELECT count(DISTINCT run) FROM m JOIN p USING (run) WHERE key = 'mask_ratio' AND p.value = '0.5'" \

@@ -1,4 +1,4 @@
-#include "report/curves.h"
+#include "report/curve_export.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -59,10 +59,9 @@ static void take_number(curve *c, sqlite3_stmt *row, const char *tag, double val
   csv_field(c->e->name, true, c->metrics);
   csv_field(c->name, false, c->metrics);
   csv_field(c->cell->label, false, c->metrics);
-  csv_number((double)place, false, c->metrics);
-  csv_number((double)samples, false, c->metrics);
+  strbuf_format(c->metrics, ",%lld,%lld", (long long)place, (long long)samples);
   csv_number(seconds, false, c->metrics);
-  csv_number(1000 * wall < 0 ? NAN : round(1000 * wall), false, c->metrics);
+  strbuf_format(c->metrics, ",%lld", llround(1000 * wall));
   csv_field(tag, false, c->metrics);
   csv_number(value, false, c->metrics);
   strbuf_append(c->metrics, "\r\n");

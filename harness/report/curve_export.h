@@ -3,8 +3,8 @@
  *
  * Tags: train/loss, train/learning_rate, train/logit_scale, train/grad_norm, train/train_seconds
  * and eval/SET/TASK_METRIC ("eval/openclipart/zeroshot_top1"). */
-#ifndef FLIPBENCH_REPORT_CURVES_H
-#define FLIPBENCH_REPORT_CURVES_H
+#ifndef FLIPBENCH_REPORT_CURVE_EXPORT_H
+#define FLIPBENCH_REPORT_CURVE_EXPORT_H
 
 #include "spec/spec.h"
 #include "store/store.h"

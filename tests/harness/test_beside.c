@@ -1,0 +1,78 @@
+/* A table that was made again: what is the same, what differs, and how that is shown. */
+#include "support/test.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "report/beside.h"
+#include "report/table_changes.h"
+
+static void tables_are_the_same_whatever_their_runs_are_numbered(void **state) {
+  (void)state;
+  static const char first[] = "{\"rows\":[{\"cells\":2,\"runs\":[1,2],\"values\":"
+                              "{\"loss\":{\"value\":1.5,\"runs\":[1,2]}}}],\"title\":\"t\"}";
+  static const char again[] = "{\"rows\":[{\"cells\":2,\"runs\":[7,9],\"values\":"
+                              "{\"loss\":{\"value\":1.5000000000000002,\"runs\":[1,2]}}}],"
+                              "\"title\":\"t\"}";
+  static const char other[] = "{\"rows\":[{\"cells\":2,\"runs\":[1,2],\"values\":"
+                              "{\"loss\":{\"value\":1.25,\"runs\":[1,3],\"low\":1}}}]}";
+  strbuf told = {0};
+  size_t count;
+  assert_ok(table_changes(first, again, &told, &count));
+  assert_int_equal(count, 0);
+  assert_ok(table_changes(first, other, &told, &count));
+  assert_int_equal(count, 4);
+  assert_non_null(strstr(strbuf_string(&told), "rows[0].values.loss.value: 1.5 → 1.25"));
+  assert_non_null(strstr(strbuf_string(&told), "rows[0].values.loss.runs[1]: 2 → 3"));
+  assert_non_null(strstr(strbuf_string(&told), "rows[0].values.loss.low: nothing → 1"));
+  assert_non_null(strstr(strbuf_string(&told), "title: \"t\" → nothing"));
+  assert_fails_with(table_changes(first, "no table", &told, &count), "no JSON");
+  strbuf_free(&told);
+}
+
+static report_value number(double value) {
+  return (report_value){
+      .value = value, .half_width = NAN, .low = NAN, .high = NAN, .reference = NAN};
+}
+
+static void every_number_stands_beside_what_it_was(void **state) {
+  (void)state;
+  report_column columns[] = {
+      {"final_loss", "loss", "", columns_find("final_loss"), 3, false, false},
+      {"samples_per_second", "speed", "samples/s", columns_find("samples_per_second"), 0, false,
+       false}};
+  char *heading = "mask", *name = "0 %";
+  report_value before[] = {number(3.4621), number(1000)}, after[] = {number(3.5), number(500)};
+  report_row rows[] = {{.keys = &name, .values = before}, {.keys = &name, .values = after}};
+  report_table first = {.key_headings = &heading,
+                        .key_count = 1,
+                        .columns = columns,
+                        .column_count = 2,
+                        .rows = &rows[0],
+                        .row_count = 1};
+  report_table again = first;
+  agreement_count n;
+  strbuf out = {0};
+  again.rows = &rows[1];
+  assert_ok(beside_write(&first, &again, &out, &n));
+  assert_int_equal(n.differing, 1);
+  assert_int_equal(n.machine, 1);
+  assert_non_null(strstr(strbuf_string(&out), "3.462"));
+  assert_non_null(strstr(strbuf_string(&out), "+1.09 %  DIFFERS\n"));
+  assert_non_null(strstr(strbuf_string(&out), "−50 %  the machine's own\n"));
+  strbuf_clear(&out);
+  after[0] = number(NAN);
+  assert_ok(beside_write(&first, &again, &out, &n));
+  assert_int_equal(n.missing, 1);
+  assert_non_null(strstr(strbuf_string(&out), "MISSING\n"));
+  strbuf_free(&out);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(tables_are_the_same_whatever_their_runs_are_numbered),
+      cmocka_unit_test(every_number_stands_beside_what_it_was),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
