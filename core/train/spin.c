@@ -25,6 +25,7 @@ struct spin {
 };
 
 spin *spin_create(int threads) {
+  if (getenv("GOMP_SPINCOUNT") || getenv("OMP_WAIT_POLICY")) return NULL;
   spin *s = mem_zeroed(1, sizeof *s);
   if (!s) return NULL;
   /* one more than CPUs in all: libgomp counts the threads that it made and the first one */

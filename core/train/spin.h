@@ -13,7 +13,8 @@
 
 typedef struct spin spin;
 
-/* `threads`: that the run computes with. NULL when memory is short: then threads spin as ever. */
+/* `threads`: that the run computes with. NULL when the user has said how long, or memory is short:
+ * then threads spin as they did. */
 spin *spin_create(int threads);
 void spin_destroy(spin *s); /* NULL is allowed */
 /* What the counters rose by in `seconds` of training (NaN: unknown): short while others use CPUs
