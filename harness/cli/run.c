@@ -46,7 +46,7 @@ typedef struct {
   int64_t jobs, retries;
   const char *gpus, *time_limit, *memory_limit, *retry_wait;
   const char *retry;
-  bool dry_run, progress;
+  bool dry_run, progress, check_memory;
 } run_words;
 
 /* ---- predictions ---- */
@@ -137,6 +137,7 @@ static err run_and_report(const run_words *words, const char *given, spec_experi
                          .jobs = (int)words->jobs,
                          .gpus = words->gpus,
                          .limits = spec_limits_not_given,
+                         .ignores_memory = !words->check_memory,
                          .is_dry = words->dry_run,
                          .again = cli_read_retry(words->retry),
                          .shows_progress = words->progress};
@@ -165,7 +166,8 @@ cleanup:
 }
 
 int cli_run(int argc, char **argv) {
-  run_words words = {.place = {.results = "results"}, .retries = -1, .progress = true};
+  run_words words = {.place = {.results = "results"}, .retries = -1, .progress = true,
+                     .check_memory = true};
   option options[] = {
       {"profile", 'p', OPTION_STRING, &words.profile, "NAME", "the file's profile of that name",
        false},
@@ -182,6 +184,8 @@ int cli_run(int argc, char **argv) {
       {"retry-wait", 0, OPTION_STRING, &words.retry_wait, "TIME",
        "wait before the first retry, doubled each time", false},
       CLI_RETRY_OPTION(words.retry),
+      {"check-memory", 0, OPTION_FLAG, &words.check_memory, NULL,
+       "refuse cells that memory does not hold [on; --no-check-memory]", false},
       {"dry-run", 'n', OPTION_FLAG, &words.dry_run, NULL, "print the cells, run nothing", false},
       {"progress", 0, OPTION_FLAG, &words.progress, NULL,
        "the live display [on; --no-progress turns it off]", false},

@@ -30,6 +30,7 @@ typedef struct {
   const char *gpus;    /* "0,1": the GPUs to use; NULL: all, when the experiment asks for some */
   spec_limits limits;  /* over the experiment's; -1: as it says */
   run_again again;     /* which cells that have an end are started again */
+  bool ignores_memory; /* start cells that this machine's memory does not hold, too */
   bool is_dry;         /* write nothing below `results` */
   bool is_remote;      /* cells run on other machines: what is recorded as running is left so */
   bool shows_progress;
@@ -56,6 +57,7 @@ typedef struct {
   int tries;                                 /* failures in this sweep */
   double not_before;                         /* clock_seconds: a retry waits until then */
   double predicted_seconds, predicted_bytes; /* of the whole run; NaN: unknown */
+  bool waits_for_memory;                     /* and that was said */
   bool has_begun;                            /* an earlier process worked on it */
   bool ran_now;                              /* a process was started in this sweep */
   double lost_share;                         /* of a finished run; NaN: not disturbed, or unknown */
