@@ -53,14 +53,8 @@ typedef struct {
 
 /* 4.00 TFLOP. */
 static void append_flops(strbuf *out, double flops, const char *unit) {
-  static const char *const prefixes[] = {"", "k", "M", "G", "T", "P", "E"};
-  size_t i = 0;
-  for (; flops >= 1000 && i < 6; i++) flops /= 1000;
-  strbuf_format(out, " · %.*f %s%s",
-                flops < 10    ? 2
-                : flops < 100 ? 1
-                              : 0,
-                flops, prefixes[i], unit);
+  char text[TEXT_NUMBER_SIZE];
+  strbuf_format(out, " · %s", text_si(flops, unit, text));
 }
 
 static void append_dry_cell(const run_cell *c, const run_prediction *p, strbuf *out) {

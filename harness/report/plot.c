@@ -295,7 +295,7 @@ static err mean_of(const report_data *d, size_t row, const char *name, double *m
 }
 
 static void group_thousands(double value, char *text, size_t size) {
-  if (value >= 1000 && value < 1e6)
+  if (value >= 999.5 && value < 999999.5)
     snprintf(text, size, "%d,%03d", (int)(value + 0.5) / 1000, (int)(value + 0.5) % 1000);
   else
     snprintf(text, size, "%.3g", value);
