@@ -26,8 +26,8 @@ static double read_number(const char *path) {
 double memory_available(void) {
   machine_state m = machine_look("");
   double available = m.free_bytes ? (double)m.free_bytes : (double)NAN;
-  double left = read_number("/sys/fs/cgroup/memory.max") -
-                read_number("/sys/fs/cgroup/memory.current");
+  double left =
+      read_number("/sys/fs/cgroup/memory.max") - read_number("/sys/fs/cgroup/memory.current");
   return left < available ? left : available; /* false for NaN */
 }
 

@@ -44,10 +44,11 @@ static err put_environment(ingest *in, const json_t *event, int64_t *id) {
       " program_version, host, os, cpu, device, device_name, driver, flags, precision,"
       " threads, libraries) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
       "tttttttttttttit", digest, ingest_text(event, "commit"), ingest_text(event, "dirty"),
-      ingest_text(event, "compiler"), ingest_text(event, "program_version"), ingest_text(event, "host"),
-      ingest_text(event, "os"), ingest_text(event, "cpu"), ingest_text(event, "device"),
-      ingest_text(event, "device_name"), ingest_text(event, "driver"), ingest_text(event, "flags"),
-      ingest_text(event, "precision"), ingest_integer(event, "threads"), libraries ? libraries : "{}");
+      ingest_text(event, "compiler"), ingest_text(event, "program_version"),
+      ingest_text(event, "host"), ingest_text(event, "os"), ingest_text(event, "cpu"),
+      ingest_text(event, "device"), ingest_text(event, "device_name"), ingest_text(event, "driver"),
+      ingest_text(event, "flags"), ingest_text(event, "precision"),
+      ingest_integer(event, "threads"), libraries ? libraries : "{}");
   free(libraries);
   if (error) return error;
   return sql_integer(in->s, 0, id, "SELECT id FROM environment WHERE digest = ?", "t", digest);
@@ -60,7 +61,8 @@ static err put_numbers_under(ingest *in, const json_t *event, const char *key) {
   json_object_foreach(json_object_get(event, key), name, value) {
     char full[96];
     snprintf(full, sizeof full, "%s_%s", key, name);
-    if (json_is_number(value) && !error) error = ingest_put_summary(in, full, json_number_value(value));
+    if (json_is_number(value) && !error)
+      error = ingest_put_summary(in, full, json_number_value(value));
   }
   return error;
 }
@@ -420,9 +422,8 @@ static err take_memory(ingest *in, const json_t *event) {
                  " host_peak_bytes, device_used_bytes, utilisation, power_watts)"
                  " SELECT ?1, coalesce(max(ordinal), 0) + 1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9"
                  " FROM memory WHERE run_id = ?1",
-                 "iiidddddd", in->run_id, in->process.attempt, step,
-                 count_of(event, "peak_bytes"), count_of(event, "planned_bytes"),
-                 count_of(event, "host_peak_bytes"),
+                 "iiidddddd", in->run_id, in->process.attempt, step, count_of(event, "peak_bytes"),
+                 count_of(event, "planned_bytes"), count_of(event, "host_peak_bytes"),
                  count_of(event, "device_used_bytes"), ingest_real(event, "utilisation"),
                  ingest_real(event, "power_watts"));
 }
