@@ -47,9 +47,8 @@ static err look_at_running(store *s, const char *results, const char *cell_id, c
   bool is_alive, is_elsewhere;
   err error = run_look(s, results, c->directory, &is_alive, &is_elsewhere);
   if (error || is_alive)
-    return error || !is_elsewhere
-               ? error
-               : set_text(&c->message, "on another machine, as its record says");
+    return error || !is_elsewhere ? error
+                                  : set_text(&c->message, "on another machine, as its record says");
   error = store_find_run(s, cell_id, &run);
   if (!error) error = fill_texts(c, &run);
   store_free_run(&run);
@@ -65,12 +64,12 @@ static err fill_progress(store *s, cli_cell *c) {
   bool has_row;
   c->samples = c->total_samples = c->train_seconds = c->lost_share = NAN;
   if (!c->run_id) return NULL;
-  err error = sql_query(
-      s, &rows,
-      "SELECT (SELECT samples FROM step WHERE run_id = ?1 ORDER BY step DESC LIMIT 1),"
-      " (SELECT value FROM summary WHERE run_id = ?1 AND name = 'total_samples'),"
-      " (SELECT train_seconds FROM step WHERE run_id = ?1 ORDER BY step DESC LIMIT 1)",
-      "i", c->run_id);
+  err error =
+      sql_query(s, &rows,
+                "SELECT (SELECT samples FROM step WHERE run_id = ?1 ORDER BY step DESC LIMIT 1),"
+                " (SELECT value FROM summary WHERE run_id = ?1 AND name = 'total_samples'),"
+                " (SELECT train_seconds FROM step WHERE run_id = ?1 ORDER BY step DESC LIMIT 1)",
+                "i", c->run_id);
   if (!error) error = sql_next(s, rows, &has_row);
   if (error) return error;
   c->samples = sql_real(rows, 0);
@@ -132,8 +131,7 @@ static err count_strangers(store *s, const spec_experiment *e, size_t *count) {
   return error;
 }
 
-static err list_of_file(store *s, const char *results, const spec_experiment *e,
-                        cli_cells *cells) {
+static err list_of_file(store *s, const char *results, const spec_experiment *e, cli_cells *cells) {
   err error = make_room(cells, e->cell_count);
   for (size_t i = 0; i < e->cell_count && !error; i++)
     error = add_cell(s, results, e->cells[i].id, e->cells[i].label, cells);
@@ -163,8 +161,7 @@ err cli_list_cells(store *s, const char *results, const char *name, cli_cells *c
   int64_t is_known;
   spec_experiment *e = NULL;
   *cells = (cli_cells){0};
-  err error =
-      sql_integer(s, 0, &is_known, "SELECT 1 FROM experiment WHERE name = ?", "t", name);
+  err error = sql_integer(s, 0, &is_known, "SELECT 1 FROM experiment WHERE name = ?", "t", name);
   if (error) return error;
   if (!is_known)
     return err_new(ERR_INPUT, "no experiment '%s' is known ('flipbench status' lists them)", name);

@@ -150,8 +150,7 @@ static int runs_note(int argc, char **argv) {
     error = err_new(ERR_INPUT, "RUN and TEXT are wanted (see --help)");
   if (!error && !is_done) error = open_call(&call);
   if (!error && !is_done) error = cli_find_run(call.s, call.rest.items[0], &run_id);
-  if (!error && !is_done)
-    error = run_note(call.s, call.place.results, run_id, call.rest.items[1]);
+  if (!error && !is_done) error = run_note(call.s, call.place.results, run_id, call.rest.items[1]);
   return finish(&call, options, error);
 }
 
@@ -224,8 +223,8 @@ static int runs_archive(int argc, char **argv) {
 static int runs_restore(int argc, char **argv) {
   runs_call call = {.place = {.results = "results"}};
   option options[] = {CLI_PLACE_OPTIONS(call.place), {0}};
-  command c = {"flipbench runs restore", "take archived runs back as results",
-               "RUN… [OPTIONS]", options, "example:\n  flipbench runs restore 3"};
+  command c = {"flipbench runs restore", "take archived runs back as results", "RUN… [OPTIONS]",
+               options, "example:\n  flipbench runs restore 3"};
   return for_each_run(&c, &call, argc, argv, run_restore, NULL);
 }
 
@@ -244,7 +243,8 @@ static err ask_to_remove(runs_call *call, const int64_t *runs) {
     sql_stop(rows);
   }
   if (!isatty(STDIN_FILENO))
-    return err_new(ERR_INPUT, "nothing was removed: give --yes to remove %zu run%s, weights and all",
+    return err_new(ERR_INPUT,
+                   "nothing was removed: give --yes to remove %zu run%s, weights and all",
                    call->rest.count, call->rest.count == 1 ? "" : "s");
   fputs("remove for good, weights and all? [y/N] ", stderr);
   if (fgets(answer, sizeof answer, stdin) && (answer[0] == 'y' || answer[0] == 'Y')) return NULL;
@@ -253,14 +253,14 @@ static err ask_to_remove(runs_call *call, const int64_t *runs) {
 
 static int runs_remove(int argc, char **argv) {
   runs_call call = {.place = {.results = "results"}};
-  option options[] = {
-      {"yes", 'y', OPTION_FLAG, &call.is_sure, NULL, "do not ask", false},
-      CLI_PLACE_OPTIONS(call.place),
-      {0}};
-  command c = {"flipbench runs remove", "remove runs for good, weights and all",
-               "RUN|CELL… [OPTIONS]", options,
-               "Removes the folders and the record of the runs. A run that is running is refused.\n\n"
-               "example:\n  flipbench runs remove 3 --yes"};
+  option options[] = {{"yes", 'y', OPTION_FLAG, &call.is_sure, NULL, "do not ask", false},
+                      CLI_PLACE_OPTIONS(call.place),
+                      {0}};
+  command c = {
+      "flipbench runs remove", "remove runs for good, weights and all", "RUN|CELL… [OPTIONS]",
+      options,
+      "Removes the folders and the record of the runs. A run that is running is refused.\n\n"
+      "example:\n  flipbench runs remove 3 --yes"};
   return for_each_run(&c, &call, argc, argv, run_remove, ask_to_remove);
 }
 

@@ -88,8 +88,7 @@ err again_prepare(const spec_experiment *e, store *s, const run_options *options
   if (options->again == AGAIN_DATA)
     error = mark_other_data(s, sweep, is_wanted);
   else
-    for (size_t i = 0; i < sweep->count; i++)
-      is_wanted[i] = !isnan(sweep->cells[i].lost_share);
+    for (size_t i = 0; i < sweep->count; i++) is_wanted[i] = !isnan(sweep->cells[i].lost_share);
   if (options->again == AGAIN_DATA) mark_descendants(sweep, is_wanted);
   for (size_t i = 0; i < sweep->count && !error; i++)
     if (is_wanted[i] && sweep->cells[i].state == CELL_FINISHED)

@@ -8,6 +8,7 @@
 #ifndef FLIPBENCH_RUN_RUN_H
 #define FLIPBENCH_RUN_RUN_H
 
+#include <math.h>
 #include <stdbool.h>
 
 #include "base/err.h"
@@ -23,6 +24,8 @@ typedef enum {
   AGAIN_DATA       /* finished, with other data than the newest run of the same settings had */
 } run_again;
 
+#define RUN_TURNS_CHOSEN INFINITY
+
 typedef struct {
   const char *results; /* the folder of all results */
   const char *flip;    /* the trainer; run_find_flip makes one */
@@ -30,6 +33,9 @@ typedef struct {
   const char *gpus;    /* "0,1": the GPUs to use; NULL: all, when the experiment asks for some */
   spec_limits limits;  /* over the experiment's; -1: as it says */
   run_again again;     /* which cells that have an end are started again */
+  double turn_seconds; /* cells take turns of this length; 0: as the experiment says; < 0: none;
+                          RUN_TURNS_CHOSEN: of a length that stopping costs 2 % of */
+  bool ignores_memory; /* start cells that this machine's memory does not hold, too */
   bool is_dry;         /* write nothing below `results` */
   bool is_remote;      /* cells run on other machines: what is recorded as running is left so */
   bool shows_progress;
@@ -56,6 +62,8 @@ typedef struct {
   int tries;                                 /* failures in this sweep */
   double not_before;                         /* clock_seconds: a retry waits until then */
   double predicted_seconds, predicted_bytes; /* of the whole run; NaN: unknown */
+  int64_t turns;                             /* that it has had */
+  bool waits_for_memory;                     /* and that was said */
   bool has_begun;                            /* an earlier process worked on it */
   bool ran_now;                              /* a process was started in this sweep */
   double lost_share;                         /* of a finished run; NaN: not disturbed, or unknown */
@@ -88,8 +96,8 @@ err run_all(const spec_experiment *e, store *s, const run_options *options,
             run_sweep *sweep) ERR_MUST_CHECK;
 void run_free(run_sweep *sweep);
 
-/* Takes a run out of its cell's results and keeps it: the folder gets `.archived-N` behind its name,
- * and the record says so. */
+/* Takes a run out of its cell's results and keeps it: the folder gets `.archived-N` behind its
+ * name, and the record says so. */
 err run_archive(store *s, const char *results, int64_t run_id) ERR_MUST_CHECK;
 /* Takes that back. */
 err run_restore(store *s, const char *results, int64_t run_id) ERR_MUST_CHECK;

@@ -282,13 +282,13 @@ static const char version_3[] =
     "ALTER TABLE step ADD COLUMN steps INTEGER NOT NULL DEFAULT 1;" /* that the sums cover */
     "ALTER TABLE step ADD COLUMN cpu_seconds REAL;"
     "ALTER TABLE step ADD COLUMN delay_seconds REAL;"
-    "ALTER TABLE step ADD COLUMN switches INTEGER;"
+    "ALTER TABLE step ADD COLUMN switches REAL;"
     "ALTER TABLE step ADD COLUMN other_cpu_seconds REAL;"
     "ALTER TABLE step ADD COLUMN stolen_seconds REAL;"
     "ALTER TABLE step ADD COLUMN pressure_seconds REAL;"
     "ALTER TABLE step ADD COLUMN energy_joules REAL;"
     "ALTER TABLE step ADD COLUMN device_mhz REAL;"
-    "ALTER TABLE step ADD COLUMN device_other_processes INTEGER;"
+    "ALTER TABLE step ADD COLUMN device_other_processes REAL;"
     "ALTER TABLE run ADD COLUMN note TEXT NOT NULL DEFAULT '';"
     "ALTER TABLE run ADD COLUMN archived INTEGER NOT NULL DEFAULT 0;" /* 1: no cell's result */
     "ALTER TABLE run ADD COLUMN numbers_rows INTEGER NOT NULL DEFAULT 0;" /* steps they are from */
