@@ -25,7 +25,7 @@ typedef enum {
 } weights_format;
 
 /* Which token a model pools as the end of text: a number, or one of these. */
-enum { END_IS_ANY = -1, END_IS_LARGEST = -2 };
+enum { END_IS_ANY = 0, END_IS_LARGEST = -1 };
 
 typedef struct {
   weights_format format; /* of the first file read */

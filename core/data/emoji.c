@@ -57,7 +57,29 @@ static annotation *find_annotation(emoji_set *set, const char *sequence) {
   return fresh;
 }
 
+/* One element <annotation cp="…" type="tts">…</annotation>; without a type it holds keywords. */
+static err take_annotation(emoji_set *set, xmlTextReaderPtr reader) {
+  xmlChar *sequence = xmlTextReaderGetAttribute(reader, (const xmlChar *)"cp");
+  xmlChar *type = xmlTextReaderGetAttribute(reader, (const xmlChar *)"type");
+  xmlChar *value = xmlTextReaderReadString(reader);
+  err error = NULL;
+  if (sequence && value) { /* one without a character or a text says nothing */
+    annotation *item = find_annotation(set, (const char *)sequence);
+    char **field = !item ? NULL : type ? &item->name : &item->keywords;
+    if (field) {
+      free(*field);
+      *field = mem_copy_string((const char *)value);
+    }
+    if (!field || !*field) error = mem_error(0, "annotations");
+  }
+  xmlFree(sequence);
+  xmlFree(type);
+  xmlFree(value);
+  return error;
+}
+
 static err read_annotations(emoji_set *set, const char *folder) {
+  int status = 0;
   char *path = NULL, *below = fs_join(set->o->cldr, folder);
   if (below) path = fs_join(below, "en.xml");
   free(below);
@@ -66,25 +88,13 @@ static err read_annotations(emoji_set *set, const char *folder) {
   err error = NULL;
   if (!reader)
     error = err_new(ERR_INPUT, "%s: not found; install Debian's unicode-cldr-core", path);
-  while (!error && xmlTextReaderRead(reader) == 1) {
-    if (xmlTextReaderNodeType(reader) != XML_READER_TYPE_ELEMENT ||
-        strcmp((const char *)xmlTextReaderConstLocalName(reader), "annotation") != 0)
-      continue;
-    xmlChar *sequence = xmlTextReaderGetAttribute(reader, (const xmlChar *)"cp");
-    xmlChar *type = xmlTextReaderGetAttribute(reader, (const xmlChar *)"type");
-    xmlChar *value = xmlTextReaderReadString(reader);
-    annotation *item = sequence && value ? find_annotation(set, (const char *)sequence) : NULL;
-    if (item) {
-      char **field = type ? &item->name : &item->keywords;
-      free(*field);
-      *field = mem_copy_string((const char *)value);
-    } else {
-      error = mem_error(0, "annotations");
-    }
-    xmlFree(sequence);
-    xmlFree(type);
-    xmlFree(value);
-  }
+  while (!error && (status = xmlTextReaderRead(reader)) == 1)
+    if (xmlTextReaderNodeType(reader) == XML_READER_TYPE_ELEMENT &&
+        strcmp((const char *)xmlTextReaderConstLocalName(reader), "annotation") == 0)
+      error = take_annotation(set, reader);
+  if (!error && status < 0)
+    error = err_new(ERR_INPUT, "%s:%d: is no XML, or ends early", path,
+                    xmlTextReaderGetParserLineNumber(reader));
   if (reader) xmlFreeTextReader(reader);
   free(path);
   return error;

@@ -367,6 +367,64 @@ static void bases_are_laid_below_and_cycles_are_refused(void **state) {
   rmdir(folder);
 }
 
+/* YAML 1.2's core schema: three spellings of true, false and null; no other words. */
+static void yamls_own_words_are_read_as_it_has_them(void **state) {
+  (void)state;
+  settings s, plain;
+  char a[HASH_SIZE], b[HASH_SIZE];
+  assert_ok(settings_init(&s));
+  assert_ok(settings_init(&plain));
+  apply(&s, "data: {flip: True, shuffle: FALSE}\ninit_from: Null\neval.sets: NULL\n"
+            "samples: 0x10\nbatch_size: 0o20\nclip_norm: 1e-1\ntext.vocabulary: \"null\"\n");
+  assert_true(s.data_flip);
+  assert_false(s.data_shuffle);
+  assert_string_equal(s.init_from, "");
+  assert_int_equal(s.eval_sets.count, 0);
+  assert_int_equal(s.samples, 16);
+  assert_int_equal(s.batch_size, 16);
+  assert_string_equal(s.text_vocabulary, "null");
+  settings_free(&s);
+  assert_ok(settings_init(&s));
+  apply(&s, "init_from: ~\n");
+  settings_fingerprint(&s, a);
+  settings_fingerprint(&plain, b);
+  assert_string_equal(a, b);
+  settings_free(&s);
+  settings_free(&plain);
+  assert_refused("clip_norm: null\n",
+                 "run.yaml:1:12: clip_norm: null is no value of its; leave the key out for its "
+                 "default\n    1 | clip_norm: null\n      |            ^~~~");
+  assert_refused("data.flip: yes\n",
+                 "run.yaml:1:12: data.flip: 'yes' is not true or false (it was one in YAML 1.1; in "
+                 "1.2 it is a word)\n    1 | data.flip: yes\n      |            ^~~");
+  assert_refused("image: {width: 64}\nimage.width: 32\n",
+                 "run.yaml:2:1: image.width is given twice, nested and dotted (first on line 1)\n"
+                 "    2 | image.width: 32\n      | ^~~~~~~~~~~");
+}
+
+static void merge_keys_bring_what_a_map_has_not(void **state) {
+  (void)state;
+  settings s;
+  yml_document *document;
+  static const char *const wrong[][2] = {
+      {"<<: 3\n", "run.yaml:1:5: '<<' takes a map"},
+      {"<<: [{a: 1}, b]\n", "'<<' takes a map"},
+      {"a: {<<: {b: 1}, <<: {c: 1}}\n", "key '<<' is given twice"},
+      {"a:\n\tb: 1\n", "run.yaml:2:1: a tab here"},
+      {"a: \"x\\0y\"\n", "run.yaml:1:4: a NUL character"}};
+  assert_ok(settings_init(&s));
+  apply(&s, "image: &tower {width: 96, layers: 3}\n"
+            "text:\n  <<: [*tower, {layers: 7, heads: 2}]\n  width: 48\n");
+  assert_int_equal(s.image_width, 96);
+  assert_int_equal(s.text_width, 48); /* its own goes before */
+  assert_int_equal(s.text_layers, 3); /* of two maps the first */
+  assert_int_equal(s.text_heads, 2);
+  settings_free(&s);
+  for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+    assert_fails_with(yml_parse("run.yaml", wrong[i][0], strlen(wrong[i][0]), &document),
+                      wrong[i][1]);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(nested_and_dotted_keys_are_the_same_settings),
@@ -381,6 +439,8 @@ int main(void) {
       cmocka_unit_test(a_run_from_before_this_recipe_keeps_its_identity),
       cmocka_unit_test(lengths_follow_the_released_codes_rule),
       cmocka_unit_test(the_presets_are_the_released_recipes),
+      cmocka_unit_test(yamls_own_words_are_read_as_it_has_them),
+      cmocka_unit_test(merge_keys_bring_what_a_map_has_not),
       cmocka_unit_test(bases_are_laid_below_and_cycles_are_refused),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

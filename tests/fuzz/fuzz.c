@@ -45,6 +45,11 @@ fuzz_halves fuzz_cut(const uint8_t *data, size_t size) {
   return (fuzz_halves){data, data + skipped, first, size - skipped};
 }
 
+void fuzz_write(const char *path, const void *bytes, size_t size) {
+  FILE *file = fopen(path, "wb");
+  fuzz_require(file && fwrite(bytes, 1, size, file) == size && fclose(file) == 0, "a file to write");
+}
+
 static char folder[] = "/tmp/flip-fuzz.XXXXXX";
 
 static int remove_one(const char *path, const struct stat *status, int kind, struct FTW *at) {

@@ -35,6 +35,9 @@ fuzz_halves fuzz_cut(const uint8_t *data, size_t size);
  * removed at the end. */
 const char *fuzz_folder(void);
 
+/* A file in the current folder, as it is: not on its way to the disk. */
+void fuzz_write(const char *path, const void *bytes, size_t size);
+
 /* A folder and what is in it, if it is there. */
 void fuzz_remove(const char *path);
 

@@ -182,6 +182,98 @@ static void configurations_of_other_ages_are_read(void **state) {
   settings_free(&s);
 }
 
+#define MODEL FLIP_SOURCE_DIR "/tests/parity/fixtures/models/hf_quick_gelu/"
+#define WORDS "text_model.embeddings.token_embedding.weight"
+
+static void write_named(const char *folder, const char *name, const void *bytes, size_t size) {
+  char *path = fs_join(folder, name);
+  assert_ok(fs_write_atomic(path, bytes, size));
+  free(path);
+}
+
+/* The fixture's tensors in two files with an index, its word embeddings `padding` rows longer. */
+static void write_shards(const char *folder, int64_t padding) {
+  static const char *const names[] = {"model-00001-of-00002.safetensors",
+                                      "model-00002-of-00002.safetensors"};
+  safetensors_file *file;
+  strbuf index = {0};
+  float *words = NULL;
+  assert_ok(safetensors_open(MODEL "model.safetensors", &file));
+  size_t count = safetensors_count(file);
+  safetensor *list = calloc(count, sizeof *list);
+  strbuf_append(&index, "{\"metadata\":{},\"weight_map\":{");
+  for (size_t i = 0; i < count; i++) {
+    list[i] = *safetensors_at(file, i);
+    strbuf_format(&index, "%s\"%s\":\"%s\"", i ? "," : "", list[i].name, names[i >= count / 2]);
+    if (strcmp(list[i].name, WORDS) != 0) continue;
+    size_t row = list[i].bytes / (size_t)list[i].shape[0];
+    words = calloc(1, list[i].bytes + (size_t)padding * row);
+    memcpy(words, list[i].data, list[i].bytes);
+    list[i].data = words;
+    list[i].bytes += (size_t)padding * row;
+    list[i].shape[0] += padding;
+  }
+  strbuf_append(&index, "}}");
+  for (int half = 0; half < 2; half++) {
+    char *path = fs_join(folder, names[half]);
+    size_t first = half ? count / 2 : 0, end = half ? count : count / 2;
+    assert_ok(safetensors_write(path, list + first, end - first, NULL, 0, NULL));
+    free(path);
+  }
+  write_named(folder, "model.safetensors.index.json", index.data, index.length);
+  strbuf_free(&index);
+  free(words);
+  free(list);
+  safetensors_close(file);
+}
+
+/* A copy of the fixture's configuration with `from` in it replaced. */
+static void write_config(const char *folder, const char *from, const char *to) {
+  char *text;
+  size_t length;
+  strbuf changed = {0};
+  assert_ok(fs_read(MODEL "config.json", &text, &length));
+  char *at = strstr(text, from);
+  if (!at) fail_msg("no %s in the fixture's configuration", from);
+  strbuf_append_bytes(&changed, text, (size_t)(at - text));
+  strbuf_append(&changed, to);
+  strbuf_append(&changed, at + strlen(from));
+  write_named(folder, "config.json", changed.data, changed.length);
+  strbuf_free(&changed);
+  free(text);
+}
+
+static void a_padded_model_in_shards_is_the_same_model(void **state) {
+  (void)state;
+  char folder[] = "/tmp/flip-inputs-XXXXXX", command[128], from[64], to[64];
+  const char *const whole_path[] = {MODEL}, *const path[] = {folder};
+  weights whole, padded;
+  assert_non_null(mkdtemp(folder));
+  assert_ok(weights_load(whole_path, 1, NULL, 0, &whole));
+  snprintf(from, sizeof from, "\"vocab_size\": %ld", (long)whole.vocabulary);
+  snprintf(to, sizeof to, "\"vocab_size\": %ld", (long)whole.vocabulary + 64);
+  write_shards(folder, 64);
+  write_config(folder, from, to);
+  assert_ok(weights_load(path, 1, NULL, 0, &padded));
+  assert_true(padded.is_padded);
+  assert_int_equal(padded.vocabulary, whole.vocabulary + 64);
+  assert_int_equal(padded.table.total, whole.table.total + 64 * whole.s.text_width);
+  for (size_t i = 0; i < whole.table.count; i++) {
+    const param *p = &whole.table.items[i], *q = param_table_find(&padded.table, p->name);
+    assert_memory_equal(whole.values + p->offset, padded.values + q->offset,
+                        (size_t)param_elements(p) * sizeof(float));
+  }
+  weights_free(&padded);
+  /* an index that names a file where the tensor is not */
+  static const char wrong[] = "{\"weight_map\":{\"x\":\"model-00001-of-00002.safetensors\"}}";
+  write_named(folder, "model.safetensors.index.json", wrong, sizeof wrong - 1);
+  assert_fails_with(weights_load(path, 1, NULL, 0, &padded),
+                    "tensor 'x' is not in model-00001-of-00002.safetensors");
+  weights_free(&whole);
+  snprintf(command, sizeof command, "rm -r %s", folder);
+  assert_int_equal(system(command), 0);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(images_are_prepared_as_the_model_that_was_loaded_asks),
@@ -189,6 +281,7 @@ int main(void) {
       cmocka_unit_test(pictures_are_read_and_refused_as_pillow_does),
       cmocka_unit_test(other_preparations_are_refused_by_name),
       cmocka_unit_test(configurations_of_other_ages_are_read),
+      cmocka_unit_test(a_padded_model_in_shards_is_the_same_model),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -416,7 +416,7 @@ static void what_a_format_cannot_hold_is_refused_by_name(void **state) {
   weights_free(&w);
 
   /* a patch bias is written when it is zero and refused when it is not */
-  weights own;
+  weights own = {0};
   const char *const hf[] = {FIXTURES "hf_quick_gelu"};
   char file[64];
   snprintf(file, sizeof file, "%s/x.safetensors", folder);
