@@ -39,7 +39,7 @@ static void make_surroundings(void) {
   free(bytes);
   image_free(&picture);
   fuzz_expect_ok(fs_write_atomic("vocab.txt", vocabulary, sizeof vocabulary - 1));
-  fuzz_expect_ok(tokenizer_open(TOKENIZER_WORDPIECE, "vocab.txt", &words));
+  fuzz_expect_ok(tokenizer_open(TOKENIZER_WORDPIECE, SPECIAL_TOKENS_NONE, "vocab.txt", &words));
   fuzz_expect_ok(settings_init(&s));
   s.image_size = SIDE;
   s.text_length = 8;
