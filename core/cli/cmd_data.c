@@ -5,6 +5,7 @@
 #include "base/fs.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "base/mem.h"
 #include "base/options.h"
 #include "base/progress.h"
 #include "cli/cmd_data.h"
@@ -128,50 +129,82 @@ cleanup:
   return options_exit_status(error);
 }
 
+enum { SCENES_AT_ONCE = 256 };
+
+/* A scene drawn and encoded, waiting to be written in its place. */
+typedef struct {
+  scene picture;
+  uint8_t *bytes;
+  size_t length;
+  err error;
+} drawn_scene;
+
+static void draw_scene(int64_t seed, int64_t number, bool is_heldout, int64_t size,
+                       drawn_scene *d) {
+  *d = (drawn_scene){0};
+  d->error = scenes_draw((uint64_t)seed, number, is_heldout, (int32_t)size, &d->picture);
+  const image drawn = {d->picture.size, d->picture.size, d->picture.pixels};
+  if (!d->error) d->error = shrink_encode_png(&drawn, &d->bytes, &d->length);
+}
+
+static void free_scene(drawn_scene *d) {
+  free(d->bytes);
+  scene_free(&d->picture);
+  err_free(d->error);
+  *d = (drawn_scene){0};
+}
+
+static err write_scene(shard_writer *shards, int64_t number, const drawn_scene *d) {
+  char key[32];
+  strbuf json = {0};
+  const scene *picture = &d->picture;
+  snprintf(key, sizeof key, "%08ld", (long)number);
+  json_writer w = jsonw_start(&json);
+  jsonw_object(&w, NULL);
+  jsonw_string(&w, "key", key);
+  jsonw_string(&w, "caption", picture->caption);
+  jsonw_integer(&w, "width", picture->size);
+  jsonw_integer(&w, "height", picture->size);
+  jsonw_object(&w, "labels");
+  jsonw_string(&w, "shape", picture->shape);
+  jsonw_string(&w, "color", picture->color);
+  jsonw_string(&w, "combo", picture->combo);
+  jsonw_end(&w);
+  jsonw_end(&w);
+  err error = shard_writer_add(shards, key, "png", d->bytes, d->length, picture->caption,
+                               strbuf_string(&json));
+  strbuf_free(&json);
+  return error;
+}
+
+/* Drawn on all threads, written in order: the same bytes for any number of threads. */
 static err write_scenes(const char *prefix, int64_t count, int64_t seed, int64_t size,
                         bool is_heldout, bool has_progress) {
   shard_writer *shards = NULL;
-  scene picture = {0};
-  uint8_t *bytes = NULL;
-  size_t length;
   int64_t shard_count;
-  strbuf json = {0};
+  drawn_scene *all = mem_zeroed(SCENES_AT_ONCE, sizeof *all);
+  if (!all) return mem_error(SCENES_AT_ONCE * sizeof *all, "scenes");
   progress bar = progress_start("drawing scenes", (double)count, 0, has_progress);
-  err error = shard_writer_open(prefix, 1000, &shards);
-  if (error) return error;
-  for (int64_t i = 0; i < count; i++) {
-    char key[32];
-    snprintf(key, sizeof key, "%08ld", (long)i);
-    TRY(scenes_draw((uint64_t)seed, i, is_heldout, (int32_t)size, &picture));
-    const image drawn = {picture.size, picture.size, picture.pixels};
-    TRY(shrink_encode_png(&drawn, &bytes, &length));
-    strbuf_clear(&json);
-    json_writer w = jsonw_start(&json);
-    jsonw_object(&w, NULL);
-    jsonw_string(&w, "key", key);
-    jsonw_string(&w, "caption", picture.caption);
-    jsonw_integer(&w, "width", picture.size);
-    jsonw_integer(&w, "height", picture.size);
-    jsonw_object(&w, "labels");
-    jsonw_string(&w, "shape", picture.shape);
-    jsonw_string(&w, "color", picture.color);
-    jsonw_string(&w, "combo", picture.combo);
-    jsonw_end(&w);
-    jsonw_end(&w);
-    TRY(shard_writer_add(shards, key, "png", bytes, length, picture.caption, strbuf_string(&json)));
-    free(bytes);
-    bytes = NULL;
-    scene_free(&picture);
-    picture = (scene){0};
-    progress_update(&bar, (double)i + 1, NULL);
+  err error = NULL;
+  TRY(shard_writer_open(prefix, 1000, &shards));
+  for (int64_t at = 0; at < count && !error; at += SCENES_AT_ONCE) {
+    int64_t now = count - at < SCENES_AT_ONCE ? count - at : SCENES_AT_ONCE;
+#pragma omp parallel for schedule(dynamic, 4)
+    for (int64_t i = 0; i < now; i++) draw_scene(seed, at + i, is_heldout, size, &all[i]);
+    for (int64_t i = 0; i < now; i++) {
+      if (!error) error = all[i].error;
+      if (all[i].error == error) all[i].error = NULL;
+      if (!error) error = write_scene(shards, at + i, &all[i]);
+      free_scene(&all[i]);
+      progress_update(&bar, (double)(at + i + 1), NULL);
+    }
   }
+  if (error) goto cleanup;
   TRY(shard_writer_finish(shards, &shard_count));
   progress_finish(&bar, NULL);
   printf("%s-*.tar: %ld scenes (%ld shards)\n", prefix, (long)count, (long)shard_count);
 cleanup:
-  free(bytes);
-  scene_free(&picture);
-  strbuf_free(&json);
+  free(all);
   shard_writer_close(shards);
   return error;
 }
