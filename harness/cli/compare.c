@@ -128,7 +128,7 @@ static err report_result(const timing_result *result, const timing_options *how,
   if (!is_json && how->other && is_disturbed) {
     strbuf_append(&out, "† ");
     timing_tell_disturbance(&result->disturbance, &out);
-    strbuf_append(&out, "; what they lost is in the interval: repeat it on a quiet machine\n");
+    strbuf_append(&out, "; this widens the intervals: repeat it on a quiet machine\n");
   }
   if (!error) error = cli_print(&out);
   strbuf_free(&out);

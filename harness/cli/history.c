@@ -71,6 +71,13 @@ void history_write_head(const sample_series *series, strbuf *out) {
   strbuf_format(out, "  build  %s\n", *series->build ? series->build : "(not recorded)");
 }
 
+void history_write_p(double p, strbuf *out) {
+  if (p < 0.001)
+    strbuf_append(out, "p < 0.001");
+  else
+    strbuf_format(out, "p = %.3f", p);
+}
+
 void history_write_left_out(const sample_series *series, strbuf *out) {
   if (!series->left_out) return;
   strbuf_format(out, "%zu sample%s left out: no positive number", series->left_out,
@@ -89,8 +96,10 @@ static err write_history(const sample_series *series, double level, strbuf *out)
   for (size_t i = 0; i < series->count; i++) {
     const sample_point *p = &series->points[i];
     if (next < l.level_count && l.levels[next].first == i) {
-      strbuf_format(out, "  ── changed by %+.1f %% (p = %.3f)\n",
-                    100 * (l.levels[next].mean / l.levels[next - 1].mean - 1), l.levels[next].p);
+      strbuf_format(out, "  ── changed by %+.1f %% (",
+                    100 * (l.levels[next].mean / l.levels[next - 1].mean - 1));
+      history_write_p(l.levels[next].p, out);
+      strbuf_append(out, ")\n");
       next++;
     }
     strbuf_format(out, "  %-11s %-10s %12.6g  %zu sample%s%s%s\n", p->label, p->day, p->value,

@@ -62,14 +62,13 @@ static void write_worse(const sample_series *series, const series_levels *l,
   const char *since = series->points[v->since].label;
   strbuf_format(out, "regression   %s: ", series->series);
   if (v->reason == VERDICT_BY_TREND)
-    strbuf_format(out, "%+.1f %% little by little since %s (p = %.3f", 100 * v->change, since,
-                  v->p);
+    strbuf_format(out, "%+.1f %% little by little since %s (", 100 * v->change, since);
   else if (v->steps > 1)
-    strbuf_format(out,
-                  "%+.1f %% in %zu steps since %s, against the level that ends with %s (p = %.3f",
-                  100 * v->change, v->steps, since, series->points[v->since - 1].label, v->p);
+    strbuf_format(out, "%+.1f %% in %zu steps since %s, against the level that ends with %s (",
+                  100 * v->change, v->steps, since, series->points[v->since - 1].label);
   else
-    strbuf_format(out, "%+.1f %% since %s (p = %.3f", 100 * v->change, since, v->p);
+    strbuf_format(out, "%+.1f %% since %s (", 100 * v->change, since);
+  history_write_p(v->p, out);
   strbuf_append(out, "; ");
   write_evidence(series, l, out);
   strbuf_append(out, ")\n");

@@ -62,9 +62,9 @@ static void write_commits(const sample_series *s, const series_levels *l, size_t
     if (l->is_aside[i])
       strbuf_append(out, "<td data-value=\"\">alone: set aside</td></tr>\n");
     else if (begins)
-      strbuf_format(out, "<td data-value=\"%zu\"><b>%+.1f %%</b> (p = %.3f)</td></tr>\n", level + 1,
-                    100 * (l->levels[level].mean / l->levels[level - 1].mean - 1),
-                    l->levels[level].p);
+      strbuf_format(out, "<td data-value=\"%zu\"><b>%+.1f %%</b> (p %s %.3f)</td></tr>\n",
+                    level + 1, 100 * (l->levels[level].mean / l->levels[level - 1].mean - 1),
+                    l->levels[level].p < 0.001 ? "&lt;" : "=", fmax(0.001, l->levels[level].p));
     else
       strbuf_format(out, "<td data-value=\"%zu\">%zu</td></tr>\n", level + 1, level + 1);
   }
