@@ -273,6 +273,7 @@ cleanup:
 err trainer_run(const settings *s, const trainer_options *options) {
   run r = {.s = s, .options = options, .last_accuracy = -1, .events = {.fd = -1}, .lock = -1};
   err error = lock_folder(&r);
+  if (!error) error = run_check_folder(&r); /* another's record is not to be written to */
   if (!error) error = open_events(&r);
   if (!error) {
     error = train(&r);
