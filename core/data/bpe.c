@@ -51,8 +51,15 @@ static err read_file(const char *path, char **text) {
   if (!file) return err_new(ERR_IO, "%s: cannot open: no such file, or not readable", path);
   while ((length = gzread(file, block, sizeof block)) > 0 && content.length < LONGEST_FILE)
     strbuf_append_bytes(&content, block, (size_t)length);
-  gzclose_r(file);
+  bool is_cut = gzclose_r(file) == Z_BUF_ERROR;
   err error = NULL;
+  if (is_cut) error = err_new(ERR_INPUT, "%s: damaged gzip file: it ends early", path);
+  if (!error && content.length && memchr(content.data, '\0', content.length))
+    error = err_new(ERR_INPUT, "%s: holds a NUL character: is it a list of merges?", path);
+  if (error) {
+    strbuf_free(&content);
+    return error;
+  }
   if (length < 0) error = err_new(ERR_INPUT, "%s: damaged gzip file", path);
   if (length > 0) error = err_new(ERR_INPUT, "%s: too large for a list of merges", path);
   if (!error && content.is_broken) error = mem_error(content.length, path);

@@ -37,10 +37,12 @@ err wordpiece_open(const char *path, wordpiece **out) {
   if (!w) return mem_error(sizeof *w, path);
   err error = fs_read(path, &w->file, &length);
   if (error) goto cleanup;
+  if (memchr(w->file, '\0', length))
+    FAIL(ERR_INPUT, "%s: holds a NUL character: is it a WordPiece vocabulary in UTF-8?", path);
   for (size_t i = 0; i < length; i++) count += w->file[i] == '\n';
   if (length && w->file[length - 1] != '\n') count++;
   TRY(token_table_create(count, path, &w->table));
-  char *at = w->file;
+  char *at = w->file + (length >= 3 && memcmp(w->file, "\xEF\xBB\xBF", 3) == 0 ? 3 : 0);
   for (int64_t i = 0; i < count; i++) {
     char *end = at + strcspn(at, "\n");
     w->table.tokens[i] = at;

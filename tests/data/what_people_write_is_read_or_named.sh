@@ -138,3 +138,14 @@ expect_status 2 "$FLIP" data verify list:cut.tsv.gz
 printf 'filepath\n00000000.png\n00000001.png\n' > bare.csv
 expect_status 0 "$FLIP" embed -m run -i bare.csv -o x.npy
 expect_line out.txt '2 x 16'
+
+# Vocabularies: a byte order mark and CR LF do no harm; one that is cut or holds NUL is refused.
+"$FLIP" tokenizer encode -v vocab.txt 'a red circle' > plain.txt
+{ printf '\xef\xbb\xbf'; sed 's/$/\r/' vocab.txt; } > marked.txt
+"$FLIP" tokenizer encode -v marked.txt 'a red circle' | cmp - plain.txt || fail "a byte order mark changes the tokens"
+{ head -5 vocab.txt; printf '\0\n'; tail -n +6 vocab.txt; } > nul.txt
+expect_status 2 "$FLIP" tokenizer encode -v nul.txt 'a red circle'
+expect_line err.txt 'nul.txt: holds a NUL character'
+head -c 1000 "$SOURCE/tests/parity/fixtures/merges.txt.gz" > cut.gz
+expect_status 2 "$FLIP" tokenizer encode -t bpe -v cut.gz 'a red circle'
+expect_line err.txt 'cut.gz: damaged gzip file'
