@@ -1,6 +1,9 @@
 /* The schema as a list of steps, each from one version to the next. A step that was released is
  * never changed; a new one is added. docs/schema.md explains the tables. */
+#include "store/numbers.h"
 #include "store/sql.h"
+
+enum { NUMBERS_VERSION = 3 }; /* before it, numbers were what processes said at their end */
 
 static const char version_1[] =
     "CREATE TABLE experiment ("
@@ -270,13 +273,187 @@ static const char version_2[] =
     "      AS wanted WHERE wanted.value IS NOT json_extract(latest.axes,"
     "        '$.\"' || wanted.key || '\"'));";
 
+/* Rows that cover several steps and tell disturbance from work; processes and what each was given;
+ * outcomes item by item; notes. What `end` said of a run is no number any more: what rows cannot
+ * give of an old run (memory, energy) becomes rows here, and store/numbers.c makes the rest. */
+static const char version_3[] =
+    "ALTER TABLE step ADD COLUMN attempt INTEGER NOT NULL DEFAULT 1;"
+    "ALTER TABLE step ADD COLUMN steps INTEGER NOT NULL DEFAULT 1;" /* that the sums cover */
+    "ALTER TABLE step ADD COLUMN cpu_seconds REAL;"
+    "ALTER TABLE step ADD COLUMN delay_seconds REAL;"
+    "ALTER TABLE step ADD COLUMN switches INTEGER;"
+    "ALTER TABLE step ADD COLUMN other_cpu_seconds REAL;"
+    "ALTER TABLE step ADD COLUMN stolen_seconds REAL;"
+    "ALTER TABLE step ADD COLUMN pressure_seconds REAL;"
+    "ALTER TABLE step ADD COLUMN energy_joules REAL;"
+    "ALTER TABLE step ADD COLUMN device_mhz REAL;"
+    "ALTER TABLE step ADD COLUMN device_other_processes INTEGER;"
+    "ALTER TABLE run ADD COLUMN note TEXT NOT NULL DEFAULT '';"
+    "ALTER TABLE run ADD COLUMN archived INTEGER NOT NULL DEFAULT 0;" /* 1: no cell's result */
+    "ALTER TABLE run ADD COLUMN numbers_rows INTEGER NOT NULL DEFAULT 0;" /* steps they are from */
+
+    "CREATE TABLE tag ("
+    "  run_id INTEGER NOT NULL REFERENCES run(id) ON DELETE CASCADE,"
+    "  name TEXT NOT NULL,"
+    "  PRIMARY KEY (run_id, name)"
+    ") STRICT, WITHOUT ROWID;"
+
+    "CREATE TABLE process (" /* one `start` event of a run, and what it was given */
+    "  run_id INTEGER NOT NULL REFERENCES run(id) ON DELETE CASCADE,"
+    "  number INTEGER NOT NULL," /* from 1, in the order of events.jsonl */
+    "  attempt INTEGER NOT NULL,"
+    "  version INTEGER NOT NULL," /* of the event stream */
+    "  first_step INTEGER NOT NULL,"
+    "  started TEXT NOT NULL," /* first event */
+    "  last TEXT NOT NULL,"    /* last event */
+    "  environment_id INTEGER REFERENCES environment(id),"
+    "  cpus INTEGER," /* that the process could run on */
+    "  data_fingerprint TEXT NOT NULL DEFAULT '',"
+    "  data_samples INTEGER,"
+    "  vocabulary_fingerprint TEXT NOT NULL DEFAULT '',"
+    "  evaluation_fingerprints TEXT NOT NULL DEFAULT '{}'," /* JSON, set to digest */
+    "  init_fingerprint TEXT NOT NULL DEFAULT '',"
+    "  energy_joules REAL," /* these three: what streams of version 1 said at the end */
+    "  other_cpus REAL,"
+    "  stolen_share REAL,"
+    "  PRIMARY KEY (run_id, number)"
+    ") STRICT, WITHOUT ROWID;"
+
+    "CREATE TABLE memory ("
+    "  run_id INTEGER NOT NULL REFERENCES run(id) ON DELETE CASCADE,"
+    "  ordinal INTEGER NOT NULL,"
+    "  attempt INTEGER NOT NULL,"
+    "  step INTEGER NOT NULL,"
+    "  peak_bytes INTEGER,"
+    "  planned_bytes INTEGER,"
+    "  host_peak_bytes INTEGER,"
+    "  device_used_bytes INTEGER,"
+    "  utilisation REAL,"
+    "  power_watts REAL,"
+    "  PRIMARY KEY (run_id, ordinal)"
+    ") STRICT, WITHOUT ROWID;"
+
+    "CREATE TABLE outcome (" /* which items of a set were hits */
+    "  run_id INTEGER NOT NULL REFERENCES run(id) ON DELETE CASCADE,"
+    "  set_name TEXT NOT NULL,"
+    "  task TEXT NOT NULL,"
+    "  metric TEXT NOT NULL,"
+    "  step INTEGER NOT NULL,"
+    "  items INTEGER NOT NULL,"
+    "  hits BLOB NOT NULL," /* bit i, least significant first within a byte */
+    "  PRIMARY KEY (run_id, set_name, task, metric, step)"
+    ") STRICT, WITHOUT ROWID;"
+
+    "CREATE TABLE outcome_labels (" /* the class of each item */
+    "  run_id INTEGER NOT NULL REFERENCES run(id) ON DELETE CASCADE,"
+    "  set_name TEXT NOT NULL,"
+    "  labels BLOB NOT NULL," /* little-endian, two bytes an item */
+    "  PRIMARY KEY (run_id, set_name)"
+    ") STRICT, WITHOUT ROWID;"
+
+    /* a row of old covers the steps since the one before it */
+    "UPDATE step SET attempt = coalesce((SELECT max(number) FROM attempt WHERE"
+    "  attempt.run_id = step.run_id AND attempt.first_step < step.step), 1);"
+    "UPDATE step SET steps = before.steps, seconds = CASE"
+    "    WHEN before.steps > 1 AND before.told > 0 THEN before.told"
+    "    ELSE step.seconds * before.steps END"
+    "  FROM (SELECT run_id, step,"
+    "      step - coalesce(lag(step) OVER of_run, 0) AS steps,"
+    "      train_seconds - coalesce(lag(train_seconds) OVER of_run, 0) AS told"
+    "    FROM step WINDOW of_run AS (PARTITION BY run_id ORDER BY step)) AS before"
+    "  WHERE before.run_id = step.run_id AND before.step = step.step;"
+    "UPDATE step SET train_seconds = sums.total"
+    "  FROM (SELECT run_id, step, sum(seconds) OVER (PARTITION BY run_id ORDER BY step) AS total"
+    "    FROM step) AS sums"
+    "  WHERE sums.run_id = step.run_id AND sums.step = step.step;"
+    "UPDATE evaluation SET train_seconds = coalesce((SELECT step.train_seconds FROM step"
+    "  WHERE step.run_id = evaluation.run_id AND step.step >= evaluation.step"
+    "  ORDER BY step.step LIMIT 1), train_seconds)"
+    "  WHERE EXISTS (SELECT 1 FROM step WHERE step.run_id = evaluation.run_id"
+    "    AND step.step = evaluation.step);"
+    "INSERT INTO process (run_id, number, attempt, version, first_step, started, last,"
+    "    environment_id, cpus, data_fingerprint, data_samples)"
+    "  SELECT attempt.run_id, number, number, 1, first_step, attempt.started,"
+    "    coalesce(attempt.ended, attempt.started), attempt.environment_id,"
+    "    json_extract(conditions, '$.cpus'), run.data_fingerprint,"
+    "    (SELECT CAST(value AS INTEGER) FROM summary WHERE summary.run_id = run.id"
+    "     AND name = 'data_samples')"
+    "  FROM attempt JOIN run ON run.id = attempt.run_id WHERE first_step IS NOT NULL;"
+    "UPDATE process SET"
+    "    energy_joules = (SELECT value FROM summary WHERE summary.run_id = process.run_id"
+    "      AND name = 'energy_joules'),"
+    "    other_cpus = (SELECT value FROM summary WHERE summary.run_id = process.run_id"
+    "      AND name = 'other_cpus'),"
+    "    stolen_share = (SELECT value FROM summary WHERE summary.run_id = process.run_id"
+    "      AND name = 'stolen_share')"
+    "  WHERE number = (SELECT max(number) FROM process AS other"
+    "    WHERE other.run_id = process.run_id);"
+    "INSERT INTO memory (run_id, ordinal, attempt, step, peak_bytes, planned_bytes,"
+    "    host_peak_bytes, device_used_bytes, utilisation, power_watts)"
+    "  SELECT run.id, 1, coalesce((SELECT max(number) FROM attempt WHERE run_id = run.id), 1),"
+    "    coalesce((SELECT max(step) FROM step WHERE run_id = run.id), 0),"
+    "    CAST(max(value) FILTER (WHERE name = 'peak_bytes') AS INTEGER),"
+    "    CAST(max(value) FILTER (WHERE name = 'planned_bytes') AS INTEGER),"
+    "    CAST(max(value) FILTER (WHERE name = 'host_peak_bytes') AS INTEGER),"
+    "    CAST(max(value) FILTER (WHERE name = 'device_used_bytes') AS INTEGER),"
+    "    max(value) FILTER (WHERE name = 'utilisation'),"
+    "    max(value) FILTER (WHERE name = 'power_watts')"
+    "  FROM run JOIN summary ON summary.run_id = run.id GROUP BY run.id"
+    "  HAVING max(value) FILTER (WHERE name = 'peak_bytes') IS NOT NULL;"
+    /* where the run folder is still there, its files say more than was kept of them */
+    "UPDATE run SET attempts_offset = 0, events_offset = 0;"
+
+    "DROP VIEW v_cell_latest;"
+    "CREATE VIEW v_cell_latest AS" /* of the runs that are not archived: the newest finished one,
+                                      else the newest */
+    "  SELECT experiment.name AS experiment, experiment_cell.position, experiment_cell.label,"
+    "    experiment_cell.tuning, experiment_cell.axes, cell.id AS cell_id, cell.parent,"
+    "    run.id AS run_id, coalesce(run.status, 'not run') AS status, run.kind, run.message,"
+    "    run.started, run.ended, run.directory"
+    "  FROM experiment_cell JOIN experiment ON experiment.id = experiment_cell.experiment_id"
+    "  JOIN cell ON cell.id = experiment_cell.cell_id"
+    "  LEFT JOIN run ON run.id = (SELECT id FROM run AS any_run WHERE any_run.cell_id = cell.id"
+    "    AND NOT any_run.archived ORDER BY status = 'finished' DESC, id DESC LIMIT 1);"
+
+    "DROP VIEW v_cell_summary;"
+    "CREATE VIEW v_cell_summary AS"
+    "  SELECT latest.experiment, latest.position, latest.label, latest.axes, latest.status,"
+    "    latest.run_id,"
+    "    (SELECT value FROM summary WHERE run_id = latest.run_id"
+    "     AND name = 'samples_per_second') AS samples_per_second,"
+    "    (SELECT value FROM summary WHERE run_id = latest.run_id"
+    "     AND name = 'steady_seconds') AS steady_seconds,"
+    "    (SELECT value FROM summary WHERE run_id = latest.run_id"
+    "     AND name = 'train_seconds') AS train_seconds,"
+    "    (SELECT value FROM summary WHERE run_id = latest.run_id"
+    "     AND name = 'disturbed') AS disturbed,"
+    "    (SELECT value FROM summary WHERE run_id = latest.run_id"
+    "     AND name = 'lost_share') AS lost_share,"
+    "    (SELECT value FROM summary WHERE run_id = latest.run_id"
+    "     AND name = 'peak_bytes') AS peak_bytes,"
+    "    (SELECT value FROM summary WHERE run_id = latest.run_id"
+    "     AND name = 'flops_per_sample_total') AS flops_per_sample,"
+    "    (SELECT value FROM summary WHERE run_id = latest.run_id AND name = 'mfu') AS mfu,"
+    "    (SELECT value FROM summary WHERE run_id = latest.run_id"
+    "     AND name = 'data_wait_share') AS data_wait_share,"
+    "    (SELECT value FROM summary WHERE run_id = latest.run_id"
+    "     AND name = 'final_loss') AS final_loss,"
+    "    (SELECT value FROM v_final_evaluation WHERE run_id = latest.run_id AND task = 'zeroshot'"
+    "     AND metric = 'top1' ORDER BY ordinal LIMIT 1) AS zero_shot_top1,"
+    "    (SELECT value FROM v_final_evaluation WHERE run_id = latest.run_id AND task = 'zeroshot'"
+    "     AND metric = 'mean_per_class' ORDER BY ordinal LIMIT 1) AS zero_shot_mean_per_class,"
+    "    (SELECT value FROM v_final_evaluation WHERE run_id = latest.run_id AND task = 'retrieval'"
+    "     AND metric = 'image_to_text_r1' ORDER BY ordinal LIMIT 1) AS retrieval_i2t_r1"
+    "  FROM v_cell_latest AS latest;";
+
 /* migrations[v] brings version v to v + 1 */
-static const char *const migrations[] = {version_1, version_2};
+static const char *const migrations[] = {version_1, version_2, version_3};
 _Static_assert(sizeof migrations / sizeof *migrations == STORE_VERSION,
                "one step for each version");
 
-err schema_upgrade(store *s) {
+err schema_upgrade(store *s, int *from) {
   int64_t version;
+  *from = STORE_VERSION;
   err error = sql_integer(s, 0, &version, "PRAGMA user_version", "");
   if (error) return error;
   if (version > STORE_VERSION)
@@ -288,6 +465,7 @@ err schema_upgrade(store *s) {
   error = sql_begin(s); /* another process may have been faster: look again under the lock */
   if (error) return error;
   error = sql_integer(s, 0, &version, "PRAGMA user_version", "");
+  *from = (int)version;
   for (; !error && version < STORE_VERSION; version++) {
     strbuf bump = {0};
     error = sql_script(s, migrations[version]);
@@ -295,5 +473,6 @@ err schema_upgrade(store *s) {
     if (!error) error = sql_script(s, strbuf_string(&bump));
     strbuf_free(&bump);
   }
+  if (!error && *from < NUMBERS_VERSION) error = numbers_make_all(s);
   return sql_end(s, error);
 }

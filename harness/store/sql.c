@@ -90,6 +90,11 @@ static err bind(store *s, sqlite3_stmt *statement, const char *types, va_list ar
     case 'd':
       code = sqlite3_bind_double(statement, i, va_arg(arguments, double));
       break;
+    case 'b': {
+      const void *bytes = va_arg(arguments, const void *);
+      code = sqlite3_bind_blob64(statement, i, bytes, va_arg(arguments, size_t), SQLITE_TRANSIENT);
+      break;
+    }
     default:
       text = va_arg(arguments, const char *);
       code = text ? sqlite3_bind_text(statement, i, text, -1, SQLITE_TRANSIENT)
@@ -212,10 +217,38 @@ static err use_write_ahead_log(store *s) {
   return code == SQLITE_OK ? NULL : sql_error(s, code);
 }
 
+/* A migrated database usually lies in its results folder: what the run folders beside it say goes
+ * before what was kept of them. One that lies elsewhere does so when a sweep looks at its runs. */
+static err read_folders_anew(store *s) {
+  char *copy = mem_copy_string(s->path);
+  if (!copy) return mem_error(0, s->path);
+  const char *results = dirname(copy);
+  int64_t run_id = 0, ingested;
+  err error = NULL;
+  for (;;) {
+    sqlite3_stmt *rows;
+    bool has_row;
+    TRY(sql_query(s, &rows, "SELECT id, directory FROM run WHERE id > ? ORDER BY id LIMIT 1", "i",
+                  run_id));
+    TRY(sql_next(s, rows, &has_row));
+    if (!has_row) break;
+    run_id = sqlite3_column_int64(rows, 0);
+    char *directory = mem_copy_string(sql_text(rows, 1));
+    sql_stop(rows);
+    error = directory ? store_ingest(s, results, directory, &ingested) : mem_error(0, s->path);
+    free(directory);
+    if (error) break;
+  }
+cleanup:
+  free(copy);
+  return error;
+}
+
 static err open_file(const char *path, int flags, store **out) {
   store *s = mem_zeroed(1, sizeof *s);
   if (!s) return mem_error(sizeof *s, path);
   err error = NULL;
+  int from;
   s->path = mem_copy_string(path);
   if (!s->path) FAIL(ERR_MEMORY, "out of memory: %s", path);
   int code = sqlite3_open_v2(path, &s->database, flags | SQLITE_OPEN_NOMUTEX, NULL);
@@ -227,7 +260,8 @@ static err open_file(const char *path, int flags, store **out) {
   sqlite3_busy_timeout(s->database, BUSY_TIMEOUT_MS);
   TRY(use_write_ahead_log(s));
   TRY(sql_script(s, pragmas));
-  TRY(schema_upgrade(s));
+  TRY(schema_upgrade(s, &from));
+  if (from > 0 && from < STORE_VERSION) TRY(read_folders_anew(s));
   *out = s;
 cleanup:
   if (error) store_close(s);

@@ -13,7 +13,8 @@
 
 #include "store/store.h"
 
-/* Types: i int64_t, d double, t const char * (NULL is NULL). */
+/* Types: i int64_t, d double (NaN is NULL), t const char * (NULL is NULL), b const void * and
+ * size_t. */
 err sql_run(store *s, const char *sql, const char *types, ...) ERR_MUST_CHECK;
 err sql_query(store *s, sqlite3_stmt **rows, const char *sql, const char *types,
               ...) ERR_MUST_CHECK;
@@ -35,7 +36,8 @@ err sql_begin(store *s) ERR_MUST_CHECK;
 /* Commits when `error` is NULL, else rolls back; returns the first error. */
 err sql_end(store *s, err error) ERR_MUST_CHECK;
 
-/* The schema's migrations: brings the database from its user_version to STORE_VERSION. */
-err schema_upgrade(store *s) ERR_MUST_CHECK;
+/* The schema's migrations: brings the database from its user_version to STORE_VERSION. `from`:
+ * the version that was there. */
+err schema_upgrade(store *s, int *from) ERR_MUST_CHECK;
 
 #endif

@@ -1,0 +1,478 @@
+/* From the events of a trainer (docs/events.md) into rows: one for each step event, evaluation,
+ * memory reading, checkpoint and process. Numbers of the whole run are made from these elsewhere
+ * (numbers.h). Streams of version 1 are read as well as they tell. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/fs.h"
+#include "store/base64.h"
+#include "store/ingest.h"
+
+/* A run keeps at most this many steps in the database: of a longer one a row for every two, three,
+ * … steps, with their sums (events.jsonl keeps all). It bounds what a run adds: docs/schema.md says
+ * to how much. */
+enum { MOST_STEPS = 50000 };
+
+/* ---- the process, its machine and settings ---- */
+
+/* Which attempt wrote an event: the newest that had started by then. */
+static err find_attempt(ingest *in, const json_t *event, int64_t *number) {
+  return sql_integer(in->s, 1, number,
+                     "SELECT max(number) FROM attempt WHERE run_id = ? AND started <= ?", "it",
+                     in->run_id, ingest_text(event, "time"));
+}
+
+static err put_environment(ingest *in, const json_t *event, int64_t *id) {
+  static const char *const keys[] = {"commit", "dirty", "compiler",    "program_version",
+                                     "host",   "os",    "cpu",         "device",
+                                     "driver", "flags", "device_name", "precision"};
+  strbuf all = {0};
+  char digest[HASH_SIZE];
+  char *libraries = json_dumps(json_object_get(event, "libraries"),
+                               JSON_COMPACT | JSON_SORT_KEYS | JSON_ENCODE_ANY);
+  for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+    strbuf_format(&all, "%s\n", ingest_text(event, keys[i]));
+  strbuf_format(&all, "%lld\n%s", (long long)ingest_integer(event, "threads"),
+                libraries ? libraries : "{}");
+  hash_bytes(strbuf_string(&all), all.length, digest);
+  strbuf_free(&all);
+  err error = sql_run(
+      in->s,
+      "INSERT OR IGNORE INTO environment (digest, commit_id, dirty, compiler,"
+      " program_version, host, os, cpu, device, device_name, driver, flags, precision,"
+      " threads, libraries) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+      "tttttttttttttit", digest, ingest_text(event, "commit"), ingest_text(event, "dirty"),
+      ingest_text(event, "compiler"), ingest_text(event, "program_version"), ingest_text(event, "host"),
+      ingest_text(event, "os"), ingest_text(event, "cpu"), ingest_text(event, "device"),
+      ingest_text(event, "device_name"), ingest_text(event, "driver"), ingest_text(event, "flags"),
+      ingest_text(event, "precision"), ingest_integer(event, "threads"), libraries ? libraries : "{}");
+  free(libraries);
+  if (error) return error;
+  return sql_integer(in->s, 0, id, "SELECT id FROM environment WHERE digest = ?", "t", digest);
+}
+
+static err put_numbers_under(ingest *in, const json_t *event, const char *key) {
+  const char *name;
+  json_t *value;
+  err error = NULL;
+  json_object_foreach(json_object_get(event, key), name, value) {
+    char full[96];
+    snprintf(full, sizeof full, "%s_%s", key, name);
+    if (json_is_number(value) && !error) error = ingest_put_summary(in, full, json_number_value(value));
+  }
+  return error;
+}
+
+/* A cell that no experiment here names, as of a merged run: what the run says it was. */
+static err put_settings(ingest *in, const json_t *event) {
+  char *settings = json_dumps(json_object_get(event, "settings"), JSON_COMPACT);
+  err error = NULL;
+  if (settings)
+    error = sql_run(in->s,
+                    "UPDATE cell SET settings = ? WHERE settings = '{}'"
+                    " AND id = (SELECT cell_id FROM run WHERE id = ?)",
+                    "ti", settings, in->run_id);
+  free(settings);
+  return error;
+}
+
+/* A start at step n takes back whatever an earlier process wrote beyond n. What memory it took, and
+ * for how long it ran, stay true. */
+static err forget_after(ingest *in, int64_t step) {
+  err error = NULL;
+  TRY(sql_run(in->s, "DELETE FROM step WHERE run_id = ? AND step > ?", "ii", in->run_id, step));
+  TRY(sql_run(in->s, "DELETE FROM evaluation WHERE run_id = ? AND step > ?", "ii", in->run_id,
+              step));
+  TRY(sql_run(in->s, "DELETE FROM outcome WHERE run_id = ? AND step > ?", "ii", in->run_id, step));
+  TRY(sql_run(in->s, "DELETE FROM artifact WHERE run_id = ? AND step > ?", "ii", in->run_id, step));
+cleanup:
+  return error;
+}
+
+err events_forget_all(ingest *in) {
+  static const char *const statements[] = {
+      "DELETE FROM summary WHERE run_id = ? AND name NOT LIKE 'predicted%'",
+      "DELETE FROM warning WHERE run_id = ?", "DELETE FROM process WHERE run_id = ?",
+      "DELETE FROM memory WHERE run_id = ?", "DELETE FROM outcome_labels WHERE run_id = ?",
+      /* what earlier processes said of their start went with the file */
+      "UPDATE attempt SET first_step = NULL, environment_id = NULL WHERE run_id = ?"};
+  err error = forget_after(in, -1);
+  for (size_t i = 0; i < sizeof statements / sizeof *statements && !error; i++)
+    error = sql_run(in->s, statements[i], "i", in->run_id);
+  return error;
+}
+
+/* ---- where the reading stands ---- */
+
+static err find_last_step(ingest *in) {
+  sqlite3_stmt *rows;
+  bool has_row;
+  memset(&in->last, 0, sizeof in->last);
+  in->last.told_seconds = NAN;
+  err error = sql_query(in->s, &rows,
+                        "SELECT step, attempt, coalesce(train_seconds, 0),"
+                        " EXISTS (SELECT 1 FROM artifact WHERE artifact.run_id = step.run_id"
+                        "  AND artifact.step = step.step)"
+                        " OR EXISTS (SELECT 1 FROM evaluation WHERE evaluation.run_id ="
+                        "  step.run_id AND evaluation.step = step.step)"
+                        " FROM step WHERE run_id = ? ORDER BY step DESC LIMIT 1",
+                        "i", in->run_id);
+  if (!error) error = sql_next(in->s, rows, &has_row);
+  if (error || !has_row) return error;
+  in->last.step = sqlite3_column_int64(rows, 0);
+  in->last.attempt = sqlite3_column_int64(rows, 1);
+  in->last.train_seconds = sql_real(rows, 2);
+  in->last.is_boundary = sqlite3_column_int(rows, 3) != 0;
+  sql_stop(rows);
+  return NULL;
+}
+
+err events_resume(ingest *in) {
+  sqlite3_stmt *rows;
+  bool has_row;
+  err error = sql_query(in->s, &rows,
+                        "SELECT number, attempt, version FROM process WHERE run_id = ?"
+                        " ORDER BY number DESC LIMIT 1",
+                        "i", in->run_id);
+  if (!error) error = sql_next(in->s, rows, &has_row);
+  if (error) return error;
+  if (has_row) {
+    in->process.number = sqlite3_column_int64(rows, 0);
+    in->process.attempt = sqlite3_column_int64(rows, 1);
+    in->process.version = sqlite3_column_int64(rows, 2);
+    sql_stop(rows);
+  }
+  return find_last_step(in);
+}
+
+err events_pause(ingest *in) {
+  if (!in->process.number || !*in->process.last) return NULL;
+  return sql_run(in->s, "UPDATE process SET last = ? WHERE run_id = ? AND number = ?", "tii",
+                 in->process.last, in->run_id, in->process.number);
+}
+
+/* ---- start ---- */
+
+static err put_process(ingest *in, const json_t *event, int64_t environment) {
+  char *sets = json_dumps(json_object_get(event, "evaluation_fingerprints"),
+                          JSON_COMPACT | JSON_SORT_KEYS | JSON_ENCODE_ANY);
+  const char *time = ingest_text(event, "time");
+  err error =
+      sql_run(in->s,
+              "INSERT OR REPLACE INTO process (run_id, number, attempt, version, first_step,"
+              " started, last, environment_id, cpus, data_fingerprint, data_samples,"
+              " vocabulary_fingerprint, evaluation_fingerprints, init_fingerprint)"
+              " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+              "iiiiittidtdttt", in->run_id, in->process.number, in->process.attempt,
+              in->process.version, ingest_integer(event, "first_step"), time, time, environment,
+              ingest_real(json_object_get(event, "conditions"), "cpus"),
+              ingest_text(event, "data_fingerprint"), ingest_real(event, "data_samples"),
+              ingest_text(event, "vocabulary_fingerprint"), sets ? sets : "{}",
+              ingest_text(event, "init_fingerprint"));
+  free(sets);
+  return error;
+}
+
+static err take_start(ingest *in, const json_t *event) {
+  static const char *const numbers[] = {"planned_bytes", "gemm_flops_per_second", "data_samples",
+                                        "total_steps", "total_samples"};
+  err error = NULL;
+  char *conditions = NULL;
+  int64_t environment, first_step = ingest_integer(event, "first_step");
+  in->total_steps = ingest_integer(event, "total_steps");
+  TRY(events_pause(in)); /* of the process before */
+  in->process.number++;
+  in->process.version = ingest_integer(event, "version");
+  in->process.has_labels = false;
+  in->has_settled = true;
+  TRY(put_settings(in, event));
+  TRY(put_environment(in, event, &environment));
+  TRY(find_attempt(in, event, &in->process.attempt));
+  TRY(put_process(in, event, environment));
+  conditions = json_dumps(json_object_get(event, "conditions"),
+                          JSON_COMPACT | JSON_SORT_KEYS | JSON_ENCODE_ANY);
+  TRY(sql_run(in->s,
+              "UPDATE attempt SET first_step = ?, environment_id = ?, conditions = ?"
+              " WHERE run_id = ? AND number = ?",
+              "iitii", first_step, environment, conditions ? conditions : "{}", in->run_id,
+              in->process.attempt));
+  TRY(sql_run(in->s,
+              "UPDATE run SET environment_id = ?, settings_fingerprint = ?, data_fingerprint = ?"
+              " WHERE id = ?",
+              "itti", environment, ingest_text(event, "fingerprint"),
+              ingest_text(event, "data_fingerprint"), in->run_id));
+  TRY(forget_after(in, first_step));
+  TRY(find_last_step(in));
+  for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+    TRY(ingest_put_summary(in, numbers[i], ingest_real(event, numbers[i])));
+  TRY(put_numbers_under(in, event, "parameters"));
+  TRY(put_numbers_under(in, event, "flops_per_sample"));
+cleanup:
+  free(conditions);
+  return error;
+}
+
+/* ---- step ---- */
+
+/* What a row adds up over the steps that it covers. */
+static const char *const sums[] = {"seconds",        "data_wait_seconds", "cpu_seconds",
+                                   "delay_seconds",  "switches",          "other_cpu_seconds",
+                                   "stolen_seconds", "pressure_seconds",  "energy_joules"};
+enum { SUMS = sizeof sums / sizeof *sums };
+
+typedef struct {
+  int64_t step, steps;
+  double values[SUMS]; /* NaN: not told */
+} step_row;
+
+/* A row of stream version 1 has the seconds of its own step only, whatever lies between it and the
+ * row before; the trainer's running total says what the others took. */
+static void spread_old_row(const ingest *in, const json_t *event, step_row *row) {
+  double before = in->last.step ? in->last.told_seconds : 0;
+  double between = ingest_real(event, "train_seconds") - before;
+  row->steps = row->step - in->last.step;
+  if (row->steps == 1) return;
+  row->values[0] = between > 0 ? between : row->values[0] * (double)row->steps;
+  row->values[1] *= (double)row->steps;
+}
+
+/* Beyond MOST_STEPS steps a run keeps one row for every `stride` steps: the newest row takes in the
+ * one before it, unless that ends a stride or something hangs on it. */
+static err merge_with_last(ingest *in, step_row *row) {
+  int64_t stride = 1 + (in->total_steps - 1) / MOST_STEPS;
+  bool is_same = in->last.step > 0 && in->last.attempt == in->process.attempt &&
+                 !in->last.is_boundary && row->step > in->last.step &&
+                 (row->step - 1) / stride == (in->last.step - 1) / stride;
+  if (stride < 2 || !is_same) return NULL;
+  sqlite3_stmt *rows;
+  bool has_row;
+  err error = sql_query(in->s, &rows,
+                        "SELECT steps, seconds, data_wait_seconds, cpu_seconds, delay_seconds,"
+                        " switches, other_cpu_seconds, stolen_seconds, pressure_seconds,"
+                        " energy_joules FROM step WHERE run_id = ? AND step = ?",
+                        "ii", in->run_id, in->last.step);
+  if (!error) error = sql_next(in->s, rows, &has_row);
+  if (error || !has_row) return error;
+  row->steps += sqlite3_column_int64(rows, 0);
+  for (int i = 0; i < SUMS; i++) row->values[i] += sql_real(rows, i + 1); /* NaN stays NaN */
+  sql_stop(rows);
+  return sql_run(in->s, "DELETE FROM step WHERE run_id = ? AND step = ?", "ii", in->run_id,
+                 in->last.step);
+}
+
+static err take_step(ingest *in, const json_t *event) {
+  step_row row = {.step = ingest_integer(event, "step"), .steps = ingest_integer(event, "steps")};
+  for (int i = 0; i < SUMS; i++) row.values[i] = ingest_real(event, sums[i]);
+  if (row.step < 1) return NULL;
+  err error = NULL;
+  if (row.step <= in->last.step) { /* said before: the later word counts */
+    error = sql_run(in->s, "DELETE FROM step WHERE run_id = ? AND step >= ?", "ii", in->run_id,
+                    row.step);
+    if (!error) error = find_last_step(in);
+  }
+  if (row.steps < 1) spread_old_row(in, event, &row);
+  double own = row.values[0];
+  if (!error) error = merge_with_last(in, &row);
+  if (error) return error;
+  in->last.train_seconds += own > 0 ? own : 0;
+  in->last.told_seconds = ingest_real(event, "train_seconds");
+  in->last.step = row.step;
+  in->last.attempt = in->process.attempt;
+  in->last.is_boundary = false;
+  const double *v = row.values;
+  return sql_run(in->s,
+                 "INSERT OR REPLACE INTO step (run_id, step, samples, loss, learning_rate,"
+                 " logit_scale, grad_norm, train_seconds, attempt, steps, seconds,"
+                 " data_wait_seconds, cpu_seconds, delay_seconds, switches, other_cpu_seconds,"
+                 " stolen_seconds, pressure_seconds, energy_joules, device_mhz,"
+                 " device_other_processes)"
+                 " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                 "iiidddddiiddddddddddd", in->run_id, row.step, ingest_integer(event, "samples"),
+                 ingest_real(event, "loss"), ingest_real(event, "learning_rate"),
+                 ingest_real(event, "logit_scale"), ingest_real(event, "grad_norm"),
+                 in->last.train_seconds, in->process.attempt, row.steps, v[0], v[1], v[2], v[3],
+                 v[4], v[5], v[6], v[7], v[8], ingest_real(event, "device_mhz"),
+                 ingest_real(event, "device_other_processes"));
+}
+
+/* ---- evaluations ---- */
+
+/* The set's place in the order in which the run first named its sets: the first is the main one. */
+static err find_ordinal(ingest *in, const char *task, const char *set, int64_t *ordinal) {
+  err error = sql_integer(in->s, -1, ordinal,
+                          "SELECT ordinal FROM evaluation"
+                          " WHERE run_id = ? AND task = ? AND set_name = ? LIMIT 1",
+                          "itt", in->run_id, task, set);
+  if (error || *ordinal >= 0) return error;
+  return sql_integer(in->s, 0, ordinal,
+                     "SELECT coalesce(max(ordinal), -1) + 1 FROM evaluation WHERE run_id = ?", "i",
+                     in->run_id);
+}
+
+/* A value that is no number is kept as missing, with a warning that says why. */
+static err put_metric(ingest *in, const json_t *event, int64_t ordinal, const char *metric,
+                      const json_t *value) {
+  const char *set = ingest_text(event, "set"), *task = ingest_text(event, "task");
+  int64_t step = ingest_integer(event, "step");
+  double number = json_is_number(value) ? json_number_value(value) : NAN;
+  err error = sql_run(in->s,
+                      "INSERT OR REPLACE INTO evaluation (run_id, step, ordinal, set_name, task,"
+                      " metric, value, samples, train_seconds, seconds)"
+                      " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                      "iiitttdidd", in->run_id, step, ordinal, set, task, metric, number,
+                      ingest_integer(event, "samples"), in->last.train_seconds,
+                      ingest_real(event, "seconds"));
+  if (error || isfinite(number)) return error;
+  strbuf why = {0};
+  strbuf_format(&why, "%s %s on %s at step %lld is not a number: it is missing here", task, metric,
+                set, (long long)step);
+  error = ingest_put_warning(in, "metric", strbuf_string(&why), ingest_text(event, "time"));
+  strbuf_free(&why);
+  return error;
+}
+
+static err put_blob(ingest *in, const json_t *event, const char *metric, const char *text) {
+  uint8_t *bytes = NULL;
+  size_t length = 0;
+  const json_t *metrics = json_object_get(event, "metrics");
+  bool is_by_text = strncmp(metric, "text_to_image", 13) == 0;
+  int64_t items = ingest_integer(metrics, is_by_text ? "texts" : "images");
+  err error = base64_decode(text, &bytes, &length);
+  if (error) {
+    err warned = ingest_put_warning(in, "outcome", err_message(error), ingest_text(event, "time"));
+    err_free(error);
+    return warned;
+  }
+  if (items > 0 && (size_t)(items + 7) / 8 == length)
+    error = sql_run(in->s,
+                    "INSERT OR REPLACE INTO outcome (run_id, set_name, task, metric, step, items,"
+                    " hits) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                    "itttiib", in->run_id, ingest_text(event, "set"), ingest_text(event, "task"),
+                    metric, ingest_integer(event, "step"), items, (const void *)bytes, length);
+  else
+    error = ingest_put_warning(in, "outcome", "hits of another length than the set's items",
+                               ingest_text(event, "time"));
+  free(bytes);
+  return error;
+}
+
+static err put_labels(ingest *in, const json_t *event) {
+  const char *text = json_string_value(json_object_get(event, "labels"));
+  uint8_t *bytes = NULL;
+  size_t length = 0;
+  if (!text) return NULL;
+  err error = base64_decode(text, &bytes, &length);
+  if (error) {
+    err warned = ingest_put_warning(in, "outcome", err_message(error), ingest_text(event, "time"));
+    err_free(error);
+    return warned;
+  }
+  error = sql_run(in->s,
+                  "INSERT OR REPLACE INTO outcome_labels (run_id, set_name, labels)"
+                  " VALUES (?, ?, ?)",
+                  "itb", in->run_id, ingest_text(event, "set"), (const void *)bytes, length);
+  free(bytes);
+  return error;
+}
+
+static err take_eval(ingest *in, const json_t *event) {
+  const char *metric;
+  json_t *value;
+  int64_t ordinal;
+  err error = find_ordinal(in, ingest_text(event, "task"), ingest_text(event, "set"), &ordinal);
+  json_object_foreach(json_object_get(event, "metrics"), metric, value) {
+    if (error) break;
+    error = put_metric(in, event, ordinal, metric, value);
+  }
+  json_object_foreach(json_object_get(event, "hits"), metric, value) {
+    if (error) break;
+    if (json_is_string(value)) error = put_blob(in, event, metric, json_string_value(value));
+  }
+  if (!error) error = put_labels(in, event);
+  in->last.is_boundary = in->last.is_boundary || ingest_integer(event, "step") == in->last.step;
+  return error;
+}
+
+/* ---- checkpoints, memory, warnings ---- */
+
+static err take_checkpoint(ingest *in, const json_t *event) {
+  in->last.is_boundary = in->last.is_boundary || ingest_integer(event, "step") == in->last.step;
+  return sql_run(in->s,
+                 "INSERT OR REPLACE INTO artifact (run_id, path, kind, step, samples, bytes,"
+                 " seconds) VALUES (?, ?, 'checkpoint', ?, ?, ?, ?)",
+                 "itiiid", in->run_id, fs_name(ingest_text(event, "path")),
+                 ingest_integer(event, "step"), ingest_integer(event, "samples"),
+                 ingest_integer(event, "bytes"), ingest_real(event, "seconds"));
+}
+
+/* Sizes beyond any count are as good as none. */
+static double size_of_member(const json_t *event, const char *key) {
+  double bytes = ingest_real(event, key);
+  return bytes >= 0 && bytes < 0x1p62 ? floor(bytes) : NAN;
+}
+
+static err take_memory(ingest *in, const json_t *event) {
+  int64_t step = json_object_get(event, "step") ? ingest_integer(event, "step") : in->last.step;
+  return sql_run(in->s,
+                 "INSERT INTO memory (run_id, ordinal, attempt, step, peak_bytes, planned_bytes,"
+                 " host_peak_bytes, device_used_bytes, utilisation, power_watts)"
+                 " SELECT ?1, coalesce(max(ordinal), 0) + 1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9"
+                 " FROM memory WHERE run_id = ?1",
+                 "iiidddddd", in->run_id, in->process.attempt, step,
+                 size_of_member(event, "peak_bytes"), size_of_member(event, "planned_bytes"),
+                 size_of_member(event, "host_peak_bytes"),
+                 size_of_member(event, "device_used_bytes"), ingest_real(event, "utilisation"),
+                 ingest_real(event, "power_watts"));
+}
+
+static err take_warning(ingest *in, const json_t *event) {
+  return ingest_put_warning(in, ingest_text(event, "kind"), ingest_text(event, "message"),
+                            ingest_text(event, "time"));
+}
+
+/* ---- end ---- */
+
+/* Streams of version 1 tell these only at the end of a process. */
+static err take_old_end(ingest *in, const json_t *event) {
+  err error = NULL;
+  if (json_object_get(event, "peak_bytes")) error = take_memory(in, event);
+  if (error) return error;
+  return sql_run(in->s,
+                 "UPDATE process SET energy_joules = ?, other_cpus = ?, stolen_share = ?"
+                 " WHERE run_id = ? AND number = ?",
+                 "dddii", ingest_real(event, "energy_joules"), ingest_real(event, "other_cpus"),
+                 ingest_real(event, "stolen_share"), in->run_id, in->process.number);
+}
+
+static err take_end(ingest *in, const json_t *event) {
+  const char *status = ingest_text(event, "status");
+  int64_t attempt = in->process.attempt;
+  in->has_settled = true;
+  err error = in->process.number ? NULL : find_attempt(in, event, &attempt);
+  if (!error && in->process.version < 2) error = take_old_end(in, event);
+  if (error) return error;
+  if (strcmp(status, "finished") != 0 && strcmp(status, "interrupted") != 0) status = "failed";
+  return sql_run(in->s, /* what flipbench saw of the process's end says more */
+                 "UPDATE attempt SET ended = ?, status = ?, kind = ?, message = ?"
+                 " WHERE run_id = ? AND number = ? AND status = 'running'",
+                 "ttttii", ingest_text(event, "time"), status, ingest_text(event, "kind"),
+                 ingest_text(event, "message"), in->run_id, attempt);
+}
+
+err events_take(ingest *in, const json_t *event) {
+  static const struct {
+    const char *name;
+    err (*take)(ingest *, const json_t *);
+  } kinds[] = {{"step", take_step},     {"eval", take_eval},
+               {"start", take_start},   {"checkpoint", take_checkpoint},
+               {"memory", take_memory}, {"warning", take_warning},
+               {"end", take_end}};
+  const char *name = ingest_text(event, "event"), *time = ingest_text(event, "time");
+  err error = NULL;
+  for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+    if (strcmp(kinds[i].name, name) == 0) error = kinds[i].take(in, event);
+  if (*time) snprintf(in->process.last, sizeof in->process.last, "%s", time);
+  return error;
+}

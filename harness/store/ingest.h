@@ -1,0 +1,50 @@
+/* What the readers of a run folder's two files share. Internal to store/: ingest.c reads the files
+ * and attempts.jsonl, events.c turns the events of docs/events.md into rows. */
+#ifndef FLIPBENCH_STORE_INGEST_H
+#define FLIPBENCH_STORE_INGEST_H
+
+#include <jansson.h>
+
+#include "store/sql.h"
+
+typedef struct {
+  store *s;
+  const char *directory;
+  int64_t run_id;
+  int64_t total_steps; /* 0 until the start event said it */
+
+  /* the process whose events are being read: the newest `start`; number 0 before the first */
+  struct {
+    int64_t number, attempt, version;
+    char last[32]; /* time of its last event; "" when none came since events_resume */
+    bool has_labels;
+  } process;
+  /* the newest row of `step`; step 0 when there is none */
+  struct {
+    int64_t step, attempt;
+    bool is_boundary;     /* a checkpoint or an evaluation is there: no later row takes it in */
+    double train_seconds; /* sum of all rows' seconds */
+    double told_seconds;  /* the trainer's own running total; NaN: not known */
+  } last;
+  bool has_settled; /* something came that run-level numbers must be made for at once */
+} ingest;
+
+/* Members of an object. Text: "" for what is missing. Integer: 0 for what is missing, null or
+ * beyond any count. Real: NaN, which is stored as NULL, for what is missing or null. */
+const char *ingest_text(const json_t *object, const char *key);
+int64_t ingest_integer(const json_t *object, const char *key);
+double ingest_real(const json_t *object, const char *key);
+
+err ingest_put_summary(ingest *in, const char *name, double value) ERR_MUST_CHECK;
+err ingest_put_warning(ingest *in, const char *kind, const char *message,
+                       const char *time) ERR_MUST_CHECK;
+
+/* Takes up the state that events before this call left. */
+err events_resume(ingest *in) ERR_MUST_CHECK;
+err events_take(ingest *in, const json_t *event) ERR_MUST_CHECK;
+/* Records how far the newest process came. */
+err events_pause(ingest *in) ERR_MUST_CHECK;
+/* Takes back all that events gave. */
+err events_forget_all(ingest *in) ERR_MUST_CHECK;
+
+#endif

@@ -1,0 +1,334 @@
+#include "store/numbers.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "base/pace.h"
+#include "store/sql.h"
+
+/* Every number that is derived, once. NaN: the rows do not tell it, and then it is not there. */
+#define NUMBERS(X)                                                                                 \
+  X(samples)                                                                                       \
+  X(train_seconds)                                                                                 \
+  X(wall_seconds)                                                                                  \
+  X(steady_step_seconds)                                                                           \
+  X(steady_seconds)                                                                                \
+  X(steady_low)                                                                                    \
+  X(steady_high)                                                                                   \
+  X(samples_per_second)                                                                            \
+  X(samples_per_second_median)                                                                     \
+  X(samples_per_second_run)                                                                        \
+  X(lost_share)                                                                                    \
+  X(disturbed)                                                                                     \
+  X(disturbed_share)                                                                               \
+  X(data_wait_share)                                                                               \
+  X(peak_bytes)                                                                                    \
+  X(host_peak_bytes)                                                                               \
+  X(device_used_bytes)                                                                             \
+  X(utilisation)                                                                                   \
+  X(power_watts)                                                                                   \
+  X(energy_joules)                                                                                 \
+  X(energy_per_sample)                                                                             \
+  X(flops_per_second)                                                                              \
+  X(mfu)                                                                                           \
+  X(final_loss)                                                                                    \
+  X(other_cpus)                                                                                    \
+  X(stolen_share)                                                                                  \
+  X(attempts)
+
+typedef struct {
+#define FIELD(name) double name;
+  NUMBERS(FIELD)
+#undef FIELD
+} numbers;
+
+static numbers nothing_known(void) {
+  numbers n;
+#define FIELD(name) n.name = NAN;
+  NUMBERS(FIELD)
+#undef FIELD
+  return n;
+}
+
+/* The first row of a query, as reals; NaN for NULL. */
+static err read_reals(store *s, sqlite3_stmt *rows, double *values, int count) {
+  bool has_row;
+  err error = sql_next(s, rows, &has_row);
+  for (int i = 0; i < count; i++) values[i] = !error && has_row ? sql_real(rows, i) : (double)NAN;
+  if (!error && has_row) sql_stop(rows);
+  return error;
+}
+
+/* ---- times ---- */
+
+/* On how many threads and CPUs each process ran: a resumed one may be on another machine. */
+typedef struct {
+  int64_t attempt;
+  int threads, cpus;
+} place;
+
+typedef struct {
+  place *items;
+  size_t count;
+} places;
+
+static err read_places(store *s, int64_t run_id, places *found) {
+  sqlite3_stmt *rows;
+  bool more;
+  err error = sql_query(s, &rows,
+                        "SELECT attempt, coalesce(threads, 1), coalesce(cpus, threads, 1)"
+                        " FROM process LEFT JOIN environment ON environment.id = environment_id"
+                        " WHERE run_id = ? ORDER BY number",
+                        "i", run_id);
+  while (!error && !(error = sql_next(s, rows, &more)) && more) {
+    place *grown = mem_resize(found->items, found->count + 1, sizeof *grown);
+    if (!grown) {
+      sql_stop(rows);
+      return mem_error(sizeof *grown, "a run's processes");
+    }
+    found->items = grown;
+    found->items[found->count++] = (place){
+        sqlite3_column_int64(rows, 0), sqlite3_column_int(rows, 1), sqlite3_column_int(rows, 2)};
+  }
+  return error;
+}
+
+static const place *place_of(const places *all, int64_t attempt) {
+  static const place unknown = {0, 1, 1};
+  for (size_t i = all->count; i-- > 0;)
+    if (all->items[i].attempt == attempt) return &all->items[i];
+  return all->count ? &all->items[all->count - 1] : &unknown;
+}
+
+typedef struct {
+  pace_row *rows;
+  size_t count;
+  bool has_evidence; /* some row tells what else the machine did */
+} timings;
+
+/* Threads and CPUs of the newest process stand for all; what others of a run on other counts say is
+ * brought to these, so that each row's shares stay what they were. */
+static err read_timings(store *s, int64_t run_id, const places *all, timings *t) {
+  sqlite3_stmt *rows;
+  bool more;
+  size_t room = 0;
+  const place *newest = place_of(all, -1);
+  err error = sql_query(s, &rows,
+                        "SELECT attempt, steps, seconds, cpu_seconds, delay_seconds,"
+                        " stolen_seconds, other_cpu_seconds FROM step WHERE run_id = ?"
+                        " AND seconds IS NOT NULL ORDER BY step",
+                        "i", run_id);
+  while (!error && !(error = sql_next(s, rows, &more)) && more) {
+    if (t->count == room) {
+      room = room ? 2 * room : 256;
+      pace_row *grown = mem_resize(t->rows, room, sizeof *grown);
+      if (!grown) {
+        sql_stop(rows);
+        return mem_error(room * sizeof *grown, "a run's steps");
+      }
+      t->rows = grown;
+    }
+    const place *own = place_of(all, sqlite3_column_int64(rows, 0));
+    double by_threads = (double)newest->threads / own->threads;
+    double by_cpus = (double)newest->cpus / own->cpus;
+    pace_row *row = &t->rows[t->count++];
+    *row = (pace_row){.process = sqlite3_column_int64(rows, 0),
+                      .steps = sqlite3_column_int64(rows, 1),
+                      .seconds = sql_real(rows, 2),
+                      .cpu_seconds = sql_real(rows, 3) * by_threads,
+                      .delay_seconds = sql_real(rows, 4) * by_threads,
+                      .stolen_seconds = sql_real(rows, 5) * by_cpus,
+                      .other_cpu_seconds = sql_real(rows, 6) * by_cpus};
+    t->has_evidence = t->has_evidence || !isnan(row->delay_seconds) ||
+                      !isnan(row->stolen_seconds) || !isnan(row->other_cpu_seconds);
+  }
+  return error;
+}
+
+static err add_pace(store *s, int64_t run_id, double batch, numbers *n) {
+  places all = {0};
+  timings t = {0};
+  pace p;
+  err error = NULL;
+  TRY(read_places(s, run_id, &all));
+  TRY(read_timings(s, run_id, &all, &t));
+  if (!t.count) goto cleanup;
+  const place *newest = place_of(&all, -1);
+  TRY(pace_of(t.rows, t.count, newest->threads, newest->cpus, &p));
+  n->train_seconds = p.train_seconds;
+  n->steady_step_seconds = p.steady_step_seconds;
+  n->steady_seconds = p.steady_step_seconds * (double)p.steps;
+  n->steady_low = p.steady_low;
+  n->steady_high = p.steady_high;
+  if (p.steady_step_seconds > 0) n->samples_per_second = batch / p.steady_step_seconds;
+  n->samples_per_second_median = n->samples_per_second;
+  if (!t.has_evidence) goto cleanup;
+  n->lost_share = p.lost_share;
+  n->disturbed = p.is_disturbed;
+  n->disturbed_share = p.disturbed_share;
+cleanup:
+  free(all.items);
+  free(t.rows);
+  return error;
+}
+
+/* ---- sums ---- */
+
+/* `batch`: samples a step. From the settings; else from the rows. */
+static err add_sums(store *s, int64_t run_id, double *batch, numbers *n) {
+  sqlite3_stmt *rows;
+  double v[9];
+  err error = sql_query(
+      s, &rows,
+      "SELECT (SELECT samples FROM step WHERE run_id = ?1 ORDER BY step DESC LIMIT 1),"
+      " max(step), sum(data_wait_seconds) / sum(seconds), sum(energy_joules),"
+      " sum(step.steps) FILTER (WHERE energy_joules IS NOT NULL),"
+      " sum(other_cpu_seconds) / sum(seconds) FILTER (WHERE other_cpu_seconds IS NOT NULL),"
+      " sum(stolen_seconds) / sum(seconds * (SELECT cpus FROM process WHERE"
+      "   process.run_id = ?1 AND process.attempt = step.attempt LIMIT 1))"
+      "   FILTER (WHERE stolen_seconds IS NOT NULL),"
+      " (SELECT json_extract(settings, '$.batch_size') FROM cell JOIN run ON cell_id = cell.id"
+      "  WHERE run.id = ?1), (SELECT count(*) FROM attempt WHERE run_id = ?1)"
+      " FROM step WHERE run_id = ?1",
+      "i", run_id);
+  if (!error) error = read_reals(s, rows, v, 9);
+  if (error) return error;
+  n->samples = v[0];
+  *batch = v[7] > 0 ? v[7] : v[0] / v[1];
+  n->data_wait_share = v[2];
+  n->energy_joules = v[3];
+  n->energy_per_sample = v[3] / (v[4] * *batch);
+  n->other_cpus = v[5];
+  n->stolen_share = v[6];
+  n->attempts = v[8];
+  return NULL;
+}
+
+/* What processes of stream version 1 said where version 2 has rows. */
+static err add_old_readings(store *s, int64_t run_id, double batch, numbers *n) {
+  sqlite3_stmt *rows;
+  double v[4];
+  err error = sql_query(s, &rows,
+                        "SELECT sum(energy_joules), sum(CASE WHEN energy_joules IS NOT NULL THEN"
+                        "  (SELECT sum(steps) FROM step WHERE step.run_id = process.run_id"
+                        "   AND step.attempt = process.attempt) END), avg(other_cpus),"
+                        " avg(stolen_share) FROM process WHERE run_id = ?",
+                        "i", run_id);
+  if (!error) error = read_reals(s, rows, v, 4);
+  if (error) return error;
+  if (isnan(n->energy_joules)) {
+    n->energy_joules = v[0];
+    n->energy_per_sample = v[0] / (v[1] * batch);
+  }
+  if (isnan(n->other_cpus)) n->other_cpus = v[2];
+  if (isnan(n->stolen_share)) n->stolen_share = v[3];
+  return NULL;
+}
+
+static err add_wall_time(store *s, int64_t run_id, numbers *n) {
+  sqlite3_stmt *rows;
+  err error = sql_query(s, &rows,
+                        "SELECT sum(round(86400000 * (julianday(last) - julianday(started))))"
+                        " / 1000 FROM process WHERE run_id = ?",
+                        "i", run_id);
+  return error ? error : read_reals(s, rows, &n->wall_seconds, 1);
+}
+
+static err add_memory(store *s, int64_t run_id, numbers *n) {
+  sqlite3_stmt *rows;
+  double v[5];
+  err error = sql_query(s, &rows,
+                        "SELECT max(peak_bytes), max(host_peak_bytes), max(device_used_bytes),"
+                        " avg(utilisation), avg(power_watts) FROM memory WHERE run_id = ?",
+                        "i", run_id);
+  if (!error) error = read_reals(s, rows, v, 5);
+  if (error) return error;
+  n->peak_bytes = v[0];
+  n->host_peak_bytes = v[1];
+  n->device_used_bytes = v[2];
+  n->utilisation = v[3];
+  n->power_watts = v[4];
+  return NULL;
+}
+
+/* The mean over the last twentieth of the steps. A loss there that is no number makes it unknown:
+ * the mean of the others would be of a run that had not diverged. */
+static err add_final_loss(store *s, int64_t run_id, numbers *n) {
+  sqlite3_stmt *rows;
+  err error = sql_query(s, &rows,
+                        "SELECT CASE WHEN count(loss) = count(*) THEN avg(loss) END FROM step"
+                        " WHERE run_id = ?1 AND step > 0.95 * (SELECT max(step) FROM step"
+                        " WHERE run_id = ?1)",
+                        "i", run_id);
+  return error ? error : read_reals(s, rows, &n->final_loss, 1);
+}
+
+/* Rates at the steady pace, from what the start said of the model and the machine. */
+static err add_rates(store *s, int64_t run_id, numbers *n) {
+  sqlite3_stmt *rows;
+  double v[2];
+  err error = sql_query(s, &rows,
+                        "SELECT max(value) FILTER (WHERE name = 'flops_per_sample_total'),"
+                        " max(value) FILTER (WHERE name = 'gemm_flops_per_second')"
+                        " FROM summary WHERE run_id = ?",
+                        "i", run_id);
+  if (!error) error = read_reals(s, rows, v, 2);
+  if (error) return error;
+  n->flops_per_second = n->samples_per_second * v[0];
+  if (v[1] > 0) n->mfu = n->flops_per_second / v[1];
+  if (n->train_seconds > 0) n->samples_per_second_run = n->samples / n->train_seconds;
+  return NULL;
+}
+
+/* ---- all of them ---- */
+
+static err put(store *s, int64_t run_id, const char *name, double value) {
+  if (!isfinite(value))
+    return sql_run(s, "DELETE FROM summary WHERE run_id = ? AND name = ?", "it", run_id, name);
+  return sql_run(s, "INSERT OR REPLACE INTO summary (run_id, name, value) VALUES (?, ?, ?)", "itd",
+                 run_id, name, value);
+}
+
+err numbers_make(store *s, int64_t run_id) {
+  numbers n = nothing_known();
+  double batch = NAN;
+  err error = NULL;
+  TRY(add_sums(s, run_id, &batch, &n));
+  TRY(add_pace(s, run_id, batch, &n));
+  TRY(add_old_readings(s, run_id, batch, &n));
+  TRY(add_wall_time(s, run_id, &n));
+  TRY(add_memory(s, run_id, &n));
+  TRY(add_final_loss(s, run_id, &n));
+  TRY(add_rates(s, run_id, &n));
+#define PUT(name) TRY(put(s, run_id, #name, n.name));
+  NUMBERS(PUT)
+#undef PUT
+  TRY(sql_run(s,
+              "UPDATE run SET numbers_rows = (SELECT count(*) FROM step WHERE run_id = run.id)"
+              " WHERE id = ?",
+              "i", run_id));
+cleanup:
+  return error;
+}
+
+err numbers_make_when_grown(store *s, int64_t run_id) {
+  int64_t has_grown;
+  err error = sql_integer(s, 0, &has_grown,
+                          "SELECT (SELECT count(*) FROM step WHERE run_id = run.id)"
+                          " > 1.1 * numbers_rows FROM run WHERE id = ?",
+                          "i", run_id);
+  return error || !has_grown ? error : numbers_make(s, run_id);
+}
+
+err numbers_make_all(store *s) {
+  int64_t run_id = 0;
+  err error = NULL;
+  for (;;) {
+    TRY(sql_integer(s, 0, &run_id, "SELECT min(id) FROM run WHERE id > ?", "i", run_id));
+    if (!run_id) break;
+    TRY(numbers_make(s, run_id));
+  }
+cleanup:
+  return error;
+}

@@ -1,0 +1,213 @@
+#include "support/test.h"
+
+#include <math.h>
+
+#include "base/mem.h"
+#include "base/pace.h"
+
+/* Two threads on two CPUs: that is what the numbers below are made for. */
+enum { THREADS = 2, CPUS = 2 };
+
+/* A quiet row: both CPUs computed, nobody waited. */
+static pace_row quiet(int64_t process, int64_t steps, double seconds) {
+  return (pace_row){process, steps, seconds, 2 * seconds, 0, 0, 0};
+}
+
+static pace measured(const pace_row *rows, size_t count) {
+  pace p;
+  assert_ok(pace_of(rows, count, THREADS, CPUS, &p));
+  return p;
+}
+
+static void assert_near(double value, double wanted) {
+  if (!(fabs(value - wanted) <= 1e-9 * fmax(1, fabs(wanted))))
+    fail_msg("%.12g is not %.12g", value, wanted);
+}
+
+static void no_rows_have_no_pace(void **state) {
+  (void)state;
+  pace p = measured(NULL, 0);
+  assert_true(p.steps == 0 && p.train_seconds == 0 && p.steady_step_seconds == 0);
+  assert_false(p.is_disturbed || p.has_undisturbed);
+}
+
+static void the_median_after_warm_up_is_the_pace(void **state) {
+  (void)state;
+  /* 11 rows: ceil(11 / 10) = 2 are skipped; of the nine left the fifth is the median. */
+  static const double seconds[11] = {9, 8, 5, 1, 4, 2, 3, 7, 6, 8, 9};
+  pace_row rows[11];
+  for (size_t i = 0; i < 11; i++) rows[i] = quiet(1, 1, seconds[i]);
+  pace p = measured(rows, 11);
+  assert_int_equal(p.steps, 11);
+  assert_near(p.train_seconds, 62);
+  assert_near(p.steady_step_seconds, 5);
+  /* P(Binomial(9, 1/2) < 2) = 10/512 = 2.0 %, < 3: 9.0 %: the second and the eighth of nine */
+  assert_near(p.steady_low, 2);
+  assert_near(p.steady_high, 8);
+  assert_true(p.has_undisturbed);
+  assert_false(p.is_disturbed);
+  assert_near(p.lost_share, 0);
+}
+
+static void each_process_warms_up_anew(void **state) {
+  (void)state;
+  /* ten rows each: the first of each is skipped. The resumed run loses the same rows as two runs */
+  pace_row rows[20];
+  for (size_t i = 0; i < 20; i++) rows[i] = quiet(i < 10 ? 4 : 9, 1, i % 10 == 0 ? 100 : 2);
+  pace p = measured(rows, 20);
+  assert_near(p.steady_step_seconds, 2);
+  assert_near(p.steady_high, 2);
+  assert_near(p.train_seconds, 236);
+}
+
+static void at_most_twenty_rows_are_warm_up(void **state) {
+  (void)state;
+  pace_row rows[300];
+  for (size_t i = 0; i < 300; i++) rows[i] = quiet(1, 1, i < 20 ? 9 : i < 30 ? 3 : 1);
+  pace p = measured(rows, 300);
+  /* blocks of 28 rows of the 280: the first block's median is 1 too (10 of 28 rows are 3) */
+  assert_near(p.steady_step_seconds, 1);
+  assert_near(p.steady_low, 1);
+  assert_near(p.steady_high, 1);
+}
+
+static void one_row_is_not_skipped(void **state) {
+  (void)state;
+  pace_row row = quiet(1, 4, 2);
+  pace p = measured(&row, 1);
+  assert_near(p.steady_step_seconds, 0.5);
+  assert_near(p.steady_low, 0.5);
+  assert_int_equal(p.steps, 4);
+  /* a second process of one row: the first process's steady rows remain, so it is skipped */
+  pace_row more[12];
+  for (size_t i = 0; i < 11; i++) more[i] = quiet(1, 1, 1);
+  more[11] = quiet(2, 1, 50);
+  assert_near(measured(more, 12).steady_high, 1);
+}
+
+static void rows_weigh_as_many_steps_as_they_cover(void **state) {
+  (void)state;
+  pace_row rows[4] = {quiet(1, 1, 9), quiet(1, 1, 1), quiet(1, 10, 20), quiet(1, 2, 6)};
+  /* after the first: one step of 1 s, ten of 2 s, two of 3 s */
+  assert_near(measured(rows, 4).steady_step_seconds, 2);
+  rows[2] = quiet(1, 3, 6); /* 1, 2 2 2, 3 3: half of six steps are below 2.0 inclusive of four */
+  assert_near(measured(rows, 4).steady_step_seconds, 2);
+  rows[2] = quiet(1, 1, 2); /* 1, 2 | 3 3: between 2 and 3 */
+  assert_near(measured(rows, 4).steady_step_seconds, 2.5);
+}
+
+static void a_pace_that_wanders_has_a_wide_interval(void **state) {
+  (void)state;
+  /* 200 rows, 20 skipped, blocks of 18 with medians 1, 2, … 10 */
+  pace_row rows[200];
+  for (size_t i = 0; i < 200; i++) rows[i] = quiet(1, 1, i < 20 ? 1 : 1 + (double)((i - 20) / 18));
+  pace p = measured(rows, 200);
+  assert_near(p.steady_step_seconds, 5.5);
+  double deviation = sqrt(82.5 / 9); /* sum of (b - 5.5)² over 1…10 = 82.5 */
+  assert_near(p.steady_high - p.steady_step_seconds, 2.262 * deviation / sqrt(10));
+}
+
+static void disturbed_rows_are_left_out_and_their_loss_is_told(void **state) {
+  (void)state;
+  /* 20 rows: two skipped, 12 quiet ones of 1 s, 6 of 2 s in which both threads waited for 1 s */
+  pace_row rows[20];
+  for (size_t i = 0; i < 20; i++) rows[i] = quiet(1, 1, 1);
+  for (size_t i = 4; i < 10; i++) rows[i] = (pace_row){1, 1, 2, 2, 2, 0, 2};
+  pace p = measured(rows, 20);
+  assert_near(p.steady_step_seconds, 1);
+  assert_near(p.disturbed_share, 6 / 20.0);
+  assert_near(p.lost_share, 6 / 26.0);
+  assert_true(p.has_undisturbed && p.is_disturbed);
+}
+
+static void without_quiet_rows_the_interval_reaches_down(void **state) {
+  (void)state;
+  /* every row took 2 s: one thread computed for 1 s of it and waited for 1 s, the other computed
+   * for 1 s and slept at the barrier: half of the time is lost */
+  pace_row rows[10];
+  for (size_t i = 0; i < 10; i++) rows[i] = (pace_row){1, 1, 2, 2, 1, 0, 2};
+  pace p = measured(rows, 10);
+  assert_false(p.has_undisturbed);
+  assert_true(p.is_disturbed);
+  assert_near(p.steady_step_seconds, 2);
+  assert_near(p.lost_share, 0.5);
+  assert_near(p.steady_low, 1);
+  assert_near(p.steady_high, 2);
+  assert_near(p.disturbed_share, 1);
+}
+
+static void small_delays_are_no_evidence(void **state) {
+  (void)state;
+  pace_row row = {1, 1, 1, 2, 0.039, 0, 0.03};
+  assert_false(pace_is_row_disturbed(&row, THREADS, CPUS));
+  row.delay_seconds = 0.041;
+  assert_true(pace_is_row_disturbed(&row, THREADS, CPUS));
+}
+
+static void stolen_time_is_evidence(void **state) {
+  (void)state;
+  pace_row row = {1, 1, 1, 2, 0, 0.039, 0};
+  assert_false(pace_is_row_disturbed(&row, THREADS, CPUS));
+  row.stolen_seconds = 0.041;
+  assert_true(pace_is_row_disturbed(&row, THREADS, CPUS));
+}
+
+static void without_delays_a_full_machine_with_others_is_evidence(void **state) {
+  (void)state;
+  pace_row row = {1, 1, 1, 1.85, (double)NAN, (double)NAN, 0.09};
+  assert_false(pace_is_row_disturbed(&row, THREADS, CPUS)); /* others have 4.5 % */
+  row.other_cpu_seconds = 0.11;
+  assert_true(pace_is_row_disturbed(&row, THREADS, CPUS)); /* 5.5 %, 98 % in use */
+  row.cpu_seconds = 1.7;
+  assert_false(pace_is_row_disturbed(&row, THREADS, CPUS)); /* 90.5 % in use */
+}
+
+static void what_is_unknown_is_no_evidence(void **state) {
+  (void)state;
+  double none = (double)NAN;
+  pace_row rows[3] = {
+      {1, 1, 1, none, none, none, none}, {1, 1, none, 0, 0, 0, 0}, {1, 0, 5, 0, 0, 0, 0}};
+  pace p = measured(rows, 3);
+  assert_int_equal(p.steps, 1);
+  assert_near(p.steady_step_seconds, 1);
+  assert_false(p.is_disturbed);
+}
+
+static void a_pace_is_never_zero(void **state) {
+  (void)state;
+  pace_row rows[3] = {quiet(1, 1, 0), quiet(1, 1, 0), quiet(1, 1, 0)};
+  pace p = measured(rows, 3);
+  assert_true(p.steady_step_seconds > 0 && p.steady_low > 0 && p.steady_high > 0);
+  assert_near(p.lost_share, 0);
+}
+
+static void short_memory_is_an_error(void **state) {
+  (void)state;
+  pace_row row = quiet(1, 1, 1);
+  pace p;
+  mem_fail_after(1);
+  err error = pace_of(&row, 1, THREADS, CPUS, &p);
+  mem_fail_after(-1);
+  assert_fails_with(error, "out of memory");
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(no_rows_have_no_pace),
+      cmocka_unit_test(the_median_after_warm_up_is_the_pace),
+      cmocka_unit_test(each_process_warms_up_anew),
+      cmocka_unit_test(at_most_twenty_rows_are_warm_up),
+      cmocka_unit_test(one_row_is_not_skipped),
+      cmocka_unit_test(rows_weigh_as_many_steps_as_they_cover),
+      cmocka_unit_test(a_pace_that_wanders_has_a_wide_interval),
+      cmocka_unit_test(disturbed_rows_are_left_out_and_their_loss_is_told),
+      cmocka_unit_test(without_quiet_rows_the_interval_reaches_down),
+      cmocka_unit_test(small_delays_are_no_evidence),
+      cmocka_unit_test(stolen_time_is_evidence),
+      cmocka_unit_test(without_delays_a_full_machine_with_others_is_evidence),
+      cmocka_unit_test(what_is_unknown_is_no_evidence),
+      cmocka_unit_test(a_pace_is_never_zero),
+      cmocka_unit_test(short_memory_is_an_error),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
