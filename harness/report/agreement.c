@@ -9,6 +9,8 @@
 static bool is_of_machine(const column *c) {
   static const char *const names[] = {"samples_per_second",
                                       "samples_per_second_median",
+                                      "samples_per_second_run",
+                                      "steady_seconds",
                                       "train_seconds",
                                       "peak_bytes",
                                       "data_wait_share",
@@ -23,8 +25,8 @@ static bool is_of_machine(const column *c) {
 }
 
 static void interval_of(const report_value *v, double *low, double *high) {
-  *low = isnan(v->low) ? v->value - (isnan(v->half_width) ? 0 : v->half_width) : v->low;
-  *high = isnan(v->low) ? v->value + (isnan(v->half_width) ? 0 : v->half_width) : v->high;
+  *low = isnan(v->low) ? v->value : v->low;
+  *high = isnan(v->low) ? v->value : v->high;
 }
 
 static bool do_overlap(const report_value *a, const report_value *b) {
@@ -35,11 +37,9 @@ static bool do_overlap(const report_value *a, const report_value *b) {
 }
 
 static bool is_printed_alike(const report_column *c, const report_value *a, const report_value *b) {
-  report_value x = {.value = a->value, .half_width = NAN, .low = NAN};
-  report_value y = {.value = b->value, .half_width = NAN, .low = NAN};
   strbuf one = {0}, other = {0};
-  report_format_value(c, &x, &one);
-  report_format_value(c, &y, &other);
+  report_format_bare(c, a, &one);
+  report_format_bare(c, b, &other);
   bool is_alike = strcmp(strbuf_string(&one), strbuf_string(&other)) == 0;
   strbuf_free(&one);
   strbuf_free(&other);
