@@ -3,6 +3,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "base/text.h"
+
 static const char *program_name = "flip";
 static log_level shown_level = LOG_INFO;
 
@@ -19,5 +21,9 @@ void log_line(log_level level, const char *format, ...) {
   va_start(arguments, format);
   vsnprintf(line, sizeof line, format, arguments);
   va_end(arguments);
-  fprintf(stderr, "%s: %s%s\n", program_name, names[level], line); /* one call: lines stay whole */
+  strbuf shown = {0};
+  text_escape(line, &shown); /* messages hold names and words from outside */
+  /* one call: lines stay whole */
+  fprintf(stderr, "%s: %s%s\n", program_name, names[level], strbuf_string(&shown));
+  strbuf_free(&shown);
 }

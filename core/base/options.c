@@ -22,6 +22,33 @@ static err add_to_list(option_list *list, const char *item) {
   return NULL;
 }
 
+/* One of the words of "a|b|c"; NULL when it is none of them. */
+static const char *find_choice(const char *choices, const char *word, size_t length) {
+  for (const char *at = choices; *at; at += strspn(at, "|")) {
+    size_t own = strcspn(at, "|");
+    if (own == length && strncmp(at, word, length) == 0) return at;
+    at += own;
+  }
+  return NULL;
+}
+
+static err set_choice(const option *o, const char *word) {
+  if (!find_choice(o->placeholder, word, strlen(word)))
+    return err_new(ERR_INPUT, "--%s: '%s' is not one of %s", o->name, word, o->placeholder);
+  *(const char **)o->value = word;
+  return NULL;
+}
+
+/* The word behind an option that may stand alone: its value when it is one of the choices. */
+static err take_choice(const option *o, const char *next, int *at) {
+  if (next && find_choice(o->placeholder, next, strlen(next))) {
+    ++*at;
+    return set_choice(o, next);
+  }
+  *(const char **)o->value = "";
+  return NULL;
+}
+
 static err set_value(const option *o, const char *text) {
   char *end = NULL;
   errno = 0;
@@ -33,6 +60,8 @@ static err set_value(const option *o, const char *text) {
     break;
   case OPTION_LIST:
     return add_to_list(o->value, text);
+  case OPTION_CHOICE:
+    return set_choice(o, text);
   case OPTION_NUMBER: {
     double number = strtod(text, &end);
     if (end == text || *end || errno || !isfinite(number))
@@ -107,6 +136,8 @@ static err parse_word(const command *c, int argc, char **argv, int *at, bool see
     *(bool *)o->value = true;
     return NULL;
   }
+  if (!value && o->type == OPTION_CHOICE)
+    return take_choice(o, *at + 1 < argc ? argv[*at + 1] : NULL, at);
   if (!value) {
     if (*at + 1 >= argc)
       return err_new(ERR_INPUT, "--%s needs a value: %s", o->name, o->placeholder);

@@ -24,7 +24,8 @@ typedef enum {
   OPTION_STRING,  /* const char **: points into argv */
   OPTION_INTEGER, /* int64_t *: suffixes k, M, G (powers of 1000) allowed */
   OPTION_NUMBER,  /* double * */
-  OPTION_LIST     /* option_list *: may be given many times */
+  OPTION_LIST,    /* option_list *: may be given many times */
+  OPTION_CHOICE   /* const char **: a word of the placeholder "a|b|c"; "" for --name alone */
 } option_type;
 
 typedef struct {

@@ -231,6 +231,31 @@ size_t text_columns(const char *string) {
   return columns;
 }
 
+/* Overrides, embeddings and isolates of the bidirectional algorithm. */
+static bool turns_direction(utf8proc_int32_t c) {
+  return (c >= 0x202A && c <= 0x202E) || (c >= 0x2066 && c <= 0x2069);
+}
+
+void text_escape(const char *text, strbuf *out) {
+  const utf8proc_uint8_t *at = (const utf8proc_uint8_t *)text;
+  while (*at) {
+    utf8proc_int32_t c = 0;
+    utf8proc_ssize_t length = utf8proc_iterate(at, -1, &c);
+    bool is_control = length > 0 && (c < 0x20 || (c >= 0x7F && c < 0xA0));
+    if (length <= 0)
+      strbuf_format(out, "\\x%02X", *at);
+    else if (c == '\r')
+      strbuf_append(out, "\\r");
+    else if (is_control && c != '\n' && c != '\t')
+      strbuf_format(out, "\\x%02X", (unsigned)c);
+    else if (turns_direction(c))
+      strbuf_format(out, "\\u%04X", (unsigned)c);
+    else
+      strbuf_append_bytes(out, at, (size_t)length);
+    at += length > 0 ? length : 1;
+  }
+}
+
 void text_cut(strbuf *line, size_t start, size_t columns) {
   while (line->length > start && text_columns(line->data + start) > columns) {
     do line->length--;

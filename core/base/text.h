@@ -43,6 +43,10 @@ bool text_parse_bytes(const char *text, int64_t *bytes);
 
 /* Number of terminal columns that UTF-8 `string` takes (utf8proc widths). */
 size_t text_columns(const char *string);
+/* Adds text from outside (a trainer's output, a name in an archive) as a terminal may be shown it:
+ * control characters as \r, \x1B, bytes that are no UTF-8 as \xE4, marks that turn the direction of
+ * writing as \u202E. Line ends and tabs stay. */
+void text_escape(const char *text, strbuf *out);
 /* Cuts what follows byte `start` to a number of columns, never inside a character. */
 void text_cut(strbuf *line, size_t start, size_t columns);
 

@@ -17,6 +17,13 @@ typedef struct {
   unsigned int gpu, memory; /* percent over the last sample period */
 } nvml_utilisation;
 
+enum { NVML_CLOCK_SM = 1, MOST_PROCESSES = 64 };
+typedef struct {
+  unsigned int pid;
+  unsigned long long used;
+  unsigned int instance, compute_instance;
+} nvml_process;
+
 struct nvml_meter {
   void *library;
   nvml_handle device;
@@ -25,6 +32,8 @@ struct nvml_meter {
   int (*utilisation)(nvml_handle, nvml_utilisation *);
   int (*power)(nvml_handle, unsigned int *);        /* milliwatts */
   int (*energy)(nvml_handle, unsigned long long *); /* millijoules since the driver was loaded */
+  int (*clock)(nvml_handle, int, unsigned int *);   /* MHz */
+  int (*processes)(nvml_handle, unsigned int *, nvml_process *);
 };
 
 /* A function of the library as whatever type `function` points to. */
@@ -48,6 +57,8 @@ nvml_meter *nvml_open(int device) {
     look_up(meter, "nvmlDeviceGetUtilizationRates", &meter->utilisation);
     look_up(meter, "nvmlDeviceGetPowerUsage", &meter->power);
     look_up(meter, "nvmlDeviceGetTotalEnergyConsumption", &meter->energy);
+    look_up(meter, "nvmlDeviceGetClockInfo", &meter->clock);
+    look_up(meter, "nvmlDeviceGetComputeRunningProcesses_v3", &meter->processes);
     bool is_started = start && start() == 0;
     if (!is_started) meter->shutdown = NULL;
     if (is_started && find && cudaDeviceGetPCIBusId(bus, sizeof bus, device) == cudaSuccess &&
@@ -65,12 +76,21 @@ void nvml_close(nvml_meter *meter) {
   free(meter);
 }
 
+/* All that compute on the device but this one, whose number is another where a container has its
+ * own. */
+static double count_others(const nvml_meter *meter) {
+  nvml_process found[MOST_PROCESSES];
+  unsigned int count = MOST_PROCESSES;
+  if (!meter->processes || meter->processes(meter->device, &count, found) != 0) return -1;
+  return count > 0 ? (double)count - 1 : 0;
+}
+
 void nvml_read(nvml_meter *meter, ops_usage *usage) {
   nvml_memory memory;
   nvml_utilisation busy;
-  unsigned int milliwatts;
+  unsigned int milliwatts, mhz;
   unsigned long long millijoules;
-  *usage = (ops_usage){-1, -1, -1, -1};
+  *usage = (ops_usage){-1, -1, -1, -1, -1, -1};
   if (!meter) return;
   if (meter->memory && meter->memory(meter->device, &memory) == 0)
     usage->used_bytes = (double)memory.used;
@@ -80,4 +100,7 @@ void nvml_read(nvml_meter *meter, ops_usage *usage) {
     usage->power_watts = (double)milliwatts / 1e3;
   if (meter->energy && meter->energy(meter->device, &millijoules) == 0)
     usage->energy_joules = (double)millijoules / 1e3;
+  if (meter->clock && meter->clock(meter->device, NVML_CLOCK_SM, &mhz) == 0)
+    usage->clock_mhz = (double)mhz;
+  usage->other_processes = count_others(meter);
 }

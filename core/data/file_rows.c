@@ -1,14 +1,18 @@
 #include "data/file_rows.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/fs.h"
 #include "base/json.h"
 #include "base/mem.h"
 
 static const uint64_t none = UINT64_MAX;
+enum { MOST_SIZES = 4096, MOST_HEADS = 256, HEAD_BYTES = 4096 }; /* of files, for the hash */
 
 /* Places of strings in `texts`; `none`: beside the image. */
 typedef struct {
@@ -27,17 +31,23 @@ static const char *text_at(const file_rows *f, uint64_t at) {
   return at == none ? NULL : f->texts.data + at;
 }
 
-/* The file beside `path` with another extension, as a string; NULL when there is none. */
-static err read_beside(const char *path, const char *extension, char **text) {
+/* `path` with another extension; NULL when memory is short. */
+static char *path_beside(const char *path, const char *extension) {
   strbuf beside = {0};
-  size_t length;
   const char *dot = strrchr(fs_name(path), '.');
   strbuf_append_bytes(&beside, path, dot ? (size_t)(dot - path) : strlen(path));
   strbuf_append(&beside, extension);
+  return strbuf_take(&beside);
+}
+
+/* The file beside `path` with another extension, as a string; NULL when there is none. */
+static err read_beside(const char *path, const char *extension, char **text) {
+  size_t length;
+  char *beside = path_beside(path, extension);
   *text = NULL;
-  err error = beside.is_broken ? mem_error(strlen(path), "a path") : NULL;
-  if (!error && fs_exists(beside.data)) error = fs_read(beside.data, text, &length);
-  strbuf_free(&beside);
+  err error = beside ? NULL : mem_error(strlen(path), "a path");
+  if (!error && fs_exists(beside)) error = fs_read(beside, text, &length);
+  free(beside);
   return error;
 }
 
@@ -72,10 +82,36 @@ static err read_row(const data_source *base, int64_t row, bool has_image, datase
   return blame_sample(error);
 }
 
+/* The size of a file, and its first bytes when `has_head`; nothing of one that is gone, which is
+ * found when it is read. */
+static void hash_one(const char *path, bool has_head, hash_state *state) {
+  struct stat status;
+  char head[HEAD_BYTES];
+  if (stat(path, &status) != 0) return;
+  hash_add(state, &status.st_size, sizeof status.st_size);
+  int fd = has_head ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+  ssize_t got = fd >= 0 ? read(fd, head, sizeof head) : 0;
+  if (got > 0) hash_add(state, head, (size_t)got);
+  if (fd >= 0) close(fd);
+}
+
+/* Names and texts; the files are too many to be read, but their sizes and some of their beginnings
+ * tell when others lie under the same names. */
 static err hash_rows(const data_source *base, bool has_bytes, hash_state *state) {
   const file_rows *f = (const file_rows *)base;
-  (void)has_bytes; /* names and texts; the files are too many to read */
+  int64_t count = f->base.count, sizes = count < MOST_SIZES ? count : MOST_SIZES;
+  (void)has_bytes;
   hash_add(state, f->texts.data, f->texts.length);
+  for (int64_t i = 0; i < sizes; i++) {
+    const file_row *row = &f->rows[i * count / sizes];
+    bool has_head = sizes <= MOST_HEADS || i * MOST_HEADS / sizes != (i + 1) * MOST_HEADS / sizes;
+    hash_one(text_at(f, row->path), has_head, state);
+    if (row->caption != none) continue;
+    char *beside = path_beside(text_at(f, row->path), ".txt");
+    if (!beside) return mem_error(0, "a path");
+    hash_one(beside, has_head, state);
+    free(beside);
+  }
   return NULL;
 }
 

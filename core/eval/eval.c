@@ -96,7 +96,8 @@ static int64_t compact_texts(const eval_set *set, int64_t width, float *texts, i
   return used;
 }
 
-static err run_zeroshot(eval_set *set, clip_model *model, float *images, eval_zeroshot *z) {
+static err run_zeroshot(eval_set *set, clip_model *model, float *images, eval_zeroshot *z,
+                        eval_outcomes *outcomes) {
   int64_t width = clip_get_config(model)->image.embed;
   float *classes = mem_zeroed((size_t)(set->class_count * width), sizeof *classes);
   int32_t *labels = mem_zeroed((size_t)set->rows, sizeof *labels);
@@ -105,14 +106,16 @@ static err run_zeroshot(eval_set *set, clip_model *model, float *images, eval_ze
   TRY(embed_classes(set, model, classes));
   int64_t used = compact(set, true, width, images, labels);
   if (!used) FAIL(ERR_INPUT, "%s: no image of any class could be decoded", set->name);
-  TRY(eval_score_zeroshot(images, labels, used, classes, set->class_count, width, z));
+  TRY(eval_score_zeroshot_items(images, labels, used, classes, set->class_count, width, z,
+                                outcomes));
 cleanup:
   free(classes);
   free(labels);
   return error;
 }
 
-static err run_retrieval(eval_set *set, clip_model *model, const float *images, eval_retrieval *r) {
+static err run_retrieval(eval_set *set, clip_model *model, const float *images, eval_retrieval *r,
+                         eval_outcomes *outcomes) {
   int64_t width = clip_get_config(model)->image.embed;
   size_t bytes = (size_t)(set->rows * width) * sizeof(float);
   float *texts = mem_aligned((size_t)(set->text_count * width) * sizeof(float));
@@ -125,7 +128,7 @@ static err run_retrieval(eval_set *set, clip_model *model, const float *images, 
   int64_t used = compact(set, false, width, own, NULL);
   if (!used) FAIL(ERR_INPUT, "%s: no image could be decoded", set->name);
   int64_t text_count = compact_texts(set, width, texts, owners);
-  TRY(eval_score_retrieval(own, used, texts, owners, text_count, width, r));
+  TRY(eval_score_retrieval_items(own, used, texts, owners, text_count, width, r, outcomes));
 cleanup:
   free(texts);
   free(own);
@@ -146,6 +149,11 @@ err eval_features(eval_set *set, clip_model *model, double mask_ratio, uint64_t 
 
 err eval_run(eval_set *set, clip_model *model, double mask_ratio, uint64_t seed,
              eval_result *result) {
+  return eval_run_items(set, model, mask_ratio, seed, result, NULL);
+}
+
+err eval_run_items(eval_set *set, clip_model *model, double mask_ratio, uint64_t seed,
+                   eval_result *result, eval_outcomes *outcomes) {
   int64_t width = clip_get_config(model)->image.embed;
   *result = (eval_result){.has_zeroshot = set->has_zeroshot, .has_retrieval = set->has_retrieval};
   float *images = mem_aligned((size_t)(set->rows * width) * sizeof *images);
@@ -153,8 +161,10 @@ err eval_run(eval_set *set, clip_model *model, double mask_ratio, uint64_t seed,
   err error = keep_pixels(set);
   if (!error) error = embed_images(set, model, mask_ratio, seed, images);
   /* retrieval first: zero-shot compacts the images in place */
-  if (!error && set->has_retrieval) error = run_retrieval(set, model, images, &result->retrieval);
-  if (!error && set->has_zeroshot) error = run_zeroshot(set, model, images, &result->zeroshot);
+  if (!error && set->has_retrieval)
+    error = run_retrieval(set, model, images, &result->retrieval, outcomes);
+  if (!error && set->has_zeroshot)
+    error = run_zeroshot(set, model, images, &result->zeroshot, outcomes);
   free(images);
   return error;
 }

@@ -62,9 +62,26 @@ typedef struct {
   eval_retrieval retrieval;
 } eval_result;
 
+/* Which items were hits, for every metric that is a mean over items: bit i % 8 of byte i / 8 for
+ * item i, items that could not be decoded left out. Start from {0}. */
+typedef struct {
+  int64_t labelled, images, texts;              /* items: zero-shot's, retrieval's two */
+  uint8_t *top[2];                              /* of the labelled: top 1, top 5 */
+  uint16_t *labels;                             /* [labelled] classes; NULL beyond 65,536 classes */
+  uint8_t *image_to_text[3], *text_to_image[3]; /* R@1, R@5, R@10, of images and of texts */
+} eval_outcomes;
+void eval_outcomes_free(eval_outcomes *outcomes);
+
 /* Runs the set's tasks on a model. mask_ratio > 0 evaluates on random patches (seeded). */
 err eval_run(eval_set *set, clip_model *model, double mask_ratio, uint64_t seed,
              eval_result *result) ERR_MUST_CHECK;
+/* The same, with what became of each item. */
+err eval_run_items(eval_set *set, clip_model *model, double mask_ratio, uint64_t seed,
+                   eval_result *result, eval_outcomes *outcomes) ERR_MUST_CHECK;
+
+/* Hash of what the set measures on: its file's tasks, classes, prompts and captions as this model
+ * reads them, and its data (dataset_fingerprint). Valid as long as the set. */
+const char *eval_set_fingerprint(const eval_set *set);
 
 /* Embeddings and classes of the images that have a class, for a linear probe: rows
  * [eval_set_rows, embed], labels [eval_set_rows] below eval_set_classes; *count of them are filled.
@@ -90,13 +107,25 @@ void eval_write_zeroshot(json_writer *w, const char *key, const eval_zeroshot *z
 void eval_write_retrieval(json_writer *w, const char *key, const eval_retrieval *r);
 void eval_write_probe(json_writer *w, const char *key, const eval_probe *p);
 
-/* The measures themselves, on embeddings; unit-length rows of `width` floats. */
+/* {"top1": "base64…", …} under `key`, and the labels as a string of little-endian uint16. */
+void eval_write_zeroshot_hits(json_writer *w, const char *key, const eval_outcomes *outcomes);
+void eval_write_retrieval_hits(json_writer *w, const char *key, const eval_outcomes *outcomes);
+void eval_write_labels(json_writer *w, const char *key, const eval_outcomes *outcomes);
+
+/* The measures themselves, on embeddings; unit-length rows of `width` floats. The _items are filled
+ * in `outcomes` where that is not NULL. */
 err eval_score_zeroshot(const float *images, const int32_t *labels, int64_t image_count,
                         const float *classes, int64_t class_count, int64_t width,
                         eval_zeroshot *z) ERR_MUST_CHECK;
+err eval_score_zeroshot_items(const float *images, const int32_t *labels, int64_t image_count,
+                              const float *classes, int64_t class_count, int64_t width,
+                              eval_zeroshot *z, eval_outcomes *outcomes) ERR_MUST_CHECK;
 /* owners [text_count]: the image of each text, ascending. */
 err eval_score_retrieval(const float *images, int64_t image_count, const float *texts,
                          const int32_t *owners, int64_t text_count, int64_t width,
                          eval_retrieval *r) ERR_MUST_CHECK;
+err eval_score_retrieval_items(const float *images, int64_t image_count, const float *texts,
+                               const int32_t *owners, int64_t text_count, int64_t width,
+                               eval_retrieval *r, eval_outcomes *outcomes) ERR_MUST_CHECK;
 
 #endif

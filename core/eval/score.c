@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "eval/eval.h"
+#include "eval/outcomes.h"
 
 static float dot(const float *a, const float *b, int64_t width) {
   float sum = 0;
@@ -26,6 +26,13 @@ static int64_t rank_of(const float *query, const float *candidates, int64_t coun
 err eval_score_zeroshot(const float *images, const int32_t *labels, int64_t image_count,
                         const float *classes, int64_t class_count, int64_t width,
                         eval_zeroshot *z) {
+  return eval_score_zeroshot_items(images, labels, image_count, classes, class_count, width, z,
+                                   NULL);
+}
+
+err eval_score_zeroshot_items(const float *images, const int32_t *labels, int64_t image_count,
+                              const float *classes, int64_t class_count, int64_t width,
+                              eval_zeroshot *z, eval_outcomes *outcomes) {
   int64_t *seen = mem_zeroed((size_t)class_count, sizeof *seen);
   int64_t *right = mem_zeroed((size_t)class_count, sizeof *right);
   int64_t *ranks = mem_zeroed((size_t)image_count, sizeof *ranks);
@@ -56,6 +63,7 @@ err eval_score_zeroshot(const float *images, const int32_t *labels, int64_t imag
   z->mean_per_class /= (double)(present ? present : 1);
   z->majority = (double)most / (double)image_count;
   z->chance = 1.0 / (double)class_count;
+  if (outcomes) error = outcomes_take_zeroshot(outcomes, ranks, labels, image_count, class_count);
 cleanup:
   free(seen);
   free(right);
@@ -63,11 +71,12 @@ cleanup:
   return error;
 }
 
-/* `first` [images + 1]: where each image's texts start. */
-static void score_texts_of_images(const float *images, int64_t image_count, const float *texts,
-                                  const int64_t *first, int64_t width, double recall[3]) {
-  int64_t hits1 = 0, hits5 = 0, hits10 = 0, total = first[image_count];
-#pragma omp parallel for schedule(static) reduction(+ : hits1, hits5, hits10)
+/* How far from right each image is: how many texts of others score at least as well as the best of
+ * its own. `first` [images + 1]: where each image's texts start. */
+static void rank_images(const float *images, int64_t image_count, const float *texts,
+                        const int64_t *first, int64_t width, int64_t *ranks) {
+  int64_t total = first[image_count];
+#pragma omp parallel for schedule(static)
   for (int64_t i = 0; i < image_count; i++) {
     const float *query = images + i * width;
     int64_t own = first[i], better = 0;
@@ -80,44 +89,57 @@ static void score_texts_of_images(const float *images, int64_t image_count, cons
       if ((t < own || t >= first[i + 1]) && !(dot(query, texts + t * width, width) < best))
         better++;
     if (own == first[i + 1]) better = total; /* an image without texts cannot be right */
-    hits1 += better < 1;
-    hits5 += better < 5;
-    hits10 += better < 10;
+    ranks[i] = better;
   }
-  recall[0] = (double)hits1 / (double)image_count;
-  recall[1] = (double)hits5 / (double)image_count;
-  recall[2] = (double)hits10 / (double)image_count;
 }
 
-static void score_images_of_texts(const float *images, int64_t image_count, const float *texts,
-                                  const int32_t *owners, int64_t text_count, int64_t width,
-                                  double recall[3]) {
-  int64_t hits1 = 0, hits5 = 0, hits10 = 0;
-#pragma omp parallel for schedule(static) reduction(+ : hits1, hits5, hits10)
-  for (int64_t t = 0; t < text_count; t++) {
-    int64_t rank = rank_of(texts + t * width, images, image_count, owners[t], width);
-    hits1 += rank < 1;
-    hits5 += rank < 5;
-    hits10 += rank < 10;
+static void rank_texts(const float *images, int64_t image_count, const float *texts,
+                       const int32_t *owners, int64_t text_count, int64_t width, int64_t *ranks) {
+#pragma omp parallel for schedule(static)
+  for (int64_t t = 0; t < text_count; t++)
+    ranks[t] = rank_of(texts + t * width, images, image_count, owners[t], width);
+}
+
+static void recalls_of(const int64_t *ranks, int64_t count, double recall[3]) {
+  for (int k = 0; k < 3; k++) {
+    int64_t hits = 0;
+    for (int64_t i = 0; i < count; i++) hits += ranks[i] < outcomes_depths[k];
+    recall[k] = (double)hits / (double)count;
   }
-  recall[0] = (double)hits1 / (double)text_count;
-  recall[1] = (double)hits5 / (double)text_count;
-  recall[2] = (double)hits10 / (double)text_count;
 }
 
 err eval_score_retrieval(const float *images, int64_t image_count, const float *texts,
                          const int32_t *owners, int64_t text_count, int64_t width,
                          eval_retrieval *r) {
+  return eval_score_retrieval_items(images, image_count, texts, owners, text_count, width, r, NULL);
+}
+
+err eval_score_retrieval_items(const float *images, int64_t image_count, const float *texts,
+                               const int32_t *owners, int64_t text_count, int64_t width,
+                               eval_retrieval *r, eval_outcomes *outcomes) {
   int64_t *first = mem_zeroed((size_t)image_count + 1, sizeof *first);
-  if (!first) return mem_error(((size_t)image_count + 1) * sizeof *first, "caption places");
+  int64_t *of_images = mem_zeroed((size_t)image_count, sizeof *of_images);
+  int64_t *of_texts = mem_zeroed((size_t)text_count, sizeof *of_texts);
+  err error = NULL;
+  if (!first || !of_images || !of_texts) {
+    error = mem_error(((size_t)image_count + 1) * sizeof *first, "caption places");
+    goto cleanup;
+  }
   for (int64_t t = 0; t < text_count; t++) first[owners[t] + 1]++;
   for (int64_t i = 0; i < image_count; i++) first[i + 1] += first[i];
   *r = (eval_retrieval){
       .images = image_count, .texts = text_count, .chance_r1 = 1.0 / (double)image_count};
-  score_texts_of_images(images, image_count, texts, first, width, r->image_to_text);
-  score_images_of_texts(images, image_count, texts, owners, text_count, width, r->text_to_image);
+  rank_images(images, image_count, texts, first, width, of_images);
+  rank_texts(images, image_count, texts, owners, text_count, width, of_texts);
+  recalls_of(of_images, image_count, r->image_to_text);
+  recalls_of(of_texts, text_count, r->text_to_image);
+  if (outcomes)
+    error = outcomes_take_retrieval(outcomes, of_images, image_count, of_texts, text_count);
+cleanup:
   free(first);
-  return NULL;
+  free(of_images);
+  free(of_texts);
+  return error;
 }
 
 void eval_write_zeroshot(json_writer *w, const char *key, const eval_zeroshot *z) {
@@ -133,13 +155,9 @@ void eval_write_zeroshot(json_writer *w, const char *key, const eval_zeroshot *z
 }
 
 void eval_write_retrieval(json_writer *w, const char *key, const eval_retrieval *r) {
-  static const char *const to_text[] = {"image_to_text_r1", "image_to_text_r5",
-                                        "image_to_text_r10"};
-  static const char *const to_image[] = {"text_to_image_r1", "text_to_image_r5",
-                                         "text_to_image_r10"};
   jsonw_object(w, key);
-  for (int i = 0; i < 3; i++) jsonw_number(w, to_text[i], r->image_to_text[i]);
-  for (int i = 0; i < 3; i++) jsonw_number(w, to_image[i], r->text_to_image[i]);
+  for (int i = 0; i < 3; i++) jsonw_number(w, outcomes_to_text[i], r->image_to_text[i]);
+  for (int i = 0; i < 3; i++) jsonw_number(w, outcomes_to_image[i], r->text_to_image[i]);
   jsonw_number(w, "chance_r1", r->chance_r1);
   jsonw_integer(w, "images", r->images);
   jsonw_integer(w, "texts", r->texts);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/fs.h"
+#include "base/hash.h"
 #include "base/mem.h"
 #include "base/shipped.h"
 #include "data/image.h"
@@ -352,6 +353,30 @@ static err read_template_file(description *d) {
   return NULL;
 }
 
+static void hash_strings(hash_state *state, char *const *items, size_t count) {
+  hash_add(state, &count, sizeof count);
+  for (size_t i = 0; i < count; i++) hash_add(state, items[i], strlen(items[i]) + 1);
+}
+
+/* Of what is measured, however a model reads it: not of tokens and pixels. */
+static err take_fingerprint(eval_set *set, const description *d) {
+  const int64_t numbers[] = {set->has_zeroshot, set->has_retrieval, set->has_labels, set->rows,
+                             set->text_count,   set->class_count,   d->min_images};
+  const char *data = dataset_fingerprint(set->data);
+  hash_state *state = hash_begin();
+  if (!state) return mem_error(0, "a fingerprint");
+  hash_add(state, numbers, sizeof numbers);
+  hash_add(state, data, strlen(data));
+  hash_strings(state, &(char *){(char *)d->captions}, set->has_retrieval);
+  hash_strings(state, &(char *){(char *)d->label}, set->has_labels);
+  hash_strings(state, set->classes, (size_t)set->class_count);
+  hash_strings(state, d->templates.items, set->has_zeroshot ? d->templates.count : 0);
+  if (set->labels) hash_add(state, set->labels, (size_t)set->rows * sizeof *set->labels);
+  if (set->owners) hash_add(state, set->owners, (size_t)set->text_count * sizeof *set->owners);
+  hash_finish(state, set->fingerprint);
+  return NULL;
+}
+
 err eval_set_open(const char *path, const settings *s, const tokenizer *words, eval_set **out) {
   err error = NULL;
   yml_document *document = NULL;
@@ -379,6 +404,7 @@ err eval_set_open(const char *path, const settings *s, const tokenizer *words, e
   if (set->rows > d.limit) set->rows = d.limit;
   if (!set->rows) FAIL(ERR_INPUT, "the shards hold no samples");
   TRY(read_rows(set, &d));
+  TRY(take_fingerprint(set, &d));
 cleanup:
   free(found);
   free(d.images.items);
@@ -416,6 +442,10 @@ void eval_set_close(eval_set *set) {
 
 const char *eval_set_name(const eval_set *set) {
   return set->name;
+}
+
+const char *eval_set_fingerprint(const eval_set *set) {
+  return set->fingerprint;
 }
 
 bool eval_set_has_zeroshot(const eval_set *set) {

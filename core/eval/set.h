@@ -2,6 +2,7 @@
 #ifndef FLIP_EVAL_SET_H
 #define FLIP_EVAL_SET_H
 
+#include "base/hash.h"
 #include "data/dataset.h"
 #include "eval/eval.h"
 
@@ -24,6 +25,7 @@ struct eval_set {
   bool *is_bad;                           /* [rows] could not be decoded */
   uint8_t *pixels; /* [rows, size, size, 3] once decoded; NULL: too large, decoded each time */
   bool is_decoded;
+  char fingerprint[HASH_SIZE];
   strbuf warnings;
 };
 

@@ -32,7 +32,7 @@ typedef struct {
 } ops_request;
 
 /* What a plugin exports under the name OPS_PLUGIN_SYMBOL. */
-#define OPS_PLUGIN_VERSION 3
+#define OPS_PLUGIN_VERSION 4
 #define OPS_PLUGIN_SYMBOL "flip_ops_plugin"
 typedef struct {
   int version;        /* OPS_PLUGIN_VERSION it was built for */

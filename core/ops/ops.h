@@ -209,8 +209,10 @@ typedef struct {
 typedef struct {
   double energy_joules; /* since the driver was loaded: take differences */
   double power_watts;
-  double utilisation; /* 0 to 1, over the last moment */
-  double used_bytes;  /* of the whole device, other processes too */
+  double utilisation;     /* 0 to 1, over the last moment */
+  double used_bytes;      /* of the whole device, other processes too */
+  double clock_mhz;       /* of its processors, now */
+  double other_processes; /* that compute on it */
 } ops_usage;
 
 /* A backend: a table of functions. Ops run in the order in which they are called, but may return
@@ -287,7 +289,7 @@ struct ops {
 };
 
 static inline ops_usage ops_read_usage(ops *o) {
-  ops_usage usage = {-1, -1, -1, -1};
+  ops_usage usage = {-1, -1, -1, -1, -1, -1};
   if (o->call->usage) o->call->usage(o, &usage);
   return usage;
 }

@@ -15,7 +15,8 @@
 
 static const char *const groups[] = {"", "adamw.m/", "adamw.v/"};
 enum { GROUPS = 3, PAIRS = 7 };
-static const char suffix[] = ".safetensors", times_suffix[] = ".times.yaml";
+static const char suffix[] = ".safetensors";
+static const char *const beside_suffixes[] = {BESIDE_SUFFIX, ".times.yaml"}; /* now, and before */
 
 char *checkpoint_path(const char *folder, int64_t step) {
   char name[64];
@@ -38,47 +39,9 @@ static void find_runs(const clip_model *model, const optimizer *moments, ops_buf
   runs[2] = moments->v;
 }
 
-/* step-N.safetensors to step-N.times.yaml; the caller frees. */
-static char *times_path(const char *path) {
-  strbuf out = {0};
-  size_t length = strlen(path);
-  if (length > strlen(suffix)) length -= strlen(suffix);
-  strbuf_append_bytes(&out, path, length);
-  strbuf_append(&out, times_suffix);
-  return strbuf_take(&out);
-}
-
-static err save_times(const char *path, const checkpoint_state *state) {
-  char trained[32], waited[32], line[128];
-  char *beside = times_path(path);
-  if (!beside) return mem_error(strlen(path), "a path");
-  jsonw_shortest(state->train_seconds, trained);
-  jsonw_shortest(state->data_wait_seconds, waited);
-  int length =
-      snprintf(line, sizeof line, "train_seconds: %s\ndata_wait_seconds: %s\n", trained, waited);
-  err error = fs_write_atomic(beside, line, (size_t)length);
-  free(beside);
-  return error;
-}
-
-/* A checkpoint that came without its times (copied alone) starts counting at 0. */
-static err read_times(const char *path, checkpoint_state *state) {
-  yml_document *document = NULL;
-  char *beside = times_path(path);
-  if (!beside) return mem_error(strlen(path), "a path");
-  err error = fs_exists(beside) ? yml_load(beside, &document) : NULL;
-  free(beside);
-  if (error || !document) return error;
-  const yml_node *trained = yml_get(yml_root(document), "train_seconds");
-  const yml_node *waited = yml_get(yml_root(document), "data_wait_seconds");
-  if (trained) yml_as_real(trained->scalar, &state->train_seconds);
-  if (waited) yml_as_real(waited->scalar, &state->data_wait_seconds);
-  yml_free(document);
-  return NULL;
-}
-
 err checkpoint_save(const char *path, const clip_model *model, const optimizer *moments,
-                    const settings *s, const checkpoint_state *state, size_t *bytes) {
+                    const settings *s, const checkpoint_state *state, const beside *b,
+                    size_t *bytes) {
   const param_table *table = clip_params(model);
   ops *o = clip_weights(model)->o;
   err error = NULL;
@@ -113,18 +76,13 @@ err checkpoint_save(const char *path, const clip_model *model, const optimizer *
                                          {"flip.precision", precision_name(state->precision)},
                                          {"flip.fingerprint", fingerprint},
                                          {"flip.settings", strbuf_string(&yaml)}};
+  TRY(beside_save(path, b));
   TRY(safetensors_write(path, tensors, GROUPS * table->count, pairs, PAIRS, bytes));
-  TRY(save_times(path, state));
 cleanup:
   strbuf_free(&yaml);
   free(tensors);
   free(host);
   return error;
-}
-
-static double number_of(const safetensors_file *f, const char *key) {
-  const char *value = safetensors_metadata(f, key);
-  return value ? strtod(value, NULL) : 0;
 }
 
 /* A whole number in [0, most]; 0 when the file does not say. */
@@ -151,9 +109,7 @@ err checkpoint_read_settings(const char *path, settings *s, checkpoint_state *st
   if (error) return error;
   const char *yaml = safetensors_metadata(f, "flip.settings");
   const char *precision = safetensors_metadata(f, "flip.precision");
-  *state = (checkpoint_state){.train_seconds = number_of(f, "flip.train_seconds"),
-                              .data_wait_seconds = number_of(f, "flip.data_wait_seconds"),
-                              .precision = precision_from_name(precision)};
+  *state = (checkpoint_state){.precision = precision_from_name(precision)};
   if (!yaml) FAIL(ERR_INPUT, "%s: is no flip checkpoint (it has no flip.settings)", path);
   TRY(read_count(f, path, "flip.step", INT64_MAX, &state->step));
   TRY(read_count(f, path, "flip.samples", INT64_MAX, &state->samples));
@@ -162,7 +118,6 @@ err checkpoint_read_settings(const char *path, settings *s, checkpoint_state *st
   TRY(settings_init(s));
   settings_apply(s, yml_root(document), NULL, &problems);
   error = yml_problems_take(&problems);
-  if (!error) error = read_times(path, state);
   if (error) settings_free(s);
 cleanup:
   yml_free(document);
@@ -236,6 +191,13 @@ static bool is_checkpoint(const char *name) {
   return strncmp(name, "step-", 5) == 0 && ends_with(name, suffix);
 }
 
+static bool is_beside(const char *name) {
+  bool is_one = false;
+  for (size_t i = 0; i < sizeof beside_suffixes / sizeof *beside_suffixes; i++)
+    is_one = is_one || ends_with(name, beside_suffixes[i]);
+  return is_one;
+}
+
 err checkpoint_newest(const char *folder, char **path) {
   char **names;
   size_t count;
@@ -267,9 +229,9 @@ err checkpoint_prune(const char *folder, int64_t keep) {
   err error = fs_list(folder, &names, &count);
   if (error) return error;
   int64_t seen = 0;
-  /* backwards: the newest come first, and a checkpoint's times before the checkpoint */
+  /* backwards: the newest come first, and what lies beside a checkpoint before it */
   for (size_t i = count; i-- > 0 && !error;) {
-    bool is_old = ends_with(names[i], times_suffix) ? seen >= keep : false;
+    bool is_old = is_beside(names[i]) && seen >= keep;
     if (is_checkpoint(names[i])) is_old = ++seen > keep;
     if (is_old || strstr(names[i], ".tmp")) error = remove_file(folder, names[i]);
   }

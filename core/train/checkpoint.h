@@ -2,9 +2,9 @@
  *
  * Tensors: NAME (the weights), adamw.m/NAME, adamw.v/NAME, all F32. Metadata under "flip.": step,
  * samples, precision, settings (canonical YAML), fingerprint, vocabulary_size. Random numbers and
- * data order are functions of the sample number, so the numbers above are the whole state. Seconds
- * spent so far stand beside it in step-N.times.yaml: the same run gives the same checkpoint, byte
- * for byte, and times never repeat. */
+ * data order are functions of the sample number, so the numbers above are the whole state. Times
+ * are kept in a file of their own (beside.h), as they never repeat: the same run gives the same
+ * checkpoint, byte for byte. */
 #ifndef FLIP_TRAIN_CHECKPOINT_H
 #define FLIP_TRAIN_CHECKPOINT_H
 
@@ -14,16 +14,18 @@
 #include "base/err.h"
 #include "config/settings.h"
 #include "model/clip.h"
+#include "train/beside.h"
 #include "train/optimizer.h"
 
 typedef struct {
   int64_t step, samples, vocabulary_size;
-  double train_seconds, data_wait_seconds;
   int precision; /* PRECISION_*, never auto */
 } checkpoint_state;
 
+/* Writes what lies beside, then the weights. */
 err checkpoint_save(const char *path, const clip_model *model, const optimizer *moments,
-                    const settings *s, const checkpoint_state *state, size_t *bytes) ERR_MUST_CHECK;
+                    const settings *s, const checkpoint_state *state, const beside *b,
+                    size_t *bytes) ERR_MUST_CHECK;
 
 /* The settings and the place of a checkpoint, without its tensors. */
 err checkpoint_read_settings(const char *path, settings *s, checkpoint_state *state) ERR_MUST_CHECK;

@@ -62,11 +62,31 @@ err events_end(event_stream *e) {
   return fs_write_all(e->fd, e->line.data, e->line.length, e->name);
 }
 
+err events_sync(const event_stream *e) {
+  if (e->fd < 0 || fdatasync(e->fd) == 0) return NULL;
+  if (errno == EINVAL || errno == EROFS) return NULL; /* a pipe or a terminal */
+  return err_errno(errno, "%s: cannot bring to disk", e->name);
+}
+
 err events_warn(event_stream *e, const char *kind, const char *message) {
   json_writer *w = events_begin(e, "warning");
   jsonw_string(w, "kind", kind);
   jsonw_string(w, "message", message);
   return events_end(e);
+}
+
+err events_warn_lines(event_stream *e, const char *kind, const strbuf *lines) {
+  strbuf line = {0};
+  err error = NULL;
+  for (const char *at = strbuf_string(lines); *at && !error;) {
+    size_t length = strcspn(at, "\n");
+    strbuf_clear(&line);
+    strbuf_append_bytes(&line, at, length);
+    if (length) error = events_warn(e, kind, strbuf_string(&line));
+    at += length + (at[length] == '\n');
+  }
+  strbuf_free(&line);
+  return error;
 }
 
 void events_close(event_stream *e) {

@@ -21,8 +21,12 @@ err events_open(event_stream *e, const char *target) ERR_MUST_CHECK;
 /* Begins {"event": name, "time": now; add fields to the returned writer, then events_end. */
 json_writer *events_begin(event_stream *e, const char *name);
 err events_end(event_stream *e) ERR_MUST_CHECK;
+/* What was written is on disk when it returns, where it is a file. */
+err events_sync(const event_stream *e) ERR_MUST_CHECK;
 /* A `warning` event. */
 err events_warn(event_stream *e, const char *kind, const char *message) ERR_MUST_CHECK;
+/* One for each line that is not empty. */
+err events_warn_lines(event_stream *e, const char *kind, const strbuf *lines) ERR_MUST_CHECK;
 void events_close(event_stream *e);
 
 #endif

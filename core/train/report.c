@@ -9,7 +9,6 @@
 
 #include <oneapi/dnnl/dnnl.h>
 
-#include "base/clock.h"
 #include "base/fs.h"
 #include "base/mem.h"
 #include "base/version.h"
@@ -65,16 +64,6 @@ static void write_command(json_writer *w) {
   jsonw_end(w);
 }
 
-/* One warning for each line. */
-static err warn_of_doubts(run *r, strbuf *lines) {
-  err error = NULL;
-  char *rest = lines->data, *line;
-  while (!error && (line = strsep(&rest, "\n")))
-    if (*line) error = events_warn(&r->events, "timing", line);
-  strbuf_free(lines);
-  return error;
-}
-
 err run_report_conditions(run *r) {
   strbuf doubts = {0};
   size_t length;
@@ -83,17 +72,18 @@ err run_report_conditions(run *r) {
   err error = path ? fs_write_atomic(path, diff, length) : NULL;
   free(path);
   machine_doubts(&r->machine, r->o->threads, &doubts);
-  err told = warn_of_doubts(r, &doubts);
-  if (!error) return told;
-  err_free(told);
+  if (!error) error = events_warn_lines(&r->events, "timing", &doubts);
+  if (!error) error = events_warn_lines(&r->events, "resumed", &r->remarks);
+  strbuf_free(&doubts);
   return error;
 }
 
 err run_report_start(run *r) {
   char fingerprint[HASH_SIZE];
+  const given *g = &r->beside.given;
   strbuf settings_json = {0};
   json_writer *w = events_begin(&r->events, "start");
-  jsonw_integer(w, "version", 1);
+  jsonw_integer(w, "version", 2);
   settings_write_json(r->s, &settings_json);
   jsonw_raw(w, "settings", strbuf_string(&settings_json));
   strbuf_free(&settings_json);
@@ -108,8 +98,11 @@ err run_report_start(run *r) {
   write_command(w);
   r->machine = machine_look("");
   machine_write_json(w, "conditions", &r->machine);
-  jsonw_integer(w, "data_samples", dataset_count(r->data));
-  jsonw_string(w, "data_fingerprint", dataset_fingerprint(r->data));
+  jsonw_integer(w, "data_samples", g->data_samples);
+  jsonw_string(w, "data_fingerprint", g->data);
+  jsonw_string(w, "vocabulary_fingerprint", g->vocabulary);
+  given_write_sets(w, "evaluation_fingerprints", g);
+  jsonw_string(w, "init_fingerprint", g->init);
   jsonw_object(w, "parameters");
   jsonw_integer(w, "image", r->counts.parameters_image);
   jsonw_integer(w, "text", r->counts.parameters_text);
@@ -129,62 +122,37 @@ err run_report_start(run *r) {
   return events_end(&r->events);
 }
 
-err run_report_step(run *r, double seconds, double waited, double rate) {
-  json_writer *w = events_begin(&r->events, "step");
-  jsonw_integer(w, "step", r->at.step);
-  jsonw_integer(w, "samples", r->at.samples);
-  jsonw_number(w, "loss", r->result.loss);
-  jsonw_number(w, "learning_rate", rate);
-  jsonw_number(w, "logit_scale", r->result.logit_scale);
-  jsonw_number(w, "grad_norm", r->result.grad_norm);
-  jsonw_number(w, "seconds", seconds);
-  jsonw_number(w, "data_wait_seconds", waited);
-  jsonw_number(w, "train_seconds", r->at.train_seconds);
-  return events_end(&r->events);
-}
-
 /* The head of an `eval` event; the caller adds `metrics`. */
 static json_writer *begin_eval(run *r, const char *set, const char *task, double seconds) {
   json_writer *w = events_begin(&r->events, "eval");
   jsonw_integer(w, "step", r->at.step);
   jsonw_integer(w, "samples", r->at.samples);
-  jsonw_number(w, "train_seconds", r->at.train_seconds);
+  jsonw_number(w, "train_seconds", r->beside.train_seconds);
   jsonw_number(w, "seconds", seconds);
   jsonw_string(w, "set", set);
   jsonw_string(w, "task", task);
   return w;
 }
 
-err run_report_eval(run *r, const eval_set *set, const eval_result *result, double seconds) {
+err run_report_eval(run *r, size_t set, const eval_result *result, const eval_outcomes *outcomes,
+                    double seconds) {
   err error = NULL;
+  const char *name = eval_set_name(r->sets[set]);
   if (result->has_zeroshot) {
-    json_writer *w = begin_eval(r, eval_set_name(set), "zeroshot", seconds);
+    json_writer *w = begin_eval(r, name, "zeroshot", seconds);
     eval_write_zeroshot(w, "metrics", &result->zeroshot);
+    eval_write_zeroshot_hits(w, "hits", outcomes);
+    if (!r->has_told_labels[set]) eval_write_labels(w, "labels", outcomes);
+    r->has_told_labels[set] = true;
     error = events_end(&r->events);
   }
   if (!error && result->has_retrieval) {
-    json_writer *w = begin_eval(r, eval_set_name(set), "retrieval", seconds);
+    json_writer *w = begin_eval(r, name, "retrieval", seconds);
     eval_write_retrieval(w, "metrics", &result->retrieval);
+    eval_write_retrieval_hits(w, "hits", outcomes);
     error = events_end(&r->events);
   }
   return error;
-}
-
-static int compare_doubles(const void *a, const void *b) {
-  double x = *(const double *)a, y = *(const double *)b;
-  return x < y ? -1 : x > y;
-}
-
-double run_median_rate(const run *r) {
-  int64_t skipped = r->steps_timed / 10 < 20 ? (r->steps_timed + 9) / 10 : 20;
-  int64_t count = r->steps_timed - skipped;
-  double *sorted = count > 0 ? mem_zeroed((size_t)count, sizeof *sorted) : NULL;
-  if (!sorted) return 0;
-  memcpy(sorted, r->step_seconds + skipped, (size_t)count * sizeof *sorted);
-  qsort(sorted, (size_t)count, sizeof *sorted, compare_doubles);
-  double median = 0.5 * (sorted[(count - 1) / 2] + sorted[count / 2]);
-  free(sorted);
-  return (double)r->s->batch_size / median;
 }
 
 static const char *failure_kind(err_kind kind) {
@@ -219,6 +187,7 @@ static void write_reading(json_writer *w, const char *name, double value) {
 err run_report_memory(run *r) {
   ops_usage usage = ops_read_usage(r->o);
   json_writer *w = events_begin(&r->events, "memory");
+  jsonw_integer(w, "step", r->at.step);
   jsonw_integer(w, "peak_bytes", (int64_t)run_peak_bytes(r));
   jsonw_integer(w, "planned_bytes", (int64_t)r->counts.planned_bytes);
   jsonw_integer(w, "host_peak_bytes", (int64_t)mem_peak_bytes());
@@ -228,38 +197,45 @@ err run_report_memory(run *r) {
   return events_end(&r->events);
 }
 
+err run_pace(const run *r, pace *out) {
+  *out = (pace){0};
+  if (!r->rows) return NULL;
+  return rows_pace(r->rows, r->o->threads, r->machine.cpus, out);
+}
+
+/* What disturbed the run's timing, for its record. */
+static err report_disturbance(run *r, const pace *p) {
+  strbuf doubts = {0};
+  if (r->machine.wall_seconds > 0) {
+    machine_state now = machine_look("");
+    machine_span span = machine_between(&r->machine, &now);
+    machine_span_doubts(&span, now.cpus, &doubts);
+  }
+  if (p->is_disturbed)
+    strbuf_format(&doubts,
+                  "disturbed: about %.0f %% of the training time was lost to other work (%.0f %% "
+                  "of the rows show it)\n",
+                  100 * p->lost_share, 100 * p->disturbed_share);
+  err error = events_warn_lines(&r->events, "timing", &doubts);
+  strbuf_free(&doubts);
+  return error;
+}
+
 err run_report_end(run *r, err failure) {
   bool is_interrupted = failure && err_kind_of(failure) == ERR_INTERRUPTED;
-  double trained = r->at.train_seconds;
-  machine_state now = machine_look("");
-  machine_span span = machine_between(&r->machine, &now);
-  strbuf doubts = {0};
-  bool has_begun = r->machine.wall_seconds > 0;
-  if (has_begun) machine_span_doubts(&span, now.cpus, &doubts);
-  err error = warn_of_doubts(r, &doubts);
+  pace p;
+  err error = r->rows ? rows_end_row(r->rows, true) : NULL;
+  if (!error) error = run_pace(r, &p);
+  if (!error) error = report_disturbance(r, &p);
   if (error) return error;
   json_writer *w = events_begin(&r->events, "end");
-  if (has_begun) {
-    jsonw_number(w, "other_cpus", span.other_cpus);
-    jsonw_number(w, "stolen_share", span.stolen_share);
-  }
   jsonw_string(w, "status", !failure ? "finished" : is_interrupted ? "interrupted" : "failed");
   if (failure && !is_interrupted) jsonw_string(w, "kind", failure_kind(err_kind_of(failure)));
   jsonw_string(w, "message", failure ? err_message(failure) : "");
   jsonw_integer(w, "step", r->at.step);
   jsonw_integer(w, "samples", r->at.samples);
-  jsonw_number(w, "train_seconds", trained);
-  jsonw_number(w, "wall_seconds", clock_seconds() - r->wall_start);
-  jsonw_number(w, "samples_per_second", trained > 0 ? (double)r->at.samples / trained : 0);
-  jsonw_number(w, "samples_per_second_median", run_median_rate(r));
-  jsonw_number(w, "data_wait_share", trained > 0 ? r->at.data_wait_seconds / trained : 0);
-  jsonw_integer(w, "peak_bytes", (int64_t)run_peak_bytes(r));
-  int64_t own = r->at.samples - r->first_step * r->s->batch_size; /* of this process */
-  if (r->energy_joules > 0 && own > 0) {
-    jsonw_number(w, "energy_joules", r->energy_joules);
-    jsonw_number(w, "energy_per_sample", r->energy_joules / (double)own);
-  }
-  jsonw_number(w, "flops_per_second",
-               trained > 0 ? (double)r->at.samples * r->counts.train_sample / trained : 0);
+  jsonw_number(w, "train_seconds", r->beside.train_seconds);
+  jsonw_number(w, "samples_per_second",
+               p.steps ? (double)r->s->batch_size / p.steady_step_seconds : 0);
   return events_end(&r->events);
 }

@@ -1,5 +1,5 @@
-/* The state of a run, shared by the files of the trainer: setup.c makes it, trainer.c drives it,
- * report.c tells about it. Not for others. */
+/* The state of a run, shared by the files of the trainer: setup.c makes it (resume.c: from a
+ * checkpoint), trainer.c drives it, report.c tells about it. Not for others. */
 #ifndef FLIP_TRAIN_RUN_H
 #define FLIP_TRAIN_RUN_H
 
@@ -12,9 +12,12 @@
 #include "model/clip.h"
 #include "model/count.h"
 #include "ops/ops.h"
+#include "train/beside.h"
 #include "train/checkpoint.h"
+#include "train/course.h"
 #include "train/events.h"
 #include "train/optimizer.h"
+#include "train/rows.h"
 #include "train/step.h"
 #include "train/trainer.h"
 
@@ -38,16 +41,19 @@ typedef struct {
   progress bar;
   model_counts counts;
   double gemm_rate;
-  int32_t *index;       /* [batch, train_patches] keep-lists of the step */
-  double *step_seconds; /* of this process's steps, for the median */
-  int64_t steps_timed;
+  int32_t *index; /* [batch, train_patches] keep-lists of the step */
   int64_t total_steps, total_samples, warmup_steps, first_step;
   checkpoint_state at;
-  machine_state machine; /* at the start */
-  step_result result;    /* of the last step */
-  double wall_start, last_accuracy, checkpoint_time;
-  double energy_mark;   /* the device's meter in joules when training went on; negative: none */
-  double energy_joules; /* of this process's training, without evaluation */
+  course_rules rules;
+  course_place place; /* place.step is at.step */
+  beside beside;      /* of the next checkpoint: times so far, what the run was given */
+  step_rows *rows;
+  bool *has_told_labels;    /* [set_count] in this process */
+  strbuf remarks;           /* of resuming, one a line */
+  machine_state machine;    /* at the start */
+  step_result result;       /* of the last step */
+  double rate_of_last_step; /* samples/s */
+  double last_accuracy, checkpoint_time;
 } run;
 
 /* Everything up to the first step. On failure run_close still works. */
@@ -57,15 +63,25 @@ void run_close(run *r);
 err run_report_start(run *r) ERR_MUST_CHECK;
 /* OUT/code.diff when the build was dirty, and what makes this machine's timings doubtful. */
 err run_report_conditions(run *r) ERR_MUST_CHECK;
-err run_report_step(run *r, double seconds, double waited, double rate) ERR_MUST_CHECK;
-err run_report_eval(run *r, const eval_set *set, const eval_result *result,
+/* One event for each task; outcomes as eval_run_items gives them. Labels are told once. */
+err run_report_eval(run *r, size_t set, const eval_result *result, const eval_outcomes *outcomes,
                     double seconds) ERR_MUST_CHECK;
 /* Peak memory: of the device where it has its own, else of this process. */
 uint64_t run_peak_bytes(const run *r);
 err run_report_memory(run *r) ERR_MUST_CHECK;
 /* `failure`: NULL when finished. */
 err run_report_end(run *r, err failure) ERR_MUST_CHECK;
-/* Samples/s by the median step of this process, the first tenth (at most 20 steps) left out. */
-double run_median_rate(const run *r);
+/* Of the whole run, all processes. */
+err run_pace(const run *r, pace *out) ERR_MUST_CHECK;
+
+/* What to resume from; *path NULL for a fresh start, whose folder must not hold another run. Sets
+ * the precision that the checkpoint had, r->at and r->beside. */
+err run_find_checkpoint(run *r, char **path, int *precision) ERR_MUST_CHECK;
+/* The file that init_from names; NULL when there is none. The caller frees. */
+err run_find_init(const run *r, char **path) ERR_MUST_CHECK;
+/* Takes down what the run is given, after comparing it with what the checkpoint (or NULL) was. */
+err run_take_given(run *r, const char *checkpoint) ERR_MUST_CHECK;
+/* A checkpoint behind the end of the run is of more data than there is now. */
+err run_check_length(const run *r, const char *checkpoint) ERR_MUST_CHECK;
 
 #endif

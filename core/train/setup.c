@@ -68,58 +68,17 @@ static err make_model(run *r) {
   return error;
 }
 
-/* The checkpoint must be of this run: everything that makes its identity must agree. */
-static err check_same_run(const run *r, const char *path, const settings *before) {
-  char ours[HASH_SIZE], theirs[HASH_SIZE];
-  settings_fingerprint(r->s, ours);
-  settings_fingerprint(before, theirs);
-  if (strcmp(ours, theirs) == 0) return NULL;
-  size_t count;
-  const setting *table = settings_table(&count);
-  for (size_t i = 0; i < count; i++) {
-    strbuf a = {0}, b = {0};
-    setting_format(&table[i], r->s, &a);
-    setting_format(&table[i], before, &b);
-    err error = NULL;
-    if (table[i].is_identity && strcmp(strbuf_string(&a), strbuf_string(&b)) != 0)
-      error = err_new(ERR_INPUT,
-                      "%s was made with %s: %s, this run has %s; resume with the same "
-                      "settings, or name it in init_from to start from its weights",
-                      path, table[i].key, strbuf_string(&b), strbuf_string(&a));
-    strbuf_free(&a);
-    strbuf_free(&b);
-    if (error) return error;
-  }
-  return NULL;
-}
-
-/* Finds what to resume from; *path stays NULL for a fresh start. Sets the precision it had. */
-static err find_resume(run *r, char **path, int *precision) {
-  settings before;
-  *path = NULL;
-  if (!r->options->is_resuming) return NULL;
-  err error = checkpoint_newest(r->checkpoints, path);
-  if (error || !*path) return error;
-  error = checkpoint_read_settings(*path, &before, &r->at);
-  if (error) return error;
-  error = check_same_run(r, *path, &before);
-  settings_free(&before);
-  *precision = r->at.precision;
-  return error;
-}
-
 static err load_weights(run *r, const char *resume_path) {
+  const char *from = r->s->init_from;
   if (resume_path) return checkpoint_load(resume_path, r->model, &r->moments);
-  if (!*r->s->init_from) return clip_initialise(r->model, (uint64_t)r->s->seed);
-  char *newest = NULL;
-  err error = NULL;
-  if (fs_is_folder(r->s->init_from)) { /* a run's checkpoints folder: its newest */
-    error = checkpoint_newest(r->s->init_from, &newest);
-    if (!error && !newest)
-      error = err_new(ERR_INPUT, "init_from: %s has no checkpoint", r->s->init_from);
-  }
-  if (!error) error = checkpoint_load(newest ? newest : r->s->init_from, r->model, NULL);
-  free(newest);
+  if (!*from) return clip_initialise(r->model, (uint64_t)r->s->seed);
+  char *path = NULL;
+  err error = run_find_init(r, &path);
+  if (!error && !path)
+    error = fs_is_folder(from) ? err_new(ERR_INPUT, "%s has no checkpoint", from)
+                               : err_new(ERR_INPUT, "%s: there is no such file", from);
+  if (!error) error = checkpoint_load(path, r->model, NULL);
+  free(path);
   return err_context(error, "init_from");
 }
 
@@ -148,29 +107,45 @@ static err open_loader(run *r) {
   return loader_open(&c, r->at.samples, &r->batches);
 }
 
+/* What the loop needs: its order, its place, its rows. */
+static err begin_course(run *r, bool is_resumed) {
+  const settings *s = r->s;
+  r->first_step = r->at.step;
+  r->rules = (course_rules){.total_steps = r->total_steps,
+                            .batch_size = s->batch_size,
+                            .points = r->set_count ? s->eval_points : 0,
+                            .checkpoint_every = s->checkpoint_every,
+                            .checkpoint_seconds = s->checkpoint_seconds,
+                            .log_every = s->log_every};
+  r->place = (course_place){.step = r->at.step,
+                            .is_saved = is_resumed,
+                            .is_evaluated = is_resumed && r->beside.is_evaluated};
+  err error = rows_create(r->o, &r->events, r->beside.train_seconds, &r->rows);
+  if (!error && is_resumed) error = rows_read_earlier(r->rows, r->events.name, r->at.step);
+  if (error) return error;
+  r->has_told_labels = mem_zeroed(r->set_count + 1, sizeof *r->has_told_labels);
+  size_t lists = (size_t)(s->batch_size * r->counts.encoded_patches);
+  r->index = mem_zeroed(lists, sizeof *r->index);
+  return r->index && r->has_told_labels ? NULL : mem_error(lists * sizeof *r->index, "keep-lists");
+}
+
 err run_open(run *r) {
   err error = NULL;
   char *resume_path = NULL;
   int precision = r->s->precision;
-  r->wall_start = clock_seconds();
   r->checkpoints = fs_join(r->options->out, "checkpoints");
   if (!r->checkpoints) return mem_error(0, "a path");
   TRY(fs_make_folders(r->checkpoints));
-  TRY(find_resume(r, &resume_path, &precision));
+  TRY(run_find_checkpoint(r, &resume_path, &precision));
   TRY(open_data(r));
+  TRY(run_take_given(r, resume_path));
   plan_length(r);
+  TRY(run_check_length(r, resume_path));
   TRY(open_device(r, precision));
   r->at.vocabulary_size = tokenizer_vocabulary_size(r->words);
   TRY(make_model(r));
   TRY(load_weights(r, resume_path));
-  r->first_step = r->at.step;
-  size_t lists = (size_t)(r->s->batch_size * r->counts.encoded_patches);
-  r->index = mem_zeroed(lists, sizeof *r->index);
-  r->step_seconds = mem_zeroed((size_t)(r->total_steps - r->at.step + 1), sizeof(double));
-  if (!r->index || !r->step_seconds) {
-    error = mem_error(lists * sizeof *r->index, "keep-lists");
-    goto cleanup;
-  }
+  TRY(begin_course(r, resume_path != NULL));
   TRY(open_loader(r));
 cleanup:
   free(resume_path);
@@ -188,6 +163,9 @@ void run_close(run *r) {
   if (r->data) dataset_close(r->data);
   if (r->words) tokenizer_close(r->words);
   free(r->index);
-  free(r->step_seconds);
+  free(r->has_told_labels);
+  rows_destroy(r->rows);
+  beside_free(&r->beside);
+  strbuf_free(&r->remarks);
   free(r->checkpoints);
 }

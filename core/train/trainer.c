@@ -15,12 +15,20 @@
 #include "model/mask.h"
 #include "train/run.h"
 
+static bool is_stop_wanted(const run *r) {
+  return r->options->stop && *r->options->stop;
+}
+
+/* Whatever the stream says was there before the checkpoint is on disk before it. */
 static err save_checkpoint(run *r) {
   double start = clock_seconds();
   size_t bytes = 0;
   char *path = checkpoint_path(r->checkpoints, r->at.step);
   if (!path) return mem_error(0, "a path");
-  err error = checkpoint_save(path, r->model, &r->moments, r->s, &r->at, &bytes);
+  r->beside.is_evaluated = r->place.is_evaluated;
+  err error = events_sync(&r->events);
+  if (!error)
+    error = checkpoint_save(path, r->model, &r->moments, r->s, &r->at, &r->beside, &bytes);
   if (!error) {
     json_writer *w = events_begin(&r->events, "checkpoint");
     jsonw_integer(w, "step", r->at.step);
@@ -32,25 +40,53 @@ static err save_checkpoint(run *r) {
   }
   if (!error) error = checkpoint_prune(r->checkpoints, r->s->checkpoint_keep);
   r->checkpoint_time = clock_seconds();
+  r->place.is_saved = true;
   free(path);
   return error;
 }
 
+/* The checkpoint of this step need not be evaluated again. */
+static err note_evaluation(run *r) {
+  r->place.is_evaluated = true;
+  if (!r->place.is_saved) return NULL;
+  char *path = checkpoint_path(r->checkpoints, r->at.step);
+  if (!path) return mem_error(0, "a path");
+  r->beside.is_evaluated = true;
+  err error = events_sync(&r->events);
+  if (!error) error = beside_save(path, &r->beside);
+  free(path);
+  return error;
+}
+
+static err evaluate_on(run *r, size_t which) {
+  eval_set *set = r->sets[which];
+  eval_result result;
+  eval_outcomes outcomes = {0};
+  double start = clock_seconds();
+  err error = eval_run_items(set, r->model, r->s->eval_mask_ratio, (uint64_t)r->s->seed, &result,
+                             &outcomes);
+  if (error) {
+    error = err_context(error, "evaluating on %s", eval_set_name(set));
+  } else {
+    if (result.has_zeroshot && which == 0) r->last_accuracy = result.zeroshot.mean_per_class;
+    error = run_report_eval(r, which, &result, &outcomes, clock_seconds() - start);
+  }
+  if (!error && *eval_set_warnings(set))
+    error = events_warn(&r->events, "skipped_sample", eval_set_warnings(set));
+  eval_outcomes_free(&outcomes);
+  return error;
+}
+
+/* Left undone when a stop is asked for between two sets; then the next process makes it. */
 static err evaluate(run *r) {
   progress_clear(&r->bar);
   for (size_t i = 0; i < r->set_count; i++) {
-    double start = clock_seconds();
-    eval_result result;
-    err error =
-        eval_run(r->sets[i], r->model, r->s->eval_mask_ratio, (uint64_t)r->s->seed, &result);
-    if (error) return err_context(error, "evaluating on %s", eval_set_name(r->sets[i]));
-    if (result.has_zeroshot && i == 0) r->last_accuracy = result.zeroshot.mean_per_class;
-    error = run_report_eval(r, r->sets[i], &result, clock_seconds() - start);
-    if (!error && *eval_set_warnings(r->sets[i]))
-      error = events_warn(&r->events, "skipped_sample", eval_set_warnings(r->sets[i]));
+    if (is_stop_wanted(r)) return NULL;
+    err error = evaluate_on(r, i);
     if (error) return error;
   }
-  return run_report_memory(r);
+  err error = run_report_memory(r);
+  return error ? error : note_evaluation(r);
 }
 
 static clip_inputs inputs_of(const run *r) {
@@ -91,15 +127,22 @@ static err take_step(run *r) {
          "checkpoint is kept (try a lower learning_rate, a longer warmup_samples or "
          "clip_norm)",
          r->at.step + 1, r->result.loss, r->result.grad_norm);
-  double seconds = clock_seconds() - start;
-  waited += waited_after;
-  r->at.step++;
-  r->at.samples += in.count;
-  r->at.train_seconds += seconds;
-  r->at.data_wait_seconds += waited;
-  r->step_seconds[r->steps_timed++] = seconds;
-  if (r->at.step % s->log_every == 0 || r->at.step == r->total_steps)
-    TRY(run_report_step(r, seconds, waited, rate));
+  row_step row = {.step = r->at.step + 1,
+                  .samples = r->at.samples + in.count,
+                  .loss = r->result.loss,
+                  .learning_rate = rate,
+                  .logit_scale = r->result.logit_scale,
+                  .grad_norm = r->result.grad_norm,
+                  .seconds = clock_seconds() - start,
+                  .data_wait_seconds = waited + waited_after};
+  rows_add(r->rows, &row);
+  r->at.step = row.step;
+  r->at.samples = row.samples;
+  r->beside.train_seconds += row.seconds;
+  r->beside.data_wait_seconds += row.data_wait_seconds;
+  r->rate_of_last_step = (double)in.count / row.seconds;
+  r->place = (course_place){.step = r->at.step,
+                            .is_evaluated = !course_is_evaluation_due(&r->rules, r->at.step)};
 cleanup:
   return error;
 }
@@ -117,54 +160,45 @@ static void show(run *r) {
   char note[160], accuracy[48] = "";
   if (r->last_accuracy >= 0)
     snprintf(accuracy, sizeof accuracy, " · zero-shot %.1f %%", 100 * r->last_accuracy);
-  snprintf(note, sizeof note, "loss %.3f · %.0f samples/s%s", r->result.loss,
-           (double)r->s->batch_size / r->step_seconds[r->steps_timed - 1], accuracy);
+  snprintf(note, sizeof note, "loss %.3f · %.0f samples/s%s", r->result.loss, r->rate_of_last_step,
+           accuracy);
   progress_update(&r->bar, (double)r->at.step, note);
 }
 
-/* True when evaluation i of `points` falls due after this step: at total * i / points. */
-static bool is_eval_due(const run *r) {
-  int64_t points = r->s->eval_points;
-  if (points == 0 || r->set_count == 0) return false;
-  int64_t before = (r->at.step - 1) * points / r->total_steps;
-  return r->at.step * points / r->total_steps > before;
+static err stop(const run *r) {
+  bool is_at_end = r->at.step == r->total_steps;
+  if (r->at.step == 0)
+    return err_new(ERR_INTERRUPTED, "stopped before the first step; --resume starts");
+  return err_new(ERR_INTERRUPTED, "stopped after step %" PRId64 " of %" PRId64 "%s; --resume %s",
+                 r->at.step, r->total_steps, is_at_end ? ", before its evaluation" : "",
+                 is_at_end ? "makes it" : "continues");
 }
 
-static bool is_checkpoint_due(const run *r, bool was_evaluated) {
-  int64_t every = r->s->checkpoint_every, batch = r->s->batch_size;
-  if (r->at.step == r->total_steps) return true;
-  if (clock_seconds() - r->checkpoint_time > r->s->checkpoint_seconds) return true;
-  return every ? r->at.samples / every > (r->at.samples - batch) / every : was_evaluated;
+static course_act next_act(run *r) {
+  r->place.unsaved_seconds = clock_seconds() - r->checkpoint_time;
+  r->place.is_stop_wanted = is_stop_wanted(r);
+  return course_next(&r->rules, &r->place);
 }
 
-/* Energy is counted while training only. */
-static void start_meter(run *r) {
-  r->energy_mark = ops_read_usage(r->o).energy_joules;
-}
-
-static void stop_meter(run *r) {
-  double now = ops_read_usage(r->o).energy_joules;
-  if (now >= 0 && r->energy_mark >= 0) r->energy_joules += now - r->energy_mark;
-}
-
+/* Rows and readings are of training only. */
 static err run_steps(run *r) {
   err error = NULL;
+  course_act act;
   r->checkpoint_time = clock_seconds();
-  start_meter(r);
-  while (r->at.step < r->total_steps) {
-    TRY(take_step(r));
-    TRY(warn_of_skipped(r));
-    show(r);
-    bool is_stopped = r->options->stop && *r->options->stop;
-    bool is_evaluated = !is_stopped && is_eval_due(r);
-    bool is_saved = is_stopped || is_checkpoint_due(r, is_evaluated);
-    if (is_evaluated || is_saved) stop_meter(r);
-    if (is_evaluated) TRY(evaluate(r));
-    if (is_saved) TRY(save_checkpoint(r));
-    if (is_evaluated || is_saved) start_meter(r);
-    if (is_stopped && r->at.step < r->total_steps)
-      FAIL(ERR_INTERRUPTED, "stopped after step %" PRId64 " of %" PRId64 "; --resume continues",
-           r->at.step, r->total_steps);
+  rows_begin(r->rows);
+  while ((act = next_act(r)) != COURSE_FINISH) {
+    if (course_is_row_due(&r->rules, r->at.step, act))
+      TRY(rows_end_row(r->rows, act != COURSE_STEP));
+    if (act == COURSE_STEP) {
+      TRY(take_step(r));
+      TRY(warn_of_skipped(r));
+      show(r);
+      continue;
+    }
+    if (act == COURSE_STOP) TRY(stop(r));
+    if (act == COURSE_SAVE) TRY(save_checkpoint(r));
+    if (act == COURSE_EVALUATE) TRY(evaluate(r));
+    rows_begin(r->rows);
   }
 cleanup:
   return error;
@@ -200,8 +234,25 @@ static err open_events(run *r) {
   return error;
 }
 
+static void finish_display(run *r, bool is_stopped) {
+  char time_text[TEXT_NUMBER_SIZE];
+  strbuf closing = {0};
+  pace p;
+  err_free(run_pace(r, &p));
+  strbuf_format(&closing, "%s at step %" PRId64 " of %" PRId64 ": ",
+                is_stopped ? "stopped" : "finished", r->at.step, r->total_steps);
+  if (r->at.step > r->first_step) strbuf_format(&closing, "loss %.3f, ", r->result.loss);
+  strbuf_format(&closing, "%s of training", text_duration(r->beside.train_seconds, time_text));
+  if (p.steps)
+    strbuf_format(&closing, ", %.0f samples/s", (double)r->s->batch_size / p.steady_step_seconds);
+  if (p.is_disturbed)
+    strbuf_format(&closing, " (disturbed: other work took about %.0f %% of the time)",
+                  100 * p.lost_share);
+  progress_finish(&r->bar, strbuf_string(&closing));
+  strbuf_free(&closing);
+}
+
 static err train(run *r) {
-  char closing[256], time_text[TEXT_NUMBER_SIZE];
   err error = NULL;
   TRY(settings_check(r->s));
   TRY(run_open(r));
@@ -210,14 +261,11 @@ static err train(run *r) {
   TRY(run_report_conditions(r));
   const char *left_out = dataset_warnings(r->data, NULL);
   if (*left_out) TRY(events_warn(&r->events, "skipped_sample", left_out));
+  if (r->remarks.length) log_info("%s", strbuf_string(&r->remarks));
   r->bar = progress_start("training", (double)r->total_steps, (double)r->at.step,
                           r->options->has_progress);
   error = run_steps(r);
-  snprintf(closing, sizeof closing,
-           "%s at step %" PRId64 " of %" PRId64 ": loss %.3f, %s of training, %.0f samples/s",
-           error ? "stopped" : "finished", r->at.step, r->total_steps, r->result.loss,
-           text_duration(r->at.train_seconds, time_text), run_median_rate(r));
-  progress_finish(&r->bar, closing);
+  finish_display(r, error != NULL);
 cleanup:
   return error;
 }

@@ -80,8 +80,18 @@ err cli_draw(const spec_experiment *e, store *s, const plot_options *options,
 err cli_write_outputs(const char *results, const spec_experiment *e, store *s) ERR_MUST_CHECK;
 /* The table, predictions beside measurements, figures and page, and what failed and why. `again`
  * is what the user gives to go on. */
-err cli_end_sweep(const char *results, const spec_experiment *e, store *s, const run_sweep *sweep,
+err cli_end_sweep(const char *results, const spec_experiment *e, store *s, run_sweep *sweep,
                   const char *again) ERR_MUST_CHECK;
+/* Warns of cells that were disturbed or given something else than others (sweep_doubts.c). */
+err cli_say_doubts(store *s, run_sweep *sweep, const char *again) ERR_MUST_CHECK;
+/* --retry of `run` and `submit`. */
+#define CLI_RETRY_OPTION(word)                                                                     \
+  {                                                                                                \
+    "retry", 0, OPTION_CHOICE, &(word), "failed|disturbed|data",                                   \
+        "start cells again: failed ones (--retry alone), disturbed ones, those with other data",   \
+        false                                                                                      \
+  }
+run_again cli_read_retry(const char *word); /* NULL: not given */
 /* Everything to stdout; a closed or full stdout is an error. */
 err cli_print(const strbuf *text) ERR_MUST_CHECK;
 

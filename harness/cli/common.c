@@ -30,6 +30,12 @@ err cli_one_word(const option_list *words, const char *what, const char **word) 
   return NULL;
 }
 
+run_again cli_read_retry(const char *word) {
+  if (!word) return AGAIN_NONE;
+  if (strcmp(word, "disturbed") == 0) return AGAIN_DISTURBED;
+  return strcmp(word, "data") == 0 ? AGAIN_DATA : AGAIN_FAILED;
+}
+
 err cli_print(const strbuf *text) {
   if (text->is_broken) return mem_error(text->length, "the output");
   return fs_write_all(STDOUT_FILENO, strbuf_string(text), text->length, "standard output");
@@ -101,7 +107,7 @@ err cli_find_run(store *s, const char *word, int64_t *run_id) {
   if (!error)
     error = sql_integer(s, 0, run_id,
                         "SELECT id FROM run WHERE substr(cell_id, 1, length(?1)) = ?1"
-                        " ORDER BY status = 'finished' DESC, id DESC LIMIT 1",
+                        " ORDER BY archived, status = 'finished' DESC, id DESC LIMIT 1",
                         "t", word);
   if (!error && !*run_id && found) return err_new(ERR_INPUT, "cell %s has not been run yet", word);
   if (!error && !*run_id)

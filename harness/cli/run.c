@@ -17,6 +17,11 @@ static const char details[] =
     "Cells that were interrupted go on from their checkpoint. Failed cells stay failed until\n"
     "--retry. Cells that start from another one (tuning) run after it.\n"
     "\n"
+    "--retry disturbed measures cells again that lost more than 5 % of their time to other\n"
+    "processes (marked †); --retry data trains cells again whose data, vocabulary or evaluation\n"
+    "sets were others than those of the newest run with the same settings. The runs before are\n"
+    "archived, not removed ('flipbench runs list --archived').\n"
+    "\n"
     "Ctrl-C asks the running cells to write a checkpoint and stop; a second one kills them.\n"
     "'flipbench pause EXPERIMENT' from another terminal does the same and holds the sweep until\n"
     "'flipbench resume EXPERIMENT'.\n"
@@ -40,7 +45,8 @@ typedef struct {
   option_list set, set_cell;
   int64_t jobs, retries;
   const char *gpus, *time_limit, *memory_limit, *retry_wait;
-  bool retry, dry_run, progress;
+  const char *retry;
+  bool dry_run, progress;
 } run_words;
 
 /* ---- predictions ---- */
@@ -132,7 +138,7 @@ static err run_and_report(const run_words *words, const char *given, spec_experi
                          .gpus = words->gpus,
                          .limits = spec_limits_not_given,
                          .is_dry = words->dry_run,
-                         .retries_failed = words->retry && !words->dry_run,
+                         .again = cli_read_retry(words->retry),
                          .shows_progress = words->progress};
   err error = NULL;
   TRY(read_limits(words, &options.limits));
@@ -175,7 +181,7 @@ int cli_run(int argc, char **argv) {
        "times a failure that may pass is tried again", false},
       {"retry-wait", 0, OPTION_STRING, &words.retry_wait, "TIME",
        "wait before the first retry, doubled each time", false},
-      {"retry", 0, OPTION_FLAG, &words.retry, NULL, "start failed cells again", false},
+      CLI_RETRY_OPTION(words.retry),
       {"dry-run", 'n', OPTION_FLAG, &words.dry_run, NULL, "print the cells, run nothing", false},
       {"progress", 0, OPTION_FLAG, &words.progress, NULL,
        "the live display [on; --no-progress turns it off]", false},

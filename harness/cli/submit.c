@@ -35,7 +35,8 @@ typedef struct {
   cli_place place;
   const char *profile, *partition, *account;
   option_list set, set_cell;
-  bool slurm, detach, retry, dry_run, progress;
+  const char *retry;
+  bool slurm, detach, dry_run, progress;
   char *results, *flip, *self; /* absolute; owned */
 } submit_words;
 
@@ -130,7 +131,7 @@ static err plan_and_submit(const submit_words *words, const char *given, const s
                          .limits = spec_limits_not_given,
                          .is_remote = true,
                          .is_dry = words->dry_run,
-                         .retries_failed = words->retry && !words->dry_run,
+                         .again = cli_read_retry(words->retry),
                          .shows_progress = words->progress};
   err error = NULL;
   TRY(run_plan(e, s, &options, &sweep));
@@ -184,7 +185,7 @@ int cli_submit(int argc, char **argv) {
       {"partition", 0, OPTION_STRING, &words.partition, "NAME", "over the file's slurm.partition",
        false},
       {"account", 0, OPTION_STRING, &words.account, "NAME", "over the file's slurm.account", false},
-      {"retry", 0, OPTION_FLAG, &words.retry, NULL, "submit failed cells again", false},
+      CLI_RETRY_OPTION(words.retry),
       {"detach", 0, OPTION_FLAG, &words.detach, NULL, "submit, and do not follow", false},
       {"dry-run", 'n', OPTION_FLAG, &words.dry_run, NULL,
        "print the scripts, write and submit nothing", false},

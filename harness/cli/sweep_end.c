@@ -101,12 +101,14 @@ static void write_outputs(const char *results, const spec_experiment *e, store *
   err_free(error);
 }
 
-err cli_end_sweep(const char *results, const spec_experiment *e, store *s, const run_sweep *sweep,
+err cli_end_sweep(const char *results, const spec_experiment *e, store *s, run_sweep *sweep,
                   const char *again) {
   err error = print_table(e, s);
   if (!error) error = print_predictions(s, sweep);
   if (error) return error;
   if (run_count(sweep, CELL_FINISHED)) write_outputs(results, e, s);
+  error = cli_say_doubts(s, sweep, again);
+  if (error) return error;
   say_what_failed(sweep, results, again);
   return NULL;
 }

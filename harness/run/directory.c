@@ -64,6 +64,28 @@ static pid_t read_holder(int fd, bool *is_elsewhere) {
   return (pid_t)atol(pid);
 }
 
+/* 'flipbench status' holds locks for moments while it looks: such a one is waited for. */
+static bool take_lock(int fd) {
+  enum { TRIES = 10, PAUSE_US = 5000 };
+  for (int i = 0; i < TRIES; i++) {
+    if (flock(fd, LOCK_EX | LOCK_NB) == 0) return true;
+    usleep(PAUSE_US);
+  }
+  return false;
+}
+
+bool directory_is_alive(const char *results, const char *directory, bool *is_elsewhere) {
+  char *path = directory_path(results, directory, "lock");
+  *is_elsewhere = false;
+  int fd = path ? open(path, O_RDWR | O_CLOEXEC) : -1;
+  free(path);
+  if (fd < 0) return false;
+  bool is_held = flock(fd, LOCK_SH | LOCK_NB) != 0;
+  read_holder(fd, is_elsewhere);
+  close(fd);
+  return is_held || *is_elsewhere;
+}
+
 err directory_lock(const char *results, const char *directory, int *fd, lock_state *state,
                    pid_t *holder) {
   char *path = directory_path(results, directory, "lock");
@@ -73,7 +95,7 @@ err directory_lock(const char *results, const char *directory, int *fd, lock_sta
   *fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
   if (*fd < 0) {
     error = err_errno(errno, "%s: cannot create", path);
-  } else if (flock(*fd, LOCK_EX | LOCK_NB) == 0) {
+  } else if (take_lock(*fd)) {
     char text[LOCK_TEXT];
     int length = write_holder(text, sizeof text);
     *state = LOCK_TAKEN;
@@ -118,7 +140,7 @@ err directory_record_start(const char *results, const char *directory, const att
   json_writer w = jsonw_start(&line);
   jsonw_object(&w, NULL);
   jsonw_string(&w, "event", "attempt_start");
-  jsonw_string(&w, "time", clock_stamp(now));
+  jsonw_string(&w, "time", start->time ? start->time : clock_stamp(now));
   jsonw_string(&w, "cell", start->cell_id);
   jsonw_integer(&w, "attempt", start->attempt);
   jsonw_integer(&w, "pid", start->pid);
@@ -156,6 +178,22 @@ err directory_record_end(const char *results, const char *directory, int attempt
   jsonw_string(&w, "log_tail", end->log_tail);
   jsonw_end(&w);
   err error = append_line(results, directory, &line);
+  strbuf_free(&line);
+  return error;
+}
+
+err directory_record_mark(const char *results, const char *directory, const char *what,
+                          const char *text) {
+  strbuf line = {0};
+  char now[CLOCK_STAMP_SIZE];
+  err error = directory_mend_lines(results, directory, "attempts.jsonl");
+  json_writer w = jsonw_start(&line);
+  jsonw_object(&w, NULL);
+  jsonw_string(&w, "event", what);
+  jsonw_string(&w, "time", clock_stamp(now));
+  if (text) jsonw_string(&w, "text", text);
+  jsonw_end(&w);
+  if (!error) error = append_line(results, directory, &line);
   strbuf_free(&line);
   return error;
 }
@@ -246,10 +284,13 @@ static void take_end(const json_t *object, void *context) {
   bool is_good = text && (strcmp(text, "finished") == 0 || strcmp(text, "interrupted") == 0);
   snprintf(v->status, sizeof v->status, "%s", is_good ? text : "failed");
   text = json_string_value(json_object_get(object, "kind"));
-  snprintf(v->kind, sizeof v->kind, "%s", text ? text : "");
+  strbuf kind = {0};
+  text_escape(text ? text : "", &kind);
+  snprintf(v->kind, sizeof v->kind, "%s", strbuf_string(&kind));
+  strbuf_free(&kind);
   text = json_string_value(json_object_get(object, "message"));
   strbuf_clear(&v->message);
-  strbuf_append(&v->message, text ? text : "");
+  text_escape(text ? text : "", &v->message);
 }
 
 err directory_read_end(const char *results, const char *directory, int64_t from, verdict *v) {
@@ -274,8 +315,10 @@ char *directory_log_tail(const char *results, const char *directory) {
   int lines = 0;
   char *start = tail + length;
   while (start > tail && !(start[-1] == '\n' && ++lines == LOG_TAIL_LINES)) start--;
-  memmove(tail, start, strlen(start) + 1);
-  return tail;
+  strbuf shown = {0};
+  text_escape(start, &shown);
+  free(tail);
+  return shown.length ? strbuf_take(&shown) : mem_zeroed(1, 1);
 }
 
 err directory_mend_lines(const char *results, const char *directory, const char *file) {

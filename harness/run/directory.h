@@ -23,6 +23,7 @@ err directory_lock(const char *results, const char *directory, int *fd, lock_sta
 /* What is known of a process when it starts; texts may be NULL. */
 typedef struct {
   const char *cell_id;
+  const char *time; /* before it was started: its events are not older */
   int attempt;
   pid_t pid;
   char *const *command;
@@ -41,6 +42,13 @@ err directory_record_start(const char *results, const char *directory,
                            const attempt_start *start) ERR_MUST_CHECK;
 err directory_record_end(const char *results, const char *directory, int attempt,
                          const attempt_end *end) ERR_MUST_CHECK;
+/* What a person says of a run, in attempts.jsonl: "note", "tag" and "untag" with `text`; "archive"
+ * and "restore" without (NULL). */
+err directory_record_mark(const char *results, const char *directory, const char *what,
+                          const char *text) ERR_MUST_CHECK;
+/* True while a process of the run lives: flipbench or its trainer holds the lock, or the lock's
+ * holder is on another machine, of which nothing can be said from here (*is_elsewhere). */
+bool directory_is_alive(const char *results, const char *directory, bool *is_elsewhere);
 /* The number of the next process: one more than the greatest in attempts.jsonl. */
 err directory_next_attempt(const char *results, const char *directory, int *number) ERR_MUST_CHECK;
 
@@ -59,7 +67,7 @@ int64_t directory_size_of(const char *results, const char *directory, const char
 /* The last `end` event of events.jsonl behind byte `from`. */
 err directory_read_end(const char *results, const char *directory, int64_t from,
                        verdict *v) ERR_MUST_CHECK;
-/* The last lines of log.txt, at most 4 KiB; the caller frees; "" when there is no log. */
+/* The last lines of log.txt, at most 4 KiB, escaped for terminals; the caller frees; "" when there is no log. */
 char *directory_log_tail(const char *results, const char *directory);
 /* Ends a last line that a killed process left half written, so that the next line stands alone. */
 err directory_mend_lines(const char *results, const char *directory,

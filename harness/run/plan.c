@@ -8,6 +8,7 @@
 #include "base/fs.h"
 #include "base/mem.h"
 #include "run/directory.h"
+#include "run/again.h"
 #include "run/retry.h"
 #include "run/run.h"
 #include "store/sql.h"
@@ -167,7 +168,8 @@ static err judge_run(store *s, const run_options *options, const store_run *run,
   c->has_begun = true;
   if (strcmp(run->status, "finished") == 0) {
     c->state = CELL_FINISHED;
-    return set_directory(c, run->directory);
+    err unknown = run_lost_share(s, c->run_id, &c->lost_share);
+    return unknown ? unknown : set_directory(c, run->directory);
   }
   if (!is_there) { /* somebody removed the directory: begin again */
     c->has_begun = false;
@@ -177,7 +179,7 @@ static err judge_run(store *s, const run_options *options, const store_run *run,
   err error = set_directory(c, run->directory);
   if (!error && strcmp(run->status, "interrupted") == 0) return set_why(c, "goes on after", run);
   if (error || strcmp(run->status, "failed") != 0) return error;
-  if (options->retries_failed) {
+  if (options->again == AGAIN_FAILED && !options->is_dry) {
     c->state = CELL_WAITING;
     error = set_why(c, "asked for again after", run);
     return error ? error : retry_prepare(s, options, run->kind, c);
@@ -244,10 +246,11 @@ err run_plan(const spec_experiment *e, store *s, const run_options *options, run
     run_cell *c = &sweep->cells[i];
     c->cell = &e->cells[i];
     c->limits = e->cells[i].limits;
-    c->predicted_seconds = c->predicted_bytes = NAN;
+    c->predicted_seconds = c->predicted_bytes = c->lost_share = NAN;
     spec_limits_lay_over(&c->limits, &options->limits);
     error = plan_cell(e, s, options, &sweep->cells[i]);
   }
+  if (!error) error = again_prepare(e, s, options, sweep);
   if (error) run_free(sweep);
   return error;
 }

@@ -86,13 +86,14 @@ static err read_settings(const char *json, settings *s) {
 static const char past_sql[] =
     "SELECT run.id, cell.settings, coalesce(environment.host, ''),"
     " (SELECT value FROM summary WHERE run_id = run.id AND name = 'samples'),"
-    " (SELECT value FROM summary WHERE run_id = run.id AND name = 'train_seconds'),"
+    " (SELECT value FROM summary WHERE run_id = run.id AND name = 'steady_seconds'),"
     " (SELECT value FROM summary WHERE run_id = run.id AND name = 'wall_seconds'),"
     " (SELECT value FROM summary WHERE run_id = run.id AND name = 'peak_bytes'),"
     " coalesce(environment.threads, 1)"
     " FROM run JOIN cell ON cell.id = run.cell_id"
     " LEFT JOIN environment ON environment.id = run.environment_id"
-    " WHERE run.status = 'finished' ORDER BY run.id DESC LIMIT 300";
+    " WHERE run.status = 'finished' AND NOT EXISTS (SELECT 1 FROM summary" /* not disturbed */
+    "  WHERE run_id = run.id AND name = 'disturbed' AND value > 0) ORDER BY run.id DESC LIMIT 300";
 
 static err add_past(run_predictor *p, sqlite3_stmt *rows, const char *host) {
   settings s;

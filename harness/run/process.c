@@ -130,8 +130,10 @@ static err clear_events(const run_options *options, store *s, run_cell *cell) {
 }
 
 static err record_start(const run_options *options, store *s, run_cell *cell,
-                        const process_wishes *wishes, const process *p, char *const *command) {
+                        const process_wishes *wishes, const process *p, const char *time,
+                        char *const *command) {
   attempt_start start = {.cell_id = cell->cell->id,
+                         .time = time,
                          .attempt = p->attempt,
                          .pid = p->pid,
                          .command = command,
@@ -163,6 +165,7 @@ err process_start(const run_options *options, store *s, run_cell *cell,
                   const process_wishes *wishes, process *p) {
   err error = NULL;
   birth b = {0};
+  char time[CLOCK_STAMP_SIZE];
   const char *directory = cell->directory;
   char *config = NULL, *events = directory_path(options->results, directory, "events.jsonl");
   char *out = directory_path(options->results, directory, NULL);
@@ -171,7 +174,8 @@ err process_start(const run_options *options, store *s, run_cell *cell,
   TRY(directory_mend_lines(options->results, directory, "events.jsonl"));
   TRY(directory_mend_lines(options->results, directory, "attempts.jsonl"));
   TRY(directory_next_attempt(options->results, directory, &p->attempt));
-  bool resumes = cell->has_begun && directory_has_checkpoint(options->results, directory);
+  /* flip starts no run in a folder that has a checkpoint, and checks whose it is */
+  bool resumes = directory_has_checkpoint(options->results, directory);
   if (!resumes) TRY(clear_events(options, s, cell));
   p->events_start = directory_size_of(options->results, directory, "events.jsonl");
   p->kills_before = limits_count_kills();
@@ -180,13 +184,14 @@ err process_start(const run_options *options, store *s, run_cell *cell,
       resumes ? "--resume" : NULL, NULL};
   b.command = command;
   TRY(prepare_birth(cell, wishes, p, &b));
+  clock_stamp(time);
   TRY(spawn(options, cell, &b, &p->pid));
   p->lock_fd = wishes->lock_fd;
   p->place = wishes->place;
   p->started = clock_seconds();
   cell->state = CELL_RUNNING;
   cell->ran_now = true;
-  TRY(record_start(options, s, cell, wishes, p, command));
+  TRY(record_start(options, s, cell, wishes, p, time, command));
 cleanup:
   free_environment(b.environment);
   free(b.cgroup_procs);

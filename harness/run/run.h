@@ -14,13 +14,22 @@
 #include "spec/spec.h"
 #include "store/store.h"
 
+/* Cells that have come to an end and are to be started again all the same. What they left is kept:
+ * a failed run under its own name or with `.failed-N` behind it, a finished one archived. */
+typedef enum {
+  AGAIN_NONE,
+  AGAIN_FAILED,
+  AGAIN_DISTURBED, /* finished, and more than 5 % of their time was lost to other processes */
+  AGAIN_DATA       /* finished, with other data than the newest run of the same settings had */
+} run_again;
+
 typedef struct {
   const char *results; /* the folder of all results */
   const char *flip;    /* the trainer; run_find_flip makes one */
   int jobs;            /* processes at once; 0: as the experiment's requirements allow, else 1 */
   const char *gpus;    /* "0,1": the GPUs to use; NULL: all, when the experiment asks for some */
   spec_limits limits;  /* over the experiment's; -1: as it says */
-  bool retries_failed; /* start failed cells again */
+  run_again again;     /* which cells that have an end are started again */
   bool is_dry;         /* write nothing below `results` */
   bool is_remote;      /* cells run on other machines: what is recorded as running is left so */
   bool shows_progress;
@@ -49,6 +58,7 @@ typedef struct {
   double predicted_seconds, predicted_bytes; /* of the whole run; NaN: unknown */
   bool has_begun;                            /* an earlier process worked on it */
   bool ran_now;                              /* a process was started in this sweep */
+  double lost_share;                         /* of a finished run; NaN: not disturbed, or unknown */
 } run_cell;
 
 typedef struct {
@@ -72,6 +82,13 @@ err run_close_lost(store *s, const char *results, run_cell *c) ERR_MUST_CHECK;
 err run_all(const spec_experiment *e, store *s, const run_options *options,
             run_sweep *sweep) ERR_MUST_CHECK;
 void run_free(run_sweep *sweep);
+
+/* Takes a run out of its cell's results and keeps it: the folder gets `.archived-N` behind its name,
+ * and the record says so. */
+err run_archive(store *s, const char *results, int64_t run_id) ERR_MUST_CHECK;
+/* Share of the training time that other processes cost a disturbed run; NaN when it was not
+ * disturbed, or when nothing tells. */
+err run_lost_share(store *s, int64_t run_id, double *share) ERR_MUST_CHECK;
 
 /* The last lines of a cell's output; the caller frees; NULL when memory is short. */
 char *run_log_tail(const char *results, const char *directory);

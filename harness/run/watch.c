@@ -28,7 +28,7 @@ void runner_enforce_limits(runner *r) {
 
 /* ---- the end of a process ---- */
 
-static void say_end(runner *r, const run_cell *c, double seconds) {
+static void say_end(runner *r, run_cell *c, double seconds) {
   char time[TEXT_NUMBER_SIZE];
   const char *colour = "", *plain = "";
   text_duration(seconds, time);
@@ -39,8 +39,14 @@ static void say_end(runner *r, const run_cell *c, double seconds) {
     plain = "\033[0m";
   }
   const char *mark = c->state == CELL_FINISHED ? "✓" : c->state == CELL_FAILED ? "✗" : "–";
+  char lost[64] = "";
   if (c->state == CELL_FINISHED)
-    display_say(&r->shown, "%s%s%s %s · finished in %s", colour, mark, plain, c->cell->label, time);
+    runner_keep_failure(r, run_lost_share(r->s, c->run_id, &c->lost_share));
+  if (c->state == CELL_FINISHED && !isnan(c->lost_share))
+    snprintf(lost, sizeof lost, " · † disturbed: %.0f %% of the time lost", 100 * c->lost_share);
+  if (c->state == CELL_FINISHED)
+    display_say(&r->shown, "%s%s%s %s · finished in %s%s", colour, mark, plain, c->cell->label, time,
+                lost);
   else
     display_say(&r->shown, "%s%s%s %s · %s after %s%s%s", colour, mark, plain, c->cell->label,
                 run_state_name(c->state), time, c->reason && *c->reason ? ": " : "",

@@ -43,13 +43,15 @@ static err put_cell(store *s, int64_t experiment, const json_t *cell, int64_t po
 
 static err put_reference(store *s, int64_t experiment, const json_t *reference) {
   strbuf axes = {0};
+  const json_t *value = json_object_get(reference, "value");
+  if (!json_is_number(value)) return NULL; /* null: nothing to compare with */
   dump(json_object_get(reference, "axes"), &axes);
   err error = sql_run(s,
                       "INSERT INTO reference_value"
                       " (experiment_id, axes, metric, value, is_verified, source)"
                       " VALUES (?, ?, ?, ?, ?, ?)",
                       "ittdit", experiment, strbuf_string(&axes), text_of(reference, "metric"),
-                      json_number_value(json_object_get(reference, "value")),
+                      json_number_value(value),
                       (int64_t)json_is_true(json_object_get(reference, "verified")),
                       text_of(reference, "source"));
   strbuf_free(&axes);

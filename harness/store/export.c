@@ -8,6 +8,7 @@
 #include "base/fs.h"
 #include "base/json.h"
 #include "base/mem.h"
+#include "store/base64.h"
 #include "store/csv.h"
 #include "store/sql.h"
 
@@ -27,13 +28,23 @@ static const struct {
 };
 
 static bool holds_json(const char *column) {
-  static const char *const names[] = {"axes", "settings", "command", "libraries", "conditions"};
+  static const char *const names[] = {"axes", "settings", "command", "libraries", "conditions",
+                                      "evaluation_fingerprints"};
   for (size_t i = 0; i < sizeof names / sizeof *names; i++)
     if (strcmp(names[i], column) == 0) return true;
   return false;
 }
 
+/* Bytes as base64, in either format. */
+static const char *blob_text(sqlite3_stmt *rows, int column, strbuf *text) {
+  strbuf_clear(text);
+  base64_encode(sqlite3_column_blob(rows, column), (size_t)sqlite3_column_bytes(rows, column),
+                text);
+  return strbuf_string(text);
+}
+
 static void write_json_row(sqlite3_stmt *rows, strbuf *out) {
+  strbuf bytes = {0};
   json_writer w = jsonw_start(out);
   jsonw_object(&w, NULL);
   for (int c = 0; c < sqlite3_column_count(rows); c++) {
@@ -48,6 +59,9 @@ static void write_json_row(sqlite3_stmt *rows, strbuf *out) {
     case SQLITE_FLOAT:
       jsonw_number(&w, name, sqlite3_column_double(rows, c));
       break;
+    case SQLITE_BLOB:
+      jsonw_string(&w, name, blob_text(rows, c, &bytes));
+      break;
     default:
       if (holds_json(name) && *sql_text(rows, c))
         jsonw_raw(&w, name, sql_text(rows, c));
@@ -57,6 +71,7 @@ static void write_json_row(sqlite3_stmt *rows, strbuf *out) {
   }
   jsonw_end(&w);
   strbuf_append_char(out, '\n');
+  strbuf_free(&bytes);
 }
 
 static void write_csv_head(sqlite3_stmt *rows, strbuf *out) {
@@ -66,12 +81,16 @@ static void write_csv_head(sqlite3_stmt *rows, strbuf *out) {
 }
 
 static void write_csv_row(sqlite3_stmt *rows, strbuf *out) {
+  strbuf bytes = {0};
   for (int c = 0; c < sqlite3_column_count(rows); c++)
-    if (sqlite3_column_type(rows, c) == SQLITE_FLOAT)
+    if (sqlite3_column_type(rows, c) == SQLITE_BLOB)
+      csv_field(blob_text(rows, c, &bytes), c == 0, out);
+    else if (sqlite3_column_type(rows, c) == SQLITE_FLOAT)
       csv_number(sqlite3_column_double(rows, c), c == 0, out);
     else
       csv_field(sql_text(rows, c), c == 0, out);
   strbuf_append(out, "\r\n");
+  strbuf_free(&bytes);
 }
 
 static err flush(int fd, const char *path, strbuf *out) {

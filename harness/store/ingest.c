@@ -91,14 +91,64 @@ static err take_attempt_end(ingest *in, const json_t *line) {
                  ingest_integer(line, "attempt"));
 }
 
+/* What people say of a run: `flipbench runs`. */
+static err take_note(ingest *in, const json_t *line) {
+  return sql_run(in->s, "UPDATE run SET note = ? WHERE id = ?", "ti", ingest_text(line, "text"),
+                 in->run_id);
+}
+
+static err take_tag(ingest *in, const json_t *line) {
+  return sql_run(in->s, "INSERT OR IGNORE INTO tag (run_id, name) VALUES (?, ?)", "it", in->run_id,
+                 ingest_text(line, "text"));
+}
+
+static err take_untag(ingest *in, const json_t *line) {
+  return sql_run(in->s, "DELETE FROM tag WHERE run_id = ? AND name = ?", "it", in->run_id,
+                 ingest_text(line, "text"));
+}
+
+static err take_archive(ingest *in, const json_t *line) {
+  (void)line;
+  return sql_run(in->s, "UPDATE run SET archived = 1 WHERE id = ?", "i", in->run_id);
+}
+
+static err take_restore(ingest *in, const json_t *line) {
+  (void)line;
+  return sql_run(in->s, "UPDATE run SET archived = 0 WHERE id = ?", "i", in->run_id);
+}
+
 static err take_attempt(ingest *in, const json_t *line) {
+  static const struct {
+    const char *name;
+    err (*take)(ingest *, const json_t *);
+  } kinds[] = {{"attempt_start", take_attempt_start},
+               {"attempt_end", take_attempt_end},
+               {"note", take_note},
+               {"tag", take_tag},
+               {"untag", take_untag},
+               {"archive", take_archive},
+               {"restore", take_restore}};
   const char *event = ingest_text(line, "event");
-  if (strcmp(event, "attempt_start") == 0) return take_attempt_start(in, line);
-  if (strcmp(event, "attempt_end") == 0) return take_attempt_end(in, line);
+  for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+    if (strcmp(kinds[i].name, event) == 0 && (i == 0 || in->run_id)) return kinds[i].take(in, line);
   return NULL;
 }
 
 /* ---- files ---- */
+
+/* What is kept of words from outside may be shown on a terminal: the files have them as they came. */
+static void escape_texts(json_t *object) {
+  const char *key;
+  json_t *value;
+  json_object_foreach(object, key, value) {
+    if (!json_is_string(value)) continue;
+    strbuf shown = {0};
+    text_escape(json_string_value(value), &shown);
+    if (!shown.is_broken && strcmp(strbuf_string(&shown), json_string_value(value)) != 0)
+      json_string_set(value, strbuf_string(&shown));
+    strbuf_free(&shown);
+  }
+}
 
 static err take_line(ingest *in, const char *line, size_t length,
                      err (*take)(ingest *, const json_t *)) {
@@ -106,13 +156,16 @@ static err take_line(ingest *in, const char *line, size_t length,
   json_t *object = json_loadb(line, length, 0, &problem);
   err error = NULL;
   if (json_is_object(object)) {
+    escape_texts(object);
     error = take(in, object);
   } else if (length && in->run_id) {
-    strbuf message = {0};
+    strbuf message = {0}, shown = {0};
     strbuf_format(&message, "a line of the event stream is broken: %.*s",
                   (int)(length < 80 ? length : 80), line);
-    error = ingest_put_warning(in, "broken_line", strbuf_string(&message), "");
+    text_escape(strbuf_string(&message), &shown);
+    error = ingest_put_warning(in, "broken_line", strbuf_string(&shown), "");
     strbuf_free(&message);
+    strbuf_free(&shown);
   }
   json_decref(object);
   return error;

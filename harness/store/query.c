@@ -24,7 +24,7 @@ err store_find_run(store *s, const char *cell_id, store_run *run) {
                         " run.started, run.ended, run.id, attempt.number, attempt.pid"
                         " FROM run LEFT JOIN attempt ON attempt.run_id = run.id"
                         " WHERE run.id = (SELECT id FROM run AS any_run WHERE cell_id = ?"
-                        "  ORDER BY status = 'finished' DESC, id DESC LIMIT 1)"
+                        "  AND NOT archived ORDER BY status = 'finished' DESC, id DESC LIMIT 1)"
                         " ORDER BY attempt.number DESC LIMIT 1",
                         "t", cell_id);
   if (!error) error = sql_next(s, rows, &has_row);

@@ -43,8 +43,8 @@ err store_put_experiment(store *s, const char *json, size_t length) ERR_MUST_CHE
 err store_ingest(store *s, const char *results, const char *directory,
                  int64_t *run_id) ERR_MUST_CHECK;
 
-/* What a cell has come to: its newest finished run, else its newest. (Merged results can hold
- * several runs of a cell.) */
+/* What a cell has come to: its newest finished run, else its newest, of those that are not
+ * archived. (Merged results can hold several runs of a cell.) */
 typedef struct {
   int64_t run_id; /* 0: never started, and all that follows is empty */
   char *directory, *status, *kind, *message, *log_tail, *started, *ended; /* owned, never NULL */

@@ -1,0 +1,16 @@
+/* Bytes as text (RFC 4648, with padding). */
+#ifndef FLIP_BASE_BASE64_H
+#define FLIP_BASE_BASE64_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/text.h"
+
+void base64_encode(const void *bytes, size_t count, strbuf *out);
+
+/* At most `room` bytes into `bytes`; *count: how many. False when `text` is no base64 or holds
+ * more. */
+bool base64_decode(const char *text, void *bytes, size_t room, size_t *count);
+
+#endif

@@ -1,0 +1,87 @@
+#include "train/beside.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/fs.h"
+#include "base/mem.h"
+#include "config/yaml.h"
+
+static const char weights_suffix[] = ".safetensors", old_suffix[] = ".times.yaml";
+
+void beside_free(beside *b) {
+  given_free(&b->given);
+  *b = (beside){0};
+}
+
+/* step-N.safetensors to step-N and another ending; the caller frees. */
+static char *path_beside(const char *checkpoint, const char *suffix) {
+  strbuf out = {0};
+  size_t length = strlen(checkpoint);
+  if (length > strlen(weights_suffix)) length -= strlen(weights_suffix);
+  strbuf_append_bytes(&out, checkpoint, length);
+  strbuf_append(&out, suffix);
+  return strbuf_take(&out);
+}
+
+err beside_save(const char *checkpoint, const beside *b) {
+  strbuf text = {0};
+  char *path = path_beside(checkpoint, BESIDE_SUFFIX);
+  json_writer w = jsonw_start(&text);
+  jsonw_object(&w, NULL);
+  jsonw_number(&w, "train_seconds", b->train_seconds);
+  jsonw_number(&w, "data_wait_seconds", b->data_wait_seconds);
+  jsonw_bool(&w, "is_evaluated", b->is_evaluated);
+  given_write(&w, "given", &b->given);
+  jsonw_end(&w);
+  strbuf_append_char(&text, '\n');
+  err error = path && !text.is_broken ? fs_write_atomic(path, strbuf_string(&text), text.length)
+                                      : mem_error(text.length, "a checkpoint's times");
+  strbuf_free(&text);
+  free(path);
+  return error;
+}
+
+static err load_old(const char *checkpoint, beside *b, bool *is_there) {
+  yml_document *document = NULL;
+  char *path = path_beside(checkpoint, old_suffix);
+  if (!path) return mem_error(strlen(checkpoint), "a path");
+  *is_there = fs_exists(path);
+  err error = *is_there ? yml_load(path, &document) : NULL;
+  free(path);
+  if (error || !document) return error;
+  const yml_node *trained = yml_get(yml_root(document), "train_seconds");
+  const yml_node *waited = yml_get(yml_root(document), "data_wait_seconds");
+  if (trained) yml_as_real(trained->scalar, &b->train_seconds);
+  if (waited) yml_as_real(waited->scalar, &b->data_wait_seconds);
+  yml_free(document);
+  return NULL;
+}
+
+err beside_load(const char *checkpoint, beside *b, bool *is_there) {
+  json_error_t problem;
+  char *path = path_beside(checkpoint, BESIDE_SUFFIX);
+  *b = (beside){0};
+  *is_there = false;
+  if (!path) return mem_error(strlen(checkpoint), "a path");
+  if (!fs_exists(path)) {
+    free(path);
+    return load_old(checkpoint, b, is_there);
+  }
+  json_t *object = json_load_file(path, JSON_REJECT_DUPLICATES, &problem);
+  err error = NULL;
+  if (!json_is_object(object)) {
+    error = err_new(
+        ERR_INPUT, "%s:%d: is damaged (%s); remove it to go on with training times that start at 0",
+        path, problem.line, object ? "no object" : problem.text);
+  } else {
+    *is_there = true;
+    b->train_seconds = json_number_value(json_object_get(object, "train_seconds"));
+    b->data_wait_seconds = json_number_value(json_object_get(object, "data_wait_seconds"));
+    b->is_evaluated = json_is_true(json_object_get(object, "is_evaluated"));
+    error = given_read(json_object_get(object, "given"), &b->given);
+  }
+  json_decref(object);
+  free(path);
+  return error;
+}

@@ -1,0 +1,28 @@
+/* What lies beside a checkpoint, in step-N.state.json: what the same run does not repeat to the bit
+ * (times), or what came after the weights (whether their evaluation was recorded), and what the run
+ * was given. It is committed before the weights are, so that weights without it are a copy that
+ * somebody made. */
+#ifndef FLIP_TRAIN_BESIDE_H
+#define FLIP_TRAIN_BESIDE_H
+
+#include <stdbool.h>
+
+#include "train/given.h"
+
+#define BESIDE_SUFFIX ".state.json"
+
+typedef struct {
+  double train_seconds, data_wait_seconds; /* of all processes so far */
+  bool is_evaluated; /* the evaluation of this step, if one is due, is in the event stream */
+  given given;
+} beside;
+
+void beside_free(beside *b);
+
+/* Atomic and on disk when it returns. `checkpoint`: path of the weights. */
+err beside_save(const char *checkpoint, const beside *b) ERR_MUST_CHECK;
+/* *is_there false, and `b` empty, where there is none. Reads the times that earlier versions kept
+ * in step-N.times.yaml, too. */
+err beside_load(const char *checkpoint, beside *b, bool *is_there) ERR_MUST_CHECK;
+
+#endif

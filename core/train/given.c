@@ -1,0 +1,135 @@
+#include "train/given.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+void given_free(given *g) {
+  for (size_t i = 0; i < g->set_count; i++) free(g->sets[i].name);
+  free(g->sets);
+  *g = (given){0};
+}
+
+err given_add_set(given *g, const char *name, const char *digest) {
+  given_set *larger = mem_resize(g->sets, g->set_count + 1, sizeof *larger);
+  if (!larger) return mem_error((g->set_count + 1) * sizeof *larger, "evaluation sets");
+  g->sets = larger;
+  given_set *set = &g->sets[g->set_count];
+  set->name = mem_copy_string(name);
+  if (!set->name) return mem_error(strlen(name), "evaluation sets");
+  snprintf(set->digest, sizeof set->digest, "%s", digest);
+  g->set_count++;
+  return NULL;
+}
+
+void given_write_sets(json_writer *w, const char *key, const given *g) {
+  jsonw_object(w, key);
+  for (size_t i = 0; i < g->set_count; i++) jsonw_string(w, g->sets[i].name, g->sets[i].digest);
+  jsonw_end(w);
+}
+
+void given_write(json_writer *w, const char *key, const given *g) {
+  jsonw_object(w, key);
+  jsonw_integer(w, "data_samples", g->data_samples);
+  jsonw_string(w, "data_fingerprint", g->data);
+  jsonw_string(w, "vocabulary_fingerprint", g->vocabulary);
+  jsonw_string(w, "init_fingerprint", g->init);
+  given_write_sets(w, "evaluation_fingerprints", g);
+  jsonw_string(w, "commit", g->commit);
+  jsonw_string(w, "dirty", g->dirty);
+  jsonw_end(w);
+}
+
+static void read_text(const json_t *object, const char *key, char *to, size_t size) {
+  const char *text = json_string_value(json_object_get(object, key));
+  snprintf(to, size, "%s", text ? text : "");
+}
+
+err given_read(const json_t *object, given *g) {
+  const char *name;
+  json_t *value;
+  err error = NULL;
+  *g = (given){.data_samples = json_integer_value(json_object_get(object, "data_samples"))};
+  read_text(object, "data_fingerprint", g->data, sizeof g->data);
+  read_text(object, "vocabulary_fingerprint", g->vocabulary, sizeof g->vocabulary);
+  read_text(object, "init_fingerprint", g->init, sizeof g->init);
+  read_text(object, "commit", g->commit, sizeof g->commit);
+  read_text(object, "dirty", g->dirty, sizeof g->dirty);
+  json_object_foreach(json_object_get(object, "evaluation_fingerprints"), name, value) {
+    if (!error && json_is_string(value)) error = given_add_set(g, name, json_string_value(value));
+  }
+  if (error) given_free(g);
+  return error;
+}
+
+static bool differ(const char *a, const char *b) {
+  return *a && *b && strcmp(a, b) != 0;
+}
+
+/* The first digits tell enough. */
+enum { SHOWN = 12 };
+
+static err refuse_data(const char *path, const given *before, const given *now, const settings *s) {
+  strbuf names = {0}, then = {0};
+  for (size_t i = 0; i < s->data_train.count; i++)
+    strbuf_format(&names, "%s%s", i ? ", " : "", s->data_train.items[i]);
+  if (s->samples == 0 && now->data_samples != before->data_samples)
+    strbuf_format(&then, " With epochs: %g the run would have another length, too.", s->epochs);
+  err error = err_new(
+      ERR_INPUT,
+      "%s was trained on other data: %" PRId64 " samples (fingerprint %.*s…), and data.train [%s] "
+      "now gives %" PRId64 " (%.*s…).%s Put the earlier data back to go on, or start anew with "
+      "another --out",
+      path, before->data_samples, SHOWN, before->data, strbuf_string(&names), now->data_samples,
+      SHOWN, now->data, strbuf_string(&then));
+  strbuf_free(&names);
+  strbuf_free(&then);
+  return error;
+}
+
+static err refuse_file(const char *path, const char *what, const char *name, const char *before,
+                       const char *now) {
+  return err_new(ERR_INPUT,
+                 "%s was made with another %s: fingerprint %.*s…, and %s now has %.*s…. Put the "
+                 "earlier file back to go on, or start anew with another --out",
+                 path, what, SHOWN, before, name, SHOWN, now);
+}
+
+static const given_set *find_set(const given *g, const char *name) {
+  for (size_t i = 0; i < g->set_count; i++)
+    if (strcmp(g->sets[i].name, name) == 0) return &g->sets[i];
+  return NULL;
+}
+
+static void compare_sets(const given *before, const given *now, strbuf *remarks) {
+  for (size_t i = 0; i < now->set_count; i++) {
+    const given_set *set = &now->sets[i], *earlier = find_set(before, set->name);
+    if (!earlier && before->set_count)
+      strbuf_format(remarks, "evaluation set %s is new since this run began\n", set->name);
+    if (earlier && strcmp(earlier->digest, set->digest) != 0)
+      strbuf_format(remarks,
+                    "evaluation set %s is another than before (fingerprint %.*s…, now %.*s…): "
+                    "earlier evaluations cannot be compared with later ones\n",
+                    set->name, SHOWN, earlier->digest, SHOWN, set->digest);
+  }
+}
+
+err given_compare(const char *path, const given *before, const given *now, const settings *s,
+                  strbuf *remarks) {
+  if (differ(before->data, now->data)) return refuse_data(path, before, now, s);
+  if (differ(before->vocabulary, now->vocabulary))
+    return refuse_file(path, "vocabulary", s->text_vocabulary, before->vocabulary, now->vocabulary);
+  if (differ(before->init, now->init))
+    return refuse_file(path, "init_from", s->init_from, before->init, now->init);
+  compare_sets(before, now, remarks);
+  if (differ(before->commit, now->commit) || strcmp(before->dirty, now->dirty) != 0)
+    strbuf_format(remarks,
+                  "the program is another than the one that wrote the checkpoint: commit %.*s%s, "
+                  "now %.*s%s\n",
+                  SHOWN, before->commit, *before->dirty ? " with changes" : "", SHOWN, now->commit,
+                  *now->dirty ? " with changes" : "");
+  return NULL;
+}

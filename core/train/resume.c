@@ -1,0 +1,151 @@
+/* Going on from a checkpoint: which one, and what must still be as it was. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/fs.h"
+#include "base/mem.h"
+#include "base/version.h"
+#include "train/run.h"
+
+enum { MOST_NAMED = 4 };
+
+/* Identity settings that differ, "mask_ratio: 0.5, this run has 0.75; …"; returns how many. */
+static int name_differences(const settings *ours, const settings *theirs, strbuf *out) {
+  size_t count;
+  int found = 0;
+  const setting *table = settings_table(&count);
+  for (size_t i = 0; i < count; i++) {
+    strbuf a = {0}, b = {0};
+    setting_format(&table[i], ours, &a);
+    setting_format(&table[i], theirs, &b);
+    bool differ = table[i].is_identity && strcmp(strbuf_string(&a), strbuf_string(&b)) != 0;
+    if (differ && found++ < MOST_NAMED)
+      strbuf_format(out, "%s%s: %s, this run has %s", found > 1 ? "; " : "", table[i].key,
+                    strbuf_string(&b), strbuf_string(&a));
+    strbuf_free(&a);
+    strbuf_free(&b);
+  }
+  if (found > MOST_NAMED) strbuf_format(out, "; and %d more", found - MOST_NAMED);
+  return found;
+}
+
+/* The checkpoint must be of this run: everything that makes its identity must agree. */
+static err check_same_run(const run *r, const char *path, const settings *before) {
+  char ours[HASH_SIZE], theirs[HASH_SIZE];
+  strbuf differences = {0};
+  err error = NULL;
+  settings_fingerprint(r->s, ours);
+  settings_fingerprint(before, theirs);
+  if (strcmp(ours, theirs) == 0) return NULL;
+  if (name_differences(r->s, before, &differences))
+    error = err_new(ERR_INPUT,
+                    "%s was made with %s; resume with the same settings, or name it in init_from "
+                    "to start from its weights",
+                    path, strbuf_string(&differences));
+  strbuf_free(&differences);
+  return error;
+}
+
+/* A new run does not go into the folder of another: its last checkpoint would be taken for this
+ * run's. */
+static err refuse_used_folder(const run *r, const char *path) {
+  settings before;
+  checkpoint_state at;
+  strbuf what = {0};
+  err unreadable = checkpoint_read_settings(path, &before, &at);
+  if (unreadable) {
+    strbuf_format(&what, "a checkpoint that cannot be read (%s)", err_message(unreadable));
+    err_free(unreadable);
+  } else {
+    strbuf_format(&what, "a run at step %" PRId64 " (%" PRId64 " samples)", at.step, at.samples);
+    strbuf differences = {0};
+    if (name_differences(r->s, &before, &differences))
+      strbuf_format(&what, " of other settings (%s)", strbuf_string(&differences));
+    strbuf_free(&differences);
+    settings_free(&before);
+  }
+  err error = err_new(ERR_INPUT,
+                      "%s already holds %s: --resume continues it, with its settings; to train anew, "
+                      "choose another --out or remove the folder",
+                      r->options->out, strbuf_string(&what));
+  strbuf_free(&what);
+  return error;
+}
+
+err run_find_checkpoint(run *r, char **path, int *precision) {
+  settings before;
+  bool has_beside;
+  err error = checkpoint_newest(r->checkpoints, path);
+  if (error || !*path) return error;
+  if (!r->options->is_resuming) return refuse_used_folder(r, *path);
+  error = checkpoint_read_settings(*path, &before, &r->at);
+  if (error) return error;
+  error = check_same_run(r, *path, &before);
+  settings_free(&before);
+  *precision = r->at.precision;
+  if (!error) error = beside_load(*path, &r->beside, &has_beside);
+  if (!error && !has_beside)
+    strbuf_format(&r->remarks,
+                  "%s came without its %s file: training time starts at 0, and what the run was "
+                  "given cannot be compared\n",
+                  *path, BESIDE_SUFFIX);
+  return error;
+}
+
+err run_find_init(const run *r, char **path) {
+  const char *from = r->s->init_from;
+  *path = NULL;
+  if (!*from) return NULL;
+  err error = NULL;
+  if (fs_is_folder(from)) { /* a run's checkpoints folder: its newest */
+    error = checkpoint_newest(from, path);
+  } else if (fs_exists(from)) {
+    *path = mem_copy_string(from);
+    if (!*path) error = mem_error(strlen(from), "a path");
+  }
+  return error;
+}
+
+/* What this process is given. */
+static err gather(run *r, given *g) {
+  char *init = NULL;
+  err error = NULL;
+  *g = (given){.data_samples = dataset_count(r->data)};
+  snprintf(g->data, sizeof g->data, "%s", dataset_fingerprint(r->data));
+  snprintf(g->commit, sizeof g->commit, "%s", version_commit);
+  snprintf(g->dirty, sizeof g->dirty, "%s", version_dirty_digest);
+  if (*r->s->text_vocabulary) TRY(hash_file(r->s->text_vocabulary, g->vocabulary));
+  TRY(run_find_init(r, &init));
+  if (init) TRY(hash_file(init, g->init));
+  for (size_t i = 0; i < r->set_count; i++)
+    TRY(given_add_set(g, eval_set_name(r->sets[i]), eval_set_fingerprint(r->sets[i])));
+cleanup:
+  free(init);
+  return error;
+}
+
+err run_take_given(run *r, const char *path) {
+  given now;
+  err error = gather(r, &now);
+  if (!error && path) error = given_compare(path, &r->beside.given, &now, r->s, &r->remarks);
+  if (error) {
+    given_free(&now);
+    return error;
+  }
+  if (!*now.init) /* gone, and not needed any more */
+    snprintf(now.init, sizeof now.init, "%s", r->beside.given.init);
+  given_free(&r->beside.given);
+  r->beside.given = now;
+  return NULL;
+}
+
+err run_check_length(const run *r, const char *path) {
+  if (r->at.step <= r->total_steps) return NULL;
+  return err_new(ERR_INPUT,
+                 "%s is at step %" PRId64 ", and this run ends at step %" PRId64
+                 " (epochs: %g of %" PRId64 " samples): the data is smaller than it was. Put the "
+                 "earlier data back to go on, or start anew with another --out",
+                 path, r->at.step, r->total_steps, r->s->epochs, dataset_count(r->data));
+}

@@ -1,0 +1,40 @@
+/* The `step` rows of a run (docs/events.md). Steps gather into a row; rows wait until the machine's
+ * counters are due, which are read between two steps, at most every 20 ms and never for more than
+ * a 500th of the time; what they rose by is shared out over the waiting rows by their seconds. A
+ * step of 20 ms and more has readings of its own. The rows also give the pace of the run. */
+#ifndef FLIP_TRAIN_ROWS_H
+#define FLIP_TRAIN_ROWS_H
+
+#include "base/pace.h"
+#include "ops/ops.h"
+#include "train/events.h"
+
+/* One step. */
+typedef struct {
+  int64_t step, samples; /* done and seen with it */
+  double loss, learning_rate, logit_scale, grad_norm;
+  double seconds, data_wait_seconds;
+} row_step;
+
+typedef struct step_rows step_rows;
+
+/* Rows go to `events`; the device's meter is that of `o`. Neither is owned. train_seconds: of
+ * earlier processes. */
+err rows_create(ops *o, event_stream *events, double train_seconds, step_rows **out) ERR_MUST_CHECK;
+void rows_destroy(step_rows *rows);
+
+/* The rows that earlier processes wrote to `target` (as events_open has it) up to `step`, where it
+ * is a file: the run's numbers are those of all its processes. Before the first event is written.
+ * Lines that are no rows are passed over. */
+err rows_read_earlier(step_rows *rows, const char *target, int64_t step) ERR_MUST_CHECK;
+
+/* Training begins or goes on: what the counters rose by until now is not of a row. */
+void rows_begin(step_rows *rows);
+void rows_add(step_rows *rows, const row_step *step);
+/* The row ends here. It is written when the counters are due, or now. */
+err rows_end_row(step_rows *rows, bool is_due_now) ERR_MUST_CHECK;
+
+/* Of the whole run so far, rows that wait left out. */
+err rows_pace(const step_rows *rows, int threads, int cpus, pace *out) ERR_MUST_CHECK;
+
+#endif

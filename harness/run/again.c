@@ -1,0 +1,158 @@
+#include "run/again.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/fs.h"
+#include "base/mem.h"
+#include "run/directory.h"
+#include "store/given.h"
+#include "store/sql.h"
+
+err run_lost_share(store *s, int64_t run_id, double *share) {
+  sqlite3_stmt *rows;
+  bool has_row;
+  *share = NAN;
+  err error = sql_query(s, &rows,
+                        "SELECT lost.value FROM summary AS lost JOIN summary AS mark"
+                        " ON mark.run_id = lost.run_id AND mark.name = 'disturbed'"
+                        " WHERE lost.run_id = ? AND lost.name = 'lost_share' AND mark.value > 0",
+                        "i", run_id);
+  if (!error) error = sql_next(s, rows, &has_row);
+  if (error || !has_row) return error;
+  *share = sql_real(rows, 0);
+  sql_stop(rows);
+  return NULL;
+}
+
+/* ---- archiving ---- */
+
+/* "DIRECTORY.archived-N" that is not there yet; the caller frees. */
+static char *free_name(const char *results, const char *directory) {
+  enum { MOST = 100000 };
+  for (int n = 1; n < MOST; n++) {
+    strbuf name = {0};
+    strbuf_format(&name, "%s.archived-%d", directory, n);
+    char *path = directory_path(results, strbuf_string(&name), NULL);
+    bool is_free = path && !fs_exists(path);
+    free(path);
+    if (is_free) return strbuf_take(&name);
+    strbuf_free(&name);
+  }
+  return NULL;
+}
+
+static err move_folder(store *s, const char *results, int64_t run_id, const char *directory) {
+  char *from = directory_path(results, directory, NULL), *name = free_name(results, directory);
+  char *to = name ? directory_path(results, name, NULL) : NULL;
+  err error = NULL;
+  if (!from || !to) FAIL(ERR_MEMORY, "out of memory: a path");
+  /* in this order a kill in between leaves a directory that is read again as what it is */
+  TRY(directory_record_mark(results, directory, "archive", NULL));
+  TRY(store_ingest(s, results, directory, &run_id));
+  TRY(store_move_run(s, run_id, name));
+  if (rename(from, to) != 0) error = err_errno(errno, "%s: cannot be renamed to %s", from, to);
+cleanup:
+  free(from);
+  free(to);
+  free(name);
+  return error;
+}
+
+err run_archive(store *s, const char *results, int64_t run_id) {
+  sqlite3_stmt *rows;
+  bool has_row;
+  err error = sql_query(s, &rows, "SELECT directory, archived FROM run WHERE id = ?", "i", run_id);
+  if (!error) error = sql_next(s, rows, &has_row);
+  if (error) return error;
+  if (!has_row) return err_new(ERR_INPUT, "there is no run %lld", (long long)run_id);
+  char *directory = mem_copy_string(sql_text(rows, 0));
+  bool is_archived = sqlite3_column_int(rows, 1) != 0;
+  sql_stop(rows);
+  char *path = directory ? directory_path(results, directory, NULL) : NULL;
+  if (!path)
+    error = mem_error(0, "a path");
+  else if (!is_archived && fs_is_folder(path))
+    error = move_folder(s, results, run_id, directory);
+  else if (!is_archived) /* its folder is gone, the record is all there is */
+    error = sql_run(s, "UPDATE run SET archived = 1 WHERE id = ?", "i", run_id);
+  free(path);
+  free(directory);
+  return error;
+}
+
+/* ---- which ---- */
+
+/* Runs of this experiment whose data is not what the newest run of the same settings had. */
+static err mark_other_data(store *s, const run_sweep *sweep, bool *is_wanted) {
+  err error = NULL;
+  size_t count = 0;
+  bool is_mixed;
+  int64_t *runs = mem_zeroed(sweep->count + 1, sizeof *runs);
+  size_t *cells = mem_zeroed(sweep->count + 1, sizeof *cells);
+  size_t *groups = mem_zeroed(sweep->count + 1, sizeof *groups);
+  if (!runs || !cells || !groups) FAIL(ERR_MEMORY, "out of memory: the sweep");
+  for (size_t i = 0; i < sweep->count; i++)
+    if (sweep->cells[i].run_id) {
+      cells[count] = i;
+      runs[count++] = sweep->cells[i].run_id;
+    }
+  for (given_kind k = 0; k < GIVEN_KINDS; k++) {
+    if (!store_given_decides(k)) continue;
+    TRY(store_group_given(s, runs, count, k, groups, &is_mixed));
+    for (size_t i = 0; i < count; i++)
+      if (groups[i]) is_wanted[cells[i]] = true;
+  }
+cleanup:
+  free(runs);
+  free(cells);
+  free(groups);
+  return error;
+}
+
+/* A cell that is trained on other data takes those with it that start from its weights. Parents
+ * come before them. */
+static void mark_descendants(const run_sweep *sweep, bool *is_wanted) {
+  for (size_t i = 0; i < sweep->count; i++) {
+    ptrdiff_t parent = sweep->cells[i].cell->parent;
+    if (parent != SPEC_NO_PARENT && is_wanted[parent]) is_wanted[i] = true;
+  }
+}
+
+static err set_waiting(const spec_experiment *e, store *s, const run_options *options,
+                       run_cell *c) {
+  err error = options->is_dry ? NULL : run_archive(s, options->results, c->run_id);
+  c->state = CELL_WAITING;
+  c->has_begun = false;
+  c->run_id = 0;
+  c->lost_share = NAN;
+  free(c->directory);
+  free(c->why);
+  c->directory = directory_name(e, c->cell);
+  c->why = mem_copy_string(options->again == AGAIN_DISTURBED
+                               ? "asked for again: the run before was disturbed"
+                               : "asked for again: the run before had other data");
+  return error ? error : c->directory && c->why ? NULL : mem_error(0, "a path");
+}
+
+err again_prepare(const spec_experiment *e, store *s, const run_options *options,
+                  run_sweep *sweep) {
+  if (options->again != AGAIN_DISTURBED && options->again != AGAIN_DATA) return NULL;
+  bool *is_wanted = mem_zeroed(sweep->count, sizeof *is_wanted);
+  if (!is_wanted) return mem_error(sweep->count, "the sweep");
+  err error = NULL;
+  if (options->again == AGAIN_DATA)
+    error = mark_other_data(s, sweep, is_wanted);
+  else
+    for (size_t i = 0; i < sweep->count; i++)
+      is_wanted[i] = !isnan(sweep->cells[i].lost_share);
+  if (options->again == AGAIN_DATA) mark_descendants(sweep, is_wanted);
+  for (size_t i = 0; i < sweep->count && !error; i++)
+    if (is_wanted[i] && sweep->cells[i].state == CELL_FINISHED)
+      error = set_waiting(e, s, options, &sweep->cells[i]);
+  free(is_wanted);
+  return error;
+}

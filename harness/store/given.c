@@ -1,0 +1,135 @@
+#include "store/given.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "store/sql.h"
+
+static const struct {
+  const char *name;
+  bool decides;
+} kinds[GIVEN_KINDS] = {[GIVEN_DATA] = {"training data", true},
+                        [GIVEN_VOCABULARY] = {"vocabulary", true},
+                        [GIVEN_EVALUATION] = {"evaluation sets", true},
+                        [GIVEN_INIT] = {"weights started from", true},
+                        [GIVEN_PROGRAM] = {"program", false},
+                        [GIVEN_MACHINE] = {"machine", false},
+                        [GIVEN_PRECISION] = {"precision", false},
+                        [GIVEN_THREADS] = {"threads", false}};
+
+const char *store_given_name(given_kind kind) {
+  return kinds[kind].name;
+}
+
+bool store_given_decides(given_kind kind) {
+  return kinds[kind].decides;
+}
+
+void store_free_given(store_given *given) {
+  for (int k = 0; k < GIVEN_KINDS; k++) {
+    free(given->asked[k]);
+    free(given->got[k]);
+  }
+  *given = (store_given){0};
+}
+
+/* Two columns a kind, in the order of given_kind: what was asked, what was given. */
+static const char given_sql[] =
+    "SELECT coalesce(json_extract(settings, '$.\"data.train\"'), ''),"
+    "  coalesce(nullif(process.data_fingerprint, ''), run.data_fingerprint),"
+    " coalesce(json_extract(settings, '$.\"text.vocabulary\"'), ''),"
+    "  coalesce(vocabulary_fingerprint, ''),"
+    " coalesce(json_extract(settings, '$.\"eval.sets\"'), ''),"
+    "  CASE WHEN evaluation_fingerprints IN ('{}', 'null') THEN '' ELSE"
+    "  coalesce(evaluation_fingerprints, '') END,"
+    " coalesce(cell.parent, json_extract(settings, '$.init_from'), ''),"
+    "  coalesce(init_fingerprint, ''),"
+    " '', coalesce(substr(commit_id, 1, 10) || CASE WHEN dirty = '' THEN '' ELSE"
+    "  '+' || substr(dirty, 1, 8) END, ''),"
+    " '', coalesce(host || ' (' || coalesce(nullif(device_name, ''), cpu) || ')', ''),"
+    " coalesce(json_extract(settings, '$.precision'), ''), coalesce(precision, ''),"
+    " coalesce(json_extract(settings, '$.threads'), ''), coalesce(threads, ''),"
+    " coalesce(data_samples, 0)"
+    " FROM run JOIN cell ON cell.id = run.cell_id"
+    " LEFT JOIN environment ON environment.id = run.environment_id"
+    " LEFT JOIN process ON process.run_id = run.id AND process.number ="
+    "  (SELECT max(number) FROM process AS newest WHERE newest.run_id = run.id)"
+    " WHERE run.id = ?";
+
+err store_load_given(store *s, int64_t run_id, store_given *given) {
+  sqlite3_stmt *rows;
+  bool has_row;
+  *given = (store_given){.run_id = run_id};
+  err error = sql_query(s, &rows, given_sql, "i", run_id);
+  if (!error) error = sql_next(s, rows, &has_row);
+  if (error) return error;
+  if (!has_row) return err_new(ERR_INPUT, "there is no run %lld", (long long)run_id);
+  for (int k = 0; k < GIVEN_KINDS; k++) {
+    given->asked[k] = mem_copy_string(sql_text(rows, 2 * k));
+    given->got[k] = mem_copy_string(sql_text(rows, 2 * k + 1));
+    if (!given->asked[k] || !given->got[k]) error = mem_error(0, "what a run was given");
+  }
+  given->data_samples = sqlite3_column_int64(rows, 2 * GIVEN_KINDS);
+  sql_stop(rows);
+  if (error) store_free_given(given);
+  return error;
+}
+
+bool store_given_differs(const store_given *a, const store_given *b, given_kind kind) {
+  return *a->got[kind] && *b->got[kind] && strcmp(a->asked[kind], b->asked[kind]) == 0 &&
+         strcmp(a->got[kind], b->got[kind]) != 0;
+}
+
+/* The newest of the runs that were asked for the same and say what they were given. */
+static const store_given *newest_alike(const store_given *all, size_t count, size_t index,
+                                       given_kind kind) {
+  const store_given *newest = &all[index];
+  for (size_t i = 0; i < count; i++)
+    if (*all[i].got[kind] && all[i].run_id > newest->run_id &&
+        strcmp(all[i].asked[kind], all[index].asked[kind]) == 0)
+      newest = &all[i];
+  return newest;
+}
+
+err store_group_given(store *s, const int64_t *run_ids, size_t count, given_kind kind,
+                      size_t *groups, bool *is_mixed) {
+  err error = NULL;
+  size_t loaded = 0, group_count = 0;
+  store_given *all = mem_zeroed(count + 1, sizeof *all);
+  *is_mixed = false;
+  if (!all) return mem_error(count * sizeof *all, "what the runs were given");
+  for (; loaded < count; loaded++) TRY(store_load_given(s, run_ids[loaded], &all[loaded]));
+  for (size_t i = 0; i < count; i++) {
+    groups[i] = 0;
+    if (!store_given_differs(&all[i], newest_alike(all, count, i, kind), kind)) continue;
+    for (size_t k = 0; k < i && !groups[i]; k++)
+      if (groups[k] && strcmp(all[k].got[kind], all[i].got[kind]) == 0) groups[i] = groups[k];
+    if (!groups[i]) groups[i] = ++group_count;
+    *is_mixed = true;
+  }
+cleanup:
+  for (size_t i = 0; i < loaded; i++) store_free_given(&all[i]);
+  free(all);
+  return error;
+}
+
+/* Digests are told by their first digits; anything else whole. */
+static int shown_length(given_kind kind) {
+  enum { DIGITS = 10, WHOLE = 1000 };
+  return kind == GIVEN_DATA || kind == GIVEN_VOCABULARY || kind == GIVEN_INIT ? DIGITS : WHOLE;
+}
+
+void store_describe_differences(const store_given *then, const store_given *now, strbuf *lines) {
+  for (given_kind k = 0; k < GIVEN_KINDS; k++) {
+    if (!store_given_differs(then, now, k)) continue;
+    int length = shown_length(k);
+    strbuf_format(lines, "%s: was %.*s, is %.*s", kinds[k].name, length, then->got[k], length,
+                  now->got[k]);
+    if (k == GIVEN_DATA && then->data_samples != now->data_samples && then->data_samples &&
+        now->data_samples)
+      strbuf_format(lines, " (%lld samples, now %lld)", (long long)then->data_samples,
+                    (long long)now->data_samples);
+    strbuf_append_char(lines, '\n');
+  }
+}
