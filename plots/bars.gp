@@ -2,7 +2,6 @@
 # $bars: position, value, low, high, name, text, where the text starts, colour;
 # $ideal: position, value (NaN for the baseline).
 unset grid
-set grid xtics linetype 1 linecolor rgb grid_colour linewidth 1
 set border 1
 set style fill solid 1.0 noborder
 text_font = sprintf(',%.1f', name_size)

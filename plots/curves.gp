@@ -9,11 +9,16 @@ mark(i) = shape[(colour_of[i + 1] % 8) + 1]
 in(i) = panel_of[i + 1] == panel ? 1 : NaN
 across_panels = panels <= 3 ? panels : (panels + 1) / 2
 down_panels = panels <= 3 ? 1 : 2
-top_edge = is_column ? 0.885 : 0.775; bottom_edge = is_column ? 0.215 : 0.165
+top_edge = 0.735; bottom_edge = is_column ? 0.215 : 0.165
 gap_x = 0.022; gap_y = 0.13
 panel_width = (0.97 - left_edge - gap_x * (across_panels - 1)) / across_panels
 panel_height = (top_edge - bottom_edge - gap_y * (down_panels - 1)) / down_panels
-if (panels > 1) { set multiplot }
+if (panels > 1) {
+  set multiplot
+  set label 104 y_label noenhanced at screen 0.022,0.812 left font ',11.5' textcolor rgb ink
+  set label 106 x_label noenhanced at screen (left_edge + 0.97) / 2.0,0.074 center font ',11.5' textcolor rgb ink
+  unset xlabel
+}
 do for [panel=0:panels-1] {
   if (panels > 1) {
     column_at = panel % across_panels; row_at = panel / across_panels
@@ -24,11 +29,7 @@ do for [panel=0:panels-1] {
     set label 105 panel_name[panel + 1] noenhanced at graph 0.02,1.06 left font ',11.5' textcolor rgb ink
     if (column_at > 0) { set ytics format '' }
     if (column_at == 0) { set ytics format '%g' }
-    if (row_at + 1 < down_panels && panel + across_panels < panels) { unset xlabel }
-    if (row_at + 1 == down_panels || panel + across_panels >= panels) {
-      set xlabel (column_at == 0 || across_panels < 3 ? x_label : '') noenhanced textcolor rgb ink font ',10.5'
-    }
-    if (panel > 0) { unset label 101; unset label 102; unset label 103; unset label 104; unset for [i=201:230] label i }
+    if (panel > 0) { unset label 101; unset label 102; unset label 103; unset label 104; unset label 106; unset for [i=201:230] label i }
   }
   plot for [i=0:series-1] $points index i using ($1 * in(i)):(has_band ? $3 : NaN):4 with filledcurves linecolor rgb own(i), \
      for [i=0:series-1] $tuning index i using ($1 * in(i)):(has_band ? $3 : NaN):4 with filledcurves linecolor rgb own(i), \

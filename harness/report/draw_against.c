@@ -1,5 +1,4 @@
 /* One number against another (accuracy against time, memory, energy), or against a numeric axis. */
-#include <ctype.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -80,6 +79,47 @@ static void sort_marks(mark *marks, size_t count) {
     }
 }
 
+/* Values that span more than a decade and a half are read better by their ratios. */
+static bool is_spread(const mark *marks, size_t count) {
+  double least = INFINITY, most = 0;
+  for (size_t i = 0; i < count; i++) {
+    least = fmin(least, marks[i].x.value);
+    most = fmax(most, marks[i].x.value);
+  }
+  return least > 0 && most / least >= 16;
+}
+
+/* On an axis the points of several series stand at one value: side by side, so that none hides
+ * another's interval. The axis is labelled at its values. */
+static void spread_series(drawing *g, mark *marks, size_t count, const char *axis, bool is_log) {
+  double least = INFINITY, most = -INFINITY;
+  strbuf tics = {0};
+  int last = marks[count - 1].series;
+  for (size_t i = 0; i < count; i++) {
+    least = fmin(least, marks[i].x.value);
+    most = fmax(most, marks[i].x.value);
+  }
+  for (size_t i = 0; i < count; i++) {
+    strbuf name = {0};
+    bool is_known = false;
+    for (size_t k = 0; k < i; k++)
+      is_known = is_known || axis_value(g, marks[k].row, axis) == marks[i].x.value;
+    if (!is_known) {
+      char number[32];
+      snprintf(number, sizeof number, "%.10g", marks[i].x.value);
+      report_name_value(axis, number, &name);
+      strbuf_format(&tics, "%s\"%s\" %s", tics.length ? ", " : "(", strbuf_string(&name), number);
+    }
+    strbuf_free(&name);
+    double aside = 0.008 * (marks[i].series - last / 2.0);
+    marks[i].x.value = is_log ? marks[i].x.value * pow(most / least, aside)
+                              : marks[i].x.value + aside * (most - least);
+  }
+  strbuf_append_char(&tics, ')');
+  figure_set_text(&g->f, "axis_tics", "%s", strbuf_string(&tics));
+  strbuf_free(&tics);
+}
+
 static err add_marks(drawing *g, const mark *marks, size_t count, bool is_joined) {
   figure *f = &g->f;
   for (size_t i = 0; i < count; i++) {
@@ -120,7 +160,6 @@ static void set_texts(drawing *g, const column *y, const column *x, const char *
   strbuf name = {0}, title = {0};
   name_axis(x, axis, &name);
   strbuf_format(&title, "%s against %s", y->heading, strbuf_string(&name));
-  if (islower((unsigned char)*y->heading) && title.data) title.data[0] = (char)toupper(*y->heading);
   figure_set_title(&g->f, strbuf_string(&title), NULL);
   figure_set_text(&g->f, "x_label", "%s%s%s%s%s", strbuf_string(&name), x && *x->unit ? " (" : "",
                   x ? x->unit : "", x && *x->unit ? ")" : "",
@@ -129,16 +168,6 @@ static void set_texts(drawing *g, const column *y, const column *x, const char *
                   *y->unit ? ")" : "");
   strbuf_free(&name);
   strbuf_free(&title);
-}
-
-/* Values that span more than a decade and a half are read better by their ratios. */
-static bool is_spread(const mark *marks, size_t count) {
-  double least = INFINITY, most = 0;
-  for (size_t i = 0; i < count; i++) {
-    least = fmin(least, marks[i].x.value);
-    most = fmax(most, marks[i].x.value);
-  }
-  return least > 0 && most / least >= 16;
 }
 
 err drawing_against(drawing *g, const column *y, const char *x_name) {
@@ -150,10 +179,14 @@ err drawing_against(drawing *g, const column *y, const char *x_name) {
   err error = find_marks(g, y, x, x_name, marks, &count);
   if (error || !count) return error;
   sort_marks(marks, count);
+  g->f.is_x_log = !x && is_spread(marks, count);
+  if (x)
+    figure_set_text(&g->f, "axis_tics", "%s", "");
+  else
+    spread_series(g, marks, count, x_name, g->f.is_x_log);
   drawing_start_range(&g->f);
   error = add_marks(g, marks, count, !x);
   if (error) return error;
-  g->f.is_x_log = !x && is_spread(marks, count);
   double least = g->f.x_least;
   g->f.has_data = drawing_pad(&g->f, false);
   if (!g->f.has_data) return NULL;

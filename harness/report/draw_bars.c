@@ -17,6 +17,7 @@ typedef struct {
 typedef struct {
   size_t row;
   double at, ideal;
+  int colour;
   data_measure value, ratio;
   char name[96], text[96];
 } bar;
@@ -100,15 +101,15 @@ static void set_title(drawing *g, const bars *b, const bar *made, size_t count) 
 /* How the plane is divided: names to the left, texts behind the bars. */
 static void lay_out(figure *f, const bar *made, size_t count) {
   double names = 0, texts = 0, most = 0;
-  double size = fmin(11.5, 190.0 / (double)count), small = size / 13;
-  if (f->is_column) size = fmin(10.5, 110.0 / (double)count), small = size / 13;
+  double size = fmin(11.5, 190.0 / (double)count), small = size / 11.5;
+  if (f->is_column) size = fmin(10.5, 110.0 / (double)count), small = size / 12;
   for (size_t i = 0; i < count; i++) {
-    names = fmax(names, figure_text_share(f, made[i].name) * small * 1.15);
-    texts = fmax(texts, figure_text_share(f, made[i].text) * small * 1.15);
+    names = fmax(names, figure_text_share(f, made[i].name) * small);
+    texts = fmax(texts, figure_text_share(f, made[i].text) * small);
     double high = isfinite(made[i].value.high) ? made[i].value.high : made[i].value.value;
     most = fmax(most, fmax(high, isnan(made[i].ideal) ? 0 : made[i].ideal));
   }
-  f->left_edge = fmin(0.03 + names, 0.5);
+  f->left_edge = fmin(0.035 + names, 0.5);
   f->right_edge = 0.97;
   double room = f->right_edge - f->left_edge, share = fmin((texts + 0.02) / room, 0.6);
   f->x_least = 0;
@@ -116,6 +117,22 @@ static void lay_out(figure *f, const bar *made, size_t count) {
   f->y_least = made[count - 1].at + 0.6; /* the first row is the topmost */
   f->y_most = -0.6;
   figure_set_number(f, "name_size", size);
+}
+
+/* With two keys, bars that differ in the first one only have one colour. */
+static void colour_bars(const drawing *g, bar *made, size_t count) {
+  char own[96], other[96];
+  int kinds = 0;
+  for (size_t i = 0; i < count; i++) {
+    made[i].colour = -1;
+    drawing_name_part(g, made[i].row, 1, true, own, sizeof own);
+    for (size_t k = 0; k < i && g->t->key_count > 1; k++) {
+      drawing_name_part(g, made[k].row, 1, true, other, sizeof other);
+      if (strcmp(own, other) == 0) made[i].colour = made[k].colour;
+    }
+    if (g->t->key_count < 2) made[i].colour = (int)made[i].row;
+    if (made[i].colour < 0) made[i].colour = kinds++;
+  }
 }
 
 static err draw_bars(drawing *g, const bars *b) {
@@ -128,6 +145,7 @@ static err draw_bars(drawing *g, const bars *b) {
   if (error || !count) return error;
   g->f.has_data = true;
   lay_out(&g->f, made, count);
+  colour_bars(g, made, count);
   for (size_t i = 0; i < count; i++) {
     const bar *own = &made[i];
     bool has_ends = isfinite(own->value.low) && isfinite(own->value.high);
@@ -138,7 +156,7 @@ static err draw_bars(drawing *g, const bars *b) {
     strbuf_format(&bar_block, "%.10g %.10g %.10g %.10g \"%s\" \"%s\" %.10g %d\n", own->at,
                   own->value.value, has_ends ? own->value.low : own->value.value,
                   has_ends ? own->value.high : own->value.value, own->name, own->text,
-                  end + 0.012 * g->f.x_most, (int)(own->row % 8));
+                  end + 0.012 * g->f.x_most, own->colour);
     if (!isnan(own->ideal)) strbuf_format(&ideal_block, "%.10g %.10g\n", own->at, own->ideal);
   }
   if (!has_ideal) strbuf_append(&ideal_block, "0 NaN\n");

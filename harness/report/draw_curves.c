@@ -64,7 +64,7 @@ static void name_panels(drawing *g, const faceting *found) {
     drawing_name_part(g, found->first[i], 1, true, name, sizeof name);
     snprintf(text, sizeof text, "■ %s", name);
     figure_set_legend(f, text, at, (int)i);
-    at += figure_text_share(f, text) + 0.02;
+    at += figure_text_share(f, text) + 0.025;
   }
 }
 

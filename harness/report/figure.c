@@ -1,5 +1,6 @@
 #include "report/figure.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <math.h>
@@ -52,7 +53,7 @@ void figure_set_number(figure *f, const char *name, double value) {
 }
 
 void figure_set_title(figure *f, const char *title, const char *shorter) {
-  enum { FITS = 84, FITS_SMALL = 112 }; /* letters at 15.5 and at 11.6 points */
+  enum { FITS = 64, FITS_SMALL = 86 }; /* letters at 15.5 and at 11.6 points */
   size_t width = text_columns(title);
   strbuf text = {0};
   if (width > FITS_SMALL && shorter) {
@@ -64,6 +65,7 @@ void figure_set_title(figure *f, const char *title, const char *shorter) {
     text_cut(&text, 0, FITS_SMALL - 1);
     strbuf_append(&text, "…");
   }
+  if (text.length) text.data[0] = (char)toupper((unsigned char)text.data[0]);
   figure_set_text(f, "title_text", "%s", strbuf_string(&text));
   figure_set_number(f, "title_size",
                     width <= FITS ? 15.5 : fmax(15.5 * FITS / (double)width, 11.6));
@@ -123,7 +125,7 @@ typedef struct {
 } canvas;
 static const canvas wide_canvas = {760, 500, 0.085, 0.815, 0.165};
 static const canvas column_canvas = {396, 288, 0.145, 0.885, 0.215};
-static const double letter_width = 7.6, letter_height = 17;
+static const double letter_width = 8.5, letter_height = 17;
 
 static const canvas *canvas_of(const figure *f) {
   return f->is_column ? &column_canvas : &wide_canvas;

@@ -111,8 +111,8 @@ static void set_frame(drawing *g) {
   if (t->notes.mixed) strbuf_append(&source, "rows were given different things (see the table) · ");
   strbuf_append(&source, g->d->e->name);
   if (t->notes.provenance) strbuf_format(&source, " · %s", t->notes.provenance);
-  set_small_text(&g->f, "subtitle_text", "subtitle_size", 11.5, 108, strbuf_string(&subtitle));
-  set_small_text(&g->f, "source_line", "source_size", 8.5, 146, strbuf_string(&source));
+  set_small_text(&g->f, "subtitle_text", "subtitle_size", 11.5, 86, strbuf_string(&subtitle));
+  set_small_text(&g->f, "source_line", "source_size", 8.5, 118, strbuf_string(&source));
   strbuf_free(&subtitle);
   strbuf_free(&source);
 }
