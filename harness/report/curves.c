@@ -238,6 +238,7 @@ cleanup:
 err curves_iso(report_data *d, size_t row, data_iso *iso) {
   *iso = (data_iso){{NAN, NAN, NAN, NAN}, NAN, NAN, 0, 0};
   if (d->baseline < 0 || (size_t)d->baseline == row) return NULL;
+  if (!data_is_comparable(d, row, (size_t)d->baseline, true)) return NULL;
   size_t room = d->rows[row].count, *own = mem_zeroed(room, sizeof *own);
   size_t *base = mem_zeroed(room, sizeof *base);
   err error = own && base ? NULL : mem_error(0, "a comparison");

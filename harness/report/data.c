@@ -12,6 +12,7 @@
 void data_free(report_data *d) {
   for (size_t i = 0; d->cells && i < d->e->cell_count; i++) load_free_cell(&d->cells[i]);
   for (size_t i = 0; i < d->row_count; i++) free(d->rows[i].cells);
+  for (size_t i = 0; i < d->group_count; i++) free(d->group_names[i]);
   free(d->cells);
   free(d->rows);
   *d = (report_data){0};
@@ -20,7 +21,7 @@ void data_free(report_data *d) {
 static bool is_same_row(const report_data *d, size_t a, size_t b) {
   const spec_names *rows = &d->e->report.rows;
   strbuf one = {0}, other = {0};
-  bool is_same = true;
+  bool is_same = d->cells[a].group == d->cells[b].group;
   for (size_t k = 0; k < rows->count && is_same; k++) {
     const char *x = spec_cell_value(&d->e->cells[a], rows->items[k], &one);
     const char *y = spec_cell_value(&d->e->cells[b], rows->items[k], &other);
@@ -36,6 +37,7 @@ static err put_into_row(report_data *d, size_t cell) {
   while (at < d->row_count && !is_same_row(d, d->rows[at].cells[0], cell)) at++;
   if (at == d->row_count) d->rows[d->row_count++] = (data_row){0};
   data_row *row = &d->rows[at];
+  row->group = d->cells[cell].group;
   size_t *grown = mem_resize(row->cells, row->count + 1, sizeof *grown);
   if (!grown) {
     if (!row->count) d->row_count--;
@@ -44,6 +46,76 @@ static err put_into_row(report_data *d, size_t cell) {
   row->cells = grown;
   row->cells[row->count++] = cell;
   return NULL;
+}
+
+/* A group for what differs in one kind: cells that are in none yet enter it. */
+static err name_group(report_data *d, given_kind kind, size_t *group) {
+  enum { MOST = sizeof d->group_names / sizeof *d->group_names };
+  if (d->group_count == MOST) { /* the last one holds the rest */
+    *group = MOST;
+    return NULL;
+  }
+  d->group_names[d->group_count] = mem_copy_string(store_given_name(kind));
+  if (!d->group_names[d->group_count]) return mem_error(0, "the report");
+  *group = ++d->group_count;
+  return NULL;
+}
+
+static err group_kind(report_data *d, given_kind kind, const int64_t *runs, const size_t *cells,
+                      size_t count, size_t *groups) {
+  size_t made[GIVEN_KINDS * 4] = {0};
+  err error = store_group_given(d->s, runs, count, kind, groups, &d->is_mixed[kind]);
+  for (size_t i = 0; i < count && !error; i++) {
+    data_cell *c = &d->cells[cells[i]];
+    if (kind == GIVEN_MACHINE) c->machine = groups[i];
+    if (!groups[i] || !store_given_decides(kind) || c->group) continue;
+    size_t *own = &made[groups[i] % (sizeof made / sizeof *made)];
+    if (!*own) error = name_group(d, kind, own);
+    c->group = *own;
+  }
+  return error;
+}
+
+/* What each finished run was given, against the newest with the same settings. */
+static err group_cells(report_data *d) {
+  size_t room = d->e->cell_count, count = 0;
+  int64_t *runs = mem_zeroed(room, sizeof *runs);
+  size_t *cells = mem_zeroed(room, sizeof *cells), *groups = mem_zeroed(room, sizeof *groups);
+  err error = runs && cells && groups ? NULL : mem_error(0, "the report");
+  for (size_t i = 0; i < room && !error; i++) {
+    if (!d->cells[i].is_finished) continue;
+    cells[count] = i;
+    runs[count++] = d->cells[i].run_id;
+  }
+  for (given_kind k = 0; k < GIVEN_KINDS && count && !error; k++)
+    error = group_kind(d, k, runs, cells, count, groups);
+  for (size_t i = 0; i < room && !error; i++) { /* a row shows what was tuned from it, too */
+    data_cell *c = &d->cells[i];
+    if (!c->group && c->tuned >= 0) c->group = d->cells[c->tuned].group;
+  }
+  free(runs);
+  free(cells);
+  free(groups);
+  return error;
+}
+
+/* The baseline's row; of several that were given different things, the newest data's. */
+static void find_baseline(report_data *d) {
+  for (size_t i = 0; i < d->row_count && d->e->report.baseline.count; i++) {
+    const spec_cell *cell = &d->e->cells[d->rows[i].cells[0]];
+    if (!spec_cell_matches(cell, &d->e->report.baseline)) continue;
+    if (d->baseline < 0 || d->rows[i].group < d->rows[d->baseline].group)
+      d->baseline = (ptrdiff_t)i;
+  }
+}
+
+bool data_is_comparable(const report_data *d, size_t row, size_t other, bool is_of_time) {
+  const data_row *a = &d->rows[row], *b = &d->rows[other];
+  if (a->group != b->group) return false;
+  for (size_t i = 0; i < a->count && is_of_time; i++)
+    for (size_t k = 0; k < b->count; k++)
+      if (d->cells[a->cells[i]].machine != d->cells[b->cells[k]].machine) return false;
+  return true;
 }
 
 err data_load(const spec_experiment *e, store *s, report_data *d) {
@@ -58,11 +130,10 @@ err data_load(const spec_experiment *e, store *s, report_data *d) {
     if (parent != SPEC_NO_PARENT && d->cells[parent].tuned < 0)
       d->cells[parent].tuned = (ptrdiff_t)i;
   }
+  TRY(group_cells(d));
   for (size_t i = 0; i < e->cell_count; i++)
     if (!e->cells[i].tuning) TRY(put_into_row(d, i));
-  for (size_t i = 0; i < d->row_count && e->report.baseline.count; i++)
-    if (d->baseline < 0 && spec_cell_matches(&e->cells[d->rows[i].cells[0]], &e->report.baseline))
-      d->baseline = (ptrdiff_t)i;
+  find_baseline(d);
 cleanup:
   if (error) data_free(d);
   return error;

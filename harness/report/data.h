@@ -8,6 +8,7 @@
 #include "stats/crossed.h"
 #include "stats/curve.h"
 #include "stats/paired.h"
+#include "store/given.h"
 #include "store/outcomes.h"
 #include "store/store.h"
 
@@ -33,6 +34,8 @@ typedef struct {
   size_t number_count;
   data_evaluation *evaluations; /* by ordinal of the set, then step */
   size_t evaluation_count;
+  size_t group; /* of what decides its result: 0 as the newest runs, else 1, 2, … (report_data) */
+  size_t machine;          /* likewise, of where it ran */
   store_outcome *outcomes; /* those that were asked for */
   size_t outcome_count;
 } data_cell;
@@ -40,6 +43,7 @@ typedef struct {
 typedef struct {
   size_t *cells; /* indices of matrix cells that share the row's values */
   size_t count;
+  size_t group; /* of its cells: those that were given something else are a row of their own */
 } data_row;
 
 typedef struct {
@@ -49,6 +53,9 @@ typedef struct {
   data_row *rows;
   size_t row_count;
   ptrdiff_t baseline; /* row; -1: none was named */
+  bool is_mixed[GIVEN_KINDS];
+  size_t group_count;
+  char *group_names[GIVEN_KINDS * 4]; /* of group 1, 2, …: what it was given otherwise */
 } report_data;
 
 err data_load(const spec_experiment *e, store *s, report_data *d) ERR_MUST_CHECK;
@@ -85,6 +92,9 @@ double data_chance(const report_data *d, size_t cell, const column *c);
 /* The row's finished cells, each beside the cell of `other` with the same seed (all pairs that
  * there are). Arrays of the row's count. */
 size_t data_pair_seeds(const report_data *d, size_t row, size_t other, size_t *own, size_t *theirs);
+/* May the rows' results be compared, and their times? Not what was given different things; not
+ * times of different machines. */
+bool data_is_comparable(const report_data *d, size_t row, size_t other, bool is_of_time);
 /* Finished cells of a row. */
 size_t data_finished(const report_data *d, size_t row, size_t *cells);
 

@@ -108,7 +108,13 @@ static void spread_series(drawing *g, mark *marks, size_t count, const char *axi
       char number[32];
       snprintf(number, sizeof number, "%.10g", marks[i].x.value);
       report_name_value(axis, number, &name);
-      strbuf_format(&tics, "%s\"%s\" %s", tics.length ? ", " : "(", strbuf_string(&name), number);
+      strbuf_append(&tics, tics.length ? ", \"" : "(\"");
+      for (const char *at = strbuf_string(&name); *at;
+           at++) { /* a label is a format of gnuplot's */
+        if (*at == '%') strbuf_append_char(&tics, '%');
+        if (*at != '"' && *at != '\\') strbuf_append_char(&tics, *at);
+      }
+      strbuf_format(&tics, "\" %s", number);
     }
     strbuf_free(&name);
     double aside = 0.008 * (marks[i].series - last / 2.0);

@@ -24,7 +24,9 @@ static void finish_name(strbuf *name, char *text, size_t size) {
 void drawing_name_row(const drawing *g, size_t row, char *text, size_t size) {
   strbuf name = {0};
   data_name_row(g->d, row, &name);
-  if (g->t->rows[row].disturbed) strbuf_append(&name, " †");
+  const report_row *r = &g->t->rows[row];
+  if (r->disturbed || r->is_given_other) strbuf_append_char(&name, ' ');
+  strbuf_format(&name, "%s%s", r->disturbed ? "†" : "", r->is_given_other ? "‡" : "");
   finish_name(&name, text, size);
 }
 

@@ -41,7 +41,10 @@ static const char *group(size_t value, bool is_guess, char text[TEXT_NUMBER_SIZE
 
 void findings_name_basis(size_t seeds, size_t items, strbuf *out) {
   char text[TEXT_NUMBER_SIZE];
-  strbuf_format(out, "%zu seed%s", seeds, seeds == 1 ? "" : "s");
+  if (seeds == 1)
+    strbuf_append(out, "one seed");
+  else
+    strbuf_format(out, "%zu seeds", seeds);
   if (items) strbuf_format(out, ", %s images", group(items, false, text));
 }
 
@@ -80,6 +83,41 @@ static err describe_disturbed(report_data *d, report_table *t) {
   return keep(&text, &t->notes.disturbed);
 }
 
+/* ---- rows that were given different things ---- */
+
+static void name_rows_of(const report_data *d, size_t group, strbuf *out) {
+  size_t named = 0;
+  for (size_t r = 0; r < d->row_count; r++) {
+    if (d->rows[r].group != group) continue;
+    if (named++) strbuf_append(out, "; ");
+    data_name_row(d, r, out);
+  }
+}
+
+/* "‡ given other training data than the other rows, and compared with none of them: mask 0 %". */
+static err describe_mixed(report_data *d, report_table *t) {
+  strbuf text = {0};
+  for (size_t group = 1; group <= d->group_count; group++) {
+    strbuf rows = {0};
+    name_rows_of(d, group, &rows);
+    if (rows.length) {
+      new_line(&text);
+      strbuf_format(&text,
+                    "‡ given other %s than the newest run with the same settings, so compared "
+                    "with no row that was given something else: %s",
+                    d->group_names[group - 1], strbuf_string(&rows));
+    }
+    strbuf_free(&rows);
+  }
+  for (given_kind k = 0; k < GIVEN_KINDS; k++) {
+    if (store_given_decides(k) || !d->is_mixed[k]) continue;
+    new_line(&text);
+    strbuf_format(&text, "the runs of this table differ in their %s%s", store_given_name(k),
+                  k == GIVEN_MACHINE ? ": times of different machines are not compared" : "");
+  }
+  return keep(&text, &t->notes.mixed);
+}
+
 /* ---- the iso-accuracy speed-up ---- */
 
 /* "1.20 to 1.83", "1.20 or more". */
@@ -103,7 +141,7 @@ static void write_needed(size_t seeds, size_t items, strbuf *out) {
   if (items)
     strbuf_format(out, "; it would take about %s images", group(items, true, text));
   else if (seeds)
-    strbuf_format(out, "; it would take about %zu seeds", seeds);
+    strbuf_format(out, "; it would take about %s seeds", group(seeds, true, text));
 }
 
 static void judge_iso(const data_iso *iso, strbuf *out) {
@@ -307,6 +345,7 @@ static err describe_provenance(const report_data *d, report_table *t) {
 
 err findings_write(report_data *d, report_table *t) {
   err error = describe_disturbed(d, t);
+  if (!error) error = describe_mixed(d, t);
   if (!error) error = describe_iso(d, t);
   if (!error) error = describe_accuracy(d, t);
   if (!error) error = describe_basis(t);

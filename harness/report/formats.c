@@ -110,6 +110,7 @@ static void csv_head(const report_table *t, strbuf *out) {
   csv_field("seeds", false, out);
   csv_field("disturbed_runs", false, out);
   csv_field("lost_share", false, out);
+  csv_field("given_other", false, out);
   csv_field("missing", false, out);
   strbuf_append(out, "\r\n");
 }
@@ -136,6 +137,7 @@ void report_write_csv(const report_table *t, strbuf *out) {
     csv_number((double)row->finished, false, out);
     csv_number((double)row->disturbed, false, out);
     csv_number(row->lost_share, false, out);
+    csv_number(row->is_given_other, false, out);
     csv_field(row->missing ? row->missing : "", false, out);
     strbuf_append(out, "\r\n");
   }
@@ -150,7 +152,8 @@ static const struct {
                    {"×", "$\\times$"}, {"±", "$\\pm$"},      {"–", "--"},
                    {"~", "$\\sim$"},   {"·", "$\\cdot$"},    {"{", "\\{"},
                    {"}", "\\}"},       {"^", "\\^{}"},       {"\\", "\\textbackslash{}"},
-                   {"−", "$-$"},       {"†", "$^\\dagger$"}, {"∞", "$\\infty$"}};
+                   {"−", "$-$"},       {"†", "$^\\dagger$"}, {"‡", "$^\\ddagger$"},
+                   {"∞", "$\\infty$"}};
 
 static void latex_text(const char *text, strbuf *out) {
   while (*text) {
@@ -328,6 +331,7 @@ void report_write_json(const report_table *t, strbuf *out) {
     jsonw_integer(&w, "finished", (int64_t)t->rows[r].finished);
     jsonw_integer(&w, "disturbed", (int64_t)t->rows[r].disturbed);
     if (t->rows[r].disturbed) jsonw_number(&w, "lost_share", t->rows[r].lost_share);
+    jsonw_bool(&w, "given_other", t->rows[r].is_given_other);
     if (t->rows[r].missing) jsonw_string(&w, "missing", t->rows[r].missing);
     jsonw_array(&w, "runs");
     for (size_t i = 0; i < t->rows[r].cells; i++) jsonw_integer(&w, NULL, t->rows[r].runs[i]);

@@ -39,6 +39,11 @@ static bool is_steady_time(const char *name) {
   return is_one_of(name, times, sizeof times / sizeof *times);
 }
 
+static bool is_wall_time(const column *c) {
+  return c->kind == COLUMN_SUMMARY && (strcmp(c->argument, "train_seconds") == 0 ||
+                                       strcmp(c->argument, "samples_per_second_run") == 0);
+}
+
 bool measure_is_of_time(const column *c) {
   if (c->kind == COLUMN_ISO) return true;
   if (c->kind == COLUMN_RATIO || c->kind == COLUMN_INVERSE)
@@ -84,7 +89,8 @@ static err make_pairing(size_t room, pairing *p) {
 /* The pairs of seeds of two rows in which both have a value of the column. */
 static err pair_rows(const report_data *d, size_t row, size_t other, const column *c, pairing *p) {
   err error = make_pairing(d->rows[row].count, p);
-  if (error) return error;
+  if (error || !data_is_comparable(d, row, other, measure_is_of_time(c) || is_wall_time(c)))
+    return error;
   size_t found = data_pair_seeds(d, row, other, p->own, p->other);
   for (size_t i = 0; i < found; i++) {
     paired_value a = paced(d, p->own[i], c), b = paced(d, p->other[i], c);
@@ -330,7 +336,7 @@ err measure_is_above(report_data *d, size_t row, size_t other, const column *c, 
     data_measure a, b;
     err error = measure_row(d, row, c, &a);
     if (!error) error = measure_row(d, other, c, &b);
-    *is_above = !error && a.low > b.high;
+    *is_above = !error && data_is_comparable(d, row, other, true) && a.low > b.high;
     return error;
   }
   bool is_ratio = c->kind == COLUMN_RATIO || c->kind == COLUMN_INVERSE;

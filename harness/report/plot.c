@@ -108,7 +108,9 @@ static void set_frame(drawing *g) {
   bool is_disturbed = false;
   for (size_t r = 0; r < t->row_count; r++) is_disturbed = is_disturbed || t->rows[r].disturbed;
   if (is_disturbed) strbuf_append(&source, "† disturbed by other work · ");
-  if (t->notes.mixed) strbuf_append(&source, "rows were given different things (see the table) · ");
+  bool is_mixed = false;
+  for (size_t r = 0; r < t->row_count; r++) is_mixed = is_mixed || t->rows[r].is_given_other;
+  if (is_mixed) strbuf_append(&source, "‡ given other data · ");
   strbuf_append(&source, g->d->e->name);
   if (t->notes.provenance) strbuf_format(&source, " · %s", t->notes.provenance);
   set_small_text(&g->f, "subtitle_text", "subtitle_size", 11.5, 86, strbuf_string(&subtitle));

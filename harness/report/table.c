@@ -196,6 +196,8 @@ static const char *explain_empty(const report_data *d, size_t row, const column 
       c->kind == COLUMN_RATIO || c->kind == COLUMN_INVERSE || c->kind == COLUMN_ISO;
   if (needs_baseline && d->baseline < 0) return "the experiment names no baseline";
   if (c->kind == COLUMN_ISO && d->baseline == (ptrdiff_t)row) return "this is the baseline";
+  if (needs_baseline && !data_is_comparable(d, row, (size_t)d->baseline, measure_is_of_time(c)))
+    return "the baseline was given something else, or ran elsewhere";
   if (c->kind == COLUMN_ISO) return "no accuracy above zero that both reach";
   if (needs_baseline) return "the baseline, or this row, did not record it";
   if (c->kind == COLUMN_TUNED && !tuned) return "no tuning starts from this row";
@@ -296,6 +298,7 @@ static err make_row(report_data *d, size_t row, report_table *t) {
     if (!isnan(made->values[c].low)) t->columns[c].has_interval = true;
   }
   find_disturbed(d, row, made);
+  made->is_given_other = d->rows[row].group > 0;
   TRY(explain_missing(d, row, made));
   TRY(name_runs(d, row, made));
 cleanup:

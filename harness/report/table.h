@@ -44,6 +44,7 @@ typedef struct {
   char *missing;          /* why cells have no result; NULL when all have */
   size_t disturbed;       /* runs that other work on the machine disturbed: marked † */
   double lost_share;      /* the greatest share of time that one of them lost */
+  bool is_given_other;    /* other data than the rest (notes.mixed): marked ‡ */
 } report_row;
 
 /* Sentences below the table, one a line each; NULL: nothing to say. Owned. */

@@ -31,7 +31,10 @@ void report_format_bare(const report_column *c, const report_value *v, strbuf *o
 }
 
 void report_format_key(const report_row *row, size_t key, strbuf *out) {
-  strbuf_format(out, "%s%s", row->keys[key], key == 0 && row->disturbed ? " †" : "");
+  strbuf_append(out, row->keys[key]);
+  if (key) return;
+  if (row->disturbed || row->is_given_other) strbuf_append_char(out, ' ');
+  strbuf_format(out, "%s%s", row->disturbed ? "†" : "", row->is_given_other ? "‡" : "");
 }
 
 void report_format_reference(const report_column *c, const report_value *v, strbuf *out) {
@@ -240,9 +243,12 @@ void report_write_text(const report_table *t, const report_style *style, strbuf 
   for (size_t c = 0; c < t->column_count; c++) lay_out_column(t, c, &layouts[c]);
   for (size_t k = 0; k < t->key_count; k++) {
     widen(&key_widths[k], width_of(t->key_headings[k]));
-    for (size_t r = 0; r < t->row_count; r++)
-      widen(&key_widths[k],
-            width_of(t->rows[r].keys[k]) + (k == 0 && t->rows[r].disturbed ? 2 : 0));
+    for (size_t r = 0; r < t->row_count; r++) {
+      strbuf name = {0};
+      report_format_key(&t->rows[r], k, &name);
+      widen(&key_widths[k], width_of(strbuf_string(&name)));
+      strbuf_free(&name);
+    }
     names += key_widths[k] + GAP;
   }
   strbuf_format(out, "%s%s%s\n\n", style->has_colour ? "\033[1m" : "", t->title,
