@@ -195,6 +195,11 @@ bool data_is_disturbed(const data_cell *c) {
   return data_number_of(c, "disturbed") > 0;
 }
 
+bool data_has_pace(const data_cell *c) {
+  static const double most_disturbed = 0.9; /* of the rows: what is left are no typical steps */
+  return !data_is_disturbed(c) || data_number_of(c, "disturbed_share") < most_disturbed;
+}
+
 data_metric data_parse_metric(const char *argument) {
   data_metric m = {0};
   const char *dot = strchr(argument, '.'), *slash = strchr(argument, '/');

@@ -65,6 +65,9 @@ void data_free(report_data *d);
 double data_number_of(const data_cell *c, const char *name);
 /* Was the run disturbed, and which share of its time did that cost? */
 bool data_is_disturbed(const data_cell *c);
+/* Were enough of its steps undisturbed to tell its steady pace? Else it is known to one side only:
+ * undisturbed it would have been no slower. */
+bool data_has_pace(const data_cell *c);
 
 /* The last evaluation of what a column shows for a cell, finished or not; NULL: there is none. */
 const data_evaluation *data_find_evaluation(const report_data *d, size_t cell, const column *c);

@@ -63,6 +63,15 @@ static void new_line(strbuf *out) {
 
 /* ---- disturbed runs ---- */
 
+/* Did no run of a disturbed row have enough undisturbed steps? */
+static bool is_without_pace(const report_data *d, size_t row) {
+  for (size_t i = 0; i < d->rows[row].count; i++) {
+    const data_cell *c = &d->cells[d->rows[row].cells[i]];
+    if (c->is_finished && !data_has_pace(c)) return true;
+  }
+  return false;
+}
+
 static err describe_disturbed(report_data *d, report_table *t) {
   strbuf text = {0};
   bool has_time = false;
@@ -75,6 +84,8 @@ static err describe_disturbed(report_data *d, report_table *t) {
     if (t->rows[r].cells > 1)
       strbuf_format(&text, ", %zu of %zu runs, up to", t->rows[r].disturbed, t->rows[r].finished);
     strbuf_format(&text, " %.0f %% of its time lost", 100 * t->rows[r].lost_share);
+    if (is_without_pace(d, r))
+      strbuf_append(&text, ", hardly a step undisturbed (how fast it would be alone is not known)");
   }
   if (text.length && has_time)
     strbuf_append(&text,
@@ -122,7 +133,9 @@ static err describe_mixed(report_data *d, report_table *t) {
 
 /* "1.20 to 1.83", "1.20 or more". */
 static void name_range(double low, double high, strbuf *out) {
-  if (isinf(high))
+  if (isinf(high) && !(low > 0))
+    strbuf_append(out, "without ends");
+  else if (isinf(high))
     strbuf_format(out, "%.2f or more", low);
   else
     strbuf_format(out, "%.2f to %.2f", low, high);

@@ -59,6 +59,7 @@ static paired_value paced(const report_data *d, size_t cell, const column *c) {
   double low = data_number_of(own, "steady_low") / pace;
   double high = data_number_of(own, "steady_high") / pace;
   if (c->kind != COLUMN_SUMMARY || !(low > 0) || !(high > 0)) return v;
+  if (!data_has_pace(own)) low = 0;
   if (is_steady_time(c->argument)) return (paired_value){v.value, v.value * low, v.value * high};
   if (is_speed(c->argument)) return (paired_value){v.value, v.value / high, v.value / low};
   return v;

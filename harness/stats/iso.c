@@ -136,11 +136,10 @@ static err scan(const search *s, const double *tries, size_t count, double estim
   return error ? error : find_edge(s, tries, count, estimate, true, high);
 }
 
-/* Two independent uncertainties of one logarithm, added as their squares. */
-static double widen(double estimate, double edge, double pace, double pace_edge) {
-  double own = log(edge / estimate), other = log(pace_edge / pace);
-  if (!isfinite(own) || !isfinite(other)) return edge;
-  return estimate * exp(copysign(hypot(own, other), own == 0 ? other : own));
+/* Two independent uncertainties of one logarithm, added as their squares; `sign` says which end. */
+static double widen(double estimate, double edge, double pace, double pace_edge, double sign) {
+  double own = fabs(log(edge / estimate)), other = fabs(log(pace_edge / pace));
+  return estimate * exp(sign * hypot(own, other)); /* infinite: 0, or without end */
 }
 
 err iso_interval(const iso_rows *baseline, const iso_rows *own, double estimate,
@@ -165,8 +164,8 @@ err iso_interval(const iso_rows *baseline, const iso_rows *own, double estimate,
   *low = fmin(*low, estimate);
   *high = fmax(*high, estimate);
   if (!isnan(pace->low)) {
-    *low = widen(estimate, *low, pace->value, pace->low);
-    *high = widen(estimate, *high, pace->value, pace->high);
+    *low = widen(estimate, *low, pace->value, pace->low, -1);
+    *high = widen(estimate, *high, pace->value, pace->high, 1);
   }
   return NULL;
 }

@@ -10,7 +10,8 @@ static double mean_value(const paired_value *v, size_t count) {
   return count ? sum / (double)count : (double)NAN;
 }
 
-/* What the runs' own intervals leave open of the logarithm of their mean, downwards and upwards. */
+/* What the runs' own intervals leave open of the logarithm of their mean, downwards and upwards; a
+ * run whose interval begins at zero, or has no end, leaves all of it open. */
 typedef struct {
   double down, up;
 } reach;
@@ -22,21 +23,21 @@ static double square(double x) {
 static reach reach_of(const paired_value *v, size_t count) {
   double mean = mean_value(v, count), down = 0, up = 0;
   for (size_t i = 0; i < count; i++) {
-    if (v[i].low > 0) down += square((v[i].value - v[i].low) / mean);
-    if (v[i].high > 0) up += square((v[i].high - v[i].value) / mean);
+    double weight = v[i].value / mean;
+    if (!isnan(v[i].low)) down += square(weight * log(v[i].value / v[i].low));
+    if (!isnan(v[i].high)) up += square(weight * log(v[i].high / v[i].value));
   }
   return (reach){sqrt(down) / (double)count, sqrt(up) / (double)count};
 }
 
 static bool has_own_interval(const paired_value *v, size_t count) {
   for (size_t i = 0; i < count; i++)
-    if (!(v[i].low > 0) || !(v[i].high > 0)) return false;
+    if (isnan(v[i].low) || isnan(v[i].high)) return false;
   return count > 0;
 }
 
 static paired_result around(double value, double half, reach own) {
   double down = fmax(half, own.down), up = fmax(half, own.up);
-  /* a share lost downwards is no more than the whole: 1 − x for small x, and never below zero */
   return (paired_result){value, value * exp(-down), value * exp(up)};
 }
 

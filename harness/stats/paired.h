@@ -8,7 +8,8 @@
 
 #include <stddef.h>
 
-/* A positive quantity of one run; low and high: its own 95 % interval, NaN: none is known. */
+/* A positive quantity of one run; low and high: its own 95 % interval, NaN: none is known. Low 0
+ * and high infinite: the run does not tell it at all in that direction. */
 typedef struct {
   double value, low, high;
 } paired_value;

@@ -281,7 +281,7 @@ static const char version_3[] =
     "ALTER TABLE step ADD COLUMN steps INTEGER NOT NULL DEFAULT 1;" /* that the sums cover */
     "ALTER TABLE step ADD COLUMN cpu_seconds REAL;"
     "ALTER TABLE step ADD COLUMN delay_seconds REAL;"
-    "ALTER TABLE step ADD COLUMN switches INTEGER;"
+    "ALTER TABLE step ADD COLUMN switches REAL;"
     "ALTER TABLE step ADD COLUMN other_cpu_seconds REAL;"
     "ALTER TABLE step ADD COLUMN stolen_seconds REAL;"
     "ALTER TABLE step ADD COLUMN pressure_seconds REAL;"
