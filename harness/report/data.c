@@ -276,12 +276,44 @@ bool data_is_per_class(const data_evaluation *e) {
   return strcmp(e->metric, "mean_per_class") == 0;
 }
 
+/* The mean over the classes that have items of the share of their hits. */
+static double mean_per_class(const store_outcome *o) {
+  enum { CLASSES = UINT16_MAX + 1 };
+  double *hits = mem_zeroed(CLASSES, sizeof *hits), *items = mem_zeroed(CLASSES, sizeof *items);
+  double sum = 0, present = 0;
+  for (size_t i = 0; hits && items && i < o->items; i++) {
+    hits[o->labels[i]] += store_is_hit(o, i);
+    items[o->labels[i]]++;
+  }
+  for (size_t c = 0; hits && items && c < CLASSES; c++) {
+    if (!(items[c] > 0)) continue;
+    sum += hits[c] / items[c];
+    present++;
+  }
+  free(hits);
+  free(items);
+  return sum / present; /* NaN: no item, or no memory: it agrees with nothing */
+}
+
 /* The hits must give the value that was recorded: else they are of something else. */
 static bool do_hits_agree(const store_outcome *o, const data_evaluation *e) {
-  size_t hits = 0;
-  if (data_is_per_class(e)) return o->labels != NULL;
+  double hits = 0;
+  if (data_is_per_class(e)) return o->labels && fabs(mean_per_class(o) - e->value) < 1e-4;
   for (size_t i = 0; i < o->items; i++) hits += store_is_hit(o, i);
-  return fabs((double)hits / (double)o->items - e->value) < 1e-4;
+  return fabs(hits / (double)o->items - e->value) < 1e-4;
+}
+
+/* Kept under the evaluation's own name, also as one that is not there (items 0). */
+static err file_outcome(store_outcome *o, const data_evaluation *e) {
+  if (!o->items) store_free_outcome(o);
+  free(o->set);
+  free(o->metric);
+  free(o->task);
+  o->set = mem_copy_string(e->set);
+  o->metric = mem_copy_string(e->metric);
+  o->task = mem_copy_string(e->task);
+  o->step = e->step;
+  return o->set && o->metric && o->task ? NULL : mem_error(0, "the report");
 }
 
 err data_find_outcome(report_data *d, size_t cell, const data_evaluation *e,
@@ -291,7 +323,7 @@ err data_find_outcome(report_data *d, size_t cell, const data_evaluation *e,
   for (size_t i = 0; i < c->outcome_count; i++) {
     const store_outcome *o = &c->outcomes[i];
     *outcome = o;
-    if (o->step == e->step && strcmp(o->metric, metric) == 0 && strcmp(o->set, e->set) == 0 &&
+    if (o->step == e->step && strcmp(o->metric, e->metric) == 0 && strcmp(o->set, e->set) == 0 &&
         strcmp(o->task, e->task) == 0)
       return NULL;
   }
@@ -301,14 +333,7 @@ err data_find_outcome(report_data *d, size_t cell, const data_evaluation *e,
   store_outcome *o = &grown[c->outcome_count];
   err error = store_load_outcome(d->s, c->run_id, e->task, metric, e->set, e->step, o);
   if (!error && o->items && !do_hits_agree(o, e)) o->items = 0;
-  if (!error && !o->items) { /* remembered as one that is not there */
-    store_free_outcome(o);
-    *o = (store_outcome){.set = mem_copy_string(e->set),
-                         .metric = mem_copy_string(metric),
-                         .task = mem_copy_string(e->task),
-                         .step = e->step};
-    if (!o->set || !o->metric || !o->task) error = mem_error(0, "the report");
-  }
+  if (!error) error = file_outcome(o, e);
   if (error)
     store_free_outcome(o);
   else

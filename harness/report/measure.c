@@ -90,7 +90,8 @@ static err make_pairing(size_t room, pairing *p) {
 /* The pairs of seeds of two rows in which both have a value of the column. */
 static err pair_rows(const report_data *d, size_t row, size_t other, const column *c, pairing *p) {
   err error = make_pairing(d->rows[row].count, p);
-  if (error || !data_is_comparable(d, row, other, measure_is_of_time(c) || is_wall_time(c)))
+  bool is_of_time = measure_is_of_time(c) || is_wall_time(c);
+  if (error || (!measure_is_exact(c) && !data_is_comparable(d, row, other, is_of_time)))
     return error;
   size_t found = data_pair_seeds(d, row, other, p->own, p->other);
   for (size_t i = 0; i < found; i++) {
