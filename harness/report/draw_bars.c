@@ -23,13 +23,13 @@ typedef struct {
 } bar;
 
 /* "1,426 samples/s · 1.45× [1.44, 1.46]" */
-static void write_text(const column *c, bool is_baseline, bar *b) {
+static void write_text(const column *c, bool is_baseline, bool is_short, bar *b) {
   char number[32];
   drawing_number(b->value.value, c->digits, number, sizeof number);
   int used = snprintf(b->text, sizeof b->text, "%s", number);
   if (is_baseline || isnan(b->ratio.value) || used < 0) return;
   size_t room = sizeof b->text - (size_t)used;
-  if (isnan(b->ratio.low))
+  if (isnan(b->ratio.low) || is_short)
     snprintf(b->text + used, room, " · %.2f×", b->ratio.value);
   else
     snprintf(b->text + used, room, " · %.2f× [%.2f, %.2f]", b->ratio.value, b->ratio.low,
@@ -63,7 +63,7 @@ static err measure_bars(drawing *g, const bars *b, bar *made, size_t *count) {
       at += 0.5;
     own->at = at++;
     drawing_name_row(g, row, own->name, sizeof own->name);
-    write_text(c, (ptrdiff_t)row == d->baseline, own);
+    write_text(c, (ptrdiff_t)row == d->baseline, g->f.is_column, own);
     ++*count;
   }
 cleanup:
@@ -102,14 +102,14 @@ static void set_title(drawing *g, const bars *b, const bar *made, size_t count) 
 static void lay_out(figure *f, const bar *made, size_t count) {
   double names = 0, texts = 0, most = 0;
   double size = fmin(11.5, 190.0 / (double)count), small = size / 11.5;
-  if (f->is_column) size = fmin(10.5, 110.0 / (double)count), small = size / 12;
+  if (f->is_column) size = fmin(9.5, 100.0 / (double)count), small = size / 11.5;
   for (size_t i = 0; i < count; i++) {
     names = fmax(names, figure_text_share(f, made[i].name) * small);
     texts = fmax(texts, figure_text_share(f, made[i].text) * small);
     double high = isfinite(made[i].value.high) ? made[i].value.high : made[i].value.value;
     most = fmax(most, fmax(high, isnan(made[i].ideal) ? 0 : made[i].ideal));
   }
-  f->left_edge = fmin(0.035 + names, 0.5);
+  f->left_edge = fmin((f->is_column ? 0.06 : 0.035) + names, 0.5);
   f->right_edge = 0.97;
   double room = f->right_edge - f->left_edge, share = fmin((texts + 0.02) / room, 0.6);
   f->x_least = 0;
@@ -162,7 +162,7 @@ static err draw_bars(drawing *g, const bars *b) {
   if (!has_ideal) strbuf_append(&ideal_block, "0 NaN\n");
   set_title(g, b, made, count);
   figure_set_text(&g->f, "x_label", "%s (%s)%s%s", c->heading, c->unit,
-                  has_ideal ? "; dashed: FLOPs alone" : "",
+                  has_ideal && !g->f.is_column ? "; dashed: FLOPs alone" : "",
                   has_interval && !g->f.is_column ? "; line: 95 % interval" : "");
   figure_set_text(&g->f, "y_label", "%s", "");
   strbuf_format(&g->f.variables, "$bars << EOD\n%sEOD\n$ideal << EOD\n%sEOD\n", bar_block.data,

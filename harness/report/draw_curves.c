@@ -31,7 +31,7 @@ static bool is_alike(const drawing *g, size_t a, size_t b, bool is_rest) {
 static void find_panels(drawing *g, faceting *found) {
   figure *f = &g->f;
   *found = (faceting){.count = 0};
-  if (g->t->key_count < 2 || g->t->row_count <= MOST_IN_ONE_PANEL || f->is_column) return;
+  if (g->t->key_count < 2 || g->t->row_count <= MOST_IN_ONE_PANEL) return;
   for (size_t row = 0; row < g->t->row_count && row < FIGURE_MOST_SERIES; row++) {
     size_t panel = 0, kind = 0;
     while (panel < found->count && !is_alike(g, found->rows[panel], row, false)) panel++;

@@ -28,9 +28,8 @@ void figure_set_legend(figure *f, const char *text, double at, int colour) {
   strbuf_format(&f->ends, "set label %d ", 201 + colour);
   append_quoted(&f->ends, text);
   strbuf_format(&f->ends,
-                " noenhanced at screen %.4f,0.862 left font ',11.5' textcolor rgb colour(%d) "
-                "front\n",
-                at, colour);
+                " noenhanced at screen %.4f,%s left font ',%s' textcolor rgb colour(%d) front\n",
+                at, f->is_column ? "0.965" : "0.862", f->is_column ? "10" : "11.5", colour);
 }
 
 void figure_set_text(figure *f, const char *name, const char *format, ...) {
@@ -249,6 +248,14 @@ static err find_plots(char **plots) {
                                   "or name their folder in FLIPBENCH_PLOTS");
 }
 
+/* A distance of tics that is 1, 2 or 5 times a power of ten and leaves about `count` of them. */
+static double tic_step(const figure *f, int count) {
+  double rough = (f->x_most - f->x_least) / count;
+  if (!(rough > 0)) return 1;
+  double unit = pow(10, floor(log10(rough))), lead = rough / unit;
+  return unit * (lead <= 1 ? 1 : lead <= 2 ? 2 : lead <= 5 ? 5 : 10);
+}
+
 static void write_script(const figure *f, const char *name, const char *folder, const char *formats,
                          const char *plots, const char *template_name, const char *template_path,
                          strbuf *out) {
@@ -264,10 +271,12 @@ static void write_script(const figure *f, const char *name, const char *folder, 
   strbuf_format(out,
                 "\n%sx_least = %.10g; x_most = %.10g\ny_least = %.10g; y_most = %.10g\n"
                 "series = %d; has_band = %d; has_marks = %d; is_column = %d\n"
-                "panels = %d; is_x_log = %d; left_edge = %.4f; right_edge = %.4f\n",
+                "panels = %d; is_x_log = %d; left_edge = %.4f; right_edge = %.4f\n"
+                "tic_step = %.10g\n",
                 strbuf_string(&f->variables), f->x_least, f->x_most, f->y_least, f->y_most,
                 f->series, f->has_band, f->has_marks, f->is_column, f->panels < 2 ? 1 : f->panels,
-                f->is_x_log, left_of(f), f->right_edge);
+                f->is_x_log, left_of(f), f->right_edge,
+                tic_step(f, (f->is_column ? 4 : 6) / (f->panels > 2 ? 2 : 1)));
   if (f->series) {
     strbuf_format(out, "array panel_of[%d]\narray colour_of[%d]\n", f->series, f->series);
     for (int i = 0; i < f->series; i++)

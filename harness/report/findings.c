@@ -220,13 +220,25 @@ static err describe_iso(report_data *d, report_table *t) {
 
 /* ---- accuracies against the baseline ---- */
 
+/* "+0.25", "−0.25", "0.00". */
+static void write_signed(double value, int digits, strbuf *out) {
+  double shown = round(fabs(value) * pow(10, digits));
+  strbuf_format(out, "%s%.*f", shown > 0 ? (value < 0 ? "−" : "+") : "", digits, fabs(value));
+}
+
 static void judge_difference(const column *c, const data_difference *x, strbuf *out) {
   strbuf basis = {0};
+  int digits = c->digits + 1;
   findings_name_basis(x->seeds, x->items, &basis);
-  strbuf_format(out, "%+.*f (", c->digits + 1, x->value);
-  if (!isnan(x->low))
-    strbuf_format(out, "95 %% interval %+.*f to %+.*f; ", c->digits + 1, x->low, c->digits + 1,
-                  x->high);
+  write_signed(x->value, digits, out);
+  strbuf_append(out, " (");
+  if (!isnan(x->low)) {
+    strbuf_append(out, "95 % interval ");
+    write_signed(x->low, digits, out);
+    strbuf_append(out, " to ");
+    write_signed(x->high, digits, out);
+    strbuf_append(out, "; ");
+  }
   strbuf_format(out, "%s)", strbuf_string(&basis));
   switch (findings_of(x->low, x->high, 0)) {
   case FINDING_ABOVE:
