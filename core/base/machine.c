@@ -53,6 +53,72 @@ static void read_memory(const char *root, machine_state *m) {
   if (file) fclose(file);
 }
 
+/* The first number after a name in a file of "NAME NUMBER" lines; 0 when it is not there. */
+static double read_entry(const char *root, const char *path, const char *name) {
+  char line[128];
+  double value = 0;
+  size_t length = strlen(name);
+  FILE *file = open_under(root, path);
+  while (file && fgets(line, sizeof line, file))
+    if (strncmp(line, name, length) == 0 && line[length] == ' ')
+      value = strtod(line + length, NULL);
+  if (file) fclose(file);
+  return value;
+}
+
+/* How the two versions of control groups call things. */
+typedef struct {
+  const char *folder, *limit, *used, *inactive, *active;
+} group_files;
+
+/* What one group leaves: its limit less what it uses, page cache apart, which gives way. */
+static double left_in_group(const char *root, const group_files *names, const char *group) {
+  char file[3][768];
+  const char *const entries[] = {names->limit, names->used, "memory.stat"};
+  for (int i = 0; i < 3; i++)
+    snprintf(file[i], sizeof file[i], "%s%s/%s", names->folder, group, entries[i]);
+  double limit = read_number(root, file[0]); /* "max": 0 */
+  if (!(limit > 0)) return INFINITY;
+  double cache =
+      read_entry(root, file[2], names->inactive) + read_entry(root, file[2], names->active);
+  return fmax(0, limit - fmax(0, read_number(root, file[1]) - cache));
+}
+
+/* The least that a group and those around it leave. */
+static double left_in_groups(const char *root, const group_files *names, char *group) {
+  double least = INFINITY;
+  for (;;) {
+    least = fmin(least, left_in_group(root, names, strcmp(group, "/") == 0 ? "" : group));
+    char *last = strrchr(group, '/');
+    if (!last || !group[1]) return least;
+    last[last == group] = '\0'; /* "/a/b" to "/a", "/a" to "/" */
+  }
+}
+
+uint64_t machine_free_memory(const char *root, bool *is_group) {
+  static const group_files v1 = {"/sys/fs/cgroup/memory", "memory.limit_in_bytes",
+                                 "memory.usage_in_bytes", "total_inactive_file",
+                                 "total_active_file"},
+                           v2 = {"/sys/fs/cgroup", "memory.max", "memory.current", "inactive_file",
+                                 "active_file"};
+  machine_state m = {0};
+  double least = INFINITY;
+  char line[512];
+  read_memory(root, &m);
+  FILE *file = open_under(root, "/proc/self/cgroup");
+  while (file && fgets(line, sizeof line, file)) { /* "4:memory:/a/b"; "0::/a/b" in version 2 */
+    line[strcspn(line, "\n")] = '\0';
+    char *kinds = strchr(line, ':'), *group = kinds ? strchr(kinds + 1, ':') : NULL;
+    if (!group) continue;
+    *group++ = '\0';
+    if (!kinds[1]) least = fmin(least, left_in_groups(root, &v2, group));
+    if (strstr(kinds, "memory")) least = fmin(least, left_in_groups(root, &v1, group));
+  }
+  if (file) fclose(file);
+  *is_group = least < (double)m.free_bytes;
+  return *is_group ? (uint64_t)least : m.free_bytes;
+}
+
 /* "200000 100000" microseconds in each period, or "max 100000". */
 static void read_quota(const char *root, machine_state *m) {
   char line[64];

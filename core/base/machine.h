@@ -3,6 +3,7 @@
 #ifndef FLIP_BASE_MACHINE_H
 #define FLIP_BASE_MACHINE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/json.h"
@@ -26,6 +27,10 @@ typedef struct {
 
 /* `root` is put before /proc and /sys: "" for this machine, a folder in tests. */
 machine_state machine_look(const char *root);
+
+/* Bytes that this process can still take without swapping: what the machine has available, or less
+ * where a control group (version 1 or 2) leaves less, which *is_group says. 0: not known. */
+uint64_t machine_free_memory(const char *root, bool *is_group);
 
 /* {"cpus":2,"load":0.4,"governor":"performance",…}: what does not change with every reading. */
 void machine_write_json(json_writer *w, const char *key, const machine_state *m);

@@ -1,5 +1,6 @@
 #include "base/options.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <math.h>
@@ -56,6 +57,7 @@ static err set_value(const option *o, const char *text) {
   case OPTION_FLAG:
     break; /* handled by the caller: flags take no value */
   case OPTION_STRING:
+  case OPTION_AMOUNT:
     *(const char **)o->value = text;
     break;
   case OPTION_LIST:
@@ -135,6 +137,10 @@ static err parse_word(const command *c, int argc, char **argv, int *at, bool see
     if (value) return err_new(ERR_INPUT, "--%s takes no value", o->name);
     *(bool *)o->value = true;
     return NULL;
+  }
+  if (!value && o->type == OPTION_AMOUNT) {
+    bool is_amount = *at + 1 < argc && isdigit((unsigned char)argv[*at + 1][0]);
+    return set_value(o, is_amount ? argv[++*at] : "");
   }
   if (!value && o->type == OPTION_CHOICE)
     return take_choice(o, *at + 1 < argc ? argv[*at + 1] : NULL, at);

@@ -25,6 +25,7 @@ typedef enum {
   OPTION_INTEGER, /* int64_t *: suffixes k, M, G (powers of 1000) allowed */
   OPTION_NUMBER,  /* double * */
   OPTION_LIST,    /* option_list *: may be given many times */
+  OPTION_AMOUNT,  /* const char **: a word that begins with a digit; "" for --name alone */
   OPTION_CHOICE   /* const char **: a word of the placeholder "a|b|c"; "" for --name alone */
 } option_type;
 

@@ -5,11 +5,20 @@
 
 #include "base/mem.h"
 
-/* A thread that could run waits for a CPU only while another thread runs there. On a quiet machine
- * that is the kernel's own work: a few tenths of a percent. */
-static const double most_delay = 0.02, most_stolen = 0.02;
+/* Evidence of disturbance: the run's threads waited for CPUs, and others used them. Both are
+ * needed. A run's own threads are in each other's way: on a quiet machine of two CPUs two computing
+ * threads and a loader's waited for 3 to 5 % of the time (others: 1 to 2 % of the CPUs), beside two
+ * busy loops for 30 to 65 % (others: 50 to 70 %). And others may use CPUs that nobody here waits
+ * for. Shares of the threads' and the CPUs' time, or, where there are many, of a single one's: with
+ * 64 threads one busy neighbour halves the speed, since 63 wait at the barrier. */
+static const double most_delay = 0.02, most_delay_of_one = 0.1;
+static const double others_share = 0.05, others_of_one = 0.5;
+static const double most_stolen = 0.02;
 /* Where the kernel does not tell delays: all CPUs are in use, by others too. */
-static const double full_share = 0.95, others_share = 0.05;
+static const double full_share = 0.95;
+/* The machine's time is counted in ticks of 10 ms: shorter rows share what their neighbours tell.
+ */
+static const double window_seconds = 0.5;
 /* Less than this is within the noise of a quiet machine. */
 static const double least_lost = 0.05;
 /* So many undisturbed rows, and this share of all, tell the steady pace. */
@@ -22,6 +31,13 @@ typedef struct {
   int64_t steps;
 } timed;
 
+/* What is known of each row. */
+typedef struct {
+  bool *is_steady;  /* after the warm-up */
+  bool *is_held_up; /* with evidence of disturbance */
+  double *lost;     /* seconds, by that evidence */
+} marks;
+
 static int at_least_one(int count) {
   return count > 0 ? count : 1;
 }
@@ -30,21 +46,26 @@ bool pace_is_row_disturbed(const pace_row *row, int threads, int cpus) {
   double wall = row->seconds, all = at_least_one(cpus) * wall;
   if (!(wall > 0)) return false;
   if (row->stolen_seconds > most_stolen * all) return true; /* false for NaN */
+  bool has_others =
+      !(row->other_cpu_seconds <= fmin(others_share * all, others_of_one * wall)); /* or unknown */
   if (!isnan(row->delay_seconds))
-    return row->delay_seconds > most_delay * at_least_one(threads) * wall;
+    return has_others && row->delay_seconds > fmin(most_delay * at_least_one(threads) * wall,
+                                                   most_delay_of_one * wall);
   return row->other_cpu_seconds > others_share * all &&
          row->other_cpu_seconds + row->cpu_seconds > full_share * all;
 }
 
 /* What a disturbed row lost by its own evidence, for runs without undisturbed rows to compare with.
  * Delays of threads at different times add up, since the others wait for the delayed one at the
- * next barrier; delays at the same time do not. What the threads did not compute is a bound. */
+ * next barrier; delays at the same time do not. What the threads did not compute is a bound, and
+ * what others did compute is another: the rest of the delay was of the run's own making. */
 static double lost_by_evidence(const pace_row *row, int threads, int cpus) {
   double wall = row->seconds, lost = 0, stolen = row->stolen_seconds / at_least_one(cpus);
   if (!isnan(row->delay_seconds)) {
     double idle = wall - row->cpu_seconds / at_least_one(threads);
     lost = row->delay_seconds / at_least_one(threads);
     if (idle > lost) lost = fmin(row->delay_seconds, idle); /* false for NaN */
+    lost = fmin(lost, row->other_cpu_seconds);              /* the number, where one is NaN */
   } else if (!isnan(row->other_cpu_seconds)) {
     lost = wall * row->other_cpu_seconds / (row->other_cpu_seconds + row->cpu_seconds);
   }
@@ -133,11 +154,11 @@ static void find_steady(timed *times, size_t count, pace *p) {
 }
 
 /* Takes the times of the steady rows, all or the undisturbed; returns how many. */
-static size_t take_times(const pace_row *rows, size_t count, const bool *is_steady,
-                         const bool *is_held_up, bool takes_all, timed *times) {
+static size_t take_times(const pace_row *rows, size_t count, const marks *m, bool takes_all,
+                         timed *times) {
   size_t taken = 0;
   for (size_t i = 0; i < count; i++) {
-    if (!is_steady[i] || (is_held_up[i] && !takes_all)) continue;
+    if (!m->is_steady[i] || (m->is_held_up[i] && !takes_all)) continue;
     double seconds = rows[i].seconds / (double)rows[i].steps;
     times[taken++] = (timed){seconds > shortest_step ? seconds : shortest_step, rows[i].steps};
   }
@@ -145,39 +166,66 @@ static size_t take_times(const pace_row *rows, size_t count, const bool *is_stea
 }
 
 /* Seconds beyond the steady pace in the disturbed rows, or what their evidence says. */
-static double lost_seconds(const pace_row *rows, size_t count, const bool *is_steady,
-                           const bool *is_held_up, int threads, int cpus, const pace *p) {
+static double lost_seconds(const pace_row *rows, size_t count, const marks *m, const pace *p) {
   double lost = 0;
   for (size_t i = 0; i < count; i++) {
-    if (!is_held_up[i]) continue;
     if (!p->has_undisturbed)
-      lost += lost_by_evidence(&rows[i], threads, cpus);
-    else if (is_steady[i])
+      lost += m->lost[i];
+    else if (m->is_held_up[i] && m->is_steady[i])
       lost += rows[i].seconds - (double)rows[i].steps * p->steady_step_seconds;
   }
   return lost;
 }
 
+/* A copy of the row with its neighbours' mean share of others and of stolen time. */
+static pace_row smoothed(const pace_row *row, double seconds, double others, double stolen) {
+  pace_row smooth = *row;
+  smooth.other_cpu_seconds = others * row->seconds / seconds;
+  smooth.stolen_seconds = stolen * row->seconds / seconds;
+  return smooth;
+}
+
+/* Judges each row by windows of neighbours of one process; `lost`: what it lost by its evidence. */
+static void judge(const pace_row *rows, size_t count, int threads, int cpus, bool *is_held_up,
+                  double *lost) {
+  for (size_t first = 0, next; first < count; first = next) {
+    double seconds = 0, others = 0, stolen = 0;
+    for (next = first;
+         next < count && rows[next].process == rows[first].process && seconds < window_seconds;
+         next++) {
+      if (!is_usable(&rows[next])) continue;
+      seconds += rows[next].seconds;
+      others += rows[next].other_cpu_seconds;
+      stolen += rows[next].stolen_seconds;
+    }
+    for (size_t i = first; i < next; i++) {
+      if (!is_usable(&rows[i]) || !(seconds > 0)) continue;
+      pace_row smooth = smoothed(&rows[i], seconds, others, stolen);
+      is_held_up[i] = pace_is_row_disturbed(&smooth, threads, cpus);
+      if (is_held_up[i]) lost[i] = lost_by_evidence(&smooth, threads, cpus);
+    }
+  }
+}
+
 /* The pace from the marks; `times` is room for `count`. */
-static void measure(const pace_row *rows, size_t count, const bool *is_steady,
-                    const bool *is_held_up, int threads, int cpus, timed *times, pace *p) {
+static void measure(const pace_row *rows, size_t count, const marks *m, timed *times, pace *p) {
   size_t usable = 0, held_up = 0, steady = 0;
   for (size_t i = 0; i < count; i++) {
     if (!is_usable(&rows[i])) continue;
     usable++;
-    steady += is_steady[i];
-    held_up += is_held_up[i];
+    steady += m->is_steady[i];
+    held_up += m->is_held_up[i];
     p->steps += rows[i].steps;
     p->train_seconds += rows[i].seconds;
   }
   if (usable == 0) return;
-  size_t taken = take_times(rows, count, is_steady, is_held_up, false, times);
+  size_t taken = take_times(rows, count, m, false, times);
   p->has_undisturbed =
       taken == steady ||
       (taken >= LEAST_UNDISTURBED && (double)taken >= least_undisturbed_share * (double)steady);
-  if (!p->has_undisturbed) taken = take_times(rows, count, is_steady, is_held_up, true, times);
+  if (!p->has_undisturbed) taken = take_times(rows, count, m, true, times);
   find_steady(times, taken, p);
-  double lost = lost_seconds(rows, count, is_steady, is_held_up, threads, cpus, p);
+  double lost = lost_seconds(rows, count, m, p);
   p->lost_share = p->train_seconds > 0 ? fmin(fmax(lost / p->train_seconds, 0), 1) : 0;
   p->disturbed_share = (double)held_up / (double)usable;
   p->is_disturbed = held_up > 0 && p->lost_share > least_lost;
@@ -191,19 +239,18 @@ err pace_of(const pace_row *rows, size_t count, int threads, int cpus, pace *out
   *out = (pace){0};
   if (count == 0) return NULL;
   timed *times = mem_zeroed(count, sizeof *times);
-  bool *is_steady = mem_zeroed(count, sizeof *is_steady);
-  bool *is_held_up = mem_zeroed(count, sizeof *is_held_up);
-  if (!times || !is_steady || !is_held_up) {
+  marks m = {mem_zeroed(count, 1), mem_zeroed(count, 1), mem_zeroed(count, sizeof *m.lost)};
+  if (!times || !m.is_steady || !m.is_held_up || !m.lost) {
     error = mem_error(count * sizeof *times, "times of steps");
     goto cleanup;
   }
-  for (size_t i = 0; i < count; i++)
-    is_held_up[i] = is_usable(&rows[i]) && pace_is_row_disturbed(&rows[i], threads, cpus);
-  mark_steady(rows, count, is_steady);
-  measure(rows, count, is_steady, is_held_up, threads, cpus, times, out);
+  judge(rows, count, threads, cpus, m.is_held_up, m.lost);
+  mark_steady(rows, count, m.is_steady);
+  measure(rows, count, &m, times, out);
 cleanup:
   free(times);
-  free(is_steady);
-  free(is_held_up);
+  free(m.is_steady);
+  free(m.is_held_up);
+  free(m.lost);
   return error;
 }

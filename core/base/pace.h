@@ -35,7 +35,8 @@ typedef struct {
  * run on. No rows give zeros. Rows without steps or with a time that is no number are left out. */
 err pace_of(const pace_row *rows, size_t count, int threads, int cpus, pace *out) ERR_MUST_CHECK;
 
-/* Something other than the run's own work held this row up. */
+/* Something other than the run's own work held this row up. Of rows under half a second pace_of
+ * judges the neighbours together. */
 bool pace_is_row_disturbed(const pace_row *row, int threads, int cpus);
 
 #endif

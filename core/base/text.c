@@ -122,46 +122,64 @@ const char *text_nearest(const char *name, const char *const *candidates, size_t
   return nearest;
 }
 
-const char *text_bytes(uint64_t bytes, char buffer[TEXT_NUMBER_SIZE]) {
-  static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
-  double value = (double)bytes;
-  size_t unit = 0;
-  while (value >= 1024.0 && unit < 4) {
-    value /= 1024.0;
-    unit++;
+/* Three digits; a number that rounds to the next power of ten has one place less. */
+static int places_of(double value) {
+  return value < 9.995 ? 2 : value < 99.95 ? 1 : 0;
+}
+
+/* "1.92" and the place of its unit in steps of `step`: rounded first, so that what would be written
+ * as a whole step has the next unit. Ones are written whole. */
+static int write_scaled(double value, double step, size_t units, char *buffer, size_t *unit) {
+  *unit = 0;
+  while (value >= step - 0.5 && *unit + 1 < units) {
+    value /= step;
+    ++*unit;
   }
-  int digits = unit == 0 ? 0 : value < 10 ? 2 : value < 100 ? 1 : 0;
-  snprintf(buffer, TEXT_NUMBER_SIZE, "%.*f %s", digits, value, units[unit]);
+  return snprintf(buffer, TEXT_NUMBER_SIZE, "%.*f", *unit == 0 ? 0 : places_of(value), value);
+}
+
+static const char *write_with_unit(double value, double step, const char *const *units,
+                                   size_t count, char buffer[TEXT_NUMBER_SIZE]) {
+  size_t unit;
+  int length = write_scaled(value, step, count, buffer, &unit);
+  if (length > 0 && length < TEXT_NUMBER_SIZE)
+    snprintf(buffer + length, TEXT_NUMBER_SIZE - (size_t)length, "%s", units[unit]);
   return buffer;
+}
+
+const char *text_bytes(uint64_t bytes, char buffer[TEXT_NUMBER_SIZE]) {
+  static const char *const units[] = {" B", " KiB", " MiB", " GiB", " TiB"};
+  return write_with_unit((double)bytes, 1024, units, 5, buffer);
 }
 
 const char *text_duration(double seconds, char buffer[TEXT_NUMBER_SIZE]) {
   if (!(seconds >= 0) || seconds > 1e9) {
     snprintf(buffer, TEXT_NUMBER_SIZE, "-");
-  } else if (seconds < 1) {
+  } else if (seconds < 0.9995) {
     snprintf(buffer, TEXT_NUMBER_SIZE, "%.0f ms", seconds * 1e3);
-  } else if (seconds < 60) {
-    snprintf(buffer, TEXT_NUMBER_SIZE, seconds < 10 ? "%.1f s" : "%.0f s", seconds);
+  } else if (seconds < 59.5) {
+    snprintf(buffer, TEXT_NUMBER_SIZE, seconds < 9.95 ? "%.1f s" : "%.0f s", seconds);
+  } else if (seconds < 3599.5) {
+    long whole = lround(seconds);
+    snprintf(buffer, TEXT_NUMBER_SIZE, "%ld m %02ld s", whole / 60, whole % 60);
   } else {
-    long whole = (long)(seconds + 0.5);
-    if (whole < 3600) {
-      snprintf(buffer, TEXT_NUMBER_SIZE, "%ld m %02ld s", whole / 60, whole % 60);
-    } else {
-      snprintf(buffer, TEXT_NUMBER_SIZE, "%ld h %02ld m", whole / 3600, whole % 3600 / 60);
-    }
+    long minutes = lround(seconds / 60);
+    snprintf(buffer, TEXT_NUMBER_SIZE, "%ld h %02ld m", minutes / 60, minutes % 60);
   }
   return buffer;
 }
 
 const char *text_count(double count, char buffer[TEXT_NUMBER_SIZE]) {
   static const char *const units[] = {"", " k", " M", " B", " T"};
-  size_t unit = 0;
-  while (count >= 1000.0 && unit < 4) {
-    count /= 1000.0;
-    unit++;
-  }
-  int digits = unit == 0 ? 0 : count < 10 ? 2 : count < 100 ? 1 : 0;
-  snprintf(buffer, TEXT_NUMBER_SIZE, "%.*f%s", digits, count, units[unit]);
+  return write_with_unit(count, 1000, units, 5, buffer);
+}
+
+const char *text_si(double value, const char *unit, char buffer[TEXT_NUMBER_SIZE]) {
+  static const char *const prefixes[] = {"", "k", "M", "G", "T", "P", "E"};
+  size_t prefix;
+  int length = write_scaled(value, 1000, 7, buffer, &prefix);
+  if (length > 0 && length < TEXT_NUMBER_SIZE)
+    snprintf(buffer + length, TEXT_NUMBER_SIZE - (size_t)length, " %s%s", prefixes[prefix], unit);
   return buffer;
 }
 

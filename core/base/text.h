@@ -30,11 +30,13 @@ void strbuf_free(strbuf *t);
  * none is close enough to be what was meant. Candidates: `count` strings. */
 const char *text_nearest(const char *name, const char *const *candidates, size_t count);
 
-/* "1.92 GiB", "412 KiB"; "3 m 20 s", "1 h 02 m", "85 ms"; "12.8 B", "75.0 k". Return buffer. */
+/* "1.92 GiB", "412 KiB"; "3 m 20 s", "1 h 02 m", "85 ms"; "12.8 B", "75.0 k"; "4.00 TFLOP" for the
+ * unit "FLOP". Rounded before the unit is chosen: 59.7 s are "1 m 00 s". Return buffer. */
 enum { TEXT_NUMBER_SIZE = 32 };
 const char *text_bytes(uint64_t bytes, char buffer[TEXT_NUMBER_SIZE]);
 const char *text_duration(double seconds, char buffer[TEXT_NUMBER_SIZE]);
 const char *text_count(double count, char buffer[TEXT_NUMBER_SIZE]);
+const char *text_si(double value, const char *unit, char buffer[TEXT_NUMBER_SIZE]);
 
 /* The other way: "90", "30s", "1h30m", "1h 30m", "2d", "250ms" into seconds; "512MiB", "8GiB", "8G"
  * (powers of 1024), "8GB" (of 1000), "4096" into bytes. False when the text is neither. */

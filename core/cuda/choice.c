@@ -13,6 +13,7 @@
 typedef struct {
   choice_key key;
   choice_value value;
+  bool is_ours; /* made by this process, not read */
 } choice;
 
 struct choice_store {
@@ -22,7 +23,7 @@ struct choice_store {
   bool is_changed;
 };
 
-static const choice *find(const choice_store *store, const choice_key *key) {
+static choice *find(const choice_store *store, const choice_key *key) {
   for (size_t i = 0; i < store->count; i++)
     if (memcmp(&store->items[i].key, key, sizeof *key) == 0) return &store->items[i];
   return NULL;
@@ -64,7 +65,7 @@ static void read_file(choice_store *store) {
   }
   char *rest = NULL;
   for (char *line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
-    choice item;
+    choice item = {.is_ours = false};
     const char *at = read_hex(line, false, &item.key, sizeof item.key);
     at = read_hex(at, true, &item.value, sizeof item.value);
     if (at && *at == '\0' && !find(store, &item.key)) add(store, &item);
@@ -94,11 +95,19 @@ err choice_store_open(const char *name, choice_store **out) {
   return NULL;
 }
 
+static void keep_ours(choice_store *store) {
+  size_t kept = 0;
+  for (size_t i = 0; i < store->count; i++)
+    if (store->items[i].is_ours) store->items[kept++] = store->items[i];
+  store->count = kept;
+}
+
 void choice_store_close(choice_store *store) {
   if (!store) return;
   if (store->path && store->is_changed) {
     strbuf out = {0};
-    read_file(store); /* what others found meanwhile; ours stands first and wins */
+    keep_ours(store);
+    read_file(store); /* what others found or replaced meanwhile; ours stands first and wins */
     for (size_t i = 0; i < store->count; i++) {
       const choice *item = &store->items[i];
       write_hex(&out, &item->key, sizeof item->key);
@@ -121,8 +130,12 @@ bool choice_store_find(const choice_store *store, const choice_key *key, choice_
 }
 
 void choice_store_add(choice_store *store, const choice_key *key, const choice_value *value) {
-  const choice item = {*key, *value};
-  add(store, &item);
+  const choice item = {*key, *value, true};
+  choice *stale = find(store, key);
+  if (stale)
+    *stale = item;
+  else
+    add(store, &item);
   store->is_changed = true;
 }
 

@@ -27,6 +27,7 @@ err choice_store_open(const char *name, choice_store **out) ERR_MUST_CHECK;
 /* Writes what is new, merged with what other processes wrote meanwhile, and frees. */
 void choice_store_close(choice_store *store);
 bool choice_store_find(const choice_store *store, const choice_key *key, choice_value *value);
+/* In place of an earlier choice for the key, if there is one: here, and in the file. */
 void choice_store_add(choice_store *store, const choice_key *key, const choice_value *value);
 /* False when a choice made now will be forgotten with the process. */
 bool choice_store_is_lasting(const choice_store *store);

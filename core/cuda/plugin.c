@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "cuda/cuda.h"
+#include "cuda/kernels.h"
 
 enum { LEAST_CAPABILITY = 80, CAPABILITY_WITH_FP8 = 89 };
 enum { MEASURED_SIDE_BF16 = 8192, MEASURED_SIDE_FP32 = 4096 };
@@ -92,7 +93,12 @@ static err create(const ops_request *request, ops **out) {
     free(state);
     return mem_error(sizeof *o, "the CUDA backend");
   }
-  *o = (ops){.call = &cuda_table, .compute = request->compute, .master = OPS_F32, .state = state};
+  *o = (ops){.call = &cuda_table,
+             .compute = request->compute,
+             .master = OPS_F32,
+             .widest_norm = KERNEL_WIDEST_NORM,
+             .widest_head = KERNEL_WIDEST_HEAD,
+             .state = state};
   state->request = *request;
   err error = NULL;
   TRY(capability_of(state->device, &state->capability));

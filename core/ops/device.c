@@ -1,6 +1,7 @@
 #include "ops/device.h"
 
 #include <dlfcn.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -99,19 +100,52 @@ static err choose_precision(const ops_plugin *plugin, const settings *s, ops_ope
   return NULL;
 }
 
+/* Settings that are legal and that this backend cannot do: said now, not in the first step. */
+static err check_limits(const settings *s, const ops *o) {
+  const struct {
+    const char *tower;
+    int64_t width, heads;
+  } towers[] = {{"image", s->image_width, s->image_heads}, {"text", s->text_width, s->text_heads}};
+  for (int i = 0; i < 2; i++) {
+    int64_t width = towers[i].width, head = towers[i].heads > 0 ? width / towers[i].heads : 0;
+    if (o->widest_norm && width > o->widest_norm)
+      return err_new(ERR_UNSUPPORTED,
+                     "%s.width: %" PRId64 " is more than this device's kernels can do (%" PRId64
+                     "); choose a narrower tower, or device: cpu",
+                     towers[i].tower, width, o->widest_norm);
+    if (o->widest_head && head > o->widest_head)
+      return err_new(ERR_UNSUPPORTED,
+                     "%s.heads: %" PRId64 " heads of width %" PRId64 " are wider than this "
+                     "device's kernels can do (%" PRId64 "); choose more heads, or device: cpu",
+                     towers[i].tower, towers[i].heads, head, o->widest_head);
+  }
+  return NULL;
+}
+
+/* Gives the device back when the settings do not fit it. */
+static err keep_if_fitting(const settings *s, ops **o) {
+  err error = check_limits(s, *o);
+  if (error) {
+    ops_destroy(*o);
+    *o = NULL;
+  }
+  return error;
+}
+
 err ops_open(const settings *s, ops_opened *out) {
   const ops_plugin *plugin;
   *out = (ops_opened){0};
   err error = choose(s, &plugin, out->note, sizeof out->note);
   if (!error) error = choose_precision(plugin, s, out);
   if (!error) error = create(plugin, s, out->precision, &out->o);
-  return error;
+  return error ? error : keep_if_fitting(s, &out->o);
 }
 
 err ops_open_as(const settings *s, int precision, ops **out) {
   const ops_plugin *plugin;
   err error = choose(s, &plugin, NULL, 0);
-  return error ? error : create(plugin, s, precision, out);
+  if (!error) error = create(plugin, s, precision, out);
+  return error ? error : keep_if_fitting(s, out);
 }
 
 err ops_measure_gemm(const settings *s, ops_type compute, double *flops_per_second) {

@@ -283,7 +283,8 @@ struct ops {
   ops_type compute, master;
   int64_t chunk_bytes; /* activations of a chunk of samples should fit in this; 0: do not chunk */
   int threads;         /* of the CPU backend */
-  char device[128];    /* the device's own name, "" for the CPU */
+  int64_t widest_norm, widest_head; /* that its kernels can do; 0: any (checked by ops_open) */
+  char device[128];                 /* the device's own name, "" for the CPU */
   char libraries[256]; /* what it runs on, "cuBLAS 13.0.2, cuDNN 9.14.0"; "" for the CPU */
   void *state;         /* the backend's own */
 };

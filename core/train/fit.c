@@ -33,30 +33,43 @@ static err largest_micro_batch(const settings *s, int64_t vocabulary, const ops 
   return error;
 }
 
-err fit_check(const settings *s, int64_t vocabulary, ops *o, uint64_t planned_bytes) {
-  ops_memory memory;
-  if (!o->call->memory) return NULL;
-  err error = o->call->memory(o, &memory);
-  if (error || planned_bytes <= memory.free) return error;
-  char planned[TEXT_NUMBER_SIZE], available[TEXT_NUMBER_SIZE], needed[TEXT_NUMBER_SIZE];
-  strbuf advice = {0};
+/* "micro_batch_size: 64 (3.1 GiB), or image.recompute: …"; empty when nothing would fit. */
+static err advise(const settings *s, int64_t vocabulary, const ops *o, uint64_t limit,
+                  strbuf *advice) {
+  char needed[TEXT_NUMBER_SIZE];
+  err error = NULL;
   for (int recompute = 0; recompute < 2 && !error; recompute++) {
     int64_t micro;
     uint64_t bytes;
-    error = largest_micro_batch(s, vocabulary, o, recompute, memory.free, &micro, &bytes);
+    error = largest_micro_batch(s, vocabulary, o, recompute, limit, &micro, &bytes);
     if (error || !micro) continue;
-    strbuf_format(&advice, "%s", advice.length ? ", or " : "");
+    strbuf_format(advice, "%s", advice->length ? ", or " : "");
     if (recompute)
-      strbuf_format(&advice, "image.recompute: %" PRId64 ", text.recompute: %" PRId64 ", ",
+      strbuf_format(advice, "image.recompute: %" PRId64 ", text.recompute: %" PRId64 ", ",
                     s->image_layers, s->text_layers);
-    strbuf_format(&advice, "micro_batch_size: %" PRId64 " (%s)", micro, text_bytes(bytes, needed));
+    strbuf_format(advice, "micro_batch_size: %" PRId64 " (%s)", micro, text_bytes(bytes, needed));
   }
+  return error;
+}
+
+err fit_check(const settings *s, int64_t vocabulary, ops *o, uint64_t planned_bytes,
+              fit_memory host) {
+  ops_memory memory = {.free = host.bytes ? host.bytes : UINT64_MAX};
+  bool is_host = !o->call->memory;
+  err error = is_host ? NULL : o->call->memory(o, &memory);
+  if (error || planned_bytes <= memory.free) return error;
+  char planned[TEXT_NUMBER_SIZE], available[TEXT_NUMBER_SIZE];
+  strbuf advice = {0};
+  error = advise(s, vocabulary, o, memory.free, &advice);
   if (!error)
-    error =
-        err_new(ERR_MEMORY, "the run is planned to need %s of GPU memory, and %s are free: %s%s",
-                text_bytes(planned_bytes, planned), text_bytes(memory.free, available),
-                advice.length ? "it would fit with " : "no micro-batch is small enough",
-                strbuf_string(&advice));
+    error = err_new(ERR_MEMORY, "the run is planned to need %s of %s, and %s are %s: %s%s",
+                    text_bytes(planned_bytes, planned), is_host ? "memory" : "GPU memory",
+                    text_bytes(memory.free, available),
+                    !is_host        ? "free"
+                    : host.is_group ? "left to this control group"
+                                    : "available",
+                    advice.length ? "it would fit with " : "no micro-batch is small enough",
+                    strbuf_string(&advice));
   strbuf_free(&advice);
   return error;
 }

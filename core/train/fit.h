@@ -2,15 +2,21 @@
 #ifndef FLIP_TRAIN_FIT_H
 #define FLIP_TRAIN_FIT_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/err.h"
 #include "config/settings.h"
 #include "ops/ops.h"
 
-/* ERR_MEMORY when `planned_bytes` are more than the device has free: the message names both, and
- * the largest micro_batch_size and the recomputation that would fit. NULL where the device's
- * memory is not known (the CPU). */
-err fit_check(const settings *s, int64_t vocabulary, ops *o, uint64_t planned_bytes) ERR_MUST_CHECK;
+/* ERR_MEMORY when `planned_bytes` are more than there is: the message names both, and the largest
+ * micro_batch_size and the recomputation that would fit. On a device without memory of its own that
+ * is `host`, of this machine; 0 bytes: not known, and nothing is refused. */
+typedef struct {
+  uint64_t bytes;
+  bool is_group; /* a control group leaves no more */
+} fit_memory;
+err fit_check(const settings *s, int64_t vocabulary, ops *o, uint64_t planned_bytes,
+              fit_memory host) ERR_MUST_CHECK;
 
 #endif

@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/readings.h"
+#include "train/spin.h"
 
 enum { MOST_WAITING = 256, MOST_KEPT = 1 << 16 };
 static const double shortest_interval = 0.02, longest_interval = 1, most_cost = 1.0 / 500;
@@ -33,6 +34,7 @@ struct step_rows {
   ops *o;
   event_stream *events;
   readings *machine;
+  spin *spin;      /* NULL where the host does not compute */
   counters before; /* when they were last read */
   double read_at, interval;
   row current, waiting[MOST_WAITING];
@@ -48,6 +50,7 @@ err rows_create(ops *o, event_stream *events, double train_seconds, step_rows **
   if (!rows) return mem_error(sizeof *rows, "rows");
   *rows = (step_rows){
       .o = o, .events = events, .train_seconds = train_seconds, .interval = shortest_interval};
+  if (!o->call->memory) rows->spin = spin_create(o->threads);
   rows->kept = mem_zeroed(MOST_KEPT, sizeof *rows->kept);
   err error = rows->kept ? readings_open("", &rows->machine)
                          : mem_error(MOST_KEPT * sizeof *rows->kept, "rows");
@@ -60,6 +63,7 @@ err rows_create(ops *o, event_stream *events, double train_seconds, step_rows **
 
 void rows_destroy(step_rows *rows) {
   if (!rows) return;
+  spin_destroy(rows->spin);
   readings_close(rows->machine);
   free(rows->kept);
   free(rows);
@@ -236,6 +240,7 @@ static err write_waiting(step_rows *rows) {
   err error = NULL;
   rows->before = now;
   for (size_t i = 0; i < rows->waiting_count; i++) seconds += rows->waiting[i].seconds;
+  spin_consider(rows->spin, seconds, rose.machine.delay_seconds, rose.machine.other_cpu_seconds);
   for (size_t i = 0; i < rows->waiting_count && !error; i++) {
     const row *r = &rows->waiting[i];
     double share = seconds > 0 ? r->seconds / seconds : 1 / (double)rows->waiting_count;

@@ -59,9 +59,11 @@ static err make_model(run *r) {
   int64_t vocabulary = tokenizer_vocabulary_size(r->words);
   clip_config config;
   clip_limits limits = model_limits(s);
+  fit_memory host;
   clip_config_from(s, vocabulary, &config);
   err error = model_count(s, vocabulary, r->o->compute, r->o->chunk_bytes, &r->counts);
-  if (!error) error = fit_check(s, vocabulary, r->o, r->counts.planned_bytes);
+  host.bytes = machine_free_memory("", &host.is_group);
+  if (!error) error = fit_check(s, vocabulary, r->o, r->counts.planned_bytes, host);
   if (!error) error = clip_create(r->o, &config, &limits, true, &r->model);
   if (!error) error = optimizer_create(r->model, &r->moments);
   if (!error) step_open(&r->step, s, r->model, &r->moments, r->counts.encoded_patches);

@@ -11,6 +11,7 @@
 
 int cli_run(int argc, char **argv);
 int cli_status(int argc, char **argv);
+int cli_runs(int argc, char **argv);
 int cli_show(int argc, char **argv);
 int cli_report(int argc, char **argv);
 int cli_plot(int argc, char **argv);
@@ -57,9 +58,28 @@ typedef struct {
 err cli_find_place(cli_place *place) ERR_MUST_CHECK;
 
 /* An experiment given as a file, or by the name of one that was run (`s` may be NULL: files
- * only). "NAME@PROFILE" chooses the profile. */
+ * only): by name it is what its file says now, with the profile, --set and --set-cell that it was
+ * run with last, unless `options` has others. "NAME@PROFILE" chooses the profile. */
 err cli_load_experiment(store *s, const char *given, const spec_options *options,
                         spec_experiment **e) ERR_MUST_CHECK;
+/* The cells of an experiment by name and what they have come to, for `status` (cells.c). The cells
+ * are those of its file as it is now, as in the report; of the record when the file cannot be read.
+ * A run is "running" only while a process of it lives. */
+typedef struct {
+  char *label, *status, *cell, *kind, *message, *directory; /* never NULL */
+  int64_t run_id;                                           /* 0: not run */
+  double samples, total_samples, train_seconds;             /* NaN: unknown */
+  double lost_share; /* of the time of a disturbed run; NaN: not disturbed, or unknown */
+} cli_cell;
+typedef struct {
+  cli_cell *items;
+  size_t count, finished, running, failed, disturbed;
+  size_t strangers; /* runs of cells that the file named once and does not name any more */
+  char *trouble;    /* why the file could not be read; NULL */
+} cli_cells;
+err cli_list_cells(store *s, const char *results, const char *name, cli_cells *cells) ERR_MUST_CHECK;
+void cli_free_cells(cli_cells *cells);
+
 /* A run by its number, or by the first digits of its cell's id (the cell's newest finished run). */
 err cli_find_run(store *s, const char *word, int64_t *run_id) ERR_MUST_CHECK;
 /* Exactly one positional word, or an error that says which is missing. */

@@ -41,22 +41,34 @@ err cli_print(const strbuf *text) {
   return fs_write_all(STDOUT_FILENO, strbuf_string(text), text->length, "standard output");
 }
 
-/* The file that a known experiment came from; an unknown name gets the list of known ones. */
-static err find_file(store *s, const char *name, char **path, char **profile) {
+/* How an experiment was run last: its file, profile, and settings from the command line. */
+typedef struct {
+  char *path, *profile;
+  spec_names set, set_cell;
+} recorded;
+
+static void free_recorded(recorded *r) {
+  free(r->path);
+  free(r->profile);
+  spec_names_free(&r->set);
+  spec_names_free(&r->set_cell);
+}
+
+static err read_words(store *s, const char *name, const char *sql, spec_names *words) {
   sqlite3_stmt *rows;
-  bool has_row;
-  err error = sql_query(s, &rows, "SELECT path, profile FROM experiment WHERE name = ?", "t", name);
-  if (!error) error = sql_next(s, rows, &has_row);
-  if (error) return error;
-  if (has_row) {
-    *path = mem_copy_string(sql_text(rows, 0));
-    *profile = mem_copy_string(sql_text(rows, 1));
-    sql_stop(rows);
-    return *path && *profile ? NULL : mem_error(0, "a path");
-  }
-  strbuf known = {0};
   bool more;
-  error = sql_query(s, &rows, "SELECT name FROM experiment ORDER BY name", "");
+  err error = sql_query(s, &rows, sql, "t", name);
+  while (!error && !(error = sql_next(s, rows, &more)) && more)
+    error = spec_names_add(words, sql_text(rows, 0));
+  return error;
+}
+
+/* An unknown name gets the list of known ones. */
+static err unknown_name(store *s, const char *name) {
+  strbuf known = {0};
+  sqlite3_stmt *rows;
+  bool more;
+  err error = sql_query(s, &rows, "SELECT name FROM experiment ORDER BY name", "");
   while (!error && !(error = sql_next(s, rows, &more)) && more)
     strbuf_format(&known, "%s%s", known.length ? ", " : "", sql_text(rows, 0));
   if (!error)
@@ -66,11 +78,33 @@ static err find_file(store *s, const char *name, char **path, char **profile) {
   return error;
 }
 
+static err find_recorded(store *s, const char *name, recorded *r) {
+  sqlite3_stmt *rows;
+  bool has_row;
+  err error = sql_query(s, &rows, "SELECT path, profile FROM experiment WHERE name = ?", "t", name);
+  if (!error) error = sql_next(s, rows, &has_row);
+  if (error) return error;
+  if (!has_row) return unknown_name(s, name);
+  r->path = mem_copy_string(sql_text(rows, 0));
+  r->profile = mem_copy_string(sql_text(rows, 1));
+  sql_stop(rows);
+  if (!r->path || !r->profile) return mem_error(0, "a path");
+  error = read_words(s, name,
+                     "SELECT json_each.value FROM experiment, json_each(set_words)"
+                     " WHERE name = ? ORDER BY json_each.key",
+                     &r->set);
+  return error ? error
+               : read_words(s, name,
+                            "SELECT json_each.value FROM experiment, json_each(set_cell_words)"
+                            " WHERE name = ? ORDER BY json_each.key",
+                            &r->set_cell);
+}
+
 err cli_load_experiment(store *s, const char *given, const spec_options *options,
                         spec_experiment **e) {
   /* a bare word is a name first: the checkout has a program called quickstart */
   bool looks_like_file = strchr(given, '/') || strstr(given, ".y");
-  char *path = !s || looks_like_file ? shipped_or_given(given) : NULL, *profile = NULL;
+  char *path = !s || looks_like_file ? shipped_or_given(given) : NULL;
   if (path) {
     err loaded = fs_exists(path) && !fs_is_folder(path)
                      ? spec_load(path, options, e)
@@ -78,12 +112,18 @@ err cli_load_experiment(store *s, const char *given, const spec_options *options
     free(path);
     return loaded;
   }
-  err error = find_file(s, given, &path, &profile);
-  spec_options with_profile = *options;
-  if (!error && *profile && !with_profile.profile) with_profile.profile = profile;
-  if (!error) error = spec_load(path, &with_profile, e);
-  free(path);
-  free(profile);
+  recorded r = {0};
+  err error = find_recorded(s, given, &r);
+  spec_options as_run = *options;
+  if (!error && *r.profile && !as_run.profile) as_run.profile = r.profile;
+  if (!error && !as_run.set_count && !as_run.set_cell_count) {
+    as_run.set = (const char *const *)r.set.items;
+    as_run.set_count = r.set.count;
+    as_run.set_cell = (const char *const *)r.set_cell.items;
+    as_run.set_cell_count = r.set_cell.count;
+  }
+  if (!error) error = spec_load(r.path, &as_run, e);
+  free_recorded(&r);
   return error;
 }
 

@@ -9,6 +9,7 @@ int main(int argc, char **argv) {
       {"submit", "submit the cells of an experiment to Slurm", cli_submit},
       {"task", "run one cell of a submitted array (what Slurm calls)", cli_task},
       {"status", "what has run, is running and has failed", cli_status},
+      {"runs", "single runs: list, note, tag, archive, remove", cli_runs},
       {"pause", "hold the sweeps of an experiment", cli_pause},
       {"resume", "let paused sweeps go on", cli_resume},
       {"report", "the comparison table of an experiment", cli_report},

@@ -17,6 +17,10 @@ static const char details[] =
     "Cells that were interrupted go on from their checkpoint. Failed cells stay failed until\n"
     "--retry. Cells that start from another one (tuning) run after it.\n"
     "\n"
+    "Where times are compared, cells take turns of some minutes by stopping and resuming (which\n"
+    "changes no bit), so that a machine that drifts meets all of them alike; --turns sets the\n"
+    "length, --turns 0 or 'schedule: order' in the file runs them one after another.\n"
+    "\n"
     "--retry disturbed measures cells again that lost more than 5 % of their time to other\n"
     "processes (marked †); --retry data trains cells again whose data, vocabulary or evaluation\n"
     "sets were others than those of the newest run with the same settings. The runs before are\n"
@@ -45,22 +49,16 @@ typedef struct {
   option_list set, set_cell;
   int64_t jobs, retries;
   const char *gpus, *time_limit, *memory_limit, *retry_wait;
-  const char *retry;
-  bool dry_run, progress;
+  const char *retry, *turns;
+  bool dry_run, progress, check_memory;
 } run_words;
 
 /* ---- predictions ---- */
 
 /* 4.00 TFLOP. */
 static void append_flops(strbuf *out, double flops, const char *unit) {
-  static const char *const prefixes[] = {"", "k", "M", "G", "T", "P", "E"};
-  size_t i = 0;
-  for (; flops >= 1000 && i < 6; i++) flops /= 1000;
-  strbuf_format(out, " · %.*f %s%s",
-                flops < 10    ? 2
-                : flops < 100 ? 1
-                              : 0,
-                flops, prefixes[i], unit);
+  char text[TEXT_NUMBER_SIZE];
+  strbuf_format(out, " · %s", text_si(flops, unit, text));
 }
 
 static void append_dry_cell(const run_cell *c, const run_prediction *p, strbuf *out) {
@@ -128,6 +126,19 @@ static err read_limits(const run_words *words, spec_limits *limits) {
   return NULL;
 }
 
+/* Nothing given: 0. */
+static err read_turns(const run_words *words, double *seconds) {
+  *seconds = 0;
+  if (!words->turns) return NULL;
+  *seconds = RUN_TURNS_CHOSEN;
+  if (!*words->turns) return NULL;
+  if (!text_parse_duration(words->turns, seconds) || *seconds < 0)
+    return err_new(ERR_INPUT, "--turns: '%s' is not a duration (90, 30s, 5m); 0 is none",
+                   words->turns);
+  if (*seconds == 0) *seconds = -1;
+  return NULL;
+}
+
 static err run_and_report(const run_words *words, const char *given, spec_experiment *e, store *s,
                           bool *all_finished) {
   run_sweep sweep = {0};
@@ -137,11 +148,13 @@ static err run_and_report(const run_words *words, const char *given, spec_experi
                          .jobs = (int)words->jobs,
                          .gpus = words->gpus,
                          .limits = spec_limits_not_given,
+                         .ignores_memory = !words->check_memory,
                          .is_dry = words->dry_run,
                          .again = cli_read_retry(words->retry),
                          .shows_progress = words->progress};
   err error = NULL;
   TRY(read_limits(words, &options.limits));
+  TRY(read_turns(words, &options.turn_seconds));
   TRY(run_plan(e, s, &options, &sweep));
   if (words->dry_run) {
     *all_finished = true;
@@ -165,7 +178,8 @@ cleanup:
 }
 
 int cli_run(int argc, char **argv) {
-  run_words words = {.place = {.results = "results"}, .retries = -1, .progress = true};
+  run_words words = {
+      .place = {.results = "results"}, .retries = -1, .progress = true, .check_memory = true};
   option options[] = {
       {"profile", 'p', OPTION_STRING, &words.profile, "NAME", "the file's profile of that name",
        false},
@@ -182,6 +196,10 @@ int cli_run(int argc, char **argv) {
       {"retry-wait", 0, OPTION_STRING, &words.retry_wait, "TIME",
        "wait before the first retry, doubled each time", false},
       CLI_RETRY_OPTION(words.retry),
+      {"turns", 0, OPTION_AMOUNT, &words.turns, "[TIME]",
+       "cells take turns of this time, or of one that costs little; 0: one after another", false},
+      {"check-memory", 0, OPTION_FLAG, &words.check_memory, NULL,
+       "refuse cells that memory does not hold [on; --no-check-memory]", false},
       {"dry-run", 'n', OPTION_FLAG, &words.dry_run, NULL, "print the cells, run nothing", false},
       {"progress", 0, OPTION_FLAG, &words.progress, NULL,
        "the live display [on; --no-progress turns it off]", false},

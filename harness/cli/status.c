@@ -1,3 +1,4 @@
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,9 +12,10 @@
 
 static const char details[] =
     "Without a name: every experiment with how many of its cells are finished. With one: each of\n"
-    "its cells, its state and how far it is. Reads the record only, so it can be asked from "
-    "another\n"
-    "terminal while 'flipbench run' works.\n"
+    "its cells, its state and how far it is. It can be asked from another terminal while\n"
+    "'flipbench run' works. The cells are those that the experiment file names now, as in the\n"
+    "report. 'running' is said only while a process of the run lives; † marks runs that other\n"
+    "processes disturbed, with the share of their time that was lost.\n"
     "\n"
     "--watch shows the cells of one experiment until all have finished or failed: on a terminal a\n"
     "page that is drawn anew, the running and failed cells first; in a pipe a line a change.\n"
@@ -23,132 +25,126 @@ static const char details[] =
     "  flipbench status quickstart --json\n"
     "  flipbench status quickstart --watch";
 
-static const char experiments_sql[] =
-    "SELECT experiment, count(*), sum(status = 'finished'), sum(status = 'running'),"
-    " sum(status = 'failed') FROM v_cell_latest GROUP BY experiment ORDER BY experiment";
+/* ---- every experiment ---- */
 
-#define CELLS_OF_EXPERIMENT                                                                        \
-  "SELECT label, status, cell_id, coalesce(run_id, 0), coalesce(kind, ''), coalesce(message, '')," \
-  " (SELECT max(samples) FROM step WHERE step.run_id = v_cell_latest.run_id),"                     \
-  " (SELECT value FROM summary WHERE summary.run_id = v_cell_latest.run_id"                        \
-  "  AND name = 'total_samples'),"                                                                 \
-  " (SELECT train_seconds FROM step WHERE step.run_id = v_cell_latest.run_id"                      \
-  "  ORDER BY step DESC LIMIT 1), coalesce(directory, '')"                                         \
-  " FROM v_cell_latest WHERE experiment = ?1"
-
-static const char cells_sql[] = CELLS_OF_EXPERIMENT " ORDER BY position";
-
-static err list_experiments(store *s, bool is_json, strbuf *out) {
-  sqlite3_stmt *rows;
-  bool more;
-  json_writer w = jsonw_start(out);
-  if (is_json) jsonw_array(&w, NULL);
-  err error = sql_query(s, &rows, experiments_sql, "");
-  while (!error && !(error = sql_next(s, rows, &more)) && more) {
-    long long cells = sqlite3_column_int64(rows, 1), finished = sqlite3_column_int64(rows, 2);
-    long long running = sqlite3_column_int64(rows, 3), failed = sqlite3_column_int64(rows, 4);
-    if (is_json) {
-      jsonw_object(&w, NULL);
-      jsonw_string(&w, "experiment", sql_text(rows, 0));
-      jsonw_integer(&w, "cells", cells);
-      jsonw_integer(&w, "finished", finished);
-      jsonw_integer(&w, "running", running);
-      jsonw_integer(&w, "failed", failed);
-      jsonw_end(&w);
-      continue;
-    }
-    strbuf_format(out, "%-24s %lld/%lld finished", sql_text(rows, 0), finished, cells);
-    if (running) strbuf_format(out, " · %lld running", running);
-    if (failed) strbuf_format(out, " · %lld failed", failed);
-    strbuf_append_char(out, '\n');
-  }
-  if (is_json) jsonw_end(&w);
-  if (is_json) strbuf_append_char(out, '\n');
-  return error;
+static void write_counts(const cli_cells *cells, strbuf *out) {
+  strbuf_format(out, "%zu/%zu finished", cells->finished, cells->count);
+  if (cells->running) strbuf_format(out, " · %zu running", cells->running);
+  if (cells->failed) strbuf_format(out, " · %zu failed", cells->failed);
+  if (cells->disturbed) strbuf_format(out, " · %zu disturbed †", cells->disturbed);
 }
 
-static void write_cell_json(sqlite3_stmt *rows, json_writer *w) {
+static void write_experiment(const char *name, const cli_cells *cells, json_writer *w,
+                             strbuf *out) {
+  if (!w) {
+    strbuf_format(out, "%-24s ", name);
+    write_counts(cells, out);
+    strbuf_append_char(out, '\n');
+    return;
+  }
   jsonw_object(w, NULL);
-  jsonw_string(w, "label", sql_text(rows, 0));
-  jsonw_string(w, "status", sql_text(rows, 1));
-  jsonw_string(w, "cell", sql_text(rows, 2));
-  jsonw_integer(w, "run", sqlite3_column_int64(rows, 3));
-  jsonw_string(w, "kind", sql_text(rows, 4));
-  jsonw_string(w, "message", sql_text(rows, 5));
-  jsonw_number(w, "samples", sql_real(rows, 6));
-  jsonw_number(w, "total_samples", sql_real(rows, 7));
-  jsonw_number(w, "train_seconds", sql_real(rows, 8));
-  jsonw_string(w, "directory", sql_text(rows, 9));
+  jsonw_string(w, "experiment", name);
+  jsonw_integer(w, "cells", (int64_t)cells->count);
+  jsonw_integer(w, "finished", (int64_t)cells->finished);
+  jsonw_integer(w, "running", (int64_t)cells->running);
+  jsonw_integer(w, "failed", (int64_t)cells->failed);
+  jsonw_integer(w, "disturbed", (int64_t)cells->disturbed);
   jsonw_end(w);
 }
 
-static void write_cell_text(sqlite3_stmt *rows, strbuf *out) {
-  char time[TEXT_NUMBER_SIZE];
-  double samples = sql_real(rows, 6), total = sql_real(rows, 7);
-  strbuf_format(out, "%-11s  %.8s  run %-4lld ", sql_text(rows, 1), sql_text(rows, 2),
-                (long long)sqlite3_column_int64(rows, 3));
-  if (samples == samples && total > 0)
-    strbuf_format(out, "%3.0f %% %11s", 100 * samples / total,
-                  text_duration(sql_real(rows, 8), time));
-  else
-    strbuf_format(out, "%17s", "");
-  strbuf_format(out, "  %s%s%s\n", sql_text(rows, 0), *sql_text(rows, 5) ? ": " : "",
-                sql_text(rows, 5));
-}
-
-static err list_cells(store *s, const char *name, bool is_json, strbuf *out) {
+static err list_experiments(store *s, const char *results, bool is_json, strbuf *out) {
   sqlite3_stmt *rows;
   bool more;
-  size_t count = 0;
+  spec_names names = {0};
   json_writer w = jsonw_start(out);
   if (is_json) jsonw_array(&w, NULL);
-  err error = sql_query(s, &rows, cells_sql, "t", name);
-  while (!error && !(error = sql_next(s, rows, &more)) && more) {
-    count++;
-    if (is_json)
-      write_cell_json(rows, &w);
-    else
-      write_cell_text(rows, out);
+  err error = sql_query(s, &rows, "SELECT name FROM experiment ORDER BY name", "");
+  while (!error && !(error = sql_next(s, rows, &more)) && more)
+    error = spec_names_add(&names, sql_text(rows, 0));
+  for (size_t i = 0; i < names.count && !error; i++) {
+    cli_cells cells;
+    error = cli_list_cells(s, results, names.items[i], &cells);
+    if (!error) write_experiment(names.items[i], &cells, is_json ? &w : NULL, out);
+    cli_free_cells(&cells);
   }
   if (is_json) jsonw_end(&w);
   if (is_json) strbuf_append_char(out, '\n');
-  if (!error && !count)
-    error = err_new(ERR_INPUT, "no experiment '%s' is known ('flipbench status' lists them)", name);
+  spec_names_free(&names);
   return error;
+}
+
+/* ---- one experiment ---- */
+
+static void write_cell_json(const cli_cell *c, json_writer *w) {
+  jsonw_object(w, NULL);
+  jsonw_string(w, "label", c->label);
+  jsonw_string(w, "status", c->status);
+  jsonw_string(w, "cell", c->cell);
+  jsonw_integer(w, "run", c->run_id);
+  jsonw_string(w, "kind", c->kind);
+  jsonw_string(w, "message", c->message);
+  jsonw_number(w, "samples", c->samples);
+  jsonw_number(w, "total_samples", c->total_samples);
+  jsonw_number(w, "train_seconds", c->train_seconds);
+  jsonw_bool(w, "disturbed", !isnan(c->lost_share));
+  jsonw_number(w, "lost_share", c->lost_share);
+  jsonw_string(w, "directory", c->directory);
+  jsonw_end(w);
+}
+
+static void write_cell_text(const cli_cell *c, strbuf *out) {
+  char time[TEXT_NUMBER_SIZE];
+  strbuf_format(out, "%-11s  %.8s  run %-4lld ", c->status, c->cell, (long long)c->run_id);
+  if (!isnan(c->samples) && c->total_samples > 0)
+    strbuf_format(out, "%3.0f %% %11s", 100 * c->samples / c->total_samples,
+                  text_duration(c->train_seconds, time));
+  else
+    strbuf_format(out, "%17s", "");
+  strbuf_format(out, "  %s", c->label);
+  if (!isnan(c->lost_share)) strbuf_format(out, " † %.0f %% lost", 100 * c->lost_share);
+  strbuf_format(out, "%s%s\n", *c->message ? ": " : "", c->message);
+}
+
+/* What the reader must know beside the rows. */
+static void write_notes(const cli_cells *cells, const char *name, strbuf *out) {
+  if (cells->disturbed)
+    strbuf_format(out,
+                  "† other processes disturbed it: the share of its training time that was lost\n"
+                  "  ('flipbench run' with --retry disturbed measures such cells again)\n");
+  if (cells->strangers)
+    strbuf_format(out,
+                  "%zu run%s of cells that the experiment file does not name any more; 'flipbench "
+                  "runs\nlist' shows all\n",
+                  cells->strangers, cells->strangers == 1 ? "" : "s");
+  if (cells->trouble)
+    strbuf_format(out, "%s cannot be read, so this is what was recorded: %s\n", name,
+                  cells->trouble);
+}
+
+static err list_cells(store *s, const char *results, const char *name, bool is_json, strbuf *out) {
+  cli_cells cells;
+  json_writer w = jsonw_start(out);
+  err error = cli_list_cells(s, results, name, &cells);
+  if (error) return error;
+  if (is_json) jsonw_array(&w, NULL);
+  for (size_t i = 0; i < cells.count; i++)
+    if (is_json)
+      write_cell_json(&cells.items[i], &w);
+    else
+      write_cell_text(&cells.items[i], out);
+  if (is_json) jsonw_end(&w);
+  if (is_json) strbuf_append_char(out, '\n');
+  if (!is_json) write_notes(&cells, name, out);
+  cli_free_cells(&cells);
+  return NULL;
 }
 
 /* ---- --watch ---- */
 
-typedef struct {
-  long long cells, finished, running, failed;
-} tally;
-
-static const char tally_sql[] =
-    "SELECT count(*), sum(status = 'finished'), sum(status = 'running'), sum(status = 'failed')"
-    " FROM v_cell_latest WHERE experiment = ?";
-
-/* As cells_sql, but what a person looks for comes first. */
-static const char watched_sql[] = CELLS_OF_EXPERIMENT
-    " ORDER BY CASE status WHEN 'running' THEN 0"
-    "  WHEN 'failed' THEN 1 WHEN 'interrupted' THEN 2 WHEN 'finished' THEN 4 ELSE 3 END, position"
-    " LIMIT ?2";
-
-static err count_cells(store *s, const char *name, tally *t) {
-  sqlite3_stmt *rows;
-  bool has_row;
-  err error = sql_query(s, &rows, tally_sql, "t", name);
-  if (!error) error = sql_next(s, rows, &has_row);
-  if (error) return error;
-  *t = (tally){sqlite3_column_int64(rows, 0), sqlite3_column_int64(rows, 1),
-               sqlite3_column_int64(rows, 2), sqlite3_column_int64(rows, 3)};
-  sql_stop(rows);
-  return NULL;
-}
-
-static void write_tally(const char *results, const char *name, const tally *t, strbuf *out) {
-  strbuf_format(out, "%s: %lld/%lld finished", name, t->finished, t->cells);
-  if (t->running) strbuf_format(out, " · %lld running", t->running);
-  if (t->failed) strbuf_format(out, " · %lld failed", t->failed);
+static void write_tally(const char *results, const char *name, const cli_cells *cells,
+                        strbuf *out) {
+  strbuf_format(out, "%s: ", name);
+  write_counts(cells, out);
   if (run_is_paused(results, name)) strbuf_append(out, " · paused");
   strbuf_append_char(out, '\n');
 }
@@ -171,43 +167,50 @@ static err draw_page(const strbuf *page) {
   return error;
 }
 
-static err write_page(store *s, const char *results, const char *name, const tally *t, int64_t most,
-                      strbuf *page) {
-  sqlite3_stmt *rows;
-  bool more;
-  long long shown = 0;
-  write_tally(results, name, t, page);
-  err error = sql_query(s, &rows, watched_sql, "ti", name, most);
-  while (!error && !(error = sql_next(s, rows, &more)) && more) {
-    write_cell_text(rows, page);
-    shown++;
-  }
-  if (shown < t->cells) strbuf_format(page, "… and %lld more\n", t->cells - shown);
-  return error;
+/* What a person looks for comes first. */
+static int urgency(const cli_cell *c) {
+  static const char *const order[] = {"running", "failed", "interrupted", "not run"};
+  int at = 0;
+  while (at < 4 && strcmp(c->status, order[at]) != 0) at++;
+  return at;
+}
+
+static void write_page(const cli_cells *cells, const char *results, const char *name, size_t most,
+                       strbuf *page) {
+  size_t shown = 0;
+  write_tally(results, name, cells, page);
+  for (int rank = 0; rank < 5; rank++)
+    for (size_t i = 0; i < cells->count && shown < most; i++) {
+      if (urgency(&cells->items[i]) != rank) continue;
+      write_cell_text(&cells->items[i], page);
+      shown++;
+    }
+  if (shown < cells->count) strbuf_format(page, "… and %zu more\n", cells->count - shown);
 }
 
 static err watch(store *s, const char *results, const char *name, double every) {
-  bool is_terminal = isatty(STDOUT_FILENO);
+  bool is_terminal = isatty(STDOUT_FILENO), is_over = false;
   strbuf last = {0};
-  tally t = {0};
+  cli_cells cells = {0};
   err error = NULL;
   if (is_terminal) fputs("\033[2J", stdout);
   fflush(stdout);
-  while (!error) {
+  while (!error && !is_over) {
     strbuf now = {0};
-    TRY(count_cells(s, name, &t));
-    if (!t.cells)
-      FAIL(ERR_INPUT, "no experiment '%s' is known ('flipbench status' lists them)", name);
+    TRY(cli_list_cells(s, results, name, &cells));
     if (is_terminal) {
-      error = write_page(s, results, name, &t, progress_rows(STDOUT_FILENO) - 3, &now);
-      if (!error) error = draw_page(&now);
+      int rows = progress_rows(STDOUT_FILENO) - 3;
+      write_page(&cells, results, name, rows > 0 ? (size_t)rows : 1, &now);
+      error = draw_page(&now);
     } else {
-      write_tally(results, name, &t, &now);
+      write_tally(results, name, &cells, &now);
       if (strcmp(strbuf_string(&now), strbuf_string(&last)) != 0) error = cli_print(&now);
     }
     strbuf_free(&last);
     last = now;
-    if (t.finished + t.failed == t.cells) break;
+    is_over = cells.finished + cells.failed == cells.count;
+    cli_free_cells(&cells);
+    if (is_over) break;
     struct timespec pause = {(time_t)every, (long)((every - (double)(time_t)every) * 1e9)};
     nanosleep(&pause, NULL);
   }
@@ -246,8 +249,8 @@ int cli_status(int argc, char **argv) {
     error = watch(s, place.results, rest.items[0], every);
     goto cleanup;
   }
-  TRY(rest.count ? list_cells(s, rest.items[0], is_json, &out)
-                 : list_experiments(s, is_json, &out));
+  TRY(rest.count ? list_cells(s, place.results, rest.items[0], is_json, &out)
+                 : list_experiments(s, place.results, is_json, &out));
   TRY(cli_print(&out));
 cleanup:
   store_close(s);

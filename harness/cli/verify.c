@@ -17,13 +17,33 @@ static const char details[] =
     "exit status: 0 the same bits; 1 other bits; 2 cannot be verified (not finished, checkpoints\n"
     "gone, data missing)";
 
+/* The bits differ, and so does what explains it, as far as it is recorded. */
+static void write_difference(const verify_result *r, int64_t run_id, strbuf *out) {
+  const struct {
+    bool is_other;
+    const char *name;
+  } causes[] = {{r->has_other_data, "other data"},
+                {r->has_other_program, "another program"},
+                {r->has_other_machine, "another machine"}};
+  size_t named = 0;
+  strbuf_format(out, "run %lld: %zu of %zu tensors differ; most in %s (%.3g)\n", (long long)run_id,
+                r->different, r->tensors, r->worst, r->greatest);
+  for (size_t i = 0; i < sizeof causes / sizeof *causes; i++)
+    if (causes[i].is_other)
+      strbuf_format(out, "%s%s", named++ ? " and " : "the recorded run had ", causes[i].name);
+  if (named)
+    strbuf_append(out, ":\n");
+  else
+    strbuf_append(out, "data, program and machine are those that were recorded: the same ones gave "
+                       "other bits\n");
+}
+
 static void write_result(const verify_result *r, int64_t run_id, strbuf *out) {
   if (r->is_equal)
     strbuf_format(out, "run %lld: the same bits in all %zu tensors\n", (long long)run_id,
                   r->tensors);
   else
-    strbuf_format(out, "run %lld: %zu of %zu tensors differ; most in %s (%.3g)\n",
-                  (long long)run_id, r->different, r->tensors, r->worst, r->greatest);
+    write_difference(r, run_id, out);
   strbuf_append(out, strbuf_string(&r->notes));
   if (r->folder) strbuf_format(out, "the second run is in %s\n", r->folder);
 }

@@ -43,7 +43,7 @@ void drawing_name_part(const drawing *g, size_t row, size_t count, bool is_rest,
 }
 
 void drawing_number(double value, int digits, char *text, size_t size) {
-  if (value >= 1000 && value < 1e6)
+  if (value >= 999.5 && value < 999999.5)
     snprintf(text, size, "%d,%03d", (int)(value + 0.5) / 1000, (int)(value + 0.5) % 1000);
   else if (value >= 100 || value < 0.001)
     snprintf(text, size, "%.3g", value);

@@ -1,12 +1,9 @@
 #include "run/again.h"
 
-#include <errno.h>
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/fs.h"
 #include "base/mem.h"
 #include "run/directory.h"
 #include "store/given.h"
@@ -26,62 +23,6 @@ err run_lost_share(store *s, int64_t run_id, double *share) {
   *share = sql_real(rows, 0);
   sql_stop(rows);
   return NULL;
-}
-
-/* ---- archiving ---- */
-
-/* "DIRECTORY.archived-N" that is not there yet; the caller frees. */
-static char *free_name(const char *results, const char *directory) {
-  enum { MOST = 100000 };
-  for (int n = 1; n < MOST; n++) {
-    strbuf name = {0};
-    strbuf_format(&name, "%s.archived-%d", directory, n);
-    char *path = directory_path(results, strbuf_string(&name), NULL);
-    bool is_free = path && !fs_exists(path);
-    free(path);
-    if (is_free) return strbuf_take(&name);
-    strbuf_free(&name);
-  }
-  return NULL;
-}
-
-static err move_folder(store *s, const char *results, int64_t run_id, const char *directory) {
-  char *from = directory_path(results, directory, NULL), *name = free_name(results, directory);
-  char *to = name ? directory_path(results, name, NULL) : NULL;
-  err error = NULL;
-  if (!from || !to) FAIL(ERR_MEMORY, "out of memory: a path");
-  /* in this order a kill in between leaves a directory that is read again as what it is */
-  TRY(directory_record_mark(results, directory, "archive", NULL));
-  TRY(store_ingest(s, results, directory, &run_id));
-  TRY(store_move_run(s, run_id, name));
-  if (rename(from, to) != 0) error = err_errno(errno, "%s: cannot be renamed to %s", from, to);
-cleanup:
-  free(from);
-  free(to);
-  free(name);
-  return error;
-}
-
-err run_archive(store *s, const char *results, int64_t run_id) {
-  sqlite3_stmt *rows;
-  bool has_row;
-  err error = sql_query(s, &rows, "SELECT directory, archived FROM run WHERE id = ?", "i", run_id);
-  if (!error) error = sql_next(s, rows, &has_row);
-  if (error) return error;
-  if (!has_row) return err_new(ERR_INPUT, "there is no run %lld", (long long)run_id);
-  char *directory = mem_copy_string(sql_text(rows, 0));
-  bool is_archived = sqlite3_column_int(rows, 1) != 0;
-  sql_stop(rows);
-  char *path = directory ? directory_path(results, directory, NULL) : NULL;
-  if (!path)
-    error = mem_error(0, "a path");
-  else if (!is_archived && fs_is_folder(path))
-    error = move_folder(s, results, run_id, directory);
-  else if (!is_archived) /* its folder is gone, the record is all there is */
-    error = sql_run(s, "UPDATE run SET archived = 1 WHERE id = ?", "i", run_id);
-  free(path);
-  free(directory);
-  return error;
 }
 
 /* ---- which ---- */
@@ -147,8 +88,7 @@ err again_prepare(const spec_experiment *e, store *s, const run_options *options
   if (options->again == AGAIN_DATA)
     error = mark_other_data(s, sweep, is_wanted);
   else
-    for (size_t i = 0; i < sweep->count; i++)
-      is_wanted[i] = !isnan(sweep->cells[i].lost_share);
+    for (size_t i = 0; i < sweep->count; i++) is_wanted[i] = !isnan(sweep->cells[i].lost_share);
   if (options->again == AGAIN_DATA) mark_descendants(sweep, is_wanted);
   for (size_t i = 0; i < sweep->count && !error; i++)
     if (is_wanted[i] && sweep->cells[i].state == CELL_FINISHED)

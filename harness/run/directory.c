@@ -74,7 +74,7 @@ static bool take_lock(int fd) {
   return false;
 }
 
-bool directory_is_alive(const char *results, const char *directory, bool *is_elsewhere) {
+static bool is_lock_held(const char *results, const char *directory, bool *is_elsewhere) {
   char *path = directory_path(results, directory, "lock");
   *is_elsewhere = false;
   int fd = path ? open(path, O_RDWR | O_CLOEXEC) : -1;
@@ -83,7 +83,16 @@ bool directory_is_alive(const char *results, const char *directory, bool *is_els
   bool is_held = flock(fd, LOCK_SH | LOCK_NB) != 0;
   read_holder(fd, is_elsewhere);
   close(fd);
-  return is_held || *is_elsewhere;
+  return is_held;
+}
+
+bool directory_is_held(const char *results, const char *directory) {
+  bool is_elsewhere;
+  return is_lock_held(results, directory, &is_elsewhere);
+}
+
+bool directory_is_alive(const char *results, const char *directory, bool *is_elsewhere) {
+  return is_lock_held(results, directory, is_elsewhere) || *is_elsewhere;
 }
 
 err directory_lock(const char *results, const char *directory, int *fd, lock_state *state,
@@ -362,4 +371,20 @@ bool directory_has_checkpoint(const char *results, const char *directory) {
   bool has_one = path != NULL;
   free(path);
   return has_one;
+}
+
+void directory_remove(const char *folder) {
+  char **names = NULL;
+  size_t count = 0;
+  err_free(fs_list(folder, &names, &count));
+  for (size_t i = 0; i < count; i++) {
+    char *path = fs_join(folder, names[i]);
+    if (path && fs_is_folder(path))
+      directory_remove(path);
+    else if (path)
+      unlink(path);
+    free(path);
+  }
+  fs_free_names(names, count);
+  rmdir(folder);
 }

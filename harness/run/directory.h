@@ -49,6 +49,10 @@ err directory_record_mark(const char *results, const char *directory, const char
 /* True while a process of the run lives: flipbench or its trainer holds the lock, or the lock's
  * holder is on another machine, of which nothing can be said from here (*is_elsewhere). */
 bool directory_is_alive(const char *results, const char *directory, bool *is_elsewhere);
+/* True when a process on a machine that shares locks with this one holds the lock. */
+bool directory_is_held(const char *results, const char *directory);
+/* rm -r; what cannot be removed stays. */
+void directory_remove(const char *path);
 /* The number of the next process: one more than the greatest in attempts.jsonl. */
 err directory_next_attempt(const char *results, const char *directory, int *number) ERR_MUST_CHECK;
 

@@ -120,6 +120,13 @@ err run_close_lost(store *s, const char *results, run_cell *c) {
   return error;
 }
 
+err run_look(store *s, const char *results, const char *directory, bool *is_alive,
+             bool *is_elsewhere) {
+  int64_t run_id;
+  *is_alive = directory_is_alive(results, directory, is_elsewhere);
+  return *is_alive ? NULL : store_ingest(s, results, directory, &run_id);
+}
+
 /* A run that is recorded as running: is it, by whom, or did it die? */
 static err look_at_running(store *s, const char *results, store_run *run, const char *cell_id) {
   int fd;
@@ -201,12 +208,16 @@ static err has_unread(store *s, const char *results, const store_run *run, bool 
 }
 
 static err plan_cell(const spec_experiment *e, store *s, const run_options *options, run_cell *c) {
-  store_run run;
+  store_run run = {0};
   int64_t run_id;
   bool is_behind = true;
   err error = NULL;
   c->directory = directory_name(e, c->cell);
   if (!c->directory) return mem_error(0, "a path");
+  /* archived, but killed before the folder was out of the way */
+  TRY(sql_integer(s, 0, &run_id, "SELECT id FROM run WHERE directory = ? AND archived", "t",
+                  c->directory));
+  if (run_id && !options->is_dry) TRY(run_archive(s, options->results, run_id));
   TRY(store_find_run(s, c->cell->id, &run));
   if (!run.run_id) { /* a run directory that the store does not know: the store was lost */
     char *path = directory_path(options->results, c->directory, "attempts.jsonl");

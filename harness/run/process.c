@@ -202,8 +202,10 @@ cleanup:
 }
 
 void process_stop(process *p, stop_reason why) {
-  if (p->stop == STOP_NONE) p->stopped = clock_seconds();
-  if (p->stop == STOP_NONE || why == STOP_ASKED) p->stop = why;
+  bool is_first =
+      p->stop == STOP_NONE || p->stop == STOP_TURN; /* a turn's end is no reason to fail */
+  if (is_first) p->stopped = clock_seconds();
+  if (is_first || why == STOP_ASKED) p->stop = why;
   kill(p->pid, SIGTERM);
 }
 
@@ -223,7 +225,7 @@ static void judge_signal(const process *p, const run_cell *cell, int number, uin
                          verdict *v) {
   char size[TEXT_NUMBER_SIZE];
   int64_t limit = cell->limits.memory_bytes;
-  bool is_ours = p->stop == STOP_ASKED || p->stop == STOP_PAUSED;
+  bool is_ours = p->stop == STOP_ASKED || p->stop == STOP_PAUSED || p->stop == STOP_TURN;
   if (is_ours) strcpy(v->status, "interrupted");
   if (!is_ours && number == SIGKILL && p->stop == STOP_NONE && was_memory(p)) {
     strcpy(v->kind, "memory");

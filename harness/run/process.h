@@ -9,7 +9,7 @@
 #include "run/slots.h"
 
 /* Why we told a process to stop. */
-typedef enum { STOP_NONE, STOP_ASKED, STOP_PAUSED, STOP_TIME } stop_reason;
+typedef enum { STOP_NONE, STOP_ASKED, STOP_PAUSED, STOP_TIME, STOP_TURN } stop_reason;
 
 typedef struct {
   size_t index; /* of the cell in the sweep */
@@ -19,6 +19,8 @@ typedef struct {
   slot *place;    /* NULL: the whole machine */
   char *cgroup;   /* of its own; NULL: RLIMIT_DATA, or no limit; owned */
   stop_reason stop;
+  double first_step;    /* clock_seconds when its first step was seen; 0: not yet */
+  int64_t steps_before; /* newest step in the record when it was started */
   double stopped;       /* clock_seconds of the first SIGTERM that it was sent */
   int64_t events_start; /* bytes that events.jsonl had */
   int64_t kills_before; /* limits_count_kills */

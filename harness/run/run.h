@@ -8,6 +8,7 @@
 #ifndef FLIPBENCH_RUN_RUN_H
 #define FLIPBENCH_RUN_RUN_H
 
+#include <math.h>
 #include <stdbool.h>
 
 #include "base/err.h"
@@ -23,6 +24,8 @@ typedef enum {
   AGAIN_DATA       /* finished, with other data than the newest run of the same settings had */
 } run_again;
 
+#define RUN_TURNS_CHOSEN INFINITY
+
 typedef struct {
   const char *results; /* the folder of all results */
   const char *flip;    /* the trainer; run_find_flip makes one */
@@ -30,6 +33,9 @@ typedef struct {
   const char *gpus;    /* "0,1": the GPUs to use; NULL: all, when the experiment asks for some */
   spec_limits limits;  /* over the experiment's; -1: as it says */
   run_again again;     /* which cells that have an end are started again */
+  double turn_seconds; /* cells take turns of this length; 0: as the experiment says; < 0: none;
+                          RUN_TURNS_CHOSEN: of a length that stopping costs 2 % of */
+  bool ignores_memory; /* start cells that this machine's memory does not hold, too */
   bool is_dry;         /* write nothing below `results` */
   bool is_remote;      /* cells run on other machines: what is recorded as running is left so */
   bool shows_progress;
@@ -56,6 +62,8 @@ typedef struct {
   int tries;                                 /* failures in this sweep */
   double not_before;                         /* clock_seconds: a retry waits until then */
   double predicted_seconds, predicted_bytes; /* of the whole run; NaN: unknown */
+  int64_t turns;                             /* that it has had */
+  bool waits_for_memory;                     /* and that was said */
   bool has_begun;                            /* an earlier process worked on it */
   bool ran_now;                              /* a process was started in this sweep */
   double lost_share;                         /* of a finished run; NaN: not disturbed, or unknown */
@@ -74,6 +82,11 @@ err run_find_flip(char **path) ERR_MUST_CHECK;
  * that the store does not know yet or not fully. Starts nothing. */
 err run_plan(const spec_experiment *e, store *s, const run_options *options,
              run_sweep *sweep) ERR_MUST_CHECK;
+/* What a run that is recorded as running really is: reads what its files say that was not recorded
+ * yet, and looks for its process. *is_alive: one lives, here or (*is_elsewhere: as far as this
+ * machine can tell) on another one. */
+err run_look(store *s, const char *results, const char *directory, bool *is_alive,
+             bool *is_elsewhere) ERR_MUST_CHECK;
 /* Records that the process of a cell that is recorded as running is gone without a word. */
 err run_close_lost(store *s, const char *results, run_cell *c) ERR_MUST_CHECK;
 /* Runs what is waiting. SIGINT or SIGTERM: the trainers are told to stop after a checkpoint, and
@@ -83,9 +96,17 @@ err run_all(const spec_experiment *e, store *s, const run_options *options,
             run_sweep *sweep) ERR_MUST_CHECK;
 void run_free(run_sweep *sweep);
 
-/* Takes a run out of its cell's results and keeps it: the folder gets `.archived-N` behind its name,
- * and the record says so. */
+/* Takes a run out of its cell's results and keeps it: the folder gets `.archived-N` behind its
+ * name, and the record says so. */
 err run_archive(store *s, const char *results, int64_t run_id) ERR_MUST_CHECK;
+/* Takes that back. */
+err run_restore(store *s, const char *results, int64_t run_id) ERR_MUST_CHECK;
+/* Removes a run's folder, weights and all, and the record of it. */
+err run_remove(store *s, const char *results, int64_t run_id) ERR_MUST_CHECK;
+/* A sentence about a run, in place of the one before; a tag put on or taken off. */
+err run_note(store *s, const char *results, int64_t run_id, const char *text) ERR_MUST_CHECK;
+err run_tag(store *s, const char *results, int64_t run_id, const char *name,
+            bool is_wanted) ERR_MUST_CHECK;
 /* Share of the training time that other processes cost a disturbed run; NaN when it was not
  * disturbed, or when nothing tells. */
 err run_lost_share(store *s, int64_t run_id, double *share) ERR_MUST_CHECK;

@@ -19,6 +19,12 @@ typedef struct {
   int running_count;
   int stop_requests; /* Ctrl-C or SIGTERM, counted */
   bool is_paused;
+  struct {
+    bool are_on, is_given; /* the length was given: costs do not change it */
+    bool were_said;
+    double seconds;                     /* of one turn */
+    double longest_start, longest_stop; /* what stopping and resuming a cell has cost */
+  } turns;
   sigset_t unblocked;
   display shown;
   double *cost; /* of each cell, in FLOPs (or samples when they are not known) */

@@ -5,7 +5,9 @@
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/mem.h"
+#include "run/memory.h"
 #include "run/runner.h"
+#include "run/turns.h"
 
 static err skip(run_cell *c, const char *format, const char *detail) {
   strbuf text = {0};
@@ -49,12 +51,52 @@ static err start_process(runner *r, size_t index, const char *init_from, int loc
   *p = (process){.index = index};
   err error = process_start(r->options, r->s, &r->sweep->cells[index], &wishes, p);
   *has_started = p->pid > 0;
+  err unknown = *has_started ? turns_begin(r, p) : NULL;
+  if (error)
+    err_free(unknown);
+  else
+    error = unknown;
   if (*has_started) {
     r->running_count++; /* it runs, even when recording it failed */
   } else {
     close(lock_fd);
     wishes.place->is_busy = false;
   }
+  return error;
+}
+
+/* A cell that this machine's memory cannot hold would be killed in the middle, or swap for hours.
+ */
+static err look_at_memory(runner *r, run_cell *c, bool *is_ready) {
+  char plan[TEXT_NUMBER_SIZE], free_text[TEXT_NUMBER_SIZE];
+  double outstanding = 0, available;
+  *is_ready = true;
+  if (r->options->ignores_memory || !memory_is_of_host(&c->cell->settings)) return NULL;
+  for (int i = 0; i < r->running_count; i++)
+    outstanding +=
+        memory_outstanding(r->running[i].pid, r->sweep->cells[r->running[i].index].predicted_bytes);
+  available = memory_available();
+  memory_verdict fit =
+      memory_judge(c->predicted_bytes, available, outstanding, r->running_count > 0);
+  *is_ready = fit == MEMORY_FITS;
+  if (*is_ready) return NULL;
+  text_bytes((uint64_t)c->predicted_bytes, plan);
+  text_bytes((uint64_t)available, free_text);
+  if (fit == MEMORY_WAITS) {
+    if (!c->waits_for_memory)
+      display_say(&r->shown, "%s: waits for memory: it takes about %s, and %s are free",
+                  c->cell->label, plan, free_text);
+    c->waits_for_memory = true;
+    return NULL;
+  }
+  strbuf why = {0};
+  strbuf_format(&why,
+                "takes about %s of memory, and %s are free here; a smaller batch_size, "
+                "micro_batch_size or image.recompute take less ('flip plan' tells), "
+                "--no-check-memory starts it all the same",
+                plan, free_text);
+  err error = skip(c, "it", strbuf_string(&why));
+  strbuf_free(&why);
   return error;
 }
 
@@ -68,6 +110,7 @@ static err start_cell(runner *r, size_t index, bool *has_started) {
   err error = NULL;
   *has_started = false;
   TRY(look_at_parent(r, c, &is_ready, &init_from));
+  if (is_ready) TRY(look_at_memory(r, c, &is_ready));
   if (!is_ready) goto cleanup;
   path = directory_path(r->options->results, c->directory, NULL);
   if (!path) FAIL(ERR_MEMORY, "out of memory: a path");
@@ -95,11 +138,17 @@ cleanup:
 
 void runner_fill_slots(runner *r) {
   double now = clock_seconds();
-  for (size_t i = 0; i < r->sweep->count && !runner_is_stopping(r) && !r->is_paused; i++) {
-    const run_cell *c = &r->sweep->cells[i];
-    bool has_started;
-    if (r->running_count >= r->slots.count) return;
-    if (c->state == CELL_WAITING && c->not_before <= now)
-      runner_keep_failure(r, start_cell(r, i, &has_started));
-  }
+  int64_t most = 0;
+  size_t end = turns_horizon(r);
+  for (size_t i = 0; i < end; i++)
+    if (r->sweep->cells[i].turns > most) most = r->sweep->cells[i].turns;
+  /* with turns: who has had fewest comes first; without them all have had none */
+  for (int64_t turns = 0; turns <= most; turns++)
+    for (size_t i = 0; i < end && !runner_is_stopping(r) && !r->is_paused; i++) {
+      const run_cell *c = &r->sweep->cells[i];
+      bool has_started;
+      if (r->running_count >= r->slots.count) return;
+      if (c->turns == turns && c->state == CELL_WAITING && c->not_before <= now)
+        runner_keep_failure(r, start_cell(r, i, &has_started));
+    }
 }

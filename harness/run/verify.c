@@ -16,6 +16,7 @@
 #include "base/mem.h"
 #include "run/directory.h"
 #include "run/weights.h"
+#include "store/given.h"
 #include "store/sql.h"
 
 /* What the record says of the run. */
@@ -113,8 +114,46 @@ cleanup:
   return error;
 }
 
+/* What a start event says that its process was given. */
+static err read_given(const json_t *start, const store_given *like, store_given *now) {
+  static const char *const keys[GIVEN_KINDS] = {[GIVEN_DATA] = "data_fingerprint",
+                                                [GIVEN_VOCABULARY] = "vocabulary_fingerprint",
+                                                [GIVEN_INIT] = "init_fingerprint"};
+  *now = (store_given){0};
+  now->data_samples = json_integer_value(json_object_get(start, "data_samples"));
+  for (int k = 0; k < GIVEN_KINDS; k++) {
+    const json_t *value = keys[k] ? json_object_get(start, keys[k]) : NULL;
+    const char *text = json_string_value(value);
+    now->asked[k] = mem_copy_string(like->asked[k]);
+    now->got[k] = mem_copy_string(text ? text : "");
+    if (!now->asked[k] || !now->got[k]) return mem_error(0, "what a run was given");
+  }
+  const json_t *sets = json_object_get(start, "evaluation_fingerprints");
+  if (json_object_size(sets) == 0) return NULL;
+  free(now->got[GIVEN_EVALUATION]);
+  now->got[GIVEN_EVALUATION] = json_dumps(sets, JSON_COMPACT | JSON_SORT_KEYS);
+  return now->got[GIVEN_EVALUATION] ? NULL : mem_error(0, "what a run was given");
+}
+
+/* Data, vocabulary, evaluation sets, weights started from. The evaluation sets change no bit. */
+static err compare_given(store *s, int64_t run_id, const json_t *start, verify_result *result) {
+  store_given then = {0}, now = {0};
+  err error = store_load_given(s, run_id, &then);
+  if (!error) error = read_given(start, &then, &now);
+  if (!error) {
+    store_describe_differences(&then, &now, &result->notes);
+    result->has_other_data = store_given_differs(&then, &now, GIVEN_DATA) ||
+                             store_given_differs(&then, &now, GIVEN_VOCABULARY) ||
+                             store_given_differs(&then, &now, GIVEN_INIT);
+  }
+  store_free_given(&then);
+  store_free_given(&now);
+  return error;
+}
+
 /* Code and machine of both runs: a difference explains bits that differ. */
-static err compare_facts(const recorded *r, const char *folder, strbuf *notes) {
+static err compare_facts(store *s, int64_t run_id, const recorded *r, const char *folder,
+                         verify_result *result) {
   char *path = fs_join(folder, "events.jsonl"), *text = NULL;
   size_t length;
   err error = path ? fs_read(path, &text, &length) : mem_error(0, "a path");
@@ -123,31 +162,19 @@ static err compare_facts(const recorded *r, const char *folder, strbuf *notes) {
   char *end = strchr(text, '\n');
   if (end) *end = '\0';
   json_t *start = json_loads(text, 0, NULL);
+  error = compare_given(s, run_id, start, result);
+  strbuf *notes = &result->notes;
   for (int i = 0; i < 5; i++) {
     const char *now = json_string_value(json_object_get(start, fact_names[i]));
-    if (now && r->facts[i] && strcmp(now, r->facts[i]) != 0)
-      strbuf_format(notes, "%s: was %s, is %s\n", fact_names[i],
+    if (!now || !r->facts[i] || strcmp(now, r->facts[i]) == 0) continue;
+    result->has_other_program = result->has_other_program || i < 3;
+    result->has_other_machine = result->has_other_machine || i >= 3;
+    strbuf_format(notes, "%s: was %s, is %s\n", fact_names[i],
                     *r->facts[i] ? r->facts[i] : "clean", *now ? now : "clean");
   }
   json_decref(start);
   free(text);
-  return NULL;
-}
-
-static void remove_folder(const char *folder) {
-  char **names = NULL;
-  size_t count = 0;
-  err_free(fs_list(folder, &names, &count));
-  for (size_t i = 0; i < count; i++) {
-    char *path = fs_join(folder, names[i]);
-    if (path && fs_is_folder(path))
-      remove_folder(path);
-    else if (path)
-      unlink(path);
-    free(path);
-  }
-  fs_free_names(names, count);
-  rmdir(folder);
+  return error;
 }
 
 err run_verify(store *s, const verify_options *options, int64_t run_id, verify_result *result) {
@@ -159,7 +186,7 @@ err run_verify(store *s, const verify_options *options, int64_t run_id, verify_r
   TRY(read_record(s, options->results, run_id, &r));
   strbuf_format(&folder, "%s/verify-%lld-%ld", options->results, (long long)run_id, (long)getpid());
   TRY(train_again(options, &r, strbuf_string(&folder)));
-  TRY(compare_facts(&r, strbuf_string(&folder), &result->notes));
+  TRY(compare_facts(s, run_id, &r, strbuf_string(&folder), result));
   strbuf_format(&again, "%s/checkpoints/%s", strbuf_string(&folder), fs_name(r.checkpoint));
   if (!fs_exists(strbuf_string(&again)))
     FAIL(ERR_INPUT, "the second training left no %s", strbuf_string(&again));
@@ -173,7 +200,7 @@ cleanup:
   if (options->keeps_folder || (error && fs_exists(strbuf_string(&folder))))
     result->folder = mem_copy_string(strbuf_string(&folder));
   else if (folder.length)
-    remove_folder(strbuf_string(&folder));
+    directory_remove(strbuf_string(&folder));
   strbuf_free(&folder);
   strbuf_free(&again);
   free_recorded(&r);

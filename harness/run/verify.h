@@ -18,7 +18,9 @@ typedef struct {
   size_t tensors, different; /* of the last checkpoint */
   double greatest;           /* the greatest absolute difference of an fp32 number; 0: none */
   char worst[128];           /* the tensor that it is in */
-  strbuf notes;              /* what code and machine differ in, a sentence a line */
+  /* what the run was trained with, and is other now */
+  bool has_other_data, has_other_program, has_other_machine;
+  strbuf notes;              /* what they differ in, a sentence a line */
   char *folder;              /* where the second run is, when it was kept; else NULL */
 } verify_result;
 

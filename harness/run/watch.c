@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "run/retry.h"
 #include "run/runner.h"
+#include "run/turns.h"
 
 /* From SIGTERM to SIGKILL for a process whose time is over: enough to write a checkpoint. */
 static const double longest_grace_seconds = 60;
@@ -20,7 +21,7 @@ void runner_enforce_limits(runner *r) {
     process *p = &r->running[i];
     double limit = r->sweep->cells[p->index].limits.time_seconds;
     if (limit <= 0 || now - p->started < limit) continue;
-    if (p->stop == STOP_NONE) process_stop(p, STOP_TIME);
+    if (p->stop == STOP_NONE || p->stop == STOP_TURN) process_stop(p, STOP_TIME);
     double grace = limit < longest_grace_seconds ? limit : longest_grace_seconds;
     if (p->stop == STOP_TIME && now - p->stopped > grace) kill(p->pid, SIGKILL);
   }
@@ -45,8 +46,8 @@ static void say_end(runner *r, run_cell *c, double seconds) {
   if (c->state == CELL_FINISHED && !isnan(c->lost_share))
     snprintf(lost, sizeof lost, " · † disturbed: %.0f %% of the time lost", 100 * c->lost_share);
   if (c->state == CELL_FINISHED)
-    display_say(&r->shown, "%s%s%s %s · finished in %s%s", colour, mark, plain, c->cell->label, time,
-                lost);
+    display_say(&r->shown, "%s%s%s %s · finished in %s%s", colour, mark, plain, c->cell->label,
+                time, lost);
   else
     display_say(&r->shown, "%s%s%s %s · %s after %s%s%s", colour, mark, plain, c->cell->label,
                 run_state_name(c->state), time, c->reason && *c->reason ? ": " : "",
@@ -73,13 +74,14 @@ static void consider_retry(runner *r, run_cell *c, const char *kind) {
               has_checkpoint ? ", from its checkpoint" : "");
 }
 
-/* What was only paused waits to go on. */
+/* What was only paused, or has had its turn, waits to go on. */
 static void consider_pause(run_cell *c, const process *p) {
-  if (c->state != CELL_INTERRUPTED || p->stop != STOP_PAUSED) return;
+  bool is_turn = p->stop == STOP_TURN;
+  if (c->state != CELL_INTERRUPTED || (p->stop != STOP_PAUSED && !is_turn)) return;
   c->state = CELL_WAITING;
   c->has_begun = true;
   free(c->why);
-  c->why = mem_copy_string("goes on after a pause");
+  c->why = mem_copy_string(is_turn ? "its next turn" : "goes on after a pause");
 }
 
 void runner_collect_ended(runner *r) {
@@ -94,7 +96,9 @@ void runner_collect_ended(runner *r) {
     c->has_begun = true;
     uint64_t peak_bytes = (uint64_t)used.ru_maxrss * 1024;
     runner_keep_failure(r, process_finish(r->options, r->s, c, p, wait_status, peak_bytes, kind));
-    say_end(r, c, clock_seconds() - p->started);
+    turns_end(r, p);
+    if (p->stop != STOP_TURN || c->state != CELL_INTERRUPTED)
+      say_end(r, c, clock_seconds() - p->started);
     consider_retry(r, c, kind);
     consider_pause(c, p);
     r->running[i--] = r->running[--r->running_count];
@@ -105,6 +109,7 @@ void runner_ingest(runner *r) {
   for (int i = 0; i < r->running_count && !r->failure; i++) {
     run_cell *c = &r->sweep->cells[r->running[i].index];
     runner_keep_failure(r, store_ingest(r->s, r->options->results, c->directory, &c->run_id));
+    if (!r->failure) runner_keep_failure(r, turns_look(r, &r->running[i]));
   }
 }
 

@@ -17,6 +17,8 @@ static const format_row table[] = {
     {FORMAT_TOP, "exclude", FORMAT_EXCLUSIONS, 0, "takes cells out by some or all of their axes"},
     {FORMAT_TOP, "profiles", FORMAT_PROFILES, 0, "named overrides of this file: --profile NAME"},
     {FORMAT_TOP, "tuning", FORMAT_TUNINGS, 0, "cells that start from another cell's weights"},
+    {FORMAT_TOP, "schedule", FORMAT_SCHEDULE, 0,
+     "turns: cells take turns; order: one after another [turns where times are compared]"},
     {FORMAT_TOP, "environment", FORMAT_VARIABLES, 0, "environment variables of every cell"},
     {FORMAT_TOP, "requires", FORMAT_REQUIRES_MAP, 0, "what a machine must have to run a cell"},
     {FORMAT_TOP, "limits", FORMAT_LIMITS_LIST, 0, "time, memory and retries of a cell"},

@@ -28,6 +28,7 @@ typedef enum {
   FORMAT_BYTES,    /* int64_t: 512MiB, 8GiB, 8GB */
   /* parts that have a reader of their own */
   FORMAT_FLAG,
+  FORMAT_SCHEDULE,
   FORMAT_BASES,
   FORMAT_SETTINGS,
   FORMAT_AXES,

@@ -8,6 +8,12 @@ static void write_pairs(json_writer *w, const char *key, const spec_pairs *pairs
   jsonw_end(w);
 }
 
+static void write_names(json_writer *w, const char *key, const spec_names *names) {
+  jsonw_array(w, key);
+  for (size_t i = 0; i < names->count; i++) jsonw_string(w, NULL, names->items[i]);
+  jsonw_end(w);
+}
+
 static void write_cell(json_writer *w, const spec_experiment *e, const spec_cell *cell) {
   strbuf own = {0};
   jsonw_object(w, NULL);
@@ -42,6 +48,8 @@ void spec_write_json(const spec_experiment *e, strbuf *out) {
   jsonw_string(&w, "path", e->path);
   jsonw_string(&w, "profile", e->profile ? e->profile : "");
   jsonw_string(&w, "text", e->text);
+  write_names(&w, "set", &e->set);
+  write_names(&w, "set_cell", &e->set_cell);
   jsonw_array(&w, "cells");
   for (size_t i = 0; i < e->cell_count; i++) write_cell(&w, e, &e->cells[i]);
   jsonw_end(&w);

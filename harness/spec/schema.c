@@ -287,6 +287,7 @@ static const struct {
              [FORMAT_DURATION] = {"duration", ONE},
              [FORMAT_BYTES] = {"bytes", ONE},
              [FORMAT_FLAG] = {"flag", ONE},
+             [FORMAT_SCHEDULE] = {"schedule", ONE},
              [FORMAT_BASES] = {"names", ONE},
              [FORMAT_SETTINGS] = {"settings", ONE},
              [FORMAT_AXES] = {"axes", ONE},
@@ -360,6 +361,9 @@ static void define_plain(json_writer *w) {
   add_type(w, "flag", "boolean");
   define_list_of(w, "names", "text");
   define_scalar(w);
+  jsonw_object(w, "schedule");
+  put_choices(w, "order|turns");
+  jsonw_end(w);
   define_list_of(w, "scalars", "scalar");
   define_amount(w, "count", number_pattern);
   define_amount(w, "duration", duration_pattern);

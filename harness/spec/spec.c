@@ -197,6 +197,22 @@ static err read_shared(spec_reader *r) {
   return error;
 }
 
+static err read_schedule(spec_reader *r) {
+  static const char *const names[] = {"order", "turns"};
+  char *text = NULL;
+  err error = spec_read_text(r, "schedule", &text);
+  if (error || !text) return error;
+  if (strcmp(text, names[0]) == 0)
+    r->e->schedule = SCHEDULE_ORDER;
+  else if (strcmp(text, names[1]) == 0)
+    r->e->schedule = SCHEDULE_TURNS;
+  else
+    yml_problem(&r->problems, yml_get(r->root, "schedule"), names, 2,
+                "schedule is 'turns' or 'order', not '%s'", text);
+  free(text);
+  return NULL;
+}
+
 static err read_all(spec_reader *r) {
   err error = NULL;
   if (r->root->kind != YML_MAP)
@@ -207,6 +223,7 @@ static err read_all(spec_reader *r) {
   TRY(read_name(r));
   TRY(spec_read_text(r, "title", &r->e->title));
   TRY(spec_read_text(r, "source", &r->e->source));
+  TRY(read_schedule(r));
   TRY(read_shared(r));
   TRY(spec_expand(r));
   TRY(spec_read_needs(r));
@@ -236,6 +253,9 @@ err spec_parse(const char *path, const char *text, size_t length, const spec_opt
   if (!r.e->path || !r.e->text || (options->profile && !r.e->profile))
     FAIL(ERR_MEMORY, "out of memory: %s", path);
   memcpy(r.e->text, text, length);
+  for (size_t i = 0; i < options->set_count; i++) TRY(spec_names_add(&r.e->set, options->set[i]));
+  for (size_t i = 0; i < options->set_cell_count; i++)
+    TRY(spec_names_add(&r.e->set_cell, options->set_cell[i]));
   TRY(yml_parse(path, text, length, &document));
   r.root = yml_root(document);
   TRY(settings_init(&r.shared));
@@ -307,6 +327,8 @@ void spec_free(spec_experiment *e) {
   free(e->source);
   free(e->profile);
   spec_names_free(&e->profiles);
+  spec_names_free(&e->set);
+  spec_names_free(&e->set_cell);
   free(e->text);
   free(e);
 }

@@ -99,12 +99,21 @@ typedef struct {
   const column *iso;            /* metric of the iso-accuracy speed-up and of the curves */
 } spec_report;
 
+/* How the cells of a sweep on one machine follow one another. */
+typedef enum {
+  SCHEDULE_AUTO, /* turns where times are compared and stopping costs little */
+  SCHEDULE_ORDER,
+  SCHEDULE_TURNS
+} spec_schedule;
+
 typedef struct {
   char *path, *name, *title, *source; /* name has "@profile" behind it when one was chosen */
   char *profile;                      /* NULL: none */
   spec_names profiles;                /* those that the file has */
   char *text;                         /* the file as it was */
-  spec_cell *cells;                   /* parents before the cells that start from them */
+  spec_schedule schedule;
+  spec_names set, set_cell; /* as spec_options gave them */
+  spec_cell *cells;         /* parents before the cells that start from them */
   size_t cell_count;
   spec_pairs environment; /* variables that every cell's process gets */
   spec_requires requires;

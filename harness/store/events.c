@@ -44,10 +44,11 @@ static err put_environment(ingest *in, const json_t *event, int64_t *id) {
       " program_version, host, os, cpu, device, device_name, driver, flags, precision,"
       " threads, libraries) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
       "tttttttttttttit", digest, ingest_text(event, "commit"), ingest_text(event, "dirty"),
-      ingest_text(event, "compiler"), ingest_text(event, "program_version"), ingest_text(event, "host"),
-      ingest_text(event, "os"), ingest_text(event, "cpu"), ingest_text(event, "device"),
-      ingest_text(event, "device_name"), ingest_text(event, "driver"), ingest_text(event, "flags"),
-      ingest_text(event, "precision"), ingest_integer(event, "threads"), libraries ? libraries : "{}");
+      ingest_text(event, "compiler"), ingest_text(event, "program_version"),
+      ingest_text(event, "host"), ingest_text(event, "os"), ingest_text(event, "cpu"),
+      ingest_text(event, "device"), ingest_text(event, "device_name"), ingest_text(event, "driver"),
+      ingest_text(event, "flags"), ingest_text(event, "precision"),
+      ingest_integer(event, "threads"), libraries ? libraries : "{}");
   free(libraries);
   if (error) return error;
   return sql_integer(in->s, 0, id, "SELECT id FROM environment WHERE digest = ?", "t", digest);
@@ -60,7 +61,8 @@ static err put_numbers_under(ingest *in, const json_t *event, const char *key) {
   json_object_foreach(json_object_get(event, key), name, value) {
     char full[96];
     snprintf(full, sizeof full, "%s_%s", key, name);
-    if (json_is_number(value) && !error) error = ingest_put_summary(in, full, json_number_value(value));
+    if (json_is_number(value) && !error)
+      error = ingest_put_summary(in, full, json_number_value(value));
   }
   return error;
 }
@@ -155,6 +157,12 @@ err events_pause(ingest *in) {
 
 /* ---- start ---- */
 
+/* A count or size, NaN for what is none: for INTEGER columns that may be NULL. */
+static double count_of(const json_t *event, const char *key) {
+  double value = ingest_real(event, key);
+  return value >= 0 && value < 0x1p53 ? floor(value) : (double)NAN;
+}
+
 static err put_process(ingest *in, const json_t *event, int64_t environment) {
   char *sets = json_dumps(json_object_get(event, "evaluation_fingerprints"),
                           JSON_COMPACT | JSON_SORT_KEYS | JSON_ENCODE_ANY);
@@ -167,8 +175,8 @@ static err put_process(ingest *in, const json_t *event, int64_t environment) {
               " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
               "iiiiittidtdttt", in->run_id, in->process.number, in->process.attempt,
               in->process.version, ingest_integer(event, "first_step"), time, time, environment,
-              ingest_real(json_object_get(event, "conditions"), "cpus"),
-              ingest_text(event, "data_fingerprint"), ingest_real(event, "data_samples"),
+              count_of(json_object_get(event, "conditions"), "cpus"),
+              ingest_text(event, "data_fingerprint"), count_of(event, "data_samples"),
               ingest_text(event, "vocabulary_fingerprint"), sets ? sets : "{}",
               ingest_text(event, "init_fingerprint"));
   free(sets);
@@ -407,12 +415,6 @@ static err take_checkpoint(ingest *in, const json_t *event) {
                  ingest_integer(event, "bytes"), ingest_real(event, "seconds"));
 }
 
-/* Sizes beyond any count are as good as none. */
-static double size_of_member(const json_t *event, const char *key) {
-  double bytes = ingest_real(event, key);
-  return bytes >= 0 && bytes < 0x1p62 ? floor(bytes) : NAN;
-}
-
 static err take_memory(ingest *in, const json_t *event) {
   int64_t step = json_object_get(event, "step") ? ingest_integer(event, "step") : in->last.step;
   return sql_run(in->s,
@@ -420,10 +422,9 @@ static err take_memory(ingest *in, const json_t *event) {
                  " host_peak_bytes, device_used_bytes, utilisation, power_watts)"
                  " SELECT ?1, coalesce(max(ordinal), 0) + 1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9"
                  " FROM memory WHERE run_id = ?1",
-                 "iiidddddd", in->run_id, in->process.attempt, step,
-                 size_of_member(event, "peak_bytes"), size_of_member(event, "planned_bytes"),
-                 size_of_member(event, "host_peak_bytes"),
-                 size_of_member(event, "device_used_bytes"), ingest_real(event, "utilisation"),
+                 "iiidddddd", in->run_id, in->process.attempt, step, count_of(event, "peak_bytes"),
+                 count_of(event, "planned_bytes"), count_of(event, "host_peak_bytes"),
+                 count_of(event, "device_used_bytes"), ingest_real(event, "utilisation"),
                  ingest_real(event, "power_watts"));
 }
 

@@ -72,6 +72,29 @@ cleanup:
   return error;
 }
 
+static err put_head(store *s, const json_t *document, const char *digest) {
+  strbuf set = {0}, set_cell = {0};
+  const json_t *words = json_object_get(document, "set");
+  const json_t *cell_words = json_object_get(document, "set_cell");
+  if (words) dump(words, &set);
+  if (cell_words) dump(cell_words, &set_cell);
+  err error =
+      sql_run(s,
+              "INSERT INTO experiment (name, title, source, path, profile, digest, text, set_words,"
+              " set_cell_words) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (name) DO UPDATE SET"
+              " title = excluded.title, source = excluded.source, path = excluded.path,"
+              " profile = excluded.profile, digest = excluded.digest, text = excluded.text,"
+              " set_words = excluded.set_words, set_cell_words = excluded.set_cell_words",
+              "ttttttttt", text_of(document, "name"), text_of(document, "title"),
+              text_of(document, "source"), text_of(document, "path"),
+              text_of(document, "profile"), digest, text_of(document, "text"),
+              set.length ? strbuf_string(&set) : "[]",
+              set_cell.length ? strbuf_string(&set_cell) : "[]");
+  strbuf_free(&set);
+  strbuf_free(&set_cell);
+  return error;
+}
+
 err store_put_experiment(store *s, const char *json, size_t length) {
   char digest[HASH_SIZE];
   int64_t is_known, id = 0;
@@ -85,14 +108,7 @@ err store_put_experiment(store *s, const char *json, size_t length) {
   if (!document || !*text_of(document, "name"))
     FAIL(ERR_INPUT, "not an experiment record: %s", document ? "it has no name" : problem.text);
   TRY(sql_begin(s));
-  error = sql_run(s,
-                  "INSERT INTO experiment (name, title, source, path, profile, digest, text)"
-                  " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (name) DO UPDATE SET"
-                  " title = excluded.title, source = excluded.source, path = excluded.path,"
-                  " profile = excluded.profile, digest = excluded.digest, text = excluded.text",
-                  "ttttttt", text_of(document, "name"), text_of(document, "title"),
-                  text_of(document, "source"), text_of(document, "path"),
-                  text_of(document, "profile"), digest, text_of(document, "text"));
+  error = put_head(s, document, digest);
   if (!error)
     error = sql_integer(s, 0, &id, "SELECT id FROM experiment WHERE name = ?", "t",
                         text_of(document, "name"));

@@ -9,14 +9,11 @@
 static const struct {
   const char *name;
   bool decides;
-} kinds[GIVEN_KINDS] = {[GIVEN_DATA] = {"training data", true},
-                        [GIVEN_VOCABULARY] = {"vocabulary", true},
-                        [GIVEN_EVALUATION] = {"evaluation sets", true},
-                        [GIVEN_INIT] = {"weights started from", true},
-                        [GIVEN_PROGRAM] = {"program", false},
-                        [GIVEN_MACHINE] = {"machine", false},
-                        [GIVEN_PRECISION] = {"precision", false},
-                        [GIVEN_THREADS] = {"threads", false}};
+} kinds[GIVEN_KINDS] = {
+    [GIVEN_DATA] = {"training data", true},         [GIVEN_VOCABULARY] = {"vocabulary", true},
+    [GIVEN_EVALUATION] = {"evaluation sets", true}, [GIVEN_INIT] = {"weights started from", true},
+    [GIVEN_PROGRAM] = {"program", false},           [GIVEN_MACHINE] = {"machine", false},
+    [GIVEN_PRECISION] = {"precision", false},       [GIVEN_THREADS] = {"threads", false}};
 
 const char *store_given_name(given_kind kind) {
   return kinds[kind].name;

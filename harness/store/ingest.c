@@ -65,11 +65,12 @@ static err take_attempt_start(ingest *in, const json_t *line) {
   err error = in->run_id ? NULL : create_run(in, line);
   in->has_settled = true;
   if (!error && in->run_id)
-    error = sql_run(in->s,
-                    "INSERT OR IGNORE INTO attempt (run_id, number, pid, started, command)"
-                    " VALUES (?, ?, ?, ?, ?)",
-                    "iiitt", in->run_id, ingest_integer(line, "attempt"), ingest_integer(line, "pid"),
-                    ingest_text(line, "time"), command ? command : "[]");
+    error =
+        sql_run(in->s,
+                "INSERT OR IGNORE INTO attempt (run_id, number, pid, started, command)"
+                " VALUES (?, ?, ?, ?, ?)",
+                "iiitt", in->run_id, ingest_integer(line, "attempt"), ingest_integer(line, "pid"),
+                ingest_text(line, "time"), command ? command : "[]");
   /* what was foretold of the run, beside what will be measured */
   if (!error && in->run_id)
     error = ingest_put_summary(in, "predicted_seconds", ingest_real(line, "predicted_seconds"));
@@ -86,9 +87,9 @@ static err take_attempt_end(ingest *in, const json_t *line) {
                  "UPDATE attempt SET ended = ?, status = ?, exit_code = ?, signal = ?, kind = ?,"
                  " message = ?, log_tail = ? WHERE run_id = ? AND number = ?",
                  "ttiitttii", ingest_text(line, "time"), ingest_text(line, "status"),
-                 ingest_integer(line, "exit_code"), ingest_integer(line, "signal"), ingest_text(line, "kind"),
-                 ingest_text(line, "message"), ingest_text(line, "log_tail"), in->run_id,
-                 ingest_integer(line, "attempt"));
+                 ingest_integer(line, "exit_code"), ingest_integer(line, "signal"),
+                 ingest_text(line, "kind"), ingest_text(line, "message"),
+                 ingest_text(line, "log_tail"), in->run_id, ingest_integer(line, "attempt"));
 }
 
 /* What people say of a run: `flipbench runs`. */
@@ -136,7 +137,8 @@ static err take_attempt(ingest *in, const json_t *line) {
 
 /* ---- files ---- */
 
-/* What is kept of words from outside may be shown on a terminal: the files have them as they came. */
+/* What is kept of words from outside may be shown on a terminal: the files have them as they came.
+ */
 static void escape_texts(json_t *object) {
   const char *key;
   json_t *value;

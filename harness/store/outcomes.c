@@ -17,7 +17,8 @@ void store_free_outcome(store_outcome *outcome) {
 
 static err take_hits(sqlite3_stmt *rows, store_outcome *out) {
   const uint8_t *bytes = sqlite3_column_blob(rows, 3);
-  size_t length = (size_t)sqlite3_column_bytes(rows, 3), items = (size_t)sqlite3_column_int64(rows, 2);
+  size_t length = (size_t)sqlite3_column_bytes(rows, 3),
+         items = (size_t)sqlite3_column_int64(rows, 2);
   if (!bytes || (items + 7) / 8 != length) return NULL; /* as good as none */
   out->set = mem_copy_string(sql_text(rows, 0));
   out->step = sqlite3_column_int64(rows, 1);
@@ -31,9 +32,9 @@ static err take_hits(sqlite3_stmt *rows, store_outcome *out) {
 static err load_labels(store *s, int64_t run_id, store_outcome *out) {
   sqlite3_stmt *rows;
   bool has_row;
-  err error = sql_query(s, &rows,
-                        "SELECT labels FROM outcome_labels WHERE run_id = ? AND set_name = ?", "it",
-                        run_id, out->set);
+  err error =
+      sql_query(s, &rows, "SELECT labels FROM outcome_labels WHERE run_id = ? AND set_name = ?",
+                "it", run_id, out->set);
   if (!error) error = sql_next(s, rows, &has_row);
   if (error || !has_row) return error;
   const uint8_t *bytes = sqlite3_column_blob(rows, 0);

@@ -287,10 +287,14 @@ static const char version_3[] =
     "ALTER TABLE step ADD COLUMN pressure_seconds REAL;"
     "ALTER TABLE step ADD COLUMN energy_joules REAL;"
     "ALTER TABLE step ADD COLUMN device_mhz REAL;"
-    "ALTER TABLE step ADD COLUMN device_other_processes INTEGER;"
+    "ALTER TABLE step ADD COLUMN device_other_processes REAL;"
     "ALTER TABLE run ADD COLUMN note TEXT NOT NULL DEFAULT '';"
     "ALTER TABLE run ADD COLUMN archived INTEGER NOT NULL DEFAULT 0;" /* 1: no cell's result */
     "ALTER TABLE run ADD COLUMN numbers_rows INTEGER NOT NULL DEFAULT 0;" /* steps they are from */
+
+    /* JSON lists: --set and --set-cell of the last run */
+    "ALTER TABLE experiment ADD COLUMN set_words TEXT NOT NULL DEFAULT '[]';"
+    "ALTER TABLE experiment ADD COLUMN set_cell_words TEXT NOT NULL DEFAULT '[]';"
 
     "CREATE TABLE tag ("
     "  run_id INTEGER NOT NULL REFERENCES run(id) ON DELETE CASCADE,"

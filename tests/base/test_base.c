@@ -99,6 +99,44 @@ static void numbers_are_written_for_people(void **state) {
   assert_string_equal(text_duration(3720, buffer), "1 h 02 m");
   assert_string_equal(text_duration(0.085, buffer), "85 ms");
   assert_string_equal(text_count(75000, buffer), "75.0 k");
+  assert_string_equal(text_si(4e12, "FLOP", buffer), "4.00 TFLOP");
+}
+
+/* A number is rounded before its unit and places are chosen: what is printed is never a whole one
+ * of the next unit. */
+static void rounding_never_fills_a_unit(void **state) {
+  (void)state;
+  static const struct {
+    double value;
+    const char *text;
+  } durations[] = {{0.9994, "999 ms"},
+                   {0.9996, "1.0 s"},
+                   {9.94, "9.9 s"},
+                   {9.97, "10 s"},
+                   {59.4, "59 s"},
+                   {59.7, "1 m 00 s"},
+                   {119.4, "1 m 59 s"},
+                   {119.6, "2 m 00 s"},
+                   {3599.4, "59 m 59 s"},
+                   {3599.7, "1 h 00 m"},
+                   {2 * 3600 - 29, "2 h 00 m"},
+                   {0, "0 ms"}},
+    counts[] = {{999.4, "999"},     {999.6, "1.00 k"},   {9994, "9.99 k"},
+                {9996, "10.0 k"},   {99940, "99.9 k"},   {99960, "100 k"},
+                {999.4e3, "999 k"}, {999.7e3, "1.00 M"}, {999.9e6, "1.00 B"}},
+    sizes[] = {{1023, "1023 B"},
+               {1024, "1.00 KiB"},
+               {1023.4 * 1048576, "1023 MiB"},
+               {1023.9 * 1048576, "1.00 GiB"},
+               {9.996 * 1048576, "10.0 MiB"}};
+  char buffer[TEXT_NUMBER_SIZE];
+  for (size_t i = 0; i < sizeof durations / sizeof *durations; i++)
+    assert_string_equal(text_duration(durations[i].value, buffer), durations[i].text);
+  for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
+    assert_string_equal(text_count(counts[i].value, buffer), counts[i].text);
+  for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+    assert_string_equal(text_bytes((uint64_t)sizes[i].value, buffer), sizes[i].text);
+  assert_string_equal(text_si(999.7e9, "FLOP", buffer), "1.00 TFLOP");
 }
 
 static void json_survives_quotes_control_characters_and_bad_utf8(void **state) {
@@ -226,6 +264,7 @@ int main(void) {
       cmocka_unit_test(a_failed_allocation_is_reported_not_hidden),
       cmocka_unit_test(the_nearest_name_is_suggested_only_when_it_is_near),
       cmocka_unit_test(numbers_are_written_for_people),
+      cmocka_unit_test(rounding_never_fills_a_unit),
       cmocka_unit_test(json_survives_quotes_control_characters_and_bad_utf8),
       cmocka_unit_test(an_atomic_write_replaces_the_whole_file),
       cmocka_unit_test(options_parse_suggest_and_refuse),

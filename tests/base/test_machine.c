@@ -92,16 +92,41 @@ static void load_of_others_between_two_readings_is_told(void **state) {
   span = machine_between(&first, &last);
   assert_true(span.other_cpus == 0.8 && span.stolen_share == 0.05);
   machine_span_doubts(&span, 2, &lines);
-  assert_string_equal(strbuf_string(&lines),
-                      "other processes used 0.8 of 2 CPUs meanwhile\n"
-                      "the hypervisor took 5 % of the CPUs' time\n"
-                      "heat lowered the clock 3 times\n");
+  assert_string_equal(strbuf_string(&lines), "other processes used 0.8 of 2 CPUs meanwhile\n"
+                                             "the hypervisor took 5 % of the CPUs' time\n"
+                                             "heat lowered the clock 3 times\n");
   strbuf_free(&lines);
+}
+
+static void free_memory_ends_where_a_control_group_does(void **state) {
+  (void)state;
+  char *root = make_machine("performance\n", "acpi-cpufreq\n", "max 100000\n");
+  bool is_group;
+  assert_int_equal(machine_free_memory(root, &is_group), 2048 * 1024);
+  assert_false(is_group);
+  put(root, "proc/self", "cgroup", "0::/jobs/one\n"); /* version 2: of both groups the lesser */
+  put(root, "sys/fs/cgroup/jobs/one", "memory.max", "max\n");
+  assert_int_equal(machine_free_memory(root, &is_group), 2048 * 1024);
+  put(root, "sys/fs/cgroup/jobs", "memory.max", "1000000\n");
+  put(root, "sys/fs/cgroup/jobs", "memory.current", "700000\n");
+  put(root, "sys/fs/cgroup/jobs", "memory.stat",
+      "anon 1\ninactive_file 50000\nactive_file 50000\n");
+  assert_int_equal(machine_free_memory(root, &is_group), 400000);
+  assert_true(is_group);
+  put(root, "proc/self", "cgroup", "9:cpu:/\n4:memory:/box\n0::/\n"); /* version 1 */
+  put(root, "sys/fs/cgroup/memory", "memory.limit_in_bytes", "9223372036854771712\n");
+  assert_int_equal(machine_free_memory(root, &is_group), 2048 * 1024);
+  put(root, "sys/fs/cgroup/memory/box", "memory.limit_in_bytes", "500000\n");
+  put(root, "sys/fs/cgroup/memory/box", "memory.usage_in_bytes", "600000\n");
+  put(root, "sys/fs/cgroup/memory/box", "memory.stat", "total_inactive_file 120000\n");
+  assert_int_equal(machine_free_memory(root, &is_group), 20000);
+  remove_machine(root);
 }
 
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_machine_is_read_from_proc_and_sys),
+      cmocka_unit_test(free_memory_ends_where_a_control_group_does),
       cmocka_unit_test(what_makes_timings_doubtful_is_told),
       cmocka_unit_test(load_of_others_between_two_readings_is_told),
   };

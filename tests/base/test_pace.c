@@ -138,10 +138,56 @@ static void without_quiet_rows_the_interval_reaches_down(void **state) {
 
 static void small_delays_are_no_evidence(void **state) {
   (void)state;
-  pace_row row = {1, 1, 1, 2, 0.039, 0, 0.03};
+  pace_row row = {1, 1, 1, 2, 0.039, 0, 0.3};
   assert_false(pace_is_row_disturbed(&row, THREADS, CPUS));
   row.delay_seconds = 0.041;
   assert_true(pace_is_row_disturbed(&row, THREADS, CPUS));
+}
+
+/* As measured on a quiet machine: the run's own threads are in each other's way. */
+static void delays_of_the_runs_own_making_are_no_evidence(void **state) {
+  (void)state;
+  pace_row row = {1, 1, 1, 1.9, 0.1, 0, 0.09};
+  assert_false(pace_is_row_disturbed(&row, THREADS, CPUS));
+  row.other_cpu_seconds = 0.11;
+  assert_true(pace_is_row_disturbed(&row, THREADS, CPUS));
+  row.other_cpu_seconds = (double)NAN; /* not known: then the delay alone */
+  assert_true(pace_is_row_disturbed(&row, THREADS, CPUS));
+}
+
+static void one_busy_neighbour_of_many_threads_is_evidence(void **state) {
+  (void)state;
+  pace_row row = {1, 1, 1, 60, 0.5, 0, 0.6};
+  assert_true(pace_is_row_disturbed(&row, 64, 64));
+  row.delay_seconds = 0.09;
+  assert_false(pace_is_row_disturbed(&row, 64, 64));
+  row.delay_seconds = 0.5, row.other_cpu_seconds = 0.4;
+  assert_false(pace_is_row_disturbed(&row, 64, 64));
+}
+
+/* Rows of 20 ms: the machine counts in ticks of 10 ms, so that every fourth row shows one of
+ * others, 25 % of its two CPUs' time, and the mean is 6 %. */
+static void short_rows_are_judged_with_their_neighbours(void **state) {
+  (void)state;
+  pace_row rows[100];
+  for (size_t i = 0; i < 100; i++)
+    rows[i] = (pace_row){1, 1, 0.02, 0.037, 0.003, 0, i % 4 == 0 ? 0.01 : 0};
+  assert_near(measured(rows, 100).disturbed_share, 1); /* each waited for 7.5 %, others used 6 % */
+  for (size_t i = 0; i < 100; i++) rows[i].other_cpu_seconds = i % 8 == 0 ? 0.01 : 0; /* 3 % */
+  assert_near(measured(rows, 100).disturbed_share, 0);
+  for (size_t i = 0; i < 100; i++) rows[i].other_cpu_seconds = 0.01, rows[i].delay_seconds = 0;
+  rows[50].delay_seconds = 0.01; /* others all the time, and in the way once */
+  assert_near(measured(rows, 100).disturbed_share, 0.01);
+}
+
+static void what_others_used_bounds_the_loss(void **state) {
+  (void)state;
+  /* as above, nothing undisturbed: 0.12 s of waiting a second, others used 0.11 s */
+  pace_row rows[10];
+  for (size_t i = 0; i < 10; i++) rows[i] = (pace_row){1, 1, 1, 1.6, 0.12, 0, 0.11};
+  pace p = measured(rows, 10);
+  assert_near(p.lost_share, 0.11);
+  assert_true(p.is_disturbed);
 }
 
 static void stolen_time_is_evidence(void **state) {
@@ -203,6 +249,10 @@ int main(void) {
       cmocka_unit_test(disturbed_rows_are_left_out_and_their_loss_is_told),
       cmocka_unit_test(without_quiet_rows_the_interval_reaches_down),
       cmocka_unit_test(small_delays_are_no_evidence),
+      cmocka_unit_test(delays_of_the_runs_own_making_are_no_evidence),
+      cmocka_unit_test(one_busy_neighbour_of_many_threads_is_evidence),
+      cmocka_unit_test(short_rows_are_judged_with_their_neighbours),
+      cmocka_unit_test(what_others_used_bounds_the_loss),
       cmocka_unit_test(stolen_time_is_evidence),
       cmocka_unit_test(without_delays_a_full_machine_with_others_is_evidence),
       cmocka_unit_test(what_is_unknown_is_no_evidence),

@@ -66,6 +66,24 @@ static void two_processes_keep_both_their_choices(void **state) {
   choice_store_close(store);
 }
 
+static void a_stale_choice_is_replaced(void **state) {
+  (void)state;
+  choice_store *store = open_store();
+  add(store, 201, 1);
+  add(store, 202, 2);
+  choice_store_close(store);
+  store = open_store();
+  choice_store *reader = open_store(); /* has read the stale one, and writes after the other */
+  add(store, 201, 9);
+  assert_true(look_up(store, 201) == 9);
+  choice_store_close(store);
+  add(reader, 203, 3);
+  choice_store_close(reader);
+  store = open_store();
+  assert_true(look_up(store, 201) == 9 && look_up(store, 202) == 2 && look_up(store, 203) == 3);
+  choice_store_close(store);
+}
+
 static void a_damaged_file_is_no_error(void **state) {
   (void)state;
   choice_store *store = open_store();
@@ -105,6 +123,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_choice_is_there_in_the_next_process),
       cmocka_unit_test(two_processes_keep_both_their_choices),
+      cmocka_unit_test(a_stale_choice_is_replaced),
       cmocka_unit_test(a_damaged_file_is_no_error),
       cmocka_unit_test(a_folder_that_cannot_be_made_costs_only_the_lasting),
   };

@@ -16,7 +16,9 @@
 #include "run/directory.h"
 #include "run/limits.h"
 #include "run/retry.h"
+#include "run/memory.h"
 #include "run/slots.h"
+#include "run/turns.h"
 
 static int cores_here(void) {
   cpu_set_t allowed;
@@ -260,8 +262,28 @@ static void a_cell_that_another_machine_runs_is_refused(void **state) {
   free(cell);
 }
 
+static void turns_are_as_long_as_their_cost_asks_for(void **state) {
+  (void)state;
+  assert_true(turns_length(1, 0.5) == 180); /* some minutes, where stopping costs little */
+  assert_true(turns_length(10, 10) == 1000);
+  assert_true(turns_length(30, 10) == 0); /* 2 % would be more than half an hour */
+}
+
+static void memory_that_others_have_yet_to_take_is_not_free(void **state) {
+  (void)state;
+  assert_int_equal(memory_judge(4e9, 5e9, 0, false), MEMORY_FITS);
+  assert_int_equal(memory_judge(4e9, 5e9, 2e9, true), MEMORY_WAITS);
+  assert_int_equal(memory_judge(24.1e9, 23e9, 0, false), MEMORY_LACKS);
+  assert_int_equal(memory_judge(NAN, 23e9, 0, false), MEMORY_FITS);
+  assert_int_equal(memory_judge(4e9, NAN, 0, false), MEMORY_FITS);
+  assert_true(memory_available() > 0);
+  assert_true(memory_outstanding(getpid(), 1) == 0); /* this process has taken more than a byte */
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
+      cmocka_unit_test(turns_are_as_long_as_their_cost_asks_for),
+      cmocka_unit_test(memory_that_others_have_yet_to_take_is_not_free),
       cmocka_unit_test(slots_share_cores_and_gpus_without_overlap),
       cmocka_unit_test(one_cell_at_a_time_has_the_whole_machine),
       cmocka_unit_test(what_does_not_fit_is_told),

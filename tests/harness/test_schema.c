@@ -105,7 +105,7 @@ static void the_schema_takes_every_part_of_the_format(void **state) {
       "include: [{mask_ratio: 0.9, seed: 0}]\nexclude: [{mask_ratio: 0.5, seed: [1, 2]}]\n"
       "profiles: {short: {settings: {samples: 10}, tuning: null}}\n"
       "tuning: {unmasked: {from: \"${cell}\", unless: {mask_ratio: [0, 0.1]}, samples: 5k}}\n"
-      "environment: {OMP_NUM_THREADS: 4}\n"
+      "environment: {OMP_NUM_THREADS: 4}\nschedule: turns\n"
       "requires: {gpus: 1, cores: 2, memory: 16GiB, variables: DATA, files: [data]}\n"
       "limits:\n  - {time: 1h30m, memory: 8GiB, retries: 2, retry_wait: 5s}\n"
       "  - {when: {tuning: unmasked}, time: 600}\n"
@@ -123,8 +123,8 @@ static void the_schema_refuses_what_flipbench_refuses(void **state) {
       "matrx: {seed: [1]}",        "settings: {mask_rato: 0.5}",   "settings: {image: {siz: 8}}",
       "settings: {mask_ratio: 2}", "settings: {mask_mode: rndom}", "matrix: {seed: []}",
       "limits: {time: soon}",      "limits: [{memry: 8GiB}]",      "requires: {gpus: -1}",
-      "slurm: {partion: gpu}",     "report: {colums: [speedup]}",  "tuning: {a: {fom: x}}",
-      "profiles: {a: {matrx: {}}}"};
+      "slurm: {partion: gpu}",     "schedule: sometimes",          "report: {colums: [speedup]}",
+      "tuning: {a: {fom: x}}",     "profiles: {a: {matrx: {}}}"};
   for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
     strbuf why = {0};
     if (satisfies("wrong", wrong[i], strlen(wrong[i]), &why)) fail_msg("taken: %s", wrong[i]);

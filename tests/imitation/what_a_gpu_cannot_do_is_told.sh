@@ -17,6 +17,9 @@ FLIP_IMITATION_DRIVER=none refused 'this machine has no NVIDIA driver'
 FLIP_IMITATION_DEVICES=0 refused 'no NVIDIA GPU is visible .*CUDA_VISIBLE_DEVICES is not set'
 FLIP_IMITATION_CAPABILITY=7.5 refused 'compute capability 7.5; bf16 tensor cores begin with 8.0'
 FLIP_IMITATION_CAPABILITY=8.0 refused 'precision: fp8 needs .*this one has 8.0: use bf16' --set precision=fp8
+# Widths that settings allow and the kernels do not: said before anything is computed.
+refused 'image.width: 8200 is more than this device.s kernels can do .8192.' --set image.width=8200 --set image.heads=100
+refused 'image.heads: 1 heads of width 256 are wider than this device.s kernels' --set image.width=256 --set image.heads=1
 # auto takes the CPU instead
 FLIP_IMITATION_DRIVER=12.8 expect_status 0 train --out cpu --set device=auto --set samples=32 --set eval.sets=
 

@@ -16,6 +16,8 @@ static err memory_of(ops *o, ops_memory *memory) {
 static ops_table table = {.name = "device", .memory = memory_of};
 static ops device_ops = {.call = &table, .compute = OPS_BF16, .master = OPS_F32};
 
+static const fit_memory unknown = {0};
+
 static settings large_settings(void) {
   settings s;
   assert_ok(settings_init(&s));
@@ -38,10 +40,10 @@ static void enough_memory_is_no_error(void **state) {
   settings s = large_settings();
   uint64_t bytes = planned(&s);
   device = (ops_memory){.free = bytes, .total = bytes};
-  assert_ok(fit_check(&s, BERT_VOCABULARY, &device_ops, bytes));
+  assert_ok(fit_check(&s, BERT_VOCABULARY, &device_ops, bytes, unknown));
   table.memory = NULL; /* a device that does not say */
   device.free = 1;
-  assert_ok(fit_check(&s, BERT_VOCABULARY, &device_ops, bytes));
+  assert_ok(fit_check(&s, BERT_VOCABULARY, &device_ops, bytes, unknown));
   table.memory = memory_of;
   settings_free(&s);
 }
@@ -50,7 +52,7 @@ static void what_would_fit_is_named_and_does_fit(void **state) {
   (void)state;
   settings s = large_settings();
   device = (ops_memory){.free = (uint64_t)40 << 30, .total = (uint64_t)80 << 30};
-  err error = fit_check(&s, BERT_VOCABULARY, &device_ops, planned(&s));
+  err error = fit_check(&s, BERT_VOCABULARY, &device_ops, planned(&s), unknown);
   assert_non_null(error);
   assert_int_equal(err_kind_of(error), ERR_MEMORY);
   const char *message = err_message(error);
@@ -77,10 +79,30 @@ static void weights_that_are_too_large_are_told_as_such(void **state) {
   (void)state;
   settings s = large_settings();
   device = (ops_memory){.free = 1 << 20, .total = (uint64_t)80 << 30};
-  err error = fit_check(&s, BERT_VOCABULARY, &device_ops, planned(&s));
+  err error = fit_check(&s, BERT_VOCABULARY, &device_ops, planned(&s), unknown);
   assert_non_null(error);
   assert_non_null(strstr(err_message(error), "no micro-batch is small enough"));
   err_free(error);
+  settings_free(&s);
+}
+
+/* The CPU has the machine's memory, or what a control group leaves of it. */
+static void a_machine_that_is_too_small_is_told_as_such(void **state) {
+  (void)state;
+  settings s = large_settings();
+  fit_memory host = {.bytes = (uint64_t)23 << 30};
+  table.memory = NULL;
+  err error = fit_check(&s, BERT_VOCABULARY, &device_ops, planned(&s), host);
+  assert_non_null(error);
+  assert_non_null(strstr(err_message(error), "GiB of memory, and 23.0 GiB are available: it would "
+                                             "fit with micro_batch_size: "));
+  err_free(error);
+  host.is_group = true;
+  assert_fails_with(fit_check(&s, BERT_VOCABULARY, &device_ops, planned(&s), host),
+                    "23.0 GiB are left to this control group");
+  host.bytes = planned(&s);
+  assert_ok(fit_check(&s, BERT_VOCABULARY, &device_ops, planned(&s), host));
+  table.memory = memory_of;
   settings_free(&s);
 }
 
@@ -89,6 +111,7 @@ int main(void) {
       cmocka_unit_test(enough_memory_is_no_error),
       cmocka_unit_test(what_would_fit_is_named_and_does_fit),
       cmocka_unit_test(weights_that_are_too_large_are_told_as_such),
+      cmocka_unit_test(a_machine_that_is_too_small_is_told_as_such),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,179 @@
+/* The cells of an experiment and what they have come to. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "cli/cli.h"
+#include "store/sql.h"
+
+void cli_free_cells(cli_cells *cells) {
+  for (size_t i = 0; i < cells->count; i++) {
+    const cli_cell *c = &cells->items[i];
+    char *texts[] = {c->label, c->status, c->cell, c->kind, c->message, c->directory};
+    for (size_t k = 0; k < sizeof texts / sizeof *texts; k++) free(texts[k]);
+  }
+  free(cells->items);
+  free(cells->trouble);
+  *cells = (cli_cells){0};
+}
+
+static err set_text(char **text, const char *value) {
+  free(*text);
+  *text = mem_copy_string(value);
+  return *text ? NULL : mem_error(0, "a cell");
+}
+
+/* One of several texts that may be missing. */
+static const char *or_empty(const char *text) {
+  return text ? text : "";
+}
+
+static err fill_texts(cli_cell *c, const store_run *run) {
+  bool was_run = run->run_id != 0;
+  err error = NULL;
+  TRY(set_text(&c->status, was_run ? run->status : "not run"));
+  TRY(set_text(&c->kind, or_empty(run->kind)));
+  TRY(set_text(&c->message, or_empty(run->message)));
+  TRY(set_text(&c->directory, or_empty(run->directory)));
+  c->run_id = run->run_id;
+cleanup:
+  return error;
+}
+
+/* A record that says "running" is what the last process said before it could say more. */
+static err look_at_running(store *s, const char *results, const char *cell_id, cli_cell *c) {
+  store_run run;
+  bool is_alive, is_elsewhere;
+  err error = run_look(s, results, c->directory, &is_alive, &is_elsewhere);
+  if (error || is_alive)
+    return error || !is_elsewhere ? error
+                                  : set_text(&c->message, "on another machine, as its record says");
+  error = store_find_run(s, cell_id, &run);
+  if (!error) error = fill_texts(c, &run);
+  store_free_run(&run);
+  if (error || strcmp(c->status, "running") != 0) return error;
+  error = set_text(&c->status, "interrupted");
+  return error ? error
+               : set_text(&c->message,
+                          "its process is gone; 'flipbench run' goes on from its checkpoint");
+}
+
+static err fill_progress(store *s, cli_cell *c) {
+  sqlite3_stmt *rows;
+  bool has_row;
+  c->samples = c->total_samples = c->train_seconds = c->lost_share = NAN;
+  if (!c->run_id) return NULL;
+  err error =
+      sql_query(s, &rows,
+                "SELECT (SELECT samples FROM step WHERE run_id = ?1 ORDER BY step DESC LIMIT 1),"
+                " (SELECT value FROM summary WHERE run_id = ?1 AND name = 'total_samples'),"
+                " (SELECT train_seconds FROM step WHERE run_id = ?1 ORDER BY step DESC LIMIT 1)",
+                "i", c->run_id);
+  if (!error) error = sql_next(s, rows, &has_row);
+  if (error) return error;
+  c->samples = sql_real(rows, 0);
+  c->total_samples = sql_real(rows, 1);
+  c->train_seconds = sql_real(rows, 2);
+  sql_stop(rows);
+  return run_lost_share(s, c->run_id, &c->lost_share);
+}
+
+static err fill_cell(store *s, const char *results, const char *id, const char *label,
+                     cli_cell *c) {
+  store_run run = {0};
+  err error = NULL;
+  TRY(set_text(&c->cell, id));
+  TRY(set_text(&c->label, label));
+  TRY(store_find_run(s, id, &run));
+  TRY(fill_texts(c, &run));
+  if (strcmp(c->status, "running") == 0) TRY(look_at_running(s, results, id, c));
+  TRY(fill_progress(s, c));
+cleanup:
+  store_free_run(&run);
+  return error;
+}
+
+static err add_cell(store *s, const char *results, const char *id, const char *label,
+                    cli_cells *cells) {
+  cli_cell *c = &cells->items[cells->count++];
+  err error = fill_cell(s, results, id, label, c);
+  if (error) return error;
+  if (strcmp(c->status, "finished") == 0) cells->finished++;
+  if (strcmp(c->status, "running") == 0) cells->running++;
+  if (strcmp(c->status, "failed") == 0) cells->failed++;
+  if (!isnan(c->lost_share)) cells->disturbed++;
+  return NULL;
+}
+
+static err make_room(cli_cells *cells, size_t count) {
+  cells->items = mem_zeroed(count + 1, sizeof *cells->items);
+  return cells->items ? NULL : mem_error(count * sizeof *cells->items, "the cells");
+}
+
+/* ---- of the file ---- */
+
+static bool names_cell(const spec_experiment *e, const char *id) {
+  for (size_t i = 0; i < e->cell_count; i++)
+    if (strcmp(e->cells[i].id, id) == 0) return true;
+  return false;
+}
+
+static err count_strangers(store *s, const spec_experiment *e, size_t *count) {
+  sqlite3_stmt *rows;
+  bool more;
+  err error = sql_query(s, &rows,
+                        "SELECT cell_id FROM v_cell_latest WHERE experiment = ?"
+                        " AND run_id IS NOT NULL",
+                        "t", e->name);
+  while (!error && !(error = sql_next(s, rows, &more)) && more)
+    if (!names_cell(e, sql_text(rows, 0))) ++*count;
+  return error;
+}
+
+static err list_of_file(store *s, const char *results, const spec_experiment *e, cli_cells *cells) {
+  err error = make_room(cells, e->cell_count);
+  for (size_t i = 0; i < e->cell_count && !error; i++)
+    error = add_cell(s, results, e->cells[i].id, e->cells[i].label, cells);
+  return error ? error : count_strangers(s, e, &cells->strangers);
+}
+
+/* ---- of the record ---- */
+
+static err list_of_record(store *s, const char *results, const char *name, cli_cells *cells) {
+  int64_t count;
+  sqlite3_stmt *rows;
+  err error = sql_integer(s, 0, &count, "SELECT count(*) FROM v_cell_latest WHERE experiment = ?",
+                          "t", name);
+  if (!error) error = make_room(cells, (size_t)count);
+  if (!error)
+    error = sql_query(s, &rows,
+                      "SELECT cell_id, label FROM v_cell_latest WHERE experiment = ?"
+                      " ORDER BY position",
+                      "t", name);
+  for (bool more; !error && !(error = sql_next(s, rows, &more)) && more;)
+    if (cells->count < (size_t)count)
+      error = add_cell(s, results, sql_text(rows, 0), sql_text(rows, 1), cells);
+  return error;
+}
+
+err cli_list_cells(store *s, const char *results, const char *name, cli_cells *cells) {
+  int64_t is_known;
+  spec_experiment *e = NULL;
+  *cells = (cli_cells){0};
+  err error = sql_integer(s, 0, &is_known, "SELECT 1 FROM experiment WHERE name = ?", "t", name);
+  if (error) return error;
+  if (!is_known)
+    return err_new(ERR_INPUT, "no experiment '%s' is known ('flipbench status' lists them)", name);
+  err unread = cli_load_experiment(s, name, &(spec_options){0}, &e);
+  if (!unread) {
+    error = list_of_file(s, results, e, cells);
+  } else {
+    error = set_text(&cells->trouble, err_message(unread));
+    if (!error) error = list_of_record(s, results, name, cells);
+  }
+  err_free(unread);
+  spec_free(e);
+  if (error) cli_free_cells(cells);
+  return error;
+}

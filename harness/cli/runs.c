@@ -1,0 +1,278 @@
+/* `flipbench runs`: single runs, whether or not an experiment still names their cells. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/json.h"
+#include "cli/cli.h"
+#include "store/sql.h"
+
+/* What the subcommands share. */
+typedef struct {
+  cli_place place;
+  option_list rest;
+  store *s;
+  strbuf out;
+  bool is_sure; /* --yes */
+} runs_call;
+
+static int finish(runs_call *call, option *options, err error) {
+  if (!error) error = cli_print(&call->out);
+  store_close(call->s);
+  strbuf_free(&call->out);
+  free(call->place.path);
+  options_free_list(&call->rest);
+  options_free(options);
+  return options_exit_status(error);
+}
+
+static err open_call(runs_call *call) {
+  err error = cli_find_place(&call->place);
+  return error ? error : store_open_existing(call->place.path, &call->s);
+}
+
+/* ---- list ---- */
+
+typedef struct {
+  const char *experiment, *tag;
+  bool only_archived, only_unowned, is_json;
+} list_words;
+
+static const char list_sql[] =
+    "SELECT run.id, run.status, run.cell_id, run.directory, run.started, run.note, run.archived,"
+    " (SELECT group_concat(name, ' ') FROM tag WHERE run_id = run.id),"
+    " (SELECT group_concat(DISTINCT experiment.name) FROM experiment_cell JOIN experiment"
+    "  ON experiment.id = experiment_id WHERE experiment_cell.cell_id = run.cell_id) AS owners,"
+    " (SELECT value FROM summary WHERE run_id = run.id AND name = 'samples_per_second'),"
+    " (SELECT value FROM summary WHERE run_id = run.id AND name = 'train_seconds')"
+    " FROM run WHERE archived >= ?1 AND (?2 = 0 OR owners IS NULL)"
+    " AND (?3 IS NULL OR EXISTS (SELECT 1 FROM tag WHERE run_id = run.id AND name = ?3))"
+    " AND (?4 IS NULL OR substr(directory, 1, length(?4) + 1) = ?4 || '/')"
+    " ORDER BY run.id";
+
+static void write_run_json(sqlite3_stmt *rows, const char *status, double lost, json_writer *w) {
+  jsonw_object(w, NULL);
+  jsonw_integer(w, "run", sqlite3_column_int64(rows, 0));
+  jsonw_string(w, "status", status);
+  jsonw_string(w, "cell", sql_text(rows, 2));
+  jsonw_string(w, "directory", sql_text(rows, 3));
+  jsonw_string(w, "started", sql_text(rows, 4));
+  jsonw_string(w, "note", sql_text(rows, 5));
+  jsonw_bool(w, "archived", sqlite3_column_int(rows, 6) != 0);
+  jsonw_string(w, "tags", sql_text(rows, 7));
+  jsonw_string(w, "experiments", sql_text(rows, 8));
+  jsonw_number(w, "samples_per_second", sql_real(rows, 9));
+  jsonw_number(w, "train_seconds", sql_real(rows, 10));
+  jsonw_bool(w, "disturbed", !isnan(lost));
+  jsonw_number(w, "lost_share", lost);
+  jsonw_end(w);
+}
+
+static void write_run_text(sqlite3_stmt *rows, const char *status, double lost, strbuf *out) {
+  char time[TEXT_NUMBER_SIZE] = "";
+  if (!isnan(sql_real(rows, 10))) text_duration(sql_real(rows, 10), time);
+  strbuf_format(out, "%4lld  %-11s %.16s %11s  %s", (long long)sqlite3_column_int64(rows, 0),
+                status, sql_text(rows, 4), time, sql_text(rows, 3));
+  if (!isnan(lost)) strbuf_format(out, " † %.0f %% lost", 100 * lost);
+  if (sqlite3_column_int(rows, 6)) strbuf_append(out, " (archived)");
+  if (!*sql_text(rows, 8)) strbuf_append(out, " (of no experiment)");
+  if (*sql_text(rows, 7)) strbuf_format(out, " [%s]", sql_text(rows, 7));
+  if (*sql_text(rows, 5)) strbuf_format(out, ": %s", sql_text(rows, 5));
+  strbuf_append_char(out, '\n');
+}
+
+static err write_list(runs_call *call, const list_words *words) {
+  sqlite3_stmt *rows;
+  bool more;
+  json_writer w = jsonw_start(&call->out);
+  if (words->is_json) jsonw_array(&w, NULL);
+  err error = sql_query(call->s, &rows, list_sql, "iitt", (int64_t)words->only_archived,
+                        (int64_t)words->only_unowned, words->tag, words->experiment);
+  while (!error && !(error = sql_next(call->s, rows, &more)) && more) {
+    const char *status = sql_text(rows, 1);
+    bool is_alive = true, is_elsewhere;
+    double lost;
+    if (strcmp(status, "running") == 0)
+      error = run_look(call->s, call->place.results, sql_text(rows, 3), &is_alive, &is_elsewhere);
+    if (!is_alive) status = "interrupted";
+    if (!error) error = run_lost_share(call->s, sqlite3_column_int64(rows, 0), &lost);
+    if (error) break;
+    if (words->is_json)
+      write_run_json(rows, status, lost, &w);
+    else
+      write_run_text(rows, status, lost, &call->out);
+  }
+  if (words->is_json) jsonw_end(&w);
+  if (words->is_json) strbuf_append_char(&call->out, '\n');
+  return error;
+}
+
+static int runs_list(int argc, char **argv) {
+  runs_call call = {.place = {.results = "results"}};
+  list_words words = {0};
+  bool is_done;
+  option options[] = {
+      {"experiment", 0, OPTION_STRING, &words.experiment, "NAME", "only those in RESULTS/NAME",
+       false},
+      {"tag", 0, OPTION_STRING, &words.tag, "TAG", "only those with this tag", false},
+      {"archived", 0, OPTION_FLAG, &words.only_archived, NULL, "only archived ones", false},
+      {"unowned", 0, OPTION_FLAG, &words.only_unowned, NULL,
+       "only those whose cell no experiment names", false},
+      {"json", 0, OPTION_FLAG, &words.is_json, NULL, "print JSON for scripts", false},
+      CLI_PLACE_OPTIONS(call.place),
+      {0}};
+  command c = {"flipbench runs list", "every run, its folder, tags and note", "[OPTIONS]", options,
+               "† marks runs that other processes disturbed, with the share of time lost.\n\n"
+               "examples:\n  flipbench runs list --unowned\n  flipbench runs list --tag paper"};
+  err error = options_parse(&c, argc, argv, &call.rest, &is_done);
+  if (!error && !is_done && call.rest.count)
+    error = err_new(ERR_INPUT, "'%s': no words are wanted (see --help)", call.rest.items[0]);
+  if (!error && !is_done) error = open_call(&call);
+  if (!error && !is_done) error = write_list(&call, &words);
+  return finish(&call, options, error);
+}
+
+/* ---- note and tag ---- */
+
+static int runs_note(int argc, char **argv) {
+  runs_call call = {.place = {.results = "results"}};
+  bool is_done;
+  int64_t run_id;
+  option options[] = {CLI_PLACE_OPTIONS(call.place), {0}};
+  command c = {"flipbench runs note", "write a note on a run", "RUN|CELL TEXT [OPTIONS]", options,
+               "The note takes the place of the one before; '' removes it. It is kept in the\n"
+               "run's folder and shown by 'flipbench runs list'.\n\n"
+               "example:\n  flipbench runs note 3 'before the fan was cleaned'"};
+  err error = options_parse(&c, argc, argv, &call.rest, &is_done);
+  if (!error && !is_done && call.rest.count != 2)
+    error = err_new(ERR_INPUT, "RUN and TEXT are wanted (see --help)");
+  if (!error && !is_done) error = open_call(&call);
+  if (!error && !is_done) error = cli_find_run(call.s, call.rest.items[0], &run_id);
+  if (!error && !is_done) error = run_note(call.s, call.place.results, run_id, call.rest.items[1]);
+  return finish(&call, options, error);
+}
+
+static err check_tag(const char *name) {
+  if (*name && !strpbrk(name, " \t\n,")) return NULL;
+  return err_new(ERR_INPUT, "'%s' is no tag: one word without blanks or commas is wanted", name);
+}
+
+static int runs_tag(int argc, char **argv) {
+  runs_call call = {.place = {.results = "results"}};
+  bool is_done, is_removing = false;
+  int64_t run_id;
+  option options[] = {{"remove", 0, OPTION_FLAG, &is_removing, NULL, "take the tags off", false},
+                      CLI_PLACE_OPTIONS(call.place),
+                      {0}};
+  command c = {"flipbench runs tag", "put tags on a run", "RUN|CELL TAG… [OPTIONS]", options,
+               "example:\n  flipbench runs tag 3 paper baseline"};
+  err error = options_parse(&c, argc, argv, &call.rest, &is_done);
+  if (!error && !is_done && call.rest.count < 2)
+    error = err_new(ERR_INPUT, "RUN and TAG are wanted (see --help)");
+  for (size_t i = 1; i < call.rest.count && !error && !is_done; i++)
+    error = check_tag(call.rest.items[i]);
+  if (!error && !is_done) error = open_call(&call);
+  if (!error && !is_done) error = cli_find_run(call.s, call.rest.items[0], &run_id);
+  for (size_t i = 1; i < call.rest.count && !error && !is_done; i++)
+    error = run_tag(call.s, call.place.results, run_id, call.rest.items[i], !is_removing);
+  return finish(&call, options, error);
+}
+
+/* ---- archive, restore, remove ---- */
+
+/* The runs that the words name, all found before anything is done. */
+static err find_runs(runs_call *call, int64_t *runs) {
+  err error = call->rest.count ? NULL : err_new(ERR_INPUT, "RUN is missing (see --help)");
+  for (size_t i = 0; i < call->rest.count && !error; i++)
+    error = cli_find_run(call->s, call->rest.items[i], &runs[i]);
+  return error;
+}
+
+static int for_each_run(const command *c, runs_call *call, int argc, char **argv,
+                        err (*change)(store *, const char *, int64_t),
+                        err (*confirm)(runs_call *, const int64_t *)) {
+  bool is_done;
+  int64_t *runs = NULL;
+  err error = options_parse(c, argc, argv, &call->rest, &is_done);
+  if (!error && !is_done) {
+    runs = calloc(call->rest.count + 1, sizeof *runs);
+    if (!runs) error = err_new(ERR_MEMORY, "out of memory: the runs");
+  }
+  if (!error && !is_done) error = open_call(call);
+  if (!error && !is_done) error = find_runs(call, runs);
+  if (!error && !is_done && confirm && !call->is_sure) error = confirm(call, runs);
+  for (size_t i = 0; i < call->rest.count && !error && !is_done; i++)
+    error = change(call->s, call->place.results, runs[i]);
+  free(runs);
+  return finish(call, c->options, error);
+}
+
+static int runs_archive(int argc, char **argv) {
+  runs_call call = {.place = {.results = "results"}};
+  option options[] = {CLI_PLACE_OPTIONS(call.place), {0}};
+  command c = {"flipbench runs archive", "keep runs, but not as results of their cells",
+               "RUN|CELL… [OPTIONS]", options,
+               "Tables, figures and 'flipbench run' look past an archived run: its cell is as if\n"
+               "it had not run. The folder stays, with .archived-N behind its name.\n\n"
+               "example:\n  flipbench runs archive 3"};
+  return for_each_run(&c, &call, argc, argv, run_archive, NULL);
+}
+
+static int runs_restore(int argc, char **argv) {
+  runs_call call = {.place = {.results = "results"}};
+  option options[] = {CLI_PLACE_OPTIONS(call.place), {0}};
+  command c = {"flipbench runs restore", "take archived runs back as results", "RUN… [OPTIONS]",
+               options, "example:\n  flipbench runs restore 3"};
+  return for_each_run(&c, &call, argc, argv, run_restore, NULL);
+}
+
+/* Asks on a terminal; elsewhere --yes is the only way to say so. */
+static err ask_to_remove(runs_call *call, const int64_t *runs) {
+  char answer[16] = "";
+  for (size_t i = 0; i < call->rest.count; i++) {
+    sqlite3_stmt *rows;
+    bool has_row;
+    err error =
+        sql_query(call->s, &rows, "SELECT directory, status FROM run WHERE id = ?", "i", runs[i]);
+    if (!error) error = sql_next(call->s, rows, &has_row);
+    if (error || !has_row) return error;
+    fprintf(stderr, "run %lld: %s/%s (%s)\n", (long long)runs[i], call->place.results,
+            sql_text(rows, 0), sql_text(rows, 1));
+    sql_stop(rows);
+  }
+  if (!isatty(STDIN_FILENO))
+    return err_new(ERR_INPUT,
+                   "nothing was removed: give --yes to remove %zu run%s, weights and all",
+                   call->rest.count, call->rest.count == 1 ? "" : "s");
+  fputs("remove for good, weights and all? [y/N] ", stderr);
+  if (fgets(answer, sizeof answer, stdin) && (answer[0] == 'y' || answer[0] == 'Y')) return NULL;
+  return err_new(ERR_INPUT, "nothing was removed");
+}
+
+static int runs_remove(int argc, char **argv) {
+  runs_call call = {.place = {.results = "results"}};
+  option options[] = {{"yes", 'y', OPTION_FLAG, &call.is_sure, NULL, "do not ask", false},
+                      CLI_PLACE_OPTIONS(call.place),
+                      {0}};
+  command c = {
+      "flipbench runs remove", "remove runs for good, weights and all", "RUN|CELL… [OPTIONS]",
+      options,
+      "Removes the folders and the record of the runs. A run that is running is refused.\n\n"
+      "example:\n  flipbench runs remove 3 --yes"};
+  return for_each_run(&c, &call, argc, argv, run_remove, ask_to_remove);
+}
+
+int cli_runs(int argc, char **argv) {
+  static const subcommand table[] = {
+      {"list", "every run, its folder, tags and note", runs_list},
+      {"note", "write a note on a run", runs_note},
+      {"tag", "put tags on a run", runs_tag},
+      {"archive", "keep runs, but not as results of their cells", runs_archive},
+      {"restore", "take archived runs back as results", runs_restore},
+      {"remove", "remove runs for good, weights and all", runs_remove},
+      {0}};
+  return options_dispatch("flipbench runs", "single runs: list, note, tag, archive, remove", table,
+                          argc, argv);
+}
