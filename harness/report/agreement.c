@@ -3,7 +3,9 @@
 #include <math.h>
 #include <string.h>
 
+#include "report/measure.h"
 #include "report/write.h"
+#include "stats/summary.h"
 
 /* Of the machine rather than of the method. */
 static bool is_of_machine(const column *c) {
@@ -11,6 +13,7 @@ static bool is_of_machine(const column *c) {
                                       "samples_per_second_median",
                                       "samples_per_second_run",
                                       "steady_seconds",
+                                      "lost_share",
                                       "train_seconds",
                                       "peak_bytes",
                                       "data_wait_share",
@@ -24,15 +27,30 @@ static bool is_of_machine(const column *c) {
   return false;
 }
 
-static void interval_of(const report_value *v, double *low, double *high) {
+/* What chance explains of a number that is measured again: for an accuracy, which is measured on
+ * the same images, the scatter of the seeds alone. */
+static void interval_of(const report_column *c, const report_row *row, const report_value *v,
+                        double *low, double *high) {
   *low = isnan(v->low) ? v->value : v->low;
   *high = isnan(v->low) ? v->value : v->high;
+  if (!measure_is_accuracy(c->known) || !v->parts) return;
+  double squares = 0, count = 0;
+  for (size_t i = 0; i < row->cells; i++) {
+    if (isnan(v->parts[i])) continue;
+    squares += (v->parts[i] - v->value) * (v->parts[i] - v->value);
+    count++;
+  }
+  double half = 0;
+  if (count > 1) half = stats_t95((size_t)count - 1) * sqrt(squares / (count - 1) / count);
+  *low = v->value - half;
+  *high = v->value + half;
 }
 
-static bool do_overlap(const report_value *a, const report_value *b) {
+static bool do_overlap(const report_column *c, const report_row *first, const report_value *a,
+                       const report_row *again, const report_value *b) {
   double a_low, a_high, b_low, b_high;
-  interval_of(a, &a_low, &a_high);
-  interval_of(b, &b_low, &b_high);
+  interval_of(c, first, a, &a_low, &a_high);
+  interval_of(c, again, b, &b_low, &b_high);
   return a_low <= b_high && b_low <= a_high;
 }
 
@@ -61,11 +79,12 @@ static void write_pair(const report_table *t, size_t row, const report_column *c
 static void compare_value(const report_table *first, const report_table *again, size_t row,
                           size_t index, strbuf *out, agreement_count *count) {
   const report_column *c = &first->columns[index];
-  const report_value *a = &first->rows[row].values[index], *b = &again->rows[row].values[index];
+  const report_row *x = &first->rows[row], *y = &again->rows[row];
+  const report_value *a = &x->values[index], *b = &y->values[index];
   if (!c->known || a->text || isnan(a->value)) return;
   if (is_of_machine(c->known)) {
     count->machine++;
-    if (!isnan(b->value) && !do_overlap(a, b) && !is_printed_alike(c, a, b))
+    if (!isnan(b->value) && !do_overlap(c, x, a, y, b) && !is_printed_alike(c, a, b))
       write_pair(first, row, c, a, b, "of the machine", out);
   } else if (isnan(b->value)) {
     count->missing++;
@@ -74,7 +93,7 @@ static void compare_value(const report_table *first, const report_table *again, 
     count->same++;
   } else if (is_printed_alike(c, a, b)) {
     count->printed++;
-  } else if (do_overlap(a, b)) {
+  } else if (do_overlap(c, x, a, y, b)) {
     count->within++;
   } else {
     count->differing++;

@@ -225,6 +225,29 @@ static void agreement_is_by_equality_by_print_or_by_interval(void **state) {
   strbuf_free(&out);
 }
 
+static void one_seed_on_the_same_images_agrees_by_equality_alone(void **state) {
+  (void)state;
+  double first_part[] = {68.6}, second_part[] = {67.9};
+  report_value again[2][3];
+  report_row again_rows[2] = {rows[0], rows[1]};
+  report_table other = table;
+  strbuf out = {0};
+  agreement_count n;
+  values[0][0].low = 65; /* on other images */
+  values[0][0].high = 72;
+  values[0][0].parts = first_part;
+  memcpy(again, values, sizeof again);
+  again_rows[0].values = again[0];
+  again_rows[1].values = again[1];
+  other.rows = again_rows;
+  again[0][0].value = 67.9;
+  again[0][0].parts = second_part;
+  agreement_write(&table, &other, &out, &n);
+  assert_int_equal(n.differing, 1);
+  assert_int_equal(n.within, 0);
+  strbuf_free(&out);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup(text_shows_interval_published_value_difference_and_reasons,
@@ -235,6 +258,7 @@ int main(void) {
       cmocka_unit_test_setup(latex_takes_care_of_its_own_characters, make_table),
       cmocka_unit_test_setup(csv_has_a_column_for_each_part_of_a_value, make_table),
       cmocka_unit_test_setup(json_has_the_runs_behind_each_number, make_table),
+      cmocka_unit_test_setup(one_seed_on_the_same_images_agrees_by_equality_alone, make_table),
       cmocka_unit_test_setup(agreement_is_by_equality_by_print_or_by_interval, make_table),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
