@@ -1,6 +1,6 @@
 # The house theme. Every script that flipbench writes sets `format` (svg, png, pdf), `out`, the
-# texts (`title_text`, `subtitle_text`, `source_line`, `x_label`, `y_label`), the ranges and the
-# data blocks, and then loads this file and the figure's own template.
+# texts (`title_text`, `subtitle_text`, `source_line`, `x_label`, `y_label`) and their sizes, the
+# edges, the ranges and the data blocks, and then loads this file and the figure's own template.
 
 # `is_column`: for one of two columns of a paper, 3.3 inches, letters of 7 to 8 points, no title.
 width = is_column ? 396 : 760; height = is_column ? 288 : 500
@@ -27,18 +27,20 @@ set tics nomirror out scale 0.5 textcolor rgb ink font ',11'
 set xtics noenhanced offset 0,(is_column ? 0.3 : 0)
 set grid ytics linetype 1 linecolor rgb grid_colour linewidth 1
 set key off
-set style textbox opaque noborder fillcolor rgb 'white' margins 0.6,0.4
 set format y '%g'
-set lmargin at screen (is_column ? 0.145 : 0.085)
+set lmargin at screen left_edge
 set rmargin at screen right_edge
 set tmargin at screen (is_column ? 0.885 : 0.815)
 set bmargin at screen (is_column ? 0.215 : 0.165)
 
-if (!is_column) set label 101 title_text noenhanced at screen 0.022,0.957 left font ',15.5' textcolor rgb ink
-if (!is_column) set label 102 subtitle_text noenhanced at screen 0.022,0.905 left font ',11.5' textcolor rgb faint
-if (!is_column) set label 103 source_line noenhanced at screen 0.022,0.025 left font ',8.5' textcolor rgb faint
+title_font = sprintf(',%.1f', title_size); subtitle_font = sprintf(',%.1f', subtitle_size)
+source_font = sprintf(',%.1f', source_size)
+if (!is_column) set label 101 title_text noenhanced at screen 0.022,0.957 left font title_font textcolor rgb ink
+if (!is_column) set label 102 subtitle_text noenhanced at screen 0.022,0.905 left font subtitle_font textcolor rgb faint
+if (!is_column) set label 103 source_line noenhanced at screen 0.022,0.025 left font source_font textcolor rgb faint
 set xlabel x_label noenhanced textcolor rgb ink font ',11.5' offset 0,(is_column ? 0.8 : 0.3)
 unset ylabel
 set label 104 y_label noenhanced at screen 0.022,(is_column ? 0.95 : 0.85) left font ',11.5' textcolor rgb ink
+if (is_x_log) { set logscale x }
 set xrange [x_least:x_most]
 set yrange [y_least:y_most]

@@ -107,9 +107,9 @@ err cli_write_index(const char *results, store *s) ERR_MUST_CHECK;
 /* The experiment's page at `path`, its figures drawn anew in RESULTS/NAME/plots; and the index. */
 err cli_write_page(const char *results, const spec_experiment *e, store *s,
                    const char *path) ERR_MUST_CHECK;
-/* Draws the experiment's figures; warns of those that cannot be drawn. `drawn`: their names. */
+/* Draws the experiment's figures; warns of those that cannot be drawn, which are no error. */
 err cli_draw(const spec_experiment *e, store *s, const plot_options *options,
-             spec_names *drawn) ERR_MUST_CHECK;
+             plot_results *results) ERR_MUST_CHECK;
 /* Figures and page in RESULTS/NAME, and where they are to stdout. */
 err cli_write_outputs(const char *results, const spec_experiment *e, store *s) ERR_MUST_CHECK;
 /* The table, predictions beside measurements, figures and page, and what failed and why. `again`

@@ -29,32 +29,36 @@ err cli_write_index(const char *results, store *s) {
   return error;
 }
 
-err cli_draw(const spec_experiment *e, store *s, const plot_options *options, spec_names *drawn) {
-  strbuf skipped = {0};
-  err error = plot_all(e, s, options, drawn, &skipped);
-  if (skipped.length) log_warning("%.*s", (int)skipped.length - 1, strbuf_string(&skipped));
-  strbuf_free(&skipped);
+err cli_draw(const spec_experiment *e, store *s, const plot_options *options,
+             plot_results *results) {
+  err error = plot_all(e, s, options, results);
+  for (size_t i = 0; i < results->count && !error; i++)
+    if (results->items[i].why)
+      log_warning("figure %s not drawn: %s", results->items[i].name, results->items[i].why);
   return error;
 }
 
 err cli_write_outputs(const char *results, const spec_experiment *e, store *s) {
   strbuf folder = {0}, page = {0}, said = {0};
-  spec_names drawn = {0};
+  plot_results figures = {0};
   strbuf_format(&folder, "%s/%s/plots", results, e->name);
   strbuf_format(&page, "%s/%s/report.html", results, e->name);
   const plot_options plot = {.folder = strbuf_string(&folder), .formats = "svg,png"};
   err error = NULL;
-  if (e->report.plots.count) error = cli_draw(e, s, &plot, &drawn);
+  if (e->report.plots.count) error = cli_draw(e, s, &plot, &figures);
   if (!error) error = cli_write_page(results, e, s, strbuf_string(&page));
   if (error) goto cleanup;
   strbuf_append(&said, "\n");
-  for (size_t i = 0; i < drawn.count; i++)
-    strbuf_format(&said, "%s %s/%s.png\n", i ? "       " : "figures", plot.folder, drawn.items[i]);
-  if (drawn.count) strbuf_append(&said, "        (and .svg, and the gnuplot script of each)\n");
+  size_t drawn = 0;
+  for (size_t i = 0; i < figures.count; i++)
+    if (!figures.items[i].why)
+      strbuf_format(&said, "%s %s/%s.png\n", drawn++ ? "       " : "figures", plot.folder,
+                    figures.items[i].name);
+  if (drawn) strbuf_append(&said, "        (and .svg, and the gnuplot script of each)\n");
   strbuf_format(&said, "report  %s\n", strbuf_string(&page));
   error = cli_print(&said);
 cleanup:
-  spec_names_free(&drawn);
+  plot_free(&figures);
   strbuf_free(&folder);
   strbuf_free(&page);
   strbuf_free(&said);

@@ -35,41 +35,50 @@ static err list_figures(void) {
   const plot_figure *figures = plot_figures(&count);
   for (size_t i = 0; i < count; i++)
     strbuf_format(&out, "%-20s %s\n", figures[i].name, figures[i].help);
+  strbuf_append(&out, "Y against X          any column by any column or numeric axis, e.g. "
+                      "'samples_per_second against mask_ratio'\n");
   err error = cli_print(&out);
   strbuf_free(&out);
   return error;
 }
 
 static err check_figure(const plot_options *plot) {
-  const char *names[16];
+  enum { MOST_NAMES = 16 };
+  const char *names[MOST_NAMES];
   size_t count;
   const plot_figure *figures = plot_figures(&count);
   if (plot->template_path && !plot->figure)
     return err_new(ERR_INPUT, "--template draws one figure: name it with --figure");
   if (plot->template_path && access(plot->template_path, R_OK) != 0)
     return err_new(ERR_INPUT, "--template: %s cannot be read", plot->template_path);
-  for (size_t i = 0; i < count && plot->figure; i++) {
-    if (strcmp(plot->figure, figures[i].name) == 0) return NULL;
-    names[i] = figures[i].name;
-  }
-  if (!plot->figure) return NULL;
+  if (!plot->figure || plot_is_known(plot->figure)) return NULL;
+  if (count > MOST_NAMES) count = MOST_NAMES;
+  for (size_t i = 0; i < count; i++) names[i] = figures[i].name;
   const char *nearest = text_nearest(plot->figure, names, count);
   return err_new(ERR_INPUT, "--figure: there is no '%s'%s%s%s (see --list)", plot->figure,
                  nearest ? "; did you mean '" : "", nearest ? nearest : "", nearest ? "'?" : "");
 }
 
+/* Draws what it can; then what failed is the error. */
 static err draw(const spec_experiment *e, store *s, const plot_options *options) {
-  spec_names drawn = {0};
+  plot_results results = {0};
   strbuf out = {0};
-  err error = cli_draw(e, s, options, &drawn);
-  for (size_t i = 0; i < drawn.count; i++) {
+  err error = plot_all(e, s, options, &results);
+  const plot_result *failed = NULL;
+  for (size_t i = 0; i < results.count; i++) {
+    const plot_result *one = &results.items[i];
     char copy[64], *rest = copy, *format;
+    if (one->has_failed && !failed)
+      failed = one;
+    else if (one->why)
+      log_warning("figure %s not drawn: %s", one->name, one->why);
     snprintf(copy, sizeof copy, "%s", options->formats);
-    while ((format = strsep(&rest, ",")))
-      strbuf_format(&out, "%s/%s.%s\n", options->folder, drawn.items[i], format);
+    while (!one->why && (format = strsep(&rest, ",")))
+      strbuf_format(&out, "%s/%s.%s\n", options->folder, one->name, format);
   }
-  if (!error) error = cli_print(&out);
-  spec_names_free(&drawn);
+  if (!error && out.length) error = cli_print(&out);
+  if (!error && failed) error = err_new(ERR_INTERNAL, "figure %s: %s", failed->name, failed->why);
+  plot_free(&results);
   strbuf_free(&out);
   return error;
 }

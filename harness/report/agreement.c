@@ -3,12 +3,17 @@
 #include <math.h>
 #include <string.h>
 
+#include "report/measure.h"
 #include "report/write.h"
+#include "stats/summary.h"
 
 /* Of the machine rather than of the method. */
 static bool is_of_machine(const column *c) {
   static const char *const names[] = {"samples_per_second",
                                       "samples_per_second_median",
+                                      "samples_per_second_run",
+                                      "steady_seconds",
+                                      "lost_share",
                                       "train_seconds",
                                       "peak_bytes",
                                       "data_wait_share",
@@ -22,24 +27,37 @@ static bool is_of_machine(const column *c) {
   return false;
 }
 
-static void interval_of(const report_value *v, double *low, double *high) {
-  *low = isnan(v->low) ? v->value - (isnan(v->half_width) ? 0 : v->half_width) : v->low;
-  *high = isnan(v->low) ? v->value + (isnan(v->half_width) ? 0 : v->half_width) : v->high;
+/* What chance explains of a number that is measured again: for an accuracy, which is measured on
+ * the same images, the scatter of the seeds alone. */
+static void interval_of(const report_column *c, const report_row *row, const report_value *v,
+                        double *low, double *high) {
+  *low = isnan(v->low) ? v->value : v->low;
+  *high = isnan(v->low) ? v->value : v->high;
+  if (!measure_is_accuracy(c->known) || !v->parts) return;
+  double squares = 0, count = 0;
+  for (size_t i = 0; i < row->cells; i++) {
+    if (isnan(v->parts[i])) continue;
+    squares += (v->parts[i] - v->value) * (v->parts[i] - v->value);
+    count++;
+  }
+  double half = 0;
+  if (count > 1) half = stats_t95((size_t)count - 1) * sqrt(squares / (count - 1) / count);
+  *low = v->value - half;
+  *high = v->value + half;
 }
 
-static bool do_overlap(const report_value *a, const report_value *b) {
+static bool do_overlap(const report_column *c, const report_row *first, const report_value *a,
+                       const report_row *again, const report_value *b) {
   double a_low, a_high, b_low, b_high;
-  interval_of(a, &a_low, &a_high);
-  interval_of(b, &b_low, &b_high);
+  interval_of(c, first, a, &a_low, &a_high);
+  interval_of(c, again, b, &b_low, &b_high);
   return a_low <= b_high && b_low <= a_high;
 }
 
 static bool is_printed_alike(const report_column *c, const report_value *a, const report_value *b) {
-  report_value x = {.value = a->value, .half_width = NAN, .low = NAN};
-  report_value y = {.value = b->value, .half_width = NAN, .low = NAN};
   strbuf one = {0}, other = {0};
-  report_format_value(c, &x, &one);
-  report_format_value(c, &y, &other);
+  report_format_bare(c, a, &one);
+  report_format_bare(c, b, &other);
   bool is_alike = strcmp(strbuf_string(&one), strbuf_string(&other)) == 0;
   strbuf_free(&one);
   strbuf_free(&other);
@@ -58,13 +76,15 @@ static void write_pair(const report_table *t, size_t row, const report_column *c
   strbuf_format(out, "%s%s (%s)\n", *c->unit ? " " : "", c->unit, verdict);
 }
 
-agreement agreement_judge(const report_column *c, const report_value *a, const report_value *b) {
+agreement agreement_judge(const report_column *c, const report_row *first, const report_row *again,
+                          size_t index) {
+  const report_value *a = &first->values[index], *b = &again->values[index];
   if (!c->known || a->text || isnan(a->value)) return AGREEMENT_NONE;
   if (is_of_machine(c->known)) return AGREEMENT_MACHINE;
   if (isnan(b->value)) return AGREEMENT_MISSING;
   if (fabs(a->value - b->value) <= 1e-12 * fabs(a->value)) return AGREEMENT_SAME;
   if (is_printed_alike(c, a, b)) return AGREEMENT_PRINTED;
-  return do_overlap(a, b) ? AGREEMENT_WITHIN : AGREEMENT_DIFFERS;
+  return do_overlap(c, first, a, again, b) ? AGREEMENT_WITHIN : AGREEMENT_DIFFERS;
 }
 
 void agreement_add(agreement kind, agreement_count *count) {
@@ -79,10 +99,11 @@ void agreement_add(agreement kind, agreement_count *count) {
 static void compare_value(const report_table *first, const report_table *again, size_t row,
                           size_t index, strbuf *out, agreement_count *count) {
   const report_column *c = &first->columns[index];
-  const report_value *a = &first->rows[row].values[index], *b = &again->rows[row].values[index];
-  agreement kind = agreement_judge(c, a, b);
+  const report_row *x = &first->rows[row], *y = &again->rows[row];
+  const report_value *a = &x->values[index], *b = &y->values[index];
+  agreement kind = agreement_judge(c, x, y, index);
   agreement_add(kind, count);
-  if (kind == AGREEMENT_MACHINE && !isnan(b->value) && !do_overlap(a, b) &&
+  if (kind == AGREEMENT_MACHINE && !isnan(b->value) && !do_overlap(c, x, a, y, b) &&
       !is_printed_alike(c, a, b))
     write_pair(first, row, c, a, b, "of the machine", out);
   if (kind == AGREEMENT_MISSING) write_pair(first, row, c, a, b, "missing", out);

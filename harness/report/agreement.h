@@ -5,8 +5,8 @@
 #include "report/table.h"
 
 /* A number is `same` when it is equal, `printed` when it is equal as the table prints it,
- * `within` when the two intervals overlap (a value without an interval is a point), else it
- * differs. Speed, time and memory belong to a machine: they are counted apart and judge nothing. */
+ * `within` when the two intervals overlap (a value without an interval is a point; the images are
+ * the same, so an accuracy's interval is of its seeds alone), else it differs. Speed, time and memory belong to a machine: they are counted apart and judge nothing. */
 typedef struct {
   size_t same, printed, within, differing, missing, machine;
 } agreement_count;
@@ -20,8 +20,9 @@ typedef enum {
   AGREEMENT_MISSING,
   AGREEMENT_MACHINE
 } agreement;
-agreement agreement_judge(const report_column *c, const report_value *first,
-                          const report_value *again);
+/* The values at `index` of two rows of the same keys. */
+agreement agreement_judge(const report_column *c, const report_row *first, const report_row *again,
+                          size_t index);
 
 void agreement_add(agreement kind, agreement_count *count);
 

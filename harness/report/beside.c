@@ -51,7 +51,7 @@ static err add_number(lines *all, const report_table *first, const report_table 
                                          [AGREEMENT_MACHINE] = "the machine's own"};
   const report_column *c = &first->columns[index];
   const report_value *a = &first->rows[row].values[index], *b = &again->rows[row].values[index];
-  agreement kind = agreement_judge(c, a, b);
+  agreement kind = agreement_judge(c, &first->rows[row], &again->rows[row], index);
   agreement_add(kind, count);
   if (kind == AGREEMENT_NONE) return NULL;
   line *l = add_line(all);

@@ -6,43 +6,22 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "report/load.h"
 #include "report/table.h"
-#include "stats/summary.h"
-#include "store/sql.h"
 
 void data_free(report_data *d) {
-  for (size_t i = 0; d->cells && i < d->e->cell_count; i++) {
-    free(d->cells[i].status);
-    free(d->cells[i].message);
-  }
+  for (size_t i = 0; d->cells && i < d->e->cell_count; i++) load_free_cell(&d->cells[i]);
   for (size_t i = 0; i < d->row_count; i++) free(d->rows[i].cells);
+  for (size_t i = 0; i < d->group_count; i++) free(d->group_names[i]);
   free(d->cells);
   free(d->rows);
   *d = (report_data){0};
 }
 
-static err load_cell(report_data *d, size_t i) {
-  store_run run;
-  data_cell *c = &d->cells[i];
-  c->cell = &d->e->cells[i];
-  c->tuned = -1;
-  err error = store_find_run(d->s, c->cell->id, &run);
-  if (error) return error;
-  c->run_id = run.run_id;
-  c->is_finished = strcmp(run.status, "finished") == 0;
-  c->status = mem_copy_string(run.run_id ? run.status : "not run");
-  c->message = mem_copy_string(run.message);
-  store_free_run(&run);
-  if (!c->status || !c->message) return mem_error(0, "the report");
-  if (c->cell->parent != SPEC_NO_PARENT && d->cells[c->cell->parent].tuned < 0)
-    d->cells[c->cell->parent].tuned = (ptrdiff_t)i;
-  return NULL;
-}
-
 static bool is_same_row(const report_data *d, size_t a, size_t b) {
   const spec_names *rows = &d->e->report.rows;
   strbuf one = {0}, other = {0};
-  bool is_same = true;
+  bool is_same = d->cells[a].group == d->cells[b].group;
   for (size_t k = 0; k < rows->count && is_same; k++) {
     const char *x = spec_cell_value(&d->e->cells[a], rows->items[k], &one);
     const char *y = spec_cell_value(&d->e->cells[b], rows->items[k], &other);
@@ -58,6 +37,7 @@ static err put_into_row(report_data *d, size_t cell) {
   while (at < d->row_count && !is_same_row(d, d->rows[at].cells[0], cell)) at++;
   if (at == d->row_count) d->rows[d->row_count++] = (data_row){0};
   data_row *row = &d->rows[at];
+  row->group = d->cells[cell].group;
   size_t *grown = mem_resize(row->cells, row->count + 1, sizeof *grown);
   if (!grown) {
     if (!row->count) d->row_count--;
@@ -68,18 +48,92 @@ static err put_into_row(report_data *d, size_t cell) {
   return NULL;
 }
 
+/* A group for what differs in one kind: cells that are in none yet enter it. */
+static err name_group(report_data *d, given_kind kind, size_t *group) {
+  enum { MOST = sizeof d->group_names / sizeof *d->group_names };
+  if (d->group_count == MOST) { /* the last one holds the rest */
+    *group = MOST;
+    return NULL;
+  }
+  d->group_names[d->group_count] = mem_copy_string(store_given_name(kind));
+  if (!d->group_names[d->group_count]) return mem_error(0, "the report");
+  *group = ++d->group_count;
+  return NULL;
+}
+
+static err group_kind(report_data *d, given_kind kind, const int64_t *runs, const size_t *cells,
+                      size_t count, size_t *groups) {
+  size_t made[GIVEN_KINDS * 4] = {0};
+  err error = store_group_given(d->s, runs, count, kind, groups, &d->is_mixed[kind]);
+  for (size_t i = 0; i < count && !error; i++) {
+    data_cell *c = &d->cells[cells[i]];
+    if (kind == GIVEN_MACHINE) c->machine = groups[i];
+    if (!groups[i] || !store_given_decides(kind) || c->group) continue;
+    size_t *own = &made[groups[i] % (sizeof made / sizeof *made)];
+    if (!*own) error = name_group(d, kind, own);
+    c->group = *own;
+  }
+  return error;
+}
+
+/* What each finished run was given, against the newest with the same settings. */
+static err group_cells(report_data *d) {
+  size_t room = d->e->cell_count, count = 0;
+  int64_t *runs = mem_zeroed(room, sizeof *runs);
+  size_t *cells = mem_zeroed(room, sizeof *cells), *groups = mem_zeroed(room, sizeof *groups);
+  err error = runs && cells && groups ? NULL : mem_error(0, "the report");
+  for (size_t i = 0; i < room && !error; i++) {
+    if (!d->cells[i].is_finished) continue;
+    cells[count] = i;
+    runs[count++] = d->cells[i].run_id;
+  }
+  for (given_kind k = 0; k < GIVEN_KINDS && count && !error; k++)
+    error = group_kind(d, k, runs, cells, count, groups);
+  for (size_t i = 0; i < room && !error; i++) { /* a row shows what was tuned from it, too */
+    data_cell *c = &d->cells[i];
+    if (!c->group && c->tuned >= 0) c->group = d->cells[c->tuned].group;
+  }
+  free(runs);
+  free(cells);
+  free(groups);
+  return error;
+}
+
+/* The baseline's row; of several that were given different things, the newest data's. */
+static void find_baseline(report_data *d) {
+  for (size_t i = 0; i < d->row_count && d->e->report.baseline.count; i++) {
+    const spec_cell *cell = &d->e->cells[d->rows[i].cells[0]];
+    if (!spec_cell_matches(cell, &d->e->report.baseline)) continue;
+    if (d->baseline < 0 || d->rows[i].group < d->rows[d->baseline].group)
+      d->baseline = (ptrdiff_t)i;
+  }
+}
+
+bool data_is_comparable(const report_data *d, size_t row, size_t other, bool is_of_time) {
+  const data_row *a = &d->rows[row], *b = &d->rows[other];
+  if (a->group != b->group) return false;
+  for (size_t i = 0; i < a->count && is_of_time; i++)
+    for (size_t k = 0; k < b->count; k++)
+      if (d->cells[a->cells[i]].machine != d->cells[b->cells[k]].machine) return false;
+  return true;
+}
+
 err data_load(const spec_experiment *e, store *s, report_data *d) {
   *d = (report_data){.e = e, .s = s, .baseline = -1};
   err error = NULL;
   d->cells = mem_zeroed(e->cell_count, sizeof *d->cells);
   d->rows = mem_zeroed(e->cell_count, sizeof *d->rows);
   if (!d->cells || !d->rows) FAIL(ERR_MEMORY, "out of memory: the report");
-  for (size_t i = 0; i < e->cell_count; i++) TRY(load_cell(d, i));
+  for (size_t i = 0; i < e->cell_count; i++) TRY(load_cell(s, &e->cells[i], &d->cells[i]));
+  for (size_t i = 0; i < e->cell_count; i++) {
+    ptrdiff_t parent = e->cells[i].parent;
+    if (parent != SPEC_NO_PARENT && d->cells[parent].tuned < 0)
+      d->cells[parent].tuned = (ptrdiff_t)i;
+  }
+  TRY(group_cells(d));
   for (size_t i = 0; i < e->cell_count; i++)
     if (!e->cells[i].tuning) TRY(put_into_row(d, i));
-  for (size_t i = 0; i < d->row_count && e->report.baseline.count; i++)
-    if (d->baseline < 0 && spec_cell_matches(&e->cells[d->rows[i].cells[0]], &e->report.baseline))
-      d->baseline = (ptrdiff_t)i;
+  find_baseline(d);
 cleanup:
   if (error) data_free(d);
   return error;
@@ -102,7 +156,49 @@ void data_name_row(const report_data *d, size_t row, strbuf *out) {
   strbuf_free(&scratch);
 }
 
+/* ---- seeds ---- */
+
+size_t data_finished(const report_data *d, size_t row, size_t *cells) {
+  size_t count = 0;
+  for (size_t i = 0; i < d->rows[row].count; i++)
+    if (d->cells[d->rows[row].cells[i]].is_finished) cells[count++] = d->rows[row].cells[i];
+  return count;
+}
+
+size_t data_pair_seeds(const report_data *d, size_t row, size_t other, size_t *own,
+                       size_t *theirs) {
+  const data_row *mine = &d->rows[row], *partners = &d->rows[other];
+  size_t count = 0;
+  for (size_t i = 0; i < mine->count; i++) {
+    const data_cell *c = &d->cells[mine->cells[i]];
+    if (!c->is_finished) continue;
+    for (size_t k = 0; k < partners->count; k++) {
+      const data_cell *partner = &d->cells[partners->cells[k]];
+      if (!partner->is_finished || partner->cell->settings.seed != c->cell->settings.seed) continue;
+      own[count] = mine->cells[i];
+      theirs[count++] = partners->cells[k];
+      break;
+    }
+  }
+  return count;
+}
+
 /* ---- single values ---- */
+
+double data_number_of(const data_cell *c, const char *name) {
+  for (size_t i = 0; i < c->number_count; i++)
+    if (strcmp(c->numbers[i].name, name) == 0) return c->numbers[i].value;
+  return NAN;
+}
+
+bool data_is_disturbed(const data_cell *c) {
+  return data_number_of(c, "disturbed") > 0;
+}
+
+bool data_has_pace(const data_cell *c) {
+  static const double most_disturbed = 0.9; /* of the rows: what is left are no typical steps */
+  return !data_is_disturbed(c) || data_number_of(c, "disturbed_share") < most_disturbed;
+}
 
 data_metric data_parse_metric(const char *argument) {
   data_metric m = {0};
@@ -116,265 +212,132 @@ data_metric data_parse_metric(const char *argument) {
   return m;
 }
 
-static err take_one(store *s, sqlite3_stmt *rows, double *value) {
-  bool has_row;
-  err error = sql_next(s, rows, &has_row);
-  *value = NAN;
-  if (error || !has_row) return error;
-  *value = sql_real(rows, 0);
-  sql_stop(rows);
-  return NULL;
+static bool is_on_set(const report_data *d, const data_cell *c, const data_evaluation *e,
+                      bool is_shifted) {
+  const spec_report *r = &d->e->report;
+  if (!is_shifted) return !r->main_set || strcmp(e->set, r->main_set) == 0;
+  if (r->shifted_set) return strcmp(e->set, r->shifted_set) == 0;
+  return strcmp(e->set, c->evaluations[0].set) != 0;
 }
 
-static err find_summary(const report_data *d, int64_t run_id, const char *name, double *value) {
-  sqlite3_stmt *rows;
-  err error = sql_query(d->s, &rows, "SELECT value FROM summary WHERE run_id = ? AND name = ?",
-                        "it", run_id, name);
-  return error ? error : take_one(d->s, rows, value);
+/* The last value on the first set that has the metric. */
+static const data_evaluation *find_last(const report_data *d, const data_cell *c, const char *task,
+                                        const char *metric, bool is_shifted) {
+  const data_evaluation *found = NULL;
+  for (size_t i = 0; i < c->evaluation_count; i++) {
+    const data_evaluation *e = &c->evaluations[i];
+    if (strcmp(e->task, task) != 0 || strcmp(e->metric, metric) != 0) continue;
+    if (!is_on_set(d, c, e, is_shifted)) continue;
+    if (found && strcmp(found->set, e->set) != 0) break;
+    if (!found || e->step >= found->step) found = e;
+  }
+  return found;
 }
 
-/* The last value on the main set: the one named, else the run's first. */
-static err find_main(const report_data *d, int64_t run_id, const char *task, const char *metric,
-                     double *value) {
-  sqlite3_stmt *rows;
-  err error = sql_query(d->s, &rows,
-                        "SELECT value FROM evaluation WHERE run_id = ?1 AND task = ?2"
-                        " AND metric = ?3 AND set_name = coalesce(?4, set_name)"
-                        " ORDER BY ordinal, step DESC LIMIT 1",
-                        "ittt", run_id, task, metric, d->e->report.main_set);
-  return error ? error : take_one(d->s, rows, value);
+/* The cell that a column is of: itself, or what was tuned from it; NULL: never run. */
+static const data_cell *shown_cell(const report_data *d, size_t cell, const column *c) {
+  const data_cell *own = &d->cells[cell];
+  if (c->kind == COLUMN_TUNED) own = own->tuned < 0 ? NULL : &d->cells[own->tuned];
+  return own && own->run_id ? own : NULL;
 }
 
-static err find_shifted(const report_data *d, int64_t run_id, const char *task, const char *metric,
-                        double *value) {
-  sqlite3_stmt *rows;
-  err error = sql_query(d->s, &rows,
-                        "SELECT value FROM evaluation WHERE run_id = ?1 AND task = ?2"
-                        " AND metric = ?3 AND CASE WHEN ?4 IS NULL THEN set_name <>"
-                        "  (SELECT set_name FROM evaluation WHERE run_id = ?1"
-                        "   ORDER BY ordinal LIMIT 1) ELSE set_name = ?4 END"
-                        " ORDER BY ordinal, step DESC LIMIT 1",
-                        "ittt", run_id, task, metric, d->e->report.shifted_set);
-  return error ? error : take_one(d->s, rows, value);
-}
-
-static err find_eval(const report_data *d, int64_t run_id, const column *c, double *value) {
+const data_evaluation *data_find_evaluation(const report_data *d, size_t cell, const column *c) {
+  const data_cell *own = shown_cell(d, cell, c);
+  bool is_evaluated = c->kind == COLUMN_EVAL || c->kind == COLUMN_CHANCE ||
+                      c->kind == COLUMN_SHIFTED || c->kind == COLUMN_TUNED;
+  if (!own || !is_evaluated) return NULL;
   data_metric m = data_parse_metric(c->argument);
-  double chance = 1;
-  err error = c->kind == COLUMN_SHIFTED ? find_shifted(d, run_id, m.task, m.metric, value)
-                                        : find_main(d, run_id, m.task, m.metric, value);
-  if (!error && *m.chance) error = find_main(d, run_id, m.task, m.chance, &chance);
-  *value /= chance;
-  return error;
+  return find_last(d, own, m.task, m.metric, c->kind == COLUMN_SHIFTED);
 }
 
-/* The cell of the baseline's row that agrees in all that rows leave out (the seed), else its
- * first. */
-static size_t find_partner(const report_data *d, size_t cell) {
-  const data_row *row = &d->rows[d->baseline];
-  const spec_pairs *own = &d->e->cells[cell].axes;
-  for (size_t i = 0; i < row->count; i++) {
-    bool agrees = true;
-    for (size_t k = 0; k < own->count && agrees; k++) {
-      bool is_row_key = false;
-      for (size_t j = 0; j < d->e->report.rows.count; j++)
-        is_row_key = is_row_key || strcmp(d->e->report.rows.items[j], own->items[k].key) == 0;
-      const char *other = spec_pairs_get(&d->e->cells[row->cells[i]].axes, own->items[k].key);
-      bool is_seed = strcmp(own->items[k].key, "seed") == 0;
-      agrees = is_row_key || !is_seed || !other || strcmp(other, own->items[k].value) == 0;
-    }
-    if (agrees) return row->cells[i];
+double data_chance(const report_data *d, size_t cell, const column *c) {
+  data_metric m = data_parse_metric(c->argument);
+  const data_cell *own = shown_cell(d, cell, c);
+  if (!*m.chance || !own) return 1;
+  const data_evaluation *chance = find_last(d, own, m.task, m.chance, false);
+  return chance ? chance->value : (double)NAN;
+}
+
+bool data_has_result(const report_data *d, size_t cell, const column *c) {
+  const data_cell *own = shown_cell(d, cell, c);
+  return own && own->is_finished;
+}
+
+double data_value(const report_data *d, size_t cell, const column *c) {
+  if (!data_has_result(d, cell, c)) return NAN;
+  if (c->kind == COLUMN_SUMMARY) return data_number_of(&d->cells[cell], c->argument);
+  const data_evaluation *e = data_find_evaluation(d, cell, c);
+  return e ? e->value / data_chance(d, cell, c) : (double)NAN;
+}
+
+/* ---- outcomes ---- */
+
+bool data_is_per_class(const data_evaluation *e) {
+  return strcmp(e->metric, "mean_per_class") == 0;
+}
+
+/* The mean over the classes that have items of the share of their hits. */
+static double mean_per_class(const store_outcome *o) {
+  enum { CLASSES = UINT16_MAX + 1 };
+  double *hits = mem_zeroed(CLASSES, sizeof *hits), *items = mem_zeroed(CLASSES, sizeof *items);
+  double sum = 0, present = 0;
+  for (size_t i = 0; hits && items && i < o->items; i++) {
+    hits[o->labels[i]] += store_is_hit(o, i);
+    items[o->labels[i]]++;
   }
-  return row->cells[0];
-}
-
-static err find_ratio(const report_data *d, size_t cell, const column *c, double *value) {
-  const column *of = columns_find(c->argument);
-  double own, base;
-  *value = NAN;
-  if (d->baseline < 0) return NULL;
-  err error = data_value(d, cell, of, &own);
-  if (!error) error = data_value(d, find_partner(d, cell), of, &base);
-  if (!error) *value = c->kind == COLUMN_RATIO ? own / base : base / own;
-  return error;
-}
-
-err data_value(const report_data *d, size_t cell, const column *c, double *value) {
-  const data_cell *own = &d->cells[cell];
-  *value = NAN;
-  if (!own->run_id || !own->is_finished) return NULL;
-  switch (c->kind) {
-  case COLUMN_SUMMARY:
-    return find_summary(d, own->run_id, c->argument, value);
-  case COLUMN_EVAL:
-  case COLUMN_CHANCE:
-  case COLUMN_SHIFTED:
-    return find_eval(d, own->run_id, c, value);
-  case COLUMN_TUNED:
-    if (own->tuned < 0 || !d->cells[own->tuned].is_finished) return NULL;
-    return find_eval(d, d->cells[own->tuned].run_id, c, value);
-  case COLUMN_RATIO:
-  case COLUMN_INVERSE:
-    return find_ratio(d, cell, c, value);
-  case COLUMN_SETTING:
-  case COLUMN_ISO: /* of whole rows: data_row_iso */
-    return NULL;
+  for (size_t c = 0; hits && items && c < CLASSES; c++) {
+    if (!(items[c] > 0)) continue;
+    sum += hits[c] / items[c];
+    present++;
   }
-  return NULL;
+  free(hits);
+  free(items);
+  return sum / present; /* NaN: no item, or no memory: it agrees with nothing */
 }
 
-/* ---- curves ---- */
-
-static err add_point(data_curve *curve, const data_point *point) {
-  data_point *grown = mem_resize(curve->points, curve->count + 1, sizeof *grown);
-  if (!grown) return mem_error(sizeof *grown, "a curve");
-  curve->points = grown;
-  curve->points[curve->count++] = *point;
-  return NULL;
+/* The hits must give the value that was recorded: else they are of something else. */
+static bool do_hits_agree(const store_outcome *o, const data_evaluation *e) {
+  double hits = 0;
+  if (data_is_per_class(e)) return o->labels && fabs(mean_per_class(o) - e->value) < 1e-4;
+  for (size_t i = 0; i < o->items; i++) hits += store_is_hit(o, i);
+  return fabs(hits / (double)o->items - e->value) < 1e-4;
 }
 
-/* The points of one run, behind `before` samples and seconds (a parent's). */
-static err add_run_points(const report_data *d, int64_t run_id, double samples, double seconds,
-                          bool is_tuning, data_curve *curve) {
-  data_metric m = data_parse_metric(d->e->report.iso->argument);
-  sqlite3_stmt *rows;
-  bool more;
-  double chance = 1;
-  if (*m.chance) {
-    err error = find_main(d, run_id, m.task, m.chance, &chance);
-    if (error) return error;
+/* Kept under the evaluation's own name, also as one that is not there (items 0). */
+static err file_outcome(store_outcome *o, const data_evaluation *e) {
+  if (!o->items) store_free_outcome(o);
+  free(o->set);
+  free(o->metric);
+  free(o->task);
+  o->set = mem_copy_string(e->set);
+  o->metric = mem_copy_string(e->metric);
+  o->task = mem_copy_string(e->task);
+  o->step = e->step;
+  return o->set && o->metric && o->task ? NULL : mem_error(0, "the report");
+}
+
+err data_find_outcome(report_data *d, size_t cell, const data_evaluation *e,
+                      const store_outcome **outcome) {
+  data_cell *c = &d->cells[cell];
+  const char *metric = data_is_per_class(e) ? "top1" : e->metric;
+  for (size_t i = 0; i < c->outcome_count; i++) {
+    const store_outcome *o = &c->outcomes[i];
+    *outcome = o;
+    if (o->step == e->step && strcmp(o->metric, e->metric) == 0 && strcmp(o->set, e->set) == 0 &&
+        strcmp(o->task, e->task) == 0)
+      return NULL;
   }
-  err error = sql_query(d->s, &rows,
-                        "SELECT samples, train_seconds, value FROM evaluation WHERE run_id = ?1"
-                        " AND task = ?2 AND metric = ?3 AND set_name = coalesce(?4,"
-                        "  (SELECT set_name FROM evaluation WHERE run_id = ?1 AND task = ?2"
-                        "   ORDER BY ordinal LIMIT 1)) ORDER BY step",
-                        "ittt", run_id, m.task, m.metric, d->e->report.main_set);
-  while (!error && !(error = sql_next(d->s, rows, &more)) && more) {
-    double accuracy = sql_real(rows, 2) / chance * d->e->report.iso->scale;
-    data_point point = {samples + sql_real(rows, 0),
-                        seconds + sql_real(rows, 1),
-                        accuracy,
-                        accuracy,
-                        accuracy,
-                        is_tuning};
-    error = add_point(curve, &point);
-  }
-  return error;
-}
-
-static err cell_curve(const report_data *d, size_t cell, data_curve *curve) {
-  const data_cell *own = &d->cells[cell];
-  double samples = 0, seconds = 0;
-  *curve = (data_curve){0};
-  if (!own->is_finished) return NULL;
-  err error = add_run_points(d, own->run_id, 0, 0, false, curve);
-  curve->tuned_from = curve->count;
-  while (!error && own->tuned >= 0 && d->cells[own->tuned].is_finished) {
-    double more_samples = 0, more_seconds = 0;
-    error = find_summary(d, own->run_id, "samples", &more_samples);
-    if (!error) error = find_summary(d, own->run_id, "train_seconds", &more_seconds);
-    samples += more_samples;
-    seconds += more_seconds;
-    own = &d->cells[own->tuned];
-    if (!error) error = add_run_points(d, own->run_id, samples, seconds, true, curve);
-  }
-  return error;
-}
-
-/* Adds one cell's curve to the sums; curves of another length (a changed schedule) are cut. */
-static void add_curve(data_curve *sum, const data_curve *one) {
-  if (one->count < sum->count) sum->count = one->count;
-  for (size_t i = 0; i < sum->count; i++) {
-    sum->points[i].samples += one->points[i].samples;
-    sum->points[i].seconds += one->points[i].seconds;
-    sum->points[i].accuracy += one->points[i].accuracy;
-    sum->points[i].low = fmin(sum->points[i].low, one->points[i].low);
-    sum->points[i].high = fmax(sum->points[i].high, one->points[i].high);
-  }
-}
-
-err data_row_curve(const report_data *d, size_t row, const size_t *chosen, size_t chosen_count,
-                   data_curve *curve) {
-  size_t added = 0, total = chosen ? chosen_count : d->rows[row].count;
-  err error = NULL;
-  *curve = (data_curve){0};
-  for (size_t i = 0; i < total && !error; i++) {
-    data_curve one;
-    error = cell_curve(d, d->rows[row].cells[chosen ? chosen[i] : i], &one);
-    if (!error && one.count && added++ == 0) {
-      *curve = one;
-      continue;
-    }
-    if (!error && one.count) add_curve(curve, &one);
-    data_free_curve(&one);
-  }
-  for (size_t i = 0; i < curve->count; i++) {
-    curve->points[i].samples /= (double)added;
-    curve->points[i].seconds /= (double)added;
-    curve->points[i].accuracy /= (double)added;
-  }
-  if (curve->tuned_from > curve->count) curve->tuned_from = curve->count;
-  return error;
-}
-
-void data_free_curve(data_curve *curve) {
-  free(curve->points);
-  *curve = (data_curve){0};
-}
-
-static err plain_curve(const data_curve *from, accuracy_curve *to) {
-  to->points = mem_zeroed(from->count, sizeof *to->points);
-  to->count = to->points ? from->count : 0;
-  for (size_t i = 0; i < to->count; i++)
-    to->points[i] = (curve_point){from->points[i].seconds, from->points[i].accuracy};
-  return to->points ? NULL : mem_error(from->count * sizeof *to->points, "a curve");
-}
-
-static err compare_rows(const report_data *d, size_t row, const size_t *chosen, size_t count,
-                        curve_iso *iso) {
-  data_curve own = {0}, base = {0};
-  accuracy_curve own_plain = {0}, base_plain = {0};
-  err error = NULL;
-  bool is_paired = chosen && count == d->rows[d->baseline].count;
-  TRY(data_row_curve(d, row, chosen, count, &own));
-  TRY(data_row_curve(d, (size_t)d->baseline, is_paired ? chosen : NULL, count, &base));
-  TRY(plain_curve(&own, &own_plain));
-  TRY(plain_curve(&base, &base_plain));
-  *iso = curve_compare(&base_plain, &own_plain);
-cleanup:
-  free(own_plain.points);
-  free(base_plain.points);
-  data_free_curve(&own);
-  data_free_curve(&base);
-  return error;
-}
-
-typedef struct {
-  const report_data *d;
-  size_t row;
-  err error;
-} resampled;
-
-static double resampled_speedup(const size_t *chosen, size_t count, void *context) {
-  resampled *r = context;
-  curve_iso iso = {NAN, NAN, NAN, NAN};
-  if (!r->error) r->error = compare_rows(r->d, r->row, chosen, count, &iso);
-  return iso.speedup;
-}
-
-err data_row_iso(const report_data *d, size_t row, curve_iso *iso, double *low, double *high) {
-  enum { RESAMPLES = 200 };
-  *iso = (curve_iso){NAN, NAN, NAN, NAN};
-  *low = *high = NAN;
-  if (d->baseline < 0 || (size_t)d->baseline == row) return NULL;
-  err error = compare_rows(d, row, NULL, 0, iso);
-  if (error || d->rows[row].count < 2) return error;
-  resampled r = {d, row, NULL};
-  error = stats_bootstrap(d->rows[row].count, RESAMPLES, 0, resampled_speedup, &r, low, high);
-  if (r.error) {
-    err_free(error);
-    error = r.error;
-  }
+  store_outcome *grown = mem_resize(c->outcomes, c->outcome_count + 1, sizeof *grown);
+  if (!grown) return mem_error(sizeof *grown, "the report");
+  c->outcomes = grown;
+  store_outcome *o = &grown[c->outcome_count];
+  err error = store_load_outcome(d->s, c->run_id, e->task, metric, e->set, e->step, o);
+  if (!error && o->items && !do_hits_agree(o, e)) o->items = 0;
+  if (!error) error = file_outcome(o, e);
+  if (error)
+    store_free_outcome(o);
+  else
+    c->outcome_count++;
+  *outcome = error ? NULL : o;
   return error;
 }

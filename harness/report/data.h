@@ -1,11 +1,28 @@
 /* The cells of an experiment with what the store knows of them, grouped into rows. Shared by the
- * table and the plots. Internal to report/. */
+ * table and the figures. All of it is read once, by data_load; item-by-item outcomes when they are
+ * first asked for. Internal to report/. */
 #ifndef FLIPBENCH_REPORT_DATA_H
 #define FLIPBENCH_REPORT_DATA_H
 
 #include "spec/spec.h"
+#include "stats/crossed.h"
 #include "stats/curve.h"
+#include "stats/paired.h"
+#include "store/given.h"
+#include "store/outcomes.h"
 #include "store/store.h"
+
+typedef struct {
+  char *name;
+  double value;
+} data_number;
+
+/* One value of one metric at one step. `seconds`: as they passed. */
+typedef struct {
+  char *set, *task, *metric;
+  int64_t ordinal, step;
+  double samples, seconds, value;
+} data_evaluation;
 
 typedef struct {
   const spec_cell *cell;
@@ -13,11 +30,20 @@ typedef struct {
   bool is_finished;
   char *status, *message; /* owned */
   ptrdiff_t tuned;        /* the first cell tuned from this one; -1: none */
+  data_number *numbers;   /* the run's summary */
+  size_t number_count;
+  data_evaluation *evaluations; /* by ordinal of the set, then step */
+  size_t evaluation_count;
+  size_t group; /* of what decides its result: 0 as the newest runs, else 1, 2, … (report_data) */
+  size_t machine;          /* likewise, of where it ran */
+  store_outcome *outcomes; /* those that were asked for */
+  size_t outcome_count;
 } data_cell;
 
 typedef struct {
   size_t *cells; /* indices of matrix cells that share the row's values */
   size_t count;
+  size_t group; /* of its cells: those that were given something else are a row of their own */
 } data_row;
 
 typedef struct {
@@ -27,13 +53,35 @@ typedef struct {
   data_row *rows;
   size_t row_count;
   ptrdiff_t baseline; /* row; -1: none was named */
+  bool is_mixed[GIVEN_KINDS];
+  size_t group_count;
+  char *group_names[GIVEN_KINDS * 4]; /* of group 1, 2, …: what it was given otherwise */
 } report_data;
 
 err data_load(const spec_experiment *e, store *s, report_data *d) ERR_MUST_CHECK;
 void data_free(report_data *d);
 
-/* The value of a column for one cell, before scaling; NaN when there is none. */
-err data_value(const report_data *d, size_t cell, const column *c, double *value) ERR_MUST_CHECK;
+/* A number of a run's summary; NaN: not recorded. */
+double data_number_of(const data_cell *c, const char *name);
+/* Was the run disturbed, and which share of its time did that cost? */
+bool data_is_disturbed(const data_cell *c);
+/* Were enough of its steps undisturbed to tell its steady pace? Else it is known to one side only:
+ * undisturbed it would have been no slower. */
+bool data_has_pace(const data_cell *c);
+
+/* The last evaluation of what a column shows for a cell, finished or not; NULL: there is none. */
+const data_evaluation *data_find_evaluation(const report_data *d, size_t cell, const column *c);
+/* Has the cell (or what was tuned from it, where the column is of that) finished? */
+bool data_has_result(const report_data *d, size_t cell, const column *c);
+/* The value of a column for one cell, before scaling; NaN when there is none. Ratios are of rows
+ * (report/measure.h). */
+double data_value(const report_data *d, size_t cell, const column *c);
+/* Which items that evaluation hit; `items` 0: not recorded. For a mean over classes the labels are
+ * its strata. Owned by `d`. */
+err data_find_outcome(report_data *d, size_t cell, const data_evaluation *e,
+                      const store_outcome **outcome) ERR_MUST_CHECK;
+/* Is the metric a mean over classes of its hits' means (zero-shot per class)? */
+bool data_is_per_class(const data_evaluation *e);
 
 /* Which evaluation a column with curves shows: EVAL "task.metric" or CHANCE "task.metric/chance".
  */
@@ -41,27 +89,17 @@ typedef struct {
   char task[32], metric[64], chance[80]; /* chance "": none */
 } data_metric;
 data_metric data_parse_metric(const char *argument);
+/* The chance level that the metric is divided by; 1: none. */
+double data_chance(const report_data *d, size_t cell, const column *c);
 
-/* One point of a mean curve: means over the row's cells at the same step. */
-typedef struct {
-  double samples, seconds, accuracy, low, high; /* low, high: least and greatest over seeds */
-  bool is_tuning;
-} data_point;
-typedef struct {
-  data_point *points;
-  size_t count;
-  size_t tuned_from; /* index of the first point of the tuning; count: none */
-} data_curve;
-/* The curve of the experiment's iso metric, tuning included, averaged over the cells of `row`
- * listed in `chosen` (indices into the row; NULL: all). */
-err data_row_curve(const report_data *d, size_t row, const size_t *chosen, size_t chosen_count,
-                   data_curve *curve) ERR_MUST_CHECK;
-void data_free_curve(data_curve *curve);
-
-/* Iso-accuracy speed-up of a row against the baseline row, with a 95 % bootstrap interval over
- * seeds when there are several (else NaN). */
-err data_row_iso(const report_data *d, size_t row, curve_iso *iso, double *low,
-                 double *high) ERR_MUST_CHECK;
+/* The row's finished cells, each beside the cell of `other` with the same seed (all pairs that
+ * there are). Arrays of the row's count. */
+size_t data_pair_seeds(const report_data *d, size_t row, size_t other, size_t *own, size_t *theirs);
+/* May the rows' results be compared, and their times? Not what was given different things; not
+ * times of different machines. */
+bool data_is_comparable(const report_data *d, size_t row, size_t other, bool is_of_time);
+/* Finished cells of a row. */
+size_t data_finished(const report_data *d, size_t row, size_t *cells);
 
 /* "mask 50 %" for a row. */
 void data_name_row(const report_data *d, size_t row, strbuf *out);

@@ -1,5 +1,6 @@
 #include "report/figure.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <math.h>
@@ -23,6 +24,14 @@ static void append_quoted(strbuf *out, const char *text) {
   strbuf_append_char(out, '\'');
 }
 
+void figure_set_legend(figure *f, const char *text, double at, int colour) {
+  strbuf_format(&f->ends, "set label %d ", 201 + colour);
+  append_quoted(&f->ends, text);
+  strbuf_format(&f->ends,
+                " noenhanced at screen %.4f,%s left font ',%s' textcolor rgb colour(%d) front\n",
+                at, f->is_column ? "0.965" : "0.862", f->is_column ? "10" : "11.5", colour);
+}
+
 void figure_set_text(figure *f, const char *name, const char *format, ...) {
   strbuf text = {0};
   va_list arguments;
@@ -42,6 +51,26 @@ void figure_set_number(figure *f, const char *name, double value) {
     strbuf_format(&f->variables, "%s = %.10g\n", name, value);
 }
 
+void figure_set_title(figure *f, const char *title, const char *shorter) {
+  enum { FITS = 64, FITS_SMALL = 86 }; /* letters at 15.5 and at 11.6 points */
+  size_t width = text_columns(title);
+  strbuf text = {0};
+  if (width > FITS_SMALL && shorter) {
+    title = shorter;
+    width = text_columns(title);
+  }
+  strbuf_append(&text, title);
+  if (width > FITS_SMALL) {
+    text_cut(&text, 0, FITS_SMALL - 1);
+    strbuf_append(&text, "…");
+  }
+  if (text.length) text.data[0] = (char)toupper((unsigned char)text.data[0]);
+  figure_set_text(f, "title_text", "%s", strbuf_string(&text));
+  figure_set_number(f, "title_size",
+                    width <= FITS ? 15.5 : fmax(15.5 * FITS / (double)width, 11.6));
+  strbuf_free(&text);
+}
+
 static err remember(figure *f, const figure_point *points, size_t count) {
   figure_point *grown = mem_resize(f->drawn, f->drawn_count + count + 1, sizeof *grown);
   if (!grown) return mem_error((f->drawn_count + count) * sizeof *grown, "a figure");
@@ -52,9 +81,22 @@ static err remember(figure *f, const figure_point *points, size_t count) {
   return NULL;
 }
 
+err figure_add_obstacle(figure *f, double x, double low, double high) {
+  const figure_point bar[] = {{x, low, low, low, false}, {x, high, high, high, false}};
+  return remember(f, bar, 2);
+}
+
+err figure_add_stretch(figure *f, double x0, double y0, double x1, double y1) {
+  const figure_point line[] = {{x0, y0, y0, y0, false}, {x1, y1, y1, y1, false}};
+  return remember(f, line, 2);
+}
+
 err figure_add_series(figure *f, const figure_point *points, size_t count) {
   const figure_point *last = NULL;
   size_t tuned = 0;
+  if (f->series >= FIGURE_MOST_SERIES)
+    return err_new(ERR_INTERNAL, "a figure with too many series");
+  if (f->panels < 2) f->colour_of[f->series] = f->series;
   if (f->series++) { /* two blank lines part the blocks of a data set */
     strbuf_append(&f->points, "\n\n");
     strbuf_append(&f->tuning, "\n\n");
@@ -82,7 +124,7 @@ typedef struct {
 } canvas;
 static const canvas wide_canvas = {760, 500, 0.085, 0.815, 0.165};
 static const canvas column_canvas = {396, 288, 0.145, 0.885, 0.215};
-static const double letter_width = 7.6, letter_height = 17;
+static const double letter_width = 8.5, letter_height = 17;
 
 static const canvas *canvas_of(const figure *f) {
   return f->is_column ? &column_canvas : &wide_canvas;
@@ -92,10 +134,20 @@ typedef struct {
   double left, right, bottom, top;
 } box;
 
+static double left_of(const figure *f) {
+  return f->left_edge > 0 ? f->left_edge : canvas_of(f)->left;
+}
+
+double figure_text_share(const figure *f, const char *text) {
+  return letter_width * (double)text_columns(text) / canvas_of(f)->width;
+}
+
 static double across(const figure *f, double x) {
   const canvas *c = canvas_of(f);
-  double width = c->width * (f->right_edge - c->left);
-  return c->width * c->left + width * (x - f->x_least) / (f->x_most - f->x_least);
+  double width = c->width * (f->right_edge - left_of(f));
+  double share = f->is_x_log ? log(x / f->x_least) / log(f->x_most / f->x_least)
+                             : (x - f->x_least) / (f->x_most - f->x_least);
+  return c->width * left_of(f) + width * share;
 }
 
 static double along(const figure *f, double y) {
@@ -108,9 +160,10 @@ static bool do_touch(const box *a, const box *b) {
   return a->left < b->right && b->left < a->right && a->bottom < b->top && b->bottom < a->top;
 }
 
-/* How much of the lines runs through a box, in points on a fine walk along them. */
+/* How much is in the way of a box: lines, on a fine walk along them; points, which a label may not
+ * so much as touch. */
 static double crossing(const figure *f, const box *b) {
-  enum { STRIDES = 24 };
+  enum { STRIDES = 24, POINT = 60 };
   double found = 0;
   for (size_t i = 1; i < f->drawn_count; i++) {
     double x0 = across(f, f->drawn[i - 1].x), y0 = along(f, f->drawn[i - 1].y);
@@ -119,25 +172,28 @@ static double crossing(const figure *f, const box *b) {
       double x = x0 + (x1 - x0) * k / STRIDES, y = y0 + (y1 - y0) * k / STRIDES;
       found += x > b->left - 3 && x < b->right + 3 && y > b->bottom && y < b->top;
     }
+    bool is_near = x0 > b->left - 6 && x0 < b->right + 6 && y0 > b->bottom - 5 && y0 < b->top + 5;
+    if (is_near) found += POINT;
   }
   return found;
 }
 
 /* Places around the end, nearest first; the one with the least in its way is taken. */
 static box best_place(const figure *f, const figure_end *end, const box *taken, size_t count) {
+  enum { RINGS = 9, SIDES = 6 };
   const canvas *c = canvas_of(f);
   double width = letter_width * (double)text_columns(end->text);
   double x = across(f, end->x), y = along(f, end->y), least = INFINITY;
   box best = {0};
-  for (int ring = 0; ring < 6; ring++) {
-    for (int side = 0; side < 5; side++) {
-      double lift = letter_height * (0.85 + 0.5 * ring);
-      double left = side < 3 ? x + 9 : x - width / 2;
-      double middle = side == 0 ? y : side == 1 || side == 3 ? y + lift : y - lift;
+  for (int ring = 0; ring < RINGS; ring++) {
+    for (int side = 0; side < SIDES; side++) {
+      double lift = letter_height * (0.85 + 0.4 * ring);
+      double left = side < 3 ? x + 9 : side < 5 ? x - width / 2 : x - width - 9;
+      double middle = side == 0 || side == 5 ? y : side == 1 || side == 3 ? y + lift : y - lift;
       box b = {left, left + width, middle - letter_height / 2, middle + letter_height / 2};
       double cost = crossing(f, &b) + 3.0 * ring + 1.0 * side;
       for (size_t i = 0; i < count; i++) cost += do_touch(&b, &taken[i]) ? 1000 : 0;
-      if (b.right > c->width - 4 || b.left < c->width * c->left) cost += 5000;
+      if (b.right > c->width - 4 || b.left < c->width * left_of(f)) cost += 5000;
       if (b.top > c->height * (c->top + 0.02)) cost += 500;
       if (b.bottom < c->height * c->bottom) cost += 500;
       if (cost >= least) continue;
@@ -166,7 +222,7 @@ void figure_place_ends(figure *f, figure_end *ends, size_t count) {
     append_quoted(&f->ends, ends[i].text);
     strbuf_format(&f->ends,
                   " noenhanced at screen %.4f,%.4f left font ',11.5' textcolor rgb colour(%d) "
-                  "front boxed\n",
+                  "front\n",
                   taken[i].left / canvas_of(f)->width,
                   (taken[i].top + taken[i].bottom) / 2 / canvas_of(f)->height, ends[i].series);
   }
@@ -192,8 +248,17 @@ static err find_plots(char **plots) {
                                   "or name their folder in FLIPBENCH_PLOTS");
 }
 
+/* A distance of tics that is 1, 2 or 5 times a power of ten and leaves about `count` of them. */
+static double tic_step(const figure *f, int count) {
+  double rough = (f->x_most - f->x_least) / count;
+  if (!(rough > 0)) return 1;
+  double unit = pow(10, floor(log10(rough))), lead = rough / unit;
+  return unit * (lead <= 1 ? 1 : lead <= 2 ? 2 : lead <= 5 ? 5 : 10);
+}
+
 static void write_script(const figure *f, const char *name, const char *folder, const char *formats,
-                         const char *plots, const char *template_path, strbuf *out) {
+                         const char *plots, const char *template_name, const char *template_path,
+                         strbuf *out) {
   char list[64], *rest = list, *format;
   strbuf text = {0};
   strbuf_format(out, "# Drawn by flipbench; 'gnuplot %s.gp' draws it again.\n", name);
@@ -205,9 +270,19 @@ static void write_script(const figure *f, const char *name, const char *folder, 
   strbuf_free(&text);
   strbuf_format(out,
                 "\n%sx_least = %.10g; x_most = %.10g\ny_least = %.10g; y_most = %.10g\n"
-                "series = %d; has_band = %d; has_marks = %d; is_column = %d\n",
+                "series = %d; has_band = %d; has_marks = %d; is_column = %d\n"
+                "panels = %d; is_x_log = %d; left_edge = %.4f; right_edge = %.4f\n"
+                "tic_step = %.10g\n",
                 strbuf_string(&f->variables), f->x_least, f->x_most, f->y_least, f->y_most,
-                f->series, f->has_band, f->has_marks, f->is_column);
+                f->series, f->has_band, f->has_marks, f->is_column, f->panels < 2 ? 1 : f->panels,
+                f->is_x_log, left_of(f), f->right_edge,
+                tic_step(f, (f->is_column ? 4 : 6) / (f->panels > 2 ? 2 : 1)));
+  if (f->series) {
+    strbuf_format(out, "array panel_of[%d]\narray colour_of[%d]\n", f->series, f->series);
+    for (int i = 0; i < f->series; i++)
+      strbuf_format(out, "panel_of[%d] = %d; colour_of[%d] = %d\n", i + 1, f->panel_of[i], i + 1,
+                    f->colour_of[i]);
+  }
   if (f->points.length) strbuf_format(out, "$points << EOD\n%sEOD\n", f->points.data);
   if (f->tuning.length) strbuf_format(out, "$tuning << EOD\n%sEOD\n", f->tuning.data);
   snprintf(list, sizeof list, "%s", formats);
@@ -216,7 +291,7 @@ static void write_script(const figure *f, const char *name, const char *folder, 
     append_quoted(out, template_path);
   } else {
     strbuf_append(out, "plots_folder.");
-    strbuf_format(&text, "/%s.gp", name);
+    strbuf_format(&text, "/%s.gp", template_name);
     append_quoted(out, strbuf_string(&text));
     strbuf_free(&text);
   }
@@ -253,16 +328,19 @@ static err run_gnuplot(const char *script) {
   if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return NULL;
   if (WIFEXITED(status) && WEXITSTATUS(status) == 127)
     return err_new(ERR_UNSUPPORTED, "gnuplot is not installed (apt install gnuplot-nox)");
+  if (WIFSIGNALED(status))
+    return err_new(ERR_INTERNAL, "gnuplot was killed by signal %d (%s) at %s", WTERMSIG(status),
+                   strsignal(WTERMSIG(status)), script);
   return err_new(ERR_INTERNAL, "gnuplot refused %s: %s", script, said);
 }
 
 err figure_draw(const figure *f, const char *name, const char *folder, const char *formats,
-                const char *template_path) {
+                const char *template_name, const char *template_path) {
   strbuf script = {0}, path = {0};
   char *plots = NULL;
   err error = find_plots(&plots);
   if (error) return error;
-  write_script(f, name, folder, formats, plots, template_path, &script);
+  write_script(f, name, folder, formats, plots, template_name, template_path, &script);
   free(plots);
   strbuf_format(&path, "%s/%s.gp", folder, name);
   if (script.is_broken || path.is_broken) error = mem_error(script.length, "a figure");

@@ -4,27 +4,42 @@
 
 #include "report/data.h"
 
-/* A point of a series; low and high are the least and greatest over the seeds. */
+/* A point of a series; low and high are the ends of its 95 % interval, its own value without. */
 typedef struct {
   double x, y, low, high;
   bool is_tuning;
 } figure_point;
 
+enum { FIGURE_MOST_SERIES = 24, FIGURE_MOST_PANELS = 6 };
+
 typedef struct {
   strbuf variables, points, tuning, ends; /* ends: commands that label the lines */
   double x_least, x_most, y_least, y_most;
-  int series;
+  int series, panels; /* panels 0: one, whole */
+  int panel_of[FIGURE_MOST_SERIES], colour_of[FIGURE_MOST_SERIES];
   bool has_data, has_band, has_marks;
-  bool is_column;      /* for a column of a paper: small canvas, no title (the caption's work) */
-  double right_edge;   /* of the plot, as a share of the canvas */
-  figure_point *drawn; /* every point of every series; NaN parts them */
+  bool is_x_log;
+  bool is_column; /* for a column of a paper: small canvas, no title (the caption's work) */
+  double left_edge, right_edge; /* of the plot, as shares of the canvas; left 0: the usual one */
+  figure_point *drawn;          /* every point of every series; NaN parts them */
   size_t drawn_count;
 } figure;
 
 void figure_set_text(figure *f, const char *name, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+/* The title, in a size that fits; two sentences may be too much for it: `shorter` is then taken
+ * (NULL: it is cut). */
+void figure_set_title(figure *f, const char *title, const char *shorter);
 void figure_set_number(figure *f, const char *name, double value);
 err figure_add_series(figure *f, const figure_point *points, size_t count) ERR_MUST_CHECK;
+/* What labels keep clear of without its being drawn: an error bar. */
+err figure_add_obstacle(figure *f, double x, double low, double high) ERR_MUST_CHECK;
+/* A line that labels keep clear of. */
+err figure_add_stretch(figure *f, double x0, double y0, double x1, double y1) ERR_MUST_CHECK;
+/* An entry of the legend over the panels, `at` a share of the canvas. */
+void figure_set_legend(figure *f, const char *text, double at, int colour);
+/* How wide a text is, as a share of the canvas. */
+double figure_text_share(const figure *f, const char *text);
 /* The label at a series' end; placed clear of the lines and of the other labels. Ranges and the
  * right edge are set before. */
 typedef struct {
@@ -36,8 +51,8 @@ void figure_place_ends(figure *f, figure_end *ends, size_t count);
 void figure_free(figure *f);
 
 /* Writes FOLDER/NAME.gp and runs gnuplot on it. `template_path`: the gnuplot file that draws; NULL:
- * the house's of that name. */
+ * the house's called `template_name`. */
 err figure_draw(const figure *f, const char *name, const char *folder, const char *formats,
-                const char *template_path) ERR_MUST_CHECK;
+                const char *template_name, const char *template_path) ERR_MUST_CHECK;
 
 #endif

@@ -1,5 +1,6 @@
 /* The table for documents and programs. */
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/json.h"
@@ -27,13 +28,16 @@ static void markdown_notes(const report_table *t, strbuf *out) {
   if (t->source)
     strbuf_format(out, "In brackets: %s, and the difference from it%s.\n\n", t->source,
                   t->has_unverified ? "; ~ unverified" : "");
-  for (const char *at = t->iso; at && *at;) {
-    size_t length = strcspn(at, "\n");
-    strbuf_format(out, "%.*s.\n", (int)length, at);
-    at += length + (at[length] == '\n');
-    strbuf_append(out, *at ? "" : "\n");
-  }
-  if (t->provenance) strbuf_format(out, "<sub>%s</sub>\n", t->provenance);
+  const report_notes *n = &t->notes;
+  const char *const notes[] = {n->mixed, n->disturbed, n->iso, n->accuracy, n->basis};
+  for (size_t i = 0; i < sizeof notes / sizeof *notes; i++)
+    for (const char *at = notes[i]; at && *at;) {
+      size_t length = strcspn(at, "\n");
+      strbuf_format(out, "%.*s.\n", (int)length, at);
+      at += length + (at[length] == '\n');
+      strbuf_append(out, *at ? "" : "\n");
+    }
+  if (n->provenance) strbuf_format(out, "<sub>%s</sub>\n", n->provenance);
 }
 
 void report_write_markdown(const report_table *t, strbuf *out) {
@@ -49,9 +53,12 @@ void report_write_markdown(const report_table *t, strbuf *out) {
   for (size_t r = 0; r < t->row_count; r++) {
     strbuf_append(out, "\n|");
     for (size_t k = 0; k < t->key_count; k++) {
+      strbuf name = {0};
+      report_format_key(&t->rows[r], k, &name);
       strbuf_append_char(out, ' ');
-      markdown_text(t->rows[r].keys[k], out);
+      markdown_text(strbuf_string(&name), out);
       strbuf_append(out, " |");
+      strbuf_free(&name);
     }
     for (size_t c = 0; c < t->column_count; c++) {
       const report_value *v = &t->rows[r].values[c];
@@ -73,37 +80,65 @@ void report_write_markdown(const report_table *t, strbuf *out) {
 
 /* ---- CSV: RFC 4180, plain numbers, one column for each part of a value ---- */
 
-void report_write_csv(const report_table *t, strbuf *out) {
+/* "NAME_PART" as a heading. */
+static void csv_part(const char *name, const char *part, strbuf *out) {
+  strbuf text = {0};
+  strbuf_format(&text, "%s_%s", name, part);
+  csv_field(strbuf_string(&text), false, out);
+  strbuf_free(&text);
+}
+
+static bool has_difference(const report_table *t, size_t c) {
+  for (size_t r = 0; r < t->row_count; r++)
+    if (!isnan(t->rows[r].values[c].difference.value)) return true;
+  return false;
+}
+
+static void csv_head(const report_table *t, strbuf *out) {
   for (size_t k = 0; k < t->key_count; k++) csv_field(t->key_names[k], k == 0, out);
   for (size_t c = 0; c < t->column_count; c++) {
-    strbuf name = {0};
-    csv_field(t->columns[c].name, t->key_count == 0 && c == 0, out);
-    strbuf_format(&name, "%s_half_width", t->columns[c].name);
-    if (t->columns[c].has_interval) csv_field(strbuf_string(&name), false, out);
-    strbuf_clear(&name);
-    strbuf_format(&name, "%s_reference", t->columns[c].name);
-    if (t->columns[c].has_reference) csv_field(strbuf_string(&name), false, out);
-    strbuf_clear(&name);
-    strbuf_format(&name, "%s_difference", t->columns[c].name);
-    if (t->columns[c].has_reference) csv_field(strbuf_string(&name), false, out);
-    strbuf_free(&name);
+    const report_column *shown = &t->columns[c];
+    csv_field(shown->name, t->key_count == 0 && c == 0, out);
+    if (shown->has_interval) csv_part(shown->name, "low", out);
+    if (shown->has_interval) csv_part(shown->name, "high", out);
+    if (has_difference(t, c)) csv_part(shown->name, "from_baseline", out);
+    if (has_difference(t, c)) csv_part(shown->name, "from_baseline_low", out);
+    if (has_difference(t, c)) csv_part(shown->name, "from_baseline_high", out);
+    if (shown->has_reference) csv_part(shown->name, "reference", out);
+    if (shown->has_reference) csv_part(shown->name, "difference", out);
   }
+  csv_field("seeds", false, out);
+  csv_field("disturbed_runs", false, out);
+  csv_field("lost_share", false, out);
+  csv_field("given_other", false, out);
   csv_field("missing", false, out);
   strbuf_append(out, "\r\n");
+}
+
+void report_write_csv(const report_table *t, strbuf *out) {
+  csv_head(t, out);
   for (size_t r = 0; r < t->row_count; r++) {
-    for (size_t k = 0; k < t->key_count; k++) csv_field(t->rows[r].key_values[k], k == 0, out);
+    const report_row *row = &t->rows[r];
+    for (size_t k = 0; k < t->key_count; k++) csv_field(row->key_values[k], k == 0, out);
     for (size_t c = 0; c < t->column_count; c++) {
-      const report_value *v = &t->rows[r].values[c];
+      const report_value *v = &row->values[c];
       if (v->text)
-        csv_field(v->text, false, out);
+        csv_field(v->text, t->key_count == 0 && c == 0, out);
       else
-        csv_number(v->value, false, out);
-      if (t->columns[c].has_interval)
-        csv_number(isnan(v->low) ? v->half_width : (v->high - v->low) / 2, false, out);
+        csv_number(v->value, t->key_count == 0 && c == 0, out);
+      if (t->columns[c].has_interval) csv_number(v->low, false, out);
+      if (t->columns[c].has_interval) csv_number(v->high, false, out);
+      if (has_difference(t, c)) csv_number(v->difference.value, false, out);
+      if (has_difference(t, c)) csv_number(v->difference.low, false, out);
+      if (has_difference(t, c)) csv_number(v->difference.high, false, out);
       if (t->columns[c].has_reference) csv_number(v->reference, false, out);
       if (t->columns[c].has_reference) csv_number(v->value - v->reference, false, out);
     }
-    csv_field(t->rows[r].missing ? t->rows[r].missing : "", false, out);
+    csv_number((double)row->finished, false, out);
+    csv_number((double)row->disturbed, false, out);
+    csv_number(row->lost_share, false, out);
+    csv_number(row->is_given_other, false, out);
+    csv_field(row->missing ? row->missing : "", false, out);
     strbuf_append(out, "\r\n");
   }
 }
@@ -112,12 +147,13 @@ void report_write_csv(const report_table *t, strbuf *out) {
 
 static const struct {
   const char *from, *to;
-} latex_names[] = {{"%", "\\%"},       {"_", "\\_"},      {"&", "\\&"},
-                   {"#", "\\#"},       {"$", "\\$"},      {"→", "$\\to$"},
-                   {"×", "$\\times$"}, {"±", "$\\pm$"},   {"–", "--"},
-                   {"~", "$\\sim$"},   {"·", "$\\cdot$"}, {"{", "\\{"},
-                   {"}", "\\}"},       {"^", "\\^{}"},    {"\\", "\\textbackslash{}"},
-                   {"−", "$-$"}};
+} latex_names[] = {{"%", "\\%"},       {"_", "\\_"},         {"&", "\\&"},
+                   {"#", "\\#"},       {"$", "\\$"},         {"→", "$\\to$"},
+                   {"×", "$\\times$"}, {"±", "$\\pm$"},      {"–", "--"},
+                   {"~", "$\\sim$"},   {"·", "$\\cdot$"},    {"{", "\\{"},
+                   {"}", "\\}"},       {"^", "\\^{}"},       {"\\", "\\textbackslash{}"},
+                   {"−", "$-$"},       {"†", "$^\\dagger$"}, {"‡", "$^\\ddagger$"},
+                   {"∞", "$\\infty$"}};
 
 static void latex_text(const char *text, strbuf *out) {
   while (*text) {
@@ -149,6 +185,19 @@ static void latex_value(const report_column *c, const report_value *v, strbuf *o
   strbuf_free(&text);
 }
 
+/* A line under the table for each line of `text`. */
+static void latex_lines(const char *text, strbuf *out) {
+  while (text && *text) {
+    size_t length = strcspn(text, "\n");
+    char *line = strndup(text, length);
+    strbuf_append(out, "\\par{\\footnotesize ");
+    latex_text(line ? line : "", out);
+    strbuf_append(out, ".}\n");
+    free(line);
+    text += length + (text[length] == '\n');
+  }
+}
+
 static void latex_notes(const report_table *t, strbuf *out) {
   if (t->source) {
     strbuf_append(out, "\\par\\smallskip{\\footnotesize In brackets: ");
@@ -162,6 +211,9 @@ static void latex_notes(const report_table *t, strbuf *out) {
       latex_text(t->rows[r].missing, out);
       strbuf_append(out, ".}\n");
     }
+  latex_lines(t->notes.mixed, out);
+  latex_lines(t->notes.disturbed, out);
+  latex_lines(t->notes.basis, out);
 }
 
 void report_write_latex(const report_table *t, strbuf *out) {
@@ -188,8 +240,11 @@ void report_write_latex(const report_table *t, strbuf *out) {
   strbuf_append(out, " \\\\\n\\midrule\n");
   for (size_t r = 0; r < t->row_count; r++) {
     for (size_t k = 0; k < t->key_count; k++) {
+      strbuf name = {0};
+      report_format_key(&t->rows[r], k, &name);
       if (k) strbuf_append(out, " & ");
-      latex_text(t->rows[r].keys[k], out);
+      latex_text(strbuf_string(&name), out);
+      strbuf_free(&name);
     }
     for (size_t c = 0; c < t->column_count; c++) {
       if (c || t->key_count) strbuf_append(out, " & ");
@@ -200,14 +255,29 @@ void report_write_latex(const report_table *t, strbuf *out) {
   strbuf_append(out, "\\bottomrule\n\\end{tabular}\n");
   latex_notes(t, out);
   strbuf_format(out, "\\end{table%s}\n", star);
-  if (t->provenance) {
-    strbuf_append(out, "% ");
-    strbuf_append(out, t->provenance);
-    strbuf_append_char(out, '\n');
-  }
+  if (t->notes.provenance) strbuf_format(out, "%% %s\n", t->notes.provenance);
 }
 
 /* ---- JSON ---- */
+
+/* Ends of an interval; one that is not bounded is null, and said to be. */
+static void json_ends(json_writer *w, double low, double high) {
+  if (isnan(low)) return;
+  jsonw_number(w, "low", low);
+  jsonw_number(w, "high", isinf(high) ? (double)NAN : high);
+  if (isinf(high)) jsonw_bool(w, "unbounded", true);
+}
+
+static void json_difference(json_writer *w, const report_difference *x) {
+  if (isnan(x->value)) return;
+  jsonw_object(w, "from_baseline");
+  jsonw_number(w, "value", x->value);
+  json_ends(w, x->low, x->high);
+  if (!isnan(x->low)) jsonw_bool(w, "told_from_zero", x->low > 0 || x->high < 0);
+  if (x->seeds_needed) jsonw_integer(w, "seeds_needed", (int64_t)x->seeds_needed);
+  if (x->items_needed) jsonw_integer(w, "images_needed", (int64_t)x->items_needed);
+  jsonw_end(w);
+}
 
 static void json_value(json_writer *w, const report_column *c, const report_value *v,
                        size_t count) {
@@ -216,11 +286,11 @@ static void json_value(json_writer *w, const report_column *c, const report_valu
     jsonw_string(w, "value", v->text);
   else
     jsonw_number(w, "value", v->value);
+  json_ends(w, v->low, v->high);
   if (!isnan(v->half_width)) jsonw_number(w, "half_width", v->half_width);
-  if (!isnan(v->low)) {
-    jsonw_number(w, "low", v->low);
-    jsonw_number(w, "high", v->high);
-  }
+  if (v->seeds) jsonw_integer(w, "seeds", (int64_t)v->seeds);
+  if (v->items) jsonw_integer(w, "images", (int64_t)v->items);
+  json_difference(w, &v->difference);
   if (!isnan(v->reference)) {
     jsonw_number(w, "reference", v->reference);
     jsonw_number(w, "difference", v->value - v->reference);
@@ -259,6 +329,9 @@ void report_write_json(const report_table *t, strbuf *out) {
     jsonw_end(&w);
     jsonw_integer(&w, "cells", (int64_t)t->rows[r].cells);
     jsonw_integer(&w, "finished", (int64_t)t->rows[r].finished);
+    jsonw_integer(&w, "disturbed", (int64_t)t->rows[r].disturbed);
+    if (t->rows[r].disturbed) jsonw_number(&w, "lost_share", t->rows[r].lost_share);
+    jsonw_bool(&w, "given_other", t->rows[r].is_given_other);
     if (t->rows[r].missing) jsonw_string(&w, "missing", t->rows[r].missing);
     jsonw_array(&w, "runs");
     for (size_t i = 0; i < t->rows[r].cells; i++) jsonw_integer(&w, NULL, t->rows[r].runs[i]);
@@ -271,8 +344,12 @@ void report_write_json(const report_table *t, strbuf *out) {
   }
   jsonw_end(&w);
   jsonw_string(&w, "source", t->source);
-  jsonw_string(&w, "iso_accuracy", t->iso);
-  jsonw_string(&w, "provenance", t->provenance);
+  jsonw_string(&w, "mixed", t->notes.mixed);
+  jsonw_string(&w, "disturbed", t->notes.disturbed);
+  jsonw_string(&w, "iso_accuracy", t->notes.iso);
+  jsonw_string(&w, "accuracy", t->notes.accuracy);
+  jsonw_string(&w, "basis", t->notes.basis);
+  jsonw_string(&w, "provenance", t->notes.provenance);
   jsonw_end(&w);
   strbuf_append_char(out, '\n');
 }

@@ -201,25 +201,6 @@ void history_name_file(const history_view *v, size_t number, char *name, size_t 
     if (*at == '/') *at = '_';
 }
 
-/* FOLDER/history.FORMAT becomes FOLDER/NAME.FORMAT. */
-static err rename_figure(const char *folder, const char *name, const char *formats) {
-  char list[64], *rest = list, *format;
-  err error = NULL;
-  snprintf(list, sizeof list, "gp,%s", formats);
-  while (!error && (format = strsep(&rest, ","))) {
-    strbuf from = {0}, to = {0};
-    strbuf_format(&from, "%s/history.%s", folder, format);
-    strbuf_format(&to, "%s/%s.%s", folder, name, format);
-    if (from.is_broken || to.is_broken)
-      error = mem_error(0, "a path");
-    else if (rename(from.data, to.data) != 0)
-      error = err_new(ERR_IO, "%s: cannot be written", to.data);
-    strbuf_free(&from);
-    strbuf_free(&to);
-  }
-  return error;
-}
-
 err history_draw(const history_view *v, const char *folder, const char *formats, bool is_column,
                  strbuf *drawn) {
   size_t members[HISTORY_PANELS], count;
@@ -230,8 +211,7 @@ err history_draw(const history_view *v, const char *folder, const char *formats,
     fill_figure(v, members, count, &f);
     history_name_file(v, number, name, sizeof name);
     if (f.variables.is_broken) error = mem_error(0, "a figure");
-    if (!error) error = figure_draw(&f, "history", folder, formats, NULL);
-    if (!error) error = rename_figure(folder, name, formats);
+    if (!error) error = figure_draw(&f, name, folder, formats, "history", NULL);
     if (!error) strbuf_format(drawn, "%s\n", name);
     figure_free(&f);
   }

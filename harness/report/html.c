@@ -18,11 +18,9 @@
 static void write_value(const report_table *t, size_t r, size_t c, strbuf *out) {
   const report_column *shown = &t->columns[c];
   const report_value *v = &t->rows[r].values[c];
-  report_value bare = *v;
   char number[32] = "";
   strbuf text = {0}, whole = {0};
-  bare.half_width = bare.low = NAN;
-  report_format_value(shown, &bare, &text);
+  report_format_bare(shown, v, &text);
   report_format_value(shown, v, &whole);
   if (!isnan(v->value)) jsonw_shortest(v->value, number);
   if (v->missing) {
@@ -75,8 +73,10 @@ static void write_notes(const report_table *t, strbuf *out) {
                  out);
     strbuf_append(out, t->has_unverified ? "; ~ unverified.</p>\n" : ".</p>\n");
   }
-  strbuf_append(out, "<p class=\"faint\">● best of its column. A number leads to the runs it comes "
-                     "from.</p>\n");
+  if (t->notes.basis) page_element("<p class=\"faint\">", t->notes.basis, ".</p>\n", out);
+  strbuf_append(out,
+                "<p class=\"faint\">● better than every other row by more than its interval. A "
+                "number leads to the runs it comes from.</p>\n");
 }
 
 static void write_table(const report_table *t, strbuf *out) {
@@ -88,7 +88,10 @@ static void write_table(const report_table *t, strbuf *out) {
       bool is_number = yml_as_real(t->rows[r].key_values[k], &number);
       strbuf_append(out, k ? "<td class=\"text\"" : "<th scope=\"row\"");
       if (is_number) page_element(" data-value=\"", t->rows[r].key_values[k], "\"", out);
-      page_element(">", t->rows[r].keys[k], k ? "</td>" : "</th>", out);
+      strbuf name = {0};
+      report_format_key(&t->rows[r], k, &name);
+      page_element(">", strbuf_string(&name), k ? "</td>" : "</th>", out);
+      strbuf_free(&name);
     }
     for (size_t c = 0; c < t->column_count; c++) write_value(t, r, c, out);
     strbuf_append(out, "</tr>\n");
@@ -146,34 +149,36 @@ static void inline_svg(const char *svg, const char *name, strbuf *out) {
   }
 }
 
+static err write_figure(const char *folder, const plot_result *figure, strbuf *out) {
+  strbuf path = {0};
+  char *svg = NULL;
+  size_t length;
+  if (figure->why) { /* in its place, why it is not there */
+    page_element("<p class=\"faint\">", figure->name, ": not drawn: ", out);
+    page_element("", figure->why, "</p>\n", out);
+    return NULL;
+  }
+  strbuf_format(&path, "%s/%s.svg", folder, figure->name);
+  err error = fs_read(strbuf_string(&path), &svg, &length);
+  if (!error) {
+    page_element("<figure role=\"img\" aria-label=\"", figure->name, "\">", out);
+    inline_svg(svg, figure->name, out);
+    strbuf_append(out, "</figure>\n");
+  }
+  free(svg);
+  strbuf_free(&path);
+  return error;
+}
+
 static err write_figures(const spec_experiment *e, store *s, const char *folder, strbuf *out) {
-  spec_names drawn = {0};
-  strbuf skipped = {0};
+  plot_results results = {0};
   plot_options options = {.folder = folder, .formats = "svg"};
-  err error = plot_all(e, s, &options, &drawn, &skipped);
-  if (error && err_kind_of(error) == ERR_UNSUPPORTED) {
-    page_element("<p class=\"faint\">No figures: ", err_message(error), ".</p>\n", out);
-    err_free(error);
-    error = NULL;
-  }
+  err error = plot_all(e, s, &options, &results);
   strbuf_append(out, "<div class=\"figures\">\n");
-  for (size_t i = 0; i < drawn.count && !error; i++) {
-    strbuf path = {0};
-    char *svg = NULL;
-    size_t length;
-    strbuf_format(&path, "%s/%s.svg", folder, drawn.items[i]);
-    error = fs_read(strbuf_string(&path), &svg, &length);
-    if (!error) {
-      page_element("<figure role=\"img\" aria-label=\"", drawn.items[i], "\">", out);
-      inline_svg(svg, drawn.items[i], out);
-      strbuf_append(out, "</figure>\n");
-    }
-    free(svg);
-    strbuf_free(&path);
-  }
+  for (size_t i = 0; i < results.count && !error; i++)
+    error = write_figure(folder, &results.items[i], out);
   strbuf_append(out, "</div>\n");
-  spec_names_free(&drawn);
-  strbuf_free(&skipped);
+  plot_free(&results);
   return error;
 }
 
@@ -210,10 +215,17 @@ static err write_summary(const spec_experiment *e, store *s, const report_table 
   for (size_t k = 0; k < 5; k++)
     if (counts[k])
       strbuf_format(out, "<li class=\"chip %s\">%zu %s</li>", states[k], counts[k], states[k]);
-  if (t->provenance) page_element("<li class=\"chip\">", t->provenance, "</li>", out);
+  if (t->notes.provenance) page_element("<li class=\"chip\">", t->notes.provenance, "</li>", out);
   strbuf_append(out, "</ul>\n");
-  if (t->iso)
-    page_element("<p class=\"finding\" style=\"white-space:pre-line\">", t->iso, "</p>\n", out);
+  const char *const warnings[] = {t->notes.mixed, t->notes.disturbed};
+  for (size_t i = 0; i < 2; i++)
+    if (warnings[i])
+      page_element("<p class=\"warning\" style=\"white-space:pre-line\">", warnings[i], "</p>\n",
+                   out);
+  const char *const said[] = {t->notes.iso, t->notes.accuracy};
+  for (size_t i = 0; i < 2; i++)
+    if (said[i])
+      page_element("<p class=\"finding\" style=\"white-space:pre-line\">", said[i], "</p>\n", out);
   return error;
 }
 

@@ -5,31 +5,34 @@
 
 #include "base/json.h"
 #include "base/mem.h"
-#include "report/data.h"
+#include "report/findings.h"
 #include "report/html_parts.h"
+#include "report/load.h"
 #include "report/write.h"
 #include "store/sql.h"
 
-enum { LOSS_BINS = 160, MOST_CURVES = 4, MOST_POINTS = 4096 };
+enum { LOSS_BINS = 160, MOST_CURVES = 4 };
 
 /* ---- the table ---- */
 
-static void write_interval(json_writer *w, const report_value *v, size_t count) {
-  char text[96];
-  if (!isnan(v->half_width))
-    snprintf(text, sizeof text, "± half the 95 %% t-interval of the mean over %zu runs", count);
-  else if (!isnan(v->low))
-    snprintf(text, sizeof text, "[95 %% bootstrap interval over %zu runs]", count);
-  else
-    return;
-  jsonw_string(w, "interval", text);
+static void write_interval(json_writer *w, const report_value *v) {
+  strbuf text = {0};
+  if (isnan(v->low)) return;
+  strbuf_append(&text, isnan(v->half_width) ? "[95 % interval; " : "± half the 95 % interval (");
+  findings_name_basis(v->seeds, v->items, &text);
+  strbuf_append(&text, isnan(v->half_width) ? "]" : ")");
+  if (!isnan(v->difference.low))
+    strbuf_format(&text, "; from the baseline %+.3g, 95 %% interval %+.3g to %+.3g",
+                  v->difference.value, v->difference.low, v->difference.high);
+  jsonw_string(w, "interval", strbuf_string(&text));
+  strbuf_free(&text);
 }
 
 static void write_value(json_writer *w, const report_table *t, const report_column *c,
                         const report_row *row, const report_value *v) {
   strbuf reference = {0};
   jsonw_object(w, NULL);
-  write_interval(w, v, row->finished);
+  write_interval(w, v);
   report_format_reference(c, v, &reference);
   if (reference.length) {
     strbuf_format(&reference, " (%s)%s", t->source ? t->source : "published",
@@ -107,57 +110,26 @@ static err write_runs(json_writer *w, const report_data *d) {
 
 /* ---- curves ---- */
 
+/* A line of a chart. is_mean: of several runs, which are drawn too (has_mean). */
 typedef struct {
-  double samples, seconds, value;
-} curve_sample;
+  size_t row;
+  const char *name;
+  bool is_mean, has_mean;
+} line_place;
 
-typedef struct {
-  curve_sample *points; /* MOST_POINTS of room */
-  size_t count;
-} curve_line;
-
-static const char loss_sql[] =
-    "SELECT avg(samples), avg(train_seconds), avg(loss) FROM step WHERE run_id = ?1"
-    " GROUP BY (step - 1) * ?2 / (SELECT max(step) FROM step WHERE run_id = ?1)"
-    " HAVING avg(loss) IS NOT NULL ORDER BY 1";
-static const char evaluation_sql[] =
-    "SELECT samples, train_seconds, value FROM evaluation WHERE run_id = ?1 AND task = ?2"
-    " AND metric = ?3 AND set_name = coalesce(?4, (SELECT set_name FROM evaluation"
-    "  WHERE run_id = ?1 AND task = ?2 ORDER BY ordinal LIMIT 1)) ORDER BY step";
-
-/* The curve of one run; c is NULL for the loss. */
-static err read_line(const report_data *d, int64_t run_id, const column *c, curve_line *line) {
-  sqlite3_stmt *rows;
-  bool more = false;
-  err error;
-  line->count = 0;
-  if (c) {
-    data_metric m = data_parse_metric(c->argument);
-    error = sql_query(d->s, &rows, evaluation_sql, "ittt", run_id, m.task, m.metric,
-                      d->e->report.main_set);
-  } else {
-    error = sql_query(d->s, &rows, loss_sql, "ii", run_id, (int64_t)LOSS_BINS);
-  }
-  while (!error && line->count < MOST_POINTS && !(error = sql_next(d->s, rows, &more)) && more)
-    line->points[line->count++] = (curve_sample){sql_real(rows, 0), sql_real(rows, 1),
-                                                 sql_real(rows, 2) * (c ? c->scale : 1)};
-  if (!error && more) sql_stop(rows);
-  return error;
-}
-
-static void write_line(json_writer *w, const curve_line *line, size_t row, const char *name,
-                       bool is_mean, bool has_mean, bool is_tuning) {
-  if (!line->count) return;
+static void write_line(json_writer *w, const load_point *points, size_t count, const line_place *at,
+                       bool is_tuning) {
+  if (!count) return;
   jsonw_object(w, NULL);
-  jsonw_integer(w, "row", (int64_t)row);
-  jsonw_string(w, "name", name);
-  jsonw_bool(w, "is_mean", is_mean);
-  jsonw_bool(w, "has_mean", has_mean);
+  jsonw_integer(w, "row", (int64_t)at->row);
+  jsonw_string(w, "name", at->name);
+  jsonw_bool(w, "is_mean", at->is_mean);
+  jsonw_bool(w, "has_mean", at->has_mean);
   jsonw_bool(w, "tuning", is_tuning);
   jsonw_array(w, "points");
-  for (size_t i = 0; i < line->count; i++) {
+  for (size_t i = 0; i < count; i++) {
     char text[96];
-    const curve_sample *p = &line->points[i];
+    const load_point *p = &points[i];
     snprintf(text, sizeof text, "[%.7g,%.6g,%.6g]", p->samples, p->seconds, p->value);
     if (!isnan(p->value) && !isnan(p->seconds)) jsonw_raw(w, NULL, text);
   }
@@ -165,92 +137,74 @@ static void write_line(json_writer *w, const curve_line *line, size_t row, const
   jsonw_end(w);
 }
 
-/* Sums by position; a curve of another length cuts the sum. */
-static void add_line(curve_line *sum, const curve_line *one, bool is_first) {
-  if (is_first || one->count < sum->count) sum->count = one->count;
-  for (size_t i = 0; i < sum->count; i++) {
-    const curve_sample *p = &one->points[i];
-    curve_sample *q = &sum->points[i];
-    *q = is_first ? *p
-                  : (curve_sample){q->samples + p->samples, q->seconds + p->seconds,
-                                   q->value + p->value};
+/* The mean of a metric over some cells; what was tuned from them as a line of its own, which starts
+ * where theirs ends. */
+static err write_metric(json_writer *w, report_data *d, const column *c, const size_t *cells,
+                        size_t count, const line_place *at) {
+  data_curve curve;
+  err error = curves_of_cells(d, c, cells, count, &curve);
+  load_point *points = mem_zeroed(curve.points, sizeof *points);
+  if (!error && !points) error = mem_error(0, "a curve");
+  for (size_t i = 0; i < curve.points && points; i++)
+    points[i] = (load_point){curve.samples[i], curve.seconds[i], curve.mean[i]};
+  if (!error && curve.points) {
+    size_t tuned = curve.tuned_from, before = tuned ? tuned - 1 : 0;
+    write_line(w, points, tuned, at, false);
+    if (tuned < curve.points) write_line(w, points + before, curve.points - before, at, true);
   }
-}
-
-static err behind_parent(const report_data *d, size_t cell, curve_line *line) {
-  ptrdiff_t parent = d->e->cells[cell].parent;
-  err error = NULL;
-  while (parent != SPEC_NO_PARENT && !error) {
-    double samples = 0, seconds = 0;
-    const column *c = columns_find("samples"), *time = columns_find("train_seconds");
-    error = data_value(d, (size_t)parent, c, &samples);
-    if (!error) error = data_value(d, (size_t)parent, time, &seconds);
-    for (size_t i = 0; i < line->count; i++) {
-      line->points[i].samples += samples;
-      line->points[i].seconds += seconds;
-    }
-    parent = d->e->cells[parent].parent;
-  }
+  free(points);
+  curves_free(&curve);
   return error;
 }
 
-static err write_row_lines(json_writer *w, const report_data *d, size_t row, const column *c,
-                           curve_line *line, curve_line *sum) {
-  const data_row *cells = &d->rows[row];
-  size_t finished = 0, added = 0;
+/* The training loss of one run; its times at the run's steady pace. */
+static err write_loss(json_writer *w, report_data *d, size_t cell, const line_place *at) {
+  load_point points[LOSS_BINS];
+  size_t count;
+  const data_cell *c = &d->cells[cell];
+  double slack = data_number_of(c, "steady_seconds") / data_number_of(c, "train_seconds");
+  err error = load_loss(d->s, c->run_id, LOSS_BINS, points, &count);
+  for (size_t i = 0; i < count && slack > 0; i++) points[i].seconds *= slack;
+  if (!error) write_line(w, points, count, at, false);
+  return error;
+}
+
+static err write_row_lines(json_writer *w, report_data *d, size_t row, const column *c) {
+  const data_row *all = &d->rows[row];
+  size_t *cells = mem_zeroed(all->count, sizeof *cells), count = 0;
   strbuf name = {0};
+  if (!cells) return mem_error(0, "a curve");
   err error = NULL;
   data_name_row(d, row, &name);
-  for (size_t i = 0; i < cells->count; i++) finished += d->cells[cells->cells[i]].run_id > 0;
-  for (size_t i = 0; i < cells->count && !error; i++) {
-    const data_cell *own = &d->cells[cells->cells[i]];
-    if (!own->run_id) continue;
-    error = read_line(d, own->run_id, c, line);
-    if (error || !line->count) continue;
-    add_line(sum, line, added++ == 0);
-    write_line(w, line, row, finished > 1 ? own->cell->label : strbuf_string(&name), false,
-               finished > 1, false);
-    if (own->tuned < 0 || !d->cells[own->tuned].run_id || !c) continue;
-    const curve_sample end = line->points[line->count - 1]; /* the tuning goes on from there */
-    error = read_line(d, d->cells[own->tuned].run_id, c, line);
-    if (!error) error = behind_parent(d, (size_t)own->tuned, line);
-    if (!error && line->count && line->count < MOST_POINTS) {
-      memmove(line->points + 1, line->points, line->count++ * sizeof *line->points);
-      line->points[0] = end;
-    }
-    if (!error)
-      write_line(w, line, row, d->cells[own->tuned].cell->label, false, finished > 1, true);
+  for (size_t i = 0; i < all->count; i++)
+    if (d->cells[all->cells[i]].run_id) cells[count++] = all->cells[i];
+  for (size_t i = 0; i < count && !error; i++) {
+    line_place at = {row, count > 1 ? d->cells[cells[i]].cell->label : strbuf_string(&name), false,
+                     count > 1};
+    error = c ? write_metric(w, d, c, &cells[i], 1, &at) : write_loss(w, d, cells[i], &at);
   }
-  for (size_t i = 0; i < sum->count && added; i++) {
-    sum->points[i].samples /= (double)added;
-    sum->points[i].seconds /= (double)added;
-    sum->points[i].value /= (double)added;
-  }
-  if (finished > 1 && added) write_line(w, sum, row, strbuf_string(&name), true, true, false);
+  line_place mean = {row, strbuf_string(&name), true, true};
+  if (!error && c && count > 1) error = write_metric(w, d, c, cells, count, &mean);
   strbuf_free(&name);
+  free(cells);
   return error;
 }
 
-static err write_curve(json_writer *w, const report_data *d, const column *c) {
-  curve_line line = {mem_zeroed(MOST_POINTS, sizeof *line.points), 0};
-  curve_line sum = {mem_zeroed(MOST_POINTS, sizeof *sum.points), 0};
-  err error = line.points && sum.points ? NULL : mem_error(0, "a curve");
+static err write_curve(json_writer *w, report_data *d, const column *c) {
+  err error = NULL;
   jsonw_object(w, NULL);
   jsonw_string(w, "name", c ? c->heading : "training loss");
   jsonw_string(w, "unit", c && strcmp(c->unit, "%") == 0 ? " %" : "");
   jsonw_bool(w, "zero", c != NULL);
   jsonw_array(w, "series");
-  for (size_t row = 0; row < d->row_count && !error; row++)
-    error = write_row_lines(w, d, row, c, &line, &sum);
+  for (size_t row = 0; row < d->row_count && !error; row++) error = write_row_lines(w, d, row, c);
   jsonw_end(w);
   jsonw_end(w);
-  free(line.points);
-  free(sum.points);
   return error;
 }
 
 /* The metric of the headline, then the evaluations that the table shows, then the loss. */
-static err write_curves(json_writer *w, const report_data *d) {
+static err write_curves(json_writer *w, report_data *d) {
   const column *shown[MOST_CURVES];
   size_t count = 0;
   err error = NULL;

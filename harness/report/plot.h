@@ -14,15 +14,30 @@ typedef struct {
   const char *template_path; /* draws instead of the house's template; NULL: that */
 } plot_options;
 
-/* Every figure there is: what `flipbench plot --list` prints. */
+/* Every figure there is: what `flipbench plot --list` prints. Beside these there is "Y against X"
+ * for any column Y and any column or numeric axis X. */
 typedef struct {
   const char *name, *help;
 } plot_figure;
 const plot_figure *plot_figures(size_t *count);
+/* One of them, or "Y against X" with a column Y. */
+bool plot_is_known(const char *name);
 
-/* Draws the figures that the experiment's report names and that there are results for. `drawn`
- * receives their names ("accuracy_vs_time"); `skipped` what could not be drawn, and why. */
-err plot_all(const spec_experiment *e, store *s, const plot_options *options, spec_names *drawn,
-             strbuf *skipped) ERR_MUST_CHECK;
+/* What became of one figure. */
+typedef struct {
+  char *name;      /* of its files */
+  char *why;       /* why it was not drawn; NULL: it was */
+  bool has_failed; /* something went wrong, rather than there being nothing to draw */
+} plot_result;
+typedef struct {
+  plot_result *items;
+  size_t count;
+} plot_results;
+
+/* Draws the figures that the experiment's report names. One that cannot be drawn says why in
+ * `results` and leaves the others alone; only what concerns all of them is an error. */
+err plot_all(const spec_experiment *e, store *s, const plot_options *options,
+             plot_results *results) ERR_MUST_CHECK;
+void plot_free(plot_results *results);
 
 #endif

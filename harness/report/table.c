@@ -7,8 +7,8 @@
 
 #include "base/mem.h"
 #include "report/data.h"
-#include "stats/summary.h"
-#include "store/sql.h"
+#include "report/findings.h"
+#include "report/measure.h"
 
 /* Settings that have a shorter name in everyday speech. */
 static const struct {
@@ -70,8 +70,7 @@ void report_free(report_table *t) {
   free(t->rows);
   free(t->title);
   free(t->name);
-  free(t->provenance);
-  free(t->iso);
+  findings_free(&t->notes);
   free(t->source);
   free(t);
 }
@@ -133,40 +132,54 @@ static err make_setting(const report_data *d, size_t row, const char *key, repor
   return keep(&text, &v->text);
 }
 
-/* Follows from the settings, so that an interval over seeds would be noise of zero. */
-static bool is_exact(const column *c) {
-  static const char *const names[] = {"flops_per_sample_total", "planned_bytes", "samples",
-                                      "parameters_total"};
-  if (c->kind == COLUMN_RATIO || c->kind == COLUMN_INVERSE)
-    return is_exact(columns_find(c->argument));
-  for (size_t i = 0; c->kind == COLUMN_SUMMARY && i < sizeof names / sizeof *names; i++)
-    if (strcmp(c->argument, names[i]) == 0) return true;
-  return false;
+/* What each run of the row has; of a ratio, against the baseline's run of the same seed. */
+static err list_parts(report_data *d, size_t row, const column *c, report_value *v) {
+  const data_row *cells = &d->rows[row];
+  bool is_ratio = c->kind == COLUMN_RATIO || c->kind == COLUMN_INVERSE;
+  size_t *own = mem_zeroed(cells->count, sizeof *own);
+  size_t *base = mem_zeroed(cells->count, sizeof *base), pairs = 0;
+  v->parts = mem_zeroed(cells->count, sizeof *v->parts);
+  err error = own && base && v->parts ? NULL : mem_error(0, "the report");
+  if (!error && is_ratio && d->baseline >= 0)
+    pairs = data_pair_seeds(d, row, (size_t)d->baseline, own, base);
+  for (size_t i = 0; i < cells->count && !error; i++) {
+    v->parts[i] = is_ratio ? (double)NAN : data_value(d, cells->cells[i], c) * c->scale;
+    for (size_t k = 0; k < pairs; k++) {
+      const column *of = columns_find(c->argument);
+      if (own[k] != cells->cells[i]) continue;
+      double ratio = data_value(d, own[k], of) / data_value(d, base[k], of);
+      v->parts[i] = (c->kind == COLUMN_RATIO ? ratio : 1 / ratio) * c->scale;
+    }
+  }
+  free(own);
+  free(base);
+  return error;
 }
 
-static err make_mean(const report_data *d, size_t row, const column *c, report_value *v) {
-  const data_row *cells = &d->rows[row];
-  double *values = mem_zeroed(cells->count, sizeof *values);
-  size_t count = 0;
-  if (!values) return mem_error(cells->count * sizeof *values, "the report");
-  err error = NULL;
-  v->parts = mem_zeroed(cells->count, sizeof *v->parts);
-  if (!v->parts) error = mem_error(cells->count * sizeof *values, "the report");
-  for (size_t i = 0; i < cells->count && !error; i++) {
-    double value;
-    error = data_value(d, cells->cells[i], c, &value);
-    if (error) break;
-    v->parts[i] = value * c->scale;
-    if (!isnan(value)) values[count++] = v->parts[i];
-  }
-  v->value = stats_mean(values, count);
-  v->half_width = stats_half_width(values, count);
-  if (is_exact(c)) v->half_width = NAN;
-  bool is_own_ratio =
-      (c->kind == COLUMN_RATIO || c->kind == COLUMN_INVERSE) && (ptrdiff_t)row == d->baseline;
-  if (is_own_ratio) v->half_width = NAN; /* one, by definition */
-  free(values);
-  return error;
+static err make_difference(report_data *d, size_t row, const column *c, report_value *v) {
+  data_difference difference;
+  if (d->baseline < 0 || (size_t)d->baseline == row || !measure_is_accuracy(c)) return NULL;
+  err error = measure_difference(d, row, (size_t)d->baseline, c, &difference);
+  if (error) return error;
+  v->difference = (report_difference){difference.value, difference.low, difference.high, 0, 0};
+  if (difference.low > 0 || difference.high < 0) return NULL;
+  v->difference.seeds_needed = difference.seeds_needed;
+  v->difference.items_needed = difference.items_needed;
+  return NULL;
+}
+
+static err make_number(report_data *d, size_t row, const column *c, report_value *v) {
+  data_measure m;
+  err error = measure_row(d, row, c, &m);
+  if (error) return error;
+  v->value = m.value;
+  v->low = m.low;
+  v->high = m.high;
+  if (m.is_symmetric) v->half_width = (m.high - m.low) / 2;
+  v->seeds = m.seeds;
+  v->items = m.items;
+  error = make_difference(d, row, c, v);
+  return error || c->kind == COLUMN_ISO ? error : list_parts(d, row, c, v);
 }
 
 /* Why a column is empty in a row whose cells are finished. (What is not finished is told by the
@@ -183,6 +196,8 @@ static const char *explain_empty(const report_data *d, size_t row, const column 
       c->kind == COLUMN_RATIO || c->kind == COLUMN_INVERSE || c->kind == COLUMN_ISO;
   if (needs_baseline && d->baseline < 0) return "the experiment names no baseline";
   if (c->kind == COLUMN_ISO && d->baseline == (ptrdiff_t)row) return "this is the baseline";
+  if (needs_baseline && !data_is_comparable(d, row, (size_t)d->baseline, measure_is_of_time(c)))
+    return "the baseline was given something else, or ran elsewhere";
   if (c->kind == COLUMN_ISO) return "no accuracy above zero that both reach";
   if (needs_baseline) return "the baseline, or this row, did not record it";
   if (c->kind == COLUMN_TUNED && !tuned) return "no tuning starts from this row";
@@ -191,14 +206,14 @@ static const char *explain_empty(const report_data *d, size_t row, const column 
   return "no evaluation set of the run measures it";
 }
 
-static err make_value(const report_data *d, size_t row, const report_column *c, report_value *v) {
-  curve_iso iso;
-  *v = (report_value){.value = NAN, .half_width = NAN, .low = NAN, .high = NAN, .reference = NAN};
-  if (!c->known) return make_setting(d, row, c->name, v);
-  if (c->known->kind != COLUMN_ISO) return make_mean(d, row, c->known, v);
-  err error = data_row_iso(d, row, &iso, &v->low, &v->high);
-  v->value = iso.speedup;
-  return error;
+static err make_value(report_data *d, size_t row, const report_column *c, report_value *v) {
+  *v = (report_value){.value = NAN,
+                      .half_width = NAN,
+                      .low = NAN,
+                      .high = NAN,
+                      .reference = NAN,
+                      .difference = {.value = NAN, .low = NAN, .high = NAN}};
+  return c->known ? make_number(d, row, c->known, v) : make_setting(d, row, c->name, v);
 }
 
 static void find_reference(const report_data *d, size_t row, report_column *c, report_value *v,
@@ -234,6 +249,15 @@ static err explain_missing(const report_data *d, size_t row, report_row *made) {
   return why.length ? keep(&why, &made->missing) : NULL;
 }
 
+static void find_disturbed(const report_data *d, size_t row, report_row *made) {
+  for (size_t i = 0; i < d->rows[row].count; i++) {
+    const data_cell *c = &d->cells[d->rows[row].cells[i]];
+    if (!c->is_finished || !data_is_disturbed(c)) continue;
+    made->disturbed++;
+    made->lost_share = fmax(made->lost_share, data_number_of(c, "lost_share"));
+  }
+}
+
 static err name_runs(const report_data *d, size_t row, report_row *made) {
   const data_row *cells = &d->rows[row];
   made->runs = mem_zeroed(cells->count, sizeof *made->runs);
@@ -247,7 +271,7 @@ static err name_runs(const report_data *d, size_t row, report_row *made) {
   return NULL;
 }
 
-static err make_row(const report_data *d, size_t row, report_table *t) {
+static err make_row(report_data *d, size_t row, report_table *t) {
   err error = NULL;
   report_row *made = &t->rows[t->row_count++];
   const spec_names *keys = &d->e->report.rows;
@@ -271,9 +295,10 @@ static err make_row(const report_data *d, size_t row, report_table *t) {
     if (!made->values[c].text && isnan(made->values[c].value))
       made->values[c].missing = explain_empty(d, row, t->columns[c].known);
     find_reference(d, row, &t->columns[c], &made->values[c], t);
-    if (!isnan(made->values[c].half_width) || !isnan(made->values[c].low))
-      t->columns[c].has_interval = true;
+    if (!isnan(made->values[c].low)) t->columns[c].has_interval = true;
   }
+  find_disturbed(d, row, made);
+  made->is_given_other = d->rows[row].group > 0;
   TRY(explain_missing(d, row, made));
   TRY(name_runs(d, row, made));
 cleanup:
@@ -281,86 +306,36 @@ cleanup:
   return error;
 }
 
-static void mark_best(report_table *t) {
+/* The row with the best value of a column; -1: fewer than two have one. */
+static ptrdiff_t find_best(const report_table *t, size_t c, double sign) {
+  ptrdiff_t best = -1;
+  size_t measured = 0;
+  for (size_t r = 0; r < t->row_count; r++) {
+    double value = sign * t->rows[r].values[c].value;
+    if (isnan(value)) continue;
+    measured++;
+    if (best < 0 || value > sign * t->rows[best].values[c].value) best = (ptrdiff_t)r;
+  }
+  return measured > 1 ? best : -1;
+}
+
+/* Best is what is better than every other row by more than its interval. */
+static err mark_best(report_data *d, report_table *t) {
   for (size_t c = 0; c < t->column_count; c++) {
     const column *known = t->columns[c].known;
     if (!known || known->better == BETTER_NONE) continue;
-    double sign = known->better == BETTER_HIGHER ? 1 : -1, best = NAN;
-    size_t measured = 0;
-    for (size_t r = 0; r < t->row_count; r++) {
-      double value = sign * t->rows[r].values[c].value;
-      if (isnan(value)) continue;
-      measured++;
-      if (!(value <= best)) best = value;
+    bool is_higher = known->better == BETTER_HIGHER, is_best = true;
+    ptrdiff_t best = find_best(t, c, is_higher ? 1 : -1);
+    if (best < 0) continue;
+    for (size_t r = 0; r < t->row_count && is_best; r++) {
+      if ((ptrdiff_t)r == best || isnan(t->rows[r].values[c].value)) continue;
+      err error = is_higher ? measure_is_above(d, (size_t)best, r, known, &is_best)
+                            : measure_is_above(d, r, (size_t)best, known, &is_best);
+      if (error) return error;
     }
-    for (size_t r = 0; r < t->row_count && measured > 1; r++)
-      t->rows[r].values[c].is_best = sign * t->rows[r].values[c].value == best;
+    t->rows[best].values[c].is_best = is_best;
   }
-}
-
-/* ---- below the table ---- */
-
-static const char provenance_sql[] =
-    "SELECT group_concat(DISTINCT substr(environment.commit_id, 1, 10) ||"
-    "   CASE WHEN dirty = '' THEN '' ELSE '+' || dirty END),"
-    " group_concat(DISTINCT CASE WHEN device = 'cpu' THEN cpu ELSE device_name END),"
-    " group_concat(DISTINCT precision), group_concat(DISTINCT threads),"
-    " min(substr(run.ended, 1, 10)), max(substr(run.ended, 1, 10)),"
-    " max((SELECT value FROM summary WHERE run_id = run.id AND name = 'samples')),"
-    " count(*)"
-    " FROM experiment_cell JOIN experiment ON experiment.id = experiment_cell.experiment_id"
-    " JOIN run ON run.id = (SELECT max(id) FROM run WHERE cell_id = experiment_cell.cell_id"
-    "  AND status = 'finished')"
-    " JOIN environment ON environment.id = run.environment_id WHERE experiment.name = ?";
-
-static err describe_provenance(const report_data *d, report_table *t) {
-  sqlite3_stmt *rows;
-  bool has_row;
-  strbuf text = {0};
-  char samples[TEXT_NUMBER_SIZE];
-  err error = sql_query(d->s, &rows, provenance_sql, "t", d->e->name);
-  if (!error) error = sql_next(d->s, rows, &has_row);
-  if (error || !has_row) return error;
-  if (sqlite3_column_int64(rows, 7) > 0) {
-    const char *threads = sql_text(rows, 3), *first = sql_text(rows, 4), *last = sql_text(rows, 5);
-    strbuf_format(&text, "commit %s · %s · %s · %s thread%s · %s samples · %s", sql_text(rows, 0),
-                  sql_text(rows, 1), sql_text(rows, 2), threads,
-                  strcmp(threads, "1") == 0 ? "" : "s", text_count(sql_real(rows, 6), samples),
-                  first);
-    if (strcmp(first, last) != 0) strbuf_format(&text, " to %s", last);
-    error = keep(&text, &t->provenance);
-  }
-  sql_stop(rows);
-  return error;
-}
-
-/* "mask 75 % reaches zero-shot per class 12.1 %, the best that both reach, in 41 s instead of
- * 2 m 30 s: 3.66 times sooner." */
-static err describe_iso(const report_data *d, report_table *t) {
-  const column *c = d->e->report.iso;
-  strbuf text = {0};
-  err error = NULL;
-  for (size_t row = 0; row < d->row_count && !error; row++) {
-    curve_iso iso;
-    double low, high;
-    char own[TEXT_NUMBER_SIZE], base[TEXT_NUMBER_SIZE];
-    error = data_row_iso(d, row, &iso, &low, &high);
-    if (error || isnan(iso.speedup)) continue;
-    if (text.length) strbuf_append_char(&text, '\n');
-    data_name_row(d, row, &text);
-    strbuf_format(&text, " reaches %s %.*f %s in %s, ", c->heading, c->digits, iso.accuracy,
-                  c->unit, text_duration(iso.seconds, own));
-    data_name_row(d, (size_t)d->baseline, &text);
-    strbuf_format(&text, " in %s: ", text_duration(iso.baseline_seconds, base));
-    if (iso.speedup >= 1)
-      strbuf_format(&text, "%.2f times sooner", iso.speedup);
-    else
-      strbuf_format(&text, "%.2f times later", 1 / iso.speedup);
-    if (!isnan(low)) strbuf_format(&text, " (95 %% interval %.2f to %.2f)", low, high);
-  }
-  if (!error && text.length) return keep(&text, &t->iso);
-  strbuf_free(&text);
-  return error;
+  return NULL;
 }
 
 err report_build(const spec_experiment *e, store *s, report_table **out) {
@@ -376,9 +351,8 @@ err report_build(const spec_experiment *e, store *s, report_table **out) {
   t->rows = mem_zeroed(d.row_count, sizeof *t->rows);
   if (!t->rows) FAIL(ERR_MEMORY, "out of memory: the report");
   for (size_t row = 0; row < d.row_count; row++) TRY(make_row(&d, row, t));
-  mark_best(t);
-  TRY(describe_provenance(&d, t));
-  TRY(describe_iso(&d, t));
+  TRY(mark_best(&d, t));
+  TRY(findings_write(&d, t));
   if (e->report.reference_count && e->source) {
     t->source = mem_copy_string(e->source);
     if (!t->source) FAIL(ERR_MEMORY, "out of memory: the report");

@@ -4,7 +4,6 @@
 #define FLIPBENCH_REPORT_TABLE_H
 
 #include "spec/spec.h"
-#include "stats/curve.h"
 #include "store/store.h"
 
 typedef struct {
@@ -14,13 +13,23 @@ typedef struct {
   bool has_reference, has_interval;
 } report_column;
 
+/* A difference from the baseline's row, in the column's unit, paired by seed and item. */
+typedef struct {
+  double value, low, high;           /* NaN: none */
+  size_t seeds_needed, items_needed; /* that would tell it from zero; 0: none, or it is told */
+} report_difference;
+
 /* One number of the table: the mean over the row's cells (seeds). */
 typedef struct {
-  double value, half_width; /* in the column's unit; NaN: none. half_width: 95 % t-interval */
-  double low, high;         /* interval that is not symmetric (bootstrap); NaN: none */
-  double reference;         /* the published number; NaN: none */
-  bool is_reference_verified, is_best;
-  char *text;    /* of a setting's column; owned, else NULL */
+  double value;      /* in the column's unit; NaN: none */
+  double half_width; /* of a symmetric interval; NaN: it has none, or is not symmetric */
+  double low, high;  /* 95 % interval, symmetric or not; NaN: none; high may be infinite */
+  double reference;  /* the published number; NaN: none */
+  bool is_reference_verified;
+  bool is_best;                 /* better than every other row's by more than chance explains */
+  size_t seeds, items;          /* that the number is made from; items 0: none were judged */
+  report_difference difference; /* of accuracies */
+  char *text;                   /* of a setting's column; owned, else NULL */
   double *parts; /* one for each of the row's runs, NaN: none; owned, NULL for other columns */
   const char *missing; /* why there is no value, in words; NULL when there is one */
 } report_value;
@@ -33,7 +42,20 @@ typedef struct {
   int64_t *runs;          /* one for each cell, 0: not run; owned */
   char **labels;          /* of the cells; owned */
   char *missing;          /* why cells have no result; NULL when all have */
+  size_t disturbed;       /* runs that other work on the machine disturbed: marked † */
+  double lost_share;      /* the greatest share of time that one of them lost */
+  bool is_given_other;    /* other data than the rest (notes.mixed): marked ‡ */
 } report_row;
+
+/* Sentences below the table, one a line each; NULL: nothing to say. Owned. */
+typedef struct {
+  char *disturbed;  /* which rows were, what that cost, what it means for the numbers */
+  char *mixed;      /* what the rows were given differs in */
+  char *iso;        /* the iso-accuracy speed-ups */
+  char *accuracy;   /* differences from the baseline */
+  char *basis;      /* what the intervals are made from, and of what times are */
+  char *provenance; /* "commit 0123456 · Imaginary CPU · bf16 · 2 threads · …" */
+} report_notes;
 
 typedef struct {
   char *title, *name;
@@ -43,9 +65,8 @@ typedef struct {
   size_t column_count;
   report_row *rows;
   size_t row_count;
-  char *provenance; /* "commit 0123456 · Imaginary CPU · bf16 · 2 threads · …" */
-  char *iso;        /* the iso-accuracy sentences, one a line; NULL when there is none to say */
-  char *source;     /* of the published values; NULL: none are shown */
+  report_notes notes;
+  char *source; /* of the published values; NULL: none are shown */
   bool has_unverified;
 } report_table;
 

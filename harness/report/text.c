@@ -16,8 +16,25 @@ void report_format_value(const report_column *c, const report_value *v, strbuf *
     strbuf_append(out, "–");
   else
     strbuf_format(out, "%.*f", c->digits, v->value);
-  if (!isnan(v->half_width)) strbuf_format(out, " ± %.*f", c->digits, v->half_width);
-  if (!isnan(v->low)) strbuf_format(out, " [%.*f, %.*f]", c->digits, v->low, c->digits, v->high);
+  if (!isnan(v->half_width))
+    strbuf_format(out, " ± %.*f", c->digits, v->half_width);
+  else if (isinf(v->high))
+    strbuf_format(out, " [%.*f, ∞]", c->digits, v->low);
+  else if (!isnan(v->low))
+    strbuf_format(out, " [%.*f, %.*f]", c->digits, v->low, c->digits, v->high);
+}
+
+void report_format_bare(const report_column *c, const report_value *v, strbuf *out) {
+  report_value bare = *v;
+  bare.half_width = bare.low = bare.high = NAN;
+  report_format_value(c, &bare, out);
+}
+
+void report_format_key(const report_row *row, size_t key, strbuf *out) {
+  strbuf_append(out, row->keys[key]);
+  if (key) return;
+  if (row->disturbed || row->is_given_other) strbuf_append_char(out, ' ');
+  strbuf_format(out, "%s%s", row->disturbed ? "†" : "", row->is_given_other ? "‡" : "");
 }
 
 void report_format_reference(const report_column *c, const report_value *v, strbuf *out) {
@@ -62,11 +79,9 @@ static void append_left(strbuf *out, const char *text, size_t width) {
 
 /* Measured value without its interval, the interval, and the reference, as three texts. */
 static void split_value(const report_column *c, const report_value *v, strbuf parts[3]) {
-  report_value bare = *v;
   for (int i = 0; i < 3; i++) strbuf_clear(&parts[i]);
   report_format_value(c, v, &parts[1]);
-  bare.half_width = bare.low = NAN;
-  report_format_value(c, &bare, &parts[0]);
+  report_format_bare(c, v, &parts[0]);
   char *interval = parts[1].data ? parts[1].data + parts[0].length : NULL;
   if (interval) {
     memmove(parts[1].data, interval, strlen(interval) + 1);
@@ -158,7 +173,10 @@ static void write_part(const report_table *t, const layout *layouts, const size_
   strbuf_append_char(out, '\n');
   for (size_t r = 0; r < t->row_count; r++) {
     for (size_t k = 0; k < t->key_count; k++) {
-      append_right(out, t->rows[r].keys[k], key_widths[k]);
+      strbuf name = {0};
+      report_format_key(&t->rows[r], k, &name);
+      append_right(out, strbuf_string(&name), key_widths[k]);
+      strbuf_free(&name);
       append_spaces(out, GAP);
     }
     for (size_t c = first; c < last; c++) {
@@ -208,8 +226,11 @@ static void write_notes(const report_table *t, strbuf *out) {
                   t->source ? t->source : "published values",
                   t->has_unverified ? "; ~ unverified" : "");
   write_empty(t, out);
-  if (t->iso) strbuf_format(out, "%s\n", t->iso);
-  if (t->provenance) strbuf_format(out, "%s\n", t->provenance);
+  const report_notes *n = &t->notes;
+  const char *const notes[] = {n->mixed,    n->disturbed, n->iso,
+                               n->accuracy, n->basis,     n->provenance};
+  for (size_t i = 0; i < sizeof notes / sizeof *notes; i++)
+    if (notes[i]) strbuf_format(out, "%s\n", notes[i]);
 }
 
 void report_write_text(const report_table *t, const report_style *style, strbuf *out) {
@@ -222,7 +243,12 @@ void report_write_text(const report_table *t, const report_style *style, strbuf 
   for (size_t c = 0; c < t->column_count; c++) lay_out_column(t, c, &layouts[c]);
   for (size_t k = 0; k < t->key_count; k++) {
     widen(&key_widths[k], width_of(t->key_headings[k]));
-    for (size_t r = 0; r < t->row_count; r++) widen(&key_widths[k], width_of(t->rows[r].keys[k]));
+    for (size_t r = 0; r < t->row_count; r++) {
+      strbuf name = {0};
+      report_format_key(&t->rows[r], k, &name);
+      widen(&key_widths[k], width_of(strbuf_string(&name)));
+      strbuf_free(&name);
+    }
     names += key_widths[k] + GAP;
   }
   strbuf_format(out, "%s%s%s\n\n", style->has_colour ? "\033[1m" : "", t->title,

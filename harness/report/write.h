@@ -19,6 +19,10 @@ void report_write_json(const report_table *t, strbuf *out);
 
 /* "12.3 ± 0.4", "1.93 [1.80, 2.02]", "–" for none; without unit. */
 void report_format_value(const report_column *c, const report_value *v, strbuf *out);
+/* The same without the interval. */
+void report_format_bare(const report_column *c, const report_value *v, strbuf *out);
+/* A row's name under one of its keys; the first bears † when one of its runs was disturbed. */
+void report_format_key(const report_row *row, size_t key, strbuf *out);
 /* "69.6, −0.7": the published value and what was measured less it; "~69.6" when nobody has checked
  * it; without the difference when nothing was measured; nothing when nothing was published. */
 void report_format_reference(const report_column *c, const report_value *v, strbuf *out);

@@ -132,9 +132,33 @@ err spec_read_changes(spec_reader *r) {
     change->assignment = colon + 1;
     err error = parse_where(r, text, (size_t)(colon - text), &change->where);
     if (!error) error = settings_set(&r->scratch, change->assignment);
+    char key[64];
+    snprintf(key, sizeof key, "%.*s", (int)strcspn(change->assignment, "="), change->assignment);
+    change->row = settings_find(key);
     if (error) return err_context(error, "--set-cell %s", text);
   }
   return NULL;
+}
+
+/* What changed a result is part of the cell's name: of a matrix cell as a part of its place, of a
+ * tuning cell (whose place is its parent's) behind its label. */
+static err name_change(spec_reader *r, spec_cell *cell, const spec_change *change) {
+  strbuf value = {0}, label = {0};
+  err error = NULL;
+  if (!change->row || !change->row->is_identity) return NULL;
+  const char *key = change->row->key;
+  setting_format(change->row, &cell->settings, &value);
+  if (cell->tuning) {
+    strbuf_format(&label, "%s %s=%s", cell->label, key, strbuf_string(&value));
+    free(cell->label);
+    cell->label = strbuf_take(&label);
+    if (!cell->label) error = mem_error(0, "the experiment");
+  } else if (!spec_pairs_get(&cell->axes, key)) {
+    error = spec_pairs_add(&cell->axes, key, strbuf_string(&value), true);
+    if (!error && !spec_names_has(&r->axes, key)) error = spec_names_add(&r->axes, key);
+  }
+  strbuf_free(&value);
+  return error;
 }
 
 err spec_apply_changes(spec_reader *r, spec_cell *cell) {
@@ -146,6 +170,7 @@ err spec_apply_changes(spec_reader *r, spec_cell *cell) {
     if (!spec_cell_matches(cell, &change->where)) continue;
     change->is_used = true;
     error = settings_set(&cell->settings, change->assignment);
+    if (!error) error = name_change(r, cell, change);
   }
   return error;
 }

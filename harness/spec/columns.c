@@ -7,22 +7,28 @@
 
 /* COLUMN(name, heading, unit, digits, scale, better, kind, argument, help) */
 #define COLUMNS_TABLE(COLUMN)                                                                      \
-  COLUMN("samples_per_second", "speed", "samples/s", 0, 1, HIGHER, SUMMARY,                        \
-         "samples_per_second_median", "training samples a second, median after warm-up")           \
+  COLUMN("samples_per_second", "speed", "samples/s", 0, 1, HIGHER, SUMMARY, "samples_per_second",  \
+         "training samples a second at the steady pace")                                           \
   COLUMN("samples_per_second_run", "run speed", "samples/s", 0, 1, HIGHER, SUMMARY,                \
-         "samples_per_second", "training samples a second over the whole run")                     \
+         "samples_per_second_run", "training samples a second over the whole run, as it passed")   \
   COLUMN("speedup", "speed-up", "×", 2, 1, HIGHER, RATIO, "samples_per_second",                    \
          "samples a second over the baseline's")                                                   \
-  COLUMN("train_seconds", "time", "s", 0, 1, LOWER, SUMMARY, "train_seconds",                      \
-         "training time, without evaluation and checkpoints")                                      \
-  COLUMN("time_ratio", "time", "ratio", 2, 1, LOWER, RATIO, "train_seconds",                       \
-         "training time over the baseline's")                                                      \
+  COLUMN("steady_seconds", "time", "s", 0, 1, LOWER, SUMMARY, "steady_seconds",                    \
+         "training time at the steady pace: median undisturbed step × steps")                      \
+  COLUMN("time_ratio", "time", "ratio", 2, 1, LOWER, RATIO, "steady_seconds",                      \
+         "training time at the steady pace over the baseline's")                                   \
+  COLUMN("train_seconds", "wall time", "s", 0, 1, LOWER, SUMMARY, "train_seconds",                 \
+         "training time as it passed, without evaluation and checkpoints")                         \
+  COLUMN("wall_time_ratio", "wall time", "ratio", 2, 1, LOWER, RATIO, "train_seconds",             \
+         "training time as it passed over the baseline's")                                         \
+  COLUMN("lost_share", "time lost", "%", 0, PERCENT, LOWER, SUMMARY, "lost_share",                 \
+         "share of training time that other work on the machine cost")                             \
   COLUMN("flops_per_sample", "FLOPs", "MFLOP/sample", 0, 1e-6, LOWER, SUMMARY,                     \
          "flops_per_sample_total", "model FLOPs of one sample, forward and backward")              \
   COLUMN("flops_ratio", "FLOPs", "ratio", 2, 1, LOWER, RATIO, "flops_per_sample",                  \
          "FLOPs of a sample over the baseline's")                                                  \
   COLUMN("flops_per_second", "FLOP/s", "GFLOP/s", 0, 1e-9, HIGHER, SUMMARY, "flops_per_second",    \
-         "achieved model FLOPs a second over training time")                                       \
+         "achieved model FLOPs a second at the steady pace")                                       \
   COLUMN("mfu", "MFU", "%", 1, PERCENT, HIGHER, SUMMARY, "mfu",                                    \
          "achieved FLOP/s over this machine's measured matrix-product rate")                       \
   COLUMN("peak_memory", "memory", "MiB", 0, MIB, LOWER, SUMMARY, "peak_bytes", "peak memory")      \
@@ -78,7 +84,7 @@
   COLUMN("tuned_retrieval_i2t_r1", "tuned image→text R@1", "%", 1, PERCENT, HIGHER, TUNED,         \
          "retrieval.image_to_text_r1", "image→text R@1 after unmasked tuning")                     \
   COLUMN("iso_speedup", "iso-accuracy", "×", 2, 1, HIGHER, ISO, "",                                \
-         "baseline's training time over this row's, to the same accuracy")
+         "baseline's training time over this row's, to the same accuracy, at the steady pace")
 
 #define ROW(name, heading, unit, digits, scale, better, kind, argument, help)                      \
   {name, heading, unit, digits, scale, BETTER_##better, COLUMN_##kind, argument, help},

@@ -125,6 +125,31 @@ static err read_axes(matrix *m) {
   return error;
 }
 
+/* The item of the axis that sets a key; NULL: none does. */
+static const layer *find_setter(const axis *a, const char *key) {
+  for (size_t i = 0; i < a->count; i++)
+    if (yml_get(a->items[i].map, key)) return &a->items[i];
+  return NULL;
+}
+
+/* Two axes that set one key would make cells that are called one thing and run another. */
+static void refuse_shared_keys(matrix *m) {
+  for (size_t b = 1; b < m->axis_count; b++)
+    for (size_t a = 0; a < b; a++)
+      for (size_t i = 0; i < m->axes[a].count; i++) {
+        const yml_node *map = m->axes[a].items[i].map;
+        for (size_t k = 0; k < map->count; k++) {
+          const char *key = map->keys[k]->scalar;
+          const layer *other = find_setter(&m->axes[b], key);
+          if (!other || strcmp(key, "base") == 0) continue;
+          yml_problem(&m->r->problems, other->where, NULL, 0,
+                      "axes '%s' and '%s' both set %s: leave it out of one of them",
+                      m->axes[a].name, m->axes[b].name, key);
+          return;
+        }
+      }
+}
+
 /* ---- combinations ---- */
 
 static err add_combo(matrix *m, const layer *const *layers, size_t count) {
@@ -326,6 +351,62 @@ static err label_cell(const spec_reader *r, spec_cell *cell) {
   return cell->label ? NULL : mem_error(0, "the experiment");
 }
 
+static err set_text(char **text, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static err set_text(char **text, const char *format, ...) {
+  strbuf made = {0};
+  va_list arguments;
+  va_start(arguments, format);
+  strbuf_format_list(&made, format, arguments);
+  va_end(arguments);
+  free(*text);
+  *text = strbuf_take(&made);
+  return *text ? NULL : mem_error(0, "the experiment");
+}
+
+/* The hand-given label among a layer's names; NULL: it is called by its values. */
+static const char *label_key(const layer *l) {
+  const spec_pair *first = l->pairs.count ? &l->pairs.items[0] : NULL;
+  return first && !settings_find(first->key) && strcmp(first->key, "base") != 0 ? first->key : NULL;
+}
+
+/* A layer that is called by a label of its own, but does not run all that the label stands for,
+ * says so in it: "half (mask_ratio=0.75)". */
+static err amend_label(const combo *c, spec_cell *cell, const char *key, const char *value) {
+  for (size_t i = 0; i < c->count; i++) {
+    const char *label = label_key(c->layers[i]);
+    if (!label || !spec_pairs_get(&c->layers[i]->pairs, key)) continue;
+    for (size_t k = 0; k < cell->axes.count; k++) {
+      spec_pair *pair = &cell->axes.items[k];
+      char *before = pair->value;
+      if (strcmp(pair->key, label) != 0) continue;
+      pair->value = NULL;
+      err error = set_text(&pair->value, "%s (%s=%s)", before, key, value);
+      free(before);
+      return error;
+    }
+  }
+  return NULL;
+}
+
+/* A cell is called by what it runs: where something later (--set-cell, an include) set another
+ * value than its place in the matrix says, its place is what it runs. */
+static err name_what_runs(const combo *c, spec_cell *cell) {
+  strbuf now = {0};
+  err error = NULL;
+  for (size_t k = 0; k < cell->axes.count && !error; k++) {
+    spec_pair *pair = &cell->axes.items[k];
+    const setting *row = settings_find(pair->key);
+    if (!row) continue;
+    strbuf_clear(&now);
+    setting_format(row, &cell->settings, &now);
+    if (strcmp(pair->value, strbuf_string(&now)) == 0) continue;
+    error = set_text(&pair->value, "%s", strbuf_string(&now));
+    if (!error) error = amend_label(c, cell, pair->key, strbuf_string(&now));
+  }
+  strbuf_free(&now);
+  return error;
+}
+
 static err make_cell(matrix *m, const combo *c) {
   static const char *const base_only[] = {"base", NULL};
   spec_cell *cell;
@@ -344,8 +425,9 @@ static err make_cell(matrix *m, const combo *c) {
         error = spec_pairs_add(&cell->axes, l->pairs.items[k].key, l->pairs.items[k].value,
                                l->pairs.items[k].is_labeled);
   }
-  if (!error) error = label_cell(m->r, cell);
   if (!error) error = spec_apply_changes(m->r, cell);
+  if (!error) error = name_what_runs(c, cell);
+  if (!error) error = label_cell(m->r, cell);
   if (error) return error;
   settings_fingerprint(&cell->settings, cell->id);
   spec_check_cell(m->r, cell, c->count ? c->layers[c->count - 1]->where : m->r->root);
@@ -386,6 +468,7 @@ err spec_expand(spec_reader *r) {
   matrix m = {.r = r};
   err error = NULL;
   TRY(read_axes(&m));
+  if (!r->problems.count) refuse_shared_keys(&m);
   TRY(multiply_axes(&m));
   TRY(read_include_and_exclude(&m));
   if (r->problems.count) goto cleanup; /* cells made of wrong values would only repeat them */

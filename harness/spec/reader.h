@@ -9,7 +9,8 @@
 /* One --set-cell. */
 typedef struct {
   spec_pairs where;
-  const char *assignment;
+  const char *assignment; /* "KEY=VALUE" */
+  const setting *row;     /* KEY; NULL: a base or the like */
   bool is_used;
 } spec_change;
 

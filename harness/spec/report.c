@@ -5,12 +5,14 @@
 #include "base/mem.h"
 #include "spec/reader.h"
 
-static const char *const plot_names[] = {"accuracy_vs_time", "accuracy_vs_samples", "throughput",
-                                         "memory", "loss"};
+static const char *const plot_names[] = {
+    "accuracy_vs_time", "accuracy_vs_samples", "throughput",     "memory", "loss",
+    "tradeoff_time",    "tradeoff_memory",     "tradeoff_energy"};
 static const char *const default_columns[] = {"samples_per_second", "train_seconds", "peak_memory",
                                               "zero_shot_mean_per_class", "retrieval_i2t_r1"};
 enum {
   PLOT_COUNT = sizeof plot_names / sizeof *plot_names,
+  DEFAULT_PLOT_COUNT = 5, /* the first of them, where the file names none */
   DEFAULT_COLUMN_COUNT = sizeof default_columns / sizeof *default_columns
 };
 
@@ -40,6 +42,32 @@ static void check_names(spec_reader *r, const yml_node *node, const spec_names *
   }
 }
 
+/* "Y against X": any column by any column, axis or setting. */
+static bool is_against(const spec_reader *r, const char *name) {
+  static const char word[] = " against ";
+  const char *at = strstr(name, word), *x = at ? at + strlen(word) : NULL;
+  if (!at) return false;
+  char *y = strndup(name, (size_t)(at - name));
+  bool is_known =
+      y && columns_find(y) && (columns_find(x) || settings_find(x) || spec_names_has(&r->axes, x));
+  free(y);
+  return is_known;
+}
+
+static void check_plots(spec_reader *r, const yml_node *node, const spec_names *names) {
+  for (size_t i = 0; i < names->count; i++) {
+    bool is_known = is_against(r, names->items[i]);
+    for (size_t k = 0; k < PLOT_COUNT; k++)
+      is_known = is_known || strcmp(names->items[i], plot_names[k]) == 0;
+    if (!is_known)
+      yml_problem(&r->problems, item_named(node, names->items[i]), plot_names, PLOT_COUNT,
+                  strstr(names->items[i], " against ")
+                      ? "plot '%s': write it as 'COLUMN against COLUMN', or against an axis"
+                      : "unknown plot '%s'",
+                  names->items[i]);
+  }
+}
+
 /* Rows: axis keys. Cells with one row's values are averaged, which is right for seeds alone. */
 static err read_rows(spec_reader *r, const yml_node *report) {
   spec_names *rows = &r->e->report.rows;
@@ -56,36 +84,73 @@ static err read_rows(spec_reader *r, const yml_node *report) {
   return error;
 }
 
-static void check_rows(spec_reader *r, const yml_node *node) {
-  const spec_experiment *e = r->e;
-  for (size_t i = 0; i < e->cell_count; i++)
-    for (size_t j = 0; j < i && j < 64; j++) { /* enough to find a forgotten axis */
-      const spec_cell *a = &e->cells[i], *b = &e->cells[j];
-      if (a->tuning || b->tuning) continue;
-      strbuf one = {0}, other = {0};
-      bool is_same_row = true;
-      for (size_t k = 0; k < e->report.rows.count && is_same_row; k++) {
-        const char *x = spec_cell_value(a, e->report.rows.items[k], &one);
-        const char *y = spec_cell_value(b, e->report.rows.items[k], &other);
-        is_same_row = x && y && strcmp(x, y) == 0;
-      }
-      for (size_t k = 0; k < r->axes.count && is_same_row; k++) {
-        const char *key = r->axes.items[k], *x, *y;
-        if (strcmp(key, "seed") == 0) continue;
-        x = spec_cell_value(a, key, &one);
-        y = spec_cell_value(b, key, &other);
-        if (!x || !y || strcmp(x, y) == 0) continue;
-        yml_problem(&r->problems, node, NULL, 0,
-                    "rows leave out '%s': cells that differ in it would be averaged into one row",
-                    key);
-        i = e->cell_count;
-        is_same_row = false;
-        break;
-      }
-      strbuf_free(&one);
-      strbuf_free(&other);
-      if (i == e->cell_count) break;
+/* A cell with the values of its row as one text, so that rows are found by sorting. */
+typedef struct {
+  char *row;
+  size_t cell;
+} placed;
+
+static int compare_placed(const void *a, const void *b) {
+  const placed *x = a, *y = b;
+  int order = strcmp(x->row, y->row);
+  return order ? order : (x->cell > y->cell) - (x->cell < y->cell);
+}
+
+static err place_cells(const spec_experiment *e, placed *cells, size_t *count) {
+  strbuf scratch = {0};
+  err error = NULL;
+  *count = 0;
+  for (size_t i = 0; i < e->cell_count && !error; i++) {
+    strbuf row = {0};
+    if (e->cells[i].tuning) continue;
+    for (size_t k = 0; k < e->report.rows.count; k++) {
+      const char *value = spec_cell_value(&e->cells[i], e->report.rows.items[k], &scratch);
+      strbuf_format(&row, "%s\n", value ? value : "");
     }
+    if (!e->report.rows.count) strbuf_append_char(&row, '\n');
+    cells[*count] = (placed){strbuf_take(&row), i};
+    if (!cells[(*count)++].row) error = mem_error(0, "the experiment");
+  }
+  strbuf_free(&scratch);
+  return error;
+}
+
+/* The axis, other than the seed, in which two cells of a row differ; NULL: none. */
+static const char *find_averaged(const spec_reader *r, size_t a, size_t b) {
+  const spec_experiment *e = r->e;
+  const char *found = NULL;
+  strbuf one = {0}, other = {0};
+  for (size_t k = 0; k < r->axes.count && !found; k++) {
+    const char *key = r->axes.items[k];
+    if (strcmp(key, "seed") == 0) continue;
+    const char *x = spec_cell_value(&e->cells[a], key, &one);
+    const char *y = spec_cell_value(&e->cells[b], key, &other);
+    if (x && y && strcmp(x, y) != 0) found = key;
+  }
+  strbuf_free(&one);
+  strbuf_free(&other);
+  return found;
+}
+
+/* Every cell of a row is compared with the row's first. */
+static err check_rows(spec_reader *r, const yml_node *node) {
+  const char *averaged = NULL;
+  size_t count = 0, first = 0;
+  placed *cells = mem_zeroed(r->e->cell_count, sizeof *cells);
+  if (!cells) return mem_error(r->e->cell_count * sizeof *cells, "the experiment");
+  err error = place_cells(r->e, cells, &count);
+  if (!error) qsort(cells, count, sizeof *cells, compare_placed);
+  for (size_t i = 1; i < count && !error && !averaged; i++) {
+    if (strcmp(cells[i].row, cells[first].row) != 0) first = i;
+    if (i != first) averaged = find_averaged(r, cells[first].cell, cells[i].cell);
+  }
+  if (averaged)
+    yml_problem(&r->problems, node, NULL, 0,
+                "rows leave out '%s': cells that differ in it would be averaged into one row",
+                averaged);
+  for (size_t i = 0; i < count; i++) free(cells[i].row);
+  free(cells);
+  return error;
 }
 
 static err read_pair(spec_reader *r, const yml_node *key, const yml_node *item, spec_pairs *pairs) {
@@ -94,6 +159,43 @@ static err read_pair(spec_reader *r, const yml_node *key, const yml_node *item, 
   if (!error) error = spec_pairs_add(pairs, key->scalar, value, false);
   free(value);
   return error;
+}
+
+/* The first row key in which two cells differ; NULL: they are of one row. */
+static const char *find_row_difference(const spec_experiment *e, size_t a, size_t b) {
+  const spec_names *rows = &e->report.rows;
+  const char *found = NULL;
+  strbuf one = {0}, other = {0};
+  for (size_t k = 0; k < rows->count && !found; k++) {
+    const char *x = spec_cell_value(&e->cells[a], rows->items[k], &one);
+    const char *y = spec_cell_value(&e->cells[b], rows->items[k], &other);
+    if (!x || !y ? x != y : strcmp(x, y) != 0) found = rows->items[k];
+  }
+  strbuf_free(&one);
+  strbuf_free(&other);
+  return found;
+}
+
+/* The baseline is one row: a comparison with the first of several would be with any. */
+static void find_baseline_row(spec_reader *r, const yml_node *node) {
+  const spec_experiment *e = r->e;
+  size_t first = e->cell_count;
+  for (size_t i = 0; i < e->cell_count; i++) {
+    const char *key;
+    if (e->cells[i].tuning || !spec_cell_matches(&e->cells[i], &e->report.baseline)) continue;
+    if (first == e->cell_count) first = i;
+    if (!(key = find_row_difference(e, first, i))) continue;
+    strbuf one = {0};
+    const char *value = spec_cell_value(&e->cells[first], key, &one);
+    yml_problem(&r->problems, node, NULL, 0,
+                "baseline matches more than one row ('%s' and '%s'): name %s in it too, as in "
+                "'%s: %s'",
+                e->cells[first].label, e->cells[i].label, key, key, value ? value : "");
+    strbuf_free(&one);
+    return;
+  }
+  if (first == e->cell_count && e->cell_count)
+    yml_problem(&r->problems, node, NULL, 0, "baseline matches no cell of the matrix");
 }
 
 static err read_baseline(spec_reader *r, const yml_node *node) {
@@ -114,11 +216,7 @@ static err read_baseline(spec_reader *r, const yml_node *node) {
       error = read_pair(r, flat->keys[i], flat->items[i], &report->baseline);
   }
   if (error || r->problems.count > before) return error;
-  for (size_t i = 0; i < r->e->cell_count; i++)
-    if (!r->e->cells[i].tuning && spec_cell_matches(&r->e->cells[i], &report->baseline))
-      return NULL;
-  if (r->e->cell_count)
-    yml_problem(&r->problems, node, NULL, 0, "baseline matches no cell of the matrix");
+  find_baseline_row(r, node);
   return NULL;
 }
 
@@ -253,9 +351,9 @@ err spec_read_report(spec_reader *r) {
     TRY(spec_names_add(&report->columns, default_columns[i]));
   if (PART("plots")) {
     TRY(spec_read_names(r, PART("plots"), "plots", &report->plots));
-    check_names(r, PART("plots"), &report->plots, plot_names, PLOT_COUNT, false, "plot");
+    check_plots(r, PART("plots"), &report->plots);
   }
-  for (size_t i = 0; !PART("plots") && i < PLOT_COUNT; i++)
+  for (size_t i = 0; !PART("plots") && i < DEFAULT_PLOT_COUNT; i++)
     TRY(spec_names_add(&report->plots, plot_names[i]));
   TRY(read_baseline(r, PART("baseline")));
   TRY(read_references(r, PART("reference")));
@@ -264,7 +362,7 @@ err spec_read_report(spec_reader *r) {
   read_iso(r, PART("iso"));
 #undef PART
   if (r->problems.count == before && node)
-    check_rows(r, yml_get(node, "rows") ? yml_get(node, "rows") : node);
+    error = check_rows(r, yml_get(node, "rows") ? yml_get(node, "rows") : node);
 cleanup:
   return error;
 }

@@ -6,7 +6,10 @@
 
 #include "base/rng.h"
 #include "stats/changes.h"
+#include "stats/crossed.h"
 #include "stats/curve.h"
+#include "stats/iso.h"
+#include "stats/paired.h"
 #include "stats/ratio.h"
 #include "stats/student.h"
 #include "stats/summary.h"
@@ -92,6 +95,126 @@ static void the_speedup_is_taken_at_the_highest_accuracy_that_both_reach(void **
   assert_near(iso.speedup, 3.75, 1e-12);
   assert_true(isnan(curve_compare(&baseline, &none).speedup));
   assert_near(curve_compare(&baseline, &baseline).speedup, 1, 1e-15);
+}
+
+static void an_accuracy_of_one_seed_has_the_interval_of_its_items(void **state) {
+  (void)state;
+  double hits[100] = {0};
+  crossed_mean m;
+  for (int i = 0; i < 20; i++) hits[5 * i] = 1;
+  assert_ok(crossed_of(&(crossed_table){hits, NULL, 1, 100}, &m));
+  assert_near(m.mean, 0.2, 1e-12);
+  assert_near(m.error, sqrt(0.2 * 0.8 / 99), 1e-9);
+  assert_ok(crossed_share(&(crossed_table){hits, NULL, 1, 100}, &m));
+  assert_near(m.low, 0.1331, 1e-3); /* Wilson's interval of 20 of 100: 0.1334 to 0.2888 */
+  assert_near(m.high, 0.2895, 1e-3);
+  memset(hits, 0, sizeof hits);
+  assert_ok(crossed_share(&(crossed_table){hits, NULL, 1, 100}, &m));
+  assert_true(m.low == 0 && m.high > 0.03 && m.high < 0.04); /* none of 100 is not zero */
+}
+
+static void a_difference_of_pairs_has_no_noise_that_both_share(void **state) {
+  (void)state;
+  double differences[3 * 200] = {0};
+  crossed_mean m;
+  for (int s = 0; s < 3; s++) differences[s * 200 + 7] = 1; /* one image, every seed */
+  assert_ok(crossed_of(&(crossed_table){differences, NULL, 3, 200}, &m));
+  assert_near(m.mean, 1.0 / 200, 1e-12);
+  assert_near(m.error, 1.0 / 200, 1e-4); /* the image alone */
+  assert_near(m.rest, 0, 1e-12);
+  assert_int_equal(crossed_seeds_needed(&m, 3), 0); /* no number of seeds makes more images */
+  assert_true(crossed_items_needed(&m, 200) > 200);
+}
+
+static void a_mean_over_classes_weighs_classes_alike(void **state) {
+  (void)state;
+  double hits[12] = {1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 1, 0}; /* 8 of 8; 1 of 3; 0 of 1 */
+  const uint16_t classes[12] = {4, 4, 4, 4, 4, 4, 4, 4, 9, 9, 9, 2};
+  crossed_mean m;
+  assert_ok(crossed_of(&(crossed_table){hits, classes, 1, 12}, &m));
+  assert_near(m.mean, (1 + 1.0 / 3 + 0) / 3, 1e-12);
+  assert_near(m.error, sqrt(1.0 / 9 * (1.0 / 3) / 3), 1e-9); /* of the class that varies */
+}
+
+static void seeds_without_items_are_judged_by_student(void **state) {
+  (void)state;
+  const double values[] = {0.1, 0.2, 0.3};
+  crossed_mean m;
+  assert_ok(crossed_of(&(crossed_table){values, NULL, 3, 1}, &m));
+  assert_near(m.high - m.mean, 4.3027 * 0.1 / sqrt(3), 1e-4);
+  assert_ok(crossed_of(&(crossed_table){values, NULL, 1, 1}, &m));
+  assert_true(isnan(m.low));
+}
+
+static void a_ratio_of_means_is_paired_and_no_surer_than_its_runs(void **state) {
+  (void)state;
+  const paired_value own[] = {{2, 1.9, 2.1}, {4, 3.9, 4.1}}, base[] = {{1, 1, 1}, {2, 2, 2}};
+  paired_result r = paired_ratio(own, base, 2);
+  assert_near(r.value, 2, 1e-12);
+  assert_true(r.low < 1.97 && r.high > 2.03); /* the seeds agree; the runs leave 2 to 5 % */
+  const paired_value bare[] = {{1.9, NAN, NAN}, {4.4, NAN, NAN}},
+                     none[] = {{1, NAN, NAN}, {2, NAN, NAN}};
+  r = paired_ratio(bare, none, 2);
+  assert_near(r.value, 6.3 / 3, 1e-12); /* not 2.05, the mean of the ratios */
+  assert_true(isnan(paired_ratio(bare, none, 1).low));
+  const paired_value open = {1, 0, 2};
+  r = paired_ratio(&open, base, 1);
+  assert_true(r.low == 0 && r.high > 1.9 && r.high < 2.1);
+  r = paired_ratio(base, &open, 1);
+  assert_true(isinf(r.high) && r.low > 0.49);
+}
+
+/* Curves of 8 points; `level` items of 100 are hit at the end, from the item `first` on. */
+static void make_hits(uint8_t bits[8][13], const uint8_t *hits[8], double accuracy[8], int level,
+                      int first) {
+  memset(bits, 0, 8 * 13);
+  for (int p = 0; p < 8; p++) {
+    int count = level * (p + 1) / 8;
+    for (int k = 0; k < count; k++) {
+      int i = (first + k) % 100;
+      bits[p][i / 8] |= (uint8_t)(1 << i % 8);
+    }
+    hits[p] = bits[p];
+    accuracy[p] = count / 100.0;
+  }
+}
+
+static void the_interval_of_an_iso_speedup_is_what_the_curves_do_not_refute(void **state) {
+  (void)state;
+  static uint8_t bits[2][8][13];
+  const uint8_t *hits[2][8];
+  double accuracy[2][8], slow[8], fast[8], low, high;
+  const paired_result no_pace = {NAN, NAN, NAN}, pace = {2, 1, 4}, open = {2, 0, 4};
+  for (int p = 0; p < 8; p++) slow[p] = 20 * (p + 1), fast[p] = 10 * (p + 1);
+  make_hits(bits[0], hits[0], accuracy[0], 64, 0);
+  make_hits(bits[1], hits[1], accuracy[1], 64, 20);
+  iso_rows base = {8, 1, slow, accuracy[0], hits[0], NULL, 100};
+  iso_rows own = {8, 1, fast, accuracy[1], hits[1], NULL, 100};
+  assert_ok(iso_interval(&base, &own, 2, &no_pace, &low, &high));
+  assert_true(low > 1.2 && low < 1.9 && high > 2.1 && high < 3.5);
+  double alone_low = low, alone_high = high;
+  assert_ok(iso_interval(&base, &own, 2, &pace, &low, &high)); /* the pace is uncertain by 2 */
+  assert_true(low < 1 && low < alone_low && high > 4 && high > alone_high);
+  assert_ok(iso_interval(&base, &own, 2, &open, &low, &high));
+  assert_true(low == 0 && high > 4);
+  base.items = own.items = 0; /* one seed and no items: nothing is known */
+  assert_ok(iso_interval(&base, &own, 2, &no_pace, &low, &high));
+  assert_true(isnan(low));
+}
+
+static void a_curve_that_may_never_get_there_has_an_open_interval(void **state) {
+  (void)state;
+  static uint8_t bits[2][8][13];
+  const uint8_t *hits[2][8];
+  double accuracy[2][8], slow[8], fast[8], low, high;
+  const paired_result no_pace = {NAN, NAN, NAN};
+  for (int p = 0; p < 8; p++) slow[p] = 20 * (p + 1), fast[p] = 10 * (p + 1);
+  make_hits(bits[0], hits[0], accuracy[0], 3, 0); /* hardly above nothing */
+  make_hits(bits[1], hits[1], accuracy[1], 64, 20);
+  iso_rows base = {8, 1, slow, accuracy[0], hits[0], NULL, 100};
+  iso_rows own = {8, 1, fast, accuracy[1], hits[1], NULL, 100};
+  assert_ok(iso_interval(&base, &own, 20, &no_pace, &low, &high));
+  assert_true(isinf(high) && low > 1);
 }
 
 static const change_options usual = {3, 999, 0.01, 0};
@@ -252,6 +375,13 @@ int main(void) {
       cmocka_unit_test(a_bootstrap_interval_covers_the_mean_and_repeats_itself),
       cmocka_unit_test(a_curve_reaches_an_accuracy_on_the_line_between_two_points),
       cmocka_unit_test(the_speedup_is_taken_at_the_highest_accuracy_that_both_reach),
+      cmocka_unit_test(an_accuracy_of_one_seed_has_the_interval_of_its_items),
+      cmocka_unit_test(a_difference_of_pairs_has_no_noise_that_both_share),
+      cmocka_unit_test(a_mean_over_classes_weighs_classes_alike),
+      cmocka_unit_test(seeds_without_items_are_judged_by_student),
+      cmocka_unit_test(a_ratio_of_means_is_paired_and_no_surer_than_its_runs),
+      cmocka_unit_test(the_interval_of_an_iso_speedup_is_what_the_curves_do_not_refute),
+      cmocka_unit_test(a_curve_that_may_never_get_there_has_an_open_interval),
       cmocka_unit_test(a_changed_level_is_found_where_it_changed),
       cmocka_unit_test(noise_and_a_single_outlier_are_no_change),
       cmocka_unit_test(too_short_a_series_has_no_change),

@@ -346,6 +346,92 @@ static void the_command_line_can_change_some_cells(void **state) {
   }
 }
 
+static void a_cell_is_called_by_what_it_runs(void **state) {
+  (void)state;
+  static const char text[] =
+      SETTINGS "matrix:\n"
+               "  scale: [{label: small, mask_ratio: 0}, {label: half, mask_ratio: 0.5}]\n"
+               "  batch_size: [64, 128]\n"
+               "tuning: {late: {from: \"${cell}\", samples: 10}}\n";
+  const char *set[] = {"scale=half,batch_size=64:mask_ratio=0.75", "batch_size=128:seed=4",
+                       "tuning=late,batch_size=64:mask_ratio=0.25", "scale=small:checkpoint.every_seconds=9"};
+  spec_options options = {.set_cell = set, .set_cell_count = 4};
+  spec_experiment *e = NULL;
+  strbuf scratch = {0};
+  assert_ok(spec_parse("test.yaml", text, sizeof text - 1, &options, &e));
+  assert_string_equal(e->cells[0].label, "small batch_size=64"); /* that changes no result */
+  assert_string_equal(e->cells[1].label, "small batch_size=128 seed=4");
+  assert_string_equal(e->cells[2].label, "half (mask_ratio=0.75) batch_size=64");
+  assert_string_equal(e->cells[3].label, "half batch_size=128 seed=4");
+  assert_string_equal(e->cells[4].label, "small batch_size=64 · late tuning mask_ratio=0.25");
+  assert_string_equal(spec_cell_value(&e->cells[2], "mask_ratio", &scratch), "0.75");
+  strbuf_free(&scratch);
+  spec_free(e);
+}
+
+static void an_axis_that_the_command_line_sets_is_shown_as_it_ran(void **state) {
+  (void)state;
+  static const char text[] = SETTINGS "matrix: {mask_ratio: [0, 0.5]}\n"
+                                      "report: {rows: mask_ratio, baseline: {mask_ratio: 0}}\n";
+  const char *set[] = {"mask_ratio=0.5:mask_ratio=0.75"};
+  spec_options options = {.set_cell = set, .set_cell_count = 1};
+  spec_experiment *e = NULL;
+  assert_ok(spec_parse("test.yaml", text, sizeof text - 1, &options, &e));
+  ASSERT_LABELS(e, "mask_ratio=0", "mask_ratio=0.75");
+  assert_string_equal(spec_pairs_get(&e->cells[1].axes, "mask_ratio"), "0.75");
+  spec_free(e);
+}
+
+static void axes_that_set_one_key_are_refused(void **state) {
+  (void)state;
+  assert_message(
+      SETTINGS "matrix:\n"
+               "  batch_size: [64]\n"
+               "  scale: [{label: large, batch_size: 256}]\n",
+      "test.yaml:4:11: axes 'batch_size' and 'scale' both set batch_size: leave it out of "
+      "one of them\n"
+      "    4 |   scale: [{label: large, batch_size: 256}]\n"
+      "      |           ^");
+}
+
+static void a_baseline_is_one_row(void **state) {
+  (void)state;
+  assert_message(
+      SETTINGS "matrix: {mask_ratio: [0, 0.5], batch_size: [64, 256], seed: [1, 2]}\n"
+               "report: {rows: [mask_ratio, batch_size], baseline: {mask_ratio: 0}}\n",
+      "test.yaml:3:52: baseline matches more than one row ('mask_ratio=0 batch_size=64 "
+      "seed=1' and 'mask_ratio=0 batch_size=256 seed=1'): name batch_size in it too, as in "
+      "'batch_size: 64'\n"
+      "    3 | report: {rows: [mask_ratio, batch_size], baseline: {mask_ratio: 0}}\n"
+      "      |                                                    ^");
+  spec_free(expand(SETTINGS "matrix: {mask_ratio: [0, 0.5], batch_size: [64, 256]}\n"
+                            "report: {baseline: {mask_ratio: 0, batch_size: 64}}\n"));
+}
+
+static void rows_that_would_average_are_found_beyond_64_cells(void **state) {
+  (void)state;
+  spec_experiment *e = NULL;
+  strbuf text = {0};
+  strbuf_append(&text, SETTINGS "matrix: {mask_ratio: [0, 0.5], seed: [1");
+  for (int seed = 2; seed <= 100; seed++) strbuf_format(&text, ", %d", seed);
+  strbuf_append(&text, "]}\ninclude: [{mask_ratio: 0.5, seed: 100, batch_size: 32}]\n"
+                       "report: {rows: mask_ratio}\n");
+  assert_fails_with(parse(strbuf_string(&text), NULL, &e),
+                    "rows leave out 'batch_size': cells that differ in it would be averaged");
+  strbuf_free(&text);
+}
+
+static void a_figure_can_be_of_any_column_against_an_axis(void **state) {
+  (void)state;
+  spec_experiment *e = expand(SETTINGS "matrix: {mask_ratio: [0, 0.5]}\n"
+                                       "report: {plots: [final_loss against mask_ratio, "
+                                       "zero_shot_top1 against peak_memory]}\n");
+  assert_int_equal(e->report.plots.count, 2);
+  spec_free(e);
+  assert_fails_with(parse(SETTINGS "report: {plots: [final_los against samples]}\n", NULL, &e),
+                    "test.yaml:2:18: plot 'final_los against samples': write it as");
+}
+
 static void wrong_shapes_are_told_where_they_stand(void **state) {
   (void)state;
   spec_experiment *e = NULL;
@@ -395,6 +481,12 @@ int main(void) {
       cmocka_unit_test(limits_hold_for_the_cells_they_name_and_later_ones_win),
       cmocka_unit_test(what_a_cell_needs_is_read),
       cmocka_unit_test(the_command_line_can_change_some_cells),
+      cmocka_unit_test(a_cell_is_called_by_what_it_runs),
+      cmocka_unit_test(an_axis_that_the_command_line_sets_is_shown_as_it_ran),
+      cmocka_unit_test(axes_that_set_one_key_are_refused),
+      cmocka_unit_test(a_baseline_is_one_row),
+      cmocka_unit_test(rows_that_would_average_are_found_beyond_64_cells),
+      cmocka_unit_test(a_figure_can_be_of_any_column_against_an_axis),
       cmocka_unit_test(wrong_shapes_are_told_where_they_stand),
       cmocka_unit_test(the_shipped_experiments_are_fine),
   };

@@ -20,8 +20,12 @@ static report_table table;
 
 static int make_table(void **state) {
   (void)state;
-  const report_value none = {
-      .value = NAN, .half_width = NAN, .low = NAN, .high = NAN, .reference = NAN};
+  const report_value none = {.value = NAN,
+                             .half_width = NAN,
+                             .low = NAN,
+                             .high = NAN,
+                             .reference = NAN,
+                             .difference = {.value = NAN, .low = NAN, .high = NAN}};
   columns[0] = (report_column){
       "zero_shot_top1", "zero-shot top-1", "%", columns_find("zero_shot_top1"), 1, true, true};
   columns[1] = (report_column){
@@ -40,19 +44,35 @@ static int make_table(void **state) {
   values[0][2].missing = "no tuning starts from this row";
   values[1][0] = (report_value){.value = 69.5,
                                 .half_width = 0.75,
-                                .low = NAN,
-                                .high = NAN,
+                                .low = 68.75,
+                                .high = 70.25,
                                 .reference = 70.25,
+                                .difference = {0.9, -0.2, 2.0, 12, 0},
+                                .seeds = 2,
+                                .items = 809,
                                 .is_best = true,
                                 .parts = parts};
   values[1][1].value = 3.7;
   values[1][1].low = 3.1;
   values[1][1].high = 4.0;
   values[1][2].value = 70.1;
-  rows[0] = (report_row){first_key, first_value, values[0], 1, 1, runs, labels, NULL};
-  rows[1] = (report_row){
-      second_key, second_value, values[1], 2,
-      2,          runs,         labels,    "mask_ratio=0.5 seed=2: failed: out of memory"};
+  rows[0] = (report_row){.keys = first_key,
+                         .key_values = first_value,
+                         .values = values[0],
+                         .cells = 1,
+                         .finished = 1,
+                         .runs = runs,
+                         .labels = labels};
+  rows[1] = (report_row){.keys = second_key,
+                         .key_values = second_value,
+                         .values = values[1],
+                         .cells = 2,
+                         .finished = 2,
+                         .runs = runs,
+                         .labels = labels,
+                         .missing = "mask_ratio=0.5 seed=2: failed: out of memory",
+                         .disturbed = 1,
+                         .lost_share = 0.25};
   table = (report_table){.title = "Mask & ratio",
                          .name = "t",
                          .key_headings = key_headings,
@@ -62,6 +82,7 @@ static int make_table(void **state) {
                          .column_count = 3,
                          .rows = rows,
                          .row_count = 2,
+                         .notes = {.disturbed = "† disturbed", .basis = "2 seeds"},
                          .source = "Li et al.",
                          .has_unverified = true};
   return 0;
@@ -88,11 +109,46 @@ static void text_shows_interval_published_value_difference_and_reasons(void **st
   strbuf_free(&out);
 }
 
+static void an_interval_without_an_end_says_so_in_every_format(void **state) {
+  (void)state;
+  strbuf out = {0};
+  values[1][1].high = INFINITY;
+  report_write_text(&table, &(report_style){0}, &out);
+  assert_has(&out, "3.70 [3.10, ∞]");
+  strbuf_clear(&out);
+  report_write_csv(&table, &out);
+  assert_has(&out, ",3.7,3.1,inf,70.1");
+  strbuf_clear(&out);
+  report_write_latex(&table, &out);
+  assert_has(&out, "3.70 [3.10, $\\infty$]");
+  strbuf_clear(&out);
+  report_write_json(&table, &out);
+  assert_has(&out, "\"low\":3.1,\"high\":null,\"unbounded\":true");
+  strbuf_free(&out);
+}
+
+static void a_disturbed_row_is_marked_and_explained_in_every_format(void **state) {
+  (void)state;
+  strbuf out = {0};
+  report_write_text(&table, &(report_style){0}, &out);
+  assert_has(&out, "a|b_50 % †");
+  assert_has(&out, "† disturbed\n2 seeds\n");
+  strbuf_clear(&out);
+  report_write_markdown(&table, &out);
+  assert_has(&out, "a\\|b\\_50 % † |");
+  assert_has(&out, "† disturbed.\n");
+  strbuf_clear(&out);
+  report_write_latex(&table, &out);
+  assert_has(&out, "50 \\% $^\\dagger$");
+  assert_has(&out, "\\footnotesize $^\\dagger$ disturbed.");
+  strbuf_free(&out);
+}
+
 static void markdown_takes_care_of_its_own_characters(void **state) {
   (void)state;
   strbuf out = {0};
   report_write_markdown(&table, &out);
-  assert_has(&out, "| a\\|b\\_50 % | **69.5 ± 0.8** (~70.2, −0.8) | 3.70 [3.10, 4.00] | 70.1 |");
+  assert_has(&out, "| a\\|b\\_50 % † | **69.5 ± 0.8** (~70.2, −0.8) | 3.70 [3.10, 4.00] | 70.1 |");
   assert_has(&out, "Missing: mask\\_ratio=0.5 seed=2: failed: out of memory.");
   strbuf_free(&out);
 }
@@ -104,7 +160,7 @@ static void latex_takes_care_of_its_own_characters(void **state) {
   assert_has(&out, "\\caption{Mask \\& ratio}");
   assert_has(&out, "mask & \\shortstack[r]{zero-shot top-1\\\\\\%} & "
                    "\\shortstack[r]{iso-accuracy\\\\$\\times$}");
-  assert_has(&out, "a|b\\_50 \\% & \\textbf{69.5 $\\pm$ 0.8} ($\\sim$70.2, $-$0.8) & "
+  assert_has(&out, "a|b\\_50 \\% $^\\dagger$ & \\textbf{69.5 $\\pm$ 0.8} ($\\sim$70.2, $-$0.8) & "
                    "3.70 [3.10, 4.00] & 70.1 \\\\");
   assert_has(&out, "\\par\\smallskip{\\footnotesize In brackets: Li et al.");
   strbuf_free(&out);
@@ -114,11 +170,14 @@ static void csv_has_a_column_for_each_part_of_a_value(void **state) {
   (void)state;
   strbuf out = {0};
   report_write_csv(&table, &out);
-  assert_has(&out, "mask_ratio,zero_shot_top1,zero_shot_top1_half_width,zero_shot_top1_reference,"
-                   "zero_shot_top1_difference,iso_speedup,iso_speedup_half_width,"
-                   "tuned_zero_shot_top1,missing\r\n");
-  assert_has(&out, "0,68.6,,,,,,,\r\n");
-  assert_has(&out, "\"a,\"\"b\"\"\",69.5,0.75,70.25,-0.75,3.7,");
+  assert_has(&out, "mask_ratio,zero_shot_top1,zero_shot_top1_low,zero_shot_top1_high,"
+                   "zero_shot_top1_from_baseline,zero_shot_top1_from_baseline_low,"
+                   "zero_shot_top1_from_baseline_high,zero_shot_top1_reference,"
+                   "zero_shot_top1_difference,iso_speedup,iso_speedup_low,iso_speedup_high,"
+                   "tuned_zero_shot_top1,seeds,disturbed_runs,lost_share,given_other,missing\r\n");
+  assert_has(&out, "0,68.6,,,,,,,,,,,,1,0,0,0,\r\n");
+  assert_has(&out,
+             "\"a,\"\"b\"\"\",69.5,68.75,70.25,0.9,-0.2,2,70.25,-0.75,3.7,3.1,4,70.1,2,1,0.25,");
   strbuf_free(&out);
 }
 
@@ -129,6 +188,10 @@ static void json_has_the_runs_behind_each_number(void **state) {
   assert_has(&out, "\"runs\":[7,9]");
   assert_has(&out, "\"reference\":70.25,\"difference\":-0.75,\"reference_verified\":false");
   assert_has(&out, "\"runs\":[69,70]");
+  assert_has(&out, "\"low\":68.75,\"high\":70.25,\"half_width\":0.75,\"seeds\":2,\"images\":809");
+  assert_has(&out, "\"from_baseline\":{\"value\":0.9,\"low\":-0.2,\"high\":2,"
+                   "\"told_from_zero\":false,\"seeds_needed\":12}");
+  assert_has(&out, "\"disturbed\":1,\"lost_share\":0.25");
   assert_has(&out, "\"missing\":\"no tuning starts from this row\"");
   strbuf_free(&out);
 }
@@ -162,14 +225,40 @@ static void agreement_is_by_equality_by_print_or_by_interval(void **state) {
   strbuf_free(&out);
 }
 
+static void one_seed_on_the_same_images_agrees_by_equality_alone(void **state) {
+  (void)state;
+  double first_part[] = {68.6}, second_part[] = {67.9};
+  report_value again[2][3];
+  report_row again_rows[2] = {rows[0], rows[1]};
+  report_table other = table;
+  strbuf out = {0};
+  agreement_count n;
+  values[0][0].low = 65; /* on other images */
+  values[0][0].high = 72;
+  values[0][0].parts = first_part;
+  memcpy(again, values, sizeof again);
+  again_rows[0].values = again[0];
+  again_rows[1].values = again[1];
+  other.rows = again_rows;
+  again[0][0].value = 67.9;
+  again[0][0].parts = second_part;
+  agreement_write(&table, &other, &out, &n);
+  assert_int_equal(n.differing, 1);
+  assert_int_equal(n.within, 0);
+  strbuf_free(&out);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup(text_shows_interval_published_value_difference_and_reasons,
                              make_table),
+      cmocka_unit_test_setup(an_interval_without_an_end_says_so_in_every_format, make_table),
+      cmocka_unit_test_setup(a_disturbed_row_is_marked_and_explained_in_every_format, make_table),
       cmocka_unit_test_setup(markdown_takes_care_of_its_own_characters, make_table),
       cmocka_unit_test_setup(latex_takes_care_of_its_own_characters, make_table),
       cmocka_unit_test_setup(csv_has_a_column_for_each_part_of_a_value, make_table),
       cmocka_unit_test_setup(json_has_the_runs_behind_each_number, make_table),
+      cmocka_unit_test_setup(one_seed_on_the_same_images_agrees_by_equality_alone, make_table),
       cmocka_unit_test_setup(agreement_is_by_equality_by_print_or_by_interval, make_table),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

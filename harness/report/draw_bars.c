@@ -1,0 +1,183 @@
+/* Bars: a number of each row with its interval, beside what the FLOPs alone would give. They lie,
+ * so that names of any length have room. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "report/drawing.h"
+#include "report/findings.h"
+#include "report/measure.h"
+
+typedef struct {
+  const char *column, *ratio; /* the ratio to the baseline */
+  const char *more, *less;    /* titles: "%s trains %.2f× as fast as %s" */
+  bool rises_with_speed;      /* ideal = baseline / flops ratio, else baseline * ratio */
+} bars;
+
+typedef struct {
+  size_t row;
+  double at, ideal;
+  int colour;
+  data_measure value, ratio;
+  char name[96], text[96];
+} bar;
+
+/* "1,426 samples/s · 1.45× [1.44, 1.46]" */
+static void write_text(const column *c, bool is_baseline, bool is_short, bar *b) {
+  char number[32];
+  drawing_number(b->value.value, c->digits, number, sizeof number);
+  int used = snprintf(b->text, sizeof b->text, "%s", number);
+  if (is_baseline || isnan(b->ratio.value) || used < 0) return;
+  size_t room = sizeof b->text - (size_t)used;
+  if (isnan(b->ratio.low) || is_short)
+    snprintf(b->text + used, room, " · %.2f×", b->ratio.value);
+  else
+    snprintf(b->text + used, room, " · %.2f× [%.2f, %.2f]", b->ratio.value, b->ratio.low,
+             b->ratio.high);
+}
+
+static err measure_bars(drawing *g, const bars *b, bar *made, size_t *count) {
+  report_data *d = g->d;
+  const column *c = columns_find(b->column), *flops = columns_find("flops_per_sample");
+  data_measure base = {.value = NAN}, base_flops = {.value = NAN}, own_flops;
+  err error = NULL;
+  double at = 0;
+  *count = 0;
+  if (d->baseline >= 0) {
+    TRY(measure_row(d, (size_t)d->baseline, c, &base));
+    TRY(measure_row(d, (size_t)d->baseline, flops, &base_flops));
+  }
+  for (size_t row = 0; row < d->row_count && row < FIGURE_MOST_SERIES; row++) {
+    bar *own = &made[*count];
+    *own = (bar){.row = row, .ideal = NAN};
+    TRY(measure_row(d, row, c, &own->value));
+    if (!isfinite(own->value.value)) continue;
+    TRY(measure_row(d, row, flops, &own_flops));
+    TRY(measure_row(d, row, columns_find(b->ratio), &own->ratio));
+    if ((ptrdiff_t)row != d->baseline)
+      own->ideal = base.value * (b->rises_with_speed ? base_flops.value / own_flops.value
+                                                     : own_flops.value / base_flops.value);
+    /* with two keys, a gap where the first one changes */
+    if (*count && g->t->key_count > 1 &&
+        strcmp(g->t->rows[row].keys[0], g->t->rows[own[-1].row].keys[0]) != 0)
+      at += 0.5;
+    own->at = at++;
+    drawing_name_row(g, row, own->name, sizeof own->name);
+    write_text(c, (ptrdiff_t)row == d->baseline, g->f.is_column, own);
+    ++*count;
+  }
+cleanup:
+  return error;
+}
+
+/* The greatest ratio (or the least) that its interval tells from one is the title. */
+static void set_title(drawing *g, const bars *b, const bar *made, size_t count) {
+  const column *c = columns_find(b->column);
+  const bar *best = NULL;
+  char base[96] = "";
+  for (size_t i = 0; i < count; i++) {
+    double ratio = made[i].ratio.value;
+    finding told = findings_of(made[i].ratio.low, made[i].ratio.high, 1);
+    if (told != (b->rises_with_speed ? FINDING_ABOVE : FINDING_BELOW)) continue;
+    if (!best || (b->rises_with_speed ? ratio > best->ratio.value : ratio < best->ratio.value))
+      best = &made[i];
+  }
+  if (g->d->baseline >= 0) drawing_name_row(g, (size_t)g->d->baseline, base, sizeof base);
+  strbuf text = {0}, shorter = {0};
+  if (best) {
+    strbuf_format(&text, "%s %s %.2f%s %s", best->name, b->more, best->ratio.value, b->less, base);
+    strbuf_format(&shorter, "%s %s %.2f%s the baseline", best->name, b->more, best->ratio.value,
+                  b->less);
+  } else {
+    const char *first = c->heading;
+    strbuf_format(&text, "%c%s by row",
+                  first[0] >= 'a' && first[0] <= 'z' ? first[0] - 32 : first[0], first + 1);
+  }
+  figure_set_title(&g->f, strbuf_string(&text), best ? strbuf_string(&shorter) : NULL);
+  strbuf_free(&text);
+  strbuf_free(&shorter);
+}
+
+/* How the plane is divided: names to the left, texts behind the bars. */
+static void lay_out(figure *f, const bar *made, size_t count) {
+  double names = 0, texts = 0, most = 0;
+  double size = fmin(11.5, 190.0 / (double)count), small = size / 11.5;
+  if (f->is_column) size = fmin(9.5, 100.0 / (double)count), small = size / 11.5;
+  for (size_t i = 0; i < count; i++) {
+    names = fmax(names, figure_text_share(f, made[i].name) * small);
+    texts = fmax(texts, figure_text_share(f, made[i].text) * small);
+    double high = isfinite(made[i].value.high) ? made[i].value.high : made[i].value.value;
+    most = fmax(most, fmax(high, isnan(made[i].ideal) ? 0 : made[i].ideal));
+  }
+  f->left_edge = fmin((f->is_column ? 0.06 : 0.035) + names, 0.5);
+  f->right_edge = 0.97;
+  double room = f->right_edge - f->left_edge, share = fmin((texts + 0.02) / room, 0.6);
+  f->x_least = 0;
+  f->x_most = (most > 0 ? most : 1) / (1 - share);
+  f->y_least = made[count - 1].at + 0.6; /* the first row is the topmost */
+  f->y_most = -0.6;
+  figure_set_number(f, "name_size", size);
+}
+
+/* With two keys, bars that differ in the first one only have one colour. */
+static void colour_bars(const drawing *g, bar *made, size_t count) {
+  char own[96], other[96];
+  int kinds = 0;
+  for (size_t i = 0; i < count; i++) {
+    made[i].colour = -1;
+    drawing_name_part(g, made[i].row, 1, true, own, sizeof own);
+    for (size_t k = 0; k < i && g->t->key_count > 1; k++) {
+      drawing_name_part(g, made[k].row, 1, true, other, sizeof other);
+      if (strcmp(own, other) == 0) made[i].colour = made[k].colour;
+    }
+    if (g->t->key_count < 2) made[i].colour = (int)made[i].row;
+    if (made[i].colour < 0) made[i].colour = kinds++;
+  }
+}
+
+static err draw_bars(drawing *g, const bars *b) {
+  const column *c = columns_find(b->column);
+  bar made[FIGURE_MOST_SERIES];
+  strbuf bar_block = {0}, ideal_block = {0};
+  size_t count;
+  bool has_interval = false, has_ideal = false;
+  err error = measure_bars(g, b, made, &count);
+  if (error || !count) return error;
+  g->f.has_data = true;
+  lay_out(&g->f, made, count);
+  colour_bars(g, made, count);
+  for (size_t i = 0; i < count; i++) {
+    const bar *own = &made[i];
+    bool has_ends = isfinite(own->value.low) && isfinite(own->value.high);
+    double end =
+        fmax(has_ends ? own->value.high : own->value.value, isnan(own->ideal) ? 0 : own->ideal);
+    has_interval = has_interval || has_ends;
+    has_ideal = has_ideal || !isnan(own->ideal);
+    strbuf_format(&bar_block, "%.10g %.10g %.10g %.10g \"%s\" \"%s\" %.10g %d\n", own->at,
+                  own->value.value, has_ends ? own->value.low : own->value.value,
+                  has_ends ? own->value.high : own->value.value, own->name, own->text,
+                  end + 0.012 * g->f.x_most, own->colour);
+    if (!isnan(own->ideal)) strbuf_format(&ideal_block, "%.10g %.10g\n", own->at, own->ideal);
+  }
+  if (!has_ideal) strbuf_append(&ideal_block, "0 NaN\n");
+  set_title(g, b, made, count);
+  figure_set_text(&g->f, "x_label", "%s (%s)%s%s", c->heading, c->unit,
+                  has_ideal && !g->f.is_column ? "; dashed: FLOPs alone" : "",
+                  has_interval && !g->f.is_column ? "; line: 95 % interval" : "");
+  figure_set_text(&g->f, "y_label", "%s", "");
+  strbuf_format(&g->f.variables, "$bars << EOD\n%sEOD\n$ideal << EOD\n%sEOD\n", bar_block.data,
+                ideal_block.data);
+  strbuf_free(&bar_block);
+  strbuf_free(&ideal_block);
+  return NULL;
+}
+
+err drawing_throughput(drawing *g) {
+  static const bars b = {"samples_per_second", "speedup", "trains", "× as fast as", true};
+  return draw_bars(g, &b);
+}
+
+err drawing_memory(drawing *g) {
+  static const bars b = {"peak_memory", "memory_ratio", "needs", "× the memory of", false};
+  return draw_bars(g, &b);
+}

@@ -1,0 +1,312 @@
+/* Curves: accuracy by time and by samples, loss. With two row keys and many rows each value of the
+ * first key has a panel of its own. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "report/curves.h"
+#include "report/drawing.h"
+#include "report/findings.h"
+#include "report/load.h"
+
+enum { LOSS_BINS = 120, MOST_IN_ONE_PANEL = 4 };
+
+/* ---- panels ---- */
+
+typedef struct {
+  size_t rows[FIGURE_MOST_PANELS], count;   /* a row of each panel */
+  size_t first[FIGURE_MOST_SERIES], series; /* a row of each kind of series */
+} faceting;
+
+static bool is_alike(const drawing *g, size_t a, size_t b, bool is_rest) {
+  char one[96], other[96];
+  drawing_name_part(g, a, 1, is_rest, one, sizeof one);
+  drawing_name_part(g, b, 1, is_rest, other, sizeof other);
+  return strcmp(one, other) == 0;
+}
+
+/* Panels by the first row key; none (count 0) when the rows fit into one, or need too many. */
+static void find_panels(drawing *g, faceting *found) {
+  figure *f = &g->f;
+  *found = (faceting){.count = 0};
+  if (g->t->key_count < 2 || g->t->row_count <= MOST_IN_ONE_PANEL) return;
+  for (size_t row = 0; row < g->t->row_count && row < FIGURE_MOST_SERIES; row++) {
+    size_t panel = 0, kind = 0;
+    while (panel < found->count && !is_alike(g, found->rows[panel], row, false)) panel++;
+    while (kind < found->series && !is_alike(g, found->first[kind], row, true)) kind++;
+    if (panel == FIGURE_MOST_PANELS) {
+      found->count = 0;
+      return;
+    }
+    if (panel == found->count) found->rows[found->count++] = row;
+    if (kind == found->series) found->first[found->series++] = row;
+    f->panel_of[row] = (int)panel;
+    f->colour_of[row] = (int)kind;
+  }
+  if (found->count < 2) found->count = 0;
+}
+
+/* Names over the panels, and one legend for all of them. */
+static void name_panels(drawing *g, const faceting *found) {
+  figure *f = &g->f;
+  double at = 0.022;
+  strbuf_format(&f->variables, "array panel_name[%zu]\n", found->count);
+  for (size_t i = 0; i < found->count; i++) {
+    char name[96], variable[32];
+    drawing_name_part(g, found->rows[i], 1, false, name, sizeof name);
+    snprintf(variable, sizeof variable, "panel_name[%zu]", i + 1);
+    figure_set_text(f, variable, "%s", name);
+  }
+  for (size_t i = 0; i < found->series; i++) {
+    char name[96], text[112];
+    drawing_name_part(g, found->first[i], 1, true, name, sizeof name);
+    snprintf(text, sizeof text, "■ %s", name);
+    figure_set_legend(f, text, at, (int)i);
+    at += figure_text_share(f, text) + 0.025;
+  }
+}
+
+static void finish_lines(drawing *g, const faceting *panels, figure_end *ends, size_t count) {
+  if (panels->count) {
+    g->f.panels = (int)panels->count;
+    g->f.right_edge = 0.97;
+    name_panels(g, panels);
+    return;
+  }
+  drawing_set_right_edge(&g->f, ends, count);
+  figure_place_ends(&g->f, ends, count);
+}
+
+/* ---- accuracy ---- */
+
+static void set_title(drawing *g, const char *shorter, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+static void set_title(drawing *g, const char *shorter, const char *format, ...) {
+  strbuf text = {0};
+  va_list arguments;
+  va_start(arguments, format);
+  strbuf_format_list(&text, format, arguments);
+  va_end(arguments);
+  figure_set_title(&g->f, strbuf_string(&text), shorter);
+  strbuf_free(&text);
+}
+
+/* The row that the data allow to call soonest: the greatest speed-up among those told from one. */
+static err find_soonest(drawing *g, data_iso *best, size_t *best_row, bool *is_compared) {
+  err error = NULL;
+  *best = (data_iso){{NAN, NAN, NAN, NAN}, NAN, NAN, 0, 0};
+  *is_compared = false;
+  for (size_t row = 0; row < g->d->row_count && !error; row++) {
+    data_iso iso;
+    error = curves_iso(g->d, row, &iso);
+    if (error || isnan(iso.at.speedup)) continue;
+    *is_compared = *is_compared || !isnan(iso.low);
+    if (findings_of(iso.low, iso.high, 1) != FINDING_ABOVE) continue;
+    if (iso.at.speedup <= best->at.speedup) continue;
+    *best = iso;
+    *best_row = row;
+  }
+  return error;
+}
+
+/* The arrow, and the title that says it; both only when the interval allows it. */
+static err mark_iso(drawing *g, double unit) {
+  const column *c = g->d->e->report.iso;
+  data_iso best;
+  size_t row = 0;
+  bool is_compared;
+  err error = find_soonest(g, &best, &row, &is_compared);
+  bool is_told = !isnan(best.at.speedup) && g->f.panels < 2;
+  figure_set_number(&g->f, "has_iso", is_told);
+  figure_set_number(&g->f, "iso_from", best.at.baseline_seconds / unit);
+  figure_set_number(&g->f, "iso_to", best.at.seconds / unit);
+  figure_set_number(&g->f, "iso_at", best.at.accuracy);
+  if (isinf(best.high))
+    figure_set_text(&g->f, "iso_text", "%.1f× sooner (%.1f or more)", best.at.speedup, best.low);
+  else
+    figure_set_text(&g->f, "iso_text", "%.1f× sooner (%.1f to %.1f)", best.at.speedup, best.low,
+                    best.high);
+  char own[96], base[96];
+  if (!isnan(best.at.speedup)) {
+    drawing_name_row(g, row, own, sizeof own);
+    drawing_name_row(g, (size_t)g->d->baseline, base, sizeof base);
+    strbuf shorter = {0};
+    strbuf_format(&shorter, "%s: %s %.1f× sooner", c->heading, own, best.at.speedup);
+    set_title(g, strbuf_string(&shorter), "%s reaches %s %.*f%s%s %.1f× sooner than %s", own,
+              c->heading, c->digits, best.at.accuracy, strcmp(c->unit, "%") == 0 ? " " : "",
+              c->unit, best.at.speedup, base);
+    strbuf_free(&shorter);
+  } else {
+    set_title(g, NULL, "%s against training time%s", c->heading,
+              is_compared ? ": no difference that these runs can tell" : "");
+  }
+  return error;
+}
+
+/* What is drawn, in words, below the axis. */
+static void explain(drawing *g, const char *what, bool has_tuning) {
+  strbuf text = {0};
+  strbuf_append(&text, what);
+  if (!g->f.is_column && g->f.has_band) strbuf_append(&text, "; shaded: 95 % interval");
+  if (!g->f.is_column && has_tuning) strbuf_append(&text, "; dashed: tuning");
+  figure_set_text(&g->f, "x_label", "%s", strbuf_string(&text));
+  strbuf_free(&text);
+}
+
+static err add_curve(drawing *g, size_t row, bool is_time, double unit, figure_end *end,
+                     bool *has_points, bool *has_tuning) {
+  data_curve c;
+  err error = curves_of_row(g->d, row, &c);
+  figure_point *points = mem_zeroed(c.points, sizeof *points);
+  size_t count = 0;
+  *has_points = false;
+  if (!error && !points) error = mem_error(0, "a figure");
+  for (size_t i = 0; i < c.points && !error; i++) {
+    double x = (is_time ? c.seconds[i] : c.samples[i]) / unit, y = c.mean[i];
+    if (!isfinite(x) || !isfinite(y)) continue;
+    bool is_tuning = i >= c.tuned_from;
+    points[count++] = (figure_point){x, y, isnan(c.low[i]) ? y : c.low[i],
+                                     isnan(c.high[i]) ? y : c.high[i], is_tuning};
+    drawing_widen(&g->f, x, points[count - 1].low, points[count - 1].high);
+    *has_tuning = *has_tuning || is_tuning;
+    *end = (figure_end){x, y, "", (int)row};
+    *has_points = true;
+  }
+  if (!error) error = figure_add_series(&g->f, points, count);
+  if (*has_points) drawing_name_row(g, row, end->text, sizeof end->text);
+  free(points);
+  curves_free(&c);
+  return error;
+}
+
+static err longest_x(report_data *d, bool is_time, double *longest) {
+  err error = NULL;
+  *longest = 0;
+  for (size_t row = 0; row < d->row_count && !error; row++) {
+    data_curve c;
+    error = curves_of_row(d, row, &c);
+    if (!error && c.points)
+      *longest = fmax(*longest, is_time ? c.seconds[c.points - 1] : c.samples[c.points - 1]);
+    curves_free(&c);
+  }
+  return error;
+}
+
+static err draw_accuracy(drawing *g, bool is_time) {
+  const column *c = g->d->e->report.iso;
+  figure_end ends[FIGURE_MOST_SERIES];
+  const char *unit_name;
+  double longest;
+  size_t end_count = 0;
+  bool has_tuning = false;
+  faceting panels;
+  err error = longest_x(g->d, is_time, &longest);
+  if (error) return error;
+  double unit =
+      is_time ? drawing_time_unit(longest, &unit_name) : drawing_count_unit(longest, &unit_name);
+  find_panels(g, &panels);
+  g->f.panels = (int)panels.count;
+  drawing_start_range(&g->f);
+  for (size_t row = 0; row < g->d->row_count && row < FIGURE_MOST_SERIES && !error; row++) {
+    bool has_points;
+    error = add_curve(g, row, is_time, unit, &ends[end_count], &has_points, &has_tuning);
+    end_count += has_points;
+  }
+  g->f.has_data = !error && drawing_pad(&g->f, true);
+  if (!g->f.has_data) return error;
+  finish_lines(g, &panels, ends, end_count);
+  g->f.has_marks = true;
+  figure_set_text(&g->f, "y_label", "%s%s%s%s", c->heading, *c->unit ? " (" : "", c->unit,
+                  *c->unit ? ")" : "");
+  strbuf what = {0};
+  strbuf_format(&what, is_time ? "training time, steady pace (%s)" : "%s seen", unit_name);
+  explain(g, strbuf_string(&what), has_tuning);
+  strbuf_free(&what);
+  if (is_time) return mark_iso(g, unit);
+  set_title(g, NULL, "%s at equal samples seen", c->heading);
+  return NULL;
+}
+
+err drawing_accuracy_vs_time(drawing *g) {
+  return draw_accuracy(g, true);
+}
+
+err drawing_accuracy_vs_samples(drawing *g) {
+  return draw_accuracy(g, false);
+}
+
+/* ---- loss ---- */
+
+/* The mean over a row's seeds of the loss in LOSS_BINS stretches of steps; its band is the least
+ * and greatest seed's. */
+static err loss_points(const report_data *d, size_t row, figure_point *points, size_t *count) {
+  size_t added = 0;
+  err error = NULL;
+  *count = 0;
+  for (size_t i = 0; i < d->rows[row].count && !error; i++) {
+    const data_cell *c = &d->cells[d->rows[row].cells[i]];
+    load_point own[LOSS_BINS];
+    size_t bins;
+    if (!c->is_finished) continue;
+    error = load_loss(d->s, c->run_id, LOSS_BINS, own, &bins);
+    for (size_t k = 0; k < bins && !error; k++) {
+      figure_point *p = &points[k];
+      if (!added) *p = (figure_point){0, 0, INFINITY, -INFINITY, false};
+      p->x += own[k].samples;
+      p->y += own[k].value;
+      p->low = fmin(p->low, own[k].value);
+      p->high = fmax(p->high, own[k].value);
+    }
+    *count = added && *count < bins ? *count : bins;
+    added++;
+  }
+  for (size_t i = 0; i < *count; i++) {
+    points[i].x /= (double)added;
+    points[i].y /= (double)added;
+  }
+  return error;
+}
+
+err drawing_loss(drawing *g) {
+  const report_data *d = g->d;
+  figure_end ends[FIGURE_MOST_SERIES];
+  figure_point points[LOSS_BINS];
+  size_t end_count = 0, count;
+  const char *unit_name;
+  double longest = 0;
+  faceting panels;
+  err error = NULL;
+  for (size_t row = 0; row < d->row_count && row < FIGURE_MOST_SERIES; row++) {
+    error = loss_points(d, row, points, &count);
+    if (error) return error;
+    if (count) longest = fmax(longest, points[count - 1].x);
+  }
+  double unit = drawing_count_unit(longest, &unit_name);
+  find_panels(g, &panels);
+  g->f.panels = (int)panels.count;
+  drawing_start_range(&g->f);
+  for (size_t row = 0; row < d->row_count && row < FIGURE_MOST_SERIES; row++) {
+    error = loss_points(d, row, points, &count);
+    for (size_t i = 0; i < count && !error; i++) points[i].x /= unit;
+    if (!error) error = figure_add_series(&g->f, points, count);
+    if (error) return error;
+    for (size_t i = 0; i < count; i++)
+      drawing_widen(&g->f, points[i].x, points[i].low, points[i].high);
+    if (!count) continue;
+    figure_end *end = &ends[end_count++];
+    *end = (figure_end){points[count - 1].x, points[count - 1].y, "", (int)row};
+    drawing_name_row(g, row, end->text, sizeof end->text);
+  }
+  g->f.has_data = drawing_pad(&g->f, false);
+  if (!g->f.has_data) return NULL;
+  g->f.x_least = 0;
+  finish_lines(g, &panels, ends, end_count);
+  figure_set_text(&g->f, "x_label", "%s seen%s", unit_name,
+                  g->f.has_band && !g->f.is_column ? "; shaded: from the least seed to the greatest"
+                                                   : "");
+  figure_set_text(&g->f, "y_label", "contrastive loss");
+  figure_set_title(&g->f, "Training loss by samples seen", NULL);
+  return NULL;
+}

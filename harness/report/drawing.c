@@ -1,0 +1,85 @@
+#include "report/drawing.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+double drawing_time_unit(double longest, const char **name) {
+  *name = longest < 180 ? "seconds" : longest < 3 * 3600 ? "minutes" : "hours";
+  return longest < 180 ? 1 : longest < 3 * 3600 ? 60 : 3600;
+}
+
+double drawing_count_unit(double most, const char **name) {
+  *name = most < 1e4 ? "samples" : most < 1e7 ? "thousand samples" : "million samples";
+  return most < 1e4 ? 1 : most < 1e7 ? 1e3 : 1e6;
+}
+
+static void finish_name(strbuf *name, char *text, size_t size) {
+  snprintf(text, size, "%s", strbuf_string(name));
+  for (char *at = text; *at; at++)
+    if (*at == '"' || *at == '\\') *at = '\'';
+  strbuf_free(name);
+}
+
+void drawing_name_row(const drawing *g, size_t row, char *text, size_t size) {
+  strbuf name = {0};
+  data_name_row(g->d, row, &name);
+  const report_row *r = &g->t->rows[row];
+  if (r->disturbed || r->is_given_other) strbuf_append_char(&name, ' ');
+  strbuf_format(&name, "%s%s", r->disturbed ? "†" : "", r->is_given_other ? "‡" : "");
+  finish_name(&name, text, size);
+}
+
+void drawing_name_part(const drawing *g, size_t row, size_t count, bool is_rest, char *text,
+                       size_t size) {
+  const report_row *r = &g->t->rows[row];
+  strbuf name = {0};
+  for (size_t k = is_rest ? count : 0; k < (is_rest ? g->t->key_count : count); k++) {
+    if (name.length) strbuf_append(&name, ", ");
+    if (settings_find(g->t->key_names[k])) strbuf_format(&name, "%s ", g->t->key_headings[k]);
+    strbuf_append(&name, r->keys[k]);
+  }
+  finish_name(&name, text, size);
+}
+
+void drawing_number(double value, int digits, char *text, size_t size) {
+  if (value >= 999.5 && value < 999999.5)
+    snprintf(text, size, "%d,%03d", (int)(value + 0.5) / 1000, (int)(value + 0.5) % 1000);
+  else if (value >= 100 || value < 0.001)
+    snprintf(text, size, "%.3g", value);
+  else
+    snprintf(text, size, "%.*f", digits, value);
+}
+
+void drawing_start_range(figure *f) {
+  f->x_least = f->y_least = INFINITY;
+  f->x_most = f->y_most = -INFINITY;
+}
+
+void drawing_widen(figure *f, double x, double low, double high) {
+  if (!isfinite(x) || (!isfinite(low) && !isfinite(high))) return;
+  f->x_least = fmin(f->x_least, x);
+  f->x_most = fmax(f->x_most, x);
+  f->y_least = fmin(f->y_least, low);
+  if (isfinite(high)) f->y_most = fmax(f->y_most, high);
+}
+
+bool drawing_pad(figure *f, bool is_from_zero) {
+  if (!isfinite(f->x_most) || !isfinite(f->y_most) || !isfinite(f->y_least)) return false;
+  if (is_from_zero) f->x_least = fmin(f->x_least, 0);
+  if (is_from_zero) f->y_least = fmin(f->y_least, 0);
+  double span = f->y_most - f->y_least, width = f->x_most - f->x_least;
+  if (!(span > 0)) span = fabs(f->y_most) > 0 ? fabs(f->y_most) : 1;
+  if (!(width > 0)) width = fabs(f->x_most) > 0 ? fabs(f->x_most) : 1;
+  if (!is_from_zero || f->y_least < 0) f->y_least -= 0.06 * span;
+  f->y_most += 0.09 * span;
+  if (!is_from_zero) f->x_least -= 0.04 * width;
+  f->x_most += 0.02 * width;
+  return true;
+}
+
+void drawing_set_right_edge(figure *f, const figure_end *ends, size_t count) {
+  double longest = 0;
+  for (size_t i = 0; i < count; i++) longest = fmax(longest, figure_text_share(f, ends[i].text));
+  f->right_edge = fmax(0.6, 0.96 - longest);
+}

@@ -1,0 +1,42 @@
+/* What the drawers of figures share. Internal to report/. */
+#ifndef FLIPBENCH_REPORT_DRAWING_H
+#define FLIPBENCH_REPORT_DRAWING_H
+
+#include "report/data.h"
+#include "report/figure.h"
+#include "report/table.h"
+
+typedef struct {
+  report_data *d;
+  const report_table *t; /* for marks and for the line below */
+  figure f;
+} drawing;
+
+/* Seconds and samples in the unit that reads best for the greatest of them. */
+double drawing_time_unit(double longest, const char **name);
+double drawing_count_unit(double most, const char **name);
+
+/* "mask 50 % †", as a label. */
+void drawing_name_row(const drawing *g, size_t row, char *text, size_t size);
+/* The first `count` row keys (a panel), or what follows them (a series in it). */
+void drawing_name_part(const drawing *g, size_t row, size_t count, bool is_rest, char *text,
+                       size_t size);
+/* "1,426", "3.4". */
+void drawing_number(double value, int digits, char *text, size_t size);
+
+void drawing_start_range(figure *f);
+void drawing_widen(figure *f, double x, double low, double high);
+/* A margin around what is drawn; false when nothing finite is. */
+bool drawing_pad(figure *f, bool is_from_zero);
+/* The right edge leaves room for the longest label at a line's end. */
+void drawing_set_right_edge(figure *f, const figure_end *ends, size_t count);
+
+err drawing_accuracy_vs_time(drawing *g) ERR_MUST_CHECK;
+err drawing_accuracy_vs_samples(drawing *g) ERR_MUST_CHECK;
+err drawing_loss(drawing *g) ERR_MUST_CHECK;
+err drawing_throughput(drawing *g) ERR_MUST_CHECK;
+err drawing_memory(drawing *g) ERR_MUST_CHECK;
+/* y: a column; x: a column or a numeric axis ("retrieval_i2t_r1 against mask_ratio"). */
+err drawing_against(drawing *g, const column *y, const char *x) ERR_MUST_CHECK;
+
+#endif

@@ -1,0 +1,378 @@
+#include "report/findings.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "report/measure.h"
+#include "store/sql.h"
+
+void findings_free(report_notes *notes) {
+  free(notes->disturbed);
+  free(notes->mixed);
+  free(notes->iso);
+  free(notes->accuracy);
+  free(notes->basis);
+  free(notes->provenance);
+}
+
+finding findings_of(double low, double high, double neutral) {
+  if (isnan(low) || isnan(high)) return FINDING_UNKNOWN;
+  if (low > neutral) return FINDING_ABOVE;
+  return high < neutral ? FINDING_BELOW : FINDING_EITHER;
+}
+
+/* 90,123 → "90,123"; a guess is rounded to two digits first. */
+static const char *group(size_t value, bool is_guess, char text[TEXT_NUMBER_SIZE]) {
+  char digits[24];
+  for (size_t unit = 10; is_guess && value >= 10 * unit; unit *= 10)
+    if (value / unit < 100) value = (value + unit / 2) / unit * unit;
+  int length = snprintf(digits, sizeof digits, "%zu", value);
+  size_t used = 0;
+  for (int i = 0; i < length && used + 2 < TEXT_NUMBER_SIZE; i++) {
+    if (i && (length - i) % 3 == 0) text[used++] = ',';
+    text[used++] = digits[i];
+  }
+  text[used] = '\0';
+  return text;
+}
+
+void findings_name_basis(size_t seeds, size_t items, strbuf *out) {
+  char text[TEXT_NUMBER_SIZE];
+  if (seeds == 1)
+    strbuf_append(out, "one seed");
+  else
+    strbuf_format(out, "%zu seeds", seeds);
+  if (items) strbuf_format(out, ", %s images", group(items, false, text));
+}
+
+static err keep(strbuf *text, char **field) {
+  if (!text->length && !text->is_broken) {
+    strbuf_free(text);
+    return NULL;
+  }
+  *field = strbuf_take(text);
+  return *field ? NULL : mem_error(0, "the report");
+}
+
+static void new_line(strbuf *out) {
+  if (out->length) strbuf_append_char(out, '\n');
+}
+
+/* ---- disturbed runs ---- */
+
+/* Did no run of a disturbed row have enough undisturbed steps? */
+static bool is_without_pace(const report_data *d, size_t row) {
+  for (size_t i = 0; i < d->rows[row].count; i++) {
+    const data_cell *c = &d->cells[d->rows[row].cells[i]];
+    if (c->is_finished && !data_has_pace(c)) return true;
+  }
+  return false;
+}
+
+static err describe_disturbed(report_data *d, report_table *t) {
+  strbuf text = {0};
+  bool has_time = false;
+  for (size_t c = 0; c < t->column_count; c++)
+    has_time = has_time || (t->columns[c].known && measure_is_of_time(t->columns[c].known));
+  for (size_t r = 0; r < t->row_count; r++) {
+    if (!t->rows[r].disturbed) continue;
+    strbuf_append(&text, text.length ? "; " : "† disturbed by other work on the machine: ");
+    data_name_row(d, r, &text);
+    if (t->rows[r].cells > 1)
+      strbuf_format(&text, ", %zu of %zu runs, up to", t->rows[r].disturbed, t->rows[r].finished);
+    strbuf_format(&text, " %.0f %% of its time lost", 100 * t->rows[r].lost_share);
+    if (is_without_pace(d, r))
+      strbuf_append(&text, ", hardly a step undisturbed (how fast it would be alone is not known)");
+  }
+  if (text.length && has_time)
+    strbuf_append(&text,
+                  ". Speeds, times and their ratios are of the steady pace (median undisturbed "
+                  "step), not of the time that passed");
+  return keep(&text, &t->notes.disturbed);
+}
+
+/* ---- rows that were given different things ---- */
+
+static void name_rows_of(const report_data *d, size_t group, strbuf *out) {
+  size_t named = 0;
+  for (size_t r = 0; r < d->row_count; r++) {
+    if (d->rows[r].group != group) continue;
+    if (named++) strbuf_append(out, "; ");
+    data_name_row(d, r, out);
+  }
+}
+
+/* "‡ given other training data than the other rows, and compared with none of them: mask 0 %". */
+static err describe_mixed(report_data *d, report_table *t) {
+  strbuf text = {0};
+  for (size_t group = 1; group <= d->group_count; group++) {
+    strbuf rows = {0};
+    name_rows_of(d, group, &rows);
+    if (rows.length) {
+      new_line(&text);
+      strbuf_format(&text,
+                    "‡ given other %s than the newest run with the same settings, so compared "
+                    "with no row that was given something else: %s",
+                    d->group_names[group - 1], strbuf_string(&rows));
+    }
+    strbuf_free(&rows);
+  }
+  for (given_kind k = 0; k < GIVEN_KINDS; k++) {
+    if (store_given_decides(k) || !d->is_mixed[k]) continue;
+    new_line(&text);
+    strbuf_format(&text, "the runs of this table differ in their %s%s", store_given_name(k),
+                  k == GIVEN_MACHINE ? ": times of different machines are not compared" : "");
+  }
+  return keep(&text, &t->notes.mixed);
+}
+
+/* ---- the iso-accuracy speed-up ---- */
+
+/* "1.20 to 1.83", "1.20 or more". */
+static void name_range(double low, double high, strbuf *out) {
+  if (isinf(high) && !(low > 0))
+    strbuf_append(out, "without ends");
+  else if (isinf(high))
+    strbuf_format(out, "%.2f or more", low);
+  else
+    strbuf_format(out, "%.2f to %.2f", low, high);
+}
+
+/* How many times as much data would tell the ratio from one in four of five cases; 0: no telling.
+ */
+static double times_needed(const data_iso *iso) {
+  double width = log(iso->high) - log(iso->low), off = fabs(log(iso->at.speedup));
+  double times = pow(2.8 * width / 3.92 / off, 2);
+  return isfinite(times) && times > 1 && times < 1e5 ? times : 0;
+}
+
+static void write_needed(size_t seeds, size_t items, strbuf *out) {
+  char text[TEXT_NUMBER_SIZE];
+  if (items)
+    strbuf_format(out, "; it would take about %s images", group(items, true, text));
+  else if (seeds)
+    strbuf_format(out, "; it would take about %s seeds", group(seeds, true, text));
+}
+
+static void judge_iso(const data_iso *iso, strbuf *out) {
+  double speedup = iso->at.speedup;
+  strbuf basis = {0}, range = {0};
+  findings_name_basis(iso->seeds, iso->items, &basis);
+  switch (findings_of(iso->low, iso->high, 1)) {
+  case FINDING_ABOVE:
+    name_range(iso->low, iso->high, &range);
+    strbuf_format(out, "%.2f times sooner (95 %% interval %s; %s)", speedup, strbuf_string(&range),
+                  strbuf_string(&basis));
+    break;
+  case FINDING_BELOW: /* value and ends turned over alike */
+    name_range(1 / iso->high, 1 / iso->low, &range);
+    strbuf_format(out, "%.2f times later (95 %% interval %s; %s)", 1 / speedup,
+                  strbuf_string(&range), strbuf_string(&basis));
+    break;
+  case FINDING_EITHER:
+    name_range(iso->low, iso->high, &range);
+    strbuf_format(out,
+                  "a speed-up of %.2f (95 %% interval %s; %s), no difference that these runs "
+                  "can tell from 1",
+                  speedup, strbuf_string(&range), strbuf_string(&basis));
+    double times = times_needed(iso);
+    bool is_by_items = iso->seeds < 2 && iso->items;
+    if (times > 0)
+      write_needed(is_by_items ? 0 : (size_t)ceil(times * (double)iso->seeds),
+                   is_by_items ? (size_t)ceil(times * (double)iso->items) : 0, out);
+    break;
+  case FINDING_UNKNOWN:
+    strbuf_format(out,
+                  "a speed-up of %.2f (%s; no interval: the runs recorded no outcomes of single "
+                  "images, and one seed tells no scatter)",
+                  speedup, strbuf_string(&basis));
+  }
+  strbuf_free(&basis);
+  strbuf_free(&range);
+}
+
+/* "mask 75 % reaches zero-shot per class 12.1 %, the best that both reach, in 41 s, mask 0 % in
+ * 2 m 30 s: 3.66 times sooner (95 % interval …)". */
+static err describe_iso(report_data *d, report_table *t) {
+  const column *c = d->e->report.iso;
+  strbuf text = {0};
+  err error = NULL;
+  for (size_t row = 0; row < d->row_count && !error; row++) {
+    data_iso iso;
+    char own[TEXT_NUMBER_SIZE], base[TEXT_NUMBER_SIZE];
+    error = curves_iso(d, row, &iso);
+    if (error || isnan(iso.at.speedup)) continue;
+    new_line(&text);
+    data_name_row(d, row, &text);
+    strbuf_format(&text, " reaches %s %.*f %s in %s, ", c->heading, c->digits, iso.at.accuracy,
+                  c->unit, text_duration(iso.at.seconds, own));
+    data_name_row(d, (size_t)d->baseline, &text);
+    strbuf_format(&text, " in %s: ", text_duration(iso.at.baseline_seconds, base));
+    judge_iso(&iso, &text);
+  }
+  if (!error) return keep(&text, &t->notes.iso);
+  strbuf_free(&text);
+  return error;
+}
+
+/* ---- accuracies against the baseline ---- */
+
+/* "+0.25", "−0.25", "0.00". */
+static void write_signed(double value, int digits, strbuf *out) {
+  double shown = round(fabs(value) * pow(10, digits));
+  strbuf_format(out, "%s%.*f", shown > 0 ? (value < 0 ? "−" : "+") : "", digits, fabs(value));
+}
+
+static void judge_difference(const column *c, const data_difference *x, strbuf *out) {
+  strbuf basis = {0};
+  int digits = c->digits + 1;
+  findings_name_basis(x->seeds, x->items, &basis);
+  write_signed(x->value, digits, out);
+  strbuf_append(out, " (");
+  if (!isnan(x->low)) {
+    strbuf_append(out, "95 % interval ");
+    write_signed(x->low, digits, out);
+    strbuf_append(out, " to ");
+    write_signed(x->high, digits, out);
+    strbuf_append(out, "; ");
+  }
+  strbuf_format(out, "%s)", strbuf_string(&basis));
+  switch (findings_of(x->low, x->high, 0)) {
+  case FINDING_ABOVE:
+    strbuf_append(out, ": higher");
+    break;
+  case FINDING_BELOW:
+    strbuf_append(out, ": lower");
+    break;
+  case FINDING_EITHER:
+    strbuf_append(out, ": no difference that these runs can tell");
+    write_needed(x->seeds_needed, x->seeds < 2 ? x->items_needed : 0, out);
+    break;
+  case FINDING_UNKNOWN:
+    strbuf_append(out, ": no interval, so no more than these runs");
+  }
+  strbuf_free(&basis);
+}
+
+static err describe_accuracy(report_data *d, report_table *t) {
+  const column *c = d->e->report.iso;
+  strbuf text = {0};
+  err error = NULL;
+  for (size_t row = 0; d->baseline >= 0 && row < d->row_count && !error; row++) {
+    data_difference x;
+    if ((ptrdiff_t)row == d->baseline) continue;
+    error = measure_difference(d, row, (size_t)d->baseline, c, &x);
+    if (error || isnan(x.value)) continue;
+    new_line(&text);
+    strbuf_format(&text, "%s%s%s%s of ", c->heading, *c->unit ? " (" : "", c->unit,
+                  *c->unit ? ")" : "");
+    data_name_row(d, row, &text);
+    strbuf_append(&text, " less that of ");
+    data_name_row(d, (size_t)d->baseline, &text);
+    strbuf_append(&text, ": ");
+    judge_difference(c, &x, &text);
+  }
+  if (!error) return keep(&text, &t->notes.accuracy);
+  strbuf_free(&text);
+  return error;
+}
+
+/* ---- what the intervals are made from ---- */
+
+typedef struct {
+  size_t least, most; /* over the table's values; least > most: none */
+} span;
+
+static void count_in(span *s, size_t value) {
+  if (value < s->least) s->least = value;
+  if (value > s->most) s->most = value;
+}
+
+static err describe_basis(report_table *t) {
+  span seeds = {SIZE_MAX, 0}, items = {SIZE_MAX, 0};
+  bool has_accuracy = false, has_time = false;
+  strbuf text = {0};
+  char number[TEXT_NUMBER_SIZE];
+  for (size_t c = 0; c < t->column_count; c++) {
+    const column *known = t->columns[c].known;
+    if (!known) continue;
+    has_time = has_time || measure_is_of_time(known);
+    for (size_t r = 0; r < t->row_count; r++) {
+      const report_value *v = &t->rows[r].values[c];
+      if (isnan(v->value) || !v->seeds) continue;
+      count_in(&seeds, v->seeds);
+      if (!measure_is_accuracy(known)) continue;
+      has_accuracy = true;
+      count_in(&items, v->items);
+    }
+  }
+  if (seeds.least > seeds.most) return NULL;
+  if (seeds.most == 1)
+    strbuf_append(&text, "one seed");
+  else if (seeds.least == seeds.most)
+    strbuf_format(&text, "%zu seeds", seeds.most);
+  else
+    strbuf_format(&text, "%zu to %zu seeds", seeds.least, seeds.most);
+  if (has_accuracy && items.most)
+    strbuf_format(&text, ", %s%s evaluation images", items.least < items.most ? "up to " : "",
+                  group(items.most, false, number));
+  bool has_interval = false;
+  for (size_t c = 0; c < t->column_count; c++)
+    has_interval = has_interval || t->columns[c].has_interval;
+  if (has_interval)
+    strbuf_format(&text, " · 95 %% intervals%s",
+                  seeds.most == 1 ? " are about these runs: other seeds may scatter more" : "");
+  else
+    strbuf_append(&text, " · no intervals");
+  if (has_time)
+    strbuf_append(&text, " · speeds and times at the steady pace (median undisturbed step)");
+  return keep(&text, &t->notes.basis);
+}
+
+/* ---- where the numbers come from ---- */
+
+static const char provenance_sql[] =
+    "SELECT group_concat(DISTINCT substr(environment.commit_id, 1, 10) ||"
+    "   CASE WHEN dirty = '' THEN '' ELSE '+' || dirty END),"
+    " group_concat(DISTINCT CASE WHEN device = 'cpu' THEN cpu ELSE device_name END),"
+    " group_concat(DISTINCT precision), group_concat(DISTINCT threads),"
+    " min(substr(run.ended, 1, 10)), max(substr(run.ended, 1, 10)),"
+    " max((SELECT value FROM summary WHERE run_id = run.id AND name = 'samples')),"
+    " count(*)"
+    " FROM experiment_cell JOIN experiment ON experiment.id = experiment_cell.experiment_id"
+    " JOIN run ON run.id = (SELECT max(id) FROM run WHERE cell_id = experiment_cell.cell_id"
+    "  AND status = 'finished')"
+    " JOIN environment ON environment.id = run.environment_id WHERE experiment.name = ?";
+
+static err describe_provenance(const report_data *d, report_table *t) {
+  sqlite3_stmt *rows;
+  bool has_row;
+  strbuf text = {0};
+  char samples[TEXT_NUMBER_SIZE];
+  err error = sql_query(d->s, &rows, provenance_sql, "t", d->e->name);
+  if (!error) error = sql_next(d->s, rows, &has_row);
+  if (error || !has_row) return error;
+  if (sqlite3_column_int64(rows, 7) > 0) {
+    const char *threads = sql_text(rows, 3), *first = sql_text(rows, 4), *last = sql_text(rows, 5);
+    strbuf_format(&text, "commit %s · %s · %s · %s thread%s · %s samples · %s", sql_text(rows, 0),
+                  sql_text(rows, 1), sql_text(rows, 2), threads,
+                  strcmp(threads, "1") == 0 ? "" : "s", text_count(sql_real(rows, 6), samples),
+                  first);
+    if (strcmp(first, last) != 0) strbuf_format(&text, " to %s", last);
+    error = keep(&text, &t->notes.provenance);
+  }
+  sql_stop(rows);
+  return error;
+}
+
+err findings_write(report_data *d, report_table *t) {
+  err error = describe_disturbed(d, t);
+  if (!error) error = describe_mixed(d, t);
+  if (!error) error = describe_iso(d, t);
+  if (!error) error = describe_accuracy(d, t);
+  if (!error) error = describe_basis(t);
+  return error ? error : describe_provenance(d, t);
+}

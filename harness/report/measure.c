@@ -1,0 +1,362 @@
+#include "report/measure.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "report/curves.h"
+#include "stats/summary.h"
+
+static bool is_one_of(const char *name, const char *const *names, size_t count) {
+  for (size_t i = 0; i < count; i++)
+    if (strcmp(name, names[i]) == 0) return true;
+  return false;
+}
+
+bool measure_is_exact(const column *c) {
+  static const char *const names[] = {"flops_per_sample_total", "planned_bytes", "samples",
+                                      "parameters_total"};
+  if (c->kind == COLUMN_RATIO || c->kind == COLUMN_INVERSE)
+    return measure_is_exact(columns_find(c->argument));
+  return c->kind == COLUMN_SUMMARY && is_one_of(c->argument, names, sizeof names / sizeof *names);
+}
+
+bool measure_is_accuracy(const column *c) {
+  return c->kind == COLUMN_EVAL || c->kind == COLUMN_CHANCE || c->kind == COLUMN_SHIFTED ||
+         c->kind == COLUMN_TUNED;
+}
+
+static const char *const speeds[] = {"samples_per_second", "samples_per_second_median",
+                                     "flops_per_second", "mfu"};
+static const char *const times[] = {"steady_seconds", "steady_step_seconds"};
+
+static bool is_speed(const char *name) {
+  return is_one_of(name, speeds, sizeof speeds / sizeof *speeds);
+}
+
+static bool is_steady_time(const char *name) {
+  return is_one_of(name, times, sizeof times / sizeof *times);
+}
+
+static bool is_wall_time(const column *c) {
+  return c->kind == COLUMN_SUMMARY && (strcmp(c->argument, "train_seconds") == 0 ||
+                                       strcmp(c->argument, "samples_per_second_run") == 0);
+}
+
+bool measure_is_of_time(const column *c) {
+  if (c->kind == COLUMN_ISO) return true;
+  if (c->kind == COLUMN_RATIO || c->kind == COLUMN_INVERSE)
+    return measure_is_of_time(columns_find(c->argument));
+  return c->kind == COLUMN_SUMMARY && (is_speed(c->argument) || is_steady_time(c->argument));
+}
+
+/* A cell's number with the interval of its own steps, where it is of the steady pace. */
+static paired_value paced(const report_data *d, size_t cell, const column *c) {
+  const data_cell *own = &d->cells[cell];
+  paired_value v = {data_value(d, cell, c), NAN, NAN};
+  double pace = data_number_of(own, "steady_step_seconds");
+  double low = data_number_of(own, "steady_low") / pace;
+  double high = data_number_of(own, "steady_high") / pace;
+  if (c->kind != COLUMN_SUMMARY || !(low > 0) || !(high > 0)) return v;
+  if (!data_has_pace(own)) low = 0;
+  if (is_steady_time(c->argument)) return (paired_value){v.value, v.value * low, v.value * high};
+  if (is_speed(c->argument)) return (paired_value){v.value, v.value / high, v.value / low};
+  return v;
+}
+
+/* Two lists of cells with room for a row's. */
+typedef struct {
+  size_t *own, *other, count;
+  paired_value *own_values, *other_values;
+} pairing;
+
+static void free_pairing(pairing *p) {
+  free(p->own);
+  free(p->other);
+  free(p->own_values);
+  free(p->other_values);
+}
+
+static err make_pairing(size_t room, pairing *p) {
+  *p =
+      (pairing){mem_zeroed(room, sizeof *p->own), mem_zeroed(room, sizeof *p->other), 0,
+                mem_zeroed(room, sizeof *p->own_values), mem_zeroed(room, sizeof *p->other_values)};
+  if (p->own && p->other && p->own_values && p->other_values) return NULL;
+  free_pairing(p);
+  return mem_error(room * sizeof *p->own, "a comparison");
+}
+
+/* The pairs of seeds of two rows in which both have a value of the column. */
+static err pair_rows(const report_data *d, size_t row, size_t other, const column *c, pairing *p) {
+  err error = make_pairing(d->rows[row].count, p);
+  bool is_of_time = measure_is_of_time(c) || is_wall_time(c);
+  if (error || (!measure_is_exact(c) && !data_is_comparable(d, row, other, is_of_time)))
+    return error;
+  size_t found = data_pair_seeds(d, row, other, p->own, p->other);
+  for (size_t i = 0; i < found; i++) {
+    paired_value a = paced(d, p->own[i], c), b = paced(d, p->other[i], c);
+    if (isnan(a.value) || isnan(b.value)) continue;
+    p->own[p->count] = p->own[i];
+    p->other[p->count] = p->other[i];
+    p->own_values[p->count] = a;
+    p->other_values[p->count++] = b;
+  }
+  return NULL;
+}
+
+err measure_pace_ratio(const report_data *d, const size_t *above, const size_t *below, size_t count,
+                       paired_result *ratio) {
+  static const column pace = {.kind = COLUMN_SUMMARY, .argument = "steady_step_seconds"};
+  pairing p;
+  *ratio = (paired_result){NAN, NAN, NAN};
+  err error = make_pairing(count, &p);
+  if (error) return error;
+  for (size_t i = 0; i < count; i++) {
+    p.own_values[i] = paced(d, above[i], &pace);
+    p.other_values[i] = paced(d, below[i], &pace);
+  }
+  *ratio = paired_ratio(p.own_values, p.other_values, count);
+  free_pairing(&p);
+  return NULL;
+}
+
+/* ---- accuracies ---- */
+
+typedef struct {
+  double *values; /* [seeds][items]: hits, or hits less the other row's */
+  const uint16_t *strata;
+  size_t seeds, items;
+  double chance;
+} item_table;
+
+/* The evaluation of a cell and its outcome, of the tuned cell where the column is of that. */
+static err find_hits(report_data *d, size_t cell, const column *c, const data_evaluation **e,
+                     store_outcome *copy) {
+  const store_outcome *o;
+  size_t shown =
+      c->kind == COLUMN_TUNED && d->cells[cell].tuned >= 0 ? (size_t)d->cells[cell].tuned : cell;
+  *copy = (store_outcome){0};
+  *e = data_has_result(d, cell, c) ? data_find_evaluation(d, cell, c) : NULL;
+  if (!*e || isnan((*e)->value)) {
+    *e = NULL;
+    return NULL;
+  }
+  err error = data_find_outcome(d, shown, *e, &o);
+  if (!error) *copy = *o;
+  return error;
+}
+
+static void add_seed(item_table *t, const store_outcome *own, const store_outcome *other) {
+  double *values = &t->values[t->seeds * t->items];
+  for (size_t i = 0; i < t->items; i++) {
+    values[i] = store_is_hit(own, i);
+    if (other) values[i] -= store_is_hit(other, i);
+  }
+  t->seeds++;
+}
+
+/* Cells' outcomes (less those of their partners, when `other` is given) as one table. Without
+ * outcomes of the same items everywhere the table has one item: the values themselves. */
+static err tabulate(report_data *d, const column *c, const size_t *own, const size_t *other,
+                    size_t count, item_table *t) {
+  err error = NULL;
+  double *plain = mem_zeroed(count, sizeof *plain);
+  size_t valid = 0;
+  bool has_items = count > 0;
+  *t = (item_table){.chance = 1};
+  if (!plain) return mem_error(0, "an accuracy");
+  for (size_t i = 0; i < count; i++) {
+    const data_evaluation *e, *f = NULL;
+    store_outcome mine, theirs = {0};
+    TRY(find_hits(d, own[i], c, &e, &mine));
+    if (other) TRY(find_hits(d, other[i], c, &f, &theirs));
+    if (!e || (other && !f)) continue;
+    t->chance = data_chance(d, own[i], c);
+    plain[valid++] = e->value - (f ? f->value : 0);
+    if (valid == 1) {
+      t->items = mine.items;
+      t->values = mem_zeroed(count * (t->items ? t->items : 1), sizeof *t->values);
+      if (!t->values) FAIL(ERR_MEMORY, "out of memory: an accuracy");
+    }
+    bool is_alike =
+        mine.items > 1 && mine.items == t->items && (!other || theirs.items == t->items);
+    has_items = has_items && is_alike;
+    if (!has_items) continue;
+    if (data_is_per_class(e)) t->strata = mine.labels;
+    add_seed(t, &mine, other ? &theirs : NULL);
+  }
+  t->seeds = valid;
+  if (!valid) t->items = 0;
+  if (valid && !has_items) {
+    t->items = 1;
+    t->strata = NULL;
+    memcpy(t->values, plain, valid * sizeof *plain);
+  }
+cleanup:
+  free(plain);
+  if (error) free(t->values);
+  return error;
+}
+
+static err measure_accuracy(report_data *d, const size_t *cells, size_t count, const column *c,
+                            data_measure *m) {
+  item_table t;
+  crossed_mean mean;
+  err error = tabulate(d, c, cells, NULL, count, &t);
+  if (error) return error;
+  error = crossed_share(&(crossed_table){t.values, t.strata, t.seeds, t.items}, &mean);
+  double scale = c->scale / t.chance;
+  m->value = mean.mean * scale;
+  m->low = mean.low * scale;
+  m->high = mean.high * scale;
+  m->seeds = t.seeds;
+  m->items = t.items > 1 ? t.items : 0;
+  free(t.values);
+  return error;
+}
+
+err measure_difference(report_data *d, size_t row, size_t other, const column *c,
+                       data_difference *out) {
+  pairing p;
+  item_table t = {0};
+  crossed_mean mean;
+  *out = (data_difference){.value = NAN, .low = NAN, .high = NAN};
+  err error = pair_rows(d, row, other, c, &p);
+  if (error) return error;
+  TRY(tabulate(d, c, p.own, p.other, p.count, &t));
+  TRY(crossed_of(&(crossed_table){t.values, t.strata, t.seeds, t.items}, &mean));
+  double scale = c->scale / t.chance;
+  *out = (data_difference){mean.mean * scale,
+                           mean.low * scale,
+                           mean.high * scale,
+                           t.seeds,
+                           t.items > 1 ? t.items : 0,
+                           crossed_seeds_needed(&mean, t.seeds),
+                           t.items > 1 ? crossed_items_needed(&mean, t.items) : 0};
+cleanup:
+  free(t.values);
+  free_pairing(&p);
+  return error;
+}
+
+/* ---- other numbers ---- */
+
+static void take(const paired_result *r, size_t seeds, double scale, data_measure *m) {
+  *m = (data_measure){r->value * scale, r->low * scale, r->high * scale, false, seeds, 0};
+}
+
+static err measure_ratio(report_data *d, size_t row, const column *c, data_measure *m) {
+  const column *of = columns_find(c->argument);
+  pairing p;
+  if (d->baseline < 0) return NULL;
+  err error = pair_rows(d, row, (size_t)d->baseline, of, &p);
+  if (error) return error;
+  paired_result r = c->kind == COLUMN_RATIO ? paired_ratio(p.own_values, p.other_values, p.count)
+                                            : paired_ratio(p.other_values, p.own_values, p.count);
+  take(&r, p.count, c->scale, m);
+  if (measure_is_exact(c) || (ptrdiff_t)row == d->baseline)
+    m->low = m->high = NAN; /* no uncertainty: one, by definition */
+  free_pairing(&p);
+  return NULL;
+}
+
+static err measure_summary(report_data *d, const size_t *cells, size_t count, const column *c,
+                           data_measure *m) {
+  pairing p;
+  err error = make_pairing(count, &p);
+  if (error) return error;
+  double *plain = mem_zeroed(count, sizeof *plain);
+  if (!plain) error = mem_error(0, "a number");
+  for (size_t i = 0; i < count && !error; i++) {
+    paired_value v = paced(d, cells[i], c);
+    if (isnan(v.value)) continue;
+    plain[p.count] = v.value;
+    p.own_values[p.count++] = v;
+  }
+  if (!error && measure_is_of_time(c)) {
+    paired_result r = paired_mean(p.own_values, p.count);
+    take(&r, p.count, c->scale, m);
+  } else if (!error) {
+    double half = measure_is_exact(c) ? (double)NAN : stats_half_width(plain, p.count);
+    paired_result r = {stats_mean(plain, p.count), NAN, NAN};
+    r.low = r.value - half;
+    r.high = r.value + half;
+    take(&r, p.count, c->scale, m);
+    m->is_symmetric = !isnan(half);
+  }
+  free(plain);
+  free_pairing(&p);
+  return error;
+}
+
+err measure_row(report_data *d, size_t row, const column *c, data_measure *m) {
+  *m = (data_measure){.value = NAN, .low = NAN, .high = NAN};
+  if (c->kind == COLUMN_RATIO || c->kind == COLUMN_INVERSE) return measure_ratio(d, row, c, m);
+  if (c->kind == COLUMN_ISO) {
+    data_iso iso;
+    err error = curves_iso(d, row, &iso);
+    *m = (data_measure){iso.at.speedup, iso.low, iso.high, false, iso.seeds, iso.items};
+    return error;
+  }
+  size_t *cells = mem_zeroed(d->rows[row].count, sizeof *cells);
+  if (!cells) return mem_error(0, "a row");
+  size_t count = data_finished(d, row, cells);
+  err error = NULL;
+  if (measure_is_accuracy(c))
+    error = measure_accuracy(d, cells, count, c, m);
+  else if (c->kind == COLUMN_SUMMARY)
+    error = measure_summary(d, cells, count, c, m);
+  free(cells);
+  return error;
+}
+
+/* ---- which is more ---- */
+
+/* Differences of paired seeds by Student's t; one pair tells nothing. */
+static bool is_above_by_seeds(const pairing *p) {
+  double sum = 0, squares = 0, n = (double)p->count;
+  for (size_t i = 0; i < p->count; i++) {
+    double difference = p->own_values[i].value - p->other_values[i].value;
+    sum += difference;
+    squares += difference * difference;
+  }
+  if (p->count < 2) return false;
+  double mean = sum / n, variance = fmax(squares - n * mean * mean, 0) / (n - 1);
+  return mean > stats_t95(p->count - 1) * sqrt(variance / n);
+}
+
+err measure_is_above(report_data *d, size_t row, size_t other, const column *c, bool *is_above) {
+  *is_above = false;
+  if (measure_is_accuracy(c)) {
+    data_difference difference;
+    err error = measure_difference(d, row, other, c, &difference);
+    *is_above = difference.low > 0;
+    return error;
+  }
+  if (c->kind == COLUMN_ISO) {
+    data_measure a, b;
+    err error = measure_row(d, row, c, &a);
+    if (!error) error = measure_row(d, other, c, &b);
+    *is_above = !error && data_is_comparable(d, row, other, true) && a.low > b.high;
+    return error;
+  }
+  bool is_ratio = c->kind == COLUMN_RATIO || c->kind == COLUMN_INVERSE;
+  const column *of = is_ratio ? columns_find(c->argument) : c;
+  pairing p;
+  err error = pair_rows(d, row, other, of, &p);
+  if (error) return error;
+  if (c->kind == COLUMN_INVERSE) { /* above when what it is made of is below */
+    paired_value *swapped = p.own_values;
+    p.own_values = p.other_values;
+    p.other_values = swapped;
+  }
+  if (p.count && measure_is_exact(of))
+    *is_above = p.own_values[0].value > p.other_values[0].value;
+  else if (measure_is_of_time(of))
+    *is_above = paired_ratio(p.own_values, p.other_values, p.count).low > 1;
+  else
+    *is_above = is_above_by_seeds(&p);
+  free_pairing(&p);
+  return NULL;
+}

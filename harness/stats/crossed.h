@@ -1,0 +1,48 @@
+/* The mean of a value that was measured on every item (an evaluation image) by every seed, and how
+ * far it may lie from the mean over other items and other seeds.
+ *
+ * The table is crossed: all seeds see the same items. Its variance has three parts (random-effects
+ * analysis of variance, two ways, one value a cell): items, seeds, and their interaction. The
+ * square of the interval's half width is z² V_items + t² max(0, V_seeds − 0.8 V_rest² / V_seeds):
+ * the variance of the item means, which hundreds of degrees of freedom tell, with the normal's
+ * point; what the seeds scatter beyond their share of the interaction with Student's at n − 1
+ * degrees of freedom (after Howe; the form of the difference was chosen for even coverage from
+ * seeds that are all alike to seeds that scatter more than images do).
+ * tests/harness/test_intervals.c simulates it: 93 to 97 % with 3 and 5 seeds; 88 to 97 % with 2.
+ * With one seed only the items can be judged: the interval is then about this one run. A difference
+ * between two runs is such a mean too, of the differences at each item and seed: what is common to
+ * both (hard images, lucky seeds) cancels. */
+#ifndef FLIPBENCH_STATS_CROSSED_H
+#define FLIPBENCH_STATS_CROSSED_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+typedef struct {
+  const double *values;   /* [seeds][items] */
+  const uint16_t *strata; /* [items] classes: the mean is over classes of their means; NULL: over
+                             items */
+  size_t seeds, items;
+} crossed_table;
+
+typedef struct {
+  double mean, low, high;    /* 95 %; NaN without two items or two seeds */
+  double error;              /* half width over 1.96 */
+  double items, seeds, rest; /* the variance of the mean that each part gives; NaN: one seed */
+} crossed_mean;
+
+err crossed_of(const crossed_table *table, crossed_mean *out) ERR_MUST_CHECK;
+
+/* The same for a share of hits: Wilson's interval at the effective number of items, which stays
+ * inside 0 and 1 and holds near them. */
+err crossed_share(const crossed_table *table, crossed_mean *out) ERR_MUST_CHECK;
+
+/* Seeds (with these items) or items (with these seeds) with which a difference of this size would
+ * be told from zero in four of five cases; 0: no number of them would do. */
+size_t crossed_seeds_needed(const crossed_mean *m, size_t seeds);
+size_t crossed_items_needed(const crossed_mean *m, size_t items);
+
+#endif

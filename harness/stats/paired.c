@@ -1,0 +1,85 @@
+#include "stats/paired.h"
+
+#include <math.h>
+
+#include "stats/summary.h"
+
+static double mean_value(const paired_value *v, size_t count) {
+  double sum = 0;
+  for (size_t i = 0; i < count; i++) sum += v[i].value;
+  return count ? sum / (double)count : (double)NAN;
+}
+
+/* What the runs' own intervals leave open of the logarithm of their mean, downwards and upwards; a
+ * run whose interval begins at zero, or has no end, leaves all of it open. */
+typedef struct {
+  double down, up;
+} reach;
+
+static double square(double x) {
+  return x * x;
+}
+
+static reach reach_of(const paired_value *v, size_t count) {
+  double mean = mean_value(v, count), down = 0, up = 0;
+  for (size_t i = 0; i < count; i++) {
+    double weight = v[i].value / mean;
+    if (!isnan(v[i].low)) down += square(weight * log(v[i].value / v[i].low));
+    if (!isnan(v[i].high)) up += square(weight * log(v[i].high / v[i].value));
+  }
+  return (reach){sqrt(down) / (double)count, sqrt(up) / (double)count};
+}
+
+static bool has_own_interval(const paired_value *v, size_t count) {
+  for (size_t i = 0; i < count; i++)
+    if (isnan(v[i].low) || isnan(v[i].high)) return false;
+  return count > 0;
+}
+
+static paired_result around(double value, double half, reach own) {
+  double down = fmax(half, own.down), up = fmax(half, own.up);
+  return (paired_result){value, value * exp(-down), value * exp(up)};
+}
+
+paired_result paired_ratio(const paired_value *own, const paired_value *base, size_t count) {
+  double a = mean_value(own, count), b = mean_value(base, count), sum = 0;
+  if (!(a > 0) || !(b > 0)) return (paired_result){NAN, NAN, NAN};
+  for (size_t i = 0; i < count; i++) sum += square(own[i].value / a - base[i].value / b);
+  bool is_known = has_own_interval(own, count) && has_own_interval(base, count);
+  if (count < 2 && !is_known) return (paired_result){a / b, NAN, NAN};
+  double half =
+      count < 2 ? 0 : stats_t95(count - 1) * sqrt(sum / (double)(count - 1) / (double)count);
+  reach x = reach_of(own, count), y = reach_of(base, count);
+  return around(a / b, half, (reach){hypot(x.down, y.up), hypot(x.up, y.down)});
+}
+
+paired_result paired_mean(const paired_value *own, size_t count) {
+  double mean = mean_value(own, count), sum = 0;
+  if (!(mean > 0)) return (paired_result){mean, NAN, NAN};
+  for (size_t i = 0; i < count; i++) sum += square(own[i].value / mean - 1);
+  if (count < 2 && !has_own_interval(own, count)) return (paired_result){mean, NAN, NAN};
+  double half =
+      count < 2 ? 0 : stats_t95(count - 1) * sqrt(sum / (double)(count - 1) / (double)count);
+  return around(mean, half, reach_of(own, count));
+}
+
+/* The squared relative standard error of a mean, and its share in Welch's degrees of freedom. */
+static double relative_variance(const paired_value *v, size_t count) {
+  double mean = mean_value(v, count), sum = 0;
+  for (size_t i = 0; i < count; i++) sum += square(v[i].value / mean - 1);
+  return count < 2 ? 0 : sum / (double)(count - 1) / (double)count;
+}
+
+paired_result paired_ratio_apart(const paired_value *own, size_t own_count,
+                                 const paired_value *base, size_t base_count) {
+  double a = mean_value(own, own_count), b = mean_value(base, base_count);
+  if (!(a > 0) || !(b > 0)) return (paired_result){NAN, NAN, NAN};
+  bool is_known = has_own_interval(own, own_count) && has_own_interval(base, base_count);
+  if ((own_count < 2 || base_count < 2) && !is_known) return (paired_result){a / b, NAN, NAN};
+  double x = relative_variance(own, own_count), y = relative_variance(base, base_count);
+  double spread = (own_count > 1 ? x * x / (double)(own_count - 1) : 0) +
+                  (base_count > 1 ? y * y / (double)(base_count - 1) : 0);
+  double half = spread > 0 ? stats_t95_of(square(x + y) / spread) * sqrt(x + y) : 0;
+  reach m = reach_of(own, own_count), n = reach_of(base, base_count);
+  return around(a / b, half, (reach){hypot(m.down, n.up), hypot(m.up, n.down)});
+}
