@@ -13,6 +13,7 @@
 #include "base/fs.h"
 #include "base/mem.h"
 #include "run/limits.h"
+#include "run/stamp.h"
 
 enum { EXIT_INTERRUPTED = 130, EXIT_CANNOT_START = 127 };
 
@@ -122,8 +123,10 @@ static err spawn(const run_options *options, const run_cell *cell, birth *b, pid
 static err record_start(const run_options *options, store *s, run_cell *cell,
                         const process_wishes *wishes, const process *p, const char *time,
                         char *const *command) {
+  char *stamp = stamp_make(&cell->cell->settings);
   attempt_start start = {.cell_id = cell->cell->id,
                          .time = time,
+                         .stamp = stamp,
                          .attempt = p->attempt,
                          .pid = p->pid,
                          .command = command,
@@ -133,6 +136,7 @@ static err record_start(const run_options *options, store *s, run_cell *cell,
                          .predicted_bytes = cell->predicted_bytes,
                          .limits = cell->limits};
   err error = directory_record_start(options->results, cell->directory, &start);
+  free(stamp);
   if (!error && s) error = store_ingest(s, options->results, cell->directory, &cell->run_id);
   return error;
 }
