@@ -15,6 +15,7 @@
 
 #include "base/fs.h"
 #include "base/mem.h"
+#include "data/plain_text.h"
 
 typedef struct {
   char **items;
@@ -100,16 +101,11 @@ static err expand_braces(const char *pattern, path_list *list, int depth) {
 
 /* A file of patterns, one a line; '#' begins a comment. */
 static err expand_file(const char *path, path_list *list) {
-  char *text = NULL;
-  size_t length;
-  err error = fs_read(path, &text, &length);
-  for (char *rest = text, *line; !error && rest && (line = strsep(&rest, "\n"));) {
-    char *end = line + strlen(line);
-    while (end > line && strchr(" \t\r", end[-1])) *--end = '\0';
-    line += strspn(line, " \t");
-    if (*line && *line != '#') error = expand_braces(line, list, 0);
-  }
-  free(text);
+  text_lines lines;
+  err error = text_lines_read(path, false, &lines);
+  for (size_t i = 0; i < lines.count && !error; i++)
+    if (*lines.items[i] != '#') error = expand_braces(lines.items[i], list, 0);
+  text_lines_free(&lines);
   return err_context(error, "@%s", path);
 }
 

@@ -27,6 +27,7 @@ typedef struct {
   char separator;
   size_t columns, image, caption, confidence;
   bool has_caption, has_confidence;
+  int64_t unnamed; /* labels that the list of names has not */
   /* Open Images: the image whose labels are being gathered, and names of labels */
   json_t *names;
   char *current;
@@ -195,6 +196,7 @@ static err take_label(void *context, const csv_place *at, char *const *fields, s
   if (l->has_confidence && l->confidence < count && strtod(fields[l->confidence], NULL) <= 0.5)
     return NULL;
   const char *name = json_string_value(json_object_get(l->names, fields[l->caption]));
+  l->unnamed += !name && json_object_size(l->names);
   strbuf_format(&l->labels, "%s%s", l->labels.length ? ", " : "", name ? name : fields[l->caption]);
   return NULL;
 }
@@ -207,6 +209,9 @@ err source_open_openimages(const source_request *r, data_source **out) {
   if (!error && names) error = csv_read(names, 0, take_name, l.names);
   if (!error) error = csv_read(r->location, 0, take_label, &l);
   if (!error) error = end_image(&l);
+  if (!error && l.unnamed)
+    strbuf_format(&((data_source *)l.rows)->notes, "%s: %ld labels have no name in %s\n",
+                  r->location, (long)l.unnamed, names);
   free_reading(&l);
   return file_rows_finish(l.rows, error, out);
 }
