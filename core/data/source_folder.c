@@ -17,7 +17,7 @@ typedef struct {
   const char *template; /* NULL: captions are the .txt beside */
   json_t *names;        /* {folder: name}, imagenet with a list of names */
   bool is_imagenet, needs_caption;
-  int64_t tars;   /* .tar files come upon */
+  int64_t tars;    /* .tar files come upon */
   json_t *unnamed; /* {folder: true}: those that the list of names has not */
   strbuf caption;
 } walk;
@@ -93,8 +93,8 @@ static void compare_names(const source_request *r, const walk *w) {
   json_t *value;
   size_t missing = 0;
   strbuf list = {0};
-  json_object_foreach(w->unnamed, folder, value)
-    if (list.length < 80) strbuf_format(&list, "%s%s", list.length ? ", " : "", folder);
+  json_object_foreach(w->unnamed, folder, value) if (list.length < 80)
+      strbuf_format(&list, "%s%s", list.length ? ", " : "", folder);
   if (list.length)
     strbuf_format(notes, "%s: %zu folders have no name in the list: %s\n", r->location,
                   json_object_size(w->unnamed), strbuf_string(&list));

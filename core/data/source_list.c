@@ -52,11 +52,11 @@ static err leave_out(list_reading *l, long line, const char *what) {
 static err take_header(list_reading *l, char *const *fields, size_t count) {
   const char *image = source_option(l->r, "image"), *caption = source_option(l->r, "caption");
   l->columns = count;
-  err error =
-      csv_find(fields, count, image ? image : "image|filepath|file_name|filename|path|file",
-               &l->image);
+  err error = csv_find(fields, count, image ? image : "image|filepath|file_name|filename|path|file",
+                       &l->image);
   if (error) return error;
-  error = csv_find(fields, count, caption ? caption : "caption|title|text|description", &l->caption);
+  error =
+      csv_find(fields, count, caption ? caption : "caption|title|text|description", &l->caption);
   l->has_caption = !error;
   if (!error || source_needs_caption(l->r)) return error;
   err_free(error);
@@ -184,7 +184,7 @@ static err take_label(void *context, const csv_place *at, char *const *fields, s
     err_free(missing);
     return NULL;
   }
-  if (l->image >= count || l->caption >= count) 
+  if (l->image >= count || l->caption >= count)
     return leave_out(l, at->line, "has no image or label");
   if (!l->current || strcmp(l->current, fields[l->image]) != 0) {
     err error = end_image(l);
