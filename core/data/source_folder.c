@@ -17,8 +17,8 @@ typedef struct {
   const char *template; /* NULL: captions are the .txt beside */
   json_t *names;        /* {folder: name}, imagenet with a list of names */
   bool is_imagenet, needs_caption;
-  int64_t tars;    /* .tar files come upon */
-  json_t *unnamed; /* {folder: true}: those that the list of names has not */
+  int64_t tars, strangers; /* .tar files come upon; other files that are no images */
+  json_t *unnamed;         /* {folder: true}: those that the list of names has not */
   strbuf caption;
 } walk;
 
@@ -64,6 +64,13 @@ static err add_image(walk *w, const char *path, const char *class) {
   return error;
 }
 
+static void pass_over(walk *w, const char *name) {
+  size_t length = strlen(name);
+  bool is_tar = length > 4 && strcmp(name + length - 4, ".tar") == 0;
+  w->tars += is_tar;
+  w->strangers += !is_tar && file_rows_is_stranger(name);
+}
+
 static err walk_folder(walk *w, const char *folder, const char *class, int depth) {
   char **names = NULL, *path = NULL;
   size_t count = 0;
@@ -79,7 +86,7 @@ static err walk_folder(walk *w, const char *folder, const char *class, int depth
     else if (fs_is_folder(path))
       error = walk_folder(w, path, class ? class : names[i], depth + 1);
     else
-      w->tars += strlen(names[i]) > 4 && strcmp(names[i] + strlen(names[i]) - 4, ".tar") == 0;
+      pass_over(w, names[i]);
     free(path);
   }
   fs_free_names(names, count);
@@ -122,6 +129,10 @@ static err open_tree(const source_request *r, walk *w, data_source **out) {
     strbuf_format(&((data_source *)w->rows)->notes,
                   "%s: %ld .tar files in it are not read: name shards by a pattern, %s/*.tar\n",
                   r->location, (long)w->tars, r->location);
+  if (!error && w->strangers)
+    strbuf_format(&((data_source *)w->rows)->notes,
+                  "%s: %ld files passed over: not .jpg, .jpeg, .png or .webp\n", r->location,
+                  (long)w->strangers);
   if (!error && w->names) compare_names(r, w);
   strbuf_free(&w->caption);
   return file_rows_finish(w->rows, error, out);

@@ -158,3 +158,10 @@ expect_line err.txt 'tree: 1 folders have no name in the list: n2'
 expect_line err.txt 'tree: 1 names of the list have no folder: n3'
 printf '\xef\xbb\xbf# shards\r\n first.tar \r\n' > list.txt
 expect_status 0 "$FLIP" data verify @list.txt
+
+# Files of a folder that are no images are counted too.
+mkdir album; cp whole/00000000.png album; cp whole/00000000.txt album; : > album/film.gif; : > album/notes.md
+expect_status 0 "$FLIP" embed -m run -i album -o x.npy
+expect_line err.txt 'album: 2 files passed over: not .jpg, .jpeg, .png or .webp'
+expect_status 0 "$FLIP" data stats album
+expect_line err.txt 'album: 2 files passed over'
