@@ -54,8 +54,8 @@ static err prepare(scorer *s, const dataset *data, int64_t row, int64_t i) {
   dataset_sample sample = {0};
   err error = dataset_read(data, row, &sample);
   if (!error)
-    error =
-        pictures_prepare(sample.image, sample.image_bytes, &s->how, s->pixels + i * size * size * 3);
+    error = pictures_prepare(sample.image, sample.image_bytes, &s->how,
+                             s->pixels + i * size * size * 3);
   if (!error)
     error =
         tokenizer_encode(s->t.words, sample.caption, length, s->ids + i * length, &s->counts[i]);

@@ -326,8 +326,9 @@ static void apply_pairs(settings *s, const yml_node *map, const char *prefix,
     snprintf(key, sizeof key, "%s%s%s", prefix, *prefix ? "." : "", key_node->scalar);
     const setting *row = settings_find(key);
     if (row && given[row - table]) {
-      yml_problem(problems, key_node, NULL, 0, "%s is given twice, nested and dotted (first on line %d)",
-                  key, given[row - table]->line);
+      yml_problem(problems, key_node, NULL, 0,
+                  "%s is given twice, nested and dotted (first on line %d)", key,
+                  given[row - table]->line);
     } else if (row) {
       given[row - table] = key_node;
       setting_apply_node(row, s, map->items[i], problems);

@@ -50,9 +50,10 @@
   PICK(image_interpolation, "image.interpolation", 0, "bicubic|bilinear", true,                    \
        "evaluation: how images are resized, antialiased as Pillow does")                           \
   PICK(image_crop, "image.crop", 0, "round|floor", true,                                           \
-       "evaluation: where an odd margin is halved: as torchvision and open_clip, or transformers")  \
-  INT(image_fill, "image.fill", 0, 0, 255, true, "evaluation: grey of what resize_mode: longest "  \
-                                                 "fills")                                          \
+       "evaluation: where an odd margin is halved: as torchvision and open_clip, or transformers") \
+  INT(image_fill, "image.fill", 0, 0, 255, true,                                                   \
+      "evaluation: grey of what resize_mode: longest "                                             \
+      "fills")                                                                                     \
   INT(text_width, "text.width", 128, 1, 65536, true, "width of the text tower")                    \
   INT(text_layers, "text.layers", 4, 1, 1000, true, "blocks of the text tower")                    \
   INT(text_heads, "text.heads", 4, 1, 1024, true, "attention heads of the text tower")             \

@@ -378,7 +378,8 @@ bool yml_as_int(const char *text, int64_t *value) {
 }
 
 bool yml_as_bool(const char *text, bool *value) {
-  static const char *const yes[] = {"true", "True", "TRUE"}, *const no[] = {"false", "False", "FALSE"};
+  static const char *const yes[] = {"true", "True", "TRUE"}, *const no[] = {"false", "False",
+                                                                            "FALSE"};
   bool is_true = is_one_of(text, yes, 3);
   if (!is_true && !is_one_of(text, no, 3)) return false;
   *value = is_true;
@@ -429,12 +430,12 @@ void yml_write_scalar(strbuf *out, const char *scalar) {
   double real;
   bool truth;
   int64_t whole;
-  bool is_plain =
-      *scalar && !strchr("-?:,[]{}#&*!|>'\"%@` ", scalar[0]) && !strpbrk(scalar, "\n\t\\\"{}[],") &&
-      !strstr(scalar, ": ") && !strstr(scalar, " #") && scalar[strlen(scalar) - 1] != ' ' &&
-      scalar[strlen(scalar) - 1] != ':' && !yml_as_real(scalar, &real) &&
-      !yml_as_bool(scalar, &truth) && !yml_as_int(scalar, &whole) && !is_null_word(scalar) &&
-      strcmp(scalar, "<<") != 0;
+  bool is_plain = *scalar && !strchr("-?:,[]{}#&*!|>'\"%@` ", scalar[0]) &&
+                  !strpbrk(scalar, "\n\t\\\"{}[],") && !strstr(scalar, ": ") &&
+                  !strstr(scalar, " #") && scalar[strlen(scalar) - 1] != ' ' &&
+                  scalar[strlen(scalar) - 1] != ':' && !yml_as_real(scalar, &real) &&
+                  !yml_as_bool(scalar, &truth) && !yml_as_int(scalar, &whole) &&
+                  !is_null_word(scalar) && strcmp(scalar, "<<") != 0;
   if (is_plain) {
     strbuf_append(out, scalar);
     return;

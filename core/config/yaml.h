@@ -32,9 +32,9 @@ struct yml_node {
   yml_node **items;             /* values of the map or items of the sequence */
 };
 
-/* Parses a file, or text that came from `name`. Aliases, anchors and merge keys (`<<: *other`) work;
- * a duplicate key, a tag, a NUL, a second document or a syntax error is an error with its position.
- * An empty file is an empty map. */
+/* Parses a file, or text that came from `name`. Aliases, anchors and merge keys (`<<: *other`)
+ * work; a duplicate key, a tag, a NUL, a second document or a syntax error is an error with its
+ * position. An empty file is an empty map. */
 err yml_load(const char *path, yml_document **document) ERR_MUST_CHECK;
 err yml_parse(const char *name, const char *text, size_t length,
               yml_document **document) ERR_MUST_CHECK;
@@ -45,7 +45,7 @@ const char *yml_name(const yml_document *document); /* the path or name given */
 /* The value under `key`, or NULL. */
 const yml_node *yml_get(const yml_node *map, const char *key);
 const yml_node *yml_get_key(const yml_node *map, const char *key); /* the key's own node */
-bool yml_is_null(const yml_node *node);                            /* missing, or plain ~, null, Null, NULL or empty */
+bool yml_is_null(const yml_node *node); /* missing, or plain ~, null, Null, NULL or empty */
 
 /* Scalars as values; false when the text is not of that type. Integers take 1_000_000 and 75k,
  * 12.8M, 1G (powers of 1000) when the result is whole. */

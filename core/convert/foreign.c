@@ -98,7 +98,8 @@ err foreign_read_normalization(const json_t *object, const char *mean_key,
       s->image_normalization = i;
       return NULL;
     }
-  return err_new(ERR_UNSUPPORTED, "%s, %s: not CLIP's, 0.5/0.5, ImageNet's or 0/1 pixel normalisation",
+  return err_new(ERR_UNSUPPORTED,
+                 "%s, %s: neither CLIP's pixel normalisation nor 0.5/0.5, ImageNet's or 0/1",
                  mean_key, deviation_key);
 }
 

@@ -28,8 +28,9 @@ err foreign_read_end_of_text(const json_t *root, int64_t *end) ERR_MUST_CHECK;
 err foreign_read_bert(const json_t *root, settings *s, int64_t *vocabulary) ERR_MUST_CHECK;
 err foreign_read_vit(const json_t *root, settings *s) ERR_MUST_CHECK;
 err foreign_read_open_clip(const json_t *root, settings *s, int64_t *vocabulary) ERR_MUST_CHECK;
-/* How transformers prepares images (the text of preprocessor_config.json, or of processor_config.json
- * around it), for a model of s->image_size; what it does without such a file. */
+/* How transformers prepares images (the text of preprocessor_config.json, or of
+ * processor_config.json around it), for a model of s->image_size; what it does without such a file.
+ */
 err foreign_read_preprocessor(const json_t *root, bool is_vit, settings *s) ERR_MUST_CHECK;
 void foreign_default_preprocessor(bool is_vit, settings *s);
 /* The same of open_clip's preprocess_cfg, which may be missing. */

@@ -105,8 +105,7 @@ err foreign_read_open_clip(const json_t *root, settings *s, int64_t *vocabulary)
   s->text_pool = pools[pool];
   s->text_causal = !json_is_true(json_object_get(text, "no_causal_mask"));
   if (!error) error = read_image(json_object_get(model, "vision_cfg"), s);
-  if (!error)
-    error = foreign_read_preprocess_cfg(json_object_get(root, "preprocess_cfg"), s);
+  if (!error) error = foreign_read_preprocess_cfg(json_object_get(root, "preprocess_cfg"), s);
   return error;
 }
 

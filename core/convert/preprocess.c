@@ -1,6 +1,6 @@
 /* How other programs prepare images: transformers' preprocessor_config.json and open_clip's
- * preprocess_cfg, read strictly. What is not understood is refused: a model that was loaded must see
- * the pixels that it saw there. */
+ * preprocess_cfg, read strictly. What is not understood is refused: a model that was loaded must
+ * see the pixels that it saw there. */
 #include <math.h>
 #include <string.h>
 
@@ -15,8 +15,8 @@ static err read_side(const json_t *value, const char *key, int64_t *side) {
   return NULL;
 }
 
-/* N, {"shortest_edge": N} or {"height": N, "width": N}. is_square: in and out, a bare N is a square;
- * what was said is. */
+/* N, {"shortest_edge": N} or {"height": N, "width": N}. is_square: in and out, a bare N is a
+ * square; what was said is. */
 static err read_size(const json_t *value, const char *key, bool *is_square, int64_t *side) {
   const json_t *edge = json_object_get(value, "shortest_edge");
   const json_t *height = json_object_get(value, "height"), *width = json_object_get(value, "width");
@@ -29,9 +29,9 @@ static err read_size(const json_t *value, const char *key, bool *is_square, int6
   *is_square = true;
   if (height && width && json_object_size(value) == 2 && json_equal(height, width))
     return read_side(height, key, side);
-  return err_new(ERR_UNSUPPORTED,
-                 "%s: only N, {\"shortest_edge\": N} and {\"height\": N, \"width\": N} are supported",
-                 key);
+  return err_new(
+      ERR_UNSUPPORTED,
+      "%s: only N, {\"shortest_edge\": N} and {\"height\": N, \"width\": N} are supported", key);
 }
 
 /* Pillow's numbers of filters. */
@@ -100,8 +100,9 @@ static err check_sizes(const settings *s, bool is_square, int64_t side, bool doe
     return err_new(ERR_INPUT, "%s: %ld, the model takes images of %ld",
                    does_crop ? "crop_size" : "size", (long)result, (long)s->image_size);
   if (side < result)
-    return err_new(ERR_UNSUPPORTED, "size: %ld is smaller than crop_size %ld: images would be padded",
-                   (long)side, (long)result);
+    return err_new(ERR_UNSUPPORTED,
+                   "size: %ld is smaller than crop_size %ld: images would be padded", (long)side,
+                   (long)result);
   return NULL;
 }
 
@@ -149,13 +150,16 @@ err foreign_read_preprocess_cfg(const json_t *root, settings *s) {
   const json_field fields[] = {
       {.key = "mode", .only = "\"RGB\""},
       {.key = "resize_mode", .pick = &s->image_resize_mode, .names = "shortest|squash|longest"},
-      {.key = "interpolation", .pick = &s->image_interpolation, .names = "bicubic=random|bilinear"}};
+      {.key = "interpolation",
+       .pick = &s->image_interpolation,
+       .names = "bicubic=random|bilinear"}};
   err error = foreign_read(root, "preprocess_cfg", fields, COUNT(fields), false);
   if (error) return error;
   if (fill && !json_is_null(fill)) {
     int64_t grey = json_is_integer(fill) ? json_integer_value(fill) : -1;
     if (grey < 0 || grey > 255)
-      return err_new(ERR_UNSUPPORTED, "preprocess_cfg.fill_color: one number from 0 to 255 is wanted");
+      return err_new(ERR_UNSUPPORTED,
+                     "preprocess_cfg.fill_color: one number from 0 to 255 is wanted");
     s->image_fill = grey;
   }
   return foreign_read_normalization(root, "mean", "std", s);

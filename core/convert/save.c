@@ -50,7 +50,7 @@ enum { CLIP_VOCABULARY = 49408 }; /* tokens of CLIP's own byte pairs; more rows 
 
 /* The number of the token that ends a text: CLIP's is its last, WordPiece's is [SEP]. */
 static err find_end_of_text(const weights *w, int64_t *end) {
-  *end = w->end_of_text > 0                             ? w->end_of_text
+  *end = w->end_of_text > 0                                ? w->end_of_text
          : w->is_padded && w->vocabulary > CLIP_VOCABULARY ? CLIP_VOCABULARY - 1
                                                            : w->vocabulary - 1;
   if (w->s.text_pool != TEXT_POOL_EOT || w->s.text_tokenizer != TOKENIZER_WORDPIECE) return NULL;

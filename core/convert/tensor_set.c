@@ -102,6 +102,7 @@ const safetensor *tensor_set_find(const tensor_set *set, const char *name) {
 
 const char *tensor_set_metadata(const tensor_set *set, const char *key) {
   const char *value = NULL;
-  for (size_t i = 0; i < set->count && !value; i++) value = safetensors_metadata(set->files[i], key);
+  for (size_t i = 0; i < set->count && !value; i++)
+    value = safetensors_metadata(set->files[i], key);
   return value;
 }

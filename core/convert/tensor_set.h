@@ -13,8 +13,8 @@ typedef struct {
   size_t count;
 } tensor_set;
 
-/* path: a .safetensors file, or an index (….index.json), all of whose tensors must be where it says.
- * tensor_set_close after an error too. */
+/* path: a .safetensors file, or an index (….index.json), all of whose tensors must be where it
+ * says. tensor_set_close after an error too. */
 err tensor_set_open(const char *path, tensor_set *set) ERR_MUST_CHECK;
 void tensor_set_close(tensor_set *set);
 

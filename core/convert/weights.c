@@ -310,7 +310,8 @@ static err read_positions(const safetensor *t, const param *p, bool has_class, f
   return error;
 }
 
-/* BERT's norms as TensorFlow called them, in the oldest files: gamma and beta. False: another name. */
+/* BERT's norms as TensorFlow called them, in the oldest files: gamma and beta. False: another name.
+ */
 static bool older_name(const char *name, char older[SAFETENSORS_NAME]) {
   const char *norm = strstr(name, "LayerNorm.");
   if (!norm) return false;
@@ -347,8 +348,8 @@ static err add_token_type(const tensor_set *f, const param *p, float *values) {
 }
 
 /* Ours from theirs; *parts: 0 when the format has no such tensor. */
-static err read_tensor(const tensor_set *f, weights_format format, const param *p,
-                       bool has_class, float *values, size_t *parts) {
+static err read_tensor(const tensor_set *f, weights_format format, const param *p, bool has_class,
+                       float *values, size_t *parts) {
   int64_t block;
   char names[NAME_PARTS][FOREIGN_NAME];
   const tensor_name *row = names_find(p->name, &block);
@@ -384,7 +385,8 @@ static err check_all_known(const safetensors_file *f, weights_format format,
       for (size_t part = 0; part < parts; part++) {
         char older[SAFETENSORS_NAME];
         is_known |= strcmp(names[part], name) == 0;
-        is_known |= format == WEIGHTS_BERT && older_name(names[part], older) && !strcmp(older, name);
+        is_known |=
+            format == WEIGHTS_BERT && older_name(names[part], older) && !strcmp(older, name);
       }
     }
     if (!is_known)
@@ -419,8 +421,7 @@ err weights_read_tensors(const safetensors_file *f, weights_format format, const
 }
 
 /* Our own checkpoints: names and shapes are the table's. */
-static err read_own(const tensor_set *f, const param_table *table, float *values,
-                    bool *is_found) {
+static err read_own(const tensor_set *f, const param_table *table, float *values, bool *is_found) {
   for (size_t i = 0; i < table->count; i++) {
     const param *p = &table->items[i];
     const safetensor *t = tensor_set_find(f, p->name);

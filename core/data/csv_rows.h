@@ -17,9 +17,9 @@ typedef struct {
  * are dropped. */
 typedef err (*csv_row)(void *context, const csv_place *at, char *const *fields, size_t count);
 
-/* separator 0: a tab if the path ends in .tsv, else a comma. Gzipped files are read too. A quote that
- * is never closed, and one that closes lines later in the middle of a field, are errors: rows would
- * be swallowed. */
+/* separator 0: a tab if the path ends in .tsv, else a comma. Gzipped files are read too. A quote
+ * that is never closed, and one that closes lines later in the middle of a field, are errors: rows
+ * would be swallowed. */
 err csv_read(const char *path, char separator, csv_row take, void *context) ERR_MUST_CHECK;
 
 /* The separator that csv_read takes. */

@@ -215,3 +215,9 @@ bool file_rows_is_image(const char *name) {
     if (strcasecmp(dot, extensions[i]) == 0) return true;
   return false;
 }
+
+bool file_rows_is_stranger(const char *name) {
+  const char *dot = strrchr(name, '.');
+  if (*name == '.' || file_rows_is_image(name)) return false;
+  return !dot || (strcasecmp(dot, ".txt") != 0 && strcasecmp(dot, ".json") != 0);
+}

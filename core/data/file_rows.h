@@ -25,5 +25,8 @@ char *file_rows_labels(const char *const *pairs);
 void file_rows_fill(const char *pattern, const char *name, strbuf *out);
 
 bool file_rows_is_image(const char *name);
+/* Neither an image nor what belongs to one (.txt, .json) nor a hidden file: passed over, and to be
+ * counted. */
+bool file_rows_is_stranger(const char *name);
 
 #endif

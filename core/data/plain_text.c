@@ -23,8 +23,8 @@ static size_t first_fault(const char *bytes, size_t size) {
   size_t at = 0;
   while (at < size) {
     utf8proc_int32_t c;
-    utf8proc_ssize_t length = utf8proc_iterate((const utf8proc_uint8_t *)bytes + at,
-                                               (utf8proc_ssize_t)(size - at), &c);
+    utf8proc_ssize_t length =
+        utf8proc_iterate((const utf8proc_uint8_t *)bytes + at, (utf8proc_ssize_t)(size - at), &c);
     if (length <= 0) break;
     at += (size_t)length;
   }

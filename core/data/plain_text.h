@@ -20,8 +20,9 @@ typedef struct {
   size_t count;
 } text_lines;
 
-/* keeps_blank: lines of nothing but blanks are items too; otherwise they are not, and blanks at both
- * ends of a line are taken off. NUL and bytes that are not UTF-8 are an error with their line. */
+/* keeps_blank: lines of nothing but blanks are items too; otherwise they are not, and blanks at
+ * both ends of a line are taken off. NUL and bytes that are not UTF-8 are an error with their line.
+ */
 err text_lines_read(const char *path, bool keeps_blank, text_lines *lines) ERR_MUST_CHECK;
 void text_lines_free(text_lines *lines);
 

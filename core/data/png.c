@@ -25,8 +25,8 @@ static void on_error(png_structp codec, png_const_charp message) {
   longjmp(png_jmpbuf(codec), 1);
 }
 
-/* Odd colour profiles and the like: the pixels are good. A wrong sum over all pixels is Pillow's one
- * reason to refuse what has been decoded. */
+/* Odd colour profiles and the like: the pixels are good. A wrong sum over all pixels is Pillow's
+ * one reason to refuse what has been decoded. */
 static void on_warning(png_structp codec, png_const_charp message) {
   png_source *source = png_get_error_ptr(codec);
   if (strstr(message, "incorrect data check")) source->has_wrong_sum = true;
@@ -113,9 +113,9 @@ static void take_data(const uint8_t *bytes, size_t size, size_t at, strbuf *out)
   append_chunk(out, (const uint8_t *)"\0\0\0\0IEND", 0);
 }
 
-/* Takes from a file what Pillow makes pixels of. It looks at the checksums of the chunks in front of
- * the image data, and at none from there on; it passes over chunks that it does not know, critical
- * ones too, and needs no end. */
+/* Takes from a file what Pillow makes pixels of. It looks at the checksums of the chunks in front
+ * of the image data, and at none from there on; it passes over chunks that it does not know,
+ * critical ones too, and needs no end. */
 static err take_chunks(const uint8_t *bytes, size_t size, strbuf *out) {
   static const char *const used[] = {"IHDR", "PLTE", "tRNS"};
   strbuf_append_bytes(out, bytes, SIGNATURE);

@@ -10,7 +10,8 @@
  * the sample has none. JSON that does not parse is an error. */
 err sample_label(const char *json, const char *name, char **value) ERR_MUST_CHECK;
 
-/* The text of field NAME at the top level or under labels, without NUL: a caption; else the same. */
+/* The text of field NAME at the top level or under labels, without NUL: a caption; else the same.
+ */
 err sample_caption(const char *json, const char *name, char **value) ERR_MUST_CHECK;
 
 /* The strings of the list NAME (a single string is a list of one), each and the list itself for the

@@ -132,8 +132,7 @@ static int32_t margin(int64_t whole, int64_t part, bool is_floored) {
  * ResizeKeepRatio and CenterCropOrPad do. */
 static err prepare_longest(const image *from, const image_preparation *how, uint8_t *out) {
   int64_t size = how->size;
-  double ratio =
-      (double)(from->width > from->height ? from->width : from->height) / (double)size;
+  double ratio = (double)(from->width > from->height ? from->width : from->height) / (double)size;
   int64_t width = (int64_t)nearbyint(from->width / ratio);
   int64_t height = (int64_t)nearbyint(from->height / ratio);
   if (width < 1 || height < 1)
@@ -177,8 +176,11 @@ err image_prepare(const image *from, const image_preparation *how, uint8_t *out)
 
 image_preparation image_preparation_of(const settings *s) {
   int64_t resize_to = s->image_resize_to ? s->image_resize_to : s->image_size;
-  return (image_preparation){s->image_size, resize_to, (image_fit)s->image_resize_mode,
-                             (image_filter)s->image_interpolation, s->image_crop == CROP_FLOOR,
+  return (image_preparation){s->image_size,
+                             resize_to,
+                             (image_fit)s->image_resize_mode,
+                             (image_filter)s->image_interpolation,
+                             s->image_crop == CROP_FLOOR,
                              (uint8_t)s->image_fill};
 }
 

@@ -243,7 +243,8 @@ static bool scan_members(scan *s, char end) {
     if (!scan_value(s)) return false;
     skip_space(s);
     if (*s->at == end) break;
-    if (*s->at != ',') return wrong(s, end == '}' ? "',' or '}' is wanted" : "',' or ']' is wanted");
+    if (*s->at != ',')
+      return wrong(s, end == '}' ? "',' or '}' is wanted" : "',' or ']' is wanted");
     emit(s, s->at++, 1);
   }
   emit(s, s->at++, 1);

@@ -1,6 +1,7 @@
 /* The JSON member of a sample, read as the program that wrote most of them reads it: what Python's
- * json.loads takes is taken, NaN, Infinity, whole numbers of any size, lone surrogates, \u0000, byte
- * order marks, UTF-16 and UTF-32 among it. Everything else is refused with its line and column. */
+ * json.loads takes is taken, NaN, Infinity, whole numbers of any size, lone surrogates, \u0000,
+ * byte order marks, UTF-16 and UTF-32 among it. Everything else is refused with its line and
+ * column. */
 #ifndef FLIP_DATA_SAMPLE_JSON_H
 #define FLIP_DATA_SAMPLE_JSON_H
 

@@ -97,8 +97,7 @@ typedef struct {
 } term_reader;
 
 /* *is_read: the row has a caption that can be read. */
-static err terms_of_row(term_reader *r, int64_t row, take_term take, void *context,
-                        bool *is_read) {
+static err terms_of_row(term_reader *r, int64_t row, take_term take, void *context, bool *is_read) {
   dataset_sample sample;
   size_t count = 0;
   err error = dataset_read_text(r->data, row, &sample);
@@ -151,7 +150,10 @@ static err draw_rows(term_reader *r, const balance_rules *rules, json_t *kept, u
     error = terms_of_row(r, row, keep_rarest, &least, &is_read);
     const char *term = strbuf_string(&least.term);
     int64_t used = *term ? json_integer_value(json_object_get(kept, term)) : 0;
-    verdicts[row] = !is_read ? UNREADABLE : !*term ? NO_TERM : used >= rules->per_term ? TERM_FULL : REASONS;
+    verdicts[row] = !is_read                  ? UNREADABLE
+                    : !*term                  ? NO_TERM
+                    : used >= rules->per_term ? TERM_FULL
+                                              : REASONS;
     if (!error && verdicts[row] == REASONS &&
         json_object_set_new(kept, term, json_integer(used + 1)) != 0)
       error = mem_error((size_t)rows, "terms");

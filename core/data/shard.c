@@ -15,6 +15,7 @@
 
 #include "base/fs.h"
 #include "base/mem.h"
+#include "data/plain_text.h"
 
 typedef struct {
   char **items;
@@ -100,16 +101,11 @@ static err expand_braces(const char *pattern, path_list *list, int depth) {
 
 /* A file of patterns, one a line; '#' begins a comment. */
 static err expand_file(const char *path, path_list *list) {
-  char *text = NULL;
-  size_t length;
-  err error = fs_read(path, &text, &length);
-  for (char *rest = text, *line; !error && rest && (line = strsep(&rest, "\n"));) {
-    char *end = line + strlen(line);
-    while (end > line && strchr(" \t\r", end[-1])) *--end = '\0';
-    line += strspn(line, " \t");
-    if (*line && *line != '#') error = expand_braces(line, list, 0);
-  }
-  free(text);
+  text_lines lines;
+  err error = text_lines_read(path, false, &lines);
+  for (size_t i = 0; i < lines.count && !error; i++)
+    if (*lines.items[i] != '#') error = expand_braces(lines.items[i], list, 0);
+  text_lines_free(&lines);
   return err_context(error, "@%s", path);
 }
 
@@ -425,18 +421,19 @@ static const char *kind_of_file(const shard *s) {
     const char *magic;
     size_t length;
     const char *kind;
-  } kinds[] = {{"\x1F\x8B", 2, "gzip-compressed: unpack it (gunzip)"},
-               {"\x28\xB5\x2F\xFD", 4, "zstd-compressed: unpack it (unzstd)"},
-               {"\xFD"
-                "7zXZ",
-                5, "xz-compressed: unpack it (unxz)"},
-               {"BZh", 3, "bzip2-compressed: unpack it (bunzip2)"},
-               {"\x04\x22\x4D\x18", 4, "lz4-compressed: unpack it (unlz4)"},
-               {"PK\x03\x04", 4, "a zip archive: pack its files as tar"},
-               {"PAR1", 4, "a parquet file, which is not read"},
-               {"<!DOCTYPE", 9, "an HTML page: a download that failed?"},
-               {"<html", 5, "an HTML page: a download that failed?"},
-               {"version https://git-lfs", 23, "a pointer of Git LFS: fetch the file (git lfs pull)"}};
+  } kinds[] = {
+      {"\x1F\x8B", 2, "gzip-compressed: unpack it (gunzip)"},
+      {"\x28\xB5\x2F\xFD", 4, "zstd-compressed: unpack it (unzstd)"},
+      {"\xFD"
+       "7zXZ",
+       5, "xz-compressed: unpack it (unxz)"},
+      {"BZh", 3, "bzip2-compressed: unpack it (bunzip2)"},
+      {"\x04\x22\x4D\x18", 4, "lz4-compressed: unpack it (unlz4)"},
+      {"PK\x03\x04", 4, "a zip archive: pack its files as tar"},
+      {"PAR1", 4, "a parquet file, which is not read"},
+      {"<!DOCTYPE", 9, "an HTML page: a download that failed?"},
+      {"<html", 5, "an HTML page: a download that failed?"},
+      {"version https://git-lfs", 23, "a pointer of Git LFS: fetch the file (git lfs pull)"}};
   for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
     if (s->size >= kinds[i].length && memcmp(s->map, kinds[i].magic, kinds[i].length) == 0)
       return kinds[i].kind;

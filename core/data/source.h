@@ -48,9 +48,9 @@ typedef struct {
 /* The beginning of every format's own struct. */
 struct data_source {
   const source_calls *call;
-  int64_t count;     /* samples */
-  uint64_t bytes;    /* that `hash` would read with has_bytes */
-  double weight;     /* times its samples are seen in an epoch */
+  int64_t count;  /* samples */
+  uint64_t bytes; /* that `hash` would read with has_bytes */
+  double weight;  /* times its samples are seen in an epoch */
   dataset_parts needs;
   strbuf notes;      /* what was wrong at opening, one line each */
   strbuf left_out;   /* samples that lack something, one line each */

@@ -59,7 +59,8 @@ static err gather_captions(const char *path, const json_t *annotations, json_t *
     strbuf_format(&base->left_out, "%s: annotation %zu has no image_id and caption\n", path, i);
   }
   if (i && !whole)
-    return err_new(ERR_INPUT, "%s: annotation 0 has no image_id and caption: is it captions_*?", path);
+    return err_new(ERR_INPUT, "%s: annotation 0 has no image_id and caption: is it captions_*?",
+                   path);
   return NULL;
 }
 

@@ -17,7 +17,8 @@ typedef struct {
   const char *template; /* NULL: captions are the .txt beside */
   json_t *names;        /* {folder: name}, imagenet with a list of names */
   bool is_imagenet, needs_caption;
-  int64_t tars; /* .tar files come upon */
+  int64_t tars, strangers; /* .tar files come upon; other files that are no images */
+  json_t *unnamed;         /* {folder: true}: those that the list of names has not */
   strbuf caption;
 } walk;
 
@@ -39,6 +40,8 @@ static void append_spoken(strbuf *out, const char *folder) {
 /* class: the first folder below the root that the image is in, NULL when it lies in the root. */
 static err add_image(walk *w, const char *path, const char *class) {
   const char *name = class ? json_string_value(json_object_get(w->names, class)) : NULL;
+  if (class && w->names && !name && json_object_set_new(w->unnamed, class, json_true()) != 0)
+    return mem_error(strlen(class), "a list of folders");
   strbuf spoken = {0};
   if (class) append_spoken(&spoken, name ? name : class);
   const char *const pairs[] = {"class", strbuf_string(&spoken), "folder", class, NULL};
@@ -61,6 +64,13 @@ static err add_image(walk *w, const char *path, const char *class) {
   return error;
 }
 
+static void pass_over(walk *w, const char *name) {
+  size_t length = strlen(name);
+  bool is_tar = length > 4 && strcmp(name + length - 4, ".tar") == 0;
+  w->tars += is_tar;
+  w->strangers += !is_tar && file_rows_is_stranger(name);
+}
+
 static err walk_folder(walk *w, const char *folder, const char *class, int depth) {
   char **names = NULL, *path = NULL;
   size_t count = 0;
@@ -76,11 +86,37 @@ static err walk_folder(walk *w, const char *folder, const char *class, int depth
     else if (fs_is_folder(path))
       error = walk_folder(w, path, class ? class : names[i], depth + 1);
     else
-      w->tars += strlen(names[i]) > 4 && strcmp(names[i] + strlen(names[i]) - 4, ".tar") == 0;
+      pass_over(w, names[i]);
     free(path);
   }
   fs_free_names(names, count);
   return error;
+}
+
+/* Names and folders that do not belong together, in the source's notes. */
+static void compare_names(const source_request *r, const walk *w) {
+  strbuf *notes = &((data_source *)w->rows)->notes;
+  const char *folder;
+  json_t *value;
+  size_t missing = 0;
+  strbuf list = {0};
+  json_object_foreach(w->unnamed, folder, value) if (list.length < 80)
+      strbuf_format(&list, "%s%s", list.length ? ", " : "", folder);
+  if (list.length)
+    strbuf_format(notes, "%s: %zu folders have no name in the list: %s\n", r->location,
+                  json_object_size(w->unnamed), strbuf_string(&list));
+  strbuf_clear(&list);
+  json_object_foreach(w->names, folder, value) {
+    char *path = fs_join(r->location, folder);
+    bool is_there = path && fs_is_folder(path);
+    free(path);
+    if (is_there) continue;
+    if (missing++ < 5) strbuf_format(&list, "%s%s", list.length ? ", " : "", folder);
+  }
+  if (missing)
+    strbuf_format(notes, "%s: %zu names of the list have no folder: %s%s\n", r->location, missing,
+                  strbuf_string(&list), missing > 5 ? ", …" : "");
+  strbuf_free(&list);
 }
 
 static err open_tree(const source_request *r, walk *w, data_source **out) {
@@ -93,6 +129,11 @@ static err open_tree(const source_request *r, walk *w, data_source **out) {
     strbuf_format(&((data_source *)w->rows)->notes,
                   "%s: %ld .tar files in it are not read: name shards by a pattern, %s/*.tar\n",
                   r->location, (long)w->tars, r->location);
+  if (!error && w->strangers)
+    strbuf_format(&((data_source *)w->rows)->notes,
+                  "%s: %ld files passed over: not .jpg, .jpeg, .png or .webp\n", r->location,
+                  (long)w->strangers);
+  if (!error && w->names) compare_names(r, w);
   strbuf_free(&w->caption);
   return file_rows_finish(w->rows, error, out);
 }
@@ -133,7 +174,10 @@ err source_open_imagenet(const source_request *r, data_source **out) {
   const char *names = source_option(r, "names"), *template = source_option(r, "template");
   walk w = {.template = template ? template : "a photo of a {}", .is_imagenet = true};
   err error = names ? read_names(names, &w.names) : NULL;
+  w.unnamed = json_object();
+  if (!error && !w.unnamed) error = mem_error(0, "a list of folders");
   if (!error) error = open_tree(r, &w, out);
   json_decref(w.names);
+  json_decref(w.unnamed);
   return error;
 }

@@ -27,6 +27,7 @@ typedef struct {
   char separator;
   size_t columns, image, caption, confidence;
   bool has_caption, has_confidence;
+  int64_t unnamed; /* labels that the list of names has not */
   /* Open Images: the image whose labels are being gathered, and names of labels */
   json_t *names;
   char *current;
@@ -51,11 +52,11 @@ static err leave_out(list_reading *l, long line, const char *what) {
 static err take_header(list_reading *l, char *const *fields, size_t count) {
   const char *image = source_option(l->r, "image"), *caption = source_option(l->r, "caption");
   l->columns = count;
-  err error =
-      csv_find(fields, count, image ? image : "image|filepath|file_name|filename|path|file",
-               &l->image);
+  err error = csv_find(fields, count, image ? image : "image|filepath|file_name|filename|path|file",
+                       &l->image);
   if (error) return error;
-  error = csv_find(fields, count, caption ? caption : "caption|title|text|description", &l->caption);
+  error =
+      csv_find(fields, count, caption ? caption : "caption|title|text|description", &l->caption);
   l->has_caption = !error;
   if (!error || source_needs_caption(l->r)) return error;
   err_free(error);
@@ -183,7 +184,7 @@ static err take_label(void *context, const csv_place *at, char *const *fields, s
     err_free(missing);
     return NULL;
   }
-  if (l->image >= count || l->caption >= count) 
+  if (l->image >= count || l->caption >= count)
     return leave_out(l, at->line, "has no image or label");
   if (!l->current || strcmp(l->current, fields[l->image]) != 0) {
     err error = end_image(l);
@@ -195,6 +196,7 @@ static err take_label(void *context, const csv_place *at, char *const *fields, s
   if (l->has_confidence && l->confidence < count && strtod(fields[l->confidence], NULL) <= 0.5)
     return NULL;
   const char *name = json_string_value(json_object_get(l->names, fields[l->caption]));
+  l->unnamed += !name && json_object_size(l->names);
   strbuf_format(&l->labels, "%s%s", l->labels.length ? ", " : "", name ? name : fields[l->caption]);
   return NULL;
 }
@@ -207,6 +209,9 @@ err source_open_openimages(const source_request *r, data_source **out) {
   if (!error && names) error = csv_read(names, 0, take_name, l.names);
   if (!error) error = csv_read(r->location, 0, take_label, &l);
   if (!error) error = end_image(&l);
+  if (!error && l.unnamed)
+    strbuf_format(&((data_source *)l.rows)->notes, "%s: %ld labels have no name in %s\n",
+                  r->location, (long)l.unnamed, names);
   free_reading(&l);
   return file_rows_finish(l.rows, error, out);
 }

@@ -27,7 +27,7 @@ typedef struct {
   stats_range width, height, words; /* pixels as stored; words between white space */
   int64_t with_json, bad_json; /* samples whose JSON was read; whose was no JSON or no object */
   int64_t unreadable; /* samples with a caption or a JSON that cannot be read: counted here alone */
-  stats_label *labels;              /* in the order in which they were first seen */
+  stats_label *labels; /* in the order in which they were first seen */
   size_t label_count;
   int64_t left_out; /* samples without image or caption, in none of the counts above */
   char *warnings;   /* of dataset_warnings, and what cannot be read: a line each, "" when nothing */

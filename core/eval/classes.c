@@ -90,7 +90,8 @@ static char *spoken(const char *label) {
 }
 
 static err add_class(eval_set *set, const char *label, const char *name) {
-  char *own_label = mem_copy_string(label), *own_name = name ? mem_copy_string(name) : spoken(label);
+  char *own_label = mem_copy_string(label),
+       *own_name = name ? mem_copy_string(name) : spoken(label);
   if (!own_label || !own_name) {
     free(own_label);
     free(own_name);
@@ -101,7 +102,8 @@ static err add_class(eval_set *set, const char *label, const char *name) {
   return NULL;
 }
 
-/* Those given, or every label with images enough, in alphabetical order; tallies get their class. */
+/* Those given, or every label with images enough, in alphabetical order; tallies get their class.
+ */
 static err make_classes(eval_set *set, const class_request *r, tally *all, size_t distinct) {
   size_t given = r->classes->count, most = given ? given : distinct;
   set->classes = mem_zeroed(most, sizeof *set->classes);
@@ -171,13 +173,13 @@ static err refuse_strangers(const eval_set *set, const class_request *r, const t
   for (size_t i = 0; i < distinct; i++) append_name(&seen, i, all[i].label, 0);
   for (int64_t c = 0; c < set->class_count; c++)
     append_name(&wanted, (size_t)c, set->class_labels[c], 0);
-  err error = distinct
-                  ? err_new(ERR_INPUT,
-                            "no image belongs to a class: label '%s' of the data is %s, the classes "
-                            "are %s (in a class file a tab parts label and name)",
-                            r->label, end_list(&seen, distinct),
-                            end_list(&wanted, (size_t)set->class_count))
-                  : err_new(ERR_INPUT, "no image has a label '%s'", r->label);
+  err error =
+      distinct ? err_new(ERR_INPUT,
+                         "no image belongs to a class: label '%s' of the data is %s, the classes "
+                         "are %s (in a class file a tab parts label and name)",
+                         r->label, end_list(&seen, distinct),
+                         end_list(&wanted, (size_t)set->class_count))
+               : err_new(ERR_INPUT, "no image has a label '%s'", r->label);
   strbuf_free(&seen);
   strbuf_free(&wanted);
   return error;

@@ -15,8 +15,8 @@ err classes_check(const settings_list *labels, const char *file,
                   const text_lines *lines) ERR_MUST_CHECK;
 
 typedef struct {
-  const char *label;                     /* which label of a sample names its class */
-  int64_t min_images;                    /* of a class, where no classes are given */
+  const char *label;                    /* which label of a sample names its class */
+  int64_t min_images;                   /* of a class, where no classes are given */
   const settings_list *classes, *names; /* those given; count 0: every label is a class */
 } class_request;
 

@@ -30,10 +30,11 @@
 
 typedef struct eval_set eval_set;
 
-/* Opens a set and tokenizes its captions and prompts. task: "zeroshot", "retrieval" or "probe", when
- * only that will be run: what it does not use is not demanded; NULL: all that the set names. A
- * sample that cannot be read is left out and named, as is one without a class's label. Images are decoded and resized when first
- * evaluated, and kept when they fit in memory (512 MiB). `words` must outlive the set. */
+/* Opens a set and tokenizes its captions and prompts. task: "zeroshot", "retrieval" or "probe",
+ * when only that will be run: what it does not use is not demanded; NULL: all that the set names. A
+ * sample that cannot be read is left out and named, as is one without a class's label. Images are
+ * decoded and resized when first evaluated, and kept when they fit in memory (512 MiB). `words`
+ * must outlive the set. */
 err eval_set_open(const char *path, const char *task, const settings *s, const tokenizer *words,
                   eval_set **set) ERR_MUST_CHECK;
 void eval_set_close(eval_set *set);

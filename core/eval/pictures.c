@@ -3,12 +3,12 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "base/fs.h"
 #include "base/mem.h"
 #include "base/text.h"
 #include "data/dataset.h"
+#include "data/file_rows.h"
 #include "data/image.h"
 
 enum { BATCH = 256, DEEPEST_FOLDER = 64 };
@@ -17,15 +17,9 @@ struct pictures {
   dataset *data; /* or */
   char **files;
   size_t file_count;
+  int64_t strangers; /* other files in the folders */
+  strbuf warnings;
 };
-
-static bool is_image_name(const char *name) {
-  static const char *const endings[] = {".jpg", ".jpeg", ".png", ".webp"};
-  const char *dot = strrchr(name, '.');
-  for (size_t i = 0; dot && i < sizeof endings / sizeof *endings; i++)
-    if (strcasecmp(dot, endings[i]) == 0) return true;
-  return false;
-}
 
 /* Takes `path` over. */
 static err add_file(pictures *p, char *path) {
@@ -53,9 +47,10 @@ static err search(pictures *p, const char *folder, int depth) {
     } else if (fs_is_folder(path)) {
       error = search(p, path, depth + 1);
       free(path);
-    } else if (is_image_name(names[i])) {
+    } else if (file_rows_is_image(names[i])) {
       error = add_file(p, path);
     } else {
+      p->strangers += file_rows_is_stranger(names[i]);
       free(path);
     }
   }
@@ -76,6 +71,9 @@ err pictures_open(const char *const *places, size_t count, pictures **out) {
   } else {
     FAIL(ERR_INPUT, "folders and shards of images cannot be mixed in one list");
   }
+  if (p->strangers)
+    strbuf_format(&p->warnings, "%s: %ld files passed over: not .jpg, .jpeg, .png or .webp\n",
+                  places[0], (long)p->strangers);
   if (!pictures_count(p)) FAIL(ERR_INPUT, "%s: holds no images", places[0]);
 cleanup:
   if (error)
@@ -90,6 +88,7 @@ void pictures_close(pictures *p) {
   if (p->data) dataset_close(p->data);
   for (size_t i = 0; i < p->file_count; i++) free(p->files[i]);
   free(p->files);
+  strbuf_free(&p->warnings);
   free(p);
 }
 
@@ -139,7 +138,7 @@ err pictures_bytes(const pictures *p, int64_t row, void **bytes, size_t *size) {
 }
 
 const char *pictures_warnings(const pictures *p) {
-  return p->data ? dataset_warnings(p->data, NULL) : "";
+  return p->data ? dataset_warnings(p->data, NULL) : strbuf_string(&p->warnings);
 }
 
 err pictures_prepare(const void *bytes, size_t size, const image_preparation *how,

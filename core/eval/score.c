@@ -55,8 +55,7 @@ static err place_all(const float *images, const int32_t *labels, int64_t image_c
 #pragma omp for schedule(static)
     for (int64_t i = 0; i < image_count; i++)
       if (entries)
-        places[i] =
-            place_of(images + i * width, classes, class_count, labels[i], width, entries);
+        places[i] = place_of(images + i * width, classes, class_count, labels[i], width, entries);
     free(entries);
   }
   return is_short ? mem_error((size_t)class_count * sizeof(topk_entry), "zero-shot scores") : NULL;

@@ -165,8 +165,8 @@ static bool is_same_for_all(const eval_set *set, size_t template) {
   return true;
 }
 
-/* Templates whose prompts tell no class from another, though the names do: the name is cut off, which
- * is refused when it is so under all of them, or no name is known to the vocabulary. */
+/* Templates whose prompts tell no class from another, though the names do: the name is cut off,
+ * which is refused when it is so under all of them, or no name is known to the vocabulary. */
 static err check_prompts(eval_set *set, const description *d) {
   size_t cut = 0;
   if (classes_have_one_name(set)) return NULL;
@@ -287,8 +287,7 @@ static err read_row(eval_set *set, const description *d, int64_t row, char **lab
   int64_t texts = set->text_count;
   err error = dataset_read_text(set->data, row, &sample);
   if (!error) error = add_captions(set, d, row, &sample);
-  if (!error && set->has_labels && sample.json)
-    error = take_label(set, d, row, &sample, label);
+  if (!error && set->has_labels && sample.json) error = take_label(set, d, row, &sample, label);
   if (error && err_kind_of(error) == ERR_INPUT) {
     warn_of_sample(set, &sample, error);
     set->is_bad[row] = true;
@@ -307,7 +306,8 @@ static void warn_of_missing_texts(eval_set *set, const description *d) {
   for (int64_t row = 0; set->has_retrieval && row < set->rows; row++)
     count += set->lacks_text[row] && !set->is_bad[row];
   if (count)
-    eval_set_warn(set, "%s: %ld samples have no caption that can be read (captions: %s), left out of "
+    eval_set_warn(set,
+                  "%s: %ld samples have no caption that can be read (captions: %s), left out of "
                   "retrieval",
                   set->name, (long)count, d->captions);
 }

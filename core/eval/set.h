@@ -16,9 +16,9 @@ struct eval_set {
   image_preparation preparation;
   int64_t text_length;
   bool has_zeroshot, has_retrieval, has_labels;
-  int64_t rows;    /* samples of the set */
-  int32_t *labels; /* [rows] class of each, below 0: none (left out of zero-shot) */
-  char **classes;  /* [class_count] names as they stand in prompts; two may be the same */
+  int64_t rows;        /* samples of the set */
+  int32_t *labels;     /* [rows] class of each, below 0: none (left out of zero-shot) */
+  char **classes;      /* [class_count] names as they stand in prompts; two may be the same */
   char **class_labels; /* [class_count] their labels, as in the data: these tell classes apart */
   int64_t class_count;
   char **templates;
@@ -27,8 +27,8 @@ struct eval_set {
   int32_t *owners;                        /* [text_count] the row of each */
   int32_t *ids, *id_counts;               /* [text_count, text_length] */
   int32_t *prompt_ids, *prompt_id_counts; /* [class_count * template_count, …] */
-  bool *is_bad;     /* [rows] cannot be read or decoded */
-  bool *lacks_text; /* [rows] has no caption, for retrieval */
+  bool *is_bad;                           /* [rows] cannot be read or decoded */
+  bool *lacks_text;                       /* [rows] has no caption, for retrieval */
   uint8_t *pixels; /* [rows, size, size, 3] once decoded; NULL: too large, decoded each time */
   bool is_decoded;
   char fingerprint[HASH_SIZE];

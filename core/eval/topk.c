@@ -67,7 +67,8 @@ static void insertion_sort(topk_entry *first, ptrdiff_t count) {
   for (ptrdiff_t i = 1; i < count; i++) {
     topk_entry value = first[i];
     ptrdiff_t at = i;
-    if (is_before(value, first[0])) at = 0;
+    if (is_before(value, first[0]))
+      at = 0;
     else
       while (is_before(value, first[at - 1])) at--;
     memmove(first + at + 1, first + at, (size_t)(i - at) * sizeof *first);

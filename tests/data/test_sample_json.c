@@ -22,8 +22,10 @@ static void values_that_jansson_has_not_are_read_all_the_same(void **state) {
                                          {"18446744073709551615", "18446744073709551615"},
                                          {"-9223372036854775809", "-9223372036854775809"},
                                          {"\"\\ud83d\\ude00\"", "\xF0\x9F\x98\x80"},
-                                         {"\"a\\ud800b\"", "a\xEF\xBF\xBD" "b"},
-                                         {"\"a\\u0000b\"", "a\xEF\xBF\xBD" "b"},
+                                         {"\"a\\ud800b\"", "a\xEF\xBF\xBD"
+                                                           "b"},
+                                         {"\"a\\u0000b\"", "a\xEF\xBF\xBD"
+                                                           "b"},
                                          {"NaN", NULL},
                                          {"-Infinity", NULL},
                                          {"1e999", NULL},
@@ -42,7 +44,7 @@ static void values_that_jansson_has_not_are_read_all_the_same(void **state) {
 
 static void odd_values_do_no_harm_to_their_neighbours(void **state) {
   (void)state;
-  static const char *const odd[] = {"NaN",   "[Infinity]", "99999999999999999999",
+  static const char *const odd[] = {"NaN",   "[Infinity]",  "99999999999999999999",
                                     "1e999", "\"\\udfff\"", "{\"\\u0000\": 1}"};
   for (size_t i = 0; i < sizeof odd / sizeof *odd; i++) {
     char json[256], *label, *set;

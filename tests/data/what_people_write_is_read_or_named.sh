@@ -149,3 +149,19 @@ expect_line err.txt 'nul.txt: holds a NUL character'
 head -c 1000 "$SOURCE/tests/parity/fixtures/merges.txt.gz" > cut.gz
 expect_status 2 "$FLIP" tokenizer encode -t bpe -v cut.gz 'a red circle'
 expect_line err.txt 'cut.gz: damaged gzip file'
+
+# Names and folders that do not belong together are counted; lists begin with a byte order mark or not.
+mkdir -p tree/n1 tree/n2; cp whole/00000000.png tree/n1; cp whole/00000001.png tree/n2
+printf '\xef\xbb\xbfn1 a cat\r\n\r\nn3 a horse\r\n' > folders.txt
+expect_status 0 "$FLIP" data stats 'imagenet:tree#names=folders.txt'
+expect_line err.txt 'tree: 1 folders have no name in the list: n2'
+expect_line err.txt 'tree: 1 names of the list have no folder: n3'
+printf '\xef\xbb\xbf# shards\r\n first.tar \r\n' > list.txt
+expect_status 0 "$FLIP" data verify @list.txt
+
+# Files of a folder that are no images are counted too.
+mkdir album; cp whole/00000000.png album; cp whole/00000000.txt album; : > album/film.gif; : > album/notes.md
+expect_status 0 "$FLIP" embed -m run -i album -o x.npy
+expect_line err.txt 'album: 2 files passed over: not .jpg, .jpeg, .png or .webp'
+expect_status 0 "$FLIP" data stats album
+expect_line err.txt 'album: 2 files passed over'

@@ -47,7 +47,8 @@ fuzz_halves fuzz_cut(const uint8_t *data, size_t size) {
 
 void fuzz_write(const char *path, const void *bytes, size_t size) {
   FILE *file = fopen(path, "wb");
-  fuzz_require(file && fwrite(bytes, 1, size, file) == size && fclose(file) == 0, "a file to write");
+  fuzz_require(file && fwrite(bytes, 1, size, file) == size && fclose(file) == 0,
+               "a file to write");
 }
 
 static char folder[] = "/tmp/flip-fuzz.XXXXXX";

@@ -1,5 +1,5 @@
-/* CLDR's names and groups of emoji: annotations in XML, and labels.txt behind a NUL. The font is not
- * there, so that everything up to it is read. */
+/* CLDR's names and groups of emoji: annotations in XML, and labels.txt behind a NUL. The font is
+ * not there, so that everything up to it is read. */
 #include "base/fs.h"
 #include "data/emoji.h"
 #include "fuzz/fuzz.h"

@@ -1,5 +1,5 @@
-/* Evaluation sets: the YAML up to a NUL, and a file of classes and templates behind it (classes.txt),
- * over a shard of four samples (data-00000.tar). */
+/* Evaluation sets: the YAML up to a NUL, and a file of classes and templates behind it
+ * (classes.txt), over a shard of four samples (data-00000.tar). */
 #include <stdio.h>
 #include <stdlib.h>
 

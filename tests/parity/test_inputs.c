@@ -127,20 +127,21 @@ static void other_preparations_are_refused_by_name(void **state) {
   (void)state;
   static const struct {
     const char *preprocessor, *part;
-  } cases[] = {{"{\"resample\":1}", "resample: only 2 (bilinear) and 3 (bicubic)"},
-               {"{\"do_center_crop\":false}", "do_center_crop: false"},
-               {"{\"do_rescale\":false}", "do_rescale: false is not supported"},
-               {"{\"rescale_factor\":0.5}", "rescale_factor: 0.5 is not supported"},
-               {"{\"do_resize\":false}", "do_resize: false is not supported"},
-               {"{\"size\":{\"longest_edge\":224}}", "size: only N"},
-               {"{\"size\":{\"height\":224,\"width\":200}}", "size: only N"},
-               {"{\"size\":200}", "size: 200 is smaller than crop_size 224"},
-               {"{\"crop_size\":200}", "crop_size: 200, the model takes images of 224"},
-               {"{\"do_pad\":true}", "do_pad: true is not supported"},
-               {"{\"antialias\":false}", "antialias: false is not supported"},
-               {"{\"image_processor_type\":\"BlipImageProcessor\"}", "'BlipImageProcessor' is none"},
-               {"{\"crop_pct\":0.9}", "crop_pct: is not known here"},
-               {"{\"image_mean\":[0.1,0.2,0.3],\"image_std\":[1,1,1]}", "image_mean, image_std"}};
+  } cases[] = {
+      {"{\"resample\":1}", "resample: only 2 (bilinear) and 3 (bicubic)"},
+      {"{\"do_center_crop\":false}", "do_center_crop: false"},
+      {"{\"do_rescale\":false}", "do_rescale: false is not supported"},
+      {"{\"rescale_factor\":0.5}", "rescale_factor: 0.5 is not supported"},
+      {"{\"do_resize\":false}", "do_resize: false is not supported"},
+      {"{\"size\":{\"longest_edge\":224}}", "size: only N"},
+      {"{\"size\":{\"height\":224,\"width\":200}}", "size: only N"},
+      {"{\"size\":200}", "size: 200 is smaller than crop_size 224"},
+      {"{\"crop_size\":200}", "crop_size: 200, the model takes images of 224"},
+      {"{\"do_pad\":true}", "do_pad: true is not supported"},
+      {"{\"antialias\":false}", "antialias: false is not supported"},
+      {"{\"image_processor_type\":\"BlipImageProcessor\"}", "'BlipImageProcessor' is none"},
+      {"{\"crop_pct\":0.9}", "crop_pct: is not known here"},
+      {"{\"image_mean\":[0.1,0.2,0.3],\"image_std\":[1,1,1]}", "image_mean, image_std"}};
   settings s;
   int64_t vocabulary;
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
