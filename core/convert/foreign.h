@@ -25,6 +25,8 @@ err foreign_read(const json_t *object, const char *where, const json_field *fiel
 err foreign_read_hf(const json_t *root, settings *s, int64_t *vocabulary) ERR_MUST_CHECK;
 /* The number of the token that transformers pools: END_IS_LARGEST for the largest of a text. */
 err foreign_read_end_of_text(const json_t *root, int64_t *end) ERR_MUST_CHECK;
+/* The same of open_clip, whose argmax pools the largest. */
+err foreign_read_eos_id(const json_t *root, int64_t *end) ERR_MUST_CHECK;
 err foreign_read_bert(const json_t *root, settings *s, int64_t *vocabulary) ERR_MUST_CHECK;
 err foreign_read_vit(const json_t *root, settings *s) ERR_MUST_CHECK;
 err foreign_read_open_clip(const json_t *root, settings *s, int64_t *vocabulary) ERR_MUST_CHECK;

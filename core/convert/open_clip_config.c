@@ -109,6 +109,21 @@ err foreign_read_open_clip(const json_t *root, settings *s, int64_t *vocabulary)
   return error;
 }
 
+err foreign_read_eos_id(const json_t *root, int64_t *end) {
+  const json_t *model = json_object_get(root, "model_cfg");
+  const json_t *text = json_object_get(model ? model : root, "text_cfg");
+  const char *pool = json_string_value(json_object_get(text, "pool_type"));
+  const json_t *value = json_object_get(text, "eos_id");
+  *end = END_IS_LARGEST;
+  if (!pool || strcmp(pool, "eos") != 0) return NULL;
+  *end = 2; /* open_clip's default */
+  if (!value || json_is_null(value)) return NULL;
+  if (!json_is_integer(value) || json_integer_value(value) < 1)
+    return err_new(ERR_UNSUPPORTED, "text_cfg.eos_id: one number above 0 is wanted");
+  *end = json_integer_value(value);
+  return NULL;
+}
+
 /* What both towers may carry beside their sizes. */
 static void write_kwargs(json_writer *w, int activation, double eps) {
   if (activation == ACTIVATION_GELU_TANH) {

@@ -175,9 +175,11 @@ static err find_vocabulary(const source *from, settings *s) {
   return take_vocabulary(from->folder, "vocab.txt", TOKENIZER_WORDPIECE, s, &is_found);
 }
 
-static err read_end_of_text(const char *json, int64_t *end) {
+static err read_end_of_text(const char *json, bool is_open_clip, int64_t *end) {
   json_t *root = json_loads(json, 0, NULL);
-  err error = root ? foreign_read_end_of_text(root, end) : err_new(ERR_INPUT, "is not JSON");
+  err error = !root          ? err_new(ERR_INPUT, "is not JSON")
+              : is_open_clip ? foreign_read_eos_id(root, end)
+                             : foreign_read_end_of_text(root, end);
   json_decref(root);
   return error;
 }
@@ -206,7 +208,8 @@ static err read_settings(const source *from, weights *w) {
   error = err_context(weights_read_config(from->format, json, preprocessor, &w->s, &w->vocabulary),
                       "%s/%s", from->folder, name);
   w->is_padded = true;
-  if (!error && from->format == WEIGHTS_HF) error = read_end_of_text(json, &w->end_of_text);
+  if (!error && (is_open_clip || from->format == WEIGHTS_HF))
+    error = read_end_of_text(json, is_open_clip, &w->end_of_text);
   free(json);
   free(preprocessor);
   if (!error) error = find_vocabulary(from, &w->s);

@@ -92,6 +92,11 @@ static char *spoken(const char *label) {
 static err add_class(eval_set *set, const char *label, const char *name) {
   char *own_label = mem_copy_string(label),
        *own_name = name ? mem_copy_string(name) : spoken(label);
+  if (own_label && own_name && !own_name[strspn(own_name, " \t")]) {
+    free(own_label);
+    free(own_name);
+    return err_new(ERR_INPUT, "class '%s' has a blank name", label);
+  }
   if (!own_label || !own_name) {
     free(own_label);
     free(own_name);

@@ -274,6 +274,10 @@ static void warn_of_sample(eval_set *set, const dataset_sample *sample, err faul
 static err take_label(eval_set *set, const description *d, int64_t row,
                       const dataset_sample *sample, char **label) {
   err error = sample_label(sample->json, d->label, label);
+  if (!error && *label && !(*label)[strspn(*label, " \t\r\n")]) { /* blank: no label */
+    free(*label);
+    *label = NULL;
+  }
   if (!error || err_kind_of(error) != ERR_INPUT) return error;
   warn_of_sample(set, sample, error);
   set->labels[row] = LABEL_UNREADABLE;

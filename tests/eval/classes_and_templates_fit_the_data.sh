@@ -79,3 +79,16 @@ set_with 'class_file: ~
 limit: Null'
 expect_status 0 "$FLIP" eval zeroshot -m run -f set.yaml --json
 diff all.txt out.txt || fail "null is taken for a value"
+
+# A blank name is none, nor is a blank label.
+set_with "classes: [$(paste -sd, labels.txt)]
+class_names: ['', $(tail -n +2 labels.txt | paste -sd,)]"
+expect_status 2 "$FLIP" eval zeroshot -m run -f set.yaml
+expect_line err.txt "class '$(head -1 labels.txt)' has a blank name"
+mkdir blank; tar xf data/heldout-00000.tar -C blank
+sed -i 's/"shape":"[a-z]*"/"shape":" "/' blank/00000003.json
+tar cf blank.tar -C blank $(ls blank)
+set_with; sed -i 's/^images.*/images: [blank.tar]/' set.yaml
+expect_status 0 "$FLIP" eval zeroshot -m run -f set.yaml --json
+[ "$(number images out.txt)" = 39 ] || fail "a blank label is a class"
+expect_line err.txt "1 images have no label 'shape'"

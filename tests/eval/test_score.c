@@ -58,6 +58,20 @@ static void top5_counts_the_five_best_and_no_more(void **state) {
   }
 }
 
+/* Two classes of one name have equal scores: one of them wins, as in torch the first of a few. */
+static void equal_classes_stay_two(void **state) {
+  (void)state;
+  float images[4], classes[6];
+  static const double angles[] = {40, 0, 0};
+  static const int32_t labels[] = {1, 2};
+  eval_zeroshot z;
+  for (int i = 0; i < 2; i++) at_angle(images + 2 * i, 5);
+  for (int i = 0; i < 3; i++) at_angle(classes + 2 * i, angles[i]);
+  assert_ok(eval_score_zeroshot(images, labels, 2, classes, 3, 2, &z));
+  assert_int_equal(z.classes, 3);
+  assert_near(z.top1, 0.5);
+}
+
 static void classes_without_images_do_not_count_in_the_mean(void **state) {
   (void)state;
   float images[4], classes[6];
@@ -178,6 +192,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(the_class_with_the_nearest_embedding_wins),
       cmocka_unit_test(top5_counts_the_five_best_and_no_more),
+      cmocka_unit_test(equal_classes_stay_two),
       cmocka_unit_test(classes_without_images_do_not_count_in_the_mean),
       cmocka_unit_test(retrieval_counts_ranks_in_both_directions),
       cmocka_unit_test(equal_scores_count_against_the_model),

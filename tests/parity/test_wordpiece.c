@@ -74,7 +74,7 @@ static void a_wrong_vocabulary_is_refused(void **state) {
   tokenizer *words;
   assert_fails_with(
       tokenizer_open(TOKENIZER_WORDPIECE, SPECIAL_TOKENS_BOTH, FIXTURES "images.bin", &words),
-      "has no [PAD]");
+      "is it a WordPiece vocabulary");
   assert_fails_with(
       tokenizer_open(TOKENIZER_WORDPIECE, SPECIAL_TOKENS_BOTH, "/nowhere/vocab.txt", &words),
       "/nowhere/vocab.txt");
