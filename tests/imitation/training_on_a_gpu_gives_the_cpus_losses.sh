@@ -44,7 +44,7 @@ cmp "$(newest whole)" "$(newest part)" || fail "resuming changed the bits"
 
 # The meters were read.
 expect_line bf16/events.jsonl '"event":"memory".*"device_used_bytes":7.34.*"utilisation":0.75,"power_watts":100'
-expect_line bf16/events.jsonl '"event":"end".*"energy_joules":[1-9].*"energy_per_sample":'
+expect_line bf16/events.jsonl '"event":"step".*"energy_joules":[0-9.]*[1-9][0-9.e-]*,"device_mhz":1755,"device_other_processes":0'
 
 expect_status 0 "$FLIP" bench step --config run.yaml -n 2 -s device=cuda -s batch_size=8 -s mask_ratio=0.5
 expect_line out.txt '^ +0.50 +8 '
