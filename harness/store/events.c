@@ -6,8 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/base64.h"
 #include "base/fs.h"
-#include "store/base64.h"
+#include "base/mem.h"
 #include "store/ingest.h"
 
 /* A run keeps at most this many steps in the database: of a longer one a row for every two, three,
@@ -341,13 +342,24 @@ static err put_metric(ingest *in, const json_t *event, int64_t ordinal, const ch
   return error;
 }
 
+/* Bytes of a base64 text; the caller frees. ERR_INPUT when it is none. */
+static err decode(const char *text, uint8_t **bytes, size_t *length) {
+  size_t room = strlen(text) / 4 * 3 + 3;
+  *bytes = mem_zeroed(room, 1);
+  if (!*bytes) return mem_error(room, "a bit string");
+  if (base64_decode(text, *bytes, room, length)) return NULL;
+  free(*bytes);
+  *bytes = NULL;
+  return err_new(ERR_INPUT, "outcomes that are not base64 are left out");
+}
+
 static err put_blob(ingest *in, const json_t *event, const char *metric, const char *text) {
   uint8_t *bytes = NULL;
   size_t length = 0;
   const json_t *metrics = json_object_get(event, "metrics");
   bool is_by_text = strncmp(metric, "text_to_image", 13) == 0;
   int64_t items = ingest_integer(metrics, is_by_text ? "texts" : "images");
-  err error = base64_decode(text, &bytes, &length);
+  err error = decode(text, &bytes, &length);
   if (error) {
     err warned = ingest_put_warning(in, "outcome", err_message(error), ingest_text(event, "time"));
     err_free(error);
@@ -371,7 +383,7 @@ static err put_labels(ingest *in, const json_t *event) {
   uint8_t *bytes = NULL;
   size_t length = 0;
   if (!text) return NULL;
-  err error = base64_decode(text, &bytes, &length);
+  err error = decode(text, &bytes, &length);
   if (error) {
     err warned = ingest_put_warning(in, "outcome", err_message(error), ingest_text(event, "time"));
     err_free(error);

@@ -8,7 +8,7 @@
 #include "base/fs.h"
 #include "base/json.h"
 #include "base/mem.h"
-#include "store/base64.h"
+#include "base/base64.h"
 #include "store/csv.h"
 #include "store/sql.h"
 
@@ -28,8 +28,8 @@ static const struct {
 };
 
 static bool holds_json(const char *column) {
-  static const char *const names[] = {"axes", "settings", "command", "libraries", "conditions",
-                                      "evaluation_fingerprints"};
+  static const char *const names[] = {"axes",      "settings",   "command",
+                                      "libraries", "conditions", "evaluation_fingerprints"};
   for (size_t i = 0; i < sizeof names / sizeof *names; i++)
     if (strcmp(names[i], column) == 0) return true;
   return false;

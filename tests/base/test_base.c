@@ -203,6 +203,39 @@ static void options_parse_suggest_and_refuse(void **state) {
   assert_fails_with(options_parse(&c, 3, bad, &rest, &help), "'many' is not a whole number");
 }
 
+static void an_option_that_may_stand_alone_takes_only_a_word_of_its_own(void **state) {
+  (void)state;
+  const char *retry = NULL, *turns = NULL;
+  bool help;
+  option options[] = {{"retry", 0, OPTION_CHOICE, &retry, "failed|data", "", false},
+                      {"turns", 0, OPTION_AMOUNT, &turns, "[TIME]", "", false},
+                      {0}};
+  command c = {"flip test", "", "", options, NULL};
+  option_list rest = {0};
+  char *alone[] = {"test", "--retry", "x.yaml", "--turns", "y"};
+  assert_ok(options_parse(&c, 5, alone, &rest, &help));
+  assert_string_equal(retry, "");
+  assert_string_equal(turns, "");
+  assert_int_equal(rest.count, 2);
+  options_free_list(&rest);
+  char *with[] = {"test", "--turns", "5m", "--retry", "data", "x.yaml"};
+  assert_ok(options_parse(&c, 6, with, &rest, &help));
+  assert_string_equal(retry, "data");
+  assert_string_equal(turns, "5m");
+  assert_int_equal(rest.count, 1);
+  options_free_list(&rest);
+  char *wrong[] = {"test", "--retry=never"};
+  assert_fails_with(options_parse(&c, 2, wrong, &rest, &help), "'never' is not one of failed|data");
+}
+
+static void text_from_outside_cannot_command_a_terminal(void **state) {
+  (void)state;
+  strbuf out = {0};
+  text_escape("\033[2Ja\r\tb\n\x7f\302\233\342\200\256\377ü", &out);
+  assert_string_equal(strbuf_string(&out), "\\x1B[2Ja\\r\tb\n\\x7F\\x9B\\u202E\\xFFü");
+  strbuf_free(&out);
+}
+
 static void a_file_and_its_bytes_have_one_fingerprint(void **state) {
   (void)state;
   char path[] = "/tmp/flip-hash-XXXXXX", of_file[HASH_SIZE], of_bytes[HASH_SIZE],
@@ -268,6 +301,8 @@ int main(void) {
       cmocka_unit_test(json_survives_quotes_control_characters_and_bad_utf8),
       cmocka_unit_test(an_atomic_write_replaces_the_whole_file),
       cmocka_unit_test(options_parse_suggest_and_refuse),
+      cmocka_unit_test(an_option_that_may_stand_alone_takes_only_a_word_of_its_own),
+      cmocka_unit_test(text_from_outside_cannot_command_a_terminal),
       cmocka_unit_test(a_file_and_its_bytes_have_one_fingerprint),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
