@@ -259,23 +259,29 @@ typedef struct {
 } measured;
 
 static json_writer begin_eval(fake *f, strbuf *line, const char *set, const char *task,
-                              const measured *metrics, size_t count, uint64_t what) {
-  graded items[ITEMS];
+                              const measured *metrics, size_t count) {
   json_writer w = begin(line, "eval");
-  grade_items(f, what, items);
   jsonw_integer(&w, "step", f->step);
   jsonw_integer(&w, "samples", f->step * f->s.batch_size);
   jsonw_number(&w, "train_seconds", f->train_seconds);
   jsonw_number(&w, "seconds", 0.8);
   jsonw_string(&w, "set", set);
   jsonw_string(&w, "task", task);
-  jsonw_object(&w, "hits");
-  for (size_t i = 0; i < count; i++) write_hits(&w, metrics[i].metric, items, metrics[i].rate);
-  jsonw_end(&w);
   jsonw_object(&w, "metrics");
   for (size_t i = 0; i < count; i++)
     jsonw_number(&w, metrics[i].metric, (double)hits_of(metrics[i].rate) / ITEMS);
   return w;
+}
+
+/* Behind the metrics, as flip writes it. */
+static void end_metrics(const fake *f, json_writer *w, const measured *metrics, size_t count,
+                        uint64_t what) {
+  graded items[ITEMS];
+  jsonw_end(w);
+  grade_items(f, what, items);
+  jsonw_object(w, "hits");
+  for (size_t i = 0; i < count; i++) write_hits(w, metrics[i].metric, items, metrics[i].rate);
+  jsonw_end(w);
 }
 
 static void write_labels(json_writer *w) {
@@ -291,13 +297,13 @@ static void emit_zeroshot(fake *f, int which, const char *set, double ceiling) {
   strbuf line = {0};
   double top1 = accuracy(f, ceiling, 11);
   const measured metrics[] = {{"top1", top1}, {"top5", top1 * 2.3}};
-  json_writer w = begin_eval(f, &line, set, "zeroshot", metrics, 2, 11 + (uint64_t)which);
+  json_writer w = begin_eval(f, &line, set, "zeroshot", metrics, 2);
   jsonw_number(&w, "mean_per_class", top1 * 0.82);
   jsonw_number(&w, "majority", 0.12);
   jsonw_number(&w, "chance", 1.0 / CLASSES);
   jsonw_integer(&w, "classes", CLASSES);
   jsonw_integer(&w, "images", ITEMS);
-  jsonw_end(&w);
+  end_metrics(f, &w, metrics, 2, 11 + (uint64_t)which);
   if (!f->has_told_labels[which]) write_labels(&w);
   f->has_told_labels[which] = true;
   emit(f, &w, &line);
@@ -309,11 +315,11 @@ static void emit_retrieval(fake *f, int which, const char *set, double ceiling) 
   const measured metrics[] = {{"image_to_text_r1", r1},        {"image_to_text_r5", r1 * 2.9},
                               {"image_to_text_r10", r1 * 4.1}, {"text_to_image_r1", r1 * 0.93},
                               {"text_to_image_r5", r1 * 2.7},  {"text_to_image_r10", r1 * 3.9}};
-  json_writer w = begin_eval(f, &line, set, "retrieval", metrics, 6, 21 + (uint64_t)which);
+  json_writer w = begin_eval(f, &line, set, "retrieval", metrics, 6);
   jsonw_number(&w, "chance_r1", 1.0 / ITEMS);
   jsonw_integer(&w, "images", ITEMS);
   jsonw_integer(&w, "texts", ITEMS);
-  jsonw_end(&w);
+  end_metrics(f, &w, metrics, 6, 21 + (uint64_t)which);
   emit(f, &w, &line);
 }
 
