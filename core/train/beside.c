@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/fs.h"
 #include "base/mem.h"
@@ -40,6 +41,12 @@ err beside_save(const char *checkpoint, const beside *b) {
   strbuf_free(&text);
   free(path);
   return error;
+}
+
+void beside_remove(const char *checkpoint) {
+  char *path = path_beside(checkpoint, BESIDE_SUFFIX);
+  if (path) unlink(path); /* what stays behind is written anew or pruned */
+  free(path);
 }
 
 static err load_old(const char *checkpoint, beside *b, bool *is_there) {

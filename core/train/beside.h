@@ -21,6 +21,8 @@ void beside_free(beside *b);
 
 /* Atomic and on disk when it returns. `checkpoint`: path of the weights. */
 err beside_save(const char *checkpoint, const beside *b) ERR_MUST_CHECK;
+/* Of weights that could not be written. */
+void beside_remove(const char *checkpoint);
 /* *is_there false, and `b` empty, where there is none. Reads the times that earlier versions kept
  * in step-N.times.yaml, too. */
 err beside_load(const char *checkpoint, beside *b, bool *is_there) ERR_MUST_CHECK;

@@ -77,7 +77,8 @@ err checkpoint_save(const char *path, const clip_model *model, const optimizer *
                                          {"flip.fingerprint", fingerprint},
                                          {"flip.settings", strbuf_string(&yaml)}};
   TRY(beside_save(path, b));
-  TRY(safetensors_write(path, tensors, GROUPS * table->count, pairs, PAIRS, bytes));
+  error = safetensors_write(path, tensors, GROUPS * table->count, pairs, PAIRS, bytes);
+  if (error && !fs_exists(path)) beside_remove(path);
 cleanup:
   strbuf_free(&yaml);
   free(tensors);

@@ -66,20 +66,33 @@ static err refuse_used_folder(const run *r, const char *path) {
     strbuf_free(&differences);
     settings_free(&before);
   }
-  err error = err_new(ERR_INPUT,
-                      "%s already holds %s: --resume continues it, with its settings; to train anew, "
-                      "choose another --out or remove the folder",
-                      r->options->out, strbuf_string(&what));
+  err error =
+      err_new(ERR_INPUT,
+              "%s already holds %s: --resume continues it, with its settings; to train anew, "
+              "choose another --out or remove the folder",
+              r->options->out, strbuf_string(&what));
   strbuf_free(&what);
+  return error;
+}
+
+err run_check_folder(run *r) {
+  char *path = NULL;
+  r->checkpoints = fs_join(r->options->out, "checkpoints");
+  if (!r->checkpoints) return mem_error(0, "a path");
+  if (r->options->is_resuming) return NULL;
+  err error = checkpoint_newest(r->checkpoints, &path);
+  if (!error && path) error = refuse_used_folder(r, path);
+  free(path);
   return error;
 }
 
 err run_find_checkpoint(run *r, char **path, int *precision) {
   settings before;
   bool has_beside;
+  *path = NULL;
+  if (!r->options->is_resuming) return NULL;
   err error = checkpoint_newest(r->checkpoints, path);
   if (error || !*path) return error;
-  if (!r->options->is_resuming) return refuse_used_folder(r, *path);
   error = checkpoint_read_settings(*path, &before, &r->at);
   if (error) return error;
   error = check_same_run(r, *path, &before);

@@ -74,8 +74,10 @@ err run_report_end(run *r, err failure) ERR_MUST_CHECK;
 /* Of the whole run, all processes. */
 err run_pace(const run *r, pace *out) ERR_MUST_CHECK;
 
-/* What to resume from; *path NULL for a fresh start, whose folder must not hold another run. Sets
- * the precision that the checkpoint had, r->at and r->beside. */
+/* Before anything is written: the folder of a fresh run must not hold another. */
+err run_check_folder(run *r) ERR_MUST_CHECK;
+/* What to resume from; *path NULL for a fresh start. Sets the precision that the checkpoint had,
+ * r->at and r->beside. */
 err run_find_checkpoint(run *r, char **path, int *precision) ERR_MUST_CHECK;
 /* The file that init_from names; NULL when there is none. The caller frees. */
 err run_find_init(const run *r, char **path) ERR_MUST_CHECK;

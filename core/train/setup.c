@@ -135,8 +135,6 @@ err run_open(run *r) {
   err error = NULL;
   char *resume_path = NULL;
   int precision = r->s->precision;
-  r->checkpoints = fs_join(r->options->out, "checkpoints");
-  if (!r->checkpoints) return mem_error(0, "a path");
   TRY(fs_make_folders(r->checkpoints));
   TRY(run_find_checkpoint(r, &resume_path, &precision));
   TRY(open_data(r));

@@ -252,6 +252,14 @@ static void finish_display(run *r, bool is_stopped) {
   strbuf_free(&closing);
 }
 
+static void say_lines(const strbuf *lines) {
+  for (const char *at = strbuf_string(lines); *at;) {
+    int length = (int)strcspn(at, "\n");
+    if (length) log_info("%.*s", length, at);
+    at += length + (at[length] == '\n');
+  }
+}
+
 static err train(run *r) {
   err error = NULL;
   TRY(settings_check(r->s));
@@ -261,7 +269,7 @@ static err train(run *r) {
   TRY(run_report_conditions(r));
   const char *left_out = dataset_warnings(r->data, NULL);
   if (*left_out) TRY(events_warn(&r->events, "skipped_sample", left_out));
-  if (r->remarks.length) log_info("%s", strbuf_string(&r->remarks));
+  say_lines(&r->remarks);
   r->bar = progress_start("training", (double)r->total_steps, (double)r->at.step,
                           r->options->has_progress);
   error = run_steps(r);
@@ -273,6 +281,7 @@ cleanup:
 err trainer_run(const settings *s, const trainer_options *options) {
   run r = {.s = s, .options = options, .last_accuracy = -1, .events = {.fd = -1}, .lock = -1};
   err error = lock_folder(&r);
+  if (!error) error = run_check_folder(&r); /* another's record is not to be written to */
   if (!error) error = open_events(&r);
   if (!error) {
     error = train(&r);

@@ -65,10 +65,26 @@ static err say_difference(store *s, const run_sweep *sweep, given_kind kind, con
   return error;
 }
 
+/* Before anything is trained on them, their names, sizes and times are all that is known. */
+static bool say_changed_files(const run_sweep *sweep) {
+  strbuf names = {0};
+  size_t count = 0;
+  for (size_t i = 0; i < sweep->count; i++)
+    if (sweep->cells[i].state == CELL_FINISHED && sweep->cells[i].has_changed_files)
+      add_name(&names, count++, "", sweep->cells[i].cell->label, NAN);
+  close_names(&names, count);
+  if (count)
+    log_warning("the files of data.train or text.vocabulary changed since %zu of %zu cells were "
+                "trained on them: their results are of the data of then: %s",
+                count, sweep->count, strbuf_string(&names));
+  strbuf_free(&names);
+  return count > 0;
+}
+
 static err say_differences(store *s, const run_sweep *sweep, const char *again) {
   err error = NULL;
   size_t count = 0;
-  bool was_said = false;
+  bool was_said = say_changed_files(sweep);
   int64_t *runs = mem_zeroed(sweep->count + 1, sizeof *runs);
   size_t *cells = mem_zeroed(sweep->count + 1, sizeof *cells);
   size_t *groups = mem_zeroed(sweep->count + 1, sizeof *groups);

@@ -36,6 +36,7 @@ static err mark_other_data(store *s, const run_sweep *sweep, bool *is_wanted) {
   size_t *cells = mem_zeroed(sweep->count + 1, sizeof *cells);
   size_t *groups = mem_zeroed(sweep->count + 1, sizeof *groups);
   if (!runs || !cells || !groups) FAIL(ERR_MEMORY, "out of memory: the sweep");
+  for (size_t i = 0; i < sweep->count; i++) is_wanted[i] = sweep->cells[i].has_changed_files;
   for (size_t i = 0; i < sweep->count; i++)
     if (sweep->cells[i].run_id) {
       cells[count] = i;
@@ -70,6 +71,7 @@ static err set_waiting(const spec_experiment *e, store *s, const run_options *op
   c->has_begun = false;
   c->run_id = 0;
   c->lost_share = NAN;
+  c->has_changed_files = false;
   free(c->directory);
   free(c->why);
   c->directory = directory_name(e, c->cell);

@@ -155,6 +155,7 @@ err directory_record_start(const char *results, const char *directory, const att
   jsonw_integer(&w, "pid", start->pid);
   jsonw_string(&w, "host", host);
   jsonw_string(&w, "why", start->why ? start->why : "");
+  if (start->stamp && *start->stamp) jsonw_string(&w, "data_stamp", start->stamp);
   if (start->slot && *start->slot) jsonw_string(&w, "slot", start->slot);
   if (!isnan(start->predicted_seconds))
     jsonw_number(&w, "predicted_seconds", start->predicted_seconds);

@@ -27,8 +27,9 @@ typedef struct {
   int attempt;
   pid_t pid;
   char *const *command;
-  const char *why;  /* "first", "goes on", "retry 1 of 2 after crash: …" */
-  const char *slot; /* "cores 0-1, GPU 0" */
+  const char *stamp; /* of its data's files (stamp.h) */
+  const char *why;   /* "first", "goes on", "retry 1 of 2 after crash: …" */
+  const char *slot;  /* "cores 0-1, GPU 0" */
   double predicted_seconds, predicted_bytes; /* NaN: unknown */
   spec_limits limits;
 } attempt_start;
@@ -71,7 +72,8 @@ int64_t directory_size_of(const char *results, const char *directory, const char
 /* The last `end` event of events.jsonl behind byte `from`. */
 err directory_read_end(const char *results, const char *directory, int64_t from,
                        verdict *v) ERR_MUST_CHECK;
-/* The last lines of log.txt, at most 4 KiB, escaped for terminals; the caller frees; "" when there is no log. */
+/* The last lines of log.txt, at most 4 KiB, escaped for terminals; the caller frees; "" when there
+ * is no log. */
 char *directory_log_tail(const char *results, const char *directory);
 /* Ends a last line that a killed process left half written, so that the next line stands alone. */
 err directory_mend_lines(const char *results, const char *directory,

@@ -11,6 +11,7 @@
 #include "run/again.h"
 #include "run/retry.h"
 #include "run/run.h"
+#include "run/stamp.h"
 #include "store/sql.h"
 
 err run_find_flip(char **path) {
@@ -261,6 +262,7 @@ err run_plan(const spec_experiment *e, store *s, const run_options *options, run
     spec_limits_lay_over(&c->limits, &options->limits);
     error = plan_cell(e, s, options, &sweep->cells[i]);
   }
+  if (!error) error = stamps_compare(s, sweep);
   if (!error) error = again_prepare(e, s, options, sweep);
   if (error) run_free(sweep);
   return error;

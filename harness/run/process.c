@@ -13,6 +13,7 @@
 #include "base/fs.h"
 #include "base/mem.h"
 #include "run/limits.h"
+#include "run/stamp.h"
 
 enum { EXIT_INTERRUPTED = 130, EXIT_CANNOT_START = 127 };
 
@@ -119,21 +120,13 @@ static err spawn(const run_options *options, const run_cell *cell, birth *b, pid
   return error;
 }
 
-/* A run that does not resume leaves no events of an earlier process behind: the record must see
- * them go before new ones come, or it would read on in the middle of those. */
-static err clear_events(const run_options *options, store *s, run_cell *cell) {
-  char *path = directory_path(options->results, cell->directory, "events.jsonl");
-  if (!path) return mem_error(0, "a path");
-  bool were_some = unlink(path) == 0;
-  free(path);
-  return were_some && s ? store_ingest(s, options->results, cell->directory, &cell->run_id) : NULL;
-}
-
 static err record_start(const run_options *options, store *s, run_cell *cell,
                         const process_wishes *wishes, const process *p, const char *time,
                         char *const *command) {
+  char *stamp = stamp_make(&cell->cell->settings);
   attempt_start start = {.cell_id = cell->cell->id,
                          .time = time,
+                         .stamp = stamp,
                          .attempt = p->attempt,
                          .pid = p->pid,
                          .command = command,
@@ -143,6 +136,7 @@ static err record_start(const run_options *options, store *s, run_cell *cell,
                          .predicted_bytes = cell->predicted_bytes,
                          .limits = cell->limits};
   err error = directory_record_start(options->results, cell->directory, &start);
+  free(stamp);
   if (!error && s) error = store_ingest(s, options->results, cell->directory, &cell->run_id);
   return error;
 }
@@ -174,9 +168,10 @@ err process_start(const run_options *options, store *s, run_cell *cell,
   TRY(directory_mend_lines(options->results, directory, "events.jsonl"));
   TRY(directory_mend_lines(options->results, directory, "attempts.jsonl"));
   TRY(directory_next_attempt(options->results, directory, &p->attempt));
-  /* flip starts no run in a folder that has a checkpoint, and checks whose it is */
-  bool resumes = directory_has_checkpoint(options->results, directory);
-  if (!resumes) TRY(clear_events(options, s, cell));
+  /* flip starts no run in a folder that has a checkpoint, and checks whose it is; without one it
+   * begins anew, and its record stays behind that of the processes before it */
+  bool resumes = directory_size_of(options->results, directory, "events.jsonl") > 0 ||
+                 directory_has_checkpoint(options->results, directory);
   p->events_start = directory_size_of(options->results, directory, "events.jsonl");
   p->kills_before = limits_count_kills();
   char *command[] = {

@@ -63,10 +63,11 @@ typedef struct {
   double not_before;                         /* clock_seconds: a retry waits until then */
   double predicted_seconds, predicted_bytes; /* of the whole run; NaN: unknown */
   int64_t turns;                             /* that it has had */
-  bool waits_for_memory;                     /* and that was said */
-  bool has_begun;                            /* an earlier process worked on it */
-  bool ran_now;                              /* a process was started in this sweep */
-  double lost_share;                         /* of a finished run; NaN: not disturbed, or unknown */
+  bool has_changed_files; /* finished, and the files that it was trained on changed since */
+  bool waits_for_memory;  /* and that was said */
+  bool has_begun;         /* an earlier process worked on it */
+  bool ran_now;           /* a process was started in this sweep */
+  double lost_share;      /* of a finished run; NaN: not disturbed, or unknown */
 } run_cell;
 
 typedef struct {

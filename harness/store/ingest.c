@@ -71,6 +71,9 @@ static err take_attempt_start(ingest *in, const json_t *line) {
                 " VALUES (?, ?, ?, ?, ?)",
                 "iiitt", in->run_id, ingest_integer(line, "attempt"), ingest_integer(line, "pid"),
                 ingest_text(line, "time"), command ? command : "[]");
+  if (!error && in->run_id && *ingest_text(line, "data_stamp"))
+    error = sql_run(in->s, "UPDATE run SET data_stamp = ? WHERE id = ?", "ti",
+                    ingest_text(line, "data_stamp"), in->run_id);
   /* what was foretold of the run, beside what will be measured */
   if (!error && in->run_id)
     error = ingest_put_summary(in, "predicted_seconds", ingest_real(line, "predicted_seconds"));

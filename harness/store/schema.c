@@ -288,6 +288,7 @@ static const char version_3[] =
     "ALTER TABLE step ADD COLUMN energy_joules REAL;"
     "ALTER TABLE step ADD COLUMN device_mhz REAL;"
     "ALTER TABLE step ADD COLUMN device_other_processes REAL;"
+    "ALTER TABLE run ADD COLUMN data_stamp TEXT NOT NULL DEFAULT '';" /* host, digest of files */
     "ALTER TABLE run ADD COLUMN note TEXT NOT NULL DEFAULT '';"
     "ALTER TABLE run ADD COLUMN archived INTEGER NOT NULL DEFAULT 0;" /* 1: no cell's result */
     "ALTER TABLE run ADD COLUMN numbers_rows INTEGER NOT NULL DEFAULT 0;" /* steps they are from */

@@ -377,6 +377,37 @@ static void keys_of_any_length_are_those_of_their_members(void **state) {
   }
 }
 
+static void keep_fingerprint(const char *pattern, char digest[64]) {
+  dataset *d = open_one(pattern);
+  snprintf(digest, 64, "%s", dataset_fingerprint(d));
+  dataset_close(d);
+}
+
+/* Another picture, and another caption, under the same names. */
+static void the_fingerprint_sees_what_lies_under_a_name(void **state) {
+  (void)state;
+  char first[64], again[64], other[64], caption[64];
+  for (int i = 0; i < 5; i++) {
+    char name[64];
+    snprintf(name, sizeof name, "seen/%d.png", i);
+    write_picture(name, (uint8_t)(10 * i));
+    snprintf(name, sizeof name, "seen/%d.txt", i);
+    write_text(name, "a thing");
+  }
+  keep_fingerprint("folder:%s/seen", first);
+  keep_fingerprint("folder:%s/seen", again);
+  assert_string_equal(first, again);
+  write_picture("seen/3.png", 200);
+  keep_fingerprint("folder:%s/seen", other);
+  assert_string_not_equal(first, other);
+  write_picture("seen/3.png", 30);
+  keep_fingerprint("folder:%s/seen", again);
+  assert_string_equal(first, again);
+  write_text("seen/4.txt", "a think");
+  keep_fingerprint("folder:%s/seen", caption);
+  assert_string_not_equal(first, caption);
+}
+
 static int make_folder(void **state) {
   (void)state;
   return mkdtemp(folder) ? 0 : -1;
@@ -401,6 +432,7 @@ int main(void) {
       cmocka_unit_test(a_shard_that_is_cut_gives_its_whole_samples),
       cmocka_unit_test(pipes_run_only_when_they_are_allowed),
       cmocka_unit_test(keys_of_any_length_are_those_of_their_members),
+      cmocka_unit_test(the_fingerprint_sees_what_lies_under_a_name),
       cmocka_unit_test(a_weight_is_how_often_an_epoch_shows_a_source),
   };
   return cmocka_run_group_tests(tests, make_folder, remove_folder);

@@ -115,6 +115,48 @@ static void one_right_caption_of_several_is_enough(void **state) {
   assert_near(r.chance_r1, 1.0 / 3);
 }
 
+static void what_became_of_each_item_is_told(void **state) {
+  (void)state;
+  /* as in the first test: images 0, 1, 3 and 4 are right */
+  static const double angles[] = {10, 20, 100, 30, 80, 50};
+  static const int32_t labels[] = {0, 0, 0, 0, 1, 2};
+  float images[12], classes[6];
+  for (int i = 0; i < 6; i++) at_angle(images + 2 * i, angles[i]);
+  for (int i = 0; i < 3; i++) at_angle(classes + 2 * i, 90.0 * i);
+  eval_zeroshot z;
+  eval_outcomes o = {0};
+  assert_ok(eval_score_zeroshot_items(images, labels, 6, classes, 3, 2, &z, &o));
+  assert_int_equal(o.labelled, 6);
+  assert_int_equal(o.top[0][0], 1 << 0 | 1 << 1 | 1 << 3 | 1 << 4);
+  assert_int_equal(o.top[1][0], 63);
+  for (int i = 0; i < 6; i++) assert_int_equal(o.labels[i], labels[i]);
+  strbuf text = {0};
+  json_writer w = jsonw_start(&text);
+  jsonw_object(&w, NULL);
+  eval_write_zeroshot_hits(&w, "hits", &o);
+  eval_write_labels(&w, "labels", &o);
+  jsonw_end(&w);
+  assert_string_equal(strbuf_string(&text), "{\"hits\":{\"top1\":\"Gw==\",\"top5\":\"Pw==\"},"
+                                            "\"labels\":\"AAAAAAAAAAABAAIA\"}");
+  strbuf_free(&text);
+  eval_outcomes_free(&o);
+
+  /* nine texts of three images, and each kind has bytes of its own length */
+  float pictures[6], texts[18];
+  int32_t owners[9];
+  eval_retrieval r;
+  for (int i = 0; i < 3; i++) at_angle(pictures + 2 * i, 40.0 * i);
+  for (int t = 0; t < 9; t++) owners[t] = t / 3, at_angle(texts + 2 * t, 40.0 * (t / 3) + t % 3);
+  at_angle(texts + 16, 0); /* the last one is where the first image is */
+  assert_ok(eval_score_retrieval_items(pictures, 3, texts, owners, 9, 2, &r, &o));
+  assert_true(o.images == 3 && o.texts == 9);
+  assert_int_equal(o.text_to_image[0][0], 0xff);
+  assert_int_equal(o.text_to_image[0][1], 0);
+  assert_near(r.text_to_image[0], 8 / 9.0);
+  assert_int_equal(o.image_to_text[0][0], 6); /* equal scores count against the first image */
+  eval_outcomes_free(&o);
+}
+
 static void random_embeddings_score_at_chance(void **state) {
   (void)state;
   enum { COUNT = 2000, WIDTH = 8 };
@@ -140,6 +182,7 @@ int main(void) {
       cmocka_unit_test(retrieval_counts_ranks_in_both_directions),
       cmocka_unit_test(equal_scores_count_against_the_model),
       cmocka_unit_test(one_right_caption_of_several_is_enough),
+      cmocka_unit_test(what_became_of_each_item_is_told),
       cmocka_unit_test(random_embeddings_score_at_chance),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

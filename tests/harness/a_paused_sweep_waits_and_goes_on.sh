@@ -1,5 +1,4 @@
-. "$SOURCE/tests/harness/common.sh"
-export FAKE_STEP_MS=10
+. "$SOURCE/tests/harness/real.sh"
 "$FLIPBENCH" run experiments/small.yaml > first.txt 2>&1 & sweep=$!
 for _ in $(seq 200); do grep -qs '"step":20,' results/small/*/events.jsonl && break; sleep 0.05; done
 
@@ -24,7 +23,10 @@ expect_answer "SELECT count(*) FROM run WHERE status = 'finished'" 5
 grep -q '"why":"goes on after a pause"' results/small/mask_ratio=0-*/attempts.jsonl || fail 'no reason is recorded'
 expect_status 0 bench db check
 
+# Nothing was trained twice or in vain: every step is there once.
+expect_answer "SELECT count(*), max(step), sum(steps) FROM step WHERE run_id = 1" '250|250|250'
+
 # A name that was never run is refused; a run takes an old pause back.
 expect_status 2 bench pause nothing
 expect_status 0 bench pause small
-FAKE_STEP_MS=0 expect_status 0 bench run experiments/small.yaml --set seed=9
+expect_status 0 bench run experiments/small.yaml --set seed=9 --set samples=640 --set warmup_samples=0

@@ -1,5 +1,4 @@
-. "$SOURCE/tests/harness/common.sh"
-export FAKE_STEP_MS=10
+. "$SOURCE/tests/harness/real.sh"
 set -m # a job of its own for what runs in the background: only then does it hear Ctrl-C
 
 wait_for_steps() { # wait_for_steps [N]: until the first cell has written some steps
@@ -22,8 +21,8 @@ ls results/small/*/checkpoints/*.safetensors > /dev/null
 
 # Twice Ctrl-C: a cell that does not listen is killed at once, and can be gone on with.
 rm -rf results
-FAKE_DEAF=mask_ratio=0 "$FLIPBENCH" run experiments/small.yaml > out.txt 2> err.txt & sweep=$!
-wait_for_steps 62 # half way: from there on it hears nothing
+FLIP=$BINARY/tests/fake_flip FAKE_STEP_MS=10 FAKE_DEAF=mask_ratio=0 "$FLIPBENCH" run experiments/small.yaml > out.txt 2> err.txt & sweep=$!
+wait_for_steps 125 # half way: from there on it hears nothing
 sleep 0.2
 kill -INT $sweep
 sleep 0.5
@@ -34,6 +33,7 @@ got=0; wait $sweep || got=$?
 expect_answer "SELECT status, kind FROM run" 'interrupted|stopped'
 
 # SIGKILL of the coordinator: the record still opens, and the next run takes over.
+rm -rf results # what the stand-in left is nothing to go on from
 "$FLIPBENCH" run experiments/small.yaml > out.txt 2> err.txt & sweep=$!
 sleep 0.5
 kill -KILL $sweep
@@ -42,10 +42,10 @@ expect_status 0 bench db check
 expect_status 0 bench status small
 
 
-FAKE_STEP_MS=0 expect_status 0 bench run experiments/small.yaml
+expect_status 0 bench run experiments/small.yaml
 expect_answer "SELECT count(DISTINCT cell_id) FROM run WHERE status = 'finished'" 5
 # every step of the interrupted cell is there once
-expect_answer "SELECT count(*), count(loss), max(step) FROM step WHERE run_id = 1" '125|125|125'
+expect_answer "SELECT count(*), count(loss), max(step) FROM step WHERE run_id = 1" '250|250|250'
 
 # Two sweeps over one results folder: the second is refused, the first unharmed.
 rm -rf results

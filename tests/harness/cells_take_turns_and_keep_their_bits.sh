@@ -22,4 +22,4 @@ for run in 1 2; do expect_status 0 "$FLIPBENCH" verify $run --results turned; do
 rows="SELECT cell_id, step, loss FROM step JOIN run ON run.id = run_id ORDER BY 1, 2; SELECT cell_id, step, task, metric, value FROM evaluation JOIN run ON run.id = run_id ORDER BY 1, 2, 3, 4; SELECT cell_id, name, value FROM summary JOIN run ON run.id = run_id WHERE name IN ('samples', 'final_loss') ORDER BY 1, 2"
 [ "$(ask plain "$rows")" = "$(ask turned "$rows")" ] || fail "$(diff <(ask plain "$rows") <(ask turned "$rows"))"
 # times are sums over all the turns
-[ "$(ask turned "SELECT count(*) FROM run WHERE (SELECT sum(steps) FROM step WHERE run_id = run.id) = 200")" = 2 ] || fail "steps are missing"
+[ "$(ask turned "SELECT count(*) FROM run WHERE (SELECT sum(steps) FROM step WHERE run_id = run.id) = 100")" = 2 ] || fail "steps are missing"

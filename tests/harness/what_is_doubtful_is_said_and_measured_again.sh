@@ -9,7 +9,7 @@ expect_status 0 bench run experiments/two.yaml
 first=$(ask "SELECT directory FROM v_cell_latest WHERE label = 'mask_ratio=0'")
 
 # The first cell's threads waited for a CPU: its row, the list and the end of a sweep say so.
-sed -i 's/"delay_seconds":0/"delay_seconds":0.02/; s/"cpu_seconds":[0-9.e-]*/"cpu_seconds":0.01/' "results/$first/events.jsonl"
+sed -i 's/"delay_seconds":0/"delay_seconds":0.02/; s/"cpu_seconds":[0-9.e-]*/"cpu_seconds":0.01/; s/"other_cpu_seconds":0/"other_cpu_seconds":0.03/' "results/$first/events.jsonl"
 expect_status 0 bench db rebuild
 expect_status 0 bench status two
 expect_line out.txt '^finished .* mask_ratio=0 † [0-9]+ % lost'
@@ -89,3 +89,18 @@ expect_line err.txt 'give --yes'
 expect_status 0 bench runs remove "$run" --yes
 [ ! -e "results/$folder" ] || fail 'not removed'
 expect_answer "SELECT count(*) FROM run WHERE id = $run" 0
+
+# All cells are finished and a file is replaced: said, though nothing is trained on it yet.
+printf 'one' > x.tar
+expect_status 0 bench run experiments/two.yaml --set seed=11
+! grep -q 'changed since' err.txt || fail 'nothing has changed'
+expect_status 0 bench run experiments/two.yaml --set seed=11
+! grep -q 'changed since' err.txt || fail 'nothing has changed'
+printf 'other' > x.tar
+expect_status 0 bench run experiments/two.yaml --set seed=11
+expect_line err.txt 'data.train or text.vocabulary changed since 2 of 2 cells were trained on them'
+expect_status 0 bench run experiments/two.yaml --set seed=11 --retry data
+! grep -q 'changed since' err.txt || fail 'said after it was mended'
+expect_status 0 bench db rebuild
+expect_status 0 bench run experiments/two.yaml --set seed=11
+! grep -q 'changed since' err.txt || fail 'said after it was mended'

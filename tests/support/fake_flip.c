@@ -515,7 +515,7 @@ int main(int argc, char **argv) {
   error = fs_make_folders(folder);
   if (error) die(error);
   if (!resumes) refuse_used_folder(&f);
-  f.events = open(events, O_WRONLY | O_CREAT | O_APPEND | (resumes ? 0 : O_TRUNC), 0666);
+  f.events = open(events, O_WRONLY | O_CREAT | O_APPEND, 0666);
   if (f.events < 0) return 1;
   f.total_steps = f.s.samples / f.s.batch_size;
   f.past_samples = *f.s.init_from ? 58000 : 0;
