@@ -54,7 +54,7 @@ static void name_panels(drawing *g, const faceting *found) {
   double at = 0.022;
   strbuf_format(&f->variables, "array panel_name[%zu]\n", found->count);
   for (size_t i = 0; i < found->count; i++) {
-    char name[96], variable[32];
+    char name[96], variable[48];
     drawing_name_part(g, found->rows[i], 1, false, name, sizeof name);
     snprintf(variable, sizeof variable, "panel_name[%zu]", i + 1);
     figure_set_text(f, variable, "%s", name);

@@ -200,6 +200,10 @@ static const char *explain_empty(const report_data *d, size_t row, const column 
     return "the baseline was given something else, or ran elsewhere";
   if (c->kind == COLUMN_ISO) return "no accuracy above zero that both reach";
   if (needs_baseline) return "the baseline, or this row, did not record it";
+  for (size_t i = 0; i < cells->count; i++) {
+    const data_evaluation *e = data_find_evaluation(d, cells->cells[i], c);
+    if (e && isnan(e->value)) return "what it measured was not a number";
+  }
   if (c->kind == COLUMN_TUNED && !tuned) return "no tuning starts from this row";
   if (c->kind == COLUMN_TUNED) return "the tuning has no such evaluation yet";
   if (c->kind == COLUMN_SUMMARY) return "the run did not record it";

@@ -78,6 +78,13 @@ expect_line err.txt 'figure accuracy_vs_samples not drawn: no finished run has i
 expect_status 0 bench report three --format html
 grep -q 'accuracy_vs_samples: not drawn: no finished run has its numbers' results/three/report.html || fail "the page does not say why"
 
+# A metric that is null is no number, not nought.
+sed -i 's/"top1":[0-9.e-]*/"top1":null/' results/one/mask_ratio=0-*/events.jsonl
+expect_status 0 bench db rebuild
+expect_status 0 bench report one
+expect_line out.txt '^– zero-shot top-1 of mask 0 %: what it measured was not a number'
+bench report one --format csv > one.csv
+
 # Rows that were given different data are rows of their own, and compared with nothing.
 expect_status 0 bench run experiments/small.yaml --no-progress
 sed -i 's/"data_fingerprint":"[^"]*"/"data_fingerprint":"0000000000"/' results/small/mask_ratio=0-*/events.jsonl
