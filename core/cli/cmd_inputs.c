@@ -253,14 +253,17 @@ cleanup:
 
 static err list_all(listing *l, const settings *s) {
   err error = NULL;
+  char *words = shipped_or_given(s->text_vocabulary);
+  if (!words) return mem_error(0, "a path");
   if (s->data_train.count)
     TRY(list_data(l, "train", "data.train", s->data_train.items, s->data_train.count));
   if (*s->text_vocabulary)
-    TRY(list_file(l, "vocabulary", "text.vocabulary", s->text_vocabulary, s->text_vocabulary));
+    TRY(list_file(l, "vocabulary", "text.vocabulary", s->text_vocabulary, words));
   if (*s->init_from && strncmp(s->init_from, "cell:", 5) != 0)
     TRY(list_file(l, "weights", "init_from", s->init_from, s->init_from));
   for (size_t i = 0; i < s->eval_sets.count; i++) TRY(list_set(l, s->eval_sets.items[i]));
 cleanup:
+  free(words);
   return error;
 }
 

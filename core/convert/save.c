@@ -7,6 +7,7 @@
 
 #include "base/fs.h"
 #include "base/mem.h"
+#include "base/shipped.h"
 #include "convert/foreign.h"
 #include "convert/names.h"
 #include "convert/weights.h"
@@ -194,7 +195,9 @@ static err save_vocabulary(const char *folder, const settings *s) {
   size_t length;
   strbuf words = {0}, config = {0};
   if (s->text_tokenizer != TOKENIZER_WORDPIECE || !*s->text_vocabulary) return NULL;
-  err error = fs_read(s->text_vocabulary, &text, &length);
+  char *found = shipped_or_given(s->text_vocabulary);
+  err error = found ? fs_read(found, &text, &length) : mem_error(0, "a path");
+  free(found);
   if (error) return err_context(error, "text.vocabulary");
   strbuf_append_bytes(&words, text, length);
   json_writer writer = jsonw_start(&config), *w = &writer;

@@ -6,6 +6,7 @@
 
 #include "base/fs.h"
 #include "base/mem.h"
+#include "base/shipped.h"
 #include "base/version.h"
 #include "train/run.h"
 
@@ -129,18 +130,20 @@ err run_find_init(const run *r, char **path) {
 
 /* What this process is given. */
 static err gather(run *r, given *g) {
-  char *init = NULL;
+  char *init = NULL, *words = shipped_or_given(r->s->text_vocabulary);
   err error = NULL;
   *g = (given){.data_samples = dataset_count(r->data)};
   snprintf(g->data, sizeof g->data, "%s", dataset_fingerprint(r->data));
   snprintf(g->commit, sizeof g->commit, "%s", version_commit);
   snprintf(g->dirty, sizeof g->dirty, "%s", version_dirty_digest);
-  if (*r->s->text_vocabulary) TRY(hash_file(r->s->text_vocabulary, g->vocabulary));
+  if (!words) FAIL(ERR_MEMORY, "out of memory: a path");
+  if (*words) TRY(hash_file(words, g->vocabulary));
   TRY(run_find_init(r, &init));
   if (init) TRY(hash_file(init, g->init));
   for (size_t i = 0; i < r->set_count; i++)
     TRY(given_add_set(g, eval_set_name(r->sets[i]), eval_set_fingerprint(r->sets[i])));
 cleanup:
+  free(words);
   free(init);
   return error;
 }

@@ -71,6 +71,30 @@ void figure_set_title(figure *f, const char *title, const char *shorter) {
   strbuf_free(&text);
 }
 
+static void set_small_text(figure *f, const char *name, const char *size_name, double size,
+                           size_t fits, const char *text) {
+  strbuf cut = {0};
+  double width = (double)text_columns(text);
+  double scaled = width > (double)fits ? size * (double)fits / width : size;
+  strbuf_append(&cut, text);
+  if (scaled < 0.72 * size) {
+    scaled = 0.72 * size;
+    text_cut(&cut, 0, (size_t)((double)fits / 0.72) - 1);
+    strbuf_append(&cut, "…");
+  }
+  figure_set_text(f, name, "%s", strbuf_string(&cut));
+  figure_set_number(f, size_name, scaled);
+  strbuf_free(&cut);
+}
+
+void figure_set_subtitle(figure *f, const char *text) {
+  set_small_text(f, "subtitle_text", "subtitle_size", 11.5, 86, text);
+}
+
+void figure_set_source(figure *f, const char *text) {
+  set_small_text(f, "source_line", "source_size", 8.5, 118, text);
+}
+
 static err remember(figure *f, const figure_point *points, size_t count) {
   figure_point *grown = mem_resize(f->drawn, f->drawn_count + count + 1, sizeof *grown);
   if (!grown) return mem_error((f->drawn_count + count) * sizeof *grown, "a figure");

@@ -30,6 +30,9 @@ void figure_set_text(figure *f, const char *name, const char *format, ...)
 /* The title, in a size that fits; two sentences may be too much for it: `shorter` is then taken
  * (NULL: it is cut). */
 void figure_set_title(figure *f, const char *title, const char *shorter);
+/* The lines below the title and below the figure, in sizes that fit, or cut. */
+void figure_set_subtitle(figure *f, const char *text);
+void figure_set_source(figure *f, const char *text);
 void figure_set_number(figure *f, const char *name, double value);
 err figure_add_series(figure *f, const figure_point *points, size_t count) ERR_MUST_CHECK;
 /* What labels keep clear of without its being drawn: an error bar. */

@@ -9,7 +9,6 @@
 #include "report/history.h"
 #include "stats/student.h"
 
-enum { SUBTITLE_COLUMNS = 86 }; /* that fit the canvas */
 
 static bool is_same_group(const sample_series *a, const sample_series *b) {
   return strcmp(a->machine, b->machine) == 0 && strcmp(a->words, b->words) == 0 &&
@@ -172,22 +171,18 @@ static void fill_figure(const history_view *v, const size_t *members, size_t cou
     add_commits(s, &v->levels[members[k]], k + 1, f->is_column, f);
     if (s->count > most) most = s->count;
   }
-  figure_set_number(f, "panels", (double)count);
+  f->panels = (int)count;
   history_title(v, members, count, &text);
-  figure_set_text(f, "title_text", "%s", strbuf_string(&text));
+  figure_set_title(f, strbuf_string(&text), NULL);
   strbuf_clear(&text);
   history_name_group(&v->series[members[0]], &text);
-  if (text_columns(strbuf_string(&text)) > SUBTITLE_COLUMNS) {
-    text_cut(&text, 0, SUBTITLE_COLUMNS - 1);
-    strbuf_append(&text, "…");
-  }
-  figure_set_text(f, "subtitle_text", "%s", strbuf_string(&text));
-  figure_set_text(f, "source_line",
-                  "point: a commit's median, bar: its samples · line and band: a level's "
-                  "mean, 95 %% interval · open: disturbed · ×: set aside");
+  figure_set_subtitle(f, strbuf_string(&text));
+  figure_set_source(f,
+                    "point: a commit's median, bar: its samples · line and band: a level's mean, "
+                    "95 % interval · open: disturbed · ×: set aside");
   figure_set_text(f, "x_label", "%s", "");
   figure_set_text(f, "y_label", "%s", v->metric);
-  figure_set_number(f, "right_edge", f->is_column ? 0.93 : 0.97);
+  f->right_edge = f->is_column ? 0.93 : 0.97;
   f->x_least = -0.7;
   f->x_most = (double)most - 0.3;
   f->y_least = 0;

@@ -71,22 +71,6 @@ bool plot_is_known(const char *name) {
 
 /* ---- drawing ---- */
 
-static void set_small_text(figure *f, const char *name, const char *size_name, double size,
-                           size_t fits, const char *text) {
-  strbuf cut = {0};
-  double width = (double)text_columns(text);
-  double scaled = width > (double)fits ? size * (double)fits / width : size;
-  strbuf_append(&cut, text);
-  if (scaled < 0.72 * size) {
-    scaled = 0.72 * size;
-    text_cut(&cut, 0, (size_t)((double)fits / 0.72) - 1);
-    strbuf_append(&cut, "…");
-  }
-  figure_set_text(f, name, "%s", strbuf_string(&cut));
-  figure_set_number(f, size_name, scaled);
-  strbuf_free(&cut);
-}
-
 /* Below the title what the experiment is and how many seeds; below the figure where it comes from
  * and which runs were disturbed. */
 static void set_frame(drawing *g) {
@@ -113,8 +97,8 @@ static void set_frame(drawing *g) {
   if (is_mixed) strbuf_append(&source, "‡ given other data · ");
   strbuf_append(&source, g->d->e->name);
   if (t->notes.provenance) strbuf_format(&source, " · %s", t->notes.provenance);
-  set_small_text(&g->f, "subtitle_text", "subtitle_size", 11.5, 86, strbuf_string(&subtitle));
-  set_small_text(&g->f, "source_line", "source_size", 8.5, 118, strbuf_string(&source));
+  figure_set_subtitle(&g->f, strbuf_string(&subtitle));
+  figure_set_source(&g->f, strbuf_string(&source));
   strbuf_free(&subtitle);
   strbuf_free(&source);
 }

@@ -227,16 +227,20 @@ static bool begins_with(const char *text, size_t length, const char *start, size
   return length >= start_length && memcmp(text, start, start_length) == 0;
 }
 
-/* The name that a session has, or gets, in ours: its own, or NAME.merged-N when another session has
- * it. Lines are only ever added, so of two that begin alike the longer one is the newer. */
+/* The name that a session has, or gets, in ours: its own, or NAME.merged-N.jsonl when another
+ * session has it. Lines are only ever added, so of two that begin alike the longer one is the
+ * newer. */
 static err find_session(const merge *m, const char *name, const char *text, size_t length,
                         strbuf *path, bool *is_known) {
   for (int n = 0; n < MOST_NAMES; n++) {
     char *ours = NULL;
     size_t ours_length = 0;
     strbuf_clear(path);
-    strbuf_format(path, "%s/benchmarks/%s", m->results, name);
+    const char *end = strrchr(name, '.'); /* sessions are files that end in .jsonl */
+    int stem = (int)(end ? (size_t)(end - name) : strlen(name));
+    strbuf_format(path, "%s/benchmarks/%.*s", m->results, stem, name);
     if (n) strbuf_format(path, ".merged-%d", n);
+    if (end) strbuf_append(path, end);
     *is_known = false;
     if (!fs_exists(strbuf_string(path))) return NULL;
     err error = fs_read(strbuf_string(path), &ours, &ours_length);

@@ -9,6 +9,7 @@
 
 #include "base/fs.h"
 #include "base/mem.h"
+#include "base/shipped.h"
 #include "model/count.h"
 #include "run/run.h"
 #include "store/sql.h"
@@ -40,7 +41,9 @@ static int64_t count_vocabulary(const char *path) {
   char *text = NULL;
   size_t length = 0;
   int64_t lines = 0;
-  err error = fs_read(path, &text, &length);
+  char *found = shipped_or_given(path);
+  err error = found ? fs_read(found, &text, &length) : mem_error(0, "a path");
+  free(found);
   if (error) {
     err_free(error);
     return BERT_VOCABULARY;
