@@ -67,6 +67,7 @@ typedef struct {
   bool waits_for_memory;  /* and that was said */
   bool has_begun;         /* an earlier process worked on it */
   bool ran_now;           /* a process was started in this sweep */
+  double done_share;      /* of its samples, when it was last looked at; kept between turns */
   double lost_share;      /* of a finished run; NaN: not disturbed, or unknown */
 } run_cell;
 
@@ -111,6 +112,9 @@ err run_tag(store *s, const char *results, int64_t run_id, const char *name,
 /* Share of the training time that other processes cost a disturbed run; NaN when it was not
  * disturbed, or when nothing tells. */
 err run_lost_share(store *s, int64_t run_id, double *share) ERR_MUST_CHECK;
+/* What all of a run's processes took together, evaluation and checkpoints included; NaN when the
+ * record does not say. */
+err run_wall_seconds(store *s, int64_t run_id, double *seconds) ERR_MUST_CHECK;
 
 /* The last lines of a cell's output; the caller frees; NULL when memory is short. */
 char *run_log_tail(const char *results, const char *directory);
@@ -152,7 +156,7 @@ err run_rebuild(const char *path, const char *results, size_t *runs) ERR_MUST_CH
  * both kept, and the reports use a finished one. Counts are added to. */
 typedef struct {
   size_t experiments, merged, known, running; /* merged: new or with new attempts */
-  size_t sessions; /* of `flipbench compare`, new or longer */
+  size_t sessions;                            /* of `flipbench compare`, new or longer */
 } run_merged;
 err run_merge(store *s, const char *results, const char *from, bool with_checkpoints,
               run_merged *count) ERR_MUST_CHECK;

@@ -29,10 +29,13 @@ void runner_enforce_limits(runner *r) {
 
 /* ---- the end of a process ---- */
 
+/* `seconds`: of the last process; a finished run is told with the time of all of them. */
 static void say_end(runner *r, run_cell *c, double seconds) {
   char time[TEXT_NUMBER_SIZE];
   const char *colour = "", *plain = "";
-  text_duration(seconds, time);
+  double whole = NAN;
+  if (c->state == CELL_FINISHED) runner_keep_failure(r, run_wall_seconds(r->s, c->run_id, &whole));
+  text_duration(whole > seconds ? whole : seconds, time);
   if (r->shown.has_colour) {
     colour = c->state == CELL_FINISHED ? "\033[32m"
              : c->state == CELL_FAILED ? "\033[31m"
@@ -126,9 +129,13 @@ static void describe(const runner *r, const store_progress *p, strbuf *note) {
 
 double runner_work_done(const runner *r, const double *fractions) {
   double done = 0;
-  for (size_t i = 0; i < r->sweep->count; i++)
-    if (r->sweep->cells[i].state != CELL_WAITING && r->sweep->cells[i].state != CELL_RUNNING)
+  for (size_t i = 0; i < r->sweep->count; i++) {
+    const run_cell *c = &r->sweep->cells[i];
+    if (c->state == CELL_WAITING)
+      done += c->done_share * r->cost[i]; /* of the turns that it has had */
+    else if (c->state != CELL_RUNNING)
       done += r->cost[i];
+  }
   for (int i = 0; i < r->running_count; i++)
     if (!isnan(fractions[i])) done += fractions[i] * r->cost[r->running[i].index];
   return done;
@@ -158,7 +165,7 @@ void runner_show(runner *r) {
   strsep(&metric, ".");
   if (metric) metric[strcspn(metric, "/")] = '\0';
   for (int i = 0; i < r->running_count; i++) {
-    const run_cell *c = &r->sweep->cells[r->running[i].index];
+    run_cell *c = &r->sweep->cells[r->running[i].index];
     store_progress p;
     err error = store_find_progress(r->s, c->run_id, task, metric ? metric : "", &p);
     runner_keep_failure(r, error);
@@ -166,6 +173,7 @@ void runner_show(runner *r) {
     if (!error) describe(r, &p, &notes[i]);
     fractions[i] = error ? NAN : p.samples / p.total_samples;
     if (fractions[i] > 1) fractions[i] = 1;
+    if (!isnan(fractions[i])) c->done_share = fractions[i];
     lines[i] = (display_line){c->cell->label, fractions[i], strbuf_string(&notes[i])};
   }
   describe_whole(r, fractions, &closing);
