@@ -240,7 +240,7 @@ static void what_records_leave_out_keeps_its_meaning(void **state) {
 }
 
 /* The quickstart's run at mask 0, as it was recorded before recipes were counted: 2e-3 and so on
- * are its settings, the hash is the one in results/reference/quickstart/runs.jsonl. */
+ * are its settings, the hash is the one in results/reference/quickstart-recipe-1/runs.jsonl. */
 static void a_run_from_before_this_recipe_keeps_its_identity(void **state) {
   (void)state;
   static const char run[] =
