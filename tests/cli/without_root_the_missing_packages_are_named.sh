@@ -1,4 +1,5 @@
 # A machine where nothing is installed, seen by somebody who is not root.
+unset NO_APT # the caller may have set it
 mkdir bin
 printf '#!/bin/sh\nexit 1\n' > bin/dpkg-query
 printf '#!/bin/sh\necho 1000\n' > bin/id
