@@ -39,8 +39,6 @@ err eval_set_open(const char *path, const char *task, const settings *s, const t
                   eval_set **set) ERR_MUST_CHECK;
 void eval_set_close(eval_set *set);
 const char *eval_set_name(const eval_set *set);
-bool eval_set_has_zeroshot(const eval_set *set);
-bool eval_set_has_retrieval(const eval_set *set);
 /* What was left out or passed over since the last call, a line each ("" when nothing); valid until
  * the set is used again. */
 const char *eval_set_new_warnings(eval_set *set);

@@ -491,14 +491,6 @@ const char *eval_set_fingerprint(const eval_set *set) {
   return set->fingerprint;
 }
 
-bool eval_set_has_zeroshot(const eval_set *set) {
-  return set->has_zeroshot;
-}
-
-bool eval_set_has_retrieval(const eval_set *set) {
-  return set->has_retrieval;
-}
-
 int64_t eval_set_rows(const eval_set *set) {
   return set->rows;
 }

@@ -36,15 +36,6 @@ void place_normalise(const char *path, strbuf *out) {
   if (out->length == start && !is_absolute) strbuf_append_char(out, '.');
 }
 
-void place_beside(const char *origin, const char *name, strbuf *out) {
-  const char *slash = strrchr(origin, '/');
-  strbuf joined = {0};
-  if (slash && *name != '/') strbuf_append_bytes(&joined, origin, (size_t)(slash - origin) + 1);
-  strbuf_append(&joined, name);
-  place_normalise(strbuf_string(&joined), out);
-  strbuf_free(&joined);
-}
-
 int place_ups(const char *normal) {
   int count = 0;
   while (strncmp(normal, "..", 2) == 0 && (normal[2] == '/' || !normal[2])) {

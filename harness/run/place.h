@@ -10,8 +10,6 @@
 /* Appends `path` without empty and "." parts and with each "name/.." taken out: "a/./b/../c" gives
  * "a/c"; "../x" stays; "/../x" gives "/x"; "." when nothing is left. */
 void place_normalise(const char *path, strbuf *out);
-/* The same of `name` as it is read in the file `origin`: beside it, unless absolute. */
-void place_beside(const char *origin, const char *name, strbuf *out);
 
 /* How many ".." a normalised path begins with. */
 int place_ups(const char *normal);

@@ -62,24 +62,3 @@ paired_result paired_mean(const paired_value *own, size_t count) {
       count < 2 ? 0 : stats_t95(count - 1) * sqrt(sum / (double)(count - 1) / (double)count);
   return around(mean, half, reach_of(own, count));
 }
-
-/* The squared relative standard error of a mean, and its share in Welch's degrees of freedom. */
-static double relative_variance(const paired_value *v, size_t count) {
-  double mean = mean_value(v, count), sum = 0;
-  for (size_t i = 0; i < count; i++) sum += square(v[i].value / mean - 1);
-  return count < 2 ? 0 : sum / (double)(count - 1) / (double)count;
-}
-
-paired_result paired_ratio_apart(const paired_value *own, size_t own_count,
-                                 const paired_value *base, size_t base_count) {
-  double a = mean_value(own, own_count), b = mean_value(base, base_count);
-  if (!(a > 0) || !(b > 0)) return (paired_result){NAN, NAN, NAN};
-  bool is_known = has_own_interval(own, own_count) && has_own_interval(base, base_count);
-  if ((own_count < 2 || base_count < 2) && !is_known) return (paired_result){a / b, NAN, NAN};
-  double x = relative_variance(own, own_count), y = relative_variance(base, base_count);
-  double spread = (own_count > 1 ? x * x / (double)(own_count - 1) : 0) +
-                  (base_count > 1 ? y * y / (double)(base_count - 1) : 0);
-  double half = spread > 0 ? stats_t95_of(square(x + y) / spread) * sqrt(x + y) : 0;
-  reach m = reach_of(own, own_count), n = reach_of(base, base_count);
-  return around(a / b, half, (reach){hypot(m.down, n.up), hypot(m.up, n.down)});
-}

@@ -22,8 +22,5 @@ typedef struct {
 paired_result paired_ratio(const paired_value *own, const paired_value *base, size_t count);
 /* The mean of one quantity over seeds, by the same rule. */
 paired_result paired_mean(const paired_value *own, size_t count);
-/* The ratio when the seeds of both sides differ: Welch's t on the logarithms. */
-paired_result paired_ratio_apart(const paired_value *own, size_t own_count,
-                                 const paired_value *base, size_t base_count);
 
 #endif

@@ -59,16 +59,6 @@ double stats_t95(size_t degrees) {
   return z + first / n + second / (n * n) + third / (n * n * n);
 }
 
-double stats_t95_of(double degrees) {
-  if (!(degrees > 1)) return stats_t95(1);
-  if (degrees > 1e6) degrees = 1e6;
-  size_t below = (size_t)degrees;
-  double lower = stats_t95(below), upper = stats_t95(below + 1);
-  /* linear in 1/degrees, in which the points lie almost on a line */
-  double share = (1 / (double)below - 1 / degrees) / (1 / (double)below - 1 / (double)(below + 1));
-  return lower + share * (upper - lower);
-}
-
 double stats_half_width(const double *values, size_t count) {
   if (count < 2) return NAN;
   return stats_t95(count - 1) * stats_deviation(values, count) / sqrt((double)count);

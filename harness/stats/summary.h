@@ -17,8 +17,6 @@ err stats_median(const double *values, size_t count, double *result) ERR_MUST_CH
 
 /* The two-sided 95 % point of Student's t: 12.706 for 1 degree of freedom, 1.960 for many. */
 double stats_t95(size_t degrees);
-/* The same for degrees of freedom that are no whole number (Satterthwaite); at least 1. */
-double stats_t95_of(double degrees);
 /* Half width of the 95 % t-interval of the mean: t95(n - 1) s / sqrt(n). NaN for fewer than two. */
 double stats_half_width(const double *values, size_t count);
 

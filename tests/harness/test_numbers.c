@@ -9,20 +9,7 @@
 #include "base/text.h"
 #include "store/outcomes.h"
 #include "store/sql.h"
-
-static int enter_folder(void **state) {
-  char *folder = strdup("/tmp/flip-numbers.XXXXXX");
-  if (!folder || !mkdtemp(folder) || chdir(folder) != 0) return -1;
-  *state = folder;
-  return 0;
-}
-
-static int leave_folder(void **state) {
-  char command[128];
-  snprintf(command, sizeof command, "rm -rf '%s'", (char *)*state);
-  free(*state);
-  return chdir("/") != 0 || system(command) != 0;
-}
+#include "support/folder.h"
 
 static double real(store *s, const char *sql) {
   sqlite3_stmt *rows;

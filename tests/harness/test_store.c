@@ -8,21 +8,7 @@
 #include "base/text.h"
 #include "store/export.h"
 #include "store/sql.h"
-
-/* Each test works in a folder of its own, which is removed by the shell. */
-static int enter_folder(void **state) {
-  char *folder = strdup("/tmp/flip-store.XXXXXX");
-  if (!folder || !mkdtemp(folder) || chdir(folder) != 0) return -1;
-  *state = folder;
-  return 0;
-}
-
-static int leave_folder(void **state) {
-  char command[128];
-  snprintf(command, sizeof command, "rm -rf '%s'", (char *)*state);
-  free(*state);
-  return chdir("/") != 0 || system(command) != 0;
-}
+#include "support/folder.h"
 
 static int64_t number(store *s, const char *sql) {
   sqlite3_stmt *rows;

@@ -26,11 +26,11 @@ expect_line out.txt '5 runs'
 cd ..
 
 # The other machine: an installed copy, the archive, and the data.
-mkdir -p root/opt root/work root/tmp root/etc
+mkdir -p root/opt root/srv root/tmp root/etc
 cmake --install "$BINARY" --prefix "$SCRATCH/root/opt/flip" > /dev/null
-mv quickstart.tar.gz root/work/ && mv home/data root/work/data && mv home gone
+mv quickstart.tar.gz root/srv/ && mv home/data root/srv/data && mv home gone
 cat > root/reproduce.sh <<'R'
-cd /work || cd "$ROOT/work"
+cd /srv || cd "$ROOT/srv"
 flipbench reproduce quickstart.tar.gz > table.txt
 R
 # In a root of its own where the kernel gives one: no sources, no build, no settings of the user.
@@ -55,12 +55,12 @@ fi
 expect_line err.txt "the bundle's records give its table"
 expect_line err.txt 'training data data/openclipart/train-\*\.tar: the same as recorded'
 expect_line err.txt 'evaluation images data/emoji/emoji-\*\.tar: the same as recorded'
-table=root/work/table.txt
+table=root/srv/table.txt
 expect_line $table 'mask 75 % · .*equal$'
 ! grep -qE 'DIFFERS|MISSING|as printed$' $table || { cat $table; fail "the same program and data gave other numbers"; }
 expect_line $table '([0-9]+) of \1 numbers agree with the bundle: \1 equal'
 expect_line $table 'verdict: reproduced, on the same data, with the same program, on the same kind of machine'
 
 # The record that was made there is the same cells': it joins the first one.
-expect_status 0 "$FLIPBENCH" db merge root/work/reproduced/quickstart/again --results gone/results
+expect_status 0 "$FLIPBENCH" db merge root/srv/reproduced/quickstart/again --results gone/results
 expect_line out.txt '5 runs merged, 0 known'
