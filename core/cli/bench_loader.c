@@ -4,7 +4,7 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "cli/bench.h"
-#include "data/loader.h"
+#include "read/loader.h"
 
 typedef struct {
   const char *name;

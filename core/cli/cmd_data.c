@@ -8,11 +8,11 @@
 #include "base/options.h"
 #include "cli/cmd_data.h"
 #include "cli/commands.h"
-#include "data/emoji.h"
-#include "data/openclipart.h"
-#include "data/scenes.h"
-#include "data/source.h"
-#include "data/stats.h"
+#include "make/emoji.h"
+#include "make/openclipart.h"
+#include "scenes/scenes.h"
+#include "read/source.h"
+#include "read/stats.h"
 
 static err check_format(const char *format) {
   if (strcmp(format, "jpg") == 0 || strcmp(format, "png") == 0) return NULL;

@@ -6,8 +6,8 @@
 #include "base/options.h"
 #include "cli/cmd_data.h"
 #include "cli/data_score.h"
-#include "data/image_hash.h"
-#include "data/select.h"
+#include "select/image_hash.h"
+#include "select/select.h"
 
 static err open_sources(const option_list *sources, const select_output *output, dataset **data) {
   if (!sources->count)

@@ -6,7 +6,7 @@
 #include "base/progress.h"
 #include "cli/commands.h"
 #include "cli/trained.h"
-#include "data/shrink.h"
+#include "image/shrink.h"
 #include "eval/dream.h"
 
 static void show(void *context, int64_t step, double score) {

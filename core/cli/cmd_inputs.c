@@ -12,9 +12,9 @@
 #include "base/shipped.h"
 #include "cli/commands.h"
 #include "config/settings.h"
-#include "data/dataset.h"
-#include "data/shard.h"
-#include "data/source.h"
+#include "read/dataset.h"
+#include "read/shard.h"
+#include "read/source.h"
 
 typedef struct {
   char *written, *found; /* found: NULL when it is nowhere */

@@ -5,7 +5,7 @@
 #include "base/log.h"
 #include "base/options.h"
 #include "cli/commands.h"
-#include "data/tokenizer.h"
+#include "text/tokenizer.h"
 #include "model/count.h"
 
 enum { CPU_CHUNK_BYTES = 1 << 20 };

@@ -8,8 +8,8 @@
 #include "base/text.h"
 #include "cli/commands.h"
 #include "config/settings.h"
-#include "data/dataset.h"
-#include "data/tokenizer.h"
+#include "read/dataset.h"
+#include "text/tokenizer.h"
 
 /* All captions of the shards, in order; those that cannot be read are counted and named. Pictures
  * are not needed. */

@@ -3,7 +3,7 @@
 #define FLIP_CLI_DATA_SCORE_H
 
 #include "base/options.h"
-#include "data/dataset.h"
+#include "read/dataset.h"
 
 /* scores [samples of data]: the cosine of both embeddings, NaN for a sample that cannot be read;
  * the caller frees. sets: changes to the model's settings. */

@@ -3,8 +3,8 @@
 #define FLIP_CLI_TRAINED_H
 
 #include "base/options.h"
-#include "data/plain_text.h"
-#include "data/tokenizer.h"
+#include "text/plain_text.h"
+#include "text/tokenizer.h"
 #include "convert/weights.h"
 #include "ops/ops.h"
 

@@ -11,7 +11,7 @@
 #include "convert/foreign.h"
 #include "convert/names.h"
 #include "convert/weights.h"
-#include "data/tokenizer.h"
+#include "text/tokenizer.h"
 #include "model/front.h"
 
 static err cannot(weights_format format, const char *key, const char *why) {

@@ -4,7 +4,7 @@
 #define FLIP_EVAL_CLASSES_H
 
 #include "config/settings.h"
-#include "data/plain_text.h"
+#include "text/plain_text.h"
 #include "eval/set.h"
 
 /* LABEL<tab>NAME a line; without a tab the line is both. The lists point into `lines`. */

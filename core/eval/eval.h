@@ -25,7 +25,7 @@
 #include "base/err.h"
 #include "base/json.h"
 #include "config/settings.h"
-#include "data/tokenizer.h"
+#include "text/tokenizer.h"
 #include "model/clip.h"
 
 typedef struct eval_set eval_set;

@@ -7,9 +7,9 @@
 #include "base/fs.h"
 #include "base/mem.h"
 #include "base/text.h"
-#include "data/dataset.h"
-#include "data/file_rows.h"
-#include "data/image.h"
+#include "read/dataset.h"
+#include "read/file_rows.h"
+#include "image/image.h"
 
 enum { BATCH = 256, DEEPEST_FOLDER = 64 };
 

@@ -8,7 +8,7 @@
 
 #include "base/err.h"
 #include "base/text.h"
-#include "data/image.h"
+#include "image/image.h"
 #include "model/clip.h"
 
 typedef struct pictures pictures;

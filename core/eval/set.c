@@ -9,9 +9,9 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "base/shipped.h"
-#include "data/image.h"
-#include "data/record.h"
-#include "data/template.h"
+#include "image/image.h"
+#include "read/record.h"
+#include "text/template.h"
 #include "eval/classes.h"
 
 static const char *const task_names[] = {"zeroshot", "retrieval", "probe"};

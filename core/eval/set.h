@@ -3,8 +3,8 @@
 #define FLIP_EVAL_SET_H
 
 #include "base/hash.h"
-#include "data/dataset.h"
-#include "data/image.h"
+#include "read/dataset.h"
+#include "image/image.h"
 #include "eval/eval.h"
 
 enum { LABEL_UNREADABLE = -2 }; /* of a row: it has been named already */

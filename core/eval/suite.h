@@ -14,7 +14,7 @@
 
 #include "base/err.h"
 #include "config/settings.h"
-#include "data/tokenizer.h"
+#include "text/tokenizer.h"
 #include "model/clip.h"
 
 typedef struct {

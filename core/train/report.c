@@ -12,7 +12,7 @@
 #include "base/fs.h"
 #include "base/mem.h"
 #include "base/version.h"
-#include "data/libraries.h"
+#include "image/libraries.h"
 #include "train/run.h"
 
 static void write_cpu_name(json_writer *w, const char *key) {

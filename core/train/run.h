@@ -5,9 +5,9 @@
 
 #include "base/machine.h"
 #include "base/progress.h"
-#include "data/dataset.h"
-#include "data/loader.h"
-#include "data/tokenizer.h"
+#include "read/dataset.h"
+#include "read/loader.h"
+#include "text/tokenizer.h"
 #include "eval/eval.h"
 #include "model/clip.h"
 #include "model/count.h"

@@ -7,8 +7,8 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "cli/cli.h"
-#include "run/bisect.h"
-#include "run/timing.h"
+#include "timing/bisect.h"
+#include "timing/timing.h"
 #include "stats/ratio.h"
 #include "store/samples.h"
 

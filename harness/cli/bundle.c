@@ -10,7 +10,7 @@
 #include "cli/cli.h"
 #include "report/table_changes.h"
 #include "report/write.h"
-#include "run/bundle.h"
+#include "exchange/bundle.h"
 #include "store/sql.h"
 
 static const char details[] =

@@ -5,7 +5,7 @@
 
 #include "base/mem.h"
 #include "cli/cli.h"
-#include "spec/format.h"
+#include "experiment/format.h"
 
 static const char details[] =
     "Reads the file and all its bases, expands the matrix and checks every cell, and runs "

@@ -5,8 +5,8 @@
 #include "base/options.h"
 #include "report/plot.h"
 #include "report/table.h"
-#include "run/run.h"
-#include "spec/spec.h"
+#include "sweep/run.h"
+#include "experiment/spec.h"
 #include "store/store.h"
 
 int cli_run(int argc, char **argv);
@@ -47,15 +47,21 @@ typedef struct {
     "db", 0, OPTION_STRING, &(place).db, "FILE",                                                   \
         "database [RESULTS/flipbench.db, or $FLIPBENCH_DB]", false                                 \
   }
-/* How commits become programs (run/bisect.h): 'flipbench bisect' and 'history --measure'. */
+/* How commits become programs (timing/bisect.h): 'flipbench bisect' and 'history --measure'. */
 #define CLI_BUILD_DEFAULTS                                                                         \
-  {.repository = ".",                                                                              \
-   .build = "cmake --preset release && cmake --build build --target flip",                         \
-   .program = "build/bin/flip"}
+  {                                                                                                \
+    .repository = ".", .build = "cmake --preset release && cmake --build build --target flip",     \
+    .program = "build/bin/flip"                                                                    \
+  }
 #define CLI_BUILD_OPTIONS(builds)                                                                  \
   {"repository", 0, OPTION_STRING, &(builds).repository, "DIR", "of git [.]", false},              \
-  {"build", 0, OPTION_STRING, &(builds).build, "COMMAND",                                          \
-   "run in each checkout [cmake --preset release && cmake --build build --target flip]", false},   \
+      {"build",                                                                                    \
+       0,                                                                                          \
+       OPTION_STRING,                                                                              \
+       &(builds).build,                                                                            \
+       "COMMAND",                                                                                  \
+       "run in each checkout [cmake --preset release && cmake --build build --target flip]",       \
+       false},                                                                                     \
   {                                                                                                \
     "program", 0, OPTION_STRING, &(builds).program, "PATH",                                        \
         "what it makes, in the checkout [build/bin/flip]", false                                   \
@@ -91,7 +97,8 @@ typedef struct {
   size_t strangers; /* runs of cells that the file named once and does not name any more */
   char *trouble;    /* why the file could not be read; NULL */
 } cli_cells;
-err cli_list_cells(store *s, const char *results, const char *name, cli_cells *cells) ERR_MUST_CHECK;
+err cli_list_cells(store *s, const char *results, const char *name,
+                   cli_cells *cells) ERR_MUST_CHECK;
 void cli_free_cells(cli_cells *cells);
 
 /* A run by its number, or by the first digits of its cell's id (the cell's newest finished run). */

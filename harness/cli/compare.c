@@ -5,7 +5,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "cli/cli.h"
-#include "run/timing.h"
+#include "timing/timing.h"
 #include "stats/ratio.h"
 #include "store/samples.h"
 

@@ -3,7 +3,7 @@
 #define FLIPBENCH_CLI_HISTORY_H
 
 #include "cli/cli.h"
-#include "run/range.h"
+#include "timing/range.h"
 #include "stats/levels.h"
 #include "store/samples.h"
 

@@ -12,7 +12,7 @@
 #include "report/beside.h"
 #include "report/table_changes.h"
 #include "report/write.h"
-#include "run/localise.h"
+#include "exchange/localise.h"
 
 static const char details[] =
     "Unpacks BUNDLE into --out, checks every digest, makes the table from the recorded runs, says\n"

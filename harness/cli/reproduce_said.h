@@ -3,7 +3,7 @@
 #define FLIPBENCH_CLI_REPRODUCE_SAID_H
 
 #include "report/agreement.h"
-#include "run/localise.h"
+#include "exchange/localise.h"
 #include "store/store.h"
 
 /* Programs and machines of an experiment's runs, as texts. */

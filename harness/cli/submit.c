@@ -9,8 +9,8 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "cli/cli.h"
-#include "run/retry.h"
-#include "run/slurm.h"
+#include "sweep/retry.h"
+#include "cluster/slurm.h"
 
 static const char details[] =
     "Writes a job array, one cell a task, under RESULTS/NAME/slurm/, submits it with sbatch, and\n"

@@ -1,7 +1,7 @@
 #include <stdlib.h>
 
 #include "cli/cli.h"
-#include "run/task.h"
+#include "sweep/task.h"
 
 static const char details[] =
     "Runs on the machine that the cluster chose, without a database: LIST is a tasks-….jsonl that\n"

@@ -2,7 +2,7 @@
 
 #include "base/log.h"
 #include "cli/cli.h"
-#include "run/verify.h"
+#include "exchange/verify.h"
 
 static const char details[] =
     "The same settings, seed, precision and thread count on the same program give the same bits;\n"

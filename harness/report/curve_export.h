@@ -6,7 +6,7 @@
 #ifndef FLIPBENCH_REPORT_CURVE_EXPORT_H
 #define FLIPBENCH_REPORT_CURVE_EXPORT_H
 
-#include "spec/spec.h"
+#include "experiment/spec.h"
 #include "store/store.h"
 
 typedef enum { CURVES_TENSORBOARD, CURVES_CSV } curves_format;

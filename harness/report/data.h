@@ -4,7 +4,7 @@
 #ifndef FLIPBENCH_REPORT_DATA_H
 #define FLIPBENCH_REPORT_DATA_H
 
-#include "spec/spec.h"
+#include "experiment/spec.h"
 #include "stats/crossed.h"
 #include "stats/curve.h"
 #include "stats/paired.h"

@@ -7,7 +7,7 @@
 #ifndef FLIPBENCH_REPORT_HTML_H
 #define FLIPBENCH_REPORT_HTML_H
 
-#include "spec/spec.h"
+#include "experiment/spec.h"
 #include "store/store.h"
 
 /* `plots`: a folder for the figures, drawn anew as SVG. Without gnuplot the page has none. */

@@ -3,7 +3,7 @@
 #ifndef FLIPBENCH_REPORT_TABLE_H
 #define FLIPBENCH_REPORT_TABLE_H
 
-#include "spec/spec.h"
+#include "experiment/spec.h"
 #include "store/store.h"
 
 typedef struct {

@@ -1,5 +1,5 @@
 # A model trained here is written for others, read back, and embeds as before.
-. "$SOURCE/tests/train/common.sh"
+. "$SOURCE/tests/support/training.sh"
 make_data
 clip=(--set image.position=learned --set image.pool=class --set image.pre_norm=true --set image.patch_bias=false
       --set text.special_tokens=both --set text.causal=true --set text.pool=eot --set image.activation=quick_gelu --set text.activation=quick_gelu

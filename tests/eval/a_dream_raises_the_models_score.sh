@@ -1,5 +1,5 @@
 # flip dream: an image that a model likes for a text. What it is judged by is that model's own score.
-. "$SOURCE/tests/train/common.sh"
+. "$SOURCE/tests/support/training.sh"
 make_data
 train --out run --set eval.points=0 --set mask_ratio=0 --set samples=1920 --set data.flip=false \
   --set text.special_tokens=both

@@ -1,5 +1,5 @@
 # Evaluation sets as people have them: several captions, class files, masked inference, probe, suite.
-. "$SOURCE/tests/train/common.sh"
+. "$SOURCE/tests/support/training.sh"
 make_data
 train --out run --set eval.points=0
 number() { grep -o "\"$1\":[0-9.e-]*" "$2" | cut -d: -f2; } # number NAME FILE

@@ -1,6 +1,6 @@
 # A class list is checked against the data, classes are told apart by their labels, and a template
 # without a place for the name is refused.
-. "$SOURCE/tests/train/common.sh"
+. "$SOURCE/tests/support/training.sh"
 make_data
 train --out run --set eval.points=0 2>/dev/null
 number() { grep -o "\"$1\":[0-9.e-]*" "$2" | cut -d: -f2; }

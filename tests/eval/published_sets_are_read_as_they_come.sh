@@ -1,5 +1,5 @@
 # ImageNet folders, CIFAR's binaries and COCO's annotations, through the evaluation sets that are shipped.
-. "$SOURCE/tests/train/common.sh"
+. "$SOURCE/tests/support/training.sh"
 make_data
 train --out run --set eval.points=0
 number() { grep -o "\"$1\":[0-9.e-]*" "$2" | cut -d: -f2; }

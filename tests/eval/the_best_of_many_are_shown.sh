@@ -1,5 +1,5 @@
 # flip retrieve: images for a text, texts for an image, and a page that opens from a file.
-. "$SOURCE/tests/train/common.sh"
+. "$SOURCE/tests/support/training.sh"
 make_data
 train --out run --set eval.points=0 --set mask_ratio=0
 expect_status 0 "$FLIP" retrieve -m run -t 'a red star' -i 'data/heldout-*.tar' --top 7 --html out.html --json

@@ -4,7 +4,7 @@
 
 #include "base/fs.h"
 #include "fuzz/fuzz.h"
-#include "run/bundle.h"
+#include "exchange/bundle.h"
 
 static const char precious[] = "precious";
 

@@ -4,11 +4,11 @@
 #include <string.h>
 
 #include "config/settings.h"
-#include "data/caption.h"
-#include "data/clip_text.h"
-#include "data/tokenizer.h"
-#include "data/utf8.h"
-#include "data/words.h"
+#include "make/caption.h"
+#include "text/clip_text.h"
+#include "text/tokenizer.h"
+#include "text/utf8.h"
+#include "text/words.h"
 #include "fuzz/fuzz.h"
 
 enum { LENGTH = 77 };

@@ -2,8 +2,8 @@
  * are what stands before a NUL, the records what follows it. */
 #include <stdio.h>
 
-#include "data/dataset.h"
-#include "data/image.h"
+#include "read/dataset.h"
+#include "image/image.h"
 #include "fuzz/fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {

@@ -1,7 +1,7 @@
 /* CLDR's names and groups of emoji: annotations in XML, and labels.txt behind a NUL. The font is
  * not there, so that everything up to it is read. */
 #include "base/fs.h"
-#include "data/emoji.h"
+#include "make/emoji.h"
 #include "fuzz/fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {

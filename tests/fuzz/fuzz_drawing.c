@@ -1,5 +1,5 @@
 /* What a drawing's SVG says of itself. */
-#include "data/rdf.h"
+#include "make/rdf.h"
 #include "fuzz/fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {

@@ -4,9 +4,9 @@
 #include <stdlib.h>
 
 #include "base/fs.h"
-#include "data/image.h"
-#include "data/shard_writer.h"
-#include "data/shrink.h"
+#include "image/image.h"
+#include "read/shard_writer.h"
+#include "image/shrink.h"
 #include "eval/eval.h"
 #include "fuzz/fuzz.h"
 

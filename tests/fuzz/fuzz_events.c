@@ -4,7 +4,7 @@
 
 #include "base/fs.h"
 #include "fuzz/fuzz.h"
-#include "run/directory.h"
+#include "sweep/directory.h"
 #include "store/store.h"
 
 static store *open_once(void) {

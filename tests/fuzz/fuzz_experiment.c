@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "fuzz/fuzz.h"
-#include "spec/spec.h"
+#include "experiment/spec.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   spec_experiment *e = NULL;

@@ -1,8 +1,8 @@
 /* An image file: what its header says is what is decoded, and it can be cut to any size. */
 #include <stdlib.h>
 
-#include "data/image.h"
-#include "data/image_header.h"
+#include "image/image.h"
+#include "image/image_header.h"
 #include "fuzz/fuzz.h"
 
 enum { MOST_PIXELS = 1 << 20, SIZE = 16 }; /* larger images are left to their headers */

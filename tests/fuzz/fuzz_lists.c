@@ -1,7 +1,7 @@
 /* Lists of images and captions. The first byte chooses the format. */
 #include <stdio.h>
 
-#include "data/dataset.h"
+#include "read/dataset.h"
 #include "fuzz/fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "config/settings.h"
-#include "data/text_mask.h"
+#include "read/text_mask.h"
 #include "fuzz/fuzz.h"
 #include "model/mask.h"
 
@@ -33,7 +33,8 @@ static void draw_text_mask(const settings *s) {
                     .kept = settings_text_tokens(s),
                     .ends = s->text_special_tokens == SPECIAL_TOKENS_BOTH,
                     .padding = -1};
-  fuzz_require(mask.kept >= 1 + mask.ends && mask.kept <= mask.length, "a text keeps some of its tokens");
+  fuzz_require(mask.kept >= 1 + mask.ends && mask.kept <= mask.length,
+               "a text keeps some of its tokens");
   if (!text_mask_is_drawn(&mask) || mask.mode == TEXT_MASK_FREQUENCY) return;
   for (int32_t words = 2; words <= mask.length; words += 1 + words) {
     for (int32_t i = 0; i < mask.length; i++) ids[i] = i < words ? i : -1;

@@ -1,7 +1,7 @@
 /* The JSON member of a sample. */
 #include <stdlib.h>
 
-#include "data/record.h"
+#include "read/record.h"
 #include "fuzz/fuzz.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {

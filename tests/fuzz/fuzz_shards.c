@@ -1,7 +1,7 @@
 /* A tar shard: every sample that its index offers can be read, within the file's bytes. */
 #include <stdio.h>
 
-#include "data/dataset.h"
+#include "read/dataset.h"
 #include "fuzz/fuzz.h"
 
 static void read_all(const dataset *d) {

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 
 #include "config/settings.h"
-#include "data/tokenizer.h"
+#include "text/tokenizer.h"
 #include "fuzz/fuzz.h"
 
 enum { LENGTH = 24 };

@@ -11,7 +11,7 @@ build=$PWD/build/fuzz
 cmake --build "$build" --target fuzz_targets -- --quiet
 [ $# -gt 0 ] || set -- $(cd "$build/tests" && ls fuzz_*.seeds | sed 's/^fuzz_//; s/\.seeds$//')
 # words that the readers know
-grep -hoE '"[A-Za-z_.]{3,40}"' core/config/settings_table.h core/data/source*.c core/convert/*.c harness/spec/format.c \
+grep -hoE '"[A-Za-z_.]{3,40}"' core/config/settings_table.h core/read/source*.c core/convert/*.c harness/experiment/format.c \
   harness/store/ingest.c | sort -u > "$build/words.dict"
 printf '"%s"\n' 1e300 -1 nan 9223372036854775807 -9223372036854775808 4294967297 >> "$build/words.dict" # edges of numbers
 broken=0

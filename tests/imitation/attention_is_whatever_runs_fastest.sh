@@ -1,7 +1,7 @@
 # Attention by cuDNN's engines or by our kernel: what is chosen when engines are missing, fail or are
 # slow, and that a second run takes what the first one chose, without trying.
-. "$SOURCE/tests/train/common.sh"
-. "$SOURCE/tests/imitation/common.sh"
+. "$SOURCE/tests/support/training.sh"
+. "$SOURCE/tests/support/imitation.sh"
 make_data
 tiny=(--set batch_size=8 --set samples=24 --set eval.points=0 --set precision=bf16 --set image.layers=1
   --set deterministic=false)

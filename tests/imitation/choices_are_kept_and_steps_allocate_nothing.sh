@@ -1,6 +1,6 @@
 # Algorithms are chosen once for all runs; once a step was recorded no memory is taken any more.
-. "$SOURCE/tests/train/common.sh"
-. "$SOURCE/tests/imitation/common.sh"
+. "$SOURCE/tests/support/training.sh"
+. "$SOURCE/tests/support/imitation.sh"
 make_data
 tiny=(--set batch_size=8 --set samples=48 --set eval.points=1 --set precision=bf16)
 calls() { grep -c "^$2\$" "$1" || true; }

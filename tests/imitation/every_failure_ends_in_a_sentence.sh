@@ -1,7 +1,7 @@
 # A call of CUDA's that fails, whichever and when: the run ends with one line that names it, and
 # gives back all that it had taken.
-. "$SOURCE/tests/train/common.sh"
-. "$SOURCE/tests/imitation/common.sh"
+. "$SOURCE/tests/support/training.sh"
+. "$SOURCE/tests/support/imitation.sh"
 make_data
 tiny=(--set batch_size=4 --set samples=16 --set eval.sets= --set precision=fp32)
 gpu chosen "${tiny[@]}" # the runs below recall its choices

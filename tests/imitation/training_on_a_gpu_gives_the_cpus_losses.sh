@@ -1,6 +1,6 @@
 # The whole program with device: cuda, on the imitation.
-. "$SOURCE/tests/train/common.sh"
-. "$SOURCE/tests/imitation/common.sh"
+. "$SOURCE/tests/support/training.sh"
+. "$SOURCE/tests/support/imitation.sh"
 make_data
 tiny=(--set batch_size=8 --set samples=64 --set eval.points=1)
 

@@ -1,6 +1,6 @@
 # A driver too old, a GPU too old, or too small: one line that says so, and what would help.
-. "$SOURCE/tests/train/common.sh"
-. "$SOURCE/tests/imitation/common.sh"
+. "$SOURCE/tests/support/training.sh"
+. "$SOURCE/tests/support/imitation.sh"
 make_data
 
 # refused PATTERN option…: the run ends with one line that matches.

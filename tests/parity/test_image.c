@@ -4,8 +4,8 @@
 #include <stdlib.h>
 
 #include "base/fs.h"
-#include "data/image.h"
-#include "data/resize_passes.h"
+#include "image/image.h"
+#include "image/resize_passes.h"
 
 typedef struct {
   int32_t name_length, bytes, width, height, box[4], out_width, out_height;

@@ -6,7 +6,7 @@
 
 #include "base/fs.h"
 #include "convert/weights.h"
-#include "data/image.h"
+#include "image/image.h"
 #include "eval/topk.h"
 
 #define FIXTURES FLIP_SOURCE_DIR "/tests/parity/fixtures/inputs/"

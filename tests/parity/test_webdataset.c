@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include "base/fs.h"
-#include "data/dataset.h"
+#include "read/dataset.h"
 
 #define FIXTURES FLIP_SOURCE_DIR "/tests/parity/fixtures/webdataset/"
 

@@ -4,7 +4,7 @@
 
 #include <stdbool.h>
 
-#include "data/tokenizer.h"
+#include "text/tokenizer.h"
 
 /* json: the text as a JSON string; expected: its token numbers, spaces between, without padding.
  * False, with a line that says where, when `t` makes other tokens of it. */

@@ -1,6 +1,6 @@
 # Whenever a run is stopped, every evaluation is there after it was resumed, and its numbers are those
 # of all its processes.
-. "$SOURCE/tests/train/common.sh"
+. "$SOURCE/tests/support/training.sh"
 make_data
 evaluated() { grep '"event":"eval"' "$1/events.jsonl" | grep -oE '"step":[0-9]+' | sort -u | wc -l; }
 # until PATTERN FILE: a line matches

@@ -1,6 +1,6 @@
 # A run from before a training rule changed: it is measured as what it was, and neither resumed nor
 # repeated by the new rules.
-. "$SOURCE/tests/train/common.sh"
+. "$SOURCE/tests/support/training.sh"
 make_data
 train --out run --set eval.points=0
 printf 'a red star\ntwo small circles\n' > texts.txt

@@ -1,4 +1,4 @@
-. "$SOURCE/tests/train/common.sh"
+. "$SOURCE/tests/support/training.sh"
 make_data
 
 # A config error names file, line, column and the nearest key; all errors come in one pass.

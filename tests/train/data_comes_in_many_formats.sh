@@ -1,6 +1,6 @@
 # The same samples from shards, from a pipe and from a folder of files train the same model; a pipe
 # runs only when it is allowed.
-. "$SOURCE/tests/train/common.sh"
+. "$SOURCE/tests/support/training.sh"
 make_data
 losses() { field step loss "$1/events.jsonl"; }
 train --out shards -s 'data.train=["data/train-*.tar"]'

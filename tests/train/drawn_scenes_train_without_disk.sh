@@ -1,6 +1,6 @@
 # data.train: scenes:SEED draws in the loader's threads: the same for any number of them, after a
 # resume, and the same as the scenes that 'flip data scenes' writes.
-. "$SOURCE/tests/train/common.sh"
+. "$SOURCE/tests/support/training.sh"
 make_data
 cat > drawn.yaml <<'Y'
 name: drawn

@@ -4,7 +4,7 @@
 # INSTANTS=100 SEED=7: more of them, or others. By hand:
 #   FLIP=build/bin/flip SOURCE=$PWD INSTANTS=100 bash tests/support/run_script.sh \
 #     $PWD/tests/train/interrupted_at_random_nothing_is_lost.sh
-. "$SOURCE/tests/train/common.sh"
+. "$SOURCE/tests/support/training.sh"
 make_data
 instants=${INSTANTS:-4} seed=${SEED:-$(date +%s)}
 RANDOM=$seed

@@ -1,6 +1,6 @@
 # A run with CLIP's tokens and text masking: fewer tokens are encoded, and the loader's threads
 # change nothing.
-. "$SOURCE/tests/train/common.sh"
+. "$SOURCE/tests/support/training.sh"
 make_data
 sed -i 's/, vocabulary: vocab.txt//' run.yaml
 cat >> run.yaml <<Y

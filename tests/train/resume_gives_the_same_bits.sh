@@ -1,4 +1,4 @@
-. "$SOURCE/tests/train/common.sh"
+. "$SOURCE/tests/support/training.sh"
 make_data
 cat >> run.yaml <<'Y'
 samples: 3200

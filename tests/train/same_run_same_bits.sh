@@ -1,4 +1,4 @@
-. "$SOURCE/tests/train/common.sh"
+. "$SOURCE/tests/support/training.sh"
 make_data
 train --out a; train --out b
 cmp "$(newest a)" "$(newest b)" || fail "the same run gave another checkpoint"

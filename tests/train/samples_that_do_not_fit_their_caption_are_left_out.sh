@@ -1,6 +1,6 @@
 # flip data filter --min-score: the score is the one that flip retrieve prints, and the rule keeps what
 # reaches it.
-. "$SOURCE/tests/train/common.sh"
+. "$SOURCE/tests/support/training.sh"
 make_data
 train --out run >/dev/null 2>&1
 filter() { "$FLIP" data filter --no-progress --model run --out "$1" --min-score="$2" 'data/heldout-*.tar'; }

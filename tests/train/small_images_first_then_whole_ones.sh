@@ -1,5 +1,5 @@
 # Training at a lower resolution, tuning and measuring at the full one.
-. "$SOURCE/tests/train/common.sh"
+. "$SOURCE/tests/support/training.sh"
 make_data
 for position in learned sincos; do
   train --out $position.small --set image.position=$position --set image.size=16 --set mask_ratio=0 --set eval.points=0

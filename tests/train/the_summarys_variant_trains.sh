@@ -1,6 +1,6 @@
 # The summary's variant end to end, from transformers' towers: zeroed patches, one direction, features
 # as they are, a fixed temperature, dropout; and a resumed run has its bits all the same.
-. "$SOURCE/tests/train/common.sh"
+. "$SOURCE/tests/support/training.sh"
 make_data
 models=$SOURCE/tests/parity/fixtures/models
 

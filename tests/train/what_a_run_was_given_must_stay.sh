@@ -1,6 +1,6 @@
 # A run that goes on must have the data, the vocabulary and the first weights that it began with; a
 # new run does not go into the folder of another; one that does not fit does not begin.
-. "$SOURCE/tests/train/common.sh"
+. "$SOURCE/tests/support/training.sh"
 make_data
 cp data/train-00000.tar own.tar
 cp run.yaml whole.yaml

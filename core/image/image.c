@@ -1,0 +1,96 @@
+#include "image/image.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <webp/decode.h>
+#include <webp/demux.h>
+
+#include "base/mem.h"
+
+static const int64_t most_pixel_bytes = (int64_t)1 << 30;
+
+err image_allocate(int64_t width, int64_t height, image *out) {
+  if (width <= 0 || height <= 0 || width > most_pixel_bytes / 3 / height)
+    return err_new(ERR_INPUT, "an image of %ld x %ld pixels is refused", (long)width, (long)height);
+  uint8_t *pixels = mem_aligned((size_t)(width * height * 3));
+  if (!pixels) return mem_error((size_t)(width * height * 3), "an image");
+  *out = (image){(int32_t)width, (int32_t)height, pixels};
+  return NULL;
+}
+
+void image_free(image *i) {
+  free(i->pixels);
+  *i = (image){0};
+}
+
+/* The first frame of an animation. */
+static err decode_animation(const void *bytes, size_t size, image *out) {
+  const WebPData data = {bytes, size};
+  uint8_t *frame; /* RGBA, the decoder's */
+  int when;
+  WebPAnimDecoder *decoder = WebPAnimDecoderNew(&data, NULL);
+  if (!decoder) return err_new(ERR_INPUT, "damaged WebP animation");
+  if (!WebPAnimDecoderGetNext(decoder, &frame, &when)) {
+    WebPAnimDecoderDelete(decoder);
+    return err_new(ERR_INPUT, "damaged WebP animation");
+  }
+  size_t pixels = (size_t)out->width * (size_t)out->height;
+  for (size_t i = 0; i < pixels; i++) memcpy(out->pixels + 3 * i, frame + 4 * i, 3);
+  WebPAnimDecoderDelete(decoder);
+  return NULL;
+}
+
+static err decode_webp(const void *bytes, size_t size, image *out) {
+  WebPBitstreamFeatures features;
+  if (WebPGetFeatures(bytes, size, &features) != VP8_STATUS_OK)
+    return err_new(ERR_INPUT, "not a readable WebP image");
+  int width = features.width, height = features.height;
+  err error = image_allocate(width, height, out);
+  if (error) return error;
+  if (features.has_animation) {
+    error = decode_animation(bytes, size, out);
+    if (error) image_free(out);
+    return error;
+  }
+  size_t stride = (size_t)width * 3;
+  if (WebPDecodeRGBInto(bytes, size, out->pixels, stride * (size_t)height, (int)stride))
+    return NULL;
+  image_free(out);
+  return err_new(ERR_INPUT, "damaged WebP image");
+}
+
+/* A binary portable pixmap of 8 bits: what the CIFAR source hands on. */
+static err decode_ppm(const void *bytes, size_t size, image *out) {
+  int width, height, most, start = 0;
+  char header[64];
+  size_t length = size < sizeof header - 1 ? size : sizeof header - 1;
+  memcpy(header, bytes, length);
+  header[length] = '\0';
+  if (sscanf(header, "P6 %9d %9d %9d%n", &width, &height, &most, &start) != 3 || most != 255)
+    return err_new(ERR_INPUT, "not a readable pixmap of 8 bits");
+  err error = image_allocate(width, height, out);
+  if (error) return error;
+  size_t pixels = (size_t)width * (size_t)height * 3;
+  if (size < (size_t)start + 1 + pixels) {
+    image_free(out);
+    return err_new(ERR_INPUT, "damaged pixmap: the data ends early");
+  }
+  memcpy(out->pixels, (const char *)bytes + start + 1, pixels);
+  return NULL;
+}
+
+err image_decode(const void *bytes, size_t size, int32_t least_side, image *out) {
+  const unsigned char *b = bytes;
+  *out = (image){0};
+  if (size >= 3 && b[0] == 0xFF && b[1] == 0xD8 && b[2] == 0xFF)
+    return image_decode_jpeg(bytes, size, least_side, out);
+  if (size >= 8 && memcmp(b, "\x89PNG\r\n\x1a\n", 8) == 0)
+    return image_decode_png(bytes, size, out);
+  if (size >= 12 && memcmp(b, "RIFF", 4) == 0 && memcmp(b + 8, "WEBP", 4) == 0)
+    return decode_webp(bytes, size, out);
+  if (size >= 3 && b[0] == 'P' && b[1] == '6' && b[2] == '\n') return decode_ppm(bytes, size, out);
+  if (size == 0) return err_new(ERR_INPUT, "empty image");
+  return err_new(ERR_INPUT, "not a JPEG, PNG or WebP image");
+}

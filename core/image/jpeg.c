@@ -1,0 +1,89 @@
+#include <setjmp.h>
+#include <stdlib.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <jerror.h>
+#include <jpeglib.h>
+
+#include "base/mem.h"
+#include "image/image.h"
+
+typedef struct {
+  struct jpeg_error_mgr base;
+  jmp_buf escape;
+  char message[JMSG_LENGTH_MAX];
+} jpeg_failure;
+
+static void on_error(j_common_ptr codec) {
+  jpeg_failure *failure = (jpeg_failure *)(void *)codec->err;
+  codec->err->format_message(codec, failure->message);
+  longjmp(failure->escape, 1);
+}
+
+/* libjpeg warns of damaged data and goes on with grey; such an image is not what it says it is.
+ * Bytes that stand between the parts of a whole one do no harm, nor do odd version numbers. */
+static void on_message(j_common_ptr codec, int level) {
+  int code = codec->err->msg_code;
+  bool is_harmless = code == JWRN_EXTRANEOUS_DATA || code == JWRN_JFIF_MAJOR;
+  if (level < 0 && !is_harmless) on_error(codec);
+}
+
+/* CMYK to RGB as Pillow does, r = c k / 255: it takes every CMYK for inverted, as Adobe writes it,
+ * with Adobe's marker and without. */
+static void cmyk_to_rgb(const uint8_t *cmyk, uint8_t *rgb, int width) {
+  for (int i = 0; i < width; i++)
+    for (int c = 0; c < 3; c++) {
+      int product = cmyk[4 * i + c] * cmyk[4 * i + 3] + 128;
+      rgb[3 * i + c] = (uint8_t)((product + (product >> 8)) >> 8);
+    }
+}
+
+static void choose_scale(struct jpeg_decompress_struct *codec, int32_t least_side) {
+  unsigned shorter =
+      codec->image_width < codec->image_height ? codec->image_width : codec->image_height;
+  codec->scale_num = codec->scale_denom = 8;
+  for (unsigned eighths = 1; least_side > 0 && eighths < 8; eighths *= 2)
+    if (shorter * eighths / 8 >= (unsigned)least_side) {
+      codec->scale_num = eighths;
+      break;
+    }
+}
+
+err image_decode_jpeg(const void *bytes, size_t size, int32_t least_side, image *out) {
+  struct jpeg_decompress_struct codec;
+  jpeg_failure failure;
+  uint8_t *volatile row = NULL;
+  codec.err = jpeg_std_error(&failure.base);
+  failure.base.error_exit = on_error;
+  failure.base.emit_message = on_message;
+  if (setjmp(failure.escape)) {
+    jpeg_destroy_decompress(&codec);
+    free(row);
+    image_free(out);
+    return err_new(ERR_INPUT, "damaged JPEG image: %s", failure.message);
+  }
+  jpeg_create_decompress(&codec);
+  jpeg_mem_src(&codec, bytes, (unsigned long)size);
+  jpeg_read_header(&codec, TRUE);
+  bool is_cmyk = codec.num_components == 4;
+  codec.out_color_space = is_cmyk ? JCS_CMYK : JCS_RGB;
+  choose_scale(&codec, least_side);
+  jpeg_start_decompress(&codec);
+  err error = image_allocate(codec.output_width, codec.output_height, out);
+  size_t stride = (size_t)codec.output_width * 3;
+  if (!error && is_cmyk) {
+    row = mem_aligned((size_t)codec.output_width * 4);
+    if (!row) error = mem_error((size_t)codec.output_width * 4, "a CMYK row");
+  }
+  while (!error && codec.output_scanline < codec.output_height) {
+    uint8_t *target = out->pixels + stride * codec.output_scanline, *line = is_cmyk ? row : target;
+    jpeg_read_scanlines(&codec, &line, 1);
+    if (is_cmyk) cmyk_to_rgb(row, target, out->width);
+  }
+  if (!error) jpeg_finish_decompress(&codec);
+  jpeg_destroy_decompress(&codec);
+  free(row);
+  if (error) image_free(out);
+  return error;
+}

@@ -1,0 +1,36 @@
+/* Cleaning what people wrote about their drawings, and making one caption of it. The rules are told
+ * in docs/data.md; each is a row of tests/data/test_caption.c. */
+#ifndef FLIP_MAKE_CAPTION_H
+#define FLIP_MAKE_CAPTION_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/text.h"
+
+/* Trimmed, entities and markup gone, runs of white space one space, underscores spaces. */
+void caption_tidy(const char *text, strbuf *out);
+
+/* A title that says something of this drawing: NULL-like "" for boilerplate ("Part of the Flat Icon
+ * Collection (Wed Aug 25 23:29:46 2004)"), addresses and numbers; "Clipart by NAME - x" is x. */
+void caption_clean_title(const char *title, strbuf *out);
+/* Words of a file name: extension, digits at the end and words of the author's name dropped. */
+void caption_from_file(const char *file_name, const char *creator, strbuf *out);
+/* "" for descriptions that are about the file or the author: addresses, "created with". */
+void caption_clean_description(const char *description, strbuf *out);
+/* True when some word of `a` is a word of `b`, letter case aside. */
+bool caption_shares_word(const char *a, const char *b);
+/* "" for keywords that say nothing: empty, hash, 0x87fadcc, numbers, unsorted. */
+void caption_clean_keyword(const char *keyword, strbuf *out);
+
+typedef struct {
+  const char *title, *description; /* cleaned; "" when there is none */
+  const char *const *keywords;     /* cleaned, no empty ones */
+  size_t keyword_count;
+} caption_parts;
+
+/* "Title. Description, keyword, keyword": parts that only repeat earlier words are left out; at
+ * most 40 words. */
+void caption_join(const caption_parts *parts, strbuf *out);
+
+#endif

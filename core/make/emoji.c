@@ -1,0 +1,332 @@
+#include "make/emoji.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <ft2build.h>
+#include FT_FREETYPE_H
+#include <hb-ft.h>
+#include <hb.h>
+#include <libxml/xmlreader.h>
+#include <utf8proc.h>
+
+#include "base/fs.h"
+#include "base/json.h"
+#include "base/mem.h"
+#include "base/progress.h"
+#include "make/caption.h"
+#include "read/shard_writer.h"
+#include "image/shrink.h"
+
+typedef struct {
+  char *sequence, *name, *keywords;
+} annotation;
+
+typedef struct {
+  utf8proc_int32_t first, last;
+  const char *group, *subgroup; /* into the labels file */
+} group_range;
+
+typedef struct {
+  const emoji_options *o;
+  annotation *items;
+  size_t count, capacity;
+  group_range *ranges;
+  size_t range_count, range_capacity;
+  char *labels; /* the file, cut into strings */
+  FT_Library freetype;
+  FT_Face face;
+  hb_font_t *shaper;
+} emoji_set;
+
+static annotation *find_annotation(emoji_set *set, const char *sequence) {
+  for (size_t i = set->count; i-- > 0;) /* a name follows its keywords: look from the end */
+    if (strcmp(set->items[i].sequence, sequence) == 0) return &set->items[i];
+  if (set->count == set->capacity) {
+    size_t capacity = set->capacity ? 2 * set->capacity : 4096;
+    annotation *items = mem_resize(set->items, capacity, sizeof *items);
+    if (!items) return NULL;
+    set->items = items;
+    set->capacity = capacity;
+  }
+  annotation *fresh = &set->items[set->count];
+  *fresh = (annotation){.sequence = mem_copy_string(sequence)};
+  if (!fresh->sequence) return NULL;
+  set->count++;
+  return fresh;
+}
+
+/* One element <annotation cp="…" type="tts">…</annotation>; without a type it holds keywords. */
+static err take_annotation(emoji_set *set, xmlTextReaderPtr reader) {
+  xmlChar *sequence = xmlTextReaderGetAttribute(reader, (const xmlChar *)"cp");
+  xmlChar *type = xmlTextReaderGetAttribute(reader, (const xmlChar *)"type");
+  xmlChar *value = xmlTextReaderReadString(reader);
+  err error = NULL;
+  if (sequence && value) { /* one without a character or a text says nothing */
+    annotation *item = find_annotation(set, (const char *)sequence);
+    char **field = !item ? NULL : type ? &item->name : &item->keywords;
+    if (field) {
+      free(*field);
+      *field = mem_copy_string((const char *)value);
+    }
+    if (!field || !*field) error = mem_error(0, "annotations");
+  }
+  xmlFree(sequence);
+  xmlFree(type);
+  xmlFree(value);
+  return error;
+}
+
+static err read_annotations(emoji_set *set, const char *folder) {
+  int status = 0;
+  char *path = NULL, *below = fs_join(set->o->cldr, folder);
+  if (below) path = fs_join(below, "en.xml");
+  free(below);
+  if (!path) return mem_error(0, "a path");
+  xmlTextReaderPtr reader = xmlReaderForFile(path, NULL, XML_PARSE_NONET | XML_PARSE_NOERROR);
+  err error = NULL;
+  if (!reader)
+    error = err_new(ERR_INPUT, "%s: not found; install Debian's unicode-cldr-core", path);
+  while (!error && (status = xmlTextReaderRead(reader)) == 1)
+    if (xmlTextReaderNodeType(reader) == XML_READER_TYPE_ELEMENT &&
+        strcmp((const char *)xmlTextReaderConstLocalName(reader), "annotation") == 0)
+      error = take_annotation(set, reader);
+  if (!error && status < 0)
+    error = err_new(ERR_INPUT, "%s:%d: is no XML, or ends early", path,
+                    xmlTextReaderGetParserLineNumber(reader));
+  if (reader) xmlFreeTextReader(reader);
+  free(path);
+  return error;
+}
+
+static err add_range(emoji_set *set, utf8proc_int32_t first, utf8proc_int32_t last,
+                     const char *group, const char *subgroup) {
+  if (set->range_count == set->range_capacity) {
+    size_t capacity = set->range_capacity ? 2 * set->range_capacity : 512;
+    group_range *ranges = mem_resize(set->ranges, capacity, sizeof *ranges);
+    if (!ranges) return mem_error(capacity * sizeof *ranges, "groups");
+    set->ranges = ranges;
+    set->range_capacity = capacity;
+  }
+  set->ranges[set->range_count++] = (group_range){first, last, group, subgroup};
+  return NULL;
+}
+
+static char *trim(char *text) {
+  text += strspn(text, " \t");
+  size_t length = strlen(text);
+  while (length && strchr(" \t\r", text[length - 1])) text[--length] = '\0';
+  return text;
+}
+
+/* A UnicodeSet as labels.txt writes it: characters, ranges a-b and {sequences}, of which the first
+ * character stands for the whole. */
+static err read_unicode_set(emoji_set *set, const char *text, const char *group,
+                            const char *subgroup) {
+  const utf8proc_uint8_t *at = (const utf8proc_uint8_t *)text;
+  utf8proc_int32_t c, before = -1;
+  bool is_range = false, is_rest = false; /* is_rest: inside braces, past the first character */
+  while (*at) {
+    utf8proc_ssize_t length = utf8proc_iterate(at, -1, &c);
+    if (length <= 0) return err_new(ERR_INPUT, "labels.txt: not UTF-8");
+    at += length;
+    if (c == '[' || c == ']' || c == ' ' || c == '\\') continue;
+    if (c == '{' || c == '}') {
+      is_rest = false;
+    } else if (c == '-' && before >= 0) {
+      is_range = true;
+    } else if (!is_rest) {
+      err error = add_range(set, is_range ? before : c, c, group, subgroup);
+      if (error) return error;
+      is_range = false;
+      before = c;
+    }
+    if (c == '{') {
+      utf8proc_ssize_t first = utf8proc_iterate(at, -1, &c);
+      if (first > 0 && c != '}') {
+        err error = add_range(set, c, c, group, subgroup);
+        if (error) return error;
+        at += first;
+      }
+      is_rest = true;
+    }
+  }
+  return NULL;
+}
+
+static err read_groups(emoji_set *set) {
+  size_t length;
+  char *path = fs_join(set->o->cldr, "properties/labels.txt");
+  err error = path ? fs_read(path, &set->labels, &length) : mem_error(0, "a path");
+  free(path);
+  if (error) return error;
+  for (char *rest = set->labels, *line; (line = strsep(&rest, "\n")) && !error;) {
+    if (*line == '#' || !*line) continue;
+    char *characters = strsep(&line, ";"), *group = strsep(&line, ";"), *subgroup = line;
+    if (!group || !subgroup) continue;
+    error = read_unicode_set(set, trim(characters), trim(group), trim(subgroup));
+  }
+  return error;
+}
+
+static const group_range *group_of(const emoji_set *set, const char *sequence) {
+  utf8proc_int32_t c;
+  if (utf8proc_iterate((const utf8proc_uint8_t *)sequence, -1, &c) <= 0) return NULL;
+  for (size_t i = 0; i < set->range_count; i++)
+    if (c >= set->ranges[i].first && c <= set->ranges[i].last) return &set->ranges[i];
+  return NULL;
+}
+
+static err open_font(emoji_set *set) {
+  const char *path = set->o->font;
+  if (FT_Init_FreeType(&set->freetype)) return err_new(ERR_MEMORY, "FreeType cannot start");
+  if (FT_New_Face(set->freetype, path, 0, &set->face))
+    return err_new(ERR_INPUT,
+                   "%s: not a readable font; install Debian's fonts-noto-color-emoji, or "
+                   "name the font with --font",
+                   path);
+  if (!FT_HAS_COLOR(set->face) || set->face->num_fixed_sizes < 1 || FT_Select_Size(set->face, 0))
+    return err_new(ERR_INPUT, "%s: has no colour bitmaps", path);
+  set->shaper = hb_ft_font_create_referenced(set->face);
+  return NULL;
+}
+
+/* The one glyph that draws the sequence; 0 when the font needs several, or has none. */
+static FT_UInt find_glyph(const emoji_set *set, const char *sequence) {
+  hb_buffer_t *buffer = hb_buffer_create();
+  unsigned count;
+  hb_buffer_add_utf8(buffer, sequence, -1, 0, -1);
+  hb_buffer_guess_segment_properties(buffer);
+  hb_shape(set->shaper, buffer, NULL, 0);
+  hb_glyph_info_t *glyphs = hb_buffer_get_glyph_infos(buffer, &count);
+  FT_UInt glyph = count == 1 ? glyphs[0].codepoint : 0;
+  hb_buffer_destroy(buffer);
+  return glyph;
+}
+
+/* Premultiplied BGRA on white. */
+static err draw(const emoji_set *set, FT_UInt glyph, image *out) {
+  if (FT_Load_Glyph(set->face, glyph, FT_LOAD_COLOR) ||
+      set->face->glyph->bitmap.pixel_mode != FT_PIXEL_MODE_BGRA)
+    return err_new(ERR_INPUT, "no colour bitmap");
+  const FT_Bitmap *bitmap = &set->face->glyph->bitmap;
+  image whole = {0};
+  err error = image_allocate(bitmap->width, bitmap->rows, &whole);
+  if (error) return error;
+  for (int32_t y = 0; y < whole.height; y++)
+    for (int32_t x = 0; x < whole.width; x++) {
+      const unsigned char *from = bitmap->buffer + y * bitmap->pitch + x * 4;
+      uint8_t *to = whole.pixels + ((size_t)y * (size_t)whole.width + (size_t)x) * 3;
+      for (int c = 0; c < 3; c++) {
+        int value = from[2 - c] + 255 - from[3];
+        to[c] = (uint8_t)(value > 255 ? 255 : value);
+      }
+    }
+  error = shrink_fit(&whole, (int32_t)set->o->size, out);
+  image_free(&whole);
+  return error;
+}
+
+/* "name, keyword, keyword" of CLDR's "keyword | keyword". */
+static err make_caption(const annotation *item, strbuf *out) {
+  const char *keywords[32];
+  size_t count = 0;
+  char *copy = mem_copy_string(item->keywords ? item->keywords : "");
+  if (!copy) return mem_error(0, "a caption");
+  for (char *rest = copy, *word; (word = strsep(&rest, "|")) && count < 32;)
+    if (*trim(word)) keywords[count++] = trim(word);
+  const caption_parts parts = {item->name, "", keywords, count};
+  caption_join(&parts, out);
+  free(copy);
+  return NULL;
+}
+
+static err pack_one(emoji_set *set, size_t i, shard_writer *shards, emoji_result *r) {
+  const annotation *item = &set->items[i];
+  const group_range *group = group_of(set, item->sequence);
+  FT_UInt glyph = item->name ? find_glyph(set, item->sequence) : 0;
+  image picture = {0};
+  uint8_t *bytes = NULL;
+  size_t size;
+  strbuf caption = {0}, json = {0};
+  char key[32];
+  err error = NULL;
+  if (!item->name || strstr(item->name, "skin tone")) return NULL;
+  r->named++;
+  r->without_glyph += !glyph;
+  r->without_group += glyph && !group;
+  if (!glyph || !group) return NULL;
+  error = draw(set, glyph, &picture);
+  if (error) { /* a glyph of outlines: text symbols that the font happens to have */
+    err_free(error);
+    r->without_glyph++;
+    return NULL;
+  }
+  snprintf(key, sizeof key, "%05zu", i);
+  TRY(make_caption(item, &caption));
+  json_writer w = jsonw_start(&json);
+  jsonw_object(&w, NULL);
+  jsonw_string(&w, "key", key);
+  jsonw_string(&w, "caption", strbuf_string(&caption));
+  jsonw_integer(&w, "width", picture.width);
+  jsonw_integer(&w, "height", picture.height);
+  jsonw_string(&w, "source", item->sequence);
+  jsonw_object(&w, "labels");
+  jsonw_string(&w, "group", group->group);
+  jsonw_string(&w, "subgroup", group->subgroup);
+  jsonw_string(&w, "name", item->name);
+  jsonw_end(&w);
+  jsonw_end(&w);
+  TRY(shrink_encode_png(&picture, &bytes, &size));
+  TRY(shard_writer_add(shards, key, "png", bytes, size, strbuf_string(&caption),
+                       strbuf_string(&json)));
+  r->drawn++;
+cleanup:
+  free(bytes);
+  image_free(&picture);
+  strbuf_free(&caption);
+  strbuf_free(&json);
+  return error;
+}
+
+static void free_set(emoji_set *set) {
+  for (size_t i = 0; i < set->count; i++) {
+    free(set->items[i].sequence);
+    free(set->items[i].name);
+    free(set->items[i].keywords);
+  }
+  free(set->items);
+  free(set->ranges);
+  free(set->labels);
+  if (set->shaper) hb_font_destroy(set->shaper);
+  if (set->face) FT_Done_Face(set->face);
+  if (set->freetype) FT_Done_FreeType(set->freetype);
+}
+
+err emoji_pack(const emoji_options *options, emoji_result *result) {
+  emoji_set set = {.o = options};
+  shard_writer *shards = NULL;
+  char *prefix = fs_join(options->out, "emoji");
+  err error = NULL;
+  *result = (emoji_result){0};
+  if (!prefix) return mem_error(0, "a path");
+  TRY(read_annotations(&set, "annotations"));
+  TRY(read_annotations(&set, "annotationsDerived"));
+  TRY(read_groups(&set));
+  TRY(open_font(&set));
+  TRY(fs_make_folders(options->out));
+  TRY(shard_writer_open(prefix, options->shard_size, &shards));
+  progress bar = progress_start("packing emoji", (double)set.count, 0, options->has_progress);
+  for (size_t i = 0; i < set.count; i++) {
+    TRY(pack_one(&set, i, shards, result));
+    progress_update(&bar, (double)i + 1, set.items[i].name);
+  }
+  progress_finish(&bar, NULL);
+  TRY(shard_writer_finish(shards, &result->shards));
+cleanup:
+  shard_writer_close(shards);
+  free(prefix);
+  free_set(&set);
+  return error;
+}

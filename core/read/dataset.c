@@ -1,0 +1,176 @@
+#include "read/dataset.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/hash.h"
+#include "base/mem.h"
+#include "read/permute.h"
+#include "read/source.h"
+
+enum { NAMED_LEFT_OUT = 20 };
+static const size_t most_hashed_bytes = (size_t)4 << 30;
+
+/* A source and where its rows and its places of an epoch begin. */
+typedef struct {
+  data_source *source;
+  int64_t first_row, first_place, places;
+} part;
+
+struct dataset {
+  part *parts;
+  size_t part_count;
+  int64_t count, epoch, left_out;
+  char fingerprint[HASH_SIZE];
+  strbuf warnings;
+};
+
+static void add_part(dataset *d, data_source *source) {
+  int64_t places = llround((double)source->count * source->weight);
+  if (places < 1 && source->count) places = 1;
+  d->parts[d->part_count++] = (part){source, d->count, d->epoch, places};
+  d->count += source->count;
+  d->epoch += places;
+  d->left_out += source->left_outs;
+  strbuf_append(&d->warnings, strbuf_string(&source->notes));
+  if (source->notes.is_broken || source->left_out.is_broken) d->warnings.is_broken = true;
+}
+
+/* The first lines of what was left out, of all sources together. */
+static void name_left_out(dataset *d) {
+  int64_t named = 0;
+  for (size_t i = 0; i < d->part_count; i++)
+    for (const char *at = strbuf_string(&d->parts[i].source->left_out); *at;) {
+      size_t length = strcspn(at, "\n") + 1;
+      if (named++ < NAMED_LEFT_OUT) strbuf_append_bytes(&d->warnings, at, length);
+      at += length;
+    }
+  if (named > NAMED_LEFT_OUT)
+    strbuf_format(&d->warnings, "… and %ld more samples left out\n",
+                  (long)(named - NAMED_LEFT_OUT));
+}
+
+static err take_fingerprint(dataset *d) {
+  uint64_t total = 0;
+  err error = NULL;
+  hash_state *state = hash_begin();
+  if (!state) return mem_error(0, "a fingerprint");
+  for (size_t i = 0; i < d->part_count; i++) total += d->parts[i].source->bytes;
+  for (size_t i = 0; i < d->part_count && !error; i++) {
+    const data_source *s = d->parts[i].source;
+    if (s->weight != 1) hash_add(state, &s->weight, sizeof s->weight);
+    error = s->call->hash(s, total <= most_hashed_bytes, state);
+  }
+  hash_finish(state, d->fingerprint);
+  return error;
+}
+
+static err open_all(char *const *names, size_t count, dataset_parts needs, bool allows_pipes,
+                    dataset **out) {
+  dataset *d = mem_zeroed(1, sizeof *d);
+  if (!d) return mem_error(sizeof *d, "a data set");
+  err error = NULL;
+  d->parts = mem_zeroed(count, sizeof *d->parts);
+  if (!d->parts) FAIL(ERR_MEMORY, "out of memory: a data set");
+  for (size_t i = 0; i < count; i++) {
+    data_source *source = NULL;
+    TRY(source_open(names[i], needs, allows_pipes, &source));
+    add_part(d, source);
+  }
+  name_left_out(d);
+  TRY(take_fingerprint(d));
+  if (d->warnings.is_broken) FAIL(ERR_MEMORY, "out of memory: warnings");
+cleanup:
+  if (error)
+    dataset_close(d);
+  else
+    *out = d;
+  return error;
+}
+
+err dataset_open(char *const *names, size_t count, dataset **out) {
+  return open_all(names, count, DATASET_PAIR, false, out);
+}
+
+err dataset_open_for(char *const *names, size_t count, dataset_parts needs, dataset **out) {
+  return open_all(names, count, needs, false, out);
+}
+
+err dataset_open_with(char *const *names, size_t count, bool allows_pipes, dataset **out) {
+  return open_all(names, count, DATASET_PAIR, allows_pipes, out);
+}
+
+void dataset_close(dataset *d) {
+  if (!d) return;
+  for (size_t i = 0; i < d->part_count; i++) source_close(d->parts[i].source);
+  free(d->parts);
+  strbuf_free(&d->warnings);
+  free(d);
+}
+
+int64_t dataset_count(const dataset *d) {
+  return d->count;
+}
+
+int64_t dataset_epoch(const dataset *d) {
+  return d->epoch;
+}
+
+int64_t dataset_row(const dataset *d, uint64_t seed, int64_t epoch, int64_t place) {
+  size_t i = 0;
+  while (i + 1 < d->part_count && place >= d->parts[i + 1].first_place) i++;
+  const part *p = &d->parts[i];
+  int64_t within = place - p->first_place, rows = p->source->count;
+  if (p->places != rows) { /* goes on through the rows from epoch to epoch, anew each time round */
+    int64_t seen = epoch * p->places + within;
+    within = permute(seed + i, seen / rows, rows, seen % rows);
+  }
+  return p->first_row + within;
+}
+
+const char *dataset_fingerprint(const dataset *d) {
+  return d->fingerprint;
+}
+
+const char *dataset_warnings(const dataset *d, int64_t *left_out) {
+  if (left_out) *left_out = d->left_out;
+  return strbuf_string(&d->warnings);
+}
+
+void dataset_each_left_out(const dataset *d, void (*take)(void *context, const char *lines),
+                           void *context) {
+  for (size_t i = 0; i < d->part_count; i++)
+    take(context, strbuf_string(&d->parts[i].source->left_out));
+}
+
+static err read_row(const dataset *d, int64_t row, bool has_image, dataset_sample *out) {
+  *out = (dataset_sample){0};
+  if (row < 0 || row >= d->count) return err_new(ERR_INTERNAL, "row %ld of a data set", (long)row);
+  size_t i = 0;
+  while (i + 1 < d->part_count && row >= d->parts[i + 1].first_row) i++;
+  const part *p = &d->parts[i];
+  err error = p->source->call->read(p->source, row - p->first_row, has_image, out);
+  if (!error) return NULL;
+  dataset_sample named = {.shard = out->shard, .key = out->key, .owned_key = out->owned_key};
+  out->owned_key = NULL;
+  dataset_sample_free(out);
+  *out = named;
+  return error;
+}
+
+err dataset_read(const dataset *d, int64_t row, dataset_sample *out) {
+  return read_row(d, row, true, out);
+}
+
+err dataset_read_text(const dataset *d, int64_t row, dataset_sample *out) {
+  return read_row(d, row, false, out);
+}
+
+void dataset_sample_free(dataset_sample *sample) {
+  free(sample->caption);
+  free(sample->json);
+  free(sample->owned_key);
+  free(sample->owned);
+  *sample = (dataset_sample){0};
+}

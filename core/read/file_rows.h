@@ -1,0 +1,32 @@
+/* Image files with captions: what most formats come down to. A format adds its rows; reading,
+ * hashing and closing are done here. */
+#ifndef FLIP_READ_FILE_ROWS_H
+#define FLIP_READ_FILE_ROWS_H
+
+#include "read/source.h"
+
+typedef struct file_rows file_rows;
+
+/* name: the source, for messages. */
+err file_rows_create(const char *name, file_rows **out) ERR_MUST_CHECK;
+
+/* One sample. caption NULL: the .txt beside the image; json NULL: the .json beside, if it exists.
+ * Strings are copied. */
+err file_rows_add(file_rows *f, const char *path, const char *caption,
+                  const char *json) ERR_MUST_CHECK;
+
+/* The source, or NULL and the error after closing what is there. An empty one is an error. */
+err file_rows_finish(file_rows *f, err error, data_source **out) ERR_MUST_CHECK;
+
+/* {"labels": {name: value, …}}, pairs ended by NULL; the caller frees. */
+char *file_rows_labels(const char *const *pairs);
+
+/* `pattern`, which template_check lets through, with `name` in it (template.h). */
+void file_rows_fill(const char *pattern, const char *name, strbuf *out);
+
+bool file_rows_is_image(const char *name);
+/* Neither an image nor what belongs to one (.txt, .json) nor a hidden file: passed over, and to be
+ * counted. */
+bool file_rows_is_stranger(const char *name);
+
+#endif

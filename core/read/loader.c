@@ -1,0 +1,348 @@
+#include "read/loader.h"
+
+#include <math.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "base/rng.h"
+#include "config/settings.h"
+#include "image/image.h"
+#include "read/permute.h"
+#include "read/text_mask.h"
+
+/* Of data sets with more rows neither decoded images are kept nor damaged rows remembered. */
+static const int64_t most_kept_rows = (int64_t)1 << 29;
+
+enum {
+  RUN_LENGTH = 8,            /* samples a worker takes at a time */
+  RESAMPLED_EPOCHS = 1 << 20 /* that draws with replacement are from */
+};
+
+/* Memory of one batch in the ring. */
+typedef struct {
+  uint8_t *images;
+  int32_t *tokens, *token_counts;
+  int64_t *rows;
+  int64_t unfinished; /* under the lock */
+  bool is_pinned;
+} slot;
+
+struct loader {
+  loader_config c;
+  int64_t count; /* rows of the data set */
+  int64_t epoch; /* samples of an epoch */
+  text_mask mask;
+  double *weights; /* of tokens, for the mask; NULL without */
+  slot *slots;     /* [prefetch + 1]: one is with the trainer */
+  int64_t slot_count;
+  pthread_t *threads;
+  int started;
+
+  pthread_mutex_t lock;             /* guards everything down to `failure` */
+  pthread_cond_t work, done;        /* a slot became free; a batch became whole */
+  int64_t next_sample, last_sample; /* to be claimed; the end of the run */
+  int64_t taken;                    /* batches the trainer is through with, plus the one it holds */
+  bool is_closing;
+  strbuf warnings;
+  size_t warning_count;
+  err failure;
+
+  _Atomic(image *) *cache; /* [count] or NULL; set once, freed at the end */
+  atomic_size_t cached_bytes;
+  atomic_bool *is_bad; /* [count] or NULL */
+  atomic_llong decoded, cache_hits, skipped;
+};
+
+/* The row that stands `skip` places after sample g's own. */
+static int64_t row_of(const loader *l, int64_t sample, int64_t skip) {
+  const loader_config *c = &l->c;
+  int64_t epoch = sample / l->epoch, place = (sample % l->epoch + skip) % l->epoch;
+  if (c->resample) { /* a place of any epoch */
+    rng r = rng_at(c->seed, RNG_SHUFFLE, (uint64_t)skip, (uint64_t)sample);
+    place = (int64_t)(rng_u64(&r) % (uint64_t)l->epoch);
+    epoch = rng_below(&r, RESAMPLED_EPOCHS);
+  } else if (c->shuffle) {
+    place = permute(c->seed, epoch, l->epoch, place);
+  }
+  return dataset_row(c->data, c->seed, epoch, place);
+}
+
+static void mark_bad(loader *l, int64_t row, const dataset_sample *sample, err error) {
+  if (l->is_bad && atomic_exchange(&l->is_bad[row], true)) return;
+  atomic_fetch_add(&l->skipped, 1);
+  pthread_mutex_lock(&l->lock);
+  strbuf_format(&l->warnings, "%s%s: %s: %s", l->warnings.length ? "\n" : "", sample->shard,
+                sample->key, err_message(error));
+  l->warning_count++;
+  pthread_mutex_unlock(&l->lock);
+}
+
+/* Keeps a decoded image if there is room; `own` tells whether the caller still has to free it. */
+static const image *keep(loader *l, int64_t row, image *picture, bool *own) {
+  size_t bytes = (size_t)picture->width * (size_t)picture->height * 3;
+  *own = true;
+  if (!l->cache) return picture;
+  if (atomic_fetch_add(&l->cached_bytes, bytes) + bytes > l->c.cache_bytes) {
+    atomic_fetch_sub(&l->cached_bytes, bytes);
+    return picture;
+  }
+  image *kept = mem_zeroed(1, sizeof *kept), *expected = NULL;
+  if (!kept) return picture;
+  *kept = *picture;
+  if (atomic_compare_exchange_strong(&l->cache[row], &expected, kept)) {
+    *own = false;
+    return kept;
+  }
+  free(kept); /* another worker was first */
+  atomic_fetch_sub(&l->cached_bytes, bytes);
+  return picture;
+}
+
+/* The shortest side a crop can have, so that a JPEG may be decoded at a smaller scale. */
+static int32_t least_side(const loader_config *c) {
+  double share =
+      fmin(sqrt(c->crop_min * fmin(c->ratio_min, 1.0 / c->ratio_max)), IMAGE_FALLBACK_SHARE);
+  return (int32_t)ceil((double)c->image_size / share);
+}
+
+/* The caption's tokens, or those of them that the text mask keeps. */
+static err fill_tokens(const loader *l, const char *caption, int64_t sample, int32_t *tokens,
+                       int32_t *count) {
+  const loader_config *c = &l->c;
+  int32_t whole[TEXT_MASK_LONGEST];
+  if (!text_mask_is_drawn(&l->mask))
+    return tokenizer_encode(c->words, caption, c->text_tokens, tokens, count);
+  err error = tokenizer_encode(c->words, caption, c->text_length, whole, count);
+  if (!error) text_mask_draw(&l->mask, c->seed, sample, whole, *count, tokens, count);
+  return error;
+}
+
+/* Image and caption of `row` into place i of a slot. An undecodable image is an ERR_INPUT. */
+static err fill_place(loader *l, slot *s, int64_t i, int64_t row, int64_t sample_number) {
+  const loader_config *c = &l->c;
+  dataset_sample sample = {0};
+  image fresh = {0};
+  bool own = false;
+  err error = dataset_read(c->data, row, &sample);
+  if (error) {
+    if (err_kind_of(error) == ERR_INPUT) mark_bad(l, row, &sample, error);
+    goto cleanup;
+  }
+  const image *picture = l->cache ? atomic_load(&l->cache[row]) : NULL;
+  if (picture) {
+    atomic_fetch_add(&l->cache_hits, 1);
+  } else {
+    error = image_decode(sample.image, sample.image_bytes, least_side(c), &fresh);
+    if (error) {
+      if (err_kind_of(error) == ERR_INPUT) mark_bad(l, row, &sample, error);
+      goto cleanup;
+    }
+    atomic_fetch_add(&l->decoded, 1);
+    picture = keep(l, row, &fresh, &own);
+  }
+  rng random = rng_at(c->seed, RNG_CROP, 0, (uint64_t)sample_number);
+  const image_augmentation a = {c->crop_min, c->crop_max, c->ratio_min, c->ratio_max, c->flip};
+  TRY(image_train_transform(picture, &a, &random, c->image_size,
+                            s->images + i * c->image_size * c->image_size * 3));
+  TRY(fill_tokens(l, sample.caption, sample_number, s->tokens + i * c->text_tokens,
+                  &s->token_counts[i]));
+  s->rows[i] = row;
+cleanup:
+  if (own) image_free(&fresh);
+  dataset_sample_free(&sample);
+  return error;
+}
+
+static err fill_sample(loader *l, slot *s, int64_t sample) {
+  for (int64_t skip = 0; skip < l->epoch; skip++) {
+    int64_t row = row_of(l, sample, skip);
+    if (l->is_bad && atomic_load(&l->is_bad[row])) continue;
+    err error = fill_place(l, s, sample % l->c.batch_size, row, sample);
+    if (!error || err_kind_of(error) != ERR_INPUT) return error;
+    err_free(error);
+  }
+  return err_new(ERR_INPUT, "no sample of the data set can be decoded");
+}
+
+/* Waits for samples to prepare; false when there is nothing more to do. */
+static bool claim(loader *l, int64_t *first, int64_t *end) {
+  pthread_mutex_lock(&l->lock);
+  while (!l->is_closing && !l->failure && l->next_sample < l->last_sample &&
+         l->next_sample / l->c.batch_size >= l->taken + l->slot_count - 1)
+    pthread_cond_wait(&l->work, &l->lock);
+  bool has_work = !l->is_closing && !l->failure && l->next_sample < l->last_sample;
+  if (has_work) {
+    int64_t batch_end = (l->next_sample / l->c.batch_size + 1) * l->c.batch_size;
+    *first = l->next_sample;
+    *end = *first + RUN_LENGTH < batch_end ? *first + RUN_LENGTH : batch_end;
+    l->next_sample = *end;
+  }
+  pthread_mutex_unlock(&l->lock);
+  return has_work;
+}
+
+static void *work(void *argument) {
+  loader *l = argument;
+  int64_t first, end;
+  while (claim(l, &first, &end)) {
+    slot *s = &l->slots[first / l->c.batch_size % l->slot_count];
+    err error = NULL;
+    for (int64_t sample = first; sample < end && !error; sample++)
+      error = fill_sample(l, s, sample);
+    pthread_mutex_lock(&l->lock);
+    s->unfinished -= end - first;
+    if (error && !l->failure)
+      l->failure = error;
+    else
+      err_free(error);
+    if (l->failure) pthread_cond_broadcast(&l->work);
+    if (s->unfinished == 0 || l->failure) pthread_cond_broadcast(&l->done);
+    pthread_mutex_unlock(&l->lock);
+  }
+  return NULL;
+}
+
+static err make_slots(loader *l) {
+  const loader_config *c = &l->c;
+  size_t batch = (size_t)c->batch_size;
+  l->slot_count = c->prefetch + 1;
+  l->slots = mem_zeroed((size_t)l->slot_count, sizeof *l->slots);
+  if (!l->slots) return mem_error(sizeof *l->slots, "the loader");
+  for (int64_t i = 0; i < l->slot_count; i++) {
+    slot *s = &l->slots[i];
+    size_t pixels = batch * (size_t)(c->image_size * c->image_size) * 3;
+    s->images = mem_aligned(pixels);
+    s->tokens = mem_zeroed(batch * (size_t)c->text_tokens, sizeof *s->tokens);
+    s->token_counts = mem_zeroed(batch, sizeof *s->token_counts);
+    s->rows = mem_zeroed(batch, sizeof *s->rows);
+    s->unfinished = c->batch_size;
+    if (!s->images || !s->tokens || !s->token_counts || !s->rows)
+      return mem_error(pixels, "the loader's batches");
+    if (c->pins && c->pins->call->pin) {
+      err error = c->pins->call->pin(c->pins, s->images, pixels);
+      if (error) return error;
+      s->is_pinned = true;
+    }
+  }
+  return NULL;
+}
+
+err loader_open(const loader_config *config, int64_t first_sample, loader **out) {
+  loader *l = mem_zeroed(1, sizeof *l);
+  if (!l) return mem_error(sizeof *l, "the loader");
+  l->c = *config;
+  l->count = dataset_count(config->data);
+  l->epoch = dataset_epoch(config->data);
+  l->next_sample = first_sample;
+  l->last_sample = config->total_samples;
+  l->taken = first_sample / config->batch_size;
+  pthread_mutex_init(&l->lock, NULL);
+  pthread_cond_init(&l->work, NULL);
+  pthread_cond_init(&l->done, NULL);
+  l->mask = (text_mask){.mode = config->text_mask_mode,
+                        .length = config->text_length,
+                        .kept = config->text_tokens,
+                        .ends = tokenizer_ends(config->words),
+                        .padding = tokenizer_padding(config->words)};
+  err error = make_slots(l);
+  if (error) goto cleanup;
+  if (config->text_mask_mode == TEXT_MASK_FREQUENCY)
+    TRY(text_mask_weigh(config->data, config->words, &l->weights));
+  l->mask.weights = l->weights;
+  bool has_rows = l->count <= most_kept_rows;
+  if (has_rows) l->cache = mem_zeroed((size_t)l->count, sizeof *l->cache);
+  if (has_rows) l->is_bad = mem_zeroed((size_t)l->count, sizeof *l->is_bad);
+  l->threads = mem_zeroed((size_t)config->workers, sizeof *l->threads);
+  if ((has_rows && (!l->cache || !l->is_bad)) || !l->threads) {
+    error = mem_error((size_t)l->count, "the loader");
+    goto cleanup;
+  }
+  for (int i = 0; i < config->workers; i++) {
+    int code = pthread_create(&l->threads[i], NULL, work, l);
+    if (code) {
+      error = err_errno(code, "starting loader thread %d", i + 1);
+      goto cleanup;
+    }
+    l->started++;
+  }
+cleanup:
+  if (error)
+    loader_close(l);
+  else
+    *out = l;
+  return error;
+}
+
+void loader_close(loader *l) {
+  if (!l) return;
+  pthread_mutex_lock(&l->lock);
+  l->is_closing = true;
+  pthread_cond_broadcast(&l->work);
+  pthread_mutex_unlock(&l->lock);
+  for (int i = 0; i < l->started; i++) pthread_join(l->threads[i], NULL);
+  for (int64_t i = 0; l->cache && i < l->count; i++) {
+    image *kept = atomic_load(&l->cache[i]);
+    if (kept) image_free(kept);
+    free(kept);
+  }
+  for (int64_t i = 0; l->slots && i < l->slot_count; i++) {
+    if (l->slots[i].is_pinned) l->c.pins->call->unpin(l->c.pins, l->slots[i].images);
+    free(l->slots[i].images);
+    free(l->slots[i].tokens);
+    free(l->slots[i].token_counts);
+    free(l->slots[i].rows);
+  }
+  free(l->slots);
+  free((void *)l->cache);
+  free((void *)l->is_bad);
+  free(l->threads);
+  free(l->weights);
+  strbuf_free(&l->warnings);
+  err_free(l->failure);
+  pthread_mutex_destroy(&l->lock);
+  pthread_cond_destroy(&l->work);
+  pthread_cond_destroy(&l->done);
+  free(l);
+}
+
+err loader_next(loader *l, loader_batch *batch, double *waited) {
+  double start = clock_seconds();
+  err error = NULL;
+  int64_t number = l->taken;
+  if (number * l->c.batch_size >= l->last_sample)
+    return err_new(ERR_INTERNAL, "the loader was asked for more than the run's samples");
+  slot *s = &l->slots[number % l->slot_count];
+  pthread_mutex_lock(&l->lock);
+  /* the batch given out before is done with: its slot takes a later batch */
+  l->slots[(number + l->slot_count - 1) % l->slot_count].unfinished = l->c.batch_size;
+  l->taken = number + 1;
+  pthread_cond_broadcast(&l->work);
+  while (s->unfinished > 0 && !l->failure) pthread_cond_wait(&l->done, &l->lock);
+  if (l->failure) {
+    error = err_new(err_kind_of(l->failure), "%s", err_message(l->failure));
+  }
+  pthread_mutex_unlock(&l->lock);
+  *waited = clock_seconds() - start;
+  *batch = (loader_batch){number * l->c.batch_size, l->c.batch_size, s->images, s->tokens,
+                          s->token_counts,          s->rows};
+  return error;
+}
+
+loader_stats loader_get_stats(loader *l) {
+  return (loader_stats){atomic_load(&l->decoded), atomic_load(&l->cache_hits),
+                        atomic_load(&l->skipped)};
+}
+
+size_t loader_take_warnings(loader *l, strbuf *lines) {
+  pthread_mutex_lock(&l->lock);
+  size_t count = l->warning_count;
+  strbuf_append(lines, strbuf_string(&l->warnings));
+  strbuf_clear(&l->warnings);
+  l->warning_count = 0;
+  pthread_mutex_unlock(&l->lock);
+  return count;
+}

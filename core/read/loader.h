@@ -1,0 +1,60 @@
+/* The training loader: worker threads decode, crop and tokenize batches ahead of the trainer.
+ *
+ * Sample g of the run is at position g % N of epoch g / N, N being dataset_epoch; an epoch's order
+ * is a permutation that depends on (seed, epoch) alone. What a sample holds depends on (seed, g)
+ * and the data, never on the number of workers or on where the run was resumed. A sample that
+ * cannot be decoded is replaced by the next one of the permutation that can. */
+#ifndef FLIP_READ_LOADER_H
+#define FLIP_READ_LOADER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/text.h"
+#include "read/dataset.h"
+#include "text/tokenizer.h"
+#include "ops/ops.h"
+
+typedef struct {
+  const dataset *data;
+  const tokenizer *words;
+  int64_t batch_size, image_size, text_length, total_samples;
+  int text_mask_mode;  /* TEXT_MASK_* of config/settings.h */
+  int64_t text_tokens; /* kept of text_length (text_mask.h); equal to it without a mask */
+  uint64_t seed;
+  double crop_min, crop_max, ratio_min, ratio_max;
+  bool flip, shuffle, resample;
+  int workers, prefetch; /* threads; batches prepared ahead */
+  size_t cache_bytes;    /* for decoded images, each decoded once while they fit; 0: none */
+  ops *pins;             /* the backend that copies from the batches and fixes them; or NULL */
+} loader_config;
+
+typedef struct {
+  int64_t first_sample, count;
+  const uint8_t *images;       /* [count, size, size, 3] */
+  const int32_t *tokens;       /* [count, text_tokens] */
+  const int32_t *token_counts; /* [count] before the padding */
+  const int64_t *rows;         /* [count] of the data set */
+} loader_batch;
+
+typedef struct {
+  int64_t decoded, cache_hits, skipped;
+} loader_stats;
+
+typedef struct loader loader;
+
+/* Starts the workers at sample `first_sample`, a multiple of the batch size. The data set and the
+ * tokenizer must outlive the loader. */
+err loader_open(const loader_config *config, int64_t first_sample, loader **out) ERR_MUST_CHECK;
+void loader_close(loader *l);
+
+/* The next batch; valid until the next call. waited: seconds spent waiting for it. */
+err loader_next(loader *l, loader_batch *batch, double *waited) ERR_MUST_CHECK;
+
+loader_stats loader_get_stats(loader *l);
+/* Appends the samples skipped since the last call, a line each; returns how many. */
+size_t loader_take_warnings(loader *l, strbuf *lines);
+
+#endif

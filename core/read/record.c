@@ -1,0 +1,53 @@
+#include "read/record.h"
+
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "read/sample_json.h"
+
+static err take_value(const char *json, const char *name, const char *nul, char **value) {
+  json_t *root;
+  *value = NULL;
+  err error = sample_json_load(json, &root);
+  if (error) return error;
+  json_t *found = json_object_get(json_object_get(root, "labels"), name);
+  if (!found) found = json_object_get(root, name);
+  error = sample_json_string(found, nul, value);
+  json_decref(root);
+  return error;
+}
+
+/* Labels that differ must stay different: a NUL is not dropped. */
+err sample_label(const char *json, const char *name, char **value) {
+  return take_value(json, name, "\xEF\xBF\xBD", value);
+}
+
+err sample_caption(const char *json, const char *name, char **value) {
+  return take_value(json, name, "", value);
+}
+
+err sample_strings(const char *json, const char *name, char ***strings, size_t *count) {
+  json_t *root;
+  *strings = NULL;
+  *count = 0;
+  err error = sample_json_load(json, &root);
+  if (error) return error;
+  json_t *found = json_object_get(root, name);
+  size_t most = json_is_array(found) ? json_array_size(found) : 1;
+  *strings = mem_zeroed(most, sizeof **strings);
+  if (!*strings) error = mem_error(most * sizeof **strings, "captions");
+  for (size_t i = 0; i < most && !error; i++) {
+    const json_t *one = json_is_array(found) ? json_array_get(found, i) : found;
+    if (!json_is_string(one)) continue;
+    error = sample_json_string(one, "", &(*strings)[*count]);
+    if (!error) (*count)++;
+  }
+  json_decref(root);
+  if (error) {
+    for (size_t i = 0; i < *count; i++) free((*strings)[i]);
+    free(*strings);
+    *strings = NULL;
+    *count = 0;
+  }
+  return error;
+}

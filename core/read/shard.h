@@ -1,0 +1,86 @@
+/* WebDataset shards: tar files whose members group into samples by key, as img2dataset writes them
+ * (KEY.jpg, KEY.txt, KEY.json). Read in place through a mapping; nothing is unpacked. */
+#ifndef FLIP_READ_SHARD_H
+#define FLIP_READ_SHARD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/text.h"
+
+/* Expands {00000..00012} ranges (zero-padded), {a,b} choices, globs and @FILE, a list of these, in
+ * order; the paths of one glob are sorted. A pattern that matches nothing is an error. Free with
+ * fs_free_names. */
+err shard_expand(char *const *patterns, size_t count, char ***paths,
+                 size_t *path_count) ERR_MUST_CHECK;
+
+/* A part of the mapping. */
+typedef struct {
+  const char *data;
+  size_t size;
+} shard_bytes;
+
+typedef enum { SHARD_IMAGE, SHARD_CAPTION, SHARD_JSON, SHARD_MEMBERS } shard_member;
+
+/* One sample: neighbouring members that share a key, the path up to the first dot of its last part,
+ * as the webdataset library has it: `a.b/c.d.jpg` is member `d.jpg` of `a.b/c`, and no image.
+ * Letter case of extensions does not matter. Large data sets have hundreds of millions of these, so
+ * nothing is kept that the tar itself tells: where the members lie, in its blocks of 512 bytes
+ * (0: there is no such member), and how long they are. */
+typedef struct {
+  uint32_t block[SHARD_MEMBERS], size[SHARD_MEMBERS];
+} shard_sample;
+
+/* A key that the header in front of a sample's first member does not tell: a long name. */
+typedef struct {
+  size_t sample;
+  char *key;
+} shard_odd_key;
+
+typedef struct {
+  char *path;
+  const char *map;
+  size_t size;
+  shard_sample *samples;
+  size_t count;
+  shard_odd_key *odd_keys; /* ascending by sample */
+  size_t odd_count;
+} shard;
+
+enum { SHARD_SUFFIXES = 12, SHARD_SUFFIX = 24 };
+
+/* What indexing came upon, over any number of shards. Start from {0}. */
+typedef struct {
+  strbuf warnings; /* damage, shards without samples, members that stand there twice: a line each */
+  strbuf lost;     /* keys none of whose members is read, a line each */
+  int64_t lost_count;
+  /* members passed over: images beside a preferred one; without a key; links; with suffixes beyond
+   * the table */
+  int64_t spare_images, unnamed, links, others;
+  struct {
+    char suffix[SHARD_SUFFIX];
+    int64_t count;
+  } passed[SHARD_SUFFIXES]; /* members passed over by suffix */
+} shard_notes;
+
+/* Appends one line that counts the members passed over; nothing when there are none. */
+void shard_notes_summary(const shard_notes *notes, const char *name, strbuf *out);
+void shard_notes_free(shard_notes *notes);
+
+/* Maps and indexes one tar (GNU, ustar or pax; not compressed). Of several images of a sample the
+ * one whose suffix comes first in jpg, png, jpeg, webp is taken, as open_clip does; a suffix that a
+ * sample has already begins a new sample, as there. A truncated file gives its whole samples and a
+ * warning, as does an unreadable header in the middle. */
+err shard_open(const char *path, shard *s, shard_notes *notes) ERR_MUST_CHECK;
+void shard_close(shard *s);
+
+/* A member of sample i; data NULL when it has none. */
+shard_bytes shard_get(const shard *s, size_t i, shard_member which);
+/* The key of sample i, made from the tar; the caller frees. */
+err shard_key(const shard *s, size_t i, char **key) ERR_MUST_CHECK;
+/* Takes samples out of the index: those marked in is_left_out [count]. */
+void shard_leave_out(shard *s, const bool *is_left_out);
+
+#endif

@@ -1,0 +1,122 @@
+#include "read/shard_writer.h"
+
+#include <archive.h>
+#include <archive_entry.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/fs.h"
+#include "base/mem.h"
+#include "base/text.h"
+
+struct shard_writer {
+  char *prefix;
+  int64_t limit, shards, in_shard;
+  struct archive *tar; /* NULL between shards */
+  int fd;
+  strbuf path, temporary;
+};
+
+err shard_writer_open(const char *prefix, int64_t samples, shard_writer **out) {
+  shard_writer *w = mem_zeroed(1, sizeof *w);
+  if (!w) return mem_error(sizeof *w, "a shard");
+  *w = (shard_writer){.prefix = mem_copy_string(prefix), .limit = samples, .fd = -1};
+  if (!w->prefix) {
+    free(w);
+    return mem_error(strlen(prefix), "a shard");
+  }
+  *out = w;
+  return NULL;
+}
+
+static err start_shard(shard_writer *w) {
+  strbuf_clear(&w->path);
+  strbuf_clear(&w->temporary);
+  strbuf_format(&w->path, "%s-%05ld.tar", w->prefix, (long)w->shards);
+  strbuf_format(&w->temporary, "%s.tmp", strbuf_string(&w->path));
+  if (w->path.is_broken || w->temporary.is_broken) return mem_error(0, "a path");
+  w->fd = open(w->temporary.data, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  if (w->fd < 0) return err_errno(errno, "%s: cannot create", w->path.data);
+  w->tar = archive_write_new();
+  if (!w->tar) return mem_error(0, w->path.data);
+  archive_write_set_format_pax_restricted(w->tar); /* plain ustar unless a name needs more */
+  archive_write_set_bytes_in_last_block(w->tar, 1);
+  if (archive_write_open_fd(w->tar, w->fd) != ARCHIVE_OK)
+    return err_new(ERR_IO, "%s: %s", w->path.data, archive_error_string(w->tar));
+  w->in_shard = 0;
+  return NULL;
+}
+
+static err end_shard(shard_writer *w) {
+  err error = NULL;
+  if (archive_write_close(w->tar) != ARCHIVE_OK)
+    error = err_new(ERR_IO, "%s: %s", w->path.data, archive_error_string(w->tar));
+  archive_write_free(w->tar);
+  w->tar = NULL;
+  if (error) return error; /* close removes what is there */
+  error = fs_commit(w->fd, w->temporary.data, w->path.data);
+  w->fd = -1;
+  w->shards++;
+  return error;
+}
+
+static err add_member(shard_writer *w, const char *key, const char *extension, const void *data,
+                      size_t bytes) {
+  strbuf name = {0};
+  err error = NULL;
+  struct archive_entry *entry = archive_entry_new();
+  strbuf_format(&name, "%s.%s", key, extension);
+  if (!entry || name.is_broken) FAIL(ERR_MEMORY, "out of memory: a shard's member");
+  archive_entry_set_pathname(entry, strbuf_string(&name));
+  archive_entry_set_size(entry, (la_int64_t)bytes);
+  archive_entry_set_filetype(entry, AE_IFREG);
+  archive_entry_set_perm(entry, 0644);
+  archive_entry_set_mtime(entry, 0, 0);
+  if (archive_write_header(w->tar, entry) != ARCHIVE_OK ||
+      archive_write_data(w->tar, data, bytes) != (la_ssize_t)bytes)
+    FAIL(ERR_IO, "%s: %s", w->path.data, archive_error_string(w->tar));
+cleanup:
+  archive_entry_free(entry);
+  strbuf_free(&name);
+  return error;
+}
+
+err shard_writer_add(shard_writer *w, const char *key, const char *extension, const void *image,
+                     size_t image_bytes, const char *caption, const char *json) {
+  err error = NULL;
+  if (!w->tar) TRY(start_shard(w));
+  TRY(add_member(w, key, extension, image, image_bytes));
+  TRY(add_member(w, key, "txt", caption, strlen(caption)));
+  TRY(add_member(w, key, "json", json, strlen(json)));
+  if (++w->in_shard == w->limit) TRY(end_shard(w));
+cleanup:
+  return error;
+}
+
+err shard_writer_finish(shard_writer *w, int64_t *shards) {
+  err error = w->tar ? end_shard(w) : NULL;
+  *shards = w->shards;
+  for (int64_t i = w->shards; !error; i++) {
+    strbuf_clear(&w->path);
+    strbuf_format(&w->path, "%s-%05ld.tar", w->prefix, (long)i);
+    if (unlink(strbuf_string(&w->path)) != 0) break;
+  }
+  return error;
+}
+
+void shard_writer_close(shard_writer *w) {
+  if (!w) return;
+  if (w->tar) archive_write_free(w->tar);
+  if (w->fd >= 0) {
+    close(w->fd);
+    unlink(w->temporary.data);
+  }
+  strbuf_free(&w->path);
+  strbuf_free(&w->temporary);
+  free(w->prefix);
+  free(w);
+}

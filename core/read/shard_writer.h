@@ -1,0 +1,26 @@
+/* Writing WebDataset shards as img2dataset lays them out: KEY.jpg, KEY.txt, KEY.json. The bytes
+ * depend on the samples alone (no times, owners or machine), and a shard appears whole or not. */
+#ifndef FLIP_READ_SHARD_WRITER_H
+#define FLIP_READ_SHARD_WRITER_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+typedef struct shard_writer shard_writer;
+
+/* Shards PREFIX-00000.tar, PREFIX-00001.tar, … of at most `samples` samples. */
+err shard_writer_open(const char *prefix, int64_t samples, shard_writer **out) ERR_MUST_CHECK;
+
+/* extension: "jpg", "png" or "webp". */
+err shard_writer_add(shard_writer *w, const char *key, const char *extension, const void *image,
+                     size_t image_bytes, const char *caption, const char *json) ERR_MUST_CHECK;
+
+/* Closes the last shard; shards of the same prefix with higher numbers, left by an earlier and
+ * larger run, are removed. */
+err shard_writer_finish(shard_writer *w, int64_t *shards) ERR_MUST_CHECK;
+/* After finish, or to give up: the unfinished shard is removed. */
+void shard_writer_close(shard_writer *w);
+
+#endif

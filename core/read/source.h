@@ -1,0 +1,94 @@
+/* Where samples come from: one interface, one file a format, one table of formats (source.c).
+ *
+ * A source is named [FORMAT:]LOCATION[#KEY=VALUE,KEY=VALUE]; without a format it is told by the
+ * look of the location. Used through dataset.h. */
+#ifndef FLIP_READ_SOURCE_H
+#define FLIP_READ_SOURCE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/hash.h"
+#include "base/text.h"
+#include "read/dataset.h"
+
+enum { SOURCE_OPTIONS = 8 };
+
+/* A source's name, taken apart. */
+typedef struct {
+  const char *whole; /* as it was written */
+  char *location;
+  struct {
+    char *key, *value;
+  } options[SOURCE_OPTIONS];
+  size_t option_count;
+  dataset_parts needs;
+  bool allows_pipes;
+} source_request;
+
+/* Whether the task cannot do without captions. */
+bool source_needs_caption(const source_request *r);
+
+/* The value of an option, NULL when it was not given. */
+const char *source_option(const source_request *r, const char *key);
+
+typedef struct data_source data_source;
+
+typedef struct {
+  /* One sample, as dataset_read gives it; has_image false: only its texts. A sample that cannot be
+   * read is an ERR_INPUT, with shard and key filled in. */
+  err (*read)(const data_source *s, int64_t row, bool has_image, dataset_sample *out);
+  /* What the data is; has_bytes: of the images too, where they are at hand. */
+  err (*hash)(const data_source *s, bool has_bytes, hash_state *state);
+  void (*close)(data_source *s);
+} source_calls;
+
+/* The beginning of every format's own struct. */
+struct data_source {
+  const source_calls *call;
+  int64_t count;  /* samples */
+  uint64_t bytes; /* that `hash` would read with has_bytes */
+  double weight;  /* times its samples are seen in an epoch */
+  dataset_parts needs;
+  strbuf notes;      /* what was wrong at opening, one line each */
+  strbuf left_out;   /* samples that lack something, one line each */
+  int64_t left_outs; /* lines of left_out */
+};
+
+/* One row of the table of formats. */
+typedef struct {
+  const char *name, *location, *summary;
+  const char *keys; /* "caption|images": the options it takes, `weight` apart */
+  err (*open)(const source_request *r, data_source **out);
+} source_format;
+
+const source_format *source_formats(size_t *count);
+
+/* Opens what `name` names. */
+err source_open(const char *name, dataset_parts needs, bool allows_pipes,
+                data_source **out) ERR_MUST_CHECK;
+/* NULL is allowed. */
+void source_close(data_source *s);
+/* Every path that `name` names, as it is written: a file, a folder, or a pattern of shards; of a
+ * list without images= the folder that its images lie in. Nothing is opened; a pipe has none. */
+typedef err (*source_visit)(void *context, const char *path);
+err source_paths(const char *name, source_visit visit, void *context) ERR_MUST_CHECK;
+/* The format that `name` names or looks like; NULL with an unknown one. */
+const source_format *source_format_of(const char *name);
+
+/* The formats (source_*.c). */
+err source_open_shards(const source_request *r, data_source **out) ERR_MUST_CHECK;
+err source_open_pipe(const source_request *r, data_source **out) ERR_MUST_CHECK;
+err source_open_folder(const source_request *r, data_source **out) ERR_MUST_CHECK;
+err source_open_imagenet(const source_request *r, data_source **out) ERR_MUST_CHECK;
+err source_open_list(const source_request *r, data_source **out) ERR_MUST_CHECK;
+err source_open_cifar10(const source_request *r, data_source **out) ERR_MUST_CHECK;
+err source_open_cifar100(const source_request *r, data_source **out) ERR_MUST_CHECK;
+err source_open_scenes(const source_request *r, data_source **out) ERR_MUST_CHECK;
+err source_open_coco(const source_request *r, data_source **out) ERR_MUST_CHECK;
+err source_open_openimages(const source_request *r, data_source **out) ERR_MUST_CHECK;
+err source_open_narratives(const source_request *r, data_source **out) ERR_MUST_CHECK;
+
+#endif

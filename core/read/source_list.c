@@ -1,0 +1,217 @@
+/* CSV and TSV lists: image paths and captions; and Open Images' labels, a row a label. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <jansson.h>
+
+#include "base/fs.h"
+#include "base/mem.h"
+#include "read/csv_rows.h"
+#include "read/file_rows.h"
+#include "text/plain_text.h"
+
+/* The folder that relative image paths begin in: the option, or the list's own. */
+static err find_folder(const source_request *r, char **folder) {
+  const char *images = source_option(r, "images"), *slash = strrchr(r->location, '/');
+  *folder = mem_copy_string(images ? images : slash ? r->location : ".");
+  if (!*folder) return mem_error(strlen(r->location), "a path");
+  if (!images && slash) (*folder)[slash - r->location] = '\0';
+  return NULL;
+}
+
+typedef struct {
+  const source_request *r;
+  file_rows *rows;
+  char *folder;
+  char separator;
+  size_t columns, image, caption, confidence;
+  bool has_caption, has_confidence;
+  int64_t unnamed; /* labels that the list of names has not */
+  /* Open Images: the image whose labels are being gathered, and names of labels */
+  json_t *names;
+  char *current;
+  strbuf labels, path;
+} list_reading;
+
+static err add_row(list_reading *l, const char *image, const char *extension, const char *caption) {
+  strbuf_clear(&l->path);
+  if (*image != '/') strbuf_format(&l->path, "%s/", l->folder);
+  strbuf_format(&l->path, "%s%s", image, extension);
+  if (l->path.is_broken) return mem_error(strlen(image), "a path");
+  return file_rows_add(l->rows, l->path.data, caption, "{}");
+}
+
+static err leave_out(list_reading *l, long line, const char *what) {
+  data_source *base = (data_source *)l->rows;
+  base->left_outs++;
+  strbuf_format(&base->left_out, "%s:%ld: %s\n", l->r->location, line, what);
+  return NULL;
+}
+
+static err take_header(list_reading *l, char *const *fields, size_t count) {
+  const char *image = source_option(l->r, "image"), *caption = source_option(l->r, "caption");
+  l->columns = count;
+  err error = csv_find(fields, count, image ? image : "image|filepath|file_name|filename|path|file",
+                       &l->image);
+  if (error) return error;
+  error =
+      csv_find(fields, count, caption ? caption : "caption|title|text|description", &l->caption);
+  l->has_caption = !error;
+  if (!error || source_needs_caption(l->r)) return error;
+  err_free(error);
+  return NULL;
+}
+
+/* True for a field of several lines of which one looks like a row: as many fields as the header,
+ * and an image's name among them. A quote that closes too late has swallowed it. */
+static bool has_row_inside(const list_reading *l, const char *field, char separator) {
+  for (const char *line = field + strcspn(field, "\n"); *line; line += strcspn(line, "\n")) {
+    char image[512] = "";
+    size_t fields = 1;
+    const char *at = ++line;
+    for (size_t used = 0; *at && *at != '\n' && *at != '\r'; at++) {
+      fields += *at == separator;
+      if (fields - 1 != l->image || *at == separator || used + 1 == sizeof image) continue;
+      image[used++] = *at;
+      image[used] = '\0';
+    }
+    size_t length = strlen(image);
+    if (length && image[length - 1] == '"') image[length - 1] = '\0';
+    if (fields == l->columns && file_rows_is_image(image)) return true;
+  }
+  return false;
+}
+
+static err check_fields(const list_reading *l, char *const *fields, size_t count) {
+  for (size_t i = 0; i < count; i++)
+    if (has_row_inside(l, fields[i], l->separator))
+      return err_new(ERR_INPUT, "a quoted field of this row goes over several lines, of which one "
+                                "looks like a row: is a quote unclosed?");
+  return NULL;
+}
+
+/* Fields beyond the header's that hold something: a separator in a caption that is not quoted. */
+static bool has_too_many(const list_reading *l, char *const *fields, size_t count) {
+  for (size_t i = l->columns; i < count; i++)
+    if (*fields[i]) return true;
+  return false;
+}
+
+static err take_row(void *context, const csv_place *at, char *const *fields, size_t count) {
+  list_reading *l = context;
+  char what[96], *text;
+  if (at->row == 1) return take_header(l, fields, count);
+  err error = check_fields(l, fields, count);
+  if (error) return error;
+  if (has_too_many(l, fields, count)) {
+    snprintf(what, sizeof what, "has %zu fields, the header %zu", count, l->columns);
+    return leave_out(l, at->line, what);
+  }
+  if (l->image >= count || !*fields[l->image]) return leave_out(l, at->line, "has no image");
+  bool has_caption = l->has_caption && l->caption < count && *fields[l->caption];
+  if (!has_caption)
+    return source_needs_caption(l->r) ? leave_out(l, at->line, "has no caption")
+                                      : add_row(l, fields[l->image], "", "");
+  error = plain_text(fields[l->caption], strlen(fields[l->caption]), "its caption", &text);
+  if (error && err_kind_of(error) == ERR_INPUT) {
+    err left_out = source_needs_caption(l->r) ? leave_out(l, at->line, err_message(error))
+                                              : add_row(l, fields[l->image], "", "");
+    err_free(error);
+    return left_out;
+  }
+  free(text);
+  return error ? error : add_row(l, fields[l->image], "", fields[l->caption]);
+}
+
+static void free_reading(list_reading *l) {
+  free(l->folder);
+  free(l->current);
+  json_decref(l->names);
+  strbuf_free(&l->labels);
+  strbuf_free(&l->path);
+}
+
+err source_open_list(const source_request *r, data_source **out) {
+  list_reading l = {.r = r};
+  const char *separator = source_option(r, "separator");
+  char c = 0;
+  if (separator) {
+    c = strcmp(separator, "tab") == 0         ? '\t'
+        : strcmp(separator, "semicolon") == 0 ? ';'
+        : strcmp(separator, "comma") == 0     ? ','
+                                              : 0;
+    if (!c)
+      return err_new(ERR_INPUT, "%s: separator '%s' is none of tab, comma, semicolon", r->whole,
+                     separator);
+  }
+  l.separator = csv_separator(r->location, c);
+  err error = file_rows_create(r->whole, &l.rows);
+  if (!error) error = find_folder(r, &l.folder);
+  if (!error) error = csv_read(r->location, c, take_row, &l);
+  free_reading(&l);
+  return file_rows_finish(l.rows, error, out);
+}
+
+/* Rows "/m/011k07,Tortoise"; a header does no harm. */
+static err take_name(void *context, const csv_place *at, char *const *fields, size_t count) {
+  json_t *names = context;
+  (void)at;
+  if (count < 2) return NULL;
+  return json_object_set_new(names, fields[0], json_string(fields[1])) == 0
+             ? NULL
+             : err_new(ERR_INPUT, "'%.40s' is not UTF-8", fields[1]);
+}
+
+static err end_image(list_reading *l) {
+  err error = NULL;
+  if (l->current && l->labels.length)
+    error = add_row(l, l->current, ".jpg", strbuf_string(&l->labels));
+  free(l->current);
+  l->current = NULL;
+  strbuf_clear(&l->labels);
+  return error;
+}
+
+static err take_label(void *context, const csv_place *at, char *const *fields, size_t count) {
+  list_reading *l = context;
+  if (at->row == 1) {
+    err error = csv_find(fields, count, "ImageID", &l->image);
+    if (!error) error = csv_find(fields, count, "LabelName", &l->caption);
+    if (error) return error;
+    err missing = csv_find(fields, count, "Confidence", &l->confidence);
+    l->has_confidence = !missing;
+    err_free(missing);
+    return NULL;
+  }
+  if (l->image >= count || l->caption >= count)
+    return leave_out(l, at->line, "has no image or label");
+  if (!l->current || strcmp(l->current, fields[l->image]) != 0) {
+    err error = end_image(l);
+    if (error) return error;
+    l->current = mem_copy_string(fields[l->image]);
+    if (!l->current) return mem_error(strlen(fields[l->image]), "an image's name");
+  }
+  /* confidence 0: people looked, and it is not there */
+  if (l->has_confidence && l->confidence < count && strtod(fields[l->confidence], NULL) <= 0.5)
+    return NULL;
+  const char *name = json_string_value(json_object_get(l->names, fields[l->caption]));
+  l->unnamed += !name && json_object_size(l->names);
+  strbuf_format(&l->labels, "%s%s", l->labels.length ? ", " : "", name ? name : fields[l->caption]);
+  return NULL;
+}
+
+err source_open_openimages(const source_request *r, data_source **out) {
+  list_reading l = {.r = r, .names = json_object()};
+  const char *names = source_option(r, "names");
+  err error = file_rows_create(r->whole, &l.rows);
+  if (!error) error = find_folder(r, &l.folder);
+  if (!error && names) error = csv_read(names, 0, take_name, l.names);
+  if (!error) error = csv_read(r->location, 0, take_label, &l);
+  if (!error) error = end_image(&l);
+  if (!error && l.unnamed)
+    strbuf_format(&((data_source *)l.rows)->notes, "%s: %ld labels have no name in %s\n",
+                  r->location, (long)l.unnamed, names);
+  free_reading(&l);
+  return file_rows_finish(l.rows, error, out);
+}

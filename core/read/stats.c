@@ -1,0 +1,204 @@
+#include "read/stats.h"
+
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "read/dataset.h"
+#include "image/image_header.h"
+#include "read/sample_json.h"
+
+enum { MOST_NAMED = 20 }; /* samples that cannot be read */
+
+/* The values of one quantity, a place for each sample. */
+typedef struct {
+  int64_t *values;
+  int64_t count;
+} series;
+
+typedef struct {
+  data_stats *stats;
+  series width, height, words;
+  json_t *labels; /* {name: {value: samples}} */
+  strbuf warnings;
+} collection;
+
+static int by_value(const void *a, const void *b) {
+  int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+  return (x > y) - (x < y);
+}
+
+static stats_range range_of(series *s) {
+  if (!s->count) return (stats_range){0};
+  qsort(s->values, (size_t)s->count, sizeof *s->values, by_value);
+  return (stats_range){s->values[0], s->values[(s->count - 1) / 2], s->values[s->count - 1]};
+}
+
+static int64_t count_words(const char *text) {
+  static const char spaces[] = " \t\r\n\v\f";
+  int64_t words = 0;
+  for (text += strspn(text, spaces); *text; text += strspn(text, spaces)) {
+    words++;
+    text += strcspn(text, spaces);
+  }
+  return words;
+}
+
+static void add_image(collection *c, const void *bytes, size_t size) {
+  image_header h = image_read_header(bytes, size);
+  c->stats->jpg += h.format == IMAGE_JPEG;
+  c->stats->png += h.format == IMAGE_PNG;
+  c->stats->webp += h.format == IMAGE_WEBP;
+  c->stats->unknown += h.format == IMAGE_UNKNOWN;
+  if (h.width <= 0 || h.height <= 0) {
+    c->stats->unsized++;
+    return;
+  }
+  c->width.values[c->width.count++] = h.width;
+  c->height.values[c->height.count++] = h.height;
+}
+
+/* Counts one more sample whose label `name` is `value`. */
+static err add_label(json_t *labels, const char *name, const json_t *value) {
+  char *text;
+  err error = sample_json_string(value, "\xEF\xBF\xBD", &text);
+  if (error || !text) return error;
+  json_t *values = json_object_get(labels, name);
+  if (!values) {
+    values = json_object();
+    if (json_object_set_new(labels, name, values)) values = NULL;
+  }
+  json_t *seen = json_object_get(values, text);
+  int failed = seen ? json_integer_set(seen, json_integer_value(seen) + 1)
+                    : json_object_set_new(values, text, json_integer(1));
+  if (failed) error = mem_error(strlen(text), "labels");
+  free(text);
+  return error;
+}
+
+static err add_json(collection *c, const char *text) {
+  const char *name;
+  json_t *value, *root;
+  err error = sample_json_load(text, &root);
+  if (error) return error;
+  json_t *labels = json_object_get(root, "labels");
+  c->stats->with_json++;
+  if (!json_is_object(root)) error = err_new(ERR_INPUT, "its JSON is not an object");
+  json_object_foreach(labels, name, value) {
+    error = add_label(c->labels, name, value);
+    if (error) break;
+  }
+  json_decref(root);
+  return error;
+}
+
+/* Writes down what is wrong with a sample, which counts in nothing else. */
+static err name_unreadable(collection *c, const dataset_sample *sample, err fault) {
+  if (!fault || err_kind_of(fault) != ERR_INPUT) return fault;
+  if (c->stats->unreadable++ < MOST_NAMED)
+    strbuf_format(&c->warnings, "%s: %s: %s\n", sample->shard, sample->key, err_message(fault));
+  err_free(fault);
+  return NULL;
+}
+
+static err add_sample(collection *c, const dataset_sample *sample) {
+  size_t bytes = sample->image_bytes + strlen(sample->caption);
+  err error = sample->json ? add_json(c, sample->json) : NULL;
+  if (error) {
+    c->stats->bad_json += err_kind_of(error) == ERR_INPUT;
+    return error;
+  }
+  if (sample->json) bytes += strlen(sample->json);
+  c->stats->bytes += (int64_t)bytes;
+  c->words.values[c->words.count++] = count_words(sample->caption);
+  add_image(c, sample->image, sample->image_bytes);
+  return NULL;
+}
+
+static err summarise_label(const char *name, json_t *values, stats_label *l) {
+  const char *value, *top = "";
+  json_t *seen;
+  l->distinct = (int64_t)json_object_size(values);
+  json_object_foreach(values, value, seen) {
+    int64_t samples = json_integer_value(seen);
+    l->samples += samples;
+    if (samples <= l->top_count) continue;
+    l->top_count = samples;
+    top = value;
+  }
+  l->name = mem_copy_string(name);
+  l->top = mem_copy_string(top);
+  return l->name && l->top ? NULL : mem_error(strlen(name), "labels");
+}
+
+static err summarise(collection *c) {
+  data_stats *s = c->stats;
+  const char *name;
+  json_t *values;
+  s->width = range_of(&c->width);
+  s->height = range_of(&c->height);
+  s->words = range_of(&c->words);
+  size_t count = json_object_size(c->labels);
+  s->labels = mem_zeroed(count, sizeof *s->labels);
+  if (!s->labels) return mem_error(count * sizeof *s->labels, "labels");
+  json_object_foreach(c->labels, name, values) {
+    err error = summarise_label(name, values, &s->labels[s->label_count++]);
+    if (error) return error;
+  }
+  return NULL;
+}
+
+err stats_collect(char *const *patterns, size_t count, data_stats *out) {
+  dataset *data = NULL;
+  collection c = {.stats = out, .labels = json_object()};
+  *out = (data_stats){0};
+  err error = dataset_open(patterns, count, &data);
+  if (error) goto cleanup;
+  out->samples = dataset_count(data);
+  strbuf_append(&c.warnings, dataset_warnings(data, &out->left_out));
+  size_t rows = (size_t)out->samples;
+  series *all[] = {&c.width, &c.height, &c.words};
+  bool is_short = !c.labels;
+  for (int i = 0; i < 3; i++) {
+    all[i]->values = mem_zeroed(rows, sizeof(int64_t));
+    is_short = is_short || !all[i]->values;
+  }
+  if (is_short) {
+    error = mem_error(3 * rows * sizeof(int64_t), "statistics");
+    goto cleanup;
+  }
+  for (int64_t row = 0; row < out->samples; row++) {
+    dataset_sample sample;
+    error = dataset_read(data, row, &sample);
+    if (!error) error = add_sample(&c, &sample);
+    error = name_unreadable(&c, &sample, error);
+    dataset_sample_free(&sample);
+    if (error) goto cleanup;
+  }
+  if (out->unreadable > MOST_NAMED)
+    strbuf_format(&c.warnings, "… and %ld more that cannot be read\n",
+                  (long)(out->unreadable - MOST_NAMED));
+  TRY(summarise(&c));
+  out->warnings = strbuf_take(&c.warnings);
+  if (!out->warnings) FAIL(ERR_MEMORY, "out of memory: warnings");
+cleanup:
+  free(c.width.values);
+  free(c.height.values);
+  free(c.words.values);
+  json_decref(c.labels);
+  strbuf_free(&c.warnings);
+  dataset_close(data);
+  return error;
+}
+
+void stats_free(data_stats *s) {
+  for (size_t i = 0; i < s->label_count; i++) {
+    free(s->labels[i].name);
+    free(s->labels[i].top);
+  }
+  free(s->labels);
+  free(s->warnings);
+  *s = (data_stats){0};
+}

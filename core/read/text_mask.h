@@ -1,0 +1,44 @@
+/* Text masking in training: which tokens of a caption enter the text tower.
+ *
+ * What is kept is packed to the front in its order, so that a kept token takes the position of its
+ * place among the kept, as in CLIPA and open_clip, and the tower really encodes fewer tokens.
+ * Special tokens (start, end of text) are always kept. */
+#ifndef FLIP_READ_TEXT_MASK_H
+#define FLIP_READ_TEXT_MASK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "read/dataset.h"
+#include "text/tokenizer.h"
+
+enum { TEXT_MASK_LONGEST = 4096 }; /* tokens of a caption at most: the limit of text.length */
+
+typedef struct {
+  int mode;       /* TEXT_MASK_* of config/settings.h */
+  int64_t length; /* tokens of a caption with its padding */
+  int64_t kept;   /* how many of these are kept: at least one beside the special tokens */
+  int64_t ends;   /* special tokens on each side: 0 or 1 */
+  int32_t padding;
+  const double *weights; /* [vocabulary], mode frequency: see text_mask_weigh */
+} text_mask;
+
+/* False for none and truncate, which are the tokenizer's own cutting at `kept`. */
+bool text_mask_is_drawn(const text_mask *m);
+
+/* ids [length], of which `count` are the caption's and the rest padding, to out [kept]; *out_count:
+ * kept tokens before the padding. Depends on (seed, sample) and the tokens alone.
+ *   random       uniform over all places but the special tokens', padding included (FLIP)
+ *   block        consecutive words from a uniform start; a caption that fits stays whole (CLIPA)
+ *   prioritized  padding goes first, then words, uniformly (FLIP; CLIPA calls it random)
+ *   frequency    padding goes first, then words; kept without replacement by weight */
+void text_mask_draw(const text_mask *m, uint64_t seed, int64_t sample, const int32_t *ids,
+                    int32_t count, int32_t *out, int32_t *out_count);
+
+/* Weights [vocabulary] for mode frequency, freed by the caller: 1 / sqrt(times a token occurs), as
+ * the keep probabilities of word2vec's subsampling, which CLIPF takes over, stand to each other.
+ * Counted over all captions or, beyond 100,000, over that many evenly spaced ones. */
+err text_mask_weigh(const dataset *data, const tokenizer *words, double **weights) ERR_MUST_CHECK;
+
+#endif

@@ -1,0 +1,178 @@
+/* Reading all of a data set: stats_verify. */
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/fs.h"
+#include "base/mem.h"
+#include "image/image.h"
+#include "text/plain_text.h"
+#include "read/sample_json.h"
+#include "read/shard.h"
+#include "read/source.h"
+#include "read/stats.h"
+
+/* What is wrong with one sample; NULL: nothing. */
+typedef struct {
+  err image, caption, json;
+} faults;
+
+typedef struct {
+  strbuf *lines;
+  int64_t count;
+} findings;
+
+static err check_image(shard_bytes bytes) {
+  image decoded = {0};
+  if (!bytes.data) return err_new(ERR_INPUT, "it has no image");
+  err error = image_decode(bytes.data, bytes.size, 0, &decoded);
+  if (!error) image_free(&decoded);
+  return error;
+}
+
+static err check_json_text(const char *text) {
+  json_t *root;
+  err error = sample_json_load(text, &root);
+  if (error) return error;
+  bool is_object = json_is_object(root);
+  json_decref(root);
+  return is_object ? NULL : err_new(ERR_INPUT, "its JSON is not an object");
+}
+
+static err check_json(shard_bytes bytes) {
+  char *text;
+  if (!bytes.data) return NULL;
+  err error = sample_json_text(bytes.data, bytes.size, &text);
+  if (!error) error = check_json_text(text);
+  free(text);
+  return error;
+}
+
+static err check_caption(shard_bytes bytes) {
+  char *text;
+  if (!bytes.data) return err_new(ERR_INPUT, "it has no caption (.txt)");
+  err error = plain_text(bytes.data, bytes.size, "its caption", &text);
+  if (!error) free(text);
+  return error;
+}
+
+static faults check_sample(const shard *s, size_t i) {
+  return (faults){check_image(shard_get(s, i, SHARD_IMAGE)),
+                  check_caption(shard_get(s, i, SHARD_CAPTION)),
+                  check_json(shard_get(s, i, SHARD_JSON))};
+}
+
+/* Writes a fault down and frees it. Short memory says nothing about the data: it is returned. */
+static err take_fault(findings *f, const char *path, const char *key, err fault) {
+  if (!fault || err_kind_of(fault) == ERR_MEMORY) return fault;
+  strbuf_format(f->lines, "%s: %s: %s\n", path, key ? key : "?", err_message(fault));
+  f->count++;
+  err_free(fault);
+  return NULL;
+}
+
+static err keep_first(err first, err second) {
+  if (!first) return second;
+  err_free(second);
+  return first;
+}
+
+static err verify_samples(const shard *s, findings *f) {
+  faults *found = mem_zeroed(s->count, sizeof *found);
+  if (!found) return mem_error(s->count * sizeof *found, s->path);
+#pragma omp parallel for schedule(dynamic, 16)
+  for (size_t i = 0; i < s->count; i++) found[i] = check_sample(s, i);
+  err error = NULL;
+  for (size_t i = 0; i < s->count; i++) {
+    char *key = NULL;
+    error = keep_first(error, shard_key(s, i, &key));
+    error = keep_first(error, take_fault(f, s->path, key, found[i].image));
+    error = keep_first(error, take_fault(f, s->path, key, found[i].caption));
+    error = keep_first(error, take_fault(f, s->path, key, found[i].json));
+    free(key);
+  }
+  free(found);
+  return error;
+}
+
+/* Lines that are faults as they stand. */
+static void take_lines(findings *f, const char *lines) {
+  strbuf_append(f->lines, lines);
+  for (; *lines; lines++) f->count += *lines == '\n';
+}
+
+static err verify_shard(const char *path, shard_notes *notes, findings *f, int64_t *total) {
+  shard s = {0};
+  err error = shard_open(path, &s, notes);
+  if (error && err_kind_of(error) != ERR_MEMORY) {
+    strbuf_format(f->lines, "%s\n", err_message(error));
+    f->count++;
+    err_free(error);
+    error = NULL;
+  } else if (!error) {
+    error = verify_samples(&s, f);
+    *total += (int64_t)s.count;
+  }
+  shard_close(&s);
+  return error;
+}
+
+/* A sample of a source that is no set of shards. */
+static err verify_row(const data_source *s, int64_t row, findings *f) {
+  dataset_sample sample = {0};
+  image decoded = {0};
+  err fault = s->call->read(s, row, true, &sample), json = NULL;
+  if (!fault && sample.json) json = check_json_text(sample.json);
+  if (!fault) fault = image_decode(sample.image, sample.image_bytes, 0, &decoded);
+  err error = take_fault(f, sample.shard, sample.key, fault);
+  error = keep_first(error, take_fault(f, sample.shard, sample.key, json));
+  image_free(&decoded);
+  dataset_sample_free(&sample);
+  return error;
+}
+
+static err verify_source(const char *name, findings *f, int64_t *total) {
+  data_source *s = NULL;
+  err error = source_open(name, DATASET_PAIR, false, &s);
+  for (int64_t row = 0; !error && row < s->count; row++) error = verify_row(s, row, f);
+  if (s) {
+    take_lines(f, strbuf_string(&s->left_out));
+    take_lines(f, strbuf_string(&s->notes));
+    *total += s->count + s->left_outs;
+  }
+  source_close(s);
+  return error;
+}
+
+static err verify_shards(char *pattern, findings *f, int64_t *total) {
+  char **paths = NULL;
+  size_t path_count = 0;
+  shard_notes notes = {0};
+  err error = shard_expand(&pattern, 1, &paths, &path_count);
+  if (!error && !path_count) error = err_new(ERR_INPUT, "%s: names no shards", pattern);
+  for (size_t i = 0; i < path_count && !error; i++)
+    error = verify_shard(paths[i], &notes, f, total);
+  take_lines(f, strbuf_string(&notes.lost));
+  take_lines(f, strbuf_string(&notes.warnings));
+  *total += notes.lost_count;
+  shard_notes_summary(&notes, pattern, f->lines);
+  shard_notes_free(&notes);
+  fs_free_names(paths, path_count);
+  return error;
+}
+
+err stats_verify(char *const *patterns, size_t count, strbuf *bad, int64_t *bad_count,
+                 int64_t *total) {
+  findings f = {.lines = bad};
+  err error = NULL;
+  *bad_count = *total = 0;
+  for (size_t i = 0; i < count && !error; i++) {
+    bool is_shards = source_format_of(patterns[i])->open == source_open_shards;
+    error = is_shards && strncmp(patterns[i], "shards:", 7) != 0 && !strchr(patterns[i], '#')
+                ? verify_shards(patterns[i], &f, total)
+                : verify_source(patterns[i], &f, total);
+  }
+  if (bad->is_broken) error = keep_first(error, mem_error(bad->length, "the list of faults"));
+  *bad_count = f.count;
+  return error;
+}

@@ -1,0 +1,235 @@
+/* Scenes in pixels: background, clutter, objects, noise. Edges are smoothed by 3x3 samples. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "scenes/scene_plan.h"
+#include "scenes/scenes.h"
+
+enum { SAMPLES = 3 };
+
+typedef struct {
+  double c[3];
+} rgb;
+
+typedef struct {
+  int32_t size;
+  float *pixels; /* [size, size, 3], 0 to 255 */
+} canvas;
+
+/* In the order of the names in scenes.c. */
+static const rgb palette[SCENE_COLORS] = {
+    {{222, 32, 38}},  {{250, 132, 10}},  {{248, 222, 32}}, {{28, 150, 50}}, {{30, 80, 220}},
+    {{132, 40, 168}}, {{255, 140, 190}}, {{110, 62, 24}},  {{14, 14, 16}},  {{250, 250, 250}}};
+
+static double between(rng *random, double low, double high) {
+  return low + (high - low) * rng_double(random);
+}
+
+static rgb mix(rgb a, rgb b, double share) {
+  for (int i = 0; i < 3; i++) a.c[i] += (b.c[i] - a.c[i]) * share;
+  return a;
+}
+
+static rgb varied(rgb a, double by, rng *random) {
+  for (int i = 0; i < 3; i++) a.c[i] += between(random, -by, by);
+  return a;
+}
+
+/* Something to paint: gives a colour where it covers a point of the unit square. `misses` is the
+ * quick look that saves most of the work: true only if nothing nearer than `slack` to (x, y) is
+ * covered. */
+typedef struct brush {
+  bool (*covers)(const struct brush *b, double x, double y, rgb *color);
+  bool (*misses)(const struct brush *b, double x, double y, double slack);
+  double x, y, reach; /* nothing is covered further than `reach` from (x, y) */
+  double angle, opacity;
+  double cosine, sine; /* of the angle: paint() fills them in */
+  rgb color, accent;
+  int32_t shape;
+  scene_texture texture;
+  double width, height; /* of clutter; of an object, both are its radius */
+} brush;
+
+static void to_frame(const brush *b, double x, double y, double *u, double *v) {
+  *u = b->cosine * (x - b->x) + b->sine * (y - b->y);
+  *v = b->cosine * (y - b->y) - b->sine * (x - b->x);
+}
+
+static bool covers_object(const brush *b, double x, double y, rgb *color) {
+  double u, v;
+  to_frame(b, x, y, &u, &v);
+  u /= b->width;
+  v /= b->height;
+  if (!scene_shape_contains(b->shape, u, v)) return false;
+  bool is_accent = false;
+  if (b->texture == SCENE_STRIPED) {
+    double t = (u + v) * 1.9;
+    is_accent = t - floor(t) < 0.42;
+  } else if (b->texture == SCENE_DOTTED) {
+    double p = u * 2.1, q = v * 2.1;
+    p -= round(p);
+    q -= round(q);
+    is_accent = p * p + q * q < 0.085;
+  }
+  /* a rim of the plain colour keeps the outline whole */
+  is_accent = is_accent && scene_shape_contains(b->shape, 1.18 * u, 1.18 * v);
+  *color = is_accent ? b->accent : b->color;
+  return true;
+}
+
+/* No shape reaches further than 1.25 of its radius. */
+static bool misses_object(const brush *b, double x, double y, double slack) {
+  double u = x - b->x, v = y - b->y, far = 1.25 * b->width + slack;
+  return u * u + v * v > far * far;
+}
+
+static bool covers_blob(const brush *b, double x, double y, rgb *color) {
+  double u, v;
+  to_frame(b, x, y, &u, &v);
+  u /= b->width;
+  v /= b->height;
+  *color = b->color;
+  return u * u + v * v <= 1;
+}
+
+/* A step of length s changes the radius, in which the blob's edge is at 1, by s / height at most.
+ */
+static bool misses_blob(const brush *b, double x, double y, double slack) {
+  double u, v, far = 1 + slack / (b->width < b->height ? b->width : b->height);
+  to_frame(b, x, y, &u, &v);
+  u /= b->width;
+  v /= b->height;
+  return u * u + v * v > far * far;
+}
+
+static bool covers_line(const brush *b, double x, double y, rgb *color) {
+  double u, v;
+  to_frame(b, x, y, &u, &v);
+  *color = b->color;
+  return fabs(u) <= b->width && fabs(v + 0.6 * u * u) <= b->height;
+}
+
+/* Along the line, 0.6 u² is no steeper than 1.2 times its half length. */
+static bool misses_line(const brush *b, double x, double y, double slack) {
+  double u, v;
+  to_frame(b, x, y, &u, &v);
+  if (fabs(u) > b->width + slack) return true;
+  return fabs(v + 0.6 * u * u) > b->height + slack * (1 + 1.2 * (b->width + 2 * slack));
+}
+
+static void paint_pixel(const canvas *c, const brush *b, int32_t column, int32_t row) {
+  rgb sum = {{0, 0, 0}}, color;
+  int covered = 0;
+  /* half a pixel's diagonal, and a little for rounding */
+  if (b->misses(b, (column + 0.5) / c->size, (row + 0.5) / c->size, 0.708 / c->size)) return;
+  for (int i = 0; i < SAMPLES * SAMPLES; i++) {
+    double x = column + (i % SAMPLES + 0.5) / SAMPLES, y = row + (i / SAMPLES + 0.5) / SAMPLES;
+    if (!b->covers(b, x / c->size, y / c->size, &color)) continue;
+    covered++;
+    for (int k = 0; k < 3; k++) sum.c[k] += color.c[k];
+  }
+  if (!covered) return;
+  double share = b->opacity * covered / (SAMPLES * SAMPLES);
+  float *pixel = c->pixels + ((int64_t)row * c->size + column) * 3;
+  for (int k = 0; k < 3; k++)
+    pixel[k] = (float)(pixel[k] * (1 - share) + sum.c[k] / covered * share);
+}
+
+static int32_t clamped(double position, int32_t size) {
+  return position < 0 ? 0 : position > size ? size : (int32_t)position;
+}
+
+static void paint(const canvas *c, brush *b) {
+  b->cosine = cos(b->angle);
+  b->sine = sin(b->angle);
+  int32_t left = clamped((b->x - b->reach) * c->size, c->size);
+  int32_t right = clamped((b->x + b->reach) * c->size + 1, c->size);
+  int32_t top = clamped((b->y - b->reach) * c->size, c->size);
+  int32_t bottom = clamped((b->y + b->reach) * c->size + 1, c->size);
+  for (int32_t row = top; row < bottom; row++)
+    for (int32_t column = left; column < right; column++) paint_pixel(c, b, column, row);
+}
+
+/* Muted colours of middling brightness, from which every colour of the palette stands out. */
+static void paint_background(const canvas *c, rng *random) {
+  double grey = between(random, 95, 195), angle = between(random, 0, 6.283185307179586);
+  rgb from = varied((rgb){{grey, grey, grey}}, 18, random);
+  rgb to = varied(from, 28, random);
+  double dx = cos(angle), dy = sin(angle);
+  for (int32_t row = 0; row < c->size; row++)
+    for (int32_t column = 0; column < c->size; column++) {
+      double x = (column + 0.5) / c->size - 0.5, y = (row + 0.5) / c->size - 0.5;
+      rgb here = mix(from, to, 0.5 + 0.7 * (dx * x + dy * y));
+      for (int k = 0; k < 3; k++)
+        c->pixels[((int64_t)row * c->size + column) * 3 + k] = (float)here.c[k];
+    }
+}
+
+/* A blob or a line in a colour that no object of the scene has. */
+static void paint_clutter(const canvas *c, const scene_plan *plan, rng *random) {
+  int32_t color;
+  do color = (int32_t)rng_below(random, SCENE_COLORS);
+  while (color == plan->main.color || (plan->has_second && color == plan->second.color));
+  bool is_line = rng_below(random, 2);
+  brush b = {.covers = is_line ? covers_line : covers_blob,
+             .misses = is_line ? misses_line : misses_blob,
+             .x = between(random, 0, 1),
+             .y = between(random, 0, 1),
+             .angle = between(random, 0, 6.283185307179586),
+             .opacity = between(random, 0.45, 0.85),
+             .color = varied(palette[color], 20, random)};
+  b.width = is_line ? between(random, 0.06, 0.22) : between(random, 0.03, 0.075);
+  b.height = is_line ? between(random, 0.005, 0.011) : b.width * between(random, 0.3, 0.6);
+  b.reach = 1.1 * b.width + 2 * b.height;
+  paint(c, &b);
+}
+
+static void paint_group(const canvas *c, const scene_group *g, rng *random) {
+  static const rgb dark = {{40, 40, 44}}, light = {{255, 255, 255}};
+  rgb color = varied(palette[g->color], 12, random);
+  double brightness = 0.3 * color.c[0] + 0.59 * color.c[1] + 0.11 * color.c[2];
+  rgb accent = brightness > 140 ? mix(color, dark, 0.5) : mix(color, light, 0.6);
+  for (int32_t i = 0; i < g->count; i++) {
+    brush b = {.covers = covers_object,
+               .misses = misses_object,
+               .x = g->spots[i].x,
+               .y = g->spots[i].y,
+               .reach = 1.25 * g->radius, /* a square's corner */
+               .width = g->radius,
+               .height = g->radius,
+               .angle = g->spots[i].angle,
+               .opacity = 1,
+               .color = color,
+               .accent = accent,
+               .shape = g->shape,
+               .texture = g->texture};
+    paint(c, &b);
+  }
+}
+
+/* Rounds to bytes under triangular noise of up to `amount` either way. */
+static void finish(const canvas *c, double amount, rng *random, uint8_t *pixels) {
+  for (int64_t i = 0; i < (int64_t)c->size * c->size * 3; i++) {
+    uint32_t bits = rng_u32(random);
+    double noise = ((bits & 0xffff) + (bits >> 16)) / 65535.0 - 1;
+    double value = c->pixels[i] + noise * amount;
+    pixels[i] = (uint8_t)(value <= 0 ? 0 : value >= 255 ? 255 : value + 0.5);
+  }
+}
+
+err scene_paint(const scene_plan *plan, rng *random, int32_t size, uint8_t *pixels) {
+  size_t count = (size_t)size * (size_t)size * 3;
+  canvas c = {size, mem_zeroed(count, sizeof *c.pixels)};
+  if (!c.pixels) return mem_error(count * sizeof *c.pixels, "a scene");
+  paint_background(&c, random);
+  uint32_t clutter = 4 + rng_below(random, 7), over = rng_below(random, 3);
+  for (uint32_t i = 0; i < clutter; i++) paint_clutter(&c, plan, random);
+  paint_group(&c, &plan->main, random);
+  if (plan->has_second) paint_group(&c, &plan->second, random);
+  for (uint32_t i = 0; i < over; i++) paint_clutter(&c, plan, random);
+  finish(&c, between(random, 8, 34), random, pixels);
+  free(c.pixels);
+  return NULL;
+}

@@ -1,0 +1,145 @@
+/* What is in a scene: scenes.h's splits, objects and places. */
+#include "scenes/scenes.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "scenes/scene_plan.h"
+
+static const char *const shape_names[SCENE_SHAPES] = {"circle",   "square",  "triangle", "star",
+                                                      "ring",     "cross",   "heart",    "crescent",
+                                                      "pentagon", "hexagon", "diamond",  "arrow"};
+static const char *const color_names[SCENE_COLORS] = {
+    "red", "orange", "yellow", "green", "blue", "purple", "pink", "brown", "black", "white"};
+/* As shares of the image's side. */
+static const double radii[SCENE_SIZES] = {0.105, 0.15, 0.21};
+
+const char *scenes_shape_name(int32_t shape) {
+  return shape_names[shape];
+}
+
+const char *scenes_color_name(int32_t color) {
+  return color_names[color];
+}
+
+bool scenes_is_heldout(int32_t shape, int32_t color) {
+  return (shape * 7 + color) % 5 == 0;
+}
+
+static double between(rng *random, double low, double high) {
+  return low + (high - low) * rng_double(random);
+}
+
+/* Every shape has held-out colours (two of ten), so the second loop ends. */
+static void choose_kind(scene_group *g, bool is_heldout, rng *random) {
+  g->shape = (int32_t)rng_below(random, SCENE_SHAPES);
+  do g->color = (int32_t)rng_below(random, SCENE_COLORS);
+  while (scenes_is_heldout(g->shape, g->color) != is_heldout);
+  g->texture = (scene_texture)rng_below(random, SCENE_TEXTURES);
+}
+
+static void choose_spots(scene_group *g, double x, double y, bool is_row, rng *random) {
+  g->radius = radii[g->size] * between(random, 0.94, 1.06);
+  double step = 2.1 * g->radius, first = -0.5 * step * (g->count - 1);
+  for (int32_t i = 0; i < g->count; i++) {
+    double along = first + step * i, jitter = between(random, -0.03, 0.03);
+    g->spots[i] = (scene_spot){is_row ? x + along : x + jitter, is_row ? y + jitter : y + along,
+                               between(random, -0.2, 0.2)};
+  }
+}
+
+/* The centre of a group at a place; `away` is the distance from the image's centre. */
+static void place_centre(scene_place place, double away, rng *random, double *x, double *y) {
+  static const double toward[SCENE_PLACES][2] = {{-1, 0}, {1, 0}, {0, -1}, {0, 1}, {0, 0}};
+  *x = 0.5 + away * toward[place][0] + between(random, -0.03, 0.03);
+  *y = 0.5 + away * toward[place][1] + between(random, -0.03, 0.03);
+}
+
+static void plan_group(scene_plan *plan, rng *random) {
+  scene_group *main = &plan->main;
+  double x, y;
+  plan->place = (scene_place)rng_below(random, SCENE_PLACES);
+  main->count = 1 + (int32_t)rng_below(random, SCENE_COUNT_MAX);
+  /* three large ones do not fit side by side */
+  main->size = (scene_size)rng_below(random, main->count == 3 ? SCENE_LARGE : SCENE_SIZES);
+  bool is_row = plan->place == SCENE_TOP || plan->place == SCENE_BOTTOM ||
+                (plan->place == SCENE_MIDDLE && rng_below(random, 2));
+  place_centre(plan->place, 0.26, random, &x, &y);
+  if (main->count > 1) *(is_row ? &x : &y) = 0.5;
+  choose_spots(main, x, y, is_row, random);
+}
+
+static void plan_pair(scene_plan *plan, rng *random) {
+  static const scene_place opposite[] = {SCENE_RIGHT, SCENE_LEFT, SCENE_BOTTOM, SCENE_TOP};
+  double x, y;
+  plan->has_second = true;
+  plan->place = (scene_place)rng_below(random, SCENE_MIDDLE);
+  plan->main.count = plan->second.count = 1;
+  plan->main.size = rng_below(random, 2) ? SCENE_LARGE : SCENE_MEDIUM;
+  plan->second.size = (scene_size)rng_below(random, plan->main.size);
+  do choose_kind(&plan->second, false, random);
+  while (plan->second.shape == plan->main.shape);
+  double aside = between(random, -0.1, 0.1);
+  bool is_row = plan->place == SCENE_LEFT || plan->place == SCENE_RIGHT;
+  place_centre(plan->place, 0.23, random, &x, &y);
+  choose_spots(&plan->main, is_row ? x : x + aside, is_row ? y + aside : y, is_row, random);
+  place_centre(opposite[plan->place], 0.27, random, &x, &y);
+  choose_spots(&plan->second, x, y, is_row, random);
+}
+
+static scene_plan make_plan(bool is_heldout, rng *random) {
+  scene_plan plan = {0};
+  choose_kind(&plan.main, is_heldout, random);
+  if (rng_below(random, 10) < 3)
+    plan_pair(&plan, random);
+  else
+    plan_group(&plan, random);
+  return plan;
+}
+
+/* The plan, the caption and the labels; `random` goes on where the painting begins. */
+static err describe(uint64_t seed, int64_t index, bool is_heldout, scene_plan *plan, rng *random,
+                    scene *out) {
+  strbuf caption = {0};
+  if (index < 0) return err_new(ERR_INPUT, "scene %ld: the number is negative", (long)index);
+  *random = rng_at(seed, RNG_SCENE, is_heldout, (uint64_t)index);
+  *plan = make_plan(is_heldout, random);
+  out->shape = shape_names[plan->main.shape];
+  out->color = color_names[plan->main.color];
+  snprintf(out->combo, sizeof out->combo, "%s %s", out->color, out->shape);
+  scene_caption(plan, random, &caption);
+  out->caption = strbuf_take(&caption);
+  return out->caption ? NULL : mem_error(0, "a scene");
+}
+
+err scenes_tell(uint64_t seed, int64_t index, bool is_heldout, scene *out) {
+  scene_plan plan;
+  rng random;
+  *out = (scene){0};
+  return describe(seed, index, is_heldout, &plan, &random, out);
+}
+
+err scenes_draw(uint64_t seed, int64_t index, bool is_heldout, int32_t size, scene *out) {
+  scene_plan plan;
+  rng random;
+  err error = NULL;
+  *out = (scene){.size = size};
+  if (size < SCENE_SIZE_MIN || size > SCENE_SIZE_MAX)
+    return err_new(ERR_INPUT, "scenes of %d pixels: the side must be in [%d, %d]", size,
+                   SCENE_SIZE_MIN, SCENE_SIZE_MAX);
+  TRY(describe(seed, index, is_heldout, &plan, &random, out));
+  size_t bytes = (size_t)size * (size_t)size * 3;
+  out->pixels = mem_zeroed(bytes, 1);
+  if (!out->pixels) FAIL(ERR_MEMORY, "out of memory: a scene of %zu bytes", bytes);
+  TRY(scene_paint(&plan, &random, size, out->pixels));
+cleanup:
+  if (error) scene_free(out);
+  return error;
+}
+
+void scene_free(scene *s) {
+  free(s->pixels);
+  free(s->caption);
+  *s = (scene){0};
+}

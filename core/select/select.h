@@ -1,0 +1,60 @@
+/* Choosing samples of a data set and writing the chosen ones as new shards: `flip data filter` and
+ * `flip data balance`.
+ *
+ * Both write OUT/kept-00000.tar, … (images as they are; keys are new, the old ones stand in the
+ * JSON as "origin"), OUT/left_out.tsv (origin, reason, detail: a line a sample) and OUT/report.json
+ * (the rules and how many each of them took out). The same input and rules give the same bytes. */
+#ifndef FLIP_SELECT_SELECT_H
+#define FLIP_SELECT_SELECT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/text.h"
+#include "read/dataset.h"
+
+typedef struct {
+  const char *out;
+  int64_t shard_size; /* samples a shard */
+  bool has_progress;
+} select_output;
+
+typedef struct {
+  int64_t samples, kept, left_out, shards;
+  strbuf report; /* JSON, as in report.json; the caller frees */
+} select_result;
+
+/* A limit of 0 is none. */
+typedef struct {
+  int64_t min_words, max_words, min_characters, max_characters; /* of the caption */
+  double min_letters; /* share of the caption's characters but white space that are letters */
+  int64_t min_side, max_side; /* of the image in pixels: the shorter; the longer */
+  double max_aspect;          /* longer over shorter side */
+  int duplicates; /* bits of the perceptual hash that a copy may differ in; negative: not looked for
+                   */
+  /* Of each sample under a model, [samples] (NaN: it has none); NULL: not looked at. model: its
+   * name, for the report. */
+  const float *scores;
+  double min_score;
+  const char *model;
+} filter_rules;
+
+/* Keeps what no rule takes out; of copies the first. A sample that cannot be read or decoded is
+ * left out. Images are decoded only for duplicates. */
+err select_filter(const dataset *data, const filter_rules *rules, const select_output *output,
+                  select_result *result) ERR_MUST_CHECK;
+
+typedef struct {
+  int64_t per_term;  /* samples a term may have */
+  const char *terms; /* a file of them, one a line; NULL: every word of the captions */
+  uint64_t seed;
+} balance_rules;
+
+/* Each sample is counted under the rarest term of its caption; a term keeps `per_term` samples,
+ * drawn by the seed. What has no term is left out. The idea is MetaCLIP's (Xu et al. 2023): the
+ * head of the distribution is cut, the tail stays; here no term gets more than its share. */
+err select_balance(const dataset *data, const balance_rules *rules, const select_output *output,
+                   select_result *result) ERR_MUST_CHECK;
+
+#endif

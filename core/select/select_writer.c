@@ -1,0 +1,140 @@
+#include "select/select_writer.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/fs.h"
+#include "base/json.h"
+#include "base/mem.h"
+#include "image/image.h"
+#include "image/image_header.h"
+#include "read/sample_json.h"
+#include "image/shrink.h"
+
+static void append_cell(strbuf *out, const char *text, size_t length) {
+  for (size_t i = 0; i < length; i++)
+    strbuf_append_char(out, strchr("\t\r\n", text[i]) ? ' ' : text[i]);
+}
+
+/* Lines "PLACE: WHAT IT LACKS", as dataset_each_left_out gives them. */
+static void take_incomplete(void *context, const char *lines) {
+  select_writer *w = context;
+  for (size_t length; *lines; lines += length + (lines[length] == '\n')) {
+    const char *colon = strstr(lines, ": ");
+    length = strcspn(lines, "\n");
+    size_t place = colon && colon < lines + length ? (size_t)(colon - lines) : 0;
+    append_cell(&w->left_out, lines, place);
+    strbuf_append(&w->left_out, "\tincomplete\t");
+    append_cell(&w->left_out, lines + (place ? place + 2 : 0), length - (place ? place + 2 : 0));
+    strbuf_append_char(&w->left_out, '\n');
+    w->incomplete++;
+    w->rejected++;
+  }
+}
+
+err select_writer_open(const select_output *output, const char *label, const dataset *data,
+                       select_writer *w) {
+  *w = (select_writer){0};
+  err error = fs_make_folders(output->out);
+  if (error) return error;
+  char *prefix = fs_join(output->out, "kept");
+  error = prefix ? shard_writer_open(prefix, output->shard_size, &w->shards)
+                 : mem_error(strlen(output->out), "a path");
+  free(prefix);
+  w->bar = progress_start(label, (double)dataset_count(data), 0, output->has_progress);
+  strbuf_append(&w->left_out, "origin\treason\tdetail\n");
+  dataset_each_left_out(data, take_incomplete, w);
+  return error;
+}
+
+/* The sample's JSON with its origin in it; all that it says otherwise stays as it was written. */
+static err add_origin(const dataset_sample *sample, char **json) {
+  strbuf origin = {0};
+  strbuf_format(&origin, "%s/%s", sample->shard, sample->key);
+  err error = origin.is_broken ? mem_error(0, "a sample's name")
+                               : sample_json_set(sample->json ? sample->json : "{}", "origin",
+                                                 strbuf_string(&origin), json);
+  strbuf_free(&origin);
+  return error;
+}
+
+/* Images keep their bytes; a pixmap, which shards do not hold, becomes a PNG. */
+static err add_image(select_writer *w, const dataset_sample *sample, const char *key,
+                     const char *json) {
+  static const char *const extensions[] = {
+      [IMAGE_JPEG] = "jpg", [IMAGE_PNG] = "png", [IMAGE_WEBP] = "webp"};
+  image_header h = image_read_header(sample->image, sample->image_bytes);
+  if (h.format != IMAGE_UNKNOWN)
+    return shard_writer_add(w->shards, key, extensions[h.format], sample->image,
+                            sample->image_bytes, sample->caption, json);
+  image picture = {0};
+  uint8_t *bytes = NULL;
+  size_t size;
+  err error = image_decode(sample->image, sample->image_bytes, 0, &picture);
+  if (!error) error = shrink_encode_png(&picture, &bytes, &size);
+  if (!error) error = shard_writer_add(w->shards, key, "png", bytes, size, sample->caption, json);
+  free(bytes);
+  image_free(&picture);
+  return error;
+}
+
+err select_writer_keep(select_writer *w, const dataset_sample *sample) {
+  char key[32], *json = NULL;
+  err error = add_origin(sample, &json);
+  snprintf(key, sizeof key, "%09ld", (long)w->kept);
+  if (!error) error = add_image(w, sample, key, json);
+  free(json);
+  if (error) return error;
+  w->kept++;
+  progress_update(&w->bar, (double)(w->kept + w->rejected), NULL);
+  return NULL;
+}
+
+void select_writer_reject(select_writer *w, const dataset_sample *sample, const char *reason,
+                          const char *detail) {
+  append_cell(&w->left_out, sample->shard, strlen(sample->shard));
+  strbuf_append_char(&w->left_out, '/');
+  append_cell(&w->left_out, sample->key, strlen(sample->key));
+  strbuf_format(&w->left_out, "\t%s\t", reason);
+  append_cell(&w->left_out, detail, strlen(detail));
+  strbuf_append_char(&w->left_out, '\n');
+  w->rejected++;
+  progress_update(&w->bar, (double)(w->kept + w->rejected), NULL);
+}
+
+static err write_file(const char *folder, const char *name, const strbuf *text) {
+  char *path = fs_join(folder, name);
+  err error = path && !text->is_broken ? fs_write_atomic(path, strbuf_string(text), text->length)
+                                       : mem_error(text->length, name);
+  free(path);
+  return error;
+}
+
+err select_writer_finish(select_writer *w, const select_output *output, const char *rules,
+                         const char *const *reasons, const int64_t *counts, size_t reason_count,
+                         select_result *result) {
+  err error = shard_writer_finish(w->shards, &result->shards);
+  progress_finish(&w->bar, NULL);
+  result->kept = w->kept;
+  result->left_out = w->rejected;
+  result->samples = w->kept + w->rejected;
+  json_writer j = jsonw_start(&result->report);
+  jsonw_object(&j, NULL);
+  jsonw_integer(&j, "samples", result->samples);
+  jsonw_integer(&j, "kept", result->kept);
+  jsonw_object(&j, "left_out");
+  jsonw_integer(&j, "incomplete", w->incomplete);
+  for (size_t i = 0; i < reason_count; i++) jsonw_integer(&j, reasons[i], counts[i]);
+  jsonw_end(&j);
+  jsonw_integer(&j, "shards", result->shards);
+  jsonw_raw(&j, "rules", rules);
+  jsonw_end(&j);
+  strbuf_append_char(&result->report, '\n');
+  if (!error) error = write_file(output->out, "left_out.tsv", &w->left_out);
+  return error ? error : write_file(output->out, "report.json", &result->report);
+}
+
+void select_writer_close(select_writer *w) {
+  if (w->shards) shard_writer_close(w->shards);
+  strbuf_free(&w->left_out);
+}

@@ -1,0 +1,79 @@
+#include "text/tokenizer.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/shipped.h"
+#include "config/settings.h"
+#include "text/tokenizer_kinds.h"
+
+struct tokenizer {
+  wordpiece *pieces; /* one of the two */
+  bpe *pairs;
+  tokenizer_specials special;
+  int64_t ends; /* special tokens on each side */
+};
+
+err tokenizer_open(int kind, int special_tokens, const char *path, tokenizer **out) {
+  tokenizer *t = mem_zeroed(1, sizeof *t);
+  if (!t) return mem_error(sizeof *t, path);
+  char *found = shipped_or_given(path); /* experiments/vocabularies comes with the programs */
+  err error = !found ? mem_error(strlen(path), path)
+              : kind == TOKENIZER_WORDPIECE
+                  ? wordpiece_open(found, &t->pieces)
+                  : bpe_open(found, kind == TOKENIZER_BPE_HUGGINGFACE, &t->pairs);
+  free(found);
+  if (error) {
+    free(t);
+    return err_context(error, "text.vocabulary");
+  }
+  t->special = t->pieces ? wordpiece_specials(t->pieces) : bpe_specials(t->pairs);
+  t->ends = special_tokens == SPECIAL_TOKENS_BOTH ? 1 : 0;
+  *out = t;
+  return NULL;
+}
+
+void tokenizer_close(tokenizer *t) {
+  if (!t) return;
+  wordpiece_close(t->pieces);
+  bpe_close(t->pairs);
+  free(t);
+}
+
+int64_t tokenizer_vocabulary_size(const tokenizer *t) {
+  return t->special.table->count;
+}
+
+const char *tokenizer_token(const tokenizer *t, int32_t id) {
+  return id >= 0 && id < t->special.table->count ? t->special.table->tokens[id] : "";
+}
+
+int32_t tokenizer_padding(const tokenizer *t) {
+  return t->special.padding;
+}
+
+int64_t tokenizer_ends(const tokenizer *t) {
+  return t->ends;
+}
+
+int32_t tokenizer_end(const tokenizer *t) {
+  return t->special.end;
+}
+
+err tokenizer_encode(const tokenizer *t, const char *text, int64_t length, int32_t *ids,
+                     int32_t *count) {
+  int64_t used = 0, most = length - 2 * t->ends;
+  int32_t *words = ids + t->ends;
+  err error = t->pieces ? wordpiece_encode(t->pieces, text, most, words, &used)
+                        : bpe_encode(t->pairs, text, most, words, &used);
+  if (error) return error;
+  if (t->ends) {
+    ids[0] = t->special.start;
+    ids[used + 1] = t->special.end;
+    used += 2;
+  }
+  *count = (int32_t)used;
+  for (; used < length; used++) ids[used] = t->special.padding;
+  return NULL;
+}

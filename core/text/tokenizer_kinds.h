@@ -1,0 +1,31 @@
+/* Inside of tokenizer.c: the two kinds of tokenizer behind one table of functions. */
+#ifndef FLIP_TEXT_TOKENIZER_KINDS_H
+#define FLIP_TEXT_TOKENIZER_KINDS_H
+
+#include <stdbool.h>
+
+#include "text/token_table.h"
+
+/* ids [most] take the words of a text, special tokens apart; *used: how many are filled. */
+typedef struct wordpiece wordpiece;
+err wordpiece_open(const char *path, wordpiece **out) ERR_MUST_CHECK;
+void wordpiece_close(wordpiece *w);
+err wordpiece_encode(const wordpiece *w, const char *text, int64_t most, int32_t *ids,
+                     int64_t *used) ERR_MUST_CHECK;
+
+typedef struct bpe bpe;
+/* is_huggingface: clean texts as CLIPTokenizer does, else as OpenAI and open_clip do. */
+err bpe_open(const char *path, bool is_huggingface, bpe **out) ERR_MUST_CHECK;
+void bpe_close(bpe *b);
+err bpe_encode(const bpe *b, const char *text, int64_t most, int32_t *ids,
+               int64_t *used) ERR_MUST_CHECK;
+
+/* Spellings, and the special tokens: what begins, ends and pads a text. */
+typedef struct {
+  const token_table *table;
+  int32_t start, end, padding;
+} tokenizer_specials;
+tokenizer_specials wordpiece_specials(const wordpiece *w);
+tokenizer_specials bpe_specials(const bpe *b);
+
+#endif

@@ -1,0 +1,360 @@
+#include "cluster/slurm.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/fs.h"
+#include "base/mem.h"
+#include "sweep/directory.h"
+#include "sweep/retry.h"
+#include "cluster/slurm_queue.h"
+#include "sweep/task.h"
+
+/* A task gets SIGTERM this long before its time is over, to write a checkpoint. */
+enum { WARNING_SECONDS = 60 };
+/* Of one array: Slurm's MaxArraySize is 1001 unless a site says otherwise. */
+enum { MOST_TASKS = 1000 };
+
+void slurm_free(slurm_tasks *tasks) {
+  free(tasks->items);
+  *tasks = (slurm_tasks){0};
+}
+
+static err add_task(slurm_tasks *tasks, const slurm_task *one) {
+  slurm_task *grown = mem_resize(tasks->items, tasks->count + 1, sizeof *grown);
+  if (!grown) return mem_error(sizeof *grown, "the list of tasks");
+  tasks->items = grown;
+  grown[tasks->count++] = *one;
+  return NULL;
+}
+
+/* ---- what was submitted before ---- */
+
+static char *slurm_path(const run_options *options, const spec_experiment *e, const char *file) {
+  strbuf path = {0};
+  strbuf_format(&path, "%s/%s/slurm%s%s", options->results, e->name, file ? "/" : "",
+                file ? file : "");
+  return strbuf_take(&path);
+}
+
+static size_t find_cell(const run_sweep *sweep, const char *id) {
+  for (size_t i = 0; i < sweep->count; i++)
+    if (strcmp(sweep->cells[i].cell->id, id) == 0) return i;
+  return SIZE_MAX;
+}
+
+/* The newest task of each cell, from jobs.tsv. */
+static err load_tasks(const spec_experiment *e, const run_options *options, const run_sweep *sweep,
+                      slurm_tasks *tasks) {
+  char *path = slurm_path(options, e, "jobs.tsv"), *text = NULL;
+  size_t length;
+  err error = path ? NULL : mem_error(0, "a path");
+  if (!error && fs_exists(path)) error = fs_read(path, &text, &length);
+  for (char *rest = text, *line; !error && (line = strsep(&rest, "\n"));) {
+    slurm_task one = {0};
+    char id[HASH_SIZE];
+    if (sscanf(line, "%" SCNd64 "\t%d\t%32s", &one.job, &one.index, id) != 3) continue;
+    one.cell = find_cell(sweep, id);
+    if (one.cell == SIZE_MAX) continue;
+    size_t known = 0;
+    while (known < tasks->count && tasks->items[known].cell != one.cell) known++;
+    if (known < tasks->count)
+      tasks->items[known] = one;
+    else
+      error = add_task(tasks, &one);
+  }
+  free(text);
+  free(path);
+  return error;
+}
+
+/* Keeps those that Slurm still has. */
+static void drop_gone(slurm_tasks *tasks) {
+  size_t kept = 0;
+  for (size_t i = 0; i < tasks->count; i++)
+    if (tasks->items[i].is_queued) tasks->items[kept++] = tasks->items[i];
+  tasks->count = kept;
+}
+
+static slurm_task *task_of(const slurm_tasks *tasks, size_t cell) {
+  for (size_t i = 0; i < tasks->count; i++)
+    if (tasks->items[i].cell == cell) return &tasks->items[i];
+  return NULL;
+}
+
+/* ---- arrays ---- */
+
+/* The cells of one sbatch call. */
+typedef struct {
+  const char *tuning; /* NULL: cells of the matrix */
+  int64_t after;      /* job whose tasks of the same index must end well first; 0: none */
+  size_t cells[MOST_TASKS];
+  int indices[MOST_TASKS];
+  size_t count;
+} batch;
+
+static bool is_submitted_already(const slurm_tasks *tasks, size_t cell) {
+  return task_of(tasks, cell) != NULL;
+}
+
+/* Whether cell i belongs to the next batch, and after which job and with which index. */
+static bool belongs(const run_sweep *sweep, const slurm_tasks *tasks, size_t i, const char *tuning,
+                    int64_t *after, int *index) {
+  const run_cell *c = &sweep->cells[i];
+  if (c->state != CELL_WAITING || is_submitted_already(tasks, i)) return false;
+  if ((tuning == NULL) != (c->cell->tuning == NULL)) return false;
+  if (tuning && strcmp(tuning, c->cell->tuning) != 0) return false;
+  *after = 0;
+  *index = -1; /* any */
+  if (c->cell->parent == SPEC_NO_PARENT) return true;
+  const run_cell *parent = &sweep->cells[c->cell->parent];
+  const slurm_task *task = task_of(tasks, (size_t)c->cell->parent);
+  if (parent->state == CELL_FINISHED) return true;
+  if (!task) return false; /* its parent has failed, or is not submitted yet */
+  *after = task->job;
+  *index = task->index;
+  return true;
+}
+
+/* The next cells that can go into one array; none: count 0. */
+static void next_batch(const run_sweep *sweep, const slurm_tasks *tasks, batch *b) {
+  b->count = 0;
+  for (size_t i = 0; i < sweep->count && b->count < MOST_TASKS; i++) {
+    int64_t after;
+    int index;
+    const char *tuning = b->count ? b->tuning : sweep->cells[i].cell->tuning;
+    if (!belongs(sweep, tasks, i, tuning, &after, &index)) continue;
+    if (b->count && after != b->after) continue;
+    b->tuning = tuning;
+    b->after = after;
+    b->cells[b->count] = i;
+    b->indices[b->count] = index < 0 ? (int)b->count : index;
+    b->count++;
+  }
+}
+
+static void put_option(strbuf *out, const char *name, const char *value) {
+  if (value && *value) strbuf_format(out, "#SBATCH --%s=%s\n", name, value);
+}
+
+static void put_number(strbuf *out, const char *name, int64_t value, const char *unit) {
+  if (value > 0) strbuf_format(out, "#SBATCH --%s=%" PRId64 "%s\n", name, value, unit);
+}
+
+/* The greatest limits among the batch: an array has one set of them. */
+static spec_limits greatest_limits(const run_sweep *sweep, const batch *b) {
+  spec_limits most = {0};
+  for (size_t i = 0; i < b->count; i++) {
+    const spec_limits *own = &sweep->cells[b->cells[i]].limits;
+    if (own->time_seconds > most.time_seconds) most.time_seconds = own->time_seconds;
+    if (own->memory_bytes > most.memory_bytes) most.memory_bytes = own->memory_bytes;
+  }
+  return most;
+}
+
+static void put_array(const spec_experiment *e, const batch *b, strbuf *out) {
+  strbuf_append(out, "#SBATCH --array=");
+  for (size_t i = 0; i < b->count; i++) strbuf_format(out, "%s%d", i ? "," : "", b->indices[i]);
+  if (e->slurm.at_once > 0) strbuf_format(out, "%%%" PRId64, e->slurm.at_once);
+  strbuf_append_char(out, '\n');
+}
+
+/* A word as the shell reads it back. */
+static void put_quoted(strbuf *out, const char *word) {
+  strbuf_append_char(out, '\'');
+  for (; *word; word++)
+    if (*word == '\'')
+      strbuf_append(out, "'\\''");
+    else
+      strbuf_append_char(out, *word);
+  strbuf_append_char(out, '\'');
+}
+
+static void write_script(const spec_experiment *e, const run_options *options,
+                         const slurm_wishes *wishes, const run_sweep *sweep, const batch *b,
+                         const char *list, strbuf *out) {
+  const spec_slurm *own = &e->slurm;
+  spec_limits most = greatest_limits(sweep, b);
+  strbuf_format(out, "#!/bin/bash\n#SBATCH --job-name=%s%s%s\n", e->name, b->tuning ? "-" : "",
+                b->tuning ? b->tuning : "");
+  put_option(out, "partition", wishes->partition ? wishes->partition : own->partition);
+  put_option(out, "account", wishes->account ? wishes->account : own->account);
+  put_option(out, "qos", own->qos);
+  put_option(out, "constraint", own->constraint);
+  put_array(e, b, out);
+  strbuf_format(out, "#SBATCH --output=%s/%s/slurm/%%A_%%a.out\n", options->results, e->name);
+  strbuf_append(out, "#SBATCH --open-mode=append\n#SBATCH --requeue\n#SBATCH --ntasks=1\n");
+  put_number(out, "time", (int64_t)ceil(most.time_seconds / 60), "");
+  put_number(out, "mem", (most.memory_bytes + (1 << 20) - 1) >> 20, "M");
+  put_number(out, "cpus-per-task", e->requires.cores, "");
+  if (e->requires.gpus > 0)
+    strbuf_format(out, "#SBATCH --gres=gpu:%" PRId64 "\n", e->requires.gpus);
+  strbuf_format(out, "#SBATCH --signal=B:TERM@%d\n", WARNING_SECONDS);
+  if (b->after)
+    strbuf_format(out,
+                  "#SBATCH --dependency=aftercorr:%" PRId64 "\n#SBATCH --kill-on-invalid-dep=yes\n",
+                  b->after);
+  for (size_t i = 0; i < own->options.count; i++)
+    strbuf_format(out, "#SBATCH %s\n", own->options.items[i]);
+  for (size_t i = 0; i < own->setup.count; i++) strbuf_format(out, "%s\n", own->setup.items[i]);
+  strbuf_append(out, "FLIP=");
+  put_quoted(out, options->flip);
+  strbuf_append(out, " exec ");
+  put_quoted(out, wishes->flipbench);
+  strbuf_append(out, " task --results ");
+  put_quoted(out, options->results);
+  strbuf_append_char(out, ' ');
+  put_quoted(out, list);
+  strbuf_append(out, " \"$SLURM_ARRAY_TASK_ID\"\n");
+}
+
+static err write_list(const spec_experiment *e, const run_sweep *sweep, const batch *b,
+                      const char *folder, const char *path) {
+  strbuf text = {0};
+  err error = NULL;
+  for (size_t i = 0; i < b->count && !error; i++) {
+    const run_cell *c = &sweep->cells[b->cells[i]];
+    const char *parent =
+        c->cell->parent == SPEC_NO_PARENT ? NULL : sweep->cells[c->cell->parent].directory;
+    error = task_write(e, c, parent, b->indices[i], folder, &text);
+  }
+  if (!error && text.is_broken) error = mem_error(text.length, path);
+  if (!error) error = fs_write_atomic(path, text.data, text.length);
+  strbuf_free(&text);
+  return error;
+}
+
+/* jobs.tsv: written before the database knows, so that a killed flipbench finds its jobs. */
+static err remember(const char *path, const run_sweep *sweep, const batch *b, int64_t job,
+                    slurm_tasks *tasks) {
+  strbuf text = {0};
+  err error = NULL;
+  for (size_t i = 0; i < b->count && !error; i++) {
+    slurm_task one = {.cell = b->cells[i], .job = job, .index = b->indices[i], .is_queued = true};
+    strbuf_format(&text, "%" PRId64 "\t%d\t%s\n", job, one.index, sweep->cells[one.cell].cell->id);
+    error = add_task(tasks, &one);
+  }
+  int fd = error ? -1 : open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+  if (!error && fd < 0) error = err_errno(errno, "%s: cannot open", path);
+  if (!error) error = fs_write_all(fd, text.data, text.length, path);
+  if (fd >= 0) close(fd);
+  strbuf_free(&text);
+  return error;
+}
+
+static err submit_batch(const spec_experiment *e, const run_options *options,
+                        const slurm_wishes *wishes, const run_sweep *sweep, const batch *b,
+                        int number, slurm_tasks *tasks) {
+  char *folder = slurm_path(options, e, NULL), *jobs = slurm_path(options, e, "jobs.tsv");
+  strbuf list = {0}, script = {0}, text = {0};
+  int64_t job = 0;
+  err error = NULL;
+  if (!folder || !jobs) FAIL(ERR_MEMORY, "out of memory: a path");
+  strbuf_format(&list, "%s/tasks-%ld-%ld-%d.jsonl", folder, (long)time(NULL), (long)getpid(),
+                number);
+  strbuf_format(&script, "%.*s.sh", (int)(list.length - 6), strbuf_string(&list));
+  write_script(e, options, wishes, sweep, b, strbuf_string(&list), &text);
+  if (text.is_broken) FAIL(ERR_MEMORY, "out of memory: the job's script");
+  if (wishes->preview) {
+    strbuf_format(wishes->preview, "# %s\n%s\n", strbuf_string(&script), strbuf_string(&text));
+    error = remember("/dev/null", sweep, b, number, tasks); /* what a later array would wait for */
+    goto cleanup;
+  }
+  TRY(fs_make_folders(folder));
+  TRY(write_list(e, sweep, b, folder, strbuf_string(&list)));
+  TRY(fs_write_atomic(strbuf_string(&script), text.data, text.length));
+  TRY(slurm_sbatch(strbuf_string(&script), &job));
+  TRY(remember(jobs, sweep, b, job, tasks));
+cleanup:
+  free(folder);
+  free(jobs);
+  strbuf_free(&list);
+  strbuf_free(&script);
+  strbuf_free(&text);
+  return error;
+}
+
+/* A run that is recorded as running, with no task in the queue: its machine was lost. */
+static err settle_running(store *s, const run_options *options, const slurm_tasks *tasks,
+                          run_sweep *sweep) {
+  err error = NULL;
+  for (size_t i = 0; i < sweep->count && !error; i++) {
+    run_cell *c = &sweep->cells[i];
+    if (c->state != CELL_RUNNING || task_of(tasks, i)) continue;
+    error = run_close_lost(s, options->results, c);
+    c->state = CELL_WAITING;
+  }
+  return error;
+}
+
+err slurm_submit(const spec_experiment *e, store *s, const run_options *options,
+                 const slurm_wishes *wishes, run_sweep *sweep, slurm_tasks *tasks) {
+  err error = NULL;
+  *tasks = (slurm_tasks){0};
+  batch *b = mem_zeroed(1, sizeof *b);
+  if (!b) return mem_error(sizeof *b, "the job array");
+  if (!wishes->preview) {
+    TRY(load_tasks(e, options, sweep, tasks));
+    TRY(slurm_look(tasks));
+    drop_gone(tasks);
+    TRY(settle_running(s, options, tasks, sweep));
+  }
+  for (int number = 1;; number++) {
+    next_batch(sweep, tasks, b);
+    if (!b->count) break;
+    TRY(submit_batch(e, options, wishes, sweep, b, number, tasks));
+  }
+cleanup:
+  free(b);
+  if (error) slurm_free(tasks);
+  return error;
+}
+
+/* ---- retries ---- */
+
+static err consider_retry(store *s, const run_options *options, run_cell *c, bool *is_retried) {
+  store_run run;
+  strbuf why = {0};
+  *is_retried = false;
+  err error = store_find_run(s, c->cell->id, &run);
+  if (error) return error;
+  bool has_checkpoint = directory_has_checkpoint(options->results, c->directory);
+  bool has_failed = run.run_id && run.run_id == c->run_id && strcmp(run.status, "failed") == 0;
+  if (has_failed && retry_is_worth_it(run.kind, has_checkpoint)) {
+    c->tries++;
+    strbuf_format(&why, "retry %d of %" PRId64 " after %s: %s", c->tries, c->limits.retries,
+                  run.kind, run.message);
+    free(c->why);
+    c->why = strbuf_take(&why);
+    error = retry_prepare(s, options, run.kind, c);
+    *is_retried = true;
+  }
+  store_free_run(&run);
+  return error;
+}
+
+err slurm_prepare_retries(store *s, const run_options *options, run_sweep *sweep, size_t *count) {
+  err error = NULL;
+  *count = 0;
+  for (size_t i = 0; i < sweep->count && !error; i++) { /* parents come before their children */
+    run_cell *c = &sweep->cells[i];
+    bool is_retried;
+    if (c->state != CELL_FAILED) continue;
+    if (!c->run_id && c->cell->parent != SPEC_NO_PARENT &&
+        sweep->cells[c->cell->parent].state == CELL_WAITING) {
+      c->state = CELL_WAITING;
+      continue;
+    }
+    if (c->tries >= c->limits.retries) continue;
+    error = consider_retry(s, options, c, &is_retried);
+    *count += is_retried;
+  }
+  return error;
+}

@@ -1,0 +1,51 @@
+/* Cells as Slurm job arrays: one cell a task. This process alone writes the database; the tasks
+ * write their cells' directories on the shared file system (sweep/task.h).
+ *
+ * RESULTS/NAME/slurm/ keeps the lists and scripts that were submitted, the tasks' output, and
+ * jobs.tsv: which cell went into which task, so that a later flipbench finds them again. */
+#ifndef FLIPBENCH_CLUSTER_SLURM_H
+#define FLIPBENCH_CLUSTER_SLURM_H
+
+#include "sweep/run.h"
+
+typedef struct {
+  size_t cell; /* in the sweep */
+  int64_t job;
+  int index;
+  bool is_queued; /* pending or running, when last looked */
+  int missed;     /* looks in a row that did not find it, with no end recorded */
+  char state[24]; /* as squeue names it: "PENDING", "RUNNING" */
+} slurm_task;
+
+typedef struct {
+  slurm_task *items;
+  size_t count;
+} slurm_tasks;
+
+/* What the command line says over the experiment's `slurm`; NULL: nothing. */
+typedef struct {
+  const char *partition, *account;
+  const char *flipbench; /* this program, for the tasks */
+  strbuf *preview;       /* not NULL: the scripts go here, nothing is written or submitted */
+} slurm_wishes;
+
+/* Submits every waiting cell that no earlier submission still has in the queue: an array for the
+ * cells of the matrix, and one for each tuning, whose tasks wait for their parents' (aftercorr).
+ * `tasks`: those, and the earlier ones that are queued. After run_plan with options->is_remote. */
+err slurm_submit(const spec_experiment *e, store *s, const run_options *options,
+                 const slurm_wishes *wishes, run_sweep *sweep, slurm_tasks *tasks) ERR_MUST_CHECK;
+
+/* Reads what the tasks write and what Slurm says of them, until none is left or a signal comes
+ * (the jobs go on then, and sweep->is_interrupted is set). A task that left the queue without an
+ * end of its own becomes a failure that says so. */
+err slurm_watch(const spec_experiment *e, store *s, const run_options *options, run_sweep *sweep,
+                slurm_tasks *tasks) ERR_MUST_CHECK;
+
+/* Cells whose failure may pass and that have retries left wait again, and so do those that hang on
+ * them; `count` is how many failed ones. Submit again then. */
+err slurm_prepare_retries(store *s, const run_options *options, run_sweep *sweep,
+                          size_t *count) ERR_MUST_CHECK;
+
+void slurm_free(slurm_tasks *tasks);
+
+#endif

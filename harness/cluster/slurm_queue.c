@@ -1,0 +1,81 @@
+#include "cluster/slurm_queue.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* Runs a program to its end; `out` gets what it prints on both streams. */
+static err capture(char *const *command, strbuf *out) {
+  int ends[2], status;
+  char block[4096];
+  if (pipe2(ends, O_CLOEXEC) != 0) return err_errno(errno, "cannot make a pipe");
+  pid_t pid = fork();
+  if (pid == 0) {
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    dup2(ends[1], STDOUT_FILENO);
+    dup2(ends[1], STDERR_FILENO);
+    execvp(command[0], command);
+    _exit(127);
+  }
+  close(ends[1]);
+  for (ssize_t got; pid > 0 && (got = read(ends[0], block, sizeof block)) != 0;) {
+    if (got < 0 && errno != EINTR) break;
+    if (got > 0) strbuf_append_bytes(out, block, (size_t)got);
+  }
+  close(ends[0]);
+  if (pid < 0) return err_errno(errno, "cannot start %s", command[0]);
+  while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+    ;
+  if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return NULL;
+  if (WIFEXITED(status) && WEXITSTATUS(status) == 127)
+    return err_new(ERR_UNSUPPORTED,
+                   "%s is not installed here: submit from a machine of the cluster", command[0]);
+  while (out->length && out->data[out->length - 1] == '\n') out->data[--out->length] = '\0';
+  return err_new(ERR_IO, "%s failed: %s", command[0], strbuf_string(out));
+}
+
+err slurm_sbatch(const char *script, int64_t *job) {
+  strbuf out = {0};
+  char *command[] = {"sbatch", "--parsable", (char *)script, NULL};
+  err error = capture(command, &out);
+  if (!error && sscanf(strbuf_string(&out), "%" SCNd64, job) != 1)
+    error = err_new(ERR_IO, "sbatch gave no job id: %s", strbuf_string(&out));
+  strbuf_free(&out);
+  return error;
+}
+
+static slurm_task *find_task(slurm_tasks *tasks, int64_t job, int index) {
+  for (size_t i = 0; i < tasks->count; i++)
+    if (tasks->items[i].job == job && tasks->items[i].index == index) return &tasks->items[i];
+  return NULL;
+}
+
+err slurm_look(slurm_tasks *tasks) {
+  strbuf out = {0};
+  char *command[] = {"squeue", "--noheader", "--array", "--me", "--format=%F %K %T", NULL};
+  if (!tasks->count) return NULL;
+  err error = capture(command, &out);
+  for (size_t i = 0; i < tasks->count && !error; i++) tasks->items[i].is_queued = false;
+  for (char *rest = out.data, *line; !error && rest && (line = strsep(&rest, "\n"));) {
+    int64_t job;
+    int index;
+    char state[24];
+    if (sscanf(line, "%" SCNd64 " %d %23s", &job, &index, state) != 3) continue;
+    slurm_task *task = find_task(tasks, job, index);
+    if (!task || strcmp(state, "COMPLETED") == 0) continue;
+    task->is_queued = true;
+    strcpy(task->state, state);
+  }
+  for (size_t i = 0; i < tasks->count && !error; i++)
+    tasks->items[i].missed = tasks->items[i].is_queued ? 0 : tasks->items[i].missed + 1;
+  strbuf_free(&out);
+  return error;
+}

@@ -1,0 +1,12 @@
+/* Slurm's own commands: sbatch and squeue. Internal to cluster/. */
+#ifndef FLIPBENCH_CLUSTER_SLURM_QUEUE_H
+#define FLIPBENCH_CLUSTER_SLURM_QUEUE_H
+
+#include "cluster/slurm.h"
+
+/* Submits a script; the id of the job. What sbatch complains about is the error's message. */
+err slurm_sbatch(const char *script, int64_t *job) ERR_MUST_CHECK;
+/* Asks the queue which tasks it still has, and in what state; counts the looks that missed one. */
+err slurm_look(slurm_tasks *tasks) ERR_MUST_CHECK;
+
+#endif

@@ -1,0 +1,55 @@
+/* An experiment as one archive: its files, its runs' records, its table. What a reader needs to
+ * check the numbers, and to make them again on another machine. The data itself is not in it; its
+ * files, sizes and fingerprints are.
+ *
+ *   NAME/MANIFEST.json   what is in it, with a digest of every file; what the runs read
+ * (exchange/inputs.h) NAME/table.json      the table that the records below give NAME/files/ the
+ * experiment file, its bases, vocabularies, evaluation sets and what those name, each where the
+ * path leads that names it. Paths begin in files/START; START is "" unless some path begins with
+ * ".." NAME/absolute/       the same of absolute paths: /a/b is absolute/a/b NAME/results/        a
+ * results folder: experiment.json and the run folders */
+#ifndef FLIPBENCH_EXCHANGE_BUNDLE_H
+#define FLIPBENCH_EXCHANGE_BUNDLE_H
+
+#include <jansson.h>
+
+#include "experiment/spec.h"
+#include "store/store.h"
+
+/* The experiment's part of a results folder, as links in a folder of its own: what the bundle's
+ * results/ will hold. `folder` must not exist; bundle_unlink removes it. */
+err bundle_link(store *s, const char *results, const char *experiment,
+                const char *folder) ERR_MUST_CHECK;
+void bundle_unlink(const char *folder);
+
+typedef struct {
+  const char *results, *out; /* out: the archive, .tar.gz */
+  const char *flip;          /* the trainer, which lists what the runs read; NULL: there is none */
+  const char *table_json;
+  const spec_options *spec; /* with which the experiment was loaded */
+  bool with_checkpoints;
+} bundle_options;
+
+typedef struct {
+  size_t files, runs;
+  uint64_t bytes; /* before compression */
+} bundle_count;
+
+err bundle_write(const spec_experiment *e, store *s, const bundle_options *options,
+                 bundle_count *count) ERR_MUST_CHECK;
+
+typedef struct {
+  char *name, *experiment, *profile; /* experiment: path below NAME/; profile "": none */
+  char *start;                       /* below NAME/files; "": files itself */
+  char *created, *commit;
+  spec_names set, set_cell; /* given over the experiment file */
+  json_t *inputs;           /* as the runs recorded them (exchange/inputs.h) */
+  json_t *bases;            /* ["/a/b.yaml", …]: absolute bases that are packed */
+} bundle_manifest;
+
+/* Unpacks into `folder` (made when missing) and checks every digest. Names that would leave the
+ * folder are refused, and so is a folder that holds another bundle of the name. */
+err bundle_extract(const char *archive, const char *folder, bundle_manifest *m) ERR_MUST_CHECK;
+void bundle_free(bundle_manifest *m);
+
+#endif

@@ -1,0 +1,308 @@
+/* Results of several machines into one folder. Run directories are copied and then read, so that
+ * a merged database and one that is rebuilt afterwards are equal. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <jansson.h>
+
+#include "base/fs.h"
+#include "base/mem.h"
+#include "sweep/directory.h"
+#include "sweep/run.h"
+#include "store/samples.h"
+
+enum { MOST_NAMES = 1000 };
+
+typedef struct {
+  store *s;
+  const char *results, *from;
+  bool with_checkpoints;
+  run_merged *count;
+} merge;
+
+static err copy_bytes(int in, int out, const char *from, const char *to) {
+  enum { BLOCK = 1 << 18 };
+  char *block = mem_zeroed(BLOCK, 1);
+  if (!block) return mem_error(BLOCK, to);
+  err error = NULL;
+  for (ssize_t got; !error && (got = read(in, block, BLOCK)) != 0;)
+    error = got < 0 ? err_errno(errno, "%s: cannot read", from)
+                    : fs_write_all(out, block, (size_t)got, to);
+  free(block);
+  return error;
+}
+
+/* All of it or nothing. */
+static err copy_file(const char *from, const char *to) {
+  strbuf part = {0};
+  strbuf_format(&part, "%s.part", to);
+  err error = NULL;
+  int in = open(from, O_RDONLY | O_CLOEXEC), out = -1;
+  if (in < 0) error = err_errno(errno, "%s: cannot open", from);
+  if (!error) {
+    out = open(strbuf_string(&part), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    if (out < 0) error = err_errno(errno, "%s: cannot open", strbuf_string(&part));
+  }
+  if (!error) error = copy_bytes(in, out, from, to);
+  if (!error) {
+    error = fs_commit(out, strbuf_string(&part), to);
+  } else if (out >= 0) {
+    close(out);
+    unlink(strbuf_string(&part));
+  }
+  if (in >= 0) close(in);
+  strbuf_free(&part);
+  return error;
+}
+
+/* Not part of a record: locks, and what is still being written. */
+static bool is_passing(const char *name) {
+  size_t length = strlen(name);
+  return name[0] == '.' || strcmp(name, "lock") == 0 ||
+         (length > 5 && strcmp(name + length - 5, ".part") == 0);
+}
+
+/* The files of a folder, `last` behind all others. */
+static err copy_folder(const char *from, const char *to, const char *last) {
+  char **names = NULL;
+  size_t count = 0;
+  err error = fs_make_folders(to);
+  if (!error) error = fs_list(from, &names, &count);
+  for (size_t i = 0; i < 2 * count && !error; i++) { /* the second time round: `last` */
+    const char *name = names[i % count];
+    bool is_last = last && strcmp(name, last) == 0;
+    if (is_passing(name) || is_last != (i >= count)) continue;
+    char *source = fs_join(from, name), *target = fs_join(to, name);
+    if (!source || !target)
+      error = mem_error(0, "a path");
+    else if (!fs_is_folder(source))
+      error = copy_file(source, target);
+    free(source);
+    free(target);
+  }
+  fs_free_names(names, count);
+  return error;
+}
+
+/* The first line of attempts.jsonl: two directories with the same one hold the same run. `closed`:
+ * every process that was started has ended. */
+typedef struct {
+  char *first_line;
+  bool is_closed;
+  size_t bytes;
+} run_story;
+
+static err read_story(const char *results, const char *directory, run_story *story) {
+  char *path = directory_path(results, directory, "attempts.jsonl"), *text = NULL;
+  size_t length = 0;
+  int open_attempts = 0;
+  *story = (run_story){0};
+  err error = path ? NULL : mem_error(0, "a path");
+  if (error || !fs_exists(path)) goto cleanup;
+  TRY(fs_read(path, &text, &length));
+  for (char *rest = text, *line; (line = strsep(&rest, "\n"));) {
+    json_t *object = json_loads(line, 0, NULL);
+    const char *event = json_string_value(json_object_get(object, "event"));
+    if (event) open_attempts += strcmp(event, "attempt_start") == 0 ? 1 : -1;
+    if (event && !story->first_line) story->first_line = mem_copy_string(line);
+    json_decref(object);
+  }
+  story->is_closed = open_attempts <= 0;
+  story->bytes = length;
+cleanup:
+  free(path);
+  free(text);
+  return error;
+}
+
+/* The name that the run has, or gets, in our results: its own, or NAME.merged-N when another run
+ * of the same cell has it. `known`: the run is here already, with as many attempts or more. */
+static err find_name(const merge *m, const char *directory, const run_story *theirs, strbuf *name,
+                     bool *is_known) {
+  err error = NULL;
+  *is_known = false;
+  for (int n = 0; n < MOST_NAMES && !error; n++) {
+    run_story ours;
+    strbuf_clear(name);
+    strbuf_append(name, directory);
+    if (n) strbuf_format(name, ".merged-%d", n);
+    error = read_story(m->results, strbuf_string(name), &ours);
+    bool is_free = !ours.first_line;
+    bool is_same = !is_free && strcmp(ours.first_line, theirs->first_line) == 0;
+    *is_known = is_same && ours.bytes >= theirs->bytes;
+    free(ours.first_line);
+    if (is_free || is_same) return error;
+  }
+  return error ? error : err_new(ERR_INPUT, "%s: too many runs of one cell", directory);
+}
+
+/* A directory is a run's from the moment that it holds attempts.jsonl, which comes last: a killed
+ * merge leaves nothing that counts. */
+static err copy_run(const merge *m, const char *directory, const char *name) {
+  char *from = directory_path(m->from, directory, NULL);
+  char *to = directory_path(m->results, name, NULL), *weights = NULL, *ours = NULL;
+  err error = NULL;
+  if (!from || !to) FAIL(ERR_MEMORY, "out of memory: a path");
+  weights = fs_join(from, "checkpoints");
+  ours = fs_join(to, "checkpoints");
+  if (!weights || !ours) FAIL(ERR_MEMORY, "out of memory: a path");
+  if (m->with_checkpoints && fs_is_folder(weights)) TRY(copy_folder(weights, ours, NULL));
+  TRY(copy_folder(from, to, "attempts.jsonl"));
+cleanup:
+  free(from);
+  free(to);
+  free(weights);
+  free(ours);
+  return error;
+}
+
+static err merge_run(const merge *m, const char *directory) {
+  run_story theirs;
+  strbuf name = {0};
+  bool is_known = false;
+  int64_t run_id;
+  err error = read_story(m->from, directory, &theirs);
+  if (error || !theirs.first_line) goto cleanup; /* not a run's directory */
+  if (!theirs.is_closed) {
+    m->count->running++;
+    goto cleanup;
+  }
+  TRY(find_name(m, directory, &theirs, &name, &is_known));
+  if (is_known) {
+    m->count->known++;
+    goto cleanup;
+  }
+  TRY(copy_run(m, directory, strbuf_string(&name)));
+  TRY(store_ingest(m->s, m->results, strbuf_string(&name), &run_id));
+  m->count->merged++;
+cleanup:
+  free(theirs.first_line);
+  strbuf_free(&name);
+  return error;
+}
+
+/* Ours stays when both have the experiment: their cells come in through their runs. */
+static err merge_experiment(const merge *m, const char *name) {
+  char *theirs = directory_path(m->from, name, "experiment.json"), *text = NULL;
+  char *ours = directory_path(m->results, name, "experiment.json");
+  char *folder = directory_path(m->results, name, NULL), *their_folder = NULL, **runs = NULL;
+  size_t length = 0, count = 0;
+  err error = NULL;
+  if (!theirs || !ours || !folder) FAIL(ERR_MEMORY, "out of memory: a path");
+  if (!fs_exists(theirs)) goto cleanup;
+  m->count->experiments++;
+  TRY(fs_make_folders(folder));
+  if (!fs_exists(ours)) {
+    TRY(fs_read(theirs, &text, &length));
+    TRY(err_context(store_put_experiment(m->s, text, length), "%s", theirs));
+    TRY(fs_write_atomic(ours, text, length));
+  }
+  their_folder = directory_path(m->from, name, NULL);
+  if (!their_folder) FAIL(ERR_MEMORY, "out of memory: a path");
+  TRY(fs_list(their_folder, &runs, &count));
+  for (size_t i = 0; i < count; i++) {
+    char *directory = fs_join(name, runs[i]);
+    error = directory ? merge_run(m, directory) : mem_error(0, "a path");
+    free(directory);
+    if (error) goto cleanup;
+  }
+cleanup:
+  fs_free_names(runs, count);
+  free(theirs);
+  free(ours);
+  free(folder);
+  free(their_folder);
+  free(text);
+  return error;
+}
+
+/* ---- timings of `flipbench compare`: a file a session ---- */
+
+static bool begins_with(const char *text, size_t length, const char *start, size_t start_length) {
+  return length >= start_length && memcmp(text, start, start_length) == 0;
+}
+
+/* The name that a session has, or gets, in ours: its own, or NAME.merged-N.jsonl when another
+ * session has it. Lines are only ever added, so of two that begin alike the longer one is the
+ * newer. */
+static err find_session(const merge *m, const char *name, const char *text, size_t length,
+                        strbuf *path, bool *is_known) {
+  for (int n = 0; n < MOST_NAMES; n++) {
+    char *ours = NULL;
+    size_t ours_length = 0;
+    strbuf_clear(path);
+    const char *end = strrchr(name, '.'); /* sessions are files that end in .jsonl */
+    int stem = (int)(end ? (size_t)(end - name) : strlen(name));
+    strbuf_format(path, "%s/benchmarks/%.*s", m->results, stem, name);
+    if (n) strbuf_format(path, ".merged-%d", n);
+    if (end) strbuf_append(path, end);
+    *is_known = false;
+    if (!fs_exists(strbuf_string(path))) return NULL;
+    err error = fs_read(strbuf_string(path), &ours, &ours_length);
+    if (error) return error;
+    *is_known = begins_with(ours, ours_length, text, length);
+    bool is_older = begins_with(text, length, ours, ours_length);
+    free(ours);
+    if (*is_known || is_older) return NULL;
+  }
+  return err_new(ERR_INPUT, "%s: too many sessions of one name", name);
+}
+
+static err merge_session(const merge *m, const char *name) {
+  strbuf from = {0}, to = {0};
+  char *text = NULL;
+  size_t length = 0;
+  bool is_known;
+  err error = NULL;
+  strbuf_format(&from, "%s/benchmarks/%s", m->from, name);
+  if (fs_is_folder(strbuf_string(&from))) goto cleanup;
+  TRY(fs_read(strbuf_string(&from), &text, &length));
+  TRY(find_session(m, name, text, length, &to, &is_known));
+  if (is_known) goto cleanup;
+  TRY(fs_write_atomic(strbuf_string(&to), text, length));
+  m->count->sessions++;
+cleanup:
+  strbuf_free(&from);
+  strbuf_free(&to);
+  free(text);
+  return error;
+}
+
+static err merge_sessions(const merge *m) {
+  char *theirs = fs_join(m->from, "benchmarks"), *ours = fs_join(m->results, "benchmarks");
+  char **names = NULL;
+  size_t count = 0;
+  err error = theirs && ours ? NULL : mem_error(0, "a path");
+  if (!error && fs_is_folder(theirs)) error = fs_list(theirs, &names, &count);
+  if (!error && count) error = fs_make_folders(ours);
+  for (size_t i = 0; i < count && !error; i++) error = merge_session(m, names[i]);
+  if (!error && count) error = store_ingest_samples(m->s, m->results);
+  fs_free_names(names, count);
+  free(theirs);
+  free(ours);
+  return error;
+}
+
+err run_merge(store *s, const char *results, const char *from, bool with_checkpoints,
+              run_merged *count) {
+  struct stat a, b;
+  merge m = {s, results, from, with_checkpoints, count};
+  char **names = NULL;
+  size_t name_count = 0;
+  if (!fs_is_folder(from)) return err_new(ERR_INPUT, "%s: there is no such results folder", from);
+  if (stat(results, &a) == 0 && stat(from, &b) == 0 && a.st_ino == b.st_ino && a.st_dev == b.st_dev)
+    return err_new(ERR_INPUT, "%s is the results folder itself; name the other machine's", from);
+  err error = fs_list(from, &names, &name_count);
+  for (size_t i = 0; i < name_count && !error; i++) error = merge_experiment(&m, names[i]);
+  fs_free_names(names, name_count);
+  if (!error) error = merge_sessions(&m);
+  if (!error && !count->experiments && !count->sessions)
+    error = err_new(ERR_INPUT,
+                    "%s holds no experiment (NAME/experiment.json): is it a results folder?", from);
+  return error;
+}

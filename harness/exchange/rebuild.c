@@ -1,0 +1,153 @@
+/* The store from the run directories: experiments first, then runs in the order they began. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <jansson.h>
+
+#include "base/fs.h"
+#include "base/mem.h"
+#include "sweep/directory.h"
+#include "sweep/run.h"
+#include "store/samples.h"
+
+typedef struct {
+  char *directory, *started;
+} found_run;
+
+typedef struct {
+  found_run *items;
+  size_t count;
+} found_runs;
+
+static int compare_runs(const void *a, const void *b) {
+  const found_run *x = a, *y = b;
+  int order = strcmp(x->started, y->started);
+  return order ? order : strcmp(x->directory, y->directory);
+}
+
+static void free_runs(found_runs *runs) {
+  for (size_t i = 0; i < runs->count; i++) {
+    free(runs->items[i].directory);
+    free(runs->items[i].started);
+  }
+  free(runs->items);
+}
+
+/* When the first process of a run began; NULL when there was none. */
+static char *first_start(const char *attempts_path) {
+  char line[65536] = "", *started = NULL;
+  FILE *file = fopen(attempts_path, "re");
+  if (!file) return NULL;
+  if (fgets(line, sizeof line, file)) {
+    json_t *object = json_loads(line, 0, NULL);
+    const char *time = json_string_value(json_object_get(object, "time"));
+    if (time) started = mem_copy_string(time);
+    json_decref(object);
+  }
+  fclose(file);
+  return started;
+}
+
+static err add_run(found_runs *runs, char *directory, char *started) {
+  found_run *grown = mem_resize(runs->items, runs->count + 1, sizeof *grown);
+  if (!grown) {
+    free(directory);
+    free(started);
+    return mem_error(sizeof *grown, "the list of runs");
+  }
+  runs->items = grown;
+  grown[runs->count++] = (found_run){directory, started};
+  return NULL;
+}
+
+static err find_runs(const char *results, const char *experiment, found_runs *runs) {
+  char *folder = fs_join(results, experiment), **names = NULL;
+  size_t count = 0;
+  err error = folder ? NULL : mem_error(0, "a path");
+  if (!error && fs_is_folder(folder)) error = fs_list(folder, &names, &count);
+  for (size_t i = 0; i < count && !error; i++) {
+    char *directory = fs_join(experiment, names[i]);
+    char *path = directory ? directory_path(results, directory, "attempts.jsonl") : NULL;
+    char *started = path ? first_start(path) : NULL;
+    free(path);
+    if (started)
+      error = add_run(runs, directory, started);
+    else
+      free(directory);
+  }
+  fs_free_names(names, count);
+  free(folder);
+  return error;
+}
+
+static err put_experiment(store *s, const char *results, const char *name) {
+  char *path = directory_path(results, name, "experiment.json"), *text = NULL;
+  size_t length = 0;
+  err error = path ? NULL : mem_error(0, "a path");
+  if (!error && fs_exists(path)) {
+    error = fs_read(path, &text, &length);
+    if (!error) error = err_context(store_put_experiment(s, text, length), "%s", path);
+  }
+  free(text);
+  free(path);
+  return error;
+}
+
+static err fill(store *s, const char *results, size_t *run_total) {
+  char **names = NULL;
+  size_t count = 0;
+  found_runs runs = {0};
+  err error = fs_list(results, &names, &count);
+  for (size_t i = 0; i < count && !error; i++) {
+    error = put_experiment(s, results, names[i]);
+    if (!error) error = find_runs(results, names[i], &runs);
+  }
+  if (runs.count) qsort(runs.items, runs.count, sizeof *runs.items, compare_runs);
+  for (size_t i = 0; i < runs.count && !error; i++) {
+    int64_t run_id;
+    error = store_ingest(s, results, runs.items[i].directory, &run_id);
+  }
+  if (!error) error = store_ingest_samples(s, results);
+  *run_total = runs.count;
+  free_runs(&runs);
+  fs_free_names(names, count);
+  return error;
+}
+
+/* A database is its file and, while it is open or after a crash, two more. */
+static void remove_database(const char *path) {
+  static const char *const tails[] = {"", "-wal", "-shm"};
+  for (size_t i = 0; i < 3; i++) {
+    strbuf name = {0};
+    strbuf_format(&name, "%s%s", path, tails[i]);
+    unlink(strbuf_string(&name));
+    strbuf_free(&name);
+  }
+}
+
+err run_rebuild(const char *path, const char *results, size_t *runs) {
+  strbuf fresh = {0}, old = {0};
+  store *s = NULL;
+  strbuf_format(&fresh, "%s.new", path);
+  strbuf_format(&old, "%s.old", path);
+  remove_database(strbuf_string(&fresh));
+  err error = store_open(strbuf_string(&fresh), &s);
+  if (!error) error = fill(s, results, runs);
+  if (!error) error = store_check(s);
+  store_close(s); /* the last connection folds the log into the file */
+  if (!error && fs_exists(path)) {
+    remove_database(strbuf_string(&old));
+    if (rename(path, strbuf_string(&old)) != 0)
+      error = err_new(ERR_IO, "%s: cannot be renamed", path);
+    else
+      remove_database(path);
+  }
+  if (!error && rename(strbuf_string(&fresh), path) != 0)
+    error = err_new(ERR_IO, "%s: cannot be renamed", strbuf_string(&fresh));
+  if (error) remove_database(strbuf_string(&fresh));
+  strbuf_free(&fresh);
+  strbuf_free(&old);
+  return error;
+}

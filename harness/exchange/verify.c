@@ -1,0 +1,208 @@
+#include "exchange/verify.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <jansson.h>
+
+#include "base/fs.h"
+#include "base/mem.h"
+#include "sweep/directory.h"
+#include "exchange/weights.h"
+#include "store/given.h"
+#include "store/sql.h"
+
+/* What the record says of the run. */
+typedef struct {
+  char *directory, *precision, *checkpoint;
+  int64_t threads;
+  char *facts[5]; /* of fact_names */
+} recorded;
+
+static const char *const fact_names[] = {"commit", "dirty", "compiler", "cpu", "device_name"};
+
+static void free_recorded(recorded *r) {
+  for (size_t i = 0; i < 5; i++) free(r->facts[i]);
+  free(r->directory);
+  free(r->precision);
+  free(r->checkpoint);
+}
+
+void verify_free(verify_result *result) {
+  strbuf_free(&result->notes);
+  free(result->folder);
+  *result = (verify_result){0};
+}
+
+static err read_record(store *s, const char *results, int64_t run_id, recorded *r) {
+  sqlite3_stmt *rows;
+  bool has_row;
+  err error = sql_query(s, &rows,
+                        "SELECT directory, status, precision, threads, commit_id, dirty, compiler,"
+                        " cpu, device_name FROM run LEFT JOIN environment ON environment.id ="
+                        " environment_id WHERE run.id = ?",
+                        "i", run_id);
+  if (!error) error = sql_next(s, rows, &has_row);
+  if (error) return error;
+  if (!has_row) return err_new(ERR_INPUT, "there is no run %lld", (long long)run_id);
+  if (strcmp(sql_text(rows, 1), "finished") != 0) {
+    error = err_new(ERR_INPUT, "run %lld is %s: only a finished run can be verified",
+                    (long long)run_id, sql_text(rows, 1));
+  } else {
+    r->directory = mem_copy_string(sql_text(rows, 0));
+    r->precision = mem_copy_string(sql_text(rows, 2));
+    r->threads = sqlite3_column_int64(rows, 3);
+    for (int i = 0; i < 5; i++) r->facts[i] = mem_copy_string(sql_text(rows, 4 + i));
+    if (!r->directory || !r->precision || !r->facts[4]) error = mem_error(0, "a run's record");
+  }
+  sql_stop(rows);
+  if (!error) error = store_last_checkpoint(s, results, run_id, &r->checkpoint);
+  if (!error && !r->checkpoint)
+    error =
+        err_new(ERR_INPUT, "%s/%s: its checkpoints are gone, so there is nothing to compare with",
+                results, r->directory);
+  return error;
+}
+
+static void become_trainer(char *const *command, int log_fd) {
+  prctl(PR_SET_PDEATHSIG, SIGTERM);
+  int null_fd = open("/dev/null", O_RDONLY);
+  dup2(null_fd, STDIN_FILENO);
+  dup2(log_fd, STDOUT_FILENO);
+  dup2(log_fd, STDERR_FILENO);
+  execv(command[0], command);
+  _exit(127);
+}
+
+/* Trains in `folder`; what the trainer says goes to log.txt there. */
+static err train_again(const verify_options *options, const recorded *r, const char *folder) {
+  char precision[64], threads[64];
+  char *config = directory_path(options->results, r->directory, "config.yaml");
+  char *log = fs_join(folder, "log.txt");
+  int log_fd = -1, status = 0;
+  err error = NULL;
+  if (!config || !log) FAIL(ERR_MEMORY, "out of memory: a path");
+  if (!fs_exists(config)) FAIL(ERR_INPUT, "%s: the run's settings are gone", config);
+  snprintf(precision, sizeof precision, "precision=%s", r->precision);
+  snprintf(threads, sizeof threads, "threads=%lld", (long long)r->threads);
+  char *command[] = {(char *)options->flip, "train", "--config", config,  "--out",
+                     (char *)folder,        "--set", precision,  "--set", threads,
+                     "--no-progress",       NULL};
+  TRY(fs_make_folders(folder));
+  log_fd = open(log, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  if (log_fd < 0) FAIL(ERR_IO, "%s: cannot be written", log);
+  pid_t pid = fork();
+  if (pid == 0) become_trainer(command, log_fd);
+  if (pid < 0) FAIL(ERR_IO, "cannot start a process");
+  while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+  }
+  if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+    error = err_new(WIFSIGNALED(status) && WTERMSIG(status) == SIGINT ? ERR_INTERRUPTED : ERR_INPUT,
+                    "the second training ended with status %d; its output is in %s",
+                    WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status), log);
+cleanup:
+  if (log_fd >= 0) close(log_fd);
+  free(config);
+  free(log);
+  return error;
+}
+
+/* What a start event says that its process was given. */
+static err read_given(const json_t *start, const store_given *like, store_given *now) {
+  static const char *const keys[GIVEN_KINDS] = {[GIVEN_DATA] = "data_fingerprint",
+                                                [GIVEN_VOCABULARY] = "vocabulary_fingerprint",
+                                                [GIVEN_INIT] = "init_fingerprint"};
+  *now = (store_given){0};
+  now->data_samples = json_integer_value(json_object_get(start, "data_samples"));
+  for (int k = 0; k < GIVEN_KINDS; k++) {
+    const json_t *value = keys[k] ? json_object_get(start, keys[k]) : NULL;
+    const char *text = json_string_value(value);
+    now->asked[k] = mem_copy_string(like->asked[k]);
+    now->got[k] = mem_copy_string(text ? text : "");
+    if (!now->asked[k] || !now->got[k]) return mem_error(0, "what a run was given");
+  }
+  const json_t *sets = json_object_get(start, "evaluation_fingerprints");
+  if (json_object_size(sets) == 0) return NULL;
+  free(now->got[GIVEN_EVALUATION]);
+  now->got[GIVEN_EVALUATION] = json_dumps(sets, JSON_COMPACT | JSON_SORT_KEYS);
+  return now->got[GIVEN_EVALUATION] ? NULL : mem_error(0, "what a run was given");
+}
+
+/* Data, vocabulary, evaluation sets, weights started from. The evaluation sets change no bit. */
+static err compare_given(store *s, int64_t run_id, const json_t *start, verify_result *result) {
+  store_given then = {0}, now = {0};
+  err error = store_load_given(s, run_id, &then);
+  if (!error) error = read_given(start, &then, &now);
+  if (!error) {
+    store_describe_differences(&then, &now, &result->notes);
+    result->has_other_data = store_given_differs(&then, &now, GIVEN_DATA) ||
+                             store_given_differs(&then, &now, GIVEN_VOCABULARY) ||
+                             store_given_differs(&then, &now, GIVEN_INIT);
+  }
+  store_free_given(&then);
+  store_free_given(&now);
+  return error;
+}
+
+/* Code and machine of both runs: a difference explains bits that differ. */
+static err compare_facts(store *s, int64_t run_id, const recorded *r, const char *folder,
+                         verify_result *result) {
+  char *path = fs_join(folder, "events.jsonl"), *text = NULL;
+  size_t length;
+  err error = path ? fs_read(path, &text, &length) : mem_error(0, "a path");
+  free(path);
+  if (error) return error;
+  char *end = strchr(text, '\n');
+  if (end) *end = '\0';
+  json_t *start = json_loads(text, 0, NULL);
+  error = compare_given(s, run_id, start, result);
+  strbuf *notes = &result->notes;
+  for (int i = 0; i < 5; i++) {
+    const char *now = json_string_value(json_object_get(start, fact_names[i]));
+    if (!now || !r->facts[i] || strcmp(now, r->facts[i]) == 0) continue;
+    result->has_other_program = result->has_other_program || i < 3;
+    result->has_other_machine = result->has_other_machine || i >= 3;
+    strbuf_format(notes, "%s: was %s, is %s\n", fact_names[i], *r->facts[i] ? r->facts[i] : "clean",
+                  *now ? now : "clean");
+  }
+  json_decref(start);
+  free(text);
+  return error;
+}
+
+err run_verify(store *s, const verify_options *options, int64_t run_id, verify_result *result) {
+  recorded r = {0};
+  strbuf folder = {0}, again = {0};
+  weights_comparison weights;
+  err error = NULL;
+  *result = (verify_result){0};
+  TRY(read_record(s, options->results, run_id, &r));
+  strbuf_format(&folder, "%s/verify-%lld-%ld", options->results, (long long)run_id, (long)getpid());
+  TRY(train_again(options, &r, strbuf_string(&folder)));
+  TRY(compare_facts(s, run_id, &r, strbuf_string(&folder), result));
+  strbuf_format(&again, "%s/checkpoints/%s", strbuf_string(&folder), fs_name(r.checkpoint));
+  if (!fs_exists(strbuf_string(&again)))
+    FAIL(ERR_INPUT, "the second training left no %s", strbuf_string(&again));
+  TRY(weights_compare(r.checkpoint, strbuf_string(&again), &weights));
+  result->is_equal = weights.different == 0;
+  result->tensors = weights.tensors;
+  result->different = weights.different;
+  result->greatest = weights.greatest;
+  snprintf(result->worst, sizeof result->worst, "%s", weights.worst);
+cleanup:
+  if (options->keeps_folder || (error && fs_exists(strbuf_string(&folder))))
+    result->folder = mem_copy_string(strbuf_string(&folder));
+  else if (folder.length)
+    directory_remove(strbuf_string(&folder));
+  strbuf_free(&folder);
+  strbuf_free(&again);
+  free_recorded(&r);
+  return error;
+}

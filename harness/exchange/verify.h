@@ -1,0 +1,33 @@
+/* Trains a recorded run again, in a folder of its own, and compares the weights bit by bit. */
+#ifndef FLIPBENCH_EXCHANGE_VERIFY_H
+#define FLIPBENCH_EXCHANGE_VERIFY_H
+
+#include <stdbool.h>
+
+#include "base/text.h"
+#include "store/store.h"
+
+typedef struct {
+  const char *results;
+  const char *flip; /* the trainer */
+  bool keeps_folder;
+} verify_options;
+
+typedef struct {
+  bool is_equal;
+  size_t tensors, different; /* of the last checkpoint */
+  double greatest;           /* the greatest absolute difference of an fp32 number; 0: none */
+  char worst[128];           /* the tensor that it is in */
+  /* what the run was trained with, and is other now */
+  bool has_other_data, has_other_program, has_other_machine;
+  strbuf notes; /* what they differ in, a sentence a line */
+  char *folder; /* where the second run is, when it was kept; else NULL */
+} verify_result;
+
+/* ERR_INPUT when the run is not finished or its last checkpoint is gone. Precision and threads are
+ * set to what the run had, so that `auto` cannot choose otherwise. */
+err run_verify(store *s, const verify_options *options, int64_t run_id,
+               verify_result *result) ERR_MUST_CHECK;
+void verify_free(verify_result *result);
+
+#endif

@@ -1,0 +1,18 @@
+/* Two safetensors files, tensor by tensor. Internal to exchange/. */
+#ifndef FLIPBENCH_EXCHANGE_WEIGHTS_H
+#define FLIPBENCH_EXCHANGE_WEIGHTS_H
+
+#include "base/err.h"
+#include <stddef.h>
+
+typedef struct {
+  size_t tensors, different; /* a tensor that only one file has differs */
+  double greatest;           /* of numbers of fp32 tensors */
+  char worst[128];
+} weights_comparison;
+
+/* Equal files need not be safetensors at all; files that differ must be. */
+err weights_compare(const char *path_a, const char *path_b,
+                    weights_comparison *result) ERR_MUST_CHECK;
+
+#endif

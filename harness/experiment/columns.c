@@ -1,0 +1,111 @@
+#include "experiment/columns.h"
+
+#include <string.h>
+
+#define MIB (1.0 / 1048576.0)
+#define PERCENT 100.0
+
+/* COLUMN(name, heading, unit, digits, scale, better, kind, argument, help) */
+#define COLUMNS_TABLE(COLUMN)                                                                      \
+  COLUMN("samples_per_second", "speed", "samples/s", 0, 1, HIGHER, SUMMARY, "samples_per_second",  \
+         "training samples a second at the steady pace")                                           \
+  COLUMN("samples_per_second_run", "run speed", "samples/s", 0, 1, HIGHER, SUMMARY,                \
+         "samples_per_second_run", "training samples a second over the whole run, as it passed")   \
+  COLUMN("speedup", "speed-up", "×", 2, 1, HIGHER, RATIO, "samples_per_second",                    \
+         "samples a second over the baseline's")                                                   \
+  COLUMN("steady_seconds", "time", "s", 0, 1, LOWER, SUMMARY, "steady_seconds",                    \
+         "training time at the steady pace: median undisturbed step × steps")                      \
+  COLUMN("time_ratio", "time", "ratio", 2, 1, LOWER, RATIO, "steady_seconds",                      \
+         "training time at the steady pace over the baseline's")                                   \
+  COLUMN("train_seconds", "wall time", "s", 0, 1, LOWER, SUMMARY, "train_seconds",                 \
+         "training time as it passed, without evaluation and checkpoints")                         \
+  COLUMN("wall_time_ratio", "wall time", "ratio", 2, 1, LOWER, RATIO, "train_seconds",             \
+         "training time as it passed over the baseline's")                                         \
+  COLUMN("lost_share", "time lost", "%", 0, PERCENT, LOWER, SUMMARY, "lost_share",                 \
+         "share of training time that other work on the machine cost")                             \
+  COLUMN("flops_per_sample", "FLOPs", "MFLOP/sample", 0, 1e-6, LOWER, SUMMARY,                     \
+         "flops_per_sample_total", "model FLOPs of one sample, forward and backward")              \
+  COLUMN("flops_ratio", "FLOPs", "ratio", 2, 1, LOWER, RATIO, "flops_per_sample",                  \
+         "FLOPs of a sample over the baseline's")                                                  \
+  COLUMN("flops_per_second", "FLOP/s", "GFLOP/s", 0, 1e-9, HIGHER, SUMMARY, "flops_per_second",    \
+         "achieved model FLOPs a second at the steady pace")                                       \
+  COLUMN("mfu", "MFU", "%", 1, PERCENT, HIGHER, SUMMARY, "mfu",                                    \
+         "achieved FLOP/s over this machine's measured matrix-product rate")                       \
+  COLUMN("peak_memory", "memory", "MiB", 0, MIB, LOWER, SUMMARY, "peak_bytes", "peak memory")      \
+  COLUMN("memory_ratio", "memory", "ratio", 2, 1, LOWER, RATIO, "peak_memory",                     \
+         "peak memory over the baseline's")                                                        \
+  COLUMN("planned_memory", "planned", "MiB", 0, MIB, LOWER, SUMMARY, "planned_bytes",              \
+         "memory planned before the first step")                                                   \
+  COLUMN("energy_per_sample", "energy", "J/sample", 3, 1, LOWER, SUMMARY, "energy_per_sample",     \
+         "energy that the device drew for a training sample, by its own meter")                    \
+  COLUMN("device_utilisation", "utilisation", "%", 0, PERCENT, HIGHER, SUMMARY, "utilisation",     \
+         "share of time with work on the device, at the last evaluation")                          \
+  COLUMN("device_power", "power", "W", 0, 1, LOWER, SUMMARY, "power_watts",                        \
+         "power that the device drew, at the last evaluation")                                     \
+  COLUMN("data_wait_share", "data wait", "%", 1, PERCENT, LOWER, SUMMARY, "data_wait_share",       \
+         "share of training time spent waiting for data")                                          \
+  COLUMN("final_loss", "loss", "", 3, 1, LOWER, SUMMARY, "final_loss",                             \
+         "training loss, mean over the last twentieth of the steps")                               \
+  COLUMN("samples", "samples", "", 0, 1, NONE, SUMMARY, "samples", "samples seen")                 \
+  COLUMN("parameters", "parameters", "M", 2, 1e-6, NONE, SUMMARY, "parameters_total",              \
+         "trained parameters")                                                                     \
+  COLUMN("zero_shot_top1", "zero-shot top-1", "%", 1, PERCENT, HIGHER, EVAL, "zeroshot.top1",      \
+         "zero-shot classification, share of images whose first guess is right")                   \
+  COLUMN("zero_shot_top5", "zero-shot top-5", "%", 1, PERCENT, HIGHER, EVAL, "zeroshot.top5",      \
+         "zero-shot classification, one of five guesses is right")                                 \
+  COLUMN("zero_shot_mean_per_class", "zero-shot per class", "%", 1, PERCENT, HIGHER, EVAL,         \
+         "zeroshot.mean_per_class", "zero-shot top-1, mean over classes")                          \
+  COLUMN("zero_shot_x_chance", "zero-shot", "× chance", 1, 1, HIGHER, CHANCE,                      \
+         "zeroshot.mean_per_class/zeroshot.chance", "zero-shot mean per class over 1 / classes")   \
+  COLUMN("retrieval_i2t_r1", "image→text R@1", "%", 1, PERCENT, HIGHER, EVAL,                      \
+         "retrieval.image_to_text_r1", "the right caption comes first")                            \
+  COLUMN("retrieval_i2t_r5", "image→text R@5", "%", 1, PERCENT, HIGHER, EVAL,                      \
+         "retrieval.image_to_text_r5", "the right caption is among the first 5")                   \
+  COLUMN("retrieval_i2t_r10", "image→text R@10", "%", 1, PERCENT, HIGHER, EVAL,                    \
+         "retrieval.image_to_text_r10", "the right caption is among the first 10")                 \
+  COLUMN("retrieval_t2i_r1", "text→image R@1", "%", 1, PERCENT, HIGHER, EVAL,                      \
+         "retrieval.text_to_image_r1", "the right image comes first")                              \
+  COLUMN("retrieval_t2i_r5", "text→image R@5", "%", 1, PERCENT, HIGHER, EVAL,                      \
+         "retrieval.text_to_image_r5", "the right image is among the first 5")                     \
+  COLUMN("retrieval_t2i_r10", "text→image R@10", "%", 1, PERCENT, HIGHER, EVAL,                    \
+         "retrieval.text_to_image_r10", "the right image is among the first 10")                   \
+  COLUMN("retrieval_x_chance", "image→text R@1", "× chance", 0, 1, HIGHER, CHANCE,                 \
+         "retrieval.image_to_text_r1/retrieval.chance_r1", "image→text R@1 over chance")           \
+  COLUMN("shifted_zero_shot_top1", "shifted top-1", "%", 1, PERCENT, HIGHER, SHIFTED,              \
+         "zeroshot.top1", "zero-shot top-1 on the shifted set")                                    \
+  COLUMN("shifted_zero_shot_mean_per_class", "shifted per class", "%", 1, PERCENT, HIGHER,         \
+         SHIFTED, "zeroshot.mean_per_class", "zero-shot mean per class on the shifted set")        \
+  COLUMN("shifted_retrieval_i2t_r1", "shifted image→text R@1", "%", 1, PERCENT, HIGHER, SHIFTED,   \
+         "retrieval.image_to_text_r1", "image→text R@1 on the shifted set")                        \
+  COLUMN("tuned_zero_shot_top1", "tuned top-1", "%", 1, PERCENT, HIGHER, TUNED, "zeroshot.top1",   \
+         "zero-shot top-1 after unmasked tuning")                                                  \
+  COLUMN("tuned_zero_shot_mean_per_class", "tuned per class", "%", 1, PERCENT, HIGHER, TUNED,      \
+         "zeroshot.mean_per_class", "zero-shot mean per class after unmasked tuning")              \
+  COLUMN("tuned_retrieval_i2t_r1", "tuned image→text R@1", "%", 1, PERCENT, HIGHER, TUNED,         \
+         "retrieval.image_to_text_r1", "image→text R@1 after unmasked tuning")                     \
+  COLUMN("iso_speedup", "iso-accuracy", "×", 2, 1, HIGHER, ISO, "",                                \
+         "baseline's training time over this row's, to the same accuracy, at the steady pace")
+
+#define ROW(name, heading, unit, digits, scale, better, kind, argument, help)                      \
+  {name, heading, unit, digits, scale, BETTER_##better, COLUMN_##kind, argument, help},
+static const column table[] = {COLUMNS_TABLE(ROW)};
+enum { COLUMN_COUNT = sizeof table / sizeof *table };
+
+#define NAME_ONLY(name, ...) name,
+static const char *const names[] = {COLUMNS_TABLE(NAME_ONLY)};
+
+const column *columns_table(size_t *count) {
+  *count = COLUMN_COUNT;
+  return table;
+}
+
+const char *const *columns_names(size_t *count) {
+  *count = COLUMN_COUNT;
+  return names;
+}
+
+const column *columns_find(const char *name) {
+  for (size_t i = 0; i < COLUMN_COUNT; i++)
+    if (strcmp(table[i].name, name) == 0) return &table[i];
+  return NULL;
+}

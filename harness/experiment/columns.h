@@ -1,0 +1,39 @@
+/* Every column that a comparison table can have, described once. The report computes values from
+ * this table, `flipbench report --list` and docs/experiments.md explain it, and a misspelt column
+ * in an experiment file is told the nearest name from it. */
+#ifndef FLIPBENCH_EXPERIMENT_COLUMNS_H
+#define FLIPBENCH_EXPERIMENT_COLUMNS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+typedef enum {
+  COLUMN_SETTING, /* a key of the settings: argument is the key */
+  COLUMN_SUMMARY, /* a summary metric of the run: argument is its name */
+  COLUMN_EVAL,    /* last evaluation on the main set: argument is "task.metric" */
+  COLUMN_SHIFTED, /* last evaluation on the shifted set */
+  COLUMN_CHANCE,  /* "task.metric/task.chance": a metric over its chance level, main set */
+  COLUMN_TUNED,   /* COLUMN_EVAL of the cell that was tuned from this one */
+  COLUMN_RATIO,   /* argument is another column: this row over the baseline */
+  COLUMN_INVERSE, /* baseline over this row */
+  COLUMN_ISO      /* iso-accuracy speed-up against the baseline (stats/curve.h) */
+} column_kind;
+
+typedef enum { BETTER_NONE, BETTER_HIGHER, BETTER_LOWER } column_better;
+
+typedef struct {
+  const char *name, *heading, *unit; /* unit "": a plain number */
+  int digits;                        /* decimals shown */
+  double scale;                      /* shown = stored * scale */
+  column_better better;
+  column_kind kind;
+  const char *argument;
+  const char *help;
+} column;
+
+const column *columns_table(size_t *count);
+/* Names, for suggestions. */
+const char *const *columns_names(size_t *count);
+const column *columns_find(const char *name);
+
+#endif

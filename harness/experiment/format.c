@@ -1,0 +1,79 @@
+#include "experiment/format.h"
+
+#include "experiment/spec.h"
+
+#define LIMITS(field) offsetof(spec_limits, field)
+#define REQUIRES(field) offsetof(spec_requires, field)
+#define SLURM(field) offsetof(spec_slurm, field)
+
+static const format_row table[] = {
+    {FORMAT_TOP, "name", FORMAT_TEXT, 0, "names the folder under results/; default: the file's"},
+    {FORMAT_TOP, "title", FORMAT_TEXT, 0, "heading of the table"},
+    {FORMAT_TOP, "source", FORMAT_TEXT, 0, "where the table and its published values come from"},
+    {FORMAT_TOP, "base", FORMAT_BASES, 0, "settings files, merged in order"},
+    {FORMAT_TOP, "settings", FORMAT_SETTINGS, 0, "settings of every cell, over the base"},
+    {FORMAT_TOP, "matrix", FORMAT_AXES, 0, "axes: the cells are their product"},
+    {FORMAT_TOP, "include", FORMAT_CELLS, 0, "extends cells that agree with it, else a new cell"},
+    {FORMAT_TOP, "exclude", FORMAT_EXCLUSIONS, 0, "takes cells out by some or all of their axes"},
+    {FORMAT_TOP, "profiles", FORMAT_PROFILES, 0, "named overrides of this file: --profile NAME"},
+    {FORMAT_TOP, "tuning", FORMAT_TUNINGS, 0, "cells that start from another cell's weights"},
+    {FORMAT_TOP, "schedule", FORMAT_SCHEDULE, 0,
+     "turns: cells take turns; order: one after another [turns where times are compared]"},
+    {FORMAT_TOP, "environment", FORMAT_VARIABLES, 0, "environment variables of every cell"},
+    {FORMAT_TOP, "requires", FORMAT_REQUIRES_MAP, 0, "what a machine must have to run a cell"},
+    {FORMAT_TOP, "limits", FORMAT_LIMITS_LIST, 0, "time, memory and retries of a cell"},
+    {FORMAT_TOP, "slurm", FORMAT_SLURM_MAP, 0, "how cells are submitted to Slurm"},
+    {FORMAT_TOP, "report", FORMAT_REPORT_MAP, 0, "what the table and the figures show"},
+
+    {FORMAT_TUNING, "from", FORMAT_TEXT, 0, "\"${cell}\", or \"${NAME}\" of another tuning"},
+    {FORMAT_TUNING, "when", FORMAT_CONDITIONS, 0, "only from cells that have these values"},
+    {FORMAT_TUNING, "unless", FORMAT_CONDITIONS, 0, "not from cells that have these values"},
+
+    {FORMAT_LIMITS, "when", FORMAT_CONDITIONS, 0, "cells that the entry is for; default: all"},
+    {FORMAT_LIMITS, "time", FORMAT_DURATION, LIMITS(time_seconds),
+     "wall time of a process; then it is told to stop, and has failed"},
+    {FORMAT_LIMITS, "memory", FORMAT_BYTES, LIMITS(memory_bytes), "memory of a process"},
+    {FORMAT_LIMITS, "retries", FORMAT_COUNT, LIMITS(retries), "times a failed cell is tried again"},
+    {FORMAT_LIMITS, "retry_wait", FORMAT_DURATION, LIMITS(retry_wait_seconds),
+     "wait before the first retry, doubled for each one more [10s]"},
+
+    {FORMAT_REQUIRES, "gpus", FORMAT_COUNT, REQUIRES(gpus), "GPUs of a cell"},
+    {FORMAT_REQUIRES, "cores", FORMAT_COUNT, REQUIRES(cores), "CPU cores of a cell"},
+    {FORMAT_REQUIRES, "memory", FORMAT_BYTES, REQUIRES(memory_bytes), "memory of the machine"},
+    {FORMAT_REQUIRES, "variables", FORMAT_NAMES, REQUIRES(variables),
+     "environment variables that must be set"},
+    {FORMAT_REQUIRES, "files", FORMAT_NAMES, REQUIRES(files), "files or folders that must exist"},
+
+    {FORMAT_SLURM, "partition", FORMAT_TEXT, SLURM(partition), "sbatch --partition"},
+    {FORMAT_SLURM, "account", FORMAT_TEXT, SLURM(account), "sbatch --account"},
+    {FORMAT_SLURM, "qos", FORMAT_TEXT, SLURM(qos), "sbatch --qos"},
+    {FORMAT_SLURM, "constraint", FORMAT_TEXT, SLURM(constraint), "sbatch --constraint"},
+    {FORMAT_SLURM, "at_once", FORMAT_COUNT, SLURM(at_once), "tasks of the array that run at once"},
+    {FORMAT_SLURM, "options", FORMAT_NAMES, SLURM(options), "further sbatch options, as written"},
+    {FORMAT_SLURM, "setup", FORMAT_NAMES, SLURM(setup),
+     "shell lines before a cell starts (module load …)"},
+
+    {FORMAT_REPORT, "rows", FORMAT_NAMES, 0, "axes whose values make a row; seeds are averaged"},
+    {FORMAT_REPORT, "columns", FORMAT_COLUMN_NAMES, 0, "columns of the table, or settings"},
+    {FORMAT_REPORT, "baseline", FORMAT_ROW_VALUES, 0, "the row that ratios are taken to"},
+    {FORMAT_REPORT, "reference", FORMAT_REFERENCES, 0, "published values of a row"},
+    {FORMAT_REPORT, "plots", FORMAT_PLOTS, 0, "figures"},
+    {FORMAT_REPORT, "main_set", FORMAT_TEXT, 0, "evaluation set of the accuracy columns"},
+    {FORMAT_REPORT, "shifted_set", FORMAT_TEXT, 0, "evaluation set of the shifted columns"},
+    {FORMAT_REPORT, "iso", FORMAT_CURVE_COLUMN, 0, "metric of the curves and of iso_speedup"},
+
+    {FORMAT_REFERENCE, "verified", FORMAT_FLAG, 0, "false: not checked against the source"},
+    {FORMAT_REFERENCE, "source", FORMAT_TEXT, 0, "where the value comes from"}};
+enum { ROW_COUNT = sizeof table / sizeof *table };
+
+const format_row *format_table(size_t *count) {
+  *count = ROW_COUNT;
+  return table;
+}
+
+size_t format_keys(format_group group, const char *keys[FORMAT_MOST_KEYS]) {
+  size_t count = 0;
+  for (size_t i = 0; i < ROW_COUNT && count < FORMAT_MOST_KEYS; i++)
+    if (table[i].group == group) keys[count++] = table[i].key;
+  return count;
+}

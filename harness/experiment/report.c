@@ -1,0 +1,368 @@
+/* The `report` part of an experiment file: what the table shows and what it is compared with. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "experiment/reader.h"
+
+static const char *const plot_names[] = {
+    "accuracy_vs_time", "accuracy_vs_samples", "throughput",     "memory", "loss",
+    "tradeoff_time",    "tradeoff_memory",     "tradeoff_energy"};
+static const char *const default_columns[] = {"samples_per_second", "train_seconds", "peak_memory",
+                                              "zero_shot_mean_per_class", "retrieval_i2t_r1"};
+enum {
+  PLOT_COUNT = sizeof plot_names / sizeof *plot_names,
+  DEFAULT_PLOT_COUNT = 5, /* the first of them, where the file names none */
+  DEFAULT_COLUMN_COUNT = sizeof default_columns / sizeof *default_columns
+};
+
+const char *const *spec_plot_names(size_t *count) {
+  *count = PLOT_COUNT;
+  return plot_names;
+}
+
+static const yml_node *item_named(const yml_node *list, const char *name) {
+  if (list->kind == YML_SEQUENCE)
+    for (size_t i = 0; i < list->count; i++)
+      if (list->items[i]->kind == YML_SCALAR && strcmp(list->items[i]->scalar, name) == 0)
+        return list->items[i];
+  return list;
+}
+
+static void check_names(spec_reader *r, const yml_node *node, const spec_names *names,
+                        const char *const *known, size_t count, bool allows_settings,
+                        const char *what) {
+  for (size_t i = 0; i < names->count; i++) {
+    bool is_known = allows_settings && settings_find(names->items[i]);
+    for (size_t k = 0; k < count; k++)
+      is_known = is_known || strcmp(names->items[i], known[k]) == 0;
+    if (!is_known)
+      yml_problem(&r->problems, item_named(node, names->items[i]), known, count, "unknown %s '%s'",
+                  what, names->items[i]);
+  }
+}
+
+/* "Y against X": any column by any column, axis or setting. */
+static bool is_against(const spec_reader *r, const char *name) {
+  static const char word[] = " against ";
+  const char *at = strstr(name, word), *x = at ? at + strlen(word) : NULL;
+  if (!at) return false;
+  char *y = strndup(name, (size_t)(at - name));
+  bool is_known =
+      y && columns_find(y) && (columns_find(x) || settings_find(x) || spec_names_has(&r->axes, x));
+  free(y);
+  return is_known;
+}
+
+static void check_plots(spec_reader *r, const yml_node *node, const spec_names *names) {
+  for (size_t i = 0; i < names->count; i++) {
+    bool is_known = is_against(r, names->items[i]);
+    for (size_t k = 0; k < PLOT_COUNT; k++)
+      is_known = is_known || strcmp(names->items[i], plot_names[k]) == 0;
+    if (!is_known)
+      yml_problem(&r->problems, item_named(node, names->items[i]), plot_names, PLOT_COUNT,
+                  strstr(names->items[i], " against ")
+                      ? "plot '%s': write it as 'COLUMN against COLUMN', or against an axis"
+                      : "unknown plot '%s'",
+                  names->items[i]);
+  }
+}
+
+/* Rows: axis keys. Cells with one row's values are averaged, which is right for seeds alone. */
+static err read_rows(spec_reader *r, const yml_node *report) {
+  spec_names *rows = &r->e->report.rows;
+  const yml_node *node = report ? yml_get(report, "rows") : NULL;
+  err error = node ? spec_read_names(r, node, "rows", rows) : NULL;
+  for (size_t i = 0; i < rows->count; i++)
+    if (!spec_names_has(&r->axes, rows->items[i]) && !settings_find(rows->items[i]))
+      yml_problem(&r->problems, item_named(node, rows->items[i]),
+                  (const char *const *)r->axes.items, r->axes.count, "rows: '%s' is no axis",
+                  rows->items[i]);
+  if (rows->count || error) return error;
+  for (size_t i = 0; i < r->axes.count && !error; i++)
+    if (strcmp(r->axes.items[i], "seed") != 0) error = spec_names_add(rows, r->axes.items[i]);
+  return error;
+}
+
+/* A cell with the values of its row as one text, so that rows are found by sorting. */
+typedef struct {
+  char *row;
+  size_t cell;
+} placed;
+
+static int compare_placed(const void *a, const void *b) {
+  const placed *x = a, *y = b;
+  int order = strcmp(x->row, y->row);
+  return order ? order : (x->cell > y->cell) - (x->cell < y->cell);
+}
+
+static err place_cells(const spec_experiment *e, placed *cells, size_t *count) {
+  strbuf scratch = {0};
+  err error = NULL;
+  *count = 0;
+  for (size_t i = 0; i < e->cell_count && !error; i++) {
+    strbuf row = {0};
+    if (e->cells[i].tuning) continue;
+    for (size_t k = 0; k < e->report.rows.count; k++) {
+      const char *value = spec_cell_value(&e->cells[i], e->report.rows.items[k], &scratch);
+      strbuf_format(&row, "%s\n", value ? value : "");
+    }
+    if (!e->report.rows.count) strbuf_append_char(&row, '\n');
+    cells[*count] = (placed){strbuf_take(&row), i};
+    if (!cells[(*count)++].row) error = mem_error(0, "the experiment");
+  }
+  strbuf_free(&scratch);
+  return error;
+}
+
+/* The axis, other than the seed, in which two cells of a row differ; NULL: none. */
+static const char *find_averaged(const spec_reader *r, size_t a, size_t b) {
+  const spec_experiment *e = r->e;
+  const char *found = NULL;
+  strbuf one = {0}, other = {0};
+  for (size_t k = 0; k < r->axes.count && !found; k++) {
+    const char *key = r->axes.items[k];
+    if (strcmp(key, "seed") == 0) continue;
+    const char *x = spec_cell_value(&e->cells[a], key, &one);
+    const char *y = spec_cell_value(&e->cells[b], key, &other);
+    if (x && y && strcmp(x, y) != 0) found = key;
+  }
+  strbuf_free(&one);
+  strbuf_free(&other);
+  return found;
+}
+
+/* Every cell of a row is compared with the row's first. */
+static err check_rows(spec_reader *r, const yml_node *node) {
+  const char *averaged = NULL;
+  size_t count = 0, first = 0;
+  placed *cells = mem_zeroed(r->e->cell_count, sizeof *cells);
+  if (!cells) return mem_error(r->e->cell_count * sizeof *cells, "the experiment");
+  err error = place_cells(r->e, cells, &count);
+  if (!error) qsort(cells, count, sizeof *cells, compare_placed);
+  for (size_t i = 1; i < count && !error && !averaged; i++) {
+    if (strcmp(cells[i].row, cells[first].row) != 0) first = i;
+    if (i != first) averaged = find_averaged(r, cells[first].cell, cells[i].cell);
+  }
+  if (averaged)
+    yml_problem(&r->problems, node, NULL, 0,
+                "rows leave out '%s': cells that differ in it would be averaged into one row",
+                averaged);
+  for (size_t i = 0; i < count; i++) free(cells[i].row);
+  free(cells);
+  return error;
+}
+
+static err read_pair(spec_reader *r, const yml_node *key, const yml_node *item, spec_pairs *pairs) {
+  char *value = NULL;
+  err error = spec_canonical(r, key->scalar, item, &value);
+  if (!error) error = spec_pairs_add(pairs, key->scalar, value, false);
+  free(value);
+  return error;
+}
+
+/* The first row key in which two cells differ; NULL: they are of one row. */
+static const char *find_row_difference(const spec_experiment *e, size_t a, size_t b) {
+  const spec_names *rows = &e->report.rows;
+  const char *found = NULL;
+  strbuf one = {0}, other = {0};
+  for (size_t k = 0; k < rows->count && !found; k++) {
+    const char *x = spec_cell_value(&e->cells[a], rows->items[k], &one);
+    const char *y = spec_cell_value(&e->cells[b], rows->items[k], &other);
+    if (!x || !y ? x != y : strcmp(x, y) != 0) found = rows->items[k];
+  }
+  strbuf_free(&one);
+  strbuf_free(&other);
+  return found;
+}
+
+/* The baseline is one row: a comparison with the first of several would be with any. */
+static void find_baseline_row(spec_reader *r, const yml_node *node) {
+  const spec_experiment *e = r->e;
+  size_t first = e->cell_count;
+  for (size_t i = 0; i < e->cell_count; i++) {
+    const char *key;
+    if (e->cells[i].tuning || !spec_cell_matches(&e->cells[i], &e->report.baseline)) continue;
+    if (first == e->cell_count) first = i;
+    if (!(key = find_row_difference(e, first, i))) continue;
+    strbuf one = {0};
+    const char *value = spec_cell_value(&e->cells[first], key, &one);
+    yml_problem(&r->problems, node, NULL, 0,
+                "baseline matches more than one row ('%s' and '%s'): name %s in it too, as in "
+                "'%s: %s'",
+                e->cells[first].label, e->cells[i].label, key, key, value ? value : "");
+    strbuf_free(&one);
+    return;
+  }
+  if (first == e->cell_count && e->cell_count)
+    yml_problem(&r->problems, node, NULL, 0, "baseline matches no cell of the matrix");
+}
+
+static err read_baseline(spec_reader *r, const yml_node *node) {
+  spec_report *report = &r->e->report;
+  if (yml_is_null(node)) return NULL;
+  if (node->kind != YML_MAP) {
+    yml_problem(&r->problems, node, NULL, 0, "baseline takes a map of axis values");
+    return NULL;
+  }
+  yml_node *flat;
+  err error = nodes_flatten(&r->pool, node, &flat);
+  size_t before = r->problems.count;
+  for (size_t i = 0; !error && i < flat->count; i++) {
+    if (!spec_names_has(&r->axes, flat->keys[i]->scalar) && !settings_find(flat->keys[i]->scalar))
+      yml_problem(&r->problems, flat->keys[i], (const char *const *)r->axes.items, r->axes.count,
+                  "baseline: '%s' is no axis", flat->keys[i]->scalar);
+    else
+      error = read_pair(r, flat->keys[i], flat->items[i], &report->baseline);
+  }
+  if (error || r->problems.count > before) return error;
+  find_baseline_row(r, node);
+  return NULL;
+}
+
+static err add_reference(spec_reader *r, const spec_pairs *where, const column *c, double value,
+                         bool is_verified, const yml_node *source) {
+  spec_report *report = &r->e->report;
+  spec_reference *grown =
+      mem_resize(report->references, report->reference_count + 1, sizeof *grown);
+  if (!grown) return mem_error(sizeof *grown, "the experiment");
+  report->references = grown;
+  spec_reference *made = &grown[report->reference_count++];
+  *made = (spec_reference){.column = c, .value = value, .is_verified = is_verified};
+  err error = NULL;
+  for (size_t i = 0; i < where->count && !error; i++)
+    error = spec_pairs_add(&made->where, where->items[i].key, where->items[i].value, false);
+  if (!error && !yml_is_null(source) && source->kind == YML_SCALAR) {
+    made->source = mem_copy_string(source->scalar);
+    if (!made->source) error = mem_error(0, "the experiment");
+  }
+  return error;
+}
+
+static bool is_note(const char *key) {
+  return strcmp(key, "verified") == 0 || strcmp(key, "source") == 0;
+}
+
+/* One reference entry: axis values say which row, column names say which numbers. */
+static err read_reference(spec_reader *r, const yml_node *entry) {
+  yml_node *flat;
+  spec_pairs where = {0};
+  bool is_verified = true;
+  err error = nodes_flatten(&r->pool, entry, &flat);
+  if (error) return error;
+  const yml_node *verified = yml_get(flat, "verified"), *source = yml_get(flat, "source");
+  if (verified && (verified->kind != YML_SCALAR || !yml_as_bool(verified->scalar, &is_verified)))
+    yml_problem(&r->problems, verified, NULL, 0, "verified takes true or false");
+  size_t column_count;
+  const char *const *names = columns_names(&column_count);
+  for (size_t i = 0; i < flat->count; i++) {
+    const char *key = flat->keys[i]->scalar;
+    bool is_axis = spec_names_has(&r->axes, key) || settings_find(key);
+    if (is_note(key)) continue;
+    if (is_axis && !columns_find(key)) {
+      TRY(read_pair(r, flat->keys[i], flat->items[i], &where));
+    } else if (!columns_find(key)) {
+      yml_problem(&r->problems, flat->keys[i], names, column_count,
+                  "reference: '%s' is neither an axis nor a column", key);
+    }
+  }
+  for (size_t i = 0; i < flat->count; i++) {
+    const column *c = columns_find(flat->keys[i]->scalar);
+    double value;
+    if (!c) continue;
+    if (flat->items[i]->kind != YML_SCALAR || !yml_as_real(flat->items[i]->scalar, &value))
+      yml_problem(&r->problems, flat->items[i], NULL, 0, "%s takes a number", c->name);
+    else
+      TRY(add_reference(r, &where, c, value, is_verified, source));
+  }
+cleanup:
+  spec_pairs_free(&where);
+  return error;
+}
+
+static err read_references(spec_reader *r, const yml_node *node) {
+  if (yml_is_null(node)) return NULL;
+  if (node->kind != YML_SEQUENCE) {
+    yml_problem(&r->problems, node, NULL, 0, "reference takes a list of maps");
+    return NULL;
+  }
+  err error = NULL;
+  for (size_t i = 0; i < node->count && !error; i++)
+    if (node->items[i]->kind == YML_MAP)
+      error = read_reference(r, node->items[i]);
+    else
+      yml_problem(&r->problems, node->items[i], NULL, 0, "reference takes a list of maps");
+  return error;
+}
+
+static bool is_curve_column(const column *c) {
+  return c && (c->kind == COLUMN_EVAL || c->kind == COLUMN_CHANCE);
+}
+
+/* The metric of the curves: as named, else the first evaluation column, else zero-shot top-1. */
+static void read_iso(spec_reader *r, const yml_node *node) {
+  spec_report *report = &r->e->report;
+  if (!yml_is_null(node)) {
+    size_t count;
+    const char *const *names = columns_names(&count);
+    report->iso = node->kind == YML_SCALAR ? columns_find(node->scalar) : NULL;
+    if (!report->iso)
+      yml_problem(&r->problems, node, names, count, "iso takes the name of a column");
+    else if (!is_curve_column(report->iso))
+      yml_problem(&r->problems, node, NULL, 0, "iso: '%s' is not measured along the training",
+                  node->scalar);
+    return;
+  }
+  for (size_t i = 0; i < report->columns.count && !report->iso; i++)
+    if (is_curve_column(columns_find(report->columns.items[i])))
+      report->iso = columns_find(report->columns.items[i]);
+  if (!report->iso) report->iso = columns_find("zero_shot_top1");
+}
+
+static err read_set(const spec_reader *r, const yml_node *node, char **name) {
+  (void)r;
+  if (yml_is_null(node) || node->kind != YML_SCALAR) return NULL;
+  *name = mem_copy_string(node->scalar);
+  return *name ? NULL : mem_error(0, "the experiment");
+}
+
+err spec_read_report(spec_reader *r) {
+  err error = NULL;
+  spec_report *report = &r->e->report;
+  const yml_node *node = yml_get(r->root, "report"), *none = NULL;
+  size_t before = r->problems.count;
+  if (yml_is_null(node)) node = NULL;
+  if (node && node->kind != YML_MAP) {
+    yml_problem(&r->problems, node, NULL, 0, "report takes a map");
+    node = NULL;
+  }
+#define PART(key) (node ? yml_get(node, key) : none)
+  if (node) spec_check_group(r, node, "report", FORMAT_REPORT);
+  TRY(read_rows(r, node));
+  if (PART("columns")) {
+    size_t count;
+    const char *const *names = columns_names(&count);
+    TRY(spec_read_names(r, PART("columns"), "columns", &report->columns));
+    check_names(r, PART("columns"), &report->columns, names, count, true, "column");
+  }
+  for (size_t i = 0;
+       report->columns.count < DEFAULT_COLUMN_COUNT && !PART("columns") && i < DEFAULT_COLUMN_COUNT;
+       i++)
+    TRY(spec_names_add(&report->columns, default_columns[i]));
+  if (PART("plots")) {
+    TRY(spec_read_names(r, PART("plots"), "plots", &report->plots));
+    check_plots(r, PART("plots"), &report->plots);
+  }
+  for (size_t i = 0; !PART("plots") && i < DEFAULT_PLOT_COUNT; i++)
+    TRY(spec_names_add(&report->plots, plot_names[i]));
+  TRY(read_baseline(r, PART("baseline")));
+  TRY(read_references(r, PART("reference")));
+  TRY(read_set(r, PART("main_set"), &report->main_set));
+  TRY(read_set(r, PART("shifted_set"), &report->shifted_set));
+  read_iso(r, PART("iso"));
+#undef PART
+  if (r->problems.count == before && node)
+    error = check_rows(r, yml_get(node, "rows") ? yml_get(node, "rows") : node);
+cleanup:
+  return error;
+}

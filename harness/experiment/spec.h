@@ -1,0 +1,147 @@
+/* Experiment files: one YAML file describes one table or figure as a matrix of training runs.
+ *
+ *   spec_experiment *e;
+ *   TRY(spec_load("experiments/mask_ratio.yaml", &(spec_options){0}, &e));
+ *   for (size_t i = 0; i < e->cell_count; i++) use(&e->cells[i]);
+ *   spec_free(e);
+ *
+ * The format is described for its users in docs/experiments.md. Everything in an experiment is
+ * owned by it. Errors list every problem of the file, each with line, column and caret. */
+#ifndef FLIPBENCH_EXPERIMENT_SPEC_H
+#define FLIPBENCH_EXPERIMENT_SPEC_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/err.h"
+#include "config/settings.h"
+#include "experiment/columns.h"
+
+enum { SPEC_NO_PARENT = -1 };
+
+typedef struct {
+  char *key;       /* "mask_ratio", or the axis name for the label of a zipped item */
+  char *value;     /* canonical: "0.5", as setting_format writes it */
+  bool is_labeled; /* part of the cell's label */
+} spec_pair;
+
+typedef struct {
+  spec_pair *items;
+  size_t count;
+} spec_pairs;
+
+/* NULL when there is no such key. */
+const char *spec_pairs_get(const spec_pairs *pairs, const char *key);
+
+typedef struct {
+  char **items;
+  size_t count;
+} spec_names;
+
+err spec_names_add(spec_names *names, const char *name) ERR_MUST_CHECK;
+void spec_names_free(spec_names *names);
+
+/* What may be spent on one cell; 0: no limit. */
+typedef struct {
+  double time_seconds;       /* wall time of one process */
+  int64_t memory_bytes;      /* of one process */
+  int64_t retries;           /* after a failure that may pass */
+  double retry_wait_seconds; /* before the first retry; doubled each time */
+} spec_limits;
+/* Every value -1, and the values that are given over others. */
+extern const spec_limits spec_limits_not_given;
+void spec_limits_lay_over(spec_limits *limits, const spec_limits *given);
+
+/* One training run. The id is the fingerprint of its identity settings; a cell that starts from
+ * another one has init_from = "cell:PARENT-ID", so that its id depends on the parent's settings
+ * and not on where the parent's checkpoint lies. */
+typedef struct {
+  settings settings;
+  char id[HASH_SIZE];
+  char *label;      /* "mask_ratio=0.5 seed=1", "mask_ratio=0.5 seed=1 · unmasked tuning" */
+  spec_pairs axes;  /* its place in the matrix; a tuning cell has its parent's */
+  char *tuning;     /* name of the tuning that made it; NULL for a cell of the matrix */
+  ptrdiff_t parent; /* index of the cell it starts from, or SPEC_NO_PARENT */
+  spec_limits limits;
+} spec_cell;
+
+/* What a machine must have to run a cell; 0: any. */
+typedef struct {
+  int64_t gpus, cores, memory_bytes;
+  spec_names variables, files;
+} spec_requires;
+
+/* How cells are submitted to Slurm; NULL: its default. */
+typedef struct {
+  char *partition, *account, *qos, *constraint;
+  int64_t at_once;
+  spec_names options, setup;
+} spec_slurm;
+
+/* A published value, to be shown beside the measured one. */
+typedef struct {
+  spec_pairs where; /* the row: axis values */
+  const column *column;
+  double value;     /* in the column's unit, as printed */
+  bool is_verified; /* false: shown with "~" and the note "unverified" */
+  char *source;     /* NULL: the experiment's */
+} spec_reference;
+
+/* What the report shows. */
+typedef struct {
+  spec_names rows;    /* axis keys; cells that agree in these are one row (seeds are averaged) */
+  spec_names columns; /* column names, or keys of settings */
+  spec_pairs baseline;
+  spec_reference *references;
+  size_t reference_count;
+  spec_names plots;
+  char *main_set, *shifted_set; /* evaluation sets; NULL: the first and the second seen */
+  const column *iso;            /* metric of the iso-accuracy speed-up and of the curves */
+} spec_report;
+
+/* How the cells of a sweep on one machine follow one another. */
+typedef enum {
+  SCHEDULE_AUTO, /* turns where times are compared and stopping costs little */
+  SCHEDULE_ORDER,
+  SCHEDULE_TURNS
+} spec_schedule;
+
+typedef struct {
+  char *path, *name, *title, *source; /* name has "@profile" behind it when one was chosen */
+  char *profile;                      /* NULL: none */
+  spec_names profiles;                /* those that the file has */
+  char *text;                         /* the file as it was */
+  spec_schedule schedule;
+  spec_names set, set_cell; /* as spec_options gave them */
+  spec_cell *cells;         /* parents before the cells that start from them */
+  size_t cell_count;
+  spec_pairs environment; /* variables that every cell's process gets */
+  spec_requires requires;
+  spec_slurm slurm;
+  spec_report report;
+} spec_experiment;
+
+typedef struct {
+  const char *profile;    /* NULL: none */
+  const char *const *set; /* "key=value", over the file's settings and under the matrix */
+  size_t set_count;
+  const char *const *set_cell; /* "AXIS=VALUE[,…]:key=value", over the matrix, for some cells */
+  size_t set_cell_count;
+} spec_options;
+
+err spec_load(const char *path, const spec_options *options, spec_experiment **e) ERR_MUST_CHECK;
+/* The same from text; `path` is the name in messages and where bases are sought beside. */
+err spec_parse(const char *path, const char *text, size_t length, const spec_options *options,
+               spec_experiment **e) ERR_MUST_CHECK;
+void spec_free(spec_experiment *e);
+
+/* The experiment as JSON: what results/NAME/experiment.json holds and the store reads. */
+void spec_write_json(const spec_experiment *e, strbuf *out);
+
+/* The value that a cell has under `key`: of its axes, else of its settings (formatted into
+ * `scratch`). NULL when there is no such key. */
+const char *spec_cell_value(const spec_cell *cell, const char *key, strbuf *scratch);
+/* True when the cell has every value of `where`. */
+bool spec_cell_matches(const spec_cell *cell, const spec_pairs *where);
+
+#endif

@@ -1,0 +1,112 @@
+#include "sweep/again.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "sweep/directory.h"
+#include "store/given.h"
+#include "store/sql.h"
+
+static err take_number(store *s, err error, sqlite3_stmt *rows, double *value) {
+  bool has_row;
+  *value = NAN;
+  if (!error) error = sql_next(s, rows, &has_row);
+  if (error || !has_row) return error;
+  *value = sql_real(rows, 0);
+  sql_stop(rows);
+  return NULL;
+}
+
+err run_wall_seconds(store *s, int64_t run_id, double *seconds) {
+  sqlite3_stmt *rows = NULL;
+  err error =
+      sql_query(s, &rows, "SELECT value FROM summary WHERE run_id = ? AND name = 'wall_seconds'",
+                "i", run_id);
+  return take_number(s, error, rows, seconds);
+}
+
+err run_lost_share(store *s, int64_t run_id, double *share) {
+  sqlite3_stmt *rows = NULL;
+  err error = sql_query(s, &rows,
+                        "SELECT lost.value FROM summary AS lost JOIN summary AS mark"
+                        " ON mark.run_id = lost.run_id AND mark.name = 'disturbed'"
+                        " WHERE lost.run_id = ? AND lost.name = 'lost_share' AND mark.value > 0",
+                        "i", run_id);
+  return take_number(s, error, rows, share);
+}
+
+/* ---- which ---- */
+
+/* Runs of this experiment whose data is not what the newest run of the same settings had. */
+static err mark_other_data(store *s, const run_sweep *sweep, bool *is_wanted) {
+  err error = NULL;
+  size_t count = 0;
+  bool is_mixed;
+  int64_t *runs = mem_zeroed(sweep->count + 1, sizeof *runs);
+  size_t *cells = mem_zeroed(sweep->count + 1, sizeof *cells);
+  size_t *groups = mem_zeroed(sweep->count + 1, sizeof *groups);
+  if (!runs || !cells || !groups) FAIL(ERR_MEMORY, "out of memory: the sweep");
+  for (size_t i = 0; i < sweep->count; i++) is_wanted[i] = sweep->cells[i].has_changed_files;
+  for (size_t i = 0; i < sweep->count; i++)
+    if (sweep->cells[i].run_id) {
+      cells[count] = i;
+      runs[count++] = sweep->cells[i].run_id;
+    }
+  for (given_kind k = 0; k < GIVEN_KINDS; k++) {
+    if (!store_given_decides(k)) continue;
+    TRY(store_group_given(s, runs, count, k, groups, &is_mixed));
+    for (size_t i = 0; i < count; i++)
+      if (groups[i]) is_wanted[cells[i]] = true;
+  }
+cleanup:
+  free(runs);
+  free(cells);
+  free(groups);
+  return error;
+}
+
+/* A cell that is trained on other data takes those with it that start from its weights. Parents
+ * come before them. */
+static void mark_descendants(const run_sweep *sweep, bool *is_wanted) {
+  for (size_t i = 0; i < sweep->count; i++) {
+    ptrdiff_t parent = sweep->cells[i].cell->parent;
+    if (parent != SPEC_NO_PARENT && is_wanted[parent]) is_wanted[i] = true;
+  }
+}
+
+static err set_waiting(const spec_experiment *e, store *s, const run_options *options,
+                       run_cell *c) {
+  err error = options->is_dry ? NULL : run_archive(s, options->results, c->run_id);
+  c->state = CELL_WAITING;
+  c->has_begun = false;
+  c->run_id = 0;
+  c->lost_share = NAN;
+  c->has_changed_files = false;
+  free(c->directory);
+  free(c->why);
+  c->directory = directory_name(e, c->cell);
+  c->why = mem_copy_string(options->again == AGAIN_DISTURBED
+                               ? "asked for again: the run before was disturbed"
+                               : "asked for again: the run before had other data");
+  return error ? error : c->directory && c->why ? NULL : mem_error(0, "a path");
+}
+
+err again_prepare(const spec_experiment *e, store *s, const run_options *options,
+                  run_sweep *sweep) {
+  if (options->again != AGAIN_DISTURBED && options->again != AGAIN_DATA) return NULL;
+  bool *is_wanted = mem_zeroed(sweep->count, sizeof *is_wanted);
+  if (!is_wanted) return mem_error(sweep->count, "the sweep");
+  err error = NULL;
+  if (options->again == AGAIN_DATA)
+    error = mark_other_data(s, sweep, is_wanted);
+  else
+    for (size_t i = 0; i < sweep->count; i++) is_wanted[i] = !isnan(sweep->cells[i].lost_share);
+  if (options->again == AGAIN_DATA) mark_descendants(sweep, is_wanted);
+  for (size_t i = 0; i < sweep->count && !error; i++)
+    if (is_wanted[i] && sweep->cells[i].state == CELL_FINISHED)
+      error = set_waiting(e, s, options, &sweep->cells[i]);
+  free(is_wanted);
+  return error;
+}

@@ -1,0 +1,391 @@
+#include "sweep/directory.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <math.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <jansson.h>
+
+#include "base/clock.h"
+#include "base/fs.h"
+#include "base/json.h"
+#include "base/mem.h"
+
+enum { LONGEST_LABEL = 100, LOG_TAIL_BYTES = 4096, LOG_TAIL_LINES = 20, LOCK_TEXT = 128 };
+
+char *directory_name(const spec_experiment *e, const spec_cell *cell) {
+  strbuf name = {0};
+  strbuf_format(&name, "%s/", e->name);
+  size_t start = name.length;
+  for (const char *at = cell->label; *at && name.length - start < LONGEST_LABEL; at++) {
+    bool is_plain = (*at >= 'a' && *at <= 'z') || (*at >= 'A' && *at <= 'Z') ||
+                    (*at >= '0' && *at <= '9') || strchr("=._+", *at);
+    char last = name.length > start ? name.data[name.length - 1] : '_';
+    if (is_plain)
+      strbuf_append_char(&name, *at);
+    else if (last != '-' && last != '_')
+      strbuf_append_char(&name, *at == '/' ? '-' : '_');
+  }
+  strbuf_format(&name, "-%.8s", cell->id);
+  return strbuf_take(&name);
+}
+
+char *directory_path(const char *results, const char *directory, const char *file) {
+  strbuf path = {0};
+  strbuf_format(&path, "%s/%s%s%s", results, directory, file ? "/" : "", file ? file : "");
+  return strbuf_take(&path);
+}
+
+/* "PID HOST\n": a process id means nothing on another machine. */
+static int write_holder(char *text, size_t size) {
+  char host[HOST_NAME_MAX + 1] = "";
+  gethostname(host, sizeof host - 1);
+  return snprintf(text, size, "%ld %s\n", (long)getpid(), host);
+}
+
+/* 0 when the file does not say. */
+static pid_t read_holder(int fd, bool *is_elsewhere) {
+  char text[LOCK_TEXT] = "", host[HOST_NAME_MAX + 1] = "", *there = text;
+  ssize_t got = pread(fd, text, sizeof text - 1, 0);
+  *is_elsewhere = false;
+  if (got <= 0) return 0;
+  text[strcspn(text, "\n")] = '\0';
+  const char *pid = strsep(&there, " ");
+  gethostname(host, sizeof host - 1);
+  *is_elsewhere = there && strcmp(there, host) != 0;
+  return (pid_t)atol(pid);
+}
+
+/* 'flipbench status' holds locks for moments while it looks: such a one is waited for. */
+static bool take_lock(int fd) {
+  enum { TRIES = 10, PAUSE_US = 5000 };
+  for (int i = 0; i < TRIES; i++) {
+    if (flock(fd, LOCK_EX | LOCK_NB) == 0) return true;
+    usleep(PAUSE_US);
+  }
+  return false;
+}
+
+static bool is_lock_held(const char *results, const char *directory, bool *is_elsewhere) {
+  char *path = directory_path(results, directory, "lock");
+  *is_elsewhere = false;
+  int fd = path ? open(path, O_RDWR | O_CLOEXEC) : -1;
+  free(path);
+  if (fd < 0) return false;
+  bool is_held = flock(fd, LOCK_SH | LOCK_NB) != 0;
+  read_holder(fd, is_elsewhere);
+  close(fd);
+  return is_held;
+}
+
+bool directory_is_held(const char *results, const char *directory) {
+  bool is_elsewhere;
+  return is_lock_held(results, directory, &is_elsewhere);
+}
+
+bool directory_is_alive(const char *results, const char *directory, bool *is_elsewhere) {
+  return is_lock_held(results, directory, is_elsewhere) || *is_elsewhere;
+}
+
+err directory_lock(const char *results, const char *directory, int *fd, lock_state *state,
+                   pid_t *holder) {
+  char *path = directory_path(results, directory, "lock");
+  if (!path) return mem_error(0, directory);
+  err error = NULL;
+  *holder = 0;
+  *fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+  if (*fd < 0) {
+    error = err_errno(errno, "%s: cannot create", path);
+  } else if (take_lock(*fd)) {
+    char text[LOCK_TEXT];
+    int length = write_holder(text, sizeof text);
+    *state = LOCK_TAKEN;
+    if (ftruncate(*fd, 0) != 0 || pwrite(*fd, text, (size_t)length, 0) != length)
+      error = err_errno(errno, "%s: cannot write", path);
+  } else {
+    bool is_elsewhere;
+    *holder = read_holder(*fd, &is_elsewhere);
+    bool is_alive = is_elsewhere || (*holder > 0 && (kill(*holder, 0) == 0 || errno == EPERM));
+    *state = is_alive ? LOCK_REFUSED : LOCK_ORPHANED;
+  }
+  if (*fd >= 0 && (error || *state != LOCK_TAKEN)) {
+    close(*fd);
+    *fd = -1;
+  }
+  free(path);
+  return error;
+}
+
+static err append_line(const char *results, const char *directory, strbuf *line) {
+  char *path = directory_path(results, directory, "attempts.jsonl");
+  strbuf_append_char(line, '\n');
+  if (!path || line->is_broken) {
+    free(path);
+    return mem_error(line->length, "the record of a process");
+  }
+  err error = NULL;
+  int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+  if (fd < 0)
+    error = err_errno(errno, "%s: cannot open", path);
+  else
+    error = fs_write_all(fd, line->data, line->length, path);
+  if (fd >= 0 && close(fd) != 0 && !error) error = err_errno(errno, "%s: cannot close", path);
+  free(path);
+  return error;
+}
+
+err directory_record_start(const char *results, const char *directory, const attempt_start *start) {
+  strbuf line = {0};
+  char now[CLOCK_STAMP_SIZE], host[HOST_NAME_MAX + 1] = "";
+  gethostname(host, sizeof host - 1);
+  json_writer w = jsonw_start(&line);
+  jsonw_object(&w, NULL);
+  jsonw_string(&w, "event", "attempt_start");
+  jsonw_string(&w, "time", start->time ? start->time : clock_stamp(now));
+  jsonw_string(&w, "cell", start->cell_id);
+  jsonw_integer(&w, "attempt", start->attempt);
+  jsonw_integer(&w, "pid", start->pid);
+  jsonw_string(&w, "host", host);
+  jsonw_string(&w, "why", start->why ? start->why : "");
+  if (start->stamp && *start->stamp) jsonw_string(&w, "data_stamp", start->stamp);
+  if (start->slot && *start->slot) jsonw_string(&w, "slot", start->slot);
+  if (!isnan(start->predicted_seconds))
+    jsonw_number(&w, "predicted_seconds", start->predicted_seconds);
+  if (!isnan(start->predicted_bytes)) jsonw_number(&w, "predicted_bytes", start->predicted_bytes);
+  if (start->limits.time_seconds > 0) jsonw_number(&w, "limit_seconds", start->limits.time_seconds);
+  if (start->limits.memory_bytes > 0) jsonw_integer(&w, "limit_bytes", start->limits.memory_bytes);
+  jsonw_array(&w, "command");
+  for (char *const *word = start->command; *word; word++) jsonw_string(&w, NULL, *word);
+  jsonw_end(&w);
+  jsonw_end(&w);
+  err error = append_line(results, directory, &line);
+  strbuf_free(&line);
+  return error;
+}
+
+err directory_record_end(const char *results, const char *directory, int attempt,
+                         const attempt_end *end) {
+  strbuf line = {0};
+  char now[CLOCK_STAMP_SIZE];
+  json_writer w = jsonw_start(&line);
+  jsonw_object(&w, NULL);
+  jsonw_string(&w, "event", "attempt_end");
+  jsonw_string(&w, "time", clock_stamp(now));
+  jsonw_integer(&w, "attempt", attempt);
+  jsonw_string(&w, "status", end->status);
+  jsonw_integer(&w, "exit_code", end->exit_code);
+  jsonw_integer(&w, "signal", end->signal_number);
+  jsonw_string(&w, "kind", end->kind);
+  jsonw_string(&w, "message", end->message);
+  jsonw_string(&w, "log_tail", end->log_tail);
+  jsonw_end(&w);
+  err error = append_line(results, directory, &line);
+  strbuf_free(&line);
+  return error;
+}
+
+err directory_record_mark(const char *results, const char *directory, const char *what,
+                          const char *text) {
+  strbuf line = {0};
+  char now[CLOCK_STAMP_SIZE];
+  err error = directory_mend_lines(results, directory, "attempts.jsonl");
+  json_writer w = jsonw_start(&line);
+  jsonw_object(&w, NULL);
+  jsonw_string(&w, "event", what);
+  jsonw_string(&w, "time", clock_stamp(now));
+  if (text) jsonw_string(&w, "text", text);
+  jsonw_end(&w);
+  if (!error) error = append_line(results, directory, &line);
+  strbuf_free(&line);
+  return error;
+}
+
+/* ---- reading ---- */
+
+int64_t directory_size_of(const char *results, const char *directory, const char *file) {
+  char *path = directory_path(results, directory, file);
+  struct stat status;
+  int64_t size = path && stat(path, &status) == 0 ? (int64_t)status.st_size : 0;
+  free(path);
+  return size;
+}
+
+/* Calls `take` for every whole line of JSON in a file from byte `from` on; no file: none. */
+static err each_line(const char *results, const char *directory, const char *file, int64_t from,
+                     void (*take)(const json_t *object, void *context), void *context) {
+  char *path = directory_path(results, directory, file), *line = NULL;
+  size_t capacity = 0;
+  if (!path) return mem_error(0, directory);
+  FILE *stream = fopen(path, "re");
+  err error = !stream && errno != ENOENT ? err_errno(errno, "%s: cannot open", path) : NULL;
+  if (stream && fseeko(stream, (off_t)from, SEEK_SET) != 0)
+    error = err_errno(errno, "%s: cannot seek", path);
+  while (!error && stream && getline(&line, &capacity, stream) > 0) {
+    json_t *object = json_loads(line, 0, NULL);
+    if (object) take(object, context);
+    json_decref(object);
+  }
+  if (stream) fclose(stream);
+  free(line);
+  free(path);
+  return error;
+}
+
+/* The number of the process that a line is about; 0 for none that flipbench would have given. */
+static int attempt_of(const json_t *object) {
+  json_int_t number = json_integer_value(json_object_get(object, "attempt"));
+  return number > 0 && number < INT_MAX ? (int)number : 0;
+}
+
+static void take_number(const json_t *object, void *context) {
+  int *number = context, own = attempt_of(object);
+  if (own >= *number) *number = own + 1;
+}
+
+err directory_next_attempt(const char *results, const char *directory, int *number) {
+  *number = 1;
+  return each_line(results, directory, "attempts.jsonl", 0, take_number, number);
+}
+
+/* The last process and its end, as far as it is told. */
+typedef struct {
+  int number;
+  bool has_ended, has_finished;
+} last_attempt;
+
+static void take_last(const json_t *object, void *context) {
+  last_attempt *last = context;
+  const char *event = json_string_value(json_object_get(object, "event"));
+  const char *status = json_string_value(json_object_get(object, "status"));
+  int number = attempt_of(object);
+  if (event && strcmp(event, "attempt_start") == 0) *last = (last_attempt){.number = number};
+  if (!event || strcmp(event, "attempt_end") != 0 || number != last->number) return;
+  last->has_ended = true;
+  last->has_finished = status && strcmp(status, "finished") == 0;
+}
+
+err directory_open_attempt(const char *results, const char *directory, int *number) {
+  last_attempt last = {0};
+  err error = each_line(results, directory, "attempts.jsonl", 0, take_last, &last);
+  *number = last.has_ended ? 0 : last.number;
+  return error;
+}
+
+err directory_is_finished(const char *results, const char *directory, bool *is_finished) {
+  last_attempt last = {0};
+  err error = each_line(results, directory, "attempts.jsonl", 0, take_last, &last);
+  *is_finished = last.has_finished;
+  return error;
+}
+
+static void take_end(const json_t *object, void *context) {
+  verdict *v = context;
+  const char *event = json_string_value(json_object_get(object, "event")), *text;
+  if (!event || strcmp(event, "end") != 0) return;
+  text = json_string_value(json_object_get(object, "status"));
+  bool is_good = text && (strcmp(text, "finished") == 0 || strcmp(text, "interrupted") == 0);
+  snprintf(v->status, sizeof v->status, "%s", is_good ? text : "failed");
+  text = json_string_value(json_object_get(object, "kind"));
+  strbuf kind = {0};
+  text_escape(text ? text : "", &kind);
+  snprintf(v->kind, sizeof v->kind, "%s", strbuf_string(&kind));
+  strbuf_free(&kind);
+  text = json_string_value(json_object_get(object, "message"));
+  strbuf_clear(&v->message);
+  text_escape(text ? text : "", &v->message);
+}
+
+err directory_read_end(const char *results, const char *directory, int64_t from, verdict *v) {
+  enum { LAST_BYTES = 65536 }; /* the end is among the last lines; steps before it are many */
+  int64_t size = directory_size_of(results, directory, "events.jsonl");
+  if (size - from > LAST_BYTES) from = size - LAST_BYTES;
+  return each_line(results, directory, "events.jsonl", from, take_end, v);
+}
+
+char *directory_log_tail(const char *results, const char *directory) {
+  char *path = directory_path(results, directory, "log.txt");
+  char *tail = mem_zeroed(LOG_TAIL_BYTES + 1, 1);
+  int fd = path && tail ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+  free(path);
+  if (fd < 0) return tail;
+  off_t size = lseek(fd, 0, SEEK_END), from = size > LOG_TAIL_BYTES ? size - LOG_TAIL_BYTES : 0;
+  ssize_t got = pread(fd, tail, LOG_TAIL_BYTES, from);
+  close(fd);
+  size_t length = got > 0 ? (size_t)got : 0;
+  while (length && tail[length - 1] == '\n') length--;
+  tail[length] = '\0';
+  int lines = 0;
+  char *start = tail + length;
+  while (start > tail && !(start[-1] == '\n' && ++lines == LOG_TAIL_LINES)) start--;
+  strbuf shown = {0};
+  text_escape(start, &shown);
+  free(tail);
+  return shown.length ? strbuf_take(&shown) : mem_zeroed(1, 1);
+}
+
+err directory_mend_lines(const char *results, const char *directory, const char *file) {
+  char *path = directory_path(results, directory, file);
+  if (!path) return mem_error(0, directory);
+  err error = NULL;
+  char last = '\n';
+  int fd = open(path, O_RDWR | O_APPEND | O_CLOEXEC);
+  if (fd >= 0) {
+    off_t size = lseek(fd, 0, SEEK_END);
+    if (size > 0 && pread(fd, &last, 1, size - 1) == 1 && last != '\n')
+      error = fs_write_all(fd, "\n", 1, path);
+    close(fd);
+  } else if (errno != ENOENT) {
+    error = err_errno(errno, "%s: cannot open", path);
+  }
+  free(path);
+  return error;
+}
+
+err directory_newest_checkpoint(const char *results, const char *directory, char **path) {
+  char *folder = directory_path(results, directory, "checkpoints"), **names = NULL;
+  size_t count = 0;
+  *path = NULL;
+  if (!folder) return mem_error(0, "a path");
+  err error = fs_is_folder(folder) ? fs_list(folder, &names, &count) : NULL;
+  for (size_t i = count; !error && !*path && i-- > 0;) { /* zero-padded: the last is the newest */
+    size_t length = strlen(names[i]), ending = strlen(".safetensors");
+    if (length <= ending || strcmp(names[i] + length - ending, ".safetensors") != 0) continue;
+    *path = fs_join(folder, names[i]);
+    if (!*path) error = mem_error(0, "a path");
+  }
+  fs_free_names(names, count);
+  free(folder);
+  return error;
+}
+
+bool directory_has_checkpoint(const char *results, const char *directory) {
+  char *path = NULL;
+  err_free(directory_newest_checkpoint(results, directory, &path));
+  bool has_one = path != NULL;
+  free(path);
+  return has_one;
+}
+
+void directory_remove(const char *folder) {
+  char **names = NULL;
+  size_t count = 0;
+  err_free(fs_list(folder, &names, &count));
+  for (size_t i = 0; i < count; i++) {
+    char *path = fs_join(folder, names[i]);
+    if (path && fs_is_folder(path))
+      directory_remove(path);
+    else if (path)
+      unlink(path);
+    free(path);
+  }
+  fs_free_names(names, count);
+  rmdir(folder);
+}

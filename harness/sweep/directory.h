@@ -1,0 +1,86 @@
+/* A run directory: its name, its lock, and flipbench's own record in it. Internal to sweep/. */
+#ifndef FLIPBENCH_SWEEP_DIRECTORY_H
+#define FLIPBENCH_SWEEP_DIRECTORY_H
+
+#include <sys/types.h>
+
+#include "base/err.h"
+#include "experiment/spec.h"
+
+/* "quickstart/mask_ratio=0.5-1a2b3c4d"; the caller frees; NULL when memory is short. */
+char *directory_name(const spec_experiment *e, const spec_cell *cell);
+/* "FOLDER/NAME/FILE"; the caller frees; NULL when memory is short. */
+char *directory_path(const char *results, const char *directory, const char *file);
+
+typedef enum {
+  LOCK_TAKEN,    /* ours: *fd holds it until closed */
+  LOCK_ORPHANED, /* flipbench is gone, but its trainer still writes its last checkpoint */
+  LOCK_REFUSED   /* another flipbench runs this cell: *holder is its process id */
+} lock_state;
+err directory_lock(const char *results, const char *directory, int *fd, lock_state *state,
+                   pid_t *holder) ERR_MUST_CHECK;
+
+/* What is known of a process when it starts; texts may be NULL. */
+typedef struct {
+  const char *cell_id;
+  const char *time; /* before it was started: its events are not older */
+  int attempt;
+  pid_t pid;
+  char *const *command;
+  const char *stamp; /* of its data's files (stamp.h) */
+  const char *why;   /* "first", "goes on", "retry 1 of 2 after crash: …" */
+  const char *slot;  /* "cores 0-1, GPU 0" */
+  double predicted_seconds, predicted_bytes; /* NaN: unknown */
+  spec_limits limits;
+} attempt_start;
+
+typedef struct {
+  const char *status, *kind, *message, *log_tail;
+  int exit_code, signal_number;
+} attempt_end;
+
+err directory_record_start(const char *results, const char *directory,
+                           const attempt_start *start) ERR_MUST_CHECK;
+err directory_record_end(const char *results, const char *directory, int attempt,
+                         const attempt_end *end) ERR_MUST_CHECK;
+/* What a person says of a run, in attempts.jsonl: "note", "tag" and "untag" with `text`; "archive"
+ * and "restore" without (NULL). */
+err directory_record_mark(const char *results, const char *directory, const char *what,
+                          const char *text) ERR_MUST_CHECK;
+/* True while a process of the run lives: flipbench or its trainer holds the lock, or the lock's
+ * holder is on another machine, of which nothing can be said from here (*is_elsewhere). */
+bool directory_is_alive(const char *results, const char *directory, bool *is_elsewhere);
+/* True when a process on a machine that shares locks with this one holds the lock. */
+bool directory_is_held(const char *results, const char *directory);
+/* rm -r; what cannot be removed stays. */
+void directory_remove(const char *path);
+/* The number of the next process: one more than the greatest in attempts.jsonl. */
+err directory_next_attempt(const char *results, const char *directory, int *number) ERR_MUST_CHECK;
+
+/* The number of the last process when nobody recorded its end; 0 when it has one, or none ran. */
+err directory_open_attempt(const char *results, const char *directory, int *number) ERR_MUST_CHECK;
+/* True when the last process finished the run. */
+err directory_is_finished(const char *results, const char *directory,
+                          bool *is_finished) ERR_MUST_CHECK;
+
+/* What a trainer said of its own end. Texts are empty when it said nothing. */
+typedef struct {
+  char status[32], kind[64];
+  strbuf message;
+} verdict;
+int64_t directory_size_of(const char *results, const char *directory, const char *file);
+/* The last `end` event of events.jsonl behind byte `from`. */
+err directory_read_end(const char *results, const char *directory, int64_t from,
+                       verdict *v) ERR_MUST_CHECK;
+/* The last lines of log.txt, at most 4 KiB, escaped for terminals; the caller frees; "" when there
+ * is no log. */
+char *directory_log_tail(const char *results, const char *directory);
+/* Ends a last line that a killed process left half written, so that the next line stands alone. */
+err directory_mend_lines(const char *results, const char *directory,
+                         const char *file) ERR_MUST_CHECK;
+/* NULL when there is none; the caller frees. */
+err directory_newest_checkpoint(const char *results, const char *directory,
+                                char **path) ERR_MUST_CHECK;
+bool directory_has_checkpoint(const char *results, const char *directory);
+
+#endif

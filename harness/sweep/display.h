@@ -1,0 +1,31 @@
+/* What a person sees while cells run: on a terminal one line a running cell and one for the whole,
+ * redrawn in place; in a pipe a plain line every 15 s. On stderr. Internal to sweep/. */
+#ifndef FLIPBENCH_SWEEP_DISPLAY_H
+#define FLIPBENCH_SWEEP_DISPLAY_H
+
+#include "sweep/run.h"
+
+typedef struct {
+  bool is_enabled, is_terminal, has_colour;
+  int drawn_lines;
+  double drawn, started; /* clock_seconds */
+  double done_at_start;  /* work done before this sweep */
+  strbuf frame;
+} display;
+
+/* One line of the frame. */
+typedef struct {
+  const char *label;
+  double fraction; /* 0 to 1; NaN: unknown */
+  const char *note;
+} display_line;
+
+display display_start(bool is_enabled);
+/* True when it is time for a new frame: the caller then gathers what to draw. */
+bool display_is_due(const display *d);
+void display_draw(display *d, const display_line *lines, size_t count, const char *closing);
+/* Takes the frame away and prints a line that stays. */
+void display_say(display *d, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void display_finish(display *d);
+
+#endif

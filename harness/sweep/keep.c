@@ -1,0 +1,166 @@
+/* What people do with single runs: notes and tags, and putting a run away. All of it is written
+ * into the run's folder (attempts.jsonl), so that a database made anew knows it too. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/fs.h"
+#include "base/mem.h"
+#include "sweep/directory.h"
+#include "sweep/run.h"
+#include "store/sql.h"
+
+/* A run of the record. */
+typedef struct {
+  int64_t id;
+  char *directory, *path;
+  bool is_archived, is_there; /* its folder is */
+} kept_run;
+
+static void free_kept(kept_run *run) {
+  free(run->directory);
+  free(run->path);
+}
+
+static err find_kept(store *s, const char *results, int64_t run_id, kept_run *run) {
+  sqlite3_stmt *rows;
+  bool has_row;
+  *run = (kept_run){.id = run_id};
+  err error = sql_query(s, &rows, "SELECT directory, archived FROM run WHERE id = ?", "i", run_id);
+  if (!error) error = sql_next(s, rows, &has_row);
+  if (error) return error;
+  if (!has_row) return err_new(ERR_INPUT, "there is no run %lld", (long long)run_id);
+  run->directory = mem_copy_string(sql_text(rows, 0));
+  run->is_archived = sqlite3_column_int(rows, 1) != 0;
+  sql_stop(rows);
+  run->path = run->directory ? directory_path(results, run->directory, NULL) : NULL;
+  run->is_there = run->path && fs_is_folder(run->path);
+  return run->path ? NULL : mem_error(0, "a path");
+}
+
+static err refuse_alive(const char *results, const kept_run *run, const char *what) {
+  if (!run->is_there || !directory_is_held(results, run->directory)) return NULL;
+  return err_new(ERR_INPUT, "run %lld is running: stop it first, then %s it", (long long)run->id,
+                 what);
+}
+
+/* ---- marks ---- */
+
+/* Into the folder and from there into the record; into the record alone when the folder is gone. */
+static err mark(store *s, const char *results, const kept_run *run, const char *what,
+                const char *text, const char *sql) {
+  int64_t run_id;
+  if (!run->is_there)
+    return text ? sql_run(s, sql, "it", run->id, text) : sql_run(s, sql, "i", run->id);
+  err error = directory_record_mark(results, run->directory, what, text);
+  return error ? error : store_ingest(s, results, run->directory, &run_id);
+}
+
+err run_note(store *s, const char *results, int64_t run_id, const char *text) {
+  kept_run run;
+  err error = find_kept(s, results, run_id, &run);
+  if (!error)
+    error = mark(s, results, &run, "note", text, "UPDATE run SET note = ?2 WHERE id = ?1");
+  free_kept(&run);
+  return error;
+}
+
+err run_tag(store *s, const char *results, int64_t run_id, const char *name, bool is_wanted) {
+  kept_run run;
+  err error = find_kept(s, results, run_id, &run);
+  if (!error && is_wanted)
+    error = mark(s, results, &run, "tag", name,
+                 "INSERT OR IGNORE INTO tag (run_id, name) VALUES (?, ?)");
+  else if (!error)
+    error = mark(s, results, &run, "untag", name, "DELETE FROM tag WHERE run_id = ? AND name = ?");
+  free_kept(&run);
+  return error;
+}
+
+/* ---- away and back ---- */
+
+/* "DIRECTORY.archived-N" that is not there yet; the caller frees. */
+static char *free_name(const char *results, const char *directory) {
+  enum { MOST = 100000 };
+  for (int n = 1; n < MOST; n++) {
+    strbuf name = {0};
+    strbuf_format(&name, "%s.archived-%d", directory, n);
+    char *path = directory_path(results, strbuf_string(&name), NULL);
+    bool is_free = path && !fs_exists(path);
+    free(path);
+    if (is_free) return strbuf_take(&name);
+    strbuf_free(&name);
+  }
+  return NULL;
+}
+
+/* In this order a kill in between leaves a folder that the next call finds under its old name. */
+static err rename_folder(store *s, const char *results, const kept_run *run, const char *name) {
+  char *to = name ? directory_path(results, name, NULL) : NULL;
+  if (!to) return mem_error(0, "a path");
+  err error = NULL;
+  if (rename(run->path, to) != 0)
+    error = err_errno(errno, "%s: cannot be renamed to %s", run->path, to);
+  else
+    error = store_move_run(s, run->id, name);
+  free(to);
+  return error;
+}
+
+err run_archive(store *s, const char *results, int64_t run_id) {
+  kept_run run;
+  char *name = NULL;
+  err error = NULL;
+  TRY(find_kept(s, results, run_id, &run));
+  bool is_away = strstr(run.directory, ".archived-") != NULL;
+  if (run.is_archived && (is_away || !run.is_there)) goto cleanup;
+  TRY(refuse_alive(results, &run, "archive"));
+  if (!run.is_archived)
+    TRY(mark(s, results, &run, "archive", NULL, "UPDATE run SET archived = 1 WHERE id = ?"));
+  if (!run.is_there || is_away) goto cleanup;
+  name = free_name(results, run.directory);
+  error = rename_folder(s, results, &run, name);
+cleanup:
+  free(name);
+  free_kept(&run);
+  return error;
+}
+
+err run_restore(store *s, const char *results, int64_t run_id) {
+  kept_run run;
+  char *name = NULL, *path = NULL;
+  err error = NULL;
+  TRY(find_kept(s, results, run_id, &run));
+  if (!run.is_archived) goto cleanup;
+  TRY(mark(s, results, &run, "restore", NULL, "UPDATE run SET archived = 0 WHERE id = ?"));
+  name = mem_copy_string(run.directory);
+  if (!name) FAIL(ERR_MEMORY, "out of memory: a path");
+  char *ending = strstr(name, ".archived-");
+  if (!run.is_there || !ending) goto cleanup;
+  *ending = '\0';
+  path = directory_path(results, name, NULL);
+  if (!path) FAIL(ERR_MEMORY, "out of memory: a path");
+  /* another run may have taken its name: then it keeps this one */
+  if (!fs_exists(path)) error = rename_folder(s, results, &run, name);
+cleanup:
+  free(name);
+  free(path);
+  free_kept(&run);
+  return error;
+}
+
+err run_remove(store *s, const char *results, int64_t run_id) {
+  kept_run run;
+  err error = NULL;
+  TRY(find_kept(s, results, run_id, &run));
+  TRY(refuse_alive(results, &run, "remove"));
+  if (run.is_there) directory_remove(run.path);
+  if (run.is_there && fs_exists(run.path))
+    FAIL(ERR_IO, "%s: cannot be removed whole; check its permissions", run.path);
+  error = store_forget_run(s, run_id);
+cleanup:
+  free_kept(&run);
+  return error;
+}

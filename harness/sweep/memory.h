@@ -1,0 +1,27 @@
+/* Whether this machine's memory holds a cell. Internal to sweep/. */
+#ifndef FLIPBENCH_SWEEP_MEMORY_H
+#define FLIPBENCH_SWEEP_MEMORY_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "config/settings.h"
+
+/* True when a run of these settings keeps its model in this machine's memory, not in a GPU's. */
+bool memory_is_of_host(const settings *s);
+/* Bytes that can be taken now without swapping, under this process's control group too. NaN when
+ * the system does not tell. */
+double memory_available(void);
+/* Bytes that a process of a plan has yet to take: the plan less what it uses now, at least 0. */
+double memory_outstanding(pid_t pid, double planned_bytes);
+
+typedef enum {
+  MEMORY_FITS,
+  MEMORY_WAITS, /* it would fit once the cells that run now have ended */
+  MEMORY_LACKS
+} memory_verdict;
+/* `planned` bytes of a cell against `available` ones, of which running cells (any: `are_running`)
+ * have yet to take `outstanding`. What is not known (NaN) fits. */
+memory_verdict memory_judge(double planned, double available, double outstanding, bool are_running);
+
+#endif

@@ -1,0 +1,269 @@
+/* What each cell has come to, before anything is started. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/fs.h"
+#include "base/mem.h"
+#include "sweep/directory.h"
+#include "sweep/again.h"
+#include "sweep/retry.h"
+#include "sweep/run.h"
+#include "sweep/stamp.h"
+#include "store/sql.h"
+
+err run_find_flip(char **path) {
+  const char *given = getenv("FLIP");
+  char self[4096];
+  *path = NULL;
+  if (given && *given) {
+    *path = mem_copy_string(given);
+  } else {
+    ssize_t length = readlink("/proc/self/exe", self, sizeof self - 1);
+    if (length <= 0) return err_new(ERR_IO, "cannot find this program's folder; set FLIP");
+    self[length] = '\0';
+    *strrchr(self, '/') = '\0';
+    *path = fs_join(self, "flip");
+  }
+  if (!*path) return mem_error(0, "a path");
+  if (access(*path, X_OK) == 0) return NULL;
+  err error = err_new(ERR_INPUT,
+                      "%s: there is no trainer here; build it ('ninja -C build flip'), or name one "
+                      "in the environment variable FLIP",
+                      *path);
+  free(*path);
+  *path = NULL;
+  return error;
+}
+
+void run_free(run_sweep *sweep) {
+  for (size_t i = 0; i < sweep->count; i++) {
+    free(sweep->cells[i].directory);
+    free(sweep->cells[i].reason);
+    free(sweep->cells[i].why);
+  }
+  free(sweep->cells);
+  *sweep = (run_sweep){0};
+}
+
+char *run_log_tail(const char *results, const char *directory) {
+  return directory_log_tail(results, directory);
+}
+
+size_t run_count(const run_sweep *sweep, run_state state) {
+  size_t count = 0;
+  for (size_t i = 0; i < sweep->count; i++) count += sweep->cells[i].state == state;
+  return count;
+}
+
+const char *run_state_name(run_state state) {
+  static const char *const names[] = {"waiting",     "running", "finished",
+                                      "interrupted", "failed",  "skipped"};
+  return names[state];
+}
+
+/* results/NAME/experiment.json and the store's copy of it. */
+static err record_experiment(const spec_experiment *e, store *s, const char *results, bool is_dry) {
+  err error = NULL;
+  strbuf text = {0};
+  char *folder = fs_join(results, e->name), *path = NULL, *before = NULL;
+  size_t length = 0;
+  if (!folder) FAIL(ERR_MEMORY, "out of memory: a path");
+  path = fs_join(folder, "experiment.json");
+  if (!path) FAIL(ERR_MEMORY, "out of memory: a path");
+  spec_write_json(e, &text);
+  if (text.is_broken) FAIL(ERR_MEMORY, "out of memory: the experiment's record");
+  if (is_dry) {
+    error = store_put_experiment(s, text.data, text.length);
+    goto cleanup;
+  }
+  TRY(fs_make_folders(folder));
+  if (fs_exists(path)) TRY(fs_read(path, &before, &length));
+  if (!before || length != text.length || memcmp(before, text.data, length) != 0)
+    TRY(fs_write_atomic(path, text.data, text.length));
+  TRY(store_put_experiment(s, text.data, text.length));
+cleanup:
+  free(before);
+  free(path);
+  free(folder);
+  strbuf_free(&text);
+  return error;
+}
+
+/* A process that neither said nor was seen how it ended: flipbench and it were killed together. */
+static err close_lost_attempt(const char *results, store *s, const store_run *run) {
+  int64_t run_id;
+  char *tail = directory_log_tail(results, run->directory);
+  attempt_end end = {.status = "interrupted",
+                     .kind = "lost",
+                     .message = "flipbench and the trainer were killed before they could say why",
+                     .log_tail = tail ? tail : "",
+                     .exit_code = -1};
+  err error = directory_mend_lines(results, run->directory, "attempts.jsonl");
+  if (!error) error = directory_record_end(results, run->directory, (int)run->attempts, &end);
+  if (!error) error = store_ingest(s, results, run->directory, &run_id);
+  free(tail);
+  return error;
+}
+
+err run_close_lost(store *s, const char *results, run_cell *c) {
+  store_run run;
+  err error = store_find_run(s, c->cell->id, &run);
+  if (error) return error;
+  if (run.run_id && strcmp(run.status, "running") == 0) {
+    error = close_lost_attempt(results, s, &run);
+    c->run_id = run.run_id;
+    c->has_begun = true;
+  }
+  store_free_run(&run);
+  return error;
+}
+
+err run_look(store *s, const char *results, const char *directory, bool *is_alive,
+             bool *is_elsewhere) {
+  int64_t run_id;
+  *is_alive = directory_is_alive(results, directory, is_elsewhere);
+  return *is_alive ? NULL : store_ingest(s, results, directory, &run_id);
+}
+
+/* A run that is recorded as running: is it, by whom, or did it die? */
+static err look_at_running(store *s, const char *results, store_run *run, const char *cell_id) {
+  int fd;
+  lock_state lock;
+  pid_t holder;
+  err error = directory_lock(results, run->directory, &fd, &lock, &holder);
+  if (error) return error;
+  if (lock == LOCK_REFUSED)
+    return err_new(ERR_IO,
+                   "%s/%s: another flipbench (process %ld) is running this cell; wait for it, or "
+                   "stop it with 'kill %ld'",
+                   results, run->directory, (long)holder, (long)holder);
+  if (lock == LOCK_ORPHANED) return NULL; /* its trainer still writes: run_all waits for it */
+  error = close_lost_attempt(results, s, run);
+  close(fd);
+  store_free_run(run);
+  return error ? error : store_find_run(s, cell_id, run);
+}
+
+static err set_directory(run_cell *c, const char *directory) {
+  free(c->directory);
+  c->directory = mem_copy_string(directory);
+  return c->directory ? NULL : mem_error(0, "a path");
+}
+
+static err take_reason(run_cell *c, const store_run *run) {
+  strbuf text = {0};
+  strbuf_append(&text, *run->message ? run->message : run->kind);
+  c->reason = strbuf_take(&text);
+  return c->reason ? NULL : mem_error(0, "a message");
+}
+
+static err set_why(run_cell *c, const char *what, const store_run *run) {
+  strbuf text = {0};
+  strbuf_format(&text, "%s %s: %s", what, *run->kind ? run->kind : run->status, run->message);
+  free(c->why);
+  c->why = strbuf_take(&text);
+  return c->why ? NULL : mem_error(0, "a message");
+}
+
+static err judge_run(store *s, const run_options *options, const store_run *run, run_cell *c) {
+  char *path = directory_path(options->results, run->directory, NULL);
+  bool is_there = path && fs_exists(path);
+  free(path);
+  c->run_id = run->run_id;
+  c->has_begun = true;
+  if (strcmp(run->status, "finished") == 0) {
+    c->state = CELL_FINISHED;
+    err unknown = run_lost_share(s, c->run_id, &c->lost_share);
+    return unknown ? unknown : set_directory(c, run->directory);
+  }
+  if (!is_there) { /* somebody removed the directory: begin again */
+    c->has_begun = false;
+    c->run_id = 0;
+    return store_forget_run(s, run->run_id);
+  }
+  err error = set_directory(c, run->directory);
+  if (!error && strcmp(run->status, "interrupted") == 0) return set_why(c, "goes on after", run);
+  if (error || strcmp(run->status, "failed") != 0) return error;
+  if (options->again == AGAIN_FAILED && !options->is_dry) {
+    c->state = CELL_WAITING;
+    error = set_why(c, "asked for again after", run);
+    return error ? error : retry_prepare(s, options, run->kind, c);
+  }
+  c->state = CELL_FAILED;
+  return take_reason(c, run);
+}
+
+/* True when a run's files hold more than was recorded: flipbench was killed in between, which may
+ * be after the run had finished. */
+static err has_unread(store *s, const char *results, const store_run *run, bool *is_behind) {
+  int64_t recorded, there = directory_size_of(results, run->directory, "attempts.jsonl") +
+                            directory_size_of(results, run->directory, "events.jsonl");
+  err error =
+      sql_integer(s, 0, &recorded, "SELECT attempts_offset + events_offset FROM run WHERE id = ?",
+                  "i", run->run_id);
+  *is_behind = there > recorded;
+  return error;
+}
+
+static err plan_cell(const spec_experiment *e, store *s, const run_options *options, run_cell *c) {
+  store_run run = {0};
+  int64_t run_id;
+  bool is_behind = true;
+  err error = NULL;
+  c->directory = directory_name(e, c->cell);
+  if (!c->directory) return mem_error(0, "a path");
+  /* archived, but killed before the folder was out of the way */
+  TRY(sql_integer(s, 0, &run_id, "SELECT id FROM run WHERE directory = ? AND archived", "t",
+                  c->directory));
+  if (run_id && !options->is_dry) TRY(run_archive(s, options->results, run_id));
+  TRY(store_find_run(s, c->cell->id, &run));
+  if (!run.run_id) { /* a run directory that the store does not know: the store was lost */
+    char *path = directory_path(options->results, c->directory, "attempts.jsonl");
+    bool is_there = path && fs_exists(path);
+    free(path);
+    if (!is_there) goto cleanup;
+    TRY(store_ingest(s, options->results, c->directory, &run_id));
+  } else {
+    TRY(has_unread(s, options->results, &run, &is_behind));
+    if (is_behind) TRY(store_ingest(s, options->results, run.directory, &run_id));
+  }
+  if (is_behind) {
+    store_free_run(&run);
+    TRY(store_find_run(s, c->cell->id, &run));
+  }
+  bool is_running = run.run_id && strcmp(run.status, "running") == 0;
+  if (is_running && options->is_remote) {
+    c->state = CELL_RUNNING;
+    c->run_id = run.run_id;
+    c->has_begun = true;
+    TRY(set_directory(c, run.directory));
+    goto cleanup;
+  }
+  if (is_running) TRY(look_at_running(s, options->results, &run, c->cell->id));
+  if (run.run_id) TRY(judge_run(s, options, &run, c));
+cleanup:
+  store_free_run(&run);
+  return error;
+}
+
+err run_plan(const spec_experiment *e, store *s, const run_options *options, run_sweep *sweep) {
+  *sweep = (run_sweep){.cells = mem_zeroed(e->cell_count, sizeof *sweep->cells)};
+  if (!sweep->cells) return mem_error(e->cell_count * sizeof *sweep->cells, "the sweep");
+  sweep->count = e->cell_count;
+  err error = record_experiment(e, s, options->results, options->is_dry);
+  for (size_t i = 0; i < sweep->count && !error; i++) {
+    run_cell *c = &sweep->cells[i];
+    c->cell = &e->cells[i];
+    c->limits = e->cells[i].limits;
+    c->predicted_seconds = c->predicted_bytes = c->lost_share = NAN;
+    spec_limits_lay_over(&c->limits, &options->limits);
+    error = plan_cell(e, s, options, &sweep->cells[i]);
+  }
+  if (!error) error = stamps_compare(s, sweep);
+  if (!error) error = again_prepare(e, s, options, sweep);
+  if (error) run_free(sweep);
+  return error;
+}

@@ -1,0 +1,195 @@
+/* What can be said about a run before it runs: FLOPs and memory from the model's counts, time from
+ * the rate of the finished run that is most like it. The only place that knows those counts. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <jansson.h>
+
+#include "base/fs.h"
+#include "base/mem.h"
+#include "base/shipped.h"
+#include "model/count.h"
+#include "sweep/run.h"
+#include "store/sql.h"
+
+enum { MOST_PAST_RUNS = 300 };
+/* How much further than the nearest a past run may be to count as well. */
+static const double alike = 0.05;
+
+/* A finished run, in the numbers that make another one like it. */
+typedef struct {
+  int64_t run_id;
+  bool is_here; /* ran on this machine */
+  int device, precision, threads;
+  int64_t batch_size, image_width;
+  double flops;        /* of one sample, counted as for the new run */
+  double rate;         /* FLOPs a second of training */
+  double wall_share;   /* wall time over training time */
+  double memory_share; /* peak over plan */
+} past_run;
+
+struct run_predictor {
+  char *vocabulary_path; /* the one counted last */
+  int64_t vocabulary;
+  past_run past[MOST_PAST_RUNS];
+  size_t count;
+};
+
+static int64_t count_vocabulary(const char *path) {
+  char *text = NULL;
+  size_t length = 0;
+  int64_t lines = 0;
+  char *found = shipped_or_given(path);
+  err error = found ? fs_read(found, &text, &length) : mem_error(0, "a path");
+  free(found);
+  if (error) {
+    err_free(error);
+    return BERT_VOCABULARY;
+  }
+  for (size_t i = 0; i < length; i++) lines += text[i] == '\n';
+  free(text);
+  return lines;
+}
+
+/* False when the settings cannot be counted. */
+static bool count_model(run_predictor *p, const settings *s, model_counts *counts) {
+  if (!p->vocabulary_path || strcmp(p->vocabulary_path, s->text_vocabulary) != 0) {
+    free(p->vocabulary_path);
+    p->vocabulary_path = mem_copy_string(s->text_vocabulary);
+    p->vocabulary = count_vocabulary(s->text_vocabulary);
+  }
+  ops_type compute = s->precision == PRECISION_BF16 ? OPS_BF16 : OPS_F32;
+  err error = model_count(s, p->vocabulary, compute, 0, counts);
+  bool is_counted = !error;
+  err_free(error);
+  return is_counted;
+}
+
+/* ---- past runs ---- */
+
+/* A cell's settings as they were stored; what no longer exists is passed over. */
+static err read_settings(const char *json, settings *s) {
+  const char *key;
+  json_t *value, *object = json_loads(json, 0, NULL);
+  err error = settings_init(s);
+  json_object_foreach(object, key, value) {
+    const setting *row = settings_find(key);
+    if (error || !row || json_is_array(value)) continue;
+    char *text = json_is_string(value) ? mem_copy_string(json_string_value(value))
+                                       : json_dumps(value, JSON_ENCODE_ANY);
+    if (text) err_free(setting_assign(row, s, text));
+    free(text);
+  }
+  json_decref(object);
+  return error;
+}
+
+static const char past_sql[] =
+    "SELECT run.id, cell.settings, coalesce(environment.host, ''),"
+    " (SELECT value FROM summary WHERE run_id = run.id AND name = 'samples'),"
+    " (SELECT value FROM summary WHERE run_id = run.id AND name = 'steady_seconds'),"
+    " (SELECT value FROM summary WHERE run_id = run.id AND name = 'wall_seconds'),"
+    " (SELECT value FROM summary WHERE run_id = run.id AND name = 'peak_bytes'),"
+    " coalesce(environment.threads, 1)"
+    " FROM run JOIN cell ON cell.id = run.cell_id"
+    " LEFT JOIN environment ON environment.id = run.environment_id"
+    " WHERE run.status = 'finished' AND NOT EXISTS (SELECT 1 FROM summary" /* not disturbed */
+    "  WHERE run_id = run.id AND name = 'disturbed' AND value > 0) ORDER BY run.id DESC LIMIT 300";
+
+static err add_past(run_predictor *p, sqlite3_stmt *rows, const char *host) {
+  settings s;
+  model_counts counts;
+  double samples = sql_real(rows, 3), train = sql_real(rows, 4), wall = sql_real(rows, 5);
+  err error = read_settings(sql_text(rows, 1), &s);
+  if (error) return error;
+  if (samples > 0 && train > 0 && sqlite3_column_int(rows, 7) > 0 && p->count < MOST_PAST_RUNS &&
+      count_model(p, &s, &counts))
+    p->past[p->count++] =
+        (past_run){.run_id = sqlite3_column_int64(rows, 0),
+                   .is_here = strcmp(sql_text(rows, 2), host) == 0,
+                   .device = s.device,
+                   .precision = s.precision,
+                   .threads = sqlite3_column_int(rows, 7),
+                   .batch_size = s.batch_size,
+                   .image_width = s.image_width,
+                   .flops = counts.train_sample,
+                   .rate = counts.train_sample * samples / train,
+                   .wall_share = wall > train ? wall / train : 1,
+                   .memory_share = sql_real(rows, 6) / (double)counts.planned_bytes};
+  settings_free(&s);
+  return NULL;
+}
+
+err run_predictor_open(store *s, run_predictor **made) {
+  char host[256] = "";
+  sqlite3_stmt *rows;
+  bool more;
+  run_predictor *p = mem_zeroed(1, sizeof *p);
+  if (!p) return mem_error(sizeof *p, "predictions");
+  gethostname(host, sizeof host - 1);
+  err error = sql_query(s, &rows, past_sql, "");
+  while (!error && !(error = sql_next(s, rows, &more)) && more) error = add_past(p, rows, host);
+  if (error)
+    run_predictor_close(p);
+  else
+    *made = p;
+  return error;
+}
+
+void run_predictor_close(run_predictor *p) {
+  if (!p) return;
+  free(p->vocabulary_path);
+  free(p);
+}
+
+/* ---- a new run ---- */
+
+/* Threads that a run of these settings gets on so many cores. */
+static int threads_of(const settings *s, int cores) {
+  return s->threads > 0 && s->threads < cores ? (int)s->threads : cores;
+}
+
+static double distance_to(const past_run *past, const settings *s, int threads, double flops) {
+  double distance = fabs(log(past->flops / flops));
+  distance += 0.5 * fabs(log((double)past->batch_size / (double)s->batch_size));
+  distance += fabs(log((double)past->image_width / (double)s->image_width));
+  distance += 0.5 * fabs(log((double)past->threads / threads));
+  if (!past->is_here) distance += 3;
+  if (past->device != s->device) distance += 3;
+  if (past->precision != s->precision) distance += 1;
+  return distance;
+}
+
+void run_predict(run_predictor *p, const settings *s, int cores, run_prediction *made) {
+  model_counts counts;
+  double nearest = INFINITY, rate = 0, wall = 0, memory = 0, weight = 0;
+  int threads = threads_of(s, cores);
+  *made = (run_prediction){NAN, NAN, NAN, 0};
+  if (!count_model(p, s, &counts)) return;
+  made->flops_per_sample = counts.train_sample;
+  made->bytes = (double)counts.planned_bytes;
+  for (size_t i = 0; i < p->count; i++) {
+    double distance = distance_to(&p->past[i], s, threads, counts.train_sample);
+    if (distance < nearest) made->like = p->past[i].run_id;
+    nearest = fmin(nearest, distance);
+  }
+  for (size_t i = 0; i < p->count; i++) {
+    const past_run *past = &p->past[i];
+    if (distance_to(past, s, threads, counts.train_sample) > nearest + alike) continue;
+    /* on the CPU the rate grows about as the threads do */
+    rate += past->device == DEVICE_CUDA ? past->rate : past->rate * threads / past->threads;
+    wall += past->wall_share;
+    memory += past->memory_share;
+    weight++;
+  }
+  if (weight == 0) return;
+  double samples = (double)run_predict_samples(s);
+  if (samples > 0) made->seconds = counts.train_sample * samples / (rate / weight) * wall / weight;
+  if (memory > 0) made->bytes *= memory / weight;
+}
+
+int64_t run_predict_samples(const settings *s) {
+  return s->samples > 0 ? s->samples : settings_length_of(s, 0).updates * s->batch_size;
+}

@@ -1,0 +1,321 @@
+#include "sweep/process.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/fs.h"
+#include "base/mem.h"
+#include "sweep/limits.h"
+#include "sweep/stamp.h"
+
+enum { EXIT_INTERRUPTED = 130, EXIT_CANNOT_START = 127 };
+
+static err write_config(const run_options *options, const run_cell *cell, const char *init_from,
+                        char **path) {
+  settings own;
+  strbuf text = {0};
+  err error = settings_copy(&cell->cell->settings, &own);
+  if (error) return error;
+  if (init_from) error = setting_assign(settings_find("init_from"), &own, init_from);
+  settings_write_yaml(&own, &text);
+  settings_free(&own);
+  *path = directory_path(options->results, cell->directory, "config.yaml");
+  if (!error && (!*path || text.is_broken)) error = mem_error(text.length, "the cell's settings");
+  if (!error) error = fs_write_atomic(*path, text.data, text.length);
+  strbuf_free(&text);
+  return error;
+}
+
+typedef struct {
+  char *const *command, **environment;
+  const slot *place;
+  char *cgroup_procs; /* file that the process writes itself into; NULL: none */
+  int64_t memory_bytes;
+  int log_fd, lock_fd;
+  pid_t parent;
+  const sigset_t *unblocked;
+} birth;
+
+/* In the child, after fork: only what is safe there. */
+static void become_trainer(const birth *b) {
+  setpgid(0, 0);
+  prctl(PR_SET_PDEATHSIG, SIGTERM);
+  if (getppid() != b->parent) _exit(EXIT_CANNOT_START); /* flipbench died in between */
+  int null_fd = open("/dev/null", O_RDONLY);
+  dup2(null_fd, STDIN_FILENO);
+  dup2(b->log_fd, STDOUT_FILENO);
+  dup2(b->log_fd, STDERR_FILENO);
+  fcntl(b->lock_fd, F_SETFD, 0); /* held for as long as the trainer lives */
+  if (b->place && b->place->is_pinned)
+    sched_setaffinity(0, sizeof b->place->cores, &b->place->cores);
+  if (b->memory_bytes > 0) limits_enter(b->cgroup_procs, b->memory_bytes);
+  sigprocmask(SIG_SETMASK, b->unblocked, NULL);
+  execve(b->command[0], b->command, b->environment);
+  static const char problem[] = "flipbench: the trainer cannot be started\n";
+  if (write(STDERR_FILENO, problem, sizeof problem - 1) < 0) _exit(EXIT_CANNOT_START);
+  _exit(EXIT_CANNOT_START);
+}
+
+static void free_environment(char **variables) {
+  for (char **at = variables; at && *at; at++) free(*at);
+  free(variables);
+}
+
+/* Puts NAME=VALUE into a list with room for it, over an earlier NAME. */
+static err put_variable(char **variables, size_t *count, const char *name, const char *value) {
+  strbuf text = {0};
+  size_t at = 0, length = strlen(name);
+  while (at < *count && (strncmp(variables[at], name, length) != 0 || variables[at][length] != '='))
+    at++;
+  strbuf_format(&text, "%s=%s", name, value);
+  if (at == *count)
+    ++*count;
+  else
+    free(variables[at]);
+  variables[at] = strbuf_take(&text);
+  return variables[at] ? NULL : mem_error(0, "the environment");
+}
+
+static err make_environment(const process_wishes *wishes, char ***made) {
+  const spec_pairs *more = wishes->environment;
+  size_t own = 0, count = 0;
+  while (environ[own]) own++;
+  char **variables = mem_zeroed(own + (more ? more->count : 0) + 2, sizeof *variables);
+  err error = variables ? NULL : mem_error(own * sizeof *variables, "the environment");
+  for (; !error && count < own; count++) {
+    variables[count] = mem_copy_string(environ[count]);
+    if (!variables[count]) error = mem_error(0, "the environment");
+  }
+  for (size_t i = 0; more && i < more->count && !error; i++)
+    error = put_variable(variables, &count, more->items[i].key, more->items[i].value);
+  if (!error && wishes->place && wishes->place->gpus)
+    error = put_variable(variables, &count, "CUDA_VISIBLE_DEVICES", wishes->place->gpus);
+  if (error) free_environment(variables);
+  *made = error ? NULL : variables;
+  return error;
+}
+
+static err spawn(const run_options *options, const run_cell *cell, birth *b, pid_t *pid) {
+  char *log_path = directory_path(options->results, cell->directory, "log.txt");
+  if (!log_path) return mem_error(0, "a path");
+  err error = NULL;
+  b->log_fd = open(log_path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+  b->parent = getpid();
+  if (b->log_fd < 0) {
+    error = err_errno(errno, "%s: cannot open", log_path);
+  } else if ((*pid = fork()) == 0) {
+    become_trainer(b);
+  } else if (*pid < 0) {
+    error = err_errno(errno, "cannot start a process");
+  }
+  if (b->log_fd >= 0) close(b->log_fd);
+  free(log_path);
+  return error;
+}
+
+static err record_start(const run_options *options, store *s, run_cell *cell,
+                        const process_wishes *wishes, const process *p, const char *time,
+                        char *const *command) {
+  char *stamp = stamp_make(&cell->cell->settings);
+  attempt_start start = {.cell_id = cell->cell->id,
+                         .time = time,
+                         .stamp = stamp,
+                         .attempt = p->attempt,
+                         .pid = p->pid,
+                         .command = command,
+                         .why = cell->why ? cell->why : "first",
+                         .slot = wishes->place ? strbuf_string(&wishes->place->shown) : "",
+                         .predicted_seconds = cell->predicted_seconds,
+                         .predicted_bytes = cell->predicted_bytes,
+                         .limits = cell->limits};
+  err error = directory_record_start(options->results, cell->directory, &start);
+  free(stamp);
+  if (!error && s) error = store_ingest(s, options->results, cell->directory, &cell->run_id);
+  return error;
+}
+
+/* Makes what the child needs, so that after fork nothing has to be allocated. */
+static err prepare_birth(const run_cell *cell, const process_wishes *wishes, process *p, birth *b) {
+  err error = make_environment(wishes, &b->environment);
+  int64_t bytes = cell->limits.memory_bytes;
+  b->place = wishes->place;
+  b->memory_bytes = bytes;
+  b->lock_fd = wishes->lock_fd;
+  b->unblocked = wishes->unblocked;
+  if (error || bytes <= 0 || !wishes->cgroup_base) return error;
+  p->cgroup = limits_make_cgroup(wishes->cgroup_base, cell->cell->id, bytes);
+  if (p->cgroup) b->cgroup_procs = fs_join(p->cgroup, "cgroup.procs");
+  return NULL;
+}
+
+err process_start(const run_options *options, store *s, run_cell *cell,
+                  const process_wishes *wishes, process *p) {
+  err error = NULL;
+  birth b = {0};
+  char time[CLOCK_STAMP_SIZE];
+  const char *directory = cell->directory;
+  char *config = NULL, *events = directory_path(options->results, directory, "events.jsonl");
+  char *out = directory_path(options->results, directory, NULL);
+  if (!events || !out) FAIL(ERR_MEMORY, "out of memory: a path");
+  TRY(write_config(options, cell, wishes->init_from, &config));
+  TRY(directory_mend_lines(options->results, directory, "events.jsonl"));
+  TRY(directory_mend_lines(options->results, directory, "attempts.jsonl"));
+  TRY(directory_next_attempt(options->results, directory, &p->attempt));
+  /* flip starts no run in a folder that has a checkpoint, and checks whose it is; without one it
+   * begins anew, and its record stays behind that of the processes before it */
+  bool resumes = directory_size_of(options->results, directory, "events.jsonl") > 0 ||
+                 directory_has_checkpoint(options->results, directory);
+  p->events_start = directory_size_of(options->results, directory, "events.jsonl");
+  p->kills_before = limits_count_kills();
+  char *command[] = {
+      (char *)options->flip,       "train", "--config", config, "--out", out, "--events", events,
+      resumes ? "--resume" : NULL, NULL};
+  b.command = command;
+  TRY(prepare_birth(cell, wishes, p, &b));
+  clock_stamp(time);
+  TRY(spawn(options, cell, &b, &p->pid));
+  p->lock_fd = wishes->lock_fd;
+  p->place = wishes->place;
+  p->started = clock_seconds();
+  cell->state = CELL_RUNNING;
+  cell->ran_now = true;
+  TRY(record_start(options, s, cell, wishes, p, time, command));
+cleanup:
+  free_environment(b.environment);
+  free(b.cgroup_procs);
+  free(config);
+  free(events);
+  free(out);
+  return error;
+}
+
+void process_stop(process *p, stop_reason why) {
+  bool is_first =
+      p->stop == STOP_NONE || p->stop == STOP_TURN; /* a turn's end is no reason to fail */
+  if (is_first) p->stopped = clock_seconds();
+  if (is_first || why == STOP_ASKED) p->stop = why;
+  kill(p->pid, SIGTERM);
+}
+
+/* ---- the end ---- */
+
+/* The last line of a log that says something. */
+static const char *last_line(const char *tail) {
+  const char *line = strrchr(tail, '\n');
+  return line ? line + 1 : tail;
+}
+
+static bool was_memory(const process *p) {
+  return (p->cgroup && limits_has_killed(p->cgroup)) || limits_count_kills() > p->kills_before;
+}
+
+static void judge_signal(const process *p, const run_cell *cell, int number, uint64_t peak_bytes,
+                         verdict *v) {
+  char size[TEXT_NUMBER_SIZE];
+  int64_t limit = cell->limits.memory_bytes;
+  bool is_ours = p->stop == STOP_ASKED || p->stop == STOP_PAUSED || p->stop == STOP_TURN;
+  if (is_ours) strcpy(v->status, "interrupted");
+  if (!is_ours && number == SIGKILL && p->stop == STOP_NONE && was_memory(p)) {
+    strcpy(v->kind, "memory");
+    strbuf_format(&v->message, "killed because memory ran out, at %s",
+                  text_bytes(peak_bytes, size));
+    if (limit > 0)
+      strbuf_format(&v->message, " (its limit was %s)", text_bytes((uint64_t)limit, size));
+    return;
+  }
+  strcpy(v->kind, is_ours ? "stopped" : number == SIGKILL ? "killed" : "crash");
+  strbuf_format(&v->message, "killed by signal %d (%s)", number, strsignal(number));
+  if (limit > 0 && !is_ours && number != SIGKILL)
+    strbuf_format(&v->message, "; its memory was limited to %s", text_bytes((uint64_t)limit, size));
+}
+
+static void judge_exit(const process *p, const run_cell *cell, int wait_status, uint64_t peak_bytes,
+                       const char *tail, verdict *v) {
+  int code = WIFEXITED(wait_status) ? WEXITSTATUS(wait_status) : -1;
+  strcpy(v->status, "failed");
+  if (WIFSIGNALED(wait_status)) {
+    judge_signal(p, cell, WTERMSIG(wait_status), peak_bytes, v);
+  } else if (code == EXIT_INTERRUPTED) {
+    strcpy(v->status, "interrupted");
+  } else if (code == 0) {
+    strcpy(v->kind, "protocol");
+    strbuf_append(&v->message, "ended well but wrote no end event");
+  } else {
+    strcpy(v->kind, code == 2 ? "input" : code == EXIT_CANNOT_START ? "start" : "other");
+    if (*tail)
+      strbuf_append(&v->message, last_line(tail));
+    else
+      strbuf_format(&v->message, "ended with exit status %d", code);
+  }
+}
+
+/* A process that we stopped for its time has failed, however tidily it stopped. */
+static void judge_time(const run_cell *cell, bool has_checkpoint, verdict *v) {
+  char limit[TEXT_NUMBER_SIZE];
+  strcpy(v->status, "failed");
+  strcpy(v->kind, "timeout");
+  strbuf_clear(&v->message);
+  strbuf_format(&v->message, "ran longer than its time limit of %s%s",
+                text_duration(cell->limits.time_seconds, limit),
+                has_checkpoint ? "; a retry goes on from its checkpoint" : "");
+}
+
+static err set_state(run_cell *cell, const verdict *v) {
+  cell->state = strcmp(v->status, "finished") == 0      ? CELL_FINISHED
+                : strcmp(v->status, "interrupted") == 0 ? CELL_INTERRUPTED
+                                                        : CELL_FAILED;
+  free(cell->reason);
+  cell->reason = NULL;
+  if (cell->state == CELL_FINISHED) return NULL;
+  cell->reason = mem_copy_string(v->message.length ? strbuf_string(&v->message) : v->kind);
+  return cell->reason ? NULL : mem_error(0, "a message");
+}
+
+static void release(process *p) {
+  close(p->lock_fd);
+  if (p->place) p->place->is_busy = false;
+  if (p->cgroup) limits_remove_cgroup(p->cgroup);
+  free(p->cgroup);
+  p->cgroup = NULL;
+}
+
+err process_finish(const run_options *options, store *s, run_cell *cell, process *p,
+                   int wait_status, uint64_t peak_bytes, char kind[64]) {
+  verdict v = {0};
+  char *tail = directory_log_tail(options->results, cell->directory);
+  bool ended_well = WIFEXITED(wait_status) && WEXITSTATUS(wait_status) == 0;
+  bool has_checkpoint = directory_has_checkpoint(options->results, cell->directory);
+  err error = tail ? NULL : mem_error(0, "a log");
+  if (!error) error = directory_read_end(options->results, cell->directory, p->events_start, &v);
+  bool is_doubtful =
+      strcmp(v.status, "finished") == 0 && !ended_well; /* died after its last word */
+  if (!error && (!*v.status || is_doubtful)) {
+    strbuf_clear(&v.message);
+    *v.kind = '\0';
+    judge_exit(p, cell, wait_status, peak_bytes, tail, &v);
+  }
+  if (p->stop == STOP_TIME && strcmp(v.status, "finished") != 0)
+    judge_time(cell, has_checkpoint, &v);
+  attempt_end end = {.status = v.status,
+                     .kind = v.kind,
+                     .message = strbuf_string(&v.message),
+                     .log_tail = strcmp(v.status, "finished") == 0 || !tail ? "" : tail,
+                     .exit_code = WIFEXITED(wait_status) ? WEXITSTATUS(wait_status) : -1,
+                     .signal_number = WIFSIGNALED(wait_status) ? WTERMSIG(wait_status) : 0};
+  if (!error) error = directory_mend_lines(options->results, cell->directory, "attempts.jsonl");
+  if (!error) error = directory_record_end(options->results, cell->directory, p->attempt, &end);
+  if (!error && s) error = store_ingest(s, options->results, cell->directory, &cell->run_id);
+  if (!error) error = set_state(cell, &v);
+  memcpy(kind, v.kind, sizeof v.kind);
+  release(p);
+  free(tail);
+  strbuf_free(&v.message);
+  return error;
+}

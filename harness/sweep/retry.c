@@ -1,0 +1,68 @@
+#include "sweep/retry.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/fs.h"
+#include "base/mem.h"
+#include "sweep/directory.h"
+
+static const double longest_wait = 3600;
+
+/* Every kind that is not here may pass. */
+static const struct {
+  const char *kind;
+  bool passes, passes_with_checkpoint;
+} kinds[] = {{"nan", false, false},    /* the same settings give the same NaN */
+             {"input", false, false},  /* a wrong file stays wrong */
+             {"timeout", false, true}, /* the next process has its own time */
+             {"stopped", false, false}};
+
+bool retry_is_worth_it(const char *kind, bool has_checkpoint) {
+  for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+    if (strcmp(kinds[i].kind, kind) == 0)
+      return has_checkpoint ? kinds[i].passes_with_checkpoint : kinds[i].passes;
+  return true;
+}
+
+double retry_wait(const spec_limits *limits, int number) {
+  double wait = limits->retry_wait_seconds;
+  for (int i = 1; i < number && wait < longest_wait; i++) wait *= 2;
+  return wait < longest_wait ? wait : longest_wait;
+}
+
+static err set_aside(store *s, const char *results, run_cell *c) {
+  err error = NULL;
+  char *from = directory_path(results, c->directory, NULL), *to = NULL;
+  strbuf name = {0};
+  for (int n = 1; !error && n < 1000; n++) {
+    strbuf_clear(&name);
+    strbuf_format(&name, "%s.failed-%d", c->directory, n);
+    free(to);
+    to = directory_path(results, strbuf_string(&name), NULL);
+    if (!from || !to)
+      error = mem_error(0, "a path");
+    else if (!fs_exists(to))
+      break;
+  }
+  /* in this order a kill in between leaves a directory that the next plan reads again */
+  if (!error) error = store_move_run(s, c->run_id, strbuf_string(&name));
+  if (!error && rename(from, to) != 0)
+    error = err_errno(errno, "%s: cannot be renamed to %s", from, to);
+  strbuf_free(&name);
+  free(from);
+  free(to);
+  c->run_id = 0;
+  c->has_begun = false;
+  return error;
+}
+
+err retry_prepare(store *s, const run_options *options, const char *kind, run_cell *c) {
+  c->state = CELL_WAITING;
+  /* the same weights would give the same NaN, and wrong input was never trained on */
+  bool starts_anew = strcmp(kind, "nan") == 0 || strcmp(kind, "input") == 0 ||
+                     !directory_has_checkpoint(options->results, c->directory);
+  return starts_anew ? set_aside(s, options->results, c) : NULL;
+}

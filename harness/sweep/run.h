@@ -1,0 +1,164 @@
+/* Runs the cells of an experiment: one `flip train` process a cell, in dependency order, recorded
+ * as they go. A process that crashes, is killed or fails becomes the status of its cell; the sweep
+ * goes on.
+ *
+ * A cell's directory is RESULTS/EXPERIMENT/LABEL-ID8/: config.yaml, events.jsonl (the trainer's),
+ * attempts.jsonl (ours), log.txt, checkpoints/, and `lock`, which flipbench and its trainer hold
+ * with flock for as long as either of them lives. */
+#ifndef FLIPBENCH_SWEEP_RUN_H
+#define FLIPBENCH_SWEEP_RUN_H
+
+#include <math.h>
+#include <stdbool.h>
+
+#include "base/err.h"
+#include "experiment/spec.h"
+#include "store/store.h"
+
+/* Cells that have come to an end and are to be started again all the same. What they left is kept:
+ * a failed run under its own name or with `.failed-N` behind it, a finished one archived. */
+typedef enum {
+  AGAIN_NONE,
+  AGAIN_FAILED,
+  AGAIN_DISTURBED, /* finished, and more than 5 % of their time was lost to other processes */
+  AGAIN_DATA       /* finished, with other data than the newest run of the same settings had */
+} run_again;
+
+#define RUN_TURNS_CHOSEN INFINITY
+
+typedef struct {
+  const char *results; /* the folder of all results */
+  const char *flip;    /* the trainer; run_find_flip makes one */
+  int jobs;            /* processes at once; 0: as the experiment's requirements allow, else 1 */
+  const char *gpus;    /* "0,1": the GPUs to use; NULL: all, when the experiment asks for some */
+  spec_limits limits;  /* over the experiment's; -1: as it says */
+  run_again again;     /* which cells that have an end are started again */
+  double turn_seconds; /* cells take turns of this length; 0: as the experiment says; < 0: none;
+                          RUN_TURNS_CHOSEN: of a length that stopping costs 2 % of */
+  bool ignores_memory; /* start cells that this machine's memory does not hold, too */
+  bool is_dry;         /* write nothing below `results` */
+  bool is_remote;      /* cells run on other machines: what is recorded as running is left so */
+  bool shows_progress;
+} run_options;
+
+typedef enum {
+  CELL_WAITING, /* to be run, or to be continued */
+  CELL_RUNNING,
+  CELL_FINISHED,
+  CELL_INTERRUPTED, /* has stopped and can be continued */
+  CELL_FAILED,
+  CELL_SKIPPED /* cannot be run: `reason` says why */
+} run_state;
+
+/* One cell in this sweep. */
+typedef struct {
+  const spec_cell *cell;
+  run_state state;
+  char *directory; /* below results; owned */
+  char *reason;    /* of a failure or skip; owned, may be NULL */
+  char *why;       /* of the next process, for the record; owned, NULL: it is the first */
+  int64_t run_id;
+  spec_limits limits;
+  int tries;                                 /* failures in this sweep */
+  double not_before;                         /* clock_seconds: a retry waits until then */
+  double predicted_seconds, predicted_bytes; /* of the whole run; NaN: unknown */
+  int64_t turns;                             /* that it has had */
+  bool has_changed_files; /* finished, and the files that it was trained on changed since */
+  bool waits_for_memory;  /* and that was said */
+  bool has_begun;         /* an earlier process worked on it */
+  bool ran_now;           /* a process was started in this sweep */
+  double done_share;      /* of its samples, when it was last looked at; kept between turns */
+  double lost_share;      /* of a finished run; NaN: not disturbed, or unknown */
+} run_cell;
+
+typedef struct {
+  run_cell *cells; /* in the experiment's order */
+  size_t count;
+  bool is_interrupted;
+} run_sweep;
+
+/* The programs beside this one (/proc/self/exe), or $FLIP. The caller frees. */
+err run_find_flip(char **path) ERR_MUST_CHECK;
+
+/* Records the experiment and finds out what each cell has come to, catching up with directories
+ * that the store does not know yet or not fully. Starts nothing. */
+err run_plan(const spec_experiment *e, store *s, const run_options *options,
+             run_sweep *sweep) ERR_MUST_CHECK;
+/* What a run that is recorded as running really is: reads what its files say that was not recorded
+ * yet, and looks for its process. *is_alive: one lives, here or (*is_elsewhere: as far as this
+ * machine can tell) on another one. */
+err run_look(store *s, const char *results, const char *directory, bool *is_alive,
+             bool *is_elsewhere) ERR_MUST_CHECK;
+/* Records that the process of a cell that is recorded as running is gone without a word. */
+err run_close_lost(store *s, const char *results, run_cell *c) ERR_MUST_CHECK;
+/* Runs what is waiting. SIGINT or SIGTERM: the trainers are told to stop after a checkpoint, and
+ * the sweep ends as interrupted; a second one kills them. Failed cells are no error of this
+ * function: look at the states. */
+err run_all(const spec_experiment *e, store *s, const run_options *options,
+            run_sweep *sweep) ERR_MUST_CHECK;
+void run_free(run_sweep *sweep);
+
+/* Takes a run out of its cell's results and keeps it: the folder gets `.archived-N` behind its
+ * name, and the record says so. */
+err run_archive(store *s, const char *results, int64_t run_id) ERR_MUST_CHECK;
+/* Takes that back. */
+err run_restore(store *s, const char *results, int64_t run_id) ERR_MUST_CHECK;
+/* Removes a run's folder, weights and all, and the record of it. */
+err run_remove(store *s, const char *results, int64_t run_id) ERR_MUST_CHECK;
+/* A sentence about a run, in place of the one before; a tag put on or taken off. */
+err run_note(store *s, const char *results, int64_t run_id, const char *text) ERR_MUST_CHECK;
+err run_tag(store *s, const char *results, int64_t run_id, const char *name,
+            bool is_wanted) ERR_MUST_CHECK;
+/* Share of the training time that other processes cost a disturbed run; NaN when it was not
+ * disturbed, or when nothing tells. */
+err run_lost_share(store *s, int64_t run_id, double *share) ERR_MUST_CHECK;
+/* What all of a run's processes took together, evaluation and checkpoints included; NaN when the
+ * record does not say. */
+err run_wall_seconds(store *s, int64_t run_id, double *seconds) ERR_MUST_CHECK;
+
+/* The last lines of a cell's output; the caller frees; NULL when memory is short. */
+char *run_log_tail(const char *results, const char *directory);
+
+/* Pauses every sweep of an experiment, from any process: running cells write a checkpoint and stop,
+ * and nothing starts until it is taken back (`is_wanted` false). A new `run_all` takes it back. */
+err run_pause(const char *results, const char *name, bool is_wanted) ERR_MUST_CHECK;
+bool run_is_paused(const char *results, const char *name);
+
+size_t run_count(const run_sweep *sweep, run_state state);
+const char *run_state_name(run_state state);
+
+/* What a run will take, before it runs. FLOPs and memory come from the settings; time, and how much
+ * of the planned memory is used, from finished runs: those most like it in machine, device, model
+ * and batch. NaN for what is not known. */
+typedef struct {
+  double flops_per_sample; /* forward and backward */
+  double seconds;          /* wall time */
+  double bytes;            /* peak memory */
+  int64_t like;            /* the nearest of those runs; 0: there is none */
+} run_prediction;
+typedef struct run_predictor run_predictor;
+err run_predictor_open(store *s, run_predictor **p) ERR_MUST_CHECK;
+void run_predictor_close(run_predictor *p);
+/* On so many CPU cores. */
+void run_predict(run_predictor *p, const settings *s, int cores, run_prediction *made);
+/* The cores that one cell of a sweep gets; what does not fit this machine is an ERR_INPUT. */
+err run_cores_of_cell(const run_options *options, const spec_experiment *e,
+                      int *cores) ERR_MUST_CHECK;
+/* Samples that a run of these settings will see: 0 when `epochs` of an unknown data set decide. */
+int64_t run_predict_samples(const settings *s);
+
+/* From the run directories' files into a new database at `path` (an old one is kept aside as
+ * PATH.old until the new one is complete). `runs` is how many were read. */
+err run_rebuild(const char *path, const char *results, size_t *runs) ERR_MUST_CHECK;
+
+/* Takes the runs of another machine's results folder `from` into `results` and the store. Doing it
+ * again changes nothing. A run that is still going on there is left out; two runs of one cell are
+ * both kept, and the reports use a finished one. Counts are added to. */
+typedef struct {
+  size_t experiments, merged, known, running; /* merged: new or with new attempts */
+  size_t sessions;                            /* of `flipbench compare`, new or longer */
+} run_merged;
+err run_merge(store *s, const char *results, const char *from, bool with_checkpoints,
+              run_merged *count) ERR_MUST_CHECK;
+
+#endif

@@ -1,0 +1,52 @@
+/* What the parts of a running sweep share: starting (start.c), watching (watch.c), and the loop
+ * that calls both (sweep.c). Internal to sweep/. */
+#ifndef FLIPBENCH_SWEEP_RUNNER_H
+#define FLIPBENCH_SWEEP_RUNNER_H
+
+#include <signal.h>
+
+#include "sweep/display.h"
+#include "sweep/process.h"
+
+typedef struct {
+  const spec_experiment *e;
+  store *s;
+  const run_options *options;
+  run_sweep *sweep;
+  slots slots;
+  char *cgroup_base; /* where cells with a memory limit get a cgroup; NULL: RLIMIT_DATA */
+  process running[SLOTS_MOST];
+  int running_count;
+  int stop_requests; /* Ctrl-C or SIGTERM, counted */
+  bool is_paused;
+  struct {
+    bool are_on, is_given; /* the length was given: costs do not change it */
+    bool were_said;
+    double seconds;                     /* of one turn */
+    double longest_start, longest_stop; /* what stopping and resuming a cell has cost */
+  } turns;
+  sigset_t unblocked;
+  display shown;
+  double *cost; /* of each cell, in FLOPs (or samples when they are not known) */
+  err failure;  /* of our own: the store cannot be written, say */
+  bool waits_for_orphan;
+} runner;
+
+void runner_keep_failure(runner *r, err error);
+bool runner_is_stopping(const runner *r);
+
+/* Starts waiting cells, in order, while slots are free. */
+void runner_fill_slots(runner *r);
+
+/* Reads what the running cells have written. */
+void runner_ingest(runner *r);
+/* Stops processes whose time is over. */
+void runner_enforce_limits(runner *r);
+/* Takes the processes that have ended: what became of their cells, and whether they are tried
+ * again. */
+void runner_collect_ended(runner *r);
+void runner_show(runner *r);
+/* Work done, in the unit of `cost`, over all cells. `fractions` (may be NULL): of the running. */
+double runner_work_done(const runner *r, const double *fractions);
+
+#endif

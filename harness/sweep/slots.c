@@ -1,0 +1,179 @@
+#include "sweep/slots.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/sysinfo.h>
+
+#include "base/fs.h"
+#include "base/mem.h"
+
+void slots_free(slots *s) {
+  for (int i = 0; i < s->count; i++) {
+    free(s->items[i].gpus);
+    strbuf_free(&s->items[i].shown);
+  }
+  free(s->items);
+  *s = (slots){0};
+}
+
+slot *slots_take(slots *s) {
+  for (int i = 0; i < s->count; i++)
+    if (!s->items[i].is_busy) {
+      s->items[i].is_busy = true;
+      return &s->items[i];
+    }
+  return NULL;
+}
+
+/* ---- what the machine has ---- */
+
+static err split_ids(const char *text, spec_names *ids) {
+  err error = NULL;
+  char *copy = mem_copy_string(text);
+  if (!copy) return mem_error(0, "the list of GPUs");
+  for (char *rest = copy, *part; !error && (part = strsep(&rest, ","));)
+    if (*part) error = spec_names_add(ids, part);
+  free(copy);
+  return error;
+}
+
+/* The driver lists a folder a GPU; CUDA counts them from 0. */
+static err find_gpus(const char *given, spec_names *ids) {
+  const char *visible = getenv("CUDA_VISIBLE_DEVICES");
+  char **names = NULL;
+  size_t count = 0;
+  if (given) return split_ids(given, ids);
+  if (visible) return split_ids(visible, ids);
+  if (!fs_is_folder("/proc/driver/nvidia/gpus")) return NULL;
+  err error = fs_list("/proc/driver/nvidia/gpus", &names, &count);
+  for (size_t i = 0; i < count && !error; i++) {
+    char number[24];
+    snprintf(number, sizeof number, "%zu", i);
+    error = spec_names_add(ids, number);
+  }
+  fs_free_names(names, count);
+  return error;
+}
+
+static int list_cores(int cores[CPU_SETSIZE]) {
+  cpu_set_t allowed;
+  int count = 0;
+  if (sched_getaffinity(0, sizeof allowed, &allowed) != 0) return 0;
+  for (int i = 0; i < CPU_SETSIZE; i++)
+    if (CPU_ISSET((size_t)i, &allowed)) cores[count++] = i;
+  return count;
+}
+
+int slots_cores(const slots *s) {
+  int cores[CPU_SETSIZE];
+  if (s->count && s->items[0].is_pinned) return CPU_COUNT(&s->items[0].cores);
+  int count = list_cores(cores);
+  return count > 0 ? count : 1;
+}
+
+/* ---- sharing it out ---- */
+
+static err choose_count(const run_options *options, const spec_requires *needs, int core_count,
+                        size_t gpu_count, int *count) {
+  int64_t gpus = needs->gpus, by_gpus = gpus ? (int64_t)gpu_count / gpus : 0;
+  int64_t by_cores = needs->cores ? core_count / needs->cores : 0;
+  if (gpus > (int64_t)gpu_count)
+    return err_new(ERR_INPUT,
+                   "a cell requires %lld GPU%s, and %zu can be used here (--gpus names them)",
+                   (long long)gpus, gpus == 1 ? "" : "s", gpu_count);
+  if (needs->cores > core_count)
+    return err_new(ERR_INPUT, "a cell requires %lld CPU cores, and %d can be used here",
+                   (long long)needs->cores, core_count);
+  int64_t most = gpus && needs->cores ? (by_gpus < by_cores ? by_gpus : by_cores)
+                 : gpus               ? by_gpus
+                                      : by_cores;
+  *count = options->jobs ? options->jobs : most ? (int)most : 1;
+  if (*count > SLOTS_MOST) *count = SLOTS_MOST;
+  if (most && *count > most)
+    return err_new(
+        ERR_INPUT,
+        "--jobs %d: cells that require %lld cores and %lld GPUs fit %lld times into this "
+        "machine's %d cores and %zu GPUs",
+        *count, (long long)needs->cores, (long long)gpus, (long long)most, core_count, gpu_count);
+  return NULL;
+}
+
+static void show_cores(slot *s, const int *cores, int count) {
+  strbuf_append(&s->shown, count == 1 ? "core " : "cores ");
+  for (int i = 0; i < count; i++) {
+    int first = i;
+    while (i + 1 < count && cores[i + 1] == cores[i] + 1) i++;
+    strbuf_format(&s->shown, "%s%d", first ? "," : "", cores[first]);
+    if (i > first) strbuf_format(&s->shown, "-%d", cores[i]);
+  }
+}
+
+static void give_cores(slots *s, int64_t each, const int *cores) {
+  for (int i = 0; i < s->count; i++) {
+    slot *one = &s->items[i];
+    one->is_pinned = true;
+    CPU_ZERO(&one->cores);
+    for (int64_t k = 0; k < each; k++) CPU_SET((size_t)cores[i * each + k], &one->cores);
+    show_cores(one, &cores[i * each], (int)each);
+  }
+}
+
+static err give_gpus(slots *s, size_t each, const spec_names *ids) {
+  for (int i = 0; i < s->count; i++) {
+    strbuf list = {0};
+    for (size_t k = 0; k < each; k++)
+      strbuf_format(&list, "%s%s", k ? "," : "", ids->items[(size_t)i * each + k]);
+    s->items[i].gpus = strbuf_take(&list);
+    if (!s->items[i].gpus) return mem_error(0, "the list of GPUs");
+    strbuf_format(&s->items[i].shown, "%sGPU %s", s->items[i].shown.length ? ", " : "",
+                  s->items[i].gpus);
+  }
+  return NULL;
+}
+
+err slots_make(const run_options *options, const spec_requires *given, slots *made) {
+  int cores[CPU_SETSIZE], core_count = list_cores(cores);
+  spec_names gpus = {0};
+  spec_requires needs = *given;
+  err error = NULL;
+  *made = (slots){0};
+  if (options->gpus && !needs.gpus) needs.gpus = 1;
+  if (needs.gpus) TRY(find_gpus(options->gpus, &gpus));
+  int count = 0;
+  TRY(choose_count(options, &needs, core_count, gpus.count, &count));
+  made->items = mem_zeroed((size_t)count, sizeof *made->items);
+  if (!made->items) FAIL(ERR_MEMORY, "out of memory: the slots");
+  made->count = count;
+  int64_t each = needs.cores ? needs.cores : count > 1 ? core_count / count : 0;
+  if (each) give_cores(made, each, cores);
+  if (needs.gpus) TRY(give_gpus(made, (size_t)needs.gpus, &gpus));
+cleanup:
+  spec_names_free(&gpus);
+  if (error) slots_free(made);
+  return error;
+}
+
+err slots_check_machine(const spec_requires *needs) {
+  strbuf missing = {0};
+  char wanted[TEXT_NUMBER_SIZE], there[TEXT_NUMBER_SIZE];
+  struct sysinfo machine;
+  if (needs->memory_bytes && sysinfo(&machine) == 0) {
+    uint64_t total = (uint64_t)machine.totalram * machine.mem_unit;
+    if (total < (uint64_t)needs->memory_bytes)
+      strbuf_format(&missing, "\n  memory: %s, this machine has %s",
+                    text_bytes((uint64_t)needs->memory_bytes, wanted), text_bytes(total, there));
+  }
+  for (size_t i = 0; i < needs->variables.count; i++)
+    if (!getenv(needs->variables.items[i]))
+      strbuf_format(&missing, "\n  the environment variable %s is not set",
+                    needs->variables.items[i]);
+  for (size_t i = 0; i < needs->files.count; i++)
+    if (!fs_exists(needs->files.items[i]))
+      strbuf_format(&missing, "\n  %s does not exist", needs->files.items[i]);
+  err error = missing.length ? err_new(ERR_INPUT, "the experiment requires what is not here:%s",
+                                       strbuf_string(&missing))
+                             : NULL;
+  strbuf_free(&missing);
+  return error;
+}

@@ -1,0 +1,41 @@
+/* Slots: the shares of this machine that cells run in, one cell a slot. Internal to sweep/.
+ *
+ * With more than one slot, or when the experiment says how many cores a cell needs, each slot has
+ * CPU cores of its own (as long as there are enough), so that cells do not disturb each other's
+ * times. With --gpus, or when the experiment asks for GPUs, each has GPUs of its own. */
+#ifndef FLIPBENCH_SWEEP_SLOTS_H
+#define FLIPBENCH_SWEEP_SLOTS_H
+
+#include <sched.h>
+
+#include "sweep/run.h"
+
+enum { SLOTS_MOST = 256 };
+
+typedef struct {
+  bool is_busy;
+  bool is_pinned;  /* to `cores` */
+  cpu_set_t cores; /* of this process's own, as sched_getaffinity names them */
+  char *gpus;      /* value for CUDA_VISIBLE_DEVICES; NULL: left as it is */
+  strbuf shown;    /* "cores 0-1, GPU 0"; empty for the whole machine */
+} slot;
+
+typedef struct {
+  slot *items;
+  int count;
+} slots;
+
+/* As options->jobs, options->gpus and the experiment's requirements say. What the machine does not
+ * have is an ERR_INPUT that says what is missing. */
+err slots_make(const run_options *options, const spec_requires *needs, slots *made) ERR_MUST_CHECK;
+void slots_free(slots *s);
+/* The cores of one slot; the machine's when they are shared. */
+int slots_cores(const slots *s);
+/* NULL when all are busy. */
+slot *slots_take(slots *s);
+
+/* Everything else that `requires` asks of the machine: memory, variables, files; all problems at
+ * once. */
+err slots_check_machine(const spec_requires *needs) ERR_MUST_CHECK;
+
+#endif

@@ -1,0 +1,154 @@
+/* Starting cells: when their parent is finished, a slot is free and their directory is ours. */
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/fs.h"
+#include "base/mem.h"
+#include "sweep/memory.h"
+#include "sweep/runner.h"
+#include "sweep/turns.h"
+
+static err skip(run_cell *c, const char *format, const char *detail) {
+  strbuf text = {0};
+  strbuf_format(&text, "%s %s", format, detail);
+  c->state = CELL_SKIPPED;
+  free(c->reason);
+  c->reason = strbuf_take(&text);
+  return c->reason ? NULL : mem_error(0, "a message");
+}
+
+/* Whether the parent lets this cell start: NULL in *init_from when it has none or must wait. */
+static err look_at_parent(runner *r, run_cell *c, bool *is_ready, char **init_from) {
+  *is_ready = true;
+  *init_from = NULL;
+  if (c->cell->parent == SPEC_NO_PARENT) return NULL;
+  const run_cell *parent = &r->sweep->cells[c->cell->parent];
+  *is_ready = false;
+  if (parent->state == CELL_FAILED || parent->state == CELL_SKIPPED ||
+      parent->state == CELL_INTERRUPTED)
+    return skip(c, "it starts from a cell that has no result:", parent->cell->label);
+  if (parent->state != CELL_FINISHED) return NULL;
+  err error = store_last_checkpoint(r->s, r->options->results, parent->run_id, init_from);
+  if (error || *init_from) {
+    *is_ready = !error;
+    return error;
+  }
+  return skip(c, "the checkpoint that it starts from is gone; remove this folder and run again:",
+              parent->directory);
+}
+
+/* The lock and the slot are the process's from here on, or free again when it does not start. */
+static err start_process(runner *r, size_t index, const char *init_from, int lock_fd,
+                         bool *has_started) {
+  process *p = &r->running[r->running_count];
+  process_wishes wishes = {.init_from = init_from,
+                           .environment = &r->e->environment,
+                           .cgroup_base = r->cgroup_base,
+                           .place = slots_take(&r->slots),
+                           .lock_fd = lock_fd,
+                           .unblocked = &r->unblocked};
+  *p = (process){.index = index};
+  err error = process_start(r->options, r->s, &r->sweep->cells[index], &wishes, p);
+  *has_started = p->pid > 0;
+  err unknown = *has_started ? turns_begin(r, p) : NULL;
+  if (error)
+    err_free(unknown);
+  else
+    error = unknown;
+  if (*has_started) {
+    r->running_count++; /* it runs, even when recording it failed */
+  } else {
+    close(lock_fd);
+    wishes.place->is_busy = false;
+  }
+  return error;
+}
+
+/* A cell that this machine's memory cannot hold would be killed in the middle, or swap for hours.
+ */
+static err look_at_memory(runner *r, run_cell *c, bool *is_ready) {
+  char plan[TEXT_NUMBER_SIZE], free_text[TEXT_NUMBER_SIZE];
+  double outstanding = 0, available;
+  *is_ready = true;
+  if (r->options->ignores_memory || !memory_is_of_host(&c->cell->settings)) return NULL;
+  for (int i = 0; i < r->running_count; i++)
+    outstanding +=
+        memory_outstanding(r->running[i].pid, r->sweep->cells[r->running[i].index].predicted_bytes);
+  available = memory_available();
+  memory_verdict fit =
+      memory_judge(c->predicted_bytes, available, outstanding, r->running_count > 0);
+  *is_ready = fit == MEMORY_FITS;
+  if (*is_ready) return NULL;
+  text_bytes((uint64_t)c->predicted_bytes, plan);
+  text_bytes((uint64_t)available, free_text);
+  if (fit == MEMORY_WAITS) {
+    if (!c->waits_for_memory)
+      display_say(&r->shown, "%s: waits for memory: it takes about %s, and %s are free",
+                  c->cell->label, plan, free_text);
+    c->waits_for_memory = true;
+    return NULL;
+  }
+  strbuf why = {0};
+  strbuf_format(&why,
+                "takes about %s of memory, and %s are free here; a smaller batch_size, "
+                "micro_batch_size or image.recompute take less ('flip plan' tells), "
+                "--no-check-memory starts it all the same",
+                plan, free_text);
+  err error = skip(c, "it", strbuf_string(&why));
+  strbuf_free(&why);
+  return error;
+}
+
+static err start_cell(runner *r, size_t index, bool *has_started) {
+  run_cell *c = &r->sweep->cells[index];
+  char *init_from = NULL, *path = NULL;
+  bool is_ready;
+  int lock_fd = -1;
+  lock_state lock;
+  pid_t holder;
+  err error = NULL;
+  *has_started = false;
+  TRY(look_at_parent(r, c, &is_ready, &init_from));
+  if (is_ready) TRY(look_at_memory(r, c, &is_ready));
+  if (!is_ready) goto cleanup;
+  path = directory_path(r->options->results, c->directory, NULL);
+  if (!path) FAIL(ERR_MEMORY, "out of memory: a path");
+  TRY(fs_make_folders(path));
+  TRY(directory_lock(r->options->results, c->directory, &lock_fd, &lock, &holder));
+  if (lock == LOCK_REFUSED) {
+    TRY(skip(c, "another flipbench runs it in", path));
+  } else if (lock == LOCK_ORPHANED) {
+    if (!r->waits_for_orphan)
+      display_say(&r->shown,
+                  "%s: waiting for the trainer of an earlier sweep to write its "
+                  "checkpoint and stop",
+                  c->cell->label);
+    r->waits_for_orphan = true;
+  } else {
+    /* an orphan may have written its last events since run_plan looked */
+    if (c->has_begun) TRY(store_ingest(r->s, r->options->results, c->directory, &c->run_id));
+    error = start_process(r, index, init_from, lock_fd, has_started);
+  }
+cleanup:
+  free(init_from);
+  free(path);
+  return error;
+}
+
+void runner_fill_slots(runner *r) {
+  double now = clock_seconds();
+  int64_t most = 0;
+  size_t end = turns_horizon(r);
+  for (size_t i = 0; i < end; i++)
+    if (r->sweep->cells[i].turns > most) most = r->sweep->cells[i].turns;
+  /* with turns: who has had fewest comes first; without them all have had none */
+  for (int64_t turns = 0; turns <= most; turns++)
+    for (size_t i = 0; i < end && !runner_is_stopping(r) && !r->is_paused; i++) {
+      const run_cell *c = &r->sweep->cells[i];
+      bool has_started;
+      if (r->running_count >= r->slots.count) return;
+      if (c->turns == turns && c->state == CELL_WAITING && c->not_before <= now)
+        runner_keep_failure(r, start_cell(r, i, &has_started));
+    }
+}

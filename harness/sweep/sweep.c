@@ -1,0 +1,197 @@
+/* The loop that keeps the slots busy: start, watch, record, finish. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/fs.h"
+#include "base/mem.h"
+#include "sweep/limits.h"
+#include "sweep/runner.h"
+#include "sweep/turns.h"
+
+void runner_keep_failure(runner *r, err error) {
+  if (!error) return;
+  if (r->failure)
+    err_free(error);
+  else
+    r->failure = error;
+}
+
+bool runner_is_stopping(const runner *r) {
+  return r->stop_requests > 0 || r->failure;
+}
+
+static void stop_all(runner *r, stop_reason why) {
+  for (int i = 0; i < r->running_count; i++) process_stop(&r->running[i], why);
+}
+
+static void kill_all(const runner *r) {
+  for (int i = 0; i < r->running_count; i++) kill(r->running[i].pid, SIGKILL);
+}
+
+/* ---- pause ---- */
+
+/* RESULTS/NAME/pause: while it is there, nothing runs. */
+static char *pause_path(const char *results, const char *name) {
+  return directory_path(results, name, "pause");
+}
+
+err run_pause(const char *results, const char *name, bool is_wanted) {
+  err error = NULL;
+  char *path = pause_path(results, name), *folder = directory_path(results, name, NULL);
+  if (!path || !folder) FAIL(ERR_MEMORY, "out of memory: a path");
+  if (!fs_is_folder(folder))
+    FAIL(ERR_INPUT, "%s: no experiment of that name was run here ('flipbench status' lists them)",
+         folder);
+  if (is_wanted)
+    error = fs_write_atomic(path, "", 0);
+  else if (unlink(path) != 0 && errno != ENOENT)
+    error = err_errno(errno, "%s: cannot be removed", path);
+cleanup:
+  free(path);
+  free(folder);
+  return error;
+}
+
+bool run_is_paused(const char *results, const char *name) {
+  char *path = pause_path(results, name);
+  bool is_there = path && fs_exists(path);
+  free(path);
+  return is_there;
+}
+
+static void obey_pause(runner *r) {
+  bool is_wanted = run_is_paused(r->options->results, r->e->name);
+  if (is_wanted == r->is_paused || runner_is_stopping(r)) return;
+  r->is_paused = is_wanted;
+  if (is_wanted) stop_all(r, STOP_PAUSED);
+  if (is_wanted)
+    display_say(&r->shown,
+                "paused: the running cells write a checkpoint and stop; 'flipbench "
+                "resume %s' goes on",
+                r->e->name);
+  else
+    display_say(&r->shown, "going on");
+}
+
+/* ---- signals and the loop ---- */
+
+static void wait_a_moment(runner *r, const sigset_t *blocked) {
+  const struct timespec moment = {0, 100 * 1000 * 1000};
+  int number = sigtimedwait(blocked, NULL, &moment);
+  if (number != SIGINT && number != SIGTERM && number != SIGHUP) return;
+  r->stop_requests++;
+  if (r->stop_requests == 1)
+    stop_all(r, STOP_ASKED);
+  else
+    kill_all(r);
+  if (r->stop_requests == 1 && !r->shown.is_terminal && r->running_count)
+    display_say(&r->shown, "stopping: the running cells write a checkpoint first; a second "
+                           "signal kills them");
+}
+
+static bool is_work_left(const runner *r) {
+  if (r->running_count) return true;
+  if (runner_is_stopping(r)) return false;
+  return run_count(r->sweep, CELL_WAITING) > 0;
+}
+
+static void loop(runner *r, const sigset_t *blocked) {
+  bool were_stopped = false;
+  while (is_work_left(r)) {
+    obey_pause(r);
+    runner_fill_slots(r);
+    if (r->failure && !were_stopped) stop_all(r, STOP_ASKED);
+    were_stopped = were_stopped || r->failure;
+    if (is_work_left(r)) wait_a_moment(r, blocked);
+    if (!r->failure) runner_ingest(r);
+    runner_enforce_limits(r);
+    turns_enforce(r);
+    runner_collect_ended(r);
+    if (!r->failure) runner_show(r);
+  }
+}
+
+err run_cores_of_cell(const run_options *options, const spec_experiment *e, int *cores) {
+  slots shares;
+  err error = slots_make(options, &e->requires, &shares);
+  if (error) return error;
+  *cores = slots_cores(&shares);
+  slots_free(&shares);
+  return NULL;
+}
+
+/* What each cell will take: for the shares of the whole, and for the record. */
+static err predict_all(runner *r) {
+  run_predictor *predictor = NULL;
+  r->cost = mem_zeroed(r->sweep->count, sizeof *r->cost);
+  if (!r->cost) return mem_error(r->sweep->count * sizeof *r->cost, "the sweep");
+  err error = run_predictor_open(r->s, &predictor);
+  if (error) return error;
+  for (size_t i = 0; i < r->sweep->count; i++) {
+    run_cell *c = &r->sweep->cells[i];
+    const settings *own = &c->cell->settings;
+    run_prediction made;
+    run_predict(predictor, own, slots_cores(&r->slots), &made);
+    double samples = (double)run_predict_samples(own);
+    r->cost[i] =
+        (made.flops_per_sample > 0 ? made.flops_per_sample : 1) * (samples > 0 ? samples : 1);
+    c->predicted_seconds = made.seconds;
+    c->predicted_bytes = made.bytes;
+  }
+  run_predictor_close(predictor);
+  return NULL;
+}
+
+static bool wants_memory_limits(const run_sweep *sweep) {
+  for (size_t i = 0; i < sweep->count; i++)
+    if (sweep->cells[i].limits.memory_bytes > 0) return true;
+  return false;
+}
+
+static void block_signals(runner *r, sigset_t *blocked) {
+  static const int numbers[] = {SIGINT, SIGTERM, SIGHUP, SIGCHLD};
+  sigemptyset(blocked);
+  for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) sigaddset(blocked, numbers[i]);
+  sigprocmask(SIG_BLOCK, blocked, &r->unblocked);
+}
+
+err run_all(const spec_experiment *e, store *s, const run_options *options, run_sweep *sweep) {
+  if (run_count(sweep, CELL_WAITING) == 0) return NULL;
+  runner *r = mem_zeroed(1, sizeof *r);
+  if (!r) return mem_error(sizeof *r, "the sweep");
+  r->e = e;
+  r->s = s;
+  r->options = options;
+  r->sweep = sweep;
+  err error = slots_check_machine(&e->requires);
+  if (!error) error = slots_make(options, &e->requires, &r->slots);
+  if (!error) error = run_pause(options->results, e->name, false); /* to run is to go on */
+  if (error) {
+    free(r);
+    return error;
+  }
+  sigset_t blocked;
+  block_signals(r, &blocked);
+  if (wants_memory_limits(sweep)) r->cgroup_base = limits_find_cgroup();
+  r->shown = display_start(options->shows_progress);
+  r->failure = predict_all(r);
+  if (!r->failure) {
+    turns_start(r);
+    r->shown.done_at_start = runner_work_done(r, NULL);
+    loop(r, &blocked);
+  }
+  display_finish(&r->shown);
+  sigprocmask(SIG_SETMASK, &r->unblocked, NULL);
+  sweep->is_interrupted = r->stop_requests > 0;
+  error = r->failure;
+  slots_free(&r->slots);
+  free(r->cgroup_base);
+  free(r->cost);
+  free(r);
+  return error;
+}

@@ -1,0 +1,174 @@
+#include "timing/bisect.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/fs.h"
+#include "base/mem.h"
+#include "base/command.h"
+
+static err add_commit(bisect_commit **commits, size_t *count, const char *line) {
+  bisect_commit *grown = mem_resize(*commits, *count + 1, sizeof *grown);
+  if (!grown) return mem_error(sizeof *grown, "commits");
+  *commits = grown;
+  bisect_commit *one = &grown[(*count)++];
+  size_t length = strcspn(line, " ");
+  *one = (bisect_commit){.subject = mem_copy_string(line + length + (line[length] == ' '))};
+  snprintf(one->id, sizeof one->id, "%.*s", (int)(length < 40 ? length : 40), line);
+  return one->subject ? NULL : mem_error(0, "commits");
+}
+
+static err add_lines(strbuf *lines, bisect_commit **commits, size_t *count) {
+  err error = NULL;
+  for (char *rest = lines->data, *line; !error && (line = strsep(&rest, "\n"));)
+    if (*line) error = add_commit(commits, count, line);
+  return error;
+}
+
+err bisect_list_commits(const char *repository, const char *good, const char *bad,
+                        bisect_commit **commits, size_t *count) {
+  strbuf range = {0}, lines = {0}, later = {0};
+  *commits = NULL;
+  *count = 0;
+  strbuf_format(&range, "%s..%s", good, bad);
+  char *const first[] = {
+      "git", "-C", (char *)repository, "log", "-1", "--format=%H %s", (char *)good, "--", NULL};
+  char *const ancestor[] = {"git",           "-C",         (char *)repository, "merge-base",
+                            "--is-ancestor", (char *)good, (char *)bad,        NULL};
+  char *const others[] = {"git",
+                          "-C",
+                          (char *)repository,
+                          "log",
+                          "--reverse",
+                          "--first-parent",
+                          "--format=%H %s",
+                          range.data,
+                          "--",
+                          NULL};
+  err error = NULL;
+  TRY(command_capture(first, &lines));
+  error = command_capture(ancestor, &lines);
+  if (error) {
+    err_free(error);
+    FAIL(ERR_INPUT, "%s is no ancestor of %s: there is no way from one to the other", good, bad);
+  }
+  TRY(add_lines(&lines, commits, count));
+  TRY(command_capture(others, &later));
+  TRY(add_lines(&later, commits, count));
+  if (*count < 2) FAIL(ERR_INPUT, "%s and %s are the same commit", good, bad);
+cleanup:
+  strbuf_free(&range);
+  strbuf_free(&lines);
+  strbuf_free(&later);
+  if (error) {
+    bisect_free_commits(*commits, *count);
+    *commits = NULL;
+    *count = 0;
+  }
+  return error;
+}
+
+void bisect_free_commits(bisect_commit *commits, size_t count) {
+  for (size_t i = 0; i < count; i++) free(commits[i].subject);
+  free(commits);
+}
+
+/* The commit's checkout in its folder, unless it is there. */
+static err check_out(const bisect_builds *builds, const char *commit, const char *folder) {
+  strbuf said = {0};
+  char *const prune[] = {"git", "-C", (char *)builds->repository, "worktree", "prune", NULL};
+  char *const add[] = {"git",      "-C",           (char *)builds->repository,
+                       "worktree", "add",          "--quiet",
+                       "--detach", (char *)folder, (char *)commit,
+                       NULL};
+  err error = fs_make_folders(builds->folder);
+  if (!error && !fs_is_folder(folder)) {
+    error = command_capture(prune, &said);
+    if (!error) error = command_capture(add, &said);
+  }
+  strbuf_free(&said);
+  return error;
+}
+
+err bisect_build(const bisect_builds *builds, const char *commit, char **program) {
+  char root[PATH_MAX];
+  strbuf log = {0};
+  char *folder = NULL;
+  err error = fs_make_folders(builds->folder);
+  if (!error && builds->logs) error = fs_make_folders(builds->logs);
+  *program = NULL;
+  if (!error && !realpath(builds->folder, root))
+    error = err_new(ERR_INPUT, "%s: no such folder", builds->folder);
+  if (error) return error;
+  folder = fs_join(root, commit);
+  if (!folder || !(*program = fs_join(folder, builds->program)))
+    FAIL(ERR_MEMORY, "out of memory: a build");
+  strbuf_format(&log, "%s/%s.log", builds->logs ? builds->logs : root, commit);
+  TRY(check_out(builds, commit, folder));
+  if (access(*program, X_OK) != 0)
+    TRY(command_run_logged(builds->build, folder, strbuf_string(&log), builds->stop));
+  if (access(*program, X_OK) != 0)
+    FAIL(ERR_INPUT, "'%s' made no program %s", builds->build, builds->program);
+cleanup:
+  strbuf_free(&log);
+  free(folder);
+  if (error) {
+    free(*program);
+    *program = NULL;
+  }
+  return error;
+}
+
+void bisect_remove_build(const bisect_builds *builds, const char *commit) {
+  char root[PATH_MAX];
+  strbuf said = {0};
+  char *folder = realpath(builds->folder, root) ? fs_join(root, commit) : NULL;
+  if (folder && fs_is_folder(folder)) {
+    char *const words[] = {
+        "git", "-C", (char *)builds->repository, "worktree", "remove", "--force", folder, NULL};
+    err_free(command_capture(words, &said));
+  }
+  strbuf_free(&said);
+  free(folder);
+}
+
+/* The commit between `low` and `high` that is not skipped and nearest to their middle; 0: none. */
+static size_t middle(const bool *is_skipped, size_t low, size_t high) {
+  size_t best = 0, half = low + (high - low) / 2, least = high;
+  for (size_t i = low + 1; i < high; i++) {
+    size_t distance = i < half ? half - i : i - half;
+    if (is_skipped[i] || distance >= least) continue;
+    least = distance;
+    best = i;
+  }
+  return best;
+}
+
+err bisect_search(size_t count, bisect_judge judge, void *context, size_t *good, size_t *bad) {
+  bool *is_skipped = mem_zeroed(count, sizeof *is_skipped);
+  err error = is_skipped ? NULL : mem_error(count, "a search");
+  *good = 0;
+  *bad = count - 1;
+  for (size_t at; !error && (at = middle(is_skipped, *good, *bad)) != 0;) {
+    bisect_verdict verdict = BISECT_SKIPPED;
+    error = judge(context, at, &verdict);
+    if (error) break;
+    if (verdict == BISECT_GOOD)
+      *good = at;
+    else if (verdict == BISECT_BAD)
+      *bad = at;
+    else
+      is_skipped[at] = true;
+  }
+  free(is_skipped);
+  return error;
+}
+
+int bisect_steps(size_t count) {
+  int steps = 0;
+  for (size_t between = count - 1; between > 1; between = (between + 1) / 2) steps++;
+  return steps;
+}

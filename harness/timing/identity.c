@@ -1,0 +1,57 @@
+#include "timing/identity.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/machine.h"
+#include "base/command.h"
+
+static void read_version(const char *said, program_identity *identity) {
+  const char *open = strchr(said, '('), *end = open ? strrchr(open, ')') : NULL;
+  if (!end) return;
+  size_t length = strcspn(open + 1, "+,)");
+  const char *rest = open + 1 + length;
+  snprintf(identity->commit, sizeof identity->commit, "%.*s", (int)(length < 40 ? length : 40),
+           open + 1);
+  if (*rest == '+') {
+    length = strcspn(rest + 1, ",)");
+    snprintf(identity->dirty, sizeof identity->dirty, "%.*s", (int)length, rest + 1);
+    rest += 1 + length;
+  }
+  rest += strspn(rest, ", ");
+  if (rest < end)
+    snprintf(identity->build, sizeof identity->build, "%.*s", (int)(end - rest), rest);
+}
+
+err identity_of_program(const char *program, const char *repository, program_identity *identity) {
+  char *version[] = {(char *)program, "--version", NULL};
+  strbuf said = {0}, date = {0};
+  *identity = (program_identity){0};
+  err error = command_capture(version, &said);
+  if (!error) read_version(strbuf_string(&said), identity);
+  /* in the commit itself: the same everywhere; a commit of another repository has none */
+  char *show[] = {"git", "-C", (char *)repository, "show", "-s", "--format=%cI", identity->commit,
+                  "--",  NULL};
+  if (!error && *identity->commit) {
+    err unknown = command_capture_quietly(show, &date);
+    if (!unknown)
+      snprintf(identity->committed, sizeof identity->committed, "%.*s",
+               (int)strcspn(strbuf_string(&date), "\n"), strbuf_string(&date));
+    err_free(unknown);
+  }
+  strbuf_free(&said);
+  strbuf_free(&date);
+  return error;
+}
+
+void identity_of_machine(char *name, size_t size) {
+  char line[256], *colon = NULL;
+  machine_state m = machine_look("");
+  FILE *file = fopen("/proc/cpuinfo", "re");
+  while (file && !colon && fgets(line, sizeof line, file))
+    if (strncmp(line, "model name", 10) == 0) colon = strchr(line, ':');
+  if (file) fclose(file);
+  if (colon) colon[strcspn(colon, "\n")] = '\0';
+  snprintf(name, size, "%.120s, %d CPUs", colon ? colon + 2 : "unknown", m.cpus);
+}

@@ -1,0 +1,260 @@
+#include "timing/range.h"
+
+#include <fcntl.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <jansson.h>
+
+#include "base/clock.h"
+#include "base/fs.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/progress.h"
+#include "timing/identity.h"
+#include "timing/words.h"
+#include "store/samples.h"
+
+typedef struct {
+  const range_options *options;
+  store *s;
+  range_result *result;
+  bisect_builds builds;
+  bisect_commit *commits;
+  size_t count, *missing; /* [count]: rounds that a commit lacks */
+  bool *has_failed;       /* before */
+  char machine[160];
+  strbuf words, failures, logs; /* failures: the file's path */
+  progress bar;
+  double done;  /* rounds, of the bar's total; a build counts as BUILD_ROUNDS */
+  double spent; /* seconds on commits that were begun */
+  size_t begun;
+  const bisect_commit *now;
+} range;
+
+enum { BUILD_ROUNDS = 2 };
+
+static bool is_stopped(const range *r) {
+  return r->options->stop && *r->options->stop;
+}
+
+/* ---- failures ---- */
+
+static err record_failure(range *r, const bisect_commit *c, const char *kind, const char *message) {
+  char now[CLOCK_STAMP_SIZE];
+  strbuf line = {0};
+  json_writer w = jsonw_start(&line);
+  jsonw_object(&w, NULL);
+  jsonw_string(&w, "event", kind);
+  jsonw_string(&w, "commit", c->id);
+  jsonw_string(&w, "machine", r->machine);
+  jsonw_string(&w, "words", strbuf_string(&r->words));
+  jsonw_string(&w, "build_command", r->options->builds.build);
+  jsonw_string(&w, "message", message);
+  jsonw_string(&w, "time", clock_stamp(now));
+  jsonw_end(&w);
+  strbuf_append_char(&line, '\n');
+  const char *path = strbuf_string(&r->failures);
+  int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+  err error = fd < 0           ? err_new(ERR_IO, "%s: cannot be written", path)
+              : line.is_broken ? mem_error(0, "a failure")
+                               : fs_write_all(fd, line.data, line.length, path);
+  if (fd >= 0) close(fd);
+  strbuf_free(&line);
+  return error;
+}
+
+static bool is_text(const json_t *object, const char *key, const char *wanted) {
+  const char *text = json_string_value(json_object_get(object, key));
+  return text && strcmp(text, wanted) == 0;
+}
+
+/* Does a line say that this command could not build the commit here, or these words not measure
+ * it? */
+static bool is_failure_of(const range *r, const json_t *line, const char *commit) {
+  if (!is_text(line, "commit", commit) || !is_text(line, "machine", r->machine)) return false;
+  if (is_text(line, "event", "not_built"))
+    return is_text(line, "build_command", r->options->builds.build);
+  return is_text(line, "event", "not_measured") && is_text(line, "words", strbuf_string(&r->words));
+}
+
+static err read_failures(range *r) {
+  char *text = NULL;
+  size_t length;
+  if (r->options->builds_again || !fs_exists(strbuf_string(&r->failures))) return NULL;
+  err error = fs_read(strbuf_string(&r->failures), &text, &length);
+  for (char *rest = text, *line; !error && (line = strsep(&rest, "\n"));) {
+    json_t *object = json_loads(line, 0, NULL);
+    for (size_t i = 0; object && i < r->count; i++)
+      if (is_failure_of(r, object, r->commits[i].id)) r->has_failed[i] = true;
+    json_decref(object);
+  }
+  free(text);
+  return error;
+}
+
+/* ---- one commit ---- */
+
+static void show(void *context, size_t round, size_t rounds) {
+  range *r = context;
+  char note[160];
+  snprintf(note, sizeof note, "%.10s round %zu of %zu · %s", r->now->id, round + 1, rounds,
+           r->now->subject);
+  progress_update(&r->bar, r->done + (double)(BUILD_ROUNDS + round), note);
+}
+
+static void name_log(const range *r, const char *commit, strbuf *path) {
+  strbuf_format(path, "%s/%s.log", r->builds.logs, commit);
+}
+
+/* A commit that failed is recorded and passed over, unless it was we who were stopped. */
+static err pass_over(range *r, const bisect_commit *c, const char *kind, err why) {
+  if (is_stopped(r)) {
+    err_free(why);
+    return err_new(ERR_INTERRUPTED, "stopped");
+  }
+  if (err_kind_of(why) != ERR_INPUT) return why;
+  progress_clear(&r->bar);
+  log_warning("%.10s is passed over: %s", c->id, err_message(why));
+  r->result->failed++;
+  err error = record_failure(r, c, kind, err_message(why));
+  err_free(why);
+  return error;
+}
+
+/* ERR_INPUT when not one of the samples is a number. */
+static err check_numbers(const timing_result *result, size_t rounds, const char *metric) {
+  for (size_t i = 0; i < result->count; i++)
+    for (size_t k = 0; k < rounds; k++)
+      if (!isnan(result->series[i].base[k])) return NULL;
+  return err_new(ERR_INPUT, "'%s' is no positive number in any row", metric);
+}
+
+static err measure_commit(range *r, size_t at) {
+  const bisect_commit *c = &r->commits[at];
+  timing_options how = r->options->how;
+  timing_result result = {0};
+  char *program = NULL, note[160];
+  r->now = c;
+  snprintf(note, sizeof note, "%.10s building · %s", c->id, c->subject);
+  progress_update(&r->bar, r->done, note);
+  err error = bisect_build(&r->builds, c->id, &program);
+  if (error) {
+    error = pass_over(r, c, "not_built", error);
+  } else {
+    strbuf log = {0};
+    name_log(r, c->id, &log);
+    unlink(strbuf_string(&log));
+    strbuf_free(&log);
+    how.base = program;
+    how.other = NULL;
+    how.rounds = r->missing[at];
+    how.repository = r->options->builds.repository;
+    how.on_round = show;
+    how.context = r;
+    error = timing_measure(&how, r->options->stop, &result);
+    if (!error) error = check_numbers(&result, how.rounds, how.metric);
+    if (error)
+      error = pass_over(r, c, "not_measured", error);
+    else
+      r->result->measured++;
+    timing_free(&result);
+  }
+  free(program);
+  if (!r->options->builds.folder) bisect_remove_build(&r->builds, c->id);
+  return error;
+}
+
+/* ---- the range ---- */
+
+static err plan(range *r) {
+  double total = 0;
+  r->missing = mem_zeroed(r->count, sizeof *r->missing);
+  r->has_failed = mem_zeroed(r->count, sizeof *r->has_failed);
+  if (!r->missing || !r->has_failed) return mem_error(r->count, "commits");
+  err error = read_failures(r);
+  for (size_t i = 0; i < r->count && !error; i++) {
+    size_t known = 0, wanted = r->options->how.rounds;
+    error = store_count_samples(r->s, r->options->how.metric, strbuf_string(&r->words), r->machine,
+                                r->commits[i].id, &known);
+    r->missing[i] = known < wanted ? wanted - known : 0;
+    if (r->missing[i] == 0)
+      r->result->known++;
+    else if (r->has_failed[i])
+      r->result->failed++;
+    else
+      total += (double)(BUILD_ROUNDS + r->missing[i]);
+    if (r->missing[i] == 0) r->has_failed[i] = false;
+  }
+  r->bar = progress_start("measuring", total, 0, r->options->shows_progress);
+  return error;
+}
+
+static bool is_over_budget(const range *r, double started) {
+  double budget = r->options->budget_seconds, one = r->begun ? r->spent / (double)r->begun : 0;
+  return budget > 0 && clock_seconds() - started + one > budget;
+}
+
+static err measure_all(range *r) {
+  double started = clock_seconds();
+  err error = NULL;
+  for (size_t i = r->count; i-- > 0 && !error;) {
+    if (!r->missing[i] || r->has_failed[i]) continue;
+    if (is_stopped(r)) error = err_new(ERR_INTERRUPTED, "stopped");
+    if (error || is_over_budget(r, started)) {
+      r->result->left++;
+      continue;
+    }
+    double before = clock_seconds();
+    error = measure_commit(r, i);
+    r->spent += clock_seconds() - before;
+    r->begun++;
+    r->done += (double)(BUILD_ROUNDS + r->missing[i]);
+  }
+  progress_finish(&r->bar, NULL);
+  return error;
+}
+
+/* A folder of our own for the checkouts. */
+static err make_folder(char *folder, size_t size) {
+  const char *temporary = getenv("TMPDIR");
+  snprintf(folder, size, "%s/flipbench-XXXXXX", temporary && *temporary ? temporary : "/tmp");
+  return mkdtemp(folder) ? NULL : err_new(ERR_IO, "%s: cannot be made; set TMPDIR", folder);
+}
+
+err range_measure(const range_options *options, store *s, range_result *result) {
+  range r = {.options = options, .s = s, .result = result, .builds = options->builds};
+  char folder[512] = "";
+  err error = NULL;
+  *result = (range_result){0};
+  identity_of_machine(r.machine, sizeof r.machine);
+  words_write(options->how.words, &r.words);
+  strbuf_format(&r.failures, "%s/benchmarks", options->how.results);
+  TRY(fs_make_folders(strbuf_string(&r.failures)));
+  strbuf_append(&r.failures, "/failures.jsonl");
+  TRY(bisect_list_commits(options->builds.repository, options->first, options->last, &r.commits,
+                          &r.count));
+  result->commits = r.count;
+  r.builds.stop = options->stop;
+  strbuf_format(&r.logs, "%s/benchmarks/logs", options->how.results);
+  r.builds.logs = strbuf_string(&r.logs);
+  if (!options->builds.folder) {
+    TRY(make_folder(folder, sizeof folder));
+    r.builds.folder = folder;
+  }
+  TRY(plan(&r));
+  TRY(measure_all(&r));
+cleanup:
+  if (*folder) rmdir(folder);
+  bisect_free_commits(r.commits, r.count);
+  free(r.missing);
+  free(r.has_failed);
+  strbuf_free(&r.words);
+  strbuf_free(&r.failures);
+  strbuf_free(&r.logs);
+  return error;
+}

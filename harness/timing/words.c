@@ -1,0 +1,119 @@
+#include "timing/words.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/hash.h"
+#include "base/mem.h"
+
+/* An option with the words behind it; `key`: what a later one of the same key replaces. */
+typedef struct {
+  char *text;
+  size_t key_length, place;
+} group;
+
+static bool is_option(const char *word) {
+  return word[0] == '-' && word[1] != '\0' && strspn(word + 1, "0123456789.") == 0;
+}
+
+/* Options that do not change what is measured, and how many words each takes. */
+static bool is_left_out(const char *word, size_t *taken) {
+  static const struct {
+    const char *name;
+    size_t words;
+  } table[] = {{"--json", 1}, {"--no-progress", 1}, {"--progress", 1}, {"-n", 2}, {"--steps", 2}};
+  for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+    size_t length = strlen(table[i].name);
+    bool is_joined = table[i].words == 2 && strncmp(word, table[i].name, length) == 0 &&
+                     (word[length] == '=' || (table[i].name[1] != '-' && word[length]));
+    *taken = is_joined ? 1 : table[i].words;
+    if (is_joined || strcmp(word, table[i].name) == 0) return true;
+  }
+  return false;
+}
+
+static void append_word(const char *word, strbuf *out) {
+  enum { MOST_BYTES = 1 << 20, DIGITS = 8 };
+  struct stat file;
+  char digest[HASH_SIZE];
+  strbuf_append(out, word);
+  if (stat(word, &file) != 0 || !S_ISREG(file.st_mode) || file.st_size > MOST_BYTES) return;
+  err error = hash_file(word, digest);
+  if (!error) strbuf_format(out, "@%.*s", DIGITS, digest);
+  err_free(error);
+}
+
+/* "--set" is "-s", "--name=value" is "--name value". */
+static void append_option(const char *word, strbuf *out) {
+  size_t length = strncmp(word, "--", 2) == 0 ? strcspn(word, "=") : strlen(word);
+  if (length == 5 && strncmp(word, "--set", 5) == 0)
+    strbuf_append(out, "-s");
+  else
+    strbuf_append_bytes(out, word, length);
+  if (word[length] != '=') return;
+  strbuf_append_char(out, ' ');
+  append_word(word + length + 1, out);
+}
+
+static int compare(const void *a, const void *b) {
+  const group *x = a, *y = b;
+  int order = strcmp(x->text, y->text);
+  return order ? order : (x->place > y->place) - (x->place < y->place);
+}
+
+/* Up to the '=' of "-s key=value". */
+static size_t key_length(const char *text) {
+  return strcspn(text, "=") + (strchr(text, '=') != NULL);
+}
+
+static void drop_replaced(group *groups, size_t count) {
+  for (size_t i = 0; i < count; i++)
+    for (size_t j = i + 1; j < count && groups[i].text; j++) {
+      bool is_replaced = groups[i].key_length == groups[j].key_length &&
+                         strchr(groups[i].text, '=') &&
+                         strncmp(groups[i].text, groups[j].text, groups[i].key_length) == 0;
+      if (!is_replaced) continue;
+      free(groups[i].text);
+      groups[i].text = NULL;
+    }
+}
+
+void words_write(const option_list *words, strbuf *out) {
+  group *groups = mem_zeroed(words->count + 1, sizeof *groups);
+  size_t count = 0, i = 0, taken, kept = 0;
+  if (!groups) {
+    out->is_broken = true;
+    return;
+  }
+  for (; i < words->count && !is_option(words->items[i]); i++) {
+    if (i) strbuf_append_char(out, ' ');
+    append_word(words->items[i], out);
+  }
+  while (i < words->count) {
+    strbuf text = {0};
+    if (is_left_out(words->items[i], &taken)) {
+      i += taken;
+      continue;
+    }
+    append_option(words->items[i++], &text);
+    for (; i < words->count && !is_option(words->items[i]); i++) {
+      strbuf_append_char(&text, ' ');
+      append_word(words->items[i], &text);
+    }
+    groups[count] = (group){strbuf_take(&text), 0, count};
+    if (!groups[count].text) out->is_broken = true;
+    if (groups[count].text) groups[count].key_length = key_length(groups[count].text);
+    count += groups[count].text != NULL;
+  }
+  drop_replaced(groups, count);
+  for (size_t k = 0; k < count; k++)
+    if (groups[k].text) groups[kept++] = groups[k];
+  qsort(groups, kept, sizeof *groups, compare);
+  for (size_t k = 0; k < kept; k++) {
+    if (out->length) strbuf_append_char(out, ' ');
+    strbuf_append(out, groups[k].text);
+    free(groups[k].text);
+  }
+  free(groups);
+}

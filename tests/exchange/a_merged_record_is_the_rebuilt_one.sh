@@ -1,0 +1,62 @@
+# Two machines' records in one: the database after 'db merge' says what the database says that is made
+# anew from the merged folders, whichever machine ran first, and so do tables and names.
+. "$SOURCE/tests/support/sweep.sh"
+sed 's/^name: small/name: other/; s/samples: 8k/samples: 4k/' experiments/small.yaml > experiments/other.yaml
+expect_status 0 bench run experiments/small.yaml --results there
+expect_status 0 bench run experiments/other.yaml --results there
+sleep 1.1 # runs are told apart by the second they began in
+expect_status 0 bench run experiments/small.yaml --results here
+
+# The other machine's runs are older, and not quite alike: another machine, another accuracy.
+sed -i 's/"host":"[^"]*"/"host":"elsewhere"/; s/"top1":[0-9.e-]*/"top1":0.5/' there/*/*/events.jsonl
+# One of its runs is newer than ours.
+sed -i 's/"time":"2/"time":"3/' there/small/mask_ratio=0.5-*/attempts.jsonl there/small/mask_ratio=0.5-*/events.jsonl
+for run in there/*/*/; do [ ! -e "$run/events.jsonl" ] || echo kept > "$run/a-file-of-later-versions"; done
+mkdir -p there/benchmarks here/benchmarks
+sample() { printf '{"ordinal":1,"series":"step","metric":"seconds","side":"","commit":"%s","dirty":"","committed":"2026-01-01","machine":"m","time":"2026-01-01","value":%s}\n' "$1" "$2"; }
+sample abc 1.5 > there/benchmarks/2026-01-01.jsonl
+sample abd 2.5 > here/benchmarks/2026-01-02.jsonl
+sample abe 3.5 > there/benchmarks/2026-01-02.jsonl # the same name by chance
+for results in here there; do expect_status 0 bench db rebuild --results $results; done
+
+expect_status 0 bench db merge there --results here
+expect_line out.txt '10 runs merged, 0 known already; 2 sessions of timings'
+
+[ "$(ls here/*/*/a-file-of-later-versions | wc -l)" = 10 ] || fail "a run was not copied whole"
+[ -z "$(ls here/*/*/lock 2> /dev/null | grep merged)" ] || fail "another machine's lock was copied"
+
+# Every table, with the numbers that a database gives by itself replaced by what they stand for.
+dump() { # DATABASE
+  local t columns
+  for t in $(sqlite3 "$1" "SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY 1"); do
+    columns=$(sqlite3 "$1" "SELECT group_concat(CASE
+      WHEN name = 'run_id' THEN '(SELECT directory FROM run WHERE id = run_id)'
+      WHEN name = 'environment_id' THEN '(SELECT digest FROM environment WHERE id = environment_id)'
+      WHEN name = 'experiment_id' THEN '(SELECT name FROM experiment WHERE id = experiment_id)'
+      ELSE '\"' || name || '\"' END) FROM pragma_table_info('$t') WHERE NOT (name = 'id' AND type = 'INTEGER')")
+    sqlite3 "$1" "SELECT '$t', $columns FROM $t" | LC_ALL=C sort
+  done
+}
+say() { # FILE: what a reader sees
+  for name in small other; do
+    bench report $name --results here --format csv
+    bench report $name --results here
+    bench status experiments/$name.yaml --results here || echo "status $?"
+  done > "$1" 2>&1
+}
+dump here/flipbench.db > merged.txt
+say merged.said
+expect_status 0 bench db rebuild --results here
+dump here/flipbench.db > rebuilt.txt
+say rebuilt.said
+cmp merged.txt rebuilt.txt || { diff merged.txt rebuilt.txt | head -20; fail "the rebuilt database is not the merged one"; }
+cmp merged.said rebuilt.said || { diff merged.said rebuilt.said | head -20; fail "reports differ after a rebuild"; }
+expect_line merged.txt '^benchmark_sample.*abe'
+[ "$(grep -c '^run|' merged.txt)" = 15 ] || fail "runs were lost"
+[ "$(grep -c '^benchmark_sample|' merged.txt)" = 3 ] || fail "samples were lost"
+
+# Again brings nothing.
+expect_status 0 bench db merge there --results here
+expect_line out.txt '0 runs merged, 10 known'
+dump here/flipbench.db > again.txt
+cmp merged.txt again.txt || fail "merging again changed something"

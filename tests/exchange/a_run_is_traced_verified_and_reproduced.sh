@@ -1,0 +1,85 @@
+. "$SOURCE/tests/support/training.sh"
+unset FLIPBENCH_DB
+make_data
+mkdir -p files/presets data/none
+mv vocab.txt data/vocab.txt
+sed 's/vocab.txt/data\/vocab.txt/' run.yaml > files/presets/tiny.yaml
+mkdir evals && mv held.yaml evals/held.yaml
+sed -i 's/held.yaml/evals\/held.yaml/' files/presets/tiny.yaml
+cat > files/tiny.yaml <<'Y'
+name: tiny
+title: "Two mask ratios, two seeds"
+base: presets/tiny.yaml
+matrix: {mask_ratio: [0, 0.5], seed: [0, 1]}
+report: {rows: mask_ratio, baseline: {mask_ratio: 0}, plots: [],
+         columns: [samples_per_second, flops_ratio, final_loss, zero_shot_top1, retrieval_i2t_r1]}
+Y
+bench() { "$FLIPBENCH" "$@"; }
+expect_status 0 bench run files/tiny.yaml --no-progress
+
+# Where a number comes from.
+expect_status 0 bench show 1
+for fact in '^commit +[0-9a-f]{40}' '^compiler +gcc' '^flags +-' '^cpu ' '^data_fingerprint +[0-9a-f]' \
+  '"libjpeg":"turbo' '"libc":"2' 'machine: \{.*"cpus":' '  seed +0' 'files|config.yaml","--out"'; do
+  expect_line out.txt "$fact"
+done
+
+# What two runs differ in, and nothing else.
+expect_status 1 bench diff 1 2
+expect_line out.txt '^  seed +0  1$'
+! grep -qE '^  (mask_ratio|commit|cpu|compiler|fingerprint|flops_per_sample.*) ' out.txt || fail "equal facts were told"
+expect_status 0 bench diff 1 1
+expect_line out.txt 'nothing differs'
+expect_status 1 bench diff 1 3 --json
+expect_line out.txt '"part":"settings","name":"mask_ratio","first":0.*,"second":0.5'
+
+# The same bits again; another seed in the settings gives others.
+expect_status 0 bench verify 4
+expect_line out.txt 'the same bits in all [0-9]+ tensors'
+[ ! -e results/verify-4-* ] || fail "the second run was left behind"
+sed -i 's/^seed: .*/seed: 5/' results/tiny/*0.5*seed=0*/config.yaml
+expect_status 1 bench verify 3
+expect_line out.txt 'of [0-9]+ tensors differ; most in '
+rm -r results/tiny/*0_seed=1*/checkpoints
+expect_status 2 bench verify 2
+expect_line err.txt 'its checkpoints are gone'
+sed -i 's/^seed: .*/seed: 0/' results/tiny/*0.5*seed=0*/config.yaml
+
+# One archive, from which another machine makes the table again.
+expect_status 0 bench bundle tiny --out tiny.tar.gz
+expect_line out.txt '4 runs'
+tar tzf tiny.tar.gz > list.txt
+for name in MANIFEST.json table.json files/files/tiny.yaml files/files/presets/tiny.yaml files/evals/held.yaml \
+  results/tiny/experiment.json events.jsonl attempts.jsonl; do expect_line list.txt "$name"; done
+! grep -q safetensors list.txt || fail "weights were packed without being asked for"
+mkdir elsewhere && mv data elsewhere/data && mv tiny.tar.gz elsewhere/ && cd elsewhere
+expect_status 0 bench reproduce tiny.tar.gz --no-run
+expect_line err.txt 'records give its table'
+expect_line out.txt 'Two mask ratios'
+expect_status 0 bench reproduce tiny.tar.gz
+expect_line out.txt '8 of 8 numbers agree with the bundle: 8 equal'
+
+# A changed file is found out; so is a number that is not the same.
+mkdir bad && tar xzf tiny.tar.gz -C bad && sed -i 's/0.5/0.4/' bad/tiny/files/files/tiny.yaml
+tar czf bad.tar.gz -C bad tiny
+expect_status 2 bench reproduce bad.tar.gz --out other
+expect_line err.txt 'is not what was packed'
+sed -i 's/"final_loss":[0-9.]*/"final_loss":1.0/; s/"loss":[0-9.]*/"loss":1.25/' reproduced/tiny/again/tiny/*0.5*seed=*/events.jsonl
+expect_status 1 bench reproduce tiny.tar.gz
+expect_line out.txt 'mask 50 % · loss .* 1.250 .* DIFFERS'
+expect_line out.txt 'verdict: NOT reproduced, on the same data, with the same program, on the same kind of machine'
+: > escape && (mkdir -p in/tiny && cd in && tar czPf ../evil.tar.gz --transform 's,^,tiny/../../,' ../escape)
+expect_status 2 bench reproduce evil.tar.gz --out elsewhere
+expect_line err.txt 'no file of a bundle'
+echo nonsense > no.tar.gz
+expect_status 2 bench reproduce no.tar.gz
+
+# A bundle of the first version has fingerprints of the data and no list of what was read.
+mkdir first && tar xzf tiny.tar.gz -C first
+data=$(tr -d ' \n' < first/tiny/MANIFEST.json | sed 's/.*"recorded":\["\([0-9a-f]*\)".*/"\1"/')
+echo '{"version":1,"name":"tiny","experiment":"files/tiny.yaml","profile":"","created":"then","commit":"c","data":['"$data"'],"files":[]}' \
+  > first/tiny/MANIFEST.json
+tar czf first.tar.gz -C first tiny
+expect_status 0 bench reproduce first.tar.gz --out of_first
+expect_line out.txt 'training data .*: the same as recorded'
+expect_line out.txt 'verdict: reproduced, on the same data'

@@ -1,0 +1,47 @@
+. "$SOURCE/tests/support/sweep.sh"
+
+# One machine has the first cells, another all of them but one, which it failed.
+cp experiments/small.yaml experiments/all.yaml
+expect_status 0 bench run experiments/small.yaml --results here
+cp -r here there
+rm -rf there/small/mask_ratio=0.75* here/small/mask_ratio=0.5* there/flipbench.db*
+(export FAKE_NAN=mask_ratio=0.75; expect_status 1 bench run experiments/small.yaml --results there)
+expect_status 0 bench db rebuild --results here
+
+expect_status 0 bench db merge there --results here
+expect_line out.txt '3 runs merged, 1 known already' # 0.5, its tuning and the failed 0.75
+DB=here/flipbench.db
+expect_answer "SELECT count(*) FROM v_cell_latest WHERE status = 'finished'" 5
+expect_answer "SELECT count(*) FROM run WHERE status = 'failed'" 1
+expect_status 0 bench db check --results here
+expect_status 0 bench report small --results here --format csv
+mv out.txt merged.csv
+
+# Again brings nothing; rebuilt from the folders it is the same.
+expect_status 0 bench db merge there --results here
+expect_line out.txt '0 runs merged, 4 known already'
+expect_status 0 bench db rebuild --results here
+expect_status 0 bench report small --results here --format csv
+cmp out.txt merged.csv || fail "the rebuilt table differs from the merged one"
+expect_answer "SELECT count(*) FROM run" 6
+
+# A run that is going on over there is left alone until it has ended.
+cp -r there third
+tail -n 1 third/small/mask_ratio=0-*/attempts.jsonl | grep -q attempt_end
+sed -i '$d' third/small/mask_ratio=0-*/attempts.jsonl
+expect_status 0 bench db merge third --results fresh
+expect_line out.txt '3 runs merged, 0 known already, 1 still running there'
+
+expect_status 2 bench db merge here --results here
+expect_line err.txt 'is the results folder itself'
+expect_status 2 bench db merge experiments --results here
+expect_line err.txt 'holds no experiment'
+
+# The rest of the housekeeping.
+expect_status 0 bench db vacuum --results here
+expect_status 0 bench db export --results here --out csv --experiment small
+head -n 1 csv/v_curve.csv | grep -q 'experiment,label' || fail "no head line"
+expect_status 2 bench db export --results here --format parquet
+expect_line err.txt 'csv or jsonl'
+expect_status 0 bench db bench --points 20k --json
+expect_line out.txt '"points":20000'

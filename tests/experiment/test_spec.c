@@ -1,0 +1,495 @@
+#include "support/test.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "experiment/spec.h"
+
+/* Settings that settings_check asks for, so that a test shows only what it is about. */
+#define SETTINGS                                                                                   \
+  "settings: {text.vocabulary: vocab.txt, data.train: shard.tar, samples: 1000, "                  \
+  "learning_rate: 1e-3}\n"
+
+static err parse(const char *text, const char *profile, spec_experiment **e) {
+  spec_options options = {.profile = profile};
+  return spec_parse("test.yaml", text, strlen(text), &options, e);
+}
+
+static spec_experiment *expand(const char *text) {
+  spec_experiment *e = NULL;
+  assert_ok(parse(text, NULL, &e));
+  return e;
+}
+
+static void assert_labels(const spec_experiment *e, const char *const *labels, size_t count) {
+  assert_int_equal(e->cell_count, count);
+  for (size_t i = 0; i < count; i++) assert_string_equal(e->cells[i].label, labels[i]);
+}
+#define ASSERT_LABELS(e, ...)                                                                      \
+  do {                                                                                             \
+    const char *const labels_[] = {__VA_ARGS__};                                                   \
+    assert_labels(e, labels_, sizeof labels_ / sizeof *labels_);                                   \
+  } while (0)
+
+/* The whole message, so that a change of it is seen. */
+static void assert_message(const char *text, const char *wanted) {
+  spec_experiment *e = NULL;
+  err error = parse(text, NULL, &e);
+  if (!error) fail_msg("expected: %s", wanted);
+  assert_string_equal(err_message(error), wanted);
+  err_free(error);
+}
+
+static void a_matrix_is_the_product_of_its_axes_last_axis_fastest(void **state) {
+  (void)state;
+  spec_experiment *e = expand(SETTINGS "matrix: {mask_ratio: [0, 0.50], seed: [1, 2]}\n");
+  ASSERT_LABELS(e, "mask_ratio=0 seed=1", "mask_ratio=0 seed=2", "mask_ratio=0.5 seed=1",
+                "mask_ratio=0.5 seed=2");
+  assert_true(e->cells[3].settings.mask_ratio == 0.5 && e->cells[3].settings.seed == 2);
+  assert_string_equal(e->name, "test");
+  assert_string_not_equal(e->cells[0].id, e->cells[1].id);
+  spec_free(e);
+}
+
+static void without_a_matrix_there_is_one_cell(void **state) {
+  (void)state;
+  spec_experiment *e = expand("name: alone\n" SETTINGS);
+  ASSERT_LABELS(e, "alone");
+  spec_free(e);
+}
+
+static void an_axis_of_maps_sets_its_keys_together(void **state) {
+  (void)state;
+  spec_experiment *e = expand(SETTINGS "matrix:\n"
+                                       "  scale:\n"
+                                       "    - {mask_ratio: 0, batch_size: 64}\n"
+                                       "    - {label: half, mask_ratio: 0.5, image: {size: 32}}\n");
+  ASSERT_LABELS(e, "mask_ratio=0 batch_size=64", "half");
+  assert_int_equal(e->cells[0].settings.batch_size, 64);
+  assert_int_equal(e->cells[1].settings.image_size, 32);
+  assert_int_equal(e->cells[0].settings.image_size, 64);
+  spec_free(e);
+}
+
+static void exclude_takes_cells_out_by_some_or_all_of_their_axes(void **state) {
+  (void)state;
+  spec_experiment *e = expand(SETTINGS "matrix: {mask_ratio: [0, 0.5], seed: [1, 2, 3]}\n"
+                                       "exclude:\n"
+                                       "  - {mask_ratio: 0.5, seed: [2, 3]}\n");
+  ASSERT_LABELS(e, "mask_ratio=0 seed=1", "mask_ratio=0 seed=2", "mask_ratio=0 seed=3",
+                "mask_ratio=0.5 seed=1");
+  spec_free(e);
+}
+
+static void include_extends_the_cells_it_agrees_with_and_else_is_a_new_cell(void **state) {
+  (void)state;
+  spec_experiment *e = expand(SETTINGS "matrix: {mask_ratio: [0, 0.5]}\n"
+                                       "include:\n"
+                                       "  - {mask_ratio: 0.5, batch_size: 512}\n"
+                                       "  - {mask_ratio: 0.75, batch_size: 1024}\n");
+  ASSERT_LABELS(e, "mask_ratio=0", "mask_ratio=0.5 batch_size=512",
+                "mask_ratio=0.75 batch_size=1024");
+  assert_int_equal(e->cells[0].settings.batch_size, 256);
+  assert_int_equal(e->cells[1].settings.batch_size, 512);
+  spec_free(e);
+}
+
+static void a_profile_is_laid_over_the_file_key_by_key(void **state) {
+  (void)state;
+  const char *text = SETTINGS "matrix: {mask_ratio: [0, 0.5], seed: [1, 2]}\n"
+                              "profiles:\n"
+                              "  short: {settings: {samples: 10}, matrix: {seed: [7]}}\n";
+  spec_experiment *e = NULL;
+  assert_ok(parse(text, "short", &e));
+  ASSERT_LABELS(e, "mask_ratio=0 seed=7", "mask_ratio=0.5 seed=7");
+  assert_int_equal(e->cells[0].settings.samples, 10);
+  assert_true(e->cells[0].settings.learning_rate == 1e-3);
+  assert_string_equal(e->name, "test@short");
+  spec_free(e);
+  assert_fails_with(parse(text, "shrt", &e), "no profile 'shrt'; it has: short");
+}
+
+static void a_tuned_cell_is_known_by_its_parents_settings_not_by_a_path(void **state) {
+  (void)state;
+  const char *text = SETTINGS "matrix: {mask_ratio: [0, 0.5]}\n"
+                              "tuning:\n"
+                              "  unmasked:\n"
+                              "    from: \"${cell}\"\n"
+                              "    unless: {mask_ratio: 0}\n"
+                              "    mask_ratio: 0\n"
+                              "    epochs: 0.32\n";
+  spec_experiment *e = expand(text);
+  ASSERT_LABELS(e, "mask_ratio=0", "mask_ratio=0.5", "mask_ratio=0.5 · unmasked tuning");
+  const spec_cell *tuned = &e->cells[2];
+  assert_int_equal(tuned->parent, 1);
+  assert_string_equal(tuned->tuning, "unmasked");
+  assert_true(tuned->settings.mask_ratio == 0);
+  assert_true(tuned->settings.epochs == 0.32 && tuned->settings.samples == 0);
+  char wanted[64] = "cell:";
+  strcat(wanted, e->cells[1].id);
+  assert_string_equal(tuned->settings.init_from, wanted);
+  /* another parent, another child; the same file, the same ids */
+  spec_experiment *again = expand(text);
+  assert_string_equal(again->cells[2].id, tuned->id);
+  spec_free(again);
+  spec_free(e);
+}
+
+static void tunings_can_follow_one_another(void **state) {
+  (void)state;
+  spec_experiment *e = expand(SETTINGS "matrix: {mask_ratio: [0.5]}\n"
+                                       "tuning:\n"
+                                       "  late: {from: \"${early}\", samples: 20}\n"
+                                       "  early: {from: \"${cell}\", samples: 10}\n");
+  ASSERT_LABELS(e, "mask_ratio=0.5", "mask_ratio=0.5 · early tuning",
+                "mask_ratio=0.5 · early tuning · late tuning");
+  assert_int_equal(e->cells[2].parent, 1);
+  spec_free(e);
+}
+
+static void what_does_not_change_a_run_does_not_change_its_id(void **state) {
+  (void)state;
+  spec_experiment *e = expand(SETTINGS "matrix: {seed: [1]}\n");
+  spec_experiment *other = expand("name: other\ntitle: Another\n" SETTINGS
+                                  "matrix: {data.workers: [3]}\ninclude: [{seed: 1}]\n");
+  assert_string_equal(e->cells[0].id, other->cells[0].id);
+  spec_free(e);
+  spec_free(other);
+}
+
+static void the_report_knows_its_columns_baseline_and_references(void **state) {
+  (void)state;
+  spec_experiment *e =
+      expand(SETTINGS "matrix: {mask_ratio: [0, 0.5], seed: [1, 2]}\n"
+                      "report:\n"
+                      "  rows: mask_ratio\n"
+                      "  columns: [time_ratio, batch_size, zero_shot_top1]\n"
+                      "  baseline: {mask_ratio: 0.0}\n"
+                      "  reference:\n"
+                      "    - {mask_ratio: 0.5, time_ratio: 0.50, zero_shot_top1: 69.6, "
+                      "verified: false}\n");
+  assert_int_equal(e->report.reference_count, 2);
+  assert_string_equal(e->report.references[1].column->name, "zero_shot_top1");
+  assert_true(e->report.references[1].value == 69.6 && !e->report.references[1].is_verified);
+  assert_true(spec_cell_matches(&e->cells[2], &e->report.references[0].where));
+  assert_true(spec_cell_matches(&e->cells[0], &e->report.baseline));
+  assert_false(spec_cell_matches(&e->cells[2], &e->report.baseline));
+  assert_string_equal(e->report.iso->name, "zero_shot_top1");
+  spec_free(e);
+}
+
+static void every_problem_of_a_file_is_told_in_one_pass(void **state) {
+  (void)state;
+  assert_message(SETTINGS "matrx: {seed: [1]}\n"
+                          "matrix:\n"
+                          "  mask_rato: [0, 0.5]\n"
+                          "  batch_size: many\n",
+                 "test.yaml:2:1: unknown key 'matrx' in the experiment\n"
+                 "    2 | matrx: {seed: [1]}\n"
+                 "      | ^~~~~ did you mean 'matrix'?\n"
+                 "test.yaml:4:3: unknown setting 'mask_rato'\n"
+                 "    4 |   mask_rato: [0, 0.5]\n"
+                 "      |   ^~~~~~~~~ did you mean 'mask_ratio'?\n"
+                 "test.yaml:5:15: batch_size: 'many' is not a whole number\n"
+                 "    5 |   batch_size: many\n"
+                 "      |               ^~~~");
+}
+
+static void empty_axes_and_useless_entries_are_refused(void **state) {
+  (void)state;
+  assert_message(SETTINGS "matrix: {seed: []}\n",
+                 "test.yaml:2:10: axis 'seed' is empty: give it a list of values, or leave it out\n"
+                 "    2 | matrix: {seed: []}\n"
+                 "      |          ^~~~");
+  assert_message(SETTINGS "matrix: {seed: [1, 2]}\nexclude: [{seed: 3}]\n",
+                 "test.yaml:3:11: this exclude entry matches no cell\n"
+                 "    3 | exclude: [{seed: 3}]\n"
+                 "      |           ^");
+  assert_message(SETTINGS "matrix: {seed: [1]}\nexclude: [{sed: 1}]\n",
+                 "test.yaml:3:12: unknown key 'sed' in exclude: it is no axis of the matrix\n"
+                 "    3 | exclude: [{sed: 1}]\n"
+                 "      |            ^~~ did you mean 'seed'?");
+}
+
+static void duplicate_cells_are_refused(void **state) {
+  (void)state;
+  assert_message(SETTINGS "matrix: {mask_ratio: [0.5, 0.50]}\n",
+                 "test.yaml:2:1: two cells are the same run: 'mask_ratio=0.5' and 'mask_ratio=0.5' "
+                 "have equal settings\n"
+                 "    2 | matrix: {mask_ratio: [0.5, 0.50]}\n"
+                 "      | ^~~~~~");
+}
+
+static void tunings_that_depend_on_themselves_are_refused(void **state) {
+  (void)state;
+  assert_message(SETTINGS "tuning:\n"
+                          "  a: {from: \"${b}\", samples: 1}\n"
+                          "  b: {from: \"${a}\", samples: 1}\n",
+                 "test.yaml:3:13: tuning 'a' depends on itself\n"
+                 "    3 |   a: {from: \"${b}\", samples: 1}\n"
+                 "      |             ^~~~");
+  assert_message(SETTINGS "tuning: {a: {from: \"${c}\"}, b: {samples: 1}}\n",
+                 "test.yaml:2:20: from: there is no tuning 'c'\n"
+                 "    2 | tuning: {a: {from: \"${c}\"}, b: {samples: 1}}\n"
+                 "      |                    ^~~~ did you mean '${a}'?\n"
+                 "test.yaml:2:29: tuning 'b' does not say what it starts from: give it from: "
+                 "\"${cell}\"\n"
+                 "    2 | tuning: {a: {from: \"${c}\"}, b: {samples: 1}}\n"
+                 "      |                             ^");
+}
+
+static void a_cell_whose_settings_contradict_each_other_is_named(void **state) {
+  (void)state;
+  assert_message(SETTINGS "matrix: {image.patch: [8, 7], seed: [1, 2]}\n",
+                 "test.yaml:2:38: cell image.patch=7 seed=1: image.patch: 7 does not divide "
+                 "image.size 64\n"
+                 "    2 | matrix: {image.patch: [8, 7], seed: [1, 2]}\n"
+                 "      |                                      ^");
+}
+
+static void the_report_is_checked_too(void **state) {
+  (void)state;
+  assert_message(SETTINGS "matrix: {mask_ratio: [0, 0.5], batch_size: [64, 128]}\n"
+                          "report:\n"
+                          "  rows: mask_ratio\n",
+                 "test.yaml:4:9: rows leave out 'batch_size': cells that differ in it would be "
+                 "averaged into one row\n"
+                 "    4 |   rows: mask_ratio\n"
+                 "      |         ^~~~~~~~~~");
+  assert_message(SETTINGS "matrix: {mask_ratio: [0, 0.5]}\n"
+                          "report:\n"
+                          "  columns: [spedup]\n"
+                          "  plots: [los]\n"
+                          "  baseline: {mask_ratio: 0.9}\n"
+                          "  reference: [{mask_ratio: 0, zero_shot_top: 1}]\n",
+                 "test.yaml:4:13: unknown column 'spedup'\n"
+                 "    4 |   columns: [spedup]\n"
+                 "      |             ^~~~~~ did you mean 'speedup'?\n"
+                 "test.yaml:5:11: unknown plot 'los'\n"
+                 "    5 |   plots: [los]\n"
+                 "      |           ^~~ did you mean 'loss'?\n"
+                 "test.yaml:6:13: baseline matches no cell of the matrix\n"
+                 "    6 |   baseline: {mask_ratio: 0.9}\n"
+                 "      |             ^\n"
+                 "test.yaml:7:31: reference: 'zero_shot_top' is neither an axis nor a column\n"
+                 "    7 |   reference: [{mask_ratio: 0, zero_shot_top: 1}]\n"
+                 "      |                               ^~~~~~~~~~~~~ did you mean "
+                 "'zero_shot_top1'?");
+}
+
+static void limits_hold_for_the_cells_they_name_and_later_ones_win(void **state) {
+  (void)state;
+  spec_experiment *e = expand(SETTINGS "matrix: {mask_ratio: [0, 0.5]}\n"
+                                       "tuning: {late: {from: \"${cell}\", samples: 10}}\n"
+                                       "limits:\n"
+                                       "  - {time: 1h30m, memory: 2GiB, retries: 2}\n"
+                                       "  - {when: {mask_ratio: 0.50}, time: 90}\n"
+                                       "  - {when: {tuning: late}, retry_wait: 250ms}\n");
+  assert_int_equal(e->cell_count, 4);
+  assert_true(e->cells[0].limits.time_seconds == 5400);
+  assert_true(e->cells[0].limits.memory_bytes == 2147483648);
+  assert_true(e->cells[0].limits.retries == 2 && e->cells[0].limits.retry_wait_seconds == 10);
+  assert_true(e->cells[1].limits.time_seconds == 90 && e->cells[1].limits.retries == 2);
+  assert_true(e->cells[3].limits.time_seconds == 90);
+  assert_true(e->cells[2].limits.retry_wait_seconds == 0.25);
+  spec_free(e);
+}
+
+static void what_a_cell_needs_is_read(void **state) {
+  (void)state;
+  spec_experiment *e =
+      expand(SETTINGS "environment: {OMP_NUM_THREADS: 4}\n"
+                      "requires: {gpus: 1, cores: 2, memory: 1GB, variables: A, files: [x, y]}\n"
+                      "slurm: {partition: gpu, at_once: 8, options: --exclusive}\n");
+  assert_string_equal(spec_pairs_get(&e->environment, "OMP_NUM_THREADS"), "4");
+  assert_true(e->requires.gpus == 1 && e->requires.cores == 2);
+  assert_true(e->requires.memory_bytes == 1000000000);
+  assert_string_equal(e->requires.files.items[1], "y");
+  assert_string_equal(e->slurm.partition, "gpu");
+  assert_true(e->slurm.at_once == 8 && !e->slurm.account);
+  spec_free(e);
+  assert_message(SETTINGS "limits: {time: soon, memry: 1}\nrequires: {gpus: some}\n",
+                 "test.yaml:2:22: unknown key 'memry' in limits\n"
+                 "    2 | limits: {time: soon, memry: 1}\n"
+                 "      |                      ^~~~~ did you mean 'memory'?\n"
+                 "test.yaml:2:16: time: 'soon' is not a duration (90, 30s, 1h30m, 2d)\n"
+                 "    2 | limits: {time: soon, memry: 1}\n"
+                 "      |                ^~~~\n"
+                 "test.yaml:3:18: gpus: 'some' is not a whole number from 0 on\n"
+                 "    3 | requires: {gpus: some}\n"
+                 "      |                  ^~~~");
+}
+
+static void the_command_line_can_change_some_cells(void **state) {
+  (void)state;
+  static const char text[] = SETTINGS "matrix: {mask_ratio: [0, 0.5], seed: [1, 2]}\n"
+                                      "tuning: {late: {from: \"${cell}\", samples: 10}}\n";
+  const char *set[] = {"mask_ratio=0.50,seed=2:batch_size=64", "tuning=late:samples=20"};
+  spec_options options = {.set_cell = set, .set_cell_count = 2};
+  spec_experiment *e = NULL;
+  assert_ok(spec_parse("test.yaml", text, sizeof text - 1, &options, &e));
+  assert_true(e->cells[3].settings.batch_size == 64 && e->cells[2].settings.batch_size == 256);
+  assert_true(e->cells[3].settings.samples == 1000 && e->cells[7].settings.samples == 20);
+  assert_true(e->cells[7].settings.batch_size == 64); /* its parent's */
+  spec_free(e);
+  static const struct {
+    const char *set, *part;
+  } wrong[] = {
+      {"seed=3:batch_size=64", "no cell of the experiment is meant by it"},
+      {"sed=1:batch_size=64", "'sed' is neither a setting nor an axis; did you mean 'seed'"},
+      {"seed=1", "write it as AXIS=VALUE"},
+      {"seed=1:batch_sze=64", "did you mean 'batch_size'"},
+      {"seed=one:batch_size=64", "'one' is not a whole number"}};
+  for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+    options = (spec_options){.set_cell = &wrong[i].set, .set_cell_count = 1};
+    assert_fails_with(spec_parse("test.yaml", text, sizeof text - 1, &options, &e), wrong[i].part);
+  }
+}
+
+static void a_cell_is_called_by_what_it_runs(void **state) {
+  (void)state;
+  static const char text[] =
+      SETTINGS "matrix:\n"
+               "  scale: [{label: small, mask_ratio: 0}, {label: half, mask_ratio: 0.5}]\n"
+               "  batch_size: [64, 128]\n"
+               "tuning: {late: {from: \"${cell}\", samples: 10}}\n";
+  const char *set[] = {"scale=half,batch_size=64:mask_ratio=0.75", "batch_size=128:seed=4",
+                       "tuning=late,batch_size=64:mask_ratio=0.25",
+                       "scale=small:checkpoint.every_seconds=9"};
+  spec_options options = {.set_cell = set, .set_cell_count = 4};
+  spec_experiment *e = NULL;
+  strbuf scratch = {0};
+  assert_ok(spec_parse("test.yaml", text, sizeof text - 1, &options, &e));
+  assert_string_equal(e->cells[0].label, "small batch_size=64"); /* that changes no result */
+  assert_string_equal(e->cells[1].label, "small batch_size=128 seed=4");
+  assert_string_equal(e->cells[2].label, "half (mask_ratio=0.75) batch_size=64");
+  assert_string_equal(e->cells[3].label, "half batch_size=128 seed=4");
+  assert_string_equal(e->cells[4].label, "small batch_size=64 · late tuning mask_ratio=0.25");
+  assert_string_equal(spec_cell_value(&e->cells[2], "mask_ratio", &scratch), "0.75");
+  strbuf_free(&scratch);
+  spec_free(e);
+}
+
+static void an_axis_that_the_command_line_sets_is_shown_as_it_ran(void **state) {
+  (void)state;
+  static const char text[] = SETTINGS "matrix: {mask_ratio: [0, 0.5]}\n"
+                                      "report: {rows: mask_ratio, baseline: {mask_ratio: 0}}\n";
+  const char *set[] = {"mask_ratio=0.5:mask_ratio=0.75"};
+  spec_options options = {.set_cell = set, .set_cell_count = 1};
+  spec_experiment *e = NULL;
+  assert_ok(spec_parse("test.yaml", text, sizeof text - 1, &options, &e));
+  ASSERT_LABELS(e, "mask_ratio=0", "mask_ratio=0.75");
+  assert_string_equal(spec_pairs_get(&e->cells[1].axes, "mask_ratio"), "0.75");
+  spec_free(e);
+}
+
+static void axes_that_set_one_key_are_refused(void **state) {
+  (void)state;
+  assert_message(
+      SETTINGS "matrix:\n"
+               "  batch_size: [64]\n"
+               "  scale: [{label: large, batch_size: 256}]\n",
+      "test.yaml:4:11: axes 'batch_size' and 'scale' both set batch_size: leave it out of "
+      "one of them\n"
+      "    4 |   scale: [{label: large, batch_size: 256}]\n"
+      "      |           ^");
+}
+
+static void a_baseline_is_one_row(void **state) {
+  (void)state;
+  assert_message(
+      SETTINGS "matrix: {mask_ratio: [0, 0.5], batch_size: [64, 256], seed: [1, 2]}\n"
+               "report: {rows: [mask_ratio, batch_size], baseline: {mask_ratio: 0}}\n",
+      "test.yaml:3:52: baseline matches more than one row ('mask_ratio=0 batch_size=64 "
+      "seed=1' and 'mask_ratio=0 batch_size=256 seed=1'): name batch_size in it too, as in "
+      "'batch_size: 64'\n"
+      "    3 | report: {rows: [mask_ratio, batch_size], baseline: {mask_ratio: 0}}\n"
+      "      |                                                    ^");
+  spec_free(expand(SETTINGS "matrix: {mask_ratio: [0, 0.5], batch_size: [64, 256]}\n"
+                            "report: {baseline: {mask_ratio: 0, batch_size: 64}}\n"));
+}
+
+static void rows_that_would_average_are_found_beyond_64_cells(void **state) {
+  (void)state;
+  spec_experiment *e = NULL;
+  strbuf text = {0};
+  strbuf_append(&text, SETTINGS "matrix: {mask_ratio: [0, 0.5], seed: [1");
+  for (int seed = 2; seed <= 100; seed++) strbuf_format(&text, ", %d", seed);
+  strbuf_append(&text, "]}\ninclude: [{mask_ratio: 0.5, seed: 100, batch_size: 32}]\n"
+                       "report: {rows: mask_ratio}\n");
+  assert_fails_with(parse(strbuf_string(&text), NULL, &e),
+                    "rows leave out 'batch_size': cells that differ in it would be averaged");
+  strbuf_free(&text);
+}
+
+static void a_figure_can_be_of_any_column_against_an_axis(void **state) {
+  (void)state;
+  spec_experiment *e = expand(SETTINGS "matrix: {mask_ratio: [0, 0.5]}\n"
+                                       "report: {plots: [final_loss against mask_ratio, "
+                                       "zero_shot_top1 against peak_memory]}\n");
+  assert_int_equal(e->report.plots.count, 2);
+  spec_free(e);
+  assert_fails_with(parse(SETTINGS "report: {plots: [final_los against samples]}\n", NULL, &e),
+                    "test.yaml:2:18: plot 'final_los against samples': write it as");
+}
+
+static void wrong_shapes_are_told_where_they_stand(void **state) {
+  (void)state;
+  spec_experiment *e = NULL;
+  assert_fails_with(parse("[1, 2]\n", NULL, &e), "an experiment is a map of keys");
+  assert_fails_with(parse(SETTINGS "matrix: [1]\n", NULL, &e),
+                    "test.yaml:2:9: matrix takes a map of axis name to list of values");
+  assert_fails_with(parse(SETTINGS "include: {seed: 1}\n", NULL, &e),
+                    "test.yaml:2:10: include takes a list of maps");
+  assert_fails_with(parse(SETTINGS "report: fine\n", NULL, &e), "report takes a map");
+  assert_fails_with(parse(SETTINGS "name: a/b\n", NULL, &e), "may only hold letters");
+  assert_fails_with(parse("base: nowhere.yaml\n" SETTINGS, NULL, &e),
+                    "test.yaml:1:7: base 'nowhere.yaml' is neither beside this file");
+  assert_fails_with(parse(SETTINGS, "x", &e), "has no profiles");
+}
+
+static void the_shipped_experiments_are_fine(void **state) {
+  (void)state;
+  static const char *const names[] = {"quickstart", "mask_ratio", "paper/table1a"};
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+    char path[512];
+    snprintf(path, sizeof path, "%s/experiments/%s.yaml", FLIP_SOURCE_DIR, names[i]);
+    spec_experiment *e = NULL;
+    assert_ok(spec_load(path, &(spec_options){0}, &e));
+    assert_true(e->cell_count >= 3);
+    spec_free(e);
+  }
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(a_matrix_is_the_product_of_its_axes_last_axis_fastest),
+      cmocka_unit_test(without_a_matrix_there_is_one_cell),
+      cmocka_unit_test(an_axis_of_maps_sets_its_keys_together),
+      cmocka_unit_test(exclude_takes_cells_out_by_some_or_all_of_their_axes),
+      cmocka_unit_test(include_extends_the_cells_it_agrees_with_and_else_is_a_new_cell),
+      cmocka_unit_test(a_profile_is_laid_over_the_file_key_by_key),
+      cmocka_unit_test(a_tuned_cell_is_known_by_its_parents_settings_not_by_a_path),
+      cmocka_unit_test(tunings_can_follow_one_another),
+      cmocka_unit_test(what_does_not_change_a_run_does_not_change_its_id),
+      cmocka_unit_test(the_report_knows_its_columns_baseline_and_references),
+      cmocka_unit_test(every_problem_of_a_file_is_told_in_one_pass),
+      cmocka_unit_test(empty_axes_and_useless_entries_are_refused),
+      cmocka_unit_test(duplicate_cells_are_refused),
+      cmocka_unit_test(tunings_that_depend_on_themselves_are_refused),
+      cmocka_unit_test(a_cell_whose_settings_contradict_each_other_is_named),
+      cmocka_unit_test(the_report_is_checked_too),
+      cmocka_unit_test(limits_hold_for_the_cells_they_name_and_later_ones_win),
+      cmocka_unit_test(what_a_cell_needs_is_read),
+      cmocka_unit_test(the_command_line_can_change_some_cells),
+      cmocka_unit_test(a_cell_is_called_by_what_it_runs),
+      cmocka_unit_test(an_axis_that_the_command_line_sets_is_shown_as_it_ran),
+      cmocka_unit_test(axes_that_set_one_key_are_refused),
+      cmocka_unit_test(a_baseline_is_one_row),
+      cmocka_unit_test(rows_that_would_average_are_found_beyond_64_cells),
+      cmocka_unit_test(a_figure_can_be_of_any_column_against_an_axis),
+      cmocka_unit_test(wrong_shapes_are_told_where_they_stand),
+      cmocka_unit_test(the_shipped_experiments_are_fine),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

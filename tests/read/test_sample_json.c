@@ -1,0 +1,111 @@
+/* The JSON of samples: what Python's json.loads takes, and what it refuses. */
+#include "support/test.h"
+
+#include <stdlib.h>
+
+#include "read/record.h"
+#include "read/sample_json.h"
+
+/* The label of {"labels": {"k": VALUE}}. */
+static char *label_of(const char *value) {
+  char json[512], *label;
+  snprintf(json, sizeof json, "{\"labels\": {\"k\": %s}}", value);
+  assert_ok(sample_label(json, "k", &label));
+  return label;
+}
+
+static void values_that_jansson_has_not_are_read_all_the_same(void **state) {
+  (void)state;
+  static const char *const cases[][2] = {{"\"cat\"", "cat"},
+                                         {"3", "3"},
+                                         {"-0", "0"},
+                                         {"18446744073709551615", "18446744073709551615"},
+                                         {"-9223372036854775809", "-9223372036854775809"},
+                                         {"\"\\ud83d\\ude00\"", "\xF0\x9F\x98\x80"},
+                                         {"\"a\\ud800b\"", "a\xEF\xBF\xBD"
+                                                           "b"},
+                                         {"\"a\\u0000b\"", "a\xEF\xBF\xBD"
+                                                           "b"},
+                                         {"NaN", NULL},
+                                         {"-Infinity", NULL},
+                                         {"1e999", NULL},
+                                         {"null", NULL}};
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    char *label = label_of(cases[i][0]);
+    if (cases[i][1]) {
+      assert_non_null(label);
+      assert_string_equal(label, cases[i][1]);
+    } else {
+      assert_null(label);
+    }
+    free(label);
+  }
+}
+
+static void odd_values_do_no_harm_to_their_neighbours(void **state) {
+  (void)state;
+  static const char *const odd[] = {"NaN",   "[Infinity]",  "99999999999999999999",
+                                    "1e999", "\"\\udfff\"", "{\"\\u0000\": 1}"};
+  for (size_t i = 0; i < sizeof odd / sizeof *odd; i++) {
+    char json[256], *label, *set;
+    snprintf(json, sizeof json, "{\"odd\": %s, \"k\": \"dog\", \"origin\": \"old\"}", odd[i]);
+    assert_ok(sample_label(json, "k", &label));
+    assert_string_equal(label, "dog");
+    free(label);
+    assert_ok(sample_json_set(json, "origin", "new", &set));
+    snprintf(json, sizeof json, "{\"odd\": %s,\"k\": \"dog\",\"origin\":\"new\"}", odd[i]);
+    assert_string_equal(set, json);
+    free(set);
+  }
+}
+
+static void what_python_refuses_is_refused_with_its_place(void **state) {
+  (void)state;
+  static const char *const cases[][2] = {
+      {"", "line 1, column 1: it ends early"},
+      {"{\"a\": 1", "line 1, column 8: ',' or '}' is wanted"},
+      {"{\"a\": 1}\n x", "line 2, column 2: more text behind its end"},
+      {"{\"a\": 01}", "',' or '}' is wanted"},
+      {"{'a': 1}", "a string in double quotes"},
+      {"{\"a\": \"\\x\"}", "an unknown escape"},
+      {"{\"a\": \"\n\"}", "a control character"},
+      {"{\"a\": -NaN}", "a value is wanted"},
+      {"{\"a\": nan}", "a value is wanted"},
+      {"[1,]", "a value is wanted"},
+      {"{\"a\": \"\xE9\"}", "not UTF-8"}};
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    char *label, *set;
+    assert_fails_with(sample_label(cases[i][0], "k", &label), cases[i][1]);
+    assert_fails_with(sample_json_set(cases[i][0], "k", "v", &set), "its JSON cannot be read");
+  }
+}
+
+static void every_encoding_that_json_may_have_is_read(void **state) {
+  (void)state;
+  static const struct {
+    const char *bytes;
+    size_t size;
+  } cases[] = {{"\xEF\xBB\xBF{\"k\":\"\xC3\xA9\"}", 13},
+               {"\xFF\xFE{\0\"\0k\0\"\0:\0\"\0\xE9\0\"\0}\0", 20},
+               {"\xFE\xFF\0{\0\"\0k\0\"\0:\0\"\0\xE9\0\"\0}", 20},
+               {"{\0\"\0k\0\"\0:\0\"\0\xE9\0\"\0}\0", 18}};
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    char *text, *label;
+    assert_ok(sample_json_text(cases[i].bytes, cases[i].size, &text));
+    assert_ok(sample_label(text, "k", &label));
+    assert_non_null(label);
+    assert_string_equal(label, "\xC3\xA9");
+    free(label);
+    free(text);
+  }
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(values_that_jansson_has_not_are_read_all_the_same),
+      cmocka_unit_test(odd_values_do_no_harm_to_their_neighbours),
+      cmocka_unit_test(what_python_refuses_is_refused_with_its_place),
+      cmocka_unit_test(every_encoding_that_json_may_have_is_read),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

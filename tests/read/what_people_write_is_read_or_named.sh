@@ -1,0 +1,167 @@
+# Samples as other programs write them: what they mean is read; what cannot be read is left out,
+# counted and named, by every command, and nothing else with it.
+. "$SOURCE/tests/support/training.sh"
+make_data
+train --out run --set eval.points=0 2>/dev/null
+mkdir whole; tar xf data/heldout-00000.tar -C whole; rm -f whole/0000000[89]* whole/000000[1-9]*
+ls whole/*.png | wc -l | grep -qx 8 || fail "eight samples were expected"
+# changed NAME COMMAND: the eight samples, after COMMAND has changed some of them in their folder.
+changed() { rm -rf work; cp -r whole work; (cd work && eval "$2"); tar cf "$1.tar" --format=ustar -C work $(ls work); }
+number() { grep -o "\"$1\":[0-9.e-]*" "$2" | cut -d: -f2; }
+set_of() { printf 'name: s\nimages: [%s.tar]\ntasks: [zeroshot]\nlabel: shape\ntemplates: ["a {}"]\n' "$1"; }
+# evaluated NAME N: zero-shot takes N of its images.
+evaluated() {
+  set_of "$1" > set.yaml
+  expect_status 0 "$FLIP" eval zeroshot -m run -f set.yaml --json
+  [ "$(number images out.txt)" = "$2" ] || { cat out.txt err.txt; fail "$1: not $2 images"; }
+}
+
+# JSON as json.loads takes it. The values come out of a filter as they went in.
+odd='"odd":[NaN,-Infinity,18446744073709551615,1e999,"\ud800","a\u0000b"]'
+changed python "sed -i 's/^{/{$(sed 's/[\\&/]/\\&/g' <<< "$odd"),/' 00000003.json"
+evaluated python 8
+changed mark "printf '\xef\xbb\xbf' | cat - 00000003.json > x && mv x 00000003.json"
+evaluated mark 8
+changed wide "iconv -t UTF-16 00000003.json > x && mv x 00000003.json"
+evaluated wide 8
+"$FLIP" data verify python.tar mark.tar wide.tar > out.txt || { cat out.txt; fail "verify finds faults"; }
+"$FLIP" data filter -o kept --no-progress python.tar >/dev/null
+tar xOf kept/kept-00000.tar 000000003.json | grep -qF -- "$odd" || fail "a filter changed what JSON says"
+tar xOf kept/kept-00000.tar 000000003.json | grep -q '"origin":"python.tar/00000003"' || fail "no origin"
+
+# One sample's JSON ends early: commands that ask for it leave that sample out.
+changed broken "head -c 20 00000003.json > x && mv x 00000003.json"
+evaluated broken 7
+expect_line err.txt 'broken.tar: 00000003: its JSON cannot be read: line 1, column 2[0-9]:'
+expect_status 1 "$FLIP" data verify broken.tar
+expect_line out.txt '^8 samples looked at, 1 faults'
+expect_status 0 "$FLIP" data stats broken.tar --json
+[ "$(number unreadable out.txt)" = 1 ] || fail "stats does not count it"
+expect_line err.txt 'broken.tar: 00000003: its JSON'
+expect_status 0 "$FLIP" data filter -o f --no-progress broken.tar --json
+expect_line out.txt '"kept":7.*"unreadable":1'
+expect_line f/left_out.tsv '^broken.tar/00000003.unreadable.its JSON cannot be read'
+expect_status 0 "$FLIP" data balance -o b -t 99 --no-progress broken.tar --json
+expect_line out.txt '"kept":7.*"unreadable":1'
+set_of broken > set.yaml
+train --out told --set 'eval.sets=[set.yaml]' 2>/dev/null
+grep '"kind":"skipped_sample"' told/events.jsonl | grep -c 'broken.tar: 00000003' | grep -qx 1 || fail "training does not name it once"
+printf 'name: p\nimages: [broken.tar]\ntasks: [probe]\nlabel: shape\n' > probe.yaml
+expect_status 0 "$FLIP" eval probe -m run -f probe.yaml --train probe.yaml --c 1 --json
+[ "$(number images out.txt)" = 7 ] || fail "the probe does not go on without it"
+
+# Captions that are no text, or none: a fault of the sample, and only where captions are asked for.
+changed latin "printf 'caf\xe9' > 00000003.txt"
+changed utf16 "iconv -t UTF-16 00000003.txt > x && mv x 00000003.txt"
+changed silent "rm 00000003.txt"
+for name in latin utf16 silent; do
+  expect_status 1 "$FLIP" data verify $name.tar
+  expect_line out.txt "^$name.tar: 00000003: (its caption is not UTF-8|it has no caption)"
+  evaluated $name 8
+  [ ! -s err.txt ] || fail "$name: zero-shot asks for no caption"
+  expect_status 0 "$FLIP" embed -m run -i $name.tar -o x.npy
+  expect_line out.txt '8 x 16, images'
+  expect_status 0 "$FLIP" retrieve -m run -t 'a red circle' -i $name.tar
+  expect_status 0 "$FLIP" data filter -o f --no-progress $name.tar --json
+  expect_line out.txt '"samples":8,"kept":7'
+  grep -q '00000003' f/left_out.tsv || fail "$name: left out and not named"
+  expect_status 0 "$FLIP" tokenizer train -o v.txt --min-count 1 $name.tar
+  grep -q '00000003' err.txt || fail "$name: the tokenizer's training does not name it"
+done
+changed nul "printf 'a red\0 apple tree' > 00000003.txt; rm 0000000[0124567]*"
+"$FLIP" data stats nul.tar | grep -qE 'caption +4 … 4 … 4 words' || fail "what follows a NUL is lost"
+
+# Which member is taken does not depend on the order in the tar; what is passed over is counted.
+cd whole
+cp 00000003.png 00000003.jpg; echo 'not this one' > 00000003.caption; : > 00000003.seg.png
+tar cf ../first.tar 00000003.{jpg,png,caption,txt,seg.png,json}; tar cf ../last.tar 00000003.{seg.png,txt,caption,json,png,jpg}
+rm 00000003.{jpg,caption,seg.png}
+cd ..
+for name in first last; do
+  expect_status 0 "$FLIP" data verify $name.tar
+  expect_line out.txt "^$name.tar: 3 members passed over: 1 .(caption, 1 .seg.png|seg.png, 1 .caption), 1 images beside one"
+  "$FLIP" data filter -o $name --no-progress $name.tar >/dev/null 2>&1
+  tar xOf $name/kept-00000.tar 000000000.txt | cmp - whole/00000003.txt || fail "$name: another caption"
+done
+cp whole/00000003.png a.b.png; cp whole/00000003.txt a.b.txt
+tar cf dots.tar a.b.png a.b.txt
+expect_status 1 "$FLIP" data verify dots.tar
+expect_line out.txt 'dots.tar: sample a has no image: its members are .b.png, .b.txt'
+expect_line out.txt 'dots.tar: holds no samples'
+mkdir twice; cp whole/00000003.png twice/k.png; cp whole/00000003.txt twice/k.txt
+tar cf twice.tar -C twice k.png k.txt k.png k.txt # GNU tar makes links of the second two
+expect_status 0 "$FLIP" data verify twice.tar
+expect_line out.txt '2 members passed over: 2 links'
+tar cf twice.tar --hard-dereference -C twice k.png k.txt k.png k.txt
+expect_status 1 "$FLIP" data verify twice.tar
+expect_line out.txt 'twice.tar: member k.png stands there twice: a new sample begins'
+expect_status 0 "$FLIP" embed -m run -i twice.tar -o x.npy
+expect_line out.txt '2 x 16'
+
+# Nothing is not fine: shards without bytes or samples, compressed ones, other files.
+: > none.tar; tar cf hollow.tar -T /dev/null; gzip -c first.tar > gz.tar; echo '<html>' > page.tar
+for what in 'none: is empty' 'hollow: holds no samples' 'gz: is gzip-compressed' 'page: is an HTML page'; do
+  expect_status 1 "$FLIP" data verify "${what%%:*}.tar"
+  expect_line out.txt "${what%%:*}.tar: ${what#*: }"
+done
+train --out partly --set 'data.train=[data/train-*.tar, none.tar]' 2>/dev/null
+expect_line partly/events.jsonl '"kind":"skipped_sample","message":"none.tar: is empty'
+expect_status 2 "$FLIP" train -c run.yaml -o x --no-progress --set 'data.train=[none.tar]'
+expect_status 2 "$FLIP" data verify data
+expect_line err.txt 'no images found.*\.tar files in it are not read: name shards by a pattern'
+printf '\n' > list.txt
+expect_status 2 "$FLIP" data verify @list.txt
+expect_line err.txt 'names no shards'
+
+# Lists: no row is lost in silence, and a fault has its own line.
+cp whole/*.png .
+printf '\xef\xbb\xbf"filepath","caption"\r\n00000000.png,"one, with ""quotes"""\r\n00000001.png,6" nails\r\n' > good.csv
+expect_status 0 "$FLIP" data verify good.csv
+expect_line out.txt '^2 samples'
+printf 'filepath\tcaption\n00000000.png\ta\n00000001.png\t"b\n00000002.png\tc\n00000003.png\td\n' > open.tsv
+expect_status 2 "$FLIP" data verify open.tsv
+expect_line err.txt 'open.tsv:3: a quote opens here and never closes'
+printf 'filepath\tcaption\n00000000.png\ta\n00000001.png\t"b\n00000002.png\tc\n00000003.png\t"d"\n' > shifted.tsv
+expect_status 2 "$FLIP" data verify shifted.tsv
+expect_line err.txt 'shifted.tsv:3: a quote opens here and closes on line 5 in the middle'
+printf 'filepath,caption\n00000000.png,"a\n00000001.png,b\n00000002.png,c 6"\n00000003.png,d\n' > hidden.csv
+expect_status 2 "$FLIP" data verify hidden.csv
+expect_line err.txt 'hidden.csv:2: a quoted field of this row goes over several lines'
+printf 'filepath,caption\n00000000.png,a dog, running\n00000001.png,b\n' > comma.csv
+expect_status 1 "$FLIP" data verify comma.csv
+expect_line out.txt 'comma.csv:2: has 3 fields, the header 2'
+printf 'a,b\n1,2\n3,4\n' > names.csv
+expect_status 2 "$FLIP" data verify names.csv
+expect_line err.txt 'names.csv:1: no column image'
+gzip -c open.tsv | head -c 40 > cut.tsv.gz
+expect_status 2 "$FLIP" data verify list:cut.tsv.gz
+printf 'filepath\n00000000.png\n00000001.png\n' > bare.csv
+expect_status 0 "$FLIP" embed -m run -i bare.csv -o x.npy
+expect_line out.txt '2 x 16'
+
+# Vocabularies: a byte order mark and CR LF do no harm; one that is cut or holds NUL is refused.
+"$FLIP" tokenizer encode -v vocab.txt 'a red circle' > plain.txt
+{ printf '\xef\xbb\xbf'; sed 's/$/\r/' vocab.txt; } > marked.txt
+"$FLIP" tokenizer encode -v marked.txt 'a red circle' | cmp - plain.txt || fail "a byte order mark changes the tokens"
+{ head -5 vocab.txt; printf '\0\n'; tail -n +6 vocab.txt; } > nul.txt
+expect_status 2 "$FLIP" tokenizer encode -v nul.txt 'a red circle'
+expect_line err.txt 'nul.txt: holds a NUL character'
+head -c 1000 "$SOURCE/tests/parity/fixtures/merges.txt.gz" > cut.gz
+expect_status 2 "$FLIP" tokenizer encode -t bpe -v cut.gz 'a red circle'
+expect_line err.txt 'cut.gz: damaged gzip file'
+
+# Names and folders that do not belong together are counted; lists begin with a byte order mark or not.
+mkdir -p tree/n1 tree/n2; cp whole/00000000.png tree/n1; cp whole/00000001.png tree/n2
+printf '\xef\xbb\xbfn1 a cat\r\n\r\nn3 a horse\r\n' > folders.txt
+expect_status 0 "$FLIP" data stats 'imagenet:tree#names=folders.txt'
+expect_line err.txt 'tree: 1 folders have no name in the list: n2'
+expect_line err.txt 'tree: 1 names of the list have no folder: n3'
+printf '\xef\xbb\xbf# shards\r\n first.tar \r\n' > list.txt
+expect_status 0 "$FLIP" data verify @list.txt
+
+# Files of a folder that are no images are counted too.
+mkdir album; cp whole/00000000.png album; cp whole/00000000.txt album; : > album/film.gif; : > album/notes.md
+expect_status 0 "$FLIP" embed -m run -i album -o x.npy
+expect_line err.txt 'album: 2 files passed over: not .jpg, .jpeg, .png or .webp'
+expect_status 0 "$FLIP" data stats album
+expect_line err.txt 'album: 2 files passed over'

@@ -1,0 +1,95 @@
+. "$SOURCE/tests/support/sweep.sh"
+# One seed, 790 images: differences that these cannot tell are not called any, in any format.
+cat > experiments/one.yaml <<'Y'
+name: one
+settings: {samples: 60k, batch_size: 64, text.vocabulary: vocab.txt, data.train: x.tar, eval.points: 6}
+matrix: {mask_ratio: [0, 0.5, 0.75]}
+report:
+  rows: mask_ratio
+  baseline: {mask_ratio: 0}
+  iso: retrieval_i2t_r1
+  columns: [samples_per_second, speedup, time_ratio, wall_time_ratio, zero_shot_top1,
+            retrieval_i2t_r1, iso_speedup]
+  plots: [accuracy_vs_time]
+Y
+expect_status 0 env FAKE_DISTURB=mask_ratio=0.5 "$FLIPBENCH" run experiments/one.yaml --no-progress
+expect_status 0 bench report one
+expect_line out.txt 'a speed-up of .*95 % interval .*one seed, 790 images\), no difference that these runs can tell'
+expect_line out.txt 'image→text R@1 .*of mask 50 % less that of mask 0 %: .*no difference that these runs can tell; it would take about [0-9,]+ images'
+expect_line out.txt '^one seed, 790 evaluation images · 95 % intervals are about these runs'
+! grep -q 'sooner' out.txt || fail "a difference is claimed that 790 images cannot tell"
+grep -q "against training time: no difference" results/one/plots/accuracy_vs_time.gp || fail "the figure's title claims more"
+# An accuracy has an interval from one seed, and the best of a column is best by more than that.
+bench report one --format json > one.json
+# What a report in JSON says: SQL over its rows `r`.
+says() { [ "$(sqlite3 -batch :memory: "SELECT $2 FROM (SELECT json_group_array(value) AS r FROM json_each(readfile('$1'), '\$.rows'))")" = 1 ] || { cat "$1" >&2; fail "$3"; }; }
+for metric in retrieval_i2t_r1 zero_shot_top1; do
+  for row in 0 1 2; do
+    v="'\$[$row].values.$metric"
+    says one.json "(r ->> $v.low') < (r ->> $v.value') AND (r ->> $v.value') < (r ->> $v.high') AND (r ->> $v.seeds') = 1 AND (r ->> $v.images') = 790" "$metric has no interval"
+  done
+done
+for row in 0 1 2; do
+  says one.json "(r ->> '\$[$row].values.retrieval_i2t_r1.best') = 0" "an accuracy is best by chance"
+done
+says one.json "(r ->> '\$[2].values.samples_per_second.best') = 1" "the fastest is not the best"
+# Speed-up, time ratio and iso-accuracy are of one measure of time, whatever else the machine did;
+# what was disturbed is marked, and the time that passed stands beside.
+v="'\$[1].values"
+says one.json "abs((r ->> $v.speedup.value') * (r ->> $v.time_ratio.value') - 1) < 0.02 AND (r ->> $v.wall_time_ratio.value') > 0.9" "two measures of time"
+says one.json "(r ->> '\$[1].disturbed') = 1 AND (r ->> '\$[1].lost_share') > 0.2 AND (r ->> '\$[0].disturbed') = 0" "not marked in JSON"
+bench report one > out.txt
+expect_line out.txt '^50 % † '
+expect_line out.txt '^† disturbed by other work on the machine: mask 50 % 3[0-9] % of its time lost'
+for format in markdown latex html; do bench report one --format $format > $format.txt; done
+grep -q '| 50 % † |' markdown.txt || fail "not marked in Markdown"
+grep -q 'dagger' latex.txt || fail "not marked in LaTeX"
+grep -q 'class="warning"[^>]*>† disturbed' results/one/report.html || fail "the page's top does not say it"
+grep -q '50 % †' results/one/plots/accuracy_vs_time.gp || fail "not marked in the figure"
+bench report one --format csv > one.csv
+head -1 one.csv | grep -q 'iso_speedup_low,iso_speedup_high' || fail "the ends of an interval are not in the CSV"
+head -1 one.csv | grep -q 'retrieval_i2t_r1_from_baseline_low' || fail "no difference in the CSV"
+
+# Three seeds, and an evaluation that one of them lacks: curves are matched by step.
+cat > experiments/three.yaml <<'Y'
+name: three
+settings: {samples: 50k, batch_size: 64, text.vocabulary: vocab.txt, data.train: x.tar, eval.points: 6}
+matrix: {mask_ratio: [0, 0.75], seed: [0, 1, 2]}
+report: {rows: mask_ratio, baseline: {mask_ratio: 0}, iso: retrieval_i2t_r1, columns: [speedup, retrieval_i2t_r1, iso_speedup], plots: [accuracy_vs_samples]}
+Y
+expect_status 0 bench run experiments/three.yaml --no-progress
+bench report three --format json > three.json
+says three.json "(r ->> '\$[0].values.retrieval_i2t_r1.seeds') = 3 AND (r ->> '\$[1].values.retrieval_i2t_r1.seeds') = 3" "not three seeds"
+first=$(ask "SELECT min(step) FROM evaluation JOIN run ON run.id = run_id JOIN experiment_cell USING (cell_id) WHERE label LIKE '%=0.75 seed=1'")
+sed -i "/\"event\":\"eval\".*\"step\":$first,/d" results/three/mask_ratio=0.75*seed=1-*/events.jsonl
+expect_status 0 bench db rebuild
+expect_status 0 bench plot three --format svg
+awk '/^\$points/{on=1;next} /^EOD/{on=0} on' results/three/plots/accuracy_vs_samples.gp > points.txt
+[ "$(awk 'NF==0{block++} NF{n[block+0]++} END{print n[0]+0, n[2]+0}' points.txt)" = "6 5" ] || fail "curves were not matched by step: $(cat points.txt)"
+[ "$(awk 'NF==0{block++} block==2 && NF{print $1; exit}' points.txt)" = "$(awk 'NR==2{print $1}' points.txt)" ] || fail "points of other steps were averaged"
+
+# A run without its accuracy, a metric that is no number: said, and nothing breaks.
+sed -i '/"event":"eval"/d' results/three/*/events.jsonl
+expect_status 0 bench db rebuild
+expect_status 0 bench report three
+expect_line out.txt 'no evaluation set of the run measures it'
+expect_status 0 bench plot three --format svg
+expect_line err.txt 'figure accuracy_vs_samples not drawn: no finished run has its numbers'
+expect_status 0 bench report three --format html
+grep -q 'accuracy_vs_samples: not drawn: no finished run has its numbers' results/three/report.html || fail "the page does not say why"
+
+# A metric that is null is no number, not nought.
+sed -i 's/"top1":[0-9.e-]*/"top1":null/' results/one/mask_ratio=0-*/events.jsonl
+expect_status 0 bench db rebuild
+expect_status 0 bench report one
+expect_line out.txt '^– zero-shot top-1 of mask 0 %: what it measured was not a number'
+bench report one --format csv > one.csv
+
+# Rows that were given different data are rows of their own, and compared with nothing.
+expect_status 0 bench run experiments/small.yaml --no-progress
+sed -i 's/"data_fingerprint":"[^"]*"/"data_fingerprint":"0000000000"/' results/small/mask_ratio=0-*/events.jsonl
+expect_status 0 bench db rebuild
+expect_status 0 bench report small
+expect_line out.txt '^ ?0 % ‡'
+expect_line out.txt '^‡ given other training data than the newest run'
+expect_line out.txt 'the baseline was given something else, or ran elsewhere'

@@ -1,0 +1,25 @@
+. "$SOURCE/tests/support/sweep.sh"
+expect_status 0 bench run experiments/small.yaml --no-progress
+expect_status 0 bench plot --list
+for figure in accuracy_vs_time accuracy_vs_samples throughput memory loss; do
+  expect_line out.txt "^$figure +[a-z]"
+  [ -f "$SOURCE/plots/$figure.gp" ] || fail "$figure has no template"
+done
+# A column of a paper: 3.3 inches are 237 points. Wide: 7.6 are 547.
+expect_status 0 bench plot small --format svg,png,pdf --size column --out column
+expect_status 0 bench plot small --format pdf --out wide
+grep -aq 'MediaBox \[ 0 0 237 ' column/loss.pdf || fail "a column's figure is not 3.3 inches wide"
+grep -aq 'MediaBox \[ 0 0 547 ' wide/loss.pdf || fail "a wide figure is not 7.6 inches wide"
+! grep -q 'Mask ratio, made up' column/loss.svg || fail "a column's title is the caption's work"
+# A template of one's own draws with the theme and the data of the figure.
+echo 'set label 1 "mine alone" at graph 0.5,0.5; plot $points index 0 using 1:2 with lines' > mine.gp
+expect_status 0 bench plot small --figure loss --template mine.gp --format svg --out own
+[ "$(cat out.txt)" = own/loss.svg ] || fail "more than one figure was drawn"
+grep -q 'mine alone' own/loss.svg || fail "the own template was not used"
+echo 'nonsense' > mine.gp
+expect_status 1 bench plot small --figure loss --template mine.gp --out own
+expect_line err.txt 'gnuplot refused own/loss.gp'
+expect_status 2 bench plot small --figure los
+expect_line err.txt "did you mean 'loss'"
+expect_status 2 bench plot small --template mine.gp
+expect_status 2 bench plot small --size poster

@@ -1,0 +1,393 @@
+/* What run-level numbers are made from, with event streams written by hand. */
+#include "support/test.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/fs.h"
+#include "base/text.h"
+#include "store/outcomes.h"
+#include "store/sql.h"
+#include "support/folder.h"
+
+static double real(store *s, const char *sql) {
+  sqlite3_stmt *rows;
+  bool more;
+  assert_ok(sql_query_once(s, &rows, sql));
+  assert_ok(sql_next(s, rows, &more));
+  double value = more ? sql_real(rows, 0) : (double)NAN;
+  sqlite3_finalize(rows);
+  return value;
+}
+
+static double summary(store *s, const char *name) {
+  char sql[128];
+  snprintf(sql, sizeof sql, "SELECT value FROM summary WHERE name = '%s'", name);
+  return real(s, sql);
+}
+
+#define assert_near(value, wanted)                                                                 \
+  do {                                                                                             \
+    double got_ = (value), wanted_ = (wanted);                                                     \
+    if (!(fabs(got_ - wanted_) <= 1e-9 * fabs(wanted_) + 1e-12))                                   \
+      fail_msg("%s is %.12g, not %.12g", #value, got_, wanted_);                                   \
+  } while (0)
+
+static void write_file(const char *path, const strbuf *text) {
+  assert_ok(fs_make_folders("results/e/r"));
+  assert_ok(fs_write_atomic(path, text->data, text->length));
+}
+
+/* attempts.jsonl of three processes, started at seconds 0, 100 and 200 of a minute's count. */
+static void write_attempts(int count) {
+  static const char *const ends[] = {"failed", "interrupted", "finished"};
+  strbuf text = {0};
+  for (int i = 0; i < count; i++)
+    strbuf_format(&text,
+                  "{\"event\":\"attempt_start\",\"time\":\"2026-01-01T00:%02d:00.000Z\",\"cell\":"
+                  "\"c\",\"attempt\":%d,\"pid\":1,\"command\":[\"flip\"]}\n"
+                  "{\"event\":\"attempt_end\",\"time\":\"2026-01-01T00:%02d:59.000Z\",\"attempt\":"
+                  "%d,\"status\":\"%s\"}\n",
+                  i, i + 1, i, i + 1, ends[i + 3 - count]);
+  write_file("results/e/r/attempts.jsonl", &text);
+  strbuf_free(&text);
+}
+
+static void add_start(strbuf *text, int minute, int first_step, int64_t total_steps) {
+  strbuf_format(text,
+                "{\"event\":\"start\",\"time\":\"2026-01-01T00:%02d:01.000Z\",\"version\":2,"
+                "\"settings\":{\"batch_size\":64},\"threads\":2,\"conditions\":{\"cpus\":2},"
+                "\"data_fingerprint\":\"d%d\",\"vocabulary_fingerprint\":\"v\","
+                "\"evaluation_fingerprints\":{\"b\":\"2\",\"a\":\"1\"},\"init_fingerprint\":\"\","
+                "\"flops_per_sample\":{\"total\":1e6},\"gemm_flops_per_second\":1e9,"
+                "\"total_steps\":%lld,\"first_step\":%d}\n",
+                minute, minute, (long long)total_steps, first_step);
+}
+
+static void add_step(strbuf *text, int minute, int64_t step, int steps, double seconds) {
+  strbuf_format(text,
+                "{\"event\":\"step\",\"time\":\"2026-01-01T00:%02d:10.000Z\",\"step\":%lld,"
+                "\"samples\":%lld,\"loss\":%g,\"seconds\":%.17g,\"data_wait_seconds\":%.17g,"
+                "\"steps\":%d,\"cpu_seconds\":%.17g,\"delay_seconds\":0,\"switches\":1,"
+                "\"other_cpu_seconds\":%.17g,\"stolen_seconds\":0,\"energy_joules\":2,"
+                "\"train_seconds\":12345}\n",
+                minute, (long long)step, (long long)step * 64, 4 - 0.01 * (double)step, seconds,
+                seconds / 10, steps, 2 * seconds, 0.1 * seconds);
+}
+
+static void add_memory(strbuf *text, int minute, int64_t peak) {
+  strbuf_format(text,
+                "{\"event\":\"memory\",\"time\":\"2026-01-01T00:%02d:20.000Z\",\"step\":3,"
+                "\"peak_bytes\":%lld,\"host_peak_bytes\":%lld}\n",
+                minute, (long long)peak, (long long)peak + 1);
+}
+
+static void add_checkpoint(strbuf *text, int64_t step) {
+  strbuf_format(text,
+                "{\"event\":\"checkpoint\",\"step\":%lld,\"samples\":1,\"bytes\":1,\"path\":"
+                "\"step-%lld.safetensors\"}\n",
+                (long long)step, (long long)step);
+}
+
+static void add_end(strbuf *text, int minute, const char *status) {
+  strbuf_format(text,
+                "{\"event\":\"end\",\"time\":\"2026-01-01T00:%02d:30.000Z\",\"status\":\"%s\","
+                "\"step\":1,\"samples\":77,\"train_seconds\":88,\"samples_per_second\":99,"
+                "\"peak_bytes\":1}\n",
+                minute, status);
+}
+
+/* Killed after step 5 with a checkpoint of step 3; stopped after 9; one step was left. */
+static void write_interrupted_run(strbuf *text) {
+  add_start(text, 0, 0, 10);
+  for (int step = 1; step <= 5; step++) {
+    add_step(text, 0, step, 1, step < 4 ? 0.5 : 7.0);
+    if (step == 3) add_memory(text, 0, 900);
+    if (step == 3) add_checkpoint(text, 3);
+  }
+  add_start(text, 1, 3, 10);
+  add_step(text, 1, 5, 2, 0.8);
+  for (int step = 6; step <= 9; step++) add_step(text, 1, step, 1, 0.4);
+  add_memory(text, 1, 700);
+  add_checkpoint(text, 9);
+  add_end(text, 1, "interrupted");
+  add_start(text, 2, 9, 10);
+  add_step(text, 2, 10, 1, 0.6);
+  add_memory(text, 2, 300);
+  add_end(text, 2, "finished");
+}
+
+static void numbers_of_an_interrupted_run_are_those_of_all_its_processes(void **state) {
+  (void)state;
+  store *s;
+  int64_t run_id;
+  strbuf text = {0};
+  write_attempts(3);
+  write_interrupted_run(&text);
+  write_file("results/e/r/events.jsonl", &text);
+  assert_ok(store_open("s.db", &s));
+  assert_ok(store_ingest(s, "results", "e/r", &run_id));
+  double trained = 3 * 0.5 + 0.8 + 4 * 0.4 + 0.6; /* what was trained in vain is not in it */
+  assert_near(summary(s, "samples"), 640);
+  assert_near(summary(s, "train_seconds"), trained);
+  assert_near(summary(s, "samples_per_second_run"), 640 / trained);
+  assert_near(summary(s, "wall_seconds"), 9 + 29 + 29); /* the killed one's last event counts */
+  assert_near(summary(s, "peak_bytes"), 900);
+  assert_near(summary(s, "host_peak_bytes"), 901);
+  assert_near(summary(s, "attempts"), 3);
+  assert_near(summary(s, "data_wait_share"), 0.1);
+  assert_near(summary(s, "other_cpus"), 0.1);
+  assert_near(summary(s, "energy_joules"), 2 * 9);
+  assert_near(summary(s, "energy_per_sample"), 18.0 / 640);
+  assert_near(summary(s, "final_loss"), 3.9);
+  assert_near(summary(s, "lost_share"), 0);
+  assert_near(summary(s, "disturbed"), 0);
+  double pace = summary(s, "steady_step_seconds");
+  assert_true(pace >= 0.4 && pace <= 0.5);
+  assert_near(summary(s, "steady_seconds"), pace * 10);
+  assert_near(summary(s, "samples_per_second"), 64 / pace);
+  assert_near(summary(s, "samples_per_second_median"), 64 / pace);
+  assert_near(summary(s, "flops_per_second"), 64e6 / pace);
+  assert_near(summary(s, "mfu"), 64e6 / pace / 1e9);
+  /* times of rows and of evaluations are sums of what was recorded */
+  assert_near(real(s, "SELECT train_seconds FROM step WHERE step = 3"), 1.5);
+  assert_near(real(s, "SELECT train_seconds FROM step WHERE step = 10"), trained);
+  assert_near(real(s, "SELECT sum(steps) FROM step"), 10);
+  assert_near(real(s, "SELECT group_concat(attempt, '') FROM step"), 11122222 * 10 + 3);
+  strbuf_free(&text);
+  store_close(s);
+}
+
+/* All that was made of a run, for comparison. */
+static char *dump(store *s) {
+  static const char *const queries[] = {
+      "SELECT name, value FROM summary ORDER BY 1",
+      "SELECT step, steps, seconds, train_seconds, attempt FROM step ORDER BY 1",
+      "SELECT step, metric, value, train_seconds FROM evaluation ORDER BY 1, 2",
+      "SELECT number, attempt, started, last FROM process ORDER BY 1",
+      "SELECT ordinal, step, peak_bytes FROM memory ORDER BY 1"};
+  strbuf out = {0};
+  for (size_t i = 0; i < sizeof queries / sizeof *queries; i++) {
+    sqlite3_stmt *rows;
+    bool more;
+    assert_ok(sql_query_once(s, &rows, queries[i]));
+    for (err error; !(error = sql_next(s, rows, &more)) && more;) {
+      for (int c = 0; c < sqlite3_column_count(rows); c++)
+        strbuf_format(&out, "%s|", sql_text(rows, c));
+      strbuf_append_char(&out, '\n');
+    }
+    sqlite3_finalize(rows);
+  }
+  return strbuf_take(&out);
+}
+
+static void read_line_by_line_or_at_once_the_record_is_the_same(void **state) {
+  (void)state;
+  store *slow, *fast;
+  int64_t run_id;
+  strbuf text = {0};
+  write_attempts(3);
+  write_interrupted_run(&text);
+  assert_ok(store_open("slow.db", &slow));
+  for (size_t length = 1; length <= text.length; length++) {
+    if (text.data[length - 1] != '\n') continue;
+    strbuf part = {text.data, length, length, false};
+    write_file("results/e/r/events.jsonl", &part);
+    assert_ok(store_ingest(slow, "results", "e/r", &run_id));
+  }
+  assert_ok(store_open("fast.db", &fast));
+  assert_ok(store_ingest(fast, "results", "e/r", &run_id));
+  char *a = dump(slow), *b = dump(fast);
+  assert_string_equal(a, b);
+  free(a);
+  free(b);
+  strbuf_free(&text);
+  store_close(slow);
+  store_close(fast);
+}
+
+static void sums_of_a_long_run_are_exact(void **state) {
+  (void)state;
+  enum { STEPS = 120001, RESUMED = 70001 };
+  store *s;
+  int64_t run_id;
+  strbuf text = {0};
+  write_attempts(3);
+  add_start(&text, 0, 0, STEPS);
+  for (int step = 1; step <= RESUMED + 20; step++) {
+    add_step(&text, 0, step, 1, 0.25);
+    if (step == RESUMED) add_checkpoint(&text, RESUMED);
+  }
+  add_start(&text, 1, RESUMED, STEPS);
+  for (int step = RESUMED + 1; step <= STEPS; step++) add_step(&text, 1, step, 1, 0.5);
+  add_end(&text, 1, "finished");
+  write_file("results/e/r/events.jsonl", &text);
+  assert_ok(store_open("s.db", &s));
+  assert_ok(store_ingest(s, "results", "e/r", &run_id));
+  assert_true(real(s, "SELECT count(*) FROM step") < 50010);
+  assert_near(real(s, "SELECT sum(steps) FROM step"), STEPS);
+  assert_near(summary(s, "train_seconds"), 0.25 * RESUMED + 0.5 * (STEPS - RESUMED));
+  assert_near(summary(s, "energy_joules"), 2.0 * STEPS);
+  assert_near(real(s, "SELECT train_seconds FROM step WHERE step = 70001"), 0.25 * RESUMED);
+  strbuf_free(&text);
+  store_close(s);
+}
+
+static void a_null_metric_is_missing_and_said_so(void **state) {
+  (void)state;
+  store *s;
+  int64_t run_id;
+  strbuf text = {0};
+  write_attempts(1);
+  add_start(&text, 0, 0, 2);
+  add_step(&text, 0, 1, 1, 0.5);
+  strbuf_append(&text, "{\"event\":\"eval\",\"step\":1,\"samples\":64,\"set\":\"x\",\"task\":"
+                       "\"zeroshot\",\"metrics\":{\"top1\":null,\"top5\":0.5}}\n"
+                       "{\"event\":\"step\",\"step\":2,\"samples\":128,\"steps\":1,\"loss\":null,"
+                       "\"seconds\":0.5}\n");
+  write_file("results/e/r/events.jsonl", &text);
+  assert_ok(store_open("s.db", &s));
+  assert_ok(store_ingest(s, "results", "e/r", &run_id));
+  assert_near(real(s, "SELECT count(*) FROM evaluation WHERE metric = 'top1' AND value IS NULL"),
+              1);
+  assert_near(real(s, "SELECT count(*) FROM warning WHERE kind = 'metric'"), 1);
+  /* a loss that is no number is not averaged away */
+  assert_true(isnan(summary(s, "final_loss")));
+  strbuf_free(&text);
+  store_close(s);
+}
+
+static void outcomes_are_read_back_item_by_item(void **state) {
+  (void)state;
+  store *s;
+  int64_t run_id;
+  strbuf text = {0};
+  store_outcome o;
+  write_attempts(1);
+  add_start(&text, 0, 0, 2);
+  for (int step = 1; step <= 2; step++) {
+    add_step(&text, 0, step, 1, 0.5);
+    strbuf_format(&text,
+                  "{\"event\":\"eval\",\"step\":%d,\"set\":\"x\",\"task\":\"zeroshot\",\"metrics\":"
+                  "{\"top1\":0.3,\"images\":10},\"hits\":{\"top1\":\"%s\",\"top5\":\"AAA\"}%s}\n",
+                  step, step == 1 ? "AQI=" : "BQM=",
+                  step == 1 ? ",\"labels\":\"AQACAAMABAAFAAYABwAIAAkAAAE=\"" : "");
+  }
+  write_file("results/e/r/events.jsonl", &text);
+  assert_ok(store_open("s.db", &s));
+  assert_ok(store_ingest(s, "results", "e/r", &run_id));
+  assert_ok(store_load_outcome(s, run_id, "zeroshot", "top1", NULL, -1, &o));
+  assert_int_equal(o.items, 10);
+  assert_int_equal(o.step, 2);
+  static const bool hits[] = {true, false, true, false, false, false, false, false, true, true};
+  for (size_t i = 0; i < 10; i++) assert_int_equal(store_is_hit(&o, i), hits[i]);
+  assert_non_null(o.labels);
+  assert_int_equal(o.labels[0], 1);
+  assert_int_equal(o.labels[9], 256);
+  store_free_outcome(&o);
+  assert_ok(store_load_outcome(s, run_id, "zeroshot", "top1", "x", 1, &o));
+  assert_int_equal(o.hits[0], 1);
+  store_free_outcome(&o);
+  /* what is not base64 of ten bits is a warning, and no outcome */
+  assert_ok(store_load_outcome(s, run_id, "zeroshot", "top5", NULL, -1, &o));
+  assert_int_equal(o.items, 0);
+  store_free_outcome(&o);
+  assert_near(real(s, "SELECT count(*) FROM warning WHERE kind = 'outcome'"), 1);
+  strbuf_free(&text);
+  store_close(s);
+}
+
+/* Stream version 1 with log_every 10: a row has the time of its own step and a running total. */
+static void rows_of_the_old_stream_cover_the_steps_between_them(void **state) {
+  (void)state;
+  store *s;
+  int64_t run_id;
+  strbuf text = {0};
+  write_attempts(1);
+  strbuf_append(&text, "{\"event\":\"start\",\"version\":1,\"total_steps\":30,\"first_step\":0}\n");
+  for (int step = 10; step <= 30; step += 10)
+    strbuf_format(&text,
+                  "{\"event\":\"step\",\"step\":%d,\"samples\":%d,\"seconds\":0.5,"
+                  "\"data_wait_seconds\":0.01,\"train_seconds\":%g}\n",
+                  step, step * 8, 0.4 * step);
+  strbuf_append(&text, "{\"event\":\"end\",\"status\":\"finished\",\"peak_bytes\":5,"
+                       "\"samples_per_second_median\":3,\"energy_joules\":7}\n");
+  write_file("results/e/r/events.jsonl", &text);
+  assert_ok(store_open("s.db", &s));
+  assert_ok(store_ingest(s, "results", "e/r", &run_id));
+  assert_near(summary(s, "train_seconds"), 12);
+  assert_near(summary(s, "steady_step_seconds"), 0.4);
+  assert_near(summary(s, "samples_per_second_median"), 20);
+  assert_near(summary(s, "peak_bytes"), 5);
+  assert_near(summary(s, "energy_per_sample"), 7.0 / 240);
+  /* nothing tells whether it was disturbed */
+  assert_true(isnan(summary(s, "disturbed")));
+  strbuf_free(&text);
+  store_close(s);
+}
+
+static void run_old_database(const char *path) {
+  char *sql;
+  size_t length;
+  sqlite3 *database;
+  assert_ok(fs_read(FLIP_SOURCE_DIR "/tests/store/schema/version_2.sql", &sql, &length));
+  assert_int_equal(sqlite3_open(path, &database), SQLITE_OK);
+  assert_int_equal(sqlite3_exec(database, sql, NULL, NULL, NULL), SQLITE_OK);
+  sqlite3_close(database);
+  free(sql);
+}
+
+static void a_migrated_record_has_numbers_of_its_rows(void **state) {
+  (void)state;
+  store *s;
+  run_old_database("s.db");
+  assert_ok(store_open("s.db", &s));
+  /* rows of steps 4, 8 and 12, the last with a running total of 0.304 s */
+  assert_near(real(s, "SELECT sum(steps) FROM step WHERE run_id = 1"), 12);
+  double trained = real(s, "SELECT value FROM summary WHERE run_id = 1 AND name = 'train_seconds'");
+  assert_true(fabs(trained - 0.30412555898607240845) < 1e-12);
+  assert_near(real(s, "SELECT max(train_seconds) FROM evaluation WHERE run_id = 1"), trained);
+  assert_near(real(s, "SELECT value FROM summary WHERE run_id = 1 AND name = 'peak_bytes'"), 4.4e8);
+  assert_near(real(s, "SELECT value FROM summary WHERE run_id = 1 AND name = 'attempts'"), 1);
+  assert_true(real(s, "SELECT value FROM summary WHERE run_id = 1 AND name = 'steady_seconds'") >
+              0.29);
+  store_close(s);
+}
+
+static void run_folders_beside_a_migrated_record_are_read_anew(void **state) {
+  (void)state;
+  store *s;
+  strbuf text = {0};
+  write_attempts(3);
+  write_interrupted_run(&text);
+  write_file("results/e/r/events.jsonl", &text);
+  run_old_database("results/flipbench.db");
+  assert_int_equal(system("sqlite3 results/flipbench.db \"UPDATE run SET directory = 'e/r' WHERE"
+                          " id = 1\""),
+                   0);
+  assert_ok(store_open("results/flipbench.db", &s));
+  assert_near(
+      real(s, "SELECT value FROM summary WHERE run_id = 1 AND name = 'samples_per_second_run'"),
+      640 / 4.5);
+  assert_near(real(s, "SELECT count(*) FROM step WHERE run_id = 1"), 9);
+  /* the others have no folder: what was kept of them stays */
+  assert_near(real(s, "SELECT count(*) FROM step WHERE run_id = 3"), 3);
+  strbuf_free(&text);
+  store_close(s);
+}
+
+int main(void) {
+#define IN_FOLDER(test) cmocka_unit_test_setup_teardown(test, enter_folder, leave_folder)
+  const struct CMUnitTest tests[] = {
+      IN_FOLDER(numbers_of_an_interrupted_run_are_those_of_all_its_processes),
+      IN_FOLDER(read_line_by_line_or_at_once_the_record_is_the_same),
+      IN_FOLDER(sums_of_a_long_run_are_exact),
+      IN_FOLDER(a_null_metric_is_missing_and_said_so),
+      IN_FOLDER(outcomes_are_read_back_item_by_item),
+      IN_FOLDER(rows_of_the_old_stream_cover_the_steps_between_them),
+      IN_FOLDER(a_migrated_record_has_numbers_of_its_rows),
+      IN_FOLDER(run_folders_beside_a_migrated_record_are_read_anew),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,62 @@
+. "$SOURCE/tests/support/sweep.sh"
+
+expect_status 0 bench check experiments/small.yaml --cells
+expect_line out.txt 'mask_ratio=0.75 · unmasked tuning'
+expect_status 0 bench run experiments/small.yaml --dry-run
+expect_line out.txt '5 cells, 5 to run'
+[ ! -e results ] || fail "a dry run left something behind"
+
+expect_status 0 bench run experiments/small.yaml
+expect_line err.txt '✓ mask_ratio=0.5 · unmasked tuning'
+expect_line out.txt '^50 %'
+expect_line out.txt 'results/small/plots/accuracy_vs_time.png'
+expect_line out.txt 'report  results/small/report.html'
+for figure in accuracy_vs_time throughput memory loss; do
+  head -c 8 "results/small/plots/$figure.png" | grep -q PNG || fail "$figure.png is no PNG"
+  grep -q '</svg>' "results/small/plots/$figure.svg" || fail "$figure.svg is cut"
+done
+grep -q '</html>' results/small/report.html || fail "the page is cut"
+! grep -E 'src="http|href="http' results/small/report.html || fail "the page needs the network"
+
+# Everything is recorded, once.
+expect_answer "SELECT count(*), sum(status = 'finished') FROM run" '5|5'
+expect_answer "SELECT count(*), count(loss), max(step) FROM step WHERE run_id = 1" '125|125|125'
+before=$(sha256sum results/small/*/attempts.jsonl)
+expect_status 0 bench run experiments/small.yaml
+[ "$before" = "$(sha256sum results/small/*/attempts.jsonl)" ] || fail "a finished cell ran again"
+
+# Shown from every side.
+expect_status 0 bench status
+expect_line out.txt 'small .*5'
+expect_status 0 bench status small --json
+python_free_json() { grep -qE '^\{.*\}$|^\[|^\{' out.txt || fail "no JSON: $(head -c 200 out.txt)"; }
+python_free_json
+expect_status 0 bench show 1
+expect_line out.txt 'Imaginary CPU'
+expect_line out.txt '0123456789'
+expect_status 0 bench show 1 --json
+python_free_json
+: > small # a file of the experiment's name is in nobody's way
+for format in text markdown csv latex json; do
+  expect_status 0 bench report small --format $format
+  [ -s out.txt ] || fail "no $format"
+done
+expect_status 0 bench report small --format csv
+[ "$(wc -l < out.txt)" = 4 ] || fail "a header and three rows were expected"
+expect_status 0 bench report small --format latex
+expect_line out.txt '\\toprule'
+expect_status 0 bench report small --format text
+expect_line out.txt '~69\.6|~ *0\.50' # a reference value nobody has checked is marked
+
+# The words of the wise.
+expect_status 2 bench report small --format latx
+expect_line err.txt "did you mean 'latex'"
+expect_status 2 bench show 99
+expect_status 2 bench report nothing
+expect_line err.txt 'known: small'
+expect_status 2 bench run experiments/none.yaml
+expect_line err.txt 'there is no such experiment file'
+sed 's/mask_ratio: \[0/mask_rato: [0/' experiments/small.yaml > experiments/wrong.yaml
+expect_status 2 bench run experiments/wrong.yaml
+expect_line err.txt "wrong.yaml:5:3: unknown setting 'mask_rato'"
+expect_line err.txt "did you mean 'mask_ratio'"

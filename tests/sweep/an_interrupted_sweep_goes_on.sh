@@ -1,0 +1,57 @@
+. "$SOURCE/tests/support/real_sweep.sh"
+set -m # a job of its own for what runs in the background: only then does it hear Ctrl-C
+
+wait_for_steps() { # wait_for_steps [N]: until the first cell has written some steps
+  for _ in $(seq 200); do
+    grep -qs "\"step\":${1:-20}," results/small/*/events.jsonl && return
+    sleep 0.05
+  done
+  fail "no steps came"
+}
+
+# Ctrl-C: the cell checkpoints, the sweep ends with 130 and says how to go on.
+"$FLIPBENCH" run experiments/small.yaml > out.txt 2> err.txt & sweep=$!
+wait_for_steps
+kill -INT $sweep
+got=0; wait $sweep || got=$?
+[ $got = 130 ] || { cat err.txt; fail "ended with $got"; }
+expect_line err.txt 'the same command goes on from here'
+expect_answer "SELECT status FROM run" interrupted
+ls results/small/*/checkpoints/*.safetensors > /dev/null
+
+# Twice Ctrl-C: a cell that does not listen is killed at once, and can be gone on with.
+rm -rf results
+FLIP=$BINARY/tests/fake_flip FAKE_STEP_MS=10 FAKE_DEAF=mask_ratio=0 "$FLIPBENCH" run experiments/small.yaml > out.txt 2> err.txt & sweep=$!
+wait_for_steps 125 # half way: from there on it hears nothing
+sleep 0.2
+kill -INT $sweep
+sleep 0.5
+kill -0 $sweep || fail 'the first Ctrl-C killed'
+kill -INT $sweep
+got=0; wait $sweep || got=$?
+[ $got = 130 ] || { cat err.txt; fail "ended with $got"; }
+expect_answer "SELECT status, kind FROM run" 'interrupted|stopped'
+
+# SIGKILL of the coordinator: the record still opens, and the next run takes over.
+rm -rf results # what the stand-in left is nothing to go on from
+"$FLIPBENCH" run experiments/small.yaml > out.txt 2> err.txt & sweep=$!
+sleep 0.5
+kill -KILL $sweep
+wait $sweep || true
+expect_status 0 bench db check
+expect_status 0 bench status small
+
+
+expect_status 0 bench run experiments/small.yaml
+expect_answer "SELECT count(DISTINCT cell_id) FROM run WHERE status = 'finished'" 5
+# every step of the interrupted cell is there once
+expect_answer "SELECT count(*), count(loss), max(step) FROM step WHERE run_id = 1" '250|250|250'
+
+# Two sweeps over one results folder: the second is refused, the first unharmed.
+rm -rf results
+"$FLIPBENCH" run experiments/small.yaml > first.txt 2>&1 & sweep=$!
+wait_for_steps
+expect_status 1 bench run experiments/small.yaml
+expect_line err.txt 'already|another|lock'
+kill -INT $sweep; wait $sweep || true
+expect_status 0 bench db check

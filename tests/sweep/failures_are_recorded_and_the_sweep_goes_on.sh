@@ -1,0 +1,24 @@
+. "$SOURCE/tests/support/sweep.sh"
+
+# Each way to die: its own status and reason, the other cells run, what hangs on it is skipped.
+die() { # die VARIABLE expected-reason
+  rm -rf results
+  (export "$1=mask_ratio=0.5"; expect_status 1 bench run experiments/small.yaml)
+  expect_answer "SELECT count(*) FROM run WHERE status = 'finished'" 3
+  expect_line err.txt "mask_ratio=0.5: failed: .*$2"
+  expect_line err.txt 'mask_ratio=0.5 · unmasked tuning: (skipped|not run)'
+  expect_line err.txt 'log.txt'
+  expect_status 0 bench report small
+  expect_line out.txt 'mask_ratio=0.5: failed'
+}
+die FAKE_CRASH 'signal 11|SIGSEGV|Segmentation'
+die FAKE_KILL 'signal 9|SIGKILL|Killed'
+die FAKE_NAN 'not a number'
+die FAKE_REFUSE 'no such file'
+
+# Failed cells stay failed until they are asked for again; what is finished is left alone.
+expect_status 1 bench run experiments/small.yaml
+expect_answer "SELECT count(*) FROM run WHERE status = 'finished'" 3
+expect_status 0 bench run experiments/small.yaml --retry
+expect_answer "SELECT count(DISTINCT cell_id) FROM run WHERE status = 'finished'" 5
+expect_status 0 bench db check

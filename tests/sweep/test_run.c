@@ -1,0 +1,362 @@
+/* The runner's parts that need no process: slots, retries, cgroups, records. */
+#include "support/test.h"
+
+#include <fcntl.h>
+#include <math.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <archive.h>
+#include <archive_entry.h>
+
+#include "base/fs.h"
+#include "exchange/bundle.h"
+#include "exchange/place.h"
+#include "exchange/place_map.h"
+#include "sweep/directory.h"
+#include "sweep/limits.h"
+#include "sweep/retry.h"
+#include "sweep/memory.h"
+#include "sweep/slots.h"
+#include "sweep/turns.h"
+
+static int cores_here(void) {
+  cpu_set_t allowed;
+  return sched_getaffinity(0, sizeof allowed, &allowed) == 0 ? CPU_COUNT(&allowed) : 0;
+}
+
+static void slots_share_cores_and_gpus_without_overlap(void **state) {
+  (void)state;
+  slots s;
+  run_options options = {.gpus = "4,6,7,9"};
+  spec_requires needs = {.gpus = 2};
+  assert_ok(slots_make(&options, &needs, &s));
+  assert_int_equal(s.count, 2);
+  assert_string_equal(s.items[0].gpus, "4,6");
+  assert_string_equal(s.items[1].gpus, "7,9");
+  if (cores_here() >= 2) {
+    cpu_set_t both;
+    CPU_AND(&both, &s.items[0].cores, &s.items[1].cores);
+    assert_int_equal(CPU_COUNT(&both), 0);
+    assert_int_equal(CPU_COUNT(&s.items[0].cores), cores_here() / 2);
+  }
+  slot *first = slots_take(&s), *second = slots_take(&s);
+  assert_non_null(first);
+  assert_non_null(second);
+  assert_null(slots_take(&s));
+  first->is_busy = false;
+  assert_ptr_equal(slots_take(&s), first);
+  slots_free(&s);
+}
+
+static void one_cell_at_a_time_has_the_whole_machine(void **state) {
+  (void)state;
+  slots s;
+  assert_ok(slots_make(&(run_options){0}, &(spec_requires){0}, &s));
+  assert_int_equal(s.count, 1);
+  assert_false(s.items[0].is_pinned);
+  assert_null(s.items[0].gpus);
+  slots_free(&s);
+  /* more cells than cores share them */
+  assert_ok(slots_make(&(run_options){.jobs = cores_here() + 1}, &(spec_requires){0}, &s));
+  assert_false(s.items[0].is_pinned);
+  slots_free(&s);
+}
+
+static void what_does_not_fit_is_told(void **state) {
+  (void)state;
+  slots s;
+  run_options two_gpus = {.gpus = "0,1"}, many = {.gpus = "0,1", .jobs = 3};
+  assert_fails_with(slots_make(&two_gpus, &(spec_requires){.gpus = 4}, &s),
+                    "requires 4 GPUs, and 2");
+  assert_fails_with(slots_make(&many, &(spec_requires){.gpus = 1}, &s), "fit 2 times");
+  assert_fails_with(slots_make(&(run_options){0}, &(spec_requires){.cores = 100000}, &s),
+                    "requires 100000 CPU cores");
+}
+
+static void retries_wait_twice_as_long_each_time_up_to_an_hour(void **state) {
+  (void)state;
+  spec_limits limits = {.retry_wait_seconds = 10};
+  assert_true(retry_wait(&limits, 1) == 10);
+  assert_true(retry_wait(&limits, 3) == 40);
+  assert_true(retry_wait(&limits, 30) == 3600);
+}
+
+static void what_the_same_settings_give_again_is_not_retried(void **state) {
+  (void)state;
+  static const char *const passes[] = {"crash", "memory", "io", "killed", "lost", "start", "other"};
+  for (size_t i = 0; i < sizeof passes / sizeof *passes; i++)
+    assert_true(retry_is_worth_it(passes[i], false));
+  assert_false(retry_is_worth_it("nan", true));
+  assert_false(retry_is_worth_it("input", true));
+  assert_true(retry_is_worth_it("timeout", true));
+  assert_false(retry_is_worth_it("timeout", false));
+}
+
+static void write_file(const char *folder, const char *name, const char *text) {
+  char *path = fs_join(folder, name);
+  assert_ok(fs_write_atomic(path, text, strlen(text)));
+  free(path);
+}
+
+/* A folder that looks like a cgroup: a kernel's own cannot be had in every test machine. */
+static void a_cell_with_a_memory_limit_gets_a_cgroup_where_one_can_be_made(void **state) {
+  (void)state;
+  char base[] = "/tmp/flip-cgroup.XXXXXX", text[64] = "";
+  assert_non_null(mkdtemp(base));
+  write_file(base, "cgroup.controllers", "cpu memory pids\n");
+  setenv("FLIPBENCH_CGROUP", base, 1);
+  char *found = limits_find_cgroup();
+  assert_string_equal(found, base);
+  char *cell = fs_join(base, "cell");
+  assert_int_equal(mkdir(cell, 0755), 0); /* the kernel makes the files with the folder */
+  write_file(cell, "memory.max", "max");
+  char *made = limits_make_cgroup(base, "cell", 1048576), *read;
+  size_t length;
+  assert_string_equal(made, cell);
+  char *path = fs_join(made, "memory.max");
+  assert_ok(fs_read(path, &read, &length));
+  snprintf(text, sizeof text, "%.60s", read);
+  assert_string_equal(text, "1048576");
+  assert_false(limits_has_killed(made));
+  write_file(cell, "memory.events", "low 0\nhigh 0\nmax 7\noom 1\noom_kill 1\n");
+  assert_true(limits_has_killed(made));
+  /* without the controller there is none */
+  write_file(base, "cgroup.controllers", "cpu pids\n");
+  assert_null(limits_find_cgroup());
+  unsetenv("FLIPBENCH_CGROUP");
+  unlink(path);
+  free(path);
+  free(read);
+  path = fs_join(made, "memory.events");
+  unlink(path);
+  rmdir(made);
+  free(path);
+  path = fs_join(base, "cgroup.controllers");
+  unlink(path);
+  rmdir(base);
+  free(path);
+  free(made);
+  free(cell);
+  free(found);
+}
+
+static void the_last_word_of_a_process_is_found_behind_its_start(void **state) {
+  (void)state;
+  char base[] = "/tmp/flip-run.XXXXXX";
+  static const char old[] = "{\"event\":\"end\",\"status\":\"interrupted\"}\n";
+  static const char now[] =
+      "{\"event\":\"step\",\"step\":1}\n{\"event\":\"end\",\"status\":\"odd\","
+      "\"kind\":\"nan\",\"message\":\"loss\"}\n{\"event\":\"st";
+  assert_non_null(mkdtemp(base));
+  char *cell = fs_join(base, "cell"), text[512];
+  assert_ok(fs_make_folders(cell));
+  snprintf(text, sizeof text, "%s%s", old, now);
+  write_file(cell, "events.jsonl", text);
+  verdict v = {0};
+  assert_ok(directory_read_end(base, "cell", sizeof old - 1, &v));
+  assert_string_equal(v.status, "failed");
+  assert_string_equal(v.kind, "nan");
+  assert_string_equal(strbuf_string(&v.message), "loss");
+  strbuf_free(&v.message);
+  v = (verdict){0};
+  assert_ok(directory_read_end(base, "cell", (int64_t)strlen(text), &v));
+  assert_string_equal(v.status, "");
+  int number;
+  assert_ok(directory_next_attempt(base, "cell", &number));
+  assert_int_equal(number, 1);
+  attempt_start start = {.cell_id = "c",
+                         .attempt = 4,
+                         .command = (char *[]){NULL},
+                         .predicted_seconds = NAN,
+                         .predicted_bytes = NAN};
+  assert_ok(directory_record_start(base, "cell", &start));
+  assert_ok(directory_next_attempt(base, "cell", &number));
+  assert_int_equal(number, 5);
+  /* a number that flipbench gives to no process is no process's: 2^32 + 7 would be 7 */
+  write_file(cell, "attempts.jsonl",
+             "{\"event\":\"attempt_start\",\"attempt\":4294967303}\n"
+             "{\"event\":\"attempt_start\",\"attempt\":2147483647}\n"
+             "{\"event\":\"attempt_start\",\"attempt\":-3}\n");
+  assert_ok(directory_next_attempt(base, "cell", &number));
+  assert_int_equal(number, 1);
+  snprintf(text, sizeof text, "rm -r %s", base);
+  assert_int_equal(system(text), 0);
+  free(cell);
+}
+
+/* An archive of one file. */
+static void write_archive(const char *path, const char *name, const char *bytes) {
+  struct archive *out = archive_write_new();
+  struct archive_entry *entry = archive_entry_new();
+  archive_write_set_format_pax(out);
+  assert_int_equal(archive_write_open_filename(out, path), ARCHIVE_OK);
+  archive_entry_set_pathname(entry, name);
+  archive_entry_set_filetype(entry, AE_IFREG);
+  archive_entry_set_perm(entry, 0644);
+  archive_entry_set_size(entry, (la_int64_t)strlen(bytes));
+  assert_int_equal(archive_write_header(out, entry), ARCHIVE_OK);
+  assert_int_equal(archive_write_data(out, bytes, strlen(bytes)), strlen(bytes));
+  archive_entry_free(entry);
+  assert_int_equal(archive_write_free(out), ARCHIVE_OK);
+}
+
+static void a_bundle_reaches_nothing_outside_of_its_folder(void **state) {
+  (void)state;
+  char base[] = "/tmp/flip-bundle.XXXXXX", before[4096], command[64], own[64], *text;
+  size_t length;
+  bundle_manifest m;
+  assert_non_null(mkdtemp(base));
+  snprintf(own, sizeof own, "%s/mine", base);
+  /* the first is a hard link "b/x" to "mine" with contents, which would go there */
+  const char *const names[] = {"b/x", "b/../../mine", own, "../mine"};
+  char *archive = fs_join(base, "b.tar");
+  assert_non_null(getcwd(before, sizeof before));
+  assert_int_equal(chdir(base), 0);
+  write_file(base, "mine", "precious");
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+    write_archive(archive, names[i], "changed");
+    const char *given =
+        i ? archive : FLIP_SOURCE_DIR "/tests/fuzz/found/bundle/a_link_with_contents.tar";
+    assert_fails_with(bundle_extract(given, "inside", &m), "which is no file of a bundle");
+    assert_ok(fs_read(own, &text, &length));
+    assert_string_equal(text, "precious");
+    free(text);
+  }
+  assert_int_equal(chdir(before), 0);
+  snprintf(command, sizeof command, "rm -r %s", base);
+  assert_int_equal(system(command), 0);
+  free(archive);
+}
+
+static void a_path_is_normalised_without_asking_the_disk(void **state) {
+  (void)state;
+  static const struct {
+    const char *path, *normal;
+    int ups;
+    bool is_below;
+  } cases[] = {{"a/b", "a/b", 0, true},
+               {"./a//b/./c", "a/b/c", 0, false},
+               {"a/../b", "b", 0, false},
+               {"../a", "../a", 1, false},
+               {"a/../../b", "../b", 1, false},
+               {"../../a/..", "../..", 2, false},
+               {"/a/../../b", "/b", 0, false},
+               {"/", "/", 0, false},
+               {"a/..", ".", 0, false},
+               {"", ".", 0, false},
+               {"vocab..v2.txt", "vocab..v2.txt", 0, true},
+               {"..a/b..", "..a/b..", 0, true},
+               {".../a", ".../a", 0, true},
+               {"a/..b/../c", "a/c", 0, false}};
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    strbuf normal = {0};
+    place_normalise(cases[i].path, &normal);
+    assert_string_equal(strbuf_string(&normal), cases[i].normal);
+    assert_int_equal(place_ups(strbuf_string(&normal)), cases[i].ups);
+    assert_int_equal(place_is_below(cases[i].path), cases[i].is_below);
+    strbuf_free(&normal);
+  }
+}
+
+static void paths_in_a_file_are_replaced_and_nothing_else(void **state) {
+  (void)state;
+  static const char *const keys[] = {"images", "base", NULL};
+  static const char before[] = "# ü /a/b stays\n"
+                               "base: [/a/b, '/a/b', \"/a/b\", /a/bc] # /a/b\n"
+                               "ünder: {base: /a/b, name: /a/b}\n"
+                               "images:\n  - list:/a/b#images=/c\n  - x/a/b\n";
+  static const char after[] =
+      "# ü /a/b stays\n"
+      "base: [\"/new \\\"place\", \"/new \\\"place\", \"/new \\\"place\", /a/bc] # /a/b\n"
+      "ünder: {base: \"/new \\\"place\", name: /a/b}\n"
+      "images:\n  - \"list:/new \\\"place#images=/d\"\n  - x/a/b\n";
+  char folder[] = "/tmp/flip-map.XXXXXX", *text = NULL;
+  size_t length;
+  place_map map = {0};
+  assert_non_null(mkdtemp(folder));
+  char *path = fs_join(folder, "set.yaml");
+  write_file(folder, "set.yaml", before);
+  assert_ok(place_map_add(&map, "/a/b", "/new \"place"));
+  assert_ok(place_map_add(&map, "/c", "/d"));
+  assert_ok(place_map_file(&map, path, keys));
+  assert_ok(fs_read(path, &text, &length));
+  assert_string_equal(text, after);
+  unlink(path);
+  rmdir(folder);
+  place_map_free(&map);
+  free(path);
+  free(text);
+}
+
+static void a_cell_that_another_machine_runs_is_refused(void **state) {
+  (void)state;
+  char base[] = "/tmp/flip-lock.XXXXXX", text[128];
+  assert_non_null(mkdtemp(base));
+  char *cell = fs_join(base, "cell");
+  assert_ok(fs_make_folders(cell));
+  /* a process id that is alive on another host says nothing about this one */
+  write_file(cell, "lock", "1 some-other-host\n");
+  char *path = fs_join(cell, "lock");
+  int held = open(path, O_RDWR | O_CLOEXEC), fd;
+  assert_int_equal(flock(held, LOCK_EX), 0);
+  lock_state lock;
+  pid_t holder;
+  assert_ok(directory_lock(base, "cell", &fd, &lock, &holder));
+  assert_int_equal(lock, LOCK_REFUSED);
+  /* one that is gone on this host has left its trainer behind */
+  char host[64] = "";
+  gethostname(host, sizeof host - 1);
+  snprintf(text, sizeof text, "999999999 %s\n", host);
+  assert_int_equal(pwrite(held, text, strlen(text), 0), strlen(text));
+  assert_ok(directory_lock(base, "cell", &fd, &lock, &holder));
+  assert_int_equal(lock, LOCK_ORPHANED);
+  close(held);
+  assert_ok(directory_lock(base, "cell", &fd, &lock, &holder));
+  assert_int_equal(lock, LOCK_TAKEN);
+  close(fd);
+  unlink(path);
+  rmdir(cell);
+  rmdir(base);
+  free(path);
+  free(cell);
+}
+
+static void turns_are_as_long_as_their_cost_asks_for(void **state) {
+  (void)state;
+  assert_true(turns_length(1, 0.5) == 180); /* some minutes, where stopping costs little */
+  assert_true(turns_length(10, 10) == 1000);
+  assert_true(turns_length(30, 10) == 0); /* 2 % would be more than half an hour */
+}
+
+static void memory_that_others_have_yet_to_take_is_not_free(void **state) {
+  (void)state;
+  assert_int_equal(memory_judge(4e9, 5e9, 0, false), MEMORY_FITS);
+  assert_int_equal(memory_judge(4e9, 5e9, 2e9, true), MEMORY_WAITS);
+  assert_int_equal(memory_judge(24.1e9, 23e9, 0, false), MEMORY_LACKS);
+  assert_int_equal(memory_judge(NAN, 23e9, 0, false), MEMORY_FITS);
+  assert_int_equal(memory_judge(4e9, NAN, 0, false), MEMORY_FITS);
+  assert_true(memory_available() > 0);
+  assert_true(memory_outstanding(getpid(), 1) == 0); /* this process has taken more than a byte */
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(turns_are_as_long_as_their_cost_asks_for),
+      cmocka_unit_test(memory_that_others_have_yet_to_take_is_not_free),
+      cmocka_unit_test(slots_share_cores_and_gpus_without_overlap),
+      cmocka_unit_test(one_cell_at_a_time_has_the_whole_machine),
+      cmocka_unit_test(what_does_not_fit_is_told),
+      cmocka_unit_test(retries_wait_twice_as_long_each_time_up_to_an_hour),
+      cmocka_unit_test(what_the_same_settings_give_again_is_not_retried),
+      cmocka_unit_test(a_cell_with_a_memory_limit_gets_a_cgroup_where_one_can_be_made),
+      cmocka_unit_test(a_bundle_reaches_nothing_outside_of_its_folder),
+      cmocka_unit_test(a_path_is_normalised_without_asking_the_disk),
+      cmocka_unit_test(paths_in_a_file_are_replaced_and_nothing_else),
+      cmocka_unit_test(a_cell_that_another_machine_runs_is_refused),
+      cmocka_unit_test(the_last_word_of_a_process_is_found_behind_its_start),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,106 @@
+. "$SOURCE/tests/support/sweep.sh"
+cat > experiments/two.yaml <<'Y'
+name: two
+settings: {samples: 2k, batch_size: 64, text.vocabulary: vocab.txt, data.train: x.tar, eval.points: 1}
+matrix: {mask_ratio: [0, 0.5]}
+report: {rows: mask_ratio, baseline: {mask_ratio: 0}, columns: [samples_per_second], plots: []}
+Y
+expect_status 0 bench run experiments/two.yaml
+first=$(ask "SELECT directory FROM v_cell_latest WHERE label = 'mask_ratio=0'")
+
+# The first cell's threads waited for a CPU: its row, the list and the end of a sweep say so.
+sed -i 's/"delay_seconds":0/"delay_seconds":0.02/; s/"cpu_seconds":[0-9.e-]*/"cpu_seconds":0.01/; s/"other_cpu_seconds":0/"other_cpu_seconds":0.03/' "results/$first/events.jsonl"
+expect_status 0 bench db rebuild
+expect_status 0 bench status two
+expect_line out.txt '^finished .* mask_ratio=0 † [0-9]+ % lost'
+expect_line out.txt 'mask_ratio=0.5$'
+expect_line out.txt 'retry disturbed'
+expect_status 0 bench status
+expect_line out.txt '^two +2/2 finished · 1 disturbed †'
+expect_status 0 bench status two --json
+expect_line out.txt '"disturbed":true,"lost_share":0.[0-9]+'
+expect_status 0 bench run experiments/two.yaml
+expect_line err.txt 'other processes disturbed 1 of 2 cells.*mask_ratio=0 \([0-9]+ % of its time lost\)'
+expect_line err.txt 'to measure them again on a quiet machine: .*--retry disturbed'
+
+# It is measured again, and what was measured before is kept, also in a record made anew.
+expect_status 0 bench run experiments/two.yaml --retry disturbed
+grep -q 'disturbed 1 of 2' err.txt && fail 'still disturbed'
+expect_answer "SELECT count(*), sum(archived) FROM run WHERE status = 'finished'" '3|1'
+[ -f "results/$first.archived-1/events.jsonl" ] || fail 'the disturbed run is lost'
+expect_status 0 bench db rebuild
+expect_answer "SELECT directory FROM run WHERE archived" "$first.archived-1"
+expect_status 0 bench run experiments/two.yaml --retry disturbed
+expect_answer "SELECT count(*) FROM run" 3
+
+# One cell has seen other data than the newest: said, and trained again on what is there now.
+sed -i 's/feedfacefeedface/badc0ffee0ddf00d/' "results/$first/events.jsonl"
+newest=$(ask "SELECT directory FROM run ORDER BY id DESC LIMIT 1")
+other=$(ask "SELECT directory FROM v_cell_latest WHERE label = 'mask_ratio=0.5'")
+[ "$newest" = "$first" ] || fail "the newest run is $newest"
+expect_status 0 bench db rebuild
+expect_status 0 bench run experiments/two.yaml
+expect_line err.txt '1 of 2 cells were given other training data than the newest run with the same settings'
+expect_line err.txt 'retry data'
+sed -i 's/badc0ffee0ddf00d/feedfacefeedface/' "results/$first/events.jsonl"; sed -i 's/feedfacefeedface/badc0ffee0ddf00d/' "results/$other/events.jsonl"
+expect_status 0 bench db rebuild
+expect_status 0 bench run experiments/two.yaml --retry data
+expect_answer "SELECT count(*), sum(archived) FROM run" '4|2'
+
+# The file is edited: status and report speak of the same cells.
+sed -i 's/\[0, 0.5\]/[0, 0.75]/' experiments/two.yaml
+expect_status 0 bench status two
+expect_line out.txt '^not run .* mask_ratio=0.75$'
+expect_line out.txt 'that the experiment file does not name any more'
+expect_status 0 bench report two
+expect_line out.txt 'mask_ratio=0.75.*not run'
+mv experiments/two.yaml gone.yaml
+expect_status 0 bench status two
+expect_line out.txt 'cannot be read, so this is what was recorded'
+mv gone.yaml experiments/two.yaml
+# --set of the run belongs to its name
+expect_status 0 bench run experiments/two.yaml --set seed=7
+expect_status 0 bench status two
+expect_line out.txt '^finished .* mask_ratio=0.75$'
+
+# Runs that no experiment owns, by themselves.
+expect_status 0 bench runs list --unowned
+expect_line out.txt 'of no experiment'
+run=$(ask "SELECT min(id) FROM run WHERE NOT archived")
+expect_status 0 bench runs note "$run" 'before the fan was cleaned'
+expect_status 0 bench runs tag "$run" paper old
+expect_status 0 bench runs tag "$run" old --remove
+expect_status 2 bench runs tag "$run" 'two words'
+expect_status 0 bench db rebuild
+expect_status 0 bench runs list --tag paper
+expect_line out.txt "\[paper\]: before the fan was cleaned"
+expect_status 0 bench runs list --tag paper --json
+expect_line out.txt '"note":"before the fan was cleaned"'
+run=$(ask "SELECT run_id FROM tag WHERE name = 'paper'")
+expect_status 0 bench runs archive "$run"
+folder=$(ask "SELECT directory FROM run WHERE id = $run")
+case $folder in *.archived-*) ;; *) fail "$folder" ;; esac
+expect_status 0 bench runs restore "$run"
+expect_answer "SELECT archived FROM run WHERE id = $run" 0
+folder=$(ask "SELECT directory FROM run WHERE id = $run")
+expect_status 2 bench runs remove "$run" </dev/null
+expect_line err.txt 'give --yes'
+[ -d "results/$folder" ] || fail 'removed without a yes'
+expect_status 0 bench runs remove "$run" --yes
+[ ! -e "results/$folder" ] || fail 'not removed'
+expect_answer "SELECT count(*) FROM run WHERE id = $run" 0
+
+# All cells are finished and a file is replaced: said, though nothing is trained on it yet.
+printf 'one' > x.tar
+expect_status 0 bench run experiments/two.yaml --set seed=11
+! grep -q 'changed since' err.txt || fail 'nothing has changed'
+expect_status 0 bench run experiments/two.yaml --set seed=11
+! grep -q 'changed since' err.txt || fail 'nothing has changed'
+printf 'other' > x.tar
+expect_status 0 bench run experiments/two.yaml --set seed=11
+expect_line err.txt 'data.train or text.vocabulary changed since 2 of 2 cells were trained on them'
+expect_status 0 bench run experiments/two.yaml --set seed=11 --retry data
+! grep -q 'changed since' err.txt || fail 'said after it was mended'
+expect_status 0 bench db rebuild
+expect_status 0 bench run experiments/two.yaml --set seed=11
+! grep -q 'changed since' err.txt || fail 'said after it was mended'

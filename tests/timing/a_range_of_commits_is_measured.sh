@@ -1,0 +1,95 @@
+. "$SOURCE/tests/support/sweep.sh"
+
+# A repository in which the "program" of a commit prints the rate that its source says.
+git init -q repo
+commit() { # commit NUMBER RATE
+  printf 'RATE=%d\n' "$2" > repo/rate
+  git -C repo add rate
+  git -C repo -c user.name=t -c user.email=t@t commit -q --allow-empty -m "change $1"
+  git -C repo tag "c$1"
+}
+export GIT_COMMITTER_DATE
+for i in 01 02 03 04 05; do GIT_COMMITTER_DATE=2026-01-01T00:00:$i commit $i 10000; done
+echo broken > repo/rate
+GIT_COMMITTER_DATE=2026-01-01T00:00:06 git -C repo -c user.name=t -c user.email=t@t commit -aqm 'change 06'
+for i in 07 08 09; do GIT_COMMITTER_DATE=2026-01-01T00:00:$i commit $i 9000; done
+cat > template <<'P'
+#!/bin/bash
+[ "$1" = --version ] && { printf 'flip 0.1.0 (COMMIT, gcc 12.2.0, -O3)\n'; exit; }
+echo "$0" >> "$CALLS"
+n=$(wc -l < "$CALLS"); sleep "${PAUSE:-0}"
+printf '{"mask_ratio":0.5,"samples_per_second":%d}\n' $(( RATE * (1000 + (n * 7919) % 11 - 5) / 1000 ))
+P
+export TEMPLATE=$PWD/template CALLS=$PWD/calls TMPDIR=$PWD/tmp
+mkdir tmp; : > calls
+build='grep -q RATE rate && . ./rate && mkdir -p out && sed "s/RATE/$RATE/; s/COMMIT/$(git rev-parse HEAD)/" "$TEMPLATE" > out/flip && chmod +x out/flip'
+measure() { bench history --repository repo --build "$build" --program out/flip --rounds 3 --no-progress "$@"; }
+
+# A budget ends it before all is done: the newest commits are there.
+PAUSE=0.4 expect_status 0 measure --measure c01..c09 --budget 2500ms
+expect_line err.txt '9 commits: [1-3] measured now, 0 in the record before, [6-8] left: the same command goes on'
+head -1 out.txt | grep -q '^mask_ratio=0.5 ' || fail "no history"
+expect_line out.txt "^  $(git -C repo rev-parse c09 | cut -c1-10) .* 3 samples"
+calls=$(wc -l < calls)
+[ $((calls % 3)) = 0 ] || fail "a commit was measured by halves"
+
+# A stop in the middle, and on: what is there is not measured again, and a stopped commit is not
+# said to have failed.
+(PAUSE=0.3 exec "$FLIPBENCH" history --repository repo --build "$build" --program out/flip --rounds 3 \
+  --no-progress --measure c01..c09 > stopped.txt 2>&1) & pid=$!
+sleep 0.6; kill -TERM $pid; status=0; wait $pid || status=$?
+[ $status = 130 ] || { cat stopped.txt; fail "stopped with status $status"; }
+[ -z "$(ls -A tmp)" ] || fail "checkouts were left behind: $(ls -A tmp)"
+[ ! -e results/benchmarks/failures.jsonl ] || fail "the stopped commit is said to have failed"
+# While it builds, too: the build is ended with it.
+(exec "$FLIPBENCH" history --repository repo --build 'sleep 60' --program out/flip --rounds 3 \
+  --no-progress --measure c01..c02 > stopped.txt 2>&1) & pid=$!
+sleep 0.5; kill -INT $pid 2> /dev/null; kill -TERM $pid; status=0; SECONDS=0; wait $pid || status=$?
+[ $status = 130 ] && [ $SECONDS -lt 10 ] || { cat stopped.txt; fail "status $status after $SECONDS s"; }
+
+expect_status 0 measure --measure c01..c09
+expect_line err.txt 'passed over: .* failed: see results/benchmarks/logs/[0-9a-f]{40}.log'
+expect_line err.txt '9 commits: [0-9] measured now, [0-9] in the record before, 1 passed over'
+expect_line results/benchmarks/failures.jsonl "\"event\":\"not_built\",\"commit\":\"$(git -C repo rev-parse c07^)\""
+[ "$(wc -l < calls)" -le 25 ] || fail "measured more than needed: $(wc -l < calls)"
+expect_line out.txt 'changed by -(9|10)\.[0-9] %'
+[ "$(grep -c ' 3 samples' out.txt)" -ge 7 ] || { cat out.txt; fail "not all commits are there"; }
+# All is there now: nothing is built or measured, the broken commit is not tried again unless asked.
+calls=$(wc -l < calls)
+expect_status 0 measure --measure c01..c09
+expect_line err.txt '9 commits: 0 measured now, 8 in the record before, 1 passed over'
+[ "$(wc -l < calls)" = "$calls" ] || fail "measured again"
+expect_status 0 measure --measure c01..c09 --again
+expect_line err.txt 'is passed over'
+# Other words are another measurement; more rounds are added to what is there.
+expect_status 0 measure --measure c08..c09 -- bench step -s threads=1
+expect_line err.txt '2 commits: 2 measured now, 0 in the record'
+[ -z "$(ls -A tmp)" ] || fail "checkouts were left behind: $(ls -A tmp)"
+[ "$(git -C repo worktree list | wc -l)" = 1 ] || fail "git knows checkouts that are gone"
+
+# Drawn: a figure a machine, build and words, with the change in it; a page with all inside.
+expect_status 0 bench history --format svg,pdf
+expect_line out.txt '^results/benchmarks/plots/history-samples_per_second-1.svg$'
+expect_line out.txt '^results/benchmarks/plots/history-samples_per_second-2.pdf$' # the other words
+figure=$(cat results/benchmarks/plots/history-samples_per_second-1.svg)
+for text in 'mask_ratio=0.5' 'gcc 12.2.0, -O3' "$(git -C repo rev-parse c07 | cut -c1-7)"; do
+  case $figure in *"$text"*) ;; *) fail "'$text' is not in the figure" ;; esac
+done
+expect_line results/benchmarks/plots/history-samples_per_second-1.svg '-(9\.[5-9]|10\.[0-5]) %'
+expect_status 0 bench history --format png --size column --only 'threads=1' --out paper
+[ -s paper/history-samples_per_second-1.png ] || fail "no figure for a paper"
+expect_status 0 bench history --format html
+[ "$(cat out.txt)" = results/benchmarks/history.html ] || fail "no page"
+page=results/benchmarks/history.html
+expect_line $page '<b>-(9\.[5-9]|10\.[0-5]) %</b> \(p (=|<|&lt;) 0\.0'
+expect_line $page 'data:image/svg\+xml,'
+expect_line $page 'Commits that could not be measured'
+! grep -qE '(src|href)="(https?:|//)' $page || fail "the page needs something from outside"
+expect_status 2 bench history --format gif
+expect_status 2 bench history --size poster --format svg
+
+expect_status 2 measure --measure c01
+expect_line err.txt "'c01' is no range of commits"
+expect_status 2 measure --measure c09..c01
+expect_status 2 measure --measure c01..c09 --budget soon
+expect_status 2 measure --measure c01..c09 --rounds 0

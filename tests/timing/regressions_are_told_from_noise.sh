@@ -1,0 +1,125 @@
+. "$SOURCE/tests/support/sweep.sh"
+
+# A program that says of which commit it is and how fast it was: RATE, a few per mille up and down.
+cat > program <<'P'
+#!/bin/bash
+[ "$1" = --version ] && { printf 'flip 0.1.0 (%s, gcc 12.2.0)\n' "$COMMIT"; exit; }
+n=$(cat count 2>/dev/null || echo 0); echo $((n + 1)) > count
+wobble=$(( (n * 7919) % 11 - 5 ))
+[ -n "${SAYS:-}" ] && { printf '{"mask_ratio":0.5,"samples_per_second":%s}\n' "$SAYS"; exit; }
+printf 'not JSON\n{"mask_ratio":0.5,"samples_per_second":%d}\n' $(( RATE * (1000 + ${NOISE:-1} * wobble) / 1000 ))
+P
+chmod +x program
+export COMMIT RATE NOISE
+measure() { # measure NUMBER RATE: five rounds of one commit
+  COMMIT=$(printf '%040d' "$1") RATE=$2 expect_status 0 bench compare ./program --rounds 5
+}
+
+# Two builds: a difference that is there, and one that is not.
+printf '#!/bin/bash\nCOMMIT=%040d RATE=11000 exec ./program "$@"\n' 2 > faster && chmod +x faster
+COMMIT=$(printf '%040d' 1) RATE=10000 expect_status 0 bench compare ./program ./faster --rounds 6 --results ab
+expect_line out.txt 'mask_ratio=0.5 +1\.(09|10|11)[0-9]* × \[1\.0[89][0-9]*, 1\.1[0-9]*\]  more; ±[0-9.]+ % would be found'
+[ "$(cat ab/benchmarks/*.jsonl | grep -c '"side":"new"')" = 6 ] || fail "not every sample was kept"
+COMMIT=$(printf '%040d' 1) RATE=10000 expect_status 0 bench compare ./program ./program --rounds 6 --results ab --json
+expect_line out.txt '"series":"mask_ratio=0.5","rounds":6,"ratio":(1|0\.99|1\.00)'
+
+# Too few commits to tell; then enough, and all fine.
+for i in 1 2 3; do measure $i 10000; done
+expect_status 2 bench regress
+expect_line out.txt 'cannot tell  mask_ratio=0.5: 3 commits, at least 6 are needed'
+for i in 4 5 6 7; do measure $i 10000; done
+expect_status 0 bench regress
+expect_line out.txt '^fine +mask_ratio=0.5: 7 commits'
+
+# One slow commit is no level yet, and no reason to be content; one that stays is a regression,
+# named with its commit.
+measure 8 9000
+expect_status 2 bench regress --least 5
+expect_line out.txt 'cannot tell  mask_ratio=0.5: the newest commit is off by -(9|10)\.[0-9] %'
+for i in 9 10; do measure $i 9000; done
+expect_status 1 bench regress
+expect_line out.txt 'regression   mask_ratio=0.5: -(9|10)\.[0-9] % since 0000000000'
+for i in 11 12; do measure $i 9000; done
+expect_status 1 bench regress
+expect_line out.txt 'regression   mask_ratio=0.5: -(9|10)\.[0-9] % since 0000000000'
+expect_status 0 bench history
+expect_line out.txt 'changed by -(9|10)\.[0-9] % \(p (=|<|&lt;) 0\.0'
+expect_status 0 bench regress --lower-is-better # were it a time, it would have become better
+expect_status 0 bench regress --against "$(printf '%040d' 12)" # accepted
+expect_status 3 bench regress --against nowhere
+# A small recovery excuses nothing: the best level is what counts.
+for i in 13 14 15; do measure $i 9200; done
+expect_status 1 bench regress
+expect_line out.txt 'regression   mask_ratio=0.5: -(7|8)\.[0-9] % in 2 steps since 0000000000'
+
+# Noise that would hide a change of the size asked for.
+for i in 1 2 3 4 5 6; do NOISE=40 measure $((20 + i)) 10000; done
+expect_status 2 bench regress --least 0.1 --against "$(printf '%040d' 12)"
+expect_line out.txt 'noise hides a change of 0.1 %: up to [0-9.]+ % is possible'
+# The record can be made again.
+expect_status 0 bench history
+mv out.txt before.txt
+rm results/flipbench.db*
+expect_status 0 bench history
+cmp out.txt before.txt || fail "the history read again differs"
+
+# Other words, another build: other series, and what tells them apart is shown. The order of
+# settings, and how long is measured, are no difference.
+COMMIT=$(printf '%040d' 1) RATE=5000 expect_status 0 bench compare ./program --rounds 2 --results words -- bench -s a=1 -s b=2 --json
+COMMIT=$(printf '%040d' 2) RATE=5000 expect_status 0 bench compare ./program --rounds 2 --results words -- bench -n 3 -s b=2 -s a=1
+COMMIT=$(printf '%040d' 2) RATE=2000 expect_status 0 bench compare ./program --rounds 2 --results words -- bench -s b=2 -s a=2
+sed 's/gcc 12.2.0/gcc 12.2.0, -O0/' program > unoptimised && chmod +x unoptimised
+COMMIT=$(printf '%040d' 2) RATE=1000 expect_status 0 bench compare ./unoptimised --rounds 2 --results words -- bench -s b=2 -s a=2
+expect_status 0 bench history --results words
+[ "$(grep -c '^mask_ratio=0.5 ' out.txt)" = 3 ] || { cat out.txt; fail "three series were measured"; }
+expect_line out.txt '^  words  bench -s a=1 -s b=2$'
+expect_line out.txt '^  build  gcc 12.2.0, -O0$'
+[ "$(grep -A4 'a=1' out.txt | grep -c ' 2 samples')" = 2 ] || { cat out.txt; fail "one series of two commits"; }
+expect_status 0 bench history --results words --only a=2
+[ "$(grep -c '^mask_ratio=0.5 ' out.txt)" = 2 ] || fail "not only these"
+
+# Fewer than five rounds claim nothing.
+expect_status 2 bench compare ./program ./program --rounds 4 --results ab
+expect_line err.txt '4 rounds cannot tell a difference from noise; at least 5 are needed'
+
+# What is no positive number is never fine.
+for said in null 0 -3 '"fast"' NaN 1e999; do
+  SAYS=$said RATE=0 expect_status 2 bench compare ./program ./faster --rounds 5 --results none
+  expect_status 2 bench compare ./program --rounds 2 --metric "$said" --results none
+done
+SAYS=null RATE=0 expect_status 2 bench compare ./program --rounds 2 --results none
+expect_status 2 bench history --results none
+expect_line out.txt 'samples left out: no positive number'
+expect_status 2 bench regress --results none
+expect_line out.txt 'cannot tell  mask_ratio=0.5: 0 commits.*[0-9]+ samples left out: no positive number'
+# A few rounds without a number are left out, in pairs, and counted.
+cat > flaky <<'Q'
+#!/bin/bash
+[ "$1" = --version ] && exec ./program --version
+n=$(cat flaky.count 2>/dev/null || echo 0); echo $((n + 1)) > flaky.count
+[ $(( n % 7 )) = 3 ] && export SAYS=null
+exec ./program
+Q
+chmod +x flaky
+COMMIT=$(printf '%040d' 1) RATE=10000 expect_status 0 bench compare ./flaky ./flaky --rounds 12 --results some
+expect_line out.txt 'would be found.*; 3 of 12 rounds left out: no positive number$'
+
+# A machine that is disturbed between rounds is told, and its samples are marked.
+sed 's/^wobble/sleep 0.6; wobble/' program > slow && chmod +x slow
+busy=
+for i in 1 2 3 4; do timeout 20 bash -c 'while :; do :; done' & busy="$busy $!"; done
+COMMIT=$(printf '%040d' 1) RATE=10000 expect_status 0 bench compare ./slow ./slow --rounds 5 --results busy
+kill $busy
+expect_line out.txt 'would be found †'
+expect_line out.txt '^† [0-9]+ of 10 runs were disturbed: other processes used [0-9.]+ of [0-9]+ CPUs \(at most [0-9.]+\)'
+expect_line busy/benchmarks/*.jsonl '"round":5,.*"run_seconds":0\.[0-9]+,"other_cpus":[0-9.]+,"stolen_share":[0-9.e-]+,"throttled":0,"is_disturbed":true'
+expect_status 0 bench history --results busy
+expect_line out.txt ' †$'
+expect_line out.txt '† the machine was disturbed while 1 of these points'
+
+expect_status 3 bench regress --metric nothing
+expect_status 3 bench regress --nonsense
+expect_status 2 bench compare ./nowhere
+expect_line err.txt 'nowhere: there is no such program'
+expect_status 2 bench compare ./program --metric nothing
+expect_line err.txt "prints no JSON object with a number 'nothing'"

@@ -1,0 +1,88 @@
+/* The words that a series is known by. */
+#include "support/test.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "timing/words.h"
+
+static char written[512];
+
+/* Words parted by blanks, as they are written. */
+static const char *written_as(const char *line) {
+  char copy[512], *rest = copy, *word;
+  const char *items[32];
+  option_list words = {items, 0};
+  strbuf out = {0};
+  snprintf(copy, sizeof copy, "%s", line);
+  while ((word = strsep(&rest, " "))) items[words.count++] = word;
+  words_write(&words, &out);
+  snprintf(written, sizeof written, "%s", strbuf_string(&out));
+  strbuf_free(&out);
+  return written;
+}
+
+static void order_and_spelling_of_options_do_not_count(void **state) {
+  (void)state;
+  const char *wanted = "bench step -s batch_size=32 -s precision=fp32";
+  assert_string_equal(written_as("bench step -s precision=fp32 -s batch_size=32"), wanted);
+  assert_string_equal(written_as("bench step --set precision=fp32 --set=batch_size=32"), wanted);
+  assert_string_equal(written_as("bench step -s batch_size=64 -s precision=fp32 -s batch_size=32"),
+                      wanted);
+}
+
+static void how_long_and_how_it_is_printed_does_not_count(void **state) {
+  (void)state;
+  const char *wanted = "bench step -s batch_size=32";
+  assert_string_equal(written_as("bench step --json -s batch_size=32 -n 3"), wanted);
+  assert_string_equal(written_as("bench step -n3 -s batch_size=32 --steps=5"), wanted);
+  assert_string_equal(written_as("bench step --steps 5 -s batch_size=32 --no-progress"), wanted);
+}
+
+static void what_is_measured_counts(void **state) {
+  (void)state;
+  static const char *const lines[] = {"bench step",
+                                      "bench ops",
+                                      "step bench",
+                                      "bench step -s threads=1",
+                                      "bench step -s threads=2",
+                                      "bench step -s precision=bf16",
+                                      "bench step --device cuda",
+                                      "bench step --fit",
+                                      "bench step -s image.layers=6",
+                                      "bench step -s lr=-1"};
+  enum { COUNT = sizeof lines / sizeof *lines };
+  char *all[COUNT];
+  for (size_t i = 0; i < COUNT; i++) all[i] = strdup(written_as(lines[i]));
+  for (size_t i = 0; i < COUNT; i++)
+    for (size_t j = 0; j < i; j++) assert_string_not_equal(all[i], all[j]);
+  for (size_t i = 0; i < COUNT; i++) free(all[i]);
+}
+
+static void a_file_is_known_by_its_content(void **state) {
+  (void)state;
+  char first[512];
+  FILE *file = fopen("words_model.yaml", "w");
+  assert_non_null(file);
+  fputs("batch_size: 32\n", file);
+  fclose(file);
+  snprintf(first, sizeof first, "%s", written_as("bench step -c words_model.yaml"));
+  assert_true(strncmp(first, "bench step -c words_model.yaml@", 31) == 0);
+  file = fopen("words_model.yaml", "w");
+  assert_non_null(file);
+  fputs("batch_size: 64\n", file);
+  fclose(file);
+  assert_string_not_equal(written_as("bench step -c words_model.yaml"), first);
+  remove("words_model.yaml");
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(order_and_spelling_of_options_do_not_count),
+      cmocka_unit_test(how_long_and_how_it_is_printed_does_not_count),
+      cmocka_unit_test(what_is_measured_counts),
+      cmocka_unit_test(a_file_is_known_by_its_content),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
