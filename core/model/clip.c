@@ -113,6 +113,10 @@ static size_t lay_out_activations(clip_activations *a, const clip_config *c, int
                               master, at ? at + used : NULL);
 }
 
+static int ranks_of(const clip_limits *l) {
+  return l->ranks > 1 ? l->ranks : 1;
+}
+
 static size_t lay_out_inputs(input_set *sets, const clip_config *c, const clip_limits *l,
                              bool for_training, void *base) {
   char *at = base;
@@ -138,7 +142,7 @@ void clip_plan(const clip_config *c, const clip_limits *l, ops_type compute, ops
   m->gradients = m->parameters;
   m->activations = lay_out_activations(&a, c, l->micro_batch, l->train_patches, l->train_words,
                                        true, compute, master, chunk_bytes, NULL);
-  m->loss = loss_lay_out(&loss, l->batch, c->image.embed, compute, master, NULL);
+  m->loss = loss_lay_out(&loss, l->batch, ranks_of(l), c->image.embed, compute, master, NULL);
   size_t pass = lay_out_activations(&a, c, l->micro_batch, l->train_patches, l->train_words, false,
                                     compute, master, chunk_bytes, NULL);
   if (pass > m->transient) m->transient = pass;
@@ -193,8 +197,8 @@ static err allocate_all(clip_model *m) {
     lay_out_activations(&m->kept, &m->config, m->limits.micro_batch, m->limits.train_patches,
                         m->limits.train_words, true, o->compute, o->master, o->chunk_bytes,
                         m->blocks[3]);
-    loss_lay_out(&m->loss, m->limits.batch, m->config.image.embed, o->compute, o->master,
-                 m->blocks[4]);
+    loss_lay_out(&m->loss, m->limits.batch, ranks_of(&m->limits), m->config.image.embed, o->compute,
+                 o->master, m->blocks[4]);
     bool is_symmetric = m->config.loss_direction == LOSS_BOTH;
     m->loss.options = (loss_options){.normalizes = m->config.normalizes,
                                      .learns_scale = m->config.learns_scale,
@@ -326,6 +330,10 @@ static err run_texts(clip_model *m, const clip_activations *a, const input_set *
     if (error) return error;
   }
   return NULL;
+}
+
+void clip_set_ranks(clip_model *m, comm *ranks) {
+  m->loss.shared.ranks = comm_size(ranks) > 1 ? ranks : NULL;
 }
 
 void clip_set_profile(clip_model *m, clip_profile *profile) {
