@@ -17,7 +17,7 @@
 enum { BLOCK = 1 << 18 }; /* elements of a slice that are summed at once */
 
 typedef struct {
-  void *received; /* [size, BLOCK] of master type */
+  void *received;                                     /* [size, BLOCK] of master type */
   int *counts, *places, *other_counts, *other_places; /* [size] */
 } mpi_state;
 
@@ -30,11 +30,16 @@ static err failed(int code, const char *what) {
 
 static MPI_Datatype type_of(ops_type type) {
   switch (type) {
-    case OPS_F32: return MPI_FLOAT;
-    case OPS_F64: return MPI_DOUBLE;
-    case OPS_BF16: return MPI_UINT16_T;
-    case OPS_I32: return MPI_INT32_T;
-    default: return MPI_UINT8_T;
+  case OPS_F32:
+    return MPI_FLOAT;
+  case OPS_F64:
+    return MPI_DOUBLE;
+  case OPS_BF16:
+    return MPI_UINT16_T;
+  case OPS_I32:
+    return MPI_INT32_T;
+  default:
+    return MPI_UINT8_T;
   }
 }
 
@@ -139,8 +144,7 @@ static err gather_bytes(comm *c, const void *own, size_t count, void *all) {
   double start = clock_seconds();
   err error = fits((int64_t)count);
   if (error) return error;
-  int code =
-      MPI_Allgather(own, (int)count, MPI_BYTE, all, (int)count, MPI_BYTE, MPI_COMM_WORLD);
+  int code = MPI_Allgather(own, (int)count, MPI_BYTE, all, (int)count, MPI_BYTE, MPI_COMM_WORLD);
   note(c, start, (int64_t)count * (c->size - 1), OPS_U8);
   return code == MPI_SUCCESS ? NULL : failed(code, "gathering bytes");
 }
@@ -203,5 +207,5 @@ static void abort_all(int status) {
   abort();
 }
 
-__attribute__((visibility("default"))) const comm_plugin flip_comm_plugin = {
-    COMM_PLUGIN_VERSION, open_mpi, abort_all};
+__attribute__((visibility("default")))
+const comm_plugin flip_comm_plugin = {COMM_PLUGIN_VERSION, open_mpi, abort_all};

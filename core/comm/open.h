@@ -10,13 +10,14 @@
 #include "comm/comm.h"
 
 /* *out is NULL for a process that was started alone. ERR_UNSUPPORTED, in a sentence that says what
- * to install or to build, when a launcher started several and this build cannot join them. `is_gpu`:
- * the buffers will lie in a GPU's memory. To be called before anything else uses the network. */
+ * to install or to build, when a launcher started several and this build cannot join them.
+ * `is_gpu`: the buffers will lie in a GPU's memory. To be called before anything else uses the
+ * network. */
 err comm_open(bool is_gpu, comm **out) ERR_MUST_CHECK;
 void comm_close(comm *c); /* NULL is allowed */
 
-/* Ends all ranks from one of them, which has said why on stderr: the others may be waiting for it in
- * a call and cannot be reached otherwise. Does not return, but for a NULL comm. */
+/* Ends all ranks from one of them, which has said why on stderr: the others may be waiting for it
+ * in a call and cannot be reached otherwise. Does not return, but for a NULL comm. */
 void comm_abort(const comm *c, int status);
 
 /* True when the launcher's variables tell of more than one rank. */

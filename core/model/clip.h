@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "comm/comm.h"
 #include "config/settings.h"
 #include "model/params.h"
 #include "model/tower.h"
