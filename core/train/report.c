@@ -42,12 +42,14 @@ static void write_machine(run *r, json_writer *w) {
     write_cpu_name(w, "device_name");
   jsonw_string(w, "precision", precision_name(r->at.precision));
   jsonw_integer(w, "threads", r->o->threads);
+  jsonw_integer(w, "ranks", comm_size(r->ranks));
   const dnnl_version_t *dnnl = dnnl_version();
   snprintf(version, sizeof version, "%d.%d.%d", dnnl->major, dnnl->minor, dnnl->patch);
   jsonw_object(w, "libraries");
   jsonw_string(w, "onednn", version);
   if (*r->o->kernels) jsonw_string(w, "cpu_kernels", r->o->kernels);
   if (*r->o->libraries) jsonw_string(w, "gpu", r->o->libraries);
+  if (r->ranks) jsonw_string(w, "ranks", r->ranks->library);
   jsonw_string(w, "libc", gnu_get_libc_version());
   data_write_libraries(w);
   jsonw_end(w);
@@ -119,7 +121,7 @@ err run_report_start(run *r) {
   jsonw_integer(w, "total_samples", r->total_samples);
   jsonw_integer(w, "first_step", r->first_step);
   jsonw_integer(w, "planned_bytes", (int64_t)r->counts.planned_bytes);
-  jsonw_number(w, "gemm_flops_per_second", r->gemm_rate);
+  jsonw_number(w, "gemm_flops_per_second", r->gemm_rate * comm_size(r->ranks));
   return events_end(&r->events);
 }
 
