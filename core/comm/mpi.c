@@ -202,10 +202,5 @@ static err open_mpi(comm **out) {
   return error;
 }
 
-static void abort_all(int status) {
-  MPI_Abort(MPI_COMM_WORLD, status);
-  abort();
-}
-
 __attribute__((visibility("default")))
-const comm_plugin flip_comm_plugin = {COMM_PLUGIN_VERSION, open_mpi, abort_all};
+const comm_plugin flip_comm_plugin = {COMM_PLUGIN_VERSION, open_mpi};

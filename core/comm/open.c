@@ -8,8 +8,6 @@
 #include "base/fs.h"
 #include "base/shipped.h"
 
-static const comm_plugin *plugin;
-
 /* What a launcher called the number of ranks; NULL: nobody launched several. */
 static const char *launched_ranks(void) {
   static const char *const names[] = {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE"};
@@ -37,7 +35,7 @@ static void plugin_path(char *path, size_t size) {
 
 /* Stays loaded to the end of the process, as MPI wants it. Global: Open MPI's own plugins look for
  * its symbols. */
-static err load(const char *ranks) {
+static err load(const char *ranks, const comm_plugin **out) {
   char path[PATH_MAX + 32];
   plugin_path(path, sizeof path);
   if (!fs_exists(path))
@@ -52,10 +50,11 @@ static err load(const char *ranks) {
                    "a launcher started %s ranks, and the library that joins them is missing on "
                    "this machine (apt install openmpi-bin): %s",
                    ranks, dlerror());
-  plugin = dlsym(library, COMM_PLUGIN_SYMBOL);
+  const comm_plugin *plugin = dlsym(library, COMM_PLUGIN_SYMBOL);
   if (!plugin || plugin->version != COMM_PLUGIN_VERSION)
     return err_new(ERR_UNSUPPORTED, "%s belongs to another version of flip: build both together",
                    path);
+  *out = plugin;
   return NULL;
 }
 
@@ -68,14 +67,11 @@ err comm_open(bool is_gpu, comm **out) {
                    "a launcher started %s ranks, and this version joins ranks on the CPU only: "
                    "start one process for a GPU, or set device: cpu",
                    ranks);
-  err error = load(ranks);
+  const comm_plugin *plugin;
+  err error = load(ranks, &plugin);
   return error ? error : plugin->open(out);
 }
 
 void comm_close(comm *c) {
   if (c) c->call->destroy(c);
-}
-
-void comm_abort(const comm *c, int status) {
-  if (c && plugin) plugin->abort(status);
 }

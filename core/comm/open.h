@@ -16,10 +16,6 @@
 err comm_open(bool is_gpu, comm **out) ERR_MUST_CHECK;
 void comm_close(comm *c); /* NULL is allowed */
 
-/* Ends all ranks from one of them, which has said why on stderr: the others may be waiting for it
- * in a call and cannot be reached otherwise. Does not return, but for a NULL comm. */
-void comm_abort(const comm *c, int status);
-
 /* True when the launcher's variables tell of more than one rank. */
 bool comm_is_launched(void);
 
@@ -29,8 +25,6 @@ bool comm_is_launched(void);
 typedef struct {
   int version;
   err (*open)(comm **out);
-  /* Ends all ranks at once, from one of them; does not return. */
-  void (*abort)(int status);
 } comm_plugin;
 
 #endif

@@ -6,6 +6,7 @@
 #include "base/machine.h"
 #include "base/progress.h"
 #include "comm/open.h"
+#include "comm/watch.h"
 #include "read/dataset.h"
 #include "read/loader.h"
 #include "text/tokenizer.h"
@@ -26,6 +27,7 @@ typedef struct {
   const settings *s;
   const trainer_options *options;
   comm *ranks;  /* NULL: one process. Rank 0 alone writes: events, checkpoints, what people see */
+  watch *lives; /* that all ranks live */
   settings own; /* *s with this rank's share of the batch; only numbers are read from it */
   char *checkpoints; /* folder */
   int lock;          /* on the run folder; -1: not taken */

@@ -328,7 +328,7 @@ static err open_folder(run *r) {
 static void end_all(const run *r, err error) {
   log_setup("flip", LOG_INFO);
   log_error("rank %d of %d: %s", r->ranks->rank, r->ranks->size, err_message(error));
-  comm_abort(r->ranks, 1);
+  watch_end_all(r->lives, err_message(error));
 }
 
 err trainer_run(const settings *s, const trainer_options *options) {
@@ -336,7 +336,8 @@ err trainer_run(const settings *s, const trainer_options *options) {
   err error = comm_open(s->device == DEVICE_CUDA, &r.ranks);
   if (error) return error;
   if (!is_writer(&r)) log_setup("flip", LOG_WARNING);
-  error = ranks_agree(r.ranks, open_folder(&r));
+  error = ranks_agree(r.ranks, watch_start(r.ranks, &r.lives));
+  if (!error) error = ranks_agree(r.ranks, open_folder(&r));
   r.is_agreed = true;
   if (!error) {
     error = train(&r);
@@ -350,6 +351,7 @@ err trainer_run(const settings *s, const trainer_options *options) {
   run_close(&r);
   events_close(&r.events);
   if (r.lock >= 0) close(r.lock);
+  watch_stop(r.lives);
   comm_close(r.ranks);
   return error;
 }

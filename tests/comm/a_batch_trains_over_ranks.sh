@@ -55,10 +55,17 @@ ranks 5 --out five 2>err && fail "24 samples over 5 ranks"
 FLIP_PLUGINS=$PWD ranks 2 --out none 2>err && fail "without the plugin"
 grep -q 'libflip_mpi.so is missing. Install MPI (apt install libopenmpi-dev openmpi-bin)' err || { cat err; fail "what is missing"; }
 
-# a rank that is killed ends all of them soon
-ranks_behind 3 --out killed 2>err
-until [ -s killed/events.jsonl ] && grep -q '"event":"step"' killed/events.jsonl; do sleep 0.02; done
-start=$SECONDS
-kill -KILL "$(pgrep -P $pid | tail -1)"
-wait $pid && fail "a killed rank"
-[ $((SECONDS - start)) -le 10 ] || fail "ten seconds after a rank was killed others still run"
+# a rank that is killed, or hangs, ends all of them soon, and is named
+ends_all() {
+  ranks_behind 3 --out "$1" 2>err
+  until [ -s "$1/events.jsonl" ] && grep -q '"event":"step"' "$1/events.jsonl"; do sleep 0.02; done
+  victim=$(pgrep -P $pid | sed -n "$2p")
+  local start=$SECONDS
+  kill "-$3" "$victim"
+  wait $pid && fail "a rank was sent $3 and all is well"
+  [ $((SECONDS - start)) -le 12 ] || fail "$((SECONDS - start)) seconds after a rank was sent $3 others still ran"
+  [ "$(grep -c "flip: error: rank [0-2] of 3 (host .*, process $victim) $4" err)" = 1 ] || { cat err; fail "$3: not named once"; }
+}
+ends_all killed 3 KILL 'has ended'
+ends_all killed0 1 KILL 'has ended'
+ends_all hung 2 STOP 'has not answered for [67] seconds'
