@@ -4,7 +4,7 @@
 command -v mpirun >/dev/null || { echo "skipped: no mpirun (apt install openmpi-bin)"; exit 77; }
 . "$SOURCE/tests/support/training.sh"
 export FLIP_PLUGINS=$BINARY/lib OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
-export OMPI_MCA_rmaps_base_oversubscribe=1 OMPI_MCA_btl=self,vader OMPI_MCA_mpi_yield_when_idle=1 OMPI_MCA_odls_base_sigkill_timeout=30
+export OMPI_MCA_rmaps_base_oversubscribe=1 OMPI_MCA_btl=self,vader OMPI_MCA_mpi_yield_when_idle=1
 make_data
 sed -i 's/^batch_size: 32/batch_size: 24/; s/^samples: 640/samples: 960/' run.yaml
 ranks() { local n=$1; shift; timeout 120 mpirun -np "$n" "$FLIP" train --config run.yaml --no-progress --set threads=1 "$@"; }
