@@ -1,6 +1,6 @@
-/* One product as cuBLASLt wants it described, and the choice of its algorithm. */
+/* The form and the algorithm of a product: what an earlier run chose, else the fastest that runs.
+ */
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -12,144 +12,21 @@ enum {
   AUX_MULTIPLE = 8 /* of the rows of what GELU's epilogues keep */
 };
 
-err gemm_error(cublasStatus_t status, const char *what) {
-  if (status == CUBLAS_STATUS_SUCCESS) return NULL;
-  return err_new(status == CUBLAS_STATUS_ALLOC_FAILED ? ERR_MEMORY : ERR_UNSUPPORTED,
-                 "cuBLASLt: %s: %s", what, cublasLtGetStatusString(status));
-}
-
-#define SET(plan, attribute, value)                                                                \
-  gemm_error(cublasLtMatmulDescSetAttribute((plan)->product, attribute, &(value), sizeof(value)),  \
-             "describing a product")
-
-static cublasLtEpilogue_t epilogue_of(const gemm_key *key, int form) {
-  bool has_bias = form & (GEMM_BIAS_MASTER | GEMM_BIAS_COMPUTE);
-  if (form & GEMM_SUMS) return CUBLASLT_EPILOGUE_BGRADB;
-  if (form & GEMM_ACTIVATION) {
-    if (key->epilogue == OPS_EPILOGUE_ACTIVATION_GRADIENT) return CUBLASLT_EPILOGUE_DGELU;
-    return has_bias ? CUBLASLT_EPILOGUE_GELU_AUX_BIAS : CUBLASLT_EPILOGUE_GELU_AUX;
-  }
-  return has_bias ? CUBLASLT_EPILOGUE_BIAS : CUBLASLT_EPILOGUE_DEFAULT;
-}
-
-static err describe_product(gemm_plan *plan) {
-  const gemm_key *key = &plan->key;
-  err error = NULL;
-  TRY(gemm_error(cublasLtMatmulDescCreate(&plan->product, CUBLAS_COMPUTE_32F, CUDA_R_32F),
-                 "describing a product"));
-  cublasOperation_t first = key->transpose_b ? CUBLAS_OP_T : CUBLAS_OP_N;
-  cublasOperation_t second = key->transpose_a ? CUBLAS_OP_T : CUBLAS_OP_N;
-  cublasLtEpilogue_t epilogue = epilogue_of(key, plan->form);
-  TRY(SET(plan, CUBLASLT_MATMUL_DESC_TRANSA, first));
-  TRY(SET(plan, CUBLASLT_MATMUL_DESC_TRANSB, second));
-  TRY(SET(plan, CUBLASLT_MATMUL_DESC_EPILOGUE, epilogue));
-  if (plan->form & (GEMM_BIAS_MASTER | GEMM_SUMS)) {
-    cudaDataType_t type = CUDA_R_32F;
-    TRY(SET(plan, CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE, type));
-  } else if (plan->form & GEMM_BIAS_COMPUTE) {
-    cudaDataType_t type = CUDA_R_16BF;
-    TRY(SET(plan, CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE, type));
-  }
-  if (key->type_a == CUDA_R_8F_E4M3) {
-    /* forward: Hopper's sums of 14 bits; gradients, in e5m2, keep the full ones */
-    int8_t is_fast = 1;
-    TRY(SET(plan, CUBLASLT_MATMUL_DESC_FAST_ACCUM, is_fast));
-  }
-  if (plan->form & GEMM_ACTIVATION) {
-    int64_t stride = key->n;
-    TRY(SET(plan, CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_LD, stride));
-  }
-cleanup:
-  return error;
-}
-
-/* `rows` of `columns` elements, as ours lie, are a column-major matrix of `columns` rows. */
-static err describe_matrix(cublasLtMatrixLayout_t *layout, int64_t type, int64_t rows,
-                           int64_t columns) {
-  return gemm_error(cublasLtMatrixLayoutCreate(layout, (cudaDataType_t)type, (uint64_t)columns,
-                                               (uint64_t)rows, columns),
-                    "describing a matrix");
-}
-
-static err describe(gemm_plan *plan, const gemm_key *key, int form) {
-  *plan = (gemm_plan){.key = *key, .form = form};
-  err error = NULL;
-  TRY(describe_product(plan));
-  TRY(key->transpose_b ? describe_matrix(&plan->first, key->type_b, key->n, key->k)
-                       : describe_matrix(&plan->first, key->type_b, key->k, key->n));
-  TRY(key->transpose_a ? describe_matrix(&plan->second, key->type_a, key->k, key->m)
-                       : describe_matrix(&plan->second, key->type_a, key->m, key->k));
-  TRY(describe_matrix(&plan->result, key->type_c, key->m, key->n));
-cleanup:
-  if (error) gemm_free_plan(plan);
-  return error;
-}
-
-void gemm_free_plan(gemm_plan *plan) {
-  if (plan->product) (void)cublasLtMatmulDescDestroy(plan->product);
-  if (plan->first) (void)cublasLtMatrixLayoutDestroy(plan->first);
-  if (plan->second) (void)cublasLtMatrixLayoutDestroy(plan->second);
-  if (plan->result) (void)cublasLtMatrixLayoutDestroy(plan->result);
-  *plan = (gemm_plan){0};
-}
-
-/* Addresses are part of the description; they change from call to call. */
-static err point(gemm_plan *plan, const gemm_operands *at) {
-  err error = NULL;
-  if (plan->form & GEMM_BIAS_MASTER) TRY(SET(plan, CUBLASLT_MATMUL_DESC_BIAS_POINTER, at->bias));
-  if (plan->form & GEMM_BIAS_COMPUTE)
-    TRY(SET(plan, CUBLASLT_MATMUL_DESC_BIAS_POINTER, at->bias_copy));
-  if (plan->form & GEMM_SUMS) TRY(SET(plan, CUBLASLT_MATMUL_DESC_BIAS_POINTER, at->sums));
-  if (plan->form & GEMM_ACTIVATION)
-    TRY(SET(plan, CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_POINTER, at->pre));
-  if (at->scale_a) {
-    TRY(SET(plan, CUBLASLT_MATMUL_DESC_A_SCALE_POINTER, at->scale_b));
-    TRY(SET(plan, CUBLASLT_MATMUL_DESC_B_SCALE_POINTER, at->scale_a));
-  }
-cleanup:
-  return error;
-}
-
-/* Where the product itself goes: an activation that is left to us reads it from `pre`. */
-static void *target_of(const gemm_plan *plan, const gemm_operands *at) {
-  bool is_ours = plan->key.epilogue == OPS_EPILOGUE_ACTIVATION && !(plan->form & GEMM_ACTIVATION);
-  return is_ours ? at->pre : at->c;
-}
-
-static cublasStatus_t multiply(ops *o, const gemm_plan *plan, const gemm_operands *at, void *c,
-                               const cublasLtMatmulAlgo_t *algorithm) {
-  const float one = 1, zero = 0;
-  cuda_state *state = cuda_of(o);
-  return cublasLtMatmul(state->gemms->library, plan->product, &one, at->b, plan->first, at->a,
-                        plan->second, plan->key.accumulate ? &one : &zero, c, plan->result, c,
-                        plan->result, algorithm, state->workspace, state->workspace_bytes,
-                        state->compute);
-}
-
-err gemm_run_plan(ops *o, gemm_plan *plan, const gemm_operands *operands) {
-  err error = point(plan, operands);
-  return error
-             ? error
-             : gemm_error(multiply(o, plan, operands, target_of(plan, operands), &plan->algorithm),
-                          "a matrix product");
-}
-
 /* What is timed: a product by one algorithm, or what it leaves to our kernels. */
 typedef struct {
   const gemm_plan *plan;
-  const gemm_operands *at;
+  const gemm_product *p;
   void *c;
   const cublasLtMatmulAlgo_t *algorithm; /* NULL: the rest */
 } timed_work;
 
 static err run_timed(ops *o, const void *work) {
   const timed_work *w = work;
-  if (w->algorithm)
-    return gemm_error(multiply(o, w->plan, w->at, w->c, w->algorithm), "trying an algorithm");
+  if (w->algorithm) return gemm_multiply(o, w->plan, w->p, w->c, w->algorithm);
   /* sums go where the library's would: ours must not be added to by trying */
-  ops_gemm rest = *w->at->whole;
-  if (rest.a_sums.data) rest.a_sums = (ops_buffer){w->at->sums, OPS_F32};
-  return gemm_finish(o, &rest, w->plan->form, w->at);
+  ops_gemm rest = w->p->g;
+  if (rest.a_sums.data) rest.a_sums = (ops_buffer){w->p->sums, OPS_F32};
+  return gemm_finish(o, &rest, w->plan->form, w->p);
 }
 
 /* 0 for what runs, infinite for what is refused. */
@@ -174,11 +51,11 @@ static double time_work(ops *o, const timed_work *w) {
  * the library then refuses (8-bit products with a bias in fp32). Sums that are added to must not be
  * added to by trying: they go to memory of their own, or, where there is none left, the library's
  * first choice is taken untried. */
-static int choose_candidate(ops *o, gemm_plan *plan, const gemm_operands *at,
+static int choose_candidate(ops *o, gemm_plan *plan, const gemm_product *p,
                             const cublasLtMatmulHeuristicResult_t *candidates, int count,
                             double *least) {
   const bool is_timed = cuda_may_time(cuda_of(o));
-  void *target = target_of(plan, at), *c = target;
+  void *target = gemm_target(plan, p), *c = target;
   *least = 0;
   if (plan->key.accumulate && cudaMalloc(&c, (size_t)(plan->key.m * plan->key.n) * 4)) {
     (void)cudaGetLastError();
@@ -187,13 +64,13 @@ static int choose_candidate(ops *o, gemm_plan *plan, const gemm_operands *at,
   int best = -1;
   *least = INFINITY;
   for (int i = 0; i < count && (is_timed || best < 0); i++) {
-    const timed_work product = {plan, at, c, &candidates[i].algo};
+    const timed_work product = {plan, p, c, &candidates[i].algo};
     double seconds = is_timed ? time_work(o, &product) : try_once(o, &product);
     if (!(seconds < *least)) continue;
     *least = seconds;
     best = i;
   }
-  const timed_work rest = {plan, at, c, NULL};
+  const timed_work rest = {plan, p, c, NULL};
   if (is_timed && best >= 0) *least += time_work(o, &rest);
   if (c != target) (void)cudaFree(c);
   return best;
@@ -246,18 +123,16 @@ static int keep_usable(cublasLtMatmulHeuristicResult_t *candidates, int count, s
   return kept;
 }
 
-/* Describes `plan` in a form and chooses its algorithm; *is_there false, and nothing to free, when
- * the library has none, or none that runs. */
-static err try_form(ops *o, const gemm_key *key, int form, const gemm_operands *at, gemm_plan *plan,
-                    bool *is_there, double *seconds) {
+err gemm_try_form(ops *o, const gemm_key *key, int form, const gemm_product *p, gemm_plan *plan,
+                  bool *is_there, double *seconds) {
   cuda_state *state = cuda_of(o);
   gemm_plans *plans = state->gemms;
   cublasLtMatmulHeuristicResult_t candidates[CANDIDATES];
   int count = 0;
   *is_there = false;
-  err error = describe(plan, key, form);
+  err error = gemm_describe(key, form, plan);
   if (error) return error;
-  TRY(point(plan, at));
+  TRY(gemm_point(plan, p));
   TRY(state_preferences(plans, plan));
   *is_there =
       cublasLtMatmulAlgoGetHeuristic(plans->library, plan->product, plan->first, plan->second,
@@ -266,22 +141,11 @@ static err try_form(ops *o, const gemm_key *key, int form, const gemm_operands *
   if (*is_there) count = keep_usable(candidates, count, state->workspace_bytes);
   *is_there &= count > 0;
   if (!*is_there) goto cleanup;
-  int best = choose_candidate(o, plan, at, candidates, count, seconds);
+  int best = choose_candidate(o, plan, p, candidates, count, seconds);
   *is_there = best >= 0;
   if (*is_there) plan->algorithm = candidates[best].algo;
 cleanup:
   if (!*is_there) gemm_free_plan(plan);
-  return error;
-}
-
-err gemm_run_form(ops *o, const gemm_key *key, int form, const gemm_operands *operands,
-                  bool *is_there) {
-  gemm_plan plan;
-  double seconds;
-  err error = try_form(o, key, form, operands, &plan, is_there, &seconds);
-  if (error || !*is_there) return error;
-  error = gemm_run_plan(o, &plan, operands);
-  gemm_free_plan(&plan);
   return error;
 }
 
@@ -293,7 +157,7 @@ static err recall(ops *o, const gemm_key *key, gemm_plan *plan, bool *is_there) 
   cublasLtMatmulHeuristicResult_t result;
   *is_there = false;
   if (!choice_store_find(state->choices, &stored, &value)) return NULL;
-  err error = describe(plan, key, (int)value.part[0]);
+  err error = gemm_describe(key, (int)value.part[0], plan);
   if (error) return error;
   memcpy(&plan->algorithm, &value.part[1], sizeof plan->algorithm);
   *is_there = cublasLtMatmulAlgoCheck(state->gemms->library, plan->product, plan->first,
@@ -329,8 +193,7 @@ static void list_forms(const gemm_plans *plans, const gemm_key *key, int forms[8
 
 /* The fastest form, since fusing is not always faster; without timing the first that is there. Of
  * forms that differ only in the bias's type the first that is there is enough. */
-static err choose_form(ops *o, const gemm_key *key, const gemm_operands *operands,
-                       gemm_plan *plan) {
+static err choose_form(ops *o, const gemm_key *key, const gemm_product *p, gemm_plan *plan) {
   int forms[8];
   double least = INFINITY, seconds = 0;
   bool has_plan = false, is_done[GEMM_ACTIVATION + GEMM_SUMS + 1] = {false};
@@ -340,7 +203,7 @@ static err choose_form(ops *o, const gemm_key *key, const gemm_operands *operand
     bool is_there;
     int fused = forms[i] & (GEMM_ACTIVATION | GEMM_SUMS);
     if (is_done[fused] || (has_plan && !cuda_may_time(cuda_of(o)))) continue;
-    err error = try_form(o, key, forms[i], operands, &tried, &is_there, &seconds);
+    err error = gemm_try_form(o, key, forms[i], p, &tried, &is_there, &seconds);
     if (error) {
       if (has_plan) gemm_free_plan(plan);
       return error;
@@ -362,20 +225,20 @@ static err choose_form(ops *o, const gemm_key *key, const gemm_operands *operand
                             (long)key->m, (long)key->n, (long)key->k);
 }
 
-static err make_plan(ops *o, const gemm_key *key, const gemm_operands *operands, gemm_plan *plan) {
+static err make_plan(ops *o, const gemm_key *key, const gemm_product *p, gemm_plan *plan) {
   bool is_there;
   err error = recall(o, key, plan, &is_there);
   if (error || is_there) return error;
-  error = choose_form(o, key, operands, plan);
+  error = choose_form(o, key, p, plan);
   if (!error && cuda_may_time(cuda_of(o))) remember(cuda_of(o), plan);
   return error;
 }
 
-err gemm_find_plan(ops *o, const gemm_key *key, const gemm_operands *operands, gemm_plan **found) {
+err gemm_choose(ops *o, const gemm_key *key, const gemm_product *p, gemm_plan **chosen) {
   gemm_plans *plans = cuda_of(o)->gemms;
   for (size_t i = 0; i < plans->count; i++) {
     if (memcmp(&plans->items[i].key, key, sizeof *key) == 0) {
-      *found = &plans->items[i];
+      *chosen = &plans->items[i];
       return NULL;
     }
   }
@@ -386,8 +249,8 @@ err gemm_find_plan(ops *o, const gemm_key *key, const gemm_operands *operands, g
     plans->items = larger;
     plans->capacity = capacity;
   }
-  err error = make_plan(o, key, operands, &plans->items[plans->count]);
+  err error = make_plan(o, key, p, &plans->items[plans->count]);
   if (error) return error;
-  *found = &plans->items[plans->count++];
+  *chosen = &plans->items[plans->count++];
   return NULL;
 }
