@@ -9,6 +9,7 @@
 enum {
   CANDIDATES = 16,
   TIMED_RUNS = 3,
+  MOST_FORMS = 3,
   AUX_MULTIPLE = 8 /* of the rows of what GELU's epilogues keep */
 };
 
@@ -169,47 +170,37 @@ static err recall(ops *o, const gemm_key *key, gemm_plan *plan, bool *is_there) 
 }
 
 /* The forms to try, the ones that leave less to our kernels first; ends with -1. */
-static void list_forms(const gemm_plans *plans, const gemm_key *key, int forms[8]) {
+static void list_forms(const gemm_plans *plans, const gemm_key *key, int forms[MOST_FORMS + 1]) {
   /* the library's slope is right to 5e-6 (docs/gpu.md): enough for bf16, and not for fp32 */
   bool is_exact_enough =
       key->epilogue != OPS_EPILOGUE_ACTIVATION_GRADIENT || key->type_c == CUDA_R_16BF;
   bool is_gelu = key->epilogue != OPS_EPILOGUE_NONE && key->activation == OPS_GELU_TANH &&
                  plans->has_tanh_gelu && is_exact_enough && key->is_aligned &&
                  key->n % AUX_MULTIPLE == 0;
-  bool is_narrow = key->type_a == CUDA_R_8F_E4M3 || key->type_a == CUDA_R_8F_E5M2;
-  int count = 0, biases[2] = {0, 0}, bias_count = 1;
-  if (key->has_bias && is_narrow) {
-    biases[0] = GEMM_BIAS_COMPUTE; /* 8-bit products take no other */
-  } else if (key->has_bias) {
-    biases[0] = GEMM_BIAS_MASTER;
-    biases[1] = GEMM_BIAS_COMPUTE;
-    bias_count = key->type_c == CUDA_R_16BF ? 2 : 1;
-  }
+  /* the library takes a bias in the result's type and no other (docs/gpu-ledger.md) */
+  int bias = !key->has_bias ? 0 : key->type_c == CUDA_R_16BF ? GEMM_BIAS_COMPUTE : GEMM_BIAS_MASTER;
+  int count = 0;
   if (key->has_sums && key->is_aligned) forms[count++] = GEMM_SUMS;
-  for (int i = 0; i < bias_count && is_gelu; i++) forms[count++] = biases[i] | GEMM_ACTIVATION;
-  for (int i = 0; i < bias_count; i++) forms[count++] = biases[i];
+  if (is_gelu) forms[count++] = bias | GEMM_ACTIVATION;
+  forms[count++] = bias;
   forms[count] = -1;
 }
 
-/* The fastest form, since fusing is not always faster; without timing the first that is there. Of
- * forms that differ only in the bias's type the first that is there is enough. */
+/* The fastest form, since fusing is not always faster; without timing the first that is there. */
 static err choose_form(ops *o, const gemm_key *key, const gemm_product *p, gemm_plan *plan) {
-  int forms[8];
+  int forms[MOST_FORMS + 1];
   double least = INFINITY, seconds = 0;
-  bool has_plan = false, is_done[GEMM_ACTIVATION + GEMM_SUMS + 1] = {false};
+  bool has_plan = false;
   list_forms(cuda_of(o)->gemms, key, forms);
-  for (int i = 0; forms[i] >= 0; i++) {
+  for (int i = 0; forms[i] >= 0 && !(has_plan && !cuda_may_time(cuda_of(o))); i++) {
     gemm_plan tried;
     bool is_there;
-    int fused = forms[i] & (GEMM_ACTIVATION | GEMM_SUMS);
-    if (is_done[fused] || (has_plan && !cuda_may_time(cuda_of(o)))) continue;
     err error = gemm_try_form(o, key, forms[i], p, &tried, &is_there, &seconds);
     if (error) {
       if (has_plan) gemm_free_plan(plan);
       return error;
     }
     if (!is_there) continue;
-    is_done[fused] = true;
     if (has_plan && seconds >= least) {
       gemm_free_plan(&tried);
       continue;

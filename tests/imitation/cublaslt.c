@@ -233,9 +233,11 @@ static const char *refuse_types(const blas_product *p) {
   return NULL;
 }
 
-/* Offered by the heuristics and then refused when run, as cuBLASLt 13.1.1 did on an H100. */
+/* Offered by the heuristics and then refused when run, as cuBLASLt 13.1 did on an H100 with a bias
+ * in fp32 of 8-bit products. */
 static bool is_offered_in_vain(const blas_product *p) {
-  return is_narrow(p) && has_bias(p) && p->type_bias == CUDA_R_32F;
+  return (is_narrow(p) && has_bias(p) && p->type_bias == CUDA_R_32F) ||
+         (has_aux(p) && has("gelu_in_vain"));
 }
 
 static const char *refuse_epilogue(const blas_product *p) {
@@ -249,17 +251,18 @@ static const char *refuse_epilogue(const blas_product *p) {
   case CUBLASLT_EPILOGUE_GELU_AUX_BIAS:
   case CUBLASLT_EPILOGUE_DGELU:
     if (has("no_gelu")) return "GELU";
+    if (is_narrow(p) && p->epilogue == CUBLASLT_EPILOGUE_DGELU) return "GELU's gradient in 8 bits";
     if (p->ld_aux % 8 || p->ld_aux < p->m) return "this leading dimension of GELU's input";
     if ((uintptr_t)p->aux % 16) return "GELU's input at an address that is no multiple of 16";
     break;
   case CUBLASLT_EPILOGUE_BGRADB:
-    if (has("no_bgradb") || is_narrow(p)) return "a bias gradient";
+    if (!has("bgradb") || is_narrow(p)) return "a bias gradient";
     return p->type_bias != p->type_c ? "a bias gradient of this type" : NULL;
   default:
     return "this epilogue (or it is not imitated)";
   }
-  if (!has_bias(p) || p->type_bias == bias || is_offered_in_vain(p)) return NULL;
-  return p->type_bias == CUDA_R_32F && has("fp32_bias") ? NULL : "a bias of this type";
+  bool is_taken = !has_bias(p) || p->type_bias == bias || is_offered_in_vain(p);
+  return is_taken ? NULL : "a bias of this type";
 }
 
 const char *blas_refusal(const blas_product *p) {
