@@ -132,7 +132,6 @@ cublasStatus_t cublasLtMatmulDescCreate(cublasLtMatmulDesc_t *descriptor,
     return CUBLAS_STATUS_INVALID_VALUE;
   }
   blas_object *o = make(BLAS_DESCRIPTOR);
-  o->compute = compute;
   o->value[CUBLASLT_MATMUL_DESC_EPILOGUE] = CUBLASLT_EPILOGUE_DEFAULT;
   o->value[CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE] = UINT32_MAX; /* -1: that of the result */
   *descriptor = (cublasLtMatmulDesc_t)(void *)o;
@@ -314,8 +313,7 @@ static bool read_product(blas_product *p, const void *descriptor, const void *la
       .bias = (void *)v[CUBLASLT_MATMUL_DESC_BIAS_POINTER],
       .aux = (void *)v[CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_POINTER],
       .scale_a = (const float *)v[CUBLASLT_MATMUL_DESC_A_SCALE_POINTER],
-      .scale_b = (const float *)v[CUBLASLT_MATMUL_DESC_B_SCALE_POINTER],
-      .is_fast = v[CUBLASLT_MATMUL_DESC_FAST_ACCUM] != 0};
+      .scale_b = (const float *)v[CUBLASLT_MATMUL_DESC_B_SCALE_POINTER]};
   uint64_t bias = v[CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE];
   p->type_bias = bias == UINT32_MAX ? p->type_c : (cudaDataType_t)bias;
   return true;

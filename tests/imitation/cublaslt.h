@@ -30,7 +30,6 @@ enum { BLAS_MOST_ATTRIBUTES = 40 };
 typedef struct blas_object {
   struct blas_object *next;
   blas_kind kind;
-  cublasComputeType_t compute; /* of a descriptor */
   uint64_t value[BLAS_MOST_ATTRIBUTES];
 } blas_object;
 
@@ -47,7 +46,6 @@ typedef struct {
   cublasLtEpilogue_t epilogue;
   void *bias, *aux;
   const float *scale_a, *scale_b;
-  bool is_fast; /* sums of fp8 products need not be exact */
 } blas_product;
 
 typedef enum { BLAS_PLAIN, BLAS_HALVES, BLAS_IN_PLACE, BLAS_ALGORITHMS } blas_way;
