@@ -1,13 +1,13 @@
 # The headers that tests compile the CUDA backend's host code with. They are NVIDIA's and in no
-# package of Debian's, so packages.txt cannot name them; they are looked for in CUDA_HOME and
-# /usr/local/cuda, and nowhere else. Sets flip_cuda_includes, or flip_cuda_missing to what is wrong.
+# package of Debian's, so packages.txt cannot name them; they are looked for in CUDA_HOME, CUDA_PATH
+# and /usr/local/cuda alone. Sets flip_cuda_includes, or flip_cuda_missing to what is wrong.
 set(flip_cuda_includes)
 set(flip_cuda_missing)
 
 # flip_cuda_header(HEADER [MACRO LEAST NAME]): a header, whose MACRO is at least LEAST.
 macro(flip_cuda_header header)
   string(MAKE_C_IDENTIFIER FLIP_PATH_${header} variable)
-  find_path(${variable} ${header} PATHS ENV CUDA_HOME /usr/local/cuda PATH_SUFFIXES include NO_DEFAULT_PATH)
+  find_path(${variable} ${header} PATHS ENV CUDA_HOME ENV CUDA_PATH /usr/local/cuda PATH_SUFFIXES include NO_DEFAULT_PATH)
   if(NOT ${variable})
     list(APPEND flip_cuda_missing "no ${header}")
   else()

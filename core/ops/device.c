@@ -100,21 +100,22 @@ static err choose_precision(const ops_plugin *plugin, const settings *s, ops_ope
   return NULL;
 }
 
-/* Settings that are legal and that this backend cannot do are refused now, not in the first step.
- */
+/* Settings that are legal and that this backend cannot compute with are refused now, not in the
+ * first step. */
 static err check_tower(const ops_plugin *plugin, const char *tower, int64_t width, int64_t heads) {
-  const ops_limits *most = &plugin->limits;
-  if (most->widest_norm && width > most->widest_norm)
+  const ops_limits *limits = &plugin->limits;
+  int64_t head = heads > 0 ? width / heads : 0;
+  if (limits->widest_norm && width > limits->widest_norm)
     return err_new(ERR_UNSUPPORTED,
-                   "%s.width: %" PRId64 " is above %" PRId64 ", the most that device: %s can "
-                   "normalise; choose a narrower tower, or another device",
-                   tower, width, most->widest_norm, plugin->name);
-  if (most->widest_head && width / heads > most->widest_head)
+                   "%s.width: %" PRId64 " is above %" PRId64 ", the widest layer norm that device: "
+                   "%s computes; choose a smaller width or another device",
+                   tower, width, limits->widest_norm, plugin->name);
+  if (limits->widest_head && head > limits->widest_head)
     return err_new(ERR_UNSUPPORTED,
-                   "%s.heads: %" PRId64 " of %s.width %" PRId64 " makes heads of width %" PRId64
-                   ", above %" PRId64 ", the most that device: %s can attend with; choose more "
-                   "heads, or another device",
-                   tower, heads, tower, width, width / heads, most->widest_head, plugin->name);
+                   "%s.heads: %" PRId64 " makes heads of width %" PRId64 " of %s.width %" PRId64
+                   ", above %" PRId64 ", the widest head that device: %s computes; choose more "
+                   "heads or another device",
+                   tower, heads, head, tower, width, limits->widest_head, plugin->name);
   return NULL;
 }
 
@@ -129,15 +130,17 @@ err ops_check_training(const ops *o, const settings *s, int64_t vocabulary) {
   int64_t positions = side * side + s->image_class_token;
   if (most && words > most)
     return err_new(ERR_UNSUPPORTED,
-                   "%s: %" PRId64 " words are above %" PRId64 ", the most that device: %s can "
-                   "train; choose a smaller vocabulary, or another device",
+                   "%s: %" PRId64 " entries are above %" PRId64
+                   ", the longest embedding table that "
+                   "device: %s trains; choose a smaller vocabulary or another device",
                    s->text_vocabulary_rows ? "text.vocabulary_rows" : "text.vocabulary", words,
                    most, o->plugin->name);
   if (most && s->image_position == POSITION_LEARNED && positions > most)
     return err_new(ERR_UNSUPPORTED,
                    "image.patch: %" PRId64 " makes %" PRId64 " positions of image.size %" PRId64
-                   ", above %" PRId64 ", the most that device: %s can learn; choose larger "
-                   "patches, image.position: sincos, or another device",
+                   ", above %" PRId64
+                   ", the longest embedding table that device: %s trains; choose "
+                   "larger patches, image.position: sincos or another device",
                    s->image_patch, positions, s->image_size, most, o->plugin->name);
   return NULL;
 }

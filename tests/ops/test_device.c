@@ -74,9 +74,9 @@ static err train_with(settings s, int64_t vocabulary) {
 static void tables_too_long_to_be_trained_are_refused(void **state) {
   (void)state;
   assert_ok(train_with(WITH("image.position=learned"), 65)); /* 8 x 8 patches and the class token */
-  REFUSED(train_with(WITH("image.position=sincos"), 66), "text.vocabulary: 66 words", "above 65",
+  REFUSED(train_with(WITH("image.position=sincos"), 66), "text.vocabulary: 66 entries", "above 65",
           "device: cuda");
-  REFUSED(train_with(WITH("text.vocabulary_rows=70"), 60), "text.vocabulary_rows: 70 words",
+  REFUSED(train_with(WITH("text.vocabulary_rows=70"), 60), "text.vocabulary_rows: 70 entries",
           "above 65", "device: cuda");
   REFUSED(train_with(WITH("image.position=learned", "image.patch=4"), 60), "image.patch: 4 ",
           "257 positions", "above 65", "device: cuda");
