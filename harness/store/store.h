@@ -54,6 +54,4 @@ typedef struct {
 } store_names;
 void store_free_names(store_names *names);
 
-#include "store/runs.h"
-
 #endif
