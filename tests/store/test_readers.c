@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/mem.h"
 #include "store/attempts.h"
 #include "store/curves.h"
 #include "store/environments.h"
@@ -284,6 +285,100 @@ static void experiments_are_told_in_a_line(void **state) {
   store_close(s);
 }
 
+/* ---- short memory ---- */
+
+static err read_run(store *s) {
+  store_run run;
+  err error = store_find_run(s, half, &run);
+  store_free_run(&run);
+  return error;
+}
+
+static err read_no_run(store *s) {
+  store_run run;
+  err error = store_find_run(s, "none", &run);
+  store_free_run(&run);
+  return error;
+}
+
+static err read_environments(store *s) {
+  store_environment *all;
+  size_t count;
+  err error = store_list_environments(s, "small", &all, &count);
+  store_free_environments(all, count);
+  return error;
+}
+
+static err read_experiment(store *s) {
+  store_experiment e;
+  err error = store_find_experiment(s, "small", &e);
+  store_free_experiment(&e);
+  return error;
+}
+
+static err read_cells(store *s) {
+  store_cell *cells;
+  size_t count;
+  err error = store_list_cells(s, NULL, &cells, &count);
+  store_free_cells(cells, count);
+  return error;
+}
+
+static err read_attempts(store *s) {
+  store_attempt *all;
+  size_t count;
+  err error = store_list_attempts(s, 1, &all, &count);
+  store_free_attempts(all, count);
+  return error;
+}
+
+static err read_evaluations(store *s) {
+  store_evaluation *all;
+  size_t count;
+  err error = store_list_final_evaluations(s, 1, &all, &count);
+  store_free_evaluations(all, count);
+  return error;
+}
+
+static err read_differences(store *s) {
+  store_difference *all;
+  size_t count;
+  err error = store_compare_runs(s, 1, 3, &all, &count);
+  store_free_differences(all, count);
+  return error;
+}
+
+static err read_names(store *s) {
+  store_names names;
+  err error = store_list_directories(s, "small", &names);
+  store_free_names(&names);
+  return error;
+}
+
+/* A reader that fails leaves its query, so that the next call begins anew, and nothing to free
+ * (which the sanitizers' build sees). */
+static void a_reader_that_memory_fails_says_so_and_can_be_called_again(void **state) {
+  (void)state;
+  static err (*const readers[])(store *) = {read_run,         read_no_run,      read_environments,
+                                            read_experiment,  read_cells,       read_attempts,
+                                            read_evaluations, read_differences, read_names};
+  store *s = open_record();
+  for (size_t i = 0; i < sizeof readers / sizeof *readers; i++) {
+    long successes = 0;
+    for (bool has_failed = true; has_failed; successes++) {
+      mem_fail_after(successes);
+      err error = readers[i](s);
+      mem_fail_after(-1);
+      has_failed = error != NULL;
+      if (has_failed) assert_int_equal(err_kind_of(error), ERR_MEMORY);
+      err_free(error);
+    }
+    assert_true(successes > 2); /* some allocations were made to fail */
+    assert_ok(readers[i](s));
+  }
+  store_close(s);
+}
+
 int main(void) {
 #define IN_FOLDER(test) cmocka_unit_test_setup_teardown(test, enter_folder, leave_folder)
   const struct CMUnitTest tests[] = {
@@ -295,6 +390,7 @@ int main(void) {
       IN_FOLDER(two_runs_differ_in_named_values),
       IN_FOLDER(runs_are_listed_by_what_they_are),
       IN_FOLDER(experiments_are_told_in_a_line),
+      IN_FOLDER(a_reader_that_memory_fails_says_so_and_can_be_called_again),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
