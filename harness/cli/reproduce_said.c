@@ -22,7 +22,7 @@ static void name_machine(const store_environment *e, strbuf *out) {
   strbuf_format(out, " · %s · %lld threads", e->precision, (long long)e->threads);
 }
 
-/* Programs or machines, each once, sorted, parted by "; ". */
+/* Programs or machines, each once, sorted, separated by "; ". */
 static err join(const store_environment *all, size_t count, bool is_of_machine, strbuf *out) {
   spec_names names = {0};
   err error = NULL;

@@ -355,7 +355,7 @@ static bool has_provenance(const data_cell *c) {
   return c->is_finished && c->environment.is_known;
 }
 
-/* What `name` says of the finished runs, each once, parted by commas. */
+/* What `name` says of the finished runs, each once, separated by commas. */
 static void join(const report_data *d, void (*name)(const data_cell *, strbuf *), strbuf *out) {
   size_t start = out->length;
   for (size_t i = 0; i < d->e->cell_count; i++) {

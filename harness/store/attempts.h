@@ -10,9 +10,9 @@ typedef struct {
   int64_t first_step;                              /* 0: from the start */
   char *status, *started, *ended, *kind, *message; /* owned, as all texts; ended "" while it runs */
   char *command;                                   /* JSON list of words */
-  char *command_line;                              /* the words, parted by blanks */
+  char *command_line;                              /* the words, separated by spaces */
   char *log_tail;                                  /* the last lines of its output */
-  char *conditions; /* JSON: what the machine was doing; "{}": not said */
+  char *conditions; /* JSON: what the machine was doing; "{}": not recorded */
 } store_attempt;
 /* In their order. The caller's: store_free_attempts. */
 err store_list_attempts(store *s, int64_t run_id, store_attempt **attempts,

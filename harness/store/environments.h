@@ -5,7 +5,7 @@
 #include "store/store.h"
 
 typedef struct {
-  bool is_known; /* false: no process of the run said it, and all texts are "" */
+  bool is_known; /* false: no process of the run recorded it; all texts are "" */
   char *commit;  /* owned, as all texts; never NULL */
   char *dirty;   /* digest of the uncommitted difference; "": none */
   char *compiler, *flags, *program_version, *host, *os, *cpu;

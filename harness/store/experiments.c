@@ -117,7 +117,7 @@ void store_free_cells(store_cell *cells, size_t count) {
   rows_free(&cell_kind, cells, count);
 }
 
-/* ---- experiments in a line ---- */
+/* ---- summaries ---- */
 
 static const size_t overview_texts_of[] = {
     offsetof(store_overview, name), offsetof(store_overview, title),

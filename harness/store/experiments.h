@@ -33,11 +33,11 @@ err store_list_cells(store *s, const char *experiment, store_cell **cells,
                      size_t *count) ERR_MUST_CHECK;
 void store_free_cells(store_cell *cells, size_t count);
 
-/* An experiment in a line. */
+/* Summary of an experiment. */
 typedef struct {
   char *name, *title, *source; /* owned, as all texts */
   char *last;                  /* when its newest result ended, or began */
-  char *commits;               /* first 10 digits each, parted by commas */
+  char *commits;               /* first 10 digits each, separated by commas */
   int64_t cells, finished, failed;
   double wall_seconds; /* of all runs of its cells; NaN: none is known */
 } store_overview;

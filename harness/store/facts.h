@@ -1,4 +1,4 @@
-/* Named values of runs: their numbers, their settings, and in which of all these two differ. */
+/* Named values of runs: numbers, settings, and the differences of two runs. */
 #ifndef FLIPBENCH_STORE_FACTS_H
 #define FLIPBENCH_STORE_FACTS_H
 
@@ -9,7 +9,7 @@ typedef struct {
   store_value_kind kind;
   int64_t integer; /* of STORE_INTEGER, else 0 */
   double real;     /* of numbers; NaN: it is none */
-  char *text;      /* the value in words, "" for nothing; owned */
+  char *text;      /* the value as text, "" for nothing; owned */
 } store_value;
 
 typedef struct {
@@ -24,7 +24,7 @@ err store_list_numbers(store *s, int64_t run_id, store_fact **numbers,
 /* One of them; NaN: not recorded. */
 err store_find_number(store *s, int64_t run_id, const char *name, double *value) ERR_MUST_CHECK;
 /* Share of the training time that other processes cost a disturbed run; NaN when it was not
- * disturbed, or when nothing tells. */
+ * disturbed, or when the rows hold no evidence. */
 err store_find_lost_share(store *s, int64_t run_id, double *share) ERR_MUST_CHECK;
 
 /* Every setting of a run's cell; booleans are the texts true and false, lists STORE_JSON. */

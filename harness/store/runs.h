@@ -46,7 +46,7 @@ typedef struct {
 typedef struct {
   int64_t run_id;
   char *status, *cell_id, *directory, *started, *note; /* owned, as all texts */
-  char *tags, *experiments;                            /* parted by blanks and by commas */
+  char *tags, *experiments;                            /* separated by spaces; by commas */
   bool is_archived;
   double samples_per_second, train_seconds; /* NaN: not known */
 } store_run_line;
@@ -60,7 +60,7 @@ void store_free_run_lines(store_run_line *runs, size_t count);
 err store_list_directories(store *s, const char *experiment,
                            store_names *directories) ERR_MUST_CHECK;
 
-/* A finished, undisturbed run, as far as it tells what another one will take. */
+/* A finished, undisturbed run: what predictions of other runs are made from. */
 typedef struct {
   int64_t run_id, threads;
   char *settings; /* JSON, every setting; owned, as `host` */
@@ -74,8 +74,8 @@ void store_free_past_runs(store_past_run *runs, size_t count);
 
 /* ---- single facts ---- */
 
-/* The fingerprint of what a cell was trained on, by the word of the best of its runs that say so;
- * NULL: none does. The caller frees. */
+/* The fingerprint of the data that a cell was trained on: of its result, or of the next best run
+ * that recorded one; NULL: none did. The caller frees. */
 err store_find_data_fingerprint(store *s, const char *cell_id, char **fingerprint) ERR_MUST_CHECK;
 
 /* The newest checkpoint of a run that is still on disk: what a resumed run continues from, and a

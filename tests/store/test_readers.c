@@ -174,7 +174,7 @@ static void curves_are_read_whole_and_in_order(void **state) {
   store_close(s);
 }
 
-static void processes_and_machines_are_told(void **state) {
+static void processes_and_machines_are_listed(void **state) {
   (void)state;
   store *s = open_record();
   store_attempt *attempts;
@@ -267,7 +267,7 @@ static void runs_are_listed_by_what_they_are(void **state) {
   store_close(s);
 }
 
-static void experiments_are_told_in_a_line(void **state) {
+static void experiments_are_summarised(void **state) {
   (void)state;
   store *s = open_record();
   store_overview *all;
@@ -386,10 +386,10 @@ int main(void) {
       IN_FOLDER(a_run_is_the_same_whichever_way_it_is_found),
       IN_FOLDER(what_is_not_there_is_empty_or_an_error),
       IN_FOLDER(curves_are_read_whole_and_in_order),
-      IN_FOLDER(processes_and_machines_are_told),
+      IN_FOLDER(processes_and_machines_are_listed),
       IN_FOLDER(two_runs_differ_in_named_values),
       IN_FOLDER(runs_are_listed_by_what_they_are),
-      IN_FOLDER(experiments_are_told_in_a_line),
+      IN_FOLDER(experiments_are_summarised),
       IN_FOLDER(a_reader_that_memory_fails_says_so_and_can_be_called_again),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
