@@ -9,9 +9,9 @@ sql_uses() { grep -rnE --include=*.[ch] '#include [<"](store/(sql|rows|ingest)|s
 store_uses() { grep -rnE --include=*.[ch] '#include "(store|report)/|\bstore_[a-z_]+ *\(' "$@"; }
 
 cd "$SOURCE" || exit 1
-rooms=$(ls -d harness/*/ core/*/ | grep -v '^harness/store/')
+rooms=$(find harness core -mindepth 1 -maxdepth 1 -type d ! -path harness/store)
 [ "$(echo "$rooms" | wc -l)" -gt 15 ] || fail "the rooms were not found: $rooms"
-tests=$(ls -d tests/*/ | grep -v '^tests/store/')
+tests=$(find tests -mindepth 1 -maxdepth 1 -type d ! -path tests/store)
 
 # expect_none WHAT command…: the command prints nothing.
 expect_none() {
