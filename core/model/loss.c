@@ -1,28 +1,19 @@
 #include "model/loss_inside.h"
 
-#include "base/mem.h"
-
 enum { TILE_ROWS = 512 };
 static const double norm_eps = 1e-8; /* FLIP's released code adds it to the norm */
 
-static void cut(ops_buffer *buffer, ops_type type, int64_t elements, void *base, size_t *at) {
-  *buffer = (ops_buffer){base ? (char *)base + *at : NULL, type};
-  *at += mem_rounded((size_t)elements * ops_size_of(type));
-}
-
-static void lay_out_shared(loss_buffers *l, ops_type compute, ops_type master, void *base,
-                           size_t *at) {
+static void lay_out_shared(loss_buffers *l, ops_type compute, ops_type master, ops_block *block) {
   loss_shared *s = &l->shared;
-  cut(&s->image_all, compute, s->batch * l->embed, base, at);
-  cut(&s->text_all, compute, s->batch * l->embed, base, at);
-  cut(&s->text_lse, master, s->own, base, at);
-  cut(&s->image_lse_all, master, s->batch, base, at);
-  cut(&s->text_lse_all, master, s->batch, base, at);
+  s->image_all = ops_cut(block, compute, s->batch * l->embed);
+  s->text_all = ops_cut(block, compute, s->batch * l->embed);
+  s->text_lse = ops_cut(block, master, s->own);
+  s->image_lse_all = ops_cut(block, master, s->batch);
+  s->text_lse_all = ops_cut(block, master, s->batch);
 }
 
-size_t loss_lay_out(loss_buffers *l, int64_t batch, int ranks, int64_t embed, ops_type compute,
-                    ops_type master, void *base) {
-  size_t at = 0;
+void loss_lay_out(loss_buffers *l, int64_t batch, int ranks, int64_t embed, ops_type compute,
+                  ops_type master, ops_block *block) {
   int64_t whole = batch * ranks; /* columns of a tile */
   *l = (loss_buffers){.batch = batch,
                       .embed = embed,
@@ -30,20 +21,16 @@ size_t loss_lay_out(loss_buffers *l, int64_t batch, int ranks, int64_t embed, op
                       .shared = {.own = batch, .batch = whole}};
   ops_buffer *features[] = {&l->image,      &l->text,      &l->dimage, &l->dtext,
                             &l->image_unit, &l->text_unit, &l->dunit};
-  for (size_t i = 0; i < 7; i++) cut(features[i], compute, batch * embed, base, &at);
-  if (ranks == 1) cut(&l->dtext_sum, master, batch * embed, base, &at);
-  cut(&l->cosines, master, l->tile * whole, base, &at);
-  if (compute == master)
-    l->cosines_compute = l->cosines;
-  else
-    cut(&l->cosines_compute, compute, l->tile * whole, base, &at);
+  for (size_t i = 0; i < 7; i++) *features[i] = ops_cut(block, compute, batch * embed);
+  if (ranks == 1) l->dtext_sum = ops_cut(block, master, batch * embed);
+  l->cosines = ops_cut(block, master, l->tile * whole);
+  l->cosines_compute = compute == master ? l->cosines : ops_cut(block, compute, l->tile * whole);
   ops_buffer *vectors[] = {&l->image_norm, &l->text_norm,  &l->row_lse,   &l->positive,
                            &l->column_max, &l->column_sum, &l->column_lse};
-  for (size_t i = 0; i < 7; i++) cut(vectors[i], master, i < 4 ? batch : whole, base, &at);
-  cut(&l->value, master, 1, base, &at);
-  cut(&l->unused, master, 1, base, &at);
-  if (ranks > 1) lay_out_shared(l, compute, master, base, &at);
-  return at;
+  for (size_t i = 0; i < 7; i++) *vectors[i] = ops_cut(block, master, i < 4 ? batch : whole);
+  l->value = ops_cut(block, master, 1);
+  l->unused = ops_cut(block, master, 1);
+  if (ranks > 1) lay_out_shared(l, compute, master, block);
 }
 
 err loss_normalize(ops *o, const loss_buffers *l, int64_t batch, ops_buffer x, ops_buffer y,

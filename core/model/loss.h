@@ -8,6 +8,7 @@
 
 #include "base/err.h"
 #include "comm/comm.h"
+#include "ops/cut.h"
 #include "ops/ops.h"
 
 /* What is compared and which way. */
@@ -41,10 +42,9 @@ typedef struct {
   ops_buffer unused; /* [1] master: the gradient of a scale that is not learned */
 } loss_buffers;
 
-/* As tower_lay_out: counts with base NULL, cuts otherwise. `batch` rows here, on each of so many
- * ranks. */
-size_t loss_lay_out(loss_buffers *l, int64_t batch, int ranks, int64_t embed, ops_type compute,
-                    ops_type master, void *base);
+/* `batch` rows here, on each of so many ranks. */
+void loss_lay_out(loss_buffers *l, int64_t batch, int ranks, int64_t embed, ops_type compute,
+                  ops_type master, ops_block *block);
 
 /* Loss of the first `batch` rows (all of them where the batch is spread over ranks: then of the
  * whole batch), left in `value`; fills dimage and dtext, adds to dscale_log. */
