@@ -64,6 +64,8 @@
   PICK(text_tokenizer, "text.tokenizer", 0, "wordpiece|bpe|bpe_huggingface", true,                 \
        "tokenizer: WordPiece (BERT uncased, FLIP), byte-pair as CLIP and open_clip clean texts, "  \
        "or byte-pair as Hugging Face's CLIPTokenizer does")                                        \
+  BOOL(text_repair, "text.repair", true, true,                                                     \
+       "tokenizer bpe: repair captions that were decoded wrongly, as ftfy and so open_clip do")    \
   TEXT(text_vocabulary, "text.vocabulary", "", true,                                               \
        "vocab.txt for wordpiece, bpe_simple_vocab_16e6.txt.gz for bpe")                            \
   INT(text_vocabulary_rows, "text.vocabulary_rows", 0, 0, 1e9, true,                               \

@@ -28,7 +28,7 @@ struct bpe {
   int32_t byte_ids[BYTES]; /* token of a byte inside of a word; + BYTES: at its end */
   merge *merges;           /* hash table */
   uint64_t merge_mask;
-  bool is_huggingface;
+  bool is_huggingface, leaves_encoding;
 };
 
 /* The character that stands for each byte, and the order of the bytes' tokens. */
@@ -285,11 +285,15 @@ static err encode_huggingface(const bpe *b, const char *text, int64_t most, int3
   return error;
 }
 
+void bpe_leave_encoding(bpe *b) {
+  b->leaves_encoding = true;
+}
+
 err bpe_encode(const bpe *b, const char *text, int64_t most, int32_t *ids, int64_t *used) {
   *used = 0;
   if (b->is_huggingface) return encode_huggingface(b, text, most, ids, used);
   strbuf clean = {0};
-  err error = clip_text_clean(text, &clean);
+  err error = clip_text_clean(text, !b->leaves_encoding, &clean);
   if (!error) error = encode_clean(b, strbuf_string(&clean), most, ids, used);
   strbuf_free(&clean);
   return error;

@@ -5,7 +5,6 @@
 
 #include "base/mem.h"
 #include "base/shipped.h"
-#include "config/settings.h"
 #include "text/tokenizer_kinds.h"
 
 struct tokenizer {
@@ -32,6 +31,12 @@ err tokenizer_open(int kind, int special_tokens, const char *path, tokenizer **o
   t->ends = special_tokens == SPECIAL_TOKENS_BOTH ? 1 : 0;
   *out = t;
   return NULL;
+}
+
+err tokenizer_open_for(const settings *s, tokenizer **out) {
+  err error = tokenizer_open(s->text_tokenizer, s->text_special_tokens, s->text_vocabulary, out);
+  if (!error && !s->text_repair && (*out)->pairs) bpe_leave_encoding((*out)->pairs);
+  return error;
 }
 
 void tokenizer_close(tokenizer *t) {

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "config/settings.h"
 
 typedef struct tokenizer tokenizer;
 
@@ -16,6 +17,9 @@ typedef struct tokenizer tokenizer;
  * the first 48,894 count, as in CLIP. */
 err tokenizer_open(int kind, int special_tokens, const char *vocabulary_path,
                    tokenizer **out) ERR_MUST_CHECK;
+/* That of a run: kind, special tokens, vocabulary and text.repair, without which TOKENIZER_BPE
+ * leaves wrongly decoded text as it is. */
+err tokenizer_open_for(const settings *s, tokenizer **out) ERR_MUST_CHECK;
 void tokenizer_close(tokenizer *t);
 int64_t tokenizer_vocabulary_size(const tokenizer *t);
 /* How a token is spelled ("##ing", "cat</w>"); "" for a number that is none. */

@@ -21,7 +21,8 @@ static int name_differences(const settings *ours, const settings *theirs, strbuf
     strbuf a = {0}, b = {0};
     setting_format(&table[i], ours, &a);
     setting_format(&table[i], theirs, &b);
-    bool differ = table[i].is_identity && strcmp(strbuf_string(&a), strbuf_string(&b)) != 0;
+    bool counts = table[i].is_identity && !setting_is_idle(&table[i], ours);
+    bool differ = counts && strcmp(strbuf_string(&a), strbuf_string(&b)) != 0;
     if (differ && found++ < MOST_NAMED)
       strbuf_format(out, "%s%s: %s, this run has %s", found > 1 ? "; " : "", table[i].key,
                     strbuf_string(&b), strbuf_string(&a));

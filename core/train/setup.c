@@ -14,8 +14,7 @@
 
 static err open_data(run *r) {
   const settings *s = r->s;
-  err error =
-      tokenizer_open(s->text_tokenizer, s->text_special_tokens, s->text_vocabulary, &r->words);
+  err error = tokenizer_open_for(s, &r->words);
   if (!error)
     error =
         dataset_open_with(s->data_train.items, s->data_train.count, s->data_allow_pipes, &r->data);
