@@ -43,7 +43,8 @@ enum {
   TEXT_MASK_RANDOM,
   TEXT_MASK_BLOCK,
   TEXT_MASK_PRIORITIZED,
-  TEXT_MASK_FREQUENCY
+  TEXT_MASK_FREQUENCY,
+  TEXT_MASK_SYNTAX
 };
 /* The training rules of this version: what `recipe` must say to be trained (docs/decisions.md). */
 enum { SETTINGS_RECIPE = 2 };

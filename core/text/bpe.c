@@ -43,6 +43,21 @@ static void order_bytes(int32_t characters[BYTES], int32_t ids[BYTES]) {
     }
 }
 
+bool bpe_append_spelled(const char *spelling, strbuf *out) {
+  static const char end_of_word[] = "</w>";
+  int32_t characters[BYTES], ids[BYTES];
+  size_t length = strlen(spelling), tail = strlen(end_of_word);
+  bool ends = length > tail && strcmp(spelling + length - tail, end_of_word) == 0;
+  const char *stop = spelling + length - (ends ? tail : 0);
+  order_bytes(characters, ids);
+  while (spelling < stop) {
+    int32_t c = utf8_next(&spelling);
+    for (int b = 0; b < BYTES; b++)
+      if (characters[b] == c) strbuf_append_char(out, (char)b);
+  }
+  return ends;
+}
+
 static err read_file(const char *path, char **text) {
   strbuf content = {0};
   char block[1 << 14];

@@ -54,6 +54,24 @@ const char *tokenizer_token(const tokenizer *t, int32_t id) {
   return id >= 0 && id < t->special.table->count ? t->special.table->tokens[id] : "";
 }
 
+int32_t tokenizer_word(const tokenizer *t, const int32_t *ids, int32_t count, strbuf *word) {
+  int32_t used = 0;
+  bool ends = false;
+  strbuf_clear(word);
+  while (used < count && !ends) {
+    const char *spelling = tokenizer_token(t, ids[used]);
+    if (t->pairs) {
+      ends = bpe_append_spelled(spelling, word);
+    } else {
+      bool is_inside = strncmp(spelling, "##", 2) == 0 && spelling[2];
+      if (used && !is_inside) break;
+      strbuf_append(word, spelling + (is_inside ? 2 : 0));
+    }
+    used++;
+  }
+  return used;
+}
+
 int32_t tokenizer_padding(const tokenizer *t) {
   return t->special.padding;
 }

@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "base/shipped.h"
 #include "base/version.h"
+#include "text/lexicon.h"
 #include "train/run.h"
 
 enum { MOST_NAMED = 4 };
@@ -139,6 +140,8 @@ static err gather(run *r, given *g) {
   snprintf(g->dirty, sizeof g->dirty, "%s", version_dirty_digest);
   if (!words) FAIL(ERR_MEMORY, "out of memory: a path");
   if (*words) TRY(hash_file(words, g->vocabulary));
+  if (r->s->text_mask_mode == TEXT_MASK_SYNTAX)
+    TRY(lexicon_fingerprint(r->s->text_mask_lexicon, g->lexicon));
   TRY(run_find_init(r, &init));
   if (init) TRY(hash_file(init, g->init));
   for (size_t i = 0; i < r->set_count; i++)
