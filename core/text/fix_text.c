@@ -106,7 +106,7 @@ static void drop_controls(const runes *from, runes *to) {
 }
 
 /* One pass over f->line, to f->fixed. */
-static err fix_once(fixer *f) {
+static err fix_once(fixer *f, int *rounds) {
   const char *text = strbuf_string(&f->line);
   if (f->has_references && strchr(text, '&')) {
     strbuf_clear(&f->unescaped);
@@ -116,7 +116,7 @@ static err fix_once(fixer *f) {
   }
   runes_clear(&f->from);
   runes_append_text(&f->from, text);
-  if (f->repairs) mojibake_fix(&f->from);
+  if (f->repairs) mojibake_fix(&f->from, rounds);
   fix_characters(&f->from, &f->to);
   drop_controls(&f->to, &f->from);
   strbuf_clear(&f->plain);
@@ -152,8 +152,9 @@ err fix_text(const char *text, bool repairs, strbuf *out) {
     /* the first '<' ends the unescaping */
     f.has_references = f.has_references && !memchr(text, '<', length);
     text += length;
+    int rounds = MOJIBAKE_ROUNDS;
     for (int pass = 0; pass < MOST_PASSES; pass++) {
-      error = fix_once(&f);
+      error = fix_once(&f, &rounds);
       if (error || strcmp(strbuf_string(&f.line), strbuf_string(&f.fixed)) == 0) break;
       strbuf swap = f.line;
       f.line = f.fixed;

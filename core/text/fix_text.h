@@ -10,7 +10,8 @@
 
 /* Appends `text`, line by line: references of HTML, wrongly decoded text (mojibake.h; only if
  * `repairs`), C1 controls, ligatures, full and half width, curly quotes, line breaks, terminal
- * escapes, control characters, NFC; again until nothing changes, 64 times at most. */
+ * escapes, control characters, NFC; again until nothing changes, 64 times at most (and
+ * MOJIBAKE_ROUNDS in all of one line). */
 err fix_text(const char *text, bool repairs, strbuf *out) ERR_MUST_CHECK;
 
 #endif

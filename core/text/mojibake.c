@@ -264,7 +264,8 @@ static void fix_parts(const runes *text, runes *out) {
     if (length && length < text->length && badness_is_bad(text->c + i, length)) {
       runes_clear(&part);
       runes_append_all(&part, text->c + i, length);
-      mojibake_fix(&part); /* as deep as a text is encoded again and again: log(length) */
+      int rounds = MOJIBAKE_ROUNDS;
+      mojibake_fix(&part, &rounds); /* as deep as a text is encoded again and again: log(length) */
       runes_append_all(out, part.c, part.length);
     } else {
       runes_append_all(out, text->c + i, length ? length : 1);
@@ -308,9 +309,12 @@ static bool fix_once(const runes *text, runes *out) {
   return !out->is_broken && !are_same(text, out);
 }
 
-void mojibake_fix(runes *text) {
+void mojibake_fix(runes *text, int *rounds) {
   runes fixed = {0};
-  while (!text->is_broken && fix_once(text, &fixed)) runes_swap(text, &fixed);
+  while (*rounds > 0 && !text->is_broken && fix_once(text, &fixed)) {
+    runes_swap(text, &fixed);
+    --*rounds;
+  }
   text->is_broken = text->is_broken || fixed.is_broken;
   runes_free(&fixed);
 }

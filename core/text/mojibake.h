@@ -11,9 +11,13 @@
 /* The place of a character in mojibake_rows; 0: it is not one of wrongly decoded text. */
 size_t mojibake_row_of(int32_t c);
 
-/* Replaces the text by its repair; text that does not look wrong (badness.h) stays. Every round
- * makes the text shorter or leaves fewer characters that are not ASCII. After a failed allocation
- * text->is_broken is set. */
-void mojibake_fix(runes *text);
+/* Rounds of repair that a text may need: one for each time that it was read wrongly. ftfy knows no
+ * limit, so that a text made for it takes it a time that grows with the square of the length. */
+enum { MOJIBAKE_ROUNDS = 64 };
+
+/* Replaces the text by its repair; text that does not look wrong (badness.h) stays. Stops when
+ * nothing changes or *rounds, which it counts down, is 0. After a failed allocation text->is_broken
+ * is set. */
+void mojibake_fix(runes *text, int *rounds);
 
 #endif
