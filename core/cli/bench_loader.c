@@ -27,6 +27,7 @@ static loader_config config_of(const settings *s, const dataset *data, const tok
                          .image_size = s->image_size,
                          .text_length = s->text_length,
                          .text_mask_mode = s->text_mask_mode,
+                         .text_mask_lexicon = s->text_mask_lexicon,
                          .text_tokens = settings_text_tokens(s),
                          .seed = (uint64_t)s->seed,
                          .crop_min = s->data_crop_min,
@@ -88,7 +89,7 @@ err bench_loader(const bench_request *request) {
   double eaten = 0;
   err error = settings_check(s);
   if (error) return error;
-  TRY(tokenizer_open(s->text_tokenizer, s->text_special_tokens, s->text_vocabulary, &words));
+  TRY(tokenizer_open_for(s, &words));
   TRY(dataset_open_with(s->data_train.items, s->data_train.count, s->data_allow_pipes, &data));
   if (dataset_count(data) == 0) FAIL(ERR_INPUT, "data.train: no samples in the shards");
   TRY(measure(s, data, words, false, &cold, &unused));

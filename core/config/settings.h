@@ -43,7 +43,8 @@ enum {
   TEXT_MASK_RANDOM,
   TEXT_MASK_BLOCK,
   TEXT_MASK_PRIORITIZED,
-  TEXT_MASK_FREQUENCY
+  TEXT_MASK_FREQUENCY,
+  TEXT_MASK_SYNTAX
 };
 /* The training rules of this version: what `recipe` must say to be trained (docs/decisions.md). */
 enum { SETTINGS_RECIPE = 2 };
@@ -101,6 +102,9 @@ typedef struct {
 /* The whole table, in its order; and all keys, for suggestions. */
 const setting *settings_table(size_t *count);
 const char *const *settings_keys(size_t *count);
+/* True when the setting changes nothing of a run with these settings: its identity and the
+ * comparison on resume pass it over. */
+bool setting_is_idle(const setting *row, const settings *s);
 /* NULL when there is no such key. */
 const setting *settings_find(const char *key);
 

@@ -64,6 +64,8 @@
   PICK(text_tokenizer, "text.tokenizer", 0, "wordpiece|bpe|bpe_huggingface", true,                 \
        "tokenizer: WordPiece (BERT uncased, FLIP), byte-pair as CLIP and open_clip clean texts, "  \
        "or byte-pair as Hugging Face's CLIPTokenizer does")                                        \
+  BOOL(text_repair, "text.repair", true, true,                                                     \
+       "tokenizer bpe: repair captions that were decoded wrongly, as ftfy and so open_clip do")    \
   TEXT(text_vocabulary, "text.vocabulary", "", true,                                               \
        "vocab.txt for wordpiece, bpe_simple_vocab_16e6.txt.gz for bpe")                            \
   INT(text_vocabulary_rows, "text.vocabulary_rows", 0, 0, 1e9, true,                               \
@@ -101,8 +103,12 @@
   BOOL(mask_replacement, "mask_replacement", false, true,                                          \
        "mask mode zero: draw the dropped patches with replacement (fewer are dropped)")            \
   REAL(text_mask_ratio, "text_mask_ratio", 0, 0, 0.999, true, "share of text.length dropped")      \
-  PICK(text_mask_mode, "text_mask_mode", 0, "none|truncate|random|block|prioritized|frequency",    \
-       true, "which text tokens are dropped in training (docs/data.md)")                           \
+  PICK(text_mask_mode, "text_mask_mode", 0,                                                        \
+       "none|truncate|random|block|prioritized|frequency|syntax", true,                            \
+       "which text tokens are dropped in training (docs/data.md)")                                 \
+  TEXT(                                                                                            \
+      text_mask_lexicon, "text_mask_lexicon", "/usr/share/perl5/Lingua/EN/Tagger/words.yml", true, \
+      "parts of speech for text_mask_mode syntax: words.yml of Debian's liblingua-en-tagger-perl") \
   INT(batch_size, "batch_size", 256, 2, 1e9, true, "samples in the contrastive batch")             \
   INT(micro_batch_size, "micro_batch_size", 0, 0, 1e9, true,                                       \
       "samples held in memory at once (exact gradient cache); 0: the whole batch")                 \

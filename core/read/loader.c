@@ -36,8 +36,9 @@ struct loader {
   int64_t count; /* rows of the data set */
   int64_t epoch; /* samples of an epoch */
   text_mask mask;
-  double *weights; /* of tokens, for the mask; NULL without */
-  slot *slots;     /* [prefetch + 1]: one is with the trainer */
+  lexicon *classes; /* for the mask, or NULL */
+  double *weights;  /* of tokens, for the mask; NULL without */
+  slot *slots;      /* [prefetch + 1]: one is with the trainer */
   int64_t slot_count;
   pthread_t *threads;
   int started;
@@ -253,6 +254,10 @@ err loader_open(const loader_config *config, int64_t first_sample, loader **out)
   if (config->text_mask_mode == TEXT_MASK_FREQUENCY)
     TRY(text_mask_weigh(config->data, config->words, &l->weights));
   l->mask.weights = l->weights;
+  if (config->text_mask_mode == TEXT_MASK_SYNTAX)
+    TRY(lexicon_open(config->text_mask_lexicon, &l->classes));
+  l->mask.words = config->words;
+  l->mask.classes = l->classes;
   bool has_rows = l->count <= most_kept_rows;
   if (has_rows) l->cache = mem_zeroed((size_t)l->count, sizeof *l->cache);
   if (has_rows) l->is_bad = mem_zeroed((size_t)l->count, sizeof *l->is_bad);
@@ -301,6 +306,7 @@ void loader_close(loader *l) {
   free((void *)l->is_bad);
   free(l->threads);
   free(l->weights);
+  lexicon_close(l->classes);
   strbuf_free(&l->warnings);
   err_free(l->failure);
   pthread_mutex_destroy(&l->lock);

@@ -21,8 +21,9 @@ typedef struct {
   const dataset *data;
   const tokenizer *words;
   int64_t batch_size, image_size, text_length, total_samples;
-  int text_mask_mode;  /* TEXT_MASK_* of config/settings.h */
-  int64_t text_tokens; /* kept of text_length (text_mask.h); equal to it without a mask */
+  int text_mask_mode;            /* TEXT_MASK_* of config/settings.h */
+  const char *text_mask_lexicon; /* for TEXT_MASK_SYNTAX: lexicon.h */
+  int64_t text_tokens;           /* kept of text_length (text_mask.h); equal to it without a mask */
   uint64_t seed;
   double crop_min, crop_max, ratio_min, ratio_max;
   bool flip, shuffle, resample;

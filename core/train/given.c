@@ -36,6 +36,7 @@ void given_write(json_writer *w, const char *key, const given *g) {
   jsonw_integer(w, "data_samples", g->data_samples);
   jsonw_string(w, "data_fingerprint", g->data);
   jsonw_string(w, "vocabulary_fingerprint", g->vocabulary);
+  if (*g->lexicon) jsonw_string(w, "lexicon_fingerprint", g->lexicon);
   jsonw_string(w, "init_fingerprint", g->init);
   given_write_sets(w, "evaluation_fingerprints", g);
   jsonw_string(w, "commit", g->commit);
@@ -55,6 +56,7 @@ err given_read(const json_t *object, given *g) {
   *g = (given){.data_samples = json_integer_value(json_object_get(object, "data_samples"))};
   read_text(object, "data_fingerprint", g->data, sizeof g->data);
   read_text(object, "vocabulary_fingerprint", g->vocabulary, sizeof g->vocabulary);
+  read_text(object, "lexicon_fingerprint", g->lexicon, sizeof g->lexicon);
   read_text(object, "init_fingerprint", g->init, sizeof g->init);
   read_text(object, "commit", g->commit, sizeof g->commit);
   read_text(object, "dirty", g->dirty, sizeof g->dirty);
@@ -122,6 +124,9 @@ err given_compare(const char *path, const given *before, const given *now, const
   if (differ(before->data, now->data)) return refuse_data(path, before, now, s);
   if (differ(before->vocabulary, now->vocabulary))
     return refuse_file(path, "vocabulary", s->text_vocabulary, before->vocabulary, now->vocabulary);
+  if (differ(before->lexicon, now->lexicon))
+    return refuse_file(path, "text_mask_lexicon", s->text_mask_lexicon, before->lexicon,
+                       now->lexicon);
   if (differ(before->init, now->init))
     return refuse_file(path, "init_from", s->init_from, before->init, now->init);
   compare_sets(before, now, remarks);

@@ -14,8 +14,7 @@
 
 static err open_data(run *r) {
   const settings *s = r->s;
-  err error =
-      tokenizer_open(s->text_tokenizer, s->text_special_tokens, s->text_vocabulary, &r->words);
+  err error = tokenizer_open_for(s, &r->words);
   if (!error)
     error =
         dataset_open_with(s->data_train.items, s->data_train.count, s->data_allow_pipes, &r->data);
@@ -95,6 +94,7 @@ static err open_loader(run *r) {
                      .image_size = s->image_size,
                      .text_length = s->text_length,
                      .text_mask_mode = s->text_mask_mode,
+                     .text_mask_lexicon = s->text_mask_lexicon,
                      .text_tokens = settings_text_tokens(s),
                      .total_samples = r->total_samples,
                      .seed = (uint64_t)s->seed,
