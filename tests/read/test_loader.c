@@ -91,13 +91,13 @@ typedef struct {
   int64_t rows[80];
   uint8_t images[80][SIZE * SIZE * 3];
   int32_t tokens[80][LENGTH];
-} stream;
+} batches;
 
-static stream *read_all(const loader_config *c, int64_t first, loader_stats *stats,
+static batches *read_all(const loader_config *c, int64_t first, loader_stats *stats,
                         strbuf *warnings) {
-  stream *s = calloc(1, sizeof *s);
+  batches *s = calloc(1, sizeof *s);
   loader *l;
-  assert_ok(loader_open(c, first, &l));
+  assert_ok(loader_open(c, first, &(stream_position){0}, &l));
   for (int64_t at = first; at < 80; at += 8) {
     loader_batch b;
     double waited;
@@ -110,7 +110,7 @@ static stream *read_all(const loader_config *c, int64_t first, loader_stats *sta
              (size_t)c->text_tokens * sizeof *b.tokens);
   }
   if (stats) *stats = loader_get_stats(l);
-  if (warnings) loader_take_warnings(l, warnings);
+  if (warnings) loader_take_warnings(l, warnings, warnings);
   loader_close(l);
   return s;
 }
@@ -120,8 +120,8 @@ static void workers_cache_and_resuming_change_nothing(void **state) {
   fixture f = make(false);
   loader_config one = config_of(&f, 1, 0), three = config_of(&f, 3, 1 << 20);
   loader_stats stats;
-  stream *a = read_all(&one, 0, NULL, NULL), *b = read_all(&three, 0, &stats, NULL);
-  stream *rest = read_all(&three, 40, NULL, NULL);
+  batches *a = read_all(&one, 0, NULL, NULL), *b = read_all(&three, 0, &stats, NULL);
+  batches *rest = read_all(&three, 40, NULL, NULL);
   assert_memory_equal(a, b, sizeof *a);
   assert_memory_equal(a->rows + 40, rest->rows + 40, 40 * sizeof *a->rows);
   assert_memory_equal(a->images[40], rest->images[40], 40 * sizeof a->images[0]);
@@ -137,7 +137,7 @@ static void every_epoch_shows_each_sample_once_in_a_new_order(void **state) {
   (void)state;
   fixture f = make(false);
   loader_config c = config_of(&f, 2, 1 << 20);
-  stream *s = read_all(&c, 0, NULL, NULL);
+  batches *s = read_all(&c, 0, NULL, NULL);
   for (int epoch = 0; epoch < 3; epoch++) {
     int seen[SAMPLES] = {0};
     for (int i = 0; i < SAMPLES; i++) seen[s->rows[epoch * SAMPLES + i]]++;
@@ -154,7 +154,7 @@ static void a_bad_sample_is_replaced_counted_and_named_once(void **state) {
   loader_config one = config_of(&f, 1, 0), three = config_of(&f, 3, 1 << 20);
   loader_stats stats;
   strbuf warnings = {0};
-  stream *a = read_all(&one, 0, &stats, &warnings), *b = read_all(&three, 0, NULL, NULL);
+  batches *a = read_all(&one, 0, &stats, &warnings), *b = read_all(&three, 0, NULL, NULL);
   assert_memory_equal(a, b, sizeof *a);
   assert_int_equal(stats.skipped, 1);
   assert_non_null(strstr(strbuf_string(&warnings), "train-00000.tar: 0005: not a JPEG"));
@@ -173,8 +173,8 @@ static void masked_captions_are_the_same_for_any_number_of_workers(void **state)
     loader_config one = config_of(&f, 1, 0), three = config_of(&f, 3, 1 << 20);
     one.text_mask_mode = three.text_mask_mode = modes[i];
     one.text_tokens = three.text_tokens = 4;
-    stream *a = read_all(&one, 0, NULL, NULL), *b = read_all(&three, 0, NULL, NULL);
-    stream *rest = read_all(&three, 40, NULL, NULL);
+    batches *a = read_all(&one, 0, NULL, NULL), *b = read_all(&three, 0, NULL, NULL);
+    batches *rest = read_all(&three, 40, NULL, NULL);
     assert_memory_equal(a, b, sizeof *a);
     assert_memory_equal(a->tokens[40], rest->tokens[40], 40 * sizeof a->tokens[0]);
     for (int j = 0; j < 80; j++) assert_int_equal(a->tokens[j][0], 2); /* [CLS] */
@@ -193,7 +193,7 @@ static void closing_in_the_middle_is_clean(void **state) {
     loader *l;
     loader_batch b;
     double waited;
-    assert_ok(loader_open(&c, 0, &l));
+    assert_ok(loader_open(&c, 0, &(stream_position){0}, &l));
     if (i) assert_ok(loader_next(l, &b, &waited));
     loader_close(l);
   }
