@@ -1,9 +1,8 @@
 /* The streaming order, over shards that are made up: it needs of a shard only how many samples it
- * has. Given a number of millions of samples, the program is the simulation of docs/data.md. */
+ * has (stream_memory.c goes up to 400 million). */
 #include "support/test.h"
 
 #include <stdlib.h>
-#include <time.h>
 
 #include "base/mem.h"
 #include "read/permute.h"
@@ -285,22 +284,7 @@ static void the_memory_does_not_grow_with_the_samples(void **state) {
   assert_true(peaks[1] < peaks[0] + (2 << 20)); /* an index of two million is 48 MB */
 }
 
-/* One epoch of so many samples in shards of 10,000, shuffled within the default buffer. */
-static int simulate(int64_t samples) {
-  made_up m = {.shards = samples / 10000 > 0 ? samples / 10000 : 1, .same = 10000, .broken = -1};
-  stream_config c = config_of(&m, 10000, 1, true);
-  clock_t start = clock();
-  uint64_t before = mem_peak_bytes();
-  err error = take_all(&c, &(stream_position){0}, m.shards * m.same);
-  if (error) fprintf(stderr, "%s\n", err_message(error));
-  printf(
-      "%ld samples in %ld shards: %ld opened, peak %.1f MB, of which %.1f before, %.1f s of CPU\n",
-      (long)(m.shards * m.same), (long)m.shards, (long)m.opened, (double)mem_peak_bytes() / 1e6,
-      (double)before / 1e6, (double)(clock() - start) / CLOCKS_PER_SEC);
-  return error ? 1 : 0;
-}
-
-int main(int argc, char **argv) {
+int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(the_memory_does_not_grow_with_the_samples),
       cmocka_unit_test(each_sample_stands_once_in_each_epoch),
@@ -314,6 +298,5 @@ int main(int argc, char **argv) {
       cmocka_unit_test(what_is_wrong_is_told),
       cmocka_unit_test(a_walk_comes_to_every_sample_of_the_epoch),
   };
-  if (argc == 3 && strcmp(argv[1], "simulate") == 0) return simulate(atoll(argv[2]));
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
