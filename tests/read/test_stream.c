@@ -274,6 +274,9 @@ static void a_walk_comes_to_every_sample_of_the_epoch(void **state) {
 
 static void the_memory_does_not_grow_with_the_samples(void **state) {
   (void)state;
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+  skip(); /* a sanitizer's own memory grows with what is done */
+#endif
   uint64_t peaks[2];
   for (int i = 0; i < 2; i++) {
     made_up m = {.shards = i ? 400 : 4, .same = 5000, .broken = -1};
