@@ -9,7 +9,6 @@
 #include "report/curves.h"
 #include "report/drawing.h"
 #include "report/findings.h"
-#include "report/load.h"
 
 enum { LOSS_BINS = 120, MOST_IN_ONE_PANEL = 4 };
 
@@ -263,10 +262,10 @@ static err loss_points(const report_data *d, size_t row, figure_point *points, s
   *count = 0;
   for (size_t i = 0; i < d->rows[row].count && !error; i++) {
     const data_cell *c = &d->cells[d->rows[row].cells[i]];
-    load_point own[LOSS_BINS];
+    store_point own[LOSS_BINS];
     size_t bins;
     if (!c->is_finished) continue;
-    error = load_loss(d->s, c->run_id, LOSS_BINS, own, &bins);
+    error = store_load_loss(d->s, c->run_id, LOSS_BINS, own, &bins);
     for (size_t k = 0; k < bins && !error; k++) {
       figure_point *p = &points[k];
       if (!added) *p = (figure_point){0, 0, INFINITY, -INFINITY, false};
