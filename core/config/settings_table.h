@@ -144,6 +144,11 @@
   BOOL(data_flip, "data.flip", true, true, "flip half of the images left to right")                \
   BOOL(data_shuffle, "data.shuffle", true, true, "a new order each epoch")                         \
   BOOL(data_resample, "data.resample", false, true, "draw samples with replacement")               \
+  PICK(data_order, "data.order", 0, "exact|stream", true,                                          \
+       "exact: a permutation of all samples, over an index in memory; stream: shards shuffled, "   \
+       "then samples within data.buffer, for sets of any size (docs/data.md)")                     \
+  INT(data_buffer, "data.buffer", 10000, 1, 1e9, true,                                             \
+      "data.order stream: samples that are shuffled at a time")                                    \
   INT(data_workers, "data.workers", 1, 1, 1024, false, "loader threads")                           \
   INT(data_prefetch, "data.prefetch", 4, 1, 1024, false, "batches prepared ahead")                 \
   INT(data_cache_mib, "data.cache_mib", 1024, 0, 1e9, false,                                       \

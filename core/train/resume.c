@@ -107,6 +107,8 @@ err run_find_checkpoint(run *r, char **path, int *precision) {
   error = check_same_run(r, *path, &before);
   settings_free(&before);
   *precision = r->at.precision;
+  if (!error && r->s->data_order == DATA_ORDER_STREAM && r->at.step && !r->at.has_order)
+    error = err_new(ERR_INPUT, "%s does not say where in data.order: stream it is", *path);
   if (!error) error = beside_load(*path, &r->beside, &has_beside);
   if (!error && !has_beside)
     strbuf_format(&r->remarks,
