@@ -7,6 +7,10 @@ typedef struct {
   bool is_kept;
 } use;
 
+static int ranks_of(const clip_limits *l) {
+  return l->ranks > 1 ? l->ranks : 1;
+}
+
 static use training(const clip_limits *l, bool is_kept) {
   return (use){l->micro_batch, l->train_patches, l->train_words, is_kept};
 }
@@ -64,10 +68,6 @@ static size_t loss_bytes(const clip_config *c, const clip_limits *l, const clip_
   ops_block block = {0};
   loss_lay_out(&loss, l->batch, ranks_of(l), c->image.embed, types->compute, types->master, &block);
   return block.used;
-}
-
-static int ranks_of(const clip_limits *l) {
-  return l->ranks > 1 ? l->ranks : 1;
 }
 
 void clip_plan(const clip_config *c, const clip_limits *l, const clip_types *types,

@@ -9,19 +9,20 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "ops/device.h"
+#include "read/shard_list.h"
 #include "train/ranks.h"
 #include "train/fit.h"
 #include "train/run.h"
 
 static err open_data(run *r) {
   const settings *s = r->s;
-  err error =
-      tokenizer_open(s->text_tokenizer, s->text_special_tokens, s->text_vocabulary, &r->words);
+  err error = tokenizer_open_for(s, &r->words);
+  bool is_stream = s->data_order == DATA_ORDER_STREAM;
   if (!error)
-    error =
-        dataset_open_with(s->data_train.items, s->data_train.count, s->data_allow_pipes, &r->data);
+    error = (is_stream ? dataset_open_stream : dataset_open_with)(
+        s->data_train.items, s->data_train.count, s->data_allow_pipes, &r->data);
   if (error) return error;
-  if (dataset_count(r->data) == 0)
+  if (!is_stream && dataset_count(r->data) == 0)
     return err_new(ERR_INPUT, "data.train: no samples in the shards");
   r->sets = mem_zeroed(s->eval_sets.count, sizeof(eval_set *));
   if (!r->sets) return mem_error(sizeof(eval_set *), "evaluation sets");
@@ -30,6 +31,24 @@ static err open_data(run *r) {
     if (!error) r->set_count++;
   }
   return error;
+}
+
+/* Epochs are counted in samples, which the streaming order knows from files beside the shards or
+ * not at all. */
+static err check_epoch(const run *r) {
+  const settings *s = r->s;
+  const char *uncounted = NULL;
+  bool counts_epochs = s->epochs > 0 || s->warmup_epochs > 0;
+  if (s->epoch_samples || !counts_epochs || s->data_order != DATA_ORDER_STREAM) return NULL;
+  if (shard_list_samples(dataset_shards(r->data), &uncounted) > 0) return NULL;
+  return err_new(
+      ERR_INPUT,
+      "%s: %g needs the length of an epoch, and with data.order: stream nothing tells it "
+      "before one is over: %s has neither a count in its _stats.json (img2dataset) nor "
+      "in sizes.json (webdataset) beside it. Give samples: (and warmup_samples:), or "
+      "epoch_samples: for epochs of that many",
+      s->epochs > 0 ? "epochs" : "warmup_epochs", s->epochs > 0 ? s->epochs : s->warmup_epochs,
+      uncounted ? uncounted : s->data_train.items[0]);
 }
 
 static void plan_length(run *r) {
@@ -48,6 +67,11 @@ static err share_out(run *r) {
                    "batch_size: %" PRId64 " cannot be shared out equally to %d ranks; choose a "
                    "multiple of %d, or another number of ranks",
                    r->s->batch_size, size, size);
+  if (size > 1 && r->s->data_order == DATA_ORDER_STREAM)
+    return err_new(ERR_UNSUPPORTED,
+                   "data.order: stream reads one stream of samples, and %d ranks were started: "
+                   "choose data.order: exact",
+                   size);
   return NULL;
 }
 
@@ -114,6 +138,7 @@ static err open_loader(run *r) {
                      .image_size = s->image_size,
                      .text_length = s->text_length,
                      .text_mask_mode = s->text_mask_mode,
+                     .text_mask_lexicon = s->text_mask_lexicon,
                      .text_tokens = settings_text_tokens(s),
                      .total_samples = r->total_samples,
                      .seed = (uint64_t)s->seed,
@@ -127,8 +152,9 @@ static err open_loader(run *r) {
                      .workers = (int)s->data_workers,
                      .prefetch = (int)s->data_prefetch,
                      .cache_bytes = (size_t)s->data_cache_mib << 20,
+                     .buffer = s->data_buffer,
                      .pins = r->o};
-  return loader_open(&c, r->at.samples, &r->batches);
+  return loader_open(&c, r->at.samples, &r->at.order, &r->batches);
 }
 
 /* What the loop needs: its order, its place, its rows. */
@@ -161,6 +187,7 @@ static err open_inputs(run *r, char **resume_path, int *precision) {
   TRY(run_find_checkpoint(r, resume_path, precision));
   TRY(open_data(r));
   TRY(run_take_given(r, *resume_path));
+  TRY(check_epoch(r));
   plan_length(r);
   TRY(run_check_length(r, *resume_path));
 cleanup:
@@ -180,6 +207,7 @@ static err open_devices(run *r, int precision) {
 static err begin(run *r, const char *resume_path) {
   err error = NULL;
   r->at.vocabulary_size = tokenizer_vocabulary_size(r->words);
+  r->at.has_order = r->s->data_order == DATA_ORDER_STREAM;
   TRY(make_model(r));
   TRY(load_weights(r, resume_path));
   TRY(begin_course(r, resume_path != NULL));

@@ -134,6 +134,7 @@ static err take_step(run *r) {
   err error = NULL;
   if (!r->is_staged) TRY(stage_batch(r, &waited));
   clip_inputs in = inputs_of(r);
+  stream_position after = r->batch.after;
   r->is_staged = false;
   TRY(step_launch(&r->step, &in, r->at.step + 1, rate));
   if (r->at.step + 1 < r->total_steps) TRY(stage_batch(r, &waited_after));
@@ -155,6 +156,7 @@ static err take_step(run *r) {
   rows_add(r->rows, &row);
   r->at.step = row.step;
   r->at.samples = row.samples;
+  r->at.order = after;
   r->beside.train_seconds += row.seconds;
   r->beside.data_wait_seconds += row.data_wait_seconds;
   r->rate_of_last_step = (double)r->s->batch_size / row.seconds;
@@ -165,11 +167,13 @@ cleanup:
 }
 
 /* What the loaders passed over since the last time: r->skipped, of which no rank has more than
- * `longest` bytes. */
-static err warn_of_skipped(run *r, int64_t longest) {
+ * `longest` bytes; and what else is to be known of a stream, which has one rank. */
+static err warn_of_skipped(run *r, int64_t longest, const strbuf *remarks) {
   err error = ranks_collect_lines(r->ranks, longest, &r->skipped);
   if (!error && r->skipped.length && is_writer(r))
     error = events_warn(&r->events, "skipped_sample", strbuf_string(&r->skipped));
+  if (!error && (r->skipped.is_broken || remarks->is_broken)) error = mem_error(0, "warnings");
+  if (!error) error = events_warn_lines(&r->events, "data", remarks);
   strbuf_clear(&r->skipped);
   return error;
 }
@@ -196,11 +200,13 @@ static err stop(const run *r) {
 static err next_act(run *r, course_act *act) {
   r->place.unsaved_seconds = clock_seconds() - r->checkpoint_time;
   r->place.is_stop_wanted = is_stop_wanted(r);
-  loader_take_warnings(r->batches, &r->skipped);
+  strbuf remarks = {0};
+  loader_take_warnings(r->batches, &r->skipped, &remarks);
   int64_t longest = (int64_t)r->skipped.length;
   err error =
       ranks_share_place(r->ranks, &r->place.is_stop_wanted, &r->place.unsaved_seconds, &longest);
-  if (!error) error = warn_of_skipped(r, longest);
+  if (!error) error = warn_of_skipped(r, longest, &remarks);
+  strbuf_free(&remarks);
   *act = course_next(&r->rules, &r->place);
   return error;
 }
@@ -286,6 +292,27 @@ static void say_lines(const strbuf *lines) {
   }
 }
 
+/* What data.order: stream gives up, at the start of the run. */
+static err say_order(run *r) {
+  const settings *s = r->s;
+  strbuf line = {0};
+  if (s->data_order != DATA_ORDER_STREAM) return NULL;
+  strbuf_format(&line,
+                "data.order: stream: shards are shuffled, then samples among %" PRId64
+                " (data.buffer): an epoch is mixed only as well as that; ",
+                s->data_buffer);
+  if (dataset_epoch(r->data))
+    strbuf_format(&line, "it has %" PRId64 " samples by the counts beside the shards",
+                  dataset_epoch(r->data));
+  else
+    strbuf_append(&line, "its length is not known before it is over");
+  strbuf_append(&line, "; decoded images are not kept\n");
+  say_lines(&line);
+  err error = events_warn_lines(&r->events, "data", &line);
+  strbuf_free(&line);
+  return error;
+}
+
 static err begin_record(run *r) {
   err error = NULL;
   if (!is_writer(r)) return NULL;
@@ -295,6 +322,7 @@ static err begin_record(run *r) {
   const char *left_out = dataset_warnings(r->data, NULL);
   if (*left_out) TRY(events_warn(&r->events, "skipped_sample", left_out));
   say_lines(&r->remarks);
+  TRY(say_order(r));
 cleanup:
   return error;
 }
