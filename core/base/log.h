@@ -2,7 +2,7 @@
 #ifndef FLIP_BASE_LOG_H
 #define FLIP_BASE_LOG_H
 
-typedef enum { LOG_NOTHING = -1, LOG_ERROR, LOG_WARNING, LOG_INFO, LOG_DEBUG } log_level;
+typedef enum { LOG_ERROR, LOG_WARNING, LOG_INFO, LOG_DEBUG } log_level;
 
 /* Program name for the prefix and the least severe level shown (LOG_INFO at first). */
 void log_setup(const char *program, log_level level);

@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/log.h"
 #include "base/mem.h"
 
 typedef struct {
@@ -37,7 +36,6 @@ err ranks_agree(comm *c, err own) {
   int first = 0;
   while (first < c->size && !reports[first].has_failed) first++;
   if (first < c->size) {
-    if (c->rank > 0) log_setup("flip", LOG_NOTHING);
     if (!own)
       own = err_new((err_kind)reports[first].kind, "rank %d: %s", first, reports[first].message);
   }

@@ -10,7 +10,7 @@
 #include "comm/comm.h"
 
 /* NULL when no rank failed. Else an error on every rank: its own, or what the first that failed
- * said; from then on only rank 0 writes to stderr, so that it is said once. */
+ * said. */
 err ranks_agree(comm *c, err own) ERR_MUST_CHECK;
 
 /* *is_wanted becomes true when any rank has it true; *unsaved_seconds is rank 0's; *text_bytes is

@@ -342,7 +342,6 @@ static err train(run *r) {
   /* a stop and a loss that is not finite meet all ranks alike; anything else one of them */
   err_kind kind = error ? err_kind_of(error) : ERR_INTERRUPTED;
   r->is_agreed = kind == ERR_INTERRUPTED || kind == ERR_NUMERIC;
-  if (r->is_agreed && !is_writer(r)) log_setup("flip", LOG_NOTHING); /* rank 0 says it */
   return error;
 }
 
@@ -376,6 +375,10 @@ err trainer_run(const settings *s, const trainer_options *options) {
       error = told;
   }
   if (error && r.ranks && !r.is_agreed) end_all(&r, error);
+  if (!is_writer(&r)) { /* rank 0 says it, and its exit status is the run's */
+    err_free(error);
+    error = NULL;
+  }
   run_close(&r);
   events_close(&r.events);
   if (r.lock >= 0) close(r.lock);
