@@ -422,7 +422,7 @@ static err read_rows(parquet_file *f, cursor *cursors, parquet_value *values, si
                      parquet_row take, void *context) {
   int64_t row = 0;
   for (size_t g = 0; g < f->group_count; g++) {
-    for (size_t i = 0; i < count; i++) begin_chunk(f, g, &cursors[i]);
+    for (size_t i = 0; f->group_rows[g] && i < count; i++) begin_chunk(f, g, &cursors[i]);
     for (int64_t end = row + f->group_rows[g]; row < end;) {
       row++;
       for (size_t i = 0; i < count; i++) {
