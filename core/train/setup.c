@@ -63,7 +63,8 @@ static err make_model(run *r) {
   clip_limits limits = model_limits(s);
   fit_memory host;
   clip_config_from(s, vocabulary, &config);
-  err error = model_count(s, vocabulary, r->o->compute, r->o->chunk_bytes, &r->counts);
+  err error = ops_check_training(r->o, s, vocabulary);
+  if (!error) error = model_count(s, vocabulary, r->o->compute, r->o->chunk_bytes, &r->counts);
   host.bytes = machine_free_memory("", &host.is_group);
   if (!error) error = fit_check(s, vocabulary, r->o, r->counts.planned_bytes, host);
   if (!error) error = clip_create(r->o, &config, &limits, true, &r->model);
