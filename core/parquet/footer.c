@@ -214,12 +214,10 @@ static err read_chunk(thrift_reader *r, parquet_chunk *chunk) {
 static err read_chunks(parquet_file *f, thrift_reader *r, thrift_type type) {
   thrift_type kind;
   size_t count = thrift_list(r, type, &kind);
-  parquet_chunk *chunks =
-      count == f->leaf_count
-          ? mem_resize(f->chunks, (f->group_count + 1) * f->leaf_count, sizeof *chunks)
-          : NULL;
   if (count != f->leaf_count || kind != THRIFT_STRUCT)
     return damaged("has a row group with other columns than the file");
+  parquet_chunk *chunks =
+      mem_resize(f->chunks, (f->group_count + 1) * f->leaf_count, sizeof *chunks);
   if (!chunks) return mem_error(f->leaf_count * sizeof *chunks, "row groups");
   f->chunks = chunks;
   err error = NULL;
