@@ -13,8 +13,7 @@ enum { CPU_CHUNK_BYTES = 1 << 20 };
 static int64_t count_vocabulary(const settings *s) {
   tokenizer *words = NULL;
   int64_t count = s->text_tokenizer == TOKENIZER_WORDPIECE ? BERT_VOCABULARY : CLIP_VOCABULARY;
-  err error = *s->text_vocabulary ? tokenizer_open(s->text_tokenizer, s->text_special_tokens,
-                                                   s->text_vocabulary, &words)
+  err error = *s->text_vocabulary ? tokenizer_open_for(s, &words)
                                   : err_new(ERR_INPUT, "text.vocabulary is not set");
   if (error)
     log_warning("%s; counting with %ld entries, as the published one has", err_message(error),

@@ -100,6 +100,7 @@ err run_report_start(run *r) {
   jsonw_integer(w, "data_samples", g->data_samples);
   jsonw_string(w, "data_fingerprint", g->data);
   jsonw_string(w, "vocabulary_fingerprint", g->vocabulary);
+  if (*g->lexicon) jsonw_string(w, "lexicon_fingerprint", g->lexicon);
   given_write_sets(w, "evaluation_fingerprints", g);
   jsonw_string(w, "init_fingerprint", g->init);
   jsonw_object(w, "parameters");
