@@ -16,7 +16,7 @@ static err open_sources(const option_list *sources, const select_output *output,
   err error = dataset_open((char *const *)(void *)sources->items, sources->count, data);
   if (!error && *dataset_warnings(*data, NULL)) fputs(dataset_warnings(*data, NULL), stderr);
   if (!error && !dataset_count(*data))
-    error = err_new(ERR_INPUT, "%s: holds no samples", sources->items[0]);
+    error = err_new(ERR_INPUT, "%s: contains no samples", sources->items[0]);
   return error;
 }
 

@@ -80,7 +80,7 @@ static _Noreturn void end_process(watch *w, const char *why, bool is_said) {
 static _Noreturn void lose(watch *w, int rank, const peer *p, const char *how) {
   char why[TEXT];
   snprintf(why, sizeof why, "rank %d of %d (%.80s) %s", rank, w->c->size,
-           *p->who ? p->who : "not heard of yet", how);
+           *p->who ? p->who : "no message received yet", how);
   end_process(w, why, w->c->rank > 1);
 }
 

@@ -148,8 +148,7 @@ err setting_assign(const setting *row, settings *s, const char *text) {
   case SETTING_BOOL:
     if (yml_as_bool(text, field)) return NULL;
     return wrong_value(row, text,
-                       is_old_bool(text) ? "true or false (it was one in YAML 1.1; in 1.2 it is a "
-                                           "word)"
+                       is_old_bool(text) ? "true or false (a boolean in YAML 1.1, a string in 1.2)"
                                          : "true or false");
   case SETTING_PICK: {
     int index = find_choice(row->choices, text);
@@ -171,8 +170,8 @@ void setting_apply_node(const setting *row, settings *s, const yml_node *node,
                         yml_problems *problems) {
   err error = NULL;
   if (yml_is_null(node) && row->type != SETTING_TEXT && row->type != SETTING_LIST) {
-    error = err_new(ERR_INPUT, "%s: null is no value of its; leave the key out for its default",
-                    row->key);
+    error =
+        err_new(ERR_INPUT, "%s: null is not allowed; remove the key to use its default", row->key);
   } else if (node->kind == YML_SCALAR) {
     error = setting_assign(row, s, yml_is_null(node) ? "" : node->scalar);
   } else if (row->type == SETTING_LIST && node->kind == YML_SEQUENCE) {
@@ -399,8 +398,8 @@ static void apply_base(settings *s, const yml_node *name, const char *origin, in
     return;
   }
   if (depth >= DEEPEST_BASE) {
-    yml_problem(problems, name, NULL, 0, "bases nest deeper than %d: does one name itself?",
-                DEEPEST_BASE);
+    yml_problem(problems, name, NULL, 0,
+                "bases nest deeper than %d levels: does one include itself?", DEEPEST_BASE);
     return;
   }
   char *path = settings_find_base(origin, name->scalar);
@@ -408,7 +407,7 @@ static void apply_base(settings *s, const yml_node *name, const char *origin, in
   err error = NULL;
   if (!path) {
     yml_problem(problems, name, NULL, 0,
-                "base '%s' is neither beside this file nor in experiments/", name->scalar);
+                "base '%s' is neither next to this file nor in experiments/", name->scalar);
   } else {
     error = yml_load(path, &document);
     if (error) {

@@ -14,7 +14,7 @@
 #include "cpu/plugin.h"
 
 void cpu_assert_failed(const char *condition, const char *file, int line) {
-  fprintf(stderr, "flip: bug: %s:%d: %s does not hold\n", file, line, condition);
+  fprintf(stderr, "flip: internal error: %s:%d: assertion failed: %s\n", file, line, condition);
   abort();
 }
 

@@ -167,11 +167,12 @@ static err make_runnable(ops *o, candidate *c) {
   const sdpa_target target = {.handle = state->attentions->library};
   if (c->plan) return NULL;
   if (state->is_recording)
-    return err_new(ERR_INTERNAL, "a recorded step wants attention that no step before it wanted");
+    return err_new(ERR_INTERNAL,
+                   "the captured step needs an attention plan that no warm-up step built");
   err error = dnn_error(sdpa_engine_plan(c->configuration, &target, &c->plan, &c->workspace_bytes),
                         "attention");
   if (!error && c->workspace_bytes > most_workspace_bytes)
-    error = err_new(ERR_MEMORY, "cuDNN's attention wants %lld bytes of scratch",
+    error = err_new(ERR_MEMORY, "cuDNN's attention needs %lld bytes of scratch memory",
                     (long long)c->workspace_bytes);
   return error;
 }

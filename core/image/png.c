@@ -135,7 +135,7 @@ static err take_chunks(const uint8_t *bytes, size_t size, strbuf *out) {
       if (memcmp(type, used[i], 4) == 0) append_chunk(out, bytes + at, (uint32_t)length);
     at += AROUND + length;
   }
-  return err_new(ERR_INPUT, "damaged PNG image: the data ends early");
+  return err_new(ERR_INPUT, "damaged PNG image: the data is truncated");
 }
 
 /* What does not change pixels is not looked at. */
@@ -177,7 +177,7 @@ err image_decode_png(const void *bytes, size_t size, image *out) {
     ask_for_rgb(codec, info);
   rows = mem_zeroed((size_t)out->height, sizeof *rows);
   if (!rows || png_get_rowbytes(codec, info) != (size_t)out->width * (is_cut ? 2 : 3))
-    FAIL(ERR_INPUT, "a PNG image of an unknown kind");
+    FAIL(ERR_INPUT, "a PNG image of an unknown type");
   for (int32_t y = 0; y < out->height; y++)
     rows[y] = out->pixels + (size_t)y * (size_t)out->width * 3;
   wanted_rows = whole_rows(codec, info);

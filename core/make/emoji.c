@@ -93,7 +93,7 @@ static err read_annotations(emoji_set *set, const char *folder) {
         strcmp((const char *)xmlTextReaderConstLocalName(reader), "annotation") == 0)
       error = take_annotation(set, reader);
   if (!error && status < 0)
-    error = err_new(ERR_INPUT, "%s:%d: is no XML, or ends early", path,
+    error = err_new(ERR_INPUT, "%s:%d: is not XML, or is truncated", path,
                     xmlTextReaderGetParserLineNumber(reader));
   if (reader) xmlFreeTextReader(reader);
   free(path);

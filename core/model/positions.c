@@ -33,7 +33,7 @@ err positions_resize(const float *from, int64_t from_rows, bool has_class, int64
                      int64_t rows, float *to) {
   int64_t old = side_of(from_rows - has_class), new = side_of(rows - has_class);
   if (old < 1 || new < 1)
-    return err_new(ERR_INPUT, "positions of %ld patches cannot become those of %ld: no squares",
+    return err_new(ERR_INPUT, "positions of %ld patches cannot be resized to %ld: not square grids",
                    (long)(from_rows - has_class), (long)(rows - has_class));
   double *weights = mem_zeroed((size_t)(new *old), sizeof *weights);
   double *sums = mem_zeroed((size_t)width, sizeof *sums);

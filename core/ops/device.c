@@ -61,7 +61,7 @@ static err choose(const settings *s, const ops_plugin **plugin, char *note, size
   if (!error || s->device == DEVICE_CUDA) return err_context(error, "device: cuda");
   /* A machine without any sign of a GPU needs no explanation. */
   if (note && access("/dev/nvidiactl", F_OK) == 0)
-    snprintf(note, note_size, "device: auto takes the CPU: %s", err_message(error));
+    snprintf(note, note_size, "device: auto uses the CPU: %s", err_message(error));
   err_free(error);
   return cpu_plugin.probe();
 }

@@ -85,7 +85,8 @@ static err blame_sample(err error) {
 static err take_caption(const file_rows *f, const file_row *r, const char *path, char **caption) {
   bool is_needed = f->base.needs & DATASET_CAPTION;
   err error = copy_or_read(text_at(f, r->caption), path, ".txt", decode_caption, caption);
-  if (!error && !*caption && is_needed) return err_new(ERR_INPUT, "its caption (.txt) is gone");
+  if (!error && !*caption && is_needed)
+    return err_new(ERR_INPUT, "its caption (.txt) no longer exists");
   if (!error || is_needed || err_kind_of(error) == ERR_MEMORY) return error;
   err_free(error);
   return NULL;

@@ -438,7 +438,7 @@ err loader_next(loader *l, loader_batch *batch, double *waited) {
   err error = NULL;
   int64_t number = l->taken;
   if (number * l->c.batch_size >= l->last_sample)
-    return err_new(ERR_INTERNAL, "the loader was asked for more than the run's samples");
+    return err_new(ERR_INTERNAL, "more samples were requested from the loader than the run has");
   slot *s = &l->slots[number % l->slot_count];
   pthread_mutex_lock(&l->lock);
   /* the batch given out before is done with: its slot takes a later batch */

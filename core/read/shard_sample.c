@@ -80,7 +80,7 @@ err shard_sample_read(const shard *from, size_t i, const shard_reading *how, boo
   if (!error && !out->caption)
     error = take_caption(how, shard_get(from, i, SHARD_CAPTION), &out->caption);
   if (!error && !out->caption && how->needs & DATASET_CAPTION)
-    error = err_new(ERR_INPUT, "its JSON has no text '%s'", how->caption_field);
+    error = err_new(ERR_INPUT, "its JSON has no string '%s'", how->caption_field);
   return error;
 }
 
@@ -99,7 +99,8 @@ static err run_command(const char *command, FILE **output) {
   size_t length;
   err error = NULL;
   FILE *file = tmpfile(), *pipe = NULL;
-  if (!file) return err_errno(errno, "pipe:%s: no temporary file for its output", command);
+  if (!file)
+    return err_errno(errno, "pipe:%s: cannot create a temporary file for its output", command);
   pipe = popen(command, "re");
   if (!pipe) FAIL(ERR_IO, "pipe:%s: cannot be run", command);
   while ((length = fread(block, 1, sizeof block, pipe)) > 0)

@@ -120,7 +120,7 @@ static void compare_names(const source_request *r, const walk *w) {
 }
 
 static err open_tree(const source_request *r, walk *w, data_source **out) {
-  if (!fs_is_folder(r->location)) return err_new(ERR_INPUT, "%s: is no folder", r->location);
+  if (!fs_is_folder(r->location)) return err_new(ERR_INPUT, "%s: is not a folder", r->location);
   err error = file_rows_create(r->whole, &w->rows);
   if (!error && w->template) error = err_context(template_check(w->template), "%s", r->whole);
   w->needs_caption = source_needs_caption(r);

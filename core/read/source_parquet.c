@@ -57,16 +57,17 @@ static err use_column(parquet_list *l, list_column which, size_t at) {
   l->place[which] = (int)l->count;
   l->read[l->count++] = at;
   if (c->kind == PARQUET_BYTES || c->obstacle) return NULL; /* an obstacle: parquet_read's word */
-  return err_new(ERR_INPUT, "%s: column '%s' holds %s where text is wanted", l->list.r->location,
+  return err_new(ERR_INPUT, "%s: column '%s' holds %s, but text is expected", l->list.r->location,
                  c->name, kinds[c->kind]);
 }
 
 static err refuse_addresses(const parquet_list *l, const char *column) {
-  return err_new(ERR_INPUT,
-                 "%s: column '%s' holds addresses and no pictures are here; download them with "
-                 "img2dataset (--input_format parquet --url_col %s --output_format webdataset) and "
-                 "train on the shards that it writes",
-                 l->list.r->location, column, column);
+  return err_new(
+      ERR_INPUT,
+      "%s: column '%s' holds URLs, and the images are not on this machine; download them with "
+      "img2dataset (--input_format parquet --url_col %s --output_format webdataset) and "
+      "train on the shards that it writes",
+      l->list.r->location, column, column);
 }
 
 /* "FOLDER/00000" of "FOLDER/00000.parquet". */
@@ -88,8 +89,8 @@ static err find_pictures(parquet_list *l) {
   l->has_tar = !is_folder && fs_exists(strbuf_string(&tar));
   if (!is_folder && !l->has_tar)
     error = err_new(ERR_INPUT,
-                    "%s: is img2dataset's list of what it downloaded, but neither the shard %s nor "
-                    "the folder %s is there; name the shards, or the folder with #images=DIR",
+                    "%s: is a list of img2dataset's downloads, but neither the shard %s nor "
+                    "the folder %s exists; give the shards, or the folder with #images=DIR",
                     l->list.r->location, strbuf_string(&tar), l->prefix);
   strbuf_free(&tar);
   if (!error && !source_option(l->list.r, "images")) {
@@ -210,7 +211,7 @@ static err open_tar(parquet_list *l, data_source **out) {
     strbuf_append(&s->left_out, strbuf_string(&rows->left_out));
     s->left_outs += rows->left_outs;
     if (found != l->successes)
-      strbuf_format(&s->notes, "%s: tells of %lld pictures downloaded, %s has %lld samples\n",
+      strbuf_format(&s->notes, "%s: lists %lld downloaded images, but %s has %lld samples\n",
                     l->list.r->location, (long long)l->successes, tar.data, (long long)found);
   }
   strbuf_free(&tar);
@@ -220,14 +221,14 @@ static err open_tar(parquet_list *l, data_source **out) {
 static err check_rows(const parquet_list *l) {
   uint64_t rows = (uint64_t)parquet_rows(l->file), bytes = parquet_size(l->file);
   if (rows / MOST_ROWS_A_BYTE <= bytes) return NULL;
-  return err_new(ERR_INPUT, "%s: is damaged, or no list of pictures: %llu rows in %llu bytes",
+  return err_new(ERR_INPUT, "%s: is damaged, or not a list of images: %llu rows in %llu bytes",
                  l->list.r->location, (unsigned long long)rows, (unsigned long long)bytes);
 }
 
 err source_open_parquet(const source_request *r, data_source **out) {
   parquet_list l = {.place = {-1, -1, -1, -1}, .extension = ".jpg"};
   if (source_option(r, "separator"))
-    return err_new(ERR_INPUT, "%s: Parquet has no separator", r->whole);
+    return err_new(ERR_INPUT, "%s: separator does not apply to Parquet", r->whole);
   err error = list_rows_begin(r, &l.list);
   if (!error) error = parquet_open(r->location, &l.file);
   if (!error) error = check_rows(&l);

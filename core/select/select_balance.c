@@ -81,7 +81,7 @@ static err read_terms(const char *path, term_table *t) {
     if ((int)count > t->longest) t->longest = (int)count;
   }
   if (!error && json_object_size(t->counts) == 0)
-    error = err_new(ERR_INPUT, "%s: no terms in it", path);
+    error = err_new(ERR_INPUT, "%s: contains no terms", path);
   text_lines_free(&lines);
   strbuf_free(&words);
   strbuf_free(&term);

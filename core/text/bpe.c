@@ -68,7 +68,7 @@ static err read_file(const char *path, char **text) {
     strbuf_append_bytes(&content, block, (size_t)length);
   bool is_cut = gzclose_r(file) == Z_BUF_ERROR;
   err error = NULL;
-  if (is_cut) error = err_new(ERR_INPUT, "%s: damaged gzip file: it ends early", path);
+  if (is_cut) error = err_new(ERR_INPUT, "%s: damaged gzip file: it is truncated", path);
   if (!error && content.length && memchr(content.data, '\0', content.length))
     error = err_new(ERR_INPUT, "%s: holds a NUL character: is it a list of merges?", path);
   if (error) {

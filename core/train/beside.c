@@ -78,9 +78,10 @@ err beside_load(const char *checkpoint, beside *b, bool *is_there) {
   json_t *object = json_load_file(path, JSON_REJECT_DUPLICATES, &problem);
   err error = NULL;
   if (!json_is_object(object)) {
-    error = err_new(
-        ERR_INPUT, "%s:%d: is damaged (%s); remove it to go on with training times that start at 0",
-        path, problem.line, object ? "no object" : problem.text);
+    error =
+        err_new(ERR_INPUT,
+                "%s:%d: is damaged (%s); remove it to continue with training times that start at 0",
+                path, problem.line, object ? "no object" : problem.text);
   } else {
     *is_there = true;
     b->train_seconds = json_number_value(json_object_get(object, "train_seconds"));

@@ -299,13 +299,13 @@ static err say_order(run *r) {
   if (s->data_order != DATA_ORDER_STREAM) return NULL;
   strbuf_format(&line,
                 "data.order: stream: shards are shuffled, then samples among %" PRId64
-                " (data.buffer): an epoch is mixed only as well as that; ",
+                " (data.buffer): an epoch is shuffled only within these limits; ",
                 s->data_buffer);
   if (dataset_epoch(r->data))
-    strbuf_format(&line, "it has %" PRId64 " samples by the counts beside the shards",
+    strbuf_format(&line, "it has %" PRId64 " samples by the counts next to the shards",
                   dataset_epoch(r->data));
   else
-    strbuf_append(&line, "its length is not known before it is over");
+    strbuf_append(&line, "its length is not known before it ends");
   strbuf_append(&line, "; decoded images are not kept\n");
   say_lines(&line);
   err error = events_warn_lines(&r->events, "data", &line);

@@ -131,8 +131,8 @@ static void what_no_row_can_say_alone_is_checked_too(void **state) {
       {"text_mask_ratio=0.5", "drops nothing with text_mask_mode: none"},
       {"text.pool=eot", "text.pool: eot needs text.special_tokens: both"},
       {"warmup_epochs=2", NULL},
-      {"epoch_samples=255", "epoch_samples: 255 are less than one batch_size of 256"},
-      {"recipe=1", "recipe: these settings are of recipe 1, this version trains by recipe 2"},
+      {"epoch_samples=255", "epoch_samples: 255 are fewer than one batch_size of 256"},
+      {"recipe=1", "recipe: these settings use recipe 1, this version trains with recipe 2"},
   };
   for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) {
     settings s;
@@ -279,7 +279,7 @@ static void a_run_from_before_this_recipe_keeps_its_identity(void **state) {
   assert_ok(settings_load(path, &again));
   settings_fingerprint(&again, digest);
   assert_string_equal(digest, "e76cabdc382b998ca20281de0f71cfa3");
-  assert_fails_with(settings_check(&again), "are of recipe 1, this version trains by recipe 2");
+  assert_fails_with(settings_check(&again), "use recipe 1, this version trains with recipe 2");
   unlink(path);
   rmdir(folder);
   strbuf_free(&record);
@@ -426,11 +426,10 @@ static void yamls_own_words_are_read_as_it_has_them(void **state) {
   settings_free(&s);
   settings_free(&plain);
   assert_refused("clip_norm: null\n",
-                 "run.yaml:1:12: clip_norm: null is no value of its; leave the key out for its "
+                 "run.yaml:1:12: clip_norm: null is not allowed; remove the key to use its "
                  "default\n    1 | clip_norm: null\n      |            ^~~~");
   assert_refused("data.flip: yes\n",
-                 "run.yaml:1:12: data.flip: 'yes' is not true or false (it was one in YAML 1.1; in "
-                 "1.2 it is a word)\n    1 | data.flip: yes\n      |            ^~~");
+                 "run.yaml:1:12: data.flip: 'yes' is not true or false (a boolean in YAML 1.1, a string in 1.2)\n    1 | data.flip: yes\n      |            ^~~");
   assert_refused("image: {width: 64}\nimage.width: 32\n",
                  "run.yaml:2:1: image.width is given twice, nested and dotted (first on line 1)\n"
                  "    2 | image.width: 32\n      | ^~~~~~~~~~~");
@@ -444,7 +443,7 @@ static void merge_keys_bring_what_a_map_has_not(void **state) {
       {"<<: 3\n", "run.yaml:1:5: '<<' takes a map"},
       {"<<: [{a: 1}, b]\n", "'<<' takes a map"},
       {"a: {<<: {b: 1}, <<: {c: 1}}\n", "key '<<' is given twice"},
-      {"a:\n\tb: 1\n", "run.yaml:2:1: a tab here"},
+      {"a:\n\tb: 1\n", "run.yaml:2:1: tab character"},
       {"a: \"x\\0y\"\n", "run.yaml:1:4: a NUL character"}};
   assert_ok(settings_init(&s));
   apply(&s, "image: &tower {width: 96, layers: 3}\n"

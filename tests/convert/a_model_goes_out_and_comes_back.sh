@@ -60,7 +60,7 @@ expect_line err.txt 'files/deep/zzz.png: not a JPEG, PNG or WebP image'
 # Bare word pieces have no place where the tokenizer frames every text.
 train --out bare --set image.pool=class --set image.patch_bias=false --set eval.points=0 --set samples=64
 expect_status 1 "$FLIP" convert -i bare -o x -f open_clip
-expect_line err.txt "text.special_tokens: open_clip's CLIP puts a start and an end token around a text; --format flip keeps it"
+expect_line err.txt "text.special_tokens: open_clip's CLIP adds start and end tokens to a text; --format flip keeps it"
 
 # What cannot be done is told in one sentence.
 refused() { # refused STATUS PATTERN WORDS…
@@ -73,8 +73,8 @@ refused() { # refused STATUS PATTERN WORDS…
 train --out own --set eval.points=0
 refused 1 'image.pool: .*CLIPModel pools the class token; --format flip keeps it' convert -i own -o x -f hf
 refused 2 "'pt' is none of hf, open_clip, flip" convert -i own -o x -f pt
-refused 2 'do not make one model' convert -i hf -i open_clip -o x -f flip
-refused 2 'holds no model.safetensors' convert -i files -o x -f flip
+refused 2 'do not form one model' convert -i hf -i open_clip -o x -f flip
+refused 2 'contains no model.safetensors' convert -i files -o x -f flip
 rm hf/vocab.txt
 refused 2 'give it with --set text.vocabulary' embed -m hf -t texts.txt -o x.npy
 refused 2 'give one of --images and --texts' embed -m run -o x.npy

@@ -72,7 +72,7 @@ expect_status 2 "$FLIP" eval zeroshot -m run -f set.yaml
 expect_line err.txt "the class's name lies behind text.length 12"
 mkdir -p tree/cat; tar xf data/heldout-00000.tar -C tree/cat --wildcards '0000000[01].png'
 expect_status 2 "$FLIP" data verify 'imagenet:tree#template=a photo of {0}'
-expect_line err.txt "'\{0\}' is no place for the name"
+expect_line err.txt "'\{0\}' is not a placeholder"
 
 # YAML's null is a key that was not given.
 set_with 'class_file: ~

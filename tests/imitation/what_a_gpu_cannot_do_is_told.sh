@@ -12,10 +12,10 @@ refused() {
   expect_line err.txt "$pattern"
   rm -rf refused
 }
-FLIP_IMITATION_DRIVER=12.8 refused 'the NVIDIA driver serves CUDA 12.8, this build needs [0-9.]+: update the driver'
+FLIP_IMITATION_DRIVER=12.8 refused 'the NVIDIA driver supports CUDA 12.8, this build needs [0-9.]+: update the driver'
 FLIP_IMITATION_DRIVER=none refused 'this machine has no NVIDIA driver'
 FLIP_IMITATION_DEVICES=0 refused 'no NVIDIA GPU is visible .*CUDA_VISIBLE_DEVICES is not set'
-FLIP_IMITATION_CAPABILITY=7.5 refused 'compute capability 7.5; bf16 tensor cores begin with 8.0'
+FLIP_IMITATION_CAPABILITY=7.5 refused 'compute capability 7.5; bf16 tensor cores need 8.0'
 FLIP_IMITATION_CAPABILITY=8.0 refused 'precision: fp8 needs .*this one has 8.0: use bf16' --set precision=fp8
 # Widths that settings allow and the kernels do not: said before anything is computed.
 refused 'image.width: 8200 is above 8192, .* device: cuda' --set image.width=8200 --set image.heads=100
@@ -29,5 +29,5 @@ FLIP_IMITATION_DRIVER=12.8 expect_status 0 train --out cpu --set device=auto --s
 # Too little memory for anything, for the yardstick, and for this run.
 FLIP_IMITATION_MEMORY=1 refused "out of GPU memory: 64.0 MiB wanted for .*workspace; 1.00 MiB of 1.00 MiB are free"
 FLIP_IMITATION_MEMORY=200 refused "out of GPU memory: [0-9]+ MiB wanted for measuring matrix products; [0-9]+ MiB of 200 MiB are free"
-FLIP_IMITATION_MEMORY=300 refused 'planned to need [0-9.]+ .iB of GPU memory, and 236 MiB are free: it would fit with micro_batch_size: [0-9]+ \([0-9.]+ MiB\), or image.recompute: 2' \
+FLIP_IMITATION_MEMORY=300 refused 'the run needs an estimated [0-9.]+ .iB of GPU memory, but 236 MiB are free: it would fit with micro_batch_size: [0-9]+ \([0-9.]+ MiB\), or image.recompute: 2' \
   --set batch_size=8192 --set samples=8192 --set eval.sets=

@@ -32,17 +32,17 @@ expect_line out.txt '^80 samples looked at, 1 faults'
 
 # Addresses alone, nested columns, columns that are no text, separators.
 expect_status 2 "$FLIP" data stats "$fixtures/laion.parquet"
-expect_line err.txt "laion.parquet: column 'URL' holds addresses.*img2dataset .*--url_col URL"
+expect_line err.txt "laion.parquet: column 'URL' holds URLs.*img2dataset .*--url_col URL"
 expect_status 2 "$FLIP" data stats "$fixtures/laion.parquet#image=URL"
-expect_line err.txt "column 'URL' holds addresses"
+expect_line err.txt "column 'URL' holds URLs"
 "$FLIP" data stats "$fixtures/nested.parquet#caption=meta" > out.txt 2> err.txt && fail "a nested column is read"
 expect_line err.txt "nested.parquet: column 'meta' is a nested column"
 expect_status 2 "$FLIP" data stats "list/list.parquet#caption=height"
-expect_line err.txt "column 'height' holds whole numbers where text is wanted"
+expect_line err.txt "column 'height' holds whole numbers, but text is expected"
 expect_status 2 "$FLIP" data stats "list/list.parquet#caption=text"
 expect_line err.txt 'no column text; its header has: path, similarity, caption, height'
 expect_status 2 "$FLIP" data stats "list/list.parquet#separator=tab"
-expect_line err.txt 'Parquet has no separator'
+expect_line err.txt 'separator does not apply to Parquet'
 expect_status 2 "$FLIP" data stats "shards:list/list.parquet"
 expect_line err.txt 'a Parquet file; name it as list:'
 

@@ -63,15 +63,15 @@ static void what_python_refuses_is_refused_with_its_place(void **state) {
   (void)state;
   static const char *const cases[][2] = {
       {"", "line 1, column 1: it ends early"},
-      {"{\"a\": 1", "line 1, column 8: ',' or '}' is wanted"},
-      {"{\"a\": 1}\n x", "line 2, column 2: more text behind its end"},
-      {"{\"a\": 01}", "',' or '}' is wanted"},
+      {"{\"a\": 1", "line 1, column 8: expected ',' or '}'"},
+      {"{\"a\": 1}\n x", "line 2, column 2: extra text after the value"},
+      {"{\"a\": 01}", "expected ',' or '}'"},
       {"{'a': 1}", "a string in double quotes"},
       {"{\"a\": \"\\x\"}", "an unknown escape"},
       {"{\"a\": \"\n\"}", "a control character"},
-      {"{\"a\": -NaN}", "a value is wanted"},
-      {"{\"a\": nan}", "a value is wanted"},
-      {"[1,]", "a value is wanted"},
+      {"{\"a\": -NaN}", "expected a value"},
+      {"{\"a\": nan}", "expected a value"},
+      {"[1,]", "expected a value"},
       {"{\"a\": \"\xE9\"}", "not UTF-8"}};
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     char *label, *set;

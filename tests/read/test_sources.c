@@ -199,7 +199,7 @@ static void cifars_binary_files_are_read(void **state) {
   expect_label(d, 0, "class", "aquarium fish");
   dataset_close(d);
   write_text("c10/test_batch.bin", "short");
-  refuse_one("cifar10:%s/c10#split=test", "5 bytes are no whole records of 3073");
+  refuse_one("cifar10:%s/c10#split=test", "5 bytes are not a multiple of the record size 3073");
 }
 
 static void coco_has_a_row_a_caption_or_a_row_an_image(void **state) {
@@ -385,7 +385,7 @@ static void what_no_stream_can_read_is_refused(void **state) {
   write_shard("v");
   snprintf(name, sizeof name, "%s/v-00000.tar#weight=1.5", folder);
   assert_fails_with(dataset_open_stream(names, 1, false, &d),
-                    "weight 1.5 of 1 shards is no whole number of shards");
+                    "weight 1.5 of 1 shards is not a whole number of shards");
 }
 
 static err open_first(const dataset *d, stream_shard *out) {
@@ -408,7 +408,7 @@ static void a_shard_that_changes_during_a_run_is_named(void **state) {
   snprintf(command, sizeof command,
            "printf 'zzz' | dd of=%s bs=1 seek=2000 conv=notrunc 2>/dev/null", path);
   assert_int_equal(system(command), 0); /* of the same size */
-  assert_fails_with(open_first(d, &one), "is not what it was when this run read it before");
+  assert_fails_with(open_first(d, &one), "has changed since this run first read it");
   snprintf(command, sizeof command, "truncate -s +512 %s", path);
   assert_int_equal(system(command), 0);
   assert_fails_with(open_first(d, &one), "shards must not change during a run");

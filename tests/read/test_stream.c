@@ -203,7 +203,7 @@ static void an_epoch_that_ends_is_counted(void **state) {
   assert_int_equal(count, 3);
   assert_non_null(strstr(strbuf_string(&lines), "shard 7: one left out\n"));
   assert_string_equal(strbuf_string(&remarks),
-                      "epoch 1 had 33 samples in 9 shards, where the counts beside the shards give "
+                      "epoch 1 had 33 samples in 9 shards, but the counts next to the shards give "
                       "40; 3 left out\n");
   stream_stop(s);
   stream_close(s);
@@ -238,12 +238,12 @@ static void what_is_wrong_is_told(void **state) {
   m.broken = -1;
   assert_fails_with(take_all(&e, &(stream_position){0}, 1), "no samples in the shards");
   assert_fails_with(take_all(&c, &(stream_position){.shard = 9}, 1), "in shard 10 of the epoch");
-  assert_fails_with(take_all(&c, &(stream_position){.sample = 13}, 1), "is not what it was");
-  assert_fails_with(take_all(&c, &(stream_position){.place = 8}, 1), "are not what they were");
-  assert_fails_with(stream_position_read("epoch=1 shard=2", &p), "is no place in the order");
+  assert_fails_with(take_all(&c, &(stream_position){.sample = 13}, 1), "the shard has changed");
+  assert_fails_with(take_all(&c, &(stream_position){.place = 8}, 1), "the shards have changed");
+  assert_fails_with(stream_position_read("epoch=1 shard=2", &p), "is not a position in data.order");
   assert_fails_with(
       stream_position_read("epoch=1 shard=-2 sample=0 before=0 left_out=0 place=0", &p),
-      "is no place in the order");
+      "is not a position in data.order");
 }
 
 /* A sample that cannot be decoded: the rest of the block, of its shard, of the epoch, once each. */

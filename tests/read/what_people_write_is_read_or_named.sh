@@ -79,7 +79,7 @@ rm 00000003.{jpg,caption,seg.png}
 cd ..
 for name in first last; do
   expect_status 0 "$FLIP" data verify $name.tar
-  expect_line out.txt "^$name.tar: 3 members passed over: 1 .(caption, 1 .seg.png|seg.png, 1 .caption), 1 images beside one"
+  expect_line out.txt "^$name.tar: 3 members skipped: 1 .(caption, 1 .seg.png|seg.png, 1 .caption), 1 additional images"
   "$FLIP" data filter -o $name --no-progress $name.tar >/dev/null 2>&1
   tar xOf $name/kept-00000.tar 000000000.txt | cmp - whole/00000003.txt || fail "$name: another caption"
 done
@@ -87,20 +87,20 @@ cp whole/00000003.png a.b.png; cp whole/00000003.txt a.b.txt
 tar cf dots.tar a.b.png a.b.txt
 expect_status 1 "$FLIP" data verify dots.tar
 expect_line out.txt 'dots.tar: sample a has no image: its members are .b.png, .b.txt'
-expect_line out.txt 'dots.tar: holds no samples'
+expect_line out.txt 'dots.tar: contains no samples'
 mkdir twice; cp whole/00000003.png twice/k.png; cp whole/00000003.txt twice/k.txt
 tar cf twice.tar -C twice k.png k.txt k.png k.txt # GNU tar makes links of the second two
 expect_status 0 "$FLIP" data verify twice.tar
-expect_line out.txt '2 members passed over: 2 links'
+expect_line out.txt '2 members skipped: 2 links'
 tar cf twice.tar --hard-dereference -C twice k.png k.txt k.png k.txt
 expect_status 1 "$FLIP" data verify twice.tar
-expect_line out.txt 'twice.tar: member k.png stands there twice: a new sample begins'
+expect_line out.txt 'twice.tar: member k.png occurs twice: the second starts a new sample'
 expect_status 0 "$FLIP" embed -m run -i twice.tar -o x.npy
 expect_line out.txt '2 x 16'
 
 # Nothing is not fine: shards without bytes or samples, compressed ones, other files.
 : > none.tar; tar cf hollow.tar -T /dev/null; gzip -c first.tar > gz.tar; echo '<html>' > page.tar
-for what in 'none: is empty' 'hollow: holds no samples' 'gz: is gzip-compressed' 'page: is an HTML page'; do
+for what in 'none: is empty' 'hollow: contains no samples' 'gz: is gzip-compressed' 'page: is an HTML page'; do
   expect_status 1 "$FLIP" data verify "${what%%:*}.tar"
   expect_line out.txt "${what%%:*}.tar: ${what#*: }"
 done
@@ -126,7 +126,7 @@ expect_status 2 "$FLIP" data verify shifted.tsv
 expect_line err.txt 'shifted.tsv:3: a quote opens here and closes on line 5 in the middle'
 printf 'filepath,caption\n00000000.png,"a\n00000001.png,b\n00000002.png,c 6"\n00000003.png,d\n' > hidden.csv
 expect_status 2 "$FLIP" data verify hidden.csv
-expect_line err.txt 'hidden.csv:2: a quoted field of this row goes over several lines'
+expect_line err.txt 'hidden.csv:2: a quoted field of this row spans several lines'
 printf 'filepath,caption\n00000000.png,a dog, running\n00000001.png,b\n' > comma.csv
 expect_status 1 "$FLIP" data verify comma.csv
 expect_line out.txt 'comma.csv:2: has 3 fields, the header 2'

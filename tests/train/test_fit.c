@@ -94,12 +94,11 @@ static void a_machine_that_is_too_small_is_told_as_such(void **state) {
   table.memory = NULL;
   err error = fit_check(&s, BERT_VOCABULARY, &device_ops, planned(&s), host);
   assert_non_null(error);
-  assert_non_null(strstr(err_message(error), "GiB of memory, and 23.0 GiB are available: it would "
-                                             "fit with micro_batch_size: "));
+  assert_non_null(strstr(err_message(error), "GiB of memory, and 23.0 GiB are available: it would fit with micro_batch_size: "));
   err_free(error);
   host.is_group = true;
   assert_fails_with(fit_check(&s, BERT_VOCABULARY, &device_ops, planned(&s), host),
-                    "23.0 GiB are left to this control group");
+                    "23.0 GiB are available to this control group");
   host.bytes = planned(&s);
   assert_ok(fit_check(&s, BERT_VOCABULARY, &device_ops, planned(&s), host));
   table.memory = memory_of;

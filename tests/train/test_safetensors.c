@@ -164,7 +164,7 @@ static void a_checkpoint_with_an_impossible_place_is_refused(void **state) {
     snprintf(header, sizeof header,
              "{\"__metadata__\":{\"flip.settings\":\"seed: 1\",\"%s\":\"%s\"}}", cases[i].key,
              cases[i].value);
-    snprintf(message, sizeof message, "%s '%s' is no whole number", cases[i].key, cases[i].value);
+    snprintf(message, sizeof message, "%s '%s' is not a whole number", cases[i].key, cases[i].value);
     write_file(header, 0, -1);
     assert_fails_with(checkpoint_read_settings(path, &s, &where), message);
   }

@@ -49,6 +49,6 @@ tensors() { tail -c 100000 "$(newest "$1")" | sha256sum; } # settings in the hea
 expect_status 2 "$FLIP" train --config summary.yaml --no-progress --out x --set mask_mode=random
 expect_line err.txt 'mask_replacement: only mask_mode: zero'
 expect_status 2 "$FLIP" convert -i "$models/vit" -i "$models/hf_quick_gelu" -o x -f flip
-expect_line err.txt 'do not make one model'
+expect_line err.txt 'do not form one model'
 expect_status 1 "$FLIP" convert -i whole -o x -f open_clip
 expect_line err.txt "text.post_norm: open_clip's CLIP"

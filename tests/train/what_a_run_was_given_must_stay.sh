@@ -19,7 +19,7 @@ size=$(stat -c %s own.tar)
 printf '\377' | dd of=own.tar bs=1 seek=$((size / 2)) conv=notrunc 2>/dev/null
 cmp -s own.tar data/train-00000.tar && fail "the shard did not change"
 [ "$(stat -c %s own.tar)" = "$size" ] || fail "the size changed"
-refused 'step-000000010.safetensors was trained on other data: 160 samples .fingerprint [0-9a-f]{12}….*own.tar.*Put the earlier data back' --out run --resume
+refused 'step-000000010.safetensors was trained on other data: 160 samples .fingerprint [0-9a-f]{12}….*own.tar.*Restore the earlier data' --out run --resume
 cp data/train-00000.tar own.tar
 train --out run --resume
 cmp "$(newest run)" <(train --out again >/dev/null; cat "$(newest again)") || fail "other bits after the data was put back"
@@ -49,8 +49,8 @@ train --out tuned --resume --set init_from=first.safetensors
 # An evaluation set may differ, and is recorded.
 sed -i 's/"a {}"/"the {}"/' held.yaml
 train --out words --resume 2>warned.txt
-expect_line warned.txt 'evaluation set scenes is another than before'
-expect_line words/events.jsonl '"event":"warning".*"kind":"resumed","message":"evaluation set scenes is another than before'
+expect_line warned.txt 'evaluation set scenes has changed'
+expect_line words/events.jsonl '"event":"warning".*"kind":"resumed","message":"evaluation set scenes has changed'
 
 # A used folder is refused, and left as it was.
 before=$(cat again/events.jsonl again/config.yaml again/checkpoints/* | sha256sum)
@@ -60,4 +60,4 @@ refused 'again already holds a run at step 20 .640 samples.: --resume continues 
 
 # More memory than there is.
 expect_status 1 "$FLIP" train --config run.yaml --no-progress --out large --set batch_size=3000000 --set samples=3000000 --set warmup_samples=0
-expect_line err.txt 'planned to need [0-9.]+ .iB of memory, and [0-9.]+ .iB are (available|left to this control group): it would fit with micro_batch_size'
+expect_line err.txt 'the run needs an estimated [0-9.]+ .iB of memory, but [0-9.]+ .iB are (available|available to this control group): it would fit with micro_batch_size'
