@@ -46,7 +46,7 @@ err select_filter(const dataset *data, const filter_rules *rules, const select_o
                   select_result *result) ERR_MUST_CHECK;
 
 typedef struct {
-  int64_t per_term;  /* samples a term may have */
+  int64_t per_term;  /* maximum samples per term */
   const char *terms; /* a file of them, one a line; NULL: every word of the captions */
   uint64_t seed;
 } balance_rules;

@@ -276,7 +276,7 @@ int cli_reproduce(int argc, char **argv) {
       {"out", 'o', OPTION_STRING, &r.out, "DIR", "where it is unpacked and run [reproduced]",
        false},
       {"data", 'd', OPTION_LIST, &r.data, "DIR",
-       "a folder that holds the experiment's data; may be given many times", false},
+       "a folder that holds the experiment's data; may be repeated", false},
       {"other-data", 0, OPTION_FLAG, &r.takes_other_data, NULL,
        "train even when the data here is not what was recorded", false},
       {"allow-commands", 0, OPTION_FLAG, &r.allows_commands, NULL,

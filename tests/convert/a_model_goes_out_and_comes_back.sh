@@ -72,11 +72,11 @@ refused() { # refused STATUS PATTERN WORDS…
 }
 train --out own --set eval.points=0
 refused 1 'image.pool: .*CLIPModel pools the class token; --format flip keeps it' convert -i own -o x -f hf
-refused 2 "'pt' is none of hf, open_clip, flip" convert -i own -o x -f pt
+refused 2 "'pt' is not one of hf, open_clip, flip" convert -i own -o x -f pt
 refused 2 'do not form one model' convert -i hf -i open_clip -o x -f flip
 refused 2 'contains no model.safetensors' convert -i files -o x -f flip
 rm hf/vocab.txt
-refused 2 'give it with --set text.vocabulary' embed -m hf -t texts.txt -o x.npy
+refused 2 'give one with --set text.vocabulary' embed -m hf -t texts.txt -o x.npy
 refused 2 'give one of --images and --texts' embed -m run -o x.npy
 rm hf/config.json
 refused 1 'hf/config.json' convert -i hf -o x -f flip

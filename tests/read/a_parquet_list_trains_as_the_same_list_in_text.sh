@@ -28,7 +28,7 @@ cmp <(tensors "$(newest tsv)") <(tensors "$(newest parquet)") || fail "other wei
 [ "$(field start data_fingerprint tsv/events.jsonl)" = "$(field start data_fingerprint parquet/events.jsonl)" ] || fail "other fingerprints"
 expect_status 1 "$FLIP" data verify list/list.parquet
 expect_line out.txt '^list/list.parquet: row 71: has no caption'
-expect_line out.txt '^80 samples looked at, 1 faults'
+expect_line out.txt '^80 samples checked, 1 faults'
 
 # Addresses alone, nested columns, columns that are no text, separators.
 expect_status 2 "$FLIP" data stats "$fixtures/laion.parquet"
@@ -61,7 +61,7 @@ for kind in files shards; do
   [ "$(number samples out.txt)" = 5 ] && [ "$(number left_out out.txt)" = 3 ] || { cat out.txt err.txt; fail "$kind: other counts"; }
   expect_status 1 "$FLIP" data verify $kind/00000.parquet
   expect_line out.txt "^$kind/00000.parquet: row 6: 000000005: failed_to_download: HTTP Error 404"
-  expect_line out.txt '^8 samples looked at, 3 faults'
+  expect_line out.txt '^8 samples checked, 3 faults'
 done
 tar cf shards/00000.tar --format=ustar -C files/00000 000000000.png 000000000.txt
 expect_status 1 "$FLIP" data verify shards/00000.parquet

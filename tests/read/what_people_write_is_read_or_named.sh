@@ -34,7 +34,7 @@ changed broken "head -c 20 00000003.json > x && mv x 00000003.json"
 evaluated broken 7
 expect_line err.txt 'broken.tar: 00000003: its JSON cannot be read: line 1, column 2[0-9]:'
 expect_status 1 "$FLIP" data verify broken.tar
-expect_line out.txt '^8 samples looked at, 1 faults'
+expect_line out.txt '^8 samples checked, 1 faults'
 expect_status 0 "$FLIP" data stats broken.tar --json
 [ "$(number unreadable out.txt)" = 1 ] || fail "stats does not count it"
 expect_line err.txt 'broken.tar: 00000003: its JSON'
