@@ -142,7 +142,8 @@ static void version_two_says_what_its_labels_say(void **state) {
 /* What a version draws never changes: recorded runs name it by `scenes:SEED`. */
 static void a_version_draws_what_it_always_drew(void **state) {
   (void)state;
-  static const char *const wanted[SCENE_VERSIONS] = {"bd5c3db7b29a681743836148417e8692", "2134e4ff72309e46bf596f193d64af56"};
+  static const char *const wanted[SCENE_VERSIONS] = {"bd5c3db7b29a681743836148417e8692",
+                                                     "2134e4ff72309e46bf596f193d64af56"};
   for (int version = 1; version <= SCENE_VERSIONS; version++) {
     char digest[HASH_SIZE];
     hash_state *h = hash_begin();
