@@ -47,6 +47,7 @@ err bench_rig_make(const settings *s, int64_t vocabulary, bench_rig *r) {
   clip_config_from(s, vocabulary, &config);
   clip_limits limits = model_limits(s);
   err error = NULL;
+  TRY(ops_check_training(r->o, s, vocabulary));
   TRY(model_count(s, vocabulary, r->o->compute, r->o->chunk_bytes, &r->counts));
   TRY(clip_create(r->o, &config, &limits, true, &r->model));
   TRY(clip_initialise(r->model, 0));

@@ -55,16 +55,35 @@ typedef struct {
 
 typedef struct clip_model clip_model;
 
-/* Bytes by lifetime, as they will be allocated; the optimizer's two moments are the trainer's. */
+/* The blocks of memory that a model allocates, by what they live for. The optimizer's two moments
+ * are the trainer's. */
+typedef enum {
+  CLIP_PARAMETERS,
+  CLIP_GRADIENTS,
+  CLIP_WORKING, /* the parameters once more, in compute type where that is another */
+  CLIP_ACTIVATIONS,
+  CLIP_LOSS,
+  CLIP_TRANSIENT, /* activations of evaluation and of passes that keep nothing */
+  CLIP_INPUTS,
+  CLIP_BLOCKS
+} clip_block;
+
 typedef struct {
-  size_t parameters, gradients, working, activations, loss, transient, inputs;
+  size_t bytes[CLIP_BLOCKS]; /* as they will be allocated; 0: not at all */
 } clip_memory;
 size_t clip_memory_total(const clip_memory *m);
+
+/* What memory depends on in a backend; as in struct ops. */
+typedef struct {
+  ops_type compute, master;
+  int64_t chunk_bytes;
+} clip_types;
+
 /* Declares the model's tensors (a table that is laid out) without making anything. */
 err clip_declare(const clip_config *config, param_table *table) ERR_MUST_CHECK;
-void clip_plan(const clip_config *config, const clip_limits *limits, ops_type compute,
-               ops_type master, int64_t chunk_bytes, int64_t parameters, bool for_training,
-               clip_memory *memory);
+/* parameters: elements of that table. */
+void clip_plan(const clip_config *config, const clip_limits *limits, const clip_types *types,
+               int64_t parameters, bool for_training, clip_memory *memory);
 
 /* for_training false: only what evaluation needs. The model keeps `o` but does not own it. */
 err clip_create(ops *o, const clip_config *config, const clip_limits *limits, bool for_training,

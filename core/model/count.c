@@ -59,7 +59,8 @@ err model_count(const settings *s, int64_t vocabulary, ops_type compute, int64_t
   c->train_sample = 3 * (c->forward_image + c->forward_text);
   /* logits once, and the two products of their gradient */
   c->logits_batch = 3 * 2 * (double)limits.batch * (double)limits.batch * embed;
-  clip_plan(&config, &limits, compute, OPS_F32, chunk_bytes, table.total, true, &c->memory);
+  const clip_types types = {compute, OPS_F32, chunk_bytes};
+  clip_plan(&config, &limits, &types, table.total, true, &c->memory);
   c->optimizer_bytes = 2 * (uint64_t)table.total * 4;
   c->planned_bytes = clip_memory_total(&c->memory) + c->optimizer_bytes;
   param_table_free(&table);

@@ -1,35 +1,23 @@
 #include "model/loss.h"
 
-#include "base/mem.h"
-
 enum { TILE_ROWS = 512 };
 static const double norm_eps = 1e-8; /* FLIP's released code adds it to the norm */
 
-static void cut(ops_buffer *buffer, ops_type type, int64_t elements, void *base, size_t *at) {
-  *buffer = (ops_buffer){base ? (char *)base + *at : NULL, type};
-  *at += mem_rounded((size_t)elements * ops_size_of(type));
-}
-
-size_t loss_lay_out(loss_buffers *l, int64_t batch, int64_t embed, ops_type compute,
-                    ops_type master, void *base) {
-  size_t at = 0;
+void loss_lay_out(loss_buffers *l, int64_t batch, int64_t embed, ops_type compute, ops_type master,
+                  ops_block *block) {
   *l =
       (loss_buffers){.batch = batch, .embed = embed, .tile = batch < TILE_ROWS ? batch : TILE_ROWS};
   ops_buffer *features[] = {&l->image,      &l->text,      &l->dimage, &l->dtext,
                             &l->image_unit, &l->text_unit, &l->dunit};
-  for (size_t i = 0; i < 7; i++) cut(features[i], compute, batch * embed, base, &at);
-  cut(&l->dtext_sum, master, batch * embed, base, &at);
-  cut(&l->cosines, master, l->tile * batch, base, &at);
-  if (compute == master)
-    l->cosines_compute = l->cosines;
-  else
-    cut(&l->cosines_compute, compute, l->tile * batch, base, &at);
+  for (size_t i = 0; i < 7; i++) *features[i] = ops_cut(block, compute, batch * embed);
+  l->dtext_sum = ops_cut(block, master, batch * embed);
+  l->cosines = ops_cut(block, master, l->tile * batch);
+  l->cosines_compute = compute == master ? l->cosines : ops_cut(block, compute, l->tile * batch);
   ops_buffer *vectors[] = {&l->image_norm, &l->text_norm,  &l->row_lse,   &l->positive,
                            &l->column_max, &l->column_sum, &l->column_lse};
-  for (size_t i = 0; i < 7; i++) cut(vectors[i], master, batch, base, &at);
-  cut(&l->value, master, 1, base, &at);
-  cut(&l->unused, master, 1, base, &at);
-  return at;
+  for (size_t i = 0; i < 7; i++) *vectors[i] = ops_cut(block, master, batch);
+  l->value = ops_cut(block, master, 1);
+  l->unused = ops_cut(block, master, 1);
 }
 
 static err normalize(ops *o, const loss_buffers *l, int64_t batch, ops_buffer x, ops_buffer y,

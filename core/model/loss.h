@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "ops/cut.h"
 #include "ops/ops.h"
 
 /* What is compared and which way. */
@@ -31,9 +32,8 @@ typedef struct {
   ops_buffer unused; /* [1] master: the gradient of a scale that is not learned */
 } loss_buffers;
 
-/* As tower_lay_out: counts with base NULL, cuts otherwise. */
-size_t loss_lay_out(loss_buffers *l, int64_t batch, int64_t embed, ops_type compute,
-                    ops_type master, void *base);
+void loss_lay_out(loss_buffers *l, int64_t batch, int64_t embed, ops_type compute, ops_type master,
+                  ops_block *block);
 
 /* Loss of the first `batch` rows, left in `value`; fills dimage and dtext, adds to dscale_log. */
 err loss_compute(ops *o, const loss_buffers *l, int64_t batch, ops_buffer scale_log,

@@ -9,18 +9,19 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "ops/device.h"
+#include "read/shard_list.h"
 #include "train/fit.h"
 #include "train/run.h"
 
 static err open_data(run *r) {
   const settings *s = r->s;
-  err error =
-      tokenizer_open(s->text_tokenizer, s->text_special_tokens, s->text_vocabulary, &r->words);
+  err error = tokenizer_open_for(s, &r->words);
+  bool is_stream = s->data_order == DATA_ORDER_STREAM;
   if (!error)
-    error =
-        dataset_open_with(s->data_train.items, s->data_train.count, s->data_allow_pipes, &r->data);
+    error = (is_stream ? dataset_open_stream : dataset_open_with)(
+        s->data_train.items, s->data_train.count, s->data_allow_pipes, &r->data);
   if (error) return error;
-  if (dataset_count(r->data) == 0)
+  if (!is_stream && dataset_count(r->data) == 0)
     return err_new(ERR_INPUT, "data.train: no samples in the shards");
   r->sets = mem_zeroed(s->eval_sets.count, sizeof(eval_set *));
   if (!r->sets) return mem_error(sizeof(eval_set *), "evaluation sets");
@@ -29,6 +30,24 @@ static err open_data(run *r) {
     if (!error) r->set_count++;
   }
   return error;
+}
+
+/* Epochs are counted in samples, which the streaming order knows from files beside the shards or
+ * not at all. */
+static err check_epoch(const run *r) {
+  const settings *s = r->s;
+  const char *uncounted = NULL;
+  bool counts_epochs = s->epochs > 0 || s->warmup_epochs > 0;
+  if (s->epoch_samples || !counts_epochs || s->data_order != DATA_ORDER_STREAM) return NULL;
+  if (shard_list_samples(dataset_shards(r->data), &uncounted) > 0) return NULL;
+  return err_new(
+      ERR_INPUT,
+      "%s: %g needs the length of an epoch, and with data.order: stream nothing tells it "
+      "before one is over: %s has neither a count in its _stats.json (img2dataset) nor "
+      "in sizes.json (webdataset) beside it. Give samples: (and warmup_samples:), or "
+      "epoch_samples: for epochs of that many",
+      s->epochs > 0 ? "epochs" : "warmup_epochs", s->epochs > 0 ? s->epochs : s->warmup_epochs,
+      uncounted ? uncounted : s->data_train.items[0]);
 }
 
 static void plan_length(run *r) {
@@ -63,7 +82,8 @@ static err make_model(run *r) {
   clip_limits limits = model_limits(s);
   fit_memory host;
   clip_config_from(s, vocabulary, &config);
-  err error = model_count(s, vocabulary, r->o->compute, r->o->chunk_bytes, &r->counts);
+  err error = ops_check_training(r->o, s, vocabulary);
+  if (!error) error = model_count(s, vocabulary, r->o->compute, r->o->chunk_bytes, &r->counts);
   host.bytes = machine_free_memory("", &host.is_group);
   if (!error) error = fit_check(s, vocabulary, r->o, r->counts.planned_bytes, host);
   if (!error) error = clip_create(r->o, &config, &limits, true, &r->model);
@@ -94,6 +114,7 @@ static err open_loader(run *r) {
                      .image_size = s->image_size,
                      .text_length = s->text_length,
                      .text_mask_mode = s->text_mask_mode,
+                     .text_mask_lexicon = s->text_mask_lexicon,
                      .text_tokens = settings_text_tokens(s),
                      .total_samples = r->total_samples,
                      .seed = (uint64_t)s->seed,
@@ -107,8 +128,9 @@ static err open_loader(run *r) {
                      .workers = (int)s->data_workers,
                      .prefetch = (int)s->data_prefetch,
                      .cache_bytes = (size_t)s->data_cache_mib << 20,
+                     .buffer = s->data_buffer,
                      .pins = r->o};
-  return loader_open(&c, r->at.samples, &r->batches);
+  return loader_open(&c, r->at.samples, &r->at.order, &r->batches);
 }
 
 /* What the loop needs: its order, its place, its rows. */
@@ -141,10 +163,12 @@ err run_open(run *r) {
   TRY(run_find_checkpoint(r, &resume_path, &precision));
   TRY(open_data(r));
   TRY(run_take_given(r, resume_path));
+  TRY(check_epoch(r));
   plan_length(r);
   TRY(run_check_length(r, resume_path));
   TRY(open_device(r, precision));
   r->at.vocabulary_size = tokenizer_vocabulary_size(r->words);
+  r->at.has_order = r->s->data_order == DATA_ORDER_STREAM;
   TRY(make_model(r));
   TRY(load_weights(r, resume_path));
   TRY(begin_course(r, resume_path != NULL));

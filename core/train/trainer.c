@@ -120,6 +120,7 @@ static err take_step(run *r) {
   err error = NULL;
   if (!r->is_staged) TRY(stage_batch(r, &waited));
   clip_inputs in = inputs_of(r);
+  stream_position after = r->batch.after;
   r->is_staged = false;
   TRY(step_launch(&r->step, &in, r->at.step + 1, rate));
   if (r->at.step + 1 < r->total_steps) TRY(stage_batch(r, &waited_after));
@@ -141,6 +142,7 @@ static err take_step(run *r) {
   rows_add(r->rows, &row);
   r->at.step = row.step;
   r->at.samples = row.samples;
+  r->at.order = after;
   r->beside.train_seconds += row.seconds;
   r->beside.data_wait_seconds += row.data_wait_seconds;
   r->rate_of_last_step = (double)in.count / row.seconds;
@@ -151,11 +153,14 @@ cleanup:
 }
 
 static err warn_of_skipped(run *r) {
-  strbuf lines = {0};
+  strbuf lines = {0}, remarks = {0};
   err error = NULL;
-  if (loader_take_warnings(r->batches, &lines) > 0)
+  if (loader_take_warnings(r->batches, &lines, &remarks) > 0)
     error = events_warn(&r->events, "skipped_sample", strbuf_string(&lines));
+  if (!error && (lines.is_broken || remarks.is_broken)) error = mem_error(0, "warnings");
+  if (!error) error = events_warn_lines(&r->events, "data", &remarks);
   strbuf_free(&lines);
+  strbuf_free(&remarks);
   return error;
 }
 
@@ -263,6 +268,27 @@ static void say_lines(const strbuf *lines) {
   }
 }
 
+/* What data.order: stream gives up, at the start of the run. */
+static err say_order(run *r) {
+  const settings *s = r->s;
+  strbuf line = {0};
+  if (s->data_order != DATA_ORDER_STREAM) return NULL;
+  strbuf_format(&line,
+                "data.order: stream: shards are shuffled, then samples among %" PRId64
+                " (data.buffer): an epoch is mixed only as well as that; ",
+                s->data_buffer);
+  if (dataset_epoch(r->data))
+    strbuf_format(&line, "it has %" PRId64 " samples by the counts beside the shards",
+                  dataset_epoch(r->data));
+  else
+    strbuf_append(&line, "its length is not known before it is over");
+  strbuf_append(&line, "; decoded images are not kept\n");
+  say_lines(&line);
+  err error = events_warn_lines(&r->events, "data", &line);
+  strbuf_free(&line);
+  return error;
+}
+
 static err train(run *r) {
   err error = NULL;
   TRY(settings_check(r->s));
@@ -273,6 +299,7 @@ static err train(run *r) {
   const char *left_out = dataset_warnings(r->data, NULL);
   if (*left_out) TRY(events_warn(&r->events, "skipped_sample", left_out));
   say_lines(&r->remarks);
+  TRY(say_order(r));
   r->bar = progress_start("training", (double)r->total_steps, (double)r->at.step,
                           r->options->has_progress);
   error = run_steps(r);
