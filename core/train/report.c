@@ -41,11 +41,13 @@ static void write_machine(run *r, json_writer *w) {
     write_cpu_name(w, "device_name");
   jsonw_string(w, "precision", precision_name(r->at.precision));
   jsonw_integer(w, "threads", r->o->threads);
+  jsonw_integer(w, "ranks", comm_size(r->ranks));
   jsonw_object(w, "libraries");
   ops_library list[OPS_LIBRARIES];
   int count = ops_libraries(r->o, list);
   for (int i = 0; i < count; i++) jsonw_string(w, list[i].name, list[i].version);
   if (*r->o->kernels) jsonw_string(w, "cpu_kernels", r->o->kernels);
+  if (r->ranks) jsonw_string(w, "ranks", r->ranks->library);
   jsonw_string(w, "libc", gnu_get_libc_version());
   data_write_libraries(w);
   jsonw_end(w);
@@ -118,7 +120,7 @@ err run_report_start(run *r) {
   jsonw_integer(w, "total_samples", r->total_samples);
   jsonw_integer(w, "first_step", r->first_step);
   jsonw_integer(w, "planned_bytes", (int64_t)r->counts.planned_bytes);
-  jsonw_number(w, "gemm_flops_per_second", r->gemm_rate);
+  jsonw_number(w, "gemm_flops_per_second", r->gemm_rate * comm_size(r->ranks));
   return events_end(&r->events);
 }
 

@@ -146,7 +146,7 @@ static void lists_may_quote_and_name_their_columns(void **state) {
   refuse_one("%s/other.tsv", "no column image|filepath|file_name|filename|path|file; its header "
                              "has: name, alt");
   refuse_one("%s/list.csv#colour=red", "has no option 'colour'; it takes weight|image|caption");
-  refuse_one("%s/captions.parquet", "parquet is not read");
+  refuse_one("%s/captions.parquet", "captions.parquet: cannot open");
   refuse_one("%s/list.csv#weight=-1", "weight '-1' is not a number");
 }
 
