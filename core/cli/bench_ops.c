@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/mem.h"
+#include "base/numbers.h"
 #include "base/rng.h"
 #include "cli/bench.h"
 #include "model/count.h"
@@ -175,7 +176,7 @@ static err measure(bench *b, const char *name, operation run, double flops, doub
     if (!error) error = b->o->call->synchronize(b->o);
     times[i] = clock_seconds() - start;
   }
-  double median = bench_median(times, b->steps);
+  double median = numbers_median(times, (size_t)b->steps);
   free(times);
   if (error) return error;
   if (b->as_json) {

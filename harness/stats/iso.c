@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "base/numbers.h"
 
 /* A place on a curve: between point `at` - 1 (or the start, where nothing is known) and `at`. */
 typedef struct {
@@ -72,11 +73,6 @@ static err close_in(const search *s, double refuted, double possible, double *ed
   return error;
 }
 
-static int compare(const void *a, const void *b) {
-  double x = *(const double *)a, y = *(const double *)b;
-  return (x > y) - (x < y);
-}
-
 enum { STRIDES = 3 }; /* tries between two points of a curve */
 
 /* Speed-ups to try, ascending: at every point of both curves and between. */
@@ -96,7 +92,7 @@ static double *make_tries(const search *s, size_t *count) {
       before = rows->seconds[i];
     }
   }
-  qsort(tries, *count, sizeof *tries, compare);
+  numbers_sort(tries, *count);
   return tries;
 }
 
