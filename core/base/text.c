@@ -1,5 +1,6 @@
 #include "base/text.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -181,6 +182,56 @@ const char *text_si(double value, const char *unit, char buffer[TEXT_NUMBER_SIZE
   if (length > 0 && length < TEXT_NUMBER_SIZE)
     snprintf(buffer + length, TEXT_NUMBER_SIZE - (size_t)length, " %s%s", prefixes[prefix], unit);
   return buffer;
+}
+
+const char *text_read_whole(const char *text, int64_t *value) {
+  const char *digits = text + (*text == '-' || *text == '+');
+  size_t length = strspn(digits, "0123456789");
+  errno = 0;
+  long long whole = strtoll(text, NULL, 10);
+  if (!length || errno) return NULL;
+  *value = whole;
+  return digits + length;
+}
+
+/* What a letter behind a number multiplies it by; 1: nothing. */
+static int64_t scale_of(char letter) {
+  return letter == 'k' ? 1000 : letter == 'M' ? 1000000 : letter == 'G' ? 1000000000 : 1;
+}
+
+bool text_parse_real(const char *text, double *value) {
+  char digits[64], *end;
+  size_t length = 0;
+  for (const char *at = text; *at && length < sizeof digits - 1; at++)
+    if (*at != '_') digits[length++] = *at;
+  digits[length] = '\0';
+  if (!length || strchr("+-.0123456789", digits[0]) == NULL) return false; /* no inf, nan */
+  int64_t scale = scale_of(digits[length - 1]);
+  if (scale > 1) digits[--length] = '\0';
+  double parsed = strtod(digits, &end);
+  if (end == digits || *end || !isfinite(parsed) || strpbrk(digits, "xX")) return false;
+  *value = parsed * (double)scale;
+  return true;
+}
+
+bool text_parse_whole(const char *text, int64_t *value) {
+  int64_t whole, scaled;
+  const char *end = text_read_whole(text, &whole);
+  if (end && *end && !end[1] && scale_of(*end) > 1) {
+    if (__builtin_mul_overflow(whole, scale_of(*end), &scaled)) return false;
+    *value = scaled;
+    return true;
+  }
+  if (end && !*end) {
+    *value = whole;
+    return true;
+  }
+  double real, rounded;
+  if (!text_parse_real(text, &real)) return false;
+  rounded = nearbyint(real);
+  if (fabs(real - rounded) > 1e-9 * fabs(real) || fabs(rounded) > 9e15) return false;
+  *value = (int64_t)rounded;
+  return true;
 }
 
 typedef struct {
