@@ -10,19 +10,23 @@
 #include <oneapi/dnnl/dnnl.h>
 
 #include "base/fs.h"
+#include "base/machine.h"
 #include "base/mem.h"
 #include "base/version.h"
 #include "image/libraries.h"
 #include "train/run.h"
 
 static void write_cpu_name(json_writer *w, const char *key) {
-  char line[256], *colon = NULL;
-  FILE *file = fopen("/proc/cpuinfo", "re");
-  while (file && !colon && fgets(line, sizeof line, file))
-    if (strncmp(line, "model name", 10) == 0) colon = strchr(line, ':');
-  if (file) fclose(file);
-  if (colon) colon[strcspn(colon, "\n")] = '\0';
-  jsonw_string(w, key, colon ? colon + 2 : "unknown");
+  char name[256];
+  machine_processor("", name, sizeof name);
+  jsonw_string(w, key, name);
+}
+
+static void write_driver(const run *r, json_writer *w) {
+  char version[64];
+  if (!*r->o->device) return; /* the CPU */
+  machine_gpu_driver("", version, sizeof version);
+  if (*version) jsonw_string(w, "driver", version);
 }
 
 static void write_machine(run *r, json_writer *w) {
@@ -40,6 +44,7 @@ static void write_machine(run *r, json_writer *w) {
     jsonw_string(w, "device_name", r->o->device);
   else
     write_cpu_name(w, "device_name");
+  write_driver(r, w);
   jsonw_string(w, "precision", precision_name(r->at.precision));
   jsonw_integer(w, "threads", r->o->threads);
   const dnnl_version_t *dnnl = dnnl_version();
