@@ -1,6 +1,7 @@
 #include "base/options.h"
 
 #include <ctype.h>
+#include <errno.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
@@ -316,7 +317,18 @@ int options_dispatch(const char *program, const char *summary, const subcommand 
   return unknown_command(program, table, word);
 }
 
+err options_print(strbuf *text) {
+  err error = text->is_broken ? mem_error(0, "the output") : NULL;
+  if (!error) fputs(strbuf_string(text), stdout);
+  strbuf_free(text);
+  return error;
+}
+
 int options_exit_status(err error) {
+  if (!error && (fflush(stdout) != 0 || ferror(stdout)))
+    error = err_errno(errno, "standard output: cannot write");
+  if (!error && strbuf_any_broken())
+    error = mem_error(0, "a text; what was printed or written may be incomplete");
   if (!error) return 0;
   err_kind kind = err_kind_of(error);
   log_error("%s", err_message(error));

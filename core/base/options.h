@@ -18,6 +18,7 @@
 #include <stdio.h>
 
 #include "base/err.h"
+#include "base/text.h"
 
 typedef enum {
   OPTION_FLAG,    /* bool *: set to true by --name, to false by --no-name */
@@ -73,8 +74,12 @@ typedef struct {
 int options_dispatch(const char *program, const char *summary, const subcommand *table, int argc,
                      char **argv);
 
+/* Prints a text on stdout and frees it; ERR_MEMORY when memory was short while it was written. */
+err options_print(strbuf *text) ERR_MUST_CHECK;
+
 /* Prints "program: message" on stderr, frees the error and returns the exit status for its kind:
- * 2 for ERR_INPUT, 130 for ERR_INTERRUPTED, else 1. NULL returns 0. */
+ * 2 for ERR_INPUT, 130 for ERR_INTERRUPTED, else 1. NULL returns 0, unless what was printed on
+ * stdout could not be written. */
 int options_exit_status(err error);
 
 #endif

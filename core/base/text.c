@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <math.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,22 +11,28 @@
 
 #include "base/mem.h"
 
+static atomic_bool any_is_broken;
+
+bool strbuf_any_broken(void) {
+  return atomic_load(&any_is_broken);
+}
+
+static bool is_broken_now(strbuf *t) {
+  t->is_broken = true;
+  atomic_store(&any_is_broken, true);
+  return false;
+}
+
 static bool reserve(strbuf *t, size_t extra) {
   if (t->is_broken) return false;
   if (extra < t->capacity - t->length) return true;
   size_t capacity = t->capacity ? t->capacity : 64;
   while (capacity - t->length <= extra) {
-    if (capacity > SIZE_MAX / 2) {
-      t->is_broken = true;
-      return false;
-    }
+    if (capacity > SIZE_MAX / 2) return is_broken_now(t);
     capacity *= 2;
   }
   char *data = mem_resize(t->data, capacity, 1);
-  if (!data) {
-    t->is_broken = true;
-    return false;
-  }
+  if (!data) return is_broken_now(t);
   t->data = data;
   t->capacity = capacity;
   return true;
@@ -51,10 +58,8 @@ void strbuf_format_list(strbuf *t, const char *format, va_list arguments) {
   va_copy(copy, arguments);
   int length = vsnprintf(NULL, 0, format, copy);
   va_end(copy);
-  if (length < 0 || !reserve(t, (size_t)length + 1)) {
-    t->is_broken = true;
-    return;
-  }
+  if (length < 0) is_broken_now(t);
+  if (length < 0 || !reserve(t, (size_t)length + 1)) return;
   vsnprintf(t->data + t->length, (size_t)length + 1, format, arguments);
   t->length += (size_t)length;
 }

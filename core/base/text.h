@@ -25,6 +25,9 @@ const char *strbuf_string(const strbuf *t);
 /* Gives the string to the caller (free it) and leaves `t` empty; NULL if broken. */
 char *strbuf_take(strbuf *t);
 void strbuf_free(strbuf *t);
+/* True once memory was short for any text of this process: a last net for owners that did not look,
+ * so that no command ends well with a text cut short (options_exit_status). */
+bool strbuf_any_broken(void);
 
 /* The candidate with the least edit distance to `name` (transpositions count one), or NULL when
  * none is close enough to be what was meant. Candidates: `count` strings. */

@@ -31,7 +31,7 @@ static void free_node(yml_node *node) {
 
 void yml_free(yml_document *document) {
   if (!document) return;
-  for (size_t i = 0; i < document->count; i++) free_node(document->all[i]);
+  for (size_t i = 0; document->all && i < document->count; i++) free_node(document->all[i]);
   free(document->all);
   free(document->name);
   free(document->source);

@@ -29,6 +29,7 @@ typedef struct {
 static void read_strings(const yml_node *node, settings_list *list, yml_problems *problems) {
   size_t count = node->kind == YML_SEQUENCE ? node->count : 1;
   list->items = mem_zeroed(count, sizeof *list->items);
+  if (!list->items) yml_problem(problems, node, NULL, 0, "out of memory: a list");
   for (size_t i = 0; i < count && list->items; i++) {
     const yml_node *item = node->kind == YML_SEQUENCE ? node->items[i] : node;
     if (item->kind != YML_SCALAR || yml_is_null(item))
@@ -525,17 +526,22 @@ static err decode_row(const eval_set *set, int64_t row, uint8_t *pixels) {
 
 err eval_set_decode(eval_set *set, int64_t first, int64_t count, uint8_t *pixels) {
   int64_t size = set->preparation.size * set->preparation.size * 3;
+  err fatal = NULL; /* memory was short, which says nothing of the image */
 #pragma omp parallel for schedule(dynamic, 8)
   for (int64_t i = 0; i < count; i++) {
     err error = decode_row(set, first + i, pixels + i * size);
     if (!error) continue;
     memset(pixels + i * size, 128, (size_t)size);
 #pragma omp critical
-    {
+    if (err_kind_of(error) == ERR_MEMORY && !fatal) {
+      fatal = error;
+      error = NULL;
+    } else {
       if (!set->is_bad[first + i]) eval_set_warn(set, "%s", err_message(error));
       set->is_bad[first + i] = true;
     }
     err_free(error);
   }
+  if (fatal) return fatal;
   return set->warnings.is_broken ? err_new(ERR_MEMORY, "out of memory: warnings") : NULL;
 }

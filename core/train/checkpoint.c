@@ -52,7 +52,7 @@ err checkpoint_save(const char *path, const clip_model *model, const optimizer *
   safetensor *tensors = mem_zeroed(GROUPS * table->count, sizeof *tensors);
   float *host = mem_zeroed(GROUPS * total, sizeof *host);
   settings_write_yaml(s, &yaml);
-  settings_fingerprint(s, fingerprint);
+  TRY(settings_fingerprint(s, fingerprint));
   if (!tensors || !host || yaml.is_broken) {
     error = mem_error(GROUPS * total * sizeof *host, "a checkpoint");
     goto cleanup;

@@ -88,12 +88,14 @@ err run_report_start(run *r) {
   char fingerprint[HASH_SIZE];
   const given *g = &r->beside.given;
   strbuf settings_json = {0};
+  err error = settings_fingerprint(r->s, fingerprint);
+  if (error) return error;
   json_writer *w = events_begin(&r->events, "start");
   jsonw_integer(w, "version", 2);
   settings_write_json(r->s, &settings_json);
+  if (settings_json.is_broken) return mem_error(0, "the settings");
   jsonw_raw(w, "settings", strbuf_string(&settings_json));
   strbuf_free(&settings_json);
-  settings_fingerprint(r->s, fingerprint);
   jsonw_string(w, "fingerprint", fingerprint);
   jsonw_string(w, "commit", version_commit);
   jsonw_string(w, "dirty", version_dirty_digest);
