@@ -1,12 +1,15 @@
 /* Command-line options, described once in a table; parsing, errors and --help come from it.
  *
- *   bool json = false;  const char *out = NULL;
+ *   bool as_json = false, is_help = false;
+ *   const char *out = NULL;
+ *   option_list rest = {0};
  *   option options[] = {
- *     {"out", 'o', OPTION_STRING, &out, "DIR", "where the shards go", .is_required = true},
- *     {"json", 0, OPTION_FLAG, &json, NULL, "print JSON for scripts"},
+ *     {"out", 'o', OPTION_STRING, &out, "DIR", "where the shards go", true},
+ *     {"json", 0, OPTION_FLAG, &as_json, NULL, "print JSON for scripts", false},
  *     {0}};
- *   command c = {"flip data emoji", "SUMMARY LINE", "--out DIR [SHARDS…]", options, "longer help"};
- *   TRY(options_parse(&c, argc, argv, &positional));
+ *   command c = {"flip data emoji", "one line", "--out DIR [SHARDS…]", options, "longer help"};
+ *   err error = options_parse(&c, argc, argv, &rest, &is_help);
+ *   if (error || is_help) goto cleanup;
  *
  * `--name value`, `--name=value`, `-x value`, `--` and options after positionals all work;
  * an unknown name is an ERR_INPUT that suggests the nearest. --help sets `is_help_wanted`. */

@@ -102,7 +102,7 @@ static double *make_tries(const search *s, size_t *count) {
  * Curves that dip make islands: possible, refuted, possible again. With several seeds the interval
  * ends at the first refuted one beside the estimate, with one seed (whose own dips are all that is
  * known) at the last: so chosen because the one covers 94 to 97 % there and the other 98 to 99, and
- * with one seed 92 to 93 and 96 to 97 (tests/harness/test_intervals.c). */
+ * with one seed 92 to 93 and 96 to 97 (tests/stats/test_intervals.c). */
 static err find_edge(const search *s, const double *tries, size_t count, double estimate,
                      bool is_upward, double *edge) {
   double possible = estimate, refuted = NAN;
