@@ -132,8 +132,10 @@ err run_rebuild(const char *path, const char *results, size_t *runs) {
   store *s = NULL;
   strbuf_format(&fresh, "%s.new", path);
   strbuf_format(&old, "%s.old", path);
+  err error = fresh.is_broken || old.is_broken ? mem_error(0, "a path") : NULL;
+  if (error) goto cleanup;
   remove_database(strbuf_string(&fresh));
-  err error = store_open(strbuf_string(&fresh), &s);
+  error = store_open(strbuf_string(&fresh), &s);
   if (!error) error = fill(s, results, runs);
   if (!error) error = store_check(s);
   store_close(s); /* the last connection folds the log into the file */
@@ -147,6 +149,7 @@ err run_rebuild(const char *path, const char *results, size_t *runs) {
   if (!error && rename(strbuf_string(&fresh), path) != 0)
     error = err_new(ERR_IO, "%s: cannot be renamed", strbuf_string(&fresh));
   if (error) remove_database(strbuf_string(&fresh));
+cleanup:
   strbuf_free(&fresh);
   strbuf_free(&old);
   return error;

@@ -129,7 +129,8 @@ static bool has_column(sqlite3_stmt *rows, const char *name) {
 static err select_table(store *s, const char *table, const char *experiment, sqlite3_stmt **rows) {
   strbuf sql = {0};
   strbuf_format(&sql, "SELECT * FROM \"%s\"", table);
-  err error = sql_query_once(s, rows, strbuf_string(&sql));
+  err error =
+      sql.is_broken ? mem_error(0, "an export") : sql_query_once(s, rows, strbuf_string(&sql));
   const char *condition = NULL;
   if (experiment && strcmp(table, "experiment") == 0) condition = "name = ?1";
   if (experiment && strcmp(table, "cell") == 0)
@@ -139,8 +140,10 @@ static err select_table(store *s, const char *table, const char *experiment, sql
     if (has_column(*rows, belongings[i].column)) condition = belongings[i].condition;
   if (!error && condition) {
     sqlite3_finalize(*rows);
+    *rows = NULL;
     strbuf_format(&sql, " WHERE %s", condition);
-    error = sql_query_once(s, rows, strbuf_string(&sql));
+    error =
+        sql.is_broken ? mem_error(0, "an export") : sql_query_once(s, rows, strbuf_string(&sql));
     if (!error && sqlite3_bind_text(*rows, 1, experiment, -1, SQLITE_TRANSIENT) != SQLITE_OK)
       error = mem_error(0, "an export");
   }
