@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/resource.h>
 
+#include "base/mem_library.h"
 #include "base/text.h"
 
 /* Allocations are numbered from 1; those from `first_failing` to `last_failing` fail. */
@@ -86,6 +87,18 @@ char *mem_copy_string(const char *text) {
 
 void *mem_plain(size_t bytes) {
   return is_made_to_fail() ? NULL : malloc(bytes ? bytes : 1);
+}
+
+static atomic_bool library_lacked;
+
+void *mem_for_library(size_t bytes) {
+  void *block = mem_plain(bytes);
+  if (!block) atomic_store(&library_lacked, true);
+  return block;
+}
+
+bool mem_library_lacked(void) {
+  return atomic_load(&library_lacked);
 }
 
 err mem_error(size_t bytes, const char *what) {

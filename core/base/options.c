@@ -2,14 +2,17 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <poll.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/completion.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/mem_library.h"
 #include "base/text.h"
 #include "base/version.h"
 
@@ -324,11 +327,23 @@ err options_print(strbuf *text) {
   return error;
 }
 
+/* What was printed did not arrive. A reader that closed its end (| head) wanted no more. */
+static err check_stdout(void) {
+  struct pollfd end = {.fd = STDOUT_FILENO};
+  errno = 0;
+  bool is_lost = fflush(stdout) != 0;
+  int code = errno ? errno : EIO;
+  if (!is_lost && !ferror(stdout)) return NULL;
+  bool is_closed = poll(&end, 1, 0) > 0 && (end.revents & POLLERR);
+  return is_closed ? NULL : err_errno(code, "standard output: cannot write");
+}
+
 int options_exit_status(err error) {
-  if (!error && (fflush(stdout) != 0 || ferror(stdout)))
-    error = err_errno(errno, "standard output: cannot write");
-  if (!error && strbuf_any_broken())
+  if (!error) error = check_stdout();
+  if (!error && (strbuf_any_broken() || mem_library_lacked()))
     error = mem_error(0, "a text; what was printed or written may be incomplete");
+  else if (error && mem_library_lacked() && err_kind_of(error) != ERR_MEMORY)
+    error = err_context(error, "out of memory");
   if (!error) return 0;
   err_kind kind = err_kind_of(error);
   log_error("%s", err_message(error));

@@ -8,6 +8,7 @@
 
 #include "base/fs.h"
 #include "base/mem.h"
+#include "base/mem_library.h"
 #include "sweep/directory.h"
 #include "sweep/run.h"
 #include "store/samples.h"
@@ -137,6 +138,8 @@ err run_rebuild(const char *path, const char *results, size_t *runs) {
   remove_database(strbuf_string(&fresh));
   error = store_open(strbuf_string(&fresh), &s);
   if (!error) error = fill(s, results, runs);
+  /* a line that could not be parsed for lack of memory looks like a run that is none */
+  if (!error && (mem_library_lacked() || strbuf_any_broken())) error = mem_error(0, "the record");
   if (!error) error = store_check(s);
   store_close(s); /* the last connection folds the log into the file */
   if (!error && fs_exists(path)) {
