@@ -11,7 +11,7 @@
 #include "report/table_changes.h"
 #include "report/write.h"
 #include "exchange/bundle.h"
-#include "store/sql.h"
+#include "store/experiments.h"
 
 static const char details[] =
     "The experiment file with its bases, vocabularies, evaluation sets and what those name; the\n"
@@ -51,19 +51,18 @@ static err make_absolute(char **path) {
 /* Enters the folder that holds the results when the experiment's recorded path leads to its file
  * from there and not from here. */
 static err go_home(store *s, const char *name, const char *results, bool *has_moved) {
-  sqlite3_stmt *rows;
-  bool has_row;
+  store_experiment recorded;
   strbuf there = {0};
   *has_moved = false;
-  err error = sql_query(s, &rows, "SELECT path FROM experiment WHERE name = ?", "t", name);
-  if (!error) error = sql_next(s, rows, &has_row);
-  if (error || !has_row) return error;
-  const char *path = sql_text(rows, 0), *slash = strrchr(results, '/');
+  err error = store_find_experiment(s, name, &recorded);
+  if (error) return error;
+  const char *path = recorded.path, *slash = strrchr(results, '/');
   strbuf_append_bytes(&there, results, slash ? (size_t)(slash - results) + 1 : 0);
   size_t folder_length = there.length;
   strbuf_append(&there, path);
-  *has_moved = *path != '/' && slash && !fs_exists(path) && fs_exists(strbuf_string(&there));
-  sql_stop(rows);
+  *has_moved = recorded.is_known && *path != '/' && slash && !fs_exists(path) &&
+               fs_exists(strbuf_string(&there));
+  store_free_experiment(&recorded);
   if (*has_moved) {
     there.data[folder_length] = '\0';
     log_info("paths are taken relative to %s, where the experiment was started", there.data);

@@ -5,7 +5,9 @@
 
 #include "base/mem.h"
 #include "cli/cli.h"
-#include "store/sql.h"
+#include "store/experiments.h"
+#include "store/facts.h"
+#include "store/runs.h"
 
 void cli_free_cells(cli_cells *cells) {
   for (size_t i = 0; i < cells->count; i++) {
@@ -60,23 +62,15 @@ static err look_at_running(store *s, const char *results, const char *cell_id, c
 }
 
 static err fill_progress(store *s, cli_cell *c) {
-  sqlite3_stmt *rows;
-  bool has_row;
+  store_progress p;
   c->samples = c->total_samples = c->train_seconds = c->lost_share = NAN;
   if (!c->run_id) return NULL;
-  err error =
-      sql_query(s, &rows,
-                "SELECT (SELECT samples FROM step WHERE run_id = ?1 ORDER BY step DESC LIMIT 1),"
-                " (SELECT value FROM summary WHERE run_id = ?1 AND name = 'total_samples'),"
-                " (SELECT train_seconds FROM step WHERE run_id = ?1 ORDER BY step DESC LIMIT 1)",
-                "i", c->run_id);
-  if (!error) error = sql_next(s, rows, &has_row);
+  err error = store_find_progress(s, c->run_id, NULL, NULL, &p);
   if (error) return error;
-  c->samples = sql_real(rows, 0);
-  c->total_samples = sql_real(rows, 1);
-  c->train_seconds = sql_real(rows, 2);
-  sql_stop(rows);
-  return run_lost_share(s, c->run_id, &c->lost_share);
+  c->samples = p.samples;
+  c->total_samples = p.total_samples;
+  c->train_seconds = p.train_seconds;
+  return store_find_lost_share(s, c->run_id, &c->lost_share);
 }
 
 static err fill_cell(store *s, const char *results, const char *id, const char *label,
@@ -119,15 +113,13 @@ static bool names_cell(const spec_experiment *e, const char *id) {
   return false;
 }
 
-static err count_strangers(store *s, const spec_experiment *e, size_t *count) {
-  sqlite3_stmt *rows;
-  bool more;
-  err error = sql_query(s, &rows,
-                        "SELECT cell_id FROM v_cell_latest WHERE experiment = ?"
-                        " AND run_id IS NOT NULL",
-                        "t", e->name);
-  while (!error && !(error = sql_next(s, rows, &more)) && more)
-    if (!names_cell(e, sql_text(rows, 0))) ++*count;
+static err count_strangers(store *s, const spec_experiment *e, size_t *strangers) {
+  store_cell *recorded;
+  size_t count;
+  err error = store_list_cells(s, e->name, &recorded, &count);
+  for (size_t i = 0; i < count; i++)
+    if (recorded[i].run_id && !names_cell(e, recorded[i].cell_id)) ++*strangers;
+  store_free_cells(recorded, count);
   return error;
 }
 
@@ -141,27 +133,21 @@ static err list_of_file(store *s, const char *results, const spec_experiment *e,
 /* ---- of the record ---- */
 
 static err list_of_record(store *s, const char *results, const char *name, cli_cells *cells) {
-  int64_t count;
-  sqlite3_stmt *rows;
-  err error = sql_integer(s, 0, &count, "SELECT count(*) FROM v_cell_latest WHERE experiment = ?",
-                          "t", name);
-  if (!error) error = make_room(cells, (size_t)count);
-  if (!error)
-    error = sql_query(s, &rows,
-                      "SELECT cell_id, label FROM v_cell_latest WHERE experiment = ?"
-                      " ORDER BY position",
-                      "t", name);
-  for (bool more; !error && !(error = sql_next(s, rows, &more)) && more;)
-    if (cells->count < (size_t)count)
-      error = add_cell(s, results, sql_text(rows, 0), sql_text(rows, 1), cells);
+  store_cell *recorded;
+  size_t count;
+  err error = store_list_cells(s, name, &recorded, &count);
+  if (!error) error = make_room(cells, count);
+  for (size_t i = 0; i < count && !error; i++)
+    error = add_cell(s, results, recorded[i].cell_id, recorded[i].label, cells);
+  store_free_cells(recorded, count);
   return error;
 }
 
 err cli_list_cells(store *s, const char *results, const char *name, cli_cells *cells) {
-  int64_t is_known;
+  bool is_known;
   spec_experiment *e = NULL;
   *cells = (cli_cells){0};
-  err error = sql_integer(s, 0, &is_known, "SELECT 1 FROM experiment WHERE name = ?", "t", name);
+  err error = store_has_experiment(s, name, &is_known);
   if (error) return error;
   if (!is_known)
     return err_new(ERR_INPUT, "no experiment '%s' is known ('flipbench status' lists them)", name);

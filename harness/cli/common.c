@@ -8,7 +8,8 @@
 #include "base/mem.h"
 #include "base/shipped.h"
 #include "cli/cli.h"
-#include "store/sql.h"
+#include "store/experiments.h"
+#include "store/runs.h"
 
 err cli_find_place(cli_place *place) {
   const char *variable = getenv("FLIPBENCH_DB");
@@ -41,63 +42,19 @@ err cli_print(const strbuf *text) {
   return fs_write_all(STDOUT_FILENO, strbuf_string(text), text->length, "standard output");
 }
 
-/* How an experiment was run last: its file, profile, and settings from the command line. */
-typedef struct {
-  char *path, *profile;
-  spec_names set, set_cell;
-} recorded;
-
-static void free_recorded(recorded *r) {
-  free(r->path);
-  free(r->profile);
-  spec_names_free(&r->set);
-  spec_names_free(&r->set_cell);
-}
-
-static err read_words(store *s, const char *name, const char *sql, spec_names *words) {
-  sqlite3_stmt *rows;
-  bool more;
-  err error = sql_query(s, &rows, sql, "t", name);
-  while (!error && !(error = sql_next(s, rows, &more)) && more)
-    error = spec_names_add(words, sql_text(rows, 0));
-  return error;
-}
-
 /* An unknown name gets the list of known ones. */
 static err unknown_name(store *s, const char *name) {
   strbuf known = {0};
-  sqlite3_stmt *rows;
-  bool more;
-  err error = sql_query(s, &rows, "SELECT name FROM experiment ORDER BY name", "");
-  while (!error && !(error = sql_next(s, rows, &more)) && more)
-    strbuf_format(&known, "%s%s", known.length ? ", " : "", sql_text(rows, 0));
+  store_names names;
+  err error = store_list_experiments(s, &names);
+  for (size_t i = 0; i < names.count; i++)
+    strbuf_format(&known, "%s%s", i ? ", " : "", names.items[i]);
   if (!error)
     error = err_new(ERR_INPUT, "'%s' is neither a file nor an experiment that was run (%s%s)", name,
                     known.length ? "known: " : "none was run yet", strbuf_string(&known));
+  store_free_names(&names);
   strbuf_free(&known);
   return error;
-}
-
-static err find_recorded(store *s, const char *name, recorded *r) {
-  sqlite3_stmt *rows;
-  bool has_row;
-  err error = sql_query(s, &rows, "SELECT path, profile FROM experiment WHERE name = ?", "t", name);
-  if (!error) error = sql_next(s, rows, &has_row);
-  if (error) return error;
-  if (!has_row) return unknown_name(s, name);
-  r->path = mem_copy_string(sql_text(rows, 0));
-  r->profile = mem_copy_string(sql_text(rows, 1));
-  sql_stop(rows);
-  if (!r->path || !r->profile) return mem_error(0, "a path");
-  error = read_words(s, name,
-                     "SELECT json_each.value FROM experiment, json_each(set_words)"
-                     " WHERE name = ? ORDER BY json_each.key",
-                     &r->set);
-  return error ? error
-               : read_words(s, name,
-                            "SELECT json_each.value FROM experiment, json_each(set_cell_words)"
-                            " WHERE name = ? ORDER BY json_each.key",
-                            &r->set_cell);
 }
 
 err cli_load_experiment(store *s, const char *given, const spec_options *options,
@@ -113,18 +70,19 @@ err cli_load_experiment(store *s, const char *given, const spec_options *options
     free(path);
     return loaded;
   }
-  recorded r = {0};
-  err error = find_recorded(s, given, &r);
+  store_experiment r;
+  err error = store_find_experiment(s, given, &r);
+  if (error) return error;
   spec_options as_run = *options;
-  if (!error && *r.profile && !as_run.profile) as_run.profile = r.profile;
-  if (!error && !as_run.set_count && !as_run.set_cell_count) {
+  if (*r.profile && !as_run.profile) as_run.profile = r.profile;
+  if (!as_run.set_count && !as_run.set_cell_count) {
     as_run.set = (const char *const *)r.set.items;
     as_run.set_count = r.set.count;
     as_run.set_cell = (const char *const *)r.set_cell.items;
     as_run.set_cell_count = r.set_cell.count;
   }
-  if (!error) error = spec_load(r.path, &as_run, e);
-  free_recorded(&r);
+  error = r.is_known ? spec_load(r.path, &as_run, e) : unknown_name(s, given);
+  store_free_experiment(&r);
   return error;
 }
 
@@ -133,28 +91,23 @@ static bool is_number(const char *word) {
 }
 
 err cli_find_run(store *s, const char *word, int64_t *run_id) {
-  int64_t found;
-  err error = NULL;
+  size_t cells;
   *run_id = 0;
   if (is_number(word)) {
-    error = sql_integer(s, 0, run_id, "SELECT id FROM run WHERE id = ?", "i", (int64_t)atoll(word));
-    if (error || *run_id) return error;
+    bool is_there;
+    err error = store_has_run(s, (int64_t)atoll(word), &is_there);
+    if (!error && is_there) *run_id = (int64_t)atoll(word);
+    if (error || is_there) return error;
   }
-  error = sql_integer(s, 0, &found,
-                      "SELECT count(*) FROM cell WHERE substr(id, 1, length(?1)) = ?1", "t", word);
-  if (!error && found > 1)
-    return err_new(ERR_INPUT, "%lld cells have an id that starts with '%s'; give more digits",
-                   (long long)found, word);
-  if (!error)
-    error = sql_integer(s, 0, run_id,
-                        "SELECT id FROM run WHERE substr(cell_id, 1, length(?1)) = ?1"
-                        " ORDER BY archived, status = 'finished' DESC, started DESC, directory DESC"
-                        " LIMIT 1",
-                        "t", word);
-  if (!error && !*run_id && found) return err_new(ERR_INPUT, "cell %s has not been run yet", word);
-  if (!error && !*run_id)
+  err error = store_match_cells(s, word, &cells, run_id);
+  if (error) return error;
+  if (cells > 1)
+    return err_new(ERR_INPUT, "%zu cells have an id that starts with '%s'; give more digits", cells,
+                   word);
+  if (!*run_id && cells) return err_new(ERR_INPUT, "cell %s has not been run yet", word);
+  if (!*run_id)
     return err_new(ERR_INPUT, "'%s' is neither a run's number nor the start of a cell's id", word);
-  return error;
+  return NULL;
 }
 
 int cli_split_words(int argc, char **argv, option_list *words) {

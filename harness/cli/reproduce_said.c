@@ -1,31 +1,54 @@
 #include "cli/reproduce_said.h"
 
+#include <stdlib.h>
 #include <string.h>
 
-#include "store/sql.h"
+#include "experiment/spec.h"
+#include "store/environments.h"
 
-static err read_list(store *s, const char *sql, const char *experiment, strbuf *out) {
-  sqlite3_stmt *rows;
-  bool more;
-  err error = sql_query(s, &rows, sql, "t", experiment);
-  while (!error && !(error = sql_next(s, rows, &more)) && more)
-    strbuf_format(out, "%s%s", out->length ? "; " : "", sql_text(rows, 0));
+static int compare_names(const void *a, const void *b) {
+  return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static void name_program(const store_environment *e, strbuf *out) {
+  strbuf_format(out, "commit %.10s", e->commit);
+  if (*e->dirty) strbuf_format(out, " with changes %s", e->dirty);
+}
+
+static void name_machine(const store_environment *e, strbuf *out) {
+  strbuf_append(out, e->cpu);
+  if (*e->device_name && strcmp(e->device_name, e->cpu) != 0)
+    strbuf_format(out, " · %s", e->device_name);
+  strbuf_format(out, " · %s · %lld threads", e->precision, (long long)e->threads);
+}
+
+/* Programs or machines, each once, sorted, separated by "; ". */
+static err join(const store_environment *all, size_t count, bool is_of_machine, strbuf *out) {
+  spec_names names = {0};
+  err error = NULL;
+  for (size_t i = 0; i < count && !error; i++) {
+    strbuf text = {0};
+    if (is_of_machine && *all[i].cpu) name_machine(&all[i], &text);
+    if (!is_of_machine && *all[i].commit) name_program(&all[i], &text);
+    if (text.length) error = spec_names_add(&names, strbuf_string(&text));
+    strbuf_free(&text);
+  }
+  if (names.count) qsort(names.items, names.count, sizeof *names.items, compare_names);
+  for (size_t i = 0; i < names.count; i++)
+    if (!i || strcmp(names.items[i], names.items[i - 1]) != 0)
+      strbuf_format(out, "%s%s", i ? "; " : "", names.items[i]);
+  spec_names_free(&names);
   return error;
 }
 
 err said_read_origin(store *s, const char *experiment, said_origin *o) {
+  store_environment *all;
+  size_t count;
   *o = (said_origin){0};
-  err error = read_list(s,
-                        "SELECT DISTINCT 'commit ' || substr(commit_id, 1, 10) ||"
-                        " iif(dirty = '', '', ' with changes ' || dirty)"
-                        " FROM v_provenance WHERE experiment = ? AND commit_id <> '' ORDER BY 1",
-                        experiment, &o->programs);
-  if (!error)
-    error = read_list(s,
-                      "SELECT DISTINCT cpu || iif(device_name IN ('', cpu), '', ' · ' ||"
-                      " device_name) || ' · ' || precision || ' · ' || threads || ' threads'"
-                      " FROM v_provenance WHERE experiment = ? AND cpu <> '' ORDER BY 1",
-                      experiment, &o->machines);
+  err error = store_list_environments(s, experiment, &all, &count);
+  if (!error) error = join(all, count, false, &o->programs);
+  if (!error) error = join(all, count, true, &o->machines);
+  store_free_environments(all, count);
   return error;
 }
 

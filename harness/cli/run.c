@@ -9,7 +9,6 @@
 #include "base/progress.h"
 #include "cli/cli.h"
 #include "report/write.h"
-#include "store/sql.h"
 
 static const char details[] =
     "Cells that are finished are left alone: a cell is its settings, so the same settings are\n"

@@ -7,7 +7,8 @@
 
 #include "base/json.h"
 #include "cli/cli.h"
-#include "store/sql.h"
+#include "store/facts.h"
+#include "store/runs.h"
 
 /* What the subcommands share. */
 typedef struct {
@@ -40,72 +41,72 @@ typedef struct {
   bool only_archived, only_unowned, is_json;
 } list_words;
 
-static const char list_sql[] =
-    "SELECT run.id, run.status, run.cell_id, run.directory, run.started, run.note, run.archived,"
-    " (SELECT group_concat(name, ' ') FROM tag WHERE run_id = run.id),"
-    " (SELECT group_concat(DISTINCT experiment.name) FROM experiment_cell JOIN experiment"
-    "  ON experiment.id = experiment_id WHERE experiment_cell.cell_id = run.cell_id) AS owners,"
-    " (SELECT value FROM summary WHERE run_id = run.id AND name = 'samples_per_second'),"
-    " (SELECT value FROM summary WHERE run_id = run.id AND name = 'train_seconds')"
-    " FROM run WHERE archived >= ?1 AND (?2 = 0 OR owners IS NULL)"
-    " AND (?3 IS NULL OR EXISTS (SELECT 1 FROM tag WHERE run_id = run.id AND name = ?3))"
-    " AND (?4 IS NULL OR substr(directory, 1, length(?4) + 1) = ?4 || '/')"
-    " ORDER BY run.id";
-
-static void write_run_json(sqlite3_stmt *rows, const char *status, double lost, json_writer *w) {
+static void write_run_json(const store_run_line *run, const char *status, double lost,
+                           json_writer *w) {
   jsonw_object(w, NULL);
-  jsonw_integer(w, "run", sqlite3_column_int64(rows, 0));
+  jsonw_integer(w, "run", run->run_id);
   jsonw_string(w, "status", status);
-  jsonw_string(w, "cell", sql_text(rows, 2));
-  jsonw_string(w, "directory", sql_text(rows, 3));
-  jsonw_string(w, "started", sql_text(rows, 4));
-  jsonw_string(w, "note", sql_text(rows, 5));
-  jsonw_bool(w, "archived", sqlite3_column_int(rows, 6) != 0);
-  jsonw_string(w, "tags", sql_text(rows, 7));
-  jsonw_string(w, "experiments", sql_text(rows, 8));
-  jsonw_number(w, "samples_per_second", sql_real(rows, 9));
-  jsonw_number(w, "train_seconds", sql_real(rows, 10));
+  jsonw_string(w, "cell", run->cell_id);
+  jsonw_string(w, "directory", run->directory);
+  jsonw_string(w, "started", run->started);
+  jsonw_string(w, "note", run->note);
+  jsonw_bool(w, "archived", run->is_archived);
+  jsonw_string(w, "tags", run->tags);
+  jsonw_string(w, "experiments", run->experiments);
+  jsonw_number(w, "samples_per_second", run->samples_per_second);
+  jsonw_number(w, "train_seconds", run->train_seconds);
   jsonw_bool(w, "disturbed", !isnan(lost));
   jsonw_number(w, "lost_share", lost);
   jsonw_end(w);
 }
 
-static void write_run_text(sqlite3_stmt *rows, const char *status, double lost, strbuf *out) {
+static void write_run_text(const store_run_line *run, const char *status, double lost,
+                           strbuf *out) {
   char time[TEXT_NUMBER_SIZE] = "";
-  if (!isnan(sql_real(rows, 10))) text_duration(sql_real(rows, 10), time);
-  strbuf_format(out, "%4lld  %-11s %.16s %11s  %s", (long long)sqlite3_column_int64(rows, 0),
-                status, sql_text(rows, 4), time, sql_text(rows, 3));
+  if (!isnan(run->train_seconds)) text_duration(run->train_seconds, time);
+  strbuf_format(out, "%4lld  %-11s %.16s %11s  %s", (long long)run->run_id, status, run->started,
+                time, run->directory);
   if (!isnan(lost)) strbuf_format(out, " † %.0f %% lost", 100 * lost);
-  if (sqlite3_column_int(rows, 6)) strbuf_append(out, " (archived)");
-  if (!*sql_text(rows, 8)) strbuf_append(out, " (of no experiment)");
-  if (*sql_text(rows, 7)) strbuf_format(out, " [%s]", sql_text(rows, 7));
-  if (*sql_text(rows, 5)) strbuf_format(out, ": %s", sql_text(rows, 5));
+  if (run->is_archived) strbuf_append(out, " (archived)");
+  if (!*run->experiments) strbuf_append(out, " (of no experiment)");
+  if (*run->tags) strbuf_format(out, " [%s]", run->tags);
+  if (*run->note) strbuf_format(out, ": %s", run->note);
   strbuf_append_char(out, '\n');
 }
 
+/* `w` NULL: as text. */
+static err write_run(runs_call *call, const store_run_line *run, json_writer *w) {
+  const char *status = run->status;
+  bool is_alive = true, is_elsewhere;
+  double lost;
+  err error = NULL;
+  if (strcmp(status, "running") == 0)
+    error = run_look(call->s, call->place.results, run->directory, &is_alive, &is_elsewhere);
+  if (!is_alive) status = "interrupted";
+  if (!error) error = store_find_lost_share(call->s, run->run_id, &lost);
+  if (error) return error;
+  if (w)
+    write_run_json(run, status, lost, w);
+  else
+    write_run_text(run, status, lost, &call->out);
+  return NULL;
+}
+
 static err write_list(runs_call *call, const list_words *words) {
-  sqlite3_stmt *rows;
-  bool more;
   json_writer w = jsonw_start(&call->out);
+  store_run_filter filter = {.only_archived = words->only_archived,
+                             .only_unowned = words->only_unowned,
+                             .tag = words->tag,
+                             .experiment = words->experiment};
+  store_run_line *runs;
+  size_t count;
   if (words->is_json) jsonw_array(&w, NULL);
-  err error = sql_query(call->s, &rows, list_sql, "iitt", (int64_t)words->only_archived,
-                        (int64_t)words->only_unowned, words->tag, words->experiment);
-  while (!error && !(error = sql_next(call->s, rows, &more)) && more) {
-    const char *status = sql_text(rows, 1);
-    bool is_alive = true, is_elsewhere;
-    double lost;
-    if (strcmp(status, "running") == 0)
-      error = run_look(call->s, call->place.results, sql_text(rows, 3), &is_alive, &is_elsewhere);
-    if (!is_alive) status = "interrupted";
-    if (!error) error = run_lost_share(call->s, sqlite3_column_int64(rows, 0), &lost);
-    if (error) break;
-    if (words->is_json)
-      write_run_json(rows, status, lost, &w);
-    else
-      write_run_text(rows, status, lost, &call->out);
-  }
+  err error = store_list_runs(call->s, &filter, &runs, &count);
+  for (size_t i = 0; i < count && !error; i++)
+    error = write_run(call, &runs[i], words->is_json ? &w : NULL);
   if (words->is_json) jsonw_end(&w);
   if (words->is_json) strbuf_append_char(&call->out, '\n');
+  store_free_run_lines(runs, count);
   return error;
 }
 
@@ -232,15 +233,12 @@ static int runs_restore(int argc, char **argv) {
 static err ask_to_remove(runs_call *call, const int64_t *runs) {
   char answer[16] = "";
   for (size_t i = 0; i < call->rest.count; i++) {
-    sqlite3_stmt *rows;
-    bool has_row;
-    err error =
-        sql_query(call->s, &rows, "SELECT directory, status FROM run WHERE id = ?", "i", runs[i]);
-    if (!error) error = sql_next(call->s, rows, &has_row);
-    if (error || !has_row) return error;
+    store_run run;
+    err error = store_load_run(call->s, runs[i], &run);
+    if (error) return error;
     fprintf(stderr, "run %lld: %s/%s (%s)\n", (long long)runs[i], call->place.results,
-            sql_text(rows, 0), sql_text(rows, 1));
-    sql_stop(rows);
+            run.directory, run.status);
+    store_free_run(&run);
   }
   if (!isatty(STDIN_FILENO))
     return err_new(ERR_INPUT,

@@ -6,7 +6,7 @@
 #include "base/fs.h"
 #include "cli/cli.h"
 #include "report/provenance.h"
-#include "store/sql.h"
+#include "store/runs.h"
 
 static const char details[] =
     "RUN is a run's number (see 'flipbench status EXPERIMENT'); CELL is the first digits of a\n"
@@ -21,17 +21,15 @@ static const char details[] =
 
 /* The patch of a build with uncommitted changes, which the trainer left in the run's folder. */
 static err name_difference(store *s, const char *results, int64_t run_id, strbuf *out) {
-  sqlite3_stmt *rows;
-  bool has_row;
-  err error = sql_query(s, &rows, "SELECT directory FROM run WHERE id = ?", "i", run_id);
-  if (!error) error = sql_next(s, rows, &has_row);
-  if (error || !has_row) return error;
+  store_run run;
+  err error = store_load_run(s, run_id, &run);
+  if (error) return error;
   strbuf path = {0};
-  strbuf_format(&path, "%s/%s/code.diff", results, sql_text(rows, 0));
+  strbuf_format(&path, "%s/%s/code.diff", results, run.directory);
   if (fs_exists(strbuf_string(&path)))
     strbuf_format(out, "\nthe code's uncommitted difference: %s\n", strbuf_string(&path));
   strbuf_free(&path);
-  sql_stop(rows);
+  store_free_run(&run);
   return NULL;
 }
 

@@ -8,7 +8,7 @@
 #include "base/json.h"
 #include "base/progress.h"
 #include "cli/cli.h"
-#include "store/sql.h"
+#include "store/experiments.h"
 
 static const char details[] =
     "Without a name: every experiment with how many of its cells are finished. With one: each of\n"
@@ -53,14 +53,10 @@ static void write_experiment(const char *name, const cli_cells *cells, json_writ
 }
 
 static err list_experiments(store *s, const char *results, bool is_json, strbuf *out) {
-  sqlite3_stmt *rows;
-  bool more;
-  spec_names names = {0};
+  store_names names;
   json_writer w = jsonw_start(out);
   if (is_json) jsonw_array(&w, NULL);
-  err error = sql_query(s, &rows, "SELECT name FROM experiment ORDER BY name", "");
-  while (!error && !(error = sql_next(s, rows, &more)) && more)
-    error = spec_names_add(&names, sql_text(rows, 0));
+  err error = store_list_experiments(s, &names);
   for (size_t i = 0; i < names.count && !error; i++) {
     cli_cells cells;
     error = cli_list_cells(s, results, names.items[i], &cells);
@@ -69,7 +65,7 @@ static err list_experiments(store *s, const char *results, bool is_json, strbuf 
   }
   if (is_json) jsonw_end(&w);
   if (is_json) strbuf_append_char(out, '\n');
-  spec_names_free(&names);
+  store_free_names(&names);
   return error;
 }
 

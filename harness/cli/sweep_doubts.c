@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "cli/cli.h"
+#include "store/facts.h"
 #include "store/given.h"
 
 enum { MOST_NAMED = 8 };
@@ -31,7 +32,7 @@ static err say_disturbed(store *s, run_sweep *sweep, const char *again) {
   for (size_t i = 0; i < sweep->count && !error; i++) {
     run_cell *c = &sweep->cells[i];
     if (c->state != CELL_FINISHED) continue;
-    error = run_lost_share(s, c->run_id, &c->lost_share);
+    error = store_find_lost_share(s, c->run_id, &c->lost_share);
     if (error || isnan(c->lost_share)) continue;
     add_name(&names, count++, " (%.0f %% of its time lost)", c->cell->label, 100 * c->lost_share);
   }

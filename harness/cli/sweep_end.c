@@ -9,11 +9,7 @@
 #include "base/progress.h"
 #include "cli/cli.h"
 #include "report/write.h"
-#include "store/sql.h"
-
-static const char measured_sql[] =
-    "SELECT (SELECT value FROM summary WHERE run_id = ?1 AND name = 'wall_seconds'),"
-    " (SELECT value FROM summary WHERE run_id = ?1 AND name = 'peak_bytes')";
+#include "store/facts.h"
 
 /* What was foretold of the cells that ran now, beside what they took. */
 static err print_predictions(store *s, const run_sweep *sweep) {
@@ -24,14 +20,11 @@ static err print_predictions(store *s, const run_sweep *sweep) {
   err error = NULL;
   for (size_t i = 0; i < sweep->count && !error; i++) {
     const run_cell *c = &sweep->cells[i];
-    sqlite3_stmt *rows;
-    bool has_row;
+    double seconds, bytes;
     if (!c->ran_now || c->state != CELL_FINISHED || isnan(c->predicted_seconds)) continue;
-    error = sql_query(s, &rows, measured_sql, "i", c->run_id);
-    if (!error) error = sql_next(s, rows, &has_row);
+    error = store_find_number(s, c->run_id, "wall_seconds", &seconds);
+    if (!error) error = store_find_number(s, c->run_id, "peak_bytes", &bytes);
     if (error) break;
-    double seconds = sql_real(rows, 0), bytes = sql_real(rows, 1);
-    sql_stop(rows);
     if (!(seconds > 0) || !(bytes > 0) || ++count > MOST_PREDICTIONS) continue;
     strbuf_format(&out, "  %9s → %-9s %+4d %%  %9s → %-9s %+4d %%  %s\n",
                   text_duration(c->predicted_seconds, times[0]), text_duration(seconds, times[1]),

@@ -12,6 +12,7 @@
 
 #include "base/fs.h"
 #include "base/mem.h"
+#include "store/runs.h"
 #include "sweep/directory.h"
 #include "sweep/retry.h"
 #include "cluster/slurm_queue.h"

@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "store/runs.h"
 #include "sweep/directory.h"
 #include "sweep/display.h"
 #include "cluster/slurm_queue.h"

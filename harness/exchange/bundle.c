@@ -18,7 +18,7 @@
 #include "exchange/inputs.h"
 #include "exchange/pack.h"
 #include "exchange/place.h"
-#include "store/sql.h"
+#include "store/runs.h"
 
 enum { MOST_SMALL_BYTES = 8 << 20, MOST_DEPTH = 8 };
 
@@ -141,25 +141,19 @@ static err add_input_files(packing *p, json_t *input) {
 /* The fingerprints of what was trained on, by the runs' own word; an empty array when no run of
  * these names has one. */
 static err read_recorded(const packing *p, store *s, const json_t *input, json_t *recorded) {
-  sqlite3_stmt *rows;
-  bool has_row;
   err error = NULL;
   for (size_t i = 0; i < p->e->cell_count && !error; i++) {
     const spec_cell *cell = &p->e->cells[i];
+    char *fingerprint;
     if (!inputs_names_are(input, &cell->settings.data_train)) continue;
-    error = sql_query(s, &rows,
-                      "SELECT data_fingerprint FROM run WHERE cell_id = ? AND data_fingerprint <> "
-                      "'' AND NOT archived"
-                      " ORDER BY status = 'finished' DESC, started DESC, directory DESC LIMIT 1",
-                      "t", cell->id);
-    if (!error) error = sql_next(s, rows, &has_row);
-    if (error || !has_row) continue;
+    error = store_find_data_fingerprint(s, cell->id, &fingerprint);
+    if (error || !fingerprint) continue;
     bool is_known = false;
     for (size_t k = 0; k < json_array_size(recorded); k++)
-      is_known = is_known ||
-                 strcmp(json_string_value(json_array_get(recorded, k)), sql_text(rows, 0)) == 0;
-    if (!is_known) json_array_append_new(recorded, json_string(sql_text(rows, 0)));
-    sql_stop(rows);
+      is_known =
+          is_known || strcmp(json_string_value(json_array_get(recorded, k)), fingerprint) == 0;
+    if (!is_known) json_array_append_new(recorded, json_string(fingerprint));
+    free(fingerprint);
   }
   return error;
 }
@@ -225,23 +219,19 @@ static err add_folder(packing *p, const char *folder, const char *name, bool wit
 
 /* The folders of all runs of the experiment's cells, also where another experiment started them. */
 static err list_runs(store *s, const char *results, const char *experiment, spec_names *folders) {
-  sqlite3_stmt *rows;
-  bool more;
-  err error = sql_query(s, &rows,
-                        "SELECT DISTINCT run.directory FROM run JOIN experiment_cell USING"
-                        " (cell_id) JOIN experiment ON experiment.id = experiment_id"
-                        " WHERE experiment.name = ? ORDER BY run.started",
-                        "t", experiment);
-  while (!error && !(error = sql_next(s, rows, &more)) && more) {
-    char *folder = directory_path(results, sql_text(rows, 0), NULL);
+  store_names directories;
+  err error = store_list_directories(s, experiment, &directories);
+  for (size_t i = 0; i < directories.count && !error; i++) {
+    char *folder = directory_path(results, directories.items[i], NULL);
     if (!folder)
       error = mem_error(0, "a bundle");
     else if (fs_is_folder(folder))
-      error = spec_names_add(folders, sql_text(rows, 0));
+      error = spec_names_add(folders, directories.items[i]);
     else
       log_warning("%s: the run's folder is gone, and the run is left out", folder);
     free(folder);
   }
+  store_free_names(&directories);
   return error;
 }
 

@@ -15,22 +15,28 @@
 #include "base/mem.h"
 #include "sweep/directory.h"
 #include "exchange/weights.h"
+#include "store/environments.h"
 #include "store/given.h"
-#include "store/sql.h"
+#include "store/runs.h"
 
 /* What the record says of the run. */
 typedef struct {
-  char *directory, *precision, *checkpoint;
-  int64_t threads;
-  char *facts[5]; /* of fact_names */
+  store_run run;
+  store_environment environment;
+  char *checkpoint;
 } recorded;
 
 static const char *const fact_names[] = {"commit", "dirty", "compiler", "cpu", "device_name"};
 
+static const char *recorded_fact(const recorded *r, int i) {
+  const store_environment *e = &r->environment;
+  const char *const facts[] = {e->commit, e->dirty, e->compiler, e->cpu, e->device_name};
+  return facts[i];
+}
+
 static void free_recorded(recorded *r) {
-  for (size_t i = 0; i < 5; i++) free(r->facts[i]);
-  free(r->directory);
-  free(r->precision);
+  store_free_run(&r->run);
+  store_free_environment(&r->environment);
   free(r->checkpoint);
 }
 
@@ -41,46 +47,31 @@ void verify_free(verify_result *result) {
 }
 
 static err read_record(store *s, const char *results, int64_t run_id, recorded *r) {
-  sqlite3_stmt *rows;
-  bool has_row;
-  err error = sql_query(s, &rows,
-                        "SELECT directory, status, precision, threads, commit_id, dirty, compiler,"
-                        " cpu, device_name FROM run LEFT JOIN environment ON environment.id ="
-                        " environment_id WHERE run.id = ?",
-                        "i", run_id);
-  if (!error) error = sql_next(s, rows, &has_row);
+  err error = store_load_run(s, run_id, &r->run);
   if (error) return error;
-  if (!has_row) return err_new(ERR_INPUT, "there is no run %lld", (long long)run_id);
-  if (strcmp(sql_text(rows, 1), "finished") != 0) {
-    error = err_new(ERR_INPUT, "run %lld is %s: only a finished run can be verified",
-                    (long long)run_id, sql_text(rows, 1));
-  } else {
-    r->directory = mem_copy_string(sql_text(rows, 0));
-    r->precision = mem_copy_string(sql_text(rows, 2));
-    r->threads = sqlite3_column_int64(rows, 3);
-    for (int i = 0; i < 5; i++) r->facts[i] = mem_copy_string(sql_text(rows, 4 + i));
-    if (!r->directory || !r->precision || !r->facts[4]) error = mem_error(0, "a run's record");
-  }
-  sql_stop(rows);
+  if (strcmp(r->run.status, "finished") != 0)
+    return err_new(ERR_INPUT, "run %lld is %s: only a finished run can be verified",
+                   (long long)run_id, r->run.status);
+  error = store_load_environment(s, run_id, &r->environment);
   if (!error) error = store_last_checkpoint(s, results, run_id, &r->checkpoint);
   if (!error && !r->checkpoint)
     error =
         err_new(ERR_INPUT, "%s/%s: its checkpoints are gone, so there is nothing to compare with",
-                results, r->directory);
+                results, r->run.directory);
   return error;
 }
 
 /* Trains in `folder`; what the trainer says goes to log.txt there. */
 static err train_again(const verify_options *options, const recorded *r, const char *folder) {
   char precision[64], threads[64];
-  char *config = directory_path(options->results, r->directory, "config.yaml");
+  char *config = directory_path(options->results, r->run.directory, "config.yaml");
   char *log = fs_join(folder, "log.txt");
   int log_fd = -1, status = 0;
   err error = NULL;
   if (!config || !log) FAIL(ERR_MEMORY, "out of memory: a path");
   if (!fs_exists(config)) FAIL(ERR_INPUT, "%s: the run's settings are gone", config);
-  snprintf(precision, sizeof precision, "precision=%s", r->precision);
-  snprintf(threads, sizeof threads, "threads=%lld", (long long)r->threads);
+  snprintf(precision, sizeof precision, "precision=%s", r->environment.precision);
+  snprintf(threads, sizeof threads, "threads=%lld", (long long)r->environment.threads);
   char *command[] = {(char *)options->flip, "train", "--config", config,  "--out",
                      (char *)folder,        "--set", precision,  "--set", threads,
                      "--no-progress",       NULL};
@@ -156,10 +147,11 @@ static err compare_facts(store *s, int64_t run_id, const recorded *r, const char
   strbuf *notes = &result->notes;
   for (int i = 0; i < 5; i++) {
     const char *now = json_string_value(json_object_get(start, fact_names[i]));
-    if (!now || !r->facts[i] || strcmp(now, r->facts[i]) == 0) continue;
+    const char *then = recorded_fact(r, i);
+    if (!now || strcmp(now, then) == 0) continue;
     result->has_other_program = result->has_other_program || i < 3;
     result->has_other_machine = result->has_other_machine || i >= 3;
-    strbuf_format(notes, "%s: was %s, is %s\n", fact_names[i], *r->facts[i] ? r->facts[i] : "clean",
+    strbuf_format(notes, "%s: was %s, is %s\n", fact_names[i], *then ? then : "clean",
                   *now ? now : "clean");
   }
   json_decref(start);

@@ -5,7 +5,7 @@
 
 #include "report/measure.h"
 #include "report/write.h"
-#include "stats/summary.h"
+#include "stats/student.h"
 
 /* Of the machine rather than of the method. */
 static bool is_of_machine(const column *c) {
@@ -41,7 +41,8 @@ static void interval_of(const report_column *c, const report_row *row, const rep
     count++;
   }
   double half = 0;
-  if (count > 1) half = stats_t95((size_t)count - 1) * sqrt(squares / (count - 1) / count);
+  if (count > 1)
+    half = student_quantile(0.05, (size_t)count - 1) * sqrt(squares / (count - 1) / count);
   *low = v->value - half;
   *high = v->value + half;
 }

@@ -1,6 +1,7 @@
 #include "report/curve_export.h"
 
 #include <math.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -9,26 +10,18 @@
 #include "base/mem.h"
 #include "report/tensorboard.h"
 #include "store/csv.h"
-#include "store/sql.h"
+#include "store/curves.h"
+#include "store/runs.h"
 
-/* A column of `step` and the tag that it has elsewhere. */
+/* A column of the steps and the tag that it has elsewhere. */
 static const struct {
   const char *tag;
-  int column; /* in step_sql */
-} step_tags[] = {{"train/loss", 3},
-                 {"train/learning_rate", 4},
-                 {"train/logit_scale", 5},
-                 {"train/grad_norm", 6},
-                 {"train/train_seconds", 2}};
-static const char step_sql[] =
-    "SELECT step, samples, train_seconds, loss, learning_rate, logit_scale, grad_norm FROM step"
-    " WHERE run_id = ? ORDER BY step";
-static const char eval_sql[] =
-    "SELECT step, samples, train_seconds, set_name, task, metric, value FROM evaluation"
-    " WHERE run_id = ? ORDER BY step, ordinal, task, metric";
-/* julianday counts days from noon of 4714 BC */
-static const char start_sql[] =
-    "SELECT (julianday(started) - 2440587.5) * 86400 FROM run WHERE id = ?";
+  size_t offset; /* of a double in store_step */
+} step_tags[] = {{"train/loss", offsetof(store_step, loss)},
+                 {"train/learning_rate", offsetof(store_step, learning_rate)},
+                 {"train/logit_scale", offsetof(store_step, logit_scale)},
+                 {"train/grad_norm", offsetof(store_step, grad_norm)},
+                 {"train/train_seconds", offsetof(store_step, seconds)}};
 
 /* One run on its way out. */
 typedef struct {
@@ -45,12 +38,17 @@ typedef struct {
 
 /* ---- numbers ---- */
 
+/* Where on a curve a number is. */
+typedef struct {
+  int64_t step, samples;
+  double seconds; /* of training; NaN: not recorded */
+} curve_place;
+
 /* Wall time is that of the run's start and the training since, so that TensorBoard's relative axis
  * is training time, without pauses. */
-static void take_number(curve *c, sqlite3_stmt *row, const char *tag, double value) {
-  int64_t step = sqlite3_column_int64(row, 0), samples = sqlite3_column_int64(row, 1);
-  double seconds = sql_real(row, 2), wall = c->started + (isnan(seconds) ? 0 : seconds);
-  int64_t place = c->options->counts_samples ? samples : step;
+static void take_number(curve *c, const curve_place *at, const char *tag, double value) {
+  double wall = c->started + (isnan(at->seconds) ? 0 : at->seconds);
+  int64_t place = c->options->counts_samples ? at->samples : at->step;
   c->numbers++;
   if (c->options->format == CURVES_TENSORBOARD) {
     tensorboard_scalar(&c->events, tag, place, wall, value);
@@ -59,37 +57,56 @@ static void take_number(curve *c, sqlite3_stmt *row, const char *tag, double val
   csv_field(c->e->name, true, c->metrics);
   csv_field(c->name, false, c->metrics);
   csv_field(c->cell->label, false, c->metrics);
-  strbuf_format(c->metrics, ",%lld,%lld", (long long)place, (long long)samples);
-  csv_number(seconds, false, c->metrics);
+  strbuf_format(c->metrics, ",%lld,%lld", (long long)place, (long long)at->samples);
+  csv_number(at->seconds, false, c->metrics);
   strbuf_format(c->metrics, ",%lld", llround(1000 * wall));
   csv_field(tag, false, c->metrics);
   csv_number(value, false, c->metrics);
   strbuf_append(c->metrics, "\r\n");
 }
 
+static void take_step(curve *c, const store_step *step) {
+  curve_place at = {step->step, step->samples, step->seconds};
+  for (size_t i = 0; i < sizeof step_tags / sizeof *step_tags; i++) {
+    double value;
+    memcpy(&value, (const char *)step + step_tags[i].offset, sizeof value);
+    /* a loss that is null was not a number; other columns may not have been recorded */
+    if (!isnan(value) || i == 0) take_number(c, &at, step_tags[i].tag, value);
+  }
+}
+
 static err take_steps(curve *c, store *s) {
-  sqlite3_stmt *rows;
-  bool more;
-  err error = sql_query(s, &rows, step_sql, "i", c->run->run_id);
-  while (!error && !(error = sql_next(s, rows, &more)) && more)
-    for (size_t i = 0; i < sizeof step_tags / sizeof *step_tags; i++) {
-      /* a loss that is null was not a number; other columns may not have been recorded */
-      double value = sql_real(rows, step_tags[i].column);
-      if (!isnan(value) || i == 0) take_number(c, rows, step_tags[i].tag, value);
-    }
+  store_step *steps;
+  size_t count;
+  err error = store_list_steps(s, c->run->run_id, &steps, &count);
+  for (size_t i = 0; i < count; i++) take_step(c, &steps[i]);
+  free(steps);
   return error;
 }
 
+/* By step, then by place of the set, task and metric. */
+static int compare_evaluations(const void *a, const void *b) {
+  const store_evaluation *x = a, *y = b;
+  if (x->step != y->step) return x->step < y->step ? -1 : 1;
+  if (x->ordinal != y->ordinal) return x->ordinal < y->ordinal ? -1 : 1;
+  int order = strcmp(x->task, y->task);
+  return order ? order : strcmp(x->metric, y->metric);
+}
+
 static err take_evaluations(curve *c, store *s) {
-  sqlite3_stmt *rows;
-  bool more;
+  store_evaluation *all;
+  size_t count;
   strbuf tag = {0};
-  err error = sql_query(s, &rows, eval_sql, "i", c->run->run_id);
-  while (!error && !(error = sql_next(s, rows, &more)) && more) {
+  err error = store_list_evaluations(s, c->run->run_id, &all, &count);
+  if (count) qsort(all, count, sizeof *all, compare_evaluations);
+  for (size_t i = 0; i < count; i++) {
+    const store_evaluation *e = &all[i];
+    curve_place at = {e->step, (int64_t)e->samples, e->seconds};
     strbuf_clear(&tag);
-    strbuf_format(&tag, "eval/%s/%s_%s", sql_text(rows, 3), sql_text(rows, 4), sql_text(rows, 5));
-    take_number(c, rows, strbuf_string(&tag), sql_real(rows, 6));
+    strbuf_format(&tag, "eval/%s/%s_%s", e->set, e->task, e->metric);
+    take_number(c, &at, strbuf_string(&tag), e->value);
   }
+  store_free_evaluations(all, count);
   strbuf_free(&tag);
   return error;
 }
@@ -155,23 +172,10 @@ static err write_events(const curve *c) {
   return error;
 }
 
-static err read_start(store *s, int64_t run_id, double *started) {
-  sqlite3_stmt *rows;
-  bool has_row;
-  *started = 0;
-  err error = sql_query(s, &rows, start_sql, "i", run_id);
-  if (!error) error = sql_next(s, rows, &has_row);
-  if (error || !has_row) return error;
-  double seconds = sql_real(rows, 0);
-  if (seconds > 0) *started = seconds;
-  sql_stop(rows);
-  return NULL;
-}
-
 static err export_cell(curve *c, store *s) {
   err error = NULL;
   c->name = fs_name(c->run->directory);
-  TRY(read_start(s, c->run->run_id, &c->started));
+  if (c->run->started_seconds > 0) c->started = c->run->started_seconds;
   bool is_tensorboard = c->options->format == CURVES_TENSORBOARD;
   if (is_tensorboard) tensorboard_begin(&c->events, c->started);
   TRY(take_steps(c, s));

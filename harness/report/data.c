@@ -187,7 +187,7 @@ size_t data_pair_seeds(const report_data *d, size_t row, size_t other, size_t *o
 
 double data_number_of(const data_cell *c, const char *name) {
   for (size_t i = 0; i < c->number_count; i++)
-    if (strcmp(c->numbers[i].name, name) == 0) return c->numbers[i].value;
+    if (strcmp(c->numbers[i].name, name) == 0) return c->numbers[i].value.real;
   return NAN;
 }
 

@@ -8,29 +8,24 @@
 #include "stats/crossed.h"
 #include "stats/curve.h"
 #include "stats/paired.h"
+#include "store/curves.h"
+#include "store/environments.h"
+#include "store/facts.h"
 #include "store/given.h"
 #include "store/outcomes.h"
 #include "store/store.h"
 
-typedef struct {
-  char *name;
-  double value;
-} data_number;
-
-/* One value of one metric at one step. `seconds`: as they passed. */
-typedef struct {
-  char *set, *task, *metric;
-  int64_t ordinal, step;
-  double samples, seconds, value;
-} data_evaluation;
+typedef store_evaluation data_evaluation;
 
 typedef struct {
   const spec_cell *cell;
   int64_t run_id; /* 0: never run */
   bool is_finished;
-  char *status, *message; /* owned */
-  ptrdiff_t tuned;        /* the first cell tuned from this one; -1: none */
-  data_number *numbers;   /* the run's summary */
+  char *status, *message;        /* owned */
+  char *ended;                   /* owned; "" while it goes on */
+  ptrdiff_t tuned;               /* the first cell tuned from this one; -1: none */
+  store_environment environment; /* where it ran */
+  store_fact *numbers;           /* the run's summary */
   size_t number_count;
   data_evaluation *evaluations; /* by ordinal of the set, then step */
   size_t evaluation_count;

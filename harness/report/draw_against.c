@@ -161,6 +161,11 @@ static void name_axis(const column *c, const char *axis, strbuf *out) {
     report_name_key(axis, out);
 }
 
+static void name_with_unit(const column *c, strbuf *out) {
+  strbuf_append(out, c->heading);
+  if (*c->unit) strbuf_format(out, " (%s)", c->unit);
+}
+
 static void set_texts(drawing *g, const column *y, const column *x, const char *axis,
                       bool has_ends) {
   strbuf name = {0}, title = {0};
@@ -170,8 +175,9 @@ static void set_texts(drawing *g, const column *y, const column *x, const char *
   figure_set_text(&g->f, "x_label", "%s%s%s%s%s", strbuf_string(&name), x && *x->unit ? " (" : "",
                   x ? x->unit : "", x && *x->unit ? ")" : "",
                   has_ends && !g->f.is_column ? "; lines: 95 % intervals" : "");
-  figure_set_text(&g->f, "y_label", "%s%s%s%s", y->heading, *y->unit ? " (" : "", y->unit,
-                  *y->unit ? ")" : "");
+  strbuf_clear(&name);
+  name_with_unit(y, &name);
+  figure_set_text(&g->f, "y_label", "%s", strbuf_string(&name));
   strbuf_free(&name);
   strbuf_free(&title);
 }
@@ -209,7 +215,10 @@ err drawing_against(drawing *g, const column *y, const char *x_name) {
     end_count += *end->text != '\0';
   }
   drawing_set_right_edge(&g->f, ends, end_count);
-  figure_place_ends(&g->f, ends, end_count);
+  strbuf y_label = {0};
+  name_with_unit(y, &y_label);
+  figure_place_ends(&g->f, strbuf_string(&y_label), ends, end_count);
+  strbuf_free(&y_label);
   figure_set_number(&g->f, "is_joined", !x);
   set_texts(g, y, x, x_name, has_ends);
   return NULL;

@@ -1,5 +1,5 @@
-/* Bars: a number of each row with its interval, beside what the FLOPs alone would give. They lie,
- * so that names of any length have room. */
+/* Bars: a number of each row with its interval; a speed beside what the FLOPs alone would give.
+ * They lie, so that names of any length have room. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -11,7 +11,7 @@
 typedef struct {
   const char *column, *ratio; /* the ratio to the baseline */
   const char *more, *less;    /* titles: "%s trains %.2f× as fast as %s" */
-  bool rises_with_speed;      /* ideal = baseline / flops ratio, else baseline * ratio */
+  bool rises_with_speed;      /* so that the FLOPs say what could be expected */
 } bars;
 
 typedef struct {
@@ -54,9 +54,8 @@ static err measure_bars(drawing *g, const bars *b, bar *made, size_t *count) {
     if (!isfinite(own->value.value)) continue;
     TRY(measure_row(d, row, flops, &own_flops));
     TRY(measure_row(d, row, columns_find(b->ratio), &own->ratio));
-    if ((ptrdiff_t)row != d->baseline)
-      own->ideal = base.value * (b->rises_with_speed ? base_flops.value / own_flops.value
-                                                     : own_flops.value / base_flops.value);
+    if ((ptrdiff_t)row != d->baseline && b->rises_with_speed)
+      own->ideal = base.value * base_flops.value / own_flops.value;
     /* with two keys, a gap where the first one changes */
     if (*count && g->t->key_count > 1 &&
         strcmp(g->t->rows[row].keys[0], g->t->rows[own[-1].row].keys[0]) != 0)
@@ -109,9 +108,9 @@ static void lay_out(figure *f, const bar *made, size_t count) {
     double high = isfinite(made[i].value.high) ? made[i].value.high : made[i].value.value;
     most = fmax(most, fmax(high, isnan(made[i].ideal) ? 0 : made[i].ideal));
   }
-  f->left_edge = fmin((f->is_column ? 0.06 : 0.035) + names, 0.5);
+  f->left_edge = fmin((f->is_column ? 0.06 : 0.05) + names, 0.5);
   f->right_edge = 0.97;
-  double room = f->right_edge - f->left_edge, share = fmin((texts + 0.02) / room, 0.6);
+  double room = f->right_edge - f->left_edge, share = fmin((texts + 0.03) / room, 0.6);
   f->x_least = 0;
   f->x_most = (most > 0 ? most : 1) / (1 - share);
   f->y_least = made[count - 1].at + 0.6; /* the first row is the topmost */
@@ -156,7 +155,7 @@ static err draw_bars(drawing *g, const bars *b) {
     strbuf_format(&bar_block, "%.10g %.10g %.10g %.10g \"%s\" \"%s\" %.10g %d\n", own->at,
                   own->value.value, has_ends ? own->value.low : own->value.value,
                   has_ends ? own->value.high : own->value.value, own->name, own->text,
-                  end + 0.012 * g->f.x_most, own->colour);
+                  end + (g->f.is_column ? 0.022 : 0.012) * g->f.x_most, own->colour);
     if (!isnan(own->ideal)) strbuf_format(&ideal_block, "%.10g %.10g\n", own->at, own->ideal);
   }
   if (!has_ideal) strbuf_append(&ideal_block, "0 NaN\n");

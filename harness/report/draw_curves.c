@@ -9,7 +9,6 @@
 #include "report/curves.h"
 #include "report/drawing.h"
 #include "report/findings.h"
-#include "report/load.h"
 
 enum { LOSS_BINS = 120, MOST_IN_ONE_PANEL = 4 };
 
@@ -68,7 +67,8 @@ static void name_panels(drawing *g, const faceting *found) {
   }
 }
 
-static void finish_lines(drawing *g, const faceting *panels, figure_end *ends, size_t count) {
+static void finish_lines(drawing *g, const faceting *panels, const char *y_label, figure_end *ends,
+                         size_t count) {
   if (panels->count) {
     g->f.panels = (int)panels->count;
     g->f.right_edge = 0.97;
@@ -76,7 +76,7 @@ static void finish_lines(drawing *g, const faceting *panels, figure_end *ends, s
     return;
   }
   drawing_set_right_edge(&g->f, ends, count);
-  figure_place_ends(&g->f, ends, count);
+  figure_place_ends(&g->f, y_label, ends, count);
 }
 
 /* ---- accuracy ---- */
@@ -111,6 +111,16 @@ static err find_soonest(drawing *g, data_iso *best, size_t *best_row, bool *is_c
   return error;
 }
 
+/* What plots/accuracy_vs_time.gp draws besides the lines. */
+static err keep_clear_of_iso(drawing *g, const curve_iso *at, double unit) {
+  figure *f = &g->f;
+  double from = at->baseline_seconds / unit, to = at->seconds / unit, y = at->accuracy;
+  err error = figure_add_stretch(f, from, y, from, f->y_least);
+  if (!error) error = figure_add_stretch(f, to, y, to, f->y_least);
+  if (!error) error = figure_add_stretch(f, from, y, to, y);
+  return error;
+}
+
 /* The arrow, and the title that says it; both only when the interval allows it. */
 static err mark_iso(drawing *g, double unit) {
   const column *c = g->d->e->report.iso;
@@ -123,6 +133,7 @@ static err mark_iso(drawing *g, double unit) {
   figure_set_number(&g->f, "iso_from", best.at.baseline_seconds / unit);
   figure_set_number(&g->f, "iso_to", best.at.seconds / unit);
   figure_set_number(&g->f, "iso_at", best.at.accuracy);
+  if (is_told && !error) error = keep_clear_of_iso(g, &best.at, unit);
   if (isinf(best.high))
     figure_set_text(&g->f, "iso_text", "%.1f× sooner (%.1f or more)", best.at.speedup, best.low);
   else
@@ -216,17 +227,21 @@ static err draw_accuracy(drawing *g, bool is_time) {
   }
   g->f.has_data = !error && drawing_pad(&g->f, true);
   if (!g->f.has_data) return error;
-  finish_lines(g, &panels, ends, end_count);
   g->f.has_marks = true;
-  figure_set_text(&g->f, "y_label", "%s%s%s%s", c->heading, *c->unit ? " (" : "", c->unit,
-                  *c->unit ? ")" : "");
+  if (is_time)
+    error = mark_iso(g, unit);
+  else
+    set_title(g, NULL, "%s at equal samples seen", c->heading);
   strbuf what = {0};
+  strbuf_append(&what, c->heading);
+  if (*c->unit) strbuf_format(&what, " (%s)", c->unit);
+  figure_set_text(&g->f, "y_label", "%s", strbuf_string(&what));
+  finish_lines(g, &panels, strbuf_string(&what), ends, end_count);
+  strbuf_clear(&what);
   strbuf_format(&what, is_time ? "training time, steady pace (%s)" : "%s seen", unit_name);
   explain(g, strbuf_string(&what), has_tuning);
   strbuf_free(&what);
-  if (is_time) return mark_iso(g, unit);
-  set_title(g, NULL, "%s at equal samples seen", c->heading);
-  return NULL;
+  return error;
 }
 
 err drawing_accuracy_vs_time(drawing *g) {
@@ -247,10 +262,10 @@ static err loss_points(const report_data *d, size_t row, figure_point *points, s
   *count = 0;
   for (size_t i = 0; i < d->rows[row].count && !error; i++) {
     const data_cell *c = &d->cells[d->rows[row].cells[i]];
-    load_point own[LOSS_BINS];
+    store_point own[LOSS_BINS];
     size_t bins;
     if (!c->is_finished) continue;
-    error = load_loss(d->s, c->run_id, LOSS_BINS, own, &bins);
+    error = store_load_loss(d->s, c->run_id, LOSS_BINS, own, &bins);
     for (size_t k = 0; k < bins && !error; k++) {
       figure_point *p = &points[k];
       if (!added) *p = (figure_point){0, 0, INFINITY, -INFINITY, false};
@@ -302,7 +317,7 @@ err drawing_loss(drawing *g) {
   g->f.has_data = drawing_pad(&g->f, false);
   if (!g->f.has_data) return NULL;
   g->f.x_least = 0;
-  finish_lines(g, &panels, ends, end_count);
+  finish_lines(g, &panels, "contrastive loss", ends, end_count);
   figure_set_text(&g->f, "x_label", "%s seen%s", unit_name,
                   g->f.has_band && !g->f.is_column ? "; shaded: from the least seed to the greatest"
                                                    : "");

@@ -26,7 +26,7 @@ void figure_set_legend(figure *f, const char *text, double at, int colour) {
   append_quoted(&f->ends, text);
   strbuf_format(&f->ends,
                 " noenhanced at screen %.4f,%s left font ',%s' textcolor rgb colour(%d) front\n",
-                at, f->is_column ? "0.965" : "0.862", f->is_column ? "10" : "11.5", colour);
+                at, f->is_column ? "0.95" : "0.85", f->is_column ? "10" : "11.5", colour);
 }
 
 void figure_set_text(figure *f, const char *name, const char *format, ...) {
@@ -49,7 +49,7 @@ void figure_set_number(figure *f, const char *name, double value) {
 }
 
 void figure_set_title(figure *f, const char *title, const char *shorter) {
-  enum { FITS = 64, FITS_SMALL = 86 }; /* letters at 15.5 and at 11.6 points */
+  enum { FITS = 62, FITS_SMALL = 84 }; /* letters at 15.5 and at 11.6 points */
   size_t width = text_columns(title);
   strbuf text = {0};
   if (width > FITS_SMALL && shorter) {
@@ -145,7 +145,7 @@ typedef struct {
 } canvas;
 static const canvas wide_canvas = {760, 500, 0.085, 0.815, 0.165};
 static const canvas column_canvas = {396, 288, 0.145, 0.885, 0.215};
-static const double letter_width = 8.5, letter_height = 17;
+static const double em = 15.6, letter_height = 17; /* of labels, 11.5 points */
 
 static const canvas *canvas_of(const figure *f) {
   return f->is_column ? &column_canvas : &wide_canvas;
@@ -159,8 +159,22 @@ static double left_of(const figure *f) {
   return f->left_edge > 0 ? f->left_edge : canvas_of(f)->left;
 }
 
+/* About as DejaVu Sans sets it, in points of the canvas: rather too wide than too narrow. */
+static double text_width(const char *text) {
+  double width = 0;
+  for (const char *at = text; *at; at++) {
+    unsigned char c = (unsigned char)*at;
+    if ((c & 0xc0) == 0x80) continue; /* the rest of a letter */
+    width += strchr("mMwWQ@%&", c)             ? 0.97
+             : strchr("ijlfrt .,:;'|()[]I", c) ? 0.38
+             : c >= 0x80 || isupper(c)         ? 0.78
+                                               : 0.63;
+  }
+  return em * width;
+}
+
 double figure_text_share(const figure *f, const char *text) {
-  return letter_width * (double)text_columns(text) / canvas_of(f)->width;
+  return text_width(text) / canvas_of(f)->width;
 }
 
 static double across(const figure *f, double x) {
@@ -181,18 +195,36 @@ static bool do_touch(const box *a, const box *b) {
   return a->left < b->right && b->left < a->right && a->bottom < b->top && b->bottom < a->top;
 }
 
-/* How much is in the way of a box: lines, on a fine walk along them; points, which a label may not
- * so much as touch. */
+/* The part of 0..1 in which a + t (b - a) lies between low and high, cut out of *from..*to. */
+static void clip(double a, double b, double low, double high, double *from, double *to) {
+  double step = b - a;
+  if (step == 0) {
+    if (a <= low || a >= high) *to = -1;
+    return;
+  }
+  double t0 = (low - a) / step, t1 = (high - a) / step;
+  *from = fmax(*from, fmin(t0, t1));
+  *to = fmin(*to, fmax(t0, t1));
+}
+
+/* Points of the canvas that a line runs through a box; -1 when it passes by. */
+static double length_inside(const box *b, double x0, double y0, double x1, double y1) {
+  double from = 0, to = 1;
+  clip(x0, x1, b->left, b->right, &from, &to);
+  clip(y0, y1, b->bottom, b->top, &from, &to);
+  return to < from ? -1 : (to - from) * hypot(x1 - x0, y1 - y0);
+}
+
+/* How much is in the way of a box: lines that cross it, and points, which weigh more. */
 static double crossing(const figure *f, const box *b) {
-  enum { STRIDES = 24, POINT = 60 };
+  enum { LINE = 40, POINT = 80 };
+  const box around = {b->left - 3, b->right + 3, b->bottom, b->top};
   double found = 0;
   for (size_t i = 1; i < f->drawn_count; i++) {
     double x0 = across(f, f->drawn[i - 1].x), y0 = along(f, f->drawn[i - 1].y);
     double x1 = across(f, f->drawn[i].x), y1 = along(f, f->drawn[i].y);
-    for (int k = 0; k <= STRIDES; k++) {
-      double x = x0 + (x1 - x0) * k / STRIDES, y = y0 + (y1 - y0) * k / STRIDES;
-      found += x > b->left - 3 && x < b->right + 3 && y > b->bottom && y < b->top;
-    }
+    double inside = isfinite(x0 + x1 + y0 + y1) ? length_inside(&around, x0, y0, x1, y1) : -1;
+    if (inside >= 0) found += LINE + inside;
     bool is_near = x0 > b->left - 6 && x0 < b->right + 6 && y0 > b->bottom - 5 && y0 < b->top + 5;
     if (is_near) found += POINT;
   }
@@ -200,12 +232,14 @@ static double crossing(const figure *f, const box *b) {
 }
 
 /* Places around the end, nearest first; the one with the least in its way is taken. */
-static box best_place(const figure *f, const figure_end *end, const box *taken, size_t count) {
+static box best_place(const figure *f, const figure_end *end, const box *taken, size_t count,
+                      double *least) {
   enum { RINGS = 9, SIDES = 6 };
   const canvas *c = canvas_of(f);
-  double width = letter_width * (double)text_columns(end->text);
-  double x = across(f, end->x), y = along(f, end->y), least = INFINITY;
+  double width = text_width(end->text);
+  double x = across(f, end->x), y = along(f, end->y);
   box best = {0};
+  *least = INFINITY;
   for (int ring = 0; ring < RINGS; ring++) {
     for (int side = 0; side < SIDES; side++) {
       double lift = letter_height * (0.85 + 0.4 * ring);
@@ -217,8 +251,8 @@ static box best_place(const figure *f, const figure_end *end, const box *taken, 
       if (b.right > c->width - 4 || b.left < c->width * left_of(f)) cost += 5000;
       if (b.top > c->height * (c->top + 0.02)) cost += 500;
       if (b.bottom < c->height * c->bottom) cost += 500;
-      if (cost >= least) continue;
-      least = cost;
+      if (cost >= *least) continue;
+      *least = cost;
       best = b;
     }
   }
@@ -230,15 +264,46 @@ static int compare_ends(const void *a, const void *b) {
   return (x->x < y->x) - (x->x > y->x); /* the rightmost has the fewest places to choose from */
 }
 
-void figure_place_ends(figure *f, figure_end *ends, size_t count) {
+/* A row of names beside the y axis' own; false when they do not fit. */
+static bool place_legend(figure *f, const char *y_label, const figure_end *ends, size_t count) {
+  double at = 0.022 + figure_text_share(f, y_label) + 0.03, width = 0;
+  for (size_t i = 0; i < count; i++) width += figure_text_share(f, ends[i].text) + 0.055;
+  if (at + width > 0.98) return false;
+  for (size_t i = 0; i < count; i++) {
+    strbuf text = {0};
+    strbuf_format(&text, "■ %s", ends[i].text);
+    figure_set_legend(f, strbuf_string(&text), at, ends[i].series);
+    at += figure_text_share(f, ends[i].text) + 0.055;
+    strbuf_free(&text);
+  }
+  f->right_edge = 0.97;
+  return true;
+}
+
+static int compare_series(const void *a, const void *b) {
+  const figure_end *x = a, *y = b;
+  return x->series - y->series;
+}
+
+void figure_place_ends(figure *f, const char *y_label, figure_end *ends, size_t count) {
+  enum { CLEAR = 40 }; /* what a place may cost before a legend serves better */
   box *taken = mem_zeroed(count, sizeof *taken);
+  double worst = 0, cost;
   if (!taken) {
     f->ends.is_broken = true;
     return;
   }
   qsort(ends, count, sizeof *ends, compare_ends);
   for (size_t i = 0; i < count; i++) {
-    taken[i] = best_place(f, &ends[i], taken, i);
+    taken[i] = best_place(f, &ends[i], taken, i, &cost);
+    worst = fmax(worst, cost);
+  }
+  if (worst >= CLEAR) {
+    qsort(ends, count, sizeof *ends, compare_series);
+    if (place_legend(f, y_label, ends, count)) count = 0; /* none at the lines' ends */
+    qsort(ends, count, sizeof *ends, compare_ends);
+  }
+  for (size_t i = 0; i < count; i++) {
     strbuf_format(&f->ends, "set label %d ", 201 + ends[i].series);
     append_quoted(&f->ends, ends[i].text);
     strbuf_format(&f->ends,
@@ -269,12 +334,13 @@ static err find_plots(char **plots) {
                                   "or name their folder in FLIPBENCH_PLOTS");
 }
 
-/* A distance of tics that is 1, 2 or 5 times a power of ten and leaves about `count` of them. */
+/* A distance of tics that is 1, 2 or 5 times a power of ten and leaves nearest to `count` of
+ * them. */
 static double tic_step(const figure *f, int count) {
   double rough = (f->x_most - f->x_least) / count;
   if (!(rough > 0)) return 1;
   double unit = pow(10, floor(log10(rough))), lead = rough / unit;
-  return unit * (lead <= 1 ? 1 : lead <= 2 ? 2 : lead <= 5 ? 5 : 10);
+  return unit * (lead < 1.4 ? 1 : lead < 3 ? 2 : lead < 7 ? 5 : 10);
 }
 
 static void write_script(const figure *f, const char *name, const char *folder, const char *formats,

@@ -43,14 +43,15 @@ err figure_add_stretch(figure *f, double x0, double y0, double x1, double y1) ER
 void figure_set_legend(figure *f, const char *text, double at, int colour);
 /* How wide a text is, as a share of the canvas. */
 double figure_text_share(const figure *f, const char *text);
-/* The label at a series' end; placed clear of the lines and of the other labels. Ranges and the
- * right edge are set before. */
+/* The label at a series' end; placed clear of the lines and of the other labels, or all of them in
+ * a legend beside `y_label` where a line would run through one. Ranges and the right edge are set
+ * before. */
 typedef struct {
   double x, y;
   char text[96];
   int series;
 } figure_end;
-void figure_place_ends(figure *f, figure_end *ends, size_t count);
+void figure_place_ends(figure *f, const char *y_label, figure_end *ends, size_t count);
 void figure_free(figure *f);
 
 /* Writes FOLDER/NAME.gp and runs gnuplot on it. `template_path`: the gnuplot file that draws; NULL:

@@ -7,7 +7,6 @@
 
 #include "base/mem.h"
 #include "report/measure.h"
-#include "store/sql.h"
 
 void findings_free(report_notes *notes) {
   free(notes->disturbed);
@@ -334,38 +333,74 @@ static err describe_basis(report_table *t) {
 
 /* ---- where the numbers come from ---- */
 
-static const char provenance_sql[] =
-    "SELECT group_concat(DISTINCT substr(environment.commit_id, 1, 10) ||"
-    "   CASE WHEN dirty = '' THEN '' ELSE '+' || dirty END),"
-    " group_concat(DISTINCT CASE WHEN device = 'cpu' THEN cpu ELSE device_name END),"
-    " group_concat(DISTINCT precision), group_concat(DISTINCT threads),"
-    " min(substr(run.ended, 1, 10)), max(substr(run.ended, 1, 10)),"
-    " max((SELECT value FROM summary WHERE run_id = run.id AND name = 'samples')),"
-    " count(*)"
-    " FROM experiment_cell JOIN experiment ON experiment.id = experiment_cell.experiment_id"
-    " JOIN run ON run.id = (SELECT max(id) FROM run WHERE cell_id = experiment_cell.cell_id"
-    "  AND status = 'finished')"
-    " JOIN environment ON environment.id = run.environment_id WHERE experiment.name = ?";
+static void name_commit(const data_cell *c, strbuf *out) {
+  strbuf_format(out, "%.10s", c->environment.commit);
+  if (*c->environment.dirty) strbuf_format(out, "+%s", c->environment.dirty);
+}
+
+static void name_machine(const data_cell *c, strbuf *out) {
+  bool is_cpu = strcmp(c->environment.device, "cpu") == 0;
+  strbuf_append(out, is_cpu ? c->environment.cpu : c->environment.device_name);
+}
+
+static void name_precision(const data_cell *c, strbuf *out) {
+  strbuf_append(out, c->environment.precision);
+}
+
+static void name_threads(const data_cell *c, strbuf *out) {
+  strbuf_format(out, "%lld", (long long)c->environment.threads);
+}
+
+static bool has_provenance(const data_cell *c) {
+  return c->is_finished && c->environment.is_known;
+}
+
+/* What `name` says of the finished runs, each once, separated by commas. */
+static void join(const report_data *d, void (*name)(const data_cell *, strbuf *), strbuf *out) {
+  size_t start = out->length;
+  for (size_t i = 0; i < d->e->cell_count; i++) {
+    strbuf own = {0};
+    bool is_new = has_provenance(&d->cells[i]);
+    if (is_new) name(&d->cells[i], &own);
+    for (size_t k = 0; k < i && is_new; k++) {
+      strbuf other = {0};
+      if (!has_provenance(&d->cells[k])) continue;
+      name(&d->cells[k], &other);
+      is_new = strcmp(strbuf_string(&own), strbuf_string(&other)) != 0;
+      strbuf_free(&other);
+    }
+    if (is_new) strbuf_format(out, "%s%s", out->length > start ? "," : "", strbuf_string(&own));
+    strbuf_free(&own);
+  }
+}
 
 static err describe_provenance(const report_data *d, report_table *t) {
-  sqlite3_stmt *rows;
-  bool has_row;
-  strbuf text = {0};
-  char samples[TEXT_NUMBER_SIZE];
-  err error = sql_query(d->s, &rows, provenance_sql, "t", d->e->name);
-  if (!error) error = sql_next(d->s, rows, &has_row);
-  if (error || !has_row) return error;
-  if (sqlite3_column_int64(rows, 7) > 0) {
-    const char *threads = sql_text(rows, 3), *first = sql_text(rows, 4), *last = sql_text(rows, 5);
-    strbuf_format(&text, "commit %s · %s · %s · %s thread%s · %s samples · %s", sql_text(rows, 0),
-                  sql_text(rows, 1), sql_text(rows, 2), threads,
-                  strcmp(threads, "1") == 0 ? "" : "s", text_count(sql_real(rows, 6), samples),
-                  first);
-    if (strcmp(first, last) != 0) strbuf_format(&text, " to %s", last);
-    error = keep(&text, &t->notes.provenance);
+  strbuf text = {0}, threads = {0};
+  char number[TEXT_NUMBER_SIZE], first[11] = "", last[11] = "";
+  double samples = NAN;
+  for (size_t i = 0; i < d->e->cell_count; i++) {
+    const data_cell *c = &d->cells[i];
+    char day[11];
+    if (!has_provenance(c)) continue;
+    snprintf(day, sizeof day, "%.10s", c->ended);
+    if (!*first || strcmp(day, first) < 0) memcpy(first, day, sizeof first);
+    if (strcmp(day, last) > 0) memcpy(last, day, sizeof last);
+    samples = fmax(samples, data_number_of(c, "samples"));
   }
-  sql_stop(rows);
-  return error;
+  join(d, name_threads, &threads);
+  if (!threads.length) return NULL;
+  strbuf_append(&text, "commit ");
+  join(d, name_commit, &text);
+  strbuf_append(&text, " · ");
+  join(d, name_machine, &text);
+  strbuf_append(&text, " · ");
+  join(d, name_precision, &text);
+  strbuf_format(&text, " · %s thread%s · %s samples · %s", strbuf_string(&threads),
+                strcmp(strbuf_string(&threads), "1") == 0 ? "" : "s", text_count(samples, number),
+                first);
+  if (strcmp(first, last) != 0) strbuf_format(&text, " to %s", last);
+  strbuf_free(&threads);
+  return keep(&text, &t->notes.provenance);
 }
 
 err findings_write(report_data *d, report_table *t) {

@@ -190,7 +190,7 @@ static err write_runs(const spec_experiment *e, store *s, strbuf *out) {
     store_run run;
     error = store_find_run(s, e->cells[i].id, &run);
     if (!error && run.run_id)
-      error = html_write_run(s, run.run_id, e->cells[i].label, run.status, out);
+      error = html_write_run(s, &run, e->cells[i].label, out);
     else if (!error)
       page_element("<details><summary>", e->cells[i].label,
                    "<span class=\"chip\">not run</span></summary></details>\n", out);

@@ -7,9 +7,8 @@
 #include "base/mem.h"
 #include "report/findings.h"
 #include "report/html_parts.h"
-#include "report/load.h"
+#include "report/data.h"
 #include "report/write.h"
-#include "store/sql.h"
 
 enum { LOSS_BINS = 160, MOST_CURVES = 4 };
 
@@ -80,32 +79,26 @@ static void write_columns(json_writer *w, const report_table *t) {
   jsonw_end(w);
 }
 
-static err write_runs(json_writer *w, const report_data *d) {
-  err error = NULL;
+static void write_runs(json_writer *w, const report_data *d) {
   jsonw_object(w, "runs");
-  for (size_t i = 0; i < d->e->cell_count && !error; i++) {
-    sqlite3_stmt *rows;
-    bool has_row;
-    char id[32];
-    if (!d->cells[i].run_id) continue;
-    error = sql_query(d->s, &rows,
-                      "SELECT substr(commit_id, 1, 10) || CASE WHEN dirty = '' THEN '' ELSE '+'"
-                      " END, CASE WHEN device = 'cpu' THEN cpu ELSE device_name END,"
-                      " replace(substr(ended, 1, 16), 'T', ' ') FROM run LEFT JOIN environment"
-                      " ON environment.id = run.environment_id WHERE run.id = ?",
-                      "i", d->cells[i].run_id);
-    if (!error) error = sql_next(d->s, rows, &has_row);
-    if (error || !has_row) continue;
-    snprintf(id, sizeof id, "%lld", (long long)d->cells[i].run_id);
+  for (size_t i = 0; i < d->e->cell_count; i++) {
+    const data_cell *c = &d->cells[i];
+    const store_environment *e = &c->environment;
+    char id[32], ended[17];
+    strbuf commit = {0};
+    if (!c->run_id) continue;
+    snprintf(id, sizeof id, "%lld", (long long)c->run_id);
+    snprintf(ended, sizeof ended, "%.16s", c->ended);
+    if (strlen(ended) > 10 && ended[10] == 'T') ended[10] = ' ';
+    strbuf_format(&commit, "%.10s%s", e->commit, *e->dirty ? "+" : "");
     jsonw_object(w, id);
-    jsonw_string(w, "commit", sql_text(rows, 0));
-    jsonw_string(w, "machine", sql_text(rows, 1));
-    jsonw_string(w, "ended", sql_text(rows, 2));
+    jsonw_string(w, "commit", strbuf_string(&commit));
+    jsonw_string(w, "machine", strcmp(e->device, "cpu") == 0 ? e->cpu : e->device_name);
+    jsonw_string(w, "ended", ended);
     jsonw_end(w);
-    sql_stop(rows);
+    strbuf_free(&commit);
   }
   jsonw_end(w);
-  return error;
 }
 
 /* ---- curves ---- */
@@ -117,8 +110,8 @@ typedef struct {
   bool is_mean, has_mean;
 } line_place;
 
-static void write_line(json_writer *w, const load_point *points, size_t count, const line_place *at,
-                       bool is_tuning) {
+static void write_line(json_writer *w, const store_point *points, size_t count,
+                       const line_place *at, bool is_tuning) {
   if (!count) return;
   jsonw_object(w, NULL);
   jsonw_integer(w, "row", (int64_t)at->row);
@@ -129,7 +122,7 @@ static void write_line(json_writer *w, const load_point *points, size_t count, c
   jsonw_array(w, "points");
   for (size_t i = 0; i < count; i++) {
     char text[96];
-    const load_point *p = &points[i];
+    const store_point *p = &points[i];
     snprintf(text, sizeof text, "[%.7g,%.6g,%.6g]", p->samples, p->seconds, p->value);
     if (!isnan(p->value) && !isnan(p->seconds)) jsonw_raw(w, NULL, text);
   }
@@ -143,10 +136,10 @@ static err write_metric(json_writer *w, report_data *d, const column *c, const s
                         size_t count, const line_place *at) {
   data_curve curve;
   err error = curves_of_cells(d, c, cells, count, &curve);
-  load_point *points = mem_zeroed(curve.points, sizeof *points);
+  store_point *points = mem_zeroed(curve.points, sizeof *points);
   if (!error && !points) error = mem_error(0, "a curve");
   for (size_t i = 0; i < curve.points && points; i++)
-    points[i] = (load_point){curve.samples[i], curve.seconds[i], curve.mean[i]};
+    points[i] = (store_point){curve.samples[i], curve.seconds[i], curve.mean[i]};
   if (!error && curve.points) {
     size_t tuned = curve.tuned_from, before = tuned ? tuned - 1 : 0;
     write_line(w, points, tuned, at, false);
@@ -159,11 +152,11 @@ static err write_metric(json_writer *w, report_data *d, const column *c, const s
 
 /* The training loss of one run; its times at the run's steady pace. */
 static err write_loss(json_writer *w, report_data *d, size_t cell, const line_place *at) {
-  load_point points[LOSS_BINS];
+  store_point points[LOSS_BINS];
   size_t count;
   const data_cell *c = &d->cells[cell];
   double slack = data_number_of(c, "steady_seconds") / data_number_of(c, "train_seconds");
-  err error = load_loss(d->s, c->run_id, LOSS_BINS, points, &count);
+  err error = store_load_loss(d->s, c->run_id, LOSS_BINS, points, &count);
   for (size_t i = 0; i < count && slack > 0; i++) points[i].seconds *= slack;
   if (!error) write_line(w, points, count, at, false);
   return error;
@@ -233,8 +226,8 @@ err html_write_data(const spec_experiment *e, store *s, const report_table *t, s
   jsonw_array(&w, "rows");
   for (size_t r = 0; r < t->row_count; r++) write_row(&w, &d, t, r);
   jsonw_end(&w);
-  error = write_runs(&w, &d);
-  if (!error) error = write_curves(&w, &d);
+  write_runs(&w, &d);
+  error = write_curves(&w, &d);
   jsonw_end(&w);
   data_free(&d);
   return error;

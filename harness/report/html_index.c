@@ -7,22 +7,7 @@
 #include "base/fs.h"
 #include "report/html.h"
 #include "report/page.h"
-#include "store/sql.h"
-
-static const char experiments_sql[] =
-    "SELECT experiment.name, title, source, count(*), sum(latest.status = 'finished'),"
-    " sum(latest.status = 'failed'), sum(latest.status = 'running'), max(coalesce(latest.ended,"
-    " latest.started)), (SELECT wall_seconds FROM v_cost WHERE v_cost.experiment = name),"
-    " (SELECT group_concat(DISTINCT substr(commit_id, 1, 10)) FROM v_provenance"
-    "  WHERE v_provenance.experiment = name)"
-    " FROM experiment JOIN v_cell_latest AS latest ON latest.experiment = experiment.name"
-    " GROUP BY experiment.name ORDER BY 8 DESC";
-
-static const char runs_sql[] =
-    "SELECT latest.experiment, latest.label, latest.status, latest.run_id, samples_per_second,"
-    " train_seconds, peak_bytes, final_loss, zero_shot_mean_per_class, retrieval_i2t_r1,"
-    " latest.ended, latest.message FROM v_cell_latest AS latest JOIN v_cell_summary AS summary"
-    " USING (experiment, position) ORDER BY latest.ended DESC";
+#include "store/experiments.h"
 
 /* A cell with the number that it is sorted by. */
 static void number_cell(double value, double scale, int digits, strbuf *out) {
@@ -76,30 +61,54 @@ static void day_cell(const char *stamp, strbuf *out) {
 static err write_experiments(store *s, const char *results, strbuf *out) {
   static const char *const names[] = {"experiment", "title", "cells",   "finished", "failed",
                                       "time",       "last",  "commits", NULL};
-  sqlite3_stmt *rows;
-  bool more;
+  store_overview *all;
+  size_t count;
   page_filter("experiments", "filter the experiments", out);
   head("experiments", names, 2, out);
-  err error = sql_query(s, &rows, experiments_sql, "");
-  while (!error && !(error = sql_next(s, rows, &more)) && more) {
-    name_cell(results, sql_text(rows, 0), out);
-    page_element("<td class=\"text\">", sql_text(rows, 1), "", out);
-    if (*sql_text(rows, 2)) page_element("<br><small>", sql_text(rows, 2), "</small>", out);
-    strbuf_append(out, "</td>");
-    for (int c = 3; c < 6; c++) {
-      bool is_bad = c == 5 && sqlite3_column_int64(rows, c) > 0;
-      strbuf_format(out, "<td%s>%lld</td>", is_bad ? " class=\"warning\"" : "",
-                    (long long)sqlite3_column_int64(rows, c));
-    }
-    time_cell(sql_real(rows, 8), out);
-    day_cell(sql_text(rows, 7), out);
-    page_element("<td class=\"mono\">", sql_text(rows, 9), "</td></tr>\n", out);
+  err error = store_list_overviews(s, &all, &count);
+  for (size_t i = 0; i < count; i++) {
+    const store_overview *x = &all[i];
+    name_cell(results, x->name, out);
+    page_element("<td class=\"text\">", x->title, "", out);
+    if (*x->source) page_element("<br><small>", x->source, "</small>", out);
+    strbuf_format(out, "</td><td>%lld</td><td>%lld</td><td%s>%lld</td>", (long long)x->cells,
+                  (long long)x->finished, x->failed > 0 ? " class=\"warning\"" : "",
+                  (long long)x->failed);
+    time_cell(x->wall_seconds, out);
+    day_cell(x->last, out);
+    page_element("<td class=\"mono\">", x->commits, "</td></tr>\n", out);
   }
+  store_free_overviews(all, count);
   strbuf_append(out, "</tbody></table></div>\n");
   return error;
 }
 
-static err write_runs(store *s, const char *results, strbuf *out) {
+static void write_cell(const store_cell *c, const char *results, strbuf *out) {
+  char run[24];
+  name_cell(results, c->experiment, out);
+  strbuf_append(out, "<td class=\"text\">");
+  if (c->run_id) {
+    snprintf(run, sizeof run, "%lld", (long long)c->run_id);
+    page_element("<a href=\"", c->experiment, "/report.html#run-", out);
+    page_element("", run, "\">", out);
+    page_element("", c->label, "</a>", out);
+  } else {
+    page_element("", c->label, "", out);
+  }
+  strbuf_format(out, "</td><td class=\"text\"><span class=\"chip %s\" title=\"", c->status);
+  page_element("", c->message, "", out);
+  strbuf_format(out, "\">%s</span></td>", c->status);
+  number_cell(c->samples_per_second, 1, 0, out);
+  time_cell(c->train_seconds, out);
+  number_cell(c->peak_bytes, 1.0 / 1048576, 0, out);
+  number_cell(c->final_loss, 1, 3, out);
+  number_cell(c->zero_shot, 100, 1, out);
+  number_cell(c->image_to_text, 100, 1, out);
+  day_cell(c->ended, out);
+  strbuf_append(out, "</tr>\n");
+}
+
+static err write_cells(store *s, const char *results, strbuf *out) {
   static const char *const names[] = {"experiment",
                                       "cell",
                                       "state",
@@ -111,35 +120,14 @@ static err write_runs(store *s, const char *results, strbuf *out) {
                                       "image→text R@1 (%)",
                                       "ended",
                                       NULL};
-  sqlite3_stmt *rows;
-  bool more;
+  store_cell *cells;
+  size_t count;
   page_filter("cells", "filter the cells", out);
   head("cells", names, 3, out);
-  err error = sql_query(s, &rows, runs_sql, "");
-  while (!error && !(error = sql_next(s, rows, &more)) && more) {
-    const char *status = sql_text(rows, 2);
-    name_cell(results, sql_text(rows, 0), out);
-    strbuf_append(out, "<td class=\"text\">");
-    if (sqlite3_column_int64(rows, 3)) {
-      page_element("<a href=\"", sql_text(rows, 0), "/report.html#run-", out);
-      page_element("", sql_text(rows, 3), "\">", out);
-      page_element("", sql_text(rows, 1), "</a>", out);
-    } else {
-      page_element("", sql_text(rows, 1), "", out);
-    }
-    strbuf_format(out, "</td><td class=\"text\"><span class=\"chip %s\" title=\"", status);
-    page_element("", sql_text(rows, 11), "", out);
-    strbuf_format(out, "\">%s</span></td>", status);
-    number_cell(sql_real(rows, 4), 1, 0, out);
-    time_cell(sql_real(rows, 5), out);
-    number_cell(sql_real(rows, 6), 1.0 / 1048576, 0, out);
-    number_cell(sql_real(rows, 7), 1, 3, out);
-    number_cell(sql_real(rows, 8), 100, 1, out);
-    number_cell(sql_real(rows, 9), 100, 1, out);
-    day_cell(sql_text(rows, 10), out);
-    strbuf_append(out, "</tr>\n");
-  }
+  err error = store_list_cells(s, NULL, &cells, &count);
+  for (size_t i = 0; i < count; i++) write_cell(&cells[i], results, out);
   strbuf_append(out, "</tbody></table></div>\n");
+  store_free_cells(cells, count);
   return error;
 }
 
@@ -149,7 +137,7 @@ err html_write_index(store *s, const char *results, strbuf *out) {
   strbuf_append(out, "<h2 id=\"all\">Experiments</h2>\n");
   err error = write_experiments(s, results, out);
   strbuf_append(out, "<h2 id=\"runs\">Cells</h2>\n");
-  if (!error) error = write_runs(s, results, out);
+  if (!error) error = write_cells(s, results, out);
   page_end("{}", out);
   return error;
 }

@@ -3,11 +3,10 @@
 #define FLIPBENCH_REPORT_HTML_PARTS_H
 
 #include "report/table.h"
-#include "store/store.h"
+#include "store/runs.h"
 
 /* <details id="run-N">: where a run's numbers come from. */
-err html_write_run(store *s, int64_t run_id, const char *label, const char *status,
-                   strbuf *out) ERR_MUST_CHECK;
+err html_write_run(store *s, const store_run *run, const char *label, strbuf *out) ERR_MUST_CHECK;
 
 /* What the page's script works with: the table's rows with the runs behind each number, a few
  * facts of each run, and the curves. page.js says how it reads them. */

@@ -5,7 +5,10 @@
 
 #include "report/html_parts.h"
 #include "report/page.h"
-#include "store/sql.h"
+#include "store/attempts.h"
+#include "store/curves.h"
+#include "store/environments.h"
+#include "store/facts.h"
 
 static void fact(const char *name, const char *value, strbuf *out) {
   if (!*value) return;
@@ -13,107 +16,132 @@ static void fact(const char *name, const char *value, strbuf *out) {
   page_element("<dd>", value, "</dd>\n", out);
 }
 
-/* The first row of a question: its columns are facts, named by the SQL. */
-static err write_facts(store *s, const char *sql, int64_t run_id, strbuf *out) {
-  sqlite3_stmt *rows;
-  bool has_row;
-  err error = sql_query(s, &rows, sql, "i", run_id);
-  if (!error) error = sql_next(s, rows, &has_row);
-  if (error || !has_row) return error;
+static void write_facts(const store_run *run, const store_environment *e, strbuf *out) {
+  bool is_cpu = strcmp(e->device, "cpu") == 0;
+  strbuf record = {0}, commit = {0}, machine = {0}, computing = {0}, compiler = {0}, host = {0};
+  strbuf_format(&record, "run %lld of cell %.8s", (long long)run->run_id, run->cell_id);
+  if (e->is_known) {
+    strbuf_append(&commit, e->commit);
+    if (*e->dirty) strbuf_format(&commit, " with uncommitted changes %s", e->dirty);
+    strbuf_format(&compiler, "%s %s", e->compiler, e->flags);
+    strbuf_format(&host, "%s, %s", e->host, e->os);
+    strbuf_format(&machine, "%s%s%s", is_cpu ? "" : e->device_name, is_cpu ? "" : ", ", e->cpu);
+    strbuf_format(&computing, "%s, %lld threads", e->precision, (long long)e->threads);
+  }
+  const struct {
+    const char *name, *value;
+  } facts[] = {{"record", strbuf_string(&record)},
+               {"folder", run->directory},
+               {"commit", strbuf_string(&commit)},
+               {"compiler", strbuf_string(&compiler)},
+               {"host", strbuf_string(&host)},
+               {"machine", strbuf_string(&machine)},
+               {"driver", e->driver},
+               {"computing", strbuf_string(&computing)},
+               {"libraries", e->library_list},
+               {"training data", run->data_fingerprint}};
   strbuf_append(out, "<dl>");
-  for (int c = 0; c < sqlite3_column_count(rows); c++)
-    fact(sqlite3_column_name(rows, c), sql_text(rows, c), out);
+  for (size_t i = 0; i < sizeof facts / sizeof *facts; i++)
+    fact(facts[i].name, facts[i].value, out);
   strbuf_append(out, "</dl>\n");
-  sql_stop(rows);
-  return NULL;
+  strbuf *texts[] = {&record, &commit, &machine, &computing, &compiler, &host};
+  for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) strbuf_free(texts[i]);
 }
 
-/* Pairs of name and value under a heading; nothing when there are none. */
-static err write_pairs(store *s, const char *sql, int64_t run_id, const char *heading,
-                       strbuf *out) {
-  sqlite3_stmt *rows;
-  bool more;
-  size_t count = 0;
-  err error = sql_query(s, &rows, sql, "i", run_id);
-  while (!error && !(error = sql_next(s, rows, &more)) && more) {
-    char number[TEXT_NUMBER_SIZE];
-    bool is_number = sqlite3_column_type(rows, 1) == SQLITE_FLOAT;
-    if (!count++) {
-      page_element("<div><h3>", heading, "</h3><dl>", out);
-    }
-    if (is_number) snprintf(number, sizeof number, "%.5g", sql_real(rows, 1));
-    fact(sql_text(rows, 0), is_number ? number : sql_text(rows, 1), out);
-  }
-  if (count) strbuf_append(out, "</dl></div>\n");
-  return error;
+static void write_attempt(const store_attempt *a, strbuf *out) {
+  strbuf_format(out, "<h3>Attempt %lld: %s, %s to %s</h3>\n", (long long)a->number, a->status,
+                a->started, a->ended);
+  if (*a->message) page_element("<p class=\"warning\">", a->message, "</p>\n", out);
+  page_element("<pre>", a->command_line, "</pre>\n", out);
+  if (*a->log_tail) page_element("<pre>", a->log_tail, "</pre>\n", out);
+  if (strcmp(a->conditions, "{}") != 0)
+    page_element("<p class=\"faint mono\">", a->conditions, "</p>\n", out);
 }
 
 static err write_attempts(store *s, int64_t run_id, strbuf *out) {
-  sqlite3_stmt *rows;
-  bool more;
-  err error = sql_query(s, &rows,
-                        "SELECT number, status, started, coalesce(ended, ''), message, log_tail,"
-                        " (SELECT group_concat(value, ' ') FROM json_each(command)), conditions"
-                        " FROM attempt WHERE run_id = ? ORDER BY number",
-                        "i", run_id);
-  while (!error && !(error = sql_next(s, rows, &more)) && more) {
-    strbuf_format(out, "<h3>Attempt %s: %s, %s to %s</h3>\n", sql_text(rows, 0), sql_text(rows, 1),
-                  sql_text(rows, 2), sql_text(rows, 3));
-    if (*sql_text(rows, 4)) page_element("<p class=\"warning\">", sql_text(rows, 4), "</p>\n", out);
-    page_element("<pre>", sql_text(rows, 6), "</pre>\n", out);
-    if (*sql_text(rows, 5)) page_element("<pre>", sql_text(rows, 5), "</pre>\n", out);
-    if (strcmp(sql_text(rows, 7), "{}") != 0)
-      page_element("<p class=\"faint mono\">", sql_text(rows, 7), "</p>\n", out);
-  }
+  store_attempt *attempts;
+  size_t count;
+  err error = store_list_attempts(s, run_id, &attempts, &count);
+  for (size_t i = 0; i < count; i++) write_attempt(&attempts[i], out);
+  store_free_attempts(attempts, count);
   return error;
 }
 
 static err write_warnings(store *s, int64_t run_id, strbuf *out) {
-  sqlite3_stmt *rows;
-  bool more;
-  err error =
-      sql_query(s, &rows, "SELECT kind, message FROM warning WHERE run_id = ?", "i", run_id);
-  while (!error && !(error = sql_next(s, rows, &more)) && more) {
-    page_element("<p class=\"warning\">", sql_text(rows, 0), ": ", out);
-    page_element("", sql_text(rows, 1), "</p>\n", out);
+  store_warning *warnings;
+  size_t count;
+  err error = store_list_warnings(s, run_id, &warnings, &count);
+  for (size_t i = 0; i < count; i++) {
+    page_element("<p class=\"warning\">", warnings[i].kind, ": ", out);
+    page_element("", warnings[i].message, "</p>\n", out);
   }
+  store_free_warnings(warnings, count);
   return error;
 }
 
-static const char facts_sql[] =
-    "SELECT 'run ' || run.id || ' of cell ' || substr(cell_id, 1, 8) AS record, directory AS "
-    "folder,"
-    " commit_id || CASE WHEN dirty = '' THEN '' ELSE ' with uncommitted changes ' || dirty END"
-    "   AS 'commit',"
-    " compiler || ' ' || flags AS compiler, host || ', ' || os AS host,"
-    " CASE WHEN device = 'cpu' THEN cpu ELSE device_name || ', ' || cpu END AS machine, driver,"
-    " precision || ', ' || threads || ' threads' AS computing,"
-    " (SELECT group_concat(key || ' ' || value, ', ') FROM json_each(libraries)) AS libraries,"
-    " data_fingerprint AS 'training data' FROM run"
-    " LEFT JOIN environment ON environment.id = run.environment_id WHERE run.id = ?";
+/* ---- names and values under a heading; nothing when there are none ---- */
 
-err html_write_run(store *s, int64_t run_id, const char *label, const char *status, strbuf *out) {
+static void begin_pairs(const char *heading, size_t count, strbuf *out) {
+  if (count) page_element("<div><h3>", heading, "</h3><dl>", out);
+}
+
+static void end_pairs(size_t count, strbuf *out) {
+  if (count) strbuf_append(out, "</dl></div>\n");
+}
+
+static err write_evaluations(store *s, int64_t run_id, strbuf *out) {
+  store_evaluation *all;
+  size_t count;
+  err error = store_list_final_evaluations(s, run_id, &all, &count);
+  begin_pairs("Last evaluation", count, out);
+  for (size_t i = 0; i < count; i++) {
+    char number[TEXT_NUMBER_SIZE] = "";
+    strbuf name = {0};
+    strbuf_format(&name, "%s %s %s", all[i].set, all[i].task, all[i].metric);
+    if (!isnan(all[i].value)) snprintf(number, sizeof number, "%.5g", all[i].value);
+    fact(strbuf_string(&name), number, out);
+    strbuf_free(&name);
+  }
+  end_pairs(count, out);
+  store_free_evaluations(all, count);
+  return error;
+}
+
+static err write_pairs(store *s, int64_t run_id, const char *heading,
+                       err (*list)(store *, int64_t, store_fact **, size_t *), strbuf *out) {
+  store_fact *facts;
+  size_t count;
+  err error = list(s, run_id, &facts, &count);
+  begin_pairs(heading, count, out);
+  for (size_t i = 0; i < count; i++) {
+    const store_value *value = &facts[i].value;
+    char number[TEXT_NUMBER_SIZE];
+    snprintf(number, sizeof number, "%.5g", value->real);
+    fact(facts[i].name, value->kind == STORE_REAL ? number : value->text, out);
+  }
+  end_pairs(count, out);
+  store_free_facts(facts, count);
+  return error;
+}
+
+err html_write_run(store *s, const store_run *run, const char *label, strbuf *out) {
+  store_environment environment = {0};
+  int64_t run_id = run->run_id;
   err error = NULL;
   strbuf_format(out, "<details id=\"run-%lld\"><summary>", (long long)run_id);
   page_element("", label, "", out);
-  strbuf_format(out, "<span class=\"chip %s\">%s</span></summary><div class=\"inside\">\n", status,
-                status);
+  strbuf_format(out, "<span class=\"chip %s\">%s</span></summary><div class=\"inside\">\n",
+                run->status, run->status);
   TRY(write_warnings(s, run_id, out));
-  TRY(write_facts(s, facts_sql, run_id, out));
+  TRY(store_load_environment(s, run_id, &environment));
+  write_facts(run, &environment, out);
   TRY(write_attempts(s, run_id, out));
   strbuf_append(out, "<div class=\"columns\">\n");
-  TRY(write_pairs(s,
-                  "SELECT set_name || ' ' || task || ' ' || metric, value FROM v_final_evaluation"
-                  " WHERE run_id = ? ORDER BY ordinal, metric",
-                  run_id, "Last evaluation", out));
-  TRY(write_pairs(s, "SELECT name, value FROM summary WHERE run_id = ? ORDER BY name", run_id,
-                  "Numbers", out));
-  TRY(write_pairs(s,
-                  "SELECT key, CASE json_each.type WHEN 'true' THEN 'true' WHEN 'false' THEN"
-                  " 'false' ELSE json_each.value END FROM run JOIN cell ON cell.id = run.cell_id,"
-                  " json_each(cell.settings) WHERE run.id = ?",
-                  run_id, "Settings", out));
+  TRY(write_evaluations(s, run_id, out));
+  TRY(write_pairs(s, run_id, "Numbers", store_list_numbers, out));
+  TRY(write_pairs(s, run_id, "Settings", store_list_settings, out));
   strbuf_append(out, "</div></div></details>\n");
 cleanup:
+  store_free_environment(&environment);
   return error;
 }

@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "report/curves.h"
+#include "stats/student.h"
 #include "stats/summary.h"
 
 static bool is_one_of(const char *name, const char *const *names, size_t count) {
@@ -323,7 +324,7 @@ static bool is_above_by_seeds(const pairing *p) {
   }
   if (p->count < 2) return false;
   double mean = sum / n, variance = fmax(squares - n * mean * mean, 0) / (n - 1);
-  return mean > stats_t95(p->count - 1) * sqrt(variance / n);
+  return mean > student_quantile(0.05, p->count - 1) * sqrt(variance / n);
 }
 
 err measure_is_above(report_data *d, size_t row, size_t other, const column *c, bool *is_above) {

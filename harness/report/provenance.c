@@ -4,191 +4,257 @@
 #include <string.h>
 
 #include "base/json.h"
-#include "store/sql.h"
+#include "store/attempts.h"
+#include "store/curves.h"
+#include "store/environments.h"
+#include "store/facts.h"
+#include "store/runs.h"
 
-/* One question whose columns are facts: their names are the SQL's own. */
-static const char *const fact_sql[] = {
-    "SELECT run.id AS run, cell_id AS cell, directory, status, kind, message, started, ended,"
-    " settings_fingerprint, data_fingerprint FROM run WHERE id = ?",
-    "SELECT commit_id AS 'commit', dirty, compiler, flags, program_version, host, os, cpu, device,"
-    " device_name, driver, precision, threads, libraries FROM run JOIN environment"
-    " ON environment.id = run.environment_id WHERE run.id = ?"};
-static const char attempts_sql[] =
-    "SELECT number, status, started, coalesce(ended, ''), coalesce(exit_code, -1),"
-    " coalesce(signal, 0), kind, message, command, log_tail, coalesce(first_step, 0), conditions"
-    " FROM attempt WHERE run_id = ? ORDER BY number";
-static const char summary_sql[] = "SELECT name, value FROM summary WHERE run_id = ? ORDER BY name";
-static const char evaluation_sql[] =
-    "SELECT set_name, task, metric, value FROM v_final_evaluation WHERE run_id = ?"
-    " ORDER BY ordinal, metric";
-static const char warning_sql[] = "SELECT kind, message FROM warning WHERE run_id = ?";
-static const char settings_sql[] =
-    "SELECT key, CASE type WHEN 'true' THEN 'true' WHEN 'false' THEN 'false' ELSE value END"
-    " FROM run JOIN cell ON cell.id = run.cell_id, json_each(cell.settings) WHERE run.id = ?";
+/* ---- what is known of the run and of where it ran ---- */
 
-static err text_facts(store *s, int64_t run_id, strbuf *out) {
-  err error = NULL;
-  for (size_t i = 0; i < sizeof fact_sql / sizeof *fact_sql && !error; i++) {
-    sqlite3_stmt *rows;
-    bool has_row;
-    error = sql_query(s, &rows, fact_sql[i], "i", run_id);
-    if (!error) error = sql_next(s, rows, &has_row);
-    if (error || !has_row) continue;
-    for (int c = 0; c < sqlite3_column_count(rows); c++)
-      if (*sql_text(rows, c))
-        strbuf_format(out, "%-22s %s\n", sqlite3_column_name(rows, c), sql_text(rows, c));
-    sql_stop(rows);
+typedef struct {
+  const char *name, *text; /* text NULL: a number */
+  int64_t number;
+  bool is_json;
+} fact;
+
+enum { RUN_FACTS = 10, MOST_FACTS = 24 };
+
+/* Returns how many there are. */
+static size_t list_facts(const store_run *run, const store_environment *e, fact facts[MOST_FACTS]) {
+  const fact all[] = {{"run", NULL, run->run_id, false},
+                      {"cell", run->cell_id, 0, false},
+                      {"directory", run->directory, 0, false},
+                      {"status", run->status, 0, false},
+                      {"kind", run->kind, 0, false},
+                      {"message", run->message, 0, false},
+                      {"started", run->started, 0, false},
+                      {"ended", run->ended, 0, false},
+                      {"settings_fingerprint", run->settings_fingerprint, 0, false},
+                      {"data_fingerprint", run->data_fingerprint, 0, false},
+                      {"commit", e->commit, 0, false},
+                      {"dirty", e->dirty, 0, false},
+                      {"compiler", e->compiler, 0, false},
+                      {"flags", e->flags, 0, false},
+                      {"program_version", e->program_version, 0, false},
+                      {"host", e->host, 0, false},
+                      {"os", e->os, 0, false},
+                      {"cpu", e->cpu, 0, false},
+                      {"device", e->device, 0, false},
+                      {"device_name", e->device_name, 0, false},
+                      {"driver", e->driver, 0, false},
+                      {"precision", e->precision, 0, false},
+                      {"threads", NULL, e->threads, false},
+                      {"libraries", e->libraries, 0, true}};
+  _Static_assert(sizeof all / sizeof *all == MOST_FACTS, "room for all");
+  memcpy(facts, all, sizeof all);
+  return e->is_known ? MOST_FACTS : RUN_FACTS;
+}
+
+static void text_facts(const store_run *run, const store_environment *e, strbuf *out) {
+  fact facts[MOST_FACTS];
+  size_t count = list_facts(run, e, facts);
+  for (size_t i = 0; i < count; i++)
+    if (!facts[i].text)
+      strbuf_format(out, "%-22s %lld\n", facts[i].name, (long long)facts[i].number);
+    else if (*facts[i].text)
+      strbuf_format(out, "%-22s %s\n", facts[i].name, facts[i].text);
+}
+
+/* JSON that is stored as text. */
+static void json_stored(json_writer *w, const char *key, const char *json) {
+  if (*json)
+    jsonw_raw(w, key, json);
+  else
+    jsonw_string(w, key, "");
+}
+
+static void json_facts(const store_run *run, const store_environment *e, json_writer *w) {
+  fact facts[MOST_FACTS];
+  size_t count = list_facts(run, e, facts);
+  for (size_t i = 0; i < count; i++)
+    if (!facts[i].text)
+      jsonw_integer(w, facts[i].name, facts[i].number);
+    else if (facts[i].is_json)
+      json_stored(w, facts[i].name, facts[i].text);
+    else
+      jsonw_string(w, facts[i].name, facts[i].text);
+}
+
+/* ---- text ---- */
+
+static void text_attempt(const store_attempt *a, strbuf *out) {
+  strbuf_format(out, "\nattempt %lld: %s, %s to %s, exit status %lld", (long long)a->number,
+                a->status, a->started, a->ended, (long long)a->exit_code);
+  if (a->signal) strbuf_format(out, ", signal %lld", (long long)a->signal);
+  if (a->first_step) strbuf_format(out, ", from step %lld", (long long)a->first_step);
+  if (*a->message) strbuf_format(out, "\n  %s", a->message);
+  strbuf_format(out, "\n  %s\n", a->command);
+  if (strcmp(a->conditions, "{}") != 0) strbuf_format(out, "  machine: %s\n", a->conditions);
+  for (const char *at = a->log_tail; *at;) {
+    size_t length = strcspn(at, "\n");
+    strbuf_format(out, "  | %.*s\n", (int)length, at);
+    at += length + (at[length] == '\n');
   }
-  return error;
 }
 
 static err text_attempts(store *s, int64_t run_id, strbuf *out) {
-  sqlite3_stmt *rows;
-  bool more;
-  err error = sql_query(s, &rows, attempts_sql, "i", run_id);
-  while (!error && !(error = sql_next(s, rows, &more)) && more) {
-    strbuf_format(out, "\nattempt %s: %s, %s to %s, exit status %s", sql_text(rows, 0),
-                  sql_text(rows, 1), sql_text(rows, 2), sql_text(rows, 3), sql_text(rows, 4));
-    if (sqlite3_column_int(rows, 5)) strbuf_format(out, ", signal %s", sql_text(rows, 5));
-    if (sqlite3_column_int(rows, 10)) strbuf_format(out, ", from step %s", sql_text(rows, 10));
-    if (*sql_text(rows, 7)) strbuf_format(out, "\n  %s", sql_text(rows, 7));
-    strbuf_format(out, "\n  %s\n", sql_text(rows, 8));
-    if (strcmp(sql_text(rows, 11), "{}") != 0)
-      strbuf_format(out, "  machine: %s\n", sql_text(rows, 11));
-    for (const char *at = sql_text(rows, 9); *at;) {
-      size_t length = strcspn(at, "\n");
-      strbuf_format(out, "  | %.*s\n", (int)length, at);
-      at += length + (at[length] == '\n');
-    }
-  }
+  store_attempt *attempts;
+  size_t count;
+  err error = store_list_attempts(s, run_id, &attempts, &count);
+  for (size_t i = 0; i < count; i++) text_attempt(&attempts[i], out);
+  store_free_attempts(attempts, count);
   return error;
 }
 
-static err text_pairs(store *s, const char *sql, int64_t run_id, const char *heading, strbuf *out) {
-  sqlite3_stmt *rows;
-  bool more;
-  size_t count = 0;
-  err error = sql_query(s, &rows, sql, "i", run_id);
-  while (!error && !(error = sql_next(s, rows, &more)) && more) {
-    if (!count++) strbuf_format(out, "\n%s\n", heading);
-    strbuf_format(out, "  %-26s %s\n", sql_text(rows, 0), sql_text(rows, 1));
-  }
+static void text_pair(const char *name, const char *value, strbuf *out) {
+  strbuf_format(out, "  %-26s %s\n", name, value);
+}
+
+static err text_pairs(store *s, int64_t run_id, const char *heading,
+                      err (*list)(store *, int64_t, store_fact **, size_t *), strbuf *out) {
+  store_fact *facts;
+  size_t count;
+  err error = list(s, run_id, &facts, &count);
+  if (count) strbuf_format(out, "\n%s\n", heading);
+  for (size_t i = 0; i < count; i++) text_pair(facts[i].name, facts[i].value.text, out);
+  store_free_facts(facts, count);
+  return error;
+}
+
+static err text_warnings(store *s, int64_t run_id, strbuf *out) {
+  store_warning *warnings;
+  size_t count;
+  err error = store_list_warnings(s, run_id, &warnings, &count);
+  if (count) strbuf_append(out, "\nwarnings\n");
+  for (size_t i = 0; i < count; i++) text_pair(warnings[i].kind, warnings[i].message, out);
+  store_free_warnings(warnings, count);
   return error;
 }
 
 static err text_evaluations(store *s, int64_t run_id, strbuf *out) {
-  sqlite3_stmt *rows;
-  bool more;
-  size_t count = 0;
-  err error = sql_query(s, &rows, evaluation_sql, "i", run_id);
-  while (!error && !(error = sql_next(s, rows, &more)) && more) {
-    if (!count++) strbuf_append(out, "\nlast evaluation\n");
-    strbuf_format(out, "  %-14s %-10s %-20s %.6g\n", sql_text(rows, 0), sql_text(rows, 1),
-                  sql_text(rows, 2), sql_real(rows, 3));
-  }
+  store_evaluation *all;
+  size_t count;
+  err error = store_list_final_evaluations(s, run_id, &all, &count);
+  if (count) strbuf_append(out, "\nlast evaluation\n");
+  for (size_t i = 0; i < count; i++)
+    strbuf_format(out, "  %-14s %-10s %-20s %.6g\n", all[i].set, all[i].task, all[i].metric,
+                  all[i].value);
+  store_free_evaluations(all, count);
   return error;
 }
 
 err provenance_text(store *s, int64_t run_id, strbuf *out) {
+  store_run run = {0};
+  store_environment environment = {0};
   err error = NULL;
-  TRY(text_facts(s, run_id, out));
+  TRY(store_load_run(s, run_id, &run));
+  TRY(store_load_environment(s, run_id, &environment));
+  text_facts(&run, &environment, out);
   TRY(text_attempts(s, run_id, out));
-  TRY(text_pairs(s, summary_sql, run_id, "summary", out));
+  TRY(text_pairs(s, run_id, "summary", store_list_numbers, out));
   TRY(text_evaluations(s, run_id, out));
-  TRY(text_pairs(s, warning_sql, run_id, "warnings", out));
-  TRY(text_pairs(s, settings_sql, run_id, "settings", out));
+  TRY(text_warnings(s, run_id, out));
+  TRY(text_pairs(s, run_id, "settings", store_list_settings, out));
 cleanup:
+  store_free_run(&run);
+  store_free_environment(&environment);
   return error;
 }
 
 /* ---- JSON ---- */
 
-static void json_cell(json_writer *w, const char *key, sqlite3_stmt *rows, int c) {
-  if (sqlite3_column_type(rows, c) == SQLITE_INTEGER)
-    jsonw_integer(w, key, sqlite3_column_int64(rows, c));
-  else if (sqlite3_column_type(rows, c) == SQLITE_FLOAT)
-    jsonw_number(w, key, sqlite3_column_double(rows, c));
-  else if (*sql_text(rows, c) == '{' || *sql_text(rows, c) == '[')
-    jsonw_raw(w, key, sql_text(rows, c));
-  else
-    jsonw_string(w, key, sql_text(rows, c));
-}
-
-static err json_facts(store *s, int64_t run_id, json_writer *w) {
-  err error = NULL;
-  for (size_t i = 0; i < sizeof fact_sql / sizeof *fact_sql && !error; i++) {
-    sqlite3_stmt *rows;
-    bool has_row;
-    error = sql_query(s, &rows, fact_sql[i], "i", run_id);
-    if (!error) error = sql_next(s, rows, &has_row);
-    if (error || !has_row) continue;
-    for (int c = 0; c < sqlite3_column_count(rows); c++)
-      json_cell(w, sqlite3_column_name(rows, c), rows, c);
-    sql_stop(rows);
-  }
-  return error;
+static void json_attempt(json_writer *w, const store_attempt *a) {
+  jsonw_object(w, NULL);
+  jsonw_integer(w, "number", a->number);
+  jsonw_string(w, "status", a->status);
+  jsonw_string(w, "started", a->started);
+  jsonw_string(w, "ended", a->ended);
+  jsonw_integer(w, "exit_code", a->exit_code);
+  jsonw_integer(w, "signal", a->signal);
+  jsonw_string(w, "kind", a->kind);
+  jsonw_string(w, "message", a->message);
+  json_stored(w, "command", a->command);
+  jsonw_string(w, "log", a->log_tail);
+  jsonw_integer(w, "first_step", a->first_step);
+  json_stored(w, "conditions", a->conditions);
+  jsonw_end(w);
 }
 
 static err json_attempts(store *s, int64_t run_id, json_writer *w) {
-  static const char *const names[] = {"number",    "status", "started",    "ended",
-                                      "exit_code", "signal", "kind",       "message",
-                                      "command",   "log",    "first_step", "conditions"};
-  sqlite3_stmt *rows;
-  bool more;
+  store_attempt *attempts;
+  size_t count;
+  err error = store_list_attempts(s, run_id, &attempts, &count);
   jsonw_array(w, "attempts");
-  err error = sql_query(s, &rows, attempts_sql, "i", run_id);
-  while (!error && !(error = sql_next(s, rows, &more)) && more) {
-    jsonw_object(w, NULL);
-    for (int c = 0; c < sqlite3_column_count(rows); c++)
-      if (strcmp(names[c], "log") == 0)
-        jsonw_string(w, names[c], sql_text(rows, c));
-      else
-        json_cell(w, names[c], rows, c);
-    jsonw_end(w);
-  }
+  for (size_t i = 0; i < count; i++) json_attempt(w, &attempts[i]);
   jsonw_end(w);
+  store_free_attempts(attempts, count);
   return error;
 }
 
-static err json_pairs(store *s, const char *sql, int64_t run_id, const char *key, json_writer *w) {
-  sqlite3_stmt *rows;
-  bool more;
+static void json_fact(json_writer *w, const store_fact *f) {
+  switch (f->value.kind) {
+  case STORE_INTEGER:
+    jsonw_integer(w, f->name, f->value.integer);
+    break;
+  case STORE_REAL:
+    jsonw_number(w, f->name, f->value.real);
+    break;
+  case STORE_JSON:
+    jsonw_raw(w, f->name, f->value.text);
+    break;
+  default:
+    jsonw_string(w, f->name, f->value.text);
+  }
+}
+
+static err json_pairs(store *s, int64_t run_id, const char *key,
+                      err (*list)(store *, int64_t, store_fact **, size_t *), json_writer *w) {
+  store_fact *facts;
+  size_t count;
+  err error = list(s, run_id, &facts, &count);
   jsonw_object(w, key);
-  err error = sql_query(s, &rows, sql, "i", run_id);
-  while (!error && !(error = sql_next(s, rows, &more)) && more)
-    json_cell(w, sql_text(rows, 0), rows, 1);
+  for (size_t i = 0; i < count; i++) json_fact(w, &facts[i]);
   jsonw_end(w);
+  store_free_facts(facts, count);
   return error;
 }
 
 static err json_evaluations(store *s, int64_t run_id, json_writer *w) {
-  sqlite3_stmt *rows;
-  bool more;
+  store_evaluation *all;
+  size_t count;
+  err error = store_list_final_evaluations(s, run_id, &all, &count);
   jsonw_array(w, "evaluation");
-  err error = sql_query(s, &rows, evaluation_sql, "i", run_id);
-  while (!error && !(error = sql_next(s, rows, &more)) && more) {
+  for (size_t i = 0; i < count; i++) {
     jsonw_object(w, NULL);
-    jsonw_string(w, "set", sql_text(rows, 0));
-    jsonw_string(w, "task", sql_text(rows, 1));
-    jsonw_string(w, "metric", sql_text(rows, 2));
-    jsonw_number(w, "value", sql_real(rows, 3));
+    jsonw_string(w, "set", all[i].set);
+    jsonw_string(w, "task", all[i].task);
+    jsonw_string(w, "metric", all[i].metric);
+    jsonw_number(w, "value", all[i].value);
     jsonw_end(w);
   }
   jsonw_end(w);
+  store_free_evaluations(all, count);
   return error;
 }
 
 err provenance_json(store *s, int64_t run_id, strbuf *out) {
+  store_run run = {0};
+  store_environment environment = {0};
   err error = NULL;
   json_writer w = jsonw_start(out);
+  TRY(store_load_run(s, run_id, &run));
+  TRY(store_load_environment(s, run_id, &environment));
   jsonw_object(&w, NULL);
-  TRY(json_facts(s, run_id, &w));
+  json_facts(&run, &environment, &w);
   TRY(json_attempts(s, run_id, &w));
-  TRY(json_pairs(s, summary_sql, run_id, "summary", &w));
+  TRY(json_pairs(s, run_id, "summary", store_list_numbers, &w));
   TRY(json_evaluations(s, run_id, &w));
-  TRY(json_pairs(s, settings_sql, run_id, "settings", &w));
+  TRY(json_pairs(s, run_id, "settings", store_list_settings, &w));
   jsonw_end(&w);
   strbuf_append_char(out, '\n');
 cleanup:
+  store_free_run(&run);
+  store_free_environment(&environment);
   return error;
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "stats/student.h"
 #include "stats/summary.h"
 
 /* Items fall into groups: the strata, but those of a single item make one group together, because
@@ -109,7 +110,7 @@ static void combine(const squares *v, const crossed_table *t, crossed_mean *m) {
   m->items = v->items;
   m->seeds = m->rest = NAN;
   if (t->seeds > 1) {
-    double t95 = stats_t95(t->seeds - 1);
+    double t95 = student_quantile(0.05, t->seeds - 1);
     if (v->seeds > 0) square += t95 * t95 * fmax(v->seeds - 0.8 * v->rest * v->rest / v->seeds, 0);
     m->rest = fmin(v->rest, v->items);
     m->items = v->items - m->rest;
@@ -123,7 +124,7 @@ static void from_seeds(const crossed_table *t, crossed_mean *m) {
   m->mean = stats_mean(t->values, t->seeds);
   if (t->seeds < 2) return;
   double error = stats_deviation(t->values, t->seeds) / sqrt((double)t->seeds);
-  m->error = stats_t95(t->seeds - 1) * error / z95;
+  m->error = student_quantile(0.05, t->seeds - 1) * error / z95;
   m->seeds = error * error;
   m->items = m->rest = 0;
 }

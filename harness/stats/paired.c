@@ -1,8 +1,9 @@
 #include "stats/paired.h"
 
 #include <math.h>
+#include <stdbool.h>
 
-#include "stats/summary.h"
+#include "stats/student.h"
 
 static double mean_value(const paired_value *v, size_t count) {
   double sum = 0;
@@ -47,8 +48,9 @@ paired_result paired_ratio(const paired_value *own, const paired_value *base, si
   for (size_t i = 0; i < count; i++) sum += square(own[i].value / a - base[i].value / b);
   bool is_known = has_own_interval(own, count) && has_own_interval(base, count);
   if (count < 2 && !is_known) return (paired_result){a / b, NAN, NAN};
-  double half =
-      count < 2 ? 0 : stats_t95(count - 1) * sqrt(sum / (double)(count - 1) / (double)count);
+  double half = count < 2 ? 0
+                          : student_quantile(0.05, count - 1) *
+                                sqrt(sum / (double)(count - 1) / (double)count);
   reach x = reach_of(own, count), y = reach_of(base, count);
   return around(a / b, half, (reach){hypot(x.down, y.up), hypot(x.up, y.down)});
 }
@@ -58,7 +60,8 @@ paired_result paired_mean(const paired_value *own, size_t count) {
   if (!(mean > 0)) return (paired_result){mean, NAN, NAN};
   for (size_t i = 0; i < count; i++) sum += square(own[i].value / mean - 1);
   if (count < 2 && !has_own_interval(own, count)) return (paired_result){mean, NAN, NAN};
-  double half =
-      count < 2 ? 0 : stats_t95(count - 1) * sqrt(sum / (double)(count - 1) / (double)count);
+  double half = count < 2 ? 0
+                          : student_quantile(0.05, count - 1) *
+                                sqrt(sum / (double)(count - 1) / (double)count);
   return around(mean, half, reach_of(own, count));
 }

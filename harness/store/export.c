@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "base/base64.h"
 #include "store/csv.h"
+#include "store/experiments.h"
 #include "store/sql.h"
 
 enum { FLUSH_BYTES = 1 << 20 };
@@ -171,10 +172,8 @@ static err export_table(store *s, const char *table, const export_options *optio
 }
 
 static err check_experiment(store *s, const char *name) {
-  int64_t is_known = 1;
-  err error = NULL;
-  if (name)
-    error = sql_integer(s, 0, &is_known, "SELECT 1 FROM experiment WHERE name = ?", "t", name);
+  bool is_known = true;
+  err error = name ? store_has_experiment(s, name, &is_known) : NULL;
   if (!error && !is_known)
     error = err_new(ERR_INPUT, "no experiment '%s' is known ('flipbench status' lists them)", name);
   return error;

@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "store/ingest.h"
 #include "store/numbers.h"
+#include "store/runs.h"
 
 const char *ingest_text(const json_t *object, const char *key) {
   const char *text = json_string_value(json_object_get(object, key));
@@ -97,28 +98,25 @@ static err take_attempt_end(ingest *in, const json_t *line) {
 
 /* What people say of a run: `flipbench runs`. */
 static err take_note(ingest *in, const json_t *line) {
-  return sql_run(in->s, "UPDATE run SET note = ? WHERE id = ?", "ti", ingest_text(line, "text"),
-                 in->run_id);
+  return store_note_run(in->s, in->run_id, ingest_text(line, "text"));
 }
 
 static err take_tag(ingest *in, const json_t *line) {
-  return sql_run(in->s, "INSERT OR IGNORE INTO tag (run_id, name) VALUES (?, ?)", "it", in->run_id,
-                 ingest_text(line, "text"));
+  return store_tag_run(in->s, in->run_id, ingest_text(line, "text"), true);
 }
 
 static err take_untag(ingest *in, const json_t *line) {
-  return sql_run(in->s, "DELETE FROM tag WHERE run_id = ? AND name = ?", "it", in->run_id,
-                 ingest_text(line, "text"));
+  return store_tag_run(in->s, in->run_id, ingest_text(line, "text"), false);
 }
 
 static err take_archive(ingest *in, const json_t *line) {
   (void)line;
-  return sql_run(in->s, "UPDATE run SET archived = 1 WHERE id = ?", "i", in->run_id);
+  return store_archive_run(in->s, in->run_id, true);
 }
 
 static err take_restore(ingest *in, const json_t *line) {
   (void)line;
-  return sql_run(in->s, "UPDATE run SET archived = 0 WHERE id = ?", "i", in->run_id);
+  return store_archive_run(in->s, in->run_id, false);
 }
 
 static err take_attempt(ingest *in, const json_t *line) {

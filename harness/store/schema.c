@@ -4,7 +4,10 @@
 #include "store/samples_schema.h"
 #include "store/sql.h"
 
-enum { NUMBERS_VERSION = 3 }; /* before it, numbers were what processes said at their end */
+enum {
+  NUMBERS_VERSION = 3
+}; /* before it, numbers were what processes said at their end, and
+      fewer of them were kept than the run folders hold */
 
 static const char version_1[] =
     "CREATE TABLE experiment ("
@@ -291,7 +294,7 @@ static const char version_3[] =
     "ALTER TABLE step ADD COLUMN device_other_processes REAL;"
     "ALTER TABLE run ADD COLUMN data_stamp TEXT NOT NULL DEFAULT '';" /* host, digest of files */
     "ALTER TABLE run ADD COLUMN note TEXT NOT NULL DEFAULT '';"
-    "ALTER TABLE run ADD COLUMN archived INTEGER NOT NULL DEFAULT 0;" /* 1: no cell's result */
+    "ALTER TABLE run ADD COLUMN archived INTEGER NOT NULL DEFAULT 0;"     /* 1: no cell's result */
     "ALTER TABLE run ADD COLUMN numbers_rows INTEGER NOT NULL DEFAULT 0;" /* steps they are from */
 
     /* JSON lists: --set and --set-cell of the last run */
@@ -455,14 +458,65 @@ static const char version_3[] =
 
     SAMPLES_VERSION_3;
 
+/* Which run stands for a cell, said once: of those that are not archived the newest finished one,
+ * else the newest. */
+static const char version_4[] =
+    "CREATE VIEW v_run_place AS" /* a cell's runs in the order of their claim to be its result */
+    "  SELECT id AS run_id, cell_id, row_number() OVER of_cell AS place,"
+    "    NOT archived AND row_number() OVER of_cell = 1 AS is_result"
+    "  FROM run WINDOW of_cell AS (PARTITION BY cell_id"
+    "    ORDER BY archived, status = 'finished' DESC, started DESC, directory DESC);"
+
+    "DROP VIEW v_cell_latest;"
+    "CREATE VIEW v_cell_latest AS"
+    "  SELECT experiment.name AS experiment, experiment_cell.position, experiment_cell.label,"
+    "    experiment_cell.tuning, experiment_cell.axes, cell.id AS cell_id, cell.parent,"
+    "    run.id AS run_id, coalesce(run.status, 'not run') AS status, run.kind, run.message,"
+    "    run.started, run.ended, run.directory"
+    "  FROM experiment_cell JOIN experiment ON experiment.id = experiment_cell.experiment_id"
+    "  JOIN cell ON cell.id = experiment_cell.cell_id"
+    "  LEFT JOIN v_run_place AS result ON result.cell_id = cell.id AND is_result"
+    "  LEFT JOIN run ON run.id = result.run_id;"
+
+    "DROP VIEW v_cell_summary;"
+    "CREATE VIEW v_cell_summary AS"
+    "  SELECT latest.experiment, latest.position, latest.label, latest.axes, latest.cell_id,"
+    "    latest.status, latest.message, latest.ended, latest.run_id,"
+    "    (SELECT value FROM summary WHERE run_id = latest.run_id"
+    "     AND name = 'samples_per_second') AS samples_per_second,"
+    "    (SELECT value FROM summary WHERE run_id = latest.run_id"
+    "     AND name = 'steady_seconds') AS steady_seconds,"
+    "    (SELECT value FROM summary WHERE run_id = latest.run_id"
+    "     AND name = 'train_seconds') AS train_seconds,"
+    "    (SELECT value FROM summary WHERE run_id = latest.run_id"
+    "     AND name = 'disturbed') AS disturbed,"
+    "    (SELECT value FROM summary WHERE run_id = latest.run_id"
+    "     AND name = 'lost_share') AS lost_share,"
+    "    (SELECT value FROM summary WHERE run_id = latest.run_id"
+    "     AND name = 'peak_bytes') AS peak_bytes,"
+    "    (SELECT value FROM summary WHERE run_id = latest.run_id"
+    "     AND name = 'flops_per_sample_total') AS flops_per_sample,"
+    "    (SELECT value FROM summary WHERE run_id = latest.run_id AND name = 'mfu') AS mfu,"
+    "    (SELECT value FROM summary WHERE run_id = latest.run_id"
+    "     AND name = 'data_wait_share') AS data_wait_share,"
+    "    (SELECT value FROM summary WHERE run_id = latest.run_id"
+    "     AND name = 'final_loss') AS final_loss,"
+    "    (SELECT value FROM v_final_evaluation WHERE run_id = latest.run_id AND task = 'zeroshot'"
+    "     AND metric = 'top1' ORDER BY ordinal LIMIT 1) AS zero_shot_top1,"
+    "    (SELECT value FROM v_final_evaluation WHERE run_id = latest.run_id AND task = 'zeroshot'"
+    "     AND metric = 'mean_per_class' ORDER BY ordinal LIMIT 1) AS zero_shot_mean_per_class,"
+    "    (SELECT value FROM v_final_evaluation WHERE run_id = latest.run_id AND task = 'retrieval'"
+    "     AND metric = 'image_to_text_r1' ORDER BY ordinal LIMIT 1) AS retrieval_i2t_r1"
+    "  FROM v_cell_latest AS latest;";
+
 /* migrations[v] brings version v to v + 1 */
-static const char *const migrations[] = {version_1, version_2, version_3};
+static const char *const migrations[] = {version_1, version_2, version_3, version_4};
 _Static_assert(sizeof migrations / sizeof *migrations == STORE_VERSION,
                "one step for each version");
 
-err schema_upgrade(store *s, int *from) {
+err schema_upgrade(store *s, bool *is_behind) {
   int64_t version;
-  *from = STORE_VERSION;
+  *is_behind = false;
   err error = sql_integer(s, 0, &version, "PRAGMA user_version", "");
   if (error) return error;
   if (version > STORE_VERSION)
@@ -474,7 +528,8 @@ err schema_upgrade(store *s, int *from) {
   error = sql_begin(s); /* another process may have been faster: look again under the lock */
   if (error) return error;
   error = sql_integer(s, 0, &version, "PRAGMA user_version", "");
-  *from = (int)version;
+  *is_behind = version < NUMBERS_VERSION;
+  bool had_runs = version > 0;
   for (; !error && version < STORE_VERSION; version++) {
     strbuf bump = {0};
     error = sql_script(s, migrations[version]);
@@ -482,6 +537,7 @@ err schema_upgrade(store *s, int *from) {
     if (!error) error = sql_script(s, strbuf_string(&bump));
     strbuf_free(&bump);
   }
-  if (!error && *from < NUMBERS_VERSION) error = numbers_make_all(s);
+  if (!error && *is_behind) error = numbers_make_all(s);
+  *is_behind = *is_behind && had_runs;
   return sql_end(s, error);
 }

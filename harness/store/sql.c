@@ -10,7 +10,7 @@
 #include "base/fs.h"
 #include "base/mem.h"
 
-enum { BUSY_TIMEOUT_MS = 10000, MOST_STATEMENTS = 128 };
+enum { BUSY_TIMEOUT_MS = 10000, MOST_STATEMENTS = 256 };
 
 struct store {
   sqlite3 *database;
@@ -248,7 +248,7 @@ static err open_file(const char *path, int flags, store **out) {
   store *s = mem_zeroed(1, sizeof *s);
   if (!s) return mem_error(sizeof *s, path);
   err error = NULL;
-  int from;
+  bool is_behind;
   s->path = mem_copy_string(path);
   if (!s->path) FAIL(ERR_MEMORY, "out of memory: %s", path);
   int code = sqlite3_open_v2(path, &s->database, flags | SQLITE_OPEN_NOMUTEX, NULL);
@@ -260,8 +260,8 @@ static err open_file(const char *path, int flags, store **out) {
   sqlite3_busy_timeout(s->database, BUSY_TIMEOUT_MS);
   TRY(use_write_ahead_log(s));
   TRY(sql_script(s, pragmas));
-  TRY(schema_upgrade(s, &from));
-  if (from > 0 && from < STORE_VERSION) TRY(read_folders_anew(s));
+  TRY(schema_upgrade(s, &is_behind));
+  if (is_behind) TRY(read_folders_anew(s));
   *out = s;
 cleanup:
   if (error) store_close(s);

@@ -1,5 +1,5 @@
 /* SQLite in the house's manner: errors as values, prepared statements kept, arguments by a type
- * string. Used by store/ and by readers (report/) that ask their own questions.
+ * string. Internal to store/ (tests/store/only_the_store_speaks_sql.sh).
  *
  *   sqlite3_stmt *rows;
  *   TRY(sql_query(s, &rows, "SELECT step, loss FROM step WHERE run_id = ?", "i", run_id));
@@ -36,8 +36,8 @@ err sql_begin(store *s) ERR_MUST_CHECK;
 /* Commits when `error` is NULL, else rolls back; returns the first error. */
 err sql_end(store *s, err error) ERR_MUST_CHECK;
 
-/* The schema's migrations: brings the database from its user_version to STORE_VERSION. `from`:
- * the version that was there. */
-err schema_upgrade(store *s, int *from) ERR_MUST_CHECK;
+/* The schema's migrations: brings the database from its user_version to STORE_VERSION.
+ * *is_behind: the run folders say more than the rows that were brought forward. */
+err schema_upgrade(store *s, bool *is_behind) ERR_MUST_CHECK;
 
 #endif

@@ -3,7 +3,11 @@
  * It is made from the run directories (experiment.json, attempts.jsonl, events.jsonl) and can be
  * rebuilt from them, so that a lost database loses nothing. docs/schema.md describes the tables
  * and the views that answer the common questions. One process writes at a time; readers never
- * wait (WAL). Every function reports a full disk or an unwritable folder as ERR_IO. */
+ * wait (WAL). Every function reports a full disk or an unwritable folder as ERR_IO.
+ *
+ * Only this room speaks SQL. What others ask is a reader that fills a struct or an array, which is
+ * whole when it returns: runs.h, attempts.h, environments.h, curves.h, facts.h, experiments.h,
+ * given.h, outcomes.h, samples.h. */
 #ifndef FLIPBENCH_STORE_STORE_H
 #define FLIPBENCH_STORE_STORE_H
 
@@ -17,7 +21,7 @@
 
 typedef struct store store;
 
-enum { STORE_VERSION = 3 }; /* of the schema: PRAGMA user_version */
+enum { STORE_VERSION = 4 }; /* of the schema: PRAGMA user_version */
 
 /* Opens `path`, creating it and its folder and bringing an older schema up to date. A database
  * from a newer flipbench is refused. */
@@ -43,33 +47,11 @@ err store_put_experiment(store *s, const char *json, size_t length) ERR_MUST_CHE
 err store_ingest(store *s, const char *results, const char *directory,
                  int64_t *run_id) ERR_MUST_CHECK;
 
-/* What a cell has come to: its newest finished run, else its newest, of those that are not
- * archived. (Merged results can hold several runs of a cell.) */
+/* Names, as readers return them; owned. */
 typedef struct {
-  int64_t run_id; /* 0: never started, and all that follows is empty */
-  char *directory, *status, *kind, *message, *log_tail, *started, *ended; /* owned, never NULL */
-  int64_t attempts, pid; /* how many processes it took; the newest one's id */
-} store_run;
-err store_find_run(store *s, const char *cell_id, store_run *run) ERR_MUST_CHECK;
-void store_free_run(store_run *run);
-
-/* The newest checkpoint of a run that is still on disk: what a resumed run continues from, and a
- * tuning cell starts from. NULL when there is none; the caller frees. */
-err store_last_checkpoint(store *s, const char *results, int64_t run_id,
-                          char **path) ERR_MUST_CHECK;
-
-/* The directory of a run was renamed. */
-err store_move_run(store *s, int64_t run_id, const char *directory) ERR_MUST_CHECK;
-
-/* Drops a run whose directory is gone, with all that was recorded of it. */
-err store_forget_run(store *s, int64_t run_id) ERR_MUST_CHECK;
-
-/* How far a run is, for the display: the newest step, and the newest value of a metric on the
- * run's first set of that task. NaN for what is not known yet. */
-typedef struct {
-  double samples, total_samples, loss, samples_per_second, train_seconds, metric;
-} store_progress;
-err store_find_progress(store *s, int64_t run_id, const char *task, const char *metric,
-                        store_progress *p) ERR_MUST_CHECK;
+  char **items;
+  size_t count;
+} store_names;
+void store_free_names(store_names *names);
 
 #endif

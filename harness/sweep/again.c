@@ -7,37 +7,6 @@
 #include "base/mem.h"
 #include "sweep/directory.h"
 #include "store/given.h"
-#include "store/sql.h"
-
-static err take_number(store *s, err error, sqlite3_stmt *rows, double *value) {
-  bool has_row;
-  *value = NAN;
-  if (!error) error = sql_next(s, rows, &has_row);
-  if (error || !has_row) return error;
-  *value = sql_real(rows, 0);
-  sql_stop(rows);
-  return NULL;
-}
-
-err run_wall_seconds(store *s, int64_t run_id, double *seconds) {
-  sqlite3_stmt *rows = NULL;
-  err error =
-      sql_query(s, &rows, "SELECT value FROM summary WHERE run_id = ? AND name = 'wall_seconds'",
-                "i", run_id);
-  return take_number(s, error, rows, seconds);
-}
-
-err run_lost_share(store *s, int64_t run_id, double *share) {
-  sqlite3_stmt *rows = NULL;
-  err error = sql_query(s, &rows,
-                        "SELECT lost.value FROM summary AS lost JOIN summary AS mark"
-                        " ON mark.run_id = lost.run_id AND mark.name = 'disturbed'"
-                        " WHERE lost.run_id = ? AND lost.name = 'lost_share' AND mark.value > 0",
-                        "i", run_id);
-  return take_number(s, error, rows, share);
-}
-
-/* ---- which ---- */
 
 /* Runs of this experiment whose data is not what the newest run of the same settings had. */
 static err mark_other_data(store *s, const run_sweep *sweep, bool *is_wanted) {

@@ -10,7 +10,7 @@
 #include "base/mem.h"
 #include "sweep/directory.h"
 #include "sweep/run.h"
-#include "store/sql.h"
+#include "store/runs.h"
 
 /* A run of the record. */
 typedef struct {
@@ -25,17 +25,15 @@ static void free_kept(kept_run *run) {
 }
 
 static err find_kept(store *s, const char *results, int64_t run_id, kept_run *run) {
-  sqlite3_stmt *rows;
-  bool has_row;
+  store_run recorded;
   *run = (kept_run){.id = run_id};
-  err error = sql_query(s, &rows, "SELECT directory, archived FROM run WHERE id = ?", "i", run_id);
-  if (!error) error = sql_next(s, rows, &has_row);
+  err error = store_load_run(s, run_id, &recorded);
   if (error) return error;
-  if (!has_row) return err_new(ERR_INPUT, "there is no run %lld", (long long)run_id);
-  run->directory = mem_copy_string(sql_text(rows, 0));
-  run->is_archived = sqlite3_column_int(rows, 1) != 0;
-  sql_stop(rows);
-  run->path = run->directory ? directory_path(results, run->directory, NULL) : NULL;
+  run->directory = recorded.directory;
+  recorded.directory = NULL;
+  run->is_archived = recorded.is_archived;
+  store_free_run(&recorded);
+  run->path = directory_path(results, run->directory, NULL);
   run->is_there = run->path && fs_is_folder(run->path);
   return run->path ? NULL : mem_error(0, "a path");
 }
@@ -48,35 +46,41 @@ static err refuse_alive(const char *results, const kept_run *run, const char *wh
 
 /* ---- marks ---- */
 
-/* Into the folder and from there into the record; into the record alone when the folder is gone. */
+/* Into the folder and from there into the record. False: the folder is gone, so that the caller
+ * changes the record alone. */
 static err mark(store *s, const char *results, const kept_run *run, const char *what,
-                const char *text, const char *sql) {
+                const char *text, bool *is_done) {
   int64_t run_id;
-  if (!run->is_there)
-    return text ? sql_run(s, sql, "it", run->id, text) : sql_run(s, sql, "i", run->id);
+  *is_done = run->is_there;
+  if (!run->is_there) return NULL;
   err error = directory_record_mark(results, run->directory, what, text);
   return error ? error : store_ingest(s, results, run->directory, &run_id);
 }
 
 err run_note(store *s, const char *results, int64_t run_id, const char *text) {
   kept_run run;
+  bool is_done;
   err error = find_kept(s, results, run_id, &run);
-  if (!error)
-    error = mark(s, results, &run, "note", text, "UPDATE run SET note = ?2 WHERE id = ?1");
+  if (!error) error = mark(s, results, &run, "note", text, &is_done);
+  if (!error && !is_done) error = store_note_run(s, run_id, text);
   free_kept(&run);
   return error;
 }
 
 err run_tag(store *s, const char *results, int64_t run_id, const char *name, bool is_wanted) {
   kept_run run;
+  bool is_done;
   err error = find_kept(s, results, run_id, &run);
-  if (!error && is_wanted)
-    error = mark(s, results, &run, "tag", name,
-                 "INSERT OR IGNORE INTO tag (run_id, name) VALUES (?, ?)");
-  else if (!error)
-    error = mark(s, results, &run, "untag", name, "DELETE FROM tag WHERE run_id = ? AND name = ?");
+  if (!error) error = mark(s, results, &run, is_wanted ? "tag" : "untag", name, &is_done);
+  if (!error && !is_done) error = store_tag_run(s, run_id, name, is_wanted);
   free_kept(&run);
   return error;
+}
+
+static err mark_archived(store *s, const char *results, const kept_run *run, bool is_archived) {
+  bool is_done;
+  err error = mark(s, results, run, is_archived ? "archive" : "restore", NULL, &is_done);
+  return error || is_done ? error : store_archive_run(s, run->id, is_archived);
 }
 
 /* ---- away and back ---- */
@@ -117,8 +121,7 @@ err run_archive(store *s, const char *results, int64_t run_id) {
   bool is_away = strstr(run.directory, ".archived-") != NULL;
   if (run.is_archived && (is_away || !run.is_there)) goto cleanup;
   TRY(refuse_alive(results, &run, "archive"));
-  if (!run.is_archived)
-    TRY(mark(s, results, &run, "archive", NULL, "UPDATE run SET archived = 1 WHERE id = ?"));
+  if (!run.is_archived) TRY(mark_archived(s, results, &run, true));
   if (!run.is_there || is_away) goto cleanup;
   name = free_name(results, run.directory);
   error = rename_folder(s, results, &run, name);
@@ -134,7 +137,7 @@ err run_restore(store *s, const char *results, int64_t run_id) {
   err error = NULL;
   TRY(find_kept(s, results, run_id, &run));
   if (!run.is_archived) goto cleanup;
-  TRY(mark(s, results, &run, "restore", NULL, "UPDATE run SET archived = 0 WHERE id = ?"));
+  TRY(mark_archived(s, results, &run, false));
   name = mem_copy_string(run.directory);
   if (!name) FAIL(ERR_MEMORY, "out of memory: a path");
   char *ending = strstr(name, ".archived-");

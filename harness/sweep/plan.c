@@ -13,7 +13,8 @@
 #include "sweep/retry.h"
 #include "sweep/run.h"
 #include "sweep/stamp.h"
-#include "store/sql.h"
+#include "store/facts.h"
+#include "store/runs.h"
 
 err run_find_flip(char **path) {
   const char *given = getenv("FLIP");
@@ -176,7 +177,7 @@ static err judge_run(store *s, const run_options *options, const store_run *run,
   c->has_begun = true;
   if (strcmp(run->status, "finished") == 0) {
     c->state = CELL_FINISHED;
-    err unknown = run_lost_share(s, c->run_id, &c->lost_share);
+    err unknown = store_find_lost_share(s, c->run_id, &c->lost_share);
     return unknown ? unknown : set_directory(c, run->directory);
   }
   if (!is_there) { /* somebody removed the directory: begin again */
@@ -198,13 +199,20 @@ static err judge_run(store *s, const run_options *options, const store_run *run,
 
 /* True when a run's files hold more than was recorded: flipbench was killed in between, which may
  * be after the run had finished. */
-static err has_unread(store *s, const char *results, const store_run *run, bool *is_behind) {
-  int64_t recorded, there = directory_size_of(results, run->directory, "attempts.jsonl") +
-                            directory_size_of(results, run->directory, "events.jsonl");
-  err error =
-      sql_integer(s, 0, &recorded, "SELECT attempts_offset + events_offset FROM run WHERE id = ?",
-                  "i", run->run_id);
-  *is_behind = there > recorded;
+static bool has_unread(const char *results, const store_run *run) {
+  int64_t there = directory_size_of(results, run->directory, "attempts.jsonl") +
+                  directory_size_of(results, run->directory, "events.jsonl");
+  return there > run->bytes_read;
+}
+
+/* A run that is archived, but still in the cell's directory: flipbench was killed before the folder
+ * was out of the way. */
+static err finish_archiving(store *s, const run_options *options, const char *directory) {
+  store_run run;
+  err error = store_find_run_in(s, directory, &run);
+  if (!error && run.is_archived && !options->is_dry)
+    error = run_archive(s, options->results, run.run_id);
+  store_free_run(&run);
   return error;
 }
 
@@ -215,10 +223,7 @@ static err plan_cell(const spec_experiment *e, store *s, const run_options *opti
   err error = NULL;
   c->directory = directory_name(e, c->cell);
   if (!c->directory) return mem_error(0, "a path");
-  /* archived, but killed before the folder was out of the way */
-  TRY(sql_integer(s, 0, &run_id, "SELECT id FROM run WHERE directory = ? AND archived", "t",
-                  c->directory));
-  if (run_id && !options->is_dry) TRY(run_archive(s, options->results, run_id));
+  TRY(finish_archiving(s, options, c->directory));
   TRY(store_find_run(s, c->cell->id, &run));
   if (!run.run_id) { /* a run directory that the store does not know: the store was lost */
     char *path = directory_path(options->results, c->directory, "attempts.jsonl");
@@ -227,7 +232,7 @@ static err plan_cell(const spec_experiment *e, store *s, const run_options *opti
     if (!is_there) goto cleanup;
     TRY(store_ingest(s, options->results, c->directory, &run_id));
   } else {
-    TRY(has_unread(s, options->results, &run, &is_behind));
+    is_behind = has_unread(options->results, &run);
     if (is_behind) TRY(store_ingest(s, options->results, run.directory, &run_id));
   }
   if (is_behind) {

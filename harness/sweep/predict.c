@@ -12,7 +12,7 @@
 #include "base/shipped.h"
 #include "model/count.h"
 #include "sweep/run.h"
-#include "store/sql.h"
+#include "store/runs.h"
 
 enum { MOST_PAST_RUNS = 300 };
 /* How much further than the nearest a past run may be to count as well. */
@@ -86,51 +86,40 @@ static err read_settings(const char *json, settings *s) {
   return error;
 }
 
-static const char past_sql[] =
-    "SELECT run.id, cell.settings, coalesce(environment.host, ''),"
-    " (SELECT value FROM summary WHERE run_id = run.id AND name = 'samples'),"
-    " (SELECT value FROM summary WHERE run_id = run.id AND name = 'steady_seconds'),"
-    " (SELECT value FROM summary WHERE run_id = run.id AND name = 'wall_seconds'),"
-    " (SELECT value FROM summary WHERE run_id = run.id AND name = 'peak_bytes'),"
-    " coalesce(environment.threads, 1)"
-    " FROM run JOIN cell ON cell.id = run.cell_id"
-    " LEFT JOIN environment ON environment.id = run.environment_id"
-    " WHERE run.status = 'finished' AND NOT EXISTS (SELECT 1 FROM summary" /* not disturbed */
-    "  WHERE run_id = run.id AND name = 'disturbed' AND value > 0) ORDER BY run.id DESC LIMIT 300";
-
-static err add_past(run_predictor *p, sqlite3_stmt *rows, const char *host) {
+static err add_past(run_predictor *p, const store_past_run *run, const char *host) {
   settings s;
   model_counts counts;
-  double samples = sql_real(rows, 3), train = sql_real(rows, 4), wall = sql_real(rows, 5);
-  err error = read_settings(sql_text(rows, 1), &s);
+  double samples = run->samples, train = run->steady_seconds, wall = run->wall_seconds;
+  err error = read_settings(run->settings, &s);
   if (error) return error;
-  if (samples > 0 && train > 0 && sqlite3_column_int(rows, 7) > 0 && p->count < MOST_PAST_RUNS &&
+  if (samples > 0 && train > 0 && run->threads > 0 && p->count < MOST_PAST_RUNS &&
       count_model(p, &s, &counts))
     p->past[p->count++] =
-        (past_run){.run_id = sqlite3_column_int64(rows, 0),
-                   .is_here = strcmp(sql_text(rows, 2), host) == 0,
+        (past_run){.run_id = run->run_id,
+                   .is_here = strcmp(run->host, host) == 0,
                    .device = s.device,
                    .precision = s.precision,
-                   .threads = sqlite3_column_int(rows, 7),
+                   .threads = (int)run->threads,
                    .batch_size = s.batch_size,
                    .image_width = s.image_width,
                    .flops = counts.train_sample,
                    .rate = counts.train_sample * samples / train,
                    .wall_share = wall > train ? wall / train : 1,
-                   .memory_share = sql_real(rows, 6) / (double)counts.planned_bytes};
+                   .memory_share = run->peak_bytes / (double)counts.planned_bytes};
   settings_free(&s);
   return NULL;
 }
 
 err run_predictor_open(store *s, run_predictor **made) {
   char host[256] = "";
-  sqlite3_stmt *rows;
-  bool more;
+  store_past_run *past = NULL;
+  size_t count = 0;
   run_predictor *p = mem_zeroed(1, sizeof *p);
   if (!p) return mem_error(sizeof *p, "predictions");
   gethostname(host, sizeof host - 1);
-  err error = sql_query(s, &rows, past_sql, "");
-  while (!error && !(error = sql_next(s, rows, &more)) && more) error = add_past(p, rows, host);
+  err error = store_list_past_runs(s, MOST_PAST_RUNS, &past, &count);
+  for (size_t i = 0; i < count && !error; i++) error = add_past(p, &past[i], host);
+  store_free_past_runs(past, count);
   if (error)
     run_predictor_close(p);
   else

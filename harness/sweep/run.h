@@ -109,13 +109,6 @@ err run_remove(store *s, const char *results, int64_t run_id) ERR_MUST_CHECK;
 err run_note(store *s, const char *results, int64_t run_id, const char *text) ERR_MUST_CHECK;
 err run_tag(store *s, const char *results, int64_t run_id, const char *name,
             bool is_wanted) ERR_MUST_CHECK;
-/* Share of the training time that other processes cost a disturbed run; NaN when it was not
- * disturbed, or when nothing tells. */
-err run_lost_share(store *s, int64_t run_id, double *share) ERR_MUST_CHECK;
-/* What all of a run's processes took together, evaluation and checkpoints included; NaN when the
- * record does not say. */
-err run_wall_seconds(store *s, int64_t run_id, double *seconds) ERR_MUST_CHECK;
-
 /* The last lines of a cell's output; the caller frees; NULL when memory is short. */
 char *run_log_tail(const char *results, const char *directory);
 

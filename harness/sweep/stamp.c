@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
-#include "store/sql.h"
+#include "store/runs.h"
 
 /* False when a file is not there. A folder stands for itself: its time changes with its entries. */
 static bool add_file(const char *path, hash_state *state) {
@@ -69,18 +69,16 @@ static err refresh(const settings *s, last_stamp *last) {
 }
 
 static err compare(store *s, run_cell *c, last_stamp *last) {
-  sqlite3_stmt *rows;
-  bool has_row;
-  err error = sql_query(s, &rows, "SELECT data_stamp FROM run WHERE id = ?", "i", c->run_id);
-  if (!error) error = sql_next(s, rows, &has_row);
-  if (error || !has_row) return error;
-  const char *then = sql_text(rows, 0);
+  store_run run;
+  err error = store_load_run(s, c->run_id, &run);
+  if (error) return error;
+  const char *then = run.data_stamp;
   size_t host = strcspn(then, " ");
   if (*then) error = refresh(&c->cell->settings, last);
   if (!error && *then && *last->text)
     c->has_changed_files =
         strncmp(then, last->text, host + 1) == 0 && strcmp(then, last->text) != 0;
-  sql_stop(rows);
+  store_free_run(&run);
   return error;
 }
 

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/mem.h"
+#include "store/runs.h"
 #include "sweep/memory.h"
 #include "sweep/runner.h"
 #include "sweep/turns.h"

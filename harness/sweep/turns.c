@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "store/sql.h"
+#include "store/runs.h"
 
 static const double usual_seconds = 180, longest_seconds = 1800, most_cost = 0.02;
 
@@ -32,11 +32,6 @@ void turns_start(runner *r) {
   r->turns.seconds = r->turns.is_given ? given : usual_seconds;
 }
 
-static err newest_step(runner *r, const process *p, int64_t *step) {
-  return sql_integer(r->s, 0, step, "SELECT max(step) FROM step WHERE run_id = ?", "i",
-                     r->sweep->cells[p->index].run_id);
-}
-
 /* What was measured makes turns longer, or shows that they cost too much. */
 static void adjust(runner *r) {
   if (r->turns.is_given || !r->turns.are_on) return;
@@ -49,13 +44,13 @@ static void adjust(runner *r) {
 }
 
 err turns_begin(runner *r, process *p) {
-  return newest_step(r, p, &p->steps_before);
+  return store_newest_step(r->s, r->sweep->cells[p->index].run_id, &p->steps_before);
 }
 
 err turns_look(runner *r, process *p) {
   int64_t step;
   if (!r->turns.are_on || p->first_step > 0) return NULL;
-  err error = newest_step(r, p, &step);
+  err error = store_newest_step(r->s, r->sweep->cells[p->index].run_id, &step);
   if (error || step <= p->steps_before) return error;
   p->first_step = clock_seconds();
   double took = p->first_step - p->started;

@@ -8,6 +8,8 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "store/facts.h"
+#include "store/runs.h"
 #include "sweep/retry.h"
 #include "sweep/runner.h"
 #include "sweep/turns.h"
@@ -34,7 +36,8 @@ static void say_end(runner *r, run_cell *c, double seconds) {
   char time[TEXT_NUMBER_SIZE];
   const char *colour = "", *plain = "";
   double whole = NAN;
-  if (c->state == CELL_FINISHED) runner_keep_failure(r, run_wall_seconds(r->s, c->run_id, &whole));
+  if (c->state == CELL_FINISHED)
+    runner_keep_failure(r, store_find_number(r->s, c->run_id, "wall_seconds", &whole));
   text_duration(whole > seconds ? whole : seconds, time);
   if (r->shown.has_colour) {
     colour = c->state == CELL_FINISHED ? "\033[32m"
@@ -45,7 +48,7 @@ static void say_end(runner *r, run_cell *c, double seconds) {
   const char *mark = c->state == CELL_FINISHED ? "✓" : c->state == CELL_FAILED ? "✗" : "–";
   char lost[64] = "";
   if (c->state == CELL_FINISHED)
-    runner_keep_failure(r, run_lost_share(r->s, c->run_id, &c->lost_share));
+    runner_keep_failure(r, store_find_lost_share(r->s, c->run_id, &c->lost_share));
   if (c->state == CELL_FINISHED && !isnan(c->lost_share))
     snprintf(lost, sizeof lost, " · † disturbed: %.0f %% of the time lost", 100 * c->lost_share);
   if (c->state == CELL_FINISHED)

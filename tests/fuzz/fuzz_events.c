@@ -5,6 +5,7 @@
 #include "base/fs.h"
 #include "fuzz/fuzz.h"
 #include "sweep/directory.h"
+#include "store/runs.h"
 #include "store/store.h"
 
 static store *open_once(void) {

@@ -46,29 +46,11 @@ static void the_t_interval_is_that_of_a_hand_computation(void **state) {
 
 static void t_quantiles_agree_with_printed_tables(void **state) {
   (void)state;
-  assert_near(stats_t95(1), 12.706, 5e-4);
-  assert_near(stats_t95(2), 4.303, 5e-4);
-  assert_near(stats_t95(11), 2.201, 5e-4);
-  assert_near(stats_t95(30), 2.042, 5e-4);
-  assert_near(stats_t95(1000000), 1.960, 5e-4);
-}
-
-static double mean_of_chosen(const size_t *chosen, size_t count, void *context) {
-  const double *values = context;
-  double sum = 0;
-  for (size_t i = 0; i < count; i++) sum += values[chosen[i]];
-  return sum / (double)count;
-}
-
-static void a_bootstrap_interval_covers_the_mean_and_repeats_itself(void **state) {
-  (void)state;
-  double values[50], low, high, low2, high2;
-  for (int i = 0; i < 50; i++) values[i] = i; /* mean 24.5, standard error 2.04 */
-  assert_ok(stats_bootstrap(50, 2000, 1, mean_of_chosen, values, &low, &high));
-  assert_true(low < 24.5 && 24.5 < high);
-  assert_near(high - low, 2 * 1.96 * 2.04, 0.6); /* the normal approximation, loosely */
-  assert_ok(stats_bootstrap(50, 2000, 1, mean_of_chosen, values, &low2, &high2));
-  assert_true(low == low2 && high == high2);
+  assert_near(student_quantile(0.05, 1), 12.706, 5e-4);
+  assert_near(student_quantile(0.05, 2), 4.303, 5e-4);
+  assert_near(student_quantile(0.05, 11), 2.201, 5e-4);
+  assert_near(student_quantile(0.05, 30), 2.042, 5e-4);
+  assert_near(student_quantile(0.05, 1000000), 1.960, 5e-4);
 }
 
 static void a_curve_reaches_an_accuracy_on_the_line_between_two_points(void **state) {
@@ -372,7 +354,6 @@ int main(void) {
       cmocka_unit_test(medians_and_quantiles_interpolate_between_order_statistics),
       cmocka_unit_test(the_t_interval_is_that_of_a_hand_computation),
       cmocka_unit_test(t_quantiles_agree_with_printed_tables),
-      cmocka_unit_test(a_bootstrap_interval_covers_the_mean_and_repeats_itself),
       cmocka_unit_test(a_curve_reaches_an_accuracy_on_the_line_between_two_points),
       cmocka_unit_test(the_speedup_is_taken_at_the_highest_accuracy_that_both_reach),
       cmocka_unit_test(an_accuracy_of_one_seed_has_the_interval_of_its_items),

@@ -7,6 +7,7 @@
 
 #include "base/fs.h"
 #include "base/text.h"
+#include "store/old_database.h"
 #include "store/outcomes.h"
 #include "store/sql.h"
 #include "support/folder.h"
@@ -327,21 +328,10 @@ static void rows_of_the_old_stream_cover_the_steps_between_them(void **state) {
   store_close(s);
 }
 
-static void run_old_database(const char *path) {
-  char *sql;
-  size_t length;
-  sqlite3 *database;
-  assert_ok(fs_read(FLIP_SOURCE_DIR "/tests/store/schema/version_2.sql", &sql, &length));
-  assert_int_equal(sqlite3_open(path, &database), SQLITE_OK);
-  assert_int_equal(sqlite3_exec(database, sql, NULL, NULL, NULL), SQLITE_OK);
-  sqlite3_close(database);
-  free(sql);
-}
-
 static void a_migrated_record_has_numbers_of_its_rows(void **state) {
   (void)state;
   store *s;
-  run_old_database("s.db");
+  make_old_database(2, "s.db");
   assert_ok(store_open("s.db", &s));
   /* rows of steps 4, 8 and 12, the last with a running total of 0.304 s */
   assert_near(real(s, "SELECT sum(steps) FROM step WHERE run_id = 1"), 12);
@@ -362,7 +352,7 @@ static void run_folders_beside_a_migrated_record_are_read_anew(void **state) {
   write_attempts(3);
   write_interrupted_run(&text);
   write_file("results/e/r/events.jsonl", &text);
-  run_old_database("results/flipbench.db");
+  make_old_database(2, "results/flipbench.db");
   assert_int_equal(system("sqlite3 results/flipbench.db \"UPDATE run SET directory = 'e/r' WHERE"
                           " id = 1\""),
                    0);

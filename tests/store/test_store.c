@@ -7,6 +7,8 @@
 #include "base/fs.h"
 #include "base/text.h"
 #include "store/export.h"
+#include "store/old_database.h"
+#include "store/runs.h"
 #include "store/sql.h"
 #include "support/folder.h"
 
@@ -30,19 +32,6 @@ static char *schema_of(store *s) {
     strbuf_format(&text, "%s %s: %s\n", sql_text(rows, 0), sql_text(rows, 1), sql_text(rows, 2));
   sqlite3_finalize(rows);
   return strbuf_take(&text);
-}
-
-static void make_old_database(int version, const char *path) {
-  char name[512], *sql;
-  size_t length;
-  sqlite3 *database;
-  snprintf(name, sizeof name, "%s/tests/store/schema/version_%d.sql", FLIP_SOURCE_DIR, version);
-  assert_ok(fs_read(name, &sql, &length));
-  assert_int_equal(sqlite3_open(path, &database), SQLITE_OK);
-  char *problem = NULL;
-  if (sqlite3_exec(database, sql, NULL, NULL, &problem) != SQLITE_OK) fail_msg("%s", problem);
-  sqlite3_close(database);
-  free(sql);
 }
 
 static void a_database_of_every_earlier_version_is_brought_up_to_date(void **state) {

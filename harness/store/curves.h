@@ -1,0 +1,41 @@
+/* What a run recorded on its way: steps and evaluations, as arrays. */
+#ifndef FLIPBENCH_STORE_CURVES_H
+#define FLIPBENCH_STORE_CURVES_H
+
+#include "store/store.h"
+
+/* One value of one metric at one step. */
+typedef struct {
+  char *set, *task, *metric; /* owned */
+  int64_t ordinal, step;     /* ordinal: the set's place among those of the run */
+  double samples, seconds;   /* seen by then; of training by then, as they passed */
+  double value;              /* NaN: it was no number */
+} store_evaluation;
+/* All of a run, by ordinal, then step. The caller's: store_free_evaluations. */
+err store_list_evaluations(store *s, int64_t run_id, store_evaluation **evaluations,
+                           size_t *count) ERR_MUST_CHECK;
+/* The last value of each metric, by ordinal, then metric. */
+err store_list_final_evaluations(store *s, int64_t run_id, store_evaluation **evaluations,
+                                 size_t *count) ERR_MUST_CHECK;
+void store_free_evaluations(store_evaluation *evaluations, size_t count);
+
+/* A row of the loss curve; NaN for what was not recorded. A long run keeps one row for several
+ * steps (docs/schema.md). */
+typedef struct {
+  int64_t step, samples;
+  double loss, learning_rate, logit_scale, grad_norm;
+  double seconds; /* of training by then */
+} store_step;
+/* All of a run, in order. The caller frees. */
+err store_list_steps(store *s, int64_t run_id, store_step **steps, size_t *count) ERR_MUST_CHECK;
+
+/* The mean of a stretch of steps. */
+typedef struct {
+  double samples, seconds, value;
+} store_point;
+/* The loss of a run in at most `bins` stretches of as many steps each; stretches without a loss
+ * that is a number are left out. `points` has room for `bins`. */
+err store_load_loss(store *s, int64_t run_id, size_t bins, store_point *points,
+                    size_t *count) ERR_MUST_CHECK;
+
+#endif

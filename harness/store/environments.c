@@ -1,0 +1,73 @@
+#include "store/environments.h"
+
+#include <stddef.h>
+
+#include "store/rows.h"
+
+static const size_t texts_of[] = {
+    offsetof(store_environment, commit),       offsetof(store_environment, dirty),
+    offsetof(store_environment, compiler),     offsetof(store_environment, flags),
+    offsetof(store_environment, host),         offsetof(store_environment, os),
+    offsetof(store_environment, cpu),          offsetof(store_environment, device),
+    offsetof(store_environment, device_name),  offsetof(store_environment, driver),
+    offsetof(store_environment, precision),    offsetof(store_environment, libraries),
+    offsetof(store_environment, library_list), offsetof(store_environment, program_version)};
+static const rows_texts texts = ROWS_TEXTS(texts_of);
+
+#define ENVIRONMENT_COLUMNS                                                                        \
+  "SELECT commit_id, dirty, compiler, flags, host, os, cpu, device, device_name, driver,"          \
+  " precision, libraries, (SELECT group_concat(key || ' ' || value, ', ') FROM"                    \
+  " json_each(libraries)), program_version, threads FROM environment"
+
+static err take_environment(sqlite3_stmt *row, void *item) {
+  store_environment *e = item;
+  e->is_known = true;
+  e->threads = sqlite3_column_int64(row, 14);
+  return rows_copy_texts(row, 0, &texts, e);
+}
+
+static void drop_environment(void *item) {
+  rows_free_texts(&texts, item);
+}
+
+static const rows_kind kind = {sizeof(store_environment), take_environment, drop_environment,
+                               "where a run ran"};
+
+void store_free_environment(store_environment *e) {
+  drop_environment(e);
+  *e = (store_environment){0};
+}
+
+err store_load_environment(store *s, int64_t run_id, store_environment *e) {
+  sqlite3_stmt *rows;
+  bool has_row;
+  *e = (store_environment){0};
+  err error = sql_query(s, &rows,
+                        ENVIRONMENT_COLUMNS " WHERE id = (SELECT environment_id FROM run"
+                                            " WHERE run.id = ?)",
+                        "i", run_id);
+  if (!error) error = rows_first(s, rows, &kind, e, &has_row);
+  if (!error && !has_row) error = rows_empty_texts(&texts, e);
+  if (error) store_free_environment(e);
+  return error;
+}
+
+err store_list_environments(store *s, const char *experiment, store_environment **all,
+                            size_t *count) {
+  sqlite3_stmt *rows;
+  void *items = NULL;
+  *all = NULL;
+  *count = 0;
+  err error = sql_query(s, &rows,
+                        ENVIRONMENT_COLUMNS
+                        " WHERE id IN (SELECT environment_id FROM v_cell_latest JOIN run"
+                        "  ON run.id = run_id WHERE experiment = ?) ORDER BY id",
+                        "t", experiment);
+  if (!error) error = rows_collect(s, rows, &kind, &items, count);
+  *all = items;
+  return error;
+}
+
+void store_free_environments(store_environment *all, size_t count) {
+  rows_free(&kind, all, count);
+}

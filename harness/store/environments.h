@@ -1,0 +1,29 @@
+/* Where runs ran, and with which program: commit, compiler, machine, libraries. */
+#ifndef FLIPBENCH_STORE_ENVIRONMENTS_H
+#define FLIPBENCH_STORE_ENVIRONMENTS_H
+
+#include "store/store.h"
+
+typedef struct {
+  bool is_known; /* false: no process of the run recorded it; all texts are "" */
+  char *commit;  /* owned, as all texts; never NULL */
+  char *dirty;   /* digest of the uncommitted difference; "": none */
+  char *compiler, *flags, *program_version, *host, *os, *cpu;
+  char *device, *device_name, *driver; /* device: "cpu" or "cuda" */
+  char *precision;
+  char *libraries;    /* JSON, name to version */
+  char *library_list; /* "onednn 2.6.3, …" */
+  int64_t threads;
+} store_environment;
+
+/* Of a run. The caller's: store_free_environment. */
+err store_load_environment(store *s, int64_t run_id, store_environment *e) ERR_MUST_CHECK;
+void store_free_environment(store_environment *e);
+
+/* Of the runs that are the results of an experiment's cells, each once. The caller's:
+ * store_free_environments. */
+err store_list_environments(store *s, const char *experiment, store_environment **all,
+                            size_t *count) ERR_MUST_CHECK;
+void store_free_environments(store_environment *all, size_t count);
+
+#endif

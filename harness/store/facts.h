@@ -1,0 +1,53 @@
+/* Named values of runs: numbers, settings, and the differences of two runs. */
+#ifndef FLIPBENCH_STORE_FACTS_H
+#define FLIPBENCH_STORE_FACTS_H
+
+#include "store/store.h"
+
+typedef enum { STORE_NOTHING, STORE_INTEGER, STORE_REAL, STORE_TEXT, STORE_JSON } store_value_kind;
+typedef struct {
+  store_value_kind kind;
+  int64_t integer; /* of STORE_INTEGER, else 0 */
+  double real;     /* of numbers; NaN: it is none */
+  char *text;      /* the value as text, "" for nothing; owned */
+} store_value;
+
+typedef struct {
+  char *name; /* owned */
+  store_value value;
+} store_fact;
+void store_free_facts(store_fact *facts, size_t count);
+
+/* The numbers of a run (docs/schema.md), all STORE_REAL, by name. */
+err store_list_numbers(store *s, int64_t run_id, store_fact **numbers,
+                       size_t *count) ERR_MUST_CHECK;
+/* One of them; NaN: not recorded. */
+err store_find_number(store *s, int64_t run_id, const char *name, double *value) ERR_MUST_CHECK;
+/* Share of the training time that other processes cost a disturbed run; NaN when it was not
+ * disturbed, or when the rows hold no evidence. */
+err store_find_lost_share(store *s, int64_t run_id, double *share) ERR_MUST_CHECK;
+
+/* Every setting of a run's cell; booleans are the texts true and false, lists STORE_JSON. */
+err store_list_settings(store *s, int64_t run_id, store_fact **settings,
+                        size_t *count) ERR_MUST_CHECK;
+
+typedef enum {
+  STORE_PART_SETTINGS,
+  STORE_PART_CODE,
+  STORE_PART_MACHINE,
+  STORE_PART_DATA,
+  STORE_PART_RUN, /* status and numbers */
+  STORE_PART_EVALUATION,
+  STORE_PARTS
+} store_part;
+typedef struct {
+  store_part part;
+  char *name;                /* owned */
+  store_value first, second; /* STORE_NOTHING: that run does not have it */
+} store_difference;
+/* What two runs differ in, by part and name. The caller's: store_free_differences. */
+err store_compare_runs(store *s, int64_t first, int64_t second, store_difference **differences,
+                       size_t *count) ERR_MUST_CHECK;
+void store_free_differences(store_difference *differences, size_t count);
+
+#endif
