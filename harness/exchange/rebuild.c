@@ -37,18 +37,20 @@ static void free_runs(found_runs *runs) {
 }
 
 /* When the first process of a run began; NULL when there was none. */
-static char *first_start(const char *attempts_path) {
-  char line[65536] = "", *started = NULL;
+static err first_start(const char *attempts_path, char **started) {
+  char line[65536] = "";
+  err error = NULL;
   FILE *file = fopen(attempts_path, "re");
+  *started = NULL;
   if (!file) return NULL;
   if (fgets(line, sizeof line, file)) {
     json_t *object = json_loads(line, 0, NULL);
     const char *time = json_string_value(json_object_get(object, "time"));
-    if (time) started = mem_copy_string(time);
+    if (time && !(*started = mem_copy_string(time))) error = mem_error(0, "the list of runs");
     json_decref(object);
   }
   fclose(file);
-  return started;
+  return error;
 }
 
 static err add_run(found_runs *runs, char *directory, char *started) {
@@ -71,7 +73,8 @@ static err find_runs(const char *results, const char *experiment, found_runs *ru
   for (size_t i = 0; i < count && !error; i++) {
     char *directory = fs_join(experiment, names[i]);
     char *path = directory ? directory_path(results, directory, "attempts.jsonl") : NULL;
-    char *started = path ? first_start(path) : NULL;
+    char *started = NULL;
+    error = path ? first_start(path, &started) : mem_error(0, "a path");
     free(path);
     if (started)
       error = add_run(runs, directory, started);
