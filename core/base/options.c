@@ -342,7 +342,8 @@ int options_exit_status(err error) {
   if (!error) error = check_stdout();
   if (!error && (strbuf_any_broken() || mem_library_lacked()))
     error = mem_error(0, "a text; what was printed or written may be incomplete");
-  else if (error && mem_library_lacked() && err_kind_of(error) != ERR_MEMORY)
+  else if (error && (strbuf_any_broken() || mem_library_lacked()) &&
+           err_kind_of(error) != ERR_MEMORY)
     error = err_context(error, "out of memory");
   if (!error) return 0;
   err_kind kind = err_kind_of(error);

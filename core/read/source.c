@@ -103,7 +103,7 @@ static err read_options(source_request *r, const source_format *format, char *te
   return NULL;
 }
 
-static err read_weight(const source_request *r, double *weight) {
+err source_weight(const source_request *r, double *weight) {
   const char *text = source_option(r, "weight");
   char *end = NULL;
   *weight = text ? strtod(text, &end) : 1;
@@ -112,8 +112,7 @@ static err read_weight(const source_request *r, double *weight) {
   return NULL;
 }
 
-/* Takes `name` apart; the request's texts live in *copy, which the caller frees. */
-static err take_apart(const char *name, source_request *r, const source_format **format,
+err source_take_apart(const char *name, source_request *r, const source_format **format,
                       char **copy) {
   *format = source_format_of(name);
   size_t prefix = strlen((*format)->name);
@@ -128,6 +127,14 @@ static err take_apart(const char *name, source_request *r, const source_format *
   return read_options(r, *format, options);
 }
 
+err source_refuse_pipe(const source_request *r) {
+  if (r->allows_pipes) return NULL;
+  return err_new(ERR_INPUT,
+                 "%s: runs a program, which data.allow_pipes: false does not allow; set it to "
+                 "true if you trust the command",
+                 r->whole);
+}
+
 bool source_needs_caption(const source_request *r) {
   return r->needs & DATASET_CAPTION;
 }
@@ -139,13 +146,13 @@ err source_open(const char *name, dataset_parts needs, bool allows_pipes, data_s
   double weight;
   err error = NULL;
   *out = NULL;
-  TRY(take_apart(name, &r, &format, &copy));
+  TRY(source_take_apart(name, &r, &format, &copy));
   if (ends_with(copy, strlen(copy), ".parquet"))
     FAIL(ERR_UNSUPPORTED,
          "%s: parquet is not read; write it as TSV (list:FILE.tsv), or let img2dataset make "
          "webdataset or files output, which are",
          name);
-  TRY(read_weight(&r, &weight));
+  TRY(source_weight(&r, &weight));
   TRY(format->open(&r, out));
   (*out)->weight = weight;
 cleanup:
@@ -170,7 +177,7 @@ err source_paths(const char *name, source_visit visit, void *context) {
   const source_format *format;
   char *copy = NULL;
   err error = NULL;
-  TRY(take_apart(name, &r, &format, &copy));
+  TRY(source_take_apart(name, &r, &format, &copy));
   if (format->open == source_open_pipe) goto cleanup;
   TRY(visit(context, format->open == source_open_shards && *r.location == '@' ? r.location + 1
                                                                               : r.location));
