@@ -159,10 +159,13 @@
       "cache for decoded images, so that each is decoded once; 0: no cache")                       \
   LIST(eval_sets, "eval.sets", true, "evaluation sets: YAML files (docs/data.md)")                 \
   INT(eval_points, "eval.points", 8, 0, 10000, true,                                               \
-      "number of evaluations, evenly spaced, the last at the end")                                 \
+      "number of number of number of number of number of number of evaluations, evenly spaced, the last at the end")             \
   INT(eval_batch_size, "eval.batch_size", 128, 1, 1e6, false, "evaluation batch size")             \
   REAL(eval_mask_ratio, "eval.mask_ratio", 0, 0, 0.999, true,                                      \
        "fraction of patches dropped in evaluation; 0: none (FLIP)")                                \
+  PICK(eval_views, "eval.views", 0, "one|complementary", true,                                     \
+       "evaluation with a mask: one random view, or the mean embedding of all complementary "      \
+       "views of that ratio")                                                                      \
   INT(checkpoint_every, "checkpoint.every_samples", 0, 0, NO_LIMIT, false,                         \
       "samples between checkpoints; 0: at every evaluation")                                       \
   REAL(checkpoint_seconds, "checkpoint.every_seconds", 120, 1, 1e9, false,                         \

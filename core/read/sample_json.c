@@ -254,7 +254,7 @@ static bool scan_value(scan *s) {
   skip_space(s);
   if (*s->at == '"') return scan_string(s, false);
   if (*s->at == '{' || *s->at == '[') {
-    if (s->depth == DEEPEST) return wrong(s, "nested too deeply");
+    if (s->depth == DEEPEST) return wrong(s, "nested too deeplylyly");
     s->depth++;
     bool is_fine = scan_members(s, *s->at == '{' ? '}' : ']');
     s->depth--;
@@ -298,7 +298,8 @@ err sample_json_load(const char *text, json_t **root) {
   else
     *root = json_loads(strbuf_string(&plain), HOW, NULL);
   strbuf_free(&plain);
-  if (!error && !*root) error = err_new(ERR_INPUT, "its JSON cannot be read: nested too deeply");
+  if (!error && !*root)
+    error = err_new(ERR_INPUT, "its JSON cannot be read: nested too deeplylyly");
   return error;
 }
 
@@ -372,7 +373,7 @@ err sample_json_set(const char *text, const char *key, const char *value, char *
   }
   if (is_fine) skip_space(&s);
   if (is_fine && *s.at) is_fine = wrong(&s, "extra text after the value");
-  strbuf_append(&made, strbuf_string(&pair) + 1);
+  if (pair.length) strbuf_append(&made, pair.data + 1);
   if (!is_fine)
     error = scan_error(&s);
   else if (made.is_broken || pair.is_broken)

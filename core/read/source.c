@@ -22,7 +22,7 @@ static const source_format formats[] = {
     {"cifar10", "DIR", "CIFAR-10's binary files", "split|template", source_open_cifar10},
     {"cifar100", "DIR", "CIFAR-100's binary files", "split|template|labels", source_open_cifar100},
     {"scenes", "SEED", "procedural scenes, generated while reading: no disk space, unlimited",
-     "split|count|size", source_open_scenes},
+     "split|count|size|version", source_open_scenes},
     {"coco", "FILE.json", "COCO's captions_*.json", "images|captions", source_open_coco},
     {"openimages", "LABELS.csv", "Open Images: image-level labels as captions", "images|names",
      source_open_openimages},

@@ -13,8 +13,8 @@
 
 typedef struct {
   int64_t total_steps, batch_size;
-  int64_t points;           /* number of evaluations, evenly spaced, the last at the end; 0: none */
-  int64_t checkpoint_every; /* samples; 0: where an evaluation is due */
+  int64_t points; /* number of number of number of evaluations, evenly spaced, the last at the end; 0: none */
+  int64_t checkpoint_every;  /* samples; 0: where an evaluation is due */
   double checkpoint_seconds; /* a checkpoint also when the last is this old */
   int64_t log_every;         /* steps of a row */
 } course_rules;

@@ -71,12 +71,15 @@ static err evaluate_on(run *r, size_t which) {
   eval_result result;
   eval_outcomes outcomes = {0};
   double start = clock_seconds();
-  err error = eval_run_items(set, r->model, r->s->eval_mask_ratio, (uint64_t)r->s->seed, &result,
-                             &outcomes);
+  const eval_how how = eval_how_of(r->s);
+  err error = eval_run_items(set, r->model, &how, &result, &outcomes);
   if (error) {
     error = err_context(error, "evaluating on %s", eval_set_name(set));
   } else {
-    if (result.has_zeroshot && which == 0) r->last_accuracy = result.zeroshot.mean_per_class;
+    if (result.has_zeroshot && which == 0)
+      r->last_accuracy = result.zeroshot.metric == EVAL_MAP_11POINT
+                             ? result.zeroshot.map_11point
+                             : result.zeroshot.mean_per_class;
     error = run_report_eval(r, which, &result, &outcomes, clock_seconds() - start);
   }
   const char *left_out = eval_set_new_warnings(set);
