@@ -134,8 +134,7 @@ static int make_scenes(int argc, char **argv) {
   char *prefix = NULL;
   option options[] = {
       {"out", 'o', OPTION_STRING, &out, "DIR", "output folder for the shards", true},
-      {"count", 'n', OPTION_INTEGER, &count, "N",
-       "number of number of number of number of number of number of scenes (default 10k)", false},
+      {"count", 'n', OPTION_INTEGER, &count, "N", "number of scenes (default 10k)", false},
       {"seed", 0, OPTION_INTEGER, &seed, "S", "seed (default 0)", false},
       {"split", 0, OPTION_STRING, &split, "train|heldout",
        "heldout: shape and colour pairs absent from train", false},

@@ -33,7 +33,7 @@ static void print_retrieval(const char *name, const eval_retrieval *r) {
          100 * r->chance_r1, (long)r->images, (long)r->texts);
 }
 
-/* What the set left out or passed over. */
+/* What the set left out or skipped. */
 static void warn_of(eval_set *set) {
   const char *warnings = eval_set_new_warnings(set);
   if (*warnings) log_warning("skipped: %s", warnings);

@@ -1,4 +1,4 @@
-/* `flip inputs`: every file that a run reads, with what tells it from another of the same name. */
+/* `flip inputs`: every file that a run reads, with its size and fingerprint. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

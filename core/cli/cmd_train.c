@@ -88,7 +88,7 @@ int cmd_train(int argc, char **argv) {
     struct sigaction action = {.sa_handler = on_signal};
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
-    sigaction(SIGUSR1, &action, NULL); /* which mpirun hands on to every rank */
+    sigaction(SIGUSR1, &action, NULL); /* which mpirun forwards to every rank */
     const trainer_options how = {out, events, is_resuming, has_progress, &stop_requested};
     if (!error) error = run(config, device, &sets, &how);
   }

@@ -65,7 +65,7 @@ static void send_to(const watch *w, peer *p, message_kind kind, const char *text
   }
 }
 
-/* From the thread, while the others of this process may be waiting in a call for ever. What was
+/* From the thread, while the others of this process may be waiting in a call indefinitely. What was
  * recorded is on disk; the step under way is lost. */
 static _Noreturn void end_process(watch *w, const char *why, bool is_said) {
   if (w->c->rank == 0)

@@ -114,7 +114,7 @@ static err check_limits(const setting *row, double value, const char *text) {
   return err_new(ERR_INPUT, "%s: %s is outside [%s, %s]", row->key, text, least, most);
 }
 
-/* What YAML 1.1 took for true and false beside these. */
+/* What YAML 1.1 also accepted as true and false. */
 static bool is_old_bool(const char *text) {
   static const char *const words[] = {"yes", "no", "on", "off", "y", "n"};
   for (size_t i = 0; i < sizeof words / sizeof *words; i++)
@@ -305,8 +305,8 @@ static bool is_group(const char *prefix) {
   return false;
 }
 
-/* Two ways of saying one thing: the one that a later layer gives takes back the other. Both in one
- * map stay, for settings_check to refuse. */
+/* Alternative settings: one set by a later layer resets the other. Both in one map are kept, for
+ * settings_check to reject. */
 static void take_back_alternative(settings *s, const yml_node *map, const char *key) {
   if (strcmp(key, "samples") == 0 && !yml_get(map, "epochs")) s->epochs = 0;
   if (strcmp(key, "epochs") == 0 && !yml_get(map, "samples")) s->samples = 0;

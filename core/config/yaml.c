@@ -18,7 +18,7 @@ struct yml_document {
   yml_node *root;
   yml_node **all; /* every node, for freeing and for aliases: index + 1 = libyaml's node id */
   size_t count;
-  size_t merged; /* keys that stand in a map because of `<<` */
+  size_t merged; /* keys that are in a map because of `<<` */
 };
 
 static void free_node(yml_node *node) {
@@ -87,9 +87,9 @@ static err merge_map(yml_document *document, const yml_node *from, yml_node *map
   return NULL;
 }
 
-/* `<<: *other` and `<<: [*one, *other]`, as YAML 1.1 has them and Python's readers take them: the
- * keys of the maps named stand in this one, where it has none of its own; of several maps the first
- * counts. */
+/* `<<: *other` and `<<: [*one, *other]`, as in YAML 1.1 and Python's readers: the keys of the
+ * referenced maps are added to this one where it does not have them; of several maps the first
+ * wins. */
 static err merge(yml_document *document, yml_node *map) {
   size_t at = 0;
   while (at < map->count && !is_merge_key(map->keys[at])) at++;

@@ -124,7 +124,7 @@ err foreign_read_eos_id(const json_t *root, int64_t *end) {
   return NULL;
 }
 
-/* What both towers may carry beside their sizes. */
+/* What both towers may have in addition to their sizes. */
 static void write_kwargs(json_writer *w, int activation, double eps) {
   if (activation == ACTIVATION_GELU_TANH) {
     jsonw_object(w, "act_kwargs");

@@ -139,7 +139,7 @@ void foreign_default_preprocessor(bool is_vit, settings *s) {
   s->image_crop = CROP_FLOOR;
 }
 
-/* open_clip takes the size from the model, and passes over keys that it does not know. */
+/* open_clip takes the size from the model, and ignores unknown keys. */
 err foreign_read_preprocess_cfg(const json_t *root, settings *s) {
   s->image_resize_mode = RESIZE_SHORTEST;
   s->image_interpolation = INTERPOLATION_BICUBIC;

@@ -163,7 +163,7 @@ static err take_vocabulary(const char *folder, const char *name, int tokenizer, 
   return NULL;
 }
 
-/* The vocabulary that a model's folder has beside the weights: transformers keeps CLIP's merges
+/* The vocabulary that a model's folder has next to the weights: transformers keeps CLIP's merges
  * there, and BERT's words, as we do for a CLIP trained on WordPiece. Where there is none, --set
  * text.vocabulary=FILE has to say. */
 static err find_vocabulary(const source *from, settings *s) {

@@ -41,8 +41,8 @@ err cpu_grow(void **block, size_t *held, size_t bytes, const char *what) {
   return NULL;
 }
 
-/* Numbers below 1e-38 count as zero on the calling thread: a product with such a number takes some
- * hundred cycles, and softmax makes many of them. */
+/* Flushes numbers below 1e-38 to zero on the calling thread: a product with such a number takes
+ * some hundred cycles, and softmax makes many of them. */
 static void flush_subnormals(void) {
 #ifdef __SSE__
   _mm_setcsr(_mm_getcsr() | 0x8040u); /* flush to zero, denormals are zero */

@@ -1,4 +1,4 @@
-/* The plugin's door: is there a device, open it, how fast does it multiply. */
+/* The plugin's entry points: detect a device, open it, measure its matrix products. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

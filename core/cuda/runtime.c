@@ -31,7 +31,7 @@ err cuda_allocate(ops *o, size_t bytes, const char *what, void **block) {
     return NULL;
   }
   *block = NULL;
-  (void)cudaGetLastError(); /* the failure is told here; later calls must not see it again */
+  (void)cudaGetLastError(); /* the failure is reported here; later calls must not see it again */
   if (code != cudaErrorMemoryAllocation) return cuda_error(code, what);
   (void)cudaMemGetInfo(&available, &total);
   char wanted[TEXT_NUMBER_SIZE], has[TEXT_NUMBER_SIZE], all[TEXT_NUMBER_SIZE];

@@ -121,7 +121,7 @@ static char *trim(char *text) {
 }
 
 /* A UnicodeSet as labels.txt writes it: characters, ranges a-b and {sequences}, of which the first
- * character stands for the whole. */
+ * character represents the whole. */
 static err read_unicode_set(emoji_set *set, const char *text, const char *group,
                             const char *subgroup) {
   const utf8proc_uint8_t *at = (const utf8proc_uint8_t *)text;

@@ -13,7 +13,7 @@ static double cubic(double x) {
   return x < 2 ? (((x - 5) * x + 8) * x - 4) * a : 0;
 }
 
-/* weights [to, from]: how much of each old place a new one takes. */
+/* weights [to, from]: the weight of each old position in a new one. */
 static void fill_weights(int64_t from, int64_t to, double *weights) {
   double scale = (double)from / (double)to, stretch = scale > 1 ? scale : 1;
   for (int64_t i = 0; i < to; i++) {

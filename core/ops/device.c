@@ -18,7 +18,7 @@ void ops_destroy(ops *o) {
   if (o) o->call->destroy(o);
 }
 
-/* FLIP_PLUGINS, or lib/ beside the folder that this program is in. */
+/* FLIP_PLUGINS, or lib/ next to the folder that this program is in. */
 static void plugin_path(char *path, size_t size) {
   char prefix[PATH_MAX];
   const char *folder = getenv("FLIP_PLUGINS");

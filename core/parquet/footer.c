@@ -67,7 +67,7 @@ static element read_element(thrift_reader *r) {
   return e;
 }
 
-/* ConvertedType by number, as far as its values are no plain numbers or texts. */
+/* ConvertedType by number, for those that are not plain numbers or strings. */
 static const char *converted_obstacle(int64_t converted) {
   switch (converted) {
   case 5:

@@ -13,7 +13,7 @@
 #include "base/mem.h"
 #include "parquet/format.h"
 
-/* PageHeader, with what is asked of its three kinds. */
+/* PageHeader, with the fields used of its three kinds. */
 typedef struct {
   int64_t type, size, packed_size, values, encoding, level_encoding;
   int64_t nulls, level_bytes, repetition_bytes; /* version 2 */
@@ -193,7 +193,7 @@ static err read_page_header(cursor *c, page_header *h) {
   return NULL;
 }
 
-/* Unpacks `size` bytes, the last of the page, behind `head` bytes that are not packed. */
+/* Decompresses the last `size` bytes of the page, after `head` uncompressed bytes. */
 static err unpack_page(const cursor *c, const page_header *h, size_t head, uint8_t **out) {
   size_t packed = (size_t)h->packed_size, size = (size_t)h->size;
   if (head > packed || head > size) return damaged("a page is shorter than its levels");

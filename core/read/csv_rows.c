@@ -62,8 +62,8 @@ static err end_line(reading *r) {
   return error;
 }
 
-/* A character behind the quote that closed a field. pandas takes it as part of the field; after a
- * quote that went over lines it is the sign that another quote was meant, or none. */
+/* A character after the quote that closed a field. pandas makes it part of the field; after a quote
+ * that spans lines it indicates a misplaced quote. */
 static err reopen(reading *r) {
   if (r->line > r->quote_line)
     return err_new(ERR_INPUT,

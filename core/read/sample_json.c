@@ -254,7 +254,7 @@ static bool scan_value(scan *s) {
   skip_space(s);
   if (*s->at == '"') return scan_string(s, false);
   if (*s->at == '{' || *s->at == '[') {
-    if (s->depth == DEEPEST) return wrong(s, "nested too deeplylyly");
+    if (s->depth == DEEPEST) return wrong(s, "nested too deeply");
     s->depth++;
     bool is_fine = scan_members(s, *s->at == '{' ? '}' : ']');
     s->depth--;
@@ -298,8 +298,7 @@ err sample_json_load(const char *text, json_t **root) {
   else
     *root = json_loads(strbuf_string(&plain), HOW, NULL);
   strbuf_free(&plain);
-  if (!error && !*root)
-    error = err_new(ERR_INPUT, "its JSON cannot be read: nested too deeplylyly");
+  if (!error && !*root) error = err_new(ERR_INPUT, "its JSON cannot be read: nested too deeply");
   return error;
 }
 

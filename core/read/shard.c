@@ -124,8 +124,8 @@ err shard_expand(char *const *patterns, size_t count, char ***paths, size_t *pat
   return NULL;
 }
 
-/* The suffixes that are read, images in the order of preference. The whole of what stands behind a
- * key's dot counts: `seg.png` is no `png`. */
+/* The suffixes that are read, images in the order of preference. Everything after a key's dot
+ * counts: `seg.png` is not `png`. */
 static const char *const suffixes[] = {"jpg", "png", "jpeg", "webp", "txt", "json"};
 enum { SUFFIXES = sizeof suffixes / sizeof *suffixes, IMAGE_SUFFIXES = 4 };
 
@@ -149,8 +149,8 @@ static size_t key_length(const char *name) {
   return !dot || dot == fs_name(name) ? 0 : (size_t)(dot - name);
 }
 
-/* The key by the header in front of the sample's first member: right but for names that are longer
- * than a header takes. */
+/* The key by the header in front of the sample's first member: correct except for names too long
+ * for a header. */
 static void key_of_header(const shard *s, const shard_sample *sample,
                           char key[TAR_PREFIX + TAR_NAME + 2]) {
   int which = 0;
@@ -212,7 +212,7 @@ void shard_notes_free(shard_notes *notes) {
   *notes = (shard_notes){0};
 }
 
-/* The last sample is whole: its key is kept if its header does not tell it. */
+/* The last sample is whole: its key is stored if it is not in its header. */
 static err end_sample(indexing *x) {
   char told[TAR_PREFIX + TAR_NAME + 2];
   shard *s = x->s;
@@ -249,7 +249,7 @@ static err end_group(indexing *x) {
   return error;
 }
 
-/* Members of a group stand together; the group of this key becomes the current one. */
+/* Members of a group are adjacent; the group of this key becomes the current one. */
 static err enter_group(indexing *x, const char *name, size_t length, int suffix) {
   bool is_same = (x->has_sample || x->others.length) && x->key.length == length &&
                  memcmp(x->key.data, name, length) == 0;
@@ -293,7 +293,7 @@ static err find_data(shard *s, struct archive *tar, int64_t size, shard_bytes *b
   int status = size > 0 ? archive_read_data_block(tar, &block, &length, &offset) : ARCHIVE_OK;
   const char *data = block;
   *is_whole = false;
-  if (status != ARCHIVE_OK) return NULL; /* truncated: the caller tells */
+  if (status != ARCHIVE_OK) return NULL; /* truncated: the caller reports it */
   if (data < s->map || data > s->map + s->size)
     return err_new(ERR_INPUT,
                    "%s: compressed tar files are not supported; unpack it to a plain .tar",

@@ -23,7 +23,7 @@ static const off_t most_read_ahead = (off_t)2 << 30;
 typedef struct {
   char *name, *command; /* command: of a pipe, else NULL */
   uint64_t size;
-  int64_t samples; /* by a file beside it; -1: none says */
+  int64_t samples; /* by a file next to it; -1: not known */
   size_t source;
   _Atomic uint64_t seen; /* of its index when it was first opened; 0: not yet */
 } listed;
@@ -203,7 +203,7 @@ static err look_at_all(shard_list *l, uint64_t *total) {
   return NULL;
 }
 
-/* The sizes.json of the folder that was looked at last. */
+/* The sizes.json of the folder that was read last. */
 typedef struct {
   strbuf folder;
   json_t *sizes;

@@ -42,8 +42,8 @@ cleanup:
   return error;
 }
 
-/* The caption's text, NULL when there is none. One that is no text is a fault where captions are
- * needed, and none where they are not. */
+/* The caption's text, NULL when there is none. One that is not text is a fault only where captions
+ * are needed. */
 static err take_caption(const shard_reading *how, shard_bytes bytes, char **caption) {
   if (!bytes.data) return NULL;
   err error = plain_text(bytes.data, bytes.size, "its caption", caption);
@@ -56,7 +56,7 @@ static err take_json(shard_bytes bytes, char **json) {
   return bytes.data ? sample_json_text(bytes.data, bytes.size, json) : NULL;
 }
 
-/* The caption that a field of the JSON holds; NULL: the .txt has to stand in. */
+/* The caption that a field of the JSON holds; NULL: use the .txt. */
 static err take_field(const shard_reading *how, dataset_sample *out) {
   if (!how->caption_field || !out->json) return NULL;
   err error = sample_caption(out->json, how->caption_field, &out->caption);

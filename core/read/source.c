@@ -43,7 +43,7 @@ static const source_format *find_format(const char *name, size_t length) {
   return NULL;
 }
 
-/* Where the options begin: the last '#' with a '=' behind it; else the end. */
+/* Where the options begin: the last '#' followed by a '='; else the end. */
 static const char *find_options(const char *name) {
   const char *hash = strrchr(name, '#');
   return hash && strchr(hash, '=') ? hash : name + strlen(name);

@@ -20,7 +20,7 @@ typedef struct {
 typedef struct {
   data_source base;
   char *name, *template;
-  char *records;      /* all files' bytes, one behind the other */
+  char *records;      /* all files' bytes, concatenated */
   size_t label_bytes; /* 1: CIFAR-10; 2: coarse, fine */
   bool is_coarse;     /* captions from the coarse label */
   class_names fine, coarse;

@@ -11,7 +11,7 @@
 #include "read/csv_rows.h"
 #include "read/list_rows.h"
 
-/* Most rows that a byte of a file stands for: a damaged footer may claim any number of nulls. */
+/* Maximum rows per byte of a file: a damaged footer may claim any number of nulls. */
 enum { MOST_ROWS_A_BYTE = 64 };
 
 /* Columns that are read, by their places among `read`. */
@@ -79,7 +79,7 @@ static err find_prefix(parquet_list *l) {
   return NULL;
 }
 
-/* img2dataset's metadata lie beside the shard 00000.tar or the folder 00000. */
+/* img2dataset's metadata are next to the shard 00000.tar or the folder 00000. */
 static err find_pictures(parquet_list *l) {
   strbuf tar = {0};
   err error = find_prefix(l);
@@ -197,7 +197,7 @@ static err take_row(void *context, int64_t row, const parquet_value *values) {
   return list_rows_take(&l->list, place, image, extension, caption, l->is_metadata ? NULL : "{}");
 }
 
-/* The shard that the metadata are of, with what is missing from it told as they tell it. */
+/* The shard that the metadata are of, with missing samples reported as recorded there. */
 static err open_tar(parquet_list *l, data_source **out) {
   strbuf tar = {0};
   data_source *rows = (data_source *)l->list.rows;

@@ -233,7 +233,7 @@ void stream_close(stream *s) {
   free(s);
 }
 
-/* The shard that the order has come to, once it is open. Under the lock. */
+/* The shard that the order has reached, once it is open. Under the lock. */
 static err wait_for_head(stream *s, node **out) {
   pthread_cond_broadcast(&s->wanted);
   while (!s->is_stopping && !(s->head && s->head->is_ready)) pthread_cond_wait(&s->ready, &s->lock);
@@ -286,7 +286,8 @@ static err end_epoch(stream *s, int64_t samples) {
   return NULL;
 }
 
-/* Adds what the block takes of the shard at hand, and goes on to the next when it is through. */
+/* Adds the current shard's samples to the block, and moves on to the next shard when it is
+ * exhausted. */
 static err take_of_shard(stream *s, stream_block *b, node *n, bool *is_epoch_over,
                          node **unneeded) {
   int64_t left = n->shard.count - s->at.sample, room = s->c.buffer - b->count;
@@ -370,7 +371,7 @@ void stream_release(stream *s, stream_run *run) {
   close_nodes(unneeded);
 }
 
-/* The segment and the sample of its shard that stand at a place of the shuffled block. */
+/* The segment, and the sample of its shard, at a position of the shuffled block. */
 static const segment *find_place(const stream *s, const stream_block *b, int64_t place,
                                  int64_t *index) {
   int64_t number = b->start.before / s->c.buffer, at = place;

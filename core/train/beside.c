@@ -45,7 +45,7 @@ err beside_save(const char *checkpoint, const beside *b) {
 
 void beside_remove(const char *checkpoint) {
   char *path = path_beside(checkpoint, BESIDE_SUFFIX);
-  if (path) unlink(path); /* what stays behind is written anew or pruned */
+  if (path) unlink(path); /* leftovers are overwritten or pruned */
   free(path);
 }
 

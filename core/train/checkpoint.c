@@ -237,7 +237,7 @@ err checkpoint_prune(const char *folder, int64_t keep) {
   err error = fs_list(folder, &names, &count);
   if (error) return error;
   int64_t seen = 0;
-  /* backwards: the newest come first, and what lies beside a checkpoint before it */
+  /* backwards: the newest come first, and a checkpoint's state file before it */
   for (size_t i = count; i-- > 0 && !error;) {
     bool is_old = is_beside(names[i]) && seen >= keep;
     if (is_checkpoint(names[i])) is_old = ++seen > keep;

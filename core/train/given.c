@@ -71,7 +71,7 @@ static bool differ(const char *a, const char *b) {
   return *a && *b && strcmp(a, b) != 0;
 }
 
-/* The first digits tell enough. */
+/* The first digits suffice. */
 enum { SHOWN = 12 };
 
 static const char *samples_text(int64_t samples, char text[48]) {
@@ -128,7 +128,7 @@ static void compare_sets(const given *before, const given *now, strbuf *remarks)
   }
 }
 
-/* With epochs, a stream is as long as the counts beside its shards say. */
+/* With epochs, the length of a stream comes from the counts next to its shards. */
 static err compare_counts(const char *path, const given *before, const given *now,
                           const settings *s) {
   bool is_counted = s->data_order == DATA_ORDER_STREAM && !s->epoch_samples &&

@@ -58,7 +58,7 @@ static err check_same_run(const run *r, const char *path, const settings *before
   return error;
 }
 
-/* A new run does not go into the folder of another: its last checkpoint would be taken for this
+/* A new run does not go into the folder of another: its last checkpoint would be mistaken for this
  * run's. */
 static err refuse_used_folder(const run *r, const char *path) {
   settings before;

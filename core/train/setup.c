@@ -33,8 +33,8 @@ static err open_data(run *r) {
   return error;
 }
 
-/* Epochs are counted in samples, which the streaming order knows from files beside the shards or
- * not at all. */
+/* Epochs are counted in samples, which the streaming order knows only from files next to the
+ * shards. */
 static err check_epoch(const run *r) {
   const settings *s = r->s;
   const char *uncounted = NULL;

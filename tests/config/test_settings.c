@@ -429,7 +429,8 @@ static void yamls_own_words_are_read_as_it_has_them(void **state) {
                  "run.yaml:1:12: clip_norm: null is not allowed; remove the key to use its "
                  "default\n    1 | clip_norm: null\n      |            ^~~~");
   assert_refused("data.flip: yes\n",
-                 "run.yaml:1:12: data.flip: 'yes' is not true or false (a boolean in YAML 1.1, a string in 1.2)\n    1 | data.flip: yes\n      |            ^~~");
+                 "run.yaml:1:12: data.flip: 'yes' is not true or false (a boolean in YAML 1.1, a "
+                 "string in 1.2)\n    1 | data.flip: yes\n      |            ^~~");
   assert_refused("image: {width: 64}\nimage.width: 32\n",
                  "run.yaml:2:1: image.width is given twice, nested and dotted (first on line 1)\n"
                  "    2 | image.width: 32\n      | ^~~~~~~~~~~");
@@ -444,7 +445,7 @@ static void merge_keys_bring_what_a_map_has_not(void **state) {
       {"<<: [{a: 1}, b]\n", "'<<' takes a map"},
       {"a: {<<: {b: 1}, <<: {c: 1}}\n", "key '<<' is given twice"},
       {"a:\n\tb: 1\n", "run.yaml:2:1: tab character"},
-      {"a: \"x\\0y\"\n", "run.yaml:1:4: a NUL character"}};
+      {"a: \"x\\0y\"\n", "run.yaml:1:4: NUL character"}};
   assert_ok(settings_init(&s));
   apply(&s, "image: &tower {width: 96, layers: 3}\n"
             "text:\n  <<: [*tower, {layers: 7, heads: 2}]\n  width: 48\n");

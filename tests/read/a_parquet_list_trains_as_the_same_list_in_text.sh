@@ -46,7 +46,7 @@ expect_line err.txt 'separator does not apply to Parquet'
 expect_status 2 "$FLIP" data stats "shards:list/list.parquet"
 expect_line err.txt 'a Parquet file; name it as list:'
 
-# img2dataset's metadata: beside a folder, beside a shard, beside neither.
+# img2dataset's metadata: next to a folder, next to a shard, next to neither.
 mkdir files shards
 cp "$fixtures/img2dataset.parquet" files/00000.parquet
 cp "$fixtures/img2dataset.parquet" shards/00000.parquet
@@ -65,4 +65,4 @@ for kind in files shards; do
 done
 tar cf shards/00000.tar --format=ustar -C files/00000 000000000.png 000000000.txt
 expect_status 1 "$FLIP" data verify shards/00000.parquet
-expect_line out.txt 'tells of 5 pictures downloaded, shards/00000.tar has 1 samples'
+expect_line out.txt 'lists 5 downloaded images, but shards/00000.tar has 1 samples'

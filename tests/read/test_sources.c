@@ -25,7 +25,7 @@ static void write_text(const char *name, const char *text) {
   free(path);
 }
 
-/* A picture of one colour, so that it can be told which one was read. */
+/* An image of one colour, to identify which one was read. */
 static void write_picture(const char *name, uint8_t grey) {
   image picture;
   uint8_t *bytes;

@@ -48,7 +48,7 @@ train --out told --set 'eval.sets=[set.yaml]' 2>/dev/null
 grep '"kind":"skipped_sample"' told/events.jsonl | grep -c 'broken.tar: 00000003' | grep -qx 1 || fail "training does not name it once"
 printf 'name: p\nimages: [broken.tar]\ntasks: [probe]\nlabel: shape\n' > probe.yaml
 expect_status 0 "$FLIP" eval probe -m run -f probe.yaml --train probe.yaml --c 1 --json
-[ "$(number images out.txt)" = 7 ] || fail "the probe does not go on without it"
+[ "$(number images out.txt)" = 7 ] || fail "the probe does not continue without it"
 
 # Captions that are no text, or none: a fault of the sample, and only where captions are asked for.
 changed latin "printf 'caf\xe9' > 00000003.txt"
@@ -71,7 +71,7 @@ done
 changed nul "printf 'a red\0 apple tree' > 00000003.txt; rm 0000000[0124567]*"
 "$FLIP" data stats nul.tar | grep -qE 'caption +4 … 4 … 4 words' || fail "what follows a NUL is lost"
 
-# Which member is taken does not depend on the order in the tar; what is passed over is counted.
+# Which member is used does not depend on the order in the tar; skipped members are counted.
 cd whole
 cp 00000003.png 00000003.jpg; echo 'not this one' > 00000003.caption; : > 00000003.seg.png
 tar cf ../first.tar 00000003.{jpg,png,caption,txt,seg.png,json}; tar cf ../last.tar 00000003.{seg.png,txt,caption,json,png,jpg}
@@ -162,6 +162,6 @@ expect_status 0 "$FLIP" data verify @list.txt
 # Files of a folder that are no images are counted too.
 mkdir album; cp whole/00000000.png album; cp whole/00000000.txt album; : > album/film.gif; : > album/notes.md
 expect_status 0 "$FLIP" embed -m run -i album -o x.npy
-expect_line err.txt 'album: 2 files passed over: not .jpg, .jpeg, .png or .webp'
+expect_line err.txt 'album: 2 files skipped: not .jpg, .jpeg, .png or .webp'
 expect_status 0 "$FLIP" data stats album
-expect_line err.txt 'album: 2 files passed over'
+expect_line err.txt 'album: 2 files skipped'

@@ -1,4 +1,4 @@
-/* What the op tests do not reach: the launchers that stand beside the ops (sums, activations, 8-bit
+/* What the op tests do not reach: the launchers outside the ops (sums, activations, 8-bit
  * floats), refused shapes, and the corners of the sort behind the embedding's gradient. */
 #include "support/test.h"
 

@@ -51,7 +51,7 @@ train --out piped --set 'data.train=["pipe:cat shards/part-{0..4}.tar"]' --set d
 
 # Epochs need a length: given by the counts next to the shards, or refused with the remedy.
 expect_status 2 train --out epochs --set samples=0 --set epochs=3
-expect_line err.txt 'epochs: 3 needs the length of an epoch.*shards/part-0.tar has neither .*_stats.json.*Give samples'
+expect_line err.txt 'epochs: 3 needs the length of an epoch.*shards/part-0.tar has no count.*_stats.json.*Give samples'
 train --out given --set samples=0 --set epochs=2 --set epoch_samples=160
 expect_line given/events.jsonl '"event":"start".*"total_steps":10,'
 echo '{"part-0.tar": 40, "part-1.tar": 30, "part-2.tar": 30, "part-3.tar": 30, "part-4.tar": 35}' > shards/sizes.json

@@ -24,4 +24,4 @@ grep -q 'text.repair' run/config.yaml && fail "config.yaml still names text.repa
 same && fail "a run from before repairs captions that it was trained on as they were"
 train --out run --resume 2>message && fail "a run from before went on with repaired captions"
 grep -q 'was made with text.repair: false, this run has true' message || fail "$(cat message)"
-train --out run --resume -s text.repair=false || fail "a run from before did not go on as it was"
+train --out run --resume -s text.repair=false || fail "a run from before did not continue unchanged"

@@ -8,7 +8,7 @@
 static const course_rules usual = {
     .total_steps = 20, .batch_size = 32, .points = 4, .checkpoint_seconds = 120, .log_every = 1};
 
-/* A run told by letters: . a step, S saved, E evaluated, ! stopped, F finished. It begins at
+/* A run described by letters: . a step, S saved, E evaluated, ! stopped, F finished. It begins at
  * `place` and is asked to stop from act number `stop_at` on (-1: never). */
 static const char *story(const course_rules *rules, course_place *place, int stop_at) {
   static char letters[256];

@@ -1,4 +1,5 @@
-/* A run that will not fit is told so before it starts, with settings that would. */
+/* A run that does not fit into memory is rejected before it starts, with settings that would fit.
+ */
 #include "support/test.h"
 
 #include "model/count.h"
@@ -94,7 +95,9 @@ static void a_machine_that_is_too_small_is_told_as_such(void **state) {
   table.memory = NULL;
   err error = fit_check(&s, BERT_VOCABULARY, &device_ops, planned(&s), host);
   assert_non_null(error);
-  assert_non_null(strstr(err_message(error), "GiB of memory, and 23.0 GiB are available: it would fit with micro_batch_size: "));
+  assert_non_null(
+      strstr(err_message(error),
+             "GiB of memory, and 23.0 GiB are available: it would fit with micro_batch_size: "));
   err_free(error);
   host.is_group = true;
   assert_fails_with(fit_check(&s, BERT_VOCABULARY, &device_ops, planned(&s), host),

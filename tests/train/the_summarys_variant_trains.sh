@@ -6,7 +6,7 @@ models=$SOURCE/tests/parity/fixtures/models
 
 # The fixtures' BERT knows 40 tokens; a vocabulary of as many makes words of letters.
 { printf '[PAD]\n[UNK]\n[CLS]\n[SEP]\n'; printf '%s\n' {a..z}; printf '##%s\n' a e i o u n r s t l; } > letters.txt
-[ "$(wc -l < letters.txt)" = 40 ] || fail "40 entries were wanted"
+[ "$(wc -l < letters.txt)" = 40 ] || fail "expected 40 entries"
 expect_status 0 "$FLIP" convert -i "$models/vit" -i "$models/bert" -o towers.safetensors -f flip \
   --set embed_dim=16 --set text.length=12 --set text.vocabulary=letters.txt --set temperature=1
 expect_line out.txt 'towers.safetensors: flip, [0-9]* parameters, from ViTModel'
@@ -45,7 +45,7 @@ go --out stopped --set checkpoint.every_samples=32 --set checkpoint.keep=100 --r
 tensors() { tail -c 100000 "$(newest "$1")" | sha256sum; } # settings in the header differ
 [ "$(tensors whole)" = "$(tensors stopped)" ] || fail "a resumed run has other bits"
 
-# What does not fit together is told.
+# Incompatible combinations are reported.
 expect_status 2 "$FLIP" train --config summary.yaml --no-progress --out x --set mask_mode=random
 expect_line err.txt 'mask_replacement: only mask_mode: zero'
 expect_status 2 "$FLIP" convert -i "$models/vit" -i "$models/hf_quick_gelu" -o x -f flip

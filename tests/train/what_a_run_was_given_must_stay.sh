@@ -1,4 +1,4 @@
-# A run that goes on must have the data, the vocabulary and the first weights that it began with; a
+# A resumed run must have the data, the vocabulary and the first weights that it began with; a
 # new run does not go into the folder of another; one that does not fit does not begin.
 . "$SOURCE/tests/support/training.sh"
 make_data
@@ -30,7 +30,7 @@ tar xf own.tar && tar cf own.tar --sort=name 000000[0-3]*
 refused 'trained on other data: 160 samples .*now gives 40 .*With epochs: 4' --out epochs --resume --set samples=0 --set epochs=4
 rm epochs/checkpoints/*.state.json # nothing to compare with: its length tells
 refused 'step-000000010.safetensors is at step 10, and this run ends at step 5 .epochs: 4 of 40 samples' --out epochs --resume --set samples=0 --set epochs=4
-grep -qi memory err.txt && fail "told as a lack of memory"
+grep -qi memory err.txt && fail "reported as out of memory"
 cp data/train-00000.tar own.tar
 
 # Another vocabulary of as many entries; other first weights.
