@@ -79,7 +79,7 @@ static void the_last_word_on_the_length_of_a_run_wins(void **state) {
   settings_free(&s);
 }
 
-static void every_error_of_a_file_is_told_in_one_pass_with_its_place(void **state) {
+static void every_error_of_a_file_is_reported_in_one_pass_with_its_place(void **state) {
   (void)state;
   assert_refused("image:\n"
                  "  widht: 192\n"
@@ -380,7 +380,7 @@ static void the_presets_are_the_released_recipes(void **state) {
   }
 }
 
-static void bases_are_laid_below_and_cycles_are_refused(void **state) {
+static void base_files_are_overridden_and_cycles_are_rejected(void **state) {
   (void)state;
   char folder[] = "/tmp/flip-settings-XXXXXX";
   settings s;
@@ -402,7 +402,7 @@ static void bases_are_laid_below_and_cycles_are_refused(void **state) {
 }
 
 /* YAML 1.2's core schema: three spellings of true, false and null; no other words. */
-static void yamls_own_words_are_read_as_it_has_them(void **state) {
+static void yaml_scalars_follow_version_1_2(void **state) {
   (void)state;
   settings s, plain;
   char a[HASH_SIZE], b[HASH_SIZE];
@@ -436,7 +436,7 @@ static void yamls_own_words_are_read_as_it_has_them(void **state) {
                  "    2 | image.width: 32\n      | ^~~~~~~~~~~");
 }
 
-static void merge_keys_bring_what_a_map_has_not(void **state) {
+static void merge_keys_add_missing_keys(void **state) {
   (void)state;
   settings s;
   yml_document *document;
@@ -464,7 +464,7 @@ int main(void) {
       cmocka_unit_test(nested_and_dotted_keys_are_the_same_settings),
       cmocka_unit_test(numbers_take_underscores_and_powers_of_thousand),
       cmocka_unit_test(the_last_word_on_the_length_of_a_run_wins),
-      cmocka_unit_test(every_error_of_a_file_is_told_in_one_pass_with_its_place),
+      cmocka_unit_test(every_error_of_a_file_is_reported_in_one_pass_with_its_place),
       cmocka_unit_test(yaml_that_is_no_yaml_is_refused_with_its_place),
       cmocka_unit_test(what_no_row_can_say_alone_is_checked_too),
       cmocka_unit_test(the_canonical_form_reads_back_as_itself),
@@ -474,9 +474,9 @@ int main(void) {
       cmocka_unit_test(repair_of_captions_is_part_of_byte_pair_runs_alone),
       cmocka_unit_test(lengths_follow_the_released_codes_rule),
       cmocka_unit_test(the_presets_are_the_released_recipes),
-      cmocka_unit_test(yamls_own_words_are_read_as_it_has_them),
-      cmocka_unit_test(merge_keys_bring_what_a_map_has_not),
-      cmocka_unit_test(bases_are_laid_below_and_cycles_are_refused),
+      cmocka_unit_test(yaml_scalars_follow_version_1_2),
+      cmocka_unit_test(merge_keys_add_missing_keys),
+      cmocka_unit_test(base_files_are_overridden_and_cycles_are_rejected),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

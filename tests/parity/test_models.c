@@ -15,7 +15,7 @@
 
 #define FIXTURES FLIP_SOURCE_DIR "/tests/parity/fixtures/models/"
 
-/* fp32 sums in another order: a relative error of 1e-4 is asked for; of gradients, which pass
+/* fp32 sums in another order: a relative error of 1e-4 is required; of gradients, which pass
  * through twice as many sums, 1e-3. Relative to the largest of the tensor, since single elements
  * may be near zero. */
 static const double embedding_bound = 1e-4, gradient_bound = 1e-3;

@@ -30,7 +30,7 @@ expect_status 1 "$FLIP" data verify list/list.parquet
 expect_line out.txt '^list/list.parquet: row 71: has no caption'
 expect_line out.txt '^80 samples checked, 1 faults'
 
-# Addresses alone, nested columns, columns that are no text, separators.
+# Only URLs, nested columns, columns that are not text, separators.
 expect_status 2 "$FLIP" data stats "$fixtures/laion.parquet"
 expect_line err.txt "laion.parquet: column 'URL' holds URLs.*img2dataset .*--url_col URL"
 expect_status 2 "$FLIP" data stats "$fixtures/laion.parquet#image=URL"

@@ -14,7 +14,7 @@ static char *label_of(const char *value) {
   return label;
 }
 
-static void values_that_jansson_has_not_are_read_all_the_same(void **state) {
+static void values_that_jansson_lacks_are_read(void **state) {
   (void)state;
   static const char *const cases[][2] = {{"\"cat\"", "cat"},
                                          {"3", "3"},
@@ -102,7 +102,7 @@ static void every_encoding_that_json_may_have_is_read(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(values_that_jansson_has_not_are_read_all_the_same),
+      cmocka_unit_test(values_that_jansson_lacks_are_read),
       cmocka_unit_test(odd_values_do_no_harm_to_their_neighbours),
       cmocka_unit_test(what_python_refuses_is_refused_with_its_place),
       cmocka_unit_test(every_encoding_that_json_may_have_is_read),

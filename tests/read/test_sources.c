@@ -84,7 +84,7 @@ static void expect_label(const dataset *d, int64_t row, const char *name, const 
   dataset_sample_free(&s);
 }
 
-static void a_folder_gives_its_images_with_the_texts_beside_them(void **state) {
+static void a_folder_gives_its_images_with_their_text_files(void **state) {
   (void)state;
   write_picture("tree/b/2.png", 20);
   write_text("tree/b/2.txt", "second");
@@ -344,7 +344,7 @@ static void a_stream_has_the_fingerprint_of_the_exact_order(void **state) {
   dataset_close(d);
 }
 
-static void counts_beside_the_shards_are_read(void **state) {
+static void counts_next_to_the_shards_are_read(void **state) {
   (void)state;
   char first[256], second[256], *names[] = {first, second}, path[256];
   const char *uncounted;
@@ -438,7 +438,7 @@ static void a_weight_is_how_often_an_epoch_shows_a_source(void **state) {
   dataset_close(d);
 }
 
-/* Keys are not kept where the tar's own headers tell them; long names stand elsewhere in it. */
+/* Keys are not stored where the tar's headers contain them; long names are elsewhere in it. */
 static void keys_of_any_length_are_those_of_their_members(void **state) {
   (void)state;
   enum { KEYS = 6 };
@@ -577,7 +577,7 @@ static void scenes_are_drawn_while_they_are_read(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(a_folder_gives_its_images_with_the_texts_beside_them),
+      cmocka_unit_test(a_folder_gives_its_images_with_their_text_files),
       cmocka_unit_test(imagenets_folders_are_named_by_a_list),
       cmocka_unit_test(lists_may_quote_and_name_their_columns),
       cmocka_unit_test(cifars_binary_files_are_read),
@@ -591,7 +591,7 @@ int main(void) {
       cmocka_unit_test(the_fingerprint_sees_what_lies_under_a_name),
       cmocka_unit_test(a_range_in_a_pipe_is_a_command_a_number),
       cmocka_unit_test(a_stream_has_the_fingerprint_of_the_exact_order),
-      cmocka_unit_test(counts_beside_the_shards_are_read),
+      cmocka_unit_test(counts_next_to_the_shards_are_read),
       cmocka_unit_test(what_no_stream_can_read_is_refused),
       cmocka_unit_test(a_shard_that_changes_during_a_run_is_named),
       cmocka_unit_test(a_weight_is_how_often_an_epoch_shows_a_source),

@@ -36,7 +36,7 @@ static uint64_t planned(const settings *s) {
   return counts.planned_bytes;
 }
 
-static void enough_memory_is_no_error(void **state) {
+static void enough_memory_is_not_an_error(void **state) {
   (void)state;
   settings s = large_settings();
   uint64_t bytes = planned(&s);
@@ -76,7 +76,7 @@ static void what_would_fit_is_named_and_does_fit(void **state) {
   settings_free(&s);
 }
 
-static void weights_that_are_too_large_are_told_as_such(void **state) {
+static void weights_that_are_too_large_are_reported(void **state) {
   (void)state;
   settings s = large_settings();
   device = (ops_memory){.free = 1 << 20, .total = (uint64_t)80 << 30};
@@ -88,7 +88,7 @@ static void weights_that_are_too_large_are_told_as_such(void **state) {
 }
 
 /* The CPU has the machine's memory, or what a control group leaves of it. */
-static void a_machine_that_is_too_small_is_told_as_such(void **state) {
+static void a_run_that_does_not_fit_is_rejected(void **state) {
   (void)state;
   settings s = large_settings();
   fit_memory host = {.bytes = (uint64_t)23 << 30};
@@ -110,10 +110,10 @@ static void a_machine_that_is_too_small_is_told_as_such(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(enough_memory_is_no_error),
+      cmocka_unit_test(enough_memory_is_not_an_error),
       cmocka_unit_test(what_would_fit_is_named_and_does_fit),
-      cmocka_unit_test(weights_that_are_too_large_are_told_as_such),
-      cmocka_unit_test(a_machine_that_is_too_small_is_told_as_such),
+      cmocka_unit_test(weights_that_are_too_large_are_reported),
+      cmocka_unit_test(a_run_that_does_not_fit_is_rejected),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

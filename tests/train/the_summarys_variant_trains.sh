@@ -1,5 +1,5 @@
 # The summary's variant end to end, from transformers' towers: zeroed patches, one direction, features
-# as they are, a fixed temperature, dropout; and a resumed run has its bits all the same.
+# without normalisation, a fixed temperature, dropout; a resumed run is still bit-identical.
 . "$SOURCE/tests/support/training.sh"
 make_data
 models=$SOURCE/tests/parity/fixtures/models
@@ -11,7 +11,7 @@ expect_status 0 "$FLIP" convert -i "$models/vit" -i "$models/bert" -o towers.saf
   --set embed_dim=16 --set text.length=12 --set text.vocabulary=letters.txt --set temperature=1
 expect_line out.txt 'towers.safetensors: flip, [0-9]* parameters, from ViTModel'
 
-# The preset, but for sizes, data and the rate's schedule.
+# The preset, except for sizes, data and the learning-rate schedule.
 cat > summary.yaml <<'Y'
 base: presets/summary.yaml
 image: {size: 24, patch: 8, width: 24, layers: 2, heads: 2, mlp_ratio: 3}

@@ -1,5 +1,5 @@
 # A resumed run must have the data, the vocabulary and the first weights that it began with; a
-# new run does not go into the folder of another; one that does not fit does not begin.
+# new run does not use another run's folder; one that does not fit into memory does not start.
 . "$SOURCE/tests/support/training.sh"
 make_data
 cp data/train-00000.tar own.tar
@@ -24,7 +24,7 @@ cp data/train-00000.tar own.tar
 train --out run --resume
 cmp "$(newest run)" <(train --out again >/dev/null; cat "$(newest again)") || fail "other bits after the data was put back"
 
-# Fewer samples, by epochs: said as what it is.
+# Fewer samples, by epochs: the message says so.
 half epochs --set samples=0 --set epochs=4
 tar xf own.tar && tar cf own.tar --sort=name 000000[0-3]*
 refused 'trained on other data: 160 samples .*now gives 40 .*With epochs: 4' --out epochs --resume --set samples=0 --set epochs=4
@@ -58,6 +58,6 @@ refused 'again already holds a run at step 20 .640 samples. of other settings .s
 refused 'again already holds a run at step 20 .640 samples.: --resume continues it' --out again
 [ "$(cat again/events.jsonl again/config.yaml again/checkpoints/* | sha256sum)" = "$before" ] || fail "the folder was touched"
 
-# More memory than there is.
+# More memory than available.
 expect_status 1 "$FLIP" train --config run.yaml --no-progress --out large --set batch_size=3000000 --set samples=3000000 --set warmup_samples=0
 expect_line err.txt 'the run needs an estimated [0-9.]+ .iB of memory, but [0-9.]+ .iB are (available|available to this control group): it would fit with micro_batch_size'
