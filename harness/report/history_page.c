@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <jansson.h>
+
 #include "report/history.h"
 #include "report/page.h"
 
@@ -103,6 +105,39 @@ static err write_group(json_writer *w, const history_view *v, const char *folder
   return page_figure(folder, file, number, figures);
 }
 
+/* A line of failures.jsonl; one that is no JSON as it is. */
+static void write_failure(json_writer *w, const char *line, size_t length, strbuf *text) {
+  json_t *failure = json_loadb(line, length, 0, NULL);
+  const char *commit = json_string_value(json_object_get(failure, "commit"));
+  const char *time = json_string_value(json_object_get(failure, "time"));
+  const char *said = json_string_value(json_object_get(failure, "message"));
+  strbuf heading = {0}, message = {0};
+  if (commit) strbuf_format(&heading, "%.10s%s%s", commit, time ? ", " : "", time ? time : "");
+  if (commit && said)
+    strbuf_append(&message, said);
+  else
+    strbuf_append_bytes(&message, line, length);
+  strbuf_format(text, "%s\n%s\n", strbuf_string(&heading), strbuf_string(&message));
+  jsonw_object(w, NULL);
+  jsonw_string(w, "heading", strbuf_string(&heading));
+  jsonw_string(w, "message", strbuf_string(&message));
+  jsonw_end(w);
+  strbuf_free(&heading);
+  strbuf_free(&message);
+  json_decref(failure);
+}
+
+static void write_failures(json_writer *w, const char *lines, strbuf *text) {
+  jsonw_array(w, "failures");
+  if (lines) strbuf_append(text, "\nCommits that could not be measured\n");
+  for (const char *at = lines ? lines : ""; *at;) {
+    size_t length = strcspn(at, "\n");
+    if (length) write_failure(w, at, length, text);
+    at += length + (at[length] == '\n');
+  }
+  jsonw_end(w);
+}
+
 err history_page(const history_view *v, const char *folder, const char *failures, strbuf *out) {
   size_t members[HISTORY_PANELS];
   strbuf title = {0}, text = {0}, figures = {0}, json = {0};
@@ -115,9 +150,8 @@ err history_page(const history_view *v, const char *folder, const char *failures
   for (size_t number = 0; !error && history_panels(v, number, members) > 0; number++)
     error = write_group(&w, v, folder, number, &text, &figures);
   jsonw_end(&w);
-  jsonw_string(&w, "failures", failures);
+  write_failures(&w, failures, &text);
   jsonw_end(&w);
-  if (failures) strbuf_format(&text, "\nCommits that could not be measured\n%s\n", failures);
   page_write(&(page_content){strbuf_string(&title), strbuf_string(&text), strbuf_string(&figures),
                              strbuf_string(&json)},
              out);

@@ -26,7 +26,7 @@ static void name_parts(const report_row *row, const report_value *v, const char 
                        char (*texts)[TEXT_NUMBER_SIZE]) {
   for (size_t i = 0; i < row->cells; i++) {
     bool has_number = v->parts && !isnan(v->parts[i]);
-    if (has_number) snprintf(texts[i], sizeof texts[i], "%#.6g", v->parts[i]);
+    if (has_number) snprintf(texts[i], sizeof texts[i], "%.6g", v->parts[i]);
     parts[i] = has_number ? texts[i] : "–";
   }
 }

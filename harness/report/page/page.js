@@ -309,8 +309,9 @@
           'on the same machine is drawn together.'),
         ...data.groups.flatMap(group => [text('p', 'finding', group.title), text('p', 'faint mono', group.name),
           document.getElementById('drawing-' + group.drawing),
-          ...group.series.map(series => make('details', null, make('summary', null, series.name), ...table_of(series.table)))])]],
-      ['failures', 'Failures', 'Commits that could not be measured', () => data.failures ? [text('pre', '', data.failures)] : []],
+          ...group.series.map(series => make('details', null, make('summary', null, series.name), make('div', {class: 'inside'}, ...table_of(series.table))))])]],
+      ['failures', 'Failures', 'Commits that could not be measured', () => data.failures.flatMap(failure =>
+        [text('h3', '', failure.heading), text('pre', '', failure.message)])],
     ],
   };
 
