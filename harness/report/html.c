@@ -101,12 +101,14 @@ cleanup:
   return error;
 }
 
+enum { TEXT_COLUMNS = 100 }; /* of the table for browsers without scripts */
+
 err html_write(const spec_experiment *e, store *s, const char *plots, strbuf *out) {
   report_table *t = NULL;
   strbuf text = {0}, figures = {0}, json = {0};
   err error = report_build(e, s, &t);
   if (error) return error;
-  report_write_text(t, &(report_style){0}, &text);
+  report_write_text(t, &(report_style){.columns = TEXT_COLUMNS}, &text);
   TRY(write_figures(e, s, plots, &figures));
   TRY(write_json(e, s, t, &json));
   page_write(&(page_content){t->title, strbuf_string(&text), strbuf_string(&figures),
