@@ -27,6 +27,7 @@ static loader_config config_of(const settings *s, const dataset *data, const tok
                          .image_size = s->image_size,
                          .text_length = s->text_length,
                          .text_mask_mode = s->text_mask_mode,
+                         .text_mask_lexicon = s->text_mask_lexicon,
                          .text_tokens = settings_text_tokens(s),
                          .seed = (uint64_t)s->seed,
                          .crop_min = s->data_crop_min,
@@ -35,22 +36,24 @@ static loader_config config_of(const settings *s, const dataset *data, const tok
                          .ratio_max = s->data_ratio_max,
                          .flip = s->data_flip,
                          .shuffle = s->data_shuffle,
+                         .buffer = s->data_buffer,
                          .workers = (int)s->data_workers,
                          .prefetch = (int)s->data_prefetch};
 }
 
-/* Two epochs: the first decodes every image, the second finds them in the cache (if there is one).
- */
-static err measure(const settings *s, const dataset *data, const tokenizer *words, bool is_cached,
-                   loader_row *cold, loader_row *warm) {
+/* Two epochs of `count`: the first decodes every image, the second finds them in the cache (if
+ * there is one; a stream has none). */
+static err measure(const settings *s, const dataset *data, int64_t count, const tokenizer *words,
+                   bool is_cached, loader_row *cold, loader_row *warm) {
+  static const stream_position beginning = {0};
   loader_config c = config_of(s, data, words);
   loader *l = NULL;
-  int64_t batches = dataset_count(data) / s->batch_size;
+  int64_t batches = count / s->batch_size;
   if (batches < 1) batches = 1;
   c.total_samples = 2 * batches * s->batch_size;
   c.cache_bytes = is_cached ? (size_t)s->data_cache_mib << 20 : 0;
   double start = clock_seconds();
-  err error = loader_open(&c, 0, &l);
+  err error = loader_open(&c, 0, &beginning, &l);
   if (error) return error;
   TRY(drain(l, batches));
   *cold = (loader_row){"decode, crop, tokenize", batches * s->batch_size, clock_seconds() - start};
@@ -83,26 +86,32 @@ static void print_row(const loader_row *row, int workers, double eaten, bool as_
 err bench_loader(const bench_request *request) {
   const settings *s = &request->s;
   tokenizer *words = NULL;
-  dataset *data = NULL;
+  dataset *data = NULL, *streamed = NULL;
+  bool is_stream = s->data_order == DATA_ORDER_STREAM;
   loader_row cold, warm, unused;
   double eaten = 0;
   err error = settings_check(s);
   if (error) return error;
-  TRY(tokenizer_open(s->text_tokenizer, s->text_special_tokens, s->text_vocabulary, &words));
+  TRY(tokenizer_open_for(s, &words));
   TRY(dataset_open_with(s->data_train.items, s->data_train.count, s->data_allow_pipes, &data));
   if (dataset_count(data) == 0) FAIL(ERR_INPUT, "data.train: no samples in the shards");
-  TRY(measure(s, data, words, false, &cold, &unused));
-  TRY(measure(s, data, words, true, &unused, &warm));
+  int64_t count = dataset_count(data); /* of the stream too, which does not know it */
+  if (is_stream)
+    TRY(dataset_open_stream(s->data_train.items, s->data_train.count, s->data_allow_pipes,
+                            &streamed));
+  TRY(measure(s, is_stream ? streamed : data, count, words, false, &cold, &warm));
+  if (!is_stream) TRY(measure(s, data, count, words, true, &unused, &warm));
+  if (is_stream) warm.name = "the second time";
   TRY(bench_step_rate(request, &eaten));
   if (!request->as_json)
     printf("%ld images; the training step at mask %g eats %.0f samples/s\n\n"
            "%-24s %7s  %9s  %10s\n",
-           (long)dataset_count(data), s->mask_ratio, eaten, "", "workers", "images/s",
-           "times step");
+           (long)count, s->mask_ratio, eaten, "", "workers", "images/s", "times step");
   print_row(&cold, (int)s->data_workers, eaten, request->as_json);
   print_row(&warm, (int)s->data_workers, eaten, request->as_json);
 cleanup:
   if (data) dataset_close(data);
+  dataset_close(streamed);
   if (words) tokenizer_close(words);
   return error;
 }

@@ -47,11 +47,12 @@ err bench_rig_make(const settings *s, int64_t vocabulary, bench_rig *r) {
   clip_config_from(s, vocabulary, &config);
   clip_limits limits = model_limits(s);
   err error = NULL;
+  TRY(ops_check_training(r->o, s, vocabulary));
   TRY(model_count(s, vocabulary, r->o->compute, r->o->chunk_bytes, &r->counts));
   TRY(clip_create(r->o, &config, &limits, true, &r->model));
   TRY(clip_initialise(r->model, 0));
   TRY(optimizer_create(r->model, &r->moments));
-  step_open(&r->step, s, r->model, &r->moments, r->counts.encoded_patches);
+  step_open(&r->step, s, r->model, &r->moments, r->counts.encoded_patches, NULL);
   TRY(make_inputs(r, vocabulary));
 cleanup:
   return error;

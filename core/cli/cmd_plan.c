@@ -13,8 +13,7 @@ enum { CPU_CHUNK_BYTES = 1 << 20 };
 static int64_t count_vocabulary(const settings *s) {
   tokenizer *words = NULL;
   int64_t count = s->text_tokenizer == TOKENIZER_WORDPIECE ? BERT_VOCABULARY : CLIP_VOCABULARY;
-  err error = *s->text_vocabulary ? tokenizer_open(s->text_tokenizer, s->text_special_tokens,
-                                                   s->text_vocabulary, &words)
+  err error = *s->text_vocabulary ? tokenizer_open_for(s, &words)
                                   : err_new(ERR_INPUT, "text.vocabulary is not set");
   if (error)
     log_warning("%s; counting with %ld entries, as the published one has", err_message(error),
@@ -87,13 +86,14 @@ static void print_plan(const settings *s, const model_counts *c) {
   printf("  training: %.3f GFLOP a sample (3 x forward)\n\n", c->train_sample / 1e9);
   printf("memory for training (batch %ld, micro-batch %ld)\n", (long)s->batch_size,
          (long)(s->micro_batch_size ? s->micro_batch_size : s->batch_size));
-  print_bytes("weights", c->memory.parameters + c->memory.working);
-  print_bytes("gradients", c->memory.gradients);
+  const size_t *bytes = c->memory.bytes;
+  print_bytes("weights", bytes[CLIP_PARAMETERS] + bytes[CLIP_WORKING]);
+  print_bytes("gradients", bytes[CLIP_GRADIENTS]);
   print_bytes("optimizer", c->optimizer_bytes);
-  print_bytes("activations", c->memory.activations);
-  print_bytes("loss", c->memory.loss);
-  print_bytes("evaluation, scratch", c->memory.transient);
-  print_bytes("inputs", c->memory.inputs);
+  print_bytes("activations", bytes[CLIP_ACTIVATIONS]);
+  print_bytes("loss", bytes[CLIP_LOSS]);
+  print_bytes("evaluation, scratch", bytes[CLIP_TRANSIENT]);
+  print_bytes("inputs", bytes[CLIP_INPUTS]);
   print_bytes("planned", c->planned_bytes);
   settings_length length = settings_length_of(s, 0);
   if (length.updates > 0)

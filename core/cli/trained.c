@@ -26,8 +26,7 @@ static err open_words(trained *t, const weights *w) {
   if (!*t->s.text_vocabulary)
     return err_new(ERR_INPUT, "the model's files name no vocabulary: give it with --set "
                               "text.vocabulary=FILE");
-  err error = tokenizer_open(t->s.text_tokenizer, t->s.text_special_tokens, t->s.text_vocabulary,
-                             &t->words);
+  err error = tokenizer_open_for(&t->s, &t->words);
   if (error) return error;
   excess = vocabulary - tokenizer_vocabulary_size(t->words);
   if (excess == 0 || (w->is_padded && excess > 0 && excess <= MOST_PADDING))

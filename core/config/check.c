@@ -1,5 +1,6 @@
 /* What the rows of the settings' table cannot say alone: how settings go together. */
 #include <inttypes.h>
+#include <stdlib.h>
 
 #include "config/settings.h"
 
@@ -88,6 +89,24 @@ static err check_recipe(const settings *s) {
                  s->recipe, SETTINGS_RECIPE, SETTINGS_RECIPE);
 }
 
+/* What the streaming order cannot do, by name. */
+static err check_order(const settings *s) {
+  if (s->data_order == DATA_ORDER_EXACT)
+    return s->data_buffer == strtoll(settings_find("data.buffer")->initial, NULL, 10)
+               ? NULL
+               : err_new(ERR_INPUT,
+                         "data.buffer: %" PRId64 " has no meaning with data.order: exact, which "
+                         "shuffles all samples; leave it out, or set data.order: stream",
+                         s->data_buffer);
+  if (s->data_resample)
+    return err_new(ERR_INPUT, "data.resample: true draws from all samples at any time, which needs "
+                              "data.order: exact");
+  if (s->text_mask_mode == TEXT_MASK_FREQUENCY)
+    return err_new(ERR_INPUT, "text_mask_mode: frequency counts the tokens of all captions before "
+                              "training, which needs data.order: exact");
+  return NULL;
+}
+
 err settings_check(const settings *s) {
   err error = settings_check_model(s);
   if (!error) error = check_recipe(s);
@@ -97,6 +116,7 @@ err settings_check(const settings *s) {
     return err_new(ERR_INPUT, "micro_batch_size: %" PRId64 " does not divide batch_size %" PRId64,
                    s->micro_batch_size, s->batch_size);
   error = check_text_mask(s);
+  if (!error) error = check_order(s);
   if (error) return error;
   if (s->data_crop_min > s->data_crop_max)
     return err_new(ERR_INPUT, "data.crop_min %g is above data.crop_max %g", s->data_crop_min,

@@ -4,7 +4,8 @@
  * version of flip that knows a new setting still knows every run made before it, and nothing
  * finished is run again. For most settings that meaning is the default. Where a default is another
  * than what runs before it did, `recorded` keeps the old meaning: runs from then on name the new
- * value in their identity, those before keep theirs. A training rule that no setting names is
+ * value in their identity, those before keep theirs. A setting that does nothing in a run
+ * (setting_is_idle) does not count, whatever it says. A training rule that no setting names is
  * covered by `recipe` (tests/config/defaults.txt holds all these values; a test fails when one
  * changes). */
 #include "config/settings.h"
@@ -16,7 +17,10 @@ enum { IDENTITY_VERSION = 1 };
 /* What runs did that were recorded before the setting existed or its default changed. */
 static const struct {
   const char *key, *value;
-} recorded[] = {{"recipe", "1"}, {"image.normalization", "clip"}, {"text.special_tokens", "both"}};
+} recorded[] = {{"recipe", "1"},
+                {"image.normalization", "clip"},
+                {"text.repair", "false"},
+                {"text.special_tokens", "both"}};
 
 err settings_init_recorded(settings *s) {
   err error = settings_init(s);
@@ -25,6 +29,11 @@ err settings_init_recorded(settings *s) {
     error = setting_assign(settings_find(recorded[i].key), s, recorded[i].value);
   if (error) settings_free(s);
   return error;
+}
+
+bool setting_is_idle(const setting *row, const settings *s) {
+  if (strcmp(row->key, "text_mask_lexicon") == 0) return s->text_mask_mode != TEXT_MASK_SYNTAX;
+  return strcmp(row->key, "text.repair") == 0 && s->text_tokenizer != TOKENIZER_BPE;
 }
 
 void settings_fingerprint(const settings *s, char digest[HASH_SIZE]) {
@@ -38,7 +47,8 @@ void settings_fingerprint(const settings *s, char digest[HASH_SIZE]) {
     strbuf value = {0}, initial = {0};
     setting_format(&table[i], s, &value);
     setting_format(&table[i], &defaults, &initial);
-    if (table[i].is_identity && strcmp(strbuf_string(&value), strbuf_string(&initial)) != 0)
+    if (table[i].is_identity && !setting_is_idle(&table[i], s) &&
+        strcmp(strbuf_string(&value), strbuf_string(&initial)) != 0)
       strbuf_format(&canonical, "%s: %s\n", table[i].key, strbuf_string(&value));
     strbuf_free(&value);
     strbuf_free(&initial);

@@ -24,10 +24,12 @@ enum { NORMALIZATION_CLIP, NORMALIZATION_INCEPTION, NORMALIZATION_IMAGENET, NORM
 enum { RESIZE_SHORTEST, RESIZE_SQUASH, RESIZE_LONGEST };
 enum { CROP_ROUND, CROP_FLOOR };
 enum { INTERPOLATION_BICUBIC, INTERPOLATION_BILINEAR };
+enum { DATA_ORDER_EXACT, DATA_ORDER_STREAM };
 enum { TOKENIZER_WORDPIECE, TOKENIZER_BPE, TOKENIZER_BPE_HUGGINGFACE };
 enum { SPECIAL_TOKENS_NONE, SPECIAL_TOKENS_BOTH };
 enum { TEXT_POOL_FIRST, TEXT_POOL_EOT, TEXT_POOL_MEAN };
 enum { LOSS_BOTH, LOSS_IMAGE_TO_TEXT };
+enum { EVAL_VIEWS_ONE, EVAL_VIEWS_COMPLEMENTARY };
 enum {
   MASK_RANDOM,
   MASK_GRID,
@@ -43,7 +45,8 @@ enum {
   TEXT_MASK_RANDOM,
   TEXT_MASK_BLOCK,
   TEXT_MASK_PRIORITIZED,
-  TEXT_MASK_FREQUENCY
+  TEXT_MASK_FREQUENCY,
+  TEXT_MASK_SYNTAX
 };
 /* The training rules of this version: what `recipe` must say to be trained (docs/decisions.md). */
 enum { SETTINGS_RECIPE = 2 };
@@ -101,6 +104,9 @@ typedef struct {
 /* The whole table, in its order; and all keys, for suggestions. */
 const setting *settings_table(size_t *count);
 const char *const *settings_keys(size_t *count);
+/* True when the setting changes nothing of a run with these settings: its identity and the
+ * comparison on resume pass it over. */
+bool setting_is_idle(const setting *row, const settings *s);
 /* NULL when there is no such key. */
 const setting *settings_find(const char *key);
 

@@ -64,6 +64,8 @@
   PICK(text_tokenizer, "text.tokenizer", 0, "wordpiece|bpe|bpe_huggingface", true,                 \
        "tokenizer: WordPiece (BERT uncased, FLIP), byte-pair as CLIP and open_clip clean texts, "  \
        "or byte-pair as Hugging Face's CLIPTokenizer does")                                        \
+  BOOL(text_repair, "text.repair", true, true,                                                     \
+       "tokenizer bpe: repair captions that were decoded wrongly, as ftfy and so open_clip do")    \
   TEXT(text_vocabulary, "text.vocabulary", "", true,                                               \
        "vocab.txt for wordpiece, bpe_simple_vocab_16e6.txt.gz for bpe")                            \
   INT(text_vocabulary_rows, "text.vocabulary_rows", 0, 0, 1e9, true,                               \
@@ -101,8 +103,12 @@
   BOOL(mask_replacement, "mask_replacement", false, true,                                          \
        "mask mode zero: draw the dropped patches with replacement (fewer are dropped)")            \
   REAL(text_mask_ratio, "text_mask_ratio", 0, 0, 0.999, true, "share of text.length dropped")      \
-  PICK(text_mask_mode, "text_mask_mode", 0, "none|truncate|random|block|prioritized|frequency",    \
-       true, "which text tokens are dropped in training (docs/data.md)")                           \
+  PICK(text_mask_mode, "text_mask_mode", 0,                                                        \
+       "none|truncate|random|block|prioritized|frequency|syntax", true,                            \
+       "which text tokens are dropped in training (docs/data.md)")                                 \
+  TEXT(                                                                                            \
+      text_mask_lexicon, "text_mask_lexicon", "/usr/share/perl5/Lingua/EN/Tagger/words.yml", true, \
+      "parts of speech for text_mask_mode syntax: words.yml of Debian's liblingua-en-tagger-perl") \
   INT(batch_size, "batch_size", 256, 2, 1e9, true, "samples in the contrastive batch")             \
   INT(micro_batch_size, "micro_batch_size", 0, 0, 1e9, true,                                       \
       "samples held in memory at once (exact gradient cache); 0: the whole batch")                 \
@@ -138,6 +144,11 @@
   BOOL(data_flip, "data.flip", true, true, "flip half of the images left to right")                \
   BOOL(data_shuffle, "data.shuffle", true, true, "a new order each epoch")                         \
   BOOL(data_resample, "data.resample", false, true, "draw samples with replacement")               \
+  PICK(data_order, "data.order", 0, "exact|stream", true,                                          \
+       "exact: a permutation of all samples, over an index in memory; stream: shards shuffled, "   \
+       "then samples within data.buffer, for sets of any size (docs/data.md)")                     \
+  INT(data_buffer, "data.buffer", 10000, 1, 1e9, true,                                             \
+      "data.order stream: samples that are shuffled at a time")                                    \
   INT(data_workers, "data.workers", 1, 1, 1024, false, "loader threads")                           \
   INT(data_prefetch, "data.prefetch", 4, 1, 1024, false, "batches prepared ahead")                 \
   INT(data_cache_mib, "data.cache_mib", 1024, 0, 1e9, false,                                       \
@@ -149,6 +160,9 @@
       "images encoded at once in evaluation")                                                      \
   REAL(eval_mask_ratio, "eval.mask_ratio", 0, 0, 0.999, true,                                      \
        "share of patches dropped in evaluation; 0: all are seen (FLIP)")                           \
+  PICK(eval_views, "eval.views", 0, "one|complementary", true,                                     \
+       "evaluation with a mask: one random view, or all complementary views of that ratio, their " \
+       "embeddings averaged")                                                                      \
   INT(checkpoint_every, "checkpoint.every_samples", 0, 0, NO_LIMIT, false,                         \
       "samples between checkpoints; 0: at every evaluation")                                       \
   REAL(checkpoint_seconds, "checkpoint.every_seconds", 120, 1, 1e9, false,                         \

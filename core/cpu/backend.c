@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "base/processor.h"
 #include "cpu/cpu.h"
+#include "cpu/plugin.h"
 
 void cpu_assert_failed(const char *condition, const char *file, int line) {
   fprintf(stderr, "flip: bug: %s:%d: %s does not hold\n", file, line, condition);
@@ -135,11 +136,9 @@ static ops_table table_of(const cpu_kernels *kernels) {
   return table;
 }
 
-err ops_create_cpu(ops_type compute, int threads, ops **out) {
-  if (compute != OPS_F32 && compute != OPS_BF16)
+static err create(const ops_request *request, ops **out) {
+  if (request->compute != OPS_F32 && request->compute != OPS_BF16)
     return err_new(ERR_INTERNAL, "the CPU backend computes in fp32 or bf16");
-  err error = processor_check();
-  if (error) return error;
   int variant = processor_variant();
   ops *o = mem_zeroed(1, sizeof *o);
   cpu_state *state = mem_zeroed(1, sizeof *state);
@@ -151,16 +150,18 @@ err ops_create_cpu(ops_type compute, int threads, ops **out) {
   state->kernels = kernels_of(variant);
   state->table = table_of(state->kernels);
   *o = (ops){.call = &state->table,
-             .compute = compute,
+             .compute = request->compute,
              .master = OPS_F32,
-             .chunk_bytes = 1 << 20,
-             .threads = threads > 0 ? threads : omp_get_num_procs(),
+             /* 8 bits: one largest value for the whole operand, as on a GPU */
+             .chunk_bytes = request->is_narrow ? 0 : 1 << 20,
+             .threads = request->threads > 0 ? request->threads : omp_get_num_procs(),
              .state = state};
+  state->is_narrow = request->is_narrow;
   snprintf(o->kernels, sizeof o->kernels, "%s", processor_name(variant));
   omp_set_num_threads(o->threads);
 #pragma omp parallel
   flush_subnormals(); /* the pool's threads stay, and keep it */
-  error = gemm_cache_create(&state->gemms);
+  err error = gemm_cache_create(&state->gemms);
   if (error)
     cpu_destroy(o);
   else
@@ -168,21 +169,17 @@ err ops_create_cpu(ops_type compute, int threads, ops **out) {
   return error;
 }
 
-err ops_create_cpu_narrow(int threads, ops **out) {
-  err error = ops_create_cpu(OPS_BF16, threads, out);
-  if (error) return error;
-  cpu_of(*out)->is_narrow = true;
-  (*out)->chunk_bytes = 0; /* one largest value for the whole operand, as on a GPU */
-  return NULL;
-}
-
-err ops_measure_cpu_gemm(ops_type compute, int threads, double *flops_per_second) {
+/* A product that fits the caches, about 30 ms of it: the yardstick for mfu, and how `precision:
+ * auto` chooses. */
+static err measure_gemm(const ops_request *request, double *flops_per_second) {
   enum { SIDE = 1024, TRIES = 8, LEAST_TRIES = 3 };
   const double enough_seconds = 0.03;
+  const ops_type compute = request->compute;
+  const ops_request wide = {.compute = compute, .threads = request->threads};
   ops *o = NULL;
   void *block = NULL;
   size_t bytes = (size_t)SIDE * SIDE * ops_size_of(compute);
-  err error = ops_create_cpu(compute, threads, &o);
+  err error = create(&wide, &o);
   if (error) return error;
   TRY(o->call->allocate(o, 3 * bytes, "measuring matrix products", &block));
   ops_buffer a = {block, compute};
@@ -215,3 +212,18 @@ cleanup:
   cpu_destroy(o);
   return error;
 }
+
+static int libraries(ops_library list[OPS_PLUGIN_LIBRARIES]) {
+  list[0].name = "onednn";
+  gemm_library_version(list[0].version, sizeof list[0].version);
+  return 1;
+}
+
+const ops_plugin cpu_plugin = {
+    .version = OPS_PLUGIN_VERSION,
+    .name = "cpu",
+    .probe = processor_check,
+    .create = create,
+    .measure_gemm = measure_gemm,
+    .libraries = libraries,
+};

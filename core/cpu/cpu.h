@@ -63,6 +63,8 @@ void cpu_assert_failed(const char *condition, const char *file, int line);
 
 err gemm_cache_create(gemm_cache **cache) ERR_MUST_CHECK;
 void gemm_cache_destroy(gemm_cache *cache);
+/* oneDNN's, "2.7.2". */
+void gemm_library_version(char *version, size_t size);
 
 err cpu_gemm(ops *o, const ops_gemm *g);
 /* The product and bias of g in emulated 8 bits, into `target`; the rest of g is the caller's. */

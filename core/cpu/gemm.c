@@ -4,6 +4,7 @@
  * shapes of a small ViT oneDNN's blocked weight layouts gained under 5 % and cost a reorder of
  * every weight after each update. */
 #include <oneapi/dnnl/dnnl.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/mem.h"
@@ -76,6 +77,11 @@ void gemm_cache_destroy(gemm_cache *cache) {
   if (cache->engine) dnnl_engine_destroy(cache->engine);
   free(cache->scratchpad);
   free(cache);
+}
+
+void gemm_library_version(char *version, size_t size) {
+  const dnnl_version_t *v = dnnl_version();
+  snprintf(version, size, "%d.%d.%d", v->major, v->minor, v->patch);
 }
 
 static dnnl_data_type_t type_of(int type) {

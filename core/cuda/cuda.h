@@ -7,8 +7,7 @@
 
 #include "base/err.h"
 #include "cuda/choice.h"
-#include "ops/device.h"
-#include "ops/ops.h"
+#include "ops/plugin.h"
 
 typedef struct gemm_plans gemm_plans; /* gemm.c */
 typedef struct sdpa_plans sdpa_plans; /* sdpa.c */

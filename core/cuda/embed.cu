@@ -46,7 +46,7 @@ size_t kernel_embed_gradient_scratch(int64_t batch, int64_t length, int64_t widt
 /* The positions' gradient is a column sum of dtokens seen as [batch, length * width]. */
 int kernel_embed_gradient(const ops_embed *e, void *scratch, void *stream) {
   int failed = 0;
-  if (e->vocabulary > 65536) return KERNEL_INVALID;
+  if (e->vocabulary > KERNEL_LONGEST_TABLE) return KERNEL_INVALID;
   if (e->dpositions.data)
     failed = kernel_column_sums(e->batch, e->length * e->width, e->length * e->width, e->dtokens,
                                 e->dpositions, scratch, stream);

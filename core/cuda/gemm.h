@@ -1,5 +1,12 @@
 /* Matrix products by cuBLASLt: what the files of that one op share.
  *
+ * A product goes one way through four steps (gemm.c):
+ *   describe   what makes it the same as another, and what the library is asked for
+ *   choose     form and algorithm, once for all products of a description
+ *   run        the product, with what its form has the library do beside it
+ *   finish     what the form leaves to our kernels
+ * Choosing runs and finishes candidates to time them; no other step calls another.
+ *
  * cuBLASLt thinks in columns. Our row-major c = op(a) op(b) is its column-major cᵀ = op(b)ᵀ op(a)ᵀ,
  * so its first operand is our b and its result has n rows: a bias along our columns is a bias
  * along its rows, as its epilogues want it. */
@@ -38,17 +45,6 @@ typedef struct {
   cublasLtMatmulAlgo_t algorithm;
 } gemm_plan;
 
-/* Where a product's operands lie. */
-typedef struct {
-  const void *a, *b;
-  void *c, *pre;
-  const void *bias, *bias_copy;   /* master; and where its copy in compute type will be */
-  float *sums;                    /* [m] of our own: the library overwrites */
-  const float *scale_a, *scale_b; /* of 8-bit operands: what their values are multiplied by */
-  const ops_gemm *whole;          /* what all this is for */
-  void *rest;                     /* scratch of our kernels for what the library leaves */
-} gemm_operands;
-
 struct gemm_plans {
   cublasLtHandle_t library;
   cublasLtMatmulPreference_t preference;
@@ -57,30 +53,52 @@ struct gemm_plans {
   size_t count, capacity;
 };
 
+/* A product on its way: ops_gemm as the library makes it, with what ops_gemm has no words for. */
+typedef struct {
+  ops_gemm g;
+  cudaDataType_t type_a, type_b;
+  const float *scale_a, *scale_b; /* of 8-bit operands: what their values are multiplied by */
+  void *bias_copy;                /* scratch: the bias in compute type */
+  float *sums;                    /* scratch: [m] of our own, since the library overwrites */
+  void *rest;                     /* scratch of our kernels for what the library leaves */
+} gemm_product;
+
 err gemm_error(cublasStatus_t status, const char *what) ERR_MUST_CHECK;
-/* What the library did not do beside the product. */
-err gemm_finish(ops *o, const ops_gemm *g, int form, const gemm_operands *at) ERR_MUST_CHECK;
-/* The plan for `key`, made and its form and algorithm chosen when first asked for. `operands` are
- * used for timing: c is overwritten, unless the product accumulates. */
-err gemm_find_plan(ops *o, const gemm_key *key, const gemm_operands *operands,
-                   gemm_plan **found) ERR_MUST_CHECK;
-err gemm_run_plan(ops *o, gemm_plan *plan, const gemm_operands *operands) ERR_MUST_CHECK;
-/* One run in a form that may not be the one to choose; *is_there false if the library has none. */
-err gemm_run_form(ops *o, const gemm_key *key, int form, const gemm_operands *operands,
-                  bool *is_there) ERR_MUST_CHECK;
+
+/* gemm_describe.c: the key, and the library's description of a product in one form. Addresses are
+ * part of that description; they change from call to call. */
+gemm_key gemm_key_of(ops *o, const gemm_product *p);
+err gemm_describe(const gemm_key *key, int form, gemm_plan *plan) ERR_MUST_CHECK;
+err gemm_point(gemm_plan *plan, const gemm_product *p) ERR_MUST_CHECK;
 void gemm_free_plan(gemm_plan *plan);
 
-/* A product whose operands may be 8 bits wide: what ops_gemm has no words for. */
-typedef struct {
-  cudaDataType_t type_a, type_b;
-  const float *scale_a, *scale_b; /* NULL: not scaled */
-} gemm_types;
-/* Scratch of one product, and the product with all that belongs to it. */
-size_t gemm_scratch_bytes(const ops_gemm *g);
-err gemm_product(ops *o, const ops_gemm *g, const gemm_types *types, void *scratch) ERR_MUST_CHECK;
+/* gemm_choose.c: the plan for `key`, made when first asked for. p is used for timing: c is
+ * overwritten, unless the product accumulates. */
+err gemm_choose(ops *o, const gemm_key *key, const gemm_product *p,
+                gemm_plan **chosen) ERR_MUST_CHECK;
+/* One form, which may not be the one to choose; *is_there false, and nothing to free, when the
+ * library has no algorithm for it, or none that runs. *seconds: of a run, where it is timed. */
+err gemm_try_form(ops *o, const gemm_key *key, int form, const gemm_product *p, gemm_plan *plan,
+                  bool *is_there, double *seconds) ERR_MUST_CHECK;
 
-/* gemm_narrow.c: dense layers in 8 bits. */
+/* gemm_run.c: by one algorithm into `c`; as planned; and what the library did not do beside it. */
+void *gemm_target(const gemm_plan *plan, const gemm_product *p);
+err gemm_multiply(ops *o, const gemm_plan *plan, const gemm_product *p, void *c,
+                  const cublasLtMatmulAlgo_t *algorithm) ERR_MUST_CHECK;
+err gemm_run(ops *o, gemm_plan *plan, const gemm_product *p) ERR_MUST_CHECK;
+err gemm_finish(ops *o, const ops_gemm *g, int form, const gemm_product *p) ERR_MUST_CHECK;
+
+/* gemm_gelu.c: sets has_tanh_gelu. */
+err gemm_look_at_gelu(ops *o) ERR_MUST_CHECK;
+
+/* gemm_narrow.c: dense layers in 8 bits. Rounds the operands of g into `scratch` and makes p the
+ * product of those. */
 bool gemm_can_narrow(ops *o, const ops_gemm *g);
-err gemm_narrow(ops *o, const ops_gemm *g) ERR_MUST_CHECK;
+size_t gemm_narrow_bytes(const ops_gemm *g);
+err gemm_narrow(ops *o, const ops_gemm *g, void *scratch, gemm_product *p) ERR_MUST_CHECK;
+
+static inline cudaDataType_t gemm_type(ops_type type) {
+  return type == OPS_BF16 ? CUDA_R_16BF : CUDA_R_32F;
+}
 
 #endif

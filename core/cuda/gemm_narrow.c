@@ -6,7 +6,7 @@
  * in fp32. Hopper multiplies 8-bit matrices only with both operands stored along k, so an operand
  * that lies the other way is turned while it is rounded.
  *
- * Scratch: [scales | a in 8 bits | b in 8 bits | the product's own]. */
+ * Scratch: [scales | a in 8 bits | b in 8 bits]. */
 #include "cuda/gemm.h"
 #include "cuda/kernels.h"
 
@@ -27,41 +27,34 @@ static int narrow(kernel_fp8 format, int64_t along, int64_t k, bool is_turned, o
                   float *scales, uint8_t *to, void *stream) {
   int64_t rows = is_turned ? k : along, columns = is_turned ? along : k;
   int code = kernel_amax(along * k, x, scales, stream);
-  if (!code) code = kernel_fp8_scale(format, scales, scales + SCALE_FACTOR,
-                                          scales + SCALE_INVERSE, stream);
+  if (!code)
+    code = kernel_fp8_scale(format, scales, scales + SCALE_FACTOR, scales + SCALE_INVERSE, stream);
   return code ? code
-              : kernel_quantize(format, rows, columns, x, scales + SCALE_FACTOR, is_turned ? NULL : to,
-                                is_turned ? to : NULL, stream);
+              : kernel_quantize(format, rows, columns, x, scales + SCALE_FACTOR,
+                                is_turned ? NULL : to, is_turned ? to : NULL, stream);
 }
 
-err gemm_narrow(ops *o, const ops_gemm *g) {
+size_t gemm_narrow_bytes(const ops_gemm *g) {
+  return SCALES_BYTES + cuda_rounded((size_t)(g->m * g->k)) + cuda_rounded((size_t)(g->n * g->k));
+}
+
+err gemm_narrow(ops *o, const ops_gemm *g, void *scratch, gemm_product *p) {
   void *stream = cuda_of(o)->compute;
-  size_t bytes_a = cuda_rounded((size_t)(g->m * g->k)),
-         bytes_b = cuda_rounded((size_t)(g->n * g->k));
-  char *scratch;
-  ops_gemm n = *g;
-  n.a_sums = (ops_buffer){0}; /* taken from the 16-bit values, which are there */
-  size_t own = gemm_scratch_bytes(g);
-  err error = cuda_scratch(o, SCALES_BYTES + bytes_a + bytes_b + own, (void **)&scratch);
-  if (error) return error;
-  float *scales = (float *)(void *)scratch;
-  uint8_t *a = (uint8_t *)scratch + SCALES_BYTES, *b = a + bytes_a;
+  float *scales_a = scratch, *scales_b = scales_a + SCALE_FLOATS;
+  uint8_t *a = (uint8_t *)scratch + SCALES_BYTES, *b = a + cuda_rounded((size_t)(g->m * g->k));
   /* forward: x and a weight; backward: a gradient comes first */
   bool is_gradient = g->accumulate || !g->transpose_b;
   int code = narrow(is_gradient ? KERNEL_E5M2 : KERNEL_E4M3, g->m, g->k, g->transpose_a, g->a,
-                    scales, a, stream);
-  if (!code)
-    code = narrow(KERNEL_E4M3, g->n, g->k, !g->transpose_b, g->b, scales + SCALE_FLOATS, b, stream);
-  if (code) return cuda_error(code, "rounding to 8 bits");
-  n.transpose_a = false;
-  n.transpose_b = true;
-  n.a.data = a;
-  n.b.data = b;
-  const gemm_types types = {is_gradient ? CUDA_R_8F_E5M2 : CUDA_R_8F_E4M3, CUDA_R_8F_E4M3,
-                            scales + SCALE_INVERSE, scales + SCALE_FLOATS + SCALE_INVERSE};
-  error = gemm_product(o, &n, &types, b + bytes_b);
-  if (error || !g->a_sums.data) return error;
-  code = g->transpose_a ? kernel_column_sums(g->k, g->m, g->m, g->a, g->a_sums, b + bytes_b, stream)
-                        : kernel_row_sums(g->m, g->k, g->a, g->a_sums, stream);
-  return cuda_error(code, "a bias gradient");
+                    scales_a, a, stream);
+  if (!code) code = narrow(KERNEL_E4M3, g->n, g->k, !g->transpose_b, g->b, scales_b, b, stream);
+  p->g.transpose_a = false;
+  p->g.transpose_b = true;
+  p->g.a.data = a;
+  p->g.b.data = b;
+  p->g.a_sums = (ops_buffer){0}; /* taken from the 16-bit values, which are there */
+  p->type_a = is_gradient ? CUDA_R_8F_E5M2 : CUDA_R_8F_E4M3;
+  p->type_b = CUDA_R_8F_E4M3;
+  p->scale_a = scales_a + SCALE_INVERSE;
+  p->scale_b = scales_b + SCALE_INVERSE;
+  return cuda_error(code, "rounding to 8 bits");
 }

@@ -31,7 +31,8 @@ int kernel_attention_gradient(const ops_attention *a, void *scratch, void *strea
 
 int kernel_patches(const ops_patches *p, void *stream);
 int kernel_assemble(const ops_assemble *a, void *stream);
-/* Patch numbers below 65,535. */
+/* Rows of a table whose gradient is made: dpositions here, dtable of the words. */
+enum { KERNEL_LONGEST_TABLE = 65536 };
 size_t kernel_assemble_gradient_scratch(int64_t batch, int64_t keep, int64_t width);
 int kernel_assemble_gradient(const ops_assemble *a, void *scratch, void *stream);
 int kernel_embed(const ops_embed *e, void *stream);

@@ -48,17 +48,21 @@ static err probe(void) {
 }
 
 static void name_device(ops *o) {
-  cuda_state *state = cuda_of(o);
   struct cudaDeviceProp properties;
+  if (cudaGetDeviceProperties(&properties, cuda_of(o)->device) == cudaSuccess)
+    snprintf(o->device, sizeof o->device, "%.*s", (int)sizeof o->device - 1, properties.name);
+}
+
+static int libraries(ops_library list[OPS_PLUGIN_LIBRARIES]) {
   int driver = 0;
   (void)cudaDriverGetVersion(&driver);
-  if (cudaGetDeviceProperties(&properties, state->device) == cudaSuccess)
-    snprintf(o->device, sizeof o->device, "%.*s", (int)sizeof o->device - 1, properties.name);
+  list[0].name = "gpu";
   size_t dnn = sdpa_library_version(), blas = gemm_library_version();
-  snprintf(o->libraries, sizeof o->libraries,
+  snprintf(list[0].version, sizeof list[0].version,
            "CUDA %d.%d, driver for %d.%d, cuBLASLt %zu.%zu.%zu, cuDNN %zu.%zu.%zu",
            CUDART_VERSION / 1000, CUDART_VERSION % 1000 / 10, driver / 1000, driver % 1000 / 10,
            blas / 10000, blas % 10000 / 100, blas % 100, dnn / 10000, dnn % 10000 / 100, dnn % 100);
+  return 1;
 }
 
 /* One file of choices a device and set of libraries. */
@@ -93,12 +97,7 @@ static err create(const ops_request *request, ops **out) {
     free(state);
     return mem_error(sizeof *o, "the CUDA backend");
   }
-  *o = (ops){.call = &cuda_table,
-             .compute = request->compute,
-             .master = OPS_F32,
-             .widest_norm = KERNEL_WIDEST_NORM,
-             .widest_head = KERNEL_WIDEST_HEAD,
-             .state = state};
+  *o = (ops){.call = &cuda_table, .compute = request->compute, .master = OPS_F32, .state = state};
   state->request = *request;
   err error = NULL;
   TRY(capability_of(state->device, &state->capability));
@@ -177,10 +176,16 @@ cleanup:
   return error;
 }
 
-/* The one name that `flip` looks up (ops/device.h). */
+/* The one name that `flip` looks up (ops/device.c). */
 __attribute__((visibility("default"))) const ops_plugin flip_ops_plugin = {
     .version = OPS_PLUGIN_VERSION,
+    .name = "cuda",
+    .limits = {.widest_norm = KERNEL_WIDEST_NORM,
+               .widest_head = KERNEL_WIDEST_HEAD,
+               .longest_table = KERNEL_LONGEST_TABLE},
+    .has_fast_bf16 = true,
     .probe = probe,
     .create = create,
     .measure_gemm = measure_gemm,
+    .libraries = libraries,
 };

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "comm/comm.h"
 #include "config/settings.h"
 #include "model/params.h"
 #include "model/tower.h"
@@ -37,6 +38,7 @@ void clip_config_from(const settings *s, int64_t vocabulary, clip_config *config
 /* What memory is planned for. */
 typedef struct {
   int64_t batch, micro_batch; /* contrastive batch; samples whose activations are kept */
+  int ranks;                  /* so many such batches make the whole one; 0 or 1: it is whole */
   int64_t train_patches;      /* patches of an image that are encoded in training */
   int64_t train_words;        /* tokens of a text that are encoded in training */
   int64_t eval_batch;         /* images or texts encoded at once in evaluation */
@@ -55,16 +57,35 @@ typedef struct {
 
 typedef struct clip_model clip_model;
 
-/* Bytes by lifetime, as they will be allocated; the optimizer's two moments are the trainer's. */
+/* The blocks of memory that a model allocates, by what they live for. The optimizer's two moments
+ * are the trainer's. */
+typedef enum {
+  CLIP_PARAMETERS,
+  CLIP_GRADIENTS,
+  CLIP_WORKING, /* the parameters once more, in compute type where that is another */
+  CLIP_ACTIVATIONS,
+  CLIP_LOSS,
+  CLIP_TRANSIENT, /* activations of evaluation and of passes that keep nothing */
+  CLIP_INPUTS,
+  CLIP_BLOCKS
+} clip_block;
+
 typedef struct {
-  size_t parameters, gradients, working, activations, loss, transient, inputs;
+  size_t bytes[CLIP_BLOCKS]; /* as they will be allocated; 0: not at all */
 } clip_memory;
 size_t clip_memory_total(const clip_memory *m);
+
+/* What memory depends on in a backend; as in struct ops. */
+typedef struct {
+  ops_type compute, master;
+  int64_t chunk_bytes;
+} clip_types;
+
 /* Declares the model's tensors (a table that is laid out) without making anything. */
 err clip_declare(const clip_config *config, param_table *table) ERR_MUST_CHECK;
-void clip_plan(const clip_config *config, const clip_limits *limits, ops_type compute,
-               ops_type master, int64_t chunk_bytes, int64_t parameters, bool for_training,
-               clip_memory *memory);
+/* parameters: elements of that table. */
+void clip_plan(const clip_config *config, const clip_limits *limits, const clip_types *types,
+               int64_t parameters, bool for_training, clip_memory *memory);
 
 /* for_training false: only what evaluation needs. The model keeps `o` but does not own it. */
 err clip_create(ops *o, const clip_config *config, const clip_limits *limits, bool for_training,
@@ -98,6 +119,10 @@ err clip_encode(clip_model *model, int64_t first, bool is_kept) ERR_MUST_CHECK;
 /* The three in one. */
 err clip_forward(clip_model *model, const clip_inputs *inputs, int64_t first,
                  bool is_kept) ERR_MUST_CHECK;
+/* The batch is spread over ranks, limits.ranks of them (model/loss_shared.c); NULL: it is whole. The
+ * parameters' gradients are then those of this rank's samples in the whole batch's loss: their sum
+ * over ranks is the gradient. */
+void clip_set_ranks(clip_model *model, comm *ranks);
 /* Symmetric InfoNCE over the first `batch` samples; leaves the features' gradients behind. `loss`
  * may be NULL: clip_read_loss gives it later, waiting for what is under way. */
 err clip_loss(clip_model *model, int64_t batch, double *loss) ERR_MUST_CHECK;

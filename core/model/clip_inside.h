@@ -1,4 +1,4 @@
-/* What a model is made of. For clip.c and pixels.c alone. */
+/* What a model is made of. For clip*.c and pixels.c alone. */
 #ifndef FLIP_MODEL_CLIP_INSIDE_H
 #define FLIP_MODEL_CLIP_INSIDE_H
 
@@ -35,12 +35,28 @@ struct clip_model {
   loss_buffers loss;
   input_set sets[SETS];
   int current, staged;        /* training sets: computed on; filled last */
-  ops_buffer fixed_positions; /* sine-cosine; absent when learned */
-  void *blocks[7];            /* device memory, by the fields of clip_memory */
+  ops_buffer fixed_positions; /* sine-cosine; undefined when learned */
+  void *blocks[CLIP_BLOCKS];  /* device memory */
   clip_profile *profile;      /* NULL: not measured */
 };
 
-/* The image tower on all of `in`, chunk by chunk. */
+/* clip_config.c: clip_declare, keeping the towers, which are resolved later. */
+err clip_declare_towers(const clip_config *c, param_table *table, tower *image,
+                        tower *text) ERR_MUST_CHECK;
+
+/* clip_plan.c: the model's blocks cut into buffers. Activations of training are those that backward
+ * reads, or, not kept, those of a pass through; of evaluation, a pass too. */
+void clip_cut_training(const clip_model *m, bool is_kept, clip_activations *a);
+void clip_cut_evaluation(const clip_model *m, clip_activations *a);
+void clip_cut_loss(clip_model *m);
+/* fixed_positions is where those of sine and cosine will be. */
+void clip_cut_inputs(clip_model *m);
+
+/* clip_train.c: a tower on all of `in`, chunk by chunk, and back to the gradients of its weights
+ * for `count` samples, whose features' gradients begin at dfeatures. */
 err clip_run_images(clip_model *m, const clip_activations *a, const input_set *in) ERR_MUST_CHECK;
+err clip_run_texts(clip_model *m, const clip_activations *a, const input_set *in) ERR_MUST_CHECK;
+err clip_images_backward(clip_model *m, const clip_activations *a, const input_set *in,
+                         int64_t count, ops_buffer dfeatures) ERR_MUST_CHECK;
 
 #endif

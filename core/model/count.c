@@ -24,10 +24,16 @@ clip_limits model_limits(const settings *s) {
 
 err model_count(const settings *s, int64_t vocabulary, ops_type compute, int64_t chunk_bytes,
                 model_counts *c) {
+  clip_limits limits = model_limits(s);
+  return model_count_of(s, vocabulary, &limits, compute, chunk_bytes, c);
+}
+
+err model_count_of(const settings *s, int64_t vocabulary, const clip_limits *given,
+                   ops_type compute, int64_t chunk_bytes, model_counts *c) {
   clip_config config;
+  clip_limits limits = *given;
   param_table table = {0};
   clip_config_from(s, vocabulary, &config);
-  clip_limits limits = model_limits(s);
   err error = clip_declare(&config, &table);
   if (error) return error;
   memset(c, 0, sizeof *c);
@@ -59,7 +65,8 @@ err model_count(const settings *s, int64_t vocabulary, ops_type compute, int64_t
   c->train_sample = 3 * (c->forward_image + c->forward_text);
   /* logits once, and the two products of their gradient */
   c->logits_batch = 3 * 2 * (double)limits.batch * (double)limits.batch * embed;
-  clip_plan(&config, &limits, compute, OPS_F32, chunk_bytes, table.total, true, &c->memory);
+  const clip_types types = {compute, OPS_F32, chunk_bytes};
+  clip_plan(&config, &limits, &types, table.total, true, &c->memory);
   c->optimizer_bytes = 2 * (uint64_t)table.total * 4;
   c->planned_bytes = clip_memory_total(&c->memory) + c->optimizer_bytes;
   param_table_free(&table);

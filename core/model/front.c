@@ -2,8 +2,6 @@
 
 #include <math.h>
 
-#include "base/mem.h"
-
 static int64_t offset_of(const param_table *table, const char *name) {
   const param *p = param_table_find(table, name);
   return p ? p->offset : -1;
@@ -45,24 +43,15 @@ void text_front_resolve(text_front *f, const param_table *table) {
   f->positions = offset_of(table, "text.positions");
 }
 
-static void cut(ops_buffer *buffer, ops_type type, int64_t elements, void *base, size_t *at) {
-  *buffer = (ops_buffer){base ? (char *)base + *at : NULL, type};
-  *at += mem_rounded((size_t)elements * ops_size_of(type));
-}
-
-size_t image_front_lay_out(image_front_activations *a, const clip_config *c, int64_t samples,
-                           int64_t encoded, bool is_kept, int64_t chunk, ops_type compute,
-                           ops_type master, void *base) {
-  size_t at = 0;
-  int64_t count = is_kept ? samples : chunk, rows = count * (encoded + c->has_class_token);
-  *a = (image_front_activations){.encoded = encoded, .is_kept = is_kept};
-  cut(&a->patches, compute, count * encoded * 3 * c->patch * c->patch, base, &at);
-  if (c->has_pre_norm) {
-    cut(&a->raw, compute, rows * c->image.width, base, &at);
-    cut(&a->mean, master, rows, base, &at);
-    cut(&a->rstd, master, rows, base, &at);
-  }
-  return at;
+void image_front_lay_out(image_front_activations *a, const clip_config *c, const tower_extent *e,
+                         ops_block *block) {
+  int64_t encoded = e->tokens - c->has_class_token, count = e->is_kept ? e->batch : e->chunk;
+  *a = (image_front_activations){.encoded = encoded, .is_kept = e->is_kept};
+  a->patches = ops_cut(block, e->compute, count * encoded * 3 * c->patch * c->patch);
+  if (!c->has_pre_norm) return;
+  a->raw = ops_cut(block, e->compute, count * e->tokens * c->image.width);
+  a->mean = ops_cut(block, e->master, count * e->tokens);
+  a->rstd = ops_cut(block, e->master, count * e->tokens);
 }
 
 void image_sincos_positions(int64_t grid, int64_t width, double *positions) {
@@ -79,112 +68,131 @@ void image_sincos_positions(int64_t grid, int64_t width, double *positions) {
   }
 }
 
-static ops_buffer kept_rows(const image_front_activations *fa, ops_buffer buffer, int64_t first,
+static ops_buffer kept_rows(const image_source *in, const tower_pass *p, ops_buffer buffer,
                             int64_t elements_a_sample) {
-  return ops_at(buffer, fa->is_kept ? first * elements_a_sample : 0);
+  return ops_at(buffer, in->a->is_kept ? p->first * elements_a_sample : 0);
 }
 
-static ops_assemble assembly(const image_front *f, const clip_config *c, const tower_weights *w,
-                             const image_front_activations *fa, ops_buffer index, int64_t first,
-                             int64_t count) {
-  return (ops_assemble){.batch = count,
-                        .keep = fa->encoded,
-                        .width = c->image.width,
-                        .class_has_position = c->has_learned_positions && c->has_class_token,
-                        .index = ops_at(index, first * fa->encoded),
-                        .class_token = f->class_token < 0 ? (ops_buffer){0}
-                                                          : ops_at(w->master, f->class_token)};
+/* [count * encoded, 3 patch²] */
+static ops_buffer patches_of(const image_source *in, const tower_pass *p) {
+  const clip_config *c = in->config;
+  return kept_rows(in, p, in->a->patches, in->a->encoded * 3 * c->patch * c->patch);
 }
 
-err image_front_forward(const image_front *f, const clip_config *c, const tower *t,
-                        const tower_weights *w, const tower_activations *a,
-                        const image_front_activations *fa, ops_buffer images, ops_buffer index,
-                        ops_buffer fixed, int64_t first, int64_t count) {
-  const ops_table *call = w->o->call;
-  int64_t width = c->image.width, length = 3 * c->patch * c->patch;
-  ops_patches gather = {.batch = count,
+static ops_patches gathering(const image_source *in, const tower_pass *p) {
+  const clip_config *c = in->config;
+  ops_patches gather = {.batch = p->count,
                         .size = c->image_size,
                         .patch = c->patch,
-                        .keep = fa->encoded,
-                        .images = ops_at(images, first * c->image_size * c->image_size * 3),
-                        .index = ops_at(index, first * fa->encoded),
-                        .patches = kept_rows(fa, fa->patches, first, fa->encoded * length)};
+                        .keep = in->a->encoded,
+                        .images = ops_at(in->images, p->first * c->image_size * c->image_size * 3),
+                        .index = ops_at(in->index, p->first * in->a->encoded),
+                        .patches = patches_of(in, p)};
   for (int i = 0; i < 3; i++) {
     gather.mean[i] = c->mean[i];
     gather.deviation[i] = c->deviation[i];
   }
-  ops_gemm embed = {.m = count * fa->encoded,
+  return gather;
+}
+
+static ops_assemble assembly(const image_source *in, const tower_pass *p) {
+  const clip_config *c = in->config;
+  const image_front *f = in->front;
+  return (ops_assemble){.batch = p->count,
+                        .keep = in->a->encoded,
+                        .width = c->image.width,
+                        .class_has_position = c->has_learned_positions && c->has_class_token,
+                        .index = ops_at(in->index, p->first * in->a->encoded),
+                        .class_token = f->class_token < 0 ? (ops_buffer){0}
+                                                          : ops_at(p->w->master, f->class_token)};
+}
+
+err image_front_forward(const image_source *in, const tower_pass *p) {
+  const clip_config *c = in->config;
+  const image_front *f = in->front;
+  const tower_weights *w = p->w;
+  const ops_table *call = w->o->call;
+  int64_t width = c->image.width;
+  ops_patches gather = gathering(in, p);
+  ops_gemm embed = {.m = p->count * in->a->encoded,
                     .n = width,
-                    .k = length,
+                    .k = 3 * c->patch * c->patch,
                     .transpose_b = true,
                     .a = gather.patches,
                     .b = ops_at(w->working, f->patch),
-                    .c = a->delta,
+                    .c = p->a->delta,
                     .bias = c->has_patch_bias ? ops_at(w->master, f->patch_bias) : (ops_buffer){0}};
-  ops_buffer input = tower_input(t, a, first);
-  ops_assemble assemble = assembly(f, c, w, fa, index, first, count);
-  assemble.patches = a->delta;
-  assemble.positions = f->positions < 0 ? fixed : ops_at(w->master, f->positions);
-  assemble.tokens = c->has_pre_norm ? kept_rows(fa, fa->raw, first, a->tokens * width) : input;
+  ops_assemble assemble = assembly(in, p);
+  assemble.patches = p->a->delta;
+  assemble.positions = f->positions < 0 ? in->fixed : ops_at(w->master, f->positions);
+  assemble.tokens =
+      c->has_pre_norm ? kept_rows(in, p, in->a->raw, p->a->tokens * width) : tower_input(p);
   err error = call->patches(w->o, &gather);
   if (!error) error = call->gemm(w->o, &embed);
   if (!error) error = call->assemble(w->o, &assemble);
   if (error || !c->has_pre_norm) return error;
-  ops_layer_norm norm = {.rows = count * a->tokens,
+  ops_layer_norm norm = {.rows = p->count * p->a->tokens,
                          .width = width,
                          .eps = c->image.norm_eps,
                          .x = assemble.tokens,
                          .gamma = ops_at(w->master, f->pre_gamma),
                          .beta = ops_at(w->master, f->pre_beta),
-                         .y = input,
-                         .mean = kept_rows(fa, fa->mean, first, a->tokens),
-                         .rstd = kept_rows(fa, fa->rstd, first, a->tokens)};
+                         .y = tower_input(p),
+                         .mean = kept_rows(in, p, in->a->mean, p->a->tokens),
+                         .rstd = kept_rows(in, p, in->a->rstd, p->a->tokens)};
   return call->layer_norm(w->o, &norm);
 }
 
-err image_front_backward(const image_front *f, const clip_config *c, const tower_weights *w,
-                         const tower_activations *a, const image_front_activations *fa,
-                         ops_buffer index, int64_t first, int64_t count) {
+/* From a->dx to a->dnorm. */
+static err pre_norm_gradient(const image_source *in, const tower_pass *p) {
+  const image_front *f = in->front;
+  int64_t width = in->config->image.width;
+  ops_layer_norm_gradient norm = {.rows = p->count * p->a->tokens,
+                                  .width = width,
+                                  .dy = p->a->dx,
+                                  .x = kept_rows(in, p, in->a->raw, p->a->tokens * width),
+                                  .gamma = ops_at(p->w->master, f->pre_gamma),
+                                  .mean = kept_rows(in, p, in->a->mean, p->a->tokens),
+                                  .rstd = kept_rows(in, p, in->a->rstd, p->a->tokens),
+                                  .dx = p->a->dnorm,
+                                  .dgamma = ops_at(p->w->gradients, f->pre_gamma),
+                                  .dbeta = ops_at(p->w->gradients, f->pre_beta)};
+  return p->w->o->call->layer_norm_gradient(p->w->o, &norm);
+}
+
+err image_front_backward(const image_source *in, const tower_pass *p) {
   err error = NULL;
+  const clip_config *c = in->config;
+  const image_front *f = in->front;
+  const tower_weights *w = p->w;
   const ops_table *call = w->o->call;
-  int64_t width = c->image.width, length = 3 * c->patch * c->patch;
-  ops_buffer dtokens = a->dx, dpatches = a->dnorm;
+  ops_buffer dtokens = p->a->dx, dpatches = p->a->dnorm;
   if (c->has_pre_norm) {
-    dtokens = a->dnorm;
-    dpatches = a->dx;
-    ops_layer_norm_gradient norm = {.rows = count * a->tokens,
-                                    .width = width,
-                                    .dy = a->dx,
-                                    .x = kept_rows(fa, fa->raw, first, a->tokens * width),
-                                    .gamma = ops_at(w->master, f->pre_gamma),
-                                    .mean = kept_rows(fa, fa->mean, first, a->tokens),
-                                    .rstd = kept_rows(fa, fa->rstd, first, a->tokens),
-                                    .dx = dtokens,
-                                    .dgamma = ops_at(w->gradients, f->pre_gamma),
-                                    .dbeta = ops_at(w->gradients, f->pre_beta)};
-    TRY(call->layer_norm_gradient(w->o, &norm));
+    TRY(pre_norm_gradient(in, p));
+    dtokens = p->a->dnorm;
+    dpatches = p->a->dx;
   }
-  ops_assemble assemble = assembly(f, c, w, fa, index, first, count);
+  ops_assemble assemble = assembly(in, p);
   assemble.dtokens = dtokens;
   assemble.dpatches = dpatches;
   if (f->class_token >= 0) assemble.dclass_token = ops_at(w->gradients, f->class_token);
   if (f->positions >= 0) assemble.dpositions = ops_at(w->gradients, f->positions);
   TRY(call->assemble_gradient(w->o, &assemble));
-  ops_gemm dweight = {.m = width,
-                      .n = length,
-                      .k = count * fa->encoded,
+  ops_gemm dweight = {.m = c->image.width,
+                      .n = 3 * c->patch * c->patch,
+                      .k = p->count * in->a->encoded,
                       .transpose_a = true,
                       .accumulate = true,
                       .a = dpatches,
-                      .b = kept_rows(fa, fa->patches, first, fa->encoded * length),
+                      .b = patches_of(in, p),
                       .c = ops_at(w->gradients, f->patch),
                       .a_sums = c->has_patch_bias ? ops_at(w->gradients, f->patch_bias)
                                                   : (ops_buffer){0}};
   TRY(call->gemm(w->o, &dweight));
-  if (fa->wants_pixels) {
+  if (in->a->wants_pixels) {
     ops_gemm pixels = {.m = dweight.k,
-                       .n = length,
-                       .k = width,
+                       .n = dweight.n,
+                       .k = dweight.m,
                        .a = dpatches,
                        .b = ops_at(w->working, f->patch),
                        .c = dweight.b};
@@ -194,31 +202,30 @@ cleanup:
   return error;
 }
 
-/* length: tokens of a text, at most c->text_length; they take the first positions. */
-static ops_embed embedding(const clip_config *c, ops_buffer ids, int64_t length, int64_t first,
-                           int64_t count) {
-  return (ops_embed){.batch = count,
+/* A text's tokens, at most c->text_length, take the first positions. */
+static ops_embed embedding(const clip_config *c, ops_buffer ids, const tower_pass *p) {
+  int64_t length = p->a->tokens;
+  return (ops_embed){.batch = p->count,
                      .length = length,
                      .width = c->text.width,
                      .vocabulary = c->vocabulary,
-                     .ids = ops_at(ids, first * length)};
+                     .ids = ops_at(ids, p->first * length)};
 }
 
-err text_front_forward(const text_front *f, const clip_config *c, const tower *t,
-                       const tower_weights *w, const tower_activations *a, ops_buffer ids,
-                       int64_t first, int64_t count) {
-  ops_embed e = embedding(c, ids, a->tokens, first, count);
-  e.table = ops_at(w->master, f->words);
-  e.positions = ops_at(w->master, f->positions);
-  e.tokens = tower_input(t, a, first);
-  return w->o->call->embed(w->o, &e);
+err text_front_forward(const text_front *f, const clip_config *c, ops_buffer ids,
+                       const tower_pass *p) {
+  ops_embed e = embedding(c, ids, p);
+  e.table = ops_at(p->w->master, f->words);
+  e.positions = ops_at(p->w->master, f->positions);
+  e.tokens = tower_input(p);
+  return p->w->o->call->embed(p->w->o, &e);
 }
 
-err text_front_backward(const text_front *f, const clip_config *c, const tower_weights *w,
-                        const tower_activations *a, ops_buffer ids, int64_t first, int64_t count) {
-  ops_embed e = embedding(c, ids, a->tokens, first, count);
-  e.dtokens = a->dx;
-  e.dtable = ops_at(w->gradients, f->words);
-  e.dpositions = ops_at(w->gradients, f->positions);
-  return w->o->call->embed_gradient(w->o, &e);
+err text_front_backward(const text_front *f, const clip_config *c, ops_buffer ids,
+                        const tower_pass *p) {
+  ops_embed e = embedding(c, ids, p);
+  e.dtokens = p->a->dx;
+  e.dtable = ops_at(p->w->gradients, f->words);
+  e.dpositions = ops_at(p->w->gradients, f->positions);
+  return p->w->o->call->embed_gradient(p->w->o, &e);
 }

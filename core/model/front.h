@@ -1,4 +1,4 @@
-/* The towers' fronts: images to tokens and words to tokens. Used by clip.c, and for its fixed
+/* The towers' fronts: images to tokens and words to tokens. Used by clip_*.c, and for its fixed
  * positions by convert/save.c. */
 #ifndef FLIP_MODEL_FRONT_H
 #define FLIP_MODEL_FRONT_H
@@ -29,31 +29,32 @@ typedef struct {
   ops_buffer mean, rstd; /* of the pre-norm */
 } image_front_activations;
 
-size_t image_front_lay_out(image_front_activations *a, const clip_config *c, int64_t samples,
-                           int64_t encoded, bool is_kept, int64_t chunk, ops_type compute,
-                           ops_type master, void *base);
+void image_front_lay_out(image_front_activations *a, const clip_config *c,
+                         const tower_extent *extent, ops_block *block);
 
 /* 2-D sine-cosine positions, [patches, width] double: the first half of the width encodes the
  * column, the second the row, each sines then cosines at frequencies 10000^(-i / (width/4)) (MAE,
  * FLIP released code). */
 void image_sincos_positions(int64_t grid, int64_t width, double *positions);
 
-/* Samples [first, first + count) from device images and index to the tower's input. fixed: the
- * sine-cosine table on the device, used when positions are not learned. */
-err image_front_forward(const image_front *f, const clip_config *c, const tower *t,
-                        const tower_weights *w, const tower_activations *a,
-                        const image_front_activations *fa, ops_buffer images, ops_buffer index,
-                        ops_buffer fixed, int64_t first, int64_t count) ERR_MUST_CHECK;
-/* From a->dx; uses a->dnorm as scratch. */
-err image_front_backward(const image_front *f, const clip_config *c, const tower_weights *w,
-                         const tower_activations *a, const image_front_activations *fa,
-                         ops_buffer index, int64_t first, int64_t count) ERR_MUST_CHECK;
+/* What the image front works with; each buffer begins with the first sample. */
+typedef struct {
+  const image_front *front;
+  const clip_config *config;
+  const image_front_activations *a;
+  ops_buffer images, index; /* on the device */
+  ops_buffer fixed;         /* the sine-cosine table, used when positions are not learned */
+} image_source;
 
-err text_front_forward(const text_front *f, const clip_config *c, const tower *t,
-                       const tower_weights *w, const tower_activations *a, ops_buffer ids,
-                       int64_t first, int64_t count) ERR_MUST_CHECK;
-err text_front_backward(const text_front *f, const clip_config *c, const tower_weights *w,
-                        const tower_activations *a, ops_buffer ids, int64_t first,
-                        int64_t count) ERR_MUST_CHECK;
+/* The pass's samples to the tower's input. */
+err image_front_forward(const image_source *in, const tower_pass *p) ERR_MUST_CHECK;
+/* From a->dx of the tower's activations; uses a->dnorm as scratch. */
+err image_front_backward(const image_source *in, const tower_pass *p) ERR_MUST_CHECK;
+
+/* The same of texts; ids [batch, tokens] on the device. */
+err text_front_forward(const text_front *f, const clip_config *c, ops_buffer ids,
+                       const tower_pass *p) ERR_MUST_CHECK;
+err text_front_backward(const text_front *f, const clip_config *c, ops_buffer ids,
+                        const tower_pass *p) ERR_MUST_CHECK;
 
 #endif

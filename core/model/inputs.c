@@ -1,24 +1,13 @@
 #include "model/inputs.h"
 
-#include "base/mem.h"
-
-size_t input_set_lay_out(input_set *set, const clip_config *c, int64_t samples, int64_t patches,
-                         void *base) {
-  const size_t sizes[] = {(size_t)(samples * c->image_size * c->image_size * 3),
-                          (size_t)(samples * patches) * 4,
-                          (size_t)(samples * c->text_length) * 4,
-                          (size_t)samples * 4,
-                          (size_t)samples * 4,
-                          (size_t)samples * 8};
-  const ops_type types[] = {OPS_U8, OPS_I32, OPS_I32, OPS_I32, OPS_I32, OPS_I32};
-  ops_buffer *buffers[] = {&set->images,     &set->index,      &set->ids,
-                           &set->pool_index, &set->key_counts, &set->numbers};
-  size_t at = 0;
-  for (int i = 0; i < 6; i++) {
-    *buffers[i] = (ops_buffer){base ? (char *)base + at : NULL, types[i]};
-    at += mem_rounded(sizes[i]);
-  }
-  return at;
+void input_set_lay_out(input_set *set, const clip_config *c, int64_t samples, int64_t patches,
+                       ops_block *block) {
+  set->images = ops_cut(block, OPS_U8, samples * c->image_size * c->image_size * 3);
+  set->index = ops_cut(block, OPS_I32, samples * patches);
+  set->ids = ops_cut(block, OPS_I32, samples * c->text_length);
+  set->pool_index = ops_cut(block, OPS_I32, samples);
+  set->key_counts = ops_cut(block, OPS_I32, samples);
+  set->numbers = ops_cut(block, OPS_I32, samples * 2);
 }
 
 err input_set_images(input_set *set, ops *o, const clip_config *c, const uint8_t *images,

@@ -1,4 +1,4 @@
-/* A batch's inputs in the backend's memory. Used by clip.c alone. */
+/* A batch's inputs in the backend's memory. Used by clip_*.c alone. */
 #ifndef FLIP_MODEL_INPUTS_H
 #define FLIP_MODEL_INPUTS_H
 
@@ -12,10 +12,9 @@ typedef struct {
   int64_t count;   /* samples that are there */
 } input_set;
 
-/* Cuts the buffers of up to `samples` samples of `patches` encoded patches from `base`, or, with
- * base NULL, only counts the bytes. */
-size_t input_set_lay_out(input_set *set, const clip_config *c, int64_t samples, int64_t patches,
-                         void *base);
+/* For up to `samples` samples of `patches` encoded patches. */
+void input_set_lay_out(input_set *set, const clip_config *c, int64_t samples, int64_t patches,
+                       ops_block *block);
 
 /* Copies with ops.upload_ahead: the host's arrays must stay as they are until ops.join. */
 err input_set_images(input_set *set, ops *o, const clip_config *c, const uint8_t *images,

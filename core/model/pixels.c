@@ -87,11 +87,7 @@ err clip_pixel_gradient(clip_model *m, int64_t count, const uint8_t *images, con
   a->front.wants_pixels = true;
   TRY(clip_run_images(m, a, in));
   TRY(score_features(m, count, text, scratch, score));
-  for (int64_t at = 0; at < count; at += a->image.chunk) {
-    int64_t n = count - at < a->image.chunk ? count - at : a->image.chunk;
-    TRY(tower_backward(&m->image, &m->weights, &a->image, at, n, (ops_buffer){0}, m->loss.dimage));
-    TRY(image_front_backward(&m->image_in, c, &m->weights, &a->image, &a->front, in->index, at, n));
-  }
+  TRY(clip_images_backward(m, a, in, count, m->loss.dimage));
   TRY(fetch_floats(m, count * patches * length, a->front.patches, scratch));
   from_patches(c, count, scratch, dpixels);
 cleanup:

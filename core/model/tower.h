@@ -19,6 +19,7 @@
 
 #include "base/err.h"
 #include "model/params.h"
+#include "ops/cut.h"
 #include "ops/ops.h"
 
 /* What backward computes again in every block from what is kept: nothing; the outputs of the layer
@@ -63,10 +64,16 @@ typedef struct {
   ops_buffer numbers; /* [batch, 2] i32 */
 } tower_noise;
 
-/* Activations of up to `batch` samples of `tokens` tokens. */
+/* What activations are laid out for: up to `batch` samples of `tokens` tokens, `chunk` at once. */
 typedef struct {
   int64_t batch, tokens, chunk;
-  bool is_kept;       /* for backward: one set a layer; else one chunk's, shared by all layers */
+  bool is_kept; /* for backward: one set a layer; else one chunk's, shared by all layers */
+  ops_type compute, master;
+} tower_extent;
+
+typedef struct {
+  int64_t batch, tokens, chunk; /* of the extent */
+  bool is_kept;
   int64_t layer_rows; /* rows between one layer's buffers and the next's; 0 when not kept */
   int64_t recompute; /* layers below this one share a chunk's buffers, behind those of the others */
   int64_t shared_row;    /* where that is */
@@ -94,22 +101,29 @@ void tower_free(tower *t);
 int64_t tower_chunk(const tower_shape *shape, int64_t tokens, int64_t batch, ops_type compute,
                     int64_t chunk_bytes);
 
-/* Cuts the buffers from `base` and returns the bytes needed. With base NULL it only counts: the
- * same function plans memory and hands it out. */
-size_t tower_lay_out(tower_activations *a, const tower_shape *shape, int64_t batch, int64_t tokens,
-                     bool is_kept, int64_t chunk, ops_type compute, ops_type master, void *base);
+void tower_lay_out(tower_activations *a, const tower_shape *shape, const tower_extent *extent,
+                   ops_block *block);
+
+/* A tower at work on samples [first, first + count) of some activations, one chunk at most. */
+typedef struct {
+  const tower *t;
+  const tower_weights *w;
+  const tower_activations *a;
+  ops_buffer pool_index; /* [batch] i32: the token that is pooled; absent: the first */
+  int64_t first, count;
+} tower_pass;
+
+/* On to the next chunk of `samples` samples; false when there is none. A pass starts in front of
+ * the first, with first and count 0. */
+bool tower_next(tower_pass *p, int64_t samples);
 
 /* The chunk's place of the tower's input tokens, to be filled by the front before tower_forward. */
-ops_buffer tower_input(const tower *t, const tower_activations *a, int64_t first);
+ops_buffer tower_input(const tower_pass *p);
 
-/* Samples [first, first + count) of the activations, one chunk at most; their input tokens are in
- * tower_input. pool_index: [batch] i32 from the first sample, or absent. Fills pooled, features. */
-err tower_forward(const tower *t, const tower_weights *w, const tower_activations *a, int64_t first,
-                  int64_t count, ops_buffer pool_index) ERR_MUST_CHECK;
+/* From tower_input to pooled and features. */
+err tower_forward(const tower_pass *p) ERR_MUST_CHECK;
 
 /* From dfeatures [batch, embed] back to the gradient of the input tokens, left in a->dx. */
-err tower_backward(const tower *t, const tower_weights *w, const tower_activations *a,
-                   int64_t first, int64_t count, ops_buffer pool_index,
-                   ops_buffer dfeatures) ERR_MUST_CHECK;
+err tower_backward(const tower_pass *p, ops_buffer dfeatures) ERR_MUST_CHECK;
 
 #endif

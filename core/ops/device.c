@@ -10,6 +10,7 @@
 
 #include "base/fs.h"
 #include "base/shipped.h"
+#include "cpu/plugin.h"
 
 static const double bf16_must_win_by = 1.1;
 
@@ -52,48 +53,44 @@ static err load_plugin(const ops_plugin **out) {
   return NULL;
 }
 
-/* *plugin stays NULL for the CPU. */
+/* The one place that knows which backends there are. */
 static err choose(const settings *s, const ops_plugin **plugin, char *note, size_t note_size) {
-  *plugin = NULL;
-  if (s->device == DEVICE_CPU) return NULL;
+  *plugin = &cpu_plugin;
+  if (s->device == DEVICE_CPU) return cpu_plugin.probe();
   err error = load_plugin(plugin);
   if (!error || s->device == DEVICE_CUDA) return err_context(error, "device: cuda");
   /* A machine without any sign of a GPU needs no explanation. */
   if (note && access("/dev/nvidiactl", F_OK) == 0)
     snprintf(note, note_size, "device: auto takes the CPU: %s", err_message(error));
   err_free(error);
-  return NULL;
+  return cpu_plugin.probe();
 }
 
 static ops_request request_of(const settings *s, int precision) {
   return (ops_request){.compute = precision == PRECISION_FP32 ? OPS_F32 : OPS_BF16,
                        .is_narrow = precision == PRECISION_FP8,
-                       .is_deterministic = s->deterministic};
-}
-
-static err create(const ops_plugin *plugin, const settings *s, int precision, ops **out) {
-  ops_request request = request_of(s, precision);
-  if (plugin) return plugin->create(&request, out);
-  if (request.is_narrow) return ops_create_cpu_narrow((int)s->threads, out);
-  return ops_create_cpu(request.compute, (int)s->threads, out);
+                       .is_deterministic = s->deterministic,
+                       .threads = (int)s->threads};
 }
 
 static err measure(const ops_plugin *plugin, const settings *s, int precision, double *rate) {
   ops_request request = request_of(s, precision);
-  return plugin ? plugin->measure_gemm(&request, rate)
-                : ops_measure_cpu_gemm(request.compute, (int)s->threads, rate);
+  return plugin->measure_gemm(&request, rate);
 }
 
-/* On the CPU: the faster of the two. On a GPU bf16, without looking. */
+/* A known precision's rate. A processor without bf16 does those products in fp32. */
+static err measure_known(const ops_plugin *plugin, const settings *s, ops_opened *out) {
+  err error = measure(plugin, s, out->precision, &out->gemm_flops_per_second);
+  if (!error || plugin->has_fast_bf16 || err_kind_of(error) != ERR_UNSUPPORTED) return error;
+  err_free(error);
+  return measure(plugin, s, PRECISION_FP32, &out->gemm_flops_per_second);
+}
+
 static err choose_precision(const ops_plugin *plugin, const settings *s, ops_opened *out) {
   double fp32 = 0, bf16 = 0;
-  if (plugin || s->precision != PRECISION_AUTO) {
-    out->precision = s->precision == PRECISION_AUTO ? PRECISION_BF16 : s->precision;
-    err error = measure(plugin, s, out->precision, &out->gemm_flops_per_second);
-    if (plugin || !error || err_kind_of(error) != ERR_UNSUPPORTED) return error;
-    err_free(error); /* a processor without bf16 does those products in fp32 */
-    return measure(plugin, s, PRECISION_FP32, &out->gemm_flops_per_second);
-  }
+  out->precision = s->precision;
+  if (s->precision == PRECISION_AUTO && plugin->has_fast_bf16) out->precision = PRECISION_BF16;
+  if (out->precision != PRECISION_AUTO) return measure_known(plugin, s, out);
   err error = measure(plugin, s, PRECISION_FP32, &fp32);
   if (error) return error;
   err_free(measure(plugin, s, PRECISION_BF16, &bf16)); /* a processor without bf16 */
@@ -103,35 +100,55 @@ static err choose_precision(const ops_plugin *plugin, const settings *s, ops_ope
   return NULL;
 }
 
-/* Settings that are legal and that this backend cannot do: said now, not in the first step. */
-static err check_limits(const settings *s, const ops *o) {
-  const struct {
-    const char *tower;
-    int64_t width, heads;
-  } towers[] = {{"image", s->image_width, s->image_heads}, {"text", s->text_width, s->text_heads}};
-  for (int i = 0; i < 2; i++) {
-    int64_t width = towers[i].width, head = towers[i].heads > 0 ? width / towers[i].heads : 0;
-    if (o->widest_norm && width > o->widest_norm)
-      return err_new(ERR_UNSUPPORTED,
-                     "%s.width: %" PRId64 " is more than this device's kernels can do (%" PRId64
-                     "); choose a narrower tower, or device: cpu",
-                     towers[i].tower, width, o->widest_norm);
-    if (o->widest_head && head > o->widest_head)
-      return err_new(ERR_UNSUPPORTED,
-                     "%s.heads: %" PRId64 " heads of width %" PRId64 " are wider than this "
-                     "device's kernels can do (%" PRId64 "); choose more heads, or device: cpu",
-                     towers[i].tower, towers[i].heads, head, o->widest_head);
-  }
+/* Settings that are legal and that this backend cannot compute with are refused now, not in the
+ * first step. */
+static err check_tower(const ops_plugin *plugin, const char *tower, int64_t width, int64_t heads) {
+  const ops_limits *limits = &plugin->limits;
+  int64_t head = heads > 0 ? width / heads : 0;
+  if (limits->widest_norm && width > limits->widest_norm)
+    return err_new(ERR_UNSUPPORTED,
+                   "%s.width: %" PRId64 " is above %" PRId64 ", the widest layer norm that device: "
+                   "%s computes; choose a smaller width or another device",
+                   tower, width, limits->widest_norm, plugin->name);
+  if (limits->widest_head && head > limits->widest_head)
+    return err_new(ERR_UNSUPPORTED,
+                   "%s.heads: %" PRId64 " makes heads of width %" PRId64 " of %s.width %" PRId64
+                   ", above %" PRId64 ", the widest head that device: %s computes; choose more "
+                   "heads or another device",
+                   tower, heads, head, tower, width, limits->widest_head, plugin->name);
   return NULL;
 }
 
-/* Gives the device back when the settings do not fit it. */
-static err keep_if_fitting(const settings *s, ops **o) {
-  err error = check_limits(s, *o);
-  if (error) {
-    ops_destroy(*o);
-    *o = NULL;
-  }
+static err check_limits(const ops_plugin *plugin, const settings *s) {
+  err error = check_tower(plugin, "image", s->image_width, s->image_heads);
+  return error ? error : check_tower(plugin, "text", s->text_width, s->text_heads);
+}
+
+err ops_check_training(const ops *o, const settings *s, int64_t vocabulary) {
+  int64_t most = o->plugin->limits.longest_table, side = s->image_size / s->image_patch;
+  int64_t words = settings_vocabulary_rows(s, vocabulary);
+  int64_t positions = side * side + s->image_class_token;
+  if (most && words > most)
+    return err_new(ERR_UNSUPPORTED,
+                   "%s: %" PRId64 " entries are above %" PRId64
+                   ", the longest embedding table that "
+                   "device: %s trains; choose a smaller vocabulary or another device",
+                   s->text_vocabulary_rows ? "text.vocabulary_rows" : "text.vocabulary", words,
+                   most, o->plugin->name);
+  if (most && s->image_position == POSITION_LEARNED && positions > most)
+    return err_new(ERR_UNSUPPORTED,
+                   "image.patch: %" PRId64 " makes %" PRId64 " positions of image.size %" PRId64
+                   ", above %" PRId64
+                   ", the longest embedding table that device: %s trains; choose "
+                   "larger patches, image.position: sincos or another device",
+                   s->image_patch, positions, s->image_size, most, o->plugin->name);
+  return NULL;
+}
+
+static err create(const ops_plugin *plugin, const settings *s, int precision, ops **out) {
+  ops_request request = request_of(s, precision);
+  err error = plugin->create(&request, out);
+  if (!error) (*out)->plugin = plugin;
   return error;
 }
 
@@ -139,16 +156,16 @@ err ops_open(const settings *s, ops_opened *out) {
   const ops_plugin *plugin;
   *out = (ops_opened){0};
   err error = choose(s, &plugin, out->note, sizeof out->note);
+  if (!error) error = check_limits(plugin, s);
   if (!error) error = choose_precision(plugin, s, out);
-  if (!error) error = create(plugin, s, out->precision, &out->o);
-  return error ? error : keep_if_fitting(s, &out->o);
+  return error ? error : create(plugin, s, out->precision, &out->o);
 }
 
 err ops_open_as(const settings *s, int precision, ops **out) {
   const ops_plugin *plugin;
   err error = choose(s, &plugin, NULL, 0);
-  if (!error) error = create(plugin, s, precision, out);
-  return error ? error : keep_if_fitting(s, out);
+  if (!error) error = check_limits(plugin, s);
+  return error ? error : create(plugin, s, precision, out);
 }
 
 err ops_measure_gemm(const settings *s, ops_type compute, double *flops_per_second) {
@@ -156,4 +173,9 @@ err ops_measure_gemm(const settings *s, ops_type compute, double *flops_per_seco
   err error = choose(s, &plugin, NULL, 0);
   int precision = compute == OPS_F32 ? PRECISION_FP32 : PRECISION_BF16;
   return error ? error : measure(plugin, s, precision, flops_per_second);
+}
+
+int ops_libraries(const ops *o, ops_library list[OPS_LIBRARIES]) {
+  int count = cpu_plugin.libraries(list);
+  return o->plugin == &cpu_plugin ? count : count + o->plugin->libraries(list + count);
 }

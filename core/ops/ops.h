@@ -299,11 +299,10 @@ struct ops {
   ops_type compute, master;
   int64_t chunk_bytes; /* activations of a chunk of samples should fit in this; 0: do not chunk */
   int threads;         /* of the CPU backend */
-  int64_t widest_norm, widest_head; /* that its kernels can do; 0: any (checked by ops_open) */
-  char device[128];                 /* the device's own name, "" for the CPU */
+  char device[128];    /* the device's own name, "" for the CPU */
   char kernels[32]; /* variant of our own kernels (base/processor.h); "" where there is one only */
-  char libraries[256]; /* what it runs on, "cuBLAS 13.0.2, cuDNN 9.14.0"; "" for the CPU */
-  void *state;         /* the backend's own */
+  const struct ops_plugin *plugin; /* that made it (device.h); NULL in tests' own backends */
+  void *state;                     /* the backend's own */
 };
 
 static inline ops_usage ops_read_usage(ops *o) {
@@ -312,16 +311,7 @@ static inline ops_usage ops_read_usage(ops *o) {
   return usage;
 }
 
-/* The CPU backend. threads 0: all that this process may use. */
-err ops_create_cpu(ops_type compute, int threads, ops **out) ERR_MUST_CHECK;
-/* In bf16 with dense layers in emulated 8 bits: what they cost in accuracy, at no gain in speed. */
-err ops_create_cpu_narrow(int threads, ops **out) ERR_MUST_CHECK;
 void ops_destroy(ops *o);
-
-/* Matrix-product rate of the CPU in FLOP/s for OPS_F32 or OPS_BF16 on a product that fits the
- * caches (about 30 ms of work): the yardstick for mfu, and how `precision: auto` chooses.
- * ERR_UNSUPPORTED for OPS_BF16 where such products are done in fp32 (core/cpu/gemm.c). */
-err ops_measure_cpu_gemm(ops_type compute, int threads, double *flops_per_second) ERR_MUST_CHECK;
 
 #ifdef __cplusplus
 }

@@ -1,12 +1,14 @@
 #include "read/dataset.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/hash.h"
 #include "base/mem.h"
 #include "read/permute.h"
+#include "read/shard_list.h"
 #include "read/source.h"
 
 enum { NAMED_LEFT_OUT = 20 };
@@ -19,6 +21,7 @@ typedef struct {
 } part;
 
 struct dataset {
+  shard_list *shards; /* of the streaming order: then there are no parts */
   part *parts;
   size_t part_count;
   int64_t count, epoch, left_out;
@@ -101,8 +104,28 @@ err dataset_open_with(char *const *names, size_t count, bool allows_pipes, datas
   return open_all(names, count, DATASET_PAIR, allows_pipes, out);
 }
 
+err dataset_open_stream(char *const *names, size_t count, bool allows_pipes, dataset **out) {
+  dataset *d = mem_zeroed(1, sizeof *d);
+  if (!d) return mem_error(sizeof *d, "a data set");
+  err error = shard_list_open(names, count, allows_pipes, most_hashed_bytes, &d->shards);
+  if (error) {
+    dataset_close(d);
+    return error;
+  }
+  d->count = shard_list_samples(d->shards, NULL);
+  d->epoch = shard_list_epoch(d->shards);
+  snprintf(d->fingerprint, sizeof d->fingerprint, "%s", shard_list_fingerprint(d->shards));
+  *out = d;
+  return NULL;
+}
+
+const shard_list *dataset_shards(const dataset *d) {
+  return d->shards;
+}
+
 void dataset_close(dataset *d) {
   if (!d) return;
+  shard_list_close(d->shards);
   for (size_t i = 0; i < d->part_count; i++) source_close(d->parts[i].source);
   free(d->parts);
   strbuf_free(&d->warnings);
@@ -121,12 +144,8 @@ int64_t dataset_row(const dataset *d, uint64_t seed, int64_t epoch, int64_t plac
   size_t i = 0;
   while (i + 1 < d->part_count && place >= d->parts[i + 1].first_place) i++;
   const part *p = &d->parts[i];
-  int64_t within = place - p->first_place, rows = p->source->count;
-  if (p->places != rows) { /* goes on through the rows from epoch to epoch, anew each time round */
-    int64_t seen = epoch * p->places + within;
-    within = permute(seed + i, seen / rows, rows, seen % rows);
-  }
-  return p->first_row + within;
+  return p->first_row +
+         permute_weighted(seed + i, epoch, p->source->count, p->places, place - p->first_place);
 }
 
 const char *dataset_fingerprint(const dataset *d) {
@@ -146,7 +165,8 @@ void dataset_each_left_out(const dataset *d, void (*take)(void *context, const c
 
 static err read_row(const dataset *d, int64_t row, bool has_image, dataset_sample *out) {
   *out = (dataset_sample){0};
-  if (row < 0 || row >= d->count) return err_new(ERR_INTERNAL, "row %ld of a data set", (long)row);
+  if (row < 0 || row >= d->count || d->shards)
+    return err_new(ERR_INTERNAL, "row %ld of a data set", (long)row);
   size_t i = 0;
   while (i + 1 < d->part_count && row >= d->parts[i + 1].first_row) i++;
   const part *p = &d->parts[i];

@@ -26,7 +26,15 @@ err dataset_open_for(char *const *names, size_t count, dataset_parts needs,
                      dataset **out) ERR_MUST_CHECK;
 err dataset_open_with(char *const *names, size_t count, bool allows_pipes,
                       dataset **out) ERR_MUST_CHECK;
+/* For the streaming order (stream.h): tar shards and pipes by name, without an index. No row of it
+ * can be read; its count and epoch are what files beside the shards say, 0 where they do not. */
+err dataset_open_stream(char *const *names, size_t count, bool allows_pipes,
+                        dataset **out) ERR_MUST_CHECK;
 void dataset_close(dataset *d);
+
+struct shard_list;
+/* The shards of a data set opened for the streaming order; NULL for others. */
+const struct shard_list *dataset_shards(const dataset *d);
 
 int64_t dataset_count(const dataset *d);
 /* Samples of one epoch: the count, each source's times its weight. */

@@ -12,6 +12,7 @@
 #include "config/settings.h"
 #include "image/image.h"
 #include "read/permute.h"
+#include "read/shard_list.h"
 #include "read/text_mask.h"
 
 /* Of data sets with more rows neither decoded images are kept nor damaged rows remembered. */
@@ -19,6 +20,7 @@ static const int64_t most_kept_rows = (int64_t)1 << 29;
 
 enum {
   RUN_LENGTH = 8,            /* samples a worker takes at a time */
+  MOST_OPENERS = 4,          /* threads that open a stream's shards ahead */
   RESAMPLED_EPOCHS = 1 << 20 /* that draws with replacement are from */
 };
 
@@ -28,6 +30,7 @@ typedef struct {
   int32_t *tokens, *token_counts;
   int64_t *rows;
   int64_t unfinished; /* under the lock */
+  stream_position after;
   bool is_pinned;
 } slot;
 
@@ -36,15 +39,20 @@ struct loader {
   int64_t count; /* rows of the data set */
   int64_t epoch; /* samples of an epoch */
   text_mask mask;
-  double *weights; /* of tokens, for the mask; NULL without */
-  slot *slots;     /* [prefetch + 1]: one is with the trainer */
+  lexicon *classes; /* for the mask, or NULL */
+  double *weights;  /* of tokens, for the mask; NULL without */
+  slot *slots;      /* [prefetch + 1]: one is with the trainer */
   int64_t slot_count;
   pthread_t *threads;
   int started;
 
+  stream *order;        /* NULL: the exact order */
+  pthread_mutex_t feed; /* held from waiting for a free slot to having its samples: claims are in
+                         * order. Taken before `lock` */
+
   pthread_mutex_t lock;             /* guards everything down to `failure` */
   pthread_cond_t work, done;        /* a slot became free; a batch became whole */
-  int64_t next_sample, last_sample; /* to be claimed; the end of the run */
+  int64_t next_sample, last_sample; /* of this rank: to be claimed; the end of the run */
   int64_t taken;                    /* batches the trainer is through with, plus the one it holds */
   bool is_closing;
   strbuf warnings;
@@ -56,6 +64,12 @@ struct loader {
   atomic_bool *is_bad; /* [count] or NULL */
   atomic_llong decoded, cache_hits, skipped;
 };
+
+/* The run's number of this rank's sample `own`. */
+static int64_t number_in_run(const loader *l, int64_t own) {
+  int64_t batch = l->c.batch_size;
+  return own / batch * batch * l->c.ranks + l->c.rank * batch + own % batch;
+}
 
 /* The row that stands `skip` places after sample g's own. */
 static int64_t row_of(const loader *l, int64_t sample, int64_t skip) {
@@ -71,8 +85,22 @@ static int64_t row_of(const loader *l, int64_t sample, int64_t skip) {
   return dataset_row(c->data, c->seed, epoch, place);
 }
 
-static void mark_bad(loader *l, int64_t row, const dataset_sample *sample, err error) {
-  if (l->is_bad && atomic_exchange(&l->is_bad[row], true)) return;
+/* A sample to be tried: of the data set by row, or of an open shard. */
+typedef struct {
+  int64_t row;
+  const stream_shard *shard; /* NULL: the row tells */
+  int64_t index;             /* of the shard */
+  atomic_bool *is_bad;       /* NULL: what is damaged is not remembered */
+} candidate;
+
+static err read_candidate(const loader *l, const candidate *from, dataset_sample *sample) {
+  if (!from->shard) return dataset_read(l->c.data, from->row, sample);
+  return shard_sample_read(&from->shard->tar, (size_t)from->index, from->shard->reading, true,
+                           sample);
+}
+
+static void mark_bad(loader *l, const candidate *from, const dataset_sample *sample, err error) {
+  if (from->is_bad && atomic_exchange(from->is_bad, true)) return;
   atomic_fetch_add(&l->skipped, 1);
   pthread_mutex_lock(&l->lock);
   strbuf_format(&l->warnings, "%s%s: %s: %s", l->warnings.length ? "\n" : "", sample->shard,
@@ -121,28 +149,28 @@ static err fill_tokens(const loader *l, const char *caption, int64_t sample, int
   return error;
 }
 
-/* Image and caption of `row` into place i of a slot. An undecodable image is an ERR_INPUT. */
-static err fill_place(loader *l, slot *s, int64_t i, int64_t row, int64_t sample_number) {
+/* Image and caption of a candidate into place i of a slot. An undecodable image is an ERR_INPUT. */
+static err fill_place(loader *l, slot *s, int64_t i, const candidate *from, int64_t sample_number) {
   const loader_config *c = &l->c;
   dataset_sample sample = {0};
   image fresh = {0};
   bool own = false;
-  err error = dataset_read(c->data, row, &sample);
+  err error = read_candidate(l, from, &sample);
   if (error) {
-    if (err_kind_of(error) == ERR_INPUT) mark_bad(l, row, &sample, error);
+    if (err_kind_of(error) == ERR_INPUT) mark_bad(l, from, &sample, error);
     goto cleanup;
   }
-  const image *picture = l->cache ? atomic_load(&l->cache[row]) : NULL;
+  const image *picture = l->cache ? atomic_load(&l->cache[from->row]) : NULL;
   if (picture) {
     atomic_fetch_add(&l->cache_hits, 1);
   } else {
     error = image_decode(sample.image, sample.image_bytes, least_side(c), &fresh);
     if (error) {
-      if (err_kind_of(error) == ERR_INPUT) mark_bad(l, row, &sample, error);
+      if (err_kind_of(error) == ERR_INPUT) mark_bad(l, from, &sample, error);
       goto cleanup;
     }
     atomic_fetch_add(&l->decoded, 1);
-    picture = keep(l, row, &fresh, &own);
+    picture = keep(l, from->row, &fresh, &own);
   }
   rng random = rng_at(c->seed, RNG_CROP, 0, (uint64_t)sample_number);
   const image_augmentation a = {c->crop_min, c->crop_max, c->ratio_min, c->ratio_max, c->flip};
@@ -150,26 +178,65 @@ static err fill_place(loader *l, slot *s, int64_t i, int64_t row, int64_t sample
                             s->images + i * c->image_size * c->image_size * 3));
   TRY(fill_tokens(l, sample.caption, sample_number, s->tokens + i * c->text_tokens,
                   &s->token_counts[i]));
-  s->rows[i] = row;
+  s->rows[i] = from->row;
 cleanup:
   if (own) image_free(&fresh);
   dataset_sample_free(&sample);
   return error;
 }
 
-static err fill_sample(loader *l, slot *s, int64_t sample) {
+static err fill_sample(loader *l, slot *s, int64_t own) {
+  int64_t sample = number_in_run(l, own);
   for (int64_t skip = 0; skip < l->epoch; skip++) {
     int64_t row = row_of(l, sample, skip);
     if (l->is_bad && atomic_load(&l->is_bad[row])) continue;
-    err error = fill_place(l, s, sample % l->c.batch_size, row, sample);
+    const candidate from = {.row = row, .is_bad = l->is_bad ? &l->is_bad[row] : NULL};
+    err error = fill_place(l, s, own % l->c.batch_size, &from, sample);
     if (!error || err_kind_of(error) != ERR_INPUT) return error;
     err_free(error);
   }
   return err_new(ERR_INPUT, "no sample of the data set can be decoded");
 }
 
-/* Waits for samples to prepare; false when there is nothing more to do. */
-static bool claim(loader *l, int64_t *first, int64_t *end) {
+/* The same of a stream; place: of the run that was taken for it. */
+static err fill_streamed(loader *l, slot *s, int64_t sample, const stream_run *run, int64_t place) {
+  stream_walk walk = stream_walk_start(l->order, run, place);
+  bool is_there, is_filled = false;
+  err error = NULL;
+  while (!is_filled && !(error = stream_walk_next(&walk, &is_there)) && is_there) {
+    const stream_shard *one = walk.shard;
+    const candidate from = {.row = one->number << 32 | walk.index,
+                            .shard = one,
+                            .index = walk.index,
+                            .is_bad = &one->is_bad[walk.index]};
+    error = fill_place(l, s, sample % l->c.batch_size, &from, sample);
+    is_filled = !error;
+    if (error && err_kind_of(error) != ERR_INPUT) break;
+    err_free(error);
+    error = NULL;
+  }
+  stream_walk_end(&walk);
+  if (error || is_filled) return error;
+  return err_new(ERR_INPUT, "no sample of the data set can be decoded");
+}
+
+/* Samples that a worker prepares. */
+typedef struct {
+  int64_t first, end;
+  stream_run run; /* of a stream */
+} claimed;
+
+static err fill_claimed(loader *l, slot *s, const claimed *work) {
+  err error = NULL;
+  for (int64_t sample = work->first; sample < work->end && !error; sample++)
+    error = l->order
+                ? fill_streamed(l, s, sample, &work->run, work->run.first + sample - work->first)
+                : fill_sample(l, s, sample);
+  return error;
+}
+
+/* Waits for a free slot; false when there is nothing more to do. */
+static bool wait_for_slot(loader *l, int64_t *first, int64_t *end) {
   pthread_mutex_lock(&l->lock);
   while (!l->is_closing && !l->failure && l->next_sample < l->last_sample &&
          l->next_sample / l->c.batch_size >= l->taken + l->slot_count - 1)
@@ -179,30 +246,58 @@ static bool claim(loader *l, int64_t *first, int64_t *end) {
     int64_t batch_end = (l->next_sample / l->c.batch_size + 1) * l->c.batch_size;
     *first = l->next_sample;
     *end = *first + RUN_LENGTH < batch_end ? *first + RUN_LENGTH : batch_end;
-    l->next_sample = *end;
   }
   pthread_mutex_unlock(&l->lock);
   return has_work;
 }
 
-static void *work(void *argument) {
-  loader *l = argument;
-  int64_t first, end;
-  while (claim(l, &first, &end)) {
-    slot *s = &l->slots[first / l->c.batch_size % l->slot_count];
-    err error = NULL;
-    for (int64_t sample = first; sample < end && !error; sample++)
-      error = fill_sample(l, s, sample);
+/* Waits for samples to prepare; false when there is nothing more to do, or with an error. */
+static bool claim(loader *l, claimed *out, err *error) {
+  pthread_mutex_lock(&l->feed);
+  bool has_work = wait_for_slot(l, &out->first, &out->end);
+  if (has_work && l->order) {
+    *error = stream_take(l->order, out->end - out->first, &out->run);
+    has_work = !*error;
+    if (has_work) out->end = out->first + out->run.count;
+  }
+  if (has_work) {
     pthread_mutex_lock(&l->lock);
-    s->unfinished -= end - first;
-    if (error && !l->failure)
-      l->failure = error;
-    else
-      err_free(error);
-    if (l->failure) pthread_cond_broadcast(&l->work);
-    if (s->unfinished == 0 || l->failure) pthread_cond_broadcast(&l->done);
+    l->next_sample = out->end;
+    l->slots[out->first / l->c.batch_size % l->slot_count].after = out->run.after;
     pthread_mutex_unlock(&l->lock);
   }
+  pthread_mutex_unlock(&l->feed);
+  return has_work;
+}
+
+/* The first failure is what loader_next tells. Under the lock. */
+static void fail(loader *l, err error) {
+  if (error && !l->failure)
+    l->failure = error;
+  else
+    err_free(error);
+  if (!l->failure) return;
+  pthread_cond_broadcast(&l->work);
+  pthread_cond_broadcast(&l->done);
+}
+
+static void *work(void *argument) {
+  loader *l = argument;
+  claimed mine = {0};
+  err unclaimed = NULL;
+  while (claim(l, &mine, &unclaimed)) {
+    slot *s = &l->slots[mine.first / l->c.batch_size % l->slot_count];
+    err error = fill_claimed(l, s, &mine);
+    if (l->order) stream_release(l->order, &mine.run);
+    pthread_mutex_lock(&l->lock);
+    s->unfinished -= mine.end - mine.first;
+    if (s->unfinished == 0) pthread_cond_broadcast(&l->done);
+    fail(l, error);
+    pthread_mutex_unlock(&l->lock);
+  }
+  pthread_mutex_lock(&l->lock);
+  fail(l, unclaimed);
+  pthread_mutex_unlock(&l->lock);
   return NULL;
 }
 
@@ -231,16 +326,50 @@ static err make_slots(loader *l) {
   return NULL;
 }
 
-err loader_open(const loader_config *config, int64_t first_sample, loader **out) {
+static err open_order(loader *l, const stream_position *from) {
+  const loader_config *c = &l->c;
+  const shard_list *shards = dataset_shards(c->data);
+  if (!shards) return NULL;
+  const stream_config order = {.shards = shard_list_shards(shards),
+                               .seed = c->seed,
+                               .is_shuffled = c->shuffle,
+                               .buffer = c->buffer,
+                               .openers = c->workers < MOST_OPENERS ? c->workers : MOST_OPENERS};
+  return stream_open(&order, from, &l->order);
+}
+
+/* What is kept of each row, in the exact order. */
+static err make_rows(loader *l) {
+  if (l->order || l->count > most_kept_rows) return NULL;
+  l->cache = mem_zeroed((size_t)l->count, sizeof *l->cache);
+  l->is_bad = mem_zeroed((size_t)l->count, sizeof *l->is_bad);
+  return l->cache && l->is_bad ? NULL : mem_error((size_t)l->count, "the loader");
+}
+
+static err start_workers(loader *l) {
+  l->threads = mem_zeroed((size_t)l->c.workers, sizeof *l->threads);
+  if (!l->threads) return mem_error((size_t)l->c.workers, "the loader");
+  for (int i = 0; i < l->c.workers; i++) {
+    int code = pthread_create(&l->threads[i], NULL, work, l);
+    if (code) return err_errno(code, "starting loader thread %d", i + 1);
+    l->started++;
+  }
+  return NULL;
+}
+
+err loader_open(const loader_config *config, int64_t first_sample, const stream_position *from,
+                loader **out) {
   loader *l = mem_zeroed(1, sizeof *l);
   if (!l) return mem_error(sizeof *l, "the loader");
   l->c = *config;
   l->count = dataset_count(config->data);
   l->epoch = dataset_epoch(config->data);
-  l->next_sample = first_sample;
-  l->last_sample = config->total_samples;
-  l->taken = first_sample / config->batch_size;
+  if (l->c.ranks < 1) l->c.ranks = 1;
+  l->next_sample = first_sample / l->c.ranks;
+  l->last_sample = config->total_samples / l->c.ranks;
+  l->taken = l->next_sample / config->batch_size;
   pthread_mutex_init(&l->lock, NULL);
+  pthread_mutex_init(&l->feed, NULL);
   pthread_cond_init(&l->work, NULL);
   pthread_cond_init(&l->done, NULL);
   l->mask = (text_mask){.mode = config->text_mask_mode,
@@ -253,22 +382,13 @@ err loader_open(const loader_config *config, int64_t first_sample, loader **out)
   if (config->text_mask_mode == TEXT_MASK_FREQUENCY)
     TRY(text_mask_weigh(config->data, config->words, &l->weights));
   l->mask.weights = l->weights;
-  bool has_rows = l->count <= most_kept_rows;
-  if (has_rows) l->cache = mem_zeroed((size_t)l->count, sizeof *l->cache);
-  if (has_rows) l->is_bad = mem_zeroed((size_t)l->count, sizeof *l->is_bad);
-  l->threads = mem_zeroed((size_t)config->workers, sizeof *l->threads);
-  if ((has_rows && (!l->cache || !l->is_bad)) || !l->threads) {
-    error = mem_error((size_t)l->count, "the loader");
-    goto cleanup;
-  }
-  for (int i = 0; i < config->workers; i++) {
-    int code = pthread_create(&l->threads[i], NULL, work, l);
-    if (code) {
-      error = err_errno(code, "starting loader thread %d", i + 1);
-      goto cleanup;
-    }
-    l->started++;
-  }
+  if (config->text_mask_mode == TEXT_MASK_SYNTAX)
+    TRY(lexicon_open(config->text_mask_lexicon, &l->classes));
+  l->mask.words = config->words;
+  l->mask.classes = l->classes;
+  TRY(open_order(l, from));
+  TRY(make_rows(l));
+  TRY(start_workers(l));
 cleanup:
   if (error)
     loader_close(l);
@@ -283,7 +403,9 @@ void loader_close(loader *l) {
   l->is_closing = true;
   pthread_cond_broadcast(&l->work);
   pthread_mutex_unlock(&l->lock);
+  if (l->order) stream_stop(l->order);
   for (int i = 0; i < l->started; i++) pthread_join(l->threads[i], NULL);
+  stream_close(l->order);
   for (int64_t i = 0; l->cache && i < l->count; i++) {
     image *kept = atomic_load(&l->cache[i]);
     if (kept) image_free(kept);
@@ -301,9 +423,11 @@ void loader_close(loader *l) {
   free((void *)l->is_bad);
   free(l->threads);
   free(l->weights);
+  lexicon_close(l->classes);
   strbuf_free(&l->warnings);
   err_free(l->failure);
   pthread_mutex_destroy(&l->lock);
+  pthread_mutex_destroy(&l->feed);
   pthread_cond_destroy(&l->work);
   pthread_cond_destroy(&l->done);
   free(l);
@@ -327,8 +451,13 @@ err loader_next(loader *l, loader_batch *batch, double *waited) {
   }
   pthread_mutex_unlock(&l->lock);
   *waited = clock_seconds() - start;
-  *batch = (loader_batch){number * l->c.batch_size, l->c.batch_size, s->images, s->tokens,
-                          s->token_counts,          s->rows};
+  *batch = (loader_batch){number_in_run(l, number * l->c.batch_size),
+                          l->c.batch_size,
+                          s->images,
+                          s->tokens,
+                          s->token_counts,
+                          s->rows,
+                          s->after};
   return error;
 }
 
@@ -337,9 +466,10 @@ loader_stats loader_get_stats(loader *l) {
                         atomic_load(&l->skipped)};
 }
 
-size_t loader_take_warnings(loader *l, strbuf *lines) {
+size_t loader_take_warnings(loader *l, strbuf *lines, strbuf *remarks) {
+  size_t count = l->order ? stream_take_lines(l->order, lines, remarks) : 0;
   pthread_mutex_lock(&l->lock);
-  size_t count = l->warning_count;
+  count += l->warning_count;
   strbuf_append(lines, strbuf_string(&l->warnings));
   strbuf_clear(&l->warnings);
   l->warning_count = 0;

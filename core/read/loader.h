@@ -3,7 +3,11 @@
  * Sample g of the run is at position g % N of epoch g / N, N being dataset_epoch; an epoch's order
  * is a permutation that depends on (seed, epoch) alone. What a sample holds depends on (seed, g)
  * and the data, never on the number of workers or on where the run was resumed. A sample that
- * cannot be decoded is replaced by the next one of the permutation that can. */
+ * cannot be decoded is replaced by the next one of the permutation that can.
+ *
+ * A data set opened for the streaming order gives its samples in the order of stream.h instead:
+ * what sample g is then depends on (seed, shards, buffer) and g, and the place behind a batch is in
+ * it. */
 #ifndef FLIP_READ_LOADER_H
 #define FLIP_READ_LOADER_H
 
@@ -14,20 +18,27 @@
 #include "base/err.h"
 #include "base/text.h"
 #include "read/dataset.h"
+#include "read/stream.h"
 #include "text/tokenizer.h"
 #include "ops/ops.h"
 
 typedef struct {
   const dataset *data;
   const tokenizer *words;
-  int64_t batch_size, image_size, text_length, total_samples;
-  int text_mask_mode;  /* TEXT_MASK_* of config/settings.h */
-  int64_t text_tokens; /* kept of text_length (text_mask.h); equal to it without a mask */
+  int64_t batch_size, image_size, text_length;
+  int64_t total_samples; /* of the run, all ranks */
+  int rank, ranks;       /* batches are part `rank` of `ranks` of the run's; 0 ranks: whole ones.
+                          * A stream has one rank */
+  int text_mask_mode;    /* TEXT_MASK_* of config/settings.h */
+  const char *text_mask_lexicon; /* for TEXT_MASK_SYNTAX: lexicon.h */
+  int64_t text_tokens;           /* kept of text_length (text_mask.h); equal to it without a mask */
   uint64_t seed;
   double crop_min, crop_max, ratio_min, ratio_max;
   bool flip, shuffle, resample;
   int workers, prefetch; /* threads; batches prepared ahead */
-  size_t cache_bytes;    /* for decoded images, each decoded once while they fit; 0: none */
+  size_t cache_bytes;    /* for decoded images, each decoded once while they fit; 0: none. A stream
+                          * has none */
+  int64_t buffer;        /* samples that a stream shuffles at a time */
   ops *pins;             /* the backend that copies from the batches and fixes them; or NULL */
 } loader_config;
 
@@ -36,7 +47,8 @@ typedef struct {
   const uint8_t *images;       /* [count, size, size, 3] */
   const int32_t *tokens;       /* [count, text_tokens] */
   const int32_t *token_counts; /* [count] before the padding */
-  const int64_t *rows;         /* [count] of the data set */
+  const int64_t *rows;         /* [count] of the data set; of a stream shard << 32 | sample */
+  stream_position after;       /* of a stream: the place behind the batch */
 } loader_batch;
 
 typedef struct {
@@ -45,16 +57,19 @@ typedef struct {
 
 typedef struct loader loader;
 
-/* Starts the workers at sample `first_sample`, a multiple of the batch size. The data set and the
- * tokenizer must outlive the loader. */
-err loader_open(const loader_config *config, int64_t first_sample, loader **out) ERR_MUST_CHECK;
+/* Starts the workers at sample `first_sample` of the run, a multiple of the whole batch; of a
+ * stream it is the sample at the place `from`. The data set and the tokenizer must outlive the
+ * loader. */
+err loader_open(const loader_config *config, int64_t first_sample, const stream_position *from,
+                loader **out) ERR_MUST_CHECK;
 void loader_close(loader *l);
 
 /* The next batch; valid until the next call. waited: seconds spent waiting for it. */
 err loader_next(loader *l, loader_batch *batch, double *waited) ERR_MUST_CHECK;
 
 loader_stats loader_get_stats(loader *l);
-/* Appends the samples skipped since the last call, a line each; returns how many. */
-size_t loader_take_warnings(loader *l, strbuf *lines);
+/* Appends the samples skipped since the last call, a line each, and what was wrong with a stream's
+ * shards; returns how many lines. remarks: what a stream's epochs held that ended. */
+size_t loader_take_warnings(loader *l, strbuf *lines, strbuf *remarks);
 
 #endif

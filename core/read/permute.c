@@ -24,3 +24,10 @@ int64_t permute(uint64_t seed, int64_t number, int64_t count, int64_t place) {
   } while (value >= (uint64_t)count);
   return (int64_t)value;
 }
+
+int64_t permute_weighted(uint64_t seed, int64_t epoch, int64_t rows, int64_t places,
+                         int64_t place) {
+  if (places == rows) return place;
+  int64_t seen = epoch * places + place;
+  return permute(seed, seen / rows, rows, seen % rows);
+}

@@ -396,9 +396,9 @@ static void fit_lists(shard *s) {
   if (keys) s->odd_keys = keys;
 }
 
-static err map_file(shard *s) {
+static err map_file(const char *path, shard *s) {
   struct stat status;
-  int fd = open(s->path, O_RDONLY | O_CLOEXEC);
+  int fd = open(path, O_RDONLY | O_CLOEXEC);
   if (fd < 0) return err_errno(errno, "%s: cannot open", s->path);
   err error = NULL;
   if (fstat(fd, &status) != 0 || !S_ISREG(status.st_mode)) {
@@ -416,7 +416,7 @@ static err map_file(shard *s) {
 }
 
 /* What a file is that begins with these bytes, when people name it by mistake; NULL: none such. */
-static const char *kind_of_file(const shard *s) {
+static const char *kind_of_file(const char *head, size_t size) {
   static const struct {
     const char *magic;
     size_t length;
@@ -430,24 +430,24 @@ static const char *kind_of_file(const shard *s) {
       {"BZh", 3, "bzip2-compressed: unpack it (bunzip2)"},
       {"\x04\x22\x4D\x18", 4, "lz4-compressed: unpack it (unlz4)"},
       {"PK\x03\x04", 4, "a zip archive: pack its files as tar"},
-      {"PAR1", 4, "a parquet file, which is not read"},
+      {"PAR1", 4, "a Parquet file; name it as list:FILE"},
       {"<!DOCTYPE", 9, "an HTML page: a download that failed?"},
       {"<html", 5, "an HTML page: a download that failed?"},
       {"version https://git-lfs", 23, "a pointer of Git LFS: fetch the file (git lfs pull)"}};
   for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
-    if (s->size >= kinds[i].length && memcmp(s->map, kinds[i].magic, kinds[i].length) == 0)
+    if (size >= kinds[i].length && memcmp(head, kinds[i].magic, kinds[i].length) == 0)
       return kinds[i].kind;
   return NULL;
 }
 
-static err refuse_other_files(const shard *s) {
-  const char *kind = s->map ? kind_of_file(s) : NULL;
+err shard_refuse_other_files(const char *path, const char *head, size_t size) {
+  const char *kind = head ? kind_of_file(head, size) : NULL;
   if (!kind) return NULL;
-  return err_new(ERR_INPUT, "%s: is %s; shards are plain .tar files, read in place", s->path, kind);
+  return err_new(ERR_INPUT, "%s: is %s; shards are plain .tar files, read in place", path, kind);
 }
 
-err shard_open(const char *path, shard *s, shard_notes *notes) {
-  *s = (shard){.path = mem_copy_string(path)};
+err shard_open_as(const char *path, const char *name, shard *s, shard_notes *notes) {
+  *s = (shard){.path = mem_copy_string(name)};
   indexing x = {.s = s, .notes = notes};
   struct archive *tar = archive_read_new();
   err error = NULL;
@@ -455,12 +455,12 @@ err shard_open(const char *path, shard *s, shard_notes *notes) {
     error = mem_error(strlen(path), "a shard");
     goto cleanup;
   }
-  TRY(map_file(s));
-  TRY(refuse_other_files(s));
+  TRY(map_file(path, s));
+  TRY(shard_refuse_other_files(name, s->map, s->size));
   archive_read_support_format_tar(tar);
   archive_read_support_format_empty(tar);
   if (archive_read_open_memory(tar, s->map ? s->map : "", s->size) != ARCHIVE_OK)
-    FAIL(ERR_INPUT, "%s: %s", path, archive_error_string(tar));
+    FAIL(ERR_INPUT, "%s: %s", name, archive_error_string(tar));
   TRY(index_members(&x, tar));
   fit_lists(s);
 cleanup:
@@ -471,6 +471,10 @@ cleanup:
   if (tar) archive_read_free(tar);
   if (error) shard_close(s);
   return error;
+}
+
+err shard_open(const char *path, shard *s, shard_notes *notes) {
+  return shard_open_as(path, path, s, notes);
 }
 
 void shard_close(shard *s) {

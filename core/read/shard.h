@@ -74,6 +74,11 @@ void shard_notes_free(shard_notes *notes);
  * sample has already begins a new sample, as there. A truncated file gives its whole samples and a
  * warning, as does an unreadable header in the middle. */
 err shard_open(const char *path, shard *s, shard_notes *notes) ERR_MUST_CHECK;
+/* The same under another name than the path's, in all that is said of it. */
+err shard_open_as(const char *path, const char *name, shard *s, shard_notes *notes) ERR_MUST_CHECK;
+/* An error that names what a file is that begins with these bytes and that people take for a tar:
+ * a compressed one, a zip archive, an HTML page, … */
+err shard_refuse_other_files(const char *path, const char *head, size_t size) ERR_MUST_CHECK;
 void shard_close(shard *s);
 
 /* A member of sample i; data NULL when it has none. */

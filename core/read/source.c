@@ -14,14 +14,14 @@ static const source_format formats[] = {
      source_open_pipe},
     {"folder", "DIR", "images in and below a folder; captions: the .txt beside, or a template",
      "template", source_open_folder},
-    {"list", "FILE.csv", "a CSV or TSV list of image paths and captions",
+    {"list", "FILE.csv", "a CSV, TSV or Parquet list of image paths and captions",
      "image|caption|images|separator", source_open_list},
     {"imagenet", "DIR", "a folder of images a class: ImageNet-1K and -21K, or any names",
      "names|template", source_open_imagenet},
     {"cifar10", "DIR", "CIFAR-10's binary files", "split|template", source_open_cifar10},
     {"cifar100", "DIR", "CIFAR-100's binary files", "split|template|labels", source_open_cifar100},
     {"scenes", "SEED", "procedural scenes, drawn while they are read: no disk, no end",
-     "split|count|size", source_open_scenes},
+     "split|count|size|version", source_open_scenes},
     {"coco", "FILE.json", "COCO's captions_*.json", "images|captions", source_open_coco},
     {"openimages", "LABELS.csv", "Open Images: image-level labels as captions", "images|names",
      source_open_openimages},
@@ -56,8 +56,9 @@ static bool ends_with(const char *text, size_t length, const char *end) {
 static const source_format *guess_format(const char *location, size_t length) {
   static const struct {
     const char *end, *name;
-  } looks[] = {{".csv", "list"},  {".tsv", "list"},         {".csv.gz", "list"},
-               {".json", "coco"}, {".jsonl", "narratives"}, {".tar", "shards"}};
+  } looks[] = {{".csv", "list"},     {".tsv", "list"},  {".csv.gz", "list"},
+               {".parquet", "list"}, {".json", "coco"}, {".jsonl", "narratives"},
+               {".tar", "shards"}};
   char *copy = mem_copy_string(location);
   if (!copy) return &formats[0];
   copy[length] = '\0';
@@ -103,7 +104,7 @@ static err read_options(source_request *r, const source_format *format, char *te
   return NULL;
 }
 
-static err read_weight(const source_request *r, double *weight) {
+err source_weight(const source_request *r, double *weight) {
   const char *text = source_option(r, "weight");
   char *end = NULL;
   *weight = text ? strtod(text, &end) : 1;
@@ -112,8 +113,7 @@ static err read_weight(const source_request *r, double *weight) {
   return NULL;
 }
 
-/* Takes `name` apart; the request's texts live in *copy, which the caller frees. */
-static err take_apart(const char *name, source_request *r, const source_format **format,
+err source_take_apart(const char *name, source_request *r, const source_format **format,
                       char **copy) {
   *format = source_format_of(name);
   size_t prefix = strlen((*format)->name);
@@ -128,6 +128,14 @@ static err take_apart(const char *name, source_request *r, const source_format *
   return read_options(r, *format, options);
 }
 
+err source_refuse_pipe(const source_request *r) {
+  if (r->allows_pipes) return NULL;
+  return err_new(ERR_INPUT,
+                 "%s: runs a program, which data.allow_pipes: false does not allow; set it to "
+                 "true if you trust the command",
+                 r->whole);
+}
+
 bool source_needs_caption(const source_request *r) {
   return r->needs & DATASET_CAPTION;
 }
@@ -139,13 +147,8 @@ err source_open(const char *name, dataset_parts needs, bool allows_pipes, data_s
   double weight;
   err error = NULL;
   *out = NULL;
-  TRY(take_apart(name, &r, &format, &copy));
-  if (ends_with(copy, strlen(copy), ".parquet"))
-    FAIL(ERR_UNSUPPORTED,
-         "%s: parquet is not read; write it as TSV (list:FILE.tsv), or let img2dataset make "
-         "webdataset or files output, which are",
-         name);
-  TRY(read_weight(&r, &weight));
+  TRY(source_take_apart(name, &r, &format, &copy));
+  TRY(source_weight(&r, &weight));
   TRY(format->open(&r, out));
   (*out)->weight = weight;
 cleanup:
@@ -170,7 +173,7 @@ err source_paths(const char *name, source_visit visit, void *context) {
   const source_format *format;
   char *copy = NULL;
   err error = NULL;
-  TRY(take_apart(name, &r, &format, &copy));
+  TRY(source_take_apart(name, &r, &format, &copy));
   if (format->open == source_open_pipe) goto cleanup;
   TRY(visit(context, format->open == source_open_shards && *r.location == '@' ? r.location + 1
                                                                               : r.location));

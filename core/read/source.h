@@ -34,6 +34,16 @@ bool source_needs_caption(const source_request *r);
 /* The value of an option, NULL when it was not given. */
 const char *source_option(const source_request *r, const char *key);
 
+typedef struct source_format source_format;
+
+/* A name taken apart: the request's texts live in *copy, which the caller frees. */
+err source_take_apart(const char *name, source_request *r, const source_format **format,
+                      char **copy) ERR_MUST_CHECK;
+/* The option `weight`, 1 when it was not given. */
+err source_weight(const source_request *r, double *weight) ERR_MUST_CHECK;
+/* An error where the request does not allow what pipes do: to run programs. */
+err source_refuse_pipe(const source_request *r) ERR_MUST_CHECK;
+
 typedef struct data_source data_source;
 
 typedef struct {
@@ -58,11 +68,11 @@ struct data_source {
 };
 
 /* One row of the table of formats. */
-typedef struct {
+struct source_format {
   const char *name, *location, *summary;
   const char *keys; /* "caption|images": the options it takes, `weight` apart */
   err (*open)(const source_request *r, data_source **out);
-} source_format;
+};
 
 const source_format *source_formats(size_t *count);
 

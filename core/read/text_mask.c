@@ -39,9 +39,25 @@ static double rank_of(const text_mask *m, rng *random, int32_t id, bool is_paddi
     return noise;
   case TEXT_MASK_FREQUENCY:
     return is_padding ? INFINITY : -log1p(-noise) / m->weights[id];
+  case TEXT_MASK_SYNTAX: /* all alike, but for draw_places */
+    return SPEECH_OTHER + is_padding;
   default: /* prioritized: padding behind every word */
     return is_padding ? 1 + noise : noise;
   }
+}
+
+/* The keys of a caption's places: the class of the word that each is part of. order[0] is of place
+ * m->ends. */
+static void rank_by_class(const text_mask *m, const int32_t *ids, int32_t count, ranked *order) {
+  strbuf word = {0};
+  int32_t first = (int32_t)m->ends, last = count - (int32_t)m->ends;
+  for (int32_t at = first, pieces; at < last; at += pieces) {
+    pieces = tokenizer_word(m->words, ids + at, last - at, &word);
+    part_of_speech part = SPEECH_OTHER;
+    if (!word.is_broken) part = lexicon_part(m->classes, strbuf_string(&word));
+    for (int32_t i = at; i < at + pieces; i++) order[i - first].key = part;
+  }
+  strbuf_free(&word);
 }
 
 /* places [kept - 2 ends], ascending, of those that no special token has. */
@@ -62,6 +78,7 @@ static void draw_places(const text_mask *m, rng *random, const int32_t *ids, int
     order[used].key = rank_of(m, random, ids[place], place >= count);
     order[used++].place = place;
   }
+  if (m->mode == TEXT_MASK_SYNTAX) rank_by_class(m, ids, count, order);
   qsort(order, (size_t)used, sizeof *order, by_key);
   qsort(order, (size_t)wanted, sizeof *order, by_place);
 }

@@ -11,6 +11,7 @@
 
 #include "base/err.h"
 #include "read/dataset.h"
+#include "text/lexicon.h"
 #include "text/tokenizer.h"
 
 enum { TEXT_MASK_LONGEST = 4096 }; /* tokens of a caption at most: the limit of text.length */
@@ -21,7 +22,9 @@ typedef struct {
   int64_t kept;   /* how many of these are kept: at least one beside the special tokens */
   int64_t ends;   /* special tokens on each side: 0 or 1 */
   int32_t padding;
-  const double *weights; /* [vocabulary], mode frequency: see text_mask_weigh */
+  const double *weights;  /* [vocabulary], mode frequency: see text_mask_weigh */
+  const tokenizer *words; /* mode syntax: what the tokens spell, and the classes of words */
+  const lexicon *classes;
 } text_mask;
 
 /* False for none and truncate, which are the tokenizer's own cutting at `kept`. */
@@ -32,7 +35,10 @@ bool text_mask_is_drawn(const text_mask *m);
  *   random       uniform over all places but the special tokens', padding included (FLIP)
  *   block        consecutive words from a uniform start; a caption that fits stays whole (CLIPA)
  *   prioritized  padding goes first, then words, uniformly (FLIP; CLIPA calls it random)
- *   frequency    padding goes first, then words; kept without replacement by weight */
+ *   frequency    padding goes first, then words; kept without replacement by weight
+ *   syntax       padding goes first; nouns stay before adjectives, verbs and the rest, within a
+ *                class the earlier; all tokens of a word are of its class (CLIPA). Nothing is
+ * drawn. Its working memory is a word's: when even that fails, tokens count as others */
 void text_mask_draw(const text_mask *m, uint64_t seed, int64_t sample, const int32_t *ids,
                     int32_t count, int32_t *out, int32_t *out_count);
 

@@ -28,7 +28,7 @@ struct bpe {
   int32_t byte_ids[BYTES]; /* token of a byte inside of a word; + BYTES: at its end */
   merge *merges;           /* hash table */
   uint64_t merge_mask;
-  bool is_huggingface;
+  bool is_huggingface, leaves_encoding;
 };
 
 /* The character that stands for each byte, and the order of the bytes' tokens. */
@@ -41,6 +41,21 @@ static void order_bytes(int32_t characters[BYTES], int32_t ids[BYTES]) {
       ids[b] = id++;
       characters[b] = prints ? b : BYTES + other++;
     }
+}
+
+bool bpe_append_spelled(const char *spelling, strbuf *out) {
+  static const char end_of_word[] = "</w>";
+  int32_t characters[BYTES], ids[BYTES];
+  size_t length = strlen(spelling), tail = strlen(end_of_word);
+  bool ends = length > tail && strcmp(spelling + length - tail, end_of_word) == 0;
+  const char *stop = spelling + length - (ends ? tail : 0);
+  order_bytes(characters, ids);
+  while (spelling < stop) {
+    int32_t c = utf8_next(&spelling);
+    for (int b = 0; b < BYTES; b++)
+      if (characters[b] == c) strbuf_append_char(out, (char)b);
+  }
+  return ends;
 }
 
 static err read_file(const char *path, char **text) {
@@ -285,11 +300,15 @@ static err encode_huggingface(const bpe *b, const char *text, int64_t most, int3
   return error;
 }
 
+void bpe_leave_encoding(bpe *b) {
+  b->leaves_encoding = true;
+}
+
 err bpe_encode(const bpe *b, const char *text, int64_t most, int32_t *ids, int64_t *used) {
   *used = 0;
   if (b->is_huggingface) return encode_huggingface(b, text, most, ids, used);
   strbuf clean = {0};
-  err error = clip_text_clean(text, &clean);
+  err error = clip_text_clean(text, !b->leaves_encoding, &clean);
   if (!error) error = encode_clean(b, strbuf_string(&clean), most, ids, used);
   strbuf_free(&clean);
   return error;

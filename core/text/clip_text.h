@@ -7,9 +7,9 @@
 #include "base/err.h"
 #include "base/text.h"
 
-/* OpenAI's and open_clip's clean-up ("lower"): ftfy.fix_text without its repair of wrongly decoded
- * text ("Ã©" stays), html.unescape twice, white space made single, lower case. */
-err clip_text_clean(const char *text, strbuf *out) ERR_MUST_CHECK;
+/* OpenAI's and open_clip's clean-up ("lower"): ftfy.fix_text, html.unescape twice, white space made
+ * single, lower case. `repairs`: with ftfy's repair of wrongly decoded text; else "Ã©" stays. */
+err clip_text_clean(const char *text, bool repairs, strbuf *out) ERR_MUST_CHECK;
 
 /* That of Hugging Face's CLIPTokenizer: NFC, runs of white space one space, lower case character
  * by character. */

@@ -5,7 +5,6 @@
 
 #include "base/mem.h"
 #include "base/shipped.h"
-#include "config/settings.h"
 #include "text/tokenizer_kinds.h"
 
 struct tokenizer {
@@ -34,6 +33,12 @@ err tokenizer_open(int kind, int special_tokens, const char *path, tokenizer **o
   return NULL;
 }
 
+err tokenizer_open_for(const settings *s, tokenizer **out) {
+  err error = tokenizer_open(s->text_tokenizer, s->text_special_tokens, s->text_vocabulary, out);
+  if (!error && !s->text_repair && (*out)->pairs) bpe_leave_encoding((*out)->pairs);
+  return error;
+}
+
 void tokenizer_close(tokenizer *t) {
   if (!t) return;
   wordpiece_close(t->pieces);
@@ -47,6 +52,24 @@ int64_t tokenizer_vocabulary_size(const tokenizer *t) {
 
 const char *tokenizer_token(const tokenizer *t, int32_t id) {
   return id >= 0 && id < t->special.table->count ? t->special.table->tokens[id] : "";
+}
+
+int32_t tokenizer_word(const tokenizer *t, const int32_t *ids, int32_t count, strbuf *word) {
+  int32_t used = 0;
+  bool ends = false;
+  strbuf_clear(word);
+  while (used < count && !ends) {
+    const char *spelling = tokenizer_token(t, ids[used]);
+    if (t->pairs) {
+      ends = bpe_append_spelled(spelling, word);
+    } else {
+      bool is_inside = strncmp(spelling, "##", 2) == 0 && spelling[2];
+      if (used && !is_inside) break;
+      strbuf_append(word, spelling + (is_inside ? 2 : 0));
+    }
+    used++;
+  }
+  return used;
 }
 
 int32_t tokenizer_padding(const tokenizer *t) {

@@ -7,6 +7,8 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "base/text.h"
+#include "config/settings.h"
 
 typedef struct tokenizer tokenizer;
 
@@ -16,6 +18,9 @@ typedef struct tokenizer tokenizer;
  * the first 48,894 count, as in CLIP. */
 err tokenizer_open(int kind, int special_tokens, const char *vocabulary_path,
                    tokenizer **out) ERR_MUST_CHECK;
+/* That of a run: kind, special tokens, vocabulary and text.repair, without which TOKENIZER_BPE
+ * leaves wrongly decoded text as it is. */
+err tokenizer_open_for(const settings *s, tokenizer **out) ERR_MUST_CHECK;
 void tokenizer_close(tokenizer *t);
 int64_t tokenizer_vocabulary_size(const tokenizer *t);
 /* How a token is spelled ("##ing", "cat</w>"); "" for a number that is none. */
@@ -26,6 +31,9 @@ const char *tokenizer_token(const tokenizer *t, int32_t id);
  * *count: tokens before the padding. Safe from many threads. */
 err tokenizer_encode(const tokenizer *t, const char *text, int64_t length, int32_t *ids,
                      int32_t *count) ERR_MUST_CHECK;
+/* The word that begins with token ids[0], as it is written: its text into `word`, which is cleared
+ * first. Returns of how many of the `count` tokens it consists, at least 1. */
+int32_t tokenizer_word(const tokenizer *t, const int32_t *ids, int32_t count, strbuf *word);
 /* Special tokens on each side of a text: 0 or 1. */
 int64_t tokenizer_ends(const tokenizer *t);
 /* What tokenizer_encode pads with. */

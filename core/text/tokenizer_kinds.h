@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 
+#include "base/text.h"
 #include "text/token_table.h"
 
 /* ids [most] take the words of a text, special tokens apart; *used: how many are filled. */
@@ -14,8 +15,12 @@ err wordpiece_encode(const wordpiece *w, const char *text, int64_t most, int32_t
                      int64_t *used) ERR_MUST_CHECK;
 
 typedef struct bpe bpe;
-/* is_huggingface: clean texts as CLIPTokenizer does, else as OpenAI and open_clip do. */
+/* is_huggingface: clean texts as CLIPTokenizer does, else as OpenAI and open_clip do, with repair
+ * of wrongly decoded ones unless bpe_leave_encoding is called. */
 err bpe_open(const char *path, bool is_huggingface, bpe **out) ERR_MUST_CHECK;
+void bpe_leave_encoding(bpe *b);
+/* Appends the bytes that a token's spelling stands for; true when a word ends with it. */
+bool bpe_append_spelled(const char *spelling, strbuf *out);
 void bpe_close(bpe *b);
 err bpe_encode(const bpe *b, const char *text, int64_t most, int32_t *ids,
                int64_t *used) ERR_MUST_CHECK;

@@ -14,7 +14,7 @@
 #include "train/safetensors.h"
 
 static const char *const groups[] = {"", "adamw.m/", "adamw.v/"};
-enum { GROUPS = 3, PAIRS = 7 };
+enum { GROUPS = 3, PAIRS = 8 };
 static const char suffix[] = ".safetensors";
 static const char *const beside_suffixes[] = {BESIDE_SUFFIX, ".times.yaml"}; /* now, and before */
 
@@ -45,7 +45,7 @@ err checkpoint_save(const char *path, const clip_model *model, const optimizer *
   const param_table *table = clip_params(model);
   ops *o = clip_weights(model)->o;
   err error = NULL;
-  char numbers[3][32], fingerprint[HASH_SIZE];
+  char numbers[3][32], fingerprint[HASH_SIZE], order[STREAM_POSITION_SIZE];
   strbuf yaml = {0};
   ops_buffer runs[GROUPS];
   size_t total = (size_t)table->total;
@@ -69,15 +69,18 @@ err checkpoint_save(const char *path, const clip_model *model, const optimizer *
   snprintf(numbers[0], 32, "%" PRId64, state->step);
   snprintf(numbers[1], 32, "%" PRId64, state->samples);
   snprintf(numbers[2], 32, "%" PRId64, state->vocabulary_size);
+  stream_position_write(&state->order, order);
   const safetensors_pair pairs[PAIRS] = {{"format", "flip"},
                                          {"flip.step", numbers[0]},
                                          {"flip.samples", numbers[1]},
                                          {"flip.vocabulary_size", numbers[2]},
                                          {"flip.precision", precision_name(state->precision)},
                                          {"flip.fingerprint", fingerprint},
-                                         {"flip.settings", strbuf_string(&yaml)}};
+                                         {"flip.settings", strbuf_string(&yaml)},
+                                         {"flip.order", order}};
   TRY(beside_save(path, b));
-  error = safetensors_write(path, tensors, GROUPS * table->count, pairs, PAIRS, bytes);
+  error = safetensors_write(path, tensors, GROUPS * table->count, pairs,
+                            state->has_order ? PAIRS : PAIRS - 1, bytes);
   if (error && !fs_exists(path)) beside_remove(path);
 cleanup:
   strbuf_free(&yaml);
@@ -115,6 +118,11 @@ err checkpoint_read_settings(const char *path, settings *s, checkpoint_state *st
   TRY(read_count(f, path, "flip.step", INT64_MAX, &state->step));
   TRY(read_count(f, path, "flip.samples", INT64_MAX, &state->samples));
   TRY(read_count(f, path, "flip.vocabulary_size", INT32_MAX, &state->vocabulary_size));
+  const char *order = safetensors_metadata(f, "flip.order");
+  state->has_order = order;
+  if (order)
+    error = err_context(stream_position_read(order, &state->order), "%s: flip.order", path);
+  if (error) goto cleanup;
   TRY(yml_parse(path, yaml, strlen(yaml), &document));
   TRY(settings_init_recorded(s));
   settings_apply(s, yml_root(document), NULL, &problems);

@@ -1,10 +1,10 @@
 /* Checkpoints: weights, both moments and the place in the run, in one safetensors file.
  *
  * Tensors: NAME (the weights), adamw.m/NAME, adamw.v/NAME, all F32. Metadata under "flip.": step,
- * samples, precision, settings (canonical YAML), fingerprint, vocabulary_size. Random numbers and
- * data order are functions of the sample number, so the numbers above are the whole state. Times
- * are kept in a file of their own (beside.h), as they never repeat: the same run gives the same
- * checkpoint, byte for byte. */
+ * samples, precision, settings (canonical YAML), fingerprint, vocabulary_size; with data.order:
+ * stream also order, the place in it (stream.h). Random numbers and the exact order are functions
+ * of the sample number, so what is named here is the whole state. Times are kept in a file of their
+ * own (beside.h), as they never repeat: the same run gives the same checkpoint, byte for byte. */
 #ifndef FLIP_TRAIN_CHECKPOINT_H
 #define FLIP_TRAIN_CHECKPOINT_H
 
@@ -14,12 +14,15 @@
 #include "base/err.h"
 #include "config/settings.h"
 #include "model/clip.h"
+#include "read/stream.h"
 #include "train/beside.h"
 #include "train/optimizer.h"
 
 typedef struct {
   int64_t step, samples, vocabulary_size;
   int precision; /* PRECISION_*, never auto */
+  bool has_order;
+  stream_position order; /* of the next sample, with data.order: stream */
 } checkpoint_state;
 
 /* Writes what lies beside, then the weights. */

@@ -36,6 +36,7 @@ void given_write(json_writer *w, const char *key, const given *g) {
   jsonw_integer(w, "data_samples", g->data_samples);
   jsonw_string(w, "data_fingerprint", g->data);
   jsonw_string(w, "vocabulary_fingerprint", g->vocabulary);
+  if (*g->lexicon) jsonw_string(w, "lexicon_fingerprint", g->lexicon);
   jsonw_string(w, "init_fingerprint", g->init);
   given_write_sets(w, "evaluation_fingerprints", g);
   jsonw_string(w, "commit", g->commit);
@@ -55,6 +56,7 @@ err given_read(const json_t *object, given *g) {
   *g = (given){.data_samples = json_integer_value(json_object_get(object, "data_samples"))};
   read_text(object, "data_fingerprint", g->data, sizeof g->data);
   read_text(object, "vocabulary_fingerprint", g->vocabulary, sizeof g->vocabulary);
+  read_text(object, "lexicon_fingerprint", g->lexicon, sizeof g->lexicon);
   read_text(object, "init_fingerprint", g->init, sizeof g->init);
   read_text(object, "commit", g->commit, sizeof g->commit);
   read_text(object, "dirty", g->dirty, sizeof g->dirty);
@@ -72,19 +74,29 @@ static bool differ(const char *a, const char *b) {
 /* The first digits tell enough. */
 enum { SHOWN = 12 };
 
+static const char *samples_text(int64_t samples, char text[48]) {
+  if (samples)
+    snprintf(text, 48, "%" PRId64 " samples", samples);
+  else
+    snprintf(text, 48, "samples that were not counted");
+  return text;
+}
+
 static err refuse_data(const char *path, const given *before, const given *now, const settings *s) {
   strbuf names = {0}, then = {0};
+  char counts[2][48];
   for (size_t i = 0; i < s->data_train.count; i++)
     strbuf_format(&names, "%s%s", i ? ", " : "", s->data_train.items[i]);
   if (s->samples == 0 && now->data_samples != before->data_samples)
     strbuf_format(&then, " With epochs: %g the run would have another length, too.", s->epochs);
-  err error = err_new(
-      ERR_INPUT,
-      "%s was trained on other data: %" PRId64 " samples (fingerprint %.*s…), and data.train [%s] "
-      "now gives %" PRId64 " (%.*s…).%s Put the earlier data back to go on, or start anew with "
-      "another --out",
-      path, before->data_samples, SHOWN, before->data, strbuf_string(&names), now->data_samples,
-      SHOWN, now->data, strbuf_string(&then));
+  err error =
+      err_new(ERR_INPUT,
+              "%s was trained on other data: %s (fingerprint %.*s…), and data.train [%s] "
+              "now gives %s (%.*s…).%s Put the earlier data back to go on, or start anew with "
+              "another --out",
+              path, samples_text(before->data_samples, counts[0]), SHOWN, before->data,
+              strbuf_string(&names), samples_text(now->data_samples, counts[1]), SHOWN, now->data,
+              strbuf_string(&then));
   strbuf_free(&names);
   strbuf_free(&then);
   return error;
@@ -117,11 +129,29 @@ static void compare_sets(const given *before, const given *now, strbuf *remarks)
   }
 }
 
+/* With epochs, a stream is as long as the counts beside its shards say. */
+static err compare_counts(const char *path, const given *before, const given *now,
+                          const settings *s) {
+  bool is_counted = s->data_order == DATA_ORDER_STREAM && !s->epoch_samples &&
+                    (s->epochs > 0 || s->warmup_epochs > 0);
+  if (!is_counted || !*before->data || before->data_samples == now->data_samples) return NULL;
+  return err_new(ERR_INPUT,
+                 "%s: the counts beside the shards gave %" PRId64 " samples, and now give %" PRId64
+                 ": the run would have another length. Put the earlier files back to go on, or "
+                 "start anew with another --out",
+                 path, before->data_samples, now->data_samples);
+}
+
 err given_compare(const char *path, const given *before, const given *now, const settings *s,
                   strbuf *remarks) {
   if (differ(before->data, now->data)) return refuse_data(path, before, now, s);
+  err error = compare_counts(path, before, now, s);
+  if (error) return error;
   if (differ(before->vocabulary, now->vocabulary))
     return refuse_file(path, "vocabulary", s->text_vocabulary, before->vocabulary, now->vocabulary);
+  if (differ(before->lexicon, now->lexicon))
+    return refuse_file(path, "text_mask_lexicon", s->text_mask_lexicon, before->lexicon,
+                       now->lexicon);
   if (differ(before->init, now->init))
     return refuse_file(path, "init_from", s->init_from, before->init, now->init);
   compare_sets(before, now, remarks);

@@ -23,8 +23,9 @@ typedef struct {
 typedef struct {
   int64_t data_samples;
   char data[HASH_SIZE], vocabulary[HASH_SIZE];
-  char init[HASH_SIZE]; /* of the file that init_from names; "" without, or when it is gone */
-  given_set *sets;      /* evaluation sets */
+  char lexicon[HASH_SIZE]; /* of text_mask_lexicon; "" where no mask uses it */
+  char init[HASH_SIZE];    /* of the file that init_from names; "" without, or when it is gone */
+  given_set *sets;         /* evaluation sets */
   size_t set_count;
   char commit[64], dirty[HASH_SIZE]; /* of the program */
 } given;
@@ -39,8 +40,8 @@ void given_write(json_writer *w, const char *key, const given *g);
 err given_read(const json_t *object, given *g) ERR_MUST_CHECK;
 
 /* Is this still the run of the checkpoint `path`? ERR_INPUT with what was there, what is there now
- * and the remedy when data, vocabulary or first weights differ; a line in `remarks` for what may
- * differ: evaluation sets and the program. A digest that is not known agrees with all. */
+ * and the remedy when data, vocabulary, lexicon or first weights differ; a line in `remarks` for
+ * what may differ: evaluation sets and the program. A digest that is not known agrees with all. */
 err given_compare(const char *path, const given *before, const given *now, const settings *s,
                   strbuf *remarks) ERR_MUST_CHECK;
 

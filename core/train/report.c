@@ -7,12 +7,11 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
-#include <oneapi/dnnl/dnnl.h>
-
 #include "base/fs.h"
 #include "base/mem.h"
 #include "base/version.h"
 #include "image/libraries.h"
+#include "ops/device.h"
 #include "train/run.h"
 
 static void write_cpu_name(json_writer *w, const char *key) {
@@ -27,7 +26,7 @@ static void write_cpu_name(json_writer *w, const char *key) {
 
 static void write_machine(run *r, json_writer *w) {
   struct utsname name;
-  char host[256] = "unknown", version[32];
+  char host[256] = "unknown";
   strbuf os = {0};
   gethostname(host, sizeof host - 1);
   if (uname(&name) == 0) strbuf_format(&os, "%s %s %s", name.sysname, name.release, name.machine);
@@ -42,12 +41,13 @@ static void write_machine(run *r, json_writer *w) {
     write_cpu_name(w, "device_name");
   jsonw_string(w, "precision", precision_name(r->at.precision));
   jsonw_integer(w, "threads", r->o->threads);
-  const dnnl_version_t *dnnl = dnnl_version();
-  snprintf(version, sizeof version, "%d.%d.%d", dnnl->major, dnnl->minor, dnnl->patch);
+  jsonw_integer(w, "ranks", comm_size(r->ranks));
   jsonw_object(w, "libraries");
-  jsonw_string(w, "onednn", version);
+  ops_library list[OPS_LIBRARIES];
+  int count = ops_libraries(r->o, list);
+  for (int i = 0; i < count; i++) jsonw_string(w, list[i].name, list[i].version);
   if (*r->o->kernels) jsonw_string(w, "cpu_kernels", r->o->kernels);
-  if (*r->o->libraries) jsonw_string(w, "gpu", r->o->libraries);
+  if (r->ranks) jsonw_string(w, "ranks", r->ranks->library);
   jsonw_string(w, "libc", gnu_get_libc_version());
   data_write_libraries(w);
   jsonw_end(w);
@@ -102,6 +102,7 @@ err run_report_start(run *r) {
   jsonw_integer(w, "data_samples", g->data_samples);
   jsonw_string(w, "data_fingerprint", g->data);
   jsonw_string(w, "vocabulary_fingerprint", g->vocabulary);
+  if (*g->lexicon) jsonw_string(w, "lexicon_fingerprint", g->lexicon);
   given_write_sets(w, "evaluation_fingerprints", g);
   jsonw_string(w, "init_fingerprint", g->init);
   jsonw_object(w, "parameters");
@@ -119,7 +120,7 @@ err run_report_start(run *r) {
   jsonw_integer(w, "total_samples", r->total_samples);
   jsonw_integer(w, "first_step", r->first_step);
   jsonw_integer(w, "planned_bytes", (int64_t)r->counts.planned_bytes);
-  jsonw_number(w, "gemm_flops_per_second", r->gemm_rate);
+  jsonw_number(w, "gemm_flops_per_second", r->gemm_rate * comm_size(r->ranks));
   return events_end(&r->events);
 }
 

@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "base/shipped.h"
 #include "base/version.h"
+#include "text/lexicon.h"
 #include "train/run.h"
 
 enum { MOST_NAMED = 4 };
@@ -21,7 +22,8 @@ static int name_differences(const settings *ours, const settings *theirs, strbuf
     strbuf a = {0}, b = {0};
     setting_format(&table[i], ours, &a);
     setting_format(&table[i], theirs, &b);
-    bool differ = table[i].is_identity && strcmp(strbuf_string(&a), strbuf_string(&b)) != 0;
+    bool counts = table[i].is_identity && !setting_is_idle(&table[i], ours);
+    bool differ = counts && strcmp(strbuf_string(&a), strbuf_string(&b)) != 0;
     if (differ && found++ < MOST_NAMED)
       strbuf_format(out, "%s%s: %s, this run has %s", found > 1 ? "; " : "", table[i].key,
                     strbuf_string(&b), strbuf_string(&a));
@@ -105,6 +107,8 @@ err run_find_checkpoint(run *r, char **path, int *precision) {
   error = check_same_run(r, *path, &before);
   settings_free(&before);
   *precision = r->at.precision;
+  if (!error && r->s->data_order == DATA_ORDER_STREAM && r->at.step && !r->at.has_order)
+    error = err_new(ERR_INPUT, "%s does not say where in data.order: stream it is", *path);
   if (!error) error = beside_load(*path, &r->beside, &has_beside);
   if (!error && !has_beside)
     strbuf_format(&r->remarks,
@@ -138,6 +142,8 @@ static err gather(run *r, given *g) {
   snprintf(g->dirty, sizeof g->dirty, "%s", version_dirty_digest);
   if (!words) FAIL(ERR_MEMORY, "out of memory: a path");
   if (*words) TRY(hash_file(words, g->vocabulary));
+  if (r->s->text_mask_mode == TEXT_MASK_SYNTAX)
+    TRY(lexicon_fingerprint(r->s->text_mask_lexicon, g->lexicon));
   TRY(run_find_init(r, &init));
   if (init) TRY(hash_file(init, g->init));
   for (size_t i = 0; i < r->set_count; i++)

@@ -107,14 +107,15 @@ cleanup:
 
 /* What a start event says that its process was given. */
 static err read_given(const json_t *start, const store_given *like, store_given *now) {
-  static const char *const keys[GIVEN_KINDS] = {[GIVEN_DATA] = "data_fingerprint",
-                                                [GIVEN_VOCABULARY] = "vocabulary_fingerprint",
-                                                [GIVEN_INIT] = "init_fingerprint"};
+  static const char *const keys[GIVEN_KINDS] = {
+      [GIVEN_DATA] = "data_fingerprint", [GIVEN_INIT] = "init_fingerprint"};
+  char words[GIVEN_WORDS_SIZE];
   *now = (store_given){0};
+  store_words_given(start, words);
   now->data_samples = json_integer_value(json_object_get(start, "data_samples"));
   for (int k = 0; k < GIVEN_KINDS; k++) {
     const json_t *value = keys[k] ? json_object_get(start, keys[k]) : NULL;
-    const char *text = json_string_value(value);
+    const char *text = k == GIVEN_VOCABULARY ? words : json_string_value(value);
     now->asked[k] = mem_copy_string(like->asked[k]);
     now->got[k] = mem_copy_string(text ? text : "");
     if (!now->asked[k] || !now->got[k]) return mem_error(0, "what a run was given");

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "report/claims.h"
 #include "report/html_parts.h"
 #include "report/page.h"
 #include "report/plot.h"
@@ -93,6 +94,7 @@ static err write_json(const spec_experiment *e, store *s, const report_table *t,
   jsonw_object(&w, NULL);
   write_summary(&w, e, t);
   html_write_table(&w, &d, t);
+  TRY(claims_write_json(e, s, &w));
   TRY(html_write_curves(&w, &d));
   TRY(write_runs(&w, e, s));
   jsonw_end(&w);
@@ -109,6 +111,7 @@ err html_write(const spec_experiment *e, store *s, const char *plots, strbuf *ou
   err error = report_build(e, s, &t);
   if (error) return error;
   report_write_text(t, &(report_style){.columns = TEXT_COLUMNS}, &text);
+  TRY(claims_write(e, s, &text));
   TRY(write_figures(e, s, plots, &figures));
   TRY(write_json(e, s, t, &json));
   page_write(&(page_content){t->title, strbuf_string(&text), strbuf_string(&figures),

@@ -9,6 +9,7 @@
 #include "base/base64.h"
 #include "base/fs.h"
 #include "base/mem.h"
+#include "store/given.h"
 #include "store/ingest.h"
 
 /* A run keeps at most this many steps in the database: of a longer one a row for every two, three,
@@ -168,6 +169,8 @@ static err put_process(ingest *in, const json_t *event, int64_t environment) {
   char *sets = json_dumps(json_object_get(event, "evaluation_fingerprints"),
                           JSON_COMPACT | JSON_SORT_KEYS | JSON_ENCODE_ANY);
   const char *time = ingest_text(event, "time");
+  char words[GIVEN_WORDS_SIZE];
+  store_words_given(event, words);
   err error =
       sql_run(in->s,
               "INSERT OR REPLACE INTO process (run_id, number, attempt, version, first_step,"
@@ -177,9 +180,8 @@ static err put_process(ingest *in, const json_t *event, int64_t environment) {
               "iiiiittidtdttt", in->run_id, in->process.number, in->process.attempt,
               in->process.version, ingest_integer(event, "first_step"), time, time, environment,
               count_of(json_object_get(event, "conditions"), "cpus"),
-              ingest_text(event, "data_fingerprint"), count_of(event, "data_samples"),
-              ingest_text(event, "vocabulary_fingerprint"), sets ? sets : "{}",
-              ingest_text(event, "init_fingerprint"));
+              ingest_text(event, "data_fingerprint"), count_of(event, "data_samples"), words,
+              sets ? sets : "{}", ingest_text(event, "init_fingerprint"));
   free(sets);
   return error;
 }

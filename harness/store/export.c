@@ -10,8 +10,11 @@
 #include "base/mem.h"
 #include "base/base64.h"
 #include "store/csv.h"
+#include "store/export_parquet.h"
 #include "store/experiments.h"
 #include "store/sql.h"
+
+static const char *const export_extensions[] = {"csv", "jsonl", "parquet"};
 
 enum { FLUSH_BYTES = 1 << 20 };
 
@@ -106,6 +109,7 @@ static err write_rows(store *s, sqlite3_stmt *rows, export_format format, int fd
   strbuf out = {0};
   bool more = false;
   err error = NULL;
+  if (format == EXPORT_PARQUET) return export_parquet_rows(s, rows, fd, path, count);
   if (format == EXPORT_CSV) write_csv_head(rows, &out);
   while (!error && !(error = sql_next(s, rows, &more)) && more) {
     if (format == EXPORT_CSV)
@@ -154,8 +158,7 @@ static err export_table(store *s, const char *table, const export_options *optio
   strbuf path = {0}, temporary = {0};
   sqlite3_stmt *rows = NULL;
   err error = select_table(s, table, options->experiment, &rows);
-  strbuf_format(&path, "%s/%s.%s", options->folder, table,
-                options->format == EXPORT_CSV ? "csv" : "jsonl");
+  strbuf_format(&path, "%s/%s.%s", options->folder, table, export_extensions[options->format]);
   strbuf_format(&temporary, "%s.part", strbuf_string(&path));
   int fd = -1;
   if (!error) {

@@ -1,5 +1,6 @@
 #include "store/given.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -31,11 +32,20 @@ void store_free_given(store_given *given) {
   *given = (store_given){0};
 }
 
+void store_words_given(const json_t *start, char words[GIVEN_WORDS_SIZE]) {
+  const char *vocabulary = json_string_value(json_object_get(start, "vocabulary_fingerprint"));
+  const char *lexicon = json_string_value(json_object_get(start, "lexicon_fingerprint"));
+  snprintf(words, GIVEN_WORDS_SIZE, "%s%s%s", vocabulary ? vocabulary : "", lexicon ? "+" : "",
+           lexicon ? lexicon : "");
+}
+
 /* Two columns a kind, in the order of given_kind: what was asked, what was given. */
 static const char given_sql[] =
     "SELECT coalesce(json_extract(settings, '$.\"data.train\"'), ''),"
     "  coalesce(nullif(process.data_fingerprint, ''), run.data_fingerprint),"
-    " coalesce(json_extract(settings, '$.\"text.vocabulary\"'), ''),"
+    " coalesce(json_extract(settings, '$.\"text.vocabulary\"'), '') ||"
+    "  CASE json_extract(settings, '$.text_mask_mode') WHEN 'syntax' THEN"
+    "  '+' || coalesce(json_extract(settings, '$.text_mask_lexicon'), '') ELSE '' END,"
     "  coalesce(vocabulary_fingerprint, ''),"
     " coalesce(json_extract(settings, '$.\"eval.sets\"'), ''),"
     "  CASE WHEN evaluation_fingerprints IN ('{}', 'null') THEN '' ELSE"

@@ -1,12 +1,14 @@
 /* What a run was given, as far as it decides its result: data, vocabulary, evaluation sets, the
- * checkpoint that it started from, the program, the machine. It is part of what a number means: runs
- * that were asked for the same and given something else are not to be mixed without a word.
+ * checkpoint that it started from, the program, the machine. It is part of what a number means:
+ * runs that were asked for the same and given something else are not to be mixed without a word.
  *
  * A difference is one of kind K between two runs whose settings ask for the same of K (the same
  * data.train, say) and that were given something else (other bytes in those files). What a run did
  * not say (an event stream of version 1) differs from nothing. */
 #ifndef FLIPBENCH_STORE_GIVEN_H
 #define FLIPBENCH_STORE_GIVEN_H
+
+#include <jansson.h>
 
 #include "store/store.h"
 
@@ -28,6 +30,11 @@ typedef struct {
   char *got[GIVEN_KINDS];   /* its digest or name; "": the run did not say; never NULL */
   int64_t data_samples;     /* 0: not said */
 } store_given;
+
+enum { GIVEN_WORDS_SIZE = 72 };
+/* What a start event names for GIVEN_VOCABULARY: the vocabulary's digest, with "+" and that of the
+ * lexicon behind it where text masking used one; "" when it names none. */
+void store_words_given(const json_t *start, char words[GIVEN_WORDS_SIZE]);
 
 /* "training data", "evaluation sets", "program", … */
 const char *store_given_name(given_kind kind);

@@ -39,11 +39,12 @@ static void tokenize(const char *text) {
 /* Cleaned text is UTF-8 and stays as it is when it is cut. */
 static void clean(const char *text) {
   strbuf out = {0};
-  for (int k = 0; k < 2; k++) {
+  for (int k = 0; k < 3; k++) {
     strbuf_clear(&out);
-    fuzz_expect_ok(k ? clip_text_clean_huggingface(text, &out) : clip_text_clean(text, &out));
+    fuzz_expect_ok(k == 1 ? clip_text_clean_huggingface(text, &out)
+                          : clip_text_clean(text, k == 0, &out));
     const char *at = strbuf_string(&out), *end = at + strlen(at);
-    for (size_t length; (length = clip_text_next_word(&at, k)) > 0; at += length)
+    for (size_t length; (length = clip_text_next_word(&at, k == 1)) > 0; at += length)
       fuzz_require(length <= (size_t)(end - at), "a word ends inside its text");
   }
   strbuf_free(&out);

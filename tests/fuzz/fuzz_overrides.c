@@ -35,7 +35,9 @@ static void draw_text_mask(const settings *s) {
                     .padding = -1};
   fuzz_require(mask.kept >= 1 + mask.ends && mask.kept <= mask.length,
                "a text keeps some of its tokens");
-  if (!text_mask_is_drawn(&mask) || mask.mode == TEXT_MASK_FREQUENCY) return;
+  if (!text_mask_is_drawn(&mask) || mask.mode == TEXT_MASK_FREQUENCY ||
+      mask.mode == TEXT_MASK_SYNTAX)
+    return;
   for (int32_t words = 2; words <= mask.length; words += 1 + words) {
     for (int32_t i = 0; i < mask.length; i++) ids[i] = i < words ? i : -1;
     text_mask_draw(&mask, 1, words, ids, words, out, &count);

@@ -132,7 +132,6 @@ cublasStatus_t cublasLtMatmulDescCreate(cublasLtMatmulDesc_t *descriptor,
     return CUBLAS_STATUS_INVALID_VALUE;
   }
   blas_object *o = make(BLAS_DESCRIPTOR);
-  o->compute = compute;
   o->value[CUBLASLT_MATMUL_DESC_EPILOGUE] = CUBLASLT_EPILOGUE_DEFAULT;
   o->value[CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE] = UINT32_MAX; /* -1: that of the result */
   *descriptor = (cublasLtMatmulDesc_t)(void *)o;
@@ -233,9 +232,11 @@ static const char *refuse_types(const blas_product *p) {
   return NULL;
 }
 
-/* Offered by the heuristics and then refused when run, as cuBLASLt 13.1.1 did on an H100. */
+/* Offered by the heuristics and then refused when run, as cuBLASLt 13.1 did on an H100 with a bias
+ * in fp32 of 8-bit products. */
 static bool is_offered_in_vain(const blas_product *p) {
-  return is_narrow(p) && has_bias(p) && p->type_bias == CUDA_R_32F;
+  return (is_narrow(p) && has_bias(p) && p->type_bias == CUDA_R_32F) ||
+         (has_aux(p) && has("gelu_in_vain"));
 }
 
 static const char *refuse_epilogue(const blas_product *p) {
@@ -249,17 +250,18 @@ static const char *refuse_epilogue(const blas_product *p) {
   case CUBLASLT_EPILOGUE_GELU_AUX_BIAS:
   case CUBLASLT_EPILOGUE_DGELU:
     if (has("no_gelu")) return "GELU";
+    if (is_narrow(p) && p->epilogue == CUBLASLT_EPILOGUE_DGELU) return "GELU's gradient in 8 bits";
     if (p->ld_aux % 8 || p->ld_aux < p->m) return "this leading dimension of GELU's input";
     if ((uintptr_t)p->aux % 16) return "GELU's input at an address that is no multiple of 16";
     break;
   case CUBLASLT_EPILOGUE_BGRADB:
-    if (has("no_bgradb") || is_narrow(p)) return "a bias gradient";
+    if (!has("bgradb") || is_narrow(p)) return "a bias gradient";
     return p->type_bias != p->type_c ? "a bias gradient of this type" : NULL;
   default:
     return "this epilogue (or it is not imitated)";
   }
-  if (!has_bias(p) || p->type_bias == bias || is_offered_in_vain(p)) return NULL;
-  return p->type_bias == CUDA_R_32F && has("fp32_bias") ? NULL : "a bias of this type";
+  bool is_taken = !has_bias(p) || p->type_bias == bias || is_offered_in_vain(p);
+  return is_taken ? NULL : "a bias of this type";
 }
 
 const char *blas_refusal(const blas_product *p) {
@@ -311,8 +313,7 @@ static bool read_product(blas_product *p, const void *descriptor, const void *la
       .bias = (void *)v[CUBLASLT_MATMUL_DESC_BIAS_POINTER],
       .aux = (void *)v[CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_POINTER],
       .scale_a = (const float *)v[CUBLASLT_MATMUL_DESC_A_SCALE_POINTER],
-      .scale_b = (const float *)v[CUBLASLT_MATMUL_DESC_B_SCALE_POINTER],
-      .is_fast = v[CUBLASLT_MATMUL_DESC_FAST_ACCUM] != 0};
+      .scale_b = (const float *)v[CUBLASLT_MATMUL_DESC_B_SCALE_POINTER]};
   uint64_t bias = v[CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE];
   p->type_bias = bias == UINT32_MAX ? p->type_c : (cudaDataType_t)bias;
   return true;

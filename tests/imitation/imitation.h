@@ -1,7 +1,7 @@
 /* An imitation, in host memory, of the parts of the CUDA runtime, cuBLASLt and cuDNN that
- * core/cuda/ calls: ours, written after their documentation, so that the backend's host code runs
- * where no GPU is. It proves that code against our reading of the documents, not against the
- * libraries.
+ * core/cuda/ calls: ours, written after their documentation and corrected where an H100 behaved
+ * otherwise, so that the backend's host code runs where no GPU is. It proves that code against what
+ * we read and saw, not against the libraries.
  *
  * Work given to a stream is kept and run only when something waits for it, so that a missing wait
  * shows as wrong numbers. What the documents forbid is refused with the error they name and told
@@ -9,16 +9,14 @@
  * Time on the device is counted, not measured, so that choices by timing come out the same.
  *
  * Set by the environment:
- *   FLIP_IMITATION_ORDER       lazy (default); eager: work runs when it is given; turns: as lazy, and
- *                              the branches of a graph run one piece each by turns
- *   FLIP_IMITATION_MEMORY      of the device, in MiB (default 2048)
- *   FLIP_IMITATION_DRIVER      the CUDA version that the driver serves, "12.8"; "none"
- *   FLIP_IMITATION_CAPABILITY  compute capability, "9.0" (default)
- *   FLIP_IMITATION_DEVICES     how many (default 1)
- *   FLIP_IMITATION_BLAS        words of cublaslt.h's imitation, comma between: variations of it
- *   FLIP_IMITATION_DNN         words of cudnn.c, likewise
- *   FLIP_IMITATION_TRACE       a file that gets one line a call
- *   FLIP_IMITATION_FAIL        "cudaMalloc:3": the third call of that name fails
+ *   FLIP_IMITATION_ORDER       lazy (default); eager: work runs when it is given; turns: as lazy,
+ * and the branches of a graph run one piece each by turns FLIP_IMITATION_MEMORY      of the device,
+ * in MiB (default 2048) FLIP_IMITATION_DRIVER      the CUDA version that the driver serves, "12.8";
+ * "none" FLIP_IMITATION_CAPABILITY  compute capability, "9.0" (default) FLIP_IMITATION_DEVICES how
+ * many (default 1) FLIP_IMITATION_BLAS        words of cublaslt.h's imitation, comma between:
+ * variations of it FLIP_IMITATION_DNN         words of cudnn.c, likewise FLIP_IMITATION_TRACE a
+ * file that gets one line a call FLIP_IMITATION_FAIL        "cudaMalloc:3": the third call of that
+ * name fails
  *
  * All of it is one device for the whole process, used by one thread, as the API has no argument to
  * carry it. */

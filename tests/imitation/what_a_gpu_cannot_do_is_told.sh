@@ -18,8 +18,11 @@ FLIP_IMITATION_DEVICES=0 refused 'no NVIDIA GPU is visible .*CUDA_VISIBLE_DEVICE
 FLIP_IMITATION_CAPABILITY=7.5 refused 'compute capability 7.5; bf16 tensor cores begin with 8.0'
 FLIP_IMITATION_CAPABILITY=8.0 refused 'precision: fp8 needs .*this one has 8.0: use bf16' --set precision=fp8
 # Widths that settings allow and the kernels do not: said before anything is computed.
-refused 'image.width: 8200 is more than this device.s kernels can do .8192.' --set image.width=8200 --set image.heads=100
-refused 'image.heads: 1 heads of width 256 are wider than this device.s kernels' --set image.width=256 --set image.heads=1
+refused 'image.width: 8200 is above 8192, .* device: cuda' --set image.width=8200 --set image.heads=100
+refused 'image.heads: 1 makes heads of width 256 of image.width 256, above 128, .* device: cuda' --set image.width=256 --set image.heads=1
+refused 'text.vocabulary_rows: 70000 entries are above 65536, .* device: cuda' --set text.vocabulary_rows=70000
+refused 'image.patch: 1 makes 65537 positions .*, above 65536, .* device: cuda' --set image.size=256 --set image.patch=1 \
+  --set image.position=learned
 # auto takes the CPU instead
 FLIP_IMITATION_DRIVER=12.8 expect_status 0 train --out cpu --set device=auto --set samples=32 --set eval.sets=
 

@@ -8,6 +8,7 @@
 
 #include "base/rng.h"
 #include "cpu/cpu.h"
+#include "support/open_cpu.h"
 #include "support/open_cuda.h"
 
 /* The value of an 8-bit float by its definition; NaN and infinities are not asked for. */
@@ -153,7 +154,8 @@ static void a_product_is_that_of_the_rounded_operands(void **state) {
 int main(int argc, char **argv) {
   enum { SKIPPED = 77 /* as in CMakeLists.txt */ };
   bool is_cuda = argc > 1 && strcmp(argv[1], "cuda") == 0;
-  err error = is_cuda ? open_cuda(PRECISION_FP8, &tested) : ops_create_cpu_narrow(2, &tested);
+  const ops_request narrow = {.compute = OPS_BF16, .is_narrow = true};
+  err error = is_cuda ? open_cuda(PRECISION_FP8, &tested) : open_on_cpu(narrow, &tested);
   if (error) {
     printf("skipped: %s\n", err_message(error));
     err_free(error);

@@ -10,6 +10,7 @@
 #include "simt/backend.h"
 #include "simt/simt.h"
 #endif
+#include "support/open_cpu.h"
 #include "support/open_cuda.h"
 #include "support/ops_reference.h"
 
@@ -27,7 +28,7 @@ static err open_backend(int kind, ops **out) {
   ops_type compute = kinds[kind].is_bf16 ? OPS_BF16 : OPS_F32;
   if (kinds[kind].is_cuda)
     return open_cuda(kinds[kind].is_bf16 ? PRECISION_BF16 : PRECISION_FP32, out);
-  if (!kinds[kind].is_simt) return ops_create_cpu(compute, 2, out);
+  if (!kinds[kind].is_simt) return open_on_cpu((ops_request){.compute = compute}, out);
 #ifdef FLIP_SIMT
   return ops_create_simt(compute, out);
 #else

@@ -10,6 +10,7 @@
 #include "base/fs.h"
 #include "convert/weights.h"
 #include "model/count.h"
+#include "support/open_cpu.h"
 
 #define FIXTURES FLIP_SOURCE_DIR "/tests/parity/fixtures/models/"
 
@@ -47,7 +48,7 @@ static fixture open_fixture(const char *name) {
   clip_config config;
   clip_limits limits = model_limits(&f.w.s);
   clip_config_from(&f.w.s, f.w.vocabulary, &config);
-  assert_ok(ops_create_cpu(OPS_F32, 2, &f.o));
+  assert_ok(open_on_cpu((ops_request){.compute = OPS_F32}, &f.o));
   assert_ok(clip_create(f.o, &config, &limits, true, &f.model));
   assert_ok(weights_into(&f.w, f.model));
   f.embed = config.image.embed;
@@ -171,7 +172,7 @@ static fixture open_towers(void) {
   clip_config config;
   clip_limits limits = model_limits(&f.w.s);
   clip_config_from(&f.w.s, f.w.vocabulary, &config);
-  assert_ok(ops_create_cpu(OPS_F32, 2, &f.o));
+  assert_ok(open_on_cpu((ops_request){.compute = OPS_F32}, &f.o));
   assert_ok(clip_create(f.o, &config, &limits, true, &f.model));
   assert_ok(weights_into(&f.w, f.model));
   f.index = calloc(5 * 9, sizeof *f.index);

@@ -58,6 +58,15 @@ static fixture make(bool has_bad) {
   return f;
 }
 
+/* The same shards by name alone. */
+static dataset *open_stream(const fixture *f) {
+  char pattern[128];
+  dataset *d;
+  snprintf(pattern, sizeof pattern, "%s/train-{00000..00002}.tar", f->folder);
+  assert_ok(dataset_open_stream(&(char *){pattern}, 1, false, &d));
+  return d;
+}
+
 static void unmake(fixture *f) {
   char command[128];
   dataset_close(f->data);
@@ -91,18 +100,20 @@ typedef struct {
   int64_t rows[80];
   uint8_t images[80][SIZE * SIZE * 3];
   int32_t tokens[80][LENGTH];
-} stream;
+  stream_position after[10]; /* behind each batch */
+} batches;
 
-static stream *read_all(const loader_config *c, int64_t first, loader_stats *stats,
-                        strbuf *warnings) {
-  stream *s = calloc(1, sizeof *s);
+static batches *read_from(const loader_config *c, int64_t first, const stream_position *from,
+                          loader_stats *stats, strbuf *warnings) {
+  batches *s = calloc(1, sizeof *s);
   loader *l;
-  assert_ok(loader_open(c, first, &l));
+  assert_ok(loader_open(c, first, from, &l));
   for (int64_t at = first; at < 80; at += 8) {
     loader_batch b;
     double waited;
     assert_ok(loader_next(l, &b, &waited));
     assert_int_equal(b.first_sample, at);
+    s->after[at / 8] = b.after;
     memcpy(s->rows + at, b.rows, 8 * sizeof *b.rows);
     memcpy(s->images[at], b.images, 8 * sizeof s->images[0]);
     for (int64_t i = 0; i < 8; i++)
@@ -110,9 +121,14 @@ static stream *read_all(const loader_config *c, int64_t first, loader_stats *sta
              (size_t)c->text_tokens * sizeof *b.tokens);
   }
   if (stats) *stats = loader_get_stats(l);
-  if (warnings) loader_take_warnings(l, warnings);
+  if (warnings) loader_take_warnings(l, warnings, warnings);
   loader_close(l);
   return s;
+}
+
+static batches *read_all(const loader_config *c, int64_t first, loader_stats *stats,
+                         strbuf *warnings) {
+  return read_from(c, first, &(stream_position){0}, stats, warnings);
 }
 
 static void workers_cache_and_resuming_change_nothing(void **state) {
@@ -120,8 +136,8 @@ static void workers_cache_and_resuming_change_nothing(void **state) {
   fixture f = make(false);
   loader_config one = config_of(&f, 1, 0), three = config_of(&f, 3, 1 << 20);
   loader_stats stats;
-  stream *a = read_all(&one, 0, NULL, NULL), *b = read_all(&three, 0, &stats, NULL);
-  stream *rest = read_all(&three, 40, NULL, NULL);
+  batches *a = read_all(&one, 0, NULL, NULL), *b = read_all(&three, 0, &stats, NULL);
+  batches *rest = read_all(&three, 40, NULL, NULL);
   assert_memory_equal(a, b, sizeof *a);
   assert_memory_equal(a->rows + 40, rest->rows + 40, 40 * sizeof *a->rows);
   assert_memory_equal(a->images[40], rest->images[40], 40 * sizeof a->images[0]);
@@ -137,7 +153,7 @@ static void every_epoch_shows_each_sample_once_in_a_new_order(void **state) {
   (void)state;
   fixture f = make(false);
   loader_config c = config_of(&f, 2, 1 << 20);
-  stream *s = read_all(&c, 0, NULL, NULL);
+  batches *s = read_all(&c, 0, NULL, NULL);
   for (int epoch = 0; epoch < 3; epoch++) {
     int seen[SAMPLES] = {0};
     for (int i = 0; i < SAMPLES; i++) seen[s->rows[epoch * SAMPLES + i]]++;
@@ -154,7 +170,7 @@ static void a_bad_sample_is_replaced_counted_and_named_once(void **state) {
   loader_config one = config_of(&f, 1, 0), three = config_of(&f, 3, 1 << 20);
   loader_stats stats;
   strbuf warnings = {0};
-  stream *a = read_all(&one, 0, &stats, &warnings), *b = read_all(&three, 0, NULL, NULL);
+  batches *a = read_all(&one, 0, &stats, &warnings), *b = read_all(&three, 0, NULL, NULL);
   assert_memory_equal(a, b, sizeof *a);
   assert_int_equal(stats.skipped, 1);
   assert_non_null(strstr(strbuf_string(&warnings), "train-00000.tar: 0005: not a JPEG"));
@@ -173,8 +189,8 @@ static void masked_captions_are_the_same_for_any_number_of_workers(void **state)
     loader_config one = config_of(&f, 1, 0), three = config_of(&f, 3, 1 << 20);
     one.text_mask_mode = three.text_mask_mode = modes[i];
     one.text_tokens = three.text_tokens = 4;
-    stream *a = read_all(&one, 0, NULL, NULL), *b = read_all(&three, 0, NULL, NULL);
-    stream *rest = read_all(&three, 40, NULL, NULL);
+    batches *a = read_all(&one, 0, NULL, NULL), *b = read_all(&three, 0, NULL, NULL);
+    batches *rest = read_all(&three, 40, NULL, NULL);
     assert_memory_equal(a, b, sizeof *a);
     assert_memory_equal(a->tokens[40], rest->tokens[40], 40 * sizeof a->tokens[0]);
     for (int j = 0; j < 80; j++) assert_int_equal(a->tokens[j][0], 2); /* [CLS] */
@@ -185,18 +201,122 @@ static void masked_captions_are_the_same_for_any_number_of_workers(void **state)
   unmake(&f);
 }
 
+/* One, two and four workers; from the beginning and from behind every batch. */
+static void a_stream_is_one_for_any_number_of_workers_and_any_stop(void **state) {
+  (void)state;
+  static const int64_t buffers[] = {1, 7, SAMPLES, 1000};
+  fixture f = make(true);
+  dataset *d = open_stream(&f);
+  for (size_t k = 0; k < sizeof buffers / sizeof *buffers; k++) {
+    loader_config c = config_of(&f, 1, 1 << 20);
+    c.data = d;
+    c.buffer = buffers[k];
+    batches *whole = read_all(&c, 0, NULL, NULL);
+    for (c.workers = 2; c.workers <= 4; c.workers += 2) {
+      batches *other = read_all(&c, 0, NULL, NULL);
+      assert_memory_equal(whole, other, sizeof *whole);
+      free(other);
+    }
+    for (int64_t at = 8; at < 80; at += 8) {
+      batches *rest = read_from(&c, at, &whole->after[at / 8 - 1], NULL, NULL);
+      size_t left = (size_t)(80 - at);
+      assert_memory_equal(whole->rows + at, rest->rows + at, left * sizeof *whole->rows);
+      assert_memory_equal(whole->images[at], rest->images[at], left * sizeof whole->images[0]);
+      assert_memory_equal(whole->tokens[at], rest->tokens[at], left * sizeof whole->tokens[0]);
+      assert_memory_equal(whole->after + at / 8, rest->after + at / 8,
+                          (left / 8) * sizeof *whole->after);
+      free(rest);
+    }
+    free(whole);
+  }
+  dataset_close(d);
+  unmake(&f);
+}
+
+/* What the exact order gives of the same samples, and no sample that it does not. */
+static void a_stream_gives_the_samples_of_the_exact_order(void **state) {
+  (void)state;
+  fixture f = make(false);
+  dataset *d = open_stream(&f);
+  loader_config c = config_of(&f, 2, 0);
+  c.shuffle = false;
+  batches *exact = read_all(&c, 0, NULL, NULL);
+  c.data = d;
+  c.buffer = 4;
+  batches *streamed = read_all(&c, 0, NULL, NULL);
+  assert_memory_equal(exact->images, streamed->images, sizeof exact->images);
+  assert_memory_equal(exact->tokens, streamed->tokens, sizeof exact->tokens);
+  free(exact);
+  free(streamed);
+  dataset_close(d);
+  unmake(&f);
+}
+
+static void a_bad_sample_of_a_stream_is_replaced_and_named(void **state) {
+  (void)state;
+  static const int64_t buffers[] = {1, 6, 1000};
+  fixture f = make(true);
+  dataset *d = open_stream(&f);
+  for (size_t k = 0; k < 3; k++) {
+    loader_config c = config_of(&f, 3, 0);
+    loader_stats stats;
+    strbuf warnings = {0};
+    c.data = d;
+    c.buffer = buffers[k];
+    batches *s = read_all(&c, 0, &stats, &warnings);
+    /* once in each of the three whole epochs; a buffer of one asks a shard opened twice */
+    assert_in_range(stats.skipped, 3, 5);
+    assert_non_null(strstr(strbuf_string(&warnings), "train-00000.tar: 0005: not a JPEG"));
+    assert_non_null(strstr(strbuf_string(&warnings), "epoch 3 had 23 samples in 3 shards; 0 left"));
+    for (int i = 0; i < 80; i++) assert_int_not_equal(s->rows[i], 5);
+    strbuf_free(&warnings);
+    free(s);
+  }
+  dataset_close(d);
+  unmake(&f);
+}
+
+static void a_stream_of_nothing_that_can_be_decoded_says_so(void **state) {
+  (void)state;
+  fixture f = make(false);
+  char command[512];
+  dataset *d;
+  snprintf(command, sizeof command,
+           "cd %s && echo x > a.jpg && echo x > a.txt && cp a.jpg b.jpg && cp a.txt b.txt && "
+           "tar cf bad-0.tar a.jpg a.txt && tar cf bad-1.tar b.jpg b.txt",
+           f.folder);
+  assert_int_equal(system(command), 0);
+  snprintf(command, sizeof command, "%s/bad-*.tar", f.folder);
+  assert_ok(dataset_open_stream(&(char *){command}, 1, false, &d));
+  loader_config c = config_of(&f, 2, 0);
+  c.data = d;
+  c.buffer = 1;
+  loader *l;
+  loader_batch b;
+  double waited;
+  assert_ok(loader_open(&c, 0, &(stream_position){0}, &l));
+  assert_fails_with(loader_next(l, &b, &waited), "no sample of the data set can be decoded");
+  loader_close(l);
+  dataset_close(d);
+  unmake(&f);
+}
+
 static void closing_in_the_middle_is_clean(void **state) {
   (void)state;
   fixture f = make(false);
   loader_config c = config_of(&f, 3, 0);
-  for (int i = 0; i < 5; i++) {
+  dataset *d = open_stream(&f);
+  for (int i = 0; i < 10; i++) {
+    if (i == 5) c.data = d;
+    c.buffer = 5;
     loader *l;
     loader_batch b;
     double waited;
-    assert_ok(loader_open(&c, 0, &l));
-    if (i) assert_ok(loader_next(l, &b, &waited));
+    assert_ok(loader_open(&c, 0, &(stream_position){0}, &l));
+    if (i % 5) assert_ok(loader_next(l, &b, &waited));
     loader_close(l);
   }
+  dataset_close(d);
   unmake(&f);
 }
 
@@ -264,6 +384,10 @@ int main(void) {
       cmocka_unit_test(every_epoch_shows_each_sample_once_in_a_new_order),
       cmocka_unit_test(a_bad_sample_is_replaced_counted_and_named_once),
       cmocka_unit_test(masked_captions_are_the_same_for_any_number_of_workers),
+      cmocka_unit_test(a_stream_is_one_for_any_number_of_workers_and_any_stop),
+      cmocka_unit_test(a_stream_gives_the_samples_of_the_exact_order),
+      cmocka_unit_test(a_bad_sample_of_a_stream_is_replaced_and_named),
+      cmocka_unit_test(a_stream_of_nothing_that_can_be_decoded_says_so),
       cmocka_unit_test(closing_in_the_middle_is_clean),
       cmocka_unit_test(the_permutation_is_one_for_any_size),
       cmocka_unit_test(patterns_expand_as_in_webdataset),

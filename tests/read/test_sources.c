@@ -8,6 +8,7 @@
 #include "read/dataset.h"
 #include "image/image.h"
 #include "read/record.h"
+#include "read/shard_list.h"
 #include "scenes/scenes.h"
 #include "read/shard_writer.h"
 #include "image/shrink.h"
@@ -145,7 +146,7 @@ static void lists_may_quote_and_name_their_columns(void **state) {
   refuse_one("%s/other.tsv", "no column image|filepath|file_name|filename|path|file; its header "
                              "has: name, alt");
   refuse_one("%s/list.csv#colour=red", "has no option 'colour'; it takes weight|image|caption");
-  refuse_one("%s/captions.parquet", "parquet is not read");
+  refuse_one("%s/captions.parquet", "captions.parquet: cannot open");
   refuse_one("%s/list.csv#weight=-1", "weight '-1' is not a number");
 }
 
@@ -313,6 +314,107 @@ static void pipes_run_only_when_they_are_allowed(void **state) {
   free(ran);
 }
 
+/* A range in a command is a shard a number; other braces are the shell's. */
+static void a_range_in_a_pipe_is_a_command_a_number(void **state) {
+  (void)state;
+  char name[256], *names[] = {name};
+  dataset *d;
+  write_shard("p0");
+  write_shard("p1");
+  snprintf(name, sizeof name, "pipe:cat %s/p{0..1}-00000.tar | (echo '{x,y}' >&2; cat)", folder);
+  assert_ok(dataset_open_with(names, 1, true, &d));
+  assert_int_equal(dataset_count(d), 6);
+  dataset_close(d);
+}
+
+static void a_stream_has_the_fingerprint_of_the_exact_order(void **state) {
+  (void)state;
+  char first[256], second[256], *names[] = {first, second};
+  dataset *exact, *d;
+  write_shard("s0");
+  write_shard("s1");
+  snprintf(first, sizeof first, "%s/s{0..1}-00000.tar", folder);
+  snprintf(second, sizeof second, "%s/s0-00000.tar#weight=2", folder);
+  assert_ok(dataset_open(names, 2, &exact));
+  assert_ok(dataset_open_stream(names, 2, false, &d));
+  assert_string_equal(dataset_fingerprint(d), dataset_fingerprint(exact));
+  assert_int_equal(dataset_count(d), 0); /* nothing tells it */
+  dataset_close(exact);
+  dataset_close(d);
+}
+
+static void counts_beside_the_shards_are_read(void **state) {
+  (void)state;
+  char first[256], second[256], *names[] = {first, second}, path[256];
+  const char *uncounted;
+  dataset *d;
+  write_shard("n0");
+  write_shard("n1");
+  snprintf(first, sizeof first, "%s/n0-00000.tar", folder);
+  snprintf(second, sizeof second, "%s/n1-00000.tar#weight=2", folder);
+  snprintf(path, sizeof path, "%s/n0-00000_stats.json", folder);
+  static const char stats[] = "{\"count\": 5, \"successes\": 3, \"failed_to_download\": 2}";
+  assert_ok(fs_write_atomic(path, stats, sizeof stats - 1));
+  assert_ok(dataset_open_stream(names, 2, false, &d));
+  assert_int_equal(shard_list_samples(dataset_shards(d), &uncounted), 0);
+  assert_non_null(strstr(uncounted, "n1-00000.tar"));
+  dataset_close(d);
+  snprintf(path, sizeof path, "%s/sizes.json", folder);
+  static const char sizes[] = "{\"n1-00000.tar\": 4, \"other.tar\": 9}";
+  assert_ok(fs_write_atomic(path, sizes, sizeof sizes - 1));
+  assert_ok(dataset_open_stream(names, 2, false, &d));
+  assert_int_equal(dataset_count(d), 7);
+  assert_int_equal(dataset_epoch(d), 3 + 2 * 4);
+  dataset_close(d);
+  assert_int_equal(unlink(path), 0);
+}
+
+static void what_no_stream_can_read_is_refused(void **state) {
+  (void)state;
+  char name[256], *names[] = {name}, path[256];
+  dataset *d;
+  assert_fails_with(dataset_open_stream(&(char *){"scenes:1"}, 1, false, &d),
+                    "a source of kind scenes needs data.order: exact");
+  assert_fails_with(dataset_open_stream(&(char *){"pipe:true"}, 1, false, &d),
+                    "data.allow_pipes: false does not allow");
+  assert_fails_with(dataset_open_stream(&(char *){"/nowhere/a.tar"}, 1, false, &d),
+                    "/nowhere/a.tar: cannot open");
+  snprintf(path, sizeof path, "%s/page.tar", folder);
+  assert_ok(fs_write_atomic(path, "<!DOCTYPE html>", 15));
+  assert_fails_with(dataset_open_stream(&(char *){path}, 1, false, &d), "is an HTML page");
+  write_shard("v");
+  snprintf(name, sizeof name, "%s/v-00000.tar#weight=1.5", folder);
+  assert_fails_with(dataset_open_stream(names, 1, false, &d),
+                    "weight 1.5 of 1 shards is no whole number of shards");
+}
+
+static err open_first(const dataset *d, stream_shard *out) {
+  stream_shards s = shard_list_shards(dataset_shards(d));
+  return s.open(s.context, s.at(s.context, 0, false, 0, 0), out);
+}
+
+static void a_shard_that_changes_during_a_run_is_named(void **state) {
+  (void)state;
+  char name[256], path[256], command[1024], *names[] = {name};
+  stream_shard one;
+  dataset *d;
+  write_shard("c");
+  snprintf(path, sizeof path, "%s/c-00000.tar", folder);
+  snprintf(name, sizeof name, "%s", path);
+  assert_ok(dataset_open_stream(names, 1, false, &d));
+  assert_ok(open_first(d, &one));
+  assert_int_equal(one.count, 3);
+  stream_shard_close(&one);
+  snprintf(command, sizeof command,
+           "printf 'zzz' | dd of=%s bs=1 seek=2000 conv=notrunc 2>/dev/null", path);
+  assert_int_equal(system(command), 0); /* of the same size */
+  assert_fails_with(open_first(d, &one), "is not what it was when this run read it before");
+  snprintf(command, sizeof command, "truncate -s +512 %s", path);
+  assert_int_equal(system(command), 0);
+  assert_fails_with(open_first(d, &one), "shards must not change during a run");
+  dataset_close(d);
+}
+
 static void a_weight_is_how_often_an_epoch_shows_a_source(void **state) {
   (void)state;
   char first[256], second[256], third[256], *names[] = {first, second, third};
@@ -439,7 +541,7 @@ static void scenes_are_drawn_while_they_are_read(void **state) {
     dataset_sample s, text;
     scene wanted;
     image picture;
-    assert_ok(scenes_draw(7, row, is_heldout, side, &wanted));
+    assert_ok(scenes_draw(&(scene_set){1, 7, is_heldout}, row, side, &wanted));
     assert_ok(dataset_read(is_heldout ? few : endless, row, &s));
     assert_ok(image_decode(s.image, s.image_bytes, 0, &picture));
     assert_int_equal(picture.width, side);
@@ -454,9 +556,19 @@ static void scenes_are_drawn_while_they_are_read(void **state) {
     image_free(&picture);
     scene_free(&wanted);
   }
+  dataset *second = open_one("scenes:7#version=2"), *named = open_one("scenes:7#version=1");
+  dataset_sample new;
+  assert_string_not_equal(dataset_fingerprint(endless), dataset_fingerprint(second));
+  assert_string_equal(dataset_fingerprint(endless), dataset_fingerprint(named));
+  assert_ok(dataset_read(second, 4, &new));
+  assert_non_null(strstr(new.json, "\"whole\""));
+  dataset_sample_free(&new);
+  dataset_close(second);
+  dataset_close(named);
   dataset_close(endless);
   dataset_close(few);
   dataset_close(other);
+  refuse_one("scenes:1#version=3", "version '3' is not a whole number in [1, 2]");
   refuse_one("scenes:red", "scenes:red: the seed 'red' is not a whole number");
   refuse_one("scenes:1#size=5", "size '5' is not a whole number in [16, 1024]");
   refuse_one("scenes:1#split=test", "split 'test' is neither train nor heldout");
@@ -477,6 +589,11 @@ int main(void) {
       cmocka_unit_test(pipes_run_only_when_they_are_allowed),
       cmocka_unit_test(keys_of_any_length_are_those_of_their_members),
       cmocka_unit_test(the_fingerprint_sees_what_lies_under_a_name),
+      cmocka_unit_test(a_range_in_a_pipe_is_a_command_a_number),
+      cmocka_unit_test(a_stream_has_the_fingerprint_of_the_exact_order),
+      cmocka_unit_test(counts_beside_the_shards_are_read),
+      cmocka_unit_test(what_no_stream_can_read_is_refused),
+      cmocka_unit_test(a_shard_that_changes_during_a_run_is_named),
       cmocka_unit_test(a_weight_is_how_often_an_epoch_shows_a_source),
   };
   return cmocka_run_group_tests(tests, make_folder, remove_folder);

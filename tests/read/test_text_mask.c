@@ -2,7 +2,9 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <unistd.h>
 
+#include "base/fs.h"
 #include "config/settings.h"
 #include "read/text_mask.h"
 
@@ -162,6 +164,146 @@ static void a_draw_depends_on_seed_and_sample_alone(void **state) {
   assert_true(same_seed < 30 && same_sample < 30); /* by chance 1 in 210 */
 }
 
+/* ---- syntax ---- */
+
+#define VOCABULARY                                                                                 \
+  "[PAD]\n[UNK]\n[CLS]\n[SEP]\na\nred\ndog\nrun\n##ning\nbig\non\nzorb\n##ly\n.\n3\nbeach\n"
+enum { A = 4, RED, DOG, RUN, NING, BIG, ON, ZORB, LY, DOT, THREE, BEACH };
+static const char words_yml[] = "--- #YAML:1.0\n\".\": { pp: 48137 }\na: { det: 20, nnp: 1 }\n"
+                                "red: { jj: 50, nn: 13 }\nRed: { nnp: 90 }\ndog: { nn: 10 }\n"
+                                "big: { jj: 3 }\non: { in: 9, rp: 2 }\nrun: { vb: 4, nn: 4 }\n"
+                                "Paris: { nnp: 7 } \nlay: { vbd: 5, jj: 1, vb: 3 }\n";
+
+typedef struct {
+  char folder[32], list[64], vocabulary[64];
+  lexicon *classes;
+  tokenizer *words;
+} speech;
+
+static void speech_open(speech *f) {
+  snprintf(f->folder, sizeof f->folder, "/tmp/flip-speech-XXXXXX");
+  assert_non_null(mkdtemp(f->folder));
+  snprintf(f->list, sizeof f->list, "%s/words.yml", f->folder);
+  snprintf(f->vocabulary, sizeof f->vocabulary, "%s/vocab.txt", f->folder);
+  assert_ok(fs_write_atomic(f->list, words_yml, strlen(words_yml)));
+  assert_ok(fs_write_atomic(f->vocabulary, VOCABULARY, strlen(VOCABULARY)));
+  assert_ok(lexicon_open(f->list, &f->classes));
+  assert_ok(tokenizer_open(TOKENIZER_WORDPIECE, SPECIAL_TOKENS_BOTH, f->vocabulary, &f->words));
+}
+
+static void speech_close(speech *f) {
+  unlink(f->list);
+  unlink(f->vocabulary);
+  rmdir(f->folder);
+  lexicon_close(f->classes);
+  tokenizer_close(f->words);
+}
+
+static void a_words_part_of_speech_is_its_most_frequent_one(void **state) {
+  (void)state;
+  static const struct {
+    const char *word;
+    part_of_speech part;
+  } cases[] = {{"red", SPEECH_ADJECTIVE}, {"dog", SPEECH_NOUN},     {"run", SPEECH_NOUN},
+               {"paris", SPEECH_NOUN},    {"lay", SPEECH_VERB},     {"a", SPEECH_OTHER},
+               {".", SPEECH_OTHER},       {"zorb", SPEECH_NOUN},    {"zorbing", SPEECH_VERB},
+               {"zorbed", SPEECH_VERB},   {"zorbly", SPEECH_OTHER}, {"3", SPEECH_OTHER},
+               {"собака", SPEECH_NOUN},   {"–", SPEECH_OTHER},      {"", SPEECH_OTHER}};
+  speech f;
+  speech_open(&f);
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+    if (lexicon_part(f.classes, cases[i].word) != cases[i].part)
+      fail_msg("'%s' is %d", cases[i].word, lexicon_part(f.classes, cases[i].word));
+  speech_close(&f);
+}
+
+/* ids (with or without special tokens, then padding) keep `kept` as expected, by hand. */
+static void expect_kept(const speech *f, bool has_ends, const int32_t *tokens, int32_t words,
+                        int64_t kept, const int32_t *expected, int32_t expected_count) {
+  int32_t ids[LENGTH] = {0}, out[LENGTH], count, ends = has_ends;
+  text_mask m = {.mode = TEXT_MASK_SYNTAX,
+                 .length = LENGTH,
+                 .kept = kept,
+                 .ends = ends,
+                 .words = f->words,
+                 .classes = f->classes};
+  if (has_ends) ids[0] = 2, ids[words + 1] = 3;
+  memcpy(ids + ends, tokens, (size_t)words * sizeof *ids);
+  for (int64_t sample = 0; sample < 3; sample++) { /* nothing is drawn */
+    text_mask_draw(&m, 7, sample, ids, words + 2 * ends, out, &count);
+    assert_int_equal(count, expected_count + 2 * ends);
+    if (has_ends) assert_int_equal(out[0], 2);
+    if (has_ends) assert_int_equal(out[count - 1], 3);
+    for (int32_t i = 0; i < expected_count; i++) assert_int_equal(out[ends + i], expected[i]);
+    for (int64_t i = count; i < kept; i++) assert_int_equal(out[i], 0);
+  }
+}
+
+static void syntax_keeps_nouns_then_adjectives_then_verbs_in_their_order(void **state) {
+  (void)state;
+  /* a big red dog running on a beach . */
+  static const int32_t caption[] = {A, BIG, RED, DOG, RUN, NING, ON, A, BEACH, DOT};
+  speech f;
+  speech_open(&f);
+  for (int has_ends = 0; has_ends < 2; has_ends++) {
+    int64_t ends = 2 * has_ends;
+    expect_kept(&f, has_ends, caption, 10, 1 + ends, (int32_t[]){DOG}, 1);
+    expect_kept(&f, has_ends, caption, 10, 2 + ends, (int32_t[]){DOG, BEACH}, 2);
+    expect_kept(&f, has_ends, caption, 10, 3 + ends, (int32_t[]){BIG, DOG, BEACH}, 3);
+    expect_kept(&f, has_ends, caption, 10, 5 + ends, (int32_t[]){BIG, RED, DOG, RUN, BEACH}, 5);
+    expect_kept(&f, has_ends, caption, 10, 6 + ends, (int32_t[]){BIG, RED, DOG, RUN, NING, BEACH},
+                6);
+    expect_kept(&f, has_ends, caption, 10, 7 + ends,
+                (int32_t[]){A, BIG, RED, DOG, RUN, NING, BEACH}, 7);
+    expect_kept(&f, has_ends, caption, 4, 7 + ends, (int32_t[]){A, BIG, RED, DOG}, 4);
+    expect_kept(&f, has_ends, caption, 0, 2 + ends, NULL, 0);
+  }
+  /* zorbly is an adverb with all its pieces, zorb a noun */
+  expect_kept(&f, true, (int32_t[]){ZORB, LY, THREE, RED, ZORB}, 5, 4, (int32_t[]){RED, ZORB}, 2);
+  speech_close(&f);
+}
+
+/* Byte pairs spell bytes: the words are put together again. */
+static void the_words_of_byte_pairs_are_read_back(void **state) {
+  (void)state;
+  static const char *const expected[] = {"a", "dog", "'s", "café", "–", "3", "собака"};
+  tokenizer *t;
+  int32_t ids[77], count;
+  strbuf word = {0};
+  assert_ok(tokenizer_open(TOKENIZER_BPE, SPECIAL_TOKENS_BOTH,
+                           FLIP_SOURCE_DIR "/tests/parity/fixtures/merges.txt.gz", &t));
+  assert_ok(tokenizer_encode(t, "A dog's café – 3 собака", 77, ids, &count));
+  int32_t at = 1;
+  for (size_t i = 0; i < sizeof expected / sizeof *expected; i++) {
+    at += tokenizer_word(t, ids + at, count - 1 - at, &word);
+    assert_string_equal(strbuf_string(&word), expected[i]);
+  }
+  assert_int_equal(at, count - 1);
+  strbuf_free(&word);
+  tokenizer_close(t);
+}
+
+static void refuse_list(const speech *f, const char *content, const char *message) {
+  lexicon *l;
+  assert_ok(fs_write_atomic(f->list, content, strlen(content)));
+  assert_fails_with(lexicon_open(f->list, &l), message);
+}
+
+static void what_is_no_lexicon_is_refused_by_line(void **state) {
+  (void)state;
+  speech f;
+  lexicon *l;
+  speech_open(&f);
+  refuse_list(&f, "--- #YAML:1.0\ndog: { nn: 10 }\ndog nn 10\n", "words.yml:3: not 'WORD: {");
+  refuse_list(&f, "dog: { nn: ten }\n", ":1: not 'WORD: {");
+  refuse_list(&f, "dog: { nn: 10\n", ":1: not 'WORD: {");
+  refuse_list(&f, "---\n", "has no words");
+  assert_fails_with(lexicon_open("/nowhere/words.yml", &l),
+                    "text_mask_lexicon: /nowhere/words.yml: there is no such file: install "
+                    "Debian's liblingua-en-tagger-perl");
+  speech_close(&f);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(random_counts_padding_as_a_place_like_any_other),
@@ -171,6 +313,10 @@ int main(void) {
       cmocka_unit_test(frequency_keeps_rare_words_more_often),
       cmocka_unit_test(without_special_tokens_every_place_is_drawn_alike),
       cmocka_unit_test(a_draw_depends_on_seed_and_sample_alone),
+      cmocka_unit_test(a_words_part_of_speech_is_its_most_frequent_one),
+      cmocka_unit_test(syntax_keeps_nouns_then_adjectives_then_verbs_in_their_order),
+      cmocka_unit_test(the_words_of_byte_pairs_are_read_back),
+      cmocka_unit_test(what_is_no_lexicon_is_refused_by_line),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

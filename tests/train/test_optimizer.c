@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include "model/count.h"
-#include "ops/ops.h"
+#include "support/open_cpu.h"
 #include "train/optimizer.h"
 
 static void assert_near(double value, double wanted, double tolerance) {
@@ -78,7 +78,7 @@ static void one_update_is_adamw_with_the_papers_exclusions(void **state) {
   clip_model *model;
   clip_config config;
   optimizer moments;
-  assert_ok(ops_create_cpu(OPS_F32, 1, &o));
+  assert_ok(open_on_cpu((ops_request){.compute = OPS_F32, .threads = 1}, &o));
   clip_config_from(&s, 20, &config);
   clip_limits limits = model_limits(&s);
   assert_ok(clip_create(o, &config, &limits, true, &model));

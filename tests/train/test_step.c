@@ -8,6 +8,7 @@
 #include "base/rng.h"
 #include "model/count.h"
 #include "model/mask.h"
+#include "support/open_cpu.h"
 #include "support/open_cuda.h"
 #include "support/ops_reference.h"
 #include "support/ops_tape.h"
@@ -21,7 +22,7 @@ enum { BATCH = 6, STEPS = 5, VOCABULARY = 13, SKIPPED = 77 /* as in CMakeLists.t
 static err (*open_tested)(ops **out);
 
 static err open_cpu(ops **out) {
-  return ops_create_cpu(OPS_F32, 2, out);
+  return open_on_cpu((ops_request){.compute = OPS_F32}, out);
 }
 
 #ifdef FLIP_SIMT
@@ -82,7 +83,7 @@ static void make(rig *r, ops *o, int64_t micro_batch, int64_t recompute) {
   assert_ok(clip_create(o, &config, &limits, true, &r->model));
   assert_ok(clip_initialise(r->model, 1));
   assert_ok(optimizer_create(r->model, &r->moments));
-  step_open(&r->step, &r->s, r->model, &r->moments, limits.train_patches);
+  step_open(&r->step, &r->s, r->model, &r->moments, limits.train_patches, NULL);
   make_inputs(r, limits.train_patches);
 }
 

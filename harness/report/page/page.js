@@ -286,12 +286,23 @@
     return [make('div', {id: 'charts'}, make('div', {class: 'tools'}, axis), legend, grid)];
   }
 
+  /* ---- what the experiment's file claims, and whether its numbers say so ---- */
+  function claims() {
+    if (!data.claims) return [];
+    const style = {'holds': 'finished', 'does not hold': 'failed'};
+    return [text('p', 'faint', data.claim_counts), ...data.claims.map(claim => fill(make('div', {class: 'claim'}),
+      fill(make('p'), text('span', 'chip ' + (style[claim.verdict] || ''), claim.verdict), ' ', claim.claim,
+        text('small', '', claim.from && ` (${claim.from})`)),
+      text('p', 'faint', claim.evidence)))];
+  }
+
   /* ---- the page: the sections of each kind, in order; one that has nothing to show is left out.
    * [id, name in the bar, heading, what renders it: a list of nodes] ---- */
   const drawings = document.getElementById('drawings');
   const sections = {
     experiment: [
       ['results', 'Results', 'Results', () => table_of(data.table)],
+      ['claims', 'Claims', 'Claims', claims],
       ['curves', 'Curves', 'Curves', curves],
       ['figures', 'Figures', 'Figures', () => drawings.children.length ? [drawings] : []],
       ['runs', 'Runs', 'Runs: where each number comes from', () => data.runs.map(run_of)],

@@ -1,0 +1,11 @@
+/* The CPU backend. Kernels of our own for the processor that is there (base/processor.h), oneDNN
+ * for matrix products; 8-bit dense layers are emulated: what they cost in accuracy, at no gain in
+ * speed. */
+#ifndef FLIP_CPU_PLUGIN_H
+#define FLIP_CPU_PLUGIN_H
+
+#include "ops/plugin.h"
+
+extern const ops_plugin cpu_plugin;
+
+#endif

@@ -1,0 +1,53 @@
+/* One product run as it was described, and what the library leaves to our kernels. */
+#include "cuda/gemm.h"
+#include "cuda/kernels.h"
+
+/* Where the product itself goes: an activation that is left to us reads it from `pre`. */
+void *gemm_target(const gemm_plan *plan, const gemm_product *p) {
+  bool is_ours = plan->key.epilogue == OPS_EPILOGUE_ACTIVATION && !(plan->form & GEMM_ACTIVATION);
+  return is_ours ? p->g.pre.data : p->g.c.data;
+}
+
+err gemm_multiply(ops *o, const gemm_plan *plan, const gemm_product *p, void *c,
+                  const cublasLtMatmulAlgo_t *algorithm) {
+  const float one = 1, zero = 0;
+  cuda_state *state = cuda_of(o);
+  return gemm_error(cublasLtMatmul(state->gemms->library, plan->product, &one, p->g.b.data,
+                                   plan->first, p->g.a.data, plan->second,
+                                   plan->key.accumulate ? &one : &zero, c, plan->result, c,
+                                   plan->result, algorithm, state->workspace,
+                                   state->workspace_bytes, state->compute),
+                    "a matrix product");
+}
+
+err gemm_run(ops *o, gemm_plan *plan, const gemm_product *p) {
+  err error = NULL;
+  if (plan->form & GEMM_BIAS_COMPUTE) {
+    ops_buffer copy = {p->bias_copy, OPS_BF16};
+    TRY(cuda_error(kernel_cast(p->g.n, p->g.bias, copy, cuda_of(o)->compute), "a bias"));
+  }
+  TRY(gemm_point(plan, p));
+  TRY(gemm_multiply(o, plan, p, gemm_target(plan, p), &plan->algorithm));
+cleanup:
+  return error;
+}
+
+err gemm_finish(ops *o, const ops_gemm *g, int form, const gemm_product *p) {
+  void *stream = cuda_of(o)->compute;
+  int64_t count = g->m * g->n;
+  int code = 0;
+  if (g->epilogue != OPS_EPILOGUE_NONE && !(form & GEMM_ACTIVATION))
+    code = g->epilogue == OPS_EPILOGUE_ACTIVATION
+               ? kernel_activation(g->activation, count, g->pre, g->c, stream)
+               : kernel_activation_gradient(g->activation, count, g->pre, g->c, stream);
+  if (code || !g->a_sums.data) return cuda_error(code, "an activation");
+  if (form & GEMM_SUMS) {
+    ops_buffer sums = {p->sums, OPS_F32};
+    code = kernel_column_sums(1, g->m, g->m, sums, g->a_sums, p->rest, stream);
+  } else if (g->transpose_a) {
+    code = kernel_column_sums(g->k, g->m, g->m, g->a, g->a_sums, p->rest, stream);
+  } else {
+    code = kernel_row_sums(g->m, g->k, g->a, g->a_sums, stream);
+  }
+  return cuda_error(code, "a bias gradient");
+}

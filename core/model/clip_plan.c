@@ -1,0 +1,121 @@
+/* How much memory a model takes, and that memory cut into buffers: one function for both. */
+#include "model/clip_inside.h"
+
+/* What activations are for. */
+typedef struct {
+  int64_t batch, patches, words;
+  bool is_kept;
+} use;
+
+static int ranks_of(const clip_limits *l) {
+  return l->ranks > 1 ? l->ranks : 1;
+}
+
+static use training(const clip_limits *l, bool is_kept) {
+  return (use){l->micro_batch, l->train_patches, l->train_words, is_kept};
+}
+
+static use evaluation(const clip_config *c, const clip_limits *l) {
+  return (use){l->eval_batch, l->eval_patches, c->text_length, false};
+}
+
+static tower_extent extent_of(const tower_shape *shape, const clip_types *types, const use *u,
+                              int64_t tokens) {
+  return (tower_extent){
+      .batch = u->batch,
+      .tokens = tokens,
+      .chunk = tower_chunk(shape, tokens, u->batch, types->compute, types->chunk_bytes),
+      .is_kept = u->is_kept,
+      .compute = types->compute,
+      .master = types->master};
+}
+
+static void cut_activations(clip_activations *a, const clip_config *c, const clip_types *types,
+                            use u, ops_block *block) {
+  const tower_extent image = extent_of(&c->image, types, &u, u.patches + c->has_class_token);
+  const tower_extent text = extent_of(&c->text, types, &u, u.words);
+  tower_lay_out(&a->image, &c->image, &image, block);
+  image_front_lay_out(&a->front, c, &image, block);
+  tower_lay_out(&a->text, &c->text, &text, block);
+}
+
+static size_t activation_bytes(const clip_config *c, const clip_types *types, use u) {
+  clip_activations a;
+  ops_block block = {0};
+  cut_activations(&a, c, types, u, &block);
+  return block.used;
+}
+
+static void cut_inputs(input_set *sets, ops_buffer *positions, const clip_config *c,
+                       const clip_limits *l, ops_type master, bool for_training, ops_block *block) {
+  input_set_lay_out(&sets[EVAL_SET], c, l->eval_batch, l->eval_patches, block);
+  for (int i = 0; i < TRAIN_SETS && for_training; i++)
+    input_set_lay_out(&sets[i], c, l->micro_batch, l->train_patches, block);
+  *positions = ops_cut(block, master, c->patches * c->image.width);
+}
+
+static size_t input_bytes(const clip_config *c, const clip_limits *l, ops_type master,
+                          bool for_training) {
+  input_set sets[SETS];
+  ops_buffer positions;
+  ops_block block = {0};
+  cut_inputs(sets, &positions, c, l, master, for_training, &block);
+  return block.used;
+}
+
+static size_t loss_bytes(const clip_config *c, const clip_limits *l, const clip_types *types) {
+  loss_buffers loss;
+  ops_block block = {0};
+  loss_lay_out(&loss, l->batch, ranks_of(l), c->image.embed, types->compute, types->master, &block);
+  return block.used;
+}
+
+void clip_plan(const clip_config *c, const clip_limits *l, const clip_types *types,
+               int64_t parameters, bool for_training, clip_memory *m) {
+  bool has_working = types->compute != types->master;
+  *m = (clip_memory){0};
+  m->bytes[CLIP_PARAMETERS] = (size_t)parameters * ops_size_of(types->master);
+  if (has_working) m->bytes[CLIP_WORKING] = (size_t)parameters * ops_size_of(types->compute);
+  m->bytes[CLIP_TRANSIENT] = activation_bytes(c, types, evaluation(c, l));
+  m->bytes[CLIP_INPUTS] = input_bytes(c, l, types->master, for_training);
+  if (!for_training) return;
+  m->bytes[CLIP_GRADIENTS] = m->bytes[CLIP_PARAMETERS];
+  m->bytes[CLIP_ACTIVATIONS] = activation_bytes(c, types, training(l, true));
+  m->bytes[CLIP_LOSS] = loss_bytes(c, l, types);
+  size_t pass = activation_bytes(c, types, training(l, false));
+  if (pass > m->bytes[CLIP_TRANSIENT]) m->bytes[CLIP_TRANSIENT] = pass;
+}
+
+size_t clip_memory_total(const clip_memory *m) {
+  size_t total = 0;
+  for (int i = 0; i < CLIP_BLOCKS; i++) total += m->bytes[i];
+  return total;
+}
+
+static clip_types types_of(const ops *o) {
+  return (clip_types){o->compute, o->master, o->chunk_bytes};
+}
+
+void clip_cut_training(const clip_model *m, bool is_kept, clip_activations *a) {
+  const clip_types types = types_of(m->o);
+  ops_block block = {.base = m->blocks[is_kept ? CLIP_ACTIVATIONS : CLIP_TRANSIENT]};
+  cut_activations(a, &m->config, &types, training(&m->limits, is_kept), &block);
+}
+
+void clip_cut_evaluation(const clip_model *m, clip_activations *a) {
+  const clip_types types = types_of(m->o);
+  ops_block block = {.base = m->blocks[CLIP_TRANSIENT]};
+  cut_activations(a, &m->config, &types, evaluation(&m->config, &m->limits), &block);
+}
+
+void clip_cut_loss(clip_model *m) {
+  ops_block block = {.base = m->blocks[CLIP_LOSS]};
+  loss_lay_out(&m->loss, m->limits.batch, ranks_of(&m->limits), m->config.image.embed,
+               m->o->compute, m->o->master, &block);
+}
+
+void clip_cut_inputs(clip_model *m) {
+  ops_block block = {.base = m->blocks[CLIP_INPUTS]};
+  cut_inputs(m->sets, &m->fixed_positions, &m->config, &m->limits, m->o->master, m->is_trainable,
+             &block);
+}

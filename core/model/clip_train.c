@@ -1,0 +1,176 @@
+/* A training step: inputs staged, towers forward and backward, the loss between. */
+#include "base/clock.h"
+#include "model/clip_inside.h"
+
+static image_source image_source_of(const clip_model *m, const clip_activations *a,
+                                    const input_set *in) {
+  return (image_source){&m->image_in, &m->config, &a->front,
+                        in->images,   in->index,  m->fixed_positions};
+}
+
+static tower_pass image_pass(const clip_model *m, const clip_activations *a) {
+  return (tower_pass){.t = &m->image, .w = &m->weights, .a = &a->image};
+}
+
+static tower_pass text_pass(const clip_model *m, const clip_activations *a, const input_set *in) {
+  return (tower_pass){.t = &m->text,
+                      .w = &m->weights,
+                      .a = &a->text,
+                      .pool_index = input_set_pool_index(in, &m->config)};
+}
+
+err clip_run_images(clip_model *m, const clip_activations *a, const input_set *in) {
+  const image_source source = image_source_of(m, a, in);
+  tower_pass pass = image_pass(m, a);
+  err error = NULL;
+  while (!error && tower_next(&pass, in->count)) {
+    error = image_front_forward(&source, &pass);
+    if (!error) error = tower_forward(&pass);
+  }
+  return error;
+}
+
+err clip_run_texts(clip_model *m, const clip_activations *a, const input_set *in) {
+  tower_pass pass = text_pass(m, a, in);
+  err error = NULL;
+  while (!error && tower_next(&pass, in->count)) {
+    error = text_front_forward(&m->text_in, &m->config, in->ids, &pass);
+    if (!error) error = tower_forward(&pass);
+  }
+  return error;
+}
+
+err clip_images_backward(clip_model *m, const clip_activations *a, const input_set *in,
+                         int64_t count, ops_buffer dfeatures) {
+  const image_source source = image_source_of(m, a, in);
+  tower_pass pass = image_pass(m, a);
+  err error = NULL;
+  while (!error && tower_next(&pass, count)) {
+    error = tower_backward(&pass, dfeatures);
+    if (!error) error = image_front_backward(&source, &pass);
+  }
+  return error;
+}
+
+static err texts_backward(clip_model *m, const clip_activations *a, const input_set *in,
+                          int64_t count, ops_buffer dfeatures) {
+  tower_pass pass = text_pass(m, a, in);
+  err error = NULL;
+  while (!error && tower_next(&pass, count)) {
+    error = tower_backward(&pass, dfeatures);
+    if (!error) error = text_front_backward(&m->text_in, &m->config, in->ids, &pass);
+  }
+  return error;
+}
+
+void clip_set_profile(clip_model *m, clip_profile *profile) {
+  m->profile = profile;
+}
+
+/* Ends a measured part: adds the time since *start to *sum and starts the next one. */
+static err clock_part(clip_model *m, double *sum, double *start) {
+  if (!m->profile) return NULL;
+  err error = m->o->call->synchronize(m->o);
+  double now = clock_seconds();
+  *sum += now - *start;
+  *start = now;
+  return error;
+}
+
+err clip_stage(clip_model *m, const clip_inputs *in) {
+  m->staged = 1 - m->current;
+  input_set *set = &m->sets[m->staged];
+  err error = input_set_images(set, m->o, &m->config, in->images, in->index, in->count,
+                               m->limits.train_patches);
+  if (!error) error = input_set_numbers(set, m->o, &m->config, in->first_sample, in->count);
+  return error ? error
+               : input_set_texts(set, m->o, &m->config, in->ids, in->id_counts, in->count,
+                                 m->limits.train_words);
+}
+
+err clip_take_staged(clip_model *m) {
+  m->current = m->staged;
+  return m->o->call->join(m->o);
+}
+
+int clip_current_set(const clip_model *m) {
+  return m->current;
+}
+
+/* The text tower beside the image tower, unless their times are asked for. */
+static err branch_to(const clip_model *m, int which) {
+  return m->profile || !m->o->call->branch ? NULL : m->o->call->branch(m->o, which);
+}
+
+static err merge_branches(const clip_model *m) {
+  return m->profile || !m->o->call->merge ? NULL : m->o->call->merge(m->o);
+}
+
+err clip_encode(clip_model *m, int64_t first, bool is_kept) {
+  err error = NULL;
+  double start = clock_seconds();
+  clip_profile unused, *profile = m->profile ? m->profile : &unused;
+  clip_activations passing, *a = &m->kept;
+  const input_set *in = &m->sets[m->current];
+  if (!is_kept) {
+    clip_cut_training(m, false, &passing);
+    a = &passing;
+  }
+  /* the towers write straight into the batch's features */
+  a->image.features = ops_at(m->loss.image, first * m->config.image.embed);
+  a->text.features = ops_at(m->loss.text, first * m->config.text.embed);
+  a->text.key_counts = input_set_key_counts(in, &m->config);
+  a->image.noise = (tower_noise){m->config.image_dropout, m->config.seed, IMAGE_SITE, in->numbers};
+  a->text.noise = (tower_noise){m->config.text_dropout, m->config.seed, TEXT_SITE, in->numbers};
+  TRY(branch_to(m, 1));
+  TRY(clip_run_texts(m, a, in));
+  TRY(clock_part(m, &profile->text_forward, &start));
+  TRY(branch_to(m, 0));
+  TRY(clip_run_images(m, a, in));
+  TRY(clock_part(m, &profile->image_forward, &start));
+  TRY(merge_branches(m));
+cleanup:
+  return error;
+}
+
+err clip_forward(clip_model *m, const clip_inputs *in, int64_t first, bool is_kept) {
+  err error = clip_stage(m, in);
+  if (!error) error = clip_take_staged(m);
+  return error ? error : clip_encode(m, first, is_kept);
+}
+
+void clip_set_ranks(clip_model *m, comm *ranks) {
+  m->loss.shared.ranks = comm_size(ranks) > 1 ? ranks : NULL;
+}
+
+err clip_loss(clip_model *m, int64_t batch, double *loss) {
+  double start = clock_seconds();
+  clip_profile unused, *profile = m->profile ? m->profile : &unused;
+  err error = loss_compute(m->o, &m->loss, batch, ops_at(m->weights.master, m->scale_log),
+                           ops_at(m->weights.gradients, m->scale_log));
+  if (!error) error = clock_part(m, &profile->loss, &start);
+  return error || !loss ? error : clip_read_loss(m, loss);
+}
+
+err clip_read_loss(const clip_model *m, double *loss) {
+  return clip_read_number(m, m->loss.value, loss);
+}
+
+err clip_backward(clip_model *m, int64_t first, int64_t count) {
+  err error = NULL;
+  double start = clock_seconds();
+  clip_profile unused, *profile = m->profile ? m->profile : &unused;
+  const clip_activations *a = &m->kept;
+  const input_set *in = &m->sets[m->current];
+  ops_buffer dimage = ops_at(m->loss.dimage, first * m->config.image.embed);
+  ops_buffer dtext = ops_at(m->loss.dtext, first * m->config.text.embed);
+  TRY(branch_to(m, 1));
+  TRY(texts_backward(m, a, in, count, dtext));
+  TRY(clock_part(m, &profile->text_backward, &start));
+  TRY(branch_to(m, 0));
+  TRY(clip_images_backward(m, a, in, count, dimage));
+  TRY(clock_part(m, &profile->image_backward, &start));
+  TRY(merge_branches(m));
+cleanup:
+  return error;
+}

@@ -1,0 +1,164 @@
+#include "model/tower_parts.h"
+
+/* dx = dy weight, dweight += dyᵀ x, dbias += sums of dy: the gradient of one dense layer.
+ * `into` names dx and may carry an epilogue for it. */
+static err dense_gradient(const tower_pass *p, const tower_dense *d, int64_t rows, ops_buffer dy,
+                          ops_buffer x, ops_gemm into) {
+  const tower_weights *w = p->w;
+  ops_gemm dweight = {.m = d->out,
+                      .n = d->in,
+                      .k = rows,
+                      .transpose_a = true,
+                      .accumulate = true,
+                      .may_narrow = true,
+                      .a = dy,
+                      .b = x,
+                      .c = ops_at(w->gradients, d->weight),
+                      .a_sums = d->bias < 0 ? (ops_buffer){0} : ops_at(w->gradients, d->bias)};
+  into.m = rows;
+  into.n = d->in;
+  into.k = d->out;
+  into.may_narrow = true;
+  into.a = dy;
+  into.b = ops_at(w->working, d->weight);
+  err error = w->o->call->gemm(w->o, &dweight);
+  return error ? error : w->o->call->gemm(w->o, &into);
+}
+
+/* From a->dnorm to a->dx, which is also where dresidual comes from, if it is there. */
+static err norm_gradient(const tower_pass *p, const tower_norm *n, ops_buffer dresidual) {
+  const tower_weights *w = p->w;
+  ops_layer_norm_gradient op = {.rows = tower_rows(p),
+                                .width = p->t->shape.width,
+                                .dy = p->a->dnorm,
+                                .x = n->x,
+                                .gamma = ops_at(w->master, n->gamma),
+                                .mean = n->mean,
+                                .rstd = n->rstd,
+                                .dresidual = dresidual,
+                                .dx = p->a->dx,
+                                .dgamma = ops_at(w->gradients, n->gamma),
+                                .dbeta = ops_at(w->gradients, n->beta)};
+  return w->o->call->layer_norm_gradient(w->o, &op);
+}
+
+/* The norm in front of block `layer`, once more. */
+static err recompute_norm1(const tower_pass *p, int64_t layer) {
+  tower_norm n = tower_norm_before(p, layer);
+  err error = tower_normalize(p, &n);
+  bool is_dropped = layer == 0 && p->t->shape.is_post_norm;
+  return error || !is_dropped ? error : tower_drop(p, TOWER_EMBEDDINGS_SITE, n.y, n.y);
+}
+
+/* What the block shares with the others: computed again from the sums and from the activation's
+ * input, which it keeps. */
+static err recompute_shared(const tower_pass *p, int64_t layer) {
+  err error = NULL;
+  const tower_shape *s = &p->t->shape;
+  if (p->a->are_norms_shared) {
+    tower_norm between = tower_norm_between(p, layer);
+    TRY(recompute_norm1(p, layer));
+    TRY(tower_normalize(p, &between));
+  }
+  if (p->a->is_hidden_shared) {
+    const tower_place at = tower_place_of(p, layer);
+    const ops_activate again = {s->activation, tower_rows(p) * s->hidden, at.pre, at.hidden};
+    TRY(p->w->o->call->activate(p->w->o, &again));
+  }
+cleanup:
+  return error;
+}
+
+/* Computes again what block `layer` did not keep, from its input. */
+static err recompute_block(const tower_pass *p, int64_t layer) {
+  err error = recompute_norm1(p, layer);
+  return error ? error : tower_block_inner(p, layer);
+}
+
+/* Through a norm and the residual around it. a->dnorm: the gradient of its output, from the branch;
+ * a->dx: of the sum behind the branch on entry, of the norm's input on return. A residual that
+ * leaves behind the norm (post-norm) joins the branch first. is_embedded: the embeddings' dropout
+ * lies behind this norm. */
+static err join_residual(const tower_pass *p, const tower_norm *n, bool is_embedded) {
+  const tower_activations *a = p->a;
+  if (!p->t->shape.is_post_norm) return norm_gradient(p, n, a->dx);
+  ops_dropout sum = {.samples = p->count,
+                     .elements = a->tokens * p->t->shape.width,
+                     .x = a->dnorm,
+                     .residual = a->dx,
+                     .y = a->dnorm};
+  err error = p->w->o->call->dropout(p->w->o, &sum);
+  if (!error && is_embedded) error = tower_drop(p, TOWER_EMBEDDINGS_SITE, a->dnorm, a->dnorm);
+  return error ? error : norm_gradient(p, n, (ops_buffer){0});
+}
+
+/* The gradient of what a branch added to the sum whose gradient is a->dx. */
+static err branch_gradient(const tower_pass *p, int64_t site, ops_buffer *dy) {
+  const tower_activations *a = p->a;
+  *dy = a->noise.rate > 0 ? a->delta : a->dx; /* delta is free during backward */
+  return tower_drop(p, site, a->dx, a->delta);
+}
+
+/* a->dx holds the gradient of the sum behind the MLP on entry, of the block's input sum on return.
+ */
+static err mlp_backward(const tower_pass *p, int64_t layer) {
+  err error = NULL;
+  const tower_activations *a = p->a;
+  const tower_place at = tower_place_of(p, layer);
+  const tower_norm between = tower_norm_between(p, layer);
+  const tower_dense fc1 = tower_fc1(p->t, layer), fc2 = tower_fc2(p->t, layer);
+  ops_buffer dy;
+  ops_gemm dpre = {.c = a->dhidden,
+                   .epilogue = OPS_EPILOGUE_ACTIVATION_GRADIENT,
+                   .activation = p->t->shape.activation,
+                   .pre = at.pre};
+  TRY(branch_gradient(p, tower_mlp_site(layer), &dy));
+  TRY(dense_gradient(p, &fc2, tower_rows(p), dy, at.hidden, dpre));
+  TRY(dense_gradient(p, &fc1, tower_rows(p), a->dhidden, at.norm2, (ops_gemm){.c = a->dnorm}));
+  TRY(join_residual(p, &between, false));
+cleanup:
+  return error;
+}
+
+static err attention_backward(const tower_pass *p, int64_t layer) {
+  err error = NULL;
+  const tower_activations *a = p->a;
+  const tower_place at = tower_place_of(p, layer);
+  const tower_norm before = tower_norm_before(p, layer);
+  const tower_dense qkv = tower_qkv(p->t, layer), out = tower_out(p->t, layer);
+  ops_buffer dy;
+  TRY(branch_gradient(p, tower_attention_site(layer), &dy));
+  TRY(dense_gradient(p, &out, tower_rows(p), dy, at.attended, (ops_gemm){.c = a->dnorm}));
+  ops_attention attend = tower_attention(p, &at);
+  attend.dout = a->dnorm;
+  attend.dqkv = a->dqkv;
+  TRY(p->w->o->call->attention_gradient(p->w->o, &attend));
+  TRY(dense_gradient(p, &qkv, tower_rows(p), a->dqkv, at.norm1, (ops_gemm){.c = a->dnorm}));
+  TRY(join_residual(p, &before, layer == 0));
+cleanup:
+  return error;
+}
+
+err tower_backward(const tower_pass *p, ops_buffer dfeatures) {
+  err error = NULL;
+  const tower_activations *a = p->a;
+  const tower_shape *s = &p->t->shape;
+  const tower_norm last = tower_norm_before(p, s->layers);
+  const tower_dense projection = tower_projection(p->t);
+  ops_pool pool = tower_pooling(p);
+  /* delta is free during backward and holds dpooled: count <= rows */
+  TRY(dense_gradient(p, &projection, p->count, ops_at(dfeatures, p->first * s->embed), pool.pooled,
+                     (ops_gemm){.c = a->delta}));
+  pool.dpooled = a->delta;
+  pool.dx = a->dnorm;
+  TRY(p->w->o->call->pool_gradient(p->w->o, &pool));
+  TRY(norm_gradient(p, &last, (ops_buffer){0}));
+  for (int64_t layer = s->layers - 1; layer >= 0; layer--) {
+    TRY(layer < a->recompute ? recompute_block(p, layer) : recompute_shared(p, layer));
+    TRY(mlp_backward(p, layer));
+    TRY(attention_backward(p, layer));
+  }
+  if (!s->is_post_norm) TRY(tower_drop(p, TOWER_EMBEDDINGS_SITE, a->dx, a->dx));
+cleanup:
+  return error;
+}

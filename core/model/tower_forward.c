@@ -1,0 +1,82 @@
+#include "model/tower_parts.h"
+
+/* n->x = stream + what the branch added (a->delta), and the norm of that. */
+static err add_and_normalize(const tower_pass *p, const tower_norm *n, ops_buffer stream) {
+  ops_layer_norm op = tower_norm_op(p, n);
+  op.sum = n->x;
+  op.x = stream;
+  op.residual = p->a->delta;
+  return p->w->o->call->layer_norm(p->w->o, &op);
+}
+
+err tower_block_inner(const tower_pass *p, int64_t layer) {
+  err error = NULL;
+  const tower_shape *s = &p->t->shape;
+  ops *o = p->w->o;
+  const tower_place at = tower_place_of(p, layer);
+  const tower_dense to_qkv = tower_qkv(p->t, layer), to_out = tower_out(p->t, layer),
+                    to_hidden = tower_fc1(p->t, layer);
+  ops_gemm qkv = tower_dense_op(p, &to_qkv, tower_rows(p), at.norm1, at.qkv);
+  ops_attention attend = tower_attention(p, &at);
+  ops_gemm out = tower_dense_op(p, &to_out, tower_rows(p), at.attended, p->a->delta);
+  tower_norm between = tower_norm_between(p, layer);
+  ops_gemm fc1 = tower_dense_op(p, &to_hidden, tower_rows(p), at.norm2, at.hidden);
+  fc1.epilogue = OPS_EPILOGUE_ACTIVATION;
+  fc1.activation = s->activation;
+  fc1.pre = at.pre;
+
+  TRY(o->call->gemm(o, &qkv));
+  TRY(o->call->attention(o, &attend));
+  TRY(o->call->gemm(o, &out));
+  TRY(tower_drop(p, tower_attention_site(layer), p->a->delta, p->a->delta));
+  TRY(add_and_normalize(p, &between, s->is_post_norm ? at.norm1 : tower_stream(p, layer)));
+  TRY(o->call->gemm(o, &fc1));
+cleanup:
+  return error;
+}
+
+/* The same, and the residual after the MLP, left in a->delta. */
+static err block_forward(const tower_pass *p, int64_t layer) {
+  const tower_place at = tower_place_of(p, layer);
+  const tower_dense layer2 = tower_fc2(p->t, layer);
+  ops_gemm fc2 = tower_dense_op(p, &layer2, tower_rows(p), at.hidden, p->a->delta);
+  err error = tower_block_inner(p, layer);
+  if (!error) error = p->w->o->call->gemm(p->w->o, &fc2);
+  return error ? error : tower_drop(p, tower_mlp_site(layer), p->a->delta, p->a->delta);
+}
+
+/* The norm behind block `layer`, with what that block adds summed up first. */
+static err norm_after(const tower_pass *p, int64_t layer) {
+  const tower_place at = tower_place_of(p, layer);
+  tower_norm n = tower_norm_before(p, layer + 1);
+  return add_and_normalize(p, &n, p->t->shape.is_post_norm ? at.norm2 : at.middle);
+}
+
+/* The first norm, with the embeddings' dropout: behind the norm in BERT; in front of it in ViT,
+ * whose dropped embeddings are kept as the first block's input. */
+static err norm_first(const tower_pass *p) {
+  bool is_post = p->t->shape.is_post_norm;
+  tower_norm n = tower_norm_before(p, 0);
+  err error = is_post ? NULL : tower_drop(p, TOWER_EMBEDDINGS_SITE, n.x, n.x);
+  if (!error) error = tower_normalize(p, &n);
+  return error || !is_post ? error : tower_drop(p, TOWER_EMBEDDINGS_SITE, n.y, n.y);
+}
+
+err tower_forward(const tower_pass *p) {
+  err error = NULL;
+  const tower_shape *s = &p->t->shape;
+  ops *o = p->w->o;
+  TRY(norm_first(p));
+  for (int64_t layer = 0; layer < s->layers; layer++) {
+    TRY(block_forward(p, layer));
+    TRY(norm_after(p, layer));
+  }
+  ops_pool pool = tower_pooling(p);
+  TRY(o->call->pool(o, &pool));
+  const tower_dense projection = tower_projection(p->t);
+  ops_gemm project = tower_dense_op(p, &projection, p->count, pool.pooled,
+                                    ops_at(p->a->features, p->first * s->embed));
+  TRY(o->call->gemm(o, &project));
+cleanup:
+  return error;
+}

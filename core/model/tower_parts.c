@@ -1,0 +1,182 @@
+#include "model/tower_parts.h"
+
+/* The rows of the pass's samples in layer `layer` of a buffer with `width` columns. */
+static ops_buffer rows_of(const tower_pass *p, ops_buffer buffer, int64_t layer, int64_t width) {
+  const tower_activations *a = p->a;
+  int64_t row = 0;
+  if (a->is_kept && layer < a->recompute)
+    row = a->shared_row;
+  else if (a->is_kept)
+    row = (layer - a->recompute) * a->layer_rows + p->first * a->tokens;
+  return ops_at(buffer, row * width);
+}
+
+ops_buffer tower_stream(const tower_pass *p, int64_t layer) {
+  const tower_activations *a = p->a;
+  int64_t row = a->is_kept ? layer * a->layer_rows + p->first * a->tokens : 0;
+  return ops_at(a->x, row * p->t->shape.width);
+}
+
+ops_buffer tower_input(const tower_pass *p) {
+  return tower_stream(p, 0);
+}
+
+bool tower_next(tower_pass *p, int64_t samples) {
+  p->first += p->count;
+  p->count = samples - p->first < p->a->chunk ? samples - p->first : p->a->chunk;
+  return p->count > 0;
+}
+
+tower_place tower_place_of(const tower_pass *p, int64_t layer) {
+  const tower_activations *a = p->a;
+  const tower_shape *s = &p->t->shape;
+  return (tower_place){
+      .norm1 = a->are_norms_shared ? a->norm1 : rows_of(p, a->norm1, layer, s->width),
+      .mean1 = rows_of(p, a->mean1, layer, 1),
+      .rstd1 = rows_of(p, a->rstd1, layer, 1),
+      .qkv = rows_of(p, a->qkv, layer, 3 * s->width),
+      .attended = rows_of(p, a->attended, layer, s->width),
+      .lse = rows_of(p, a->lse, layer, s->heads),
+      .middle = rows_of(p, a->middle, layer, s->width),
+      .norm2 = a->are_norms_shared ? a->norm2 : rows_of(p, a->norm2, layer, s->width),
+      .mean2 = rows_of(p, a->mean2, layer, 1),
+      .rstd2 = rows_of(p, a->rstd2, layer, 1),
+      .pre = rows_of(p, a->pre, layer, s->hidden),
+      .hidden = a->is_hidden_shared ? a->hidden : rows_of(p, a->hidden, layer, s->hidden)};
+}
+
+/* The final norm: its statistics are kept for every sample, its output is one chunk's. */
+static tower_norm last_norm(const tower_pass *p) {
+  const tower_activations *a = p->a;
+  int64_t row = a->is_kept ? p->first * a->tokens : 0;
+  return (tower_norm){.x = tower_stream(p, p->t->shape.layers),
+                      .y = a->last,
+                      .mean = ops_at(a->mean_last, row),
+                      .rstd = ops_at(a->rstd_last, row)};
+}
+
+tower_norm tower_norm_before(const tower_pass *p, int64_t layer) {
+  const tower *t = p->t;
+  bool is_post = t->shape.is_post_norm;
+  tower_norm n;
+  if (layer == t->shape.layers) {
+    n = last_norm(p);
+  } else {
+    tower_place at = tower_place_of(p, layer);
+    n = (tower_norm){
+        .x = tower_stream(p, layer), .y = at.norm1, .mean = at.mean1, .rstd = at.rstd1};
+  }
+  if (layer == (is_post ? 0 : t->shape.layers)) {
+    n.gamma = t->norm_gamma;
+    n.beta = t->norm_beta;
+  } else {
+    const tower_block *b = &t->blocks[is_post ? layer - 1 : layer];
+    n.gamma = is_post ? b->norm2_gamma : b->norm1_gamma;
+    n.beta = is_post ? b->norm2_beta : b->norm1_beta;
+  }
+  return n;
+}
+
+tower_norm tower_norm_between(const tower_pass *p, int64_t layer) {
+  bool is_post = p->t->shape.is_post_norm;
+  const tower_block *b = &p->t->blocks[layer];
+  tower_place at = tower_place_of(p, layer);
+  return (tower_norm){.gamma = is_post ? b->norm1_gamma : b->norm2_gamma,
+                      .beta = is_post ? b->norm1_beta : b->norm2_beta,
+                      .x = at.middle,
+                      .y = at.norm2,
+                      .mean = at.mean2,
+                      .rstd = at.rstd2};
+}
+
+ops_layer_norm tower_norm_op(const tower_pass *p, const tower_norm *n) {
+  return (ops_layer_norm){.rows = tower_rows(p),
+                          .width = p->t->shape.width,
+                          .eps = p->t->shape.norm_eps,
+                          .x = n->x,
+                          .gamma = ops_at(p->w->master, n->gamma),
+                          .beta = ops_at(p->w->master, n->beta),
+                          .y = n->y,
+                          .mean = n->mean,
+                          .rstd = n->rstd};
+}
+
+err tower_normalize(const tower_pass *p, const tower_norm *n) {
+  ops_layer_norm op = tower_norm_op(p, n);
+  return p->w->o->call->layer_norm(p->w->o, &op);
+}
+
+ops_gemm tower_dense_op(const tower_pass *p, const tower_dense *d, int64_t rows, ops_buffer x,
+                        ops_buffer y) {
+  return (ops_gemm){.m = rows,
+                    .n = d->out,
+                    .k = d->in,
+                    .transpose_b = true,
+                    .may_narrow = true,
+                    .a = x,
+                    .b = ops_at(p->w->working, d->weight),
+                    .c = y,
+                    .bias = d->bias < 0 ? (ops_buffer){0} : ops_at(p->w->master, d->bias)};
+}
+
+tower_dense tower_qkv(const tower *t, int64_t layer) {
+  const tower_block *b = &t->blocks[layer];
+  return (tower_dense){t->shape.width, 3 * t->shape.width, b->qkv, b->qkv_bias};
+}
+
+tower_dense tower_out(const tower *t, int64_t layer) {
+  const tower_block *b = &t->blocks[layer];
+  return (tower_dense){t->shape.width, t->shape.width, b->out, b->out_bias};
+}
+
+tower_dense tower_fc1(const tower *t, int64_t layer) {
+  const tower_block *b = &t->blocks[layer];
+  return (tower_dense){t->shape.width, t->shape.hidden, b->fc1, b->fc1_bias};
+}
+
+tower_dense tower_fc2(const tower *t, int64_t layer) {
+  const tower_block *b = &t->blocks[layer];
+  return (tower_dense){t->shape.hidden, t->shape.width, b->fc2, b->fc2_bias};
+}
+
+tower_dense tower_projection(const tower *t) {
+  return (tower_dense){t->shape.width, t->shape.embed, t->projection, -1};
+}
+
+ops_attention tower_attention(const tower_pass *p, const tower_place *at) {
+  const tower_shape *s = &p->t->shape;
+  return (ops_attention){.batch = p->count,
+                         .tokens = p->a->tokens,
+                         .heads = s->heads,
+                         .head_width = s->width / s->heads,
+                         .is_causal = s->is_causal,
+                         .key_counts = ops_at(p->a->key_counts, p->first),
+                         .qkv = at->qkv,
+                         .out = at->attended,
+                         .lse = at->lse};
+}
+
+ops_pool tower_pooling(const tower_pass *p) {
+  const tower_shape *s = &p->t->shape;
+  return (ops_pool){.batch = p->count,
+                    .tokens = p->a->tokens,
+                    .width = s->width,
+                    .pooling = s->pooling,
+                    .x = p->a->last,
+                    .index = ops_at(p->pool_index, p->first),
+                    .pooled = ops_at(p->a->pooled, p->first * s->width)};
+}
+
+err tower_drop(const tower_pass *p, int64_t site, ops_buffer x, ops_buffer y) {
+  const tower_noise *noise = &p->a->noise;
+  if (noise->rate == 0) return NULL;
+  ops_dropout d = {.samples = p->count,
+                   .elements = p->a->tokens * p->t->shape.width,
+                   .rate = noise->rate,
+                   .seed = noise->seed,
+                   .site = noise->first_site + (uint64_t)site,
+                   .numbers = ops_at(noise->numbers, 2 * p->first),
+                   .x = x,
+                   .y = y};
+  return p->w->o->call->dropout(p->w->o, &d);
+}

@@ -1,0 +1,63 @@
+/* What a tower's passes are made of: where a block's buffers are, its norms, dense layers,
+ * attention, dropout. For tower_forward.c and tower_backward.c alone. */
+#ifndef FLIP_MODEL_TOWER_PARTS_H
+#define FLIP_MODEL_TOWER_PARTS_H
+
+#include "model/tower.h"
+
+static inline int64_t tower_rows(const tower_pass *p) {
+  return p->count * p->a->tokens;
+}
+
+/* What enters block `layer`; layer `layers`: what leaves the last one. Kept for every layer. */
+ops_buffer tower_stream(const tower_pass *p, int64_t layer);
+
+/* One block's other buffers, from the pass's first sample on. */
+typedef struct {
+  ops_buffer norm1, mean1, rstd1, qkv, attended, lse;
+  ops_buffer middle, norm2, mean2, rstd2, pre, hidden;
+} tower_place;
+tower_place tower_place_of(const tower_pass *p, int64_t layer);
+
+/* A norm of the chain: its weights' offsets, and where it reads and writes. */
+typedef struct {
+  int64_t gamma, beta;
+  ops_buffer x, y, mean, rstd;
+} tower_norm;
+/* The norm in front of block `layer` (layer `layers`: the last one), and that between its attention
+ * and its MLP. */
+tower_norm tower_norm_before(const tower_pass *p, int64_t layer);
+tower_norm tower_norm_between(const tower_pass *p, int64_t layer);
+ops_layer_norm tower_norm_op(const tower_pass *p, const tower_norm *n);
+err tower_normalize(const tower_pass *p, const tower_norm *n) ERR_MUST_CHECK;
+
+/* y = x weightᵀ + bias, from `in` to `out` columns: offsets; bias -1: none. */
+typedef struct {
+  int64_t in, out, weight, bias;
+} tower_dense;
+ops_gemm tower_dense_op(const tower_pass *p, const tower_dense *d, int64_t rows, ops_buffer x,
+                        ops_buffer y);
+tower_dense tower_qkv(const tower *t, int64_t layer);
+tower_dense tower_out(const tower *t, int64_t layer);
+tower_dense tower_fc1(const tower *t, int64_t layer);
+tower_dense tower_fc2(const tower *t, int64_t layer);
+tower_dense tower_projection(const tower *t);
+
+ops_attention tower_attention(const tower_pass *p, const tower_place *at);
+ops_pool tower_pooling(const tower_pass *p);
+
+/* y = dropout(x), nothing at rate 0. Site 0 is the embeddings', then two a block: of what attention
+ * adds, and of what the MLP adds. */
+err tower_drop(const tower_pass *p, int64_t site, ops_buffer x, ops_buffer y) ERR_MUST_CHECK;
+enum { TOWER_EMBEDDINGS_SITE = 0 };
+static inline int64_t tower_attention_site(int64_t layer) {
+  return 1 + 2 * layer;
+}
+static inline int64_t tower_mlp_site(int64_t layer) {
+  return 2 + 2 * layer;
+}
+
+/* tower_forward.c: one block, from norm1 (already there) to the hidden layer of the MLP. */
+err tower_block_inner(const tower_pass *p, int64_t layer) ERR_MUST_CHECK;
+
+#endif

@@ -1,0 +1,191 @@
+#include "read/shard_sample.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/fs.h"
+#include "base/mem.h"
+#include "text/plain_text.h"
+#include "read/record.h"
+#include "read/sample_json.h"
+
+/* What sample i lacks to be a row; NULL: nothing. */
+static const char *lack_of(const shard_reading *how, const shard *from, size_t i) {
+  if (how->needs & DATASET_IMAGE && !shard_get(from, i, SHARD_IMAGE).data) return "image";
+  if (!(how->needs & DATASET_CAPTION)) return NULL;
+  bool has_field = how->caption_field && shard_get(from, i, SHARD_JSON).data;
+  return has_field || shard_get(from, i, SHARD_CAPTION).data ? NULL : "caption (.txt)";
+}
+
+err shard_leave_out_lacking(shard *from, const shard_reading *how, strbuf *lines, int64_t *count) {
+  bool *is_left_out = NULL;
+  err error = NULL;
+  for (size_t i = 0; i < from->count; i++) {
+    const char *lack = lack_of(how, from, i);
+    char *key = NULL;
+    if (!lack) continue;
+    if (!is_left_out) is_left_out = mem_zeroed(from->count, sizeof *is_left_out);
+    if (!is_left_out) return mem_error(from->count, "a data set's index");
+    TRY(shard_key(from, i, &key));
+    is_left_out[i] = true;
+    (*count)++;
+    strbuf_format(lines, "%s: sample %s has no %s\n", from->path, key, lack);
+    free(key);
+  }
+  if (is_left_out) shard_leave_out(from, is_left_out);
+cleanup:
+  free(is_left_out);
+  return error;
+}
+
+/* The caption's text, NULL when there is none. One that is no text is a fault where captions are
+ * needed, and none where they are not. */
+static err take_caption(const shard_reading *how, shard_bytes bytes, char **caption) {
+  if (!bytes.data) return NULL;
+  err error = plain_text(bytes.data, bytes.size, "its caption", caption);
+  if (!error || how->needs & DATASET_CAPTION || err_kind_of(error) != ERR_INPUT) return error;
+  err_free(error);
+  return NULL;
+}
+
+static err take_json(shard_bytes bytes, char **json) {
+  return bytes.data ? sample_json_text(bytes.data, bytes.size, json) : NULL;
+}
+
+/* The caption that a field of the JSON holds; NULL: the .txt has to stand in. */
+static err take_field(const shard_reading *how, dataset_sample *out) {
+  if (!how->caption_field || !out->json) return NULL;
+  err error = sample_caption(out->json, how->caption_field, &out->caption);
+  if (!error || how->needs & DATASET_CAPTION || err_kind_of(error) != ERR_INPUT) return error;
+  err_free(error);
+  return NULL;
+}
+
+err shard_sample_read(const shard *from, size_t i, const shard_reading *how, bool has_image,
+                      dataset_sample *out) {
+  *out = (dataset_sample){.shard = from->path};
+  err error = shard_key(from, i, &out->owned_key);
+  out->key = out->owned_key;
+  if (has_image) {
+    shard_bytes image = shard_get(from, i, SHARD_IMAGE);
+    out->image = image.data;
+    out->image_bytes = image.size;
+  }
+  if (!error) error = take_json(shard_get(from, i, SHARD_JSON), &out->json);
+  if (!error) error = take_field(how, out);
+  if (!error && !out->caption)
+    error = take_caption(how, shard_get(from, i, SHARD_CAPTION), &out->caption);
+  if (!error && !out->caption && how->needs & DATASET_CAPTION)
+    error = err_new(ERR_INPUT, "its JSON has no text '%s'", how->caption_field);
+  return error;
+}
+
+void shard_hash_places(const shard *one, hash_state *state) {
+  enum { PAGES = 4, PAGE = 4096 };
+  hash_add(state, one->samples, one->count * sizeof *one->samples);
+  for (size_t i = 0; i < PAGES; i++) {
+    size_t at = one->size / (2 * PAGES) * (2 * i + 1), left = one->size - at;
+    hash_add(state, one->map + at, left < PAGE ? left : PAGE);
+  }
+}
+
+/* Runs a command with its output going to a file that has no name any more. */
+static err run_command(const char *command, FILE **output) {
+  char block[1 << 16];
+  size_t length;
+  err error = NULL;
+  FILE *file = tmpfile(), *pipe = NULL;
+  if (!file) return err_errno(errno, "pipe:%s: no temporary file for its output", command);
+  pipe = popen(command, "re");
+  if (!pipe) FAIL(ERR_IO, "pipe:%s: cannot be run", command);
+  while ((length = fread(block, 1, sizeof block, pipe)) > 0)
+    if (fwrite(block, 1, length, file) != length)
+      FAIL(ERR_IO, "pipe:%s: its output does not fit into the temporary folder", command);
+  int status = pclose(pipe);
+  pipe = NULL;
+  if (status != 0)
+    FAIL(ERR_INPUT, "pipe:%s: the command ended with status %d", command,
+         WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
+  if (fflush(file) != 0) error = err_errno(errno, "pipe:%s: its output", command);
+cleanup:
+  if (pipe) pclose(pipe);
+  if (error)
+    fclose(file);
+  else
+    *output = file;
+  return error;
+}
+
+err shard_open_command(const char *command, const char *name, shard *out, shard_notes *notes) {
+  FILE *output = NULL;
+  char path[64];
+  err error = run_command(command, &output);
+  if (error) return error;
+  snprintf(path, sizeof path, "/proc/self/fd/%d", fileno(output));
+  error = shard_open_as(path, name, out, notes);
+  fclose(output); /* the mapping keeps the bytes */
+  return error;
+}
+
+/* The first {NUMBER..NUMBER} of a command; NULL when it has none. */
+static const char *find_range(const char *command) {
+  for (const char *at = strchr(command, '{'); at; at = strchr(at + 1, '{')) {
+    const char *dots = at + 1 + strspn(at + 1, "0123456789");
+    if (dots == at + 1 || strncmp(dots, "..", 2) != 0) continue;
+    const char *end = dots + 2 + strspn(dots + 2, "0123456789");
+    if (end > dots + 2 && *end == '}') return at;
+  }
+  return NULL;
+}
+
+/* The words around a range, with each of its numbers. */
+static err fill_range(const char *location, const char *range, char ***commands, size_t *count) {
+  const char *rest = strchr(range, '}') + 1;
+  char *numbers = mem_copy_string(range);
+  if (!numbers) return mem_error(strlen(range), "a pipe");
+  numbers[rest - range] = '\0';
+  err error = shard_expand(&numbers, 1, commands, count);
+  free(numbers);
+  for (size_t i = 0; i < *count && !error; i++) {
+    strbuf one = {0};
+    strbuf_append_bytes(&one, location, (size_t)(range - location));
+    strbuf_format(&one, "%s%s", (*commands)[i], rest);
+    free((*commands)[i]);
+    (*commands)[i] = strbuf_take(&one);
+    if (!(*commands)[i]) error = mem_error(strlen(location), "a pipe");
+  }
+  return error;
+}
+
+static err take_one(const char *location, char ***commands, size_t *count) {
+  *commands = mem_zeroed(1, sizeof **commands);
+  if (*commands) (*commands)[(*count)++] = mem_copy_string(location);
+  return *commands && **commands ? NULL : mem_error(strlen(location), "a pipe");
+}
+
+err shard_expand_commands(const char *location, const char *whole, char ***commands, char ***names,
+                          size_t *count) {
+  const char *range = find_range(location);
+  *commands = *names = NULL;
+  *count = 0;
+  err error =
+      range ? fill_range(location, range, commands, count) : take_one(location, commands, count);
+  if (!error) *names = mem_zeroed(*count, sizeof **names);
+  for (size_t i = 0; i < *count && !error && *names; i++) {
+    strbuf name = {0};
+    strbuf_format(&name, "%s%s", range ? "pipe:" : "", range ? (*commands)[i] : whole);
+    (*names)[i] = strbuf_take(&name);
+    if (!(*names)[i]) error = mem_error(strlen(whole), "a pipe");
+  }
+  if (!error && *names) return NULL;
+  if (!error) error = mem_error(*count * sizeof **names, "a pipe");
+  fs_free_names(*commands, *count);
+  if (*names) fs_free_names(*names, *count);
+  *commands = *names = NULL;
+  *count = 0;
+  return error;
+}

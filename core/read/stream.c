@@ -1,0 +1,462 @@
+#include "read/stream.h"
+
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "read/permute.h"
+
+/* A shard in the order's queue: from being opened ahead until the last block with samples of it is
+ * released. */
+typedef struct node {
+  stream_shard shard;
+  int64_t epoch, place;
+  int refs; /* the queue's, and one a segment */
+  bool is_ready, is_begun;
+  err failure;
+  struct node *next;
+} node;
+
+/* Samples of one shard in a block. */
+typedef struct {
+  node *from;
+  int64_t first, count; /* of the shard */
+  int64_t at;           /* where they begin in the block, before the shuffle */
+} segment;
+
+struct stream_block {
+  int refs; /* the stream's while it gives from it, and one a run */
+  int64_t count;
+  stream_position start, after;
+  segment *segments;
+  size_t segment_count, capacity;
+};
+
+struct stream {
+  stream_config c;
+  pthread_mutex_t lock;           /* guards everything below */
+  pthread_cond_t ready, wanted;   /* a shard is open; more are to be opened */
+  node *head, *tail;              /* in order; the head is what the next block begins with */
+  int64_t next_epoch, next_place; /* to be opened */
+  int64_t queued, untouched;      /* samples, and shards, that no block has */
+  int64_t open_shards;
+  bool is_stopping, has_failed;
+  stream_position at; /* where the next block begins */
+  int64_t skip;       /* places of the first block that an earlier process gave */
+  stream_block *block;
+  int64_t place; /* of the block, next to be given */
+  strbuf lines, remarks;
+  size_t line_count;
+  pthread_t *threads;
+  int started;
+};
+
+static const char position_format[] = "epoch=%" PRId64 " shard=%" PRId64 " sample=%" PRId64
+                                      " before=%" PRId64 " left_out=%" PRId64 " place=%" PRId64;
+
+void stream_position_write(const stream_position *p, char text[STREAM_POSITION_SIZE]) {
+  snprintf(text, STREAM_POSITION_SIZE, position_format, p->epoch, p->shard, p->sample, p->before,
+           p->left_out, p->place);
+}
+
+err stream_position_read(const char *text, stream_position *p) {
+  int end = 0;
+  int found = sscanf(text,
+                     "epoch=%" SCNd64 " shard=%" SCNd64 " sample=%" SCNd64 " before=%" SCNd64
+                     " left_out=%" SCNd64 " place=%" SCNd64 "%n",
+                     &p->epoch, &p->shard, &p->sample, &p->before, &p->left_out, &p->place, &end);
+  if (found == 6 && !text[end] && p->epoch >= 0 && p->shard >= 0 && p->sample >= 0 &&
+      p->before >= 0 && p->left_out >= 0 && p->place >= 0)
+    return NULL;
+  return err_new(ERR_INPUT, "'%.100s' is no place in the order of data.order: stream", text);
+}
+
+void stream_shard_close(stream_shard *one) {
+  shard_close(&one->tar);
+  strbuf_free(&one->lines);
+  free((void *)one->is_bad);
+  *one = (stream_shard){0};
+}
+
+/* Opens the shard at a place, with room to note what cannot be decoded. */
+static err open_place(const stream *s, int64_t epoch, int64_t place, stream_shard *out) {
+  const stream_shards *from = &s->c.shards;
+  int64_t number = from->at(from->context, s->c.seed, s->c.is_shuffled, epoch, place);
+  err error = from->open(from->context, number, out);
+  if (error) return error;
+  out->is_bad = mem_zeroed((size_t)out->count + 1, sizeof *out->is_bad);
+  if (out->is_bad) return NULL;
+  stream_shard_close(out);
+  return mem_error((size_t)out->count, "a shard");
+}
+
+/* Under the lock. A block lies within one epoch, so no more of the next one is opened than it takes
+ * to keep the openers busy. */
+static bool wants_more(const stream *s) {
+  if (s->has_failed) return false;
+  if (s->next_epoch > s->at.epoch + 1) return false;
+  if (s->untouched < s->c.openers) return true;
+  return s->next_epoch == s->at.epoch && s->queued < s->c.buffer;
+}
+
+/* Under the lock: a place in the queue, to be filled by the caller. */
+static node *append_node(stream *s) {
+  node *n = mem_zeroed(1, sizeof *n);
+  if (!n) return NULL;
+  *n = (node){.epoch = s->next_epoch, .place = s->next_place, .refs = 1};
+  if (s->tail)
+    s->tail->next = n;
+  else
+    s->head = n;
+  s->tail = n;
+  s->untouched++;
+  s->open_shards++;
+  if (++s->next_place == s->c.shards.places) {
+    s->next_place = 0;
+    s->next_epoch++;
+  }
+  return n;
+}
+
+static void *open_ahead(void *argument) {
+  stream *s = argument;
+  pthread_mutex_lock(&s->lock);
+  while (!s->is_stopping) {
+    node *n = wants_more(s) ? append_node(s) : NULL;
+    if (!n) {
+      pthread_cond_wait(&s->wanted, &s->lock);
+      continue;
+    }
+    pthread_mutex_unlock(&s->lock);
+    stream_shard opened;
+    err failure = open_place(s, n->epoch, n->place, &opened);
+    pthread_mutex_lock(&s->lock);
+    if (!failure) n->shard = opened;
+    n->failure = failure;
+    s->has_failed = s->has_failed || failure;
+    s->queued += n->shard.count;
+    n->is_ready = true;
+    pthread_cond_broadcast(&s->ready);
+  }
+  pthread_mutex_unlock(&s->lock);
+  return NULL;
+}
+
+err stream_open(const stream_config *config, const stream_position *from, stream **out) {
+  stream *s = mem_zeroed(1, sizeof *s);
+  if (!s) return mem_error(sizeof *s, "the order of samples");
+  err error = NULL;
+  s->c = *config;
+  s->at = *from;
+  s->at.place = 0;
+  s->skip = from->place;
+  s->next_epoch = from->epoch;
+  s->next_place = from->shard;
+  pthread_mutex_init(&s->lock, NULL);
+  pthread_cond_init(&s->ready, NULL);
+  pthread_cond_init(&s->wanted, NULL);
+  if (from->shard >= config->shards.places)
+    FAIL(ERR_INPUT,
+         "the checkpoint's place is in shard %" PRId64 " of the epoch, which has %" PRId64,
+         from->shard + 1, config->shards.places);
+  s->threads = mem_zeroed((size_t)config->openers, sizeof *s->threads);
+  if (!s->threads) FAIL(ERR_MEMORY, "out of memory: threads that open shards");
+  for (; s->started < config->openers; s->started++) {
+    int code = pthread_create(&s->threads[s->started], NULL, open_ahead, s);
+    if (code) {
+      error = err_errno(code, "starting a thread that opens shards");
+      goto cleanup;
+    }
+  }
+cleanup:
+  if (error)
+    stream_close(s);
+  else
+    *out = s;
+  return error;
+}
+
+void stream_stop(stream *s) {
+  pthread_mutex_lock(&s->lock);
+  s->is_stopping = true;
+  pthread_cond_broadcast(&s->ready);
+  pthread_cond_broadcast(&s->wanted);
+  pthread_mutex_unlock(&s->lock);
+}
+
+/* Under the lock; what is not needed any more goes to *unneeded, to be closed without it. */
+static void leave_node(stream *s, node *n, node **unneeded) {
+  if (--n->refs) return;
+  n->next = *unneeded;
+  *unneeded = n;
+  s->open_shards--;
+}
+
+static void leave_block(stream *s, stream_block *b, node **unneeded) {
+  if (--b->refs) return;
+  for (size_t i = 0; i < b->segment_count; i++) leave_node(s, b->segments[i].from, unneeded);
+  free(b->segments);
+  free(b);
+}
+
+static void close_nodes(node *unneeded) {
+  while (unneeded) {
+    node *next = unneeded->next;
+    stream_shard_close(&unneeded->shard);
+    err_free(unneeded->failure);
+    free(unneeded);
+    unneeded = next;
+  }
+}
+
+void stream_close(stream *s) {
+  node *unneeded = NULL;
+  if (!s) return;
+  stream_stop(s);
+  for (int i = 0; i < s->started; i++) pthread_join(s->threads[i], NULL);
+  if (s->block) leave_block(s, s->block, &unneeded);
+  while (s->head) {
+    node *n = s->head;
+    s->head = n->next;
+    leave_node(s, n, &unneeded);
+  }
+  close_nodes(unneeded);
+  free(s->threads);
+  strbuf_free(&s->lines);
+  strbuf_free(&s->remarks);
+  pthread_mutex_destroy(&s->lock);
+  pthread_cond_destroy(&s->ready);
+  pthread_cond_destroy(&s->wanted);
+  free(s);
+}
+
+/* The shard that the order has come to, once it is open. Under the lock. */
+static err wait_for_head(stream *s, node **out) {
+  pthread_cond_broadcast(&s->wanted);
+  while (!s->is_stopping && !(s->head && s->head->is_ready)) pthread_cond_wait(&s->ready, &s->lock);
+  if (s->is_stopping) return err_new(ERR_INTERRUPTED, "the loader is closing");
+  node *n = s->head;
+  *out = n;
+  if (n->failure) return err_new(err_kind_of(n->failure), "%s", err_message(n->failure));
+  if (s->at.sample > n->shard.count)
+    return err_new(ERR_INPUT,
+                   "%s: has %" PRId64 " samples, and the checkpoint's place is behind %" PRId64
+                   ": the shard is not what it was",
+                   n->shard.tar.path, n->shard.count, s->at.sample);
+  if (n->is_begun) return NULL;
+  n->is_begun = true;
+  s->untouched--;
+  const char *lines = strbuf_string(&n->shard.lines);
+  for (const char *c = lines; *c; c++) s->line_count += *c == '\n';
+  strbuf_append(&s->lines, lines);
+  strbuf_free(&n->shard.lines);
+  return NULL;
+}
+
+static err add_segment(stream_block *b, node *from, int64_t first, int64_t count) {
+  if (b->segment_count == b->capacity) {
+    size_t larger = b->capacity ? 2 * b->capacity : 8;
+    segment *segments = mem_resize(b->segments, larger, sizeof *segments);
+    if (!segments) return mem_error(larger * sizeof *segments, "the order of samples");
+    b->segments = segments;
+    b->capacity = larger;
+  }
+  b->segments[b->segment_count++] = (segment){from, first, count, b->count};
+  b->count += count;
+  from->refs++;
+  return NULL;
+}
+
+/* What an epoch held, now that all its shards have been seen. */
+static err end_epoch(stream *s, int64_t samples) {
+  const stream_position *at = &s->at;
+  if (!samples)
+    return err_new(ERR_INPUT, "data.train: no samples in the shards (%" PRId64 " left out)",
+                   at->left_out);
+  strbuf_format(&s->remarks, "epoch %" PRId64 " had %" PRId64 " samples in %" PRId64 " shards",
+                at->epoch + 1, samples, s->c.shards.places);
+  if (s->c.shards.expected && s->c.shards.expected != samples)
+    strbuf_format(&s->remarks, ", where the counts beside the shards give %" PRId64,
+                  s->c.shards.expected);
+  strbuf_format(&s->remarks, "; %" PRId64 " left out\n", at->left_out);
+  s->at = (stream_position){.epoch = at->epoch + 1};
+  return NULL;
+}
+
+/* Adds what the block takes of the shard at hand, and goes on to the next when it is through. */
+static err take_of_shard(stream *s, stream_block *b, node *n, bool *is_epoch_over,
+                         node **unneeded) {
+  int64_t left = n->shard.count - s->at.sample, room = s->c.buffer - b->count;
+  int64_t take = left < room ? left : room;
+  err error = take ? add_segment(b, n, s->at.sample, take) : NULL;
+  if (error) return error;
+  s->at.sample += take;
+  s->queued -= take;
+  if (s->at.sample < n->shard.count) return NULL;
+  s->at.left_out += n->shard.left_out;
+  s->at.shard++;
+  s->at.sample = 0;
+  s->head = n->next;
+  if (!s->head) s->tail = NULL;
+  *is_epoch_over = s->at.shard == s->c.shards.places;
+  leave_node(s, n, unneeded);
+  return NULL;
+}
+
+/* The next block, in which the order has samples; under the lock, which is left while shards are
+ * being opened. */
+static err form_block(stream *s, node **unneeded) {
+  stream_block *b = mem_zeroed(1, sizeof *b);
+  if (!b) return mem_error(sizeof *b, "the order of samples");
+  b->refs = 1;
+  err error = NULL;
+  while (!b->count) {
+    bool is_epoch_over = false;
+    b->start = s->at;
+    while (b->count < s->c.buffer && !is_epoch_over) {
+      node *n = NULL;
+      TRY(wait_for_head(s, &n));
+      TRY(take_of_shard(s, b, n, &is_epoch_over, unneeded));
+    }
+    s->at.before += b->count;
+    if (is_epoch_over) TRY(end_epoch(s, s->at.before));
+  }
+  b->after = s->at;
+  if (s->skip >= b->count)
+    FAIL(ERR_INPUT,
+         "the checkpoint's place is %" PRId64 " of a buffer that has %" PRId64
+         " samples: the shards are not what they were",
+         s->skip, b->count);
+  s->place = s->skip;
+  s->skip = 0;
+  s->block = b;
+  pthread_cond_broadcast(&s->wanted);
+cleanup:
+  if (error) leave_block(s, b, unneeded);
+  return error;
+}
+
+err stream_take(stream *s, int64_t most, stream_run *run) {
+  node *unneeded = NULL;
+  pthread_mutex_lock(&s->lock);
+  err error = s->block ? NULL : form_block(s, &unneeded);
+  if (!error) {
+    stream_block *b = s->block;
+    int64_t left = b->count - s->place, count = left < most ? left : most;
+    *run = (stream_run){b, s->place, count, b->start};
+    b->refs++;
+    s->place += count;
+    run->after.place = s->place;
+    if (s->place == b->count) {
+      run->after = b->after;
+      s->block = NULL;
+      leave_block(s, b, &unneeded);
+    }
+  }
+  pthread_mutex_unlock(&s->lock);
+  close_nodes(unneeded);
+  return error;
+}
+
+void stream_release(stream *s, stream_run *run) {
+  node *unneeded = NULL;
+  pthread_mutex_lock(&s->lock);
+  leave_block(s, run->block, &unneeded);
+  pthread_mutex_unlock(&s->lock);
+  run->block = NULL;
+  close_nodes(unneeded);
+}
+
+/* The segment and the sample of its shard that stand at a place of the shuffled block. */
+static const segment *find_place(const stream *s, const stream_block *b, int64_t place,
+                                 int64_t *index) {
+  int64_t number = b->start.before / s->c.buffer, at = place;
+  /* the epoch's blocks have permutations of their own, apart from those of its shards */
+  int64_t round = INT64_C(1) << 62 | b->start.epoch << 38 | number;
+  if (s->c.is_shuffled) at = permute(s->c.seed, round, b->count, place);
+  size_t low = 0, high = b->segment_count;
+  while (high - low > 1) {
+    size_t middle = (low + high) / 2;
+    if (b->segments[middle].at <= at)
+      low = middle;
+    else
+      high = middle;
+  }
+  *index = b->segments[low].first + at - b->segments[low].at;
+  return &b->segments[low];
+}
+
+stream_walk stream_walk_start(stream *s, const stream_run *run, int64_t place) {
+  return (stream_walk){.s = s, .run = run, .place = place};
+}
+
+/* A sample of the block, then of the shard of the place. */
+static bool step_in_block(stream_walk *w) {
+  const stream_block *b = w->run->block;
+  while (w->tried < b->count) {
+    const segment *g = find_place(w->s, b, (w->place + w->tried++) % b->count, &w->index);
+    w->shard = &g->from->shard;
+    if (!atomic_load(&w->shard->is_bad[w->index])) return true;
+  }
+  const segment *own = find_place(w->s, b, w->place, &w->index);
+  w->shard = &own->from->shard;
+  w->spare_place = own->from->place;
+  int64_t begin = w->index;
+  while (++w->shard_tried < w->shard->count) {
+    w->index = (begin + w->shard_tried) % w->shard->count;
+    if (!atomic_load(&w->shard->is_bad[w->index])) return true;
+  }
+  return false;
+}
+
+err stream_walk_next(stream_walk *w, bool *is_there) {
+  const stream_block *b = w->run->block;
+  int64_t places = w->s->c.shards.places;
+  *is_there = !w->spare && step_in_block(w);
+  if (*is_there) return NULL;
+  if (!w->spare) {
+    w->place = w->spare_place; /* from here on the place of the shard that the walk began in */
+    w->spare = mem_zeroed(1, sizeof *w->spare);
+    if (!w->spare) return mem_error(sizeof *w->spare, "a shard");
+    w->index = -1;
+  }
+  for (w->shard = w->spare; ++w->index >= w->spare->count;) {
+    stream_shard_close(w->spare);
+    w->spare_place = (w->spare_place + 1) % places;
+    w->index = -1;
+    if (w->spare_place == w->place) return NULL; /* all round */
+    err error = open_place(w->s, b->start.epoch, w->spare_place, w->spare);
+    if (error) return error;
+  }
+  *is_there = true;
+  return NULL;
+}
+
+void stream_walk_end(stream_walk *w) {
+  if (w->spare) stream_shard_close(w->spare);
+  free(w->spare);
+  w->spare = NULL;
+}
+
+size_t stream_take_lines(stream *s, strbuf *lines, strbuf *remarks) {
+  pthread_mutex_lock(&s->lock);
+  size_t count = s->line_count;
+  strbuf_append(lines, strbuf_string(&s->lines));
+  strbuf_append(remarks, strbuf_string(&s->remarks));
+  if (s->lines.is_broken) lines->is_broken = true;
+  strbuf_clear(&s->lines);
+  strbuf_clear(&s->remarks);
+  s->line_count = 0;
+  pthread_mutex_unlock(&s->lock);
+  return count;
+}
+
+int64_t stream_open_shards(stream *s) {
+  pthread_mutex_lock(&s->lock);
+  int64_t count = s->open_shards;
+  pthread_mutex_unlock(&s->lock);
+  return count;
+}

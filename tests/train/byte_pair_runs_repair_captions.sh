@@ -1,0 +1,27 @@
+# A run with byte pairs reads wrongly decoded captions as open_clip does; one that was recorded
+# before there was text.repair reads them as they are, and goes on so.
+. "$SOURCE/tests/support/training.sh"
+make_data
+sed -i 's/, vocabulary: vocab.txt//' run.yaml
+cat >> run.yaml <<Y
+text.tokenizer: bpe
+text.vocabulary: $SOURCE/tests/parity/fixtures/merges.txt.gz
+text.special_tokens: both
+text.pool: eot
+Y
+train --out run >/dev/null
+echo 'cafÃ© rouge' >wrong.txt
+echo 'café rouge' >right.txt
+same() {
+  for t in wrong right; do "$FLIP" embed -m run -t $t.txt -o $t.npy "$@" >/dev/null || return 2; done
+  cmp -s wrong.npy right.npy
+}
+same || fail "a wrongly decoded caption is not the repaired one"
+same --set text.repair=false && fail "text.repair: false repairs"
+# Its checkpoint and config.yaml as they were before: they do not name text.repair.
+LC_ALL=C sed -i 's/text.repair: true/                 /' run/config.yaml run/checkpoints/*.safetensors
+grep -q 'text.repair' run/config.yaml && fail "config.yaml still names text.repair"
+same && fail "a run from before repairs captions that it was trained on as they were"
+train --out run --resume 2>message && fail "a run from before went on with repaired captions"
+grep -q 'was made with text.repair: false, this run has true' message || fail "$(cat message)"
+train --out run --resume -s text.repair=false || fail "a run from before did not go on as it was"
