@@ -11,10 +11,15 @@ title='</script><!-- <script>page_problems.push(1)</script> <b onclick=x>{{json}
 sed -i "s|^title: .*|title: \"$title\"|" experiments/small.yaml
 (export FAKE_NAN=mask_ratio=0.75; expect_status 1 bench run experiments/small.yaml --no-progress)
 sed 's/name: small/name: other/; s/samples: 8k/samples: 4k/' experiments/small.yaml > experiments/other.yaml
+cat >> experiments/other.yaml <<'Y'
+claims:
+  - {claim: masking is faster, from: "<b>", compare: ratio, metric: samples_per_second, of: {mask_ratio: 0.75}, against: {mask_ratio: 0}, expect: greater}
+Y
 expect_status 0 env FAKE_DISTURB=mask_ratio=0.5 "$FLIPBENCH" run experiments/other.yaml --no-progress
 
 for width in 1280 390; do
   test_page results/other/report.html 1 '50 %' $width
+  grep -q '<span class="chip [a-z]*">[a-z ]*</span> masking is faster<small> (&lt;b&gt;)</small>' dom.txt || fail "no claim"
   test_page results/small/report.html 1 '50 %' $width
   test_page results/index.html 2 other $width
 done
