@@ -83,7 +83,7 @@
   }
   function filter_of(table, spec) {
     const filter = make('input', {type: 'search', id: spec.id + '-filter', placeholder: 'Filter ( / )', 'aria-label': spec.filter});
-    const empty = make('p', {class: 'empty', hidden: ''}, 'No row has these words.');
+    const empty = make('p', {class: 'empty', hidden: ''}, 'No row contains these words.');
     table.after(empty);
     filter.addEventListener('input', () => {
       const words = filter.value.toLowerCase().split(/\s+/).filter(Boolean);
@@ -315,9 +315,8 @@
     ],
     history: [
       ['history', 'History', 'History', () => [
-        make('p', null, 'A point is the median of a commit’s samples, its bar all of them; a line is the mean of a level ' +
-          'with its 95 % interval. Only what was measured with the same words, by programs of the same compiler and flags, ' +
-          'on the same machine is drawn together.'),
+        make('p', null, 'A point is the median of a commit’s samples, its bar their range; a line is the mean of a level ' +
+          'with its 95 % interval. Samples of another command, compiler, flags or machine have figures of their own.'),
         ...data.groups.flatMap(group => [text('p', 'finding', group.title), text('p', 'faint mono', group.name),
           document.getElementById('drawing-' + group.drawing),
           ...group.series.map(series => make('details', null, make('summary', null, series.name), make('div', {class: 'inside'}, ...table_of(series.table))))])]],
