@@ -74,8 +74,8 @@ static int pack_openclipart(int argc, char **argv) {
     jsonw_integer(&w, "duplicates", r.duplicates);
     jsonw_integer(&w, "skipped", r.skipped);
     jsonw_end(&w);
-    puts(strbuf_string(&out));
-    strbuf_free(&out);
+    strbuf_append_char(&out, '\n');
+    TRY(options_print(&out));
   } else {
     printf("%s: %ld of %ld drawings: %ld to train on (%ld shards), %ld held out (%ld shards); "
            "%ld duplicates left out, %ld unreadable (manifest.json says which)\n",
@@ -201,7 +201,7 @@ static void print_stats(const data_stats *s) {
   if (s->unreadable) printf("  %ld samples cannot be read\n", (long)s->unreadable);
 }
 
-static void print_stats_json(const data_stats *s) {
+static err print_stats_json(const data_stats *s) {
   strbuf out = {0};
   json_writer w = jsonw_start(&out);
   jsonw_object(&w, NULL);
@@ -227,8 +227,8 @@ static void print_stats_json(const data_stats *s) {
   jsonw_integer(&w, "left_out", s->left_out);
   jsonw_integer(&w, "unreadable", s->unreadable);
   jsonw_end(&w);
-  puts(strbuf_string(&out));
-  strbuf_free(&out);
+  strbuf_append_char(&out, '\n');
+  return options_print(&out);
 }
 
 static int describe(int argc, char **argv) {
@@ -244,7 +244,7 @@ static int describe(int argc, char **argv) {
   if (!shards.count) FAIL(ERR_INPUT, "name the shards: paths, globs or {00000..00009} ranges");
   TRY(stats_collect((char *const *)(void *)shards.items, shards.count, &stats));
   if (as_json)
-    print_stats_json(&stats);
+    TRY(print_stats_json(&stats));
   else
     print_stats(&stats);
   if (*stats.warnings) fputs(stats.warnings, stderr);

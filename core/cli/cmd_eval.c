@@ -59,8 +59,8 @@ static err eval_one(const char *path, trained *t, const char *task, bool as_json
     if (has_zeroshot) eval_write_zeroshot(&w, "zeroshot", &result.zeroshot);
     if (has_retrieval) eval_write_retrieval(&w, "retrieval", &result.retrieval);
     jsonw_end(&w);
-    puts(strbuf_string(&line));
-    strbuf_free(&line);
+    strbuf_append_char(&line, '\n');
+    TRY(options_print(&line));
   } else {
     if (has_zeroshot) print_zeroshot(eval_set_name(set), &result.zeroshot);
     if (has_retrieval) print_retrieval(eval_set_name(set), &result.retrieval);
@@ -111,8 +111,8 @@ static err run_probe(const request *r, const char *test_path, trained *t) {
     jsonw_string(&w, "train", eval_set_name(train));
     eval_write_probe(&w, "probe", &p);
     jsonw_end(&w);
-    puts(strbuf_string(&line));
-    strbuf_free(&line);
+    strbuf_append_char(&line, '\n');
+    TRY(options_print(&line));
   } else {
     print_probe(eval_set_name(test), eval_set_name(train), &p);
   }

@@ -173,6 +173,6 @@ void settings_write_yaml(const settings *s, strbuf *out);
 /* A flat JSON object of dotted keys. */
 void settings_write_json(const settings *s, strbuf *out);
 /* Hash over the identity settings that differ from settings_init_recorded (identity.c). */
-void settings_fingerprint(const settings *s, char digest[HASH_SIZE]);
+err settings_fingerprint(const settings *s, char digest[HASH_SIZE]) ERR_MUST_CHECK;
 
 #endif

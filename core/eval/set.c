@@ -390,18 +390,23 @@ static err decode_row(const eval_set *set, int64_t row, const draw *d, uint8_t *
 static err decode_rows(eval_set *set, int64_t first, int64_t count, const draw *d,
                        uint8_t *pixels) {
   int64_t size = set->preparation.size * set->preparation.size * 3;
+  err fatal = NULL; /* memory was short, which says nothing of the image */
 #pragma omp parallel for schedule(dynamic, 8)
   for (int64_t i = 0; i < count; i++) {
     err error = decode_row(set, first + i, d, pixels + i * size);
     if (!error) continue;
     memset(pixels + i * size, 128, (size_t)size);
 #pragma omp critical
-    {
+    if (err_kind_of(error) == ERR_MEMORY && !fatal) {
+      fatal = error;
+      error = NULL;
+    } else {
       if (!set->is_bad[first + i]) eval_set_warn(set, "%s", err_message(error));
       set->is_bad[first + i] = true;
     }
     err_free(error);
   }
+  if (fatal) return fatal;
   return set->warnings.is_broken ? err_new(ERR_MEMORY, "out of memory: warnings") : NULL;
 }
 

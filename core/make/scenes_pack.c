@@ -53,6 +53,7 @@ static err write(const packed *p, int64_t index, shard_writer *shards, strbuf *j
   }
   jsonw_end(&w);
   jsonw_end(&w);
+  if (json->is_broken) return mem_error(0, "a scene's JSON");
   return shard_writer_add(shards, key, "png", p->png, p->length, p->drawn.caption,
                           strbuf_string(json));
 }

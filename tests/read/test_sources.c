@@ -12,6 +12,7 @@
 #include "scenes/scenes.h"
 #include "read/shard_writer.h"
 #include "image/shrink.h"
+#include "support/folder.h"
 
 static char folder[] = "/tmp/flip-sources-XXXXXX";
 
@@ -518,9 +519,8 @@ static int make_folder(void **state) {
 
 static int remove_folder(void **state) {
   (void)state;
-  char command[128];
-  snprintf(command, sizeof command, "rm -r %s", folder);
-  return system(command);
+  folder_remove(folder);
+  return 0;
 }
 
 /* Row i of scenes:SEED is scene i of the seed: nothing is on disk, and a thousand million are
