@@ -140,7 +140,7 @@ static void other_preparations_are_refused_by_name(void **state) {
       {"{\"crop_size\":200}", "crop_size: 200, but the model takes images of 224"},
       {"{\"do_pad\":true}", "do_pad: true is not supported"},
       {"{\"antialias\":false}", "antialias: false is not supported"},
-      {"{\"image_processor_type\":\"BlipImageProcessor\"}", "'BlipImageProcessor' is none"},
+      {"{\"image_processor_type\":\"BlipImageProcessor\"}", "'BlipImageProcessor' is not one"},
       {"{\"crop_pct\":0.9}", "crop_pct: is an unknown key"},
       {"{\"image_mean\":[0.1,0.2,0.3],\"image_std\":[1,1,1]}", "image_mean, image_std"}};
   settings s;

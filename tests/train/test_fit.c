@@ -97,7 +97,7 @@ static void a_run_that_does_not_fit_is_rejected(void **state) {
   assert_non_null(error);
   assert_non_null(
       strstr(err_message(error),
-             "GiB of memory, and 23.0 GiB are available: it would fit with micro_batch_size: "));
+             "GiB of memory, but 23.0 GiB are available: it would fit with micro_batch_size: "));
   err_free(error);
   host.is_group = true;
   assert_fails_with(fit_check(&s, BERT_VOCABULARY, &device_ops, planned(&s), host),
