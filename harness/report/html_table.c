@@ -62,7 +62,7 @@ static void write_number(page_table *p, const report_table *t, size_t r, size_t 
     cell.order = PAGE_BY_NUMBER;
     cell.number = v->value;
     cell.style = v->is_best ? "best" : NULL;
-    cell.plus = strbuf_string(&whole) + text.length;
+    if (whole.length > text.length) cell.plus = whole.data + text.length;
     cell.leads_to_runs = true;
     cell.parts = parts;
     cell.part_count = parts && texts ? row->cells : 0;
