@@ -212,7 +212,7 @@ err claims_judge_all(const spec_experiment *e, store *s, claim_results *all) {
     error = judge(&d, &e->claims[i], j, &missing);
     all->count = i + 1;
     all->counts[j->verdict]++;
-    j->missing = mem_copy_string(strbuf_string(&missing));
+    j->missing = missing.is_broken ? NULL : mem_copy_string(strbuf_string(&missing));
     strbuf_free(&missing);
     if (error) goto cleanup;
     if (!j->missing) FAIL(ERR_MEMORY, "out of memory: the claims");

@@ -78,6 +78,7 @@ static void write_evidence(const claim_result *j, strbuf *out) {
   claims_write_note(j, &note);
   if (note.length)
     strbuf_format(out, "%s%s", j->verdict == CLAIM_NOT_RUN ? ": " : "; ", strbuf_string(&note));
+  if (note.is_broken) out->is_broken = true;
   strbuf_free(&note);
 }
 
@@ -128,6 +129,7 @@ static void json_claim(const claim_result *j, json_writer *w) {
   write_evidence(j, &evidence);
   jsonw_string(w, "evidence", strbuf_string(&evidence));
   jsonw_end(w);
+  if (evidence.is_broken) w->out->is_broken = true;
   strbuf_free(&evidence);
 }
 
@@ -141,6 +143,7 @@ err claims_write_json(const spec_experiment *e, store *s, json_writer *w) {
   jsonw_end(w);
   claims_write_counts(all.counts, &said);
   jsonw_string(w, "claim_counts", strbuf_string(&said));
+  if (said.is_broken) w->out->is_broken = true;
   strbuf_free(&said);
   claims_free(&all);
   return NULL;
@@ -175,6 +178,7 @@ err claims_write_csv(const spec_experiment *e, store *s, strbuf *out) {
     claims_write_note(j, &note);
     csv_field(strbuf_string(&note), false, out);
     strbuf_append(out, "\r\n");
+    if (note.is_broken) out->is_broken = true;
     strbuf_free(&note);
   }
   claims_free(&all);
@@ -202,6 +206,7 @@ err claims_write_latex(const spec_experiment *e, store *s, strbuf *out) {
       report_latex_text(cells[k], out);
     }
     strbuf_append(out, " \\\\\n");
+    if (measured.is_broken || published.is_broken) out->is_broken = true;
     strbuf_free(&measured);
     strbuf_free(&published);
   }

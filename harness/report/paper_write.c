@@ -1,6 +1,7 @@
 /* The reproduction's report for people: text, Markdown, a page. */
 #include "report/paper.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "report/page.h"
@@ -111,6 +112,7 @@ void paper_write_markdown(const paper_report *p, strbuf *out) {
     markdown_cell(*line->published ? line->published : "–", out);
     markdown_cell(strbuf_string(&verdict), out);
     strbuf_append_char(out, '\n');
+    if (measured.is_broken || verdict.is_broken) out->is_broken = true;
     strbuf_free(&measured);
     strbuf_free(&verdict);
   }
@@ -120,12 +122,23 @@ void paper_write_markdown(const paper_report *p, strbuf *out) {
 
 /* ---- the page ---- */
 
+/* Sorted by its number; the texts have a typographic minus. */
+static void published_cell(page_table *t, const char *text) {
+  static const char minus[] = "−";
+  bool is_negative = strncmp(text, minus, sizeof minus - 1) == 0;
+  double number = strtod(is_negative ? text + sizeof minus - 1 : text, NULL);
+  page_table_cell(t, &(page_cell){.text = *text ? text : "–",
+                                  .order = *text ? PAGE_BY_NUMBER : PAGE_LAST,
+                                  .number = is_negative ? -number : number,
+                                  .style = *text ? NULL : "none"});
+}
+
 static void page_claims(const paper_report *p, json_writer *w, strbuf *text) {
   static const page_column columns[] = {{PAGE_KEY, "from", NULL, NULL},
                                         {PAGE_TEXT, "claim", NULL, NULL},
                                         {PAGE_TEXT, "verdict", NULL, NULL},
                                         {PAGE_TEXT, "measured", NULL, "with its 95 % interval"},
-                                        {PAGE_TEXT, "published", NULL, NULL}};
+                                        {PAGE_NUMBER, "published", NULL, NULL}};
   page_table t;
   page_table_begin(&t, w, "claims", "claims", "filter the claims", columns,
                    sizeof columns / sizeof *columns);
@@ -139,7 +152,7 @@ static void page_claims(const paper_report *p, json_writer *w, strbuf *text) {
     page_table_cell(&t, &(page_cell){.text = line->verdict, .style = style, .small = line->note});
     page_table_cell(
         &t, &(page_cell){.text = *line->measured ? line->measured : "–", .small = line->basis});
-    page_table_cell(&t, &(page_cell){.text = *line->published ? line->published : "–"});
+    published_cell(&t, line->published);
   }
   page_table_end_rows(&t);
   jsonw_end(w);
@@ -165,6 +178,7 @@ static void page_tables(const paper_report *p, json_writer *w, strbuf *text) {
     page_table_cell(&t, &(page_cell){.text = strbuf_string(&cells)});
     page_table_cell(&t, &(page_cell){.text = strbuf_string(&claims)});
     page_table_cell(&t, &(page_cell){.text = *one->provenance ? one->provenance : "–"});
+    if (cells.is_broken || claims.is_broken) text->is_broken = true;
     strbuf_free(&cells);
     strbuf_free(&claims);
   }
