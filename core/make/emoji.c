@@ -282,6 +282,8 @@ static err describe(const annotation *item, const group_range *group, size_t i,
   jsonw_string(&w, "name", item->name);
   jsonw_end(&w);
   jsonw_end(&w);
+  if (!error && (p->caption.is_broken || p->json.is_broken))
+    error = mem_error(0, "an emoji's JSON");
   return error;
 }
 

@@ -139,6 +139,10 @@ err clip_forward(clip_model *m, const clip_inputs *in, int64_t first, bool is_ke
   return error ? error : clip_encode(m, first, is_kept);
 }
 
+void clip_set_ranks(clip_model *m, comm *ranks) {
+  m->loss.shared.ranks = comm_size(ranks) > 1 ? ranks : NULL;
+}
+
 err clip_loss(clip_model *m, int64_t batch, double *loss) {
   double start = clock_seconds();
   clip_profile unused, *profile = m->profile ? m->profile : &unused;
