@@ -65,3 +65,9 @@ build_sanitized() {
   [ -f build/asan/build.ninja ] || { say "configuring the sanitizers' build"; cmake --preset asan >/dev/null; }
   build_quietly build/asan --target sanitized_tests
 }
+
+# The programs and the tests whose threads are watched, with clang: docs/architecture.md.
+build_threads() {
+  [ -f build/tsan/build.ninja ] || { say "configuring ThreadSanitizer's build"; cmake --preset tsan >/dev/null; }
+  build_quietly build/tsan --target threaded_tests
+}

@@ -1,23 +1,85 @@
 # Writes flip_version.h and flip_dirty.diff only when they changed, so that nothing is rebuilt
-# without need.
-execute_process(COMMAND git -C ${SOURCE} rev-parse HEAD OUTPUT_VARIABLE commit
-                OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET RESULT_VARIABLE failed)
-if(failed)
-  set(commit "unknown")
-endif()
+# without need. In a checkout the commit and what was changed since come from git; in a source archive
+# from archive.txt, which cmake/source_archive.cmake put there, and git is not asked: the archive may
+# have been unpacked inside another project's checkout.
+#
 # Files that change what the programs do; documents and results do not make a build dirty.
 set(places core harness cmake CMakeLists.txt)
-execute_process(COMMAND git -C ${SOURCE} diff HEAD -- ${places} OUTPUT_FILE ${DIFF}.new ERROR_QUIET)
-# New files that git does not know yet belong to the difference too.
-execute_process(COMMAND git -C ${SOURCE} ls-files --others --exclude-standard -- ${places}
-                OUTPUT_VARIABLE unknown OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET)
-string(REPLACE "\n" ";" unknown "${unknown}")
-foreach(file IN LISTS unknown)
-  execute_process(COMMAND git diff --no-index -- /dev/null ${file} WORKING_DIRECTORY ${SOURCE}
-                  OUTPUT_FILE ${DIFF}.part ERROR_QUIET)
-  execute_process(COMMAND cat ${DIFF}.part OUTPUT_VARIABLE part)
-  file(APPEND ${DIFF}.new "${part}")
-endforeach()
+set(commit "unknown")
+file(WRITE ${DIFF}.new "")
+
+# archived(): the files that are not as archive.txt lists them, each whole, since what it was is not known.
+function(archived)
+  file(STRINGS ${SOURCE}/cmake/archive.txt lines ENCODING UTF-8)
+  list(POP_FRONT lines first)
+  if(NOT first MATCHES "^commit ([0-9a-f]+)$")
+    message(FATAL_ERROR "${SOURCE}/cmake/archive.txt:1: expected 'commit HASH', got '${first}': "
+                        "unpack the source archive again")
+  endif()
+  set(commit ${CMAKE_MATCH_1} PARENT_SCOPE)
+  foreach(line IN LISTS lines)
+    string(SUBSTRING "${line}" 0 64 digest)
+    string(SUBSTRING "${line}" 66 -1 name)
+    string(MD5 key "${name}")
+    set(listed_${key} ${digest})
+    list(APPEND names "${name}")
+  endforeach()
+  foreach(place IN LISTS places)
+    if(IS_DIRECTORY ${SOURCE}/${place})
+      file(GLOB_RECURSE found RELATIVE ${SOURCE} ${SOURCE}/${place}/*)
+      list(APPEND names ${found})
+    endif()
+  endforeach()
+  list(REMOVE_DUPLICATES names)
+  list(REMOVE_ITEM names cmake/archive.txt)
+  list(SORT names)
+  foreach(name IN LISTS names)
+    set(digest missing)
+    if(EXISTS ${SOURCE}/${name})
+      file(SHA256 ${SOURCE}/${name} digest)
+    endif()
+    string(MD5 key "${name}")
+    if(NOT digest STREQUAL "${listed_${key}}")
+      file(APPEND ${DIFF}.new "# ${name} is not the source archive's: sha256 ${digest}\n")
+      execute_process(COMMAND diff -uN /dev/null ${name} WORKING_DIRECTORY ${SOURCE}
+                      OUTPUT_FILE ${DIFF}.part ERROR_QUIET)
+      execute_process(COMMAND sed "1,2s/\t.*//" ${DIFF}.part OUTPUT_VARIABLE part) # no time of writing
+      file(APPEND ${DIFF}.new "${part}")
+    endif()
+  endforeach()
+endfunction()
+
+function(checked_out)
+  # A checkout that does not know this very file is another project's.
+  execute_process(COMMAND git -C ${SOURCE} ls-files --error-unmatch cmake/write_version.cmake
+                  OUTPUT_QUIET ERROR_QUIET RESULT_VARIABLE failed)
+  if(NOT failed STREQUAL 0)
+    return()
+  endif()
+  execute_process(COMMAND git -C ${SOURCE} rev-parse HEAD OUTPUT_VARIABLE commit
+                  OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET RESULT_VARIABLE failed)
+  if(NOT failed STREQUAL 0)
+    return()
+  endif()
+  set(commit ${commit} PARENT_SCOPE)
+  execute_process(COMMAND git -C ${SOURCE} diff HEAD -- ${places} OUTPUT_FILE ${DIFF}.new ERROR_QUIET)
+  # New files that git does not know yet belong to the difference too.
+  execute_process(COMMAND git -C ${SOURCE} ls-files --others --exclude-standard -- ${places}
+                  OUTPUT_VARIABLE unknown OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET)
+  string(REPLACE "\n" ";" unknown "${unknown}")
+  foreach(file IN LISTS unknown)
+    execute_process(COMMAND git diff --no-index -- /dev/null ${file} WORKING_DIRECTORY ${SOURCE}
+                    OUTPUT_FILE ${DIFF}.part ERROR_QUIET)
+    execute_process(COMMAND cat ${DIFF}.part OUTPUT_VARIABLE part)
+    file(APPEND ${DIFF}.new "${part}")
+  endforeach()
+endfunction()
+
+if(EXISTS ${SOURCE}/cmake/archive.txt)
+  archived()
+else()
+  checked_out()
+endif()
 file(SIZE ${DIFF}.new size)
 set(digest "")
 if(size GREATER 0)

@@ -82,7 +82,18 @@ static err score_batch(scorer *s, const dataset *data, int64_t first, int64_t co
                        float *scores) {
   int64_t width = s->t.s.embed_dim;
   err error = NULL;
-  for (int64_t i = 0; i < count; i++) TRY(prepare(s, data, first + i, i));
+#pragma omp parallel for schedule(dynamic, 4)
+  for (int64_t i = 0; i < count; i++) {
+    err fault = prepare(s, data, first + i, i);
+#pragma omp critical
+    {
+      if (!error)
+        error = fault;
+      else
+        err_free(fault);
+    }
+  }
+  if (error) return error;
   TRY(clip_embed_images(s->t.model, count, s->pixels, NULL, s->images));
   TRY(clip_embed_texts(s->t.model, count, s->ids, s->counts, s->texts));
   for (int64_t i = 0; i < count; i++)

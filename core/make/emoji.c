@@ -9,6 +9,7 @@
 #include <hb-ft.h>
 #include <hb.h>
 #include <libxml/xmlreader.h>
+#include <omp.h>
 #include <utf8proc.h>
 
 #include "base/fs.h"
@@ -16,8 +17,11 @@
 #include "base/mem.h"
 #include "base/progress.h"
 #include "make/caption.h"
+#include "read/in_order.h"
 #include "read/shard_writer.h"
 #include "image/shrink.h"
+
+enum { AT_ONCE = 256 }; /* drawn before they are written */
 
 typedef struct {
   char *sequence, *name, *keywords;
@@ -35,10 +39,23 @@ typedef struct {
   group_range *ranges;
   size_t range_count, range_capacity;
   char *labels; /* the file, cut into strings */
+} emoji_set;
+
+/* The font as one thread has it: a face of FreeType is for one thread at a time. */
+typedef struct {
   FT_Library freetype;
   FT_Face face;
   hb_font_t *shaper;
-} emoji_set;
+} emoji_font;
+
+/* An emoji on its way into a shard, or what keeps it out. */
+typedef struct {
+  enum { NOT_NAMED, WITHOUT_GLYPH, WITHOUT_GROUP, DRAWN } kind;
+  uint8_t *png;
+  size_t length;
+  strbuf caption, json;
+  err error;
+} packed;
 
 static annotation *find_annotation(emoji_set *set, const char *sequence) {
   for (size_t i = set->count; i-- > 0;) /* a name follows its keywords: look from the end */
@@ -178,27 +195,32 @@ static const group_range *group_of(const emoji_set *set, const char *sequence) {
   return NULL;
 }
 
-static err open_font(emoji_set *set) {
-  const char *path = set->o->font;
-  if (FT_Init_FreeType(&set->freetype)) return err_new(ERR_MEMORY, "FreeType cannot start");
-  if (FT_New_Face(set->freetype, path, 0, &set->face))
+static err open_font(const char *path, emoji_font *font) {
+  if (FT_Init_FreeType(&font->freetype)) return err_new(ERR_MEMORY, "FreeType cannot start");
+  if (FT_New_Face(font->freetype, path, 0, &font->face))
     return err_new(ERR_INPUT,
                    "%s: not a readable font; install Debian's fonts-noto-color-emoji, or "
                    "name the font with --font",
                    path);
-  if (!FT_HAS_COLOR(set->face) || set->face->num_fixed_sizes < 1 || FT_Select_Size(set->face, 0))
+  if (!FT_HAS_COLOR(font->face) || font->face->num_fixed_sizes < 1 || FT_Select_Size(font->face, 0))
     return err_new(ERR_INPUT, "%s: has no colour bitmaps", path);
-  set->shaper = hb_ft_font_create_referenced(set->face);
+  font->shaper = hb_ft_font_create_referenced(font->face);
   return NULL;
 }
 
+static void close_font(emoji_font *font) {
+  if (font->shaper) hb_font_destroy(font->shaper);
+  if (font->face) FT_Done_Face(font->face);
+  if (font->freetype) FT_Done_FreeType(font->freetype);
+}
+
 /* The one glyph that draws the sequence; 0 when the font needs several, or has none. */
-static FT_UInt find_glyph(const emoji_set *set, const char *sequence) {
+static FT_UInt find_glyph(const emoji_font *font, const char *sequence) {
   hb_buffer_t *buffer = hb_buffer_create();
   unsigned count;
   hb_buffer_add_utf8(buffer, sequence, -1, 0, -1);
   hb_buffer_guess_segment_properties(buffer);
-  hb_shape(set->shaper, buffer, NULL, 0);
+  hb_shape(font->shaper, buffer, NULL, 0);
   hb_glyph_info_t *glyphs = hb_buffer_get_glyph_infos(buffer, &count);
   FT_UInt glyph = count == 1 ? glyphs[0].codepoint : 0;
   hb_buffer_destroy(buffer);
@@ -206,11 +228,11 @@ static FT_UInt find_glyph(const emoji_set *set, const char *sequence) {
 }
 
 /* Premultiplied BGRA on white. */
-static err draw(const emoji_set *set, FT_UInt glyph, image *out) {
-  if (FT_Load_Glyph(set->face, glyph, FT_LOAD_COLOR) ||
-      set->face->glyph->bitmap.pixel_mode != FT_PIXEL_MODE_BGRA)
+static err draw(const emoji_font *font, FT_UInt glyph, int32_t size, image *out) {
+  if (FT_Load_Glyph(font->face, glyph, FT_LOAD_COLOR) ||
+      font->face->glyph->bitmap.pixel_mode != FT_PIXEL_MODE_BGRA)
     return err_new(ERR_INPUT, "no colour bitmap");
-  const FT_Bitmap *bitmap = &set->face->glyph->bitmap;
+  const FT_Bitmap *bitmap = &font->face->glyph->bitmap;
   image whole = {0};
   err error = image_allocate(bitmap->width, bitmap->rows, &whole);
   if (error) return error;
@@ -223,7 +245,7 @@ static err draw(const emoji_set *set, FT_UInt glyph, image *out) {
         to[c] = (uint8_t)(value > 255 ? 255 : value);
       }
     }
-  error = shrink_fit(&whole, (int32_t)set->o->size, out);
+  error = shrink_fit(&whole, size, out);
   image_free(&whole);
   return error;
 }
@@ -242,36 +264,17 @@ static err make_caption(const annotation *item, strbuf *out) {
   return NULL;
 }
 
-static err pack_one(emoji_set *set, size_t i, shard_writer *shards, emoji_result *r) {
-  const annotation *item = &set->items[i];
-  const group_range *group = group_of(set, item->sequence);
-  FT_UInt glyph = item->name ? find_glyph(set, item->sequence) : 0;
-  image picture = {0};
-  uint8_t *bytes = NULL;
-  size_t size;
-  strbuf caption = {0}, json = {0};
+static err describe(const annotation *item, const group_range *group, size_t i,
+                    const image *picture, packed *p) {
   char key[32];
-  err error = NULL;
-  if (!item->name || strstr(item->name, "skin tone")) return NULL;
-  r->named++;
-  r->without_glyph += !glyph;
-  r->without_group += glyph && !group;
-  if (!glyph || !group) return NULL;
-  error = draw(set, glyph, &picture);
-  if (error && err_kind_of(error) == ERR_MEMORY) goto cleanup;
-  if (error) { /* a glyph of outlines: text symbols that the font happens to have */
-    err_free(error);
-    r->without_glyph++;
-    return NULL;
-  }
   snprintf(key, sizeof key, "%05zu", i);
-  TRY(make_caption(item, &caption));
-  json_writer w = jsonw_start(&json);
+  err error = make_caption(item, &p->caption);
+  json_writer w = jsonw_start(&p->json);
   jsonw_object(&w, NULL);
   jsonw_string(&w, "key", key);
-  jsonw_string(&w, "caption", strbuf_string(&caption));
-  jsonw_integer(&w, "width", picture.width);
-  jsonw_integer(&w, "height", picture.height);
+  jsonw_string(&w, "caption", strbuf_string(&p->caption));
+  jsonw_integer(&w, "width", picture->width);
+  jsonw_integer(&w, "height", picture->height);
   jsonw_string(&w, "source", item->sequence);
   jsonw_object(&w, "labels");
   jsonw_string(&w, "group", group->group);
@@ -279,16 +282,79 @@ static err pack_one(emoji_set *set, size_t i, shard_writer *shards, emoji_result
   jsonw_string(&w, "name", item->name);
   jsonw_end(&w);
   jsonw_end(&w);
-  if (caption.is_broken || json.is_broken) FAIL(ERR_MEMORY, "out of memory: an emoji's JSON");
-  TRY(shrink_encode_png(&picture, &bytes, &size));
-  TRY(shard_writer_add(shards, key, "png", bytes, size, strbuf_string(&caption),
-                       strbuf_string(&json)));
-  r->drawn++;
-cleanup:
-  free(bytes);
+  if (!error && (p->caption.is_broken || p->json.is_broken))
+    error = mem_error(0, "an emoji's JSON");
+  return error;
+}
+
+typedef struct {
+  const emoji_set *set;
+  const emoji_font *fonts; /* one a thread */
+  shard_writer *shards;
+  emoji_result *result;
+  progress bar;
+} packing;
+
+static void make(void *context, int64_t row, void *place) {
+  const packing *to = context;
+  const emoji_set *set = to->set;
+  const emoji_font *font = &to->fonts[omp_get_thread_num()];
+  packed *p = place;
+  size_t i = (size_t)row;
+  const annotation *item = &set->items[i];
+  if (!item->name || strstr(item->name, "skin tone")) return;
+  const group_range *group = group_of(set, item->sequence);
+  FT_UInt glyph = find_glyph(font, item->sequence);
+  p->kind = glyph && group ? DRAWN : glyph ? WITHOUT_GROUP : WITHOUT_GLYPH;
+  if (p->kind != DRAWN) return;
+  image picture = {0};
+  err error = draw(font, glyph, (int32_t)set->o->size, &picture);
+  if (error && err_kind_of(error) != ERR_MEMORY) {
+    err_free(error); /* a glyph of outlines: text symbols that the font happens to have */
+    p->kind = WITHOUT_GLYPH;
+    return;
+  }
+  if (!error) error = describe(item, group, i, &picture, p);
+  if (!error) error = shrink_encode_png(&picture, &p->png, &p->length);
   image_free(&picture);
-  strbuf_free(&caption);
-  strbuf_free(&json);
+  p->error = error;
+}
+
+static err add(void *context, int64_t row, void *place) {
+  packing *to = context;
+  emoji_result *r = to->result;
+  packed *p = place;
+  char key[32];
+  snprintf(key, sizeof key, "%05ld", (long)row);
+  progress_update(&to->bar, (double)row + 1, to->set->items[row].name);
+  r->named += p->kind != NOT_NAMED;
+  r->without_glyph += p->kind == WITHOUT_GLYPH;
+  r->without_group += p->kind == WITHOUT_GROUP;
+  r->drawn += p->kind == DRAWN;
+  err error = p->error;
+  p->error = NULL;
+  if (error || p->kind != DRAWN) return error;
+  return shard_writer_add(to->shards, key, "png", p->png, p->length, strbuf_string(&p->caption),
+                          strbuf_string(&p->json));
+}
+
+static void release(void *place) {
+  packed *p = place;
+  free(p->png);
+  strbuf_free(&p->caption);
+  strbuf_free(&p->json);
+  err_free(p->error);
+}
+
+/* Drawn by all threads, each with a font of its own, and written in order. */
+static err pack_all(const emoji_set *set, const emoji_font *fonts, shard_writer *shards,
+                    emoji_result *r) {
+  packing to = {set, fonts, shards, r, {0}};
+  const in_order_work work = {&to,    (int64_t)set->count, AT_ONCE, sizeof(packed), make, add,
+                              release};
+  to.bar = progress_start("packing emoji", (double)set->count, 0, set->o->has_progress);
+  err error = in_order(&work);
+  progress_finish(&to.bar, NULL);
   return error;
 }
 
@@ -301,34 +367,30 @@ static void free_set(emoji_set *set) {
   free(set->items);
   free(set->ranges);
   free(set->labels);
-  if (set->shaper) hb_font_destroy(set->shaper);
-  if (set->face) FT_Done_Face(set->face);
-  if (set->freetype) FT_Done_FreeType(set->freetype);
 }
 
 err emoji_pack(const emoji_options *options, emoji_result *result) {
   emoji_set set = {.o = options};
   shard_writer *shards = NULL;
   char *prefix = fs_join(options->out, "emoji");
+  int threads = omp_get_max_threads();
+  emoji_font *fonts = mem_zeroed((size_t)threads, sizeof *fonts);
   err error = NULL;
   *result = (emoji_result){0};
-  if (!prefix) return mem_error(0, "a path");
+  if (!prefix || !fonts) FAIL(ERR_MEMORY, "out of memory: emoji");
   TRY(read_annotations(&set, "annotations"));
   TRY(read_annotations(&set, "annotationsDerived"));
   TRY(read_groups(&set));
-  TRY(open_font(&set));
+  for (int i = 0; i < threads; i++) TRY(open_font(options->font, &fonts[i]));
   TRY(fs_make_folders(options->out));
   TRY(shard_writer_open(prefix, options->shard_size, &shards));
-  progress bar = progress_start("packing emoji", (double)set.count, 0, options->has_progress);
-  for (size_t i = 0; i < set.count; i++) {
-    TRY(pack_one(&set, i, shards, result));
-    progress_update(&bar, (double)i + 1, set.items[i].name);
-  }
-  progress_finish(&bar, NULL);
+  TRY(pack_all(&set, fonts, shards, result));
   TRY(shard_writer_finish(shards, &result->shards));
 cleanup:
   shard_writer_close(shards);
   free(prefix);
+  for (int i = 0; fonts && i < threads; i++) close_font(&fonts[i]);
+  free(fonts);
   free_set(&set);
   return error;
 }

@@ -7,6 +7,7 @@
 #include "base/progress.h"
 #include "image/image.h"
 #include "scenes/scenes.h"
+#include "read/in_order.h"
 #include "read/shard_writer.h"
 #include "image/shrink.h"
 
@@ -19,21 +20,37 @@ typedef struct {
   err error;
 } packed;
 
-static void release(packed *p) {
+typedef struct {
+  const scenes_packing *how;
+  shard_writer *shards;
+  strbuf json;
+  progress bar;
+} packing;
+
+static void release(void *place) {
+  packed *p = place;
   free(p->png);
   scene_free(&p->drawn);
   err_free(p->error);
-  *p = (packed){0};
 }
 
-static void draw(const scenes_packing *how, int64_t index, packed *p) {
+static void draw(void *context, int64_t index, void *place) {
+  const scenes_packing *how = ((const packing *)context)->how;
+  packed *p = place;
   p->error = scenes_draw(&how->set, index, how->size, &p->drawn);
   const image picture = {p->drawn.size, p->drawn.size, p->drawn.pixels};
   if (!p->error) p->error = shrink_encode_png(&picture, &p->png, &p->length);
 }
 
-static err write(const packed *p, int64_t index, shard_writer *shards, strbuf *json) {
+static err write(void *context, int64_t index, void *place) {
+  packing *to = context;
+  packed *p = place;
+  strbuf *json = &to->json;
   char key[32];
+  err error = p->error;
+  p->error = NULL;
+  if (error) return error;
+  if (index % AT_ONCE == 0) progress_update(&to->bar, (double)index, NULL);
   snprintf(key, sizeof key, "%08ld", (long)index);
   strbuf_clear(json);
   json_writer w = jsonw_start(json);
@@ -54,38 +71,19 @@ static err write(const packed *p, int64_t index, shard_writer *shards, strbuf *j
   jsonw_end(&w);
   jsonw_end(&w);
   if (json->is_broken) return mem_error(0, "a scene's JSON");
-  return shard_writer_add(shards, key, "png", p->png, p->length, p->drawn.caption,
+  return shard_writer_add(to->shards, key, "png", p->png, p->length, p->drawn.caption,
                           strbuf_string(json));
 }
 
-static err take_error(packed *p) {
-  err error = p->error;
-  p->error = NULL;
-  return error;
-}
-
 err scenes_pack(const scenes_packing *how, int64_t *shard_count) {
-  shard_writer *shards = NULL;
-  strbuf json = {0};
-  packed *part = mem_zeroed(AT_ONCE, sizeof *part);
-  if (!part) return mem_error(AT_ONCE * sizeof *part, "scenes");
-  progress bar = progress_start("drawing scenes", (double)how->count, 0, how->has_progress);
-  err error = shard_writer_open(how->prefix, 1000, &shards);
-  for (int64_t first = 0; first < how->count && !error; first += AT_ONCE) {
-    int64_t n = how->count - first < AT_ONCE ? how->count - first : AT_ONCE;
-#pragma omp parallel for schedule(dynamic, 8)
-    for (int64_t i = 0; i < n; i++) draw(how, first + i, &part[i]);
-    for (int64_t i = 0; i < n; i++) {
-      if (!error) error = take_error(&part[i]);
-      if (!error) error = write(&part[i], first + i, shards, &json);
-      release(&part[i]);
-    }
-    progress_update(&bar, (double)(first + n), NULL);
-  }
-  if (!error) error = shard_writer_finish(shards, shard_count);
-  progress_finish(&bar, NULL);
-  strbuf_free(&json);
-  shard_writer_close(shards);
-  free(part);
+  packing to = {.how = how};
+  const in_order_work work = {&to, how->count, AT_ONCE, sizeof(packed), draw, write, release};
+  to.bar = progress_start("drawing scenes", (double)how->count, 0, how->has_progress);
+  err error = shard_writer_open(how->prefix, 1000, &to.shards);
+  if (!error) error = in_order(&work);
+  if (!error) error = shard_writer_finish(to.shards, shard_count);
+  progress_finish(&to.bar, NULL);
+  strbuf_free(&to.json);
+  shard_writer_close(to.shards);
   return error;
 }

@@ -7,10 +7,11 @@
 
 #include "base/mem.h"
 #include "read/dataset.h"
+#include "read/in_order.h"
 #include "image/image_header.h"
 #include "read/sample_json.h"
 
-enum { MOST_NAMED = 20 }; /* samples that cannot be read */
+enum { MOST_NAMED = 20, AT_ONCE = 512 }; /* samples that cannot be read; read in parallel */
 
 /* The values of one quantity, a place for each sample. */
 typedef struct {
@@ -23,6 +24,7 @@ typedef struct {
   series width, height, words;
   json_t *labels; /* {name: {value: samples}} */
   strbuf warnings;
+  dataset *data;
 } collection;
 
 static int by_value(const void *a, const void *b) {
@@ -46,8 +48,8 @@ static int64_t count_words(const char *text) {
   return words;
 }
 
-static void add_image(collection *c, const void *bytes, size_t size) {
-  image_header h = image_read_header(bytes, size);
+static void add_image(collection *c, const image_header *header) {
+  const image_header h = *header;
   c->stats->jpg += h.format == IMAGE_JPEG;
   c->stats->png += h.format == IMAGE_PNG;
   c->stats->webp += h.format == IMAGE_WEBP;
@@ -78,19 +80,16 @@ static err add_label(json_t *labels, const char *name, const json_t *value) {
   return error;
 }
 
-static err add_json(collection *c, const char *text) {
+static err add_json(collection *c, json_t *root) {
   const char *name;
-  json_t *value, *root;
-  err error = sample_json_load(text, &root);
-  if (error) return error;
-  json_t *labels = json_object_get(root, "labels");
+  json_t *value, *labels = json_object_get(root, "labels");
+  err error = NULL;
   c->stats->with_json++;
   if (!json_is_object(root)) error = err_new(ERR_INPUT, "its JSON is not an object");
   json_object_foreach(labels, name, value) {
     error = add_label(c->labels, name, value);
     if (error) break;
   }
-  json_decref(root);
   return error;
 }
 
@@ -103,18 +102,57 @@ static err name_unreadable(collection *c, const dataset_sample *sample, err faul
   return NULL;
 }
 
-static err add_sample(collection *c, const dataset_sample *sample) {
+/* A sample with its JSON parsed. */
+typedef struct {
+  dataset_sample sample;
+  json_t *json;
+  int64_t words;
+  image_header header;
+  err unread, bad_json;
+} read_row;
+
+static void read_sample(void *context, int64_t row, void *place) {
+  const collection *c = context;
+  read_row *r = place;
+  r->unread = dataset_read(c->data, row, &r->sample);
+  if (r->unread) return;
+  if (r->sample.json) r->bad_json = sample_json_load(r->sample.json, &r->json);
+  r->words = count_words(r->sample.caption);
+  r->header = image_read_header(r->sample.image, r->sample.image_bytes);
+}
+
+/* Takes the row's errors over. */
+static err add_sample(collection *c, read_row *r) {
+  const dataset_sample *sample = &r->sample;
+  err error = r->unread ? r->unread : r->bad_json;
+  bool is_read = !r->unread;
+  r->unread = r->bad_json = NULL;
+  if (!is_read) return error;
   size_t bytes = sample->image_bytes + strlen(sample->caption);
-  err error = sample->json ? add_json(c, sample->json) : NULL;
+  if (!error && r->json) error = add_json(c, r->json);
   if (error) {
     c->stats->bad_json += err_kind_of(error) == ERR_INPUT;
     return error;
   }
   if (sample->json) bytes += strlen(sample->json);
   c->stats->bytes += (int64_t)bytes;
-  c->words.values[c->words.count++] = count_words(sample->caption);
-  add_image(c, sample->image, sample->image_bytes);
+  c->words.values[c->words.count++] = r->words;
+  add_image(c, &r->header);
   return NULL;
+}
+
+static err take_row(void *context, int64_t row, void *place) {
+  (void)row;
+  read_row *r = place;
+  return name_unreadable(context, &r->sample, add_sample(context, r));
+}
+
+static void release_row(void *place) {
+  read_row *r = place;
+  err_free(r->unread);
+  err_free(r->bad_json);
+  json_decref(r->json);
+  dataset_sample_free(&r->sample);
 }
 
 static err summarise_label(const char *name, json_t *values, stats_label *l) {
@@ -169,14 +207,10 @@ err stats_collect(char *const *patterns, size_t count, data_stats *out) {
     error = mem_error(3 * rows * sizeof(int64_t), "statistics");
     goto cleanup;
   }
-  for (int64_t row = 0; row < out->samples; row++) {
-    dataset_sample sample;
-    error = dataset_read(data, row, &sample);
-    if (!error) error = add_sample(&c, &sample);
-    error = name_unreadable(&c, &sample, error);
-    dataset_sample_free(&sample);
-    if (error) goto cleanup;
-  }
+  c.data = data;
+  const in_order_work work = {&c,          out->samples, AT_ONCE,    sizeof(read_row),
+                              read_sample, take_row,     release_row};
+  TRY(in_order(&work));
   if (out->unreadable > MOST_NAMED)
     strbuf_format(&c.warnings, "… and %ld more that cannot be read\n",
                   (long)(out->unreadable - MOST_NAMED));

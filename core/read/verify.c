@@ -7,10 +7,13 @@
 #include "base/mem.h"
 #include "image/image.h"
 #include "text/plain_text.h"
+#include "read/in_order.h"
 #include "read/sample_json.h"
 #include "read/shard.h"
 #include "read/source.h"
 #include "read/stats.h"
+
+enum { ROWS_AT_ONCE = 256 }; /* of a source that is no set of shards: their images are in memory */
 
 /* What is wrong with one sample; NULL: nothing. */
 typedef struct {
@@ -117,24 +120,56 @@ static err verify_shard(const char *path, shard_notes *notes, findings *f, int64
   return error;
 }
 
-/* A sample of a source that is not a set of shards. */
-static err verify_row(const data_source *s, int64_t row, findings *f) {
-  dataset_sample sample = {0};
+/* A sample of a source that is no set of shards. Its image is released here, its name by the
+ * caller. */
+typedef struct {
+  dataset_sample sample;
+  err fault, json;
+} checked_row;
+
+typedef struct {
+  const data_source *source;
+  findings *found;
+} row_check;
+
+static void check_row(void *context, int64_t row, void *place) {
+  const data_source *s = ((const row_check *)context)->source;
+  checked_row *c = place;
   image decoded = {0};
-  err fault = s->call->read(s, row, true, &sample), json = NULL;
-  if (!fault && sample.json) json = check_json_text(sample.json);
-  if (!fault) fault = image_decode(sample.image, sample.image_bytes, 0, &decoded);
-  err error = take_fault(f, sample.shard, sample.key, fault);
-  error = keep_first(error, take_fault(f, sample.shard, sample.key, json));
+  c->fault = s->call->read(s, row, true, &c->sample);
+  if (!c->fault && c->sample.json) c->json = check_json_text(c->sample.json);
+  if (!c->fault) c->fault = image_decode(c->sample.image, c->sample.image_bytes, 0, &decoded);
   image_free(&decoded);
-  dataset_sample_free(&sample);
+}
+
+static err take_row(void *context, int64_t row, void *place) {
+  (void)row;
+  checked_row *c = place;
+  findings *f = ((row_check *)context)->found;
+  err error = take_fault(f, c->sample.shard, c->sample.key, c->fault);
+  error = keep_first(error, take_fault(f, c->sample.shard, c->sample.key, c->json));
+  c->fault = c->json = NULL;
   return error;
+}
+
+static void release_row(void *place) {
+  checked_row *c = place;
+  err_free(c->fault);
+  err_free(c->json);
+  dataset_sample_free(&c->sample);
+}
+
+static err verify_rows(const data_source *s, findings *f) {
+  row_check check = {s, f};
+  const in_order_work work = {&check,    s->count, ROWS_AT_ONCE, sizeof(checked_row),
+                              check_row, take_row, release_row};
+  return in_order(&work);
 }
 
 static err verify_source(const char *name, findings *f, int64_t *total) {
   data_source *s = NULL;
   err error = source_open(name, DATASET_PAIR, false, &s);
-  for (int64_t row = 0; !error && row < s->count; row++) error = verify_row(s, row, f);
+  if (!error) error = verify_rows(s, f);
   if (s) {
     take_lines(f, strbuf_string(&s->left_out));
     take_lines(f, strbuf_string(&s->notes));

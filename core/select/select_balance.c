@@ -5,6 +5,7 @@
 
 #include "base/json.h"
 #include "base/mem.h"
+#include "read/in_order.h"
 #include "read/permute.h"
 #include "text/plain_text.h"
 #include "select/select_writer.h"
@@ -13,7 +14,8 @@
 
 enum {
   MOST_WORDS = 1024,
-  LONGEST_TERM = 8
+  LONGEST_TERM = 8,
+  AT_ONCE = 256
 }; /* of a caption that are considered; words of a term */
 
 typedef enum { TERM_FULL, NO_TERM, UNREADABLE, REASONS } reason;
@@ -91,28 +93,82 @@ static err read_terms(const char *path, term_table *t) {
   return error;
 }
 
-/* The captions' terms one row after the other, with the scratch that takes. */
-typedef struct {
-  const dataset *data;
-  term_table table;
-  strbuf words, caption;
-  size_t starts[MOST_WORDS];
-} term_reader;
+typedef struct balancing balancing;
 
-/* *is_read: the row has a caption that can be read. */
-static err terms_of_row(term_reader *r, int64_t row, take_term take, void *context, bool *is_read) {
+/* What each row's caption is read for. */
+typedef err (*take_caption)(balancing *b, int64_t row, bool is_read, strbuf *caption,
+                            const size_t *starts, size_t count);
+
+struct balancing {
+  const dataset *data;
+  const balance_rules *rules;
+  term_table table;
+  json_t *kept;      /* {term: samples kept under it} */
+  uint8_t *verdicts; /* [rows]: REASONS for what is kept */
+  select_writer *writer;
+  int64_t *counts; /* [REASONS] */
+  take_caption take;
+  bool is_drawn; /* the rows in the seed's order */
+};
+
+/* A row on its way: its caption normalised, or its sample prepared to be written. */
+typedef struct {
   dataset_sample sample;
-  size_t count = 0;
-  err error = dataset_read_text(r->data, row, &sample);
-  *is_read = !error;
-  if (error && err_kind_of(error) == ERR_INPUT) { /* named when the row is written */
-    err_free(error);
-    dataset_sample_free(&sample);
-    return NULL;
+  select_prepared prepared;
+  strbuf caption;
+  size_t starts[MOST_WORDS], count;
+  bool is_read;
+  err error;
+} balanced_row;
+
+static int64_t row_at(const balancing *b, int64_t i) {
+  return b->is_drawn ? permute(b->rules->seed, 0, dataset_count(b->data), i) : i;
+}
+
+static void read_caption(const balancing *b, int64_t row, balanced_row *r) {
+  strbuf words = {0};
+  r->error = dataset_read_text(b->data, row, &r->sample);
+  r->is_read = !r->error;
+  if (!r->error)
+    r->error = normalise(r->sample.caption, &words, &r->caption, r->starts, &r->count);
+  else if (err_kind_of(r->error) == ERR_INPUT) { /* named when the row is written */
+    err_free(r->error);
+    r->error = NULL;
   }
-  if (!error) error = normalise(sample.caption, &r->words, &r->caption, r->starts, &count);
-  dataset_sample_free(&sample);
-  return error ? error : each_term(&r->table, &r->caption, r->starts, count, take, context);
+  strbuf_free(&words);
+}
+
+static void make_caption(void *context, int64_t i, void *place) {
+  read_caption(context, row_at(context, i), place);
+}
+
+static err take_row_caption(void *context, int64_t i, void *place) {
+  balancing *b = context;
+  balanced_row *r = place;
+  err error = r->error;
+  r->error = NULL;
+  return error ? error : b->take(b, row_at(b, i), r->is_read, &r->caption, r->starts, r->count);
+}
+
+static void release_row(void *place) {
+  balanced_row *r = place;
+  err_free(r->error);
+  strbuf_free(&r->caption);
+  select_prepared_free(&r->prepared);
+  dataset_sample_free(&r->sample);
+}
+
+static err each_caption(balancing *b, bool is_drawn, take_caption take) {
+  b->is_drawn = is_drawn;
+  b->take = take;
+  const in_order_work work = {b,
+                              dataset_count(b->data),
+                              AT_ONCE,
+                              sizeof(balanced_row),
+                              make_caption,
+                              take_row_caption,
+                              release_row};
+  return in_order(&work);
 }
 
 static err count_term(void *context, json_t *count, const char *term) {
@@ -120,6 +176,12 @@ static err count_term(void *context, json_t *count, const char *term) {
   (void)term;
   json_integer_set(count, json_integer_value(count) + 1);
   return NULL;
+}
+
+static err count_row(balancing *b, int64_t row, bool is_read, strbuf *caption, const size_t *starts,
+                     size_t count) {
+  (void)row;
+  return is_read ? each_term(&b->table, caption, starts, count, count_term, NULL) : NULL;
 }
 
 /* The rarest term, of equally rare ones the first by spelling. */
@@ -140,68 +202,63 @@ static err keep_rarest(void *context, json_t *count, const char *term) {
   return r->term.is_broken ? mem_error(strlen(term), "a term") : NULL;
 }
 
-/* verdicts [rows]: REASONS for what is kept; terms {term: samples kept under it}. Rows are visited
- * in the seed's order, so that the samples kept of a full term are a random draw. */
-static err draw_rows(term_reader *r, const balance_rules *rules, json_t *kept, uint8_t *verdicts) {
-  int64_t rows = dataset_count(r->data);
+/* Rows are visited in the seed's order, so that the samples kept of a full term are a random draw.
+ */
+static err judge_row(balancing *b, int64_t row, bool is_read, strbuf *caption, const size_t *starts,
+                     size_t count) {
   rarest least = {0};
-  bool is_read = false;
   err error = NULL;
-  for (int64_t i = 0; i < rows && !error; i++) {
-    int64_t row = permute(rules->seed, 0, rows, i);
-    strbuf_clear(&least.term);
-    error = terms_of_row(r, row, keep_rarest, &least, &is_read);
-    const char *term = strbuf_string(&least.term);
-    int64_t used = *term ? json_integer_value(json_object_get(kept, term)) : 0;
-    verdicts[row] = !is_read                  ? UNREADABLE
-                    : !*term                  ? NO_TERM
-                    : used >= rules->per_term ? TERM_FULL
-                                              : REASONS;
-    if (!error && verdicts[row] == REASONS &&
-        json_object_set_new(kept, term, json_integer(used + 1)) != 0)
-      error = mem_error((size_t)rows, "terms");
-  }
+  if (is_read) error = each_term(&b->table, caption, starts, count, keep_rarest, &least);
+  const char *term = strbuf_string(&least.term);
+  int64_t used = *term ? json_integer_value(json_object_get(b->kept, term)) : 0;
+  b->verdicts[row] = !is_read                     ? UNREADABLE
+                     : !*term                     ? NO_TERM
+                     : used >= b->rules->per_term ? TERM_FULL
+                                                  : REASONS;
+  if (!error && b->verdicts[row] == REASONS &&
+      json_object_set_new(b->kept, term, json_integer(used + 1)) != 0)
+    error = mem_error((size_t)dataset_count(b->data), "terms");
   strbuf_free(&least.term);
   return error;
 }
 
-/* Leaves a row out; text: the term, or what is wrong with it. */
-static void reject(const term_reader *r, int64_t row, reason why, const char *text,
-                   select_writer *w, int64_t counts[REASONS]) {
-  dataset_sample sample;
-  err_free(dataset_read_text(r->data, row, &sample)); /* its name is there in any case */
-  select_writer_reject(w, &sample, reason_names[why], text);
-  dataset_sample_free(&sample);
-  counts[why]++;
-}
-
-static err write_row(term_reader *r, int64_t row, select_writer *w, int64_t counts[REASONS]) {
-  dataset_sample sample;
-  err error = dataset_read(r->data, row, &sample);
-  if (!error) error = select_writer_keep(w, &sample);
-  if (error && err_kind_of(error) == ERR_INPUT) {
-    reject(r, row, UNREADABLE, err_message(error), w, counts);
-    err_free(error);
-    error = NULL;
+/* What is left out is named by its term; reading a row that cannot be read says why not. */
+static void make_output(void *context, int64_t row, void *place) {
+  const balancing *b = context;
+  balanced_row *r = place;
+  if (b->verdicts[row] != REASONS && b->verdicts[row] != UNREADABLE) {
+    read_caption(b, row, r);
+    return;
   }
-  dataset_sample_free(&sample);
-  return error;
+  r->error = dataset_read(b->data, row, &r->sample);
+  if (!r->error) r->error = select_prepare(&r->sample, &r->prepared);
 }
 
-static err write_rows(term_reader *r, const uint8_t *verdicts, select_writer *w,
-                      int64_t counts[REASONS]) {
-  err error = NULL;
+/* text: the term, or what is wrong with the row. */
+static void reject(balancing *b, const balanced_row *r, reason why, const char *text) {
+  select_writer_reject(b->writer, &r->sample, reason_names[why], text);
+  b->counts[why]++;
+}
+
+static err write_row(balancing *b, balanced_row *r) {
+  err error = r->error ? r->error : select_writer_keep(b->writer, &r->prepared);
+  r->error = NULL;
+  if (!error || err_kind_of(error) != ERR_INPUT) return error;
+  reject(b, r, UNREADABLE, err_message(error));
+  err_free(error);
+  return NULL;
+}
+
+static err take_output(void *context, int64_t row, void *place) {
+  balancing *b = context;
+  balanced_row *r = place;
   rarest least = {0};
-  bool is_read;
-  for (int64_t row = 0; row < dataset_count(r->data) && !error; row++) {
-    if (verdicts[row] == REASONS || verdicts[row] == UNREADABLE) { /* reading it says why not */
-      error = write_row(r, row, w, counts);
-      continue;
-    }
-    strbuf_clear(&least.term);
-    error = terms_of_row(r, row, keep_rarest, &least, &is_read);
-    reject(r, row, (reason)verdicts[row], strbuf_string(&least.term), w, counts);
-  }
+  if (b->verdicts[row] == REASONS || b->verdicts[row] == UNREADABLE) return write_row(b, r);
+  err error = r->error;
+  r->error = NULL;
+  if (!error && r->is_read)
+    error = each_term(&b->table, &r->caption, r->starts, r->count, keep_rarest, &least);
+  if (!error) reject(b, r, (reason)b->verdicts[row], strbuf_string(&least.term));
   strbuf_free(&least.term);
   return error;
 }
@@ -219,30 +276,32 @@ static void write_rules(const balance_rules *r, size_t terms, strbuf *out) {
 err select_balance(const dataset *data, const balance_rules *rules, const select_output *output,
                    select_result *result) {
   int64_t counts[REASONS] = {0}, rows = dataset_count(data);
-  term_reader reader = {.data = data, .table = {json_object(), !rules->terms, 1}};
-  json_t *kept = json_object();
-  uint8_t *verdicts = mem_zeroed((size_t)rows, sizeof *verdicts);
   strbuf text = {0};
   select_writer w = {0};
-  bool is_read;
+  balancing b = {.data = data,
+                 .rules = rules,
+                 .table = {json_object(), !rules->terms, 1},
+                 .kept = json_object(),
+                 .verdicts = mem_zeroed((size_t)rows, sizeof *b.verdicts),
+                 .writer = &w,
+                 .counts = counts};
+  const in_order_work output_rows = {&b,          rows,        AT_ONCE,    sizeof(balanced_row),
+                                     make_output, take_output, release_row};
   err error = NULL;
   *result = (select_result){0};
-  if (!reader.table.counts || !kept || !verdicts) FAIL(ERR_MEMORY, "out of memory: terms");
-  if (rules->terms) TRY(read_terms(rules->terms, &reader.table));
-  for (int64_t row = 0; row < rows; row++)
-    TRY(terms_of_row(&reader, row, count_term, NULL, &is_read));
-  TRY(draw_rows(&reader, rules, kept, verdicts));
+  if (!b.table.counts || !b.kept || !b.verdicts) FAIL(ERR_MEMORY, "out of memory: terms");
+  if (rules->terms) TRY(read_terms(rules->terms, &b.table));
+  TRY(each_caption(&b, false, count_row));
+  TRY(each_caption(&b, true, judge_row));
   TRY(select_writer_open(output, "balancing", data, &w));
-  TRY(write_rows(&reader, verdicts, &w, counts));
-  write_rules(rules, json_object_size(kept), &text);
+  TRY(in_order(&output_rows));
+  write_rules(rules, json_object_size(b.kept), &text);
   TRY(select_writer_finish(&w, output, strbuf_string(&text), reason_names, counts, REASONS,
                            result));
 cleanup:
-  json_decref(reader.table.counts);
-  json_decref(kept);
-  free(verdicts);
-  strbuf_free(&reader.words);
-  strbuf_free(&reader.caption);
+  json_decref(b.table.counts);
+  json_decref(b.kept);
+  free(b.verdicts);
   strbuf_free(&text);
   select_writer_close(&w);
   return error;

@@ -7,6 +7,7 @@
 #include "image/image.h"
 #include "select/image_hash.h"
 #include "image/image_header.h"
+#include "read/in_order.h"
 #include "select/select_writer.h"
 #include "text/utf8.h"
 
@@ -29,11 +30,12 @@ static const char *const reason_names[REASONS] = {"unreadable", "caption_length"
 /* One sample with what the rules look at. */
 typedef struct {
   dataset_sample sample;
-  err fault;
+  err fault, unwritable; /* the second: counts only when no rule takes it out */
   int64_t words, characters;
   double letters;
   int64_t width, height;
   picture_hash hash;
+  select_prepared prepared;
 } measured;
 
 static void measure_caption(measured *m) {
@@ -70,13 +72,31 @@ static err measure_image(measured *m, bool has_hash, bool has_pixels) {
   return error;
 }
 
-static void measure(const dataset *data, int64_t row, bool has_hash, const float *scores,
-                    measured *m) {
-  *m = (measured){0};
-  m->fault = dataset_read(data, row, &m->sample);
+typedef struct {
+  const dataset *data;
+  const filter_rules *rules;
+  hash_index *seen; /* NULL: copies are not looked for */
+  select_writer *writer;
+  int64_t *counts; /* [REASONS] */
+} filtering;
+
+static void measure(void *context, int64_t row, void *place) {
+  const filtering *f = context;
+  const float *scores = f->rules->scores;
+  measured *m = place;
+  m->fault = dataset_read(f->data, row, &m->sample);
   if (m->fault) return;
   measure_caption(m);
-  m->fault = measure_image(m, has_hash, scores && isnan(scores[row]));
+  m->fault = measure_image(m, f->seen != NULL, scores && isnan(scores[row]));
+  if (!m->fault) m->unwritable = select_prepare(&m->sample, &m->prepared);
+}
+
+static void release(void *place) {
+  measured *m = place;
+  err_free(m->fault);
+  err_free(m->unwritable);
+  select_prepared_free(&m->prepared);
+  dataset_sample_free(&m->sample);
 }
 
 static bool is_outside(int64_t value, int64_t least, int64_t most) {
@@ -112,8 +132,9 @@ static reason judge(const filter_rules *r, const measured *m, int64_t row, strbu
 }
 
 /* Decides on one sample, in the order of the data set. */
-static err take(const dataset *data, const filter_rules *rules, hash_index *seen, measured *m,
-                int64_t row, select_writer *w, int64_t counts[REASONS]) {
+static err take(void *context, int64_t row, void *place) {
+  const filtering *f = context;
+  measured *m = place;
   strbuf detail = {0};
   int64_t met = -1;
   err error = NULL;
@@ -122,21 +143,22 @@ static err take(const dataset *data, const filter_rules *rules, hash_index *seen
     m->fault = NULL;
     return error;
   }
-  reason why = judge(rules, m, row, &detail);
-  if (why == REASONS && seen) {
-    TRY(hash_index_meet(seen, &m->hash, row, &met));
+  reason why = judge(f->rules, m, row, &detail);
+  if (why == REASONS && f->seen) {
+    TRY(hash_index_meet(f->seen, &m->hash, row, &met));
     if (met >= 0) {
       dataset_sample first;
       why = DUPLICATE;
       strbuf_clear(&detail);
-      error = dataset_read_text(data, met, &first);
+      error = dataset_read_text(f->data, met, &first);
       if (!error) strbuf_format(&detail, "of %s/%s", first.shard, first.key);
       dataset_sample_free(&first);
       if (error) goto cleanup;
     }
   }
   if (why == REASONS) {
-    err fault = select_writer_keep(w, &m->sample);
+    err fault = m->unwritable ? m->unwritable : select_writer_keep(f->writer, &m->prepared);
+    m->unwritable = NULL;
     if (fault && err_kind_of(fault) != ERR_INPUT) {
       error = fault;
       goto cleanup;
@@ -147,8 +169,8 @@ static err take(const dataset *data, const filter_rules *rules, hash_index *seen
     err_free(fault);
   }
   if (why != REASONS) {
-    counts[why]++;
-    select_writer_reject(w, &m->sample, reason_names[why], strbuf_string(&detail));
+    f->counts[why]++;
+    select_writer_reject(f->writer, &m->sample, reason_names[why], strbuf_string(&detail));
   }
 cleanup:
   strbuf_free(&detail);
@@ -174,30 +196,6 @@ static void write_rules(const filter_rules *r, strbuf *out) {
   jsonw_end(&w);
 }
 
-static err filter_rows(const dataset *data, const filter_rules *rules, hash_index *seen,
-                       select_writer *w, int64_t counts[REASONS]) {
-  int64_t rows = dataset_count(data);
-  err error = NULL;
-  measured *all = mem_zeroed(AT_ONCE, sizeof *all);
-  if (!all) return mem_error(AT_ONCE * sizeof *all, "samples");
-  for (int64_t at = 0; at < rows && !error; at += AT_ONCE) {
-    int64_t count = rows - at < AT_ONCE ? rows - at : AT_ONCE;
-#pragma omp parallel for schedule(dynamic, 4)
-    for (int64_t i = 0; i < count; i++) measure(data, at + i, seen != NULL, rules->scores, &all[i]);
-    for (int64_t i = 0; i < count; i++) {
-      if (!error && all[i].fault && err_kind_of(all[i].fault) == ERR_MEMORY) {
-        error = all[i].fault;
-        all[i].fault = NULL;
-      }
-      if (!error) error = take(data, rules, seen, &all[i], at + i, w, counts);
-      err_free(all[i].fault);
-      dataset_sample_free(&all[i].sample);
-    }
-  }
-  free(all);
-  return error;
-}
-
 err select_filter(const dataset *data, const filter_rules *rules, const select_output *output,
                   select_result *result) {
   int64_t counts[REASONS] = {0};
@@ -208,7 +206,10 @@ err select_filter(const dataset *data, const filter_rules *rules, const select_o
   err error = select_writer_open(output, "filtering", data, &w);
   if (error) goto cleanup;
   if (rules->duplicates >= 0) TRY(hash_index_create(rules->duplicates, &seen));
-  TRY(filter_rows(data, rules, seen, &w, counts));
+  filtering f = {data, rules, seen, &w, counts};
+  const in_order_work work = {&f,     dataset_count(data), AT_ONCE, sizeof(measured), measure, take,
+                              release};
+  TRY(in_order(&work));
   write_rules(rules, &text);
   TRY(select_writer_finish(&w, output, strbuf_string(&text), reason_names, counts, REASONS,
                            result));

@@ -59,31 +59,38 @@ static err add_origin(const dataset_sample *sample, char **json) {
 }
 
 /* Images keep their bytes; a pixmap, which shards do not hold, becomes a PNG. */
-static err add_image(select_writer *w, const dataset_sample *sample, const char *key,
-                     const char *json) {
+static err prepare_image(const dataset_sample *sample, select_prepared *p) {
   static const char *const extensions[] = {
       [IMAGE_JPEG] = "jpg", [IMAGE_PNG] = "png", [IMAGE_WEBP] = "webp"};
   image_header h = image_read_header(sample->image, sample->image_bytes);
-  if (h.format != IMAGE_UNKNOWN)
-    return shard_writer_add(w->shards, key, extensions[h.format], sample->image,
-                            sample->image_bytes, sample->caption, json);
+  p->extension = h.format != IMAGE_UNKNOWN ? extensions[h.format] : "png";
+  p->image = sample->image;
+  p->image_bytes = sample->image_bytes;
+  if (h.format != IMAGE_UNKNOWN) return NULL;
   image picture = {0};
-  uint8_t *bytes = NULL;
-  size_t size;
   err error = image_decode(sample->image, sample->image_bytes, 0, &picture);
-  if (!error) error = shrink_encode_png(&picture, &bytes, &size);
-  if (!error) error = shard_writer_add(w->shards, key, "png", bytes, size, sample->caption, json);
-  free(bytes);
+  if (!error) error = shrink_encode_png(&picture, &p->owned, &p->image_bytes);
+  p->image = p->owned;
   image_free(&picture);
   return error;
 }
 
-err select_writer_keep(select_writer *w, const dataset_sample *sample) {
-  char key[32], *json = NULL;
-  err error = add_origin(sample, &json);
+err select_prepare(const dataset_sample *sample, select_prepared *p) {
+  *p = (select_prepared){.caption = sample->caption};
+  err error = add_origin(sample, &p->json);
+  return error ? error : prepare_image(sample, p);
+}
+
+void select_prepared_free(select_prepared *p) {
+  free(p->json);
+  free(p->owned);
+}
+
+err select_writer_keep(select_writer *w, const select_prepared *p) {
+  char key[32];
   snprintf(key, sizeof key, "%09ld", (long)w->kept);
-  if (!error) error = add_image(w, sample, key, json);
-  free(json);
+  err error =
+      shard_writer_add(w->shards, key, p->extension, p->image, p->image_bytes, p->caption, p->json);
   if (error) return error;
   w->kept++;
   progress_update(&w->bar, (double)(w->kept + w->rejected), NULL);

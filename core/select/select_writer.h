@@ -14,10 +14,23 @@ typedef struct {
   progress bar;
 } select_writer;
 
+/* A sample as it is written. Zero before select_prepare; released after an error too. */
+typedef struct {
+  const char *caption, *extension; /* caption, image: the sample's, which outlives this */
+  const void *image;
+  size_t image_bytes;
+  char *json;
+  uint8_t *owned;
+} select_prepared;
+
+/* Called from many threads. */
+err select_prepare(const dataset_sample *sample, select_prepared *p) ERR_MUST_CHECK;
+void select_prepared_free(select_prepared *p);
+
 /* Begins with what the data set left out when it was opened. */
 err select_writer_open(const select_output *output, const char *label, const dataset *data,
                        select_writer *w) ERR_MUST_CHECK;
-err select_writer_keep(select_writer *w, const dataset_sample *sample) ERR_MUST_CHECK;
+err select_writer_keep(select_writer *w, const select_prepared *p) ERR_MUST_CHECK;
 void select_writer_reject(select_writer *w, const dataset_sample *sample, const char *reason,
                           const char *detail);
 /* Ends the shards and writes both files. rules: a JSON object; reasons: names and counts. */

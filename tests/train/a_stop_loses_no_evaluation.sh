@@ -48,20 +48,21 @@ expect_line "$(ls killed/checkpoints/*.state.json)" '"is_evaluated":true'
 train --out killed --set eval.points=20 --resume # and now there is nothing to do
 [ "$(grep -c '"event":"eval".*"step":20,' killed/events.jsonl)" = 2 ] || fail "evaluated twice"
 
-# One step is left: the speed is that of the whole run, not of nothing.
-train_behind --out left --set batch_size=128 --set samples=1280 --set eval.points=0
-until_line '"event":"step".*"step":8,' left/events.jsonl
+# Few steps are left: the speed is that of the whole run, not of nothing.
+slow=(--set batch_size=256 --set samples=2560 --set image.width=128 --set eval.points=0)
+train_behind --out left "${slow[@]}"
+until_line '"event":"step".*"step":[5-8],' left/events.jsonl
 stop left
-train --out left --set batch_size=128 --set samples=1280 --set eval.points=0 --resume
+train --out left "${slow[@]}" --resume
 sum=$(field step seconds left/events.jsonl | awk '{ s += $1 } END { print s }')
 awk -v sum="$sum" -v told="$(field end train_seconds left/events.jsonl | tail -1)" \
   'BEGIN { exit !(told > 0.999 * sum && told < 1.001 * sum) }' || fail "train_seconds is not $sum, the sum of the rows"
 awk -v sum="$sum" -v told="$(field end samples_per_second left/events.jsonl | tail -1)" \
-  'BEGIN { exit !(told > 1280 / sum / 2) }' || fail "a finished run without a speed"
+  'BEGIN { exit !(told > 2560 / sum / 2) }' || fail "a finished run without a speed"
 
 # Times that were committed for a checkpoint that never came are not of the run.
 echo '{"train_seconds": 1e6}' > left/checkpoints/step-000000099.state.json
-train --out left --set batch_size=128 --set samples=1280 --set eval.points=0 --resume
+train --out left "${slow[@]}" --resume
 awk -v told="$(field end train_seconds left/events.jsonl | tail -1)" 'BEGIN { exit !(told < 1e5) }' || fail "times of no checkpoint"
 
 # Outcomes of single items add up to the totals.

@@ -1,0 +1,36 @@
+#!/usr/bin/env bash
+# By hand: how much faster the data commands are on two threads than on one (docs/benchmarks.md).
+#   tests/timing/two_cores.sh [REPEATS [NAME…]]     FLIP=build/bin/flip DATA=data
+# Each command runs on one thread and on two in turns; what is printed are medians of wall seconds, their
+# ratio, and the CPU seconds that the command took on two threads per second of wall time. On a machine
+# that others use at the same time the ratio comes out too low.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+FLIP=$(realpath "${FLIP:-build/bin/flip}") DATA=$(realpath "${DATA:-data}")
+repeats=${1:-5}
+[ $# = 0 ] || shift
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+. tests/timing/two_cores_commands.sh
+cd "$scratch"
+prepare > /dev/null
+
+once() { # NAME THREADS: "wall cpu"
+  rm -rf out
+  export OMP_NUM_THREADS=$2
+  TIMEFORMAT='%R %U %S'
+  { time "$1" "$2" > log.txt 2>&1; } 2>&1 | awk '{ print $1, $2 + $3 }'
+  [ "${PIPESTATUS[0]}" = 0 ] || { cat log.txt >&2; exit 1; }
+}
+median() { sort -g | awk '{ v[NR] = $1 } END { print NR % 2 ? v[(NR + 1) / 2] : (v[NR / 2] + v[NR / 2 + 1]) / 2 }'; }
+
+printf '%-22s %10s %10s %7s %7s\n' command '1 thread' '2 threads' ratio 'CPU/s'
+for name in ${*:-$names}; do
+  : > 1.txt; : > 2.txt
+  for ((i = 0; i < repeats; i++)); do
+    for threads in 1 2; do once "$name" $threads >> $threads.txt; done
+  done
+  one=$(median < 1.txt) two=$(median < 2.txt)
+  share=$(awk '{ print $2 / $1 }' 2.txt | median)
+  awk -v n="$name" -v a="$one" -v b="$two" -v s="$share" 'BEGIN { printf "%-22s %8.2f s %8.2f s %7.2f %7.2f\n", n, a, b, a / b, s }'
+done
