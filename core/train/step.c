@@ -119,6 +119,7 @@ cleanup:
 
 err step_finish(train_step *t, step_result *result) {
   err error = clip_read_loss(t->model, &result->loss);
+  if (!error) error = clip_read_reconstruction(t->model, &result->reconstruction_loss);
   if (!error) error = optimizer_read_norm(t->moments, &result->grad_norm);
   return error ? error : clip_logit_scale(t->model, &result->logit_scale);
 }
