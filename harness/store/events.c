@@ -298,14 +298,15 @@ static err take_step(ingest *in, const json_t *event) {
                  " logit_scale, grad_norm, train_seconds, attempt, steps, seconds,"
                  " data_wait_seconds, cpu_seconds, delay_seconds, switches, other_cpu_seconds,"
                  " stolen_seconds, pressure_seconds, energy_joules, device_mhz,"
-                 " device_other_processes)"
-                 " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                 "iiidddddiiddddddddddd", in->run_id, row.step, ingest_integer(event, "samples"),
+                 " device_other_processes, reconstruction_loss)"
+                 " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                 "iiidddddiidddddddddddd", in->run_id, row.step, ingest_integer(event, "samples"),
                  ingest_real(event, "loss"), ingest_real(event, "learning_rate"),
                  ingest_real(event, "logit_scale"), ingest_real(event, "grad_norm"),
                  in->last.train_seconds, in->process.attempt, row.steps, v[0], v[1], v[2], v[3],
                  v[4], v[5], v[6], v[7], v[8], ingest_real(event, "device_mhz"),
-                 ingest_real(event, "device_other_processes"));
+                 ingest_real(event, "device_other_processes"),
+                 ingest_real(event, "reconstruction_loss"));
 }
 
 /* ---- evaluations ---- */
