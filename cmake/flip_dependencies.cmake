@@ -11,7 +11,7 @@ target_include_directories(dnnl INTERFACE ${DNNL_INCLUDE_DIR})
 foreach(dependency IN ITEMS yaml:yaml-0.1 jansson:jansson sqlite:sqlite3 jpeg:libjpeg png:libpng
                             webp:libwebpdemux utf8proc:libutf8proc archive:libarchive xxhash:libxxhash
                             xml:libxml-2.0 freetype:freetype2 harfbuzz:harfbuzz
-                            zlib:zlib gumbo:gumbo)
+                            zlib:zlib gumbo:gumbo lbfgs:liblbfgs snappy:snappy zstd:libzstd)
   string(REPLACE ":" ";" pair ${dependency})
   list(GET pair 0 name)
   list(GET pair 1 module)

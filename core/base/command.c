@@ -2,58 +2,127 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
+#include <spawn.h>
+#include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
+/* ---- starting ---- */
+
+/* In the child, after fork: only what is safe there. */
+static _Noreturn void become(const command_call *c, pid_t parent) {
+  static const char problem[] = ": cannot be started\n";
+  if (c->leads_group) setpgid(0, 0);
+  if (c->dies_with_parent) prctl(PR_SET_PDEATHSIG, SIGTERM);
+  if (c->dies_with_parent && getppid() != parent) _exit(COMMAND_NOT_FOUND); /* it ended meanwhile */
+  if (c->has_no_input) dup2(open("/dev/null", O_RDONLY | O_CLOEXEC), STDIN_FILENO);
+  if (c->out) dup2(c->out, STDOUT_FILENO);
+  if (c->err) dup2(c->err, STDERR_FILENO);
+  if (c->prepare) c->prepare(c->context);
+  if (c->mask) sigprocmask(SIG_SETMASK, c->mask, NULL);
+  if (!c->folder || chdir(c->folder) == 0)
+    execvpe(c->words[0], c->words, c->environment ? c->environment : environ);
+  if (write(STDERR_FILENO, c->words[0], strlen(c->words[0])) < 0 ||
+      write(STDERR_FILENO, problem, sizeof problem - 1) < 0)
+    _exit(COMMAND_NOT_FOUND);
+  _exit(COMMAND_NOT_FOUND);
+}
+
+static int start_by_fork(const command_call *c, pid_t *pid) {
+  pid_t parent = getpid();
+  *pid = fork();
+  if (*pid == 0) become(c, parent);
+  return *pid < 0 ? errno : 0;
+}
+
+static int add_actions(const command_call *c, posix_spawn_file_actions_t *actions) {
+  int code = 0;
+  if (c->has_no_input)
+    code = posix_spawn_file_actions_addopen(actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+  if (!code && c->out) code = posix_spawn_file_actions_adddup2(actions, c->out, STDOUT_FILENO);
+  if (!code && c->err) code = posix_spawn_file_actions_adddup2(actions, c->err, STDERR_FILENO);
+  if (!code && c->folder) code = posix_spawn_file_actions_addchdir_np(actions, c->folder);
+  return code;
+}
+
+static int start_by_spawn(const command_call *c, pid_t *pid) {
+  posix_spawn_file_actions_t actions;
+  posix_spawnattr_t attributes;
+  short flags = (short)((c->leads_group ? POSIX_SPAWN_SETPGROUP : 0) |
+                        (c->mask ? POSIX_SPAWN_SETSIGMASK : 0));
+  int code = posix_spawn_file_actions_init(&actions);
+  if (code) return code;
+  code = posix_spawnattr_init(&attributes);
+  if (!code) {
+    posix_spawnattr_setflags(&attributes, flags); /* the new group's number is the child's: 0 */
+    if (c->mask) posix_spawnattr_setsigmask(&attributes, c->mask);
+    code = add_actions(c, &actions);
+    if (!code)
+      code = posix_spawnp(pid, c->words[0], &actions, &attributes, c->words,
+                          c->environment ? c->environment : environ);
+    posix_spawnattr_destroy(&attributes);
+  }
+  posix_spawn_file_actions_destroy(&actions);
+  return code;
+}
+
+err command_start(const command_call *c, pid_t *pid) {
+  *pid = 0;
+  int code = c->dies_with_parent || c->prepare ? start_by_fork(c, pid) : start_by_spawn(c, pid);
+  if (!code) return NULL;
+  *pid = 0;
+  bool is_missing = code == ENOENT || code == EACCES || code == ENOEXEC || code == ENOTDIR;
+  return is_missing ? NULL : err_errno(code, "cannot start %s", c->words[0]);
+}
+
+/* ---- waiting ---- */
+
 static err wait_for(pid_t pid, const char *what, int *status) {
-  if (pid < 0) return err_errno(errno, "cannot start %s", what);
+  *status = W_EXITCODE(COMMAND_NOT_FOUND, 0);
+  if (!pid) return NULL;
   while (waitpid(pid, status, 0) < 0)
     if (errno != EINTR) return err_errno(errno, "cannot wait for %s", what);
   return NULL;
 }
 
-static err capture(char *const *words, strbuf *out, bool is_quiet) {
-  int ends[2], status = 0;
+int command_exit_status(int status) {
+  return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+}
+
+err command_run(const command_call *call, int *status) {
+  pid_t pid;
+  err error = command_start(call, &pid);
+  return error ? error : wait_for(pid, call->words[0], status);
+}
+
+err command_read(const command_call *call, bool takes_both, strbuf *out, int *status) {
+  int ends[2];
   char block[4096];
-  if (pipe2(ends, O_CLOEXEC) != 0) return err_errno(errno, "cannot start %s", words[0]);
-  pid_t pid = fork();
-  if (pid == 0) {
-    dup2(ends[1], STDOUT_FILENO);
-    if (is_quiet) dup2(open("/dev/null", O_WRONLY | O_CLOEXEC), STDERR_FILENO);
-    execvp(words[0], words);
-    _exit(127);
-  }
+  pid_t pid = 0;
+  command_call own = *call;
+  if (pipe2(ends, O_CLOEXEC) != 0) return err_errno(errno, "cannot start %s", call->words[0]);
+  own.out = ends[1];
+  if (takes_both) own.err = ends[1];
+  err error = command_start(&own, &pid);
   close(ends[1]);
   for (ssize_t got; pid > 0 && (got = read(ends[0], block, sizeof block)) != 0;) {
     if (got > 0) strbuf_append_bytes(out, block, (size_t)got);
     if (got < 0 && errno != EINTR) break;
   }
   close(ends[0]);
-  err error = wait_for(pid, words[0], &status);
-  if (error) return error;
-  if (WIFEXITED(status) && WEXITSTATUS(status) == 127)
-    return err_new(ERR_INPUT, "%s: there is no such program", words[0]);
-  if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
-    return err_new(ERR_INPUT, "%s %s: ended with status %d", words[0], words[1] ? words[1] : "",
-                   WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status));
-  return NULL;
-}
-
-err command_capture(char *const *words, strbuf *out) {
-  return capture(words, out, false);
-}
-
-err command_capture_quietly(char *const *words, strbuf *out) {
-  return capture(words, out, true);
+  if (!error) error = wait_for(pid, call->words[0], status);
+  if (!error && out->is_broken)
+    error = err_new(ERR_MEMORY, "out of memory: the output of %s", call->words[0]);
+  return error;
 }
 
 /* Waits for a child that leads a group of its own; when *stop becomes true the group is ended. */
 static err wait_or_stop(pid_t pid, const char *what, const volatile bool *stop, int *status) {
   enum { LOOK_MS = 50, PATIENCE = 100 };
   const struct timespec moment = {0, LOOK_MS * 1000000L};
-  if (!stop || pid < 0) return wait_for(pid, what, status);
+  if (!stop || !pid) return wait_for(pid, what, status);
   for (int asked = 0;;) {
     pid_t ended = waitpid(pid, status, WNOHANG);
     if (ended == pid) break;
@@ -65,22 +134,45 @@ static err wait_or_stop(pid_t pid, const char *what, const volatile bool *stop, 
   return *stop ? err_new(ERR_INTERRUPTED, "stopped") : NULL;
 }
 
+/* ---- the usual wishes ---- */
+
+static err capture(const command_call *call, strbuf *out) {
+  char *const *words = call->words;
+  int status;
+  err error = command_read(call, false, out, &status);
+  if (error) return error;
+  int code = command_exit_status(status);
+  if (code == COMMAND_NOT_FOUND)
+    return err_new(ERR_INPUT, "%s: there is no such program", words[0]);
+  if (code != 0)
+    error =
+        err_new(ERR_INPUT, "%s %s: ended with status %d", words[0], words[1] ? words[1] : "", code);
+  return error;
+}
+
+err command_capture(char *const *words, strbuf *out) {
+  return capture(&(command_call){.words = words}, out);
+}
+
+err command_capture_quietly(char *const *words, strbuf *out) {
+  int null_fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
+  err error = capture(&(command_call){.words = words, .err = null_fd < 0 ? 0 : null_fd}, out);
+  if (null_fd >= 0) close(null_fd);
+  return error;
+}
+
 err command_run_logged(const char *line, const char *folder, const char *log,
                        const volatile bool *stop) {
+  char *words[] = {"/bin/sh", "-c", (char *)line, NULL};
   int status = 0, fd = open(log, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  pid_t pid;
   if (fd < 0) return err_errno(errno, "%s: cannot be written", log);
-  pid_t pid = fork();
-  if (pid == 0) {
-    if (stop) setpgid(0, 0);
-    dup2(fd, STDOUT_FILENO);
-    dup2(fd, STDERR_FILENO);
-    if (chdir(folder) == 0) execl("/bin/sh", "sh", "-c", line, (char *)NULL);
-    _exit(127);
-  }
-  if (pid > 0 && stop) setpgid(pid, pid); /* whoever is first */
+  command_call call = {
+      .words = words, .folder = folder, .out = fd, .err = fd, .leads_group = stop != NULL};
+  err error = command_start(&call, &pid);
   close(fd);
-  err error = wait_or_stop(pid, line, stop, &status);
-  if (!error && (!WIFEXITED(status) || WEXITSTATUS(status) != 0))
+  if (!error) error = wait_or_stop(pid, line, stop, &status);
+  if (!error && command_exit_status(status) != 0)
     error = err_new(ERR_INPUT, "'%s' failed: see %s", line, log);
   return error;
 }

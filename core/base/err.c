@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/mem.h"
+
 struct err_info {
   err_kind kind;
   bool is_static;
@@ -19,13 +21,13 @@ static char *format_text(const char *format, va_list arguments) {
   int length = vsnprintf(NULL, 0, format, copy);
   va_end(copy);
   if (length < 0) return NULL;
-  char *text = malloc((size_t)length + 1);
+  char *text = mem_plain((size_t)length + 1);
   if (text) vsnprintf(text, (size_t)length + 1, format, arguments);
   return text;
 }
 
 static err make(err_kind kind, char *message) {
-  struct err_info *error = message ? malloc(sizeof *error) : NULL;
+  struct err_info *error = message ? mem_plain(sizeof *error) : NULL;
   if (!error) {
     free(message);
     return &out_of_memory;
@@ -62,7 +64,7 @@ err err_context(err error, const char *format, ...) {
   va_end(arguments);
   if (!context) return error;
   size_t size = strlen(context) + 2 + strlen(error->message) + 1;
-  char *joined = malloc(size);
+  char *joined = mem_plain(size);
   if (joined) {
     snprintf(joined, size, "%s: %s", context, error->message);
     free(error->message);

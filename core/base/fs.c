@@ -82,35 +82,62 @@ static err sync_folder_of(const char *path) {
   return failed ? err_errno(code, "%s: cannot sync its folder", path) : NULL;
 }
 
-err fs_commit(int fd, const char *temporary_path, const char *path) {
+/* Behind the path: the mark, and the process that writes. */
+static const char temporary_mark[] = ".tmp";
+
+err fs_writer_open(fs_writer *w, const char *path) {
+  size_t size = strlen(path) + 32;
+  *w = (fs_writer){.fd = -1, .path = mem_copy_string(path), .temporary = mem_zeroed(size, 1)};
+  if (!w->path || !w->temporary) {
+    free(w->path);
+    free(w->temporary);
+    *w = (fs_writer){0};
+    return mem_error(size, "a path");
+  }
+  snprintf(w->temporary, size, "%s%s%ld", path, temporary_mark, (long)getpid());
+  w->fd = open(w->temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  return w->fd < 0 ? err_errno(errno, "%s: cannot create", path) : NULL;
+}
+
+err fs_writer_add(fs_writer *w, const void *data, size_t length) {
+  return fs_write_all(w->fd, data, length, w->path);
+}
+
+err fs_writer_commit(fs_writer *w) {
   err error = NULL;
-  if (fsync(fd) != 0) error = err_errno(errno, "%s: cannot sync", path);
-  if (close(fd) != 0 && !error) error = err_errno(errno, "%s: cannot close", path);
-  if (!error && rename(temporary_path, path) != 0)
-    error = err_errno(errno, "%s: cannot rename onto", path);
-  if (error) unlink(temporary_path);
-  return error ? error : sync_folder_of(path);
+  if (fsync(w->fd) != 0) error = err_errno(errno, "%s: cannot sync", w->path);
+  if (close(w->fd) != 0 && !error) error = err_errno(errno, "%s: cannot close", w->path);
+  if (!error && rename(w->temporary, w->path) != 0)
+    error = err_errno(errno, "%s: cannot rename onto", w->path);
+  if (error) unlink(w->temporary);
+  w->fd = -1;
+  return error ? error : sync_folder_of(w->path);
+}
+
+void fs_writer_close(fs_writer *w) {
+  if (w->temporary && w->fd >= 0) {
+    close(w->fd);
+    unlink(w->temporary);
+  }
+  free(w->path);
+  free(w->temporary);
+  *w = (fs_writer){0};
+}
+
+bool fs_is_temporary(const char *name) {
+  const char *at = name, *mark = NULL;
+  while ((at = strstr(at, temporary_mark))) mark = at++;
+  if (!mark) return false;
+  mark += strlen(temporary_mark);
+  return *mark && !mark[strspn(mark, "0123456789")];
 }
 
 err fs_write_atomic(const char *path, const void *data, size_t length) {
-  size_t size = strlen(path) + 32;
-  char *temporary = mem_zeroed(size, 1);
-  if (!temporary) return mem_error(size, "a path");
-  snprintf(temporary, size, "%s.tmp%ld", path, (long)getpid());
-  err error = NULL;
-  int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-  if (fd < 0) {
-    error = err_errno(errno, "%s: cannot create", path);
-  } else {
-    error = fs_write_all(fd, data, length, path);
-    if (error) {
-      close(fd);
-      unlink(temporary);
-    } else {
-      error = fs_commit(fd, temporary, path);
-    }
-  }
-  free(temporary);
+  fs_writer w = {0};
+  err error = fs_writer_open(&w, path);
+  if (!error) error = fs_writer_add(&w, data, length);
+  if (!error) error = fs_writer_commit(&w);
+  fs_writer_close(&w);
   return error;
 }
 

@@ -11,9 +11,20 @@
 err fs_read(const char *path, char **data, size_t *length) ERR_MUST_CHECK;
 /* All bytes or nothing: written beside `path`, fsynced, renamed over it, folder fsynced. */
 err fs_write_atomic(const char *path, const void *data, size_t length) ERR_MUST_CHECK;
-/* The end of an atomic write done by hand: fsync and close `fd`, rename, fsync the folder.
- * On failure the temporary file is removed. */
-err fs_commit(int fd, const char *temporary_path, const char *path) ERR_MUST_CHECK;
+/* The same for a file that is written piece by piece: it has its name only once it is whole. Start
+ * from {0}; whatever happened, end with fs_writer_close, which removes what was not committed. */
+typedef struct {
+  int fd;                 /* for libraries that write by themselves */
+  char *path, *temporary; /* NULL: not open */
+} fs_writer;
+
+err fs_writer_open(fs_writer *w, const char *path) ERR_MUST_CHECK;
+err fs_writer_add(fs_writer *w, const void *data, size_t length) ERR_MUST_CHECK;
+/* fsync, rename, fsync of the folder. */
+err fs_writer_commit(fs_writer *w) ERR_MUST_CHECK;
+void fs_writer_close(fs_writer *w);
+/* True for the name of a file that such a writer has not committed (yet). */
+bool fs_is_temporary(const char *name);
 /* write(2) until done; a full disk is an error that names the path. */
 err fs_write_all(int fd, const void *data, size_t length, const char *path) ERR_MUST_CHECK;
 /* mkdir -p. */

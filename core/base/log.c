@@ -1,5 +1,6 @@
 #include "base/log.h"
 
+#include <ctype.h>
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -23,7 +24,10 @@ void log_line(log_level level, const char *format, ...) {
   va_end(arguments);
   strbuf shown = {0};
   text_escape(line, &shown); /* messages hold names and words from outside */
+  for (char *at = line; shown.is_broken && *at; at++)
+    if (*at != '\n' && !isprint((unsigned char)*at)) *at = '?';
   /* one call: lines stay whole */
-  fprintf(stderr, "%s: %s%s\n", program_name, names[level], strbuf_string(&shown));
+  fprintf(stderr, "%s: %s%s\n", program_name, names[level],
+          shown.is_broken ? line : strbuf_string(&shown));
   strbuf_free(&shown);
 }

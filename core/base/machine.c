@@ -139,6 +139,28 @@ static void read_clock(const char *root, machine_state *m) {
   if (file) fclose(file);
 }
 
+void machine_processor(const char *root, char *name, size_t size) {
+  char line[256], *colon = NULL;
+  FILE *file = open_under(root, "/proc/cpuinfo");
+  while (file && !colon && fgets(line, sizeof line, file))
+    if (strncmp(line, "model name", 10) == 0) colon = strchr(line, ':');
+  if (file) fclose(file);
+  if (colon) colon[strcspn(colon, "\n")] = '\0';
+  snprintf(name, size, "%s", colon && colon[1] ? colon + 2 : "unknown");
+}
+
+void machine_gpu_driver(const char *root, char *version, size_t size) {
+  char line[256];
+  *version = '\0';
+  read_line(root, "/proc/driver/nvidia/version", line, sizeof line);
+  for (char *rest = line, *word; (word = strsep(&rest, " \t"));) {
+    size_t length = strspn(word, "0123456789.");
+    if (!length || word[length] || !strchr(word, '.')) continue;
+    snprintf(version, size, "%s", word);
+    return;
+  }
+}
+
 static double own_seconds(void) {
   struct rusage use;
   getrusage(RUSAGE_SELF, &use);

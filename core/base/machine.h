@@ -28,6 +28,11 @@ typedef struct {
 /* `root` is put before /proc and /sys: "" for this machine, a folder in tests. */
 machine_state machine_look(const char *root);
 
+/* The processor's model as /proc/cpuinfo names it; "unknown" where it does not. */
+void machine_processor(const char *root, char *name, size_t size);
+/* The version of NVIDIA's kernel driver, "580.159.04"; "" where none is loaded. */
+void machine_gpu_driver(const char *root, char *version, size_t size);
+
 /* Bytes that this process can still take without swapping: what the machine has available, or less
  * where a control group (version 1 or 2) leaves less, which *is_group says. 0: not known. */
 uint64_t machine_free_memory(const char *root, bool *is_group);

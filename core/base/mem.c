@@ -1,24 +1,69 @@
 #include "base/mem.h"
 
+#include <errno.h>
+#include <limits.h>
 #include <stdatomic.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 
-static atomic_long allocations_left = -1;
+#include "base/mem_library.h"
+#include "base/text.h"
+
+/* Allocations are numbered from 1; those from `first_failing` to `last_failing` fail. */
+static atomic_long made, first_failing = LONG_MAX, last_failing = LONG_MAX;
+
+static void show_place(void);
 
 static bool is_made_to_fail(void) {
-  long left = atomic_load(&allocations_left);
-  if (left < 0) return false;
-  if (left == 0) return true;
-  atomic_store(&allocations_left, left - 1);
-  return false;
+  long number = atomic_fetch_add_explicit(&made, 1, memory_order_relaxed) + 1;
+  if (number < atomic_load_explicit(&first_failing, memory_order_relaxed) ||
+      number > atomic_load_explicit(&last_failing, memory_order_relaxed))
+    return false;
+  show_place();
+  return true;
 }
 
 void mem_fail_after(long successes) {
-  atomic_store(&allocations_left, successes);
+  atomic_store(&last_failing, LONG_MAX);
+  atomic_store(&first_failing, successes < 0 ? LONG_MAX : atomic_load(&made) + successes + 1);
 }
+
+#ifdef FLIP_ALLOCATION_FAULTS
+/* The value of NAME=PROGRAM:VALUE when PROGRAM is this one. */
+static const char *own_value(const char *name) {
+  const char *all = getenv(name), *own = program_invocation_short_name;
+  size_t length = strlen(own);
+  return all && strncmp(all, own, length) == 0 && all[length] == ':' ? all + length + 1 : NULL;
+}
+
+__attribute__((constructor)) static void choose_failing(void) {
+  const char *value = own_value("FLIP_FAIL_ALLOCATION");
+  char *end;
+  if (!value) return;
+  first_failing = strtol(value, &end, 10);
+  last_failing = *end == '+' ? LONG_MAX : first_failing;
+}
+
+__attribute__((destructor)) static void write_count(void) {
+  const char *path = own_value("FLIP_COUNT_ALLOCATIONS");
+  FILE *file = path ? fopen(path, "we") : NULL;
+  if (!file) return;
+  fprintf(file, "%ld\n", made);
+  fclose(file);
+}
+
+extern void __sanitizer_print_stack_trace(void) __attribute__((weak));
+
+static void show_place(void) {
+  if (getenv("FLIP_SHOW_FAILED_ALLOCATION") && __sanitizer_print_stack_trace)
+    __sanitizer_print_stack_trace();
+}
+#else
+static void show_place(void) {}
+#endif
 
 void *mem_zeroed(size_t count, size_t size) {
   if (is_made_to_fail()) return NULL;
@@ -40,49 +85,26 @@ char *mem_copy_string(const char *text) {
   return is_made_to_fail() ? NULL : strdup(text);
 }
 
+void *mem_plain(size_t bytes) {
+  return is_made_to_fail() ? NULL : malloc(bytes ? bytes : 1);
+}
+
+static atomic_bool library_lacked;
+
+void *mem_for_library(size_t bytes) {
+  void *block = mem_plain(bytes);
+  if (!block) atomic_store(&library_lacked, true);
+  return block;
+}
+
+bool mem_library_lacked(void) {
+  return atomic_load(&library_lacked);
+}
+
 err mem_error(size_t bytes, const char *what) {
-  return err_new(ERR_MEMORY, "out of memory: %.1f MiB for %s", (double)bytes / 1048576.0, what);
-}
-
-struct mem_arena {
-  unsigned char *base;
-  size_t capacity, used;
-};
-
-err mem_arena_create(size_t bytes, const char *name, mem_arena **arena) {
-  mem_arena *made = mem_zeroed(1, sizeof *made);
-  unsigned char *base = mem_aligned(bytes);
-  if (!made || !base) {
-    free(made);
-    free(base);
-    return mem_error(bytes, name);
-  }
-  *made = (mem_arena){base, mem_rounded(bytes), 0};
-  *arena = made;
-  return NULL;
-}
-
-void *mem_arena_take(mem_arena *arena, size_t bytes) {
-  size_t size = mem_rounded(bytes);
-  if (size < bytes || size > arena->capacity - arena->used) return NULL;
-  void *piece = arena->base + arena->used;
-  arena->used += size;
-  memset(piece, 0, size);
-  return piece;
-}
-
-size_t mem_arena_used(const mem_arena *arena) {
-  return arena->used;
-}
-
-void mem_arena_reset(mem_arena *arena) {
-  arena->used = 0;
-}
-
-void mem_arena_destroy(mem_arena *arena) {
-  if (!arena) return;
-  free(arena->base);
-  free(arena);
+  char size[TEXT_NUMBER_SIZE];
+  if (!bytes) return err_new(ERR_MEMORY, "out of memory: %s", what);
+  return err_new(ERR_MEMORY, "out of memory: %s for %s", text_bytes(bytes, size), what);
 }
 
 uint64_t mem_peak_bytes(void) {

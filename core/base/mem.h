@@ -1,7 +1,7 @@
-/* Memory: checked allocation and arenas by lifetime.
+/* Memory: checked allocation.
  *
- * mem_* return NULL only when memory is short; every caller checks. Tests make the n-th call fail
- * with mem_fail_after. An arena is one block from which pieces are cut and freed together. */
+ * mem_* return NULL only when memory is short; every caller checks. Tests make chosen calls fail:
+ * in a process by mem_fail_after, in whole programs by the environment (see below). */
 #ifndef FLIP_BASE_MEM_H
 #define FLIP_BASE_MEM_H
 
@@ -19,25 +19,22 @@ void *mem_resize(void *block, size_t count, size_t size);
 /* Uninitialised memory at MEM_ALIGNMENT. Release with free. */
 void *mem_aligned(size_t bytes);
 char *mem_copy_string(const char *text);
+/* Like malloc, for libraries that take an allocator. */
+void *mem_plain(size_t bytes);
 
-/* For tests: the allocation after `successes` more fails, and all after it; negative: never. */
+/* For tests: the allocation after `successes` more fails, and all after it; negative: never.
+ *
+ * A build with FLIP_ALLOCATION_FAULTS (the preset asan) also reads two variables:
+ *   FLIP_FAIL_ALLOCATION=PROGRAM:N    in PROGRAM the N-th allocation fails; PROGRAM:N+ all from it
+ * on FLIP_COUNT_ALLOCATIONS=PROGRAM:FILE  at its end PROGRAM writes into FILE how many there were
+ */
 void mem_fail_after(long successes);
 
-/* The error every caller returns for a failed allocation, with what was wanted. */
+/* The error every caller returns for a failed allocation: what was wanted, with its size unless
+ * `bytes` is 0. */
 err mem_error(size_t bytes, const char *what) ERR_MUST_CHECK;
 
-typedef struct mem_arena mem_arena;
-
-/* An arena of at most `bytes` bytes, touched as it is used. */
-err mem_arena_create(size_t bytes, const char *name, mem_arena **arena) ERR_MUST_CHECK;
-/* `bytes` zeroed bytes at MEM_ALIGNMENT; NULL when the arena is full. */
-void *mem_arena_take(mem_arena *arena, size_t bytes);
-size_t mem_arena_used(const mem_arena *arena);
-/* Makes everything taken so far free again; pointers into the arena become invalid. */
-void mem_arena_reset(mem_arena *arena);
-void mem_arena_destroy(mem_arena *arena);
-
-/* The size a piece takes in an arena: `bytes` rounded up to MEM_ALIGNMENT. */
+/* `bytes` rounded up to MEM_ALIGNMENT. */
 static inline size_t mem_rounded(size_t bytes) {
   return (bytes + MEM_ALIGNMENT - 1) / MEM_ALIGNMENT * MEM_ALIGNMENT;
 }

@@ -2,14 +2,17 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <poll.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/completion.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/mem_library.h"
 #include "base/text.h"
 #include "base/version.h"
 
@@ -51,8 +54,6 @@ static err take_choice(const option *o, const char *next, int *at) {
 }
 
 static err set_value(const option *o, const char *text) {
-  char *end = NULL;
-  errno = 0;
   switch (o->type) {
   case OPTION_FLAG:
     break; /* handled by the caller: flags take no value */
@@ -64,30 +65,15 @@ static err set_value(const option *o, const char *text) {
     return add_to_list(o->value, text);
   case OPTION_CHOICE:
     return set_choice(o, text);
-  case OPTION_NUMBER: {
-    double number = strtod(text, &end);
-    if (end == text || *end || errno || !isfinite(number))
+  case OPTION_NUMBER:
+    if (!text_parse_real(text, o->value))
       return err_new(ERR_INPUT, "--%s: '%s' is not a number", o->name, text);
-    *(double *)o->value = number;
     break;
-  }
-  case OPTION_INTEGER: {
-    double scale = 1;
-    long long whole = strtoll(text, &end, 10);
-    if (*end == 'k')
-      scale = 1e3;
-    else if (*end == 'M')
-      scale = 1e6;
-    else if (*end == 'G')
-      scale = 1e9;
-    if (scale > 1) end++;
-    double scaled = (double)whole * scale;
-    if (end == text || *end || errno || fabs(scaled) > 9e18)
+  case OPTION_INTEGER:
+    if (!text_parse_whole(text, o->value))
       return err_new(ERR_INPUT, "--%s: '%s' is not a whole number (12, 50k, 2M, 1G)", o->name,
                      text);
-    *(int64_t *)o->value = scale > 1 ? (int64_t)whole * (int64_t)scale : (int64_t)whole;
     break;
-  }
   }
   return NULL;
 }
@@ -317,8 +303,7 @@ int options_dispatch(const char *program, const char *summary, const subcommand 
   }
   if (strcmp(word, "--version") == 0) {
     printf("%s %s (%s%s%s, %s, %s)\n", program, version_string, version_commit,
-           *version_dirty_digest ? "+" : "", version_dirty_digest, version_compiler,
-           version_flags);
+           *version_dirty_digest ? "+" : "", version_dirty_digest, version_compiler, version_flags);
     return 0;
   }
   if (strcmp(word, COMPLETE_WORD) == 0) return complete(program, table, argc, argv);
@@ -335,7 +320,31 @@ int options_dispatch(const char *program, const char *summary, const subcommand 
   return unknown_command(program, table, word);
 }
 
+err options_print(strbuf *text) {
+  err error = text->is_broken ? mem_error(0, "the output") : NULL;
+  if (!error) fputs(strbuf_string(text), stdout);
+  strbuf_free(text);
+  return error;
+}
+
+/* What was printed did not arrive. A reader that closed its end (| head) wanted no more. */
+static err check_stdout(void) {
+  struct pollfd end = {.fd = STDOUT_FILENO};
+  errno = 0;
+  bool is_lost = fflush(stdout) != 0;
+  int code = errno ? errno : EIO;
+  if (!is_lost && !ferror(stdout)) return NULL;
+  bool is_closed = poll(&end, 1, 0) > 0 && (end.revents & POLLERR);
+  return is_closed ? NULL : err_errno(code, "standard output: cannot write");
+}
+
 int options_exit_status(err error) {
+  if (!error) error = check_stdout();
+  if (!error && (strbuf_any_broken() || mem_library_lacked()))
+    error = mem_error(0, "a text; what was printed or written may be incomplete");
+  else if (error && (strbuf_any_broken() || mem_library_lacked()) &&
+           err_kind_of(error) != ERR_MEMORY)
+    error = err_context(error, "out of memory");
   if (!error) return 0;
   err_kind kind = err_kind_of(error);
   log_error("%s", err_message(error));

@@ -1,12 +1,15 @@
 /* Command-line options, described once in a table; parsing, errors and --help come from it.
  *
- *   bool json = false;  const char *out = NULL;
+ *   bool as_json = false, is_help = false;
+ *   const char *out = NULL;
+ *   option_list rest = {0};
  *   option options[] = {
- *     {"out", 'o', OPTION_STRING, &out, "DIR", "where the shards go", .is_required = true},
- *     {"json", 0, OPTION_FLAG, &json, NULL, "print JSON for scripts"},
+ *     {"out", 'o', OPTION_STRING, &out, "DIR", "where the shards go", true},
+ *     {"json", 0, OPTION_FLAG, &as_json, NULL, "print JSON for scripts", false},
  *     {0}};
- *   command c = {"flip data emoji", "SUMMARY LINE", "--out DIR [SHARDS…]", options, "longer help"};
- *   TRY(options_parse(&c, argc, argv, &positional));
+ *   command c = {"flip data emoji", "one line", "--out DIR [SHARDS…]", options, "longer help"};
+ *   err error = options_parse(&c, argc, argv, &rest, &is_help);
+ *   if (error || is_help) goto cleanup;
  *
  * `--name value`, `--name=value`, `-x value`, `--` and options after positionals all work;
  * an unknown name is an ERR_INPUT that suggests the nearest. --help sets `is_help_wanted`. */
@@ -18,6 +21,7 @@
 #include <stdio.h>
 
 #include "base/err.h"
+#include "base/text.h"
 
 typedef enum {
   OPTION_FLAG,    /* bool *: set to true by --name, to false by --no-name */
@@ -73,8 +77,12 @@ typedef struct {
 int options_dispatch(const char *program, const char *summary, const subcommand *table, int argc,
                      char **argv);
 
+/* Prints a text on stdout and frees it; ERR_MEMORY when memory was short while it was written. */
+err options_print(strbuf *text) ERR_MUST_CHECK;
+
 /* Prints "program: message" on stderr, frees the error and returns the exit status for its kind:
- * 2 for ERR_INPUT, 130 for ERR_INTERRUPTED, else 1. NULL returns 0. */
+ * 2 for ERR_INPUT, 130 for ERR_INTERRUPTED, else 1. NULL returns 0, unless what was printed on
+ * stdout could not be written. */
 int options_exit_status(err error);
 
 #endif

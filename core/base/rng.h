@@ -18,7 +18,8 @@ typedef enum {
   RNG_SCENE,
   RNG_CAPTION,
   RNG_BOOTSTRAP,
-  RNG_TEST
+  RNG_TEST,
+  RNG_CORRUPTION
 } rng_stream;
 
 /* The raw block cipher: counter and key in, four words out. Known-answer tested. */

@@ -7,9 +7,14 @@
 #include "base/fs.h"
 #include "base/mem.h"
 
+bool shipped_program(char path[PATH_MAX]) {
+  ssize_t length = readlink("/proc/self/exe", path, PATH_MAX - 1);
+  path[length < 0 ? 0 : length] = '\0';
+  return length > 0;
+}
+
 void shipped_prefix(char prefix[PATH_MAX]) {
-  ssize_t length = readlink("/proc/self/exe", prefix, PATH_MAX - 1);
-  prefix[length < 0 ? 0 : length] = '\0';
+  shipped_program(prefix);
   for (int up = 0; up < 2; up++) {
     char *slash = strrchr(prefix, '/');
     if (slash) *slash = '\0';

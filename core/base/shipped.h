@@ -5,6 +5,10 @@
 #define FLIP_BASE_SHIPPED_H
 
 #include <limits.h>
+#include <stdbool.h>
+
+/* The file of the program that this process runs; false, and "", where that is not known. */
+bool shipped_program(char path[PATH_MAX]);
 
 /* PREFIX of the program PREFIX/bin/NAME that this process runs; "" where that is not known. */
 void shipped_prefix(char prefix[PATH_MAX]);

@@ -1,6 +1,8 @@
 #include "base/text.h"
 
+#include <errno.h>
 #include <math.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,22 +11,28 @@
 
 #include "base/mem.h"
 
+static atomic_bool any_is_broken;
+
+bool strbuf_any_broken(void) {
+  return atomic_load(&any_is_broken);
+}
+
+static bool is_broken_now(strbuf *t) {
+  t->is_broken = true;
+  atomic_store(&any_is_broken, true);
+  return false;
+}
+
 static bool reserve(strbuf *t, size_t extra) {
   if (t->is_broken) return false;
   if (extra < t->capacity - t->length) return true;
   size_t capacity = t->capacity ? t->capacity : 64;
   while (capacity - t->length <= extra) {
-    if (capacity > SIZE_MAX / 2) {
-      t->is_broken = true;
-      return false;
-    }
+    if (capacity > SIZE_MAX / 2) return is_broken_now(t);
     capacity *= 2;
   }
   char *data = mem_resize(t->data, capacity, 1);
-  if (!data) {
-    t->is_broken = true;
-    return false;
-  }
+  if (!data) return is_broken_now(t);
   t->data = data;
   t->capacity = capacity;
   return true;
@@ -50,10 +58,8 @@ void strbuf_format_list(strbuf *t, const char *format, va_list arguments) {
   va_copy(copy, arguments);
   int length = vsnprintf(NULL, 0, format, copy);
   va_end(copy);
-  if (length < 0 || !reserve(t, (size_t)length + 1)) {
-    t->is_broken = true;
-    return;
-  }
+  if (length < 0) is_broken_now(t);
+  if (length < 0 || !reserve(t, (size_t)length + 1)) return;
   vsnprintf(t->data + t->length, (size_t)length + 1, format, arguments);
   t->length += (size_t)length;
 }
@@ -181,6 +187,56 @@ const char *text_si(double value, const char *unit, char buffer[TEXT_NUMBER_SIZE
   if (length > 0 && length < TEXT_NUMBER_SIZE)
     snprintf(buffer + length, TEXT_NUMBER_SIZE - (size_t)length, " %s%s", prefixes[prefix], unit);
   return buffer;
+}
+
+const char *text_read_whole(const char *text, int64_t *value) {
+  const char *digits = text + (*text == '-' || *text == '+');
+  size_t length = strspn(digits, "0123456789");
+  errno = 0;
+  long long whole = strtoll(text, NULL, 10);
+  if (!length || errno) return NULL;
+  *value = whole;
+  return digits + length;
+}
+
+/* What a letter behind a number multiplies it by; 1: nothing. */
+static int64_t scale_of(char letter) {
+  return letter == 'k' ? 1000 : letter == 'M' ? 1000000 : letter == 'G' ? 1000000000 : 1;
+}
+
+bool text_parse_real(const char *text, double *value) {
+  char digits[64], *end;
+  size_t length = 0;
+  for (const char *at = text; *at && length < sizeof digits - 1; at++)
+    if (*at != '_') digits[length++] = *at;
+  digits[length] = '\0';
+  if (!length || strchr("+-.0123456789", digits[0]) == NULL) return false; /* no inf, nan */
+  int64_t scale = scale_of(digits[length - 1]);
+  if (scale > 1) digits[--length] = '\0';
+  double parsed = strtod(digits, &end);
+  if (end == digits || *end || !isfinite(parsed) || strpbrk(digits, "xX")) return false;
+  *value = parsed * (double)scale;
+  return true;
+}
+
+bool text_parse_whole(const char *text, int64_t *value) {
+  int64_t whole, scaled;
+  const char *end = text_read_whole(text, &whole);
+  if (end && *end && !end[1] && scale_of(*end) > 1) {
+    if (__builtin_mul_overflow(whole, scale_of(*end), &scaled)) return false;
+    *value = scaled;
+    return true;
+  }
+  if (end && !*end) {
+    *value = whole;
+    return true;
+  }
+  double real, rounded;
+  if (!text_parse_real(text, &real)) return false;
+  rounded = nearbyint(real);
+  if (fabs(real - rounded) > 1e-9 * fabs(real) || fabs(rounded) > 9e15) return false;
+  *value = (int64_t)rounded;
+  return true;
 }
 
 typedef struct {

@@ -25,6 +25,9 @@ const char *strbuf_string(const strbuf *t);
 /* Gives the string to the caller (free it) and leaves `t` empty; NULL if broken. */
 char *strbuf_take(strbuf *t);
 void strbuf_free(strbuf *t);
+/* True once memory was short for any text of this process: a last net for owners that did not look,
+ * so that no command ends well with a text cut short (options_exit_status). */
+bool strbuf_any_broken(void);
 
 /* The candidate with the least edit distance to `name` (transpositions count one), or NULL when
  * none is close enough to be what was meant. Candidates: `count` strings. */
@@ -37,6 +40,14 @@ const char *text_bytes(uint64_t bytes, char buffer[TEXT_NUMBER_SIZE]);
 const char *text_duration(double seconds, char buffer[TEXT_NUMBER_SIZE]);
 const char *text_count(double count, char buffer[TEXT_NUMBER_SIZE]);
 const char *text_si(double value, const char *unit, char buffer[TEXT_NUMBER_SIZE]);
+
+/* A whole number: decimal digits with a sign or none. Returns what follows; NULL when there are no
+ * digits at `text` or the number does not fit. */
+const char *text_read_whole(const char *text, int64_t *value);
+/* The whole text as a number: "12", "0.5", "1e-3", "1_000" and "50k", "2.5M", "1G" (powers of
+ * 1000); as a whole one it must be one: "2.5k" is, "2.5" is not. False when it is none. */
+bool text_parse_real(const char *text, double *value);
+bool text_parse_whole(const char *text, int64_t *value);
 
 /* The other way: "90", "30s", "1h30m", "1h 30m", "2d", "250ms" into seconds; "512MiB", "8GiB", "8G"
  * (powers of 1024), "8GB" (of 1000), "4096" into bytes. False when the text is neither. */

@@ -26,6 +26,4 @@ err bench_step_rate(const bench_request *request, double *samples_per_second) ER
 /* Both matrix-product rates of this machine in FLOP/s; bf16 0 where the processor has none. */
 err bench_gemm_rates(const settings *s, double *fp32, double *bf16) ERR_MUST_CHECK;
 
-double bench_median(double *values, int64_t count); /* sorts in place */
-
 #endif

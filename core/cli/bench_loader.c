@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/json.h"
+#include "base/options.h"
 #include "cli/bench.h"
 #include "read/loader.h"
 
@@ -65,11 +66,11 @@ cleanup:
   return error;
 }
 
-static void print_row(const loader_row *row, int workers, double eaten, bool as_json) {
+static err print_row(const loader_row *row, int workers, double eaten, bool as_json) {
   double rate = (double)row->images / row->seconds;
   if (!as_json) {
     printf("%-24s %7d  %9.0f  %10.1f\n", row->name, workers, rate, rate / eaten);
-    return;
+    return NULL;
   }
   strbuf out = {0};
   json_writer w = jsonw_start(&out);
@@ -79,8 +80,8 @@ static void print_row(const loader_row *row, int workers, double eaten, bool as_
   jsonw_number(&w, "images_per_second", rate);
   jsonw_number(&w, "step_samples_per_second", eaten);
   jsonw_end(&w);
-  puts(strbuf_string(&out));
-  strbuf_free(&out);
+  strbuf_append_char(&out, '\n');
+  return options_print(&out);
 }
 
 err bench_loader(const bench_request *request) {
@@ -107,8 +108,8 @@ err bench_loader(const bench_request *request) {
     printf("%ld images; the training step at mask %g eats %.0f samples/s\n\n"
            "%-24s %7s  %9s  %10s\n",
            (long)count, s->mask_ratio, eaten, "", "workers", "images/s", "times step");
-  print_row(&cold, (int)s->data_workers, eaten, request->as_json);
-  print_row(&warm, (int)s->data_workers, eaten, request->as_json);
+  TRY(print_row(&cold, (int)s->data_workers, eaten, request->as_json));
+  TRY(print_row(&warm, (int)s->data_workers, eaten, request->as_json));
 cleanup:
   if (data) dataset_close(data);
   dataset_close(streamed);

@@ -6,6 +6,8 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/mem.h"
+#include "base/numbers.h"
+#include "base/options.h"
 #include "base/rng.h"
 #include "cli/bench.h"
 #include "model/count.h"
@@ -175,7 +177,7 @@ static err measure(bench *b, const char *name, operation run, double flops, doub
     if (!error) error = b->o->call->synchronize(b->o);
     times[i] = clock_seconds() - start;
   }
-  double median = bench_median(times, b->steps);
+  double median = numbers_median(times, (size_t)b->steps);
   free(times);
   if (error) return error;
   if (b->as_json) {
@@ -188,8 +190,8 @@ static err measure(bench *b, const char *name, operation run, double flops, doub
     jsonw_number(&w, "flops_per_second", flops / median);
     jsonw_number(&w, "bytes_per_second", bytes / median);
     jsonw_end(&w);
-    puts(strbuf_string(&out));
-    strbuf_free(&out);
+    strbuf_append_char(&out, '\n');
+    return options_print(&out);
   } else {
     printf("%-28s %9.1f us  %8.1f GFLOP/s  %8.1f GB/s\n", name, median * 1e6, flops / median / 1e9,
            bytes / median / 1e9);

@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/numbers.h"
 #include "cli/bench.h"
 #include "cli/bench_rig.h"
 
@@ -65,13 +66,13 @@ static err take_parts(timed_model *m, int k) {
 
 static err take_stock(timed_model *m, bench_row *row) {
   ops_memory memory = {0};
-  double samples = (double)m->s.batch_size, seconds = bench_median(m->times, m->done);
+  double samples = (double)m->s.batch_size, seconds = numbers_median(m->times, (size_t)m->done);
   *row = (bench_row){
       .mask_ratio = m->s.mask_ratio,
       .seconds = seconds,
-      .image = bench_median(m->parts[IMAGE], PARTS_STEPS),
-      .text = bench_median(m->parts[TEXT], PARTS_STEPS),
-      .loss = bench_median(m->parts[LOSS], PARTS_STEPS),
+      .image = numbers_median(m->parts[IMAGE], PARTS_STEPS),
+      .text = numbers_median(m->parts[TEXT], PARTS_STEPS),
+      .loss = numbers_median(m->parts[LOSS], PARTS_STEPS),
       .samples_per_second = samples / seconds,
       .flops_per_second = m->rig.counts.train_sample * samples / seconds,
       .image_flops = 3 * m->rig.counts.forward_image * samples,
@@ -80,7 +81,7 @@ static err take_stock(timed_model *m, bench_row *row) {
       .batch = m->s.batch_size,
       .precision = m->rig.precision,
   };
-  row->rest = bench_median(m->parts[WHOLE], PARTS_STEPS) - row->image - row->text - row->loss;
+  row->rest = numbers_median(m->parts[WHOLE], PARTS_STEPS) - row->image - row->text - row->loss;
   if (!m->rig.o->call->memory) return NULL;
   err error = m->rig.o->call->memory(m->rig.o, &memory);
   row->peak_bytes = memory.peak;
@@ -92,7 +93,7 @@ static double ratio_over_rounds(const timed_model *m, const timed_model *first, 
   for (int i = 0; i < rounds; i++)
     ratios[i] =
         m->turns[i] / (double)m->s.batch_size / first->turns[i] * (double)first->s.batch_size;
-  return bench_median(ratios, rounds);
+  return numbers_median(ratios, (size_t)rounds);
 }
 
 /* These models at once. */

@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "base/json.h"
+#include "base/options.h"
 #include "base/text.h"
 #include "cli/bench.h"
 #include "cli/bench_rig.h"
@@ -19,8 +20,8 @@ err bench_step_rate(const bench_request *request, double *samples_per_second) {
   return error;
 }
 
-static void print_json(const bench_row *row, const bench_row *whole, bool is_in_turns, double fp32,
-                       double bf16) {
+static err print_json(const bench_row *row, const bench_row *whole, bool is_in_turns, double fp32,
+                      double bf16) {
   strbuf out = {0};
   json_writer w = jsonw_start(&out);
   jsonw_object(&w, NULL);
@@ -46,8 +47,8 @@ static void print_json(const bench_row *row, const bench_row *whole, bool is_in_
   jsonw_number(&w, "image_flops_ratio",
                whole->image_flops / (double)whole->batch * (double)row->batch / row->image_flops);
   jsonw_end(&w);
-  puts(strbuf_string(&out));
-  strbuf_free(&out);
+  strbuf_append_char(&out, '\n');
+  return options_print(&out);
 }
 
 static void print_row(const bench_row *row, const bench_row *whole, double fp32, double bf16) {
@@ -112,7 +113,7 @@ err bench_step(const bench_request *request) {
                                                     rows, &is_in_turns);
   if (error) return error;
   if (!request->as_json) print_table(rows, is_in_turns, fp32, bf16);
-  for (int i = 0; i < ROWS && request->as_json; i++)
-    print_json(&rows[i], &rows[0], is_in_turns, fp32, bf16);
-  return NULL;
+  for (int i = 0; i < ROWS && request->as_json && !error; i++)
+    error = print_json(&rows[i], &rows[0], is_in_turns, fp32, bf16);
+  return error;
 }

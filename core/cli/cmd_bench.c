@@ -10,16 +10,6 @@
 
 enum { REFERENCE_VOCABULARY = 4096 };
 
-static int compare_doubles(const void *a, const void *b) {
-  double x = *(const double *)a, y = *(const double *)b;
-  return x < y ? -1 : x > y;
-}
-
-double bench_median(double *values, int64_t count) {
-  qsort(values, (size_t)count, sizeof *values, compare_doubles);
-  return 0.5 * (values[(count - 1) / 2] + values[count / 2]);
-}
-
 err bench_gemm_rates(const settings *s, double *fp32, double *bf16) {
   err error = ops_measure_gemm(s, OPS_F32, fp32);
   if (error) return error;

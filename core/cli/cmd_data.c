@@ -74,8 +74,8 @@ static int pack_openclipart(int argc, char **argv) {
     jsonw_integer(&w, "duplicates", r.duplicates);
     jsonw_integer(&w, "skipped", r.skipped);
     jsonw_end(&w);
-    puts(strbuf_string(&out));
-    strbuf_free(&out);
+    strbuf_append_char(&out, '\n');
+    TRY(options_print(&out));
   } else {
     printf("%s: %ld of %ld drawings: %ld to train on (%ld shards), %ld held out (%ld shards); "
            "%ld duplicates left out, %ld unreadable (manifest.json says which)\n",
@@ -127,7 +127,7 @@ cleanup:
 
 static int make_scenes(int argc, char **argv) {
   const char *out = NULL, *split = "train";
-  int64_t count = 10000, seed = 0, size = 64, shard_count = 0;
+  int64_t count = 10000, seed = 0, size = 64, version = 1, shard_count = 0;
   bool has_progress = true, is_help = false;
   option_list rest = {0};
   char *prefix = NULL;
@@ -138,12 +138,15 @@ static int make_scenes(int argc, char **argv) {
       {"split", 0, OPTION_STRING, &split, "train|heldout",
        "heldout: shape and colour pairs that train never shows", false},
       {"size", 0, OPTION_INTEGER, &size, "PIXELS", "side of an image (default 64)", false},
+      {"version", 0, OPTION_INTEGER, &version, "1|2", "which scenes (default 1; docs/data.md)",
+       false},
       {"progress", 0, OPTION_FLAG, &has_progress, NULL, "--no-progress: no progress line", false},
       {0}};
   const command c = {"flip data scenes", "draw procedural scenes with compositional captions",
                      "--out DIR [OPTIONS]", options,
                      "Scene i of a seed is always the same: any number, any part. Labels: shape, "
-                     "color, combo.\nCaptions name sides, so train with data.flip=false.\n\n"
+                     "color, combo; version 2: count, texture, whole.\nCaptions name sides, so "
+                     "train with data.flip=false.\n\n"
                      "example:\n  flip data scenes -o data/scenes -n 100k && flip data scenes -o "
                      "data/scenes -n 2k --split heldout"};
   err error = options_parse(&c, argc, argv, &rest, &is_help);
@@ -153,12 +156,14 @@ static int make_scenes(int argc, char **argv) {
     FAIL(ERR_INPUT, "--split: '%s' is neither train nor heldout", split);
   if (size < SCENE_SIZE_MIN || size > SCENE_SIZE_MAX)
     FAIL(ERR_INPUT, "--size: %ld is outside [%d, %d]", (long)size, SCENE_SIZE_MIN, SCENE_SIZE_MAX);
+  if (version < 1 || version > SCENE_VERSIONS)
+    FAIL(ERR_INPUT, "--version: %ld is neither 1 nor 2", (long)version);
   if (count < 1) FAIL(ERR_INPUT, "--count: at least 1");
   TRY(fs_make_folders(out));
   prefix = fs_join(out, split);
   if (!prefix) FAIL(ERR_MEMORY, "out of memory: a path");
-  const scenes_packing how = {prefix,        count,      (uint64_t)seed,
-                              (int32_t)size, is_heldout, has_progress};
+  const scenes_packing how = {
+      prefix, count, {(int)version, (uint64_t)seed, is_heldout}, (int32_t)size, has_progress};
   TRY(scenes_pack(&how, &shard_count));
   printf("%s-*.tar: %ld scenes (%ld shards)\n", prefix, (long)count, (long)shard_count);
 cleanup:
@@ -196,7 +201,7 @@ static void print_stats(const data_stats *s) {
   if (s->unreadable) printf("  %ld samples cannot be read\n", (long)s->unreadable);
 }
 
-static void print_stats_json(const data_stats *s) {
+static err print_stats_json(const data_stats *s) {
   strbuf out = {0};
   json_writer w = jsonw_start(&out);
   jsonw_object(&w, NULL);
@@ -222,8 +227,8 @@ static void print_stats_json(const data_stats *s) {
   jsonw_integer(&w, "left_out", s->left_out);
   jsonw_integer(&w, "unreadable", s->unreadable);
   jsonw_end(&w);
-  puts(strbuf_string(&out));
-  strbuf_free(&out);
+  strbuf_append_char(&out, '\n');
+  return options_print(&out);
 }
 
 static int describe(int argc, char **argv) {
@@ -239,7 +244,7 @@ static int describe(int argc, char **argv) {
   if (!shards.count) FAIL(ERR_INPUT, "name the shards: paths, globs or {00000..00009} ranges");
   TRY(stats_collect((char *const *)(void *)shards.items, shards.count, &stats));
   if (as_json)
-    print_stats_json(&stats);
+    TRY(print_stats_json(&stats));
   else
     print_stats(&stats);
   if (*stats.warnings) fputs(stats.warnings, stderr);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/log.h"
+#include "base/mem.h"
 #include "base/options.h"
 #include "cli/cmd_data.h"
 #include "cli/data_score.h"
@@ -20,13 +21,15 @@ static err open_sources(const option_list *sources, const select_output *output,
   return error;
 }
 
-static void print_result(const select_output *output, const select_result *r, bool as_json) {
+static err print_result(const select_output *output, const select_result *r, bool as_json) {
+  if (as_json && r->report.is_broken) return mem_error(0, "the report");
   if (as_json)
     fputs(strbuf_string(&r->report), stdout);
   else
     printf("%s/kept-*.tar: %ld of %ld samples (%ld shards); %ld left out, of which left_out.tsv "
            "says why and report.json how many\n",
            output->out, (long)r->kept, (long)r->samples, (long)r->shards, (long)r->left_out);
+  return NULL;
 }
 
 int cmd_data_filter(int argc, char **argv) {
@@ -84,7 +87,7 @@ int cmd_data_filter(int argc, char **argv) {
     r.scores = scores;
   }
   TRY(select_filter(data, &r, &o, &result));
-  print_result(&o, &result, as_json);
+  error = print_result(&o, &result, as_json);
 cleanup:
   free(scores);
   strbuf_free(&result.report);
@@ -126,7 +129,7 @@ int cmd_data_balance(int argc, char **argv) {
   r.seed = (uint64_t)seed;
   TRY(open_sources(&sources, &o, &data));
   TRY(select_balance(data, &r, &o, &result));
-  print_result(&o, &result, as_json);
+  error = print_result(&o, &result, as_json);
 cleanup:
   strbuf_free(&result.report);
   dataset_close(data);

@@ -10,10 +10,19 @@
 #include "eval/suite.h"
 
 static void print_zeroshot(const char *name, const eval_zeroshot *z) {
+  if (z->metric == EVAL_MAP_11POINT) {
+    printf("%-16s zero-shot  %s %5.2f %%  (share of positives %.2f %%, %ld classes, %ld images)\n",
+           name, eval_metric_heading(z->metric), 100 * z->map_11point, 100 * z->chance,
+           (long)z->classes, (long)z->images);
+    return;
+  }
   printf("%-16s zero-shot  top-1 %5.2f %%  top-5 %5.2f %%  mean per class %5.2f %%  "
          "(majority %.2f %%, chance %.2f %%, %ld classes, %ld images)\n",
          name, 100 * z->top1, 100 * z->top5, 100 * z->mean_per_class, 100 * z->majority,
          100 * z->chance, (long)z->classes, (long)z->images);
+  if (z->metric != EVAL_TOP1)
+    printf("%-16s published as %s: %5.2f %%\n", "", eval_metric_heading(z->metric),
+           100 * eval_zeroshot_value(z, z->metric));
 }
 
 static void print_retrieval(const char *name, const eval_retrieval *r) {
@@ -35,7 +44,8 @@ static err eval_one(const char *path, trained *t, const char *task, bool as_json
   eval_result result;
   err error = eval_set_open(path, task, &t->s, t->words, &set);
   if (error) return error;
-  TRY(eval_run(set, t->model, t->s.eval_mask_ratio, (uint64_t)t->s.seed, &result));
+  const eval_how how = eval_how_of(&t->s);
+  TRY(eval_run(set, t->model, &how, &result));
   bool has_zeroshot = result.has_zeroshot, has_retrieval = result.has_retrieval;
   if (!has_zeroshot && !has_retrieval)
     FAIL(ERR_INPUT, "%s: has neither zeroshot nor retrieval (flip eval probe needs --train)", path);
@@ -45,11 +55,12 @@ static err eval_one(const char *path, trained *t, const char *task, bool as_json
     json_writer w = jsonw_start(&line);
     jsonw_object(&w, NULL);
     jsonw_string(&w, "set", eval_set_name(set));
+    if (has_zeroshot) jsonw_string(&w, "metric", eval_metric_name(result.zeroshot.metric));
     if (has_zeroshot) eval_write_zeroshot(&w, "zeroshot", &result.zeroshot);
     if (has_retrieval) eval_write_retrieval(&w, "retrieval", &result.retrieval);
     jsonw_end(&w);
-    puts(strbuf_string(&line));
-    strbuf_free(&line);
+    strbuf_append_char(&line, '\n');
+    TRY(options_print(&line));
   } else {
     if (has_zeroshot) print_zeroshot(eval_set_name(set), &result.zeroshot);
     if (has_retrieval) print_retrieval(eval_set_name(set), &result.retrieval);
@@ -59,18 +70,40 @@ cleanup:
   return error;
 }
 
-static err run_probe(const char *train_path, const char *test_path, trained *t, double c,
-                     bool as_json) {
+static void print_probe(const char *name, const char *train, const eval_probe *p) {
+  printf("%-16s linear probe  top-1 %5.2f %%  mean per class %5.2f %%  (", name, 100 * p->top1,
+         100 * p->mean_per_class);
+  if (p->epochs)
+    printf("LARS, %ld epochs, batch %ld, rate %g, loss %.3f", (long)p->epochs, (long)p->batch,
+           p->rate, p->loss);
+  else
+    printf("C = %.3g, %d tried", p->c, p->tried);
+  printf(", %ld classes, %ld images; fitted on %ld of %s)\n", (long)p->classes,
+         (long)p->test_images, (long)p->train_images, train);
+}
+
+/* What the command line asks for. */
+typedef struct {
+  const char *task, *suite, *train, *method;
+  double c;
+  bool as_json, is_lars, augments;
+  eval_lars lars;
+  option_list sets;
+} request;
+
+static err run_probe(const request *r, const char *test_path, trained *t) {
   eval_set *train = NULL, *test = NULL;
   eval_probe p;
   err error = NULL;
-  TRY(eval_set_open(train_path, "probe", &t->s, t->words, &train));
+  TRY(eval_set_open(r->train, "probe", &t->s, t->words, &train));
   TRY(eval_set_open(test_path, "probe", &t->s, t->words, &test));
-  error = eval_run_probe(train, test, t->model, t->s.eval_mask_ratio, (uint64_t)t->s.seed, c, &p);
+  const eval_how how = eval_how_of(&t->s);
+  error = r->is_lars ? eval_run_lars(train, test, t->model, &how, &r->lars, &p)
+                     : eval_run_probe(train, test, t->model, &how, r->c, &p);
   warn_of(train);
   warn_of(test);
   if (error) goto cleanup;
-  if (as_json) {
+  if (r->as_json) {
     strbuf line = {0};
     json_writer w = jsonw_start(&line);
     jsonw_object(&w, NULL);
@@ -78,13 +111,10 @@ static err run_probe(const char *train_path, const char *test_path, trained *t, 
     jsonw_string(&w, "train", eval_set_name(train));
     eval_write_probe(&w, "probe", &p);
     jsonw_end(&w);
-    puts(strbuf_string(&line));
-    strbuf_free(&line);
+    strbuf_append_char(&line, '\n');
+    TRY(options_print(&line));
   } else {
-    printf("%-16s linear probe  top-1 %5.2f %%  mean per class %5.2f %%  (C = %.3g, %d tried, "
-           "%ld classes, %ld images; fitted on %ld of %s)\n",
-           eval_set_name(test), 100 * p.top1, 100 * p.mean_per_class, p.c, p.tried, (long)p.classes,
-           (long)p.test_images, (long)p.train_images, eval_set_name(train));
+    print_probe(eval_set_name(test), eval_set_name(train), &p);
   }
 cleanup:
   eval_set_close(train);
@@ -110,13 +140,25 @@ static err run_suite(const char *path, trained *t, bool as_json) {
   return error;
 }
 
-/* What the command line asks for. */
-typedef struct {
-  const char *task, *suite, *train;
-  double c;
-  bool as_json;
-  option_list sets;
-} request;
+/* The options of the probe, and those of one method with the other. */
+static err read_probe(bool is_probe, request *r) {
+  bool has_lars = r->lars.epochs || r->lars.batch || r->lars.rate != 0 || !r->augments;
+  if (is_probe && !r->train)
+    return err_new(ERR_INPUT, "name the set that the probe is fitted on: --train FILE");
+  if (!is_probe && (r->train || r->c != 0 || r->method || has_lars))
+    return err_new(ERR_INPUT, "--train, --method and their options belong to flip eval probe");
+  r->lars.is_plain = !r->augments;
+  r->is_lars = r->method && strcmp(r->method, "lars") == 0;
+  if (r->method && !r->is_lars && strcmp(r->method, "lbfgs") != 0)
+    return err_new(ERR_INPUT, "--method: '%s' is neither lbfgs nor lars", r->method);
+  if (r->is_lars && r->c != 0) return err_new(ERR_INPUT, "--c belongs to --method lbfgs");
+  if (!r->is_lars && has_lars)
+    return err_new(ERR_INPUT, "--epochs, --batch, --rate and --no-augment belong to --method lars");
+  if (r->c < 0) return err_new(ERR_INPUT, "--c: %g is not above 0", r->c);
+  if (r->lars.epochs < 0 || r->lars.batch < 0 || r->lars.rate < 0)
+    return err_new(ERR_INPUT, "--epochs, --batch and --rate must be above 0");
+  return NULL;
+}
 
 static err read_task(const option_list *words, request *r) {
   static const char *const tasks[] = {"zeroshot", "retrieval", "probe", "suite"};
@@ -131,13 +173,9 @@ static err read_task(const option_list *words, request *r) {
     return err_new(ERR_INPUT, "unknown task '%s': zeroshot, retrieval, probe or suite", r->task);
   if (is_suite && words->count < 2)
     return err_new(ERR_INPUT, "name the suite's file: flip eval suite FILE");
-  if (is_probe && !r->train)
-    return err_new(ERR_INPUT, "name the set that the probe is fitted on: --train FILE");
-  if (!is_probe && (r->train || r->c != 0))
-    return err_new(ERR_INPUT, "--train and --c belong to flip eval probe");
-  if (r->c < 0) return err_new(ERR_INPUT, "--c: %g is not above 0", r->c);
+  err error = read_probe(is_probe, r);
   if (is_suite) r->suite = words->items[1];
-  return NULL;
+  return error;
 }
 
 static err run_request(const request *r, trained *t) {
@@ -149,15 +187,14 @@ static err run_request(const request *r, trained *t) {
     return err_new(ERR_INPUT, "the run names no evaluation set: give one with --set-file");
   err error = NULL;
   for (size_t i = 0; i < count && !error; i++)
-    error = r->train ? run_probe(r->train, sets[i], t, r->c, r->as_json)
-                     : eval_one(sets[i], t, r->task, r->as_json);
+    error = r->train ? run_probe(r, sets[i], t) : eval_one(sets[i], t, r->task, r->as_json);
   return error;
 }
 
 int cmd_eval(int argc, char **argv) {
   const char *model = NULL;
   bool is_help = false;
-  request r = {0};
+  request r = {.augments = true};
   option_list settings_changed = {0}, rest = {0};
   option options[] = {
       {"model", 'm', OPTION_STRING, &model, "PATH",
@@ -167,6 +204,17 @@ int cmd_eval(int argc, char **argv) {
       {"train", 0, OPTION_STRING, &r.train, "FILE", "probe: the set that it is fitted on", false},
       {"c", 0, OPTION_NUMBER, &r.c, "C",
        "probe: the inverse regulariser; default: swept on a fifth of the training images", false},
+      {"method", 0, OPTION_STRING, &r.method, "lbfgs|lars",
+       "probe: logistic regression (default), or the paper's recipe", false},
+      {"epochs", 0, OPTION_INTEGER, &r.lars.epochs, "N", "probe by LARS: epochs (90)", false},
+      {"batch", 0, OPTION_INTEGER, &r.lars.batch, "N",
+       "probe by LARS: batch (16384, fewer where that leaves less than 78 updates an epoch)",
+       false},
+      {"rate", 0, OPTION_NUMBER, &r.lars.rate, "RATE", "probe by LARS: peak rate (0.64)", false},
+      {"augment", 0, OPTION_FLAG, &r.augments, NULL,
+       "probe by LARS: random crops, encoded anew each epoch (the default); --no-augment: "
+       "images encoded once, uncropped",
+       false},
       {"set", 's', OPTION_LIST, &settings_changed, "KEY=VALUE",
        "change a setting: eval.mask_ratio=0.5 evaluates on half of the patches", false},
       {"json", 0, OPTION_FLAG, &r.as_json, NULL, "one JSON object a set", false},
@@ -180,6 +228,7 @@ int cmd_eval(int argc, char **argv) {
       "  flip eval zeroshot -m results/quickstart/RUN -f experiments/evals/emoji.yaml\n"
       "  flip eval -m RUN/checkpoints/step-000000200.safetensors --set eval.mask_ratio=0.5\n"
       "  flip eval probe -m RUN --train experiments/evals/openclipart_train.yaml\n"
+      "  flip eval probe -m RUN --train experiments/evals/openclipart_train.yaml --method lars\n"
       "  flip eval suite experiments/evals/shipped.yaml -m RUN"};
   trained t = {0};
   err error = options_parse(&c, argc, argv, &rest, &is_help);

@@ -125,13 +125,19 @@ static void write_text(strbuf *out, const input *in) {
 }
 
 /* Writes it down and frees it. */
-static void list_input(listing *l, input *in) {
+static err list_input(listing *l, input *in) {
+  err error = NULL;
+  if (in->problem && err_kind_of(in->problem) == ERR_MEMORY) {
+    error = in->problem; /* which says nothing of the file */
+    in->problem = NULL;
+  }
   l->missing += in->problem != NULL;
   if (l->as_json)
     write_json(&l->w, in);
   else
     write_text(l->out, in);
   free_input(in);
+  return error;
 }
 
 /* ---- what is read ---- */
@@ -146,10 +152,8 @@ static err list_file(listing *l, const char *role, const char *where, char *name
     in.problem = err_new(ERR_INPUT, "%s: there is no such file", name);
   else if (!error && !fs_is_folder(found))
     in.problem = hash_file(found, in.fingerprint);
-  if (error)
-    free_input(&in);
-  else
-    list_input(l, &in);
+  if (!error) return list_input(l, &in);
+  free_input(&in);
   return error;
 }
 
@@ -208,8 +212,7 @@ static err list_data(listing *l, const char *role, const char *where, char *cons
     return error;
   }
   look_at_data(&in);
-  list_input(l, &in);
-  return NULL;
+  return list_input(l, &in);
 }
 
 static err list_named_file(listing *l, const yml_node *root, const char *key, const char *role,
@@ -282,8 +285,7 @@ static err list_inputs(const settings *s, bool as_json, size_t *missing) {
     jsonw_end(&l.w);
     strbuf_append_char(&out, '\n');
   }
-  if (!error && out.is_broken) error = mem_error(0, "the list of files");
-  if (!error) fputs(strbuf_string(&out), stdout);
+  if (!error) error = options_print(&out);
   *missing = l.missing;
   strbuf_free(&out);
   return error;

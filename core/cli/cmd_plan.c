@@ -10,22 +10,23 @@
 
 enum { CPU_CHUNK_BYTES = 1 << 20 };
 
-static int64_t count_vocabulary(const settings *s) {
+static err count_vocabulary(const settings *s, int64_t *count) {
   tokenizer *words = NULL;
-  int64_t count = s->text_tokenizer == TOKENIZER_WORDPIECE ? BERT_VOCABULARY : CLIP_VOCABULARY;
+  *count = s->text_tokenizer == TOKENIZER_WORDPIECE ? BERT_VOCABULARY : CLIP_VOCABULARY;
   err error = *s->text_vocabulary ? tokenizer_open_for(s, &words)
                                   : err_new(ERR_INPUT, "text.vocabulary is not set");
+  if (error && err_kind_of(error) == ERR_MEMORY) return error;
   if (error)
     log_warning("%s; counting with %ld entries, as the published one has", err_message(error),
-                (long)count);
+                (long)*count);
   else
-    count = tokenizer_vocabulary_size(words);
+    *count = tokenizer_vocabulary_size(words);
   err_free(error);
   if (words) tokenizer_close(words);
-  return count;
+  return NULL;
 }
 
-static void print_json(const settings *s, const model_counts *c) {
+static err print_json(const settings *s, const model_counts *c) {
   strbuf out = {0};
   json_writer w = jsonw_start(&out);
   jsonw_object(&w, NULL);
@@ -56,8 +57,8 @@ static void print_json(const settings *s, const model_counts *c) {
   jsonw_integer(&w, "updates", length.updates);
   jsonw_integer(&w, "warmup_updates", length.warmup);
   jsonw_end(&w);
-  puts(strbuf_string(&out));
-  strbuf_free(&out);
+  strbuf_append_char(&out, '\n');
+  return options_print(&out);
 }
 
 static void print_part(const char *name, double flops, double whole) {
@@ -137,10 +138,12 @@ int cmd_plan(int argc, char **argv) {
   has_settings = true;
   for (size_t i = 0; i < sets.count; i++) TRY(settings_set(&s, sets.items[i]));
   model_counts counts;
-  TRY(model_count(&s, count_vocabulary(&s), s.precision == PRECISION_FP32 ? OPS_F32 : OPS_BF16,
+  int64_t vocabulary;
+  TRY(count_vocabulary(&s, &vocabulary));
+  TRY(model_count(&s, vocabulary, s.precision == PRECISION_FP32 ? OPS_F32 : OPS_BF16,
                   s.device == DEVICE_CUDA ? 0 : CPU_CHUNK_BYTES, &counts));
   if (as_json)
-    print_json(&s, &counts);
+    TRY(print_json(&s, &counts));
   else
     print_plan(&s, &counts);
 cleanup:

@@ -31,12 +31,12 @@ static err check_request(const request *r) {
   return NULL;
 }
 
-static void print_hit(const request *r, int64_t rank, const gallery_hit *hit, const char *name,
-                      const char *text) {
+static err print_hit(const request *r, int64_t rank, const gallery_hit *hit, const char *name,
+                     const char *text) {
   if (!r->as_json) {
     printf("%3ld  %7.4f  %s%s%s\n", (long)rank + 1, (double)hit->score, name,
            *name && *text ? "  " : "", text);
-    return;
+    return NULL;
   }
   strbuf line = {0};
   json_writer w = jsonw_start(&line);
@@ -47,8 +47,8 @@ static void print_hit(const request *r, int64_t rank, const gallery_hit *hit, co
   if (*name) jsonw_string(&w, "name", name);
   jsonw_string(&w, "text", text);
   jsonw_end(&w);
-  puts(strbuf_string(&line));
-  strbuf_free(&line);
+  strbuf_append_char(&line, '\n');
+  return options_print(&line);
 }
 
 static err print_pictures(const request *r, const pictures *all, const gallery_hit *hits,
@@ -58,7 +58,7 @@ static err print_pictures(const request *r, const pictures *all, const gallery_h
     char *name = NULL, *caption = NULL;
     error = pictures_name(all, hits[i].row, &name);
     if (!error) error = pictures_caption(all, hits[i].row, &caption);
-    if (!error) print_hit(r, i, &hits[i], name, caption);
+    if (!error) error = print_hit(r, i, &hits[i], name, caption);
     free(name);
     free(caption);
   }
@@ -116,7 +116,7 @@ static err find_texts(const request *r, trained *t, gallery_hit *hits) {
   TRY(err_context(pictures_embed_one(bytes, size, &how, t->model, query), "%s", r->image));
   TRY(trained_embed_texts(t, lines.items, count, rows));
   int64_t found = gallery_best(query, rows, (int64_t)count, width, r->top, hits);
-  for (int64_t i = 0; i < found; i++) print_hit(r, i, &hits[i], "", lines.items[hits[i].row]);
+  for (int64_t i = 0; i < found; i++) TRY(print_hit(r, i, &hits[i], "", lines.items[hits[i].row]));
   if (r->html) {
     gallery_page page = {.title = "flip retrieve",
                          .query_image = bytes,

@@ -71,7 +71,7 @@ int cmd_train(int argc, char **argv) {
       {0}};
   const command c = {
       "flip train", "train a model from a run file", "--config FILE --out DIR [OPTIONS]", options,
-      "SIGINT or SIGTERM finishes the step, writes a checkpoint and exits 130; --resume then ends\n"
+      "SIGINT, SIGTERM or SIGUSR1 finishes the step, writes a checkpoint and exits 130; --resume then ends\n"
       "with the same bits as a run that was never stopped.\n\n"
       "examples:\n"
       "  flip train -c experiments/presets/mini.yaml -s samples=10k -s mask_ratio=0.5 -o /tmp/run\n"
@@ -89,6 +89,7 @@ int cmd_train(int argc, char **argv) {
     struct sigaction action = {.sa_handler = on_signal};
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGUSR1, &action, NULL); /* which mpirun hands on to every rank */
     const trainer_options how = {out, events, is_resuming, has_progress, &stop_requested};
     if (!error) error = run(config, device, &sets, &how);
   }

@@ -1,6 +1,10 @@
 #include <signal.h>
+#include <stdlib.h>
+
+#include <jansson.h>
 
 #include "base/log.h"
+#include "base/mem_library.h"
 #include "base/options.h"
 #include "cli/commands.h"
 
@@ -19,6 +23,7 @@ int main(int argc, char **argv) {
       {"tokenizer", "train a vocabulary from captions, or try one", cmd_tokenizer},
       {0}};
   log_setup("flip", LOG_INFO);
+  json_set_alloc_funcs(mem_for_library, free);
   signal(SIGXFSZ, SIG_IGN); /* a file-size limit is a failed write, not a death */
   signal(SIGPIPE, SIG_IGN);
   return options_dispatch("flip", "train and measure FLIP: CLIP with image patches dropped", table,

@@ -12,6 +12,8 @@
 
 #include <string.h>
 
+#include "base/mem.h"
+
 enum { IDENTITY_VERSION = 1 };
 
 /* What runs did that were recorded before the setting existed or its default changed. */
@@ -38,27 +40,28 @@ bool setting_is_idle(const setting *row, const settings *s) {
   return strcmp(row->key, "text.repair") == 0 && s->text_tokenizer != TOKENIZER_BPE;
 }
 
-void settings_fingerprint(const settings *s, char digest[HASH_SIZE]) {
+err settings_fingerprint(const settings *s, char digest[HASH_SIZE]) {
   size_t count;
   settings defaults;
   const setting *table = settings_table(&count);
   strbuf canonical = {0};
-  err no_memory = settings_init_recorded(&defaults);
+  err error = settings_init_recorded(&defaults);
+  if (error) return error;
   strbuf_format(&canonical, "identity: %d\n", IDENTITY_VERSION);
-  for (size_t i = 0; i < count && !no_memory; i++) {
+  for (size_t i = 0; i < count && !error; i++) {
     strbuf value = {0}, initial = {0};
     setting_format(&table[i], s, &value);
     setting_format(&table[i], &defaults, &initial);
     if (table[i].is_identity && !setting_is_idle(&table[i], s) &&
         strcmp(strbuf_string(&value), strbuf_string(&initial)) != 0)
       strbuf_format(&canonical, "%s: %s\n", table[i].key, strbuf_string(&value));
+    if (value.is_broken || initial.is_broken) error = mem_error(0, "the settings' identity");
     strbuf_free(&value);
     strbuf_free(&initial);
   }
-  hash_bytes(strbuf_string(&canonical), canonical.length, digest);
+  if (!error && canonical.is_broken) error = mem_error(0, "the settings' identity");
+  if (!error) hash_bytes(canonical.data, canonical.length, digest);
   strbuf_free(&canonical);
-  if (no_memory)
-    err_free(no_memory);
-  else
-    settings_free(&defaults);
+  settings_free(&defaults);
+  return error;
 }

@@ -29,6 +29,7 @@ enum { TOKENIZER_WORDPIECE, TOKENIZER_BPE, TOKENIZER_BPE_HUGGINGFACE };
 enum { SPECIAL_TOKENS_NONE, SPECIAL_TOKENS_BOTH };
 enum { TEXT_POOL_FIRST, TEXT_POOL_EOT, TEXT_POOL_MEAN };
 enum { LOSS_BOTH, LOSS_IMAGE_TO_TEXT };
+enum { EVAL_VIEWS_ONE, EVAL_VIEWS_COMPLEMENTARY };
 enum {
   MASK_RANDOM,
   MASK_GRID,
@@ -172,6 +173,6 @@ void settings_write_yaml(const settings *s, strbuf *out);
 /* A flat JSON object of dotted keys. */
 void settings_write_json(const settings *s, strbuf *out);
 /* Hash over the identity settings that differ from settings_init_recorded (identity.c). */
-void settings_fingerprint(const settings *s, char digest[HASH_SIZE]);
+err settings_fingerprint(const settings *s, char digest[HASH_SIZE]) ERR_MUST_CHECK;
 
 #endif

@@ -168,6 +168,9 @@
       "images encoded at once in evaluation")                                                      \
   REAL(eval_mask_ratio, "eval.mask_ratio", 0, 0, 0.999, true,                                      \
        "share of patches dropped in evaluation; 0: all are seen (FLIP)")                           \
+  PICK(eval_views, "eval.views", 0, "one|complementary", true,                                     \
+       "evaluation with a mask: one random view, or all complementary views of that ratio, their " \
+       "embeddings averaged")                                                                      \
   INT(checkpoint_every, "checkpoint.every_samples", 0, 0, NO_LIMIT, false,                         \
       "samples between checkpoints; 0: at every evaluation")                                       \
   REAL(checkpoint_seconds, "checkpoint.every_seconds", 120, 1, 1e9, false,                         \

@@ -31,7 +31,7 @@ static void free_node(yml_node *node) {
 
 void yml_free(yml_document *document) {
   if (!document) return;
-  for (size_t i = 0; i < document->count; i++) free_node(document->all[i]);
+  for (size_t i = 0; document->all && i < document->count; i++) free_node(document->all[i]);
   free(document->all);
   free(document->name);
   free(document->source);
@@ -320,32 +320,7 @@ bool yml_is_null(const yml_node *node) {
 }
 
 bool yml_as_real(const char *text, double *value) {
-  char digits[64], *end;
-  size_t length = 0;
-  for (const char *at = text; *at && length < sizeof digits - 1; at++)
-    if (*at != '_') digits[length++] = *at;
-  digits[length] = '\0';
-  if (!length || strchr("+-.0123456789", digits[0]) == NULL) return false; /* no inf, nan */
-  double scale = 1;
-  switch (digits[length - 1]) {
-  case 'k':
-    scale = 1e3;
-    break;
-  case 'M':
-    scale = 1e6;
-    break;
-  case 'G':
-    scale = 1e9;
-    break;
-  default:
-    break;
-  }
-  if (scale > 1) digits[--length] = '\0';
-  errno = 0;
-  double parsed = strtod(digits, &end);
-  if (end == digits || *end || !isfinite(parsed) || strpbrk(digits, "xX")) return false;
-  *value = parsed * scale;
-  return true;
+  return text_parse_real(text, value);
 }
 
 /* 0x1F and 0o17, as YAML 1.2 has them. */
@@ -361,20 +336,7 @@ static bool read_based(const char *text, int64_t *value) {
 }
 
 bool yml_as_int(const char *text, int64_t *value) {
-  char *end;
-  errno = 0;
-  long long whole = strtoll(text, &end, 10);
-  if (end != text && !*end && !errno) {
-    *value = whole;
-    return true;
-  }
-  if (read_based(text, value)) return true;
-  double real;
-  if (!yml_as_real(text, &real)) return false;
-  double rounded = nearbyint(real);
-  if (fabs(real - rounded) > 1e-9 * fabs(real) || fabs(rounded) > 9e15) return false;
-  *value = (int64_t)rounded;
-  return true;
+  return read_based(text, value) || text_parse_whole(text, value);
 }
 
 bool yml_as_bool(const char *text, bool *value) {

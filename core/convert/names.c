@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/text.h"
+
 /* hf: transformers' CLIPModel; open_clip: its CLIP class; bert, vit: transformers' BertModel and
  * ViTModel, one tower each. In BERT the norm of the embeddings stands in front of the first block
  * and a block's norms behind its parts: `text.norm` and `norm1`, `norm2` of a post-norm tower. */
@@ -117,9 +119,9 @@ const tensor_name *names_find(const char *name, int64_t *block) {
   *block = -1;
   snprintf(general, sizeof general, "%s", name);
   if (number) {
-    char *rest;
     number += strlen(".blocks.");
-    *block = strtoll(number, &rest, 10);
+    const char *rest = text_read_whole(number, block);
+    if (!rest) return NULL;
     snprintf(general, sizeof general, "%.*s#%s", (int)(number - name), name, rest);
   }
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)

@@ -255,7 +255,7 @@ static err save_own(const char *path, const weights *w) {
   char fingerprint[HASH_SIZE], vocabulary[32];
   safetensor *tensors = mem_zeroed(w->table.count, sizeof *tensors);
   settings_write_yaml(&w->s, &yaml);
-  settings_fingerprint(&w->s, fingerprint);
+  TRY(settings_fingerprint(&w->s, fingerprint));
   snprintf(vocabulary, sizeof vocabulary, "%" PRId64, w->vocabulary);
   if (!tensors || yaml.is_broken) FAIL(ERR_MEMORY, "out of memory: a list of tensors");
   for (size_t i = 0; i < w->table.count; i++) {

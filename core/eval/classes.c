@@ -107,6 +107,17 @@ static err add_class(eval_set *set, const char *label, const char *name) {
   return NULL;
 }
 
+err classes_take_given(eval_set *set, const settings_list *labels, const settings_list *names) {
+  set->classes = mem_zeroed(labels->count, sizeof *set->classes);
+  set->class_labels = mem_zeroed(labels->count, sizeof *set->class_labels);
+  err error = set->classes && set->class_labels
+                  ? NULL
+                  : mem_error(labels->count * sizeof(char *), "classes");
+  for (size_t i = 0; i < labels->count && !error; i++)
+    error = add_class(set, labels->items[i], names->count ? names->items[i] : NULL);
+  return error;
+}
+
 /* Those given, or every label with images enough, in alphabetical order; tallies get their class.
  */
 static err make_classes(eval_set *set, const class_request *r, tally *all, size_t distinct) {

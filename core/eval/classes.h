@@ -25,6 +25,10 @@ typedef struct {
  * image has a class at all, it is an error that shows both. */
 err classes_choose(eval_set *set, const class_request *request, char **labels) ERR_MUST_CHECK;
 
+/* The classes as given, whatever the data has; names->count 0: called by their labels. */
+err classes_take_given(eval_set *set, const settings_list *labels,
+                       const settings_list *names) ERR_MUST_CHECK;
+
 bool classes_have_one_name(const eval_set *set);
 
 #endif

@@ -6,7 +6,7 @@
 
 #include "base/mem.h"
 #include "eval/set.h"
-#include "model/mask.h"
+#include "eval/views.h"
 
 enum { BATCH = 256 };
 static const size_t most_pixel_bytes = (size_t)512 << 20;
@@ -22,28 +22,28 @@ static err keep_pixels(eval_set *set) {
   return eval_set_decode(set, 0, set->rows, set->pixels);
 }
 
-/* Embeddings [rows, width] of every image. */
-static err embed_images(eval_set *set, clip_model *model, double mask_ratio, uint64_t seed,
+/* Embeddings [rows, width] of every image; epoch below 0: prepared as in evaluation, else augmented
+ * as in that epoch. */
+static err embed_images(eval_set *set, clip_model *model, const eval_how *how, int64_t epoch,
                         float *embeddings) {
-  const clip_config *c = clip_get_config(model);
+  int64_t width = clip_get_config(model)->image.embed;
   int64_t size = set->preparation.size * set->preparation.size * 3;
-  mask_config mask = {MASK_RANDOM, mask_ratio, c->image_size / c->patch, false};
-  int64_t keep = mask_encoded_count(&mask);
-  uint8_t *batch = set->pixels ? NULL : mem_aligned((size_t)(BATCH * size));
-  int32_t *index = mask_ratio > 0 ? mem_zeroed((size_t)(BATCH * keep), sizeof *index) : NULL;
-  err error = NULL;
-  if ((!set->pixels && !batch) || (mask_ratio > 0 && !index))
-    FAIL(ERR_MEMORY, "out of memory: evaluation images");
+  const uint8_t *kept = epoch < 0 ? set->pixels : NULL;
+  eval_views views;
+  err error = views_plan(clip_get_config(model), how, &views);
+  if (error) return error;
+  uint8_t *batch = kept ? NULL : mem_aligned((size_t)(BATCH * size));
+  if (!kept && !batch) return mem_error((size_t)(BATCH * size), "evaluation images");
   for (int64_t at = 0; at < set->rows; at += BATCH) {
     int64_t count = set->rows - at < BATCH ? set->rows - at : BATCH;
-    if (batch) TRY(eval_set_decode(set, at, count, batch));
-    if (index) TRY(mask_draw(&mask, seed, at, count, index));
-    TRY(clip_embed_images(model, count, batch ? batch : set->pixels + at * size, index,
-                          embeddings + at * c->image.embed));
+    if (batch && epoch < 0) TRY(eval_set_decode(set, at, count, batch));
+    if (batch && epoch >= 0)
+      TRY(eval_set_decode_augmented(set, at, count, how->seed, epoch, batch));
+    TRY(views_embed(&views, model, at, count, batch ? batch : kept + at * size,
+                    embeddings + at * width));
   }
 cleanup:
   free(batch);
-  free(index);
   return error;
 }
 
@@ -134,6 +134,37 @@ static int64_t compact_texts(const eval_set *set, int64_t width, float *texts, i
   return used;
 }
 
+/* The rows that take part are the first `used` of images, in their order. */
+static err score_multilabel(const eval_set *set, const float *images, int64_t used,
+                            const float *classes, int64_t width, eval_zeroshot *z) {
+  int64_t count = set->class_count, at = 0;
+  int8_t *truths = mem_zeroed((size_t)(used * count), sizeof *truths);
+  if (!truths) return mem_error((size_t)(used * count), "labels");
+  for (int64_t row = 0; row < set->rows; row++) {
+    if (set->is_bad[row] || set->labels[row] < 0) continue;
+    memcpy(truths + at++ * count, set->truths + row * count, (size_t)count);
+  }
+  err error = eval_score_multilabel(images, truths, used, classes, count, width, z);
+  free(truths);
+  return error;
+}
+
+/* How much better the second class fits than the first, for each image. */
+static err score_two_classes(const float *images, const int32_t *labels, int64_t used,
+                             const float *classes, int64_t width, eval_zeroshot *z) {
+  float *margins = mem_zeroed((size_t)used, sizeof *margins);
+  if (!margins) return mem_error((size_t)used * sizeof *margins, "scores");
+  for (int64_t i = 0; i < used; i++) {
+    double margin = 0;
+    for (int64_t k = 0; k < width; k++)
+      margin += (double)images[i * width + k] * ((double)classes[width + k] - (double)classes[k]);
+    margins[i] = (float)margin;
+  }
+  err error = eval_score_auc(margins, labels, used, &z->roc_auc);
+  free(margins);
+  return error;
+}
+
 static err run_zeroshot(eval_set *set, clip_model *model, float *images, eval_zeroshot *z,
                         eval_outcomes *outcomes) {
   int64_t width = clip_get_config(model)->image.embed;
@@ -144,8 +175,14 @@ static err run_zeroshot(eval_set *set, clip_model *model, float *images, eval_ze
   TRY(embed_classes(set, model, classes));
   int64_t used = compact(set, true, width, images, labels);
   if (!used) FAIL(ERR_INPUT, "%s: no image of any class can be read", set->name);
-  TRY(eval_score_zeroshot_items(images, labels, used, classes, set->class_count, width, z,
-                                outcomes));
+  if (set->is_multilabel)
+    error = score_multilabel(set, images, used, classes, width, z);
+  else
+    error = eval_score_zeroshot_items(images, labels, used, classes, set->class_count, width, z,
+                                      outcomes);
+  z->metric = set->metric;
+  if (!error && set->metric == EVAL_ROC_AUC)
+    error = score_two_classes(images, labels, used, classes, width, z);
 cleanup:
   free(classes);
   free(labels);
@@ -174,30 +211,41 @@ cleanup:
   return error;
 }
 
-err eval_features(eval_set *set, clip_model *model, double mask_ratio, uint64_t seed, float *rows,
-                  int32_t *labels, int64_t *count) {
+static err take_features(eval_set *set, clip_model *model, const eval_how *how, int64_t epoch,
+                         float *rows, int32_t *labels, int64_t *count) {
   if (!set->has_labels)
     return err_new(ERR_INPUT, "%s: has no labels (tasks: zeroshot or probe)", set->name);
-  err error = keep_pixels(set);
-  if (!error) error = embed_images(set, model, mask_ratio, seed, rows);
+  if (set->is_multilabel)
+    return err_new(ERR_INPUT, "%s: the probe takes sets of one label an image", set->name);
+  err error = epoch < 0 ? keep_pixels(set) : NULL;
+  if (!error) error = embed_images(set, model, how, epoch, rows);
   if (error) return error;
   *count = compact(set, true, clip_get_config(model)->image.embed, rows, labels);
   return *count ? NULL : err_new(ERR_INPUT, "%s: no image of any class was decoded", set->name);
 }
 
-err eval_run(eval_set *set, clip_model *model, double mask_ratio, uint64_t seed,
-             eval_result *result) {
-  return eval_run_items(set, model, mask_ratio, seed, result, NULL);
+err eval_features(eval_set *set, clip_model *model, const eval_how *how, float *rows,
+                  int32_t *labels, int64_t *count) {
+  return take_features(set, model, how, -1, rows, labels, count);
 }
 
-err eval_run_items(eval_set *set, clip_model *model, double mask_ratio, uint64_t seed,
-                   eval_result *result, eval_outcomes *outcomes) {
+err eval_features_augmented(eval_set *set, clip_model *model, const eval_how *how, int64_t epoch,
+                            float *rows, int32_t *labels, int64_t *count) {
+  return take_features(set, model, how, epoch, rows, labels, count);
+}
+
+err eval_run(eval_set *set, clip_model *model, const eval_how *how, eval_result *result) {
+  return eval_run_items(set, model, how, result, NULL);
+}
+
+err eval_run_items(eval_set *set, clip_model *model, const eval_how *how, eval_result *result,
+                   eval_outcomes *outcomes) {
   int64_t width = clip_get_config(model)->image.embed;
   *result = (eval_result){.has_zeroshot = set->has_zeroshot, .has_retrieval = set->has_retrieval};
   float *images = mem_aligned((size_t)(set->rows * width) * sizeof *images);
   if (!images) return err_new(ERR_MEMORY, "out of memory: image embeddings");
   err error = keep_pixels(set);
-  if (!error) error = embed_images(set, model, mask_ratio, seed, images);
+  if (!error) error = embed_images(set, model, how, -1, images);
   /* retrieval first: zero-shot compacts the images in place */
   if (!error && set->has_retrieval)
     error = run_retrieval(set, model, images, &result->retrieval, outcomes);

@@ -14,7 +14,14 @@
  *   template_file: FILE      # instead of templates: one a line
  *   captions: lines          # text (default): the whole .txt; lines: one a line; else a JSON list
  *   captions_per_image: 5    # optional: the first so many of each image (COCO's protocol)
- *   limit: 10000             # optional: the first so many samples */
+ *   limit: 10000             # optional: the first so many samples
+ *   metric: mean_per_class   # optional: the number the set is published by (default top1)
+ *   corruption: {kind: jpeg, strength: 3}   # optional: images made worse (corrupt.h); `all`: each
+ *                                           # image its own kind or strength, in turn
+ *   multilabel: true         # `label` is a JSON list of classes; needs classes or class_file
+ *   ignore_label: difficult  # multilabel, optional: a JSON list of classes not counted for an
+ * image label_files: Main/{}_test.txt   # multilabel, instead of `label`: one file a class, IMAGE
+ * 1|0|-1 a # line (the VOC devkit's); only the images listed take part */
 #ifndef FLIP_EVAL_EVAL_H
 #define FLIP_EVAL_EVAL_H
 
@@ -25,10 +32,30 @@
 #include "base/err.h"
 #include "base/json.h"
 #include "config/settings.h"
+#include "image/corrupt.h"
 #include "text/tokenizer.h"
 #include "model/clip.h"
 
 typedef struct eval_set eval_set;
+
+/* The numbers that classification sets are published by.
+ *   top1, top5, mean_per_class (balanced accuracy: mean over the classes that have images)
+ *   mean_top1_top5  the mean of the two (Kinetics)
+ *   roc_auc         two classes, the second is positive: area under the curve of the difference of
+ *                   their scores, ties half, as scikit-learn's roc_auc_score (Hateful Memes)
+ *   map_11point     multilabel: mean over classes of the 11-point interpolated average precision of
+ *                   the VOC2007 devkit; equal scores in the order of the images */
+typedef enum {
+  EVAL_TOP1,
+  EVAL_TOP5,
+  EVAL_MEAN_PER_CLASS,
+  EVAL_MEAN_TOP1_TOP5,
+  EVAL_ROC_AUC,
+  EVAL_MAP_11POINT,
+  EVAL_METRICS
+} eval_metric;
+const char *eval_metric_name(eval_metric metric);
+const char *eval_metric_heading(eval_metric metric);
 
 /* Opens a set and tokenizes its captions and prompts. task: "zeroshot", "retrieval" or "probe",
  * when only that will be run: what it does not use is not demanded; NULL: all that the set names. A
@@ -38,6 +65,9 @@ typedef struct eval_set eval_set;
 err eval_set_open(const char *path, const char *task, const settings *s, const tokenizer *words,
                   eval_set **set) ERR_MUST_CHECK;
 void eval_set_close(eval_set *set);
+/* Evaluates on corrupted images from now on, instead of what the set's file says; before the set is
+ * first evaluated. Row i is image i, so every model sees the same. */
+err eval_set_corrupt(eval_set *set, const image_corruption *corruption) ERR_MUST_CHECK;
 const char *eval_set_name(const eval_set *set);
 /* What was left out or passed over since the last call, a line each ("" when nothing); valid until
  * the set is used again. */
@@ -48,7 +78,11 @@ const char *eval_set_new_warnings(eval_set *set);
 typedef struct {
   int64_t images, classes;
   double top1, top5, mean_per_class, majority, chance;
+  double roc_auc, map_11point; /* where `metric` is that; of a multilabel set, map_11point alone */
+  eval_metric metric;          /* the set's own */
 } eval_zeroshot;
+/* The number that `metric` names; NaN: it was not measured, or a score was no number. */
+double eval_zeroshot_value(const eval_zeroshot *z, eval_metric metric);
 
 /* Retrieval among `images` images and `texts` captions, one or several to an image. R@k as in CLIP
  * and clip_benchmark: one of its own is among the k best; equal scores count against. */
@@ -74,12 +108,22 @@ typedef struct {
 } eval_outcomes;
 void eval_outcomes_free(eval_outcomes *outcomes);
 
-/* Runs the set's tasks on a model. mask_ratio > 0 evaluates on random patches (seeded). */
-err eval_run(eval_set *set, clip_model *model, double mask_ratio, uint64_t seed,
+/* What an image shows to the model: mask_ratio 0: all of its patches; above: random ones, drawn
+ * from (seed, image). is_ensemble: all of them after all, in complementary views of that ratio,
+ * whose unit-length embeddings are averaged and brought to unit length again. */
+typedef struct {
+  double mask_ratio;
+  bool is_ensemble;
+  uint64_t seed;
+} eval_how;
+eval_how eval_how_of(const settings *s);
+
+/* Runs the set's tasks on a model. */
+err eval_run(eval_set *set, clip_model *model, const eval_how *how,
              eval_result *result) ERR_MUST_CHECK;
 /* The same, with what became of each item. */
-err eval_run_items(eval_set *set, clip_model *model, double mask_ratio, uint64_t seed,
-                   eval_result *result, eval_outcomes *outcomes) ERR_MUST_CHECK;
+err eval_run_items(eval_set *set, clip_model *model, const eval_how *how, eval_result *result,
+                   eval_outcomes *outcomes) ERR_MUST_CHECK;
 
 /* Hash of what the set measures on: its file's tasks, classes, prompts and captions as this model
  * reads them, and its data (dataset_fingerprint). Valid as long as the set. */
@@ -88,8 +132,11 @@ const char *eval_set_fingerprint(const eval_set *set);
 /* Embeddings and classes of the images that have a class, for a linear probe: rows
  * [eval_set_rows, embed], labels [eval_set_rows] below eval_set_classes; *count of them are filled.
  */
-err eval_features(eval_set *set, clip_model *model, double mask_ratio, uint64_t seed, float *rows,
+err eval_features(eval_set *set, clip_model *model, const eval_how *how, float *rows,
                   int32_t *labels, int64_t *count) ERR_MUST_CHECK;
+/* The same of randomly cropped and mirrored images, those of `epoch`. */
+err eval_features_augmented(eval_set *set, clip_model *model, const eval_how *how, int64_t epoch,
+                            float *rows, int32_t *labels, int64_t *count) ERR_MUST_CHECK;
 int64_t eval_set_rows(const eval_set *set);
 int64_t eval_set_classes(const eval_set *set);
 /* The label of a class, as it is in the data. */
@@ -101,9 +148,25 @@ typedef struct {
   int64_t train_images, test_images, classes;
   double top1, mean_per_class, c, validation; /* validation: -1 when c was given */
   int tried;
+  int64_t epochs, batch; /* of eval_run_lars; 0: the logistic regression's fields count */
+  double rate, loss;     /* peak rate; mean training loss of the last epoch */
 } eval_probe;
-err eval_run_probe(eval_set *train, eval_set *test, clip_model *model, double mask_ratio,
-                   uint64_t seed, double c, eval_probe *result) ERR_MUST_CHECK;
+err eval_run_probe(eval_set *train, eval_set *test, clip_model *model, const eval_how *how,
+                   double c, eval_probe *result) ERR_MUST_CHECK;
+
+/* The probe of FLIP's Table 11 (MAE's): lars.h's classifier on features of random resized crops
+ * (area 8 to 100 %), mirrored half of the time, which are computed anew each epoch: `epochs` times
+ * the cost of encoding `train`. Zeros stand for the paper's values: 90 epochs, a ninth of them
+ * warm-up; peak rate 0.64, which is the base rate 0.01 at batch 16,384. A set smaller than
+ * ImageNet gets the batch that keeps its 78 updates an epoch, at the same rate: LARS's steps are
+ * relative to the weights, so it is their number that decides how far training comes. */
+typedef struct {
+  int64_t epochs, batch;
+  double rate;
+  bool is_plain; /* features computed once, from images prepared as in evaluation */
+} eval_lars;
+err eval_run_lars(eval_set *train, eval_set *test, clip_model *model, const eval_how *how,
+                  const eval_lars *recipe, eval_probe *result) ERR_MUST_CHECK;
 
 /* The metrics of one task as an object under `key`, named as docs/events.md names them. */
 void eval_write_zeroshot(json_writer *w, const char *key, const eval_zeroshot *z);
@@ -123,6 +186,15 @@ err eval_score_zeroshot(const float *images, const int32_t *labels, int64_t imag
 err eval_score_zeroshot_items(const float *images, const int32_t *labels, int64_t image_count,
                               const float *classes, int64_t class_count, int64_t width,
                               eval_zeroshot *z, eval_outcomes *outcomes) ERR_MUST_CHECK;
+/* truths [image_count, class_count]: 1 has the class, -1 has it not, 0 is not counted for it. A
+ * class without an image that has it is left out of the mean. */
+err eval_score_multilabel(const float *images, const int8_t *truths, int64_t image_count,
+                          const float *classes, int64_t class_count, int64_t width,
+                          eval_zeroshot *z) ERR_MUST_CHECK;
+/* Area under the ROC curve of `scores` [count] for labels 0 and 1, ties half; NaN when a score is
+ * NaN or one of the labels is missing. */
+err eval_score_auc(const float *scores, const int32_t *labels, int64_t count,
+                   double *auc) ERR_MUST_CHECK;
 /* owners [text_count]: the image of each text, ascending. */
 err eval_score_retrieval(const float *images, int64_t image_count, const float *texts,
                          const int32_t *owners, int64_t text_count, int64_t width,

@@ -1,13 +1,15 @@
 #include "eval/logistic.h"
 
+#include <limits.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include <lbfgs.h>
+
 #include "base/mem.h"
 #include "base/processor.h"
 #include "base/rng.h"
-#include "eval/lbfgs.h"
 #include "eval/logistic_sums.h"
 
 enum { TILE = 256, FOLD = 5 };
@@ -18,6 +20,8 @@ typedef struct {
   double penalty; /* 1 / (C n) */
   double *scores; /* [TILE, classes]: scores, then residuals */
   double tile_loss[TILE];
+  double tolerance; /* of the largest component of the gradient */
+  int iterations;
 } objective;
 
 static const logistic_sums *sums_of_this_processor(void) {
@@ -44,8 +48,12 @@ static double row_loss(const objective *o, const double *weights, int64_t row, d
   return most + log(sum) - own;
 }
 
-static double evaluate(void *context, const double *weights, double *gradient) {
+/* For liblbfgs: the value at `weights`, and its gradient. */
+static double evaluate(void *context, const double *weights, double *gradient, const int n,
+                       const double step) {
   objective *o = context;
+  (void)n;
+  (void)step;
   const logistic_data *d = o->data;
   int64_t stride = d->width + 1;
   double loss = 0, square = 0, share = 1 / (double)d->count;
@@ -69,19 +77,72 @@ static double evaluate(void *context, const double *weights, double *gradient) {
   return loss * share + 0.5 * o->penalty * square;
 }
 
+enum { IS_FLAT = 1 }; /* the end that we choose; liblbfgs's own codes are 0, 2 and below zero */
+
+/* For liblbfgs, after each iteration. */
+static int is_flat(void *context, const double *x, const double *gradient, const double fx,
+                   const double xnorm, const double gnorm, const double step, int n, int k,
+                   int tries) {
+  objective *o = context;
+  (void)x, (void)fx, (void)xnorm, (void)gnorm, (void)step, (void)k, (void)tries;
+  o->iterations++;
+  for (int i = 0; i < n; i++)
+    if (!(fabs(gradient[i]) <= o->tolerance)) return 0;
+  return IS_FLAT;
+}
+
+/* The line search found no lower point: x is as good as the arithmetic allows, or what is
+ * remembered of the way misled. */
+static bool is_stuck(int code) {
+  return code == LBFGSERR_ROUNDING_ERROR || code == LBFGSERR_MINIMUMSTEP ||
+         code == LBFGSERR_MAXIMUMSTEP || code == LBFGSERR_MAXIMUMLINESEARCH ||
+         code == LBFGSERR_WIDTHTOOSMALL || code == LBFGSERR_INCREASEGRADIENT ||
+         code == LBFGSERR_OUTOFINTERVAL || code == LBFGSERR_INCORRECT_TMINMAX;
+}
+
+/* Where the gradient is flat, after most_iterations, or where the line search is stuck even along
+ * the gradient alone. x comes from lbfgs_malloc. */
+static err minimise(objective *o, int n, int most_iterations, double *x) {
+  lbfgs_parameter_t p;
+  lbfgs_parameter_init(&p);
+  p.m = 10;      /* steps remembered */
+  p.epsilon = 0; /* is_flat decides */
+  for (int code = 0, before = -1; o->iterations < most_iterations && o->iterations > before;) {
+    before = o->iterations;
+    p.max_iterations = most_iterations - o->iterations;
+    code = lbfgs(n, x, NULL, evaluate, is_flat, o, &p);
+    if (code == LBFGSERR_OUTOFMEMORY)
+      return mem_error((size_t)n * 24 * sizeof *x, "a linear probe's L-BFGS");
+    if (code < 0 && code != LBFGSERR_MAXIMUMITERATION && !is_stuck(code))
+      return err_new(ERR_INTERNAL, "liblbfgs ended with %d", code);
+    if (!is_stuck(code)) break;
+  }
+  return NULL;
+}
+
 err logistic_fit(const logistic_data *d, double c, double tolerance, int most_iterations,
                  logistic *model) {
   int64_t parameters = d->classes * (d->width + 1);
-  objective o = {
-      .data = d, .sums = sums_of_this_processor(), .penalty = 1 / (c * (double)d->count)};
+  objective o = {.data = d,
+                 .sums = sums_of_this_processor(),
+                 .penalty = 1 / (c * (double)d->count),
+                 .tolerance = tolerance};
+  if (parameters > INT_MAX - 16)
+    return err_new(ERR_UNSUPPORTED, "a linear probe of %lld parameters is too large",
+                   (long long)parameters);
+  size_t bytes = (size_t)parameters * sizeof *model->weights;
+  double *x = lbfgs_malloc((int)parameters);
   o.scores = mem_zeroed((size_t)(TILE * d->classes), sizeof *o.scores);
   if (!model->weights) model->weights = mem_zeroed((size_t)parameters, sizeof *model->weights);
   model->classes = d->classes;
   model->width = d->width;
-  err error =
-      o.scores && model->weights
-          ? lbfgs_minimise(evaluate, &o, parameters, tolerance, most_iterations, model->weights)
-          : mem_error((size_t)parameters * sizeof *model->weights, "a linear probe");
+  err error = x && o.scores && model->weights ? NULL : mem_error(bytes, "a linear probe");
+  if (!error) {
+    memcpy(x, model->weights, bytes);
+    error = minimise(&o, (int)parameters, most_iterations, x);
+    memcpy(model->weights, x, bytes);
+  }
+  lbfgs_free(x);
   free(o.scores);
   return error;
 }

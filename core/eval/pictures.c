@@ -179,10 +179,11 @@ static err decode(const pictures *p, int64_t row, const image_preparation *how, 
 }
 
 /* One batch's pixels; is_bad marks what could not be decoded. */
-static void decode_batch(const pictures *p, int64_t first, int64_t count,
-                         const image_preparation *how, uint8_t *pixels, bool *is_bad,
-                         strbuf *warnings) {
+static err decode_batch(const pictures *p, int64_t first, int64_t count,
+                        const image_preparation *how, uint8_t *pixels, bool *is_bad,
+                        strbuf *warnings) {
   int64_t one = how->size * how->size * 3;
+  err fatal = NULL; /* memory was short, which says nothing of the image */
 #pragma omp parallel for schedule(dynamic, 8)
   for (int64_t i = 0; i < count; i++) {
     err error = decode(p, first + i, how, pixels + i * one);
@@ -190,9 +191,15 @@ static void decode_batch(const pictures *p, int64_t first, int64_t count,
     if (!error) continue;
     memset(pixels + i * one, 0, (size_t)one);
 #pragma omp critical
-    strbuf_format(warnings, "%s%s", warnings->length ? "\n" : "", err_message(error));
+    if (err_kind_of(error) == ERR_MEMORY && !fatal) {
+      fatal = error;
+      error = NULL;
+    } else {
+      strbuf_format(warnings, "%s%s", warnings->length ? "\n" : "", err_message(error));
+    }
     err_free(error);
   }
+  return fatal;
 }
 
 err pictures_embed(const pictures *p, const image_preparation *how, clip_model *model,
@@ -204,8 +211,8 @@ err pictures_embed(const pictures *p, const image_preparation *how, clip_model *
   err error = pixels ? NULL : mem_error((size_t)(BATCH * size * size * 3), "images");
   for (int64_t at = 0; at < total && !error; at += BATCH) {
     int64_t count = total - at < BATCH ? total - at : BATCH;
-    decode_batch(p, at, count, how, pixels, is_bad, warnings);
-    error = clip_embed_images(model, count, pixels, NULL, embeddings + at * width);
+    error = decode_batch(p, at, count, how, pixels, is_bad, warnings);
+    if (!error) error = clip_embed_images(model, count, pixels, NULL, embeddings + at * width);
     for (int64_t i = 0; i < count && !error; i++)
       for (int64_t j = 0; j < width && is_bad[i]; j++) embeddings[(at + i) * width + j] = NAN;
   }

@@ -5,24 +5,22 @@
 #include "base/mem.h"
 #include "eval/eval.h"
 #include "eval/logistic.h"
+#include "eval/probe_inside.h"
 #include "eval/set.h"
 
 enum { MOST_ITERATIONS = 1000 }; /* as CLIP's probe */
 
-typedef struct {
-  float *rows;
-  int32_t *labels;
-  int64_t count;
-} features;
-
-static err take_features(eval_set *set, clip_model *model, double mask_ratio, uint64_t seed,
-                         features *f) {
+err probe_allocate(const eval_set *set, int64_t width, probe_features *f) {
   size_t rows = (size_t)eval_set_rows(set);
-  size_t width = (size_t)clip_get_config(model)->image.embed;
-  f->rows = mem_aligned(rows * width * sizeof *f->rows);
+  f->rows = mem_aligned(rows * (size_t)width * sizeof *f->rows);
   f->labels = mem_zeroed(rows, sizeof *f->labels);
-  if (!f->rows || !f->labels) return mem_error(rows * width * sizeof *f->rows, "features");
-  return eval_features(set, model, mask_ratio, seed, f->rows, f->labels, &f->count);
+  if (f->rows && f->labels) return NULL;
+  return mem_error(rows * (size_t)width * sizeof *f->rows, "features");
+}
+
+void probe_free(probe_features *f) {
+  free(f->rows);
+  free(f->labels);
 }
 
 /* A label of the training set, and its number. */
@@ -35,9 +33,7 @@ static int by_label(const void *a, const void *b) {
   return strcmp(((const known *)a)->label, ((const known *)b)->label);
 }
 
-/* The test set's classes in the training set's numbers, by label (two classes may bear one name);
- * rows of other classes are dropped, and counted. */
-static err renumber(const eval_set *train, eval_set *test, int64_t width, features *f) {
+err probe_renumber(const eval_set *train, eval_set *test, int64_t width, probe_features *f) {
   int64_t used = 0, classes = eval_set_classes(train);
   known *all = mem_zeroed((size_t)classes, sizeof *all);
   if (!all) return mem_error((size_t)classes * sizeof *all, "classes");
@@ -55,17 +51,18 @@ static err renumber(const eval_set *train, eval_set *test, int64_t width, featur
                   (long)(f->count - used), eval_set_name(train));
   f->count = used;
   free(all);
-  return NULL;
+  return used ? NULL
+              : err_new(ERR_INPUT, "%s has no image of a class of %s", eval_set_name(test),
+                        eval_set_name(train));
 }
 
-static err count_right(const logistic *model, const features *f, eval_probe *p) {
-  size_t classes = (size_t)model->classes;
-  int32_t *predicted = mem_zeroed((size_t)f->count, sizeof *predicted);
+err probe_count(const probe_features *f, const int32_t *predicted, int64_t class_count,
+                eval_probe *p) {
+  size_t classes = (size_t)class_count;
   int64_t *seen = mem_zeroed(classes, sizeof *seen), *right = mem_zeroed(classes, sizeof *right);
   err error = NULL;
   int64_t all = 0, present = 0;
-  if (!predicted || !seen || !right) FAIL(ERR_MEMORY, "out of memory: predictions");
-  logistic_predict(model, f->rows, f->count, predicted);
+  if (!seen || !right) FAIL(ERR_MEMORY, "out of memory: predictions");
   for (int64_t i = 0; i < f->count; i++) {
     seen[f->labels[i]]++;
     right[f->labels[i]] += predicted[i] == f->labels[i];
@@ -79,31 +76,31 @@ static err count_right(const logistic *model, const features *f, eval_probe *p) 
   p->top1 = (double)all / (double)f->count;
   p->mean_per_class /= (double)(present ? present : 1);
 cleanup:
-  free(predicted);
   free(seen);
   free(right);
   return error;
 }
 
-err eval_run_probe(eval_set *train, eval_set *test, clip_model *model, double mask_ratio,
-                   uint64_t seed, double c, eval_probe *p) {
-  features from = {0}, to = {0};
+err eval_run_probe(eval_set *train, eval_set *test, clip_model *model, const eval_how *how,
+                   double c, eval_probe *p) {
+  probe_features from = {0}, to = {0};
+  int32_t *predicted = NULL;
   logistic fitted = {0};
   int64_t width = clip_get_config(model)->image.embed;
   err error = NULL;
   *p = (eval_probe){.c = c, .validation = -1};
-  TRY(take_features(train, model, mask_ratio, seed, &from));
-  TRY(take_features(test, model, mask_ratio, seed, &to));
-  TRY(renumber(train, test, width, &to));
-  if (!to.count)
-    FAIL(ERR_INPUT, "%s has no image of a class of %s", eval_set_name(test), eval_set_name(train));
+  TRY(probe_allocate(train, width, &from));
+  TRY(probe_allocate(test, width, &to));
+  TRY(eval_features(train, model, how, from.rows, from.labels, &from.count));
+  TRY(eval_features(test, model, how, to.rows, to.labels, &to.count));
+  TRY(probe_renumber(train, test, width, &to));
   logistic_data data = {from.rows, from.labels, from.count, width, eval_set_classes(train)};
   if (c > 0) {
     TRY(logistic_fit(&data, c, 1e-5, MOST_ITERATIONS, &fitted));
     p->tried = 1;
   } else {
     logistic_sweep sweep;
-    TRY(logistic_fit_swept(&data, seed, MOST_ITERATIONS, &fitted, &sweep));
+    TRY(logistic_fit_swept(&data, how->seed, MOST_ITERATIONS, &fitted, &sweep));
     p->c = sweep.c;
     p->tried = sweep.tried;
     p->validation = sweep.validation;
@@ -111,13 +108,15 @@ err eval_run_probe(eval_set *train, eval_set *test, clip_model *model, double ma
   p->train_images = from.count;
   p->test_images = to.count;
   p->classes = eval_set_classes(train);
-  TRY(count_right(&fitted, &to, p));
+  predicted = mem_zeroed((size_t)to.count, sizeof *predicted);
+  if (!predicted) FAIL(ERR_MEMORY, "out of memory: predictions");
+  logistic_predict(&fitted, to.rows, to.count, predicted);
+  TRY(probe_count(&to, predicted, p->classes, p));
 cleanup:
   logistic_free(&fitted);
-  free(from.rows);
-  free(from.labels);
-  free(to.rows);
-  free(to.labels);
+  free(predicted);
+  probe_free(&from);
+  probe_free(&to);
   return error;
 }
 
@@ -125,9 +124,16 @@ void eval_write_probe(json_writer *w, const char *key, const eval_probe *p) {
   jsonw_object(w, key);
   jsonw_number(w, "top1", p->top1);
   jsonw_number(w, "mean_per_class", p->mean_per_class);
-  jsonw_number(w, "c", p->c);
-  if (p->validation >= 0) jsonw_number(w, "validation", p->validation);
-  jsonw_integer(w, "tried", p->tried);
+  if (p->epochs) {
+    jsonw_integer(w, "epochs", p->epochs);
+    jsonw_integer(w, "batch", p->batch);
+    jsonw_number(w, "rate", p->rate);
+    jsonw_number(w, "loss", p->loss);
+  } else {
+    jsonw_number(w, "c", p->c);
+    if (p->validation >= 0) jsonw_number(w, "validation", p->validation);
+    jsonw_integer(w, "tried", p->tried);
+  }
   jsonw_integer(w, "classes", p->classes);
   jsonw_integer(w, "train_images", p->train_images);
   jsonw_integer(w, "images", p->test_images);

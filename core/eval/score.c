@@ -177,25 +177,3 @@ cleanup:
   free(of_texts);
   return error;
 }
-
-void eval_write_zeroshot(json_writer *w, const char *key, const eval_zeroshot *z) {
-  jsonw_object(w, key);
-  jsonw_number(w, "top1", z->top1);
-  jsonw_number(w, "top5", z->top5);
-  jsonw_number(w, "mean_per_class", z->mean_per_class);
-  jsonw_number(w, "majority", z->majority);
-  jsonw_number(w, "chance", z->chance);
-  jsonw_integer(w, "classes", z->classes);
-  jsonw_integer(w, "images", z->images);
-  jsonw_end(w);
-}
-
-void eval_write_retrieval(json_writer *w, const char *key, const eval_retrieval *r) {
-  jsonw_object(w, key);
-  for (int i = 0; i < 3; i++) jsonw_number(w, outcomes_to_text[i], r->image_to_text[i]);
-  for (int i = 0; i < 3; i++) jsonw_number(w, outcomes_to_image[i], r->text_to_image[i]);
-  jsonw_number(w, "chance_r1", r->chance_r1);
-  jsonw_integer(w, "images", r->images);
-  jsonw_integer(w, "texts", r->texts);
-  jsonw_end(w);
-}

@@ -8,153 +8,14 @@
 #include "base/fs.h"
 #include "base/hash.h"
 #include "base/mem.h"
+#include "base/rng.h"
 #include "base/shipped.h"
 #include "image/image.h"
 #include "read/record.h"
 #include "text/template.h"
 #include "eval/classes.h"
-
-static const char *const task_names[] = {"zeroshot", "retrieval", "probe"};
-enum { TASKS = sizeof task_names / sizeof *task_names };
-
-/* What the YAML says, before anything is read. */
-typedef struct {
-  const char *name, *label, *captions, *class_file, *template_file;
-  settings_list images, templates, classes, class_names; /* items point into the document */
-  text_lines template_lines, class_lines; /* of the files, which the lists point into */
-  int64_t min_images, limit, captions_per_image;
-  bool has_zeroshot, has_retrieval, has_probe;
-} description;
-
-static void read_strings(const yml_node *node, settings_list *list, yml_problems *problems) {
-  size_t count = node->kind == YML_SEQUENCE ? node->count : 1;
-  list->items = mem_zeroed(count, sizeof *list->items);
-  for (size_t i = 0; i < count && list->items; i++) {
-    const yml_node *item = node->kind == YML_SEQUENCE ? node->items[i] : node;
-    if (item->kind != YML_SCALAR || yml_is_null(item))
-      yml_problem(problems, item, NULL, 0, "a plain word or a list of them is wanted here");
-    else
-      list->items[list->count++] = (char *)item->scalar;
-  }
-}
-
-static void read_tasks(const yml_node *node, description *d, yml_problems *problems) {
-  settings_list tasks = {0};
-  read_strings(node, &tasks, problems);
-  for (size_t i = 0; i < tasks.count; i++) {
-    if (strcmp(tasks.items[i], task_names[0]) == 0)
-      d->has_zeroshot = true;
-    else if (strcmp(tasks.items[i], task_names[1]) == 0)
-      d->has_retrieval = true;
-    else if (strcmp(tasks.items[i], task_names[2]) == 0)
-      d->has_probe = true;
-    else
-      yml_problem(problems, node->kind == YML_SEQUENCE ? node->items[i] : node, task_names, TASKS,
-                  "unknown task '%s'", tasks.items[i]);
-  }
-  free(tasks.items);
-}
-
-static void read_whole(const yml_node *node, int64_t least, int64_t *value,
-                       yml_problems *problems) {
-  if (node->kind != YML_SCALAR || !yml_as_int(node->scalar, value) || *value < least)
-    yml_problem(problems, node, NULL, 0, "a whole number of at least %ld is wanted here",
-                (long)least);
-}
-
-/* The keys of a set's file; tasks apart. */
-typedef enum { KEY_TEXT, KEY_STRINGS, KEY_COUNT } key_kind;
-static const struct {
-  const char *key;
-  key_kind kind;
-  size_t offset; /* in description */
-} fields[] = {{"name", KEY_TEXT, offsetof(description, name)},
-              {"label", KEY_TEXT, offsetof(description, label)},
-              {"captions", KEY_TEXT, offsetof(description, captions)},
-              {"class_file", KEY_TEXT, offsetof(description, class_file)},
-              {"template_file", KEY_TEXT, offsetof(description, template_file)},
-              {"images", KEY_STRINGS, offsetof(description, images)},
-              {"templates", KEY_STRINGS, offsetof(description, templates)},
-              {"classes", KEY_STRINGS, offsetof(description, classes)},
-              {"class_names", KEY_STRINGS, offsetof(description, class_names)},
-              {"min_images", KEY_COUNT, offsetof(description, min_images)},
-              {"captions_per_image", KEY_COUNT, offsetof(description, captions_per_image)},
-              {"limit", KEY_COUNT, offsetof(description, limit)}};
-enum { FIELDS = sizeof fields / sizeof *fields };
-
-static void read_pair(const yml_node *key, const yml_node *value, description *d,
-                      yml_problems *problems) {
-  const char *candidates[FIELDS + 1] = {"tasks"};
-  bool is_null = yml_is_null(value); /* a key that is there with no value: as if it were not */
-  if (strcmp(key->scalar, "tasks") == 0) {
-    if (!is_null) read_tasks(value, d, problems);
-    return;
-  }
-  for (size_t i = 0; i < FIELDS; i++) {
-    candidates[i + 1] = fields[i].key;
-    if (strcmp(key->scalar, fields[i].key) != 0) continue;
-    if (is_null) return;
-    void *field = (char *)d + fields[i].offset;
-    if (fields[i].kind == KEY_STRINGS)
-      read_strings(value, field, problems);
-    else if (fields[i].kind == KEY_COUNT)
-      read_whole(value, 1, field, problems);
-    else if (value->kind == YML_SCALAR)
-      *(const char **)field = value->scalar;
-    else
-      yml_problem(problems, value, NULL, 0, "%s takes one value", key->scalar);
-    return;
-  }
-  yml_problem(problems, key, candidates, FIELDS + 1, "unknown key '%s'", key->scalar);
-}
-
-/* Each template must have a place for the name. */
-static void check_templates(const yml_node *node, const description *d, yml_problems *problems) {
-  for (size_t i = 0; i < d->templates.count; i++) {
-    err error = template_check(d->templates.items[i]);
-    if (error)
-      yml_problem(problems, node->kind == YML_SEQUENCE ? node->items[i] : node, NULL, 0, "%s",
-                  err_message(error));
-    err_free(error);
-  }
-}
-
-/* What no single key can say. */
-static void check_description(const yml_node *root, const description *d, yml_problems *problems) {
-  if (!d->images.count) yml_problem(problems, root, NULL, 0, "images: names no shards");
-  if (!d->has_zeroshot && !d->has_retrieval && !d->has_probe)
-    yml_problem(problems, root, NULL, 0, "tasks: name zeroshot, retrieval, probe or more of them");
-  if (d->class_names.count && d->class_names.count != d->classes.count)
-    yml_problem(problems, yml_get(root, "class_names"), NULL, 0,
-                "class_names: %zu names for %zu classes", d->class_names.count, d->classes.count);
-  if (d->class_file && d->classes.count)
-    yml_problem(problems, yml_get(root, "class_file"), NULL, 0,
-                "give one of classes and class_file");
-  if (d->template_file && d->templates.count)
-    yml_problem(problems, yml_get(root, "template_file"), NULL, 0,
-                "give one of templates and template_file");
-  if (d->has_zeroshot && !d->templates.count && !d->template_file)
-    yml_problem(problems, root, NULL, 0,
-                "templates: zero-shot needs one at least, like 'a photo of {}'");
-}
-
-static void read_description(const yml_document *document, description *d, yml_problems *problems) {
-  const yml_node *root = yml_root(document);
-  *d = (description){.name = yml_name(document),
-                     .label = "label",
-                     .captions = "text",
-                     .min_images = 1,
-                     .limit = INT64_MAX,
-                     .captions_per_image = INT64_MAX};
-  if (root->kind != YML_MAP) {
-    yml_problem(problems, root, NULL, 0, "an evaluation set is a map of keys to values");
-    return;
-  }
-  for (size_t i = 0; i < root->count; i++) read_pair(root->keys[i], root->items[i], d, problems);
-  check_description(root, d, problems);
-  if (!problems->count && d->templates.count)
-    check_templates(yml_get(root, "templates"), d, problems);
-}
+#include "eval/description.h"
+#include "eval/multilabel.h"
 
 /* Whether all classes have the same tokens under a template: the name is no part of them. */
 static bool is_same_for_all(const eval_set *set, size_t template) {
@@ -167,7 +28,7 @@ static bool is_same_for_all(const eval_set *set, size_t template) {
 
 /* Templates whose prompts tell no class from another, though the names do: the name is cut off,
  * which is refused when it is so under all of them, or no name is known to the vocabulary. */
-static err check_prompts(eval_set *set, const description *d) {
+static err check_prompts(eval_set *set, const set_description *d) {
   size_t cut = 0;
   if (classes_have_one_name(set)) return NULL;
   for (size_t t = 0; t < set->template_count; t++) {
@@ -183,7 +44,7 @@ static err check_prompts(eval_set *set, const description *d) {
                  d->templates.items[0], (long)set->text_length);
 }
 
-static err make_prompts(eval_set *set, const description *d) {
+static err make_prompts(eval_set *set, const set_description *d) {
   size_t count = (size_t)set->class_count * d->templates.count;
   strbuf prompt = {0};
   err error = NULL;
@@ -235,7 +96,7 @@ static err add_lines(eval_set *set, int64_t row, char *caption, int64_t most) {
   return error;
 }
 
-static err add_list(eval_set *set, int64_t row, const char *json, const description *d) {
+static err add_list(eval_set *set, int64_t row, const char *json, const set_description *d) {
   char **list = NULL;
   size_t count = 0;
   if (!json) return NULL;
@@ -248,7 +109,8 @@ static err add_list(eval_set *set, int64_t row, const char *json, const descript
   return error;
 }
 
-static err add_captions(eval_set *set, const description *d, int64_t row, dataset_sample *sample) {
+static err add_captions(eval_set *set, const set_description *d, int64_t row,
+                        dataset_sample *sample) {
   bool is_list = strcmp(d->captions, "text") != 0 && strcmp(d->captions, "lines") != 0;
   if (!set->has_retrieval || (!is_list && !sample->caption)) return NULL;
   if (strcmp(d->captions, "text") == 0) return add_text(set, row, sample->caption);
@@ -271,7 +133,7 @@ static void warn_of_sample(eval_set *set, const dataset_sample *sample, err faul
 }
 
 /* A label that cannot be read leaves the row without a class; retrieval does not ask for one. */
-static err take_label(eval_set *set, const description *d, int64_t row,
+static err take_label(eval_set *set, const set_description *d, int64_t row,
                       const dataset_sample *sample, char **label) {
   err error = sample_label(sample->json, d->label, label);
   if (!error && *label && !(*label)[strspn(*label, " \t\r\n")]) { /* blank: no label */
@@ -286,12 +148,14 @@ static err take_label(eval_set *set, const description *d, int64_t row,
 }
 
 /* Captions and label of one row; what cannot be read of it is a fault of this row alone. */
-static err read_row(eval_set *set, const description *d, int64_t row, char **label) {
+static err read_row(eval_set *set, const set_description *d, int64_t row, char **label) {
   dataset_sample sample = {0};
   int64_t texts = set->text_count;
   err error = dataset_read_text(set->data, row, &sample);
   if (!error) error = add_captions(set, d, row, &sample);
-  if (!error && set->has_labels && sample.json) error = take_label(set, d, row, &sample, label);
+  if (!error && set->is_multilabel) error = multilabel_take(set, d, row, &sample);
+  if (!error && set->has_labels && !set->is_multilabel && sample.json)
+    error = take_label(set, d, row, &sample, label);
   if (error && err_kind_of(error) == ERR_INPUT) {
     warn_of_sample(set, &sample, error);
     set->is_bad[row] = true;
@@ -305,7 +169,7 @@ static err read_row(eval_set *set, const description *d, int64_t row, char **lab
 }
 
 /* Rows that retrieval passes over, though they can be read. */
-static void warn_of_missing_texts(eval_set *set, const description *d) {
+static void warn_of_missing_texts(eval_set *set, const set_description *d) {
   int64_t count = 0;
   for (int64_t row = 0; set->has_retrieval && row < set->rows; row++)
     count += set->lacks_text[row] && !set->is_bad[row];
@@ -317,55 +181,31 @@ static void warn_of_missing_texts(eval_set *set, const description *d) {
 }
 
 /* Captions and labels of every row. */
-static err read_rows(eval_set *set, const description *d) {
+static err read_rows(eval_set *set, const set_description *d) {
   err error = NULL;
   size_t rows = (size_t)set->rows;
   char **labels = mem_zeroed(rows, sizeof *labels);
   const class_request request = {d->label, d->min_images, &d->classes, &d->class_names};
-  set->labels = mem_zeroed(rows, sizeof *set->labels);
   set->is_bad = mem_zeroed(rows, sizeof *set->is_bad);
   set->lacks_text = mem_zeroed(rows, sizeof *set->lacks_text);
+  set->labels = mem_zeroed(rows, sizeof *set->labels);
   if (!labels || !set->labels || !set->is_bad || !set->lacks_text)
     FAIL(ERR_MEMORY, "out of memory: an evaluation set");
   for (int64_t row = 0; row < set->rows; row++) TRY(read_row(set, d, row, &labels[row]));
   warn_of_missing_texts(set, d);
   if (set->has_retrieval && !set->text_count)
     FAIL(ERR_INPUT, "captions: %s: no sample has any", d->captions);
-  if (set->has_labels) TRY(classes_choose(set, &request, labels));
+  if (set->is_multilabel)
+    TRY(multilabel_finish(set, d));
+  else if (set->has_labels)
+    TRY(classes_choose(set, &request, labels));
+  if (set->has_zeroshot && d->metric == EVAL_ROC_AUC && set->class_count != 2)
+    FAIL(ERR_INPUT, "metric roc_auc: needs two classes, the set has %ld", (long)set->class_count);
   if (set->has_zeroshot) TRY(make_prompts(set, d));
 cleanup:
   for (int64_t row = 0; labels && row < set->rows; row++) free(labels[row]);
   free(labels);
   return error;
-}
-
-static err read_template_file(description *d) {
-  if (!d->template_file) return NULL;
-  err error = text_lines_read(d->template_file, false, &d->template_lines);
-  if (error) return error;
-  d->templates.items = mem_zeroed(d->template_lines.count, sizeof(char *));
-  if (!d->templates.items) return mem_error(d->template_lines.count, d->template_file);
-  for (size_t i = 0; i < d->template_lines.count; i++) {
-    error = template_check(d->template_lines.items[i]);
-    if (error) return err_context(error, "%s:%ld", d->template_file, d->template_lines.numbers[i]);
-    d->templates.items[d->templates.count++] = d->template_lines.items[i];
-  }
-  return d->templates.count ? NULL : err_new(ERR_INPUT, "%s: holds no template", d->template_file);
-}
-
-/* Leaves of the set's tasks the one that was asked for. */
-static err narrow_tasks(const char *path, const char *task, description *d) {
-  bool is_probe = task && strcmp(task, "probe") == 0;
-  bool is_retrieval = task && strcmp(task, "retrieval") == 0;
-  if (!task) return NULL;
-  if (is_probe && !d->has_zeroshot && !d->has_probe)
-    return err_new(ERR_INPUT, "%s: has no labels (tasks: zeroshot or probe)", path);
-  if (!is_probe && !(is_retrieval ? d->has_retrieval : d->has_zeroshot))
-    return err_new(ERR_INPUT, "%s: has no task %s", path, task);
-  d->has_probe = is_probe;
-  d->has_retrieval = d->has_retrieval && is_retrieval;
-  d->has_zeroshot = d->has_zeroshot && !is_probe && !is_retrieval;
-  return NULL;
 }
 
 static void hash_strings(hash_state *state, char *const *items, size_t count) {
@@ -374,7 +214,7 @@ static void hash_strings(hash_state *state, char *const *items, size_t count) {
 }
 
 /* Of what is measured, however a model reads it: not of tokens and pixels. */
-static err take_fingerprint(eval_set *set, const description *d) {
+static err take_fingerprint(eval_set *set, const set_description *d) {
   const int64_t numbers[] = {set->has_zeroshot, set->has_retrieval, set->has_labels, set->rows,
                              set->text_count,   set->class_count,   d->min_images};
   const char *data = dataset_fingerprint(set->data);
@@ -387,19 +227,21 @@ static err take_fingerprint(eval_set *set, const description *d) {
   hash_strings(state, set->classes, (size_t)set->class_count);
   hash_strings(state, d->templates.items, set->has_zeroshot ? d->templates.count : 0);
   if (set->labels) hash_add(state, set->labels, (size_t)set->rows * sizeof *set->labels);
+  if (set->truths)
+    hash_add(state, set->truths, (size_t)(set->rows * set->class_count) * sizeof *set->truths);
   if (set->owners) hash_add(state, set->owners, (size_t)set->text_count * sizeof *set->owners);
   hash_finish(state, set->fingerprint);
   return NULL;
 }
 
 /* Captions are needed where they are the texts of retrieval and nothing else is measured. */
-static dataset_parts parts_of(const description *d) {
+static dataset_parts parts_of(const set_description *d) {
   bool is_text = strcmp(d->captions, "text") == 0 || strcmp(d->captions, "lines") == 0;
   bool needs_captions = d->has_retrieval && is_text && !d->has_zeroshot && !d->has_probe;
   return needs_captions ? DATASET_PAIR : DATASET_IMAGE;
 }
 
-static err open_data(eval_set *set, const description *d) {
+static err open_data(eval_set *set, const set_description *d) {
   err error = dataset_open_for(d->images.items, d->images.count, parts_of(d), &set->data);
   if (error) return error;
   const char *warnings = dataset_warnings(set->data, NULL);
@@ -414,7 +256,7 @@ static err open_data(eval_set *set, const description *d) {
 
 err eval_set_open(const char *path, const char *task, const settings *s, const tokenizer *words,
                   eval_set **out) {
-  description d = {0};
+  set_description d = {0};
   yml_document *document = NULL;
   yml_problems problems = {0};
   char *found = NULL;
@@ -427,30 +269,26 @@ err eval_set_open(const char *path, const char *task, const settings *s, const t
   found = shipped_or_given(path);
   if (!found) FAIL(ERR_MEMORY, "out of memory: an evaluation set");
   TRY(yml_load(found, &document));
-  read_description(document, &d, &problems);
+  description_read(document, &d, &problems);
   TRY(yml_problems_take(&problems));
-  TRY(narrow_tasks(path, task, &d));
-  if (d.class_file)
-    TRY(classes_read_file(d.class_file, &d.class_lines, &d.classes, &d.class_names));
-  TRY(classes_check(&d.classes, d.class_file, &d.class_lines));
-  TRY(read_template_file(&d));
+  TRY(description_narrow(path, task, &d));
+  TRY(description_read_files(&d));
   set->name = mem_copy_string(d.name);
   if (!set->name) FAIL(ERR_MEMORY, "out of memory: an evaluation set");
   set->has_zeroshot = d.has_zeroshot;
   set->has_retrieval = d.has_retrieval;
   set->has_labels = d.has_zeroshot || d.has_probe;
+  set->is_multilabel = d.is_multilabel && set->has_labels;
+  set->metric = d.metric;
   TRY(open_data(set, &d));
+  if (set->is_multilabel) TRY(multilabel_begin(set, &d));
   TRY(read_rows(set, &d));
   TRY(take_fingerprint(set, &d));
+  if (d.corruption.kind) TRY(eval_set_corrupt(set, &d.corruption));
   if (set->warnings.is_broken) FAIL(ERR_MEMORY, "out of memory: warnings");
 cleanup:
   free(found);
-  free(d.images.items);
-  free(d.templates.items);
-  free(d.classes.items);
-  free(d.class_names.items);
-  text_lines_free(&d.class_lines);
-  text_lines_free(&d.template_lines);
+  description_free(&d);
   yml_free(document);
   if (error) {
     eval_set_close(set);
@@ -471,6 +309,7 @@ void eval_set_close(eval_set *set) {
   free(set->class_labels);
   free(set->name);
   free(set->labels);
+  multilabel_close(set);
   free(set->owners);
   free(set->ids);
   free(set->id_counts);
@@ -485,6 +324,17 @@ void eval_set_close(eval_set *set) {
 
 const char *eval_set_name(const eval_set *set) {
   return set->name;
+}
+
+err eval_set_corrupt(eval_set *set, const image_corruption *corruption) {
+  const int64_t facts[] = {corruption->kind, corruption->strength};
+  hash_state *state = hash_begin();
+  if (!state) return mem_error(0, "a fingerprint");
+  set->corruption = *corruption;
+  hash_add(state, set->fingerprint, strlen(set->fingerprint));
+  hash_add(state, facts, sizeof facts);
+  hash_finish(state, set->fingerprint);
+  return NULL;
 }
 
 const char *eval_set_fingerprint(const eval_set *set) {
@@ -510,12 +360,26 @@ const char *eval_set_new_warnings(eval_set *set) {
   return strbuf_string(&set->warnings) + from + (from > 0); /* not the line's end before */
 }
 
-static err decode_row(const eval_set *set, int64_t row, uint8_t *pixels) {
+/* epoch below 0: prepared as in evaluation. */
+typedef struct {
+  uint64_t seed;
+  int64_t epoch;
+} draw;
+
+static err decode_row(const eval_set *set, int64_t row, const draw *d, uint8_t *pixels) {
+  static const image_augmentation augmentation = {0.08, 1, 3.0 / 4, 4.0 / 3, true};
+  int64_t size = set->preparation.size;
   dataset_sample sample = {0};
   image picture = {0};
   err error = dataset_read(set->data, row, &sample);
   if (!error) error = image_decode(sample.image, sample.image_bytes, 0, &picture);
-  if (!error) error = image_prepare(&picture, &set->preparation, pixels);
+  if (!error && d->epoch < 0) {
+    error = image_prepare(&picture, &set->preparation, pixels);
+  } else if (!error) {
+    rng random = rng_at(d->seed, RNG_CROP, (uint64_t)d->epoch, (uint64_t)row);
+    error = image_train_transform(&picture, &augmentation, &random, size, pixels);
+  }
+  if (!error) error = corrupt_image(&set->corruption, row, (int32_t)size, pixels);
   error = err_context(error, "%s: %s", sample.shard ? sample.shard : set->name,
                       sample.key ? sample.key : "?");
   image_free(&picture);
@@ -523,19 +387,34 @@ static err decode_row(const eval_set *set, int64_t row, uint8_t *pixels) {
   return error;
 }
 
-err eval_set_decode(eval_set *set, int64_t first, int64_t count, uint8_t *pixels) {
+static err decode_rows(eval_set *set, int64_t first, int64_t count, const draw *d,
+                       uint8_t *pixels) {
   int64_t size = set->preparation.size * set->preparation.size * 3;
+  err fatal = NULL; /* memory was short, which says nothing of the image */
 #pragma omp parallel for schedule(dynamic, 8)
   for (int64_t i = 0; i < count; i++) {
-    err error = decode_row(set, first + i, pixels + i * size);
+    err error = decode_row(set, first + i, d, pixels + i * size);
     if (!error) continue;
     memset(pixels + i * size, 128, (size_t)size);
 #pragma omp critical
-    {
+    if (err_kind_of(error) == ERR_MEMORY && !fatal) {
+      fatal = error;
+      error = NULL;
+    } else {
       if (!set->is_bad[first + i]) eval_set_warn(set, "%s", err_message(error));
       set->is_bad[first + i] = true;
     }
     err_free(error);
   }
+  if (fatal) return fatal;
   return set->warnings.is_broken ? err_new(ERR_MEMORY, "out of memory: warnings") : NULL;
+}
+
+err eval_set_decode(eval_set *set, int64_t first, int64_t count, uint8_t *pixels) {
+  return decode_rows(set, first, count, &(draw){.epoch = -1}, pixels);
+}
+
+err eval_set_decode_augmented(eval_set *set, int64_t first, int64_t count, uint64_t seed,
+                              int64_t epoch, uint8_t *pixels) {
+  return decode_rows(set, first, count, &(draw){seed, epoch}, pixels);
 }

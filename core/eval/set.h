@@ -4,6 +4,7 @@
 
 #include "base/hash.h"
 #include "read/dataset.h"
+#include "image/corrupt.h"
 #include "image/image.h"
 #include "eval/eval.h"
 
@@ -16,8 +17,13 @@ struct eval_set {
   image_preparation preparation;
   int64_t text_length;
   bool has_zeroshot, has_retrieval, has_labels;
-  int64_t rows;        /* samples of the set */
-  int32_t *labels;     /* [rows] class of each, below 0: none (left out of zero-shot) */
+  bool is_multilabel; /* several labels an image: `truths` instead of one class a row */
+  eval_metric metric; /* the set's own */
+  int64_t rows;       /* samples of the set */
+  int32_t *labels;    /* [rows] class of each, below 0: none (left out of zero-shot); multilabel: 0
+                         where its labels are known */
+  int8_t *truths;     /* [rows, class_count] multilabel: 1 has it, -1 has it not, 0 not counted */
+  struct multilabel_index *index; /* multilabel, while it is opened */
   char **classes;      /* [class_count] names as they stand in prompts; two may be the same */
   char **class_labels; /* [class_count] their labels, as in the data: these tell classes apart */
   int64_t class_count;
@@ -31,6 +37,7 @@ struct eval_set {
   bool *lacks_text;                       /* [rows] has no caption, for retrieval */
   uint8_t *pixels; /* [rows, size, size, 3] once decoded; NULL: too large, decoded each time */
   bool is_decoded;
+  image_corruption corruption; /* of the prepared pixels */
   char fingerprint[HASH_SIZE];
   strbuf warnings;
   size_t warnings_told; /* bytes of them that eval_set_new_warnings has given */
@@ -42,5 +49,8 @@ void eval_set_warn(eval_set *set, const char *format, ...) __attribute__((format
 /* Rows [first, first + count) as model input; a row that cannot be decoded becomes grey, is marked
  * bad and named in the warnings. */
 err eval_set_decode(eval_set *set, int64_t first, int64_t count, uint8_t *pixels) ERR_MUST_CHECK;
+/* The same, augmented as in MAE's linear probing: drawn from (seed, epoch, row). */
+err eval_set_decode_augmented(eval_set *set, int64_t first, int64_t count, uint64_t seed,
+                              int64_t epoch, uint8_t *pixels) ERR_MUST_CHECK;
 
 #endif

@@ -10,10 +10,11 @@
 #include "base/mem.h"
 #include "base/shipped.h"
 #include "config/yaml.h"
+#include "eval/description.h"
 #include "eval/eval.h"
 
-static const char *const row_keys[] = {"file", "task", "metric", "reference"};
-static const char *const suite_keys[] = {"title", "sets"};
+static const char *const row_keys[] = {"file", "task", "metric", "corruption", "reference"};
+static const char *const suite_keys[] = {"title", "mean", "sets"};
 
 /* The column of this name, added when it is new; -1 when memory is short. */
 static int64_t find_column(suite *s, const char *name) {
@@ -54,9 +55,32 @@ static void read_references(const yml_node *map, suite *s, suite_row *row, size_
   }
 }
 
+/* The metric that a set's own file names; top1 where it names none or cannot be read: opening the
+ * set says what is wrong with it. */
+static char *metric_of_file(const char *file) {
+  yml_document *document = NULL;
+  const yml_node *metric = NULL, *several = NULL;
+  bool is_multilabel = false;
+  char *found = file ? shipped_or_given(file) : NULL;
+  err error = found ? yml_load(found, &document) : NULL;
+  if (!error && document && yml_root(document)->kind == YML_MAP)
+    metric = yml_get(yml_root(document), "metric");
+  if (!error && document && yml_root(document)->kind == YML_MAP)
+    several = yml_get(yml_root(document), "multilabel");
+  if (several && several->kind == YML_SCALAR && !yml_as_bool(several->scalar, &is_multilabel))
+    is_multilabel = false; /* opening the set says so */
+  char *name = mem_copy_string(metric && metric->kind == YML_SCALAR ? metric->scalar
+                               : is_multilabel                      ? "map_11point"
+                                                                    : "top1");
+  err_free(error);
+  yml_free(document);
+  free(found);
+  return name;
+}
+
 static void read_row(const char *path, const yml_node *node, suite *s, suite_row *row, size_t most,
                      yml_problems *problems) {
-  const char *metric = "top1";
+  const char *metric = NULL;
   row->references = mem_zeroed(most, sizeof *row->references);
   row->value = NAN;
   for (size_t i = 0; row->references && i < most; i++) row->references[i] = NAN;
@@ -76,12 +100,16 @@ static void read_row(const char *path, const yml_node *node, suite *s, suite_row
       row->is_retrieval = true;
     else if (strcmp(key, "task") == 0 && is_text && strcmp(value->scalar, "zeroshot") == 0)
       row->is_retrieval = false;
+    else if (strcmp(key, "corruption") == 0)
+      description_read_corruption(value, &row->corruption, problems);
     else if (strcmp(key, "reference") == 0 && row->references)
       read_references(value, s, row, most, problems);
     else
-      yml_problem(problems, node->keys[i], row_keys, 4, "unknown or misused key '%s'", key);
+      yml_problem(problems, node->keys[i], row_keys, 5, "unknown or misused key '%s'", key);
   }
-  row->metric = mem_copy_string(metric);
+  row->metric = metric              ? mem_copy_string(metric)
+                : row->is_retrieval ? mem_copy_string("image_to_text_r1")
+                                    : metric_of_file(row->file);
   row->name = mem_copy_string(row->file ? fs_name(row->file) : "");
   char *dot = row->name ? strrchr(row->name, '.') : NULL;
   if (dot) *dot = '\0';
@@ -114,8 +142,10 @@ err suite_load(const char *path, suite *s) {
     const char *key = root->keys[i]->scalar;
     if (strcmp(key, "title") == 0 && root->items[i]->kind == YML_SCALAR)
       s->title = mem_copy_string(root->items[i]->scalar);
+    else if (strcmp(key, "mean") == 0 && root->items[i]->kind == YML_SCALAR)
+      s->mean_name = mem_copy_string(root->items[i]->scalar);
     else if (strcmp(key, "sets") != 0)
-      yml_problem(&problems, root->keys[i], suite_keys, 2, "unknown or misused key '%s'", key);
+      yml_problem(&problems, root->keys[i], suite_keys, 3, "unknown or misused key '%s'", key);
   }
   if (!sets || sets->kind != YML_SEQUENCE || !sets->count) {
     yml_problem(&problems, root, NULL, 0, "sets: a list of evaluation sets is wanted");
@@ -150,6 +180,7 @@ void suite_free(suite *s) {
   free(s->rows);
   free(s->columns);
   free(s->title);
+  free(s->mean_name);
   *s = (suite){0};
 }
 
@@ -178,7 +209,9 @@ static err run_row(suite_row *row, const settings *run, const tokenizer *words, 
   err error =
       eval_set_open(row->file, row->is_retrieval ? "retrieval" : "zeroshot", run, words, &set);
   if (error) return error;
-  TRY(eval_run(set, model, run->eval_mask_ratio, (uint64_t)run->seed, &result));
+  const eval_how how = eval_how_of(run);
+  if (row->corruption.kind) TRY(eval_set_corrupt(set, &row->corruption));
+  TRY(eval_run(set, model, &how, &result));
   row->warnings = mem_copy_string(eval_set_new_warnings(set));
   error = err_context(pick_metric(&result, row), "%s", row->file);
 cleanup:
@@ -196,6 +229,25 @@ err suite_run(suite *s, const settings *run, const tokenizer *words, clip_model 
   return NULL;
 }
 
+double suite_mean(const suite *s) {
+  double sum = 0;
+  size_t count = 0;
+  for (size_t i = 0; i < s->row_count; i++) {
+    if (!s->rows[i].corruption.kind) continue;
+    sum += s->rows[i].value; /* NaN: not measured */
+    count++;
+  }
+  return count ? sum / (double)count : (double)NAN;
+}
+
+/* "scenes, jpeg 3" */
+static void write_name(strbuf *out, const suite_row *row) {
+  strbuf_append(out, row->name);
+  if (!row->corruption.kind) return;
+  strbuf_format(out, ", %s", corrupt_name(row->corruption.kind));
+  if (row->corruption.strength) strbuf_format(out, " %d", row->corruption.strength);
+}
+
 static void write_cell(strbuf *out, double value) {
   if (isnan(value))
     strbuf_append(out, " – |");
@@ -211,9 +263,16 @@ void suite_write_table(const suite *s, strbuf *out) {
   for (size_t c = 0; c < s->column_count; c++) strbuf_append(out, "---:|");
   for (size_t i = 0; i < s->row_count; i++) {
     const suite_row *row = &s->rows[i];
-    strbuf_format(out, "\n| %s | %s |", row->name, row->metric);
+    strbuf_append(out, "\n| ");
+    write_name(out, row);
+    strbuf_format(out, " | %s |", row->metric);
     write_cell(out, 100 * row->value);
     for (size_t c = 0; c < s->column_count; c++) write_cell(out, row->references[c]);
+  }
+  if (s->mean_name) {
+    strbuf_format(out, "\n| %s | |", s->mean_name);
+    write_cell(out, 100 * suite_mean(s));
+    for (size_t c = 0; c < s->column_count; c++) write_cell(out, NAN);
   }
   strbuf_append_char(out, '\n');
   for (size_t i = 0; i < s->row_count; i++)
@@ -235,6 +294,10 @@ void suite_write_json(const suite *s, strbuf *out) {
     jsonw_string(w, "set", row->name);
     jsonw_string(w, "task", row->is_retrieval ? "retrieval" : "zeroshot");
     jsonw_string(w, "metric", row->metric);
+    if (row->corruption.kind) {
+      jsonw_string(w, "corruption", corrupt_name(row->corruption.kind));
+      jsonw_integer(w, "strength", row->corruption.strength); /* 0: each image its own */
+    }
     jsonw_number(w, "value", row->value);
     jsonw_object(w, "reference");
     for (size_t c = 0; c < s->column_count; c++)
@@ -245,5 +308,6 @@ void suite_write_json(const suite *s, strbuf *out) {
     jsonw_end(w);
   }
   jsonw_end(w);
+  if (s->mean_name) jsonw_number(w, "mean", suite_mean(s));
   jsonw_end(w);
 }

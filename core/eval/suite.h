@@ -4,8 +4,11 @@
  *   sets:
  *     - file: imagenet.yaml       # beside the suite, then as --set-file would find it
  *       task: zeroshot            # or retrieval
- *       metric: top1              # named as flip eval --json names it
- *       reference: {FLIP L/16: 74.3}   # in percent; columns of the table */
+ *       metric: top1              # as flip eval --json names it; default: the set's own
+ *       corruption: {kind: jpeg, strength: 3}   # instead of what the set's file says
+ *       reference: {FLIP L/16: 74.3}   # in percent; columns of the table
+ *   mean: mean over corruptions   # optional: one more row, the mean of those with a corruption,
+ * once # all of them are measured */
 #ifndef FLIP_EVAL_SUITE_H
 #define FLIP_EVAL_SUITE_H
 
@@ -13,6 +16,7 @@
 #include <stddef.h>
 
 #include "base/err.h"
+#include "image/corrupt.h"
 #include "config/settings.h"
 #include "text/tokenizer.h"
 #include "model/clip.h"
@@ -20,6 +24,7 @@
 typedef struct {
   char *file, *name, *metric;
   bool is_retrieval;
+  image_corruption corruption;
   double *references; /* by column, NaN: none */
   double value;       /* in [0, 1], NaN: not measured */
   char *problem;      /* why not; NULL when measured */
@@ -27,7 +32,7 @@ typedef struct {
 } suite_row;
 
 typedef struct {
-  char *title;
+  char *title, *mean_name; /* mean_name NULL: no such row */
   char **columns;
   size_t column_count;
   suite_row *rows;
@@ -35,6 +40,8 @@ typedef struct {
 } suite;
 
 err suite_load(const char *path, suite *s) ERR_MUST_CHECK;
+/* Of the rows with a corruption; NaN unless all are measured. */
+double suite_mean(const suite *s);
 void suite_free(suite *s);
 /* Measures every set; one that cannot be opened is a row with its problem, not an end. */
 err suite_run(suite *s, const settings *run, const tokenizer *words,

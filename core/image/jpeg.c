@@ -87,3 +87,35 @@ err image_decode_jpeg(const void *bytes, size_t size, int32_t least_side, image 
   if (error) image_free(out);
   return error;
 }
+
+err image_encode_jpeg(const image *from, int quality, uint8_t **bytes, size_t *size) {
+  struct jpeg_compress_struct codec;
+  jpeg_failure failure;
+  unsigned char *file = NULL; /* libjpeg's malloc */
+  unsigned long length = 0;
+  codec.err = jpeg_std_error(&failure.base);
+  failure.base.error_exit = on_error;
+  failure.base.emit_message = on_message;
+  if (setjmp(failure.escape)) {
+    jpeg_destroy_compress(&codec);
+    return err_new(ERR_INTERNAL, "writing a JPEG image: %s", failure.message);
+  }
+  jpeg_create_compress(&codec);
+  jpeg_mem_dest(&codec, &file, &length);
+  codec.image_width = (JDIMENSION)from->width;
+  codec.image_height = (JDIMENSION)from->height;
+  codec.input_components = 3;
+  codec.in_color_space = JCS_RGB;
+  jpeg_set_defaults(&codec);
+  jpeg_set_quality(&codec, quality, TRUE);
+  jpeg_start_compress(&codec, TRUE);
+  while (codec.next_scanline < codec.image_height) {
+    JSAMPROW line = from->pixels + (size_t)codec.next_scanline * (size_t)from->width * 3;
+    jpeg_write_scanlines(&codec, &line, 1);
+  }
+  jpeg_finish_compress(&codec);
+  jpeg_destroy_compress(&codec);
+  *bytes = file;
+  *size = length;
+  return NULL;
+}

@@ -176,7 +176,11 @@ err image_decode_png(const void *bytes, size_t size, image *out) {
   else
     ask_for_rgb(codec, info);
   rows = mem_zeroed((size_t)out->height, sizeof *rows);
-  if (!rows || png_get_rowbytes(codec, info) != (size_t)out->width * (is_cut ? 2 : 3))
+  if (!rows) {
+    error = mem_error((size_t)out->height * sizeof *rows, "a PNG image");
+    goto cleanup;
+  }
+  if (png_get_rowbytes(codec, info) != (size_t)out->width * (is_cut ? 2 : 3))
     FAIL(ERR_INPUT, "a PNG image of an unknown kind");
   for (int32_t y = 0; y < out->height; y++)
     rows[y] = out->pixels + (size_t)y * (size_t)out->width * 3;

@@ -27,6 +27,7 @@ static void free_kernel(resize_kernel *k) {
   free(k->lengths);
   free(k->weights);
   free(k->parts);
+  *k = (resize_kernel){0};
 }
 
 static err make_kernel(int32_t in_size, double in0, double in1, int32_t out_size, int32_t first,

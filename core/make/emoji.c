@@ -258,6 +258,7 @@ static err pack_one(emoji_set *set, size_t i, shard_writer *shards, emoji_result
   r->without_group += glyph && !group;
   if (!glyph || !group) return NULL;
   error = draw(set, glyph, &picture);
+  if (error && err_kind_of(error) == ERR_MEMORY) goto cleanup;
   if (error) { /* a glyph of outlines: text symbols that the font happens to have */
     err_free(error);
     r->without_glyph++;
@@ -278,6 +279,7 @@ static err pack_one(emoji_set *set, size_t i, shard_writer *shards, emoji_result
   jsonw_string(&w, "name", item->name);
   jsonw_end(&w);
   jsonw_end(&w);
+  if (caption.is_broken || json.is_broken) FAIL(ERR_MEMORY, "out of memory: an emoji's JSON");
   TRY(shrink_encode_png(&picture, &bytes, &size));
   TRY(shard_writer_add(shards, key, "png", bytes, size, strbuf_string(&caption),
                        strbuf_string(&json)));

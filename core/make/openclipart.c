@@ -248,6 +248,7 @@ static err write_shards(collection *c, const bool *is_left_out, openclipart_resu
     strbuf_clear(&key);
     strbuf_format(&key, "%06zu", i);
     write_json(d, strbuf_string(&key), &json);
+    if (key.is_broken || json.is_broken) FAIL(ERR_MEMORY, "out of memory: a drawing's JSON");
     TRY(shard_writer_add(sides[side], strbuf_string(&key), c->o->as_png ? "png" : "jpg", d->bytes,
                          d->size, d->caption, strbuf_string(&json)));
     if (side)

@@ -27,7 +27,7 @@ static void release(packed *p) {
 }
 
 static void draw(const scenes_packing *how, int64_t index, packed *p) {
-  p->error = scenes_draw(how->seed, index, how->is_heldout, how->size, &p->drawn);
+  p->error = scenes_draw(&how->set, index, how->size, &p->drawn);
   const image picture = {p->drawn.size, p->drawn.size, p->drawn.pixels};
   if (!p->error) p->error = shrink_encode_png(&picture, &p->png, &p->length);
 }
@@ -46,8 +46,14 @@ static err write(const packed *p, int64_t index, shard_writer *shards, strbuf *j
   jsonw_string(&w, "shape", p->drawn.shape);
   jsonw_string(&w, "color", p->drawn.color);
   jsonw_string(&w, "combo", p->drawn.combo);
+  if (p->drawn.count) {
+    jsonw_string(&w, "count", p->drawn.count);
+    jsonw_string(&w, "texture", p->drawn.texture);
+    jsonw_string(&w, "whole", p->drawn.whole);
+  }
   jsonw_end(&w);
   jsonw_end(&w);
+  if (json->is_broken) return mem_error(0, "a scene's JSON");
   return shard_writer_add(shards, key, "png", p->png, p->length, p->drawn.caption,
                           strbuf_string(json));
 }

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "comm/comm.h"
 #include "config/settings.h"
 #include "model/params.h"
 #include "model/tower.h"
@@ -39,6 +40,7 @@ void clip_config_from(const settings *s, int64_t vocabulary, clip_config *config
 /* What memory is planned for. */
 typedef struct {
   int64_t batch, micro_batch; /* contrastive batch; samples whose activations are kept */
+  int ranks;                  /* so many such batches make the whole one; 0 or 1: it is whole */
   int64_t train_patches;      /* patches of an image that are encoded in training */
   int64_t train_words;        /* tokens of a text that are encoded in training */
   int64_t eval_batch;         /* images or texts encoded at once in evaluation */
@@ -120,12 +122,19 @@ err clip_encode(clip_model *model, int64_t first, bool is_kept) ERR_MUST_CHECK;
 /* The three in one. */
 err clip_forward(clip_model *model, const clip_inputs *inputs, int64_t first,
                  bool is_kept) ERR_MUST_CHECK;
+/* The batch is spread over ranks, limits.ranks of them (model/loss_shared.c); NULL: it is whole.
+ * The parameters' gradients are then those of this rank's samples in the whole batch's loss: their
+ * sum over ranks is the gradient. */
+void clip_set_ranks(clip_model *model, comm *ranks);
 /* Symmetric InfoNCE over the first `batch` samples; leaves the features' gradients behind. `loss`
  * may be NULL: clip_read_loss gives it later, waiting for what is under way. */
 err clip_loss(clip_model *model, int64_t batch, double *loss) ERR_MUST_CHECK;
 err clip_read_loss(const clip_model *model, double *loss) ERR_MUST_CHECK;
 /* The mean squared error of the pixels of dropped patches over the batch, without its weight, once
- * clip_backward is through the batch; NaN where nothing is reconstructed. */
+ * clip_backward is through the batch; NaN where nothing is reconstructed. Of a batch that is spread
+ * over ranks each has its own part until clip_share_reconstruction, a collective call, sums them.
+ */
+err clip_share_reconstruction(clip_model *model) ERR_MUST_CHECK;
 err clip_read_reconstruction(const clip_model *model, double *loss) ERR_MUST_CHECK;
 /* One number of master type to the host, waiting for what is under way. */
 err clip_read_number(const clip_model *model, ops_buffer buffer, double *value) ERR_MUST_CHECK;

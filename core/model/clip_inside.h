@@ -35,7 +35,7 @@ struct clip_model {
   bool is_trainable;
   clip_activations kept;
   loss_buffers loss;
-  int64_t loss_batch; /* of the last clip_loss */
+  int64_t loss_batch; /* of the last clip_loss, over all ranks */
   reconstruction_buffers decoding;
   reconstruction_lists lists[TRAIN_SETS];
   input_set sets[SETS];

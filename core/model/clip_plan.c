@@ -7,6 +7,10 @@ typedef struct {
   bool is_kept;
 } use;
 
+static int ranks_of(const clip_limits *l) {
+  return l->ranks > 1 ? l->ranks : 1;
+}
+
 static use training(const clip_limits *l, bool is_kept) {
   return (use){l->micro_batch, l->train_patches, l->train_words, is_kept};
 }
@@ -67,7 +71,7 @@ static size_t input_bytes(const clip_config *c, const clip_limits *l, const clip
 static size_t loss_bytes(const clip_config *c, const clip_limits *l, const clip_types *types) {
   loss_buffers loss;
   ops_block block = {0};
-  loss_lay_out(&loss, l->batch, c->image.embed, types->compute, types->master, &block);
+  loss_lay_out(&loss, l->batch, ranks_of(l), c->image.embed, types->compute, types->master, &block);
   return block.used;
 }
 
@@ -119,8 +123,8 @@ void clip_cut_evaluation(const clip_model *m, clip_activations *a) {
 
 void clip_cut_loss(clip_model *m) {
   ops_block block = {.base = m->blocks[CLIP_LOSS]};
-  loss_lay_out(&m->loss, m->limits.batch, m->config.image.embed, m->o->compute, m->o->master,
-               &block);
+  loss_lay_out(&m->loss, m->limits.batch, ranks_of(&m->limits), m->config.image.embed,
+               m->o->compute, m->o->master, &block);
 }
 
 void clip_cut_decoding(clip_model *m) {

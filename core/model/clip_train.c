@@ -163,10 +163,14 @@ err clip_forward(clip_model *m, const clip_inputs *in, int64_t first, bool is_ke
   return error ? error : clip_encode(m, first, is_kept);
 }
 
+void clip_set_ranks(clip_model *m, comm *ranks) {
+  m->loss.shared.ranks = comm_size(ranks) > 1 ? ranks : NULL;
+}
+
 err clip_loss(clip_model *m, int64_t batch, double *loss) {
   double start = clock_seconds();
   clip_profile unused, *profile = m->profile ? m->profile : &unused;
-  m->loss_batch = batch;
+  m->loss_batch = batch * comm_size(m->loss.shared.ranks);
   if (m->decoding.extent.tokens) { /* a smaller batch leaves parts unused */
     err cleared = m->o->call->fill(m->o, m->decoding.error_count, m->decoding.errors, 0);
     if (cleared) return cleared;
@@ -179,6 +183,12 @@ err clip_loss(clip_model *m, int64_t batch, double *loss) {
 
 err clip_read_loss(const clip_model *m, double *loss) {
   return clip_read_number(m, m->loss.value, loss);
+}
+
+err clip_share_reconstruction(clip_model *m) {
+  comm *ranks = m->loss.shared.ranks;
+  if (!ranks || !m->decoding.extent.tokens) return NULL;
+  return comm_sum(ranks, m->decoding.error_count, m->decoding.errors);
 }
 
 err clip_read_reconstruction(const clip_model *m, double *loss) {

@@ -36,10 +36,16 @@ clip_limits model_limits(const settings *s) {
 
 err model_count(const settings *s, int64_t vocabulary, ops_type compute, int64_t chunk_bytes,
                 model_counts *c) {
+  clip_limits limits = model_limits(s);
+  return model_count_of(s, vocabulary, &limits, compute, chunk_bytes, c);
+}
+
+err model_count_of(const settings *s, int64_t vocabulary, const clip_limits *given,
+                   ops_type compute, int64_t chunk_bytes, model_counts *c) {
   clip_config config;
+  clip_limits limits = *given;
   param_table table = {0};
   clip_config_from(s, vocabulary, &config);
-  clip_limits limits = model_limits(s);
   err error = clip_declare(&config, &table);
   if (error) return error;
   memset(c, 0, sizeof *c);

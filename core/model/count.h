@@ -34,6 +34,9 @@ enum { BERT_VOCABULARY = 30522, CLIP_VOCABULARY = 49408 };
 
 /* vocabulary: entries of the tokenizer.
  * compute: OPS_F32 or OPS_BF16; chunk_bytes as the backend has it (0: none). */
+/* The same for other limits than model_limits gives: of one of several ranks. */
+err model_count_of(const settings *s, int64_t vocabulary, const clip_limits *limits,
+                   ops_type compute, int64_t chunk_bytes, model_counts *c) ERR_MUST_CHECK;
 err model_count(const settings *s, int64_t vocabulary, ops_type compute, int64_t chunk_bytes,
                 model_counts *counts) ERR_MUST_CHECK;
 

@@ -1,34 +1,47 @@
-#include "model/loss.h"
+#include "model/loss_inside.h"
 
 enum { TILE_ROWS = 512 };
 static const double norm_eps = 1e-8; /* FLIP's released code adds it to the norm */
 
-void loss_lay_out(loss_buffers *l, int64_t batch, int64_t embed, ops_type compute, ops_type master,
-                  ops_block *block) {
-  *l =
-      (loss_buffers){.batch = batch, .embed = embed, .tile = batch < TILE_ROWS ? batch : TILE_ROWS};
+static void lay_out_shared(loss_buffers *l, ops_type compute, ops_type master, ops_block *block) {
+  loss_shared *s = &l->shared;
+  s->image_all = ops_cut(block, compute, s->batch * l->embed);
+  s->text_all = ops_cut(block, compute, s->batch * l->embed);
+  s->text_lse = ops_cut(block, master, s->own);
+  s->image_lse_all = ops_cut(block, master, s->batch);
+  s->text_lse_all = ops_cut(block, master, s->batch);
+}
+
+void loss_lay_out(loss_buffers *l, int64_t batch, int ranks, int64_t embed, ops_type compute,
+                  ops_type master, ops_block *block) {
+  int64_t whole = batch * ranks; /* columns of a tile */
+  *l = (loss_buffers){.batch = batch,
+                      .embed = embed,
+                      .tile = batch < TILE_ROWS ? batch : TILE_ROWS,
+                      .shared = {.own = batch, .batch = whole}};
   ops_buffer *features[] = {&l->image,      &l->text,      &l->dimage, &l->dtext,
                             &l->image_unit, &l->text_unit, &l->dunit};
   for (size_t i = 0; i < 7; i++) *features[i] = ops_cut(block, compute, batch * embed);
-  l->dtext_sum = ops_cut(block, master, batch * embed);
-  l->cosines = ops_cut(block, master, l->tile * batch);
-  l->cosines_compute = compute == master ? l->cosines : ops_cut(block, compute, l->tile * batch);
+  if (ranks == 1) l->dtext_sum = ops_cut(block, master, batch * embed);
+  l->cosines = ops_cut(block, master, l->tile * whole);
+  l->cosines_compute = compute == master ? l->cosines : ops_cut(block, compute, l->tile * whole);
   ops_buffer *vectors[] = {&l->image_norm, &l->text_norm,  &l->row_lse,   &l->positive,
                            &l->column_max, &l->column_sum, &l->column_lse};
-  for (size_t i = 0; i < 7; i++) *vectors[i] = ops_cut(block, master, batch);
+  for (size_t i = 0; i < 7; i++) *vectors[i] = ops_cut(block, master, i < 4 ? batch : whole);
   l->value = ops_cut(block, master, 1);
   l->unused = ops_cut(block, master, 1);
+  if (ranks > 1) lay_out_shared(l, compute, master, block);
 }
 
-static err normalize(ops *o, const loss_buffers *l, int64_t batch, ops_buffer x, ops_buffer y,
-                     ops_buffer norms) {
+err loss_normalize(ops *o, const loss_buffers *l, int64_t batch, ops_buffer x, ops_buffer y,
+                   ops_buffer norms) {
   ops_normalize n = {
       .rows = batch, .width = l->embed, .eps = norm_eps, .x = x, .y = y, .norms = norms};
   return o->call->normalize(o, &n);
 }
 
-static err normalize_gradient(ops *o, const loss_buffers *l, int64_t batch, ops_buffer x,
-                              ops_buffer norms, ops_buffer dx) {
+err loss_normalize_gradient(ops *o, const loss_buffers *l, int64_t batch, ops_buffer x,
+                            ops_buffer norms, ops_buffer dx) {
   ops_normalize n = {.rows = batch,
                      .width = l->embed,
                      .eps = norm_eps,
@@ -74,8 +87,7 @@ static ops_contrastive tile_of(const loss_buffers *l, int64_t batch, int64_t fir
                            .column_weight = l->options.column_share / (double)batch};
 }
 
-/* The running maxima start low and finite, so that no infinity minus infinity arises. */
-static err start_columns(ops *o, const loss_buffers *l, int64_t batch) {
+err loss_start_columns(ops *o, const loss_buffers *l, int64_t batch) {
   err error = o->call->fill(o, batch, l->column_max, -1e30);
   return error ? error : o->call->fill(o, batch, l->column_sum, 0);
 }
@@ -108,15 +120,16 @@ err loss_compute(ops *o, const loss_buffers *l, int64_t batch, ops_buffer scale_
                  ops_buffer dscale_log) {
   err error = NULL;
   const ops_table *call = o->call;
+  if (l->shared.ranks) return loss_compute_shared(o, l, scale_log, dscale_log);
   if (l->options.normalizes) {
-    TRY(normalize(o, l, batch, l->image, l->image_unit, l->image_norm));
-    TRY(normalize(o, l, batch, l->text, l->text_unit, l->text_norm));
+    TRY(loss_normalize(o, l, batch, l->image, l->image_unit, l->image_norm));
+    TRY(loss_normalize(o, l, batch, l->text, l->text_unit, l->text_norm));
   }
   if (!l->options.learns_scale) {
     TRY(call->fill(o, 1, l->unused, 0));
     dscale_log = l->unused;
   }
-  TRY(start_columns(o, l, batch));
+  TRY(loss_start_columns(o, l, batch));
   for (int64_t first = 0; first < batch; first += l->tile) {
     int64_t rows = batch - first < l->tile ? batch - first : l->tile;
     ops_contrastive tile = tile_of(l, batch, first, rows, scale_log);
@@ -145,9 +158,9 @@ err loss_compute(ops *o, const loss_buffers *l, int64_t batch, ops_buffer scale_
     TRY(tile_gradients(o, l, batch, first, rows));
   }
   if (l->options.normalizes) {
-    TRY(normalize_gradient(o, l, batch, l->image, l->image_norm, l->dimage));
+    TRY(loss_normalize_gradient(o, l, batch, l->image, l->image_norm, l->dimage));
     TRY(call->cast(o, batch * l->embed, l->dtext_sum, l->dunit));
-    TRY(normalize_gradient(o, l, batch, l->text, l->text_norm, l->dtext));
+    TRY(loss_normalize_gradient(o, l, batch, l->text, l->text_norm, l->dtext));
   } else {
     TRY(call->cast(o, batch * l->embed, l->dtext_sum, l->dtext));
   }

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "comm/comm.h"
 #include "ops/cut.h"
 #include "ops/ops.h"
 
@@ -18,8 +19,17 @@ typedef struct {
   double row_share, column_share; /* of images over texts and texts over images; they add to 1 */
 } loss_options;
 
+/* What a batch that is spread over ranks needs besides. */
+typedef struct {
+  comm *ranks;                                      /* NULL: the whole batch is here; not owned */
+  int64_t own, batch;                               /* rows here, and of all ranks */
+  ops_buffer image_all, text_all;                   /* [batch, embed] what is compared */
+  ops_buffer text_lse, image_lse_all, text_lse_all; /* [own], [batch], [batch] */
+} loss_shared;
+
 typedef struct {
   loss_options options; /* set by the caller once laid out */
+  loss_shared shared;   /* shared.ranks too */
   int64_t batch, embed, tile;
   ops_buffer image, text;   /* [batch, embed] features, filled by the towers */
   ops_buffer dimage, dtext; /* their gradients */
@@ -32,10 +42,12 @@ typedef struct {
   ops_buffer unused; /* [1] master: the gradient of a scale that is not learned */
 } loss_buffers;
 
-void loss_lay_out(loss_buffers *l, int64_t batch, int64_t embed, ops_type compute, ops_type master,
-                  ops_block *block);
+/* `batch` rows here, on each of so many ranks. */
+void loss_lay_out(loss_buffers *l, int64_t batch, int ranks, int64_t embed, ops_type compute,
+                  ops_type master, ops_block *block);
 
-/* Loss of the first `batch` rows, left in `value`; fills dimage and dtext, adds to dscale_log. */
+/* Loss of the first `batch` rows (all of them where the batch is spread over ranks: then of the
+ * whole batch), left in `value`; fills dimage and dtext, adds to dscale_log. */
 err loss_compute(ops *o, const loss_buffers *l, int64_t batch, ops_buffer scale_log,
                  ops_buffer dscale_log) ERR_MUST_CHECK;
 

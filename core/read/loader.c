@@ -52,7 +52,7 @@ struct loader {
 
   pthread_mutex_t lock;             /* guards everything down to `failure` */
   pthread_cond_t work, done;        /* a slot became free; a batch became whole */
-  int64_t next_sample, last_sample; /* to be claimed; the end of the run */
+  int64_t next_sample, last_sample; /* of this rank: to be claimed; the end of the run */
   int64_t taken;                    /* batches the trainer is through with, plus the one it holds */
   bool is_closing;
   strbuf warnings;
@@ -64,6 +64,12 @@ struct loader {
   atomic_bool *is_bad; /* [count] or NULL */
   atomic_llong decoded, cache_hits, skipped;
 };
+
+/* The run's number of this rank's sample `own`. */
+static int64_t number_in_run(const loader *l, int64_t own) {
+  int64_t batch = l->c.batch_size;
+  return own / batch * batch * l->c.ranks + l->c.rank * batch + own % batch;
+}
 
 /* The row that stands `skip` places after sample g's own. */
 static int64_t row_of(const loader *l, int64_t sample, int64_t skip) {
@@ -179,12 +185,13 @@ cleanup:
   return error;
 }
 
-static err fill_sample(loader *l, slot *s, int64_t sample) {
+static err fill_sample(loader *l, slot *s, int64_t own) {
+  int64_t sample = number_in_run(l, own);
   for (int64_t skip = 0; skip < l->epoch; skip++) {
     int64_t row = row_of(l, sample, skip);
     if (l->is_bad && atomic_load(&l->is_bad[row])) continue;
     const candidate from = {.row = row, .is_bad = l->is_bad ? &l->is_bad[row] : NULL};
-    err error = fill_place(l, s, sample % l->c.batch_size, &from, sample);
+    err error = fill_place(l, s, own % l->c.batch_size, &from, sample);
     if (!error || err_kind_of(error) != ERR_INPUT) return error;
     err_free(error);
   }
@@ -357,9 +364,10 @@ err loader_open(const loader_config *config, int64_t first_sample, const stream_
   l->c = *config;
   l->count = dataset_count(config->data);
   l->epoch = dataset_epoch(config->data);
-  l->next_sample = first_sample;
-  l->last_sample = config->total_samples;
-  l->taken = first_sample / config->batch_size;
+  if (l->c.ranks < 1) l->c.ranks = 1;
+  l->next_sample = first_sample / l->c.ranks;
+  l->last_sample = config->total_samples / l->c.ranks;
+  l->taken = l->next_sample / config->batch_size;
   pthread_mutex_init(&l->lock, NULL);
   pthread_mutex_init(&l->feed, NULL);
   pthread_cond_init(&l->work, NULL);
@@ -443,8 +451,13 @@ err loader_next(loader *l, loader_batch *batch, double *waited) {
   }
   pthread_mutex_unlock(&l->lock);
   *waited = clock_seconds() - start;
-  *batch = (loader_batch){number * l->c.batch_size, l->c.batch_size, s->images, s->tokens,
-                          s->token_counts,          s->rows,         s->after};
+  *batch = (loader_batch){number_in_run(l, number * l->c.batch_size),
+                          l->c.batch_size,
+                          s->images,
+                          s->tokens,
+                          s->token_counts,
+                          s->rows,
+                          s->after};
   return error;
 }
 

@@ -25,8 +25,11 @@
 typedef struct {
   const dataset *data;
   const tokenizer *words;
-  int64_t batch_size, image_size, text_length, total_samples;
-  int text_mask_mode;            /* TEXT_MASK_* of config/settings.h */
+  int64_t batch_size, image_size, text_length;
+  int64_t total_samples; /* of the run, all ranks */
+  int rank, ranks;       /* batches are part `rank` of `ranks` of the run's; 0 ranks: whole ones.
+                          * A stream has one rank */
+  int text_mask_mode;    /* TEXT_MASK_* of config/settings.h */
   const char *text_mask_lexicon; /* for TEXT_MASK_SYNTAX: lexicon.h */
   int64_t text_tokens;           /* kept of text_length (text_mask.h); equal to it without a mask */
   uint64_t seed;
@@ -54,8 +57,9 @@ typedef struct {
 
 typedef struct loader loader;
 
-/* Starts the workers at sample `first_sample`, a multiple of the batch size; of a stream it is the
- * sample at the place `from`. The data set and the tokenizer must outlive the loader. */
+/* Starts the workers at sample `first_sample` of the run, a multiple of the whole batch; of a
+ * stream it is the sample at the place `from`. The data set and the tokenizer must outlive the
+ * loader. */
 err loader_open(const loader_config *config, int64_t first_sample, const stream_position *from,
                 loader **out) ERR_MUST_CHECK;
 void loader_close(loader *l);

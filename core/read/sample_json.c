@@ -373,7 +373,7 @@ err sample_json_set(const char *text, const char *key, const char *value, char *
   }
   if (is_fine) skip_space(&s);
   if (is_fine && *s.at) is_fine = wrong(&s, "more text behind its end");
-  strbuf_append(&made, strbuf_string(&pair) + 1);
+  if (pair.length) strbuf_append(&made, pair.data + 1);
   if (!is_fine)
     error = scan_error(&s);
   else if (made.is_broken || pair.is_broken)

@@ -430,7 +430,7 @@ static const char *kind_of_file(const char *head, size_t size) {
       {"BZh", 3, "bzip2-compressed: unpack it (bunzip2)"},
       {"\x04\x22\x4D\x18", 4, "lz4-compressed: unpack it (unlz4)"},
       {"PK\x03\x04", 4, "a zip archive: pack its files as tar"},
-      {"PAR1", 4, "a parquet file, which is not read"},
+      {"PAR1", 4, "a Parquet file; name it as list:FILE"},
       {"<!DOCTYPE", 9, "an HTML page: a download that failed?"},
       {"<html", 5, "an HTML page: a download that failed?"},
       {"version https://git-lfs", 23, "a pointer of Git LFS: fetch the file (git lfs pull)"}};

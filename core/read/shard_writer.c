@@ -2,8 +2,6 @@
 
 #include <archive.h>
 #include <archive_entry.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,14 +15,14 @@ struct shard_writer {
   char *prefix;
   int64_t limit, shards, in_shard;
   struct archive *tar; /* NULL between shards */
-  int fd;
-  strbuf path, temporary;
+  fs_writer file;
+  strbuf path;
 };
 
 err shard_writer_open(const char *prefix, int64_t samples, shard_writer **out) {
   shard_writer *w = mem_zeroed(1, sizeof *w);
   if (!w) return mem_error(sizeof *w, "a shard");
-  *w = (shard_writer){.prefix = mem_copy_string(prefix), .limit = samples, .fd = -1};
+  *w = (shard_writer){.prefix = mem_copy_string(prefix), .limit = samples};
   if (!w->prefix) {
     free(w);
     return mem_error(strlen(prefix), "a shard");
@@ -35,17 +33,15 @@ err shard_writer_open(const char *prefix, int64_t samples, shard_writer **out) {
 
 static err start_shard(shard_writer *w) {
   strbuf_clear(&w->path);
-  strbuf_clear(&w->temporary);
   strbuf_format(&w->path, "%s-%05ld.tar", w->prefix, (long)w->shards);
-  strbuf_format(&w->temporary, "%s.tmp", strbuf_string(&w->path));
-  if (w->path.is_broken || w->temporary.is_broken) return mem_error(0, "a path");
-  w->fd = open(w->temporary.data, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-  if (w->fd < 0) return err_errno(errno, "%s: cannot create", w->path.data);
+  if (w->path.is_broken) return mem_error(0, "a path");
+  err error = fs_writer_open(&w->file, w->path.data);
+  if (error) return error;
   w->tar = archive_write_new();
   if (!w->tar) return mem_error(0, w->path.data);
   archive_write_set_format_pax_restricted(w->tar); /* plain ustar unless a name needs more */
   archive_write_set_bytes_in_last_block(w->tar, 1);
-  if (archive_write_open_fd(w->tar, w->fd) != ARCHIVE_OK)
+  if (archive_write_open_fd(w->tar, w->file.fd) != ARCHIVE_OK)
     return err_new(ERR_IO, "%s: %s", w->path.data, archive_error_string(w->tar));
   w->in_shard = 0;
   return NULL;
@@ -58,8 +54,8 @@ static err end_shard(shard_writer *w) {
   archive_write_free(w->tar);
   w->tar = NULL;
   if (error) return error; /* close removes what is there */
-  error = fs_commit(w->fd, w->temporary.data, w->path.data);
-  w->fd = -1;
+  error = fs_writer_commit(&w->file);
+  fs_writer_close(&w->file);
   w->shards++;
   return error;
 }
@@ -111,12 +107,8 @@ err shard_writer_finish(shard_writer *w, int64_t *shards) {
 void shard_writer_close(shard_writer *w) {
   if (!w) return;
   if (w->tar) archive_write_free(w->tar);
-  if (w->fd >= 0) {
-    close(w->fd);
-    unlink(w->temporary.data);
-  }
+  fs_writer_close(&w->file);
   strbuf_free(&w->path);
-  strbuf_free(&w->temporary);
   free(w->prefix);
   free(w);
 }

@@ -14,14 +14,14 @@ static const source_format formats[] = {
      source_open_pipe},
     {"folder", "DIR", "images in and below a folder; captions: the .txt beside, or a template",
      "template", source_open_folder},
-    {"list", "FILE.csv", "a CSV or TSV list of image paths and captions",
+    {"list", "FILE.csv", "a CSV, TSV or Parquet list of image paths and captions",
      "image|caption|images|separator", source_open_list},
     {"imagenet", "DIR", "a folder of images a class: ImageNet-1K and -21K, or any names",
      "names|template", source_open_imagenet},
     {"cifar10", "DIR", "CIFAR-10's binary files", "split|template", source_open_cifar10},
     {"cifar100", "DIR", "CIFAR-100's binary files", "split|template|labels", source_open_cifar100},
     {"scenes", "SEED", "procedural scenes, drawn while they are read: no disk, no end",
-     "split|count|size", source_open_scenes},
+     "split|count|size|version", source_open_scenes},
     {"coco", "FILE.json", "COCO's captions_*.json", "images|captions", source_open_coco},
     {"openimages", "LABELS.csv", "Open Images: image-level labels as captions", "images|names",
      source_open_openimages},
@@ -56,8 +56,9 @@ static bool ends_with(const char *text, size_t length, const char *end) {
 static const source_format *guess_format(const char *location, size_t length) {
   static const struct {
     const char *end, *name;
-  } looks[] = {{".csv", "list"},  {".tsv", "list"},         {".csv.gz", "list"},
-               {".json", "coco"}, {".jsonl", "narratives"}, {".tar", "shards"}};
+  } looks[] = {{".csv", "list"},     {".tsv", "list"},  {".csv.gz", "list"},
+               {".parquet", "list"}, {".json", "coco"}, {".jsonl", "narratives"},
+               {".tar", "shards"}};
   char *copy = mem_copy_string(location);
   if (!copy) return &formats[0];
   copy[length] = '\0';
@@ -147,11 +148,6 @@ err source_open(const char *name, dataset_parts needs, bool allows_pipes, data_s
   err error = NULL;
   *out = NULL;
   TRY(source_take_apart(name, &r, &format, &copy));
-  if (ends_with(copy, strlen(copy), ".parquet"))
-    FAIL(ERR_UNSUPPORTED,
-         "%s: parquet is not read; write it as TSV (list:FILE.tsv), or let img2dataset make "
-         "webdataset or files output, which are",
-         name);
   TRY(source_weight(&r, &weight));
   TRY(format->open(&r, out));
   (*out)->weight = weight;

@@ -1,29 +1,18 @@
-/* CSV and TSV lists: image paths and captions; and Open Images' labels, a row a label. */
+/* CSV and TSV lists (Parquet: source_parquet.c): image paths and captions; and Open Images' labels,
+ * a row a label. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <jansson.h>
 
-#include "base/fs.h"
 #include "base/mem.h"
+#include "parquet/parquet.h"
 #include "read/csv_rows.h"
-#include "read/file_rows.h"
-#include "text/plain_text.h"
-
-/* The folder that relative image paths begin in: the option, or the list's own. */
-static err find_folder(const source_request *r, char **folder) {
-  const char *images = source_option(r, "images"), *slash = strrchr(r->location, '/');
-  *folder = mem_copy_string(images ? images : slash ? r->location : ".");
-  if (!*folder) return mem_error(strlen(r->location), "a path");
-  if (!images && slash) (*folder)[slash - r->location] = '\0';
-  return NULL;
-}
+#include "read/list_rows.h"
 
 typedef struct {
-  const source_request *r;
-  file_rows *rows;
-  char *folder;
+  list_rows list;
   char separator;
   size_t columns, image, caption, confidence;
   bool has_caption, has_confidence;
@@ -31,34 +20,18 @@ typedef struct {
   /* Open Images: the image whose labels are being gathered, and names of labels */
   json_t *names;
   char *current;
-  strbuf labels, path;
+  strbuf labels;
 } list_reading;
 
-static err add_row(list_reading *l, const char *image, const char *extension, const char *caption) {
-  strbuf_clear(&l->path);
-  if (*image != '/') strbuf_format(&l->path, "%s/", l->folder);
-  strbuf_format(&l->path, "%s%s", image, extension);
-  if (l->path.is_broken) return mem_error(strlen(image), "a path");
-  return file_rows_add(l->rows, l->path.data, caption, "{}");
-}
-
-static err leave_out(list_reading *l, long line, const char *what) {
-  data_source *base = (data_source *)l->rows;
-  base->left_outs++;
-  strbuf_format(&base->left_out, "%s:%ld: %s\n", l->r->location, line, what);
-  return NULL;
-}
-
 static err take_header(list_reading *l, char *const *fields, size_t count) {
-  const char *image = source_option(l->r, "image"), *caption = source_option(l->r, "caption");
+  const char *image = source_option(l->list.r, "image"),
+             *caption = source_option(l->list.r, "caption");
   l->columns = count;
-  err error = csv_find(fields, count, image ? image : "image|filepath|file_name|filename|path|file",
-                       &l->image);
+  err error = csv_find(fields, count, image ? image : LIST_IMAGE_NAMES, &l->image);
   if (error) return error;
-  error =
-      csv_find(fields, count, caption ? caption : "caption|title|text|description", &l->caption);
+  error = csv_find(fields, count, caption ? caption : LIST_CAPTION_NAMES, &l->caption);
   l->has_caption = !error;
-  if (!error || source_needs_caption(l->r)) return error;
+  if (!error || source_needs_caption(l->list.r)) return error;
   err_free(error);
   return NULL;
 }
@@ -100,40 +73,30 @@ static bool has_too_many(const list_reading *l, char *const *fields, size_t coun
 
 static err take_row(void *context, const csv_place *at, char *const *fields, size_t count) {
   list_reading *l = context;
-  char what[96], *text;
+  char what[96], place[32];
+  snprintf(place, sizeof place, ":%ld", at->line);
   if (at->row == 1) return take_header(l, fields, count);
   err error = check_fields(l, fields, count);
   if (error) return error;
   if (has_too_many(l, fields, count)) {
     snprintf(what, sizeof what, "has %zu fields, the header %zu", count, l->columns);
-    return leave_out(l, at->line, what);
+    return list_rows_leave_out(&l->list, place, what);
   }
-  if (l->image >= count || !*fields[l->image]) return leave_out(l, at->line, "has no image");
-  bool has_caption = l->has_caption && l->caption < count && *fields[l->caption];
-  if (!has_caption)
-    return source_needs_caption(l->r) ? leave_out(l, at->line, "has no caption")
-                                      : add_row(l, fields[l->image], "", "");
-  error = plain_text(fields[l->caption], strlen(fields[l->caption]), "its caption", &text);
-  if (error && err_kind_of(error) == ERR_INPUT) {
-    err left_out = source_needs_caption(l->r) ? leave_out(l, at->line, err_message(error))
-                                              : add_row(l, fields[l->image], "", "");
-    err_free(error);
-    return left_out;
-  }
-  free(text);
-  return error ? error : add_row(l, fields[l->image], "", fields[l->caption]);
+  const char *image = l->image < count ? fields[l->image] : "";
+  const char *caption = l->has_caption && l->caption < count ? fields[l->caption] : "";
+  return list_rows_take(&l->list, place, image, "", caption, "{}");
 }
 
 static void free_reading(list_reading *l) {
-  free(l->folder);
+  list_rows_free(&l->list);
   free(l->current);
   json_decref(l->names);
   strbuf_free(&l->labels);
-  strbuf_free(&l->path);
 }
 
 err source_open_list(const source_request *r, data_source **out) {
-  list_reading l = {.r = r};
+  list_reading l = {0};
+  if (parquet_is_file(r->location)) return source_open_parquet(r, out);
   const char *separator = source_option(r, "separator");
   char c = 0;
   if (separator) {
@@ -146,11 +109,10 @@ err source_open_list(const source_request *r, data_source **out) {
                      separator);
   }
   l.separator = csv_separator(r->location, c);
-  err error = file_rows_create(r->whole, &l.rows);
-  if (!error) error = find_folder(r, &l.folder);
+  err error = list_rows_begin(r, &l.list);
   if (!error) error = csv_read(r->location, c, take_row, &l);
   free_reading(&l);
-  return file_rows_finish(l.rows, error, out);
+  return file_rows_finish(l.list.rows, error, out);
 }
 
 /* Rows "/m/011k07,Tortoise"; a header does no harm. */
@@ -166,7 +128,7 @@ static err take_name(void *context, const csv_place *at, char *const *fields, si
 static err end_image(list_reading *l) {
   err error = NULL;
   if (l->current && l->labels.length)
-    error = add_row(l, l->current, ".jpg", strbuf_string(&l->labels));
+    error = list_rows_add(&l->list, l->current, ".jpg", strbuf_string(&l->labels), "{}");
   free(l->current);
   l->current = NULL;
   strbuf_clear(&l->labels);
@@ -175,6 +137,7 @@ static err end_image(list_reading *l) {
 
 static err take_label(void *context, const csv_place *at, char *const *fields, size_t count) {
   list_reading *l = context;
+  char place[32];
   if (at->row == 1) {
     err error = csv_find(fields, count, "ImageID", &l->image);
     if (!error) error = csv_find(fields, count, "LabelName", &l->caption);
@@ -184,8 +147,10 @@ static err take_label(void *context, const csv_place *at, char *const *fields, s
     err_free(missing);
     return NULL;
   }
-  if (l->image >= count || l->caption >= count)
-    return leave_out(l, at->line, "has no image or label");
+  if (l->image >= count || l->caption >= count) {
+    snprintf(place, sizeof place, ":%ld", at->line);
+    return list_rows_leave_out(&l->list, place, "has no image or label");
+  }
   if (!l->current || strcmp(l->current, fields[l->image]) != 0) {
     err error = end_image(l);
     if (error) return error;
@@ -202,16 +167,15 @@ static err take_label(void *context, const csv_place *at, char *const *fields, s
 }
 
 err source_open_openimages(const source_request *r, data_source **out) {
-  list_reading l = {.r = r, .names = json_object()};
+  list_reading l = {.names = json_object()};
   const char *names = source_option(r, "names");
-  err error = file_rows_create(r->whole, &l.rows);
-  if (!error) error = find_folder(r, &l.folder);
+  err error = list_rows_begin(r, &l.list);
   if (!error && names) error = csv_read(names, 0, take_name, l.names);
   if (!error) error = csv_read(r->location, 0, take_label, &l);
   if (!error) error = end_image(&l);
   if (!error && l.unnamed)
-    strbuf_format(&((data_source *)l.rows)->notes, "%s: %ld labels have no name in %s\n",
+    strbuf_format(&((data_source *)l.list.rows)->notes, "%s: %ld labels have no name in %s\n",
                   r->location, (long)l.unnamed, names);
   free_reading(&l);
-  return file_rows_finish(l.rows, error, out);
+  return file_rows_finish(l.list.rows, error, out);
 }

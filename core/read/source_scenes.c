@@ -17,9 +17,8 @@ enum { PLENTY = 1000000000, DEFAULT_SIZE = 64, HASHED = 16 };
 typedef struct {
   data_source base;
   char *name;
-  uint64_t seed;
+  scene_set set;
   int32_t size;
-  bool is_heldout;
 } scene_source;
 
 /* A portable pixmap, which the loader reads without a codec. */
@@ -43,10 +42,13 @@ static err read_row(const data_source *base, int64_t row, bool has_image, datase
   snprintf(key, sizeof key, "%08ld", (long)row);
   *out = (dataset_sample){.shard = s->name, .owned_key = mem_copy_string(key)};
   out->key = out->owned_key ? out->owned_key : "";
-  err error = has_image ? scenes_draw(s->seed, row, s->is_heldout, s->size, &drawn)
-                        : scenes_tell(s->seed, row, s->is_heldout, &drawn);
+  err error =
+      has_image ? scenes_draw(&s->set, row, s->size, &drawn) : scenes_tell(&s->set, row, &drawn);
   if (error) return error;
-  const char *pairs[] = {"shape", drawn.shape, "color", drawn.color, "combo", drawn.combo, NULL};
+  const char *pairs[] = {"shape",     drawn.shape, "color",     drawn.color, "combo",
+                         drawn.combo, "count",     drawn.count, "texture",   drawn.texture,
+                         "whole",     drawn.whole, NULL};
+  if (!drawn.count) pairs[6] = NULL; /* version 1 has three labels */
   out->json = file_rows_labels(pairs);
   out->caption = drawn.caption;
   drawn.caption = NULL;
@@ -62,13 +64,15 @@ static err read_row(const data_source *base, int64_t row, bool has_image, datase
  */
 static err hash_scenes(const data_source *base, bool has_bytes, hash_state *state) {
   const scene_source *s = (const scene_source *)base;
-  const int64_t facts[] = {(int64_t)s->seed, s->size, s->is_heldout, base->count};
+  const int64_t facts[] = {(int64_t)s->set.seed, s->size, s->set.is_heldout, base->count,
+                           s->set.version};
   err error = NULL;
   (void)has_bytes;
-  hash_add(state, facts, sizeof facts);
+  /* version 1 is hashed as it was before there were two */
+  hash_add(state, facts, sizeof facts - (s->set.version == 1) * sizeof *facts);
   for (int64_t i = 0; i < HASHED && !error; i++) {
     scene drawn;
-    error = scenes_draw(s->seed, i, s->is_heldout, s->size, &drawn);
+    error = scenes_draw(&s->set, i, s->size, &drawn);
     if (error) return error;
     hash_add(state, drawn.caption, strlen(drawn.caption) + 1);
     hash_add(state, drawn.pixels, (size_t)s->size * (size_t)s->size * 3);
@@ -98,21 +102,23 @@ static err read_whole(const source_request *r, const char *what, const char *tex
 
 err source_open_scenes(const source_request *r, data_source **out) {
   const char *split = source_option(r, "split");
-  int64_t seed, size, count;
+  int64_t seed, size, count, version;
   err error = NULL;
   scene_source *s = mem_zeroed(1, sizeof *s);
   if (!s) return mem_error(sizeof *s, "a data set");
   s->base.call = &scene_calls;
   s->name = mem_copy_string(r->whole);
   if (!s->name) FAIL(ERR_MEMORY, "out of memory: a data set");
-  s->is_heldout = split && strcmp(split, "heldout") == 0;
-  if (split && !s->is_heldout && strcmp(split, "train") != 0)
+  s->set.is_heldout = split && strcmp(split, "heldout") == 0;
+  if (split && !s->set.is_heldout && strcmp(split, "train") != 0)
     FAIL(ERR_INPUT, "%s: split '%s' is neither train nor heldout", r->whole, split);
   TRY(read_whole(r, "the seed", r->location, 0, 0, INT64_MAX, &seed));
   TRY(read_whole(r, "size", source_option(r, "size"), DEFAULT_SIZE, SCENE_SIZE_MIN, SCENE_SIZE_MAX,
                  &size));
   TRY(read_whole(r, "count", source_option(r, "count"), PLENTY, 1, PLENTY, &count));
-  s->seed = (uint64_t)seed;
+  TRY(read_whole(r, "version", source_option(r, "version"), 1, 1, SCENE_VERSIONS, &version));
+  s->set.version = (int)version;
+  s->set.seed = (uint64_t)seed;
   s->size = (int32_t)size;
   s->base.count = count;
 cleanup:

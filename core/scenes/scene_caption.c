@@ -18,9 +18,10 @@ static void append_size(scene_size size, rng *random, strbuf *out) {
   if (is_said) strbuf_format(out, "%s ", word);
 }
 
-static void append_plural(const char *noun, strbuf *out) {
+void scene_append_plural(const char *noun, strbuf *out) {
+  bool is_hissed = strcmp(noun, "cross") == 0 || strcmp(noun, "arch") == 0;
   strbuf_append(out, noun);
-  strbuf_append(out, strcmp(noun, "cross") ? "s" : "es");
+  strbuf_append(out, is_hissed ? "es" : "s");
 }
 
 /* "two small striped red stars", "an orange ring with dots" */
@@ -36,7 +37,7 @@ static void append_group(const scene_group *g, rng *random, strbuf *out) {
   if (is_texture_said && is_texture_first) strbuf_append(&words, before[g->texture]);
   strbuf_format(&words, "%s ", scenes_color_name(g->color));
   if (g->count > 1)
-    append_plural(noun, &words);
+    scene_append_plural(noun, &words);
   else
     strbuf_append(&words, noun);
   if (is_texture_said && !is_texture_first) strbuf_append(&words, after[g->texture]);

@@ -20,8 +20,10 @@ typedef struct {
 
 /* In the order of the names in scenes.c. */
 static const rgb palette[SCENE_COLORS] = {
-    {{222, 32, 38}},  {{250, 132, 10}},  {{248, 222, 32}}, {{28, 150, 50}}, {{30, 80, 220}},
-    {{132, 40, 168}}, {{255, 140, 190}}, {{110, 62, 24}},  {{14, 14, 16}},  {{250, 250, 250}}};
+    {{222, 32, 38}},  {{250, 132, 10}},  {{248, 222, 32}},  {{28, 150, 50}},
+    {{30, 80, 220}},  {{132, 40, 168}},  {{255, 140, 190}}, {{110, 62, 24}},
+    {{14, 14, 16}},   {{250, 250, 250}}, {{128, 128, 130}}, {{40, 210, 225}},
+    {{225, 30, 200}}, {{112, 118, 30}},  {{18, 24, 92}},    {{205, 164, 74}}};
 
 static double between(rng *random, double low, double high) {
   return low + (high - low) * rng_double(random);
@@ -72,6 +74,10 @@ static bool covers_object(const brush *b, double x, double y, rgb *color) {
     p -= round(p);
     q -= round(q);
     is_accent = p * p + q * q < 0.085;
+  }
+  if (b->texture == SCENE_CHECKED) is_accent = ((int)floor(u * 1.7) + (int)floor(v * 1.7)) % 2 != 0;
+  if (b->texture == SCENE_HOLLOW) {
+    if (scene_shape_contains(b->shape, 1.6 * u, 1.6 * v)) return false;
   }
   /* a rim of the plain colour keeps the outline whole */
   is_accent = is_accent && scene_shape_contains(b->shape, 1.18 * u, 1.18 * v);
@@ -153,8 +159,8 @@ static void paint(const canvas *c, brush *b) {
 }
 
 /* Muted colours of middling brightness, from which every colour of the palette stands out. */
-static void paint_background(const canvas *c, rng *random) {
-  double grey = between(random, 95, 195), angle = between(random, 0, 6.283185307179586);
+static void paint_background(const canvas *c, double darkest, double lightest, rng *random) {
+  double grey = between(random, darkest, lightest), angle = between(random, 0, 6.283185307179586);
   rgb from = varied((rgb){{grey, grey, grey}}, 18, random);
   rgb to = varied(from, 28, random);
   double dx = cos(angle), dy = sin(angle);
@@ -168,10 +174,14 @@ static void paint_background(const canvas *c, rng *random) {
 }
 
 /* A blob or a line in a colour that no object of the scene has. */
-static void paint_clutter(const canvas *c, const scene_plan *plan, rng *random) {
+static void paint_clutter(const canvas *c, const scene_picture *p, rng *random) {
   int32_t color;
-  do color = (int32_t)rng_below(random, SCENE_COLORS);
-  while (color == plan->main.color || (plan->has_second && color == plan->second.color));
+  bool is_taken;
+  do {
+    color = (int32_t)rng_below(random, (uint32_t)p->colors);
+    is_taken = false;
+    for (int32_t i = 0; i < p->count; i++) is_taken = is_taken || p->groups[i]->color == color;
+  } while (is_taken);
   bool is_line = rng_below(random, 2);
   brush b = {.covers = is_line ? covers_line : covers_blob,
              .misses = is_line ? misses_line : misses_blob,
@@ -219,16 +229,15 @@ static void finish(const canvas *c, double amount, rng *random, uint8_t *pixels)
   }
 }
 
-err scene_paint(const scene_plan *plan, rng *random, int32_t size, uint8_t *pixels) {
+err scene_paint(const scene_picture *p, rng *random, int32_t size, uint8_t *pixels) {
   size_t count = (size_t)size * (size_t)size * 3;
   canvas c = {size, mem_zeroed(count, sizeof *c.pixels)};
   if (!c.pixels) return mem_error(count * sizeof *c.pixels, "a scene");
-  paint_background(&c, random);
+  paint_background(&c, p->darkest, p->lightest, random);
   uint32_t clutter = 4 + rng_below(random, 7), over = rng_below(random, 3);
-  for (uint32_t i = 0; i < clutter; i++) paint_clutter(&c, plan, random);
-  paint_group(&c, &plan->main, random);
-  if (plan->has_second) paint_group(&c, &plan->second, random);
-  for (uint32_t i = 0; i < over; i++) paint_clutter(&c, plan, random);
+  for (uint32_t i = 0; i < clutter; i++) paint_clutter(&c, p, random);
+  for (int32_t i = 0; i < p->count; i++) paint_group(&c, p->groups[i], random);
+  for (uint32_t i = 0; i < over; i++) paint_clutter(&c, p, random);
   finish(&c, between(random, 8, 34), random, pixels);
   free(c.pixels);
   return NULL;

@@ -9,9 +9,16 @@
 #include "base/rng.h"
 #include "base/text.h"
 
-enum { SCENE_COUNT_MAX = 3 };
+enum { SCENE_COUNT_MAX_1 = 3, SCENE_COUNT_MAX = 5, SCENE_GROUPS = 5 };
 typedef enum { SCENE_SMALL, SCENE_MEDIUM, SCENE_LARGE, SCENE_SIZES } scene_size;
-typedef enum { SCENE_PLAIN, SCENE_STRIPED, SCENE_DOTTED, SCENE_TEXTURES } scene_texture;
+typedef enum {
+  SCENE_PLAIN,
+  SCENE_STRIPED,
+  SCENE_DOTTED,
+  SCENE_CHECKED,
+  SCENE_HOLLOW,
+  SCENE_TEXTURES
+} scene_texture;
 /* Where the main group lies; beside a second object, where from it (left: "left of"). */
 typedef enum {
   SCENE_LEFT,
@@ -42,8 +49,37 @@ typedef struct {
   scene_place place;
 } scene_plan;
 
+/* Version 2: the first `said` groups are in the caption, the others distract. */
+typedef enum { SCENE_ALONE, SCENE_RELATED, SCENE_THREE } scene_layout;
+typedef enum { SCENE_ANY_SHADE, SCENE_DARK, SCENE_LIGHT } scene_shade;
+typedef struct {
+  scene_layout layout;
+  scene_group groups[SCENE_GROUPS];
+  int32_t count, said;
+  scene_place place;
+  scene_shade shade;
+} scene_plan_2;
+
 void scene_caption(const scene_plan *plan, rng *random, strbuf *out);
-err scene_paint(const scene_plan *plan, rng *random, int32_t size, uint8_t *pixels) ERR_MUST_CHECK;
+/* What the painter needs of a plan. */
+typedef struct {
+  const scene_group *const *groups;
+  int32_t count, colors;    /* colours that clutter may have */
+  double darkest, lightest; /* of the background's grey */
+} scene_picture;
+err scene_paint(const scene_picture *picture, rng *random, int32_t size,
+                uint8_t *pixels) ERR_MUST_CHECK;
+
+scene_plan_2 scene_make_plan_2(bool is_heldout, rng *random);
+void scene_caption_2(const scene_plan_2 *plan, rng *random, strbuf *out);
+/* "two striped red stars" of a group, as labels have it; texture "" when plain. */
+void scene_name_group(const scene_group *g, char *out, size_t size);
+const char *scene_count_name(int32_t count);
+const char *scene_texture_name(scene_texture texture);
+void scene_append_plural(const char *noun, strbuf *out);
+/* Spots of a group around (x, y), in a row or a column. */
+void scene_choose_spots(scene_group *g, double x, double y, bool is_row, double spread,
+                        rng *random);
 
 /* Whether (x, y) is inside a shape of radius 1 around the origin, y down. */
 bool scene_shape_contains(int32_t shape, double x, double y);

@@ -1,4 +1,4 @@
-/* The twelve shapes of scenes.h, in the order of their names there. */
+/* The shapes of scenes.h, in the order of their names there. */
 #include <math.h>
 #include <stddef.h>
 
@@ -16,6 +16,11 @@ static const point cross[] = {{-0.3, -0.95}, {0.3, -0.95}, {0.3, -0.3},   {0.95,
                               {-0.3, 0.3},   {-0.95, 0.3}, {-0.95, -0.3}, {-0.3, -0.3}};
 static const point arrow[] = {{-0.95, -0.25}, {0.05, -0.25}, {0.05, -0.75}, {0.98, 0},
                               {0.05, 0.75},   {0.05, 0.25},  {-0.95, 0.25}};
+
+static const point rectangle[] = {{-0.95, -0.5}, {0.95, -0.5}, {0.95, 0.5}, {-0.95, 0.5}};
+static const point trapezoid[] = {{-0.42, -0.65}, {0.42, -0.65}, {1, 0.65}, {-1, 0.65}};
+static const point bolt[] = {{0.25, -1}, {-0.62, 0.18}, {-0.05, 0.18},
+                             {-0.25, 1}, {0.62, -0.22}, {0.06, -0.22}};
 
 /* Even-odd rule over the edges that a ray to the right crosses. */
 static bool in_polygon(const point *p, size_t count, double x, double y) {
@@ -51,6 +56,23 @@ static bool in_crescent(double x, double y) {
   return x * x + y * y <= 0.92 && u * u + y * y > 0.62;
 }
 
+static bool in_flower(double x, double y) {
+  double radius = sqrt(x * x + y * y);
+  return radius <= 0.7 + 0.26 * cos(5 * atan2(x, -y));
+}
+
+static bool in_drop(double x, double y) {
+  double v = y - 0.32;
+  if (x * x + v * v <= 0.39) return true;
+  return y >= -0.98 && y <= 0.1 && fabs(x) <= 0.54 * (y + 0.98);
+}
+
+static bool in_arch(double x, double y) {
+  double far = x * x + y * y, side = fabs(x);
+  if (y <= 0) return far <= 0.9 && far >= 0.22;
+  return y <= 0.75 && side <= 0.948 && side >= 0.469;
+}
+
 #define POLYGON(name) in_polygon(name, sizeof name / sizeof name[0], x, y)
 
 bool scene_shape_contains(int32_t shape, double x, double y) {
@@ -78,6 +100,22 @@ bool scene_shape_contains(int32_t shape, double x, double y) {
     return in_regular(6, 0.86602540378443865, 3.14159265358979323846 / 6, x, y);
   case 10:
     return POLYGON(diamond);
+  case 12:
+    return x * x / 0.9 + y * y / 0.3 <= 1;
+  case 13:
+    return POLYGON(rectangle);
+  case 14:
+    return POLYGON(trapezoid);
+  case 15:
+    return in_regular(8, 0.92387953251128674, 3.14159265358979323846 / 8, x, y);
+  case 16:
+    return in_flower(x, y);
+  case 17:
+    return POLYGON(bolt);
+  case 18:
+    return in_drop(x, y);
+  case 19:
+    return in_arch(x, y);
   default:
     return POLYGON(arrow);
   }

@@ -7,12 +7,15 @@
 #include "base/mem.h"
 #include "scenes/scene_plan.h"
 
-static const char *const shape_names[SCENE_SHAPES] = {"circle",   "square",  "triangle", "star",
-                                                      "ring",     "cross",   "heart",    "crescent",
-                                                      "pentagon", "hexagon", "diamond",  "arrow"};
+static const char *const shape_names[SCENE_SHAPES] = {
+    "circle",    "square",   "triangle", "star",    "ring",  "cross", "heart",
+    "crescent",  "pentagon", "hexagon",  "diamond", "arrow", "oval",  "rectangle",
+    "trapezoid", "octagon",  "flower",   "bolt",    "drop",  "arch"};
 static const char *const color_names[SCENE_COLORS] = {
-    "red", "orange", "yellow", "green", "blue", "purple", "pink", "brown", "black", "white"};
+    "red",   "orange", "yellow", "green", "blue",    "purple", "pink", "brown",
+    "black", "white",  "gray",   "cyan",  "magenta", "olive",  "navy", "gold"};
 /* As shares of the image's side. */
+enum { SCENE_TEXTURES_1 = 3 };
 static const double radii[SCENE_SIZES] = {0.105, 0.15, 0.21};
 
 const char *scenes_shape_name(int32_t shape) {
@@ -33,20 +36,25 @@ static double between(rng *random, double low, double high) {
 
 /* Every shape has held-out colours (two of ten), so the second loop ends. */
 static void choose_kind(scene_group *g, bool is_heldout, rng *random) {
-  g->shape = (int32_t)rng_below(random, SCENE_SHAPES);
-  do g->color = (int32_t)rng_below(random, SCENE_COLORS);
+  g->shape = (int32_t)rng_below(random, SCENE_SHAPES_1);
+  do g->color = (int32_t)rng_below(random, SCENE_COLORS_1);
   while (scenes_is_heldout(g->shape, g->color) != is_heldout);
-  g->texture = (scene_texture)rng_below(random, SCENE_TEXTURES);
+  g->texture = (scene_texture)rng_below(random, SCENE_TEXTURES_1);
 }
 
-static void choose_spots(scene_group *g, double x, double y, bool is_row, rng *random) {
-  g->radius = radii[g->size] * between(random, 0.94, 1.06);
-  double step = 2.1 * g->radius, first = -0.5 * step * (g->count - 1);
+void scene_choose_spots(scene_group *g, double x, double y, bool is_row, double spread,
+                        rng *random) {
+  double step = spread * g->radius, first = -0.5 * step * (g->count - 1);
   for (int32_t i = 0; i < g->count; i++) {
     double along = first + step * i, jitter = between(random, -0.03, 0.03);
     g->spots[i] = (scene_spot){is_row ? x + along : x + jitter, is_row ? y + jitter : y + along,
                                between(random, -0.2, 0.2)};
   }
+}
+
+static void choose_spots(scene_group *g, double x, double y, bool is_row, rng *random) {
+  g->radius = radii[g->size] * between(random, 0.94, 1.06);
+  scene_choose_spots(g, x, y, is_row, 2.1, random);
 }
 
 /* The centre of a group at a place; `away` is the distance from the image's centre. */
@@ -60,7 +68,7 @@ static void plan_group(scene_plan *plan, rng *random) {
   scene_group *main = &plan->main;
   double x, y;
   plan->place = (scene_place)rng_below(random, SCENE_PLACES);
-  main->count = 1 + (int32_t)rng_below(random, SCENE_COUNT_MAX);
+  main->count = 1 + (int32_t)rng_below(random, SCENE_COUNT_MAX_1);
   /* three large ones do not fit side by side */
   main->size = (scene_size)rng_below(random, main->count == 3 ? SCENE_LARGE : SCENE_SIZES);
   bool is_row = plan->place == SCENE_TOP || plan->place == SCENE_BOTTOM ||
@@ -98,41 +106,76 @@ static scene_plan make_plan(bool is_heldout, rng *random) {
   return plan;
 }
 
-/* The plan, the caption and the labels; `random` goes on where the painting begins. */
-static err describe(uint64_t seed, int64_t index, bool is_heldout, scene_plan *plan, rng *random,
-                    scene *out) {
+/* A plan of either version. */
+typedef struct {
+  scene_plan first;
+  scene_plan_2 second;
+  rng random; /* goes on where the painting begins */
+} planned;
+
+static void plan_scene(const scene_set *set, planned *p, strbuf *caption) {
+  if (set->version == 2) {
+    p->second = scene_make_plan_2(set->is_heldout, &p->random);
+    scene_caption_2(&p->second, &p->random, caption);
+  } else {
+    p->first = make_plan(set->is_heldout, &p->random);
+    scene_caption(&p->first, &p->random, caption);
+  }
+}
+
+/* The plan, the caption and the labels. */
+static err describe(const scene_set *set, int64_t index, planned *p, scene *out) {
   strbuf caption = {0};
   if (index < 0) return err_new(ERR_INPUT, "scene %ld: the number is negative", (long)index);
-  *random = rng_at(seed, RNG_SCENE, is_heldout, (uint64_t)index);
-  *plan = make_plan(is_heldout, random);
-  out->shape = shape_names[plan->main.shape];
-  out->color = color_names[plan->main.color];
+  /* the versions' draws have nothing to do with each other */
+  uint64_t step = (uint64_t)(set->version - 1) * 2 + set->is_heldout;
+  p->random = rng_at(set->seed, RNG_SCENE, step, (uint64_t)index);
+  plan_scene(set, p, &caption);
+  const scene_group *main = set->version == 2 ? &p->second.groups[0] : &p->first.main;
+  out->shape = shape_names[main->shape];
+  out->color = color_names[main->color];
   snprintf(out->combo, sizeof out->combo, "%s %s", out->color, out->shape);
-  scene_caption(plan, random, &caption);
+  if (set->version == 2) {
+    out->count = scene_count_name(main->count);
+    out->texture = scene_texture_name(main->texture);
+    scene_name_group(main, out->whole, sizeof out->whole);
+  }
   out->caption = strbuf_take(&caption);
   return out->caption ? NULL : mem_error(0, "a scene");
 }
 
-err scenes_tell(uint64_t seed, int64_t index, bool is_heldout, scene *out) {
-  scene_plan plan;
-  rng random;
-  *out = (scene){0};
-  return describe(seed, index, is_heldout, &plan, &random, out);
+static err paint(const scene_set *set, planned *p, scene *out) {
+  const scene_group *groups[SCENE_GROUPS] = {&p->first.main, &p->first.second};
+  scene_picture picture = {groups, 1 + p->first.has_second, SCENE_COLORS_1, 95, 195};
+  if (set->version == 2) {
+    static const double shades[][2] = {{95, 195}, {40, 85}, {205, 238}};
+    const double *shade = shades[p->second.shade];
+    picture = (scene_picture){groups, p->second.count, SCENE_COLORS, shade[0], shade[1]};
+    /* the first group last: nothing lies over what the caption is about */
+    for (int32_t i = 0; i < p->second.count; i++)
+      groups[i] = &p->second.groups[p->second.count - 1 - i];
+  }
+  return scene_paint(&picture, &p->random, out->size, out->pixels);
 }
 
-err scenes_draw(uint64_t seed, int64_t index, bool is_heldout, int32_t size, scene *out) {
-  scene_plan plan;
-  rng random;
+err scenes_tell(const scene_set *set, int64_t index, scene *out) {
+  planned p = {0};
+  *out = (scene){0};
+  return describe(set, index, &p, out);
+}
+
+err scenes_draw(const scene_set *set, int64_t index, int32_t size, scene *out) {
+  planned p = {0};
   err error = NULL;
   *out = (scene){.size = size};
   if (size < SCENE_SIZE_MIN || size > SCENE_SIZE_MAX)
     return err_new(ERR_INPUT, "scenes of %d pixels: the side must be in [%d, %d]", size,
                    SCENE_SIZE_MIN, SCENE_SIZE_MAX);
-  TRY(describe(seed, index, is_heldout, &plan, &random, out));
+  TRY(describe(set, index, &p, out));
   size_t bytes = (size_t)size * (size_t)size * 3;
   out->pixels = mem_zeroed(bytes, 1);
   if (!out->pixels) FAIL(ERR_MEMORY, "out of memory: a scene of %zu bytes", bytes);
-  TRY(scene_paint(&plan, &random, size, out->pixels));
+  TRY(paint(set, &p, out));
 cleanup:
   if (error) scene_free(out);
   return error;

@@ -1,8 +1,12 @@
 /* Procedural scenes with captions: a data set for contrastive training that needs no download.
  *
- * A scene shows one to three equal objects (shape, colour, size, texture, place) on a noisy
- * gradient with clutter; some show a second, smaller object and the relation between the two.
- * Everything is a function of (seed, split, index), so that any part of the set can be drawn again.
+ * Version 1: a scene shows one to three equal objects (shape, colour, size, texture, place) on a
+ * noisy gradient with clutter; some show a second, smaller object and the relation between the two.
+ * Version 2: one group of one to five objects, or two groups and their relation, or three; more
+ * shapes, colours and textures; up to two objects that the caption does not mention; sometimes the
+ * background's shade. It leaves a small model room for millions of samples (docs/data.md).
+ * Everything is a function of (version, seed, split, index), so that any part of the set can be
+ * drawn again; a version never changes what it draws.
  * Captions name sides: train on them without mirroring. */
 #ifndef FLIP_SCENES_SCENES_H
 #define FLIP_SCENES_SCENES_H
@@ -13,9 +17,13 @@
 #include "base/err.h"
 
 enum {
-  SCENE_SHAPES = 12,
-  SCENE_COLORS = 10,
+  SCENE_VERSIONS = 2,
+  SCENE_SHAPES = 20, /* of all versions; version 1 has the first 12, and 10 colours */
+  SCENE_COLORS = 16,
+  SCENE_SHAPES_1 = 12,
+  SCENE_COLORS_1 = 10,
   SCENE_COMBO_SIZE = 32,
+  SCENE_WORDS_SIZE = 64,
   SCENE_SIZE_MIN = 16,
   SCENE_SIZE_MAX = 1024
 };
@@ -28,24 +36,32 @@ typedef struct {
   char *caption;                /* "two small striped red stars on the left" */
   const char *shape, *color;    /* "star", "red" */
   char combo[SCENE_COMBO_SIZE]; /* "red star" */
+  const char *count, *texture;  /* "two", "striped"; version 2 */
+  char whole[SCENE_WORDS_SIZE]; /* "two striped red stars"; version 2, else "" */
 } scene;
+
+/* Which scenes: version 1 or 2. */
+typedef struct {
+  int version;
+  uint64_t seed;
+  bool is_heldout;
+} scene_set;
 
 /* Draws scene `index` of the training split, or of the held-out split, whose main objects are
  * exactly the pairs that the training split never shows. The same scene at another size differs in
  * resolution and noise alone. size in [SCENE_SIZE_MIN, SCENE_SIZE_MAX]. */
-err scenes_draw(uint64_t seed, int64_t index, bool is_heldout, int32_t size,
-                scene *out) ERR_MUST_CHECK;
+err scenes_draw(const scene_set *set, int64_t index, int32_t size, scene *out) ERR_MUST_CHECK;
 /* The same without its pixels. */
-err scenes_tell(uint64_t seed, int64_t index, bool is_heldout, scene *out) ERR_MUST_CHECK;
+err scenes_tell(const scene_set *set, int64_t index, scene *out) ERR_MUST_CHECK;
 void scene_free(scene *s);
 
 /* Scenes 0 to count - 1 as PREFIX-*.tar, by all cores: the shards are the same for any number. */
 typedef struct {
   const char *prefix;
   int64_t count;
-  uint64_t seed;
+  scene_set set;
   int32_t size;
-  bool is_heldout, has_progress;
+  bool has_progress;
 } scenes_packing;
 err scenes_pack(const scenes_packing *how, int64_t *shard_count) ERR_MUST_CHECK;
 

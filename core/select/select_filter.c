@@ -185,6 +185,10 @@ static err filter_rows(const dataset *data, const filter_rules *rules, hash_inde
 #pragma omp parallel for schedule(dynamic, 4)
     for (int64_t i = 0; i < count; i++) measure(data, at + i, seen != NULL, rules->scores, &all[i]);
     for (int64_t i = 0; i < count; i++) {
+      if (!error && all[i].fault && err_kind_of(all[i].fault) == ERR_MEMORY) {
+        error = all[i].fault;
+        all[i].fault = NULL;
+      }
       if (!error) error = take(data, rules, seen, &all[i], at + i, w, counts);
       err_free(all[i].fault);
       dataset_sample_free(&all[i].sample);

@@ -52,7 +52,7 @@ err checkpoint_save(const char *path, const clip_model *model, const optimizer *
   safetensor *tensors = mem_zeroed(GROUPS * table->count, sizeof *tensors);
   float *host = mem_zeroed(GROUPS * total, sizeof *host);
   settings_write_yaml(s, &yaml);
-  settings_fingerprint(s, fingerprint);
+  TRY(settings_fingerprint(s, fingerprint));
   if (!tensors || !host || yaml.is_broken) {
     error = mem_error(GROUPS * total * sizeof *host, "a checkpoint");
     goto cleanup;
@@ -93,12 +93,11 @@ cleanup:
 static err read_count(const safetensors_file *f, const char *path, const char *key, int64_t most,
                       int64_t *count) {
   const char *value = safetensors_metadata(f, key);
-  char *end;
+  int64_t whole = 0;
   *count = 0;
   if (!value) return NULL;
-  errno = 0;
-  long long whole = strtoll(value, &end, 10);
-  if (end == value || *end || errno || whole < 0 || whole > most)
+  const char *end = text_read_whole(value, &whole);
+  if (!end || *end || whole < 0 || whole > most)
     return err_new(ERR_INPUT, "%s: %s '%.40s' is no whole number in [0, %" PRId64 "]", path, key,
                    value, most);
   *count = whole;
@@ -242,7 +241,7 @@ err checkpoint_prune(const char *folder, int64_t keep) {
   for (size_t i = count; i-- > 0 && !error;) {
     bool is_old = is_beside(names[i]) && seen >= keep;
     if (is_checkpoint(names[i])) is_old = ++seen > keep;
-    if (is_old || strstr(names[i], ".tmp")) error = remove_file(folder, names[i]);
+    if (is_old || fs_is_temporary(names[i])) error = remove_file(folder, names[i]);
   }
   fs_free_names(names, count);
   return error;

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/fs.h"
+#include "base/machine.h"
 #include "base/mem.h"
 #include "base/version.h"
 #include "image/libraries.h"
@@ -15,13 +16,16 @@
 #include "train/run.h"
 
 static void write_cpu_name(json_writer *w, const char *key) {
-  char line[256], *colon = NULL;
-  FILE *file = fopen("/proc/cpuinfo", "re");
-  while (file && !colon && fgets(line, sizeof line, file))
-    if (strncmp(line, "model name", 10) == 0) colon = strchr(line, ':');
-  if (file) fclose(file);
-  if (colon) colon[strcspn(colon, "\n")] = '\0';
-  jsonw_string(w, key, colon ? colon + 2 : "unknown");
+  char name[256];
+  machine_processor("", name, sizeof name);
+  jsonw_string(w, key, name);
+}
+
+static void write_driver(const run *r, json_writer *w) {
+  char version[64];
+  if (!*r->o->device) return; /* the CPU */
+  machine_gpu_driver("", version, sizeof version);
+  if (*version) jsonw_string(w, "driver", version);
 }
 
 static void write_machine(run *r, json_writer *w) {
@@ -39,13 +43,16 @@ static void write_machine(run *r, json_writer *w) {
     jsonw_string(w, "device_name", r->o->device);
   else
     write_cpu_name(w, "device_name");
+  write_driver(r, w);
   jsonw_string(w, "precision", precision_name(r->at.precision));
   jsonw_integer(w, "threads", r->o->threads);
+  jsonw_integer(w, "ranks", comm_size(r->ranks));
   jsonw_object(w, "libraries");
   ops_library list[OPS_LIBRARIES];
   int count = ops_libraries(r->o, list);
   for (int i = 0; i < count; i++) jsonw_string(w, list[i].name, list[i].version);
   if (*r->o->kernels) jsonw_string(w, "cpu_kernels", r->o->kernels);
+  if (r->ranks) jsonw_string(w, "ranks", r->ranks->library);
   jsonw_string(w, "libc", gnu_get_libc_version());
   data_write_libraries(w);
   jsonw_end(w);
@@ -81,12 +88,14 @@ err run_report_start(run *r) {
   char fingerprint[HASH_SIZE];
   const given *g = &r->beside.given;
   strbuf settings_json = {0};
+  err error = settings_fingerprint(r->s, fingerprint);
+  if (error) return error;
   json_writer *w = events_begin(&r->events, "start");
   jsonw_integer(w, "version", 2);
   settings_write_json(r->s, &settings_json);
+  if (settings_json.is_broken) return mem_error(0, "the settings");
   jsonw_raw(w, "settings", strbuf_string(&settings_json));
   strbuf_free(&settings_json);
-  settings_fingerprint(r->s, fingerprint);
   jsonw_string(w, "fingerprint", fingerprint);
   jsonw_string(w, "commit", version_commit);
   jsonw_string(w, "dirty", version_dirty_digest);
@@ -122,7 +131,7 @@ err run_report_start(run *r) {
   jsonw_integer(w, "total_samples", r->total_samples);
   jsonw_integer(w, "first_step", r->first_step);
   jsonw_integer(w, "planned_bytes", (int64_t)r->counts.planned_bytes);
-  jsonw_number(w, "gemm_flops_per_second", r->gemm_rate);
+  jsonw_number(w, "gemm_flops_per_second", r->gemm_rate * comm_size(r->ranks));
   return events_end(&r->events);
 }
 

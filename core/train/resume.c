@@ -45,9 +45,9 @@ static err check_same_run(const run *r, const char *path, const settings *before
                    " (docs/decisions.md): go on with the version that began the run, or name the "
                    "checkpoint in init_from to start from its weights",
                    path, before->recipe, r->s->recipe);
-  settings_fingerprint(r->s, ours);
-  settings_fingerprint(before, theirs);
-  if (strcmp(ours, theirs) == 0) return NULL;
+  error = settings_fingerprint(r->s, ours);
+  if (!error) error = settings_fingerprint(before, theirs);
+  if (error || strcmp(ours, theirs) == 0) return error;
   if (name_differences(r->s, before, &differences))
     error = err_new(ERR_INPUT,
                     "%s was made with %s; resume with the same settings, or name it in init_from "

@@ -5,6 +5,8 @@
 
 #include "base/machine.h"
 #include "base/progress.h"
+#include "comm/open.h"
+#include "comm/watch.h"
 #include "read/dataset.h"
 #include "read/loader.h"
 #include "text/tokenizer.h"
@@ -24,6 +26,9 @@
 typedef struct {
   const settings *s;
   const trainer_options *options;
+  comm *ranks;  /* NULL: one process. Rank 0 alone writes: events, checkpoints, what people see */
+  watch *lives; /* that all ranks live */
+  settings own; /* *s with this rank's share of the batch; only numbers are read from it */
   char *checkpoints; /* folder */
   int lock;          /* on the run folder; -1: not taken */
   tokenizer *words;
@@ -50,13 +55,15 @@ typedef struct {
   step_rows *rows;
   bool *has_told_labels;    /* [set_count] in this process */
   strbuf remarks;           /* of resuming, one a line */
+  strbuf skipped;           /* by the loader, not recorded yet */
+  bool is_agreed;           /* the failure is known to all ranks */
   machine_state machine;    /* at the start */
   step_result result;       /* of the last step */
   double rate_of_last_step; /* samples/s */
   double last_accuracy, checkpoint_time;
 } run;
 
-/* Everything up to the first step. On failure run_close still works. */
+/* Everything up to the first step; fails on all ranks or on none. On failure run_close still works. */
 err run_open(run *r) ERR_MUST_CHECK;
 void run_close(run *r);
 

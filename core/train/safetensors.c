@@ -193,36 +193,26 @@ static void write_header(const safetensor *tensors, size_t count, const safetens
 err safetensors_write(const char *path, const safetensor *tensors, size_t count,
                       const safetensors_pair *metadata, size_t pairs, size_t *bytes_written) {
   err error = NULL;
-  strbuf header = {0}, temporary = {0};
-  int fd = -1;
+  strbuf header = {0};
+  fs_writer w = {0};
   size_t total = LENGTH_BYTES;
   write_header(tensors, count, metadata, pairs, &header);
-  strbuf_format(&temporary, "%s.tmp%ld", path, (long)getpid());
-  if (header.is_broken || temporary.is_broken) {
+  if (header.is_broken) {
     error = mem_error(header.length, path);
     goto cleanup;
   }
-  fd = open(temporary.data, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-  if (fd < 0) {
-    error = err_errno(errno, "%s: cannot create", path);
-    goto cleanup;
-  }
+  TRY(fs_writer_open(&w, path));
   unsigned char length[LENGTH_BYTES];
   for (int i = 0; i < LENGTH_BYTES; i++) length[i] = (unsigned char)(header.length >> (8 * i));
-  TRY(fs_write_all(fd, length, sizeof length, path));
-  TRY(fs_write_all(fd, header.data, header.length, path));
+  TRY(fs_writer_add(&w, length, sizeof length));
+  TRY(fs_writer_add(&w, header.data, header.length));
   total += header.length;
   for (size_t i = 0; i < count; total += tensors[i++].bytes)
-    TRY(fs_write_all(fd, tensors[i].data, tensors[i].bytes, path));
-  error = fs_commit(fd, temporary.data, path);
-  fd = -1;
+    TRY(fs_writer_add(&w, tensors[i].data, tensors[i].bytes));
+  TRY(fs_writer_commit(&w));
   if (bytes_written) *bytes_written = total;
 cleanup:
-  if (fd >= 0) {
-    close(fd);
-    unlink(temporary.data);
-  }
+  fs_writer_close(&w);
   strbuf_free(&header);
-  strbuf_free(&temporary);
   return error;
 }

@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "ops/device.h"
 #include "read/shard_list.h"
+#include "train/ranks.h"
 #include "train/fit.h"
 #include "train/run.h"
 
@@ -57,6 +58,23 @@ static void plan_length(run *r) {
   r->warmup_steps = length.warmup;
 }
 
+static err share_out(run *r) {
+  int size = comm_size(r->ranks);
+  r->own = *r->s;
+  r->own.batch_size = r->s->batch_size / size;
+  if (r->s->batch_size % size)
+    return err_new(ERR_INPUT,
+                   "batch_size: %" PRId64 " cannot be shared out equally to %d ranks; choose a "
+                   "multiple of %d, or another number of ranks",
+                   r->s->batch_size, size, size);
+  if (size > 1 && r->s->data_order == DATA_ORDER_STREAM)
+    return err_new(ERR_UNSUPPORTED,
+                   "data.order: stream reads one stream of samples, and %d ranks were started: "
+                   "choose data.order: exact",
+                   size);
+  return NULL;
+}
+
 /* precision: PRECISION_AUTO, or what a resumed run had. */
 static err open_device(run *r, int precision) {
   settings wanted = *r->s; /* shallow: only numbers are read */
@@ -79,16 +97,20 @@ static err make_model(run *r) {
     return err_new(ERR_INPUT,
                    "text.vocabulary_rows: %" PRId64 " are fewer than the %" PRId64 " entries of %s",
                    s->text_vocabulary_rows, vocabulary, s->text_vocabulary);
-  clip_limits limits = model_limits(s);
+  clip_limits limits = model_limits(&r->own);
   fit_memory host;
+  limits.ranks = comm_size(r->ranks);
   clip_config_from(s, vocabulary, &config);
   err error = ops_check_training(r->o, s, vocabulary);
-  if (!error) error = model_count(s, vocabulary, r->o->compute, r->o->chunk_bytes, &r->counts);
+  if (!error)
+    error = model_count_of(s, vocabulary, &limits, r->o->compute, r->o->chunk_bytes, &r->counts);
   host.bytes = machine_free_memory("", &host.is_group);
   if (!error) error = fit_check(s, vocabulary, r->o, r->counts.planned_bytes, host);
   if (!error) error = clip_create(r->o, &config, &limits, true, &r->model);
-  if (!error) error = optimizer_create(r->model, &r->moments);
-  if (!error) step_open(&r->step, s, r->model, &r->moments, r->counts.encoded_patches);
+  if (error) return error;
+  clip_set_ranks(r->model, r->ranks);
+  error = optimizer_create(r->model, &r->moments);
+  if (!error) step_open(&r->step, s, r->model, &r->moments, r->counts.encoded_patches, r->ranks);
   return error;
 }
 
@@ -110,7 +132,9 @@ static err open_loader(run *r) {
   const settings *s = r->s;
   loader_config c = {.data = r->data,
                      .words = r->words,
-                     .batch_size = s->batch_size,
+                     .batch_size = r->own.batch_size,
+                     .rank = comm_rank(r->ranks),
+                     .ranks = comm_size(r->ranks),
                      .image_size = s->image_size,
                      .text_length = s->text_length,
                      .text_mask_mode = s->text_mask_mode,
@@ -147,26 +171,41 @@ static err begin_course(run *r, bool is_resumed) {
                             .is_saved = is_resumed,
                             .is_evaluated = is_resumed && r->beside.is_evaluated};
   err error = rows_create(r->o, &r->events, r->beside.train_seconds, &r->rows);
-  if (!error && is_resumed) error = rows_read_earlier(r->rows, r->events.name, r->at.step);
+  if (!error && is_resumed && comm_rank(r->ranks) == 0)
+    error = rows_read_earlier(r->rows, r->events.name, r->at.step);
   if (error) return error;
   r->has_told_labels = mem_zeroed(r->set_count + 1, sizeof *r->has_told_labels);
-  size_t lists = (size_t)(s->batch_size * r->counts.encoded_patches);
+  size_t lists = (size_t)(r->own.batch_size * r->counts.encoded_patches);
   r->index = mem_zeroed(lists, sizeof *r->index);
   return r->index && r->has_told_labels ? NULL : mem_error(lists * sizeof *r->index, "keep-lists");
 }
 
-err run_open(run *r) {
+static err open_inputs(run *r, char **resume_path, int *precision) {
   err error = NULL;
-  char *resume_path = NULL;
-  int precision = r->s->precision;
+  TRY(share_out(r));
   TRY(fs_make_folders(r->checkpoints));
-  TRY(run_find_checkpoint(r, &resume_path, &precision));
+  TRY(run_find_checkpoint(r, resume_path, precision));
   TRY(open_data(r));
-  TRY(run_take_given(r, resume_path));
+  TRY(run_take_given(r, *resume_path));
   TRY(check_epoch(r));
   plan_length(r);
-  TRY(run_check_length(r, resume_path));
-  TRY(open_device(r, precision));
+  TRY(run_check_length(r, *resume_path));
+cleanup:
+  return error;
+}
+
+/* What auto became is rank 0's to say: all must compute in one type. */
+static err open_devices(run *r, int precision) {
+  err error = comm_rank(r->ranks) == 0 ? open_device(r, precision) : NULL;
+  int chosen = error ? precision : r->at.precision;
+  error = ranks_agree(r->ranks, error);
+  if (!error) error = ranks_take_number(r->ranks, &chosen);
+  if (!error && comm_rank(r->ranks) > 0) error = open_device(r, chosen);
+  return ranks_agree(r->ranks, error);
+}
+
+static err begin(run *r, const char *resume_path) {
+  err error = NULL;
   r->at.vocabulary_size = tokenizer_vocabulary_size(r->words);
   r->at.has_order = r->s->data_order == DATA_ORDER_STREAM;
   TRY(make_model(r));
@@ -174,6 +213,15 @@ err run_open(run *r) {
   TRY(begin_course(r, resume_path != NULL));
   TRY(open_loader(r));
 cleanup:
+  return error;
+}
+
+err run_open(run *r) {
+  char *resume_path = NULL;
+  int precision = r->s->precision;
+  err error = ranks_agree(r->ranks, open_inputs(r, &resume_path, &precision));
+  if (!error) error = open_devices(r, precision);
+  if (!error) error = ranks_agree(r->ranks, begin(r, resume_path));
   free(resume_path);
   return error;
 }
@@ -193,5 +241,6 @@ void run_close(run *r) {
   rows_destroy(r->rows);
   beside_free(&r->beside);
   strbuf_free(&r->remarks);
+  strbuf_free(&r->skipped);
   free(r->checkpoints);
 }

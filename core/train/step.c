@@ -5,12 +5,13 @@
 enum { STEPS_BEFORE_RECORDING = 2 };
 
 void step_open(train_step *t, const settings *s, clip_model *model, optimizer *moments,
-               int64_t encoded_patches) {
+               int64_t encoded_patches, comm *ranks) {
   *t = (train_step){.s = s,
                     .model = model,
                     .moments = moments,
                     .encoded_patches = encoded_patches,
-                    .may_record = true};
+                    .ranks = ranks,
+                    .may_record = !ranks};
 }
 
 void step_close(train_step *t) {
@@ -42,6 +43,15 @@ err step_stage(train_step *t, const clip_inputs *batch) {
   return clip_stage(t->model, &first);
 }
 
+/* From the gradients of the samples here to new weights. */
+static err update(train_step *t) {
+  err error = NULL;
+  if (t->ranks)
+    error = comm_sum(t->ranks, clip_params(t->model)->total, clip_weights(t->model)->gradients);
+  if (!error) error = clip_share_reconstruction(t->model);
+  return error ? error : optimizer_update(t->moments, t->s);
+}
+
 /* The whole batch at once, from the current inputs to new weights. */
 static err compute(train_step *t, int64_t count) {
   err error = NULL;
@@ -49,7 +59,7 @@ static err compute(train_step *t, int64_t count) {
   TRY(clip_encode(t->model, 0, true));
   TRY(clip_loss(t->model, count, NULL));
   TRY(clip_backward(t->model, 0, count));
-  TRY(optimizer_update(t->moments, t->s));
+  TRY(update(t));
 cleanup:
   return error;
 }
@@ -79,7 +89,7 @@ static err compute_in_parts(train_step *t, const clip_inputs *batch) {
   TRY(pass(t, batch, false));
   TRY(clip_loss(t->model, batch->count, NULL));
   TRY(pass(t, batch, true));
-  TRY(optimizer_update(t->moments, t->s));
+  TRY(update(t));
 cleanup:
   return error;
 }

@@ -13,15 +13,24 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "model/mask.h"
+#include "train/ranks.h"
 #include "train/run.h"
+
+static bool is_writer(const run *r) {
+  return comm_rank(r->ranks) == 0;
+}
 
 static bool is_stop_wanted(const run *r) {
   return r->options->stop && *r->options->stop;
 }
 
-/* Whatever the stream says was there before the checkpoint is on disk before it. */
+/* Whatever the stream says was there before the checkpoint is on disk before it. All ranks hold the
+ * same weights and moments; rank 0 writes them, and the others wait in the next step. */
 static err save_checkpoint(run *r) {
   double start = clock_seconds();
+  r->checkpoint_time = start;
+  r->place.is_saved = true;
+  if (!is_writer(r)) return NULL;
   size_t bytes = 0;
   char *path = checkpoint_path(r->checkpoints, r->at.step);
   if (!path) return mem_error(0, "a path");
@@ -40,7 +49,6 @@ static err save_checkpoint(run *r) {
   }
   if (!error) error = checkpoint_prune(r->checkpoints, r->s->checkpoint_keep);
   r->checkpoint_time = clock_seconds();
-  r->place.is_saved = true;
   free(path);
   return error;
 }
@@ -63,12 +71,15 @@ static err evaluate_on(run *r, size_t which) {
   eval_result result;
   eval_outcomes outcomes = {0};
   double start = clock_seconds();
-  err error = eval_run_items(set, r->model, r->s->eval_mask_ratio, (uint64_t)r->s->seed, &result,
-                             &outcomes);
+  const eval_how how = eval_how_of(r->s);
+  err error = eval_run_items(set, r->model, &how, &result, &outcomes);
   if (error) {
     error = err_context(error, "evaluating on %s", eval_set_name(set));
   } else {
-    if (result.has_zeroshot && which == 0) r->last_accuracy = result.zeroshot.mean_per_class;
+    if (result.has_zeroshot && which == 0)
+      r->last_accuracy = result.zeroshot.metric == EVAL_MAP_11POINT
+                             ? result.zeroshot.map_11point
+                             : result.zeroshot.mean_per_class;
     error = run_report_eval(r, which, &result, &outcomes, clock_seconds() - start);
   }
   const char *left_out = eval_set_new_warnings(set);
@@ -78,7 +89,7 @@ static err evaluate_on(run *r, size_t which) {
 }
 
 /* Left undone when a stop is asked for between two sets; then the next process makes it. */
-static err evaluate(run *r) {
+static err evaluate_here(run *r) {
   progress_clear(&r->bar);
   for (size_t i = 0; i < r->set_count; i++) {
     if (is_stop_wanted(r)) return NULL;
@@ -87,6 +98,15 @@ static err evaluate(run *r) {
   }
   err error = run_report_memory(r);
   return error ? error : note_evaluation(r);
+}
+
+/* Rank 0 evaluates while the others wait. */
+static err evaluate(run *r) {
+  err error = is_writer(r) ? evaluate_here(r) : NULL;
+  int is_done = r->place.is_evaluated;
+  if (!error) error = ranks_take_number(r->ranks, &is_done);
+  r->place.is_evaluated = is_done;
+  return error;
 }
 
 static clip_inputs inputs_of(const run *r) {
@@ -129,7 +149,7 @@ static err take_step(run *r) {
          "clip_norm)",
          r->at.step + 1, r->result.loss, r->result.grad_norm);
   row_step row = {.step = r->at.step + 1,
-                  .samples = r->at.samples + in.count,
+                  .samples = r->at.samples + r->s->batch_size,
                   .loss = r->result.loss,
                   .reconstruction_loss = r->result.reconstruction_loss,
                   .learning_rate = rate,
@@ -143,22 +163,22 @@ static err take_step(run *r) {
   r->at.order = after;
   r->beside.train_seconds += row.seconds;
   r->beside.data_wait_seconds += row.data_wait_seconds;
-  r->rate_of_last_step = (double)in.count / row.seconds;
+  r->rate_of_last_step = (double)r->s->batch_size / row.seconds;
   r->place = (course_place){.step = r->at.step,
                             .is_evaluated = !course_is_evaluation_due(&r->rules, r->at.step)};
 cleanup:
   return error;
 }
 
-static err warn_of_skipped(run *r) {
-  strbuf lines = {0}, remarks = {0};
-  err error = NULL;
-  if (loader_take_warnings(r->batches, &lines, &remarks) > 0)
-    error = events_warn(&r->events, "skipped_sample", strbuf_string(&lines));
-  if (!error && (lines.is_broken || remarks.is_broken)) error = mem_error(0, "warnings");
-  if (!error) error = events_warn_lines(&r->events, "data", &remarks);
-  strbuf_free(&lines);
-  strbuf_free(&remarks);
+/* What the loaders passed over since the last time: r->skipped, of which no rank has more than
+ * `longest` bytes; and what else is to be known of a stream, which has one rank. */
+static err warn_of_skipped(run *r, int64_t longest, const strbuf *remarks) {
+  err error = ranks_collect_lines(r->ranks, longest, &r->skipped);
+  if (!error && r->skipped.length && is_writer(r))
+    error = events_warn(&r->events, "skipped_sample", strbuf_string(&r->skipped));
+  if (!error && (r->skipped.is_broken || remarks->is_broken)) error = mem_error(0, "warnings");
+  if (!error) error = events_warn_lines(&r->events, "data", remarks);
+  strbuf_clear(&r->skipped);
   return error;
 }
 
@@ -180,10 +200,19 @@ static err stop(const run *r) {
                  is_at_end ? "makes it" : "continues");
 }
 
-static course_act next_act(run *r) {
+/* The same on every rank. */
+static err next_act(run *r, course_act *act) {
   r->place.unsaved_seconds = clock_seconds() - r->checkpoint_time;
   r->place.is_stop_wanted = is_stop_wanted(r);
-  return course_next(&r->rules, &r->place);
+  strbuf remarks = {0};
+  loader_take_warnings(r->batches, &r->skipped, &remarks);
+  int64_t longest = (int64_t)r->skipped.length;
+  err error =
+      ranks_share_place(r->ranks, &r->place.is_stop_wanted, &r->place.unsaved_seconds, &longest);
+  if (!error) error = warn_of_skipped(r, longest, &remarks);
+  strbuf_free(&remarks);
+  *act = course_next(&r->rules, &r->place);
+  return error;
 }
 
 /* Rows and readings are of training only. */
@@ -192,12 +221,13 @@ static err run_steps(run *r) {
   course_act act;
   r->checkpoint_time = clock_seconds();
   rows_begin(r->rows);
-  while ((act = next_act(r)) != COURSE_FINISH) {
+  for (;;) {
+    TRY(next_act(r, &act));
+    if (act == COURSE_FINISH) break;
     if (course_is_row_due(&r->rules, r->at.step, act))
       TRY(rows_end_row(r->rows, act != COURSE_STEP));
     if (act == COURSE_STEP) {
       TRY(take_step(r));
-      TRY(warn_of_skipped(r));
       show(r);
       continue;
     }
@@ -287,10 +317,9 @@ static err say_order(run *r) {
   return error;
 }
 
-static err train(run *r) {
+static err begin_record(run *r) {
   err error = NULL;
-  TRY(settings_check(r->s));
-  TRY(run_open(r));
+  if (!is_writer(r)) return NULL;
   TRY(write_config(r));
   TRY(run_report_start(r));
   TRY(run_report_conditions(r));
@@ -298,29 +327,66 @@ static err train(run *r) {
   if (*left_out) TRY(events_warn(&r->events, "skipped_sample", left_out));
   say_lines(&r->remarks);
   TRY(say_order(r));
-  r->bar = progress_start("training", (double)r->total_steps, (double)r->at.step,
-                          r->options->has_progress);
-  error = run_steps(r);
-  finish_display(r, error != NULL);
 cleanup:
   return error;
 }
 
+static err train(run *r) {
+  err error = settings_check(r->s);
+  if (!error) error = run_open(r); /* fails on all ranks */
+  if (!error) error = ranks_agree(r->ranks, begin_record(r));
+  if (error) {
+    r->is_agreed = true;
+    return error;
+  }
+  r->bar = progress_start("training", (double)r->total_steps, (double)r->at.step,
+                          r->options->has_progress && is_writer(r));
+  error = run_steps(r);
+  finish_display(r, error != NULL);
+  /* a stop and a loss that is not finite meet all ranks alike; anything else one of them */
+  err_kind kind = error ? err_kind_of(error) : ERR_INTERRUPTED;
+  r->is_agreed = kind == ERR_INTERRUPTED || kind == ERR_NUMERIC;
+  return error;
+}
+
+static err open_folder(run *r) {
+  err error = is_writer(r) ? lock_folder(r) : NULL;
+  if (!error) error = run_check_folder(r); /* another's record is not to be written to */
+  return error || !is_writer(r) ? error : open_events(r);
+}
+
+/* Of one rank alone: the others wait for it in a call, and are ended with it. */
+static void end_all(const run *r, err error) {
+  log_setup("flip", LOG_INFO);
+  log_error("rank %d of %d: %s", r->ranks->rank, r->ranks->size, err_message(error));
+  watch_end_all(r->lives, err_message(error));
+}
+
 err trainer_run(const settings *s, const trainer_options *options) {
   run r = {.s = s, .options = options, .last_accuracy = -1, .events = {.fd = -1}, .lock = -1};
-  err error = lock_folder(&r);
-  if (!error) error = run_check_folder(&r); /* another's record is not to be written to */
-  if (!error) error = open_events(&r);
+  err error = comm_open(s->device == DEVICE_CUDA, &r.ranks);
+  if (error) return error;
+  if (!is_writer(&r)) log_setup("flip", LOG_WARNING);
+  error = ranks_agree(r.ranks, watch_start(r.ranks, &r.lives));
+  if (!error) error = ranks_agree(r.ranks, open_folder(&r));
+  r.is_agreed = true;
   if (!error) {
     error = train(&r);
-    err told = run_report_end(&r, error);
+    err told = is_writer(&r) ? run_report_end(&r, error) : NULL;
     if (error)
       err_free(told);
     else
       error = told;
   }
+  if (error && r.ranks && !r.is_agreed) end_all(&r, error);
+  if (!is_writer(&r)) { /* rank 0 says it, and its exit status is the run's */
+    err_free(error);
+    error = NULL;
+  }
   run_close(&r);
   events_close(&r.events);
   if (r.lock >= 0) close(r.lock);
+  watch_stop(r.lives);
+  comm_close(r.ranks);
   return error;
 }

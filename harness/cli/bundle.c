@@ -196,6 +196,7 @@ static err fix_places(bundle_words *words, char **results, strbuf *out) {
   if (!words->out) return NULL;
   if (*words->out != '/') strbuf_format(out, "%s/", words->from);
   strbuf_append(out, words->out);
+  if (out->is_broken) return mem_error(0, "a path");
   words->out = strbuf_string(out);
   return NULL;
 }

@@ -47,5 +47,6 @@ cleanup:
   free(place.path);
   options_free_list(&rest);
   options_free(options);
-  return error ? options_exit_status(error) : count > 0;
+  int status = options_exit_status(error);
+  return status ? status : count > 0;
 }

@@ -1,6 +1,10 @@
 #include <signal.h>
+#include <stdlib.h>
+
+#include <jansson.h>
 
 #include "base/log.h"
+#include "base/mem_library.h"
 #include "cli/cli.h"
 
 int main(int argc, char **argv) {
@@ -29,6 +33,7 @@ int main(int argc, char **argv) {
       {0}};
   signal(SIGXFSZ, SIG_IGN); /* a file-size limit is a failed write, not a death */
   log_setup("flipbench", LOG_INFO);
+  json_set_alloc_funcs(mem_for_library, free);
   return options_dispatch("flipbench", "many training runs, and what they mean together", table,
                           argc, argv);
 }

@@ -179,10 +179,8 @@ cleanup:
   free(words.words.place.path);
   options_free_list(&rest);
   options_free(options);
-  if (error) {
-    bool is_usage = err_kind_of(error) == ERR_INPUT;
-    int status = options_exit_status(error);
-    return is_usage ? EXIT_USAGE : status == 1 ? EXIT_UNSURE : status;
-  }
+  bool is_usage = error && err_kind_of(error) == ERR_INPUT;
+  int status = options_exit_status(error);
+  if (status) return is_usage ? EXIT_USAGE : status == 1 ? EXIT_UNSURE : status;
   return found[VERDICT_WORSE] ? EXIT_REGRESSION : found[VERDICT_UNSURE] ? EXIT_UNSURE : 0;
 }

@@ -6,11 +6,12 @@
 #include "base/fs.h"
 #include "base/progress.h"
 #include "cli/cli.h"
+#include "report/claims.h"
 #include "report/write.h"
 
 static const char details[] =
-    "text      for a terminal; the best value of a column is bold\n"
-    "markdown  for a README or an issue\n"
+    "text      for a terminal; the best value of a column is bold; then the file's claims\n"
+    "markdown  for a README or an issue, with the claims\n"
     "csv       plain numbers, one column for each part of a value\n"
     "latex     for \\usepackage{booktabs}\n"
     "json      for programs\n"
@@ -78,6 +79,9 @@ static err write_table(const report_words *words, size_t format, const spec_expe
     if (!words->out && isatty(STDOUT_FILENO)) style.columns = progress_columns();
     report_write_text(table, &style, &out);
   }
+  if (!error &&
+      (strcmp(formats[format].name, "text") == 0 || strcmp(formats[format].name, "markdown") == 0))
+    error = claims_write(e, s, &out);
   if (!error && words->out && !out.is_broken)
     error = fs_write_atomic(words->out, out.data, out.length);
   else if (!error)

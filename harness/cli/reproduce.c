@@ -308,5 +308,6 @@ cleanup:
   bundle_free(&m);
   options_free_list(&rest);
   options_free(options);
-  return error ? options_exit_status(error) : !is_fine;
+  int status = options_exit_status(error);
+  return status ? status : !is_fine;
 }

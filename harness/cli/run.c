@@ -237,6 +237,6 @@ cleanup:
   free(words.place.path);
   options_free_list(&rest);
   options_free(options);
-  if (error) return options_exit_status(error);
-  return all_finished ? 0 : 1;
+  int status = options_exit_status(error);
+  return status ? status : all_finished ? 0 : 1;
 }

@@ -8,6 +8,7 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/shipped.h"
 #include "cli/cli.h"
 #include "sweep/retry.h"
 #include "cluster/slurm.h"
@@ -42,7 +43,7 @@ typedef struct {
 
 /* The nodes start in another folder: every path must be whole. */
 static err find_paths(submit_words *words) {
-  char self[4096];
+  char self[PATH_MAX];
   err error = words->dry_run ? NULL : fs_make_folders(words->place.results);
   if (!error) error = run_find_flip(&words->flip);
   if (error) return error;
@@ -52,9 +53,7 @@ static err find_paths(submit_words *words) {
   char *flip = realpath(words->flip, NULL);
   free(words->flip);
   words->flip = flip;
-  ssize_t length = readlink("/proc/self/exe", self, sizeof self - 1);
-  if (length > 0) self[length] = '\0';
-  words->self = length > 0 ? realpath(self, NULL) : NULL;
+  words->self = shipped_program(self) ? realpath(self, NULL) : NULL;
   if (!words->results || !words->flip || !words->self)
     return err_errno(errno, "%s: cannot be found", words->place.results);
   return NULL;
@@ -206,6 +205,6 @@ int cli_submit(int argc, char **argv) {
   free(words.place.path);
   options_free_list(&rest);
   options_free(options);
-  if (error) return options_exit_status(error);
-  return all_finished ? 0 : 1;
+  int status = options_exit_status(error);
+  return status ? status : all_finished ? 0 : 1;
 }

@@ -87,11 +87,14 @@ static void say_what_failed(const run_sweep *sweep, const char *results, const c
              stopped, sweep->count);
 }
 
-/* What was measured is safe in the database by now: a page that cannot be written is a warning. */
-static void write_outputs(const char *results, const spec_experiment *e, store *s) {
+/* What was measured is safe in the database by now: a page that cannot be written is a warning,
+ * unless that is for lack of memory, which spares nothing that follows. */
+static err write_outputs(const char *results, const spec_experiment *e, store *s) {
   err error = cli_write_outputs(results, e, s);
+  if (error && err_kind_of(error) == ERR_MEMORY) return error;
   if (error) log_warning("%s", err_message(error));
   err_free(error);
+  return NULL;
 }
 
 err cli_end_sweep(const char *results, const spec_experiment *e, store *s, run_sweep *sweep,
@@ -99,8 +102,8 @@ err cli_end_sweep(const char *results, const spec_experiment *e, store *s, run_s
   err error = print_table(e, s);
   if (!error) error = print_predictions(s, sweep);
   if (error) return error;
-  if (run_count(sweep, CELL_FINISHED)) write_outputs(results, e, s);
-  error = cli_say_doubts(s, sweep, again);
+  if (run_count(sweep, CELL_FINISHED)) error = write_outputs(results, e, s);
+  if (!error) error = cli_say_doubts(s, sweep, again);
   if (error) return error;
   say_what_failed(sweep, results, again);
   return NULL;

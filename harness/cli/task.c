@@ -37,6 +37,6 @@ cleanup:
   free(flip);
   options_free_list(&rest);
   options_free(options);
-  if (error) return options_exit_status(error);
-  return state == CELL_FINISHED ? 0 : 1;
+  int status = options_exit_status(error);
+  return status ? status : state == CELL_FINISHED ? 0 : 1;
 }

@@ -86,5 +86,6 @@ cleanup:;
   free(place.path);
   options_free_list(&rest);
   options_free(options);
-  return error ? options_exit_status(error) : !is_equal;
+  int status = options_exit_status(error);
+  return status ? status : !is_equal;
 }

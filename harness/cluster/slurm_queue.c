@@ -1,41 +1,20 @@
 #include "cluster/slurm_queue.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
-#include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
+
+#include "base/command.h"
 
 /* Runs a program to its end; `out` gets what it prints on both streams. */
 static err capture(char *const *command, strbuf *out) {
-  int ends[2], status;
-  char block[4096];
-  if (pipe2(ends, O_CLOEXEC) != 0) return err_errno(errno, "cannot make a pipe");
-  pid_t pid = fork();
-  if (pid == 0) {
-    sigset_t none;
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
-    dup2(ends[1], STDOUT_FILENO);
-    dup2(ends[1], STDERR_FILENO);
-    execvp(command[0], command);
-    _exit(127);
-  }
-  close(ends[1]);
-  for (ssize_t got; pid > 0 && (got = read(ends[0], block, sizeof block)) != 0;) {
-    if (got < 0 && errno != EINTR) break;
-    if (got > 0) strbuf_append_bytes(out, block, (size_t)got);
-  }
-  close(ends[0]);
-  if (pid < 0) return err_errno(errno, "cannot start %s", command[0]);
-  while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-    ;
-  if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return NULL;
-  if (WIFEXITED(status) && WEXITSTATUS(status) == 127)
+  int status;
+  sigset_t none;
+  sigemptyset(&none);
+  err error = command_read(&(command_call){.words = command, .mask = &none}, true, out, &status);
+  if (error) return error;
+  if (command_exit_status(status) == 0) return NULL;
+  if (command_exit_status(status) == COMMAND_NOT_FOUND)
     return err_new(ERR_UNSUPPORTED,
                    "%s is not installed here: submit from a machine of the cluster", command[0]);
   while (out->length && out->data[out->length - 1] == '\n') out->data[--out->length] = '\0';

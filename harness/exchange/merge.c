@@ -25,46 +25,34 @@ typedef struct {
   run_merged *count;
 } merge;
 
-static err copy_bytes(int in, int out, const char *from, const char *to) {
+static err copy_bytes(int in, const char *from, fs_writer *to) {
   enum { BLOCK = 1 << 18 };
   char *block = mem_zeroed(BLOCK, 1);
-  if (!block) return mem_error(BLOCK, to);
+  if (!block) return mem_error(BLOCK, to->path);
   err error = NULL;
   for (ssize_t got; !error && (got = read(in, block, BLOCK)) != 0;)
-    error = got < 0 ? err_errno(errno, "%s: cannot read", from)
-                    : fs_write_all(out, block, (size_t)got, to);
+    error =
+        got < 0 ? err_errno(errno, "%s: cannot read", from) : fs_writer_add(to, block, (size_t)got);
   free(block);
   return error;
 }
 
 /* All of it or nothing. */
 static err copy_file(const char *from, const char *to) {
-  strbuf part = {0};
-  strbuf_format(&part, "%s.part", to);
-  err error = NULL;
-  int in = open(from, O_RDONLY | O_CLOEXEC), out = -1;
-  if (in < 0) error = err_errno(errno, "%s: cannot open", from);
-  if (!error) {
-    out = open(strbuf_string(&part), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    if (out < 0) error = err_errno(errno, "%s: cannot open", strbuf_string(&part));
-  }
-  if (!error) error = copy_bytes(in, out, from, to);
-  if (!error) {
-    error = fs_commit(out, strbuf_string(&part), to);
-  } else if (out >= 0) {
-    close(out);
-    unlink(strbuf_string(&part));
-  }
-  if (in >= 0) close(in);
-  strbuf_free(&part);
+  fs_writer w = {0};
+  int in = open(from, O_RDONLY | O_CLOEXEC);
+  if (in < 0) return err_errno(errno, "%s: cannot open", from);
+  err error = fs_writer_open(&w, to);
+  if (!error) error = copy_bytes(in, from, &w);
+  if (!error) error = fs_writer_commit(&w);
+  fs_writer_close(&w);
+  close(in);
   return error;
 }
 
 /* Not part of a record: locks, and what is still being written. */
 static bool is_passing(const char *name) {
-  size_t length = strlen(name);
-  return name[0] == '.' || strcmp(name, "lock") == 0 ||
-         (length > 5 && strcmp(name + length - 5, ".part") == 0);
+  return name[0] == '.' || strcmp(name, "lock") == 0 || fs_is_temporary(name);
 }
 
 /* The files of a folder, `last` behind all others. */

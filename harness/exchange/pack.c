@@ -210,15 +210,14 @@ cleanup:
 
 err pack_write(const pack *p, const char *root, const char *out, const pack_text *texts,
                size_t text_count) {
-  locale_t before = pack_enter_utf8();
   struct archive *a = archive_write_new();
-  strbuf part = {0};
-  err error = NULL;
-  strbuf_format(&part, "%s.part", out);
+  if (!a) return mem_error(0, out);
+  locale_t before = pack_enter_utf8();
+  fs_writer w = {0};
+  err error = fs_writer_open(&w, out);
   archive_write_add_filter_gzip(a);
   archive_write_set_format_pax_restricted(a);
-  if (archive_write_open_filename(a, strbuf_string(&part)) != ARCHIVE_OK)
-    error = archive_error(a, out);
+  if (!error && archive_write_open_fd(a, w.fd) != ARCHIVE_OK) error = archive_error(a, out);
   for (size_t i = 0; i < text_count && !error; i++)
     if (!write_head(a, root, texts[i].name, texts[i].length) ||
         archive_write_data(a, texts[i].text, texts[i].length) != (la_ssize_t)texts[i].length)
@@ -230,9 +229,7 @@ err pack_write(const pack *p, const char *root, const char *out, const pack_text
   if (archive_write_close(a) != ARCHIVE_OK && !error) error = archive_error(a, out);
   archive_write_free(a);
   pack_leave_utf8(before);
-  if (!error && rename(strbuf_string(&part), out) != 0)
-    error = err_new(ERR_IO, "%s: cannot be written", out);
-  if (error) unlink(strbuf_string(&part));
-  strbuf_free(&part);
+  if (!error) error = fs_writer_commit(&w);
+  fs_writer_close(&w);
   return error;
 }

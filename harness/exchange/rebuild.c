@@ -8,6 +8,7 @@
 
 #include "base/fs.h"
 #include "base/mem.h"
+#include "base/mem_library.h"
 #include "sweep/directory.h"
 #include "sweep/run.h"
 #include "store/samples.h"
@@ -36,18 +37,20 @@ static void free_runs(found_runs *runs) {
 }
 
 /* When the first process of a run began; NULL when there was none. */
-static char *first_start(const char *attempts_path) {
-  char line[65536] = "", *started = NULL;
+static err first_start(const char *attempts_path, char **started) {
+  char line[65536] = "";
+  err error = NULL;
   FILE *file = fopen(attempts_path, "re");
+  *started = NULL;
   if (!file) return NULL;
   if (fgets(line, sizeof line, file)) {
     json_t *object = json_loads(line, 0, NULL);
     const char *time = json_string_value(json_object_get(object, "time"));
-    if (time) started = mem_copy_string(time);
+    if (time && !(*started = mem_copy_string(time))) error = mem_error(0, "the list of runs");
     json_decref(object);
   }
   fclose(file);
-  return started;
+  return error;
 }
 
 static err add_run(found_runs *runs, char *directory, char *started) {
@@ -70,7 +73,8 @@ static err find_runs(const char *results, const char *experiment, found_runs *ru
   for (size_t i = 0; i < count && !error; i++) {
     char *directory = fs_join(experiment, names[i]);
     char *path = directory ? directory_path(results, directory, "attempts.jsonl") : NULL;
-    char *started = path ? first_start(path) : NULL;
+    char *started = NULL;
+    error = path ? first_start(path, &started) : mem_error(0, "a path");
     free(path);
     if (started)
       error = add_run(runs, directory, started);
@@ -132,9 +136,13 @@ err run_rebuild(const char *path, const char *results, size_t *runs) {
   store *s = NULL;
   strbuf_format(&fresh, "%s.new", path);
   strbuf_format(&old, "%s.old", path);
+  err error = fresh.is_broken || old.is_broken ? mem_error(0, "a path") : NULL;
+  if (error) goto cleanup;
   remove_database(strbuf_string(&fresh));
-  err error = store_open(strbuf_string(&fresh), &s);
+  error = store_open(strbuf_string(&fresh), &s);
   if (!error) error = fill(s, results, runs);
+  /* a line that could not be parsed for lack of memory looks like a run that is none */
+  if (!error && (mem_library_lacked() || strbuf_any_broken())) error = mem_error(0, "the record");
   if (!error) error = store_check(s);
   store_close(s); /* the last connection folds the log into the file */
   if (!error && fs_exists(path)) {
@@ -147,6 +155,7 @@ err run_rebuild(const char *path, const char *results, size_t *runs) {
   if (!error && rename(strbuf_string(&fresh), path) != 0)
     error = err_new(ERR_IO, "%s: cannot be renamed", strbuf_string(&fresh));
   if (error) remove_database(strbuf_string(&fresh));
+cleanup:
   strbuf_free(&fresh);
   strbuf_free(&old);
   return error;

@@ -1,17 +1,16 @@
 #include "exchange/verify.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <jansson.h>
 
+#include "base/command.h"
 #include "base/fs.h"
 #include "base/mem.h"
 #include "sweep/directory.h"
@@ -62,16 +61,6 @@ static err read_record(store *s, const char *results, int64_t run_id, recorded *
   return error;
 }
 
-static void become_trainer(char *const *command, int log_fd) {
-  prctl(PR_SET_PDEATHSIG, SIGTERM);
-  int null_fd = open("/dev/null", O_RDONLY);
-  dup2(null_fd, STDIN_FILENO);
-  dup2(log_fd, STDOUT_FILENO);
-  dup2(log_fd, STDERR_FILENO);
-  execv(command[0], command);
-  _exit(127);
-}
-
 /* Trains in `folder`; what the trainer says goes to log.txt there. */
 static err train_again(const verify_options *options, const recorded *r, const char *folder) {
   char precision[64], threads[64];
@@ -89,15 +78,16 @@ static err train_again(const verify_options *options, const recorded *r, const c
   TRY(fs_make_folders(folder));
   log_fd = open(log, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
   if (log_fd < 0) FAIL(ERR_IO, "%s: cannot be written", log);
-  pid_t pid = fork();
-  if (pid == 0) become_trainer(command, log_fd);
-  if (pid < 0) FAIL(ERR_IO, "cannot start a process");
-  while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
-  }
-  if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+  command_call call = {.words = command,
+                       .out = log_fd,
+                       .err = log_fd,
+                       .has_no_input = true,
+                       .dies_with_parent = true};
+  TRY(command_run(&call, &status));
+  if (command_exit_status(status) != 0)
     error = err_new(WIFSIGNALED(status) && WTERMSIG(status) == SIGINT ? ERR_INTERRUPTED : ERR_INPUT,
                     "the second training ended with status %d; its output is in %s",
-                    WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status), log);
+                    command_exit_status(status), log);
 cleanup:
   if (log_fd >= 0) close(log_fd);
   free(config);

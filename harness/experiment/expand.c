@@ -428,8 +428,8 @@ static err make_cell(matrix *m, const combo *c) {
   if (!error) error = spec_apply_changes(m->r, cell);
   if (!error) error = name_what_runs(c, cell);
   if (!error) error = label_cell(m->r, cell);
+  if (!error) error = settings_fingerprint(&cell->settings, cell->id);
   if (error) return error;
-  settings_fingerprint(&cell->settings, cell->id);
   spec_check_cell(m->r, cell, c->count ? c->layers[c->count - 1]->where : m->r->root);
   return NULL;
 }

@@ -4,6 +4,7 @@
 
 #define LIMITS(field) offsetof(spec_limits, field)
 #define REQUIRES(field) offsetof(spec_requires, field)
+#define CLAIM(field) offsetof(spec_claim, field)
 #define SLURM(field) offsetof(spec_slurm, field)
 
 static const format_row table[] = {
@@ -24,6 +25,7 @@ static const format_row table[] = {
     {FORMAT_TOP, "limits", FORMAT_LIMITS_LIST, 0, "time, memory and retries of a cell"},
     {FORMAT_TOP, "slurm", FORMAT_SLURM_MAP, 0, "how cells are submitted to Slurm"},
     {FORMAT_TOP, "report", FORMAT_REPORT_MAP, 0, "what the table and the figures show"},
+    {FORMAT_TOP, "claims", FORMAT_CLAIMS, 0, "statements that the report judges"},
 
     {FORMAT_TUNING, "from", FORMAT_TEXT, 0, "\"${cell}\", or \"${NAME}\" of another tuning"},
     {FORMAT_TUNING, "when", FORMAT_CONDITIONS, 0, "only from cells that have these values"},
@@ -63,7 +65,25 @@ static const format_row table[] = {
     {FORMAT_REPORT, "iso", FORMAT_CURVE_COLUMN, 0, "metric of the curves and of iso_speedup"},
 
     {FORMAT_REFERENCE, "verified", FORMAT_FLAG, 0, "false: not checked against the source"},
-    {FORMAT_REFERENCE, "source", FORMAT_TEXT, 0, "where the value comes from"}};
+    {FORMAT_REFERENCE, "source", FORMAT_TEXT, 0, "where the value comes from"},
+
+    {FORMAT_CLAIM, "claim", FORMAT_TEXT, CLAIM(sentence), "the statement, in a sentence"},
+    {FORMAT_CLAIM, "from", FORMAT_TEXT, CLAIM(from), "table or section that states it"},
+    {FORMAT_CLAIM, "compare", FORMAT_TEXT, CLAIM(compare_name),
+     "difference (accuracies), ratio (times, speeds, memory) or speedup (time to equal accuracy)"},
+    {FORMAT_CLAIM, "metric", FORMAT_CURVE_COLUMN, 0,
+     "column that is compared; speedup: report.iso"},
+    {FORMAT_CLAIM, "against_metric", FORMAT_CURVE_COLUMN, 0,
+     "difference: column of the other row [metric]"},
+    {FORMAT_CLAIM, "of", FORMAT_ROW_VALUES, 0, "the row, by its axis values"},
+    {FORMAT_CLAIM, "against", FORMAT_ROW_VALUES, 0,
+     "the other row [the same with against_metric, else every other row]"},
+    {FORMAT_CLAIM, "expect", FORMAT_TEXT, CLAIM(expect_name), "greater, smaller or equal"},
+    {FORMAT_CLAIM, "than", FORMAT_REAL, 0, "bound, or centre of equal [0; 1 of a ratio]"},
+    {FORMAT_CLAIM, "within", FORMAT_REAL, 0, "equal: greatest distance from `than`"},
+    {FORMAT_CLAIM, "published", FORMAT_REAL, 0, "the published quantity [from report.reference]"},
+    {FORMAT_CLAIM, "profiles", FORMAT_NAMES, CLAIM(profiles),
+     "profiles in which it is judged [all, and the file without one]"}};
 enum { ROW_COUNT = sizeof table / sizeof *table };
 
 const format_row *format_table(size_t *count) {

@@ -16,7 +16,8 @@ typedef enum {
   FORMAT_REQUIRES,
   FORMAT_SLURM,
   FORMAT_REPORT,
-  FORMAT_REFERENCE /* and every axis and column */
+  FORMAT_REFERENCE, /* and every axis and column */
+  FORMAT_CLAIM
 } format_group;
 
 typedef enum {
@@ -46,7 +47,9 @@ typedef enum {
   FORMAT_CURVE_COLUMN,
   FORMAT_PLOTS,
   FORMAT_ROW_VALUES, /* a map of axis values */
-  FORMAT_REFERENCES
+  FORMAT_REFERENCES,
+  FORMAT_CLAIMS,
+  FORMAT_REAL
 } format_kind;
 
 typedef struct {

@@ -55,8 +55,8 @@ static err read_value(spec_reader *r, const format_row *row, const yml_node *nod
 }
 
 err spec_read_group(spec_reader *r, format_group group, const yml_node *map, void *into) {
-  static const char *const names[] = {"the experiment", "a tuning", "limits",   "requires",
-                                      "slurm",          "report",   "reference"};
+  static const char *const names[] = {"the experiment", "a tuning", "limits",    "requires",
+                                      "slurm",          "report",   "reference", "a claim"};
   size_t count;
   const format_row *table = format_table(&count);
   err error = NULL;

@@ -36,6 +36,10 @@ err spec_read_needs(spec_reader *r) ERR_MUST_CHECK;
 /* report into e->report; after spec_expand. */
 err spec_read_report(spec_reader *r) ERR_MUST_CHECK;
 
+/* claims into e->claims; after spec_read_report. */
+err spec_read_claims(spec_reader *r) ERR_MUST_CHECK;
+void spec_free_claims(spec_experiment *e);
+
 /* Room for one more cell behind e->cells; the caller counts it once its settings are made. */
 err spec_add_cell(spec_experiment *e, spec_cell **made) ERR_MUST_CHECK;
 /* What settings_check says of a cell is a problem at `where`. */

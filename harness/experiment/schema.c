@@ -311,7 +311,9 @@ static const struct {
              [FORMAT_CURVE_COLUMN] = {"column", ONE},
              [FORMAT_PLOTS] = {"plot", ONE_OR_LIST},
              [FORMAT_ROW_VALUES] = {"conditions", ONE},
-             [FORMAT_REFERENCES] = {"reference", LIST}};
+             [FORMAT_REFERENCES] = {"reference", LIST},
+             [FORMAT_CLAIMS] = {"claim", LIST},
+             [FORMAT_REAL] = {"real", ONE}};
 
 static void put_kind(json_writer *w, format_kind kind) {
   const char *item = kinds[kind].item;
@@ -365,6 +367,7 @@ static void define_plain(json_writer *w) {
   put_types(w, text_types, 2);
   jsonw_end(w);
   add_type(w, "flag", "boolean");
+  add_type(w, "real", "number");
   define_list_of(w, "names", "text");
   define_scalar(w);
   jsonw_object(w, "schedule");
@@ -396,6 +399,7 @@ void spec_write_schema(strbuf *out) {
   define_group(w, "requires", FORMAT_REQUIRES);
   define_group(w, "slurm", FORMAT_SLURM);
   define_group(w, "report", FORMAT_REPORT);
+  define_group(w, "claim", FORMAT_CLAIM);
   define_group(w, "experiment", FORMAT_TOP);
   jsonw_end(w);
   jsonw_end(w);

@@ -228,6 +228,7 @@ static err read_all(spec_reader *r) {
   TRY(spec_expand(r));
   TRY(spec_read_needs(r));
   TRY(spec_read_report(r));
+  TRY(spec_read_claims(r));
 cleanup:
   if (error) { /* what cannot go on comes after the problems found so far */
     err problems = yml_problems_take(&r->problems);
@@ -321,6 +322,7 @@ void spec_free(spec_experiment *e) {
   free(e->cells);
   free_needs(e);
   free_report(&e->report);
+  spec_free_claims(e);
   free(e->path);
   free(e->name);
   free(e->title);

@@ -87,6 +87,22 @@ typedef struct {
   char *source;     /* NULL: the experiment's */
 } spec_reference;
 
+typedef enum { CLAIM_DIFFERENCE, CLAIM_RATIO, CLAIM_SPEEDUP } claim_compare;
+typedef enum { CLAIM_GREATER, CLAIM_SMALLER, CLAIM_EQUAL } claim_relation;
+
+/* A statement about two rows that the report judges by an interval. */
+typedef struct {
+  char *sentence, *from;
+  char *compare_name, *expect_name; /* as written; NULL: not given */
+  claim_compare compare;
+  claim_relation relation;
+  const column *metric, *against_metric; /* NULL for a speed-up */
+  spec_pairs of, against;                /* no `against`: every other row, or the same */
+  double than, within;                   /* within: NaN unless equal */
+  double published;                      /* NaN: from the references */
+  spec_names profiles;                   /* none: judged in every one */
+} spec_claim;
+
 /* What the report shows. */
 typedef struct {
   spec_names rows;    /* axis keys; cells that agree in these are one row (seeds are averaged) */
@@ -119,6 +135,8 @@ typedef struct {
   spec_requires requires;
   spec_slurm slurm;
   spec_report report;
+  spec_claim *claims;
+  size_t claim_count;
 } spec_experiment;
 
 typedef struct {
@@ -137,6 +155,9 @@ void spec_free(spec_experiment *e);
 
 /* The experiment as JSON: what results/NAME/experiment.json holds and the store reads. */
 void spec_write_json(const spec_experiment *e, strbuf *out);
+
+/* Is the claim judged in the profile that was chosen? */
+bool spec_claim_is_judged(const spec_experiment *e, const spec_claim *claim);
 
 /* The value that a cell has under `key`: of its axes, else of its settings (formatted into
  * `scratch`). NULL when there is no such key. */

@@ -96,7 +96,8 @@ static err tune_cell(tunings *t, tuning *one, size_t parent) {
   settings_apply(&cell->settings, one->overrides, NULL, &t->r->problems);
   strbuf text = {0};
   strbuf_format(&text, "cell:%s", from->id);
-  error = setting_assign(settings_find("init_from"), &cell->settings, strbuf_string(&text));
+  error = text.is_broken ? mem_error(0, "the experiment")
+                         : setting_assign(settings_find("init_from"), &cell->settings, text.data);
   strbuf_clear(&text);
   strbuf_format(&text, "%s · %s tuning", from->label, one->name);
   cell->label = strbuf_take(&text);
@@ -106,8 +107,8 @@ static err tune_cell(tunings *t, tuning *one, size_t parent) {
     error = spec_pairs_add(&cell->axes, from->axes.items[i].key, from->axes.items[i].value,
                            from->axes.items[i].is_labeled);
   if (!error) error = spec_apply_changes(t->r, cell);
+  if (!error) error = settings_fingerprint(&cell->settings, cell->id);
   if (error) return error;
-  settings_fingerprint(&cell->settings, cell->id);
   spec_check_cell(t->r, cell, one->key);
   one->count++;
   return NULL;

@@ -1,15 +1,12 @@
 #include "report/figure.h"
 
 #include <ctype.h>
-#include <errno.h>
-#include <fcntl.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
+#include "base/command.h"
 #include "base/fs.h"
 #include "base/mem.h"
 #include "base/shipped.h"
@@ -393,35 +390,22 @@ static void write_script(const figure *f, const char *name, const char *folder, 
                   format, strbuf_string(&f->ends));
 }
 
-static void exec_gnuplot(const char *script, int error_fd) {
-  dup2(error_fd, STDERR_FILENO);
-  dup2(error_fd, STDOUT_FILENO);
-  execlp("gnuplot", "gnuplot", script, (char *)NULL);
-  _exit(127);
-}
-
 /* Runs gnuplot; what it says, which is nothing when all is well, becomes the error. */
 static err run_gnuplot(const char *script) {
-  int ends[2], status = 0;
-  if (pipe2(ends, O_CLOEXEC) != 0) return err_errno(errno, "cannot start gnuplot");
-  pid_t pid = fork();
-  if (pid == 0) exec_gnuplot(script, ends[1]);
-  close(ends[1]);
-  char said[2048] = "";
-  size_t length = 0;
-  for (ssize_t got; pid > 0 && (got = read(ends[0], said + length, sizeof said - 1 - length)) > 0;)
-    length += (size_t)got;
-  close(ends[0]);
-  if (pid < 0) return err_errno(errno, "cannot start gnuplot");
-  while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
-  }
-  if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return NULL;
-  if (WIFEXITED(status) && WEXITSTATUS(status) == 127)
-    return err_new(ERR_UNSUPPORTED, "gnuplot is not installed (apt install gnuplot-nox)");
-  if (WIFSIGNALED(status))
-    return err_new(ERR_INTERNAL, "gnuplot was killed by signal %d (%s) at %s", WTERMSIG(status),
-                   strsignal(WTERMSIG(status)), script);
-  return err_new(ERR_INTERNAL, "gnuplot refused %s: %s", script, said);
+  char *words[] = {"gnuplot", (char *)script, NULL};
+  strbuf said = {0};
+  int status;
+  err error = command_read(&(command_call){.words = words}, true, &said, &status);
+  int code = error ? 0 : command_exit_status(status);
+  if (code == COMMAND_NOT_FOUND)
+    error = err_new(ERR_UNSUPPORTED, "gnuplot is not installed (apt install gnuplot-nox)");
+  else if (code < 0)
+    error = err_new(ERR_INTERNAL, "gnuplot was killed by signal %d (%s) at %s", -code,
+                    strsignal(-code), script);
+  else if (code > 0)
+    error = err_new(ERR_INTERNAL, "gnuplot refused %s: %.2000s", script, strbuf_string(&said));
+  strbuf_free(&said);
+  return error;
 }
 
 err figure_draw(const figure *f, const char *name, const char *folder, const char *formats,

@@ -89,14 +89,15 @@ static err make_pairing(size_t room, pairing *p) {
 }
 
 /* The pairs of seeds of two rows in which both have a value of the column. */
-static err pair_rows(const report_data *d, size_t row, size_t other, const column *c, pairing *p) {
+static err pair_columns(const report_data *d, size_t row, const column *c, size_t other,
+                        const column *of, pairing *p) {
   err error = make_pairing(d->rows[row].count, p);
   bool is_of_time = measure_is_of_time(c) || is_wall_time(c);
   if (error || (!measure_is_exact(c) && !data_is_comparable(d, row, other, is_of_time)))
     return error;
   size_t found = data_pair_seeds(d, row, other, p->own, p->other);
   for (size_t i = 0; i < found; i++) {
-    paired_value a = paced(d, p->own[i], c), b = paced(d, p->other[i], c);
+    paired_value a = paced(d, p->own[i], c), b = paced(d, p->other[i], of);
     if (isnan(a.value) || isnan(b.value)) continue;
     p->own[p->count] = p->own[i];
     p->other[p->count] = p->other[i];
@@ -104,6 +105,10 @@ static err pair_rows(const report_data *d, size_t row, size_t other, const colum
     p->other_values[p->count++] = b;
   }
   return NULL;
+}
+
+static err pair_rows(const report_data *d, size_t row, size_t other, const column *c, pairing *p) {
+  return pair_columns(d, row, c, other, c, p);
 }
 
 err measure_pace_ratio(const report_data *d, const size_t *above, const size_t *below, size_t count,
@@ -159,8 +164,8 @@ static void add_seed(item_table *t, const store_outcome *own, const store_outcom
 
 /* Cells' outcomes (less those of their partners, when `other` is given) as one table. Without
  * outcomes of the same items everywhere the table has one item: the values themselves. */
-static err tabulate(report_data *d, const column *c, const size_t *own, const size_t *other,
-                    size_t count, item_table *t) {
+static err tabulate(report_data *d, const column *c, const size_t *own, const column *of,
+                    const size_t *other, size_t count, item_table *t) {
   err error = NULL;
   double *plain = mem_zeroed(count, sizeof *plain);
   size_t valid = 0;
@@ -171,7 +176,7 @@ static err tabulate(report_data *d, const column *c, const size_t *own, const si
     const data_evaluation *e, *f = NULL;
     store_outcome mine, theirs = {0};
     TRY(find_hits(d, own[i], c, &e, &mine));
-    if (other) TRY(find_hits(d, other[i], c, &f, &theirs));
+    if (other) TRY(find_hits(d, other[i], of, &f, &theirs));
     if (!e || (other && !f)) continue;
     t->chance = data_chance(d, own[i], c);
     plain[valid++] = e->value - (f ? f->value : 0);
@@ -204,7 +209,7 @@ static err measure_accuracy(report_data *d, const size_t *cells, size_t count, c
                             data_measure *m) {
   item_table t;
   crossed_mean mean;
-  err error = tabulate(d, c, cells, NULL, count, &t);
+  err error = tabulate(d, c, cells, NULL, NULL, count, &t);
   if (error) return error;
   error = crossed_share(&(crossed_table){t.values, t.strata, t.seeds, t.items}, &mean);
   double scale = c->scale / t.chance;
@@ -219,13 +224,18 @@ static err measure_accuracy(report_data *d, const size_t *cells, size_t count, c
 
 err measure_difference(report_data *d, size_t row, size_t other, const column *c,
                        data_difference *out) {
+  return measure_columns_difference(d, row, c, other, c, out);
+}
+
+err measure_columns_difference(report_data *d, size_t row, const column *c, size_t other,
+                               const column *of, data_difference *out) {
   pairing p;
   item_table t = {0};
   crossed_mean mean;
   *out = (data_difference){.value = NAN, .low = NAN, .high = NAN};
-  err error = pair_rows(d, row, other, c, &p);
+  err error = pair_columns(d, row, c, other, of, &p);
   if (error) return error;
-  TRY(tabulate(d, c, p.own, p.other, p.count, &t));
+  TRY(tabulate(d, c, p.own, of, p.other, p.count, &t));
   TRY(crossed_of(&(crossed_table){t.values, t.strata, t.seeds, t.items}, &mean));
   double scale = c->scale / t.chance;
   *out = (data_difference){mean.mean * scale,

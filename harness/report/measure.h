@@ -25,6 +25,10 @@ typedef struct {
 err measure_difference(report_data *d, size_t row, size_t other, const column *c,
                        data_difference *out) ERR_MUST_CHECK;
 
+/* The same of two columns of one task: tuned less untuned. */
+err measure_columns_difference(report_data *d, size_t row, const column *c, size_t other,
+                               const column *of, data_difference *out) ERR_MUST_CHECK;
+
 /* Is the row's value above the other's by more than chance explains? */
 err measure_is_above(report_data *d, size_t row, size_t other, const column *c,
                      bool *is_above) ERR_MUST_CHECK;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/numbers.h"
 #include "base/rng.h"
 #include "stats/student.h"
 
@@ -68,11 +69,6 @@ static stretch best_stretch(const double *values, size_t n, size_t least, double
   return best;
 }
 
-static int compare(const void *a, const void *b) {
-  double x = *(const double *)a, y = *(const double *)b;
-  return (x > y) - (x < y);
-}
-
 /* The greatest statistics of `simulations` series of n points of normal noise. */
 static err simulate(search *s, size_t n) {
   size_t simulations = s->options->simulations;
@@ -89,7 +85,7 @@ static err simulate(search *s, size_t n) {
     found[k] = best_stretch(drawn, n, s->options->least_segment, s->sums).statistic;
   }
   free(drawn);
-  qsort(found, simulations, sizeof *found, compare);
+  numbers_sort(found, simulations);
   s->noise[n] = found;
   return NULL;
 }

@@ -8,7 +8,7 @@
  * point; what the seeds scatter beyond their share of the interaction with Student's at n − 1
  * degrees of freedom (after Howe; the form of the difference was chosen for even coverage from
  * seeds that are all alike to seeds that scatter more than images do).
- * tests/harness/test_intervals.c simulates it: 93 to 97 % with 3 and 5 seeds; 88 to 97 % with 2.
+ * tests/stats/test_intervals.c simulates it: 93 to 97 % with 3 and 5 seeds; 88 to 97 % with 2.
  * With one seed only the items can be judged: the interval is then about this one run. A difference
  * between two runs is such a mean too, of the differences at each item and seed: what is common to
  * both (hard images, lucky seeds) cancels. */

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "base/numbers.h"
 
 /* A place on a curve: between point `at` - 1 (or the start, where nothing is known) and `at`. */
 typedef struct {
@@ -72,11 +73,6 @@ static err close_in(const search *s, double refuted, double possible, double *ed
   return error;
 }
 
-static int compare(const void *a, const void *b) {
-  double x = *(const double *)a, y = *(const double *)b;
-  return (x > y) - (x < y);
-}
-
 enum { STRIDES = 3 }; /* tries between two points of a curve */
 
 /* Speed-ups to try, ascending: at every point of both curves and between. */
@@ -96,7 +92,7 @@ static double *make_tries(const search *s, size_t *count) {
       before = rows->seconds[i];
     }
   }
-  qsort(tries, *count, sizeof *tries, compare);
+  numbers_sort(tries, *count);
   return tries;
 }
 
@@ -106,7 +102,7 @@ static double *make_tries(const search *s, size_t *count) {
  * Curves that dip make islands: possible, refuted, possible again. With several seeds the interval
  * ends at the first refuted one beside the estimate, with one seed (whose own dips are all that is
  * known) at the last: so chosen because the one covers 94 to 97 % there and the other 98 to 99, and
- * with one seed 92 to 93 and 96 to 97 (tests/harness/test_intervals.c). */
+ * with one seed 92 to 93 and 96 to 97 (tests/stats/test_intervals.c). */
 static err find_edge(const search *s, const double *tries, size_t count, double estimate,
                      bool is_upward, double *edge) {
   double possible = estimate, refuted = NAN;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/numbers.h"
 #include "stats/student.h"
 
 double stats_mean(const double *values, size_t count) {
@@ -20,25 +21,12 @@ double stats_deviation(const double *values, size_t count) {
   return sqrt(sum / (double)(count - 1));
 }
 
-static int compare(const void *a, const void *b) {
-  double x = *(const double *)a, y = *(const double *)b;
-  return (x > y) - (x < y);
-}
-
-static double sorted_quantile(const double *sorted, size_t count, double q) {
-  if (!count) return NAN;
-  double position = (double)(count - 1) * q;
-  size_t below = (size_t)position;
-  if (below + 1 >= count) return sorted[count - 1];
-  return sorted[below] + (position - (double)below) * (sorted[below + 1] - sorted[below]);
-}
-
 err stats_quantile(const double *values, size_t count, double q, double *result) {
   double *sorted = mem_zeroed(count, sizeof *sorted);
   if (!sorted) return mem_error(count * sizeof *sorted, "a quantile");
   if (count) memcpy(sorted, values, count * sizeof *sorted);
-  qsort(sorted, count, sizeof *sorted, compare);
-  *result = sorted_quantile(sorted, count, q);
+  numbers_sort(sorted, count);
+  *result = numbers_quantile(sorted, count, q);
   free(sorted);
   return NULL;
 }

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/mem.h"
+#include "base/numbers.h"
 #include "store/sql.h"
 
 enum { STEPS_A_RUN = 50000, CALLS = 9 };
@@ -68,11 +69,6 @@ cleanup:
   return error;
 }
 
-static int compare(const void *a, const void *b) {
-  double x = *(const double *)a, y = *(const double *)b;
-  return (x > y) - (x < y);
-}
-
 static err time_query(store *s, const char *sql, double *median_ms) {
   double times[CALLS];
   err error = NULL;
@@ -86,8 +82,7 @@ static err time_query(store *s, const char *sql, double *median_ms) {
     sqlite3_finalize(rows);
     times[i] = 1e3 * (clock_seconds() - start);
   }
-  qsort(times, CALLS, sizeof *times, compare);
-  *median_ms = times[CALLS / 2];
+  *median_ms = numbers_median(times, CALLS);
   return error;
 }
 

@@ -23,7 +23,7 @@ enum { MOST_STEPS = 50000 };
 static err find_attempt(ingest *in, const json_t *event, int64_t *number) {
   return sql_integer(in->s, 1, number,
                      "SELECT max(number) FROM attempt WHERE run_id = ? AND started <= ?", "it",
-                     in->run_id, ingest_text(event, "time"));
+                     in->run_id, json_text_of(event, "time"));
 }
 
 static err put_environment(ingest *in, const json_t *event, int64_t *id) {
@@ -35,7 +35,7 @@ static err put_environment(ingest *in, const json_t *event, int64_t *id) {
   char *libraries = json_dumps(json_object_get(event, "libraries"),
                                JSON_COMPACT | JSON_SORT_KEYS | JSON_ENCODE_ANY);
   for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
-    strbuf_format(&all, "%s\n", ingest_text(event, keys[i]));
+    strbuf_format(&all, "%s\n", json_text_of(event, keys[i]));
   strbuf_format(&all, "%lld\n%s", (long long)ingest_integer(event, "threads"),
                 libraries ? libraries : "{}");
   hash_bytes(strbuf_string(&all), all.length, digest);
@@ -45,11 +45,11 @@ static err put_environment(ingest *in, const json_t *event, int64_t *id) {
       "INSERT OR IGNORE INTO environment (digest, commit_id, dirty, compiler,"
       " program_version, host, os, cpu, device, device_name, driver, flags, precision,"
       " threads, libraries) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-      "tttttttttttttit", digest, ingest_text(event, "commit"), ingest_text(event, "dirty"),
-      ingest_text(event, "compiler"), ingest_text(event, "program_version"),
-      ingest_text(event, "host"), ingest_text(event, "os"), ingest_text(event, "cpu"),
-      ingest_text(event, "device"), ingest_text(event, "device_name"), ingest_text(event, "driver"),
-      ingest_text(event, "flags"), ingest_text(event, "precision"),
+      "tttttttttttttit", digest, json_text_of(event, "commit"), json_text_of(event, "dirty"),
+      json_text_of(event, "compiler"), json_text_of(event, "program_version"),
+      json_text_of(event, "host"), json_text_of(event, "os"), json_text_of(event, "cpu"),
+      json_text_of(event, "device"), json_text_of(event, "device_name"),
+      json_text_of(event, "driver"), json_text_of(event, "flags"), json_text_of(event, "precision"),
       ingest_integer(event, "threads"), libraries ? libraries : "{}");
   free(libraries);
   if (error) return error;
@@ -161,14 +161,14 @@ err events_pause(ingest *in) {
 
 /* A count or size, NaN for what is none: for INTEGER columns that may be NULL. */
 static double count_of(const json_t *event, const char *key) {
-  double value = ingest_real(event, key);
+  double value = json_number_of(event, key);
   return value >= 0 && value < 0x1p53 ? floor(value) : (double)NAN;
 }
 
 static err put_process(ingest *in, const json_t *event, int64_t environment) {
   char *sets = json_dumps(json_object_get(event, "evaluation_fingerprints"),
                           JSON_COMPACT | JSON_SORT_KEYS | JSON_ENCODE_ANY);
-  const char *time = ingest_text(event, "time");
+  const char *time = json_text_of(event, "time");
   char words[GIVEN_WORDS_SIZE];
   store_words_given(event, words);
   err error =
@@ -180,8 +180,8 @@ static err put_process(ingest *in, const json_t *event, int64_t environment) {
               "iiiiittidtdttt", in->run_id, in->process.number, in->process.attempt,
               in->process.version, ingest_integer(event, "first_step"), time, time, environment,
               count_of(json_object_get(event, "conditions"), "cpus"),
-              ingest_text(event, "data_fingerprint"), count_of(event, "data_samples"), words,
-              sets ? sets : "{}", ingest_text(event, "init_fingerprint"));
+              json_text_of(event, "data_fingerprint"), count_of(event, "data_samples"), words,
+              sets ? sets : "{}", json_text_of(event, "init_fingerprint"));
   free(sets);
   return error;
 }
@@ -212,12 +212,12 @@ static err take_start(ingest *in, const json_t *event) {
   TRY(sql_run(in->s,
               "UPDATE run SET environment_id = ?, settings_fingerprint = ?, data_fingerprint = ?"
               " WHERE id = ?",
-              "itti", environment, ingest_text(event, "fingerprint"),
-              ingest_text(event, "data_fingerprint"), in->run_id));
+              "itti", environment, json_text_of(event, "fingerprint"),
+              json_text_of(event, "data_fingerprint"), in->run_id));
   TRY(forget_after(in, first_step));
   TRY(find_last_step(in));
   for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
-    TRY(ingest_put_summary(in, numbers[i], ingest_real(event, numbers[i])));
+    TRY(ingest_put_summary(in, numbers[i], json_number_of(event, numbers[i])));
   TRY(put_numbers_under(in, event, "parameters"));
   TRY(put_numbers_under(in, event, "flops_per_sample"));
 cleanup:
@@ -242,7 +242,7 @@ typedef struct {
  * row before; the trainer's running total says what the others took. */
 static void spread_old_row(const ingest *in, const json_t *event, step_row *row) {
   double before = in->last.step ? in->last.told_seconds : 0;
-  double between = ingest_real(event, "train_seconds") - before;
+  double between = json_number_of(event, "train_seconds") - before;
   row->steps = row->step - in->last.step;
   if (row->steps == 1) return;
   row->values[0] = between > 0 ? between : row->values[0] * (double)row->steps;
@@ -275,7 +275,7 @@ static err merge_with_last(ingest *in, step_row *row) {
 
 static err take_step(ingest *in, const json_t *event) {
   step_row row = {.step = ingest_integer(event, "step"), .steps = ingest_integer(event, "steps")};
-  for (int i = 0; i < SUMS; i++) row.values[i] = ingest_real(event, sums[i]);
+  for (int i = 0; i < SUMS; i++) row.values[i] = json_number_of(event, sums[i]);
   if (row.step < 1) return NULL;
   err error = NULL;
   if (row.step <= in->last.step) { /* said before: the later word counts */
@@ -288,7 +288,7 @@ static err take_step(ingest *in, const json_t *event) {
   if (!error) error = merge_with_last(in, &row);
   if (error) return error;
   in->last.train_seconds += own > 0 ? own : 0;
-  in->last.told_seconds = ingest_real(event, "train_seconds");
+  in->last.told_seconds = json_number_of(event, "train_seconds");
   in->last.step = row.step;
   in->last.attempt = in->process.attempt;
   in->last.is_boundary = false;
@@ -301,12 +301,12 @@ static err take_step(ingest *in, const json_t *event) {
                  " device_other_processes, reconstruction_loss)"
                  " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                  "iiidddddiidddddddddddd", in->run_id, row.step, ingest_integer(event, "samples"),
-                 ingest_real(event, "loss"), ingest_real(event, "learning_rate"),
-                 ingest_real(event, "logit_scale"), ingest_real(event, "grad_norm"),
+                 json_number_of(event, "loss"), json_number_of(event, "learning_rate"),
+                 json_number_of(event, "logit_scale"), json_number_of(event, "grad_norm"),
                  in->last.train_seconds, in->process.attempt, row.steps, v[0], v[1], v[2], v[3],
-                 v[4], v[5], v[6], v[7], v[8], ingest_real(event, "device_mhz"),
-                 ingest_real(event, "device_other_processes"),
-                 ingest_real(event, "reconstruction_loss"));
+                 v[4], v[5], v[6], v[7], v[8], json_number_of(event, "device_mhz"),
+                 json_number_of(event, "device_other_processes"),
+                 json_number_of(event, "reconstruction_loss"));
 }
 
 /* ---- evaluations ---- */
@@ -326,7 +326,7 @@ static err find_ordinal(ingest *in, const char *task, const char *set, int64_t *
 /* A value that is no number is kept as missing, with a warning that says why. */
 static err put_metric(ingest *in, const json_t *event, int64_t ordinal, const char *metric,
                       const json_t *value) {
-  const char *set = ingest_text(event, "set"), *task = ingest_text(event, "task");
+  const char *set = json_text_of(event, "set"), *task = json_text_of(event, "task");
   int64_t step = ingest_integer(event, "step");
   double number = json_is_number(value) ? json_number_value(value) : NAN;
   err error = sql_run(in->s,
@@ -335,12 +335,12 @@ static err put_metric(ingest *in, const json_t *event, int64_t ordinal, const ch
                       " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                       "iiitttdidd", in->run_id, step, ordinal, set, task, metric, number,
                       ingest_integer(event, "samples"), in->last.train_seconds,
-                      ingest_real(event, "seconds"));
+                      json_number_of(event, "seconds"));
   if (error || isfinite(number)) return error;
   strbuf why = {0};
   strbuf_format(&why, "%s %s on %s at step %lld is not a number: it is missing here", task, metric,
                 set, (long long)step);
-  error = ingest_put_warning(in, "metric", strbuf_string(&why), ingest_text(event, "time"));
+  error = ingest_put_warning(in, "metric", strbuf_string(&why), json_text_of(event, "time"));
   strbuf_free(&why);
   return error;
 }
@@ -364,7 +364,7 @@ static err put_blob(ingest *in, const json_t *event, const char *metric, const c
   int64_t items = ingest_integer(metrics, is_by_text ? "texts" : "images");
   err error = decode(text, &bytes, &length);
   if (error) {
-    err warned = ingest_put_warning(in, "outcome", err_message(error), ingest_text(event, "time"));
+    err warned = ingest_put_warning(in, "outcome", err_message(error), json_text_of(event, "time"));
     err_free(error);
     return warned;
   }
@@ -372,11 +372,11 @@ static err put_blob(ingest *in, const json_t *event, const char *metric, const c
     error = sql_run(in->s,
                     "INSERT OR REPLACE INTO outcome (run_id, set_name, task, metric, step, items,"
                     " hits) VALUES (?, ?, ?, ?, ?, ?, ?)",
-                    "itttiib", in->run_id, ingest_text(event, "set"), ingest_text(event, "task"),
+                    "itttiib", in->run_id, json_text_of(event, "set"), json_text_of(event, "task"),
                     metric, ingest_integer(event, "step"), items, (const void *)bytes, length);
   else
     error = ingest_put_warning(in, "outcome", "hits of another length than the set's items",
-                               ingest_text(event, "time"));
+                               json_text_of(event, "time"));
   free(bytes);
   return error;
 }
@@ -388,14 +388,14 @@ static err put_labels(ingest *in, const json_t *event) {
   if (!text) return NULL;
   err error = decode(text, &bytes, &length);
   if (error) {
-    err warned = ingest_put_warning(in, "outcome", err_message(error), ingest_text(event, "time"));
+    err warned = ingest_put_warning(in, "outcome", err_message(error), json_text_of(event, "time"));
     err_free(error);
     return warned;
   }
   error = sql_run(in->s,
                   "INSERT OR REPLACE INTO outcome_labels (run_id, set_name, labels)"
                   " VALUES (?, ?, ?)",
-                  "itb", in->run_id, ingest_text(event, "set"), (const void *)bytes, length);
+                  "itb", in->run_id, json_text_of(event, "set"), (const void *)bytes, length);
   free(bytes);
   return error;
 }
@@ -404,7 +404,7 @@ static err take_eval(ingest *in, const json_t *event) {
   const char *metric;
   json_t *value;
   int64_t ordinal;
-  err error = find_ordinal(in, ingest_text(event, "task"), ingest_text(event, "set"), &ordinal);
+  err error = find_ordinal(in, json_text_of(event, "task"), json_text_of(event, "set"), &ordinal);
   json_object_foreach(json_object_get(event, "metrics"), metric, value) {
     if (error) break;
     error = put_metric(in, event, ordinal, metric, value);
@@ -425,9 +425,9 @@ static err take_checkpoint(ingest *in, const json_t *event) {
   return sql_run(in->s,
                  "INSERT OR REPLACE INTO artifact (run_id, path, kind, step, samples, bytes,"
                  " seconds) VALUES (?, ?, 'checkpoint', ?, ?, ?, ?)",
-                 "itiiid", in->run_id, fs_name(ingest_text(event, "path")),
+                 "itiiid", in->run_id, fs_name(json_text_of(event, "path")),
                  ingest_integer(event, "step"), ingest_integer(event, "samples"),
-                 ingest_integer(event, "bytes"), ingest_real(event, "seconds"));
+                 ingest_integer(event, "bytes"), json_number_of(event, "seconds"));
 }
 
 static err take_memory(ingest *in, const json_t *event) {
@@ -439,13 +439,13 @@ static err take_memory(ingest *in, const json_t *event) {
                  " FROM memory WHERE run_id = ?1",
                  "iiidddddd", in->run_id, in->process.attempt, step, count_of(event, "peak_bytes"),
                  count_of(event, "planned_bytes"), count_of(event, "host_peak_bytes"),
-                 count_of(event, "device_used_bytes"), ingest_real(event, "utilisation"),
-                 ingest_real(event, "power_watts"));
+                 count_of(event, "device_used_bytes"), json_number_of(event, "utilisation"),
+                 json_number_of(event, "power_watts"));
 }
 
 static err take_warning(ingest *in, const json_t *event) {
-  return ingest_put_warning(in, ingest_text(event, "kind"), ingest_text(event, "message"),
-                            ingest_text(event, "time"));
+  return ingest_put_warning(in, json_text_of(event, "kind"), json_text_of(event, "message"),
+                            json_text_of(event, "time"));
 }
 
 /* ---- end ---- */
@@ -458,12 +458,13 @@ static err take_old_end(ingest *in, const json_t *event) {
   return sql_run(in->s,
                  "UPDATE process SET energy_joules = ?, other_cpus = ?, stolen_share = ?"
                  " WHERE run_id = ? AND number = ?",
-                 "dddii", ingest_real(event, "energy_joules"), ingest_real(event, "other_cpus"),
-                 ingest_real(event, "stolen_share"), in->run_id, in->process.number);
+                 "dddii", json_number_of(event, "energy_joules"),
+                 json_number_of(event, "other_cpus"), json_number_of(event, "stolen_share"),
+                 in->run_id, in->process.number);
 }
 
 static err take_end(ingest *in, const json_t *event) {
-  const char *status = ingest_text(event, "status");
+  const char *status = json_text_of(event, "status");
   int64_t attempt = in->process.attempt;
   in->has_settled = true;
   err error = in->process.number ? NULL : find_attempt(in, event, &attempt);
@@ -473,8 +474,8 @@ static err take_end(ingest *in, const json_t *event) {
   return sql_run(in->s, /* what flipbench saw of the process's end says more */
                  "UPDATE attempt SET ended = ?, status = ?, kind = ?, message = ?"
                  " WHERE run_id = ? AND number = ? AND status = 'running'",
-                 "ttttii", ingest_text(event, "time"), status, ingest_text(event, "kind"),
-                 ingest_text(event, "message"), in->run_id, attempt);
+                 "ttttii", json_text_of(event, "time"), status, json_text_of(event, "kind"),
+                 json_text_of(event, "message"), in->run_id, attempt);
 }
 
 err events_take(ingest *in, const json_t *event) {
@@ -485,7 +486,7 @@ err events_take(ingest *in, const json_t *event) {
                {"start", take_start},   {"checkpoint", take_checkpoint},
                {"memory", take_memory}, {"warning", take_warning},
                {"end", take_end}};
-  const char *name = ingest_text(event, "event"), *time = ingest_text(event, "time");
+  const char *name = json_text_of(event, "event"), *time = json_text_of(event, "time");
   err error = NULL;
   for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
     if (strcmp(kinds[i].name, name) == 0) error = kinds[i].take(in, event);

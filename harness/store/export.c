@@ -10,8 +10,11 @@
 #include "base/mem.h"
 #include "base/base64.h"
 #include "store/csv.h"
+#include "store/export_parquet.h"
 #include "store/experiments.h"
 #include "store/sql.h"
+
+static const char *const export_extensions[] = {"csv", "jsonl", "parquet"};
 
 enum { FLUSH_BYTES = 1 << 20 };
 
@@ -94,18 +97,19 @@ static void write_csv_row(sqlite3_stmt *rows, strbuf *out) {
   strbuf_free(&bytes);
 }
 
-static err flush(int fd, const char *path, strbuf *out) {
-  if (out->is_broken) return mem_error(out->length, path);
-  err error = fs_write_all(fd, strbuf_string(out), out->length, path);
+static err flush(fs_writer *file, strbuf *out) {
+  if (out->is_broken) return mem_error(out->length, file->path);
+  err error = fs_writer_add(file, strbuf_string(out), out->length);
   strbuf_clear(out);
   return error;
 }
 
-static err write_rows(store *s, sqlite3_stmt *rows, export_format format, int fd, const char *path,
+static err write_rows(store *s, sqlite3_stmt *rows, export_format format, fs_writer *file,
                       int64_t *count) {
   strbuf out = {0};
   bool more = false;
   err error = NULL;
+  if (format == EXPORT_PARQUET) return export_parquet_rows(s, rows, file->fd, file->path, count);
   if (format == EXPORT_CSV) write_csv_head(rows, &out);
   while (!error && !(error = sql_next(s, rows, &more)) && more) {
     if (format == EXPORT_CSV)
@@ -113,9 +117,9 @@ static err write_rows(store *s, sqlite3_stmt *rows, export_format format, int fd
     else
       write_json_row(rows, &out);
     ++*count;
-    if (out.length >= FLUSH_BYTES) error = flush(fd, path, &out);
+    if (out.length >= FLUSH_BYTES) error = flush(file, &out);
   }
-  if (!error) error = flush(fd, path, &out);
+  if (!error) error = flush(file, &out);
   strbuf_free(&out);
   return error;
 }
@@ -130,7 +134,8 @@ static bool has_column(sqlite3_stmt *rows, const char *name) {
 static err select_table(store *s, const char *table, const char *experiment, sqlite3_stmt **rows) {
   strbuf sql = {0};
   strbuf_format(&sql, "SELECT * FROM \"%s\"", table);
-  err error = sql_query_once(s, rows, strbuf_string(&sql));
+  err error =
+      sql.is_broken ? mem_error(0, "an export") : sql_query_once(s, rows, strbuf_string(&sql));
   const char *condition = NULL;
   if (experiment && strcmp(table, "experiment") == 0) condition = "name = ?1";
   if (experiment && strcmp(table, "cell") == 0)
@@ -140,8 +145,10 @@ static err select_table(store *s, const char *table, const char *experiment, sql
     if (has_column(*rows, belongings[i].column)) condition = belongings[i].condition;
   if (!error && condition) {
     sqlite3_finalize(*rows);
+    *rows = NULL;
     strbuf_format(&sql, " WHERE %s", condition);
-    error = sql_query_once(s, rows, strbuf_string(&sql));
+    error =
+        sql.is_broken ? mem_error(0, "an export") : sql_query_once(s, rows, strbuf_string(&sql));
     if (!error && sqlite3_bind_text(*rows, 1, experiment, -1, SQLITE_TRANSIENT) != SQLITE_OK)
       error = mem_error(0, "an export");
   }
@@ -151,28 +158,20 @@ static err select_table(store *s, const char *table, const char *experiment, sql
 
 static err export_table(store *s, const char *table, const export_options *options,
                         export_count *count) {
-  strbuf path = {0}, temporary = {0};
+  strbuf path = {0};
+  fs_writer file = {0};
   sqlite3_stmt *rows = NULL;
   err error = select_table(s, table, options->experiment, &rows);
   strbuf_format(&path, "%s/%s.%s", options->folder, table,
-                options->format == EXPORT_CSV ? "csv" : "jsonl");
-  strbuf_format(&temporary, "%s.part", strbuf_string(&path));
-  int fd = -1;
-  if (!error) {
-    fd = open(strbuf_string(&temporary), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    if (fd < 0) error = err_new(ERR_IO, "%s: cannot be written", strbuf_string(&temporary));
-  }
-  if (!error) error = write_rows(s, rows, options->format, fd, strbuf_string(&path), &count->rows);
-  if (!error) {
-    error = fs_commit(fd, strbuf_string(&temporary), strbuf_string(&path));
-    count->files++;
-  } else if (fd >= 0) {
-    close(fd);
-    unlink(strbuf_string(&temporary));
-  }
+                export_extensions[options->format]);
+  if (!error && path.is_broken) error = mem_error(0, "a path");
+  if (!error) error = fs_writer_open(&file, path.data);
+  if (!error) error = write_rows(s, rows, options->format, &file, &count->rows);
+  if (!error) error = fs_writer_commit(&file);
+  if (!error) count->files++;
+  fs_writer_close(&file);
   sqlite3_finalize(rows);
   strbuf_free(&path);
-  strbuf_free(&temporary);
   return error;
 }
 

@@ -1,11 +1,11 @@
-/* Every table and view of the record as files that other programs read: CSV or JSON lines, one
- * file each, named after the table. */
+/* Every table and view of the record as files that other programs read: CSV, JSON lines or
+ * Parquet, one file each, named after the table. */
 #ifndef FLIPBENCH_STORE_EXPORT_H
 #define FLIPBENCH_STORE_EXPORT_H
 
 #include "store/store.h"
 
-typedef enum { EXPORT_CSV, EXPORT_JSON_LINES } export_format;
+typedef enum { EXPORT_CSV, EXPORT_JSON_LINES, EXPORT_PARQUET } export_format;
 
 typedef struct {
   const char *folder; /* made when missing */
@@ -18,8 +18,8 @@ typedef struct {
   int64_t rows;
 } export_count;
 
-/* NULL is an empty field in CSV, null in JSON. Columns that hold JSON are objects and lists in
- * JSON lines. All is read in one transaction, so that the files agree with one another. */
+/* NULL is an empty field in CSV, null in JSON and Parquet. Columns that hold JSON are objects and
+ * lists in JSON lines. All is read in one transaction, so that the files agree with one another. */
 err store_export(store *s, const export_options *options, export_count *count) ERR_MUST_CHECK;
 
 #endif

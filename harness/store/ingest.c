@@ -14,21 +14,11 @@
 #include "store/numbers.h"
 #include "store/runs.h"
 
-const char *ingest_text(const json_t *object, const char *key) {
-  const char *text = json_string_value(json_object_get(object, key));
-  return text ? text : "";
-}
-
 int64_t ingest_integer(const json_t *object, const char *key) {
   const json_t *value = json_object_get(object, key);
   double real = json_number_value(value);
   if (!(fabs(real) < 0x1p62)) return 0;
   return json_is_real(value) ? (int64_t)real : json_integer_value(value);
-}
-
-double ingest_real(const json_t *object, const char *key) {
-  const json_t *value = json_object_get(object, key);
-  return json_is_number(value) ? json_number_value(value) : (double)NAN;
 }
 
 err ingest_put_summary(ingest *in, const char *name, double value) {
@@ -48,13 +38,13 @@ err ingest_put_warning(ingest *in, const char *kind, const char *message, const 
 
 static err create_run(ingest *in, const json_t *line) {
   err error = NULL;
-  const char *cell = ingest_text(line, "cell");
+  const char *cell = json_text_of(line, "cell");
   if (!*cell) return NULL;
   TRY(sql_run(in->s, "INSERT OR IGNORE INTO cell (id, settings) VALUES (?, '{}')", "t", cell));
   TRY(sql_run(in->s,
               "INSERT OR IGNORE INTO run (cell_id, directory, status, started)"
               " VALUES (?, ?, 'running', ?)",
-              "ttt", cell, in->directory, ingest_text(line, "time")));
+              "ttt", cell, in->directory, json_text_of(line, "time")));
   TRY(sql_integer(in->s, 0, &in->run_id, "SELECT id FROM run WHERE directory = ?", "t",
                   in->directory));
 cleanup:
@@ -71,15 +61,15 @@ static err take_attempt_start(ingest *in, const json_t *line) {
                 "INSERT OR IGNORE INTO attempt (run_id, number, pid, started, command)"
                 " VALUES (?, ?, ?, ?, ?)",
                 "iiitt", in->run_id, ingest_integer(line, "attempt"), ingest_integer(line, "pid"),
-                ingest_text(line, "time"), command ? command : "[]");
-  if (!error && in->run_id && *ingest_text(line, "data_stamp"))
+                json_text_of(line, "time"), command ? command : "[]");
+  if (!error && in->run_id && *json_text_of(line, "data_stamp"))
     error = sql_run(in->s, "UPDATE run SET data_stamp = ? WHERE id = ?", "ti",
-                    ingest_text(line, "data_stamp"), in->run_id);
+                    json_text_of(line, "data_stamp"), in->run_id);
   /* what was foretold of the run, beside what will be measured */
   if (!error && in->run_id)
-    error = ingest_put_summary(in, "predicted_seconds", ingest_real(line, "predicted_seconds"));
+    error = ingest_put_summary(in, "predicted_seconds", json_number_of(line, "predicted_seconds"));
   if (!error && in->run_id)
-    error = ingest_put_summary(in, "predicted_bytes", ingest_real(line, "predicted_bytes"));
+    error = ingest_put_summary(in, "predicted_bytes", json_number_of(line, "predicted_bytes"));
   free(command);
   return error;
 }
@@ -90,23 +80,23 @@ static err take_attempt_end(ingest *in, const json_t *line) {
   return sql_run(in->s,
                  "UPDATE attempt SET ended = ?, status = ?, exit_code = ?, signal = ?, kind = ?,"
                  " message = ?, log_tail = ? WHERE run_id = ? AND number = ?",
-                 "ttiitttii", ingest_text(line, "time"), ingest_text(line, "status"),
+                 "ttiitttii", json_text_of(line, "time"), json_text_of(line, "status"),
                  ingest_integer(line, "exit_code"), ingest_integer(line, "signal"),
-                 ingest_text(line, "kind"), ingest_text(line, "message"),
-                 ingest_text(line, "log_tail"), in->run_id, ingest_integer(line, "attempt"));
+                 json_text_of(line, "kind"), json_text_of(line, "message"),
+                 json_text_of(line, "log_tail"), in->run_id, ingest_integer(line, "attempt"));
 }
 
 /* What people say of a run: `flipbench runs`. */
 static err take_note(ingest *in, const json_t *line) {
-  return store_note_run(in->s, in->run_id, ingest_text(line, "text"));
+  return store_note_run(in->s, in->run_id, json_text_of(line, "text"));
 }
 
 static err take_tag(ingest *in, const json_t *line) {
-  return store_tag_run(in->s, in->run_id, ingest_text(line, "text"), true);
+  return store_tag_run(in->s, in->run_id, json_text_of(line, "text"), true);
 }
 
 static err take_untag(ingest *in, const json_t *line) {
-  return store_tag_run(in->s, in->run_id, ingest_text(line, "text"), false);
+  return store_tag_run(in->s, in->run_id, json_text_of(line, "text"), false);
 }
 
 static err take_archive(ingest *in, const json_t *line) {
@@ -130,7 +120,7 @@ static err take_attempt(ingest *in, const json_t *line) {
                {"untag", take_untag},
                {"archive", take_archive},
                {"restore", take_restore}};
-  const char *event = ingest_text(line, "event");
+  const char *event = json_text_of(line, "event");
   for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
     if (strcmp(kinds[i].name, event) == 0 && (i == 0 || in->run_id)) return kinds[i].take(in, line);
   return NULL;

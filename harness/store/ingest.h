@@ -5,6 +5,7 @@
 
 #include <jansson.h>
 
+#include "base/json_read.h"
 #include "store/sql.h"
 
 typedef struct {
@@ -29,11 +30,9 @@ typedef struct {
   bool has_settled; /* something came that run-level numbers must be made for at once */
 } ingest;
 
-/* Members of an object. Text: "" for what is missing. Integer: 0 for what is missing, null or
- * beyond any count. Real: NaN, which is stored as NULL, for what is missing or null. */
-const char *ingest_text(const json_t *object, const char *key);
+/* 0 for what is missing, null or beyond any count. Other members: json_text_of, and json_number_of,
+ * whose NaN is stored as NULL. */
 int64_t ingest_integer(const json_t *object, const char *key);
-double ingest_real(const json_t *object, const char *key);
 
 err ingest_put_summary(ingest *in, const char *name, double value) ERR_MUST_CHECK;
 err ingest_put_warning(ingest *in, const char *kind, const char *message,

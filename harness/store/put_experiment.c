@@ -2,12 +2,8 @@
 
 #include <jansson.h>
 
+#include "base/json_read.h"
 #include "store/sql.h"
-
-static const char *text_of(const json_t *object, const char *key) {
-  const char *text = json_string_value(json_object_get(object, key));
-  return text ? text : "";
-}
 
 /* A JSON value as text of its own. The strbuf keeps it. */
 static const char *dump(const json_t *value, strbuf *out) {
@@ -20,7 +16,7 @@ static const char *dump(const json_t *value, strbuf *out) {
 
 static err put_cell(store *s, int64_t experiment, const json_t *cell, int64_t position) {
   strbuf settings = {0}, axes = {0};
-  const char *id = text_of(cell, "id");
+  const char *id = json_text_of(cell, "id");
   dump(json_object_get(cell, "settings"), &settings);
   dump(json_object_get(cell, "axes"), &axes);
   err error = sql_run(s,
@@ -34,7 +30,7 @@ static err put_cell(store *s, int64_t experiment, const json_t *cell, int64_t po
                     "INSERT INTO experiment_cell"
                     " (experiment_id, cell_id, position, label, tuning, axes)"
                     " VALUES (?, ?, ?, ?, ?, ?)",
-                    "itittt", experiment, id, position, text_of(cell, "label"),
+                    "itittt", experiment, id, position, json_text_of(cell, "label"),
                     json_string_value(json_object_get(cell, "tuning")), strbuf_string(&axes));
   strbuf_free(&settings);
   strbuf_free(&axes);
@@ -50,10 +46,10 @@ static err put_reference(store *s, int64_t experiment, const json_t *reference) 
                       "INSERT INTO reference_value"
                       " (experiment_id, axes, metric, value, is_verified, source)"
                       " VALUES (?, ?, ?, ?, ?, ?)",
-                      "ittdit", experiment, strbuf_string(&axes), text_of(reference, "metric"),
+                      "ittdit", experiment, strbuf_string(&axes), json_text_of(reference, "metric"),
                       json_number_value(value),
                       (int64_t)json_is_true(json_object_get(reference, "verified")),
-                      text_of(reference, "source"));
+                      json_text_of(reference, "source"));
   strbuf_free(&axes);
   return error;
 }
@@ -78,18 +74,17 @@ static err put_head(store *s, const json_t *document, const char *digest) {
   const json_t *cell_words = json_object_get(document, "set_cell");
   if (words) dump(words, &set);
   if (cell_words) dump(cell_words, &set_cell);
-  err error =
-      sql_run(s,
-              "INSERT INTO experiment (name, title, source, path, profile, digest, text, set_words,"
-              " set_cell_words) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (name) DO UPDATE SET"
-              " title = excluded.title, source = excluded.source, path = excluded.path,"
-              " profile = excluded.profile, digest = excluded.digest, text = excluded.text,"
-              " set_words = excluded.set_words, set_cell_words = excluded.set_cell_words",
-              "ttttttttt", text_of(document, "name"), text_of(document, "title"),
-              text_of(document, "source"), text_of(document, "path"),
-              text_of(document, "profile"), digest, text_of(document, "text"),
-              set.length ? strbuf_string(&set) : "[]",
-              set_cell.length ? strbuf_string(&set_cell) : "[]");
+  err error = sql_run(
+      s,
+      "INSERT INTO experiment (name, title, source, path, profile, digest, text, set_words,"
+      " set_cell_words) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (name) DO UPDATE SET"
+      " title = excluded.title, source = excluded.source, path = excluded.path,"
+      " profile = excluded.profile, digest = excluded.digest, text = excluded.text,"
+      " set_words = excluded.set_words, set_cell_words = excluded.set_cell_words",
+      "ttttttttt", json_text_of(document, "name"), json_text_of(document, "title"),
+      json_text_of(document, "source"), json_text_of(document, "path"),
+      json_text_of(document, "profile"), digest, json_text_of(document, "text"),
+      set.length ? strbuf_string(&set) : "[]", set_cell.length ? strbuf_string(&set_cell) : "[]");
   strbuf_free(&set);
   strbuf_free(&set_cell);
   return error;
@@ -105,13 +100,13 @@ err store_put_experiment(store *s, const char *json, size_t length) {
   if (error || is_known) return error;
   json_error_t problem;
   document = json_loadb(json, length, 0, &problem);
-  if (!document || !*text_of(document, "name"))
+  if (!document || !*json_text_of(document, "name"))
     FAIL(ERR_INPUT, "not an experiment record: %s", document ? "it has no name" : problem.text);
   TRY(sql_begin(s));
   error = put_head(s, document, digest);
   if (!error)
     error = sql_integer(s, 0, &id, "SELECT id FROM experiment WHERE name = ?", "t",
-                        text_of(document, "name"));
+                        json_text_of(document, "name"));
   if (!error) error = put_parts(s, id, document);
   error = sql_end(s, error);
 cleanup:

@@ -8,38 +8,29 @@
 #include <jansson.h>
 
 #include "base/fs.h"
+#include "base/json_read.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "store/sql.h"
 
-static const char *text_of(const json_t *object, const char *key) {
-  const char *text = json_string_value(json_object_get(object, key));
-  return text ? text : "";
-}
-
-/* NaN, which SQLite keeps as NULL, for what is no number. */
-static double number_of(const json_t *object, const char *key) {
-  const json_t *value = json_object_get(object, key);
-  return json_is_number(value) ? json_number_value(value) : (double)NAN;
-}
-
 static err take_sample(store *s, const char *session, const json_t *line) {
-  return sql_run(s,
-                 "INSERT OR IGNORE INTO benchmark_sample (session, ordinal, series, metric, words,"
-                 " build, machine, side, round, commit_id, dirty, committed, time, value,"
-                 " other_cpus, stolen_share, is_disturbed)"
-                 " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                 "titttttt"
-                 "itttt"
-                 "dddi",
-                 session, (int64_t)json_integer_value(json_object_get(line, "ordinal")),
-                 text_of(line, "series"), text_of(line, "metric"), text_of(line, "words"),
-                 text_of(line, "build"), text_of(line, "machine"), text_of(line, "side"),
-                 (int64_t)json_integer_value(json_object_get(line, "round")),
-                 text_of(line, "commit"), text_of(line, "dirty"), text_of(line, "committed"),
-                 text_of(line, "time"), number_of(line, "value"), number_of(line, "other_cpus"),
-                 number_of(line, "stolen_share"),
-                 (int64_t)json_is_true(json_object_get(line, "is_disturbed")));
+  return sql_run(
+      s,
+      "INSERT OR IGNORE INTO benchmark_sample (session, ordinal, series, metric, words,"
+      " build, machine, side, round, commit_id, dirty, committed, time, value,"
+      " other_cpus, stolen_share, is_disturbed)"
+      " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+      "titttttt"
+      "itttt"
+      "dddi",
+      session, (int64_t)json_integer_value(json_object_get(line, "ordinal")),
+      json_text_of(line, "series"), json_text_of(line, "metric"), json_text_of(line, "words"),
+      json_text_of(line, "build"), json_text_of(line, "machine"), json_text_of(line, "side"),
+      (int64_t)json_integer_value(json_object_get(line, "round")), json_text_of(line, "commit"),
+      json_text_of(line, "dirty"), json_text_of(line, "committed"), json_text_of(line, "time"),
+      json_number_of(line, "value"), json_number_of(line, "other_cpus"),
+      json_number_of(line, "stolen_share"),
+      (int64_t)json_is_true(json_object_get(line, "is_disturbed")));
 }
 
 static err take_session(store *s, const char *folder, const char *name) {

@@ -7,6 +7,7 @@
 
 #include "base/fs.h"
 #include "base/mem.h"
+#include "base/shipped.h"
 #include "sweep/directory.h"
 #include "sweep/again.h"
 #include "sweep/retry.h"
@@ -17,14 +18,13 @@
 
 err run_find_flip(char **path) {
   const char *given = getenv("FLIP");
-  char self[4096];
+  char self[PATH_MAX];
   *path = NULL;
   if (given && *given) {
-    *path = mem_copy_string(given);
+    *path = strchr(given, '/') ? mem_copy_string(given) : fs_join(".", given);
   } else {
-    ssize_t length = readlink("/proc/self/exe", self, sizeof self - 1);
-    if (length <= 0) return err_new(ERR_IO, "cannot find this program's folder; set FLIP");
-    self[length] = '\0';
+    if (!shipped_program(self))
+      return err_new(ERR_IO, "cannot find this program's folder; set FLIP");
     *strrchr(self, '/') = '\0';
     *path = fs_join(self, "flip");
   }

@@ -5,17 +5,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/command.h"
 #include "base/fs.h"
 #include "base/mem.h"
 #include "sweep/limits.h"
 #include "sweep/stamp.h"
 
-enum { EXIT_INTERRUPTED = 130, EXIT_CANNOT_START = 127 };
+enum { EXIT_INTERRUPTED = 130 };
 
 static err write_config(const run_options *options, const run_cell *cell, const char *init_from,
                         char **path) {
@@ -33,34 +33,23 @@ static err write_config(const run_options *options, const run_cell *cell, const 
   return error;
 }
 
+/* What a trainer does before it is one. */
 typedef struct {
   char *const *command, **environment;
   const slot *place;
   char *cgroup_procs; /* file that the process writes itself into; NULL: none */
   int64_t memory_bytes;
-  int log_fd, lock_fd;
-  pid_t parent;
+  int lock_fd;
   const sigset_t *unblocked;
 } birth;
 
 /* In the child, after fork: only what is safe there. */
-static void become_trainer(const birth *b) {
-  setpgid(0, 0);
-  prctl(PR_SET_PDEATHSIG, SIGTERM);
-  if (getppid() != b->parent) _exit(EXIT_CANNOT_START); /* flipbench died in between */
-  int null_fd = open("/dev/null", O_RDONLY);
-  dup2(null_fd, STDIN_FILENO);
-  dup2(b->log_fd, STDOUT_FILENO);
-  dup2(b->log_fd, STDERR_FILENO);
+static void prepare_trainer(const void *context) {
+  const birth *b = context;
   fcntl(b->lock_fd, F_SETFD, 0); /* held for as long as the trainer lives */
   if (b->place && b->place->is_pinned)
     sched_setaffinity(0, sizeof b->place->cores, &b->place->cores);
   if (b->memory_bytes > 0) limits_enter(b->cgroup_procs, b->memory_bytes);
-  sigprocmask(SIG_SETMASK, b->unblocked, NULL);
-  execve(b->command[0], b->command, b->environment);
-  static const char problem[] = "flipbench: the trainer cannot be started\n";
-  if (write(STDERR_FILENO, problem, sizeof problem - 1) < 0) _exit(EXIT_CANNOT_START);
-  _exit(EXIT_CANNOT_START);
 }
 
 static void free_environment(char **variables) {
@@ -102,20 +91,23 @@ static err make_environment(const process_wishes *wishes, char ***made) {
   return error;
 }
 
-static err spawn(const run_options *options, const run_cell *cell, birth *b, pid_t *pid) {
+static err spawn(const run_options *options, const run_cell *cell, const birth *b, pid_t *pid) {
   char *log_path = directory_path(options->results, cell->directory, "log.txt");
   if (!log_path) return mem_error(0, "a path");
-  err error = NULL;
-  b->log_fd = open(log_path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
-  b->parent = getpid();
-  if (b->log_fd < 0) {
-    error = err_errno(errno, "%s: cannot open", log_path);
-  } else if ((*pid = fork()) == 0) {
-    become_trainer(b);
-  } else if (*pid < 0) {
-    error = err_errno(errno, "cannot start a process");
-  }
-  if (b->log_fd >= 0) close(b->log_fd);
+  int log_fd = open(log_path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+  command_call call = {.words = b->command,
+                       .environment = b->environment,
+                       .out = log_fd,
+                       .err = log_fd,
+                       .mask = b->unblocked,
+                       .has_no_input = true,
+                       .leads_group = true,
+                       .dies_with_parent = true,
+                       .prepare = prepare_trainer,
+                       .context = b};
+  err error =
+      log_fd < 0 ? err_errno(errno, "%s: cannot open", log_path) : command_start(&call, pid);
+  if (log_fd >= 0) close(log_fd);
   free(log_path);
   return error;
 }
@@ -248,7 +240,7 @@ static void judge_exit(const process *p, const run_cell *cell, int wait_status, 
     strcpy(v->kind, "protocol");
     strbuf_append(&v->message, "ended well but wrote no end event");
   } else {
-    strcpy(v->kind, code == 2 ? "input" : code == EXIT_CANNOT_START ? "start" : "other");
+    strcpy(v->kind, code == 2 ? "input" : code == COMMAND_NOT_FOUND ? "start" : "other");
     if (*tail)
       strbuf_append(&v->message, last_line(tail));
     else

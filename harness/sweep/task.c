@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/json.h"
+#include "base/json_read.h"
 #include "base/mem.h"
 #include "sweep/process.h"
 
@@ -80,16 +81,6 @@ static void free_task(task *t) {
   free(t->environment.items);
 }
 
-static const char *text_of(const json_t *object, const char *key) {
-  const char *text = json_string_value(json_object_get(object, key));
-  return text ? text : "";
-}
-
-static double number_of(const json_t *object, const char *key) {
-  const json_t *value = json_object_get(object, key);
-  return json_is_number(value) ? json_number_value(value) : NAN;
-}
-
 static err read_environment(const json_t *object, spec_pairs *environment) {
   const char *key;
   json_t *value;
@@ -111,18 +102,18 @@ static err fill_task(const json_t *object, const char *list, task *t) {
   if (!folder) return mem_error(0, "the task");
   char *slash = strrchr(folder, '/');
   if (slash) *slash = '\0';
-  config = fs_join(slash ? folder : ".", text_of(object, "config"));
-  snprintf(t->cell.id, sizeof t->cell.id, "%s", text_of(object, "cell"));
-  t->cell.label = mem_copy_string(text_of(object, "label"));
+  config = fs_join(slash ? folder : ".", json_text_of(object, "config"));
+  snprintf(t->cell.id, sizeof t->cell.id, "%s", json_text_of(object, "cell"));
+  t->cell.label = mem_copy_string(json_text_of(object, "label"));
   t->cell.parent = SPEC_NO_PARENT;
   t->run = (run_cell){.cell = &t->cell,
-                      .directory = mem_copy_string(text_of(object, "directory")),
-                      .why = mem_copy_string(text_of(object, "why")),
-                      .limits = {.time_seconds = number_of(object, "limit_seconds"),
-                                 .memory_bytes = (int64_t)number_of(object, "limit_bytes")},
-                      .predicted_seconds = number_of(object, "predicted_seconds"),
-                      .predicted_bytes = number_of(object, "predicted_bytes")};
-  if (*text_of(object, "parent")) t->parent = mem_copy_string(text_of(object, "parent"));
+                      .directory = mem_copy_string(json_text_of(object, "directory")),
+                      .why = mem_copy_string(json_text_of(object, "why")),
+                      .limits = {.time_seconds = json_number_of(object, "limit_seconds"),
+                                 .memory_bytes = (int64_t)json_number_of(object, "limit_bytes")},
+                      .predicted_seconds = json_number_of(object, "predicted_seconds"),
+                      .predicted_bytes = json_number_of(object, "predicted_bytes")};
+  if (*json_text_of(object, "parent")) t->parent = mem_copy_string(json_text_of(object, "parent"));
   if (!config || !t->cell.label || !t->run.directory || !t->run.why)
     error = mem_error(0, "the task");
   if (!error) error = read_environment(object, &t->environment);

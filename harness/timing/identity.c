@@ -46,12 +46,7 @@ err identity_of_program(const char *program, const char *repository, program_ide
 }
 
 void identity_of_machine(char *name, size_t size) {
-  char line[256], *colon = NULL;
-  machine_state m = machine_look("");
-  FILE *file = fopen("/proc/cpuinfo", "re");
-  while (file && !colon && fgets(line, sizeof line, file))
-    if (strncmp(line, "model name", 10) == 0) colon = strchr(line, ':');
-  if (file) fclose(file);
-  if (colon) colon[strcspn(colon, "\n")] = '\0';
-  snprintf(name, size, "%.120s, %d CPUs", colon ? colon + 2 : "unknown", m.cpus);
+  char processor[256];
+  machine_processor("", processor, sizeof processor);
+  snprintf(name, size, "%.120s, %d CPUs", processor, machine_look("").cpus);
 }

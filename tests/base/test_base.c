@@ -8,9 +8,11 @@
 #include "base/hash.h"
 #include "base/json.h"
 #include "base/mem.h"
+#include "base/numbers.h"
 #include "base/options.h"
 #include "base/rng.h"
 #include "base/text.h"
+#include "support/folder.h"
 
 static void philox_gives_the_known_answers(void **state) {
   (void)state;
@@ -81,6 +83,67 @@ static void a_failed_allocation_is_reported_not_hidden(void **state) {
   assert_null(block);
   assert_true(text.is_broken);
   assert_null(strbuf_take(&text));
+}
+
+static void a_lack_of_memory_is_told_in_bytes_that_fit(void **state) {
+  (void)state;
+  static const struct {
+    size_t bytes;
+    const char *message;
+  } cases[] = {{48, "out of memory: 48 B for a shard"},
+               {3 << 20, "out of memory: 3.00 MiB for a shard"},
+               {0, "out of memory: a shard"}};
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    err error = mem_error(cases[i].bytes, "a shard");
+    assert_string_equal(err_message(error), cases[i].message);
+    assert_int_equal(err_kind_of(error), ERR_MEMORY);
+    err_free(error);
+  }
+}
+
+static void whole_numbers_are_read_alike_everywhere(void **state) {
+  (void)state;
+  static const struct {
+    const char *text;
+    int64_t value; /* -1: none */
+  } cases[] = {{"12", 12},
+               {"50k", 50000},
+               {"2.5M", 2500000},
+               {"1G", 1000000000},
+               {"1e6", 1000000},
+               {"+7", 7},
+               {"1_000", 1000},
+               {"2.5", -1},
+               {"", -1},
+               {"k", -1},
+               {"12 ", -1},
+               {" 12", -1},
+               {"0x10", -1},
+               {"12kk", -1},
+               {"nan", -1},
+               {"9223372036854775807", INT64_MAX},
+               {"9223372036854775808", -1},
+               {"9223372036854776k", -1}};
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    int64_t value = -1;
+    bool is_read = text_parse_whole(cases[i].text, &value);
+    if (is_read != (cases[i].value >= 0) || value != cases[i].value)
+      fail_msg("'%s' is read as %lld", cases[i].text, (long long)value);
+  }
+  int64_t block;
+  assert_string_equal(text_read_whole("17.weight", &block), ".weight");
+  assert_int_equal(block, 17);
+  assert_null(text_read_whole("weight", &block));
+}
+
+static void the_median_of_many_lies_between_the_middle_two(void **state) {
+  (void)state;
+  double odd[] = {5, 1, 3}, even[] = {4, 1, 3, 2};
+  assert_true(numbers_median(odd, 3) == 3);
+  assert_true(numbers_median(even, 4) == 2.5);
+  assert_true(even[0] == 1 && even[3] == 4);
+  assert_true(numbers_quantile(even, 4, 1) == 4);
+  assert_true(isnan(numbers_median(odd, 0)));
 }
 
 static void the_nearest_name_is_suggested_only_when_it_is_near(void **state) {
@@ -159,8 +222,8 @@ static void json_survives_quotes_control_characters_and_bad_utf8(void **state) {
 
 static void an_atomic_write_replaces_the_whole_file(void **state) {
   (void)state;
-  char folder[] = "/tmp/flip-test-XXXXXX";
-  assert_non_null(mkdtemp(folder));
+  char folder[FOLDER_SIZE];
+  folder_make(folder);
   char *deep = fs_join(folder, "a/b"), *path = fs_join(folder, "a/b/file");
   assert_ok(fs_make_folders(deep));
   assert_ok(fs_write_atomic(path, "long first text", 15));
@@ -177,6 +240,36 @@ static void an_atomic_write_replaces_the_whole_file(void **state) {
   free(data);
   free(deep);
   free(path);
+  folder_remove(folder);
+}
+
+/* As when its process is stopped in between. */
+static void a_file_that_is_not_committed_never_has_its_name(void **state) {
+  (void)state;
+  char folder[FOLDER_SIZE], **names, *data;
+  size_t count, length;
+  folder_make(folder);
+  char *path = fs_join(folder, "file");
+  assert_ok(fs_write_atomic(path, "old", 3));
+  fs_writer w = {0};
+  assert_ok(fs_writer_open(&w, path));
+  assert_ok(fs_writer_add(&w, "new", 3));
+  assert_ok(fs_list(folder, &names, &count));
+  assert_int_equal(count, 2);
+  assert_false(fs_is_temporary(names[0]));
+  assert_true(fs_is_temporary(names[1]));
+  fs_free_names(names, count);
+  fs_writer_close(&w);
+  fs_writer_close(&w); /* nothing more to do */
+  assert_ok(fs_list(folder, &names, &count));
+  assert_int_equal(count, 1);
+  fs_free_names(names, count);
+  assert_ok(fs_read(path, &data, &length));
+  assert_string_equal(data, "old");
+  assert_false(fs_is_temporary("a.tmp") || fs_is_temporary("b.tmp1.tar") || fs_is_temporary("c"));
+  free(data);
+  free(path);
+  folder_remove(folder);
 }
 
 static void options_parse_suggest_and_refuse(void **state) {
@@ -295,6 +388,10 @@ int main(void) {
       cmocka_unit_test(uniform_and_normal_draws_have_the_right_moments),
       cmocka_unit_test(an_error_gains_context_on_its_way_up),
       cmocka_unit_test(a_failed_allocation_is_reported_not_hidden),
+      cmocka_unit_test(a_lack_of_memory_is_told_in_bytes_that_fit),
+      cmocka_unit_test(whole_numbers_are_read_alike_everywhere),
+      cmocka_unit_test(the_median_of_many_lies_between_the_middle_two),
+      cmocka_unit_test(a_file_that_is_not_committed_never_has_its_name),
       cmocka_unit_test(the_nearest_name_is_suggested_only_when_it_is_near),
       cmocka_unit_test(numbers_are_written_for_people),
       cmocka_unit_test(rounding_never_fills_a_unit),

@@ -5,6 +5,7 @@
 
 #include "base/fs.h"
 #include "base/machine.h"
+#include "support/folder.h"
 
 static void put(const char *root, const char *folder, const char *name, const char *text) {
   strbuf path = {0};
@@ -30,9 +31,7 @@ static char *make_machine(const char *governor, const char *driver, const char *
 }
 
 static void remove_machine(char *root) {
-  char command[128];
-  snprintf(command, sizeof command, "rm -rf '%s'", root);
-  assert_int_equal(system(command), 0);
+  folder_remove(root);
   free(root);
 }
 
@@ -46,6 +45,28 @@ static void a_machine_is_read_from_proc_and_sys(void **state) {
   assert_int_equal(m.free_bytes, 2048 * 1024);
   double tick = 1.0 / (double)sysconf(_SC_CLK_TCK);
   assert_true(m.busy_seconds == 160 * tick && m.stolen_seconds == 50 * tick);
+  remove_machine(root);
+}
+
+static void the_gpus_driver_is_read(void **state) {
+  (void)state;
+  static const char *const lines[][2] = {
+      {"NVRM version: NVIDIA UNIX x86_64 Kernel Module  535.183.01  Sun May 12 19:39:15 UTC 2024\n",
+       "535.183.01"},
+      {"NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  580.65.06  Release Build  (x@y)\n",
+       "580.65.06"},
+      {"something else\n", ""}};
+  char *root = make_machine("performance\n", "acpi-cpufreq\n", "max 100000\n"), version[64];
+  machine_gpu_driver(root, version, sizeof version);
+  assert_string_equal(version, "");
+  for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
+    put(root, "proc/driver/nvidia", "version", lines[i][0]);
+    machine_gpu_driver(root, version, sizeof version);
+    assert_string_equal(version, lines[i][1]);
+  }
+  put(root, "proc", "cpuinfo", "processor\t: 0\nmodel name\t: Some CPU @ 2.40GHz\n");
+  machine_processor(root, version, sizeof version);
+  assert_string_equal(version, "Some CPU @ 2.40GHz");
   remove_machine(root);
 }
 
@@ -126,6 +147,7 @@ static void free_memory_ends_where_a_control_group_does(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_machine_is_read_from_proc_and_sys),
+      cmocka_unit_test(the_gpus_driver_is_read),
       cmocka_unit_test(free_memory_ends_where_a_control_group_does),
       cmocka_unit_test(what_makes_timings_doubtful_is_told),
       cmocka_unit_test(load_of_others_between_two_readings_is_told),

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/readings.h"
+#include "support/folder.h"
 
 static void put(const char *root, const char *folder, const char *name, const char *text) {
   strbuf path = {0};
@@ -24,9 +25,7 @@ static void put(const char *root, const char *folder, const char *name, const ch
 }
 
 static void remove_folder(const char *root) {
-  char command[128];
-  snprintf(command, sizeof command, "rm -rf '%s'", root);
-  assert_int_equal(system(command), 0);
+  folder_remove(root);
 }
 
 /* The line of the first CPU that this process may use; `busy` and `stolen` in ticks. */

@@ -58,6 +58,18 @@ masked --set seed=9; cmp -s masked.txt out.txt && fail "the seed does not move t
 expect_status 0 "$FLIP" eval -m run -f held.yaml --json
 cmp -s masked.txt out.txt && fail "the mask changes nothing"
 
+# An ensemble of complementary views: other numbers than one view; 14 of 36 patches
+# leave no equal views.
+views() { expect_status 0 "$FLIP" eval -m run -f held.yaml --json --set eval.mask_ratio=0.75 "$@"; }
+views; mv out.txt one.txt
+views --set eval.views=complementary; mv out.txt ensemble.txt
+views --set eval.views=complementary; diff ensemble.txt out.txt || fail "an ensemble does not repeat"
+cmp -s one.txt ensemble.txt && fail "an ensemble of views is one view"
+expect_status 2 "$FLIP" eval -m run -f held.yaml --set eval.mask_ratio=0.6 --set eval.views=complementary
+expect_line err.txt '36 patches do not divide into views of'
+expect_status 2 "$FLIP" eval -m run -f held.yaml --set eval.views=complementary
+expect_line err.txt 'complementary views need eval.mask_ratio above 0'
+
 # A linear probe, swept and given; images of classes that were not seen are left out.
 cat > fit.yaml <<'Y'
 images: [data/train-*.tar]

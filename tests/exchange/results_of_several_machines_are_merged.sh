@@ -41,7 +41,12 @@ expect_line err.txt 'holds no experiment'
 expect_status 0 bench db vacuum --results here
 expect_status 0 bench db export --results here --out csv --experiment small
 head -n 1 csv/v_curve.csv | grep -q 'experiment,label' || fail "no head line"
-expect_status 2 bench db export --results here --format parquet
-expect_line err.txt 'csv or jsonl'
+expect_status 0 bench db export --results here --out parquet --format parquet
+expect_line out.txt "$(ls parquet | wc -l) files"
+for file in parquet/*.parquet; do
+  [ "$(head -c 4 "$file")$(tail -c 4 "$file")" = PAR1PAR1 ] || fail "$file is no Parquet file"
+done
+expect_status 2 bench db export --results here --format feather
+expect_line err.txt 'none of csv, jsonl, parquet'
 expect_status 0 bench db bench --points 20k --json
 expect_line out.txt '"points":20000'

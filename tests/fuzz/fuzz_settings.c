@@ -41,7 +41,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   err error = apply(text, size, &s);
   if (!error) {
     check_round_trip(&s);
-    settings_fingerprint(&s, digest);
+    fuzz_expect_ok(settings_fingerprint(&s, digest));
     settings_write_json(&s, &json);
     error = settings_check(&s);
   }

@@ -8,6 +8,7 @@
 #include "convert/weights.h"
 #include "image/image.h"
 #include "eval/topk.h"
+#include "support/folder.h"
 
 #define FIXTURES FLIP_SOURCE_DIR "/tests/parity/fixtures/inputs/"
 enum { SIDE = 32 };
@@ -246,7 +247,7 @@ static void write_config(const char *folder, const char *from, const char *to) {
 
 static void a_padded_model_in_shards_is_the_same_model(void **state) {
   (void)state;
-  char folder[] = "/tmp/flip-inputs-XXXXXX", command[128], from[64], to[64];
+  char folder[] = "/tmp/flip-inputs-XXXXXX", from[64], to[64];
   const char *const whole_path[] = {MODEL}, *const path[] = {folder};
   weights whole, padded;
   assert_non_null(mkdtemp(folder));
@@ -271,8 +272,7 @@ static void a_padded_model_in_shards_is_the_same_model(void **state) {
   assert_fails_with(weights_load(path, 1, NULL, 0, &padded),
                     "tensor 'x' is not in model-00001-of-00002.safetensors");
   weights_free(&whole);
-  snprintf(command, sizeof command, "rm -r %s", folder);
-  assert_int_equal(system(command), 0);
+  folder_remove(folder);
 }
 
 int main(void) {

@@ -10,6 +10,7 @@
 #include "base/fs.h"
 #include "convert/weights.h"
 #include "model/count.h"
+#include "support/folder.h"
 #include "support/open_cpu.h"
 
 #define FIXTURES FLIP_SOURCE_DIR "/tests/parity/fixtures/models/"
@@ -288,8 +289,7 @@ static void a_round_trip_keeps_every_bit(void **state) {
     assert_ok(weights_load(third, 1, NULL, 0, &w));
     assert_int_equal(w.format, cases[i].format);
     weights_free(&w);
-    snprintf(path, sizeof path, "rm -r %s", folder);
-    assert_int_equal(system(path), 0);
+    folder_remove(folder);
   }
 }
 
@@ -435,8 +435,7 @@ static void what_a_format_cannot_hold_is_refused_by_name(void **state) {
   assert_fails_with(weights_save(folder, WEIGHTS_HF, &own), "image.patch.bias is not zero");
   weights_free(&own);
   weights_free(&w);
-  snprintf(file, sizeof file, "rm -r %s", folder);
-  assert_int_equal(system(file), 0);
+  folder_remove(folder);
 }
 
 /* A copy of a fixture's tensors with one changed. */
@@ -503,8 +502,7 @@ static void files_that_do_not_fit_their_configuration_are_refused(void **state) 
     assert_ok(fs_write_atomic(file, json, strlen(json)));
     assert_fails_with(weights_load(path, 1, NULL, 0, &w), "9999999 is outside");
   }
-  snprintf(command, sizeof command, "rm -r %s", folder);
-  assert_int_equal(system(command), 0);
+  folder_remove(folder);
 }
 
 int main(void) {

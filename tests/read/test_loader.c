@@ -11,6 +11,7 @@
 #include "read/shard.h"
 #include "read/shard_writer.h"
 #include "image/shrink.h"
+#include "support/folder.h"
 
 enum { SAMPLES = 23, SIZE = 16, LENGTH = 6 };
 
@@ -68,11 +69,9 @@ static dataset *open_stream(const fixture *f) {
 }
 
 static void unmake(fixture *f) {
-  char command[128];
   dataset_close(f->data);
   tokenizer_close(f->words);
-  snprintf(command, sizeof command, "rm -r %s", f->folder);
-  assert_int_equal(system(command), 0);
+  folder_remove(f->folder);
 }
 
 static loader_config config_of(const fixture *f, int workers, size_t cache) {

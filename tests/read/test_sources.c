@@ -12,6 +12,7 @@
 #include "scenes/scenes.h"
 #include "read/shard_writer.h"
 #include "image/shrink.h"
+#include "support/folder.h"
 
 static char folder[] = "/tmp/flip-sources-XXXXXX";
 
@@ -146,7 +147,7 @@ static void lists_may_quote_and_name_their_columns(void **state) {
   refuse_one("%s/other.tsv", "no column image|filepath|file_name|filename|path|file; its header "
                              "has: name, alt");
   refuse_one("%s/list.csv#colour=red", "has no option 'colour'; it takes weight|image|caption");
-  refuse_one("%s/captions.parquet", "parquet is not read");
+  refuse_one("%s/captions.parquet", "captions.parquet: cannot open");
   refuse_one("%s/list.csv#weight=-1", "weight '-1' is not a number");
 }
 
@@ -518,9 +519,8 @@ static int make_folder(void **state) {
 
 static int remove_folder(void **state) {
   (void)state;
-  char command[128];
-  snprintf(command, sizeof command, "rm -r %s", folder);
-  return system(command);
+  folder_remove(folder);
+  return 0;
 }
 
 /* Row i of scenes:SEED is scene i of the seed: nothing is on disk, and a thousand million are
@@ -541,7 +541,7 @@ static void scenes_are_drawn_while_they_are_read(void **state) {
     dataset_sample s, text;
     scene wanted;
     image picture;
-    assert_ok(scenes_draw(7, row, is_heldout, side, &wanted));
+    assert_ok(scenes_draw(&(scene_set){1, 7, is_heldout}, row, side, &wanted));
     assert_ok(dataset_read(is_heldout ? few : endless, row, &s));
     assert_ok(image_decode(s.image, s.image_bytes, 0, &picture));
     assert_int_equal(picture.width, side);
@@ -556,9 +556,19 @@ static void scenes_are_drawn_while_they_are_read(void **state) {
     image_free(&picture);
     scene_free(&wanted);
   }
+  dataset *second = open_one("scenes:7#version=2"), *named = open_one("scenes:7#version=1");
+  dataset_sample new;
+  assert_string_not_equal(dataset_fingerprint(endless), dataset_fingerprint(second));
+  assert_string_equal(dataset_fingerprint(endless), dataset_fingerprint(named));
+  assert_ok(dataset_read(second, 4, &new));
+  assert_non_null(strstr(new.json, "\"whole\""));
+  dataset_sample_free(&new);
+  dataset_close(second);
+  dataset_close(named);
   dataset_close(endless);
   dataset_close(few);
   dataset_close(other);
+  refuse_one("scenes:1#version=3", "version '3' is not a whole number in [1, 2]");
   refuse_one("scenes:red", "scenes:red: the seed 'red' is not a whole number");
   refuse_one("scenes:1#size=5", "size '5' is not a whole number in [16, 1024]");
   refuse_one("scenes:1#split=test", "split 'test' is neither train nor heldout");

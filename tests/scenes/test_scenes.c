@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "base/hash.h"
 #include "scenes/scene_plan.h"
 #include "scenes/scenes.h"
 
@@ -22,11 +23,11 @@ static void a_scene_depends_on_seed_split_and_index_alone(void **state) {
   (void)state;
   for (int64_t i = 0; i < 50; i++) {
     scene a, b, other[3];
-    assert_ok(scenes_draw(7, i, false, SIDE, &a));
-    assert_ok(scenes_draw(8, i, false, SIDE, &other[0]));
-    assert_ok(scenes_draw(7, i + 1, false, SIDE, &other[1]));
-    assert_ok(scenes_draw(7, i, true, SIDE, &other[2]));
-    assert_ok(scenes_draw(7, i, false, SIDE, &b));
+    assert_ok(scenes_draw(&(scene_set){1, 7, false}, i, SIDE, &a));
+    assert_ok(scenes_draw(&(scene_set){1, 8, false}, i, SIDE, &other[0]));
+    assert_ok(scenes_draw(&(scene_set){1, 7, false}, i + 1, SIDE, &other[1]));
+    assert_ok(scenes_draw(&(scene_set){1, 7, true}, i, SIDE, &other[2]));
+    assert_ok(scenes_draw(&(scene_set){1, 7, false}, i, SIDE, &b));
     assert_memory_equal(a.pixels, b.pixels, BYTES);
     assert_string_equal(a.caption, b.caption);
     assert_string_equal(a.combo, b.combo);
@@ -43,8 +44,8 @@ static void the_size_changes_neither_caption_nor_labels(void **state) {
   (void)state;
   for (int64_t i = 0; i < 20; i++) {
     scene small, large;
-    assert_ok(scenes_draw(7, i, false, SCENE_SIZE_MIN, &small));
-    assert_ok(scenes_draw(7, i, false, 96, &large));
+    assert_ok(scenes_draw(&(scene_set){1, 7, false}, i, SCENE_SIZE_MIN, &small));
+    assert_ok(scenes_draw(&(scene_set){1, 7, false}, i, 96, &large));
     assert_string_equal(small.caption, large.caption);
     assert_string_equal(small.combo, large.combo);
     scene_free(&small);
@@ -57,7 +58,7 @@ static void captions_and_labels_agree_and_splits_share_no_main_pair(void **state
   for (int64_t i = 0; i < SCENES; i++) {
     scene s;
     bool is_heldout = i % 5 == 4;
-    assert_ok(scenes_draw(3, i, is_heldout, SCENE_SIZE_MIN, &s));
+    assert_ok(scenes_draw(&(scene_set){1, 3, is_heldout}, i, SCENE_SIZE_MIN, &s));
     assert_int_equal(is_pair_heldout(s.combo), is_heldout);
     char expected[SCENE_COMBO_SIZE];
     snprintf(expected, sizeof expected, "%s %s", s.color, s.shape);
@@ -73,7 +74,7 @@ static void training_captions_never_name_a_heldout_pair(void **state) {
   (void)state;
   for (int64_t i = 0; i < SCENES; i++) {
     scene s;
-    assert_ok(scenes_draw(11, i, false, SCENE_SIZE_MIN, &s));
+    assert_ok(scenes_draw(&(scene_set){1, 11, false}, i, SCENE_SIZE_MIN, &s));
     for (int32_t shape = 0; shape < SCENE_SHAPES; shape++)
       for (int32_t color = 0; color < SCENE_COLORS; color++) {
         if (!scenes_is_heldout(shape, color)) continue;
@@ -92,7 +93,7 @@ static void every_pair_appears_in_its_split(void **state) {
   for (int64_t i = 0; i < SCENES; i++) {
     scene s;
     int split = i % 3 == 0;
-    assert_ok(scenes_draw(5, i, split, SCENE_SIZE_MIN, &s));
+    assert_ok(scenes_draw(&(scene_set){1, 5, split}, i, SCENE_SIZE_MIN, &s));
     int k = 0;
     while (k < count[split] && strcmp(seen[split][k], s.combo)) k++;
     if (k == count[split]) memcpy(seen[split][count[split]++], s.combo, sizeof s.combo);
@@ -100,6 +101,62 @@ static void every_pair_appears_in_its_split(void **state) {
   }
   assert_int_equal(count[0], 96);
   assert_int_equal(count[1], 24);
+}
+
+/* Version 2: the caption begins with the labelled group, and neither it nor a distraction is of a
+ * held-out pair in training; all labels are made of the same words. */
+static void version_two_says_what_its_labels_say(void **state) {
+  (void)state;
+  int several = 0, three = 0;
+  for (int64_t i = 0; i < SCENES; i++) {
+    scene s;
+    bool is_heldout = i % 5 == 4;
+    char expected[SCENE_WORDS_SIZE], plural[SCENE_COMBO_SIZE + 8];
+    assert_ok(scenes_tell(&(scene_set){2, 3, is_heldout}, i, &s));
+    assert_int_equal(is_pair_heldout(s.combo), is_heldout);
+    const char *said = strstr(s.caption, s.combo);
+    if (!said) fail_msg("'%s' does not say '%s'", s.caption, s.combo);
+    snprintf(plural, sizeof plural, "%s%s", s.combo,
+             !strcmp(s.shape, "cross") || !strcmp(s.shape, "arch") ? "es" : "s");
+    bool is_one = !strcmp(s.count, "one");
+    if (!is_one) said = strstr(s.caption, plural);
+    if (!said) fail_msg("'%s' does not say '%s'", s.caption, plural);
+    if (!is_one) assert_non_null(strstr(s.caption, s.count));
+    snprintf(expected, sizeof expected, "%s %s %s", s.count, s.texture, is_one ? s.combo : plural);
+    assert_string_equal(s.whole, expected);
+    several += !is_one;
+    three += strstr(s.caption, " between ") != NULL;
+    for (int32_t shape = 0; shape < SCENE_SHAPES && !is_heldout; shape++)
+      for (int32_t color = 0; color < SCENE_COLORS; color++) {
+        if (!scenes_is_heldout(shape, color)) continue;
+        char name[SCENE_COMBO_SIZE];
+        snprintf(name, sizeof name, "%s %s", scenes_color_name(color), scenes_shape_name(shape));
+        if (strstr(s.caption, name)) fail_msg("scene %ld: '%s'", (long)i, s.caption);
+      }
+    scene_free(&s);
+  }
+  assert_in_range(several, SCENES / 3, SCENES * 2 / 3); /* 0.4 × 4/5 + 0.4 × 1/2 = 0.52 */
+  assert_in_range(three, SCENES / 7, SCENES / 4);
+}
+
+/* What a version draws never changes: recorded runs name it by `scenes:SEED`. */
+static void a_version_draws_what_it_always_drew(void **state) {
+  (void)state;
+  static const char *const wanted[SCENE_VERSIONS] = {"bd5c3db7b29a681743836148417e8692",
+                                                     "2134e4ff72309e46bf596f193d64af56"};
+  for (int version = 1; version <= SCENE_VERSIONS; version++) {
+    char digest[HASH_SIZE];
+    hash_state *h = hash_begin();
+    for (int64_t i = 0; i < 40; i++) {
+      scene s;
+      assert_ok(scenes_draw(&(scene_set){version, 5, i % 4 == 3}, i, 64, &s));
+      hash_add(h, s.caption, strlen(s.caption) + 1);
+      hash_add(h, s.pixels, 64 * 64 * 3);
+      scene_free(&s);
+    }
+    hash_finish(h, digest);
+    assert_string_equal(digest, wanted[version - 1]);
+  }
 }
 
 /* Each shape covers a fair part of its square, stays within it and differs from every other. */
@@ -125,9 +182,11 @@ static void shapes_fill_their_square_and_differ(void **state) {
 static void impossible_requests_are_refused(void **state) {
   (void)state;
   scene s;
-  assert_fails_with(scenes_draw(1, -1, false, SIDE, &s), "negative");
-  assert_fails_with(scenes_draw(1, 0, false, SCENE_SIZE_MIN - 1, &s), "must be in");
-  assert_fails_with(scenes_draw(1, 0, false, SCENE_SIZE_MAX + 1, &s), "must be in");
+  assert_fails_with(scenes_draw(&(scene_set){1, 1, false}, -1, SIDE, &s), "negative");
+  assert_fails_with(scenes_draw(&(scene_set){1, 1, false}, 0, SCENE_SIZE_MIN - 1, &s),
+                    "must be in");
+  assert_fails_with(scenes_draw(&(scene_set){1, 1, false}, 0, SCENE_SIZE_MAX + 1, &s),
+                    "must be in");
   scene_free(&s);
 }
 
@@ -138,6 +197,8 @@ int main(void) {
       cmocka_unit_test(captions_and_labels_agree_and_splits_share_no_main_pair),
       cmocka_unit_test(training_captions_never_name_a_heldout_pair),
       cmocka_unit_test(every_pair_appears_in_its_split),
+      cmocka_unit_test(version_two_says_what_its_labels_say),
+      cmocka_unit_test(a_version_draws_what_it_always_drew),
       cmocka_unit_test(shapes_fill_their_square_and_differ),
       cmocka_unit_test(impossible_requests_are_refused),
   };

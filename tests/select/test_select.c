@@ -9,6 +9,7 @@
 #include "select/select.h"
 #include "read/shard_writer.h"
 #include "image/shrink.h"
+#include "support/folder.h"
 
 static char folder[] = "/tmp/flip-select-XXXXXX";
 
@@ -246,9 +247,8 @@ static int make_folder(void **state) {
 
 static int remove_folder(void **state) {
   (void)state;
-  char command[128];
-  snprintf(command, sizeof command, "rm -r %s", folder);
-  return system(command);
+  folder_remove(folder);
+  return 0;
 }
 
 int main(void) {

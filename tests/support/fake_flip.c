@@ -64,7 +64,7 @@ static bool was_done_before(const fake *f, const char *variable) {
   const char *folder = getenv("FAKE_ONCE");
   char path[4096], id[HASH_SIZE];
   if (!folder) return false;
-  settings_fingerprint(&f->s, id);
+  if (settings_fingerprint(&f->s, id)) return false;
   snprintf(path, sizeof path, "%s/%s-%s", folder, variable, id);
   return open(path, O_CREAT | O_EXCL | O_WRONLY, 0666) < 0;
 }
@@ -137,7 +137,7 @@ static void emit_start(fake *f) {
   char digest[HASH_SIZE];
   json_writer w = begin(&line, "start");
   settings_write_json(&f->s, &own);
-  settings_fingerprint(&f->s, digest);
+  err_free(settings_fingerprint(&f->s, digest));
   double image = 1.0e8 * (0.06 + 0.94 * (1 - f->s.mask_ratio)), text = 4.6e7;
   jsonw_integer(&w, "version", 2);
   jsonw_raw(&w, "settings", strbuf_string(&own));

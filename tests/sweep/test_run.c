@@ -21,6 +21,7 @@
 #include "sweep/memory.h"
 #include "sweep/slots.h"
 #include "sweep/turns.h"
+#include "support/folder.h"
 
 static int cores_here(void) {
   cpu_set_t allowed;
@@ -182,8 +183,7 @@ static void the_last_word_of_a_process_is_found_behind_its_start(void **state) {
              "{\"event\":\"attempt_start\",\"attempt\":-3}\n");
   assert_ok(directory_next_attempt(base, "cell", &number));
   assert_int_equal(number, 1);
-  snprintf(text, sizeof text, "rm -r %s", base);
-  assert_int_equal(system(text), 0);
+  folder_remove(base);
   free(cell);
 }
 
@@ -205,7 +205,7 @@ static void write_archive(const char *path, const char *name, const char *bytes)
 
 static void a_bundle_reaches_nothing_outside_of_its_folder(void **state) {
   (void)state;
-  char base[] = "/tmp/flip-bundle.XXXXXX", before[4096], command[64], own[64], *text;
+  char base[] = "/tmp/flip-bundle.XXXXXX", before[4096], own[64], *text;
   size_t length;
   bundle_manifest m;
   assert_non_null(mkdtemp(base));
@@ -226,8 +226,7 @@ static void a_bundle_reaches_nothing_outside_of_its_folder(void **state) {
     free(text);
   }
   assert_int_equal(chdir(before), 0);
-  snprintf(command, sizeof command, "rm -r %s", base);
-  assert_int_equal(system(command), 0);
+  folder_remove(base);
   free(archive);
 }
 

@@ -88,7 +88,7 @@ static void make(rig *r, ops *o, int64_t micro_batch, int64_t recompute) {
   assert_ok(clip_create(o, &config, &limits, true, &r->model));
   assert_ok(clip_initialise(r->model, 1));
   assert_ok(optimizer_create(r->model, &r->moments));
-  step_open(&r->step, &r->s, r->model, &r->moments, limits.train_patches);
+  step_open(&r->step, &r->s, r->model, &r->moments, limits.train_patches, NULL);
   make_inputs(r, limits.train_patches);
 }
 

@@ -1,0 +1,22 @@
+/* Fields of a JSON object as jansson has read it. All in the header: base itself links no jansson.
+ */
+#ifndef FLIP_BASE_JSON_READ_H
+#define FLIP_BASE_JSON_READ_H
+
+#include <math.h>
+
+#include <jansson.h>
+
+/* "" where there is no such text. */
+static inline const char *json_text_of(const json_t *object, const char *key) {
+  const char *text = json_string_value(json_object_get(object, key));
+  return text ? text : "";
+}
+
+/* NaN where there is no such number. */
+static inline double json_number_of(const json_t *object, const char *key) {
+  const json_t *value = json_object_get(object, key);
+  return json_is_number(value) ? json_number_value(value) : (double)NAN;
+}
+
+#endif

@@ -1,0 +1,26 @@
+#include "base/numbers.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+static int compare(const void *a, const void *b) {
+  double x = *(const double *)a, y = *(const double *)b;
+  return (x > y) - (x < y);
+}
+
+void numbers_sort(double *values, size_t count) {
+  if (count) qsort(values, count, sizeof *values, compare);
+}
+
+double numbers_quantile(const double *sorted, size_t count, double q) {
+  if (!count) return NAN;
+  double position = (double)(count - 1) * q;
+  size_t below = (size_t)position;
+  if (below + 1 >= count) return sorted[count - 1];
+  return sorted[below] + (position - (double)below) * (sorted[below + 1] - sorted[below]);
+}
+
+double numbers_median(double *values, size_t count) {
+  numbers_sort(values, count);
+  return numbers_quantile(values, count, 0.5);
+}

@@ -1,0 +1,65 @@
+/* Ranks: the processes that train one model together, and what they exchange.
+ *
+ * Every call is collective: all ranks make the same calls, with the same counts, in the same order.
+ * Results are the same bits on every rank, and from run to run for a fixed number of ranks: sums
+ * are made in the order of the ranks. One interface, several implementations: none (a NULL comm,
+ * one rank), MPI (comm/mpi.c, a plugin) for CPU ranks, and the threads of
+ * tests/support/comm_threads.c.
+ *
+ * Buffers belong to the backend that the comm was opened for, and calls take their place among its
+ * ops: they see what was called before, and what is called after sees them. */
+#ifndef FLIP_COMM_COMM_H
+#define FLIP_COMM_COMM_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "ops/ops.h"
+
+typedef struct comm comm;
+
+/* Part `rank` of a run of elements that is shared out over the ranks. */
+typedef struct {
+  int64_t first, count;
+} comm_slice;
+
+typedef struct {
+  /* all [size, count] = own [count] of every rank, in the order of ranks. Any type. */
+  err (*gather)(comm *c, int64_t count, ops_buffer own, ops_buffer all);
+  /* x [total] of master type becomes the sum over ranks, in place: on every rank its own slice
+   * (comm_slice_of), the other slices are left undefined. */
+  err (*sum_slices)(comm *c, int64_t total, ops_buffer x);
+  /* Every rank's own slice of x [total] to all ranks, in place. Any type. */
+  err (*gather_slices)(comm *c, int64_t total, ops_buffer x);
+  /* Bytes of host memory from rank 0 to the others. */
+  err (*broadcast)(comm *c, void *bytes, size_t count);
+  /* Bytes of host memory from every rank to every rank: all [size][count]. */
+  err (*gather_bytes)(comm *c, const void *own, size_t count, void *all);
+  void (*destroy)(comm *c);
+} comm_table;
+
+struct comm {
+  const comm_table *call;
+  int rank, size;
+  char library[128];   /* "Open MPI 4.1.4" */
+  double seconds;      /* that this rank has spent in calls, waiting for others included */
+  int64_t bytes_moved; /* sent by this rank to others */
+  void *state;
+};
+
+/* A NULL comm is one rank alone. */
+static inline int comm_size(const comm *c) {
+  return c ? c->size : 1;
+}
+static inline int comm_rank(const comm *c) {
+  return c ? c->rank : 0;
+}
+
+/* Slices are of equal length, a multiple of 16 elements, but for the last ones. */
+comm_slice comm_slice_of(int64_t total, int size, int rank);
+
+/* x [total] of master type becomes the sum over ranks, the whole of it on every rank. */
+err comm_sum(comm *c, int64_t total, ops_buffer x) ERR_MUST_CHECK;
+
+#endif

@@ -1,0 +1,297 @@
+#include "comm/watch.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <ifaddrs.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+
+enum { MOST_ADDRESSES = 16, BEAT_MS = 500, CONNECT_SECONDS = 30, TEXT = 200 };
+typedef enum { BEAT, BYE, ABORT } message_kind;
+
+/* Everything that travels is of this one size. */
+typedef struct {
+  int32_t kind, rank;
+  uint64_t token;
+  char text[TEXT]; /* BEAT: who it is, "host node3, process 4711"; ABORT: why */
+} message;
+
+/* Where rank 0 listens. */
+typedef struct {
+  uint64_t token;
+  uint32_t addresses[MOST_ADDRESSES]; /* IPv4, as sent */
+  int32_t count;
+  uint16_t port;
+} place;
+
+typedef struct {
+  int fd; /* -1: gone, rightly */
+  double heard;
+  message partial;
+  size_t filled;
+  char who[TEXT];
+} peer;
+
+struct watch {
+  comm *c;
+  uint64_t token;
+  peer *peers; /* rank 0: [size], of which 0 is unused; others: [1], rank 0 */
+  int peer_count;
+  char who[TEXT];
+  pthread_t thread;
+  bool has_thread;
+  atomic_bool is_ending;
+};
+
+/* ---- the end ---- */
+
+static void send_to(const watch *w, peer *p, message_kind kind, const char *text) {
+  message m = {.kind = (int32_t)kind, .rank = w->c->rank, .token = w->token};
+  snprintf(m.text, sizeof m.text, "%s", text);
+  if (p->fd >= 0 && send(p->fd, &m, sizeof m, MSG_NOSIGNAL | MSG_DONTWAIT) < 0) {
+    /* a connection that is broken is found by reading */
+  }
+}
+
+/* From the thread, while the others of this process may be waiting in a call for ever. What was
+ * recorded is on disk; the step under way is lost. */
+static _Noreturn void end_process(watch *w, const char *why, bool is_said) {
+  if (w->c->rank == 0)
+    for (int i = 1; i < w->peer_count; i++) send_to(w, &w->peers[i], ABORT, why);
+  if (!is_said) {
+    log_setup("flip", LOG_ERROR);
+    log_error("%s; all ranks end, --resume continues from the last checkpoint", why);
+  }
+  _exit(1);
+}
+
+static _Noreturn void lose(watch *w, int rank, const peer *p, const char *how) {
+  char why[TEXT];
+  snprintf(why, sizeof why, "rank %d of %d (%.80s) %s", rank, w->c->size,
+           *p->who ? p->who : "not heard of yet", how);
+  end_process(w, why, w->c->rank > 1);
+}
+
+/* ---- the thread ---- */
+
+static void take(watch *w, int rank, peer *p) {
+  const message *m = &p->partial;
+  if (m->token != w->token) return;
+  p->heard = clock_seconds();
+  if (m->kind == BEAT) snprintf(p->who, sizeof p->who, "%.*s", (int)sizeof m->text - 1, m->text);
+  if (m->kind == ABORT) end_process(w, m->text, true);
+  if (m->kind == BYE || rank < 0) {
+    close(p->fd);
+    p->fd = -1;
+  }
+}
+
+static void hear(watch *w, int rank, peer *p) {
+  for (;;) {
+    ssize_t got =
+        recv(p->fd, (char *)&p->partial + p->filled, sizeof p->partial - p->filled, MSG_DONTWAIT);
+    if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
+    if (got <= 0 && atomic_load(&w->is_ending)) {
+      close(p->fd);
+      p->fd = -1;
+      return;
+    }
+    if (got <= 0) lose(w, rank, p, "has ended");
+    p->filled += (size_t)got;
+    if (p->filled < sizeof p->partial) continue;
+    p->filled = 0;
+    take(w, rank, p);
+    if (p->fd < 0) return;
+  }
+}
+
+static void check_silence(watch *w, int rank, const peer *p) {
+  char how[64];
+  double silent = clock_seconds() - p->heard;
+  if (p->fd < 0 || silent < WATCH_SILENCE) return;
+  snprintf(how, sizeof how, "has not answered for %.0f seconds", silent);
+  lose(w, rank, p, how);
+}
+
+static void *run(void *argument) {
+  watch *w = argument;
+  struct pollfd *waiting = mem_zeroed((size_t)w->peer_count, sizeof *waiting);
+  double last = clock_seconds();
+  while (waiting && !atomic_load(&w->is_ending)) {
+    int first = w->c->rank == 0 ? 1 : 0;
+    for (int i = first; i < w->peer_count; i++) {
+      send_to(w, &w->peers[i], BEAT, w->who);
+      waiting[i] = (struct pollfd){.fd = w->peers[i].fd, .events = POLLIN};
+    }
+    poll(waiting + first, (nfds_t)(w->peer_count - first), BEAT_MS);
+    double now = clock_seconds();
+    /* this process itself was stopped or starved: it has not listened, so nobody was silent */
+    bool was_away = now - last > WATCH_SILENCE / 2.0;
+    last = now;
+    for (int i = first; i < w->peer_count; i++) {
+      peer *p = &w->peers[i];
+      if (was_away) p->heard = now;
+      if (p->fd >= 0) hear(w, i, p);
+      check_silence(w, i, p);
+    }
+    usleep(BEAT_MS * 500);
+  }
+  free(waiting);
+  return NULL;
+}
+
+/* ---- connections ---- */
+
+static err listen_here(watch *w, place *here, int *listener) {
+  struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_ANY)};
+  socklen_t length = sizeof address;
+  struct ifaddrs *all = NULL;
+  if (getrandom(&here->token, sizeof here->token, 0) < 0) here->token = (uint64_t)getpid();
+  w->token = here->token;
+  *listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (*listener < 0 || bind(*listener, (struct sockaddr *)&address, length) != 0 ||
+      listen(*listener, w->c->size) != 0 ||
+      getsockname(*listener, (struct sockaddr *)&address, &length) != 0)
+    return err_errno(errno, "cannot listen for the other ranks");
+  here->port = address.sin_port;
+  if (getifaddrs(&all) != 0) return err_errno(errno, "cannot list this machine's addresses");
+  for (struct ifaddrs *a = all; a && here->count < MOST_ADDRESSES; a = a->ifa_next)
+    if (a->ifa_addr && a->ifa_addr->sa_family == AF_INET)
+      here->addresses[here->count++] = ((struct sockaddr_in *)a->ifa_addr)->sin_addr.s_addr;
+  freeifaddrs(all);
+  return NULL;
+}
+
+static bool read_whole(int fd, message *m) {
+  size_t filled = 0;
+  struct timeval patience = {.tv_sec = 5};
+  setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+  while (filled < sizeof *m) {
+    ssize_t got = recv(fd, (char *)m + filled, sizeof *m - filled, 0);
+    if (got <= 0) return false;
+    filled += (size_t)got;
+  }
+  return true;
+}
+
+static err accept_all(watch *w, int listener) {
+  double start = clock_seconds();
+  for (int found = 1; found < w->c->size;) {
+    struct pollfd waiting = {.fd = listener, .events = POLLIN};
+    message m;
+    if (clock_seconds() - start > CONNECT_SECONDS)
+      return err_new(ERR_IO,
+                     "%d of %d ranks did not reach rank 0 over the network within %d seconds",
+                     w->c->size - found, w->c->size, CONNECT_SECONDS);
+    if (poll(&waiting, 1, 1000) <= 0) continue;
+    int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+    if (fd < 0) continue;
+    bool is_ours = read_whole(fd, &m) && m.token == w->token && m.rank > 0 && m.rank < w->c->size &&
+                   w->peers[m.rank].fd < 0;
+    if (!is_ours) {
+      close(fd);
+      continue;
+    }
+    peer *p = &w->peers[m.rank];
+    *p = (peer){.fd = fd, .heard = clock_seconds()};
+    snprintf(p->who, sizeof p->who, "%.*s", TEXT - 1, m.text);
+    send_to(w, p, BEAT, w->who);
+    found++;
+  }
+  return NULL;
+}
+
+/* The first of rank 0's addresses that answers with the token. */
+static err connect_to(watch *w, const place *there) {
+  for (int i = 0; i < there->count; i++) {
+    struct sockaddr_in address = {
+        .sin_family = AF_INET, .sin_port = there->port, .sin_addr.s_addr = there->addresses[i]};
+    struct timeval patience = {.tv_sec = 5};
+    message m;
+    peer p = {.fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), .heard = clock_seconds()};
+    if (p.fd < 0) continue;
+    setsockopt(p.fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
+    if (connect(p.fd, (struct sockaddr *)&address, sizeof address) == 0) {
+      send_to(w, &p, BEAT, w->who);
+      if (read_whole(p.fd, &m) && m.token == w->token) {
+        snprintf(p.who, sizeof p.who, "%.*s", TEXT - 1, m.text);
+        w->peers[0] = p;
+        return NULL;
+      }
+    }
+    close(p.fd);
+  }
+  return err_new(ERR_IO, "rank %d cannot reach rank 0 over the network", w->c->rank);
+}
+
+static err connect_all(watch *w) {
+  place here = {0};
+  int listener = -1;
+  err error = w->c->rank == 0 ? listen_here(w, &here, &listener) : NULL;
+  if (error) here.count = 0; /* so that the others fail too, and not wait */
+  err told = w->c->call->broadcast(w->c, &here, sizeof here);
+  if (error || told) {
+    err_free(error ? told : NULL);
+    return error ? error : told;
+  }
+  w->token = here.token;
+  error = w->c->rank == 0 ? accept_all(w, listener) : connect_to(w, &here);
+  if (listener >= 0) close(listener);
+  return error;
+}
+
+err watch_start(comm *c, watch **out) {
+  char host[64] = "";
+  *out = NULL;
+  if (!c) return NULL;
+  watch *w = mem_zeroed(1, sizeof *w);
+  int count = c->rank == 0 ? c->size : 1;
+  peer *peers = mem_zeroed((size_t)count, sizeof *peers);
+  if (!w || !peers) {
+    free(w);
+    free(peers);
+    return mem_error(sizeof *peers * (size_t)count, "watching the ranks");
+  }
+  *w = (watch){.c = c, .peers = peers, .peer_count = count};
+  for (int i = 0; i < count; i++) peers[i].fd = -1;
+  gethostname(host, sizeof host - 1);
+  snprintf(w->who, sizeof w->who, "host %s, process %d", host, (int)getpid());
+  err error = connect_all(w);
+  int code = error ? 0 : pthread_create(&w->thread, NULL, run, w);
+  if (code) error = err_errno(code, "watching the ranks");
+  w->has_thread = !error;
+  if (error)
+    watch_stop(w);
+  else
+    *out = w;
+  return error;
+}
+
+void watch_end_all(watch *w, const char *why) {
+  for (int i = 0; i < w->peer_count; i++) send_to(w, &w->peers[i], ABORT, why);
+  usleep(BEAT_MS * 1000); /* so that it arrives before the connection breaks off */
+  _exit(1);
+}
+
+void watch_stop(watch *w) {
+  if (!w) return;
+  for (int i = 0; i < w->peer_count; i++) send_to(w, &w->peers[i], BYE, "");
+  atomic_store(&w->is_ending, true);
+  if (w->has_thread) pthread_join(w->thread, NULL);
+  for (int i = 0; i < w->peer_count; i++)
+    if (w->peers[i].fd >= 0) close(w->peers[i].fd);
+  free(w->peers);
+  free(w);
+}

@@ -1,0 +1,155 @@
+/* The numbers that classification sets are published by, beside top-1, and how all are written. */
+#include <math.h>
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "eval/eval.h"
+#include "eval/outcomes.h"
+
+static const struct {
+  const char *name, *heading;
+} metrics[EVAL_METRICS] = {{"top1", "top-1"},
+                           {"top5", "top-5"},
+                           {"mean_per_class", "mean per class"},
+                           {"mean_top1_top5", "mean of top-1 and top-5"},
+                           {"roc_auc", "ROC AUC"},
+                           {"map_11point", "11-point mAP"}};
+
+const char *eval_metric_name(eval_metric metric) {
+  return metrics[metric].name;
+}
+
+const char *eval_metric_heading(eval_metric metric) {
+  return metrics[metric].heading;
+}
+
+double eval_zeroshot_value(const eval_zeroshot *z, eval_metric metric) {
+  bool is_multilabel = z->metric == EVAL_MAP_11POINT;
+  if (is_multilabel != (metric == EVAL_MAP_11POINT)) return NAN;
+  switch (metric) {
+  case EVAL_TOP1:
+    return z->top1;
+  case EVAL_TOP5:
+    return z->top5;
+  case EVAL_MEAN_PER_CLASS:
+    return z->mean_per_class;
+  case EVAL_MEAN_TOP1_TOP5:
+    return 0.5 * (z->top1 + z->top5);
+  case EVAL_ROC_AUC:
+    return z->metric == EVAL_ROC_AUC ? z->roc_auc : (double)NAN;
+  default:
+    return z->map_11point;
+  }
+}
+
+typedef struct {
+  float score;
+  int32_t index; /* of the image */
+} scored;
+
+/* Best first; equal ones in the order of the images, as a stable sort leaves them. */
+static int by_score(const void *a, const void *b) {
+  const scored *x = a, *y = b;
+  if (x->score != y->score) return x->score > y->score ? -1 : 1;
+  return (x->index > y->index) - (x->index < y->index);
+}
+
+err eval_score_auc(const float *scores, const int32_t *labels, int64_t count, double *auc) {
+  scored *order = mem_zeroed((size_t)count, sizeof *order);
+  if (!order) return mem_error((size_t)count * sizeof *order, "scores");
+  bool is_number = true;
+  int64_t positives = 0, negatives = 0;
+  double won = 0; /* pairs in which the positive one is ahead, ties half */
+  for (int64_t i = 0; i < count; i++) {
+    order[i] = (scored){scores[i], (int32_t)i};
+    is_number = is_number && !isnan(scores[i]);
+  }
+  qsort(order, (size_t)count, sizeof *order, by_score);
+  for (int64_t first = 0, next; first < count && is_number; first = next) {
+    int64_t tied[2] = {0, 0};
+    for (next = first; next < count && !(order[next].score < order[first].score); next++)
+      tied[labels[order[next].index] == 1]++;
+    won += (double)tied[0] * ((double)positives + 0.5 * (double)tied[1]);
+    positives += tied[1];
+    negatives += tied[0];
+  }
+  *auc = is_number ? won / ((double)positives * (double)negatives) : (double)NAN; /* 0/0: NaN */
+  free(order);
+  return NULL;
+}
+
+/* The VOC2007 devkit's: the mean over recalls 0, 0.1, … 1 of the greatest precision at that recall
+ * or a higher one. Recalls are compared exactly, in whole numbers. NaN: no image has the class. */
+static double average_precision(const scored *order, const int8_t *truths, int64_t stride,
+                                int64_t count) {
+  double best[11] = {0}, sum = 0;
+  int64_t all = 0, found = 0, wrong = 0;
+  for (int64_t i = 0; i < count; i++) all += truths[i * stride] > 0;
+  for (int64_t i = 0; i < count; i++) {
+    int8_t truth = truths[order[i].index * stride];
+    found += truth > 0;
+    wrong += truth < 0;
+    if (truth == 0 || found == 0) continue;
+    double precision = (double)found / (double)(found + wrong);
+    for (int64_t level = 0; level <= 10 * found / all; level++)
+      if (precision > best[level]) best[level] = precision;
+  }
+  for (int level = 0; level < 11; level++) sum += best[level];
+  return all ? sum / 11 : (double)NAN;
+}
+
+err eval_score_multilabel(const float *images, const int8_t *truths, int64_t image_count,
+                          const float *classes, int64_t class_count, int64_t width,
+                          eval_zeroshot *z) {
+  int64_t present = 0, positives = 0, counted = 0;
+  bool is_number = true;
+  double sum = 0;
+  scored *order = mem_zeroed((size_t)image_count, sizeof *order);
+  if (!order) return mem_error((size_t)image_count * sizeof *order, "scores");
+  for (int64_t c = 0; c < class_count; c++) {
+    for (int64_t i = 0; i < image_count; i++) {
+      float score = 0;
+      for (int64_t k = 0; k < width; k++) score += images[i * width + k] * classes[c * width + k];
+      order[i] = (scored){score, (int32_t)i};
+      is_number = is_number && !isnan(score);
+      positives += truths[i * class_count + c] > 0;
+      counted += truths[i * class_count + c] != 0;
+    }
+    qsort(order, (size_t)image_count, sizeof *order, by_score);
+    double precision = average_precision(order, truths + c, class_count, image_count);
+    if (isnan(precision)) continue;
+    sum += precision;
+    present++;
+  }
+  free(order);
+  *z = (eval_zeroshot){.images = image_count, .classes = class_count, .metric = EVAL_MAP_11POINT};
+  z->map_11point = is_number && present ? sum / (double)present : (double)NAN;
+  z->chance = (double)positives / (double)counted;
+  return NULL;
+}
+
+void eval_write_zeroshot(json_writer *w, const char *key, const eval_zeroshot *z) {
+  jsonw_object(w, key);
+  if (z->metric != EVAL_MAP_11POINT) {
+    jsonw_number(w, "top1", z->top1);
+    jsonw_number(w, "top5", z->top5);
+    jsonw_number(w, "mean_per_class", z->mean_per_class);
+    jsonw_number(w, "majority", z->majority);
+  }
+  if (z->metric > EVAL_MEAN_PER_CLASS)
+    jsonw_number(w, eval_metric_name(z->metric), eval_zeroshot_value(z, z->metric));
+  jsonw_number(w, "chance", z->chance);
+  jsonw_integer(w, "classes", z->classes);
+  jsonw_integer(w, "images", z->images);
+  jsonw_end(w);
+}
+
+void eval_write_retrieval(json_writer *w, const char *key, const eval_retrieval *r) {
+  jsonw_object(w, key);
+  for (int i = 0; i < 3; i++) jsonw_number(w, outcomes_to_text[i], r->image_to_text[i]);
+  for (int i = 0; i < 3; i++) jsonw_number(w, outcomes_to_image[i], r->text_to_image[i]);
+  jsonw_number(w, "chance_r1", r->chance_r1);
+  jsonw_integer(w, "images", r->images);
+  jsonw_integer(w, "texts", r->texts);
+  jsonw_end(w);
+}

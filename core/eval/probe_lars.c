@@ -1,0 +1,115 @@
+/* The linear probe of FLIP's Table 11, as MAE does it. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/rng.h"
+#include "eval/eval.h"
+#include "eval/lars.h"
+#include "eval/probe_inside.h"
+
+/* Of ImageNet at batch 16,384; the rate is 0.01 * 16,384 / 256. */
+enum { EPOCHS = 90, BATCH = 16384, UPDATES = 78 };
+static const double peak_rate = 0.64, warmup_share = 1.0 / 9;
+
+static void shuffle(uint64_t seed, int64_t epoch, int64_t count, int64_t *order) {
+  rng random = rng_at(seed, RNG_SHUFFLE, (uint64_t)epoch, 0);
+  for (int64_t i = 0; i < count; i++) order[i] = i;
+  for (int64_t i = count - 1; i > 0; i--) {
+    int64_t other = rng_below(&random, (uint32_t)(i + 1)), kept = order[i];
+    order[i] = order[other];
+    order[other] = kept;
+  }
+}
+
+/* A batch of rows, gathered in the epoch's order. */
+typedef struct {
+  float *rows;
+  int32_t *labels;
+  int64_t *order;
+} gathered;
+
+static err make_room(int64_t batch, int64_t width, int64_t count, gathered *g) {
+  g->rows = mem_aligned((size_t)(batch * width) * sizeof *g->rows);
+  g->labels = mem_zeroed((size_t)batch, sizeof *g->labels);
+  g->order = mem_zeroed((size_t)count, sizeof *g->order);
+  if (g->rows && g->labels && g->order) return NULL;
+  return mem_error((size_t)(batch * width) * sizeof *g->rows, "a linear probe");
+}
+
+/* Whole batches in a new order; what is left over at the end is not used in this epoch. */
+static void train_epoch(lars_probe *probe, const probe_features *f, const eval_probe *p,
+                        uint64_t seed, int64_t epoch, gathered *g, double *mean_loss) {
+  int64_t updates = f->count / p->batch, width = probe->width;
+  double sum = 0, loss;
+  shuffle(seed, epoch, f->count, g->order);
+  for (int64_t u = 0; u < updates; u++) {
+    for (int64_t i = 0; i < p->batch; i++) {
+      int64_t row = g->order[u * p->batch + i];
+      memcpy(g->rows + i * width, f->rows + row * width, (size_t)width * sizeof *g->rows);
+      g->labels[i] = f->labels[row];
+    }
+    double at = (double)epoch + (double)u / (double)updates, epochs = (double)p->epochs;
+    lars_step(probe, g->rows, g->labels, p->batch,
+              p->rate * lars_schedule(at, warmup_share * epochs, epochs), &loss);
+    sum += loss;
+  }
+  *mean_loss = sum / (double)updates;
+}
+
+static int64_t default_batch(int64_t images) {
+  int64_t batch = images / UPDATES;
+  return batch < 2 ? (images < 2 ? images : 2) : batch < BATCH ? batch : BATCH;
+}
+
+static err predict(const lars_probe *probe, const probe_features *to, eval_probe *p) {
+  int32_t *predicted = mem_zeroed((size_t)to->count, sizeof *predicted);
+  if (!predicted) return mem_error((size_t)to->count * sizeof *predicted, "predictions");
+  lars_predict(probe, to->rows, to->count, predicted);
+  p->test_images = to->count;
+  err error = probe_count(to, predicted, p->classes, p);
+  free(predicted);
+  return error;
+}
+
+err eval_run_lars(eval_set *train, eval_set *test, clip_model *model, const eval_how *how,
+                  const eval_lars *recipe, eval_probe *p) {
+  probe_features from = {0}, to = {0};
+  lars_probe probe = {0};
+  gathered g = {0};
+  int64_t width = clip_get_config(model)->image.embed;
+  err error = NULL;
+  *p = (eval_probe){.validation = -1,
+                    .classes = eval_set_classes(train),
+                    .epochs = recipe->epochs ? recipe->epochs : EPOCHS,
+                    .rate = recipe->rate > 0 ? recipe->rate : peak_rate};
+  TRY(probe_allocate(train, width, &from));
+  TRY(probe_allocate(test, width, &to));
+  TRY(eval_features(test, model, how, to.rows, to.labels, &to.count));
+  TRY(probe_renumber(train, test, width, &to));
+  for (int64_t epoch = 0; epoch < p->epochs; epoch++) {
+    if (!recipe->is_plain)
+      TRY(eval_features_augmented(train, model, how, epoch, from.rows, from.labels, &from.count));
+    else if (!epoch)
+      TRY(eval_features(train, model, how, from.rows, from.labels, &from.count));
+    if (!epoch) {
+      p->train_images = from.count;
+      p->batch = recipe->batch ? recipe->batch : default_batch(from.count);
+      if (p->batch > from.count)
+        FAIL(ERR_INPUT, "a batch of %ld is more than the %ld images of %s", (long)p->batch,
+             (long)from.count, eval_set_name(train));
+      TRY(lars_begin(p->classes, width, p->batch, how->seed, &probe));
+      TRY(make_room(p->batch, width, from.count, &g));
+    }
+    train_epoch(&probe, &from, p, how->seed, epoch, &g, &p->loss);
+  }
+  TRY(predict(&probe, &to, p));
+cleanup:
+  lars_end(&probe);
+  free(g.rows);
+  free(g.labels);
+  free(g.order);
+  probe_free(&from);
+  probe_free(&to);
+  return error;
+}

@@ -1,0 +1,108 @@
+#include "support/test.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/command.h"
+#include "support/folder.h"
+
+static char *nowhere[] = {"flip-no-such-program", NULL};
+
+static void what_a_program_prints_is_taken(void **state) {
+  (void)state;
+  char *words[] = {"sh", "-c", "echo out; echo err >&2; exit 3", NULL};
+  strbuf both = {0}, one = {0};
+  int status;
+  assert_ok(command_read(&(command_call){.words = words}, true, &both, &status));
+  assert_int_equal(command_exit_status(status), 3);
+  assert_string_equal(strbuf_string(&both), "out\nerr\n");
+  assert_fails_with(command_capture_quietly(words, &one), "sh -c: ended with status 3");
+  assert_string_equal(strbuf_string(&one), "out\n");
+  strbuf_free(&both);
+  strbuf_free(&one);
+}
+
+/* By posix_spawn and by fork alike. */
+static void a_program_that_is_not_there_ends_with_127(void **state) {
+  (void)state;
+  strbuf out = {0};
+  int status;
+  pid_t pid;
+  assert_fails_with(command_capture(nowhere, &out),
+                    "flip-no-such-program: there is no such program");
+  for (int dies = 0; dies < 2; dies++) {
+    command_call call = {.words = nowhere, .dies_with_parent = dies};
+    assert_ok(command_read(&call, true, &out, &status));
+    assert_int_equal(command_exit_status(status), COMMAND_NOT_FOUND);
+  }
+  assert_string_equal(strbuf_string(&out), "flip-no-such-program: cannot be started\n");
+  assert_ok(command_start(&(command_call){.words = nowhere}, &pid));
+  assert_int_equal(pid, 0);
+  strbuf_free(&out);
+}
+
+static void mark_place(const void *context) {
+  if (chdir(context) != 0) _exit(1);
+}
+
+static void a_child_gets_what_it_was_promised(void **state) {
+  (void)state;
+  char *words[] = {"sh", "-c", "cat; pwd; echo $FLIP_WORD; ps -o pgid= -p $$; echo $$", NULL};
+  char *environment[] = {"PATH=/usr/bin:/bin", "FLIP_WORD=given", NULL};
+  for (int by_fork = 0; by_fork < 2; by_fork++) {
+    strbuf out = {0};
+    int status, group = 0, pid = 1;
+    command_call call = {.words = words,
+                         .environment = environment,
+                         .folder = by_fork ? NULL : "/usr",
+                         .has_no_input = true,
+                         .leads_group = true,
+                         .prepare = by_fork ? mark_place : NULL,
+                         .context = "/usr"};
+    assert_ok(command_read(&call, false, &out, &status));
+    assert_int_equal(status, 0);
+    assert_int_equal(sscanf(strbuf_string(&out), "/usr\ngiven\n%d %d", &group, &pid), 2);
+    assert_int_equal(group, pid);
+    strbuf_free(&out);
+  }
+}
+
+static void a_signal_is_a_status_below_zero(void **state) {
+  (void)state;
+  char *words[] = {"sh", "-c", "kill -TERM $$", NULL};
+  int status;
+  assert_ok(command_run(&(command_call){.words = words}, &status));
+  assert_int_equal(command_exit_status(status), -SIGTERM);
+}
+
+/* The parent in the middle is killed: its child must not outlive it. */
+static void a_child_may_die_with_its_parent(void **state) {
+  (void)state;
+  int ends[2];
+  char byte;
+  char *words[] = {"sleep", "600", NULL};
+  assert_int_equal(pipe(ends), 0);
+  pid_t middle = fork(), pid;
+  if (middle == 0) {
+    close(ends[0]);
+    err error = command_start(&(command_call){.words = words, .dies_with_parent = true}, &pid);
+    raise(error ? SIGTERM : SIGKILL);
+  }
+  close(ends[1]);
+  waitpid(middle, NULL, 0);
+  assert_int_equal(read(ends[0], &byte, 1), 0); /* the last holder of the pipe has ended */
+  close(ends[0]);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(what_a_program_prints_is_taken),
+      cmocka_unit_test(a_program_that_is_not_there_ends_with_127),
+      cmocka_unit_test(a_child_gets_what_it_was_promised),
+      cmocka_unit_test(a_signal_is_a_status_below_zero),
+      cmocka_unit_test(a_child_may_die_with_its_parent),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

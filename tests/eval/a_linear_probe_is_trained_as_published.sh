@@ -1,0 +1,30 @@
+# The paper's linear probe: LARS on augmented features, beside logistic regression.
+. "$SOURCE/tests/support/training.sh"
+make_data
+train --out run --set eval.points=0
+sed 's/^name.*/name: train/;s/heldout/train/;s/tasks.*/tasks: [probe]/;/^templates/d' held.yaml > train.yaml
+probe() { expect_status 0 "$FLIP" eval probe -m run -f held.yaml --train train.yaml --json "$@"; }
+field() { grep -o "\"$1\":[0-9.e-]*" out.txt | cut -d: -f2; }
+probe --method lars --epochs 3
+expect_line out.txt '"epochs":3,"batch":2,"rate":0.64,'
+[ "$(field train_images)" = 160 ] && [ "$(field images)" = 40 ] || { cat out.txt; fail "160 and 40 images were expected"; }
+cp out.txt first.txt
+probe --method lars --epochs 3; diff first.txt out.txt || fail "a probe does not repeat"
+probe --method lars --epochs 3 --no-augment; cmp -s first.txt out.txt && fail "augmentation changes nothing"
+# With labels to learn by heart and features encoded once, the training loss falls.
+probe --method lars --epochs 2 --no-augment --batch 16; early=$(field loss)
+probe --method lars --epochs 200 --no-augment --batch 16 --rate 5; late=$(field loss)
+awk -v a="$early" -v b="$late" 'BEGIN { exit !(b < a - 0.05) }' || fail "the loss went from $early to $late"
+probe; expect_line out.txt '"tried":'
+grep -q '"epochs"' out.txt && fail "logistic regression has no epochs"
+expect_status 0 "$FLIP" eval probe -m run -f held.yaml --train train.yaml --method lars --epochs 1
+expect_line out.txt 'LARS, 1 epochs, batch 2, rate 0.64'
+
+expect_status 2 "$FLIP" eval probe -m run -f held.yaml --train train.yaml --method sgd
+expect_line err.txt "'sgd' is neither lbfgs nor lars"
+expect_status 2 "$FLIP" eval probe -m run -f held.yaml --train train.yaml --epochs 3
+expect_line err.txt 'belong to --method lars'
+expect_status 2 "$FLIP" eval probe -m run -f held.yaml --train train.yaml --method lars --batch 1000
+expect_line err.txt 'a batch of 1000 is more than the 160 images'
+expect_status 2 "$FLIP" eval zeroshot -m run -f held.yaml --method lars
+expect_line err.txt 'belong to flip eval probe'

@@ -1,0 +1,96 @@
+# Several labels an image (VOC's files and JSON lists), ROC AUC, means of two numbers, Table 4's suite.
+. "$SOURCE/tests/support/training.sh"
+make_data
+train --out run --set eval.points=0
+number() { grep -o "\"$1\":[0-9.e-]*" "$2" | cut -d: -f2; }
+mkdir unpacked; tar xf data/heldout-00000.tar -C unpacked
+
+# VOC's layout: an image's shape and its colour are two labels; every fifth star is difficult. The first
+# image is in the data and not in the lists.
+mkdir -p voc/JPEGImages voc/Main json
+value() { grep -o "\"$2\":\"[a-z]*\"" "$1" | cut -d'"' -f4; }
+classes=$(for j in unpacked/*.json; do value "$j" shape; value "$j" color; done | sort -u)
+number=0
+for json in unpacked/*.json; do
+  key=$(basename "${json%.json}"); shape=$(value "$json" shape); color=$(value "$json" color)
+  cp "unpacked/$key.png" voc/JPEGImages/
+  number=$((number + 1))
+  [ $number = 1 ] && continue
+  for class in $classes; do
+    mark=-1
+    [ "$class" = "$shape" ] || [ "$class" = "$color" ] && mark=1
+    [ $((number % 5)) = 0 ] && [ "$class" = star ] && mark=0
+    printf '%s %2d\n' "$key" $mark >> "voc/Main/${class}_test.txt"
+  done
+  labels="\"$shape\",\"$color\""; difficult=
+  if [ $((number % 5)) = 0 ]; then difficult='"star"'; labels=$(printf %s "$labels" | sed 's/"star",//'); fi
+  cp "unpacked/$key.png" json/
+  printf '{"objects":[%s],"difficult":[%s]}' "$labels" "$difficult" > "json/$key.json"
+done
+list=$(echo $classes | sed 's/ /, /g')
+cat > voc.yaml <<Y
+images: ["folder:voc/JPEGImages"]
+tasks: [zeroshot]
+multilabel: true
+label_files: "voc/Main/{}_test.txt"
+classes: [$list]
+templates: ["a {}"]
+Y
+tar cf json.tar --sort=name -C json .
+sed -e 's/^label_files.*/label: objects\nignore_label: difficult/' -e 's/^images.*/images: [json.tar]/' -e '1i name: voc' voc.yaml > json.yaml
+expect_status 0 "$FLIP" eval -m run -f voc.yaml --json
+[ "$(number images out.txt)" = 39 ] || { cat out.txt; fail "39 images were expected"; }
+expect_line out.txt '"metric":"map_11point"'
+grep -q '"top1"' out.txt && fail "a set of several labels has no top-1"
+expect_line err.txt '1 images are not in the label files'
+grep -o '"map_11point":[0-9.]*' out.txt > files.txt
+expect_status 0 "$FLIP" eval -m run -f json.yaml --json
+grep -o '"map_11point":[0-9.]*' out.txt | diff files.txt - || fail "files and JSON lists give different numbers"
+sed '/^ignore_label/d' json.yaml > all.yaml
+expect_status 0 "$FLIP" eval -m run -f all.yaml --json
+grep -o '"map_11point":[0-9.]*' out.txt | cmp -s files.txt - && fail "ignoring difficult images changes nothing"
+expect_status 0 "$FLIP" eval -m run -f voc.yaml
+expect_line out.txt '11-point mAP'
+
+# In training the number is recorded, without hits.
+train --out watched --set eval.sets=voc.yaml --set eval.points=1
+grep '"event":"eval"' watched/events.jsonl > event.txt
+expect_line event.txt '"map_11point":[0-9.]+.*"hits":\{\}'
+
+# What cannot be.
+sed 's/^classes.*//' voc.yaml > wrong.yaml
+expect_status 2 "$FLIP" eval -m run -f wrong.yaml; expect_line err.txt "multilabel: list the classes"
+sed 's/^multilabel.*/metric: map_11point/;s/^label_files.*//' voc.yaml > wrong.yaml
+expect_status 2 "$FLIP" eval -m run -f wrong.yaml; expect_line err.txt "needs a set with multilabel: true"
+{ cat held.yaml; echo 'metric: top_1'; } > wrong.yaml
+expect_status 2 "$FLIP" eval -m run -f wrong.yaml; expect_line err.txt "did you mean 'top1'"
+{ cat held.yaml; echo 'metric: roc_auc'; } > wrong.yaml
+expect_status 2 "$FLIP" eval zeroshot -m run -f wrong.yaml; expect_line err.txt "roc_auc: needs two classes, the set has"
+printf '000 2\n' >> "voc/Main/$(echo $classes | cut -d' ' -f1)_test.txt"
+expect_status 2 "$FLIP" eval -m run -f voc.yaml; expect_line err.txt "_test.txt:40: a line is IMAGE and 1, 0 or -1"
+
+# Two classes: AUC beside top-1; it does not matter which of the two is called positive.
+two=$(for j in unpacked/*.json; do value "$j" shape; done | sort | uniq -c | sort -rn | head -2 | awk '{print $2}')
+set -- $two
+sed '/^name/d;s/tasks.*/tasks: [zeroshot]/' held.yaml > base.yaml
+{ cat base.yaml; echo "metric: roc_auc"; echo "classes: [$1, $2]"; } > auc.yaml
+{ cat base.yaml; echo "metric: roc_auc"; echo "classes: [$2, $1]"; } > other.yaml
+expect_status 0 "$FLIP" eval -m run -f auc.yaml --json; a=$(number roc_auc out.txt)
+expect_status 0 "$FLIP" eval -m run -f other.yaml --json; b=$(number roc_auc out.txt)
+[ "$a" = "$b" ] && [ -n "$a" ] || fail "AUC is $a for one class, $b for the other"
+{ cat base.yaml; echo "metric: mean_top1_top5"; } > both.yaml
+expect_status 0 "$FLIP" eval -m run -f both.yaml --json
+awk -v a="$(number top1 out.txt)" -v b="$(number top5 out.txt)" -v m="$(number mean_top1_top5 out.txt)" \
+  'BEGIN { d = (a + b) / 2 - m; exit !(d < 1e-9 && d > -1e-9) }' || { cat out.txt; fail "not the mean of both"; }
+
+# A suite takes each set's own number; Table 4's names all 25 sets, whatever is on this machine.
+printf 'sets:\n  - {file: auc.yaml}\n  - {file: json.yaml}\n  - {file: held.yaml}\n' > suite.yaml
+expect_status 0 "$FLIP" eval suite suite.yaml -m run
+expect_line out.txt '^\| auc \| roc_auc \| [0-9.]+ \|'
+expect_line out.txt '^\| json \| map_11point \| [0-9.]+ \|'
+expect_line out.txt '^\| held \| top1 \| [0-9.]+ \|'
+expect_status 0 "$FLIP" eval suite "$SOURCE/experiments/evals/table4.yaml" -m run
+[ "$(grep -c '^| [a-z0-9_]* | [a-z0-9_]* | – |' out.txt)" = 25 ] || { cat out.txt; fail "25 sets were expected"; }
+expect_line out.txt '^\| voc2007 \| map_11point \| – \| 81.1 \| 83.1 \|'
+expect_line out.txt '^\| kinetics700 \| mean_top1_top5 \| – \| 53.5 \| 55.8 \|'
+expect_line out.txt '^\| hateful_memes \| roc_auc \| – \| 53.3 \| 54.0 \|'
