@@ -34,6 +34,8 @@ static err print_json(const settings *s, const model_counts *c) {
   jsonw_integer(&w, "image", c->parameters_image);
   jsonw_integer(&w, "text", c->parameters_text);
   jsonw_integer(&w, "head", c->parameters_head);
+  if (s->reconstruction_weight > 0)
+    jsonw_integer(&w, "reconstruction", c->parameters_reconstruction);
   jsonw_integer(&w, "total", c->parameters_total);
   jsonw_end(&w);
   jsonw_integer(&w, "patches", c->patches);
@@ -44,9 +46,12 @@ static err print_json(const settings *s, const model_counts *c) {
   jsonw_number(&w, "image", c->forward_image);
   jsonw_number(&w, "image_unmasked", c->forward_image_unmasked);
   jsonw_number(&w, "text", c->forward_text);
+  if (s->reconstruction_weight > 0) jsonw_number(&w, "reconstruction", c->forward_reconstruction);
   jsonw_end(&w);
   jsonw_number(&w, "train_flops_per_sample", c->train_sample);
   jsonw_number(&w, "logit_flops_per_batch", c->logits_batch);
+  if (s->reconstruction_weight > 0)
+    jsonw_integer(&w, "reconstruction_bytes", (int64_t)c->memory.bytes[CLIP_RECONSTRUCTION]);
   jsonw_integer(&w, "planned_bytes", (int64_t)c->planned_bytes);
   settings_length length = settings_length_of(s, 0);
   jsonw_integer(&w, "updates", length.updates);
@@ -60,17 +65,24 @@ static void print_part(const char *name, double flops, double whole) {
   printf("  %-22s %10.3f GFLOP  %5.1f %%\n", name, flops / 1e9, 100 * flops / whole);
 }
 
+static void print_count(const char *name, int64_t count) {
+  printf("  %-22s %12" PRId64 "\n", name, count);
+}
+
 static void print_bytes(const char *name, uint64_t bytes) {
   char text[TEXT_NUMBER_SIZE];
   printf("  %-22s %12s\n", name, text_bytes(bytes, text));
 }
 
 static void print_plan(const settings *s, const model_counts *c) {
-  double forward = c->forward_image + c->forward_text;
-  printf("parameters\n  %-22s %12ld\n  %-22s %12ld\n  %-22s %12ld\n\n", "image tower",
-         (long)c->parameters_image, "text tower", (long)c->parameters_text, "total",
-         (long)c->parameters_total);
-  printf("tokens\n  image: %ld of %ld patches encoded (mask_ratio %g), %ld tokens\n"
+  double forward = c->forward_image + c->forward_text + c->forward_reconstruction;
+  bool has_decoder = s->reconstruction_weight > 0;
+  printf("parameters\n");
+  print_count("image tower", c->parameters_image);
+  print_count("text tower", c->parameters_text);
+  if (has_decoder) print_count("reconstruction", c->parameters_reconstruction);
+  print_count("total", c->parameters_total);
+  printf("\ntokens\n  image: %ld of %ld patches encoded (mask_ratio %g), %ld tokens\n"
          "  text:  %ld tokens\n\n",
          (long)c->encoded_patches, (long)c->patches, s->mask_ratio, (long)c->image_tokens,
          (long)c->text_tokens);
@@ -81,6 +93,7 @@ static void print_plan(const settings *s, const model_counts *c) {
   print_part("text dense layers", c->text_dense, forward);
   print_part("text attention", c->text_attention, forward);
   print_part("projections", c->image_projection + c->text_projection, forward);
+  if (has_decoder) print_part("reconstruction", c->forward_reconstruction, forward);
   print_part("total", forward, forward);
   printf("  image tower: %.3f of the FLOPs without masking\n",
          c->forward_image / c->forward_image_unmasked);
@@ -93,6 +106,7 @@ static void print_plan(const settings *s, const model_counts *c) {
   print_bytes("optimizer", c->optimizer_bytes);
   print_bytes("activations", bytes[CLIP_ACTIVATIONS]);
   print_bytes("loss", bytes[CLIP_LOSS]);
+  if (has_decoder) print_bytes("reconstruction", bytes[CLIP_RECONSTRUCTION]);
   print_bytes("evaluation, scratch", bytes[CLIP_TRANSIENT]);
   print_bytes("inputs", bytes[CLIP_INPUTS]);
   print_bytes("planned", c->planned_bytes);

@@ -40,6 +40,23 @@ static err check_words(const settings *s) {
   return NULL;
 }
 
+/* Tokens are given back by their patch, and there must be some to predict. */
+static err check_reconstruction(const settings *s) {
+  if (s->reconstruction_weight == 0) return NULL;
+  if (s->mask_mode == MASK_ZERO || s->mask_ratio == 0)
+    return err_new(ERR_INPUT,
+                   "reconstruction.weight: %g needs dropped patches to predict: set a mask_ratio "
+                   "and a mask_mode other than zero, or leave reconstruction.weight at 0",
+                   s->reconstruction_weight);
+  if (s->reconstruction_width % 4)
+    return err_new(ERR_INPUT,
+                   "reconstruction.width: %" PRId64
+                   " is not a multiple of 4, which its sine-cosine "
+                   "positions need",
+                   s->reconstruction_width);
+  return check_tower("reconstruction", s->reconstruction_width, s->reconstruction_heads);
+}
+
 err settings_check_model(const settings *s) {
   if (s->image_size % s->image_patch)
     return err_new(ERR_INPUT, "image.patch: %" PRId64 " does not divide image.size %" PRId64,
@@ -50,6 +67,7 @@ err settings_check_model(const settings *s) {
   err error = check_tower("image", s->image_width, s->image_heads);
   if (!error) error = check_tower("text", s->text_width, s->text_heads);
   if (!error) error = check_words(s);
+  if (!error) error = check_reconstruction(s);
   if (error) return error;
   if (s->image_pool == IMAGE_POOL_CLASS && !s->image_class_token)
     return err_new(ERR_INPUT, "image.pool: class needs image.class_token: true");

@@ -35,6 +35,8 @@ err settings_init_recorded(settings *s) {
 
 bool setting_is_idle(const setting *row, const settings *s) {
   if (strcmp(row->key, "text_mask_lexicon") == 0) return s->text_mask_mode != TEXT_MASK_SYNTAX;
+  bool is_decoder = strncmp(row->key, "reconstruction.", 15) == 0;
+  if (is_decoder) return s->reconstruction_weight == 0;
   return strcmp(row->key, "text.repair") == 0 && s->text_tokenizer != TOKENIZER_BPE;
 }
 

@@ -112,6 +112,14 @@
   TEXT(                                                                                            \
       text_mask_lexicon, "text_mask_lexicon", "/usr/share/perl5/Lingua/EN/Tagger/words.yml", true, \
       "parts of speech for text_mask_mode syntax: words.yml of Debian's liblingua-en-tagger-perl") \
+  REAL(reconstruction_weight, "reconstruction.weight", 0, 0, 1e6, true,                            \
+       "weight of the dropped patches' reconstruction in the loss (MAE; FLIP, Table 1f); 0: none") \
+  INT(reconstruction_width, "reconstruction.width", 64, 4, 65536, true,                            \
+      "width of the reconstruction's decoder")                                                     \
+  INT(reconstruction_layers, "reconstruction.layers", 2, 1, 1000, true,                            \
+      "blocks of the reconstruction's decoder")                                                    \
+  INT(reconstruction_heads, "reconstruction.heads", 4, 1, 1024, true,                              \
+      "attention heads of the reconstruction's decoder")                                           \
   INT(batch_size, "batch_size", 256, 2, 1e9, true, "samples in the contrastive batch")             \
   INT(micro_batch_size, "micro_batch_size", 0, 0, 1e9, true,                                       \
       "samples in memory at once (exact gradient caching); 0: the whole batch")                    \

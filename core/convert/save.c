@@ -125,6 +125,7 @@ static err add_tensor(const weights *w, weights_format format, const param *p, t
   const tensor_name *row = names_find(p->name, &block);
   size_t parts = row ? names_foreign(row, block, format, names) : 0;
   const float *values = w->values + p->offset;
+  if (strncmp(p->name, "reconstruction.", 15) == 0) return NULL; /* of training alone */
   if (!parts) { /* what the format has no place for must say nothing */
     for (int64_t i = 0; i < param_elements(p); i++)
       if (values[i] != 0)

@@ -23,6 +23,7 @@ const cpu_kernels CPU_KERNEL(kernels) = {
             .contrastive_statistics = CPU_KERNEL(contrastive_statistics),
             .contrastive_gradient = CPU_KERNEL(contrastive_gradient),
             .contrastive_finish = CPU_KERNEL(contrastive_finish),
+            .pixel_error = CPU_KERNEL(pixel_error),
             .sum_squares = CPU_KERNEL(sum_squares),
             .adamw = CPU_KERNEL(adamw),
             .fill = CPU_KERNEL(fill),

@@ -150,8 +150,9 @@ err CPU_KERNEL(embed_gradient)(ops *o, const ops_embed *e) {
     int64_t count = width - j < COLUMN_STRIP ? width - j : COLUMN_STRIP;
     for (int64_t row = 0; row < e->batch * e->length; row++) {
       add_strip(e->dtokens, row * width + j, count, cpu_f32(e->dtable) + ids[row] * width + j);
-      add_strip(e->dtokens, row * width + j, count,
-                cpu_f32(e->dpositions) + row % e->length * width + j);
+      if (e->dpositions.data)
+        add_strip(e->dtokens, row * width + j, count,
+                  cpu_f32(e->dpositions) + row % e->length * width + j);
     }
   }
   return NULL;

@@ -52,6 +52,8 @@ int kernel_contrastive_statistics(const ops_contrastive *c, void *scratch, void 
 int kernel_contrastive_gradient(const ops_contrastive *c, void *scratch, void *stream);
 int kernel_contrastive_finish(const ops_contrastive_end *c, void *stream);
 
+int kernel_pixel_error(const ops_pixel_error *p, void *stream);
+
 size_t kernel_sum_squares_scratch(void);
 int kernel_sum_squares(int64_t count, ops_buffer x, ops_buffer out, void *scratch, void *stream);
 int kernel_adamw(const ops_adamw *a, void *stream);

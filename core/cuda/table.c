@@ -84,6 +84,10 @@ static err contrastive_finish(ops *o, const ops_contrastive_end *c) {
   return cuda_error(kernel_contrastive_finish(c, STREAM), "the loss");
 }
 
+static err pixel_error(ops *o, const ops_pixel_error *p) {
+  return cuda_error(kernel_pixel_error(p, STREAM), "the reconstruction's error");
+}
+
 static err sum_squares(ops *o, int64_t count, ops_buffer x, ops_buffer out) {
   WITH_SCRATCH(kernel_sum_squares_scratch(), kernel_sum_squares(count, x, out, scratch, STREAM),
                "the gradient's norm");
@@ -145,6 +149,7 @@ const ops_table cuda_table = {
     .contrastive_statistics = contrastive_statistics,
     .contrastive_gradient = contrastive_gradient,
     .contrastive_finish = contrastive_finish,
+    .pixel_error = pixel_error,
     .sum_squares = sum_squares,
     .adamw = adamw,
     .fill = fill,

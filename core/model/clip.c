@@ -34,6 +34,7 @@ static err allocate_blocks(clip_model *m) {
                                                  [CLIP_WORKING] = "the working copy",
                                                  [CLIP_ACTIVATIONS] = "activations",
                                                  [CLIP_LOSS] = "the loss",
+                                                 [CLIP_RECONSTRUCTION] = "the reconstruction",
                                                  [CLIP_TRANSIENT] = "evaluation",
                                                  [CLIP_INPUTS] = "inputs"};
   ops *o = m->o;
@@ -68,6 +69,7 @@ static err allocate_all(clip_model *m) {
   if (m->is_trainable) {
     clip_cut_training(m, true, &m->kept);
     clip_cut_loss(m);
+    clip_cut_decoding(m);
     m->loss.options = loss_options_of(m);
   }
   clip_cut_inputs(m);
@@ -76,7 +78,12 @@ static err allocate_all(clip_model *m) {
     m->sets[i].pooled = mem_zeroed(4 * (size_t)samples, sizeof(int32_t));
     if (!m->sets[i].pooled) return mem_error((size_t)samples * 4, "text lengths");
   }
-  return m->config.has_learned_positions ? NULL : upload_sincos(m);
+  for (int i = 0; i < TRAIN_SETS && m->is_trainable; i++) {
+    error = reconstruction_lists_allocate(&m->lists[i], &m->decoding.extent);
+    if (error) return error;
+  }
+  error = reconstruction_fill(&m->decoding, &m->config, m->o);
+  return error || m->config.has_learned_positions ? error : upload_sincos(m);
 }
 
 err clip_create(ops *o, const clip_config *config, const clip_limits *limits, bool for_training,
@@ -90,12 +97,13 @@ err clip_create(ops *o, const clip_config *config, const clip_limits *limits, bo
   /* a fixed temperature is exactly as set */
   m->scale_log_least = config->learns_scale ? 0 : -INFINITY;
   m->scale_log_most = config->learns_scale ? log(config->logit_scale_max) : INFINITY;
-  err error = clip_declare_towers(config, &m->params, &m->image, &m->text);
+  err error = clip_declare_towers(config, &m->params, &m->image, &m->text, &m->reconstruction);
   if (!error) {
     image_front_resolve(&m->image_in, &m->params);
     text_front_resolve(&m->text_in, &m->params);
     tower_resolve(&m->image, &m->params);
     tower_resolve(&m->text, &m->params);
+    reconstruction_resolve(&m->reconstruction, &m->params);
     m->scale_log = param_table_find(&m->params, "logit_scale")->offset;
     error = allocate_all(m);
   }
@@ -111,8 +119,10 @@ void clip_destroy(clip_model *m) {
   for (int i = 0; i < CLIP_BLOCKS; i++)
     if (m->blocks[i]) m->o->call->release(m->o, m->blocks[i]);
   for (int i = 0; i < SETS; i++) free(m->sets[i].pooled);
+  for (int i = 0; i < TRAIN_SETS; i++) free(m->lists[i].host);
   tower_free(&m->image);
   tower_free(&m->text);
+  tower_free(&m->reconstruction.decoder);
   param_table_free(&m->params);
   free(m);
 }

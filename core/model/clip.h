@@ -30,6 +30,8 @@ typedef struct {
   int text_pool; /* TEXT_POOL_* */
   tower_shape image, text;
   double temperature, logit_scale_max;
+  double reconstruction_weight; /* 0: no decoder (reconstruction.h) */
+  tower_shape reconstruction;   /* its projection gives a patch's pixels */
 } clip_config;
 
 /* vocabulary: entries of the tokenizer. */
@@ -65,7 +67,8 @@ typedef enum {
   CLIP_WORKING, /* the parameters once more, in compute type where that is another */
   CLIP_ACTIVATIONS,
   CLIP_LOSS,
-  CLIP_TRANSIENT, /* activations of evaluation and of passes that keep nothing */
+  CLIP_RECONSTRUCTION, /* the decoder's activations */
+  CLIP_TRANSIENT,      /* activations of evaluation and of passes that keep nothing */
   CLIP_INPUTS,
   CLIP_BLOCKS
 } clip_block;
@@ -127,6 +130,12 @@ void clip_set_ranks(clip_model *model, comm *ranks);
  * may be NULL: clip_read_loss gives it later, waiting for what is under way. */
 err clip_loss(clip_model *model, int64_t batch, double *loss) ERR_MUST_CHECK;
 err clip_read_loss(const clip_model *model, double *loss) ERR_MUST_CHECK;
+/* The mean squared error of the pixels of dropped patches over the batch, without its weight, once
+ * clip_backward is through the batch; NaN where nothing is reconstructed. Of a batch that is spread
+ * over ranks each has its own part until clip_share_reconstruction, a collective call, sums them.
+ */
+err clip_share_reconstruction(clip_model *model) ERR_MUST_CHECK;
+err clip_read_reconstruction(const clip_model *model, double *loss) ERR_MUST_CHECK;
 /* One number of master type to the host, waiting for what is under way. */
 err clip_read_number(const clip_model *model, ops_buffer buffer, double *value) ERR_MUST_CHECK;
 /* Adds to the parameters' gradients; the kept activations are of samples [first, …). */

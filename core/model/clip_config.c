@@ -68,12 +68,22 @@ void clip_config_from(const settings *s, int64_t vocabulary, clip_config *c) {
                .recompute = recomputed_blocks(s->text_recompute),
                .recompute_level = recompute_level_of(s->text_recompute)},
       .temperature = s->temperature,
-      .logit_scale_max = s->logit_scale_max};
+      .logit_scale_max = s->logit_scale_max,
+      .reconstruction_weight = s->reconstruction_weight,
+      .reconstruction = {.width = s->reconstruction_width,
+                         .layers = s->reconstruction_layers,
+                         .heads = s->reconstruction_heads,
+                         .hidden = 4 * s->reconstruction_width,
+                         .embed = 3 * s->image_patch * s->image_patch,
+                         .norm_eps = s->image_norm_eps,
+                         .activation = (ops_activation)s->image_activation,
+                         .pooling = OPS_POOL_INDEX}};
   memcpy(c->mean, means[s->image_normalization], sizeof c->mean);
   memcpy(c->deviation, deviations[s->image_normalization], sizeof c->deviation);
 }
 
-err clip_declare_towers(const clip_config *c, param_table *table, tower *image, tower *text) {
+err clip_declare_towers(const clip_config *c, param_table *table, tower *image, tower *text,
+                        reconstruction_head *head) {
   image_front_declare(c, table);
   err error = tower_declare(image, &c->image, "image", table);
   if (error) return error;
@@ -83,13 +93,17 @@ err clip_declare_towers(const clip_config *c, param_table *table, tower *image, 
   /* decayed as in FLIP's released code; a fixed one must not move */
   param_table_add(table, "logit_scale", 0, 1, c->learns_scale, PARAM_CONSTANT,
                   log(1.0 / c->temperature));
-  return param_table_lay_out(table);
+  /* last, so that the other tensors begin with the same weights with and without it */
+  error = reconstruction_declare(head, c, table);
+  return error ? error : param_table_lay_out(table);
 }
 
 err clip_declare(const clip_config *config, param_table *table) {
   tower image = {0}, text = {0};
-  err error = clip_declare_towers(config, table, &image, &text);
+  reconstruction_head head = {0};
+  err error = clip_declare_towers(config, table, &image, &text, &head);
   tower_free(&image);
   tower_free(&text);
+  tower_free(&head.decoder);
   return error;
 }

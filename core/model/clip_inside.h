@@ -6,6 +6,7 @@
 #include "model/front.h"
 #include "model/inputs.h"
 #include "model/loss.h"
+#include "model/reconstruction.h"
 
 /* Activations of both towers for one use: training (kept), or passing through. */
 typedef struct {
@@ -28,11 +29,15 @@ struct clip_model {
   tower image, text;
   image_front image_in;
   text_front text_in;
+  reconstruction_head reconstruction;
   int64_t scale_log;                      /* offset */
   double scale_log_least, scale_log_most; /* bounds of its value */
   bool is_trainable;
   clip_activations kept;
   loss_buffers loss;
+  int64_t loss_batch; /* of the last clip_loss, over all ranks */
+  reconstruction_buffers decoding;
+  reconstruction_lists lists[TRAIN_SETS];
   input_set sets[SETS];
   int current, staged;        /* training sets: computed on; filled last */
   ops_buffer fixed_positions; /* sine-cosine; undefined when learned */
@@ -41,22 +46,24 @@ struct clip_model {
 };
 
 /* clip_config.c: clip_declare, keeping the towers, which are resolved later. */
-err clip_declare_towers(const clip_config *c, param_table *table, tower *image,
-                        tower *text) ERR_MUST_CHECK;
+err clip_declare_towers(const clip_config *c, param_table *table, tower *image, tower *text,
+                        reconstruction_head *head) ERR_MUST_CHECK;
 
 /* clip_plan.c: the model's blocks cut into buffers. Activations of training are those that backward
  * reads, or, not kept, those of a pass through; of evaluation, a pass too. */
 void clip_cut_training(const clip_model *m, bool is_kept, clip_activations *a);
 void clip_cut_evaluation(const clip_model *m, clip_activations *a);
 void clip_cut_loss(clip_model *m);
+void clip_cut_decoding(clip_model *m);
 /* fixed_positions is where those of sine and cosine will be. */
 void clip_cut_inputs(clip_model *m);
 
 /* clip_train.c: a tower on all of `in`, chunk by chunk, and back to the gradients of its weights
- * for `count` samples, whose features' gradients begin at dfeatures. */
+ * for `count` samples, whose features' gradients begin at dfeatures. With reconstruction that of
+ * the images' dropped patches too; first: of the contrastive batch. */
 err clip_run_images(clip_model *m, const clip_activations *a, const input_set *in) ERR_MUST_CHECK;
 err clip_run_texts(clip_model *m, const clip_activations *a, const input_set *in) ERR_MUST_CHECK;
 err clip_images_backward(clip_model *m, const clip_activations *a, const input_set *in,
-                         int64_t count, ops_buffer dfeatures) ERR_MUST_CHECK;
+                         int64_t first, int64_t count, ops_buffer dfeatures) ERR_MUST_CHECK;
 
 #endif

@@ -46,20 +46,25 @@ static size_t activation_bytes(const clip_config *c, const clip_types *types, us
   return block.used;
 }
 
-static void cut_inputs(input_set *sets, ops_buffer *positions, const clip_config *c,
-                       const clip_limits *l, ops_type master, bool for_training, ops_block *block) {
+static void cut_inputs(input_set *sets, reconstruction_lists *lists, ops_buffer *positions,
+                       const clip_config *c, const clip_limits *l, const clip_types *types,
+                       bool for_training, ops_block *block) {
+  const reconstruction_extent e = reconstruction_extent_of(c, l, types);
   input_set_lay_out(&sets[EVAL_SET], c, l->eval_batch, l->eval_patches, block);
-  for (int i = 0; i < TRAIN_SETS && for_training; i++)
+  for (int i = 0; i < TRAIN_SETS && for_training; i++) {
     input_set_lay_out(&sets[i], c, l->micro_batch, l->train_patches, block);
-  *positions = ops_cut(block, master, c->patches * c->image.width);
+    reconstruction_lists_lay_out(&lists[i], &e, block);
+  }
+  *positions = ops_cut(block, types->master, c->patches * c->image.width);
 }
 
-static size_t input_bytes(const clip_config *c, const clip_limits *l, ops_type master,
+static size_t input_bytes(const clip_config *c, const clip_limits *l, const clip_types *types,
                           bool for_training) {
   input_set sets[SETS];
+  reconstruction_lists lists[TRAIN_SETS];
   ops_buffer positions;
   ops_block block = {0};
-  cut_inputs(sets, &positions, c, l, master, for_training, &block);
+  cut_inputs(sets, lists, &positions, c, l, types, for_training, &block);
   return block.used;
 }
 
@@ -70,6 +75,13 @@ static size_t loss_bytes(const clip_config *c, const clip_limits *l, const clip_
   return block.used;
 }
 
+static size_t decoding_bytes(const clip_config *c, const clip_limits *l, const clip_types *types) {
+  reconstruction_buffers b;
+  ops_block block = {0};
+  reconstruction_lay_out(&b, c, l, types, &block);
+  return block.used;
+}
+
 void clip_plan(const clip_config *c, const clip_limits *l, const clip_types *types,
                int64_t parameters, bool for_training, clip_memory *m) {
   bool has_working = types->compute != types->master;
@@ -77,11 +89,12 @@ void clip_plan(const clip_config *c, const clip_limits *l, const clip_types *typ
   m->bytes[CLIP_PARAMETERS] = (size_t)parameters * ops_size_of(types->master);
   if (has_working) m->bytes[CLIP_WORKING] = (size_t)parameters * ops_size_of(types->compute);
   m->bytes[CLIP_TRANSIENT] = activation_bytes(c, types, evaluation(c, l));
-  m->bytes[CLIP_INPUTS] = input_bytes(c, l, types->master, for_training);
+  m->bytes[CLIP_INPUTS] = input_bytes(c, l, types, for_training);
   if (!for_training) return;
   m->bytes[CLIP_GRADIENTS] = m->bytes[CLIP_PARAMETERS];
   m->bytes[CLIP_ACTIVATIONS] = activation_bytes(c, types, training(l, true));
   m->bytes[CLIP_LOSS] = loss_bytes(c, l, types);
+  m->bytes[CLIP_RECONSTRUCTION] = decoding_bytes(c, l, types);
   size_t pass = activation_bytes(c, types, training(l, false));
   if (pass > m->bytes[CLIP_TRANSIENT]) m->bytes[CLIP_TRANSIENT] = pass;
 }
@@ -114,8 +127,15 @@ void clip_cut_loss(clip_model *m) {
                m->o->compute, m->o->master, &block);
 }
 
+void clip_cut_decoding(clip_model *m) {
+  const clip_types types = types_of(m->o);
+  ops_block block = {.base = m->blocks[CLIP_RECONSTRUCTION]};
+  reconstruction_lay_out(&m->decoding, &m->config, &m->limits, &types, &block);
+}
+
 void clip_cut_inputs(clip_model *m) {
+  const clip_types types = types_of(m->o);
   ops_block block = {.base = m->blocks[CLIP_INPUTS]};
-  cut_inputs(m->sets, &m->fixed_positions, &m->config, &m->limits, m->o->master, m->is_trainable,
-             &block);
+  cut_inputs(m->sets, m->lists, &m->fixed_positions, &m->config, &m->limits, &types,
+             m->is_trainable, &block);
 }

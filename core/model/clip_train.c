@@ -1,5 +1,9 @@
 /* A training step: inputs staged, towers forward and backward, the loss between. */
+#include <math.h>
+#include <stdlib.h>
+
 #include "base/clock.h"
+#include "base/mem.h"
 #include "model/clip_inside.h"
 
 static image_source image_source_of(const clip_model *m, const clip_activations *a,
@@ -40,13 +44,30 @@ err clip_run_texts(clip_model *m, const clip_activations *a, const input_set *in
   return error;
 }
 
+/* What the images' dropped patches add to the gradient of the chunk's tokens. */
+static err reconstruct(const clip_model *m, const input_set *in, int64_t first, tower_pass *pass) {
+  const reconstruction_extent *e = &m->decoding.extent;
+  const reconstruction_pass p = {.config = &m->config,
+                                 .head = &m->reconstruction,
+                                 .b = &m->decoding,
+                                 .lists = &m->lists[m->current],
+                                 .images = in->images,
+                                 .image = pass,
+                                 .batch = m->loss_batch,
+                                 .first_part = e->tokens ? first / e->samples * e->parts : 0};
+  if (!e->tokens) return NULL;
+  pass->dlast = m->decoding.dlast;
+  return reconstruction_run(&p);
+}
+
 err clip_images_backward(clip_model *m, const clip_activations *a, const input_set *in,
-                         int64_t count, ops_buffer dfeatures) {
+                         int64_t first, int64_t count, ops_buffer dfeatures) {
   const image_source source = image_source_of(m, a, in);
   tower_pass pass = image_pass(m, a);
   err error = NULL;
   while (!error && tower_next(&pass, count)) {
-    error = tower_backward(&pass, dfeatures);
+    error = reconstruct(m, in, first, &pass);
+    if (!error) error = tower_backward(&pass, dfeatures);
     if (!error) error = image_front_backward(&source, &pass);
   }
   return error;
@@ -83,6 +104,9 @@ err clip_stage(clip_model *m, const clip_inputs *in) {
   err error = input_set_images(set, m->o, &m->config, in->images, in->index, in->count,
                                m->limits.train_patches);
   if (!error) error = input_set_numbers(set, m->o, &m->config, in->first_sample, in->count);
+  if (!error)
+    error = reconstruction_lists_copy(&m->lists[m->staged], m->o, &m->decoding.extent,
+                                      m->config.has_class_token, in->index, in->count);
   return error ? error
                : input_set_texts(set, m->o, &m->config, in->ids, in->id_counts, in->count,
                                  m->limits.train_words);
@@ -146,6 +170,11 @@ void clip_set_ranks(clip_model *m, comm *ranks) {
 err clip_loss(clip_model *m, int64_t batch, double *loss) {
   double start = clock_seconds();
   clip_profile unused, *profile = m->profile ? m->profile : &unused;
+  m->loss_batch = batch * comm_size(m->loss.shared.ranks);
+  if (m->decoding.extent.tokens) { /* a smaller batch leaves parts unused */
+    err cleared = m->o->call->fill(m->o, m->decoding.error_count, m->decoding.errors, 0);
+    if (cleared) return cleared;
+  }
   err error = loss_compute(m->o, &m->loss, batch, ops_at(m->weights.master, m->scale_log),
                            ops_at(m->weights.gradients, m->scale_log));
   if (!error) error = clock_part(m, &profile->loss, &start);
@@ -154,6 +183,28 @@ err clip_loss(clip_model *m, int64_t batch, double *loss) {
 
 err clip_read_loss(const clip_model *m, double *loss) {
   return clip_read_number(m, m->loss.value, loss);
+}
+
+err clip_share_reconstruction(clip_model *m) {
+  comm *ranks = m->loss.shared.ranks;
+  if (!ranks || !m->decoding.extent.tokens) return NULL;
+  return comm_sum(ranks, m->decoding.error_count, m->decoding.errors);
+}
+
+err clip_read_reconstruction(const clip_model *m, double *loss) {
+  const reconstruction_buffers *b = &m->decoding;
+  *loss = NAN;
+  if (!b->extent.tokens) return NULL;
+  double sum = 0;
+  size_t size = ops_size_of(m->o->master);
+  void *errors = mem_zeroed((size_t)b->error_count, size);
+  if (!errors) return mem_error((size_t)b->error_count * size, "the reconstruction's errors");
+  err error = m->o->call->download(m->o, errors, b->errors.data, (size_t)b->error_count * size);
+  for (int64_t i = 0; i < b->error_count; i++)
+    sum += m->o->master == OPS_F64 ? ((double *)errors)[i] : (double)((float *)errors)[i];
+  free(errors);
+  *loss = sum / ((double)m->loss_batch * (double)b->extent.dropped * (double)b->extent.pixels);
+  return error;
 }
 
 err clip_backward(clip_model *m, int64_t first, int64_t count) {
@@ -168,7 +219,7 @@ err clip_backward(clip_model *m, int64_t first, int64_t count) {
   TRY(texts_backward(m, a, in, count, dtext));
   TRY(clock_part(m, &profile->text_backward, &start));
   TRY(branch_to(m, 0));
-  TRY(clip_images_backward(m, a, in, count, dimage));
+  TRY(clip_images_backward(m, a, in, first, count, dimage));
   TRY(clock_part(m, &profile->image_backward, &start));
   TRY(merge_branches(m));
 cleanup:

@@ -3,12 +3,24 @@
 #include <string.h>
 
 #include "model/mask.h"
+#include "model/reconstruction.h"
 
 /* Forward FLOPs of the blocks' dense layers and of attention, one sample. */
 static void count_blocks(const tower_shape *t, int64_t tokens, double *dense, double *attention) {
   double n = (double)tokens, w = (double)t->width, hidden = (double)t->hidden;
   *dense = (double)t->layers * 2 * n * (4 * w * w + 2 * w * hidden);
   *attention = (double)t->layers * 4 * n * n * w;
+}
+
+/* Forward FLOPs of one sample's decoder: its embedding, its blocks, its predictions. */
+static double count_reconstruction(const clip_config *c, const clip_limits *l,
+                                   const clip_types *types) {
+  const reconstruction_extent e = reconstruction_extent_of(c, l, types);
+  double width = (double)c->reconstruction.width, dense, attention;
+  count_blocks(&c->reconstruction, e.tokens, &dense, &attention);
+  return 2 * width *
+             ((double)e.encoded * (double)c->image.width + (double)e.dropped * (double)e.pixels) +
+         dense + attention;
 }
 
 clip_limits model_limits(const settings *s) {
@@ -39,9 +51,10 @@ err model_count_of(const settings *s, int64_t vocabulary, const clip_limits *giv
   memset(c, 0, sizeof *c);
   for (size_t i = 0; i < table.count; i++) {
     const param *p = &table.items[i];
-    int64_t *part = strncmp(p->name, "image.", 6) == 0  ? &c->parameters_image
-                    : strncmp(p->name, "text.", 5) == 0 ? &c->parameters_text
-                                                        : &c->parameters_head;
+    int64_t *part = strncmp(p->name, "image.", 6) == 0             ? &c->parameters_image
+                    : strncmp(p->name, "text.", 5) == 0            ? &c->parameters_text
+                    : strncmp(p->name, "reconstruction.", 15) == 0 ? &c->parameters_reconstruction
+                                                                   : &c->parameters_head;
     *part += param_elements(p);
     c->parameters_total += param_elements(p);
   }
@@ -62,10 +75,11 @@ err model_count_of(const settings *s, int64_t vocabulary, const clip_limits *giv
   count_blocks(&config.image, config.patches + config.has_class_token, &dense, &attention);
   c->forward_image_unmasked =
       2 * (double)config.patches * pixels * width + dense + attention + c->image_projection;
-  c->train_sample = 3 * (c->forward_image + c->forward_text);
+  const clip_types types = {compute, OPS_F32, chunk_bytes};
+  c->forward_reconstruction = count_reconstruction(&config, &limits, &types);
+  c->train_sample = 3 * (c->forward_image + c->forward_text + c->forward_reconstruction);
   /* logits once, and the two products of their gradient */
   c->logits_batch = 3 * 2 * (double)limits.batch * (double)limits.batch * embed;
-  const clip_types types = {compute, OPS_F32, chunk_bytes};
   clip_plan(&config, &limits, &types, table.total, true, &c->memory);
   c->optimizer_bytes = 2 * (uint64_t)table.total * 4;
   c->planned_bytes = clip_memory_total(&c->memory) + c->optimizer_bytes;

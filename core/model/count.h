@@ -15,14 +15,17 @@
 typedef struct {
   int64_t patches, encoded_patches, image_tokens, text_tokens;
   int64_t parameters_image, parameters_text, parameters_head, parameters_total;
+  int64_t parameters_reconstruction; /* the decoder's, of the total */
   /* forward FLOPs of one sample, by part */
   double image_embed, image_dense, image_attention, image_projection;
   double text_dense, text_attention, text_projection;
   double forward_image, forward_text;
   double forward_image_unmasked; /* the image tower on all patches */
-  double train_sample;           /* 3 x (image + text) */
-  double logits_batch;           /* contrastive products of one batch, both passes */
-  clip_memory memory;            /* for training, as planned */
+  double
+      forward_reconstruction; /* the decoder, with what leads to it and from it; training alone */
+  double train_sample;        /* 3 x (image + text + reconstruction) */
+  double logits_batch;        /* contrastive products of one batch, both passes */
+  clip_memory memory;         /* for training, as planned */
   uint64_t optimizer_bytes, planned_bytes;
 } model_counts;
 

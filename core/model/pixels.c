@@ -87,7 +87,7 @@ err clip_pixel_gradient(clip_model *m, int64_t count, const uint8_t *images, con
   a->front.wants_pixels = true;
   TRY(clip_run_images(m, a, in));
   TRY(score_features(m, count, text, scratch, score));
-  TRY(clip_images_backward(m, a, in, count, m->loss.dimage));
+  TRY(clip_images_backward(m, a, in, 0, count, m->loss.dimage));
   TRY(fetch_floats(m, count * patches * length, a->front.patches, scratch));
   from_patches(c, count, scratch, dpixels);
 cleanup:

@@ -109,6 +109,8 @@ typedef struct {
   const tower_weights *w;
   const tower_activations *a;
   ops_buffer pool_index; /* [batch] i32: the token that is pooled; absent: the first */
+  ops_buffer dlast; /* [chunk rows, width], or absent: what another loss adds to the gradient of
+                     * the tokens behind the last norm */
   int64_t first, count;
 } tower_pass;
 
@@ -121,6 +123,13 @@ ops_buffer tower_input(const tower_pass *p);
 
 /* From tower_input to pooled and features. */
 err tower_forward(const tower_pass *p) ERR_MUST_CHECK;
+
+/* The same in halves, for a tower whose tokens are used one by one. Forward to a->last, the tokens
+ * behind the last norm; backward from their gradient in a->dnorm to a->dx. */
+err tower_forward_tokens(const tower_pass *p) ERR_MUST_CHECK;
+err tower_backward_tokens(const tower_pass *p) ERR_MUST_CHECK;
+/* a->last of the chunk once more, from what is kept for backward. */
+err tower_last_tokens(const tower_pass *p) ERR_MUST_CHECK;
 
 /* From dfeatures [batch, embed] back to the gradient of the input tokens, left in a->dx. */
 err tower_backward(const tower_pass *p, ops_buffer dfeatures) ERR_MUST_CHECK;

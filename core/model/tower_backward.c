@@ -1,9 +1,7 @@
 #include "model/tower_parts.h"
 
-/* dx = dy weight, dweight += dyᵀ x, dbias += sums of dy: the gradient of one dense layer.
- * `into` names dx and may carry an epilogue for it. */
-static err dense_gradient(const tower_pass *p, const tower_dense *d, int64_t rows, ops_buffer dy,
-                          ops_buffer x, ops_gemm into) {
+err tower_dense_gradient(const tower_pass *p, const tower_dense *d, int64_t rows, ops_buffer dy,
+                         ops_buffer x, ops_gemm into) {
   const tower_weights *w = p->w;
   ops_gemm dweight = {.m = d->out,
                       .n = d->in,
@@ -113,8 +111,9 @@ static err mlp_backward(const tower_pass *p, int64_t layer) {
                    .activation = p->t->shape.activation,
                    .pre = at.pre};
   TRY(branch_gradient(p, tower_mlp_site(layer), &dy));
-  TRY(dense_gradient(p, &fc2, tower_rows(p), dy, at.hidden, dpre));
-  TRY(dense_gradient(p, &fc1, tower_rows(p), a->dhidden, at.norm2, (ops_gemm){.c = a->dnorm}));
+  TRY(tower_dense_gradient(p, &fc2, tower_rows(p), dy, at.hidden, dpre));
+  TRY(tower_dense_gradient(p, &fc1, tower_rows(p), a->dhidden, at.norm2,
+                           (ops_gemm){.c = a->dnorm}));
   TRY(join_residual(p, &between, false));
 cleanup:
   return error;
@@ -128,30 +127,22 @@ static err attention_backward(const tower_pass *p, int64_t layer) {
   const tower_dense qkv = tower_qkv(p->t, layer), out = tower_out(p->t, layer);
   ops_buffer dy;
   TRY(branch_gradient(p, tower_attention_site(layer), &dy));
-  TRY(dense_gradient(p, &out, tower_rows(p), dy, at.attended, (ops_gemm){.c = a->dnorm}));
+  TRY(tower_dense_gradient(p, &out, tower_rows(p), dy, at.attended, (ops_gemm){.c = a->dnorm}));
   ops_attention attend = tower_attention(p, &at);
   attend.dout = a->dnorm;
   attend.dqkv = a->dqkv;
   TRY(p->w->o->call->attention_gradient(p->w->o, &attend));
-  TRY(dense_gradient(p, &qkv, tower_rows(p), a->dqkv, at.norm1, (ops_gemm){.c = a->dnorm}));
+  TRY(tower_dense_gradient(p, &qkv, tower_rows(p), a->dqkv, at.norm1, (ops_gemm){.c = a->dnorm}));
   TRY(join_residual(p, &before, layer == 0));
 cleanup:
   return error;
 }
 
-err tower_backward(const tower_pass *p, ops_buffer dfeatures) {
+err tower_backward_tokens(const tower_pass *p) {
   err error = NULL;
   const tower_activations *a = p->a;
   const tower_shape *s = &p->t->shape;
   const tower_norm last = tower_norm_before(p, s->layers);
-  const tower_dense projection = tower_projection(p->t);
-  ops_pool pool = tower_pooling(p);
-  /* delta is free during backward and holds dpooled: count <= rows */
-  TRY(dense_gradient(p, &projection, p->count, ops_at(dfeatures, p->first * s->embed), pool.pooled,
-                     (ops_gemm){.c = a->delta}));
-  pool.dpooled = a->delta;
-  pool.dx = a->dnorm;
-  TRY(p->w->o->call->pool_gradient(p->w->o, &pool));
   TRY(norm_gradient(p, &last, (ops_buffer){0}));
   for (int64_t layer = s->layers - 1; layer >= 0; layer--) {
     TRY(layer < a->recompute ? recompute_block(p, layer) : recompute_shared(p, layer));
@@ -159,6 +150,34 @@ err tower_backward(const tower_pass *p, ops_buffer dfeatures) {
     TRY(attention_backward(p, layer));
   }
   if (!s->is_post_norm) TRY(tower_drop(p, TOWER_EMBEDDINGS_SITE, a->dx, a->dx));
+cleanup:
+  return error;
+}
+
+/* a->dnorm += what another loss adds. */
+static err add_to_last(const tower_pass *p) {
+  ops_dropout sum = {.samples = p->count,
+                     .elements = p->a->tokens * p->t->shape.width,
+                     .x = p->a->dnorm,
+                     .residual = p->dlast,
+                     .y = p->a->dnorm};
+  return p->dlast.data ? p->w->o->call->dropout(p->w->o, &sum) : NULL;
+}
+
+err tower_backward(const tower_pass *p, ops_buffer dfeatures) {
+  err error = NULL;
+  const tower_activations *a = p->a;
+  const tower_dense projection = tower_projection(p->t);
+  ops_pool pool = tower_pooling(p);
+  /* delta is free during backward and holds dpooled: count <= rows */
+  TRY(tower_dense_gradient(p, &projection, p->count,
+                           ops_at(dfeatures, p->first * p->t->shape.embed), pool.pooled,
+                           (ops_gemm){.c = a->delta}));
+  pool.dpooled = a->delta;
+  pool.dx = a->dnorm;
+  TRY(p->w->o->call->pool_gradient(p->w->o, &pool));
+  TRY(add_to_last(p));
+  TRY(tower_backward_tokens(p));
 cleanup:
   return error;
 }

@@ -62,15 +62,25 @@ static err norm_first(const tower_pass *p) {
   return error || !is_post ? error : tower_drop(p, TOWER_EMBEDDINGS_SITE, n.y, n.y);
 }
 
+err tower_forward_tokens(const tower_pass *p) {
+  err error = norm_first(p);
+  for (int64_t layer = 0; layer < p->t->shape.layers && !error; layer++) {
+    error = block_forward(p, layer);
+    if (!error) error = norm_after(p, layer);
+  }
+  return error;
+}
+
+err tower_last_tokens(const tower_pass *p) {
+  tower_norm last = tower_norm_before(p, p->t->shape.layers);
+  return tower_normalize(p, &last);
+}
+
 err tower_forward(const tower_pass *p) {
   err error = NULL;
   const tower_shape *s = &p->t->shape;
   ops *o = p->w->o;
-  TRY(norm_first(p));
-  for (int64_t layer = 0; layer < s->layers; layer++) {
-    TRY(block_forward(p, layer));
-    TRY(norm_after(p, layer));
-  }
+  TRY(tower_forward_tokens(p));
   ops_pool pool = tower_pooling(p);
   TRY(o->call->pool(o, &pool));
   const tower_dense projection = tower_projection(p->t);

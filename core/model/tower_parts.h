@@ -1,5 +1,5 @@
 /* What a tower's passes are made of: where a block's buffers are, its norms, dense layers,
- * attention, dropout. For tower_forward.c and tower_backward.c alone. */
+ * attention, dropout. For tower_forward.c, tower_backward.c and reconstruction_pass.c alone. */
 #ifndef FLIP_MODEL_TOWER_PARTS_H
 #define FLIP_MODEL_TOWER_PARTS_H
 
@@ -42,6 +42,11 @@ tower_dense tower_out(const tower *t, int64_t layer);
 tower_dense tower_fc1(const tower *t, int64_t layer);
 tower_dense tower_fc2(const tower *t, int64_t layer);
 tower_dense tower_projection(const tower *t);
+
+/* dx = dy weight, dweight += dyᵀ x, dbias += sums of dy: the gradient of one dense layer.
+ * `into` names dx and may carry an epilogue for it. */
+err tower_dense_gradient(const tower_pass *p, const tower_dense *d, int64_t rows, ops_buffer dy,
+                         ops_buffer x, ops_gemm into) ERR_MUST_CHECK;
 
 ops_attention tower_attention(const tower_pass *p, const tower_place *at);
 ops_pool tower_pooling(const tower_pass *p);

@@ -121,7 +121,9 @@ static err check_tower(const ops_plugin *plugin, const char *tower, int64_t widt
 
 static err check_limits(const ops_plugin *plugin, const settings *s) {
   err error = check_tower(plugin, "image", s->image_width, s->image_heads);
-  return error ? error : check_tower(plugin, "text", s->text_width, s->text_heads);
+  if (!error) error = check_tower(plugin, "text", s->text_width, s->text_heads);
+  if (error || s->reconstruction_weight == 0) return error;
+  return check_tower(plugin, "reconstruction", s->reconstruction_width, s->reconstruction_heads);
 }
 
 err ops_check_training(const ops *o, const settings *s, int64_t vocabulary) {

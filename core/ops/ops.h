@@ -130,7 +130,8 @@ typedef struct {
   ops_buffer ids;              /* [batch, length] i32, each in [0, vocabulary) */
   ops_buffer table, positions; /* [vocabulary, width], [length, width] master */
   ops_buffer tokens;           /* compute */
-  ops_buffer dtokens, dtable, dpositions;
+  ops_buffer dtokens, dtable;
+  ops_buffer dpositions; /* absent where not learned */
 } ops_embed;
 
 typedef enum { OPS_POOL_MEAN, OPS_POOL_INDEX } ops_pooling;
@@ -193,6 +194,22 @@ typedef struct {
   double row_weight, column_weight;
   ops_buffer row_lse, positive, column_max, column_sum, column_lse, loss;
 } ops_contrastive_end;
+
+/* The squared error of predicted pixels of some patches of each image (MAE, He et al. 2021), and
+ * its gradient. The target of a patch is its pixels as ops_patches gives them, brought to mean 0
+ * and variance 1 over the patch: (x - mean) / sqrt(variance + 1e-6), variance unbiased. images
+ * [batch, size, size, 3] u8; index [batch, count] i32: the patches' numbers. predictions [batch *
+ * count, 3 * patch * patch] compute, each in (channel, y, x) order. row_errors [batch * count]
+ * master: sum of the squared differences of one patch; error [1] master: their sum. dpredictions =
+ * scale * (predictions - target); may be the same memory as predictions.
+ */
+typedef struct {
+  int64_t batch, size, patch, count;
+  float mean[3], deviation[3];
+  double scale;
+  ops_buffer images, index, predictions;
+  ops_buffer row_errors, error, dpredictions;
+} ops_pixel_error;
 
 /* AdamW (Loshchilov & Hutter 2019, decoupled decay) over a flat run of parameters, with global
  * gradient clipping. With g' = g * min(1, clip_norm / sqrt(norm_square)) (g itself if clip_norm is
@@ -285,6 +302,7 @@ typedef struct {
   err (*contrastive_statistics)(ops *o, const ops_contrastive *c);
   err (*contrastive_gradient)(ops *o, const ops_contrastive *c);
   err (*contrastive_finish)(ops *o, const ops_contrastive_end *c);
+  err (*pixel_error)(ops *o, const ops_pixel_error *p);
   /* out [1] master = sum of squares of x [count] master, summed in double in a fixed order. */
   err (*sum_squares)(ops *o, int64_t count, ops_buffer x, ops_buffer out);
   err (*adamw)(ops *o, const ops_adamw *a);

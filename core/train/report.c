@@ -116,11 +116,15 @@ err run_report_start(run *r) {
   jsonw_integer(w, "image", r->counts.parameters_image);
   jsonw_integer(w, "text", r->counts.parameters_text);
   jsonw_integer(w, "head", r->counts.parameters_head);
+  if (r->s->reconstruction_weight > 0)
+    jsonw_integer(w, "reconstruction", r->counts.parameters_reconstruction);
   jsonw_integer(w, "total", r->counts.parameters_total);
   jsonw_end(w);
   jsonw_object(w, "flops_per_sample");
   jsonw_number(w, "image", 3 * r->counts.forward_image);
   jsonw_number(w, "text", 3 * r->counts.forward_text);
+  if (r->s->reconstruction_weight > 0)
+    jsonw_number(w, "reconstruction", 3 * r->counts.forward_reconstruction);
   jsonw_number(w, "total", r->counts.train_sample);
   jsonw_end(w);
   jsonw_integer(w, "total_steps", r->total_steps);

@@ -214,6 +214,7 @@ static err write_row(step_rows *rows, const row *r, const counters *rose, double
   jsonw_integer(w, "step", r->last.step);
   jsonw_integer(w, "samples", r->last.samples);
   jsonw_number(w, "loss", r->last.loss);
+  write_known(w, "reconstruction_loss", r->last.reconstruction_loss);
   jsonw_number(w, "learning_rate", r->last.learning_rate);
   jsonw_number(w, "logit_scale", r->last.logit_scale);
   jsonw_number(w, "grad_norm", r->last.grad_norm);

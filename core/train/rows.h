@@ -13,6 +13,7 @@
 typedef struct {
   int64_t step, samples; /* done and seen with it */
   double loss, learning_rate, logit_scale, grad_norm;
+  double reconstruction_loss; /* NaN: none */
   double seconds, data_wait_seconds;
 } row_step;
 

@@ -48,6 +48,7 @@ static err update(train_step *t) {
   err error = NULL;
   if (t->ranks)
     error = comm_sum(t->ranks, clip_params(t->model)->total, clip_weights(t->model)->gradients);
+  if (!error) error = clip_share_reconstruction(t->model);
   return error ? error : optimizer_update(t->moments, t->s);
 }
 
@@ -128,6 +129,7 @@ cleanup:
 
 err step_finish(train_step *t, step_result *result) {
   err error = clip_read_loss(t->model, &result->loss);
+  if (!error) error = clip_read_reconstruction(t->model, &result->reconstruction_loss);
   if (!error) error = optimizer_read_norm(t->moments, &result->grad_norm);
   return error ? error : clip_logit_scale(t->model, &result->logit_scale);
 }

@@ -25,6 +25,7 @@ typedef struct {
 
 typedef struct {
   double loss, grad_norm, logit_scale;
+  double reconstruction_loss; /* NaN: nothing is reconstructed */
 } step_result;
 
 void step_open(train_step *t, const settings *s, clip_model *model, optimizer *moments,

@@ -151,6 +151,7 @@ static err take_step(run *r) {
   row_step row = {.step = r->at.step + 1,
                   .samples = r->at.samples + r->s->batch_size,
                   .loss = r->result.loss,
+                  .reconstruction_loss = r->result.reconstruction_loss,
                   .learning_rate = rate,
                   .logit_scale = r->result.logit_scale,
                   .grad_norm = r->result.grad_norm,

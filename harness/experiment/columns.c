@@ -46,6 +46,9 @@
          "share of training time spent waiting for data")                                          \
   COLUMN("final_loss", "loss", "", 3, 1, LOWER, SUMMARY, "final_loss",                             \
          "training loss, mean over the last twentieth of the steps")                               \
+  COLUMN("final_reconstruction_loss", "reconstruction", "", 3, 1, LOWER, SUMMARY,                  \
+         "final_reconstruction_loss",                                                              \
+         "squared error of dropped patches' pixels, mean over the last twentieth of the steps")    \
   COLUMN("samples", "samples", "", 0, 1, NONE, SUMMARY, "samples", "samples seen")                 \
   COLUMN("parameters", "parameters", "M", 2, 1e-6, NONE, SUMMARY, "parameters_total",              \
          "trained parameters")                                                                     \

@@ -21,6 +21,7 @@ static const struct {
                  {"train/learning_rate", offsetof(store_step, learning_rate)},
                  {"train/logit_scale", offsetof(store_step, logit_scale)},
                  {"train/grad_norm", offsetof(store_step, grad_norm)},
+                 {"train/reconstruction_loss", offsetof(store_step, reconstruction_loss)},
                  {"train/train_seconds", offsetof(store_step, seconds)}};
 
 /* One run on its way out. */

@@ -1,7 +1,8 @@
 /* The curves of an experiment's runs for other programs to show: TensorBoard's event files, or CSV
  * in long form, a line a number, as W&B, MLflow and data frames take it.
  *
- * Tags: train/loss, train/learning_rate, train/logit_scale, train/grad_norm, train/train_seconds
+ * Tags: train/loss, train/learning_rate, train/logit_scale, train/grad_norm,
+ * train/reconstruction_loss, train/train_seconds
  * and eval/SET/TASK_METRIC ("eval/openclipart/zeroshot_top1"). */
 #ifndef FLIPBENCH_REPORT_CURVE_EXPORT_H
 #define FLIPBENCH_REPORT_CURVE_EXPORT_H

@@ -75,7 +75,8 @@ static err take_step(sqlite3_stmt *row, void *item) {
                                      .learning_rate = sql_real(row, 3),
                                      .logit_scale = sql_real(row, 4),
                                      .grad_norm = sql_real(row, 5),
-                                     .seconds = sql_real(row, 6)};
+                                     .seconds = sql_real(row, 6),
+                                     .reconstruction_loss = sql_real(row, 7)};
   return NULL;
 }
 
@@ -86,10 +87,11 @@ err store_list_steps(store *s, int64_t run_id, store_step **steps, size_t *count
   void *items = NULL;
   *steps = NULL;
   *count = 0;
-  err error = sql_query(s, &rows,
-                        "SELECT step, samples, loss, learning_rate, logit_scale, grad_norm,"
-                        " train_seconds FROM step WHERE run_id = ? ORDER BY step",
-                        "i", run_id);
+  err error =
+      sql_query(s, &rows,
+                "SELECT step, samples, loss, learning_rate, logit_scale, grad_norm,"
+                " train_seconds, reconstruction_loss FROM step WHERE run_id = ? ORDER BY step",
+                "i", run_id);
   if (!error) error = rows_collect(s, rows, &step_kind, &items, count);
   *steps = items;
   return error;

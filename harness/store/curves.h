@@ -24,6 +24,7 @@ void store_free_evaluations(store_evaluation *evaluations, size_t count);
 typedef struct {
   int64_t step, samples;
   double loss, learning_rate, logit_scale, grad_norm;
+  double reconstruction_loss;
   double seconds; /* of training by then */
 } store_step;
 /* All of a run, in order. The caller frees. */

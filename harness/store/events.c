@@ -298,14 +298,15 @@ static err take_step(ingest *in, const json_t *event) {
                  " logit_scale, grad_norm, train_seconds, attempt, steps, seconds,"
                  " data_wait_seconds, cpu_seconds, delay_seconds, switches, other_cpu_seconds,"
                  " stolen_seconds, pressure_seconds, energy_joules, device_mhz,"
-                 " device_other_processes)"
-                 " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                 "iiidddddiiddddddddddd", in->run_id, row.step, ingest_integer(event, "samples"),
+                 " device_other_processes, reconstruction_loss)"
+                 " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                 "iiidddddiidddddddddddd", in->run_id, row.step, ingest_integer(event, "samples"),
                  json_number_of(event, "loss"), json_number_of(event, "learning_rate"),
                  json_number_of(event, "logit_scale"), json_number_of(event, "grad_norm"),
                  in->last.train_seconds, in->process.attempt, row.steps, v[0], v[1], v[2], v[3],
                  v[4], v[5], v[6], v[7], v[8], json_number_of(event, "device_mhz"),
-                 json_number_of(event, "device_other_processes"));
+                 json_number_of(event, "device_other_processes"),
+                 json_number_of(event, "reconstruction_loss"));
 }
 
 /* ---- evaluations ---- */

@@ -33,6 +33,7 @@
   X(flops_per_second)                                                                              \
   X(mfu)                                                                                           \
   X(final_loss)                                                                                    \
+  X(final_reconstruction_loss)                                                                     \
   X(other_cpus)                                                                                    \
   X(stolen_share)                                                                                  \
   X(attempts)
@@ -257,11 +258,18 @@ static err add_memory(store *s, int64_t run_id, numbers *n) {
 static err add_final_loss(store *s, int64_t run_id, numbers *n) {
   sqlite3_stmt *rows;
   err error = sql_query(s, &rows,
-                        "SELECT CASE WHEN count(loss) = count(*) THEN avg(loss) END FROM step"
+                        "SELECT CASE WHEN count(loss) = count(*) THEN avg(loss) END,"
+                        " CASE WHEN count(reconstruction_loss) = count(*)"
+                        "  THEN avg(reconstruction_loss) END FROM step"
                         " WHERE run_id = ?1 AND step > 0.95 * (SELECT max(step) FROM step"
                         " WHERE run_id = ?1)",
                         "i", run_id);
-  return error ? error : read_reals(s, rows, &n->final_loss, 1);
+  double v[2];
+  if (!error) error = read_reals(s, rows, v, 2);
+  if (error) return error;
+  n->final_loss = v[0];
+  n->final_reconstruction_loss = v[1];
+  return NULL;
 }
 
 /* Rates at the steady pace, from what the start said of the model and the machine. */

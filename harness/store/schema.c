@@ -509,8 +509,11 @@ static const char version_4[] =
     "     AND metric = 'image_to_text_r1' ORDER BY ordinal LIMIT 1) AS retrieval_i2t_r1"
     "  FROM v_cell_latest AS latest;";
 
+/* The loss of dropped patches' pixels, of runs that reconstruct them. */
+static const char version_5[] = "ALTER TABLE step ADD COLUMN reconstruction_loss REAL;";
+
 /* migrations[v] brings version v to v + 1 */
-static const char *const migrations[] = {version_1, version_2, version_3, version_4};
+static const char *const migrations[] = {version_1, version_2, version_3, version_4, version_5};
 _Static_assert(sizeof migrations / sizeof *migrations == STORE_VERSION,
                "one step for each version");
 

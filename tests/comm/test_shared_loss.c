@@ -29,6 +29,7 @@ typedef struct {
   comm *ranks; /* NULL: alone */
   err error;
   double loss, *gradients; /* of the whole batch */
+  double pixels;           /* its reconstruction, NaN without one */
   int64_t total;
 } job;
 
@@ -106,6 +107,8 @@ static err compute(job *j, clip_model *m, int64_t first, int64_t own, int64_t mi
     TRY(clip_backward(m, at, micro));
   }
   if (j->ranks) TRY(comm_sum(j->ranks, j->total, clip_weights(m)->gradients));
+  TRY(clip_share_reconstruction(m));
+  TRY(clip_read_reconstruction(m, &j->pixels));
 cleanup:
   return error;
 }
@@ -145,6 +148,10 @@ static void assert_same(const job *got, const job *wanted) {
   if (fabs(got->loss - wanted->loss) > 1e-12)
     fail_msg("rank %d of %d: loss %.17g, whole %.17g", comm_rank(got->ranks), comm_size(got->ranks),
              got->loss, wanted->loss);
+  assert_true(isnan(got->pixels) == isnan(wanted->pixels));
+  if (fabs(got->pixels - wanted->pixels) > 1e-12)
+    fail_msg("rank %d of %d: reconstruction %.17g, whole %.17g", comm_rank(got->ranks),
+             comm_size(got->ranks), got->pixels, wanted->pixels);
   double greatest = 0;
   for (int64_t i = 0; i < wanted->total; i++) greatest = fmax(greatest, fabs(wanted->gradients[i]));
   for (int64_t i = 0; i < wanted->total; i++)
@@ -205,6 +212,16 @@ static void and_with_other_losses(void **state) {
   settings_free(&s);
 }
 
+static void and_with_a_reconstruction(void **state) {
+  (void)state;
+  settings s = small_settings();
+  s.reconstruction_weight = 0.7, s.reconstruction_width = 12, s.reconstruction_heads = 2;
+  check(&s);
+  s.micro_batch_size = 1;
+  check(&s);
+  settings_free(&s);
+}
+
 static void slices_cover_everything_once(void **state) {
   (void)state;
   for (int64_t total = 0; total < 300; total += 7)
@@ -225,6 +242,7 @@ int main(void) {
       cmocka_unit_test(the_gradient_is_that_of_the_whole_batch),
       cmocka_unit_test(so_it_is_with_the_gradient_cache),
       cmocka_unit_test(and_with_other_losses),
+      cmocka_unit_test(and_with_a_reconstruction),
       cmocka_unit_test(slices_cover_everything_once),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

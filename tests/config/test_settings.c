@@ -179,7 +179,9 @@ static void only_what_can_change_a_result_changes_the_fingerprint(void **state) 
     char before[HASH_SIZE], after[HASH_SIZE], value[64];
     const setting *row = &table[i];
     assert_ok(settings_init(&s));
-    if (setting_is_idle(row, &s))
+    if (setting_is_idle(row, &s) && row->type == SETTING_INT)
+      assert_ok(settings_set(&s, "reconstruction.weight=1"));
+    else if (setting_is_idle(row, &s))
       assert_ok(settings_set(&s, row->type == SETTING_BOOL ? "text.tokenizer=bpe"
                                                            : "text_mask_mode=syntax"));
     assert_ok(settings_fingerprint(&s, before));
@@ -202,6 +204,31 @@ static void only_what_can_change_a_result_changes_the_fingerprint(void **state) 
       fail_msg("%s: is_identity is %d", row->key, row->is_identity);
     settings_free(&s);
   }
+}
+
+/* Without its weight the decoder's shape is no part of a run. */
+static void a_decoder_that_is_not_there_has_no_identity(void **state) {
+  (void)state;
+  settings s;
+  char before[HASH_SIZE], after[HASH_SIZE];
+  assert_ok(settings_init(&s));
+  assert_ok(settings_fingerprint(&s, before));
+  assert_ok(settings_set(&s, "reconstruction.width=32"));
+  assert_ok(settings_fingerprint(&s, after));
+  assert_string_equal(before, after);
+  assert_ok(settings_check_model(&s));
+  assert_ok(settings_set(&s, "reconstruction.weight=0.5"));
+  assert_fails_with(settings_check_model(&s), "needs dropped patches");
+  assert_ok(settings_set(&s, "mask_ratio=0.5"));
+  assert_ok(settings_check_model(&s));
+  assert_ok(settings_set(&s, "mask_mode=zero"));
+  assert_fails_with(settings_check_model(&s), "needs dropped patches");
+  assert_ok(settings_set(&s, "mask_mode=grid"));
+  assert_ok(settings_set(&s, "reconstruction.heads=5"));
+  assert_fails_with(settings_check_model(&s), "reconstruction.heads: 5 does not divide");
+  assert_ok(settings_set(&s, "reconstruction.width=30"));
+  assert_fails_with(settings_check_model(&s), "not a multiple of 4");
+  settings_free(&s);
 }
 
 /* The identity of a run leaves out what runs before it did without saying: were that to change, old
@@ -469,6 +496,7 @@ int main(void) {
       cmocka_unit_test(what_no_row_can_say_alone_is_checked_too),
       cmocka_unit_test(the_canonical_form_reads_back_as_itself),
       cmocka_unit_test(only_what_can_change_a_result_changes_the_fingerprint),
+      cmocka_unit_test(a_decoder_that_is_not_there_has_no_identity),
       cmocka_unit_test(what_records_leave_out_keeps_its_meaning),
       cmocka_unit_test(a_run_from_before_this_recipe_keeps_its_identity),
       cmocka_unit_test(repair_of_captions_is_part_of_byte_pair_runs_alone),

@@ -38,6 +38,41 @@ static void vit_b16_counts_as_by_hand(void **state) {
   settings_free(&s);
 }
 
+/* MAE's decoder (eight blocks of 512) beside a masked L/16: 99 tokens come in, 197 go through, 98
+ * patches of 768 numbers are predicted. */
+static void reconstruction_counts_as_by_hand(void **state) {
+  (void)state;
+  settings s = paper(1024, 24, 16, 768, 12, 768, 0.5);
+  model_counts without, with;
+  assert_ok(model_count(&s, 30523, OPS_BF16, 0, &without));
+  s.reconstruction_weight = 1;
+  s.reconstruction_width = 512, s.reconstruction_layers = 8, s.reconstruction_heads = 16;
+  assert_ok(model_count(&s, 30523, OPS_BF16, 0, &with));
+  double forward = 2.0 * 99 * 1024 * 512 + 8 * (24.0 * 197 * 512 * 512 + 4.0 * 197 * 197 * 512) +
+                   2.0 * 98 * 512 * 768;
+  int64_t w = 512;
+  assert_true(fabs(with.forward_reconstruction - forward) < 1);
+  assert_true(fabs(with.train_sample - without.train_sample - 3 * forward) < 1);
+  assert_int_equal(with.parameters_reconstruction, /* embedding, mask token, blocks, norm, pixels */
+                   1024 * w + w + w + 8 * (12 * w * w + 13 * w) + 2 * w + w * 768 + 768);
+  assert_true(with.forward_image == without.forward_image);
+  assert_int_equal(with.parameters_image, without.parameters_image);
+  assert_int_equal(without.memory.bytes[CLIP_RECONSTRUCTION], 0);
+  assert_true(without.forward_reconstruction == 0 && without.parameters_reconstruction == 0);
+  assert_true(with.planned_bytes > without.planned_bytes + with.memory.bytes[CLIP_RECONSTRUCTION]);
+  /* a larger micro-batch is decoded in chunks: of all its memory only the gradient of the image
+   * tower's tokens grows with it, whose chunk it is without chunk_bytes */
+  model_counts small, large;
+  s.batch_size = 1024;
+  assert_ok(model_count(&s, 30523, OPS_BF16, 0, &small));
+  s.batch_size = 2048;
+  assert_ok(model_count(&s, 30523, OPS_BF16, 0, &large));
+  double grown = (double)large.memory.bytes[CLIP_RECONSTRUCTION] -
+                 (double)small.memory.bytes[CLIP_RECONSTRUCTION];
+  assert_true(fabs(grown / (1024.0 * 99 * 1024 * 2) - 1) < 0.01);
+  settings_free(&s);
+}
+
 static void vit_l16_masked_by_half_costs_what_the_paper_says(void **state) {
   (void)state;
   settings whole = paper(1024, 24, 16, 768, 12, 768, 0);
@@ -92,6 +127,7 @@ static void a_gradient_cache_plans_less_memory(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(vit_b16_counts_as_by_hand),
+      cmocka_unit_test(reconstruction_counts_as_by_hand),
       cmocka_unit_test(vit_l16_masked_by_half_costs_what_the_paper_says),
       cmocka_unit_test(masked_text_costs_what_a_shorter_text_costs),
       cmocka_unit_test(a_gradient_cache_plans_less_memory),

@@ -92,11 +92,15 @@ static void unmake(fixture *f) {
   free(f->counts);
 }
 
+/* With reconstruction the whole loss, whose second part comes with backward. */
 static double loss_of(fixture *f) {
-  double loss;
-  assert_ok(clip_forward(f->model, &f->inputs, 0, false));
+  double loss, pixels, weight = clip_get_config(f->model)->reconstruction_weight;
+  assert_ok(clip_forward(f->model, &f->inputs, 0, weight > 0));
   assert_ok(clip_loss(f->model, BATCH, &loss));
-  return loss;
+  if (weight == 0) return loss;
+  assert_ok(clip_backward(f->model, 0, BATCH));
+  assert_ok(clip_read_reconstruction(f->model, &pixels));
+  return loss + weight * pixels;
 }
 
 /* Every tensor: three of its elements, nudged both ways. The error of central differences is
@@ -224,11 +228,64 @@ static void the_summarys_differences_match_finite_differences(void **state) {
   settings_free(&s);
 }
 
+/* 12 x 12 pixels in patches of 4: four of nine are shown. The reference runs the image tower in
+ * chunks of 3 and 2 samples and this decoder in chunks of 2. */
+static settings reconstruction_settings(bool is_openai) {
+  settings s = small_settings(is_openai);
+  s.reconstruction_weight = 0.7;
+  s.reconstruction_width = 12, s.reconstruction_layers = 2, s.reconstruction_heads = 2;
+  return s;
+}
+
+static void reconstruction_gradients_match_finite_differences(void **state) {
+  (void)state;
+  for (int variant = 0; variant < 4; variant++) {
+    settings s = reconstruction_settings(variant == 1);
+    if (variant == 2) s.image_class_token = false, s.image_dropout = 0.3;
+    if (variant == 2) s.reconstruction_width = 24; /* one sample at a time */
+    if (variant == 3) s.image_recompute = s.text_recompute = RECOMPUTE_BLOCKS;
+    check_all_gradients(&s);
+    settings_free(&s);
+  }
+}
+
+/* Weight 0: no tensor, no memory, and the same weights and losses of all others as with it. */
+static void without_its_weight_there_is_no_decoder(void **state) {
+  (void)state;
+  settings with = reconstruction_settings(false), without = small_settings(false);
+  fixture a = make(&with), b = make(&without);
+  const param_table *more = clip_params(a.model), *fewer = clip_params(b.model);
+  double loss[2], pixels;
+  assert_true(more->count > fewer->count);
+  for (size_t i = 0; i < fewer->count; i++) {
+    double x[64], y[64];
+    const param *p = &fewer->items[i], *q = param_table_find(more, p->name);
+    assert_non_null(q);
+    if (param_elements(p) > 64) continue;
+    assert_ok(clip_get(b.model, p, x));
+    assert_ok(clip_get(a.model, q, y));
+    assert_memory_equal(x, y, (size_t)param_elements(p) * sizeof *x);
+  }
+  for (size_t i = 0; i < fewer->count; i++)
+    assert_null(strstr(fewer->items[i].name, "reconstruction"));
+  fixture *both[] = {&a, &b};
+  for (int i = 0; i < 2; i++) {
+    assert_ok(clip_forward(both[i]->model, &both[i]->inputs, 0, true));
+    assert_ok(clip_loss(both[i]->model, BATCH, &loss[i]));
+  }
+  assert_true(loss[0] == loss[1]);
+  assert_ok(clip_read_reconstruction(b.model, &pixels));
+  assert_true(isnan(pixels));
+  unmake(&a), unmake(&b);
+  settings_free(&with), settings_free(&without);
+}
+
 static void check_gradient_cache(settings s);
 
 static void a_gradient_cache_gives_the_whole_batch_gradient(void **state) {
   (void)state;
   check_gradient_cache(small_settings(false));
+  check_gradient_cache(reconstruction_settings(false));
   check_gradient_cache(summary_settings()); /* dropout's noise is the sample's, not the place's */
 }
 
@@ -372,6 +429,11 @@ static void check_gradient_cache(settings s) {
     if (pass == 0) assert_ok(clip_loss(parts.model, BATCH, &cached_loss));
   }
   assert_true(fabs(loss - cached_loss) < 1e-12);
+  double rebuilt[2];
+  assert_ok(clip_read_reconstruction(whole.model, &rebuilt[0]));
+  assert_ok(clip_read_reconstruction(parts.model, &rebuilt[1]));
+  assert_true(s.reconstruction_weight > 0 ? fabs(rebuilt[0] - rebuilt[1]) < 1e-12
+                                          : isnan(rebuilt[0]));
   const double *a = clip_weights(whole.model)->gradients.data;
   const double *b = clip_weights(parts.model)->gradients.data;
   for (int64_t i = 0; i < clip_params(whole.model)->total; i++)
@@ -513,6 +575,8 @@ int main(void) {
       cmocka_unit_test(masked_text_leaves_later_positions_unchanged),
       cmocka_unit_test(masked_text_gradients_match_finite_differences),
       cmocka_unit_test(the_summarys_differences_match_finite_differences),
+      cmocka_unit_test(reconstruction_gradients_match_finite_differences),
+      cmocka_unit_test(without_its_weight_there_is_no_decoder),
       cmocka_unit_test(a_fixed_temperature_gets_no_gradient),
       cmocka_unit_test(a_clipped_scale_acts_as_its_bound),
       cmocka_unit_test(a_fixed_temperature_is_not_clipped),

@@ -23,6 +23,7 @@ void dropout_drops_the_same_elements(void **state);
 void shapes_drawn_at_random_agree(void **state);
 void not_a_number_stays_one(void **state);
 void patches_agree(void **state);
+void predicted_pixels_and_their_gradient_agree(void **state);
 void tokens_and_positions_agree(void **state);
 void word_embedding_and_its_gradient_agree(void **state);
 void pooling_and_its_gradient_agree(void **state);

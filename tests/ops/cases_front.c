@@ -38,6 +38,42 @@ void patches_agree(void **state) {
   check_patches(9, 9, 1, (const int32_t[]){0, ~0, 0});
 }
 
+static void check_predicted_pixels(int64_t size, int64_t patch, bool is_in_place) {
+  enum { BATCH = 3, COUNT = 2 };
+  static const int32_t lists[] = {0, 5, 8, 1, 3, 3}; /* of 3 x 3 patches */
+  int64_t length = 3 * patch * patch, rows = BATCH * COUNT;
+  pair images = pair_bytes(BATCH * size * size * 3), index = pair_integers(rows, lists);
+  pair predictions = pair_random(rows * length, false, 1);
+  pair to = is_in_place ? predictions : pair_poison(rows * length, false);
+  pair row_errors = pair_poison(rows, true), total = pair_poison(1, true);
+  ops_pixel_error r = {.batch = BATCH,
+                       .size = size,
+                       .patch = patch,
+                       .count = COUNT,
+                       .mean = {0.48f, 0.45f, 0.40f},
+                       .deviation = {0.26f, 0.27f, 0.28f},
+                       .scale = 0.37},
+                  t = r;
+  r.images = images.reference, r.index = index.reference, r.predictions = predictions.reference;
+  t.images = images.tested, t.index = index.tested, t.predictions = predictions.tested;
+  r.row_errors = row_errors.reference, r.error = total.reference, r.dpredictions = to.reference;
+  t.row_errors = row_errors.tested, t.error = total.tested, t.dpredictions = to.tested;
+  RUN(pixel_error, &r, &t);
+  pair_check(&to, pair_bound(), "gradient of predicted pixels");
+  /* sums of a patch's pixels in fp32, whatever the type of the predictions */
+  pair_check(&row_errors, 2e-6, "errors of patches");
+  pair_check(&total, 2e-6, "error of all patches");
+  pair *all[] = {&images, &index, &predictions, &row_errors, &total, &to};
+  for (size_t i = 0; i < 6 - (size_t)is_in_place; i++) pair_free(all[i]);
+}
+
+void predicted_pixels_and_their_gradient_agree(void **state) {
+  (void)state;
+  check_predicted_pixels(9, 3, false);
+  check_predicted_pixels(24, 8, true);
+  check_predicted_pixels(42, 14, false);
+}
+
 static void check_tokens(int64_t width, bool has_class, bool has_position) {
   enum { BATCH = 3, KEEP = 4 };
   int64_t rows = BATCH * (KEEP + has_class);

@@ -44,6 +44,8 @@ static void sizes_beyond_a_limit_are_refused_by_name(void **state) {
   (void)state;
   REFUSED(open_with(WITH("image.width=100")), "image.width: 100 ", "above 96", "device: cuda");
   REFUSED(open_with(WITH("text.width=100")), "text.width: 100 ", "above 96", "device: cuda");
+  REFUSED(open_with(WITH("reconstruction.weight=1", "reconstruction.width=100")),
+          "reconstruction.width: 100 ", "above 96", "device: cuda");
   REFUSED(open_with(WITH("image.heads=3")), "image.heads: 3 ", "heads of width 32", "above 24",
           "device: cuda");
   REFUSED(open_with(WITH("text.heads=2")), "text.heads: 2 ", "heads of width 48", "above 24",

@@ -66,6 +66,7 @@ int main(int argc, char **argv) {
       cmocka_unit_test(attention_agrees_for_odd_lengths_and_masks),
       cmocka_unit_test(attention_to_nothing_is_nothing),
       cmocka_unit_test(patches_agree),
+      cmocka_unit_test(predicted_pixels_and_their_gradient_agree),
       cmocka_unit_test(tokens_and_positions_agree),
       cmocka_unit_test(word_embedding_and_its_gradient_agree),
       cmocka_unit_test(pooling_and_its_gradient_agree),

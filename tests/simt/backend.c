@@ -196,6 +196,11 @@ static err contrastive_finish(ops *o, const ops_contrastive_end *c) {
   return launched("contrastive finish", kernel_contrastive_finish(c, NULL));
 }
 
+static err pixel_error(ops *o, const ops_pixel_error *p) {
+  (void)o;
+  return launched("pixel error", kernel_pixel_error(p, NULL));
+}
+
 static err sum_squares(ops *o, int64_t count, ops_buffer x, ops_buffer out) {
   (void)o;
   WITH_SCRATCH("sum of squares", kernel_sum_squares_scratch(),
@@ -250,6 +255,7 @@ static const ops_table simt_table = {.name = "simt",
                                      .contrastive_statistics = contrastive_statistics,
                                      .contrastive_gradient = contrastive_gradient,
                                      .contrastive_finish = contrastive_finish,
+                                     .pixel_error = pixel_error,
                                      .sum_squares = sum_squares,
                                      .adamw = adamw,
                                      .fill = fill,

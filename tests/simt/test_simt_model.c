@@ -14,7 +14,7 @@
 
 enum { BATCH = 7, VOCABULARY = 300 };
 
-typedef enum { FLIP, OPENAI, SUMMARY } family;
+typedef enum { FLIP, OPENAI, SUMMARY, RECONSTRUCTION } family;
 
 static settings settings_of(family which) {
   settings s;
@@ -26,6 +26,10 @@ static settings settings_of(family which) {
     s.image_position = POSITION_LEARNED, s.image_pool = IMAGE_POOL_CLASS, s.image_pre_norm = true;
     s.image_activation = s.text_activation = ACTIVATION_QUICK_GELU;
     s.text_causal = true, s.text_pool = TEXT_POOL_EOT;
+  }
+  if (which == RECONSTRUCTION) {
+    s.reconstruction_weight = 1;
+    s.reconstruction_width = 24, s.reconstruction_layers = 2, s.reconstruction_heads = 2;
   }
   if (which == SUMMARY) { /* but for what gives gradients of exactly zero */
     s.image_position = POSITION_LEARNED, s.image_pool = IMAGE_POOL_CLASS;
@@ -126,6 +130,11 @@ static void check_step(ops_type compute, family which, double loss_bound, double
   clip_inputs inputs = fill_batch(&data, &s);
   double loss = step_loss(tested, &inputs), expected = step_loss(right, &inputs);
   if (fabs(loss - expected) > loss_bound) fail_msg("loss %.9g, not %.9g", loss, expected);
+  double pixels, right_pixels;
+  assert_ok(clip_read_reconstruction(tested, &pixels));
+  assert_ok(clip_read_reconstruction(right, &right_pixels));
+  if (which == RECONSTRUCTION && !(fabs(pixels - right_pixels) <= loss_bound))
+    fail_msg("reconstruction %.9g, not %.9g", pixels, right_pixels);
   for (size_t i = 0; i < clip_params(tested)->count; i++) {
     const param *p = &clip_params(tested)->items[i];
     double difference = gradient_difference(o, tested, right, p);
@@ -144,6 +153,7 @@ static void a_step_in_fp32_gives_the_reference_gradients(void **state) {
   check_step(OPS_F32, FLIP, 1e-5, 1e-4);
   check_step(OPS_F32, OPENAI, 1e-5, 1e-4);
   check_step(OPS_F32, SUMMARY, 1e-5, 1e-4);
+  check_step(OPS_F32, RECONSTRUCTION, 1e-5, 1e-4);
 }
 
 /* bf16: 2e-3 an op; cosines off by some 1e-3 are multiplied by the starting logit scale of 14. A
@@ -153,6 +163,7 @@ static void a_step_in_bf16_stays_near_the_reference_gradients(void **state) {
   check_step(OPS_BF16, FLIP, 5e-2, 6e-2);
   check_step(OPS_BF16, OPENAI, 5e-2, 6e-2);
   check_step(OPS_BF16, SUMMARY, 5e-2, 6e-2);
+  check_step(OPS_BF16, RECONSTRUCTION, 5e-2, 6e-2);
 }
 
 int main(void) {

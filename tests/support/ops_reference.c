@@ -344,7 +344,7 @@ static err embed_gradient(ops *o, const ops_embed *e) {
     for (int64_t j = 0; j < e->width; j++) {
       double d = GET(e->dtokens, i * e->width + j);
       add(e->dtable, (int64_t)GET(e->ids, i) * e->width + j, d);
-      add(e->dpositions, i % e->length * e->width + j, d);
+      if (e->dpositions.data) add(e->dpositions, i % e->length * e->width + j, d);
     }
   return NULL;
 }
@@ -485,6 +485,44 @@ static err contrastive_gradient(ops *o, const ops_contrastive *c) {
   return NULL;
 }
 
+/* Of MAE's released code: each patch's own mean and unbiased variance. */
+static void normalized_pixels(const ops_pixel_error *p, int64_t row, double *target) {
+  int64_t length = 3 * p->patch * p->patch, side = p->size / p->patch;
+  int64_t which = (int64_t)GET(p->index, row), image = row / p->count;
+  double mean = 0, square = 0;
+  for (int64_t i = 0; i < length; i++) {
+    int64_t c = i / (p->patch * p->patch), y = i / p->patch % p->patch, x = i % p->patch;
+    int64_t at_row = which / side * p->patch + y, at_column = which % side * p->patch + x;
+    double pixel = GET(p->images, ((image * p->size + at_row) * p->size + at_column) * 3 + c);
+    target[i] = (pixel / 255 - (double)p->mean[c]) / (double)p->deviation[c];
+    mean += target[i] / (double)length;
+  }
+  for (int64_t i = 0; i < length; i++) square += (target[i] - mean) * (target[i] - mean);
+  double deviation = sqrt(square / (double)(length - 1) + 1e-6);
+  for (int64_t i = 0; i < length; i++) target[i] = (target[i] - mean) / deviation;
+}
+
+static err pixel_error(ops *o, const ops_pixel_error *p) {
+  (void)o;
+  int64_t length = 3 * p->patch * p->patch;
+  double *target = malloc((size_t)length * sizeof *target), sum = 0;
+  if (!target) return mem_error((size_t)length * sizeof *target, "a patch");
+  for (int64_t row = 0; row < p->batch * p->count; row++) {
+    double own = 0;
+    normalized_pixels(p, row, target);
+    for (int64_t i = 0; i < length; i++) {
+      double difference = GET(p->predictions, row * length + i) - target[i];
+      own += difference * difference;
+      SET(p->dpredictions, row * length + i, p->scale * difference);
+    }
+    SET(p->row_errors, row, own);
+    sum += own;
+  }
+  SET(p->error, 0, sum);
+  free(target);
+  return NULL;
+}
+
 static err sum_squares(ops *o, int64_t count, ops_buffer x, ops_buffer out) {
   (void)o;
   double sum = 0;
@@ -554,6 +592,7 @@ static const ops_table reference_table = {.name = "reference",
                                           .contrastive_statistics = contrastive_statistics,
                                           .contrastive_gradient = contrastive_gradient,
                                           .contrastive_finish = contrastive_finish,
+                                          .pixel_error = pixel_error,
                                           .sum_squares = sum_squares,
                                           .adamw = adamw,
                                           .fill = fill,

@@ -67,6 +67,7 @@ TAPED(normalize_gradient, ops_normalize)
 TAPED(contrastive_statistics, ops_contrastive)
 TAPED(contrastive_gradient, ops_contrastive)
 TAPED(contrastive_finish, ops_contrastive_end)
+TAPED(pixel_error, ops_pixel_error)
 TAPED(adamw, ops_adamw)
 
 /* The ops whose arguments are no struct. */
@@ -235,6 +236,7 @@ static const ops_table tape_table = {.name = "tape",
                                      .contrastive_statistics = tape_contrastive_statistics,
                                      .contrastive_gradient = tape_contrastive_gradient,
                                      .contrastive_finish = tape_contrastive_finish,
+                                     .pixel_error = tape_pixel_error,
                                      .sum_squares = tape_sum_squares,
                                      .adamw = tape_adamw,
                                      .fill = tape_fill,

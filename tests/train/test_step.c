@@ -20,6 +20,7 @@
 enum { BATCH = 6, STEPS = 5, VOCABULARY = 13, SKIPPED = 77 /* as in CMakeLists.txt */ };
 
 static err (*open_tested)(ops **out);
+static bool reconstructs; /* dropped patches, in the runs from here on */
 
 static err open_cpu(ops **out) {
   return open_on_cpu((ops_request){.compute = OPS_F32}, out);
@@ -72,6 +73,10 @@ static void make(rig *r, ops *o, int64_t micro_batch, int64_t recompute) {
       "mask_ratio=0.5", "eval.batch_size=2", "weight_decay=0.3", "clip_norm=0.5", "text.pool=eot"};
   *r = (rig){.o = o};
   assert_ok(settings_init(&r->s));
+  if (reconstructs) {
+    assert_ok(settings_set(&r->s, "reconstruction.weight=0.5"));
+    assert_ok(settings_set(&r->s, "reconstruction.width=16"));
+  }
   for (size_t i = 0; i < sizeof changes / sizeof *changes; i++)
     assert_ok(settings_set(&r->s, changes[i]));
   r->s.batch_size = BATCH;
@@ -165,6 +170,9 @@ static void check_against_reference(int64_t micro_batch, int64_t recompute) {
     /* fp32 sums of some hundred terms, and what Adam makes of them in a step or two */
     assert_true(fabs(got[i].loss - wanted[i].loss) < 2e-5 * wanted[i].loss);
     assert_true(fabs(got[i].grad_norm - wanted[i].grad_norm) < 1e-3 * wanted[i].grad_norm);
+    double pixels = wanted[i].reconstruction_loss;
+    assert_true(reconstructs ? fabs(got[i].reconstruction_loss - pixels) < 2e-5 * pixels
+                             : isnan(pixels) && isnan(got[i].reconstruction_loss));
     assert_true(fabs(got[i].logit_scale - wanted[i].logit_scale) < 1e-4 * wanted[i].logit_scale);
   }
   /* a gradient near zero has a sign that rounding decides, and Adam moves by signs */
@@ -205,10 +213,22 @@ static void recorded_steps_give_the_same_bits(void **state) {
   if (!records_itself) assert_ok(ops_create_tape(o, &replays, &count, &o));
   learn(o, 0, 0, recorded, &tested);
   assert_true(records_itself || (replays == STEPS - 2 && count > 2 * 50)); /* two input sets */
-  for (int i = 0; i < STEPS; i++) assert_true(recorded[i].loss == plain[i].loss);
+  for (int i = 0; i < STEPS; i++) {
+    assert_true(recorded[i].loss == plain[i].loss);
+    assert_true(!reconstructs || recorded[i].reconstruction_loss == plain[i].reconstruction_loss);
+  }
   assert_memory_equal(right, tested, (size_t)total * sizeof *right);
   free(right);
   free(tested);
+}
+
+/* The decoder's lists lie beside the inputs, in both sets. */
+static void steps_that_reconstruct_agree_and_are_recorded(void **state) {
+  reconstructs = true;
+  check_against_reference(0, 0);
+  check_against_reference(2, 0);
+  recorded_steps_give_the_same_bits(state);
+  reconstructs = false;
 }
 
 int main(int argc, char **argv) {
@@ -229,6 +249,7 @@ int main(int argc, char **argv) {
       cmocka_unit_test(steps_agree_with_the_reference),
       cmocka_unit_test(steps_in_parts_agree_with_the_reference),
       cmocka_unit_test(recorded_steps_give_the_same_bits),
+      cmocka_unit_test(steps_that_reconstruct_agree_and_are_recorded),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
