@@ -40,10 +40,7 @@ typedef struct {
   char *path; /* of the database; owned */
 } cli_place;
 #define CLI_PLACE_OPTIONS(place)                                                                   \
-  {                                                                                                \
-      "results", 0, OPTION_STRING, &(place).results, "DIR", "folder of all results [results]",     \
-      false},                                                                                      \
-  {                                                                                                \
+  {"results", 0, OPTION_STRING, &(place).results, "DIR", "results folder [results]", false}, {     \
     "db", 0, OPTION_STRING, &(place).db, "FILE",                                                   \
         "database [RESULTS/flipbench.db, or $FLIPBENCH_DB]", false                                 \
   }
@@ -54,26 +51,27 @@ typedef struct {
     .program = "build/bin/flip"                                                                    \
   }
 #define CLI_BUILD_OPTIONS(builds)                                                                  \
-  {"repository", 0, OPTION_STRING, &(builds).repository, "DIR", "of git [.]", false},              \
+  {"repository", 0, OPTION_STRING, &(builds).repository, "DIR", "git repository [.]", false},      \
       {"build",                                                                                    \
        0,                                                                                          \
        OPTION_STRING,                                                                              \
        &(builds).build,                                                                            \
        "COMMAND",                                                                                  \
-       "run in each checkout [cmake --preset release && cmake --build build --target flip]",       \
+       "build command, run in each checkout [cmake --preset release && cmake --build build "       \
+       "--target flip]",                                                                           \
        false},                                                                                     \
   {                                                                                                \
     "program", 0, OPTION_STRING, &(builds).program, "PATH",                                        \
-        "what it makes, in the checkout [build/bin/flip]", false                                   \
+        "program it builds, relative to the checkout [build/bin/flip]", false                      \
   }
 /* Settings from the command line, for all cells and for some. */
 #define CLI_CELL_OPTIONS(set, set_cell)                                                            \
   {"set",  's',         OPTION_LIST,                                                               \
-   &(set), "KEY=VALUE", "a setting for all cells, over the file's base and under its matrix",      \
+   &(set), "KEY=VALUE", "set a setting of all cells; overrides the file's base, not its matrix",   \
    false},                                                                                         \
   {                                                                                                \
     "set-cell", 0, OPTION_LIST, &(set_cell), "WHERE:KEY=VALUE",                                    \
-        "a setting over the matrix for some cells: mask_ratio=0.5,seed=1:batch_size=64", false     \
+        "override the matrix for some cells: mask_ratio=0.5,seed=1:batch_size=64", false           \
   }
 err cli_find_place(cli_place *place) ERR_MUST_CHECK;
 
@@ -129,8 +127,7 @@ err cli_say_doubts(store *s, run_sweep *sweep, const char *again) ERR_MUST_CHECK
 #define CLI_RETRY_OPTION(word)                                                                     \
   {                                                                                                \
     "retry", 0, OPTION_CHOICE, &(word), "failed|disturbed|data",                                   \
-        "start cells again: failed ones (--retry alone), disturbed ones, those with other data",   \
-        false                                                                                      \
+        "run cells again: failed (default), disturbed, or trained on different data", false        \
   }
 run_again cli_read_retry(const char *word); /* NULL: not given */
 /* Everything to stdout; a closed or full stdout is an error. */

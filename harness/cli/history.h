@@ -15,15 +15,16 @@ typedef struct {
 } history_words;
 
 #define HISTORY_OPTIONS(words)                                                                     \
-  {                                                                                                \
-      "metric", 'm', OPTION_STRING, &(words).metric, "NAME", "the number [samples_per_second]",    \
-      false},                                                                                      \
+  {"metric",      'm',                                                                             \
+   OPTION_STRING, &(words).metric,                                                                 \
+   "NAME",        "the number compared [samples_per_second]",                                      \
+   false},                                                                                         \
       {"only",        0,      OPTION_STRING,                                                       \
-       &(words).only, "TEXT", "only series whose name, machine, words or build contain it",        \
+       &(words).only, "TEXT", "only series whose name, machine, arguments or build contain TEXT",  \
        false},                                                                                     \
   {                                                                                                \
     "level", 0, OPTION_NUMBER, &(words).level, "P",                                                \
-        "false alarms of one call, all series together [0.03]", false                              \
+        "false-alarm probability over all series [0.03]", false                                    \
   }
 
 err history_check(const history_words *words, const option_list *rest) ERR_MUST_CHECK;

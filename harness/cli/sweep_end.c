@@ -79,11 +79,11 @@ static void say_what_failed(const run_sweep *sweep, const char *results, const c
     if (c->state == CELL_FAILED) say_log(results, c);
   }
   if (failed)
-    log_line(LOG_INFO, "%zu failed%s; to try again: %s --retry", failed,
-             skipped ? " (others were skipped because of them)" : "", again);
+    log_line(LOG_INFO, "%zu failed%s; to retry: %s --retry", failed,
+             skipped ? " (cells that depend on them were skipped)" : "", again);
   size_t stopped = run_count(sweep, CELL_INTERRUPTED) + run_count(sweep, CELL_WAITING);
   if (stopped)
-    log_line(LOG_INFO, "%zu of %zu cells are not finished; the same command goes on from here",
+    log_line(LOG_INFO, "%zu of %zu cells are not finished; run the same command to continue",
              stopped, sweep->count);
 }
 

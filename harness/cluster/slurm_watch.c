@@ -43,14 +43,13 @@ static err set_reason(run_cell *c, const char *text) {
 static err settle_missing(watcher *w, run_cell *c, const store_run *run) {
   if (!run->run_id || c->state == CELL_WAITING) {
     c->state = CELL_FAILED;
-    return set_reason(c,
-                      "its task left the queue before it began: cancelled, or what it depends on "
-                      "failed");
+    return set_reason(c, "its task left the queue before it started: cancelled, or its dependency "
+                         "failed");
   }
   err error = run_close_lost(w->s, w->options->results, c);
   c->state = CELL_INTERRUPTED;
   return error ? error
-               : set_reason(c, "its task ended without a word: cancelled, or its machine "
+               : set_reason(c, "its task ended without recording a result: cancelled, or its node "
                                "was lost");
 }
 
@@ -92,7 +91,7 @@ static void show(watcher *w) {
       pending++;
     else
       running++;
-  strbuf_format(&closing, "%zu/%zu cells finished · %zu tasks run, %zu wait · %s",
+  strbuf_format(&closing, "%zu/%zu cells finished · %zu tasks running, %zu waiting · %s",
                 run_count(w->sweep, CELL_FINISHED), w->sweep->count, running, pending,
                 text_duration(clock_seconds() - w->shown.started, elapsed));
   display_draw(&w->shown, NULL, 0, strbuf_string(&closing));
@@ -109,7 +108,7 @@ static bool wait_for_signal(const sigset_t *blocked) {
 static void look_at_queue(watcher *w, bool *is_silent) {
   err error = slurm_look(w->tasks);
   if (error && !*is_silent)
-    display_say(&w->shown, "%s; looking again every %.0f s", err_message(error), look_seconds);
+    display_say(&w->shown, "%s; retrying every %.0f s", err_message(error), look_seconds);
   *is_silent = error != NULL;
   err_free(error);
 }

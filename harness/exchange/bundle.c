@@ -169,13 +169,14 @@ static err add_recorded(const packing *p, store *s, json_t *input) {
     is_here = is_here || strcmp(json_string_value(json_array_get(recorded, i)), here) == 0;
   inputs_describe(input, &name);
   if (json_array_size(recorded) > 1)
-    log_warning("%s: the runs were not all trained on the same data (%zu fingerprints)",
+    log_warning("%s: its runs were trained on different data (%zu fingerprints)",
                 strbuf_string(&name), json_array_size(recorded));
   if (json_array_size(recorded) && !is_here) {
     if (*here)
-      log_warning("%s: what is here now is not what the runs were trained on (fingerprint %.10s, "
-                  "recorded %.10s); the bundle holds the recorded one",
-                  strbuf_string(&name), here, json_string_value(json_array_get(recorded, 0)));
+      log_warning(
+          "%s: the local files differ from what the runs were trained on (fingerprint %.10s, "
+          "recorded %.10s); the bundle records the latter",
+          strbuf_string(&name), here, json_string_value(json_array_get(recorded, 0)));
     json_array_clear(json_object_get(input, "files"));
     json_object_del(input, "samples");
     json_object_set(input, "fingerprint", json_array_get(recorded, 0));
@@ -228,7 +229,7 @@ static err list_runs(store *s, const char *results, const char *experiment, spec
     else if (fs_is_folder(folder))
       error = spec_names_add(folders, directories.items[i]);
     else
-      log_warning("%s: the run's folder is gone, and the run is left out", folder);
+      log_warning("%s: the run's folder is gone; the run is left out", folder);
     free(folder);
   }
   store_free_names(&directories);
@@ -267,7 +268,7 @@ static err link_one(const char *results, const char *name, const char *folder) {
     *slash = '/';
   }
   if (!error && !realpath(from, real)) error = err_errno(errno, "%s", from);
-  if (!error && symlink(real, to) != 0) error = err_errno(errno, "%s: cannot be linked", to);
+  if (!error && symlink(real, to) != 0) error = err_errno(errno, "%s: cannot create the link", to);
   free(from);
   free(to);
   return error;

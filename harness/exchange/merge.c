@@ -282,9 +282,10 @@ err run_merge(store *s, const char *results, const char *from, bool with_checkpo
   merge m = {s, results, from, with_checkpoints, count};
   char **names = NULL;
   size_t name_count = 0;
-  if (!fs_is_folder(from)) return err_new(ERR_INPUT, "%s: there is no such results folder", from);
+  if (!fs_is_folder(from)) return err_new(ERR_INPUT, "%s: no such results folder", from);
   if (stat(results, &a) == 0 && stat(from, &b) == 0 && a.st_ino == b.st_ino && a.st_dev == b.st_dev)
-    return err_new(ERR_INPUT, "%s is the results folder itself; name the other machine's", from);
+    return err_new(ERR_INPUT,
+                   "%s is the destination results folder itself; name the other machine's", from);
   err error = fs_list(from, &names, &name_count);
   for (size_t i = 0; i < name_count && !error; i++) error = merge_experiment(&m, names[i]);
   fs_free_names(names, name_count);

@@ -337,7 +337,7 @@ static err put_metric(ingest *in, const json_t *event, int64_t ordinal, const ch
                       json_number_of(event, "seconds"));
   if (error || isfinite(number)) return error;
   strbuf why = {0};
-  strbuf_format(&why, "%s %s on %s at step %lld is not a number: it is missing here", task, metric,
+  strbuf_format(&why, "%s %s on %s at step %lld is not a number: recorded as missing", task, metric,
                 set, (long long)step);
   error = ingest_put_warning(in, "metric", strbuf_string(&why), json_text_of(event, "time"));
   strbuf_free(&why);
@@ -352,7 +352,7 @@ static err decode(const char *text, uint8_t **bytes, size_t *length) {
   if (base64_decode(text, *bytes, room, length)) return NULL;
   free(*bytes);
   *bytes = NULL;
-  return err_new(ERR_INPUT, "outcomes that are not base64 are left out");
+  return err_new(ERR_INPUT, "outcomes that are not valid base64 were ignored");
 }
 
 static err put_blob(ingest *in, const json_t *event, const char *metric, const char *text) {
@@ -374,8 +374,9 @@ static err put_blob(ingest *in, const json_t *event, const char *metric, const c
                     "itttiib", in->run_id, json_text_of(event, "set"), json_text_of(event, "task"),
                     metric, ingest_integer(event, "step"), items, (const void *)bytes, length);
   else
-    error = ingest_put_warning(in, "outcome", "hits of another length than the set's items",
-                               json_text_of(event, "time"));
+    error = ingest_put_warning(
+        in, "outcome", "outcomes whose length differs from the number of items were ignored",
+        json_text_of(event, "time"));
   free(bytes);
   return error;
 }

@@ -71,7 +71,7 @@ err store_load_given(store *s, int64_t run_id, store_given *given) {
   err error = sql_query(s, &rows, given_sql, "i", run_id);
   if (!error) error = sql_next(s, rows, &has_row);
   if (error) return error;
-  if (!has_row) return err_new(ERR_INPUT, "there is no run %lld", (long long)run_id);
+  if (!has_row) return err_new(ERR_INPUT, "no such run: %lld", (long long)run_id);
   for (int k = 0; k < GIVEN_KINDS; k++) {
     given->asked[k] = mem_copy_string(sql_text(rows, 2 * k));
     given->got[k] = mem_copy_string(sql_text(rows, 2 * k + 1));

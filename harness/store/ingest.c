@@ -153,7 +153,7 @@ static err take_line(ingest *in, const char *line, size_t length,
     error = take(in, object);
   } else if (length && in->run_id) {
     strbuf message = {0}, shown = {0};
-    strbuf_format(&message, "a line of the event stream is broken: %.*s",
+    strbuf_format(&message, "malformed line in the event stream: %.*s",
                   (int)(length < 80 ? length : 80), line);
     text_escape(strbuf_string(&message), &shown);
     error = ingest_put_warning(in, "broken_line", strbuf_string(&shown), "");

@@ -44,7 +44,7 @@ static err take_session(store *s, const char *folder, const char *name) {
     if (json_is_object(object) && json_object_get(object, "value"))
       error = take_sample(s, name, object);
     else if (*line && !is_cut_short && !json_object_get(object, "event"))
-      log_warning("%s:%zu: not a sample (a JSON object with a \"value\"): left out", path, number);
+      log_warning("%s:%zu: not a sample (a JSON object with a \"value\"): ignored", path, number);
     json_decref(object);
   }
   free(path);

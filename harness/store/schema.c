@@ -520,10 +520,11 @@ err schema_upgrade(store *s, bool *is_behind) {
   err error = sql_integer(s, 0, &version, "PRAGMA user_version", "");
   if (error) return error;
   if (version > STORE_VERSION)
-    return err_new(ERR_INPUT,
-                   "%s: was written by a newer flipbench (schema %d, this one knows %d); update "
-                   "flipbench, or give another database with --db",
-                   store_path(s), (int)version, STORE_VERSION);
+    return err_new(
+        ERR_INPUT,
+        "%s: was written by a newer flipbench (schema %d; this version supports %d); update "
+        "flipbench, or choose another database with --db",
+        store_path(s), (int)version, STORE_VERSION);
   if (version == STORE_VERSION) return NULL;
   error = sql_begin(s); /* another process may have been faster: look again under the lock */
   if (error) return error;

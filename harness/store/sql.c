@@ -36,11 +36,11 @@ static err sql_error(const store *s, int code) {
                    "another place with --db or --results",
                    s->path, text);
   case SQLITE_BUSY:
-    return err_new(ERR_IO, "%s: another process has been writing for %d s; try again", s->path,
+    return err_new(ERR_IO, "%s: locked by another process for %d s; try again", s->path,
                    BUSY_TIMEOUT_MS / 1000);
   case SQLITE_NOTADB:
   case SQLITE_CORRUPT:
-    return err_new(ERR_IO, "%s: %s; 'flipbench db rebuild' makes it anew from the run directories",
+    return err_new(ERR_IO, "%s: %s; 'flipbench db rebuild' rebuilds it from the run directories",
                    s->path, text);
   case SQLITE_NOMEM:
     return mem_error(0, s->path);
@@ -278,8 +278,8 @@ err store_open(const char *path, store **s) {
 
 err store_open_existing(const char *path, store **s) {
   if (!fs_exists(path))
-    return err_new(ERR_INPUT,
-                   "%s: there is no database yet; 'flipbench run EXPERIMENT.yaml' makes one", path);
+    return err_new(ERR_INPUT, "%s: no database yet; 'flipbench run EXPERIMENT.yaml' creates one",
+                   path);
   return open_file(path, SQLITE_OPEN_READWRITE, s);
 }
 
@@ -296,11 +296,11 @@ err store_check(store *s) {
     if (strcmp(sql_text(rows, 0), "ok") != 0) strbuf_format(&found, "\n  %s", sql_text(rows, 0));
   if (!error) error = sql_query(s, &rows, "PRAGMA foreign_key_check", "");
   while (!error && !(error = sql_next(s, rows, &more)) && more)
-    strbuf_format(&found, "\n  a row of %s names a missing row of %s", sql_text(rows, 0),
+    strbuf_format(&found, "\n  a row of %s refers to a missing row of %s", sql_text(rows, 0),
                   sql_text(rows, 2));
   if (!error && found.length)
-    error = err_new(ERR_IO, "%s: is damaged; 'flipbench db rebuild' makes it anew:%s", s->path,
-                    strbuf_string(&found));
+    error = err_new(ERR_IO, "%s: database is damaged; 'flipbench db rebuild' rebuilds it:%s",
+                    s->path, strbuf_string(&found));
   strbuf_free(&found);
   return error;
 }

@@ -69,7 +69,7 @@ static bool count_model(run_predictor *p, const settings *s, model_counts *count
 
 /* ---- past runs ---- */
 
-/* A cell's settings as they were stored; what no longer exists is passed over. */
+/* A cell's settings as they were stored; what no longer exists is skipped. */
 static err read_settings(const char *json, settings *s) {
   const char *key;
   json_t *value, *object = json_loads(json, 0, NULL);

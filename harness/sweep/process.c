@@ -238,13 +238,13 @@ static void judge_exit(const process *p, const run_cell *cell, int wait_status, 
     strcpy(v->status, "interrupted");
   } else if (code == 0) {
     strcpy(v->kind, "protocol");
-    strbuf_append(&v->message, "ended well but wrote no end event");
+    strbuf_append(&v->message, "exited with status 0 but wrote no end event");
   } else {
     strcpy(v->kind, code == 2 ? "input" : code == COMMAND_NOT_FOUND ? "start" : "other");
     if (*tail)
       strbuf_append(&v->message, last_line(tail));
     else
-      strbuf_format(&v->message, "ended with exit status %d", code);
+      strbuf_format(&v->message, "exited with status %d", code);
   }
 }
 
@@ -256,7 +256,7 @@ static void judge_time(const run_cell *cell, bool has_checkpoint, verdict *v) {
   strbuf_clear(&v->message);
   strbuf_format(&v->message, "ran longer than its time limit of %s%s",
                 text_duration(cell->limits.time_seconds, limit),
-                has_checkpoint ? "; a retry goes on from its checkpoint" : "");
+                has_checkpoint ? "; a retry resumes from its checkpoint" : "");
 }
 
 static err set_state(run_cell *cell, const verdict *v) {

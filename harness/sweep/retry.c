@@ -51,7 +51,7 @@ static err set_aside(store *s, const char *results, run_cell *c) {
   /* in this order a kill in between leaves a directory that the next plan reads again */
   if (!error) error = store_move_run(s, c->run_id, strbuf_string(&name));
   if (!error && rename(from, to) != 0)
-    error = err_errno(errno, "%s: cannot be renamed to %s", from, to);
+    error = err_errno(errno, "%s: cannot rename to %s", from, to);
   strbuf_free(&name);
   free(from);
   free(to);

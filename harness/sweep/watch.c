@@ -75,7 +75,7 @@ static void consider_retry(runner *r, run_cell *c, const char *kind) {
   c->why = strbuf_take(&why);
   runner_keep_failure(r, retry_prepare(r->s, r->options, kind, c));
   c->not_before = clock_seconds() + wait;
-  display_say(&r->shown, "  %s · tried again in %s (%d of %lld)%s", c->cell->label,
+  display_say(&r->shown, "  %s · retry in %s (%d of %lld)%s", c->cell->label,
               text_duration(wait, wait_text), c->tries, (long long)c->limits.retries,
               has_checkpoint ? ", from its checkpoint" : "");
 }
@@ -87,7 +87,7 @@ static void consider_pause(run_cell *c, const process *p) {
   c->state = CELL_WAITING;
   c->has_begun = true;
   free(c->why);
-  c->why = mem_copy_string(is_turn ? "its next turn" : "goes on after a pause");
+  c->why = mem_copy_string(is_turn ? "its next turn" : "resumed after a pause");
 }
 
 void runner_collect_ended(runner *r) {
@@ -154,8 +154,10 @@ static void describe_whole(runner *r, const double *fractions, strbuf *closing) 
   if (fresh > 0 && elapsed > 2 && done < total && !runner_is_stopping(r))
     strbuf_format(closing, " · %s left", text_duration((total - done) / fresh * elapsed, left));
   strbuf_format(closing, " · %s", text_duration(elapsed, elapsed_text));
-  if (r->is_paused) strbuf_format(closing, " · paused: 'flipbench resume %s' goes on", r->e->name);
-  if (r->stop_requests == 1) strbuf_append(closing, " · stopping after a checkpoint (again: kill)");
+  if (r->is_paused)
+    strbuf_format(closing, " · paused: 'flipbench resume %s' continues", r->e->name);
+  if (r->stop_requests == 1)
+    strbuf_append(closing, " · stopping after a checkpoint (Ctrl-C again: kill)");
 }
 
 void runner_show(runner *r) {

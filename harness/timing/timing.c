@@ -104,7 +104,8 @@ void timing_tell_disturbance(const timing_disturbance *d, strbuf *out) {
   if (d->stolen_share > 0.005)
     strbuf_format(out, ", the hypervisor took %.0f %%", 100 * d->stolen_share);
   if (d->throttled > 0)
-    strbuf_format(out, ", heat lowered the clock %lld times", (long long)d->throttled);
+    strbuf_format(out, ", thermal throttling lowered the clock %lld times",
+                  (long long)d->throttled);
 }
 
 /* ---- samples ---- */
@@ -217,8 +218,9 @@ static err take_rows(timing *t, int side, char *text, const reading *r) {
     json_decref(row);
   }
   if (unreadable)
-    log_warning("round %zu: %zu lines begin with '{' and are not JSON (NaN and Infinity are not): "
-                "left out",
+    log_warning("round %zu: ignored %zu lines that begin with '{' but are not JSON (NaN and "
+                "Infinity are not "
+                "valid JSON)",
                 t->round + 1, unreadable);
   strbuf_free(&names);
   return error;
@@ -228,7 +230,7 @@ static err measure_side(timing *t, int side) {
   char *words[64] = {(char *)(side ? t->options->other : t->options->base)};
   strbuf out = {0};
   if (t->options->words->count > 62)
-    return err_new(ERR_INPUT, "%zu words behind '--': at most 62", t->options->words->count);
+    return err_new(ERR_INPUT, "%zu arguments after '--': at most 62", t->options->words->count);
   for (size_t i = 0; i < t->options->words->count; i++)
     words[i + 1] = (char *)t->options->words->items[i];
   machine_state before = look();

@@ -63,7 +63,7 @@ expect_status 0 "$FLIP" inputs -c presets/below.yaml
 for line in '^train +data/train-\*\.tar$' '160 samples, 1 file, [0-9.]+ KiB, fingerprint [0-9a-f]{32}$' '^classes +data/classes.txt$' \
   '^templates +data/templates.txt$' '^vocabulary +data/vocab.txt$' '^evaluation +data/heldout'; do expect_line out.txt "$line"; done
 expect_status 1 "$FLIP" inputs -c presets/below.yaml -s 'data.train=[list:no/list.csv#images=pictures]'
-expect_line out.txt 'not here: .*no/list.csv'
+expect_line out.txt 'missing here: .*no/list.csv'
 "$FLIP" inputs -c presets/below.yaml -s 'data.train=list:no/list.csv#images=pictures' --json > out.txt
 expect_line out.txt '"paths":\["no/list.csv","pictures"\]'
 pack experiments/beside.yaml beside
@@ -77,8 +77,8 @@ expect_line out.txt 'evaluation images data/heldout-\*\.tar: the same as recorde
 # Other data, missing data, and data in another place.
 mv data elsewhere
 expect_status 2 bench reproduce beside.tar.gz
-expect_line err.txt 'training data data/train-\*\.tar: not here'
-expect_line err.txt 'data/train-00000\.tar: not here \([0-9.]+ KiB\)'
+expect_line err.txt 'training data data/train-\*\.tar: missing here'
+expect_line err.txt 'data/train-00000\.tar: missing here \([0-9.]+ KiB\)'
 expect_line err.txt 'give --data FOLDER'
 rm -r reproduced
 same beside.tar.gz --data elsewhere
@@ -88,7 +88,7 @@ expect_status 2 bench reproduce beside.tar.gz --data other
 expect_line err.txt 'training data .*: differs from what was recorded \(fingerprint [0-9a-f]{10} here, [0-9a-f]{10} recorded\)'
 expect_line err.txt '--other-data'
 expect_status 1 bench reproduce beside.tar.gz --data other --other-data
-expect_line out.txt 'verdict: NOT reproduced, on OTHER data'
+expect_line out.txt 'verdict: NOT reproduced, on DIFFERENT data'
 
 # Another bundle of the same name is not mixed with this one.
 here
@@ -125,7 +125,7 @@ pack "$gone/experiment.yaml" absolute
 mv "$gone" "$SCRATCH/moved"
 elsewhere absolute
 expect_status 2 bench reproduce absolute.tar.gz
-expect_line err.txt 'training data .*/gone/shards/train-\*\.tar: not here'
+expect_line err.txt 'training data .*/gone/shards/train-\*\.tar: missing here'
 same absolute.tar.gz --data "$SCRATCH/moved"
 expect_line out.txt 'evaluation images .*/gone/shards/heldout-\*\.tar: the same as recorded'
 rm -r "$SCRATCH/moved"

@@ -29,7 +29,7 @@ expect_status 1 bench diff 1 2
 expect_line out.txt '^  seed +0  1$'
 ! grep -qE '^  (mask_ratio|commit|cpu|compiler|fingerprint|flops_per_sample.*) ' out.txt || fail "equal facts were told"
 expect_status 0 bench diff 1 1
-expect_line out.txt 'nothing differs'
+expect_line out.txt 'no differences'
 expect_status 1 bench diff 1 3 --json
 expect_line out.txt '"part":"settings","name":"mask_ratio","first":0.*,"second":0.5'
 

@@ -52,7 +52,7 @@ else
   expect_status 0 env -i "PATH=$SCRATCH/root/opt/flip/bin:/usr/bin:/bin" HOME=/tmp NO_COLOR=1 GOMP_SPINCOUNT=1000 \
     "ROOT=$SCRATCH/root" bash -euo pipefail root/reproduce.sh
 fi
-expect_line err.txt "the bundle's records give its table"
+expect_line err.txt "the bundle's records reproduce its table"
 expect_line err.txt 'training data data/openclipart/train-\*\.tar: the same as recorded'
 expect_line err.txt 'evaluation images data/emoji/emoji-\*\.tar: the same as recorded'
 table=root/srv/table.txt

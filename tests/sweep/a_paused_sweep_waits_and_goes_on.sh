@@ -20,7 +20,7 @@ expect_line out.txt 'small: 0/5 finished .*paused'
 expect_status 0 bench resume small
 wait $sweep || { cat first.txt; fail 'the sweep failed'; }
 expect_answer "SELECT count(*) FROM run WHERE status = 'finished'" 5
-grep -q '"why":"goes on after a pause"' results/small/mask_ratio=0-*/attempts.jsonl || fail 'no reason is recorded'
+grep -q '"why":"resumed after a pause"' results/small/mask_ratio=0-*/attempts.jsonl || fail 'no reason is recorded'
 expect_status 0 bench db check
 
 # Nothing was trained twice or in vain: every step is there once.

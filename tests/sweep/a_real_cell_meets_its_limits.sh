@@ -8,7 +8,7 @@ report: {rows: mask_ratio, columns: [samples_per_second], plots: []}
 Y
 # A process whose time is over writes a checkpoint and has failed.
 expect_status 1 bench run experiments/long.yaml --no-progress --time-limit 2s
-expect_line err.txt 'mask_ratio=0.5: failed: ran longer than its time limit of 2[.0 ]*s; a retry goes on from its checkpoint'
+expect_line err.txt 'mask_ratio=0.5: failed: ran longer than its time limit of 2[.0 ]*s; a retry resumes from its checkpoint'
 expect_answer "SELECT status, kind FROM run" 'failed|timeout'
 steps=$(ask "SELECT max(step) FROM step")
 [ "$steps" -ge 1 ] || fail 'it was stopped before its first step'

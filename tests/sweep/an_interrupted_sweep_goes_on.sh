@@ -15,7 +15,7 @@ wait_for_steps
 kill -INT $sweep
 got=0; wait $sweep || got=$?
 [ $got = 130 ] || { cat err.txt; fail "ended with $got"; }
-expect_line err.txt 'the same command goes on from here'
+expect_line err.txt 'run the same command to continue'
 expect_answer "SELECT status FROM run" interrupted
 ls results/small/*/checkpoints/*.safetensors > /dev/null
 

@@ -3,7 +3,7 @@ half="WHERE cell_id = (SELECT cell_id FROM v_cell_latest WHERE label = 'mask_rat
 
 # A cell that does not end in time is told to stop, checkpoints, and has failed; the others run.
 (export FAKE_HANG=mask_ratio=0.5; expect_status 1 bench run experiments/small.yaml --time-limit 500ms)
-expect_line err.txt 'mask_ratio=0.5: failed: ran longer than its time limit of 500 ms; a retry goes on'
+expect_line err.txt 'mask_ratio=0.5: failed: ran longer than its time limit of 500 ms; a retry resumes'
 expect_answer "SELECT status, kind FROM run $half" 'failed|timeout'
 expect_answer "SELECT count(*) FROM run WHERE status = 'finished'" 3
 
@@ -20,7 +20,7 @@ once() { # once VARIABLE: misbehaves once
   export FAKE_ONCE=$PWD/once "$1=mask_ratio=0.5"
 }
 (once FAKE_CRASH; expect_status 0 bench run experiments/small.yaml --retries 2 --retry-wait 200ms
- expect_line err.txt 'mask_ratio=0.5 · tried again in 200 ms \(1 of 2\), from its checkpoint'
+ expect_line err.txt 'mask_ratio=0.5 · retry in 200 ms \(1 of 2\), from its checkpoint'
  expect_answer "SELECT count(*) FROM run WHERE status = 'finished'" 5
  expect_answer "SELECT number, attempt.status, attempt.kind FROM attempt JOIN run ON run.id = run_id $half" $'1|failed|crash\n2|finished|'
  grep -q '"why":"retry 1 of 2 after crash: killed by signal 11' results/small/mask_ratio=0.5-*/attempts.jsonl || fail 'no reason is recorded'

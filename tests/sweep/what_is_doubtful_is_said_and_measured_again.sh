@@ -40,7 +40,7 @@ other=$(ask "SELECT directory FROM v_cell_latest WHERE label = 'mask_ratio=0.5'"
 [ "$newest" = "$first" ] || fail "the newest run is $newest"
 expect_status 0 bench db rebuild
 expect_status 0 bench run experiments/two.yaml
-expect_line err.txt '1 of 2 cells were given other training data than the newest run with the same settings'
+expect_line err.txt '1 of 2 cells used different training data from the newest run with the same settings'
 expect_line err.txt 'retry data'
 sed -i 's/badc0ffee0ddf00d/feedfacefeedface/' "results/$first/events.jsonl"; sed -i 's/feedfacefeedface/badc0ffee0ddf00d/' "results/$other/events.jsonl"
 expect_status 0 bench db rebuild
