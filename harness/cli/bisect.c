@@ -30,7 +30,7 @@ static const char details[] =
     "exit status: 0 found; 3 undecided, or more than one commit left; 2 usage error";
 enum { EXIT_UNSURE = 3, MOST_DOUBLINGS = 2 };
 
-/* What was found of a commit against GOOD. */
+/* How a commit compares with GOOD. */
 typedef struct {
   bool is_tried, is_built;
   bisect_verdict verdict;
@@ -40,7 +40,7 @@ typedef struct {
 typedef struct {
   bisect_builds builds;
   timing_options how;
-  const char *series; /* the row that is looked at; NULL: the one that differs most */
+  const char *series; /* the series compared; NULL: the one that differs most */
   char *series_found; /* owned */
   bool keeps_builds;
   bisect_commit *commits;
@@ -67,7 +67,7 @@ static err no_series(const search *s, const timing_result *result, size_t named)
   return error;
 }
 
-/* The series to look at: the one named, or of all that differ the one that differs most. */
+/* The series to compare: the one named, else the one that differs most. */
 static err pick_series(const search *s, const timing_result *result, size_t rounds,
                        stats_ratio_result *picked, const char **name) {
   double most = -1;
@@ -130,7 +130,7 @@ static err judge(void *context, size_t at, bisect_verdict *verdict) {
   f->verdict = BISECT_SKIPPED;
   err error = bisect_build(&s->builds, s->commits[at].id, &program);
   if (error &&
-      err_kind_of(error) == ERR_INPUT) { /* a commit that cannot be built is none to judge */
+      err_kind_of(error) == ERR_INPUT) { /* a commit that does not build cannot be judged */
     log_warning("%.10s is skipped: %s", s->commits[at].id, err_message(error));
     err_free(error);
     return NULL;
@@ -146,7 +146,7 @@ static err judge(void *context, size_t at, bisect_verdict *verdict) {
     else if (!error && (is_more ? f->ratio.high < s->limit : f->ratio.low > s->limit))
       *verdict = BISECT_GOOD;
   }
-  if (error && err_kind_of(error) == ERR_INPUT) { /* it crashes, or prints nothing of use */
+  if (error && err_kind_of(error) == ERR_INPUT) { /* it crashes, or prints nothing usable */
     log_warning("%.10s is skipped: %s", s->commits[at].id, err_message(error));
     err_free(error);
     free(program);
@@ -161,7 +161,7 @@ static err judge(void *context, size_t at, bisect_verdict *verdict) {
   return error;
 }
 
-/* Both ends, and that there is something to look for. *is_different false: there is not. */
+/* Measures both ends. *is_different is false when no difference was found. */
 static err measure_ends(search *s, bool *is_different) {
   size_t last = s->count - 1;
   finding *f = &s->findings[last];

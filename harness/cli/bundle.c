@@ -38,10 +38,10 @@ typedef struct {
 
 /* ---- where the experiment was started ---- */
 
-/* An existing path made absolute, so that it stays when the folder changes. */
+/* Makes an existing path absolute, so that it stays valid when the folder changes. */
 static err make_absolute(char **path) {
   char real[PATH_MAX];
-  if (!realpath(*path, real)) return NULL; /* what follows says that it is not there */
+  if (!realpath(*path, real)) return NULL; /* a later check reports that it is missing */
   char *copy = mem_copy_string(real);
   if (!copy) return mem_error(0, "a path");
   free(*path);
@@ -98,7 +98,7 @@ cleanup:
 
 /* ---- the table ---- */
 
-/* Of the run folders that are packed, by the same way that 'reproduce' goes. */
+/* The table of the packed run folders, made the same way as in 'reproduce'. */
 static err table_of_folders(const spec_experiment *e, store *s, const char *results, strbuf *json) {
   const char *temporary = getenv("TMPDIR");
   char folder[PATH_MAX];
@@ -185,7 +185,7 @@ static err bundle(const spec_experiment *e, store *s, const bundle_words *words)
   return error;
 }
 
-/* Everything that is named relative to where the command was started, before it goes elsewhere. */
+/* Resolves paths relative to where the command was started, before it changes the folder. */
 static err fix_places(bundle_words *words, char **results, strbuf *out) {
   err error = cli_find_place(&words->place);
   if (!error && !getcwd(words->from, sizeof words->from))

@@ -1,4 +1,4 @@
-/* The cells of an experiment and what they have come to. */
+/* The cells of an experiment and their state. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,7 +43,7 @@ cleanup:
   return error;
 }
 
-/* A record that says "running" is what the last process said before it could say more. */
+/* "running" in the database is only the last recorded state: the process may be gone. */
 static err look_at_running(store *s, const char *results, const char *cell_id, cli_cell *c) {
   store_run run;
   bool is_alive, is_elsewhere;

@@ -56,7 +56,7 @@ static err print_schema(strbuf *out) {
   return out->is_broken ? mem_error(0, "the schema") : NULL;
 }
 
-/* The file as it stands, or with the profile that is asked for; then every other profile. */
+/* Checks the file as it is, or with the requested profile; then every other profile. */
 static err check_all(const char *given, const spec_options *options, bool is_verbose, strbuf *out) {
   spec_experiment *e = NULL;
   err error = cli_load_experiment(NULL, given, options, &e);

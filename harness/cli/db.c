@@ -1,5 +1,5 @@
-/* flipbench db: the record as a thing to look after. Each subcommand opens, does one thing to the
- * database, and says what it did. */
+/* flipbench db: maintenance of the database. Each subcommand opens it, does one thing and prints
+ * what it did. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +11,7 @@
 #include "store/benchmark.h"
 #include "store/export.h"
 
-/* What the subcommands share: their words, the database, the sentence printed at the end. */
+/* Shared by the subcommands: arguments, database, and the line printed at the end. */
 typedef struct {
   cli_place place;
   option_list rest;
@@ -19,7 +19,7 @@ typedef struct {
   strbuf out;
 } db_call;
 
-/* Parses; opens the database when `opens`. *is_done: --help was all that was wanted. */
+/* Parses; opens the database when `opens`. *is_done: --help was printed. */
 static err begin(db_call *call, const command *c, int argc, char **argv, bool opens,
                  bool *is_done) {
   err error = options_parse(c, argc, argv, &call->rest, is_done);

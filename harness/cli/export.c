@@ -1,4 +1,4 @@
-/* `flipbench export`: curves to where people look at them. */
+/* `flipbench export`: curves for other programs. */
 #include <stdlib.h>
 #include <string.h>
 

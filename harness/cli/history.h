@@ -35,13 +35,13 @@ err history_read(const history_words *words, store *s, sample_series **series,
                  size_t *count) ERR_MUST_CHECK;
 /* Levels of one series; `share`: of the false alarms, 1 / count of series. */
 err history_levels(const sample_series *series, double level, series_levels *l) ERR_MUST_CHECK;
-/* What tells the series from others, and what was left out of it. */
+/* What identifies the series, and what was left out of it. */
 void history_write_head(const sample_series *series, strbuf *out);
 /* "p = 0.012", "p < 0.001" */
 void history_write_p(double p, strbuf *out);
 void history_write_left_out(const sample_series *series, strbuf *out);
 
-/* What --measure is given. */
+/* The options of --measure. */
 typedef struct {
   const char *range; /* "A..B"; NULL: nothing is measured */
   const char *budget;

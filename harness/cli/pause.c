@@ -2,7 +2,7 @@
 
 #include "cli/cli.h"
 
-/* Both commands are one, with the wish turned round. */
+/* Both commands share one implementation. */
 static int pause_or_resume(int argc, char **argv, bool is_pausing) {
   cli_place place = {.results = "results"};
   bool is_help_wanted;

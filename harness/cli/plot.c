@@ -61,7 +61,7 @@ static err check_figure(const plot_options *plot) {
                  nearest ? "; did you mean '" : "", nearest ? nearest : "", nearest ? "'?" : "");
 }
 
-/* Draws what it can; then what failed is the error. */
+/* Draws what it can, then reports what failed as an error. */
 static err draw(const spec_experiment *e, store *s, const plot_options *options) {
   plot_results results = {0};
   strbuf out = {0};

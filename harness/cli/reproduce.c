@@ -72,7 +72,7 @@ static err read_record(const spec_experiment *e, const char *results, record *r)
   return error;
 }
 
-/* The records must give the table that was packed beside them. */
+/* The records must reproduce the packed table. */
 static err check_packed_table(const report_table *table, const char *folder) {
   char *path = fs_join(folder, "table.json"), *packed = NULL;
   size_t length, count = 0;
@@ -102,7 +102,7 @@ static bool is_code(const char *variable) {
   return false;
 }
 
-/* A bundle comes from somebody: what would run a program of its own needs a word from the user. */
+/* A bundle is untrusted: running programs from it needs the user's consent. */
 static err check_commands(const spec_experiment *e) {
   for (size_t i = 0; i < e->environment.count; i++)
     if (is_code(e->environment.items[i].key))

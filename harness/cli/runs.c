@@ -229,7 +229,7 @@ static int runs_restore(int argc, char **argv) {
   return for_each_run(&c, &call, argc, argv, run_restore, NULL);
 }
 
-/* Asks on a terminal; elsewhere --yes is the only way to say so. */
+/* Asks on a terminal; elsewhere --yes is required. */
 static err ask_to_remove(runs_call *call, const int64_t *runs) {
   char answer[16] = "";
   for (size_t i = 0; i < call->rest.count; i++) {

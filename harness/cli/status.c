@@ -106,7 +106,7 @@ static void write_cell_text(const cli_cell *c, strbuf *out) {
   strbuf_format(out, "%s%s\n", *c->message ? ": " : "", c->message);
 }
 
-/* What the reader must know beside the rows. */
+/* Notes below the rows. */
 static void write_notes(const cli_cells *cells, const char *name, strbuf *out) {
   if (cells->disturbed)
     strbuf_format(out, "† disturbed by other processes, with the share of training time lost\n"
@@ -166,7 +166,7 @@ static err draw_page(const strbuf *page) {
   return error;
 }
 
-/* What a person looks for comes first. */
+/* The most interesting states come first. */
 static int urgency(const cli_cell *c) {
   static const char *const order[] = {"running", "failed", "interrupted", "not run"};
   int at = 0;

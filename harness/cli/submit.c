@@ -84,7 +84,7 @@ static double longest_wait(const run_sweep *sweep) {
   return wait;
 }
 
-/* Submits, follows, and submits again what failed and may pass, as long as it has retries. */
+/* Submits, follows, and resubmits transient failures while retries are left. */
 static err submit_and_follow(const submit_words *words, const spec_experiment *e, store *s,
                              const run_options *options, run_sweep *sweep) {
   slurm_wishes wishes = {words->partition, words->account, words->self, NULL};

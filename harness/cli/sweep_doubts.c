@@ -1,5 +1,5 @@
-/* What makes the numbers of a sweep doubtful, said at its end: disturbed cells, and cells that were
- * given something else than others with the same settings. */
+/* Warnings at the end of a sweep about unreliable numbers: disturbed cells, and cells whose inputs
+ * differ from those of other runs with the same settings. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -66,7 +66,7 @@ static err say_difference(store *s, const run_sweep *sweep, given_kind kind, con
   return error;
 }
 
-/* Before anything is trained on them, their names, sizes and times are all that is known. */
+/* Until something is trained on them, only their names, sizes and times are known. */
 static bool say_changed_files(const run_sweep *sweep) {
   strbuf names = {0};
   size_t count = 0;

@@ -1,4 +1,4 @@
-/* What is said when a sweep has ended, wherever its cells ran. */
+/* What is printed when a sweep has ended, on this machine or on a cluster. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,7 +11,7 @@
 #include "report/write.h"
 #include "store/facts.h"
 
-/* What was foretold of the cells that ran now, beside what they took. */
+/* Predictions for the cells that ran, with the measurements. */
 static err print_predictions(store *s, const run_sweep *sweep) {
   enum { MOST_PREDICTIONS = 20 };
   strbuf out = {0};
@@ -87,8 +87,8 @@ static void say_what_failed(const run_sweep *sweep, const char *results, const c
              stopped, sweep->count);
 }
 
-/* What was measured is safe in the database by now: a page that cannot be written is a warning,
- * unless that is for lack of memory, which spares nothing that follows. */
+/* The measurements are already in the database: a page that cannot be written is a warning, except
+ * for lack of memory, which affects everything that follows. */
 static err write_outputs(const char *results, const spec_experiment *e, store *s) {
   err error = cli_write_outputs(results, e, s);
   if (error && err_kind_of(error) == ERR_MEMORY) return error;

@@ -18,7 +18,7 @@ static const char details[] = "The same settings, seed, precision, thread count 
                               "verified (not finished, checkpoints\n"
                               "gone, data missing)";
 
-/* The bits differ, and so does what explains it, as far as it is recorded. */
+/* The bits differ; prints what explains it, as far as it is recorded. */
 static void write_difference(const verify_result *r, int64_t run_id, strbuf *out) {
   const struct {
     bool is_other;

@@ -12,7 +12,7 @@
 #include "sweep/display.h"
 #include "cluster/slurm_queue.h"
 
-/* The shared file system may show a task's last words later than the queue forgets it. */
+/* The shared file system may show a task's last events after the queue has dropped it. */
 enum { LOOKS_BEFORE_LOST = 3 };
 static const double look_seconds = 2;
 
@@ -53,7 +53,7 @@ static err settle_missing(watcher *w, run_cell *c, const store_run *run) {
                                "was lost");
 }
 
-/* What one task's cell has come to by now; true in *is_over when nothing more will come of it. */
+/* The current state of one task's cell; *is_over: it will not change any more. */
 static err look_at_task(watcher *w, slurm_task *task, bool *is_over) {
   run_cell *c = &w->sweep->cells[task->cell];
   store_run run;
@@ -64,7 +64,7 @@ static err look_at_task(watcher *w, slurm_task *task, bool *is_over) {
   if (error) return error;
   bool has_begun = run.run_id == c->run_id && run.run_id;
   if (has_begun && strcmp(run.status, "running") == 0) c->state = CELL_RUNNING;
-  /* an end counts when the queue has let go: a task may be queued again */
+  /* an end counts once the queue has dropped the task: it may be requeued */
   if (!task->is_queued && has_begun && strcmp(run.status, "running") != 0) {
     c->state = strcmp(run.status, "finished") == 0      ? CELL_FINISHED
                : strcmp(run.status, "interrupted") == 0 ? CELL_INTERRUPTED
@@ -104,7 +104,7 @@ static bool wait_for_signal(const sigset_t *blocked) {
   return number == SIGINT || number == SIGTERM || number == SIGHUP;
 }
 
-/* The queue may not answer for a while; the cells' directories do. */
+/* The queue may not answer for a while; the cells' directories are read anyway. */
 static void look_at_queue(watcher *w, bool *is_silent) {
   err error = slurm_look(w->tasks);
   if (error && !*is_silent)

@@ -41,7 +41,7 @@ static err map_bases_under(const localise_place *p, const place_map *map, const 
   return error;
 }
 
-/* In `path` first, so that what it is built on is found in the bundle. */
+/* In `path` first, so that its bases are found in the bundle. */
 static err map_bases(const localise_place *p, const place_map *map, const char *path, int depth) {
   yml_document *document = NULL;
   if (depth > MOST_DEPTH) return NULL;
@@ -123,7 +123,7 @@ static err map_sets(const localise_place *p, const place_map *map, const json_t 
   return error;
 }
 
-/* Every path of `inputs` to what is here; with is_linking the rest of the world is looked at. */
+/* Every path of `inputs` to what is here; with is_linking also outside the bundle. */
 static err map_paths(const localise_place *p, const json_t *inputs, bool is_linking,
                      place_map *map) {
   size_t i, k;
@@ -210,7 +210,7 @@ static void say_size(const json_t *input, strbuf *out) {
                 text_bytes((uint64_t)bytes_of(input), size));
 }
 
-/* What tells the two lists of files apart, a few of it. */
+/* The first few differences of two lists of files. */
 static void say_files(const json_t *recorded, const json_t *here, strbuf *out) {
   enum { MOST_NAMED = 6 };
   const json_t *first = json_object_get(recorded, "files"), *again = json_object_get(here, "files");

@@ -37,7 +37,7 @@ static err copy_bytes(int in, const char *from, fs_writer *to) {
   return error;
 }
 
-/* All of it or nothing. */
+/* Atomic: the whole file or nothing. */
 static err copy_file(const char *from, const char *to) {
   fs_writer w = {0};
   int in = open(from, O_RDONLY | O_CLOEXEC);
@@ -130,7 +130,7 @@ static err find_name(const merge *m, const char *directory, const run_story *the
 }
 
 /* A directory is a run's from the moment that it holds attempts.jsonl, which comes last: a killed
- * merge leaves nothing that counts. */
+ * merge leaves no partial runs. */
 static err copy_run(const merge *m, const char *directory, const char *name) {
   char *from = directory_path(m->from, directory, NULL);
   char *to = directory_path(m->results, name, NULL), *weights = NULL, *ours = NULL;
@@ -216,7 +216,7 @@ static bool begins_with(const char *text, size_t length, const char *start, size
 }
 
 /* The name that a session has, or gets, in ours: its own, or NAME.merged-N.jsonl when another
- * session has it. Lines are only ever added, so of two that begin alike the longer one is the
+ * session has it. Lines are only appended, so of two with a common beginning the longer one is
  * newer. */
 static err find_session(const merge *m, const char *name, const char *text, size_t length,
                         strbuf *path, bool *is_known) {

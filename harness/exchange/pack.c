@@ -69,7 +69,7 @@ static err add_folders(pack *p, const char *written) {
   return NULL;
 }
 
-/* Whether the place is taken already; by other contents, it is an error. */
+/* Whether the place is already taken; an error when by different contents. */
 static err find_place(const pack *p, const char *path, const char *place, bool *is_known) {
   char digest[HASH_SIZE];
   *is_known = false;

@@ -136,8 +136,8 @@ cleanup:
   return error;
 }
 
-/* Links that an earlier `reproduce` made to the data of this machine: nothing is unpacked through
- * them. */
+/* Removes links that an earlier `reproduce` made to this machine's data: nothing may be unpacked
+ * through them. */
 static void remove_links(const char *folder) {
   char **names = NULL;
   size_t count = 0;
@@ -154,7 +154,7 @@ static void remove_links(const char *folder) {
   fs_free_names(names, count);
 }
 
-/* A folder of this name that holds something else would mix its runs with the bundle's. */
+/* A folder of this name with other contents would mix its runs with the bundle's. */
 static err check_folder(const char *inside, const strbuf *manifest) {
   char *path = fs_join(inside, "MANIFEST.json"), *text = NULL;
   size_t length = 0;

@@ -60,7 +60,7 @@ static err read_record(store *s, const char *results, int64_t run_id, recorded *
   return error;
 }
 
-/* Trains in `folder`; what the trainer says goes to log.txt there. */
+/* Trains in `folder`; the trainer's output goes to log.txt there. */
 static err train_again(const verify_options *options, const recorded *r, const char *folder) {
   char precision[64], threads[64];
   char *config = directory_path(options->results, r->run.directory, "config.yaml");
@@ -94,7 +94,7 @@ cleanup:
   return error;
 }
 
-/* What a start event says that its process was given. */
+/* The inputs recorded in a start event. */
 static err read_given(const json_t *start, const store_given *like, store_given *now) {
   static const char *const keys[GIVEN_KINDS] = {
       [GIVEN_DATA] = "data_fingerprint", [GIVEN_INIT] = "init_fingerprint"};

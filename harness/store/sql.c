@@ -199,9 +199,9 @@ err sql_end(store *s, err error) {
 static const char pragmas[] = "PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON;"
                               "PRAGMA temp_store = MEMORY;";
 
-/* The change to a write-ahead log needs the file for itself. Processes that make a new database
- * together and each wait for it, holding what they have, would wait for one another to the end:
- * so each lets go and tries again, a little later than the others. */
+/* Switching to a write-ahead log needs exclusive access. Processes that create a database at the
+ * same time would deadlock waiting for it: so each releases its lock and retries after a different
+ * delay. */
 static err use_write_ahead_log(store *s) {
   enum { PAUSE_US = 2000 };
   int code = SQLITE_BUSY;
@@ -217,8 +217,8 @@ static err use_write_ahead_log(store *s) {
   return code == SQLITE_OK ? NULL : sql_error(s, code);
 }
 
-/* A migrated database usually lies in its results folder: what the run folders beside it say goes
- * before what was kept of them. One that lies elsewhere does so when a sweep looks at its runs. */
+/* A migrated database usually lies in its results folder: the run folders next to it take
+ * precedence over stored rows. A database elsewhere is updated when a sweep reads its runs. */
 static err read_folders_anew(store *s) {
   char *copy = mem_copy_string(s->path);
   if (!copy) return mem_error(0, s->path);

@@ -36,8 +36,8 @@ cleanup:
   return error;
 }
 
-/* A cell that is trained on other data takes those with it that start from its weights. Parents
- * come before them. */
+/* A cell that is trained on different data also resets the cells that start from its weights.
+ * Parents come before them. */
 static void mark_descendants(const run_sweep *sweep, bool *is_wanted) {
   for (size_t i = 0; i < sweep->count; i++) {
     ptrdiff_t parent = sweep->cells[i].cell->parent;

@@ -1,5 +1,5 @@
-/* What people do with single runs: notes and tags, and putting a run away. All of it is written
- * into the run's folder (attempts.jsonl), so that a database made anew knows it too. */
+/* User operations on single runs: notes, tags, archive, remove. All are written to the run's folder
+ * (attempts.jsonl), so that a rebuilt database has them too. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -83,7 +83,7 @@ static err mark_archived(store *s, const char *results, const kept_run *run, boo
   return error || is_done ? error : store_archive_run(s, run->id, is_archived);
 }
 
-/* ---- away and back ---- */
+/* ---- archive and restore ---- */
 
 /* "DIRECTORY.archived-N" that is not there yet; the caller frees. */
 static char *free_name(const char *results, const char *directory) {

@@ -1,4 +1,4 @@
-/* What each cell has come to, before anything is started. */
+/* The state of each cell, before anything is started. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -93,7 +93,7 @@ cleanup:
   return error;
 }
 
-/* A process that neither said nor was seen how it ended: flipbench and it were killed together. */
+/* A process without a recorded end: flipbench and the trainer were killed together. */
 static err close_lost_attempt(const char *results, store *s, const store_run *run) {
   int64_t run_id;
   char *tail = directory_log_tail(results, run->directory);
@@ -180,7 +180,7 @@ static err judge_run(store *s, const run_options *options, const store_run *run,
     err unknown = store_find_lost_share(s, c->run_id, &c->lost_share);
     return unknown ? unknown : set_directory(c, run->directory);
   }
-  if (!is_there) { /* somebody removed the directory: begin again */
+  if (!is_there) { /* the directory was removed: start over */
     c->has_begun = false;
     c->run_id = 0;
     return store_forget_run(s, run->run_id);

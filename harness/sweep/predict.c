@@ -1,4 +1,4 @@
-/* What can be said about a run before it runs: FLOPs and memory from the model's counts, time from
+/* Predictions for a run before it starts: FLOPs and memory from the model's counts, time from
  * the rate of the finished run that is most like it. The only place that knows those counts. */
 #include <math.h>
 #include <stdlib.h>

@@ -12,7 +12,7 @@
 
 static const double longest_wait = 3600;
 
-/* Every kind that is not here may pass. */
+/* Kinds not listed here are transient. */
 static const struct {
   const char *kind;
   bool passes, passes_with_checkpoint;

@@ -72,7 +72,7 @@ int slots_cores(const slots *s) {
   return count > 0 ? count : 1;
 }
 
-/* ---- sharing it out ---- */
+/* ---- allocation ---- */
 
 static err choose_count(const run_options *options, const spec_requires *needs, int core_count,
                         size_t gpu_count, int *count) {

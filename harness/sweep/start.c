@@ -39,7 +39,7 @@ static err look_at_parent(runner *r, run_cell *c, bool *is_ready, char **init_fr
       c, "the parent's checkpoint is gone; remove this folder and run again:", parent->directory);
 }
 
-/* The lock and the slot are the process's from here on, or free again when it does not start. */
+/* The process takes over the lock and the slot; both are freed when it does not start. */
 static err start_process(runner *r, size_t index, const char *init_from, int lock_fd,
                          bool *has_started) {
   process *p = &r->running[r->running_count];
@@ -143,7 +143,7 @@ void runner_fill_slots(runner *r) {
   size_t end = turns_horizon(r);
   for (size_t i = 0; i < end; i++)
     if (r->sweep->cells[i].turns > most) most = r->sweep->cells[i].turns;
-  /* with turns: who has had fewest comes first; without them all have had none */
+  /* when alternating, the cell with the fewest turns comes first */
   for (int64_t turns = 0; turns <= most; turns++)
     for (size_t i = 0; i < end && !runner_is_stopping(r) && !r->is_paused; i++) {
       const run_cell *c = &r->sweep->cells[i];

@@ -169,7 +169,7 @@ err run_all(const spec_experiment *e, store *s, const run_options *options, run_
   r->sweep = sweep;
   err error = slots_check_machine(&e->requires);
   if (!error) error = slots_make(options, &e->requires, &r->slots);
-  if (!error) error = run_pause(options->results, e->name, false); /* to run is to go on */
+  if (!error) error = run_pause(options->results, e->name, false); /* running ends a pause */
   if (error) {
     free(r);
     return error;

@@ -177,8 +177,8 @@ static err run_trainer(const run_options *options, task *t, const char *init_fro
   return error;
 }
 
-/* An earlier process of this cell that nobody saw end: the cluster lost its machine, or took it
- * away and queued the task anew. */
+/* An earlier process of this cell without a recorded end: its machine was lost, or the task was
+ * preempted and requeued. */
 static err close_open_attempt(const run_options *options, const char *directory) {
   int open_attempt;
   err error = directory_open_attempt(options->results, directory, &open_attempt);

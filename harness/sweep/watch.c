@@ -1,4 +1,4 @@
-/* Watching the running cells: their time, their end, and what a person sees of it. */
+/* Watching the running cells: limits, ends and the display. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,7 +31,7 @@ void runner_enforce_limits(runner *r) {
 
 /* ---- the end of a process ---- */
 
-/* `seconds`: of the last process; a finished run is told with the time of all of them. */
+/* `seconds`: of the last process; for a finished run the time of all of them is shown. */
 static void say_end(runner *r, run_cell *c, double seconds) {
   char time[TEXT_NUMBER_SIZE];
   const char *colour = "", *plain = "";
@@ -60,7 +60,7 @@ static void say_end(runner *r, run_cell *c, double seconds) {
                 c->reason ? c->reason : "");
 }
 
-/* A failure that may pass is tried again after a while; the record keeps why. */
+/* A transient failure is retried after a delay; the record keeps the reason. */
 static void consider_retry(runner *r, run_cell *c, const char *kind) {
   char wait_text[TEXT_NUMBER_SIZE];
   strbuf why = {0};
@@ -80,7 +80,7 @@ static void consider_retry(runner *r, run_cell *c, const char *kind) {
               has_checkpoint ? ", from its checkpoint" : "");
 }
 
-/* What was only paused, or has had its turn, waits to go on. */
+/* A paused cell, or one whose turn is over, waits to resume. */
 static void consider_pause(run_cell *c, const process *p) {
   bool is_turn = p->stop == STOP_TURN;
   if (c->state != CELL_INTERRUPTED || (p->stop != STOP_PAUSED && !is_turn)) return;

@@ -21,7 +21,7 @@
 #include "timing/identity.h"
 #include "timing/words.h"
 
-/* What the machine did during one run of a program. */
+/* Load of the machine during one run of a program. */
 typedef struct {
   machine_span span;
   double wall_seconds;
@@ -110,7 +110,7 @@ void timing_tell_disturbance(const timing_disturbance *d, strbuf *out) {
 
 /* ---- samples ---- */
 
-/* What tells a row from the others: its name, or the mask it was measured at. */
+/* What identifies a row: its name, or the mask it was measured at. */
 static void name_series(const json_t *row, size_t number, char *name, size_t size) {
   static const char *const keys[] = {"name", "op", "series"};
   for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
@@ -182,7 +182,7 @@ static err write_sample(timing *t, int side, const char *series, double value, c
   return error;
 }
 
-/* `names`: of the rows that this run has printed, to tell a name that comes twice. */
+/* `names`: of the rows that this run has printed, to detect duplicate names. */
 static err take_row(timing *t, int side, const json_t *row, size_t number, strbuf *names,
                     const reading *r) {
   const json_t *given = json_object_get(row, t->options->metric);
