@@ -35,7 +35,7 @@ expect_line out.txt '"part":"settings","name":"mask_ratio","first":0.*,"second":
 
 # The same bits again; another seed in the settings gives others.
 expect_status 0 bench verify 4
-expect_line out.txt 'the same bits in all [0-9]+ tensors'
+expect_line out.txt 'identical bits in all [0-9]+ tensors'
 [ ! -e results/verify-4-* ] || fail "the second run was left behind"
 sed -i 's/^seed: .*/seed: 5/' results/tiny/*0.5*seed=0*/config.yaml
 expect_status 1 bench verify 3

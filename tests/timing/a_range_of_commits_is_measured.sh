@@ -63,7 +63,7 @@ expect_status 0 measure --measure c01..c09 --again
 expect_line err.txt 'is skipped'
 # Other words are another measurement; more rounds are added to what is there.
 expect_status 0 measure --measure c08..c09 -- bench step -s threads=1
-expect_line err.txt '2 commits: 2 measured now, 0 in the record'
+expect_line err.txt '2 commits: 2 measured now, 0 measured before'
 [ -z "$(ls -A tmp)" ] || fail "checkouts were left behind: $(ls -A tmp)"
 [ "$(git -C repo worktree list | wc -l)" = 1 ] || fail "git knows checkouts that are gone"
 

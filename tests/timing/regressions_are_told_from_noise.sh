@@ -72,7 +72,7 @@ sed 's/gcc 12.2.0/gcc 12.2.0, -O0/' program > unoptimised && chmod +x unoptimise
 COMMIT=$(printf '%040d' 2) RATE=1000 expect_status 0 bench compare ./unoptimised --rounds 2 --results words -- bench -s b=2 -s a=2
 expect_status 0 bench history --results words
 [ "$(grep -c '^mask_ratio=0.5 ' out.txt)" = 3 ] || { cat out.txt; fail "three series were measured"; }
-expect_line out.txt '^  words  bench -s a=1 -s b=2$'
+expect_line out.txt '^  args +bench -s a=1 -s b=2$'
 expect_line out.txt '^  build  gcc 12.2.0, -O0$'
 [ "$(grep -A4 'a=1' out.txt | grep -c ' 2 samples')" = 2 ] || { cat out.txt; fail "one series of two commits"; }
 expect_status 0 bench history --results words --only a=2
