@@ -170,10 +170,11 @@ static double times_needed(const spec_claim *c, const judged *j) {
   return isfinite(times) && times > 1 && times < 1e5 ? times : 0;
 }
 
+static const char *const verdict_names[CLAIM_VERDICTS] = {"holds", "does not hold", "cannot tell",
+                                                          "not run", "not judged in this profile"};
+
 static void write_verdict(const spec_claim *c, const judged *j, const char *missing, strbuf *out) {
-  static const char *const names[CLAIM_VERDICTS] = {"holds", "does not hold", "cannot tell",
-                                                    "not run", "not judged in this profile"};
-  strbuf_append(out, names[j->verdict]);
+  strbuf_append(out, verdict_names[j->verdict]);
   if (j->verdict == CLAIM_NOT_RUN)
     strbuf_format(out, ": %s",
                   *missing ? missing : "the runs did not record it, or cannot be compared");
@@ -188,10 +189,9 @@ static void write_verdict(const spec_claim *c, const judged *j, const char *miss
                   is_by_items ? "images" : "seeds");
 }
 
-static void write_claim(const spec_claim *c, const judged *j, const char *missing, strbuf *out) {
+/* "+1.2 (95 % interval +0.3 to +2.1), one seed; published 2.50; holds". */
+static void write_evidence(const spec_claim *c, const judged *j, const char *missing, strbuf *out) {
   strbuf basis = {0};
-  strbuf_format(out, "- %s%s%s%s: ", c->from ? "[" : "", c->from ? c->from : "",
-                c->from ? "] " : "", c->sentence);
   if (!isnan(j->value)) {
     write_number(c, j->value, out);
     if (!isnan(j->low) && j->low < j->high) {
@@ -210,29 +210,72 @@ static void write_claim(const spec_claim *c, const judged *j, const char *missin
     strbuf_append(out, "; ");
   }
   write_verdict(c, j, missing, out);
-  strbuf_append_char(out, '\n');
   strbuf_free(&basis);
 }
 
-err claims_write(const spec_experiment *e, store *s, strbuf *out) {
+static void write_counts(const size_t counts[CLAIM_VERDICTS], strbuf *out) {
+  strbuf_format(out, "%zu hold, %zu do not hold, %zu cannot tell, %zu not run, %zu not judged",
+                counts[CLAIM_HOLDS], counts[CLAIM_FAILS], counts[CLAIM_UNSURE],
+                counts[CLAIM_NOT_RUN], counts[CLAIM_NOT_JUDGED]);
+}
+
+/* Judges each claim and gives it, with its evidence in words, to `write`. */
+typedef void claim_writer(const spec_claim *c, const judged *j, const char *evidence, void *to);
+static err judge_all(const spec_experiment *e, store *s, claim_writer *write, void *to,
+                     size_t counts[CLAIM_VERDICTS]) {
   report_data d = {0};
-  size_t counts[CLAIM_VERDICTS] = {0};
-  if (!e->claim_count) return NULL;
   err error = data_load(e, s, &d);
-  strbuf_append(out, "\nClaims\n\n");
   for (size_t i = 0; i < e->claim_count && !error; i++) {
-    strbuf missing = {0};
+    strbuf missing = {0}, evidence = {0};
     judged j;
     error = judge(&d, &e->claims[i], &j, &missing);
     if (!error) {
       counts[j.verdict]++;
-      write_claim(&e->claims[i], &j, strbuf_string(&missing), out);
+      write_evidence(&e->claims[i], &j, strbuf_string(&missing), &evidence);
+      write(&e->claims[i], &j, strbuf_string(&evidence), to);
     }
     strbuf_free(&missing);
+    strbuf_free(&evidence);
   }
-  strbuf_format(out, "\n%zu hold, %zu do not hold, %zu cannot tell, %zu not run, %zu not judged\n",
-                counts[CLAIM_HOLDS], counts[CLAIM_FAILS], counts[CLAIM_UNSURE],
-                counts[CLAIM_NOT_RUN], counts[CLAIM_NOT_JUDGED]);
   data_free(&d);
+  return error;
+}
+
+static void write_line(const spec_claim *c, const judged *j, const char *evidence, void *to) {
+  (void)j;
+  strbuf_format(to, "- %s%s%s%s: %s\n", c->from ? "[" : "", c->from ? c->from : "",
+                c->from ? "] " : "", c->sentence, evidence);
+}
+
+err claims_write(const spec_experiment *e, store *s, strbuf *out) {
+  size_t counts[CLAIM_VERDICTS] = {0};
+  if (!e->claim_count) return NULL;
+  strbuf_append(out, "\nClaims\n\n");
+  err error = judge_all(e, s, write_line, out, counts);
+  strbuf_append_char(out, '\n');
+  write_counts(counts, out);
+  strbuf_append_char(out, '\n');
+  return error;
+}
+
+static void write_object(const spec_claim *c, const judged *j, const char *evidence, void *to) {
+  jsonw_object(to, NULL);
+  jsonw_string(to, "claim", c->sentence);
+  jsonw_string(to, "from", c->from);
+  jsonw_string(to, "verdict", verdict_names[j->verdict]);
+  jsonw_string(to, "evidence", evidence);
+  jsonw_end(to);
+}
+
+err claims_write_json(const spec_experiment *e, store *s, json_writer *w) {
+  size_t counts[CLAIM_VERDICTS] = {0};
+  strbuf said = {0};
+  if (!e->claim_count) return NULL;
+  jsonw_array(w, "claims");
+  err error = judge_all(e, s, write_object, w, counts);
+  jsonw_end(w);
+  write_counts(counts, &said);
+  jsonw_string(w, "claim_counts", strbuf_string(&said));
+  strbuf_free(&said);
   return error;
 }

@@ -2,6 +2,7 @@
 #ifndef FLIPBENCH_REPORT_CLAIMS_H
 #define FLIPBENCH_REPORT_CLAIMS_H
 
+#include "base/json.h"
 #include "experiment/spec.h"
 #include "store/store.h"
 
@@ -21,5 +22,7 @@ claim_verdict claims_judge(const spec_claim *claim, double low, double high);
 /* A line for each claim, with value, interval, n and verdict, and a line of counts; nothing for a
  * file without claims. */
 err claims_write(const spec_experiment *e, store *s, strbuf *out) ERR_MUST_CHECK;
+/* The same for a page: the keys "claims", an array, and "claim_counts". */
+err claims_write_json(const spec_experiment *e, store *s, json_writer *w) ERR_MUST_CHECK;
 
 #endif

@@ -1,120 +1,164 @@
-/* The page of measurements over commits: a section a group of series, with its figures and all of
- * its commits. Self-contained: the figures are inside. */
-#include <ctype.h>
+/* The page of measurements over commits: groups of series, each with a figure and all of its
+ * commits. */
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "base/fs.h"
+#include <jansson.h>
+
 #include "report/history.h"
 #include "report/page.h"
 
-/* A drawing as a picture of its own, so that its names do not meet those of another. */
-static err append_picture(const char *path, const char *what, strbuf *out) {
-  char *text = NULL;
-  size_t length;
-  err error = fs_read(path, &text, &length);
-  if (error) return error;
-  page_element("<figure><img style=\"width:100%;height:auto\" alt=\"", what,
-               "\" src=\"data:image/svg+xml,", out);
-  for (const char *at = text; *at; at++) {
-    bool is_plain = isalnum((unsigned char)*at) || strchr("-_.~/:=;,() ", *at);
-    if (is_plain)
-      strbuf_append_char(out, *at);
-    else
-      strbuf_format(out, "%%%02X", (unsigned)(unsigned char)*at);
+static void number_cell(page_table *t, double value) {
+  char text[TEXT_NUMBER_SIZE];
+  snprintf(text, sizeof text, "%.6g", value);
+  page_table_cell(t, &(page_cell){.text = text, .order = PAGE_BY_NUMBER, .number = value});
+}
+
+static void count_cell(page_table *t, size_t count) {
+  char text[TEXT_NUMBER_SIZE];
+  snprintf(text, sizeof text, "%zu", count);
+  page_table_cell(t, &(page_cell){.text = text});
+}
+
+/* The level that the commit belongs to; of the first commit of a level, what changed. */
+static void level_cell(page_table *t, const series_levels *l, size_t level, bool begins) {
+  char text[TEXT_NUMBER_SIZE], p[TEXT_NUMBER_SIZE] = "";
+  snprintf(text, sizeof text, "%zu", level + 1);
+  page_cell cell = {.text = text, .plus = p, .order = PAGE_BY_NUMBER, .number = (double)level + 1};
+  if (begins) {
+    const series_level *newer = &l->levels[level];
+    snprintf(text, sizeof text, "%+.1f %%", 100 * (newer->mean / (newer - 1)->mean - 1));
+    snprintf(p, sizeof p, " (p %s %.3f)", newer->p < 0.001 ? "<" : "=", fmax(0.001, newer->p));
+    cell.style = "best";
   }
-  strbuf_append(out, "\"></figure>\n");
-  free(text);
-  return NULL;
+  page_table_cell(t, &cell);
 }
 
-static void write_head(size_t id, strbuf *out) {
-  static const char *const names[] = {"commit",   "day",     "median",    "least",
-                                      "greatest", "samples", "disturbed", "level"};
-  char table[32];
-  snprintf(table, sizeof table, "series-%zu", id);
-  page_filter(table, "filter the commits", out);
-  strbuf_format(out, "<div class=\"wide\"><table id=\"%s\" class=\"sortable\"><thead><tr>", table);
-  for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-    page_element(i == 0   ? "<th class=\"key\" scope=\"col\"><span>"
-                 : i == 1 ? "<th class=\"text\" scope=\"col\"><span>"
-                          : "<th scope=\"col\"><span>",
-                 names[i], "</span></th>", out);
-  strbuf_append(out, "</tr></thead><tbody>\n");
-}
-
-static void write_commits(const sample_series *s, const series_levels *l, size_t id, strbuf *out) {
+static void write_commits(json_writer *w, const sample_series *s, const series_levels *l, size_t id,
+                          strbuf *text) {
+  static const page_column columns[] = {
+      {PAGE_KEY, "commit", NULL, NULL},       {PAGE_TEXT, "day", NULL, NULL},
+      {PAGE_NUMBER, "median", NULL, NULL},    {PAGE_NUMBER, "least", NULL, NULL},
+      {PAGE_NUMBER, "greatest", NULL, NULL},  {PAGE_NUMBER, "samples", NULL, NULL},
+      {PAGE_NUMBER, "disturbed", NULL, NULL}, {PAGE_NUMBER, "level", NULL, NULL}};
+  char name[32];
   size_t level = 0;
-  write_head(id, out);
+  page_table t;
+  snprintf(name, sizeof name, "series-%zu", id);
+  page_table_begin(&t, w, "table", name, "filter the commits", columns,
+                   sizeof columns / sizeof *columns);
   for (size_t i = 0; i < s->count; i++) {
     const sample_point *p = &s->points[i];
     bool begins = level + 1 < l->level_count && l->levels[level + 1].first == i;
     level += begins;
-    page_element("<tr><th scope=\"row\" class=\"mono\">", p->label, "</th>", out);
-    page_element("<td class=\"text\">", p->day, "</td>", out);
-    strbuf_format(out,
-                  "<td data-value=\"%.9g\">%.6g</td><td data-value=\"%.9g\">%.6g</td>"
-                  "<td data-value=\"%.9g\">%.6g</td><td>%zu</td><td>%zu</td>",
-                  p->value, p->value, p->least, p->least, p->most, p->most, p->samples,
-                  p->disturbed);
+    page_table_cell(&t, &(page_cell){.text = p->label, .style = "mono"});
+    page_table_cell(&t, &(page_cell){.text = p->day});
+    number_cell(&t, p->value);
+    number_cell(&t, p->least);
+    number_cell(&t, p->most);
+    count_cell(&t, p->samples);
+    count_cell(&t, p->disturbed);
     if (l->is_aside[i])
-      strbuf_append(out, "<td data-value=\"\">alone: set aside</td></tr>\n");
-    else if (begins)
-      strbuf_format(out, "<td data-value=\"%zu\"><b>%+.1f %%</b> (p %s %.3f)</td></tr>\n",
-                    level + 1, 100 * (l->levels[level].mean / l->levels[level - 1].mean - 1),
-                    l->levels[level].p < 0.001 ? "&lt;" : "=", fmax(0.001, l->levels[level].p));
+      page_table_cell(&t, &(page_cell){.text = "alone: set aside", .order = PAGE_LAST});
     else
-      strbuf_format(out, "<td data-value=\"%zu\">%zu</td></tr>\n", level + 1, level + 1);
+      level_cell(&t, l, level, begins);
   }
-  strbuf_append(out, "</tbody></table></div>\n");
+  page_table_end_rows(&t);
+  jsonw_end(w);
+  page_table_end(&t, text);
 }
 
-static err write_figure(const history_view *v, const char *folder, size_t number,
-                        const size_t *members, size_t count, strbuf *out) {
-  strbuf text = {0}, path = {0};
-  history_title(v, members, count, &text);
-  page_element("<p class=\"finding\">", strbuf_string(&text), "</p>\n", out);
-  strbuf_clear(&text);
-  history_name_group(&v->series[members[0]], &text);
-  page_element("<p class=\"faint mono\">", strbuf_string(&text), "</p>\n", out);
-  char name[160];
-  history_name_file(v, number, name, sizeof name);
-  strbuf_format(&path, "%s/%s.svg", folder, name);
-  err error = append_picture(strbuf_string(&path), strbuf_string(&text), out);
-  for (size_t k = 0; k < count && !error; k++) {
-    const sample_series *s = &v->series[members[k]];
-    page_element("<details><summary>", s->series, ": every commit", out);
-    if (s->left_out) strbuf_format(out, "; %zu samples left out: no positive number", s->left_out);
-    strbuf_append(out, "</summary>\n");
-    write_commits(s, &v->levels[members[k]], members[k], out);
-    strbuf_append(out, "</details>\n");
+static void write_series(json_writer *w, const history_view *v, size_t member, strbuf *text) {
+  const sample_series *s = &v->series[member];
+  strbuf name = {0};
+  strbuf_format(&name, "%s: every commit", s->series);
+  if (s->left_out) strbuf_format(&name, "; %zu samples left out: no positive number", s->left_out);
+  strbuf_format(text, "\n%s\n", strbuf_string(&name));
+  jsonw_object(w, NULL);
+  jsonw_string(w, "name", strbuf_string(&name));
+  write_commits(w, s, &v->levels[member], member, text);
+  jsonw_end(w);
+  strbuf_free(&name);
+}
+
+/* The series of one figure. */
+static err write_group(json_writer *w, const history_view *v, const char *folder, size_t number,
+                       strbuf *text, strbuf *figures) {
+  size_t members[HISTORY_PANELS], count = history_panels(v, number, members);
+  strbuf title = {0}, name = {0};
+  char file[160];
+  history_title(v, members, count, &title);
+  history_name_group(&v->series[members[0]], &name);
+  history_name_file(v, number, file, sizeof file);
+  strbuf_format(text, "\n%s\n%s\n", strbuf_string(&title), strbuf_string(&name));
+  jsonw_object(w, NULL);
+  jsonw_string(w, "title", strbuf_string(&title));
+  jsonw_string(w, "name", strbuf_string(&name));
+  jsonw_integer(w, "drawing", (int64_t)number);
+  jsonw_array(w, "series");
+  for (size_t k = 0; k < count; k++) write_series(w, v, members[k], text);
+  jsonw_end(w);
+  jsonw_end(w);
+  strbuf_free(&title);
+  strbuf_free(&name);
+  return page_figure(folder, file, number, figures);
+}
+
+/* A line of failures.jsonl; one that is no JSON as it is. */
+static void write_failure(json_writer *w, const char *line, size_t length, strbuf *text) {
+  json_t *failure = json_loadb(line, length, 0, NULL);
+  const char *commit = json_string_value(json_object_get(failure, "commit"));
+  const char *time = json_string_value(json_object_get(failure, "time"));
+  const char *said = json_string_value(json_object_get(failure, "message"));
+  strbuf heading = {0}, message = {0};
+  if (commit) strbuf_format(&heading, "%.10s%s%s", commit, time ? ", " : "", time ? time : "");
+  if (commit && said)
+    strbuf_append(&message, said);
+  else
+    strbuf_append_bytes(&message, line, length);
+  strbuf_format(text, "%s\n%s\n", strbuf_string(&heading), strbuf_string(&message));
+  jsonw_object(w, NULL);
+  jsonw_string(w, "heading", strbuf_string(&heading));
+  jsonw_string(w, "message", strbuf_string(&message));
+  jsonw_end(w);
+  strbuf_free(&heading);
+  strbuf_free(&message);
+  json_decref(failure);
+}
+
+static void write_failures(json_writer *w, const char *lines, strbuf *text) {
+  jsonw_array(w, "failures");
+  if (lines) strbuf_append(text, "\nCommits that could not be measured\n");
+  for (const char *at = lines ? lines : ""; *at;) {
+    size_t length = strcspn(at, "\n");
+    if (length) write_failure(w, at, length, text);
+    at += length + (at[length] == '\n');
   }
-  strbuf_free(&text);
-  strbuf_free(&path);
-  return error;
+  jsonw_end(w);
 }
 
 err history_page(const history_view *v, const char *folder, const char *failures, strbuf *out) {
-  const char *const sections[] = {"history", "History", failures ? "failures" : NULL, "Failures",
-                                  NULL};
-  size_t members[HISTORY_PANELS], count;
-  strbuf title = {0};
+  size_t members[HISTORY_PANELS];
+  strbuf title = {0}, text = {0}, figures = {0}, json = {0};
+  json_writer w = jsonw_start(&json);
   err error = NULL;
   strbuf_format(&title, "%s over commits", v->metric);
-  page_begin(strbuf_string(&title), NULL, NULL, sections, out);
-  strbuf_append(out, "<h2 id=\"history\">History</h2>\n<p>A point is the median of a commit's "
-                     "samples, its bar all of them; a line is the mean of a level with its 95 % "
-                     "interval. Only what was measured with the same words, by programs of the "
-                     "same compiler and flags, on the same machine is drawn together.</p>\n");
-  for (size_t number = 0; !error && (count = history_panels(v, number, members)) > 0; number++)
-    error = write_figure(v, folder, number, members, count, out);
-  if (failures) {
-    strbuf_append(out, "<h2 id=\"failures\">Commits that could not be measured</h2>\n");
-    page_element("<pre>", failures, "</pre>\n", out);
+  jsonw_object(&w, NULL);
+  jsonw_string(&w, "kind", "history");
+  jsonw_array(&w, "groups");
+  for (size_t number = 0; !error && history_panels(v, number, members) > 0; number++)
+    error = write_group(&w, v, folder, number, &text, &figures);
+  jsonw_end(&w);
+  write_failures(&w, failures, &text);
+  jsonw_end(&w);
+  page_write(&(page_content){strbuf_string(&title), strbuf_string(&text), strbuf_string(&figures),
+                             strbuf_string(&json)},
+             out);
+  strbuf *all[] = {&title, &text, &figures, &json};
+  for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+    if (all[i]->is_broken) out->is_broken = true;
+    strbuf_free(all[i]);
   }
-  page_end("{}", out);
-  strbuf_free(&title);
   return error;
 }

@@ -1,4 +1,5 @@
-/* Pages that open from a file, need no network and no server, and can be read without a script.
+/* Pages that open from a file and need no network and no server. Without scripts they show their
+ * tables as text, and the figures.
  *
  * An experiment's page: the table (sortable, filterable, each number leads to its runs), curves
  * with their values under the finger, the figures as inline SVG, and for every run where its

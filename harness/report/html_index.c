@@ -9,135 +9,162 @@
 #include "report/page.h"
 #include "store/experiments.h"
 
-/* A cell with the number that it is sorted by. */
-static void number_cell(double value, double scale, int digits, strbuf *out) {
-  if (isnan(value))
-    strbuf_append(out, "<td class=\"none\" data-value=\"\">–</td>");
-  else
-    strbuf_format(out, "<td data-value=\"%.9g\">%.*f</td>", value, digits, value * scale);
-}
-
-static void time_cell(double seconds, strbuf *out) {
-  char text[TEXT_NUMBER_SIZE];
-  if (isnan(seconds))
-    strbuf_append(out, "<td class=\"none\" data-value=\"\">–</td>");
-  else
-    strbuf_format(out, "<td data-value=\"%.9g\">%s</td>", seconds, text_duration(seconds, text));
-}
-
-static void head(const char *id, const char *const *names, size_t text_columns_count, strbuf *out) {
-  strbuf_format(out, "<div class=\"wide\"><table id=\"%s\" class=\"sortable\"><thead><tr>", id);
-  for (size_t i = 0; names[i]; i++)
-    page_element(i == 0                   ? "<th class=\"key\" scope=\"col\"><span>"
-                 : i < text_columns_count ? "<th class=\"text\" scope=\"col\"><span>"
-                                          : "<th scope=\"col\"><span>",
-                 names[i], "</span></th>", out);
-  strbuf_append(out, "</tr></thead><tbody>\n");
-}
-
-static void name_cell(const char *results, const char *name, strbuf *out) {
-  strbuf page = {0};
-  strbuf_format(&page, "%s/%s/report.html", results, name);
-  strbuf_append(out, "<tr><th scope=\"row\">");
-  if (fs_exists(strbuf_string(&page))) {
-    page_element("<a href=\"", name, "/report.html\">", out);
-    page_element("", name, "</a>", out);
-  } else {
-    page_element("", name, "", out);
+static void number_cell(page_table *t, double value, double scale, int digits) {
+  char text[64] = "–";
+  page_cell cell = {.text = text, .order = PAGE_LAST, .style = "none"};
+  if (!isnan(value)) {
+    snprintf(text, sizeof text, "%.*f", digits, value * scale);
+    cell = (page_cell){.text = text, .order = PAGE_BY_NUMBER, .number = value};
   }
-  strbuf_append(out, "</th>");
+  page_table_cell(t, &cell);
+}
+
+static void time_cell(page_table *t, double seconds) {
+  char text[TEXT_NUMBER_SIZE];
+  page_cell cell = {.text = "–", .order = PAGE_LAST, .style = "none"};
+  if (!isnan(seconds))
+    cell = (page_cell){
+        .text = text_duration(seconds, text), .order = PAGE_BY_NUMBER, .number = seconds};
+  page_table_cell(t, &cell);
+}
+
+static void count_cell(page_table *t, int64_t count, const char *style) {
+  char text[32];
+  snprintf(text, sizeof text, "%lld", (long long)count);
+  page_table_cell(t, &(page_cell){.text = text, .style = style});
+}
+
+static void name_cell(page_table *t, const char *results, const char *name) {
+  strbuf page = {0}, link = {0};
+  strbuf_format(&page, "%s/%s/report.html", results, name);
+  if (fs_exists(strbuf_string(&page))) strbuf_format(&link, "%s/report.html", name);
+  page_table_cell(t, &(page_cell){.text = name, .href = strbuf_string(&link)});
   strbuf_free(&page);
+  strbuf_free(&link);
 }
 
-static void day_cell(const char *stamp, strbuf *out) {
-  strbuf text = {0};
-  strbuf_format(&text, "%.10s", stamp);
-  page_element("<td data-value=\"", stamp, "\" title=\"", out);
-  page_element("", stamp, "\">", out);
-  page_element("", strbuf_string(&text), "</td>", out);
-  strbuf_free(&text);
+static void day_cell(page_table *t, const char *stamp) {
+  char day[11];
+  snprintf(day, sizeof day, "%s", stamp);
+  page_table_cell(t,
+                  &(page_cell){.text = day, .order = PAGE_BY_STAMP, .stamp = stamp, .help = stamp});
 }
 
-static err write_experiments(store *s, const char *results, strbuf *out) {
-  static const char *const names[] = {"experiment", "title", "cells",   "finished", "failed",
-                                      "time",       "last",  "commits", NULL};
+static err write_experiments(json_writer *w, store *s, const char *results, strbuf *text) {
+  static const page_column columns[] = {
+      {PAGE_KEY, "experiment", NULL, NULL}, {PAGE_TEXT, "title", NULL, NULL},
+      {PAGE_NUMBER, "cells", NULL, NULL},   {PAGE_NUMBER, "finished", NULL, NULL},
+      {PAGE_NUMBER, "failed", NULL, NULL},  {PAGE_NUMBER, "time", NULL, NULL},
+      {PAGE_NUMBER, "last", NULL, NULL},    {PAGE_NUMBER, "commits", NULL, NULL}};
   store_overview *all;
   size_t count;
-  page_filter("experiments", "filter the experiments", out);
-  head("experiments", names, 2, out);
+  page_table t;
+  page_table_begin(&t, w, "experiments", "experiments", "filter the experiments", columns,
+                   sizeof columns / sizeof *columns);
   err error = store_list_overviews(s, &all, &count);
   for (size_t i = 0; i < count; i++) {
     const store_overview *x = &all[i];
-    name_cell(results, x->name, out);
-    page_element("<td class=\"text\">", x->title, "", out);
-    if (*x->source) page_element("<br><small>", x->source, "</small>", out);
-    strbuf_format(out, "</td><td>%lld</td><td>%lld</td><td%s>%lld</td>", (long long)x->cells,
-                  (long long)x->finished, x->failed > 0 ? " class=\"warning\"" : "",
-                  (long long)x->failed);
-    time_cell(x->wall_seconds, out);
-    day_cell(x->last, out);
-    page_element("<td class=\"mono\">", x->commits, "</td></tr>\n", out);
+    name_cell(&t, results, x->name);
+    page_table_cell(&t, &(page_cell){.text = x->title, .small = x->source});
+    count_cell(&t, x->cells, NULL);
+    count_cell(&t, x->finished, NULL);
+    count_cell(&t, x->failed, x->failed > 0 ? "warning" : NULL);
+    time_cell(&t, x->wall_seconds);
+    day_cell(&t, x->last);
+    page_table_cell(&t, &(page_cell){.text = x->commits, .style = "mono"});
   }
   store_free_overviews(all, count);
-  strbuf_append(out, "</tbody></table></div>\n");
+  page_table_end_rows(&t);
+  jsonw_end(w);
+  page_table_end(&t, text);
   return error;
 }
 
-static void write_cell(const store_cell *c, const char *results, strbuf *out) {
-  char run[24];
-  name_cell(results, c->experiment, out);
-  strbuf_append(out, "<td class=\"text\">");
-  if (c->run_id) {
-    snprintf(run, sizeof run, "%lld", (long long)c->run_id);
-    page_element("<a href=\"", c->experiment, "/report.html#run-", out);
-    page_element("", run, "\">", out);
-    page_element("", c->label, "</a>", out);
-  } else {
-    page_element("", c->label, "", out);
-  }
-  strbuf_format(out, "</td><td class=\"text\"><span class=\"chip %s\" title=\"", c->status);
-  page_element("", c->message, "", out);
-  strbuf_format(out, "\">%s</span></td>", c->status);
-  number_cell(c->samples_per_second, 1, 0, out);
-  time_cell(c->train_seconds, out);
-  number_cell(c->peak_bytes, 1.0 / 1048576, 0, out);
-  number_cell(c->final_loss, 1, 3, out);
-  number_cell(c->zero_shot, 100, 1, out);
-  number_cell(c->image_to_text, 100, 1, out);
-  day_cell(c->ended, out);
-  strbuf_append(out, "</tr>\n");
+/* A disturbed run bears † as in the comparison tables. */
+static void label_cell(page_table *t, const store_cell *c) {
+  strbuf label = {0}, link = {0}, help = {0};
+  strbuf_format(&label, "%s%s", c->label, c->is_disturbed ? " †" : "");
+  if (c->run_id)
+    strbuf_format(&link, "%s/report.html#run-%lld", c->experiment, (long long)c->run_id);
+  if (c->is_disturbed && c->lost_share > 0)
+    strbuf_format(&help, "%.0f %% of its time lost to other work", 100 * c->lost_share);
+  page_table_cell(t, &(page_cell){.text = strbuf_string(&label),
+                                  .href = strbuf_string(&link),
+                                  .help = strbuf_string(&help)});
+  strbuf_free(&label);
+  strbuf_free(&link);
+  strbuf_free(&help);
 }
 
-static err write_cells(store *s, const char *results, strbuf *out) {
-  static const char *const names[] = {"experiment",
-                                      "cell",
-                                      "state",
-                                      "samples/s",
-                                      "time",
-                                      "memory (MiB)",
-                                      "loss",
-                                      "zero-shot (%)",
-                                      "image→text R@1 (%)",
-                                      "ended",
-                                      NULL};
+static void write_cell(page_table *t, const store_cell *c, const char *results) {
+  name_cell(t, results, c->experiment);
+  label_cell(t, c);
+  page_table_cell(
+      t, &(page_cell){.text = c->status, .style = c->status, .help = c->message, .is_state = true});
+  number_cell(t, c->samples_per_second, 1, 0);
+  time_cell(t, c->train_seconds);
+  number_cell(t, c->peak_bytes, 1.0 / 1048576, 0);
+  number_cell(t, c->final_loss, 1, 3);
+  number_cell(t, c->zero_shot, 100, 1);
+  number_cell(t, c->image_to_text, 100, 1);
+  day_cell(t, c->ended);
+}
+
+static void write_notes(json_writer *w, size_t disturbed, strbuf *text) {
+  static const char note[] =
+      "† disturbed by other work on the machine: samples/s is the steady pace (median undisturbed "
+      "step), time is the time that passed.";
+  if (!disturbed) return;
+  jsonw_array(w, "notes");
+  jsonw_object(w, NULL);
+  jsonw_bool(w, "is_warning", true);
+  jsonw_string(w, "text", note);
+  jsonw_end(w);
+  jsonw_end(w);
+  strbuf_format(text, "%s\n", note);
+}
+
+static err write_cells(json_writer *w, store *s, const char *results, strbuf *text) {
+  static const page_column columns[] = {{PAGE_KEY, "experiment", NULL, NULL},
+                                        {PAGE_TEXT, "cell", NULL, NULL},
+                                        {PAGE_TEXT, "state", NULL, NULL},
+                                        {PAGE_NUMBER, "samples/s", NULL, NULL},
+                                        {PAGE_NUMBER, "time", NULL, NULL},
+                                        {PAGE_NUMBER, "memory (MiB)", NULL, NULL},
+                                        {PAGE_NUMBER, "loss", NULL, NULL},
+                                        {PAGE_NUMBER, "zero-shot (%)", NULL, NULL},
+                                        {PAGE_NUMBER, "image→text R@1 (%)", NULL, NULL},
+                                        {PAGE_NUMBER, "ended", NULL, NULL}};
   store_cell *cells;
-  size_t count;
-  page_filter("cells", "filter the cells", out);
-  head("cells", names, 3, out);
+  size_t count, disturbed = 0;
+  page_table t;
+  page_table_begin(&t, w, "cells", "cells", "filter the cells", columns,
+                   sizeof columns / sizeof *columns);
   err error = store_list_cells(s, NULL, &cells, &count);
-  for (size_t i = 0; i < count; i++) write_cell(&cells[i], results, out);
-  strbuf_append(out, "</tbody></table></div>\n");
+  for (size_t i = 0; i < count; i++) {
+    write_cell(&t, &cells[i], results);
+    disturbed += cells[i].is_disturbed;
+  }
   store_free_cells(cells, count);
+  page_table_end_rows(&t);
+  page_table_end(&t, text);
+  write_notes(w, disturbed, text);
+  jsonw_end(w);
   return error;
 }
 
 err html_write_index(store *s, const char *results, strbuf *out) {
-  static const char *const sections[] = {"all", "Experiments", "runs", "Cells", NULL};
-  page_begin("Experiments", NULL, NULL, sections, out);
-  strbuf_append(out, "<h2 id=\"all\">Experiments</h2>\n");
-  err error = write_experiments(s, results, out);
-  strbuf_append(out, "<h2 id=\"runs\">Cells</h2>\n");
-  if (!error) error = write_cells(s, results, out);
-  page_end("{}", out);
+  strbuf json = {0}, text = {0};
+  json_writer w = jsonw_start(&json);
+  jsonw_object(&w, NULL);
+  jsonw_string(&w, "kind", "index");
+  err error = write_experiments(&w, s, results, &text);
+  strbuf_append_char(&text, '\n');
+  if (!error) error = write_cells(&w, s, results, &text);
+  jsonw_end(&w);
+  page_write(&(page_content){"Experiments", strbuf_string(&text), "", strbuf_string(&json)}, out);
+  if (json.is_broken || text.is_broken) out->is_broken = true;
+  strbuf_free(&json);
+  strbuf_free(&text);
   return error;
 }

@@ -1,16 +1,18 @@
-/* The parts of an experiment's page. Internal to report/. */
+/* The parts of an experiment's page, as keys of its JSON. Internal to report/. */
 #ifndef FLIPBENCH_REPORT_HTML_PARTS_H
 #define FLIPBENCH_REPORT_HTML_PARTS_H
 
+#include "base/json.h"
+#include "report/data.h"
 #include "report/table.h"
 #include "store/runs.h"
 
-/* <details id="run-N">: where a run's numbers come from. */
-err html_write_run(store *s, const store_run *run, const char *label, strbuf *out) ERR_MUST_CHECK;
-
-/* What the page's script works with: the table's rows with the runs behind each number, a few
- * facts of each run, and the curves. page.js says how it reads them. */
-err html_write_data(const spec_experiment *e, store *s, const report_table *t,
-                    strbuf *json) ERR_MUST_CHECK;
+/* "table": the comparison table; each number with the runs that it is made from. */
+void html_write_table(json_writer *w, const report_data *d, const report_table *t);
+/* "curves": the metric of the headline, the evaluations that the table shows, the loss. */
+err html_write_curves(json_writer *w, report_data *d) ERR_MUST_CHECK;
+/* An object: everything that is recorded of one run. */
+err html_write_run(json_writer *w, store *s, const store_run *run,
+                   const char *label) ERR_MUST_CHECK;
 
 #endif

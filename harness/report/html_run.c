@@ -4,19 +4,21 @@
 #include <string.h>
 
 #include "report/html_parts.h"
-#include "report/page.h"
 #include "store/attempts.h"
 #include "store/curves.h"
 #include "store/environments.h"
 #include "store/facts.h"
 
-static void fact(const char *name, const char *value, strbuf *out) {
+/* [name, value], unless there is no value. */
+static void write_pair(json_writer *w, const char *name, const char *value) {
   if (!*value) return;
-  page_element("<dt>", name, "</dt>", out);
-  page_element("<dd>", value, "</dd>\n", out);
+  jsonw_array(w, NULL);
+  jsonw_string(w, NULL, name);
+  jsonw_string(w, NULL, value);
+  jsonw_end(w);
 }
 
-static void write_facts(const store_run *run, const store_environment *e, strbuf *out) {
+static void write_facts(json_writer *w, const store_run *run, const store_environment *e) {
   bool is_cpu = strcmp(e->device, "cpu") == 0;
   strbuf record = {0}, commit = {0}, machine = {0}, computing = {0}, compiler = {0}, host = {0};
   strbuf_format(&record, "run %lld of cell %.8s", (long long)run->run_id, run->cell_id);
@@ -40,107 +42,135 @@ static void write_facts(const store_run *run, const store_environment *e, strbuf
                {"computing", strbuf_string(&computing)},
                {"libraries", e->library_list},
                {"training data", run->data_fingerprint}};
-  strbuf_append(out, "<dl>");
+  jsonw_array(w, "facts");
   for (size_t i = 0; i < sizeof facts / sizeof *facts; i++)
-    fact(facts[i].name, facts[i].value, out);
-  strbuf_append(out, "</dl>\n");
+    write_pair(w, facts[i].name, facts[i].value);
+  jsonw_end(w);
   strbuf *texts[] = {&record, &commit, &machine, &computing, &compiler, &host};
   for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) strbuf_free(texts[i]);
 }
 
-static void write_attempt(const store_attempt *a, strbuf *out) {
-  strbuf_format(out, "<h3>Attempt %lld: %s, %s to %s</h3>\n", (long long)a->number, a->status,
-                a->started, a->ended);
-  if (*a->message) page_element("<p class=\"warning\">", a->message, "</p>\n", out);
-  page_element("<pre>", a->command_line, "</pre>\n", out);
-  if (*a->log_tail) page_element("<pre>", a->log_tail, "</pre>\n", out);
-  if (strcmp(a->conditions, "{}") != 0)
-    page_element("<p class=\"faint mono\">", a->conditions, "</p>\n", out);
+/* What the dialog of a number says of the run. */
+static void write_brief(json_writer *w, const store_run *run, const store_environment *e) {
+  char ended[17];
+  strbuf commit = {0};
+  snprintf(ended, sizeof ended, "%.16s", run->ended);
+  if (strlen(ended) > 10 && ended[10] == 'T') ended[10] = ' ';
+  strbuf_format(&commit, "%.10s%s", e->commit, *e->dirty ? "+" : "");
+  jsonw_string(w, "commit", strbuf_string(&commit));
+  jsonw_string(w, "machine", strcmp(e->device, "cpu") == 0 ? e->cpu : e->device_name);
+  jsonw_string(w, "ended", ended);
+  strbuf_free(&commit);
 }
 
-static err write_attempts(store *s, int64_t run_id, strbuf *out) {
+static void write_attempt(json_writer *w, const store_attempt *a) {
+  strbuf heading = {0};
+  strbuf_format(&heading, "Attempt %lld: %s, %s to %s", (long long)a->number, a->status, a->started,
+                a->ended);
+  jsonw_object(w, NULL);
+  jsonw_string(w, "heading", strbuf_string(&heading));
+  jsonw_string(w, "message", a->message);
+  jsonw_string(w, "command", a->command_line);
+  jsonw_string(w, "log", a->log_tail);
+  jsonw_string(w, "conditions", strcmp(a->conditions, "{}") != 0 ? a->conditions : "");
+  jsonw_end(w);
+  strbuf_free(&heading);
+}
+
+static err write_attempts(json_writer *w, store *s, int64_t run_id) {
   store_attempt *attempts;
   size_t count;
   err error = store_list_attempts(s, run_id, &attempts, &count);
-  for (size_t i = 0; i < count; i++) write_attempt(&attempts[i], out);
+  jsonw_array(w, "attempts");
+  for (size_t i = 0; i < count; i++) write_attempt(w, &attempts[i]);
+  jsonw_end(w);
   store_free_attempts(attempts, count);
   return error;
 }
 
-static err write_warnings(store *s, int64_t run_id, strbuf *out) {
+static err write_warnings(json_writer *w, store *s, int64_t run_id) {
   store_warning *warnings;
   size_t count;
   err error = store_list_warnings(s, run_id, &warnings, &count);
+  jsonw_array(w, "warnings");
   for (size_t i = 0; i < count; i++) {
-    page_element("<p class=\"warning\">", warnings[i].kind, ": ", out);
-    page_element("", warnings[i].message, "</p>\n", out);
+    strbuf text = {0};
+    strbuf_format(&text, "%s: %s", warnings[i].kind, warnings[i].message);
+    jsonw_string(w, NULL, strbuf_string(&text));
+    strbuf_free(&text);
   }
+  jsonw_end(w);
   store_free_warnings(warnings, count);
   return error;
 }
 
-/* ---- names and values under a heading; nothing when there are none ---- */
+/* ---- names and values under a heading ---- */
 
-static void begin_pairs(const char *heading, size_t count, strbuf *out) {
-  if (count) page_element("<div><h3>", heading, "</h3><dl>", out);
+static void begin_pairs(json_writer *w, const char *heading) {
+  jsonw_object(w, NULL);
+  jsonw_string(w, "heading", heading);
+  jsonw_array(w, "pairs");
 }
 
-static void end_pairs(size_t count, strbuf *out) {
-  if (count) strbuf_append(out, "</dl></div>\n");
+static void end_pairs(json_writer *w) {
+  jsonw_end(w);
+  jsonw_end(w);
 }
 
-static err write_evaluations(store *s, int64_t run_id, strbuf *out) {
+static err write_evaluations(json_writer *w, store *s, int64_t run_id) {
   store_evaluation *all;
   size_t count;
   err error = store_list_final_evaluations(s, run_id, &all, &count);
-  begin_pairs("Last evaluation", count, out);
+  begin_pairs(w, "Last evaluation");
   for (size_t i = 0; i < count; i++) {
     char number[TEXT_NUMBER_SIZE] = "";
     strbuf name = {0};
     strbuf_format(&name, "%s %s %s", all[i].set, all[i].task, all[i].metric);
     if (!isnan(all[i].value)) snprintf(number, sizeof number, "%.5g", all[i].value);
-    fact(strbuf_string(&name), number, out);
+    write_pair(w, strbuf_string(&name), number);
     strbuf_free(&name);
   }
-  end_pairs(count, out);
+  end_pairs(w);
   store_free_evaluations(all, count);
   return error;
 }
 
-static err write_pairs(store *s, int64_t run_id, const char *heading,
-                       err (*list)(store *, int64_t, store_fact **, size_t *), strbuf *out) {
+static err write_pairs(json_writer *w, store *s, int64_t run_id, const char *heading,
+                       err (*list)(store *, int64_t, store_fact **, size_t *)) {
   store_fact *facts;
   size_t count;
   err error = list(s, run_id, &facts, &count);
-  begin_pairs(heading, count, out);
+  begin_pairs(w, heading);
   for (size_t i = 0; i < count; i++) {
     const store_value *value = &facts[i].value;
     char number[TEXT_NUMBER_SIZE];
     snprintf(number, sizeof number, "%.5g", value->real);
-    fact(facts[i].name, value->kind == STORE_REAL ? number : value->text, out);
+    write_pair(w, facts[i].name, value->kind == STORE_REAL ? number : value->text);
   }
-  end_pairs(count, out);
+  end_pairs(w);
   store_free_facts(facts, count);
   return error;
 }
 
-err html_write_run(store *s, const store_run *run, const char *label, strbuf *out) {
+err html_write_run(json_writer *w, store *s, const store_run *run, const char *label) {
   store_environment environment = {0};
   int64_t run_id = run->run_id;
-  err error = NULL;
-  strbuf_format(out, "<details id=\"run-%lld\"><summary>", (long long)run_id);
-  page_element("", label, "", out);
-  strbuf_format(out, "<span class=\"chip %s\">%s</span></summary><div class=\"inside\">\n",
-                run->status, run->status);
-  TRY(write_warnings(s, run_id, out));
-  TRY(store_load_environment(s, run_id, &environment));
-  write_facts(run, &environment, out);
-  TRY(write_attempts(s, run_id, out));
-  strbuf_append(out, "<div class=\"columns\">\n");
-  TRY(write_evaluations(s, run_id, out));
-  TRY(write_pairs(s, run_id, "Numbers", store_list_numbers, out));
-  TRY(write_pairs(s, run_id, "Settings", store_list_settings, out));
-  strbuf_append(out, "</div></div></details>\n");
+  err error = store_load_environment(s, run_id, &environment);
+  if (error) return error;
+  jsonw_object(w, NULL);
+  jsonw_integer(w, "id", run_id);
+  jsonw_string(w, "label", label);
+  jsonw_string(w, "status", run->status);
+  write_brief(w, run, &environment);
+  TRY(write_warnings(w, s, run_id));
+  write_facts(w, run, &environment);
+  TRY(write_attempts(w, s, run_id));
+  jsonw_array(w, "lists");
+  TRY(write_evaluations(w, s, run_id));
+  TRY(write_pairs(w, s, run_id, "Numbers", store_list_numbers));
+  TRY(write_pairs(w, s, run_id, "Settings", store_list_settings));
+  jsonw_end(w);
+  jsonw_end(w);
 cleanup:
   store_free_environment(&environment);
   return error;

@@ -1,23 +1,32 @@
 #include "report/page.h"
 
-#include <stddef.h>
+#include <assert.h>
+#include <ctype.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/fs.h"
 
 #ifndef FLIPBENCH_PAGE_DIR
-#error "the build says where page.css and page.js are"
+#error "the build says where page.html, page.css and page.js are"
 #endif
 
-/* The style and the script, put in by the assembler. */
-extern const char page_css_start[], page_css_end[], page_js_start[], page_js_end[];
+/* Template, style and script, embedded by the assembler. */
 #define PAGE_ASSET(name, file)                                                                     \
+  extern const char name##_start[], name##_end[];                                                  \
   __asm__(".pushsection .rodata\n"                                                                 \
-          ".globl " name "_start\n" name "_start:\n"                                               \
+          ".globl " #name "_start\n" #name "_start:\n"                                             \
           ".incbin \"" FLIPBENCH_PAGE_DIR "/" file "\"\n"                                          \
-          ".globl " name "_end\n" name "_end:\n"                                                   \
+          ".globl " #name "_end\n" #name "_end:\n"                                                 \
           ".popsection\n")
-PAGE_ASSET("page_css", "page.css");
-PAGE_ASSET("page_js", "page.js");
+PAGE_ASSET(page_html, "page.html");
+PAGE_ASSET(page_css, "page.css");
+PAGE_ASSET(page_js, "page.js");
 
-void page_escape(const char *text, strbuf *out) {
+/* ---- the template ---- */
+
+static void append_text(const char *text, strbuf *out) {
   for (; *text; text++)
     if (*text == '<')
       strbuf_append(out, "&lt;");
@@ -31,41 +40,8 @@ void page_escape(const char *text, strbuf *out) {
       strbuf_append_char(out, *text);
 }
 
-void page_element(const char *open, const char *text, const char *close, strbuf *out) {
-  strbuf_append(out, open);
-  page_escape(text, out);
-  strbuf_append(out, close);
-}
-
-static void append_between(const char *start, const char *end, strbuf *out) {
-  strbuf_append_bytes(out, start, (size_t)(end - start));
-}
-
-void page_begin(const char *title, const char *up, const char *up_name, const char *const *sections,
-                strbuf *out) {
-  strbuf_append(out, "<!doctype html>\n<html lang=\"en\">\n<head><meta charset=\"utf-8\">\n"
-                     "<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\n"
-                     "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; "
-                     "style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:\">\n"
-                     "<link rel=\"icon\" href=\"data:,\">\n");
-  page_element("<title>", title, "</title>\n<style>\n", out);
-  append_between(page_css_start, page_css_end, out);
-  strbuf_append(out, "</style></head>\n<body>\n<a class=\"skip\" href=\"#content\">To the content"
-                     "</a>\n");
-  page_element("<header id=\"content\"><h1>", title, "</h1></header>\n<nav>", out);
-  if (up) {
-    page_element("<a href=\"", up, "\">", out);
-    page_element("← ", up_name, "</a>", out);
-  }
-  for (; *sections; sections += 2) {
-    page_element("<a href=\"#", sections[0], "\">", out);
-    page_element("", sections[1], "</a>", out);
-  }
-  strbuf_append(out, "<span class=\"spring\"></span><button id=\"theme\" type=\"button\" hidden>"
-                     "Dark</button></nav>\n<main>\n");
-}
-
-/* JSON inside a script element: "</" must not end it, nor "<!--" begin a comment. */
+/* JSON inside a script element: "</" must not end it, nor "<!--" begin a comment. In JSON a "<" is
+ * always inside a string. */
 static void append_json(const char *json, strbuf *out) {
   for (; *json; json++)
     if (*json == '<')
@@ -74,18 +50,110 @@ static void append_json(const char *json, strbuf *out) {
       strbuf_append_char(out, *json);
 }
 
-void page_end(const char *json, strbuf *out) {
-  strbuf_append(out, "</main>\n<dialog id=\"trace\"></dialog>\n"
-                     "<script type=\"application/json\" id=\"data\">");
-  append_json(json, out);
-  strbuf_append(out, "</script>\n<script>\n");
-  append_between(page_js_start, page_js_end, out);
-  strbuf_append(out, "</script>\n</body></html>\n");
+static bool is_named(const char *name, size_t length, const char *known) {
+  return length == strlen(known) && memcmp(name, known, length) == 0;
 }
 
-void page_filter(const char *table_id, const char *what, strbuf *out) {
-  strbuf_format(out,
-                "<div class=\"tools\" hidden><input type=\"search\" id=\"%s-filter\" "
-                "placeholder=\"Filter ( / )\" aria-label=\"%s\"></div>\n",
-                table_id, what);
+static void fill(const char *name, size_t length, const page_content *c, strbuf *out) {
+  if (is_named(name, length, "title"))
+    append_text(c->title, out);
+  else if (is_named(name, length, "text"))
+    append_text(c->text, out);
+  else if (is_named(name, length, "figures"))
+    strbuf_append(out, c->figures);
+  else if (is_named(name, length, "json"))
+    append_json(c->json, out);
+  else if (is_named(name, length, "css"))
+    strbuf_append_bytes(out, page_css_start, (size_t)(page_css_end - page_css_start));
+  else if (is_named(name, length, "js"))
+    strbuf_append_bytes(out, page_js_start, (size_t)(page_js_end - page_js_start));
+  else
+    assert(!"page.html has a place that nothing fills");
+}
+
+void page_write(const page_content *content, strbuf *out) {
+  const char *at = page_html_start, *end = page_html_end;
+  for (const char *open; (open = memmem(at, (size_t)(end - at), "{{", 2)); at += 2) {
+    strbuf_append_bytes(out, at, (size_t)(open - at));
+    open += 2;
+    at = memmem(open, (size_t)(end - open), "}}", 2);
+    assert(at);
+    fill(open, (size_t)(at - open), content, out);
+  }
+  strbuf_append_bytes(out, at, (size_t)(end - at));
+}
+
+/* ---- figures ---- */
+
+/* Colours of plots/theme.gp as the page's own, so that figures follow light and dark. */
+static const struct {
+  const char *rgb, *name;
+} page_colours[] = {{"34,34,34", "ink"},  {"138,138,138", "faint"}, {"228,228,228", "line"},
+                    {"77,77,77", "c0"},   {"0,114,178", "c1"},      {"213,94,0", "c2"},
+                    {"0,158,115", "c3"},  {"204,121,167", "c4"},    {"230,159,0", "c5"},
+                    {"86,180,233", "c6"}, {"0,0,0", "c7"},          {"255,255,255", "paper"}};
+
+/* "rgb( 34,  34,  34)" at `at`: its length, and the page's colour for it; 0 for other colours. */
+static size_t known_colour(const char *at, strbuf *out) {
+  char digits[32];
+  size_t used = 0, length = strcspn(at, ")");
+  if (strncmp(at, "rgb(", 4) != 0 || length > sizeof digits) return 0;
+  for (size_t i = 4; i < length; i++)
+    if (!isspace((unsigned char)at[i])) digits[used++] = at[i];
+  digits[used] = '\0';
+  for (size_t i = 0; i < sizeof page_colours / sizeof *page_colours; i++)
+    if (strcmp(page_colours[i].rgb, digits) == 0) {
+      strbuf_format(out, "var(--%s)", page_colours[i].name);
+      return length + 1;
+    }
+  return 0;
+}
+
+/* The drawing without the XML declaration before it; ids are made unique, and its background is the
+ * page's. */
+static void inline_svg(const char *svg, size_t number, strbuf *out) {
+  static const char *const marks[] = {"id='", "id=\"", "url(#", "href='#", "href=\"#"};
+  const char *at = strstr(svg, "<svg");
+  while (at && *at) {
+    size_t used = known_colour(at, out);
+    for (size_t i = 0; i < sizeof marks / sizeof *marks && !used; i++) {
+      size_t length = strlen(marks[i]);
+      if (strncmp(at, marks[i], length) != 0) continue;
+      strbuf_format(out, "%sdrawing-%zu-", marks[i], number);
+      used = length;
+    }
+    if (!used && strncasecmp(at, "#ffffff", 7) == 0) {
+      strbuf_append(out, "var(--paper)");
+      used = 7;
+    }
+    if (!used && strncmp(at, "<title>Gnuplot</title>", 22) == 0) used = 22;
+    if (!used) strbuf_append_char(out, *at);
+    at += used ? used : 1;
+  }
+}
+
+err page_figure(const char *folder, const char *name, size_t number, strbuf *out) {
+  strbuf path = {0};
+  char *svg = NULL;
+  size_t length;
+  strbuf_format(&path, "%s/%s.svg", folder, name);
+  err error = fs_read(strbuf_string(&path), &svg, &length);
+  if (!error) {
+    strbuf_format(out, "<figure id=\"drawing-%zu\" role=\"img\" aria-label=\"", number);
+    append_text(name, out);
+    strbuf_append(out, "\">");
+    inline_svg(svg, number, out);
+    strbuf_append(out, "</figure>\n");
+  }
+  free(svg);
+  strbuf_free(&path);
+  return error;
+}
+
+void page_figure_missing(const char *name, const char *why, strbuf *out) {
+  strbuf_append(out, "<p class=\"faint\">");
+  append_text(name, out);
+  strbuf_append(out, ": not drawn: ");
+  append_text(why, out);
+  strbuf_append(out, "</p>\n");
 }

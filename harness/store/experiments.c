@@ -85,6 +85,8 @@ static err take_cell(sqlite3_stmt *row, void *item) {
   cell->final_loss = sql_real(row, 10);
   cell->zero_shot = sql_real(row, 11);
   cell->image_to_text = sql_real(row, 12);
+  cell->is_disturbed = sql_real(row, 13) > 0;
+  cell->lost_share = sql_real(row, 14);
   return rows_copy_texts(row, 0, &cell_texts, cell);
 }
 
@@ -96,7 +98,8 @@ static const rows_kind cell_kind = {sizeof(store_cell), take_cell, drop_cell, "t
 
 #define CELL_COLUMNS                                                                               \
   "SELECT experiment, label, cell_id, status, message, ended, run_id, samples_per_second,"         \
-  " train_seconds, peak_bytes, final_loss, zero_shot_mean_per_class, retrieval_i2t_r1"             \
+  " train_seconds, peak_bytes, final_loss, zero_shot_mean_per_class, retrieval_i2t_r1,"            \
+  " disturbed, lost_share"                                                                         \
   " FROM v_cell_summary"
 
 err store_list_cells(store *s, const char *experiment, store_cell **cells, size_t *count) {

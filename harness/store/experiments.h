@@ -26,6 +26,8 @@ typedef struct {
   double samples_per_second, train_seconds, peak_bytes, final_loss; /* NaN: not recorded */
   double zero_shot;                                                 /* mean per class, a share */
   double image_to_text;                                             /* retrieval R@1, a share */
+  bool is_disturbed;                                                /* by other processes */
+  double lost_share;                                                /* of the time, to them */
 } store_cell;
 /* Of one experiment in its order; `experiment` NULL: of all, those that ended last first. The
  * caller's: store_free_cells. */

@@ -44,7 +44,7 @@ expect_line out.txt '^† disturbed by other work on the machine: mask 50 % 3[0-
 for format in markdown latex html; do bench report one --format $format > $format.txt; done
 grep -q '| 50 % † |' markdown.txt || fail "not marked in Markdown"
 grep -q 'dagger' latex.txt || fail "not marked in LaTeX"
-grep -q 'class="warning"[^>]*>† disturbed' results/one/report.html || fail "the page's top does not say it"
+grep -q '"warnings":\["† disturbed' results/one/report.html || fail "the page's top does not say it"
 grep -q '50 % †' results/one/plots/accuracy_vs_time.gp || fail "not marked in the figure"
 bench report one --format csv > one.csv
 head -1 one.csv | grep -q 'iso_speedup_low,iso_speedup_high' || fail "the ends of an interval are not in the CSV"

@@ -5,6 +5,8 @@ addEventListener('load', () => {
   const expect = (is_true, what) => { checks++; if (!is_true) throw new Error(what); };
   try {
     expect(!window.page_problems.length, 'errors while loading: ' + window.page_problems.join(' | '));
+    /* no text became a part of the page: the scripts are the watcher, the data, the page's and this */
+    expect(document.scripts.length === 4 && !document.querySelector('[onclick]'), 'a text became markup');
     const table = document.querySelector('table.sortable');
     expect(table && table.tBodies[0].rows.length > 1, 'no table');
 
@@ -35,8 +37,12 @@ addEventListener('load', () => {
 
     /* light and dark */
     const ground = () => getComputedStyle(document.body).backgroundColor, before = ground();
+    const label = document.querySelector('figure svg g[fill^="var(--"], figure svg [stroke^="var(--"]');
+    const ink = () => label && getComputedStyle(label).fill + getComputedStyle(label).stroke, ink_before = ink();
+    expect(label || !document.querySelector('figure svg'), 'the figures have colours of their own');
     document.getElementById('theme').click();
     expect(ground() !== before, 'the theme did not change');
+    expect(!label || ink() !== ink_before, 'the figures did not change with the theme');
     document.getElementById('theme').click();
     expect(ground() === before, 'the theme did not change back');
 

@@ -1,32 +1,37 @@
 . "$SOURCE/tests/support/sweep.sh"
-browser=$(command -v chromium-headless-shell || command -v chromium || true)
+. "$SOURCE/tests/support/browser.sh"
 if [ -z "$browser" ]; then
   echo "SKIPPED: no chromium here (apt install chromium-headless-shell)"
   cd / && rm -rf "$SCRATCH"
   exit 77
 fi
 sed -i 's/tuning:/  seed: [0, 1]\ntuning:/' experiments/small.yaml
+# A title that would end the page's data, or become a part of the page, were it not escaped.
+title='</script><!-- <script>page_problems.push(1)</script> <b onclick=x>{{json}}'
+sed -i "s|^title: .*|title: \"$title\"|" experiments/small.yaml
 (export FAKE_NAN=mask_ratio=0.75; expect_status 1 bench run experiments/small.yaml --no-progress)
 sed 's/name: small/name: other/; s/samples: 8k/samples: 4k/' experiments/small.yaml > experiments/other.yaml
-expect_status 0 bench run experiments/other.yaml --no-progress
+cat >> experiments/other.yaml <<'Y'
+claims:
+  - {claim: masking is faster, from: "<b>", compare: ratio, metric: samples_per_second, of: {mask_ratio: 0.75}, against: {mask_ratio: 0}, expect: greater}
+Y
+expect_status 0 env FAKE_DISTURB=mask_ratio=0.5 "$FLIPBENCH" run experiments/other.yaml --no-progress
 
-# test_page PAGE COLUMN WORD WIDTH: the page with the test inside it, opened at that width.
-test_page() {
-  local copy=${1%.html}-test.html title
-  sed -e 's|<head>|<head><script>window.page_problems = []; addEventListener("error", e => page_problems.push(e.message)); addEventListener("securitypolicyviolation", e => page_problems.push(e.blockedURI));</script>|' \
-    -e '/^<\/body><\/html>$/d' "$1" > "$copy"
-  { echo '<script>'; sed "s/PAGE_COLUMN/$2/g; s/PAGE_WORD/$3/" "$SOURCE/tests/report/page_test.js"; echo '</script></body></html>'; } >> "$copy"
-  HOME=$SCRATCH "$browser" --headless --no-sandbox --disable-gpu --user-data-dir="$SCRATCH/browser" \
-    --virtual-time-budget=5000 --window-size="$4,900" --enable-logging=stderr --dump-dom \
-    "file://$PWD/$copy" > dom.txt 2> browser.txt
-  title=$(grep -o '<title>[^<]*' dom.txt | head -1)
-  [[ $title == '<title>pass '* ]] || fail "$1 at $4: $title"
-  ! grep CONSOLE browser.txt || fail "$1 wrote to the console"
-}
 for width in 1280 390; do
   test_page results/other/report.html 1 '50 %' $width
+  grep -q '<span class="chip [a-z]*">[a-z ]*</span> masking is faster<small> (&lt;b&gt;)</small>' dom.txt || fail "no claim"
   test_page results/small/report.html 1 '50 %' $width
   test_page results/index.html 2 other $width
 done
+# The index marks disturbed runs as the tables do, and says what the mark means.
+grep -q '>mask_ratio=0\.5[^<]* †</a>' dom.txt || fail "a disturbed run is not marked in the index"
+grep -q '<p class="warning">† disturbed by other work' dom.txt || fail "the index does not explain the mark"
+! grep -q '>mask_ratio=0[^.<]*†' dom.txt || fail "an undisturbed run is marked"
+# Without scripts the pages say the same numbers as a terminal.
+said() { sed -n '/<noscript>/,/<\/noscript>/{s/.*<pre class="table">//;s/<\/pre>.*//;s/&lt;/</g;s/&gt;/>/g;s/&quot;/"/g;s/&amp;/\&/g;p}' "$1"; }
+bench report other > table.txt
+words() { tr -s ' ─' '\n' | sort -u; } # the page's table comes in parts that repeat the rows' names
+diff <(words < table.txt) <(said results/other/report.html | words) || fail "the page says other numbers without a script"
+said results/index.html | grep -qE '^other +mask_ratio=0\.5.* † +finished +[0-9]+ ' || fail "no numbers in the index without a script"
 # what failed is told on the page, with its reason
 grep -q 'loss is not a number' results/small/report.html || fail "the failure is not told"

@@ -73,7 +73,7 @@ expect_status 2 bench run experiments/small.yaml
 expect_line err.txt 'requires 1000 CPU cores'
 sed -i 's/^requires:.*/requires: {gpus: 1}/' experiments/small.yaml
 CUDA_VISIBLE_DEVICES='' expect_status 2 bench run experiments/small.yaml
-expect_line err.txt 'requires 1 GPU, and 0 can be used here'
+expect_line err.txt 'requires 1 GPU, but 0 are available'
 
 # With GPUs named, each cell sees its own, and the file's variables.
 expect_status 2 bench run experiments/small.yaml --gpus 5,7 --jobs 3

@@ -21,7 +21,7 @@ expect_status 0 bench status two --json
 expect_line out.txt '"disturbed":true,"lost_share":0.[0-9]+'
 expect_status 0 bench run experiments/two.yaml
 expect_line err.txt 'other processes disturbed 1 of 2 cells.*mask_ratio=0 \([0-9]+ % of its time lost\)'
-expect_line err.txt 'to measure them again on a quiet machine: .*--retry disturbed'
+expect_line err.txt 'to measure them again on an idle machine: .*--retry disturbed'
 
 # It is measured again, and what was measured before is kept, also in a record made anew.
 expect_status 0 bench run experiments/two.yaml --retry disturbed

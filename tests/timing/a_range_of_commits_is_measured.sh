@@ -81,10 +81,15 @@ expect_status 0 bench history --format png --size column --only 'threads=1' --ou
 expect_status 0 bench history --format html
 [ "$(cat out.txt)" = results/benchmarks/history.html ] || fail "no page"
 page=results/benchmarks/history.html
-expect_line $page '<b>-(9\.[5-9]|10\.[0-5]) %</b> \(p (=|<|&lt;) 0\.0'
-expect_line $page 'data:image/svg\+xml,'
-expect_line $page 'Commits that could not be measured'
+expect_line $page '"text":"-(9\.[5-9]|10\.[0-5]) %","style":"best","plus":" \(p (=|\\u003c) 0\.0'
+expect_line $page ' -(9\.[5-9]|10\.[0-5]) % \(p (=|&lt;) 0\.0' # without scripts, too
+expect_line $page '^<figure id="drawing-0" .*<svg'
+expect_line $page "\"failures\":\[\{\"heading\":\"$(git -C repo rev-parse c07^ | cut -c1-10), 20"
 ! grep -qE '(src|href)="(https?:|//)' $page || fail "the page needs something from outside"
+. "$SOURCE/tests/support/browser.sh"
+if [ -n "$browser" ]; then
+  for width in 1280 390; do test_page $page 2 "$(git -C repo rev-parse c08 | cut -c1-10)" $width; done
+fi
 expect_status 2 bench history --format gif
 expect_status 2 bench history --size poster --format svg
 

@@ -115,7 +115,7 @@ expect_line out.txt '^† [0-9]+ of 10 runs were disturbed: other processes used
 expect_line busy/benchmarks/*.jsonl '"round":5,.*"run_seconds":0\.[0-9]+,"other_cpus":[0-9.]+,"stolen_share":[0-9.e-]+,"throttled":0,"is_disturbed":true'
 expect_status 0 bench history --results busy
 expect_line out.txt ' †$'
-expect_line out.txt '† the machine was disturbed while 1 of these points'
+expect_line out.txt '† other processes disturbed the machine while 1 of these points'
 
 expect_status 3 bench regress --metric nothing
 expect_status 3 bench regress --nonsense

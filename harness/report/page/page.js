@@ -1,5 +1,6 @@
-/* What the page can do beyond being read: sort, filter, trace a number, look along a curve.
- * Without this script all of it is still there to be read. */
+/* Renders a page from its data (a JSON object; harness/report says what is in it) and lets the
+ * reader sort, filter, see where a number comes from and read along a curve. The texts of numbers
+ * come with the data; the script writes none but those of the curves' axes. */
 'use strict';
 (() => {
   const data = JSON.parse(document.getElementById('data').textContent);
@@ -15,6 +16,10 @@
     if (text !== undefined) element.textContent = text;
     return element;
   };
+
+  /* An element with a class and a text; null when there is no text. fill() leaves nulls out. */
+  const text = (name, style, content) => content ? make(name, style ? {class: style} : null, content) : null;
+  const fill = (parent, ...children) => { parent.append(...children.flat().filter(child => child !== null)); return parent; };
 
   /* ---- light and dark: as the system has it, until a reader chooses ---- */
   const root = document.documentElement, toggle = document.getElementById('theme');
@@ -46,30 +51,62 @@
       else cell.removeAttribute('aria-sort');
     });
   }
-  for (const table of document.querySelectorAll('table.sortable')) {
-    [...table.tHead.rows[0].cells].forEach((cell, i) => {
-      const button = make('button', {type: 'button'});
-      const label = cell.querySelector('span');
-      label.insertBefore(make('span', {class: 'arrow', 'aria-hidden': 'true'}), label.querySelector('small'));
-      button.append(...label.childNodes);
-      cell.replaceChildren(button);
-      button.addEventListener('click', () => sort(table, i, cell.getAttribute('aria-sort') === 'ascending' ? -1 : 1));
-    });
-    const filter = document.getElementById(table.id + '-filter');
-    if (!filter) continue;
-    filter.closest('.tools').hidden = false;
-    const empty = make('p', {class: 'empty', hidden: ''}, 'No row has these words.');
+
+  function head_of(column) {
+    const label = make('button', {type: 'button'}, column.heading, make('span', {class: 'arrow', 'aria-hidden': 'true'}));
+    if (column.unit) label.append(make('small', null, column.unit));
+    const cell = make('th', {scope: 'col'}, label);
+    if (column.kind !== 'number') cell.className = column.kind;
+    if (column.help) cell.title = column.help;
+    return cell;
+  }
+  function label_of(cell, row, column) {
+    if (cell.runs) {
+      const first = data.table.made_from[row].runs.find(id => id) || 0;
+      return make('a', {class: 'number', href: '#run-' + first, 'data-row': row, 'data-column': column}, cell.text);
+    }
+    if (cell.href) return make('a', {href: cell.href}, cell.text);
+    if (cell.is_state) return make('span', {class: 'chip ' + cell.style, title: cell.help || ''}, cell.text);
+    return cell.text || '';
+  }
+  function cell_of(cell, column, r, c) {
+    const element = column.kind === 'key' ? make('th', {scope: 'row'}) : make('td');
+    if (column.kind === 'text') element.classList.add('text');
+    if (cell.style && !cell.is_state) element.classList.add(cell.style);
+    if (cell.sort !== undefined) element.dataset.value = cell.sort === null ? '' : cell.sort;
+    if (cell.help && !cell.is_state) element.title = cell.help;
+    element.append(label_of(cell, r, c));
+    if (cell.plus) element.append(make('span', {class: 'plus'}, cell.plus));
+    if (cell.published) element.append(' ', make('span', {class: 'ref'}, `(${cell.published})`));
+    if (cell.small) element.append(make('br'), make('small', null, cell.small));
+    return element;
+  }
+  function filter_of(table, spec) {
+    const filter = make('input', {type: 'search', id: spec.id + '-filter', placeholder: 'Filter ( / )', 'aria-label': spec.filter});
+    const empty = make('p', {class: 'empty', hidden: ''}, 'No row contains these words.');
     table.after(empty);
     filter.addEventListener('input', () => {
       const words = filter.value.toLowerCase().split(/\s+/).filter(Boolean);
       let shown = 0;
       for (const row of table.tBodies[0].rows) {
-        const text = row.textContent.toLowerCase();
-        row.hidden = !words.every(word => text.includes(word));
+        const content = row.textContent.toLowerCase();
+        row.hidden = !words.every(word => content.includes(word));
         shown += !row.hidden;
       }
       empty.hidden = shown > 0;
     });
+    return make('div', {class: 'tools'}, filter);
+  }
+  function table_of(spec) {
+    const table = make('table', {id: spec.id, class: 'sortable'},
+      make('thead', null, make('tr', null, ...spec.columns.map(head_of))),
+      make('tbody', null, ...spec.rows.map((row, r) =>
+        make('tr', null, ...row.map((cell, c) => cell_of(cell, spec.columns[c], r, c))))));
+    [...table.tHead.rows[0].cells].forEach((cell, i) => cell.firstChild.addEventListener('click', () =>
+      sort(table, i, cell.getAttribute('aria-sort') === 'ascending' ? -1 : 1)));
+    const wide = make('div', {class: 'wide', tabindex: -1}, table);
+    const notes = (spec.notes || []).map(note => text('p', note.is_warning ? 'warning' : 'faint', note.text));
+    return [filter_of(table, spec), wide, ...notes];
   }
   addEventListener('keydown', event => {
     const filter = document.querySelector('input[type=search]');
@@ -80,6 +117,7 @@
 
   /* ---- where a number comes from ---- */
   const dialog = document.getElementById('trace');
+  const runs = new Map((data.runs || []).map(run => [run.id, run]));
   function show_run(id) {
     const run = document.getElementById('run-' + id);
     if (!run) return;
@@ -89,40 +127,48 @@
     run.scrollIntoView({block: 'start'});
     run.querySelector('summary').focus({preventScroll: true});
   }
+  const pairs_of = pairs => make('dl', null, ...pairs.flatMap(([name, value]) => [make('dt', null, name), make('dd', null, value)]));
   function trace(link) {
-    const row = data.rows[link.dataset.row], column = data.columns[link.dataset.column];
-    const cell = row.values[link.dataset.column];
+    const row = data.table.made_from[link.dataset.row], column = data.table.columns[link.dataset.column];
+    const cell = data.table.rows[link.dataset.row][link.dataset.column];
     const body = make('tbody'), list = make('table', null,
       make('thead', null, make('tr', null, ...['run', 'value', 'commit', 'machine', 'ended'].map((name, i) =>
         make('th', {class: i === 1 ? '' : 'text'}, make('span', null, name))))), body);
     row.runs.forEach((id, i) => {
-      const run = data.runs[id];
+      const run = runs.get(id) || null;
       const go = make('a', {href: '#run-' + id}, run ? `${id}: ${row.labels[i]}` : row.labels[i]);
       if (run) go.addEventListener('click', event => { event.preventDefault(); dialog.close(); history.replaceState(null, '', '#run-' + id); show_run(id); });
-      const value = cell.runs && cell.runs[i] !== null ? cell.runs[i].toPrecision(6) : '–';
-      body.append(make('tr', null, make('td', {class: 'text'}, run ? go : row.labels[i]), make('td', null, value),
+      body.append(make('tr', null, make('td', {class: 'text'}, run ? go : row.labels[i]), make('td', null, cell.runs[i]),
         make('td', {class: 'text mono'}, run ? run.commit : '–'), make('td', {class: 'text'}, run ? run.machine : '–'),
         make('td', {class: 'text'}, run ? run.ended : '–')));
     });
-    const facts = make('dl');
-    const fact = (name, text) => text && facts.append(make('dt', null, name), make('dd', null, text));
-    fact('shown', link.textContent + (column.unit ? ' ' + column.unit : ''));
-    fact('what it is', column.help);
-    fact('interval', cell.interval);
-    fact('published', cell.reference);
+    const facts = [['shown', link.textContent + (column.unit ? ' ' + column.unit : '')], ['what it is', column.help],
+      ['interval', cell.interval], ['published', cell.reference]].filter(fact => fact[1]);
     const close = make('button', {type: 'button', class: 'close', 'aria-label': 'close'}, '×');
     close.addEventListener('click', () => dialog.close());
-    dialog.replaceChildren(close, make('h2', null, `${column.heading}, ${row.name}`), facts,
+    dialog.replaceChildren(close, make('h2', null, `${column.heading}, ${row.name}`), pairs_of(facts),
       make('div', {class: 'wide'}, list),
-      make('p', {class: 'faint'}, 'A run’s name leads to its settings, command line, libraries and log.'));
+      make('p', {class: 'faint'}, 'Select a run to see its settings, command line, libraries and log.'));
     dialog.showModal();
   }
   document.addEventListener('click', event => {
     const link = event.target.closest('a.number');
-    if (link && dialog) { event.preventDefault(); trace(link); }
+    if (link) { event.preventDefault(); trace(link); }
     else if (event.target === dialog) dialog.close();
   });
-  if (location.hash.startsWith('#run-')) show_run(location.hash.slice(5));
+
+  function run_of(run) {
+    const summary = make('summary', null, run.label, make('span', {class: 'chip ' + run.status}, run.status));
+    if (!run.id) return make('details', null, summary);
+    const inside = make('div', {class: 'inside'});
+    fill(inside, run.warnings.map(warning => text('p', 'warning', warning)), pairs_of(run.facts));
+    for (const attempt of run.attempts)
+      fill(inside, text('h3', '', attempt.heading), text('p', 'warning', attempt.message), text('pre', '', attempt.command),
+        text('pre', '', attempt.log), text('p', 'faint mono', attempt.conditions));
+    inside.append(make('div', {class: 'columns'}, ...run.lists.filter(list => list.pairs.length).map(list =>
+      make('div', null, make('h3', null, list.heading), pairs_of(list.pairs)))));
+    return make('details', {id: 'run-' + run.id}, summary, inside);
+  }
 
   /* ---- curves ---- */
   const nice_step = span => {
@@ -211,8 +257,8 @@
     });
   }
 
-  const host = document.getElementById('charts');
-  if (host && data.curves && data.curves.length) {
+  /* All charts, with the legend that hides rows in each of them. */
+  function curves() {
     const state = {time: false, hidden: new Set()}, places = [];
     const legend = make('div', {class: 'legend'});
     const axis = make('button', {type: 'button'});
@@ -221,7 +267,7 @@
       data.curves.forEach((curve, i) => chart(places[i], curve, state));
     };
     axis.addEventListener('click', () => { state.time = !state.time; redraw(); });
-    data.rows.forEach((row, i) => {
+    data.table.made_from.forEach((row, i) => {
       const button = make('button', {type: 'button', 'aria-pressed': 'true'}, make('i', {style: `background:var(--c${i % 8})`}), row.name);
       button.addEventListener('click', () => {
         if (!state.hidden.delete(i)) state.hidden.add(i);
@@ -236,7 +282,64 @@
       places.push(place);
       grid.append(make('div', {class: 'chart'}, make('h3', null, curve.name + (curve.unit ? ` (${curve.unit.trim()})` : '')), place));
     }
-    host.append(make('div', {class: 'tools'}, axis), legend, grid);
     redraw();
+    return [make('div', {id: 'charts'}, make('div', {class: 'tools'}, axis), legend, grid)];
   }
+
+  /* ---- what the experiment's file claims, and whether its numbers say so ---- */
+  function claims() {
+    if (!data.claims) return [];
+    const style = {'holds': 'finished', 'does not hold': 'failed'};
+    return [text('p', 'faint', data.claim_counts), ...data.claims.map(claim => fill(make('div', {class: 'claim'}),
+      fill(make('p'), text('span', 'chip ' + (style[claim.verdict] || ''), claim.verdict), ' ', claim.claim,
+        text('small', '', claim.from && ` (${claim.from})`)),
+      text('p', 'faint', claim.evidence)))];
+  }
+
+  /* ---- the page: the sections of each kind, in order; one that has nothing to show is left out.
+   * [id, name in the bar, heading, what renders it: a list of nodes] ---- */
+  const drawings = document.getElementById('drawings');
+  const sections = {
+    experiment: [
+      ['results', 'Results', 'Results', () => table_of(data.table)],
+      ['claims', 'Claims', 'Claims', claims],
+      ['curves', 'Curves', 'Curves', curves],
+      ['figures', 'Figures', 'Figures', () => drawings.children.length ? [drawings] : []],
+      ['runs', 'Runs', 'Runs: where each number comes from', () => data.runs.map(run_of)],
+      ['file', 'File', 'Experiment file', () => [make('details', null, make('summary', null, data.file.path),
+        make('div', {class: 'inside'}, make('pre', null, data.file.text)))]],
+    ],
+    index: [
+      ['all', 'Experiments', 'Experiments', () => table_of(data.experiments)],
+      ['runs', 'Cells', 'Cells', () => table_of(data.cells)],
+    ],
+    history: [
+      ['history', 'History', 'History', () => [
+        make('p', null, 'A point is the median of a commit’s samples, its bar their range; a line is the mean of a level ' +
+          'with its 95 % interval. Samples of another command, compiler, flags or machine have figures of their own.'),
+        ...data.groups.flatMap(group => [text('p', 'finding', group.title), text('p', 'faint mono', group.name),
+          document.getElementById('drawing-' + group.drawing),
+          ...group.series.map(series => make('details', null, make('summary', null, series.name), make('div', {class: 'inside'}, ...table_of(series.table))))])]],
+      ['failures', 'Failures', 'Commits that could not be measured', () => data.failures.flatMap(failure =>
+        [text('h3', '', failure.heading), text('pre', '', failure.message)])],
+    ],
+  };
+
+  const main = document.querySelector('main'), bar = [];
+  if (data.up) bar.push(make('a', {href: data.up.href}, '← ' + data.up.name));
+  fill(main, text('p', 'faint', data.source));
+  if (data.states)
+    main.append(fill(make('ul', {class: 'chips'}), data.states.map(state => text('li', 'chip ' + state.style, state.text)),
+      text('li', 'chip', data.provenance)));
+  fill(main, (data.warnings || []).map(warning => text('p', 'warning', warning)),
+    (data.findings || []).map(finding => text('p', 'finding', finding)));
+  for (const [id, name, heading, render] of sections[data.kind]) {
+    const nodes = render();
+    if (!nodes.length) continue;
+    bar.push(make('a', {href: '#' + id}, name));
+    main.append(make('h2', {id}, heading), ...nodes);
+  }
+  document.querySelector('nav').prepend(...bar);
+  if (!drawings.children.length) drawings.remove();
+  if (location.hash.startsWith('#run-')) show_run(location.hash.slice(5));
 })();

@@ -1,107 +1,14 @@
+/* The curves of an experiment's page: points of samples, seconds and value. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/json.h"
 #include "base/mem.h"
-#include "report/findings.h"
+#include "report/curves.h"
 #include "report/html_parts.h"
-#include "report/data.h"
-#include "report/write.h"
 
 enum { LOSS_BINS = 160, MOST_CURVES = 4 };
-
-/* ---- the table ---- */
-
-static void write_interval(json_writer *w, const report_value *v) {
-  strbuf text = {0};
-  if (isnan(v->low)) return;
-  strbuf_append(&text, isnan(v->half_width) ? "[95 % interval; " : "± half the 95 % interval (");
-  findings_name_basis(v->seeds, v->items, &text);
-  strbuf_append(&text, isnan(v->half_width) ? "]" : ")");
-  if (!isnan(v->difference.low))
-    strbuf_format(&text, "; from the baseline %+.3g, 95 %% interval %+.3g to %+.3g",
-                  v->difference.value, v->difference.low, v->difference.high);
-  jsonw_string(w, "interval", strbuf_string(&text));
-  strbuf_free(&text);
-}
-
-static void write_value(json_writer *w, const report_table *t, const report_column *c,
-                        const report_row *row, const report_value *v) {
-  strbuf reference = {0};
-  jsonw_object(w, NULL);
-  write_interval(w, v);
-  report_format_reference(c, v, &reference);
-  if (reference.length) {
-    strbuf_format(&reference, " (%s)%s", t->source ? t->source : "published",
-                  v->is_reference_verified ? "" : ", unverified");
-    jsonw_string(w, "reference", strbuf_string(&reference));
-  }
-  strbuf_free(&reference);
-  if (v->parts) {
-    jsonw_array(w, "runs");
-    for (size_t i = 0; i < row->cells; i++) jsonw_number(w, NULL, v->parts[i]);
-    jsonw_end(w);
-  }
-  jsonw_end(w);
-}
-
-static void write_row(json_writer *w, const report_data *d, const report_table *t, size_t r) {
-  const report_row *row = &t->rows[r];
-  strbuf name = {0};
-  data_name_row(d, r, &name);
-  jsonw_object(w, NULL);
-  jsonw_string(w, "name", strbuf_string(&name));
-  strbuf_free(&name);
-  jsonw_array(w, "runs");
-  for (size_t i = 0; i < row->cells; i++) jsonw_integer(w, NULL, row->runs[i]);
-  jsonw_end(w);
-  jsonw_array(w, "labels");
-  for (size_t i = 0; i < row->cells; i++) jsonw_string(w, NULL, row->labels[i]);
-  jsonw_end(w);
-  jsonw_array(w, "values");
-  for (size_t c = 0; c < t->column_count; c++)
-    write_value(w, t, &t->columns[c], row, &row->values[c]);
-  jsonw_end(w);
-  jsonw_end(w);
-}
-
-static void write_columns(json_writer *w, const report_table *t) {
-  jsonw_array(w, "columns");
-  for (size_t c = 0; c < t->column_count; c++) {
-    jsonw_object(w, NULL);
-    jsonw_string(w, "heading", t->columns[c].heading);
-    jsonw_string(w, "unit", t->columns[c].unit);
-    jsonw_string(w, "help", t->columns[c].known ? t->columns[c].known->help : "a setting");
-    jsonw_end(w);
-  }
-  jsonw_end(w);
-}
-
-static void write_runs(json_writer *w, const report_data *d) {
-  jsonw_object(w, "runs");
-  for (size_t i = 0; i < d->e->cell_count; i++) {
-    const data_cell *c = &d->cells[i];
-    const store_environment *e = &c->environment;
-    char id[32], ended[17];
-    strbuf commit = {0};
-    if (!c->run_id) continue;
-    snprintf(id, sizeof id, "%lld", (long long)c->run_id);
-    snprintf(ended, sizeof ended, "%.16s", c->ended);
-    if (strlen(ended) > 10 && ended[10] == 'T') ended[10] = ' ';
-    strbuf_format(&commit, "%.10s%s", e->commit, *e->dirty ? "+" : "");
-    jsonw_object(w, id);
-    jsonw_string(w, "commit", strbuf_string(&commit));
-    jsonw_string(w, "machine", strcmp(e->device, "cpu") == 0 ? e->cpu : e->device_name);
-    jsonw_string(w, "ended", ended);
-    jsonw_end(w);
-    strbuf_free(&commit);
-  }
-  jsonw_end(w);
-}
-
-/* ---- curves ---- */
 
 /* A line of a chart. is_mean: of several runs, which are drawn too (has_mean). */
 typedef struct {
@@ -196,8 +103,7 @@ static err write_curve(json_writer *w, report_data *d, const column *c) {
   return error;
 }
 
-/* The metric of the headline, then the evaluations that the table shows, then the loss. */
-static err write_curves(json_writer *w, report_data *d) {
+err html_write_curves(json_writer *w, report_data *d) {
   const column *shown[MOST_CURVES];
   size_t count = 0;
   err error = NULL;
@@ -213,22 +119,5 @@ static err write_curves(json_writer *w, report_data *d) {
   for (size_t i = 0; i < count && !error; i++) error = write_curve(w, d, shown[i]);
   if (!error) error = write_curve(w, d, NULL);
   jsonw_end(w);
-  return error;
-}
-
-err html_write_data(const spec_experiment *e, store *s, const report_table *t, strbuf *json) {
-  report_data d = {0};
-  json_writer w = jsonw_start(json);
-  err error = data_load(e, s, &d);
-  if (error) return error;
-  jsonw_object(&w, NULL);
-  write_columns(&w, t);
-  jsonw_array(&w, "rows");
-  for (size_t r = 0; r < t->row_count; r++) write_row(&w, &d, t, r);
-  jsonw_end(&w);
-  write_runs(&w, &d);
-  error = write_curves(&w, &d);
-  jsonw_end(&w);
-  data_free(&d);
   return error;
 }
