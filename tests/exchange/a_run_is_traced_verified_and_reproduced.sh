@@ -54,7 +54,7 @@ for name in MANIFEST.json table.json files/files/tiny.yaml files/files/presets/t
 ! grep -q safetensors list.txt || fail "weights were packed without being asked for"
 mkdir elsewhere && mv data elsewhere/data && mv tiny.tar.gz elsewhere/ && cd elsewhere
 expect_status 0 bench reproduce tiny.tar.gz --no-run
-expect_line err.txt 'records give its table'
+expect_line err.txt 'records reproduce its table'
 expect_line out.txt 'Two mask ratios'
 expect_status 0 bench reproduce tiny.tar.gz
 expect_line out.txt '8 of 8 numbers agree with the bundle: 8 equal'
@@ -63,7 +63,7 @@ expect_line out.txt '8 of 8 numbers agree with the bundle: 8 equal'
 mkdir bad && tar xzf tiny.tar.gz -C bad && sed -i 's/0.5/0.4/' bad/tiny/files/files/tiny.yaml
 tar czf bad.tar.gz -C bad tiny
 expect_status 2 bench reproduce bad.tar.gz --out other
-expect_line err.txt 'is not what was packed'
+expect_line err.txt 'differs from what was packed'
 sed -i 's/"final_loss":[0-9.]*/"final_loss":1.0/; s/"loss":[0-9.]*/"loss":1.25/' reproduced/tiny/again/tiny/*0.5*seed=*/events.jsonl
 expect_status 1 bench reproduce tiny.tar.gz
 expect_line out.txt 'mask 50 % · loss .* 1.250 .* DIFFERS'
@@ -81,5 +81,5 @@ echo '{"version":1,"name":"tiny","experiment":"files/tiny.yaml","profile":"","cr
   > first/tiny/MANIFEST.json
 tar czf first.tar.gz -C first tiny
 expect_status 0 bench reproduce first.tar.gz --out of_first
-expect_line out.txt 'training data .*: the same as recorded'
+expect_line out.txt 'training data .*: same as recorded'
 expect_line out.txt 'verdict: reproduced, on the same data'

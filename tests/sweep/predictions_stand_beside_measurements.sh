@@ -2,7 +2,7 @@
 # Nothing has run: FLOPs and memory are foretold, times are not, and why is said.
 expect_status 0 bench run experiments/small.yaml --dry-run
 expect_line out.txt '8.00 k samples · 500 MFLOP/sample · 4.00 TFLOP · [0-9]+ MiB$'
-expect_line out.txt 'times are known once a run like them has finished here'
+expect_line out.txt 'times can be predicted once a similar run has finished here'
 [ ! -e results ] || fail 'a dry run wrote something'
 
 # From then on the same settings with another seed are foretold from the run most like them.
