@@ -76,7 +76,7 @@ static bool say_changed_files(const run_sweep *sweep) {
   close_names(&names, count);
   if (count)
     log_warning("the files of data.train or text.vocabulary changed since %zu of %zu cells were "
-                "trained; their results are for the old data: %s",
+                "trained on them; their results are for the old data: %s",
                 count, sweep->count, strbuf_string(&names));
   strbuf_free(&names);
   return count > 0;

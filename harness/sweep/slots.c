@@ -92,7 +92,7 @@ static err choose_count(const run_options *options, const spec_requires *needs, 
   if (*count > SLOTS_MOST) *count = SLOTS_MOST;
   if (most && *count > most)
     return err_new(ERR_INPUT,
-                   "--jobs %d: only %lld cells of %lld cores and %lld GPUs fit on this "
+                   "--jobs %d: cells of %lld cores and %lld GPUs each: only %lld fit on this "
                    "machine's %d cores and %zu GPUs",
                    *count, (long long)needs->cores, (long long)gpus, (long long)most, core_count,
                    gpu_count);

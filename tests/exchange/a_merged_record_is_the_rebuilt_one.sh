@@ -20,7 +20,7 @@ sample abe 3.5 > there/benchmarks/2026-01-02.jsonl # the same name by chance
 for results in here there; do expect_status 0 bench db rebuild --results $results; done
 
 expect_status 0 bench db merge there --results here
-expect_line out.txt '10 runs merged, 0 known already; 2 sessions of timings'
+expect_line out.txt '10 runs merged, 0 already known; 2 sessions of timings'
 
 [ "$(ls here/*/*/a-file-of-later-versions | wc -l)" = 10 ] || fail "a run was not copied whole"
 [ -z "$(ls here/*/*/lock 2> /dev/null | grep merged)" ] || fail "another machine's lock was copied"

@@ -70,7 +70,7 @@ expect_line out.txt 'mask 50 % · loss .* 1.250 .* DIFFERS'
 expect_line out.txt 'verdict: NOT reproduced, on the same data, with the same program, on the same kind of machine'
 : > escape && (mkdir -p in/tiny && cd in && tar czPf ../evil.tar.gz --transform 's,^,tiny/../../,' ../escape)
 expect_status 2 bench reproduce evil.tar.gz --out elsewhere
-expect_line err.txt 'no file of a bundle'
+expect_line err.txt 'does not belong in a bundle'
 echo nonsense > no.tar.gz
 expect_status 2 bench reproduce no.tar.gz
 
