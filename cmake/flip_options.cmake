@@ -1,4 +1,4 @@
-# Flags for our own code, and flip_library(), by which each room of the house is declared.
+# Flags for our own code, and flip_library(), which declares each library.
 add_library(flip_flags INTERFACE)
 target_compile_definitions(flip_flags INTERFACE _GNU_SOURCE)
 target_compile_options(flip_flags INTERFACE -Wall -Wextra -Werror -Wshadow -Wconversion

@@ -84,7 +84,7 @@ expect_answer "SELECT count(*), max(step) FROM step JOIN v_cell_latest AS v ON v
 [ "$(grep -c '"step":5,' results/small/mask_ratio=0-*/events.jsonl)" = 1 ] || fail 'trained from the start again'
 expect_status 0 bench db check
 
-# Where no Slurm is, that is one sentence.
+# Without Slurm: one error message.
 rm -rf results
 PATH=/nonexistent expect_status 1 "$FLIPBENCH" submit experiments/small.yaml --slurm
 expect_line err.txt 'sbatch is not installed here'

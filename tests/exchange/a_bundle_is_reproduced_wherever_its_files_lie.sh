@@ -97,7 +97,7 @@ cd "$SCRATCH/there"
 expect_status 2 bench reproduce again.tar.gz --data elsewhere
 expect_line err.txt 'contains another bundle'
 
-# Paths above the starting folder, with blanks and letters of other tongues, dots within names.
+# Paths above the starting folder, with blanks and non-ASCII letters, dots within names.
 here
 mkdir -p '../Grüße an/alle' && cp presets/below.yaml '../Grüße an/alle/ba se.yaml'
 cp data/vocab.txt ../vocab..v2.txt

@@ -1,5 +1,5 @@
-# Two machines' records in one: the database after 'db merge' says what the database says that is made
-# anew from the merged folders, whichever machine ran first, and so do tables and names.
+# Two machines' records in one: the database after 'db merge' equals the one rebuilt
+# from the merged folders, whichever machine ran first, and so do tables and names.
 . "$SOURCE/tests/support/sweep.sh"
 sed 's/^name: small/name: other/; s/samples: 8k/samples: 4k/' experiments/small.yaml > experiments/other.yaml
 expect_status 0 bench run experiments/small.yaml --results there
@@ -55,7 +55,7 @@ expect_line merged.txt '^benchmark_sample.*abe'
 [ "$(grep -c '^run|' merged.txt)" = 15 ] || fail "runs were lost"
 [ "$(grep -c '^benchmark_sample|' merged.txt)" = 3 ] || fail "samples were lost"
 
-# Again brings nothing.
+# Merging again changes nothing.
 expect_status 0 bench db merge there --results here
 expect_line out.txt '0 runs merged, 10 known'
 dump here/flipbench.db > again.txt

@@ -17,7 +17,7 @@ expect_status 0 bench db check --results here
 expect_status 0 bench report small --results here --format csv
 mv out.txt merged.csv
 
-# Again brings nothing; rebuilt from the folders it is the same.
+# Merging again changes nothing; rebuilt from the folders it is the same.
 expect_status 0 bench db merge there --results here
 expect_line out.txt '0 runs merged, 4 already known'
 expect_status 0 bench db rebuild --results here
@@ -25,7 +25,7 @@ expect_status 0 bench report small --results here --format csv
 cmp out.txt merged.csv || fail "the rebuilt table differs from the merged one"
 expect_answer "SELECT count(*) FROM run" 6
 
-# A run that is going on over there is left alone until it has ended.
+# A run in progress on the other machine is skipped until it has ended.
 cp -r there third
 tail -n 1 third/small/mask_ratio=0-*/attempts.jsonl | grep -q attempt_end
 sed -i '$d' third/small/mask_ratio=0-*/attempts.jsonl
@@ -37,7 +37,7 @@ expect_line err.txt 'is the destination results folder itself'
 expect_status 2 bench db merge experiments --results here
 expect_line err.txt 'holds no experiment'
 
-# The rest of the housekeeping.
+# Other db commands.
 expect_status 0 bench db vacuum --results here
 expect_status 0 bench db export --results here --out csv --experiment small
 head -n 1 csv/v_curve.csv | grep -q 'experiment,label' || fail "no head line"

@@ -23,7 +23,7 @@ expect_status 0 bench run experiments/two.yaml
 expect_line err.txt 'other processes disturbed 1 of 2 cells.*mask_ratio=0 \([0-9]+ % of its time lost\)'
 expect_line err.txt 'to measure them again on an idle machine: .*--retry disturbed'
 
-# It is measured again, and what was measured before is kept, also in a record made anew.
+# It is measured again, and what was measured before is kept, also in a rebuilt database.
 expect_status 0 bench run experiments/two.yaml --retry disturbed
 grep -q 'disturbed 1 of 2' err.txt && fail 'still disturbed'
 expect_answer "SELECT count(*), sum(archived) FROM run WHERE status = 'finished'" '3|1'

@@ -31,7 +31,7 @@ for i in 4 5 6 7; do measure $i 10000; done
 expect_status 0 bench regress
 expect_line out.txt '^fine +mask_ratio=0.5: 7 commits'
 
-# One slow commit is no level yet, and no reason to be content; one that stays is a regression,
+# One slow commit is neither a level nor fine; one that stays is a regression,
 # named with its commit.
 measure 8 9000
 expect_status 2 bench regress --least 5
@@ -104,7 +104,7 @@ chmod +x flaky
 COMMIT=$(printf '%040d' 1) RATE=10000 expect_status 0 bench compare ./flaky ./flaky --rounds 12 --results some
 expect_line out.txt 'detectable.*; 3 of 12 rounds left out: no positive number$'
 
-# A machine that is disturbed between rounds is told, and its samples are marked.
+# Disturbance between rounds is reported, and its samples are marked.
 sed 's/^wobble/sleep 0.6; wobble/' program > slow && chmod +x slow
 busy=
 for i in 1 2 3 4; do timeout 20 bash -c 'while :; do :; done' & busy="$busy $!"; done

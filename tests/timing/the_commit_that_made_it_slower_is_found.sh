@@ -24,7 +24,7 @@ export TEMPLATE=$PWD/template
 build='grep -q RATE rate && . ./rate && mkdir -p out && sed "s/RATE/$RATE/; s/NOISE/$NOISE/; s/COMMIT/$(git rev-parse HEAD)/" "$TEMPLATE" > out/flip && chmod +x out/flip && touch built-here'
 bisect() { bench bisect --repository repo --build "$build" --program out/flip --rounds 5 "$@"; }
 
-# The broken commit lies just before the slow one: the two cannot be told apart.
+# The broken commit lies just before the slow one: the two cannot be distinguished.
 expect_status 3 bisect c1 c12
 expect_line out.txt '^one of these commits \(the measurements do not distinguish them\):'
 [ "$(grep -c '^  [0-9a-f]* change [67]$' out.txt)" = 2 ] || { cat out.txt; fail "not narrowed down to 6 and 7"; }
@@ -60,7 +60,7 @@ expect_line out.txt ' change 20$'
 expect_status 0 bench history
 expect_line out.txt 'mask_ratio=0.75'
 
-# Wrong words.
+# Usage errors.
 expect_status 2 bisect c1
 expect_status 2 bisect c18 c1
 expect_line err.txt 'c18 is not an ancestor of c1'
