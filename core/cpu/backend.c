@@ -227,3 +227,9 @@ const ops_plugin cpu_plugin = {
     .measure_gemm = measure_gemm,
     .libraries = libraries,
 };
+
+err ops_create_cpu(ops_type compute, int threads, ops **out) {
+  const ops_request request = {.compute = compute, .threads = threads};
+  err error = processor_check();
+  return error ? error : create(&request, out);
+}

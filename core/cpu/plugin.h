@@ -8,4 +8,7 @@
 
 extern const ops_plugin cpu_plugin;
 
+/* The same for a program that needs no other backend. threads 0: all that this process may use. */
+err ops_create_cpu(ops_type compute, int threads, ops **out) ERR_MUST_CHECK;
+
 #endif
