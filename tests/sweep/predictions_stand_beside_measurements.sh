@@ -9,9 +9,9 @@ expect_line out.txt 'times can be predicted once a similar run has finished here
 expect_status 0 bench run experiments/small.yaml
 expect_status 0 bench run experiments/small.yaml --dry-run --set seed=1
 expect_line out.txt 'about 3.[12] s · 420 MiB \(like run [0-9]+\)'
-expect_line out.txt '5 cells, 5 to run: about .* one after another'
+expect_line out.txt '5 cells, 5 to run: about .* sequentially'
 expect_status 0 bench run experiments/small.yaml --dry-run --set seed=1 --jobs 2
-expect_line out.txt '5 cells, 5 to run: about .*, 2 at once'
+expect_line out.txt '5 cells, 5 to run: about .*, 2 in parallel'
 expect_status 0 bench run experiments/small.yaml --set seed=1
 expect_line err.txt 'predicted → measured, time and memory'
 expect_line err.txt '3.[12] s → .* mask_ratio=0$'
