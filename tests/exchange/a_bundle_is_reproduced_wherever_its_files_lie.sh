@@ -167,7 +167,7 @@ same kinds.tar.gz
 echo more >> weights/first.safetensors
 rm -r reproduced
 expect_status 2 bench reproduce kinds.tar.gz
-expect_line err.txt 'weights weights/first.safetensors: differs from what was recorded'
+expect_line err.txt 'weights weights/first.safetensors: differs from the record'
 
 # A bundle does not run commands of its own.
 here
