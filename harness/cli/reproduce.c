@@ -134,7 +134,7 @@ static err compare_data(const reproduction *r, const bundle_manifest *m, const j
   if (match->different && !r->takes_other_data)
     return err_new(ERR_INPUT,
                    "the local data differs from what the runs read; --other-data trains on it "
-                   "same:\n%s",
+                   "anyway:\n%s",
                    strbuf_string(said));
   log_info("%.*s", (int)(said->length ? said->length - 1 : 0), strbuf_string(said));
   return NULL;

@@ -57,6 +57,6 @@ expect_line merged.txt '^benchmark_sample.*abe'
 
 # Merging again changes nothing.
 expect_status 0 bench db merge there --results here
-expect_line out.txt '0 runs merged, 10 known'
+expect_line out.txt '0 runs merged, 10 already known'
 dump here/flipbench.db > again.txt
 cmp merged.txt again.txt || fail "merging again changed something"
