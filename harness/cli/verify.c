@@ -35,9 +35,7 @@ static void write_difference(const verify_result *r, int64_t run_id, strbuf *out
   if (named)
     strbuf_append(out, ":\n");
   else
-    strbuf_append(out,
-                  "data, program and machine match the record, yet the bits differ: the run is "
-                  "not deterministic\n");
+    strbuf_append(out, "data, program and machine match the record, yet the bits differ\n");
 }
 
 static void write_result(const verify_result *r, int64_t run_id, strbuf *out) {

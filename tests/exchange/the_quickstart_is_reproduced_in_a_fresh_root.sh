@@ -63,4 +63,4 @@ expect_line $table 'verdict: reproduced, on the same data, with the same program
 
 # The record that was made there is the same cells': it joins the first one.
 expect_status 0 "$FLIPBENCH" db merge root/srv/reproduced/quickstart/again --results gone/results
-expect_line out.txt '5 runs merged, 0 known'
+expect_line out.txt '5 runs merged, 0 already known'
