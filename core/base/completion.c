@@ -181,7 +181,7 @@ static const struct {
 } scripts[] = {{"bash", bash_script}, {"zsh", zsh_script}, {"fish", fish_script}};
 
 static err print_script(const char *program, const option_list *words) {
-  if (words->count != 1) return err_new(ERR_INPUT, "one of bash, zsh and fish is wanted");
+  if (words->count != 1) return err_new(ERR_INPUT, "expected bash, zsh or fish");
   for (size_t i = 0; i < sizeof scripts / sizeof *scripts; i++) {
     if (strcmp(scripts[i].shell, words->items[0]) != 0) continue;
     for (const char *at = scripts[i].script; *at; at++)

@@ -105,7 +105,7 @@ err bench_loader(const bench_request *request) {
   if (is_stream) warm.name = "the second time";
   TRY(bench_step_rate(request, &eaten));
   if (!request->as_json)
-    printf("%ld images; the training step at mask %g eats %.0f samples/s\n\n"
+    printf("%ld images; the training step at mask ratio %g consumes %.0f samples/s\n\n"
            "%-24s %7s  %9s  %10s\n",
            (long)count, s->mask_ratio, eaten, "", "workers", "images/s", "times step");
   TRY(print_row(&cold, (int)s->data_workers, eaten, request->as_json));

@@ -166,7 +166,7 @@ static err make_buffers(bench *b) {
   return error;
 }
 
-/* flops 0: a memory-bound op, told in bytes. */
+/* flops 0: a memory-bound op, reported in bytes. */
 static err measure(bench *b, const char *name, operation run, double flops, double bytes) {
   double *times = mem_zeroed((size_t)b->steps, sizeof *times);
   if (!times) return mem_error(0, "timings");

@@ -121,7 +121,7 @@ err bench_largest_batch(const settings *s, int64_t vocabulary, int64_t *batch) {
     TRY(model_count(&tried, vocabulary, o->compute, o->chunk_bytes, &counts));
     if ((double)counts.planned_bytes <= 0.95 * (double)memory.free) *batch = tried.batch_size;
   }
-  if (!*batch) FAIL(ERR_MEMORY, "not even a batch of 2 fits the device's free memory");
+  if (!*batch) FAIL(ERR_MEMORY, "even a batch of 2 does not fit into the device's free memory");
 cleanup:
   ops_destroy(o);
   return error;

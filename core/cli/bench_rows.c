@@ -105,7 +105,7 @@ static err measure_group(const settings *runs, int count, int64_t vocabulary, in
   err error = NULL;
   for (int i = 0; i < count; i++) {
     settings s = runs[i];
-    if (i > 0) s.precision = models[0].rig.precision; /* what `auto` found is not asked again */
+    if (i > 0) s.precision = models[0].rig.precision; /* the result of `auto` is reused */
     TRY(open_model(&s, vocabulary, steps, &models[i]));
   }
   for (int k = 0; k < rounds; k++)

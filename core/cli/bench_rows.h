@@ -1,5 +1,5 @@
-/* Several models' training steps timed in turn, so that a machine that grows slower or faster
- * meanwhile does so for all of them, and ratios between them hold. */
+/* Several models' training steps, timed alternately, so that drift of the machine affects all of
+ * them equally and does not bias their ratios. */
 #ifndef FLIP_CLI_BENCH_ROWS_H
 #define FLIP_CLI_BENCH_ROWS_H
 

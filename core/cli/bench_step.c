@@ -70,16 +70,17 @@ static void print_row(const bench_row *row, const bench_row *whole, double fp32,
 }
 
 static void print_table(const bench_row rows[ROWS], bool is_in_turns, double fp32, double bf16) {
-  printf("matrix products on this machine, now: fp32 %.0f GFLOP/s, bf16 %.0f GFLOP/s; the step "
+  printf("matrix products on this machine, measured now: fp32 %.0f GFLOP/s, bf16 %.0f GFLOP/s; the "
+         "step "
          "computes in %s\n\n",
          fp32 / 1e9, bf16 / 1e9, precision_name(rows[0].precision));
   printf("  mask   batch  samples/s    time   step ms  image ms   text ms   loss ms   rest ms   "
          "GFLOP/s  of fp32     of bf16  image × of FLOPs     memory%s\n",
          rows[0].joules_per_sample >= 0 ? "  J/sample" : "");
   for (int i = 0; i < ROWS; i++) print_row(&rows[i], &rows[0], fp32, bf16);
-  puts(is_in_turns ? "\nmeasured in turns: the rows' ratios hold even if the machine drifts"
-                   : "\nmeasured one after another, since the memory does not hold all three "
-                     "models at once: a machine that drifts changes the ratios");
+  puts(is_in_turns ? "\nmeasured alternately: drift of the machine does not bias the rows' ratios"
+                   : "\nmeasured one after another, because all three models do not fit into "
+                     "memory at once: drift of the machine biases the ratios");
 }
 
 /* --fit: each row fills the device, so none has room for another. */

@@ -41,27 +41,26 @@ int cmd_bench(int argc, char **argv) {
   option options[] = {
       {"config", 'c', OPTION_STRING, &config, "FILE",
        "run file; default: the reference model (width 192, 64 px, batch 256)", false},
-      {"set", 's', OPTION_LIST, &sets, "KEY=VALUE", "change one setting; may be given many times",
-       false},
+      {"set", 's', OPTION_LIST, &sets, "KEY=VALUE", "change one setting; may be repeated", false},
       {"device", 'd', OPTION_STRING, &device, "auto|cpu|cuda",
-       "what is measured; short for --set device=…", false},
+       "device to measure; short for --set device=…", false},
       {"steps", 'n', OPTION_INTEGER, &request.steps, "N", "measured repetitions (default 10)",
        false},
       {"fit", 0, OPTION_FLAG, &request.is_fitted, NULL,
        "step: the largest power-of-two batch that fits the GPU, for each mask", false},
-      {"json", 0, OPTION_FLAG, &request.as_json, NULL, "one JSON object a row", false},
+      {"json", 0, OPTION_FLAG, &request.as_json, NULL, "one JSON object per row", false},
       {0}};
   const command c = {
       "flip bench", "measure this machine", "ops|step|loader [OPTIONS]", options,
       "  ops      each operation of the model at training shapes, and which variant of the CPU's\n"
       "           kernels runs; FLIP_CPU_KERNELS forces one (docs/kernels.md)\n"
-      "  step     the training step at mask 0, 50 and 75 %, by part, against this machine's own\n"
-      "           matrix-product rate measured in the same call. The three take turns, ten at "
-      "most,\n"
-      "           and their time ratio is the median over the turns, so that it holds on a "
-      "machine\n"
-      "           that drifts; one after another with --fit, or when the three models do not fit\n"
-      "           into the memory together (the last line, and \"in_turns\", say which)\n"
+      "  step     the training step at mask 0, 50 and 75 %, by part, relative to this machine's\n"
+      "           matrix-product rate measured in the same call. The three are measured\n"
+      "           alternately, in up to ten rounds; the time ratio is the median over rounds, so\n"
+      "           that drift does not bias it. With --fit, or when the three models do not fit "
+      "into\n"
+      "           memory together, they are measured one after another (the last line and\n"
+      "           \"in_turns\" say which)\n"
       "  loader   images/s decoded, augmented and tokenized, against what the step consumes\n"
       "           (needs data: --config or --set data.train=… text.vocabulary=…)\n\n"
       "examples:\n"
@@ -72,7 +71,7 @@ int cmd_bench(int argc, char **argv) {
       "  flip bench loader -c experiments/presets/mini.yaml"};
   err error = options_parse(&c, argc, argv, &rest, &is_help);
   if (error || is_help) goto cleanup;
-  if (rest.count != 1) FAIL(ERR_INPUT, "name one of ops, step, loader (see 'flip bench --help')");
+  if (rest.count != 1) FAIL(ERR_INPUT, "give one of ops, step, loader (see 'flip bench --help')");
   if (request.steps < 1 || request.steps > 100000)
     FAIL(ERR_INPUT, "--steps: %ld is outside [1, 100000]", (long)request.steps);
   TRY(config ? settings_load(config, &request.s) : reference_settings(&request.s));

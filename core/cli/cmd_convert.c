@@ -14,7 +14,7 @@ static err find_format(const char *name, weights_format *format) {
       *format = (weights_format)i;
       return NULL;
     }
-  return err_new(ERR_INPUT, "--format: '%s' is none of hf, open_clip, flip", name);
+  return err_new(ERR_INPUT, "--format: '%s' is not one of hf, open_clip, flip", name);
 }
 
 int cmd_convert(int argc, char **argv) {
@@ -25,19 +25,22 @@ int cmd_convert(int argc, char **argv) {
   weights_format format = WEIGHTS_FLIP;
   option options[] = {
       {"in", 'i', OPTION_LIST, &inputs, "PATH",
-       "a model's folder, a .safetensors file with its configuration beside it, a checkpoint or a "
-       "run folder; given twice: an image tower and a text tower",
+       "model folder, .safetensors file next to its configuration, checkpoint or run folder; given "
+       "twice: an image tower and a text tower",
        true},
       {"out", 'o', OPTION_STRING, &out, "PATH", "hf, open_clip: a folder; flip: a file", true},
       {"format", 'f', OPTION_STRING, &format_name, "FORMAT", "hf, open_clip or flip", true},
       {"set", 's', OPTION_LIST, &sets, "KEY=VALUE",
-       "a setting that the files leave open: text.vocabulary, embed_dim for single towers", false},
+       "setting that the files do not contain: text.vocabulary, embed_dim for single towers",
+       false},
       {0}};
   const command c = {
-      "flip convert", "weights from and to transformers and open_clip",
+      "flip convert", "convert convert convert weights from and to transformers and open_clip",
       "--in PATH --out PATH --format hf|open_clip|flip", options,
-      "Reads transformers' CLIPModel, open_clip's CLIP, our checkpoints, and single towers from\n"
-      "transformers' ViTModel and BertModel. What a format cannot express is refused by name\n"
+      "Reads transformers' CLIPModel, open_clip's CLIP, flip's checkpoints, and single towers "
+      "from\n"
+      "transformers' ViTModel and BertModel. An error names each setting that a format cannot "
+      "express\n"
       "(docs/models.md).\n\n"
       "examples:\n"
       "  flip convert --in clip-vit-base-patch32 --out clip.safetensors --format flip\n"

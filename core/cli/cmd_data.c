@@ -30,15 +30,15 @@ static int pack_openclipart(int argc, char **argv) {
   bool as_json = false, is_help = false;
   option_list rest = {0};
   option options[] = {
-      {"out", 'o', OPTION_STRING, &o.out, "DIR", "where the shards go", true},
+      {"out", 'o', OPTION_STRING, &o.out, "DIR", "output folder for the shards", true},
       {"source", 0, OPTION_STRING, &o.source, "DIR",
        "folder with png/ and svg/ (default /usr/share/openclipart)", false},
-      {"size", 0, OPTION_INTEGER, &o.size, "PIXELS", "longest side of an image (default 96)",
-       false},
+      {"size", 0, OPTION_INTEGER, &o.size, "PIXELS",
+       "longest side of an image in pixels (default 96)", false},
       {"format", 0, OPTION_STRING, &format, "jpg|png", "image format (default jpg, quality 95)",
        false},
-      {"heldout", 0, OPTION_NUMBER, &o.heldout, "SHARE", "share held out (default 0.15)", false},
-      {"shard-size", 0, OPTION_INTEGER, &o.shard_size, "N", "samples a shard (default 1000)",
+      {"heldout", 0, OPTION_NUMBER, &o.heldout, "SHARE", "fraction held out (default 0.15)", false},
+      {"shard-size", 0, OPTION_INTEGER, &o.shard_size, "N", "samples per shard (default 1000)",
        false},
       {"threads", 0, OPTION_INTEGER, &threads, "N", "threads (default: all cores)", false},
       {"progress", 0, OPTION_FLAG, &o.has_progress, NULL, "--no-progress: no progress line", false},
@@ -97,16 +97,17 @@ static int pack_emoji(int argc, char **argv) {
   bool is_help = false;
   option_list rest = {0};
   option options[] = {
-      {"out", 'o', OPTION_STRING, &o.out, "DIR", "where the shards go", true},
+      {"out", 'o', OPTION_STRING, &o.out, "DIR", "output folder for the shards", true},
       {"font", 0, OPTION_STRING, &o.font, "FILE", "colour bitmap font (default Noto Color Emoji)",
        false},
       {"cldr", 0, OPTION_STRING, &o.cldr, "DIR", "CLDR's folder common/", false},
-      {"size", 0, OPTION_INTEGER, &o.size, "PIXELS", "longest side of an image (default 96)",
-       false},
+      {"size", 0, OPTION_INTEGER, &o.size, "PIXELS",
+       "longest side of an image in pixels (default 96)", false},
       {"progress", 0, OPTION_FLAG, &o.has_progress, NULL, "--no-progress: no progress line", false},
       {0}};
-  const command c = {"flip data emoji", "pack emoji and their names: a shifted test set",
-                     "--out DIR", options,
+  const command c = {"flip data emoji",
+                     "pack emoji and their names, a test set with distribution shift", "--out DIR",
+                     options,
                      "Reads the packages fonts-noto-color-emoji and unicode-cldr-core. The label\n"
                      "`group` is the emoji's group (Animals & Nature, Food & Drink, …).\n\n"
                      "example:\n  flip data emoji --out data/emoji"};
@@ -116,8 +117,8 @@ static int pack_emoji(int argc, char **argv) {
   if (o.size < 8 || o.size > 1024)
     FAIL(ERR_INPUT, "--size: %ld is outside [8, 1024]", (long)o.size);
   TRY(emoji_pack(&o, &r));
-  printf("%s: %ld emoji of %ld named characters (%ld shards); %ld are not one colour bitmap of the "
-         "font, %ld have no group\n",
+  printf("%s: %ld emoji of %ld named characters (%ld shards); %ld are not a single colour bitmap "
+         "of the font, %ld have no group\n",
          o.out, (long)r.drawn, (long)r.named, (long)r.shards, (long)r.without_glyph,
          (long)r.without_group);
 cleanup:
@@ -132,21 +133,22 @@ static int make_scenes(int argc, char **argv) {
   option_list rest = {0};
   char *prefix = NULL;
   option options[] = {
-      {"out", 'o', OPTION_STRING, &out, "DIR", "where the shards go", true},
-      {"count", 'n', OPTION_INTEGER, &count, "N", "scenes (default 10k)", false},
+      {"out", 'o', OPTION_STRING, &out, "DIR", "output folder for the shards", true},
+      {"count", 'n', OPTION_INTEGER, &count, "N", "number of scenes (default 10k)", false},
       {"seed", 0, OPTION_INTEGER, &seed, "S", "seed (default 0)", false},
       {"split", 0, OPTION_STRING, &split, "train|heldout",
-       "heldout: shape and colour pairs that train never shows", false},
-      {"size", 0, OPTION_INTEGER, &size, "PIXELS", "side of an image (default 64)", false},
-      {"version", 0, OPTION_INTEGER, &version, "1|2", "which scenes (default 1; docs/data.md)",
+       "heldout: shape and colour pairs absent from train", false},
+      {"size", 0, OPTION_INTEGER, &size, "PIXELS", "side of an image in pixels (default 64)",
        false},
+      {"version", 0, OPTION_INTEGER, &version, "1|2",
+       "version of the scene generator (default 1; docs/data.md)", false},
       {"progress", 0, OPTION_FLAG, &has_progress, NULL, "--no-progress: no progress line", false},
       {0}};
   const command c = {"flip data scenes", "draw procedural scenes with compositional captions",
                      "--out DIR [OPTIONS]", options,
-                     "Scene i of a seed is always the same: any number, any part. Labels: shape, "
-                     "color, combo; version 2: count, texture, whole.\nCaptions name sides, so "
-                     "train with data.flip=false.\n\n"
+                     "Scene i of a seed is always the same, whatever the count. Labels: shape, "
+                     "color, combo; version 2: count, texture, whole.\nCaptions mention left and "
+                     "right, so train with data.flip=false.\n\n"
                      "example:\n  flip data scenes -o data/scenes -n 100k && flip data scenes -o "
                      "data/scenes -n 2k --split heldout"};
   err error = options_parse(&c, argc, argv, &rest, &is_help);
@@ -173,7 +175,7 @@ cleanup:
 }
 
 static void print_range(const char *name, const stats_range *r, const char *unit) {
-  printf("  %-14s %6ld … %ld … %ld %s (least, median, most)\n", name, (long)r->min, (long)r->median,
+  printf("  %-14s %6ld … %ld … %ld %s (min, median, max)\n", name, (long)r->min, (long)r->median,
          (long)r->max, unit);
 }
 
@@ -187,7 +189,7 @@ static void json_range(json_writer *w, const char *name, const stats_range *r) {
 
 static void print_stats(const data_stats *s) {
   char bytes[TEXT_NUMBER_SIZE];
-  printf("%ld samples, %s: %ld jpg, %ld png, %ld webp, %ld of an unknown kind\n", (long)s->samples,
+  printf("%ld samples, %s: %ld jpg, %ld png, %ld webp, %ld of unknown type\n", (long)s->samples,
          text_bytes((uint64_t)s->bytes, bytes), (long)s->jpg, (long)s->png, (long)s->webp,
          (long)s->unknown);
   print_range("width", &s->width, "pixels");
@@ -241,7 +243,7 @@ static int describe(int argc, char **argv) {
                      "example:\n  flip data stats 'data/openclipart/train-*.tar'"};
   err error = options_parse(&c, argc, argv, &shards, &is_help);
   if (error || is_help) goto cleanup;
-  if (!shards.count) FAIL(ERR_INPUT, "name the shards: paths, globs or {00000..00009} ranges");
+  if (!shards.count) FAIL(ERR_INPUT, "give the shards: paths, globs or {00000..00009} ranges");
   TRY(stats_collect((char *const *)(void *)shards.items, shards.count, &stats));
   if (as_json)
     TRY(print_stats_json(&stats));
@@ -261,19 +263,19 @@ static int verify(int argc, char **argv) {
   int64_t faults = 0, total = 0;
   option options[] = {{"json", 0, OPTION_FLAG, &as_json, NULL, "print JSON for scripts", false},
                       {0}};
-  const command c = {"flip data verify", "decode everything and name what is bad",
+  const command c = {"flip data verify", "decode every sample and report faults",
                      "SHARDS… [--json]", options,
                      "Exits 0 when every member can be read, 1 when some cannot.\n\n"
                      "example:\n  flip data verify 'data/openclipart/*.tar'"};
   err error = options_parse(&c, argc, argv, &shards, &is_help);
   if (error || is_help) goto cleanup;
-  if (!shards.count) FAIL(ERR_INPUT, "name the shards: paths, globs or {00000..00009} ranges");
+  if (!shards.count) FAIL(ERR_INPUT, "give the shards: paths, globs or {00000..00009} ranges");
   TRY(stats_verify((char *const *)(void *)shards.items, shards.count, &bad, &faults, &total));
   if (as_json) {
     printf("{\"samples\":%ld,\"faults\":%ld}\n", (long)total, (long)faults);
     fputs(strbuf_string(&bad), stderr);
   } else
-    printf("%s%ld samples looked at, %ld faults\n", strbuf_string(&bad), (long)total, (long)faults);
+    printf("%s%ld samples checked, %ld faults\n", strbuf_string(&bad), (long)total, (long)faults);
 cleanup:
   strbuf_free(&bad);
   options_free_list(&shards);
@@ -286,11 +288,10 @@ static int list_formats(int argc, char **argv) {
   option_list rest = {0};
   option options[] = {{0}};
   const command c = {
-      "flip data formats", "list what data.train and evaluation sets can name", "", options,
+      "flip data formats", "list the data formats for data.train and evaluation sets", "", options,
       "A source is FORMAT:LOCATION#KEY=VALUE,KEY=VALUE. The format may be left out for shards,\n"
-      "folders and files that end in .csv, .tsv, .json (COCO) or .jsonl. weight=2 shows a "
-      "source's\n"
-      "samples twice an epoch. docs/data.md has examples."};
+      "folders and files that end in .csv, .tsv, .json (COCO) or .jsonl. weight=2 repeats a\n"
+      "source's samples twice per epoch. docs/data.md has examples."};
   size_t count;
   const source_format *formats = source_formats(&count);
   err error = options_parse(&c, argc, argv, &rest, &is_help);
@@ -303,14 +304,14 @@ static int list_formats(int argc, char **argv) {
 
 int cmd_data(int argc, char **argv) {
   static const subcommand table[] = {
-      {"balance", "keep at most so many samples a caption term", cmd_data_balance},
-      {"emoji", "pack emoji and their names: a shifted test set", pack_emoji},
-      {"filter", "keep the samples that rules let through", cmd_data_filter},
-      {"formats", "list what data.train and evaluation sets can name", list_formats},
+      {"balance", "limit the number of samples per caption term", cmd_data_balance},
+      {"emoji", "pack emoji and their names, a test set with distribution shift", pack_emoji},
+      {"filter", "keep the samples that pass the given rules", cmd_data_filter},
+      {"formats", "list the data formats for data.train and evaluation sets", list_formats},
       {"openclipart", "pack Debian's openclipart drawings into shards", pack_openclipart},
       {"scenes", "draw procedural scenes with compositional captions", make_scenes},
       {"stats", "describe a set of shards", describe},
-      {"verify", "decode everything and name what is bad", verify},
+      {"verify", "decode every sample and report faults", verify},
       {0}};
   return options_dispatch("flip data", "make, describe and check shards of images and captions",
                           table, argc, argv);

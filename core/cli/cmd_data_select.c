@@ -12,12 +12,12 @@
 
 static err open_sources(const option_list *sources, const select_output *output, dataset **data) {
   if (!sources->count)
-    return err_new(ERR_INPUT, "name the data: shards, or FORMAT:LOCATION (flip data formats)");
+    return err_new(ERR_INPUT, "give the data: shards, or FORMAT:LOCATION (flip data formats)");
   if (output->shard_size < 1) return err_new(ERR_INPUT, "--shard-size: at least 1");
   err error = dataset_open((char *const *)(void *)sources->items, sources->count, data);
   if (!error && *dataset_warnings(*data, NULL)) fputs(dataset_warnings(*data, NULL), stderr);
   if (!error && !dataset_count(*data))
-    error = err_new(ERR_INPUT, "%s: holds no samples", sources->items[0]);
+    error = err_new(ERR_INPUT, "%s: contains no samples", sources->items[0]);
   return error;
 }
 
@@ -26,8 +26,8 @@ static err print_result(const select_output *output, const select_result *r, boo
   if (as_json)
     fputs(strbuf_string(&r->report), stdout);
   else
-    printf("%s/kept-*.tar: %ld of %ld samples (%ld shards); %ld left out, of which left_out.tsv "
-           "says why and report.json how many\n",
+    printf("%s/kept-*.tar: %ld of %ld samples (%ld shards); %ld left out (reasons in left_out.tsv, "
+           "counts in report.json)\n",
            output->out, (long)r->kept, (long)r->samples, (long)r->shards, (long)r->left_out);
   return NULL;
 }
@@ -42,34 +42,38 @@ int cmd_data_filter(int argc, char **argv) {
   dataset *data = NULL;
   select_result result = {0};
   option options[] = {
-      {"out", 'o', OPTION_STRING, &o.out, "DIR", "where the new shards and the report go", true},
-      {"min-words", 0, OPTION_INTEGER, &r.min_words, "N", "words of a caption at least", false},
-      {"max-words", 0, OPTION_INTEGER, &r.max_words, "N", "words of a caption at most", false},
-      {"min-characters", 0, OPTION_INTEGER, &r.min_characters, "N", "characters at least", false},
-      {"max-characters", 0, OPTION_INTEGER, &r.max_characters, "N", "characters at most", false},
+      {"out", 'o', OPTION_STRING, &o.out, "DIR", "output folder for the new shards and the report",
+       true},
+      {"min-words", 0, OPTION_INTEGER, &r.min_words, "N", "minimum words in a caption", false},
+      {"max-words", 0, OPTION_INTEGER, &r.max_words, "N", "maximum words in a caption", false},
+      {"min-characters", 0, OPTION_INTEGER, &r.min_characters, "N",
+       "minimum characters in a caption", false},
+      {"max-characters", 0, OPTION_INTEGER, &r.max_characters, "N",
+       "maximum characters in a caption", false},
       {"min-letters", 0, OPTION_NUMBER, &r.min_letters, "SHARE",
-       "letters among a caption's characters at least, white space apart", false},
-      {"min-side", 0, OPTION_INTEGER, &r.min_side, "PIXELS", "shorter side at least", false},
-      {"max-side", 0, OPTION_INTEGER, &r.max_side, "PIXELS", "longer side at most", false},
-      {"max-aspect", 0, OPTION_NUMBER, &r.max_aspect, "RATIO", "longer over shorter side at most",
-       false},
+       "minimum fraction of letters among a caption's non-space characters", false},
+      {"min-side", 0, OPTION_INTEGER, &r.min_side, "PIXELS", "minimum shorter side", false},
+      {"max-side", 0, OPTION_INTEGER, &r.max_side, "PIXELS", "maximum longer side", false},
+      {"max-aspect", 0, OPTION_NUMBER, &r.max_aspect, "RATIO",
+       "maximum ratio of longer to shorter side", false},
       {"duplicates", 0, OPTION_INTEGER, &duplicates, "BITS",
-       "leave out copies whose perceptual hash differs in so many of 64 bits at most (0 to 7)",
-       false},
+       "leave out copies whose perceptual hashes differ in at most N of 64 bits (0 to 7)", false},
       {"min-score", 0, OPTION_NUMBER, &r.min_score, "COSINE",
-       "image and caption at least so near under --model (CLIP's own data: 0.28 to 0.3)", false},
+       "minimum cosine similarity of image and caption under --model (CLIP-filtered data sets use "
+       "0.28 to 0.3)",
+       false},
       {"model", 'm', OPTION_STRING, &r.model, "PATH",
        "for --min-score: checkpoint, run folder, or a model that flip convert reads", false},
       {"set", 's', OPTION_LIST, &sets, "KEY=VALUE", "for --model: change a setting", false},
-      {"shard-size", 0, OPTION_INTEGER, &o.shard_size, "N", "samples a shard (default 1000)",
+      {"shard-size", 0, OPTION_INTEGER, &o.shard_size, "N", "samples per shard (default 1000)",
        false},
       {"progress", 0, OPTION_FLAG, &o.has_progress, NULL, "--no-progress: no progress line", false},
       {"json", 0, OPTION_FLAG, &as_json, NULL, "print the report as JSON", false},
       {0}};
-  const command c = {"flip data filter", "keep the samples that rules let through",
+  const command c = {"flip data filter", "keep the samples that pass the given rules",
                      "--out DIR [RULES] SOURCES…", options,
                      "Writes new shards, left_out.tsv (which sample, which rule, which value) and\n"
-                     "report.json. A rule that is not given takes nothing out.\n\n"
+                     "report.json. Rules that are not given remove nothing.\n\n"
                      "example:\n  flip data filter -o clean --min-words 3 --min-side 200 "
                      "--max-aspect 3 --duplicates 3 'laion/*.tar'\n"
                      "  flip data filter -o near -m clip-vit-base-patch32 --min-score 0.28 "
@@ -79,7 +83,7 @@ int cmd_data_filter(int argc, char **argv) {
   if (duplicates < -1 || duplicates > IMAGE_HASH_FARTHEST)
     FAIL(ERR_INPUT, "--duplicates: %ld is outside [0, %d]", (long)duplicates, IMAGE_HASH_FARTHEST);
   if ((r.model != NULL) != (r.min_score > -2))
-    FAIL(ERR_INPUT, "--min-score and --model go together: a score is under a model");
+    FAIL(ERR_INPUT, "--min-score and --model go together: a score needs a model");
   r.duplicates = (int)duplicates;
   TRY(open_sources(&sources, &o, &data));
   if (r.model) {
@@ -106,19 +110,20 @@ int cmd_data_balance(int argc, char **argv) {
   dataset *data = NULL;
   select_result result = {0};
   option options[] = {
-      {"out", 'o', OPTION_STRING, &o.out, "DIR", "where the new shards and the report go", true},
-      {"per-term", 't', OPTION_INTEGER, &r.per_term, "N", "samples a term may have", true},
+      {"out", 'o', OPTION_STRING, &o.out, "DIR", "output folder for the new shards and the report",
+       true},
+      {"per-term", 't', OPTION_INTEGER, &r.per_term, "N", "maximum samples per term", true},
       {"terms", 0, OPTION_STRING, &r.terms, "FILE",
-       "terms, one a line, up to 8 words each (default: every word of the captions)", false},
-      {"seed", 0, OPTION_INTEGER, &seed, "S", "which samples of a full term stay (default 0)",
-       false},
-      {"shard-size", 0, OPTION_INTEGER, &o.shard_size, "N", "samples a shard (default 1000)",
+       "terms, one per line, up to 8 words each (default: every word of the captions)", false},
+      {"seed", 0, OPTION_INTEGER, &seed, "S",
+       "seed for choosing the samples kept for a full term (default 0)", false},
+      {"shard-size", 0, OPTION_INTEGER, &o.shard_size, "N", "samples per shard (default 1000)",
        false},
       {"progress", 0, OPTION_FLAG, &o.has_progress, NULL, "--no-progress: no progress line", false},
       {"json", 0, OPTION_FLAG, &as_json, NULL, "print the report as JSON", false},
       {0}};
   const command c = {
-      "flip data balance", "keep at most so many samples a caption term",
+      "flip data balance", "limit the number of samples per caption term",
       "--out DIR --per-term N SOURCES…", options,
       "Each sample is counted under the rarest term of its caption. Writes new shards,\n"
       "left_out.tsv (which sample, under which term) and report.json.\n\n"

@@ -33,7 +33,7 @@ static err check_options(const dream_options *o) {
   if (o->views < 2 || o->views > 4096)
     return err_new(ERR_INPUT, "--views: %ld is outside [2, 4096]", (long)o->views);
   if (!(o->rate > 0) || !(o->smoothness >= 0))
-    return err_new(ERR_INPUT, "--rate is above 0, --smoothness not below it");
+    return err_new(ERR_INPUT, "--rate must be above 0, and --smoothness at least 0");
   return NULL;
 }
 
@@ -67,27 +67,28 @@ int cmd_dream(int argc, char **argv) {
   option options[] = {
       {"model", 'm', OPTION_STRING, &model, "PATH",
        "checkpoint, run folder, or a model that flip convert reads", true},
-      {"text", 't', OPTION_STRING, &text, "WORDS", "what the image is to be liked for", true},
-      {"out", 'o', OPTION_STRING, &out, "FILE.png", "where the image goes", true},
-      {"size", 0, OPTION_INTEGER, &o.size, "PIXELS", "its side (default: the model's)", false},
+      {"text", 't', OPTION_STRING, &text, "WORDS",
+       "text prompt whose similarity to the image is maximised", true},
+      {"out", 'o', OPTION_STRING, &out, "FILE.png", "output file", true},
+      {"size", 0, OPTION_INTEGER, &o.size, "PIXELS",
+       "side of the image (default: the model's input size)", false},
       {"steps", 0, OPTION_INTEGER, &o.steps, "N", "steps of Adam (default 200)", false},
-      {"views", 0, OPTION_INTEGER, &o.views, "N", "random views a step (default 16)", false},
+      {"views", 0, OPTION_INTEGER, &o.views, "N", "random crops per step (default 16)", false},
       {"rate", 0, OPTION_NUMBER, &o.rate, "R", "learning rate (default 0.05)", false},
       {"smoothness", 0, OPTION_NUMBER, &o.smoothness, "W",
-       "weight against differences of neighbours (default 1)", false},
-      {"seed", 0, OPTION_INTEGER, &seed, "N", "of the first canvas and the views", false},
+       "weight of the total-variation penalty (default 1)", false},
+      {"seed", 0, OPTION_INTEGER, &seed, "N", "seed of the initial image and the crops", false},
       {"progress", 0, OPTION_FLAG, &has_progress, NULL, "--no-progress: no progress line", false},
       {"set", 's', OPTION_LIST, &sets, "KEY=VALUE", "change a setting", false},
       {0}};
   const command c = {
-      "flip dream", "draw what a model likes best for a text",
+      "flip dream", "optimise an image for a model's similarity to a text",
       "--model PATH --text WORDS --out FILE.png [OPTIONS]", options,
       "Optimises pixels until random crops of them score high for the text. The image shows what "
       "the\n"
-      "model looks for, colours and coarse shapes at best. It is no image generator: nothing here\n"
-      "knows how pictures look, and a high score can come from patterns that mean nothing to "
-      "people.\n"
-      "For pictures that exist, see flip retrieve. The same options give the same image.\n\n"
+      "model looks for, colours and coarse shapes at best. It is not an image generator: there\n"
+      "is no image prior, and a high score can come from patterns that mean nothing to people.\n"
+      "To search existing images, use flip retrieve. The same options give the same image.\n\n"
       "example:\n"
       "  flip dream -m RUN -t 'a red apple' -o apple.png --steps 300"};
   err error = options_parse(&c, argc, argv, &rest, &is_help);

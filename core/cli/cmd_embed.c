@@ -24,8 +24,8 @@ static err embed_images(trained *t, const option_list *places, const char *out) 
   int64_t missing = warnings.length > 0;
   for (size_t i = 0; i < warnings.length; i++) missing += warnings.data[i] == '\n';
   if (missing)
-    log_warning("%ld of %ld images not decoded, a row of NaN each:\n%s", (long)missing, (long)count,
-                strbuf_string(&warnings));
+    log_warning("%ld of %ld images could not be decoded; their rows are NaN:\n%s", (long)missing,
+                (long)count, strbuf_string(&warnings));
   printf("%s: %ld x %ld, images\n", out, (long)count, (long)width);
 cleanup:
   free(rows);
@@ -61,17 +61,18 @@ int cmd_embed(int argc, char **argv) {
       {"model", 'm', OPTION_STRING, &model, "PATH",
        "checkpoint, run folder, or a model that flip convert reads", true},
       {"images", 'i', OPTION_LIST, &images, "DIR|SHARDS",
-       "a folder of image files, or shards; may be given many times", false},
-      {"texts", 't', OPTION_STRING, &texts, "FILE", "one text a line", false},
+       "folder of image files, or shards; may be repeated", false},
+      {"texts", 't', OPTION_STRING, &texts, "FILE", "one text per line", false},
       {"out", 'o', OPTION_STRING, &out, "FILE.npy", "[rows, width] fp32, for numpy.load", true},
       {"set", 's', OPTION_LIST, &sets, "KEY=VALUE", "change a setting", false},
       {0}};
   const command c = {
       "flip embed", "write embeddings of images or texts as .npy",
       "--model PATH (--images DIR|SHARDS | --texts FILE) --out X.npy", options,
-      "Rows are of unit length and in the order of the input: shards as named, files of a folder\n"
-      "by their path, texts by line. An image that cannot be decoded is a row of NaN, and "
-      "named.\n\n"
+      "Rows have unit length and follow the order of the input: shards as given, files of a "
+      "folder\n"
+      "by path, texts by line. An image that cannot be decoded gets a row of NaN and a "
+      "warning.\n\n"
       "examples:\n"
       "  flip embed -m RUN --images 'data/openclipart/heldout-*.tar' -o images.npy\n"
       "  flip embed -m clip-vit-base-patch32 --texts captions.txt -o texts.npy \\\n"

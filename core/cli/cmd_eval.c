@@ -33,7 +33,7 @@ static void print_retrieval(const char *name, const eval_retrieval *r) {
          100 * r->chance_r1, (long)r->images, (long)r->texts);
 }
 
-/* What the set left out or passed over. */
+/* What the set left out or skipped. */
 static void warn_of(eval_set *set) {
   const char *warnings = eval_set_new_warnings(set);
   if (*warnings) log_warning("skipped: %s", warnings);
@@ -144,7 +144,7 @@ static err run_suite(const char *path, trained *t, bool as_json) {
 static err read_probe(bool is_probe, request *r) {
   bool has_lars = r->lars.epochs || r->lars.batch || r->lars.rate != 0 || !r->augments;
   if (is_probe && !r->train)
-    return err_new(ERR_INPUT, "name the set that the probe is fitted on: --train FILE");
+    return err_new(ERR_INPUT, "give the set that the probe is fitted on: --train FILE");
   if (!is_probe && (r->train || r->c != 0 || r->method || has_lars))
     return err_new(ERR_INPUT, "--train, --method and their options belong to flip eval probe");
   r->lars.is_plain = !r->augments;
@@ -172,7 +172,7 @@ static err read_task(const option_list *words, request *r) {
   if (!is_known)
     return err_new(ERR_INPUT, "unknown task '%s': zeroshot, retrieval, probe or suite", r->task);
   if (is_suite && words->count < 2)
-    return err_new(ERR_INPUT, "name the suite's file: flip eval suite FILE");
+    return err_new(ERR_INPUT, "give the suite file: flip eval suite FILE");
   err error = read_probe(is_probe, r);
   if (is_suite) r->suite = words->items[1];
   return error;
@@ -183,8 +183,7 @@ static err run_request(const request *r, trained *t) {
   const char *const *sets =
       r->sets.count ? r->sets.items : (const char *const *)t->s.eval_sets.items;
   size_t count = r->sets.count ? r->sets.count : t->s.eval_sets.count;
-  if (!count)
-    return err_new(ERR_INPUT, "the run names no evaluation set: give one with --set-file");
+  if (!count) return err_new(ERR_INPUT, "the run has no evaluation set: give one with --set-file");
   err error = NULL;
   for (size_t i = 0; i < count && !error; i++)
     error = r->train ? run_probe(r, sets[i], t) : eval_one(sets[i], t, r->task, r->as_json);
@@ -201,29 +200,33 @@ int cmd_eval(int argc, char **argv) {
        "checkpoint, run folder (its newest), or a model that flip convert reads", true},
       {"set-file", 'f', OPTION_LIST, &r.sets, "FILE",
        "evaluation set (YAML); default: those of the run's settings", false},
-      {"train", 0, OPTION_STRING, &r.train, "FILE", "probe: the set that it is fitted on", false},
+      {"train", 0, OPTION_STRING, &r.train, "FILE", "probe: set that it is fitted on", false},
       {"c", 0, OPTION_NUMBER, &r.c, "C",
-       "probe: the inverse regulariser; default: swept on a fifth of the training images", false},
+       "probe: inverse regularisation strength; default: chosen on a validation split of a fifth "
+       "of the training images",
+       false},
       {"method", 0, OPTION_STRING, &r.method, "lbfgs|lars",
-       "probe: logistic regression (default), or the paper's recipe", false},
+       "probe: logistic regression by L-BFGS (default), or LARS as in the paper", false},
       {"epochs", 0, OPTION_INTEGER, &r.lars.epochs, "N", "probe by LARS: epochs (90)", false},
       {"batch", 0, OPTION_INTEGER, &r.lars.batch, "N",
-       "probe by LARS: batch (16384, fewer where that leaves less than 78 updates an epoch)",
+       "probe by LARS: batch size (16384, or less so that an epoch has at least 78 updates)",
        false},
-      {"rate", 0, OPTION_NUMBER, &r.lars.rate, "RATE", "probe by LARS: peak rate (0.64)", false},
+      {"rate", 0, OPTION_NUMBER, &r.lars.rate, "RATE", "probe by LARS: peak learning rate (0.64)",
+       false},
       {"augment", 0, OPTION_FLAG, &r.augments, NULL,
-       "probe by LARS: random crops, encoded anew each epoch (the default); --no-augment: "
+       "probe by LARS: random crops, re-encoded each epoch (default); --no-augment: "
        "images encoded once, uncropped",
        false},
       {"set", 's', OPTION_LIST, &settings_changed, "KEY=VALUE",
        "change a setting: eval.mask_ratio=0.5 evaluates on half of the patches", false},
-      {"json", 0, OPTION_FLAG, &r.as_json, NULL, "one JSON object a set", false},
+      {"json", 0, OPTION_FLAG, &r.as_json, NULL, "one JSON object per set", false},
       {0}};
   const command c = {
       "flip eval", "measure a model: zero-shot, retrieval, linear probe, a suite of sets",
       "[zeroshot|retrieval|probe|suite FILE] --model PATH [--set-file FILE]… [OPTIONS]", options,
-      "Without a task, all tasks that the set names are run (probe apart, which needs --train).\n"
-      "A suite is a list of sets, tabled beside published numbers (docs/models.md).\n\n"
+      "Without a task, all tasks named in the set are run, except probe, which needs --train.\n"
+      "A suite is a list of sets; its table shows published numbers for comparison "
+      "(docs/models.md).\n\n"
       "examples:\n"
       "  flip eval zeroshot -m results/quickstart/RUN -f experiments/evals/emoji.yaml\n"
       "  flip eval -m RUN/checkpoints/step-000000200.safetensors --set eval.mask_ratio=0.5\n"

@@ -1,4 +1,4 @@
-/* `flip inputs`: every file that a run reads, with what tells it from another of the same name. */
+/* `flip inputs`: every file that a run reads, with its size and fingerprint. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -113,7 +113,7 @@ static void write_text(strbuf *out, const input *in) {
   strbuf_format(out, "%-11s", in->role);
   for (size_t i = 0; i < in->name_count; i++) strbuf_format(out, " %s", in->names[i]);
   if (in->problem) {
-    strbuf_format(out, "\n            not here: %s\n", err_message(in->problem));
+    strbuf_format(out, "\n            missing: %s\n", err_message(in->problem));
     return;
   }
   strbuf_format(out, "\n            ");
@@ -297,19 +297,20 @@ int cmd_inputs(int argc, char **argv) {
   size_t missing = 0;
   option_list sets = {0}, rest = {0};
   settings s;
-  option options[] = {{"config", 'c', OPTION_STRING, &config, "FILE", "run file (YAML)", true},
-                      {"set", 's', OPTION_LIST, &sets, "KEY=VALUE",
-                       "change one setting; may be given many times", false},
-                      {"json", 0, OPTION_FLAG, &as_json, NULL, "print JSON for scripts", false},
-                      {0}};
+  option options[] = {
+      {"config", 'c', OPTION_STRING, &config, "FILE", "run file (YAML)", true},
+      {"set", 's', OPTION_LIST, &sets, "KEY=VALUE", "change one setting; may be repeated", false},
+      {"json", 0, OPTION_FLAG, &as_json, NULL, "print JSON for scripts", false},
+      {0}};
   const command c = {
-      "flip inputs", "the files that a run reads, and whether they are here",
+      "flip inputs", "list the files that a run reads, and whether they exist",
       "--config FILE [OPTIONS]", options,
-      "Training data, vocabulary, weights, evaluation sets and what those name, with sizes and\n"
-      "fingerprints. Paths are relative to the current folder, as in training.\n\n"
+      "Training data, vocabulary, weights, evaluation sets and the files they reference, with "
+      "sizes\n"
+      "and fingerprints. Paths are relative to the current folder, as in training.\n\n"
       "example:\n"
       "  flip inputs -c experiments/presets/mini.yaml\n\n"
-      "exit status: 0 all are here (with --json always); 1 some are not; 2 wrong usage"};
+      "exit status: 0 all exist (always with --json); 1 some are missing; 2 usage error"};
   err error = options_parse(&c, argc, argv, &rest, &is_help);
   if (error || is_help) goto cleanup;
   TRY(settings_load(config, &s));

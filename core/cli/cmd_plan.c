@@ -17,7 +17,7 @@ static err count_vocabulary(const settings *s, int64_t *count) {
                                   : err_new(ERR_INPUT, "text.vocabulary is not set");
   if (error && err_kind_of(error) == ERR_MEMORY) return error;
   if (error)
-    log_warning("%s; counting with %ld entries, as the published one has", err_message(error),
+    log_warning("%s; counting with %ld entries, as in the published vocabulary", err_message(error),
                 (long)*count);
   else
     *count = tokenizer_vocabulary_size(words);
@@ -74,7 +74,7 @@ static void print_plan(const settings *s, const model_counts *c) {
          "  text:  %ld tokens\n\n",
          (long)c->encoded_patches, (long)c->patches, s->mask_ratio, (long)c->image_tokens,
          (long)c->text_tokens);
-  printf("forward FLOPs of a sample (2 x multiply-adds of matrix products)\n");
+  printf("forward FLOPs per sample (2 x multiply-adds of matrix products)\n");
   print_part("patch embedding", c->image_embed, forward);
   print_part("image dense layers", c->image_dense, forward);
   print_part("image attention", c->image_attention, forward);
@@ -82,9 +82,9 @@ static void print_plan(const settings *s, const model_counts *c) {
   print_part("text attention", c->text_attention, forward);
   print_part("projections", c->image_projection + c->text_projection, forward);
   print_part("total", forward, forward);
-  printf("  image tower: %.3f of the same without a mask\n",
+  printf("  image tower: %.3f of the FLOPs without masking\n",
          c->forward_image / c->forward_image_unmasked);
-  printf("  training: %.3f GFLOP a sample (3 x forward)\n\n", c->train_sample / 1e9);
+  printf("  training: %.3f GFLOP per sample (3 x forward)\n\n", c->train_sample / 1e9);
   printf("memory for training (batch %ld, micro-batch %ld)\n", (long)s->batch_size,
          (long)(s->micro_batch_size ? s->micro_batch_size : s->batch_size));
   const size_t *bytes = c->memory.bytes;
@@ -108,11 +108,11 @@ int cmd_plan(int argc, char **argv) {
   bool as_json = false, is_help = false, has_settings = false;
   option_list sets = {0}, rest = {0};
   settings s;
-  option options[] = {{"config", 'c', OPTION_STRING, &config, "FILE", "run file (YAML)", true},
-                      {"set", 's', OPTION_LIST, &sets, "KEY=VALUE",
-                       "change one setting; may be given many times", false},
-                      {"json", 0, OPTION_FLAG, &as_json, NULL, "print JSON for scripts", false},
-                      {0}};
+  option options[] = {
+      {"config", 'c', OPTION_STRING, &config, "FILE", "run file (YAML)", true},
+      {"set", 's', OPTION_LIST, &sets, "KEY=VALUE", "change one setting; may be repeated", false},
+      {"json", 0, OPTION_FLAG, &as_json, NULL, "print JSON for scripts", false},
+      {0}};
   const command c = {
       "flip plan", "parameters, FLOPs and memory of a run, before it starts",
       "--config FILE [OPTIONS]", options,

@@ -23,9 +23,9 @@ static err check_request(const request *r) {
   if (by_text == by_image)
     return err_new(ERR_INPUT, "give one query: --text WORDS, or --image FILE");
   if (by_text && (!r->images.count || r->texts))
-    return err_new(ERR_INPUT, "--text is sought among --images DIR|SHARDS");
+    return err_new(ERR_INPUT, "--text needs --images DIR|SHARDS to search");
   if (by_image && (!r->texts || r->images.count))
-    return err_new(ERR_INPUT, "--image is sought among --texts FILE");
+    return err_new(ERR_INPUT, "--image needs --texts FILE to search");
   if (r->top < 1 || r->top > 10000)
     return err_new(ERR_INPUT, "--top: %ld is outside [1, 10000]", (long)r->top);
   return NULL;
@@ -80,7 +80,8 @@ static err find_images(const request *r, trained *t, gallery_hit *hits) {
   if (!query || !rows) FAIL(ERR_MEMORY, "out of memory: embeddings");
   TRY(trained_embed_texts(t, &words, 1, query));
   TRY(pictures_embed(all, &how, t->model, rows, &warnings));
-  if (warnings.length) log_warning("not decoded, and passed over:\n%s", strbuf_string(&warnings));
+  if (warnings.length)
+    log_warning("images that could not be decoded were skipped:\n%s", strbuf_string(&warnings));
   int64_t found = gallery_best(query, rows, pictures_count(all), width, r->top, hits);
   TRY(print_pictures(r, all, hits, found));
   if (r->html) {
@@ -144,19 +145,21 @@ int cmd_retrieve(int argc, char **argv) {
   option options[] = {
       {"model", 'm', OPTION_STRING, &model, "PATH",
        "checkpoint, run folder, or a model that flip convert reads", true},
-      {"text", 't', OPTION_STRING, &r.text, "WORDS", "the query, sought among images", false},
-      {"images", 'i', OPTION_LIST, &r.images, "DIR|SHARDS", "where it is sought", false},
-      {"image", 0, OPTION_STRING, &r.image, "FILE", "the query, sought among texts", false},
-      {"texts", 0, OPTION_STRING, &r.texts, "FILE", "where it is sought: one text a line", false},
-      {"top", 'n', OPTION_INTEGER, &r.top, "N", "how many are shown (default 12)", false},
-      {"html", 0, OPTION_STRING, &r.html, "FILE", "also a page that shows them", false},
-      {"json", 0, OPTION_FLAG, &r.as_json, NULL, "one JSON object a hit", false},
+      {"text", 't', OPTION_STRING, &r.text, "WORDS", "text query, searched among images", false},
+      {"images", 'i', OPTION_LIST, &r.images, "DIR|SHARDS", "images to search", false},
+      {"image", 0, OPTION_STRING, &r.image, "FILE", "image query, searched among texts", false},
+      {"texts", 0, OPTION_STRING, &r.texts, "FILE", "texts to search, one per line", false},
+      {"top", 'n', OPTION_INTEGER, &r.top, "N", "number of results (default 12)", false},
+      {"html", 0, OPTION_STRING, &r.html, "FILE", "also write the results as an HTML page", false},
+      {"json", 0, OPTION_FLAG, &r.as_json, NULL, "one JSON object per result", false},
       {"set", 's', OPTION_LIST, &sets, "KEY=VALUE", "change a setting", false},
       {0}};
   const command c = {
-      "flip retrieve", "find the images that fit a text, or the texts that fit an image",
+      "flip retrieve",
+      "find the images that best match a text, or the texts that best match an image",
       "--model PATH (--text WORDS --images DIR|SHARDS | --image FILE --texts FILE)", options,
-      "Finds what is there; it makes nothing. The score is the cosine of the two embeddings.\n\n"
+      "Searches existing images and texts; nothing is generated. The score is the cosine of the "
+      "two embeddings.\n\n"
       "examples:\n"
       "  flip retrieve -m RUN -t 'a red apple' -i 'data/openclipart/heldout-*.tar' --html "
       "out.html\n"

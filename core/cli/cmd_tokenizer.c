@@ -39,7 +39,7 @@ static err read_captions(const option_list *shards, char ***captions, size_t *co
     dataset_sample_free(&sample);
   }
   if (unreadable) log_warning("%zu captions of %zu cannot be read", unreadable, rows);
-  if (!error && !used) error = err_new(ERR_INPUT, "the shards hold no captions");
+  if (!error && !used) error = err_new(ERR_INPUT, "the shards contain no captions");
   dataset_close(data);
   *captions = list;
   *count = used;
@@ -54,10 +54,10 @@ static int train(int argc, char **argv) {
   char **captions = NULL;
   size_t count = 0;
   option options[] = {
-      {"out", 'o', OPTION_STRING, &out, "FILE", "vocabulary to write, one token a line", true},
-      {"size", 0, OPTION_INTEGER, &size, "N", "entries at most (default 8192)", false},
+      {"out", 'o', OPTION_STRING, &out, "FILE", "vocabulary to write, one token per line", true},
+      {"size", 0, OPTION_INTEGER, &size, "N", "maximum entries (default 8192)", false},
       {"min-count", 0, OPTION_INTEGER, &min_count, "N",
-       "characters and pairs seen less often are left out (default 2)", false},
+       "minimum count of characters and pairs (default 2)", false},
       {0}};
   const command c = {"flip tokenizer train", "learn a WordPiece vocabulary from captions",
                      "--out vocab.txt SHARDS…", options,
@@ -65,7 +65,7 @@ static int train(int argc, char **argv) {
                      "'data/openclipart/train-*.tar'"};
   err error = options_parse(&c, argc, argv, &shards, &is_help);
   if (error || is_help) goto cleanup;
-  if (!shards.count) FAIL(ERR_INPUT, "name the shards whose captions are to be learnt from");
+  if (!shards.count) FAIL(ERR_INPUT, "give the shards whose captions to learn from");
   TRY(read_captions(&shards, &captions, &count));
   TRY(tokenizer_train((const char *const *)captions, count, size, min_count, out));
   tokenizer *made = NULL;
@@ -106,14 +106,14 @@ static int encode(int argc, char **argv) {
       {"vocabulary", 'v', OPTION_STRING, &vocabulary, "FILE",
        "vocab.txt, or CLIP's bpe_simple_vocab_16e6.txt.gz", true},
       {"tokenizer", 't', OPTION_STRING, &kind_name, "KIND",
-       "wordpiece (default), bpe or bpe_huggingface, as text.tokenizer", false},
+       "wordpiece (default), bpe or bpe_huggingface; see text.tokenizer", false},
       {"special-tokens", 0, OPTION_STRING, &special_name, "WHICH",
-       "none (default) or both, as text.special_tokens", false},
-      {"length", 0, OPTION_INTEGER, &length, "N", "tokens at most (default 32)", false},
+       "none (default) or both; see text.special_tokens", false},
+      {"length", 0, OPTION_INTEGER, &length, "N", "maximum tokens (default 32)", false},
       {0}};
-  const command c = {"flip tokenizer encode", "show how texts are cut into tokens",
+  const command c = {"flip tokenizer encode", "show how texts are split into tokens",
                      "--vocabulary FILE TEXT…", options,
-                     "Every text a line: TOKEN:NUMBER.\n\n"
+                     "Prints one line per text: TOKEN:ID ….\n\n"
                      "examples:\n"
                      "  flip tokenizer encode -v data/openclipart/vocab.txt 'a red apple'\n"
                      "  flip tokenizer encode -v bpe_simple_vocab_16e6.txt.gz -t bpe --length 77 "
@@ -141,7 +141,7 @@ cleanup:
 
 int cmd_tokenizer(int argc, char **argv) {
   static const subcommand table[] = {{"train", "learn a WordPiece vocabulary from captions", train},
-                                     {"encode", "show how texts are cut into tokens", encode},
+                                     {"encode", "show how texts are split into tokens", encode},
                                      {0}};
   return options_dispatch("flip tokenizer", "train a vocabulary from captions, or try one", table,
                           argc, argv);

@@ -53,26 +53,25 @@ int cmd_train(int argc, char **argv) {
   bool is_resuming = false, has_progress = true, wants_list = false, is_help = false;
   option_list sets = {0}, rest = {0};
   option options[] = {
-      {"config", 'c', OPTION_STRING, &config, "FILE", "run file (YAML); its bases are merged in",
-       false},
-      {"set", 's', OPTION_LIST, &sets, "KEY=VALUE", "change one setting; may be given many times",
-       false},
+      {"config", 'c', OPTION_STRING, &config, "FILE",
+       "run file (YAML); its base files are merged in", false},
+      {"set", 's', OPTION_LIST, &sets, "KEY=VALUE", "change one setting; may be repeated", false},
       {"out", 'o', OPTION_STRING, &out, "DIR", "run folder: config.yaml, events, checkpoints",
        false},
       {"device", 'd', OPTION_STRING, &device, "auto|cpu|cuda",
-       "where the model runs; short for --set device=…", false},
+       "device to train on; short for --set device=…", false},
       {"resume", 'r', OPTION_FLAG, &is_resuming, NULL, "continue from the newest checkpoint in DIR",
        false},
       {"events", 'e', OPTION_STRING, &events, "FD|FILE",
-       "where events go (default DIR/events.jsonl; docs/events.md)", false},
+       "file for events (default DIR/events.jsonl; docs/events.md)", false},
       {"progress", 0, OPTION_FLAG, &has_progress, NULL, "--no-progress: no progress line", false},
       {"list-settings", 0, OPTION_FLAG, &wants_list, NULL,
        "print every setting, its default and meaning", false},
       {0}};
   const command c = {
       "flip train", "train a model from a run file", "--config FILE --out DIR [OPTIONS]", options,
-      "SIGINT, SIGTERM or SIGUSR1 finishes the step, writes a checkpoint and exits 130; --resume then ends\n"
-      "with the same bits as a run that was never stopped.\n\n"
+      "SIGINT, SIGTERM or SIGUSR1 finishes the step, writes a checkpoint and exits 130. A run\n"
+      "continued with --resume ends with the same bits as an uninterrupted one.\n\n"
       "examples:\n"
       "  flip train -c experiments/presets/mini.yaml -s samples=10k -s mask_ratio=0.5 -o /tmp/run\n"
       "  flip train -c run.yaml -o /tmp/run --device cuda\n"
@@ -85,11 +84,11 @@ int cmd_train(int argc, char **argv) {
       error = err_new(ERR_INPUT, "unexpected word '%s'", rest.items[0]);
     else if (!config || !out)
       error =
-          err_new(ERR_INPUT, "--config FILE and --out DIR are needed (see 'flip train --help')");
+          err_new(ERR_INPUT, "--config FILE and --out DIR are required (see 'flip train --help')");
     struct sigaction action = {.sa_handler = on_signal};
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
-    sigaction(SIGUSR1, &action, NULL); /* which mpirun hands on to every rank */
+    sigaction(SIGUSR1, &action, NULL); /* which mpirun forwards to every rank */
     const trainer_options how = {out, events, is_resuming, has_progress, &stop_requested};
     if (!error) error = run(config, device, &sets, &how);
   }

@@ -1,4 +1,4 @@
-/* The subcommands of `flip`. Each takes its own words (argv[0] is the subcommand's name) and
+/* The subcommands of `flip`. Each parses its own arguments (argv[0] is the subcommand's name) and
  * returns the exit status: 0 done, 1 failed, 2 wrong usage or input, 130 interrupted. */
 #ifndef FLIP_CLI_COMMANDS_H
 #define FLIP_CLI_COMMANDS_H

@@ -1,4 +1,4 @@
-/* How near each sample's image and caption are under a model: for `flip data filter`. */
+/* Similarity of each sample's image and caption under a model: for `flip data filter`. */
 #ifndef FLIP_CLI_DATA_SCORE_H
 #define FLIP_CLI_DATA_SCORE_H
 

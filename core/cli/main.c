@@ -13,13 +13,13 @@ int main(int argc, char **argv) {
       {"train", "train a model from a run file", cmd_train},
       {"eval", "measure a model: zero-shot, retrieval, linear probe, suites", cmd_eval},
       {"plan", "parameters, FLOPs and memory of a run, before it starts", cmd_plan},
-      {"inputs", "the files that a run reads, and whether they are here", cmd_inputs},
+      {"inputs", "list the files that a run reads, and whether they exist", cmd_inputs},
       {"bench", "measure this machine: ops, training step, loader", cmd_bench},
       {"data", "make, describe and check shards of images and captions", cmd_data},
       {"embed", "write embeddings of images or texts as .npy", cmd_embed},
       {"retrieve", "find images for a text, or texts for an image", cmd_retrieve},
-      {"dream", "draw what a model likes best for a text", cmd_dream},
-      {"convert", "weights from and to transformers and open_clip", cmd_convert},
+      {"dream", "optimise an image for a model's similarity to a text", cmd_dream},
+      {"convert", "convert convert convert weights from and to transformers and open_clip", cmd_convert},
       {"tokenizer", "train a vocabulary from captions, or try one", cmd_tokenizer},
       {0}};
   log_setup("flip", LOG_INFO);

@@ -17,14 +17,14 @@ static err check_end(const trained *t, int64_t wanted) {
   if (wanted == END_IS_LARGEST) wanted = largest;
   if (end == wanted) return NULL;
   return err_new(ERR_UNSUPPORTED,
-                 "the model pools token %ld (eos_token_id), its tokenizer ends texts with %ld",
+                 "the model pools token %ld (eos_token_id), but its tokenizer ends texts with %ld",
                  (long)wanted, (long)end);
 }
 
 static err open_words(trained *t, const weights *w) {
   int64_t vocabulary = w->vocabulary, excess;
   if (!*t->s.text_vocabulary)
-    return err_new(ERR_INPUT, "the model's files name no vocabulary: give it with --set "
+    return err_new(ERR_INPUT, "the model's files contain no vocabulary: give one with --set "
                               "text.vocabulary=FILE");
   err error = tokenizer_open_for(&t->s, &t->words);
   if (error) return error;
@@ -32,7 +32,7 @@ static err open_words(trained *t, const weights *w) {
   if (excess == 0 || (w->is_padded && excess > 0 && excess <= MOST_PADDING))
     return check_end(t, w->end_of_text);
   return err_new(ERR_INPUT,
-                 "%s has %ld entries, the model was trained with %ld: name the right one with "
+                 "%s has %ld entries, but the model was trained with %ld: give the right one with "
                  "--set text.vocabulary=FILE",
                  t->s.text_vocabulary, (long)tokenizer_vocabulary_size(t->words), (long)vocabulary);
 }
@@ -95,5 +95,5 @@ err trained_read_lines(const char *path, text_lines *lines) {
   err error = text_lines_read(path, true, lines);
   if (error || lines->count) return error;
   text_lines_free(lines);
-  return err_new(ERR_INPUT, "%s: holds no text", path);
+  return err_new(ERR_INPUT, "%s: contains no text", path);
 }

@@ -1,4 +1,4 @@
-/* A trained model with what belongs to it, opened from any path that flip convert reads. */
+/* A trained model with its settings and tokenizer, opened from any path that flip convert reads. */
 #ifndef FLIP_CLI_TRAINED_H
 #define FLIP_CLI_TRAINED_H
 

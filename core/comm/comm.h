@@ -19,7 +19,7 @@
 
 typedef struct comm comm;
 
-/* Part `rank` of a run of elements that is shared out over the ranks. */
+/* Part `rank` of a range of elements that is divided among the ranks. */
 typedef struct {
   int64_t first, count;
 } comm_slice;
@@ -43,7 +43,7 @@ struct comm {
   const comm_table *call;
   int rank, size;
   char library[128];   /* "Open MPI 4.1.4" */
-  double seconds;      /* that this rank has spent in calls, waiting for others included */
+  double seconds;      /* time this rank has spent in calls, including waiting for others */
   int64_t bytes_moved; /* sent by this rank to others */
   void *state;
 };

@@ -45,7 +45,7 @@ static MPI_Datatype type_of(ops_type type) {
 
 static err fits(int64_t count) {
   if (count <= INT_MAX) return NULL;
-  return err_new(ERR_UNSUPPORTED, "MPI counts to %d; %lld elements are too many for one message",
+  return err_new(ERR_UNSUPPORTED, "MPI messages hold at most %d elements; this one has %lld",
                  INT_MAX, (long long)count);
 }
 

@@ -39,15 +39,16 @@ static err load(const char *ranks, const comm_plugin **out) {
   char path[PATH_MAX + 32];
   plugin_path(path, sizeof path);
   if (!fs_exists(path))
-    return err_new(ERR_UNSUPPORTED,
-                   "a launcher started %s ranks, and this build cannot join them: %s is missing. "
-                   "Install MPI (apt install libopenmpi-dev openmpi-bin) and build again, or start "
-                   "one process",
-                   ranks, path);
+    return err_new(
+        ERR_UNSUPPORTED,
+        "a launcher started %s ranks, but this build cannot connect them: %s is missing. "
+        "Install MPI (apt install libopenmpi-dev openmpi-bin) and build again, or start "
+        "one process",
+        ranks, path);
   void *library = dlopen(path, RTLD_NOW | RTLD_GLOBAL);
   if (!library)
     return err_new(ERR_UNSUPPORTED,
-                   "a launcher started %s ranks, and the library that joins them is missing on "
+                   "a launcher started %s ranks, but the library that connects them is missing on "
                    "this machine (apt install openmpi-bin): %s",
                    ranks, dlerror());
   const comm_plugin *plugin = dlsym(library, COMM_PLUGIN_SYMBOL);
@@ -64,7 +65,7 @@ err comm_open(bool is_gpu, comm **out) {
   if (!ranks) return NULL;
   if (is_gpu)
     return err_new(ERR_UNSUPPORTED,
-                   "a launcher started %s ranks, and this version joins ranks on the CPU only: "
+                   "a launcher started %s ranks, but this version connects ranks on the CPU only: "
                    "start one process for a GPU, or set device: cpu",
                    ranks);
   const comm_plugin *plugin;

@@ -1,6 +1,6 @@
-/* Finding out whether this process is one of several ranks, and opening the plugin that joins them.
+/* Detects whether this process is one of several ranks, and opens the plugin that connects them.
  *
- * A launcher says so in the environment: mpirun (Open MPI: OMPI_COMM_WORLD_SIZE; MPICH and others
+ * Launchers set environment variables: mpirun (Open MPI: OMPI_COMM_WORLD_SIZE; MPICH and others
  * by PMI: PMI_SIZE) and srun with PMIx (PMIX_RANK and SLURM_NTASKS). */
 #ifndef FLIP_COMM_OPEN_H
 #define FLIP_COMM_OPEN_H
@@ -10,13 +10,13 @@
 #include "comm/comm.h"
 
 /* *out is NULL for a process that was started alone. ERR_UNSUPPORTED, in a sentence that says what
- * to install or to build, when a launcher started several and this build cannot join them.
+ * to install or to build, when a launcher started several and this build cannot connect them.
  * `is_gpu`: the buffers will lie in a GPU's memory. To be called before anything else uses the
  * network. */
 err comm_open(bool is_gpu, comm **out) ERR_MUST_CHECK;
 void comm_close(comm *c); /* NULL is allowed */
 
-/* True when the launcher's variables tell of more than one rank. */
+/* True when the launcher's variables indicate more than one rank. */
 bool comm_is_launched(void);
 
 /* What a plugin exports under the name COMM_PLUGIN_SYMBOL. */

@@ -65,7 +65,7 @@ static void send_to(const watch *w, peer *p, message_kind kind, const char *text
   }
 }
 
-/* From the thread, while the others of this process may be waiting in a call for ever. What was
+/* From the thread, while the others of this process may be waiting in a call indefinitely. What was
  * recorded is on disk; the step under way is lost. */
 static _Noreturn void end_process(watch *w, const char *why, bool is_said) {
   if (w->c->rank == 0)
@@ -80,7 +80,7 @@ static _Noreturn void end_process(watch *w, const char *why, bool is_said) {
 static _Noreturn void lose(watch *w, int rank, const peer *p, const char *how) {
   char why[TEXT];
   snprintf(why, sizeof why, "rank %d of %d (%.80s) %s", rank, w->c->size,
-           *p->who ? p->who : "not heard of yet", how);
+           *p->who ? p->who : "no message received yet", how);
   end_process(w, why, w->c->rank > 1);
 }
 

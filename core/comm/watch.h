@@ -1,10 +1,10 @@
-/* Watching that all ranks live: a rank that dies, hangs or loses its network ends all of them
- * within ten seconds, with one message that names it. A collective call cannot do that: it waits.
+/* Rank monitoring: when a rank dies, hangs or loses its network, all ranks exit within ten seconds,
+ * with one message that names it. A collective call cannot detect this: it waits.
  *
- * Every rank has a thread that tells rank 0 once a second that it lives, over a TCP connection of
- * its own, and hears the same from rank 0. What ends the process is silence of WATCH_SILENCE
- * seconds, or a connection that breaks off. A rank that computes or evaluates for minutes is not
- * silent: the thread goes on. */
+ * Every rank has a thread that exchanges a heartbeat with rank 0 once a second over a dedicated TCP
+ * connection. The process exits after WATCH_SILENCE seconds without a heartbeat, or when the
+ * connection breaks. A rank that computes or evaluates for minutes still sends heartbeats: the
+ * thread keeps running. */
 #ifndef FLIP_COMM_WATCH_H
 #define FLIP_COMM_WATCH_H
 
@@ -18,7 +18,7 @@ typedef struct watch watch;
 err watch_start(comm *c, watch **out) ERR_MUST_CHECK;
 /* Ends the processes of all ranks with this one, which has said why; does not return. */
 _Noreturn void watch_end_all(watch *w, const char *why);
-/* When this rank has come to its end. NULL is allowed. */
+/* Call when this rank has finished. NULL is allowed. */
 void watch_stop(watch *w);
 
 #endif

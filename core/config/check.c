@@ -20,22 +20,23 @@ static err check_text_mask(const settings *s) {
   int64_t tokens = settings_text_tokens(s);
   if (s->text_mask_mode == TEXT_MASK_NONE && s->text_mask_ratio > 0)
     return err_new(ERR_INPUT,
-                   "text_mask_ratio: %g drops nothing with text_mask_mode: none; name a mode, or "
-                   "leave the ratio at 0",
+                   "text_mask_ratio: %g drops nothing with text_mask_mode: none; set "
+                   "text_mask_mode, or leave the ratio at 0",
                    s->text_mask_ratio);
   bool has_ends = s->text_special_tokens == SPECIAL_TOKENS_BOTH;
   if (s->text_mask_mode != TEXT_MASK_NONE && tokens < (has_ends ? 3 : 1))
     return err_new(ERR_INPUT, "text_mask_ratio: %g leaves %" PRId64 " of %" PRId64 " tokens; %s",
                    s->text_mask_ratio, tokens, s->text_length,
-                   has_ends ? "three are the least: the first, the last and a word"
-                            : "one is the least");
+                   has_ends ? "at least three are needed: the first, the last and a word"
+                            : "at least one is needed");
   return NULL;
 }
 
 static err check_words(const settings *s) {
   if (s->text_pool == TEXT_POOL_EOT && s->text_special_tokens == SPECIAL_TOKENS_NONE)
-    return err_new(ERR_INPUT, "text.pool: eot needs text.special_tokens: both, which ends a text "
-                              "with a token of its own");
+    return err_new(
+        ERR_INPUT,
+        "text.pool: eot needs text.special_tokens: both, which adds an end-of-text token");
   return NULL;
 }
 
@@ -74,7 +75,7 @@ static err check_length(const settings *s) {
                    s->warmup_samples, s->warmup_epochs);
   if (s->epoch_samples > 0 && s->epoch_samples < s->batch_size)
     return err_new(ERR_INPUT,
-                   "epoch_samples: %" PRId64 " are less than one batch_size of %" PRId64
+                   "epoch_samples: %" PRId64 " are fewer than one batch_size of %" PRId64
                    ", so an epoch has no update",
                    s->epoch_samples, s->batch_size);
   return NULL;
@@ -83,9 +84,9 @@ static err check_length(const settings *s) {
 static err check_recipe(const settings *s) {
   if (s->recipe == SETTINGS_RECIPE) return NULL;
   return err_new(ERR_INPUT,
-                 "recipe: these settings are of recipe %" PRId64 ", this version trains by recipe "
-                 "%d (docs/decisions.md): repeat the run with the version that made it, or train "
-                 "anew with --set recipe=%d",
+                 "recipe: these settings use recipe %" PRId64
+                 ", this version trains with recipe %d (docs/decisions.md): repeat the run with "
+                 "the version that made it, or train from scratch with --set recipe=%d",
                  s->recipe, SETTINGS_RECIPE, SETTINGS_RECIPE);
 }
 
@@ -95,8 +96,9 @@ static err check_order(const settings *s) {
     return s->data_buffer == strtoll(settings_find("data.buffer")->initial, NULL, 10)
                ? NULL
                : err_new(ERR_INPUT,
-                         "data.buffer: %" PRId64 " has no meaning with data.order: exact, which "
-                         "shuffles all samples; leave it out, or set data.order: stream",
+                         "data.buffer: %" PRId64
+                         " has no effect with data.order: exact, which shuffles all samples; "
+                         "remove it, or set data.order: stream",
                          s->data_buffer);
   if (s->data_resample)
     return err_new(ERR_INPUT, "data.resample: true draws from all samples at any time, which needs "

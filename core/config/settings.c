@@ -114,7 +114,7 @@ static err check_limits(const setting *row, double value, const char *text) {
   return err_new(ERR_INPUT, "%s: %s is outside [%s, %s]", row->key, text, least, most);
 }
 
-/* What YAML 1.1 took for true and false beside these. */
+/* What YAML 1.1 also accepted as true and false. */
 static bool is_old_bool(const char *text) {
   static const char *const words[] = {"yes", "no", "on", "off", "y", "n"};
   for (size_t i = 0; i < sizeof words / sizeof *words; i++)
@@ -148,8 +148,7 @@ err setting_assign(const setting *row, settings *s, const char *text) {
   case SETTING_BOOL:
     if (yml_as_bool(text, field)) return NULL;
     return wrong_value(row, text,
-                       is_old_bool(text) ? "true or false (it was one in YAML 1.1; in 1.2 it is a "
-                                           "word)"
+                       is_old_bool(text) ? "true or false (a boolean in YAML 1.1, a string in 1.2)"
                                          : "true or false");
   case SETTING_PICK: {
     int index = find_choice(row->choices, text);
@@ -171,8 +170,8 @@ void setting_apply_node(const setting *row, settings *s, const yml_node *node,
                         yml_problems *problems) {
   err error = NULL;
   if (yml_is_null(node) && row->type != SETTING_TEXT && row->type != SETTING_LIST) {
-    error = err_new(ERR_INPUT, "%s: null is no value of its; leave the key out for its default",
-                    row->key);
+    error =
+        err_new(ERR_INPUT, "%s: null is not allowed; remove the key to use its default", row->key);
   } else if (node->kind == YML_SCALAR) {
     error = setting_assign(row, s, yml_is_null(node) ? "" : node->scalar);
   } else if (row->type == SETTING_LIST && node->kind == YML_SEQUENCE) {
@@ -306,8 +305,8 @@ static bool is_group(const char *prefix) {
   return false;
 }
 
-/* Two ways of saying one thing: the one that a later layer gives takes back the other. Both in one
- * map stay, for settings_check to refuse. */
+/* Alternative settings: one set by a later layer resets the other. Both in one map are kept, for
+ * settings_check to reject. */
 static void take_back_alternative(settings *s, const yml_node *map, const char *key) {
   if (strcmp(key, "samples") == 0 && !yml_get(map, "epochs")) s->epochs = 0;
   if (strcmp(key, "epochs") == 0 && !yml_get(map, "samples")) s->samples = 0;
@@ -399,8 +398,8 @@ static void apply_base(settings *s, const yml_node *name, const char *origin, in
     return;
   }
   if (depth >= DEEPEST_BASE) {
-    yml_problem(problems, name, NULL, 0, "bases nest deeper than %d: does one name itself?",
-                DEEPEST_BASE);
+    yml_problem(problems, name, NULL, 0,
+                "bases nest deeper than %d levels: does one include itself?", DEEPEST_BASE);
     return;
   }
   char *path = settings_find_base(origin, name->scalar);
@@ -408,7 +407,7 @@ static void apply_base(settings *s, const yml_node *name, const char *origin, in
   err error = NULL;
   if (!path) {
     yml_problem(problems, name, NULL, 0,
-                "base '%s' is neither beside this file nor in experiments/", name->scalar);
+                "base '%s' is neither next to this file nor in experiments/", name->scalar);
   } else {
     error = yml_load(path, &document);
     if (error) {

@@ -1,8 +1,8 @@
 /* The settings of one training run: a plain struct made from settings_table.h.
  *
  * A run file is a YAML map of these keys, nested (`image: {width: 192}`) or dotted
- * (`image.width: 192`), and `base:` (a path or a list of paths, applied first; sought beside the
- * file, then in experiments/ above it, then from the current folder). Later values win, key by
+ * (`image.width: 192`), and `base:` (a path or a list of paths, applied first; looked up next to
+ * the file, then in experiments/ above it, then in the current folder). Later values win, key by
  * key. Relative paths inside settings are relative to the current folder of the process. */
 #ifndef FLIP_CONFIG_SETTINGS_H
 #define FLIP_CONFIG_SETTINGS_H
@@ -104,16 +104,16 @@ typedef struct {
 /* The whole table, in its order; and all keys, for suggestions. */
 const setting *settings_table(size_t *count);
 const char *const *settings_keys(size_t *count);
-/* True when the setting changes nothing of a run with these settings: its identity and the
- * comparison on resume pass it over. */
+/* True when the setting has no effect on a run with these settings: its identity and the comparison
+ * on resume ignore it. */
 bool setting_is_idle(const setting *row, const settings *s);
 /* NULL when there is no such key. */
 const setting *settings_find(const char *key);
 
 /* Defaults. Everything below expects an initialised struct; settings_free releases it. */
 err settings_init(settings *s) ERR_MUST_CHECK;
-/* The same, but for settings whose default is not what runs before them did: those have the old
- * meaning. What the settings that a run recorded are laid over. */
+/* The same, except that settings whose default differs from the behaviour before they existed get
+ * the old behaviour. Base for settings that a run recorded. */
 err settings_init_recorded(settings *s) ERR_MUST_CHECK;
 err settings_copy(const settings *from, settings *to) ERR_MUST_CHECK; /* `to` uninitialised */
 void settings_free(settings *s);
@@ -124,14 +124,14 @@ int precision_from_name(const char *name);
 
 /* A run file with its bases over defaults; over settings_init_recorded if a run wrote it. */
 err settings_load(const char *path, settings *s) ERR_MUST_CHECK;
-/* A YAML map over `s`. `origin` is the path that `base:` entries are sought beside; NULL refuses
- * `base:`. `samples` takes back an earlier `epochs` and the other way round, so do the two lengths
- * of warm-up, and `base_learning_rate` an earlier `learning_rate`. Problems are collected; `s` is
+/* A YAML map over `s`. `origin` is the path whose folder is searched for `base:` entries; NULL
+ * rejects `base:`. `samples` resets an earlier `epochs` and vice versa; so do the two warm-up
+ * lengths; `base_learning_rate` resets an earlier `learning_rate`. Problems are collected; `s` is
  * meaningless once there is one. */
 void settings_apply(settings *s, const yml_node *map, const char *origin, yml_problems *problems);
-/* Where a base named `name` in the file `origin` is: the first that exists of: beside it; in each
+/* Where a base named `name` in the file `origin` is: the first that exists of: next to it; in each
  * folder called experiments above it; the current folder; the shipped experiments folder. The
- * caller frees. NULL when it is nowhere. */
+ * caller frees. NULL when it is not found. */
 char *settings_find_base(const char *origin, const char *name);
 /* One "key=value", as --set takes it: the value is YAML (lists as [a, b]). */
 err settings_set(settings *s, const char *assignment) ERR_MUST_CHECK;
@@ -145,7 +145,7 @@ void setting_apply_node(const setting *row, settings *s, const yml_node *node,
 /* One value as text, as it would be written in YAML. */
 void setting_format(const setting *row, const settings *s, strbuf *out);
 
-/* What no single row can say: patch divides size, heads divide width, one of samples/epochs, a
+/* Constraints between settings: patch divides size, heads divide width, one of samples/epochs, a
  * vocabulary for the text tower. */
 err settings_check(const settings *s) ERR_MUST_CHECK;
 /* Every number within its row's limits, for settings that did not come through setting_assign. */
@@ -157,9 +157,9 @@ err settings_check_model(const settings *s) ERR_MUST_CHECK;
  * drops, int(length * (1 - ratio)). */
 int64_t settings_text_tokens(const settings *s);
 
-/* Updates of a run and of its warm-up, by the one rule for all: `epochs` are whole updates of
- * epoch_samples, floored; without epoch_samples an epoch is `data_samples`, and the run rounded.
- * Zero where the settings count in epochs and data_samples is not known (0). */
+/* Updates of a run and of its warm-up: `epochs` are whole updates of epoch_samples, rounded down;
+ * without epoch_samples an epoch is `data_samples`, and the run rounded. Zero where the settings
+ * count in epochs and data_samples is not known (0). */
 typedef struct {
   int64_t updates, warmup;
 } settings_length;

@@ -14,62 +14,64 @@
 #define NO_LIMIT 9e15
 
 #define SETTINGS_TABLE(INT, REAL, BOOL, TEXT, LIST, PICK, LEVEL)                                   \
-  INT(seed, "seed", 0, 0, NO_LIMIT, true, "seed of every random number of the run")                \
+  INT(seed, "seed", 0, 0, NO_LIMIT, true, "seed of all random numbers of the run")                 \
   INT(recipe, "recipe", 2, 1, 1000, true,                                                          \
-      "version of the training rules that settings do not name; a run file leaves it out")         \
+      "version of the training rules that no setting covers; omit it in run files")                \
   INT(image_size, "image.size", 64, 8, 4096, true, "side of the square input image in pixels")     \
   INT(image_patch, "image.patch", 8, 1, 512, true, "side of a patch in pixels")                    \
   INT(image_width, "image.width", 128, 1, 65536, true, "width of the image tower")                 \
   INT(image_layers, "image.layers", 4, 1, 1000, true, "blocks of the image tower")                 \
   INT(image_heads, "image.heads", 4, 1, 1024, true, "attention heads of the image tower")          \
-  REAL(image_mlp_ratio, "image.mlp_ratio", 4, 0.25, 64, true, "MLP width over tower width")        \
+  REAL(image_mlp_ratio, "image.mlp_ratio", 4, 0.25, 64, true, "MLP width divided by tower width")  \
   PICK(image_position, "image.position", 0, "sincos|learned", true,                                \
        "patch positions: fixed 2-D sine-cosine (FLIP) or learned (CLIP)")                          \
   LEVEL(image_recompute, "image.recompute", 0, 1000, "norms|activations|blocks", true,             \
-        "computed again in backward instead of kept: layer norms' outputs, activations' outputs "  \
-        "too, whole blocks but for their input, or that of the first so many blocks")              \
+        "recomputed in the backward pass instead of stored: layer-norm outputs; also activation "  \
+        "outputs; all of a block but its input; or N: all of the first N blocks but their inputs") \
   BOOL(image_class_token, "image.class_token", true, true, "prepend a class token")                \
   PICK(image_pool, "image.pool", 0, "mean|class", true,                                            \
        "pooling: mean over all tokens (FLIP) or the class token (CLIP)")                           \
   BOOL(image_pre_norm, "image.pre_norm", false, true, "layer norm before the first block (CLIP)")  \
   BOOL(image_patch_bias, "image.patch_bias", true, true,                                           \
-       "bias of the patch embedding (FLIP; CLIP's has none)")                                      \
+       "bias in the patch embedding (FLIP has one, CLIP none)")                                    \
   PICK(image_activation, "image.activation", 0, "gelu_tanh|gelu_erf|quick_gelu", true,             \
        "MLP activation of the image tower")                                                        \
   REAL(image_dropout, "image.dropout", 0, 0, 0.9, true,                                            \
-       "dropout of the image tower: embeddings, and what attention and MLP add")                   \
+       "dropout of the image tower: on the embeddings and the outputs of attention and MLP")       \
   REAL(image_norm_eps, "image.norm_eps", 1e-6, 0, 1, true, "layer norm epsilon, image tower")      \
   PICK(image_normalization, "image.normalization", 2, "clip|inception|imagenet|none", true,        \
-       "pixel mean and deviation: CLIP's, 0.5/0.5, ImageNet's (FLIP), or 0/1")                     \
+       "pixel mean and standard deviation: CLIP's, 0.5/0.5, ImageNet's (FLIP), or 0/1")            \
   PICK(image_resize_mode, "image.resize_mode", 0, "shortest|squash|longest", true,                 \
-       "evaluation: the shorter side becomes image.resize_to, both do, or the longer one becomes " \
-       "image.size and image.fill fills the rest")                                                 \
+       "evaluation: resize the shorter side to image.resize_to, both sides to it, or the longer "  \
+       "side to image.size and pad with image.fill")                                               \
   INT(image_resize_to, "image.resize_to", 0, 0, 8192, true,                                        \
-      "evaluation: what images are resized to before the middle of image.size is cut out; 0: "     \
+      "evaluation: size that images are resized to before the centre crop to image.size; 0: "      \
       "image.size")                                                                                \
   PICK(image_interpolation, "image.interpolation", 0, "bicubic|bilinear", true,                    \
-       "evaluation: how images are resized, antialiased as Pillow does")                           \
+       "evaluation: resize filter, antialiased as in Pillow")                                      \
   PICK(image_crop, "image.crop", 0, "round|floor", true,                                           \
-       "evaluation: where an odd margin is halved: as torchvision and open_clip, or transformers") \
+       "evaluation: rounding of an odd margin in the centre crop: round (torchvision, open_clip) " \
+       "or floor (transformers)")                                                                  \
   INT(image_fill, "image.fill", 0, 0, 255, true,                                                   \
-      "evaluation: grey of what resize_mode: longest "                                             \
-      "fills")                                                                                     \
+      "evaluation: grey level of the padding with resize_mode: longest")                           \
   INT(text_width, "text.width", 128, 1, 65536, true, "width of the text tower")                    \
   INT(text_layers, "text.layers", 4, 1, 1000, true, "blocks of the text tower")                    \
   INT(text_heads, "text.heads", 4, 1, 1024, true, "attention heads of the text tower")             \
-  REAL(text_mlp_ratio, "text.mlp_ratio", 4, 0.25, 64, true, "MLP width over tower width")          \
+  REAL(text_mlp_ratio, "text.mlp_ratio", 4, 0.25, 64, true, "MLP width divided by tower width")    \
   LEVEL(text_recompute, "text.recompute", 0, 1000, "norms|activations|blocks", true,               \
         "the same for the text tower")                                                             \
-  INT(text_length, "text.length", 32, 2, 4096, true, "tokens a caption is cut or padded to")       \
+  INT(text_length, "text.length", 32, 2, 4096, true,                                               \
+      "tokens that captions are truncated or padded to")                                           \
   PICK(text_tokenizer, "text.tokenizer", 0, "wordpiece|bpe|bpe_huggingface", true,                 \
-       "tokenizer: WordPiece (BERT uncased, FLIP), byte-pair as CLIP and open_clip clean texts, "  \
-       "or byte-pair as Hugging Face's CLIPTokenizer does")                                        \
+       "tokenizer: WordPiece (BERT uncased, FLIP), byte-pair with the text cleaning of CLIP and "  \
+       "open_clip, or byte-pair with that of Hugging Face's CLIPTokenizer")                        \
   BOOL(text_repair, "text.repair", true, true,                                                     \
-       "tokenizer bpe: repair captions that were decoded wrongly, as ftfy and so open_clip do")    \
+       "tokenizer bpe: repair wrongly decoded captions (mojibake) as ftfy does, which open_clip "  \
+       "uses")                                                                                     \
   TEXT(text_vocabulary, "text.vocabulary", "", true,                                               \
        "vocab.txt for wordpiece, bpe_simple_vocab_16e6.txt.gz for bpe")                            \
   INT(text_vocabulary_rows, "text.vocabulary_rows", 0, 0, 1e9, true,                               \
-      "rows of the token embedding (FLIP's has 30523); 0: one for each vocabulary entry")          \
+      "rows of the token embedding (FLIP: 30523); 0: one per vocabulary entry")                    \
   PICK(text_special_tokens, "text.special_tokens", 0, "none|both", true,                           \
        "none: bare word pieces (FLIP); both: start and end token around them (BERT, CLIP)")        \
   BOOL(text_causal, "text.causal", false, true, "causal attention in the text tower (CLIP)")       \
@@ -78,11 +80,11 @@
   PICK(text_activation, "text.activation", 0, "gelu_tanh|gelu_erf|quick_gelu", true,               \
        "MLP activation of the text tower")                                                         \
   BOOL(text_post_norm, "text.post_norm", false, true,                                              \
-       "layer norms behind attention and MLP and behind the embeddings (BERT)")                    \
+       "layer norms after attention, MLP and embeddings (BERT)")                                   \
   BOOL(text_padding_mask, "text.padding_mask", false, true,                                        \
        "text tokens do not attend to padding (BERT)")                                              \
   REAL(text_dropout, "text.dropout", 0, 0, 0.9, true,                                              \
-       "dropout of the text tower: embeddings, and what attention and MLP add")                    \
+       "dropout of the text tower: on the embeddings and the outputs of attention and MLP")        \
   REAL(text_norm_eps, "text.norm_eps", 1e-6, 0, 1, true, "layer norm epsilon, text tower")         \
   INT(embed_dim, "embed_dim", 128, 1, 65536, true, "width of the shared embedding")                \
   REAL(temperature, "temperature", 0.07, 1e-4, 100, true,                                          \
@@ -90,19 +92,20 @@
   REAL(logit_scale_max, "logit_scale_max", 100, 1, 1e6, true,                                      \
        "exp(logit_scale), if learned, is clipped to [1, this] in the loss; no gradient beyond")    \
   BOOL(temperature_learned, "temperature_learned", true, true,                                     \
-       "logit_scale is trained; false: the temperature stays")                                     \
+       "train logit_scale; false: the temperature is constant")                                    \
   BOOL(normalize, "normalize", true, true,                                                         \
-       "embeddings are brought to unit length before they are compared")                           \
+       "normalise embeddings to unit length before comparing them")                                \
   PICK(loss_direction, "loss_direction", 0, "both|image_to_text", true,                            \
-       "cross-entropy of images over texts and texts over images, or the first alone")             \
-  REAL(mask_ratio, "mask_ratio", 0, 0, 0.999, true, "share of image patches dropped in training")  \
+       "cross-entropy of images over texts and of texts over images, or only the first")           \
+  REAL(mask_ratio, "mask_ratio", 0, 0, 0.999, true,                                                \
+       "fraction of image patches dropped in training")                                            \
   PICK(mask_mode, "mask_mode", 0, "random|grid|block|gaussian|zero|gaussian_density|block_kept",   \
        true,                                                                                       \
-       "which patches are dropped (docs/data.md); zero: all are encoded, the dropped ones as "     \
-       "zeros")                                                                                    \
+       "which patches are dropped (docs/data.md); zero: all are encoded, with dropped patches "    \
+       "set to zero")                                                                              \
   BOOL(mask_replacement, "mask_replacement", false, true,                                          \
        "mask mode zero: draw the dropped patches with replacement (fewer are dropped)")            \
-  REAL(text_mask_ratio, "text_mask_ratio", 0, 0, 0.999, true, "share of text.length dropped")      \
+  REAL(text_mask_ratio, "text_mask_ratio", 0, 0, 0.999, true, "fraction of text.length dropped")   \
   PICK(text_mask_mode, "text_mask_mode", 0,                                                        \
        "none|truncate|random|block|prioritized|frequency|syntax", true,                            \
        "which text tokens are dropped in training (docs/data.md)")                                 \
@@ -111,11 +114,12 @@
       "parts of speech for text_mask_mode syntax: words.yml of Debian's liblingua-en-tagger-perl") \
   INT(batch_size, "batch_size", 256, 2, 1e9, true, "samples in the contrastive batch")             \
   INT(micro_batch_size, "micro_batch_size", 0, 0, 1e9, true,                                       \
-      "samples held in memory at once (exact gradient cache); 0: the whole batch")                 \
+      "samples in memory at once (exact gradient caching); 0: the whole batch")                    \
   INT(samples, "samples", 0, 0, NO_LIMIT, true, "samples seen in training; or give epochs")        \
   REAL(epochs, "epochs", 0, 0, 1e9, true, "passes over the training data; or give samples")        \
   INT(epoch_samples, "epoch_samples", 0, 0, NO_LIMIT, true,                                        \
-      "samples of an epoch, floored to whole updates (FLIP: 1281167); 0: the training data's own") \
+      "samples per epoch, rounded down to whole updates (FLIP: 1281167); 0: size of the training " \
+      "data")                                                                                      \
   INT(warmup_samples, "warmup_samples", 0, 0, NO_LIMIT, true,                                      \
       "samples of linear warm-up; or give warmup_epochs")                                          \
   REAL(warmup_epochs, "warmup_epochs", 0, 0, 1e9, true,                                            \
@@ -135,44 +139,45 @@
        "training data: shards by path, glob, {00000..00009} range, or FORMAT:LOCATION "            \
        "(flip data formats)")                                                                      \
   BOOL(data_allow_pipes, "data.allow_pipes", false, false,                                         \
-       "let pipe:COMMAND in data.train run its command")                                           \
-  REAL(data_crop_min, "data.crop_min", 0.5, 0.01, 1, true, "least area of the random crop")        \
-  REAL(data_crop_max, "data.crop_max", 1, 0.01, 1, true, "greatest area of the random crop")       \
-  REAL(data_ratio_min, "data.ratio_min", 0.75, 0.1, 10, true, "least width/height of the crop")    \
+       "allow pipe:COMMAND in data.train to run its command")                                      \
+  REAL(data_crop_min, "data.crop_min", 0.5, 0.01, 1, true, "minimum area of the random crop")      \
+  REAL(data_crop_max, "data.crop_max", 1, 0.01, 1, true, "maximum area of the random crop")        \
+  REAL(data_ratio_min, "data.ratio_min", 0.75, 0.1, 10, true, "minimum width/height of the crop")  \
   REAL(data_ratio_max, "data.ratio_max", 1.3333333333333333, 0.1, 10, true,                        \
-       "greatest width/height of the crop")                                                        \
+       "maximum width/height of the crop")                                                         \
   BOOL(data_flip, "data.flip", true, true, "flip half of the images left to right")                \
   BOOL(data_shuffle, "data.shuffle", true, true, "a new order each epoch")                         \
   BOOL(data_resample, "data.resample", false, true, "draw samples with replacement")               \
   PICK(data_order, "data.order", 0, "exact|stream", true,                                          \
-       "exact: a permutation of all samples, over an index in memory; stream: shards shuffled, "   \
-       "then samples within data.buffer, for sets of any size (docs/data.md)")                     \
+       "exact: a permutation of all samples, with an index in memory; stream: shuffle shards, "    \
+       "then samples within data.buffer, for data of any size (docs/data.md)")                     \
   INT(data_buffer, "data.buffer", 10000, 1, 1e9, true,                                             \
-      "data.order stream: samples that are shuffled at a time")                                    \
+      "data.order stream: samples in the shuffle buffer")                                          \
   INT(data_workers, "data.workers", 1, 1, 1024, false, "loader threads")                           \
   INT(data_prefetch, "data.prefetch", 4, 1, 1024, false, "batches prepared ahead")                 \
   INT(data_cache_mib, "data.cache_mib", 1024, 0, 1e9, false,                                       \
-      "memory for decoded images, kept so that each is decoded once; 0: none")                     \
+      "cache for decoded images, so that each is decoded once; 0: no cache")                       \
   LIST(eval_sets, "eval.sets", true, "evaluation sets: YAML files (docs/data.md)")                 \
   INT(eval_points, "eval.points", 8, 0, 10000, true,                                               \
-      "evaluations, evenly spaced, the last at the end")                                           \
-  INT(eval_batch_size, "eval.batch_size", 128, 1, 1e6, false,                                      \
-      "images encoded at once in evaluation")                                                      \
+      "number of evaluations, evenly spaced, the last at the end")                                 \
+  INT(eval_batch_size, "eval.batch_size", 128, 1, 1e6, false, "evaluation batch size")             \
   REAL(eval_mask_ratio, "eval.mask_ratio", 0, 0, 0.999, true,                                      \
-       "share of patches dropped in evaluation; 0: all are seen (FLIP)")                           \
+       "fraction of patches dropped in evaluation; 0: none (FLIP)")                                \
   PICK(eval_views, "eval.views", 0, "one|complementary", true,                                     \
-       "evaluation with a mask: one random view, or all complementary views of that ratio, their " \
-       "embeddings averaged")                                                                      \
+       "evaluation with a mask: one random view, or the mean embedding of all complementary "      \
+       "views of that ratio")                                                                      \
   INT(checkpoint_every, "checkpoint.every_samples", 0, 0, NO_LIMIT, false,                         \
       "samples between checkpoints; 0: at every evaluation")                                       \
   REAL(checkpoint_seconds, "checkpoint.every_seconds", 120, 1, 1e9, false,                         \
-       "a checkpoint also when the last is this old: what a killed run loses at most")             \
-  INT(checkpoint_keep, "checkpoint.keep", 1, 1, 10000, false, "checkpoints kept, the newest ones") \
-  PICK(device, "device", 0, "auto|cpu|cuda", true, "where the model runs")                         \
-  PICK(                                                                                            \
-      precision, "precision", 0, "auto|fp32|bf16|fp8", true,                                       \
-      "compute type; auto: bf16 on a GPU, on a CPU the faster; fp8: bf16, dense layers in 8 bits " \
-      "(emulated on a CPU)")                                                                       \
+       "also write a checkpoint when the last is this many seconds old: limits what a killed run " \
+       "loses")                                                                                    \
+  INT(checkpoint_keep, "checkpoint.keep", 1, 1, 10000, false,                                      \
+      "number of newest checkpoints to keep")                                                      \
+  PICK(device, "device", 0, "auto|cpu|cuda", true, "device that the model runs on")                \
+  PICK(precision, "precision", 0, "auto|fp32|bf16|fp8", true,                                      \
+       "compute type; auto: bf16 on a GPU, the faster of fp32 and bf16 on a CPU; fp8: bf16 with "  \
+       "dense layers in 8 bits (emulated on a CPU)")                                               \
   INT(threads, "threads", 0, 0, 4096, true, "CPU threads; 0: all cores this process may use")      \
-  BOOL(deterministic, "deterministic", true, true, "same bits for the same config, seed, threads") \
+  BOOL(deterministic, "deterministic", true, true,                                                 \
+       "bit-identical results for the same config, seed and threads")                              \
   INT(log_every, "log_every", 1, 1, 1e9, false, "steps between step events")

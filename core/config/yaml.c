@@ -18,7 +18,7 @@ struct yml_document {
   yml_node *root;
   yml_node **all; /* every node, for freeing and for aliases: index + 1 = libyaml's node id */
   size_t count;
-  size_t merged; /* keys that stand in a map because of `<<` */
+  size_t merged; /* keys that are in a map because of `<<` */
 };
 
 static void free_node(yml_node *node) {
@@ -52,7 +52,7 @@ static err check_tag(const char *name, const yaml_node_t *node) {
   static const char *const plain[] = {YAML_STR_TAG, YAML_SEQ_TAG, YAML_MAP_TAG};
   for (size_t i = 0; i < sizeof plain / sizeof *plain; i++)
     if (!tag || strcmp(tag, plain[i]) == 0) return NULL;
-  return err_new(ERR_INPUT, "%s:%lu:%lu: tags are not read: take out the one here ('%s')", name,
+  return err_new(ERR_INPUT, "%s:%lu:%lu: tags are not supported: remove the tag here ('%s')", name,
                  (unsigned long)node->start_mark.line + 1,
                  (unsigned long)node->start_mark.column + 1, tag);
 }
@@ -87,9 +87,9 @@ static err merge_map(yml_document *document, const yml_node *from, yml_node *map
   return NULL;
 }
 
-/* `<<: *other` and `<<: [*one, *other]`, as YAML 1.1 has them and Python's readers take them: the
- * keys of the maps named stand in this one, where it has none of its own; of several maps the first
- * counts. */
+/* `<<: *other` and `<<: [*one, *other]`, as in YAML 1.1 and Python's readers: the keys of the
+ * referenced maps are added to this one where it does not have them; of several maps the first
+ * wins. */
 static err merge(yml_document *document, yml_node *map) {
   size_t at = 0;
   while (at < map->count && !is_merge_key(map->keys[at])) at++;
@@ -142,7 +142,7 @@ static err convert(yml_document *document, yaml_document_t *parsed, int id, int 
     if (!node->scalar)
       error = mem_error(from->data.scalar.length, document->name);
     else if (strlen(node->scalar) != from->data.scalar.length)
-      error = err_new(ERR_INPUT, "%s:%d:%d: a NUL character in a text", document->name, node->line,
+      error = err_new(ERR_INPUT, "%s:%d:%d: NUL character in a string", document->name, node->line,
                       node->column);
   } else if (from->type == YAML_SEQUENCE_NODE) {
     node->kind = YML_SEQUENCE;
@@ -203,7 +203,7 @@ static err syntax_error(const char *name, const yaml_parser_t *parser, const cha
                         size_t length) {
   const char *problem = parser->problem ? parser->problem : "cannot be read";
   if (parser->error == YAML_SCANNER_ERROR && stopped_at(parser, text, length) == '\t')
-    return err_new(ERR_INPUT, "%s:%zu:%zu: a tab here: YAML is indented with spaces", name,
+    return err_new(ERR_INPUT, "%s:%zu:%zu: tab character: YAML is indented with spaces", name,
                    parser->problem_mark.line + 1, parser->problem_mark.column + 1);
   if (parser->error == YAML_MEMORY_ERROR) return mem_error(0, name);
   if (parser->error == YAML_READER_ERROR)
@@ -260,7 +260,8 @@ err yml_parse(const char *name, const char *text, size_t length, yml_document **
   unsigned long second_line = (unsigned long)next.start_mark.line + 1;
   yaml_document_delete(&next);
   if (has_second)
-    FAIL(ERR_INPUT, "%s:%lu: a second YAML document begins here; one is read", name, second_line);
+    FAIL(ERR_INPUT, "%s:%lu: a second YAML document starts here; only one is allowed", name,
+         second_line);
   yml_problems problems = {0};
   for (size_t i = 0; i < document->count; i++)
     if (document->all[i]) check_keys(document->all[i], &problems);

@@ -1,7 +1,7 @@
-/* YAML documents with positions kept, and errors that point at the place.
+/* YAML documents with positions kept, and errors that point at the position.
  *
- * Built on libyaml. A document owns its nodes; nodes are read-only. Problems are collected, so
- * that a file is told all of its errors in one pass:
+ * Built on libyaml. A document owns its nodes; nodes are read-only. Problems are collected, so that
+ * all errors of a file are reported in one pass:
  *
  *   experiments/table1a.yaml:14:5: unknown key 'mask_rato' in matrix
  *      14 |     mask_rato: [0.0, 0.5]

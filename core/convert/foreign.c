@@ -21,7 +21,7 @@ static int find_name(const char *names, const char *name) {
 static err read_pick(const json_t *value, const char *where, const json_field *f) {
   int index = json_is_string(value) ? find_name(f->names, json_string_value(value)) : -1;
   if (index < 0)
-    return err_new(ERR_UNSUPPORTED, "%s.%s: '%s' is none of %s", where, f->key,
+    return err_new(ERR_UNSUPPORTED, "%s.%s: '%s' is not one of %s", where, f->key,
                    json_is_string(value) ? json_string_value(value) : "?", f->names);
   *f->pick = index;
   return NULL;
@@ -32,11 +32,11 @@ static err read_value(const json_t *value, const char *where, const json_field *
   if (f->whole) {
     if (!json_is_integer(value) || json_integer_value(value) < 1 ||
         json_integer_value(value) > 1 << 24)
-      return err_new(ERR_INPUT, "%s.%s: a whole number from 1 is wanted", where, f->key);
+      return err_new(ERR_INPUT, "%s.%s: expected a whole number of at least 1", where, f->key);
     *f->whole = json_integer_value(value);
   } else if (f->real) {
     if (!json_is_number(value) || !(json_number_value(value) >= 0))
-      return err_new(ERR_INPUT, "%s.%s: a number is wanted", where, f->key);
+      return err_new(ERR_INPUT, "%s.%s: expected a number", where, f->key);
     *f->real = json_number_value(value);
   } else if (f->only) {
     char *text = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
@@ -58,14 +58,14 @@ err foreign_read(const json_t *object, const char *where, const json_field *fiel
                  bool refuses_unknown) {
   const char *key;
   json_t *value;
-  if (!json_is_object(object)) return err_new(ERR_INPUT, "%s: is missing or no object", where);
+  if (!json_is_object(object)) return err_new(ERR_INPUT, "%s: is missing or not an object", where);
   json_object_foreach((json_t *)(uintptr_t)object, key, value) {
     const json_field *field = NULL;
     for (size_t i = 0; i < count && !field; i++)
       if (strcmp(fields[i].key, key) == 0) field = &fields[i];
     if (!field && refuses_unknown && !json_is_null(value))
-      return err_new(ERR_UNSUPPORTED, "%s.%s: is not known here, so what it changes is not either",
-                     where, key);
+      return err_new(ERR_UNSUPPORTED, "%s.%s: is an unknown key, and may change the model", where,
+                     key);
     if (!field || json_is_null(value)) continue;
     err error = read_value(value, where, field);
     if (error) return error;

@@ -8,14 +8,14 @@
 #include "convert/weights.h"
 
 /* What a JSON object may hold, one row a key: where its value goes, or the only value that our
- * model can mean. A row with neither says nothing about what a model computes. */
+ * model supports. A row with neither does not affect what a model computes. */
 typedef struct {
   const char *key;
   int64_t *whole;    /* target of an integer */
   double *real;      /* of a number */
   int *pick;         /* of a string, through `names` */
   const char *names; /* "a|b=c|d": the strings of the pick, in its order, = between synonyms */
-  const char *only;  /* the JSON text that is understood; null is too */
+  const char *only;  /* the only JSON text accepted, besides null */
 } json_field;
 
 /* refuses_unknown: a key without a row is an error. `where` names the object in messages. */

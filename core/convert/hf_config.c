@@ -29,7 +29,7 @@ err foreign_read_end_of_text(const json_t *root, int64_t *end) {
   *end = 49407;
   if (!value || json_is_null(value)) return NULL;
   if (!json_is_integer(value) || json_integer_value(value) < 1)
-    return err_new(ERR_UNSUPPORTED, "text_config.eos_token_id: one number above 0 is wanted");
+    return err_new(ERR_UNSUPPORTED, "text_config.eos_token_id: expected one number above 0");
   *end = json_integer_value(value) == 2 ? END_IS_LARGEST : json_integer_value(value);
   return NULL;
 }

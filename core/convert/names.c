@@ -8,8 +8,8 @@
 #include "base/text.h"
 
 /* hf: transformers' CLIPModel; open_clip: its CLIP class; bert, vit: transformers' BertModel and
- * ViTModel, one tower each. In BERT the norm of the embeddings stands in front of the first block
- * and a block's norms behind its parts: `text.norm` and `norm1`, `norm2` of a post-norm tower. */
+ * ViTModel, one tower each. In BERT the norm of the embeddings precedes the first block, and a
+ * block's norms follow its parts: `text.norm` and `norm1`, `norm2` of a post-norm tower. */
 static const tensor_name rows[] = {
     {"logit_scale", LAYOUT_SCALAR, {"logit_scale", "logit_scale", NULL, NULL}},
 

@@ -119,12 +119,12 @@ err foreign_read_eos_id(const json_t *root, int64_t *end) {
   *end = 2; /* open_clip's default */
   if (!value || json_is_null(value)) return NULL;
   if (!json_is_integer(value) || json_integer_value(value) < 1)
-    return err_new(ERR_UNSUPPORTED, "text_cfg.eos_id: one number above 0 is wanted");
+    return err_new(ERR_UNSUPPORTED, "text_cfg.eos_id: expected one number above 0");
   *end = json_integer_value(value);
   return NULL;
 }
 
-/* What both towers may carry beside their sizes. */
+/* What both towers may have in addition to their sizes. */
 static void write_kwargs(json_writer *w, int activation, double eps) {
   if (activation == ACTIVATION_GELU_TANH) {
     jsonw_object(w, "act_kwargs");

@@ -10,7 +10,7 @@
 
 static err read_side(const json_t *value, const char *key, int64_t *side) {
   if (!json_is_integer(value) || json_integer_value(value) < 1 || json_integer_value(value) > 8192)
-    return err_new(ERR_UNSUPPORTED, "%s: a whole number from 1 to 8192 is wanted", key);
+    return err_new(ERR_UNSUPPORTED, "%s: expected a whole number from 1 to 8192", key);
   *side = json_integer_value(value);
   return NULL;
 }
@@ -48,7 +48,7 @@ static err read_resample(const json_t *value, settings *s) {
 static err read_switch(const json_t *root, const char *key, bool *value) {
   const json_t *found = json_object_get(root, key);
   if (!found || json_is_null(found)) return NULL;
-  if (!json_is_boolean(found)) return err_new(ERR_INPUT, "%s: true or false is wanted", key);
+  if (!json_is_boolean(found)) return err_new(ERR_INPUT, "%s: expected true or false", key);
   *value = json_is_true(found);
   return NULL;
 }
@@ -92,12 +92,12 @@ static err check_keys(const json_t *root) {
 static err check_sizes(const settings *s, bool is_square, int64_t side, bool does_crop,
                        int64_t crop) {
   if (!does_crop && !is_square)
-    return err_new(ERR_UNSUPPORTED,
-                   "do_center_crop: false leaves images that are not square, which the model does "
-                   "not take");
+    return err_new(
+        ERR_UNSUPPORTED,
+        "do_center_crop: false leaves images that are not square, which the model does not accept");
   int64_t result = does_crop ? crop : side;
   if (result != s->image_size)
-    return err_new(ERR_INPUT, "%s: %ld, the model takes images of %ld",
+    return err_new(ERR_INPUT, "%s: %ld, but the model takes images of %ld",
                    does_crop ? "crop_size" : "size", (long)result, (long)s->image_size);
   if (side < result)
     return err_new(ERR_UNSUPPORTED,
@@ -139,7 +139,7 @@ void foreign_default_preprocessor(bool is_vit, settings *s) {
   s->image_crop = CROP_FLOOR;
 }
 
-/* open_clip takes the size from the model, and passes over keys that it does not know. */
+/* open_clip takes the size from the model, and ignores unknown keys. */
 err foreign_read_preprocess_cfg(const json_t *root, settings *s) {
   s->image_resize_mode = RESIZE_SHORTEST;
   s->image_interpolation = INTERPOLATION_BICUBIC;
@@ -159,7 +159,7 @@ err foreign_read_preprocess_cfg(const json_t *root, settings *s) {
     int64_t grey = json_is_integer(fill) ? json_integer_value(fill) : -1;
     if (grey < 0 || grey > 255)
       return err_new(ERR_UNSUPPORTED,
-                     "preprocess_cfg.fill_color: one number from 0 to 255 is wanted");
+                     "preprocess_cfg.fill_color: expected one number from 0 to 255");
     s->image_fill = grey;
   }
   return foreign_read_normalization(root, "mean", "std", s);

@@ -22,23 +22,24 @@ static err cannot(weights_format format, const char *key, const char *why) {
 err foreign_check(weights_format format, const settings *s) {
   bool is_hf = format == WEIGHTS_HF;
   if (format != WEIGHTS_HF && format != WEIGHTS_OPEN_CLIP)
-    return err_new(ERR_UNSUPPORTED, "this format is read, not written: hf, open_clip or flip are");
+    return err_new(ERR_UNSUPPORTED,
+                   "this format can be read but not written; write hf, open_clip or flip");
   if (is_hf && s->image_resize_mode == RESIZE_LONGEST)
     return cannot(format, "image.resize_mode", "has no filled resizing");
   if (!is_hf && s->image_resize_to)
     return cannot(format, "image.resize_to", "resizes to image.size");
-  if (s->text_post_norm) return cannot(format, "text.post_norm", "has norms in front");
+  if (s->text_post_norm) return cannot(format, "text.post_norm", "is pre-norm");
   if (s->text_padding_mask) return cannot(format, "text.padding_mask", "attends to padding");
   if (!s->normalize) return cannot(format, "normalize", "compares unit vectors");
   if (!s->image_class_token || s->image_pool != IMAGE_POOL_CLASS)
     return cannot(format, "image.pool", "pools the class token");
   if (is_hf && !s->image_pre_norm)
-    return cannot(format, "image.pre_norm", "has a norm in front of the first block");
+    return cannot(format, "image.pre_norm", "has a layer norm before the first block");
   if (is_hf && !s->text_causal) return cannot(format, "text.causal", "attends causally");
   if (is_hf && s->text_pool != TEXT_POOL_EOT)
     return cannot(format, "text.pool", "pools the end of text");
   if (s->text_special_tokens == SPECIAL_TOKENS_NONE)
-    return cannot(format, "text.special_tokens", "puts a start and an end token around a text");
+    return cannot(format, "text.special_tokens", "adds start and end tokens to a text");
   if (s->text_pool == TEXT_POOL_MEAN)
     return cannot(format, "text.pool", "has no mean over text tokens");
   if (!is_hf && (s->image_activation == ACTIVATION_QUICK_GELU) !=

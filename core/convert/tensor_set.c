@@ -34,7 +34,7 @@ static err open_files(const char *path, const json_t *map, json_t *numbers, tens
   json_object_foreach((json_t *)(uintptr_t)map, tensor, value) {
     const char *name = json_string_value(value);
     if (!name || !*name || strchr(name, '/'))
-      return err_new(ERR_INPUT, "%s: tensor '%.80s' is in no file beside the index", path, tensor);
+      return err_new(ERR_INPUT, "%s: tensor '%.80s' is in no file next to the index", path, tensor);
     if (json_object_get(numbers, name)) continue;
     strbuf file = {0};
     strbuf_append_bytes(&file, path, folder);

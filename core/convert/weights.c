@@ -45,7 +45,7 @@ static err detect(const tensor_set *f, weights_format *format) {
       return NULL;
     }
   return err_new(ERR_UNSUPPORTED,
-                 "its tensors are named as in none of: flip, transformers' CLIPModel, BertModel, "
+                 "its tensor names match none of: flip, transformers' CLIPModel, BertModel, "
                  "ViTModel, open_clip's CLIP");
 }
 
@@ -80,7 +80,7 @@ static err find_in_folder(const char *folder, char **path) {
   free(checkpoints);
   if (!error && !*path)
     error = err_new(ERR_INPUT,
-                    "%s: holds no model.safetensors, open_clip_model.safetensors or checkpoint "
+                    "%s: contains no model.safetensors, open_clip_model.safetensors or checkpoint "
                     "(pickled .bin and .pt files are not read: save as safetensors)",
                     folder);
   return error;
@@ -124,7 +124,7 @@ err weights_read_config(weights_format format, const char *json, const char *pre
     TRY(foreign_read_bert(root, s, vocabulary));
     break;
   case WEIGHTS_FLIP:
-    FAIL(ERR_INTERNAL, "a checkpoint carries its settings itself");
+    FAIL(ERR_INTERNAL, "a checkpoint includes its own settings");
   }
   bool is_vit = format == WEIGHTS_VIT;
   if (images)
@@ -163,7 +163,7 @@ static err take_vocabulary(const char *folder, const char *name, int tokenizer, 
   return NULL;
 }
 
-/* The vocabulary that a model's folder has beside the weights: transformers keeps CLIP's merges
+/* The vocabulary that a model's folder has next to the weights: transformers keeps CLIP's merges
  * there, and BERT's words, as we do for a CLIP trained on WordPiece. Where there is none, --set
  * text.vocabulary=FILE has to say. */
 static err find_vocabulary(const source *from, settings *s) {
@@ -244,8 +244,7 @@ static float element(const safetensor *t, int64_t i) {
 static err check_type(const safetensor *t) {
   if (strcmp(t->type, "F32") == 0 || strcmp(t->type, "F16") == 0 || strcmp(t->type, "BF16") == 0)
     return NULL;
-  return err_new(ERR_INPUT, "tensor '%s' is of type %s: weights are F32, F16 or BF16", t->name,
-                 t->type);
+  return err_new(ERR_INPUT, "tensor '%s' has type %s; supported: F32, F16, BF16", t->name, t->type);
 }
 
 /* Whether a tensor of rows x columns (rows 0: a vector) may have this foreign shape; sides of 1 in
@@ -275,7 +274,7 @@ static err wrong_shape(const safetensor *t, int64_t rows, int64_t columns) {
   strbuf text = {0};
   for (int i = 0; i < t->rank; i++) strbuf_format(&text, "%s%ld", i ? "x" : "", (long)t->shape[i]);
   err error =
-      err_new(ERR_INPUT, "tensor '%s' is %s, its configuration asks for %ldx%ld", t->name,
+      err_new(ERR_INPUT, "tensor '%s' is %s, its configuration requires %ldx%ld", t->name,
               t->rank ? strbuf_string(&text) : "a scalar", (long)(rows ? rows : 1), (long)columns);
   strbuf_free(&text);
   return error;
@@ -394,8 +393,7 @@ static err check_all_known(const safetensors_file *f, weights_format format,
     }
     if (!is_known)
       return err_new(ERR_UNSUPPORTED,
-                     "tensor '%s' has no place in the model that the configuration "
-                     "describes",
+                     "tensor '%s' does not belong to the model that the configuration describes",
                      name);
   }
   return NULL;
@@ -461,7 +459,7 @@ static err check_combination(const source *sources, size_t count) {
     for (size_t j = 0; j < count; j++)
       if (j != i && (!is_tower || sources[j].format == sources[i].format))
         return err_new(ERR_INPUT,
-                       "%s and %s do not make one model: give a whole model, or one ViTModel and "
+                       "%s and %s do not form one model: give a whole model, or one ViTModel and "
                        "one BertModel",
                        sources[i].path, sources[j].path);
   }

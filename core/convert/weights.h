@@ -1,7 +1,7 @@
 /* A model's weights on the host, whatever program wrote them: our own checkpoints, transformers'
  * CLIPModel, open_clip's CLIP, and single towers from transformers' BertModel and ViTModel.
  *
- * What a foreign configuration asks for and our model cannot do, and the other way round, is an
+ * Whatever a foreign configuration requires and our model does not support, and vice versa, is an
  * error that names it: a file that loads gives the same numbers (tests/parity). */
 #ifndef FLIP_CONVERT_WEIGHTS_H
 #define FLIP_CONVERT_WEIGHTS_H
@@ -40,10 +40,10 @@ typedef struct {
 
 /* `paths`: one whole model, or an image tower and a text tower in any order; what no file holds
  * (a tower that was not given, projections, the temperature) is initialised from s.seed. A path is
- * a folder (a model's, or a run's, whose newest checkpoint is taken) or a .safetensors file with
- * its configuration beside it. `sets`: KEY=VALUE changes of settings that the files leave open.
- * Tensors may be fp32, fp16 or bf16; every one must be known, there and of the right shape; image
- * positions are resized when image.size was set to another value. */
+ * a folder (a model's, or a run's, whose newest checkpoint is taken) or a .safetensors file next to
+ * its configuration. `sets`: KEY=VALUE changes of settings that the files do not contain. Tensors
+ * may be fp32, fp16 or bf16; every one must be known, there and of the right shape; image positions
+ * are resized when image.size was set to another value. */
 err weights_load(const char *const *paths, size_t count, const char *const *sets, size_t set_count,
                  weights *w) ERR_MUST_CHECK;
 void weights_free(weights *w);

@@ -14,7 +14,7 @@
 #include "cpu/plugin.h"
 
 void cpu_assert_failed(const char *condition, const char *file, int line) {
-  fprintf(stderr, "flip: bug: %s:%d: %s does not hold\n", file, line, condition);
+  fprintf(stderr, "flip: internal error: %s:%d: assertion failed: %s\n", file, line, condition);
   abort();
 }
 
@@ -41,8 +41,8 @@ err cpu_grow(void **block, size_t *held, size_t bytes, const char *what) {
   return NULL;
 }
 
-/* Numbers below 1e-38 count as zero on the calling thread: a product with such a number takes some
- * hundred cycles, and softmax makes many of them. */
+/* Flushes numbers below 1e-38 to zero on the calling thread: a product with such a number takes
+ * some hundred cycles, and softmax makes many of them. */
 static void flush_subnormals(void) {
 #ifdef __SSE__
   _mm_setcsr(_mm_getcsr() | 0x8040u); /* flush to zero, denormals are zero */

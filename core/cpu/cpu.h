@@ -1,7 +1,7 @@
-/* What the files of the CPU backend share. Included by nobody outside core/cpu/.
+/* What the files of the CPU backend share. Not for use outside core/cpu/.
  *
- * Memory, oneDNN's products and the choice of kernels are compiled once, for the least processor;
- * the kernels (kernel.h) once for each variant of base/processor.h. */
+ * Memory, oneDNN's products and the choice of kernels are compiled once, for the baseline
+ * processor; the kernels (kernel.h) once for each variant of base/processor.h. */
 #ifndef FLIP_CPU_CPU_H
 #define FLIP_CPU_CPU_H
 
@@ -56,7 +56,7 @@ err cpu_scratch(ops *o, size_t floats, float **scratch) ERR_MUST_CHECK;
 /* *block with at least `bytes`, grown when need be; contents undefined. */
 err cpu_grow(void **block, size_t *held, size_t bytes, const char *what) ERR_MUST_CHECK;
 
-/* Aborts: a broken promise between model and backend, never the user's mistake. */
+/* Aborts: a violated contract between model and backend, never a user error. */
 void cpu_assert_failed(const char *condition, const char *file, int line);
 #define CPU_ASSERT(condition)                                                                      \
   ((condition) ? (void)0 : cpu_assert_failed(#condition, __FILE__, __LINE__))

@@ -1,4 +1,4 @@
-/* The CPU backend. Kernels of our own for the processor that is there (base/processor.h), oneDNN
+/* The CPU backend. Hand-written kernels for the detected processor (base/processor.h), oneDNN
  * for matrix products; 8-bit dense layers are emulated: what they cost in accuracy, at no gain in
  * speed. */
 #ifndef FLIP_CPU_PLUGIN_H

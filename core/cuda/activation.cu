@@ -1,5 +1,5 @@
-/* GELU in its three forms and their derivatives, for products whose library epilogue has not the
- * form that is asked for.
+/* GELU in its three forms and their derivatives, for products whose library epilogue lacks the
+ * requested form.
  *
  * Grid: a thread eight elements. Moves one element each way forward, two in and one out backward.
  * Bound: memory; exp and erf are hidden behind it in bf16. */

@@ -70,7 +70,7 @@ static err choose(ops *o, const ops_attention *a, bool is_backward, int *which) 
   choice_value value;
   bool is_known = choice_store_find(state->choices, &key, &value);
   *which = OWN;
-  if (is_known && value.part[0] == OWN) return NULL; /* cuDNN need not be asked */
+  if (is_known && value.part[0] == OWN) return NULL; /* cuDNN is not needed */
   int candidates = sdpa_candidates(o, a, is_backward);
   if (candidates == 0) return NULL;
   if (is_known && value.part[0] >= 0 && value.part[0] < candidates) {

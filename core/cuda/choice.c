@@ -1,4 +1,4 @@
-/* One line a choice, `KEY VALUE` in hexadecimal. Lines that are not ours are passed over: a damaged
+/* One line a choice, `KEY VALUE` in hexadecimal. Unknown lines are skipped: a damaged
  * file costs time, never a run. */
 #include "cuda/choice.h"
 
@@ -107,7 +107,7 @@ void choice_store_close(choice_store *store) {
   if (store->path && store->is_changed) {
     strbuf out = {0};
     keep_ours(store);
-    read_file(store); /* what others found or replaced meanwhile; ours stands first and wins */
+    read_file(store); /* what others found or replaced meanwhile; ours comes first and wins */
     for (size_t i = 0; i < store->count; i++) {
       const choice *item = &store->items[i];
       write_hex(&out, &item->key, sizeof item->key);

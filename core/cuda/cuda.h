@@ -1,5 +1,5 @@
 /* What the host files of the CUDA backend share. Plain C; only *.cu is compiled by nvcc.
- * Included by nobody outside core/cuda/. */
+ * Not for use outside core/cuda/. */
 #ifndef FLIP_CUDA_CUDA_H
 #define FLIP_CUDA_CUDA_H
 
@@ -63,13 +63,13 @@ static inline cuda_state *cuda_of(ops *o) {
 /* NULL for success; else what failed, in CUDA's words. */
 err cuda_error(int code, const char *what) ERR_MUST_CHECK;
 
-/* Device memory, counted. On failure says what was wanted and what was free. */
+/* Device memory, counted. On failure the error gives the requested and the free size. */
 err cuda_allocate(ops *o, size_t bytes, const char *what, void **block) ERR_MUST_CHECK;
 void cuda_release(ops *o, void *block);
 
 /* At least `bytes` of scratch for one op; contents undefined. Grows when a shape is first seen. */
 err cuda_scratch(ops *o, size_t bytes, void **block) ERR_MUST_CHECK;
-/* Gives back what ops took that were only tried. */
+/* Releases memory of ops that were only tried. */
 void cuda_scratch_trim(ops *o);
 /* Pieces of scratch start at multiples of this, as the kernels ask (kernels.h). */
 enum { CUDA_SCRATCH_ALIGNMENT = 256 };

@@ -7,9 +7,9 @@
  *   finish     what the form leaves to our kernels
  * Choosing runs and finishes candidates to time them; no other step calls another.
  *
- * cuBLASLt thinks in columns. Our row-major c = op(a) op(b) is its column-major cᵀ = op(b)ᵀ op(a)ᵀ,
+ * cuBLASLt is column-major. Our row-major c = op(a) op(b) is its column-major cᵀ = op(b)ᵀ op(a)ᵀ,
  * so its first operand is our b and its result has n rows: a bias along our columns is a bias
- * along its rows, as its epilogues want it. */
+ * along its rows, as its epilogues expect. */
 #ifndef FLIP_CUDA_GEMM_H
 #define FLIP_CUDA_GEMM_H
 
@@ -17,7 +17,8 @@
 
 #include "cuda/cuda.h"
 
-/* What the library does beside the product. What it does not do, our kernels do afterwards. */
+/* What the library fuses into the product (epilogues). The rest is done by our kernels afterwards.
+ */
 typedef enum {
   GEMM_BIAS_MASTER = 1,  /* adds the bias, read in master type */
   GEMM_BIAS_COMPUTE = 2, /* adds a copy of the bias in compute type, which we make first */
@@ -48,7 +49,7 @@ typedef struct {
 struct gemm_plans {
   cublasLtHandle_t library;
   cublasLtMatmulPreference_t preference;
-  bool has_tanh_gelu; /* the library has a GELU, and it is the tanh form: seen, not assumed */
+  bool has_tanh_gelu; /* the library has a GELU, and it is the tanh form: measured, not assumed */
   gemm_plan *items;
   size_t count, capacity;
 };
@@ -81,7 +82,7 @@ err gemm_choose(ops *o, const gemm_key *key, const gemm_product *p,
 err gemm_try_form(ops *o, const gemm_key *key, int form, const gemm_product *p, gemm_plan *plan,
                   bool *is_there, double *seconds) ERR_MUST_CHECK;
 
-/* gemm_run.c: by one algorithm into `c`; as planned; and what the library did not do beside it. */
+/* gemm_run.c: by one algorithm into `c`; as planned; and what the library did not fuse into it. */
 void *gemm_target(const gemm_plan *plan, const gemm_product *p);
 err gemm_multiply(ops *o, const gemm_plan *plan, const gemm_product *p, void *c,
                   const cublasLtMatmulAlgo_t *algorithm) ERR_MUST_CHECK;

@@ -92,7 +92,7 @@ static void remember(cuda_state *state, const gemm_plan *plan) {
   choice_store_add(state->choices, &key, &value);
 }
 
-/* What is asked of algorithms for this plan. */
+/* Requirements on algorithms for this plan. */
 static err state_preferences(const gemm_plans *plans, const gemm_plan *plan) {
   uint32_t alignment = plan->key.is_aligned ? 16 : plan->key.type_a == CUDA_R_32F ? 4 : 2;
   /* sums in place are finished in the order of arrival: not the same bits each time */
@@ -150,7 +150,7 @@ cleanup:
   return error;
 }
 
-/* An algorithm that an earlier run chose, if the library still takes it. */
+/* An algorithm that an earlier run chose, if the library still accepts it. */
 static err recall(ops *o, const gemm_key *key, gemm_plan *plan, bool *is_there) {
   cuda_state *state = cuda_of(o);
   choice_key stored = stored_key(key);
@@ -177,7 +177,7 @@ static void list_forms(const gemm_plans *plans, const gemm_key *key, int forms[M
   bool is_gelu = key->epilogue != OPS_EPILOGUE_NONE && key->activation == OPS_GELU_TANH &&
                  plans->has_tanh_gelu && is_exact_enough && key->is_aligned &&
                  key->n % AUX_MULTIPLE == 0;
-  /* the library takes a bias in the result's type and no other (docs/gpu-ledger.md) */
+  /* the library accepts a bias only in the result's type (docs/gpu-ledger.md) */
   int bias = !key->has_bias ? 0 : key->type_c == CUDA_R_16BF ? GEMM_BIAS_COMPUTE : GEMM_BIAS_MASTER;
   int count = 0;
   if (key->has_sums && key->is_aligned) forms[count++] = GEMM_SUMS;

@@ -41,9 +41,9 @@ static err run_with_gelu(ops *o, const gemm_product *p, bool *is_there) {
   return error;
 }
 
-/* Which GELU the library's epilogue computes is not in its documentation's words for every
- * version, so it is asked, in the type of the run: a product whose result is -4 … 4 goes through
- * it. Where it is another, or there is none, the activations are our own kernel's. */
+/* Which GELU the library's epilogue computes is not documented for every version, so it is
+ * measured, in the type of the run, on a product whose result is -4 … 4. Where it is another, or
+ * there is none, the activations are our own kernel's. */
 err gemm_look_at_gelu(ops *o) {
   enum { ELEMENTS_AB = LOOK_K * (LOOK_M + LOOK_N), ELEMENTS_C = LOOK_M * LOOK_N };
   size_t size = ops_size_of(o->compute);

@@ -1,6 +1,6 @@
 /* The layer on which the kernels are written: plain CUDA C that nvcc compiles for the device, and
  * the host's C compiler for tests/simt, where there is no GPU. Hence no templates, no references,
- * casts where C++ wants them; what a device has and the host has not is spelled here, twice.
+ * casts where C++ wants them; what a device has and the host lacks is defined here for both.
  *
  * A kernel takes one structure by value, mostly the op's own from ops.h, and is written for any
  * type of activations: `name_body(a, type)` with a constant type, from which KERNEL_PAIR makes the

@@ -6,7 +6,7 @@
 #include "cuda/kernels.h"
 
 enum {
-  NORM_BLOCK = 128,      /* threads, each warp at a row of its own */
+  NORM_BLOCK = 128,      /* threads, one row per warp */
   NORM_WIDE_BLOCK = 256, /* threads, all at one row */
   NORM_PACKS = 5,        /* a lane's share of a row: 5 * 8 * 32 = 1280 columns */
   NORM_WIDE_PACKS = 4,   /* 4 * 8 * 256 = 8192 columns */

@@ -1,4 +1,4 @@
-/* The plugin's door: is there a device, open it, how fast does it multiply. */
+/* The plugin's entry points: detect a device, open it, measure its matrix products. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,10 +30,10 @@ static err probe(void) {
   if (code == cudaErrorInsufficientDriver && driver == 0)
     return err_new(ERR_UNSUPPORTED, "this machine has no NVIDIA driver");
   if (code == cudaErrorInsufficientDriver)
-    return err_new(ERR_UNSUPPORTED,
-                   "the NVIDIA driver serves CUDA %d.%d, this build needs %d.%d: update the driver",
-                   driver / 1000, driver % 1000 / 10, CUDART_VERSION / 1000,
-                   CUDART_VERSION % 1000 / 10);
+    return err_new(
+        ERR_UNSUPPORTED,
+        "the NVIDIA driver supports CUDA %d.%d, this build needs %d.%d: update the driver",
+        driver / 1000, driver % 1000 / 10, CUDART_VERSION / 1000, CUDART_VERSION % 1000 / 10);
   if (code == cudaErrorNoDevice || (code == cudaSuccess && count == 0))
     return err_new(ERR_UNSUPPORTED,
                    "no NVIDIA GPU is visible (see nvidia-smi; CUDA_VISIBLE_DEVICES is %s)",
@@ -41,9 +41,10 @@ static err probe(void) {
   err error = cuda_error(code, "looking for a GPU");
   if (!error) error = capability_of(0, &capability);
   if (!error && capability < LEAST_CAPABILITY)
-    error = err_new(ERR_UNSUPPORTED,
-                    "the GPU has compute capability %d.%d; bf16 tensor cores begin with 8.0 (A100)",
-                    capability / 10, capability % 10);
+    error =
+        err_new(ERR_UNSUPPORTED,
+                "the GPU has compute capability %d.%d; bf16 tensor cores need 8.0 (A100) or later",
+                capability / 10, capability % 10);
   return error;
 }
 

@@ -31,11 +31,11 @@ err cuda_allocate(ops *o, size_t bytes, const char *what, void **block) {
     return NULL;
   }
   *block = NULL;
-  (void)cudaGetLastError(); /* the failure is told here; later calls must not see it again */
+  (void)cudaGetLastError(); /* the failure is reported here; later calls must not see it again */
   if (code != cudaErrorMemoryAllocation) return cuda_error(code, what);
   (void)cudaMemGetInfo(&available, &total);
   char wanted[TEXT_NUMBER_SIZE], has[TEXT_NUMBER_SIZE], all[TEXT_NUMBER_SIZE];
-  return err_new(ERR_MEMORY, "out of GPU memory: %s wanted for %s; %s of %s are free",
+  return err_new(ERR_MEMORY, "out of GPU memory: %s needed for %s; %s of %s free",
                  text_bytes(bytes, wanted), what, text_bytes(available, has),
                  text_bytes(total, all));
 }
@@ -69,8 +69,9 @@ err cuda_scratch(ops *o, size_t bytes, void **block) {
   cuda_state *state = cuda_of(o);
   if (bytes > state->scratch_bytes) {
     if (state->is_recording)
-      return err_new(ERR_INTERNAL, "a recorded step asked for scratch memory that no step before "
-                                   "it had needed");
+      return err_new(
+          ERR_INTERNAL,
+          "the captured step needs more scratch memory than the warm-up steps allocated");
     err error = retire_scratch(o);
     if (!error) error = cuda_allocate(o, bytes, "kernels' scratch", &state->scratch);
     if (error) return error;

@@ -75,7 +75,7 @@ void sdpa_plans_destroy(sdpa_plans *plans) {
   free(plans);
 }
 
-/* What the library cannot do leaves a shape without candidates; that is no failure. */
+/* A shape that the library does not support has no candidates; that is not an error. */
 static void list_candidates(const sdpa_target *target, sdpa_plan *p) {
   for (int form = 0; form < SDPA_FORMS; form++) {
     cudnnBackendDescriptor_t found[SDPA_ENGINES];
@@ -110,7 +110,7 @@ static sdpa_plan *find(const sdpa_plans *plans, const sdpa_shape *s) {
   return NULL;
 }
 
-/* What the graphs promise of their tensors, and the widths that their engines are asked for. */
+/* What the graphs promise of their tensors, and the widths requested of their engines. */
 static bool is_describable(const ops_attention *a) {
   return a->qkv.type == OPS_BF16 && !a->key_counts.data && a->head_width % 8 == 0 &&
          a->head_width <= SDPA_WIDEST_HEAD && cuda_is_at_16(a->qkv.data) &&
@@ -167,11 +167,12 @@ static err make_runnable(ops *o, candidate *c) {
   const sdpa_target target = {.handle = state->attentions->library};
   if (c->plan) return NULL;
   if (state->is_recording)
-    return err_new(ERR_INTERNAL, "a recorded step wants attention that no step before it wanted");
+    return err_new(ERR_INTERNAL,
+                   "the captured step needs an attention plan that no warm-up step built");
   err error = dnn_error(sdpa_engine_plan(c->configuration, &target, &c->plan, &c->workspace_bytes),
                         "attention");
   if (!error && c->workspace_bytes > most_workspace_bytes)
-    error = err_new(ERR_MEMORY, "cuDNN's attention wants %lld bytes of scratch",
+    error = err_new(ERR_MEMORY, "cuDNN's attention needs %lld bytes of scratch memory",
                     (long long)c->workspace_bytes);
   return error;
 }

@@ -175,8 +175,8 @@ static void warn_of_other_images(eval_set *set, const class_request *r, char **l
   for (int64_t row = 0; row < set->rows; row++)
     unlabelled += !labels[row] && !set->is_bad[row] && set->labels[row] != LABEL_UNREADABLE;
   if (others)
-    eval_set_warn(set, "%s: %ld images have a label that is no class: %s", set->name, (long)others,
-                  end_list(&list, count));
+    eval_set_warn(set, "%s: %ld images have a label that is not a class: %s", set->name,
+                  (long)others, end_list(&list, count));
   if (unlabelled)
     eval_set_warn(set, "%s: %ld images have no label '%s'", set->name, (long)unlabelled, r->label);
   strbuf_free(&list);

@@ -18,7 +18,7 @@ static void read_strings(const yml_node *node, settings_list *list, yml_problems
   for (size_t i = 0; i < count && list->items; i++) {
     const yml_node *item = node->kind == YML_SEQUENCE ? node->items[i] : node;
     if (item->kind != YML_SCALAR || yml_is_null(item))
-      yml_problem(problems, item, NULL, 0, "a plain word or a list of them is wanted here");
+      yml_problem(problems, item, NULL, 0, "expected a plain word or a list of them");
     else
       list->items[list->count++] = (char *)item->scalar;
   }
@@ -44,8 +44,7 @@ static void read_tasks(const yml_node *node, set_description *d, yml_problems *p
 static void read_whole(const yml_node *node, int64_t least, int64_t *value,
                        yml_problems *problems) {
   if (node->kind != YML_SCALAR || !yml_as_int(node->scalar, value) || *value < least)
-    yml_problem(problems, node, NULL, 0, "a whole number of at least %ld is wanted here",
-                (long)least);
+    yml_problem(problems, node, NULL, 0, "expected a whole number of at least %ld", (long)least);
 }
 
 /* The keys of a set's file; tasks apart. */

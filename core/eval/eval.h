@@ -69,7 +69,7 @@ void eval_set_close(eval_set *set);
  * first evaluated. Row i is image i, so every model sees the same. */
 err eval_set_corrupt(eval_set *set, const image_corruption *corruption) ERR_MUST_CHECK;
 const char *eval_set_name(const eval_set *set);
-/* What was left out or passed over since the last call, a line each ("" when nothing); valid until
+/* What was left out or skipped since the last call, a line each ("" when nothing); valid until
  * the set is used again. */
 const char *eval_set_new_warnings(eval_set *set);
 

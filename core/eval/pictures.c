@@ -72,7 +72,7 @@ err pictures_open(const char *const *places, size_t count, pictures **out) {
     FAIL(ERR_INPUT, "folders and shards of images cannot be mixed in one list");
   }
   if (p->strangers)
-    strbuf_format(&p->warnings, "%s: %ld files passed over: not .jpg, .jpeg, .png or .webp\n",
+    strbuf_format(&p->warnings, "%s: %ld files skipped: not .jpg, .jpeg, .png or .webp\n",
                   places[0], (long)p->strangers);
   if (!pictures_count(p)) FAIL(ERR_INPUT, "%s: holds no images", places[0]);
 cleanup:

@@ -19,7 +19,7 @@ void pictures_close(pictures *p);
 int64_t pictures_count(const pictures *p);
 /* A file's path, or a sample's key. */
 err pictures_name(const pictures *p, int64_t row, char **name) ERR_MUST_CHECK;
-/* What was left out or passed over at opening, one line each; "" when nothing. */
+/* What was left out or skipped at opening, one line each; "" when nothing. */
 const char *pictures_warnings(const pictures *p);
 /* The caption of a sample ("" where there is none). */
 err pictures_caption(const pictures *p, int64_t row, char **caption) ERR_MUST_CHECK;

@@ -42,14 +42,14 @@ static char *resolve(const char *suite_path, const char *name) {
 static void read_references(const yml_node *map, suite *s, suite_row *row, size_t most,
                             yml_problems *problems) {
   if (map->kind != YML_MAP) {
-    yml_problem(problems, map, NULL, 0, "reference: a map of names to percentages is wanted");
+    yml_problem(problems, map, NULL, 0, "reference: expected a map of names to percentages");
     return;
   }
   for (size_t i = 0; i < map->count; i++) {
     double value;
     int64_t column = find_column(s, map->keys[i]->scalar);
     if (map->items[i]->kind != YML_SCALAR || !yml_as_real(map->items[i]->scalar, &value))
-      yml_problem(problems, map->items[i], NULL, 0, "a percentage is wanted here");
+      yml_problem(problems, map->items[i], NULL, 0, "expected a percentage");
     else if (column >= 0 && (size_t)column < most)
       row->references[column] = value;
   }
@@ -148,7 +148,7 @@ err suite_load(const char *path, suite *s) {
       yml_problem(&problems, root->keys[i], suite_keys, 3, "unknown or misused key '%s'", key);
   }
   if (!sets || sets->kind != YML_SEQUENCE || !sets->count) {
-    yml_problem(&problems, root, NULL, 0, "sets: a list of evaluation sets is wanted");
+    yml_problem(&problems, root, NULL, 0, "sets: expected a list of evaluation sets");
   } else {
     size_t most = count_references(sets);
     s->rows = mem_zeroed(sets->count, sizeof *s->rows);

@@ -1,4 +1,4 @@
-/* Images made worse in a repeatable way, to see how much a model minds: after ImageNet-C (Hendrycks
+/* Reproducible image corruptions for robustness tests, after ImageNet-C (Hendrycks
  * and Dietterich, ICLR 2019), whose five strengths each kind has.
  *
  *   gaussian_noise  + normal noise on values in [0, 1]; deviation 0.08, 0.12, 0.18, 0.26, 0.38

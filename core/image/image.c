@@ -13,7 +13,8 @@ static const int64_t most_pixel_bytes = (int64_t)1 << 30;
 
 err image_allocate(int64_t width, int64_t height, image *out) {
   if (width <= 0 || height <= 0 || width > most_pixel_bytes / 3 / height)
-    return err_new(ERR_INPUT, "an image of %ld x %ld pixels is refused", (long)width, (long)height);
+    return err_new(ERR_INPUT, "an image of %ld x %ld pixels is not accepted", (long)width,
+                   (long)height);
   uint8_t *pixels = mem_aligned((size_t)(width * height * 3));
   if (!pixels) return mem_error((size_t)(width * height * 3), "an image");
   *out = (image){(int32_t)width, (int32_t)height, pixels};
@@ -75,7 +76,7 @@ static err decode_ppm(const void *bytes, size_t size, image *out) {
   size_t pixels = (size_t)width * (size_t)height * 3;
   if (size < (size_t)start + 1 + pixels) {
     image_free(out);
-    return err_new(ERR_INPUT, "damaged pixmap: the data ends early");
+    return err_new(ERR_INPUT, "damaged pixmap: the data is truncated");
   }
   memcpy(out->pixels, (const char *)bytes + start + 1, pixels);
   return NULL;

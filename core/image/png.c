@@ -61,8 +61,8 @@ static int64_t whole_rows(png_structp codec, png_infop info) {
   return rows;
 }
 
-/* Pillow takes 16-bit grey for numbers and cuts them at 255: nearly all of it is white. Models that
- * were trained through Pillow have seen it so. */
+/* Pillow clips 16-bit grey at 255, so nearly all of it is white. Models trained through Pillow have
+ * seen it that way. */
 static bool is_wide_grey(png_structp codec, png_infop info) {
   return png_get_color_type(codec, info) == PNG_COLOR_TYPE_GRAY &&
          png_get_bit_depth(codec, info) == 16;
@@ -91,14 +91,18 @@ static uint32_t big_endian(const uint8_t *at) {
   return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
 }
 
-enum { SIGNATURE = 8, HEAD = 8, AROUND = 12 }; /* a chunk: length and type; the checksum behind */
+enum {
+  SIGNATURE = 8,
+  HEAD = 8,
+  AROUND = 12
+}; /* a chunk: length and type; followed by the checksum */
 
 static void append_chunk(strbuf *out, const uint8_t *chunk, uint32_t length) {
   const uint8_t size[4] = {(uint8_t)(length >> 24), (uint8_t)(length >> 16), (uint8_t)(length >> 8),
                            (uint8_t)length};
   strbuf_append_bytes(out, size, 4);
   strbuf_append_bytes(out, chunk + 4, length + 4);
-  strbuf_append_bytes(out, "\0\0\0\0", 4); /* libpng is told to look at no checksum */
+  strbuf_append_bytes(out, "\0\0\0\0", 4); /* libpng is configured to check no checksums */
 }
 
 /* The image data's chunks from `at` on: as far as they go without another between, the last one cut
@@ -135,10 +139,10 @@ static err take_chunks(const uint8_t *bytes, size_t size, strbuf *out) {
       if (memcmp(type, used[i], 4) == 0) append_chunk(out, bytes + at, (uint32_t)length);
     at += AROUND + length;
   }
-  return err_new(ERR_INPUT, "damaged PNG image: the data ends early");
+  return err_new(ERR_INPUT, "damaged PNG image: the data is truncated");
 }
 
-/* What does not change pixels is not looked at. */
+/* Chunks that do not affect pixels are ignored. */
 static void be_lenient(png_structp codec) {
   png_set_crc_action(codec, PNG_CRC_QUIET_USE, PNG_CRC_QUIET_USE);
   png_set_keep_unknown_chunks(codec, PNG_HANDLE_CHUNK_NEVER, NULL, -1);
@@ -162,7 +166,7 @@ err image_decode_png(const void *bytes, size_t size, image *out) {
     goto cleanup;
   }
   if (setjmp(png_jmpbuf(codec))) {
-    if (source.rows == wanted_rows) goto decoded; /* what is wrong lies behind the last pixel */
+    if (source.rows == wanted_rows) goto decoded; /* the damage is after the last pixel */
     error = err_new(ERR_INPUT, "damaged PNG image: %s", source.message);
     goto cleanup;
   }
@@ -181,7 +185,7 @@ err image_decode_png(const void *bytes, size_t size, image *out) {
     goto cleanup;
   }
   if (png_get_rowbytes(codec, info) != (size_t)out->width * (is_cut ? 2 : 3))
-    FAIL(ERR_INPUT, "a PNG image of an unknown kind");
+    FAIL(ERR_INPUT, "a PNG image of an unknown type");
   for (int32_t y = 0; y < out->height; y++)
     rows[y] = out->pixels + (size_t)y * (size_t)out->width * 3;
   wanted_rows = whole_rows(codec, info);

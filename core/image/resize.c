@@ -137,8 +137,9 @@ static err prepare_longest(const image *from, const image_preparation *how, uint
   int64_t width = (int64_t)nearbyint(from->width / ratio);
   int64_t height = (int64_t)nearbyint(from->height / ratio);
   if (width < 1 || height < 1)
-    return err_new(ERR_INPUT, "an image of %d x %d pixels has no side left at %ld", from->width,
-                   from->height, (long)size);
+    return err_new(ERR_INPUT,
+                   "an image of %d x %d pixels cannot be resized to %ld: one side would vanish",
+                   from->width, from->height, (long)size);
   image small;
   err error = image_allocate(width, height, &small);
   if (error) return error;

@@ -72,7 +72,7 @@ static size_t reach_of(const resize_kernel *k) {
 AVX2 static void across(const uint8_t *in, size_t in_stride, int32_t rows, size_t readable,
                         const resize_kernel *k, bool is_flipped, uint8_t *out, size_t out_stride) {
   size_t reach = reach_of(k);
-  int32_t safe = rows, y = 0; /* rows behind which enough may be read */
+  int32_t safe = rows, y = 0; /* rows after which enough bytes are readable */
   while (safe > 0 && readable + (size_t)(rows - safe) * in_stride < reach) safe--;
   for (; y + ROWS <= safe; y += ROWS)
     across_rows(in + (size_t)y * in_stride, in_stride, ROWS, k, is_flipped,

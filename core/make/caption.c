@@ -144,7 +144,7 @@ bool caption_shares_word(const char *a, const char *b) {
   return false;
 }
 
-/* True when every word of `part` stands in `so_far` already. */
+/* True when every word of `part` is in `so_far` already. */
 static bool is_repetition(const char *part, const char *so_far) {
   for (const char *at = part; *at;) {
     while (*at && !isalnum((unsigned char)*at) && (unsigned char)*at < 0x80) at++;

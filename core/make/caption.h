@@ -1,5 +1,5 @@
-/* Cleaning what people wrote about their drawings, and making one caption of it. The rules are told
- * in docs/data.md; each is a row of tests/data/test_caption.c. */
+/* Cleaning what people wrote about their drawings, and making one caption of it. The rules are
+ * described in docs/data.md; each is a row of tests/data/test_caption.c. */
 #ifndef FLIP_MAKE_CAPTION_H
 #define FLIP_MAKE_CAPTION_H
 
@@ -11,7 +11,7 @@
 /* Trimmed, entities and markup gone, runs of white space one space, underscores spaces. */
 void caption_tidy(const char *text, strbuf *out);
 
-/* A title that says something of this drawing: NULL-like "" for boilerplate ("Part of the Flat Icon
+/* A title that describes this drawing: NULL-like "" for boilerplate ("Part of the Flat Icon
  * Collection (Wed Aug 25 23:29:46 2004)"), addresses and numbers; "Clipart by NAME - x" is x. */
 void caption_clean_title(const char *title, strbuf *out);
 /* Words of a file name: extension, digits at the end and words of the author's name dropped. */
@@ -20,7 +20,7 @@ void caption_from_file(const char *file_name, const char *creator, strbuf *out);
 void caption_clean_description(const char *description, strbuf *out);
 /* True when some word of `a` is a word of `b`, letter case aside. */
 bool caption_shares_word(const char *a, const char *b);
-/* "" for keywords that say nothing: empty, hash, 0x87fadcc, numbers, unsorted. */
+/* "" for keywords without information: empty, hash, 0x87fadcc, numbers, unsorted. */
 void caption_clean_keyword(const char *keyword, strbuf *out);
 
 typedef struct {

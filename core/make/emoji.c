@@ -93,7 +93,7 @@ static err read_annotations(emoji_set *set, const char *folder) {
         strcmp((const char *)xmlTextReaderConstLocalName(reader), "annotation") == 0)
       error = take_annotation(set, reader);
   if (!error && status < 0)
-    error = err_new(ERR_INPUT, "%s:%d: is no XML, or ends early", path,
+    error = err_new(ERR_INPUT, "%s:%d: is not XML, or is truncated", path,
                     xmlTextReaderGetParserLineNumber(reader));
   if (reader) xmlFreeTextReader(reader);
   free(path);
@@ -121,7 +121,7 @@ static char *trim(char *text) {
 }
 
 /* A UnicodeSet as labels.txt writes it: characters, ranges a-b and {sequences}, of which the first
- * character stands for the whole. */
+ * character represents the whole. */
 static err read_unicode_set(emoji_set *set, const char *text, const char *group,
                             const char *subgroup) {
   const utf8proc_uint8_t *at = (const utf8proc_uint8_t *)text;

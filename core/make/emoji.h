@@ -1,5 +1,5 @@
-/* The shifted test set: emoji as pictures, from Debian's fonts-noto-color-emoji, named by
- * unicode-cldr-core. */
+/* The test set with distribution shift: emoji as images, from Debian's fonts-noto-color-emoji,
+ * named by unicode-cldr-core. */
 #ifndef FLIP_MAKE_EMOJI_H
 #define FLIP_MAKE_EMOJI_H
 

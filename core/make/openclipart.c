@@ -297,8 +297,8 @@ static err write_manifest(const collection *c, const openclipart_result *r) {
   return error;
 }
 
-/* Reads, shrinks and encodes every drawing on all threads. A drawing that cannot be read is told,
- * not fatal; anything else that goes wrong is. */
+/* Reads, shrinks and encodes every drawing on all threads. A drawing that cannot be read is
+ * reported, not fatal; anything else that goes wrong is. */
 static err pack_all(collection *c) {
   progress bar = progress_start("packing openclipart", (double)c->count, 0, c->o->has_progress);
   err failure = NULL;

@@ -1,6 +1,6 @@
 /* Real data without the internet: Debian's openclipart-png and openclipart-svg, 8,121 drawings by
- * people, each with a title, keywords and a category, packed into shards. docs/data.md tells the
- * rules. */
+ * people, each with a title, keywords and a category, packed into shards. docs/data.md describes
+ * the rules. */
 #ifndef FLIP_MAKE_OPENCLIPART_H
 #define FLIP_MAKE_OPENCLIPART_H
 

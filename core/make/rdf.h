@@ -1,4 +1,4 @@
-/* What an SVG file says of itself in its RDF: title, description, keywords, creator. */
+/* The RDF metadata of an SVG file: title, description, keywords, creator. */
 #ifndef FLIP_MAKE_RDF_H
 #define FLIP_MAKE_RDF_H
 
@@ -13,8 +13,8 @@ typedef struct {
   size_t keyword_count;
 } rdf_facts;
 
-/* Reads the first cc:Work of a file, up to its end and no further. Damaged XML gives what stood
- * before the damage. */
+/* Reads the first cc:Work of a file, up to its end and no further. Of damaged XML, what precedes
+ * the damage. */
 err rdf_read(const char *path, rdf_facts *facts) ERR_MUST_CHECK;
 err rdf_add_keyword(rdf_facts *facts, const char *keyword) ERR_MUST_CHECK;
 void rdf_free(rdf_facts *facts);

@@ -87,7 +87,7 @@ err clip_create(ops *o, const clip_config *config, const clip_limits *limits, bo
   m->config = *config;
   m->limits = *limits;
   m->is_trainable = for_training;
-  /* a fixed temperature is what it was set to */
+  /* a fixed temperature is exactly as set */
   m->scale_log_least = config->learns_scale ? 0 : -INFINITY;
   m->scale_log_most = config->learns_scale ? log(config->logit_scale_max) : INFINITY;
   err error = clip_declare_towers(config, &m->params, &m->image, &m->text);

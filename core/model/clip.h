@@ -81,7 +81,7 @@ typedef struct {
   int64_t chunk_bytes;
 } clip_types;
 
-/* Declares the model's tensors (a table that is laid out) without making anything. */
+/* Declares the model's tensors (a table that is laid out) without allocating them. */
 err clip_declare(const clip_config *config, param_table *table) ERR_MUST_CHECK;
 /* parameters: elements of that table. */
 void clip_plan(const clip_config *config, const clip_limits *limits, const clip_types *types,
@@ -106,10 +106,10 @@ err clip_set(clip_model *model, const param *p, const void *values) ERR_MUST_CHE
 err clip_refresh(clip_model *model) ERR_MUST_CHECK;
 
 err clip_clear_gradients(clip_model *model) ERR_MUST_CHECK;
-/* Inputs travel beside the computation: clip_stage begins to copy a batch into the set of inputs
- * that is not computed on (the host's arrays must stay as they are until clip_take_staged), and
- * clip_take_staged makes it the current one. The next batch may be staged while a step runs that
- * was begun after the last clip_take_staged. */
+/* Inputs are copied while the model computes: clip_stage begins to copy a batch into the set of
+ * inputs that is not computed on (the host's arrays must stay as they are until clip_take_staged),
+ * and clip_take_staged makes it the current one. The next batch may be staged while a step runs
+ * that was begun after the last clip_take_staged. */
 err clip_stage(clip_model *model, const clip_inputs *inputs) ERR_MUST_CHECK;
 err clip_take_staged(clip_model *model) ERR_MUST_CHECK;
 /* 0 or 1: which set is current. A recorded step belongs to its set. */
@@ -119,9 +119,9 @@ err clip_encode(clip_model *model, int64_t first, bool is_kept) ERR_MUST_CHECK;
 /* The three in one. */
 err clip_forward(clip_model *model, const clip_inputs *inputs, int64_t first,
                  bool is_kept) ERR_MUST_CHECK;
-/* The batch is spread over ranks, limits.ranks of them (model/loss_shared.c); NULL: it is whole. The
- * parameters' gradients are then those of this rank's samples in the whole batch's loss: their sum
- * over ranks is the gradient. */
+/* The batch is spread over ranks, limits.ranks of them (model/loss_shared.c); NULL: it is whole.
+ * The parameters' gradients are then those of this rank's samples in the whole batch's loss: their
+ * sum over ranks is the gradient. */
 void clip_set_ranks(clip_model *model, comm *ranks);
 /* Symmetric InfoNCE over the first `batch` samples; leaves the features' gradients behind. `loss`
  * may be NULL: clip_read_loss gives it later, waiting for what is under way. */
@@ -152,11 +152,11 @@ err clip_embed_images(clip_model *model, int64_t count, const uint8_t *images, c
 err clip_embed_texts(clip_model *model, int64_t count, const int32_t *ids, const int32_t *id_counts,
                      float *embeddings) ERR_MUST_CHECK;
 
-/* How well `count` images (at most limits.micro_batch) fit one text, and which way their pixels
- * would fit better: *score is the mean of the images' unit embeddings' products with text [embed],
- * dpixels [count, size, size, 3] its gradient by pixels in [0, 1]. For a model for training, of
- * which it uses the activations and adds to the gradients; backends that compute in fp32. All
- * patches are seen: limits.train_patches must be those of a whole image. */
+/* Similarity of `count` images (at most limits.micro_batch) to one text, and its gradient by pixel:
+ * *score is the mean of the images' unit embeddings' products with text [embed], dpixels [count,
+ * size, size, 3] its gradient by pixels in [0, 1]. For a model for training, of which it uses the
+ * activations and adds to the gradients; backends that compute in fp32. All patches are seen:
+ * limits.train_patches must be those of a whole image. */
 err clip_pixel_gradient(clip_model *model, int64_t count, const uint8_t *images, const float *text,
                         double *score, float *dpixels) ERR_MUST_CHECK;
 

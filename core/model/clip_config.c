@@ -8,7 +8,7 @@ static int64_t recomputed_blocks(int64_t level) {
   return level == RECOMPUTE_BLOCKS ? INT64_MAX : level > 0 ? level : 0;
 }
 
-static tower_thrift thrift_of(int64_t level) {
+static tower_recompute recompute_level_of(int64_t level) {
   return level == RECOMPUTE_NORMS         ? TOWER_RECOMPUTE_NORMS
          : level == RECOMPUTE_ACTIVATIONS ? TOWER_RECOMPUTE_ACTIVATIONS
                                           : TOWER_KEEP_ALL;
@@ -54,7 +54,7 @@ void clip_config_from(const settings *s, int64_t vocabulary, clip_config *c) {
                 .activation = (ops_activation)s->image_activation,
                 .pooling = s->image_pool == IMAGE_POOL_MEAN ? OPS_POOL_MEAN : OPS_POOL_INDEX,
                 .recompute = recomputed_blocks(s->image_recompute),
-                .thrift = thrift_of(s->image_recompute)},
+                .recompute_level = recompute_level_of(s->image_recompute)},
       .text = {.width = s->text_width,
                .layers = s->text_layers,
                .heads = s->text_heads,
@@ -66,7 +66,7 @@ void clip_config_from(const settings *s, int64_t vocabulary, clip_config *c) {
                .is_post_norm = s->text_post_norm,
                .pooling = s->text_pool == TEXT_POOL_MEAN ? OPS_POOL_MEAN : OPS_POOL_INDEX,
                .recompute = recomputed_blocks(s->text_recompute),
-               .thrift = thrift_of(s->text_recompute)},
+               .recompute_level = recompute_level_of(s->text_recompute)},
       .temperature = s->temperature,
       .logit_scale_max = s->logit_scale_max};
   memcpy(c->mean, means[s->image_normalization], sizeof c->mean);

@@ -97,7 +97,7 @@ int clip_current_set(const clip_model *m) {
   return m->current;
 }
 
-/* The text tower beside the image tower, unless their times are asked for. */
+/* The text tower in parallel with the image tower, unless they are being timed. */
 static err branch_to(const clip_model *m, int which) {
   return m->profile || !m->o->call->branch ? NULL : m->o->call->branch(m->o, which);
 }

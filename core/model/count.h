@@ -1,4 +1,4 @@
-/* Counting without making: parameters, FLOPs and planned memory of a run, from its settings.
+/* Parameters, FLOPs and planned memory of a run, from its settings, without building a model.
  *
  * FLOPs as in docs/method.md: 2 x multiply-adds of matrix products only; per block and sample
  * 24 n w² + 4 n² w for n tokens of width w (MLP ratio 4); backward = 2 x forward; the contrastive

@@ -19,7 +19,7 @@ void image_front_resolve(image_front *f, const param_table *table);
 void text_front_declare(const clip_config *c, param_table *table);
 void text_front_resolve(text_front *f, const param_table *table);
 
-/* What the image front needs beside the tower's activations. */
+/* What the image front needs in addition to the tower's activations. */
 typedef struct {
   int64_t encoded; /* patches of an image that are encoded */
   bool is_kept;

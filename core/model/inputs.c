@@ -25,7 +25,7 @@ err input_set_texts(input_set *set, ops *o, const clip_config *c, const int32_t 
   err error = o->call->upload_ahead(o, set->ids.data, ids, (size_t)(count * length) * 4);
   if (!error && c->has_padding_mask) {
     int32_t *counts = set->pooled + count;
-    /* softmax over nothing is no number: an empty text attends to its first token */
+    /* softmax over nothing is NaN: an empty text attends to its first token */
     for (int64_t i = 0; i < count; i++) counts[i] = id_counts[i] > 0 ? id_counts[i] : 1;
     error = o->call->upload_ahead(o, set->key_counts.data, counts, (size_t)count * 4);
   }

@@ -13,7 +13,7 @@ static double cubic(double x) {
   return x < 2 ? (((x - 5) * x + 8) * x - 4) * a : 0;
 }
 
-/* weights [to, from]: how much of each old place a new one takes. */
+/* weights [to, from]: the weight of each old position in a new one. */
 static void fill_weights(int64_t from, int64_t to, double *weights) {
   double scale = (double)from / (double)to, stretch = scale > 1 ? scale : 1;
   for (int64_t i = 0; i < to; i++) {
@@ -33,7 +33,7 @@ err positions_resize(const float *from, int64_t from_rows, bool has_class, int64
                      int64_t rows, float *to) {
   int64_t old = side_of(from_rows - has_class), new = side_of(rows - has_class);
   if (old < 1 || new < 1)
-    return err_new(ERR_INPUT, "positions of %ld patches cannot become those of %ld: no squares",
+    return err_new(ERR_INPUT, "positions of %ld patches cannot be resized to %ld: not square grids",
                    (long)(from_rows - has_class), (long)(rows - has_class));
   double *weights = mem_zeroed((size_t)(new *old), sizeof *weights);
   double *sums = mem_zeroed((size_t)width, sizeof *sums);

@@ -110,8 +110,8 @@ void tower_lay_out(tower_activations *a, const tower_shape *s, const tower_exten
                            .recompute = recompute,
                            .shared_row = kept_rows};
   if (recompute) kept_rows += chunk_rows;
-  a->are_norms_shared = e->is_kept && s->thrift >= TOWER_RECOMPUTE_NORMS;
-  a->is_hidden_shared = e->is_kept && s->thrift >= TOWER_RECOMPUTE_ACTIVATIONS;
+  a->are_norms_shared = e->is_kept && s->recompute_level >= TOWER_RECOMPUTE_NORMS;
+  a->is_hidden_shared = e->is_kept && s->recompute_level >= TOWER_RECOMPUTE_ACTIVATIONS;
   int64_t norm_rows = a->are_norms_shared ? chunk_rows : kept_rows;
   int64_t hidden_rows = a->is_hidden_shared ? chunk_rows : kept_rows;
   a->x = ops_cut(block, compute, (e->is_kept ? s->layers + 1 : 1) * rows * s->width);

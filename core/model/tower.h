@@ -1,11 +1,10 @@
 /* One tower: transformer blocks, final norm, pooling and projection, forward and backward.
  *
  * Pre-LayerNorm blocks: x += attention(norm1(x)); x += mlp(norm2(x)), and a last norm. Post-norm
- * (BERT): the last norm stands in front of the first block instead, and a block is
- * x = norm1(x + attention(x)); x = norm2(x + mlp(x)). Both are one chain of 2 layers + 1 norms over
- * running sums; they differ in which weights a norm has, and in whether the residual branches off
- * in front of it or behind it. The image and the text tower differ in how their tokens are made
- * (front.h).
+ * (BERT): the last norm comes before the first block instead, and a block is x = norm1(x +
+ * attention(x)); x = norm2(x + mlp(x)). Both are one chain of 2 layers + 1 norms over running sums;
+ * they differ in which weights a norm has, and in whether the residual branches off before or after
+ * it. The image and the text tower differ in how their tokens are made (front.h).
  *
  * Everything runs over chunks of whole samples, small enough for a chunk's activations to stay in
  * the cache (ops.chunk_bytes). A forward for training keeps what backward needs, for all samples;
@@ -24,7 +23,7 @@
 
 /* What backward computes again in every block from what is kept: nothing; the outputs of the layer
  * norms (2 of 16 widths a token); these and the activation's output (6 of 16). */
-typedef enum { TOWER_KEEP_ALL, TOWER_RECOMPUTE_NORMS, TOWER_RECOMPUTE_ACTIVATIONS } tower_thrift;
+typedef enum { TOWER_KEEP_ALL, TOWER_RECOMPUTE_NORMS, TOWER_RECOMPUTE_ACTIVATIONS } tower_recompute;
 
 typedef struct {
   int64_t width, layers, heads, hidden, embed;
@@ -33,8 +32,8 @@ typedef struct {
   bool is_causal;
   ops_pooling pooling;
   bool is_post_norm;
-  int64_t recompute;   /* first so many blocks keep only their input for backward */
-  tower_thrift thrift; /* of the other blocks */
+  int64_t recompute;               /* first so many blocks keep only their input for backward */
+  tower_recompute recompute_level; /* of the other blocks */
 } tower_shape;
 
 /* Offsets of one block's tensors in the flat run. */

@@ -76,9 +76,9 @@ static err recompute_block(const tower_pass *p, int64_t layer) {
 }
 
 /* Through a norm and the residual around it. a->dnorm: the gradient of its output, from the branch;
- * a->dx: of the sum behind the branch on entry, of the norm's input on return. A residual that
- * leaves behind the norm (post-norm) joins the branch first. is_embedded: the embeddings' dropout
- * lies behind this norm. */
+ * a->dx: of the sum after the branch on entry, of the norm's input on return. A residual taken
+ * after the norm (post-norm) joins the branch first. is_embedded: the embeddings' dropout follows
+ * this norm. */
 static err join_residual(const tower_pass *p, const tower_norm *n, bool is_embedded) {
   const tower_activations *a = p->a;
   if (!p->t->shape.is_post_norm) return norm_gradient(p, n, a->dx);
@@ -99,7 +99,7 @@ static err branch_gradient(const tower_pass *p, int64_t site, ops_buffer *dy) {
   return tower_drop(p, site, a->dx, a->delta);
 }
 
-/* a->dx holds the gradient of the sum behind the MLP on entry, of the block's input sum on return.
+/* a->dx holds the gradient of the sum after the MLP on entry, of the block's input sum on return.
  */
 static err mlp_backward(const tower_pass *p, int64_t layer) {
   err error = NULL;

@@ -45,14 +45,14 @@ static err block_forward(const tower_pass *p, int64_t layer) {
   return error ? error : tower_drop(p, tower_mlp_site(layer), p->a->delta, p->a->delta);
 }
 
-/* The norm behind block `layer`, with what that block adds summed up first. */
+/* The norm after block `layer`; the block's output is added first. */
 static err norm_after(const tower_pass *p, int64_t layer) {
   const tower_place at = tower_place_of(p, layer);
   tower_norm n = tower_norm_before(p, layer + 1);
   return add_and_normalize(p, &n, p->t->shape.is_post_norm ? at.norm2 : at.middle);
 }
 
-/* The first norm, with the embeddings' dropout: behind the norm in BERT; in front of it in ViT,
+/* The first norm, with the embeddings' dropout: after the norm in BERT; before it in ViT,
  * whose dropped embeddings are kept as the first block's input. */
 static err norm_first(const tower_pass *p) {
   bool is_post = p->t->shape.is_post_norm;

@@ -18,7 +18,7 @@ void ops_destroy(ops *o) {
   if (o) o->call->destroy(o);
 }
 
-/* FLIP_PLUGINS, or lib/ beside the folder that this program is in. */
+/* FLIP_PLUGINS, or lib/ next to the folder that this program is in. */
 static void plugin_path(char *path, size_t size) {
   char prefix[PATH_MAX];
   const char *folder = getenv("FLIP_PLUGINS");
@@ -61,7 +61,7 @@ static err choose(const settings *s, const ops_plugin **plugin, char *note, size
   if (!error || s->device == DEVICE_CUDA) return err_context(error, "device: cuda");
   /* A machine without any sign of a GPU needs no explanation. */
   if (note && access("/dev/nvidiactl", F_OK) == 0)
-    snprintf(note, note_size, "device: auto takes the CPU: %s", err_message(error));
+    snprintf(note, note_size, "device: auto uses the CPU: %s", err_message(error));
   err_free(error);
   return cpu_plugin.probe();
 }

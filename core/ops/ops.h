@@ -1,5 +1,5 @@
-/* ops: the waist of the house. The model above is written once on these operations; a backend
- * below (cpu/, cuda/, and the double-precision reference of the tests) implements them.
+/* ops: the interface between model and backends. The model is written once on these operations; a
+ * backend below (cpu/, cuda/, and the double-precision reference of the tests) implements them.
  *
  * Buffers are typed pointers into the backend's memory; all matrices are row-major and dense.
  * `compute` is the type of activations and of the weights' working copy (fp32, bf16; double in
@@ -215,7 +215,7 @@ typedef struct {
   uint64_t free, total, peak;
 } ops_memory;
 
-/* What the device's own meters say; a negative number where one cannot be read. */
+/* Readings of the device's own meters; negative where one cannot be read. */
 typedef struct {
   double energy_joules; /* since the driver was loaded: take differences */
   double power_watts;
@@ -237,8 +237,8 @@ typedef struct {
   err (*clear)(ops *o, void *block, size_t bytes);
   err (*synchronize)(ops *o);
 
-  /* Copies beside the running ops. upload_ahead waits for what was called before the last join,
-   * not for what was called since; `from` must stay as it is until the next join. join waits
+  /* Copies that overlap with running ops. upload_ahead waits for what was called before the last
+   * join, not for what was called since; `from` must stay as it is until the next join. join waits
    * until all copies are done; ops called from then on see them. */
   err (*upload_ahead)(ops *o, void *to, const void *from, size_t bytes);
   err (*join)(ops *o);
@@ -248,12 +248,12 @@ typedef struct {
   void (*unpin)(ops *o, void *block);
 
   /* Work that may run side by side. Ops called after branch(o, 1) see what was called before the
-   * first branch since the last merge, those after branch(o, 0) go on with the rest, and those
-   * after merge see all. Results are the same; NULL where nothing is gained. */
+   * first branch since the last merge, those after branch(o, 0) continue the first branch, and
+   * those after merge see all. Results are the same; NULL where nothing is gained. */
   err (*branch)(ops *o, int which);
   err (*merge)(ops *o);
 
-  /* Everything called between record and record_end is remembered and not run; replay runs it.
+  /* Everything called between record and record_end is captured and not run; replay runs it.
    * All shapes must have been seen before. NULL where a backend has no such thing. */
   err (*record)(ops *o);
   err (*record_end)(ops *o, void **recording);

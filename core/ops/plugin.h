@@ -20,7 +20,7 @@ typedef struct {
 typedef struct {
   int64_t widest_norm;   /* columns of a layer norm */
   int64_t widest_head;   /* of attention */
-  int64_t longest_table; /* rows of a table of embeddings whose gradient is wanted */
+  int64_t longest_table; /* rows of an embedding table whose gradient is computed */
 } ops_limits;
 
 typedef struct {

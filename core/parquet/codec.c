@@ -54,12 +54,14 @@ static bool unpack(int codec, const uint8_t *bytes, size_t size, uint8_t *out, s
 
 err parquet_unpack(int codec, const uint8_t *bytes, size_t size, uint8_t *out, size_t out_size) {
   if (codec != CODEC_NONE && codec != CODEC_SNAPPY && codec != CODEC_GZIP && codec != CODEC_ZSTD)
-    return err_new(ERR_UNSUPPORTED,
-                   "is compressed with %s (codec %d); write it with snappy, zstd, gzip or none",
-                   parquet_codec_name(codec), codec);
+    return err_new(
+        ERR_UNSUPPORTED,
+        "is compressed with %s (codec %d); rewrite it with snappy, zstd, gzip or no compression",
+        parquet_codec_name(codec), codec);
   if (unpack(codec, bytes, size, out, out_size)) return NULL;
-  return err_new(ERR_INPUT, "is damaged: a page of %zu bytes does not unpack (%s) into its %zu",
-                 size, parquet_codec_name(codec), out_size);
+  return err_new(ERR_INPUT,
+                 "is damaged: a page of %zu bytes does not decompress (%s) to the stated %zu", size,
+                 parquet_codec_name(codec), out_size);
 }
 
 /* The head of the next run; false where there is none. */

@@ -67,7 +67,7 @@ static element read_element(thrift_reader *r) {
   return e;
 }
 
-/* ConvertedType by number, as far as its values are no plain numbers or texts. */
+/* ConvertedType by number, for those that are not plain numbers or strings. */
 static const char *converted_obstacle(int64_t converted) {
   switch (converted) {
   case 5:
@@ -94,9 +94,8 @@ static const char *logical_obstacle(int logical) {
       [5] = "of type DECIMAL",   [6] = "of type DATE",    [7] = "of type TIME",
       [8] = "of type TIMESTAMP", [13] = "of type BSON",   [14] = "of type UUID",
       [15] = "of type FLOAT16",  [16] = "of type VARIANT"};
-  if (logical < 0 || logical > LOGICAL_JSON + 6) return "of a type that is not known";
-  return (size_t)logical < sizeof names / sizeof *names ? names[logical]
-                                                        : "of a type that is not known";
+  if (logical < 0 || logical > LOGICAL_JSON + 6) return "of an unknown type";
+  return (size_t)logical < sizeof names / sizeof *names ? names[logical] : "of an unknown type";
 }
 
 static const char *find_obstacle(const element *e) {
@@ -143,12 +142,12 @@ static err read_column(parquet_file *f, thrift_reader *r, size_t *left) {
   --*left;
   if (r->is_broken || !e.name || e.children < 0) return damaged("names no columns");
   if (e.children == 0 && (e.type < TYPE_BOOLEAN || e.type > TYPE_FIXED))
-    return damaged("has a column of a type that is not known");
+    return damaged("has a column of an unknown type");
   err error = add_column(f, &e);
   uint64_t open = (uint64_t)e.children;
   f->leaf_count += e.children == 0;
   for (; !error && open > 0; open--) {
-    if (open > *left) return damaged("has fewer columns than it says");
+    if (open > *left) return damaged("has fewer columns than its header states");
     e = read_element(r);
     --*left;
     if (r->is_broken || e.children < 0) return damaged("names no columns");
@@ -166,8 +165,9 @@ static err read_schema(parquet_file *f, thrift_reader *r, thrift_type type) {
   element root = read_element(r);
   left--;
   for (int64_t i = 0; i < root.children && !error; i++)
-    error = left ? read_column(f, r, &left) : damaged("has fewer columns than it says");
-  if (!error && (left || !f->column_count)) error = damaged("has other columns than it says");
+    error = left ? read_column(f, r, &left) : damaged("has fewer columns than its header states");
+  if (!error && (left || !f->column_count))
+    error = damaged("has different columns than its header states");
   return error;
 }
 
@@ -198,7 +198,7 @@ static err read_chunk(thrift_reader *r, parquet_chunk *chunk) {
   const char *obstacle = NULL;
   *chunk = (parquet_chunk){.start = -1, .size = -1, .values = -1};
   while (thrift_next(r, &field)) {
-    if (field.id == 1) obstacle = "keeps columns in other files";
+    if (field.id == 1) obstacle = "stores columns in other files, which is not supported";
     if (field.id == 8) obstacle = "has encrypted columns";
     if (field.id == 3 && field.type == THRIFT_STRUCT)
       read_chunk_metadata(r, chunk);
@@ -206,16 +206,16 @@ static err read_chunk(thrift_reader *r, parquet_chunk *chunk) {
       thrift_skip(r, field.type);
   }
   if (r->is_broken || chunk->start < 0 || chunk->size < 0 || chunk->values < 0)
-    return obstacle ? err_new(ERR_UNSUPPORTED, "%s, which is not read", obstacle)
-                    : damaged("does not say where a column lies");
-  return obstacle ? err_new(ERR_UNSUPPORTED, "%s, which is not read", obstacle) : NULL;
+    return obstacle ? err_new(ERR_UNSUPPORTED, "%s, which is not supported", obstacle)
+                    : damaged("does not give a column's offset");
+  return obstacle ? err_new(ERR_UNSUPPORTED, "%s, which is not supported", obstacle) : NULL;
 }
 
 static err read_chunks(parquet_file *f, thrift_reader *r, thrift_type type) {
   thrift_type kind;
   size_t count = thrift_list(r, type, &kind);
   if (count != f->leaf_count || kind != THRIFT_STRUCT)
-    return damaged("has a row group with other columns than the file");
+    return damaged("has a row group whose columns differ from the file's");
   parquet_chunk *chunks =
       mem_resize(f->chunks, (f->group_count + 1) * f->leaf_count, sizeof *chunks);
   if (!chunks) return mem_error(f->leaf_count * sizeof *chunks, "row groups");
@@ -264,23 +264,24 @@ static err read_groups(parquet_file *f, thrift_reader *r, thrift_type type) {
 static err check_groups(const parquet_file *f, const uint8_t *footer) {
   int64_t left = f->rows, end = footer - f->bytes;
   for (size_t g = 0; g < f->group_count; g++) {
-    if (f->group_rows[g] > left) return damaged("counts more rows in its groups than in all");
+    if (f->group_rows[g] > left) return damaged("states more rows in its row groups than in total");
     left -= f->group_rows[g];
     if (!f->group_rows[g]) continue; /* pyarrow gives an empty one no place */
     for (size_t i = 0; i < f->leaf_count; i++) {
       const parquet_chunk *c = &f->chunks[g * f->leaf_count + i];
       if (c->start < 4 || c->start > end || c->size > end - c->start)
-        return damaged("places a column outside of the file");
+        return damaged("has a column offset outside the file");
     }
     for (size_t i = 0; i < f->column_count; i++) {
       const parquet_column *column = &f->columns[i];
       if (column->obstacle) continue;
       const parquet_chunk *c = &f->chunks[g * f->leaf_count + column->leaf];
-      if (c->values != f->group_rows[g]) return damaged("counts other values than rows");
+      if (c->values != f->group_rows[g])
+        return damaged("states a number of values that differs from its rows");
       if (c->type != column->type) return damaged("gives a column two types");
     }
   }
-  return left ? damaged("counts fewer rows in its groups than in all") : NULL;
+  return left ? damaged("states fewer rows in its row groups than in total") : NULL;
 }
 
 err parquet_read_footer(parquet_file *f, const uint8_t *footer, size_t size) {
@@ -296,10 +297,11 @@ err parquet_read_footer(parquet_file *f, const uint8_t *footer, size_t size) {
     else if (field.id == 4)
       error = read_groups(f, &r, field.type);
     else if (field.id == 8)
-      error = err_new(ERR_UNSUPPORTED, "is encrypted, which is not read");
+      error = err_new(ERR_UNSUPPORTED, "is encrypted, which is not supported");
     else
       thrift_skip(&r, field.type);
   }
-  if (!error && (r.is_broken || f->rows < 0 || !f->columns)) error = damaged("is cut or no footer");
+  if (!error && (r.is_broken || f->rows < 0 || !f->columns))
+    error = damaged("is truncated or not a footer");
   return error ? error : check_groups(f, footer);
 }

@@ -1,4 +1,4 @@
-/* Numbers of the Parquet format (parquet.thrift), and what its parts here share. */
+/* Constants of the Parquet format (parquet.thrift), and what these files share. */
 #ifndef FLIP_PARQUET_FORMAT_H
 #define FLIP_PARQUET_FORMAT_H
 
@@ -64,7 +64,8 @@ err parquet_read_footer(parquet_file *f, const uint8_t *footer, size_t size) ERR
 const char *parquet_codec_name(int codec);
 const char *parquet_encoding_name(int encoding);
 
-/* Unpacks `size` bytes into exactly `out_size`; the message says what is wrong, without a place. */
+/* Decompresses `size` bytes into exactly `out_size`; the message says what is wrong, without a
+ * position. */
 err parquet_unpack(int codec, const uint8_t *bytes, size_t size, uint8_t *out,
                    size_t out_size) ERR_MUST_CHECK;
 

@@ -13,7 +13,7 @@
 #include "base/mem.h"
 #include "parquet/format.h"
 
-/* PageHeader, with what is asked of its three kinds. */
+/* PageHeader, with the fields used of its three kinds. */
 typedef struct {
   int64_t type, size, packed_size, values, encoding, level_encoding;
   int64_t nulls, level_bytes, repetition_bytes; /* version 2 */
@@ -53,10 +53,10 @@ static err map_file(parquet_file *f) {
   if (fd < 0) return err_errno(errno, "%s", f->path);
   err error = NULL;
   if (fstat(fd, &status) != 0 || !S_ISREG(status.st_mode))
-    error = err_new(ERR_INPUT, "%s: is no regular file", f->path);
+    error = err_new(ERR_INPUT, "%s: is not a regular file", f->path);
   else if (status.st_size < 12)
-    error = err_new(ERR_INPUT, "%s: is no Parquet file, or cut: it has %lld bytes", f->path,
-                    (long long)status.st_size);
+    error = err_new(ERR_INPUT, "%s: is not a Parquet file, or is truncated: it has %lld bytes",
+                    f->path, (long long)status.st_size);
   if (!error) {
     f->size = (size_t)status.st_size;
     void *bytes = mmap(NULL, f->size, PROT_READ, MAP_PRIVATE, fd, 0);
@@ -73,11 +73,11 @@ static err find_footer(parquet_file *f) {
   const uint8_t *tail = f->bytes + f->size - 8;
   size_t size = tail[0] | (size_t)tail[1] << 8 | (size_t)tail[2] << 16 | (size_t)tail[3] << 24;
   if (memcmp(tail + 4, "PARE", 4) == 0)
-    return err_new(ERR_UNSUPPORTED, "is encrypted, which is not read");
+    return err_new(ERR_UNSUPPORTED, "is encrypted, which is not supported");
   if (memcmp(f->bytes, "PAR1", 4) != 0)
-    return err_new(ERR_INPUT, "is no Parquet file: it does not begin with PAR1");
+    return err_new(ERR_INPUT, "is not a Parquet file: it does not begin with PAR1");
   if (memcmp(tail + 4, "PAR1", 4) != 0)
-    return err_new(ERR_INPUT, "is cut or damaged: it does not end with PAR1");
+    return err_new(ERR_INPUT, "is truncated or damaged: it does not end with PAR1");
   if (size > f->size - 12 || size > MOST_FOOTER_BYTES)
     return err_new(ERR_INPUT, "is damaged: a footer of %zu bytes in a file of %zu", size, f->size);
   return parquet_read_footer(f, tail - size, size);
@@ -182,18 +182,18 @@ static err read_page_header(cursor *c, page_header *h) {
     }
   }
   if (r.is_broken || h->size < 0 || h->packed_size < 0 || h->packed_size > r.end - r.at)
-    return damaged("a page's header is cut, or the page longer than its column");
+    return damaged("a page's header is truncated, or the page is longer than its column");
   int64_t larger = h->size > h->packed_size ? h->size : h->packed_size;
   if (larger > MOST_PAGE_BYTES)
-    return err_new(ERR_UNSUPPORTED, "has a page of %lld bytes; pages up to 512 MiB are read",
+    return err_new(ERR_UNSUPPORTED, "has a page of %lld bytes; the limit is 512 MiB",
                    (long long)larger);
   c->at = r.at;
   if (h->has_sum && h->sum != (uint32_t)crc32(0, r.at, (uInt)h->packed_size))
-    return damaged("the checksum of a page is another");
+    return damaged("the checksum of a page does not match");
   return NULL;
 }
 
-/* Unpacks `size` bytes, the last of the page, behind `head` bytes that are not packed. */
+/* Decompresses the last `size` bytes of the page, after `head` uncompressed bytes. */
 static err unpack_page(const cursor *c, const page_header *h, size_t head, uint8_t **out) {
   size_t packed = (size_t)h->packed_size, size = (size_t)h->size;
   if (head > packed || head > size) return damaged("a page is shorter than its levels");
@@ -233,14 +233,14 @@ static err index_entries(cursor *c, int64_t count) {
   for (int64_t i = 0; i < count; i++) {
     c->entries[i] = at;
     at = skip_entry(at, end);
-    if (!at) return damaged("its dictionary ends early");
+    if (!at) return damaged("its dictionary is truncated");
   }
   return NULL;
 }
 
 static err read_dictionary(cursor *c, const page_header *h) {
   if (h->encoding != ENCODING_PLAIN && h->encoding != ENCODING_PLAIN_DICTIONARY)
-    return err_new(ERR_UNSUPPORTED, "has a dictionary encoded as %s (%lld), which is not read",
+    return err_new(ERR_UNSUPPORTED, "has a dictionary encoded as %s (%lld), which is not supported",
                    parquet_encoding_name((int)h->encoding), (long long)h->encoding);
   if (c->has_dictionary) return damaged("it has two dictionaries");
   err error = unpack_page(c, h, 0, &c->dictionary);
@@ -250,7 +250,7 @@ static err read_dictionary(cursor *c, const page_header *h) {
   size_t width = is_bytes ? 4 : width_of(c->column->type);
   if (h->values < 0 || (uint64_t)h->values > c->dictionary_bytes / width ||
       c->column->type == TYPE_BOOLEAN)
-    return damaged("its dictionary has fewer entries than it says");
+    return damaged("its dictionary has fewer entries than its header states");
   c->entry_count = (size_t)h->values;
   c->has_dictionary = true;
   return is_bytes ? index_entries(c, h->values) : NULL;
@@ -276,18 +276,19 @@ static err begin_values(cursor *c, const page_header *h, const uint8_t *at, cons
   if (h->encoding == ENCODING_RLE && is_boolean) {
     c->source = FROM_RLE;
     c->numbers = (hybrid_reader){0};
-    if (at < end && !take_part(&at, end, &c->numbers, 1)) return damaged("a page ends early");
+    if (at < end && !take_part(&at, end, &c->numbers, 1)) return damaged("a page is truncated");
     return NULL;
   }
   if (h->encoding != ENCODING_RLE_DICTIONARY && h->encoding != ENCODING_PLAIN_DICTIONARY)
-    return err_new(ERR_UNSUPPORTED,
-                   "is encoded as %s (%lld), which is not read; write it with PLAIN or dictionary "
-                   "encoding",
-                   parquet_encoding_name((int)h->encoding), (long long)h->encoding);
+    return err_new(
+        ERR_UNSUPPORTED,
+        "is encoded as %s (%lld), which is not supported; rewrite it with PLAIN or dictionary "
+        "encoding",
+        parquet_encoding_name((int)h->encoding), (long long)h->encoding);
   if (!c->has_dictionary) return damaged("it has no dictionary");
   c->source = FROM_DICTIONARY;
   unsigned width = at < end ? *at : 0;
-  if (width > 32) return damaged("places in its dictionary of more than 32 bits");
+  if (width > 32) return damaged("dictionary indices of more than 32 bits");
   c->numbers = (hybrid_reader){.at = at < end ? at + 1 : end, .end = end, .width = width};
   return NULL;
 }
@@ -298,7 +299,7 @@ static err begin_page(cursor *c, const page_header *h) {
     return damaged("its pages have more values than the column");
   if (h->repetition_bytes || h->level_bytes < 0) return damaged("it has levels of a nested column");
   if (!is_second && c->column->is_optional && h->level_encoding != ENCODING_RLE)
-    return err_new(ERR_UNSUPPORTED, "has levels encoded as %s (%lld), which is not read",
+    return err_new(ERR_UNSUPPORTED, "has levels encoded as %s (%lld), which is not supported",
                    parquet_encoding_name((int)h->level_encoding), (long long)h->level_encoding);
   err error = unpack_page(c, h, is_second ? (size_t)h->level_bytes : 0, &c->page);
   if (error) return error;
@@ -308,7 +309,7 @@ static err begin_page(cursor *c, const page_header *h) {
     c->levels = (hybrid_reader){.at = at, .end = at + h->level_bytes, .width = 1};
     at += h->level_bytes;
   } else if (c->has_levels && !take_part(&at, end, &c->levels, 1)) {
-    return damaged("a page ends early");
+    return damaged("a page is truncated");
   }
   c->page_left = h->values;
   c->chunk_left -= h->values;
@@ -324,7 +325,7 @@ static err next_page(cursor *c) {
     if (!error && h.type == PAGE_DICTIONARY) error = read_dictionary(c, &h);
     if (!error && (h.type == PAGE_DATA || h.type == PAGE_DATA_2)) error = begin_page(c, &h);
     if (!error && (h.type < PAGE_DATA || h.type > PAGE_DATA_2))
-      error = damaged("it has a page of no kind that is known");
+      error = damaged("it has a page of an unknown type");
     if (error) return error;
     c->at += h.packed_size;
   }
@@ -358,7 +359,7 @@ static void set_bytes(const uint8_t *entry, parquet_value *out) {
 
 static err check_unsigned(const parquet_column *column, const parquet_value *value) {
   if (column->kind != PARQUET_INTEGER || !column->is_unsigned || value->integer >= 0) return NULL;
-  return err_new(ERR_UNSUPPORTED, "has the value %llu; whole numbers below 2^63 are read",
+  return err_new(ERR_UNSUPPORTED, "has the value %llu; the limit is 2^63 - 1",
                  (unsigned long long)value->integer);
 }
 
@@ -369,7 +370,7 @@ static err take_plain(cursor *c, parquet_value *out) {
     next = skip_entry(c->plain, c->plain_end);
     if (next) set_bytes(c->plain, out);
   } else if (type == TYPE_BOOLEAN) {
-    if (c->plain == c->plain_end) return damaged("a page ends early");
+    if (c->plain == c->plain_end) return damaged("a page is truncated");
     out->integer = *c->plain >> c->bit & 1;
     c->bit = (c->bit + 1) & 7;
     next = c->plain + !c->bit;
@@ -377,7 +378,7 @@ static err take_plain(cursor *c, parquet_value *out) {
     next = c->plain + width_of(type);
     set_number(c->column, c->plain, out);
   }
-  if (!next) return damaged("a page ends early");
+  if (!next) return damaged("a page is truncated");
   c->plain = next;
   return check_unsigned(c->column, out);
 }
@@ -390,11 +391,11 @@ static err take_value(cursor *c, parquet_value *out) {
   }
   c->page_left--;
   *out = (parquet_value){.kind = c->column->kind};
-  if (c->has_levels && !hybrid_next(&c->levels, &level)) return damaged("a page ends early");
+  if (c->has_levels && !hybrid_next(&c->levels, &level)) return damaged("a page is truncated");
   out->is_null = !level;
   if (out->is_null) return NULL;
   if (c->source == FROM_PLAIN) return take_plain(c, out);
-  if (!hybrid_next(&c->numbers, &place)) return damaged("a page ends early");
+  if (!hybrid_next(&c->numbers, &place)) return damaged("a page is truncated");
   if (c->source == FROM_RLE) {
     out->integer = place & 1;
     return NULL;
@@ -447,7 +448,7 @@ err parquet_read(parquet_file *f, const size_t *columns, size_t count, parquet_r
     const parquet_column *column = &f->columns[columns[i]];
     cursors[i].column = column;
     if (column->obstacle)
-      error = err_new(ERR_UNSUPPORTED, "%s: column '%s' is %s, which is not read", f->path,
+      error = err_new(ERR_UNSUPPORTED, "%s: column '%s' is %s, which is not supported", f->path,
                       column->name, column->obstacle);
   }
   if (!error) error = read_rows(f, cursors, values, count, take, context);

@@ -64,7 +64,7 @@ static void skip_map(thrift_reader *r, int depth) {
   }
 }
 
-/* A boolean is in its field's head, but a byte of its own as an element. */
+/* A boolean is in its field's header, but a separate byte as a list element. */
 static void skip_value(thrift_reader *r, thrift_type type, bool is_element, int depth) {
   thrift_field field = {0};
   if (depth > DEEPEST) break_off(r);

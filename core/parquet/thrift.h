@@ -1,5 +1,6 @@
-/* Thrift's compact protocol as far as Parquet uses it: structs of fields, lists, integers, strings.
- * Reading never leaves the bytes given; after a fault `is_broken` is set and everything reads as 0.
+/* The subset of Thrift's compact protocol that Parquet uses: structs of fields, lists, integers,
+ * strings. Reading never leaves the bytes given; after a fault `is_broken` is set and everything
+ * reads as 0.
  */
 #ifndef FLIP_PARQUET_THRIFT_H
 #define FLIP_PARQUET_THRIFT_H

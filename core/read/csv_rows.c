@@ -62,13 +62,13 @@ static err end_line(reading *r) {
   return error;
 }
 
-/* A character behind the quote that closed a field. pandas takes it as part of the field; after a
- * quote that went over lines it is the sign that another quote was meant, or none. */
+/* A character after the quote that closed a field. pandas makes it part of the field; after a quote
+ * that spans lines it indicates a misplaced quote. */
 static err reopen(reading *r) {
   if (r->line > r->quote_line)
     return err_new(ERR_INPUT,
                    "%s:%ld: a quote opens here and closes on line %ld in the middle of a field: is "
-                   "it a quote too many, which swallows the rows between?",
+                   "it a stray quote that swallows the rows between?",
                    r->path, r->quote_line, r->line);
   r->state = FIELD_PLAIN;
   return NULL;
@@ -127,7 +127,7 @@ static err take_block(reading *r, const char *block, size_t size) {
 static err finish(reading *r) {
   if (r->state == FIELD_QUOTED)
     return err_new(ERR_INPUT,
-                   "%s:%ld: a quote opens here and never closes: the rows behind it are in it",
+                   "%s:%ld: a quote opens here and never closes: it swallows all following rows",
                    r->path, r->quote_line);
   return r->has_content ? end_line(r) : NULL;
 }
@@ -174,7 +174,7 @@ cleanup:
   if (r) strbuf_free(&r->texts);
   free(r);
   if (gzclose_r(file) == Z_BUF_ERROR && !error)
-    error = err_new(ERR_INPUT, "%s: damaged gzip file: it ends early", path);
+    error = err_new(ERR_INPUT, "%s: damaged gzip file: it is truncated", path);
   return error;
 }
 

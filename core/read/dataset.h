@@ -10,7 +10,7 @@
 
 typedef struct dataset dataset;
 
-/* What of a sample a task cannot do without. The rest is given where it is there. */
+/* What a task requires of a sample. The rest is filled in where present. */
 typedef enum {
   DATASET_IMAGE = 1,
   DATASET_CAPTION = 2,
@@ -19,15 +19,15 @@ typedef enum {
 
 /* Opens and indexes the sources named, as source.h has them: shards by path, glob or range, or
  * FORMAT:LOCATION. A sample that lacks one of `needs` is left out, counted and named in the
- * warnings; so are members of shards that are passed over. allows_pipes: `pipe:COMMAND` may run its
- * command; dataset_open and dataset_open_for do not allow it. dataset_open needs pairs. */
+ * warnings; so are skipped members of shards. allows_pipes: `pipe:COMMAND` may run its command;
+ * dataset_open and dataset_open_for do not allow it. dataset_open needs pairs. */
 err dataset_open(char *const *names, size_t count, dataset **out) ERR_MUST_CHECK;
 err dataset_open_for(char *const *names, size_t count, dataset_parts needs,
                      dataset **out) ERR_MUST_CHECK;
 err dataset_open_with(char *const *names, size_t count, bool allows_pipes,
                       dataset **out) ERR_MUST_CHECK;
 /* For the streaming order (stream.h): tar shards and pipes by name, without an index. No row of it
- * can be read; its count and epoch are what files beside the shards say, 0 where they do not. */
+ * can be read; its count and epoch come from files next to the shards, 0 where there are none. */
 err dataset_open_stream(char *const *names, size_t count, bool allows_pipes,
                         dataset **out) ERR_MUST_CHECK;
 void dataset_close(dataset *d);
@@ -39,9 +39,9 @@ const struct shard_list *dataset_shards(const dataset *d);
 int64_t dataset_count(const dataset *d);
 /* Samples of one epoch: the count, each source's times its weight. */
 int64_t dataset_epoch(const dataset *d);
-/* The row that stands at `place` of epoch `epoch`, in [0, dataset_epoch). Of a source of weight 2
- * each row stands there twice; of one of weight 0.5 half of them, the other half in the next epoch;
- * which half depends on the seed. */
+/* The row at `place` of epoch `epoch`, in [0, dataset_epoch). Of a source of weight 2 each row
+ * occurs twice; of one of weight 0.5 half of them, the other half in the next epoch; which half
+ * depends on the seed. */
 int64_t dataset_row(const dataset *d, uint64_t seed, int64_t epoch, int64_t place);
 
 /* Hash of the data: shards by names and bytes (beyond 4 GiB in all: by names, sizes, where each
@@ -57,8 +57,8 @@ void dataset_each_left_out(const dataset *d, void (*take)(void *context, const c
                            void *context);
 
 /* One sample. shard points into the data set; the rest is released by dataset_sample_free, after an
- * error too, since the name is told then. caption, when it is not needed, and json are NULL when
- * there is none; the caption is UTF-8 without NUL, the JSON a text for sample_json.h. */
+ * error too, since the name is filled in then. caption, when it is not needed, and json are NULL
+ * when there is none; the caption is UTF-8 without NUL, the JSON a string for sample_json.h. */
 typedef struct {
   const char *shard, *key;
   const void *image; /* in the data set or `owned`; NULL from dataset_read_text */

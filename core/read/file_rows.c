@@ -17,7 +17,7 @@
 static const uint64_t none = UINT64_MAX;
 enum { MOST_SIZES = 4096, MOST_HEADS = 256, HEAD_BYTES = 4096 }; /* of files, for the hash */
 
-/* Places of strings in `texts`; `none`: beside the image. */
+/* Offsets of strings in `texts`; `none`: next to the image. */
 typedef struct {
   uint64_t path, caption, json;
 } file_row;
@@ -50,7 +50,7 @@ static err decode_caption(const char *bytes, size_t size, char **text) {
   return plain_text(bytes, size, "its caption", text);
 }
 
-/* The file beside `path` with another extension, as a string; NULL when there is none. */
+/* The file next to `path` with another extension, as a string; NULL when there is none. */
 static err read_beside(const char *path, const char *extension, decode_text decode, char **text) {
   char *bytes = NULL;
   size_t length;
@@ -85,7 +85,8 @@ static err blame_sample(err error) {
 static err take_caption(const file_rows *f, const file_row *r, const char *path, char **caption) {
   bool is_needed = f->base.needs & DATASET_CAPTION;
   err error = copy_or_read(text_at(f, r->caption), path, ".txt", decode_caption, caption);
-  if (!error && !*caption && is_needed) return err_new(ERR_INPUT, "its caption (.txt) is gone");
+  if (!error && !*caption && is_needed)
+    return err_new(ERR_INPUT, "its caption (.txt) no longer exists");
   if (!error || is_needed || err_kind_of(error) == ERR_MEMORY) return error;
   err_free(error);
   return NULL;
@@ -121,8 +122,8 @@ static void hash_one(const char *path, bool has_head, hash_state *state) {
   if (fd >= 0) close(fd);
 }
 
-/* Names and texts; the files are too many to be read, but their sizes and some of their beginnings
- * tell when others lie under the same names. */
+/* Names and texts; the files are too many to be read, but their sizes and some of their first bytes
+ * reveal when files of the same names were replaced. */
 static err hash_rows(const data_source *base, bool has_bytes, hash_state *state) {
   const file_rows *f = (const file_rows *)base;
   int64_t count = f->base.count, sizes = count < MOST_SIZES ? count : MOST_SIZES;

@@ -1,4 +1,4 @@
-/* Image files with captions: what most formats come down to. A format adds its rows; reading,
+/* Image files with captions: the basis of most formats. A format adds its rows; reading,
  * hashing and closing are done here. */
 #ifndef FLIP_READ_FILE_ROWS_H
 #define FLIP_READ_FILE_ROWS_H
@@ -10,8 +10,8 @@ typedef struct file_rows file_rows;
 /* name: the source, for messages. */
 err file_rows_create(const char *name, file_rows **out) ERR_MUST_CHECK;
 
-/* One sample. caption NULL: the .txt beside the image; json NULL: the .json beside, if it exists.
- * Strings are copied. */
+/* One sample. caption NULL: the .txt next to the image; json NULL: the .json next to it, if it
+ * exists. Strings are copied. */
 err file_rows_add(file_rows *f, const char *path, const char *caption,
                   const char *json) ERR_MUST_CHECK;
 
@@ -21,12 +21,11 @@ err file_rows_finish(file_rows *f, err error, data_source **out) ERR_MUST_CHECK;
 /* {"labels": {name: value, …}}, pairs ended by NULL; the caller frees. */
 char *file_rows_labels(const char *const *pairs);
 
-/* `pattern`, which template_check lets through, with `name` in it (template.h). */
+/* `pattern`, accepted by template_check, with `name` filled in (template.h). */
 void file_rows_fill(const char *pattern, const char *name, strbuf *out);
 
 bool file_rows_is_image(const char *name);
-/* Neither an image nor what belongs to one (.txt, .json) nor a hidden file: passed over, and to be
- * counted. */
+/* Neither an image nor what belongs to one (.txt, .json) nor a hidden file: skipped and counted. */
 bool file_rows_is_stranger(const char *name);
 
 #endif

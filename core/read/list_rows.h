@@ -1,4 +1,4 @@
-/* What lists of all kinds share: rows of an image and a caption, of text or of Parquet. */
+/* Shared by all kinds of lists: rows of an image and a caption, of text or of Parquet. */
 #ifndef FLIP_READ_LIST_ROWS_H
 #define FLIP_READ_LIST_ROWS_H
 
@@ -22,7 +22,7 @@ void list_rows_free(list_rows *l);
 /* One sample; `json` as file_rows_add takes it. */
 err list_rows_add(list_rows *l, const char *image, const char *extension, const char *caption,
                   const char *json) ERR_MUST_CHECK;
-/* A row with texts as they stand in the list: added, or left out where the task needs a caption
+/* A row with texts as written in the list: added, or left out where the task needs a caption
  * that is empty or no text. place: ":LINE" or ": row N". */
 err list_rows_take(list_rows *l, const char *place, const char *image, const char *extension,
                    const char *caption, const char *json) ERR_MUST_CHECK;

@@ -71,7 +71,7 @@ static int64_t number_in_run(const loader *l, int64_t own) {
   return own / batch * batch * l->c.ranks + l->c.rank * batch + own % batch;
 }
 
-/* The row that stands `skip` places after sample g's own. */
+/* The row `skip` positions after sample g's own. */
 static int64_t row_of(const loader *l, int64_t sample, int64_t skip) {
   const loader_config *c = &l->c;
   int64_t epoch = sample / l->epoch, place = (sample % l->epoch + skip) % l->epoch;
@@ -109,7 +109,7 @@ static void mark_bad(loader *l, const candidate *from, const dataset_sample *sam
   pthread_mutex_unlock(&l->lock);
 }
 
-/* Keeps a decoded image if there is room; `own` tells whether the caller still has to free it. */
+/* Keeps a decoded image if there is room; `own` says whether the caller still has to free it. */
 static const image *keep(loader *l, int64_t row, image *picture, bool *own) {
   size_t bytes = (size_t)picture->width * (size_t)picture->height * 3;
   *own = true;
@@ -270,7 +270,7 @@ static bool claim(loader *l, claimed *out, err *error) {
   return has_work;
 }
 
-/* The first failure is what loader_next tells. Under the lock. */
+/* The first failure is what loader_next reports. Under the lock. */
 static void fail(loader *l, err error) {
   if (error && !l->failure)
     l->failure = error;
@@ -438,10 +438,10 @@ err loader_next(loader *l, loader_batch *batch, double *waited) {
   err error = NULL;
   int64_t number = l->taken;
   if (number * l->c.batch_size >= l->last_sample)
-    return err_new(ERR_INTERNAL, "the loader was asked for more than the run's samples");
+    return err_new(ERR_INTERNAL, "more samples were requested from the loader than the run has");
   slot *s = &l->slots[number % l->slot_count];
   pthread_mutex_lock(&l->lock);
-  /* the batch given out before is done with: its slot takes a later batch */
+  /* the batch returned before is finished: its slot is reused */
   l->slots[(number + l->slot_count - 1) % l->slot_count].unfinished = l->c.batch_size;
   l->taken = number + 1;
   pthread_cond_broadcast(&l->work);

@@ -6,8 +6,8 @@
  * cannot be decoded is replaced by the next one of the permutation that can.
  *
  * A data set opened for the streaming order gives its samples in the order of stream.h instead:
- * what sample g is then depends on (seed, shards, buffer) and g, and the place behind a batch is in
- * it. */
+ * what sample g is then depends on (seed, shards, buffer) and g, and each batch holds the position
+ * after it. */
 #ifndef FLIP_READ_LOADER_H
 #define FLIP_READ_LOADER_H
 
@@ -38,7 +38,7 @@ typedef struct {
   int workers, prefetch; /* threads; batches prepared ahead */
   size_t cache_bytes;    /* for decoded images, each decoded once while they fit; 0: none. A stream
                           * has none */
-  int64_t buffer;        /* samples that a stream shuffles at a time */
+  int64_t buffer;        /* shuffle buffer of a stream, in samples */
   ops *pins;             /* the backend that copies from the batches and fixes them; or NULL */
 } loader_config;
 
@@ -48,7 +48,7 @@ typedef struct {
   const int32_t *tokens;       /* [count, text_tokens] */
   const int32_t *token_counts; /* [count] before the padding */
   const int64_t *rows;         /* [count] of the data set; of a stream shard << 32 | sample */
-  stream_position after;       /* of a stream: the place behind the batch */
+  stream_position after;       /* of a stream: the position after the batch */
 } loader_batch;
 
 typedef struct {
@@ -69,7 +69,7 @@ err loader_next(loader *l, loader_batch *batch, double *waited) ERR_MUST_CHECK;
 
 loader_stats loader_get_stats(loader *l);
 /* Appends the samples skipped since the last call, a line each, and what was wrong with a stream's
- * shards; returns how many lines. remarks: what a stream's epochs held that ended. */
+ * shards; returns how many lines. remarks: contents of a stream's finished epochs. */
 size_t loader_take_warnings(loader *l, strbuf *lines, strbuf *remarks);
 
 #endif

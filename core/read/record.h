@@ -1,4 +1,4 @@
-/* What the JSON member of a sample says. */
+/* Fields of a sample's JSON member. */
 #ifndef FLIP_READ_RECORD_H
 #define FLIP_READ_RECORD_H
 

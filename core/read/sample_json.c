@@ -126,7 +126,7 @@ static int32_t hex_at(const char *at) {
 /* \uXXXX at s->at, which a second one may follow. */
 static bool scan_code(scan *s, bool is_key) {
   int32_t first = hex_at(s->at + 2);
-  if (first < 0) return wrong(s, "an escape \\u without four digits");
+  if (first < 0) return wrong(s, "\\u escape without four hex digits");
   bool is_high = first >= 0xD800 && first < 0xDC00;
   int32_t second = is_high && s->at[6] == '\\' && s->at[7] == 'u' ? hex_at(s->at + 8) : -1;
   if (second >= 0xDC00 && second < 0xE000) {
@@ -162,7 +162,7 @@ static bool scan_string(scan *s, bool is_key) {
   emit(s, s->at++, 1);
   while (*s->at != '"') {
     bool is_fine;
-    if (!*s->at) return wrong(s, "a string without its end");
+    if (!*s->at) return wrong(s, "unterminated string");
     if (*s->at != '\\') {
       is_fine = scan_character(s);
     } else if (s->at[1] == 'u') {
@@ -194,7 +194,7 @@ static size_t digits(const char *at) {
 static bool scan_number(scan *s) {
   const char *at = s->at + (*s->at == '-'), *first = s->at;
   size_t whole = digits(at);
-  if (!whole) return wrong(s, "a value is wanted");
+  if (!whole) return wrong(s, "expected a value");
   at += *at == '0' ? 1 : whole;
   bool is_real = false;
   if (*at == '.' && digits(at + 1)) {
@@ -237,14 +237,13 @@ static bool scan_members(scan *s, char end) {
     if (end == '}') {
       if (!scan_string(s, true)) return false;
       skip_space(s);
-      if (*s->at != ':') return wrong(s, "':' is wanted behind a key");
+      if (*s->at != ':') return wrong(s, "expected ':' after a key");
       emit(s, s->at++, 1);
     }
     if (!scan_value(s)) return false;
     skip_space(s);
     if (*s->at == end) break;
-    if (*s->at != ',')
-      return wrong(s, end == '}' ? "',' or '}' is wanted" : "',' or ']' is wanted");
+    if (*s->at != ',') return wrong(s, end == '}' ? "expected ',' or '}'" : "expected ',' or ']'");
     emit(s, s->at++, 1);
   }
   emit(s, s->at++, 1);
@@ -255,7 +254,7 @@ static bool scan_value(scan *s) {
   skip_space(s);
   if (*s->at == '"') return scan_string(s, false);
   if (*s->at == '{' || *s->at == '[') {
-    if (s->depth == DEEPEST) return wrong(s, "nested too deep");
+    if (s->depth == DEEPEST) return wrong(s, "nested too deeply");
     s->depth++;
     bool is_fine = scan_members(s, *s->at == '{' ? '}' : ']');
     s->depth--;
@@ -270,7 +269,7 @@ static bool scan_value(scan *s) {
 static bool scan_whole(scan *s) {
   if (!scan_value(s)) return false;
   skip_space(s);
-  return *s->at ? wrong(s, "more text behind its end") : true;
+  return *s->at ? wrong(s, "extra text after the value") : true;
 }
 
 /* Where the scan stopped. */
@@ -281,7 +280,7 @@ static err scan_error(const scan *s) {
     line += *at == '\n';
   }
   return err_new(ERR_INPUT, "its JSON cannot be read: line %ld, column %ld: %s", line, column,
-                 s->fault ? s->fault : "a value is wanted");
+                 s->fault ? s->fault : "expected a value");
 }
 
 err sample_json_load(const char *text, json_t **root) {
@@ -299,7 +298,7 @@ err sample_json_load(const char *text, json_t **root) {
   else
     *root = json_loads(strbuf_string(&plain), HOW, NULL);
   strbuf_free(&plain);
-  if (!error && !*root) error = err_new(ERR_INPUT, "its JSON cannot be read: nested too deep");
+  if (!error && !*root) error = err_new(ERR_INPUT, "its JSON cannot be read: nested too deeply");
   return error;
 }
 
@@ -336,7 +335,7 @@ static bool copy_pairs(scan *s, const char *key, strbuf *out) {
     if (!scan_string(s, true)) return false;
     bool is_key = (size_t)(s->at - pair) == length + 2 && strncmp(pair + 1, key, length) == 0;
     skip_space(s);
-    if (*s->at != ':') return wrong(s, "':' is wanted behind a key");
+    if (*s->at != ':') return wrong(s, "expected ':' after a key");
     s->at++;
     if (!scan_value(s)) return false;
     if (!is_key) {
@@ -345,7 +344,7 @@ static bool copy_pairs(scan *s, const char *key, strbuf *out) {
     }
     skip_space(s);
     if (*s->at == '}') return true;
-    if (*s->at != ',') return wrong(s, "',' or '}' is wanted");
+    if (*s->at != ',') return wrong(s, "expected ',' or '}'");
   }
 }
 
@@ -372,7 +371,7 @@ err sample_json_set(const char *text, const char *key, const char *value, char *
     strbuf_append_char(&made, ',');
   }
   if (is_fine) skip_space(&s);
-  if (is_fine && *s.at) is_fine = wrong(&s, "more text behind its end");
+  if (is_fine && *s.at) is_fine = wrong(&s, "extra text after the value");
   if (pair.length) strbuf_append(&made, pair.data + 1);
   if (!is_fine)
     error = scan_error(&s);

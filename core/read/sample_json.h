@@ -1,7 +1,6 @@
-/* The JSON member of a sample, read as the program that wrote most of them reads it: what Python's
- * json.loads takes is taken, NaN, Infinity, whole numbers of any size, lone surrogates, \u0000,
- * byte order marks, UTF-16 and UTF-32 among it. Everything else is refused with its line and
- * column. */
+/* The JSON member of a sample, read as Python's json.loads reads it, including NaN, Infinity, whole
+ * numbers of any size, lone surrogates, \u0000, byte order marks, UTF-16 and UTF-32. Anything else
+ * is rejected with its line and column. */
 #ifndef FLIP_READ_SAMPLE_JSON_H
 #define FLIP_READ_SAMPLE_JSON_H
 
@@ -15,9 +14,9 @@
  * no JSON in any encoding come out so that sample_json_load refuses them. */
 err sample_json_text(const char *bytes, size_t size, char **text) ERR_MUST_CHECK;
 
-/* The whole of it. What jansson has no value for is changed: NaN and the infinities are null, whole
- * numbers beyond 64 bits a string of their digits, lone surrogates U+FFFD. Strings may hold NUL:
- * take them with sample_json_string. An ERR_INPUT when the text is no JSON. */
+/* The whole of it. Values that jansson cannot represent are converted: NaN and the infinities are
+ * null, whole numbers beyond 64 bits a string of their digits, lone surrogates U+FFFD. Strings may
+ * hold NUL: take them with sample_json_string. An ERR_INPUT when the text is no JSON. */
 err sample_json_load(const char *text, json_t **root) ERR_MUST_CHECK;
 
 /* A string's own text, or a whole number's digits, as a new string; NULL and no error when `value`

@@ -27,7 +27,7 @@ enum { MOST_SHARDS = 1000000, MOST_BRACES = 8 };
 
 static err add_path(path_list *list, const char *path) {
   if (list->count == MOST_SHARDS)
-    return err_new(ERR_INPUT, "%s: more than %d shards: is a range longer than meant?", path,
+    return err_new(ERR_INPUT, "%s: more than %d shards: is a range longer than intended?", path,
                    MOST_SHARDS);
   if (list->count == list->capacity) {
     size_t capacity = list->capacity ? 2 * list->capacity : 16;
@@ -124,8 +124,8 @@ err shard_expand(char *const *patterns, size_t count, char ***paths, size_t *pat
   return NULL;
 }
 
-/* The suffixes that are read, images in the order of preference. The whole of what stands behind a
- * key's dot counts: `seg.png` is no `png`. */
+/* The suffixes that are read, images in the order of preference. Everything after a key's dot
+ * counts: `seg.png` is not `png`. */
 static const char *const suffixes[] = {"jpg", "png", "jpeg", "webp", "txt", "json"};
 enum { SUFFIXES = sizeof suffixes / sizeof *suffixes, IMAGE_SUFFIXES = 4 };
 
@@ -149,8 +149,8 @@ static size_t key_length(const char *name) {
   return !dot || dot == fs_name(name) ? 0 : (size_t)(dot - name);
 }
 
-/* The key by the header in front of the sample's first member: right but for names that are longer
- * than a header takes. */
+/* The key by the header in front of the sample's first member: correct except for names too long
+ * for a header. */
 static void key_of_header(const shard *s, const shard_sample *sample,
                           char key[TAR_PREFIX + TAR_NAME + 2]) {
   int which = 0;
@@ -194,17 +194,14 @@ void shard_notes_summary(const shard_notes *n, const char *name, strbuf *out) {
   if (n->others)
     strbuf_format(&list, "%s%ld of other suffixes", list.length ? ", " : "", (long)n->others);
   if (n->spare_images)
-    strbuf_format(&list, "%s%ld images beside one that goes before (jpg, png, jpeg, webp)",
+    strbuf_format(&list, "%s%ld additional images of a sample (order: jpg, png, jpeg, webp)",
                   list.length ? ", " : "", (long)n->spare_images);
   if (n->unnamed)
     strbuf_format(&list, "%s%ld without a key and a suffix", list.length ? ", " : "",
                   (long)n->unnamed);
-  if (n->links)
-    strbuf_format(&list, "%s%ld links, which hold no bytes", list.length ? ", " : "",
-                  (long)n->links);
+  if (n->links) strbuf_format(&list, "%s%ld links", list.length ? ", " : "", (long)n->links);
   if (total)
-    strbuf_format(out, "%s: %ld members passed over: %s\n", name, (long)total,
-                  strbuf_string(&list));
+    strbuf_format(out, "%s: %ld members skipped: %s\n", name, (long)total, strbuf_string(&list));
   if (list.is_broken) out->is_broken = true;
   strbuf_free(&list);
 }
@@ -215,7 +212,7 @@ void shard_notes_free(shard_notes *notes) {
   *notes = (shard_notes){0};
 }
 
-/* The last sample is whole: its key is kept if its header does not tell it. */
+/* The last sample is whole: its key is stored if it is not in its header. */
 static err end_sample(indexing *x) {
   char told[TAR_PREFIX + TAR_NAME + 2];
   shard *s = x->s;
@@ -252,15 +249,14 @@ static err end_group(indexing *x) {
   return error;
 }
 
-/* Members of a group stand together; the group of this key becomes the current one. */
+/* Members of a group are adjacent; the group of this key becomes the current one. */
 static err enter_group(indexing *x, const char *name, size_t length, int suffix) {
   bool is_same = (x->has_sample || x->others.length) && x->key.length == length &&
                  memcmp(x->key.data, name, length) == 0;
   bool is_twice = is_same && suffix < SUFFIXES && x->seen & 1u << suffix;
   if (is_twice)
     strbuf_format(&x->notes->warnings,
-                  "%s: member %s stands there twice: a new sample begins with the second\n",
-                  x->s->path, name);
+                  "%s: member %s occurs twice: the second starts a new sample\n", x->s->path, name);
   if (is_same && !is_twice) return NULL;
   err error = end_group(x);
   strbuf_clear(&x->key);
@@ -297,9 +293,10 @@ static err find_data(shard *s, struct archive *tar, int64_t size, shard_bytes *b
   int status = size > 0 ? archive_read_data_block(tar, &block, &length, &offset) : ARCHIVE_OK;
   const char *data = block;
   *is_whole = false;
-  if (status != ARCHIVE_OK) return NULL; /* truncated: the caller tells */
+  if (status != ARCHIVE_OK) return NULL; /* truncated: the caller reports it */
   if (data < s->map || data > s->map + s->size)
-    return err_new(ERR_INPUT, "%s: compressed tar files are not read; unpack it to a plain .tar",
+    return err_new(ERR_INPUT,
+                   "%s: compressed tar files are not supported; unpack it to a plain .tar",
                    s->path);
   if ((size_t)size > (size_t)(s->map + s->size - data)) return NULL;
   *bytes = (shard_bytes){data, (size_t)size};
@@ -322,7 +319,7 @@ static err take_member(indexing *x, const char *name, int suffix, shard_bytes by
   bool is_aligned = (size_t)(bytes.data - s->map) % TAR_BLOCK == 0;
   if (bytes.size > UINT32_MAX || block > UINT32_MAX || !block || !is_aligned) {
     strbuf_format(&x->notes->warnings,
-                  "%s: member %s is larger than 4 GiB, or lies at an odd place or beyond 2 TiB\n",
+                  "%s: member %s is larger than 4 GiB, or its offset is odd or beyond 2 TiB\n",
                   s->path, name);
     return NULL;
   }
@@ -384,7 +381,7 @@ static err index_members(indexing *x, struct archive *tar) {
   err error = end_group(x);
   if (!error && status == ARCHIVE_EOF && !s->count)
     strbuf_format(&x->notes->warnings, "%s: %s\n", s->path,
-                  s->size ? "holds no samples" : "is empty (0 bytes): a download that failed?");
+                  s->size ? "contains no samples" : "is empty (0 bytes): a failed download?");
   return error;
 }
 
@@ -421,19 +418,18 @@ static const char *kind_of_file(const char *head, size_t size) {
     const char *magic;
     size_t length;
     const char *kind;
-  } kinds[] = {
-      {"\x1F\x8B", 2, "gzip-compressed: unpack it (gunzip)"},
-      {"\x28\xB5\x2F\xFD", 4, "zstd-compressed: unpack it (unzstd)"},
-      {"\xFD"
-       "7zXZ",
-       5, "xz-compressed: unpack it (unxz)"},
-      {"BZh", 3, "bzip2-compressed: unpack it (bunzip2)"},
-      {"\x04\x22\x4D\x18", 4, "lz4-compressed: unpack it (unlz4)"},
-      {"PK\x03\x04", 4, "a zip archive: pack its files as tar"},
-      {"PAR1", 4, "a Parquet file; name it as list:FILE"},
-      {"<!DOCTYPE", 9, "an HTML page: a download that failed?"},
-      {"<html", 5, "an HTML page: a download that failed?"},
-      {"version https://git-lfs", 23, "a pointer of Git LFS: fetch the file (git lfs pull)"}};
+  } kinds[] = {{"\x1F\x8B", 2, "gzip-compressed: unpack it (gunzip)"},
+               {"\x28\xB5\x2F\xFD", 4, "zstd-compressed: unpack it (unzstd)"},
+               {"\xFD"
+                "7zXZ",
+                5, "xz-compressed: unpack it (unxz)"},
+               {"BZh", 3, "bzip2-compressed: unpack it (bunzip2)"},
+               {"\x04\x22\x4D\x18", 4, "lz4-compressed: unpack it (unlz4)"},
+               {"PK\x03\x04", 4, "a zip archive: pack its files as tar"},
+               {"PAR1", 4, "a Parquet file; name it as list:FILE"},
+               {"<!DOCTYPE", 9, "an HTML page: a failed download?"},
+               {"<html", 5, "an HTML page: a failed download?"},
+               {"version https://git-lfs", 23, "a Git LFS pointer: fetch the file (git lfs pull)"}};
   for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
     if (size >= kinds[i].length && memcmp(head, kinds[i].magic, kinds[i].length) == 0)
       return kinds[i].kind;

@@ -27,13 +27,13 @@ typedef enum { SHARD_IMAGE, SHARD_CAPTION, SHARD_JSON, SHARD_MEMBERS } shard_mem
 /* One sample: neighbouring members that share a key, the path up to the first dot of its last part,
  * as the webdataset library has it: `a.b/c.d.jpg` is member `d.jpg` of `a.b/c`, and no image.
  * Letter case of extensions does not matter. Large data sets have hundreds of millions of these, so
- * nothing is kept that the tar itself tells: where the members lie, in its blocks of 512 bytes
- * (0: there is no such member), and how long they are. */
+ * nothing that the tar itself contains is stored: only where the members lie, in its blocks of 512
+ * bytes (0: there is no such member), and how long they are. */
 typedef struct {
   uint32_t block[SHARD_MEMBERS], size[SHARD_MEMBERS];
 } shard_sample;
 
-/* A key that the header in front of a sample's first member does not tell: a long name. */
+/* A key that is not in the header of a sample's first member: a long name. */
 typedef struct {
   size_t sample;
   char *key;
@@ -51,21 +51,21 @@ typedef struct {
 
 enum { SHARD_SUFFIXES = 12, SHARD_SUFFIX = 24 };
 
-/* What indexing came upon, over any number of shards. Start from {0}. */
+/* Findings of indexing, over any number of shards. Start from {0}. */
 typedef struct {
-  strbuf warnings; /* damage, shards without samples, members that stand there twice: a line each */
+  strbuf warnings; /* damage, shards without samples, duplicate members: a line each */
   strbuf lost;     /* keys none of whose members is read, a line each */
   int64_t lost_count;
-  /* members passed over: images beside a preferred one; without a key; links; with suffixes beyond
+  /* members skipped: images besides the preferred one; without a key; links; with suffixes beyond
    * the table */
   int64_t spare_images, unnamed, links, others;
   struct {
     char suffix[SHARD_SUFFIX];
     int64_t count;
-  } passed[SHARD_SUFFIXES]; /* members passed over by suffix */
+  } passed[SHARD_SUFFIXES]; /* members skipped, by suffix */
 } shard_notes;
 
-/* Appends one line that counts the members passed over; nothing when there are none. */
+/* Appends one line that counts the skipped members; nothing when there are none. */
 void shard_notes_summary(const shard_notes *notes, const char *name, strbuf *out);
 void shard_notes_free(shard_notes *notes);
 
@@ -74,10 +74,10 @@ void shard_notes_free(shard_notes *notes);
  * sample has already begins a new sample, as there. A truncated file gives its whole samples and a
  * warning, as does an unreadable header in the middle. */
 err shard_open(const char *path, shard *s, shard_notes *notes) ERR_MUST_CHECK;
-/* The same under another name than the path's, in all that is said of it. */
+/* The same under another name than the path's, in all messages. */
 err shard_open_as(const char *path, const char *name, shard *s, shard_notes *notes) ERR_MUST_CHECK;
-/* An error that names what a file is that begins with these bytes and that people take for a tar:
- * a compressed one, a zip archive, an HTML page, … */
+/* An error that identifies, by its first bytes, a file that is mistaken for a tar: a compressed
+ * one, a zip archive, an HTML page, … */
 err shard_refuse_other_files(const char *path, const char *head, size_t size) ERR_MUST_CHECK;
 void shard_close(shard *s);
 

@@ -23,7 +23,7 @@ static const off_t most_read_ahead = (off_t)2 << 30;
 typedef struct {
   char *name, *command; /* command: of a pipe, else NULL */
   uint64_t size;
-  int64_t samples; /* by a file beside it; -1: none says */
+  int64_t samples; /* by a file next to it; -1: not known */
   size_t source;
   _Atomic uint64_t seen; /* of its index when it was first opened; 0: not yet */
 } listed;
@@ -84,8 +84,8 @@ static err add_places(shard_list *l, const source_request *r, listed_source *s) 
   s->places = llround(wanted);
   if (s->places < 1 || fabs((double)s->places - wanted) > 0.01 * wanted)
     return err_new(ERR_INPUT,
-                   "%s: weight %g of %ld shards is no whole number of shards, and data.order: "
-                   "stream shows whole shards; cut the data into more shards, choose another "
+                   "%s: weight %g of %ld shards is not a whole number of shards, and data.order: "
+                   "stream repeats whole shards; split the data into more shards, choose another "
                    "weight, or use data.order: exact",
                    r->whole, s->weight, (long)((int64_t)l->count - s->first));
   s->first_place = l->places;
@@ -203,7 +203,7 @@ static err look_at_all(shard_list *l, uint64_t *total) {
   return NULL;
 }
 
-/* The sizes.json of the folder that was looked at last. */
+/* The sizes.json of the folder that was read last. */
 typedef struct {
   strbuf folder;
   json_t *sizes;
@@ -341,10 +341,10 @@ static err check_unchanged(listed *one, const shard *tar) {
   digest[16] = '\0';
   uint64_t now = strtoull(digest, NULL, 16) | 1, none = 0;
   if (atomic_compare_exchange_strong(&one->seen, &none, now) || none == now) return NULL;
-  return err_new(ERR_INPUT,
-                 "%s: is not what it was when this run read it before: shards must not change "
-                 "during a run",
-                 one->name);
+  return err_new(
+      ERR_INPUT,
+      "%s: has changed since this run first read it: shards must not change during a run",
+      one->name);
 }
 
 /* What indexing came upon, in a shard's own lines. */
@@ -379,7 +379,7 @@ static err open_shard(const void *context, int64_t number, stream_shard *out) {
     TRY(shard_open(one->name, &out->tar, &notes));
     if (out->tar.size != one->size)
       FAIL(ERR_INPUT,
-           "%s: has %zu bytes, and had %lu when the run began: shards must not change during a run",
+           "%s: has %zu bytes, but had %lu when the run began: shards must not change during a run",
            one->name, out->tar.size, (unsigned long)one->size);
   }
   TRY(check_unchanged(one, &out->tar));

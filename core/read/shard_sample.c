@@ -42,8 +42,8 @@ cleanup:
   return error;
 }
 
-/* The caption's text, NULL when there is none. One that is no text is a fault where captions are
- * needed, and none where they are not. */
+/* The caption's text, NULL when there is none. One that is not text is a fault only where captions
+ * are needed. */
 static err take_caption(const shard_reading *how, shard_bytes bytes, char **caption) {
   if (!bytes.data) return NULL;
   err error = plain_text(bytes.data, bytes.size, "its caption", caption);
@@ -56,7 +56,7 @@ static err take_json(shard_bytes bytes, char **json) {
   return bytes.data ? sample_json_text(bytes.data, bytes.size, json) : NULL;
 }
 
-/* The caption that a field of the JSON holds; NULL: the .txt has to stand in. */
+/* The caption that a field of the JSON holds; NULL: use the .txt. */
 static err take_field(const shard_reading *how, dataset_sample *out) {
   if (!how->caption_field || !out->json) return NULL;
   err error = sample_caption(out->json, how->caption_field, &out->caption);
@@ -80,7 +80,7 @@ err shard_sample_read(const shard *from, size_t i, const shard_reading *how, boo
   if (!error && !out->caption)
     error = take_caption(how, shard_get(from, i, SHARD_CAPTION), &out->caption);
   if (!error && !out->caption && how->needs & DATASET_CAPTION)
-    error = err_new(ERR_INPUT, "its JSON has no text '%s'", how->caption_field);
+    error = err_new(ERR_INPUT, "its JSON has no string '%s'", how->caption_field);
   return error;
 }
 
@@ -99,7 +99,8 @@ static err run_command(const char *command, FILE **output) {
   size_t length;
   err error = NULL;
   FILE *file = tmpfile(), *pipe = NULL;
-  if (!file) return err_errno(errno, "pipe:%s: no temporary file for its output", command);
+  if (!file)
+    return err_errno(errno, "pipe:%s: cannot create a temporary file for its output", command);
   pipe = popen(command, "re");
   if (!pipe) FAIL(ERR_IO, "pipe:%s: cannot be run", command);
   while ((length = fread(block, 1, sizeof block, pipe)) > 0)

@@ -1,5 +1,5 @@
-/* A shard as a source has it: opened by path or from a command's output, samples that lack
- * something taken out, the rest read. What the exact order and the stream have in common. */
+/* A source's shard: opened by path or from a command's output, without the samples that lack
+ * something. Shared by the exact order and the stream. */
 #ifndef FLIP_READ_SHARD_SAMPLE_H
 #define FLIP_READ_SHARD_SAMPLE_H
 
@@ -30,9 +30,9 @@ err shard_sample_read(const shard *from, size_t i, const shard_reading *how, boo
  * other samples agree in both. */
 void shard_hash_places(const shard *one, hash_state *state);
 
-/* The commands that a pipe's location stands for: of a {00000..00009} range one a number, without
- * one the location itself; other braces and '*' are the shell's. Free with fs_free_names. names:
- * what the shards are called, "pipe:COMMAND" or, of one command, `whole`. */
+/* The commands that a pipe's location expands to: of a {00000..00009} range one a number, without
+ * one the location itself; other braces and '*' are left to the shell. Free with fs_free_names.
+ * names: what the shards are called, "pipe:COMMAND" or, of one command, `whole`. */
 err shard_expand_commands(const char *location, const char *whole, char ***commands, char ***names,
                           size_t *count) ERR_MUST_CHECK;
 

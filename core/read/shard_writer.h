@@ -1,5 +1,6 @@
 /* Writing WebDataset shards as img2dataset lays them out: KEY.jpg, KEY.txt, KEY.json. The bytes
- * depend on the samples alone (no times, owners or machine), and a shard appears whole or not. */
+ * depend on the samples alone (no times, owners or machine), and a shard appears complete or not at
+ * all. */
 #ifndef FLIP_READ_SHARD_WRITER_H
 #define FLIP_READ_SHARD_WRITER_H
 
@@ -20,7 +21,7 @@ err shard_writer_add(shard_writer *w, const char *key, const char *extension, co
 /* Closes the last shard; shards of the same prefix with higher numbers, left by an earlier and
  * larger run, are removed. */
 err shard_writer_finish(shard_writer *w, int64_t *shards) ERR_MUST_CHECK;
-/* After finish, or to give up: the unfinished shard is removed. */
+/* After finish, or to abort: the unfinished shard is removed. */
 void shard_writer_close(shard_writer *w);
 
 #endif

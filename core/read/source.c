@@ -10,17 +10,18 @@
 static const source_format formats[] = {
     {"shards", "TARS", "WebDataset tars: a path, a glob, a {00000..00009} range, @LIST of them",
      "caption", source_open_shards},
-    {"pipe", "COMMAND", "a tar that a shell command writes (data.allow_pipes: true)", "caption",
+    {"pipe", "COMMAND", "a tar written by a shell command (data.allow_pipes: true)", "caption",
      source_open_pipe},
-    {"folder", "DIR", "images in and below a folder; captions: the .txt beside, or a template",
+    {"folder", "DIR",
+     "images in a folder and its subfolders; captions: .txt files of the same name, or a template",
      "template", source_open_folder},
     {"list", "FILE.csv", "a CSV, TSV or Parquet list of image paths and captions",
      "image|caption|images|separator", source_open_list},
-    {"imagenet", "DIR", "a folder of images a class: ImageNet-1K and -21K, or any names",
+    {"imagenet", "DIR", "one folder of images per class: ImageNet-1K and -21K, or any names",
      "names|template", source_open_imagenet},
     {"cifar10", "DIR", "CIFAR-10's binary files", "split|template", source_open_cifar10},
     {"cifar100", "DIR", "CIFAR-100's binary files", "split|template|labels", source_open_cifar100},
-    {"scenes", "SEED", "procedural scenes, drawn while they are read: no disk, no end",
+    {"scenes", "SEED", "procedural scenes, generated while reading: no disk space, unlimited",
      "split|count|size|version", source_open_scenes},
     {"coco", "FILE.json", "COCO's captions_*.json", "images|captions", source_open_coco},
     {"openimages", "LABELS.csv", "Open Images: image-level labels as captions", "images|names",
@@ -42,7 +43,7 @@ static const source_format *find_format(const char *name, size_t length) {
   return NULL;
 }
 
-/* Where the options begin: the last '#' with a '=' behind it; else the end. */
+/* Where the options begin: the last '#' followed by a '='; else the end. */
 static const char *find_options(const char *name) {
   const char *hash = strrchr(name, '#');
   return hash && strchr(hash, '=') ? hash : name + strlen(name);

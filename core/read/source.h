@@ -1,7 +1,7 @@
 /* Where samples come from: one interface, one file a format, one table of formats (source.c).
  *
- * A source is named [FORMAT:]LOCATION[#KEY=VALUE,KEY=VALUE]; without a format it is told by the
- * look of the location. Used through dataset.h. */
+ * A source is named [FORMAT:]LOCATION[#KEY=VALUE,KEY=VALUE]; without a format, it is guessed from
+ * the location. Used through dataset.h. */
 #ifndef FLIP_READ_SOURCE_H
 #define FLIP_READ_SOURCE_H
 
@@ -41,7 +41,7 @@ err source_take_apart(const char *name, source_request *r, const source_format *
                       char **copy) ERR_MUST_CHECK;
 /* The option `weight`, 1 when it was not given. */
 err source_weight(const source_request *r, double *weight) ERR_MUST_CHECK;
-/* An error where the request does not allow what pipes do: to run programs. */
+/* An error where the request does not allow pipes, which run programs. */
 err source_refuse_pipe(const source_request *r) ERR_MUST_CHECK;
 
 typedef struct data_source data_source;
@@ -50,12 +50,12 @@ typedef struct {
   /* One sample, as dataset_read gives it; has_image false: only its texts. A sample that cannot be
    * read is an ERR_INPUT, with shard and key filled in. */
   err (*read)(const data_source *s, int64_t row, bool has_image, dataset_sample *out);
-  /* What the data is; has_bytes: of the images too, where they are at hand. */
+  /* Hash of the data; has_bytes: of the images too, where available. */
   err (*hash)(const data_source *s, bool has_bytes, hash_state *state);
   void (*close)(data_source *s);
 } source_calls;
 
-/* The beginning of every format's own struct. */
+/* The first member of every format's own struct. */
 struct data_source {
   const source_calls *call;
   int64_t count;  /* samples */
@@ -85,7 +85,7 @@ void source_close(data_source *s);
  * list without images= the folder that its images lie in. Nothing is opened; a pipe has none. */
 typedef err (*source_visit)(void *context, const char *path);
 err source_paths(const char *name, source_visit visit, void *context) ERR_MUST_CHECK;
-/* The format that `name` names or looks like; NULL with an unknown one. */
+/* The format that `name` gives or that is guessed from it; NULL with an unknown one. */
 const source_format *source_format_of(const char *name);
 
 /* The formats (source_*.c). */

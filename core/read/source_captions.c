@@ -1,4 +1,4 @@
-/* Captions in JSON beside a folder of images: COCO's annotations and localized narratives. */
+/* Captions in JSON for a folder of images: COCO's annotations and localized narratives. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -20,7 +20,7 @@ typedef struct {
 typedef struct {
   data_source base;
   char *name, *template;
-  char *records;      /* all files' bytes, one behind the other */
+  char *records;      /* all files' bytes, concatenated */
   size_t label_bytes; /* 1: CIFAR-10; 2: coarse, fine */
   bool is_coarse;     /* captions from the coarse label */
   class_names fine, coarse;
@@ -36,7 +36,8 @@ static err add_file(cifar *c, const char *folder, const char *name) {
   size_t length = 0, record = record_bytes(c);
   err error = path ? fs_read(path, &bytes, &length) : mem_error(0, "a path");
   if (!error && (length == 0 || length % record))
-    error = err_new(ERR_INPUT, "%s: %zu bytes are no whole records of %zu", path, length, record);
+    error = err_new(ERR_INPUT, "%s: %zu bytes are not a multiple of the record size %zu", path,
+                    length, record);
   if (!error) {
     all = mem_resize(c->records, c->base.bytes + length, 1);
     if (all) {

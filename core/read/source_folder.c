@@ -14,10 +14,10 @@ enum { DEEPEST = 32 };
 
 typedef struct {
   file_rows *rows;
-  const char *template; /* NULL: captions are the .txt beside */
+  const char *template; /* NULL: captions are the .txt next to the image */
   json_t *names;        /* {folder: name}, imagenet with a list of names */
   bool is_imagenet, needs_caption;
-  int64_t tars, strangers; /* .tar files come upon; other files that are no images */
+  int64_t tars, strangers; /* .tar files found; other files that are not images */
   json_t *unnamed;         /* {folder: true}: those that the list of names has not */
   strbuf caption;
 } walk;
@@ -120,7 +120,7 @@ static void compare_names(const source_request *r, const walk *w) {
 }
 
 static err open_tree(const source_request *r, walk *w, data_source **out) {
-  if (!fs_is_folder(r->location)) return err_new(ERR_INPUT, "%s: is no folder", r->location);
+  if (!fs_is_folder(r->location)) return err_new(ERR_INPUT, "%s: is not a folder", r->location);
   err error = file_rows_create(r->whole, &w->rows);
   if (!error && w->template) error = err_context(template_check(w->template), "%s", r->whole);
   w->needs_caption = source_needs_caption(r);
@@ -131,7 +131,7 @@ static err open_tree(const source_request *r, walk *w, data_source **out) {
                   r->location, (long)w->tars, r->location);
   if (!error && w->strangers)
     strbuf_format(&((data_source *)w->rows)->notes,
-                  "%s: %ld files passed over: not .jpg, .jpeg, .png or .webp\n", r->location,
+                  "%s: %ld files skipped: not .jpg, .jpeg, .png or .webp\n", r->location,
                   (long)w->strangers);
   if (!error && w->names) compare_names(r, w);
   strbuf_free(&w->caption);

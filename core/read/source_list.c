@@ -59,7 +59,7 @@ static bool has_row_inside(const list_reading *l, const char *field, char separa
 static err check_fields(const list_reading *l, char *const *fields, size_t count) {
   for (size_t i = 0; i < count; i++)
     if (has_row_inside(l, fields[i], l->separator))
-      return err_new(ERR_INPUT, "a quoted field of this row goes over several lines, of which one "
+      return err_new(ERR_INPUT, "a quoted field of this row spans several lines, one of which "
                                 "looks like a row: is a quote unclosed?");
   return NULL;
 }

@@ -11,7 +11,7 @@
 #include "read/csv_rows.h"
 #include "read/list_rows.h"
 
-/* Most rows that a byte of a file stands for: a damaged footer may claim any number of nulls. */
+/* Maximum rows per byte of a file: a damaged footer may claim any number of nulls. */
 enum { MOST_ROWS_A_BYTE = 64 };
 
 /* Columns that are read, by their places among `read`. */
@@ -57,16 +57,17 @@ static err use_column(parquet_list *l, list_column which, size_t at) {
   l->place[which] = (int)l->count;
   l->read[l->count++] = at;
   if (c->kind == PARQUET_BYTES || c->obstacle) return NULL; /* an obstacle: parquet_read's word */
-  return err_new(ERR_INPUT, "%s: column '%s' holds %s where text is wanted", l->list.r->location,
+  return err_new(ERR_INPUT, "%s: column '%s' holds %s, but text is expected", l->list.r->location,
                  c->name, kinds[c->kind]);
 }
 
 static err refuse_addresses(const parquet_list *l, const char *column) {
-  return err_new(ERR_INPUT,
-                 "%s: column '%s' holds addresses and no pictures are here; download them with "
-                 "img2dataset (--input_format parquet --url_col %s --output_format webdataset) and "
-                 "train on the shards that it writes",
-                 l->list.r->location, column, column);
+  return err_new(
+      ERR_INPUT,
+      "%s: column '%s' holds URLs, and the images are not on this machine; download them with "
+      "img2dataset (--input_format parquet --url_col %s --output_format webdataset) and "
+      "train on the shards that it writes",
+      l->list.r->location, column, column);
 }
 
 /* "FOLDER/00000" of "FOLDER/00000.parquet". */
@@ -78,7 +79,7 @@ static err find_prefix(parquet_list *l) {
   return NULL;
 }
 
-/* img2dataset's metadata lie beside the shard 00000.tar or the folder 00000. */
+/* img2dataset's metadata are next to the shard 00000.tar or the folder 00000. */
 static err find_pictures(parquet_list *l) {
   strbuf tar = {0};
   err error = find_prefix(l);
@@ -88,8 +89,8 @@ static err find_pictures(parquet_list *l) {
   l->has_tar = !is_folder && fs_exists(strbuf_string(&tar));
   if (!is_folder && !l->has_tar)
     error = err_new(ERR_INPUT,
-                    "%s: is img2dataset's list of what it downloaded, but neither the shard %s nor "
-                    "the folder %s is there; name the shards, or the folder with #images=DIR",
+                    "%s: is a list of img2dataset's downloads, but neither the shard %s nor "
+                    "the folder %s exists; give the shards, or the folder with #images=DIR",
                     l->list.r->location, strbuf_string(&tar), l->prefix);
   strbuf_free(&tar);
   if (!error && !source_option(l->list.r, "images")) {
@@ -196,7 +197,7 @@ static err take_row(void *context, int64_t row, const parquet_value *values) {
   return list_rows_take(&l->list, place, image, extension, caption, l->is_metadata ? NULL : "{}");
 }
 
-/* The shard that the metadata are of, with what is missing from it told as they tell it. */
+/* The shard that the metadata are of, with missing samples reported as recorded there. */
 static err open_tar(parquet_list *l, data_source **out) {
   strbuf tar = {0};
   data_source *rows = (data_source *)l->list.rows;
@@ -210,7 +211,7 @@ static err open_tar(parquet_list *l, data_source **out) {
     strbuf_append(&s->left_out, strbuf_string(&rows->left_out));
     s->left_outs += rows->left_outs;
     if (found != l->successes)
-      strbuf_format(&s->notes, "%s: tells of %lld pictures downloaded, %s has %lld samples\n",
+      strbuf_format(&s->notes, "%s: lists %lld downloaded images, but %s has %lld samples\n",
                     l->list.r->location, (long long)l->successes, tar.data, (long long)found);
   }
   strbuf_free(&tar);
@@ -220,14 +221,14 @@ static err open_tar(parquet_list *l, data_source **out) {
 static err check_rows(const parquet_list *l) {
   uint64_t rows = (uint64_t)parquet_rows(l->file), bytes = parquet_size(l->file);
   if (rows / MOST_ROWS_A_BYTE <= bytes) return NULL;
-  return err_new(ERR_INPUT, "%s: is damaged, or no list of pictures: %llu rows in %llu bytes",
+  return err_new(ERR_INPUT, "%s: is damaged, or not a list of images: %llu rows in %llu bytes",
                  l->list.r->location, (unsigned long long)rows, (unsigned long long)bytes);
 }
 
 err source_open_parquet(const source_request *r, data_source **out) {
   parquet_list l = {.place = {-1, -1, -1, -1}, .extension = ".jpg"};
   if (source_option(r, "separator"))
-    return err_new(ERR_INPUT, "%s: Parquet has no separator", r->whole);
+    return err_new(ERR_INPUT, "%s: separator does not apply to Parquet", r->whole);
   err error = list_rows_begin(r, &l.list);
   if (!error) error = parquet_open(r->location, &l.file);
   if (!error) error = check_rows(&l);

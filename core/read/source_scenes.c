@@ -1,4 +1,4 @@
-/* Scenes drawn as they are asked for: `scenes:SEED`, data that takes no disk and does not run out.
+/* Scenes drawn on demand: `scenes:SEED`, unlimited data that takes no disk space.
  *
  * Row i is scene i of the seed, in every process and thread the same, so epochs, resuming and
  * several machines work as over files. The threads that load the data draw. */
@@ -60,7 +60,7 @@ static err read_row(const data_source *base, int64_t row, bool has_image, datase
   return error;
 }
 
-/* Drawings of the first scenes stand for all: another version that draws otherwise is other data.
+/* Hashes of the first scenes represent all: a version that draws differently is different data.
  */
 static err hash_scenes(const data_source *base, bool has_bytes, hash_state *state) {
   const scene_source *s = (const scene_source *)base;

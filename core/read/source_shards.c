@@ -29,7 +29,7 @@ static err collect_rows(shards_source *s) {
   return NULL;
 }
 
-/* The shard that holds a row: the last one that does not begin behind it. */
+/* The shard that holds a row: the last one that does not begin after it. */
 static size_t shard_of(const shards_source *s, size_t row) {
   size_t low = 0, high = s->shard_count;
   while (high - low > 1) {

@@ -39,9 +39,9 @@ void stats_free(data_stats *s);
 
 /* Reads everything: decodes every image and parses every JSON, on all cores. Appends a line
  * "shard.tar: key: reason" for each fault, in the order of the shards, and counts the lines; a line
- * that counts members passed over is no fault. A missing image or caption, one that is no text, a
+ * that counts skipped members is not a fault. A missing image or caption, one that is not text, a
  * damaged tar and a shard without samples are faults; only patterns that match nothing and short
- * memory are errors. total: samples looked at. */
+ * memory are errors. total: samples checked. */
 err stats_verify(char *const *patterns, size_t count, strbuf *bad, int64_t *bad_count,
                  int64_t *total) ERR_MUST_CHECK;
 

@@ -71,7 +71,7 @@ err stream_position_read(const char *text, stream_position *p) {
   if (found == 6 && !text[end] && p->epoch >= 0 && p->shard >= 0 && p->sample >= 0 &&
       p->before >= 0 && p->left_out >= 0 && p->place >= 0)
     return NULL;
-  return err_new(ERR_INPUT, "'%.100s' is no place in the order of data.order: stream", text);
+  return err_new(ERR_INPUT, "'%.100s' is not a position in data.order: stream", text);
 }
 
 void stream_shard_close(stream_shard *one) {
@@ -160,7 +160,7 @@ err stream_open(const stream_config *config, const stream_position *from, stream
   pthread_cond_init(&s->wanted, NULL);
   if (from->shard >= config->shards.places)
     FAIL(ERR_INPUT,
-         "the checkpoint's place is in shard %" PRId64 " of the epoch, which has %" PRId64,
+         "the checkpoint's position is in shard %" PRId64 " of the epoch, which has %" PRId64,
          from->shard + 1, config->shards.places);
   s->threads = mem_zeroed((size_t)config->openers, sizeof *s->threads);
   if (!s->threads) FAIL(ERR_MEMORY, "out of memory: threads that open shards");
@@ -233,7 +233,7 @@ void stream_close(stream *s) {
   free(s);
 }
 
-/* The shard that the order has come to, once it is open. Under the lock. */
+/* The shard that the order has reached, once it is open. Under the lock. */
 static err wait_for_head(stream *s, node **out) {
   pthread_cond_broadcast(&s->wanted);
   while (!s->is_stopping && !(s->head && s->head->is_ready)) pthread_cond_wait(&s->ready, &s->lock);
@@ -243,8 +243,8 @@ static err wait_for_head(stream *s, node **out) {
   if (n->failure) return err_new(err_kind_of(n->failure), "%s", err_message(n->failure));
   if (s->at.sample > n->shard.count)
     return err_new(ERR_INPUT,
-                   "%s: has %" PRId64 " samples, and the checkpoint's place is behind %" PRId64
-                   ": the shard is not what it was",
+                   "%s: has %" PRId64 " samples, but the checkpoint's position is after %" PRId64
+                   ": the shard has changed",
                    n->shard.tar.path, n->shard.count, s->at.sample);
   if (n->is_begun) return NULL;
   n->is_begun = true;
@@ -279,14 +279,15 @@ static err end_epoch(stream *s, int64_t samples) {
   strbuf_format(&s->remarks, "epoch %" PRId64 " had %" PRId64 " samples in %" PRId64 " shards",
                 at->epoch + 1, samples, s->c.shards.places);
   if (s->c.shards.expected && s->c.shards.expected != samples)
-    strbuf_format(&s->remarks, ", where the counts beside the shards give %" PRId64,
+    strbuf_format(&s->remarks, ", but the counts next to the shards give %" PRId64,
                   s->c.shards.expected);
   strbuf_format(&s->remarks, "; %" PRId64 " left out\n", at->left_out);
   s->at = (stream_position){.epoch = at->epoch + 1};
   return NULL;
 }
 
-/* Adds what the block takes of the shard at hand, and goes on to the next when it is through. */
+/* Adds the current shard's samples to the block, and moves on to the next shard when it is
+ * exhausted. */
 static err take_of_shard(stream *s, stream_block *b, node *n, bool *is_epoch_over,
                          node **unneeded) {
   int64_t left = n->shard.count - s->at.sample, room = s->c.buffer - b->count;
@@ -328,7 +329,7 @@ static err form_block(stream *s, node **unneeded) {
   if (s->skip >= b->count)
     FAIL(ERR_INPUT,
          "the checkpoint's place is %" PRId64 " of a buffer that has %" PRId64
-         " samples: the shards are not what they were",
+         " samples: the shards have changed",
          s->skip, b->count);
   s->place = s->skip;
   s->skip = 0;
@@ -370,7 +371,7 @@ void stream_release(stream *s, stream_run *run) {
   close_nodes(unneeded);
 }
 
-/* The segment and the sample of its shard that stand at a place of the shuffled block. */
+/* The segment, and the sample of its shard, at a position of the shuffled block. */
 static const segment *find_place(const stream *s, const stream_block *b, int64_t place,
                                  int64_t *index) {
   int64_t number = b->start.before / s->c.buffer, at = place;

@@ -1,10 +1,10 @@
 /* The streaming order: shards in a random order, their samples shuffled within a bounded buffer.
  *
- * The samples of an epoch, shard behind shard in the epoch's order, are cut into blocks of `buffer`
- * samples, and each block is shuffled by a permutation that is computed. So the order depends on
- * (seed, shards, buffer) alone, a place in it is six numbers, and what is held is the index of the
- * shards that the block at hand lies in and of those opened ahead: nothing grows with the number of
- * samples. */
+ * The samples of an epoch, shard after shard in the epoch's order, are divided into blocks of
+ * `buffer` samples, and each block is shuffled by a computed permutation. So the order depends only
+ * on (seed, shards, buffer), a position in it is six numbers, and memory holds only the index of
+ * the current block's shards and of those opened ahead: nothing grows with the number of samples.
+ */
 #ifndef FLIP_READ_STREAM_H
 #define FLIP_READ_STREAM_H
 
@@ -17,7 +17,7 @@
 #include "base/text.h"
 #include "read/shard_sample.h"
 
-/* A place in the order. {0} is the beginning. */
+/* A position in the order. {0} is the beginning. */
 typedef struct {
   int64_t epoch;
   int64_t shard, sample; /* where the block begins: place of the shard in the epoch's order, and
@@ -45,7 +45,7 @@ typedef struct {
 typedef struct {
   const void *context;
   int64_t places;   /* shards of an epoch */
-  int64_t expected; /* samples of an epoch by what stands beside the shards; 0: not known */
+  int64_t expected; /* samples of an epoch by the counts next to the shards; 0: not known */
   /* The number of the shard at a place of an epoch. */
   int64_t (*at)(const void *context, uint64_t seed, bool is_shuffled, int64_t epoch, int64_t place);
   /* Opens it: tar, reading, count, left_out and lines. Called from many threads. */
@@ -99,8 +99,8 @@ stream_walk stream_walk_start(stream *s, const stream_run *run, int64_t place);
 err stream_walk_next(stream_walk *walk, bool *is_there) ERR_MUST_CHECK;
 void stream_walk_end(stream_walk *walk);
 
-/* Appends what was wrong with the shards that the order has come to since the last call, a line
- * each, and returns how many; and to remarks what epochs that ended held. */
+/* Appends what was wrong with the shards that the order has reached since the last call, a line
+ * each, and returns how many; and appends to remarks what finished epochs held. */
 size_t stream_take_lines(stream *s, strbuf *lines, strbuf *remarks);
 /* Shards held open now, those opened ahead among them. */
 int64_t stream_open_shards(stream *s);

@@ -41,7 +41,7 @@ static double rank_of(const text_mask *m, rng *random, int32_t id, bool is_paddi
     return is_padding ? INFINITY : -log1p(-noise) / m->weights[id];
   case TEXT_MASK_SYNTAX: /* all alike, but for draw_places */
     return SPEECH_OTHER + is_padding;
-  default: /* prioritized: padding behind every word */
+  default: /* prioritized: padding after every word */
     return is_padding ? 1 + noise : noise;
   }
 }

@@ -1,7 +1,7 @@
 /* Text masking in training: which tokens of a caption enter the text tower.
  *
- * What is kept is packed to the front in its order, so that a kept token takes the position of its
- * place among the kept, as in CLIPA and open_clip, and the tower really encodes fewer tokens.
+ * What is kept is packed to the front in its order, so that a kept token gets the position of its
+ * rank among the kept, as in CLIPA and open_clip, and the tower really encodes fewer tokens.
  * Special tokens (start, end of text) are always kept. */
 #ifndef FLIP_READ_TEXT_MASK_H
 #define FLIP_READ_TEXT_MASK_H
@@ -19,7 +19,7 @@ enum { TEXT_MASK_LONGEST = 4096 }; /* tokens of a caption at most: the limit of 
 typedef struct {
   int mode;       /* TEXT_MASK_* of config/settings.h */
   int64_t length; /* tokens of a caption with its padding */
-  int64_t kept;   /* how many of these are kept: at least one beside the special tokens */
+  int64_t kept;   /* how many of these are kept: at least one besides the special tokens */
   int64_t ends;   /* special tokens on each side: 0 or 1 */
   int32_t padding;
   const double *weights;  /* [vocabulary], mode frequency: see text_mask_weigh */

@@ -95,7 +95,7 @@ static err verify_samples(const shard *s, findings *f) {
   return error;
 }
 
-/* Lines that are faults as they stand. */
+/* Lines that are faults as they are. */
 static void take_lines(findings *f, const char *lines) {
   strbuf_append(f->lines, lines);
   for (; *lines; lines++) f->count += *lines == '\n';
@@ -117,7 +117,7 @@ static err verify_shard(const char *path, shard_notes *notes, findings *f, int64
   return error;
 }
 
-/* A sample of a source that is no set of shards. */
+/* A sample of a source that is not a set of shards. */
 static err verify_row(const data_source *s, int64_t row, findings *f) {
   dataset_sample sample = {0};
   image decoded = {0};

@@ -1,4 +1,4 @@
-/* Inside of scenes.h: what is in a scene, before it is put into words and painted. */
+/* Internal to scenes.h: what is in a scene, before it is captioned and painted. */
 #ifndef FLIP_SCENES_SCENE_PLAN_H
 #define FLIP_SCENES_SCENE_PLAN_H
 
@@ -19,7 +19,7 @@ typedef enum {
   SCENE_HOLLOW,
   SCENE_TEXTURES
 } scene_texture;
-/* Where the main group lies; beside a second object, where from it (left: "left of"). */
+/* Where the main group is; with a second object, relative to it (left: "left of"). */
 typedef enum {
   SCENE_LEFT,
   SCENE_RIGHT,
@@ -61,7 +61,7 @@ typedef struct {
 } scene_plan_2;
 
 void scene_caption(const scene_plan *plan, rng *random, strbuf *out);
-/* What the painter needs of a plan. */
+/* What the painter needs from a plan. */
 typedef struct {
   const scene_group *const *groups;
   int32_t count, colors;    /* colours that clutter may have */

@@ -110,7 +110,7 @@ static scene_plan make_plan(bool is_heldout, rng *random) {
 typedef struct {
   scene_plan first;
   scene_plan_2 second;
-  rng random; /* goes on where the painting begins */
+  rng random; /* continues where the painting begins */
 } planned;
 
 static void plan_scene(const scene_set *set, planned *p, strbuf *caption) {

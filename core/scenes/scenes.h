@@ -4,10 +4,10 @@
  * noisy gradient with clutter; some show a second, smaller object and the relation between the two.
  * Version 2: one group of one to five objects, or two groups and their relation, or three; more
  * shapes, colours and textures; up to two objects that the caption does not mention; sometimes the
- * background's shade. It leaves a small model room for millions of samples (docs/data.md).
+ * background's shade. A small model keeps improving over millions of samples (docs/data.md).
  * Everything is a function of (version, seed, split, index), so that any part of the set can be
  * drawn again; a version never changes what it draws.
- * Captions name sides: train on them without mirroring. */
+ * Captions mention left and right: train on them without mirroring. */
 #ifndef FLIP_SCENES_SCENES_H
 #define FLIP_SCENES_SCENES_H
 
@@ -28,8 +28,8 @@ enum {
   SCENE_SIZE_MAX = 1024
 };
 
-/* Labels are those of the main object: the one that the caption's subject names and, beside a
- * second object, the larger. */
+/* Labels are those of the main object: the one that the caption's subject names and, with a second
+ * object, the larger. */
 typedef struct {
   int32_t size;
   uint8_t *pixels;              /* [size, size, 3] */

@@ -11,8 +11,8 @@
 enum { IMAGE_HASH_WIDE = 9, IMAGE_HASH_HIGH = 8, IMAGE_HASH_FARTHEST = 7 };
 
 /* bits: dHash, of the picture at 9 x 8 in grey a bit for each of 64 neighbours, set where it grows
- * brighter to the right. small: those 9 x 8 pixels; drawings on a plain ground have few bits to
- * tell them apart, and their colours must agree too. */
+ * brighter to the right. small: those 9 x 8 pixels; drawings on a plain background have few
+ * distinguishing bits, so their colours must agree too. */
 typedef struct {
   uint64_t bits;
   uint8_t small[IMAGE_HASH_HIGH * IMAGE_HASH_WIDE * 3];
@@ -22,7 +22,7 @@ err image_hash(const image *picture, picture_hash *hash) ERR_MUST_CHECK;
 /* True within `distance` bits, if the small pictures differ by 4 grey levels at most on average. */
 bool image_hash_is_near(const picture_hash *a, const picture_hash *b, int distance);
 
-/* Hashes met so far, to be asked for one near, at a distance of [0, IMAGE_HASH_FARTHEST]. */
+/* Index of hashes for near-duplicate look-up, at a distance of [0, IMAGE_HASH_FARTHEST]. */
 typedef struct hash_index hash_index;
 err hash_index_create(int distance, hash_index **out) ERR_MUST_CHECK;
 void hash_index_destroy(hash_index *h);

@@ -1,9 +1,9 @@
 /* Choosing samples of a data set and writing the chosen ones as new shards: `flip data filter` and
  * `flip data balance`.
  *
- * Both write OUT/kept-00000.tar, … (images as they are; keys are new, the old ones stand in the
- * JSON as "origin"), OUT/left_out.tsv (origin, reason, detail: a line a sample) and OUT/report.json
- * (the rules and how many each of them took out). The same input and rules give the same bytes. */
+ * Both write OUT/kept-00000.tar, … (images as they are; keys are new; the old ones are in the JSON
+ * as "origin"), OUT/left_out.tsv (origin, reason, detail: a line a sample) and OUT/report.json (the
+ * rules and how many samples each removed). The same input and rules give the same bytes. */
 #ifndef FLIP_SELECT_SELECT_H
 #define FLIP_SELECT_SELECT_H
 
@@ -31,22 +31,22 @@ typedef struct {
   double min_letters; /* share of the caption's characters but white space that are letters */
   int64_t min_side, max_side; /* of the image in pixels: the shorter; the longer */
   double max_aspect;          /* longer over shorter side */
-  int duplicates; /* bits of the perceptual hash that a copy may differ in; negative: not looked for
+  int duplicates; /* bits of the perceptual hash that a copy may differ in; negative: no check
                    */
-  /* Of each sample under a model, [samples] (NaN: it has none); NULL: not looked at. model: its
+  /* Of each sample under a model, [samples] (NaN: it has none); NULL: no check. model: its
    * name, for the report. */
   const float *scores;
   double min_score;
   const char *model;
 } filter_rules;
 
-/* Keeps what no rule takes out; of copies the first. A sample that cannot be read or decoded is
+/* Keeps what passes all rules; of copies, the first. A sample that cannot be read or decoded is
  * left out. Images are decoded only for duplicates. */
 err select_filter(const dataset *data, const filter_rules *rules, const select_output *output,
                   select_result *result) ERR_MUST_CHECK;
 
 typedef struct {
-  int64_t per_term;  /* samples a term may have */
+  int64_t per_term;  /* maximum samples per term */
   const char *terms; /* a file of them, one a line; NULL: every word of the captions */
   uint64_t seed;
 } balance_rules;

@@ -11,7 +11,10 @@
 #include "text/utf8.h"
 #include "text/words.h"
 
-enum { MOST_WORDS = 1024, LONGEST_TERM = 8 }; /* of a caption that are looked at; words of a term */
+enum {
+  MOST_WORDS = 1024,
+  LONGEST_TERM = 8
+}; /* of a caption that are considered; words of a term */
 
 typedef enum { TERM_FULL, NO_TERM, UNREADABLE, REASONS } reason;
 static const char *const reason_names[REASONS] = {"term_full", "no_term", "unreadable"};
@@ -81,7 +84,7 @@ static err read_terms(const char *path, term_table *t) {
     if ((int)count > t->longest) t->longest = (int)count;
   }
   if (!error && json_object_size(t->counts) == 0)
-    error = err_new(ERR_INPUT, "%s: no terms in it", path);
+    error = err_new(ERR_INPUT, "%s: contains no terms", path);
   text_lines_free(&lines);
   strbuf_free(&words);
   strbuf_free(&term);
@@ -137,8 +140,8 @@ static err keep_rarest(void *context, json_t *count, const char *term) {
   return r->term.is_broken ? mem_error(strlen(term), "a term") : NULL;
 }
 
-/* verdicts [rows]: REASONS for what is kept; terms {term: samples kept under it}. Rows are asked in
- * the seed's order, so that which of a full term's samples stay is a draw. */
+/* verdicts [rows]: REASONS for what is kept; terms {term: samples kept under it}. Rows are visited
+ * in the seed's order, so that the samples kept of a full term are a random draw. */
 static err draw_rows(term_reader *r, const balance_rules *rules, json_t *kept, uint8_t *verdicts) {
   int64_t rows = dataset_count(r->data);
   rarest least = {0};

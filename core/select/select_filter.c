@@ -83,7 +83,7 @@ static bool is_outside(int64_t value, int64_t least, int64_t most) {
   return value < least || (most && value > most);
 }
 
-/* The first rule that takes the sample out, REASONS when none does; detail tells the value. */
+/* The first rule that removes the sample, REASONS when none does; detail gives the value. */
 static reason judge(const filter_rules *r, const measured *m, int64_t row, strbuf *detail) {
   int64_t shorter = m->width < m->height ? m->width : m->height;
   int64_t longer = m->width < m->height ? m->height : m->width;

@@ -40,7 +40,8 @@ typedef struct {
 
 enum { LONGEST_RULE = 5 };
 
-/* What stands in front of a character that is not ASCII (anything, when empty), and from it on. */
+/* What precedes a character that is not ASCII (anything, when empty), and what follows from it on.
+ */
 typedef struct {
   place before, from[LONGEST_RULE];
 } rule;
@@ -138,7 +139,7 @@ static bool matches(const rule *r, const int32_t *c, size_t count, size_t i,
   return true;
 }
 
-/* Ã or Â and a space, at the start or behind a small letter and perhaps white space. */
+/* Ã or Â and a space, at the start or after a small letter and perhaps white space. */
 static bool is_spaced_a(const int32_t *c, size_t count, size_t i) {
   if ((c[i] != 0xC3 && c[i] != 0xC2) || i + 1 >= count || c[i + 1] != ' ') return false;
   if (i == 0 || (classes_of(c[i - 1]) & ASCII_SMALL)) return true;

@@ -1,5 +1,5 @@
 /* CLIP's byte-pair encoding. A token's spelling is its bytes, each written as one character (those
- * that print as themselves, the others from U+0100 on), "</w>" behind the last of a word. */
+ * that print as themselves, the others from U+0100 on), "</w>" after the last of a word. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -31,7 +31,7 @@ struct bpe {
   bool is_huggingface, leaves_encoding;
 };
 
-/* The character that stands for each byte, and the order of the bytes' tokens. */
+/* The character that represents each byte, and the order of the bytes' tokens. */
 static void order_bytes(int32_t characters[BYTES], int32_t ids[BYTES]) {
   int32_t id = 0, other = 0;
   for (int32_t pass = 0; pass < 2; pass++)
@@ -68,7 +68,7 @@ static err read_file(const char *path, char **text) {
     strbuf_append_bytes(&content, block, (size_t)length);
   bool is_cut = gzclose_r(file) == Z_BUF_ERROR;
   err error = NULL;
-  if (is_cut) error = err_new(ERR_INPUT, "%s: damaged gzip file: it ends early", path);
+  if (is_cut) error = err_new(ERR_INPUT, "%s: damaged gzip file: it is truncated", path);
   if (!error && content.length && memchr(content.data, '\0', content.length))
     error = err_new(ERR_INPUT, "%s: holds a NUL character: is it a list of merges?", path);
   if (error) {
@@ -214,7 +214,7 @@ tokenizer_specials bpe_specials(const bpe *b) {
   return (tokenizer_specials){&b->table, start, start + 1, b->is_huggingface ? start + 1 : 0};
 }
 
-/* Merges the pair of least rank wherever it stands, until no pair can be merged. Returns how many
+/* Merges the pair of lowest rank wherever it occurs, until no pair can be merged. Returns how many
  * symbols are left. */
 static size_t merge_symbols(const bpe *b, int32_t *symbols, size_t count) {
   while (count > 1) {

@@ -1,4 +1,4 @@
-/* How CLIP cleans a caption and cuts it into words before byte-pair encoding. */
+/* How CLIP cleans a caption and splits it into words before byte-pair encoding. */
 #ifndef FLIP_TEXT_CLIP_TEXT_H
 #define FLIP_TEXT_CLIP_TEXT_H
 

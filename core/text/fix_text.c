@@ -12,7 +12,7 @@
 
 enum {
   MOST_PASSES = 64,          /* each takes one layer of &amp;amp; off; more is no caption */
-  LONGEST_SEGMENT = 1000000, /* characters that are looked at together */
+  LONGEST_SEGMENT = 1000000, /* characters that are examined together */
   ESCAPE = 0x1B
 };
 
@@ -129,7 +129,7 @@ static err fix_once(fixer *f, int *rounds) {
   return NULL;
 }
 
-/* Bytes of the next piece of `text` that is looked at by itself: a line with its end, cut where it
+/* Bytes of the next piece of `text` that is examined separately: a line with its end, cut where it
  * is very long. */
 static size_t segment_bytes(const char *text) {
   size_t length = strcspn(text, "\n"), characters = 0;

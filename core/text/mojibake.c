@@ -61,7 +61,7 @@ static bool starts_with(bytes_view b, const char *text) {
   return b.left >= length && memcmp(b.at, text, length) == 0;
 }
 
-/* "Ã " that is a word of its own, à, and not the beginning of one of Portuguese. */
+/* "Ã " that is a separate word, à, and not the beginning of one of Portuguese. */
 static bool is_a_grave_word(bytes_view b) {
   if (!starts_with(b, "\xC3 ")) return false;
   bytes_view next = {b.at + 2, b.left - 2};
@@ -106,7 +106,7 @@ static bool is_kept(uint8_t byte) {
   return byte == LOST || is_between(byte, 0x80, 0xBF);
 }
 
-/* `count` bytes of a sequence behind its first: one of them a gap, the others kept. */
+/* `count` bytes of a sequence after its first: one of them a gap, the others kept. */
 static bool is_holed(const uint8_t *at, size_t count) {
   size_t question_marks = 0, lost = 0;
   for (size_t i = 0; i < count; i++) {

@@ -8,11 +8,11 @@
 #include "text/mojibake_table.h"
 #include "text/runes.h"
 
-/* The place of a character in mojibake_rows; 0: it is not one of wrongly decoded text. */
+/* The index of a character in mojibake_rows; 0: it is not one of wrongly decoded text. */
 size_t mojibake_row_of(int32_t c);
 
-/* Rounds of repair that a text may need: one for each time that it was read wrongly. ftfy knows no
- * limit, so that a text made for it takes it a time that grows with the square of the length. */
+/* Rounds of repair that a text may need: one for each time that it was read wrongly. ftfy has no
+ * limit, so its time can grow with the square of the length on adversarial text. */
 enum { MOJIBAKE_ROUNDS = 64 };
 
 /* Replaces the text by its repair; text that does not look wrong (badness.h) stays. Stops when

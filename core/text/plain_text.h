@@ -1,5 +1,5 @@
-/* Texts from outside: captions, and files of lines. Nothing here is cut at a NUL, and what is no
- * UTF-8 is refused instead of being read as something else. */
+/* Texts from outside: captions, and files of lines. Nothing is truncated at a NUL, and invalid
+ * UTF-8 is rejected instead of being read as another encoding. */
 #ifndef FLIP_TEXT_PLAIN_TEXT_H
 #define FLIP_TEXT_PLAIN_TEXT_H
 
@@ -20,8 +20,8 @@ typedef struct {
   size_t count;
 } text_lines;
 
-/* keeps_blank: lines of nothing but blanks are items too; otherwise they are not, and blanks at
- * both ends of a line are taken off. NUL and bytes that are not UTF-8 are an error with their line.
+/* keeps_blank: blank lines are items too; otherwise they are skipped, and blanks at both ends of a
+ * line are stripped. NUL and bytes that are not UTF-8 are an error with their line.
  */
 err text_lines_read(const char *path, bool keeps_blank, text_lines *lines) ERR_MUST_CHECK;
 void text_lines_free(text_lines *lines);

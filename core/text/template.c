@@ -13,15 +13,13 @@ err template_check(const char *pattern) {
   for (const char *at = pattern; *at;) {
     size_t place = place_at(at);
     if (!place && (*at == '{' || *at == '}'))
-      return err_new(ERR_INPUT,
-                     "template '%.120s': '%.*s' is no place for the name; write {} (or {c})",
+      return err_new(ERR_INPUT, "template '%.120s': '%.*s' is not a placeholder; write {} (or {c})",
                      pattern, *at == '{' && strchr(at, '}') ? (int)(strcspn(at, "}") + 1) : 1, at);
     has_place = has_place || place;
     at += place ? place : 1;
   }
   if (has_place) return NULL;
-  return err_new(ERR_INPUT,
-                 "template '%.120s' has no place for the name: write {} where the name goes",
+  return err_new(ERR_INPUT, "template '%.120s' has no placeholder: write {} where the name goes",
                  pattern);
 }
 

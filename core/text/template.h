@@ -1,12 +1,13 @@
-/* Templates of captions and prompts: `a photo of a {}`, where {} or {c} stands for a name. */
+/* Templates of captions and prompts: `a photo of a {}`, where {} or {c} is the placeholder for a
+ * name. */
 #ifndef FLIP_TEXT_TEMPLATE_H
 #define FLIP_TEXT_TEMPLATE_H
 
 #include "base/err.h"
 #include "base/text.h"
 
-/* An ERR_INPUT that tells what is wrong with a template: it has no place for the name, so that all
- * classes would get the same prompt, or braces that mean something elsewhere ({0}, {name}). */
+/* An ERR_INPUT that says what is wrong with a template: no placeholder, so that all classes would
+ * get the same prompt, or braces with another meaning elsewhere ({0}, {name}). */
 err template_check(const char *pattern) ERR_MUST_CHECK;
 
 /* Appends `pattern` with each {} and {c} replaced by `name`. */

@@ -14,11 +14,11 @@ typedef struct {
   uint64_t mask;
 } token_table;
 
-/* Room for `count` tokens, none of them in yet. */
+/* Allocates space for `count` tokens; empty at first. */
 err token_table_create(int64_t count, const char *path, token_table *t) ERR_MUST_CHECK;
 void token_table_free(token_table *t);
-/* Enters token `id`, spelled t->tokens[id]; the slot of an equal one before it is taken over if
- * `is_replacing`, else left alone. */
+/* Enters token `id`, spelled t->tokens[id]; the slot of an equal earlier one is replaced if
+ * `is_replacing`, else left unchanged. */
 void token_table_enter(token_table *t, int32_t id, int is_replacing);
 /* Number of the token spelled `bytes`, or -1. */
 int32_t token_table_find(const token_table *t, const char *bytes, size_t length);

@@ -23,12 +23,12 @@ err tokenizer_open(int kind, int special_tokens, const char *vocabulary_path,
 err tokenizer_open_for(const settings *s, tokenizer **out) ERR_MUST_CHECK;
 void tokenizer_close(tokenizer *t);
 int64_t tokenizer_vocabulary_size(const tokenizer *t);
-/* How a token is spelled ("##ing", "cat</w>"); "" for a number that is none. */
+/* How a token is spelled ("##ing", "cat</w>"); "" for an invalid number. */
 const char *tokenizer_token(const tokenizer *t, int32_t id);
 
-/* ids [length]: with special tokens [CLS] words [SEP], or start words end of text, cut so that the
- * last one stays (length >= 2), without the words' pieces alone; then [PAD] or, for byte-pair, 0.
- * *count: tokens before the padding. Safe from many threads. */
+/* ids [length]: with special tokens [CLS] words [SEP], or start words end of text, truncated so
+ * that the last one is kept (length >= 2); without special tokens the words' pieces alone; then
+ * [PAD] or, for byte-pair, 0. *count: tokens before the padding. Safe from many threads. */
 err tokenizer_encode(const tokenizer *t, const char *text, int64_t length, int32_t *ids,
                      int32_t *count) ERR_MUST_CHECK;
 /* The word that begins with token ids[0], as it is written: its text into `word`, which is cleared

@@ -19,7 +19,7 @@ typedef struct bpe bpe;
  * of wrongly decoded ones unless bpe_leave_encoding is called. */
 err bpe_open(const char *path, bool is_huggingface, bpe **out) ERR_MUST_CHECK;
 void bpe_leave_encoding(bpe *b);
-/* Appends the bytes that a token's spelling stands for; true when a word ends with it. */
+/* Appends the bytes that a token's spelling represents; true when a word ends with it. */
 bool bpe_append_spelled(const char *spelling, strbuf *out);
 void bpe_close(bpe *b);
 err bpe_encode(const bpe *b, const char *text, int64_t most, int32_t *ids,

@@ -45,7 +45,7 @@ err beside_save(const char *checkpoint, const beside *b) {
 
 void beside_remove(const char *checkpoint) {
   char *path = path_beside(checkpoint, BESIDE_SUFFIX);
-  if (path) unlink(path); /* what stays behind is written anew or pruned */
+  if (path) unlink(path); /* leftovers are overwritten or pruned */
   free(path);
 }
 
@@ -78,9 +78,10 @@ err beside_load(const char *checkpoint, beside *b, bool *is_there) {
   json_t *object = json_load_file(path, JSON_REJECT_DUPLICATES, &problem);
   err error = NULL;
   if (!json_is_object(object)) {
-    error = err_new(
-        ERR_INPUT, "%s:%d: is damaged (%s); remove it to go on with training times that start at 0",
-        path, problem.line, object ? "no object" : problem.text);
+    error =
+        err_new(ERR_INPUT,
+                "%s:%d: is damaged (%s); remove it to continue with training times that start at 0",
+                path, problem.line, object ? "no object" : problem.text);
   } else {
     *is_there = true;
     b->train_seconds = json_number_value(json_object_get(object, "train_seconds"));

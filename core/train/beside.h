@@ -1,7 +1,6 @@
-/* What lies beside a checkpoint, in step-N.state.json: what the same run does not repeat to the bit
- * (times), or what came after the weights (whether their evaluation was recorded), and what the run
- * was given. It is committed before the weights are, so that weights without it are a copy that
- * somebody made. */
+/* A checkpoint's state file, step-N.state.json: what is not bit-reproducible (times), what came
+ * after the weights (whether their evaluation was recorded), and the run's inputs. It is committed
+ * before the weights, so that weights without it are a copy made by hand. */
 #ifndef FLIP_TRAIN_BESIDE_H
 #define FLIP_TRAIN_BESIDE_H
 

@@ -98,7 +98,7 @@ static err read_count(const safetensors_file *f, const char *path, const char *k
   if (!value) return NULL;
   const char *end = text_read_whole(value, &whole);
   if (!end || *end || whole < 0 || whole > most)
-    return err_new(ERR_INPUT, "%s: %s '%.40s' is no whole number in [0, %" PRId64 "]", path, key,
+    return err_new(ERR_INPUT, "%s: %s '%.40s' is not a whole number in [0, %" PRId64 "]", path, key,
                    value, most);
   *count = whole;
   return NULL;
@@ -113,7 +113,7 @@ err checkpoint_read_settings(const char *path, settings *s, checkpoint_state *st
   const char *yaml = safetensors_metadata(f, "flip.settings");
   const char *precision = safetensors_metadata(f, "flip.precision");
   *state = (checkpoint_state){.precision = precision_from_name(precision)};
-  if (!yaml) FAIL(ERR_INPUT, "%s: is no flip checkpoint (it has no flip.settings)", path);
+  if (!yaml) FAIL(ERR_INPUT, "%s: is not a flip checkpoint (it has no flip.settings)", path);
   TRY(read_count(f, path, "flip.step", INT64_MAX, &state->step));
   TRY(read_count(f, path, "flip.samples", INT64_MAX, &state->samples));
   TRY(read_count(f, path, "flip.vocabulary_size", INT32_MAX, &state->vocabulary_size));
@@ -169,7 +169,7 @@ static err load_group(const char *path, const safetensors_file *f, const clip_mo
     if (strcmp(t->type, "F32") != 0 || t->rank != wanted.rank || t->shape[0] != wanted.shape[0] ||
         (t->rank == 2 && t->shape[1] != wanted.shape[1]))
       return err_new(ERR_INPUT,
-                     "%s: tensor '%s' does not have the model's shape: is it another "
+                     "%s: tensor '%s' does not have the model's shape: was it made with another "
                      "architecture or vocabulary?",
                      path, wanted.name);
     err error = o->call->upload(o, ops_at(run, p->offset).data, t->data, t->bytes);
@@ -237,7 +237,7 @@ err checkpoint_prune(const char *folder, int64_t keep) {
   err error = fs_list(folder, &names, &count);
   if (error) return error;
   int64_t seen = 0;
-  /* backwards: the newest come first, and what lies beside a checkpoint before it */
+  /* backwards: the newest come first, and a checkpoint's state file before it */
   for (size_t i = count; i-- > 0 && !error;) {
     bool is_old = is_beside(names[i]) && seen >= keep;
     if (is_checkpoint(names[i])) is_old = ++seen > keep;

@@ -1,10 +1,11 @@
-/* Checkpoints: weights, both moments and the place in the run, in one safetensors file.
+/* Checkpoints: weights, both moments and the position in the run, in one safetensors file.
  *
  * Tensors: NAME (the weights), adamw.m/NAME, adamw.v/NAME, all F32. Metadata under "flip.": step,
  * samples, precision, settings (canonical YAML), fingerprint, vocabulary_size; with data.order:
  * stream also order, the place in it (stream.h). Random numbers and the exact order are functions
- * of the sample number, so what is named here is the whole state. Times are kept in a file of their
- * own (beside.h), as they never repeat: the same run gives the same checkpoint, byte for byte. */
+ * of the sample number, so what is named here is the whole state. Times are kept in a separate file
+ * (beside.h), as they are not reproducible: the same run gives the same checkpoint, byte for byte.
+ */
 #ifndef FLIP_TRAIN_CHECKPOINT_H
 #define FLIP_TRAIN_CHECKPOINT_H
 
@@ -25,12 +26,12 @@ typedef struct {
   stream_position order; /* of the next sample, with data.order: stream */
 } checkpoint_state;
 
-/* Writes what lies beside, then the weights. */
+/* Writes the state file, then the weights. */
 err checkpoint_save(const char *path, const clip_model *model, const optimizer *moments,
                     const settings *s, const checkpoint_state *state, const beside *b,
                     size_t *bytes) ERR_MUST_CHECK;
 
-/* The settings and the place of a checkpoint, without its tensors. */
+/* The settings and the position of a checkpoint, without its tensors. */
 err checkpoint_read_settings(const char *path, settings *s, checkpoint_state *state) ERR_MUST_CHECK;
 /* Weights (and moments unless NULL) into a model of the same shape; every tensor must be there.
  * Without moments, learned positions of another image size are resized (model/positions.h). */

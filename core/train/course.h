@@ -2,9 +2,9 @@
  * the tests' stand-in included, steps, saves, evaluates and stops in the same order.
  *
  * A step is saved before it is evaluated: a process that is killed, stopped or fails in an
- * evaluation loses nothing else, and makes the evaluation when it goes on. A run that is asked to
- * stop saves and stops; the evaluation that it leaves out is made when it goes on, before the next
- * step. So is the last one: a run without it is not finished. */
+ * evaluation loses nothing else, and runs the evaluation when it resumes. A run that is asked to
+ * stop saves and stops; the skipped evaluation is run on resume, before the next step. So is the
+ * last one: a run without it is not finished. */
 #ifndef FLIP_TRAIN_COURSE_H
 #define FLIP_TRAIN_COURSE_H
 
@@ -13,7 +13,8 @@
 
 typedef struct {
   int64_t total_steps, batch_size;
-  int64_t points;            /* evaluations, evenly spaced, the last at the end; 0: none */
+  int64_t points;            /* number of evaluations, evenly spaced, the last at the end;
+                                0: none */
   int64_t checkpoint_every;  /* samples; 0: where an evaluation is due */
   double checkpoint_seconds; /* a checkpoint also when the last is this old */
   int64_t log_every;         /* steps of a row */

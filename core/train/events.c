@@ -65,7 +65,7 @@ err events_end(event_stream *e) {
 err events_sync(const event_stream *e) {
   if (e->fd < 0 || fdatasync(e->fd) == 0) return NULL;
   if (errno == EINVAL || errno == EROFS) return NULL; /* a pipe or a terminal */
-  return err_errno(errno, "%s: cannot bring to disk", e->name);
+  return err_errno(errno, "%s: cannot write to disk", e->name);
 }
 
 err events_warn(event_stream *e, const char *kind, const char *message) {

@@ -1,5 +1,5 @@
 /* The event stream: one JSON object a line, as docs/events.md describes. Each line is one write(2),
- * so that a reader never sees half of it and a killed process loses none before. */
+ * so that a reader never sees a partial line and a killed process loses no earlier one. */
 #ifndef FLIP_TRAIN_EVENTS_H
 #define FLIP_TRAIN_EVENTS_H
 
@@ -9,7 +9,7 @@
 #include "base/json.h"
 
 typedef struct {
-  int fd; /* -1: events are not wanted */
+  int fd; /* -1: no events */
   bool is_owned;
   char *name; /* for errors */
   strbuf line;

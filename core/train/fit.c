@@ -62,11 +62,11 @@ err fit_check(const settings *s, int64_t vocabulary, ops *o, uint64_t planned_by
   strbuf advice = {0};
   error = advise(s, vocabulary, o, memory.free, &advice);
   if (!error)
-    error = err_new(ERR_MEMORY, "the run is planned to need %s of %s, and %s are %s: %s%s",
+    error = err_new(ERR_MEMORY, "the run needs an estimated %s of %s, but %s are %s: %s%s",
                     text_bytes(planned_bytes, planned), is_host ? "memory" : "GPU memory",
                     text_bytes(memory.free, available),
                     !is_host        ? "free"
-                    : host.is_group ? "left to this control group"
+                    : host.is_group ? "available to this control group"
                                     : "available",
                     advice.length ? "it would fit with " : "no micro-batch is small enough",
                     strbuf_string(&advice));

@@ -14,7 +14,7 @@
  * is `host`, of this machine; 0 bytes: not known, and nothing is refused. */
 typedef struct {
   uint64_t bytes;
-  bool is_group; /* a control group leaves no more */
+  bool is_group; /* limited by a control group */
 } fit_memory;
 err fit_check(const settings *s, int64_t vocabulary, ops *o, uint64_t planned_bytes,
               fit_memory host) ERR_MUST_CHECK;

@@ -71,7 +71,7 @@ static bool differ(const char *a, const char *b) {
   return *a && *b && strcmp(a, b) != 0;
 }
 
-/* The first digits tell enough. */
+/* The first digits suffice. */
 enum { SHOWN = 12 };
 
 static const char *samples_text(int64_t samples, char text[48]) {
@@ -88,15 +88,14 @@ static err refuse_data(const char *path, const given *before, const given *now, 
   for (size_t i = 0; i < s->data_train.count; i++)
     strbuf_format(&names, "%s%s", i ? ", " : "", s->data_train.items[i]);
   if (s->samples == 0 && now->data_samples != before->data_samples)
-    strbuf_format(&then, " With epochs: %g the run would have another length, too.", s->epochs);
-  err error =
-      err_new(ERR_INPUT,
-              "%s was trained on other data: %s (fingerprint %.*s…), and data.train [%s] "
-              "now gives %s (%.*s…).%s Put the earlier data back to go on, or start anew with "
-              "another --out",
-              path, samples_text(before->data_samples, counts[0]), SHOWN, before->data,
-              strbuf_string(&names), samples_text(now->data_samples, counts[1]), SHOWN, now->data,
-              strbuf_string(&then));
+    strbuf_format(&then, " With epochs: %g, the length of the run would change too.", s->epochs);
+  err error = err_new(ERR_INPUT,
+                      "%s was trained on other data: %s (fingerprint %.*s…), and data.train [%s] "
+                      "now gives %s (%.*s…).%s Restore the earlier data to continue, or start a "
+                      "new run with another --out",
+                      path, samples_text(before->data_samples, counts[0]), SHOWN, before->data,
+                      strbuf_string(&names), samples_text(now->data_samples, counts[1]), SHOWN,
+                      now->data, strbuf_string(&then));
   strbuf_free(&names);
   strbuf_free(&then);
   return error;
@@ -105,8 +104,8 @@ static err refuse_data(const char *path, const given *before, const given *now, 
 static err refuse_file(const char *path, const char *what, const char *name, const char *before,
                        const char *now) {
   return err_new(ERR_INPUT,
-                 "%s was made with another %s: fingerprint %.*s…, and %s now has %.*s…. Put the "
-                 "earlier file back to go on, or start anew with another --out",
+                 "%s was made with another %s: fingerprint %.*s…, but %s now has %.*s…. Restore "
+                 "the earlier file to continue, or start a new run with another --out",
                  path, what, SHOWN, before, name, SHOWN, now);
 }
 
@@ -120,25 +119,25 @@ static void compare_sets(const given *before, const given *now, strbuf *remarks)
   for (size_t i = 0; i < now->set_count; i++) {
     const given_set *set = &now->sets[i], *earlier = find_set(before, set->name);
     if (!earlier && before->set_count)
-      strbuf_format(remarks, "evaluation set %s is new since this run began\n", set->name);
+      strbuf_format(remarks, "evaluation set %s was added after this run began\n", set->name);
     if (earlier && strcmp(earlier->digest, set->digest) != 0)
       strbuf_format(remarks,
-                    "evaluation set %s is another than before (fingerprint %.*s…, now %.*s…): "
+                    "evaluation set %s has changed (fingerprint %.*s…, now %.*s…): "
                     "earlier evaluations cannot be compared with later ones\n",
                     set->name, SHOWN, earlier->digest, SHOWN, set->digest);
   }
 }
 
-/* With epochs, a stream is as long as the counts beside its shards say. */
+/* With epochs, the length of a stream comes from the counts next to its shards. */
 static err compare_counts(const char *path, const given *before, const given *now,
                           const settings *s) {
   bool is_counted = s->data_order == DATA_ORDER_STREAM && !s->epoch_samples &&
                     (s->epochs > 0 || s->warmup_epochs > 0);
   if (!is_counted || !*before->data || before->data_samples == now->data_samples) return NULL;
   return err_new(ERR_INPUT,
-                 "%s: the counts beside the shards gave %" PRId64 " samples, and now give %" PRId64
-                 ": the run would have another length. Put the earlier files back to go on, or "
-                 "start anew with another --out",
+                 "%s: the counts next to the shards gave %" PRId64 " samples, and now give %" PRId64
+                 ": the length of the run would change. Restore the earlier files to continue, or "
+                 "start a new run with another --out",
                  path, before->data_samples, now->data_samples);
 }
 
@@ -157,7 +156,7 @@ err given_compare(const char *path, const given *before, const given *now, const
   compare_sets(before, now, remarks);
   if (differ(before->commit, now->commit) || strcmp(before->dirty, now->dirty) != 0)
     strbuf_format(remarks,
-                  "the program is another than the one that wrote the checkpoint: commit %.*s%s, "
+                  "the checkpoint was written by another version of the program: commit %.*s%s, "
                   "now %.*s%s\n",
                   SHOWN, before->commit, *before->dirty ? " with changes" : "", SHOWN, now->commit,
                   *now->dirty ? " with changes" : "");

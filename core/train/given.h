@@ -1,6 +1,6 @@
-/* What a run was given: data, vocabulary, evaluation sets, first weights, program. Recorded beside
- * each checkpoint and compared when the run goes on: a run whose data was exchanged half way is no
- * run of either data. */
+/* A run's inputs: data, vocabulary, evaluation sets, initial weights, program. Recorded with each
+ * checkpoint and compared on resume: a run whose data changed half way is not valid for either
+ * data. */
 #ifndef FLIP_TRAIN_GIVEN_H
 #define FLIP_TRAIN_GIVEN_H
 

@@ -17,7 +17,7 @@ err optimizer_create(clip_model *model, optimizer *out) {
   out->norm_square = (ops_buffer){base + 2 * one, o->master};
   out->rates = (ops_buffer){base + 2 * one + MEM_ALIGNMENT, o->master};
   error = o->call->clear(o, out->block, bytes);
-  /* the first rates are uploaded beside the ops: clearing must not come after them */
+  /* the first rates are uploaded in parallel with the ops: clearing must not come after them */
   return error ? error : o->call->synchronize(o);
 }
 

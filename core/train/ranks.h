@@ -1,6 +1,6 @@
-/* What the ranks of a run tell each other besides numbers of the model: that all of them got so
- * far, what is to be done next, what was passed over. Every call is collective; all take a NULL
- * comm, for a run of one process, and then do nothing. */
+/* Control messages between the ranks of a run: that all of them got this far, what to do next, what
+ * was skipped. Every call is collective; all take a NULL comm, for a run of one process, and then
+ * do nothing. */
 #ifndef FLIP_TRAIN_RANKS_H
 #define FLIP_TRAIN_RANKS_H
 
@@ -9,8 +9,8 @@
 #include "base/text.h"
 #include "comm/comm.h"
 
-/* NULL when no rank failed. Else an error on every rank: its own, or what the first that failed
- * said. */
+/* NULL when no rank failed. Else an error on every rank: its own, or that of the first that failed.
+ */
 err ranks_agree(comm *c, err own) ERR_MUST_CHECK;
 
 /* *is_wanted becomes true when any rank has it true; *unsaved_seconds is rank 0's; *text_bytes is

@@ -40,11 +40,12 @@ static err check_same_run(const run *r, const char *path, const settings *before
   strbuf differences = {0};
   err error = NULL;
   if (before->recipe != r->s->recipe)
-    return err_new(ERR_INPUT,
-                   "%s was trained by recipe %" PRId64 ", this version trains by recipe %" PRId64
-                   " (docs/decisions.md): go on with the version that began the run, or name the "
-                   "checkpoint in init_from to start from its weights",
-                   path, before->recipe, r->s->recipe);
+    return err_new(
+        ERR_INPUT,
+        "%s was trained with recipe %" PRId64 ", this version trains with recipe %" PRId64
+        " (docs/decisions.md): continue with the version that started the run, or name the "
+        "checkpoint in init_from to start from its weights",
+        path, before->recipe, r->s->recipe);
   error = settings_fingerprint(r->s, ours);
   if (!error) error = settings_fingerprint(before, theirs);
   if (error || strcmp(ours, theirs) == 0) return error;
@@ -57,7 +58,7 @@ static err check_same_run(const run *r, const char *path, const settings *before
   return error;
 }
 
-/* A new run does not go into the folder of another: its last checkpoint would be taken for this
+/* A new run does not go into the folder of another: its last checkpoint would be mistaken for this
  * run's. */
 static err refuse_used_folder(const run *r, const char *path) {
   settings before;
@@ -75,11 +76,10 @@ static err refuse_used_folder(const run *r, const char *path) {
     strbuf_free(&differences);
     settings_free(&before);
   }
-  err error =
-      err_new(ERR_INPUT,
-              "%s already holds %s: --resume continues it, with its settings; to train anew, "
-              "choose another --out or remove the folder",
-              r->options->out, strbuf_string(&what));
+  err error = err_new(ERR_INPUT,
+                      "%s already holds %s: --resume continues it, with its settings; to start a "
+                      "new run, choose another --out or remove the folder",
+                      r->options->out, strbuf_string(&what));
   strbuf_free(&what);
   return error;
 }
@@ -108,12 +108,12 @@ err run_find_checkpoint(run *r, char **path, int *precision) {
   settings_free(&before);
   *precision = r->at.precision;
   if (!error && r->s->data_order == DATA_ORDER_STREAM && r->at.step && !r->at.has_order)
-    error = err_new(ERR_INPUT, "%s does not say where in data.order: stream it is", *path);
+    error = err_new(ERR_INPUT, "%s does not record its position in data.order: stream", *path);
   if (!error) error = beside_load(*path, &r->beside, &has_beside);
   if (!error && !has_beside)
     strbuf_format(&r->remarks,
-                  "%s came without its %s file: training time starts at 0, and what the run was "
-                  "given cannot be compared\n",
+                  "%s has no %s file: training time starts at 0, and the run's inputs cannot be "
+                  "checked for changes\n",
                   *path, BESIDE_SUFFIX);
   return error;
 }
@@ -173,7 +173,8 @@ err run_check_length(const run *r, const char *path) {
   if (r->at.step <= r->total_steps) return NULL;
   return err_new(ERR_INPUT,
                  "%s is at step %" PRId64 ", and this run ends at step %" PRId64
-                 " (epochs: %g of %" PRId64 " samples): the data is smaller than it was. Put the "
-                 "earlier data back to go on, or start anew with another --out",
+                 " (epochs: %g of %" PRId64
+                 " samples): the data is now smaller. Restore the earlier data to continue, or "
+                 "start a new run with another --out",
                  path, r->at.step, r->total_steps, r->s->epochs, dataset_count(r->data));
 }

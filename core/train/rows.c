@@ -107,7 +107,7 @@ static double real_of(const json_t *event, const char *key) {
   return json_is_number(value) ? json_number_value(value) : (double)NAN;
 }
 
-/* A start at step n takes back what an earlier process did beyond n. */
+/* A start at step n discards what an earlier process did beyond n. */
 static void take_back(step_rows *rows, const int64_t *steps, int64_t first_step) {
   while (rows->kept_count && steps[rows->kept_count - 1] > first_step) rows->kept_count--;
 }

@@ -1,7 +1,7 @@
 /* The `step` rows of a run (docs/events.md). Steps gather into a row; rows wait until the machine's
  * counters are due, which are read between two steps, at most every 20 ms and never for more than
- * a 500th of the time; what they rose by is shared out over the waiting rows by their seconds. A
- * step of 20 ms and more has readings of its own. The rows also give the pace of the run. */
+ * a 500th of the time; the increase is divided among the waiting rows by their seconds. Steps of 20
+ * ms or more have separate readings. The rows also give the pace of the run. */
 #ifndef FLIP_TRAIN_ROWS_H
 #define FLIP_TRAIN_ROWS_H
 
@@ -25,10 +25,10 @@ void rows_destroy(step_rows *rows);
 
 /* The rows that earlier processes wrote to `target` (as events_open has it) up to `step`, where it
  * is a file: the run's numbers are those of all its processes. Before the first event is written.
- * Lines that are no rows are passed over. */
+ * Lines that are not rows are skipped. */
 err rows_read_earlier(step_rows *rows, const char *target, int64_t step) ERR_MUST_CHECK;
 
-/* Training begins or goes on: what the counters rose by until now is not of a row. */
+/* Training starts or continues: what the counters rose by until now belongs to no row. */
 void rows_begin(step_rows *rows);
 void rows_add(step_rows *rows, const row_step *step);
 /* The row ends here. It is written when the counters are due, or now. */

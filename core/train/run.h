@@ -1,5 +1,5 @@
 /* The state of a run, shared by the files of the trainer: setup.c makes it (resume.c: from a
- * checkpoint), trainer.c drives it, report.c tells about it. Not for others. */
+ * checkpoint), trainer.c drives it, report.c reports it. Internal. */
 #ifndef FLIP_TRAIN_RUN_H
 #define FLIP_TRAIN_RUN_H
 
@@ -63,14 +63,15 @@ typedef struct {
   double last_accuracy, checkpoint_time;
 } run;
 
-/* Everything up to the first step; fails on all ranks or on none. On failure run_close still works. */
+/* Everything up to the first step; fails on all ranks or on none. On failure run_close still works.
+ */
 err run_open(run *r) ERR_MUST_CHECK;
 void run_close(run *r);
 
 err run_report_start(run *r) ERR_MUST_CHECK;
 /* OUT/code.diff when the build was dirty, and what makes this machine's timings doubtful. */
 err run_report_conditions(run *r) ERR_MUST_CHECK;
-/* One event for each task; outcomes as eval_run_items gives them. Labels are told once. */
+/* One event for each task; outcomes as eval_run_items gives them. Labels are reported once. */
 err run_report_eval(run *r, size_t set, const eval_result *result, const eval_outcomes *outcomes,
                     double seconds) ERR_MUST_CHECK;
 /* Peak memory: of the device where it has its own, else of this process. */
@@ -88,9 +89,9 @@ err run_check_folder(run *r) ERR_MUST_CHECK;
 err run_find_checkpoint(run *r, char **path, int *precision) ERR_MUST_CHECK;
 /* The file that init_from names; NULL when there is none. The caller frees. */
 err run_find_init(const run *r, char **path) ERR_MUST_CHECK;
-/* Takes down what the run is given, after comparing it with what the checkpoint (or NULL) was. */
+/* Records the run's inputs, after comparing them with the checkpoint's (or NULL). */
 err run_take_given(run *r, const char *checkpoint) ERR_MUST_CHECK;
-/* A checkpoint behind the end of the run is of more data than there is now. */
+/* A checkpoint beyond the end of the run was trained on more data than there is now. */
 err run_check_length(const run *r, const char *checkpoint) ERR_MUST_CHECK;
 
 #endif

@@ -1,8 +1,8 @@
 /* safetensors files: a JSON header and raw little-endian tensors. The format is that of
  * huggingface/safetensors: 8 bytes of header length, the header, then the data without gaps.
  *
- * Reading trusts nothing: a header that lies about sizes, overlaps, leaves gaps or names a type
- * that is not known is refused with one sentence. */
+ * Reading trusts nothing: a header with wrong sizes, overlaps, gaps or an unknown type is rejected
+ * with one sentence. */
 #ifndef FLIP_TRAIN_SAFETENSORS_H
 #define FLIP_TRAIN_SAFETENSORS_H
 

@@ -33,8 +33,8 @@ static err open_data(run *r) {
   return error;
 }
 
-/* Epochs are counted in samples, which the streaming order knows from files beside the shards or
- * not at all. */
+/* Epochs are counted in samples, which the streaming order knows only from files next to the
+ * shards. */
 static err check_epoch(const run *r) {
   const settings *s = r->s;
   const char *uncounted = NULL;
@@ -43,9 +43,9 @@ static err check_epoch(const run *r) {
   if (shard_list_samples(dataset_shards(r->data), &uncounted) > 0) return NULL;
   return err_new(
       ERR_INPUT,
-      "%s: %g needs the length of an epoch, and with data.order: stream nothing tells it "
-      "before one is over: %s has neither a count in its _stats.json (img2dataset) nor "
-      "in sizes.json (webdataset) beside it. Give samples: (and warmup_samples:), or "
+      "%s: %g needs the length of an epoch, which data.order: stream does not know before one "
+      "ends: %s has no count, neither in its _stats.json (img2dataset) nor in the sizes.json "
+      "(webdataset) next to it. Give samples: (and warmup_samples:), or "
       "epoch_samples: for epochs of that many",
       s->epochs > 0 ? "epochs" : "warmup_epochs", s->epochs > 0 ? s->epochs : s->warmup_epochs,
       uncounted ? uncounted : s->data_train.items[0]);
@@ -64,7 +64,7 @@ static err share_out(run *r) {
   r->own.batch_size = r->s->batch_size / size;
   if (r->s->batch_size % size)
     return err_new(ERR_INPUT,
-                   "batch_size: %" PRId64 " cannot be shared out equally to %d ranks; choose a "
+                   "batch_size: %" PRId64 " is not divisible by %d ranks; choose a "
                    "multiple of %d, or another number of ranks",
                    r->s->batch_size, size, size);
   if (size > 1 && r->s->data_order == DATA_ORDER_STREAM)

@@ -8,7 +8,7 @@
 
 enum { MOST_IDLE = 512 };
 /* Shares of the threads' and of the CPUs' time; the machine's time is counted in ticks of 10 ms, so
- * that less than this many seconds tell nothing. */
+ * that less than this many seconds are not meaningful. */
 static const double much = 0.05, little = 0.025, least_seconds = 0.2, quiet_seconds = 3;
 
 struct spin {
@@ -38,7 +38,7 @@ spin *spin_create(int threads) {
   return s;
 }
 
-/* Makes a team, whose threads then sleep, and keeps it until it is told to go: a thread's team goes
+/* Makes a team, whose threads then sleep, and keeps it until it is released: a thread's team goes
  * with it. */
 static void *keep_team(void *context) {
   spin *s = context;

@@ -1,8 +1,8 @@
-/* One training step on a device that may run behind the host: copied ahead, launched, read.
+/* One training step on a device that runs asynchronously to the host: copied ahead, launched, read.
  *
  *   step_stage(batch 1)
  *   for every t:  step_launch(t)      begins to compute, waits for nothing but the batch's copy
- *                 step_stage(t + 1)   copies the next batch beside the computation
+ *                 step_stage(t + 1)   copies the next batch during the computation
  *                 step_finish(t)      waits for the results
  *
  * Where the backend can record, the third and later steps are replayed as one. A batch larger than

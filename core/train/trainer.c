@@ -88,7 +88,7 @@ static err evaluate_on(run *r, size_t which) {
   return error;
 }
 
-/* Left undone when a stop is asked for between two sets; then the next process makes it. */
+/* Skipped when a stop is requested between two sets; the next process then runs it. */
 static err evaluate_here(run *r) {
   progress_clear(&r->bar);
   for (size_t i = 0; i < r->set_count; i++) {
@@ -169,7 +169,7 @@ cleanup:
   return error;
 }
 
-/* What the loaders passed over since the last time: r->skipped, of which no rank has more than
+/* What the loaders skipped since the last time: r->skipped, of which no rank has more than
  * `longest` bytes; and what else is to be known of a stream, which has one rank. */
 static err warn_of_skipped(run *r, int64_t longest, const strbuf *remarks) {
   err error = ranks_collect_lines(r->ranks, longest, &r->skipped);
@@ -302,13 +302,13 @@ static err say_order(run *r) {
   if (s->data_order != DATA_ORDER_STREAM) return NULL;
   strbuf_format(&line,
                 "data.order: stream: shards are shuffled, then samples among %" PRId64
-                " (data.buffer): an epoch is mixed only as well as that; ",
+                " (data.buffer): an epoch is shuffled only within these limits; ",
                 s->data_buffer);
   if (dataset_epoch(r->data))
-    strbuf_format(&line, "it has %" PRId64 " samples by the counts beside the shards",
+    strbuf_format(&line, "it has %" PRId64 " samples by the counts next to the shards",
                   dataset_epoch(r->data));
   else
-    strbuf_append(&line, "its length is not known before it is over");
+    strbuf_append(&line, "its length is not known before it ends");
   strbuf_append(&line, "; decoded images are not kept\n");
   say_lines(&line);
   err error = events_warn_lines(&r->events, "data", &line);
@@ -342,7 +342,7 @@ static err train(run *r) {
                           r->options->has_progress && is_writer(r));
   error = run_steps(r);
   finish_display(r, error != NULL);
-  /* a stop and a loss that is not finite meet all ranks alike; anything else one of them */
+  /* a stop and a non-finite loss reach all ranks; anything else only one of them */
   err_kind kind = error ? err_kind_of(error) : ERR_INTERRUPTED;
   r->is_agreed = kind == ERR_INTERRUPTED || kind == ERR_NUMERIC;
   return error;

@@ -17,8 +17,8 @@ typedef struct {
 } trainer_options;
 
 /* Runs `s` to its end. ERR_INTERRUPTED after a stop (a checkpoint was written), ERR_NUMERIC for a
- * loss that is not finite (the last good checkpoint is kept). Every outcome but a dead event file
- * ends with an `end` event. */
+ * loss that is not finite (the last good checkpoint is kept). Every outcome except a failed event
+ * file ends with an `end` event. */
 err trainer_run(const settings *s, const trainer_options *options) ERR_MUST_CHECK;
 
 #endif

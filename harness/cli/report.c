@@ -4,23 +4,33 @@
 #include <unistd.h>
 
 #include "base/fs.h"
+#include "base/mem.h"
 #include "base/progress.h"
+#include "base/shipped.h"
 #include "cli/cli.h"
 #include "report/claims.h"
+#include "report/paper.h"
 #include "report/write.h"
 
 static const char details[] =
     "text      for terminals, the best value of a column in bold; followed by the file's claims\n"
     "markdown  for READMEs and issues, with the claims\n"
-    "csv       plain numbers, one column per part of a value\n"
-    "latex     for \\usepackage{booktabs}\n"
-    "json      for other programs\n"
+    "csv       plain numbers, one column per part of a value; the claims with --claims\n"
+    "latex     for \\usepackage{booktabs}, with a table of the claims\n"
+    "json      for other programs, with the claims\n"
     "html      one self-contained file with the figures and the provenance of every run:\n"
     "          RESULTS/NAME/report.html, or --out; and the index of all experiments,\n"
     "          RESULTS/index.html\n"
     "\n"
+    "--paper judges the claims of all files in experiments/paper, in one profile (mini, gpu or\n"
+    "paper), from whatever has been run: as text, markdown, json or html (RESULTS/paper.html). "
+    "What\n"
+    "has not been run is listed as such. --from reads what --format json wrote before.\n"
+    "\n"
     "examples:\n"
     "  flipbench report quickstart\n"
+    "  flipbench report table1a --claims --format csv\n"
+    "  flipbench report --paper --profile mini --format markdown --out docs/findings.md\n"
     "  flipbench report experiments/mask_ratio.yaml --format latex --out table.tex\n"
     "  flipbench report quickstart --format html\n"
     "  flipbench report --list";
@@ -32,13 +42,14 @@ static const struct {
                {"markdown", report_write_markdown},
                {"csv", report_write_csv},
                {"latex", report_write_latex},
-               {"json", report_write_json},
+               {"json", NULL},
                {"html", NULL}};
 enum { FORMAT_COUNT = sizeof formats / sizeof *formats };
 
 typedef struct {
   cli_place place;
-  const char *format, *out, *profile;
+  const char *format, *out, *profile, *from;
+  bool is_paper, only_claims;
 } report_words;
 
 static err list_columns(void) {
@@ -67,25 +78,59 @@ static err write_html(const report_words *words, const spec_experiment *e, store
   return error;
 }
 
+/* Only the claims, or the table with them; CSV has one table, so it is one or the other. */
+static err write_claims(const char *format, const spec_experiment *e, store *s, strbuf *out) {
+  if (strcmp(format, "csv") == 0) return claims_write_csv(e, s, out);
+  if (strcmp(format, "latex") == 0) return claims_write_latex(e, s, out);
+  if (strcmp(format, "json") != 0) return claims_write(e, s, out);
+  json_writer w = jsonw_start(out);
+  jsonw_object(&w, NULL);
+  err error = claims_write_json(e, s, &w);
+  jsonw_end(&w);
+  strbuf_append_char(out, '\n');
+  return error;
+}
+
+static err write_json(const report_table *table, const spec_experiment *e, store *s, strbuf *out) {
+  json_writer w = jsonw_start(out);
+  jsonw_object(&w, NULL);
+  report_write_json_members(table, &w);
+  err error = claims_write_json(e, s, &w);
+  jsonw_end(&w);
+  strbuf_append_char(out, '\n');
+  return error;
+}
+
+static err write_out(const char *path, const strbuf *out) {
+  return path && !out->is_broken ? fs_write_atomic(path, out->data, out->length) : cli_print(out);
+}
+
 static err write_table(const report_words *words, size_t format, const spec_experiment *e,
                        store *s) {
   report_table *table = NULL;
   strbuf out = {0};
-  err error = report_build(e, s, &table);
-  if (!error && formats[format].write) {
-    formats[format].write(table, &out);
-  } else if (!error) {
-    report_style style = {!words->out && progress_has_colour(STDOUT_FILENO), 0};
-    if (!words->out && isatty(STDOUT_FILENO)) style.columns = progress_columns();
-    report_write_text(table, &style, &out);
+  const char *name = formats[format].name;
+  bool has_claims = strcmp(name, "json") != 0 && strcmp(name, "csv") != 0;
+  err error = NULL;
+  if (words->only_claims) {
+    if (!e->claim_count)
+      FAIL(ERR_INPUT, "%s states no claims; docs/experiments.md says how one is stated", e->path);
+    TRY(write_claims(name, e, s, &out));
+  } else {
+    TRY(report_build(e, s, &table));
+    if (strcmp(name, "json") == 0) {
+      TRY(write_json(table, e, s, &out));
+    } else if (formats[format].write) {
+      formats[format].write(table, &out);
+    } else {
+      report_style style = {!words->out && progress_has_colour(STDOUT_FILENO), 0};
+      if (!words->out && isatty(STDOUT_FILENO)) style.columns = progress_columns();
+      report_write_text(table, &style, &out);
+    }
+    if (has_claims) TRY(write_claims(name, e, s, &out));
   }
-  if (!error &&
-      (strcmp(formats[format].name, "text") == 0 || strcmp(formats[format].name, "markdown") == 0))
-    error = claims_write(e, s, &out);
-  if (!error && words->out && !out.is_broken)
-    error = fs_write_atomic(words->out, out.data, out.length);
-  else if (!error)
-    error = cli_print(&out);
+  TRY(write_out(words->out, &out));
+cleanup:
   report_free(table);
   strbuf_free(&out);
   return error;
@@ -104,6 +149,54 @@ static err find_format(const char *name, size_t *index) {
                  nearest ? "; did you mean '" : "", nearest ? nearest : "", nearest ? "'?" : "");
 }
 
+/* ---- the paper ---- */
+
+static err collect_paper(const report_words *words, paper_report **report) {
+  store *s = NULL;
+  if (words->from) return paper_read_json(words->from, report);
+  char *folder = shipped_or_given("experiments/paper");
+  if (!folder) return mem_error(0, "a path");
+  bool is_expected = words->place.db || fs_exists(words->place.path);
+  err error = is_expected ? store_open_existing(words->place.path, &s) : store_open_empty(&s);
+  if (!error) error = paper_collect(s, folder, words->profile ? words->profile : "mini", report);
+  store_close(s);
+  free(folder);
+  return error;
+}
+
+static err write_paper(const report_words *words) {
+  static void (*const writers[FORMAT_COUNT])(const paper_report *, strbuf *) = {
+      paper_write_text, paper_write_markdown, NULL, NULL, paper_write_json, paper_write_html};
+  paper_report *report = NULL;
+  strbuf out = {0}, page = {0};
+  size_t format;
+  err error = NULL;
+  TRY(find_format(words->format, &format));
+  if (!writers[format])
+    FAIL(ERR_INPUT, "--paper has no %s: text, markdown, json or html", words->format);
+  if (words->only_claims) FAIL(ERR_INPUT, "--paper is of claims alone: leave out --claims");
+  if (words->from && words->profile)
+    FAIL(ERR_INPUT, "--from: the profile is the one it was written with: leave out --profile");
+  TRY(collect_paper(words, &report));
+  writers[format](report, &out);
+  const char *path = words->out;
+  if (!path && strcmp(words->format, "html") == 0) {
+    strbuf_format(&page, "%s/paper.html", words->place.results);
+    path = strbuf_string(&page);
+    TRY(fs_make_folders(words->place.results));
+  }
+  TRY(write_out(path, &out));
+  if (page.length) {
+    strbuf_append_char(&page, '\n');
+    TRY(cli_print(&page));
+  }
+cleanup:
+  paper_free(report);
+  strbuf_free(&out);
+  strbuf_free(&page);
+  return error;
+}
+
 int cli_report(int argc, char **argv) {
   report_words words = {.place = {.results = "results"}, .format = "text"};
   bool is_help_wanted, is_list = false;
@@ -115,11 +208,16 @@ int cli_report(int argc, char **argv) {
       {"out", 'o', OPTION_STRING, &words.out, "FILE", "write to a file instead of standard output",
        false},
       {"profile", 'p', OPTION_STRING, &words.profile, "NAME", "a profile of the file", false},
+      {"claims", 0, OPTION_FLAG, &words.only_claims, NULL, "print only the file's claims", false},
+      {"paper", 0, OPTION_FLAG, &words.is_paper, NULL,
+       "the claims of all files in experiments/paper [profile mini]", false},
+      {"from", 0, OPTION_STRING, &words.from, "FILE",
+       "with --paper: read the output of --format json instead of the database", false},
       {"list", 0, OPTION_FLAG, &is_list, NULL, "list the available columns", false},
       CLI_PLACE_OPTIONS(words.place),
       {0}};
   command c = {"flipbench report", "print the comparison table of an experiment",
-               "EXPERIMENT.yaml|NAME [OPTIONS]", options, details};
+               "EXPERIMENT.yaml|NAME|--paper [OPTIONS]", options, details};
   option_list rest = {0};
   spec_experiment *e = NULL;
   store *s = NULL;
@@ -128,6 +226,13 @@ int cli_report(int argc, char **argv) {
   if (is_help_wanted) goto cleanup;
   if (is_list) {
     error = list_columns();
+    goto cleanup;
+  }
+  if (words.from && !words.is_paper) FAIL(ERR_INPUT, "--from belongs to --paper");
+  if (words.is_paper) {
+    if (rest.count) FAIL(ERR_INPUT, "--paper takes no experiment: '%s'", rest.items[0]);
+    TRY(cli_find_place(&words.place));
+    TRY(write_paper(&words));
     goto cleanup;
   }
   TRY(cli_one_word(&rest, "EXPERIMENT", &given));

@@ -1,18 +1,12 @@
 #include "report/claims.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/mem.h"
 #include "report/findings.h"
 #include "report/measure.h"
-
-/* One comparison: of two rows, or of a row with each other one the weakest. */
-typedef struct {
-  double value, low, high;
-  size_t seeds, items, disturbed;
-  double published;
-  claim_verdict verdict;
-} judged;
 
 claim_verdict claims_judge(const spec_claim *c, double low, double high) {
   if (isnan(low) || isnan(high)) return CLAIM_UNSURE;
@@ -56,9 +50,57 @@ static double reference(const report_data *d, size_t row, const column *c) {
   return NAN;
 }
 
+static claim_result nothing_known(const spec_claim *c) {
+  return (claim_result){.claim = c,
+                        .verdict = CLAIM_NOT_RUN,
+                        .value = NAN,
+                        .low = NAN,
+                        .high = NAN,
+                        .published = c->published};
+}
+
+/* ---- what it would take ---- */
+
+/* The bound that the value is nearest to. */
+static double nearest_bound(const spec_claim *c, double value) {
+  if (c->relation != CLAIM_EQUAL) return c->than;
+  return value < c->than ? c->than - c->within : c->than + c->within;
+}
+
+/* Of ratios and speed-ups, whose interval is not made of parts: how many times the data with which
+ * it would leave the bound in four of five cases, its width falling with the root of their number;
+ * 0: none would. */
+static double times_needed(const spec_claim *c, const claim_result *j) {
+  double bound = nearest_bound(c, j->value);
+  bool is_log = j->low > 0 && bound > 0;
+  double width = is_log ? log(j->high / j->low) : j->high - j->low;
+  double off = is_log ? fabs(log(j->value / bound)) : fabs(j->value - bound);
+  double times = pow(2.8 * width / 3.92 / off, 2);
+  return isfinite(times) && times > 1 && times < 1e5 ? times : 0;
+}
+
+/* One seed's interval is of its images, so more of them; else seeds, or images where no number of
+ * seeds would do. Always more than there are: those did not do. */
+static void find_needed(const spec_claim *c, const data_difference *x, claim_result *j) {
+  if (j->verdict != CLAIM_UNSURE || isnan(j->low)) return;
+  if (x) {
+    measure_needed(x, nearest_bound(c, j->value), &j->seeds_needed, &j->items_needed);
+  } else {
+    double times = times_needed(c, j);
+    j->seeds_needed = (size_t)ceil(times * (double)j->seeds);
+    j->items_needed = (size_t)ceil(times * (double)j->items);
+  }
+  if (j->seeds < 2 && j->items) j->seeds_needed = 0;
+  if (j->seeds_needed) j->items_needed = 0;
+  if (j->seeds_needed && j->seeds_needed <= j->seeds) j->seeds_needed = j->seeds + 1;
+  if (j->items_needed && j->items_needed <= j->items) j->items_needed = j->items + 1;
+}
+
+/* ---- comparing ---- */
+
 /* Ratios and speed-ups are taken to the baseline of the report: here, to the claim's row. */
 static err measure_against(report_data *d, const spec_claim *c, size_t row, size_t other,
-                           judged *j) {
+                           claim_result *j) {
   column ratio = {.kind = COLUMN_RATIO, .scale = 1};
   ptrdiff_t baseline = d->baseline;
   data_measure m;
@@ -77,10 +119,11 @@ static err measure_against(report_data *d, const spec_claim *c, size_t row, size
   return NULL;
 }
 
-static err compare_rows(report_data *d, const spec_claim *c, size_t row, size_t other, judged *j) {
+static err compare_rows(report_data *d, const spec_claim *c, size_t row, size_t other,
+                        claim_result *j) {
   data_difference x;
   err error = NULL;
-  *j = (judged){.value = NAN, .low = NAN, .high = NAN, .published = c->published};
+  *j = nothing_known(c);
   j->disturbed = count_disturbed(d, row) + (row == other ? 0 : count_disturbed(d, other));
   if (c->compare == CLAIM_DIFFERENCE) {
     const column *of = c->against_metric ? c->against_metric : c->metric;
@@ -98,11 +141,12 @@ static err compare_rows(report_data *d, const spec_claim *c, size_t row, size_t 
       j->published = reference(d, row, c->metric) / reference(d, other, c->metric);
   }
   j->verdict = isnan(j->value) ? CLAIM_NOT_RUN : claims_judge(c, j->low, j->high);
+  find_needed(c, c->compare == CLAIM_DIFFERENCE ? &x : NULL, j);
   return error;
 }
 
 /* Which of two comparisons tells against the claim more: what fails, then what cannot tell. */
-static bool is_weaker(const judged *a, const judged *b, claim_relation relation) {
+static bool is_weaker(const claim_result *a, const claim_result *b, claim_relation relation) {
   static const int rank[CLAIM_VERDICTS] = {
       [CLAIM_NOT_RUN] = 0, [CLAIM_FAILS] = 1, [CLAIM_UNSURE] = 2, [CLAIM_HOLDS] = 3};
   if (rank[a->verdict] != rank[b->verdict]) return rank[a->verdict] < rank[b->verdict];
@@ -110,6 +154,8 @@ static bool is_weaker(const judged *a, const judged *b, claim_relation relation)
 }
 
 static void name_missing(const report_data *d, const spec_claim *c, bool is_of_all, strbuf *out) {
+  enum { MOST_NAMED = 3 };
+  size_t count = 0;
   bool is_tuned = (c->metric && c->metric->kind == COLUMN_TUNED) ||
                   (c->against_metric && c->against_metric->kind == COLUMN_TUNED);
   for (size_t i = 0; i < d->e->cell_count; i++) {
@@ -118,14 +164,17 @@ static void name_missing(const report_data *d, const spec_claim *c, bool is_of_a
     bool is_used = is_of_all || spec_cell_matches(at, &c->of) ||
                    (c->against.count && spec_cell_matches(at, &c->against));
     if (d->cells[i].is_finished || !is_used || (cell->tuning && !is_tuned)) continue;
-    strbuf_format(out, "%s%s", out->length ? "; " : "", cell->label);
+    if (++count <= MOST_NAMED) strbuf_format(out, "%s%s", count > 1 ? "; " : "", cell->label);
   }
+  if (count > MOST_NAMED)
+    strbuf_format(out, "; and %zu more cell%s", count - MOST_NAMED,
+                  count > MOST_NAMED + 1 ? "s" : "");
 }
 
-static err judge(report_data *d, const spec_claim *c, judged *j, strbuf *missing) {
+static err judge(report_data *d, const spec_claim *c, claim_result *j, strbuf *missing) {
   ptrdiff_t row = find_row(d, &c->of), other = c->against.count ? find_row(d, &c->against) : row;
   bool is_of_all = !c->against.count && !c->against_metric;
-  *j = (judged){NAN, NAN, NAN, 0, 0, 0, c->published, CLAIM_NOT_RUN};
+  *j = nothing_known(c);
   if (!spec_claim_is_judged(d->e, c)) {
     j->verdict = CLAIM_NOT_JUDGED;
     return NULL;
@@ -138,7 +187,7 @@ static err judge(report_data *d, const spec_claim *c, judged *j, strbuf *missing
   } else {
     bool is_first = true;
     for (size_t r = 0; r < d->row_count && !error; r++) {
-      judged one;
+      claim_result one;
       if ((ptrdiff_t)r == row || d->rows[r].group) continue;
       error = compare_rows(d, c, (size_t)row, r, &one);
       if (!error && (is_first || is_weaker(&one, j, c->relation))) *j = one;
@@ -149,133 +198,33 @@ static err judge(report_data *d, const spec_claim *c, judged *j, strbuf *missing
   return error;
 }
 
-static void write_number(const spec_claim *c, double value, strbuf *out) {
-  int digits = c->metric && c->compare == CLAIM_DIFFERENCE ? c->metric->digits + 1 : 2;
-  const char *sign = c->compare == CLAIM_DIFFERENCE && value > 0 ? "+" : "";
-  if (isinf(value))
-    strbuf_append(out, "∞");
-  else
-    strbuf_format(out, "%s%s%.*f", value < 0 ? "−" : sign, "", digits, fabs(value));
-}
-
-/* How many times the data with which the interval would leave the nearest bound in four of five
- * cases, its width falling with the root of their number; 0: none would. */
-static double times_needed(const spec_claim *c, const judged *j) {
-  double bound = c->than, off;
-  if (c->relation == CLAIM_EQUAL) bound += j->value < c->than ? -c->within : c->within;
-  bool is_log = c->compare != CLAIM_DIFFERENCE && j->low > 0 && bound > 0;
-  double width = is_log ? log(j->high / j->low) : j->high - j->low;
-  off = is_log ? fabs(log(j->value / bound)) : fabs(j->value - bound);
-  double times = pow(2.8 * width / 3.92 / off, 2);
-  return isfinite(times) && times > 1 && times < 1e5 ? times : 0;
-}
-
-static const char *const verdict_names[CLAIM_VERDICTS] = {"holds", "does not hold", "cannot tell",
-                                                          "not run", "not judged in this profile"};
-
-static void write_verdict(const spec_claim *c, const judged *j, const char *missing, strbuf *out) {
-  strbuf_append(out, verdict_names[j->verdict]);
-  if (j->verdict == CLAIM_NOT_RUN)
-    strbuf_format(out, ": %s",
-                  *missing ? missing : "the runs did not record it, or cannot be compared");
-  if (j->verdict != CLAIM_UNSURE) return;
-  double times = times_needed(c, j);
-  bool is_by_items = j->seeds < 2 && j->items;
-  if (isnan(j->low))
-    strbuf_append(out, ": no interval; it takes two seeds, or the outcomes of single images");
-  else if (times > 0)
-    strbuf_format(out, "; it would take about %.0f %s",
-                  ceil(times * (double)(is_by_items ? j->items : j->seeds)),
-                  is_by_items ? "images" : "seeds");
-}
-
-/* "+1.2 (95 % interval +0.3 to +2.1), one seed; published 2.50; holds". */
-static void write_evidence(const spec_claim *c, const judged *j, const char *missing, strbuf *out) {
-  strbuf basis = {0};
-  if (!isnan(j->value)) {
-    write_number(c, j->value, out);
-    if (!isnan(j->low) && j->low < j->high) {
-      strbuf_append(out, " (95 % interval ");
-      write_number(c, j->low, out);
-      strbuf_append(out, " to ");
-      write_number(c, j->high, out);
-      strbuf_append(out, ")");
-    }
-    findings_name_basis(j->seeds, j->items, &basis);
-    strbuf_format(out, ", %s%s; ", strbuf_string(&basis), j->disturbed ? " †" : "");
-  }
-  if (!isnan(j->published)) {
-    strbuf_append(out, "published ");
-    write_number(c, j->published, out);
-    strbuf_append(out, "; ");
-  }
-  write_verdict(c, j, missing, out);
-  strbuf_free(&basis);
-}
-
-static void write_counts(const size_t counts[CLAIM_VERDICTS], strbuf *out) {
-  strbuf_format(out, "%zu hold, %zu do not hold, %zu cannot tell, %zu not run, %zu not judged",
-                counts[CLAIM_HOLDS], counts[CLAIM_FAILS], counts[CLAIM_UNSURE],
-                counts[CLAIM_NOT_RUN], counts[CLAIM_NOT_JUDGED]);
-}
-
-/* Judges each claim and gives it, with its evidence in words, to `write`. */
-typedef void claim_writer(const spec_claim *c, const judged *j, const char *evidence, void *to);
-static err judge_all(const spec_experiment *e, store *s, claim_writer *write, void *to,
-                     size_t counts[CLAIM_VERDICTS]) {
+err claims_judge_all(const spec_experiment *e, store *s, claim_results *all) {
   report_data d = {0};
+  *all = (claim_results){0};
+  if (!e->claim_count) return NULL;
   err error = data_load(e, s, &d);
-  for (size_t i = 0; i < e->claim_count && !error; i++) {
-    strbuf missing = {0}, evidence = {0};
-    judged j;
-    error = judge(&d, &e->claims[i], &j, &missing);
-    if (!error) {
-      counts[j.verdict]++;
-      write_evidence(&e->claims[i], &j, strbuf_string(&missing), &evidence);
-      write(&e->claims[i], &j, strbuf_string(&evidence), to);
-    }
+  if (error) goto cleanup;
+  all->items = mem_zeroed(e->claim_count, sizeof *all->items);
+  if (!all->items) FAIL(ERR_MEMORY, "out of memory: the claims");
+  for (size_t i = 0; i < e->claim_count; i++) {
+    strbuf missing = {0};
+    claim_result *j = &all->items[i];
+    error = judge(&d, &e->claims[i], j, &missing);
+    all->count = i + 1;
+    all->counts[j->verdict]++;
+    j->missing = missing.is_broken ? NULL : mem_copy_string(strbuf_string(&missing));
     strbuf_free(&missing);
-    strbuf_free(&evidence);
+    if (error) goto cleanup;
+    if (!j->missing) FAIL(ERR_MEMORY, "out of memory: the claims");
   }
+cleanup:
   data_free(&d);
+  if (error) claims_free(all);
   return error;
 }
 
-static void write_line(const spec_claim *c, const judged *j, const char *evidence, void *to) {
-  (void)j;
-  strbuf_format(to, "- %s%s%s%s: %s\n", c->from ? "[" : "", c->from ? c->from : "",
-                c->from ? "] " : "", c->sentence, evidence);
-}
-
-err claims_write(const spec_experiment *e, store *s, strbuf *out) {
-  size_t counts[CLAIM_VERDICTS] = {0};
-  if (!e->claim_count) return NULL;
-  strbuf_append(out, "\nClaims\n\n");
-  err error = judge_all(e, s, write_line, out, counts);
-  strbuf_append_char(out, '\n');
-  write_counts(counts, out);
-  strbuf_append_char(out, '\n');
-  return error;
-}
-
-static void write_object(const spec_claim *c, const judged *j, const char *evidence, void *to) {
-  jsonw_object(to, NULL);
-  jsonw_string(to, "claim", c->sentence);
-  jsonw_string(to, "from", c->from);
-  jsonw_string(to, "verdict", verdict_names[j->verdict]);
-  jsonw_string(to, "evidence", evidence);
-  jsonw_end(to);
-}
-
-err claims_write_json(const spec_experiment *e, store *s, json_writer *w) {
-  size_t counts[CLAIM_VERDICTS] = {0};
-  strbuf said = {0};
-  if (!e->claim_count) return NULL;
-  jsonw_array(w, "claims");
-  err error = judge_all(e, s, write_object, w, counts);
-  jsonw_end(w);
-  write_counts(counts, &said);
-  jsonw_string(w, "claim_counts", strbuf_string(&said));
-  strbuf_free(&said);
-  return error;
+void claims_free(claim_results *all) {
+  for (size_t i = 0; i < all->count; i++) free(all->items[i].missing);
+  free(all->items);
+  *all = (claim_results){0};
 }

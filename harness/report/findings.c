@@ -148,12 +148,17 @@ static double times_needed(const data_iso *iso) {
   return isfinite(times) && times > 1 && times < 1e5 ? times : 0;
 }
 
-static void write_needed(size_t seeds, size_t items, strbuf *out) {
+void findings_write_needed(size_t seeds, size_t items, strbuf *out) {
   char text[TEXT_NUMBER_SIZE];
   if (items)
-    strbuf_format(out, "; it would take about %s images", group(items, true, text));
+    strbuf_format(out, "it would take about %s images", group(items, true, text));
   else if (seeds)
-    strbuf_format(out, "; it would take about %s seeds", group(seeds, true, text));
+    strbuf_format(out, "it would take about %s seeds", group(seeds, true, text));
+}
+
+static void write_needed(size_t seeds, size_t items, strbuf *out) {
+  if (seeds || items) strbuf_append(out, "; ");
+  findings_write_needed(seeds, items, out);
 }
 
 static void judge_iso(const data_iso *iso, strbuf *out) {

@@ -16,5 +16,7 @@ finding findings_of(double low, double high, double neutral);
 
 /* "1 seed", "3 seeds, 809 images": what a number is made from. */
 void findings_name_basis(size_t seeds, size_t items, strbuf *out);
+/* "it would take about 1,200 images", or seeds; nothing when both are 0. */
+void findings_write_needed(size_t seeds, size_t items, strbuf *out);
 
 #endif

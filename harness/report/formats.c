@@ -10,7 +10,7 @@
 /* ---- Markdown ---- */
 
 /* What Markdown would read as its own is written so that it is not. */
-static void markdown_text(const char *text, strbuf *out) {
+void report_markdown_text(const char *text, strbuf *out) {
   for (; *text; text++) {
     if (strchr("|*_`<[\\", *text)) strbuf_append_char(out, '\\');
     strbuf_append_char(out, *text == '\n' ? ' ' : *text);
@@ -22,7 +22,7 @@ static void markdown_notes(const report_table *t, strbuf *out) {
   for (size_t r = 0; r < t->row_count; r++)
     if (t->rows[r].missing) {
       strbuf_append(out, "Missing: ");
-      markdown_text(t->rows[r].missing, out);
+      report_markdown_text(t->rows[r].missing, out);
       strbuf_append(out, ".\n\n");
     }
   if (t->source)
@@ -42,7 +42,7 @@ static void markdown_notes(const report_table *t, strbuf *out) {
 
 void report_write_markdown(const report_table *t, strbuf *out) {
   strbuf_append(out, "**");
-  markdown_text(t->title, out);
+  report_markdown_text(t->title, out);
   strbuf_append(out, "**\n\n|");
   for (size_t k = 0; k < t->key_count; k++) strbuf_format(out, " %s |", t->key_headings[k]);
   for (size_t c = 0; c < t->column_count; c++)
@@ -56,7 +56,7 @@ void report_write_markdown(const report_table *t, strbuf *out) {
       strbuf name = {0};
       report_format_key(&t->rows[r], k, &name);
       strbuf_append_char(out, ' ');
-      markdown_text(strbuf_string(&name), out);
+      report_markdown_text(strbuf_string(&name), out);
       strbuf_append(out, " |");
       strbuf_free(&name);
     }
@@ -155,7 +155,7 @@ static const struct {
                    {"−", "$-$"},       {"†", "$^\\dagger$"}, {"‡", "$^\\ddagger$"},
                    {"∞", "$\\infty$"}};
 
-static void latex_text(const char *text, strbuf *out) {
+void report_latex_text(const char *text, strbuf *out) {
   while (*text) {
     bool is_done = false;
     for (size_t i = 0; i < sizeof latex_names / sizeof *latex_names && !is_done; i++) {
@@ -173,13 +173,13 @@ static void latex_value(const report_column *c, const report_value *v, strbuf *o
   strbuf text = {0};
   report_format_value(c, v, &text);
   if (v->is_best) strbuf_append(out, "\\textbf{");
-  latex_text(strbuf_string(&text), out);
+  report_latex_text(strbuf_string(&text), out);
   if (v->is_best) strbuf_append_char(out, '}');
   strbuf_clear(&text);
   report_format_reference(c, v, &text);
   if (text.length) {
     strbuf_append(out, " (");
-    latex_text(strbuf_string(&text), out);
+    report_latex_text(strbuf_string(&text), out);
     strbuf_append_char(out, ')');
   }
   strbuf_free(&text);
@@ -191,7 +191,7 @@ static void latex_lines(const char *text, strbuf *out) {
     size_t length = strcspn(text, "\n");
     char *line = strndup(text, length);
     strbuf_append(out, "\\par{\\footnotesize ");
-    latex_text(line ? line : "", out);
+    report_latex_text(line ? line : "", out);
     strbuf_append(out, ".}\n");
     free(line);
     text += length + (text[length] == '\n');
@@ -201,14 +201,14 @@ static void latex_lines(const char *text, strbuf *out) {
 static void latex_notes(const report_table *t, strbuf *out) {
   if (t->source) {
     strbuf_append(out, "\\par\\smallskip{\\footnotesize In brackets: ");
-    latex_text(t->source, out);
+    report_latex_text(t->source, out);
     strbuf_append(out, ", and the difference from it");
     strbuf_append(out, t->has_unverified ? "; $\\sim$ unverified.}\n" : ".}\n");
   }
   for (size_t r = 0; r < t->row_count; r++)
     if (t->rows[r].missing) {
       strbuf_append(out, "\\par{\\footnotesize Missing: ");
-      latex_text(t->rows[r].missing, out);
+      report_latex_text(t->rows[r].missing, out);
       strbuf_append(out, ".}\n");
     }
   latex_lines(t->notes.mixed, out);
@@ -220,21 +220,21 @@ void report_write_latex(const report_table *t, strbuf *out) {
   enum { NARROW_COLUMNS = 6 }; /* more do not fit one column of two */
   const char *star = t->key_count + t->column_count > NARROW_COLUMNS ? "*" : "";
   strbuf_format(out, "\\begin{table%s}\n\\centering\n\\caption{", star);
-  latex_text(t->title, out);
+  report_latex_text(t->title, out);
   strbuf_append(out, "}\n\\begin{tabular}{");
   for (size_t i = 0; i < t->key_count + t->column_count; i++) strbuf_append_char(out, 'r');
   strbuf_append(out, "}\n\\toprule\n");
   for (size_t k = 0; k < t->key_count; k++) {
     if (k) strbuf_append(out, " & ");
-    latex_text(t->key_headings[k], out);
+    report_latex_text(t->key_headings[k], out);
   }
   for (size_t c = 0; c < t->column_count; c++) {
     if (c || t->key_count) strbuf_append(out, " & ");
     strbuf_append(out, *t->columns[c].unit ? "\\shortstack[r]{" : "");
-    latex_text(t->columns[c].heading, out);
+    report_latex_text(t->columns[c].heading, out);
     if (!*t->columns[c].unit) continue;
     strbuf_append(out, "\\\\");
-    latex_text(t->columns[c].unit, out);
+    report_latex_text(t->columns[c].unit, out);
     strbuf_append_char(out, '}');
   }
   strbuf_append(out, " \\\\\n\\midrule\n");
@@ -243,7 +243,7 @@ void report_write_latex(const report_table *t, strbuf *out) {
       strbuf name = {0};
       report_format_key(&t->rows[r], k, &name);
       if (k) strbuf_append(out, " & ");
-      latex_text(strbuf_string(&name), out);
+      report_latex_text(strbuf_string(&name), out);
       strbuf_free(&name);
     }
     for (size_t c = 0; c < t->column_count; c++) {
@@ -306,50 +306,59 @@ static void json_value(json_writer *w, const report_column *c, const report_valu
   jsonw_end(w);
 }
 
+static void json_columns(json_writer *w, const report_table *t) {
+  jsonw_array(w, "columns");
+  for (size_t c = 0; c < t->column_count; c++) {
+    jsonw_object(w, NULL);
+    jsonw_string(w, "name", t->columns[c].name);
+    jsonw_string(w, "heading", t->columns[c].heading);
+    jsonw_string(w, "unit", t->columns[c].unit);
+    jsonw_end(w);
+  }
+  jsonw_end(w);
+}
+
+static void json_row(json_writer *w, const report_table *t, const report_row *row) {
+  jsonw_object(w, NULL);
+  jsonw_object(w, "row");
+  for (size_t k = 0; k < t->key_count; k++) jsonw_string(w, t->key_names[k], row->key_values[k]);
+  jsonw_end(w);
+  jsonw_integer(w, "cells", (int64_t)row->cells);
+  jsonw_integer(w, "finished", (int64_t)row->finished);
+  jsonw_integer(w, "disturbed", (int64_t)row->disturbed);
+  if (row->disturbed) jsonw_number(w, "lost_share", row->lost_share);
+  jsonw_bool(w, "given_other", row->is_given_other);
+  if (row->missing) jsonw_string(w, "missing", row->missing);
+  jsonw_array(w, "runs");
+  for (size_t i = 0; i < row->cells; i++) jsonw_integer(w, NULL, row->runs[i]);
+  jsonw_end(w);
+  jsonw_object(w, "values");
+  for (size_t c = 0; c < t->column_count; c++)
+    json_value(w, &t->columns[c], &row->values[c], row->cells);
+  jsonw_end(w);
+  jsonw_end(w);
+}
+
+void report_write_json_members(const report_table *t, json_writer *w) {
+  jsonw_string(w, "experiment", t->name);
+  jsonw_string(w, "title", t->title);
+  json_columns(w, t);
+  jsonw_array(w, "rows");
+  for (size_t r = 0; r < t->row_count; r++) json_row(w, t, &t->rows[r]);
+  jsonw_end(w);
+  jsonw_string(w, "source", t->source);
+  jsonw_string(w, "mixed", t->notes.mixed);
+  jsonw_string(w, "disturbed", t->notes.disturbed);
+  jsonw_string(w, "iso_accuracy", t->notes.iso);
+  jsonw_string(w, "accuracy", t->notes.accuracy);
+  jsonw_string(w, "basis", t->notes.basis);
+  jsonw_string(w, "provenance", t->notes.provenance);
+}
+
 void report_write_json(const report_table *t, strbuf *out) {
   json_writer w = jsonw_start(out);
   jsonw_object(&w, NULL);
-  jsonw_string(&w, "experiment", t->name);
-  jsonw_string(&w, "title", t->title);
-  jsonw_array(&w, "columns");
-  for (size_t c = 0; c < t->column_count; c++) {
-    jsonw_object(&w, NULL);
-    jsonw_string(&w, "name", t->columns[c].name);
-    jsonw_string(&w, "heading", t->columns[c].heading);
-    jsonw_string(&w, "unit", t->columns[c].unit);
-    jsonw_end(&w);
-  }
-  jsonw_end(&w);
-  jsonw_array(&w, "rows");
-  for (size_t r = 0; r < t->row_count; r++) {
-    jsonw_object(&w, NULL);
-    jsonw_object(&w, "row");
-    for (size_t k = 0; k < t->key_count; k++)
-      jsonw_string(&w, t->key_names[k], t->rows[r].key_values[k]);
-    jsonw_end(&w);
-    jsonw_integer(&w, "cells", (int64_t)t->rows[r].cells);
-    jsonw_integer(&w, "finished", (int64_t)t->rows[r].finished);
-    jsonw_integer(&w, "disturbed", (int64_t)t->rows[r].disturbed);
-    if (t->rows[r].disturbed) jsonw_number(&w, "lost_share", t->rows[r].lost_share);
-    jsonw_bool(&w, "given_other", t->rows[r].is_given_other);
-    if (t->rows[r].missing) jsonw_string(&w, "missing", t->rows[r].missing);
-    jsonw_array(&w, "runs");
-    for (size_t i = 0; i < t->rows[r].cells; i++) jsonw_integer(&w, NULL, t->rows[r].runs[i]);
-    jsonw_end(&w);
-    jsonw_object(&w, "values");
-    for (size_t c = 0; c < t->column_count; c++)
-      json_value(&w, &t->columns[c], &t->rows[r].values[c], t->rows[r].cells);
-    jsonw_end(&w);
-    jsonw_end(&w);
-  }
-  jsonw_end(&w);
-  jsonw_string(&w, "source", t->source);
-  jsonw_string(&w, "mixed", t->notes.mixed);
-  jsonw_string(&w, "disturbed", t->notes.disturbed);
-  jsonw_string(&w, "iso_accuracy", t->notes.iso);
-  jsonw_string(&w, "accuracy", t->notes.accuracy);
-  jsonw_string(&w, "basis", t->notes.basis);
-  jsonw_string(&w, "provenance", t->notes.provenance);
+  report_write_json_members(t, &w);
   jsonw_end(&w);
   strbuf_append_char(out, '\n');
 }

@@ -232,23 +232,31 @@ err measure_columns_difference(report_data *d, size_t row, const column *c, size
   pairing p;
   item_table t = {0};
   crossed_mean mean;
-  *out = (data_difference){.value = NAN, .low = NAN, .high = NAN};
+  *out = (data_difference){.value = NAN, .low = NAN, .high = NAN, .scale = 1};
   err error = pair_columns(d, row, c, other, of, &p);
   if (error) return error;
   TRY(tabulate(d, c, p.own, of, p.other, p.count, &t));
   TRY(crossed_of(&(crossed_table){t.values, t.strata, t.seeds, t.items}, &mean));
   double scale = c->scale / t.chance;
-  *out = (data_difference){mean.mean * scale,
-                           mean.low * scale,
-                           mean.high * scale,
-                           t.seeds,
-                           t.items > 1 ? t.items : 0,
-                           crossed_seeds_needed(&mean, t.seeds),
-                           t.items > 1 ? crossed_items_needed(&mean, t.items) : 0};
+  *out = (data_difference){.value = mean.mean * scale,
+                           .low = mean.low * scale,
+                           .high = mean.high * scale,
+                           .seeds = t.seeds,
+                           .items = t.items > 1 ? t.items : 0,
+                           .mean = mean,
+                           .scale = scale};
+  measure_needed(out, 0, &out->seeds_needed, &out->items_needed);
 cleanup:
   free(t.values);
   free_pairing(&p);
   return error;
+}
+
+void measure_needed(const data_difference *x, double bound, size_t *seeds, size_t *items) {
+  crossed_mean from_bound = x->mean;
+  from_bound.mean -= bound / x->scale;
+  *seeds = crossed_seeds_needed(&from_bound, x->seeds);
+  *items = x->items > 1 ? crossed_items_needed(&from_bound, x->items) : 0;
 }
 
 /* ---- other numbers ---- */

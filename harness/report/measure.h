@@ -20,10 +20,16 @@ typedef struct {
   double value, low, high;
   size_t seeds, items;
   size_t seeds_needed,
-      items_needed; /* that would tell it from zero in four of five cases; 0: none */
+      items_needed;  /* that would tell it from zero in four of five cases; 0: none */
+  crossed_mean mean; /* what the value is made from, in shares */
+  double scale;      /* to the column's unit */
 } data_difference;
 err measure_difference(report_data *d, size_t row, size_t other, const column *c,
                        data_difference *out) ERR_MUST_CHECK;
+
+/* The seeds (with these items) or items (with these seeds) that would tell the difference from
+ * `bound`, in the column's unit, in four of five cases; 0: no number of them would. */
+void measure_needed(const data_difference *x, double bound, size_t *seeds, size_t *items);
 
 /* The same of two columns of one task: tuned less untuned. */
 err measure_columns_difference(report_data *d, size_t row, const column *c, size_t other,

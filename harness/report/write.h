@@ -4,6 +4,7 @@
 #ifndef FLIPBENCH_REPORT_WRITE_H
 #define FLIPBENCH_REPORT_WRITE_H
 
+#include "base/json.h"
 #include "report/table.h"
 
 typedef struct {
@@ -16,6 +17,12 @@ void report_write_markdown(const report_table *t, strbuf *out);
 void report_write_csv(const report_table *t, strbuf *out);
 void report_write_latex(const report_table *t, strbuf *out);
 void report_write_json(const report_table *t, strbuf *out);
+/* Its keys alone, into an object that the caller opens and ends. */
+void report_write_json_members(const report_table *t, json_writer *w);
+
+/* `text` so that Markdown, or LaTeX, shows it as it is. */
+void report_markdown_text(const char *text, strbuf *out);
+void report_latex_text(const char *text, strbuf *out);
 
 /* "12.3 ± 0.4", "1.93 [1.80, 2.02]", "–" for none; without unit. */
 void report_format_value(const report_column *c, const report_value *v, strbuf *out);

@@ -283,6 +283,10 @@ err store_open_existing(const char *path, store **s) {
   return open_file(path, SQLITE_OPEN_READWRITE, s);
 }
 
+err store_open_empty(store **s) {
+  return open_file(":memory:", SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, s);
+}
+
 err store_vacuum(store *s) {
   return sql_script(s, "VACUUM; ANALYZE; PRAGMA wal_checkpoint(TRUNCATE);");
 }

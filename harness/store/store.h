@@ -28,6 +28,8 @@ enum { STORE_VERSION = 4 }; /* of the schema: PRAGMA user_version */
 err store_open(const char *path, store **s) ERR_MUST_CHECK;
 /* Opens an existing database; ERR_INPUT when there is none. */
 err store_open_existing(const char *path, store **s) ERR_MUST_CHECK;
+/* A record of nothing, in memory, that is gone when it is closed. */
+err store_open_empty(store **s) ERR_MUST_CHECK;
 void store_close(store *s);
 const char *store_path(const store *s);
 /* SQLite's own check of every page and of every foreign key. */

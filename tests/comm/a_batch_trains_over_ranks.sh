@@ -1,6 +1,6 @@
 # Several ranks of MPI train what one process trains: the same samples, losses equal within rounding,
-# the same bits for the same number of ranks, checkpoints that any number of ranks goes on from. What
-# one rank alone meets ends all.
+# the same bits for the same number of ranks, checkpoints that any number of ranks can resume from. What
+# fails on one rank ends all.
 command -v mpirun >/dev/null || { echo "skipped: no mpirun (apt install openmpi-bin)"; exit 77; }
 . "$SOURCE/tests/support/training.sh"
 export FLIP_PLUGINS=$BINARY/lib OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
@@ -8,7 +8,7 @@ export OMPI_MCA_rmaps_base_oversubscribe=1 OMPI_MCA_btl=self,vader OMPI_MCA_mpi_
 make_data
 sed -i 's/^batch_size: 32/batch_size: 24/; s/^samples: 640/samples: 960/' run.yaml
 ranks() { local n=$1; shift; timeout 120 mpirun -np "$n" "$FLIP" train --config run.yaml --no-progress --set threads=1 "$@"; }
-# In the background: sets pid, of mpirun, which hands SIGUSR1 on to every rank.
+# In the background: sets pid, of mpirun, which forwards SIGUSR1 to every rank.
 ranks_behind() { local n=$1; shift; mpirun -np "$n" "$FLIP" train --config run.yaml --no-progress --set threads=1 "$@" & pid=$!; }
 losses() { field step loss "$1/events.jsonl"; }
 # near A B: equal losses but for rounding, and as many.
@@ -40,20 +40,20 @@ ranks_behind 4 --out moved 2>err
 until [ -s moved/events.jsonl ] && [ "$(grep -c '"event":"step"' moved/events.jsonl)" -ge 3 ]; do sleep 0.02; done
 kill -USR1 $pid
 wait $pid && fail "a stopped run ends with 0"
-grep -q '"status":"interrupted"' moved/events.jsonl || { cat err; fail "no word of the stop"; }
-[ "$(grep -c 'stopped after step' err)" = 1 ] || { cat err; fail "the stop is said once"; }
+grep -q '"status":"interrupted"' moved/events.jsonl || { cat err; fail "the stop is not recorded"; }
+[ "$(grep -c 'stopped after step' err)" = 1 ] || { cat err; fail "the stop is not reported exactly once"; }
 ranks_behind 3 --out moved --resume 2>err
 until [ "$(grep -c '"event":"start"' moved/events.jsonl)" = 2 ] && tail -1 moved/events.jsonl | grep -q '"event":"step"'; do sleep 0.02; done
 kill -USR1 $pid
 wait $pid || true
-train --out moved --set threads=1 --resume || fail "one process goes on"
+train --out moved --set threads=1 --resume || fail "resuming with one process"
 near long moved || fail "losses after moving from 4 to 3 to 1 ranks"
 
-# what all ranks meet is said once; what one meets ends all, naming it
+# an error on all ranks is reported once; an error on one ends all, naming it
 ranks 5 --out five 2>err && fail "24 samples over 5 ranks"
-[ "$(grep -c 'batch_size: 24 cannot be shared out equally to 5 ranks' err)" = 1 ] || { cat err; fail "said once"; }
+[ "$(grep -c 'batch_size: 24 is not divisible by 5 ranks' err)" = 1 ] || { cat err; fail "not reported exactly once"; }
 FLIP_PLUGINS=$PWD ranks 2 --out none 2>err && fail "without the plugin"
-grep -q 'libflip_mpi.so is missing. Install MPI (apt install libopenmpi-dev openmpi-bin)' err || { cat err; fail "what is missing"; }
+grep -q 'libflip_mpi.so is missing. Install MPI (apt install libopenmpi-dev openmpi-bin)' err || { cat err; fail "the missing plugin is not named"; }
 
 # a rank that is killed, or hangs, ends all of them soon, and is named
 ends_all() {
@@ -62,7 +62,7 @@ ends_all() {
   victim=$(pgrep -P $pid | sed -n "$2p")
   local start=$SECONDS
   kill "-$3" "$victim"
-  wait $pid && fail "a rank was sent $3 and all is well"
+  wait $pid && fail "a rank was sent $3 and the run succeeded"
   [ $((SECONDS - start)) -le 12 ] || fail "$((SECONDS - start)) seconds after a rank was sent $3 others still ran"
   [ "$(grep -c "flip: error: rank [0-2] of 3 (host .*, process $victim) $4" err)" = 1 ] || { cat err; fail "$3: not named once"; }
 }

@@ -79,7 +79,7 @@ static void the_last_word_on_the_length_of_a_run_wins(void **state) {
   settings_free(&s);
 }
 
-static void every_error_of_a_file_is_told_in_one_pass_with_its_place(void **state) {
+static void every_error_of_a_file_is_reported_in_one_pass_with_its_place(void **state) {
   (void)state;
   assert_refused("image:\n"
                  "  widht: 192\n"
@@ -131,8 +131,8 @@ static void what_no_row_can_say_alone_is_checked_too(void **state) {
       {"text_mask_ratio=0.5", "drops nothing with text_mask_mode: none"},
       {"text.pool=eot", "text.pool: eot needs text.special_tokens: both"},
       {"warmup_epochs=2", NULL},
-      {"epoch_samples=255", "epoch_samples: 255 are less than one batch_size of 256"},
-      {"recipe=1", "recipe: these settings are of recipe 1, this version trains by recipe 2"},
+      {"epoch_samples=255", "epoch_samples: 255 are fewer than one batch_size of 256"},
+      {"recipe=1", "recipe: these settings use recipe 1, this version trains with recipe 2"},
   };
   for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) {
     settings s;
@@ -279,7 +279,7 @@ static void a_run_from_before_this_recipe_keeps_its_identity(void **state) {
   assert_ok(settings_load(path, &again));
   assert_ok(settings_fingerprint(&again, digest));
   assert_string_equal(digest, "e76cabdc382b998ca20281de0f71cfa3");
-  assert_fails_with(settings_check(&again), "are of recipe 1, this version trains by recipe 2");
+  assert_fails_with(settings_check(&again), "use recipe 1, this version trains with recipe 2");
   unlink(path);
   rmdir(folder);
   strbuf_free(&record);
@@ -380,7 +380,7 @@ static void the_presets_are_the_released_recipes(void **state) {
   }
 }
 
-static void bases_are_laid_below_and_cycles_are_refused(void **state) {
+static void base_files_are_overridden_and_cycles_are_rejected(void **state) {
   (void)state;
   char folder[] = "/tmp/flip-settings-XXXXXX";
   settings s;
@@ -402,7 +402,7 @@ static void bases_are_laid_below_and_cycles_are_refused(void **state) {
 }
 
 /* YAML 1.2's core schema: three spellings of true, false and null; no other words. */
-static void yamls_own_words_are_read_as_it_has_them(void **state) {
+static void yaml_scalars_follow_version_1_2(void **state) {
   (void)state;
   settings s, plain;
   char a[HASH_SIZE], b[HASH_SIZE];
@@ -426,17 +426,17 @@ static void yamls_own_words_are_read_as_it_has_them(void **state) {
   settings_free(&s);
   settings_free(&plain);
   assert_refused("clip_norm: null\n",
-                 "run.yaml:1:12: clip_norm: null is no value of its; leave the key out for its "
+                 "run.yaml:1:12: clip_norm: null is not allowed; remove the key to use its "
                  "default\n    1 | clip_norm: null\n      |            ^~~~");
   assert_refused("data.flip: yes\n",
-                 "run.yaml:1:12: data.flip: 'yes' is not true or false (it was one in YAML 1.1; in "
-                 "1.2 it is a word)\n    1 | data.flip: yes\n      |            ^~~");
+                 "run.yaml:1:12: data.flip: 'yes' is not true or false (a boolean in YAML 1.1, a "
+                 "string in 1.2)\n    1 | data.flip: yes\n      |            ^~~");
   assert_refused("image: {width: 64}\nimage.width: 32\n",
                  "run.yaml:2:1: image.width is given twice, nested and dotted (first on line 1)\n"
                  "    2 | image.width: 32\n      | ^~~~~~~~~~~");
 }
 
-static void merge_keys_bring_what_a_map_has_not(void **state) {
+static void merge_keys_add_missing_keys(void **state) {
   (void)state;
   settings s;
   yml_document *document;
@@ -444,8 +444,8 @@ static void merge_keys_bring_what_a_map_has_not(void **state) {
       {"<<: 3\n", "run.yaml:1:5: '<<' takes a map"},
       {"<<: [{a: 1}, b]\n", "'<<' takes a map"},
       {"a: {<<: {b: 1}, <<: {c: 1}}\n", "key '<<' is given twice"},
-      {"a:\n\tb: 1\n", "run.yaml:2:1: a tab here"},
-      {"a: \"x\\0y\"\n", "run.yaml:1:4: a NUL character"}};
+      {"a:\n\tb: 1\n", "run.yaml:2:1: tab character"},
+      {"a: \"x\\0y\"\n", "run.yaml:1:4: NUL character"}};
   assert_ok(settings_init(&s));
   apply(&s, "image: &tower {width: 96, layers: 3}\n"
             "text:\n  <<: [*tower, {layers: 7, heads: 2}]\n  width: 48\n");
@@ -464,7 +464,7 @@ int main(void) {
       cmocka_unit_test(nested_and_dotted_keys_are_the_same_settings),
       cmocka_unit_test(numbers_take_underscores_and_powers_of_thousand),
       cmocka_unit_test(the_last_word_on_the_length_of_a_run_wins),
-      cmocka_unit_test(every_error_of_a_file_is_told_in_one_pass_with_its_place),
+      cmocka_unit_test(every_error_of_a_file_is_reported_in_one_pass_with_its_place),
       cmocka_unit_test(yaml_that_is_no_yaml_is_refused_with_its_place),
       cmocka_unit_test(what_no_row_can_say_alone_is_checked_too),
       cmocka_unit_test(the_canonical_form_reads_back_as_itself),
@@ -474,9 +474,9 @@ int main(void) {
       cmocka_unit_test(repair_of_captions_is_part_of_byte_pair_runs_alone),
       cmocka_unit_test(lengths_follow_the_released_codes_rule),
       cmocka_unit_test(the_presets_are_the_released_recipes),
-      cmocka_unit_test(yamls_own_words_are_read_as_it_has_them),
-      cmocka_unit_test(merge_keys_bring_what_a_map_has_not),
-      cmocka_unit_test(bases_are_laid_below_and_cycles_are_refused),
+      cmocka_unit_test(yaml_scalars_follow_version_1_2),
+      cmocka_unit_test(merge_keys_add_missing_keys),
+      cmocka_unit_test(base_files_are_overridden_and_cycles_are_rejected),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

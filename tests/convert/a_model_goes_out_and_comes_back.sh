@@ -36,7 +36,7 @@ same from_hf.txt out.txt
 # and training can start from what came back
 expect_status 0 "$FLIP" train --config run.yaml --no-progress --out tuned "${clip[@]}" --set init_from=hf.safetensors --set samples=64
 
-# FLIP with the class token for its mean goes to open_clip: fixed positions become learned ones.
+# FLIP with class-token pooling instead of the mean converts to open_clip: fixed positions become learned ones.
 train --out flip_class --set image.pool=class --set image.patch_bias=false --set text.special_tokens=both --set eval.points=0
 expect_status 0 "$FLIP" convert -i flip_class -o fixed -f open_clip
 expect_line fixed/open_clip_config.json '"no_ln_pre":true.*"approximate":"tanh".*"no_causal_mask":true.*"pool_type":"first"'
@@ -57,12 +57,12 @@ expect_status 0 "$FLIP" embed -m run -i files/deep -o again.npy
 expect_line err.txt 'files/deep/zzz.png: not a JPEG, PNG or WebP image'
 [ "$(tail -c +129 again.npy | od -v -An -tf4 | tr -s ' \n' '\n' | grep -c nan)" = 16 ] || fail "the row is not NaN"
 
-# Bare word pieces have no place where the tokenizer frames every text.
+# Bare word pieces do not fit a tokenizer that adds special tokens to every text.
 train --out bare --set image.pool=class --set image.patch_bias=false --set eval.points=0 --set samples=64
 expect_status 1 "$FLIP" convert -i bare -o x -f open_clip
-expect_line err.txt "text.special_tokens: open_clip's CLIP puts a start and an end token around a text; --format flip keeps it"
+expect_line err.txt "text.special_tokens: open_clip's CLIP adds start and end tokens to a text; --format flip keeps it"
 
-# What cannot be done is told in one sentence.
+# Unsupported requests are reported in one sentence.
 refused() { # refused STATUS PATTERN WORDS…
   local status=$1 pattern=$2
   shift 2
@@ -72,11 +72,11 @@ refused() { # refused STATUS PATTERN WORDS…
 }
 train --out own --set eval.points=0
 refused 1 'image.pool: .*CLIPModel pools the class token; --format flip keeps it' convert -i own -o x -f hf
-refused 2 "'pt' is none of hf, open_clip, flip" convert -i own -o x -f pt
-refused 2 'do not make one model' convert -i hf -i open_clip -o x -f flip
-refused 2 'holds no model.safetensors' convert -i files -o x -f flip
+refused 2 "'pt' is not one of hf, open_clip, flip" convert -i own -o x -f pt
+refused 2 'do not form one model' convert -i hf -i open_clip -o x -f flip
+refused 2 'contains no model.safetensors' convert -i files -o x -f flip
 rm hf/vocab.txt
-refused 2 'give it with --set text.vocabulary' embed -m hf -t texts.txt -o x.npy
+refused 2 'give one with --set text.vocabulary' embed -m hf -t texts.txt -o x.npy
 refused 2 'give one of --images and --texts' embed -m run -o x.npy
 rm hf/config.json
 refused 1 'hf/config.json' convert -i hf -o x -f flip

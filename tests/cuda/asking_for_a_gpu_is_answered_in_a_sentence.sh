@@ -1,4 +1,4 @@
-# A machine without a GPU: asked for by name it is refused in one line that says why; auto uses the CPU.
+# A machine without a GPU: device: cuda fails with one line that says why; auto uses the CPU.
 if [ -e /dev/nvidiactl ]; then
   echo "this machine has a GPU: nothing to refuse"
   exit 0

@@ -84,7 +84,7 @@ static void a_stale_choice_is_replaced(void **state) {
   choice_store_close(store);
 }
 
-static void a_damaged_file_is_no_error(void **state) {
+static void a_damaged_file_is_not_an_error(void **state) {
   (void)state;
   choice_store *store = open_store();
   add(store, 7, 70);
@@ -124,7 +124,7 @@ int main(void) {
       cmocka_unit_test(a_choice_is_there_in_the_next_process),
       cmocka_unit_test(two_processes_keep_both_their_choices),
       cmocka_unit_test(a_stale_choice_is_replaced),
-      cmocka_unit_test(a_damaged_file_is_no_error),
+      cmocka_unit_test(a_damaged_file_is_not_an_error),
       cmocka_unit_test(a_folder_that_cannot_be_made_costs_only_the_lasting),
   };
   int failures = cmocka_run_group_tests(tests, NULL, NULL);

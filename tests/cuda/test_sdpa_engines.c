@@ -1,7 +1,6 @@
-/* cuDNN itself is asked, for GPUs that are not here, whether it has engines for our descriptions
- * of attention. The library answers from a device's properties (its "deviceless ahead-of-time
- * compilation", since 9.8); it wants a libcuda.so.1 to load: the one that the toolkit
- * brings to link with. */
+/* Asks cuDNN, for GPUs that are not present, whether it has engines for our descriptions of
+ * attention. The library answers from a device's properties (its "deviceless ahead-of-time
+ * compilation", since 9.8); it loads a libcuda.so.1: the stub in the toolkit. */
 #include "support/test.h"
 
 #include <stdlib.h>
@@ -28,7 +27,7 @@ static const struct {
                {"A100", PROPERTIES("NVIDIA A100-SXM4-80GB", 800, 108, 166912, 41943040)}};
 
 /* Lengths from a quarter of a small image to 512 pixels with patches of 16; widths of heads from
- * our smallest model's to the widest that cuDNN is asked for. */
+ * our smallest model's to the widest used with cuDNN. */
 static const struct {
   int64_t tokens, head_width;
 } shapes[] = {{5, 64},    {17, 64}, {32, 64}, {50, 64},  {77, 64},  {99, 64},  {197, 64}, {257, 80},

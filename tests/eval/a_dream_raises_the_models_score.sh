@@ -24,7 +24,7 @@ dream -t 'a small blue ring' -o blue.png --size 40
 expect_line out.txt 'blue.png: 40 x 40'
 
 expect_status 0 "$FLIP" dream --help
-expect_line out.txt 'It is no image generator'
+expect_line out.txt 'It is not an image generator'
 expect_status 2 "$FLIP" dream -m run -t x -o x.png --views 1
 expect_line err.txt '\-\-views: 1 is outside'
 expect_status 1 "$FLIP" dream -m run -t x -o nowhere/x.png --steps 1 --views 2 --no-progress

@@ -83,7 +83,7 @@ probe=$(number top1 out.txt)
 expect_status 0 "$FLIP" eval probe -m run --train fit.yaml -f fit.yaml --c 100000 --json
 awk -v p="$(number top1 out.txt)" 'BEGIN { exit !(p > 0.2) }' || fail "a loose probe fits its own images no better than twice chance"
 expect_status 2 "$FLIP" eval probe -m run -f held.yaml
-expect_line err.txt 'name the set that the probe is fitted on'
+expect_line err.txt 'give the set that the probe is fitted on'
 
 # A suite goes through all of its sets; one that is not here is told and does not stop it.
 cat > suite.yaml <<'Y'

@@ -41,7 +41,7 @@ expect_line err.txt 'wide.txt: is not UTF-8'
 set_with 'class_file: other.txt'
 expect_status 0 "$FLIP" eval zeroshot -m run -f set.yaml --json
 expect_line err.txt "1 of $count classes have no image: 'unicorn'"
-expect_line err.txt "images have a label that is no class: '$(head -1 labels.txt)' \([0-9]+\)"
+expect_line err.txt "images have a label that is not a class: '$(head -1 labels.txt)' \([0-9]+\)"
 
 # Two classes of one name stay two: torch's order decides between their equal scores, and the probe
 # looks at labels alone.
@@ -72,7 +72,7 @@ expect_status 2 "$FLIP" eval zeroshot -m run -f set.yaml
 expect_line err.txt "the class's name lies behind text.length 12"
 mkdir -p tree/cat; tar xf data/heldout-00000.tar -C tree/cat --wildcards '0000000[01].png'
 expect_status 2 "$FLIP" data verify 'imagenet:tree#template=a photo of {0}'
-expect_line err.txt "'\{0\}' is no place for the name"
+expect_line err.txt "'\{0\}' is not a placeholder"
 
 # YAML's null is a key that was not given.
 set_with 'class_file: ~

@@ -39,7 +39,7 @@ expect_line out.txt 'folder/first.png'
 expect_status 2 "$FLIP" retrieve -m run -t x --image first.png
 expect_line err.txt 'give one query'
 expect_status 2 "$FLIP" retrieve -m run -t x
-expect_line err.txt 'sought among --images'
+expect_line err.txt '--text needs --images'
 expect_status 1 "$FLIP" retrieve -m run --image gone.png --texts texts.txt
 expect_line err.txt 'gone.png'
 echo text > bad.png

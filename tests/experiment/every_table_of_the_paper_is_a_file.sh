@@ -14,6 +14,22 @@ for file in "${files[@]}"; do
   [ "$name" = figure1 ] || grep -q '^  reference:' "$file" || fail "$name has no published values"
   ! grep -q 'verified: false' "$file" || fail "$name has values that nobody has checked"
 done
+# mini: an hour on two slow cores, and no file that a fresh machine lacks
+for dry in dry-*-mini.txt; do
+  awk -v name="$dry" '
+    BEGIN { unit["MFLOP"] = 1e-6; unit["GFLOP"] = 1e-3; unit["TFLOP"] = 1; unit["PFLOP"] = 1e3 }
+    match($0, /FLOP\/sample · [0-9.]+ [MGTP]FLOP/) {
+      split(substr($0, RSTART, RLENGTH), word, " ")
+      cells++; sum += word[3] * unit[word[4]]
+    }
+    END { printf "%s: %d cells, %.0f TFLOP\n", name, cells, sum; exit !(cells > 0 && sum < 250) }
+  ' "$dry" || fail "$dry trains too long for two cores"
+done
+for file in "${files[@]}"; do
+  sed '/^profiles:/q' "$file" > mini.txt
+  grep -qx 'base: presets/scenes_small.yaml' mini.txt || fail "$file: mini is not on drawn scenes"
+  ! grep -v '^#' mini.txt | grep -q 'data/' || fail "$file: mini needs files"
+done
 [ ! -e results ] || fail "a dry run wrote something"
 # the lengths are the released code's: 2,000 virtual epochs, 38,000 updates of 65,536
 expect_line dry-table1b-paper.txt '2.49 B samples'

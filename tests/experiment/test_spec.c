@@ -444,7 +444,7 @@ static void wrong_shapes_are_told_where_they_stand(void **state) {
   assert_fails_with(parse(SETTINGS "report: fine\n", NULL, &e), "report takes a map");
   assert_fails_with(parse(SETTINGS "name: a/b\n", NULL, &e), "may only hold letters");
   assert_fails_with(parse("base: nowhere.yaml\n" SETTINGS, NULL, &e),
-                    "test.yaml:1:7: base 'nowhere.yaml' is neither beside this file");
+                    "test.yaml:1:7: base 'nowhere.yaml' is neither next to this file");
   assert_fails_with(parse(SETTINGS, "x", &e), "has no profiles");
 }
 

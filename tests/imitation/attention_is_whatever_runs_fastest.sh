@@ -1,5 +1,5 @@
 # Attention by cuDNN's engines or by our kernel: what is chosen when engines are missing, fail or are
-# slow, and that a second run takes what the first one chose, without trying.
+# slow, and that a second run uses what the first one chose, without timing.
 . "$SOURCE/tests/support/training.sh"
 . "$SOURCE/tests/support/imitation.sh"
 make_data
@@ -7,7 +7,7 @@ tiny=(--set batch_size=8 --set samples=24 --set eval.points=0 --set precision=bf
   --set deterministic=false)
 calls() { grep -cE "^$1\$" trace || true; }
 
-# check WORDS ENGINE OWN: with cuDNN's imitation as WORDS say, does a run that recalls its choices
+# check WORDS ENGINE OWN: with cuDNN's imitation set up by WORDS, does a run that reuses its choices
 # use an engine of it (yes, no) and our kernel?
 check() {
   local engine=no own=no

@@ -1,4 +1,4 @@
-# Algorithms are chosen once for all runs; once a step was recorded no memory is taken any more.
+# Algorithms are chosen once for all runs; after a step is recorded, no memory is allocated.
 . "$SOURCE/tests/support/training.sh"
 . "$SOURCE/tests/support/imitation.sh"
 make_data
@@ -10,14 +10,14 @@ FLIP_IMITATION_TRACE=$PWD/second gpu b "${tiny[@]}"
 [ "$(calls first cublasLtMatmulAlgoGetHeuristic)" -gt 10 ] || fail "the first run chose nothing"
 # one question a device that is opened: which GELU the library has
 [ "$(calls second cublasLtMatmulAlgoGetHeuristic)" = "$(calls second cublasLtCreate)" ] || fail "the second run chose again"
-[ "$(calls second cublasLtMatmulAlgoCheck)" -gt 10 ] || fail "the second run recalled nothing"
-cmp "$(newest a)" "$(newest b)" || fail "recalled choices gave other bits"
+[ "$(calls second cublasLtMatmulAlgoCheck)" -gt 10 ] || fail "the second run reused no choice"
+cmp "$(newest a)" "$(newest b)" || fail "reused choices gave other bits"
 
 # Two sets of inputs, a recording each, launched at every step from the third on.
 [ "$(calls second cudaGraphInstantiate)" = 2 ] || fail "recordings: $(calls second cudaGraphInstantiate)"
 [ "$(calls second cudaGraphLaunch)" = 4 ] || fail "replays: $(calls second cudaGraphLaunch)"
 sed -n '/^cudaGraphInstantiate$/,$p' second >after
-[ "$(calls after cudaMalloc)" = 0 ] || fail "memory was taken after a step had been recorded"
+[ "$(calls after cudaMalloc)" = 0 ] || fail "memory was allocated after a step had been recorded"
 
 # The faster algorithm is the one that is recorded; sums in order of arrival only where the run need
 # not give the same bits.
@@ -31,11 +31,11 @@ recorded() {
 }
 [ "$(recorded usual)" = "algorithm: plain;" ] || fail "recorded: $(recorded usual)"
 [ "$(recorded slow_first)" = "algorithm: halves;" ] || fail "the slower one was recorded"
-[ "$(recorded usual --set deterministic=false)" = "algorithm: in place;" ] || fail "a faster algorithm was not taken"
+[ "$(recorded usual --set deterministic=false)" = "algorithm: in place;" ] || fail "a faster algorithm was not used"
 
 # The library's GELU is used where it has one, and saves a kernel a layer and direction.
 activations() { sed -n '/^cudaStreamBeginCapture$/,/^cudaGraphInstantiate$/p' trace | grep -c '^activate' || true; }
 recorded usual >/dev/null
 [ "$(activations)" = 0 ] || fail "GELU is not left to the library: $(activations) kernels"
 recorded no_gelu >/dev/null
-[ "$(activations)" -gt 0 ] || fail "nobody computes GELU"
+[ "$(activations)" -gt 0 ] || fail "GELU is not computed"

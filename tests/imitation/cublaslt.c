@@ -53,7 +53,7 @@ static cublasStatus_t unmake(const void *handle, blas_kind kind, const char *cal
   return CUBLAS_STATUS_SUCCESS;
 }
 
-/* Attributes: number, size; what a value may be is looked at where it is used. */
+/* Attributes: number, size; values are checked where they are used. */
 typedef struct {
   int number;
   size_t bytes;

@@ -1,7 +1,7 @@
 /* An imitation of cuDNN's graph interface (cudnn_graph.h), by its documentation: descriptors that
- * remember their attributes, and graphs computed in double precision on the host. What it cannot
- * tell is whether the library has an engine for a graph; tests/cuda/test_sdpa_engines asks the
- * library itself that. */
+ * remember their attributes, and graphs computed in double precision on the host. It cannot show
+ * whether the library has an engine for a graph; tests/cuda/test_sdpa_engines asks the library
+ * itself that. */
 #ifndef FLIP_IMITATION_DNN_H
 #define FLIP_IMITATION_DNN_H
 

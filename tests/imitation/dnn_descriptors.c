@@ -1,6 +1,6 @@
-/* cuDNN's descriptors: created, given attributes, finalised, asked. Which attributes a descriptor
- * needs is the library's to say (tests/cuda/test_sdpa_engines.c); dnn_evaluate.c takes those that it
- * reads for given. */
+/* cuDNN's descriptors: created, given attributes, finalised, queried. Which attributes a descriptor
+ * needs is up to the library (tests/cuda/test_sdpa_engines.c); dnn_evaluate.c assumes that those it
+ * reads are set. */
 #include <stdlib.h>
 #include <string.h>
 

@@ -144,7 +144,7 @@ static void finish(machine *m, array *a) {
   }
 }
 
-/* The element of x that stands beside element i of y: dimensions of 1 are repeated. */
+/* The element of x that corresponds to element i of y: dimensions of 1 are repeated. */
 static double beside(const array *x, const array *y, int64_t i) {
   int64_t at = 0, scale = 1;
   for (int d = 3; d >= 0; d--) {

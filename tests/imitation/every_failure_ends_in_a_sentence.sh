@@ -1,5 +1,5 @@
-# A call of CUDA's that fails, whichever and when: the run ends with one line that names it, and
-# gives back all that it had taken.
+# Any CUDA call may fail at any time: the run ends with one line that names it, and
+# frees everything it had allocated.
 . "$SOURCE/tests/support/training.sh"
 . "$SOURCE/tests/support/imitation.sh"
 make_data

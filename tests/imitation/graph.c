@@ -156,7 +156,8 @@ static cudaError_t run_branch(launch *l, int branch, const mark *until) {
   return code;
 }
 
-/* One piece of work of each branch by turns: what two share, each finds changed by the other. */
+/* Alternates one piece of work of each branch, so that each sees shared memory changed by the
+ * other. */
 static cudaError_t run_by_turns(launch *l, int branches) {
   cudaError_t code = cudaSuccess;
   for (int idle = 0, branch = 0; idle < branches && !code; branch = (branch + 1) % branches) {

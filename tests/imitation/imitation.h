@@ -1,7 +1,7 @@
 /* An imitation, in host memory, of the parts of the CUDA runtime, cuBLASLt and cuDNN that
  * core/cuda/ calls: ours, written after their documentation and corrected where an H100 behaved
- * otherwise, so that the backend's host code runs where no GPU is. It proves that code against what
- * we read and saw, not against the libraries.
+ * otherwise, so that the backend's host code runs where no GPU is. It tests that code against what
+ * we read and observed, not against the libraries.
  *
  * Work given to a stream is kept and run only when something waits for it, so that a missing wait
  * shows as wrong numbers. What the documents forbid is refused with the error they name and told

@@ -1,6 +1,6 @@
 /* Device memory: one reserved range of addresses, closed to the host but while device work runs.
- * Blocks lie GAP bytes apart; the gap holds a pattern that is looked at when the block is given
- * back. With AddressSanitizer memory comes from malloc instead, and it watches the bounds. */
+ * Blocks lie GAP bytes apart; the gap holds a pattern that is checked when the block is freed. With
+ * AddressSanitizer memory comes from malloc instead, and it watches the bounds. */
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>

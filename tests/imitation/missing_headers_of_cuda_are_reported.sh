@@ -1,5 +1,5 @@
-# Without the headers that the imitation needs, CMake warns and a skipped test says so; older ones are
-# not taken.
+# Without the headers that the imitation needs, CMake warns and a skipped test says so; older ones
+# are not used.
 mkdir -p old/include
 echo '#define CUDART_VERSION 11080' >old/include/cuda_runtime_api.h
 CUDA_HOME=$PWD/old expect_status 0 cmake -G Ninja -S "$SOURCE" -B build -D FLIP_PATH_cudnn_h=

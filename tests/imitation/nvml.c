@@ -1,4 +1,4 @@
-/* NVML's meters, as a library of its own: a GPU that takes 100 W all the time. */
+/* NVML's meters, as a separate library: a GPU that takes 100 W all the time. */
 #include <string.h>
 #include <time.h>
 

@@ -4,4 +4,4 @@ export XDG_CACHE_HOME=$PWD FLIP_PLUGINS=$BINARY/imitation
 # shellcheck disable=SC2086
 "$BINARY/tests/$PROGRAM" $KIND >out.txt 2>&1 || { cat out.txt; fail "$PROGRAM $KIND"; }
 ! grep '^imitation:' out.txt || fail "misuse"
-[ -n "$(ls flip/choices-*)" ] || fail "no choice was kept"
+[ -n "$(ls flip/choices-*)" ] || fail "no choice was saved"

@@ -78,7 +78,7 @@ struct CUgraphExec_st {
   int waiting; /* launches still in a queue */
 };
 
-/* Handles: one list, so that a handle that never was, or is no more, is seen. */
+/* Handles: one list, so that an invalid or destroyed handle is detected. */
 void *handle_make(size_t bytes, handle_kind kind);
 void handle_unmake(void *handle);
 /* False after telling that it is none, or was destroyed. */

@@ -197,7 +197,7 @@ static cudaError_t run_copy(const void *data) {
   return cudaSuccess;
 }
 
-/* What was in pageable memory at the call lies behind the copy itself. */
+/* The contents of pageable memory at the call, stored after the copy itself. */
 static cudaError_t run_staged_copy(const void *data) {
   const copy *c = data;
   memcpy(c->to, c + 1, c->bytes);

@@ -10,7 +10,7 @@ static struct {
   cudaError_t broken;
 } device;
 
-/* Handles: one list, so that a handle that never was, or is no more, is seen. */
+/* Handles: one list, so that an invalid or destroyed handle is detected. */
 
 void *handle_make(size_t bytes, handle_kind kind) {
   handle_head *head = calloc(1, bytes);

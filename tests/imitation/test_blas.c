@@ -138,7 +138,7 @@ static question half(uint32_t epilogue, cudaDataType_t type_bias, cudaDataType_t
 }
 
 /* From the choices that a run on an H100 left, and from what failed there. */
-static void forms_are_taken_and_refused_as_on_an_h100(void **state) {
+static void forms_are_accepted_and_rejected_as_on_an_h100(void **state) {
   (void)state;
   const question taken[] = {half(CUBLASLT_EPILOGUE_BIAS, CUDA_R_16BF, CUDA_R_16BF),
                             half(CUBLASLT_EPILOGUE_GELU_AUX_BIAS, CUDA_R_16BF, CUDA_R_16BF),
@@ -190,7 +190,7 @@ int main(void) {
   unsetenv("FLIP_IMITATION_BLAS");
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
   const struct CMUnitTest tests[] = {
-      TEST(forms_are_taken_and_refused_as_on_an_h100),
+      TEST(forms_are_accepted_and_rejected_as_on_an_h100),
       TEST(calls_that_break_a_promise_are_caught),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -208,7 +208,7 @@ static void what_a_capture_forbids_spoils_it(void **state) {
   assert_int_equal(cudaEventDestroy(event), cudaSuccess);
 }
 
-static void copies_beyond_a_block_are_told(void **state) {
+static void copies_beyond_a_block_are_reported(void **state) {
   (void)state;
   float values[2 * COUNT] = {0};
   assert_caught(cudaMemcpyAsync(device, values, sizeof values, cudaMemcpyHostToDevice, one),
@@ -223,7 +223,7 @@ static void the_host_cannot_touch_device_memory(void **state) {
   (void)state;
   pid_t child = fork();
   if (child == 0) {
-    signal(SIGSEGV, SIG_DFL); /* cmocka's would report it and go on */
+    signal(SIGSEGV, SIG_DFL); /* cmocka's would report it and continue */
     *(volatile float *)device = 1;
     _exit(0);
   }
@@ -232,7 +232,7 @@ static void the_host_cannot_touch_device_memory(void **state) {
   assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV);
 }
 
-static void a_write_beyond_a_block_is_told_when_it_is_freed(void **state) {
+static void a_write_beyond_a_block_is_reported_when_it_is_freed(void **state) {
   (void)state;
   char *block;
   assert_int_equal(cudaMalloc((void **)&block, 100), cudaSuccess);
@@ -256,10 +256,10 @@ int main(void) {
       TEST(a_capture_may_branch),
       TEST(a_branch_that_does_not_come_back_spoils_a_capture),
       TEST(what_a_capture_forbids_spoils_it),
-      TEST(copies_beyond_a_block_are_told),
+      TEST(copies_beyond_a_block_are_reported),
 #ifndef __SANITIZE_ADDRESS__
       TEST(the_host_cannot_touch_device_memory),
-      TEST(a_write_beyond_a_block_is_told_when_it_is_freed),
+      TEST(a_write_beyond_a_block_is_reported_when_it_is_freed),
 #endif
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

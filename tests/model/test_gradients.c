@@ -156,12 +156,12 @@ static void openai_gradients_match_finite_differences(void **state) {
   settings_free(&s);
 }
 
-static void masked_text_leaves_the_positions_behind_alone(void **state) {
+static void masked_text_leaves_later_positions_unchanged(void **state) {
   (void)state;
   settings s = small_settings(true);
   s.text_mask_mode = TEXT_MASK_PRIORITIZED, s.text_mask_ratio = 0.4; /* three tokens of five */
   assert_int_equal(model_limits(&s).train_words, 3);
-  fixture f = make(&s); /* the positions behind are not touched */
+  fixture f = make(&s); /* the positions after it are not changed */
   const param *p = param_table_find(clip_params(f.model), "text.positions");
   assert_ok(clip_clear_gradients(f.model));
   assert_ok(clip_forward(f.model, &f.inputs, 0, true));
@@ -304,8 +304,8 @@ static void a_fixed_temperature_is_not_clipped(void **state) {
   settings_free(&s);
 }
 
-/* Padding is not seen: whatever stands behind a text's end, its embedding is the same. */
-static void padding_is_masked_when_asked_for(void **state) {
+/* Padding has no effect: whatever follows a text's end, its embedding is the same. */
+static void padding_is_masked_on_request(void **state) {
   (void)state;
   for (int is_masked = 0; is_masked < 2; is_masked++) {
     settings s = small_settings(false);
@@ -510,13 +510,13 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(flip_gradients_match_finite_differences),
       cmocka_unit_test(openai_gradients_match_finite_differences),
-      cmocka_unit_test(masked_text_leaves_the_positions_behind_alone),
+      cmocka_unit_test(masked_text_leaves_later_positions_unchanged),
       cmocka_unit_test(masked_text_gradients_match_finite_differences),
       cmocka_unit_test(the_summarys_differences_match_finite_differences),
       cmocka_unit_test(a_fixed_temperature_gets_no_gradient),
       cmocka_unit_test(a_clipped_scale_acts_as_its_bound),
       cmocka_unit_test(a_fixed_temperature_is_not_clipped),
-      cmocka_unit_test(padding_is_masked_when_asked_for),
+      cmocka_unit_test(padding_is_masked_on_request),
       cmocka_unit_test(dropout_is_in_training_alone),
       cmocka_unit_test(pixel_gradients_match_differences),
       cmocka_unit_test(a_gradient_cache_gives_the_whole_batch_gradient),

@@ -12,7 +12,7 @@ while read -r folder; do
 done < <(find "$BINARY/core" -type d -regex '.*/flip_[a-z]+_\(v[0-9].*\|neon\|portable\)\.dir')
 [ "$found" -ge 2 ] || { echo "found the objects of $found variants" >&2; exit 1; }
 
-# the one that is asked for runs, and says so; a wrong name is answered with the right ones
+# the requested variant runs and is reported; an unknown name lists the valid ones
 "$FLIP" bench ops -n 1 -s threads=1 -s batch_size=2 >out
 best=$(sed -n 's/.*kernels: //p' out)
 [ -n "$best" ]

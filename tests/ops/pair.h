@@ -31,7 +31,7 @@ double pair_difference(const pair *p);
 /* Fails the test when the difference is not below `bound`, naming `what`. */
 void pair_check(const pair *p, double bound, const char *what);
 
-/* Makes random values start anew, and returns a digest of all tested buffers that were compared
+/* Restarts the random values, and returns a digest of all tested buffers that were compared
  * since the last time. */
 uint64_t pair_restart(void);
 

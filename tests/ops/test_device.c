@@ -50,7 +50,7 @@ static void sizes_beyond_a_limit_are_refused_by_name(void **state) {
           "device: cuda");
 }
 
-static void sizes_at_a_limit_are_taken(void **state) {
+static void sizes_at_a_limit_are_accepted(void **state) {
   (void)state;
   assert_ok(open_with(WITH("precision=bf16")));
   assert_ok(open_with(WITH("precision=fp32", "image.size=4096", "image.position=learned")));
@@ -105,7 +105,7 @@ static void the_libraries_are_those_linked_and_those_loaded(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(sizes_beyond_a_limit_are_refused_by_name),
-      cmocka_unit_test(sizes_at_a_limit_are_taken),
+      cmocka_unit_test(sizes_at_a_limit_are_accepted),
       cmocka_unit_test(the_cpu_has_no_limits),
       cmocka_unit_test(tables_too_long_to_be_trained_are_refused),
       cmocka_unit_test(the_libraries_are_those_linked_and_those_loaded),

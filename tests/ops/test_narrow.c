@@ -11,7 +11,7 @@
 #include "support/open_cpu.h"
 #include "support/open_cuda.h"
 
-/* The value of an 8-bit float by its definition; NaN and infinities are not asked for. */
+/* The value of an 8-bit float by its definition; NaN and infinities are not used. */
 static double decode(cpu_fp8 format, int bits) {
   int mantissa_bits = format == CPU_E4M3 ? 3 : 2, bias = format == CPU_E4M3 ? 7 : 15;
   int exponent = bits >> mantissa_bits & (format == CPU_E4M3 ? 15 : 31);

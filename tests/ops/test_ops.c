@@ -36,8 +36,8 @@ static err open_backend(int kind, ops **out) {
 #endif
 }
 
-/* Under the shim everything runs again in other orders of threads and blocks: beside agreeing with
- * the reference, the results must be the same bits. */
+/* Under the shim everything runs again in other orders of threads and blocks: besides agreeing with
+ * the reference, the results must be bit-identical. */
 static int run_in_orders(const struct CMUnitTest *tests, size_t count, bool is_simt) {
   int failed = _cmocka_run_group_tests("ops", tests, count, NULL, NULL);
 #ifdef FLIP_SIMT

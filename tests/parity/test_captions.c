@@ -53,7 +53,7 @@ static void expect(const char *text, bool repairs, const char *cleaned) {
   strbuf_free(&out);
 }
 
-static void wrongly_decoded_text_is_repaired_unless_told_otherwise(void **state) {
+static void wrongly_decoded_text_is_repaired_unless_disabled(void **state) {
   (void)state;
   expect("Ãƒâ€šÃ‚Â© â€œtestâ€", true, "© \"testâ€");
   expect("CafÃ©", true, "café");
@@ -86,7 +86,7 @@ static void long_captions_take_linear_time(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(every_caption_is_cleaned_as_open_clip_does),
-      cmocka_unit_test(wrongly_decoded_text_is_repaired_unless_told_otherwise),
+      cmocka_unit_test(wrongly_decoded_text_is_repaired_unless_disabled),
       cmocka_unit_test(long_captions_take_linear_time),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -128,7 +128,7 @@ static void fast_and_portable_passes_give_the_same_bits(void **state) {
 }
 
 /* A single image of gradient: crops must lie inside it and cover what the settings say. */
-static void random_crops_have_the_asked_area_and_flip_half_the_time(void **state) {
+static void random_crops_have_the_requested_area_and_flip_half_the_time(void **state) {
   (void)state;
   enum { SIDE = 64, OUT = 8, TRIES = 2000 };
   image picture;
@@ -189,7 +189,7 @@ int main(void) {
       cmocka_unit_test(every_kind_of_image_is_within_one_grey_level_of_pillow),
       cmocka_unit_test(what_is_no_image_is_an_error_not_a_crash),
       cmocka_unit_test(fast_and_portable_passes_give_the_same_bits),
-      cmocka_unit_test(random_crops_have_the_asked_area_and_flip_half_the_time),
+      cmocka_unit_test(random_crops_have_the_requested_area_and_flip_half_the_time),
       cmocka_unit_test(after_ten_tries_the_crop_is_the_central_square),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

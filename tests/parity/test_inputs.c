@@ -137,11 +137,11 @@ static void other_preparations_are_refused_by_name(void **state) {
       {"{\"size\":{\"longest_edge\":224}}", "size: only N"},
       {"{\"size\":{\"height\":224,\"width\":200}}", "size: only N"},
       {"{\"size\":200}", "size: 200 is smaller than crop_size 224"},
-      {"{\"crop_size\":200}", "crop_size: 200, the model takes images of 224"},
+      {"{\"crop_size\":200}", "crop_size: 200, but the model takes images of 224"},
       {"{\"do_pad\":true}", "do_pad: true is not supported"},
       {"{\"antialias\":false}", "antialias: false is not supported"},
-      {"{\"image_processor_type\":\"BlipImageProcessor\"}", "'BlipImageProcessor' is none"},
-      {"{\"crop_pct\":0.9}", "crop_pct: is not known here"},
+      {"{\"image_processor_type\":\"BlipImageProcessor\"}", "'BlipImageProcessor' is not one"},
+      {"{\"crop_pct\":0.9}", "crop_pct: is an unknown key"},
       {"{\"image_mean\":[0.1,0.2,0.3],\"image_std\":[1,1,1]}", "image_mean, image_std"}};
   settings s;
   int64_t vocabulary;

@@ -15,7 +15,7 @@
 
 #define FIXTURES FLIP_SOURCE_DIR "/tests/parity/fixtures/models/"
 
-/* fp32 sums in another order: a relative error of 1e-4 is asked for; of gradients, which pass
+/* fp32 sums in another order: a relative error of 1e-4 is required; of gradients, which pass
  * through twice as many sums, 1e-3. Relative to the largest of the tensor, since single elements
  * may be near zero. */
 static const double embedding_bound = 1e-4, gradient_bound = 1e-3;
@@ -382,7 +382,7 @@ static void assert_config_refused(weights_format format, const char *json, const
 static void what_the_model_cannot_do_is_refused_by_name(void **state) {
   (void)state;
   assert_config_refused(WEIGHTS_HF, "{", "not JSON");
-  assert_config_refused(WEIGHTS_HF, "[]", "config: is missing or no object");
+  assert_config_refused(WEIGHTS_HF, "[]", "config: is missing or not an object");
   assert_config_refused(WEIGHTS_HF, "{\"model_type\":\"siglip\"}", "\"siglip\" is not supported");
   assert_config_refused(WEIGHTS_HF, "{\"vision_config\":[]}", "vision_config: is missing");
   assert_config_refused(WEIGHTS_HF, "{\"text_config\":{\"hidden_size\":-4}}",
@@ -393,7 +393,7 @@ static void what_the_model_cannot_do_is_refused_by_name(void **state) {
                         "{\"text_cfg\":{},\"vision_cfg\":{\"ls_init_value\":0.1}}",
                         "vision_cfg.ls_init_value");
   assert_config_refused(WEIGHTS_OPEN_CLIP, "{\"text_cfg\":{\"hf_model_name\":\"x\"}}",
-                        "text_cfg.hf_model_name: is not known here");
+                        "text_cfg.hf_model_name: is an unknown key");
   assert_config_refused(WEIGHTS_OPEN_CLIP,
                         "{\"text_cfg\":{},\"vision_cfg\":{\"pool_type\":\"avg\"}}",
                         "vision_cfg.pool_type");
@@ -475,19 +475,19 @@ static void files_that_do_not_fit_their_configuration_are_refused(void **state) 
   safetensor t = {.type = "I64", .rank = 2, .shape = {16, 16}, .data = numbers, .bytes = 2048};
   snprintf(t.name, sizeof t.name, "%s", name);
   write_changed(folder, name, &t, NULL);
-  assert_fails_with(weights_load(path, 1, NULL, 0, &w), "is of type I64");
+  assert_fails_with(weights_load(path, 1, NULL, 0, &w), "has type I64");
   memcpy(t.type, "F32", 4);
   t.shape[0] = 8, t.shape[1] = 32, t.bytes = 1024; /* as many elements, another shape */
   write_changed(folder, name, &t, NULL);
   assert_fails_with(weights_load(path, 1, NULL, 0, &w),
-                    "is 8x32, its configuration asks for 16x16");
+                    "is 8x32, its configuration requires 16x16");
   t.shape[0] = 17, t.shape[1] = 16, t.bytes = 17 * 64;
   write_changed(folder, name, &t, NULL);
   assert_fails_with(weights_load(path, 1, NULL, 0, &w), "is 17x16");
   write_changed(folder, name, NULL, NULL);
   assert_fails_with(weights_load(path, 1, NULL, 0, &w), "k_proj.weight' is missing");
   write_changed(folder, "", NULL, "vision_model.encoder.layers.2.layer_norm1.bias");
-  assert_fails_with(weights_load(path, 1, NULL, 0, &w), "has no place in the model");
+  assert_fails_with(weights_load(path, 1, NULL, 0, &w), "does not belong to the model");
   write_changed(folder, "", NULL, "text_model.embeddings.position_ids"); /* old files have it */
   assert_ok(weights_load(path, 1, NULL, 0, &w));
   weights_free(&w);

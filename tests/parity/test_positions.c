@@ -44,9 +44,9 @@ static void grids_are_resized_as_torch_does(void **state) {
 static void what_is_no_square_is_refused(void **state) {
   (void)state;
   float from[10] = {0}, to[16];
-  assert_fails_with(positions_resize(from, 5, false, 1, 4, to), "no squares");
-  assert_fails_with(positions_resize(from, 4, true, 1, 5, to), "no squares");
-  assert_fails_with(positions_resize(from, 1, true, 1, 5, to), "no squares");
+  assert_fails_with(positions_resize(from, 5, false, 1, 4, to), "not square grids");
+  assert_fails_with(positions_resize(from, 4, true, 1, 5, to), "not square grids");
+  assert_fails_with(positions_resize(from, 1, true, 1, 5, to), "not square grids");
   assert_ok(positions_resize(from, 5, true, 1, 10, to));
 }
 

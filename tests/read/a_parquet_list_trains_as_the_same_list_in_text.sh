@@ -28,25 +28,25 @@ cmp <(tensors "$(newest tsv)") <(tensors "$(newest parquet)") || fail "other wei
 [ "$(field start data_fingerprint tsv/events.jsonl)" = "$(field start data_fingerprint parquet/events.jsonl)" ] || fail "other fingerprints"
 expect_status 1 "$FLIP" data verify list/list.parquet
 expect_line out.txt '^list/list.parquet: row 71: has no caption'
-expect_line out.txt '^80 samples looked at, 1 faults'
+expect_line out.txt '^80 samples checked, 1 faults'
 
-# Addresses alone, nested columns, columns that are no text, separators.
+# Only URLs, nested columns, columns that are not text, separators.
 expect_status 2 "$FLIP" data stats "$fixtures/laion.parquet"
-expect_line err.txt "laion.parquet: column 'URL' holds addresses.*img2dataset .*--url_col URL"
+expect_line err.txt "laion.parquet: column 'URL' holds URLs.*img2dataset .*--url_col URL"
 expect_status 2 "$FLIP" data stats "$fixtures/laion.parquet#image=URL"
-expect_line err.txt "column 'URL' holds addresses"
+expect_line err.txt "column 'URL' holds URLs"
 "$FLIP" data stats "$fixtures/nested.parquet#caption=meta" > out.txt 2> err.txt && fail "a nested column is read"
 expect_line err.txt "nested.parquet: column 'meta' is a nested column"
 expect_status 2 "$FLIP" data stats "list/list.parquet#caption=height"
-expect_line err.txt "column 'height' holds whole numbers where text is wanted"
+expect_line err.txt "column 'height' holds whole numbers, but text is expected"
 expect_status 2 "$FLIP" data stats "list/list.parquet#caption=text"
 expect_line err.txt 'no column text; its header has: path, similarity, caption, height'
 expect_status 2 "$FLIP" data stats "list/list.parquet#separator=tab"
-expect_line err.txt 'Parquet has no separator'
+expect_line err.txt 'separator does not apply to Parquet'
 expect_status 2 "$FLIP" data stats "shards:list/list.parquet"
 expect_line err.txt 'a Parquet file; name it as list:'
 
-# img2dataset's metadata: beside a folder, beside a shard, beside neither.
+# img2dataset's metadata: next to a folder, next to a shard, next to neither.
 mkdir files shards
 cp "$fixtures/img2dataset.parquet" files/00000.parquet
 cp "$fixtures/img2dataset.parquet" shards/00000.parquet
@@ -61,8 +61,8 @@ for kind in files shards; do
   [ "$(number samples out.txt)" = 5 ] && [ "$(number left_out out.txt)" = 3 ] || { cat out.txt err.txt; fail "$kind: other counts"; }
   expect_status 1 "$FLIP" data verify $kind/00000.parquet
   expect_line out.txt "^$kind/00000.parquet: row 6: 000000005: failed_to_download: HTTP Error 404"
-  expect_line out.txt '^8 samples looked at, 3 faults'
+  expect_line out.txt '^8 samples checked, 3 faults'
 done
 tar cf shards/00000.tar --format=ustar -C files/00000 000000000.png 000000000.txt
 expect_status 1 "$FLIP" data verify shards/00000.parquet
-expect_line out.txt 'tells of 5 pictures downloaded, shards/00000.tar has 1 samples'
+expect_line out.txt 'lists 5 downloaded images, but shards/00000.tar has 1 samples'

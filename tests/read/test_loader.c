@@ -21,7 +21,7 @@ typedef struct {
   tokenizer *words;
 } fixture;
 
-/* 23 little pictures of different colours; sample 5 is no image when asked. */
+/* 23 small images of different colours; sample 5 is optionally not an image. */
 static fixture make(bool has_bad) {
   fixture f = {.folder = "/tmp/flip-loader-XXXXXX"};
   char prefix[96], pattern[128], vocabulary[96];
@@ -200,7 +200,7 @@ static void masked_captions_are_the_same_for_any_number_of_workers(void **state)
   unmake(&f);
 }
 
-/* One, two and four workers; from the beginning and from behind every batch. */
+/* One, two and four workers; from the beginning and from after every batch. */
 static void a_stream_is_one_for_any_number_of_workers_and_any_stop(void **state) {
   (void)state;
   static const int64_t buffers[] = {1, 7, SAMPLES, 1000};
@@ -345,7 +345,7 @@ static void patterns_expand_as_in_webdataset(void **state) {
   assert_fails_with(shard_expand(none, 1, &paths, &count), "no file matches");
 }
 
-static void a_pattern_that_names_millions_of_shards_is_told(void **state) {
+static void a_pattern_that_names_millions_of_shards_is_reported(void **state) {
   (void)state;
   char **paths, *two_ranges[] = {"{0..999}-{0..9999}.tar"}, *one[] = {"{00..80000012}.tar"};
   char *edges[] = {"{-9223372036854775807..9223372036854775807}.tar"};
@@ -390,7 +390,7 @@ int main(void) {
       cmocka_unit_test(closing_in_the_middle_is_clean),
       cmocka_unit_test(the_permutation_is_one_for_any_size),
       cmocka_unit_test(patterns_expand_as_in_webdataset),
-      cmocka_unit_test(a_pattern_that_names_millions_of_shards_is_told),
+      cmocka_unit_test(a_pattern_that_names_millions_of_shards_is_reported),
       cmocka_unit_test(shards_are_plain_tars_with_the_same_bytes_each_time),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -14,7 +14,7 @@ static char *label_of(const char *value) {
   return label;
 }
 
-static void values_that_jansson_has_not_are_read_all_the_same(void **state) {
+static void values_that_jansson_lacks_are_read(void **state) {
   (void)state;
   static const char *const cases[][2] = {{"\"cat\"", "cat"},
                                          {"3", "3"},
@@ -63,15 +63,15 @@ static void what_python_refuses_is_refused_with_its_place(void **state) {
   (void)state;
   static const char *const cases[][2] = {
       {"", "line 1, column 1: it ends early"},
-      {"{\"a\": 1", "line 1, column 8: ',' or '}' is wanted"},
-      {"{\"a\": 1}\n x", "line 2, column 2: more text behind its end"},
-      {"{\"a\": 01}", "',' or '}' is wanted"},
+      {"{\"a\": 1", "line 1, column 8: expected ',' or '}'"},
+      {"{\"a\": 1}\n x", "line 2, column 2: extra text after the value"},
+      {"{\"a\": 01}", "expected ',' or '}'"},
       {"{'a': 1}", "a string in double quotes"},
       {"{\"a\": \"\\x\"}", "an unknown escape"},
       {"{\"a\": \"\n\"}", "a control character"},
-      {"{\"a\": -NaN}", "a value is wanted"},
-      {"{\"a\": nan}", "a value is wanted"},
-      {"[1,]", "a value is wanted"},
+      {"{\"a\": -NaN}", "expected a value"},
+      {"{\"a\": nan}", "expected a value"},
+      {"[1,]", "expected a value"},
       {"{\"a\": \"\xE9\"}", "not UTF-8"}};
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     char *label, *set;
@@ -102,7 +102,7 @@ static void every_encoding_that_json_may_have_is_read(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(values_that_jansson_has_not_are_read_all_the_same),
+      cmocka_unit_test(values_that_jansson_lacks_are_read),
       cmocka_unit_test(odd_values_do_no_harm_to_their_neighbours),
       cmocka_unit_test(what_python_refuses_is_refused_with_its_place),
       cmocka_unit_test(every_encoding_that_json_may_have_is_read),

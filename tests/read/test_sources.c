@@ -25,7 +25,7 @@ static void write_text(const char *name, const char *text) {
   free(path);
 }
 
-/* A picture of one colour, so that it can be told which one was read. */
+/* An image of one colour, to identify which one was read. */
 static void write_picture(const char *name, uint8_t grey) {
   image picture;
   uint8_t *bytes;
@@ -84,7 +84,7 @@ static void expect_label(const dataset *d, int64_t row, const char *name, const 
   dataset_sample_free(&s);
 }
 
-static void a_folder_gives_its_images_with_the_texts_beside_them(void **state) {
+static void a_folder_gives_its_images_with_their_text_files(void **state) {
   (void)state;
   write_picture("tree/b/2.png", 20);
   write_text("tree/b/2.txt", "second");
@@ -200,7 +200,7 @@ static void cifars_binary_files_are_read(void **state) {
   expect_label(d, 0, "class", "aquarium fish");
   dataset_close(d);
   write_text("c10/test_batch.bin", "short");
-  refuse_one("cifar10:%s/c10#split=test", "5 bytes are no whole records of 3073");
+  refuse_one("cifar10:%s/c10#split=test", "5 bytes are not a multiple of the record size 3073");
 }
 
 static void coco_has_a_row_a_caption_or_a_row_an_image(void **state) {
@@ -344,7 +344,7 @@ static void a_stream_has_the_fingerprint_of_the_exact_order(void **state) {
   dataset_close(d);
 }
 
-static void counts_beside_the_shards_are_read(void **state) {
+static void counts_next_to_the_shards_are_read(void **state) {
   (void)state;
   char first[256], second[256], *names[] = {first, second}, path[256];
   const char *uncounted;
@@ -386,7 +386,7 @@ static void what_no_stream_can_read_is_refused(void **state) {
   write_shard("v");
   snprintf(name, sizeof name, "%s/v-00000.tar#weight=1.5", folder);
   assert_fails_with(dataset_open_stream(names, 1, false, &d),
-                    "weight 1.5 of 1 shards is no whole number of shards");
+                    "weight 1.5 of 1 shards is not a whole number of shards");
 }
 
 static err open_first(const dataset *d, stream_shard *out) {
@@ -409,7 +409,7 @@ static void a_shard_that_changes_during_a_run_is_named(void **state) {
   snprintf(command, sizeof command,
            "printf 'zzz' | dd of=%s bs=1 seek=2000 conv=notrunc 2>/dev/null", path);
   assert_int_equal(system(command), 0); /* of the same size */
-  assert_fails_with(open_first(d, &one), "is not what it was when this run read it before");
+  assert_fails_with(open_first(d, &one), "has changed since this run first read it");
   snprintf(command, sizeof command, "truncate -s +512 %s", path);
   assert_int_equal(system(command), 0);
   assert_fails_with(open_first(d, &one), "shards must not change during a run");
@@ -438,7 +438,7 @@ static void a_weight_is_how_often_an_epoch_shows_a_source(void **state) {
   dataset_close(d);
 }
 
-/* Keys are not kept where the tar's own headers tell them; long names stand elsewhere in it. */
+/* Keys are not stored where the tar's headers contain them; long names are elsewhere in it. */
 static void keys_of_any_length_are_those_of_their_members(void **state) {
   (void)state;
   enum { KEYS = 6 };
@@ -577,7 +577,7 @@ static void scenes_are_drawn_while_they_are_read(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(a_folder_gives_its_images_with_the_texts_beside_them),
+      cmocka_unit_test(a_folder_gives_its_images_with_their_text_files),
       cmocka_unit_test(imagenets_folders_are_named_by_a_list),
       cmocka_unit_test(lists_may_quote_and_name_their_columns),
       cmocka_unit_test(cifars_binary_files_are_read),
@@ -591,7 +591,7 @@ int main(void) {
       cmocka_unit_test(the_fingerprint_sees_what_lies_under_a_name),
       cmocka_unit_test(a_range_in_a_pipe_is_a_command_a_number),
       cmocka_unit_test(a_stream_has_the_fingerprint_of_the_exact_order),
-      cmocka_unit_test(counts_beside_the_shards_are_read),
+      cmocka_unit_test(counts_next_to_the_shards_are_read),
       cmocka_unit_test(what_no_stream_can_read_is_refused),
       cmocka_unit_test(a_shard_that_changes_during_a_run_is_named),
       cmocka_unit_test(a_weight_is_how_often_an_epoch_shows_a_source),

@@ -197,7 +197,7 @@ static void verifying_names_every_bad_member(void **state) {
   strbuf_free(&bad);
 }
 
-static void verifying_goes_on_after_a_damaged_shard(void **state) {
+static void verifying_continues_after_a_damaged_shard(void **state) {
   (void)state;
   encoded png = make_png(64, 64);
   tar_file cut = tar_create("cut.tar"), whole = tar_create("whole.tar");
@@ -243,7 +243,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(statistics_count_what_was_written),
       cmocka_unit_test(verifying_names_every_bad_member),
-      cmocka_unit_test(verifying_goes_on_after_a_damaged_shard),
+      cmocka_unit_test(verifying_continues_after_a_damaged_shard),
   };
   return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

@@ -73,7 +73,7 @@ static made_up small(void) {
   return (made_up){.counts = counts, .shards = SHARDS, .broken = -1};
 }
 
-static void each_sample_stands_once_in_each_epoch(void **state) {
+static void each_sample_occurs_once_in_each_epoch(void **state) {
   (void)state;
   static const int64_t buffers[] = {1, 2, 8, 32, 33, 34, 1000};
   made_up m = small();
@@ -112,7 +112,7 @@ static void the_order_is_that_of_its_definition(void **state) {
   }
 }
 
-static void unshuffled_they_come_as_they_stand(void **state) {
+static void unshuffled_samples_keep_their_order(void **state) {
   (void)state;
   made_up m = small();
   int64_t samples[SAMPLES], i = 0;
@@ -134,7 +134,7 @@ static void openers_and_runs_change_nothing(void **state) {
   }
 }
 
-static void it_goes_on_from_every_place(void **state) {
+static void it_resumes_from_every_position(void **state) {
   (void)state;
   static const int64_t buffers[] = {1, 5, 33, 100};
   made_up m = small();
@@ -203,7 +203,7 @@ static void an_epoch_that_ends_is_counted(void **state) {
   assert_int_equal(count, 3);
   assert_non_null(strstr(strbuf_string(&lines), "shard 7: one left out\n"));
   assert_string_equal(strbuf_string(&remarks),
-                      "epoch 1 had 33 samples in 9 shards, where the counts beside the shards give "
+                      "epoch 1 had 33 samples in 9 shards, but the counts next to the shards give "
                       "40; 3 left out\n");
   stream_stop(s);
   stream_close(s);
@@ -227,7 +227,7 @@ static err take_all(const stream_config *c, const stream_position *from, int64_t
   return error;
 }
 
-static void what_is_wrong_is_told(void **state) {
+static void what_is_wrong_is_reported(void **state) {
   (void)state;
   static const int none[] = {0, 0, 0};
   made_up m = small(), empty = {.counts = none, .shards = 3, .broken = -1};
@@ -238,12 +238,12 @@ static void what_is_wrong_is_told(void **state) {
   m.broken = -1;
   assert_fails_with(take_all(&e, &(stream_position){0}, 1), "no samples in the shards");
   assert_fails_with(take_all(&c, &(stream_position){.shard = 9}, 1), "in shard 10 of the epoch");
-  assert_fails_with(take_all(&c, &(stream_position){.sample = 13}, 1), "is not what it was");
-  assert_fails_with(take_all(&c, &(stream_position){.place = 8}, 1), "are not what they were");
-  assert_fails_with(stream_position_read("epoch=1 shard=2", &p), "is no place in the order");
+  assert_fails_with(take_all(&c, &(stream_position){.sample = 13}, 1), "the shard has changed");
+  assert_fails_with(take_all(&c, &(stream_position){.place = 8}, 1), "the shards have changed");
+  assert_fails_with(stream_position_read("epoch=1 shard=2", &p), "is not a position in data.order");
   assert_fails_with(
       stream_position_read("epoch=1 shard=-2 sample=0 before=0 left_out=0 place=0", &p),
-      "is no place in the order");
+      "is not a position in data.order");
 }
 
 /* A sample that cannot be decoded: the rest of the block, of its shard, of the epoch, once each. */
@@ -290,15 +290,15 @@ static void the_memory_does_not_grow_with_the_samples(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(the_memory_does_not_grow_with_the_samples),
-      cmocka_unit_test(each_sample_stands_once_in_each_epoch),
+      cmocka_unit_test(each_sample_occurs_once_in_each_epoch),
       cmocka_unit_test(the_order_is_that_of_its_definition),
-      cmocka_unit_test(unshuffled_they_come_as_they_stand),
+      cmocka_unit_test(unshuffled_samples_keep_their_order),
       cmocka_unit_test(openers_and_runs_change_nothing),
-      cmocka_unit_test(it_goes_on_from_every_place),
+      cmocka_unit_test(it_resumes_from_every_position),
       cmocka_unit_test(going_on_costs_the_open_shards_alone),
       cmocka_unit_test(few_shards_are_open_at_a_time),
       cmocka_unit_test(an_epoch_that_ends_is_counted),
-      cmocka_unit_test(what_is_wrong_is_told),
+      cmocka_unit_test(what_is_wrong_is_reported),
       cmocka_unit_test(a_walk_comes_to_every_sample_of_the_epoch),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -24,7 +24,7 @@ static text_mask mask_of(int mode) {
 }
 
 /* How often each word is kept over many samples; checks what holds in every mode: first and last
- * token stay, words keep their order, padding is behind. */
+ * token stay, words keep their order, padding comes last. */
 static void count_kept(const text_mask *m, int32_t words, double share[LENGTH], double *kept) {
   int32_t ids[LENGTH], out[KEPT], count = caption(words, ids), out_count;
   *kept = 0;
@@ -49,7 +49,7 @@ static void assert_share(double share, double wanted) {
   if (fabs(share - wanted) > 5 * deviation + 1e-12) fail_msg("%g, expected %g", share, wanted);
 }
 
-static void random_counts_padding_as_a_place_like_any_other(void **state) {
+static void random_treats_padding_like_any_other_token(void **state) {
   (void)state;
   text_mask m = mask_of(TEXT_MASK_RANDOM);
   double share[LENGTH], kept;
@@ -89,7 +89,7 @@ static void what_fits_stays_whole_but_under_random(void **state) {
     }
 }
 
-static void prioritized_drops_padding_first_then_words_alike(void **state) {
+static void prioritized_drops_padding_first_then_words_uniformly(void **state) {
   (void)state;
   text_mask m = mask_of(TEXT_MASK_PRIORITIZED);
   double share[LENGTH], kept;
@@ -122,7 +122,7 @@ static void frequency_keeps_rare_words_more_often(void **state) {
 }
 
 /* Bare pieces (text.special_tokens: none): no place is spared, the first neither. */
-static void without_special_tokens_every_place_is_drawn_alike(void **state) {
+static void without_special_tokens_every_position_is_drawn_uniformly(void **state) {
   (void)state;
   int32_t ids[LENGTH], out[KEPT], out_count;
   double shares[LENGTH] = {0};
@@ -306,12 +306,12 @@ static void what_is_no_lexicon_is_refused_by_line(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(random_counts_padding_as_a_place_like_any_other),
+      cmocka_unit_test(random_treats_padding_like_any_other_token),
       cmocka_unit_test(block_keeps_neighbours_from_a_uniform_start),
       cmocka_unit_test(what_fits_stays_whole_but_under_random),
-      cmocka_unit_test(prioritized_drops_padding_first_then_words_alike),
+      cmocka_unit_test(prioritized_drops_padding_first_then_words_uniformly),
       cmocka_unit_test(frequency_keeps_rare_words_more_often),
-      cmocka_unit_test(without_special_tokens_every_place_is_drawn_alike),
+      cmocka_unit_test(without_special_tokens_every_position_is_drawn_uniformly),
       cmocka_unit_test(a_draw_depends_on_seed_and_sample_alone),
       cmocka_unit_test(a_words_part_of_speech_is_its_most_frequent_one),
       cmocka_unit_test(syntax_keeps_nouns_then_adjectives_then_verbs_in_their_order),

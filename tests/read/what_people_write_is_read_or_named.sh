@@ -34,7 +34,7 @@ changed broken "head -c 20 00000003.json > x && mv x 00000003.json"
 evaluated broken 7
 expect_line err.txt 'broken.tar: 00000003: its JSON cannot be read: line 1, column 2[0-9]:'
 expect_status 1 "$FLIP" data verify broken.tar
-expect_line out.txt '^8 samples looked at, 1 faults'
+expect_line out.txt '^8 samples checked, 1 faults'
 expect_status 0 "$FLIP" data stats broken.tar --json
 [ "$(number unreadable out.txt)" = 1 ] || fail "stats does not count it"
 expect_line err.txt 'broken.tar: 00000003: its JSON'
@@ -48,7 +48,7 @@ train --out told --set 'eval.sets=[set.yaml]' 2>/dev/null
 grep '"kind":"skipped_sample"' told/events.jsonl | grep -c 'broken.tar: 00000003' | grep -qx 1 || fail "training does not name it once"
 printf 'name: p\nimages: [broken.tar]\ntasks: [probe]\nlabel: shape\n' > probe.yaml
 expect_status 0 "$FLIP" eval probe -m run -f probe.yaml --train probe.yaml --c 1 --json
-[ "$(number images out.txt)" = 7 ] || fail "the probe does not go on without it"
+[ "$(number images out.txt)" = 7 ] || fail "the probe does not continue without it"
 
 # Captions that are no text, or none: a fault of the sample, and only where captions are asked for.
 changed latin "printf 'caf\xe9' > 00000003.txt"
@@ -71,7 +71,7 @@ done
 changed nul "printf 'a red\0 apple tree' > 00000003.txt; rm 0000000[0124567]*"
 "$FLIP" data stats nul.tar | grep -qE 'caption +4 … 4 … 4 words' || fail "what follows a NUL is lost"
 
-# Which member is taken does not depend on the order in the tar; what is passed over is counted.
+# Which member is used does not depend on the order in the tar; skipped members are counted.
 cd whole
 cp 00000003.png 00000003.jpg; echo 'not this one' > 00000003.caption; : > 00000003.seg.png
 tar cf ../first.tar 00000003.{jpg,png,caption,txt,seg.png,json}; tar cf ../last.tar 00000003.{seg.png,txt,caption,json,png,jpg}
@@ -79,7 +79,7 @@ rm 00000003.{jpg,caption,seg.png}
 cd ..
 for name in first last; do
   expect_status 0 "$FLIP" data verify $name.tar
-  expect_line out.txt "^$name.tar: 3 members passed over: 1 .(caption, 1 .seg.png|seg.png, 1 .caption), 1 images beside one"
+  expect_line out.txt "^$name.tar: 3 members skipped: 1 .(caption, 1 .seg.png|seg.png, 1 .caption), 1 additional images"
   "$FLIP" data filter -o $name --no-progress $name.tar >/dev/null 2>&1
   tar xOf $name/kept-00000.tar 000000000.txt | cmp - whole/00000003.txt || fail "$name: another caption"
 done
@@ -87,20 +87,20 @@ cp whole/00000003.png a.b.png; cp whole/00000003.txt a.b.txt
 tar cf dots.tar a.b.png a.b.txt
 expect_status 1 "$FLIP" data verify dots.tar
 expect_line out.txt 'dots.tar: sample a has no image: its members are .b.png, .b.txt'
-expect_line out.txt 'dots.tar: holds no samples'
+expect_line out.txt 'dots.tar: contains no samples'
 mkdir twice; cp whole/00000003.png twice/k.png; cp whole/00000003.txt twice/k.txt
 tar cf twice.tar -C twice k.png k.txt k.png k.txt # GNU tar makes links of the second two
 expect_status 0 "$FLIP" data verify twice.tar
-expect_line out.txt '2 members passed over: 2 links'
+expect_line out.txt '2 members skipped: 2 links'
 tar cf twice.tar --hard-dereference -C twice k.png k.txt k.png k.txt
 expect_status 1 "$FLIP" data verify twice.tar
-expect_line out.txt 'twice.tar: member k.png stands there twice: a new sample begins'
+expect_line out.txt 'twice.tar: member k.png occurs twice: the second starts a new sample'
 expect_status 0 "$FLIP" embed -m run -i twice.tar -o x.npy
 expect_line out.txt '2 x 16'
 
 # Nothing is not fine: shards without bytes or samples, compressed ones, other files.
 : > none.tar; tar cf hollow.tar -T /dev/null; gzip -c first.tar > gz.tar; echo '<html>' > page.tar
-for what in 'none: is empty' 'hollow: holds no samples' 'gz: is gzip-compressed' 'page: is an HTML page'; do
+for what in 'none: is empty' 'hollow: contains no samples' 'gz: is gzip-compressed' 'page: is an HTML page'; do
   expect_status 1 "$FLIP" data verify "${what%%:*}.tar"
   expect_line out.txt "${what%%:*}.tar: ${what#*: }"
 done
@@ -126,7 +126,7 @@ expect_status 2 "$FLIP" data verify shifted.tsv
 expect_line err.txt 'shifted.tsv:3: a quote opens here and closes on line 5 in the middle'
 printf 'filepath,caption\n00000000.png,"a\n00000001.png,b\n00000002.png,c 6"\n00000003.png,d\n' > hidden.csv
 expect_status 2 "$FLIP" data verify hidden.csv
-expect_line err.txt 'hidden.csv:2: a quoted field of this row goes over several lines'
+expect_line err.txt 'hidden.csv:2: a quoted field of this row spans several lines'
 printf 'filepath,caption\n00000000.png,a dog, running\n00000001.png,b\n' > comma.csv
 expect_status 1 "$FLIP" data verify comma.csv
 expect_line out.txt 'comma.csv:2: has 3 fields, the header 2'
@@ -162,6 +162,6 @@ expect_status 0 "$FLIP" data verify @list.txt
 # Files of a folder that are no images are counted too.
 mkdir album; cp whole/00000000.png album; cp whole/00000000.txt album; : > album/film.gif; : > album/notes.md
 expect_status 0 "$FLIP" embed -m run -i album -o x.npy
-expect_line err.txt 'album: 2 files passed over: not .jpg, .jpeg, .png or .webp'
+expect_line err.txt 'album: 2 files skipped: not .jpg, .jpeg, .png or .webp'
 expect_status 0 "$FLIP" data stats album
-expect_line err.txt 'album: 2 files passed over'
+expect_line err.txt 'album: 2 files skipped'

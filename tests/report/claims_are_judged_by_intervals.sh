@@ -5,7 +5,7 @@ name: one
 settings: {samples: 60k, batch_size: 64, text.vocabulary: vocab.txt, data.train: x.tar, eval.points: 6}
 matrix: {mask_ratio: [0, 0.5, 0.75]}
 profiles: {large: {}}
-report: {rows: mask_ratio, baseline: {mask_ratio: 0}, iso: retrieval_i2t_r1, columns: [samples_per_second]}
+report: {rows: mask_ratio, baseline: {mask_ratio: 0}, iso: retrieval_i2t_r1, columns: [samples_per_second, retrieval_i2t_r1]}
 claims:
   - {claim: faster, from: Table 9, compare: ratio, metric: samples_per_second, of: {mask_ratio: 0.75}, against: {mask_ratio: 0}, expect: greater, published: 2.5}
   - {claim: slower, compare: ratio, metric: samples_per_second, of: {mask_ratio: 0.75}, against: {mask_ratio: 0}, expect: smaller}
@@ -21,9 +21,28 @@ expect_line out.txt '^- better: .*one seed, 790 images; cannot tell; it would ta
 expect_line out.txt '^- alike: .*; holds$'
 expect_line out.txt '^- large: not judged in this profile$'
 expect_line out.txt '^2 hold, 1 do not hold, 1 cannot tell, 0 not run, 1 not judged$'
+# What it would take is counted from the difference's own parts, as in the sentence below the table,
+# which is of the same difference from 0.
+number() { grep -oE 'would take about [0-9,]+ (images|seeds)' | head -1; }
+claimed=$(grep '^- better:' out.txt | number)
+[ -n "$claimed" ] || fail "nothing said of what it would take"
+[ "$(grep '^image→text R@1 .*mask 50 %' out.txt | number)" = "$claimed" ] || fail "claim and table differ: $claimed"
+
+# Every format has them; CSV, which is one table, has them by themselves.
+bench report one --format json > one.json
+of_one() { sqlite3 :memory: "SELECT $1 FROM json_each(readfile('one.json'), '\$.claims') WHERE value ->> 'claim' = '$2'"; }
+[ "$(of_one "value ->> 'verdict', value ->> 'published'" faster)" = 'holds|2.5' ] || fail "claim missing in JSON"
+[ "$(of_one "value ->> 'low' < 0 AND value ->> 'high' > 0 AND value ->> 'images_needed' > 790" better)" = 1 ] || fail "no interval in JSON"
+[ "$(of_one "value ->> 'verdict', value ->> 'value' IS NULL" large)" = 'not judged in this profile|1' ] || fail "judged in JSON"
+bench report one --format latex > one.tex
+grep -q '^Table 9 & faster & .* & 2.50 & holds' one.tex || fail "claims missing in LaTeX"
+bench report one --format csv --claims | tr -d '\r' > one.csv
+grep -q '^faster,Table 9,holds,' one.csv || fail "claims missing in CSV"
+[ "$(sqlite3 :memory: '.import --csv one.csv c' "SELECT verdict, images_needed + 0 > 790, note LIKE '%would take%' FROM c WHERE claim = 'better'" 2>&1)" = 'cannot tell|1|1' ] || fail "no CSV that a program reads"
+
 # The page has the same, with and without scripts.
 expect_status 0 bench report one --format html
-expect_line results/one/report.html '"claim":"slower","from":null,"verdict":"does not hold","evidence":"[0-9].*; does not hold"'
+expect_line results/one/report.html '"claim":"slower","from":null,"verdict":"does not hold",.*"evidence":"[0-9].*; does not hold"'
 expect_line results/one/report.html '"claim_counts":"2 hold, 1 do not hold, 1 cannot tell, 0 not run, 1 not judged"'
 expect_line results/one/report.html '^- \[Table 9\] faster: .*; holds$'
 # A cell that was not run.
@@ -34,3 +53,41 @@ expect_line out.txt '^- better: not run: mask_ratio=0.9'
 sed -i 's/expect: smaller/expect: smallr/' experiments/one.yaml
 expect_status 2 bench report experiments/one.yaml
 expect_line err.txt 'one.yaml:8:.*expect is greater, smaller or equal'
+
+# Speed-up to equal accuracy, best of all rows, and two columns of one task (tuned less untuned): each
+# as the table has it.
+cat > experiments/two.yaml <<'E'
+name: two
+settings: {samples: 60k, batch_size: 64, text.vocabulary: vocab.txt, data.train: x.tar, eval.points: 12}
+matrix: {mask_ratio: [0, 0.5, 0.75], seed: [0, 1, 2]}
+tuning:
+  unmasked: {from: "${cell}", unless: {mask_ratio: 0}, mask_ratio: 0, samples: 8k, eval.points: 1}
+report: {rows: mask_ratio, baseline: {mask_ratio: 0}, iso: retrieval_i2t_r1, columns: [retrieval_i2t_r1, tuned_retrieval_i2t_r1, iso_speedup]}
+claims:
+  - {claim: sooner, compare: speedup, of: {mask_ratio: 0.75}, against: {mask_ratio: 0}, expect: greater, published: 3.7}
+  - {claim: far sooner, compare: speedup, of: {mask_ratio: 0.75}, against: {mask_ratio: 0}, expect: greater, than: 90}
+  - {claim: best, metric: retrieval_i2t_r1, of: {mask_ratio: 0.5}, expect: greater}
+  - {claim: not far behind, metric: retrieval_i2t_r1, of: {mask_ratio: 0.5}, expect: greater, than: -99}
+  - {claim: tuned, metric: tuned_retrieval_i2t_r1, against_metric: retrieval_i2t_r1, of: {mask_ratio: 0.5}, expect: greater, than: -99}
+E
+expect_status 0 bench run experiments/two.yaml --no-progress
+bench report two --format json > two.json
+of_two() { sqlite3 :memory: "SELECT $1 FROM json_each(readfile('two.json'), '\$.claims') WHERE value ->> 'claim' = '$2'"; }
+# table RATIO COLUMN PART
+table() { sqlite3 :memory: "SELECT value -> 'values' -> '$2' ->> '$3' FROM json_each(readfile('two.json'), '\$.rows') WHERE value -> 'row' ->> 'mask_ratio' = '$1'"; }
+for part in value low high; do
+  [ "$(of_two "value ->> '$part'" sooner)" = "$(table 0.75 iso_speedup $part)" ] || fail "speed-up: $part differs from the table"
+done
+[ "$(of_two "value ->> 'verdict'" sooner)" = holds ] || [ "$(table 0.75 iso_speedup low | cut -d. -f1)" -lt 1 ] || fail "speed-up: verdict"
+[ "$(of_two "value ->> 'verdict'" 'far sooner')" = 'does not hold' ] || fail "a speed-up of 90 holds"
+[ "$(of_two "value ->> 'verdict'" 'not far behind')" = holds ] || fail "best of all: verdict"
+half=$(table 0.5 retrieval_i2t_r1 value) tuned=$(table 0.5 tuned_retrieval_i2t_r1 value)
+others="$(table 0 retrieval_i2t_r1 value) $(table 0.75 retrieval_i2t_r1 value)"
+for claim in best 'not far behind'; do
+  awk -v v="$(of_two "value ->> 'value'" "$claim")" -v half="$half" -v others="$others" '
+    BEGIN { split(others, o, " "); d = half - (o[1] > o[2] ? o[1] : o[2]); exit !((d - v) ^ 2 < 1e-12) }' ||
+    fail "$claim: not the comparison that speaks most against it"
+done
+awk -v v="$(of_two "value ->> 'value'" tuned)" -v d="$half $tuned" '
+  BEGIN { split(d, o, " "); exit !((o[2] - o[1] - v) ^ 2 < 1e-12) }' || fail "tuned less untuned"
+[ "$(of_two "value ->> 'verdict', value ->> 'seeds'" tuned)" = 'holds|3' ] || fail "tuned: verdict"

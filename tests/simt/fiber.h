@@ -1,5 +1,5 @@
-/* Fibers: one stack for every CUDA thread of a block, switched by hand in one operating-system
- * thread. AddressSanitizer is told of every switch. */
+/* Fibers: one stack for every CUDA thread of a block, switched manually in one operating-system
+ * thread. Every switch is announced to AddressSanitizer. */
 #ifndef FLIP_SIMT_FIBER_H
 #define FLIP_SIMT_FIBER_H
 

@@ -54,7 +54,7 @@ typedef struct {
   struct {
     void (*body)(const void *);
     size_t bytes;
-  } allowed[SIMT_MOST_ALLOWED]; /* dynamic shared memory that kernels asked for */
+  } allowed[SIMT_MOST_ALLOWED]; /* dynamic shared memory that kernels requested */
   int allowed_count;
 
   void *dynamic_shared;

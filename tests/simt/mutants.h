@@ -10,7 +10,7 @@ enum { MUTANT_THREADS = 64, MUTANT_BLOCKS = 3, MUTANT_COUNT = MUTANT_THREADS * M
 typedef struct {
   const char *name;
   int (*launch)(const float *in, float *out); /* in, out [MUTANT_COUNT] */
-  const char *told;    /* what the launch's error says with the recorder; NULL: a sound kernel */
+  const char *told;    /* expected launch error with the recorder; NULL: a correct kernel */
   const char *symptom; /* how it is found with AddressSanitizer in the recorder's stead */
 } mutant;
 

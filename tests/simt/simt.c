@@ -98,7 +98,7 @@ void simt_yield(void) {
   fiber_switch(&simt.thread[simt.current].fiber, &simt.scheduler, false);
 }
 
-/* No thread can go on: tells of one that waits, and of one that does not come. */
+/* Deadlock: reports one waiting thread and one that does not arrive. */
 static void report_stuck(void) {
   unsigned stuck = 0;
   while (simt.thread[stuck].state == THREAD_RETURNED) stuck++;

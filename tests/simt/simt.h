@@ -30,11 +30,11 @@ typedef struct {
 } simt_index;
 
 /* Runs `body(arguments)` for every thread. 0, or 1 when the launch was stopped by an error, which
- * simt_message then tells; the error stays until simt_forget. */
+ * simt_message then returns; the error stays until simt_forget. */
 int simt_launch(const char *kernel, void (*body)(const void *), const void *arguments,
                 simt_index grid, unsigned threads, size_t shared_bytes);
 
-/* As a device, a launch refuses dynamic shared memory beyond 48 KiB that was not asked for before;
+/* As a device, a launch refuses dynamic shared memory beyond 48 KiB that was not requested before;
  * 1 where no device has so much. */
 int simt_allow_shared(void (*body)(const void *), size_t bytes);
 

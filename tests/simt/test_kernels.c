@@ -1,4 +1,4 @@
-/* What the op tests do not reach: the launchers that stand beside the ops (sums, activations, 8-bit
+/* What the op tests do not reach: the launchers outside the ops (sums, activations, 8-bit
  * floats), refused shapes, and the corners of the sort behind the embedding's gradient. */
 #include "support/test.h"
 
@@ -146,8 +146,8 @@ static double defined_slope(ops_activation a, double x) {
   return (defined(a, x + h) - defined(a, x - h)) / (2 * h);
 }
 
-/* The three forms differ by up to 4e-4 (tanh, erf) and 2e-2 (quick): a bound of 3e-6 tells them
- * apart. Rounding: 1 - sigmoid is off by 6e-8, times up to 20 in the tanh form's slope at x = 4. */
+/* The three forms differ by up to 4e-4 (tanh, erf) and 2e-2 (quick): a bound of 3e-6 distinguishes
+ * them. Rounding: 1 - sigmoid is off by 6e-8, times up to 20 in the tanh form's slope at x = 4. */
 static void activations_follow_their_definitions_everywhere(void **state) {
   (void)state;
   enum { COUNT = 4003 };

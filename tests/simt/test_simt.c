@@ -44,7 +44,7 @@ static const char *notice(const mutant *m) {
   return NULL;
 }
 
-/* The same in a process of its own, which AddressSanitizer may stop. */
+/* The same in a separate process, which AddressSanitizer may stop. */
 static void notice_apart(const mutant *m, char *noticed, size_t size) {
   int ends[2], status = 0;
   assert_int_equal(pipe(ends), 0);

@@ -64,7 +64,7 @@ echo '{"train_seconds": 1e6}' > left/checkpoints/step-000000099.state.json
 train --out left --set batch_size=128 --set samples=1280 --set eval.points=0 --resume
 awk -v told="$(field end train_seconds left/events.jsonl | tail -1)" 'BEGIN { exit !(told < 1e5) }' || fail "times of no checkpoint"
 
-# What became of each item adds up to what is told of all.
+# Outcomes of single items add up to the totals.
 bits() { base64 -d | od -An -v -tu1 | awk '{ for (i = 1; i <= NF; i++) for (b = $i; b > 0; b = int(b / 2)) n += b % 2 } END { print n + 0 }'; }
 hits() { grep "\"task\":\"$1\"" whole/events.jsonl | tail -1 | sed -E 's/.*"hits":\{([^}]*)\}.*/\1/' | grep -oE "\"$2\":\"[^\"]*\"" | cut -d'"' -f4 | bits; }
 metric() { grep "\"task\":\"$1\"" whole/events.jsonl | tail -1 | sed -E 's/.*"metrics":\{([^}]*)\}.*/\1/' | grep -oE "\"$2\":[^,]*" | cut -d: -f2; }
@@ -74,4 +74,4 @@ for of in zeroshot:top1:images zeroshot:top5:images retrieval:image_to_text_r1:i
     'BEGIN { d = rate * items - hits; exit !(items > 0 && d < 1e-6 && d > -1e-6) }' ||
     fail "$task $name: $(metric $task $name) of $(metric $task $items), $(hits $task $name) hits"
 done
-[ "$(grep -c '"labels":' whole/events.jsonl)" = 1 ] || fail "labels are told once a process"
+[ "$(grep -c '"labels":' whole/events.jsonl)" = 1 ] || fail "labels are not reported once per process"

@@ -49,21 +49,21 @@ train --out piped --set 'data.train=["pipe:cat shards/part-{0..4}.tar"]' --set d
 [ "$(field step loss whole/events.jsonl | md5sum)" = "$(field step loss piped/events.jsonl | md5sum)" ] ||
   fail "pipes train otherwise than files"
 
-# Epochs need a length: given by the counts beside the shards, or refused with the remedy.
+# Epochs need a length: given by the counts next to the shards, or refused with the remedy.
 expect_status 2 train --out epochs --set samples=0 --set epochs=3
-expect_line err.txt 'epochs: 3 needs the length of an epoch.*shards/part-0.tar has neither .*_stats.json.*Give samples'
+expect_line err.txt 'epochs: 3 needs the length of an epoch.*shards/part-0.tar has no count.*_stats.json.*Give samples'
 train --out given --set samples=0 --set epochs=2 --set epoch_samples=160
 expect_line given/events.jsonl '"event":"start".*"total_steps":10,'
 echo '{"part-0.tar": 40, "part-1.tar": 30, "part-2.tar": 30, "part-3.tar": 30, "part-4.tar": 35}' > shards/sizes.json
 train --out counted --set samples=0 --set epochs=2
 expect_line counted/events.jsonl '"event":"start".*"data_samples":165,'
-expect_line counted/events.jsonl 'epoch 1 had 160 samples in 5 shards, where the counts beside the shards give 165; 0 left out'
+expect_line counted/events.jsonl 'epoch 1 had 160 samples in 5 shards, but the counts next to the shards give 165; 0 left out'
 sed -i 's/35/30/' shards/sizes.json
 train --out half --set samples=0 --set epochs=2 --set checkpoint.keep=9
 rm half/checkpoints/step-000000010*
 sed -i 's/"part-4.tar": 30/"part-4.tar": 80/' shards/sizes.json
 expect_status 2 train --out half --resume --set samples=0 --set epochs=2
-expect_line err.txt 'the counts beside the shards gave 160 samples, and now give 210: the run would have another length'
+expect_line err.txt 'the counts next to the shards gave 160 samples, and now give 210: the length of the run would change'
 rm shards/sizes.json
 
 # Passed over, left out, undecodable: named, and the rest is trained on.
@@ -72,7 +72,7 @@ tar cf shards/part-1.tar -C odd a.txt b.jpg b.txt b.cls
 tar rf shards/part-1.tar -C parts $(cd parts && ls 00000040.*)
 train --out odd-run
 expect_line odd-run/events.jsonl 'skipped_sample.*shards/part-1.tar: sample a has no image'
-expect_line odd-run/events.jsonl 'skipped_sample.*part-1.tar: 1 members passed over: 1 .cls'
+expect_line odd-run/events.jsonl 'skipped_sample.*part-1.tar: 1 members skipped: 1 .cls'
 expect_line odd-run/events.jsonl 'skipped_sample.*part-1.tar: b: not a JPEG'
 expect_line odd-run/events.jsonl 'epoch 1 had 132 samples in 5 shards; 1 left out'
 
@@ -86,6 +86,6 @@ expect_line err.txt 'data.resample: true .* needs data.order: exact'
 expect_status 2 train --out no --set text_mask_mode=frequency --set text_mask_ratio=0.5
 expect_line err.txt 'text_mask_mode: frequency .* needs data.order: exact'
 expect_status 2 train --out no --set data.order=exact
-expect_line err.txt 'data.buffer: 48 has no meaning with data.order: exact'
+expect_line err.txt 'data.buffer: 48 has no effect with data.order: exact'
 expect_status 2 train --out killed --resume --set data.buffer=64
 expect_line err.txt 'data.buffer: 48, this run has 64'

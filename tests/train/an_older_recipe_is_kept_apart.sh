@@ -12,11 +12,11 @@ blank old/config.yaml old/checkpoints/*.safetensors
 cmp -s run/config.yaml old/config.yaml && fail "config.yaml names no recipe"
 
 expect_status 2 train --out old --resume
-expect_line err.txt 'step-000000020.safetensors was trained by recipe 1, this version trains by recipe 2'
+expect_line err.txt 'step-000000020.safetensors was trained with recipe 1, this version trains with recipe 2'
 expect_line err.txt 'name the checkpoint in init_from to start from its weights'
 expect_status 2 "$FLIP" train --config old/config.yaml --out again --no-progress
-expect_line err.txt 'recipe: these settings are of recipe 1, this version trains by recipe 2'
-expect_line err.txt 'or train anew with --set recipe=2'
+expect_line err.txt 'recipe: these settings use recipe 1, this version trains with recipe 2'
+expect_line err.txt 'or train from scratch with --set recipe=2'
 
 # What it learned is read with the tokens that it was trained on, and can be started from.
 expect_status 0 "$FLIP" embed -m old -t texts.txt -o old.npy

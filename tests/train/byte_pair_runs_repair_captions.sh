@@ -1,5 +1,5 @@
 # A run with byte pairs reads wrongly decoded captions as open_clip does; one that was recorded
-# before there was text.repair reads them as they are, and goes on so.
+# before text.repair existed reads them unrepaired, and continues so.
 . "$SOURCE/tests/support/training.sh"
 make_data
 sed -i 's/, vocabulary: vocab.txt//' run.yaml
@@ -18,10 +18,10 @@ same() {
 }
 same || fail "a wrongly decoded caption is not the repaired one"
 same --set text.repair=false && fail "text.repair: false repairs"
-# Its checkpoint and config.yaml as they were before: they do not name text.repair.
+# Its checkpoint and config.yaml as written before: without text.repair.
 LC_ALL=C sed -i 's/text.repair: true/                 /' run/config.yaml run/checkpoints/*.safetensors
 grep -q 'text.repair' run/config.yaml && fail "config.yaml still names text.repair"
 same && fail "a run from before repairs captions that it was trained on as they were"
-train --out run --resume 2>message && fail "a run from before went on with repaired captions"
+train --out run --resume 2>message && fail "a run from before resumed with repaired captions"
 grep -q 'was made with text.repair: false, this run has true' message || fail "$(cat message)"
-train --out run --resume -s text.repair=false || fail "a run from before did not go on as it was"
+train --out run --resume -s text.repair=false || fail "a run from before did not continue unchanged"

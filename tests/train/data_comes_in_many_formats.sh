@@ -18,7 +18,7 @@ train --out folder -s 'data.train=[files]'
 train --out mixed -s 'data.train=["list.csv#images=.", "folder:files#weight=2"]' -s samples=0 -s epochs=1
 expect_line mixed/events.jsonl '"event":"end".*"samples":416' # 400 in whole batches of 32, rounded
 
-# a file that is gone is named and replaced
+# a missing file is named and replaced
 rm files/00000007.png && cp list.csv cut.csv && sed -i 's/00000008/00000007/' cut.csv
 train --out gone -s 'data.train=["cut.csv#images=."]'
 expect_line gone/events.jsonl 'skipped_sample.*00000007.png'

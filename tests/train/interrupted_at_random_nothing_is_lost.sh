@@ -1,4 +1,4 @@
-# Runs interrupted at random instants - killed, asked to stop, held and let go - and resumed end with
+# Runs interrupted at random instants - killed, asked to stop, paused and continued - and resumed end with
 # the bits, the evaluations, the rows and the numbers of one that was never interrupted.
 #
 # INSTANTS=100 SEED=7: more of them, or others. By hand:
@@ -15,7 +15,7 @@ echo 'checkpoint.every_seconds: 1' >> run.yaml
 # What must be equal: each evaluation with its hits, once; each step with its loss.
 evaluations() { grep '"event":"eval"' "$1" | sed -E 's/"time":"[^"]*",//; s/"(train_)?seconds":[^,]*,//g; s/,"labels":"[^"]*"//' | sort -u; }
 steps() { grep '"event":"step"' "$1" | grep -oE '"step":.*"grad_norm":[^,]*' | sort -u; }
-# Sums over the rows that count (a start takes back what came after its first step): steps seconds.
+# Sums over the rows that count (a start discards what came after its first step): steps seconds.
 sums() {
   awk '
     function number(name) { match($0, "\"" name "\":[^,}]*"); split(substr($0, RSTART, RLENGTH), part, ":"); return part[2] }
@@ -30,7 +30,7 @@ lasted=$(( ($(date +%s%N) - started) / 1000000 ))
 train --out whole4 --set log_every=4 # rows of several steps: the losses of some are not told
 evaluations whole1/events.jsonl > wanted.evaluations
 steps whole1/events.jsonl > wanted.steps
-[ "$(wc -l < wanted.steps)" = 50 ] && [ "$(wc -l < wanted.evaluations)" = 10 ] || fail "the whole run is not whole"
+[ "$(wc -l < wanted.steps)" = 50 ] && [ "$(wc -l < wanted.evaluations)" = 10 ] || fail "the uninterrupted run is incomplete"
 
 after() { sleep "$(printf '%d.%03d' $(($1 / 1000)) $(($1 % 1000)))"; }
 told=""

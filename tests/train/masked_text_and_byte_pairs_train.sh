@@ -20,5 +20,5 @@ train --out whole -s text_mask_mode=none -s text_mask_ratio=0
 [ "$(field step loss one/events.jsonl)" = "$(field step loss whole/events.jsonl)" ] &&
   fail "masking the text changed nothing"
 "$FLIP" eval -m one >/dev/null
-train --out refused -s text_mask_ratio=0.9 2>message && fail "a ratio that leaves one token was taken"
-grep -q 'leaves 1 of 12 tokens; three are the least' message || fail "$(cat message)"
+train --out refused -s text_mask_ratio=0.9 2>message && fail "a ratio that leaves one token was accepted"
+grep -q 'leaves 1 of 12 tokens; at least three are needed' message || fail "$(cat message)"

@@ -14,7 +14,7 @@ for position in learned sincos; do
   expect_status 0 "$FLIP" eval -m $position.small -f held.yaml --json
   cmp -s small.txt out.txt && fail "$position: the size changes nothing"
 done
-# A resumed run is another matter: its size must be the one that it began with.
+# A resumed run must keep the size that it started with.
 expect_status 2 "$FLIP" train --config run.yaml --no-progress --out learned.small --resume \
   --set image.position=learned --set image.size=24 --set mask_ratio=0 --set eval.points=0
 expect_line err.txt 'was made with image.size: 16, this run has 24'

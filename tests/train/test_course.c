@@ -8,7 +8,7 @@
 static const course_rules usual = {
     .total_steps = 20, .batch_size = 32, .points = 4, .checkpoint_seconds = 120, .log_every = 1};
 
-/* A run told by letters: . a step, S saved, E evaluated, ! stopped, F finished. It begins at
+/* A run described by letters: . a step, S saved, E evaluated, ! stopped, F finished. It begins at
  * `place` and is asked to stop from act number `stop_at` on (-1: never). */
 static const char *story(const course_rules *rules, course_place *place, int stop_at) {
   static char letters[256];
@@ -59,7 +59,7 @@ static void wherever_a_run_is_stopped_it_makes_every_evaluation_once(void **stat
   }
 }
 
-static void a_stop_in_the_last_step_is_no_end(void **state) {
+static void a_stop_in_the_last_step_is_not_an_end(void **state) {
   (void)state;
   course_place place = {.step = 20};
   assert_string_equal(story(&usual, &place, 0), "S!");
@@ -118,7 +118,7 @@ int main(void) {
       cmocka_unit_test(a_run_saves_evaluates_and_finishes),
       cmocka_unit_test(a_stopped_run_saves_and_leaves_the_evaluation_to_the_next_process),
       cmocka_unit_test(wherever_a_run_is_stopped_it_makes_every_evaluation_once),
-      cmocka_unit_test(a_stop_in_the_last_step_is_no_end),
+      cmocka_unit_test(a_stop_in_the_last_step_is_not_an_end),
       cmocka_unit_test(a_stop_before_the_first_step_saves_nothing),
       cmocka_unit_test(a_resumed_run_that_is_stopped_at_once_saves_nothing_new),
       cmocka_unit_test(a_finished_run_has_nothing_to_do),

@@ -1,4 +1,5 @@
-/* A run that will not fit is told so before it starts, with settings that would. */
+/* A run that does not fit into memory is rejected before it starts, with settings that would fit.
+ */
 #include "support/test.h"
 
 #include "model/count.h"
@@ -35,7 +36,7 @@ static uint64_t planned(const settings *s) {
   return counts.planned_bytes;
 }
 
-static void enough_memory_is_no_error(void **state) {
+static void enough_memory_is_not_an_error(void **state) {
   (void)state;
   settings s = large_settings();
   uint64_t bytes = planned(&s);
@@ -75,7 +76,7 @@ static void what_would_fit_is_named_and_does_fit(void **state) {
   settings_free(&s);
 }
 
-static void weights_that_are_too_large_are_told_as_such(void **state) {
+static void weights_that_are_too_large_are_reported(void **state) {
   (void)state;
   settings s = large_settings();
   device = (ops_memory){.free = 1 << 20, .total = (uint64_t)80 << 30};
@@ -87,19 +88,20 @@ static void weights_that_are_too_large_are_told_as_such(void **state) {
 }
 
 /* The CPU has the machine's memory, or what a control group leaves of it. */
-static void a_machine_that_is_too_small_is_told_as_such(void **state) {
+static void a_run_that_does_not_fit_is_rejected(void **state) {
   (void)state;
   settings s = large_settings();
   fit_memory host = {.bytes = (uint64_t)23 << 30};
   table.memory = NULL;
   err error = fit_check(&s, BERT_VOCABULARY, &device_ops, planned(&s), host);
   assert_non_null(error);
-  assert_non_null(strstr(err_message(error), "GiB of memory, and 23.0 GiB are available: it would "
-                                             "fit with micro_batch_size: "));
+  assert_non_null(
+      strstr(err_message(error),
+             "GiB of memory, but 23.0 GiB are available: it would fit with micro_batch_size: "));
   err_free(error);
   host.is_group = true;
   assert_fails_with(fit_check(&s, BERT_VOCABULARY, &device_ops, planned(&s), host),
-                    "23.0 GiB are left to this control group");
+                    "23.0 GiB are available to this control group");
   host.bytes = planned(&s);
   assert_ok(fit_check(&s, BERT_VOCABULARY, &device_ops, planned(&s), host));
   table.memory = memory_of;
@@ -108,10 +110,10 @@ static void a_machine_that_is_too_small_is_told_as_such(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(enough_memory_is_no_error),
+      cmocka_unit_test(enough_memory_is_not_an_error),
       cmocka_unit_test(what_would_fit_is_named_and_does_fit),
-      cmocka_unit_test(weights_that_are_too_large_are_told_as_such),
-      cmocka_unit_test(a_machine_that_is_too_small_is_told_as_such),
+      cmocka_unit_test(weights_that_are_too_large_are_reported),
+      cmocka_unit_test(a_run_that_does_not_fit_is_rejected),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -131,8 +131,8 @@ static void hostile_json_is_refused(void **state) {
       "not a JSON object");
 }
 
-/* Metadata that is no map of strings says nothing; it is no reason to refuse the tensors. */
-static void odd_metadata_is_no_metadata(void **state) {
+/* Metadata that is not a map of strings is ignored; the tensors are still read. */
+static void malformed_metadata_is_ignored(void **state) {
   (void)state;
   static const char *const metadata[] = {"7", "[]", "{\"format\":7}", "null"};
   for (size_t i = 0; i < sizeof metadata / sizeof *metadata; i++) {
@@ -164,7 +164,8 @@ static void a_checkpoint_with_an_impossible_place_is_refused(void **state) {
     snprintf(header, sizeof header,
              "{\"__metadata__\":{\"flip.settings\":\"seed: 1\",\"%s\":\"%s\"}}", cases[i].key,
              cases[i].value);
-    snprintf(message, sizeof message, "%s '%s' is no whole number", cases[i].key, cases[i].value);
+    snprintf(message, sizeof message, "%s '%s' is not a whole number", cases[i].key,
+             cases[i].value);
     write_file(header, 0, -1);
     assert_fails_with(checkpoint_read_settings(path, &s, &where), message);
   }
@@ -237,7 +238,7 @@ int main(void) {
       cmocka_unit_test(what_is_written_reads_back),
       cmocka_unit_test(headers_that_lie_are_refused),
       cmocka_unit_test(hostile_json_is_refused),
-      cmocka_unit_test(odd_metadata_is_no_metadata),
+      cmocka_unit_test(malformed_metadata_is_ignored),
       cmocka_unit_test(a_checkpoint_with_an_impossible_place_is_refused),
       cmocka_unit_test(a_name_longer_than_any_tensors_is_refused),
       cmocka_unit_test(header_lengths_beyond_the_file_are_refused),

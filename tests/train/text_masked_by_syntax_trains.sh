@@ -1,5 +1,5 @@
-# text_mask_mode syntax: a lexicon says which words stay; without it a run does not begin, and with
-# another one it does not go on.
+# text_mask_mode syntax: a lexicon decides which words are kept; without it a run does not start, and with
+# another one it does not resume.
 . "$SOURCE/tests/support/training.sh"
 make_data
 cat >> run.yaml <<Y
@@ -20,5 +20,5 @@ train --out blocks -s text_mask_mode=truncate
 [ -n "$(field start lexicon_fingerprint one/events.jsonl)" ] || fail "the start event names no lexicon"
 field start lexicon_fingerprint blocks/events.jsonl | grep -q . && fail "a lexicon is named that no mask used"
 printf 'red: { nn: 1 }\n' >>words.yml
-train --out one -s text_mask_lexicon=words.yml --resume 2>message && fail "the run went on with another lexicon"
-grep -q 'was made with another text_mask_lexicon: fingerprint .*, and words.yml now has' message || fail "$(cat message)"
+train --out one -s text_mask_lexicon=words.yml --resume 2>message && fail "the run resumed with another lexicon"
+grep -q 'was made with another text_mask_lexicon: fingerprint .*, but words.yml now has' message || fail "$(cat message)"

@@ -1,17 +1,17 @@
 # The summary's variant end to end, from transformers' towers: zeroed patches, one direction, features
-# as they are, a fixed temperature, dropout; and a resumed run has its bits all the same.
+# without normalisation, a fixed temperature, dropout; a resumed run is still bit-identical.
 . "$SOURCE/tests/support/training.sh"
 make_data
 models=$SOURCE/tests/parity/fixtures/models
 
 # The fixtures' BERT knows 40 tokens; a vocabulary of as many makes words of letters.
 { printf '[PAD]\n[UNK]\n[CLS]\n[SEP]\n'; printf '%s\n' {a..z}; printf '##%s\n' a e i o u n r s t l; } > letters.txt
-[ "$(wc -l < letters.txt)" = 40 ] || fail "40 entries were wanted"
+[ "$(wc -l < letters.txt)" = 40 ] || fail "expected 40 entries"
 expect_status 0 "$FLIP" convert -i "$models/vit" -i "$models/bert" -o towers.safetensors -f flip \
   --set embed_dim=16 --set text.length=12 --set text.vocabulary=letters.txt --set temperature=1
 expect_line out.txt 'towers.safetensors: flip, [0-9]* parameters, from ViTModel'
 
-# The preset, but for sizes, data and the rate's schedule.
+# The preset, except for sizes, data and the learning-rate schedule.
 cat > summary.yaml <<'Y'
 base: presets/summary.yaml
 image: {size: 24, patch: 8, width: 24, layers: 2, heads: 2, mlp_ratio: 3}
@@ -45,10 +45,10 @@ go --out stopped --set checkpoint.every_samples=32 --set checkpoint.keep=100 --r
 tensors() { tail -c 100000 "$(newest "$1")" | sha256sum; } # settings in the header differ
 [ "$(tensors whole)" = "$(tensors stopped)" ] || fail "a resumed run has other bits"
 
-# What does not fit together is told.
+# Incompatible combinations are reported.
 expect_status 2 "$FLIP" train --config summary.yaml --no-progress --out x --set mask_mode=random
 expect_line err.txt 'mask_replacement: only mask_mode: zero'
 expect_status 2 "$FLIP" convert -i "$models/vit" -i "$models/hf_quick_gelu" -o x -f flip
-expect_line err.txt 'do not make one model'
+expect_line err.txt 'do not form one model'
 expect_status 1 "$FLIP" convert -i whole -o x -f open_clip
 expect_line err.txt "text.post_norm: open_clip's CLIP"

@@ -1,5 +1,5 @@
-# A run that goes on must have the data, the vocabulary and the first weights that it began with; a
-# new run does not go into the folder of another; one that does not fit does not begin.
+# A resumed run must have the data, the vocabulary and the first weights that it began with; a
+# new run does not use another run's folder; one that does not fit into memory does not start.
 . "$SOURCE/tests/support/training.sh"
 make_data
 cp data/train-00000.tar own.tar
@@ -19,18 +19,18 @@ size=$(stat -c %s own.tar)
 printf '\377' | dd of=own.tar bs=1 seek=$((size / 2)) conv=notrunc 2>/dev/null
 cmp -s own.tar data/train-00000.tar && fail "the shard did not change"
 [ "$(stat -c %s own.tar)" = "$size" ] || fail "the size changed"
-refused 'step-000000010.safetensors was trained on other data: 160 samples .fingerprint [0-9a-f]{12}….*own.tar.*Put the earlier data back' --out run --resume
+refused 'step-000000010.safetensors was trained on other data: 160 samples .fingerprint [0-9a-f]{12}….*own.tar.*Restore the earlier data' --out run --resume
 cp data/train-00000.tar own.tar
 train --out run --resume
 cmp "$(newest run)" <(train --out again >/dev/null; cat "$(newest again)") || fail "other bits after the data was put back"
 
-# Fewer samples, by epochs: said as what it is.
+# Fewer samples, by epochs: the message says so.
 half epochs --set samples=0 --set epochs=4
 tar xf own.tar && tar cf own.tar --sort=name 000000[0-3]*
 refused 'trained on other data: 160 samples .*now gives 40 .*With epochs: 4' --out epochs --resume --set samples=0 --set epochs=4
 rm epochs/checkpoints/*.state.json # nothing to compare with: its length tells
 refused 'step-000000010.safetensors is at step 10, and this run ends at step 5 .epochs: 4 of 40 samples' --out epochs --resume --set samples=0 --set epochs=4
-grep -qi memory err.txt && fail "told as a lack of memory"
+grep -qi memory err.txt && fail "reported as out of memory"
 cp data/train-00000.tar own.tar
 
 # Another vocabulary of as many entries; other first weights.
@@ -49,8 +49,8 @@ train --out tuned --resume --set init_from=first.safetensors
 # An evaluation set may differ, and is recorded.
 sed -i 's/"a {}"/"the {}"/' held.yaml
 train --out words --resume 2>warned.txt
-expect_line warned.txt 'evaluation set scenes is another than before'
-expect_line words/events.jsonl '"event":"warning".*"kind":"resumed","message":"evaluation set scenes is another than before'
+expect_line warned.txt 'evaluation set scenes has changed'
+expect_line words/events.jsonl '"event":"warning".*"kind":"resumed","message":"evaluation set scenes has changed'
 
 # A used folder is refused, and left as it was.
 before=$(cat again/events.jsonl again/config.yaml again/checkpoints/* | sha256sum)
@@ -58,6 +58,6 @@ refused 'again already holds a run at step 20 .640 samples. of other settings .s
 refused 'again already holds a run at step 20 .640 samples.: --resume continues it' --out again
 [ "$(cat again/events.jsonl again/config.yaml again/checkpoints/* | sha256sum)" = "$before" ] || fail "the folder was touched"
 
-# More memory than there is.
+# More memory than available.
 expect_status 1 "$FLIP" train --config run.yaml --no-progress --out large --set batch_size=3000000 --set samples=3000000 --set warmup_samples=0
-expect_line err.txt 'planned to need [0-9.]+ .iB of memory, and [0-9.]+ .iB are (available|left to this control group): it would fit with micro_batch_size'
+expect_line err.txt 'the run needs an estimated [0-9.]+ .iB of memory, but [0-9.]+ .iB are (available|available to this control group): it would fit with micro_batch_size'

@@ -309,6 +309,10 @@
       ['file', 'File', 'Experiment file', () => [make('details', null, make('summary', null, data.file.path),
         make('div', {class: 'inside'}, make('pre', null, data.file.text)))]],
     ],
+    paper: [
+      ['claims', 'Claims', 'Claims', () => table_of(data.claims)],
+      ['tables', 'Tables', 'Tables and their runs', () => table_of(data.tables)],
+    ],
     index: [
       ['all', 'Experiments', 'Experiments', () => table_of(data.experiments)],
       ['runs', 'Cells', 'Cells', () => table_of(data.cells)],

@@ -45,16 +45,16 @@ expect_line err.txt 'not finite; the last good checkpoint is kept'
 expect_line nan/events.jsonl '"event":"end".*"status":"failed","kind":"nan"'
 [ -f "$(newest nan)" ] || fail "no checkpoint was kept"
 
-# A full disk: a clear message, and what was there stays readable.
+# A full disk: a clear message, and existing files stay readable.
 expect_status 1 "$FLIP" train --config run.yaml --no-progress --out full --events /dev/full
 expect_line err.txt '/dev/full: cannot write: No space left on device'
-# What is printed is a result too: with nowhere to go it is an error.
+# Output is a result too: failing to write it is an error.
 code=0; "$FLIP" plan --config run.yaml >/dev/full 2>err.txt || code=$?
 [ $code = 1 ] || fail "a plan that cannot be printed ended with $code"
 expect_line err.txt 'standard output: cannot write: No space left on device'
 (ulimit -f 64; expect_status 1 "$FLIP" train --config run.yaml --no-progress --out good2)
 expect_line err.txt 'cannot write: File too large'
-[ -z "$(ls good2/checkpoints)" ] || fail "half a checkpoint was left"
+[ -z "$(ls good2/checkpoints)" ] || fail "a partial checkpoint was left"
 : > file
 expect_status 1 "$FLIP" train --config run.yaml --no-progress --out file/run
 expect_line err.txt 'file/run'

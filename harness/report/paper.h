@@ -1,0 +1,41 @@
+/* The reproduction's report: the claims of every experiment file of the paper, judged in one
+ * profile, as one table. It can be kept as JSON and read back, so that a document made from it can
+ * be checked against what the record said. */
+#ifndef FLIPBENCH_REPORT_PAPER_H
+#define FLIPBENCH_REPORT_PAPER_H
+
+#include "report/claims.h"
+
+/* Texts are owned and never NULL; "": none. */
+typedef struct {
+  char *table, *from, *claim;
+  char *measured, *basis, *published, *verdict, *note;
+} paper_line;
+
+typedef struct {
+  char *name, *title;
+  char *provenance; /* "commit 0123456 · CPU · …" of the runs; "": none has finished */
+  size_t cells, finished;
+} paper_table;
+
+typedef struct {
+  char *profile;
+  paper_line *lines;
+  size_t line_count;
+  paper_table *tables;
+  size_t table_count;
+} paper_report;
+
+/* Of each *.yaml in `folder`, in the order of their names. Free with paper_free. */
+err paper_collect(store *s, const char *folder, const char *profile,
+                  paper_report **report) ERR_MUST_CHECK;
+/* What paper_write_json wrote. */
+err paper_read_json(const char *path, paper_report **report) ERR_MUST_CHECK;
+void paper_free(paper_report *report);
+
+void paper_write_json(const paper_report *p, strbuf *out);
+void paper_write_text(const paper_report *p, strbuf *out);
+void paper_write_markdown(const paper_report *p, strbuf *out);
+void paper_write_html(const paper_report *p, strbuf *out);
+
+#endif

@@ -1,0 +1,55 @@
+. "$SOURCE/tests/support/sweep.sh"
+# The reproduction's report: every claim of the paper's files, as far as they have been run.
+mkdir none && cd none
+expect_status 0 bench report --paper
+expect_line out.txt '^Table 1a: mask ratio \(table1a\)$'
+claims=$(cat "$SOURCE"/experiments/paper/*.yaml | grep -c '^  - claim:')
+expect_line out.txt "^$claims claims, profile mini: 0 hold, 0 do not hold, 0 cannot tell, [0-9]+ not run, [0-9]+ not judged; 0 of [0-9]+ cells have finished runs$"
+expect_line out.txt 'measured –; published \+1.00$'
+[ ! -e results ] || fail "a report made a database"
+# a database that was asked for by name has to be there
+expect_status 2 bench report --paper --db nowhere.db
+expect_status 2 bench report --paper --profile huge
+expect_status 2 bench report --paper --format csv
+cd ..
+
+# A small record, of other files in the place of the shipped ones.
+mkdir -p experiments/paper
+sed 's/^name: small/name: first/; s/^title:.*/title: "First table"/' experiments/small.yaml > experiments/paper/first.yaml
+cat >> experiments/paper/first.yaml <<'E'
+profiles: {mini: {}, gpu: {settings: {batch_size: 128}}}
+claims:
+  - {claim: "faster | cheaper", from: Table 9, compare: ratio, metric: samples_per_second, of: {mask_ratio: 0.75}, against: {mask_ratio: 0}, expect: greater, published: 2.5}
+  - {claim: slower, compare: ratio, metric: samples_per_second, of: {mask_ratio: 0.75}, against: {mask_ratio: 0}, expect: smaller}
+E
+cat > experiments/paper/second.yaml <<'E'
+name: second
+title: "Second table"
+settings: {samples: 8k, batch_size: 64, text.vocabulary: vocab.txt, data.train: y.tar, eval.points: 4}
+matrix: {mask_ratio: [0, 0.9]}
+profiles: {mini: {}, gpu: {}}
+report: {rows: mask_ratio, columns: [retrieval_i2t_r1]}
+claims:
+  - {claim: better, metric: retrieval_i2t_r1, of: {mask_ratio: 0.9}, against: {mask_ratio: 0}, expect: greater}
+E
+expect_status 0 bench run experiments/paper/first.yaml --no-progress
+expect_status 0 bench report --paper --format markdown
+cp out.txt findings.md
+expect_line findings.md '^3 claims, profile mini: 1 hold, 1 do not hold, 0 cannot tell, 1 not run, 0 not judged; 5 of 7 cells have finished runs\.$'
+expect_line findings.md '^\| Table 9 \| faster \\\| cheaper \| [0-9.]+ \(95 % interval .*\| 2.50 \| holds \|$'
+expect_line findings.md '^\| second \| better \| – \| – \| not run: mask\\_ratio=0; mask\\_ratio=0.9 \|$'
+expect_line findings.md '^\| First table \| 5 of 5 \| commit [0-9a-f]+.* · .*20[0-9][0-9]-[0-9][0-9]-[0-9][0-9].* \|$'
+expect_status 0 bench report --paper --profile gpu
+expect_line out.txt '^3 claims, profile gpu: 0 hold, 0 do not hold, 0 cannot tell, 3 not run'
+
+# Kept as JSON, it gives the same documents without the record.
+bench report --paper --format json > paper.json
+rm -r results
+expect_status 0 bench report --paper --from paper.json --format markdown
+diff out.txt findings.md || fail "the JSON does not give the same Markdown"
+expect_status 0 bench report --paper --from paper.json --format html
+expect_line out.txt '^results/paper.html$'
+grep -q 'does not hold' results/paper.html || fail "no verdict on the page"
+sed -i 's/"verdict"/"vordict"/' paper.json
+expect_status 2 bench report --paper --from paper.json
+expect_line err.txt "paper.json: 'verdict' is missing"
