@@ -63,7 +63,7 @@ expect_status 0 "$FLIP" inputs -c presets/below.yaml
 for line in '^train +data/train-\*\.tar$' '160 samples, 1 file, [0-9.]+ KiB, fingerprint [0-9a-f]{32}$' '^classes +data/classes.txt$' \
   '^templates +data/templates.txt$' '^vocabulary +data/vocab.txt$' '^evaluation +data/heldout'; do expect_line out.txt "$line"; done
 expect_status 1 "$FLIP" inputs -c presets/below.yaml -s 'data.train=[list:no/list.csv#images=pictures]'
-expect_line out.txt 'not here: .*no/list.csv'
+expect_line out.txt 'missing: .*no/list.csv'
 "$FLIP" inputs -c presets/below.yaml -s 'data.train=list:no/list.csv#images=pictures' --json > out.txt
 expect_line out.txt '"paths":\["no/list.csv","pictures"\]'
 pack experiments/beside.yaml beside
