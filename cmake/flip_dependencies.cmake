@@ -1,4 +1,4 @@
-# Every library that the house uses, as an imported target. Debian names: packages.txt.
+# Every external library, as an imported target. Debian names: packages.txt.
 find_package(PkgConfig REQUIRED)
 find_package(Threads REQUIRED)
 find_package(OpenMP REQUIRED COMPONENTS C)

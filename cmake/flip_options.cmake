@@ -1,4 +1,4 @@
-# Flags for our own code, and flip_library(), by which each room of the house is declared.
+# Flags for our own code, and flip_library(), which declares each library.
 # Warnings are errors in a checkout; a source archive may meet a compiler that knows more of them.
 set(flip_werror -Werror)
 if(EXISTS ${CMAKE_SOURCE_DIR}/cmake/archive.txt)

@@ -1,4 +1,4 @@
-# The commit is read at build time, not at configure time, so that the binary never lies about it.
+# The commit is read at build time, not at configure time, so that it is always current.
 string(TOUPPER "${CMAKE_BUILD_TYPE}" build_type)
 string(STRIP "${CMAKE_C_FLAGS} ${CMAKE_C_FLAGS_${build_type}}" flip_flags_text)
 add_custom_target(flip_version_header

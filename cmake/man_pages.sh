@@ -12,7 +12,7 @@ page() { # page PROGRAM NAME [COMMAND…]: this command's page, and those below 
   grep -q '^\.SH COMMANDS' "$folder/$name.1" || return 0
   "$program" --complete "$@" '' | cut -f1 | while read -r command; do
     case $command in completion | man) [ $# = 0 ] || continue ;; esac
-    # a subshell, since a function's variables are everybody's
+    # a subshell, because shell functions share variables
     (page "$program" "$name-$command" "$@" "$command")
   done
 }

@@ -2,7 +2,7 @@
 
 say() { printf '\n\033[1m%s\033[0m\n' "$*" | if [ -t 1 ] && [ -z "${NO_COLOR:-}" ]; then cat; else sed 's/\x1b\[[0-9;]*m//g'; fi; }
 
-# missing_packages [test]: what is missing of the packages with that word behind them, or with none.
+# missing_packages [test]: prints the missing packages marked with that word, or unmarked ones.
 missing_packages() {
   sed 's/#.*//' packages.txt | while read -r name use; do
     [ -n "$name" ] && [ "$use" = "${1:-}" ] || continue
@@ -15,8 +15,8 @@ apt_install() {
   DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $@ >/dev/null
 }
 
-# install_packages [test]: with `test` also what only the tests need. A story whose program is not
-# to be had says so and is skipped, so those packages may fail.
+# install_packages [test]: with `test` also the packages needed only by tests. A test whose program is
+# missing reports that and is skipped, so these packages may fail to install.
 install_packages() {
   [ "${NO_APT:-}" = 1 ] && return 0
   if ! command -v dpkg-query >/dev/null; then

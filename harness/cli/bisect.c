@@ -13,23 +13,24 @@
 #include "store/samples.h"
 
 static const char details[] =
-    "Every commit that is tried is checked out and built in RESULTS/builds, and measured in turn\n"
-    "with GOOD (see 'flipbench compare'), with the words after '--', by default 'bench step\n"
-    "--json'. A commit belongs to BAD when its whole interval lies on BAD's side of the middle\n"
-    "between both, to GOOD when it lies on the other; where it lies across, the rounds are "
-    "doubled,\n"
-    "twice at most. Commits that do not build, or cannot be told, are passed over. It does not\n"
-    "matter whether BAD is slower or faster.\n"
+    "Binary search over the commits between GOOD and BAD. Each tested commit is checked out and\n"
+    "built in RESULTS/builds and measured in alternation with GOOD (see 'flipbench compare'), "
+    "using\n"
+    "the arguments after '--', by default 'bench step --json'. A commit counts as BAD when its "
+    "whole\n"
+    "interval lies on BAD's side of the midpoint between the two, and as GOOD when it lies on the\n"
+    "other side; if the interval contains the midpoint, the rounds are doubled, at most twice.\n"
+    "Commits that do not build, or that stay undecided, are skipped. BAD may be slower or faster.\n"
     "\n"
     "examples:\n"
     "  flipbench bisect v0.1 HEAD\n"
     "  flipbench bisect HEAD~20 HEAD --rounds 6 -- bench step -s mask_ratio=0.5 --json\n"
     "  flipbench bisect main~50 main --metric mfu --build 'make -j flip' --program flip\n"
     "\n"
-    "exit status: 0 found; 3 cannot tell, or not to one commit; 2 wrong usage";
+    "exit status: 0 found; 3 undecided, or more than one commit left; 2 usage error";
 enum { EXIT_UNSURE = 3, MOST_DOUBLINGS = 2 };
 
-/* What was found of a commit against GOOD. */
+/* How a commit compares with GOOD. */
 typedef struct {
   bool is_tried, is_built;
   bisect_verdict verdict;
@@ -39,7 +40,7 @@ typedef struct {
 typedef struct {
   bisect_builds builds;
   timing_options how;
-  const char *series; /* the row that is looked at; NULL: the one that differs most */
+  const char *series; /* the series compared; NULL: the one that differs most */
   char *series_found; /* owned */
   bool keeps_builds;
   bisect_commit *commits;
@@ -56,17 +57,17 @@ static err no_series(const search *s, const timing_result *result, size_t named)
     strbuf_format(&names, "%s%s", i ? ", " : "", result->series[i].name);
   err error = named || !s->series
                   ? err_new(ERR_INPUT,
-                            "%s of %s: fewer than %d rounds gave two positive numbers: nothing to "
+                            "%s of %s: fewer than %d rounds gave two positive numbers; nothing to "
                             "compare",
                             s->how.metric, s->series ? s->series : strbuf_string(&names),
                             RATIO_LEAST_ROUNDS)
-                  : err_new(ERR_INPUT, "--series: there is no '%s'; there are: %s", s->series,
+                  : err_new(ERR_INPUT, "--series: no series '%s'; available: %s", s->series,
                             strbuf_string(&names));
   strbuf_free(&names);
   return error;
 }
 
-/* The series to look at: the one named, or of all that differ the one that differs most. */
+/* The series to compare: the one named, else the one that differs most. */
 static err pick_series(const search *s, const timing_result *result, size_t rounds,
                        stats_ratio_result *picked, const char **name) {
   double most = -1;
@@ -129,8 +130,8 @@ static err judge(void *context, size_t at, bisect_verdict *verdict) {
   f->verdict = BISECT_SKIPPED;
   err error = bisect_build(&s->builds, s->commits[at].id, &program);
   if (error &&
-      err_kind_of(error) == ERR_INPUT) { /* a commit that cannot be built is none to judge */
-    log_warning("%.10s is passed over: %s", s->commits[at].id, err_message(error));
+      err_kind_of(error) == ERR_INPUT) { /* a commit that does not build cannot be judged */
+    log_warning("%.10s is skipped: %s", s->commits[at].id, err_message(error));
     err_free(error);
     return NULL;
   }
@@ -145,8 +146,8 @@ static err judge(void *context, size_t at, bisect_verdict *verdict) {
     else if (!error && (is_more ? f->ratio.high < s->limit : f->ratio.low > s->limit))
       *verdict = BISECT_GOOD;
   }
-  if (error && err_kind_of(error) == ERR_INPUT) { /* it crashes, or prints nothing of use */
-    log_warning("%.10s is passed over: %s", s->commits[at].id, err_message(error));
+  if (error && err_kind_of(error) == ERR_INPUT) { /* it crashes, or prints nothing usable */
+    log_warning("%.10s is skipped: %s", s->commits[at].id, err_message(error));
     err_free(error);
     free(program);
     f->is_built = false;
@@ -155,15 +156,12 @@ static err judge(void *context, size_t at, bisect_verdict *verdict) {
   }
   f->verdict = *verdict;
   if (!error)
-    tell(s, at,
-         *verdict == BISECT_BAD    ? "as BAD"
-         : *verdict == BISECT_GOOD ? "as GOOD"
-                                   : "cannot be told");
+    tell(s, at, *verdict == BISECT_BAD ? "BAD" : *verdict == BISECT_GOOD ? "GOOD" : "undecided");
   free(program);
   return error;
 }
 
-/* Both ends, and that there is something to look for. *is_different false: there is not. */
+/* Measures both ends. *is_different is false when no difference was found. */
 static err measure_ends(search *s, bool *is_different) {
   size_t last = s->count - 1;
   finding *f = &s->findings[last];
@@ -221,8 +219,8 @@ static void write_text(const search *s, size_t good, size_t bad, bool is_differe
   if (!is_different) {
     strbuf_format(
         out,
-        "no difference found between GOOD and BAD: %s of %s × %.3f [%.3f, %.3f]; ±%.1f %% would "
-        "be found\n",
+        "no difference found between GOOD and BAD: %s of %s × %.3f [%.3f, %.3f]; ±%.1f %% is "
+        "detectable\n",
         s->how.metric, s->series, whole->ratio, whole->low, whole->high, 100 * whole->detectable);
   } else if (bad == good + 1) {
     const finding *f = &s->findings[bad];
@@ -230,7 +228,7 @@ static void write_text(const search *s, size_t good, size_t bad, bool is_differe
                   s->commits[bad].id, s->commits[bad].subject, s->how.metric, s->series,
                   f->ratio.ratio, f->ratio.low, f->ratio.high);
   } else {
-    strbuf_append(out, "one of these, which could not be told apart:\n");
+    strbuf_append(out, "one of these commits (the measurements do not distinguish them):\n");
     for (size_t i = good + 1; i <= bad; i++)
       strbuf_format(out, "  %.10s %s\n", s->commits[i].id, s->commits[i].subject);
   }
@@ -270,19 +268,19 @@ int cli_bisect(int argc, char **argv) {
   int64_t rounds = 6;
   bool is_json = false, is_help_wanted = false, is_found = true;
   option options[] = {
-      {"rounds", 'n', OPTION_INTEGER, &rounds, "N", "rounds, both programs in each [6]", false},
-      {"metric", 'm', OPTION_STRING, &s.how.metric, "NAME", "the number [samples_per_second]",
-       false},
+      {"rounds", 'n', OPTION_INTEGER, &rounds, "N", "rounds; each runs both programs [6]", false},
+      {"metric", 'm', OPTION_STRING, &s.how.metric, "NAME",
+       "the number compared [samples_per_second]", false},
       {"series", 0, OPTION_STRING, &s.series, "NAME",
-       "the row, as compare names it [the one that differs most]", false},
+       "the series, as named by compare [the one that differs most]", false},
       CLI_BUILD_OPTIONS(s.builds),
       {"keep", 0, OPTION_FLAG, &s.keeps_builds, NULL, "leave the checkouts in RESULTS/builds",
        false},
       {"json", 0, OPTION_FLAG, &is_json, NULL, "print JSON for scripts", false},
       CLI_PLACE_OPTIONS(place),
       {0}};
-  command c = {"flipbench bisect", "which commit made it slower", "GOOD BAD [OPTIONS] [-- WORDS…]",
-               options, details};
+  command c = {"flipbench bisect", "find the commit that changed a measurement",
+               "GOOD BAD [OPTIONS] [-- ARGS…]", options, details};
   option_list rest = {0}, words;
   int own = cli_split_words(argc, argv, &words);
   char *folder = NULL;
@@ -290,7 +288,7 @@ int cli_bisect(int argc, char **argv) {
   err error = NULL;
   TRY(options_parse(&c, own, argv, &rest, &is_help_wanted));
   if (is_help_wanted) goto cleanup;
-  if (rest.count != 2) FAIL(ERR_INPUT, "two commits are wanted, GOOD and BAD (see --help)");
+  if (rest.count != 2) FAIL(ERR_INPUT, "expected two commits, GOOD and BAD (see --help)");
   if (rounds < RATIO_LEAST_ROUNDS || rounds > 1000)
     FAIL(ERR_INPUT, "--rounds: %lld is not between %d and 1000", (long long)rounds,
          RATIO_LEAST_ROUNDS);

@@ -14,13 +14,14 @@
 #include "store/experiments.h"
 
 static const char details[] =
-    "The experiment file with its bases, vocabularies, evaluation sets and what those name; the\n"
-    "record of every run (settings, events, log, command lines, code difference); and the table,\n"
-    "with a digest of every file. The training data is not in it; its files, sizes and "
-    "fingerprints\n"
-    "are, and 'flipbench reproduce' says whether what it finds is the same.\n"
+    "Packs the experiment file with its bases, vocabularies, evaluation sets and the files they "
+    "name;\n"
+    "the record of every run (settings, events, log, command lines, uncommitted changes); the "
+    "table;\n"
+    "and a digest of every file. The training data is not included; its file names, sizes and\n"
+    "fingerprints are, and 'flipbench reproduce' checks the local data against them.\n"
     "\n"
-    "Paths are taken relative to the current folder, or to the one that holds --results when the\n"
+    "Paths are relative to the current folder, or to the folder that holds --results when the\n"
     "experiment was started there. Runs made with --set need the same --set here.\n"
     "\n"
     "examples:\n"
@@ -37,10 +38,10 @@ typedef struct {
 
 /* ---- where the experiment was started ---- */
 
-/* An existing path made absolute, so that it stays when the folder changes. */
+/* Makes an existing path absolute, so that it stays valid when the folder changes. */
 static err make_absolute(char **path) {
   char real[PATH_MAX];
-  if (!realpath(*path, real)) return NULL; /* what follows says that it is not there */
+  if (!realpath(*path, real)) return NULL; /* a later check reports that it is missing */
   char *copy = mem_copy_string(real);
   if (!copy) return mem_error(0, "a path");
   free(*path);
@@ -66,7 +67,8 @@ static err go_home(store *s, const char *name, const char *results, bool *has_mo
   if (*has_moved) {
     there.data[folder_length] = '\0';
     log_info("paths are taken relative to %s, where the experiment was started", there.data);
-    if (chdir(there.data) != 0) error = err_new(ERR_IO, "%s: cannot be entered", there.data);
+    if (chdir(there.data) != 0)
+      error = err_new(ERR_IO, "%s: cannot change to this folder", there.data);
   }
   strbuf_free(&there);
   return error;
@@ -96,7 +98,7 @@ cleanup:
 
 /* ---- the table ---- */
 
-/* Of the run folders that are packed, by the same way that 'reproduce' goes. */
+/* The table of the packed run folders, made the same way as in 'reproduce'. */
 static err table_of_folders(const spec_experiment *e, store *s, const char *results, strbuf *json) {
   const char *temporary = getenv("TMPDIR");
   char folder[PATH_MAX];
@@ -107,7 +109,7 @@ static err table_of_folders(const spec_experiment *e, store *s, const char *resu
   err error = NULL;
   snprintf(folder, sizeof folder, "%s/flipbench-XXXXXX",
            temporary && *temporary ? temporary : "/tmp");
-  if (!mkdtemp(folder)) FAIL(ERR_IO, "%s: no temporary folder can be made", folder);
+  if (!mkdtemp(folder)) FAIL(ERR_IO, "%s: cannot create a temporary folder", folder);
   inside = fs_join(folder, "results");
   db = fs_join(folder, "flipbench.db");
   if (!inside || !db) FAIL(ERR_MEMORY, "out of memory: a path");
@@ -135,15 +137,15 @@ static err make_table(const spec_experiment *e, store *s, const char *results, s
     for (size_t k = 0; k < table->rows[r].cells; k++) begun += table->rows[r].runs[k] != 0;
   if (!begun)
     FAIL(ERR_INPUT,
-         "%s: none of its cells was run in %s, so there is nothing to pack; runs that were made "
-         "with --set, --set-cell or --profile need the same words here",
+         "%s: none of its cells was run in %s, so there is nothing to pack; runs made "
+         "with --set, --set-cell or --profile need the same options here",
          e->name, store_path(s));
   report_write_json(table, &stored);
   TRY(table_of_folders(e, s, results, json));
   TRY(table_changes(strbuf_string(&stored), strbuf_string(json), &told, &count));
   if (count)
-    log_warning("the database does not say what the run folders say; the bundle holds the folders' "
-                "table ('flipbench db rebuild' makes the database anew):\n%s",
+    log_warning("the database differs from the run folders; the bundle holds the folders' "
+                "table ('flipbench db rebuild' rebuilds the database):\n%s",
                 strbuf_string(&told));
 cleanup:
   report_free(table);
@@ -183,11 +185,11 @@ static err bundle(const spec_experiment *e, store *s, const bundle_words *words)
   return error;
 }
 
-/* Everything that is named relative to where the command was started, before it goes elsewhere. */
+/* Resolves paths relative to where the command was started, before it changes the folder. */
 static err fix_places(bundle_words *words, char **results, strbuf *out) {
   err error = cli_find_place(&words->place);
   if (!error && !getcwd(words->from, sizeof words->from))
-    error = err_new(ERR_IO, "the current folder is gone");
+    error = err_new(ERR_IO, "the current folder no longer exists");
   if (!error && !(*results = mem_copy_string(words->place.results))) error = mem_error(0, "a path");
   if (!error) error = make_absolute(results);
   if (!error) error = make_absolute(&words->place.path);
@@ -210,14 +212,13 @@ int cli_bundle(int argc, char **argv) {
   option options[] = {
       {"out", 'o', OPTION_STRING, &words.out, "FILE", "[RESULTS/NAME/NAME.flipbench.tar.gz]",
        false},
-      {"checkpoints", 0, OPTION_FLAG, &words.with_checkpoints, NULL, "pack the weights too", false},
-      {"profile", 'p', OPTION_STRING, &words.profile, "NAME", "the file's profile of that name",
-       false},
+      {"checkpoints", 0, OPTION_FLAG, &words.with_checkpoints, NULL, "include the weights", false},
+      {"profile", 'p', OPTION_STRING, &words.profile, "NAME", "a profile of the file", false},
       CLI_CELL_OPTIONS(words.set, words.set_cell),
       CLI_PLACE_OPTIONS(words.place),
       {0}};
-  command c = {"flipbench bundle", "an experiment as one archive", "EXPERIMENT.yaml|NAME [OPTIONS]",
-               options, details};
+  command c = {"flipbench bundle", "pack an experiment into one archive",
+               "EXPERIMENT.yaml|NAME [OPTIONS]", options, details};
   option_list rest = {0};
   store *s = NULL;
   spec_experiment *e = NULL;

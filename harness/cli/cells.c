@@ -1,4 +1,4 @@
-/* The cells of an experiment and what they have come to. */
+/* The cells of an experiment and their state. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,14 +43,14 @@ cleanup:
   return error;
 }
 
-/* A record that says "running" is what the last process said before it could say more. */
+/* "running" in the database is only the last recorded state: the process may be gone. */
 static err look_at_running(store *s, const char *results, const char *cell_id, cli_cell *c) {
   store_run run;
   bool is_alive, is_elsewhere;
   err error = run_look(s, results, c->directory, &is_alive, &is_elsewhere);
   if (error || is_alive)
     return error || !is_elsewhere ? error
-                                  : set_text(&c->message, "on another machine, as its record says");
+                                  : set_text(&c->message, "recorded as running on another machine");
   error = store_find_run(s, cell_id, &run);
   if (!error) error = fill_texts(c, &run);
   store_free_run(&run);
@@ -58,7 +58,7 @@ static err look_at_running(store *s, const char *results, const char *cell_id, c
   error = set_text(&c->status, "interrupted");
   return error ? error
                : set_text(&c->message,
-                          "its process is gone; 'flipbench run' goes on from its checkpoint");
+                          "its process is gone; 'flipbench run' resumes from its checkpoint");
 }
 
 static err fill_progress(store *s, cli_cell *c) {
@@ -150,7 +150,7 @@ err cli_list_cells(store *s, const char *results, const char *name, cli_cells *c
   err error = store_has_experiment(s, name, &is_known);
   if (error) return error;
   if (!is_known)
-    return err_new(ERR_INPUT, "no experiment '%s' is known ('flipbench status' lists them)", name);
+    return err_new(ERR_INPUT, "unknown experiment '%s' ('flipbench status' lists them)", name);
   err unread = cli_load_experiment(s, name, &(spec_options){0}, &e);
   if (!unread) {
     error = list_of_file(s, results, e, cells);

@@ -8,13 +8,13 @@
 #include "experiment/format.h"
 
 static const char details[] =
-    "Reads the file and all its bases, expands the matrix and checks every cell, and runs "
-    "nothing.\n"
-    "All problems are told at once, each with line, column and the nearest valid name.\n"
+    "Reads the file and all its bases, expands the matrix and checks every cell; runs nothing.\n"
+    "All errors are reported at once, each with line, column and the nearest valid name.\n"
     "Without --profile, every profile of the file is checked as well.\n"
     "\n"
-    "--schema prints the JSON Schema of the format, which experiments/experiment.schema.json is;\n"
-    "an editor with a YAML language server completes and checks experiment files with it.\n"
+    "--schema prints the JSON Schema of the format (experiments/experiment.schema.json); an "
+    "editor\n"
+    "with a YAML language server uses it to complete and check experiment files.\n"
     "\n"
     "examples:\n"
     "  flipbench check experiments/paper/table1a.yaml --profile paper\n"
@@ -26,8 +26,8 @@ static void list_cells(const spec_experiment *e, bool is_verbose, strbuf *out) {
     tuned += e->cells[i].tuning != NULL;
     if (is_verbose) strbuf_format(out, "%.8s  %s\n", e->cells[i].id, e->cells[i].label);
   }
-  strbuf_format(out, "%s: fine: %zu cell%s", e->path, e->cell_count, e->cell_count == 1 ? "" : "s");
-  if (tuned) strbuf_format(out, ", %zu of them tuned from another", tuned);
+  strbuf_format(out, "%s: ok: %zu cell%s", e->path, e->cell_count, e->cell_count == 1 ? "" : "s");
+  if (tuned) strbuf_format(out, ", %zu of them tuned from another cell", tuned);
   strbuf_append_char(out, '\n');
 }
 
@@ -56,7 +56,7 @@ static err print_schema(strbuf *out) {
   return out->is_broken ? mem_error(0, "the schema") : NULL;
 }
 
-/* The file as it stands, or with the profile that is asked for; then every other profile. */
+/* Checks the file as it is, or with the requested profile; then every other profile. */
 static err check_all(const char *given, const spec_options *options, bool is_verbose, strbuf *out) {
   spec_experiment *e = NULL;
   err error = cli_load_experiment(NULL, given, options, &e);
@@ -80,7 +80,7 @@ int cli_check(int argc, char **argv) {
   bool is_verbose = false, wants_schema = false, is_help_wanted;
   option_list set = {0}, set_cell = {0};
   option options[] = {
-      {"profile", 'p', OPTION_STRING, &profile, "NAME", "the file's profile of that name", false},
+      {"profile", 'p', OPTION_STRING, &profile, "NAME", "a profile of the file", false},
       {"cells", 'c', OPTION_FLAG, &is_verbose, NULL, "list the cells", false},
       CLI_CELL_OPTIONS(set, set_cell),
       {"schema", 0, OPTION_FLAG, &wants_schema, NULL, "print the JSON Schema of the format", false},

@@ -40,10 +40,7 @@ typedef struct {
   char *path; /* of the database; owned */
 } cli_place;
 #define CLI_PLACE_OPTIONS(place)                                                                   \
-  {                                                                                                \
-      "results", 0, OPTION_STRING, &(place).results, "DIR", "folder of all results [results]",     \
-      false},                                                                                      \
-  {                                                                                                \
+  {"results", 0, OPTION_STRING, &(place).results, "DIR", "results folder [results]", false}, {     \
     "db", 0, OPTION_STRING, &(place).db, "FILE",                                                   \
         "database [RESULTS/flipbench.db, or $FLIPBENCH_DB]", false                                 \
   }
@@ -54,26 +51,27 @@ typedef struct {
     .program = "build/bin/flip"                                                                    \
   }
 #define CLI_BUILD_OPTIONS(builds)                                                                  \
-  {"repository", 0, OPTION_STRING, &(builds).repository, "DIR", "of git [.]", false},              \
+  {"repository", 0, OPTION_STRING, &(builds).repository, "DIR", "git repository [.]", false},      \
       {"build",                                                                                    \
        0,                                                                                          \
        OPTION_STRING,                                                                              \
        &(builds).build,                                                                            \
        "COMMAND",                                                                                  \
-       "run in each checkout [cmake --preset release && cmake --build build --target flip]",       \
+       "build command, run in each checkout [cmake --preset release && cmake --build build "       \
+       "--target flip]",                                                                           \
        false},                                                                                     \
   {                                                                                                \
     "program", 0, OPTION_STRING, &(builds).program, "PATH",                                        \
-        "what it makes, in the checkout [build/bin/flip]", false                                   \
+        "program it builds, relative to the checkout [build/bin/flip]", false                      \
   }
 /* Settings from the command line, for all cells and for some. */
 #define CLI_CELL_OPTIONS(set, set_cell)                                                            \
   {"set",  's',         OPTION_LIST,                                                               \
-   &(set), "KEY=VALUE", "a setting for all cells, over the file's base and under its matrix",      \
+   &(set), "KEY=VALUE", "set a setting of all cells; overrides the file's base, not its matrix",   \
    false},                                                                                         \
   {                                                                                                \
     "set-cell", 0, OPTION_LIST, &(set_cell), "WHERE:KEY=VALUE",                                    \
-        "a setting over the matrix for some cells: mask_ratio=0.5,seed=1:batch_size=64", false     \
+        "override the matrix for some cells: mask_ratio=0.5,seed=1:batch_size=64", false           \
   }
 err cli_find_place(cli_place *place) ERR_MUST_CHECK;
 
@@ -82,7 +80,7 @@ err cli_find_place(cli_place *place) ERR_MUST_CHECK;
  * run with last, unless `options` has others. "NAME@PROFILE" chooses the profile. */
 err cli_load_experiment(store *s, const char *given, const spec_options *options,
                         spec_experiment **e) ERR_MUST_CHECK;
-/* The cells of an experiment by name and what they have come to, for `status` (cells.c). The cells
+/* The cells of an experiment by name, with their state, for `status` (cells.c). The cells
  * are those of its file as it is now, as in the report; of the record when the file cannot be read.
  * A run is "running" only while a process of it lives. */
 typedef struct {
@@ -94,7 +92,7 @@ typedef struct {
 typedef struct {
   cli_cell *items;
   size_t count, finished, running, failed, disturbed;
-  size_t strangers; /* runs of cells that the file named once and does not name any more */
+  size_t strangers; /* runs of cells that are no longer in the file */
   char *trouble;    /* why the file could not be read; NULL */
 } cli_cells;
 err cli_list_cells(store *s, const char *results, const char *name,
@@ -106,31 +104,30 @@ err cli_find_run(store *s, const char *word, int64_t *run_id) ERR_MUST_CHECK;
 /* Exactly one positional word, or an error that says which is missing. */
 err cli_one_word(const option_list *words, const char *what, const char **word) ERR_MUST_CHECK;
 /* For commands that measure a program: the words behind "--" are the program's, by default "bench
- * step --json". Returns how many of argc are ours. The last word parts nothing: it may be one being
- * completed. */
+ * step --json". Returns how many of argc are ours. A "--" in last place does not count: it may
+ * be a word being completed. */
 int cli_split_words(int argc, char **argv, option_list *words);
 /* RESULTS/index.html, over all experiments. */
 err cli_write_index(const char *results, store *s) ERR_MUST_CHECK;
-/* The experiment's page at `path`, its figures drawn anew in RESULTS/NAME/plots; and the index. */
+/* The experiment's page at `path`, its figures redrawn in RESULTS/NAME/plots; and the index. */
 err cli_write_page(const char *results, const spec_experiment *e, store *s,
                    const char *path) ERR_MUST_CHECK;
-/* Draws the experiment's figures; warns of those that cannot be drawn, which are no error. */
+/* Draws the experiment's figures; those that cannot be drawn give a warning, not an error. */
 err cli_draw(const spec_experiment *e, store *s, const plot_options *options,
              plot_results *results) ERR_MUST_CHECK;
-/* Figures and page in RESULTS/NAME, and where they are to stdout. */
+/* Writes figures and page to RESULTS/NAME and prints where they are. */
 err cli_write_outputs(const char *results, const spec_experiment *e, store *s) ERR_MUST_CHECK;
-/* The table, predictions beside measurements, figures and page, and what failed and why. `again`
- * is what the user gives to go on. */
+/* Prints the table, predictions with measurements, figures and page, and what failed and why.
+ * `again` is the command that continues. */
 err cli_end_sweep(const char *results, const spec_experiment *e, store *s, run_sweep *sweep,
                   const char *again) ERR_MUST_CHECK;
-/* Warns of cells that were disturbed or given something else than others (sweep_doubts.c). */
+/* Warns about cells that were disturbed or had different inputs (sweep_doubts.c). */
 err cli_say_doubts(store *s, run_sweep *sweep, const char *again) ERR_MUST_CHECK;
 /* --retry of `run` and `submit`. */
 #define CLI_RETRY_OPTION(word)                                                                     \
   {                                                                                                \
     "retry", 0, OPTION_CHOICE, &(word), "failed|disturbed|data",                                   \
-        "start cells again: failed ones (--retry alone), disturbed ones, those with other data",   \
-        false                                                                                      \
+        "run cells again: failed (default), disturbed, or trained on different data", false        \
   }
 run_again cli_read_retry(const char *word); /* NULL: not given */
 /* Everything to stdout; a closed or full stdout is an error. */

@@ -25,7 +25,7 @@ err cli_find_place(cli_place *place) {
 err cli_one_word(const option_list *words, const char *what, const char **word) {
   if (words->count == 0) return err_new(ERR_INPUT, "%s is missing (see --help)", what);
   if (words->count > 1)
-    return err_new(ERR_INPUT, "one %s is wanted, not %zu: '%s'", what, words->count,
+    return err_new(ERR_INPUT, "expected one %s, got %zu: '%s'", what, words->count,
                    words->items[1]);
   *word = words->items[0];
   return NULL;
@@ -50,8 +50,8 @@ static err unknown_name(store *s, const char *name) {
   for (size_t i = 0; i < names.count; i++)
     strbuf_format(&known, "%s%s", i ? ", " : "", names.items[i]);
   if (!error)
-    error = err_new(ERR_INPUT, "'%s' is neither a file nor an experiment that was run (%s%s)", name,
-                    known.length ? "known: " : "none was run yet", strbuf_string(&known));
+    error = err_new(ERR_INPUT, "'%s' is neither a file nor an experiment run here (%s%s)", name,
+                    known.length ? "known: " : "none so far", strbuf_string(&known));
   store_free_names(&names);
   strbuf_free(&known);
   return error;
@@ -102,11 +102,10 @@ err cli_find_run(store *s, const char *word, int64_t *run_id) {
   err error = store_match_cells(s, word, &cells, run_id);
   if (error) return error;
   if (cells > 1)
-    return err_new(ERR_INPUT, "%zu cells have an id that starts with '%s'; give more digits", cells,
-                   word);
+    return err_new(ERR_INPUT, "%zu cells match the id prefix '%s'; give more digits", cells, word);
   if (!*run_id && cells) return err_new(ERR_INPUT, "cell %s has not been run yet", word);
   if (!*run_id)
-    return err_new(ERR_INPUT, "'%s' is neither a run's number nor the start of a cell's id", word);
+    return err_new(ERR_INPUT, "'%s' is neither a run number nor a prefix of a cell id", word);
   return NULL;
 }
 

@@ -10,27 +10,30 @@
 #include "store/samples.h"
 
 static const char details[] =
-    "BASE and NEW are two builds of flip, of two commits say (git worktree makes the second\n"
-    "checkout). Each round runs both, in turn first, with the words after '--', by default 'bench\n"
-    "step --json'; they must print JSON objects, one a line, with the number --metric. The ratio\n"
-    "new/base is the mean over the rounds, on a logarithmic scale and without the fifth of the\n"
-    "rounds at either end from eight rounds on, with its 98 % interval: two of a hundred "
-    "comparisons\n"
-    "of a program with itself show a difference. Beside it: the difference that so many rounds "
-    "would\n"
-    "find in four of five cases. Rounds without two positive numbers are left out and counted. "
-    "Runs\n"
-    "during which other processes used more than a tenth of the CPUs are marked.\n"
+    "BASE and NEW are two builds of flip, for example of two commits (git worktree makes the "
+    "second\n"
+    "checkout). Each round runs both, alternating which goes first, with the arguments after '--', "
+    "by\n"
+    "default 'bench step --json'; they must print JSON objects, one per line, that contain the "
+    "number\n"
+    "--metric. new/base is the geometric mean over the rounds (from eight rounds on, the highest "
+    "and\n"
+    "lowest fifth are trimmed) with a 98 % interval: comparing a program with itself shows a\n"
+    "difference in two of a hundred cases. The output also gives the smallest difference "
+    "detectable\n"
+    "with 80 % power. Rounds without two positive numbers are left out and counted. Rounds during\n"
+    "which other processes used more than a tenth of the CPUs are marked.\n"
+    "\n"
     "Samples are kept in RESULTS/benchmarks for 'flipbench history' and 'regress', with the "
-    "words,\n"
-    "the builds and the machine. With BASE alone they are only kept.\n"
+    "arguments,\n"
+    "the builds and the machine. With BASE alone, samples are recorded and nothing is compared.\n"
     "\n"
     "examples:\n"
     "  flipbench compare ../before/build/bin/flip build/bin/flip --rounds 10\n"
     "  flipbench compare old/flip new/flip --metric gflops -- bench ops --json\n"
-    "  flipbench compare build/bin/flip          keeps samples of this commit\n"
+    "  flipbench compare build/bin/flip          records samples of this commit\n"
     "\n"
-    "exit status: 0 compared; 2 nothing to compare in some series, or wrong usage";
+    "exit status: 0 compared; 2 nothing to compare in some series, or usage error";
 
 static const char *verdict_of(const stats_ratio_result *r) {
   if (r->rounds < RATIO_LEAST_ROUNDS) return "cannot tell";
@@ -68,21 +71,20 @@ static void write_text(const timing_series *one, const stats_ratio_result *r, bo
   size_t all = r->rounds + r->left_out;
   if (r->rounds < RATIO_LEAST_ROUNDS) {
     strbuf_format(out,
-                  "%-28s cannot tell: %zu of %zu rounds gave two positive numbers, %d are "
+                  "%-28s cannot tell: only %zu of %zu rounds gave two positive numbers, %d are "
                   "needed\n",
                   one->name, r->rounds, all, RATIO_LEAST_ROUNDS);
     return;
   }
-  strbuf_format(out, "%-28s %.3f × [%.3f, %.3f]  %s; ±%.1f %% would be found%s", one->name,
-                r->ratio, r->low, r->high, verdict_of(r), 100 * r->detectable,
-                is_disturbed ? " †" : "");
+  strbuf_format(out, "%-28s %.3f × [%.3f, %.3f]  %s; ±%.1f %% detectable%s", one->name, r->ratio,
+                r->low, r->high, verdict_of(r), 100 * r->detectable, is_disturbed ? " †" : "");
   if (r->left_out)
     strbuf_format(out, "; %zu of %zu rounds left out: no positive number", r->left_out, all);
   strbuf_append_char(out, '\n');
 }
 
 static void write_head(const timing_result *result, const timing_options *how, strbuf *out) {
-  strbuf_format(out, "%s, new over base, with %.0f %% intervals\n  words %s\n", how->metric,
+  strbuf_format(out, "%s, new/base, with %.0f %% intervals\n  args  %s\n", how->metric,
                 100 * RATIO_CONFIDENCE, result->words);
   for (int side = 0; side < 2; side++)
     strbuf_format(out, "  %-5s %.60s%s%s\n", side ? "new" : "base", result->commits[side],
@@ -96,7 +98,7 @@ static void write_kept(const timing_series *one, size_t rounds, size_t *kept, st
   *kept += good;
   strbuf_format(out, "%s: %zu samples kept", one->name, good);
   if (one->base_left_out)
-    strbuf_format(out, ", %zu of no use: no positive number", one->base_left_out);
+    strbuf_format(out, ", %zu left out: no positive number", one->base_left_out);
   strbuf_append_char(out, '\n');
 }
 
@@ -128,7 +130,7 @@ static err report_result(const timing_result *result, const timing_options *how,
   if (!is_json && how->other && is_disturbed) {
     strbuf_append(&out, "† ");
     timing_tell_disturbance(&result->disturbance, &out);
-    strbuf_append(&out, "; this widens the intervals: repeat it on a quiet machine\n");
+    strbuf_append(&out, "; this widens the intervals: repeat on an idle machine\n");
   }
   if (!error) error = cli_print(&out);
   strbuf_free(&out);
@@ -140,7 +142,7 @@ static err check_rounds(int64_t rounds, bool is_comparison) {
   if (rounds >= least && rounds <= 1000) return NULL;
   if (is_comparison && rounds > 0 && rounds < least)
     return err_new(ERR_INPUT,
-                   "--rounds: %lld rounds cannot tell a difference from noise; at least %d are "
+                   "--rounds: %lld rounds cannot separate a difference from noise; at least %d are "
                    "needed, 8 are usual",
                    (long long)rounds, RATIO_LEAST_ROUNDS);
   return err_new(ERR_INPUT, "--rounds: %lld is not between %lld and 1000", (long long)rounds,
@@ -153,13 +155,14 @@ int cli_compare(int argc, char **argv) {
   int64_t rounds = 8;
   bool is_json = false, is_help_wanted = false, is_compared = true;
   option options[] = {
-      {"rounds", 'n', OPTION_INTEGER, &rounds, "N", "rounds, both programs in each [8]", false},
-      {"metric", 'm', OPTION_STRING, &how.metric, "NAME", "the number [samples_per_second]", false},
+      {"rounds", 'n', OPTION_INTEGER, &rounds, "N", "rounds; each runs both programs [8]", false},
+      {"metric", 'm', OPTION_STRING, &how.metric, "NAME",
+       "the number compared [samples_per_second]", false},
       {"json", 0, OPTION_FLAG, &is_json, NULL, "print JSON for scripts", false},
       CLI_PLACE_OPTIONS(place),
       {0}};
-  command c = {"flipbench compare", "two builds measured in turn",
-               "BASE [NEW] [OPTIONS] [-- WORDS…]", options, details};
+  command c = {"flipbench compare", "measure two builds in alternation",
+               "BASE [NEW] [OPTIONS] [-- ARGS…]", options, details};
   option_list rest = {0}, words;
   int own = cli_split_words(argc, argv, &words);
   timing_result result = {0};
@@ -168,7 +171,7 @@ int cli_compare(int argc, char **argv) {
   TRY(options_parse(&c, own, argv, &rest, &is_help_wanted));
   if (is_help_wanted) goto cleanup;
   if (rest.count < 1 || rest.count > 2)
-    FAIL(ERR_INPUT, "one or two programs are wanted (see --help)");
+    FAIL(ERR_INPUT, "expected one or two programs (see --help)");
   TRY(check_rounds(rounds, rest.count == 2));
   TRY(cli_find_place(&place));
   how.base = rest.items[0];
@@ -181,7 +184,7 @@ int cli_compare(int argc, char **argv) {
   TRY(store_ingest_samples(s, place.results));
   TRY(report_result(&result, &how, is_json, &is_compared));
   if (!is_compared)
-    FAIL(ERR_INPUT, "some series have too few positive numbers '%s': nothing to compare",
+    FAIL(ERR_INPUT, "some series have too few positive numbers '%s'; nothing to compare",
          how.metric);
 cleanup:
   store_close(s);

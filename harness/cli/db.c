@@ -1,5 +1,5 @@
-/* flipbench db: the record as a thing to look after. Each subcommand opens, does one thing to the
- * database, and says what it did. */
+/* flipbench db: maintenance of the database. Each subcommand opens it, does one thing and prints
+ * what it did. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +11,7 @@
 #include "store/benchmark.h"
 #include "store/export.h"
 
-/* What the subcommands share: their words, the database, the sentence printed at the end. */
+/* Shared by the subcommands: arguments, database, and the line printed at the end. */
 typedef struct {
   cli_place place;
   option_list rest;
@@ -19,7 +19,7 @@ typedef struct {
   strbuf out;
 } db_call;
 
-/* Parses; opens the database when `opens`. *is_done: --help was all that was wanted. */
+/* Parses; opens the database when `opens`. *is_done: --help was printed. */
 static err begin(db_call *call, const command *c, int argc, char **argv, bool opens,
                  bool *is_done) {
   err error = options_parse(c, argc, argv, &call->rest, is_done);
@@ -40,20 +40,20 @@ static int finish(db_call *call, option *options, err error) {
 }
 
 static err no_words(const option_list *rest) {
-  return rest->count ? err_new(ERR_INPUT, "unexpected word '%s'", rest->items[0]) : NULL;
+  return rest->count ? err_new(ERR_INPUT, "unexpected argument '%s'", rest->items[0]) : NULL;
 }
 
 static int db_check(int argc, char **argv) {
   db_call call = {.place = {.results = "results"}};
   bool is_done = false;
   option options[] = {CLI_PLACE_OPTIONS(call.place), {0}};
-  command c = {"flipbench db check", "SQLite's check of every page and foreign key", "[OPTIONS]",
+  command c = {"flipbench db check", "run SQLite's integrity and foreign key checks", "[OPTIONS]",
                options, "example:\n  flipbench db check --results /data/results"};
   err error = begin(&call, &c, argc, argv, true, &is_done);
   if (!error && !is_done) error = no_words(&call.rest);
   if (!error && !is_done) error = store_check(call.s);
   if (!error && !is_done)
-    strbuf_format(&call.out, "%s: fine (schema %d)\n", call.place.path, STORE_VERSION);
+    strbuf_format(&call.out, "%s: ok (schema %d)\n", call.place.path, STORE_VERSION);
   return finish(&call, options, error);
 }
 
@@ -62,18 +62,18 @@ static int db_rebuild(int argc, char **argv) {
   bool is_done = false;
   size_t runs = 0;
   option options[] = {CLI_PLACE_OPTIONS(call.place), {0}};
-  command c = {"flipbench db rebuild", "make the database anew from the run directories",
-               "[OPTIONS]", options,
-               "Reads experiment.json, attempts.jsonl and events.jsonl of every run. The old "
-               "database is\nkept beside the new one as flipbench.db.old.\n\n"
+  command c = {"flipbench db rebuild", "rebuild the database from the run directories", "[OPTIONS]",
+               options,
+               "Reads experiment.json, attempts.jsonl and events.jsonl of every run. The previous "
+               "database is\nkept as flipbench.db.old.\n\n"
                "example:\n  flipbench db rebuild --results /data/results"};
   err error = begin(&call, &c, argc, argv, false, &is_done);
   if (!error && !is_done) error = no_words(&call.rest);
   if (!error && !is_done && !fs_is_folder(call.place.results))
-    error = err_new(ERR_INPUT, "%s: there is no such results folder", call.place.results);
+    error = err_new(ERR_INPUT, "%s: no such results folder", call.place.results);
   if (!error && !is_done) error = run_rebuild(call.place.path, call.place.results, &runs);
   if (!error && !is_done)
-    strbuf_format(&call.out, "%s: made from %zu runs\n", call.place.path, runs);
+    strbuf_format(&call.out, "%s: rebuilt from %zu runs\n", call.place.path, runs);
   return finish(&call, options, error);
 }
 
@@ -87,7 +87,7 @@ static int db_vacuum(int argc, char **argv) {
   char before[TEXT_NUMBER_SIZE], after[TEXT_NUMBER_SIZE];
   bool is_done = false;
   option options[] = {CLI_PLACE_OPTIONS(call.place), {0}};
-  command c = {"flipbench db vacuum", "give freed space back to the disk", "[OPTIONS]", options,
+  command c = {"flipbench db vacuum", "return freed space to the file system", "[OPTIONS]", options,
                "example:\n  flipbench db vacuum"};
   err error = begin(&call, &c, argc, argv, true, &is_done);
   uint64_t bytes = call.place.path ? size_of(call.place.path) : 0;
@@ -106,7 +106,7 @@ static err read_format(const char *name, export_format *format) {
       *format = (export_format)i;
       return NULL;
     }
-  return err_new(ERR_INPUT, "--format: '%s' is none of csv, jsonl, parquet", name);
+  return err_new(ERR_INPUT, "--format: '%s' is not one of csv, jsonl, parquet", name);
 }
 
 static int db_export(int argc, char **argv) {
@@ -115,12 +115,13 @@ static int db_export(int argc, char **argv) {
   bool is_done = false;
   export_count count = {0};
   option options[] = {
-      {"out", 'o', OPTION_STRING, &out, "DIR", "where the files go [export]", false},
+      {"out", 'o', OPTION_STRING, &out, "DIR", "output folder [export]", false},
       {"format", 'f', OPTION_STRING, &format, "FORMAT", "csv, jsonl, parquet [csv]", false},
-      {"experiment", 'e', OPTION_STRING, &experiment, "NAME", "only what belongs to it", false},
+      {"experiment", 'e', OPTION_STRING, &experiment, "NAME", "only rows of this experiment",
+       false},
       CLI_PLACE_OPTIONS(call.place),
       {0}};
-  command c = {"flipbench db export", "every table and view as a file of its own", "[OPTIONS]",
+  command c = {"flipbench db export", "export every table and view to its own file", "[OPTIONS]",
                options,
                "examples:\n  flipbench db export --experiment quickstart --out /tmp/quickstart\n"
                "  flipbench db export --format parquet"};
@@ -142,13 +143,13 @@ static int db_merge(int argc, char **argv) {
   bool is_done = false, with_checkpoints = false;
   run_merged count = {0};
   option options[] = {
-      {"checkpoints", 0, OPTION_FLAG, &with_checkpoints, NULL, "copy the weights too", false},
+      {"checkpoints", 0, OPTION_FLAG, &with_checkpoints, NULL, "also copy the weights", false},
       CLI_PLACE_OPTIONS(call.place),
       {0}};
-  command c = {"flipbench db merge", "take over the runs of other machines",
-               "RESULTS_DIR… [OPTIONS]", options,
-               "Copies run directories into RESULTS and reads them into the database. Doing it "
-               "again brings\nwhat is new. Runs that are still going on there are left out. When "
+  command c = {"flipbench db merge", "import runs from other machines", "RESULTS_DIR… [OPTIONS]",
+               options,
+               "Copies run directories into RESULTS and reads them into the database. Merging "
+               "again imports\nonly what is new. Runs still in progress there are left out. When "
                "both machines ran a cell,\nboth runs are kept, and reports use a finished one.\n\n"
                "example:\n  rsync -a node7:flipbench/results/ /tmp/node7 && flipbench db merge "
                "/tmp/node7"};
@@ -160,7 +161,7 @@ static int db_merge(int argc, char **argv) {
   for (size_t i = 0; i < call.rest.count && !error && !is_done; i++)
     error = run_merge(call.s, call.place.results, call.rest.items[i], with_checkpoints, &count);
   if (!error && !is_done) {
-    strbuf_format(&call.out, "%zu run%s merged, %zu known already", count.merged,
+    strbuf_format(&call.out, "%zu run%s merged, %zu already known", count.merged,
                   count.merged == 1 ? "" : "s", count.known);
     if (count.running) strbuf_format(&call.out, ", %zu still running there", count.running);
     if (count.sessions)
@@ -204,11 +205,11 @@ static int db_bench(int argc, char **argv) {
   store_benchmark_result result;
   option options[] = {
       {"points", 'n', OPTION_INTEGER, &points, "N", "training steps to record [1M]", false},
-      {"folder", 0, OPTION_STRING, &folder, "DIR", "on whose disk [/tmp]", false},
+      {"folder", 0, OPTION_STRING, &folder, "DIR", "folder on the disk to test [/tmp]", false},
       {"json", 0, OPTION_FLAG, &is_json, NULL, "print JSON for scripts", false},
       {0}};
-  command c = {"flipbench db bench", "how fast the database records and answers", "[OPTIONS]",
-               options, "example:\n  flipbench db bench --points 100k --folder /scratch"};
+  command c = {"flipbench db bench", "benchmark inserts and queries", "[OPTIONS]", options,
+               "example:\n  flipbench db bench --points 100k --folder /scratch"};
   err error = options_parse(&c, argc, argv, &call.rest, &is_done);
   if (!error && !is_done) error = no_words(&call.rest);
   if (!error && !is_done && (points < 1 || points > 100000000))
@@ -220,13 +221,13 @@ static int db_bench(int argc, char **argv) {
 
 int cli_db(int argc, char **argv) {
   static const subcommand table[] = {
-      {"check", "SQLite's check of every page and foreign key", db_check},
-      {"rebuild", "make the database anew from the run directories", db_rebuild},
-      {"merge", "take over the runs of other machines", db_merge},
-      {"export", "every table and view as CSV, JSON lines or Parquet", db_export},
-      {"vacuum", "give freed space back to the disk", db_vacuum},
-      {"bench", "how fast the database records and answers", db_bench},
+      {"check", "run SQLite's integrity and foreign key checks", db_check},
+      {"rebuild", "rebuild the database from the run directories", db_rebuild},
+      {"merge", "import runs from other machines", db_merge},
+      {"export", "export every table and view as CSV, JSON lines or Parquet", db_export},
+      {"vacuum", "return freed space to the file system", db_vacuum},
+      {"bench", "benchmark inserts and queries", db_bench},
       {0}};
-  return options_dispatch("flipbench db", "the database: check, rebuild, merge, export", table,
-                          argc, argv);
+  return options_dispatch("flipbench db", "maintain the database: check, rebuild, merge, export",
+                          table, argc, argv);
 }

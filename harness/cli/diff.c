@@ -6,16 +6,15 @@
 #include "report/difference.h"
 
 static const char details[] =
-    "Settings, code (commit, uncommitted difference, compiler, flags), machine (host, CPU, "
-    "device,\n"
-    "libraries, clocks), data and results: what differs, and nothing else. RUN and CELL as in\n"
-    "'flipbench show'.\n"
+    "Prints only what differs: settings, code (commit, uncommitted changes, compiler, flags), "
+    "machine\n"
+    "(host, CPU, libraries, clocks), data and results. RUN and CELL are as in 'flipbench show'.\n"
     "\n"
     "examples:\n"
     "  flipbench diff 1 2\n"
     "  flipbench diff 1a2b3c4d 5e6f7a8b --json\n"
     "\n"
-    "exit status: 0 nothing differs; 1 something does; 2 wrong usage";
+    "exit status: 0 no differences; 1 differences; 2 usage error";
 
 int cli_diff(int argc, char **argv) {
   cli_place place = {.results = "results"};
@@ -23,7 +22,7 @@ int cli_diff(int argc, char **argv) {
   option options[] = {{"json", 0, OPTION_FLAG, &is_json, NULL, "print JSON for scripts", false},
                       CLI_PLACE_OPTIONS(place),
                       {0}};
-  command c = {"flipbench diff", "what two runs differ in", "RUN|CELL RUN|CELL [OPTIONS]", options,
+  command c = {"flipbench diff", "show how two runs differ", "RUN|CELL RUN|CELL [OPTIONS]", options,
                details};
   option_list rest = {0};
   store *s = NULL;
@@ -33,13 +32,13 @@ int cli_diff(int argc, char **argv) {
   err error = NULL;
   TRY(options_parse(&c, argc, argv, &rest, &is_help_wanted));
   if (is_help_wanted) goto cleanup;
-  if (rest.count != 2) FAIL(ERR_INPUT, "two runs are wanted, not %zu (see --help)", rest.count);
+  if (rest.count != 2) FAIL(ERR_INPUT, "expected two runs, got %zu (see --help)", rest.count);
   TRY(cli_find_place(&place));
   TRY(store_open_existing(place.path, &s));
   for (int i = 0; i < 2; i++) TRY(cli_find_run(s, rest.items[i], &runs[i]));
   TRY(is_json ? difference_json(s, runs[0], runs[1], &out, &count)
               : difference_text(s, runs[0], runs[1], &out, &count));
-  if (!count && !is_json) strbuf_append(&out, "nothing differs\n");
+  if (!count && !is_json) strbuf_append(&out, "no differences\n");
   TRY(cli_print(&out));
 cleanup:
   store_close(s);

@@ -1,4 +1,4 @@
-/* `flipbench export`: curves to where people look at them. */
+/* `flipbench export`: curves for other programs. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -6,14 +6,14 @@
 #include "report/curve_export.h"
 
 static const char details[] =
-    "tensorboard: a folder a run with one event file; 'tensorboard --logdir DIR' shows them.\n"
+    "tensorboard: one folder with one event file per run; 'tensorboard --logdir DIR' shows them.\n"
     "csv: metrics.csv (experiment, run, label, step, samples, train_seconds, timestamp_ms, "
     "metric,\n"
-    "value) and params.csv (experiment, run, key, value), a line a number: docs/results.md shows "
-    "how\n"
-    "W&B and MLflow take them. Of each cell the run that the table shows. Doing it again writes "
-    "the\n"
-    "same files anew. Every table of the database: 'flipbench db export'.\n"
+    "value) and params.csv (experiment, run, key, value), one number per line; docs/results.md "
+    "shows\n"
+    "how to import them into W&B and MLflow. For each cell, the run shown in the table is "
+    "exported.\n"
+    "Exporting again overwrites the files. For all tables of the database: 'flipbench db export'.\n"
     "\n"
     "examples:\n"
     "  flipbench export quickstart --format tensorboard --out runs\n"
@@ -40,7 +40,7 @@ static err export_all(const spec_experiment *e, store *s, const curves_options *
   strbuf said = {0};
   err error = curves_export(e, s, options, &count);
   if (!error && !count.runs)
-    error = err_new(ERR_INPUT, "%s: none of its cells was run, so there is no curve", e->name);
+    error = err_new(ERR_INPUT, "%s: none of its cells was run, so there are no curves", e->name);
   strbuf_format(&said, "%s: %zu run%s, %lld numbers\n", options->folder, count.runs,
                 count.runs == 1 ? "" : "s", (long long)count.numbers);
   if (!error) error = cli_print(&said);
@@ -57,13 +57,12 @@ int cli_export(int argc, char **argv) {
        false},
       {"out", 'o', OPTION_STRING, &words.out, "DIR", "[RESULTS/NAME/FORMAT]", false},
       {"axis", 0, OPTION_STRING, &words.axis, "AXIS",
-       "what counts as a step: step, samples (to compare batch sizes) [step]", false},
-      {"profile", 'p', OPTION_STRING, &words.profile, "NAME", "the file's profile of that name",
-       false},
+       "x axis: step, or samples (to compare batch sizes) [step]", false},
+      {"profile", 'p', OPTION_STRING, &words.profile, "NAME", "a profile of the file", false},
       CLI_CELL_OPTIONS(words.set, words.set_cell),
       CLI_PLACE_OPTIONS(words.place),
       {0}};
-  command c = {"flipbench export", "curves for TensorBoard, W&B, MLflow",
+  command c = {"flipbench export", "export curves to TensorBoard, W&B, MLflow",
                "EXPERIMENT.yaml|NAME [OPTIONS]", options, details};
   option_list rest = {0};
   curves_options wanted = {0};

@@ -9,20 +9,20 @@
 #include "base/mem.h"
 
 static const char details[] =
-    "Samples come from 'flipbench compare'. A point is the median of a commit's samples. A series "
-    "is\n"
-    "what was measured with the same words, by programs of the same compiler and flags, on the "
-    "same\n"
-    "machine: nothing else is compared. Changes are found by circular binary segmentation: where\n"
-    "the mean before and after differ by more than noise explains, not where one point sticks "
-    "out.\n"
-    "A point far from both its neighbours on either side is set aside and marked.\n"
+    "Samples come from 'flipbench compare'. A point is the median of a commit's samples. A series\n"
+    "holds the samples measured with the same arguments, the same compiler and flags, on the same\n"
+    "machine; different series are never compared. Changes are found by circular binary "
+    "segmentation:\n"
+    "where the means before and after differ by more than noise explains, not at single outliers. "
+    "A\n"
+    "point far from its neighbours on both sides is excluded as an outlier and marked.\n"
     "\n"
     "--measure builds and measures a range of commits (both ends included, along first parents) "
     "in\n"
-    "checkouts of its own, newest first. What is in the record with enough rounds is not measured\n"
-    "again, so it can be stopped and given again. A commit that does not build is recorded in\n"
-    "RESULTS/benchmarks/failures.jsonl and passed over.\n"
+    "separate checkouts, newest first. Commits that already have enough rounds are not measured "
+    "again,\n"
+    "so the command can be interrupted and repeated. Commits that do not build are recorded in\n"
+    "RESULTS/benchmarks/failures.jsonl and skipped.\n"
     "\n"
     "examples:\n"
     "  flipbench history\n"
@@ -31,7 +31,7 @@ static const char details[] =
     "  flipbench history --metric samples_per_second --only mask_ratio=0.5";
 
 err history_check(const history_words *words, const option_list *rest) {
-  if (rest->count) return err_new(ERR_INPUT, "unexpected word '%s'", rest->items[0]);
+  if (rest->count) return err_new(ERR_INPUT, "unexpected argument '%s'", rest->items[0]);
   if (!(words->level > 0 && words->level < 1))
     return err_new(ERR_INPUT, "--level: %g is not between 0 and 1", words->level);
   return NULL;
@@ -67,7 +67,7 @@ err history_levels(const sample_series *series, double level, series_levels *l) 
 
 void history_write_head(const sample_series *series, strbuf *out) {
   strbuf_format(out, "%s %s · %s\n", series->series, series->metric, series->machine);
-  strbuf_format(out, "  words  %s\n", *series->words ? series->words : "(not recorded)");
+  strbuf_format(out, "  args   %s\n", *series->words ? series->words : "(not recorded)");
   strbuf_format(out, "  build  %s\n", *series->build ? series->build : "(not recorded)");
 }
 
@@ -104,7 +104,7 @@ static err write_history(const sample_series *series, double level, strbuf *out)
     }
     strbuf_format(out, "  %-11s %-10s %12.6g  %zu sample%s%s%s\n", p->label, p->day, p->value,
                   p->samples, p->samples == 1 ? "" : "s", p->disturbed ? " †" : "",
-                  l.is_aside[i] ? "  alone: set aside" : "");
+                  l.is_aside[i] ? "outlier: excluded" : "");
   }
   if (series->left_out) {
     strbuf_append(out, "  ");
@@ -120,8 +120,9 @@ static void write_notes(const sample_series *series, size_t count, strbuf *out) 
   for (size_t i = 0; i < count; i++)
     for (size_t k = 0; k < series[i].count; k++) disturbed += series[i].points[k].disturbed > 0;
   if (disturbed)
-    strbuf_format(out, "† the machine was disturbed while %zu of these points were measured\n",
-                  disturbed);
+    strbuf_format(
+        out, "† other processes disturbed the machine while %zu of these points were measured\n",
+        disturbed);
 }
 
 static err write_all(const sample_series *series, size_t count, double level, strbuf *out) {
@@ -149,23 +150,23 @@ int cli_history(int argc, char **argv) {
       {"format", 'f', OPTION_STRING, &drawing.format, "LIST",
        "text, html, or of svg, png, pdf [text]", false},
       {"out", 'o', OPTION_STRING, &drawing.out, "PATH",
-       "the page, or the figures' folder [in RESULTS/benchmarks]", false},
-      {"size", 0, OPTION_STRING, &size, "SIZE", "of figures: wide or column [wide]", false},
+       "page, or folder of the figures [in RESULTS/benchmarks]", false},
+      {"size", 0, OPTION_STRING, &size, "SIZE", "size of figures: wide or column [wide]", false},
       {"measure", 0, OPTION_STRING, &measuring.range, "A..B",
-       "first build and measure these commits, newest first, with the words after '--'", false},
-      {"rounds", 'n', OPTION_INTEGER, &measuring.rounds, "N", "of each commit [8]", false},
+       "first build and measure these commits, newest first, with the arguments after '--'", false},
+      {"rounds", 'n', OPTION_INTEGER, &measuring.rounds, "N", "rounds per commit [8]", false},
       {"budget", 0, OPTION_STRING, &measuring.budget, "TIME",
-       "begin no commit that would end later: 30m, 2h [none]", false},
+       "start no commit that would exceed this time: 30m, 2h [none]", false},
       {"again", 0, OPTION_FLAG, &measuring.options.builds_again, NULL,
-       "also commits that failed before", false},
+       "also try commits that failed before", false},
       CLI_BUILD_OPTIONS(measuring.options.builds),
-      {"builds", 0, OPTION_STRING, &builds, "DIR",
-       "where the checkouts go, to stay [a temporary folder]", false},
+      {"builds", 0, OPTION_STRING, &builds, "DIR", "keep the checkouts here [a temporary folder]",
+       false},
       {"progress", 0, OPTION_FLAG, &is_progress_wanted, NULL, "show progress [on]", false},
       CLI_PLACE_OPTIONS(words.place),
       {0}};
-  command c = {"flipbench history", "measurements over commits, and where they changed",
-               "[OPTIONS] [-- WORDS…]", options, details};
+  command c = {"flipbench history", "show measurements over commits and where they changed",
+               "[OPTIONS] [-- ARGS…]", options, details};
   option_list rest = {0}, program;
   int own = cli_split_words(argc, argv, &program);
   sample_series *series = NULL;
@@ -191,8 +192,7 @@ int cli_history(int argc, char **argv) {
     TRY(history_draw_all(&words, &drawing, series, count, &out));
   TRY(cli_print(&out));
   if (!has_number(series, count))
-    FAIL(ERR_INPUT, "no sample of '%s' is a positive number: nothing can be compared",
-         words.metric);
+    FAIL(ERR_INPUT, "no sample of '%s' is a positive number; nothing to compare", words.metric);
 cleanup:
   store_free_samples(series, count);
   store_close(s);

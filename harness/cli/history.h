@@ -15,15 +15,16 @@ typedef struct {
 } history_words;
 
 #define HISTORY_OPTIONS(words)                                                                     \
-  {                                                                                                \
-      "metric", 'm', OPTION_STRING, &(words).metric, "NAME", "the number [samples_per_second]",    \
-      false},                                                                                      \
+  {"metric",      'm',                                                                             \
+   OPTION_STRING, &(words).metric,                                                                 \
+   "NAME",        "the number compared [samples_per_second]",                                      \
+   false},                                                                                         \
       {"only",        0,      OPTION_STRING,                                                       \
-       &(words).only, "TEXT", "only series whose name, machine, words or build contain it",        \
+       &(words).only, "TEXT", "only series whose name, machine, arguments or build contain TEXT",  \
        false},                                                                                     \
   {                                                                                                \
     "level", 0, OPTION_NUMBER, &(words).level, "P",                                                \
-        "false alarms of one call, all series together [0.03]", false                              \
+        "false-alarm probability over all series [0.03]", false                                    \
   }
 
 err history_check(const history_words *words, const option_list *rest) ERR_MUST_CHECK;
@@ -34,13 +35,13 @@ err history_read(const history_words *words, store *s, sample_series **series,
                  size_t *count) ERR_MUST_CHECK;
 /* Levels of one series; `share`: of the false alarms, 1 / count of series. */
 err history_levels(const sample_series *series, double level, series_levels *l) ERR_MUST_CHECK;
-/* What tells the series from others, and what was left out of it. */
+/* What identifies the series, and what was left out of it. */
 void history_write_head(const sample_series *series, strbuf *out);
 /* "p = 0.012", "p < 0.001" */
 void history_write_p(double p, strbuf *out);
 void history_write_left_out(const sample_series *series, strbuf *out);
 
-/* What --measure is given. */
+/* The options of --measure. */
 typedef struct {
   const char *range; /* "A..B"; NULL: nothing is measured */
   const char *budget;

@@ -27,7 +27,7 @@ static void catch_signals(void) {
 static err split_range(const char *text, char **first, const char **last) {
   const char *dots = strstr(text, "..");
   if (!dots || dots == text || strncmp(dots, "...", 3) == 0)
-    return err_new(ERR_INPUT, "--measure: '%s' is no range of commits, like v0.1..HEAD", text);
+    return err_new(ERR_INPUT, "--measure: '%s' is not a range of commits such as v0.1..HEAD", text);
   *last = dots[2] ? dots + 2 : "HEAD";
   *first = mem_copy_string(text);
   if (!*first) return mem_error(0, "a range");
@@ -37,14 +37,14 @@ static err split_range(const char *text, char **first, const char **last) {
 
 static void tell(const range_result *r) {
   strbuf line = {0};
-  strbuf_format(&line, "%zu commit%s: %zu measured now, %zu in the record before", r->commits,
+  strbuf_format(&line, "%zu commit%s: %zu measured now, %zu measured before", r->commits,
                 r->commits == 1 ? "" : "s", r->measured, r->known);
   if (r->failed)
     strbuf_format(&line,
-                  ", %zu passed over (RESULTS/benchmarks/failures.jsonl says why; "
-                  "--again tries again)",
+                  ", %zu skipped (RESULTS/benchmarks/failures.jsonl says why; "
+                  "--again retries them)",
                   r->failed);
-  if (r->left) strbuf_format(&line, ", %zu left: the same command goes on with them", r->left);
+  if (r->left) strbuf_format(&line, ", %zu left: run the same command to continue", r->left);
   log_info("%s", strbuf_string(&line));
   strbuf_free(&line);
 }
@@ -57,7 +57,7 @@ err history_measure(history_measuring *m, const history_words *words, const opti
   if (m->rounds < 1 || m->rounds > 1000)
     return err_new(ERR_INPUT, "--rounds: %lld is not between 1 and 1000", (long long)m->rounds);
   if (m->budget && !text_parse_duration(m->budget, &m->options.budget_seconds))
-    return err_new(ERR_INPUT, "--budget: '%s' is no time, like 30m or 1h30m", m->budget);
+    return err_new(ERR_INPUT, "--budget: '%s' is not a duration such as 30m or 1h30m", m->budget);
   TRY(split_range(m->range, &first, &m->options.last));
   m->options.first = first;
   m->options.how = (timing_options){.words = program,

@@ -54,7 +54,7 @@ err cli_write_outputs(const char *results, const spec_experiment *e, store *s) {
     if (!figures.items[i].why)
       strbuf_format(&said, "%s %s/%s.png\n", drawn++ ? "       " : "figures", plot.folder,
                     figures.items[i].name);
-  if (drawn) strbuf_append(&said, "        (and .svg, and the gnuplot script of each)\n");
+  if (drawn) strbuf_append(&said, "        (also .svg and the gnuplot script of each)\n");
   strbuf_format(&said, "report  %s\n", strbuf_string(&page));
   error = cli_print(&said);
 cleanup:

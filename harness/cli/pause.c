@@ -2,24 +2,23 @@
 
 #include "cli/cli.h"
 
-/* Both commands are one, with the wish turned round. */
+/* Both commands share one implementation. */
 static int pause_or_resume(int argc, char **argv, bool is_pausing) {
   cli_place place = {.results = "results"};
   bool is_help_wanted;
   const char *name;
   option options[] = {CLI_PLACE_OPTIONS(place), {0}};
   command pausing = {
-      "flipbench pause", "hold the sweeps of an experiment", "EXPERIMENT [OPTIONS]", options,
-      "From another terminal: the running cells write a checkpoint and stop, and the\n"
-      "sweep waits. Their memory, cores and GPUs are free meanwhile, and the pause is\n"
-      "no part of the measured times. 'flipbench resume' goes on.\n"
+      "flipbench pause", "pause the sweeps of an experiment", "EXPERIMENT [OPTIONS]", options,
+      "Use from another terminal: the running cells write a checkpoint and stop, and the\n"
+      "sweep waits. Their memory, cores and GPUs are free until then, and the pause is\n"
+      "not part of the measured times. 'flipbench resume' continues the sweep.\n"
       "\n"
       "example:\n"
       "  flipbench pause quickstart"};
-  command resuming = {"flipbench resume", "let paused sweeps go on", "EXPERIMENT [OPTIONS]",
-                      options,
-                      "Takes back what 'flipbench pause' asked for: the sweep goes on from the\n"
-                      "checkpoints. A sweep that has ended is begun again by 'flipbench run'.\n"
+  command resuming = {"flipbench resume", "resume paused sweeps", "EXPERIMENT [OPTIONS]", options,
+                      "Ends a pause ('flipbench pause'): the sweep continues from the\n"
+                      "checkpoints. Use 'flipbench run' to continue a sweep that has ended.\n"
                       "\n"
                       "example:\n"
                       "  flipbench resume quickstart"};

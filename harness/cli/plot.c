@@ -9,12 +9,14 @@
 #include "report/plot.h"
 
 static const char details[] =
-    "Draws the figures that the experiment's report names (--list tells what there is). Beside "
-    "each\n"
-    "figure lies its gnuplot script with the data inside: change it and run gnuplot on it again.\n"
-    "The templates are in plots/; another folder can be named in FLIPBENCH_PLOTS, and one file of\n"
-    "your own in --template: it finds the house theme loaded and the figure's data blocks and\n"
-    "variables set (plots/curves.gp and plots/bars.gp say which).\n"
+    "Draws the figures that the experiment's report lists (--list shows all available ones). Next "
+    "to\n"
+    "each figure is its gnuplot script, which contains the data: edit it and run gnuplot again.\n"
+    "The templates are in plots/; set FLIPBENCH_PLOTS to use another folder, or --template to draw "
+    "one\n"
+    "figure with your own file. The theme is loaded first, and the figure's data blocks and "
+    "variables\n"
+    "are set (plots/curves.gp and plots/bars.gp list them).\n"
     "\n"
     "examples:\n"
     "  flipbench plot quickstart --format pdf --size column --out paper/figures\n"
@@ -48,18 +50,18 @@ static err check_figure(const plot_options *plot) {
   size_t count;
   const plot_figure *figures = plot_figures(&count);
   if (plot->template_path && !plot->figure)
-    return err_new(ERR_INPUT, "--template draws one figure: name it with --figure");
+    return err_new(ERR_INPUT, "--template needs --figure, which names the figure to draw");
   if (plot->template_path && access(plot->template_path, R_OK) != 0)
     return err_new(ERR_INPUT, "--template: %s cannot be read", plot->template_path);
   if (!plot->figure || plot_is_known(plot->figure)) return NULL;
   if (count > MOST_NAMES) count = MOST_NAMES;
   for (size_t i = 0; i < count; i++) names[i] = figures[i].name;
   const char *nearest = text_nearest(plot->figure, names, count);
-  return err_new(ERR_INPUT, "--figure: there is no '%s'%s%s%s (see --list)", plot->figure,
+  return err_new(ERR_INPUT, "--figure: no figure '%s'%s%s%s (see --list)", plot->figure,
                  nearest ? "; did you mean '" : "", nearest ? nearest : "", nearest ? "'?" : "");
 }
 
-/* Draws what it can; then what failed is the error. */
+/* Draws what it can, then reports what failed as an error. */
 static err draw(const spec_experiment *e, store *s, const plot_options *options) {
   plot_results results = {0};
   strbuf out = {0};
@@ -91,14 +93,14 @@ int cli_plot(int argc, char **argv) {
   bool is_list = false;
   option options[] = {
       {"list", 0, OPTION_FLAG, &is_list, NULL, "list the figures", false},
-      {"figure", 0, OPTION_STRING, &plot.figure, "NAME", "only this one", false},
+      {"figure", 0, OPTION_STRING, &plot.figure, "NAME", "draw only this figure", false},
       {"template", 't', OPTION_STRING, &plot.template_path, "FILE",
-       "a gnuplot file of your own that draws it", false},
+       "draw it with this gnuplot file", false},
       {"size", 0, OPTION_STRING, &size, "SIZE",
        "wide (7.6 in, with title), column (of a two-column paper, 3.3 in, no title) [wide]", false},
-      {"out", 'o', OPTION_STRING, &out, "DIR", "where the figures go [RESULTS/NAME/plots]", false},
+      {"out", 'o', OPTION_STRING, &out, "DIR", "output folder [RESULTS/NAME/plots]", false},
       {"format", 'f', OPTION_STRING, &formats, "LIST", "svg, png, pdf [svg,png]", false},
-      {"profile", 'p', OPTION_STRING, &profile, "NAME", "the file's profile of that name", false},
+      {"profile", 'p', OPTION_STRING, &profile, "NAME", "a profile of the file", false},
       CLI_PLACE_OPTIONS(place),
       {0}};
   command c = {"flipbench plot", "draw the figures of an experiment",

@@ -8,23 +8,23 @@
 enum { EXIT_REGRESSION = 1, EXIT_UNSURE = 2, EXIT_USAGE = 3 };
 
 static const char details[] =
-    "Looks at every series of 'flipbench history'. A regression is\n"
+    "Checks every series of 'flipbench history'. A regression is\n"
     "  - a newest level worse than the best earlier one (or than the level of --against) by "
     "--least\n"
     "    percent or more, in one step or in several; or\n"
     "  - a slope within the newest level that adds up to as much.\n"
-    "Fine means that a change of --least is ruled out with 95 % confidence, wherever in the "
+    "'fine' means that a change of --least is ruled out with 95 % confidence, wherever in the "
     "newest\n"
-    "level it might have begun. Everything else cannot be told: fewer than six commits, noise "
+    "level it might have begun. Everything else is 'cannot tell': fewer than six commits, noise "
     "that\n"
-    "would hide such a change, or newest commits that are worse but not yet three.\n"
+    "would hide such a change, or one or two worse commits at the end (three make a level).\n"
     "\n"
     "examples:\n"
     "  flipbench regress\n"
     "  flipbench regress --metric step_seconds --lower-is-better --least 3\n"
-    "  flipbench regress --against 1a2b3c4        what was accepted with that commit is no alarm\n"
+    "  flipbench regress --against 1a2b3c4        accept the level of that commit\n"
     "\n"
-    "exit status: 0 fine; 1 regression; 2 cannot tell; 3 wrong usage";
+    "exit status: 0 fine; 1 regression; 2 cannot tell; 3 usage error";
 
 typedef struct {
   history_words words;
@@ -51,7 +51,7 @@ static void write_evidence(const sample_series *series, const series_levels *l, 
   strbuf_format(out, "%s", series->machine);
   if (*series->words) strbuf_format(out, "; %s", series->words);
   if (*series->build) strbuf_format(out, "; %s", series->build);
-  if (l->aside) strbuf_format(out, "; %zu set aside", l->aside);
+  if (l->aside) strbuf_format(out, "; %zu outliers excluded", l->aside);
   if (disturbed) strbuf_format(out, "; † %zu disturbed", disturbed);
   if (series->left_out) strbuf_append(out, "; ");
   history_write_left_out(series, out);
@@ -62,7 +62,7 @@ static void write_worse(const sample_series *series, const series_levels *l,
   const char *since = series->points[v->since].label;
   strbuf_format(out, "regression   %s: ", series->series);
   if (v->reason == VERDICT_BY_TREND)
-    strbuf_format(out, "%+.1f %% little by little since %s (", 100 * v->change, since);
+    strbuf_format(out, "%+.1f %% gradually since %s (", 100 * v->change, since);
   else if (v->steps > 1)
     strbuf_format(out, "%+.1f %% in %zu steps since %s, against the level that ends with %s (",
                   100 * v->change, v->steps, since, series->points[v->since - 1].label);
@@ -82,14 +82,14 @@ static void write_unsure(const sample_series *series, const series_levels *l,
     strbuf_format(out, "%zu commits, at least %d are needed", series->count - l->aside,
                   LEVELS_LEAST_POINTS);
   else if (v->reason == VERDICT_BY_NEWEST)
-    strbuf_format(out, "the newest %s %+.1f %%; measure more commits, %d make a level",
+    strbuf_format(out, "the newest %s %+.1f %%; measure more commits (%d make a level)",
                   newest == 1 ? "commit is off by" : "two commits are off by", 100 * v->change,
                   LEVELS_LEAST_SEGMENT);
   else
     strbuf_format(
         out,
         "noise hides a change of %.1f %%: up to %.1f %% is possible; measure more commits "
-        "or rounds, or ask for --least %.2g",
+        "or rounds, or use --least %.2g",
         100 * how->least, 100 * v->bound, 100 * v->bound);
   strbuf_append(out, " (");
   write_evidence(series, l, out);
@@ -136,7 +136,7 @@ static err check_reference(const regress_words *words, const sample_series *seri
   if (!words->against) return NULL;
   for (size_t i = 0; i < count; i++)
     if (find_reference(&series[i], words->against, &at)) return NULL;
-  return err_new(ERR_INPUT, "--against: no series has the commit %s (its first digits are enough)",
+  return err_new(ERR_INPUT, "--against: no series contains commit %s (a prefix is enough)",
                  words->against);
 }
 
@@ -144,15 +144,17 @@ int cli_regress(int argc, char **argv) {
   regress_words words = {
       {{.results = "results"}, "samples_per_second", NULL, 0.03}, 2, false, NULL, 0};
   bool is_help_wanted = false;
-  option options[] = {
-      HISTORY_OPTIONS(words.words),
-      {"least", 0, OPTION_NUMBER, &words.least_percent, "PERCENT", "changes that count [2]", false},
-      {"against", 0, OPTION_STRING, &words.against, "COMMIT",
-       "compare with its level [the best earlier level]", false},
-      {"lower-is-better", 0, OPTION_FLAG, &words.is_lower_better, NULL, "times, not rates", false},
-      CLI_PLACE_OPTIONS(words.words.place),
-      {0}};
-  command c = {"flipbench regress", "did it become slower", "[OPTIONS]", options, details};
+  option options[] = {HISTORY_OPTIONS(words.words),
+                      {"least", 0, OPTION_NUMBER, &words.least_percent, "PERCENT",
+                       "smallest change that counts [2]", false},
+                      {"against", 0, OPTION_STRING, &words.against, "COMMIT",
+                       "compare with the level of this commit [the best earlier level]", false},
+                      {"lower-is-better", 0, OPTION_FLAG, &words.is_lower_better, NULL,
+                       "the metric is a time, not a rate", false},
+                      CLI_PLACE_OPTIONS(words.words.place),
+                      {0}};
+  command c = {"flipbench regress", "check for performance regressions", "[OPTIONS]", options,
+               details};
   option_list rest = {0};
   sample_series *series = NULL;
   size_t count = 0, found[3] = {0};

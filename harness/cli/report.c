@@ -13,11 +13,11 @@
 #include "report/write.h"
 
 static const char details[] =
-    "text      for a terminal; the best value of a column is bold; then the file's claims\n"
-    "markdown  for a README or an issue, with the claims\n"
-    "csv       plain numbers, one column for each part of a value; the claims with --claims\n"
+    "text      for terminals, the best value of a column in bold; followed by the file's claims\n"
+    "markdown  for READMEs and issues, with the claims\n"
+    "csv       plain numbers, one column per part of a value; the claims with --claims\n"
     "latex     for \\usepackage{booktabs}, with a table of the claims\n"
-    "json      for programs, with the claims\n"
+    "json      for other programs, with the claims\n"
     "html      one self-contained file with the figures and the provenance of every run:\n"
     "          RESULTS/NAME/report.html, or --out; and the index of all experiments,\n"
     "          RESULTS/index.html\n"
@@ -58,7 +58,7 @@ static err list_columns(void) {
   const column *table = columns_table(&count);
   for (size_t i = 0; i < count; i++)
     strbuf_format(&out, "%-34s %-14s %s\n", table[i].name, table[i].unit, table[i].help);
-  strbuf_append(&out, "Every key of the settings is a column too (flip train --list-settings).\n");
+  strbuf_append(&out, "Every setting is a column too (flip train --list-settings).\n");
   err error = cli_print(&out);
   strbuf_free(&out);
   return error;
@@ -205,20 +205,18 @@ int cli_report(int argc, char **argv) {
   option options[] = {
       {"format", 'f', OPTION_STRING, &words.format, "FORMAT",
        "text, markdown, csv, latex, json, html [text]", false},
-      {"out", 'o', OPTION_STRING, &words.out, "FILE", "write there instead of standard output",
+      {"out", 'o', OPTION_STRING, &words.out, "FILE", "write to a file instead of standard output",
        false},
-      {"profile", 'p', OPTION_STRING, &words.profile, "NAME", "the file's profile of that name",
-       false},
-      {"claims", 0, OPTION_FLAG, &words.only_claims, NULL, "the file's claims without the table",
-       false},
+      {"profile", 'p', OPTION_STRING, &words.profile, "NAME", "a profile of the file", false},
+      {"claims", 0, OPTION_FLAG, &words.only_claims, NULL, "print only the file's claims", false},
       {"paper", 0, OPTION_FLAG, &words.is_paper, NULL,
        "the claims of all files in experiments/paper [profile mini]", false},
       {"from", 0, OPTION_STRING, &words.from, "FILE",
-       "with --paper: what --format json wrote, in place of the record", false},
-      {"list", 0, OPTION_FLAG, &is_list, NULL, "list the columns that a table can have", false},
+       "with --paper: read the output of --format json instead of the database", false},
+      {"list", 0, OPTION_FLAG, &is_list, NULL, "list the available columns", false},
       CLI_PLACE_OPTIONS(words.place),
       {0}};
-  command c = {"flipbench report", "the comparison table of an experiment",
+  command c = {"flipbench report", "print the comparison table of an experiment",
                "EXPERIMENT.yaml|NAME|--paper [OPTIONS]", options, details};
   option_list rest = {0};
   spec_experiment *e = NULL;

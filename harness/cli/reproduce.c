@@ -15,26 +15,26 @@
 #include "exchange/localise.h"
 
 static const char details[] =
-    "Unpacks BUNDLE into --out, checks every digest, makes the table from the recorded runs, says\n"
-    "whether the data here is what was recorded, trains every cell here, and shows both tables "
-    "side\n"
-    "by side. Start it in the folder that the experiment's data paths begin in (where data/ is), "
-    "or\n"
-    "name folders with --data: paths are sought there whole and by their last parts. Can be "
-    "stopped\n"
-    "and started again.\n"
+    "Unpacks BUNDLE into --out, verifies every digest, rebuilds the table from the recorded runs,\n"
+    "compares the local data with the recorded data, trains every cell here, and prints both "
+    "tables\n"
+    "side by side. Run it in the folder that the experiment's data paths are relative to (the one "
+    "with\n"
+    "data/), or name folders with --data: each path is looked up in full and by its last parts. "
+    "Can be\n"
+    "interrupted and started again.\n"
     "\n"
-    "A number agrees when it is equal, is printed alike, or lies within the intervals over seeds.\n"
-    "Speed, time and memory are this machine's own: shown, not judged.\n"
+    "A number agrees when it is equal, prints the same, or lies within the intervals over seeds.\n"
+    "Speed, time and memory depend on the machine: they are shown but not judged.\n"
     "\n"
     "examples:\n"
     "  flipbench reproduce quickstart.flipbench.tar.gz\n"
     "  flipbench reproduce quickstart.flipbench.tar.gz --no-run      the recorded table alone\n"
     "  flipbench reproduce large.flipbench.tar.gz --data /mnt/laion\n"
     "\n"
-    "exit status: 0 all numbers agree; 1 some do not, or cells failed; 2 wrong usage or bundle, "
-    "or\n"
-    "data that is not here or not the same";
+    "exit status: 0 all numbers agree; 1 some do not, or cells failed; 2 usage error, invalid "
+    "bundle,\n"
+    "or data that is missing or differs";
 
 typedef struct {
   const char *bundle, *out;
@@ -72,7 +72,7 @@ static err read_record(const spec_experiment *e, const char *results, record *r)
   return error;
 }
 
-/* The records must give the table that was packed beside them. */
+/* The records must reproduce the packed table. */
 static err check_packed_table(const report_table *table, const char *folder) {
   char *path = fs_join(folder, "table.json"), *packed = NULL;
   size_t length, count = 0;
@@ -81,11 +81,11 @@ static err check_packed_table(const report_table *table, const char *folder) {
   report_write_json(table, &made);
   if (!error) error = table_changes(packed, strbuf_string(&made), &told, &count);
   if (!error && count)
-    log_warning("the table made from the bundle's records is not the one packed in it, which "
-                "another flipbench may have made (packed → made here):\n%s",
+    log_warning("the table made from the bundle's records differs from the one packed in it; it "
+                "may have been made by another version of flipbench (packed → made here):\n%s",
                 strbuf_string(&told));
   else if (!error)
-    log_info("the bundle's records give its table");
+    log_info("the bundle's records reproduce its table");
   free(path);
   free(packed);
   strbuf_free(&made);
@@ -102,21 +102,21 @@ static bool is_code(const char *variable) {
   return false;
 }
 
-/* A bundle comes from somebody: what would run a program of its own needs a word from the user. */
+/* A bundle is untrusted: running programs from it needs the user's consent. */
 static err check_commands(const spec_experiment *e) {
   for (size_t i = 0; i < e->environment.count; i++)
     if (is_code(e->environment.items[i].key))
       return err_new(ERR_INPUT,
-                     "the experiment sets %s=%s for its trainers, which can load other code; give "
-                     "--allow-commands if you trust where the bundle comes from",
+                     "the experiment sets %s=%s for its trainers, which can load other code; pass "
+                     "--allow-commands if you trust the source of the bundle",
                      e->environment.items[i].key, e->environment.items[i].value);
   for (size_t i = 0; i < e->cell_count; i++) {
     const settings *s = &e->cells[i].settings;
     for (size_t k = 0; k < s->data_train.count; k++)
       if (s->data_allow_pipes && strncmp(s->data_train.items[k], "pipe:", 5) == 0)
         return err_new(ERR_INPUT,
-                       "the experiment's data is a command, '%s'; give --allow-commands if you "
-                       "trust where the bundle comes from",
+                       "the experiment's data is a command, '%s'; pass --allow-commands if you "
+                       "trust the source of the bundle",
                        s->data_train.items[k]);
   }
   return NULL;
@@ -129,11 +129,12 @@ static err compare_data(const reproduction *r, const bundle_manifest *m, const j
   localise_place place = {r->folder, r->start, r->from, r->folders, r->data.count};
   localise_compare(&place, m->inputs, here, said, match);
   if (match->absent && !r->takes_other_data)
-    return err_new(ERR_INPUT, "what the runs read is not all here:\n%s", strbuf_string(said));
+    return err_new(ERR_INPUT, "some of what the runs read is missing here:\n%s",
+                   strbuf_string(said));
   if (match->different && !r->takes_other_data)
     return err_new(ERR_INPUT,
-                   "the data here is not what the runs read; --other-data trains on it all the "
-                   "same:\n%s",
+                   "the local data differs from what the runs read; --other-data trains on it "
+                   "anyway:\n%s",
                    strbuf_string(said));
   log_info("%.*s", (int)(said->length ? said->length - 1 : 0), strbuf_string(said));
   return NULL;
@@ -162,8 +163,7 @@ static err run_here(const reproduction *r, const char *flip, const spec_experime
   TRY(run_plan(e, s, &options, &sweep));
   if (run_count(&sweep, CELL_WAITING)) TRY(run_all(e, s, &options, &sweep));
   *all_finished = run_count(&sweep, CELL_FINISHED) == sweep.count;
-  if (sweep.is_interrupted)
-    FAIL(ERR_INTERRUPTED, "interrupted; the same command goes on from here");
+  if (sweep.is_interrupted) FAIL(ERR_INTERRUPTED, "interrupted; run the same command to continue");
 cleanup:
   run_free(&sweep);
   store_close(s);
@@ -204,7 +204,7 @@ static err load_experiment(const reproduction *r, const bundle_manifest *m, spec
   strbuf_format(&root, "%s/", r->start);
   bool is_below = strncmp(strbuf_string(&path), root.data, root.length) == 0;
   err error = NULL;
-  if (chdir(r->start) != 0) FAIL(ERR_IO, "%s: cannot be entered", r->start);
+  if (chdir(r->start) != 0) FAIL(ERR_IO, "%s: cannot change to this folder", r->start);
   TRY(localise_bases(&place, m));
   TRY(spec_load(path.data + (is_below ? root.length : 0), &spec, e));
   if (!r->allows_commands) TRY(check_commands(*e));
@@ -250,16 +250,16 @@ cleanup:
 static err fix_places(reproduction *r, const bundle_manifest *m, char **flip) {
   char out[PATH_MAX], real[PATH_MAX];
   if (!getcwd(r->from, sizeof r->from) || !realpath(r->out, out))
-    return err_new(ERR_IO, "%s: cannot be entered", r->out);
+    return err_new(ERR_IO, "%s: cannot change to this folder", r->out);
   if (snprintf(r->folder, sizeof r->folder, "%s/%s", out, m->name) >= (int)sizeof r->folder ||
       snprintf(r->start, sizeof r->start, "%s/files%s%s", r->folder, *m->start ? "/" : "",
                m->start) >= (int)sizeof r->start)
-    return err_new(ERR_INPUT, "%s: too long a path", out);
+    return err_new(ERR_INPUT, "%s: path too long", out);
   r->folders = mem_zeroed(r->data.count + 1, sizeof *r->folders);
   if (!r->folders) return mem_error(0, "a path");
   for (size_t i = 0; i < r->data.count; i++) {
     if (!realpath(r->data.items[i], real) || !fs_is_folder(real))
-      return err_new(ERR_INPUT, "--data: %s: there is no such folder", r->data.items[i]);
+      return err_new(ERR_INPUT, "--data: %s: no such folder", r->data.items[i]);
     if (!(r->folders[i] = mem_copy_string(real))) return mem_error(0, "a path");
   }
   err error = r->runs ? run_find_flip(flip) : NULL;
@@ -272,19 +272,18 @@ static err fix_places(reproduction *r, const bundle_manifest *m, char **flip) {
 int cli_reproduce(int argc, char **argv) {
   reproduction r = {.out = "reproduced", .runs = true, .jobs = 1};
   bool is_help_wanted = false, is_fine = false;
-  option options[] = {
-      {"out", 'o', OPTION_STRING, &r.out, "DIR", "where it is unpacked and run [reproduced]",
-       false},
-      {"data", 'd', OPTION_LIST, &r.data, "DIR",
-       "a folder that holds the experiment's data; may be repeated", false},
-      {"other-data", 0, OPTION_FLAG, &r.takes_other_data, NULL,
-       "train even when the data here is not what was recorded", false},
-      {"allow-commands", 0, OPTION_FLAG, &r.allows_commands, NULL,
-       "let the experiment run its pipe: commands and load code by environment variables", false},
-      {"run", 0, OPTION_FLAG, &r.runs, NULL, "train here [on; --no-run shows what is recorded]",
-       false},
-      {"jobs", 'j', OPTION_INTEGER, &r.jobs, "N", "cells at once [1]", false},
-      {0}};
+  option options[] = {{"out", 'o', OPTION_STRING, &r.out, "DIR",
+                       "folder to unpack and run it in [reproduced]", false},
+                      {"data", 'd', OPTION_LIST, &r.data, "DIR",
+                       "a folder that holds the experiment's data (repeatable)", false},
+                      {"other-data", 0, OPTION_FLAG, &r.takes_other_data, NULL,
+                       "train even if the local data differs from the recorded data", false},
+                      {"allow-commands", 0, OPTION_FLAG, &r.allows_commands, NULL,
+                       "allow pipe: commands and environment variables that load code", false},
+                      {"run", 0, OPTION_FLAG, &r.runs, NULL,
+                       "train here [on; --no-run only shows the recorded results]", false},
+                      {"jobs", 'j', OPTION_INTEGER, &r.jobs, "N", "cells in parallel [1]", false},
+                      {0}};
   command c = {"flipbench reproduce", "run a bundle here and compare its table", "BUNDLE [OPTIONS]",
                options, details};
   option_list rest = {0};
@@ -299,7 +298,7 @@ int cli_reproduce(int argc, char **argv) {
     FAIL(ERR_INPUT, "--jobs: %lld is not between 1 and 64", (long long)r.jobs);
   TRY(bundle_extract(r.bundle, r.out, &m));
   TRY(fix_places(&r, &m, &flip));
-  log_info("%s, made %.10s at commit %.10s", m.name, m.created, m.commit);
+  log_info("%s, created %.10s at commit %.10s", m.name, m.created, m.commit);
   TRY(reproduce(&r, &m, flip, &is_fine));
 cleanup:
   for (size_t i = 0; r.folders && i < r.data.count; i++) free(r.folders[i]);

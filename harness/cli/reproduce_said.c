@@ -63,9 +63,9 @@ static bool is_same(const strbuf *a, const strbuf *b) {
 
 static void compare_one(const char *what, const strbuf *first, const strbuf *again, strbuf *out) {
   if (is_same(first, again))
-    strbuf_format(out, "%s: the same, %s\n", what, strbuf_string(first));
+    strbuf_format(out, "%s: same, %s\n", what, strbuf_string(first));
   else
-    strbuf_format(out, "%s: another. recorded: %s; here: %s\n", what, strbuf_string(first),
+    strbuf_format(out, "%s: different. recorded: %s; here: %s\n", what, strbuf_string(first),
                   strbuf_string(again));
 }
 
@@ -83,17 +83,17 @@ void said_verdict(const agreement_count *n, const localise_match *data, bool has
                 "within the intervals over seeds",
                 agreeing, judged, n->same, n->printed, n->within);
   if (n->machine)
-    strbuf_format(out, "; %zu of speed, time and memory are the machine's own and not judged",
+    strbuf_format(out, "; %zu of speed, time and memory depend on the machine and are not judged",
                   n->machine);
   strbuf_format(out, "\nverdict: %s, on %s, with %s program, on %s machine",
                 is_reproduced ? "reproduced"
                 : judged      ? "NOT reproduced"
                               : "no number could be judged",
-                data->different || data->absent ? "OTHER data"
+                data->different || data->absent ? "DIFFERENT data"
                 : data->same && !data->unknown  ? "the same data"
-                                                : "data that could not all be compared",
-                is_same(&first->programs, &again->programs) ? "the same" : "another",
-                is_same(&first->machines, &again->machines) ? "the same kind of" : "another");
+                                                : "data that could be compared only in part",
+                is_same(&first->programs, &again->programs) ? "the same" : "a different",
+                is_same(&first->machines, &again->machines) ? "the same kind of" : "a different");
   if (n->differing) strbuf_format(out, "; %zu numbers differ", n->differing);
   if (n->missing) strbuf_format(out, "; %zu are missing", n->missing);
   if (!has_all_cells) strbuf_append(out, "; not every cell finished");

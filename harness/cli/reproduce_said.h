@@ -1,4 +1,4 @@
-/* What `flipbench reproduce` says of a record beside its numbers. Internal to cli/. */
+/* What `flipbench reproduce` says about a record besides its numbers. Internal to cli/. */
 #ifndef FLIPBENCH_CLI_REPRODUCE_SAID_H
 #define FLIPBENCH_CLI_REPRODUCE_SAID_H
 

@@ -11,35 +11,45 @@
 #include "report/write.h"
 
 static const char details[] =
-    "Cells that are finished are left alone: a cell is its settings, so the same settings are\n"
-    "never trained twice, whatever the code's commit (the report tells when commits differ).\n"
-    "Cells that were interrupted go on from their checkpoint. Failed cells stay failed until\n"
-    "--retry. Cells that start from another one (tuning) run after it.\n"
+    "Finished cells are not run again: a cell is identified by its settings, so the same settings "
+    "are\n"
+    "never trained twice, whatever the commit (the report says when commits differ). Interrupted "
+    "cells\n"
+    "resume from their checkpoint. Failed cells stay failed until --retry. Cells that start from\n"
+    "another cell's weights (tuning) run after it.\n"
     "\n"
-    "Where times are compared, cells take turns of some minutes by stopping and resuming (which\n"
-    "changes no bit), so that a machine that drifts meets all of them alike; --turns sets the\n"
-    "length, --turns 0 or 'schedule: order' in the file runs them one after another.\n"
+    "Where times are compared, cells alternate every few minutes by stopping and resuming (which\n"
+    "changes no bit of the result), so that drift of the machine affects all of them equally. "
+    "--turns\n"
+    "sets the length; --turns 0, or 'schedule: order' in the file, runs the cells one after "
+    "another.\n"
     "\n"
-    "--retry disturbed measures cells again that lost more than 5 % of their time to other\n"
-    "processes (marked †); --retry data trains cells again whose data, vocabulary or evaluation\n"
-    "sets were others than those of the newest run with the same settings. The runs before are\n"
-    "archived, not removed ('flipbench runs list --archived').\n"
+    "--retry disturbed measures cells again that lost more than 5 % of their time to other "
+    "processes\n"
+    "(marked †). --retry data trains cells again whose data, vocabulary or evaluation sets differ "
+    "from\n"
+    "those of the newest run with the same settings. Previous runs are archived, not removed\n"
+    "('flipbench runs list --archived').\n"
     "\n"
-    "Ctrl-C asks the running cells to write a checkpoint and stop; a second one kills them.\n"
-    "'flipbench pause EXPERIMENT' from another terminal does the same and holds the sweep until\n"
+    "Ctrl-C asks the running cells to write a checkpoint and stop; a second Ctrl-C kills them.\n"
+    "'flipbench pause EXPERIMENT' in another terminal stops them the same way and holds the sweep "
+    "until\n"
     "'flipbench resume EXPERIMENT'.\n"
     "\n"
-    "With --jobs N each cell has CPU cores of its own, as long as there are enough; with --gpus a\n"
-    "GPU (or as many as the file's requires.gpus says). Limits and retries are the file's unless\n"
-    "they are given here. A crash, memory, a time-out with a checkpoint and a lost machine are\n"
-    "tried again; NaN and wrong input are not.\n"
+    "With --jobs N each cell gets its own CPU cores, as long as there are enough; with --gpus, one "
+    "GPU\n"
+    "(or as many as requires.gpus in the file says). Limits and retries given here override those "
+    "of\n"
+    "the file. Crashes, lack of memory, time-outs with a checkpoint and lost machines are "
+    "retried;\n"
+    "NaN and invalid input are not.\n"
     "\n"
     "examples:\n"
     "  flipbench run experiments/quickstart.yaml\n"
     "  flipbench run experiments/mask_ratio.yaml --dry-run\n"
     "  flipbench run experiments/quickstart.yaml --set samples=2k --results /tmp/try\n"
     "\n"
-    "exit status: 0 every cell is finished; 1 some failed; 2 wrong usage or experiment file;\n"
+    "exit status: 0 all cells finished; 1 some failed; 2 usage error or invalid experiment file;\n"
     "130 interrupted";
 
 typedef struct {
@@ -98,12 +108,12 @@ static err print_dry_run(const spec_experiment *e, store *s, const run_options *
   strbuf_format(&out, "%zu cell%s, %zu to run", sweep->count, sweep->count == 1 ? "" : "s",
                 waiting);
   if (seconds > 0 && options->jobs > 1)
-    strbuf_format(&out, ": about %s, %d at once", text_duration(seconds / options->jobs, time),
+    strbuf_format(&out, ": about %s, %d in parallel", text_duration(seconds / options->jobs, time),
                   options->jobs);
   else if (seconds > 0)
-    strbuf_format(&out, ": about %s one after another", text_duration(seconds, time));
+    strbuf_format(&out, ": about %s sequentially", text_duration(seconds, time));
   if (waiting && isnan(seconds))
-    strbuf_append(&out, "; times are known once a run like them has finished here");
+    strbuf_append(&out, "; times can be predicted once a similar run has finished here");
   strbuf_append_char(&out, '\n');
   if (!error) error = cli_print(&out);
   run_predictor_close(predictor);
@@ -132,7 +142,8 @@ static err read_turns(const run_words *words, double *seconds) {
   *seconds = RUN_TURNS_CHOSEN;
   if (!*words->turns) return NULL;
   if (!text_parse_duration(words->turns, seconds) || *seconds < 0)
-    return err_new(ERR_INPUT, "--turns: '%s' is not a duration (90, 30s, 5m); 0 is none",
+    return err_new(ERR_INPUT,
+                   "--turns: '%s' is not a duration (90, 30s, 5m); 0 turns alternation off",
                    words->turns);
   if (*seconds == 0) *seconds = -1;
   return NULL;
@@ -180,26 +191,26 @@ int cli_run(int argc, char **argv) {
   run_words words = {
       .place = {.results = "results"}, .retries = -1, .progress = true, .check_memory = true};
   option options[] = {
-      {"profile", 'p', OPTION_STRING, &words.profile, "NAME", "the file's profile of that name",
-       false},
+      {"profile", 'p', OPTION_STRING, &words.profile, "NAME", "a profile of the file", false},
       CLI_CELL_OPTIONS(words.set, words.set_cell),
       {"jobs", 'j', OPTION_INTEGER, &words.jobs, "N",
-       "cells at once [as the file's requires and --gpus allow, else 1]", false},
-      {"gpus", 0, OPTION_STRING, &words.gpus, "0,1", "GPUs to use, one a cell", false},
+       "cells in parallel [as the file's requires and --gpus allow, else 1]", false},
+      {"gpus", 0, OPTION_STRING, &words.gpus, "0,1", "GPUs to use, one per cell", false},
       {"time-limit", 0, OPTION_STRING, &words.time_limit, "TIME",
-       "wall time of a cell's process: 90, 30s, 1h30m", false},
+       "wall-clock limit of a cell's process: 90, 30s, 1h30m", false},
       {"memory-limit", 0, OPTION_STRING, &words.memory_limit, "SIZE",
-       "memory of a cell's process: 512MiB, 8GiB", false},
-      {"retries", 0, OPTION_INTEGER, &words.retries, "N",
-       "times a failure that may pass is tried again", false},
+       "memory limit of a cell's process: 512MiB, 8GiB", false},
+      {"retries", 0, OPTION_INTEGER, &words.retries, "N", "retries after a transient failure",
+       false},
       {"retry-wait", 0, OPTION_STRING, &words.retry_wait, "TIME",
        "wait before the first retry, doubled each time", false},
       CLI_RETRY_OPTION(words.retry),
       {"turns", 0, OPTION_AMOUNT, &words.turns, "[TIME]",
-       "cells take turns of this time, or of one that costs little; 0: one after another", false},
+       "alternate between cells after this time [chosen]; 0: one after another", false},
       {"check-memory", 0, OPTION_FLAG, &words.check_memory, NULL,
-       "refuse cells that memory does not hold [on; --no-check-memory]", false},
-      {"dry-run", 'n', OPTION_FLAG, &words.dry_run, NULL, "print the cells, run nothing", false},
+       "refuse cells that do not fit in memory [on; --no-check-memory]", false},
+      {"dry-run", 'n', OPTION_FLAG, &words.dry_run, NULL, "print the cells without running them",
+       false},
       {"progress", 0, OPTION_FLAG, &words.progress, NULL,
        "the live display [on; --no-progress turns it off]", false},
       CLI_PLACE_OPTIONS(words.place),
@@ -227,7 +238,7 @@ int cli_run(int argc, char **argv) {
                        .set_cell = words.set_cell.items,
                        .set_cell_count = words.set_cell.count};
   TRY(cli_load_experiment(NULL, given, &spec, &e));
-  /* a dry run on a fresh machine leaves nothing behind */
+  /* a dry run leaves no files behind */
   bool is_fresh = words.dry_run && !fs_exists(words.place.path);
   TRY(store_open(is_fresh ? ":memory:" : words.place.path, &s));
   TRY(run_and_report(&words, given, e, s, &all_finished));

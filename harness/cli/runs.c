@@ -68,7 +68,7 @@ static void write_run_text(const store_run_line *run, const char *status, double
                 time, run->directory);
   if (!isnan(lost)) strbuf_format(out, " † %.0f %% lost", 100 * lost);
   if (run->is_archived) strbuf_append(out, " (archived)");
-  if (!*run->experiments) strbuf_append(out, " (of no experiment)");
+  if (!*run->experiments) strbuf_append(out, " (no experiment)");
   if (*run->tags) strbuf_format(out, " [%s]", run->tags);
   if (*run->note) strbuf_format(out, ": %s", run->note);
   strbuf_append_char(out, '\n');
@@ -115,21 +115,21 @@ static int runs_list(int argc, char **argv) {
   list_words words = {0};
   bool is_done;
   option options[] = {
-      {"experiment", 0, OPTION_STRING, &words.experiment, "NAME", "only those in RESULTS/NAME",
+      {"experiment", 0, OPTION_STRING, &words.experiment, "NAME", "only runs in RESULTS/NAME",
        false},
-      {"tag", 0, OPTION_STRING, &words.tag, "TAG", "only those with this tag", false},
-      {"archived", 0, OPTION_FLAG, &words.only_archived, NULL, "only archived ones", false},
+      {"tag", 0, OPTION_STRING, &words.tag, "TAG", "only runs with this tag", false},
+      {"archived", 0, OPTION_FLAG, &words.only_archived, NULL, "only archived runs", false},
       {"unowned", 0, OPTION_FLAG, &words.only_unowned, NULL,
-       "only those whose cell no experiment names", false},
+       "only runs whose cell belongs to no experiment", false},
       {"json", 0, OPTION_FLAG, &words.is_json, NULL, "print JSON for scripts", false},
       CLI_PLACE_OPTIONS(call.place),
       {0}};
-  command c = {"flipbench runs list", "every run, its folder, tags and note", "[OPTIONS]", options,
+  command c = {"flipbench runs list", "list runs with folder, tags and note", "[OPTIONS]", options,
                "† marks runs that other processes disturbed, with the share of time lost.\n\n"
                "examples:\n  flipbench runs list --unowned\n  flipbench runs list --tag paper"};
   err error = options_parse(&c, argc, argv, &call.rest, &is_done);
   if (!error && !is_done && call.rest.count)
-    error = err_new(ERR_INPUT, "'%s': no words are wanted (see --help)", call.rest.items[0]);
+    error = err_new(ERR_INPUT, "unexpected argument '%s' (see --help)", call.rest.items[0]);
   if (!error && !is_done) error = open_call(&call);
   if (!error && !is_done) error = write_list(&call, &words);
   return finish(&call, options, error);
@@ -142,13 +142,13 @@ static int runs_note(int argc, char **argv) {
   bool is_done;
   int64_t run_id;
   option options[] = {CLI_PLACE_OPTIONS(call.place), {0}};
-  command c = {"flipbench runs note", "write a note on a run", "RUN|CELL TEXT [OPTIONS]", options,
-               "The note takes the place of the one before; '' removes it. It is kept in the\n"
+  command c = {"flipbench runs note", "set the note of a run", "RUN|CELL TEXT [OPTIONS]", options,
+               "Replaces the previous note; '' removes it. The note is kept in the\n"
                "run's folder and shown by 'flipbench runs list'.\n\n"
                "example:\n  flipbench runs note 3 'before the fan was cleaned'"};
   err error = options_parse(&c, argc, argv, &call.rest, &is_done);
   if (!error && !is_done && call.rest.count != 2)
-    error = err_new(ERR_INPUT, "RUN and TEXT are wanted (see --help)");
+    error = err_new(ERR_INPUT, "expected RUN and TEXT (see --help)");
   if (!error && !is_done) error = open_call(&call);
   if (!error && !is_done) error = cli_find_run(call.s, call.rest.items[0], &run_id);
   if (!error && !is_done) error = run_note(call.s, call.place.results, run_id, call.rest.items[1]);
@@ -157,21 +157,21 @@ static int runs_note(int argc, char **argv) {
 
 static err check_tag(const char *name) {
   if (*name && !strpbrk(name, " \t\n,")) return NULL;
-  return err_new(ERR_INPUT, "'%s' is no tag: one word without blanks or commas is wanted", name);
+  return err_new(ERR_INPUT, "'%s' is not a valid tag: use one word without spaces or commas", name);
 }
 
 static int runs_tag(int argc, char **argv) {
   runs_call call = {.place = {.results = "results"}};
   bool is_done, is_removing = false;
   int64_t run_id;
-  option options[] = {{"remove", 0, OPTION_FLAG, &is_removing, NULL, "take the tags off", false},
+  option options[] = {{"remove", 0, OPTION_FLAG, &is_removing, NULL, "remove the tags", false},
                       CLI_PLACE_OPTIONS(call.place),
                       {0}};
-  command c = {"flipbench runs tag", "put tags on a run", "RUN|CELL TAG… [OPTIONS]", options,
+  command c = {"flipbench runs tag", "tag a run", "RUN|CELL TAG… [OPTIONS]", options,
                "example:\n  flipbench runs tag 3 paper baseline"};
   err error = options_parse(&c, argc, argv, &call.rest, &is_done);
   if (!error && !is_done && call.rest.count < 2)
-    error = err_new(ERR_INPUT, "RUN and TAG are wanted (see --help)");
+    error = err_new(ERR_INPUT, "expected RUN and TAG (see --help)");
   for (size_t i = 1; i < call.rest.count && !error && !is_done; i++)
     error = check_tag(call.rest.items[i]);
   if (!error && !is_done) error = open_call(&call);
@@ -213,10 +213,10 @@ static int for_each_run(const command *c, runs_call *call, int argc, char **argv
 static int runs_archive(int argc, char **argv) {
   runs_call call = {.place = {.results = "results"}};
   option options[] = {CLI_PLACE_OPTIONS(call.place), {0}};
-  command c = {"flipbench runs archive", "keep runs, but not as results of their cells",
+  command c = {"flipbench runs archive", "archive runs: kept, but not used as results",
                "RUN|CELL… [OPTIONS]", options,
-               "Tables, figures and 'flipbench run' look past an archived run: its cell is as if\n"
-               "it had not run. The folder stays, with .archived-N behind its name.\n\n"
+               "Tables, figures and 'flipbench run' ignore archived runs, as if the cell\n"
+               "had not run. The folder is renamed to NAME.archived-N.\n\n"
                "example:\n  flipbench runs archive 3"};
   return for_each_run(&c, &call, argc, argv, run_archive, NULL);
 }
@@ -224,12 +224,12 @@ static int runs_archive(int argc, char **argv) {
 static int runs_restore(int argc, char **argv) {
   runs_call call = {.place = {.results = "results"}};
   option options[] = {CLI_PLACE_OPTIONS(call.place), {0}};
-  command c = {"flipbench runs restore", "take archived runs back as results", "RUN… [OPTIONS]",
+  command c = {"flipbench runs restore", "use archived runs as results again", "RUN… [OPTIONS]",
                options, "example:\n  flipbench runs restore 3"};
   return for_each_run(&c, &call, argc, argv, run_restore, NULL);
 }
 
-/* Asks on a terminal; elsewhere --yes is the only way to say so. */
+/* Asks on a terminal; elsewhere --yes is required. */
 static err ask_to_remove(runs_call *call, const int64_t *runs) {
   char answer[16] = "";
   for (size_t i = 0; i < call->rest.count; i++) {
@@ -242,9 +242,9 @@ static err ask_to_remove(runs_call *call, const int64_t *runs) {
   }
   if (!isatty(STDIN_FILENO))
     return err_new(ERR_INPUT,
-                   "nothing was removed: give --yes to remove %zu run%s, weights and all",
+                   "nothing was removed: pass --yes to remove %zu run%s with their weights",
                    call->rest.count, call->rest.count == 1 ? "" : "s");
-  fputs("remove for good, weights and all? [y/N] ", stderr);
+  fputs("remove permanently, including the weights? [y/N] ", stderr);
   if (fgets(answer, sizeof answer, stdin) && (answer[0] == 'y' || answer[0] == 'Y')) return NULL;
   return err_new(ERR_INPUT, "nothing was removed");
 }
@@ -254,23 +254,22 @@ static int runs_remove(int argc, char **argv) {
   option options[] = {{"yes", 'y', OPTION_FLAG, &call.is_sure, NULL, "do not ask", false},
                       CLI_PLACE_OPTIONS(call.place),
                       {0}};
-  command c = {
-      "flipbench runs remove", "remove runs for good, weights and all", "RUN|CELL… [OPTIONS]",
-      options,
-      "Removes the folders and the record of the runs. A run that is running is refused.\n\n"
-      "example:\n  flipbench runs remove 3 --yes"};
+  command c = {"flipbench runs remove", "remove runs permanently, including their weights",
+               "RUN|CELL… [OPTIONS]", options,
+               "Removes the folders and database records. Runs in progress are refused.\n\n"
+               "example:\n  flipbench runs remove 3 --yes"};
   return for_each_run(&c, &call, argc, argv, run_remove, ask_to_remove);
 }
 
 int cli_runs(int argc, char **argv) {
   static const subcommand table[] = {
-      {"list", "every run, its folder, tags and note", runs_list},
-      {"note", "write a note on a run", runs_note},
-      {"tag", "put tags on a run", runs_tag},
-      {"archive", "keep runs, but not as results of their cells", runs_archive},
-      {"restore", "take archived runs back as results", runs_restore},
-      {"remove", "remove runs for good, weights and all", runs_remove},
+      {"list", "list runs with folder, tags and note", runs_list},
+      {"note", "set the note of a run", runs_note},
+      {"tag", "tag a run", runs_tag},
+      {"archive", "archive runs: kept, but not used as results", runs_archive},
+      {"restore", "use archived runs as results again", runs_restore},
+      {"remove", "remove runs permanently, including their weights", runs_remove},
       {0}};
-  return options_dispatch("flipbench runs", "single runs: list, note, tag, archive, remove", table,
-                          argc, argv);
+  return options_dispatch("flipbench runs", "manage single runs: list, note, tag, archive, remove",
+                          table, argc, argv);
 }

@@ -9,9 +9,9 @@
 #include "store/runs.h"
 
 static const char details[] =
-    "RUN is a run's number (see 'flipbench status EXPERIMENT'); CELL is the first digits of a\n"
-    "cell's id, and stands for its newest finished run. Everything that is recorded of it: where "
-    "the "
+    "RUN is a run number (see 'flipbench status EXPERIMENT'); CELL is the first digits of a cell's "
+    "id\n"
+    "and selects its newest finished run. Prints everything recorded about the run: where its "
     "numbers\n"
     "come from (commit, machine, libraries, exact command lines), how it went, and the numbers.\n"
     "\n"
@@ -27,7 +27,7 @@ static err name_difference(store *s, const char *results, int64_t run_id, strbuf
   strbuf path = {0};
   strbuf_format(&path, "%s/%s/code.diff", results, run.directory);
   if (fs_exists(strbuf_string(&path)))
-    strbuf_format(out, "\nthe code's uncommitted difference: %s\n", strbuf_string(&path));
+    strbuf_format(out, "\nuncommitted changes of the code: %s\n", strbuf_string(&path));
   strbuf_free(&path);
   store_free_run(&run);
   return NULL;
@@ -40,8 +40,8 @@ int cli_show(int argc, char **argv) {
   option options[] = {{"json", 0, OPTION_FLAG, &is_json, NULL, "print JSON for scripts", false},
                       CLI_PLACE_OPTIONS(place),
                       {0}};
-  command c = {"flipbench show", "everything recorded of a run", "RUN|CELL [OPTIONS]", options,
-               details};
+  command c = {"flipbench show", "show everything recorded about a run", "RUN|CELL [OPTIONS]",
+               options, details};
   option_list rest = {0};
   store *s = NULL;
   strbuf out = {0};

@@ -11,14 +11,19 @@
 #include "store/experiments.h"
 
 static const char details[] =
-    "Without a name: every experiment with how many of its cells are finished. With one: each of\n"
-    "its cells, its state and how far it is. It can be asked from another terminal while\n"
-    "'flipbench run' works. The cells are those that the experiment file names now, as in the\n"
-    "report. 'running' is said only while a process of the run lives; † marks runs that other\n"
-    "processes disturbed, with the share of their time that was lost.\n"
+    "Without a name: every experiment with its number of finished cells. With a name: the state "
+    "and\n"
+    "progress of each of its cells. Can be used in another terminal while 'flipbench run' is "
+    "running.\n"
+    "The cells are those of the experiment file as it is now, as in the report. A run is "
+    "'running'\n"
+    "only while a process of it is alive; † marks runs that other processes disturbed, with the "
+    "share\n"
+    "of time lost.\n"
     "\n"
-    "--watch shows the cells of one experiment until all have finished or failed: on a terminal a\n"
-    "page that is drawn anew, the running and failed cells first; in a pipe a line a change.\n"
+    "--watch shows the cells of one experiment until all have finished or failed: on a terminal, a "
+    "page\n"
+    "that is redrawn, running and failed cells first; in a pipe, one line per change.\n"
     "\n"
     "examples:\n"
     "  flipbench status\n"
@@ -101,20 +106,18 @@ static void write_cell_text(const cli_cell *c, strbuf *out) {
   strbuf_format(out, "%s%s\n", *c->message ? ": " : "", c->message);
 }
 
-/* What the reader must know beside the rows. */
+/* Notes below the rows. */
 static void write_notes(const cli_cells *cells, const char *name, strbuf *out) {
   if (cells->disturbed)
-    strbuf_format(out,
-                  "† other processes disturbed it: the share of its training time that was lost\n"
-                  "  ('flipbench run' with --retry disturbed measures such cells again)\n");
+    strbuf_format(out, "† disturbed by other processes, with the share of training time lost\n"
+                       "('flipbench run --retry disturbed' measures these cells again)\n");
   if (cells->strangers)
     strbuf_format(out,
-                  "%zu run%s of cells that the experiment file does not name any more; 'flipbench "
-                  "runs\nlist' shows all\n",
+                  "%zu run%s of cells no longer in the experiment file; 'flipbench "
+                  "runs list' shows all\n",
                   cells->strangers, cells->strangers == 1 ? "" : "s");
   if (cells->trouble)
-    strbuf_format(out, "%s cannot be read, so this is what was recorded: %s\n", name,
-                  cells->trouble);
+    strbuf_format(out, "%s cannot be read; showing the recorded cells: %s\n", name, cells->trouble);
 }
 
 static err list_cells(store *s, const char *results, const char *name, bool is_json, strbuf *out) {
@@ -163,7 +166,7 @@ static err draw_page(const strbuf *page) {
   return error;
 }
 
-/* What a person looks for comes first. */
+/* The most interesting states come first. */
 static int urgency(const cli_cell *c) {
   static const char *const order[] = {"running", "failed", "interrupted", "not run"};
   int at = 0;
@@ -220,13 +223,12 @@ int cli_status(int argc, char **argv) {
   bool is_json = false, is_watching = false, is_help_wanted;
   double every = 1;
   option options[] = {
-      {"watch", 'w', OPTION_FLAG, &is_watching, NULL, "stay, and show the cells as they go on",
-       false},
-      {"every", 0, OPTION_NUMBER, &every, "SECONDS", "how often --watch looks [1]", false},
+      {"watch", 'w', OPTION_FLAG, &is_watching, NULL, "keep running and show progress", false},
+      {"every", 0, OPTION_NUMBER, &every, "SECONDS", "refresh interval of --watch [1]", false},
       {"json", 0, OPTION_FLAG, &is_json, NULL, "print JSON for scripts", false},
       CLI_PLACE_OPTIONS(place),
       {0}};
-  command c = {"flipbench status", "what has run, is running and has failed",
+  command c = {"flipbench status", "show what is running, finished and failed",
                "[EXPERIMENT] [OPTIONS]", options, details};
   option_list rest = {0};
   store *s = NULL;
@@ -234,7 +236,7 @@ int cli_status(int argc, char **argv) {
   err error = NULL;
   TRY(options_parse(&c, argc, argv, &rest, &is_help_wanted));
   if (is_help_wanted) goto cleanup;
-  if (rest.count > 1) FAIL(ERR_INPUT, "one EXPERIMENT at most is wanted");
+  if (rest.count > 1) FAIL(ERR_INPUT, "expected at most one EXPERIMENT");
   TRY(cli_find_place(&place));
   TRY(store_open_existing(place.path, &s));
   if (is_watching && (rest.count != 1 || is_json))

@@ -14,23 +14,26 @@
 #include "cluster/slurm.h"
 
 static const char details[] =
-    "Writes a job array, one cell a task, under RESULTS/NAME/slurm/, submits it with sbatch, and\n"
-    "follows it: the database is filled as cells go on, by this process alone. Tuning cells are "
-    "an\n"
-    "array of their own whose tasks wait for their parents'. Partition, account, GPUs, cores and\n"
-    "limits come from the file ('slurm', 'requires', 'limits'), mostly from its --profile.\n"
+    "Writes a job array, one task per cell, to RESULTS/NAME/slurm/, submits it with sbatch and "
+    "follows\n"
+    "it: the database is updated by this process alone. Tuning cells form a separate array whose "
+    "tasks\n"
+    "wait for their parents. Partition, account, GPUs, cores and limits come from the file "
+    "('slurm',\n"
+    "'requires', 'limits'), usually from a --profile.\n"
     "\n"
-    "RESULTS must be on a file system that the nodes share; keep the database on a local disk\n"
-    "(--db) when that is NFS. Ctrl-C, or --detach, leaves the jobs alone: the same command finds\n"
-    "them again and follows them. Cells that are finished or in the queue are not submitted "
-    "again.\n"
+    "RESULTS must be on a file system shared by the nodes; if that is NFS, keep the database on a "
+    "local\n"
+    "disk (--db). Ctrl-C and --detach leave the jobs running: the same command finds and follows "
+    "them\n"
+    "again. Cells that are finished or queued are not submitted again.\n"
     "\n"
     "examples:\n"
     "  flipbench submit experiments/paper/table1a.yaml --slurm --profile paper --results "
     "/shared/results\n"
     "  flipbench submit experiments/paper/table1a.yaml --slurm --dry-run\n"
     "\n"
-    "exit status: as of 'flipbench run'";
+    "exit status: as for 'flipbench run'";
 
 typedef struct {
   cli_place place;
@@ -55,7 +58,7 @@ static err find_paths(submit_words *words) {
   words->flip = flip;
   words->self = shipped_program(self) ? realpath(self, NULL) : NULL;
   if (!words->results || !words->flip || !words->self)
-    return err_errno(errno, "%s: cannot be found", words->place.results);
+    return err_errno(errno, "%s: cannot resolve the path", words->place.results);
   return NULL;
 }
 
@@ -66,7 +69,7 @@ static void say_submitted(const slurm_tasks *tasks) {
     if (tasks->items[i].job == last) continue;
     last = tasks->items[i].job;
     for (size_t k = 0; k < tasks->count; k++) own += tasks->items[k].job == last;
-    log_info("job %lld: %zu task%s ('scancel %lld' cancels)", (long long)last, own,
+    log_info("job %lld: %zu task%s (cancel with 'scancel %lld')", (long long)last, own,
              own == 1 ? "" : "s", (long long)last);
   }
 }
@@ -81,7 +84,7 @@ static double longest_wait(const run_sweep *sweep) {
   return wait;
 }
 
-/* Submits, follows, and submits again what failed and may pass, as long as it has retries. */
+/* Submits, follows, and resubmits transient failures while retries are left. */
 static err submit_and_follow(const submit_words *words, const spec_experiment *e, store *s,
                              const run_options *options, run_sweep *sweep) {
   slurm_wishes wishes = {words->partition, words->account, words->self, NULL};
@@ -139,7 +142,7 @@ static err plan_and_submit(const submit_words *words, const char *given, const s
   *all_finished = words->dry_run || words->detach;
   if (*all_finished) goto cleanup;
   if (sweep.is_interrupted)
-    FAIL(ERR_INTERRUPTED, "the jobs go on; 'flipbench submit %s --slurm' follows them again",
+    FAIL(ERR_INTERRUPTED, "the jobs keep running; 'flipbench submit %s --slurm' follows them again",
          given);
   strbuf_format(&again, "flipbench submit %s --slurm", given);
   TRY(cli_end_sweep(words->results, e, s, &sweep, strbuf_string(&again)));
@@ -156,7 +159,7 @@ static err submit(submit_words *words, const option_list *rest, bool *all_finish
   store *s = NULL;
   err error = NULL;
   TRY(cli_one_word(rest, "EXPERIMENT.yaml", &given));
-  if (!words->slurm) FAIL(ERR_INPUT, "say which scheduler: --slurm is the one that is known");
+  if (!words->slurm) FAIL(ERR_INPUT, "no scheduler given: pass --slurm");
   TRY(cli_find_place(&words->place));
   spec_options spec = {.profile = words->profile,
                        .set = words->set.items,
@@ -178,16 +181,15 @@ int cli_submit(int argc, char **argv) {
   submit_words words = {.place = {.results = "results"}, .progress = true};
   option options[] = {
       {"slurm", 0, OPTION_FLAG, &words.slurm, NULL, "submit to Slurm", false},
-      {"profile", 'p', OPTION_STRING, &words.profile, "NAME", "the file's profile of that name",
-       false},
+      {"profile", 'p', OPTION_STRING, &words.profile, "NAME", "a profile of the file", false},
       CLI_CELL_OPTIONS(words.set, words.set_cell),
-      {"partition", 0, OPTION_STRING, &words.partition, "NAME", "over the file's slurm.partition",
-       false},
-      {"account", 0, OPTION_STRING, &words.account, "NAME", "over the file's slurm.account", false},
+      {"partition", 0, OPTION_STRING, &words.partition, "NAME", "overrides slurm.partition", false},
+      {"account", 0, OPTION_STRING, &words.account, "NAME", "overrides slurm.account", false},
       CLI_RETRY_OPTION(words.retry),
-      {"detach", 0, OPTION_FLAG, &words.detach, NULL, "submit, and do not follow", false},
+      {"detach", 0, OPTION_FLAG, &words.detach, NULL, "submit and exit without following the jobs",
+       false},
       {"dry-run", 'n', OPTION_FLAG, &words.dry_run, NULL,
-       "print the scripts, write and submit nothing", false},
+       "print the job scripts without submitting them", false},
       {"progress", 0, OPTION_FLAG, &words.progress, NULL,
        "the live display [on; --no-progress turns it off]", false},
       CLI_PLACE_OPTIONS(words.place),

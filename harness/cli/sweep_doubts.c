@@ -1,5 +1,5 @@
-/* What makes the numbers of a sweep doubtful, said at its end: disturbed cells, and cells that were
- * given something else than others with the same settings. */
+/* Warnings at the end of a sweep about unreliable numbers: disturbed cells, and cells whose inputs
+ * differ from those of other runs with the same settings. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,9 +38,9 @@ static err say_disturbed(store *s, run_sweep *sweep, const char *again) {
   }
   close_names(&names, count);
   if (!error && count) {
-    log_warning("†: other processes disturbed %zu of %zu cells, so their times are doubtful: %s",
+    log_warning("†: other processes disturbed %zu of %zu cells, so their times are unreliable: %s",
                 count, sweep->count, strbuf_string(&names));
-    log_line(LOG_INFO, "to measure them again on a quiet machine: %s --retry disturbed", again);
+    log_line(LOG_INFO, "to measure them again on an idle machine: %s --retry disturbed", again);
   }
   strbuf_free(&names);
   return error;
@@ -57,8 +57,8 @@ static err say_difference(store *s, const run_sweep *sweep, given_kind kind, con
     if (groups[i]) add_name(&names, named++, "", sweep->cells[cells[i]].cell->label, NAN);
   close_names(&names, named);
   if (!error && is_mixed) {
-    log_warning("%zu of %zu cells were given other %s than the newest run with the same settings, "
-                "and are not to be compared with it: %s",
+    log_warning("%zu of %zu cells used different %s from the newest run with the same settings "
+                "and cannot be compared with it: %s",
                 named, count, store_given_name(kind), strbuf_string(&names));
     *was_said = true;
   }
@@ -66,7 +66,7 @@ static err say_difference(store *s, const run_sweep *sweep, given_kind kind, con
   return error;
 }
 
-/* Before anything is trained on them, their names, sizes and times are all that is known. */
+/* Until something is trained on them, only their names, sizes and times are known. */
 static bool say_changed_files(const run_sweep *sweep) {
   strbuf names = {0};
   size_t count = 0;
@@ -76,7 +76,7 @@ static bool say_changed_files(const run_sweep *sweep) {
   close_names(&names, count);
   if (count)
     log_warning("the files of data.train or text.vocabulary changed since %zu of %zu cells were "
-                "trained on them: their results are of the data of then: %s",
+                "trained on them; their results are for the old data: %s",
                 count, sweep->count, strbuf_string(&names));
   strbuf_free(&names);
   return count > 0;
@@ -99,7 +99,7 @@ static err say_differences(store *s, const run_sweep *sweep, const char *again) 
     if (store_given_decides(k))
       TRY(say_difference(s, sweep, k, runs, cells, count, groups, &was_said));
   if (was_said)
-    log_line(LOG_INFO, "to train them again with what is there now: %s --retry data", again);
+    log_line(LOG_INFO, "to train them again with the current data: %s --retry data", again);
 cleanup:
   free(runs);
   free(cells);

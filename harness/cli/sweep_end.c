@@ -1,4 +1,4 @@
-/* What is said when a sweep has ended, wherever its cells ran. */
+/* What is printed when a sweep has ended, on this machine or on a cluster. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,7 +11,7 @@
 #include "report/write.h"
 #include "store/facts.h"
 
-/* What was foretold of the cells that ran now, beside what they took. */
+/* Predictions for the cells that ran, with the measurements. */
 static err print_predictions(store *s, const run_sweep *sweep) {
   enum { MOST_PREDICTIONS = 20 };
   strbuf out = {0};
@@ -79,16 +79,16 @@ static void say_what_failed(const run_sweep *sweep, const char *results, const c
     if (c->state == CELL_FAILED) say_log(results, c);
   }
   if (failed)
-    log_line(LOG_INFO, "%zu failed%s; to try again: %s --retry", failed,
-             skipped ? " (others were skipped because of them)" : "", again);
+    log_line(LOG_INFO, "%zu failed%s; to retry: %s --retry", failed,
+             skipped ? " (cells that depend on them were skipped)" : "", again);
   size_t stopped = run_count(sweep, CELL_INTERRUPTED) + run_count(sweep, CELL_WAITING);
   if (stopped)
-    log_line(LOG_INFO, "%zu of %zu cells are not finished; the same command goes on from here",
+    log_line(LOG_INFO, "%zu of %zu cells are not finished; run the same command to continue",
              stopped, sweep->count);
 }
 
-/* What was measured is safe in the database by now: a page that cannot be written is a warning,
- * unless that is for lack of memory, which spares nothing that follows. */
+/* The measurements are already in the database: a page that cannot be written is a warning, except
+ * for lack of memory, which affects everything that follows. */
 static err write_outputs(const char *results, const spec_experiment *e, store *s) {
   err error = cli_write_outputs(results, e, s);
   if (error && err_kind_of(error) == ERR_MEMORY) return error;

@@ -4,21 +4,21 @@
 #include "sweep/task.h"
 
 static const char details[] =
-    "Runs on the machine that the cluster chose, without a database: LIST is a tasks-….jsonl that\n"
-    "'flipbench submit' wrote, INDEX the task. SIGTERM makes the trainer write a checkpoint.\n"
+    "Runs on the node chosen by the cluster, without a database: LIST is a tasks-….jsonl written "
+    "by\n"
+    "'flipbench submit', INDEX the task. SIGTERM makes the trainer write a checkpoint and stop.\n"
     "\n"
     "example:\n"
     "  flipbench task --results /shared/results /shared/results/table1a/slurm/tasks-….jsonl 3\n"
     "\n"
-    "exit status: 0 the cell is finished; 1 it is not; 2 wrong usage";
+    "exit status: 0 the cell is finished; 1 it is not; 2 usage error";
 
 int cli_task(int argc, char **argv) {
   const char *results = "results";
   bool is_help_wanted;
   run_state state = CELL_FAILED;
   option options[] = {
-      {"results", 0, OPTION_STRING, &results, "DIR", "folder of all results [results]", false},
-      {0}};
+      {"results", 0, OPTION_STRING, &results, "DIR", "results folder [results]", false}, {0}};
   command c = {"flipbench task", "run one cell of a submitted array", "LIST INDEX [OPTIONS]",
                options, details};
   option_list rest = {0};
@@ -29,7 +29,7 @@ int cli_task(int argc, char **argv) {
     state = CELL_FINISHED;
     goto cleanup;
   }
-  if (rest.count != 2) FAIL(ERR_INPUT, "LIST and INDEX are wanted (see --help)");
+  if (rest.count != 2) FAIL(ERR_INPUT, "expected LIST and INDEX (see --help)");
   TRY(run_find_flip(&flip));
   run_options how = {.results = results, .flip = flip, .limits = spec_limits_not_given};
   TRY(task_run(&how, rest.items[0], atoi(rest.items[1]), &state));

@@ -4,43 +4,43 @@
 #include "cli/cli.h"
 #include "exchange/verify.h"
 
-static const char details[] =
-    "The same settings, seed, precision and thread count on the same program give the same bits;\n"
-    "this command shows whether they did. It trains the run again in RESULTS/verify-RUN-PID, "
-    "which\n"
-    "is removed afterwards unless --keep, and compares the last checkpoint tensor by tensor. It\n"
-    "takes as long as the run took.\n"
-    "\n"
-    "example:\n"
-    "  flipbench verify 3\n"
-    "\n"
-    "exit status: 0 the same bits; 1 other bits; 2 cannot be verified (not finished, checkpoints\n"
-    "gone, data missing)";
+static const char details[] = "The same settings, seed, precision, thread count and program give "
+                              "the same bits; this command\n"
+                              "checks it. It trains the run again in RESULTS/verify-RUN-PID, which "
+                              "is removed afterwards unless\n"
+                              "--keep is given, and compares the last checkpoint tensor by tensor. "
+                              "It takes as long as the run.\n"
+                              "\n"
+                              "example:\n"
+                              "  flipbench verify 3\n"
+                              "\n"
+                              "exit status: 0 identical bits; 1 different bits; 2 cannot be "
+                              "verified (not finished, checkpoints\n"
+                              "gone, data missing)";
 
-/* The bits differ, and so does what explains it, as far as it is recorded. */
+/* The bits differ; prints what explains it, as far as it is recorded. */
 static void write_difference(const verify_result *r, int64_t run_id, strbuf *out) {
   const struct {
     bool is_other;
     const char *name;
-  } causes[] = {{r->has_other_data, "other data"},
-                {r->has_other_program, "another program"},
-                {r->has_other_machine, "another machine"}};
+  } causes[] = {{r->has_other_data, "different data"},
+                {r->has_other_program, "a different program"},
+                {r->has_other_machine, "a different machine"}};
   size_t named = 0;
   strbuf_format(out, "run %lld: %zu of %zu tensors differ; most in %s (%.3g)\n", (long long)run_id,
                 r->different, r->tensors, r->worst, r->greatest);
   for (size_t i = 0; i < sizeof causes / sizeof *causes; i++)
     if (causes[i].is_other)
-      strbuf_format(out, "%s%s", named++ ? " and " : "the recorded run had ", causes[i].name);
+      strbuf_format(out, "%s%s", named++ ? " and " : "the recorded run used ", causes[i].name);
   if (named)
     strbuf_append(out, ":\n");
   else
-    strbuf_append(out, "data, program and machine are those that were recorded: the same ones gave "
-                       "other bits\n");
+    strbuf_append(out, "data, program and machine match the record, yet the bits differ\n");
 }
 
 static void write_result(const verify_result *r, int64_t run_id, strbuf *out) {
   if (r->is_equal)
-    strbuf_format(out, "run %lld: the same bits in all %zu tensors\n", (long long)run_id,
+    strbuf_format(out, "run %lld: identical bits in all %zu tensors\n", (long long)run_id,
                   r->tensors);
   else
     write_difference(r, run_id, out);
@@ -55,8 +55,8 @@ int cli_verify(int argc, char **argv) {
       {"keep", 0, OPTION_FLAG, &keeps_folder, NULL, "keep the second run's folder", false},
       CLI_PLACE_OPTIONS(place),
       {0}};
-  command c = {"flipbench verify", "train a run again and compare the bits", "RUN|CELL [OPTIONS]",
-               options, details};
+  command c = {"flipbench verify", "train a run again and compare the weights bit by bit",
+               "RUN|CELL [OPTIONS]", options, details};
   option_list rest = {0};
   store *s = NULL;
   char *flip = NULL;

@@ -95,7 +95,7 @@ static slurm_task *task_of(const slurm_tasks *tasks, size_t cell) {
 /* The cells of one sbatch call. */
 typedef struct {
   const char *tuning; /* NULL: cells of the matrix */
-  int64_t after;      /* job whose tasks of the same index must end well first; 0: none */
+  int64_t after;      /* job whose task of the same index must succeed first; 0: none */
   size_t cells[MOST_TASKS];
   int indices[MOST_TASKS];
   size_t count;
@@ -232,7 +232,7 @@ static err write_list(const spec_experiment *e, const run_sweep *sweep, const ba
   return error;
 }
 
-/* jobs.tsv: written before the database knows, so that a killed flipbench finds its jobs. */
+/* jobs.tsv: written before the database is updated, so that a killed flipbench finds its jobs. */
 static err remember(const char *path, const run_sweep *sweep, const batch *b, int64_t job,
                     slurm_tasks *tasks) {
   strbuf text = {0};

@@ -13,7 +13,7 @@ typedef struct {
   int64_t job;
   int index;
   bool is_queued; /* pending or running, when last looked */
-  int missed;     /* looks in a row that did not find it, with no end recorded */
+  int missed;     /* consecutive polls that did not find it, with no end recorded */
   char state[24]; /* as squeue names it: "PENDING", "RUNNING" */
 } slurm_task;
 
@@ -22,7 +22,7 @@ typedef struct {
   size_t count;
 } slurm_tasks;
 
-/* What the command line says over the experiment's `slurm`; NULL: nothing. */
+/* Command-line overrides of the experiment's `slurm`; NULL: nothing. */
 typedef struct {
   const char *partition, *account;
   const char *flipbench; /* this program, for the tasks */
@@ -35,13 +35,13 @@ typedef struct {
 err slurm_submit(const spec_experiment *e, store *s, const run_options *options,
                  const slurm_wishes *wishes, run_sweep *sweep, slurm_tasks *tasks) ERR_MUST_CHECK;
 
-/* Reads what the tasks write and what Slurm says of them, until none is left or a signal comes
- * (the jobs go on then, and sweep->is_interrupted is set). A task that left the queue without an
- * end of its own becomes a failure that says so. */
+/* Reads what the tasks write and what Slurm reports about them, until none is left or a signal
+ * arrives (the jobs then keep running, and sweep->is_interrupted is set). A task that left the
+ * queue without recording its end becomes a failure that says so. */
 err slurm_watch(const spec_experiment *e, store *s, const run_options *options, run_sweep *sweep,
                 slurm_tasks *tasks) ERR_MUST_CHECK;
 
-/* Cells whose failure may pass and that have retries left wait again, and so do those that hang on
+/* Cells with a transient failure and retries left wait again, and so do those that depend on
  * them; `count` is how many failed ones. Submit again then. */
 err slurm_prepare_retries(store *s, const run_options *options, run_sweep *sweep,
                           size_t *count) ERR_MUST_CHECK;

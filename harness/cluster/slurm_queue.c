@@ -15,8 +15,8 @@ static err capture(char *const *command, strbuf *out) {
   if (error) return error;
   if (command_exit_status(status) == 0) return NULL;
   if (command_exit_status(status) == COMMAND_NOT_FOUND)
-    return err_new(ERR_UNSUPPORTED,
-                   "%s is not installed here: submit from a machine of the cluster", command[0]);
+    return err_new(ERR_UNSUPPORTED, "%s is not installed here; submit from a node of the cluster",
+                   command[0]);
   while (out->length && out->data[out->length - 1] == '\n') out->data[--out->length] = '\0';
   return err_new(ERR_IO, "%s failed: %s", command[0], strbuf_string(out));
 }
@@ -26,7 +26,7 @@ err slurm_sbatch(const char *script, int64_t *job) {
   char *command[] = {"sbatch", "--parsable", (char *)script, NULL};
   err error = capture(command, &out);
   if (!error && sscanf(strbuf_string(&out), "%" SCNd64, job) != 1)
-    error = err_new(ERR_IO, "sbatch gave no job id: %s", strbuf_string(&out));
+    error = err_new(ERR_IO, "sbatch printed no job id: %s", strbuf_string(&out));
   strbuf_free(&out);
   return error;
 }

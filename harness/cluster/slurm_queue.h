@@ -4,9 +4,9 @@
 
 #include "cluster/slurm.h"
 
-/* Submits a script; the id of the job. What sbatch complains about is the error's message. */
+/* Submits a script; the id of the job. The error's message is what sbatch prints. */
 err slurm_sbatch(const char *script, int64_t *job) ERR_MUST_CHECK;
-/* Asks the queue which tasks it still has, and in what state; counts the looks that missed one. */
+/* Asks the queue which tasks it still has, and in what state; counts the polls that missed one. */
 err slurm_look(slurm_tasks *tasks) ERR_MUST_CHECK;
 
 #endif

@@ -12,7 +12,7 @@
 #include "sweep/display.h"
 #include "cluster/slurm_queue.h"
 
-/* The shared file system may show a task's last words later than the queue forgets it. */
+/* The shared file system may show a task's last events after the queue has dropped it. */
 enum { LOOKS_BEFORE_LOST = 3 };
 static const double look_seconds = 2;
 
@@ -43,18 +43,17 @@ static err set_reason(run_cell *c, const char *text) {
 static err settle_missing(watcher *w, run_cell *c, const store_run *run) {
   if (!run->run_id || c->state == CELL_WAITING) {
     c->state = CELL_FAILED;
-    return set_reason(c,
-                      "its task left the queue before it began: cancelled, or what it depends on "
-                      "failed");
+    return set_reason(c, "its task left the queue before it started: cancelled, or its dependency "
+                         "failed");
   }
   err error = run_close_lost(w->s, w->options->results, c);
   c->state = CELL_INTERRUPTED;
   return error ? error
-               : set_reason(c, "its task ended without a word: cancelled, or its machine "
+               : set_reason(c, "its task ended without recording a result: cancelled, or its node "
                                "was lost");
 }
 
-/* What one task's cell has come to by now; true in *is_over when nothing more will come of it. */
+/* The current state of one task's cell; *is_over: it will not change any more. */
 static err look_at_task(watcher *w, slurm_task *task, bool *is_over) {
   run_cell *c = &w->sweep->cells[task->cell];
   store_run run;
@@ -65,7 +64,7 @@ static err look_at_task(watcher *w, slurm_task *task, bool *is_over) {
   if (error) return error;
   bool has_begun = run.run_id == c->run_id && run.run_id;
   if (has_begun && strcmp(run.status, "running") == 0) c->state = CELL_RUNNING;
-  /* an end counts when the queue has let go: a task may be queued again */
+  /* an end counts once the queue has dropped the task: it may be requeued */
   if (!task->is_queued && has_begun && strcmp(run.status, "running") != 0) {
     c->state = strcmp(run.status, "finished") == 0      ? CELL_FINISHED
                : strcmp(run.status, "interrupted") == 0 ? CELL_INTERRUPTED
@@ -92,7 +91,7 @@ static void show(watcher *w) {
       pending++;
     else
       running++;
-  strbuf_format(&closing, "%zu/%zu cells finished · %zu tasks run, %zu wait · %s",
+  strbuf_format(&closing, "%zu/%zu cells finished · %zu tasks running, %zu waiting · %s",
                 run_count(w->sweep, CELL_FINISHED), w->sweep->count, running, pending,
                 text_duration(clock_seconds() - w->shown.started, elapsed));
   display_draw(&w->shown, NULL, 0, strbuf_string(&closing));
@@ -105,11 +104,11 @@ static bool wait_for_signal(const sigset_t *blocked) {
   return number == SIGINT || number == SIGTERM || number == SIGHUP;
 }
 
-/* The queue may not answer for a while; the cells' directories do. */
+/* The queue may not answer for a while; the cells' directories are read anyway. */
 static void look_at_queue(watcher *w, bool *is_silent) {
   err error = slurm_look(w->tasks);
   if (error && !*is_silent)
-    display_say(&w->shown, "%s; looking again every %.0f s", err_message(error), look_seconds);
+    display_say(&w->shown, "%s; retrying every %.0f s", err_message(error), look_seconds);
   *is_silent = error != NULL;
   err_free(error);
 }

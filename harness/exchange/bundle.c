@@ -30,12 +30,12 @@ typedef struct {
   char *experiment; /* the place of its file */
 } packing;
 
-/* ---- the experiment file and what it is built on ---- */
+/* ---- the experiment file and its bases ---- */
 
 static err add_bases(packing *p, const char *path, const char *place, int depth);
 
-/* A base is packed beside the file that names it, wherever it was found: that is where it is sought
- * first. */
+/* A base is packed next to the file that names it, wherever it was found: that is where it is
+ * looked up first. */
 static err add_base(packing *p, const char *origin, const char *place, const char *base,
                     int depth) {
   char *path = settings_find_base(origin, base), *own = NULL;
@@ -68,7 +68,7 @@ static err add_bases_under(packing *p, const yml_node *node, const char *path, c
   return error;
 }
 
-/* The files that `path`, packed at `place`, is built on, and those that they are built on. */
+/* The bases of `path`, packed at `place`, and theirs. */
 static err add_bases(packing *p, const char *path, const char *place, int depth) {
   yml_document *document = NULL;
   if (depth > MOST_DEPTH) return NULL;
@@ -138,7 +138,7 @@ static err add_input_files(packing *p, json_t *input) {
   return error;
 }
 
-/* The fingerprints of what was trained on, by the runs' own word; an empty array when no run of
+/* The fingerprints of what was trained on, as recorded by the runs; an empty array when no run of
  * these names has one. */
 static err read_recorded(const packing *p, store *s, const json_t *input, json_t *recorded) {
   err error = NULL;
@@ -158,7 +158,7 @@ static err read_recorded(const packing *p, store *s, const json_t *input, json_t
   return error;
 }
 
-/* What was found here tells of the runs' data only when it is the same. */
+/* The local files describe the runs' data only when they are the same. */
 static err add_recorded(const packing *p, store *s, json_t *input) {
   json_t *recorded = json_array();
   const char *here = inputs_text(input, "fingerprint");
@@ -169,13 +169,14 @@ static err add_recorded(const packing *p, store *s, json_t *input) {
     is_here = is_here || strcmp(json_string_value(json_array_get(recorded, i)), here) == 0;
   inputs_describe(input, &name);
   if (json_array_size(recorded) > 1)
-    log_warning("%s: the runs were not all trained on the same data (%zu fingerprints)",
+    log_warning("%s: its runs were trained on different data (%zu fingerprints)",
                 strbuf_string(&name), json_array_size(recorded));
   if (json_array_size(recorded) && !is_here) {
     if (*here)
-      log_warning("%s: what is here now is not what the runs were trained on (fingerprint %.10s, "
-                  "recorded %.10s); the bundle holds the recorded one",
-                  strbuf_string(&name), here, json_string_value(json_array_get(recorded, 0)));
+      log_warning(
+          "%s: the local files differ from what the runs were trained on (fingerprint %.10s, "
+          "recorded %.10s); the bundle records the latter",
+          strbuf_string(&name), here, json_string_value(json_array_get(recorded, 0)));
     json_array_clear(json_object_get(input, "files"));
     json_object_del(input, "samples");
     json_object_set(input, "fingerprint", json_array_get(recorded, 0));
@@ -228,7 +229,7 @@ static err list_runs(store *s, const char *results, const char *experiment, spec
     else if (fs_is_folder(folder))
       error = spec_names_add(folders, directories.items[i]);
     else
-      log_warning("%s: the run's folder is gone, and the run is left out", folder);
+      log_warning("%s: the run's folder is gone; the run is left out", folder);
     free(folder);
   }
   store_free_names(&directories);
@@ -267,7 +268,7 @@ static err link_one(const char *results, const char *name, const char *folder) {
     *slash = '/';
   }
   if (!error && !realpath(from, real)) error = err_errno(errno, "%s", from);
-  if (!error && symlink(real, to) != 0) error = err_errno(errno, "%s: cannot be linked", to);
+  if (!error && symlink(real, to) != 0) error = err_errno(errno, "%s: cannot create the link", to);
   free(from);
   free(to);
   return error;
@@ -312,8 +313,8 @@ static json_t *texts_json(const char *const *items, size_t count) {
   return list;
 }
 
-/* The words that the experiment was loaded with: those of the command line, else those that its
- * record has of the last `run`. */
+/* The --set options that the experiment was loaded with: those of the command line, else those
+ * recorded for the last `run`. */
 static err find_words(const packing *p, json_t **set, json_t **set_cell) {
   const spec_options *given = p->options->spec;
   char *path = directory_path(p->options->results, p->e->name, "experiment.json"), *text = NULL;

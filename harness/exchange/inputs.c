@@ -79,7 +79,7 @@ static err write_settings(const settings *s, char *path) {
   strbuf text = {0};
   settings_write_yaml(s, &text);
   int fd = mkstemps(path, 5);
-  err error = fd < 0 ? err_new(ERR_IO, "%s: no temporary file can be made", path) : NULL;
+  err error = fd < 0 ? err_new(ERR_IO, "%s: cannot create a temporary file", path) : NULL;
   if (!error && text.is_broken) error = mem_error(0, "settings");
   if (!error) error = fs_write_all(fd, text.data, text.length, path);
   if (fd >= 0) close(fd);
@@ -96,7 +96,7 @@ static err take_answer(const strbuf *answer, json_t *list) {
     if (!inputs_find(list, one)) json_array_append(list, one);
   }
   json_decref(document);
-  return is_answer ? NULL : err_new(ERR_INPUT, "'flip inputs' gave no list of files");
+  return is_answer ? NULL : err_new(ERR_INPUT, "'flip inputs' printed no list of files");
 }
 
 static err ask(const char *flip, const settings *s, json_t *list) {
@@ -168,12 +168,13 @@ err inputs_list(const char *flip, const spec_experiment *e, json_t **inputs) {
       is_known = is_known || strcmp(known.items[k], strbuf_string(&key)) == 0;
     if (!is_known) error = spec_names_add(&known, strbuf_string(&key));
     if (!is_known && !error && can_ask) {
-      err refused = flip ? ask(flip, &e->cells[i].settings, list)
-                         : err_new(ERR_INPUT, "there is no trainer here");
+      err refused =
+          flip ? ask(flip, &e->cells[i].settings, list) : err_new(ERR_INPUT, "no trainer found");
       can_ask = !refused;
       if (refused)
-        log_warning("what the runs read is known by name only, without sizes and fingerprints: %s",
-                    err_message(refused));
+        log_warning(
+            "the runs' inputs are recorded by name only, without sizes and fingerprints: %s",
+            err_message(refused));
       err_free(refused);
     }
     if (!is_known && !error && !can_ask) add_named(list, &e->cells[i].settings);

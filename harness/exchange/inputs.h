@@ -20,7 +20,7 @@
 err inputs_list(const char *flip, const spec_experiment *e, json_t **inputs) ERR_MUST_CHECK;
 
 bool inputs_has_role(const json_t *input, const char *role);
-/* Train and evaluation: data, which is not packed. */
+/* Training and evaluation data, which is not packed. */
 bool inputs_is_data(const json_t *input);
 const char *inputs_text(const json_t *input, const char *key); /* "" for none */
 /* The one of the same role, setting and names; NULL when there is none. */

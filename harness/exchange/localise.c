@@ -41,7 +41,7 @@ static err map_bases_under(const localise_place *p, const place_map *map, const 
   return error;
 }
 
-/* In `path` first, so that what it is built on is found in the bundle. */
+/* In `path` first, so that its bases are found in the bundle. */
 static err map_bases(const localise_place *p, const place_map *map, const char *path, int depth) {
   yml_document *document = NULL;
   if (depth > MOST_DEPTH) return NULL;
@@ -123,7 +123,7 @@ static err map_sets(const localise_place *p, const place_map *map, const json_t 
   return error;
 }
 
-/* Every path of `inputs` to what is here; with is_linking the rest of the world is looked at. */
+/* Every path of `inputs` to what is here; with is_linking also outside the bundle. */
 static err map_paths(const localise_place *p, const json_t *inputs, bool is_linking,
                      place_map *map) {
   size_t i, k;
@@ -210,7 +210,7 @@ static void say_size(const json_t *input, strbuf *out) {
                 text_bytes((uint64_t)bytes_of(input), size));
 }
 
-/* What tells the two lists of files apart, a few of it. */
+/* The first few differences of two lists of files. */
 static void say_files(const json_t *recorded, const json_t *here, strbuf *out) {
   enum { MOST_NAMED = 6 };
   const json_t *first = json_object_get(recorded, "files"), *again = json_object_get(here, "files");
@@ -227,7 +227,7 @@ static void say_files(const json_t *recorded, const json_t *here, strbuf *out) {
     }
     strbuf_format(out, "\n  %s: ", inputs_text(file, "path"));
     if (is_missing)
-      strbuf_format(out, "not here (%s)", text_bytes((uint64_t)bytes_of(file), a));
+      strbuf_format(out, "missing here (%s)", text_bytes((uint64_t)bytes_of(file), a));
     else
       strbuf_format(out, "%s here, %s recorded", text_bytes((uint64_t)bytes_of(other), a),
                     text_bytes((uint64_t)bytes_of(file), b));
@@ -235,7 +235,7 @@ static void say_files(const json_t *recorded, const json_t *here, strbuf *out) {
   json_array_foreach(again, i, file) {
     if (!json_array_size(first) || find_file(first, inputs_text(file, "path"))) continue;
     if (said++ < MOST_NAMED)
-      strbuf_format(out, "\n  %s: was not recorded", inputs_text(file, "path"));
+      strbuf_format(out, "\n  %s: not recorded", inputs_text(file, "path"));
     else
       left++;
   }
@@ -245,13 +245,14 @@ static void say_files(const json_t *recorded, const json_t *here, strbuf *out) {
 static void say_remedy(const json_t *recorded, strbuf *out) {
   static const char *const made[] = {"openclipart", "emoji"};
   const char *path = json_string_value(json_array_get(json_object_get(recorded, "paths"), 0));
-  strbuf_append(out, "\n  start 'flipbench reproduce' in the folder that these paths begin in, or "
-                     "give --data FOLDER, the folder that holds them");
+  strbuf_append(out,
+                "\n  run 'flipbench reproduce' in the folder that these paths are relative to, or "
+                "pass --data FOLDER, the folder that holds them");
   for (size_t i = 0; path && i < sizeof made / sizeof *made; i++) {
     const char *at = strstr(path, made[i]);
     const char *slash = at ? strchr(at, '/') : NULL;
     if (!slash) continue;
-    strbuf_format(out, "; this data can be made: flip data %s --out %.*s", made[i],
+    strbuf_format(out, "; this data can be generated: flip data %s --out %.*s", made[i],
                   (int)(slash - path), path);
   }
   strbuf_append_char(out, '\n');
@@ -272,23 +273,23 @@ static void compare_one(const json_t *recorded, const json_t *here, strbuf *said
                                            : inputs_text(recorded, "fingerprint");
   inputs_describe(recorded, said);
   if (*problem && *inputs_text(recorded, "problem") && !*then) {
-    strbuf_append(said, ": not here, and it was not where the bundle was made\n");
+    strbuf_append(said, ": missing here, and was missing where the bundle was made\n");
   } else if (*problem) {
-    strbuf_format(said, ": not here (%s)", problem);
+    strbuf_format(said, ": missing here (%s)", problem);
     say_files(recorded, here, said);
     say_remedy(recorded, said);
     match->absent++;
   } else if (!*now || !*then) {
-    strbuf_append(said, ": here; no fingerprint tells whether it is what was recorded\n");
+    strbuf_append(said, ": found; cannot be verified, no fingerprint was recorded\n");
     match->unknown++;
   } else if (is_recorded(recorded, now)) {
-    strbuf_append(said, ": the same as recorded (");
+    strbuf_append(said, ": same as recorded (");
     say_size(here, said);
     strbuf_append(said, ")\n");
     match->same++;
   } else {
-    strbuf_format(said, ": differs from what was recorded (fingerprint %.10s here, %.10s recorded)",
-                  now, then);
+    strbuf_format(said, ": differs from the record (fingerprint %.10s here, %.10s recorded)", now,
+                  then);
     say_files(recorded, here, said);
     strbuf_append_char(said, '\n');
     match->different++;

@@ -1,5 +1,5 @@
 /* An unpacked bundle on this machine: data made visible where the experiment's paths lead, and
- * absolute paths turned to what the bundle holds or --data names. */
+ * absolute paths redirected to the bundle or to --data. */
 #ifndef FLIPBENCH_EXCHANGE_LOCALISE_H
 #define FLIPBENCH_EXCHANGE_LOCALISE_H
 
@@ -18,9 +18,9 @@ err localise_bases(const localise_place *p, const bundle_manifest *m) ERR_MUST_C
 
 /* Finds what the cells read: in the bundle, in the folders of --data (by the whole path or its last
  * parts), or in the starting folder; links it into the bundle's folder, entry by entry where that
- * holds files of its own; and names it so in the cells' settings and in evaluation sets. What is
- * nowhere is left for the comparison to tell. The current folder has to be `start`. *here
- * (json_decref it) is what `flip inputs` then says of it. */
+ * holds files of its own; and names it so in the cells' settings and in evaluation sets. The
+ * comparison reports what was not found. The current folder has to be `start`. *here (json_decref
+ * it) is what `flip inputs` then says of it. */
 err localise_inputs(const localise_place *p, const char *flip, spec_experiment *e,
                     json_t **here) ERR_MUST_CHECK;
 

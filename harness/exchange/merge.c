@@ -37,7 +37,7 @@ static err copy_bytes(int in, const char *from, fs_writer *to) {
   return error;
 }
 
-/* All of it or nothing. */
+/* Atomic: the whole file or nothing. */
 static err copy_file(const char *from, const char *to) {
   fs_writer w = {0};
   int in = open(from, O_RDONLY | O_CLOEXEC);
@@ -130,7 +130,7 @@ static err find_name(const merge *m, const char *directory, const run_story *the
 }
 
 /* A directory is a run's from the moment that it holds attempts.jsonl, which comes last: a killed
- * merge leaves nothing that counts. */
+ * merge leaves no partial runs. */
 static err copy_run(const merge *m, const char *directory, const char *name) {
   char *from = directory_path(m->from, directory, NULL);
   char *to = directory_path(m->results, name, NULL), *weights = NULL, *ours = NULL;
@@ -216,7 +216,7 @@ static bool begins_with(const char *text, size_t length, const char *start, size
 }
 
 /* The name that a session has, or gets, in ours: its own, or NAME.merged-N.jsonl when another
- * session has it. Lines are only ever added, so of two that begin alike the longer one is the
+ * session has it. Lines are only appended, so of two with a common beginning the longer one is
  * newer. */
 static err find_session(const merge *m, const char *name, const char *text, size_t length,
                         strbuf *path, bool *is_known) {
@@ -282,9 +282,10 @@ err run_merge(store *s, const char *results, const char *from, bool with_checkpo
   merge m = {s, results, from, with_checkpoints, count};
   char **names = NULL;
   size_t name_count = 0;
-  if (!fs_is_folder(from)) return err_new(ERR_INPUT, "%s: there is no such results folder", from);
+  if (!fs_is_folder(from)) return err_new(ERR_INPUT, "%s: no such results folder", from);
   if (stat(results, &a) == 0 && stat(from, &b) == 0 && a.st_ino == b.st_ino && a.st_dev == b.st_dev)
-    return err_new(ERR_INPUT, "%s is the results folder itself; name the other machine's", from);
+    return err_new(ERR_INPUT,
+                   "%s is the destination results folder itself; name the other machine's", from);
   err error = fs_list(from, &names, &name_count);
   for (size_t i = 0; i < name_count && !error; i++) error = merge_experiment(&m, names[i]);
   fs_free_names(names, name_count);

@@ -69,7 +69,7 @@ static err add_folders(pack *p, const char *written) {
   return NULL;
 }
 
-/* Whether the place is taken already; by other contents, it is an error. */
+/* Whether the place is already taken; an error when by different contents. */
 static err find_place(const pack *p, const char *path, const char *place, bool *is_known) {
   char digest[HASH_SIZE];
   *is_known = false;
@@ -81,8 +81,8 @@ static err find_place(const pack *p, const char *path, const char *place, bool *
     err error = hash_file(path, digest);
     if (!error && strcmp(digest, f->digest) != 0)
       error = err_new(ERR_INPUT,
-                      "%s and %s differ, and both would be '%s' in the bundle; give one of them "
-                      "another name",
+                      "%s and %s differ but would both be '%s' in the bundle; rename one of "
+                      "them",
                       f->path, path, place);
     return error;
   }
@@ -135,7 +135,7 @@ err pack_finish(pack *p, char **start) {
     pack_file *f = &p->files[i];
     if (!f->name && !(f->name = pack_name(*start, f->place))) return mem_error(0, "a bundle");
     json_t *probe = json_string(f->name);
-    if (!probe) return err_new(ERR_INPUT, "%s: a name in a bundle has to be UTF-8", f->path);
+    if (!probe) return err_new(ERR_INPUT, "%s: file names in a bundle must be UTF-8", f->path);
     json_decref(probe);
   }
   return NULL;
@@ -192,7 +192,7 @@ static err write_contents(struct archive *a, const pack_file *f, const char *out
   if (fd < 0) FAIL(ERR_IO, "%s: cannot be read", f->path);
   while (left) {
     ssize_t got = read(fd, block, left < BLOCK ? (size_t)left : BLOCK);
-    if (got <= 0) FAIL(ERR_IO, "%s: has become shorter while it was packed; try again", f->path);
+    if (got <= 0) FAIL(ERR_IO, "%s: was truncated while it was being packed; try again", f->path);
     hash_add(state, block, (size_t)got);
     if (archive_write_data(a, block, (size_t)got) != got) TRY(archive_error(a, out));
     left -= (uint64_t)got;
@@ -200,7 +200,7 @@ static err write_contents(struct archive *a, const pack_file *f, const char *out
   hash_finish(state, digest);
   state = NULL;
   if (strcmp(digest, f->digest) != 0)
-    FAIL(ERR_IO, "%s: has changed while it was packed; try again", f->path);
+    FAIL(ERR_IO, "%s: changed while it was being packed; try again", f->path);
 cleanup:
   if (state) hash_finish(state, digest);
   if (fd >= 0) close(fd);

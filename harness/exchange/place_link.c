@@ -65,7 +65,7 @@ static err link_one(const char *inside, const char *source, const char *target) 
     return S_ISDIR(status.st_mode) && fs_is_folder(real) ? link_entries(inside, real, target)
                                                          : NULL;
   if (is_around) return NULL;
-  return symlink(real, target) == 0 ? NULL : err_errno(errno, "%s: cannot be linked", target);
+  return symlink(real, target) == 0 ? NULL : err_errno(errno, "%s: cannot create the link", target);
 }
 
 static err link_entries(const char *inside, const char *source, const char *target) {

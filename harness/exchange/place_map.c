@@ -119,8 +119,8 @@ static err replace_scalar(const place_map *map, const yml_node *node, const char
     json_writer w = jsonw_start(&quoted);
     jsonw_string(&w, NULL, strbuf_string(&value));
     if (!length)
-      error = err_new(ERR_INPUT, "%s:%d:%d: '%s' is written over several lines; write it on one",
-                      path, node->line, node->column, node->scalar);
+      error = err_new(ERR_INPUT, "%s:%d:%d: '%s' spans several lines; write it on one line", path,
+                      node->line, node->column, node->scalar);
     strbuf_append_bytes(&made, strbuf_string(text), at);
     strbuf_append(&made, strbuf_string(&quoted));
     strbuf_append(&made, strbuf_string(text) + at + length);

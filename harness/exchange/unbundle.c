@@ -40,7 +40,7 @@ static err check_entry(struct archive_entry *entry) {
   if (archive_entry_filetype(entry) == AE_IFDIR) return NULL; /* made with what is in it */
   bool is_file = archive_entry_filetype(entry) == AE_IFREG && !archive_entry_hardlink(entry);
   if (is_file && name && place_is_below(name)) return NULL;
-  return err_new(ERR_INPUT, "holds '%s', which is no file of a bundle", name ? name : "?");
+  return err_new(ERR_INPUT, "contains '%s', which does not belong in a bundle", name ? name : "?");
 }
 
 static err extract_entry(struct archive *in, struct archive *disk, struct archive_entry *entry,
@@ -50,7 +50,7 @@ static err extract_entry(struct archive *in, struct archive *disk, struct archiv
   const char *name = archive_entry_pathname(entry);
   if (error || archive_entry_filetype(entry) == AE_IFDIR) return error;
   if (strncmp(name, root, strlen(root)) != 0 || name[strlen(root)] != '/')
-    return err_new(ERR_INPUT, "holds '%s', which is not in its folder '%s'", name, root);
+    return err_new(ERR_INPUT, "contains '%s', which is outside its folder '%s'", name, root);
   strbuf_format(&path, "%s/%s", folder, name);
   archive_entry_set_pathname(entry, strbuf_string(&path));
   const void *block;
@@ -114,7 +114,7 @@ static err find_manifest(const char *archive, char **name, strbuf *text) {
     TRY(read_entry(in, archive, text));
   }
   if (code != ARCHIVE_EOF) FAIL(ERR_INPUT, "%s: %s", archive, archive_error_string(in));
-  if (!*name) FAIL(ERR_INPUT, "%s: is no bundle: it holds no NAME/MANIFEST.json", archive);
+  if (!*name) FAIL(ERR_INPUT, "%s: not a bundle: contains no NAME/MANIFEST.json", archive);
 cleanup:
   archive_read_free(in);
   return error;
@@ -136,8 +136,8 @@ cleanup:
   return error;
 }
 
-/* Links that an earlier `reproduce` made to the data of this machine: nothing is unpacked through
- * them. */
+/* Removes links that an earlier `reproduce` made to this machine's data: nothing may be unpacked
+ * through them. */
 static void remove_links(const char *folder) {
   char **names = NULL;
   size_t count = 0;
@@ -154,7 +154,7 @@ static void remove_links(const char *folder) {
   fs_free_names(names, count);
 }
 
-/* A folder of this name that holds something else would mix its runs with the bundle's. */
+/* A folder of this name with other contents would mix its runs with the bundle's. */
 static err check_folder(const char *inside, const strbuf *manifest) {
   char *path = fs_join(inside, "MANIFEST.json"), *text = NULL;
   size_t length = 0;
@@ -162,9 +162,10 @@ static err check_folder(const char *inside, const strbuf *manifest) {
   if (!error && fs_exists(path)) error = fs_read(path, &text, &length);
   bool is_same = text && length == manifest->length && memcmp(text, manifest->data, length) == 0;
   if (!error && fs_exists(inside) && !is_same)
-    error = err_new(ERR_INPUT,
-                    "%s: holds another bundle; name another folder with --out, or remove this one",
-                    inside);
+    error =
+        err_new(ERR_INPUT,
+                "%s: contains another bundle; choose another folder with --out, or remove this one",
+                inside);
   free(path);
   free(text);
   return error;
@@ -188,13 +189,12 @@ static err check_files(const json_t *files, const char *folder) {
     const char *wanted = json_string_value(json_object_get(file, "xxh3"));
     char *path = name ? fs_join(folder, name) : NULL;
     if (!path || !wanted)
-      error = err_new(ERR_INPUT,
-                      "MANIFEST.json: entry %zu has no name within the bundle, or no digest", i);
+      error = err_new(ERR_INPUT, "MANIFEST.json: entry %zu has no valid name or no digest", i);
     else
       error = hash_file(path, digest);
     if (!error && strcmp(digest, wanted) != 0)
-      error = err_new(ERR_INPUT, "%s: is not what was packed (digest %s, packed %s)", path, digest,
-                      wanted);
+      error = err_new(ERR_INPUT, "%s: differs from what was packed (digest %s, packed %s)", path,
+                      digest, wanted);
     free(path);
     if (error) break;
   }
@@ -226,7 +226,8 @@ static json_t *inputs_of(const json_t *document) {
 static err read_manifest(const json_t *document, const char *archive, bundle_manifest *m) {
   json_int_t version = json_integer_value(json_object_get(document, "version"));
   if (version != 1 && version != 2)
-    return err_new(ERR_INPUT, "%s: not a bundle that this flipbench reads (versions 1 and 2)",
+    return err_new(ERR_INPUT,
+                   "%s: unsupported bundle version (this flipbench reads versions 1 and 2)",
                    archive);
   m->name = copy_text(document, "name");
   m->profile = copy_text(document, "profile");
@@ -247,7 +248,8 @@ static err read_manifest(const json_t *document, const char *archive, bundle_man
       !m->inputs || !m->bases)
     return mem_error(0, "a bundle");
   if (!place_is_below(m->experiment) || (*m->start && !place_is_below(m->start)))
-    return err_new(ERR_INPUT, "%s: its experiment '%s' is not in it", archive, m->experiment);
+    return err_new(ERR_INPUT, "%s: does not contain its experiment file '%s'", archive,
+                   m->experiment);
   return NULL;
 }
 
@@ -278,7 +280,7 @@ err bundle_extract(const char *archive, const char *folder, bundle_manifest *m) 
   TRY(find_manifest(archive, &name, &text));
   document = json_loads(strbuf_string(&text), 0, NULL);
   TRY(read_manifest(document, archive, m));
-  if (strcmp(m->name, name) != 0) FAIL(ERR_INPUT, "%s: its names contradict one another", archive);
+  if (strcmp(m->name, name) != 0) FAIL(ERR_INPUT, "%s: inconsistent names", archive);
   inside = fs_join(folder, name);
   if (!inside) FAIL(ERR_MEMORY, "out of memory: a bundle");
   TRY(check_folder(inside, &text));

@@ -55,13 +55,12 @@ static err read_record(store *s, const char *results, int64_t run_id, recorded *
   error = store_load_environment(s, run_id, &r->environment);
   if (!error) error = store_last_checkpoint(s, results, run_id, &r->checkpoint);
   if (!error && !r->checkpoint)
-    error =
-        err_new(ERR_INPUT, "%s/%s: its checkpoints are gone, so there is nothing to compare with",
-                results, r->run.directory);
+    error = err_new(ERR_INPUT, "%s/%s: its checkpoints are gone; nothing to compare with", results,
+                    r->run.directory);
   return error;
 }
 
-/* Trains in `folder`; what the trainer says goes to log.txt there. */
+/* Trains in `folder`; the trainer's output goes to log.txt there. */
 static err train_again(const verify_options *options, const recorded *r, const char *folder) {
   char precision[64], threads[64];
   char *config = directory_path(options->results, r->run.directory, "config.yaml");
@@ -69,7 +68,7 @@ static err train_again(const verify_options *options, const recorded *r, const c
   int log_fd = -1, status = 0;
   err error = NULL;
   if (!config || !log) FAIL(ERR_MEMORY, "out of memory: a path");
-  if (!fs_exists(config)) FAIL(ERR_INPUT, "%s: the run's settings are gone", config);
+  if (!fs_exists(config)) FAIL(ERR_INPUT, "%s: the run's settings file is missing", config);
   snprintf(precision, sizeof precision, "precision=%s", r->environment.precision);
   snprintf(threads, sizeof threads, "threads=%lld", (long long)r->environment.threads);
   char *command[] = {(char *)options->flip, "train", "--config", config,  "--out",
@@ -86,7 +85,7 @@ static err train_again(const verify_options *options, const recorded *r, const c
   TRY(command_run(&call, &status));
   if (command_exit_status(status) != 0)
     error = err_new(WIFSIGNALED(status) && WTERMSIG(status) == SIGINT ? ERR_INTERRUPTED : ERR_INPUT,
-                    "the second training ended with status %d; its output is in %s",
+                    "the second training exited with status %d; its output is in %s",
                     command_exit_status(status), log);
 cleanup:
   if (log_fd >= 0) close(log_fd);
@@ -95,7 +94,7 @@ cleanup:
   return error;
 }
 
-/* What a start event says that its process was given. */
+/* The inputs recorded in a start event. */
 static err read_given(const json_t *start, const store_given *like, store_given *now) {
   static const char *const keys[GIVEN_KINDS] = {
       [GIVEN_DATA] = "data_fingerprint", [GIVEN_INIT] = "init_fingerprint"};
@@ -172,7 +171,7 @@ err run_verify(store *s, const verify_options *options, int64_t run_id, verify_r
   TRY(compare_facts(s, run_id, &r, strbuf_string(&folder), result));
   strbuf_format(&again, "%s/checkpoints/%s", strbuf_string(&folder), fs_name(r.checkpoint));
   if (!fs_exists(strbuf_string(&again)))
-    FAIL(ERR_INPUT, "the second training left no %s", strbuf_string(&again));
+    FAIL(ERR_INPUT, "the second training wrote no %s", strbuf_string(&again));
   TRY(weights_compare(r.checkpoint, strbuf_string(&again), &weights));
   result->is_equal = weights.different == 0;
   result->tensors = weights.tensors;

@@ -30,10 +30,10 @@ static err open_header(const char *path, weights_file *f) {
   for (int i = 7; f->length >= 8 && i >= 0; i--)
     header_length = header_length << 8 | (unsigned char)f->bytes[i];
   if (f->length < 8 || header_length > f->length - 8)
-    return err_new(ERR_INPUT, "%s: is no safetensors file", path);
+    return err_new(ERR_INPUT, "%s: not a safetensors file", path);
   f->header = json_loadb(f->bytes + 8, header_length, 0, NULL);
   if (!json_is_object(f->header))
-    return err_new(ERR_INPUT, "%s: its header is no JSON object", path);
+    return err_new(ERR_INPUT, "%s: its header is not a JSON object", path);
   f->data = f->bytes + 8 + header_length;
   f->data_length = f->length - 8 - header_length;
   return NULL;

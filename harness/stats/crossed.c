@@ -9,7 +9,7 @@
 #include "stats/summary.h"
 
 /* Items fall into groups: the strata, but those of a single item make one group together, because
- * one item tells no variance. The weight of an item is that of its own stratum. */
+ * one item has no variance. The weight of an item is that of its own stratum. */
 typedef struct {
   uint32_t *group; /* [items] */
   double *weight;  /* [items]; they sum to 1 */
@@ -53,8 +53,8 @@ static err make_grouping(const crossed_table *t, grouping *g) {
   return NULL;
 }
 
-/* Σ w² n/(n−1) (x − group's mean)²: the variance of Σ w x when the items of a group are drawn
- * anew. `scratch` holds a mean a group. */
+/* Σ w² n/(n−1) (x − group's mean)²: the variance of Σ w x when the items of a group are
+ * resampled. `scratch` holds a mean a group. */
 static double drawn_variance(const grouping *g, const double *x, size_t items, double *scratch) {
   double sum = 0;
   memset(scratch, 0, g->groups * sizeof *scratch);

@@ -4,8 +4,8 @@
  * The table is crossed: all seeds see the same items. Its variance has three parts (random-effects
  * analysis of variance, two ways, one value a cell): items, seeds, and their interaction. The
  * square of the interval's half width is z² V_items + t² max(0, V_seeds − 0.8 V_rest² / V_seeds):
- * the variance of the item means, which hundreds of degrees of freedom tell, with the normal's
- * point; what the seeds scatter beyond their share of the interaction with Student's at n − 1
+ * the variance of the item means, which has hundreds of degrees of freedom, with the normal
+ * quantile; what the seeds scatter beyond their share of the interaction with Student's at n − 1
  * degrees of freedom (after Howe; the form of the difference was chosen for even coverage from
  * seeds that are all alike to seeds that scatter more than images do).
  * tests/stats/test_intervals.c simulates it: 93 to 97 % with 3 and 5 seeds; 88 to 97 % with 2.
@@ -40,8 +40,8 @@ err crossed_of(const crossed_table *table, crossed_mean *out) ERR_MUST_CHECK;
  * inside 0 and 1 and holds near them. */
 err crossed_share(const crossed_table *table, crossed_mean *out) ERR_MUST_CHECK;
 
-/* Seeds (with these items) or items (with these seeds) with which a difference of this size would
- * be told from zero in four of five cases; 0: no number of them would do. */
+/* Seeds (with these items) or items (with these seeds) needed to detect a difference of this size
+ * with 80 % power; 0: no number suffices. */
 size_t crossed_seeds_needed(const crossed_mean *m, size_t seeds);
 size_t crossed_items_needed(const crossed_mean *m, size_t items);
 

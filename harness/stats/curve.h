@@ -2,7 +2,7 @@
  *
  * A curve is a list of evaluations in order of time. It is read as follows: it starts at time 0
  * with accuracy 0; its envelope at a time is the best accuracy seen by then; between evaluations
- * the envelope is linear. So a curve that dips is not punished for it, and an accuracy is reached
+ * the envelope is linear. So a dip in a curve does not count against it, and an accuracy is reached
  * at exactly one time.
  *
  * Iso-accuracy speed-up of a curve against a baseline: let A be the highest accuracy that both

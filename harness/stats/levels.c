@@ -19,7 +19,7 @@ static err neighbour_noise(const double *values, size_t count, double *noise) {
 }
 
 /* Far from its neighbours on either side, which agree with each other: it begins no level and is
- * no step of one. The newest value never is: nobody knows yet what follows. */
+ * no step of one. The newest value is never one: its successor is not known yet. */
 static bool is_alone(const series_levels *l, size_t at, double noise) {
   enum { REACH = 2 };
   const double far = 6, least = 0.0005; /* in deviations; of a deviation, as a share */

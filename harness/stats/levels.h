@@ -1,4 +1,4 @@
-/* A series of one value a commit, parted into levels, and the verdict on the newest of them. Pure
+/* A series of one value a commit, divided into levels, and the verdict on the newest of them. Pure
  * functions of the values; 'flipbench history' shows the first, 'flipbench regress' the second. */
 #ifndef FLIPBENCH_STATS_LEVELS_H
 #define FLIPBENCH_STATS_LEVELS_H

@@ -1,5 +1,5 @@
-/* A and B measured in turn: how much faster is B, how sure is that, and what would have been
- * seen. A round is one pair: what disturbs a machine disturbs both sides of a round. */
+/* A and B measured in turn: how much faster is B, its interval, and the detectable
+ * difference. A round is one pair: what disturbs a machine disturbs both sides of a round. */
 #ifndef FLIPBENCH_STATS_RATIO_H
 #define FLIPBENCH_STATS_RATIO_H
 
@@ -7,7 +7,7 @@
 
 #include "base/err.h"
 
-/* Fewer pairs than that claim nothing: with three, one comparison in four of a program with itself
+/* Fewer pairs give no result: with three, one comparison in four of a program with itself
  * showed a difference. */
 enum { RATIO_LEAST_ROUNDS = 5 };
 /* Confidence of the interval, so that of 100 comparisons of a program with itself two differ. */

@@ -3,7 +3,7 @@
 #include <math.h>
 
 /* The finite sums of Abramowitz and Stegun 26.7.3 and 26.7.4, for P(|T| < t). Their rounding error
- * of 1e-16 bounds how small a tail can be told. */
+ * of 1e-16 bounds the smallest tail that can be computed. */
 static double within(double t, size_t degrees) {
   const double pi = 3.14159265358979323846;
   double n = (double)degrees, angle = atan(t / sqrt(n)), cosine = cos(angle), sum, term;

@@ -1,4 +1,4 @@
-/* The processes of a run, and what it was warned of. */
+/* The processes and warnings of a run. */
 #ifndef FLIPBENCH_STORE_ATTEMPTS_H
 #define FLIPBENCH_STORE_ATTEMPTS_H
 

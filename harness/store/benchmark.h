@@ -1,4 +1,4 @@
-/* How fast the record itself is: a database of a million training steps, made and asked. */
+/* Benchmark of the database: a million training steps, inserted and queried. */
 #ifndef FLIPBENCH_STORE_BENCHMARK_H
 #define FLIPBENCH_STORE_BENCHMARK_H
 

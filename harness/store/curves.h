@@ -1,4 +1,4 @@
-/* What a run recorded on its way: steps and evaluations, as arrays. */
+/* Steps and evaluations of a run, as arrays. */
 #ifndef FLIPBENCH_STORE_CURVES_H
 #define FLIPBENCH_STORE_CURVES_H
 

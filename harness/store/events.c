@@ -1,6 +1,6 @@
 /* From the events of a trainer (docs/events.md) into rows: one for each step event, evaluation,
  * memory reading, checkpoint and process. Numbers of the whole run are made from these elsewhere
- * (numbers.h). Streams of version 1 are read as well as they tell. */
+ * (numbers.h). Streams of version 1 are read as far as they go. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -69,7 +69,7 @@ static err put_numbers_under(ingest *in, const json_t *event, const char *key) {
   return error;
 }
 
-/* A cell that no experiment here names, as of a merged run: what the run says it was. */
+/* A cell of no experiment here, e.g. of a merged run: its settings as the run recorded them. */
 static err put_settings(ingest *in, const json_t *event) {
   char *settings = json_dumps(json_object_get(event, "settings"), JSON_COMPACT);
   err error = NULL;
@@ -82,8 +82,8 @@ static err put_settings(ingest *in, const json_t *event) {
   return error;
 }
 
-/* A start at step n takes back whatever an earlier process wrote beyond n. What memory it took, and
- * for how long it ran, stay true. */
+/* A start at step n discards what an earlier process wrote beyond n. Its memory use and duration
+ * stay valid. */
 static err forget_after(ingest *in, int64_t step) {
   err error = NULL;
   TRY(sql_run(in->s, "DELETE FROM step WHERE run_id = ? AND step > ?", "ii", in->run_id, step));
@@ -100,7 +100,7 @@ err events_forget_all(ingest *in) {
       "DELETE FROM summary WHERE run_id = ? AND name NOT LIKE 'predicted%'",
       "DELETE FROM warning WHERE run_id = ?", "DELETE FROM process WHERE run_id = ?",
       "DELETE FROM memory WHERE run_id = ?", "DELETE FROM outcome_labels WHERE run_id = ?",
-      /* what earlier processes said of their start went with the file */
+      /* the start events of earlier processes were in the old file */
       "UPDATE attempt SET first_step = NULL, environment_id = NULL WHERE run_id = ?"};
   err error = forget_after(in, -1);
   for (size_t i = 0; i < sizeof statements / sizeof *statements && !error; i++)
@@ -108,7 +108,7 @@ err events_forget_all(ingest *in) {
   return error;
 }
 
-/* ---- where the reading stands ---- */
+/* ---- state of the reader ---- */
 
 static err find_last_step(ingest *in) {
   sqlite3_stmt *rows;
@@ -235,11 +235,11 @@ enum { SUMS = sizeof sums / sizeof *sums };
 
 typedef struct {
   int64_t step, steps;
-  double values[SUMS]; /* NaN: not told */
+  double values[SUMS]; /* NaN: not recorded */
 } step_row;
 
 /* A row of stream version 1 has the seconds of its own step only, whatever lies between it and the
- * row before; the trainer's running total says what the others took. */
+ * row before; the trainer's running total gives the time of the others. */
 static void spread_old_row(const ingest *in, const json_t *event, step_row *row) {
   double before = in->last.step ? in->last.told_seconds : 0;
   double between = json_number_of(event, "train_seconds") - before;
@@ -250,7 +250,7 @@ static void spread_old_row(const ingest *in, const json_t *event, step_row *row)
 }
 
 /* Beyond MOST_STEPS steps a run keeps one row for every `stride` steps: the newest row takes in the
- * one before it, unless that ends a stride or something hangs on it. */
+ * one before it, unless that ends a stride or something refers to it. */
 static err merge_with_last(ingest *in, step_row *row) {
   int64_t stride = 1 + (in->total_steps - 1) / MOST_STEPS;
   bool is_same = in->last.step > 0 && in->last.attempt == in->process.attempt &&
@@ -278,7 +278,7 @@ static err take_step(ingest *in, const json_t *event) {
   for (int i = 0; i < SUMS; i++) row.values[i] = json_number_of(event, sums[i]);
   if (row.step < 1) return NULL;
   err error = NULL;
-  if (row.step <= in->last.step) { /* said before: the later word counts */
+  if (row.step <= in->last.step) { /* seen before: the later row counts */
     error = sql_run(in->s, "DELETE FROM step WHERE run_id = ? AND step >= ?", "ii", in->run_id,
                     row.step);
     if (!error) error = find_last_step(in);
@@ -338,7 +338,7 @@ static err put_metric(ingest *in, const json_t *event, int64_t ordinal, const ch
                       json_number_of(event, "seconds"));
   if (error || isfinite(number)) return error;
   strbuf why = {0};
-  strbuf_format(&why, "%s %s on %s at step %lld is not a number: it is missing here", task, metric,
+  strbuf_format(&why, "%s %s on %s at step %lld is not a number: recorded as missing", task, metric,
                 set, (long long)step);
   error = ingest_put_warning(in, "metric", strbuf_string(&why), json_text_of(event, "time"));
   strbuf_free(&why);
@@ -353,7 +353,7 @@ static err decode(const char *text, uint8_t **bytes, size_t *length) {
   if (base64_decode(text, *bytes, room, length)) return NULL;
   free(*bytes);
   *bytes = NULL;
-  return err_new(ERR_INPUT, "outcomes that are not base64 are left out");
+  return err_new(ERR_INPUT, "outcomes that are not valid base64 were ignored");
 }
 
 static err put_blob(ingest *in, const json_t *event, const char *metric, const char *text) {
@@ -375,8 +375,9 @@ static err put_blob(ingest *in, const json_t *event, const char *metric, const c
                     "itttiib", in->run_id, json_text_of(event, "set"), json_text_of(event, "task"),
                     metric, ingest_integer(event, "step"), items, (const void *)bytes, length);
   else
-    error = ingest_put_warning(in, "outcome", "hits of another length than the set's items",
-                               json_text_of(event, "time"));
+    error = ingest_put_warning(
+        in, "outcome", "outcomes whose length differs from the number of items were ignored",
+        json_text_of(event, "time"));
   free(bytes);
   return error;
 }
@@ -450,7 +451,7 @@ static err take_warning(ingest *in, const json_t *event) {
 
 /* ---- end ---- */
 
-/* Streams of version 1 tell these only at the end of a process. */
+/* Streams of version 1 have these only at the end of a process. */
 static err take_old_end(ingest *in, const json_t *event) {
   err error = NULL;
   if (json_object_get(event, "peak_bytes")) error = take_memory(in, event);
@@ -471,7 +472,7 @@ static err take_end(ingest *in, const json_t *event) {
   if (!error && in->process.version < 2) error = take_old_end(in, event);
   if (error) return error;
   if (strcmp(status, "finished") != 0 && strcmp(status, "interrupted") != 0) status = "failed";
-  return sql_run(in->s, /* what flipbench saw of the process's end says more */
+  return sql_run(in->s, /* flipbench's own record of the end is more specific */
                  "UPDATE attempt SET ended = ?, status = ?, kind = ?, message = ?"
                  " WHERE run_id = ? AND number = ? AND status = 'running'",
                  "ttttii", json_text_of(event, "time"), status, json_text_of(event, "kind"),

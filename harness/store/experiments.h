@@ -1,4 +1,4 @@
-/* Experiments that were run, and their cells with what they have come to. */
+/* Experiments that were run, and their cells with their state. */
 #ifndef FLIPBENCH_STORE_EXPERIMENTS_H
 #define FLIPBENCH_STORE_EXPERIMENTS_H
 

@@ -162,8 +162,7 @@ static err export_table(store *s, const char *table, const export_options *optio
   fs_writer file = {0};
   sqlite3_stmt *rows = NULL;
   err error = select_table(s, table, options->experiment, &rows);
-  strbuf_format(&path, "%s/%s.%s", options->folder, table,
-                export_extensions[options->format]);
+  strbuf_format(&path, "%s/%s.%s", options->folder, table, export_extensions[options->format]);
   if (!error && path.is_broken) error = mem_error(0, "a path");
   if (!error) error = fs_writer_open(&file, path.data);
   if (!error) error = write_rows(s, rows, options->format, &file, &count->rows);
@@ -179,7 +178,7 @@ static err check_experiment(store *s, const char *name) {
   bool is_known = true;
   err error = name ? store_has_experiment(s, name, &is_known) : NULL;
   if (!error && !is_known)
-    error = err_new(ERR_INPUT, "no experiment '%s' is known ('flipbench status' lists them)", name);
+    error = err_new(ERR_INPUT, "unknown experiment '%s' ('flipbench status' lists them)", name);
   return error;
 }
 

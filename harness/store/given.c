@@ -39,7 +39,7 @@ void store_words_given(const json_t *start, char words[GIVEN_WORDS_SIZE]) {
            lexicon ? lexicon : "");
 }
 
-/* Two columns a kind, in the order of given_kind: what was asked, what was given. */
+/* Two columns per kind, in the order of given_kind: requested, actual. */
 static const char given_sql[] =
     "SELECT coalesce(json_extract(settings, '$.\"data.train\"'), ''),"
     "  coalesce(nullif(process.data_fingerprint, ''), run.data_fingerprint),"
@@ -71,7 +71,7 @@ err store_load_given(store *s, int64_t run_id, store_given *given) {
   err error = sql_query(s, &rows, given_sql, "i", run_id);
   if (!error) error = sql_next(s, rows, &has_row);
   if (error) return error;
-  if (!has_row) return err_new(ERR_INPUT, "there is no run %lld", (long long)run_id);
+  if (!has_row) return err_new(ERR_INPUT, "no such run: %lld", (long long)run_id);
   for (int k = 0; k < GIVEN_KINDS; k++) {
     given->asked[k] = mem_copy_string(sql_text(rows, 2 * k));
     given->got[k] = mem_copy_string(sql_text(rows, 2 * k + 1));
@@ -88,7 +88,7 @@ bool store_given_differs(const store_given *a, const store_given *b, given_kind 
          strcmp(a->got[kind], b->got[kind]) != 0;
 }
 
-/* The newest of the runs that were asked for the same and say what they were given. */
+/* The newest of the runs with the same request and a recorded input. */
 static const store_given *newest_alike(const store_given *all, size_t count, size_t index,
                                        given_kind kind) {
   const store_given *newest = &all[index];
@@ -121,7 +121,7 @@ cleanup:
   return error;
 }
 
-/* Digests are told by their first digits; anything else whole. */
+/* Digests are shortened; anything else is printed whole. */
 static int shown_length(given_kind kind) {
   enum { DIGITS = 10, WHOLE = 1000 };
   return kind == GIVEN_DATA || kind == GIVEN_VOCABULARY || kind == GIVEN_INIT ? DIGITS : WHOLE;

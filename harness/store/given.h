@@ -1,6 +1,6 @@
-/* What a run was given, as far as it decides its result: data, vocabulary, evaluation sets, the
+/* The inputs that decide a run's result: data, vocabulary, evaluation sets, the
  * checkpoint that it started from, the program, the machine. It is part of what a number means:
- * runs that were asked for the same and given something else are not to be mixed without a word.
+ * runs with the same settings and different inputs must not be mixed silently.
  *
  * A difference is one of kind K between two runs whose settings ask for the same of K (the same
  * data.train, say) and that were given something else (other bytes in those files). What a run did
@@ -40,7 +40,7 @@ void store_words_given(const json_t *start, char words[GIVEN_WORDS_SIZE]);
 const char *store_given_name(given_kind kind);
 /* True when runs that differ in it measure different things, so that a table must not mix them: the
  * data, the vocabulary, the evaluation sets, the weights started from. Programs and machines may
- * differ; that is said. */
+ * differ; that is reported. */
 bool store_given_decides(given_kind kind);
 
 /* Of the newest process of a run. ERR_INPUT when there is no such run. The caller's:

@@ -65,7 +65,7 @@ static err take_attempt_start(ingest *in, const json_t *line) {
   if (!error && in->run_id && *json_text_of(line, "data_stamp"))
     error = sql_run(in->s, "UPDATE run SET data_stamp = ? WHERE id = ?", "ti",
                     json_text_of(line, "data_stamp"), in->run_id);
-  /* what was foretold of the run, beside what will be measured */
+  /* the prediction for the run, to compare with the measurement */
   if (!error && in->run_id)
     error = ingest_put_summary(in, "predicted_seconds", json_number_of(line, "predicted_seconds"));
   if (!error && in->run_id)
@@ -86,7 +86,7 @@ static err take_attempt_end(ingest *in, const json_t *line) {
                  json_text_of(line, "log_tail"), in->run_id, ingest_integer(line, "attempt"));
 }
 
-/* What people say of a run: `flipbench runs`. */
+/* User annotations: `flipbench runs`. */
 static err take_note(ingest *in, const json_t *line) {
   return store_note_run(in->s, in->run_id, json_text_of(line, "text"));
 }
@@ -128,7 +128,8 @@ static err take_attempt(ingest *in, const json_t *line) {
 
 /* ---- files ---- */
 
-/* What is kept of words from outside may be shown on a terminal: the files have them as they came.
+/* Stored text may be shown on a terminal, so control characters are escaped; the files keep the
+ * original.
  */
 static void escape_texts(json_t *object) {
   const char *key;
@@ -153,7 +154,7 @@ static err take_line(ingest *in, const char *line, size_t length,
     error = take(in, object);
   } else if (length && in->run_id) {
     strbuf message = {0}, shown = {0};
-    strbuf_format(&message, "a line of the event stream is broken: %.*s",
+    strbuf_format(&message, "malformed line in the event stream: %.*s",
                   (int)(length < 80 ? length : 80), line);
     text_escape(strbuf_string(&message), &shown);
     error = ingest_put_warning(in, "broken_line", strbuf_string(&shown), "");
@@ -204,7 +205,7 @@ static int64_t size_of(const char *path) {
   return stat(path, &status) == 0 ? (int64_t)status.st_size : 0;
 }
 
-/* The run is what its newest attempt is. */
+/* A run has the status of its newest attempt. */
 static err settle(ingest *in) {
   return sql_run(in->s,
                  "UPDATE run SET (status, kind, message, ended) ="

@@ -38,12 +38,12 @@ err ingest_put_summary(ingest *in, const char *name, double value) ERR_MUST_CHEC
 err ingest_put_warning(ingest *in, const char *kind, const char *message,
                        const char *time) ERR_MUST_CHECK;
 
-/* Takes up the state that events before this call left. */
+/* Restores the reader's state from earlier calls. */
 err events_resume(ingest *in) ERR_MUST_CHECK;
 err events_take(ingest *in, const json_t *event) ERR_MUST_CHECK;
 /* Records how far the newest process came. */
 err events_pause(ingest *in) ERR_MUST_CHECK;
-/* Takes back all that events gave. */
+/* Deletes all rows made from events. */
 err events_forget_all(ingest *in) ERR_MUST_CHECK;
 
 #endif

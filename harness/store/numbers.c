@@ -7,7 +7,7 @@
 #include "base/pace.h"
 #include "store/sql.h"
 
-/* Every number that is derived, once. NaN: the rows do not tell it, and then it is not there. */
+/* Every derived number, once. NaN: the rows do not determine it; it is then not stored. */
 #define NUMBERS(X)                                                                                 \
   X(samples)                                                                                       \
   X(train_seconds)                                                                                 \
@@ -105,11 +105,11 @@ static const place *place_of(const places *all, int64_t attempt) {
 typedef struct {
   pace_row *rows;
   size_t count;
-  bool has_evidence; /* some row tells what else the machine did */
+  bool has_evidence; /* some row has readings of other load */
 } timings;
 
-/* Threads and CPUs of the newest process stand for all; what others of a run on other counts say is
- * brought to these, so that each row's shares stay what they were. */
+/* The thread and CPU counts of the newest process are used for all; readings made with other counts
+ * are rescaled, so that each row's shares are unchanged. */
 static err read_timings(store *s, int64_t run_id, const places *all, timings *t) {
   sqlite3_stmt *rows;
   bool more;
@@ -206,7 +206,7 @@ static err add_sums(store *s, int64_t run_id, double *batch, numbers *n) {
   return NULL;
 }
 
-/* What processes of stream version 1 said where version 2 has rows. */
+/* Totals from processes of stream version 1, which has no rows for them. */
 static err add_old_readings(store *s, int64_t run_id, double batch, numbers *n) {
   sqlite3_stmt *rows;
   double v[4];
@@ -272,7 +272,7 @@ static err add_final_loss(store *s, int64_t run_id, numbers *n) {
   return NULL;
 }
 
-/* Rates at the steady pace, from what the start said of the model and the machine. */
+/* Rates at the steady pace, from what the start event recorded about the model and the machine. */
 static err add_rates(store *s, int64_t run_id, numbers *n) {
   sqlite3_stmt *rows;
   double v[2];

@@ -19,7 +19,7 @@ static err take_hits(sqlite3_stmt *rows, store_outcome *out) {
   const uint8_t *bytes = sqlite3_column_blob(rows, 3);
   size_t length = (size_t)sqlite3_column_bytes(rows, 3),
          items = (size_t)sqlite3_column_int64(rows, 2);
-  if (!bytes || (items + 7) / 8 != length) return NULL; /* as good as none */
+  if (!bytes || (items + 7) / 8 != length) return NULL; /* treated as none */
   out->set = mem_copy_string(sql_text(rows, 0));
   out->step = sqlite3_column_int64(rows, 1);
   out->hits = mem_zeroed(length, 1);

@@ -101,7 +101,7 @@ err store_put_experiment(store *s, const char *json, size_t length) {
   json_error_t problem;
   document = json_loadb(json, length, 0, &problem);
   if (!document || !*json_text_of(document, "name"))
-    FAIL(ERR_INPUT, "not an experiment record: %s", document ? "it has no name" : problem.text);
+    FAIL(ERR_INPUT, "not an experiment record: %s", document ? "no name" : problem.text);
   TRY(sql_begin(s));
   error = put_head(s, document, digest);
   if (!error)

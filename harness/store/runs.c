@@ -91,7 +91,7 @@ err store_load_run(store *s, int64_t run_id, store_run *run) {
   if (!error) error = first_run(s, rows, run);
   if (error || run->run_id) return error;
   store_free_run(run);
-  return err_new(ERR_INPUT, "there is no run %lld", (long long)run_id);
+  return err_new(ERR_INPUT, "no such run: %lld", (long long)run_id);
 }
 
 err store_has_run(store *s, int64_t run_id, bool *is_there) {

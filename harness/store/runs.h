@@ -39,7 +39,7 @@ err store_match_cells(store *s, const char *prefix, size_t *cells, int64_t *run_
 
 typedef struct {
   bool only_archived, only_unowned; /* unowned: no experiment names its cell */
-  const char *tag;                  /* NULL: any or none */
+  const char *tag;                  /* NULL: all */
   const char *experiment;           /* the first part of the directory; NULL: any */
 } store_run_filter;
 
@@ -100,9 +100,9 @@ err store_find_progress(store *s, int64_t run_id, const char *task, const char *
 err store_move_run(store *s, int64_t run_id, const char *directory) ERR_MUST_CHECK;
 /* Drops a run whose directory is gone, with all that was recorded of it. */
 err store_forget_run(store *s, int64_t run_id) ERR_MUST_CHECK;
-/* In place of the note before; "" removes it. */
+/* Replaces the note; "" removes it. */
 err store_note_run(store *s, int64_t run_id, const char *text) ERR_MUST_CHECK;
-/* Puts a tag on a run, or takes it off. */
+/* Adds or removes a tag. */
 err store_tag_run(store *s, int64_t run_id, const char *name, bool is_wanted) ERR_MUST_CHECK;
 /* An archived run is no cell's result. */
 err store_archive_run(store *s, int64_t run_id, bool is_archived) ERR_MUST_CHECK;

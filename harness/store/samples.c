@@ -39,12 +39,12 @@ static err take_session(store *s, const char *folder, const char *name) {
   err error = path ? fs_read(path, &text, &length) : mem_error(0, "a path");
   for (char *rest = text, *line; !error && (line = strsep(&rest, "\n"));) {
     json_t *object = json_loads(line, 0, NULL);
-    bool is_cut_short = rest == NULL; /* the last line of a measurement that was killed */
+    bool is_cut_short = rest == NULL; /* incomplete last line of a killed measurement */
     number++;
     if (json_is_object(object) && json_object_get(object, "value"))
       error = take_sample(s, name, object);
     else if (*line && !is_cut_short && !json_object_get(object, "event"))
-      log_warning("%s:%zu: not a sample (a JSON object with a \"value\"): left out", path, number);
+      log_warning("%s:%zu: not a sample (a JSON object with a \"value\"): ignored", path, number);
     json_decref(object);
   }
   free(path);

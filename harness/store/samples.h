@@ -1,11 +1,11 @@
 /* Timings of `flipbench compare` over commits: RESULTS/benchmarks/SESSION.jsonl, a line a sample,
- * and the table that is made from them. */
+ * and the table made from them. */
 #ifndef FLIPBENCH_STORE_SAMPLES_H
 #define FLIPBENCH_STORE_SAMPLES_H
 
 #include "store/store.h"
 
-/* Reads every session; what is known already stays as it is. */
+/* Reads every session; samples already stored stay as they are. */
 err store_ingest_samples(store *s, const char *results) ERR_MUST_CHECK;
 
 /* A commit in a series: the median of its samples. */

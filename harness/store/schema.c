@@ -206,7 +206,7 @@ static const char version_1[] =
     "  FROM v_cell_latest AS latest JOIN run ON run.id = latest.run_id"
     "  LEFT JOIN environment ON environment.id = run.environment_id;";
 
-/* Where a run's code and machine stood; samples of benchmarks; a cell's best run instead of its
+/* A run's code and machine; samples of benchmarks; a cell's best run instead of its
  * newest, since merged results can hold several. */
 static const char version_2[] =
     "ALTER TABLE environment ADD COLUMN flags TEXT NOT NULL DEFAULT '';"    /* of the compiler */
@@ -458,10 +458,10 @@ static const char version_3[] =
 
     SAMPLES_VERSION_3;
 
-/* Which run stands for a cell, said once: of those that are not archived the newest finished one,
- * else the newest. */
+/* The run used for a cell, defined only here: of those that are not archived the newest finished
+ * one, else the newest. */
 static const char version_4[] =
-    "CREATE VIEW v_run_place AS" /* a cell's runs in the order of their claim to be its result */
+    "CREATE VIEW v_run_place AS" /* a cell's runs by priority as its result */
     "  SELECT id AS run_id, cell_id, row_number() OVER of_cell AS place,"
     "    NOT archived AND row_number() OVER of_cell = 1 AS is_result"
     "  FROM run WINDOW of_cell AS (PARTITION BY cell_id"
@@ -523,12 +523,13 @@ err schema_upgrade(store *s, bool *is_behind) {
   err error = sql_integer(s, 0, &version, "PRAGMA user_version", "");
   if (error) return error;
   if (version > STORE_VERSION)
-    return err_new(ERR_INPUT,
-                   "%s: was written by a newer flipbench (schema %d, this one knows %d); update "
-                   "flipbench, or give another database with --db",
-                   store_path(s), (int)version, STORE_VERSION);
+    return err_new(
+        ERR_INPUT,
+        "%s: was written by a newer flipbench (schema %d; this version supports %d); update "
+        "flipbench, or choose another database with --db",
+        store_path(s), (int)version, STORE_VERSION);
   if (version == STORE_VERSION) return NULL;
-  error = sql_begin(s); /* another process may have been faster: look again under the lock */
+  error = sql_begin(s); /* another process may have migrated it: check again under the lock */
   if (error) return error;
   error = sql_integer(s, 0, &version, "PRAGMA user_version", "");
   *is_behind = version < NUMBERS_VERSION;

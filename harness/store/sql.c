@@ -36,11 +36,11 @@ static err sql_error(const store *s, int code) {
                    "another place with --db or --results",
                    s->path, text);
   case SQLITE_BUSY:
-    return err_new(ERR_IO, "%s: another process has been writing for %d s; try again", s->path,
+    return err_new(ERR_IO, "%s: locked by another process for %d s; try again", s->path,
                    BUSY_TIMEOUT_MS / 1000);
   case SQLITE_NOTADB:
   case SQLITE_CORRUPT:
-    return err_new(ERR_IO, "%s: %s; 'flipbench db rebuild' makes it anew from the run directories",
+    return err_new(ERR_IO, "%s: %s; 'flipbench db rebuild' rebuilds it from the run directories",
                    s->path, text);
   case SQLITE_NOMEM:
     return mem_error(0, s->path);
@@ -199,9 +199,9 @@ err sql_end(store *s, err error) {
 static const char pragmas[] = "PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON;"
                               "PRAGMA temp_store = MEMORY;";
 
-/* The change to a write-ahead log needs the file for itself. Processes that make a new database
- * together and each wait for it, holding what they have, would wait for one another to the end:
- * so each lets go and tries again, a little later than the others. */
+/* Switching to a write-ahead log needs exclusive access. Processes that create a database at the
+ * same time would deadlock waiting for it: so each releases its lock and retries after a different
+ * delay. */
 static err use_write_ahead_log(store *s) {
   enum { PAUSE_US = 2000 };
   int code = SQLITE_BUSY;
@@ -217,8 +217,8 @@ static err use_write_ahead_log(store *s) {
   return code == SQLITE_OK ? NULL : sql_error(s, code);
 }
 
-/* A migrated database usually lies in its results folder: what the run folders beside it say goes
- * before what was kept of them. One that lies elsewhere does so when a sweep looks at its runs. */
+/* A migrated database usually lies in its results folder: the run folders next to it take
+ * precedence over stored rows. A database elsewhere is updated when a sweep reads its runs. */
 static err read_folders_anew(store *s) {
   char *copy = mem_copy_string(s->path);
   if (!copy) return mem_error(0, s->path);
@@ -278,8 +278,8 @@ err store_open(const char *path, store **s) {
 
 err store_open_existing(const char *path, store **s) {
   if (!fs_exists(path))
-    return err_new(ERR_INPUT,
-                   "%s: there is no database yet; 'flipbench run EXPERIMENT.yaml' makes one", path);
+    return err_new(ERR_INPUT, "%s: no database yet; 'flipbench run EXPERIMENT.yaml' creates one",
+                   path);
   return open_file(path, SQLITE_OPEN_READWRITE, s);
 }
 
@@ -300,11 +300,11 @@ err store_check(store *s) {
     if (strcmp(sql_text(rows, 0), "ok") != 0) strbuf_format(&found, "\n  %s", sql_text(rows, 0));
   if (!error) error = sql_query(s, &rows, "PRAGMA foreign_key_check", "");
   while (!error && !(error = sql_next(s, rows, &more)) && more)
-    strbuf_format(&found, "\n  a row of %s names a missing row of %s", sql_text(rows, 0),
+    strbuf_format(&found, "\n  a row of %s refers to a missing row of %s", sql_text(rows, 0),
                   sql_text(rows, 2));
   if (!error && found.length)
-    error = err_new(ERR_IO, "%s: is damaged; 'flipbench db rebuild' makes it anew:%s", s->path,
-                    strbuf_string(&found));
+    error = err_new(ERR_IO, "%s: database is damaged; 'flipbench db rebuild' rebuilds it:%s",
+                    s->path, strbuf_string(&found));
   strbuf_free(&found);
   return error;
 }

@@ -1,4 +1,4 @@
-/* SQLite in the house's manner: errors as values, prepared statements kept, arguments by a type
+/* A thin layer over SQLite: errors as values, prepared statements kept, arguments by a type
  * string. Internal to store/ (tests/store/only_the_store_speaks_sql.sh).
  *
  *   sqlite3_stmt *rows;
@@ -20,7 +20,7 @@ err sql_query(store *s, sqlite3_stmt **rows, const char *sql, const char *types,
               ...) ERR_MUST_CHECK;
 /* The next row; at the end the statement is reset. */
 err sql_next(store *s, sqlite3_stmt *rows, bool *has_row) ERR_MUST_CHECK;
-/* Leaves a query before its end. */
+/* Abandons a query before its end. */
 void sql_stop(sqlite3_stmt *rows);
 /* One integer, or `otherwise` when there is no row. */
 err sql_integer(store *s, int64_t otherwise, int64_t *value, const char *sql, const char *types,
@@ -37,7 +37,7 @@ err sql_begin(store *s) ERR_MUST_CHECK;
 err sql_end(store *s, err error) ERR_MUST_CHECK;
 
 /* The schema's migrations: brings the database from its user_version to STORE_VERSION.
- * *is_behind: the run folders say more than the rows that were brought forward. */
+ * *is_behind: the run folders hold more than the migrated rows. */
 err schema_upgrade(store *s, bool *is_behind) ERR_MUST_CHECK;
 
 #endif

@@ -1,13 +1,13 @@
-/* The record: one SQLite file that holds every experiment, cell, run, curve and number.
+/* The database: one SQLite file that holds every experiment, cell, run, curve and number.
  *
  * It is made from the run directories (experiment.json, attempts.jsonl, events.jsonl) and can be
  * rebuilt from them, so that a lost database loses nothing. docs/schema.md describes the tables
  * and the views that answer the common questions. One process writes at a time; readers never
  * wait (WAL). Every function reports a full disk or an unwritable folder as ERR_IO.
  *
- * Only this room speaks SQL. What others ask is a reader that fills a struct or an array, which is
- * whole when it returns: runs.h, attempts.h, environments.h, curves.h, facts.h, experiments.h,
- * given.h, outcomes.h, samples.h. */
+ * Only store/ contains SQL. Others call readers, which fill a struct or an array completely before
+ * they return: runs.h, attempts.h, environments.h, curves.h, facts.h, experiments.h, given.h,
+ * outcomes.h, samples.h. */
 #ifndef FLIPBENCH_STORE_STORE_H
 #define FLIPBENCH_STORE_STORE_H
 
@@ -26,7 +26,7 @@ enum { STORE_VERSION = 5 }; /* of the schema: PRAGMA user_version */
 /* Opens `path`, creating it and its folder and bringing an older schema up to date. A database
  * from a newer flipbench is refused. */
 err store_open(const char *path, store **s) ERR_MUST_CHECK;
-/* Opens what is there; ERR_INPUT when there is none. */
+/* Opens an existing database; ERR_INPUT when there is none. */
 err store_open_existing(const char *path, store **s) ERR_MUST_CHECK;
 /* A record of nothing, in memory, that is gone when it is closed. */
 err store_open_empty(store **s) ERR_MUST_CHECK;
@@ -34,7 +34,7 @@ void store_close(store *s);
 const char *store_path(const store *s);
 /* SQLite's own check of every page and of every foreign key. */
 err store_check(store *s) ERR_MUST_CHECK;
-/* Gives freed space back to the disk and counts rows anew for the query planner. */
+/* Returns freed space to the file system and updates the query planner's statistics. */
 err store_vacuum(store *s) ERR_MUST_CHECK;
 
 /* An experiment with its cells and reference values, from the JSON text that spec_write_json
@@ -43,7 +43,7 @@ err store_vacuum(store *s) ERR_MUST_CHECK;
 err store_put_experiment(store *s, const char *json, size_t length) ERR_MUST_CHECK;
 
 /* Reads what is new in RESULTS/DIRECTORY/attempts.jsonl and events.jsonl, in one transaction.
- * Doing it again changes nothing; a file that became shorter is read from its start. A line that
+ * Idempotent; a file that became shorter is read from its start. A line that
  * is not JSON (a process died in the middle of it) is recorded as a warning. `run_id` becomes 0
  * when the directory holds no attempt. */
 err store_ingest(store *s, const char *results, const char *directory,

@@ -36,8 +36,8 @@ cleanup:
   return error;
 }
 
-/* A cell that is trained on other data takes those with it that start from its weights. Parents
- * come before them. */
+/* A cell that is trained on different data also resets the cells that start from its weights.
+ * Parents come before them. */
 static void mark_descendants(const run_sweep *sweep, bool *is_wanted) {
   for (size_t i = 0; i < sweep->count; i++) {
     ptrdiff_t parent = sweep->cells[i].cell->parent;
@@ -57,8 +57,8 @@ static err set_waiting(const spec_experiment *e, store *s, const run_options *op
   free(c->why);
   c->directory = directory_name(e, c->cell);
   c->why = mem_copy_string(options->again == AGAIN_DISTURBED
-                               ? "asked for again: the run before was disturbed"
-                               : "asked for again: the run before had other data");
+                               ? "run again: the previous run was disturbed"
+                               : "run again: the previous run had different data");
   return error ? error : c->directory && c->why ? NULL : mem_error(0, "a path");
 }
 

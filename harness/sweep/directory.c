@@ -64,7 +64,7 @@ static pid_t read_holder(int fd, bool *is_elsewhere) {
   return (pid_t)atol(pid);
 }
 
-/* 'flipbench status' holds locks for moments while it looks: such a one is waited for. */
+/* 'flipbench status' holds locks briefly while it reads: wait for those. */
 static bool take_lock(int fd) {
   enum { TRIES = 10, PAUSE_US = 5000 };
   for (int i = 0; i < TRIES; i++) {
@@ -255,7 +255,7 @@ err directory_next_attempt(const char *results, const char *directory, int *numb
   return each_line(results, directory, "attempts.jsonl", 0, take_number, number);
 }
 
-/* The last process and its end, as far as it is told. */
+/* The last process and its end, as far as recorded. */
 typedef struct {
   int number;
   bool has_ended, has_finished;

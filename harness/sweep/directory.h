@@ -43,12 +43,12 @@ err directory_record_start(const char *results, const char *directory,
                            const attempt_start *start) ERR_MUST_CHECK;
 err directory_record_end(const char *results, const char *directory, int attempt,
                          const attempt_end *end) ERR_MUST_CHECK;
-/* What a person says of a run, in attempts.jsonl: "note", "tag" and "untag" with `text`; "archive"
+/* User annotations of a run, in attempts.jsonl: "note", "tag" and "untag" with `text`; "archive"
  * and "restore" without (NULL). */
 err directory_record_mark(const char *results, const char *directory, const char *what,
                           const char *text) ERR_MUST_CHECK;
 /* True while a process of the run lives: flipbench or its trainer holds the lock, or the lock's
- * holder is on another machine, of which nothing can be said from here (*is_elsewhere). */
+ * holder is on another machine, whose processes cannot be checked from here (*is_elsewhere). */
 bool directory_is_alive(const char *results, const char *directory, bool *is_elsewhere);
 /* True when a process on a machine that shares locks with this one holds the lock. */
 bool directory_is_held(const char *results, const char *directory);
@@ -63,7 +63,7 @@ err directory_open_attempt(const char *results, const char *directory, int *numb
 err directory_is_finished(const char *results, const char *directory,
                           bool *is_finished) ERR_MUST_CHECK;
 
-/* What a trainer said of its own end. Texts are empty when it said nothing. */
+/* How a trainer recorded its own end. Texts are empty when it recorded none. */
 typedef struct {
   char status[32], kind[64];
   strbuf message;

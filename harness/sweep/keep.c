@@ -1,5 +1,5 @@
-/* What people do with single runs: notes and tags, and putting a run away. All of it is written
- * into the run's folder (attempts.jsonl), so that a database made anew knows it too. */
+/* User operations on single runs: notes, tags, archive, remove. All are written to the run's folder
+ * (attempts.jsonl), so that a rebuilt database has them too. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -40,7 +40,7 @@ static err find_kept(store *s, const char *results, int64_t run_id, kept_run *ru
 
 static err refuse_alive(const char *results, const kept_run *run, const char *what) {
   if (!run->is_there || !directory_is_held(results, run->directory)) return NULL;
-  return err_new(ERR_INPUT, "run %lld is running: stop it first, then %s it", (long long)run->id,
+  return err_new(ERR_INPUT, "run %lld is running: stop it before you %s it", (long long)run->id,
                  what);
 }
 
@@ -83,7 +83,7 @@ static err mark_archived(store *s, const char *results, const kept_run *run, boo
   return error || is_done ? error : store_archive_run(s, run->id, is_archived);
 }
 
-/* ---- away and back ---- */
+/* ---- archive and restore ---- */
 
 /* "DIRECTORY.archived-N" that is not there yet; the caller frees. */
 static char *free_name(const char *results, const char *directory) {
@@ -106,7 +106,7 @@ static err rename_folder(store *s, const char *results, const kept_run *run, con
   if (!to) return mem_error(0, "a path");
   err error = NULL;
   if (rename(run->path, to) != 0)
-    error = err_errno(errno, "%s: cannot be renamed to %s", run->path, to);
+    error = err_errno(errno, "%s: cannot rename to %s", run->path, to);
   else
     error = store_move_run(s, run->id, name);
   free(to);
@@ -161,7 +161,7 @@ err run_remove(store *s, const char *results, int64_t run_id) {
   TRY(refuse_alive(results, &run, "remove"));
   if (run.is_there) directory_remove(run.path);
   if (run.is_there && fs_exists(run.path))
-    FAIL(ERR_IO, "%s: cannot be removed whole; check its permissions", run.path);
+    FAIL(ERR_IO, "%s: cannot be removed completely; check its permissions", run.path);
   error = store_forget_run(s, run_id);
 cleanup:
   free_kept(&run);

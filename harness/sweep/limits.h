@@ -1,8 +1,8 @@
-/* The memory limit of a cell's process, and how to tell that memory was what ended it. Internal to
- * sweep/.
+/* The memory limit of a cell's process, and how to detect that it ended for lack of memory.
+ * Internal to sweep/.
  *
- * A cgroup (version 2) of its own where this process may make one: it limits what is really used
- * and says when it killed. Else RLIMIT_DATA: it limits what is asked for, and an allocation beyond
+ * A cgroup (version 2) of its own where this process may make one: it limits memory in use and
+ * reports kills. Else RLIMIT_DATA: it limits requested memory, and an allocation beyond
  * fails. Below systemd, `systemd-run --user --scope -p Delegate=yes flipbench run …` gives a
  * cgroup to make others in; $FLIPBENCH_CGROUP names another folder. */
 #ifndef FLIPBENCH_SWEEP_LIMITS_H

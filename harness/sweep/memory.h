@@ -10,7 +10,7 @@
 /* True when a run of these settings keeps its model in this machine's memory, not in a GPU's. */
 bool memory_is_of_host(const settings *s);
 /* Bytes that can be taken now without swapping, under this process's control group too. NaN when
- * the system does not tell. */
+ * unknown. */
 double memory_available(void);
 /* Bytes that a process of a plan has yet to take: the plan less what it uses now, at least 0. */
 double memory_outstanding(pid_t pid, double planned_bytes);

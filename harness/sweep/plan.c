@@ -1,4 +1,4 @@
-/* What each cell has come to, before anything is started. */
+/* The state of each cell, before anything is started. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,15 +24,15 @@ err run_find_flip(char **path) {
     *path = strchr(given, '/') ? mem_copy_string(given) : fs_join(".", given);
   } else {
     if (!shipped_program(self))
-      return err_new(ERR_IO, "cannot find this program's folder; set FLIP");
+      return err_new(ERR_IO, "cannot determine this program's folder; set FLIP");
     *strrchr(self, '/') = '\0';
     *path = fs_join(self, "flip");
   }
   if (!*path) return mem_error(0, "a path");
   if (access(*path, X_OK) == 0) return NULL;
   err error = err_new(ERR_INPUT,
-                      "%s: there is no trainer here; build it ('ninja -C build flip'), or name one "
-                      "in the environment variable FLIP",
+                      "%s: no trainer found; build it ('ninja -C build flip') or set "
+                      "the environment variable FLIP",
                       *path);
   free(*path);
   *path = NULL;
@@ -93,13 +93,13 @@ cleanup:
   return error;
 }
 
-/* A process that neither said nor was seen how it ended: flipbench and it were killed together. */
+/* A process without a recorded end: flipbench and the trainer were killed together. */
 static err close_lost_attempt(const char *results, store *s, const store_run *run) {
   int64_t run_id;
   char *tail = directory_log_tail(results, run->directory);
   attempt_end end = {.status = "interrupted",
                      .kind = "lost",
-                     .message = "flipbench and the trainer were killed before they could say why",
+                     .message = "flipbench and the trainer were killed before recording a reason",
                      .log_tail = tail ? tail : "",
                      .exit_code = -1};
   err error = directory_mend_lines(results, run->directory, "attempts.jsonl");
@@ -180,17 +180,17 @@ static err judge_run(store *s, const run_options *options, const store_run *run,
     err unknown = store_find_lost_share(s, c->run_id, &c->lost_share);
     return unknown ? unknown : set_directory(c, run->directory);
   }
-  if (!is_there) { /* somebody removed the directory: begin again */
+  if (!is_there) { /* the directory was removed: start over */
     c->has_begun = false;
     c->run_id = 0;
     return store_forget_run(s, run->run_id);
   }
   err error = set_directory(c, run->directory);
-  if (!error && strcmp(run->status, "interrupted") == 0) return set_why(c, "goes on after", run);
+  if (!error && strcmp(run->status, "interrupted") == 0) return set_why(c, "resumes after", run);
   if (error || strcmp(run->status, "failed") != 0) return error;
   if (options->again == AGAIN_FAILED && !options->is_dry) {
     c->state = CELL_WAITING;
-    error = set_why(c, "asked for again after", run);
+    error = set_why(c, "retried after", run);
     return error ? error : retry_prepare(s, options, run->kind, c);
   }
   c->state = CELL_FAILED;

@@ -1,4 +1,4 @@
-/* What can be said about a run before it runs: FLOPs and memory from the model's counts, time from
+/* Predictions for a run before it starts: FLOPs and memory from the model's counts, time from
  * the rate of the finished run that is most like it. The only place that knows those counts. */
 #include <math.h>
 #include <stdlib.h>
@@ -69,7 +69,7 @@ static bool count_model(run_predictor *p, const settings *s, model_counts *count
 
 /* ---- past runs ---- */
 
-/* A cell's settings as they were stored; what no longer exists is passed over. */
+/* A cell's settings as they were stored; what no longer exists is skipped. */
 static err read_settings(const char *json, settings *s) {
   const char *key;
   json_t *value, *object = json_loads(json, 0, NULL);

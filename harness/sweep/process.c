@@ -133,7 +133,7 @@ static err record_start(const run_options *options, store *s, run_cell *cell,
   return error;
 }
 
-/* Makes what the child needs, so that after fork nothing has to be allocated. */
+/* Prepares what the child needs, so that nothing is allocated after fork. */
 static err prepare_birth(const run_cell *cell, const process_wishes *wishes, process *p, birth *b) {
   err error = make_environment(wishes, &b->environment);
   int64_t bytes = cell->limits.memory_bytes;
@@ -161,7 +161,7 @@ err process_start(const run_options *options, store *s, run_cell *cell,
   TRY(directory_mend_lines(options->results, directory, "attempts.jsonl"));
   TRY(directory_next_attempt(options->results, directory, &p->attempt));
   /* flip starts no run in a folder that has a checkpoint, and checks whose it is; without one it
-   * begins anew, and its record stays behind that of the processes before it */
+   * starts over, and its events follow those of earlier processes */
   bool resumes = directory_size_of(options->results, directory, "events.jsonl") > 0 ||
                  directory_has_checkpoint(options->results, directory);
   p->events_start = directory_size_of(options->results, directory, "events.jsonl");
@@ -238,17 +238,17 @@ static void judge_exit(const process *p, const run_cell *cell, int wait_status, 
     strcpy(v->status, "interrupted");
   } else if (code == 0) {
     strcpy(v->kind, "protocol");
-    strbuf_append(&v->message, "ended well but wrote no end event");
+    strbuf_append(&v->message, "exited with status 0 but wrote no end event");
   } else {
     strcpy(v->kind, code == 2 ? "input" : code == COMMAND_NOT_FOUND ? "start" : "other");
     if (*tail)
       strbuf_append(&v->message, last_line(tail));
     else
-      strbuf_format(&v->message, "ended with exit status %d", code);
+      strbuf_format(&v->message, "exited with status %d", code);
   }
 }
 
-/* A process that we stopped for its time has failed, however tidily it stopped. */
+/* A process stopped for its time limit has failed, even if it exited cleanly. */
 static void judge_time(const run_cell *cell, bool has_checkpoint, verdict *v) {
   char limit[TEXT_NUMBER_SIZE];
   strcpy(v->status, "failed");
@@ -256,7 +256,7 @@ static void judge_time(const run_cell *cell, bool has_checkpoint, verdict *v) {
   strbuf_clear(&v->message);
   strbuf_format(&v->message, "ran longer than its time limit of %s%s",
                 text_duration(cell->limits.time_seconds, limit),
-                has_checkpoint ? "; a retry goes on from its checkpoint" : "");
+                has_checkpoint ? "; a retry resumes from its checkpoint" : "");
 }
 
 static err set_state(run_cell *cell, const verdict *v) {
@@ -287,7 +287,7 @@ err process_finish(const run_options *options, store *s, run_cell *cell, process
   err error = tail ? NULL : mem_error(0, "a log");
   if (!error) error = directory_read_end(options->results, cell->directory, p->events_start, &v);
   bool is_doubtful =
-      strcmp(v.status, "finished") == 0 && !ended_well; /* died after its last word */
+      strcmp(v.status, "finished") == 0 && !ended_well; /* died after its end event */
   if (!error && (!*v.status || is_doubtful)) {
     strbuf_clear(&v.message);
     *v.kind = '\0';

@@ -8,7 +8,7 @@
 #include "sweep/directory.h"
 #include "sweep/slots.h"
 
-/* Why we told a process to stop. */
+/* Why a process was asked to stop. */
 typedef enum { STOP_NONE, STOP_ASKED, STOP_PAUSED, STOP_TIME, STOP_TURN } stop_reason;
 
 typedef struct {
@@ -26,7 +26,7 @@ typedef struct {
   int64_t kills_before; /* limits_count_kills */
 } process;
 
-/* What is wanted of a start besides the cell. */
+/* Options of a start besides the cell. */
 typedef struct {
   const char *init_from;         /* replaces the cell's own; NULL: keep it */
   const spec_pairs *environment; /* more variables for the trainer */
@@ -45,8 +45,8 @@ err process_start(const run_options *options, store *s, run_cell *cell,
 /* Sends SIGTERM to the trainer, which then writes a checkpoint; remembers why. */
 void process_stop(process *p, stop_reason why);
 
-/* After wait4 gave `wait_status`: reads the last events, decides what the cell has come to,
- * records that, and releases the lock and the slot. `kind` gets the kind of a failure. */
+/* After wait4 gave `wait_status`: reads the last events, determines the cell's state, records
+ * it, and releases the lock and the slot. `kind` gets the kind of a failure. */
 err process_finish(const run_options *options, store *s, run_cell *cell, process *p,
                    int wait_status, uint64_t peak_bytes, char kind[64]) ERR_MUST_CHECK;
 

@@ -12,7 +12,7 @@
 
 static const double longest_wait = 3600;
 
-/* Every kind that is not here may pass. */
+/* Kinds not listed here are transient. */
 static const struct {
   const char *kind;
   bool passes, passes_with_checkpoint;
@@ -51,7 +51,7 @@ static err set_aside(store *s, const char *results, run_cell *c) {
   /* in this order a kill in between leaves a directory that the next plan reads again */
   if (!error) error = store_move_run(s, c->run_id, strbuf_string(&name));
   if (!error && rename(from, to) != 0)
-    error = err_errno(errno, "%s: cannot be renamed to %s", from, to);
+    error = err_errno(errno, "%s: cannot rename to %s", from, to);
   strbuf_free(&name);
   free(from);
   free(to);

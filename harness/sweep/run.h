@@ -1,6 +1,6 @@
 /* Runs the cells of an experiment: one `flip train` process a cell, in dependency order, recorded
- * as they go. A process that crashes, is killed or fails becomes the status of its cell; the sweep
- * goes on.
+ * while they run. A process that crashes, is killed or fails becomes the status of its cell; the
+ * sweep continues.
  *
  * A cell's directory is RESULTS/EXPERIMENT/LABEL-ID8/: config.yaml, events.jsonl (the trainer's),
  * attempts.jsonl (ours), log.txt, checkpoints/, and `lock`, which flipbench and its trainer hold
@@ -15,13 +15,13 @@
 #include "experiment/spec.h"
 #include "store/store.h"
 
-/* Cells that have come to an end and are to be started again all the same. What they left is kept:
+/* Ended cells that are run again anyway. Their results are kept:
  * a failed run under its own name or with `.failed-N` behind it, a finished one archived. */
 typedef enum {
   AGAIN_NONE,
   AGAIN_FAILED,
   AGAIN_DISTURBED, /* finished, and more than 5 % of their time was lost to other processes */
-  AGAIN_DATA       /* finished, with other data than the newest run of the same settings had */
+  AGAIN_DATA       /* finished, on different data from the newest run of the same settings */
 } run_again;
 
 #define RUN_TURNS_CHOSEN INFINITY
@@ -35,7 +35,7 @@ typedef struct {
   run_again again;     /* which cells that have an end are started again */
   double turn_seconds; /* cells take turns of this length; 0: as the experiment says; < 0: none;
                           RUN_TURNS_CHOSEN: of a length that stopping costs 2 % of */
-  bool ignores_memory; /* start cells that this machine's memory does not hold, too */
+  bool ignores_memory; /* also start cells that do not fit in this machine's memory */
   bool is_dry;         /* write nothing below `results` */
   bool is_remote;      /* cells run on other machines: what is recorded as running is left so */
   bool shows_progress;
@@ -64,7 +64,7 @@ typedef struct {
   double predicted_seconds, predicted_bytes; /* of the whole run; NaN: unknown */
   int64_t turns;                             /* that it has had */
   bool has_changed_files; /* finished, and the files that it was trained on changed since */
-  bool waits_for_memory;  /* and that was said */
+  bool waits_for_memory;  /* and that was reported */
   bool has_begun;         /* an earlier process worked on it */
   bool ran_now;           /* a process was started in this sweep */
   double done_share;      /* of its samples, when it was last looked at; kept between turns */
@@ -77,22 +77,22 @@ typedef struct {
   bool is_interrupted;
 } run_sweep;
 
-/* The programs beside this one (/proc/self/exe), or $FLIP. The caller frees. */
+/* The trainer next to this program (/proc/self/exe), or $FLIP. The caller frees. */
 err run_find_flip(char **path) ERR_MUST_CHECK;
 
-/* Records the experiment and finds out what each cell has come to, catching up with directories
- * that the store does not know yet or not fully. Starts nothing. */
+/* Records the experiment and determines the state of each cell, first ingesting directories that
+ * the store does not have or not completely. Starts nothing. */
 err run_plan(const spec_experiment *e, store *s, const run_options *options,
              run_sweep *sweep) ERR_MUST_CHECK;
-/* What a run that is recorded as running really is: reads what its files say that was not recorded
- * yet, and looks for its process. *is_alive: one lives, here or (*is_elsewhere: as far as this
+/* The true state of a run recorded as running: ingests what is new in its files and looks for
+ * its process. *is_alive: one lives, here or (*is_elsewhere: as far as this
  * machine can tell) on another one. */
 err run_look(store *s, const char *results, const char *directory, bool *is_alive,
              bool *is_elsewhere) ERR_MUST_CHECK;
-/* Records that the process of a cell that is recorded as running is gone without a word. */
+/* Records that the process of a cell recorded as running is gone without an end event. */
 err run_close_lost(store *s, const char *results, run_cell *c) ERR_MUST_CHECK;
-/* Runs what is waiting. SIGINT or SIGTERM: the trainers are told to stop after a checkpoint, and
- * the sweep ends as interrupted; a second one kills them. Failed cells are no error of this
+/* Runs what is waiting. SIGINT or SIGTERM: the trainers are asked to write a checkpoint and stop,
+ * and the sweep ends as interrupted; a second one kills them. Failed cells are no error of this
  * function: look at the states. */
 err run_all(const spec_experiment *e, store *s, const run_options *options,
             run_sweep *sweep) ERR_MUST_CHECK;
@@ -101,11 +101,11 @@ void run_free(run_sweep *sweep);
 /* Takes a run out of its cell's results and keeps it: the folder gets `.archived-N` behind its
  * name, and the record says so. */
 err run_archive(store *s, const char *results, int64_t run_id) ERR_MUST_CHECK;
-/* Takes that back. */
+/* Undoes run_archive. */
 err run_restore(store *s, const char *results, int64_t run_id) ERR_MUST_CHECK;
 /* Removes a run's folder, weights and all, and the record of it. */
 err run_remove(store *s, const char *results, int64_t run_id) ERR_MUST_CHECK;
-/* A sentence about a run, in place of the one before; a tag put on or taken off. */
+/* Sets the note of a run; adds or removes a tag. */
 err run_note(store *s, const char *results, int64_t run_id, const char *text) ERR_MUST_CHECK;
 err run_tag(store *s, const char *results, int64_t run_id, const char *name,
             bool is_wanted) ERR_MUST_CHECK;
@@ -113,7 +113,7 @@ err run_tag(store *s, const char *results, int64_t run_id, const char *name,
 char *run_log_tail(const char *results, const char *directory);
 
 /* Pauses every sweep of an experiment, from any process: running cells write a checkpoint and stop,
- * and nothing starts until it is taken back (`is_wanted` false). A new `run_all` takes it back. */
+ * and nothing starts until the pause ends (`is_wanted` false). A new `run_all` ends it. */
 err run_pause(const char *results, const char *name, bool is_wanted) ERR_MUST_CHECK;
 bool run_is_paused(const char *results, const char *name);
 
@@ -144,9 +144,9 @@ int64_t run_predict_samples(const settings *s);
  * PATH.old until the new one is complete). `runs` is how many were read. */
 err run_rebuild(const char *path, const char *results, size_t *runs) ERR_MUST_CHECK;
 
-/* Takes the runs of another machine's results folder `from` into `results` and the store. Doing it
- * again changes nothing. A run that is still going on there is left out; two runs of one cell are
- * both kept, and the reports use a finished one. Counts are added to. */
+/* Takes the runs of another machine's results folder `from` into `results` and the store.
+ * Idempotent. A run still in progress there is left out; two runs of one cell are both kept, and
+ * the reports use a finished one. Counts are added to. */
 typedef struct {
   size_t experiments, merged, known, running; /* merged: new or with new attempts */
   size_t sessions;                            /* of `flipbench compare`, new or longer */

@@ -1,5 +1,5 @@
-/* What the parts of a running sweep share: starting (start.c), watching (watch.c), and the loop
- * that calls both (sweep.c). Internal to sweep/. */
+/* State shared by the parts of a running sweep: starting (start.c), watching (watch.c), and the
+ * loop that calls both (sweep.c). Internal to sweep/. */
 #ifndef FLIPBENCH_SWEEP_RUNNER_H
 #define FLIPBENCH_SWEEP_RUNNER_H
 
@@ -28,7 +28,7 @@ typedef struct {
   sigset_t unblocked;
   display shown;
   double *cost; /* of each cell, in FLOPs (or samples when they are not known) */
-  err failure;  /* of our own: the store cannot be written, say */
+  err failure;  /* of flipbench itself, e.g. the store cannot be written */
   bool waits_for_orphan;
 } runner;
 
@@ -42,8 +42,8 @@ void runner_fill_slots(runner *r);
 void runner_ingest(runner *r);
 /* Stops processes whose time is over. */
 void runner_enforce_limits(runner *r);
-/* Takes the processes that have ended: what became of their cells, and whether they are tried
- * again. */
+/* Collects ended processes: records the state of their cells and whether they are
+ * retried. */
 void runner_collect_ended(runner *r);
 void runner_show(runner *r);
 /* Work done, in the unit of `cost`, over all cells. `fractions` (may be NULL): of the running. */

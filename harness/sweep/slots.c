@@ -72,7 +72,7 @@ int slots_cores(const slots *s) {
   return count > 0 ? count : 1;
 }
 
-/* ---- sharing it out ---- */
+/* ---- allocation ---- */
 
 static err choose_count(const run_options *options, const spec_requires *needs, int core_count,
                         size_t gpu_count, int *count) {
@@ -80,10 +80,10 @@ static err choose_count(const run_options *options, const spec_requires *needs, 
   int64_t by_cores = needs->cores ? core_count / needs->cores : 0;
   if (gpus > (int64_t)gpu_count)
     return err_new(ERR_INPUT,
-                   "a cell requires %lld GPU%s, and %zu can be used here (--gpus names them)",
+                   "a cell requires %lld GPU%s, but %zu are available (--gpus selects them)",
                    (long long)gpus, gpus == 1 ? "" : "s", gpu_count);
   if (needs->cores > core_count)
-    return err_new(ERR_INPUT, "a cell requires %lld CPU cores, and %d can be used here",
+    return err_new(ERR_INPUT, "a cell requires %lld CPU cores, but %d are available",
                    (long long)needs->cores, core_count);
   int64_t most = gpus && needs->cores ? (by_gpus < by_cores ? by_gpus : by_cores)
                  : gpus               ? by_gpus
@@ -91,11 +91,11 @@ static err choose_count(const run_options *options, const spec_requires *needs, 
   *count = options->jobs ? options->jobs : most ? (int)most : 1;
   if (*count > SLOTS_MOST) *count = SLOTS_MOST;
   if (most && *count > most)
-    return err_new(
-        ERR_INPUT,
-        "--jobs %d: cells that require %lld cores and %lld GPUs fit %lld times into this "
-        "machine's %d cores and %zu GPUs",
-        *count, (long long)needs->cores, (long long)gpus, (long long)most, core_count, gpu_count);
+    return err_new(ERR_INPUT,
+                   "--jobs %d: cells of %lld cores and %lld GPUs each: only %lld fit on this "
+                   "machine's %d cores and %zu GPUs",
+                   *count, (long long)needs->cores, (long long)gpus, (long long)most, core_count,
+                   gpu_count);
   return NULL;
 }
 
@@ -171,9 +171,11 @@ err slots_check_machine(const spec_requires *needs) {
   for (size_t i = 0; i < needs->files.count; i++)
     if (!fs_exists(needs->files.items[i]))
       strbuf_format(&missing, "\n  %s does not exist", needs->files.items[i]);
-  err error = missing.length ? err_new(ERR_INPUT, "the experiment requires what is not here:%s",
-                                       strbuf_string(&missing))
-                             : NULL;
+  err error =
+      missing.length
+          ? err_new(ERR_INPUT, "this machine does not meet the experiment's requirements:%s",
+                    strbuf_string(&missing))
+          : NULL;
   strbuf_free(&missing);
   return error;
 }

@@ -25,8 +25,8 @@ typedef struct {
   int count;
 } slots;
 
-/* As options->jobs, options->gpus and the experiment's requirements say. What the machine does not
- * have is an ERR_INPUT that says what is missing. */
+/* According to options->jobs, options->gpus and the experiment's requirements; ERR_INPUT when the
+ * machine does not have them. */
 err slots_make(const run_options *options, const spec_requires *needs, slots *made) ERR_MUST_CHECK;
 void slots_free(slots *s);
 /* The cores of one slot; the machine's when they are shared. */

@@ -10,7 +10,7 @@
 #include "base/mem.h"
 #include "store/runs.h"
 
-/* False when a file is not there. A folder stands for itself: its time changes with its entries. */
+/* False when a file is not there. For a folder, its own modification time counts. */
 static bool add_file(const char *path, hash_state *state) {
   struct stat status;
   if (stat(path, &status) != 0) return false;

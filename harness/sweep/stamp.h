@@ -1,8 +1,8 @@
-/* Whether the files that a finished cell was trained on have changed since, as far as that can be
- * told without reading them: names, sizes and times. Internal to sweep/.
+/* Whether the files that a finished cell was trained on have changed since, as far as can be
+ * determined without reading them: names, sizes and times. Internal to sweep/.
  *
- * What the data held is recorded by the trainer (store/given.h), when it is trained on. A stamp
- * says earlier, and of cells that nobody trains again, that it may hold something else now. */
+ * The trainer records a fingerprint of the data it trains on (store/given.h). A stamp detects
+ * earlier, and for cells that are not trained again, that the files may have changed. */
 #ifndef FLIPBENCH_SWEEP_STAMP_H
 #define FLIPBENCH_SWEEP_STAMP_H
 
@@ -12,7 +12,7 @@
  * not all of them can be listed (pipes, patterns that only the trainer expands). NULL when memory
  * is short. */
 char *stamp_make(const settings *s);
-/* Sets has_changed_files of the finished cells whose stamp, made on this machine, is another now.
+/* Sets has_changed_files of the finished cells whose stamp, made on this machine, differs now.
  */
 err stamps_compare(store *s, run_sweep *sweep) ERR_MUST_CHECK;
 

@@ -28,18 +28,18 @@ static err look_at_parent(runner *r, run_cell *c, bool *is_ready, char **init_fr
   *is_ready = false;
   if (parent->state == CELL_FAILED || parent->state == CELL_SKIPPED ||
       parent->state == CELL_INTERRUPTED)
-    return skip(c, "it starts from a cell that has no result:", parent->cell->label);
+    return skip(c, "its parent cell has no result:", parent->cell->label);
   if (parent->state != CELL_FINISHED) return NULL;
   err error = store_last_checkpoint(r->s, r->options->results, parent->run_id, init_from);
   if (error || *init_from) {
     *is_ready = !error;
     return error;
   }
-  return skip(c, "the checkpoint that it starts from is gone; remove this folder and run again:",
-              parent->directory);
+  return skip(
+      c, "the parent's checkpoint is gone; remove this folder and run again:", parent->directory);
 }
 
-/* The lock and the slot are the process's from here on, or free again when it does not start. */
+/* The process takes over the lock and the slot; both are freed when it does not start. */
 static err start_process(runner *r, size_t index, const char *init_from, int lock_fd,
                          bool *has_started) {
   process *p = &r->running[r->running_count];
@@ -85,16 +85,16 @@ static err look_at_memory(runner *r, run_cell *c, bool *is_ready) {
   text_bytes((uint64_t)available, free_text);
   if (fit == MEMORY_WAITS) {
     if (!c->waits_for_memory)
-      display_say(&r->shown, "%s: waits for memory: it takes about %s, and %s are free",
-                  c->cell->label, plan, free_text);
+      display_say(&r->shown, "%s: waiting for memory: needs about %s, %s free", c->cell->label,
+                  plan, free_text);
     c->waits_for_memory = true;
     return NULL;
   }
   strbuf why = {0};
   strbuf_format(&why,
-                "takes about %s of memory, and %s are free here; a smaller batch_size, "
-                "micro_batch_size or image.recompute take less ('flip plan' tells), "
-                "--no-check-memory starts it all the same",
+                "needs about %s of memory, %s are free here; reduce batch_size or "
+                "micro_batch_size, or use image.recompute ('flip plan' shows the effect); "
+                "--no-check-memory starts it anyway",
                 plan, free_text);
   err error = skip(c, "it", strbuf_string(&why));
   strbuf_free(&why);
@@ -118,7 +118,7 @@ static err start_cell(runner *r, size_t index, bool *has_started) {
   TRY(fs_make_folders(path));
   TRY(directory_lock(r->options->results, c->directory, &lock_fd, &lock, &holder));
   if (lock == LOCK_REFUSED) {
-    TRY(skip(c, "another flipbench runs it in", path));
+    TRY(skip(c, "another flipbench is running it in", path));
   } else if (lock == LOCK_ORPHANED) {
     if (!r->waits_for_orphan)
       display_say(&r->shown,
@@ -143,7 +143,7 @@ void runner_fill_slots(runner *r) {
   size_t end = turns_horizon(r);
   for (size_t i = 0; i < end; i++)
     if (r->sweep->cells[i].turns > most) most = r->sweep->cells[i].turns;
-  /* with turns: who has had fewest comes first; without them all have had none */
+  /* when alternating, the cell with the fewest turns comes first */
   for (int64_t turns = 0; turns <= most; turns++)
     for (size_t i = 0; i < end && !runner_is_stopping(r) && !r->is_paused; i++) {
       const run_cell *c = &r->sweep->cells[i];

@@ -45,8 +45,7 @@ err run_pause(const char *results, const char *name, bool is_wanted) {
   char *path = pause_path(results, name), *folder = directory_path(results, name, NULL);
   if (!path || !folder) FAIL(ERR_MEMORY, "out of memory: a path");
   if (!fs_is_folder(folder))
-    FAIL(ERR_INPUT, "%s: no experiment of that name was run here ('flipbench status' lists them)",
-         folder);
+    FAIL(ERR_INPUT, "%s: no such experiment was run here ('flipbench status' lists them)", folder);
   if (is_wanted)
     error = fs_write_atomic(path, "", 0);
   else if (unlink(path) != 0 && errno != ENOENT)
@@ -71,11 +70,11 @@ static void obey_pause(runner *r) {
   if (is_wanted) stop_all(r, STOP_PAUSED);
   if (is_wanted)
     display_say(&r->shown,
-                "paused: the running cells write a checkpoint and stop; 'flipbench "
-                "resume %s' goes on",
+                "paused: running cells write a checkpoint and stop; 'flipbench "
+                "resume %s' continues",
                 r->e->name);
   else
-    display_say(&r->shown, "going on");
+    display_say(&r->shown, "resuming");
 }
 
 /* ---- signals and the loop ---- */
@@ -170,7 +169,7 @@ err run_all(const spec_experiment *e, store *s, const run_options *options, run_
   r->sweep = sweep;
   err error = slots_check_machine(&e->requires);
   if (!error) error = slots_make(options, &e->requires, &r->slots);
-  if (!error) error = run_pause(options->results, e->name, false); /* to run is to go on */
+  if (!error) error = run_pause(options->results, e->name, false); /* running ends a pause */
   if (error) {
     free(r);
     return error;

@@ -135,7 +135,7 @@ static err read_task(const char *list, int index, task *t) {
     json_decref(object);
   }
   free(text);
-  if (!error && !is_found) error = err_new(ERR_INPUT, "%s: has no task %d", list, index);
+  if (!error && !is_found) error = err_new(ERR_INPUT, "%s: no task %d", list, index);
   return error;
 }
 
@@ -177,8 +177,8 @@ static err run_trainer(const run_options *options, task *t, const char *init_fro
   return error;
 }
 
-/* An earlier process of this cell that nobody saw end: the cluster lost its machine, or took it
- * away and queued the task anew. */
+/* An earlier process of this cell without a recorded end: its machine was lost, or the task was
+ * preempted and requeued. */
 static err close_open_attempt(const run_options *options, const char *directory) {
   int open_attempt;
   err error = directory_open_attempt(options->results, directory, &open_attempt);
@@ -186,7 +186,7 @@ static err close_open_attempt(const run_options *options, const char *directory)
   char *tail = directory_log_tail(options->results, directory);
   attempt_end end = {.status = "interrupted",
                      .kind = "lost",
-                     .message = "its machine was lost, or the task was queued again",
+                     .message = "its machine was lost, or the task was requeued",
                      .log_tail = tail ? tail : "",
                      .exit_code = -1};
   error = directory_mend_lines(options->results, directory, "attempts.jsonl");
@@ -203,8 +203,7 @@ static err take_task(const run_options *options, task *t, int lock_fd) {
   if (t->parent) {
     TRY(directory_newest_checkpoint(options->results, t->parent, &init_from));
     if (!init_from)
-      FAIL(ERR_INPUT, "%s: it starts from a cell that has no checkpoint: %s", t->cell.label,
-           t->parent);
+      FAIL(ERR_INPUT, "%s: its parent cell has no checkpoint: %s", t->cell.label, t->parent);
   }
   error = run_trainer(options, t, init_from, lock_fd);
   lock_fd = -1;
@@ -227,7 +226,7 @@ err task_run(const run_options *options, const char *list, int index, run_state 
   if (!path) FAIL(ERR_MEMORY, "out of memory: a path");
   TRY(fs_make_folders(path));
   TRY(directory_lock(options->results, t.run.directory, &lock_fd, &lock, &holder));
-  if (lock != LOCK_TAKEN) FAIL(ERR_IO, "%s: another process runs this cell", path);
+  if (lock != LOCK_TAKEN) FAIL(ERR_IO, "%s: another process is running this cell", path);
   TRY(directory_is_finished(options->results, t.run.directory, &is_finished));
   if (is_finished) {
     close(lock_fd);

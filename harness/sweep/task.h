@@ -14,7 +14,7 @@ err task_write(const spec_experiment *e, const run_cell *cell, const char *paren
                const char *folder, strbuf *line) ERR_MUST_CHECK;
 
 /* Runs task `index` of a list to its end and records it; SIGTERM and SIGINT make the trainer write
- * a checkpoint and stop. `state` is what the cell has come to; what is finished is left alone. */
+ * a checkpoint and stop. `state` is the cell's state; a finished cell is not run again. */
 err task_run(const run_options *options, const char *list, int index,
              run_state *state) ERR_MUST_CHECK;
 

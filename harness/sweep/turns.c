@@ -39,7 +39,8 @@ static void adjust(runner *r) {
   r->turns.are_on = r->turns.seconds > 0;
   if (!r->turns.are_on)
     display_say(&r->shown,
-                "no turns: stopping and resuming takes %.0f s, more than 2 %% of half an hour",
+                "cells are not alternated: stopping and resuming takes %.0f s, more than 2 %% of "
+                "half an hour",
                 r->turns.longest_start + r->turns.longest_stop);
 }
 
@@ -95,8 +96,8 @@ void turns_enforce(runner *r) {
       continue;
     if (!r->turns.were_said)
       display_say(&r->shown,
-                  "cells take turns of %.0f s, so that a change of the machine meets all "
-                  "of them alike (--turns 0: one after another)",
+                  "cells alternate every %.0f s, so that drift of the machine affects all "
+                  "of them equally (--turns 0: one after another)",
                   r->turns.seconds);
     r->turns.were_said = true;
     process_stop(p, STOP_TURN);

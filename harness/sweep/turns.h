@@ -1,6 +1,6 @@
-/* Turns: cells of one machine that stop and resume in rotation, so that a machine that drifts meets
- * all of them alike. Resuming is exact, so the bits are those of a run without turns. Internal to
- * sweep/.
+/* Turns: cells of one machine that stop and resume in rotation, so that drift of the machine
+ * affects all of them equally. Resuming is exact, so the bits are those of a run without turns.
+ * Internal to sweep/.
  *
  * A turn costs what stopping (a checkpoint) and starting (the data, the first step) take. Unless
  * its length was given, it is some minutes, and longer where these are more than 2 % of it; where

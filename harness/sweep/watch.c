@@ -1,4 +1,4 @@
-/* Watching the running cells: their time, their end, and what a person sees of it. */
+/* Watching the running cells: limits, ends and the display. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,7 +31,7 @@ void runner_enforce_limits(runner *r) {
 
 /* ---- the end of a process ---- */
 
-/* `seconds`: of the last process; a finished run is told with the time of all of them. */
+/* `seconds`: of the last process; for a finished run the time of all of them is shown. */
 static void say_end(runner *r, run_cell *c, double seconds) {
   char time[TEXT_NUMBER_SIZE];
   const char *colour = "", *plain = "";
@@ -60,7 +60,7 @@ static void say_end(runner *r, run_cell *c, double seconds) {
                 c->reason ? c->reason : "");
 }
 
-/* A failure that may pass is tried again after a while; the record keeps why. */
+/* A transient failure is retried after a delay; the record keeps the reason. */
 static void consider_retry(runner *r, run_cell *c, const char *kind) {
   char wait_text[TEXT_NUMBER_SIZE];
   strbuf why = {0};
@@ -75,19 +75,19 @@ static void consider_retry(runner *r, run_cell *c, const char *kind) {
   c->why = strbuf_take(&why);
   runner_keep_failure(r, retry_prepare(r->s, r->options, kind, c));
   c->not_before = clock_seconds() + wait;
-  display_say(&r->shown, "  %s · tried again in %s (%d of %lld)%s", c->cell->label,
+  display_say(&r->shown, "  %s · retry in %s (%d of %lld)%s", c->cell->label,
               text_duration(wait, wait_text), c->tries, (long long)c->limits.retries,
               has_checkpoint ? ", from its checkpoint" : "");
 }
 
-/* What was only paused, or has had its turn, waits to go on. */
+/* A paused cell, or one whose turn is over, waits to resume. */
 static void consider_pause(run_cell *c, const process *p) {
   bool is_turn = p->stop == STOP_TURN;
   if (c->state != CELL_INTERRUPTED || (p->stop != STOP_PAUSED && !is_turn)) return;
   c->state = CELL_WAITING;
   c->has_begun = true;
   free(c->why);
-  c->why = mem_copy_string(is_turn ? "its next turn" : "goes on after a pause");
+  c->why = mem_copy_string(is_turn ? "its next turn" : "resumed after a pause");
 }
 
 void runner_collect_ended(runner *r) {
@@ -154,8 +154,10 @@ static void describe_whole(runner *r, const double *fractions, strbuf *closing) 
   if (fresh > 0 && elapsed > 2 && done < total && !runner_is_stopping(r))
     strbuf_format(closing, " · %s left", text_duration((total - done) / fresh * elapsed, left));
   strbuf_format(closing, " · %s", text_duration(elapsed, elapsed_text));
-  if (r->is_paused) strbuf_format(closing, " · paused: 'flipbench resume %s' goes on", r->e->name);
-  if (r->stop_requests == 1) strbuf_append(closing, " · stopping after a checkpoint (again: kill)");
+  if (r->is_paused)
+    strbuf_format(closing, " · paused: 'flipbench resume %s' continues", r->e->name);
+  if (r->stop_requests == 1)
+    strbuf_append(closing, " · stopping after a checkpoint (Ctrl-C again: kill)");
 }
 
 void runner_show(runner *r) {

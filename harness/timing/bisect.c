@@ -53,7 +53,7 @@ err bisect_list_commits(const char *repository, const char *good, const char *ba
   error = command_capture(ancestor, &lines);
   if (error) {
     err_free(error);
-    FAIL(ERR_INPUT, "%s is no ancestor of %s: there is no way from one to the other", good, bad);
+    FAIL(ERR_INPUT, "%s is not an ancestor of %s", good, bad);
   }
   TRY(add_lines(&lines, commits, count));
   TRY(command_capture(others, &later));
@@ -111,7 +111,7 @@ err bisect_build(const bisect_builds *builds, const char *commit, char **program
   if (access(*program, X_OK) != 0)
     TRY(command_run_logged(builds->build, folder, strbuf_string(&log), builds->stop));
   if (access(*program, X_OK) != 0)
-    FAIL(ERR_INPUT, "'%s' made no program %s", builds->build, builds->program);
+    FAIL(ERR_INPUT, "'%s' did not build %s", builds->build, builds->program);
 cleanup:
   strbuf_free(&log);
   free(folder);

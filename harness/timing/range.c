@@ -73,8 +73,8 @@ static bool is_text(const json_t *object, const char *key, const char *wanted) {
   return text && strcmp(text, wanted) == 0;
 }
 
-/* Does a line say that this command could not build the commit here, or these words not measure
- * it? */
+/* Does a line record that this build command failed here, or that these arguments measured
+ * nothing? */
 static bool is_failure_of(const range *r, const json_t *line, const char *commit) {
   if (!is_text(line, "commit", commit) || !is_text(line, "machine", r->machine)) return false;
   if (is_text(line, "event", "not_built"))
@@ -111,7 +111,7 @@ static void name_log(const range *r, const char *commit, strbuf *path) {
   strbuf_format(path, "%s/%s.log", r->builds.logs, commit);
 }
 
-/* A commit that failed is recorded and passed over, unless it was we who were stopped. */
+/* A commit that failed is recorded and skipped, unless we were interrupted. */
 static err pass_over(range *r, const bisect_commit *c, const char *kind, err why) {
   if (is_stopped(r)) {
     err_free(why);
@@ -119,7 +119,7 @@ static err pass_over(range *r, const bisect_commit *c, const char *kind, err why
   }
   if (err_kind_of(why) != ERR_INPUT) return why;
   progress_clear(&r->bar);
-  log_warning("%.10s is passed over: %s", c->id, err_message(why));
+  log_warning("%.10s is skipped: %s", c->id, err_message(why));
   r->result->failed++;
   err error = record_failure(r, c, kind, err_message(why));
   err_free(why);
@@ -131,7 +131,7 @@ static err check_numbers(const timing_result *result, size_t rounds, const char 
   for (size_t i = 0; i < result->count; i++)
     for (size_t k = 0; k < rounds; k++)
       if (!isnan(result->series[i].base[k])) return NULL;
-  return err_new(ERR_INPUT, "'%s' is no positive number in any row", metric);
+  return err_new(ERR_INPUT, "'%s' is not a positive number in any row", metric);
 }
 
 static err measure_commit(range *r, size_t at) {
@@ -219,11 +219,11 @@ static err measure_all(range *r) {
   return error;
 }
 
-/* A folder of our own for the checkouts. */
+/* A temporary folder for the checkouts. */
 static err make_folder(char *folder, size_t size) {
   const char *temporary = getenv("TMPDIR");
   snprintf(folder, size, "%s/flipbench-XXXXXX", temporary && *temporary ? temporary : "/tmp");
-  return mkdtemp(folder) ? NULL : err_new(ERR_IO, "%s: cannot be made; set TMPDIR", folder);
+  return mkdtemp(folder) ? NULL : err_new(ERR_IO, "%s: cannot be created; set TMPDIR", folder);
 }
 
 err range_measure(const range_options *options, store *s, range_result *result) {

@@ -28,7 +28,7 @@ typedef struct {
 } range_result;
 
 /* Newest first. A commit that cannot be built, or prints no number, is recorded in
- * RESULTS/benchmarks/failures.jsonl and passed over; logs of builds that
+ * RESULTS/benchmarks/failures.jsonl and skipped; logs of builds that
  * failed stay in RESULTS/benchmarks/logs. */
 err range_measure(const range_options *options, store *s, range_result *result) ERR_MUST_CHECK;
 

@@ -21,7 +21,7 @@
 #include "timing/identity.h"
 #include "timing/words.h"
 
-/* What the machine did during one run of a program. */
+/* Load of the machine during one run of a program. */
 typedef struct {
   machine_span span;
   double wall_seconds;
@@ -104,12 +104,13 @@ void timing_tell_disturbance(const timing_disturbance *d, strbuf *out) {
   if (d->stolen_share > 0.005)
     strbuf_format(out, ", the hypervisor took %.0f %%", 100 * d->stolen_share);
   if (d->throttled > 0)
-    strbuf_format(out, ", heat lowered the clock %lld times", (long long)d->throttled);
+    strbuf_format(out, ", thermal throttling lowered the clock %lld times",
+                  (long long)d->throttled);
 }
 
 /* ---- samples ---- */
 
-/* What tells a row from the others: its name, or the mask it was measured at. */
+/* What identifies a row: its name, or the mask it was measured at. */
 static void name_series(const json_t *row, size_t number, char *name, size_t size) {
   static const char *const keys[] = {"name", "op", "series"};
   for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
@@ -181,7 +182,7 @@ static err write_sample(timing *t, int side, const char *series, double value, c
   return error;
 }
 
-/* `names`: of the rows that this run has printed, to tell a name that comes twice. */
+/* `names`: of the rows that this run has printed, to detect duplicate names. */
 static err take_row(timing *t, int side, const json_t *row, size_t number, strbuf *names,
                     const reading *r) {
   const json_t *given = json_object_get(row, t->options->metric);
@@ -217,8 +218,9 @@ static err take_rows(timing *t, int side, char *text, const reading *r) {
     json_decref(row);
   }
   if (unreadable)
-    log_warning("round %zu: %zu lines begin with '{' and are not JSON (NaN and Infinity are not): "
-                "left out",
+    log_warning("round %zu: ignored %zu lines that begin with '{' but are not JSON (NaN and "
+                "Infinity are not "
+                "valid JSON)",
                 t->round + 1, unreadable);
   strbuf_free(&names);
   return error;
@@ -228,7 +230,7 @@ static err measure_side(timing *t, int side) {
   char *words[64] = {(char *)(side ? t->options->other : t->options->base)};
   strbuf out = {0};
   if (t->options->words->count > 62)
-    return err_new(ERR_INPUT, "%zu words behind '--': at most 62", t->options->words->count);
+    return err_new(ERR_INPUT, "%zu arguments after '--': at most 62", t->options->words->count);
   for (size_t i = 0; i < t->options->words->count; i++)
     words[i + 1] = (char *)t->options->words->items[i];
   machine_state before = look();

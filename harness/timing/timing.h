@@ -1,6 +1,6 @@
-/* Two programs measured in turn, A B, B A, A B, …: what drifts on the machine meets both alike.
- * Every sample is written to RESULTS/benchmarks/SESSION.jsonl as soon as it is there, with what
- * the machine was doing meanwhile. */
+/* Two programs measured in turn, A B, B A, A B, …: drift of the machine affects both equally.
+ * Every sample is written to RESULTS/benchmarks/SESSION.jsonl at once, with the load of the machine
+ * during it. */
 #ifndef FLIPBENCH_TIMING_TIMING_H
 #define FLIPBENCH_TIMING_TIMING_H
 

@@ -50,7 +50,7 @@ expect_status 0 "$FLIP" bench ops "${small[@]}" --steps 1 --json
 expect_status 2 "$FLIP" bench nonsense
 expect_status 2 "$FLIP" bench step --steps 0
 
-# What this build or machine cannot do is one sentence.
+# Unsupported requests give one error message.
 expect_status 1 env FLIP_PLUGINS=/nonexistent "$FLIP" bench step "${small[@]}" --set device=cuda
 expect_line err.txt 'device: cuda: this build has no CUDA backend'
 [ "$(wc -l < err.txt)" = 1 ] || fail "more than one line"

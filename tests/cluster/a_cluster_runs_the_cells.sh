@@ -41,7 +41,7 @@ expect_answer "SELECT count(*) FROM attempt" 5
 rm -rf results
 (export FAKE_CRASH=mask_ratio=0.5; expect_status 1 bench submit experiments/small.yaml --slurm)
 expect_line err.txt 'mask_ratio=0.5: failed: killed by signal 11'
-expect_line err.txt 'mask_ratio=0.5 · unmasked tuning: .*its task left the queue before it began'
+expect_line err.txt 'mask_ratio=0.5 · unmasked tuning: .*its task left the queue before it started'
 expect_answer "SELECT count(*) FROM run WHERE status = 'finished'" 3
 expect_status 0 bench submit experiments/small.yaml --slurm --retry
 expect_answer "SELECT count(DISTINCT cell_id) FROM run WHERE status = 'finished'" 5
@@ -76,7 +76,7 @@ got=0; wait $follower || got=$?
 [ "$(wc -l < results/small/slurm/jobs.tsv)" = 5 ] || fail 'cells were submitted twice'
 expect_answer "SELECT status FROM v_cell_latest WHERE label = 'mask_ratio=0'" interrupted
 expect_answer "SELECT status, kind FROM v_cell_latest WHERE label = 'mask_ratio=0.5'" 'interrupted|lost'
-expect_line follow.txt 'mask_ratio=0.75 · .*its task left the queue before it began'
+expect_line follow.txt 'mask_ratio=0.75 · .*its task left the queue before it started'
 export FAKE_STEP_MS=0
 expect_status 0 bench submit experiments/small.yaml --slurm --retry
 expect_answer "SELECT count(DISTINCT cell_id) FROM run WHERE status = 'finished'" 5
@@ -84,7 +84,7 @@ expect_answer "SELECT count(*), max(step) FROM step JOIN v_cell_latest AS v ON v
 [ "$(grep -c '"step":5,' results/small/mask_ratio=0-*/events.jsonl)" = 1 ] || fail 'trained from the start again'
 expect_status 0 bench db check
 
-# Where no Slurm is, that is one sentence.
+# Without Slurm: one error message.
 rm -rf results
 PATH=/nonexistent expect_status 1 "$FLIPBENCH" submit experiments/small.yaml --slurm
 expect_line err.txt 'sbatch is not installed here'

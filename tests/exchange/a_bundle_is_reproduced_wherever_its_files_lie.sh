@@ -63,41 +63,41 @@ expect_status 0 "$FLIP" inputs -c presets/below.yaml
 for line in '^train +data/train-\*\.tar$' '160 samples, 1 file, [0-9.]+ KiB, fingerprint [0-9a-f]{32}$' '^classes +data/classes.txt$' \
   '^templates +data/templates.txt$' '^vocabulary +data/vocab.txt$' '^evaluation +data/heldout'; do expect_line out.txt "$line"; done
 expect_status 1 "$FLIP" inputs -c presets/below.yaml -s 'data.train=[list:no/list.csv#images=pictures]'
-expect_line out.txt 'not here: .*no/list.csv'
+expect_line out.txt 'missing: .*no/list.csv'
 "$FLIP" inputs -c presets/below.yaml -s 'data.train=list:no/list.csv#images=pictures' --json > out.txt
 expect_line out.txt '"paths":\["no/list.csv","pictures"\]'
 pack experiments/beside.yaml beside
 elsewhere beside
 mkdir data && cp "$SCRATCH"/store/scenes/*.tar data/
 same beside.tar.gz
-expect_line out.txt 'training data data/train-\*\.tar: the same as recorded \(1 file, '
-expect_line out.txt 'evaluation images data/heldout-\*\.tar: the same as recorded'
+expect_line out.txt 'training data data/train-\*\.tar: same as recorded \(1 file, '
+expect_line out.txt 'evaluation images data/heldout-\*\.tar: same as recorded'
 [ ! -L reproduced/beside/files/data ] || fail "the data folder hides what was packed in it"
 
 # Other data, missing data, and data in another place.
 mv data elsewhere
 expect_status 2 bench reproduce beside.tar.gz
-expect_line err.txt 'training data data/train-\*\.tar: not here'
-expect_line err.txt 'data/train-00000\.tar: not here \([0-9.]+ KiB\)'
-expect_line err.txt 'give --data FOLDER'
+expect_line err.txt 'training data data/train-\*\.tar: missing here'
+expect_line err.txt 'data/train-00000\.tar: missing here \([0-9.]+ KiB\)'
+expect_line err.txt 'pass --data FOLDER'
 rm -r reproduced
 same beside.tar.gz --data elsewhere
 cp -r elsewhere other && "$FLIP" data scenes --out other --count 160 --seed 2 --size 24 --no-progress > /dev/null
 rm -r reproduced
 expect_status 2 bench reproduce beside.tar.gz --data other
-expect_line err.txt 'training data .*: differs from what was recorded \(fingerprint [0-9a-f]{10} here, [0-9a-f]{10} recorded\)'
+expect_line err.txt 'training data .*: differs from the record \(fingerprint [0-9a-f]{10} here, [0-9a-f]{10} recorded\)'
 expect_line err.txt '--other-data'
 expect_status 1 bench reproduce beside.tar.gz --data other --other-data
-expect_line out.txt 'verdict: NOT reproduced, on OTHER data'
+expect_line out.txt 'verdict: NOT reproduced, on DIFFERENT data'
 
 # Another bundle of the same name is not mixed with this one.
 here
 expect_status 0 bench bundle beside --out "$SCRATCH/there/again.tar.gz"
 cd "$SCRATCH/there"
 expect_status 2 bench reproduce again.tar.gz --data elsewhere
-expect_line err.txt 'holds another bundle'
+expect_line err.txt 'contains another bundle'
 
-# Paths above the starting folder, with blanks and letters of other tongues, dots within names.
+# Paths above the starting folder, with blanks and non-ASCII letters, dots within names.
 here
 mkdir -p '../Grüße an/alle' && cp presets/below.yaml '../Grüße an/alle/ba se.yaml'
 cp data/vocab.txt ../vocab..v2.txt
@@ -125,9 +125,9 @@ pack "$gone/experiment.yaml" absolute
 mv "$gone" "$SCRATCH/moved"
 elsewhere absolute
 expect_status 2 bench reproduce absolute.tar.gz
-expect_line err.txt 'training data .*/gone/shards/train-\*\.tar: not here'
+expect_line err.txt 'training data .*/gone/shards/train-\*\.tar: missing here'
 same absolute.tar.gz --data "$SCRATCH/moved"
-expect_line out.txt 'evaluation images .*/gone/shards/heldout-\*\.tar: the same as recorded'
+expect_line out.txt 'evaluation images .*/gone/shards/heldout-\*\.tar: same as recorded'
 rm -r "$SCRATCH/moved"
 
 # A shipped preset and a shipped evaluation set, from a folder that has neither; settings by words; a
@@ -143,7 +143,7 @@ words=(--set samples=64 --set warmup_samples=16 --set eval.points=1 --set thread
 expect_status 0 bench run experiments/shipped.yaml --profile small --no-progress "${words[@]}"
 mkdir "$SCRATCH/third" && cd "$SCRATCH/third"
 expect_status 2 bench bundle shipped@small --results ../home/results --set samples=48
-expect_line err.txt 'need the same words here'
+expect_line err.txt 'need the same options here'
 expect_status 0 bench bundle shipped@small --results ../home/results "${words[@]}" --out ../shipped.tar.gz
 tar tzf ../shipped.tar.gz > list.txt
 expect_line list.txt 'files/experiments/presets/mini.yaml'
@@ -167,7 +167,7 @@ same kinds.tar.gz
 echo more >> weights/first.safetensors
 rm -r reproduced
 expect_status 2 bench reproduce kinds.tar.gz
-expect_line err.txt 'weights weights/first.safetensors: differs from what was recorded'
+expect_line err.txt 'weights weights/first.safetensors: differs from the record'
 
 # A bundle does not run commands of its own.
 here

@@ -1,5 +1,5 @@
-# Two machines' records in one: the database after 'db merge' says what the database says that is made
-# anew from the merged folders, whichever machine ran first, and so do tables and names.
+# Two machines' records in one: the database after 'db merge' equals the one rebuilt
+# from the merged folders, whichever machine ran first, and so do tables and names.
 . "$SOURCE/tests/support/sweep.sh"
 sed 's/^name: small/name: other/; s/samples: 8k/samples: 4k/' experiments/small.yaml > experiments/other.yaml
 expect_status 0 bench run experiments/small.yaml --results there
@@ -20,7 +20,7 @@ sample abe 3.5 > there/benchmarks/2026-01-02.jsonl # the same name by chance
 for results in here there; do expect_status 0 bench db rebuild --results $results; done
 
 expect_status 0 bench db merge there --results here
-expect_line out.txt '10 runs merged, 0 known already; 2 sessions of timings'
+expect_line out.txt '10 runs merged, 0 already known; 2 sessions of timings'
 
 [ "$(ls here/*/*/a-file-of-later-versions | wc -l)" = 10 ] || fail "a run was not copied whole"
 [ -z "$(ls here/*/*/lock 2> /dev/null | grep merged)" ] || fail "another machine's lock was copied"
@@ -55,8 +55,8 @@ expect_line merged.txt '^benchmark_sample.*abe'
 [ "$(grep -c '^run|' merged.txt)" = 15 ] || fail "runs were lost"
 [ "$(grep -c '^benchmark_sample|' merged.txt)" = 3 ] || fail "samples were lost"
 
-# Again brings nothing.
+# Merging again changes nothing.
 expect_status 0 bench db merge there --results here
-expect_line out.txt '0 runs merged, 10 known'
+expect_line out.txt '0 runs merged, 10 already known'
 dump here/flipbench.db > again.txt
 cmp merged.txt again.txt || fail "merging again changed something"

@@ -29,13 +29,13 @@ expect_status 1 bench diff 1 2
 expect_line out.txt '^  seed +0  1$'
 ! grep -qE '^  (mask_ratio|commit|cpu|compiler|fingerprint|flops_per_sample.*) ' out.txt || fail "equal facts were told"
 expect_status 0 bench diff 1 1
-expect_line out.txt 'nothing differs'
+expect_line out.txt 'no differences'
 expect_status 1 bench diff 1 3 --json
 expect_line out.txt '"part":"settings","name":"mask_ratio","first":0.*,"second":0.5'
 
 # The same bits again; another seed in the settings gives others.
 expect_status 0 bench verify 4
-expect_line out.txt 'the same bits in all [0-9]+ tensors'
+expect_line out.txt 'identical bits in all [0-9]+ tensors'
 [ ! -e results/verify-4-* ] || fail "the second run was left behind"
 sed -i 's/^seed: .*/seed: 5/' results/tiny/*0.5*seed=0*/config.yaml
 expect_status 1 bench verify 3
@@ -54,7 +54,7 @@ for name in MANIFEST.json table.json files/files/tiny.yaml files/files/presets/t
 ! grep -q safetensors list.txt || fail "weights were packed without being asked for"
 mkdir elsewhere && mv data elsewhere/data && mv tiny.tar.gz elsewhere/ && cd elsewhere
 expect_status 0 bench reproduce tiny.tar.gz --no-run
-expect_line err.txt 'records give its table'
+expect_line err.txt 'records reproduce its table'
 expect_line out.txt 'Two mask ratios'
 expect_status 0 bench reproduce tiny.tar.gz
 expect_line out.txt '8 of 8 numbers agree with the bundle: 8 equal'
@@ -63,14 +63,14 @@ expect_line out.txt '8 of 8 numbers agree with the bundle: 8 equal'
 mkdir bad && tar xzf tiny.tar.gz -C bad && sed -i 's/0.5/0.4/' bad/tiny/files/files/tiny.yaml
 tar czf bad.tar.gz -C bad tiny
 expect_status 2 bench reproduce bad.tar.gz --out other
-expect_line err.txt 'is not what was packed'
+expect_line err.txt 'differs from what was packed'
 sed -i 's/"final_loss":[0-9.]*/"final_loss":1.0/; s/"loss":[0-9.]*/"loss":1.25/' reproduced/tiny/again/tiny/*0.5*seed=*/events.jsonl
 expect_status 1 bench reproduce tiny.tar.gz
 expect_line out.txt 'mask 50 % · loss .* 1.250 .* DIFFERS'
 expect_line out.txt 'verdict: NOT reproduced, on the same data, with the same program, on the same kind of machine'
 : > escape && (mkdir -p in/tiny && cd in && tar czPf ../evil.tar.gz --transform 's,^,tiny/../../,' ../escape)
 expect_status 2 bench reproduce evil.tar.gz --out elsewhere
-expect_line err.txt 'no file of a bundle'
+expect_line err.txt 'does not belong in a bundle'
 echo nonsense > no.tar.gz
 expect_status 2 bench reproduce no.tar.gz
 
@@ -81,5 +81,5 @@ echo '{"version":1,"name":"tiny","experiment":"files/tiny.yaml","profile":"","cr
   > first/tiny/MANIFEST.json
 tar czf first.tar.gz -C first tiny
 expect_status 0 bench reproduce first.tar.gz --out of_first
-expect_line out.txt 'training data .*: the same as recorded'
+expect_line out.txt 'training data .*: same as recorded'
 expect_line out.txt 'verdict: reproduced, on the same data'

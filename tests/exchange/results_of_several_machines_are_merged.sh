@@ -9,7 +9,7 @@ rm -rf there/small/mask_ratio=0.75* here/small/mask_ratio=0.5* there/flipbench.d
 expect_status 0 bench db rebuild --results here
 
 expect_status 0 bench db merge there --results here
-expect_line out.txt '3 runs merged, 1 known already' # 0.5, its tuning and the failed 0.75
+expect_line out.txt '3 runs merged, 1 already known' # 0.5, its tuning and the failed 0.75
 DB=here/flipbench.db
 expect_answer "SELECT count(*) FROM v_cell_latest WHERE status = 'finished'" 5
 expect_answer "SELECT count(*) FROM run WHERE status = 'failed'" 1
@@ -17,27 +17,27 @@ expect_status 0 bench db check --results here
 expect_status 0 bench report small --results here --format csv
 mv out.txt merged.csv
 
-# Again brings nothing; rebuilt from the folders it is the same.
+# Merging again changes nothing; rebuilt from the folders it is the same.
 expect_status 0 bench db merge there --results here
-expect_line out.txt '0 runs merged, 4 known already'
+expect_line out.txt '0 runs merged, 4 already known'
 expect_status 0 bench db rebuild --results here
 expect_status 0 bench report small --results here --format csv
 cmp out.txt merged.csv || fail "the rebuilt table differs from the merged one"
 expect_answer "SELECT count(*) FROM run" 6
 
-# A run that is going on over there is left alone until it has ended.
+# A run in progress on the other machine is skipped until it has ended.
 cp -r there third
 tail -n 1 third/small/mask_ratio=0-*/attempts.jsonl | grep -q attempt_end
 sed -i '$d' third/small/mask_ratio=0-*/attempts.jsonl
 expect_status 0 bench db merge third --results fresh
-expect_line out.txt '3 runs merged, 0 known already, 1 still running there'
+expect_line out.txt '3 runs merged, 0 already known, 1 still running there'
 
 expect_status 2 bench db merge here --results here
-expect_line err.txt 'is the results folder itself'
+expect_line err.txt 'is the destination results folder itself'
 expect_status 2 bench db merge experiments --results here
 expect_line err.txt 'holds no experiment'
 
-# The rest of the housekeeping.
+# Other db commands.
 expect_status 0 bench db vacuum --results here
 expect_status 0 bench db export --results here --out csv --experiment small
 head -n 1 csv/v_curve.csv | grep -q 'experiment,label' || fail "no head line"
@@ -47,6 +47,6 @@ for file in parquet/*.parquet; do
   [ "$(head -c 4 "$file")$(tail -c 4 "$file")" = PAR1PAR1 ] || fail "$file is no Parquet file"
 done
 expect_status 2 bench db export --results here --format feather
-expect_line err.txt 'none of csv, jsonl, parquet'
+expect_line err.txt 'not one of csv, jsonl, parquet'
 expect_status 0 bench db bench --points 20k --json
 expect_line out.txt '"points":20000'

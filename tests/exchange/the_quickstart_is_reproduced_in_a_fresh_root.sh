@@ -52,7 +52,7 @@ else
   expect_status 0 env -i "PATH=$SCRATCH/root/opt/flip/bin:/usr/bin:/bin" HOME=/tmp NO_COLOR=1 GOMP_SPINCOUNT=1000 \
     "ROOT=$SCRATCH/root" bash -euo pipefail root/reproduce.sh
 fi
-expect_line err.txt "the bundle's records give its table"
+expect_line err.txt "the bundle's records reproduce its table"
 expect_line err.txt 'training data data/openclipart/train-\*\.tar: the same as recorded'
 expect_line err.txt 'evaluation images data/emoji/emoji-\*\.tar: the same as recorded'
 table=root/srv/table.txt
@@ -63,4 +63,4 @@ expect_line $table 'verdict: reproduced, on the same data, with the same program
 
 # The record that was made there is the same cells': it joins the first one.
 expect_status 0 "$FLIPBENCH" db merge root/srv/reproduced/quickstart/again --results gone/results
-expect_line out.txt '5 runs merged, 0 known'
+expect_line out.txt '5 runs merged, 0 already known'

@@ -7,7 +7,7 @@ for file in "${files[@]}"; do
   expect_status 0 "$FLIPBENCH" check "$file"
   cp out.txt checked.txt
   for profile in mini gpu paper; do
-    expect_line checked.txt "^$profile: .*: fine: [0-9]+ cells"
+    expect_line checked.txt "^$profile: .*: ok: [0-9]+ cells"
     expect_status 0 "$FLIPBENCH" run "$file" --profile $profile --dry-run --results results
     cp out.txt "dry-$name-$profile.txt"
   done

@@ -113,7 +113,7 @@ static void what_is_not_there_is_empty_or_an_error(void **state) {
   bool is_there;
   double value;
   size_t count;
-  assert_fails_with(store_load_run(s, 99, &run), "there is no run 99");
+  assert_fails_with(store_load_run(s, 99, &run), "no such run: 99");
   assert_ok(store_find_run(s, "none", &run));
   assert_int_equal(run.run_id, 0);
   assert_string_equal(run.status, "");

@@ -274,7 +274,7 @@ static void an_export_holds_every_row_in_either_format(void **state) {
   assert_non_null(strstr(text, "\"axes\":{\"mask_ratio\":\"0.5\"}"));
   free(text);
   assert_fails_with(store_export(s, &(export_options){"x", EXPORT_CSV, "none"}, &count),
-                    "no experiment 'none'");
+                    "unknown experiment 'none'");
   store_close(s);
 }
 

@@ -1,4 +1,4 @@
-# Shared by the stories on the imitation: every run must leave no complaint.
+# Shared by the tests that use the imitation: no run may report a violation.
 export FLIP_PLUGINS=$BINARY/imitation XDG_CACHE_HOME=$PWD/cache
 export LD_LIBRARY_PATH=$BINARY/imitation${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH} # NVML's
 no_misuse() { ! grep '^imitation:' "$1" || fail "the imitation complains"; }

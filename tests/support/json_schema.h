@@ -1,6 +1,6 @@
 /* Checks a value against a JSON Schema: the keywords that flipbench's schema uses (type, enum,
  * anyOf, $ref inside the document, properties, additionalProperties, items, minItems, minimum,
- * maximum, pattern). Another keyword fails the check, so that none is passed over. */
+ * maximum, pattern). Another keyword fails the check, so that none is skipped. */
 #ifndef TEST_JSON_SCHEMA_H
 #define TEST_JSON_SCHEMA_H
 

@@ -1,4 +1,4 @@
-# Shared by the stories of flipbench that the real trainer tells: the experiment of sweep.sh, with a
+# Shared by the flipbench tests with the real trainer: the experiment of sweep.sh, with a
 # model of some thousand parameters. Several hundred steps a cell, some seconds in all.
 . "$SOURCE/tests/support/training.sh"
 . "$SOURCE/tests/support/record.sh"

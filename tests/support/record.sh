@@ -1,4 +1,4 @@
-# Shared by the stories of flipbench: the program, and what its database says.
+# Shared by the flipbench tests: the program, and queries of its database.
 unset FLIPBENCH_DB
 export NO_COLOR=1
 bench() { "$FLIPBENCH" "$@"; }

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs one story of commands in a folder of its own, which is removed when the story ends well.
+# Runs one test script in its own folder, which is removed when it passes.
 set -euo pipefail
 story=$1
 SCRATCH=$(mktemp -d "${TMPDIR:-/tmp}/flip-story.XXXXXX")
@@ -7,7 +7,7 @@ export SCRATCH
 export GOMP_SPINCOUNT=1000 # tests share the cores: a waiting thread must not burn one
 cd "$SCRATCH"
 
-# Helpers for the stories.
+# Helpers for test scripts.
 fail() { echo "FAILED: $*" >&2; exit 1; }
 # expect_status N command…: runs it, keeps stdout in out.txt and stderr in err.txt.
 expect_status() {

@@ -1,4 +1,4 @@
-# Shared by the stories of flipbench: an experiment that a fake trainer runs in no time.
+# Shared by the flipbench tests: an experiment run by a fake trainer.
 export FLIP=$BINARY/tests/fake_flip
 export ASAN_OPTIONS=handle_segv=0${ASAN_OPTIONS:+:$ASAN_OPTIONS} # a crash of the fake is to be one
 . "$SOURCE/tests/support/record.sh"

@@ -1,4 +1,4 @@
-# Shared by the stories of training: a tiny data set, a vocabulary and a run file in the folder.
+# Shared by the training tests: a tiny data set, a vocabulary and a run file in the folder.
 make_data() {
   "$FLIP" data scenes --out data --count 160 --seed 1 --split train --size 24 --no-progress >/dev/null
   "$FLIP" data scenes --out data --count 40 --seed 1 --split heldout --size 24 --no-progress >/dev/null

@@ -16,17 +16,17 @@ kill -0 $sweep || fail 'the sweep has ended'
 timeout 1 "$FLIPBENCH" status small --watch --every 0.1 > out.txt || true
 expect_line out.txt 'small: 0/5 finished .*paused'
 
-# Taken back: all cells finish, and the pause is in no measured time.
+# Resumed: all cells finish, and no measured time includes the pause.
 expect_status 0 bench resume small
 wait $sweep || { cat first.txt; fail 'the sweep failed'; }
 expect_answer "SELECT count(*) FROM run WHERE status = 'finished'" 5
-grep -q '"why":"goes on after a pause"' results/small/mask_ratio=0-*/attempts.jsonl || fail 'no reason is recorded'
+grep -q '"why":"resumed after a pause"' results/small/mask_ratio=0-*/attempts.jsonl || fail 'no reason is recorded'
 expect_status 0 bench db check
 
-# Nothing was trained twice or in vain: every step is there once.
+# Nothing was trained twice or lost: every step is there once.
 expect_answer "SELECT count(*), max(step), sum(steps) FROM step WHERE run_id = 1" '250|250|250'
 
-# A name that was never run is refused; a run takes an old pause back.
+# A name that was never run is refused; a new run ends an old pause.
 expect_status 2 bench pause nothing
 expect_status 0 bench pause small
 expect_status 0 bench run experiments/small.yaml --set seed=9 --set samples=640 --set warmup_samples=0

@@ -6,15 +6,15 @@ settings: {samples: 48k, batch_size: 64, eval.points: 2, image.layers: 1}
 matrix: {mask_ratio: [0.5]}
 report: {rows: mask_ratio, columns: [samples_per_second], plots: []}
 Y
-# A process whose time is over writes a checkpoint and has failed.
+# A process that reaches its limit writes a checkpoint and counts as failed.
 expect_status 1 bench run experiments/long.yaml --no-progress --time-limit 2s
-expect_line err.txt 'mask_ratio=0.5: failed: ran longer than its time limit of 2[.0 ]*s; a retry goes on from its checkpoint'
+expect_line err.txt 'mask_ratio=0.5: failed: ran longer than its time limit of 2[.0 ]*s; a retry resumes from its checkpoint'
 expect_answer "SELECT status, kind FROM run" 'failed|timeout'
 steps=$(ask "SELECT max(step) FROM step")
 [ "$steps" -ge 1 ] || fail 'it was stopped before its first step'
 [ "$(ask "SELECT max(step) FROM artifact")" = "$steps" ] || fail 'steps after the checkpoint are lost'
 
-# Retries go on from there, each with its own time, until all steps are there once.
+# Retries resume from there, each with its own time, until all steps are there once.
 expect_status 0 bench run experiments/long.yaml --no-progress --retry failed --time-limit 4s --retries 12 --retry-wait 10ms
 expect_answer "SELECT status FROM run" finished
 expect_answer "SELECT count(*), max(step), sum(steps) FROM step" '750|750|750'

@@ -7,7 +7,7 @@ expect_line err.txt 'file/results'
 expect_status 1 bench run experiments/small.yaml --results /proc/results
 expect_line err.txt '/proc/results'
 
-# A full disk in the middle of a sweep: a file-size limit stands for it.
+# A full disk in the middle of a sweep: simulated by a file-size limit.
 (ulimit -f 200; expect_status 1 bench run experiments/small.yaml)
 expect_line err.txt 'full|too large|File too large|No space'
 expect_status 0 bench db check

@@ -48,7 +48,7 @@ expect_line out.txt '\\toprule'
 expect_status 0 bench report small --format text
 expect_line out.txt '~69\.6|~ *0\.50' # a reference value nobody has checked is marked
 
-# The words of the wise.
+# Usage errors.
 expect_status 2 bench report small --format latx
 expect_line err.txt "did you mean 'latex'"
 expect_status 2 bench show 99

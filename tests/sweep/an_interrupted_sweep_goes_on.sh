@@ -15,11 +15,11 @@ wait_for_steps
 kill -INT $sweep
 got=0; wait $sweep || got=$?
 [ $got = 130 ] || { cat err.txt; fail "ended with $got"; }
-expect_line err.txt 'the same command goes on from here'
+expect_line err.txt 'run the same command to continue'
 expect_answer "SELECT status FROM run" interrupted
 ls results/small/*/checkpoints/*.safetensors > /dev/null
 
-# Twice Ctrl-C: a cell that does not listen is killed at once, and can be gone on with.
+# Twice Ctrl-C: a cell that does not listen is killed at once, and can be resumed.
 rm -rf results
 FLIP=$BINARY/tests/fake_flip FAKE_STEP_MS=10 FAKE_DEAF=mask_ratio=0 "$FLIPBENCH" run experiments/small.yaml > out.txt 2> err.txt & sweep=$!
 wait_for_steps 125 # half way: from there on it hears nothing

@@ -1,6 +1,6 @@
 . "$SOURCE/tests/support/sweep.sh"
 
-# Each way to die: its own status and reason, the other cells run, what hangs on it is skipped.
+# Each way to die: its own status and reason, the other cells run, its dependents are skipped.
 die() { # die VARIABLE expected-reason
   rm -rf results
   (export "$1=mask_ratio=0.5"; expect_status 1 bench run experiments/small.yaml)
@@ -16,7 +16,7 @@ die FAKE_KILL 'signal 9|SIGKILL|Killed'
 die FAKE_NAN 'not a number'
 die FAKE_REFUSE 'no such file'
 
-# Failed cells stay failed until they are asked for again; what is finished is left alone.
+# Failed cells stay failed until --retry; finished cells are left alone.
 expect_status 1 bench run experiments/small.yaml
 expect_answer "SELECT count(*) FROM run WHERE status = 'finished'" 3
 expect_status 0 bench run experiments/small.yaml --retry

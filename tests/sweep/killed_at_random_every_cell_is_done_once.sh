@@ -47,7 +47,7 @@ expect_answer "SELECT count(*), min(steps), max(steps) FROM (SELECT count(*) AS 
 expect_answer "SELECT count(*) FROM warning WHERE kind = 'broken_line' AND message NOT LIKE '%{%'" 0
 expect_status 0 bench db check
 
-# A database made anew from the directories says the same, run numbers aside.
+# A rebuilt database is the same, except for run numbers.
 dump() {
   ask "SELECT cell_id, directory, status, kind, message, started, ended, settings_fingerprint, data_fingerprint FROM run ORDER BY 1, 2;
        SELECT cell_id, number, pid, attempt.started, attempt.ended, attempt.status, exit_code, signal, attempt.kind, attempt.message, log_tail, command, first_step FROM attempt JOIN run ON run.id = run_id ORDER BY 1, 2;

@@ -1,26 +1,26 @@
 . "$SOURCE/tests/support/sweep.sh"
 half="WHERE cell_id = (SELECT cell_id FROM v_cell_latest WHERE label = 'mask_ratio=0.5')"
 
-# A cell that does not end in time is told to stop, checkpoints, and has failed; the others run.
+# A cell that exceeds its time limit is stopped, writes a checkpoint and fails; the others run.
 (export FAKE_HANG=mask_ratio=0.5; expect_status 1 bench run experiments/small.yaml --time-limit 500ms)
-expect_line err.txt 'mask_ratio=0.5: failed: ran longer than its time limit of 500 ms; a retry goes on'
+expect_line err.txt 'mask_ratio=0.5: failed: ran longer than its time limit of 500 ms; a retry resumes'
 expect_answer "SELECT status, kind FROM run $half" 'failed|timeout'
 expect_answer "SELECT count(*) FROM run WHERE status = 'finished'" 3
 
-# One that hears no signal is killed.
+# One that ignores the signal is killed.
 rm -rf results
 (export FAKE_DEAF=mask_ratio=0.5; expect_status 1 bench run experiments/small.yaml --time-limit 300ms)
 expect_answer "SELECT status, kind FROM run $half" 'failed|timeout'
 expect_answer "SELECT signal FROM attempt WHERE kind = 'timeout'" 9
 
-# A failure that may pass is tried again, from the checkpoint, and each process says why it ran.
+# A transient failure is retried, from the checkpoint, and each process says why it ran.
 once() { # once VARIABLE: misbehaves once
   rm -rf results once
   mkdir once
   export FAKE_ONCE=$PWD/once "$1=mask_ratio=0.5"
 }
 (once FAKE_CRASH; expect_status 0 bench run experiments/small.yaml --retries 2 --retry-wait 200ms
- expect_line err.txt 'mask_ratio=0.5 · tried again in 200 ms \(1 of 2\), from its checkpoint'
+ expect_line err.txt 'mask_ratio=0.5 · retry in 200 ms \(1 of 2\), from its checkpoint'
  expect_answer "SELECT count(*) FROM run WHERE status = 'finished'" 5
  expect_answer "SELECT number, attempt.status, attempt.kind FROM attempt JOIN run ON run.id = run_id $half" $'1|failed|crash\n2|finished|'
  grep -q '"why":"retry 1 of 2 after crash: killed by signal 11' results/small/mask_ratio=0.5-*/attempts.jsonl || fail 'no reason is recorded'
@@ -28,12 +28,12 @@ once() { # once VARIABLE: misbehaves once
  [ "$(grep -c '"event":"step"' results/small/mask_ratio=0.5-*/events.jsonl)" -lt 200 ] || fail 'trained from the start'
  expect_answer "SELECT count(*), max(step) FROM step JOIN run ON run.id = run_id $half" '125|125'
  expect_status 0 bench db check)
-# Without a checkpoint it begins anew, and the failed run is kept.
+# Without a checkpoint it starts over, and the failed run is kept.
 (once FAKE_KILL; expect_status 0 bench run experiments/small.yaml --retries 1 --retry-wait 10ms --set eval.points=1
  expect_answer "SELECT count(*) FROM run WHERE status = 'failed' AND directory LIKE '%.failed-1'" 1
  expect_answer "SELECT count(*) FROM run WHERE status = 'finished'" 5)
 
-# What the same settings give again is not tried again; retries that are used up end as failed.
+# Deterministic failures are not retried; when retries are used up the cell has failed.
 (once FAKE_NAN; expect_status 1 bench run experiments/small.yaml --retries 2 --retry-wait 10ms
  expect_answer "SELECT count(*) FROM attempt JOIN run ON run.id = run_id $half" 1)
 (once FAKE_REFUSE; expect_status 1 bench run experiments/small.yaml --retries 2 --retry-wait 10ms
@@ -59,7 +59,7 @@ if [ "${BINARY##*/}" != asan ]; then
   expect_answer "SELECT count(*) FROM run WHERE status = 'finished'" 3
 fi
 
-# What the machine does not have is told before anything starts.
+# Unmet requirements are reported before anything starts.
 cat >> experiments/small.yaml <<'Y'
 requires: {memory: 900TiB, variables: [NOT_SET_HERE], files: [nowhere.bin]}
 environment: {GREETING: hello}
@@ -73,7 +73,7 @@ expect_status 2 bench run experiments/small.yaml
 expect_line err.txt 'requires 1000 CPU cores'
 sed -i 's/^requires:.*/requires: {gpus: 1}/' experiments/small.yaml
 CUDA_VISIBLE_DEVICES='' expect_status 2 bench run experiments/small.yaml
-expect_line err.txt 'requires 1 GPU, and 0 can be used here'
+expect_line err.txt 'requires 1 GPU, but 0 are available'
 
 # With GPUs named, each cell sees its own, and the file's variables.
 expect_status 2 bench run experiments/small.yaml --gpus 5,7 --jobs 3

@@ -1,21 +1,21 @@
 . "$SOURCE/tests/support/sweep.sh"
-# Nothing has run: FLOPs and memory are foretold, times are not, and why is said.
+# Nothing has run: FLOPs and memory are predicted, times are not, with the reason.
 expect_status 0 bench run experiments/small.yaml --dry-run
 expect_line out.txt '8.00 k samples · 500 MFLOP/sample · 4.00 TFLOP · [0-9]+ MiB$'
-expect_line out.txt 'times are known once a run like them has finished here'
+expect_line out.txt 'times can be predicted once a similar run has finished here'
 [ ! -e results ] || fail 'a dry run wrote something'
 
-# From then on the same settings with another seed are foretold from the run most like them.
+# From then on the same settings with another seed are predicted from the most similar run.
 expect_status 0 bench run experiments/small.yaml
 expect_status 0 bench run experiments/small.yaml --dry-run --set seed=1
 expect_line out.txt 'about 3.[12] s · 420 MiB \(like run [0-9]+\)'
-expect_line out.txt '5 cells, 5 to run: about .* one after another'
+expect_line out.txt '5 cells, 5 to run: about .* sequentially'
 expect_status 0 bench run experiments/small.yaml --dry-run --set seed=1 --jobs 2
-expect_line out.txt '5 cells, 5 to run: about .*, 2 at once'
+expect_line out.txt '5 cells, 5 to run: about .*, 2 in parallel'
 expect_status 0 bench run experiments/small.yaml --set seed=1
 expect_line err.txt 'predicted → measured, time and memory'
 expect_line err.txt '3.[12] s → .* mask_ratio=0$'
-# the prediction is in the record, and in a record made anew
+# the prediction is in the record, and in a rebuilt database
 count="SELECT count(*) FROM summary WHERE name = 'predicted_seconds'"
 expect_answer "$count" 5
 expect_answer "SELECT count(*) FROM summary AS p JOIN summary AS m USING (run_id)

@@ -8,7 +8,7 @@ expect_line out.txt '^running .*mask_ratio=0$'
 expect_status 0 bench runs list
 expect_line out.txt ' running '
 expect_status 2 bench runs remove 1 --yes
-expect_line err.txt 'run 1 is running: stop it first'
+expect_line err.txt 'run 1 is running: stop it before'
 kill -9 "$bench_pid" "$pid"; wait 2>/dev/null
 for i in $(seq 100); do kill -0 "$pid" 2>/dev/null || break; sleep 0.05; done
 expect_answer "SELECT status FROM run" running

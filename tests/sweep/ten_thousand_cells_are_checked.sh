@@ -24,7 +24,7 @@ sed -i 's/seed: \[1,2,/seed: [1,2,2,/' ten_thousand.yaml
 expect_status 2 "$FLIPBENCH" check ten_thousand.yaml
 expect_line err.txt "two cells are the same run: 'mask_ratio=0 seed=2'"
 
-# Without --profile every profile is checked, and its problems are told.
+# Without --profile every profile is checked, and its problems are reported.
 cat > profiles.yaml <<'Y'
 settings: {text.vocabulary: v.txt, data.train: s.tar, samples: 1000, learning_rate: 1e-3}
 matrix: {seed: [1, 2]}

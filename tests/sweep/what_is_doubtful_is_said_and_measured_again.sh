@@ -21,9 +21,9 @@ expect_status 0 bench status two --json
 expect_line out.txt '"disturbed":true,"lost_share":0.[0-9]+'
 expect_status 0 bench run experiments/two.yaml
 expect_line err.txt 'other processes disturbed 1 of 2 cells.*mask_ratio=0 \([0-9]+ % of its time lost\)'
-expect_line err.txt 'to measure them again on a quiet machine: .*--retry disturbed'
+expect_line err.txt 'to measure them again on an idle machine: .*--retry disturbed'
 
-# It is measured again, and what was measured before is kept, also in a record made anew.
+# It is measured again, and what was measured before is kept, also in a rebuilt database.
 expect_status 0 bench run experiments/two.yaml --retry disturbed
 grep -q 'disturbed 1 of 2' err.txt && fail 'still disturbed'
 expect_answer "SELECT count(*), sum(archived) FROM run WHERE status = 'finished'" '3|1'
@@ -40,7 +40,7 @@ other=$(ask "SELECT directory FROM v_cell_latest WHERE label = 'mask_ratio=0.5'"
 [ "$newest" = "$first" ] || fail "the newest run is $newest"
 expect_status 0 bench db rebuild
 expect_status 0 bench run experiments/two.yaml
-expect_line err.txt '1 of 2 cells were given other training data than the newest run with the same settings'
+expect_line err.txt '1 of 2 cells used different training data from the newest run with the same settings'
 expect_line err.txt 'retry data'
 sed -i 's/badc0ffee0ddf00d/feedfacefeedface/' "results/$first/events.jsonl"; sed -i 's/feedfacefeedface/badc0ffee0ddf00d/' "results/$other/events.jsonl"
 expect_status 0 bench db rebuild
@@ -51,12 +51,12 @@ expect_answer "SELECT count(*), sum(archived) FROM run" '4|2'
 sed -i 's/\[0, 0.5\]/[0, 0.75]/' experiments/two.yaml
 expect_status 0 bench status two
 expect_line out.txt '^not run .* mask_ratio=0.75$'
-expect_line out.txt 'that the experiment file does not name any more'
+expect_line out.txt 'no longer in the experiment file'
 expect_status 0 bench report two
 expect_line out.txt 'mask_ratio=0.75.*not run'
 mv experiments/two.yaml gone.yaml
 expect_status 0 bench status two
-expect_line out.txt 'cannot be read, so this is what was recorded'
+expect_line out.txt 'cannot be read; showing the recorded cells'
 mv gone.yaml experiments/two.yaml
 # --set of the run belongs to its name
 expect_status 0 bench run experiments/two.yaml --set seed=7
@@ -65,7 +65,7 @@ expect_line out.txt '^finished .* mask_ratio=0.75$'
 
 # Runs that no experiment owns, by themselves.
 expect_status 0 bench runs list --unowned
-expect_line out.txt 'of no experiment'
+expect_line out.txt 'no experiment'
 run=$(ask "SELECT min(id) FROM run WHERE NOT archived")
 expect_status 0 bench runs note "$run" 'before the fan was cleaned'
 expect_status 0 bench runs tag "$run" paper old
@@ -84,7 +84,7 @@ expect_status 0 bench runs restore "$run"
 expect_answer "SELECT archived FROM run WHERE id = $run" 0
 folder=$(ask "SELECT directory FROM run WHERE id = $run")
 expect_status 2 bench runs remove "$run" </dev/null
-expect_line err.txt 'give --yes'
+expect_line err.txt 'pass --yes'
 [ -d "results/$folder" ] || fail 'removed without a yes'
 expect_status 0 bench runs remove "$run" --yes
 [ ! -e "results/$folder" ] || fail 'not removed'

@@ -7,6 +7,6 @@ matrix: {mask_ratio: [0]}
 report: {rows: mask_ratio, columns: [samples_per_second]}
 Y
 expect_status 1 bench run experiments/large.yaml
-expect_line err.txt 'mask_ratio=0: skipped: it takes about [0-9.]+ [GT]iB of memory, and [0-9.]+ [MG]iB are free here; a smaller batch_size'
+expect_line err.txt 'mask_ratio=0: skipped: it needs about [0-9.]+ [GT]iB of memory, [0-9.]+ [MG]iB are free here; reduce batch_size'
 expect_answer "SELECT count(*) FROM run" 0
 expect_status 0 bench run experiments/large.yaml --no-check-memory --set samples=8M

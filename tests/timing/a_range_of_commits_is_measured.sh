@@ -27,7 +27,7 @@ measure() { bench history --repository repo --build "$build" --program out/flip 
 
 # A budget ends it before all is done: the newest commits are there.
 PAUSE=0.4 expect_status 0 measure --measure c01..c09 --budget 2500ms
-expect_line err.txt '9 commits: [1-3] measured now, 0 in the record before, [6-8] left: the same command goes on'
+expect_line err.txt '9 commits: [1-3] measured now, 0 measured before, [6-8] left: run the same command to continue'
 head -1 out.txt | grep -q '^mask_ratio=0.5 ' || fail "no history"
 expect_line out.txt "^  $(git -C repo rev-parse c09 | cut -c1-10) .* 3 samples"
 calls=$(wc -l < calls)
@@ -48,8 +48,8 @@ sleep 0.5; kill -INT $pid 2> /dev/null; kill -TERM $pid; status=0; SECONDS=0; wa
 [ $status = 130 ] && [ $SECONDS -lt 10 ] || { cat stopped.txt; fail "status $status after $SECONDS s"; }
 
 expect_status 0 measure --measure c01..c09
-expect_line err.txt 'passed over: .* failed: see results/benchmarks/logs/[0-9a-f]{40}.log'
-expect_line err.txt '9 commits: [0-9] measured now, [0-9] in the record before, 1 passed over'
+expect_line err.txt 'skipped: .* failed: see results/benchmarks/logs/[0-9a-f]{40}.log'
+expect_line err.txt '9 commits: [0-9] measured now, [0-9] measured before, 1 skipped'
 expect_line results/benchmarks/failures.jsonl "\"event\":\"not_built\",\"commit\":\"$(git -C repo rev-parse c07^)\""
 [ "$(wc -l < calls)" -le 25 ] || fail "measured more than needed: $(wc -l < calls)"
 expect_line out.txt 'changed by -(9|10)\.[0-9] %'
@@ -57,13 +57,13 @@ expect_line out.txt 'changed by -(9|10)\.[0-9] %'
 # All is there now: nothing is built or measured, the broken commit is not tried again unless asked.
 calls=$(wc -l < calls)
 expect_status 0 measure --measure c01..c09
-expect_line err.txt '9 commits: 0 measured now, 8 in the record before, 1 passed over'
+expect_line err.txt '9 commits: 0 measured now, 8 measured before, 1 skipped'
 [ "$(wc -l < calls)" = "$calls" ] || fail "measured again"
 expect_status 0 measure --measure c01..c09 --again
-expect_line err.txt 'is passed over'
+expect_line err.txt 'is skipped'
 # Other words are another measurement; more rounds are added to what is there.
 expect_status 0 measure --measure c08..c09 -- bench step -s threads=1
-expect_line err.txt '2 commits: 2 measured now, 0 in the record'
+expect_line err.txt '2 commits: 2 measured now, 0 measured before'
 [ -z "$(ls -A tmp)" ] || fail "checkouts were left behind: $(ls -A tmp)"
 [ "$(git -C repo worktree list | wc -l)" = 1 ] || fail "git knows checkouts that are gone"
 
@@ -94,7 +94,7 @@ expect_status 2 bench history --format gif
 expect_status 2 bench history --size poster --format svg
 
 expect_status 2 measure --measure c01
-expect_line err.txt "'c01' is no range of commits"
+expect_line err.txt "'c01' is not a range of commits"
 expect_status 2 measure --measure c09..c01
 expect_status 2 measure --measure c01..c09 --budget soon
 expect_status 2 measure --measure c01..c09 --rounds 0

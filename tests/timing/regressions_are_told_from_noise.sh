@@ -18,7 +18,7 @@ measure() { # measure NUMBER RATE: five rounds of one commit
 # Two builds: a difference that is there, and one that is not.
 printf '#!/bin/bash\nCOMMIT=%040d RATE=11000 exec ./program "$@"\n' 2 > faster && chmod +x faster
 COMMIT=$(printf '%040d' 1) RATE=10000 expect_status 0 bench compare ./program ./faster --rounds 6 --results ab
-expect_line out.txt 'mask_ratio=0.5 +1\.(09|10|11)[0-9]* × \[1\.0[89][0-9]*, 1\.1[0-9]*\]  more; ±[0-9.]+ % would be found'
+expect_line out.txt 'mask_ratio=0.5 +1\.(09|10|11)[0-9]* × \[1\.0[89][0-9]*, 1\.1[0-9]*\]  more; ±[0-9.]+ % detectable'
 [ "$(cat ab/benchmarks/*.jsonl | grep -c '"side":"new"')" = 6 ] || fail "not every sample was kept"
 COMMIT=$(printf '%040d' 1) RATE=10000 expect_status 0 bench compare ./program ./program --rounds 6 --results ab --json
 expect_line out.txt '"series":"mask_ratio=0.5","rounds":6,"ratio":(1|0\.99|1\.00)'
@@ -31,7 +31,7 @@ for i in 4 5 6 7; do measure $i 10000; done
 expect_status 0 bench regress
 expect_line out.txt '^fine +mask_ratio=0.5: 7 commits'
 
-# One slow commit is no level yet, and no reason to be content; one that stays is a regression,
+# One slow commit is neither a level nor fine; one that stays is a regression,
 # named with its commit.
 measure 8 9000
 expect_status 2 bench regress --least 5
@@ -72,7 +72,7 @@ sed 's/gcc 12.2.0/gcc 12.2.0, -O0/' program > unoptimised && chmod +x unoptimise
 COMMIT=$(printf '%040d' 2) RATE=1000 expect_status 0 bench compare ./unoptimised --rounds 2 --results words -- bench -s b=2 -s a=2
 expect_status 0 bench history --results words
 [ "$(grep -c '^mask_ratio=0.5 ' out.txt)" = 3 ] || { cat out.txt; fail "three series were measured"; }
-expect_line out.txt '^  words  bench -s a=1 -s b=2$'
+expect_line out.txt '^  args +bench -s a=1 -s b=2$'
 expect_line out.txt '^  build  gcc 12.2.0, -O0$'
 [ "$(grep -A4 'a=1' out.txt | grep -c ' 2 samples')" = 2 ] || { cat out.txt; fail "one series of two commits"; }
 expect_status 0 bench history --results words --only a=2
@@ -80,7 +80,7 @@ expect_status 0 bench history --results words --only a=2
 
 # Fewer than five rounds claim nothing.
 expect_status 2 bench compare ./program ./program --rounds 4 --results ab
-expect_line err.txt '4 rounds cannot tell a difference from noise; at least 5 are needed'
+expect_line err.txt '4 rounds cannot separate a difference from noise; at least 5 are needed'
 
 # What is no positive number is never fine.
 for said in null 0 -3 '"fast"' NaN 1e999; do
@@ -102,20 +102,20 @@ exec ./program
 Q
 chmod +x flaky
 COMMIT=$(printf '%040d' 1) RATE=10000 expect_status 0 bench compare ./flaky ./flaky --rounds 12 --results some
-expect_line out.txt 'would be found.*; 3 of 12 rounds left out: no positive number$'
+expect_line out.txt 'detectable.*; 3 of 12 rounds left out: no positive number$'
 
-# A machine that is disturbed between rounds is told, and its samples are marked.
+# Disturbance between rounds is reported, and its samples are marked.
 sed 's/^wobble/sleep 0.6; wobble/' program > slow && chmod +x slow
 busy=
 for i in 1 2 3 4; do timeout 20 bash -c 'while :; do :; done' & busy="$busy $!"; done
 COMMIT=$(printf '%040d' 1) RATE=10000 expect_status 0 bench compare ./slow ./slow --rounds 5 --results busy
 kill $busy
-expect_line out.txt 'would be found †'
+expect_line out.txt 'detectable †'
 expect_line out.txt '^† [0-9]+ of 10 runs were disturbed: other processes used [0-9.]+ of [0-9]+ CPUs \(at most [0-9.]+\)'
 expect_line busy/benchmarks/*.jsonl '"round":5,.*"run_seconds":0\.[0-9]+,"other_cpus":[0-9.]+,"stolen_share":[0-9.e-]+,"throttled":0,"is_disturbed":true'
 expect_status 0 bench history --results busy
 expect_line out.txt ' †$'
-expect_line out.txt '† the machine was disturbed while 1 of these points'
+expect_line out.txt '† other processes disturbed the machine while 1 of these points'
 
 expect_status 3 bench regress --metric nothing
 expect_status 3 bench regress --nonsense

@@ -24,16 +24,16 @@ export TEMPLATE=$PWD/template
 build='grep -q RATE rate && . ./rate && mkdir -p out && sed "s/RATE/$RATE/; s/NOISE/$NOISE/; s/COMMIT/$(git rev-parse HEAD)/" "$TEMPLATE" > out/flip && chmod +x out/flip && touch built-here'
 bisect() { bench bisect --repository repo --build "$build" --program out/flip --rounds 5 "$@"; }
 
-# The broken commit lies just before the slow one: the two cannot be told apart.
+# The broken commit lies just before the slow one: the two cannot be distinguished.
 expect_status 3 bisect c1 c12
-expect_line out.txt '^one of these, which could not be told apart:'
+expect_line out.txt '^one of these commits \(the measurements do not distinguish them\):'
 [ "$(grep -c '^  [0-9a-f]* change [67]$' out.txt)" = 2 ] || { cat out.txt; fail "not narrowed down to 6 and 7"; }
-expect_line err.txt "is passed over: .* failed: see .*\.log"
+expect_line err.txt "is skipped: .* failed: see .*\.log"
 [ -z "$(ls -d results/builds/*/ 2>/dev/null)" ] || fail "checkouts were left behind"
 
 # Nothing to find; and what is built is used again if it is kept.
 expect_status 3 bisect c1 c5
-expect_line out.txt '^no difference found between GOOD and BAD: .*would be found'
+expect_line out.txt '^no difference found between GOOD and BAD: .*is detectable'
 expect_status 3 bisect c1 c5 --keep
 made=$(stat -c %Y.%i results/builds/"$(git -C repo rev-parse c1)"/out/flip)
 expect_status 3 bisect c1 c5 --keep
@@ -60,11 +60,11 @@ expect_line out.txt ' change 20$'
 expect_status 0 bench history
 expect_line out.txt 'mask_ratio=0.75'
 
-# Wrong words.
+# Usage errors.
 expect_status 2 bisect c1
 expect_status 2 bisect c18 c1
-expect_line err.txt 'c18 is no ancestor of c1'
+expect_line err.txt 'c18 is not an ancestor of c1'
 expect_status 2 bisect c1 nowhere
 expect_status 2 bisect c1 c1
 expect_status 2 bisect c1 c18 --series mask_ratio=0.9
-expect_line err.txt "there is no 'mask_ratio=0.9'; there are: mask_ratio=0.5, mask_ratio=0.75"
+expect_line err.txt "no series 'mask_ratio=0.9'; available: mask_ratio=0.5, mask_ratio=0.75"
