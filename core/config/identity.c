@@ -40,6 +40,17 @@ bool setting_is_idle(const setting *row, const settings *s) {
   return strcmp(row->key, "text.repair") == 0 && s->text_tokenizer != TOKENIZER_BPE;
 }
 
+/* True when both have the same number: what most settings of most runs can be told by, in a
+ * fraction of the time that formatting takes. False says nothing. */
+static bool is_same_number(const setting *row, const settings *a, const settings *b) {
+  const size_t bytes = row->type == SETTING_INT || row->type == SETTING_LEVEL ? sizeof(int64_t)
+                       : row->type == SETTING_REAL                            ? sizeof(double)
+                       : row->type == SETTING_BOOL                            ? sizeof(bool)
+                       : row->type == SETTING_PICK                            ? sizeof(int)
+                                                                              : 0;
+  return bytes && memcmp((const char *)a + row->offset, (const char *)b + row->offset, bytes) == 0;
+}
+
 err settings_fingerprint(const settings *s, char digest[HASH_SIZE]) {
   size_t count;
   settings defaults;
@@ -50,9 +61,10 @@ err settings_fingerprint(const settings *s, char digest[HASH_SIZE]) {
   strbuf_format(&canonical, "identity: %d\n", IDENTITY_VERSION);
   for (size_t i = 0; i < count && !error; i++) {
     strbuf value = {0}, initial = {0};
+    if (!table[i].is_identity || is_same_number(&table[i], s, &defaults)) continue;
     setting_format(&table[i], s, &value);
     setting_format(&table[i], &defaults, &initial);
-    if (table[i].is_identity && !setting_is_idle(&table[i], s) &&
+    if (!setting_is_idle(&table[i], s) &&
         strcmp(strbuf_string(&value), strbuf_string(&initial)) != 0)
       strbuf_format(&canonical, "%s: %s\n", table[i].key, strbuf_string(&value));
     if (value.is_broken || initial.is_broken) error = mem_error(0, "the settings' identity");

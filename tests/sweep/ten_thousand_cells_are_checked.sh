@@ -9,7 +9,7 @@
 start=$(date +%s%N)
 expect_status 0 "$FLIPBENCH" check ten_thousand.yaml
 echo "10,000 cells: $((($(date +%s%N) - start) / 1000000)) ms"
-expect_line out.txt 'fine: 10000 cells$'
+expect_line out.txt 'ok: 10000 cells$'
 cat >> ten_thousand.yaml <<'Y'
 tuning: {unmasked: {from: "${cell}", mask_ratio: 0, samples: 10}}
 limits: [{time: 1h}, {when: {tuning: unmasked}, time: 10m}, {when: {mask_ratio: [0, 0.1]}, memory: 8GiB}]
@@ -18,7 +18,7 @@ Y
 start=$(date +%s%N)
 expect_status 0 "$FLIPBENCH" check ten_thousand.yaml
 echo "with tuning, limits and exclude: $((($(date +%s%N) - start) / 1000000)) ms"
-expect_line out.txt 'fine: 19994 cells, 9997 of them tuned'
+expect_line out.txt 'ok: 19994 cells, 9997 of them tuned'
 # a mistake in one of them is found
 sed -i 's/seed: \[1,2,/seed: [1,2,2,/' ten_thousand.yaml
 expect_status 2 "$FLIPBENCH" check ten_thousand.yaml
@@ -36,4 +36,4 @@ expect_status 2 "$FLIPBENCH" check profiles.yaml
 expect_line err.txt "profile bad: profiles.yaml:5:20: unknown setting 'mask_rato'"
 expect_line err.txt "did you mean 'mask_ratio'"
 expect_status 0 "$FLIPBENCH" check profiles.yaml --profile good
-expect_line out.txt 'fine: 1 cell$'
+expect_line out.txt 'ok: 1 cell$'
