@@ -1,5 +1,6 @@
 #include "base/shipped.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -33,6 +34,15 @@ static char *look_in(const char *folder, const char *name) {
   if (path && fs_exists(path)) return path;
   free(path);
   return NULL;
+}
+
+bool shipped_plugin(const char *name, char path[PATH_MAX]) {
+  char prefix[PATH_MAX];
+  const char *folder = getenv("FLIP_PLUGINS");
+  shipped_prefix(prefix);
+  int length = folder ? snprintf(path, PATH_MAX, "%s/%s", folder, name)
+                      : snprintf(path, PATH_MAX, "%s/lib/%s", prefix, name);
+  return length < PATH_MAX && fs_exists(path);
 }
 
 char *shipped_find(const char *name) {

@@ -13,6 +13,10 @@ bool shipped_program(char path[PATH_MAX]);
 /* PREFIX of the program PREFIX/bin/NAME that this process runs; "" where that is not known. */
 void shipped_prefix(char prefix[PATH_MAX]);
 
+/* The plugin NAME ("libflip_cuda.so"): in the folder that FLIP_PLUGINS names, or in lib/ next to the
+ * folder that this program is in. False when nothing is there; `path` is set all the same. */
+bool shipped_plugin(const char *name, char path[PATH_MAX]);
+
 /* Where NAME ("plots", "experiments/presets/mini.yaml") is; the caller frees. NULL when it is
  * nowhere or memory is short. */
 char *shipped_find(const char *name);

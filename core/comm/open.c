@@ -2,10 +2,8 @@
 
 #include <dlfcn.h>
 #include <limits.h>
-#include <stdio.h>
 #include <stdlib.h>
 
-#include "base/fs.h"
 #include "base/shipped.h"
 
 /* What a launcher called the number of ranks; NULL: nobody launched several. */
@@ -19,26 +17,11 @@ static const char *launched_ranks(void) {
   return getenv("PMIX_RANK") && tasks && atoi(tasks) > 1 ? tasks : NULL;
 }
 
-bool comm_is_launched(void) {
-  return launched_ranks() != NULL;
-}
-
-static void plugin_path(char *path, size_t size) {
-  char prefix[PATH_MAX];
-  const char *folder = getenv("FLIP_PLUGINS");
-  shipped_prefix(prefix);
-  if (folder)
-    snprintf(path, size, "%s/libflip_mpi.so", folder);
-  else
-    snprintf(path, size, "%s/lib/libflip_mpi.so", prefix);
-}
-
 /* Stays loaded to the end of the process, as MPI wants it. Global: Open MPI's own plugins look for
  * its symbols. */
 static err load(const char *ranks, const comm_plugin **out) {
-  char path[PATH_MAX + 32];
-  plugin_path(path, sizeof path);
-  if (!fs_exists(path))
+  char path[PATH_MAX];
+  if (!shipped_plugin("libflip_mpi.so", path))
     return err_new(
         ERR_UNSUPPORTED,
         "a launcher started %s ranks, but this build cannot connect them: %s is missing. "

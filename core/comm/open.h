@@ -16,9 +16,6 @@
 err comm_open(bool is_gpu, comm **out) ERR_MUST_CHECK;
 void comm_close(comm *c); /* NULL is allowed */
 
-/* True when the launcher's variables indicate more than one rank. */
-bool comm_is_launched(void);
-
 /* What a plugin exports under the name COMM_PLUGIN_SYMBOL. */
 #define COMM_PLUGIN_VERSION 1
 #define COMM_PLUGIN_SYMBOL "flip_comm_plugin"

@@ -8,7 +8,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/fs.h"
 #include "base/shipped.h"
 #include "cpu/plugin.h"
 
@@ -18,23 +17,11 @@ void ops_destroy(ops *o) {
   if (o) o->call->destroy(o);
 }
 
-/* FLIP_PLUGINS, or lib/ next to the folder that this program is in. */
-static void plugin_path(char *path, size_t size) {
-  char prefix[PATH_MAX];
-  const char *folder = getenv("FLIP_PLUGINS");
-  shipped_prefix(prefix);
-  if (folder)
-    snprintf(path, size, "%s/libflip_cuda.so", folder);
-  else
-    snprintf(path, size, "%s/lib/libflip_cuda.so", prefix);
-}
-
 /* dlopen counts its users, so opening again is cheap and nothing has to be kept. The plugin stays
  * loaded to the end of the process: CUDA's libraries do not like to be unloaded. */
 static err load_plugin(const ops_plugin **out) {
-  char path[PATH_MAX + 32];
-  plugin_path(path, sizeof path);
-  if (!fs_exists(path))
+  char path[PATH_MAX];
+  if (!shipped_plugin("libflip_cuda.so", path))
     return err_new(ERR_UNSUPPORTED,
                    "this build has no CUDA backend (%s is missing): build it with 'cmake --preset "
                    "cuda && cmake --build build/cuda', or use device: cpu (docs/gpu.md)",
