@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "base/rng.h"
+#include "support/ops_reference_loss.h"
 
 double reference_get(ops_buffer b, int64_t i) {
   uint32_t bits;
@@ -50,12 +51,13 @@ void reference_set(ops_buffer b, int64_t i, double value) {
   }
 }
 
+void reference_add(ops_buffer b, int64_t i, double value) {
+  reference_set(b, i, reference_get(b, i) + value);
+}
+
 #define GET reference_get
 #define SET reference_set
-
-static void add(ops_buffer b, int64_t i, double value) {
-  SET(b, i, GET(b, i) + value);
-}
+#define ADD reference_add
 
 static err allocate(ops *o, size_t bytes, const char *what, void **block) {
   (void)o;
@@ -126,7 +128,7 @@ static err gemm(ops *o, const ops_gemm *g) {
     double row_sum = 0;
     for (int64_t k = 0; k < g->k; k++)
       row_sum += GET(g->a, g->transpose_a ? k * g->m + i : i * g->k + k);
-    if (g->a_sums.data) add(g->a_sums, i, row_sum);
+    if (g->a_sums.data) ADD(g->a_sums, i, row_sum);
     for (int64_t j = 0; j < g->n; j++) {
       double sum = g->bias.data ? GET(g->bias, j) : 0;
       for (int64_t k = 0; k < g->k; k++)
@@ -183,8 +185,8 @@ static err layer_norm_gradient(ops *o, const ops_layer_norm_gradient *n) {
       double normed = (GET(n->x, at + i) - mean) * rstd, dy = GET(n->dy, at + i);
       sum += dy * GET(n->gamma, i) / (double)n->width;
       product += dy * GET(n->gamma, i) * normed / (double)n->width;
-      add(n->dgamma, i, dy * normed);
-      add(n->dbeta, i, dy);
+      ADD(n->dgamma, i, dy * normed);
+      ADD(n->dbeta, i, dy);
     }
     for (int64_t i = 0; i < n->width; i++) {
       double normed = (GET(n->x, at + i) - mean) * rstd;
@@ -256,9 +258,9 @@ static err attention_gradient(ops *o, const ops_attention *a) {
             int64_t q = (((image * a->tokens + i) * 3) * a->heads + head) * w + d;
             int64_t k = (((image * a->tokens + j) * 3 + 1) * a->heads + head) * w + d;
             int64_t v = (((image * a->tokens + j) * 3 + 2) * a->heads + head) * w + d;
-            add(a->dqkv, q, ds * part(a, image, j, 1, head, d));
-            add(a->dqkv, k, ds * part(a, image, i, 0, head, d));
-            add(a->dqkv, v, p * GET(a->dout, out_at + d));
+            ADD(a->dqkv, q, ds * part(a, image, j, 1, head, d));
+            ADD(a->dqkv, k, ds * part(a, image, i, 0, head, d));
+            ADD(a->dqkv, v, p * GET(a->dout, out_at + d));
           }
         }
       }
@@ -317,12 +319,12 @@ static err assemble_gradient(ops *o, const ops_assemble *a) {
       for (int64_t j = 0; j < w; j++) {
         double d = GET(a->dtokens, (image * tokens + t) * w + j);
         if (has_class && t == 0) {
-          if (a->dclass_token.data) add(a->dclass_token, j, d);
-          if (a->dpositions.data && a->class_has_position) add(a->dpositions, j, d);
+          if (a->dclass_token.data) ADD(a->dclass_token, j, d);
+          if (a->dpositions.data && a->class_has_position) ADD(a->dpositions, j, d);
         } else {
           SET(a->dpatches, (image * a->keep + t - has_class) * w + j, d);
           if (a->dpositions.data)
-            add(a->dpositions, position_row(a, image, t - has_class) * w + j, d);
+            ADD(a->dpositions, position_row(a, image, t - has_class) * w + j, d);
         }
       }
   return NULL;
@@ -343,8 +345,8 @@ static err embed_gradient(ops *o, const ops_embed *e) {
   for (int64_t i = 0; i < e->batch * e->length; i++)
     for (int64_t j = 0; j < e->width; j++) {
       double d = GET(e->dtokens, i * e->width + j);
-      add(e->dtable, (int64_t)GET(e->ids, i) * e->width + j, d);
-      if (e->dpositions.data) add(e->dpositions, i % e->length * e->width + j, d);
+      ADD(e->dtable, (int64_t)GET(e->ids, i) * e->width + j, d);
+      if (e->dpositions.data) ADD(e->dpositions, i % e->length * e->width + j, d);
     }
   return NULL;
 }
@@ -428,101 +430,6 @@ static err dropout(ops *o, const ops_dropout *d) {
   return NULL;
 }
 
-static double scale_of(const ops_contrastive *c) {
-  double own = GET(c->scale_log, 0);
-  return exp(own < c->scale_log_least  ? c->scale_log_least
-             : own > c->scale_log_most ? c->scale_log_most
-                                       : own);
-}
-
-static err contrastive_statistics(ops *o, const ops_contrastive *c) {
-  (void)o;
-  double scale = scale_of(c);
-  for (int64_t i = 0; i < c->rows; i++) {
-    double most = -INFINITY, sum = 0;
-    for (int64_t j = 0; j < c->columns; j++) {
-      double logit = scale * GET(c->cosines, i * c->columns + j), before = GET(c->column_max, j);
-      double larger = fmax(logit, before);
-      SET(c->column_sum, j, GET(c->column_sum, j) * exp(before - larger) + exp(logit - larger));
-      SET(c->column_max, j, larger);
-      most = fmax(most, logit);
-    }
-    for (int64_t j = 0; j < c->columns; j++)
-      sum += exp(scale * GET(c->cosines, i * c->columns + j) - most);
-    SET(c->row_lse, i, most + log(sum));
-    SET(c->positive, i, scale * GET(c->cosines, i * c->columns + c->first_row + i));
-  }
-  return NULL;
-}
-
-static err contrastive_finish(ops *o, const ops_contrastive_end *c) {
-  (void)o;
-  double loss = 0;
-  for (int64_t i = 0; i < c->count; i++) {
-    double lse = GET(c->column_max, i) + log(GET(c->column_sum, i));
-    SET(c->column_lse, i, lse);
-    loss += c->row_weight * (GET(c->row_lse, i) - GET(c->positive, i)) +
-            c->column_weight * (lse - GET(c->positive, i));
-  }
-  SET(c->loss, 0, loss);
-  return NULL;
-}
-
-static err contrastive_gradient(ops *o, const ops_contrastive *c) {
-  (void)o;
-  double scale = scale_of(c);
-  for (int64_t i = 0; i < c->rows; i++)
-    for (int64_t j = 0; j < c->columns; j++) {
-      int64_t at = i * c->columns + j;
-      double logit = scale * GET(c->cosines, at);
-      double g = c->row_weight * exp(logit - GET(c->row_lse, i)) +
-                 c->column_weight * exp(logit - GET(c->column_lse, j)) -
-                 (j == c->first_row + i ? c->row_weight + c->column_weight : 0);
-      if (GET(c->scale_log, 0) >= c->scale_log_least && GET(c->scale_log, 0) <= c->scale_log_most)
-        add(c->dscale_log, 0, g * logit);
-      SET(c->cosines, at, g * scale);
-    }
-  return NULL;
-}
-
-/* Of MAE's released code: each patch's own mean and unbiased variance. */
-static void normalized_pixels(const ops_pixel_error *p, int64_t row, double *target) {
-  int64_t length = 3 * p->patch * p->patch, side = p->size / p->patch;
-  int64_t which = (int64_t)GET(p->index, row), image = row / p->count;
-  double mean = 0, square = 0;
-  for (int64_t i = 0; i < length; i++) {
-    int64_t c = i / (p->patch * p->patch), y = i / p->patch % p->patch, x = i % p->patch;
-    int64_t at_row = which / side * p->patch + y, at_column = which % side * p->patch + x;
-    double pixel = GET(p->images, ((image * p->size + at_row) * p->size + at_column) * 3 + c);
-    target[i] = (pixel / 255 - (double)p->mean[c]) / (double)p->deviation[c];
-    mean += target[i] / (double)length;
-  }
-  for (int64_t i = 0; i < length; i++) square += (target[i] - mean) * (target[i] - mean);
-  double deviation = sqrt(square / (double)(length - 1) + 1e-6);
-  for (int64_t i = 0; i < length; i++) target[i] = (target[i] - mean) / deviation;
-}
-
-static err pixel_error(ops *o, const ops_pixel_error *p) {
-  (void)o;
-  int64_t length = 3 * p->patch * p->patch;
-  double *target = malloc((size_t)length * sizeof *target), sum = 0;
-  if (!target) return mem_error((size_t)length * sizeof *target, "a patch");
-  for (int64_t row = 0; row < p->batch * p->count; row++) {
-    double own = 0;
-    normalized_pixels(p, row, target);
-    for (int64_t i = 0; i < length; i++) {
-      double difference = GET(p->predictions, row * length + i) - target[i];
-      own += difference * difference;
-      SET(p->dpredictions, row * length + i, p->scale * difference);
-    }
-    SET(p->row_errors, row, own);
-    sum += own;
-  }
-  SET(p->error, 0, sum);
-  free(target);
-  return NULL;
-}
-
 static err sum_squares(ops *o, int64_t count, ops_buffer x, ops_buffer out) {
   (void)o;
   double sum = 0;
@@ -589,10 +496,11 @@ static const ops_table reference_table = {.name = "reference",
                                           .dropout = dropout,
                                           .normalize = normalize,
                                           .normalize_gradient = normalize_gradient,
-                                          .contrastive_statistics = contrastive_statistics,
-                                          .contrastive_gradient = contrastive_gradient,
-                                          .contrastive_finish = contrastive_finish,
-                                          .pixel_error = pixel_error,
+                                          .contrastive_statistics =
+                                              reference_contrastive_statistics,
+                                          .contrastive_gradient = reference_contrastive_gradient,
+                                          .contrastive_finish = reference_contrastive_finish,
+                                          .pixel_error = reference_pixel_error,
                                           .sum_squares = sum_squares,
                                           .adamw = adamw,
                                           .fill = fill,

@@ -11,5 +11,6 @@ err ops_create_reference(ops **out);
 
 double reference_get(ops_buffer b, int64_t i);
 void reference_set(ops_buffer b, int64_t i, double value);
+void reference_add(ops_buffer b, int64_t i, double value);
 
 #endif
