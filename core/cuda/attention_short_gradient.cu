@@ -1,0 +1,131 @@
+/* The gradient of attention in bf16 for sequences of up to 64 tokens: masked images (50 tokens of
+ * 197) and captions.
+ *
+ * A block has one head of one sample, a warp for each 16 tokens. q, k, v and dout come into shared
+ * memory at once, by copies that pass no register; scores and their gradients stay in registers.
+ * The sums of dout and out that the softmax's gradient needs are made from the weights and their
+ * gradients, so that out is not read (and the sums are not of its rounded values). Every gradient
+ * has one owner, so that nothing is added twice or in another order: five products, one pass. With
+ * parts the column sums of dqkv leave with it.
+ *
+ * Grid: samples times heads. Shared memory: q, k, v, dout and the scores' gradients, of 64 or 32
+ * queries, and the sums.
+ *
+ * Operations: 10 tokens² head a head (counted at tokens rounded up to 16); bytes: 14 tokens head +
+ * 4 tokens, and 12 head for the sums. Predicted on an H100 (3.0 TB/s, about 500 TFLOP/s by
+ * mma.sync) at the bound, and at 80 % of the bandwidth: 50 tokens, 16 heads of 64, batch 256: 10.7
+ * GFLOP 21 us, 188 MB 63 us: 78 us (x 24: 1.9 ms) 32 tokens, 12 heads of 64, batch 256:  2.0 GFLOP
+ * 4 us,  91 MB 30 us: 38 us (x 12: 0.46 ms) Bound: memory. A multiprocessor has 31 heads of the
+ * first to do in 110,000 cycles; a head takes about 2,300 of shared memory's and 1,000 of the
+ * tensor cores', which the blocks that it holds at a time (docs/performance.md) overlap with the
+ * copies. wgmma, of 64 rows at least, would take fewer, and is not what bounds it. */
+#include "cuda/attention_short_gradient.cuh"
+
+DEVICE gradient_memory cut_short(uint16_t *shared, int rows, const int tile, const int head) {
+  gradient_memory m;
+  int pitch = head + PACK, warps = rows / WARP_ROWS;
+  m.k = shared;
+  m.v = m.k + rows * pitch;
+  m.q = m.v + rows * pitch;
+  m.dout = m.q + rows * pitch;
+  m.scores = m.dout + rows * pitch;
+  m.lse = (float *)(m.scores + rows * (tile + PACK));
+  m.products = m.lse + rows; /* [warps, tile] */
+  m.sums = m.products + warps * tile;
+  return m;
+}
+
+static int64_t short_bytes(int64_t rows, int64_t tile, int64_t head) {
+  int64_t warps = rows / WARP_ROWS;
+  return rows * (4 * (head + PACK) + tile + PACK) * (int64_t)sizeof(uint16_t) +
+         (rows + warps * tile + warps * 3 * head) * (int64_t)sizeof(float);
+}
+
+/* products of the warp's keys alone. */
+DEVICE void multiply_weights(const float (*s)[4], const float (*d)[4], float *products,
+                             const int tile) {
+  float v[16];
+  UNROLL for (int i = 0; i < tile / 4; i++) {
+    v[i] = s[i / 2][i % 2] * d[i / 2][i % 2] + s[i / 2][2 + i % 2] * d[i / 2][2 + i % 2];
+  }
+  lane_share share = sum_over_rows(v, tile / 4);
+  UNROLL for (int i = 0; i < tile / 4; i++) {
+    if (i < share.count) products[warp_index() * tile + column_of_value(share.first + i)] = v[i];
+  }
+}
+
+/* The gradients of weights become those of scores. */
+DEVICE void through_weights(const float (*s)[4], float (*d)[4], int count, const float *products,
+                            const int tile) {
+  UNROLL for (int n = 0; n < tile / 8; n++) {
+    if (n * 8 >= count) continue;
+    UNROLL for (int j = 0; j < 2; j++) {
+      float product = 0;
+      for (int warp = 0; warp < block_threads() / LANES; warp++)
+        product += products[warp * tile + n * 8 + lane_index() % 4 * 2 + j];
+      d[n][j] = s[n][j] * (d[n][j] - product);
+      d[n][2 + j] = s[n][2 + j] * (d[n][2 + j] - product);
+    }
+  }
+}
+
+DEVICE void short_gradient(const attention_arguments *a, const int head, const int tile) {
+  SHARED_DYNAMIC(uint16_t, shared);
+  const int pitch = head + PACK;
+  short_head h = short_head_of(a);
+  gradient_memory m = cut_short(shared, h.rows, tile, head);
+  int own = warp_index() * WARP_ROWS;
+  int seen_from[2] = {first_query_of(a, &h, own + lane_index() / 4),
+                      first_query_of(a, &h, own + lane_index() / 4 + 8)};
+  float s[8][4], d[8][4];
+  copy_head(a, &h, 1, m.k, head);
+  copy_head(a, &h, 0, m.q, head);
+  copy_head(a, &h, 2, m.v, head);
+  copy_rows(m.dout, h.rows, out_at(a, &h, a->a.dout, 0, head), out_stride(a, head), h.tokens,
+            thread_index(), block_threads(), head);
+  load_lse(a, &h, m.lse);
+  clear_query_sums(&m, head);
+  copies_wait();
+  __syncthreads();
+  multiply_rows(m.k + own * pitch, m.q, h.rows, tile, head, s);
+  weigh_scores(s, h.rows, tile, 0, seen_from, m.lse, a->scale * LOG2_E);
+  multiply_rows(m.v + own * pitch, m.dout, h.rows, tile, head, d);
+  multiply_weights(s, d, m.products, tile);
+  __syncthreads();
+  through_weights(s, d, h.rows, m.products, tile);
+  lay_scores(m.scores, d, h.rows, tile, tile);
+  {
+    float dv[16][4];
+    clear_sums(dv, head / 16);
+    add_product(head, m.dout, h.rows, tile, head / 16, s, dv);
+    store_keys(a, &h, &m, 2, dv, 1, m.v + own * pitch, pitch, head, head);
+  }
+  {
+    float dk[16][4];
+    clear_sums(dk, head / 16);
+    add_product(head, m.q, h.rows, tile, head / 16, d, dk);
+    store_keys(a, &h, &m, 1, dk, a->scale, m.v + own * pitch, pitch, head, head);
+  }
+  __syncthreads();
+  store_queries(a, &h, &m, m.q, 0, own, 0, tile, head, head);
+  store_sums(a, &h, &m, head);
+}
+
+DEVICE void short_gradient_half_body(attention_arguments a, const int head) {
+  short_gradient(&a, head, ONE_TILE / 2);
+}
+SHORT_KERNELS(short_gradient_half, ONE_TILE / 2 / WARP_ROWS * LANES, 8)
+
+DEVICE void short_gradient_body(attention_arguments a, const int head) {
+  short_gradient(&a, head, ONE_TILE);
+}
+SHORT_KERNELS(short_gradient, ONE_TILE / WARP_ROWS * LANES, 4)
+
+int kernel_attention_gradient_short(const attention_arguments *a, void *stream) {
+  int64_t rows = short_rows(a), threads = rows / WARP_ROWS * LANES;
+  bool is_half = rows <= ONE_TILE / 2;
+  size_t bytes = (size_t)short_bytes(rows, is_half ? ONE_TILE / 2 : ONE_TILE, a->a.head_width);
+  if (rows > ONE_TILE) return kernel_attention_gradient_walk(a, stream);
+  if (is_half) RETURN_LAUNCH_SHORT(short_gradient_half, *a, threads, bytes, stream);
+  RETURN_LAUNCH_SHORT(short_gradient, *a, threads, bytes, stream);
+}
