@@ -79,7 +79,7 @@ DEVICE void forward_body(attention_arguments a, const int head) {
               p->tokens - first);
     __syncthreads();
     score_keys(&a, k_tile, count, steps, q, s);
-    soften(s, filled, seen, a.scale * LOG2_E, most, sum, shrink);
+    soften(s, filled, TILE_KEYS, seen, a.scale * LOG2_E, most, sum, shrink);
     UNROLL for (int i = 0; i < 2 * steps; i++) {
       UNROLL for (int j = 0; j < 4; j++) o[i][j] *= shrink[j / 2];
     }

@@ -20,84 +20,123 @@
 
 enum { WALK_WARPS = 8 };
 
-/* The outputs of a warp's 16 queries from `first` on; q: its rows of shared memory. */
-DEVICE void attend_rows(const attention_arguments *a, const short_head *h, int first, uint16_t *q,
-                        const uint16_t *k, const uint16_t *v, const int head,
-                        const bool is_one_tile) {
-  const ops_attention *p = &a->a;
-  const int pitch = head + PACK;
-  const float scale = a->scale * LOG2_E;
-  int own = first + lane_index() / 4, last = first + WARP_ROWS, limit = h->keys;
-  float o[16][4], most[2] = {-FLT_MAX, -FLT_MAX}, sum[2] = {0, 0}, inverse[2];
-  if (p->is_causal && last < limit) limit = last;
-  clear_sums(o, head / 16);
-  for (int start = 0; is_one_tile ? start == 0 : start < limit; start += TILE_KEYS) {
-    int count = limit - start < TILE_KEYS ? limit - start : TILE_KEYS, seen[2];
-    float s[TILE_KEYS / 8][4], shrink[2];
-    UNROLL for (int half = 0; half < 2; half++) {
-      seen[half] = h->keys - start;
-      if (p->is_causal && own + 8 * half + 1 - start < seen[half])
-        seen[half] = own + 8 * half + 1 - start;
-    }
-    multiply_rows(q, k + start * pitch, count, TILE_KEYS, head, s);
-    soften(s, rounded_up(count, 16), seen, scale, most, sum, shrink);
-    if (!is_one_tile && start > 0) {
-      UNROLL for (int i = 0; i < head / 8; i++) {
-        UNROLL for (int j = 0; j < 4; j++) o[i][j] *= shrink[j / 2];
-      }
-    }
-    add_product(head, v + start * pitch, count, TILE_KEYS, head / 16, s, o);
-  }
+/* What a warp has of the outputs of its 16 queries, as the keys go by. */
+typedef struct {
+  float o[16][4], most[2], sum[2];
+} attended;
+
+/* Adds `count` keys from `start` on, which a tile of TILE_KEYS holds at most; q: the warp's rows of
+ * shared memory, k and v: the tile's. `own`: the first of the lane's two queries. is_only: there is
+ * no other tile. */
+DEVICE void attend_tile(const attention_arguments *a, const short_head *h, attended *w, int own,
+                        const uint16_t *q, const uint16_t *k, const uint16_t *v, int start,
+                        int count, const int tile, const int head, const bool is_only) {
+  float s[TILE_KEYS / 8][4], shrink[2];
+  uint32_t left[TILE_KEYS / 16][4];
+  int seen[2];
   UNROLL for (int half = 0; half < 2; half++) {
-    float total = row_total(sum[half]);
-    inverse[half] = total > 0 ? 1.0f / total : total == 0 ? 0.0f : NAN;
-    if (lane_index() % 4 == 0 && own + 8 * half < h->tokens)
-      ((float *)p->lse.data)[statistic_at(a, h, own + 8 * half)] =
-          (most[half] * scale + log2f(total)) * LN_2;
+    seen[half] = h->keys - start;
+    if (a->a.is_causal && own + 8 * half + 1 - start < seen[half])
+      seen[half] = own + 8 * half + 1 - start;
   }
-  store_product(q, pitch, o, inverse, head, out_at(a, h, p->out, first, head), out_stride(a, head),
-                h->tokens - first);
+  multiply_rows(q, k, count, tile, head, s);
+  soften(s, rounded_up(count, 16), tile, seen, a->scale * LOG2_E, w->most, w->sum, shrink);
+  UNROLL for (int i = 0; i < head / 8 && !is_only; i++) {
+    UNROLL for (int j = 0; j < 4; j++) w->o[i][j] *= shrink[j / 2];
+  }
+  pack_operands(left, s, tile);
+  add_rows(left, v, count, tile, head, w->o);
 }
 
-/* The warp's q from query `first` on. */
+/* The outputs leave through q's place. */
+DEVICE void store_attended(const attention_arguments *a, const short_head *h, const attended *w,
+                           int first, uint16_t *q, const int head) {
+  int own = first + lane_index() / 4;
+  float inverse[2];
+  UNROLL for (int half = 0; half < 2; half++) {
+    float total = row_total(w->sum[half]);
+    inverse[half] = total == 0 ? 0.0f : 1.0f / total;
+    if (lane_index() % 4 == 0 && own + 8 * half < h->tokens)
+      ((float *)a->a.lse.data)[statistic_at(a, h, own + 8 * half)] =
+          (w->most[half] * a->scale * LOG2_E + log2f(total)) * LN_2;
+  }
+  store_product(q, head + PACK, w->o, inverse, head, out_at(a, h, a->a.out, first, head),
+                out_stride(a, head), h->tokens - first);
+}
+
+/* tile: that all keys fill, or 0 for tiles of TILE_KEYS, one after another. */
+DEVICE void attend_rows(const attention_arguments *a, const short_head *h, int first, uint16_t *q,
+                        const uint16_t *k, const uint16_t *v, const int head, const int tile) {
+  const int pitch = head + PACK;
+  int own = first + lane_index() / 4, limit = h->keys;
+  attended w = {.most = {-FLT_MAX, -FLT_MAX}, .sum = {0, 0}};
+  clear_sums(w.o, head / 16);
+  if (tile > 0) {
+    attend_tile(a, h, &w, own, q, k, v, 0, tile, tile, head, true);
+  } else {
+    if (a->a.is_causal && first + WARP_ROWS < limit) limit = first + WARP_ROWS;
+    NO_UNROLL for (int start = 0; start < limit; start += TILE_KEYS) {
+      int at = start * pitch;
+      if (limit - start >= TILE_KEYS)
+        attend_tile(a, h, &w, own, q, k + at, v + at, start, TILE_KEYS, TILE_KEYS, head, false);
+      else
+        attend_tile(a, h, &w, own, q, k + at, v + at, start, limit - start, TILE_KEYS, head, false);
+    }
+  }
+  store_attended(a, h, &w, first, q, head);
+}
+
+/* The warp's q from query `first` on. Each lane overwrites the 16 bytes that it read itself when
+ * the outputs before left through them (store_product). */
 DEVICE void copy_own(const attention_arguments *a, const short_head *h, int first, uint16_t *q,
                      const int head) {
   copy_rows(q, WARP_ROWS, part_at(a, h, a->a.qkv, first, 0, head), qkv_stride(a, head),
             h->tokens - first, lane_index(), LANES, head);
 }
 
-DEVICE void attend_head(const attention_arguments *a, const int head, const bool is_one_tile) {
+DEVICE void attend_head(const attention_arguments *a, const int head, const int tile) {
   SHARED_DYNAMIC(uint16_t, shared);
   const int pitch = head + PACK;
   short_head h = short_head_of(a);
-  uint16_t *k = shared, *v = k + h.rows * pitch;
-  uint16_t *q = v + (h.rows + warp_index() * WARP_ROWS) * pitch;
+  int rows = tile > 0 ? tile : h.rows;
+  uint16_t *k = shared, *v = k + rows * pitch;
+  uint16_t *q = v + (rows + warp_index() * WARP_ROWS) * pitch;
   int first = warp_index() * WARP_ROWS, rows_at_once = block_threads() / LANES * WARP_ROWS;
-  copy_head(a, &h, 1, k, head);
+  copy_head(a, &h, 1, k, rows, head);
   copy_own(a, &h, first, q, head);
-  copy_head(a, &h, 2, v, head);
+  copy_head(a, &h, 2, v, rows, head);
   copies_wait();
   __syncthreads();
   for (;;) {
-    attend_rows(a, &h, first, q, k, v, head, is_one_tile);
+    attend_rows(a, &h, first, q, k, v, head, tile);
     first += rows_at_once;
-    if (is_one_tile || first >= h.rows) return;
-    __syncwarp(FULL_WARP); /* the rows before have left */
+    if (tile > 0 || first >= h.rows) return;
     copy_own(a, &h, first, q, head);
     copies_wait();
     __syncwarp(FULL_WARP);
   }
 }
 
+DEVICE void short_forward_half_body(attention_arguments a, const int head) {
+  attend_head(&a, head, HALF_TILE);
+}
+SHORT_KERNELS(short_forward_half, HALF_TILE / WARP_ROWS * LANES, 10)
+
 DEVICE void short_forward_body(attention_arguments a, const int head) {
-  attend_head(&a, head, true);
+  attend_head(&a, head, ONE_TILE);
 }
 SHORT_KERNELS(short_forward, ONE_TILE / WARP_ROWS * LANES, 5)
 
 DEVICE void walk_forward_body(attention_arguments a, const int head) {
-  attend_head(&a, head, false);
+  attend_head(&a, head, 0);
 }
-SHORT_KERNELS(walk_forward, WALK_WARPS *LANES, 2)
+SHORT_KERNEL(walk_forward, WALK_WARPS *LANES, 2, 32)
+SHORT_KERNEL(walk_forward, WALK_WARPS *LANES, 1, 48) /* would spill with half the registers */
+SHORT_KERNEL(walk_forward, WALK_WARPS *LANES, 2, 64)
+SHORT_KERNEL(walk_forward, WALK_WARPS *LANES, 1, 80)
+SHORT_KERNEL(walk_forward, WALK_WARPS *LANES, 1, 96)
+SHORT_KERNEL(walk_forward, WALK_WARPS *LANES, 1, 112)
+SHORT_KERNEL(walk_forward, WALK_WARPS *LANES, 1, 128)
 
 int attention_is_short(const attention_arguments *a) {
   const ops_attention *p = &a->a;
@@ -108,7 +147,9 @@ int attention_is_short(const attention_arguments *a) {
 int kernel_attention_short(const attention_arguments *a, void *stream) {
   int64_t rows = short_rows(a), tiles = rows / WARP_ROWS;
   int64_t warps = tiles <= WALK_WARPS ? tiles : divided_up(tiles, 2), threads = warps * LANES;
-  size_t bytes = (size_t)((2 * rows + warps * WARP_ROWS) * (a->a.head_width + PACK)) * 2;
-  if (rows <= ONE_TILE) RETURN_LAUNCH_SHORT(short_forward, *a, threads, bytes, stream);
+  int64_t keys = rows <= ONE_TILE ? short_tile(rows) : rows;
+  size_t bytes = (size_t)((2 * keys + warps * WARP_ROWS) * (a->a.head_width + PACK)) * 2;
+  if (keys == HALF_TILE) RETURN_LAUNCH_SHORT(short_forward_half, *a, threads, bytes, stream);
+  if (keys == ONE_TILE) RETURN_LAUNCH_SHORT(short_forward, *a, threads, bytes, stream);
   RETURN_LAUNCH_SHORT(walk_forward, *a, threads, bytes, stream);
 }

@@ -8,7 +8,8 @@
 
 enum {
   SHORT_TOKENS = 256, /* at most */
-  ONE_TILE = 64       /* tokens whose gradient is made from one tile of queries */
+  ONE_TILE = 64,      /* at most this many are one tile, whose size is known to the compiler */
+  HALF_TILE = 32
 };
 
 /* The block's head. */
@@ -68,10 +69,10 @@ DEVICE void copy_rows(uint16_t *tile, int rows, const uint16_t *from, int stride
   }
 }
 
-/* A part of the whole head, by the whole block. */
+/* A part of the whole head, by the whole block, and zeros up to `rows`. */
 DEVICE void copy_head(const attention_arguments *a, const short_head *h, int part, uint16_t *tile,
-                      const int head) {
-  copy_rows(tile, h->rows, part_at(a, h, a->a.qkv, 0, part, head), qkv_stride(a, head), h->tokens,
+                      int rows, const int head) {
+  copy_rows(tile, rows, part_at(a, h, a->a.qkv, 0, part, head), qkv_stride(a, head), h->tokens,
             thread_index(), block_threads(), head);
 }
 
@@ -90,6 +91,25 @@ DEVICE void multiply_rows(const uint16_t *left, const uint16_t *right, int count
       load_b(b, right, pitch, n * 16, i * 16);
       mma_bf16(s[2 * n], a, b);
       mma_bf16(s[2 * n + 1], a, b + 2);
+    }
+  }
+}
+
+/* What a product left in registers [16, others], as the left operands of the next. */
+DEVICE void pack_operands(uint32_t (*left)[4], const float (*s)[4], const int others) {
+  UNROLL for (int n = 0; n < others / 16; n++) a_of_scores(left[n], s + 2 * n);
+}
+
+/* sum [16, head] += left [16, others] times the first `count` rows of `right`. */
+DEVICE void add_rows(const uint32_t (*left)[4], const uint16_t *right, int count, const int others,
+                     const int head, float (*sum)[4]) {
+  UNROLL for (int n = 0; n < others / 16; n++) {
+    if (n * 16 >= count) continue;
+    UNROLL for (int i = 0; i < head / 16; i++) {
+      uint32_t b[4];
+      load_b_transposed(b, right, head + PACK, n * 16, i * 16);
+      mma_bf16(sum[2 * i], left[n], b);
+      mma_bf16(sum[2 * i + 1], left[n], b + 2);
     }
   }
 }
@@ -149,6 +169,11 @@ DEVICE void store_product(uint16_t *tile, const int pitch, const float (*sum)[4]
   default:                                                                                         \
     return KERNEL_INVALID;                                                                         \
   }
+
+/* The tile for so many rows, ONE_TILE at most. */
+static inline int64_t short_tile(int64_t rows) {
+  return rows <= HALF_TILE ? HALF_TILE : ONE_TILE;
+}
 
 static inline int64_t short_rows(const attention_arguments *a) {
   return divided_up(a->a.tokens, WARP_ROWS) * WARP_ROWS;

@@ -24,21 +24,22 @@
 DEVICE gradient_memory cut_short(uint16_t *shared, int rows, const int tile, const int head) {
   gradient_memory m;
   int pitch = head + PACK, warps = rows / WARP_ROWS;
-  m.k = shared;
+  m.q = shared; /* [tile, head] */
+  m.dout = m.q + tile * pitch;
+  m.k = m.dout + tile * pitch;
   m.v = m.k + rows * pitch;
-  m.q = m.v + rows * pitch;
-  m.dout = m.q + rows * pitch;
-  m.scores = m.dout + rows * pitch;
-  m.lse = (float *)(m.scores + rows * (tile + PACK));
-  m.products = m.lse + rows; /* [warps, tile] */
+  m.scores = m.v + rows * pitch;
+  m.lse = (float *)(m.scores + rows * (tile + PACK)); /* [tile] */
+  m.products = m.lse + tile;                          /* [warps, tile] */
   m.sums = m.products + warps * tile;
   return m;
 }
 
 static int64_t short_bytes(int64_t rows, int64_t tile, int64_t head) {
   int64_t warps = rows / WARP_ROWS;
-  return rows * (4 * (head + PACK) + tile + PACK) * (int64_t)sizeof(uint16_t) +
-         (rows + warps * tile + warps * 3 * head) * (int64_t)sizeof(float);
+  return ((2 * tile + 2 * rows) * (head + PACK) + rows * (tile + PACK)) *
+             (int64_t)sizeof(uint16_t) +
+         (tile + warps * tile + warps * 3 * head) * (int64_t)sizeof(float);
 }
 
 /* products of the warp's keys alone. */
@@ -49,23 +50,26 @@ DEVICE void multiply_weights(const float (*s)[4], const float (*d)[4], float *pr
     v[i] = s[i / 2][i % 2] * d[i / 2][i % 2] + s[i / 2][2 + i % 2] * d[i / 2][2 + i % 2];
   }
   lane_share share = sum_over_rows(v, tile / 4);
-  UNROLL for (int i = 0; i < tile / 4; i++) {
-    if (i < share.count) products[warp_index() * tile + column_of_value(share.first + i)] = v[i];
+  UNROLL for (int i = 0; i < tile / 32; i++) { /* what is left to a lane */
+    products[warp_index() * tile + column_of_value(share.first + i)] = v[i];
   }
 }
 
-/* The gradients of weights become those of scores. */
-DEVICE void through_weights(const float (*s)[4], float (*d)[4], int count, const float *products,
+/* The gradients of weights become those of scores. products [warps, tile] are added in the order of
+ * the warps. */
+DEVICE void through_weights(const float (*s)[4], float (*d)[4], const float *products,
                             const int tile) {
-  UNROLL for (int n = 0; n < tile / 8; n++) {
-    if (n * 8 >= count) continue;
-    UNROLL for (int j = 0; j < 2; j++) {
-      float product = 0;
-      for (int warp = 0; warp < block_threads() / LANES; warp++)
-        product += products[warp * tile + n * 8 + lane_index() % 4 * 2 + j];
-      d[n][j] = s[n][j] * (d[n][j] - product);
-      d[n][2 + j] = s[n][2 + j] * (d[n][2 + j] - product);
+  float sums[8][2];
+  UNROLL for (int n = 0; n < tile / 8; n++) sums[n][0] = sums[n][1] = 0;
+  NO_UNROLL for (int warp = 0; warp < block_threads() / LANES; warp++) {
+    UNROLL for (int n = 0; n < tile / 8; n++) {
+      uint2 two = *(const uint2 *)(products + warp * tile + n * 8 + lane_index() % 4 * 2);
+      sums[n][0] += float_of_bits(two.x);
+      sums[n][1] += float_of_bits(two.y);
     }
+  }
+  UNROLL for (int n = 0; n < tile / 8; n++) {
+    UNROLL for (int i = 0; i < 4; i++) d[n][i] = s[n][i] * (d[n][i] - sums[n][i % 2]);
   }
 }
 
@@ -78,32 +82,35 @@ DEVICE void short_gradient(const attention_arguments *a, const int head, const i
   int seen_from[2] = {first_query_of(a, &h, own + lane_index() / 4),
                       first_query_of(a, &h, own + lane_index() / 4 + 8)};
   float s[8][4], d[8][4];
-  copy_head(a, &h, 1, m.k, head);
-  copy_head(a, &h, 0, m.q, head);
-  copy_head(a, &h, 2, m.v, head);
-  copy_rows(m.dout, h.rows, out_at(a, &h, a->a.dout, 0, head), out_stride(a, head), h.tokens,
+  uint32_t weights[4][4], slopes[4][4]; /* the same, packed */
+  copy_head(a, &h, 1, m.k, h.rows, head);
+  copy_head(a, &h, 0, m.q, tile, head);
+  copy_head(a, &h, 2, m.v, h.rows, head);
+  copy_rows(m.dout, tile, out_at(a, &h, a->a.dout, 0, head), out_stride(a, head), h.tokens,
             thread_index(), block_threads(), head);
-  load_lse(a, &h, m.lse);
+  load_lse(a, &h, m.lse, tile);
   clear_query_sums(&m, head);
   copies_wait();
   __syncthreads();
-  multiply_rows(m.k + own * pitch, m.q, h.rows, tile, head, s);
-  weigh_scores(s, h.rows, tile, 0, seen_from, m.lse, a->scale * LOG2_E);
-  multiply_rows(m.v + own * pitch, m.dout, h.rows, tile, head, d);
+  multiply_rows(m.k + own * pitch, m.q, tile, tile, head, s);
+  weigh_scores(s, tile, tile, 0, seen_from, m.lse, a->scale * LOG2_E);
+  multiply_rows(m.v + own * pitch, m.dout, tile, tile, head, d);
   multiply_weights(s, d, m.products, tile);
   __syncthreads();
-  through_weights(s, d, h.rows, m.products, tile);
-  lay_scores(m.scores, d, h.rows, tile, tile);
+  through_weights(s, d, m.products, tile);
+  pack_operands(weights, s, tile);
+  pack_operands(slopes, d, tile);
+  lay_scores(m.scores, slopes, tile, tile, tile);
   {
     float dv[16][4];
     clear_sums(dv, head / 16);
-    add_product(head, m.dout, h.rows, tile, head / 16, s, dv);
+    add_rows(weights, m.dout, tile, tile, head, dv);
     store_keys(a, &h, &m, 2, dv, 1, m.v + own * pitch, pitch, head, head);
   }
   {
     float dk[16][4];
     clear_sums(dk, head / 16);
-    add_product(head, m.q, h.rows, tile, head / 16, d, dk);
+    add_rows(slopes, m.q, tile, tile, head, dk);
     store_keys(a, &h, &m, 1, dk, a->scale, m.v + own * pitch, pitch, head, head);
   }
   __syncthreads();
@@ -112,9 +119,9 @@ DEVICE void short_gradient(const attention_arguments *a, const int head, const i
 }
 
 DEVICE void short_gradient_half_body(attention_arguments a, const int head) {
-  short_gradient(&a, head, ONE_TILE / 2);
+  short_gradient(&a, head, HALF_TILE);
 }
-SHORT_KERNELS(short_gradient_half, ONE_TILE / 2 / WARP_ROWS * LANES, 8)
+SHORT_KERNELS(short_gradient_half, HALF_TILE / WARP_ROWS * LANES, 8)
 
 DEVICE void short_gradient_body(attention_arguments a, const int head) {
   short_gradient(&a, head, ONE_TILE);
@@ -122,10 +129,9 @@ DEVICE void short_gradient_body(attention_arguments a, const int head) {
 SHORT_KERNELS(short_gradient, ONE_TILE / WARP_ROWS * LANES, 4)
 
 int kernel_attention_gradient_short(const attention_arguments *a, void *stream) {
-  int64_t rows = short_rows(a), threads = rows / WARP_ROWS * LANES;
-  bool is_half = rows <= ONE_TILE / 2;
-  size_t bytes = (size_t)short_bytes(rows, is_half ? ONE_TILE / 2 : ONE_TILE, a->a.head_width);
+  int64_t rows = short_rows(a), threads = rows / WARP_ROWS * LANES, tile = short_tile(rows);
+  size_t bytes = (size_t)short_bytes(rows, tile, a->a.head_width);
   if (rows > ONE_TILE) return kernel_attention_gradient_walk(a, stream);
-  if (is_half) RETURN_LAUNCH_SHORT(short_gradient_half, *a, threads, bytes, stream);
+  if (tile == HALF_TILE) RETURN_LAUNCH_SHORT(short_gradient_half, *a, threads, bytes, stream);
   RETURN_LAUNCH_SHORT(short_gradient, *a, threads, bytes, stream);
 }

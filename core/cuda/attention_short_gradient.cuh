@@ -18,9 +18,9 @@ typedef struct {
   float *sums;        /* [warps, 3, head]: of the warps' rows of dqkv */
 } gradient_memory;
 
-DEVICE void load_lse(const attention_arguments *a, const short_head *h, float *lse) {
+DEVICE void load_lse(const attention_arguments *a, const short_head *h, float *lse, int rows) {
   const float *from = (const float *)a->a.lse.data + statistic_at(a, h, 0);
-  for (int row = thread_index(); row < h->rows; row += block_threads())
+  for (int row = thread_index(); row < rows; row += block_threads())
     lse[row] = row < h->tokens ? from[row] * LOG2_E : INFINITY;
 }
 
@@ -105,16 +105,16 @@ DEVICE void sum_product(float *sums, const float (*product)[4], float scale, con
   }
 }
 
-/* The warp's scores' gradients [16 keys, count of `step` queries] into `scores`, of `tile` queries,
- * for the queries' gradients. */
-DEVICE void lay_scores(uint16_t *scores, const float (*d)[4], int count, const int step,
+/* The warp's scores' gradients [16 keys, count of `step` queries], packed, into `scores`, of `tile`
+ * queries, for the queries' gradients. */
+DEVICE void lay_scores(uint16_t *scores, const uint32_t (*d)[4], int count, const int step,
                        const int tile) {
   int row = warp_index() * WARP_ROWS + lane_index() / 4;
   UNROLL for (int n = 0; n < step / 8; n++) {
     if (n * 8 >= count) continue;
     UNROLL for (int half = 0; half < 2; half++) {
       int at = (row + half * 8) * (tile + PACK) + n * 8 + lane_index() % 4 * 2;
-      *(uint32_t *)(scores + at) = bf16_pair(d[n][2 * half], d[n][2 * half + 1]);
+      *(uint32_t *)(scores + at) = d[n / 2][n % 2 * 2 + half];
     }
   }
 }
@@ -173,9 +173,10 @@ DEVICE void store_sums(const attention_arguments *a, const short_head *h, const 
                        const int head) {
   if (!a->parts) return;
   __syncthreads();
-  for (int i = thread_index(); i < 3 * head; i += block_threads()) {
+  NO_UNROLL for (int i = thread_index(); i < 3 * head; i += block_threads()) {
     float sum = 0;
-    for (int warp = 0; warp < block_threads() / LANES; warp++) sum += m->sums[warp * 3 * head + i];
+    NO_UNROLL for (int warp = 0; warp < block_threads() / LANES; warp++) sum +=
+        m->sums[warp * 3 * head + i];
     a->parts[(int64_t)h->image * qkv_stride(a, head) + i / head * out_stride(a, head) +
              h->head * head + i % head] = sum;
   }

@@ -85,14 +85,14 @@ DEVICE float row_total(float value) {
   return value + __shfl_xor_sync(FULL_WARP, value, 2);
 }
 
-/* s [16, count] of a tile: becomes exp2(scale (s - max)) with the running maximum, hidden keys 0.
- * `seen`: how many of the tile's keys each of the lane's two rows sees. What was summed before has
- * to be multiplied by `shrink`. */
-DEVICE void soften(float (*s)[4], int count, const int *seen, float scale, float *most, float *sum,
-                   float *shrink) {
+/* s [16, count] of a tile of keys: becomes exp2(scale (s - max)) with the running maximum, hidden
+ * keys 0. `seen`: how many of the tile's keys each of the lane's two rows sees. What was summed
+ * before has to be multiplied by `shrink`. */
+DEVICE void soften(float (*s)[4], int count, const int tile, const int *seen, float scale,
+                   float *most, float *sum, float *shrink) {
   UNROLL for (int half = 0; half < 2; half++) {
     float larger = most[half], part = 0;
-    UNROLL for (int n = 0; n < TILE_KEYS / 8; n++) {
+    UNROLL for (int n = 0; n < tile / 8; n++) {
       if (n * 8 >= count) continue;
       UNROLL for (int i = half * 2; i < half * 2 + 2; i++) {
         int key = n * 8 + lane_index() % 4 * 2 + i % 2;
@@ -101,7 +101,7 @@ DEVICE void soften(float (*s)[4], int count, const int *seen, float scale, float
       }
     }
     larger = row_max(larger);
-    UNROLL for (int n = 0; n < TILE_KEYS / 8; n++) {
+    UNROLL for (int n = 0; n < tile / 8; n++) {
       if (n * 8 >= count) continue;
       UNROLL for (int i = half * 2; i < half * 2 + 2; i++) {
         s[n][i] = power_of_two(s[n][i] * scale - larger * scale);

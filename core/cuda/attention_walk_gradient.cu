@@ -99,14 +99,19 @@ DEVICE void add_queries(const attention_arguments *a, const short_head *h, const
   int own = warp_index() * WARP_ROWS, key = own + lane_index() / 4;
   int seen_from[2] = {first_query_of(a, h, key), first_query_of(a, h, key + 8)};
   float s[WALK_TILE / 8][4], d[WALK_TILE / 8][4];
+  uint32_t left[WALK_TILE / 16][4];
   multiply_rows(m->k + own * pitch, q, count, w.step, head, s);
   weigh_scores(s, count, w.step, first, seen_from, m->lse, a->scale * LOG2_E);
-  if (w.has_values) add_product(head, dout, count, w.step, head / 16, s, dv);
+  if (w.has_values) {
+    pack_operands(left, s, w.step);
+    add_rows(left, dout, count, w.step, head, dv);
+  }
   if (!w.has_keys) return;
   multiply_rows(m->v + own * pitch, dout, count, w.step, head, d);
   through_products(s, d, count, m->products + first, w.step);
-  lay_scores(scores, d, count, w.step, WALK_TILE);
-  add_product(head, q, count, w.step, head / 16, d, dk);
+  pack_operands(left, d, w.step);
+  lay_scores(scores, left, count, w.step, WALK_TILE);
+  add_rows(left, q, count, w.step, head, dk);
 }
 
 DEVICE void add_tile(const attention_arguments *a, const short_head *h, const gradient_memory *m,
@@ -116,8 +121,10 @@ DEVICE void add_tile(const attention_arguments *a, const short_head *h, const gr
   int own = warp_index() * WARP_ROWS;
   if (own >= h->keys || (a->a.is_causal && own >= first + count)) return; /* nobody sees them */
   NO_UNROLL for (int at = 0; at < count; at += w.step) {
-    add_queries(a, h, m, q + at * pitch, dout + at * pitch, m->scores + at, first + at,
-                count - at < w.step ? count - at : w.step, head, w, dk, dv);
+    int left = count - at; /* a multiple of 16 */
+    if (w.step == WARP_ROWS || left >= w.step) left = w.step;
+    add_queries(a, h, m, q + at * pitch, dout + at * pitch, m->scores + at, first + at, left, head,
+                w, dk, dv);
   }
 }
 
@@ -151,9 +158,9 @@ DEVICE void walk_gradient(const attention_arguments *a, const int head, const bo
   gradient_memory m = cut_walk(shared, h.rows, head);
   int own = warp_index() * WARP_ROWS;
   copy_queries(a, &h, &m, 0, 0, head);
-  copy_head(a, &h, 1, m.k, head);
-  copy_head(a, &h, 2, m.v, head);
-  load_lse(a, &h, m.lse);
+  copy_head(a, &h, 1, m.k, h.rows, head);
+  copy_head(a, &h, 2, m.v, h.rows, head);
+  load_lse(a, &h, m.lse, h.rows);
   multiply_outputs(a, &h, m.products, head);
   clear_query_sums(&m, head);
   if (has_two_walks) {
@@ -180,7 +187,7 @@ DEVICE void walk_gradient(const attention_arguments *a, const int head, const bo
 
 /* Queries that a warp with `head` columns has registers for, at 128 a thread. */
 DEVICE int step_of(const int head) {
-  return head < 64 ? WALK_TILE : WALK_TILE / 2;
+  return head < 48 ? WALK_TILE : WALK_TILE / 2;
 }
 
 /* 65 to 128 tokens. */

@@ -109,12 +109,13 @@ DEVICE int block_threads(void) {
   return (int)blockDim.x;
 }
 
+/* Unsigned, so that what is divided from them needs no care for signs. */
 DEVICE int lane_index(void) {
-  return (int)threadIdx.x % LANES;
+  return (int)(threadIdx.x % (unsigned)LANES);
 }
 
 DEVICE int warp_index(void) {
-  return (int)threadIdx.x / LANES;
+  return (int)(threadIdx.x / (unsigned)LANES);
 }
 
 /* Rows are shared out by warp: this warp's row, and how many warps the grid has. */
