@@ -6,16 +6,18 @@
  * after the copies no warp waits for another.
  *
  * Grid: samples times heads. Block: a warp for each 16 tokens, at most 8. Shared memory: k, v and a
- * warp's q, in rows of head + 8.
+ * warp's q, in rows of head + 8. Up to 64 tokens all keys are one tile, of 64 or 32, whose size the
+ * compiler knows: no branch lies between its products.
  *
- * Operations: 4 tokens² head a head (counted at tokens rounded up to 16); bytes: 8 tokens head + 4
- * tokens. Predicted on an H100 (3.0 TB/s, about 500 TFLOP/s by mma.sync) at the bound, and at 80 %
- * of the bandwidth:
- *   50 tokens, 16 heads of 64, batch 256:  4.3 GFLOP  9 us, 106 MB 35 us: 44 us (x 24: 1.1 ms)
- *   32 tokens, 12 heads of 64, batch 256:  0.8 GFLOP  2 us,  51 MB 17 us: 21 us (x 12: 0.25 ms)
+ * Operations: 4 tokens² head a head (at tokens rounded up to 16); bytes: 8 tokens head + 4 tokens.
+ * Predictions for an H100 (3.0 TB/s, about 500 TFLOP/s by mma.sync), batch 256, at 80 % of the
+ * bandwidth:
+ * - 50 tokens, 16 heads of 64: 4.3 GFLOP (9 us), 106 MB (35 us): 44 us (x 24: 1.1 ms)
+ * - 32 tokens, 12 heads of 64: 0.8 GFLOP (2 us), 51 MB (17 us): 21 us (x 12: 0.25 ms)
+ *
  * Bound: memory. A multiprocessor has 31 heads of the first to do in 62,000 cycles; a head takes
- * about 900 of shared memory's and 420 of the tensor cores', which the blocks that it holds at a
- * time (docs/performance.md) overlap with the copies. */
+ * about 900 of shared memory's, 930 instructions a warp and 420 cycles of the tensor cores', which
+ * the blocks that it holds at a time (docs/performance.md) overlap with the copies. */
 #include "cuda/attention_short.cuh"
 
 enum { WALK_WARPS = 8 };

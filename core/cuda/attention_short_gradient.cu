@@ -11,14 +11,17 @@
  * Grid: samples times heads. Shared memory: q, k, v, dout and the scores' gradients, of 64 or 32
  * queries, and the sums.
  *
- * Operations: 10 tokens² head a head (counted at tokens rounded up to 16); bytes: 14 tokens head +
- * 4 tokens, and 12 head for the sums. Predicted on an H100 (3.0 TB/s, about 500 TFLOP/s by
- * mma.sync) at the bound, and at 80 % of the bandwidth: 50 tokens, 16 heads of 64, batch 256: 10.7
- * GFLOP 21 us, 188 MB 63 us: 78 us (x 24: 1.9 ms) 32 tokens, 12 heads of 64, batch 256:  2.0 GFLOP
- * 4 us,  91 MB 30 us: 38 us (x 12: 0.46 ms) Bound: memory. A multiprocessor has 31 heads of the
- * first to do in 110,000 cycles; a head takes about 2,300 of shared memory's and 1,000 of the
- * tensor cores', which the blocks that it holds at a time (docs/performance.md) overlap with the
- * copies. wgmma, of 64 rows at least, would take fewer, and is not what bounds it. */
+ * Operations: 10 tokens² head a head (at tokens rounded up to 16); bytes: 14 tokens head + 4
+ * tokens, and 12 head for the sums. Predictions for an H100 (3.0 TB/s, about 500 TFLOP/s by
+ * mma.sync), batch 256, at 80 % of the bandwidth:
+ * - 50 tokens, 16 heads of 64: 10.7 GFLOP (21 us), 188 MB (63 us): 78 us (x 24: 1.9 ms)
+ * - 32 tokens, 12 heads of 64: 2.0 GFLOP (4 us), 91 MB (30 us): 38 us (x 12: 0.46 ms)
+ *
+ * Bound: memory. A multiprocessor has 31 heads of the first to do in 110,000 cycles; a head takes
+ * about 2,300 of shared memory's, 2,100 instructions a warp on each of four schedulers and 1,000
+ * cycles of the tensor cores', which the blocks that it holds at a time (docs/performance.md)
+ * overlap with the copies. wgmma, of 64 rows at least, would take fewer, and is not what bounds it.
+ */
 #include "cuda/attention_short_gradient.cuh"
 
 DEVICE gradient_memory cut_short(uint16_t *shared, int rows, const int tile, const int head) {

@@ -6,17 +6,19 @@
  * its queries' gradients from them, 16 by 16. Every gradient has one owner, so that nothing is
  * added twice or in another order: five products, one pass. Where the keys' and the values'
  * gradients do not fit into registers together (more than 128 tokens, heads above 64), a first walk
- * makes the values' and a second the others: seven products less one.
+ * makes the values' and a second the others: six products.
  *
  * Grid: samples times heads. Shared memory: k and v, two tiles of q and dout, the scores'
  * gradients, and the sums.
  *
- * Operations: 10 tokens² head a head, 12 with two walks; bytes: 16 tokens head + 4 tokens, and 12
- * head for the sums. Predicted on an H100 (3.0 TB/s, about 500 TFLOP/s by mma.sync), 16 heads of
- * 64, batch 256: 99 tokens: 33 GFLOP  66 us, 428 MB 143 us: 180 us 197 tokens: 113 GFLOP 227 us,
- * 850 MB 283 us: 400 us (cuDNN's three kernels took 959 us) Bound: memory and shared memory about
- * alike; 13 warps of 197 tokens are alone on a multiprocessor, so that its three barriers a tile
- * are not hidden. */
+ * Operations: 10 tokens² head a head, 12 with two walks (at tokens rounded up to 16); bytes: 16
+ * tokens head + 4 tokens, and 12 head for the sums. Predictions for an H100 (3.0 TB/s, about 500
+ * TFLOP/s by mma.sync), batch 256, 16 heads of 64:
+ * - 99 tokens: 33 GFLOP (66 us), 423 MB (141 us): 190 us
+ * - 197 tokens: 113 GFLOP (227 us), 835 MB (278 us): 430 us; cuDNN's three kernels took 959 us
+ *
+ * Bound: memory and shared memory about alike. 13 warps of 197 tokens are alone on a
+ * multiprocessor, so that its three barriers a tile are not hidden. */
 #include "cuda/attention_short_gradient.cuh"
 
 enum {

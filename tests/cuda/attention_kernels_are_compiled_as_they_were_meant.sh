@@ -36,7 +36,7 @@ for arch in sm_80 sm_90a; do
       "$SOURCE/core/cuda/$file.cu" -o "$file.$arch.cubin" 2>"$file.$arch.txt" || { cat "$file.$arch.txt" >&2; fail "$file does not compile for $arch"; }
     report "$file.$arch.txt" >>"$arch.report"
   done
-  [ "$(wc -l <"$arch.report")" -ge 40 ] || fail "the compiler's report for $arch names $(wc -l <"$arch.report") kernels"
+  [ "$(wc -l <"$arch.report")" -ge 47 ] || fail "the compiler's report for $arch names $(wc -l <"$arch.report") kernels"
   spilled=$(awk '$3 > 0 || $4 > 0' "$arch.report")
   [ -z "$spilled" ] || fail "kernels for $arch use local memory (kernel, registers, stack, spills): $spilled"
 done
@@ -57,15 +57,16 @@ for arch in sm_80 sm_90a; do # bytes as in the files' launchers
     set -- $shape
     rows=$((($1 + 15) / 16 * 16)) pitch=$(($2 + 8)) warps=$((($1 + 15) / 16))
     forward=$((warps > 8 ? (warps + 1) / 2 : warps))
-    tile=$((rows <= 32 ? 32 : 64))
+    tile=$((rows <= 32 ? 32 : 64)) half=$([ $rows -gt 32 ] || echo half_)
+    keys=$((rows > 64 ? rows : tile))
     echo "$1 tokens, heads of $2:"
-    blocks $arch "$([ $rows -gt 64 ] && echo walk || echo short)_forward_$2" $forward $(((2 * rows + forward * 16) * pitch * 2))
+    blocks $arch "$([ $rows -gt 64 ] && echo walk_forward_ || echo short_forward_$half)$2" $forward $(((2 * keys + forward * 16) * pitch * 2))
     if [ $rows -gt 64 ]; then
       blocks $arch "$([ $rows -gt 128 ] && echo long || echo walk)_gradient_$2" $warps \
         $(((2 * rows + 128) * pitch * 2 + rows * 80 + (2 * rows + warps * 3 * $2) * 4))
     else
-      blocks $arch "short_gradient_$([ $tile = 64 ] || echo half_)$2" $warps \
-        $((rows * (4 * pitch + tile + 8) * 2 + (rows + warps * (tile + 3 * $2)) * 4))
+      blocks $arch "short_gradient_$half$2" $warps \
+        $((((2 * tile + 2 * rows) * pitch + rows * (tile + 8)) * 2 + (tile + warps * (tile + 3 * $2)) * 4))
     fi
   done
 done

@@ -20,6 +20,10 @@ check() {
   [ "$engine $own" = "$2 $3" ] || fail "'$1': engine $engine, own kernel $own; wanted $2 $3"
 }
 check "" yes no
+# the choice keeps what it measured, of both, with and without sums
+"$SOURCE/tests/gpu/attention_times.sh" "$PWD"/cache-plain/flip/choices-*.txt >times
+expect_line times '^\| forward \| 8 \| .* \| no \| no \| [0-9.]+ \| [0-9.]+ \| [0-9.]+ \| cuDNN \|$'
+expect_line times '^\| backward \| 8 \| .* \| no \| yes \| [0-9.]+ \| [0-9.]+ \| [0-9.]+ \| cuDNN \|$'
 check first_fails yes no
 check fails no yes
 check slow no yes
