@@ -60,8 +60,10 @@ static choice_key key_of(ops *o, const ops_attention *a, bool is_backward) {
                        is_backward && a->dqkv_sums.data, OWN_VERSION}};
 }
 
+/* At least 1 of what was timed: 0 says that it was not. */
 static int64_t nanoseconds(double seconds) {
-  return seconds < 1e9 ? (int64_t)(seconds * 1e9) : 0;
+  if (seconds > 1e9) return 0;
+  return seconds < 1e-9 ? 1 : (int64_t)(seconds * 1e9);
 }
 
 /* The fastest of cuDNN's candidates and ours. A candidate that fails when it is first run is no
