@@ -23,6 +23,16 @@
 #include "train/step.h"
 #include "train/trainer.h"
 
+/* What a run does before its first step, in order. */
+typedef enum {
+  START_DATA,
+  START_DEVICE,
+  START_MODEL,
+  START_WEIGHTS,
+  START_LOADER,
+  STARTS
+} start_part;
+
 typedef struct {
   const settings *s;
   const trainer_options *options;
@@ -53,11 +63,12 @@ typedef struct {
   course_place place; /* place.step is at.step */
   beside beside;      /* of the next checkpoint: times so far, what the run was given */
   step_rows *rows;
-  bool *has_told_labels;    /* [set_count] in this process */
-  strbuf remarks;           /* of resuming, one a line */
-  strbuf skipped;           /* by the loader, not recorded yet */
-  bool is_agreed;           /* the failure is known to all ranks */
-  machine_state machine;    /* at the start */
+  bool *has_told_labels; /* [set_count] in this process */
+  strbuf remarks;        /* of resuming, one a line */
+  strbuf skipped;        /* by the loader, not recorded yet */
+  bool is_agreed;        /* the failure is known to all ranks */
+  machine_state machine; /* at the start */
+  double start_seconds[STARTS], part_began;
   step_result result;       /* of the last step */
   double rate_of_last_step; /* samples/s */
   double last_accuracy, checkpoint_time;
