@@ -31,6 +31,7 @@ typedef struct {
   size_t evaluation_count;
   size_t group; /* of what decides its result: 0 as the newest runs, else 1, 2, … (report_data) */
   size_t machine;          /* likewise, of where it ran */
+  size_t ranks;            /* likewise, of how many ranks it ran on */
   store_outcome *outcomes; /* those that were asked for */
   size_t outcome_count;
 } data_cell;
