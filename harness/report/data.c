@@ -116,7 +116,9 @@ bool data_is_comparable(const report_data *d, size_t row, size_t other, bool is_
   for (size_t i = 0; i < a->count && is_of_time; i++)
     for (size_t k = 0; k < b->count; k++)
       if (d->cells[a->cells[i]].machine != d->cells[b->cells[k]].machine ||
-          d->cells[a->cells[i]].ranks != d->cells[b->cells[k]].ranks)
+          d->cells[a->cells[i]].ranks != d->cells[b->cells[k]].ranks ||
+          data_has_mixed_ranks(&d->cells[a->cells[i]]) ||
+          data_has_mixed_ranks(&d->cells[b->cells[k]]))
         return false;
   return true;
 }
@@ -196,6 +198,11 @@ double data_number_of(const data_cell *c, const char *name) {
 
 bool data_is_disturbed(const data_cell *c) {
   return data_number_of(c, "disturbed") > 0;
+}
+
+bool data_has_mixed_ranks(const data_cell *c) {
+  return c->is_finished && data_number_of(c, "ranks") > 0 &&
+         data_number_of(c, "train_seconds") > 0 && isnan(data_number_of(c, "steady_step_seconds"));
 }
 
 bool data_has_pace(const data_cell *c) {

@@ -65,6 +65,10 @@ bool data_is_disturbed(const data_cell *c);
  * undisturbed it would have been no slower. */
 bool data_has_pace(const data_cell *c);
 
+/* Was a finished run trained on different numbers of ranks? Then it has a time, but no steady pace
+ * (store/numbers.c). */
+bool data_has_mixed_ranks(const data_cell *c);
+
 /* The last evaluation of what a column shows for a cell, finished or not; NULL: there is none. */
 const data_evaluation *data_find_evaluation(const report_data *d, size_t cell, const column *c);
 /* Has the cell (or what was tuned from it, where the column is of that) finished? */

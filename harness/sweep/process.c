@@ -77,10 +77,6 @@ static err put_variable(char **variables, size_t *count, const char *name, const
   return variables[at] ? NULL : mem_error(0, "the environment");
 }
 
-/* Open MPI runs as root only when told twice that this is wanted, as it is in a container. */
-static const char *const root_variables[] = {"OMPI_ALLOW_RUN_AS_ROOT",
-                                             "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM"};
-
 static err make_environment(const process_wishes *wishes, bool is_launcher, char ***made) {
   const spec_pairs *more = wishes->environment;
   size_t own = 0, count = 0;
@@ -92,7 +88,7 @@ static err make_environment(const process_wishes *wishes, bool is_launcher, char
     if (!variables[count]) error = mem_error(0, "the environment");
   }
   for (size_t i = 0; i < 2 && is_launcher && geteuid() == 0 && !error; i++)
-    error = put_variable(variables, &count, root_variables[i], "1");
+    error = put_variable(variables, &count, ranks_root_variables[i], "1");
   for (size_t i = 0; more && i < more->count && !error; i++)
     error = put_variable(variables, &count, more->items[i].key, more->items[i].value);
   if (!error && wishes->place && wishes->place->gpus)

@@ -31,6 +31,13 @@ char *ranks_log_path(const char *folder, int64_t rank) {
 
 /* ---- starting ---- */
 
+const char *const ranks_root_variables[2] = {"OMPI_ALLOW_RUN_AS_ROOT",
+                                             "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM"};
+
+void ranks_allow_root(void) {
+  for (int i = 0; i < 2 && geteuid() == 0; i++) setenv(ranks_root_variables[i], "1", 1);
+}
+
 void ranks_free_words(char **words) {
   for (char **at = words; at && *at; at++) free(*at);
   free(words);

@@ -23,6 +23,10 @@ typedef struct {
  * NULL-terminated; ranks_free_words. */
 err ranks_words(const ranks_start *how, char *const *trainer, char ***words) ERR_MUST_CHECK;
 void ranks_free_words(char **words);
+/* Open MPI runs as root only when its two variables say that this is wanted. */
+extern const char *const ranks_root_variables[2];
+/* Sets them in this process, when it is root's. */
+void ranks_allow_root(void);
 
 /* Can the waiting cells of a sweep be started on this machine? ERR_INPUT with what to install. */
 err ranks_check_machine(const spec_experiment *e, const run_sweep *sweep) ERR_MUST_CHECK;

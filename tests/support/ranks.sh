@@ -6,7 +6,7 @@ command -v mpirun >/dev/null || { echo "skipped: no mpirun (apt install openmpi-
 export FLIP_PLUGINS=$BINARY/lib OMPI_MCA_btl=self,vader OMPI_MCA_mpi_yield_when_idle=1
 make_data
 sed -i 's/^batch_size: 32/batch_size: 24/; s/^threads: 2/threads: 1/; s/^eval:.*/eval: {sets: [held.yaml], points: 1}/' run.yaml
-echo 'checkpoint.every_seconds: 0.5' >> run.yaml
+echo 'checkpoint.every_seconds: 1' >> run.yaml
 # Waits until a command succeeds, at most $1 seconds.
 await() { local end=$((SECONDS + $1)); shift; until "$@"; do [ $SECONDS -lt $end ] || return 1; sleep 0.05; done; }
 steps_of() { grep -c '"event":"step"' "$1"/events.jsonl 2>/dev/null || true; }

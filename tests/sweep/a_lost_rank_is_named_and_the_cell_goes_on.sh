@@ -22,10 +22,10 @@ round() {
   sleep "$wait"
   pid=$(rank_pid "$(folder)" "$victim")
   [ -n "$pid" ] && [ -e "$(folder)/ranks/attempt-1-rank-$victim.json" ] || fail "round $n: rank $victim has no process"
-  local others=$(living "$(folder)" | grep -vx "$pid")
-  local start=$SECONDS
+  local all=$(living "$(folder)") start=$SECONDS
   kill "-$signal" "$pid" || fail "round $n: rank $victim had ended: a longer run is needed"
-  await 30 eval 'for p in $others; do kill -0 $p 2>/dev/null && exit 1; done; [ -z "$(ps -o pid= -p $pid)" ]' || true
+  all_gone() { local p; for p in $all; do ! kill -0 "$p" 2> /dev/null || return 1; done; }
+  await 30 all_gone || true
   local took=$((SECONDS - start))
   [ $took -le 12 ] || fail "round $n: $took seconds after SIG$signal of rank $victim others still ran"
   wait $sweep || { cat "$results.txt"; fail "round $n: the sweep failed"; }
@@ -34,7 +34,7 @@ round() {
   echo "round $n: SIG$signal rank $victim after $wait s: $took s: $message"
   case $message in *"rank $victim of 3 (host $(hostname), process $pid)"*) ;; *) cat "$results.txt" "$(folder)"/log.txt; fail "round $n: the message names another rank" ;; esac
   grep '"attempt":1,' "$(folder)"/attempts.jsonl | grep -q '"kind":"rank"' || fail "round $n: another kind of failure"
-  grep -q 'retry in 100 ms (1 of 3).*, on 2 ranks instead of 3' "$results.txt" || { cat "$results.txt"; fail "round $n: the retry is not told"; }
+  grep -q '"why":"retry 1 of 3 after rank: .*; on 2 ranks instead of 3"' "$(folder)"/attempts.jsonl || { cat "$(folder)"/attempts.jsonl; fail "round $n: the record does not say why fewer"; }
   DB=$results/flipbench.db expect_answer "SELECT group_concat(coalesce(ranks, 1), ' ') FROM attempt" '3 2'
   DB=$results/flipbench.db expect_answer "SELECT status, (SELECT sum(steps) FROM step) FROM run" 'finished|1000'
   DB=$results/flipbench.db expect_answer "SELECT count(*) FROM summary WHERE name = 'steady_seconds'" 0

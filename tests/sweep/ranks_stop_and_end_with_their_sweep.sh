@@ -3,7 +3,7 @@
 cat > stop.yaml <<'Y'
 name: stop
 base: run.yaml
-settings: {samples: 48k, log_every: 5}
+settings: {samples: 24k, log_every: 5}
 requires: {ranks: 2}
 report: {columns: [final_loss], plots: []}
 Y
@@ -48,7 +48,7 @@ got=0; wait $sweep || got=$?
 expect_answer "SELECT kind FROM attempt ORDER BY number DESC LIMIT 1" killed
 
 # the time limit, from where it was; a second signal kills
-bench run stop.yaml --retry --time-limit 4s --no-progress > out.txt 2> err.txt && fail 'beyond the time limit'
+bench run stop.yaml --retry --time-limit 2s --no-progress > out.txt 2> err.txt && fail 'beyond the time limit'
 expect_answer "SELECT kind FROM attempt ORDER BY number DESC LIMIT 1" timeout
 none_live "$(folder)" || fail 'ranks are left after the time limit'
 sweep_behind --retry; train_on 5
@@ -57,5 +57,5 @@ kill -INT $sweep; sleep 0.3; kill -INT $sweep
 got=0; wait $sweep || got=$?
 [ $got = 130 ] || { cat err.txt; fail "killed by a second signal, and the sweep ended with $got"; }
 await 10 none_live "$(folder)" || fail 'ranks outlive a second signal'
-bench run stop.yaml -s samples=48k --no-progress > out.txt 2> err.txt || { cat err.txt; fail 'going on to the end'; }
-expect_answer "SELECT status, (SELECT sum(steps) FROM step) FROM run" 'finished|2000'
+bench run stop.yaml --no-progress > out.txt 2> err.txt || { cat err.txt; fail 'going on to the end'; }
+expect_answer "SELECT status, (SELECT sum(steps) FROM step) FROM run" 'finished|1000'
