@@ -17,6 +17,7 @@
 #include "base/command.h"
 #include "base/fs.h"
 #include "base/json.h"
+#include "base/machine.h"
 #include "base/mem.h"
 #include "sweep/ranks.h"
 
@@ -27,7 +28,7 @@ typedef struct {
 typedef struct {
   const rank_wishes *wishes;
   position at;
-  char host[HOST_NAME_MAX + 1];
+  char host[HOST_NAME_MAX + 1], cpu[128];
   strbuf cores; /* "0-1"; empty: not bound here */
   cpu_set_t share;
   pid_t pid;
@@ -91,6 +92,7 @@ static err write_record(const rank_process *p, const int *status, const struct r
   jsonw_object(&w, NULL);
   jsonw_integer(&w, "rank", p->at.rank);
   jsonw_string(&w, "host", p->host);
+  jsonw_string(&w, "cpu", p->cpu);
   jsonw_integer(&w, "pid", p->pid);
   if (p->cores.length) jsonw_string(&w, "cores", strbuf_string(&p->cores));
   if (status) {
@@ -170,6 +172,7 @@ err rank_run(const rank_wishes *wishes, int *status) {
   if (is_orphan()) FAIL(ERR_INTERRUPTED, "the launcher has ended");
   for (size_t i = 0; i < SIGNALS; i++) signal(trainers_signals[i], SIG_IGN);
   gethostname(p.host, sizeof p.host - 1);
+  machine_processor("", p.cpu, sizeof p.cpu);
   choose_cores(&p);
   TRY(fs_make_folders(folder));
   TRY(open_log(&p, &log));
