@@ -61,6 +61,10 @@ static bool is_loss(char *message, int64_t *rank) {
   return true;
 }
 
+static bool is_silence(const char *message) {
+  return strstr(message, "has not answered") != NULL;
+}
+
 static const json_t *find_record(const json_t *records, int64_t rank) {
   size_t i;
   json_t *record;
@@ -121,11 +125,15 @@ bool ranks_explain(const char *folder, int64_t attempt, int64_t log_start, int64
   char *error = NULL;
   int64_t lost = -1, speaker = 0;
   strbuf message = {0};
-  for (int64_t rank = 0; rank < ranks && lost < 0; rank++) {
+  for (int64_t rank = 0; rank < ranks; rank++) {
     char *text = read_log(folder, attempt, log_start, rank);
     char *own = text ? last_error(text) : NULL;
-    bool is_lost = own && is_loss(own, &lost);
-    if (own && (is_lost || !error)) {
+    int64_t named = -1;
+    bool is_lost = own && is_loss(own, &named);
+    /* a rank that was stopped finds the others ended when it goes on: their word counts */
+    bool is_better = is_lost && (lost < 0 || (is_silence(own) && !is_silence(error)));
+    if (own && (is_better || !error)) {
+      if (is_lost) lost = named;
       free(error);
       error = own;
       own = NULL;

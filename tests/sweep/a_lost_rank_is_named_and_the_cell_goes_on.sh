@@ -56,5 +56,5 @@ for ((n = 1; n <= ROUNDS; n++)); do
   signal=KILL samples=480k
   [ $((n % 3)) = 0 ] && signal=STOP
   [ "$n" = "$ROUNDS" ] && samples=48000
-  round $n $signal $(((n - 1) % 3)) "0.$((RANDOM % 10))$((RANDOM % 10))" $samples
+  round $n $signal $(((n - 1 + (n - 1) / 3) % 3)) "0.$((RANDOM % 10))$((RANDOM % 10))" $samples
 done
