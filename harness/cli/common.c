@@ -22,6 +22,12 @@ err cli_find_place(cli_place *place) {
   return place->path ? NULL : mem_error(0, "a path");
 }
 
+void cli_name_ranks(const spec_cell *cell, strbuf *out) {
+  if (cell->ranks.ranks < 2) return;
+  strbuf_format(out, " · %lld ranks", (long long)cell->ranks.ranks);
+  if (cell->ranks.nodes > 1) strbuf_format(out, " on %lld nodes", (long long)cell->ranks.nodes);
+}
+
 err cli_one_word(const option_list *words, const char *what, const char **word) {
   if (words->count == 0) return err_new(ERR_INPUT, "%s is missing (see --help)", what);
   if (words->count > 1)

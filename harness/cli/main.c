@@ -12,6 +12,7 @@ int main(int argc, char **argv) {
       {"run", "run the cells of an experiment and print its table", cli_run},
       {"submit", "submit the cells of an experiment to Slurm", cli_submit},
       {"task", "run one cell of a submitted array (called by Slurm)", cli_task},
+      {"rank", "start one rank of a cell (called by mpirun and srun)", cli_rank},
       {"status", "show what is running, finished and failed", cli_status},
       {"runs", "manage single runs: list, note, tag, archive, remove", cli_runs},
       {"pause", "pause the sweeps of an experiment", cli_pause},
