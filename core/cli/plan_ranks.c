@@ -115,6 +115,11 @@ err plan_ranks_print(const plan_ranks *p) {
                       "rank, planned;\nefficiency: samples/s over ranks times the measured rate of "
                       "one device\nassumptions\n");
   forecast_assumptions(&p->machine, has_several(p), &lines);
+  if (p->rows[0].is_far)
+    strbuf_append(&lines,
+                  "extrapolated: a sample has less than a third of the FLOPs of every measured "
+                  "row, or more than three times as many; measure this model with 'flip bench "
+                  "step --json'\n");
   if (p->updates == 0)
     strbuf_append(&lines,
                   "no device hours: the run counts in epochs of data that is not known here; "
@@ -139,6 +144,7 @@ static void write_row(const forecast *f, json_writer *w) {
   jsonw_integer(w, "sums", f->moved.sums);
   jsonw_integer(w, "total", traffic_total(&f->moved));
   jsonw_end(w);
+  jsonw_bool(w, "extrapolated", f->is_far);
   jsonw_number(w, "encode_seconds", f->encode);
   jsonw_number(w, "loss_seconds", f->loss);
   jsonw_number(w, "update_seconds", f->update);

@@ -32,8 +32,9 @@ static void add_exchange(const forecast_machine *m, const traffic_shape *shape, 
   f->exposed = start + end - hidden;
 }
 
-static void add_cost(const settings *s, const device_rates *rates, forecast *f) {
-  settings_length length = settings_length_of(s, 0);
+static void add_cost(const settings *s, const forecast_machine *m, forecast *f) {
+  const device_rates *rates = m->rates;
+  settings_length length = settings_length_of(s, m->data_samples);
   f->device_hours =
       length.updates > 0 ? (double)length.updates * f->step * (double)f->ranks / 3600 : NAN;
   f->watts = f->row->watts > 0 ? f->row->watts : rates->watts > 0 ? rates->watts : NAN;
@@ -67,6 +68,7 @@ err forecast_make(const settings *s, int64_t vocabulary, int64_t chunk_bytes,
   const rate_row *row = f->row = rates_nearest(m->rates, c.train_sample, s->mask_ratio);
   double pace = row->sample_seconds / row->flops_per_sample; /* seconds a FLOP */
   double sample = c.train_sample * pace;
+  f->is_far = fabs(log(c.train_sample / row->flops_per_sample)) > log(3);
   bool is_cached = f->micro < f->own;
   f->encode = (double)f->own * sample * (is_cached ? 4. / 3 : 1);
   f->loss = loss_flops(s->batch_size, f->own, s->embed_dim, ranks) * pace;
@@ -79,7 +81,7 @@ err forecast_make(const settings *s, int64_t vocabulary, int64_t chunk_bytes,
   double measured = row->samples_per_second * row->flops_per_sample / c.train_sample;
   f->efficiency = f->samples_per_second / (ranks * measured);
   f->rank_bytes = c.planned_bytes;
-  add_cost(s, m->rates, f);
+  add_cost(s, m, f);
   return NULL;
 }
 

@@ -12,12 +12,14 @@ typedef struct {
   double latency_seconds;       /* of a message */
   double overlap;               /* share of the last backward pass that hides gradients, 0..1 */
   ops_type wire;                /* type in which gradients travel */
-  int64_t most_micro_batch;     /* 0: as the settings say */
+  int64_t data_samples; /* of the training data, for runs that count in its epochs; 0: unknown */
+  int64_t most_micro_batch; /* 0: as the settings say */
 } forecast_machine;
 
 /* Of one step, in seconds, and of the run. */
 typedef struct {
   int64_t ranks, own, micro;
+  bool is_far;         /* no measured row is within three times the FLOPs of a sample */
   const rate_row *row; /* the measurement it is from */
   traffic_bytes moved; /* by rank 0 */
   double encode;       /* towers, forward and backward, with the gradient cache's second pass */
@@ -31,8 +33,7 @@ typedef struct {
   uint64_t rank_bytes; /* planned memory */
 } forecast;
 
-/* ranks must divide batch_size. vocabulary: entries of the tokenizer; data_samples: of the training
- * data, 0: not known. */
+/* ranks must divide batch_size. vocabulary: entries of the tokenizer. */
 err forecast_make(const settings *s, int64_t vocabulary, int64_t chunk_bytes,
                   const forecast_machine *machine, int ranks, forecast *out) ERR_MUST_CHECK;
 
