@@ -28,6 +28,7 @@ int cli_verify(int argc, char **argv);
 int cli_bundle(int argc, char **argv);
 int cli_reproduce(int argc, char **argv);
 int cli_compare(int argc, char **argv);
+int cli_cost(int argc, char **argv);
 int cli_bisect(int argc, char **argv);
 int cli_history(int argc, char **argv);
 int cli_regress(int argc, char **argv);

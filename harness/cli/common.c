@@ -63,12 +63,28 @@ static err unknown_name(store *s, const char *name) {
   return error;
 }
 
+/* Where an experiment file is; a bare word is the name of a shipped one before it is any other
+ * file.
+ */
+static char *find_file(const char *given, bool looks_like_file) {
+  if (looks_like_file) return shipped_or_given(given);
+  strbuf name = {0};
+  strbuf_format(&name, "experiments/%s.yaml", given);
+  char *path = name.is_broken ? NULL : shipped_or_given(name.data);
+  strbuf_free(&name);
+  if (path && !fs_exists(path)) {
+    free(path);
+    path = mem_copy_string(given);
+  }
+  return path;
+}
+
 err cli_load_experiment(store *s, const char *given, const spec_options *options,
                         spec_experiment **e) {
   /* a bare word is a name first: the checkout has a program called quickstart */
   bool looks_like_file = strchr(given, '/') || strstr(given, ".y");
   if (!s || looks_like_file) {
-    char *path = shipped_or_given(given);
+    char *path = find_file(given, looks_like_file);
     if (!path) return mem_error(strlen(given), "a path");
     err loaded = fs_exists(path) && !fs_is_folder(path)
                      ? spec_load(path, options, e)

@@ -30,6 +30,7 @@ int main(int argc, char **argv) {
       {"history", "show measurements over commits and where they changed", cli_history},
       {"regress", "check for performance regressions", cli_regress},
       {"check", "check an experiment file", cli_check},
+      {"cost", "predict what experiments cost on given devices", cli_cost},
       {"db", "maintain the database: check, rebuild, merge, export", cli_db},
       {0}};
   signal(SIGXFSZ, SIG_IGN); /* exceeding a file-size limit is a failed write, not a fatal signal */

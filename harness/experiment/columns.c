@@ -75,6 +75,12 @@
          "zero-shot classification, one of five guesses is right")                                 \
   COLUMN("zero_shot_mean_per_class", "zero-shot per class", "%", 1, PERCENT, HIGHER, EVAL,         \
          "zeroshot.mean_per_class", "zero-shot top-1, mean over classes")                          \
+  COLUMN("zero_shot_mean_top1_top5", "mean of top-1, top-5", "%", 1, PERCENT, HIGHER, EVAL,        \
+         "zeroshot.mean_top1_top5", "zero-shot, mean of top-1 and top-5 (sets with that metric)")  \
+  COLUMN("zero_shot_roc_auc", "ROC AUC", "%", 1, PERCENT, HIGHER, EVAL, "zeroshot.roc_auc",        \
+         "zero-shot, area under the ROC curve (sets with that metric)")                            \
+  COLUMN("zero_shot_map_11point", "11-point mAP", "%", 1, PERCENT, HIGHER, EVAL,                   \
+         "zeroshot.map_11point", "zero-shot, 11-point mAP (multilabel sets)")                      \
   COLUMN("zero_shot_x_chance", "zero-shot", "× chance", 1, 1, HIGHER, CHANCE,                      \
          "zeroshot.mean_per_class/zeroshot.chance", "zero-shot mean per class over 1 / classes")   \
   COLUMN("retrieval_i2t_r1", "image→text R@1", "%", 1, PERCENT, HIGHER, EVAL,                      \
