@@ -7,7 +7,10 @@
  * tests/support/comm_threads.c.
  *
  * Buffers belong to the backend that the comm was opened for, and calls take their place among its
- * ops: they see what was called before, and what is called after sees them. */
+ * ops: they see what was called before, and what is called after sees them. sum_slices and
+ * gather_slices may be less prompt: they run in parallel with what is called after them, and only
+ * what is called after join sees their results. Until then their range must be left alone. Among
+ * themselves they keep their order. */
 #ifndef FLIP_COMM_COMM_H
 #define FLIP_COMM_COMM_H
 
@@ -28,10 +31,16 @@ typedef struct {
   /* all [size, count] = own [count] of every rank, in the order of ranks. Any type. */
   err (*gather)(comm *c, int64_t count, ops_buffer own, ops_buffer all);
   /* x [total] of master type becomes the sum over ranks, in place: on every rank its own slice
-   * (comm_slice_of), the other slices are left undefined. */
-  err (*sum_slices)(comm *c, int64_t total, ops_buffer x);
+   * (comm_slice_of), the other slices are left undefined. The values travel in type `wire`: that of
+   * x, or bf16, to which every rank's values, the owner's too, are rounded (to nearest, ties to
+   * even) before they are added. Added by the owner of the slice in the order of ranks, in master
+   * type or better: a sum depends neither on where its range begins nor on who owns it. */
+  err (*sum_slices)(comm *c, int64_t total, ops_buffer x, ops_type wire);
   /* Every rank's own slice of x [total] to all ranks, in place. Any type. */
   err (*gather_slices)(comm *c, int64_t total, ops_buffer x);
+  /* What is called from here on sees the results of all sum_slices and gather_slices. NULL: they
+   * are complete when they return. Does not wait on the host where the backend's ops do not. */
+  err (*join)(comm *c);
   /* Bytes of host memory from rank 0 to the others. */
   err (*broadcast)(comm *c, void *bytes, size_t count);
   /* Bytes of host memory from every rank to every rank: all [size][count]. */
@@ -56,10 +65,14 @@ static inline int comm_rank(const comm *c) {
   return c ? c->rank : 0;
 }
 
-/* Slices are of equal length, a multiple of 16 elements, but for the last ones. */
+/* Slices are of equal length, a multiple of COMM_SLICE_UNIT elements, but for the last ones. */
+enum { COMM_SLICE_UNIT = 1024 };
 comm_slice comm_slice_of(int64_t total, int size, int rank);
 
-/* x [total] of master type becomes the sum over ranks, the whole of it on every rank. */
+/* As the table's; nothing where calls are complete when they return. */
+err comm_join(comm *c) ERR_MUST_CHECK;
+
+/* x [total] of master type becomes the sum over ranks, the whole of it on every rank; joined. */
 err comm_sum(comm *c, int64_t total, ops_buffer x) ERR_MUST_CHECK;
 
 #endif

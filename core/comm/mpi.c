@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/bf16.h"
 #include "base/clock.h"
 #include "base/mem.h"
 #include "comm/open.h"
@@ -17,7 +18,8 @@
 enum { BLOCK = 1 << 18 }; /* elements of a slice that are summed at once */
 
 typedef struct {
-  void *received;                                     /* [size, BLOCK] of master type */
+  void *received;                                     /* [size, BLOCK] of master or wire type */
+  uint16_t *rounded;                                  /* [size, BLOCK]: sent, where that is bf16 */
   int *counts, *places, *other_counts, *other_places; /* [size] */
 } mpi_state;
 
@@ -80,38 +82,68 @@ static void sum_double(const double *from, int ranks, int64_t stride, int64_t co
   }
 }
 
+static void sum_bf16(const uint16_t *from, int ranks, int64_t count, ops_buffer to) {
+  for (int64_t i = 0; i < count; i++) {
+    double sum = 0;
+    for (int r = 0; r < ranks; r++) sum += (double)bf16_to_float(from[r * (int64_t)BLOCK + i]);
+    if (to.type == OPS_F64)
+      ((double *)to.data)[i] = sum;
+    else
+      ((float *)to.data)[i] = (float)sum;
+  }
+}
+
+static void sum_ranks(const void *received, int ranks, ops_type wire, int64_t count,
+                      ops_buffer to) {
+  if (wire == OPS_BF16)
+    sum_bf16(received, ranks, count, to);
+  else if (wire == OPS_F64)
+    sum_double(received, ranks, BLOCK, count, to.data);
+  else
+    sum_float(received, ranks, BLOCK, count, to.data);
+}
+
+static void round_part(ops_buffer x, int64_t count, uint16_t *to) {
+  for (int64_t i = 0; i < count; i++)
+    to[i] = bf16_of_float(x.type == OPS_F64 ? (float)((const double *)x.data)[i]
+                                            : ((const float *)x.data)[i]);
+}
+
 static int part(comm_slice s, int64_t at) {
   int64_t left = s.count - at;
   return (int)(left <= 0 ? 0 : left < BLOCK ? left : BLOCK);
 }
 
 /* Elements [at, at + BLOCK) of every slice, each to its owner. */
-static err sum_block(comm *c, int64_t total, int64_t at, ops_buffer x) {
+static err sum_block(comm *c, int64_t total, int64_t at, ops_buffer x, ops_type wire) {
   mpi_state *m = c->state;
   comm_slice mine = comm_slice_of(total, c->size, c->rank);
+  bool is_rounded = wire == OPS_BF16;
   int own = part(mine, at);
   for (int r = 0; r < c->size; r++) {
     comm_slice s = comm_slice_of(total, c->size, r);
     m->counts[r] = part(s, at);
-    m->places[r] = (int)(m->counts[r] ? s.first + at : 0);
+    m->places[r] = (int)(is_rounded ? r * BLOCK : m->counts[r] ? s.first + at : 0);
     m->other_counts[r] = own;
     m->other_places[r] = r * BLOCK;
+    if (is_rounded)
+      round_part(ops_at(x, s.first + at), m->counts[r], m->rounded + (size_t)r * BLOCK);
   }
-  int code = MPI_Alltoallv(x.data, m->counts, m->places, type_of(x.type), m->received,
-                           m->other_counts, m->other_places, type_of(x.type), MPI_COMM_WORLD);
+  int code =
+      MPI_Alltoallv(is_rounded ? m->rounded : x.data, m->counts, m->places, type_of(wire),
+                    m->received, m->other_counts, m->other_places, type_of(wire), MPI_COMM_WORLD);
   if (code != MPI_SUCCESS) return failed(code, "summing");
-  void *to = ops_at(x, mine.first + at).data;
-  if (own && x.type == OPS_F64) sum_double(m->received, c->size, BLOCK, own, to);
-  if (own && x.type == OPS_F32) sum_float(m->received, c->size, BLOCK, own, to);
+  sum_ranks(m->received, c->size, wire, own, ops_at(x, mine.first + at));
   return NULL;
 }
 
-static err sum_slices(comm *c, int64_t total, ops_buffer x) {
+static err sum_slices(comm *c, int64_t total, ops_buffer x, ops_type wire) {
   double start = clock_seconds();
   int64_t longest = comm_slice_of(total, c->size, 0).count;
   err error = fits(total);
-  for (int64_t at = 0; at < longest && !error; at += BLOCK) error = sum_block(c, total, at, x);
-  note(c, start, total - comm_slice_of(total, c->size, c->rank).count, x.type);
+  for (int64_t at = 0; at < longest && !error; at += BLOCK)
+    error = sum_block(c, total, at, x, wire);
+  note(c, start, total - comm_slice_of(total, c->size, c->rank).count, wire);
   return error;
 }
 
@@ -149,19 +181,26 @@ static err gather_bytes(comm *c, const void *own, size_t count, void *all) {
   return code == MPI_SUCCESS ? NULL : failed(code, "gathering bytes");
 }
 
-static void destroy(comm *c) {
-  mpi_state *m = c->state;
-  if (m) {
-    free(m->received);
-    free(m->counts);
-  }
+static void free_state(mpi_state *m) {
+  if (!m) return;
+  free(m->received);
+  free(m->rounded);
+  free(m->counts);
   free(m);
+}
+
+static void destroy(comm *c) {
+  free_state(c->state);
   free(c);
   MPI_Finalize();
 }
 
-static const comm_table table = {gather,    sum_slices,   gather_slices,
-                                 broadcast, gather_bytes, destroy};
+static const comm_table table = {.gather = gather,
+                                 .sum_slices = sum_slices,
+                                 .gather_slices = gather_slices,
+                                 .broadcast = broadcast,
+                                 .gather_bytes = gather_bytes,
+                                 .destroy = destroy};
 
 static void name_library(comm *c) {
   char text[MPI_MAX_LIBRARY_VERSION_STRING];
@@ -170,21 +209,35 @@ static void name_library(comm *c) {
   snprintf(c->library, sizeof c->library, "%.*s", (int)strcspn(text, ",\n"), text);
 }
 
-static err make(comm **out) {
-  comm *c = mem_zeroed(1, sizeof *c);
+static mpi_state *make_state(size_t size) {
   mpi_state *m = mem_zeroed(1, sizeof *m);
-  int size = 1;
-  MPI_Comm_size(MPI_COMM_WORLD, &size);
-  int *places = mem_zeroed(4 * (size_t)size, sizeof *places);
-  void *received = mem_aligned((size_t)size * BLOCK * sizeof(double));
-  if (!c || !m || !places || !received) {
-    free(c);
+  int *places = mem_zeroed(4 * size, sizeof *places);
+  if (!m || !places) {
     free(m);
     free(places);
-    free(received);
+    return NULL;
+  }
+  *m = (mpi_state){mem_aligned(size * BLOCK * sizeof(double)),
+                   mem_aligned(size * BLOCK * sizeof(uint16_t)),
+                   places,
+                   places + size,
+                   places + 2 * size,
+                   places + 3 * size};
+  if (m->received && m->rounded) return m;
+  free_state(m);
+  return NULL;
+}
+
+static err make(comm **out) {
+  int size = 1;
+  MPI_Comm_size(MPI_COMM_WORLD, &size);
+  comm *c = mem_zeroed(1, sizeof *c);
+  mpi_state *m = make_state((size_t)size);
+  if (!c || !m) {
+    free(c);
+    free_state(m);
     return mem_error((size_t)size * BLOCK * sizeof(double), "communication");
   }
-  *m = (mpi_state){received, places, places + size, places + 2 * size, places + 3 * size};
   *c = (comm){.call = &table, .size = size, .state = m};
   MPI_Comm_rank(MPI_COMM_WORLD, &c->rank);
   MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);

@@ -17,7 +17,7 @@ err comm_open(bool is_gpu, comm **out) ERR_MUST_CHECK;
 void comm_close(comm *c); /* NULL is allowed */
 
 /* What a plugin exports under the name COMM_PLUGIN_SYMBOL. */
-#define COMM_PLUGIN_VERSION 1
+#define COMM_PLUGIN_VERSION 2
 #define COMM_PLUGIN_SYMBOL "flip_comm_plugin"
 typedef struct {
   int version;
