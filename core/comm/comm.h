@@ -3,8 +3,8 @@
  * Every call is collective: all ranks make the same calls, with the same counts, in the same order.
  * Results are the same bits on every rank, and from run to run for a fixed number of ranks: sums
  * are made in the order of the ranks. One interface, several implementations: none (a NULL comm,
- * one rank), MPI (comm/mpi.c, a plugin) for CPU ranks, and the threads of
- * tests/support/comm_threads.c.
+ * one rank), MPI (comm/mpi.c, a plugin) or TCP (comm/tcp.c) for buffers in host memory, NCCL
+ * (comm/nccl.c, a plugin) for those of GPUs, and the threads of tests/support/comm_threads.c.
  *
  * Buffers belong to the backend that the comm was opened for, and calls take their place among its
  * ops: they see what was called before, and what is called after sees them. sum_slices and
@@ -14,6 +14,7 @@
 #ifndef FLIP_COMM_COMM_H
 #define FLIP_COMM_COMM_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -45,6 +46,12 @@ typedef struct {
   err (*broadcast)(comm *c, void *bytes, size_t count);
   /* Bytes of host memory from every rank to every rank: all [size][count]. */
   err (*gather_bytes)(comm *c, const void *own, size_t count, void *all);
+  /* From any thread, and at any time: an error of what is under way, which no call has returned
+   * yet; NULL when there is none. NULL in the table: calls return their errors. */
+  err (*check)(comm *c);
+  /* From any thread, just before the process ends because another rank is lost: stops what is under
+   * way. NULL in the table: nothing is. */
+  void (*abandon)(comm *c);
   void (*destroy)(comm *c);
 } comm_table;
 
@@ -54,6 +61,8 @@ struct comm {
   char library[128];   /* "Open MPI 4.1.4" */
   double seconds;      /* time this rank has spent in calls, including waiting for others */
   int64_t bytes_moved; /* sent by this rank to others */
+  bool can_record;     /* its calls on buffers may be captured by ops_table.record */
+  comm *host;          /* brings its messages in host memory (comm_attach); NULL: it does itself */
   void *state;
 };
 

@@ -10,10 +10,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/bf16.h"
 #include "base/clock.h"
 #include "base/mem.h"
 #include "comm/open.h"
+#include "comm/sums.h"
 
 enum { BLOCK = 1 << 18 }; /* elements of a slice that are summed at once */
 
@@ -66,49 +66,6 @@ static err gather(comm *c, int64_t count, ops_buffer own, ops_buffer all) {
   return code == MPI_SUCCESS ? NULL : failed(code, "gathering");
 }
 
-static void sum_float(const float *from, int ranks, int64_t stride, int64_t count, float *to) {
-  for (int64_t i = 0; i < count; i++) {
-    double sum = 0;
-    for (int r = 0; r < ranks; r++) sum += (double)from[r * stride + i];
-    to[i] = (float)sum;
-  }
-}
-
-static void sum_double(const double *from, int ranks, int64_t stride, int64_t count, double *to) {
-  for (int64_t i = 0; i < count; i++) {
-    double sum = 0;
-    for (int r = 0; r < ranks; r++) sum += from[r * stride + i];
-    to[i] = sum;
-  }
-}
-
-static void sum_bf16(const uint16_t *from, int ranks, int64_t count, ops_buffer to) {
-  for (int64_t i = 0; i < count; i++) {
-    double sum = 0;
-    for (int r = 0; r < ranks; r++) sum += (double)bf16_to_float(from[r * (int64_t)BLOCK + i]);
-    if (to.type == OPS_F64)
-      ((double *)to.data)[i] = sum;
-    else
-      ((float *)to.data)[i] = (float)sum;
-  }
-}
-
-static void sum_ranks(const void *received, int ranks, ops_type wire, int64_t count,
-                      ops_buffer to) {
-  if (wire == OPS_BF16)
-    sum_bf16(received, ranks, count, to);
-  else if (wire == OPS_F64)
-    sum_double(received, ranks, BLOCK, count, to.data);
-  else
-    sum_float(received, ranks, BLOCK, count, to.data);
-}
-
-static void round_part(ops_buffer x, int64_t count, uint16_t *to) {
-  for (int64_t i = 0; i < count; i++)
-    to[i] = bf16_of_float(x.type == OPS_F64 ? (float)((const double *)x.data)[i]
-                                            : ((const float *)x.data)[i]);
-}
-
 static int part(comm_slice s, int64_t at) {
   int64_t left = s.count - at;
   return (int)(left <= 0 ? 0 : left < BLOCK ? left : BLOCK);
@@ -127,13 +84,13 @@ static err sum_block(comm *c, int64_t total, int64_t at, ops_buffer x, ops_type 
     m->other_counts[r] = own;
     m->other_places[r] = r * BLOCK;
     if (is_rounded)
-      round_part(ops_at(x, s.first + at), m->counts[r], m->rounded + (size_t)r * BLOCK);
+      sums_round(ops_at(x, s.first + at), m->counts[r], m->rounded + (size_t)r * BLOCK);
   }
   int code =
       MPI_Alltoallv(is_rounded ? m->rounded : x.data, m->counts, m->places, type_of(wire),
                     m->received, m->other_counts, m->other_places, type_of(wire), MPI_COMM_WORLD);
   if (code != MPI_SUCCESS) return failed(code, "summing");
-  sum_ranks(m->received, c->size, wire, own, ops_at(x, mine.first + at));
+  sums_of_ranks(m->received, c->size, BLOCK, wire, own, ops_at(x, mine.first + at));
   return NULL;
 }
 
@@ -256,4 +213,4 @@ static err open_mpi(comm **out) {
 }
 
 __attribute__((visibility("default")))
-const comm_plugin flip_comm_plugin = {COMM_PLUGIN_VERSION, open_mpi};
+const comm_plugin flip_comm_plugin = {.version = COMM_PLUGIN_VERSION, .open = open_mpi};

@@ -165,8 +165,7 @@ static err join_there(const launch *l, int *sockets) {
   memcpy(h.greeting, greeting, sizeof greeting);
   err error = connect_there(l, &sockets[0]);
   if (error) return error;
-  if (!socket_send(sockets[0], &h, sizeof h) ||
-      !socket_receive(sockets[0], &answer, sizeof answer))
+  if (!socket_send(sockets[0], &h, sizeof h) || !socket_receive(sockets[0], &answer, sizeof answer))
     return err_new(ERR_IO,
                    "rank %d: what listens at %s, port %d, does not answer as rank 0 of flip does: "
                    "choose another MASTER_PORT",

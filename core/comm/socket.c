@@ -158,14 +158,13 @@ err socket_connect(const socket_address *to, double seconds, const char *who, in
   char name[INET6_ADDRSTRLEN] = "", port[8];
   memcpy(&four.sin_addr, to->bytes, 4);
   memcpy(&six.sin6_addr, to->bytes, 16);
-  int failure =
-      to->family == AF_INET
-          ? socket_connect_once((const struct sockaddr *)&four, sizeof four, seconds, fd)
-          : socket_connect_once((const struct sockaddr *)&six, sizeof six, seconds, fd);
+  int failure = to->family == AF_INET
+                    ? socket_connect_once((const struct sockaddr *)&four, sizeof four, seconds, fd)
+                    : socket_connect_once((const struct sockaddr *)&six, sizeof six, seconds, fd);
   if (!failure) return NULL;
-  getnameinfo(to->family == AF_INET ? (const struct sockaddr *)&four : (const struct sockaddr *)&six,
+  getnameinfo(to->family == AF_INET ? (const struct sockaddr *)&four
+                                    : (const struct sockaddr *)&six,
               to->family == AF_INET ? sizeof four : sizeof six, name, sizeof name, port,
               sizeof port, NI_NUMERICHOST | NI_NUMERICSERV);
   return err_errno(failure, "cannot connect to %s at %s, port %s", who, name, port);
 }
-

@@ -314,3 +314,7 @@ bool cuda_is_idle(ops *o) {
   (void)cudaGetLastError();
   return false;
 }
+
+void *cuda_queue(ops *o) {
+  return cuda_of(o)->compute;
+}

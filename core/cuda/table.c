@@ -130,6 +130,7 @@ const ops_table cuda_table = {
     .memory = cuda_memory,
     .usage = usage,
     .is_idle = cuda_is_idle,
+    .queue = cuda_queue,
     .gemm = cuda_gemm,
     .activate = activate,
     .layer_norm = layer_norm,

@@ -282,6 +282,9 @@ typedef struct {
   void (*usage)(ops *o, ops_usage *usage);
   /* True when everything called so far is done. */
   bool (*is_idle)(ops *o);
+  /* Where ops are put now, as the device's own libraries know it (a cudaStream_t), so that work of
+   * others can take its place among them. NULL in the table: buffers are host memory. */
+  void *(*queue)(ops *o);
 
   err (*gemm)(ops *o, const ops_gemm *g);
   err (*activate)(ops *o, const ops_activate *a);

@@ -53,13 +53,14 @@ typedef struct {
   course_place place; /* place.step is at.step */
   beside beside;      /* of the next checkpoint: times so far, what the run was given */
   step_rows *rows;
-  bool *has_told_labels;    /* [set_count] in this process */
-  strbuf remarks;           /* of resuming, one a line */
-  strbuf skipped;           /* by the loader, not recorded yet */
-  bool is_agreed;           /* the failure is known to all ranks */
-  machine_state machine;    /* at the start */
-  step_result result;       /* of the last step */
-  double rate_of_last_step; /* samples/s */
+  bool *has_told_labels;      /* [set_count] in this process */
+  strbuf remarks;             /* of resuming, one a line */
+  strbuf skipped;             /* by the loader, not recorded yet */
+  bool is_agreed;             /* the failure is known to all ranks */
+  bool is_alone_with_failure; /* of run_open: other ranks may not have it */
+  machine_state machine;      /* at the start */
+  step_result result;         /* of the last step */
+  double rate_of_last_step;   /* samples/s */
   double last_accuracy, checkpoint_time;
 } run;
 

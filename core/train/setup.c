@@ -8,6 +8,8 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "comm/open.h"
+#include "comm/watch.h"
 #include "ops/device.h"
 #include "read/shard_list.h"
 #include "train/ranks.h"
@@ -201,7 +203,11 @@ static err open_devices(run *r, int precision) {
   error = ranks_agree(r->ranks, error);
   if (!error) error = ranks_take_number(r->ranks, &chosen);
   if (!error && comm_rank(r->ranks) > 0) error = open_device(r, chosen);
-  return ranks_agree(r->ranks, error);
+  error = ranks_agree(r->ranks, error);
+  if (!error) error = comm_attach(r->o, r->s->deterministic, &r->ranks);
+  r->is_alone_with_failure = error && err_kind_of(error) == ERR_IO;
+  watch_also(r->lives, r->ranks);
+  return error;
 }
 
 static err begin(run *r, const char *resume_path) {
@@ -233,6 +239,8 @@ void run_close(run *r) {
   step_close(&r->step);
   optimizer_destroy(&r->moments);
   clip_destroy(r->model);
+  watch_also(r->lives, NULL);
+  comm_detach(&r->ranks);
   ops_destroy(r->o);
   if (r->data) dataset_close(r->data);
   if (r->words) tokenizer_close(r->words);

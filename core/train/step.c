@@ -11,7 +11,7 @@ void step_open(train_step *t, const settings *s, clip_model *model, optimizer *m
                     .moments = moments,
                     .encoded_patches = encoded_patches,
                     .ranks = ranks,
-                    .may_record = !ranks};
+                    .may_record = !ranks || ranks->can_record};
 }
 
 void step_close(train_step *t) {

@@ -336,7 +336,7 @@ static err train(run *r) {
   if (!error) error = run_open(r); /* fails on all ranks */
   if (!error) error = ranks_agree(r->ranks, begin_record(r));
   if (error) {
-    r->is_agreed = true;
+    r->is_agreed = !r->is_alone_with_failure;
     return error;
   }
   r->bar = progress_start("training", (double)r->total_steps, (double)r->at.step,
@@ -364,7 +364,7 @@ static void end_all(const run *r, err error) {
 
 err trainer_run(const settings *s, const trainer_options *options) {
   run r = {.s = s, .options = options, .last_accuracy = -1, .events = {.fd = -1}, .lock = -1};
-  err error = comm_open(s->device == DEVICE_CUDA, &r.ranks);
+  err error = comm_open(&r.ranks);
   if (error) return error;
   if (!is_writer(&r)) log_setup("flip", LOG_WARNING);
   error = ranks_agree(r.ranks, watch_start(r.ranks, &r.lives));
@@ -378,7 +378,7 @@ err trainer_run(const settings *s, const trainer_options *options) {
     else
       error = told;
   }
-  if (error && r.ranks && !r.is_agreed) end_all(&r, error);
+  if (error && comm_size(r.ranks) > 1 && !r.is_agreed) end_all(&r, error);
   if (!is_writer(&r)) { /* rank 0 says it, and its exit status is the run's */
     err_free(error);
     error = NULL;

@@ -74,7 +74,7 @@ static void check_gather(comm *c, int64_t count, ops_type type) {
 
 int main(void) {
   comm *c;
-  must(comm_open(false, &c));
+  must(comm_open(&c));
   if (!c) {
     fprintf(stderr, "started alone\n");
     return 1;
