@@ -215,16 +215,29 @@ cleanup:
 
 /* ---- messages in host memory, and the end ---- */
 
+/* A failure of what is on the stream is reported before others are waited for. */
+static err look_at_stream(const comm *c) {
+  nccl_state *n = c->state;
+  cudaError_t code = cudaStreamQuery(n->stream);
+  if (code == cudaSuccess) return NULL;
+  (void)cudaGetLastError(); /* "not ready" is kept too, and would be the next call's */
+  return code == cudaErrorNotReady ? NULL : nccl_cuda(code, "communication");
+}
+
 static err broadcast(comm *c, void *bytes, size_t count) {
   double start = clock_seconds();
-  err error = c->host->call->broadcast(c->host, bytes, count);
+  err error = look_at_stream(c);
+  if (error) return error;
+  error = c->host->call->broadcast(c->host, bytes, count);
   c->seconds += clock_seconds() - start;
   return error;
 }
 
 static err gather_bytes(comm *c, const void *own, size_t count, void *all) {
   double start = clock_seconds();
-  err error = c->host->call->gather_bytes(c->host, own, count, all);
+  err error = look_at_stream(c);
+  if (error) return error;
+  error = c->host->call->gather_bytes(c->host, own, count, all);
   c->seconds += clock_seconds() - start;
   return error;
 }
