@@ -37,23 +37,29 @@ static ncclDataType_t type_of(ops_type type) {
 
 /* ---- order ---- */
 
-/* What is put on the stream from here on sees all ops called so far. */
+/* What is put on the stream from here on sees all ops called so far, of both branches. */
 static err begin(nccl_state *n) {
-  cudaStream_t compute = n->o->call->queue(n->o);
-  err error = n->link ? nccl_cuda(cudaEventRecord(n->before, compute), "an event")
-                      : err_new(ERR_IO, "NCCL: the connection of the ranks has ended");
-  if (!error) error = nccl_cuda(cudaStreamWaitEvent(n->stream, n->before, 0), "waiting for ops");
+  err error = NULL;
+  if (!n->link) return err_new(ERR_IO, "NCCL: the connection of the ranks has ended");
+  for (int is_other = 0; is_other < 2 && !error; is_other++) {
+    cudaStream_t ops_stream = n->o->call->queue(n->o, is_other);
+    if (!ops_stream) continue;
+    error = nccl_cuda(cudaEventRecord(n->before, ops_stream), "an event");
+    if (!error) error = nccl_cuda(cudaStreamWaitEvent(n->stream, n->before, 0), "waiting for ops");
+  }
   n->is_pending = n->is_pending || !error;
   return error;
 }
 
 static err join(comm *c) {
   nccl_state *n = c->state;
-  cudaStream_t compute = n->o->call->queue(n->o);
   if (!n->is_pending) return NULL;
   err error = nccl_cuda(cudaEventRecord(n->after, n->stream), "an event");
-  if (!error)
-    error = nccl_cuda(cudaStreamWaitEvent(compute, n->after, 0), "waiting for communication");
+  for (int is_other = 0; is_other < 2 && !error; is_other++) {
+    cudaStream_t ops_stream = n->o->call->queue(n->o, is_other);
+    if (ops_stream)
+      error = nccl_cuda(cudaStreamWaitEvent(ops_stream, n->after, 0), "waiting for communication");
+  }
   n->is_pending = n->is_pending && error;
   return error;
 }

@@ -315,6 +315,8 @@ bool cuda_is_idle(ops *o) {
   return false;
 }
 
-void *cuda_queue(ops *o) {
-  return cuda_of(o)->compute;
+void *cuda_queue(ops *o, bool is_other) {
+  cuda_state *state = cuda_of(o);
+  if (!is_other) return state->compute;
+  return state->has_branched ? state->aside.stream : NULL;
 }

@@ -283,8 +283,9 @@ typedef struct {
   /* True when everything called so far is done. */
   bool (*is_idle)(ops *o);
   /* Where ops are put now, as the device's own libraries know it (a cudaStream_t), so that work of
-   * others can take its place among them. NULL in the table: buffers are host memory. */
-  void *(*queue)(ops *o);
+   * others can take its place among them. `is_other`: of the other branch; NULL where the branches
+   * have not parted since the last merge. NULL in the table: buffers are host memory. */
+  void *(*queue)(ops *o, bool is_other);
 
   err (*gemm)(ops *o, const ops_gemm *g);
   err (*activate)(ops *o, const ops_activate *a);

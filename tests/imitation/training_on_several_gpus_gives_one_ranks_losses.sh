@@ -1,0 +1,51 @@
+# One model on 1, 2 and 4 imitated GPUs: the losses of one CPU rank but for rounding, the same bits
+# for the same number of ranks, in whatever order the GPUs work; and with one rank through NCCL the
+# bits of a run without it.
+. "$SOURCE/tests/imitation/ranks_on_gpus.sh"
+make_data
+tiny=(--set batch_size=8 --set samples=48 --set eval.sets= --set precision=fp32)
+losses() { field step loss "$1/events.jsonl"; }
+# near A B: equal losses but for rounding, and as many.
+near() {
+  paste <(losses "$1") <(losses "$2") | awk '{ if (NF != 2 || ($1 - $2)^2 > (1e-4 * $2)^2) exit 1 } END { if (NR != 6) exit 1 }' ||
+    { paste <(losses "$1") <(losses "$2"); fail "losses of $1 and $2 differ"; }
+}
+train --out cpu "${tiny[@]}" --set device=cpu
+gpu plain "${tiny[@]}"
+FLIP_COMM=nccl gpu through "${tiny[@]}"
+cmp "$(newest plain)" "$(newest through)" || fail "one rank through NCCL gives other bits"
+expect_line through/events.jsonl '"ranks":"NCCL [0-9.]+, started by one rank"'
+near cpu plain
+for n in 2 4; do
+  must_run ranks $n --out "on$n" "${tiny[@]}"
+  near cpu "on$n"
+  expect_line "on$n/events.jsonl" "\"ranks\":$n[,}]"
+done
+# work run at once, and branches of the recorded step by turns
+for order in eager turns; do
+  FLIP_IMITATION_ORDER=$order must_run ranks 2 --out $order "${tiny[@]}"
+  cmp "$(newest on2)" "$(newest $order)" || fail "the weights depend on the order: $order"
+done
+# steps are recorded with what they exchange
+rm -f trace
+FLIP_IMITATION_TRACE=$PWD/trace must_run ranks 2 --out traced "${tiny[@]}"
+[ "$(grep -c '^cudaGraphInstantiate$' trace)" = 4 ] || fail "steps on two ranks are not recorded"
+sed -n '/^cudaGraphLaunch$/,$p' trace >after
+! grep -qE '^nccl(Send|Recv|AllGather|Broadcast)$' <(tail -n +300 after) || fail "calls after all was recorded"
+
+# two ranks on one GPU, more ranks than GPUs
+devices=1
+rm -f ranks.err
+ranks 2 --out one "${tiny[@]}" && fail "two ranks on one GPU"
+expect_line ranks.err 'ranks 0 and 1 have the same GPU \(host .*, 0000:01:00.0\): NCCL connects one rank per GPU'
+devices=2
+rm -f ranks.err
+ranks 3 --out three "${tiny[@]}" && fail "three ranks on two GPUs"
+expect_line ranks.err 'this process is local rank 2, but 2 GPUs are visible here'
+devices=4
+# without the plugin
+mkdir plugins
+ln -s "$BINARY/imitation/libflip_cuda.so" plugins/
+rm -f ranks.err
+FLIP_PLUGINS=$PWD/plugins ranks 2 --out none "${tiny[@]}" && fail "without the plugin"
+expect_line ranks.err 'ranks on GPUs are connected by NCCL, but this build cannot connect them: .*libflip_nccl.so is missing. Install NCCL'
