@@ -6,8 +6,7 @@
 
 #include "base/shipped.h"
 
-/* What a launcher called the number of ranks; NULL: nobody launched several. */
-static const char *launched_ranks(void) {
+const char *comm_launched(void) {
   static const char *const names[] = {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE"};
   for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
     const char *value = getenv(names[i]);
@@ -43,7 +42,7 @@ static err load(const char *ranks, const comm_plugin **out) {
 }
 
 err comm_open(bool is_gpu, comm **out) {
-  const char *ranks = launched_ranks();
+  const char *ranks = comm_launched();
   *out = NULL;
   if (!ranks) return NULL;
   if (is_gpu)

@@ -9,6 +9,9 @@
 
 #include "comm/comm.h"
 
+/* How many ranks a launcher started, as it says itself; NULL: this process was started alone. */
+const char *comm_launched(void);
+
 /* *out is NULL for a process that was started alone. ERR_UNSUPPORTED, in a sentence that says what
  * to install or to build, when a launcher started several and this build cannot connect them.
  * `is_gpu`: the buffers will lie in a GPU's memory. To be called before anything else uses the

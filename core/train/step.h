@@ -17,7 +17,7 @@ typedef struct {
   clip_model *model;
   optimizer *moments;
   int64_t encoded_patches;
-  comm *ranks;         /* that the batch is spread over; NULL: it is whole here */
+  buckets *shared;     /* of the gradients, where ranks share a batch; NULL: it is whole here */
   bool may_record;     /* false: every step is launched op by op (to profile it) */
   void *recordings[2]; /* by input set */
   int64_t launched;    /* steps so far */
@@ -29,7 +29,7 @@ typedef struct {
 } step_result;
 
 void step_open(train_step *t, const settings *s, clip_model *model, optimizer *moments,
-               int64_t encoded_patches, comm *ranks);
+               int64_t encoded_patches, buckets *shared);
 void step_close(train_step *t);
 
 /* The arrays of `batch` must stay as they are until step_launch of it has returned. */
