@@ -48,16 +48,30 @@ cleanup:
   return error;
 }
 
+/* The number of ranks that a launcher of MPI started; NULL: nobody launched several. */
+static const char *mpi_ranks(void) {
+  static const char *const names[] = {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE"};
+  for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+    if (number_or(names[i], 1) > 1) return getenv(names[i]);
+  return getenv("PMIX_RANK") && number_or("SLURM_NTASKS", 1) > 1 ? getenv("SLURM_NTASKS") : NULL;
+}
+
 err launch_detect(launch *out) {
   *out = (launch){.size = 1, .local_rank = -1};
   if (getenv("RANK") && getenv("WORLD_SIZE")) {
     err error = number("WORLD_SIZE", 1, INT_MAX, &out->size);
-    if (error || out->size > 1) return error ? error : detect_variables(out);
+    if (error || out->size > 1) {
+      out->ranks = getenv("WORLD_SIZE");
+      return error ? error : detect_variables(out);
+    }
   }
-  int size = number_or("OMPI_COMM_WORLD_SIZE", number_or("PMI_SIZE", 1));
-  if (size <= 1 && getenv("PMIX_RANK")) size = number_or("SLURM_NTASKS", 1);
-  if (size > 1)
-    *out = (launch){.kind = LAUNCH_MPI, .rank = -1, .size = size, .local_rank = local_rank()};
+  const char *ranks = mpi_ranks();
+  if (ranks)
+    *out = (launch){.kind = LAUNCH_MPI,
+                    .ranks = ranks,
+                    .rank = -1,
+                    .size = atoi(ranks),
+                    .local_rank = local_rank()};
   return NULL;
 }
 

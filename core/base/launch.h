@@ -16,6 +16,7 @@ typedef enum { LAUNCH_ALONE, LAUNCH_MPI, LAUNCH_VARIABLES } launch_kind;
 
 typedef struct {
   launch_kind kind;
+  const char *ranks;   /* how many, as the environment says it; NULL: alone */
   int rank, size;      /* rank: -1 where MPI alone knows it */
   int local_rank;      /* among the ranks on this machine; -1: unknown */
   const char *address; /* variables: MASTER_ADDR, where rank 0 listens */

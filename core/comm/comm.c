@@ -7,6 +7,31 @@ comm_slice comm_slice_of(int64_t total, int size, int rank) {
   return (comm_slice){first, total - first < length ? total - first : length};
 }
 
+/* [first, end), back to front, behind the `count` buckets that there are. */
+static size_t cut_back(int64_t first, int64_t end, int64_t most, comm_slice *buckets,
+                       size_t count) {
+  while (end > first) {
+    int64_t begin = (end - 1 - first) / most * most + first;
+    if (buckets) buckets[count] = (comm_slice){begin, end - begin};
+    count++;
+    end = begin;
+  }
+  return count;
+}
+
+size_t comm_cut(int64_t total, int64_t border, int64_t most, comm_slice *buckets) {
+  most = most < COMM_SLICE_UNIT ? COMM_SLICE_UNIT : most / COMM_SLICE_UNIT * COMM_SLICE_UNIT;
+  border = border / COMM_SLICE_UNIT * COMM_SLICE_UNIT;
+  size_t count = cut_back(border, total, most, buckets, 0);
+  return cut_back(0, border, most, buckets, count);
+}
+
+int64_t comm_own_elements(const comm_slice *buckets, size_t count, int size, int rank) {
+  int64_t elements = 0;
+  for (size_t i = 0; i < count; i++) elements += comm_slice_of(buckets[i].count, size, rank).count;
+  return elements;
+}
+
 err comm_join(comm *c) {
   return c->call->join ? c->call->join(c) : NULL;
 }

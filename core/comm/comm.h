@@ -59,7 +59,8 @@ struct comm {
   const comm_table *call;
   int rank, size;
   char library[128];   /* "Open MPI 4.1.4" */
-  double seconds;      /* time this rank has spent in calls, including waiting for others */
+  double seconds;      /* time this rank has spent in calls, including waiting for others; NaN: not
+                        * measured, where calls on buffers run on the device */
   int64_t bytes_moved; /* sent by this rank to others */
   bool can_record;     /* its calls on buffers may be captured by ops_table.record */
   comm *host;          /* brings its messages in host memory (comm_attach); NULL: it does itself */
@@ -77,6 +78,14 @@ static inline int comm_rank(const comm *c) {
 /* Slices are of equal length, a multiple of COMM_SLICE_UNIT elements, but for the last ones. */
 enum { COMM_SLICE_UNIT = 1024 };
 comm_slice comm_slice_of(int64_t total, int size, int rank);
+
+/* A range of elements cut into buckets of at most `most` elements (COMM_SLICE_UNIT at least), from
+ * its end to its beginning; but what lies from `border` on, which is completed piecemeal, comes
+ * first and is cut apart. All begin at multiples of COMM_SLICE_UNIT. Returns how many there are;
+ * buckets: NULL, or room for so many. */
+size_t comm_cut(int64_t total, int64_t border, int64_t most, comm_slice *buckets);
+/* Elements of all buckets' slices of one rank; of rank 0: the most that a rank has. */
+int64_t comm_own_elements(const comm_slice *buckets, size_t count, int size, int rank);
 
 /* As the table's; nothing where calls are complete when they return. */
 err comm_join(comm *c) ERR_MUST_CHECK;

@@ -55,6 +55,14 @@ static err is_nccl_wanted(bool *is_wanted) {
   return err_new(ERR_INPUT, "FLIP_COMM=%s: the only value is nccl (docs/gpu.md)", name);
 }
 
+const char *comm_launched(void) {
+  launch l;
+  err error = launch_detect(&l);
+  if (error) l.ranks = NULL;
+  err_free(error);
+  return l.ranks;
+}
+
 err comm_open(comm **out) {
   const comm_plugin *plugin;
   bool is_wanted;

@@ -8,6 +8,10 @@
 
 #include "comm/comm.h"
 
+/* How many ranks a launcher started, as it says itself; NULL: this process was started alone, or by
+ * variables that comm_open refuses. */
+const char *comm_launched(void);
+
 /* *out is NULL for a process that was started alone, but where the variable FLIP_COMM is "nccl",
  * which sends the sums of one rank through NCCL too. ERR_UNSUPPORTED, in a sentence that says what
  * to install or to build, when a launcher started several ranks and this build cannot connect them.

@@ -56,6 +56,8 @@ int kernel_pixel_error(const ops_pixel_error *p, void *stream);
 
 size_t kernel_sum_squares_scratch(void);
 int kernel_sum_squares(int64_t count, ops_buffer x, ops_buffer out, void *scratch, void *stream);
+int kernel_sum_square_blocks(int64_t count, ops_buffer x, ops_buffer out, void *stream);
+int kernel_sum(int64_t count, ops_buffer x, ops_buffer out, void *stream);
 int kernel_adamw(const ops_adamw *a, void *stream);
 int kernel_fill(int64_t count, ops_buffer x, double value, void *stream);
 int kernel_cast(int64_t count, ops_buffer from, ops_buffer to, void *stream);

@@ -242,6 +242,8 @@ typedef struct {
   double other_processes; /* that compute on it */
 } ops_usage;
 
+enum { OPS_SQUARE_BLOCK = 1024 };
+
 /* A backend: a table of functions. Ops run in the order in which they are called, but may return
  * before they are done; download and synchronize wait. */
 typedef struct {
@@ -309,6 +311,11 @@ typedef struct {
   err (*pixel_error)(ops *o, const ops_pixel_error *p);
   /* out [1] master = sum of squares of x [count] master, summed in double in a fixed order. */
   err (*sum_squares)(ops *o, int64_t count, ops_buffer x, ops_buffer out);
+  /* The same in two steps, so that several can share it: out [count / OPS_SQUARE_BLOCK, rounded up]
+   * master = sums of squares of that many elements each; out [1] master = sum of x [count]
+   * master. */
+  err (*sum_square_blocks)(ops *o, int64_t count, ops_buffer x, ops_buffer out);
+  err (*sum)(ops *o, int64_t count, ops_buffer x, ops_buffer out);
   err (*adamw)(ops *o, const ops_adamw *a);
   /* x [count] master: every element = value. */
   err (*fill)(ops *o, int64_t count, ops_buffer x, double value);

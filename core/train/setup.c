@@ -31,6 +31,8 @@ static err open_data(run *r) {
   for (size_t i = 0; i < s->eval_sets.count && !error; i++) {
     error = eval_set_open(s->eval_sets.items[i], NULL, s, r->words, &r->sets[i]);
     if (!error) r->set_count++;
+    /* what it left out is the same on every rank, and rank 0 gives it */
+    if (!error && comm_rank(r->ranks)) eval_set_new_warnings(r->sets[i]);
   }
   return error;
 }
@@ -69,11 +71,6 @@ static err share_out(run *r) {
                    "batch_size: %" PRId64 " is not divisible by %d ranks; choose a "
                    "multiple of %d, or another number of ranks",
                    r->s->batch_size, size, size);
-  if (size > 1 && r->s->data_order == DATA_ORDER_STREAM)
-    return err_new(ERR_UNSUPPORTED,
-                   "data.order: stream reads one stream of samples, and %d ranks were started: "
-                   "choose data.order: exact",
-                   size);
   return NULL;
 }
 
@@ -89,6 +86,21 @@ static err open_device(run *r, int precision) {
   r->at.precision = opened.precision;
   if (*opened.note) log_info("%s", opened.note);
   return NULL;
+}
+
+static err make_step(run *r) {
+  const settings *s = r->s;
+  bool is_shared = comm_size(r->ranks) > 1 || (r->ranks && r->ranks->host); /* FLIP_COMM=nccl */
+  buckets *shared = is_shared ? &r->shared : NULL;
+  ops_type wire = s->comm_reduce == COMM_REDUCE_BF16 ? OPS_BF16 : r->o->master;
+  err error = NULL;
+  clip_set_ranks(r->model, r->ranks);
+  if (shared)
+    error =
+        buckets_open(shared, r->model, r->ranks, s->comm_bucket_bytes, wire, s->optimizer_shard);
+  if (!error) error = optimizer_create(r->model, shared, &r->moments);
+  if (!error) step_open(&r->step, s, r->model, &r->moments, r->counts.encoded_patches, shared);
+  return error;
 }
 
 static err make_model(run *r) {
@@ -110,10 +122,7 @@ static err make_model(run *r) {
   if (!error) error = fit_check(s, vocabulary, r->o, r->counts.planned_bytes, host);
   if (!error) error = clip_create(r->o, &config, &limits, true, &r->model);
   if (error) return error;
-  clip_set_ranks(r->model, r->ranks);
-  error = optimizer_create(r->model, &r->moments);
-  if (!error) step_open(&r->step, s, r->model, &r->moments, r->counts.encoded_patches, r->ranks);
-  return error;
+  return make_step(r);
 }
 
 static err load_weights(run *r, const char *resume_path) {
@@ -225,7 +234,8 @@ cleanup:
 err run_open(run *r) {
   char *resume_path = NULL;
   int precision = r->s->precision;
-  err error = ranks_agree(r->ranks, open_inputs(r, &resume_path, &precision));
+  err error = ranks_agree(r->ranks, ranks_load_open(&r->load, r->ranks));
+  if (!error) error = ranks_agree(r->ranks, open_inputs(r, &resume_path, &precision));
   if (!error) error = open_devices(r, precision);
   if (!error) error = ranks_agree(r->ranks, begin(r, resume_path));
   free(resume_path);
@@ -233,11 +243,14 @@ err run_open(run *r) {
 }
 
 void run_close(run *r) {
+  saver_close(&r->saving);
+  ranks_load_close(&r->load);
   if (r->batches) loader_close(r->batches);
   for (size_t i = 0; i < r->set_count; i++) eval_set_close(r->sets[i]);
   free(r->sets);
   step_close(&r->step);
   optimizer_destroy(&r->moments);
+  buckets_close(&r->shared);
   clip_destroy(r->model);
   watch_also(r->lives, NULL);
   comm_detach(&r->ranks);
