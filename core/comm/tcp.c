@@ -28,7 +28,7 @@ typedef struct {
   int *sockets; /* [size]; -1: this rank */
   part *parts;  /* [size] */
   struct pollfd *waiting;
-  void *received;    /* [size, BLOCK] of master or wire type */
+  void *received;    /* [size, BLOCK] of master or wire type; NULL until the first sum */
   uint16_t *rounded; /* [size, BLOCK]: sent, where that is bf16 */
 } tcp_state;
 
@@ -162,10 +162,19 @@ static err sum_block(comm *c, int64_t total, int64_t at, ops_buffer x, ops_type 
   return error;
 }
 
+/* Ranks on GPUs, for which TCP only carries messages, need none of it. */
+static err equip(comm *c) {
+  tcp_state *t = c->state;
+  size_t bytes = (size_t)c->size * BLOCK * sizeof(double);
+  if (!t->received) t->received = mem_aligned(bytes);
+  if (!t->rounded) t->rounded = mem_aligned((size_t)c->size * BLOCK * sizeof *t->rounded);
+  return t->received && t->rounded ? NULL : mem_error(bytes, "communication");
+}
+
 static err sum_slices(comm *c, int64_t total, ops_buffer x, ops_type wire) {
   double start = clock_seconds();
   int64_t longest = comm_slice_of(total, c->size, 0).count;
-  err error = NULL;
+  err error = equip(c);
   for (int64_t at = 0; at < longest && !error; at += BLOCK)
     error = sum_block(c, total, at, x, wire);
   note(c, start,
@@ -297,14 +306,11 @@ err tcp_open(const launch *l, comm **out) {
   }
   *t = (tcp_state){.sockets = mem_zeroed(size, sizeof *t->sockets),
                    .parts = mem_zeroed(size, sizeof *t->parts),
-                   .waiting = mem_zeroed(size, sizeof *t->waiting),
-                   .received = mem_aligned(size * BLOCK * sizeof(double)),
-                   .rounded = mem_aligned(size * BLOCK * sizeof *t->rounded)};
+                   .waiting = mem_zeroed(size, sizeof *t->waiting)};
   *c = (comm){.call = &table, .rank = l->rank, .size = l->size, .library = "TCP", .state = t};
-  bool is_complete = t->sockets && t->parts && t->waiting && t->received && t->rounded;
+  bool is_complete = t->sockets && t->parts && t->waiting;
   for (size_t r = 0; t->sockets && r < size; r++) t->sockets[r] = -1;
-  err error =
-      is_complete ? connect_all(c, l) : mem_error(size * BLOCK * sizeof(double), "communication");
+  err error = is_complete ? connect_all(c, l) : mem_error(size * sizeof *t->parts, "communication");
   if (error)
     destroy(c);
   else

@@ -237,7 +237,7 @@ static err report_disturbance(run *r, const pace *p) {
 /* How the work was shared, in the steps of this process. */
 static void write_ranks(const run *r, json_writer *w) {
   jsonw_integer(w, "ranks", r->ranks->size);
-  jsonw_number(w, "comm_seconds", r->comm_seconds);
+  if (!isnan(r->comm_seconds)) jsonw_number(w, "comm_seconds", r->comm_seconds);
   jsonw_integer(w, "comm_bytes", r->comm_bytes);
   if (!r->load.now) return;
   ranks_spread spread = ranks_spread_of_all(r->ranks, &r->load);
