@@ -1,5 +1,10 @@
 #include "comm/comm.h"
 
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/mem.h"
+
 comm_slice comm_slice_of(int64_t total, int size, int rank) {
   int64_t length = (total + size - 1) / size;
   length = (length + COMM_SLICE_UNIT - 1) / COMM_SLICE_UNIT * COMM_SLICE_UNIT;
@@ -40,4 +45,23 @@ err comm_sum(comm *c, int64_t total, ops_buffer x) {
   err error = c->call->sum_slices(c, total, x, x.type);
   if (!error) error = c->call->gather_slices(c, total, x);
   return error ? error : comm_join(c);
+}
+
+typedef struct {
+  int has_failed, kind;
+  char message[1000];
+} report;
+
+err comm_agree(comm *c, err own) {
+  report mine = {.has_failed = own != NULL, .kind = own ? (int)err_kind_of(own) : 0};
+  if (own) snprintf(mine.message, sizeof mine.message, "%s", err_message(own));
+  report *all = mem_zeroed((size_t)c->size, sizeof *all);
+  err error = all ? c->call->gather_bytes(c, &mine, sizeof mine, all)
+                  : mem_error((size_t)c->size * sizeof *all, "messages of the ranks");
+  for (int r = 0; r < c->size && !error && !own; r++)
+    if (all[r].has_failed) own = err_new((err_kind)all[r].kind, "rank %d: %s", r, all[r].message);
+  free(all);
+  if (!error) return own;
+  err_free(own);
+  return error;
 }

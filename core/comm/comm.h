@@ -87,6 +87,10 @@ size_t comm_cut(int64_t total, int64_t border, int64_t most, comm_slice *buckets
 /* Elements of all buckets' slices of one rank; of rank 0: the most that a rank has. */
 int64_t comm_own_elements(const comm_slice *buckets, size_t count, int size, int rank);
 
+/* NULL when no rank failed. Else an error on every rank: its own, or that of the first that failed.
+ */
+err comm_agree(comm *c, err own) ERR_MUST_CHECK;
+
 /* As the table's; nothing where calls are complete when they return. */
 err comm_join(comm *c) ERR_MUST_CHECK;
 

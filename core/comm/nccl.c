@@ -298,20 +298,6 @@ cleanup:
   return error;
 }
 
-/* On every rank, or on none: one that cannot go on says so before the others wait for it in NCCL.
- */
-static err agree(comm *host, err own) {
-  char mine = own != NULL;
-  char *all = mem_zeroed((size_t)host->size, 1);
-  err error = all ? host->call->gather_bytes(host, &mine, 1, all)
-                  : mem_error((size_t)host->size, "communication");
-  for (int r = 0; r < host->size && !error && !own; r++)
-    if (all[r]) error = err_new(ERR_UNSUPPORTED, "rank %d cannot use its GPU for communication", r);
-  free(all);
-  if (own) err_free(error);
-  return own ? own : error;
-}
-
 static err attach(comm *host, ops *o, bool is_deterministic, comm **out) {
   comm *c = mem_zeroed(1, sizeof *c);
   nccl_state *n = mem_zeroed(1, sizeof *n);
@@ -331,7 +317,7 @@ static err attach(comm *host, ops *o, bool is_deterministic, comm **out) {
               .state = n};
   pthread_mutex_init(&n->lock, NULL);
   name_library(c);
-  err error = agree(host, equip(n));
+  err error = comm_agree(host, equip(n));
   if (!error) error = nccl_connect(host, n);
   if (error)
     destroy(c);

@@ -90,7 +90,7 @@ err comm_attach(ops *o, bool is_deterministic, comm **c) {
                          "FLIP_COMM=nccl connects GPUs, and this run computes on the CPU: set "
                          "device: cuda, or unset FLIP_COMM")
                : NULL;
-  error = load(&nccl, RTLD_LOCAL, &plugin);
+  error = comm_agree(*c, load(&nccl, RTLD_LOCAL, &plugin));
   if (!error) error = plugin->attach(*c, o, is_deterministic, &attached);
   if (error) return error;
   *c = attached;

@@ -51,7 +51,7 @@ struct watch {
   peer *peers; /* rank 0: [size], of which 0 is unused; others: [1], rank 0 */
   int peer_count;
   char who[TEXT];
-  pthread_t thread;
+  pthread_t thread, trainer; /* trainer: the thread that started the watch */
   bool has_thread;
   atomic_bool is_ending;
   pthread_mutex_t lock; /* of buffers */
@@ -74,14 +74,23 @@ static void end_now(int number) {
   _exit(1);
 }
 
+static void stand_still(int number) {
+  (void)number;
+  for (;;) pause();
+}
+
 /* What the GPU still waits for is given up, so that it is free for others; in two seconds or not at
- * all. */
+ * all. The thread that trains is stopped first: it would take what an aborted exchange left behind
+ * for results, and record them. */
 static void abandon_buffers(watch *w) {
-  enum { LONGEST_SECONDS = 2 };
+  enum { LONGEST_SECONDS = 2, STOP_MICROSECONDS = 20000 };
   const comm *c = w->buffers;
   if (!c || !c->call->abandon) return;
   signal(SIGALRM, end_now);
   alarm(LONGEST_SECONDS);
+  signal(SIGUSR2, stand_still);
+  pthread_kill(w->trainer, SIGUSR2);
+  usleep(STOP_MICROSECONDS);
   c->call->abandon(w->buffers);
 }
 
@@ -302,7 +311,7 @@ err watch_start(comm *c, watch **out) {
     free(peers);
     return mem_error(sizeof *peers * (size_t)count, "watching the ranks");
   }
-  *w = (watch){.c = c, .peers = peers, .peer_count = count};
+  *w = (watch){.c = c, .peers = peers, .peer_count = count, .trainer = pthread_self()};
   pthread_mutex_init(&w->lock, NULL);
   for (int i = 0; i < count; i++) peers[i].fd = -1;
   gethostname(host, sizeof host - 1);

@@ -7,11 +7,6 @@
 
 #include "base/mem.h"
 
-typedef struct {
-  int has_failed, kind;
-  char message[1000];
-} report;
-
 static err gather(comm *c, const void *own, size_t bytes, void **all) {
   *all = mem_zeroed((size_t)c->size, bytes);
   err error = *all ? c->call->gather_bytes(c, own, bytes, *all)
@@ -24,24 +19,7 @@ static err gather(comm *c, const void *own, size_t bytes, void **all) {
 }
 
 err ranks_agree(comm *c, err own) {
-  if (!c) return own;
-  report mine = {.has_failed = own != NULL, .kind = own ? (int)err_kind_of(own) : 0};
-  if (own) snprintf(mine.message, sizeof mine.message, "%s", err_message(own));
-  void *all;
-  err error = gather(c, &mine, sizeof mine, &all);
-  if (error) {
-    err_free(own);
-    return error;
-  }
-  const report *reports = all;
-  int first = 0;
-  while (first < c->size && !reports[first].has_failed) first++;
-  if (first < c->size) {
-    if (!own)
-      own = err_new((err_kind)reports[first].kind, "rank %d: %s", first, reports[first].message);
-  }
-  free(all);
-  return own;
+  return c ? comm_agree(c, own) : own;
 }
 
 err ranks_load_open(ranks_load *load, comm *c) {
