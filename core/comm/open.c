@@ -77,12 +77,25 @@ err comm_open(comm **out) {
   return error ? error : plugin->open(out);
 }
 
+/* With device: auto each rank takes what it finds. */
+static err check_devices(const ops *o, comm *c) {
+  char is_gpu = o->call->queue != NULL, of_first = is_gpu;
+  err error = c->call->broadcast(c, &of_first, 1);
+  if (!error && is_gpu != of_first)
+    error = err_new(ERR_UNSUPPORTED,
+                    "it computes on %s, and rank 0 on %s: set device: cpu, or device: cuda to see "
+                    "what is missing",
+                    is_gpu ? "a GPU" : "the CPU", of_first ? "a GPU" : "the CPU");
+  return comm_agree(c, error);
+}
+
 err comm_attach(ops *o, bool is_deterministic, comm **c) {
   const comm_plugin *plugin;
   bool is_wanted;
   comm *attached;
   if (!*c) return NULL;
   err error = is_nccl_wanted(&is_wanted);
+  if (!error) error = check_devices(o, *c);
   if (error) return error;
   if (!o->call->queue)
     return is_wanted
