@@ -5,7 +5,8 @@
 #
 #   FLIP=build/bin/flip PAIRS=5 BATCH=256 STEPS=12 tests/timing/two_ranks.sh [--set KEY=VALUE]…
 #
-# seconds: of a step, median and least; exchange: rank 0's comm_seconds; busy: others' share of the machine.
+# seconds: of a step; exchange: rank 0's comm_seconds. A half is what one rank computes: one process of one
+# thread on half of the batch.
 set -eu
 FLIP=${FLIP:-build/bin/flip} PAIRS=${PAIRS:-5} BATCH=${BATCH:-256} STEPS=${STEPS:-12}
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
@@ -40,7 +41,7 @@ for pair in $(seq "$PAIRS"); do
   run two 1 "$BATCH" mpirun -np 2 --bind-to core -- "$@"
   run half 1 $((BATCH / 2)) env -- "$@"
   echo "pair $pair: seconds $(median one seconds) and $(median two seconds), ratio $(by "$(median two seconds)" "$(median one seconds)") (least $(by "$(least two seconds)" "$(least one seconds)"))" \
-    "exchange $(median two comm_seconds)" \
-    "processor time of two halves by one whole $(by "2 * $(least half cpu_seconds)" "$(least one cpu_seconds)")" \
+    "exchange $(median two comm_seconds) (least $(least two comm_seconds))" \
+    "processor time of one whole $(median one cpu_seconds), of a half $(median half cpu_seconds), of two by one $(by "2 * $(median half cpu_seconds)" "$(median one cpu_seconds)")" \
     "load $(cut -d' ' -f1 /proc/loadavg)"
 done
