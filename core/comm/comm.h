@@ -7,7 +7,8 @@
  * (comm/nccl.c, a plugin) for those of GPUs, and the threads of tests/support/comm_threads.c.
  *
  * Buffers belong to the backend that the comm was opened for, and calls take their place among its
- * ops: they see what was called before, and what is called after sees them. sum_slices and
+ * ops: they see what was called before (in the same branch of ops, where there are branches), and
+ * what is called after sees them. sum_slices and
  * gather_slices may be less prompt: they run in parallel with what is called after them, and only
  * what is called after join sees their results. Until then their range must be left alone. Among
  * themselves they keep their order. */

@@ -203,8 +203,15 @@ static err make(comm **out) {
   return NULL;
 }
 
+/* A rank that waits gives its core to the loader's threads, which it may be bound to a core with
+ * (mpirun --bind-to core), unless the person set it otherwise. Before MPI starts. */
+static void yield_when_idle(void) {
+  setenv("OMPI_MCA_mpi_yield_when_idle", "1", 0);
+}
+
 static err open_mpi(comm **out) {
   int provided;
+  yield_when_idle();
   int code = MPI_Init_thread(NULL, NULL, MPI_THREAD_FUNNELED, &provided);
   if (code != MPI_SUCCESS) return failed(code, "starting");
   err error = make(out);

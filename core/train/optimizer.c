@@ -65,23 +65,32 @@ err optimizer_stage(optimizer *o, const settings *s, int64_t step, double learni
                                      3 * ops_size_of(backend->master));
 }
 
-/* Of the gradients of all ranks. Slices begin at multiples of a block, so each block is one rank's,
- * and the others add 0 to it: the same bits however the slices lie. */
-static err sum_squares(const optimizer *o) {
+/* Of this rank's slices, then of all. Slices begin at multiples of a block, so each block is one
+ * rank's, and the others add 0 to it: the same bits however the slices lie. */
+static err sum_blocks_of_slices(const optimizer *o) {
   const tower_weights *w = clip_weights(o->model);
   const ops_table *call = w->o->call;
-  int64_t total = clip_params(o->model)->total, blocks = block_count(o);
-  if (!o->shared || o->shared->ranks->size == 1)
-    return call->sum_squares(w->o, total, w->gradients, o->norm_square);
-  err error = call->fill(w->o, blocks, o->blocks, 0);
+  err error = call->fill(w->o, block_count(o), o->blocks, 0);
   for (size_t i = 0; i < o->shared->count && !error; i++) {
     comm_slice own = buckets_own(o->shared, i);
     if (own.count)
       error = call->sum_square_blocks(w->o, own.count, ops_at(w->gradients, own.first),
                                       ops_at(o->blocks, own.first / OPS_SQUARE_BLOCK));
   }
-  if (!error) error = comm_sum(o->shared->ranks, blocks, o->blocks);
-  return error ? error : call->sum(w->o, blocks, o->blocks, o->norm_square);
+  return error ? error : comm_sum(o->shared->ranks, block_count(o), o->blocks);
+}
+
+/* Of the gradients of all ranks, whole or by slices: the blocks' sums have the same bits. */
+static err sum_squares(const optimizer *o) {
+  const tower_weights *w = clip_weights(o->model);
+  const ops_table *call = w->o->call;
+  int64_t total = clip_params(o->model)->total;
+  if (!o->shared || (o->shared->ranks->size == 1 && !optimizer_is_sharded(o)))
+    return call->sum_squares(w->o, total, w->gradients, o->norm_square);
+  err error = optimizer_is_sharded(o)
+                  ? sum_blocks_of_slices(o)
+                  : call->sum_square_blocks(w->o, total, w->gradients, o->blocks);
+  return error ? error : call->sum(w->o, block_count(o), o->blocks, o->norm_square);
 }
 
 /* Of `part` of the parameters, whose moments lie from `place` on. */

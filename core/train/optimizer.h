@@ -1,6 +1,7 @@
 /* AdamW over a model's parameters, and the learning-rate schedule.
  *
- * On several ranks the gradients' norm is summed by slices. A sharded optimizer (ZeRO-1,
+ * On several ranks the gradients' norm is made of sums over fixed blocks, which a sharded optimizer
+ * makes of its slices alone. A sharded optimizer (ZeRO-1,
  * Rajbhandari et al. 2020) has the moments of this rank's slices alone, updates those, and gathers
  * the weights; the bits are those of one that is not sharded. */
 #ifndef FLIP_TRAIN_OPTIMIZER_H

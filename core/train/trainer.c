@@ -43,6 +43,12 @@ static err note_saved(run *r, bool is_waiting) {
   return error ? error : checkpoint_prune(r->checkpoints, r->s->checkpoint_keep);
 }
 
+static err note_saving(run *r) {
+  json_writer *w = events_begin(&r->events, "saving");
+  jsonw_integer(w, "step", r->at.step);
+  return events_end(&r->events);
+}
+
 /* Stops training for the copy from the device: a thread writes it. Whatever the stream says was
  * there before the checkpoint is on disk before it. Rank 0 writes for all. */
 static err save_checkpoint(run *r) {
@@ -59,6 +65,7 @@ static err save_checkpoint(run *r) {
                   .samples = r->at.samples,
                   .path = checkpoint_path(r->checkpoints, r->at.step)};
   error = result.path ? beside_describe(&r->beside, &times) : mem_error(0, "a path");
+  if (!error) error = note_saving(r);
   if (!error) return saver_start(&r->saving, &r->events, image, times, result, start);
   checkpoint_image_free(image);
   strbuf_free(&times);

@@ -46,6 +46,11 @@ done
 [ "$(field end comm_bytes narrow/events.jsonl)" -lt "$(field end comm_bytes plain2/events.jsonl)" ] || fail "bf16 moved no fewer bytes"
 field step rank_spread plain3/events.jsonl | awk '$1 < 1 { exit 1 }' || fail "the slowest rank was faster than the fastest"
 
+# a checkpoint is written while training goes on: it held training up for the copy alone
+paste <(field checkpoint blocked_seconds plain3/events.jsonl) <(field checkpoint seconds plain3/events.jsonl) |
+  awk '{ if (NF != 2 || $1 <= 0 || $1 >= $2) exit 1 } END { if (NR != 2) exit 1 }' || fail "checkpoints that hold training up"
+[ "$(field saving step plain3/events.jsonl)" = "$(field checkpoint step plain3/events.jsonl)" ] || fail "what is being written and what was"
+
 # stopped on four ranks with shards, resumed on three without, ended by one process
 train --out long --set samples=1200 || fail "long"
 # moves N ARGUMENTS: so many ranks for some steps, then they are asked to stop
