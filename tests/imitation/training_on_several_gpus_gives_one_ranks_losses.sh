@@ -30,7 +30,8 @@ done
 rm -f trace
 FLIP_IMITATION_TRACE=$PWD/trace must_run ranks 2 --out traced "${tiny[@]}"
 [ "$(grep -c '^cudaGraphInstantiate$' trace)" = 4 ] || fail "steps on two ranks are not recorded"
-tac trace | sed '/^cudaGraphInstantiate$/q' >after
+tac trace >backwards
+sed '/^cudaGraphInstantiate$/q' backwards >after
 [ "$(grep -c '^cudaGraphLaunch$' after)" -ge 4 ] || fail "recorded steps are not launched"
 ! grep -qE '^nccl(Send|Recv|AllGather|Broadcast)$' after || fail "calls after all was recorded"
 
