@@ -27,13 +27,13 @@ for order in eager turns; do
   cmp "$(newest on2)" "$(newest $order)" || fail "the weights depend on the order: $order"
 done
 # steps are recorded with what they exchange
-rm -f trace
-FLIP_IMITATION_TRACE=$PWD/trace must_run ranks 2 --out traced "${tiny[@]}"
-[ "$(grep -c '^cudaGraphInstantiate$' trace)" = 4 ] || fail "steps on two ranks are not recorded"
-tac trace >backwards
-sed '/^cudaGraphInstantiate$/q' backwards >after
-[ "$(grep -c '^cudaGraphLaunch$' after)" -ge 4 ] || fail "recorded steps are not launched"
-! grep -qE '^nccl(Send|Recv|AllGather|Broadcast)$' after || fail "calls after all was recorded"
+traces=$PWD/trace must_run ranks 2 --out traced "${tiny[@]}"
+for rank in 0 1; do
+  [ "$(grep -c '^cudaGraphInstantiate$' trace.$rank)" = 2 ] || fail "steps of rank $rank are not recorded"
+  sed '1,/^cudaGraphInstantiate$/d' trace.$rank | sed '1,/^cudaGraphInstantiate$/d' >after
+  [ "$(grep -c '^cudaGraphLaunch$' after)" = 3 ] || fail "recorded steps of rank $rank are not launched"
+  ! grep -qE '^nccl(Send|Recv|AllGather|Broadcast)$' after || fail "calls of rank $rank after all was recorded"
+done
 
 # two ranks on one GPU, more ranks than GPUs
 devices=1
