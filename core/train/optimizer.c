@@ -85,8 +85,7 @@ static err sum_squares(const optimizer *o) {
   const tower_weights *w = clip_weights(o->model);
   const ops_table *call = w->o->call;
   int64_t total = clip_params(o->model)->total;
-  if (!o->shared || (o->shared->ranks->size == 1 && !optimizer_is_sharded(o)))
-    return call->sum_squares(w->o, total, w->gradients, o->norm_square);
+  if (!o->shared) return call->sum_squares(w->o, total, w->gradients, o->norm_square);
   err error = optimizer_is_sharded(o)
                   ? sum_blocks_of_slices(o)
                   : call->sum_square_blocks(w->o, total, w->gradients, o->blocks);

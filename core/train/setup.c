@@ -98,7 +98,8 @@ static err make_step(run *r) {
   if (shared)
     error =
         buckets_open(shared, r->model, r->ranks, s->comm_bucket_bytes, wire, s->optimizer_shard);
-  if (!error) error = optimizer_create(r->model, shared, &r->moments);
+  if (!error)
+    error = optimizer_create(r->model, comm_size(r->ranks) > 1 ? shared : NULL, &r->moments);
   if (!error) step_open(&r->step, s, r->model, &r->moments, r->counts.encoded_patches, shared);
   return error;
 }
