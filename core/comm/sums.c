@@ -1,43 +1,34 @@
 #include "comm/sums.h"
 
+#include <string.h>
+
 #include "base/bf16.h"
 
-static void add_floats(const float *from, int ranks, int64_t stride, int64_t count, float *to) {
-  for (int64_t i = 0; i < count; i++) {
-    double sum = 0;
-    for (int r = 0; r < ranks; r++) sum += (double)from[r * stride + i];
-    to[i] = (float)sum;
-  }
-}
-
-static void add_doubles(const double *from, int ranks, int64_t stride, int64_t count, double *to) {
-  for (int64_t i = 0; i < count; i++) {
-    double sum = 0;
-    for (int r = 0; r < ranks; r++) sum += from[r * stride + i];
-    to[i] = sum;
-  }
-}
-
-static void add_rounded(const uint16_t *from, int ranks, int64_t stride, int64_t count,
-                        ops_buffer to) {
-  for (int64_t i = 0; i < count; i++) {
-    double sum = 0;
-    for (int r = 0; r < ranks; r++) sum += (double)bf16_to_float(from[r * stride + i]);
-    if (to.type == OPS_F64)
-      ((double *)to.data)[i] = sum;
-    else
-      ((float *)to.data)[i] = (float)sum;
-  }
-}
-
-void sums_of_ranks(const void *received, int ranks, int64_t stride, ops_type wire, int64_t count,
-                   ops_buffer to) {
-  if (wire == OPS_BF16)
-    add_rounded(received, ranks, stride, count, to);
-  else if (wire == OPS_F64)
-    add_doubles(received, ranks, stride, count, to.data);
+/* sums [count] += elements [at, at + count) of x. */
+static void add_strip(const void *x, ops_type type, int64_t at, int64_t count, double *sums) {
+  const uint16_t *rounded = x;
+  const double *wide = x;
+  const float *narrow = x;
+  if (type == OPS_BF16)
+    for (int64_t i = 0; i < count; i++) sums[i] += (double)bf16_to_float(rounded[at + i]);
+  else if (type == OPS_F64)
+    for (int64_t i = 0; i < count; i++) sums[i] += wide[at + i];
   else
-    add_floats(received, ranks, stride, count, to.data);
+    for (int64_t i = 0; i < count; i++) sums[i] += (double)narrow[at + i];
+}
+
+void sums_of_ranks(const void *const *from, int ranks, ops_type wire, int64_t count,
+                   ops_buffer to) {
+  enum { STRIP = 512 };
+  for (int64_t at = 0; at < count; at += STRIP) {
+    int64_t n = count - at < STRIP ? count - at : STRIP;
+    double sums[STRIP] = {0};
+    for (int r = 0; r < ranks; r++) add_strip(from[r], wire, at, n, sums);
+    if (to.type == OPS_F64)
+      memcpy((double *)to.data + at, sums, (size_t)n * sizeof *sums);
+    else
+      for (int64_t i = 0; i < n; i++) ((float *)to.data)[at + i] = (float)sums[i];
+  }
 }
 
 void sums_round(ops_buffer x, int64_t count, uint16_t *to) {

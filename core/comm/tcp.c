@@ -28,8 +28,9 @@ typedef struct {
   int *sockets; /* [size]; -1: this rank */
   part *parts;  /* [size] */
   struct pollfd *waiting;
-  void *received;    /* [size, BLOCK] of master or wire type; NULL until the first sum */
-  uint16_t *rounded; /* [size, BLOCK]: sent, where that is bf16 */
+  const void **added; /* [size]: what is summed */
+  void *received;     /* [size, BLOCK] of master or wire type; NULL until the first sum */
+  uint16_t *rounded;  /* [size, BLOCK]: sent, where that is bf16 */
 } tcp_state;
 
 /* The watch of the ranks finds out too, says which rank it was and ends this process: it goes
@@ -154,11 +155,10 @@ static err sum_block(comm *c, int64_t total, int64_t at, ops_buffer x, ops_type 
       from = rounded;
     }
     t->parts[r] = (part){from, to, (size_t)count * one, (size_t)own * one};
-    if (r == c->rank && own) memcpy(to, from, (size_t)own * one);
+    t->added[r] = r == c->rank ? from : to;
   }
   err error = exchange(c);
-  if (!error && own)
-    sums_of_ranks(t->received, c->size, BLOCK, wire, own, ops_at(x, mine.first + at));
+  if (!error && own) sums_of_ranks(t->added, c->size, wire, own, ops_at(x, mine.first + at));
   return error;
 }
 
@@ -189,6 +189,7 @@ static void destroy(comm *c) {
   free(t->sockets);
   free(t->parts);
   free(t->waiting);
+  free(t->added);
   free(t->received);
   free(t->rounded);
   free(t);
@@ -306,9 +307,10 @@ err tcp_open(const launch *l, comm **out) {
   }
   *t = (tcp_state){.sockets = mem_zeroed(size, sizeof *t->sockets),
                    .parts = mem_zeroed(size, sizeof *t->parts),
-                   .waiting = mem_zeroed(size, sizeof *t->waiting)};
+                   .waiting = mem_zeroed(size, sizeof *t->waiting),
+                   .added = mem_zeroed(size, sizeof *t->added)};
   *c = (comm){.call = &table, .rank = l->rank, .size = l->size, .library = "TCP", .state = t};
-  bool is_complete = t->sockets && t->parts && t->waiting;
+  bool is_complete = t->sockets && t->parts && t->waiting && t->added;
   for (size_t r = 0; t->sockets && r < size; r++) t->sockets[r] = -1;
   err error = is_complete ? connect_all(c, l) : mem_error(size * sizeof *t->parts, "communication");
   if (error)
