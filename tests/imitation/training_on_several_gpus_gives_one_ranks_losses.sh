@@ -26,6 +26,18 @@ for order in eager turns; do
   FLIP_IMITATION_ORDER=$order must_run ranks 2 --out $order "${tiny[@]}"
   cmp "$(newest on2)" "$(newest $order)" || fail "the weights depend on the order: $order"
 done
+# sharded: the same bits; with the gradient cache, NCCL's own sums and evaluation: the same losses
+must_run ranks 2 --out sharded "${tiny[@]}" --set optimizer.shard=true
+cmp "$(newest on2)" "$(newest sharded)" || fail "a sharded optimizer gives other bits"
+must_run ranks 2 --out cached "${tiny[@]}" --set micro_batch_size=2 --set optimizer.shard=true
+near cpu cached
+must_run ranks 2 --out fast "${tiny[@]}" --set deterministic=false --set comm.bucket_bytes=16384
+near cpu fast
+must_run ranks 2 --out evaluated "${tiny[@]}" --set eval.sets=held.yaml --set eval.points=2 --set optimizer.shard=true
+cmp "$(newest on2)" "$(newest evaluated)" || fail "evaluation changes the bits"
+[ "$(field step comm_bytes on2/events.jsonl | sort -u | wc -l)" = 1 ] || fail "recorded steps count other bytes"
+! grep -q comm_seconds on2/events.jsonl || fail "a time that is not measured is recorded"
+
 # steps are recorded with what they exchange
 traces=$PWD/trace must_run ranks 2 --out traced "${tiny[@]}"
 for rank in 0 1; do
