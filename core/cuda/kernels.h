@@ -57,9 +57,17 @@ int kernel_pixel_error(const ops_pixel_error *p, void *stream);
 
 size_t kernel_sum_squares_scratch(void);
 int kernel_sum_squares(int64_t count, ops_buffer x, ops_buffer out, void *scratch, void *stream);
+int kernel_sum_square_blocks(int64_t count, ops_buffer x, ops_buffer out, void *stream);
+int kernel_sum(int64_t count, ops_buffer x, ops_buffer out, void *stream);
 int kernel_adamw(const ops_adamw *a, void *stream);
 int kernel_fill(int64_t count, ops_buffer x, double value, void *stream);
 int kernel_cast(int64_t count, ops_buffer from, ops_buffer to, void *stream);
+
+/* to [count] fp32 = the sum over `ranks` ranks, in their order, of received [ranks, stride]: where
+ * its own rank would be there, of own [count] instead, which may be the same memory as `to`.
+ * received, own: fp32 or bf16. */
+int kernel_rank_sums(int64_t count, int ranks, int own_rank, int64_t stride, ops_buffer received,
+                     ops_buffer own, ops_buffer to, void *stream);
 
 /* c [count] = act(pre), or c *= act'(pre); compute type; exact to the definitions of ops.h. c and
  * pre may be the same memory in the first. */

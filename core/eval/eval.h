@@ -116,6 +116,8 @@ typedef struct {
   double mask_ratio;
   bool is_ensemble;
   uint64_t seed;
+  comm *ranks; /* that encode the images and texts together, each a part; NULL: one does all. Every
+                * rank calls, with a set and a model of its own, and rank 0 gets the results. */
 } eval_how;
 eval_how eval_how_of(const settings *s);
 

@@ -106,7 +106,9 @@ err clip_create(ops *o, const clip_config *config, const clip_limits *limits, bo
     tower_resolve(&m->image, &m->params);
     tower_resolve(&m->text, &m->params);
     reconstruction_resolve(&m->reconstruction, &m->params);
-    m->scale_log = param_table_find(&m->params, "logit_scale")->offset;
+    const param *scale = param_table_find(&m->params, "logit_scale");
+    m->scale_log = scale->offset;
+    m->scale_param = (size_t)(scale - m->params.items);
     error = allocate_all(m);
   }
   if (error)
@@ -209,8 +211,20 @@ err clip_read_number(const clip_model *m, ops_buffer buffer, double *value) {
   return error;
 }
 
+void clip_set_watch(clip_model *m, const param_watch *watch) {
+  m->watch = watch;
+}
+
+int64_t clip_logit_scale_offset(const clip_model *m) {
+  return m->scale_log;
+}
+
 err clip_logit_scale(const clip_model *m, double *scale) {
-  err error = clip_read_number(m, ops_at(m->weights.master, m->scale_log), scale);
+  return clip_logit_scale_of(m, ops_at(m->weights.master, m->scale_log), scale);
+}
+
+err clip_logit_scale_of(const clip_model *m, ops_buffer value, double *scale) {
+  err error = clip_read_number(m, value, scale);
   *scale = exp(fmin(fmax(*scale, m->scale_log_least), m->scale_log_most));
   return error;
 }

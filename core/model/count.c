@@ -1,7 +1,9 @@
 #include "model/count.h"
 
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/mem.h"
 #include "model/mask.h"
 #include "model/reconstruction.h"
 
@@ -47,6 +49,21 @@ err model_count(const settings *s, int64_t vocabulary, ops_type compute, int64_t
   return model_count_of(s, vocabulary, &limits, compute, chunk_bytes, c);
 }
 
+/* Of two moments: of rank 0's slices where they are sharded. */
+static err count_optimizer(const settings *s, const param_table *table, int ranks,
+                           uint64_t *bytes) {
+  int64_t most = s->comm_bucket_bytes / (int64_t)sizeof(float);
+  size_t count = comm_cut(table->total, table->decayed, most, NULL);
+  *bytes = 2 * (uint64_t)table->total * sizeof(float);
+  if (!s->optimizer_shard || ranks < 2) return NULL;
+  comm_slice *parts = mem_zeroed(count, sizeof *parts);
+  if (!parts) return mem_error(count * sizeof *parts, "buckets of gradients");
+  comm_cut(table->total, table->decayed, most, parts);
+  *bytes = 2 * (uint64_t)comm_own_elements(parts, count, ranks, 0) * sizeof(float);
+  free(parts);
+  return NULL;
+}
+
 err model_count_of(const settings *s, int64_t vocabulary, const clip_limits *given,
                    ops_type compute, int64_t chunk_bytes, model_counts *c) {
   clip_config config;
@@ -90,8 +107,8 @@ err model_count_of(const settings *s, int64_t vocabulary, const clip_limits *giv
   /* logits once, and the two products of their gradient */
   c->logits_batch = 3 * 2 * (double)limits.batch * (double)limits.batch * embed;
   clip_plan(&config, &limits, &types, table.total, true, &c->memory);
-  c->optimizer_bytes = 2 * (uint64_t)table.total * 4;
+  error = count_optimizer(s, &table, limits.ranks, &c->optimizer_bytes);
   c->planned_bytes = clip_memory_total(&c->memory) + c->optimizer_bytes;
   param_table_free(&table);
-  return NULL;
+  return error;
 }

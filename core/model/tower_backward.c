@@ -160,7 +160,9 @@ err tower_backward_tokens(const tower_pass *p) {
     TRY(layer < a->recompute ? recompute_block(p, layer) : recompute_shared(p, layer));
     TRY(mlp_backward(p, layer));
     TRY(attention_backward(p, layer));
+    TRY(param_complete(p->watch, p->t->first_param + (size_t)layer * BLOCK_TENSORS, BLOCK_TENSORS));
   }
+  TRY(param_complete(p->watch, tower_norm_tensor(p->t), 2));
   if (!s->is_post_norm) TRY(tower_drop(p, TOWER_EMBEDDINGS_SITE, a->dx, a->dx));
 cleanup:
   return error;
@@ -185,6 +187,7 @@ err tower_backward(const tower_pass *p, ops_buffer dfeatures) {
   TRY(tower_dense_gradient(p, &projection, p->count,
                            ops_at(dfeatures, p->first * p->t->shape.embed), pool.pooled,
                            (ops_gemm){.c = a->delta}));
+  TRY(param_complete(p->watch, tower_norm_tensor(p->t) + 2, 1));
   pool.dpooled = a->delta;
   pool.dx = a->dnorm;
   TRY(p->w->o->call->pool_gradient(p->w->o, &pool));

@@ -249,6 +249,8 @@ typedef struct {
   double other_processes; /* that compute on it */
 } ops_usage;
 
+enum { OPS_SQUARE_BLOCK = 1024 };
+
 /* A backend: a table of functions. Ops run in the order in which they are called, but may return
  * before they are done; download and synchronize wait. */
 typedef struct {
@@ -290,6 +292,10 @@ typedef struct {
   void (*usage)(ops *o, ops_usage *usage);
   /* True when everything called so far is done. */
   bool (*is_idle)(ops *o);
+  /* Where ops are put now, as the device's own libraries know it (a cudaStream_t), so that work of
+   * others can take its place among them. `is_other`: of the other branch; NULL where the branches
+   * have not parted since the last merge. NULL in the table: buffers are host memory. */
+  void *(*queue)(ops *o, bool is_other);
 
   err (*gemm)(ops *o, const ops_gemm *g);
   err (*activate)(ops *o, const ops_activate *a);
@@ -313,6 +319,11 @@ typedef struct {
   err (*pixel_error)(ops *o, const ops_pixel_error *p);
   /* out [1] master = sum of squares of x [count] master, summed in double in a fixed order. */
   err (*sum_squares)(ops *o, int64_t count, ops_buffer x, ops_buffer out);
+  /* The same in two steps, so that several can share it: out [count / OPS_SQUARE_BLOCK, rounded up]
+   * master = sums of squares of that many elements each; out [1] master = sum of x [count]
+   * master. */
+  err (*sum_square_blocks)(ops *o, int64_t count, ops_buffer x, ops_buffer out);
+  err (*sum)(ops *o, int64_t count, ops_buffer x, ops_buffer out);
   err (*adamw)(ops *o, const ops_adamw *a);
   /* x [count] master: every element = value. */
   err (*fill)(ops *o, int64_t count, ops_buffer x, double value);

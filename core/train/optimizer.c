@@ -4,19 +4,42 @@
 
 #include "base/mem.h"
 
-err optimizer_create(clip_model *model, optimizer *out) {
+bool optimizer_is_sharded(const optimizer *o) {
+  return o->shared && o->shared->is_sharded;
+}
+
+static int64_t own_elements(const optimizer *o) {
+  int64_t own = 0;
+  if (!optimizer_is_sharded(o)) return clip_params(o->model)->total;
+  for (size_t i = 0; i < o->shared->count; i++) own += buckets_own(o->shared, i).count;
+  return own;
+}
+
+static int64_t block_count(const optimizer *o) {
+  return (clip_params(o->model)->total + OPS_SQUARE_BLOCK - 1) / OPS_SQUARE_BLOCK;
+}
+
+static void lay_out(optimizer *o, ops_block *block) {
+  ops_type master = clip_weights(o->model)->o->master;
+  o->m = ops_cut(block, master, o->own);
+  o->v = ops_cut(block, master, o->own);
+  o->norm_square = ops_cut(block, master, 1);
+  o->rates = ops_cut(block, master, 3);
+  if (!o->shared) return;
+  o->blocks = ops_cut(block, master, block_count(o));
+  o->scales = ops_cut(block, master, o->shared->ranks->size);
+}
+
+err optimizer_create(clip_model *model, const buckets *shared, optimizer *out) {
   ops *o = clip_weights(model)->o;
-  size_t one = mem_rounded((size_t)clip_params(model)->total * ops_size_of(o->master));
-  size_t bytes = 2 * one + 2 * MEM_ALIGNMENT;
-  *out = (optimizer){.model = model};
-  err error = o->call->allocate(o, bytes, "the optimizer's moments", &out->block);
+  ops_block sizes = {0};
+  *out = (optimizer){.model = model, .shared = shared};
+  out->own = own_elements(out);
+  lay_out(out, &sizes);
+  err error = o->call->allocate(o, sizes.used, "the optimizer's moments", &out->block);
   if (error) return error;
-  char *base = out->block;
-  out->m = (ops_buffer){base, o->master};
-  out->v = (ops_buffer){base + one, o->master};
-  out->norm_square = (ops_buffer){base + 2 * one, o->master};
-  out->rates = (ops_buffer){base + 2 * one + MEM_ALIGNMENT, o->master};
-  error = o->call->clear(o, out->block, bytes);
+  lay_out(out, &(ops_block){.base = out->block});
+  error = o->call->clear(o, out->block, sizes.used);
   /* the first rates are uploaded in parallel with the ops: clearing must not come after them */
   return error ? error : o->call->synchronize(o);
 }
@@ -42,12 +65,43 @@ err optimizer_stage(optimizer *o, const settings *s, int64_t step, double learni
                                      3 * ops_size_of(backend->master));
 }
 
-err optimizer_update(optimizer *o, const settings *s) {
+/* Of this rank's slices, then of all. Slices begin at multiples of a block, so each block is one
+ * rank's, and the others add 0 to it: the same bits however the slices lie. */
+static err sum_blocks_of_slices(const optimizer *o) {
+  const tower_weights *w = clip_weights(o->model);
+  const ops_table *call = w->o->call;
+  err error = call->fill(w->o, block_count(o), o->blocks, 0);
+  for (size_t i = 0; i < o->shared->count && !error; i++) {
+    comm_slice own = buckets_own(o->shared, i);
+    if (own.count)
+      error = call->sum_square_blocks(w->o, own.count, ops_at(w->gradients, own.first),
+                                      ops_at(o->blocks, own.first / OPS_SQUARE_BLOCK));
+  }
+  return error ? error : comm_sum(o->shared->ranks, block_count(o), o->blocks);
+}
+
+/* Of the gradients of all ranks, whole or by slices: the blocks' sums have the same bits. */
+static err sum_squares(const optimizer *o) {
+  const tower_weights *w = clip_weights(o->model);
+  const ops_table *call = w->o->call;
+  int64_t total = clip_params(o->model)->total;
+  if (!o->shared) return call->sum_squares(w->o, total, w->gradients, o->norm_square);
+  err error = optimizer_is_sharded(o)
+                  ? sum_blocks_of_slices(o)
+                  : call->sum_square_blocks(w->o, total, w->gradients, o->blocks);
+  return error ? error : call->sum(w->o, block_count(o), o->blocks, o->norm_square);
+}
+
+/* Of `part` of the parameters, whose moments lie from `place` on. */
+static err update_part(const optimizer *o, const settings *s, comm_slice part, int64_t place) {
   const param_table *table = clip_params(o->model);
   const tower_weights *w = clip_weights(o->model);
-  bool has_copy = w->working.data != w->master.data;
-  ops_adamw a = {.count = table->total,
-                 .decayed = table->decayed,
+  bool has_copy = w->working.data != w->master.data && !optimizer_is_sharded(o);
+  int64_t decayed = table->decayed - part.first;
+  ops_adamw a = {.count = part.count,
+                 .decayed = decayed < 0            ? 0
+                            : decayed < part.count ? decayed
+                                                   : part.count,
                  .beta1 = s->beta1,
                  .beta2 = s->beta2,
                  .eps = s->epsilon,
@@ -55,19 +109,111 @@ err optimizer_update(optimizer *o, const settings *s) {
                  .clip_norm = s->clip_norm,
                  .rates = o->rates,
                  .norm_square = o->norm_square,
-                 .parameters = w->master,
-                 .gradients = w->gradients,
-                 .m = o->m,
-                 .v = o->v,
+                 .parameters = ops_at(w->master, part.first),
+                 .gradients = ops_at(w->gradients, part.first),
+                 .m = ops_at(o->m, place),
+                 .v = ops_at(o->v, place),
                  .copy = has_copy ? w->working : (ops_buffer){0}};
-  err error = w->o->call->sum_squares(w->o, table->total, w->gradients, o->norm_square);
-  return error ? error : w->o->call->adamw(w->o, &a);
+  return part.count ? w->o->call->adamw(w->o, &a) : NULL;
+}
+
+/* The scale goes to all at once, so that a step can be reported before the weights are there. */
+static err update_shard(optimizer *o, const settings *s) {
+  const tower_weights *w = clip_weights(o->model);
+  comm *ranks = o->shared->ranks;
+  int64_t place = 0;
+  err error = NULL;
+  for (size_t i = 0; i < o->shared->count; i++) {
+    comm_slice own = buckets_own(o->shared, i);
+    TRY(update_part(o, s, own, place));
+    place += own.count;
+  }
+  TRY(ranks->call->gather(ranks, 1, ops_at(w->master, clip_logit_scale_offset(o->model)),
+                          o->scales));
+  o->is_gathering = true;
+  for (size_t i = 0; i < o->shared->count; i++) {
+    comm_slice range = o->shared->items[i].range;
+    TRY(ranks->call->gather_slices(ranks, range.count, ops_at(w->master, range.first)));
+  }
+cleanup:
+  return error;
+}
+
+err optimizer_update(optimizer *o, const settings *s) {
+  err error = sum_squares(o);
+  if (error) return error;
+  if (optimizer_is_sharded(o)) return update_shard(o, s);
+  return update_part(o, s, (comm_slice){0, clip_params(o->model)->total}, 0);
+}
+
+err optimizer_settle(optimizer *o) {
+  if (!o->is_gathering) return NULL;
+  o->is_gathering = false;
+  err error = comm_join(o->shared->ranks);
+  return error ? error : clip_refresh(o->model);
 }
 
 err optimizer_read_norm(const optimizer *o, double *norm) {
   err error = clip_read_number(o->model, o->norm_square, norm);
   *norm = sqrt(*norm);
   return error;
+}
+
+/* The rank whose slice holds the parameter. */
+static int rank_of(const optimizer *o, int64_t offset) {
+  const buckets *b = o->shared;
+  for (size_t i = 0; i < b->count; i++) {
+    comm_slice range = b->items[i].range;
+    if (offset < range.first || offset >= range.first + range.count) continue;
+    int64_t length = comm_slice_of(range.count, b->ranks->size, 0).count;
+    return (int)((offset - range.first) / length);
+  }
+  return 0;
+}
+
+err optimizer_read_scale(const optimizer *o, double *scale) {
+  if (!optimizer_is_sharded(o)) return clip_logit_scale(o->model, scale);
+  int owner = rank_of(o, clip_logit_scale_offset(o->model));
+  return clip_logit_scale_of(o->model, ops_at(o->scales, owner), scale);
+}
+
+static ops_buffer moment(const optimizer *o, optimizer_moment which) {
+  return which == OPTIMIZER_M ? o->m : o->v;
+}
+
+ops_buffer optimizer_place(const optimizer *o, optimizer_moment which) {
+  return optimizer_is_sharded(o) ? clip_weights(o->model)->gradients : moment(o, which);
+}
+
+/* Between the slices and their places in the whole. */
+static err move(const optimizer *o, optimizer_moment which, bool is_out) {
+  const tower_weights *w = clip_weights(o->model);
+  ops_buffer at = moment(o, which);
+  err error = NULL;
+  for (size_t i = 0; i < o->shared->count && !error; i++) {
+    comm_slice own = buckets_own(o->shared, i);
+    ops_buffer place = ops_at(w->gradients, own.first);
+    if (own.count)
+      error = w->o->call->cast(w->o, own.count, is_out ? at : place, is_out ? place : at);
+    at = ops_at(at, own.count);
+  }
+  return error;
+}
+
+err optimizer_collect(const optimizer *o, optimizer_moment which, ops_buffer *whole) {
+  *whole = optimizer_place(o, which);
+  if (!optimizer_is_sharded(o)) return NULL;
+  comm *ranks = o->shared->ranks;
+  err error = move(o, which, true);
+  for (size_t i = 0; i < o->shared->count && !error; i++) {
+    comm_slice range = o->shared->items[i].range;
+    error = ranks->call->gather_slices(ranks, range.count, ops_at(*whole, range.first));
+  }
+  return error ? error : comm_join(ranks);
+}
+
+err optimizer_take(const optimizer *o, optimizer_moment which) {
+  return optimizer_is_sharded(o) ? move(o, which, false) : NULL;
 }
 
 double schedule_peak(const settings *s) {

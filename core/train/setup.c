@@ -8,6 +8,8 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "comm/open.h"
+#include "comm/watch.h"
 #include "ops/device.h"
 #include "read/shard_list.h"
 #include "train/ranks.h"
@@ -29,6 +31,8 @@ static err open_data(run *r) {
   for (size_t i = 0; i < s->eval_sets.count && !error; i++) {
     error = eval_set_open(s->eval_sets.items[i], NULL, s, r->words, &r->sets[i]);
     if (!error) r->set_count++;
+    /* what it left out is the same on every rank, and rank 0 gives it */
+    if (!error && comm_rank(r->ranks)) eval_set_new_warnings(r->sets[i]);
   }
   return error;
 }
@@ -67,11 +71,6 @@ static err share_out(run *r) {
                    "batch_size: %" PRId64 " is not divisible by %d ranks; choose a "
                    "multiple of %d, or another number of ranks",
                    r->s->batch_size, size, size);
-  if (size > 1 && r->s->data_order == DATA_ORDER_STREAM)
-    return err_new(ERR_UNSUPPORTED,
-                   "data.order: stream reads one stream of samples, and %d ranks were started: "
-                   "choose data.order: exact",
-                   size);
   return NULL;
 }
 
@@ -87,6 +86,22 @@ static err open_device(run *r, int precision) {
   r->at.precision = opened.precision;
   if (*opened.note) log_info("%s", opened.note);
   return NULL;
+}
+
+static err make_step(run *r) {
+  const settings *s = r->s;
+  bool is_shared = comm_size(r->ranks) > 1 || (r->ranks && r->ranks->host); /* FLIP_COMM=nccl */
+  buckets *shared = is_shared ? &r->shared : NULL;
+  ops_type wire = s->comm_reduce == COMM_REDUCE_BF16 ? OPS_BF16 : r->o->master;
+  err error = NULL;
+  clip_set_ranks(r->model, r->ranks);
+  if (shared)
+    error =
+        buckets_open(shared, r->model, r->ranks, s->comm_bucket_bytes, wire, s->optimizer_shard);
+  if (!error)
+    error = optimizer_create(r->model, comm_size(r->ranks) > 1 ? shared : NULL, &r->moments);
+  if (!error) step_open(&r->step, s, r->model, &r->moments, r->counts.encoded_patches, shared);
+  return error;
 }
 
 static err make_model(run *r) {
@@ -108,10 +123,7 @@ static err make_model(run *r) {
   if (!error) error = fit_check(s, vocabulary, r->o, r->counts.planned_bytes, host);
   if (!error) error = clip_create(r->o, &config, &limits, true, &r->model);
   if (error) return error;
-  clip_set_ranks(r->model, r->ranks);
-  error = optimizer_create(r->model, &r->moments);
-  if (!error) step_open(&r->step, s, r->model, &r->moments, r->counts.encoded_patches, r->ranks);
-  return error;
+  return make_step(r);
 }
 
 static err load_weights(run *r, const char *resume_path) {
@@ -210,7 +222,11 @@ static err open_devices(run *r, int precision) {
   error = ranks_agree(r->ranks, error);
   if (!error) error = ranks_take_number(r->ranks, &chosen);
   if (!error && comm_rank(r->ranks) > 0) error = open_device(r, chosen);
-  return ranks_agree(r->ranks, error);
+  error = ranks_agree(r->ranks, error);
+  if (!error) error = comm_attach(r->o, r->s->deterministic, &r->ranks);
+  r->is_alone_with_failure = error && err_kind_of(error) == ERR_IO;
+  watch_also(r->lives, r->ranks);
+  return error;
 }
 
 static err begin(run *r, const char *resume_path) {
@@ -231,7 +247,8 @@ cleanup:
 err run_open(run *r) {
   char *resume_path = NULL;
   int precision = r->s->precision;
-  err error = ranks_agree(r->ranks, open_inputs(r, &resume_path, &precision));
+  err error = ranks_agree(r->ranks, ranks_load_open(&r->load, r->ranks));
+  if (!error) error = ranks_agree(r->ranks, open_inputs(r, &resume_path, &precision));
   if (!error) error = open_devices(r, precision);
   note_start(r, START_DEVICE);
   if (!error) error = ranks_agree(r->ranks, begin(r, resume_path));
@@ -240,12 +257,17 @@ err run_open(run *r) {
 }
 
 void run_close(run *r) {
+  saver_close(&r->saving);
+  ranks_load_close(&r->load);
   if (r->batches) loader_close(r->batches);
   for (size_t i = 0; i < r->set_count; i++) eval_set_close(r->sets[i]);
   free(r->sets);
   step_close(&r->step);
   optimizer_destroy(&r->moments);
+  buckets_close(&r->shared);
   clip_destroy(r->model);
+  watch_also(r->lives, NULL);
+  comm_detach(&r->ranks);
   ops_destroy(r->o);
   if (r->data) dataset_close(r->data);
   if (r->words) tokenizer_close(r->words);

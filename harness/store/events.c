@@ -431,6 +431,12 @@ static err take_eval(ingest *in, const json_t *event) {
 
 /* ---- checkpoints, memory, warnings ---- */
 
+/* What is written from now on is of this step, though its checkpoint event may come later. */
+static err take_saving(ingest *in, const json_t *event) {
+  in->last.is_boundary = in->last.is_boundary || ingest_integer(event, "step") == in->last.step;
+  return NULL;
+}
+
 static err take_checkpoint(ingest *in, const json_t *event) {
   in->last.is_boundary = in->last.is_boundary || ingest_integer(event, "step") == in->last.step;
   return sql_run(in->s,
@@ -493,10 +499,10 @@ err events_take(ingest *in, const json_t *event) {
   static const struct {
     const char *name;
     err (*take)(ingest *, const json_t *);
-  } kinds[] = {{"step", take_step},     {"eval", take_eval},
-               {"start", take_start},   {"checkpoint", take_checkpoint},
-               {"memory", take_memory}, {"warning", take_warning},
-               {"end", take_end}};
+  } kinds[] = {{"step", take_step},       {"eval", take_eval},
+               {"start", take_start},     {"checkpoint", take_checkpoint},
+               {"saving", take_saving},   {"memory", take_memory},
+               {"warning", take_warning}, {"end", take_end}};
   const char *name = json_text_of(event, "event"), *time = json_text_of(event, "time");
   err error = NULL;
   for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)

@@ -45,7 +45,7 @@ pack_libraries() { # FOLDER PROGRAM…
   local folder=$1 program
   shift
   for program in "$@"; do ldd "$program" | awk '$3 ~ /^\// {print $3}'; done |
-    sort -u | { grep -vE '/(libc|libm|libdl|libpthread|librt|ld-linux)[.-]|libcu|libnv' || true; } |
+    sort -u | { grep -vE '/(libc|libm|libdl|libpthread|librt|ld-linux)[.-]|libcu|libnv|libnccl' || true; } |
     while read -r library; do cp -L "$library" "$folder/"; done
 }
 pack_plugin() { # FOLDER
@@ -58,15 +58,16 @@ pack_plugin() { # FOLDER
 
 pack_proof() {
   local out=$work/proof
-  build_programs flip flip_cuda test_ops test_step test_narrow
+  build_programs flip flip_cuda flip_nccl gpu_calls test_ops test_step test_narrow
   mkdir -p "$out/bin" "$out/lib" "$out/tests" "$out/experiments"
   cp "$build/bin/flip" "$out/bin/"
   pack_plugin "$out/lib"
-  cp "$build/tests/test_ops" "$build/tests/test_step" "$build/tests/test_narrow" "$out/tests/"
+  cp "$build/lib/libflip_nccl.so" "$out/lib/"
+  cp "$build/tests/gpu_calls" "$build/tests/test_ops" "$build/tests/test_step" "$build/tests/test_narrow" "$out/tests/"
   cp -r experiments/presets "$out/experiments/"
   cp -r tests/gpu tests/peers "$out/tests/"
   git rev-parse HEAD >"$out/commit"
-  pack_libraries "$out/lib" "$out/bin/flip" "$out"/tests/test_*
+  pack_libraries "$out/lib" "$out/bin/flip" "$out/tests/gpu_calls" "$out/lib/libflip_nccl.so" "$out"/tests/test_*
   tar czf "$archive" -C "$work" proof
 }
 

@@ -206,6 +206,16 @@ static err sum_squares(ops *o, int64_t count, ops_buffer x, ops_buffer out) {
                kernel_sum_squares(count, x, out, scratch, NULL));
 }
 
+static err sum_square_blocks(ops *o, int64_t count, ops_buffer x, ops_buffer out) {
+  (void)o;
+  return launched("sums of squares", kernel_sum_square_blocks(count, x, out, NULL));
+}
+
+static err sum(ops *o, int64_t count, ops_buffer x, ops_buffer out) {
+  (void)o;
+  return launched("sum", kernel_sum(count, x, out, NULL));
+}
+
 static err adamw(ops *o, const ops_adamw *a) {
   (void)o;
   return launched("adamw", kernel_adamw(a, NULL));
@@ -257,6 +267,8 @@ static const ops_table simt_table = {.name = "simt",
                                      .contrastive_finish = contrastive_finish,
                                      .pixel_error = pixel_error,
                                      .sum_squares = sum_squares,
+                                     .sum_square_blocks = sum_square_blocks,
+                                     .sum = sum,
                                      .adamw = adamw,
                                      .fill = fill,
                                      .cast = cast,

@@ -219,7 +219,8 @@ static void sums_of_a_long_run_are_exact(void **state) {
   add_start(&text, 0, 0, STEPS);
   for (int step = 1; step <= RESUMED + 20; step++) {
     add_step(&text, 0, step, 1, 0.25);
-    if (step == RESUMED) add_checkpoint(&text, RESUMED);
+    if (step == RESUMED) strbuf_format(&text, "{\"event\":\"saving\",\"step\":%d}\n", (int)RESUMED);
+    if (step == RESUMED + 5) add_checkpoint(&text, RESUMED); /* written meanwhile */
   }
   add_start(&text, 1, RESUMED, STEPS);
   for (int step = RESUMED + 1; step <= STEPS; step++) add_step(&text, 1, step, 1, 0.5);

@@ -441,6 +441,24 @@ static err sum_squares(ops *o, int64_t count, ops_buffer x, ops_buffer out) {
   return NULL;
 }
 
+static err sum_square_blocks(ops *o, int64_t count, ops_buffer x, ops_buffer out) {
+  for (int64_t i = 0; i < count; i += OPS_SQUARE_BLOCK) {
+    int64_t left = count - i;
+    err error = sum_squares(o, left < OPS_SQUARE_BLOCK ? left : OPS_SQUARE_BLOCK, ops_at(x, i),
+                            ops_at(out, i / OPS_SQUARE_BLOCK));
+    if (error) return error;
+  }
+  return NULL;
+}
+
+static err sum(ops *o, int64_t count, ops_buffer x, ops_buffer out) {
+  (void)o;
+  double total = 0;
+  for (int64_t i = 0; i < count; i++) total += GET(x, i);
+  SET(out, 0, total);
+  return NULL;
+}
+
 static err adamw(ops *o, const ops_adamw *a) {
   (void)o;
   double norm = sqrt(GET(a->norm_square, 0)), rate = GET(a->rates, 0);
@@ -506,6 +524,8 @@ static const ops_table reference_table = {.name = "reference",
                                           .contrastive_finish = reference_contrastive_finish,
                                           .pixel_error = reference_pixel_error,
                                           .sum_squares = sum_squares,
+                                          .sum_square_blocks = sum_square_blocks,
+                                          .sum = sum,
                                           .adamw = adamw,
                                           .fill = fill,
                                           .cast = cast,
