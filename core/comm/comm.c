@@ -24,17 +24,27 @@ static size_t cut_back(int64_t first, int64_t end, int64_t most, comm_slice *buc
   return count;
 }
 
+static int64_t rounded_bucket(int64_t most) {
+  return most < COMM_SLICE_UNIT ? COMM_SLICE_UNIT : most / COMM_SLICE_UNIT * COMM_SLICE_UNIT;
+}
+
 size_t comm_cut(int64_t total, int64_t border, int64_t most, comm_slice *buckets) {
-  most = most < COMM_SLICE_UNIT ? COMM_SLICE_UNIT : most / COMM_SLICE_UNIT * COMM_SLICE_UNIT;
+  most = rounded_bucket(most);
   border = border / COMM_SLICE_UNIT * COMM_SLICE_UNIT;
   size_t count = cut_back(border, total, most, buckets, 0);
   return cut_back(0, border, most, buckets, count);
 }
 
-int64_t comm_own_elements(const comm_slice *buckets, size_t count, int size, int rank) {
-  int64_t elements = 0;
-  for (size_t i = 0; i < count; i++) elements += comm_slice_of(buckets[i].count, size, rank).count;
-  return elements;
+/* Of `length` elements in whole buckets and a rest. */
+static int64_t own_of(int64_t length, int64_t most, int size, int rank) {
+  return length / most * comm_slice_of(most, size, rank).count +
+         comm_slice_of(length % most, size, rank).count;
+}
+
+int64_t comm_own_elements(int64_t total, int64_t border, int64_t most, int size, int rank) {
+  most = rounded_bucket(most);
+  border = border / COMM_SLICE_UNIT * COMM_SLICE_UNIT;
+  return own_of(total - border, most, size, rank) + own_of(border, most, size, rank);
 }
 
 err comm_join(comm *c) {

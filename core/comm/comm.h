@@ -85,8 +85,8 @@ comm_slice comm_slice_of(int64_t total, int size, int rank);
  * first and is cut apart. All begin at multiples of COMM_SLICE_UNIT. Returns how many there are;
  * buckets: NULL, or room for so many. */
 size_t comm_cut(int64_t total, int64_t border, int64_t most, comm_slice *buckets);
-/* Elements of all buckets' slices of one rank; of rank 0: the most that a rank has. */
-int64_t comm_own_elements(const comm_slice *buckets, size_t count, int size, int rank);
+/* Elements of all these buckets' slices of one rank; of rank 0: the most that a rank has. */
+int64_t comm_own_elements(int64_t total, int64_t border, int64_t most, int size, int rank);
 
 /* NULL when no rank failed. Else an error on every rank: its own, or that of the first that failed.
  */

@@ -50,18 +50,12 @@ err model_count(const settings *s, int64_t vocabulary, ops_type compute, int64_t
 }
 
 /* Of two moments: of rank 0's slices where they are sharded. */
-static err count_optimizer(const settings *s, const param_table *table, int ranks,
-                           uint64_t *bytes) {
-  int64_t most = s->comm_bucket_bytes / (int64_t)sizeof(float);
-  size_t count = comm_cut(table->total, table->decayed, most, NULL);
-  *bytes = 2 * (uint64_t)table->total * sizeof(float);
-  if (!s->optimizer_shard || ranks < 2) return NULL;
-  comm_slice *parts = mem_zeroed(count, sizeof *parts);
-  if (!parts) return mem_error(count * sizeof *parts, "buckets of gradients");
-  comm_cut(table->total, table->decayed, most, parts);
-  *bytes = 2 * (uint64_t)comm_own_elements(parts, count, ranks, 0) * sizeof(float);
-  free(parts);
-  return NULL;
+static uint64_t optimizer_bytes(const settings *s, const model_counts *c, int ranks) {
+  int64_t elements = c->gradient_elements;
+  if (s->optimizer_shard && ranks > 1)
+    elements = comm_own_elements(elements, c->gradient_border,
+                                 s->comm_bucket_bytes / (int64_t)sizeof(float), ranks, 0);
+  return 2 * (uint64_t)elements * sizeof(float);
 }
 
 err model_count_of(const settings *s, int64_t vocabulary, const clip_limits *given,
@@ -101,13 +95,14 @@ err model_count_of(const settings *s, int64_t vocabulary, const clip_limits *giv
       2 * (double)config.patches * pixels * width + dense + attention + c->image_projection;
   const clip_types types = {compute, OPS_F32, chunk_bytes};
   c->gradient_elements = table.total;
+  c->gradient_border = table.decayed;
   c->reconstruction_errors = count_errors(&config, &limits, &types);
   c->forward_reconstruction = count_reconstruction(&config, &limits, &types);
   c->train_sample = 3 * (c->forward_image + c->forward_text + c->forward_reconstruction);
   /* logits once, and the two products of their gradient */
   c->logits_batch = 3 * 2 * (double)limits.batch * (double)limits.batch * embed;
   clip_plan(&config, &limits, &types, table.total, true, &c->memory);
-  error = count_optimizer(s, &table, limits.ranks, &c->optimizer_bytes);
+  c->optimizer_bytes = optimizer_bytes(s, c, limits.ranks);
   c->planned_bytes = clip_memory_total(&c->memory) + c->optimizer_bytes;
   param_table_free(&table);
   return error;

@@ -26,6 +26,8 @@ traffic_shape traffic_shape_of(const model_counts *counts, const settings *s, in
                          .own = s->batch_size / ranks,
                          .embed = s->embed_dim,
                          .parameters = counts->gradient_elements,
+                         .border = counts->gradient_border,
+                         .bucket = s->comm_bucket_bytes / (int64_t)sizeof(float),
                          .errors = counts->reconstruction_errors,
                          .compute = compute,
                          .master = OPS_F32,
@@ -39,8 +41,9 @@ traffic_bytes traffic_of(const traffic_shape *s, int rank) {
   b.features = 2 * gathered(s->own * s->embed, n, s->compute);
   b.statistics = 2 * gathered(s->own, n, s->master) + summed(1, n, rank, s->master);
   if (s->errors) b.reconstruction = summed(s->errors, n, rank, s->master);
-  b.gradients = sent_to_sum(s->parameters, n, rank, s->wire);
-  b.sums = slices_gathered(s->parameters, n, rank, s->master);
+  int64_t own = comm_own_elements(s->parameters, s->border, s->bucket, n, rank);
+  b.gradients = (s->parameters - own) * (int64_t)ops_size_of(s->wire);
+  b.sums = gathered(own, n, s->master);
   return b;
 }
 
@@ -53,5 +56,6 @@ int traffic_calls_before(const traffic_shape *s) {
 }
 
 int traffic_calls_after(const traffic_shape *s) {
-  return s->ranks > 1 ? 2 + (s->errors ? 2 : 0) : 0;
+  if (s->ranks <= 1) return 0;
+  return 2 * (int)comm_cut(s->parameters, s->border, s->bucket, NULL) + (s->errors ? 2 : 0);
 }

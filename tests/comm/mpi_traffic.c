@@ -29,6 +29,7 @@ static void set_up(settings *s, int64_t micro, bool reconstructs) {
     must(settings_set(s, "reconstruction.weight=0.5"));
     must(settings_set(s, "reconstruction.width=16"));
   }
+  s->comm_bucket_bytes = 8192; /* several buckets */
   s->batch_size = BATCH;
   s->micro_batch_size = micro;
 }
@@ -37,6 +38,7 @@ static void set_up(settings *s, int64_t micro, bool reconstructs) {
 static int64_t measure(const settings *s, const clip_limits *limits, ops *o, comm *c) {
   clip_model *model;
   optimizer moments;
+  buckets shared;
   train_step step;
   step_result result;
   clip_config config;
@@ -44,8 +46,9 @@ static int64_t measure(const settings *s, const clip_limits *limits, ops *o, com
   must(clip_create(o, &config, limits, true, &model));
   must(clip_initialise(model, 1));
   clip_set_ranks(model, c);
-  must(optimizer_create(model, &moments));
-  step_open(&step, s, model, &moments, limits->train_patches, c);
+  must(buckets_open(&shared, model, c, s->comm_bucket_bytes, OPS_F32, false));
+  must(optimizer_create(model, &shared, &moments));
+  step_open(&step, s, model, &moments, limits->train_patches, &shared);
   int64_t own = limits->batch, words = s->text_length, moved = 0;
   uint8_t *images = calloc((size_t)(own * s->image_size * s->image_size), 3);
   int32_t *index = calloc((size_t)(own * limits->train_patches), sizeof *index);
@@ -67,6 +70,7 @@ static int64_t measure(const settings *s, const clip_limits *limits, ops *o, com
   }
   step_close(&step);
   optimizer_destroy(&moments);
+  buckets_close(&shared);
   clip_destroy(model);
   free(images), free(index), free(ids), free(counts);
   return moved;
@@ -99,7 +103,7 @@ static int compare(comm *c, int64_t micro, ops_type compute, bool reconstructs) 
 
 int main(void) {
   comm *c;
-  must(comm_open(false, &c));
+  must(comm_open(&c));
   if (!c) {
     fprintf(stderr, "started alone\n");
     return 1;
