@@ -39,7 +39,7 @@ traffic_bytes traffic_of(const traffic_shape *s, int rank) {
   traffic_bytes b = {0};
   if (n <= 1) return b;
   b.features = 2 * gathered(s->own * s->embed, n, s->compute);
-  b.statistics = 2 * gathered(s->own, n, s->master) + summed(1, n, rank, s->master);
+  b.statistics = 2 * gathered(s->own, n, s->master) + gathered(1, n, s->master);
   if (s->errors) b.reconstruction = summed(s->errors, n, rank, s->master);
   int64_t own = comm_own_elements(s->parameters, s->border, s->bucket, n, rank);
   b.gradients = (s->parameters - own) * (int64_t)ops_size_of(s->wire);
@@ -52,7 +52,7 @@ int64_t traffic_total(const traffic_bytes *b) {
 }
 
 int traffic_calls_before(const traffic_shape *s) {
-  return s->ranks > 1 ? 2 + 2 + 2 : 0;
+  return s->ranks > 1 ? 2 + 2 + 1 : 0;
 }
 
 int traffic_calls_after(const traffic_shape *s) {

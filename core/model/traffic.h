@@ -11,7 +11,7 @@
 
 typedef struct {
   int64_t features;       /* of images and texts, gathered, in compute type */
-  int64_t statistics;     /* log-sum-exps, gathered, and the loss, in master type */
+  int64_t statistics;     /* log-sum-exps and parts of the loss, gathered, in master type */
   int64_t reconstruction; /* errors of the decoder's chunks */
   int64_t gradients;      /* each bucket's slices to the ranks that sum them */
   int64_t sums;           /* the summed slices back to all ranks; the new weights' instead where the
