@@ -124,10 +124,12 @@ void forecast_assumptions(const forecast_machine *m, bool has_ranks, strbuf *out
   strbuf_append(out, "not counted: loading that is slower than training, evaluation, checkpoints, "
                      "starting, failures\n");
   if (!has_ranks) return;
-  strbuf_format(out,
-                "link of a device: %g GB/s each way, used fully; latency of a message: %g us; a "
-                "collective of N ranks sends N - 1 messages one after another\n",
-                m->link_bytes_per_second / 1e9, m->latency_seconds * 1e6);
+  strbuf_format(
+      out,
+      "link of a device: %g GB/s each way, used fully; latency of a message: %g us; a "
+      "collective of N ranks sends N - 1 messages one after another; buckets of gradients follow "
+      "each other without gaps\n",
+      m->link_bytes_per_second / 1e9, m->latency_seconds * 1e6);
   strbuf_format(out, "gradients travel to their sums in %s and return in fp32\n",
                 m->wire == OPS_BF16 ? "bf16" : "fp32");
   if (m->overlap > 0)

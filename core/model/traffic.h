@@ -34,7 +34,8 @@ traffic_shape traffic_shape_of(const model_counts *counts, const settings *s, in
 /* Sent by this rank. Rank 0 sends most: its slices are never the shorter ones. */
 traffic_bytes traffic_of(const traffic_shape *shape, int rank);
 int64_t traffic_total(const traffic_bytes *b);
-/* Collective calls whose bytes these are: before the backward pass, and after it. */
+/* Collective calls whose latency counts: before the backward pass, and after it. The gradients'
+ * buckets follow each other without gaps and count as one. */
 int traffic_calls_before(const traffic_shape *shape);
 int traffic_calls_after(const traffic_shape *shape);
 
