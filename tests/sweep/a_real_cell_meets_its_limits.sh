@@ -22,8 +22,9 @@ expect_answer "SELECT count(*), max(step), sum(steps) FROM step" '750|750|750'
 expect_answer "SELECT abs(sum(seconds) - value) < 1e-6 FROM step JOIN summary USING (run_id) WHERE name = 'train_seconds'" 1
 expect_status 0 bench verify 1
 
-# Memory beyond the limit is a failure of its own kind. (A sanitizer's shadow is memory, too.)
+# Memory beyond the limit is a failure of its own kind. (A sanitizer's shadow is memory, too; and where
+# oneDNN is refused memory for the code of a kernel, at 24 to 28 MiB, it crashes.)
 if [ "${BINARY##*/}" != asan ]; then
-  expect_status 1 bench run experiments/long.yaml --no-progress --set seed=5 --memory-limit 24MiB
+  expect_status 1 bench run experiments/long.yaml --no-progress --set seed=5 --memory-limit 20MiB
   expect_answer "SELECT status, kind FROM run ORDER BY id DESC LIMIT 1" 'failed|memory'
 fi
