@@ -37,6 +37,7 @@ struct eval_set {
   bool *lacks_text;                       /* [rows] has no caption, for retrieval */
   uint8_t *pixels; /* [rows, size, size, 3] once decoded; NULL: too large, decoded each time */
   bool is_decoded;
+  bool has_told_classes;       /* a warning of classes that the training set has not was given */
   image_corruption corruption; /* of the prepared pixels */
   char fingerprint[HASH_SIZE];
   strbuf warnings;

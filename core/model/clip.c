@@ -100,11 +100,13 @@ err clip_create(ops *o, const clip_config *config, const clip_limits *limits, bo
   err error = clip_declare_towers(config, &m->params, &m->image, &m->text, &m->reconstruction);
   if (!error) {
     image_front_resolve(&m->image_in, &m->params);
-    text_front_resolve(&m->text_in, &m->params);
     tower_resolve(&m->image, &m->params);
-    tower_resolve(&m->text, &m->params);
-    reconstruction_resolve(&m->reconstruction, &m->params);
-    m->scale_log = param_table_find(&m->params, "logit_scale")->offset;
+    if (!config->classes) {
+      text_front_resolve(&m->text_in, &m->params);
+      tower_resolve(&m->text, &m->params);
+      reconstruction_resolve(&m->reconstruction, &m->params);
+      m->scale_log = param_table_find(&m->params, "logit_scale")->offset;
+    }
     error = allocate_all(m);
   }
   if (error)
@@ -192,6 +194,8 @@ err clip_read_number(const clip_model *m, ops_buffer buffer, double *value) {
 }
 
 err clip_logit_scale(const clip_model *m, double *scale) {
+  *scale = NAN;
+  if (m->config.classes) return NULL;
   err error = clip_read_number(m, ops_at(m->weights.master, m->scale_log), scale);
   *scale = exp(fmin(fmax(*scale, m->scale_log_least), m->scale_log_most));
   return error;

@@ -8,17 +8,35 @@
 #include "config/settings.h"
 #include "model/clip.h"
 
+/* A run of neighbouring parameters that are updated at one rate. */
+typedef struct {
+  int64_t first, count;
+  bool is_decayed; /* all of it; where there is one run only, the table's `decayed` counts */
+  int depth;       /* which of the rates */
+} optimizer_run;
+
 typedef struct {
   clip_model *model; /* not owned */
   void *block;       /* device memory of both moments, the norm and the rates */
   ops_buffer m, v;   /* [params.total] master, same offsets as the parameters */
   ops_buffer norm_square;
-  ops_buffer rates;      /* [3] as ops_adamw has them */
-  double rates_wide[3];  /* what `rates` is copied from: in double, */
-  float rates_narrow[3]; /* or in float, by the backend's master type */
+  ops_buffer rates;    /* [depths, 3] as ops_adamw has them */
+  double *rates_wide;  /* what `rates` is copied from: in double, */
+  float *rates_narrow; /* or in float, by the backend's master type */
+  int depths;          /* rates that differ; 1: all parameters have the run's */
+  double layer_decay;
+  optimizer_run *runs;
+  size_t run_count;
 } optimizer;
 
 err optimizer_create(clip_model *model, optimizer *o) ERR_MUST_CHECK;
+/* The same with layer-wise rates (BEiT, MAE): the head and the last norm have the run's rate, a
+ * block layer_decay times the rate of what comes after it, and what is in front of the first block
+ * (patch embedding, class token, positions) layer_decay times the first block's. */
+err optimizer_create_layered(clip_model *model, double layer_decay, optimizer *o) ERR_MUST_CHECK;
+/* Blocks between a tensor of the image tower and the head: 0 for the head and the last norm,
+ * `layers` for the first block, layers + 1 for what is in front of it. */
+int optimizer_depth_of(const char *name, int64_t layers);
 void optimizer_destroy(optimizer *o);
 
 /* Before ops.join: the numbers of update `step`, which is 1 at the first. */

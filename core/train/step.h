@@ -17,10 +17,11 @@ typedef struct {
   clip_model *model;
   optimizer *moments;
   int64_t encoded_patches;
-  comm *ranks;         /* that the batch is spread over; NULL: it is whole here */
-  bool may_record;     /* false: every step is launched op by op (to profile it) */
-  void *recordings[2]; /* by input set */
-  int64_t launched;    /* steps so far */
+  comm *ranks;                 /* that the batch is spread over; NULL: it is whole here */
+  const clip_targets *targets; /* of the launched batch, where a classifier is trained; else NULL */
+  bool may_record;             /* false: every step is launched op by op (to profile it) */
+  void *recordings[2];         /* by input set */
+  int64_t launched;            /* steps so far */
 } train_step;
 
 typedef struct {
