@@ -84,6 +84,8 @@ static err evaluate_on(run *r, size_t which) {
                              ? result.zeroshot.map_11point
                              : result.zeroshot.mean_per_class;
     error = run_report_eval(r, which, &result, &outcomes, clock_seconds() - start);
+    if (!error && r->options->evaluated)
+      r->options->evaluated(r->options->context, eval_set_name(set), r->at.step, &result);
   }
   const char *left_out = eval_set_new_warnings(set);
   if (!error && *left_out) error = events_warn(&r->events, "skipped_sample", left_out);

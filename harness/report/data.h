@@ -24,6 +24,7 @@ typedef struct {
   char *status, *message;        /* owned */
   char *ended;                   /* owned; "" while it goes on */
   ptrdiff_t tuned;               /* the first cell tuned from this one; -1: none */
+  ptrdiff_t fine_tuned;          /* the first classifier trained from this one; -1: none */
   store_environment environment; /* where it ran */
   store_fact *numbers;           /* the run's summary */
   size_t number_count;
@@ -64,6 +65,8 @@ bool data_is_disturbed(const data_cell *c);
  * undisturbed it would have been no slower. */
 bool data_has_pace(const data_cell *c);
 
+/* The cell that a column is of: itself, or what was trained from it; -1: there is none. */
+ptrdiff_t data_shown_cell(const report_data *d, size_t cell, const column *c);
 /* The last evaluation of what a column shows for a cell, finished or not; NULL: there is none. */
 const data_evaluation *data_find_evaluation(const report_data *d, size_t cell, const column *c);
 /* Has the cell (or what was tuned from it, where the column is of that) finished? */

@@ -33,7 +33,8 @@ static int close_file(void **state) {
 static void every_operation_gives_pillows_pixels(void **state) {
   (void)state;
   const double *magnitudes = data_of("magnitudes"), *arguments = data_of("arguments");
-  const uint8_t *images = data_of("images"), *wanted = data_of("augmented"), *fill = data_of("fill");
+  const uint8_t *images = data_of("images"), *wanted = data_of("augmented"),
+                *fill = data_of("fill");
   uint8_t pixels[BYTES];
   int64_t at = 0;
   for (int operation = 0; operation < AUGMENT_OPERATIONS; operation++)
@@ -46,8 +47,7 @@ static void every_operation_gives_pillows_pixels(void **state) {
                    argument, arguments[at]);
         for (int i = 0; i < IMAGES; i++) {
           memcpy(pixels, images + i * BYTES, BYTES);
-          assert_ok(
-              augment_apply((augment_operation)operation, argument, fill, SIZE, pixels));
+          assert_ok(augment_apply((augment_operation)operation, argument, fill, SIZE, pixels));
           const uint8_t *theirs = wanted + (at * IMAGES + i) * BYTES;
           for (int p = 0; p < BYTES; p++)
             if (pixels[p] != theirs[p])
