@@ -166,9 +166,12 @@ static err check_pairs(const settings *s) {
                               "makes one from captions)");
   if (s->data_train.count == 0)
     return err_new(ERR_INPUT, "data.train is empty: name the training shards");
-  if (*s->eval_probe_train && !s->eval_sets.count)
-    return err_new(ERR_INPUT, "eval.probe_train: the probe is measured on the first of eval.sets, "
-                              "and there is none");
+  if (*s->eval_probe_train && (!s->eval_sets.count || !s->eval_points))
+    return err_new(
+        ERR_INPUT,
+        "eval.probe_train: the probe is measured on the first of eval.sets with the last "
+        "evaluation, and %s",
+        s->eval_sets.count ? "eval.points is 0" : "eval.sets is empty");
   return NULL;
 }
 
