@@ -7,13 +7,14 @@ train --out pre -s eval.probe_train=train.yaml -s eval.probe_epochs=3 2> message
 grep -q 'train.yaml' message || fail "$(cat message)"
 rm -r pre
 for part in train heldout; do
-  printf 'name: %s\nimages: [data/%s-*.tar]\ntasks: [probe]\nlabel: color\n' $part $part > $part.yaml
+  printf 'name: %s\nimages: [data/%s-*.tar]\ntasks: [probe, zeroshot]\nlabel: color\ntemplates: ["a {}"]\n' \
+    $part $part > $part.yaml
 done
 
 # the linear probe behind the last evaluation is that of flip eval
-train --out pre -s eval.probe_train=train.yaml -s eval.probe_epochs=3
+train --out pre -s 'eval.sets=[heldout.yaml]' -s eval.probe_train=train.yaml -s eval.probe_epochs=3
 [ "$(grep -c '"task":"probe"' pre/events.jsonl)" = 1 ] || fail "not one probe"
-"$FLIP" eval probe -m pre --train train.yaml -f held.yaml --method lars --epochs 3 --json > probe.json
+"$FLIP" eval probe -m pre --train train.yaml -f heldout.yaml --method lars --epochs 3 --json > probe.json
 [ "$(grep -oE '"task":"probe","metrics":\{"top1":[0-9.e-]*' pre/events.jsonl | cut -d: -f4)" = \
   "$(grep -oE '"probe":\{"top1":[0-9.e-]*' probe.json | cut -d: -f3)" ] ||
   fail "another probe than flip eval's: $(cat probe.json)"
