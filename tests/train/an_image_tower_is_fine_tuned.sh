@@ -19,10 +19,9 @@ train --out pre -s 'eval.sets=[heldout.yaml]' -s eval.probe_train=train.yaml -s 
   "$(grep -oE '"probe":\{"top1":[0-9.e-]*' probe.json | cut -d: -f3)" ] ||
   fail "another probe than flip eval's: $(cat probe.json)"
 
-finetune() {
-  "$FLIP" finetune -m pre --train train.yaml --test heldout.yaml --no-progress -s batch_size=32 -s epochs=8 \
-    -s warmup_epochs=1 -s learning_rate=2e-3 -s eval.points=4 -s data.crop_min=0.5 -s checkpoint.every_samples=64 "$@"
-}
+words=(finetune -m pre --train train.yaml --test heldout.yaml --no-progress -s batch_size=32 -s epochs=8
+       -s warmup_epochs=1 -s learning_rate=2e-3 -s eval.points=4 -s data.crop_min=0.5 -s checkpoint.every_samples=64)
+finetune() { "$FLIP" "${words[@]}" "$@"; }
 finetune --out whole --json > whole.json
 [ "$(grep -c '"task":"classification"' whole/events.jsonl)" = 4 ] || fail "not four evaluations"
 grep -q '"classes":10,' whole.json || fail "$(cat whole.json)"
@@ -36,7 +35,7 @@ awk 'NR == 1 { exit !($1 > 2.28 && $1 < 2.32) }' losses || fail "the first loss 
 
 # killed after some steps, and on; stopped by a signal, and on
 for signal in KILL TERM; do
-  finetune --out $signal > /dev/null 2>&1 & pid=$!
+  "$FLIP" "${words[@]}" --out $signal > /dev/null 2>&1 & pid=$!
   for _ in $(seq 600); do
     [ -f $signal/events.jsonl ] && [ "$(field step step $signal/events.jsonl | tail -1)" -ge 7 ] 2>/dev/null && break
     sleep 0.05
