@@ -12,6 +12,10 @@ install(TARGETS flip flipbench)
 if(FLIP_CUDA)
   set_target_properties(flip_cuda PROPERTIES INSTALL_RPATH_USE_LINK_PATH ON) # CUDA's own folders
   install(TARGETS flip_cuda LIBRARY DESTINATION lib COMPONENT flipbench-cuda) # where core/ops/device.c looks, on every system
+  if(TARGET flip_nccl)
+    set_target_properties(flip_nccl PROPERTIES INSTALL_RPATH_USE_LINK_PATH ON)
+    install(TARGETS flip_nccl LIBRARY DESTINATION lib COMPONENT flipbench-cuda)
+  endif()
 endif()
 set(share ${CMAKE_INSTALL_DATADIR}/flip)
 install(DIRECTORY ${CMAKE_SOURCE_DIR}/experiments DESTINATION ${share})

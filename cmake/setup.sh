@@ -50,14 +50,14 @@ build_release() {
   build_quietly build
 }
 
-# The CUDA plugin compiles and links without a GPU, wherever there is a toolkit.
+# The plugins for CUDA and NCCL compile and link without a GPU, wherever there is a toolkit.
 build_plugin() {
   if ! command -v nvcc >/dev/null && [ ! -x "${CUDA_HOME:-/usr/local/cuda}/bin/nvcc" ]; then
     say "no CUDA toolkit here: the plugin is not compiled (its kernels are tested on the CPU)"
     return 0
   fi
   [ -f build/cuda/build.ninja ] || { say "configuring the CUDA plugin"; cmake --preset cuda >/dev/null; }
-  build_quietly build/cuda --target flip_cuda
+  build_quietly build/cuda --target gpu_plugins
 }
 
 # The CUDA kernels under the sanitizers, on the host.

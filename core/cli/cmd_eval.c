@@ -6,6 +6,8 @@
 #include "base/options.h"
 #include "cli/commands.h"
 #include "cli/trained.h"
+#include "comm/open.h"
+#include "comm/watch.h"
 #include "eval/eval.h"
 #include "eval/suite.h"
 
@@ -39,17 +41,20 @@ static void warn_of(eval_set *set) {
   if (*warnings) log_warning("skipped: %s", warnings);
 }
 
-static err eval_one(const char *path, trained *t, const char *task, bool as_json) {
+static err eval_one(const char *path, trained *t, const char *task, bool as_json, comm *ranks) {
   eval_set *set = NULL;
   eval_result result;
   err error = eval_set_open(path, task, &t->s, t->words, &set);
   if (error) return error;
-  const eval_how how = eval_how_of(&t->s);
+  eval_how how = eval_how_of(&t->s);
+  how.ranks = ranks;
+  if (comm_rank(ranks)) eval_set_new_warnings(set); /* of opening it: rank 0 gives them, too */
   TRY(eval_run(set, t->model, &how, &result));
   bool has_zeroshot = result.has_zeroshot, has_retrieval = result.has_retrieval;
   if (!has_zeroshot && !has_retrieval)
     FAIL(ERR_INPUT, "%s: has neither zeroshot nor retrieval (flip eval probe needs --train)", path);
   warn_of(set);
+  if (comm_rank(ranks)) goto cleanup;
   if (as_json) {
     strbuf line = {0};
     json_writer w = jsonw_start(&line);
@@ -178,7 +183,7 @@ static err read_task(const option_list *words, request *r) {
   return error;
 }
 
-static err run_request(const request *r, trained *t) {
+static err run_request(const request *r, trained *t, comm *ranks) {
   if (r->suite) return run_suite(r->suite, t, r->as_json);
   const char *const *sets =
       r->sets.count ? r->sets.items : (const char *const *)t->s.eval_sets.items;
@@ -186,7 +191,28 @@ static err run_request(const request *r, trained *t) {
   if (!count) return err_new(ERR_INPUT, "the run has no evaluation set: give one with --set-file");
   err error = NULL;
   for (size_t i = 0; i < count && !error; i++)
-    error = r->train ? run_probe(r, sets[i], t) : eval_one(sets[i], t, r->task, r->as_json);
+    error = r->train ? run_probe(r, sets[i], t) : eval_one(sets[i], t, r->task, r->as_json, ranks);
+  return error;
+}
+
+/* On the ranks that a launcher started. What fails on one ends all. */
+static err run_on_ranks(const request *r, trained *t) {
+  comm *ranks = NULL;
+  watch *lives = NULL;
+  if (comm_launched() && (r->suite || r->train))
+    return err_new(ERR_UNSUPPORTED,
+                   "flip eval %s runs in one process, but a launcher started %s: run it without "
+                   "the launcher",
+                   r->task, comm_launched());
+  err error = comm_open(&ranks);
+  if (!error) error = watch_start(ranks, &lives);
+  if (!error) error = run_request(r, t, ranks);
+  if (error && lives) {
+    log_error("rank %d of %d: %s", ranks->rank, ranks->size, err_message(error));
+    watch_end_all(lives, err_message(error));
+  }
+  watch_stop(lives);
+  comm_close(ranks);
   return error;
 }
 
@@ -238,7 +264,7 @@ int cmd_eval(int argc, char **argv) {
   if (error || is_help) goto cleanup;
   TRY(read_task(&rest, &r));
   TRY(trained_open(model, &settings_changed, true, &t));
-  TRY(run_request(&r, &t));
+  TRY(run_on_ranks(&r, &t));
 cleanup:
   trained_close(&t);
   options_free(options);

@@ -1,5 +1,6 @@
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <jansson.h>
 
@@ -7,6 +8,16 @@
 #include "base/mem_library.h"
 #include "base/options.h"
 #include "cli/commands.h"
+#include "comm/open.h"
+
+/* Several processes would write the same files, each as if it were the only one. */
+static bool is_for_one_process(const char *name) {
+  static const char *const others[] = {"train", "eval", "plan", "inputs", "bench"};
+  if (!name || *name == '-') return false;
+  for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+    if (strcmp(name, others[i]) == 0) return false;
+  return true;
+}
 
 int main(int argc, char **argv) {
   static const subcommand table[] = {
@@ -20,11 +31,17 @@ int main(int argc, char **argv) {
       {"embed", "write embeddings of images or texts as .npy", cmd_embed},
       {"retrieve", "find images for a text, or texts for an image", cmd_retrieve},
       {"dream", "optimise an image for a model's similarity to a text", cmd_dream},
-      {"convert", "convert convert convert weights from and to transformers and open_clip", cmd_convert},
+      {"convert", "convert convert convert weights from and to transformers and open_clip",
+       cmd_convert},
       {"tokenizer", "train a vocabulary from captions, or try one", cmd_tokenizer},
       {0}};
   log_setup("flip", LOG_INFO);
   json_set_alloc_funcs(mem_for_library, free);
+  if (comm_launched() && is_for_one_process(argv[1])) {
+    log_error("flip %s runs in one process, but a launcher started %s: run it without the launcher",
+              argv[1], comm_launched());
+    return 2;
+  }
   signal(SIGXFSZ, SIG_IGN); /* a file-size limit is a failed write, not a death */
   signal(SIGPIPE, SIG_IGN);
   return options_dispatch("flip", "train and measure FLIP: CLIP with image patches dropped", table,

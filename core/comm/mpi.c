@@ -3,7 +3,9 @@
  *
  * Sums are made in the order of the ranks by the rank that owns the slice, whatever algorithm the
  * library would have taken: every rank gets the same bits, in every run. A block at a time, so that
- * the copies take `size` blocks and not as much memory as the gradients again. */
+ * the copies take `size` blocks and not as much memory as the gradients again. Ranks of one machine
+ * read each other's blocks in shared memory: two barriers a block, where messages would need both
+ * processes to run at the same time for every fragment. */
 #include <limits.h>
 #include <mpi.h>
 #include <stdio.h>
@@ -13,12 +15,21 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "comm/open.h"
+#include "comm/sums.h"
 
-enum { BLOCK = 1 << 18 }; /* elements of a slice that are summed at once */
+enum {
+  BLOCK = 1 << 18,       /* elements of a slice that are summed at once, at most */
+  WINDOW_BYTES = 4 << 20 /* of shared memory of each rank */
+};
 
 typedef struct {
-  void *received;                                     /* [size, BLOCK] of master type */
+  int64_t block;     /* elements of a slice that are summed at once */
+  void *received;    /* [size, block] of master or wire type */
+  uint16_t *rounded; /* [size, block]: sent, where that is bf16 */
   int *counts, *places, *other_counts, *other_places; /* [size] */
+  const void **from;                                  /* [size] what is added */
+  MPI_Win window;                                     /* MPI_WIN_NULL: ranks of several machines */
+  void **windows;                                     /* [size] of each rank, WINDOW_BYTES */
 } mpi_state;
 
 static err failed(int code, const char *what) {
@@ -64,62 +75,76 @@ static err gather(comm *c, int64_t count, ops_buffer own, ops_buffer all) {
   return code == MPI_SUCCESS ? NULL : failed(code, "gathering");
 }
 
-static void sum_float(const float *from, int ranks, int64_t stride, int64_t count, float *to) {
-  for (int64_t i = 0; i < count; i++) {
-    double sum = 0;
-    for (int r = 0; r < ranks; r++) sum += (double)from[r * stride + i];
-    to[i] = (float)sum;
-  }
-}
-
-static void sum_double(const double *from, int ranks, int64_t stride, int64_t count, double *to) {
-  for (int64_t i = 0; i < count; i++) {
-    double sum = 0;
-    for (int r = 0; r < ranks; r++) sum += from[r * stride + i];
-    to[i] = sum;
-  }
-}
-
-static int part(comm_slice s, int64_t at) {
+static int part(comm_slice s, int64_t at, int64_t block) {
   int64_t left = s.count - at;
-  return (int)(left <= 0 ? 0 : left < BLOCK ? left : BLOCK);
+  return (int)(left <= 0 ? 0 : left < block ? left : block);
 }
 
-/* Elements [at, at + BLOCK) of every slice, each to its owner. */
-static err sum_block(comm *c, int64_t total, int64_t at, ops_buffer x) {
+/* Elements [at, at + block) of every slice, each to its owner. */
+static err send_block(comm *c, int64_t total, int64_t at, ops_buffer x, ops_type wire) {
   mpi_state *m = c->state;
-  comm_slice mine = comm_slice_of(total, c->size, c->rank);
-  int own = part(mine, at);
+  int own = part(comm_slice_of(total, c->size, c->rank), at, m->block);
+  bool is_rounded = wire == OPS_BF16;
   for (int r = 0; r < c->size; r++) {
     comm_slice s = comm_slice_of(total, c->size, r);
-    m->counts[r] = part(s, at);
-    m->places[r] = (int)(m->counts[r] ? s.first + at : 0);
+    m->counts[r] = part(s, at, m->block);
+    m->places[r] = (int)(is_rounded ? r * m->block : m->counts[r] ? s.first + at : 0);
     m->other_counts[r] = own;
-    m->other_places[r] = r * BLOCK;
+    m->other_places[r] = (int)(r * m->block);
+    m->from[r] = (char *)m->received + (size_t)(r * m->block) * ops_size_of(wire);
+    if (is_rounded) sums_round(ops_at(x, s.first + at), m->counts[r], m->rounded + r * m->block);
   }
-  int code = MPI_Alltoallv(x.data, m->counts, m->places, type_of(x.type), m->received,
-                           m->other_counts, m->other_places, type_of(x.type), MPI_COMM_WORLD);
-  if (code != MPI_SUCCESS) return failed(code, "summing");
-  void *to = ops_at(x, mine.first + at).data;
-  if (own && x.type == OPS_F64) sum_double(m->received, c->size, BLOCK, own, to);
-  if (own && x.type == OPS_F32) sum_float(m->received, c->size, BLOCK, own, to);
-  return NULL;
+  int code =
+      MPI_Alltoallv(is_rounded ? m->rounded : x.data, m->counts, m->places, type_of(wire),
+                    m->received, m->other_counts, m->other_places, type_of(wire), MPI_COMM_WORLD);
+  return code == MPI_SUCCESS ? NULL : failed(code, "summing");
 }
 
-static err sum_slices(comm *c, int64_t total, ops_buffer x) {
+/* What ranks wrote to their windows before is there for all. */
+static err meet(const mpi_state *m) {
+  MPI_Win_sync(m->window);
+  int code = MPI_Barrier(MPI_COMM_WORLD);
+  MPI_Win_sync(m->window);
+  return code == MPI_SUCCESS ? NULL : failed(code, "meeting in shared memory");
+}
+
+/* The same by way of the windows, of which each holds [size, block]. */
+static err show_block(comm *c, int64_t total, int64_t at, ops_buffer x, ops_type wire) {
+  mpi_state *m = c->state;
+  size_t one = ops_size_of(wire), stride = (size_t)m->block * one;
+  for (int r = 0; r < c->size; r++) {
+    comm_slice s = comm_slice_of(total, c->size, r);
+    int count = part(s, at, m->block);
+    ops_buffer place = ops_at(x, count ? s.first + at : 0);
+    char *to = (char *)m->windows[c->rank] + (size_t)r * stride;
+    if (wire == OPS_BF16)
+      sums_round(place, count, (uint16_t *)(void *)to);
+    else
+      memcpy(to, place.data, (size_t)count * one);
+    m->from[r] = (char *)m->windows[r] + (size_t)c->rank * stride;
+  }
+  return meet(m);
+}
+
+static err sum_slices(comm *c, int64_t total, ops_buffer x, ops_type wire) {
   double start = clock_seconds();
-  int64_t longest = comm_slice_of(total, c->size, 0).count;
+  const mpi_state *m = c->state;
+  const comm_slice mine = comm_slice_of(total, c->size, c->rank);
+  const int64_t longest = comm_slice_of(total, c->size, 0).count;
+  bool is_shared = m->window != MPI_WIN_NULL;
   err error = fits(total);
-  for (int64_t at = 0; at < longest && !error; at += BLOCK) error = sum_block(c, total, at, x);
-  note(c, start, total - comm_slice_of(total, c->size, c->rank).count, x.type);
+  for (int64_t at = 0; at < longest && !error; at += m->block) {
+    error = (is_shared ? show_block : send_block)(c, total, at, x, wire);
+    int own = part(mine, at, m->block);
+    if (!error && own) sums_of_ranks(m->from, c->size, wire, own, ops_at(x, mine.first + at));
+    if (!error && is_shared) error = meet(m); /* before the windows are written again */
+  }
+  note(c, start, total - mine.count, wire);
   return error;
 }
 
-static err gather_slices(comm *c, int64_t total, ops_buffer x) {
-  double start = clock_seconds();
+static err gather_by_message(comm *c, int64_t total, ops_buffer x) {
   mpi_state *m = c->state;
-  err error = fits(total);
-  if (error) return error;
   for (int r = 0; r < c->size; r++) {
     comm_slice s = comm_slice_of(total, c->size, r);
     m->counts[r] = (int)s.count;
@@ -127,8 +152,38 @@ static err gather_slices(comm *c, int64_t total, ops_buffer x) {
   }
   int code = MPI_Allgatherv(MPI_IN_PLACE, 0, MPI_DATATYPE_NULL, x.data, m->counts, m->places,
                             type_of(x.type), MPI_COMM_WORLD);
-  note(c, start, comm_slice_of(total, c->size, c->rank).count * (c->size - 1), x.type);
   return code == MPI_SUCCESS ? NULL : failed(code, "gathering slices");
+}
+
+static err gather_by_window(comm *c, int64_t total, ops_buffer x) {
+  const mpi_state *m = c->state;
+  const comm_slice mine = comm_slice_of(total, c->size, c->rank);
+  size_t one = ops_size_of(x.type);
+  int64_t longest = comm_slice_of(total, c->size, 0).count, step = WINDOW_BYTES / (int64_t)one;
+  err error = NULL;
+  for (int64_t at = 0; at < longest && !error; at += step) {
+    int own = part(mine, at, step);
+    if (own) memcpy(m->windows[c->rank], ops_at(x, mine.first + at).data, (size_t)own * one);
+    error = meet(m);
+    for (int r = 0; r < c->size && !error; r++) {
+      comm_slice s = comm_slice_of(total, c->size, r);
+      int count = part(s, at, step);
+      if (count && r != c->rank)
+        memcpy(ops_at(x, s.first + at).data, m->windows[r], (size_t)count * one);
+    }
+    if (!error) error = meet(m);
+  }
+  return error;
+}
+
+static err gather_slices(comm *c, int64_t total, ops_buffer x) {
+  double start = clock_seconds();
+  const mpi_state *m = c->state;
+  err error = fits(total);
+  if (!error)
+    error = (m->window != MPI_WIN_NULL ? gather_by_window : gather_by_message)(c, total, x);
+  note(c, start, comm_slice_of(total, c->size, c->rank).count * (c->size - 1), x.type);
+  return error;
 }
 
 static err broadcast(comm *c, void *bytes, size_t count) {
@@ -149,19 +204,32 @@ static err gather_bytes(comm *c, const void *own, size_t count, void *all) {
   return code == MPI_SUCCESS ? NULL : failed(code, "gathering bytes");
 }
 
-static void destroy(comm *c) {
-  mpi_state *m = c->state;
-  if (m) {
-    free(m->received);
-    free(m->counts);
+static void free_state(mpi_state *m) {
+  if (!m) return;
+  if (m->window != MPI_WIN_NULL) {
+    MPI_Win_unlock_all(m->window);
+    MPI_Win_free(&m->window);
   }
+  free(m->received);
+  free(m->rounded);
+  free(m->counts);
+  free(m->from);
+  free(m->windows);
   free(m);
+}
+
+static void destroy(comm *c) {
+  free_state(c->state);
   free(c);
   MPI_Finalize();
 }
 
-static const comm_table table = {gather,    sum_slices,   gather_slices,
-                                 broadcast, gather_bytes, destroy};
+static const comm_table table = {.gather = gather,
+                                 .sum_slices = sum_slices,
+                                 .gather_slices = gather_slices,
+                                 .broadcast = broadcast,
+                                 .gather_bytes = gather_bytes,
+                                 .destroy = destroy};
 
 static void name_library(comm *c) {
   char text[MPI_MAX_LIBRARY_VERSION_STRING];
@@ -170,31 +238,83 @@ static void name_library(comm *c) {
   snprintf(c->library, sizeof c->library, "%.*s", (int)strcspn(text, ",\n"), text);
 }
 
-static err make(comm **out) {
-  comm *c = mem_zeroed(1, sizeof *c);
+static mpi_state *make_state(size_t size) {
   mpi_state *m = mem_zeroed(1, sizeof *m);
+  if (!m) return NULL;
+  m->window = MPI_WIN_NULL;
+  m->block = BLOCK;
+  m->received = mem_aligned(size * BLOCK * sizeof(double));
+  m->rounded = mem_aligned(size * BLOCK * sizeof(uint16_t));
+  m->from = mem_zeroed(size, sizeof *m->from);
+  m->windows = mem_zeroed(size, sizeof *m->windows);
+  m->counts = mem_zeroed(4 * size, sizeof *m->counts);
+  if (!m->received || !m->rounded || !m->from || !m->windows || !m->counts) {
+    free_state(m);
+    return NULL;
+  }
+  m->places = m->counts + size;
+  m->other_counts = m->counts + 2 * size;
+  m->other_places = m->counts + 3 * size;
+  return m;
+}
+
+/* Shared memory where all ranks are on one machine; else, and where there is none, messages. */
+static void share_windows(mpi_state *m, int size) {
+  MPI_Comm near;
+  void *own;
+  int near_size = 0, is_alike = 0, is_there = 0;
+  MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &near);
+  MPI_Comm_size(near, &near_size);
+  is_there = near_size == size && WINDOW_BYTES / (int)sizeof(double) / size >= COMM_SLICE_UNIT;
+  MPI_Allreduce(&is_there, &is_alike, 1, MPI_INT, MPI_MIN, MPI_COMM_WORLD);
+  if (is_alike) {
+    MPI_Comm_set_errhandler(near, MPI_ERRORS_RETURN);
+    is_there = MPI_Win_allocate_shared(WINDOW_BYTES, 1, MPI_INFO_NULL, near, &own, &m->window) ==
+               MPI_SUCCESS;
+    MPI_Allreduce(&is_there, &is_alike, 1, MPI_INT, MPI_MIN, MPI_COMM_WORLD);
+  }
+  MPI_Comm_free(&near);
+  if (!is_alike) {
+    m->window = MPI_WIN_NULL;
+    return;
+  }
+  for (int r = 0; r < size; r++) {
+    MPI_Aint bytes;
+    int unit;
+    MPI_Win_shared_query(m->window, r, &bytes, &unit, &m->windows[r]);
+  }
+  m->block = WINDOW_BYTES / (int64_t)sizeof(double) / size;
+  MPI_Win_lock_all(MPI_MODE_NOCHECK, m->window);
+}
+
+static err make(comm **out) {
   int size = 1;
   MPI_Comm_size(MPI_COMM_WORLD, &size);
-  int *places = mem_zeroed(4 * (size_t)size, sizeof *places);
-  void *received = mem_aligned((size_t)size * BLOCK * sizeof(double));
-  if (!c || !m || !places || !received) {
+  comm *c = mem_zeroed(1, sizeof *c);
+  mpi_state *m = make_state((size_t)size);
+  if (!c || !m) {
     free(c);
-    free(m);
-    free(places);
-    free(received);
+    free_state(m);
     return mem_error((size_t)size * BLOCK * sizeof(double), "communication");
   }
-  *m = (mpi_state){received, places, places + size, places + 2 * size, places + 3 * size};
   *c = (comm){.call = &table, .size = size, .state = m};
   MPI_Comm_rank(MPI_COMM_WORLD, &c->rank);
   MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN);
+  share_windows(m, size);
   name_library(c);
   *out = c;
   return NULL;
 }
 
+/* A rank that waits gives its core to the loader's threads, which it may be bound to a core with
+ * (mpirun --bind-to core), unless the person set it otherwise. Before MPI starts. */
+static void yield_when_idle(void) {
+  setenv("OMPI_MCA_mpi_yield_when_idle", "1", 0);
+}
+
 static err open_mpi(comm **out) {
   int provided;
+  yield_when_idle();
   int code = MPI_Init_thread(NULL, NULL, MPI_THREAD_FUNNELED, &provided);
   if (code != MPI_SUCCESS) return failed(code, "starting");
   err error = make(out);
@@ -203,4 +323,4 @@ static err open_mpi(comm **out) {
 }
 
 __attribute__((visibility("default")))
-const comm_plugin flip_comm_plugin = {COMM_PLUGIN_VERSION, open_mpi};
+const comm_plugin flip_comm_plugin = {.version = COMM_PLUGIN_VERSION, .open = open_mpi};

@@ -3,38 +3,43 @@
 #include <dlfcn.h>
 #include <limits.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "base/launch.h"
 #include "base/shipped.h"
+#include "comm/self.h"
+#include "comm/tcp.h"
 
-/* What a launcher called the number of ranks; NULL: nobody launched several. */
-static const char *launched_ranks(void) {
-  static const char *const names[] = {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE"};
-  for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-    const char *value = getenv(names[i]);
-    if (value && atoi(value) > 1) return value;
-  }
-  const char *tasks = getenv("SLURM_NTASKS");
-  return getenv("PMIX_RANK") && tasks && atoi(tasks) > 1 ? tasks : NULL;
-}
+/* One of the plugins, and what to do where it cannot be had. */
+typedef struct {
+  const char *file, *purpose, *build, *install;
+} library;
+
+static const library mpi = {
+    "libflip_mpi.so", "a launcher started several ranks",
+    "Install MPI (apt install libopenmpi-dev openmpi-bin) and build again, or start the ranks with "
+    "RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT (docs/clusters.md)",
+    "apt install openmpi-bin"};
+static const library nccl = {
+    "libflip_nccl.so", "ranks on GPUs are connected by NCCL",
+    "Install NCCL (libnccl-dev of NVIDIA's repository) and build again with 'cmake --preset cuda "
+    "&& "
+    "cmake --build build/cuda'",
+    "libnccl2 of NVIDIA's repository, or another NCCL from 2.18 on, in LD_LIBRARY_PATH"};
 
 /* Stays loaded to the end of the process, as MPI wants it. Global: Open MPI's own plugins look for
  * its symbols. */
-static err load(const char *ranks, const comm_plugin **out) {
+static err load(const library *l, int scope, const comm_plugin **out) {
   char path[PATH_MAX];
-  if (!shipped_plugin("libflip_mpi.so", path))
-    return err_new(
-        ERR_UNSUPPORTED,
-        "a launcher started %s ranks, but this build cannot connect them: %s is missing. "
-        "Install MPI (apt install libopenmpi-dev openmpi-bin) and build again, or start "
-        "one process",
-        ranks, path);
-  void *library = dlopen(path, RTLD_NOW | RTLD_GLOBAL);
-  if (!library)
+  if (!shipped_plugin(l->file, path))
+    return err_new(ERR_UNSUPPORTED, "%s, but this build cannot connect them: %s is missing. %s",
+                   l->purpose, path, l->build);
+  void *handle = dlopen(path, RTLD_NOW | scope);
+  if (!handle)
     return err_new(ERR_UNSUPPORTED,
-                   "a launcher started %s ranks, but the library that connects them is missing on "
-                   "this machine (apt install openmpi-bin): %s",
-                   ranks, dlerror());
-  const comm_plugin *plugin = dlsym(library, COMM_PLUGIN_SYMBOL);
+                   "%s, but a library that connects them is missing on this machine (%s): %s",
+                   l->purpose, l->install, dlerror());
+  const comm_plugin *plugin = dlsym(handle, COMM_PLUGIN_SYMBOL);
   if (!plugin || plugin->version != COMM_PLUGIN_VERSION)
     return err_new(ERR_UNSUPPORTED, "%s belongs to another version of flip: build both together",
                    path);
@@ -42,20 +47,77 @@ static err load(const char *ranks, const comm_plugin **out) {
   return NULL;
 }
 
-err comm_open(bool is_gpu, comm **out) {
-  const char *ranks = launched_ranks();
-  *out = NULL;
-  if (!ranks) return NULL;
-  if (is_gpu)
-    return err_new(ERR_UNSUPPORTED,
-                   "a launcher started %s ranks, but this version connects ranks on the CPU only: "
-                   "start one process for a GPU, or set device: cpu",
-                   ranks);
+/* The variable FLIP_COMM. */
+static err is_nccl_wanted(bool *is_wanted) {
+  const char *name = getenv("FLIP_COMM");
+  *is_wanted = name && strcmp(name, "nccl") == 0;
+  if (!name || !*name || *is_wanted) return NULL;
+  return err_new(ERR_INPUT, "FLIP_COMM=%s: the only value is nccl (docs/gpu.md)", name);
+}
+
+const char *comm_launched(void) {
+  launch l;
+  err error = launch_detect(&l);
+  if (error) l.ranks = NULL;
+  err_free(error);
+  return l.ranks;
+}
+
+err comm_open(comm **out) {
   const comm_plugin *plugin;
-  err error = load(ranks, &plugin);
+  bool is_wanted;
+  launch l;
+  *out = NULL;
+  err error = is_nccl_wanted(&is_wanted);
+  if (!error) error = launch_detect(&l);
+  if (error) return error;
+  if (l.kind == LAUNCH_VARIABLES) return tcp_open(&l, out);
+  if (l.kind == LAUNCH_ALONE) return is_wanted ? self_open(out) : NULL;
+  error = load(&mpi, RTLD_GLOBAL, &plugin);
   return error ? error : plugin->open(out);
 }
 
+/* With device: auto each rank takes what it finds. */
+static err check_devices(const ops *o, comm *c) {
+  char is_gpu = o->call->queue != NULL, of_first = is_gpu;
+  err error = c->call->broadcast(c, &of_first, 1);
+  if (!error && is_gpu != of_first)
+    error = err_new(ERR_UNSUPPORTED,
+                    "it computes on %s, and rank 0 on %s: set device: cpu, or device: cuda to see "
+                    "what is missing",
+                    is_gpu ? "a GPU" : "the CPU", of_first ? "a GPU" : "the CPU");
+  return comm_agree(c, error);
+}
+
+err comm_attach(ops *o, bool is_deterministic, comm **c) {
+  const comm_plugin *plugin;
+  bool is_wanted;
+  comm *attached;
+  if (!*c) return NULL;
+  err error = is_nccl_wanted(&is_wanted);
+  if (!error) error = check_devices(o, *c);
+  if (error) return error;
+  if (!o->call->queue)
+    return is_wanted
+               ? err_new(ERR_INPUT,
+                         "FLIP_COMM=nccl connects GPUs, and this run computes on the CPU: set "
+                         "device: cuda, or unset FLIP_COMM")
+               : NULL;
+  error = comm_agree(*c, load(&nccl, RTLD_LOCAL, &plugin));
+  if (!error) error = plugin->attach(*c, o, is_deterministic, &attached);
+  if (error) return error;
+  *c = attached;
+  return NULL;
+}
+
+void comm_detach(comm **c) {
+  comm *host = *c ? (*c)->host : NULL;
+  if (!host) return;
+  (*c)->call->destroy(*c);
+  *c = host;
+}
+
 void comm_close(comm *c) {
+  comm_detach(&c);
   if (c) c->call->destroy(c);
 }

@@ -1,7 +1,6 @@
-/* Detects whether this process is one of several ranks, and opens the plugin that connects them.
- *
- * Launchers set environment variables: mpirun (Open MPI: OMPI_COMM_WORLD_SIZE; MPICH and others
- * by PMI: PMI_SIZE) and srun with PMIx (PMIX_RANK and SLURM_NTASKS). */
+/* Opens what connects this process with the other ranks of its run, by how it was started
+ * (base/launch.h): MPI, a plugin, or TCP. Buffers on a GPU take NCCL, another plugin, which uses
+ * the first for its messages in host memory. */
 #ifndef FLIP_COMM_OPEN_H
 #define FLIP_COMM_OPEN_H
 
@@ -9,19 +8,32 @@
 
 #include "comm/comm.h"
 
-/* *out is NULL for a process that was started alone. ERR_UNSUPPORTED, in a sentence that says what
- * to install or to build, when a launcher started several and this build cannot connect them.
- * `is_gpu`: the buffers will lie in a GPU's memory. To be called before anything else uses the
- * network. */
-err comm_open(bool is_gpu, comm **out) ERR_MUST_CHECK;
+/* How many ranks a launcher started, as it says itself; NULL: this process was started alone, or by
+ * variables that comm_open refuses. */
+const char *comm_launched(void);
+
+/* *out is NULL for a process that was started alone, but where the variable FLIP_COMM is "nccl",
+ * which sends the sums of one rank through NCCL too. ERR_UNSUPPORTED, in a sentence that says what
+ * to install or to build, when a launcher started several ranks and this build cannot connect them.
+ * To be called before anything else uses the network. */
+err comm_open(comm **out) ERR_MUST_CHECK;
 void comm_close(comm *c); /* NULL is allowed */
 
-/* What a plugin exports under the name COMM_PLUGIN_SYMBOL. */
-#define COMM_PLUGIN_VERSION 1
+/* Collective. Makes *c the comm for buffers of `o`: itself where they are in host memory, else
+ * NCCL's. is_deterministic: sums as comm.h promises; else NCCL may make them in an order of its
+ * own. On failure *c stays what it was; ERR_IO may be of one rank alone, other errors are of all. A
+ * NULL *c stays NULL. */
+err comm_attach(ops *o, bool is_deterministic, comm **c) ERR_MUST_CHECK;
+/* Undoes comm_attach, before `o` is destroyed and after its recordings are forgotten. */
+void comm_detach(comm **c);
+
+/* What a plugin exports under the name COMM_PLUGIN_SYMBOL: one of the two. */
+#define COMM_PLUGIN_VERSION 3
 #define COMM_PLUGIN_SYMBOL "flip_comm_plugin"
 typedef struct {
   int version;
   err (*open)(comm **out);
+  err (*attach)(comm *host, ops *o, bool is_deterministic, comm **out);
 } comm_plugin;
 
 #endif

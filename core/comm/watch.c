@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -50,9 +51,12 @@ struct watch {
   peer *peers; /* rank 0: [size], of which 0 is unused; others: [1], rank 0 */
   int peer_count;
   char who[TEXT];
-  pthread_t thread;
+  pthread_t thread, trainer; /* trainer: the thread that started the watch */
   bool has_thread;
   atomic_bool is_ending;
+  pthread_mutex_t lock; /* of buffers */
+  comm *buffers;        /* watched too, or NULL */
+  double failed_since;  /* when its failure was seen; 0: it works */
 };
 
 /* ---- the end ---- */
@@ -65,15 +69,40 @@ static void send_to(const watch *w, peer *p, message_kind kind, const char *text
   }
 }
 
+static void end_now(int number) {
+  (void)number;
+  _exit(1);
+}
+
+static void stand_still(int number) {
+  (void)number;
+  for (;;) pause();
+}
+
+/* What the GPU still waits for is given up, so that it is free for others; in two seconds or not at
+ * all. The thread that trains is stopped first: it would take what an aborted exchange left behind
+ * for results, and record them. */
+static void abandon_buffers(watch *w) {
+  enum { LONGEST_SECONDS = 2, STOP_MICROSECONDS = 20000 };
+  const comm *c = w->buffers;
+  if (!c || !c->call->abandon) return;
+  signal(SIGALRM, end_now);
+  alarm(LONGEST_SECONDS);
+  signal(SIGUSR2, stand_still);
+  pthread_kill(w->trainer, SIGUSR2);
+  usleep(STOP_MICROSECONDS);
+  c->call->abandon(w->buffers);
+}
+
 /* From the thread, while the others of this process may be waiting in a call indefinitely. What was
  * recorded is on disk; the step under way is lost. */
 static _Noreturn void end_process(watch *w, const char *why, bool is_said) {
-  if (w->c->rank == 0)
-    for (int i = 1; i < w->peer_count; i++) send_to(w, &w->peers[i], ABORT, why);
+  for (int i = 0; i < w->peer_count; i++) send_to(w, &w->peers[i], ABORT, why);
   if (!is_said) {
     log_setup("flip", LOG_ERROR);
     log_error("%s; all ranks end, --resume continues from the last checkpoint", why);
   }
+  abandon_buffers(w);
   _exit(1);
 }
 
@@ -125,6 +154,23 @@ static void check_silence(watch *w, int rank, const peer *p) {
   lose(w, rank, p, how);
 }
 
+/* A lost rank makes the calls of the others fail, perhaps before it is found to be lost: it is to
+ * be named, and not what it caused. */
+static void check_buffers(watch *w) {
+  pthread_mutex_lock(&w->lock);
+  comm *c = w->buffers;
+  err error = c && c->call->check ? c->call->check(c) : NULL;
+  if (!error) w->failed_since = 0;
+  if (error && w->failed_since == 0) w->failed_since = clock_seconds();
+  if (error && clock_seconds() - w->failed_since > WATCH_SILENCE + 1) {
+    char why[TEXT];
+    snprintf(why, sizeof why, "rank %d of %d: %.150s", c->rank, c->size, err_message(error));
+    end_process(w, why, false);
+  }
+  err_free(error);
+  pthread_mutex_unlock(&w->lock);
+}
+
 static void *run(void *argument) {
   watch *w = argument;
   struct pollfd *waiting = mem_zeroed((size_t)w->peer_count, sizeof *waiting);
@@ -146,6 +192,7 @@ static void *run(void *argument) {
       if (p->fd >= 0) hear(w, i, p);
       check_silence(w, i, p);
     }
+    check_buffers(w);
     usleep(BEAT_MS * 500);
   }
   free(waiting);
@@ -255,7 +302,7 @@ static err connect_all(watch *w) {
 err watch_start(comm *c, watch **out) {
   char host[64] = "";
   *out = NULL;
-  if (!c) return NULL;
+  if (comm_size(c) == 1) return NULL;
   watch *w = mem_zeroed(1, sizeof *w);
   int count = c->rank == 0 ? c->size : 1;
   peer *peers = mem_zeroed((size_t)count, sizeof *peers);
@@ -264,7 +311,8 @@ err watch_start(comm *c, watch **out) {
     free(peers);
     return mem_error(sizeof *peers * (size_t)count, "watching the ranks");
   }
-  *w = (watch){.c = c, .peers = peers, .peer_count = count};
+  *w = (watch){.c = c, .peers = peers, .peer_count = count, .trainer = pthread_self()};
+  pthread_mutex_init(&w->lock, NULL);
   for (int i = 0; i < count; i++) peers[i].fd = -1;
   gethostname(host, sizeof host - 1);
   snprintf(w->who, sizeof w->who, "host %s, process %d", host, (int)getpid());
@@ -277,6 +325,13 @@ err watch_start(comm *c, watch **out) {
   else
     *out = w;
   return error;
+}
+
+void watch_also(watch *w, comm *buffers) {
+  if (!w) return;
+  pthread_mutex_lock(&w->lock);
+  w->buffers = buffers;
+  pthread_mutex_unlock(&w->lock);
 }
 
 void watch_end_all(watch *w, const char *why) {
@@ -292,6 +347,7 @@ void watch_stop(watch *w) {
   if (w->has_thread) pthread_join(w->thread, NULL);
   for (int i = 0; i < w->peer_count; i++)
     if (w->peers[i].fd >= 0) close(w->peers[i].fd);
+  pthread_mutex_destroy(&w->lock);
   free(w->peers);
   free(w);
 }

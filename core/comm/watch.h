@@ -16,6 +16,9 @@ typedef struct watch watch;
 
 /* Collective. */
 err watch_start(comm *c, watch **out) ERR_MUST_CHECK;
+/* Also looks after what connects buffers, once it is there: what it reports ends all, when no rank
+ * was lost meanwhile. NULL: no longer, before it is destroyed. */
+void watch_also(watch *w, comm *buffers);
 /* Ends the processes of all ranks with this one, which has said why; does not return. */
 _Noreturn void watch_end_all(watch *w, const char *why);
 /* Call when this rank has finished. NULL is allowed. */

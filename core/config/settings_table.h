@@ -165,6 +165,13 @@
   REAL(weight_decay, "weight_decay", 0.2, 0, 10, true,                                             \
        "AdamW decay; not on biases, norms and positions")                                          \
   REAL(clip_norm, "clip_norm", 0, 0, 1e9, true, "global gradient norm limit; 0: none (FLIP)")      \
+  BOOL(optimizer_shard, "optimizer.shard", false, false,                                           \
+       "divide AdamW's moments and the update among the ranks (ZeRO-1): the same bits, less "      \
+       "memory")                                                                                   \
+  PICK(comm_reduce, "comm.reduce", 0, "fp32|bf16", true,                                           \
+       "type in which gradients travel between ranks; added in fp32 in either case")               \
+  INT(comm_bucket_bytes, "comm.bucket_bytes", 26214400, 4096, 1e12, false,                         \
+      "gradients that ranks exchange at once, as soon as the backward pass has completed them")    \
   TEXT(init_from, "init_from", "", true, "checkpoint whose weights the run starts from")           \
   LIST(data_train, "data.train", true,                                                             \
        "training data: shards by path, glob, {00000..00009} range, or FORMAT:LOCATION "            \

@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "base/bf16.h"
 #include "base/err.h"
 #include "cpu/fp8.h"
 #include "ops/ops.h"
@@ -65,6 +66,8 @@ err gemm_cache_create(gemm_cache **cache) ERR_MUST_CHECK;
 void gemm_cache_destroy(gemm_cache *cache);
 /* oneDNN's, "2.7.2". */
 void gemm_library_version(char *version, size_t size);
+/* The instruction set that oneDNN chose for this processor: avx2, avx512_core_amx, … */
+void gemm_library_isa(char *isa, size_t size);
 
 err cpu_gemm(ops *o, const ops_gemm *g);
 /* The product and bias of g in emulated 8 bits, into `target`; the rest of g is the caller's. */
@@ -72,19 +75,11 @@ bool cpu_can_narrow(ops *o, const ops_gemm *g);
 err cpu_gemm_narrow(ops *o, const ops_gemm *g, ops_buffer target) ERR_MUST_CHECK;
 
 static inline float cpu_from_bf16(uint16_t bits) {
-  uint32_t wide = (uint32_t)bits << 16;
-  float value;
-  memcpy(&value, &wide, 4);
-  return value;
+  return bf16_to_float(bits);
 }
 
-/* Round to nearest, ties to even; NaN stays NaN. */
 static inline uint16_t cpu_to_bf16(float value) {
-  uint32_t bits;
-  memcpy(&bits, &value, 4);
-  uint32_t rounded = (bits + 0x7FFFu + (bits >> 16 & 1u)) >> 16;
-  uint32_t nan = bits >> 16 | 0x40u;
-  return (uint16_t)((bits & 0x7FFFFFFFu) > 0x7F800000u ? nan : rounded);
+  return bf16_of_float(value);
 }
 
 static inline float *cpu_f32(ops_buffer b) {

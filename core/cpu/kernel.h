@@ -33,6 +33,8 @@ err CPU_KERNEL(contrastive_gradient)(ops *o, const ops_contrastive *c);
 err CPU_KERNEL(contrastive_finish)(ops *o, const ops_contrastive_end *c);
 err CPU_KERNEL(pixel_error)(ops *o, const ops_pixel_error *p);
 err CPU_KERNEL(sum_squares)(ops *o, int64_t count, ops_buffer x, ops_buffer out);
+err CPU_KERNEL(sum_square_blocks)(ops *o, int64_t count, ops_buffer x, ops_buffer out);
+err CPU_KERNEL(sum)(ops *o, int64_t count, ops_buffer x, ops_buffer out);
 err CPU_KERNEL(adamw)(ops *o, const ops_adamw *a);
 err CPU_KERNEL(fill)(ops *o, int64_t count, ops_buffer x, double value);
 err CPU_KERNEL(cast)(ops *o, int64_t count, ops_buffer from, ops_buffer to);

@@ -19,6 +19,28 @@ err CPU_KERNEL(sum_squares)(ops *o, int64_t count, ops_buffer x, ops_buffer out)
   return NULL;
 }
 
+err CPU_KERNEL(sum_square_blocks)(ops *o, int64_t count, ops_buffer x, ops_buffer out) {
+  (void)o;
+  const float *values = cpu_f32(x);
+#pragma omp parallel for schedule(static)
+  for (int64_t start = 0; start < count; start += OPS_SQUARE_BLOCK) {
+    int64_t end = count - start < OPS_SQUARE_BLOCK ? count : start + OPS_SQUARE_BLOCK;
+    double sum = 0;
+#pragma omp simd reduction(+ : sum)
+    for (int64_t i = start; i < end; i++) sum += (double)values[i] * (double)values[i];
+    cpu_f32(out)[start / OPS_SQUARE_BLOCK] = (float)sum;
+  }
+  return NULL;
+}
+
+err CPU_KERNEL(sum)(ops *o, int64_t count, ops_buffer x, ops_buffer out) {
+  (void)o;
+  double sum = 0;
+  for (int64_t i = 0; i < count; i++) sum += (double)cpu_f32(x)[i];
+  cpu_f32(out)[0] = (float)sum;
+  return NULL;
+}
+
 /* One run of parameters that share a decay. */
 static void adamw_run(const ops_adamw *a, int64_t start, int64_t end, float shrink, float scale) {
   float *restrict p = cpu_f32(a->parameters), *restrict m = cpu_f32(a->m);

@@ -110,6 +110,7 @@ err cuda_replay(ops *o, void *recording);
 void cuda_forget(ops *o, void *recording);
 err cuda_memory(ops *o, ops_memory *memory);
 bool cuda_is_idle(ops *o);
+void *cuda_queue(ops *o, bool is_other);
 
 /* nvml.c. The library is loaded at run time; without it every reading is negative. */
 nvml_meter *nvml_open(int device);

@@ -38,6 +38,26 @@ KERNEL(square_total, square_arguments, UPDATE_BLOCK) {
   if (thread_index() == 0) a.out[0] = (float)sum;
 }
 
+/* Grid: a block for every OPS_SQUARE_BLOCK elements, four to a thread. 4 bytes an element. */
+KERNEL(square_blocks, square_arguments, UPDATE_BLOCK) {
+  double sum = 0;
+  int64_t at = (int64_t)blockIdx.x * OPS_SQUARE_BLOCK + thread_index() * QUAD;
+  if (at < a.count) {
+    quad x = quad_load(a.x, at, a.count - at, a.is_vector);
+    UNROLL for (int i = 0; i < QUAD; i++) sum += (double)x.v[i] * (double)x.v[i];
+  }
+  sum = block_sum_double(sum);
+  if (thread_index() == 0) a.out[blockIdx.x] = (float)sum;
+}
+
+/* Grid: one block; for a thousandth of the parameters. */
+KERNEL(total_of, square_arguments, UPDATE_BLOCK) {
+  double sum = 0;
+  for (int64_t at = thread_index(); at < a.count; at += UPDATE_BLOCK) sum += (double)a.x[at];
+  sum = block_sum_double(sum);
+  if (thread_index() == 0) a.out[0] = (float)sum;
+}
+
 /* Grid: at most 4096 blocks, a thread at every grid-th four elements. Reads p, g, m, v, writes p,
  * m, v and the copy: 30 bytes an element with a bf16 copy. */
 KERNEL(update, update_arguments, UPDATE_BLOCK) {
@@ -91,6 +111,19 @@ int kernel_sum_squares(int64_t count, ops_buffer x, ops_buffer out, void *scratc
                         is_row_vector(PACK, x.data)};
   int failed = CUDA_LAUNCH(square_parts, GRID(SQUARE_PARTS, 1), UPDATE_BLOCK, 0, stream, a);
   return failed ? failed : CUDA_LAUNCH(square_total, GRID(1, 1), UPDATE_BLOCK, 0, stream, a);
+}
+
+int kernel_sum_square_blocks(int64_t count, ops_buffer x, ops_buffer out, void *stream) {
+  square_arguments a = {count, (const float *)x.data, NULL, (float *)out.data,
+                        is_row_vector(PACK, x.data)};
+  if (count <= 0) return 0;
+  return CUDA_LAUNCH(square_blocks, GRID(divided_up(count, OPS_SQUARE_BLOCK), 1), UPDATE_BLOCK, 0,
+                     stream, a);
+}
+
+int kernel_sum(int64_t count, ops_buffer x, ops_buffer out, void *stream) {
+  square_arguments a = {count, (const float *)x.data, NULL, (float *)out.data, false};
+  return CUDA_LAUNCH(total_of, GRID(1, 1), UPDATE_BLOCK, 0, stream, a);
 }
 
 int kernel_adamw(const ops_adamw *w, void *stream) {

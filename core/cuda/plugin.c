@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/launch.h"
 #include "base/mem.h"
 #include "cuda/cuda.h"
 #include "cuda/kernels.h"
@@ -23,7 +24,7 @@ static err capability_of(int device, int *capability) {
 }
 
 static err probe(void) {
-  int count = 0, capability = 0, driver = 0;
+  int count = 0, capability = 0, driver = 0, device = 0;
   cudaError_t code = cudaGetDeviceCount(&count);
   (void)cudaGetLastError();
   (void)cudaDriverGetVersion(&driver);
@@ -39,7 +40,8 @@ static err probe(void) {
                    "no NVIDIA GPU is visible (see nvidia-smi; CUDA_VISIBLE_DEVICES is %s)",
                    getenv("CUDA_VISIBLE_DEVICES") ? getenv("CUDA_VISIBLE_DEVICES") : "not set");
   err error = cuda_error(code, "looking for a GPU");
-  if (!error) error = capability_of(0, &capability);
+  if (!error) error = launch_device(count, &device);
+  if (!error) error = capability_of(device, &capability);
   if (!error && capability < LEAST_CAPABILITY)
     error =
         err_new(ERR_UNSUPPORTED,
@@ -100,7 +102,10 @@ static err create(const ops_request *request, ops **out) {
   }
   *o = (ops){.call = &cuda_table, .compute = request->compute, .master = OPS_F32, .state = state};
   state->request = *request;
+  int visible = 0;
   err error = NULL;
+  TRY(cuda_error(cudaGetDeviceCount(&visible), "looking for a GPU"));
+  TRY(launch_device(visible, &state->device));
   TRY(capability_of(state->device, &state->capability));
   if (request->is_narrow && state->capability < CAPABILITY_WITH_FP8)
     FAIL(ERR_UNSUPPORTED,

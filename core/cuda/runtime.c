@@ -314,3 +314,9 @@ bool cuda_is_idle(ops *o) {
   (void)cudaGetLastError();
   return false;
 }
+
+void *cuda_queue(ops *o, bool is_other) {
+  cuda_state *state = cuda_of(o);
+  if (!is_other) return state->compute;
+  return state->has_branched ? state->aside.stream : NULL;
+}

@@ -93,6 +93,14 @@ static err sum_squares(ops *o, int64_t count, ops_buffer x, ops_buffer out) {
                "the gradient's norm");
 }
 
+static err sum_square_blocks(ops *o, int64_t count, ops_buffer x, ops_buffer out) {
+  return cuda_error(kernel_sum_square_blocks(count, x, out, STREAM), "the gradient's norm");
+}
+
+static err sum(ops *o, int64_t count, ops_buffer x, ops_buffer out) {
+  return cuda_error(kernel_sum(count, x, out, STREAM), "a sum");
+}
+
 static err adamw(ops *o, const ops_adamw *a) {
   return cuda_error(kernel_adamw(a, STREAM), "AdamW");
 }
@@ -111,6 +119,7 @@ static void usage(ops *o, ops_usage *out) {
 
 const ops_table cuda_table = {
     .name = "cuda",
+    .sums = OPS_SUMS_ATTENTION,
     .allocate = cuda_allocate,
     .release = cuda_release,
     .upload = cuda_upload,
@@ -130,6 +139,7 @@ const ops_table cuda_table = {
     .memory = cuda_memory,
     .usage = usage,
     .is_idle = cuda_is_idle,
+    .queue = cuda_queue,
     .gemm = cuda_gemm,
     .activate = activate,
     .layer_norm = layer_norm,
@@ -151,6 +161,8 @@ const ops_table cuda_table = {
     .contrastive_finish = contrastive_finish,
     .pixel_error = pixel_error,
     .sum_squares = sum_squares,
+    .sum_square_blocks = sum_square_blocks,
+    .sum = sum,
     .adamw = adamw,
     .fill = fill,
     .cast = cast,

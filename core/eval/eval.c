@@ -6,20 +6,34 @@
 
 #include "base/mem.h"
 #include "eval/set.h"
+#include "eval/share.h"
 #include "eval/views.h"
 
 enum { BATCH = 256 };
 static const size_t most_pixel_bytes = (size_t)512 << 20;
 
-/* Decodes the whole set once if it fits. */
-static err keep_pixels(eval_set *set) {
-  if (set->is_decoded) return NULL;
+/* Images that stay together: as one rank alone would encode them. */
+static int64_t image_batch(const clip_model *model) {
+  int64_t batch = clip_eval_batch(model);
+  return BATCH % batch ? BATCH : batch;
+}
+
+static comm_slice own_images(const eval_set *set, const clip_model *model, const eval_how *how) {
+  return share_of(set->rows, image_batch(model), comm_size(how->ranks), comm_rank(how->ranks));
+}
+
+/* Decodes the images of this rank once if the set fits. */
+static err keep_pixels(eval_set *set, comm_slice own) {
+  int64_t size = set->preparation.size * set->preparation.size * 3;
+  if (set->is_decoded && own.first == set->decoded.first && own.count == set->decoded.count)
+    return NULL;
   set->is_decoded = true;
-  size_t bytes = (size_t)(set->rows * set->preparation.size * set->preparation.size * 3);
+  set->decoded = own;
+  size_t bytes = (size_t)(set->rows * size);
   if (bytes > most_pixel_bytes) return NULL;
-  set->pixels = mem_aligned(bytes);
+  if (!set->pixels) set->pixels = mem_aligned(bytes);
   if (!set->pixels) return NULL; /* no harm: decoded batch by batch instead */
-  return eval_set_decode(set, 0, set->rows, set->pixels);
+  return eval_set_decode(set, own.first, own.count, set->pixels + own.first * size);
 }
 
 /* Embeddings [rows, width] of every image; epoch below 0: prepared as in evaluation, else augmented
@@ -28,23 +42,42 @@ static err embed_images(eval_set *set, clip_model *model, const eval_how *how, i
                         float *embeddings) {
   int64_t width = clip_get_config(model)->image.embed;
   int64_t size = set->preparation.size * set->preparation.size * 3;
+  const comm_slice own = own_images(set, model, how);
+  const int64_t end = own.first + own.count;
   const uint8_t *kept = epoch < 0 ? set->pixels : NULL;
   eval_views views;
   err error = views_plan(clip_get_config(model), how, &views);
   if (error) return error;
   uint8_t *batch = kept ? NULL : mem_aligned((size_t)(BATCH * size));
   if (!kept && !batch) return mem_error((size_t)(BATCH * size), "evaluation images");
-  for (int64_t at = 0; at < set->rows; at += BATCH) {
-    int64_t count = set->rows - at < BATCH ? set->rows - at : BATCH;
+  for (int64_t at = own.first, count; at < end; at += count) {
+    count = BATCH - at % BATCH;
+    if (count > end - at) count = end - at;
     if (batch && epoch < 0) TRY(eval_set_decode(set, at, count, batch));
     if (batch && epoch >= 0)
       TRY(eval_set_decode_augmented(set, at, count, how->seed, epoch, batch));
     TRY(views_embed(&views, model, at, count, batch ? batch : kept + at * size,
                     embeddings + at * width));
   }
+  TRY(share_gather(how->ranks, set->rows, image_batch(model), (size_t)width * sizeof *embeddings,
+                   embeddings));
+  TRY(share_gather(how->ranks, set->rows, image_batch(model), sizeof *set->is_bad, set->is_bad));
 cleanup:
   free(batch);
   return error;
+}
+
+/* Embeddings [count, width] of every text. */
+static err embed_texts(clip_model *model, const eval_how *how, int64_t count, const int32_t *ids,
+                       const int32_t *id_counts, float *embeddings) {
+  const clip_config *c = clip_get_config(model);
+  int64_t batch = clip_eval_batch(model), width = c->text.embed;
+  const comm_slice own = share_of(count, batch, comm_size(how->ranks), comm_rank(how->ranks));
+  err error = clip_embed_texts(model, own.count, ids + own.first * c->text_length,
+                               id_counts + own.first, embeddings + own.first * width);
+  return error ? error
+               : share_gather(how->ranks, count, batch, (size_t)width * sizeof *embeddings,
+                              embeddings);
 }
 
 static void normalise(float *row, int64_t width) {
@@ -87,12 +120,13 @@ static err share_embeddings(const eval_set *set, int64_t width, float *classes) 
 }
 
 /* [classes, width]: the normalised mean of each class's prompts. */
-static err embed_classes(const eval_set *set, clip_model *model, float *classes) {
+static err embed_classes(const eval_set *set, clip_model *model, const eval_how *how,
+                         float *classes) {
   int64_t width = clip_get_config(model)->text.embed, templates = (int64_t)set->template_count;
   float *prompts = mem_zeroed((size_t)(set->class_count * templates * width), sizeof *prompts);
   if (!prompts) return err_new(ERR_MEMORY, "out of memory: prompt embeddings");
-  err error = clip_embed_texts(model, set->class_count * templates, set->prompt_ids,
-                               set->prompt_id_counts, prompts);
+  err error = embed_texts(model, how, set->class_count * templates, set->prompt_ids,
+                          set->prompt_id_counts, prompts);
   for (int64_t c = 0; c < set->class_count && !error; c++) {
     float *row = classes + c * width;
     memset(row, 0, (size_t)width * sizeof *row);
@@ -160,19 +194,20 @@ static err score_two_classes(const float *images, const int32_t *labels, int64_t
       margin += (double)images[i * width + k] * ((double)classes[width + k] - (double)classes[k]);
     margins[i] = (float)margin;
   }
-  err error = eval_score_auc(margins, labels, used, &z->roc_auc);
+  err error = eval_score_auc(margins, labels, used, &z->roc_auc, z->bounds);
   free(margins);
   return error;
 }
 
-static err run_zeroshot(eval_set *set, clip_model *model, float *images, eval_zeroshot *z,
-                        eval_outcomes *outcomes) {
+static err run_zeroshot(eval_set *set, clip_model *model, const eval_how *how, float *images,
+                        eval_zeroshot *z, eval_outcomes *outcomes) {
   int64_t width = clip_get_config(model)->image.embed;
   float *classes = mem_zeroed((size_t)(set->class_count * width), sizeof *classes);
   int32_t *labels = mem_zeroed((size_t)set->rows, sizeof *labels);
   err error = NULL;
   if (!classes || !labels) FAIL(ERR_MEMORY, "out of memory: class embeddings");
-  TRY(embed_classes(set, model, classes));
+  TRY(embed_classes(set, model, how, classes));
+  if (comm_rank(how->ranks)) goto cleanup; /* rank 0 scores */
   int64_t used = compact(set, true, width, images, labels);
   if (!used) FAIL(ERR_INPUT, "%s: no image of any class can be read", set->name);
   if (set->is_multilabel)
@@ -189,8 +224,8 @@ cleanup:
   return error;
 }
 
-static err run_retrieval(eval_set *set, clip_model *model, const float *images, eval_retrieval *r,
-                         eval_outcomes *outcomes) {
+static err run_retrieval(eval_set *set, clip_model *model, const eval_how *how, const float *images,
+                         eval_retrieval *r, eval_outcomes *outcomes) {
   int64_t width = clip_get_config(model)->image.embed;
   size_t bytes = (size_t)(set->rows * width) * sizeof(float);
   float *texts = mem_aligned((size_t)(set->text_count * width) * sizeof(float));
@@ -198,7 +233,8 @@ static err run_retrieval(eval_set *set, clip_model *model, const float *images, 
   int32_t *owners = mem_zeroed((size_t)set->text_count, sizeof *owners);
   err error = NULL;
   if (!texts || !own || !owners) FAIL(ERR_MEMORY, "out of memory: caption embeddings");
-  TRY(clip_embed_texts(model, set->text_count, set->ids, set->id_counts, texts));
+  TRY(embed_texts(model, how, set->text_count, set->ids, set->id_counts, texts));
+  if (comm_rank(how->ranks)) goto cleanup; /* rank 0 scores */
   memcpy(own, images, bytes);
   int64_t used = compact(set, false, width, own, NULL);
   if (!used) FAIL(ERR_INPUT, "%s: no image could be decoded", set->name);
@@ -217,7 +253,7 @@ static err take_features(eval_set *set, clip_model *model, const eval_how *how, 
     return err_new(ERR_INPUT, "%s: has no labels (tasks: zeroshot or probe)", set->name);
   if (set->is_multilabel)
     return err_new(ERR_INPUT, "%s: the probe takes sets of one label an image", set->name);
-  err error = epoch < 0 ? keep_pixels(set) : NULL;
+  err error = epoch < 0 ? keep_pixels(set, own_images(set, model, how)) : NULL;
   if (!error) error = embed_images(set, model, how, epoch, rows);
   if (error) return error;
   *count = compact(set, true, clip_get_config(model)->image.embed, rows, labels);
@@ -244,13 +280,13 @@ err eval_run_items(eval_set *set, clip_model *model, const eval_how *how, eval_r
   *result = (eval_result){.has_zeroshot = set->has_zeroshot, .has_retrieval = set->has_retrieval};
   float *images = mem_aligned((size_t)(set->rows * width) * sizeof *images);
   if (!images) return err_new(ERR_MEMORY, "out of memory: image embeddings");
-  err error = keep_pixels(set);
+  err error = keep_pixels(set, own_images(set, model, how));
   if (!error) error = embed_images(set, model, how, -1, images);
   /* retrieval first: zero-shot compacts the images in place */
   if (!error && set->has_retrieval)
-    error = run_retrieval(set, model, images, &result->retrieval, outcomes);
+    error = run_retrieval(set, model, how, images, &result->retrieval, outcomes);
   if (!error && set->has_zeroshot)
-    error = run_zeroshot(set, model, images, &result->zeroshot, outcomes);
+    error = run_zeroshot(set, model, how, images, &result->zeroshot, outcomes);
   free(images);
   return error;
 }

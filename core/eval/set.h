@@ -3,6 +3,7 @@
 #define FLIP_EVAL_SET_H
 
 #include "base/hash.h"
+#include "comm/comm.h"
 #include "read/dataset.h"
 #include "image/corrupt.h"
 #include "image/image.h"
@@ -36,7 +37,8 @@ struct eval_set {
   bool *is_bad;                           /* [rows] cannot be read or decoded */
   bool *lacks_text;                       /* [rows] has no caption, for retrieval */
   uint8_t *pixels; /* [rows, size, size, 3] once decoded; NULL: too large, decoded each time */
-  bool is_decoded;
+  bool is_decoded; /* rows [decoded.first, …) were tried */
+  comm_slice decoded;
   bool has_told_classes;       /* a warning of classes that the training set has not was given */
   image_corruption corruption; /* of the prepared pixels */
   char fingerprint[HASH_SIZE];

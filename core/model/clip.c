@@ -28,6 +28,8 @@ static err upload_sincos(clip_model *m) {
   return error;
 }
 
+enum { DRAWN_AT_ONCE = 1 << 20 }; /* initial values */
+
 static err allocate_blocks(clip_model *m) {
   static const char *const names[CLIP_BLOCKS] = {[CLIP_PARAMETERS] = "parameters",
                                                  [CLIP_GRADIENTS] = "gradients",
@@ -105,7 +107,9 @@ err clip_create(ops *o, const clip_config *config, const clip_limits *limits, bo
       text_front_resolve(&m->text_in, &m->params);
       tower_resolve(&m->text, &m->params);
       reconstruction_resolve(&m->reconstruction, &m->params);
-      m->scale_log = param_table_find(&m->params, "logit_scale")->offset;
+      const param *scale = param_table_find(&m->params, "logit_scale");
+      m->scale_log = scale->offset;
+      m->scale_param = (size_t)(scale - m->params.items);
     }
     error = allocate_all(m);
   }
@@ -157,24 +161,40 @@ err clip_refresh(clip_model *m) {
   return m->o->call->cast(m->o, m->params.total, m->weights.master, m->weights.working);
 }
 
+/* Room for the initial values on their way to the device, a part of a tensor at a time. */
+typedef struct {
+  double *wide;
+  float *narrow;
+} drawn;
+
+static err initialise(clip_model *m, size_t index, uint64_t seed, const drawn *d) {
+  const param *p = &m->params.items[index];
+  const bool is_wide = m->o->master == OPS_F64;
+  err error = NULL;
+  for (int64_t at = 0, count; at < param_elements(p) && !error; at += count) {
+    const int64_t left = param_elements(p) - at;
+    count = left < DRAWN_AT_ONCE ? left : DRAWN_AT_ONCE;
+    param_initial_part(p, index, seed, at, count, d->wide);
+#pragma omp parallel for simd schedule(static)
+    for (int64_t i = 0; i < count; i++) d->narrow[i] = (float)d->wide[i];
+    error = m->o->call->upload(m->o, ops_at(m->weights.master, p->offset + at).data,
+                               is_wide ? (void *)d->wide : (void *)d->narrow,
+                               (size_t)count * ops_size_of(m->o->master));
+    if (!error) error = m->o->call->synchronize(m->o); /* the room is used again */
+  }
+  return error;
+}
+
 err clip_initialise(clip_model *m, uint64_t seed) {
   err error = m->o->call->clear(m->o, m->weights.master.data,
                                 (size_t)m->params.total * ops_size_of(m->o->master));
-  for (size_t i = 0; i < m->params.count && !error; i++) {
-    const param *p = &m->params.items[i];
-    int64_t count = param_elements(p);
-    double *wide = mem_zeroed((size_t)count, sizeof *wide);
-    float *narrow = mem_zeroed((size_t)count, sizeof *narrow);
-    if (!wide || !narrow) {
-      error = mem_error((size_t)count * sizeof *wide, "initial weights");
-    } else {
-      param_initial(p, i, seed, wide);
-      for (int64_t j = 0; j < count; j++) narrow[j] = (float)wide[j];
-      error = clip_set(m, p, m->o->master == OPS_F64 ? (void *)wide : (void *)narrow);
-    }
-    free(wide);
-    free(narrow);
-  }
+  const drawn d = {mem_aligned(DRAWN_AT_ONCE * sizeof *d.wide),
+                   mem_aligned(DRAWN_AT_ONCE * sizeof *d.narrow)};
+  if (!error && (!d.wide || !d.narrow))
+    error = mem_error(DRAWN_AT_ONCE * sizeof *d.wide, "initial weights");
+  for (size_t i = 0; i < m->params.count && !error; i++) error = initialise(m, i, seed, &d);
+  free(d.wide);
+  free(d.narrow);
   return error ? error : clip_refresh(m);
 }
 
@@ -193,10 +213,22 @@ err clip_read_number(const clip_model *m, ops_buffer buffer, double *value) {
   return error;
 }
 
+void clip_set_watch(clip_model *m, const param_watch *watch) {
+  m->watch = watch;
+}
+
+int64_t clip_logit_scale_offset(const clip_model *m) {
+  return m->scale_log;
+}
+
 err clip_logit_scale(const clip_model *m, double *scale) {
   *scale = NAN;
   if (m->config.classes) return NULL;
-  err error = clip_read_number(m, ops_at(m->weights.master, m->scale_log), scale);
+  return clip_logit_scale_of(m, ops_at(m->weights.master, m->scale_log), scale);
+}
+
+err clip_logit_scale_of(const clip_model *m, ops_buffer value, double *scale) {
+  err error = clip_read_number(m, value, scale);
   *scale = exp(fmin(fmax(*scale, m->scale_log_least), m->scale_log_most));
   return error;
 }

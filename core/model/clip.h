@@ -121,6 +121,8 @@ err clip_set(clip_model *model, const param *p, const void *values) ERR_MUST_CHE
 err clip_refresh(clip_model *model) ERR_MUST_CHECK;
 
 err clip_clear_gradients(clip_model *model) ERR_MUST_CHECK;
+/* Who follows the calls of clip_backward from now on; NULL: nobody. It must live as long. */
+void clip_set_watch(clip_model *model, const param_watch *watch);
 /* Inputs are copied while the model computes: clip_stage begins to copy a batch into the set of
  * inputs that is not computed on (the host's arrays must stay as they are until clip_take_staged),
  * and clip_take_staged makes it the current one. The next batch may be staged while a step runs
@@ -162,6 +164,7 @@ err clip_backward(clip_model *model, int64_t first, int64_t count) ERR_MUST_CHEC
 /* Where a step's time goes, in seconds, added up from one clear to the next. */
 typedef struct {
   double image_forward, image_backward, text_forward, text_backward, loss;
+  double reconstruction; /* forward and backward of the decoder; not in image_backward */
 } clip_profile;
 
 /* Measures into `profile` from now on (NULL: stop), waiting for the device at every part's end: a
@@ -171,7 +174,13 @@ void clip_set_profile(clip_model *model, clip_profile *profile);
 /* The scale that the loss uses, exp(logit_scale), a learned one clipped to [1, logit_scale_max]
  * (NaN: a classifier has none); waits for what is under way. */
 err clip_logit_scale(const clip_model *model, double *scale) ERR_MUST_CHECK;
+/* The same of the parameter's value in another place, [1] master. */
+err clip_logit_scale_of(const clip_model *model, ops_buffer value, double *scale) ERR_MUST_CHECK;
+/* Where in the flat run the parameter is. */
+int64_t clip_logit_scale_offset(const clip_model *model);
 
+/* Images or texts that are encoded at once: where a call begins a new batch. */
+int64_t clip_eval_batch(const clip_model *model);
 /* Unit-length embeddings to the host, any count. index [count, eval_patches] or NULL: every patch
  * in order. embeddings [count, embed] float. */
 err clip_embed_images(clip_model *model, int64_t count, const uint8_t *images, const int32_t *index,

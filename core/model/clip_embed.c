@@ -40,6 +40,10 @@ static err fetch_unit(clip_model *m, ops_buffer features, int64_t count, ops_buf
   return error;
 }
 
+int64_t clip_eval_batch(const clip_model *m) {
+  return m->limits.eval_batch;
+}
+
 err clip_embed_images(clip_model *m, int64_t count, const uint8_t *images, const int32_t *index,
                       float *embeddings) {
   clip_activations a;

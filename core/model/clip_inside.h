@@ -31,6 +31,7 @@ struct clip_model {
   text_front text_in;
   reconstruction_head reconstruction;
   int64_t scale_log;                      /* offset */
+  size_t scale_param;                     /* its index; the decoder's tensors come after it */
   double scale_log_least, scale_log_most; /* bounds of its value */
   bool is_trainable;
   clip_activations kept;
@@ -44,6 +45,7 @@ struct clip_model {
   ops_buffer fixed_positions; /* sine-cosine; undefined when learned */
   void *blocks[CLIP_BLOCKS];  /* device memory */
   clip_profile *profile;      /* NULL: not measured */
+  const param_watch *watch;   /* NULL: nobody */
 };
 
 /* clip_embed.c: `count` values of compute type as floats. */

@@ -60,26 +60,63 @@ static err reconstruct(const clip_model *m, const input_set *in, int64_t first, 
   return reconstruction_run(&p);
 }
 
+/* The same, measured apart from the image tower that it runs within. */
+static err reconstruct_measured(clip_model *m, const input_set *in, int64_t first,
+                                tower_pass *pass) {
+  if (!m->profile || !m->decoding.extent.tokens) return reconstruct(m, in, first, pass);
+  err error = m->o->call->synchronize(m->o);
+  double start = clock_seconds();
+  if (!error) error = reconstruct(m, in, first, pass);
+  if (!error) error = m->o->call->synchronize(m->o);
+  m->profile->reconstruction += clock_seconds() - start;
+  return error;
+}
+
+/* *own as the model's watch in this branch, for the chunk in which gradients are completed. */
+static const param_watch *watch_of(const clip_model *m, const tower_pass *pass, int64_t count,
+                                   int branch, param_watch *own) {
+  if (!m->watch || pass->first + pass->count < count) return NULL;
+  *own = *m->watch;
+  own->branch = branch;
+  return own;
+}
+
+/* The front's tensors lie before the tower's. */
+static err front_complete(const tower_pass *pass, size_t first) {
+  return param_complete(pass->watch, first, pass->t->first_param - first);
+}
+
 err clip_images_backward(clip_model *m, const clip_activations *a, const input_set *in,
                          int64_t first, int64_t count, ops_buffer dfeatures) {
   const image_source source = image_source_of(m, a, in);
+  const tower *decoder = &m->reconstruction.decoder;
+  param_watch watch;
   tower_pass pass = image_pass(m, a);
   err error = NULL;
   while (!error && tower_next(&pass, count)) {
-    error = reconstruct(m, in, first, &pass);
+    pass.watch = watch_of(m, &pass, count, 0, &watch);
+    error = reconstruct_measured(m, in, first, &pass);
+    if (!error && decoder->blocks)
+      error = param_complete(pass.watch, m->scale_param + 1, m->params.count - m->scale_param - 1);
     if (!error) error = tower_backward(&pass, dfeatures);
     if (!error) error = image_front_backward(&source, &pass);
+    if (!error) error = front_complete(&pass, 0);
   }
   return error;
 }
 
 static err texts_backward(clip_model *m, const clip_activations *a, const input_set *in,
                           int64_t count, ops_buffer dfeatures) {
+  const size_t front = m->image.first_param + tower_tensors(&m->image);
+  param_watch watch;
   tower_pass pass = text_pass(m, a, in);
   err error = NULL;
   while (!error && tower_next(&pass, count)) {
-    error = tower_backward(&pass, dfeatures);
+    pass.watch = watch_of(m, &pass, count, 1, &watch);
+    error = param_complete(pass.watch, m->scale_param, 1); /* the loss's */
+    if (!error) error = tower_backward(&pass, dfeatures);
     if (!error) error = text_front_backward(&m->text_in, &m->config, in->ids, &pass);
+    if (!error) error = front_complete(&pass, front);
   }
   return error;
 }
@@ -223,8 +260,10 @@ err clip_backward(clip_model *m, int64_t first, int64_t count) {
   if (!m->config.classes) TRY(texts_backward(m, a, in, count, dtext));
   TRY(clock_part(m, &profile->text_backward, &start));
   TRY(branch_to(m, 0));
+  double decoded = m->profile ? profile->reconstruction : 0;
   TRY(clip_images_backward(m, a, in, first, count, dimage));
   TRY(clock_part(m, &profile->image_backward, &start));
+  if (m->profile) profile->image_backward -= profile->reconstruction - decoded;
   TRY(merge_branches(m));
 cleanup:
   return error;

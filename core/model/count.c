@@ -1,7 +1,9 @@
 #include "model/count.h"
 
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/mem.h"
 #include "model/mask.h"
 #include "model/reconstruction.h"
 
@@ -23,6 +25,13 @@ static double count_reconstruction(const clip_config *c, const clip_limits *l,
          dense + attention;
 }
 
+static int64_t count_errors(const clip_config *c, const clip_limits *l, const clip_types *types) {
+  reconstruction_buffers b;
+  ops_block block = {0};
+  reconstruction_lay_out(&b, c, l, types, &block);
+  return b.error_count;
+}
+
 clip_limits model_limits(const settings *s) {
   int64_t side = s->image_size / s->image_patch;
   mask_config mask = {s->mask_mode, s->mask_ratio, side, s->mask_replacement};
@@ -38,6 +47,15 @@ err model_count(const settings *s, int64_t vocabulary, ops_type compute, int64_t
                 model_counts *c) {
   clip_limits limits = model_limits(s);
   return model_count_of(s, vocabulary, &limits, compute, chunk_bytes, c);
+}
+
+/* Of two moments: of rank 0's slices where they are sharded. */
+static uint64_t optimizer_bytes(const settings *s, const model_counts *c, int ranks) {
+  int64_t elements = c->gradient_elements;
+  if (s->optimizer_shard && ranks > 1)
+    elements = comm_own_elements(elements, c->gradient_border,
+                                 s->comm_bucket_bytes / (int64_t)sizeof(float), ranks, 0);
+  return 2 * (uint64_t)elements * sizeof(float);
 }
 
 err model_count_of(const settings *s, int64_t vocabulary, const clip_limits *given,
@@ -76,14 +94,17 @@ err model_count_of(const settings *s, int64_t vocabulary, const clip_limits *giv
   c->forward_image_unmasked =
       2 * (double)config.patches * pixels * width + dense + attention + c->image_projection;
   const clip_types types = {compute, OPS_F32, chunk_bytes};
+  c->gradient_elements = table.total;
+  c->gradient_border = table.decayed;
+  c->reconstruction_errors = count_errors(&config, &limits, &types);
   c->forward_reconstruction = count_reconstruction(&config, &limits, &types);
   c->train_sample = 3 * (c->forward_image + c->forward_text + c->forward_reconstruction);
   /* logits once, and the two products of their gradient */
   c->logits_batch =
       config.classes ? 0 : 3 * 2 * (double)limits.batch * (double)limits.batch * embed;
   clip_plan(&config, &limits, &types, table.total, true, &c->memory);
-  c->optimizer_bytes = 2 * (uint64_t)table.total * 4;
+  c->optimizer_bytes = optimizer_bytes(s, c, limits.ranks);
   c->planned_bytes = clip_memory_total(&c->memory) + c->optimizer_bytes;
   param_table_free(&table);
-  return NULL;
+  return error;
 }

@@ -10,6 +10,7 @@ static void lay_out_shared(loss_buffers *l, ops_type compute, ops_type master, o
   s->text_lse = ops_cut(block, master, s->own);
   s->image_lse_all = ops_cut(block, master, s->batch);
   s->text_lse_all = ops_cut(block, master, s->batch);
+  s->values = ops_cut(block, master, s->batch / s->own);
 }
 
 void loss_lay_out(loss_buffers *l, int64_t batch, int ranks, int64_t embed, ops_type compute,

@@ -25,6 +25,7 @@ typedef struct {
   int64_t own, batch;                               /* rows here, and of all ranks */
   ops_buffer image_all, text_all;                   /* [batch, embed] what is compared */
   ops_buffer text_lse, image_lse_all, text_lse_all; /* [own], [batch], [batch] */
+  ops_buffer values;                                /* [ranks] parts of the loss */
 } loss_shared;
 
 typedef struct {

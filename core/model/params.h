@@ -42,6 +42,21 @@ static inline int64_t param_elements(const param *p) {
   return (p->rows ? p->rows : 1) * p->columns;
 }
 
+/* Who follows a backward pass: called when the last op that adds to the gradients of tensors
+ * [first, first + count) of the table has been called. branch: as of ops.branch, in which the ops
+ * of these tensors were called. */
+typedef struct param_watch param_watch;
+struct param_watch {
+  err (*complete)(const param_watch *watcher, size_t first, size_t count);
+  void *state;
+  int branch;
+};
+
+/* Nothing where nobody watches (NULL). */
+static inline err param_complete(const param_watch *watcher, size_t first, size_t count) {
+  return watcher && count ? watcher->complete(watcher, first, count) : NULL;
+}
+
 /* Adds a tensor and returns its index; offsets are not set before param_table_lay_out. On memory
  * failure returns a valid index and lay_out reports. */
 size_t param_table_add(param_table *table, const char *name, int64_t rows, int64_t columns,
@@ -53,5 +68,8 @@ void param_table_free(param_table *table);
 /* Initial values of one tensor as doubles, from Philox (seed, RNG_INIT, table index, element):
  * the same for every precision and device. `values` [param_elements]. */
 void param_initial(const param *p, size_t index, uint64_t seed, double *values);
+/* The same of elements [first, first + count). */
+void param_initial_part(const param *p, size_t index, uint64_t seed, int64_t first, int64_t count,
+                        double *values);
 
 #endif

@@ -1,10 +1,12 @@
 #include "model/tower.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
+#include "model/tower_parts.h"
 
 /* The tensors of a block in the order in which they are declared and resolved. */
 typedef struct {
@@ -21,7 +23,7 @@ static const block_tensor block_tensors[] = {
     BLOCK_TENSOR("norm2.weight", norm2_gamma), BLOCK_TENSOR("norm2.bias", norm2_beta),
     BLOCK_TENSOR("fc1.weight", fc1),           BLOCK_TENSOR("fc1.bias", fc1_bias),
     BLOCK_TENSOR("fc2.weight", fc2),           BLOCK_TENSOR("fc2.bias", fc2_bias)};
-enum { BLOCK_TENSORS = sizeof block_tensors / sizeof *block_tensors };
+static_assert(sizeof block_tensors / sizeof *block_tensors == BLOCK_TENSORS, "of a block");
 
 static void declare_block(const tower_shape *s, const char *prefix, int64_t layer,
                           param_table *table) {
@@ -84,6 +86,10 @@ void tower_resolve(tower *t, const param_table *table) {
   t->norm_beta = at[1].offset;
   t->projection = at[2].offset;
   t->projection_bias = t->shape.is_classifier ? at[3].offset : -1;
+}
+
+size_t tower_tensors(const tower *t) {
+  return (size_t)t->shape.layers * BLOCK_TENSORS + TOWER_OTHER_TENSORS;
 }
 
 void tower_free(tower *t) {

@@ -48,7 +48,7 @@ typedef struct {
   tower_shape shape;
   tower_block *blocks;
   int64_t norm_gamma, norm_beta, projection, projection_bias; /* bias -1: none */
-  size_t first_param; /* index in the table of the tower's first tensor, until resolved */
+  size_t first_param; /* index in the table of the tower's first tensor, */
 } tower;
 
 /* The three flat runs of a model, and the backend they live in. */
@@ -100,6 +100,8 @@ err tower_declare(tower *t, const tower_shape *shape, const char *prefix,
                   param_table *table) ERR_MUST_CHECK;
 void tower_resolve(tower *t, const param_table *table);
 void tower_free(tower *t);
+/* Tensors of the table that the tower has, from t->first_param on. */
+size_t tower_tensors(const tower *t);
 
 /* Samples in a chunk for this backend. */
 int64_t tower_chunk(const tower_shape *shape, int64_t tokens, int64_t batch, ops_type compute,
@@ -116,6 +118,7 @@ typedef struct {
   ops_buffer pool_index; /* [batch] i32: the token that is pooled; absent: the first */
   ops_buffer dlast; /* [chunk rows, width], or absent: what another loss adds to the gradient of
                      * the tokens behind the last norm */
+  const param_watch *watch; /* of the backward of the last samples; NULL: nobody */
   int64_t first, count;
 } tower_pass;
 

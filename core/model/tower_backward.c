@@ -119,18 +119,30 @@ cleanup:
   return error;
 }
 
+/* Where the gradient of an op that reads d's output adds d's bias gradient as it goes, if the
+ * backend can (`which`: OPS_SUMS_…); then d's own gradient has none left to make. Else absent. */
+static ops_buffer take_bias_sums(const tower_pass *p, unsigned which, tower_dense *d) {
+  ops_buffer sums = {0};
+  if (d->bias < 0 || !(p->w->o->call->sums & which)) return sums;
+  sums = ops_at(p->w->gradients, d->bias);
+  d->bias = -1;
+  return sums;
+}
+
 static err attention_backward(const tower_pass *p, int64_t layer) {
   err error = NULL;
   const tower_activations *a = p->a;
   const tower_place at = tower_place_of(p, layer);
   const tower_norm before = tower_norm_before(p, layer);
-  const tower_dense qkv = tower_qkv(p->t, layer), out = tower_out(p->t, layer);
+  const tower_dense out = tower_out(p->t, layer);
+  tower_dense qkv = tower_qkv(p->t, layer);
   ops_buffer dy;
   TRY(branch_gradient(p, tower_attention_site(layer), &dy));
   TRY(tower_dense_gradient(p, &out, tower_rows(p), dy, at.attended, (ops_gemm){.c = a->dnorm}));
   ops_attention attend = tower_attention(p, &at);
   attend.dout = a->dnorm;
   attend.dqkv = a->dqkv;
+  attend.dqkv_sums = take_bias_sums(p, OPS_SUMS_ATTENTION, &qkv);
   TRY(p->w->o->call->attention_gradient(p->w->o, &attend));
   TRY(tower_dense_gradient(p, &qkv, tower_rows(p), a->dqkv, at.norm1, (ops_gemm){.c = a->dnorm}));
   TRY(join_residual(p, &before, layer == 0));
@@ -148,7 +160,9 @@ err tower_backward_tokens(const tower_pass *p) {
     TRY(layer < a->recompute ? recompute_block(p, layer) : recompute_shared(p, layer));
     TRY(mlp_backward(p, layer));
     TRY(attention_backward(p, layer));
+    TRY(param_complete(p->watch, p->t->first_param + (size_t)layer * BLOCK_TENSORS, BLOCK_TENSORS));
   }
+  TRY(param_complete(p->watch, tower_norm_tensor(p->t), 2));
   if (!s->is_post_norm) TRY(tower_drop(p, TOWER_EMBEDDINGS_SITE, a->dx, a->dx));
 cleanup:
   return error;
@@ -173,6 +187,7 @@ err tower_backward(const tower_pass *p, ops_buffer dfeatures) {
   TRY(tower_dense_gradient(p, &projection, p->count,
                            ops_at(dfeatures, p->first * p->t->shape.embed), pool.pooled,
                            (ops_gemm){.c = a->delta}));
+  TRY(param_complete(p->watch, tower_norm_tensor(p->t) + 2, 1));
   pool.dpooled = a->delta;
   pool.dx = a->dnorm;
   TRY(p->w->o->call->pool_gradient(p->w->o, &pool));

@@ -5,6 +5,12 @@
 
 #include "model/tower.h"
 
+/* Tensors in the table: of a block; behind the blocks, the last norm's two and the projection. */
+enum { BLOCK_TENSORS = 12, TOWER_OTHER_TENSORS = 3 };
+static inline size_t tower_norm_tensor(const tower *t) {
+  return t->first_param + (size_t)t->shape.layers * BLOCK_TENSORS;
+}
+
 static inline int64_t tower_rows(const tower_pass *p) {
   return p->count * p->a->tokens;
 }

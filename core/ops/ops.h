@@ -101,6 +101,7 @@ typedef struct {
   bool is_causal;
   ops_buffer qkv, key_counts, out, lse;
   ops_buffer dout, dqkv; /* backward only */
+  ops_buffer dqkv_sums;  /* OPS_SUMS_ATTENTION: [3 * heads * head_width] master, or absent */
 } ops_attention;
 
 /* Patches of normalised images, the kept ones only.
@@ -227,6 +228,12 @@ typedef struct {
   ops_buffer copy;                        /* compute, or absent */
 } ops_adamw;
 
+/* Gradients of ops that can also add the sums over the rows of what they write: the bias gradient
+ * of the dense layer whose output the op read, without another pass over it. A backend lists in
+ * ops_table.sums those that it has; where one is not listed, its buffer must be absent, and the
+ * dense layer's product makes the sums (ops_gemm.a_sums). Sums are +=. */
+enum { OPS_SUMS_ATTENTION = 1 << 0 /* ops_attention.dqkv_sums */ };
+
 typedef struct ops ops;
 
 /* Memory of a device, in bytes. peak: the most that this backend has held at once. */
@@ -244,10 +251,13 @@ typedef struct {
   double other_processes; /* that compute on it */
 } ops_usage;
 
+enum { OPS_SQUARE_BLOCK = 1024 };
+
 /* A backend: a table of functions. Ops run in the order in which they are called, but may return
  * before they are done; download and synchronize wait. */
 typedef struct {
   const char *name;
+  unsigned sums; /* OPS_SUMS_…: those that gradients can make */
   err (*allocate)(ops *o, size_t bytes, const char *what, void **block);
   void (*release)(ops *o, void *block);
   /* Host to backend and back; `upload` is done with `from` when it returns. */
@@ -284,6 +294,10 @@ typedef struct {
   void (*usage)(ops *o, ops_usage *usage);
   /* True when everything called so far is done. */
   bool (*is_idle)(ops *o);
+  /* Where ops are put now, as the device's own libraries know it (a cudaStream_t), so that work of
+   * others can take its place among them. `is_other`: of the other branch; NULL where the branches
+   * have not parted since the last merge. NULL in the table: buffers are host memory. */
+  void *(*queue)(ops *o, bool is_other);
 
   err (*gemm)(ops *o, const ops_gemm *g);
   err (*activate)(ops *o, const ops_activate *a);
@@ -307,6 +321,11 @@ typedef struct {
   err (*pixel_error)(ops *o, const ops_pixel_error *p);
   /* out [1] master = sum of squares of x [count] master, summed in double in a fixed order. */
   err (*sum_squares)(ops *o, int64_t count, ops_buffer x, ops_buffer out);
+  /* The same in two steps, so that several can share it: out [count / OPS_SQUARE_BLOCK, rounded up]
+   * master = sums of squares of that many elements each; out [1] master = sum of x [count]
+   * master. */
+  err (*sum_square_blocks)(ops *o, int64_t count, ops_buffer x, ops_buffer out);
+  err (*sum)(ops *o, int64_t count, ops_buffer x, ops_buffer out);
   err (*adamw)(ops *o, const ops_adamw *a);
   /* x [count] master: every element = value. */
   err (*fill)(ops *o, int64_t count, ops_buffer x, double value);

@@ -202,7 +202,8 @@ static err fill_sample(loader *l, slot *s, int64_t own) {
 }
 
 /* The same of a stream; place: of the run that was taken for it. */
-static err fill_streamed(loader *l, slot *s, int64_t sample, const stream_run *run, int64_t place) {
+static err fill_streamed(loader *l, slot *s, int64_t own, const stream_run *run, int64_t place) {
+  int64_t sample = number_in_run(l, own);
   stream_walk walk = stream_walk_start(l->order, run, place);
   bool is_there, is_filled = false;
   err error = NULL;
@@ -212,7 +213,7 @@ static err fill_streamed(loader *l, slot *s, int64_t sample, const stream_run *r
                             .shard = one,
                             .index = walk.index,
                             .is_bad = &one->is_bad[walk.index]};
-    error = fill_place(l, s, sample % l->c.batch_size, &from, sample);
+    error = fill_place(l, s, own % l->c.batch_size, &from, sample);
     is_filled = !error;
     if (error && err_kind_of(error) != ERR_INPUT) break;
     err_free(error);
@@ -254,14 +255,41 @@ static bool wait_for_slot(loader *l, int64_t *first, int64_t *end) {
   return has_work;
 }
 
+/* Places of a stream that are other ranks'. after: the position behind them. */
+static err skip_places(loader *l, int64_t count, stream_position *after) {
+  while (count > 0) {
+    stream_run run;
+    err error = stream_take(l->order, count, &run);
+    if (error) return error;
+    count -= run.count;
+    *after = run.after;
+    stream_release(l->order, &run);
+  }
+  return NULL;
+}
+
+/* This rank's next places of a stream. */
+static err take_places(loader *l, claimed *out) {
+  int64_t batch = l->c.batch_size;
+  stream_position unused;
+  err error = NULL;
+  if (out->first % batch == 0) error = skip_places(l, l->c.rank * batch, &unused);
+  if (!error) error = stream_take(l->order, out->end - out->first, &out->run);
+  if (error) return error;
+  out->end = out->first + out->run.count;
+  if (out->end % batch == 0)
+    error = skip_places(l, (l->c.ranks - 1 - l->c.rank) * batch, &out->run.after);
+  if (error) stream_release(l->order, &out->run);
+  return error;
+}
+
 /* Waits for samples to prepare; false when there is nothing more to do, or with an error. */
 static bool claim(loader *l, claimed *out, err *error) {
   pthread_mutex_lock(&l->feed);
   bool has_work = wait_for_slot(l, &out->first, &out->end);
   if (has_work && l->order) {
-    *error = stream_take(l->order, out->end - out->first, &out->run);
+    *error = take_places(l, out);
     has_work = !*error;
-    if (has_work) out->end = out->first + out->run.count;
   }
   if (has_work) {
     pthread_mutex_lock(&l->lock);
@@ -469,8 +497,19 @@ loader_stats loader_get_stats(loader *l) {
                         atomic_load(&l->skipped)};
 }
 
+/* What is wrong with a stream's shards every rank finds: the first says it. */
+static size_t take_stream_lines(loader *l, strbuf *lines, strbuf *remarks) {
+  strbuf unused[2] = {{0}, {0}};
+  if (!l->order) return 0;
+  if (l->c.rank == 0) return stream_take_lines(l->order, lines, remarks);
+  stream_take_lines(l->order, &unused[0], &unused[1]);
+  strbuf_free(&unused[0]);
+  strbuf_free(&unused[1]);
+  return 0;
+}
+
 size_t loader_take_warnings(loader *l, strbuf *lines, strbuf *remarks) {
-  size_t count = l->order ? stream_take_lines(l->order, lines, remarks) : 0;
+  size_t count = take_stream_lines(l, lines, remarks);
   pthread_mutex_lock(&l->lock);
   count += l->warning_count;
   strbuf_append(lines, strbuf_string(&l->warnings));

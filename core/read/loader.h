@@ -29,7 +29,7 @@ typedef struct {
   int64_t batch_size, image_size, text_length;
   int64_t total_samples; /* of the run, all ranks */
   int rank, ranks;       /* batches are part `rank` of `ranks` of the run's; 0 ranks: whole ones.
-                          * A stream has one rank */
+                          * Every rank of a stream draws the whole order and reads its own */
   int text_mask_mode;    /* TEXT_MASK_* of config/settings.h */
   const char *text_mask_lexicon; /* for TEXT_MASK_SYNTAX: lexicon.h */
   int64_t text_tokens;           /* kept of text_length (text_mask.h); equal to it without a mask */
@@ -53,7 +53,7 @@ typedef struct {
   const int32_t *tokens;       /* [count, text_tokens] */
   const int32_t *token_counts; /* [count] before the padding */
   const int64_t *rows;         /* [count] of the data set; of a stream shard << 32 | sample */
-  stream_position after;       /* of a stream: the position after the batch */
+  stream_position after;       /* of a stream: the position after the batch of all ranks */
 } loader_batch;
 
 typedef struct {

@@ -25,20 +25,22 @@ static char *path_beside(const char *checkpoint, const char *suffix) {
   return strbuf_take(&out);
 }
 
-err beside_save(const char *checkpoint, const beside *b) {
-  strbuf text = {0};
-  char *path = path_beside(checkpoint, BESIDE_SUFFIX);
-  json_writer w = jsonw_start(&text);
+err beside_describe(const beside *b, strbuf *text) {
+  json_writer w = jsonw_start(text);
   jsonw_object(&w, NULL);
   jsonw_number(&w, "train_seconds", b->train_seconds);
   jsonw_number(&w, "data_wait_seconds", b->data_wait_seconds);
   jsonw_bool(&w, "is_evaluated", b->is_evaluated);
   given_write(&w, "given", &b->given);
   jsonw_end(&w);
-  strbuf_append_char(&text, '\n');
-  err error = path && !text.is_broken ? fs_write_atomic(path, strbuf_string(&text), text.length)
-                                      : mem_error(text.length, "a checkpoint's times");
-  strbuf_free(&text);
+  strbuf_append_char(text, '\n');
+  return text->is_broken ? mem_error(text->length, "a checkpoint's times") : NULL;
+}
+
+err beside_write(const char *checkpoint, const strbuf *text) {
+  char *path = path_beside(checkpoint, BESIDE_SUFFIX);
+  err error = path ? fs_write_atomic(path, text->data, text->length)
+                   : mem_error(text->length, "a checkpoint's times");
   free(path);
   return error;
 }

@@ -18,8 +18,10 @@ typedef struct {
 
 void beside_free(beside *b);
 
-/* Atomic and on disk when it returns. `checkpoint`: path of the weights. */
-err beside_save(const char *checkpoint, const beside *b) ERR_MUST_CHECK;
+/* Its text, and then the file: atomic and on disk when it returns. `checkpoint`: path of the
+ * weights. */
+err beside_describe(const beside *b, strbuf *text) ERR_MUST_CHECK;
+err beside_write(const char *checkpoint, const strbuf *text) ERR_MUST_CHECK;
 /* Of weights that could not be written. */
 void beside_remove(const char *checkpoint);
 /* *is_there false, and `b` empty, where there is none. Reads the times that earlier versions kept

@@ -10,6 +10,7 @@
 #include "base/fs.h"
 #include "base/json.h"
 #include "base/mem.h"
+#include "model/patch_resize.h"
 #include "model/positions.h"
 #include "train/safetensors.h"
 
@@ -32,60 +33,104 @@ static void describe(const param *p, const char *group, safetensor *t) {
   t->shape[1] = p->columns;
 }
 
-/* The three flat runs, by group. */
-static void find_runs(const clip_model *model, const optimizer *moments, ops_buffer runs[GROUPS]) {
-  runs[0] = clip_weights(model)->master;
-  runs[1] = moments->m;
-  runs[2] = moments->v;
+struct checkpoint_image {
+  float *host; /* [GROUPS][total] */
+  safetensor *tensors;
+  size_t tensor_count;
+  char numbers[3][32], fingerprint[HASH_SIZE], order[STREAM_POSITION_SIZE];
+  int precision;
+  bool has_order;
+  strbuf yaml;
+};
+
+void checkpoint_image_free(checkpoint_image *image) {
+  if (!image) return;
+  strbuf_free(&image->yaml);
+  free(image->tensors);
+  free(image->host);
+  free(image);
 }
 
-err checkpoint_save(const char *path, const clip_model *model, const optimizer *moments,
-                    const settings *s, const checkpoint_state *state, const beside *b,
-                    size_t *bytes) {
+static err describe_run(checkpoint_image *image, const settings *s, const checkpoint_state *state) {
+  snprintf(image->numbers[0], 32, "%" PRId64, state->step);
+  snprintf(image->numbers[1], 32, "%" PRId64, state->samples);
+  snprintf(image->numbers[2], 32, "%" PRId64, state->vocabulary_size);
+  stream_position_write(&state->order, image->order);
+  image->precision = state->precision;
+  image->has_order = state->has_order;
+  settings_write_yaml(s, &image->yaml);
+  err error = settings_fingerprint(s, image->fingerprint);
+  return error || !image->yaml.is_broken ? error : mem_error(0, "a checkpoint");
+}
+
+static err make_image(const clip_model *model, const settings *s, const checkpoint_state *state,
+                      checkpoint_image **out) {
   const param_table *table = clip_params(model);
+  size_t floats = GROUPS * (size_t)table->total;
+  checkpoint_image *image = mem_zeroed(1, sizeof *image);
+  if (!image) return mem_error(sizeof *image, "a checkpoint");
+  image->tensor_count = GROUPS * table->count;
+  image->tensors = mem_zeroed(image->tensor_count, sizeof *image->tensors);
+  image->host = mem_zeroed(floats, sizeof *image->host);
+  err error = image->tensors && image->host
+                  ? describe_run(image, s, state)
+                  : mem_error(floats * sizeof *image->host, "a checkpoint");
+  for (size_t i = 0; i < image->tensor_count && !error; i++) {
+    const param *p = &table->items[i % table->count];
+    size_t group = i / table->count;
+    describe(p, groups[group], &image->tensors[i]);
+    image->tensors[i].data = image->host + group * (size_t)table->total + p->offset;
+  }
+  if (error)
+    checkpoint_image_free(image);
+  else
+    *out = image;
+  return error;
+}
+
+/* Collective: even the ranks that keep nothing take part. */
+static err copy_group(const clip_model *model, const optimizer *moments, int group,
+                      checkpoint_image *image) {
   ops *o = clip_weights(model)->o;
+  size_t total = (size_t)clip_params(model)->total;
+  ops_buffer whole = clip_weights(model)->master;
   err error = NULL;
-  char numbers[3][32], fingerprint[HASH_SIZE], order[STREAM_POSITION_SIZE];
-  strbuf yaml = {0};
-  ops_buffer runs[GROUPS];
-  size_t total = (size_t)table->total;
-  safetensor *tensors = mem_zeroed(GROUPS * table->count, sizeof *tensors);
-  float *host = mem_zeroed(GROUPS * total, sizeof *host);
-  settings_write_yaml(s, &yaml);
-  TRY(settings_fingerprint(s, fingerprint));
-  if (!tensors || !host || yaml.is_broken) {
-    error = mem_error(GROUPS * total * sizeof *host, "a checkpoint");
-    goto cleanup;
-  }
-  find_runs(model, moments, runs);
-  for (size_t g = 0; g < GROUPS; g++) {
-    TRY(o->call->download(o, host + g * total, runs[g].data, total * sizeof *host));
-    for (size_t i = 0; i < table->count; i++) {
-      safetensor *t = &tensors[g * table->count + i];
-      describe(&table->items[i], groups[g], t);
-      t->data = host + g * total + table->items[i].offset;
-    }
-  }
-  snprintf(numbers[0], 32, "%" PRId64, state->step);
-  snprintf(numbers[1], 32, "%" PRId64, state->samples);
-  snprintf(numbers[2], 32, "%" PRId64, state->vocabulary_size);
-  stream_position_write(&state->order, order);
+  if (group) error = optimizer_collect(moments, group == 1 ? OPTIMIZER_M : OPTIMIZER_V, &whole);
+  if (error || !image) return error;
+  return o->call->download(o, image->host + (size_t)group * total, whole.data,
+                           total * sizeof *image->host);
+}
+
+err checkpoint_capture(const clip_model *model, optimizer *moments, const settings *s,
+                       const checkpoint_state *state, bool is_kept, checkpoint_image **out) {
+  checkpoint_image *image = NULL;
+  *out = NULL;
+  err error = is_kept ? make_image(model, s, state, &image) : NULL;
+  if (!error) error = optimizer_settle(moments);
+  for (int group = 0; group < GROUPS && !error; group++)
+    error = copy_group(model, moments, group, image);
+  if (error)
+    checkpoint_image_free(image);
+  else
+    *out = image;
+  return error;
+}
+
+err checkpoint_write(const char *path, const checkpoint_image *image, const strbuf *times,
+                     size_t *bytes) {
   const safetensors_pair pairs[PAIRS] = {{"format", "flip"},
-                                         {"flip.step", numbers[0]},
-                                         {"flip.samples", numbers[1]},
-                                         {"flip.vocabulary_size", numbers[2]},
-                                         {"flip.precision", precision_name(state->precision)},
-                                         {"flip.fingerprint", fingerprint},
-                                         {"flip.settings", strbuf_string(&yaml)},
-                                         {"flip.order", order}};
-  TRY(beside_save(path, b));
-  error = safetensors_write(path, tensors, GROUPS * table->count, pairs,
-                            state->has_order ? PAIRS : PAIRS - 1, bytes);
+                                         {"flip.step", image->numbers[0]},
+                                         {"flip.samples", image->numbers[1]},
+                                         {"flip.vocabulary_size", image->numbers[2]},
+                                         {"flip.precision", precision_name(image->precision)},
+                                         {"flip.fingerprint", image->fingerprint},
+                                         {"flip.settings", strbuf_string(&image->yaml)},
+                                         {"flip.order", image->order}};
+  err error = beside_write(path, times);
+  if (error) return error;
+  error = safetensors_write(path, image->tensors, image->tensor_count, pairs,
+                            image->has_order ? PAIRS : PAIRS - 1, bytes);
   if (error && !fs_exists(path)) beside_remove(path);
-cleanup:
-  strbuf_free(&yaml);
-  free(tensors);
-  free(host);
   return error;
 }
 
@@ -148,8 +193,22 @@ static err load_positions(const safetensor *t, const param *p, const clip_model 
   return err_context(error, "%s", p->name);
 }
 
-/* One group of tensors, those whose names begin with `prefix`, into a flat run. may_resize:
- * positions of another image size are welcome. */
+/* The patch embedding's kernels of another patch size, brought to the model's. */
+static err load_kernels(const safetensor *t, const param *p, const clip_model *model,
+                        ops_buffer run) {
+  ops *o = clip_weights(model)->o;
+  size_t bytes = (size_t)param_elements(p) * sizeof(float);
+  float *resized = mem_zeroed(1, bytes);
+  if (!resized) return mem_error(bytes, p->name);
+  err error = patch_resize(t->data, p->rows, t->shape[1], p->columns, resized);
+  if (!error) error = o->call->upload(o, ops_at(run, p->offset).data, resized, bytes);
+  if (!error) error = o->call->synchronize(o);
+  free(resized);
+  return err_context(error, "%s", p->name);
+}
+
+/* One group of tensors, those whose names begin with `prefix`, into a flat run of all parameters.
+ * may_resize: positions of another image size and kernels of another patch size are welcome. */
 static err load_group(const char *path, const safetensors_file *f, const clip_model *model,
                       const char *group, const char *prefix, bool may_resize, ops_buffer run) {
   const param_table *table = clip_params(model);
@@ -165,6 +224,13 @@ static err load_group(const char *path, const safetensors_file *f, const clip_mo
                         t->shape[1] == p->columns && t->shape[0] != p->rows;
     if (is_resizable && strcmp(t->type, "F32") == 0) {
       err error = load_positions(t, p, model, run);
+      if (error) return err_context(error, "%s", path);
+      continue;
+    }
+    bool has_other_kernels = may_resize && strcmp(p->name, "image.patch.weight") == 0 &&
+                             t->rank == 2 && t->shape[0] == p->rows && t->shape[1] != p->columns;
+    if (has_other_kernels && strcmp(t->type, "F32") == 0) {
+      err error = load_kernels(t, p, model, run);
       if (error) return err_context(error, "%s", path);
       continue;
     }
@@ -186,8 +252,11 @@ err checkpoint_load(const char *path, clip_model *model, optimizer *moments) {
   err error = safetensors_open(path, &f);
   if (error) return error;
   error = load_group(path, f, model, groups[0], "", !moments, clip_weights(model)->master);
-  if (!error && moments) error = load_group(path, f, model, groups[1], "", false, moments->m);
-  if (!error && moments) error = load_group(path, f, model, groups[2], "", false, moments->v);
+  for (int group = 1; group < GROUPS && !error && moments; group++) {
+    optimizer_moment which = group == 1 ? OPTIMIZER_M : OPTIMIZER_V;
+    error = load_group(path, f, model, groups[group], "", false, optimizer_place(moments, which));
+    if (!error) error = optimizer_take(moments, which);
+  }
   safetensors_close(f);
   return error ? error : clip_refresh(model);
 }

@@ -26,10 +26,18 @@ typedef struct {
   stream_position order; /* of the next sample, with data.order: stream */
 } checkpoint_state;
 
-/* Writes the state file, then the weights. */
-err checkpoint_save(const char *path, const clip_model *model, const optimizer *moments,
-                    const settings *s, const checkpoint_state *state, const beside *b,
-                    size_t *bytes) ERR_MUST_CHECK;
+/* A checkpoint in host memory. Making one waits for the device and takes a copy from it; writing it
+ * needs neither model nor device, so that training can go on. */
+typedef struct checkpoint_image checkpoint_image;
+/* Collective on ranks that share an optimizer. is_kept false: this rank only takes part, and *out
+ * is NULL. */
+err checkpoint_capture(const clip_model *model, optimizer *moments, const settings *s,
+                       const checkpoint_state *state, bool is_kept,
+                       checkpoint_image **out) ERR_MUST_CHECK;
+/* Writes the state file (beside_describe), then the weights. */
+err checkpoint_write(const char *path, const checkpoint_image *image, const strbuf *times,
+                     size_t *bytes) ERR_MUST_CHECK;
+void checkpoint_image_free(checkpoint_image *image);
 
 /* The settings and the position of a checkpoint, without its tensors. */
 err checkpoint_read_settings(const char *path, settings *s, checkpoint_state *state) ERR_MUST_CHECK;

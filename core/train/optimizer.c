@@ -35,10 +35,9 @@ static err find_runs(optimizer *o) {
   qsort(order, table->count, sizeof *order, by_offset);
   for (size_t i = 0; i < table->count; i++) {
     int64_t end = i + 1 < table->count ? order[i + 1]->offset : table->total;
-    int depth = o->depths > 1 ? optimizer_depth_of(order[i]->name, layers) : 0;
+    int depth = optimizer_depth_of(order[i]->name, layers);
     optimizer_run *last = o->run_count ? &o->runs[o->run_count - 1] : NULL;
-    if (last && last->depth == depth &&
-        (o->depths == 1 || last->is_decayed == order[i]->is_decayed))
+    if (last && last->depth == depth && last->is_decayed == order[i]->is_decayed)
       last->count = end - last->first;
     else
       o->runs[o->run_count++] =
@@ -48,33 +47,61 @@ static err find_runs(optimizer *o) {
   return NULL;
 }
 
-err optimizer_create_layered(clip_model *model, double layer_decay, optimizer *out) {
-  ops *o = clip_weights(model)->o;
-  size_t one = mem_rounded((size_t)clip_params(model)->total * ops_size_of(o->master));
-  *out = (optimizer){.model = model, .layer_decay = layer_decay};
-  out->depths = layer_decay == 1 ? 1 : (int)clip_get_config(model)->image.layers + 2;
+bool optimizer_is_sharded(const optimizer *o) {
+  return o->shared && o->shared->is_sharded;
+}
+
+static int64_t own_elements(const optimizer *o) {
+  int64_t own = 0;
+  if (!optimizer_is_sharded(o)) return clip_params(o->model)->total;
+  for (size_t i = 0; i < o->shared->count; i++) own += buckets_own(o->shared, i).count;
+  return own;
+}
+
+static int64_t block_count(const optimizer *o) {
+  return (clip_params(o->model)->total + OPS_SQUARE_BLOCK - 1) / OPS_SQUARE_BLOCK;
+}
+
+static void lay_out(optimizer *o, ops_block *block) {
+  ops_type master = clip_weights(o->model)->o->master;
+  o->m = ops_cut(block, master, o->own);
+  o->v = ops_cut(block, master, o->own);
+  o->norm_square = ops_cut(block, master, 1);
+  o->rates = ops_cut(block, master, 3 * o->depths);
+  if (!o->shared) return;
+  o->blocks = ops_cut(block, master, block_count(o));
+  o->scales = ops_cut(block, master, o->shared->ranks->size);
+}
+
+static err create(optimizer *out) {
+  ops *o = clip_weights(out->model)->o;
+  ops_block sizes = {0};
   size_t rates = 3 * (size_t)out->depths;
-  size_t bytes = 2 * one + MEM_ALIGNMENT + mem_rounded(rates * ops_size_of(o->master));
+  out->own = own_elements(out);
   out->rates_wide = mem_zeroed(rates, sizeof *out->rates_wide);
   out->rates_narrow = mem_zeroed(rates, sizeof *out->rates_narrow);
+  lay_out(out, &sizes);
   err error = NULL;
   if (!out->rates_wide || !out->rates_narrow) FAIL(ERR_MEMORY, "out of memory: the optimizer");
-  TRY(find_runs(out));
-  TRY(o->call->allocate(o, bytes, "the optimizer's moments", &out->block));
-  char *base = out->block;
-  out->m = (ops_buffer){base, o->master};
-  out->v = (ops_buffer){base + one, o->master};
-  out->norm_square = (ops_buffer){base + 2 * one, o->master};
-  out->rates = (ops_buffer){base + 2 * one + MEM_ALIGNMENT, o->master};
-  TRY(o->call->clear(o, out->block, bytes));
+  if (out->depths > 1) TRY(find_runs(out));
+  TRY(o->call->allocate(o, sizes.used, "the optimizer's moments", &out->block));
+  lay_out(out, &(ops_block){.base = out->block});
+  TRY(o->call->clear(o, out->block, sizes.used));
   /* the first rates are uploaded in parallel with the ops: clearing must not come after them */
   TRY(o->call->synchronize(o));
 cleanup:
   return error;
 }
 
-err optimizer_create(clip_model *model, optimizer *o) {
-  return optimizer_create_layered(model, 1, o);
+err optimizer_create(clip_model *model, const buckets *shared, optimizer *o) {
+  *o = (optimizer){.model = model, .shared = shared, .layer_decay = 1, .depths = 1};
+  return create(o);
+}
+
+err optimizer_create_layered(clip_model *model, double layer_decay, optimizer *o) {
+  *o = (optimizer){.model = model, .layer_decay = layer_decay};
+  o->depths = layer_decay == 1 ? 1 : (int)clip_get_config(model)->image.layers + 2;
+  return create(o);
 }
 
 void optimizer_destroy(optimizer *o) {
@@ -103,39 +130,172 @@ err optimizer_stage(optimizer *o, const settings *s, int64_t step, double learni
                                      3 * (size_t)o->depths * ops_size_of(backend->master));
 }
 
-err optimizer_update(optimizer *o, const settings *s) {
-  const param_table *table = clip_params(o->model);
+/* Of this rank's slices, then of all. Slices begin at multiples of a block, so each block is one
+ * rank's, and the others add 0 to it: the same bits however the slices lie. */
+static err sum_blocks_of_slices(const optimizer *o) {
   const tower_weights *w = clip_weights(o->model);
-  bool has_copy = w->working.data != w->master.data;
-  err error = w->o->call->sum_squares(w->o, table->total, w->gradients, o->norm_square);
+  const ops_table *call = w->o->call;
+  err error = call->fill(w->o, block_count(o), o->blocks, 0);
+  for (size_t i = 0; i < o->shared->count && !error; i++) {
+    comm_slice own = buckets_own(o->shared, i);
+    if (own.count)
+      error = call->sum_square_blocks(w->o, own.count, ops_at(w->gradients, own.first),
+                                      ops_at(o->blocks, own.first / OPS_SQUARE_BLOCK));
+  }
+  return error ? error : comm_sum(o->shared->ranks, block_count(o), o->blocks);
+}
+
+/* Of the gradients of all ranks, whole or by slices: the blocks' sums have the same bits. */
+static err sum_squares(const optimizer *o) {
+  const tower_weights *w = clip_weights(o->model);
+  const ops_table *call = w->o->call;
+  int64_t total = clip_params(o->model)->total;
+  if (!o->shared) return call->sum_squares(w->o, total, w->gradients, o->norm_square);
+  err error = optimizer_is_sharded(o)
+                  ? sum_blocks_of_slices(o)
+                  : call->sum_square_blocks(w->o, total, w->gradients, o->blocks);
+  return error ? error : call->sum(w->o, block_count(o), o->blocks, o->norm_square);
+}
+
+/* Of `part` of the parameters, the first `decayed` of which decay; their moments lie from `place`
+ * on. depth: which of the rates. */
+static err update_range(const optimizer *o, const settings *s, comm_slice part, int64_t place,
+                        int64_t decayed, int depth) {
+  const tower_weights *w = clip_weights(o->model);
+  bool has_copy = w->working.data != w->master.data && !optimizer_is_sharded(o);
+  ops_adamw a = {.count = part.count,
+                 .decayed = decayed,
+                 .beta1 = s->beta1,
+                 .beta2 = s->beta2,
+                 .eps = s->epsilon,
+                 .weight_decay = s->weight_decay,
+                 .clip_norm = s->clip_norm,
+                 .rates = ops_at(o->rates, 3 * depth),
+                 .norm_square = o->norm_square,
+                 .parameters = ops_at(w->master, part.first),
+                 .gradients = ops_at(w->gradients, part.first),
+                 .m = ops_at(o->m, place),
+                 .v = ops_at(o->v, place),
+                 .copy = has_copy ? ops_at(w->working, part.first) : (ops_buffer){0}};
+  return part.count ? w->o->call->adamw(w->o, &a) : NULL;
+}
+
+/* At the run's own rate; `decayed` of the table counts. */
+static err update_part(const optimizer *o, const settings *s, comm_slice part, int64_t place) {
+  int64_t decayed = clip_params(o->model)->decayed - part.first;
+  if (decayed < 0) decayed = 0;
+  if (decayed > part.count) decayed = part.count;
+  return update_range(o, s, part, place, decayed, 0);
+}
+
+static err update_layers(const optimizer *o, const settings *s) {
+  err error = NULL;
   for (size_t i = 0; i < o->run_count && !error; i++) {
     const optimizer_run *run = &o->runs[i];
-    bool is_all = o->run_count == 1;
-    ops_adamw a = {.count = run->count,
-                   .decayed = is_all            ? table->decayed
-                              : run->is_decayed ? run->count
-                                                : 0,
-                   .beta1 = s->beta1,
-                   .beta2 = s->beta2,
-                   .eps = s->epsilon,
-                   .weight_decay = s->weight_decay,
-                   .clip_norm = s->clip_norm,
-                   .rates = ops_at(o->rates, 3 * run->depth),
-                   .norm_square = o->norm_square,
-                   .parameters = ops_at(w->master, run->first),
-                   .gradients = ops_at(w->gradients, run->first),
-                   .m = ops_at(o->m, run->first),
-                   .v = ops_at(o->v, run->first),
-                   .copy = has_copy ? ops_at(w->working, run->first) : (ops_buffer){0}};
-    error = w->o->call->adamw(w->o, &a);
+    error = update_range(o, s, (comm_slice){run->first, run->count}, run->first,
+                         run->is_decayed ? run->count : 0, run->depth);
   }
   return error;
+}
+
+/* The scale goes to all at once, so that a step can be reported before the weights are there. */
+static err update_shard(optimizer *o, const settings *s) {
+  const tower_weights *w = clip_weights(o->model);
+  comm *ranks = o->shared->ranks;
+  int64_t place = 0;
+  err error = NULL;
+  for (size_t i = 0; i < o->shared->count; i++) {
+    comm_slice own = buckets_own(o->shared, i);
+    TRY(update_part(o, s, own, place));
+    place += own.count;
+  }
+  TRY(ranks->call->gather(ranks, 1, ops_at(w->master, clip_logit_scale_offset(o->model)),
+                          o->scales));
+  o->is_gathering = true;
+  for (size_t i = 0; i < o->shared->count; i++) {
+    comm_slice range = o->shared->items[i].range;
+    TRY(ranks->call->gather_slices(ranks, range.count, ops_at(w->master, range.first)));
+  }
+cleanup:
+  return error;
+}
+
+err optimizer_update(optimizer *o, const settings *s) {
+  err error = sum_squares(o);
+  if (error) return error;
+  if (optimizer_is_sharded(o)) return update_shard(o, s);
+  if (o->depths > 1) return update_layers(o, s);
+  return update_part(o, s, (comm_slice){0, clip_params(o->model)->total}, 0);
+}
+
+err optimizer_settle(optimizer *o) {
+  if (!o->is_gathering) return NULL;
+  o->is_gathering = false;
+  err error = comm_join(o->shared->ranks);
+  return error ? error : clip_refresh(o->model);
 }
 
 err optimizer_read_norm(const optimizer *o, double *norm) {
   err error = clip_read_number(o->model, o->norm_square, norm);
   *norm = sqrt(*norm);
   return error;
+}
+
+/* The rank whose slice holds the parameter. */
+static int rank_of(const optimizer *o, int64_t offset) {
+  const buckets *b = o->shared;
+  for (size_t i = 0; i < b->count; i++) {
+    comm_slice range = b->items[i].range;
+    if (offset < range.first || offset >= range.first + range.count) continue;
+    int64_t length = comm_slice_of(range.count, b->ranks->size, 0).count;
+    return (int)((offset - range.first) / length);
+  }
+  return 0;
+}
+
+err optimizer_read_scale(const optimizer *o, double *scale) {
+  if (!optimizer_is_sharded(o)) return clip_logit_scale(o->model, scale);
+  int owner = rank_of(o, clip_logit_scale_offset(o->model));
+  return clip_logit_scale_of(o->model, ops_at(o->scales, owner), scale);
+}
+
+static ops_buffer moment(const optimizer *o, optimizer_moment which) {
+  return which == OPTIMIZER_M ? o->m : o->v;
+}
+
+ops_buffer optimizer_place(const optimizer *o, optimizer_moment which) {
+  return optimizer_is_sharded(o) ? clip_weights(o->model)->gradients : moment(o, which);
+}
+
+/* Between the slices and their places in the whole. */
+static err move(const optimizer *o, optimizer_moment which, bool is_out) {
+  const tower_weights *w = clip_weights(o->model);
+  ops_buffer at = moment(o, which);
+  err error = NULL;
+  for (size_t i = 0; i < o->shared->count && !error; i++) {
+    comm_slice own = buckets_own(o->shared, i);
+    ops_buffer place = ops_at(w->gradients, own.first);
+    if (own.count)
+      error = w->o->call->cast(w->o, own.count, is_out ? at : place, is_out ? place : at);
+    at = ops_at(at, own.count);
+  }
+  return error;
+}
+
+err optimizer_collect(const optimizer *o, optimizer_moment which, ops_buffer *whole) {
+  *whole = optimizer_place(o, which);
+  if (!optimizer_is_sharded(o)) return NULL;
+  comm *ranks = o->shared->ranks;
+  err error = move(o, which, true);
+  for (size_t i = 0; i < o->shared->count && !error; i++) {
+    comm_slice range = o->shared->items[i].range;
+    error = ranks->call->gather_slices(ranks, range.count, ops_at(*whole, range.first));
+  }
+  return error ? error : comm_join(ranks);
+}
+
+err optimizer_take(const optimizer *o, optimizer_moment which) {
+  return optimizer_is_sharded(o) ? move(o, which, false) : NULL;
 }
 
 double schedule_peak(const settings *s) {

@@ -1,4 +1,9 @@
-/* AdamW over a model's parameters, and the learning-rate schedule. */
+/* AdamW over a model's parameters, and the learning-rate schedule.
+ *
+ * On several ranks the gradients' norm is made of sums over fixed blocks, which a sharded optimizer
+ * makes of its slices alone. A sharded optimizer (ZeRO-1,
+ * Rajbhandari et al. 2020) has the moments of this rank's slices alone, updates those, and gathers
+ * the weights; the bits are those of one that is not sharded. */
 #ifndef FLIP_TRAIN_OPTIMIZER_H
 #define FLIP_TRAIN_OPTIMIZER_H
 
@@ -7,30 +12,40 @@
 #include "base/err.h"
 #include "config/settings.h"
 #include "model/clip.h"
+#include "train/buckets.h"
+
+typedef enum { OPTIMIZER_M, OPTIMIZER_V } optimizer_moment;
 
 /* A run of neighbouring parameters that are updated at one rate. */
 typedef struct {
   int64_t first, count;
-  bool is_decayed; /* all of it; where there is one run only, the table's `decayed` counts */
+  bool is_decayed; /* all of it */
   int depth;       /* which of the rates */
 } optimizer_run;
 
 typedef struct {
-  clip_model *model; /* not owned */
-  void *block;       /* device memory of both moments, the norm and the rates */
-  ops_buffer m, v;   /* [params.total] master, same offsets as the parameters */
+  clip_model *model;     /* not owned, nor are the buckets */
+  const buckets *shared; /* NULL: one rank */
+  void *block;           /* device memory of all buffers here */
+  ops_buffer m, v; /* [own] master: at the parameters' offsets, or, sharded, this rank's slices
+                      one behind the other */
+  int64_t own;
   ops_buffer norm_square;
+  ops_buffer blocks;   /* sums of squares, where ranks share them */
+  ops_buffer scales;   /* [ranks] the parameter of the logit scale, as each rank has it */
   ops_buffer rates;    /* [depths, 3] as ops_adamw has them */
   double *rates_wide;  /* what `rates` is copied from: in double, */
   float *rates_narrow; /* or in float, by the backend's master type */
   int depths;          /* rates that differ; 1: all parameters have the run's */
   double layer_decay;
-  optimizer_run *runs;
+  optimizer_run *runs; /* NULL where there is one rate */
   size_t run_count;
+  bool is_gathering; /* the weights of the other ranks' slices may be on their way */
 } optimizer;
 
-err optimizer_create(clip_model *model, optimizer *o) ERR_MUST_CHECK;
-/* The same with layer-wise rates (BEiT, MAE): the head and the last norm have the run's rate, a
+/* shared: NULL for one rank. On failure optimizer_destroy still works. */
+err optimizer_create(clip_model *model, const buckets *shared, optimizer *o) ERR_MUST_CHECK;
+/* On one rank, with layer-wise rates (BEiT, MAE): the head and the last norm have the run's rate, a
  * block layer_decay times the rate of what comes after it, and what is in front of the first block
  * (patch embedding, class token, positions) layer_decay times the first block's. */
 err optimizer_create_layered(clip_model *model, double layer_decay, optimizer *o) ERR_MUST_CHECK;
@@ -38,15 +53,27 @@ err optimizer_create_layered(clip_model *model, double layer_decay, optimizer *o
  * `layers` for the first block, layers + 1 for what is in front of it. */
 int optimizer_depth_of(const char *name, int64_t layers);
 void optimizer_destroy(optimizer *o);
+bool optimizer_is_sharded(const optimizer *o);
 
 /* Before ops.join: the numbers of update `step`, which is 1 at the first. */
 err optimizer_stage(optimizer *o, const settings *s, int64_t step,
                     double learning_rate) ERR_MUST_CHECK;
 /* One update at the staged rates, clipping the gradients' global norm to clip_norm if that is not
- * 0. Waits for nothing. */
+ * 0. Waits for nothing. A sharded one must be settled before the weights are used. */
 err optimizer_update(optimizer *o, const settings *s) ERR_MUST_CHECK;
+/* What is called from here on sees the whole of the new weights. */
+err optimizer_settle(optimizer *o) ERR_MUST_CHECK;
 /* The global gradient norm of the last update, before clipping; waits for it. */
 err optimizer_read_norm(const optimizer *o, double *norm) ERR_MUST_CHECK;
+/* The logit scale after the last update, settled or not. */
+err optimizer_read_scale(const optimizer *o, double *scale) ERR_MUST_CHECK;
+
+/* A moment of all parameters, [params.total] at their offsets: in *whole, which is valid until the
+ * next call or step. Sharded: collective, and in the place of the gradients. */
+err optimizer_collect(const optimizer *o, optimizer_moment which, ops_buffer *whole) ERR_MUST_CHECK;
+/* The place to put a moment of all parameters, and then its taking. */
+ops_buffer optimizer_place(const optimizer *o, optimizer_moment which);
+err optimizer_take(const optimizer *o, optimizer_moment which) ERR_MUST_CHECK;
 
 /* Peak learning rate of a run: learning_rate, or base_learning_rate * batch_size / 256. */
 double schedule_peak(const settings *s);

@@ -1,15 +1,11 @@
 #include "train/ranks.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
-
-typedef struct {
-  int has_failed, kind;
-  char message[1000];
-} report;
 
 static err gather(comm *c, const void *own, size_t bytes, void **all) {
   *all = mem_zeroed((size_t)c->size, bytes);
@@ -23,43 +19,62 @@ static err gather(comm *c, const void *own, size_t bytes, void **all) {
 }
 
 err ranks_agree(comm *c, err own) {
-  if (!c) return own;
-  report mine = {.has_failed = own != NULL, .kind = own ? (int)err_kind_of(own) : 0};
-  if (own) snprintf(mine.message, sizeof mine.message, "%s", err_message(own));
-  void *all;
-  err error = gather(c, &mine, sizeof mine, &all);
-  if (error) {
-    err_free(own);
-    return error;
-  }
-  const report *reports = all;
-  int first = 0;
-  while (first < c->size && !reports[first].has_failed) first++;
-  if (first < c->size) {
-    if (!own)
-      own = err_new((err_kind)reports[first].kind, "rank %d: %s", first, reports[first].message);
-  }
-  free(all);
-  return own;
+  return c ? comm_agree(c, own) : own;
 }
 
-err ranks_share_place(comm *c, bool *is_stop_wanted, double *unsaved_seconds, int64_t *text_bytes) {
+err ranks_load_open(ranks_load *load, comm *c) {
+  size_t size = (size_t)comm_size(c);
+  load->now = mem_zeroed(size, sizeof *load->now);
+  load->at_row = mem_zeroed(size, sizeof *load->at_row);
+  return load->now && load->at_row ? NULL : mem_error(size * sizeof *load->now, "ranks' times");
+}
+
+void ranks_load_close(ranks_load *load) {
+  free(load->now);
+  free(load->at_row);
+  *load = (ranks_load){0};
+}
+
+err ranks_share_place(comm *c, ranks_place *place, ranks_load *load) {
   if (!c) return NULL;
-  const struct place {
-    double unsaved_seconds;
-    int64_t is_stop_wanted, text_bytes;
-  } mine = {*unsaved_seconds, *is_stop_wanted, *text_bytes};
   void *all;
-  err error = gather(c, &mine, sizeof mine, &all);
+  err error = gather(c, place, sizeof *place, &all);
   if (error) return error;
-  const struct place *places = all;
-  *unsaved_seconds = places[0].unsaved_seconds;
+  const ranks_place *places = all;
+  place->unsaved_seconds = places[0].unsaved_seconds;
   for (int r = 0; r < c->size; r++) {
-    *is_stop_wanted = *is_stop_wanted || places[r].is_stop_wanted;
-    if (places[r].text_bytes > *text_bytes) *text_bytes = places[r].text_bytes;
+    place->is_stop_wanted = place->is_stop_wanted || places[r].is_stop_wanted;
+    if (places[r].text_bytes > place->text_bytes) place->text_bytes = places[r].text_bytes;
+    load->now[r] = places[r].busy_seconds;
   }
   free(all);
   return NULL;
+}
+
+/* before: NULL for the beginning. */
+static ranks_spread spread_since(comm *c, const double *now, const double *before) {
+  ranks_spread s = {0, NAN};
+  double slowest = -1, fastest = INFINITY;
+  for (int r = 0; r < comm_size(c) && c; r++) {
+    double seconds = now[r] - (before ? before[r] : 0);
+    if (seconds > slowest) {
+      slowest = seconds;
+      s.slowest = r;
+    }
+    fastest = fmin(fastest, seconds);
+  }
+  if (fastest > 0 && isfinite(fastest)) s.spread = slowest / fastest;
+  return s;
+}
+
+ranks_spread ranks_spread_of_row(comm *c, ranks_load *load) {
+  ranks_spread s = spread_since(c, load->now, load->at_row);
+  for (int r = 0; r < comm_size(c); r++) load->at_row[r] = load->now[r];
+  return s;
+}
+
+ranks_spread ranks_spread_of_all(comm *c, const ranks_load *load) {
+  return spread_since(c, load->now, NULL);
 }
 
 static void add_lines(const char *text, int rank, strbuf *out) {
@@ -82,6 +97,17 @@ err ranks_collect_lines(comm *c, int64_t longest, strbuf *lines) {
   if (error) return error;
   strbuf_clear(lines);
   for (int r = 0; r < c->size; r++) add_lines((char *)all + (size_t)r * bytes, r, lines);
+  free(all);
+  return NULL;
+}
+
+err ranks_most(comm *c, int64_t *value) {
+  if (!c) return NULL;
+  void *all;
+  err error = gather(c, value, sizeof *value, &all);
+  if (error) return error;
+  for (int r = 0; r < c->size; r++)
+    if (((int64_t *)all)[r] > *value) *value = ((int64_t *)all)[r];
   free(all);
   return NULL;
 }

@@ -13,14 +13,37 @@
  */
 err ranks_agree(comm *c, err own) ERR_MUST_CHECK;
 
-/* *is_wanted becomes true when any rank has it true; *unsaved_seconds is rank 0's; *text_bytes is
- * the longest. */
-err ranks_share_place(comm *c, bool *is_stop_wanted, double *unsaved_seconds,
-                      int64_t *text_bytes) ERR_MUST_CHECK;
+/* What the ranks tell each other between two steps. */
+typedef struct {
+  bool is_stop_wanted;    /* becomes true when any rank has it true */
+  double unsaved_seconds; /* becomes rank 0's */
+  int64_t text_bytes;     /* becomes the longest */
+  double busy_seconds;    /* that this rank has computed in steps so far, waiting left out */
+} ranks_place;
+
+/* How long each rank has computed. */
+typedef struct {
+  double *now, *at_row; /* [size] so far; when the last row ended */
+} ranks_load;
+typedef struct {
+  int slowest;   /* rank */
+  double spread; /* its time divided by the fastest rank's; NaN: not known */
+} ranks_spread;
+
+err ranks_load_open(ranks_load *load, comm *c) ERR_MUST_CHECK;
+void ranks_load_close(ranks_load *load);
+
+err ranks_share_place(comm *c, ranks_place *place, ranks_load *load) ERR_MUST_CHECK;
+/* Since the last row, which ends here; or of all steps. For a NULL comm nothing is known. */
+ranks_spread ranks_spread_of_row(comm *c, ranks_load *load);
+ranks_spread ranks_spread_of_all(comm *c, const ranks_load *load);
 
 /* Adds the lines of all ranks to rank 0's, each with "rank N: " before it. longest: of any rank's,
  * in bytes, as ranks_share_place gave it. */
 err ranks_collect_lines(comm *c, int64_t longest, strbuf *lines) ERR_MUST_CHECK;
+
+/* The largest value on every rank. */
+err ranks_most(comm *c, int64_t *value) ERR_MUST_CHECK;
 
 /* Rank 0's value on every rank. */
 err ranks_take_number(comm *c, int *value) ERR_MUST_CHECK;

@@ -84,6 +84,13 @@ err run_report_conditions(run *r) {
   return error;
 }
 
+static void write_start_seconds(const run *r, json_writer *w) {
+  static const char *const names[STARTS] = {"data", "device", "model", "weights", "loader"};
+  jsonw_object(w, "start_seconds");
+  for (int i = 0; i < STARTS; i++) jsonw_number(w, names[i], r->start_seconds[i]);
+  jsonw_end(w);
+}
+
 err run_report_start(run *r) {
   char fingerprint[HASH_SIZE];
   const given *g = &r->beside.given;
@@ -132,6 +139,7 @@ err run_report_start(run *r) {
   jsonw_integer(w, "first_step", r->first_step);
   jsonw_integer(w, "planned_bytes", (int64_t)r->counts.planned_bytes);
   jsonw_number(w, "gemm_flops_per_second", r->gemm_rate * comm_size(r->ranks));
+  write_start_seconds(r, w);
   return events_end(&r->events);
 }
 
@@ -250,6 +258,18 @@ static err report_disturbance(run *r, const pace *p) {
   return error;
 }
 
+/* How the work was shared, in the steps of this process. */
+static void write_ranks(const run *r, json_writer *w) {
+  jsonw_integer(w, "ranks", r->ranks->size);
+  if (!isnan(r->comm_seconds)) jsonw_number(w, "comm_seconds", r->comm_seconds);
+  jsonw_integer(w, "comm_bytes", r->comm_bytes);
+  if (!r->load.now) return;
+  ranks_spread spread = ranks_spread_of_all(r->ranks, &r->load);
+  if (isnan(spread.spread)) return;
+  jsonw_integer(w, "slowest_rank", spread.slowest);
+  jsonw_number(w, "rank_spread", spread.spread);
+}
+
 err run_report_end(run *r, err failure) {
   bool is_interrupted = failure && err_kind_of(failure) == ERR_INTERRUPTED;
   pace p;
@@ -264,6 +284,7 @@ err run_report_end(run *r, err failure) {
   jsonw_integer(w, "step", r->at.step);
   jsonw_integer(w, "samples", r->at.samples);
   jsonw_number(w, "train_seconds", r->beside.train_seconds);
+  if (r->ranks) write_ranks(r, w);
   jsonw_number(w, "samples_per_second",
                p.steps ? (double)r->s->batch_size / p.steady_step_seconds : 0);
   return events_end(&r->events);

@@ -21,6 +21,9 @@ typedef struct {
   row_step last;
   int64_t steps;
   double seconds, data_wait_seconds, train_seconds; /* sums; the last over the whole run */
+  double comm_seconds, comm_bytes;                  /* sums */
+  int slowest_rank;
+  double rank_spread; /* NaN: not known */
 } row;
 
 /* What a row's share is taken of: the machine's counters and the device's meter, or their rise. */
@@ -48,8 +51,11 @@ struct step_rows {
 err rows_create(ops *o, event_stream *events, double train_seconds, step_rows **out) {
   step_rows *rows = mem_zeroed(1, sizeof *rows);
   if (!rows) return mem_error(sizeof *rows, "rows");
-  *rows = (step_rows){
-      .o = o, .events = events, .train_seconds = train_seconds, .interval = shortest_interval};
+  *rows = (step_rows){.o = o,
+                      .events = events,
+                      .train_seconds = train_seconds,
+                      .interval = shortest_interval,
+                      .current = {.rank_spread = NAN}};
   if (!o->call->memory) rows->spin = spin_create(o->threads);
   rows->kept = mem_zeroed(MOST_KEPT, sizeof *rows->kept);
   err error = rows->kept ? readings_open("", &rows->machine)
@@ -221,6 +227,10 @@ static err write_row(step_rows *rows, const row *r, const counters *rose, double
   jsonw_integer(w, "steps", r->steps);
   jsonw_number(w, "seconds", r->seconds);
   jsonw_number(w, "data_wait_seconds", r->data_wait_seconds);
+  write_known(w, "comm_seconds", r->comm_seconds);
+  write_known(w, "comm_bytes", r->comm_bytes);
+  if (!isnan(r->rank_spread)) jsonw_integer(w, "slowest_rank", r->slowest_rank);
+  write_known(w, "rank_spread", r->rank_spread);
   jsonw_number(w, "train_seconds", r->train_seconds);
   write_known(w, "cpu_seconds", m->cpu_seconds * share);
   write_known(w, "delay_seconds", m->delay_seconds * share);
@@ -265,13 +275,20 @@ void rows_add(step_rows *rows, const row_step *step) {
   r->steps++;
   r->seconds += step->seconds;
   r->data_wait_seconds += step->data_wait_seconds;
+  r->comm_seconds += step->comm_seconds;
+  r->comm_bytes += step->comm_bytes;
   rows->train_seconds += step->seconds;
   r->train_seconds = rows->train_seconds;
 }
 
+void rows_set_spread(step_rows *rows, int slowest, double spread) {
+  rows->current.slowest_rank = slowest;
+  rows->current.rank_spread = spread;
+}
+
 err rows_end_row(step_rows *rows, bool is_due_now) {
   if (rows->current.steps) rows->waiting[rows->waiting_count++] = rows->current;
-  rows->current = (row){0};
+  rows->current = (row){.rank_spread = NAN};
   bool is_due = is_due_now || rows->waiting_count == MOST_WAITING ||
                 clock_seconds() - rows->read_at >= rows->interval;
   return is_due && rows->waiting_count ? write_waiting(rows) : NULL;

@@ -15,6 +15,7 @@ typedef struct {
   double loss, learning_rate, logit_scale, grad_norm;
   double reconstruction_loss; /* NaN: none */
   double seconds, data_wait_seconds;
+  double comm_seconds, comm_bytes; /* waiting in calls among ranks, sent in them; NaN: one rank */
 } row_step;
 
 typedef struct step_rows step_rows;
@@ -32,6 +33,9 @@ err rows_read_earlier(step_rows *rows, const char *target, int64_t step) ERR_MUS
 /* Training starts or continues: what the counters rose by until now belongs to no row. */
 void rows_begin(step_rows *rows);
 void rows_add(step_rows *rows, const row_step *step);
+/* Of the row that ends next: which rank took longest, and its time by the fastest's (NaN: not
+ * known). */
+void rows_set_spread(step_rows *rows, int slowest, double spread);
 /* The row ends here. It is written when the counters are due, or now. */
 err rows_end_row(step_rows *rows, bool is_due_now) ERR_MUST_CHECK;
 

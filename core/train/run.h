@@ -15,20 +15,36 @@
 #include "model/count.h"
 #include "ops/ops.h"
 #include "train/beside.h"
+#include "train/buckets.h"
 #include "train/checkpoint.h"
 #include "train/course.h"
 #include "train/events.h"
 #include "train/optimizer.h"
+#include "train/ranks.h"
 #include "train/rows.h"
+#include "train/saver.h"
 #include "train/step.h"
 #include "train/trainer.h"
+
+/* What a run does before its first step, in order. */
+typedef enum {
+  START_DATA,
+  START_DEVICE,
+  START_MODEL,
+  START_WEIGHTS,
+  START_LOADER,
+  STARTS
+} start_part;
 
 typedef struct {
   const settings *s;
   const trainer_options *options;
   comm *ranks;  /* NULL: one process. Rank 0 alone writes: events, checkpoints, what people see */
   watch *lives; /* that all ranks live */
-  settings own; /* *s with this rank's share of the batch; only numbers are read from it */
+  ranks_load load;
+  double busy_seconds, comm_seconds; /* of this rank's steps: computing; waiting in calls */
+  int64_t comm_bytes;                /* sent in them */
+  settings own;      /* *s with this rank's share of the batch; only numbers are read from it */
   char *checkpoints; /* folder */
   int lock;          /* on the run folder; -1: not taken */
   tokenizer *words;
@@ -46,6 +62,7 @@ typedef struct {
   ops *o;
   clip_model *model;
   optimizer moments;
+  buckets shared; /* of the gradients, where there are ranks */
   train_step step;
   loader *batches;
   loader_batch batch; /* the staged one */
@@ -59,13 +76,16 @@ typedef struct {
   checkpoint_state at;
   course_rules rules;
   course_place place; /* place.step is at.step */
+  saver saving;       /* of the last checkpoint, on the rank that writes */
   beside beside;      /* of the next checkpoint: times so far, what the run was given */
   step_rows *rows;
-  bool *has_told_labels;    /* [set_count] in this process */
-  strbuf remarks;           /* of resuming, one a line */
-  strbuf skipped;           /* by the loader, not recorded yet */
-  bool is_agreed;           /* the failure is known to all ranks */
-  machine_state machine;    /* at the start */
+  bool *has_told_labels;      /* [set_count] in this process */
+  strbuf remarks;             /* of resuming, one a line */
+  strbuf skipped;             /* by the loader, not recorded yet */
+  bool is_agreed;             /* the failure is known to all ranks */
+  bool is_alone_with_failure; /* of run_open: other ranks may not have it */
+  machine_state machine;      /* at the start */
+  double start_seconds[STARTS], part_began;
   step_result result;       /* of the last step */
   double rate_of_last_step; /* samples/s */
   double last_accuracy, checkpoint_time;

@@ -9,6 +9,8 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "comm/open.h"
+#include "comm/watch.h"
 #include "ops/device.h"
 #include "read/shard_list.h"
 #include "train/ranks.h"
@@ -28,6 +30,8 @@ static err open_pairs(run *r) {
   for (size_t i = 0; i < s->eval_sets.count && !error; i++) {
     error = eval_set_open(s->eval_sets.items[i], NULL, s, r->words, &r->sets[i]);
     if (!error) r->set_count++;
+    /* what it left out is the same on every rank, and rank 0 gives it */
+    if (!error && comm_rank(r->ranks)) eval_set_new_warnings(r->sets[i]);
   }
   if (!error && *s->eval_probe_train)
     error = eval_set_open(s->eval_probe_train, "probe", s, r->words, &r->probe_set);
@@ -75,11 +79,6 @@ static err share_out(run *r) {
                    "batch_size: %" PRId64 " is not divisible by %d ranks; choose a "
                    "multiple of %d, or another number of ranks",
                    r->s->batch_size, size, size);
-  if (size > 1 && r->s->data_order == DATA_ORDER_STREAM)
-    return err_new(ERR_UNSUPPORTED,
-                   "data.order: stream reads one stream of samples, and %d ranks were started: "
-                   "choose data.order: exact",
-                   size);
   return NULL;
 }
 
@@ -95,6 +94,24 @@ static err open_device(run *r, int precision) {
   r->at.precision = opened.precision;
   if (*opened.note) log_info("%s", opened.note);
   return NULL;
+}
+
+static err make_step(run *r) {
+  const settings *s = r->s;
+  bool is_shared = comm_size(r->ranks) > 1 || (r->ranks && r->ranks->host); /* FLIP_COMM=nccl */
+  buckets *shared = is_shared ? &r->shared : NULL;
+  ops_type wire = s->comm_reduce == COMM_REDUCE_BF16 ? OPS_BF16 : r->o->master;
+  err error = NULL;
+  clip_set_ranks(r->model, r->ranks);
+  if (shared)
+    error =
+        buckets_open(shared, r->model, r->ranks, s->comm_bucket_bytes, wire, s->optimizer_shard);
+  if (!error)
+    error = run_is_classifier(r)
+                ? optimizer_create_layered(r->model, s->classification_layer_decay, &r->moments)
+                : optimizer_create(r->model, comm_size(r->ranks) > 1 ? shared : NULL, &r->moments);
+  if (!error) step_open(&r->step, s, r->model, &r->moments, r->counts.encoded_patches, shared);
+  return error;
 }
 
 static err make_model(run *r) {
@@ -116,11 +133,7 @@ static err make_model(run *r) {
   if (!error) error = fit_check(s, vocabulary, r->o, r->counts.planned_bytes, host);
   if (!error) error = clip_create(r->o, &config, &limits, true, &r->model);
   if (error) return error;
-  clip_set_ranks(r->model, r->ranks);
-  error = optimizer_create_layered(
-      r->model, run_is_classifier(r) ? s->classification_layer_decay : 1, &r->moments);
-  if (!error) step_open(&r->step, s, r->model, &r->moments, r->counts.encoded_patches, r->ranks);
-  return error;
+  return make_step(r);
 }
 
 static err load_weights(run *r, const char *resume_path) {
@@ -205,8 +218,16 @@ static err begin_course(run *r, bool is_resumed) {
   return r->index && r->has_told_labels ? NULL : mem_error(lists * sizeof *r->index, "keep-lists");
 }
 
+/* The part is done: its time is from the end of the one before. */
+static void note_start(run *r, start_part part) {
+  const double now = clock_seconds();
+  r->start_seconds[part] = now - r->part_began;
+  r->part_began = now;
+}
+
 static err open_inputs(run *r, char **resume_path, int *precision) {
   err error = NULL;
+  r->part_began = clock_seconds();
   TRY(share_out(r));
   TRY(fs_make_folders(r->checkpoints));
   TRY(run_find_checkpoint(r, resume_path, precision));
@@ -215,6 +236,7 @@ static err open_inputs(run *r, char **resume_path, int *precision) {
   TRY(check_epoch(r));
   plan_length(r);
   TRY(run_check_length(r, *resume_path));
+  note_start(r, START_DATA);
 cleanup:
   return error;
 }
@@ -226,7 +248,11 @@ static err open_devices(run *r, int precision) {
   error = ranks_agree(r->ranks, error);
   if (!error) error = ranks_take_number(r->ranks, &chosen);
   if (!error && comm_rank(r->ranks) > 0) error = open_device(r, chosen);
-  return ranks_agree(r->ranks, error);
+  error = ranks_agree(r->ranks, error);
+  if (!error) error = comm_attach(r->o, r->s->deterministic, &r->ranks);
+  r->is_alone_with_failure = error && err_kind_of(error) == ERR_IO;
+  watch_also(r->lives, r->ranks);
+  return error;
 }
 
 static err begin(run *r, const char *resume_path) {
@@ -234,9 +260,12 @@ static err begin(run *r, const char *resume_path) {
   r->at.vocabulary_size = r->words ? tokenizer_vocabulary_size(r->words) : 0;
   r->at.has_order = r->s->data_order == DATA_ORDER_STREAM;
   TRY(make_model(r));
+  note_start(r, START_MODEL);
   TRY(load_weights(r, resume_path));
+  note_start(r, START_WEIGHTS);
   TRY(begin_course(r, resume_path != NULL));
   TRY(open_loader(r));
+  note_start(r, START_LOADER);
 cleanup:
   return error;
 }
@@ -244,14 +273,18 @@ cleanup:
 err run_open(run *r) {
   char *resume_path = NULL;
   int precision = r->s->precision;
-  err error = ranks_agree(r->ranks, open_inputs(r, &resume_path, &precision));
+  err error = ranks_agree(r->ranks, ranks_load_open(&r->load, r->ranks));
+  if (!error) error = ranks_agree(r->ranks, open_inputs(r, &resume_path, &precision));
   if (!error) error = open_devices(r, precision);
+  note_start(r, START_DEVICE);
   if (!error) error = ranks_agree(r->ranks, begin(r, resume_path));
   free(resume_path);
   return error;
 }
 
 void run_close(run *r) {
+  saver_close(&r->saving);
+  ranks_load_close(&r->load);
   if (r->batches) loader_close(r->batches);
   for (size_t i = 0; i < r->set_count; i++) eval_set_close(r->sets[i]);
   eval_set_close(r->train_set);
@@ -262,7 +295,10 @@ void run_close(run *r) {
   free(r->sets);
   step_close(&r->step);
   optimizer_destroy(&r->moments);
+  buckets_close(&r->shared);
   clip_destroy(r->model);
+  watch_also(r->lives, NULL);
+  comm_detach(&r->ranks);
   ops_destroy(r->o);
   if (r->data) dataset_close(r->data);
   if (r->words) tokenizer_close(r->words);

@@ -5,13 +5,13 @@
 enum { STEPS_BEFORE_RECORDING = 2 };
 
 void step_open(train_step *t, const settings *s, clip_model *model, optimizer *moments,
-               int64_t encoded_patches, comm *ranks) {
+               int64_t encoded_patches, buckets *shared) {
   *t = (train_step){.s = s,
                     .model = model,
                     .moments = moments,
                     .encoded_patches = encoded_patches,
-                    .ranks = ranks,
-                    .may_record = !ranks};
+                    .shared = shared,
+                    .may_record = !shared || shared->ranks->can_record};
 }
 
 void step_close(train_step *t) {
@@ -43,22 +43,34 @@ err step_stage(train_step *t, const clip_inputs *batch) {
   return clip_stage(t->model, &first);
 }
 
-/* From the gradients of the samples here to new weights. */
+/* The step's first ops, for which the whole of the weights need not be there yet. */
+static err begin(train_step *t) {
+  err error = clip_clear_gradients(t->model);
+  return error ? error : optimizer_settle(t->moments);
+}
+
+/* The backward pass that completes the gradients, which are summed over ranks meanwhile. */
+static err last_backward(train_step *t, int64_t first, int64_t count) {
+  if (!t->shared) return clip_backward(t->model, first, count);
+  buckets_begin(t->shared);
+  clip_set_watch(t->model, &t->shared->watch);
+  err error = clip_backward(t->model, first, count);
+  clip_set_watch(t->model, NULL);
+  return error ? error : buckets_finish(t->shared);
+}
+
 static err update(train_step *t) {
-  err error = NULL;
-  if (t->ranks)
-    error = comm_sum(t->ranks, clip_params(t->model)->total, clip_weights(t->model)->gradients);
-  if (!error) error = clip_share_reconstruction(t->model);
+  err error = clip_share_reconstruction(t->model);
   return error ? error : optimizer_update(t->moments, t->s);
 }
 
 /* The whole batch at once, from the current inputs to new weights. */
 static err compute(train_step *t, int64_t count) {
   err error = NULL;
-  TRY(clip_clear_gradients(t->model));
+  TRY(begin(t));
   TRY(clip_encode(t->model, 0, true));
   TRY(clip_loss(t->model, count, NULL));
-  TRY(clip_backward(t->model, 0, count));
+  TRY(last_backward(t, 0, count));
   TRY(update(t));
 cleanup:
   return error;
@@ -77,7 +89,9 @@ static err pass(train_step *t, const clip_inputs *batch, bool is_last) {
       TRY(clip_stage(t->model, &next));
     }
     TRY(clip_encode(t->model, at, is_last));
-    if (is_last) TRY(clip_backward(t->model, at, part_of(t, batch, at).count));
+    if (!is_last) continue;
+    int64_t count = part_of(t, batch, at).count;
+    TRY(has_more ? clip_backward(t->model, at, count) : last_backward(t, at, count));
   }
 cleanup:
   return error;
@@ -85,7 +99,7 @@ cleanup:
 
 static err compute_in_parts(train_step *t, const clip_inputs *batch) {
   err error = NULL;
-  TRY(clip_clear_gradients(t->model));
+  TRY(begin(t));
   TRY(pass(t, batch, false));
   TRY(clip_loss(t->model, batch->count, NULL));
   TRY(pass(t, batch, true));
@@ -118,9 +132,17 @@ cleanup:
 /* Records the step on the current set of inputs. */
 static err record(train_step *t, int64_t count, void **recording) {
   ops *o = clip_weights(t->model)->o;
-  err error = o->call->record(o);
+  comm *ranks = t->shared ? t->shared->ranks : NULL;
+  int64_t moved = ranks ? ranks->bytes_moved : 0;
+  err error = optimizer_settle(t->moments);
+  if (!error) error = o->call->record(o);
   if (error) return error;
   error = compute(t, count);
+  if (!error) error = optimizer_settle(t->moments); /* what began in it ends in it */
+  if (ranks) {                                      /* nothing has moved yet */
+    t->recorded_bytes[clip_current_set(t->model)] = ranks->bytes_moved - moved;
+    ranks->bytes_moved = moved;
+  }
   err ending = o->call->record_end(o, recording);
   if (!error) return ending;
   err_free(ending);
@@ -140,6 +162,7 @@ err step_launch(train_step *t, const clip_inputs *batch, int64_t number, double 
     void **recording = &t->recordings[clip_current_set(t->model)];
     if (!*recording) TRY(record(t, batch->count, recording));
     TRY(o->call->replay(o, *recording));
+    if (t->shared) t->shared->ranks->bytes_moved += t->recorded_bytes[clip_current_set(t->model)];
   } else {
     TRY(t->targets ? compute_classes(t, batch)
         : is_whole ? compute(t, batch->count)
@@ -154,5 +177,5 @@ err step_finish(train_step *t, step_result *result) {
   err error = clip_read_loss(t->model, &result->loss);
   if (!error) error = clip_read_reconstruction(t->model, &result->reconstruction_loss);
   if (!error) error = optimizer_read_norm(t->moments, &result->grad_norm);
-  return error ? error : clip_logit_scale(t->model, &result->logit_scale);
+  return error ? error : optimizer_read_scale(t->moments, &result->logit_scale);
 }

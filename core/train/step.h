@@ -17,10 +17,11 @@ typedef struct {
   clip_model *model;
   optimizer *moments;
   int64_t encoded_patches;
-  comm *ranks;                 /* that the batch is spread over; NULL: it is whole here */
+  buckets *shared; /* of the gradients, where ranks share a batch; NULL: it is whole here */
   const clip_targets *targets; /* of the launched batch, where a classifier is trained; else NULL */
   bool may_record;             /* false: every step is launched op by op (to profile it) */
   void *recordings[2];         /* by input set */
+  int64_t recorded_bytes[2];   /* that a replay sends to other ranks */
   int64_t launched;            /* steps so far */
 } train_step;
 
@@ -30,7 +31,7 @@ typedef struct {
 } step_result;
 
 void step_open(train_step *t, const settings *s, clip_model *model, optimizer *moments,
-               int64_t encoded_patches, comm *ranks);
+               int64_t encoded_patches, buckets *shared);
 void step_close(train_step *t);
 
 /* The arrays of `batch` must stay as they are until step_launch of it has returned. */

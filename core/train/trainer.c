@@ -24,45 +24,80 @@ static bool is_stop_wanted(const run *r) {
   return r->options->stop && *r->options->stop;
 }
 
-/* Whatever the stream says was there before the checkpoint is on disk before it. All ranks hold the
- * same weights and moments; rank 0 writes them, and the others wait in the next step. */
+/* The checkpoint that was written last, once it is on disk, into the record; it takes the place of
+ * older ones. */
+static err note_saved(run *r, bool is_waiting) {
+  saved done;
+  bool is_new;
+  err error = saver_finish(&r->saving, is_waiting, &done, &is_new);
+  if (error || !is_new) return error;
+  json_writer *w = events_begin(&r->events, "checkpoint");
+  jsonw_integer(w, "step", done.step);
+  jsonw_integer(w, "samples", done.samples);
+  jsonw_string(w, "path", done.path);
+  jsonw_integer(w, "bytes", (int64_t)done.bytes);
+  jsonw_number(w, "seconds", done.seconds);
+  jsonw_number(w, "blocked_seconds", done.blocked_seconds);
+  free(done.path);
+  error = events_end(&r->events);
+  return error ? error : checkpoint_prune(r->checkpoints, r->s->checkpoint_keep);
+}
+
+static err note_saving(run *r) {
+  json_writer *w = events_begin(&r->events, "saving");
+  jsonw_integer(w, "step", r->at.step);
+  return events_end(&r->events);
+}
+
+/* Stops training for the copy from the device: a thread writes it. Whatever the stream says was
+ * there before the checkpoint is on disk before it. Rank 0 writes for all. */
 static err save_checkpoint(run *r) {
   double start = clock_seconds();
-  r->checkpoint_time = start;
-  r->place.is_saved = true;
-  if (!is_writer(r)) return NULL;
-  size_t bytes = 0;
-  char *path = checkpoint_path(r->checkpoints, r->at.step);
-  if (!path) return mem_error(0, "a path");
-  r->beside.is_evaluated = r->place.is_evaluated;
-  err error = events_sync(&r->events);
-  if (!error)
-    error = checkpoint_save(path, r->model, &r->moments, r->s, &r->at, &r->beside, &bytes);
-  if (!error) {
-    json_writer *w = events_begin(&r->events, "checkpoint");
-    jsonw_integer(w, "step", r->at.step);
-    jsonw_integer(w, "samples", r->at.samples);
-    jsonw_string(w, "path", path);
-    jsonw_integer(w, "bytes", (int64_t)bytes);
-    jsonw_number(w, "seconds", clock_seconds() - start);
-    error = events_end(&r->events);
-  }
-  if (!error) error = checkpoint_prune(r->checkpoints, r->s->checkpoint_keep);
+  checkpoint_image *image = NULL;
+  strbuf times = {0};
+  err error = note_saved(r, true);
+  if (!error) error = checkpoint_capture(r->model, &r->moments, r->s, &r->at, is_writer(r), &image);
   r->checkpoint_time = clock_seconds();
-  free(path);
+  r->place.is_saved = true;
+  if (error || !image) return error;
+  r->beside.is_evaluated = r->place.is_evaluated;
+  saved result = {.step = r->at.step,
+                  .samples = r->at.samples,
+                  .path = checkpoint_path(r->checkpoints, r->at.step)};
+  error = result.path ? beside_describe(&r->beside, &times) : mem_error(0, "a path");
+  if (!error) error = note_saving(r);
+  if (!error) return saver_start(&r->saving, &r->events, image, times, result, start);
+  checkpoint_image_free(image);
+  strbuf_free(&times);
+  free(result.path);
   return error;
 }
 
 /* The checkpoint of this step need not be evaluated again. */
 static err note_evaluation(run *r) {
-  r->place.is_evaluated = true;
   if (!r->place.is_saved) return NULL;
+  strbuf times = {0};
   char *path = checkpoint_path(r->checkpoints, r->at.step);
-  if (!path) return mem_error(0, "a path");
+  err error = path ? note_saved(r, true) : mem_error(0, "a path");
   r->beside.is_evaluated = true;
-  err error = events_sync(&r->events);
-  if (!error) error = beside_save(path, &r->beside);
+  if (!error) error = events_sync(&r->events);
+  if (!error) error = beside_describe(&r->beside, &times);
+  if (!error) error = beside_write(path, &times);
+  strbuf_free(&times);
   free(path);
+  return error;
+}
+
+/* What any rank's images made it leave out; rank 0 records it. */
+static err warn_of_left_out(run *r, eval_set *set) {
+  strbuf lines = {0};
+  strbuf_append(&lines, eval_set_new_warnings(set));
+  int64_t longest = (int64_t)lines.length;
+  err error = lines.is_broken ? mem_error(0, "warnings") : ranks_most(r->ranks, &longest);
+  if (!error) error = ranks_collect_lines(r->ranks, longest, &lines);
+  if (!error && lines.length && is_writer(r))
+    error = events_warn(&r->events, "skipped_sample", strbuf_string(&lines));
+  strbuf_free(&lines);
   return error;
 }
 
@@ -71,13 +106,14 @@ static err evaluate_on(run *r, size_t which) {
   eval_result result;
   eval_outcomes outcomes = {0};
   double start = clock_seconds();
-  const eval_how how = eval_how_of(r->s);
+  eval_how how = eval_how_of(r->s);
+  how.ranks = r->ranks;
   err error = run_is_classifier(r)
                   ? eval_run_classes(set, r->train_set, r->model, &result, &outcomes)
                   : eval_run_items(set, r->model, &how, &result, &outcomes);
   if (error) {
     error = err_context(error, "evaluating on %s", eval_set_name(set));
-  } else {
+  } else if (is_writer(r)) {
     if (result.has_classes && which == 0) r->last_accuracy = result.zeroshot.top1;
     if (result.has_zeroshot && which == 0)
       r->last_accuracy = result.zeroshot.metric == EVAL_MAP_11POINT
@@ -87,36 +123,32 @@ static err evaluate_on(run *r, size_t which) {
     if (!error && r->options->evaluated)
       r->options->evaluated(r->options->context, eval_set_name(set), r->at.step, &result);
   }
-  const char *left_out = eval_set_new_warnings(set);
-  if (!error && *left_out) error = events_warn(&r->events, "skipped_sample", left_out);
+  if (!error) error = warn_of_left_out(r, set);
   eval_outcomes_free(&outcomes);
   return error;
 }
 
-/* Skipped when a stop is requested between two sets; the next process then runs it. */
-static err evaluate_here(run *r) {
-  progress_clear(&r->bar);
-  for (size_t i = 0; i < r->set_count; i++) {
-    if (is_stop_wanted(r)) return NULL;
-    err error = evaluate_on(r, i);
-    if (error) return error;
-  }
-  if (r->probe_set && r->at.step == r->total_steps) {
-    if (is_stop_wanted(r)) return NULL;
-    err error = run_probe(r);
-    if (error) return error;
-  }
-  err error = run_report_memory(r);
-  return error ? error : note_evaluation(r);
-}
-
-/* Rank 0 evaluates while the others wait. */
+/* All ranks encode, rank 0 scores and records. Skipped when a stop is requested between two sets;
+ * the next process then runs it. */
 static err evaluate(run *r) {
-  err error = is_writer(r) ? evaluate_here(r) : NULL;
-  int is_done = r->place.is_evaluated;
-  if (!error) error = ranks_take_number(r->ranks, &is_done);
-  r->place.is_evaluated = is_done;
-  return error;
+  progress_clear(&r->bar);
+  err error = optimizer_settle(&r->moments);
+  for (size_t i = 0; i < r->set_count && !error; i++) {
+    int is_stopped = is_stop_wanted(r);
+    error = ranks_take_number(r->ranks, &is_stopped);
+    if (!error && is_stopped) return NULL;
+    if (!error) error = evaluate_on(r, i);
+  }
+  if (!error && r->probe_set && r->at.step == r->total_steps) {
+    int is_stopped = is_stop_wanted(r);
+    error = ranks_take_number(r->ranks, &is_stopped);
+    if (!error && is_stopped) return NULL;
+    if (!error && is_writer(r)) error = run_probe(r);
+  }
+  if (!error && is_writer(r)) error = run_report_memory(r);
+  if (error) return error;
+  r->place.is_evaluated = true;
+  return is_writer(r) ? note_evaluation(r) : NULL;
 }
 
 static clip_inputs inputs_of(const run *r) {
@@ -142,10 +174,19 @@ cleanup:
   return error;
 }
 
+/* What of a step this rank computed, and what it waited for others. */
+static void note_load(run *r, const row_step *row) {
+  if (!r->ranks) return;
+  r->comm_seconds += row->comm_seconds;
+  r->comm_bytes += (int64_t)row->comm_bytes;
+  r->busy_seconds += fmax(row->seconds - row->comm_seconds - row->data_wait_seconds, 0);
+}
+
 static err take_step(run *r) {
   const settings *s = r->s;
   double start = clock_seconds(), waited = 0, waited_after = 0;
   double rate = schedule_rate(schedule_peak(s), r->at.step, r->warmup_steps, r->total_steps);
+  const comm before = r->ranks ? *r->ranks : (comm){0};
   err error = NULL;
   if (!r->is_staged) TRY(stage_batch(r, &waited));
   clip_inputs in = inputs_of(r);
@@ -169,13 +210,17 @@ static err take_step(run *r) {
                   .logit_scale = r->result.logit_scale,
                   .grad_norm = r->result.grad_norm,
                   .seconds = clock_seconds() - start,
-                  .data_wait_seconds = waited + waited_after};
+                  .data_wait_seconds = waited + waited_after,
+                  .comm_seconds = r->ranks ? r->ranks->seconds - before.seconds : (double)NAN,
+                  .comm_bytes = r->ranks ? (double)(r->ranks->bytes_moved - before.bytes_moved)
+                                         : (double)NAN};
   rows_add(r->rows, &row);
   r->at.step = row.step;
   r->at.samples = row.samples;
   r->at.order = after;
   r->beside.train_seconds += row.seconds;
   r->beside.data_wait_seconds += row.data_wait_seconds;
+  note_load(r, &row);
   r->rate_of_last_step = (double)r->s->batch_size / row.seconds;
   r->place = (course_place){.step = r->at.step,
                             .is_evaluated = !course_is_evaluation_due(&r->rules, r->at.step)};
@@ -216,16 +261,19 @@ static err stop(const run *r) {
 
 /* The same on every rank. */
 static err next_act(run *r, course_act *act) {
-  r->place.unsaved_seconds = clock_seconds() - r->checkpoint_time;
-  r->place.is_stop_wanted = is_stop_wanted(r);
   strbuf remarks = {0};
   loader_take_warnings(r->batches, &r->skipped, &remarks);
-  int64_t longest = (int64_t)r->skipped.length;
-  err error =
-      ranks_share_place(r->ranks, &r->place.is_stop_wanted, &r->place.unsaved_seconds, &longest);
-  if (!error) error = warn_of_skipped(r, longest, &remarks);
+  ranks_place now = {.is_stop_wanted = is_stop_wanted(r),
+                     .unsaved_seconds = clock_seconds() - r->checkpoint_time,
+                     .text_bytes = (int64_t)r->skipped.length,
+                     .busy_seconds = r->busy_seconds};
+  err error = ranks_share_place(r->ranks, &now, &r->load);
+  r->place.is_stop_wanted = now.is_stop_wanted;
+  r->place.unsaved_seconds = now.unsaved_seconds;
+  if (!error) error = warn_of_skipped(r, now.text_bytes, &remarks);
   strbuf_free(&remarks);
   *act = course_next(&r->rules, &r->place);
+  if (!error) error = note_saved(r, *act == COURSE_STOP || *act == COURSE_FINISH);
   return error;
 }
 
@@ -238,8 +286,11 @@ static err run_steps(run *r) {
   for (;;) {
     TRY(next_act(r, &act));
     if (act == COURSE_FINISH) break;
-    if (course_is_row_due(&r->rules, r->at.step, act))
+    if (course_is_row_due(&r->rules, r->at.step, act)) {
+      ranks_spread spread = ranks_spread_of_row(r->ranks, &r->load);
+      rows_set_spread(r->rows, spread.slowest, spread.spread);
       TRY(rows_end_row(r->rows, act != COURSE_STEP));
+    }
     if (act == COURSE_STEP) {
       TRY(take_step(r));
       show(r);
@@ -351,12 +402,17 @@ static err train(run *r) {
   if (!error) error = run_open(r); /* fails on all ranks */
   if (!error) error = ranks_agree(r->ranks, begin_record(r));
   if (error) {
-    r->is_agreed = true;
+    r->is_agreed = !r->is_alone_with_failure;
     return error;
   }
   r->bar = progress_start("training", (double)r->total_steps, (double)r->at.step,
                           r->options->has_progress && is_writer(r));
   error = run_steps(r);
+  err unsaved = note_saved(r, true); /* of a run that failed */
+  if (error)
+    err_free(unsaved);
+  else
+    error = unsaved;
   finish_display(r, error != NULL);
   /* a stop and a non-finite loss reach all ranks; anything else only one of them */
   err_kind kind = error ? err_kind_of(error) : ERR_INTERRUPTED;
@@ -379,7 +435,7 @@ static void end_all(const run *r, err error) {
 
 err trainer_run(const settings *s, const trainer_options *options) {
   run r = {.s = s, .options = options, .last_accuracy = -1, .events = {.fd = -1}, .lock = -1};
-  err error = comm_open(s->device == DEVICE_CUDA, &r.ranks);
+  err error = comm_open(&r.ranks);
   if (error) return error;
   if (!is_writer(&r)) log_setup("flip", LOG_WARNING);
   error = ranks_agree(r.ranks, watch_start(r.ranks, &r.lives));
@@ -393,7 +449,7 @@ err trainer_run(const settings *s, const trainer_options *options) {
     else
       error = told;
   }
-  if (error && r.ranks && !r.is_agreed) end_all(&r, error);
+  if (error && comm_size(r.ranks) > 1 && !r.is_agreed) end_all(&r, error);
   if (!is_writer(&r)) { /* rank 0 says it, and its exit status is the run's */
     err_free(error);
     error = NULL;

@@ -32,6 +32,7 @@ typedef struct {
   size_t evaluation_count;
   size_t group; /* of what decides its result: 0 as the newest runs, else 1, 2, … (report_data) */
   size_t machine;          /* likewise, of where it ran */
+  size_t ranks;            /* likewise, of how many ranks it ran on */
   store_outcome *outcomes; /* those that were asked for */
   size_t outcome_count;
 } data_cell;
@@ -67,6 +68,10 @@ bool data_has_pace(const data_cell *c);
 
 /* The cell that a column is of: itself, or what was trained from it; -1: there is none. */
 ptrdiff_t data_shown_cell(const report_data *d, size_t cell, const column *c);
+/* Was a finished run trained on different numbers of ranks? Then it has a time, but no steady pace
+ * (store/numbers.c). */
+bool data_has_mixed_ranks(const data_cell *c);
+
 /* The last evaluation of what a column shows for a cell, finished or not; NULL: there is none. */
 const data_evaluation *data_find_evaluation(const report_data *d, size_t cell, const column *c);
 /* Has the cell (or what was tuned from it, where the column is of that) finished? */

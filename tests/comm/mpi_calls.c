@@ -38,6 +38,29 @@ static void check_sum(comm *c, int64_t total) {
   free(x);
 }
 
+/* To 8 significant bits by arithmetic alone. */
+static double rounded(float value) {
+  int exponent;
+  double fraction = frexp((double)value, &exponent);
+  return ldexp(nearbyint(ldexp(fraction, 8)), exponent - 8);
+}
+
+static void check_rounded_sum(comm *c, int64_t total) {
+  float *x = malloc((size_t)(total + 1) * sizeof *x);
+  for (int64_t i = 0; i < total; i++) x[i] = (float)value(c->rank, i);
+  int64_t before = c->bytes_moved;
+  must(c->call->sum_slices(c, total, (ops_buffer){x, OPS_F32}, OPS_BF16));
+  must(comm_join(c));
+  comm_slice own = comm_slice_of(total, c->size, c->rank);
+  for (int64_t i = own.first; i < own.first + own.count; i++) {
+    double sum = 0;
+    for (int r = 0; r < c->size; r++) sum += rounded((float)value(r, i));
+    expect(x[i] == (float)sum, c, "sum in bf16", i);
+  }
+  expect(c->bytes_moved - before == 2 * (total - own.count), c, "bytes of a sum in bf16", total);
+  free(x);
+}
+
 static void check_gather(comm *c, int64_t count, ops_type type) {
   size_t bytes = (size_t)count * ops_size_of(type);
   unsigned char *own = malloc(bytes), *all = malloc(bytes * (size_t)c->size);
@@ -51,14 +74,17 @@ static void check_gather(comm *c, int64_t count, ops_type type) {
 
 int main(void) {
   comm *c;
-  must(comm_open(false, &c));
+  must(comm_open(&c));
   if (!c) {
     fprintf(stderr, "started alone\n");
     return 1;
   }
   /* shorter than a slice unit, odd, and longer than a block on every rank */
-  const int64_t totals[] = {1, 15, 16, 17, 1000, 262144, 1200007};
-  for (size_t i = 0; i < sizeof totals / sizeof *totals; i++) check_sum(c, totals[i]);
+  const int64_t totals[] = {1, 1023, 1024, 1025, 5000, 262144, 1200007};
+  for (size_t i = 0; i < sizeof totals / sizeof *totals; i++) {
+    check_sum(c, totals[i]);
+    check_rounded_sum(c, totals[i]);
+  }
   check_gather(c, 1, OPS_F32);
   check_gather(c, 777, OPS_BF16);
   check_gather(c, 3, OPS_F64);

@@ -29,6 +29,7 @@ else
 fi
 flip=$here/$built/bin/flip
 tests=$here/$built/tests
+plugins=${FLIP_PLUGINS:-$here/$built/lib}
 [ -x "$flip" ] && [ -x "$tests/test_ops" ] && [ -x "$tests/test_step" ] && [ -x "$tests/test_narrow" ] ||
   { echo "no build: cmake --preset cuda && cmake --build build/cuda" >&2; exit 2; }
 # cuDNN and cuBLASLt may come with a Python package rather than with the toolkit. Packed libraries
@@ -130,6 +131,11 @@ same_bits() {
   train cuda bf16 "$work/first" && train cuda bf16 "$work/second" &&
     cmp "$(newest "$work/first")" "$(newest "$work/second")"
 }
+# One rank whose gradients go through NCCL.
+through_nccl() {
+  FLIP_COMM=nccl train cuda bf16 "$work/nccl" && grep -q '"ranks":"NCCL' "$work/nccl/events.jsonl" &&
+    cmp "$(newest "$work/first")" "$(newest "$work/nccl")"
+}
 narrow_learns() { # 8-bit dense layers: the loss at the end within a twentieth of bf16's
   train cuda fp8 "$work/narrow" &&
     paste <(losses "$work/first") <(losses "$work/narrow") | tail -n 20 |
@@ -160,6 +166,12 @@ proofs() {
   } >"$raw/data.txt" 2>&1 || say "- FAILED: making data: $(tail -n 1 "$raw/data.txt")"
   proof cpu_and_gpu_learn_the_same 150 bash -c "$(shell same_curve)"
   proof the_same_bits_twice 60 bash -c "$(shell same_bits)"
+  if [ -e "$plugins/libflip_nccl.so" ]; then
+    proof calls_of_nccl 60 env FLIP_COMM=nccl "$tests/gpu_calls"
+    proof one_rank_through_nccl 60 bash -c "$(shell through_nccl)"
+  else
+    say "- not run: NCCL is not in this build"
+  fi
   proof eight_bits_learn 60 bash -c "$(shell narrow_learns)"
   if command -v compute-sanitizer >/dev/null; then
     proof memcheck 120 compute-sanitizer --tool memcheck --error-exitcode 9 "$tests/test_ops" cuda_fp32
@@ -218,6 +230,8 @@ bench() {
     figure "${model}_largest_batch" 90 "${step[@]}" -s deterministic=false --fit
   done
   summarize
+  choices=("$XDG_CACHE_HOME"/flip/choices-*.txt)
+  [ ! -s "${choices[0]}" ] || figure attention_ours_beside_cudnn 30 tests/gpu/attention_times.sh "${choices[@]}"
 }
 
 [ "$part" = bench ] || proofs

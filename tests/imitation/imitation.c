@@ -28,12 +28,21 @@ void imitation_enter(const char *call) {
   if (imitation.trace) fprintf(imitation.trace, "%s\n", call);
 }
 
-bool imitation_enter_or_fail(const char *call) {
+static bool must_fail(const char *call) {
   const char *wish = getenv("FLIP_IMITATION_FAIL");
   size_t length = strlen(call);
-  imitation_enter(call);
   if (!wish || strncmp(wish, call, length) != 0 || wish[length] != ':') return false;
   return ++imitation.counted == atoi(wish + length + 1);
+}
+
+bool imitation_enter_or_fail(const char *call) {
+  imitation_enter(call);
+  return must_fail(call);
+}
+
+bool imitation_enter_from_any_thread(const char *call) {
+  if (imitation.is_started && !pthread_equal(imitation.thread, pthread_self())) return false;
+  return imitation_enter_or_fail(call);
 }
 
 void imitation_misuse(const char *format, ...) {
@@ -73,10 +82,15 @@ int64_t imitation_number(const char *variable, int64_t fallback) {
   return text && *text ? strtoll(text, NULL, 10) : fallback;
 }
 
+/* Where NCCL is imitated too, nccl.c counts. */
+__attribute__((weak)) size_t nccl_live_objects(void) {
+  return 0;
+}
+
 /* A backend that gave its libraries back must have given back all: else the process ended with it
  * open, by an error or a signal, and nothing can be said. */
 __attribute__((destructor)) static void look_for_leaks(void) {
-  if (blas_live_objects() + dnn_live_objects() == 0) {
+  if (blas_live_objects() + dnn_live_objects() + nccl_live_objects() == 0) {
     if (memory_blocks() > 0)
       imitation_misuse("%zu blocks of device memory leaked", memory_blocks());
     if (stream_live_objects() > 0)

@@ -10,13 +10,16 @@
  *
  * Set by the environment:
  *   FLIP_IMITATION_ORDER       lazy (default); eager: work runs when it is given; turns: as lazy,
- * and the branches of a graph run one piece each by turns FLIP_IMITATION_MEMORY      of the device,
- * in MiB (default 2048) FLIP_IMITATION_DRIVER      the CUDA version that the driver serves, "12.8";
- * "none" FLIP_IMITATION_CAPABILITY  compute capability, "9.0" (default) FLIP_IMITATION_DEVICES how
- * many (default 1) FLIP_IMITATION_BLAS        words of cublaslt.h's imitation, comma between:
- * variations of it FLIP_IMITATION_DNN         words of cudnn.c, likewise FLIP_IMITATION_TRACE a
- * file that gets one line a call FLIP_IMITATION_FAIL        "cudaMalloc:3": the third call of that
- * name fails
+ *                              and the branches of a graph run one piece each by turns
+ *   FLIP_IMITATION_MEMORY      of the device, in MiB (default 2048)
+ *   FLIP_IMITATION_DRIVER      the CUDA version that the driver serves, "12.8"; "none"
+ *   FLIP_IMITATION_CAPABILITY  compute capability, "9.0" (default)
+ *   FLIP_IMITATION_DEVICES     how many (default 1)
+ *   FLIP_IMITATION_BLAS        words of cublaslt.h's imitation, comma between: variations of it
+ *   FLIP_IMITATION_DNN         words of cudnn.c, likewise
+ *   FLIP_IMITATION_NCCL        words of nccl_link.c: "notices": that a rank's process has ended
+ *   FLIP_IMITATION_TRACE       a file that gets one line a call
+ *   FLIP_IMITATION_FAIL        "cudaMalloc:3": the third call of that name fails
  *
  * All of it is one device for the whole process, used by one thread, as the API has no argument to
  * carry it. */
@@ -32,6 +35,8 @@
 void imitation_enter(const char *call);
 /* The same for a call that can be made to fail; true: now it must. */
 bool imitation_enter_or_fail(const char *call);
+/* The same for calls that any thread may make; only the first thread's are counted and fail. */
+bool imitation_enter_from_any_thread(const char *call);
 /* Tells of a misuse; imitation_misuses counts them. */
 void imitation_misuse(const char *format, ...) __attribute__((format(printf, 1, 2)));
 int imitation_misuses(void);
@@ -68,6 +73,12 @@ cudaError_t stream_run_all(void);
 size_t stream_live_objects(void);
 /* The error that later calls of cudaGetLastError see; returned as it is. */
 cudaError_t runtime_fail(cudaError_t code);
+
+/* A graph that can be launched has work of this name (the same pointer). */
+bool stream_graphs_hold(const char *what);
+
+/* nccl.c: communicators that were made and neither destroyed nor aborted. */
+size_t nccl_live_objects(void);
 
 /* cublaslt.c: library handles in use. */
 size_t blas_live_objects(void);

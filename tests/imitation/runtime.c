@@ -17,6 +17,7 @@ static struct {
     size_t bytes;
   } pinned[MOST_PINNED];
   int pinned_count;
+  int device; /* the current one */
 } runtime;
 
 /* Errors. */
@@ -72,7 +73,15 @@ static bool has_device(int device) {
 
 cudaError_t cudaSetDevice(int device) {
   imitation_enter("cudaSetDevice");
-  return has_device(device) ? cudaSuccess : runtime_fail(cudaErrorInvalidDevice);
+  if (!has_device(device)) return runtime_fail(cudaErrorInvalidDevice);
+  runtime.device = device;
+  return cudaSuccess;
+}
+
+cudaError_t cudaGetDevice(int *device) {
+  imitation_enter("cudaGetDevice");
+  *device = runtime.device;
+  return cudaSuccess;
 }
 
 cudaError_t cudaDeviceGetAttribute(int *value, enum cudaDeviceAttr attribute, int device) {
@@ -103,7 +112,7 @@ cudaError_t cudaGetDeviceProperties(struct cudaDeviceProp *properties, int devic
 cudaError_t cudaDeviceGetPCIBusId(char *text, int length, int device) {
   imitation_enter("cudaDeviceGetPCIBusId");
   if (!has_device(device)) return runtime_fail(cudaErrorInvalidDevice);
-  int needed = snprintf(text, (size_t)length, "0000:01:00.0");
+  int needed = snprintf(text, (size_t)length, "0000:%02x:00.0", 1 + device);
   return needed < length ? cudaSuccess
                          : invalid("cudaDeviceGetPCIBusId", "the text is too short for a bus id");
 }

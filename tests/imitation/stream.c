@@ -115,6 +115,17 @@ bool queue_is_order(const char *name) {
   return order && strcmp(order, name) == 0;
 }
 
+bool stream_graphs_hold(const char *what) {
+  for (handle_head *head = device.all; head; head = head->next) {
+    if (head->kind != HANDLE_RUNNABLE) continue;
+    const struct CUgraphExec_st *runnable = (const struct CUgraphExec_st *)(void *)head;
+    for (int branch = 0; branch < runnable->branches; branch++)
+      for (const queue_item *i = runnable->work[branch].first; i; i = i->next)
+        if (i->what == what) return true;
+  }
+  return false;
+}
+
 bool stream_exists(cudaStream_t stream) {
   return is_live(stream, HANDLE_STREAM);
 }
@@ -153,11 +164,27 @@ cudaError_t stream_give(cudaStream_t stream, const char *what, double cost, stre
 
 /* Streams. */
 
-cudaError_t cudaStreamCreateWithFlags(cudaStream_t *stream, unsigned int flags) {
-  if (imitation_enter_or_fail("cudaStreamCreateWithFlags"))
-    return runtime_fail(cudaErrorMemoryAllocation);
+static cudaError_t create_stream(cudaStream_t *stream, unsigned int flags, const char *call) {
+  if (imitation_enter_or_fail(call)) return runtime_fail(cudaErrorMemoryAllocation);
   if (!stream || flags > cudaStreamNonBlocking) return runtime_fail(cudaErrorInvalidValue);
   *stream = handle_make(sizeof **stream, HANDLE_STREAM);
+  return cudaSuccess;
+}
+
+cudaError_t cudaStreamCreateWithFlags(cudaStream_t *stream, unsigned int flags) {
+  return create_stream(stream, flags, "cudaStreamCreateWithFlags");
+}
+
+/* Priorities change nothing here; those beyond the range are taken as its ends. */
+cudaError_t cudaStreamCreateWithPriority(cudaStream_t *stream, unsigned int flags, int priority) {
+  (void)priority;
+  return create_stream(stream, flags, "cudaStreamCreateWithPriority");
+}
+
+cudaError_t cudaDeviceGetStreamPriorityRange(int *least, int *greatest) {
+  imitation_enter("cudaDeviceGetStreamPriorityRange");
+  *least = 0;
+  *greatest = -5;
   return cudaSuccess;
 }
 

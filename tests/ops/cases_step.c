@@ -97,6 +97,21 @@ void a_clipped_logit_scale_gets_no_gradient(void **state) {
   check_contrastive(37, 0.5 / 37, 0.5 / 37, 1, true); /* on the bound */
 }
 
+/* The norm in two steps, of whole blocks and a last one that is not. */
+static void check_square_blocks(int64_t count, const pair *g) {
+  int64_t blocks = (count + OPS_SQUARE_BLOCK - 1) / OPS_SQUARE_BLOCK;
+  pair sums = pair_poison(blocks, true), total = pair_poison(1, true);
+  assert_ok(
+      pair_reference->call->sum_square_blocks(pair_reference, count, g->reference, sums.reference));
+  assert_ok(pair_tested->call->sum_square_blocks(pair_tested, count, g->tested, sums.tested));
+  pair_check(&sums, 1e-6, "sums of squares");
+  assert_ok(pair_reference->call->sum(pair_reference, blocks, sums.reference, total.reference));
+  assert_ok(pair_tested->call->sum(pair_tested, blocks, sums.tested, total.tested));
+  pair_check(&total, 1e-6, "sum of blocks");
+  pair_free(&sums);
+  pair_free(&total);
+}
+
 /* Three updates with decay on a part, the norm of every update taken on the device. */
 
 static void check_updates(double clip_norm) {
@@ -119,6 +134,7 @@ static void check_updates(double clip_norm) {
   assert_ok(pair_reference->call->sum_squares(pair_reference, COUNT, g.reference, norm.reference));
   assert_ok(pair_tested->call->sum_squares(pair_tested, COUNT, g.tested, norm.tested));
   pair_check(&norm, 1e-6, "sum of squares");
+  check_square_blocks(COUNT, &g);
   for (int step = 1; step <= 3; step++) {
     const double values[3] = {1e-2 / step, 1 / (1 - pow(0.9, step)), 1 / (1 - pow(0.95, step))};
     pair rates = pair_values(3, true, values);

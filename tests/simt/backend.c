@@ -121,8 +121,7 @@ static err attention(ops *o, const ops_attention *a) {
 
 static err attention_gradient(ops *o, const ops_attention *a) {
   (void)o;
-  WITH_SCRATCH("attention gradient",
-               kernel_attention_gradient_scratch(a->batch, a->heads, a->tokens),
+  WITH_SCRATCH("attention gradient", kernel_attention_gradient_scratch(a),
                kernel_attention_gradient(a, scratch, NULL));
 }
 
@@ -207,6 +206,16 @@ static err sum_squares(ops *o, int64_t count, ops_buffer x, ops_buffer out) {
                kernel_sum_squares(count, x, out, scratch, NULL));
 }
 
+static err sum_square_blocks(ops *o, int64_t count, ops_buffer x, ops_buffer out) {
+  (void)o;
+  return launched("sums of squares", kernel_sum_square_blocks(count, x, out, NULL));
+}
+
+static err sum(ops *o, int64_t count, ops_buffer x, ops_buffer out) {
+  (void)o;
+  return launched("sum", kernel_sum(count, x, out, NULL));
+}
+
 static err adamw(ops *o, const ops_adamw *a) {
   (void)o;
   return launched("adamw", kernel_adamw(a, NULL));
@@ -227,6 +236,7 @@ static void destroy(ops *o) {
 }
 
 static const ops_table simt_table = {.name = "simt",
+                                     .sums = OPS_SUMS_ATTENTION,
                                      .allocate = simt_backend_allocate,
                                      .release = simt_backend_release,
                                      .upload = copy,
@@ -257,6 +267,8 @@ static const ops_table simt_table = {.name = "simt",
                                      .contrastive_finish = contrastive_finish,
                                      .pixel_error = pixel_error,
                                      .sum_squares = sum_squares,
+                                     .sum_square_blocks = sum_square_blocks,
+                                     .sum = sum,
                                      .adamw = adamw,
                                      .fill = fill,
                                      .cast = cast,

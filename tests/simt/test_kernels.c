@@ -207,6 +207,33 @@ static void sums_of_rows_and_of_strided_columns_are_added(void **state) {
   }
 }
 
+/* Exact: added in double in the order of ranks, rounded once. In place of the own rank's part. */
+static void sums_over_ranks_are_those_of_the_order_of_ranks(void **state) {
+  (void)state;
+  enum { RANKS = 3, STRIDE = 1040 };
+  const int64_t counts[] = {1, 7, 8, 1033, 1040};
+  for (int test = 0; test < 2 * 5 * RANKS; test++) {
+    ops_type type = test % 2 ? OPS_BF16 : OPS_F32;
+    int own_rank = test / 10;
+    int64_t count = counts[test / 2 % 5];
+    ops_buffer received = random_buffer(type, RANKS * STRIDE, 5),
+               own = random_buffer(type, STRIDE, 6);
+    ops_buffer to = type == OPS_F32 ? own : buffer_of(OPS_F32, STRIDE);
+    float wanted[STRIDE];
+    for (int64_t i = 0; i < count; i++) {
+      double sum = 0;
+      for (int r = 0; r < RANKS; r++)
+        sum += r == own_rank ? reference_get(own, i) : reference_get(received, r * STRIDE + i);
+      wanted[i] = (float)sum;
+    }
+    assert_launched(kernel_rank_sums(count, RANKS, own_rank, STRIDE, received, own, to, NULL));
+    for (int64_t i = 0; i < count; i++) assert_true((float)reference_get(to, i) == wanted[i]);
+    simt_release(received.data);
+    simt_release(own.data);
+    if (type != OPS_F32) simt_release(to.data);
+  }
+}
+
 /* Words named `id(i)`; only the table's gradient, since the positions' may be absent. */
 static void check_words(int64_t count, int64_t vocabulary, int32_t (*id)(int64_t)) {
   enum { WIDTH = 8 };
@@ -287,6 +314,7 @@ int main(void) {
       cmocka_unit_test(the_scale_brings_the_largest_value_to_the_formats_largest),
       cmocka_unit_test(activations_follow_their_definitions_everywhere),
       cmocka_unit_test(sums_of_rows_and_of_strided_columns_are_added),
+      cmocka_unit_test(sums_over_ranks_are_those_of_the_order_of_ranks),
       cmocka_unit_test(word_gradients_have_no_bad_distribution),
       cmocka_unit_test(shapes_that_no_kernel_does_are_refused),
   };

@@ -264,6 +264,9 @@ static err attention_gradient(ops *o, const ops_attention *a) {
           }
         }
       }
+  int64_t columns = 3 * a->heads * w;
+  for (int64_t i = 0; a->dqkv_sums.data && i < a->batch * a->tokens * columns; i++)
+    ADD(a->dqkv_sums, i % columns, GET(a->dqkv, i));
   return NULL;
 }
 
@@ -440,6 +443,24 @@ static err sum_squares(ops *o, int64_t count, ops_buffer x, ops_buffer out) {
   return NULL;
 }
 
+static err sum_square_blocks(ops *o, int64_t count, ops_buffer x, ops_buffer out) {
+  for (int64_t i = 0; i < count; i += OPS_SQUARE_BLOCK) {
+    int64_t left = count - i;
+    err error = sum_squares(o, left < OPS_SQUARE_BLOCK ? left : OPS_SQUARE_BLOCK, ops_at(x, i),
+                            ops_at(out, i / OPS_SQUARE_BLOCK));
+    if (error) return error;
+  }
+  return NULL;
+}
+
+static err sum(ops *o, int64_t count, ops_buffer x, ops_buffer out) {
+  (void)o;
+  double total = 0;
+  for (int64_t i = 0; i < count; i++) total += GET(x, i);
+  SET(out, 0, total);
+  return NULL;
+}
+
 static err adamw(ops *o, const ops_adamw *a) {
   (void)o;
   double norm = sqrt(GET(a->norm_square, 0)), rate = GET(a->rates, 0);
@@ -473,6 +494,7 @@ static void destroy(ops *o) {
 }
 
 static const ops_table reference_table = {.name = "reference",
+                                          .sums = OPS_SUMS_ATTENTION,
                                           .allocate = allocate,
                                           .release = release,
                                           .upload = copy,
@@ -504,6 +526,8 @@ static const ops_table reference_table = {.name = "reference",
                                           .contrastive_finish = reference_contrastive_finish,
                                           .pixel_error = reference_pixel_error,
                                           .sum_squares = sum_squares,
+                                          .sum_square_blocks = sum_square_blocks,
+                                          .sum = sum,
                                           .adamw = adamw,
                                           .fill = fill,
                                           .cast = cast,

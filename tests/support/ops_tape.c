@@ -96,6 +96,8 @@ typedef struct {
 
 TAPED_LOOSE(clear, clear(inner, a->block, a->bytes))
 TAPED_LOOSE(sum_squares, sum_squares(inner, a->count, a->x, a->out))
+TAPED_LOOSE(sum_square_blocks, sum_square_blocks(inner, a->count, a->x, a->out))
+TAPED_LOOSE(sum, sum(inner, a->count, a->x, a->out))
 TAPED_LOOSE(fill, fill(inner, a->count, a->x, a->value))
 TAPED_LOOSE(cast, cast(inner, a->count, a->x, a->out))
 
@@ -105,6 +107,14 @@ static err tape_clear(ops *o, void *block, size_t bytes) {
 
 static err tape_sum_squares(ops *o, int64_t count, ops_buffer x, ops_buffer out) {
   return keep_sum_squares(o, (loose){.count = count, .x = x, .out = out});
+}
+
+static err tape_sum_square_blocks(ops *o, int64_t count, ops_buffer x, ops_buffer out) {
+  return keep_sum_square_blocks(o, (loose){.count = count, .x = x, .out = out});
+}
+
+static err tape_sum(ops *o, int64_t count, ops_buffer x, ops_buffer out) {
+  return keep_sum(o, (loose){.count = count, .x = x, .out = out});
 }
 
 static err tape_fill(ops *o, int64_t count, ops_buffer x, double value) {
@@ -238,6 +248,8 @@ static const ops_table tape_table = {.name = "tape",
                                      .contrastive_finish = tape_contrastive_finish,
                                      .pixel_error = tape_pixel_error,
                                      .sum_squares = tape_sum_squares,
+                                     .sum_square_blocks = tape_sum_square_blocks,
+                                     .sum = tape_sum,
                                      .adamw = tape_adamw,
                                      .fill = tape_fill,
                                      .cast = tape_cast,

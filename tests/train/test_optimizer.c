@@ -83,7 +83,7 @@ static void one_update_is_adamw_with_the_papers_exclusions(void **state) {
   clip_limits limits = model_limits(&s);
   assert_ok(clip_create(o, &config, &limits, true, &model));
   assert_ok(clip_initialise(model, 1));
-  assert_ok(optimizer_create(model, &moments));
+  assert_ok(optimizer_create(model, NULL, &moments));
   const param_table *table = clip_params(model);
   assert_true(param_table_find(table, "image.class_token")->is_decayed);
   assert_true(param_table_find(table, "logit_scale")->is_decayed);

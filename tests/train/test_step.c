@@ -87,7 +87,7 @@ static void make(rig *r, ops *o, int64_t micro_batch, int64_t recompute) {
   clip_limits limits = model_limits(&r->s);
   assert_ok(clip_create(o, &config, &limits, true, &r->model));
   assert_ok(clip_initialise(r->model, 1));
-  assert_ok(optimizer_create(r->model, &r->moments));
+  assert_ok(optimizer_create(r->model, NULL, &r->moments));
   step_open(&r->step, &r->s, r->model, &r->moments, limits.train_patches, NULL);
   make_inputs(r, limits.train_patches);
 }

@@ -1,0 +1,164 @@
+/* NCCL's communicator: made, waited for, aborted, ended. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "comm/nccl.h"
+#include "comm/watch.h"
+
+/* Seconds: for ranks to be connected, which NCCL does at the first calls too; for the end. */
+enum { CONNECT_SECONDS = 300, FINALIZE_SECONDS = 10, POLL_MICROSECONDS = 50 };
+
+err nccl_cuda(int code, const char *what) {
+  if (code == cudaSuccess) return NULL;
+  return err_new(ERR_UNSUPPORTED, "CUDA: %s: %s", what, cudaGetErrorString((cudaError_t)code));
+}
+
+/* The state of the communicator: of the call under way, or of what goes on behind it. */
+static ncclResult_t state_of(nccl_state *n) {
+  ncclResult_t state = ncclSuccess;
+  pthread_mutex_lock(&n->lock);
+  ncclResult_t code = n->link ? ncclCommGetAsyncError(n->link, &state) : ncclInvalidUsage;
+  pthread_mutex_unlock(&n->lock);
+  return code ? code : state;
+}
+
+static ncclResult_t wait_for(nccl_state *n, ncclResult_t code, double seconds) {
+  double deadline = clock_seconds() + seconds;
+  while (code == ncclInProgress && n->link && clock_seconds() < deadline) {
+    usleep(POLL_MICROSECONDS);
+    code = state_of(n);
+  }
+  return code;
+}
+
+void nccl_abandon(nccl_state *n) {
+  pthread_mutex_lock(&n->lock);
+  ncclComm_t link = n->link;
+  n->link = NULL;
+  pthread_mutex_unlock(&n->lock);
+  if (link) (void)ncclCommAbort(link);
+}
+
+/* Where another rank is lost, the watch of the ranks names it and ends this process: it goes
+ * first. */
+static err failed(nccl_state *n, ncclResult_t code, const char *what) {
+  const char *text = n->link ? ncclGetLastError(n->link) : "";
+  char last[400];
+  bool is_remote = code == ncclRemoteError || code == ncclSystemError;
+  snprintf(last, sizeof last, "%.*s", (int)strcspn(text ? text : "", "\n"), text ? text : "");
+  if (is_remote && n->size > 1) sleep(WATCH_SILENCE + 1);
+  nccl_abandon(n);
+  if (code == ncclInProgress)
+    return err_new(ERR_IO,
+                   "NCCL: %s: not done after %d seconds: the ranks' machines must reach each other "
+                   "(NCCL_SOCKET_IFNAME chooses the network; NCCL_DEBUG=INFO says what is tried)",
+                   what, CONNECT_SECONDS);
+  return err_new(ERR_IO, "NCCL: %s: %s%s%s", what, ncclGetErrorString(code), *last ? ": " : "",
+                 last);
+}
+
+void nccl_lock(nccl_state *n) {
+  pthread_mutex_lock(&n->lock);
+}
+
+err nccl_done(nccl_state *n, ncclResult_t code, const char *what) {
+  pthread_mutex_unlock(&n->lock);
+  code = wait_for(n, code, CONNECT_SECONDS);
+  return code == ncclSuccess ? NULL : failed(n, code, what);
+}
+
+/* The lock is held while a call of this process is under way, which reports its own errors. */
+err nccl_check(nccl_state *n) {
+  ncclResult_t state = ncclSuccess, code = ncclSuccess;
+  if (pthread_mutex_trylock(&n->lock) != 0) return NULL;
+  if (n->link) code = ncclCommGetAsyncError(n->link, &state);
+  pthread_mutex_unlock(&n->lock);
+  if (!code) code = state;
+  if (code == ncclSuccess || code == ncclInProgress) return NULL;
+  return err_new(ERR_IO, "NCCL: %s", ncclGetErrorString(code));
+}
+
+/* Which GPU of which machine a rank has. */
+typedef struct {
+  char host[64], bus[32];
+} seat;
+
+static err take_seat(seat *out) {
+  int device = 0;
+  *out = (seat){{0}, {0}};
+  (void)gethostname(out->host, sizeof out->host - 1);
+  err error = nccl_cuda(cudaGetDevice(&device), "asking for the device");
+  if (!error)
+    error = nccl_cuda(cudaDeviceGetPCIBusId(out->bus, sizeof out->bus, device),
+                      "asking for the device's bus id");
+  return error;
+}
+
+/* NCCL refuses two ranks on one GPU, in general words. */
+static err check_seats(comm *host, const seat *mine) {
+  seat *all = mem_zeroed((size_t)host->size, sizeof *all);
+  if (!all) return mem_error((size_t)host->size * sizeof *all, "communication");
+  err error = host->call->gather_bytes(host, mine, sizeof *mine, all);
+  for (int a = 0; a < host->size && !error; a++)
+    for (int b = 0; b < a && !error; b++)
+      if (memcmp(&all[a], &all[b], sizeof *all) == 0)
+        error = err_new(ERR_UNSUPPORTED,
+                        "ranks %d and %d have the same GPU (host %s, %s): NCCL connects one rank "
+                        "per GPU; start as many ranks on each machine as it has GPUs (docs/gpu.md)",
+                        b, a, all[a].host, all[a].bus);
+  free(all);
+  return error;
+}
+
+/* Rank 0's id; a failure there is everyone's. */
+static err share_id(comm *host, ncclUniqueId *id) {
+  struct {
+    ncclUniqueId id;
+    int failure;
+  } both = {.failure = ncclSuccess};
+  if (host->rank == 0) both.failure = (int)ncclGetUniqueId(&both.id);
+  err error = host->call->broadcast(host, &both, sizeof both);
+  if (error) return error;
+  *id = both.id;
+  if (both.failure == ncclSuccess) return NULL;
+  return err_new(ERR_IO,
+                 "NCCL: rank 0 cannot make an id: %s (NCCL_SOCKET_IFNAME chooses the network)",
+                 ncclGetErrorString((ncclResult_t)both.failure));
+}
+
+err nccl_connect(comm *host, nccl_state *n) {
+  ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
+  ncclUniqueId id;
+  seat mine;
+  config.blocking = 0;
+  err error = take_seat(&mine);
+  if (!error) error = check_seats(host, &mine);
+  if (!error) error = share_id(host, &id);
+  if (error) return error;
+  nccl_lock(n);
+  ncclResult_t code = ncclCommInitRankConfig(&n->link, n->size, id, n->rank, &config);
+  return nccl_done(n, code, "connecting the ranks");
+}
+
+/* Recordings that hold calls of the communicator must be gone: NCCL would wait for that. */
+void nccl_disconnect(nccl_state *n) {
+  if (!n->link) return;
+  nccl_lock(n);
+  ncclResult_t code = ncclCommFinalize(n->link);
+  pthread_mutex_unlock(&n->lock);
+  code = wait_for(n, code, FINALIZE_SECONDS);
+  if (code != ncclSuccess) {
+    nccl_abandon(n);
+    return;
+  }
+  pthread_mutex_lock(&n->lock);
+  ncclComm_t link = n->link;
+  n->link = NULL;
+  pthread_mutex_unlock(&n->lock);
+  (void)ncclCommDestroy(link);
+}

@@ -1,0 +1,182 @@
+#include "comm/rendezvous.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netdb.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/hash.h"
+#include "base/text.h"
+#include "comm/socket.h"
+
+enum { REPLY = 240, RETRY_MS = 200 };
+static const char greeting[16] = "flip rank 1";
+
+/* What a rank says first. run: a hash of what torchrun calls the run. */
+typedef struct {
+  char greeting[16];
+  int32_t rank, size;
+  char run[HASH_SIZE];
+} hello;
+
+/* Rank 0's answer; "" is welcome. */
+typedef struct {
+  char refusal[REPLY];
+} reply;
+
+static double patience(void) {
+  const char *text = getenv("FLIP_RENDEZVOUS_SECONDS");
+  double seconds = text ? atof(text) : 0;
+  return seconds > 0 ? seconds : RENDEZVOUS_SECONDS;
+}
+
+/* torchrun's agent may itself listen on MASTER_PORT, for PyTorch's own rendezvous. */
+static int port_of(const launch *l) {
+  const char *is_taken = getenv("TORCHELASTIC_USE_AGENT_STORE");
+  return l->port + (is_taken && strcmp(is_taken, "True") == 0 && l->port < 65535 ? 1 : 0);
+}
+
+static void run_of(char digest[HASH_SIZE]) {
+  const char *id = getenv("TORCHELASTIC_RUN_ID");
+  if (!id) id = "";
+  hash_bytes(id, strlen(id), digest);
+}
+
+/* Rank 0. */
+
+/* Ranks that are not there yet: "1, 4, 5 and 9 more". */
+static void name_missing(const int *sockets, int size, strbuf *out) {
+  enum { NAMED = 8 };
+  int missing = 0;
+  for (int r = 1; r < size; r++) {
+    if (sockets[r] >= 0) continue;
+    if (missing++ < NAMED) strbuf_format(out, "%s%d", missing > 1 ? ", " : "", r);
+  }
+  if (missing > NAMED) strbuf_format(out, " and %d more", missing - NAMED);
+}
+
+static void judge(const launch *l, const int *sockets, const hello *h, reply *out) {
+  char run[HASH_SIZE];
+  run_of(run);
+  *out = (reply){{0}};
+  if (h->size != l->size)
+    snprintf(out->refusal, REPLY, "it was started with WORLD_SIZE=%d, rank 0 with %d", h->size,
+             l->size);
+  else if (h->rank <= 0 || h->rank >= l->size)
+    snprintf(out->refusal, REPLY, "there is no such rank of %d", l->size);
+  else if (sockets[h->rank] >= 0)
+    snprintf(out->refusal, REPLY, "another process has RANK=%d already", h->rank);
+  else if (memcmp(h->run, run, HASH_SIZE) != 0)
+    snprintf(out->refusal, REPLY, "it belongs to another run (TORCHELASTIC_RUN_ID)");
+}
+
+/* A connection that says something else is not ours: a port scanner, another program. */
+static void welcome(const launch *l, int *sockets, int fd, int *found) {
+  hello h;
+  reply answer;
+  if (!socket_receive(fd, &h, sizeof h) || memcmp(h.greeting, greeting, sizeof greeting) != 0) {
+    close(fd);
+    return;
+  }
+  judge(l, sockets, &h, &answer);
+  bool is_welcome = socket_send(fd, &answer, sizeof answer) && !*answer.refusal;
+  if (!is_welcome) {
+    close(fd);
+    return;
+  }
+  sockets[h.rank] = fd;
+  (*found)++;
+}
+
+static err gather_here(const launch *l, int *sockets) {
+  double seconds = patience(), deadline = clock_seconds() + seconds;
+  int port = port_of(l), found = 1;
+  int listener = socket_listen(htons((uint16_t)port));
+  if (listener < 0 && errno == EADDRINUSE)
+    return err_new(ERR_IO,
+                   "rank 0 cannot listen on port %d: another program uses it; choose another "
+                   "MASTER_PORT, the same for all ranks",
+                   port);
+  if (listener < 0) return err_errno(errno, "rank 0 cannot listen on port %d (MASTER_PORT)", port);
+  err error = NULL;
+  while (found < l->size && !error) {
+    int fd = -1;
+    error = socket_accept(listener, deadline, &fd);
+    if (error || fd < 0) break;
+    welcome(l, sockets, fd, &found);
+  }
+  close(listener);
+  if (error || found == l->size) return error;
+  strbuf missing = {0};
+  name_missing(sockets, l->size, &missing);
+  error = err_new(ERR_IO,
+                  "rank 0 waited %.0f seconds on port %d, and %d of %d ranks did not connect (%s): "
+                  "check that they were started with MASTER_ADDR=%s and MASTER_PORT=%d, and that a "
+                  "firewall lets them through",
+                  seconds, port, l->size - found, l->size, strbuf_string(&missing), l->address,
+                  l->port);
+  strbuf_free(&missing);
+  return error;
+}
+
+/* The others. */
+
+/* One try at every address of rank 0's machine; *why says how it failed. */
+static bool reach(const launch *l, double seconds, int *fd, const char **why) {
+  struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *all = NULL;
+  char port[8];
+  snprintf(port, sizeof port, "%d", port_of(l));
+  int code = getaddrinfo(l->address, port, &hints, &all);
+  if (code) {
+    *why = gai_strerror(code);
+    return false;
+  }
+  int failure = EHOSTUNREACH;
+  for (const struct addrinfo *a = all; a && failure; a = a->ai_next)
+    failure = socket_connect_once(a->ai_addr, a->ai_addrlen, seconds, fd);
+  freeaddrinfo(all);
+  *why = strerror(failure);
+  return failure == 0;
+}
+
+/* Rank 0 may start later: a refused connection is tried again. */
+static err connect_there(const launch *l, int *fd) {
+  double seconds = patience(), deadline = clock_seconds() + seconds;
+  const char *why = "";
+  while (clock_seconds() < deadline) {
+    if (reach(l, deadline - clock_seconds(), fd, &why)) return NULL;
+    usleep(RETRY_MS * 1000);
+  }
+  return err_new(ERR_IO,
+                 "rank %d could not reach rank 0 at %s, port %d, within %.0f seconds (%s): check "
+                 "that MASTER_ADDR names the machine on which rank 0 runs, that MASTER_PORT is the "
+                 "same there, and that a firewall lets it through",
+                 l->rank, l->address, port_of(l), seconds, why);
+}
+
+static err join_there(const launch *l, int *sockets) {
+  hello h = {.rank = l->rank, .size = l->size};
+  reply answer;
+  run_of(h.run);
+  memcpy(h.greeting, greeting, sizeof greeting);
+  err error = connect_there(l, &sockets[0]);
+  if (error) return error;
+  if (!socket_send(sockets[0], &h, sizeof h) || !socket_receive(sockets[0], &answer, sizeof answer))
+    return err_new(ERR_IO,
+                   "rank %d: what listens at %s, port %d, does not answer as rank 0 of flip does: "
+                   "choose another MASTER_PORT",
+                   l->rank, l->address, port_of(l));
+  answer.refusal[REPLY - 1] = '\0';
+  if (!*answer.refusal) return NULL;
+  return err_new(ERR_INPUT, "rank 0 at %s, port %d, refused rank %d: %s", l->address, port_of(l),
+                 l->rank, answer.refusal);
+}
+
+err rendezvous_meet(const launch *l, int *sockets) {
+  for (int r = 0; r < l->size; r++) sockets[r] = -1;
+  return l->rank == 0 ? gather_here(l, sockets) : join_there(l, sockets);
+}

@@ -1,0 +1,16 @@
+/* How ranks that were started with RANK, WORLD_SIZE, MASTER_ADDR and MASTER_PORT find each other:
+ * rank 0 listens on that port, the others connect to it. */
+#ifndef FLIP_COMM_RENDEZVOUS_H
+#define FLIP_COMM_RENDEZVOUS_H
+
+#include "base/err.h"
+#include "base/launch.h"
+
+/* Seconds to wait for all ranks; the variable FLIP_RENDEZVOUS_SECONDS changes it. */
+enum { RENDEZVOUS_SECONDS = 120 };
+
+/* Collective. sockets [size]: on rank 0 one to every other rank, on the others one to rank 0; -1
+ * where there is none. The caller closes them, after an error too. */
+err rendezvous_meet(const launch *l, int *sockets) ERR_MUST_CHECK;
+
+#endif

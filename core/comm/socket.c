@@ -1,0 +1,170 @@
+#include "comm/socket.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+
+enum { SILENCE_SECONDS = 10 };
+
+static void prepare(int fd) {
+  const int yes = 1;
+  struct timeval limit = {.tv_sec = SILENCE_SECONDS};
+  setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
+  setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &yes, sizeof yes);
+  setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+  setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
+}
+
+bool socket_send(int fd, const void *bytes, size_t count) {
+  const char *at = bytes;
+  while (count > 0) {
+    ssize_t sent = send(fd, at, count, MSG_NOSIGNAL);
+    if (sent < 0 && errno == EINTR) continue;
+    if (sent <= 0) return false;
+    at += sent;
+    count -= (size_t)sent;
+  }
+  return true;
+}
+
+bool socket_receive(int fd, void *bytes, size_t count) {
+  char *at = bytes;
+  while (count > 0) {
+    ssize_t got = recv(fd, at, count, 0);
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) return false;
+    at += got;
+    count -= (size_t)got;
+  }
+  return true;
+}
+
+/* Port 0: any free one. IPv6 sockets take IPv4 too, where there is IPv6 at all. */
+static int listen_on(int family, uint16_t port) {
+  const int yes = 1, no = 0;
+  struct sockaddr_in6 six = {
+      .sin6_family = AF_INET6, .sin6_port = port, .sin6_addr = IN6ADDR_ANY_INIT};
+  struct sockaddr_in four = {.sin_family = AF_INET, .sin_port = port};
+  int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (fd < 0) return -1;
+  setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
+  if (family == AF_INET6) setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &no, sizeof no);
+  int failed = family == AF_INET6 ? bind(fd, (struct sockaddr *)&six, sizeof six)
+                                  : bind(fd, (struct sockaddr *)&four, sizeof four);
+  if (!failed && listen(fd, SOMAXCONN) == 0) return fd;
+  int kept = errno;
+  close(fd);
+  errno = kept;
+  return -1;
+}
+
+int socket_listen(uint16_t port) {
+  int fd = listen_on(AF_INET6, port);
+  return fd >= 0 || errno == EADDRINUSE || errno == EACCES ? fd : listen_on(AF_INET, port);
+}
+
+static bool address_of(const struct sockaddr_storage *from, socket_address *out) {
+  *out = (socket_address){.family = from->ss_family};
+  if (from->ss_family == AF_INET) {
+    const struct sockaddr_in *four = (const struct sockaddr_in *)from;
+    memcpy(out->bytes, &four->sin_addr, 4);
+    out->port = four->sin_port;
+    return true;
+  }
+  const struct sockaddr_in6 *six = (const struct sockaddr_in6 *)from;
+  out->port = six->sin6_port;
+  if (from->ss_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&six->sin6_addr)) {
+    out->family = AF_INET;
+    memcpy(out->bytes, six->sin6_addr.s6_addr + 12, 4);
+  } else {
+    memcpy(out->bytes, &six->sin6_addr, 16);
+  }
+  return from->ss_family == AF_INET6;
+}
+
+err socket_listen_anywhere(int *listener, uint16_t *port) {
+  struct sockaddr_storage own;
+  socklen_t length = sizeof own;
+  socket_address address;
+  *listener = socket_listen(0);
+  if (*listener < 0 || getsockname(*listener, (struct sockaddr *)&own, &length) != 0 ||
+      !address_of(&own, &address))
+    return err_errno(errno, "cannot listen for the other ranks");
+  *port = address.port;
+  return NULL;
+}
+
+err socket_peer(int fd, socket_address *out) {
+  struct sockaddr_storage other;
+  socklen_t length = sizeof other;
+  if (getpeername(fd, (struct sockaddr *)&other, &length) != 0 || !address_of(&other, out))
+    return err_errno(errno, "cannot see where a connection goes");
+  return NULL;
+}
+
+bool socket_is_loopback(const socket_address *a) {
+  static const uint8_t six[16] = {[15] = 1};
+  return a->family == AF_INET ? a->bytes[0] == 127 : memcmp(a->bytes, six, 16) == 0;
+}
+
+err socket_accept(int listener, double deadline, int *fd) {
+  struct pollfd waiting = {.fd = listener, .events = POLLIN};
+  *fd = -1;
+  while (*fd < 0) {
+    double left = deadline - clock_seconds();
+    if (left <= 0) return NULL;
+    if (poll(&waiting, 1, (int)(1000 * (left < 1 ? left : 1)) + 1) <= 0) continue;
+    *fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+    if (*fd < 0 && errno != EINTR && errno != ECONNABORTED && errno != EAGAIN)
+      return err_errno(errno, "cannot accept a connection of another rank");
+  }
+  prepare(*fd);
+  return NULL;
+}
+
+int socket_connect_once(const struct sockaddr *to, socklen_t length, double seconds, int *out) {
+  int failure = 0;
+  socklen_t size = sizeof failure;
+  int fd = socket(to->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (fd < 0) return errno;
+  struct pollfd waiting = {.fd = fd, .events = POLLOUT};
+  if (connect(fd, to, length) != 0) failure = errno;
+  if (failure == EINPROGRESS) {
+    if (poll(&waiting, 1, (int)(seconds * 1000) + 1) <= 0)
+      failure = ETIMEDOUT;
+    else if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &failure, &size) != 0)
+      failure = errno;
+  }
+  if (failure) {
+    close(fd);
+    return failure;
+  }
+  fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK);
+  prepare(fd);
+  *out = fd;
+  return 0;
+}
+
+err socket_connect(const socket_address *to, double seconds, const char *who, int *fd) {
+  struct sockaddr_in four = {.sin_family = AF_INET, .sin_port = to->port};
+  struct sockaddr_in6 six = {.sin6_family = AF_INET6, .sin6_port = to->port};
+  char name[INET6_ADDRSTRLEN] = "", port[8];
+  memcpy(&four.sin_addr, to->bytes, 4);
+  memcpy(&six.sin6_addr, to->bytes, 16);
+  int failure = to->family == AF_INET
+                    ? socket_connect_once((const struct sockaddr *)&four, sizeof four, seconds, fd)
+                    : socket_connect_once((const struct sockaddr *)&six, sizeof six, seconds, fd);
+  if (!failure) return NULL;
+  getnameinfo(to->family == AF_INET ? (const struct sockaddr *)&four
+                                    : (const struct sockaddr *)&six,
+              to->family == AF_INET ? sizeof four : sizeof six, name, sizeof name, port,
+              sizeof port, NI_NUMERICHOST | NI_NUMERICSERV);
+  return err_errno(failure, "cannot connect to %s at %s, port %s", who, name, port);
+}

@@ -1,0 +1,41 @@
+/* TCP connections between ranks: IPv4 and IPv6, without Nagle's delay. */
+#ifndef FLIP_COMM_SOCKET_H
+#define FLIP_COMM_SOCKET_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+#include "base/err.h"
+
+/* Without padding, as it is sent to other ranks. */
+typedef struct {
+  uint16_t family; /* AF_INET, AF_INET6 */
+  uint16_t port;   /* in network order */
+  uint8_t bytes[16];
+} socket_address;
+
+/* Listens on a port (in network order) of every address of this machine; 0: any free port. -1 with
+ * errno. */
+int socket_listen(uint16_t port);
+/* On a free port, which is given in network order. */
+err socket_listen_anywhere(int *listener, uint16_t *port) ERR_MUST_CHECK;
+/* One connection; *fd is -1 when none came before clock_seconds() was `deadline`. */
+err socket_accept(int listener, double deadline, int *fd) ERR_MUST_CHECK;
+
+/* Connects within `seconds`: 0, or the errno of the failure. */
+int socket_connect_once(const struct sockaddr *to, socklen_t length, double seconds, int *fd);
+/* who: for the error, "rank 3". */
+err socket_connect(const socket_address *to, double seconds, const char *who,
+                   int *fd) ERR_MUST_CHECK;
+
+/* The address of the other end of a connected socket. */
+err socket_peer(int fd, socket_address *out) ERR_MUST_CHECK;
+bool socket_is_loopback(const socket_address *a);
+
+/* All bytes; false when the other end is gone, or silent for ten seconds. */
+bool socket_send(int fd, const void *bytes, size_t count);
+bool socket_receive(int fd, void *bytes, size_t count);
+
+#endif

@@ -1,0 +1,60 @@
+#include "eval/share.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+static const size_t most_round_bytes = (size_t)64 << 20; /* of all ranks, at once */
+
+static int64_t least(int64_t a, int64_t b) {
+  return a < b ? a : b;
+}
+
+comm_slice share_of(int64_t rows, int64_t batch, int size, int rank) {
+  int64_t batches = (rows + batch - 1) / batch;
+  int64_t first = least(batches * rank / size * batch, rows);
+  int64_t end = least(batches * (rank + 1) / size * batch, rows);
+  return (comm_slice){first, end - first};
+}
+
+/* Rows [at, at + most) of every rank's part. */
+static err gather_round(comm *ranks, const comm_slice *parts, int64_t at, int64_t most,
+                        size_t row_bytes, char *all, char *round) {
+  const comm_slice own = parts[ranks->rank];
+  size_t stride = (size_t)most * row_bytes;
+  char *mine = round + (size_t)ranks->size * stride;
+  int64_t count = least(own.count - at, most);
+  if (count > 0)
+    memcpy(mine, all + (size_t)(own.first + at) * row_bytes, (size_t)count * row_bytes);
+  err error = ranks->call->gather_bytes(ranks, mine, stride, round);
+  for (int r = 0; r < ranks->size && !error; r++) {
+    count = least(parts[r].count - at, most);
+    if (count > 0)
+      memcpy(all + (size_t)(parts[r].first + at) * row_bytes, round + (size_t)r * stride,
+             (size_t)count * row_bytes);
+  }
+  return error;
+}
+
+err share_gather(comm *ranks, int64_t rows, int64_t batch, size_t row_bytes, void *all) {
+  if (!ranks) return NULL;
+  size_t size = (size_t)ranks->size;
+  int64_t longest = 0, most = (int64_t)(most_round_bytes / size / row_bytes);
+  comm_slice *parts = mem_zeroed(size, sizeof *parts);
+  if (!parts) return mem_error(size * sizeof *parts, "shares of an evaluation");
+  for (int r = 0; r < ranks->size; r++) {
+    parts[r] = share_of(rows, batch, ranks->size, r);
+    if (parts[r].count > longest) longest = parts[r].count;
+  }
+  if (most > longest) most = longest;
+  if (most < 1) most = 1;
+  size_t bytes = (size + 1) * (size_t)most * row_bytes;
+  char *round = mem_zeroed(1, bytes);
+  err error = round ? NULL : mem_error(bytes, "shares of an evaluation");
+  for (int64_t at = 0; at < longest && !error; at += most)
+    error = gather_round(ranks, parts, at, most, row_bytes, all, round);
+  free(round);
+  free(parts);
+  return error;
+}

@@ -1,0 +1,44 @@
+/* Gradients summed over ranks while the backward pass runs.
+ *
+ * The flat run of parameters is cut into buckets (comm_cut), in about the order in which the
+ * backward pass completes them. The sum of a bucket begins when the last op that adds to one of its
+ * gradients has been called. Every element's sum is made alone, so its bits do not depend on the
+ * buckets. With a sharded optimizer each rank is left with the sums of its own slices; else all get
+ * all. */
+#ifndef FLIP_TRAIN_BUCKETS_H
+#define FLIP_TRAIN_BUCKETS_H
+
+#include "model/clip.h"
+
+typedef struct {
+  comm_slice range;
+  int waiting;   /* tensors in it whose gradients are not complete */
+  int branch;    /* of ops, to which the others belonged; -1: none yet */
+  bool is_mixed; /* they belonged to several: it waits for the merge */
+  bool is_started;
+} bucket;
+
+typedef struct {
+  comm *ranks; /* not owned, nor is the model */
+  clip_model *model;
+  ops_type wire;
+  bool is_sharded;
+  bucket *items;
+  size_t count;
+  param_watch watch; /* for clip_set_watch */
+} buckets;
+
+/* bytes: of gradients in a bucket. On failure buckets_close still works. */
+err buckets_open(buckets *b, clip_model *model, comm *ranks, int64_t bytes, ops_type wire,
+                 bool is_sharded) ERR_MUST_CHECK;
+void buckets_close(buckets *b);
+
+/* Before a backward pass that b->watch follows. */
+void buckets_begin(buckets *b);
+/* After it: what is called from here on sees the sums. */
+err buckets_finish(buckets *b) ERR_MUST_CHECK;
+
+/* This rank's slice of bucket i, in the flat run. */
+comm_slice buckets_own(const buckets *b, size_t i);
+
+#endif

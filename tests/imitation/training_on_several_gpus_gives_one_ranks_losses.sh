@@ -1,0 +1,71 @@
+# One model on 1, 2 and 4 imitated GPUs: the losses of one CPU rank but for rounding, the same bits
+# for the same number of ranks, in whatever order the GPUs work; and with one rank through NCCL the
+# bits of a run without it.
+. "$SOURCE/tests/imitation/ranks_on_gpus.sh"
+make_data
+tiny=(--set batch_size=8 --set samples=48 --set eval.sets= --set precision=fp32)
+losses() { field step loss "$1/events.jsonl"; }
+# near A B: equal losses but for rounding, and as many.
+near() {
+  paste <(losses "$1") <(losses "$2") | awk '{ if (NF != 2 || ($1 - $2)^2 > (1e-4 * $2)^2) exit 1 } END { if (NR != 6) exit 1 }' ||
+    { paste <(losses "$1") <(losses "$2"); fail "losses of $1 and $2 differ"; }
+}
+# The tensors of a checkpoint, without the settings before them.
+tensors() { tail -c +$(($(od -An -tu8 -N8 "$1") + 9)) "$1"; }
+same_tensors() { cmp <(tensors "$(newest "$1")") <(tensors "$(newest "$2")") || fail "$3"; }
+train --out cpu "${tiny[@]}" --set device=cpu
+gpu plain "${tiny[@]}"
+FLIP_COMM=nccl gpu through "${tiny[@]}"
+cmp "$(newest plain)" "$(newest through)" || fail "one rank through NCCL gives other bits"
+expect_line through/events.jsonl '"ranks":"NCCL [0-9.]+, started by one rank"'
+near cpu plain
+for n in 2 4; do
+  must_run ranks $n --out "on$n" "${tiny[@]}"
+  near cpu "on$n"
+  expect_line "on$n/events.jsonl" "\"ranks\":$n[,}]"
+done
+# work run at once, and branches of the recorded step by turns
+for order in eager turns; do
+  FLIP_IMITATION_ORDER=$order must_run ranks 2 --out $order "${tiny[@]}"
+  cmp "$(newest on2)" "$(newest $order)" || fail "the weights depend on the order: $order"
+done
+# sharded: the same bits; with the gradient cache, NCCL's own sums and evaluation: the same losses
+must_run ranks 2 --out sharded "${tiny[@]}" --set optimizer.shard=true
+same_tensors on2 sharded "a sharded optimizer gives other bits"
+must_run ranks 2 --out cached "${tiny[@]}" --set micro_batch_size=2 --set optimizer.shard=true
+near cpu cached
+must_run ranks 2 --out fast "${tiny[@]}" --set deterministic=false --set comm.bucket_bytes=16384
+near cpu fast
+must_run ranks 2 --out evaluated "${tiny[@]}" --set eval.sets=held.yaml --set eval.points=2 --set optimizer.shard=true
+same_tensors on2 evaluated "evaluation changes the bits"
+[ "$(field step comm_bytes on2/events.jsonl | sort -u | wc -l)" = 1 ] || fail "recorded steps count other bytes"
+! grep -q comm_seconds on2/events.jsonl || fail "a time that is not measured is recorded"
+
+# steps are recorded with what they exchange
+traces=$PWD/trace must_run ranks 2 --out traced "${tiny[@]}"
+for rank in 0 1; do
+  [ "$(grep -c '^cudaGraphInstantiate$' trace.$rank)" = 2 ] || fail "steps of rank $rank are not recorded"
+  sed '1,/^cudaGraphInstantiate$/d' trace.$rank | sed '1,/^cudaGraphInstantiate$/d' >after
+  [ "$(grep -c '^cudaGraphLaunch$' after)" = 3 ] || fail "recorded steps of rank $rank are not launched"
+  ! grep -qE '^nccl(Send|Recv|AllGather|Broadcast)$' after || fail "calls of rank $rank after all was recorded"
+done
+
+# two ranks on one GPU, more ranks than GPUs
+devices=1
+rm -f ranks.err
+ranks 2 --out one "${tiny[@]}" && fail "two ranks on one GPU"
+expect_line ranks.err 'ranks 0 and 1 have the same GPU \(host .*, 0000:01:00.0\): NCCL connects one rank per GPU'
+devices=2
+rm -f ranks.err
+ranks 3 --out three "${tiny[@]}" --set batch_size=9 && fail "three ranks on two GPUs"
+expect_line ranks.err 'this process is local rank 2, but 2 GPUs are visible here'
+rm -f ranks.err
+FLIP_IMITATION_DEVICES=2 ranks 3 --out mixed "${tiny[@]}" --set batch_size=9 --set device=auto && fail "a rank on the CPU, the others on GPUs"
+expect_line ranks.err 'rank 2: it computes on the CPU, and rank 0 on a GPU'
+devices=4
+# without the plugin
+mkdir plugins
+ln -s "$BINARY/imitation/libflip_cuda.so" plugins/
+rm -f ranks.err
+FLIP_PLUGINS=$PWD/plugins ranks 2 --out none "${tiny[@]}" && fail "without the plugin"
+expect_line ranks.err 'ranks on GPUs are connected by NCCL, but this build cannot connect them: .*libflip_nccl.so is missing. Install NCCL'
