@@ -20,7 +20,9 @@ typedef enum {
   RNG_CAPTION,
   RNG_BOOTSTRAP,
   RNG_TEST,
-  RNG_CORRUPTION
+  RNG_CORRUPTION,
+  RNG_AUGMENT,
+  RNG_MIX
 } rng_stream;
 
 /* The raw block cipher: counter and key in, four words out. Known-answer tested. */

@@ -32,6 +32,9 @@ static err make_inputs(bench_rig *r, int64_t vocabulary) {
 
 err bench_rig_make(const settings *s, int64_t vocabulary, bench_rig *r) {
   *r = (bench_rig){.s = s};
+  if (s->classification_classes > 0)
+    return err_new(ERR_UNSUPPORTED, "classification.classes: the benchmark is of contrastive "
+                                    "training; set it to 0");
   r->precision = s->precision;
   if (s->precision == PRECISION_AUTO) {
     ops_opened opened;

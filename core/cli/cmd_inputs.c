@@ -226,13 +226,13 @@ static err list_named_file(listing *l, const yml_node *root, const char *key, co
 }
 
 /* An evaluation set's file and what that names (eval/set.c reads the same keys). */
-static err list_set(listing *l, char *name) {
+static err list_set(listing *l, const char *where, char *name) {
   yml_document *document = NULL;
   char *found = shipped_or_given(name), **images = NULL;
   size_t count = 0;
   err error = NULL;
   if (!found) FAIL(ERR_MEMORY, "out of memory: a path");
-  TRY(list_file(l, "set", "eval.sets", name, found));
+  TRY(list_file(l, "set", where, name, found));
   if (!fs_exists(found)) goto cleanup;
   TRY(yml_load(found, &document));
   const yml_node *root = yml_root(document), *node = NULL;
@@ -258,13 +258,18 @@ static err list_all(listing *l, const settings *s) {
   err error = NULL;
   char *words = shipped_or_given(s->text_vocabulary);
   if (!words) return mem_error(0, "a path");
-  if (s->data_train.count)
+  bool is_classifier = s->classification_classes > 0;
+  if (s->data_train.count && !is_classifier)
     TRY(list_data(l, "train", "data.train", s->data_train.items, s->data_train.count));
-  if (*s->text_vocabulary)
+  if (*s->text_vocabulary && !is_classifier)
     TRY(list_file(l, "vocabulary", "text.vocabulary", s->text_vocabulary, words));
   if (*s->init_from && strncmp(s->init_from, "cell:", 5) != 0)
     TRY(list_file(l, "weights", "init_from", s->init_from, s->init_from));
-  for (size_t i = 0; i < s->eval_sets.count; i++) TRY(list_set(l, s->eval_sets.items[i]));
+  for (size_t i = 0; i < s->eval_sets.count; i++)
+    TRY(list_set(l, "eval.sets", s->eval_sets.items[i]));
+  if (*s->eval_probe_train && !is_classifier)
+    TRY(list_set(l, "eval.probe_train", s->eval_probe_train));
+  if (is_classifier) TRY(list_set(l, "classification.train", s->classification_train));
 cleanup:
   free(words);
   return error;

@@ -13,6 +13,8 @@ enum { CPU_CHUNK_BYTES = 1 << 20 };
 
 static err count_vocabulary(const settings *s, int64_t *count) {
   tokenizer *words = NULL;
+  *count = 0;
+  if (s->classification_classes > 0) return NULL; /* it reads no text */
   *count = s->text_tokenizer == TOKENIZER_WORDPIECE ? BERT_VOCABULARY : CLIP_VOCABULARY;
   err error = *s->text_vocabulary ? tokenizer_open_for(s, &words)
                                   : err_new(ERR_INPUT, "text.vocabulary is not set");

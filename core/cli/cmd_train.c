@@ -1,20 +1,12 @@
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/log.h"
 #include "base/options.h"
 #include "cli/commands.h"
+#include "cli/stop.h"
 #include "config/settings.h"
 #include "train/trainer.h"
-
-static volatile sig_atomic_t stop_requested;
-
-static void on_signal(int number) {
-  (void)number;
-  if (stop_requested) signal(number, SIG_DFL); /* a third signal ends the process at once */
-  stop_requested = 1;
-}
 
 static void list_settings(void) {
   size_t count;
@@ -85,11 +77,11 @@ int cmd_train(int argc, char **argv) {
     else if (!config || !out)
       error =
           err_new(ERR_INPUT, "--config FILE and --out DIR are required (see 'flip train --help')");
-    struct sigaction action = {.sa_handler = on_signal};
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
-    sigaction(SIGUSR1, &action, NULL); /* which mpirun forwards to every rank */
-    const trainer_options how = {out, events, is_resuming, has_progress, &stop_requested};
+    const trainer_options how = {.out = out,
+                                 .events = events,
+                                 .is_resuming = is_resuming,
+                                 .has_progress = has_progress,
+                                 .stop = stop_on_signals()};
     if (!error) error = run(config, device, &sets, &how);
   }
   options_free(options);

@@ -4,6 +4,7 @@
 #define FLIP_CLI_COMMANDS_H
 
 int cmd_train(int argc, char **argv);
+int cmd_finetune(int argc, char **argv);
 int cmd_eval(int argc, char **argv);
 int cmd_plan(int argc, char **argv);
 int cmd_inputs(int argc, char **argv);

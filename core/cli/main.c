@@ -22,6 +22,7 @@ static bool is_for_one_process(const char *name) {
 int main(int argc, char **argv) {
   static const subcommand table[] = {
       {"train", "train a model from a run file", cmd_train},
+      {"finetune", "train a classifier from a model's image tower", cmd_finetune},
       {"eval", "measure a model: zero-shot, retrieval, linear probe, suites", cmd_eval},
       {"plan", "parameters, FLOPs and memory of a run, before it starts", cmd_plan},
       {"inputs", "list the files that a run reads, and whether they exist", cmd_inputs},

@@ -127,6 +127,54 @@ static err check_order(const settings *s) {
   return NULL;
 }
 
+/* A classifier sees whole images and has no other loss. */
+static err check_classification(const settings *s) {
+  if (s->classification_classes == 1)
+    return err_new(ERR_INPUT, "classification.classes: 1 leaves nothing to tell apart; give 2 or "
+                              "more, or 0 for contrastive training");
+  if (!*s->classification_train)
+    return err_new(ERR_INPUT, "classification.train is empty: name the set (YAML, as in eval.sets) "
+                              "whose images and labels are trained on");
+  if (s->mask_ratio > 0 || s->eval_mask_ratio > 0)
+    return err_new(ERR_INPUT,
+                   "%s: %g with classification.classes: %" PRId64
+                   "; a classifier is trained and measured on whole images: set it to 0",
+                   s->mask_ratio > 0 ? "mask_ratio" : "eval.mask_ratio",
+                   s->mask_ratio > 0 ? s->mask_ratio : s->eval_mask_ratio,
+                   s->classification_classes);
+  if (s->mask_mode == MASK_ZERO)
+    return err_new(ERR_INPUT, "mask_mode: zero with classification.classes; set mask_mode: random");
+  if (s->data_order == DATA_ORDER_STREAM)
+    return err_new(ERR_INPUT,
+                   "data.order: stream with classification.classes; the set's images are "
+                   "read in the exact order: set data.order: exact");
+  if (s->reconstruction_weight > 0)
+    return err_new(ERR_INPUT,
+                   "reconstruction.weight: %g with classification.classes: nothing is "
+                   "dropped that could be reconstructed; set it to 0",
+                   s->reconstruction_weight);
+  return NULL;
+}
+
+/* What contrastive training alone reads. */
+static err check_pairs(const settings *s) {
+  err error = check_text_mask(s);
+  if (!error) error = check_order(s);
+  if (error) return error;
+  if (!*s->text_vocabulary)
+    return err_new(ERR_INPUT, "text.vocabulary is empty: name a vocab.txt ('flip tokenizer train' "
+                              "makes one from captions)");
+  if (s->data_train.count == 0)
+    return err_new(ERR_INPUT, "data.train is empty: name the training shards");
+  if (*s->eval_probe_train && (!s->eval_sets.count || !s->eval_points))
+    return err_new(
+        ERR_INPUT,
+        "eval.probe_train: the probe is measured on the first of eval.sets with the last "
+        "evaluation, and %s",
+        s->eval_sets.count ? "eval.points is 0" : "eval.sets is empty");
+  return NULL;
+}
+
 err settings_check(const settings *s) {
   err error = settings_check_model(s);
   if (!error) error = check_recipe(s);
@@ -135,8 +183,7 @@ err settings_check(const settings *s) {
   if (s->micro_batch_size && s->batch_size % s->micro_batch_size)
     return err_new(ERR_INPUT, "micro_batch_size: %" PRId64 " does not divide batch_size %" PRId64,
                    s->micro_batch_size, s->batch_size);
-  error = check_text_mask(s);
-  if (!error) error = check_order(s);
+  error = s->classification_classes > 0 ? check_classification(s) : NULL;
   if (error) return error;
   if (s->data_crop_min > s->data_crop_max)
     return err_new(ERR_INPUT, "data.crop_min %g is above data.crop_max %g", s->data_crop_min,
@@ -144,10 +191,5 @@ err settings_check(const settings *s) {
   if (s->data_ratio_min > s->data_ratio_max)
     return err_new(ERR_INPUT, "data.ratio_min %g is above data.ratio_max %g", s->data_ratio_min,
                    s->data_ratio_max);
-  if (!*s->text_vocabulary)
-    return err_new(ERR_INPUT, "text.vocabulary is empty: name a vocab.txt ('flip tokenizer train' "
-                              "makes one from captions)");
-  if (s->data_train.count == 0)
-    return err_new(ERR_INPUT, "data.train is empty: name the training shards");
-  return NULL;
+  return s->classification_classes > 0 ? NULL : check_pairs(s);
 }

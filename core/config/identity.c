@@ -33,7 +33,26 @@ err settings_init_recorded(settings *s) {
   return error;
 }
 
+/* Of contrastive training alone: what a classifier does not read. */
+static bool is_contrastive(const char *key) {
+  static const char *const keys[] = {"embed_dim",       "temperature",      "temperature_learned",
+                                     "logit_scale_max", "normalize",        "loss_direction",
+                                     "text_mask_ratio", "text_mask_mode",   "text_mask_lexicon",
+                                     "data.train",      "eval.probe_train", "eval.probe_epochs"};
+  if (strncmp(key, "text.", 5) == 0) return true;
+  for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+    if (strcmp(key, keys[i]) == 0) return true;
+  return false;
+}
+
 bool setting_is_idle(const setting *row, const settings *s) {
+  bool is_classifier = s->classification_classes > 0;
+  if (strncmp(row->key, "classification.", 15) == 0) {
+    bool is_augmentation = strncmp(row->key, "classification.augment_", 23) == 0;
+    return !is_classifier || (is_augmentation && s->classification_augment_magnitude == 0);
+  }
+  if (is_classifier && is_contrastive(row->key)) return true;
+  if (strcmp(row->key, "eval.probe_epochs") == 0) return !*s->eval_probe_train;
   if (strcmp(row->key, "text_mask_lexicon") == 0) return s->text_mask_mode != TEXT_MASK_SYNTAX;
   bool is_decoder = strncmp(row->key, "reconstruction.", 15) == 0;
   if (is_decoder) return s->reconstruction_weight == 0;

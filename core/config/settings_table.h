@@ -120,6 +120,29 @@
       "blocks of the reconstruction's decoder")                                                    \
   INT(reconstruction_heads, "reconstruction.heads", 4, 1, 1024, true,                              \
       "attention heads of the reconstruction's decoder")                                           \
+  INT(classification_classes, "classification.classes", 0, 0, 1e6, true,                           \
+      "fine-tune the image tower as a classifier of this many classes (FLIP, Table 12): a new "    \
+      "linear head, no text; 0: contrastive training")                                             \
+  TEXT(classification_train, "classification.train", "", true,                                     \
+       "classification: set whose images and labels are trained on, a YAML file as in eval.sets")  \
+  REAL(classification_layer_decay, "classification.layer_decay", 1, 0.01, 1, true,                 \
+       "classification: learning rate of a block over that of the block after it")                 \
+  REAL(classification_label_smoothing, "classification.label_smoothing", 0, 0, 0.99, true,         \
+       "classification: share of each label spread evenly over all classes")                       \
+  REAL(classification_mixup, "classification.mixup", 0, 0, 100, true,                              \
+       "classification: alpha of mixup's Beta(alpha, alpha), one draw a batch; 0: none")           \
+  REAL(classification_cutmix, "classification.cutmix", 0, 0, 100, true,                            \
+       "classification: alpha of CutMix, which takes half of the batches if mixup is set too; 0: " \
+       "none")                                                                                     \
+  REAL(classification_drop_path, "classification.drop_path", 0, 0, 0.9, true,                      \
+       "classification: rate of stochastic depth in the last block; linear from 0 in the first")   \
+  REAL(classification_augment_magnitude, "classification.augment_magnitude", 0, 0, 10, true,       \
+       "classification: mean magnitude of RandAugment, of 10; 0: none")                            \
+  REAL(classification_augment_deviation, "classification.augment_deviation", 0.5, 0, 100, true,    \
+       "classification: standard deviation of RandAugment's magnitude")                            \
+  INT(classification_augment_operations, "classification.augment_operations", 2, 1, 15, true,      \
+      "classification: operations that RandAugment draws for an image; each is applied with "      \
+      "probability 0.5")                                                                           \
   INT(batch_size, "batch_size", 256, 2, 1e9, true, "samples in the contrastive batch")             \
   INT(micro_batch_size, "micro_batch_size", 0, 0, 1e9, true,                                       \
       "samples in memory at once (exact gradient caching); 0: the whole batch")                    \
@@ -181,6 +204,10 @@
   PICK(eval_views, "eval.views", 0, "one|complementary", true,                                     \
        "evaluation with a mask: one random view, or the mean embedding of all complementary "      \
        "views of that ratio")                                                                      \
+  TEXT(eval_probe_train, "eval.probe_train", "", true,                                             \
+       "set that a linear probe (LARS; FLIP, Table 11) is fitted on after training; it is "        \
+       "measured on the first of eval.sets; empty: no probe")                                      \
+  INT(eval_probe_epochs, "eval.probe_epochs", 90, 1, 10000, true, "epochs of the linear probe")    \
   INT(checkpoint_every, "checkpoint.every_samples", 0, 0, NO_LIMIT, false,                         \
       "samples between checkpoints; 0: at every evaluation")                                       \
   REAL(checkpoint_seconds, "checkpoint.every_seconds", 120, 1, 1e9, false,                         \

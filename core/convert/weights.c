@@ -505,6 +505,11 @@ err weights_load(const char *const *paths, size_t count, const char *const *sets
   w->format = sources[0].format;
   for (size_t i = 0; i < count; i++) TRY(read_settings(&sources[i], w));
   for (size_t i = 0; i < set_count; i++) TRY(settings_set(&w->s, sets[i]));
+  if (w->s.classification_classes > 0)
+    FAIL(ERR_UNSUPPORTED,
+         "%s is a classifier of %ld classes (classification.classes): it has no text tower and no "
+         "embeddings; its accuracy is in the eval events of its run",
+         sources[0].path, (long)w->s.classification_classes);
   TRY(settings_check_limits(&w->s));
   TRY(settings_check_model(&w->s));
   TRY(read_all(sources, count, w));

@@ -11,6 +11,12 @@ static void draw_factors(const ops_dropout *d, const rng *start, int64_t first, 
   double limit = d->rate * 0x1p32;
   uint32_t threshold = limit < 4294967295.0 ? (uint32_t)limit : UINT32_MAX;
   float kept = (float)(1 / (1 - d->rate));
+  if (d->is_whole) {
+    rng r = *start;
+    float factor = rng_u32(&r) < threshold ? 0 : kept;
+    for (int64_t i = 0; i < count; i++) factors[i] = factor;
+    return;
+  }
   for (int64_t i = 0; i < count; i += WORDS) {
     uint32_t counter[4] = {(uint32_t)((first + i) / WORDS), start->counter[1], start->counter[2],
                            start->counter[3]};

@@ -46,6 +46,11 @@ DEVICE draws draw(const dropout_arguments *a, int64_t sample, int64_t group) {
 
 /* The pack that begins at element 4 group of a sample, some of it dropped and the rest scaled. */
 DEVICE void drop(const dropout_arguments *a, int64_t sample, int64_t group, pack *x) {
+  if (a->d.is_whole) {
+    float factor = draw(a, sample, 0).v[0] < a->threshold ? 0 : a->kept;
+    UNROLL for (int i = 0; i < PACK; i++) x->v[i] = factor > 0 ? x->v[i] * factor : 0;
+    return;
+  }
   UNROLL for (int half = 0; half < PACK / WORDS; half++) {
     draws words = draw(a, sample, group + half);
     UNROLL for (int w = 0; w < WORDS; w++) {

@@ -95,6 +95,7 @@ typedef struct {
 
 typedef struct {
   bool has_zeroshot, has_retrieval;
+  bool has_classes; /* a classifier's: `zeroshot` has its numbers, its scores being the logits */
   eval_zeroshot zeroshot;
   eval_retrieval retrieval;
 } eval_result;
@@ -141,9 +142,19 @@ err eval_features(eval_set *set, clip_model *model, const eval_how *how, float *
 err eval_features_augmented(eval_set *set, clip_model *model, const eval_how *how, int64_t epoch,
                             float *rows, int32_t *labels, int64_t *count) ERR_MUST_CHECK;
 int64_t eval_set_rows(const eval_set *set);
+/* The data of the set, and the class of each of its rows (below 0: none, or the row cannot be
+ * read). */
+struct dataset;
+const struct dataset *eval_set_data(const eval_set *set);
+int32_t eval_set_class_of(const eval_set *set, int64_t row);
 int64_t eval_set_classes(const eval_set *set);
 /* The label of a class, as it is in the data. */
 const char *eval_set_label(const eval_set *set, int64_t number);
+
+/* A classifier (clip_config.classes) on `test`, in the classes of `train`, which are its own;
+ * images of other classes are left out, counted and named. */
+err eval_run_classes(eval_set *test, const eval_set *train, clip_model *model, eval_result *result,
+                     eval_outcomes *outcomes) ERR_MUST_CHECK;
 
 /* A linear probe: logistic regression on the embeddings of `train`, judged on `test`; images of
  * classes that `train` has not are left out. c 0: swept on a held-out part of `train`. */
@@ -170,6 +181,10 @@ typedef struct {
 } eval_lars;
 err eval_run_lars(eval_set *train, eval_set *test, clip_model *model, const eval_how *how,
                   const eval_lars *recipe, eval_probe *result) ERR_MUST_CHECK;
+/* The same, with what became of each item: its top 1 alone. outcomes may be NULL. */
+err eval_run_lars_items(eval_set *train, eval_set *test, clip_model *model, const eval_how *how,
+                        const eval_lars *recipe, eval_probe *result,
+                        eval_outcomes *outcomes) ERR_MUST_CHECK;
 
 /* The metrics of one task as an object under `key`, named as docs/events.md names them. */
 void eval_write_zeroshot(json_writer *w, const char *key, const eval_zeroshot *z);
@@ -198,6 +213,10 @@ err eval_score_multilabel(const float *images, const int8_t *truths, int64_t ima
  * NaN or one of the labels is missing. bounds: its 95 % interval over images; NULL: not wanted. */
 err eval_score_auc(const float *scores, const int32_t *labels, int64_t count, double *auc,
                    double bounds[2]) ERR_MUST_CHECK;
+/* The same of scores [count, class_count] as they are, the larger the better. */
+err eval_score_classes(const float *scores, const int32_t *labels, int64_t count,
+                       int64_t class_count, eval_zeroshot *z,
+                       eval_outcomes *outcomes) ERR_MUST_CHECK;
 /* owners [text_count]: the image of each text, ascending. */
 err eval_score_retrieval(const float *images, int64_t image_count, const float *texts,
                          const int32_t *owners, int64_t text_count, int64_t width,

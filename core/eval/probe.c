@@ -46,9 +46,10 @@ err probe_renumber(const eval_set *train, eval_set *test, int64_t width, probe_f
     memmove(f->rows + used * width, f->rows + i * width, (size_t)width * sizeof *f->rows);
     f->labels[used++] = found->number;
   }
-  if (used < f->count)
+  if (used < f->count && !test->has_told_classes)
     eval_set_warn(test, "%s: %ld images are of classes that %s has not", eval_set_name(test),
                   (long)(f->count - used), eval_set_name(train));
+  test->has_told_classes = used < f->count;
   f->count = used;
   free(all);
   return used ? NULL

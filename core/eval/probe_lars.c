@@ -6,6 +6,7 @@
 #include "base/rng.h"
 #include "eval/eval.h"
 #include "eval/lars.h"
+#include "eval/outcomes.h"
 #include "eval/probe_inside.h"
 
 /* Of ImageNet at batch 16,384; the rate is 0.01 * 16,384 / 256. */
@@ -62,18 +63,34 @@ static int64_t default_batch(int64_t images) {
   return batch < 2 ? (images < 2 ? images : 2) : batch < BATCH ? batch : BATCH;
 }
 
-static err predict(const lars_probe *probe, const probe_features *to, eval_probe *p) {
+static err predict(const lars_probe *probe, const probe_features *to, eval_probe *p,
+                   eval_outcomes *outcomes) {
+  err error = NULL;
   int32_t *predicted = mem_zeroed((size_t)to->count, sizeof *predicted);
-  if (!predicted) return mem_error((size_t)to->count * sizeof *predicted, "predictions");
+  int64_t *places = mem_zeroed((size_t)to->count, sizeof *places);
+  if (!predicted || !places) FAIL(ERR_MEMORY, "out of memory: %ld predictions", (long)to->count);
   lars_predict(probe, to->rows, to->count, predicted);
   p->test_images = to->count;
-  err error = probe_count(to, predicted, p->classes, p);
+  TRY(probe_count(to, predicted, p->classes, p));
+  for (int64_t i = 0; i < to->count; i++) places[i] = predicted[i] != to->labels[i];
+  if (outcomes) TRY(outcomes_take_zeroshot(outcomes, places, to->labels, to->count, p->classes));
+  if (outcomes) { /* a probe predicts one class: there is no top 5 */
+    free(outcomes->top[1]);
+    outcomes->top[1] = NULL;
+  }
+cleanup:
   free(predicted);
+  free(places);
   return error;
 }
 
 err eval_run_lars(eval_set *train, eval_set *test, clip_model *model, const eval_how *how,
                   const eval_lars *recipe, eval_probe *p) {
+  return eval_run_lars_items(train, test, model, how, recipe, p, NULL);
+}
+
+err eval_run_lars_items(eval_set *train, eval_set *test, clip_model *model, const eval_how *how,
+                        const eval_lars *recipe, eval_probe *p, eval_outcomes *outcomes) {
   probe_features from = {0}, to = {0};
   lars_probe probe = {0};
   gathered g = {0};
@@ -103,7 +120,7 @@ err eval_run_lars(eval_set *train, eval_set *test, clip_model *model, const eval
     }
     train_epoch(&probe, &from, p, how->seed, epoch, &g, &p->loss);
   }
-  TRY(predict(&probe, &to, p));
+  TRY(predict(&probe, &to, p, outcomes));
 cleanup:
   lars_end(&probe);
   free(g.rows);

@@ -28,13 +28,15 @@ static int64_t rank_of(const float *query, const float *candidates, int64_t coun
   return better;
 }
 
-/* Which of the five best (or of the one best, where there are fewer than five classes) class `own`
+/* classes NULL: the query holds the scores themselves, and width is their count.
+ * Which of the five best (or of the one best, where there are fewer than five classes) class `own`
  * is, by torch's selection, which open_clip and clip_benchmark count with; 5 when it is none. */
 static int64_t place_of(const float *query, const float *classes, int64_t count, int64_t own,
                         int64_t width, topk_entry *entries) {
   int64_t most = count < MOST_COUNTED ? 1 : MOST_COUNTED;
   for (int64_t i = 0; i < count; i++)
-    entries[i] = (topk_entry){dot(query, classes + i * width, width), (int32_t)i};
+    entries[i] =
+        (topk_entry){classes ? dot(query, classes + i * width, width) : query[i], (int32_t)i};
   if (isnan(entries[own].score)) return MOST_COUNTED; /* a broken model is never right */
   topk_select(entries, count, most);
   for (int64_t i = 0; i < most; i++)
@@ -105,6 +107,12 @@ cleanup:
   free(right);
   free(places);
   return error;
+}
+
+err eval_score_classes(const float *scores, const int32_t *labels, int64_t count,
+                       int64_t class_count, eval_zeroshot *z, eval_outcomes *outcomes) {
+  return eval_score_zeroshot_items(scores, labels, count, NULL, class_count, class_count, z,
+                                   outcomes);
 }
 
 /* How far from right each image is: how many texts of others score at least as well as the best of

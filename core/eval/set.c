@@ -345,6 +345,14 @@ int64_t eval_set_rows(const eval_set *set) {
   return set->rows;
 }
 
+const dataset *eval_set_data(const eval_set *set) {
+  return set->data;
+}
+
+int32_t eval_set_class_of(const eval_set *set, int64_t row) {
+  return set->is_bad[row] ? LABEL_UNREADABLE : set->labels[row];
+}
+
 int64_t eval_set_classes(const eval_set *set) {
   return set->class_count;
 }

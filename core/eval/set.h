@@ -39,6 +39,7 @@ struct eval_set {
   uint8_t *pixels; /* [rows, size, size, 3] once decoded; NULL: too large, decoded each time */
   bool is_decoded; /* rows [decoded.first, …) were tried */
   comm_slice decoded;
+  bool has_told_classes;       /* a warning of classes that the training set has not was given */
   image_corruption corruption; /* of the prepared pixels */
   char fingerprint[HASH_SIZE];
   strbuf warnings;

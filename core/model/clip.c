@@ -102,13 +102,15 @@ err clip_create(ops *o, const clip_config *config, const clip_limits *limits, bo
   err error = clip_declare_towers(config, &m->params, &m->image, &m->text, &m->reconstruction);
   if (!error) {
     image_front_resolve(&m->image_in, &m->params);
-    text_front_resolve(&m->text_in, &m->params);
     tower_resolve(&m->image, &m->params);
-    tower_resolve(&m->text, &m->params);
-    reconstruction_resolve(&m->reconstruction, &m->params);
-    const param *scale = param_table_find(&m->params, "logit_scale");
-    m->scale_log = scale->offset;
-    m->scale_param = (size_t)(scale - m->params.items);
+    if (!config->classes) {
+      text_front_resolve(&m->text_in, &m->params);
+      tower_resolve(&m->text, &m->params);
+      reconstruction_resolve(&m->reconstruction, &m->params);
+      const param *scale = param_table_find(&m->params, "logit_scale");
+      m->scale_log = scale->offset;
+      m->scale_param = (size_t)(scale - m->params.items);
+    }
     error = allocate_all(m);
   }
   if (error)
@@ -220,6 +222,8 @@ int64_t clip_logit_scale_offset(const clip_model *m) {
 }
 
 err clip_logit_scale(const clip_model *m, double *scale) {
+  *scale = NAN;
+  if (m->config.classes) return NULL;
   return clip_logit_scale_of(m, ops_at(m->weights.master, m->scale_log), scale);
 }
 

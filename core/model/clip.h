@@ -30,6 +30,9 @@ typedef struct {
   int text_pool; /* TEXT_POOL_* */
   tower_shape image, text;
   double temperature, logit_scale_max;
+  int64_t classes;  /* 0: contrastive; else a classifier of images: no text tower, no scale, and
+                     * features that are logits */
+  double drop_path; /* of the image tower's last block (tower.h) */
   double reconstruction_weight; /* 0: no decoder (reconstruction.h) */
   tower_shape reconstruction;   /* its projection gives a patch's pixels */
 } clip_config;
@@ -46,6 +49,15 @@ typedef struct {
   int64_t eval_batch;         /* images or texts encoded at once in evaluation */
   int64_t eval_patches;
 } clip_limits;
+
+/* What the samples of a classifier's batch should be, all `count` of them: 1 - smoothing of sample
+ * i's target is share of labels[i] and 1 - share of labels[count - 1 - i], the rest spread evenly
+ * over the classes (label smoothing, and mixup or CutMix of a batch with itself reversed). */
+typedef struct {
+  int64_t count;
+  const int32_t *labels; /* in [0, classes) */
+  double share, smoothing;
+} clip_targets;
 
 /* Inputs of `count` samples, on the host. */
 typedef struct {
@@ -132,6 +144,12 @@ void clip_set_ranks(clip_model *model, comm *ranks);
  * may be NULL: clip_read_loss gives it later, waiting for what is under way. */
 err clip_loss(clip_model *model, int64_t batch, double *loss) ERR_MUST_CHECK;
 err clip_read_loss(const clip_model *model, double *loss) ERR_MUST_CHECK;
+/* A classifier's cross-entropy of samples [first, first + count) of the batch, which have been
+ * encoded; leaves the logits' gradients behind. Computed on the host in double, whatever the
+ * backend. The loss, for clip_read_loss, is the mean over the batch: parts add up from first 0 on.
+ */
+err clip_class_loss(clip_model *model, int64_t first, int64_t count,
+                    const clip_targets *targets) ERR_MUST_CHECK;
 /* The mean squared error of the pixels of dropped patches over the batch, without its weight, once
  * clip_backward is through the batch; NaN where nothing is reconstructed. Of a batch that is spread
  * over ranks each has its own part until clip_share_reconstruction, a collective call, sums them.
@@ -153,8 +171,8 @@ typedef struct {
  * little slower than an unmeasured step. */
 void clip_set_profile(clip_model *model, clip_profile *profile);
 
-/* The scale that the loss uses, exp(logit_scale), a learned one clipped to [1, logit_scale_max];
- * waits for what is under way. */
+/* The scale that the loss uses, exp(logit_scale), a learned one clipped to [1, logit_scale_max]
+ * (NaN: a classifier has none); waits for what is under way. */
 err clip_logit_scale(const clip_model *model, double *scale) ERR_MUST_CHECK;
 /* The same of the parameter's value in another place, [1] master. */
 err clip_logit_scale_of(const clip_model *model, ops_buffer value, double *scale) ERR_MUST_CHECK;

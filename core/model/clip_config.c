@@ -19,6 +19,21 @@ static int64_t hidden_width(int64_t width, double ratio) {
   return (int64_t)((double)width * ratio + 1e-6);
 }
 
+/* The image tower alone, its features being the classes' logits. */
+static void make_classifier(const settings *s, clip_config *c) {
+  c->classes = s->classification_classes;
+  c->drop_path = s->classification_drop_path;
+  c->normalizes = false;
+  c->text_dropout = 0;
+  c->has_padding_mask = false;
+  c->text_pool = TEXT_POOL_FIRST;
+  c->vocabulary = 0;
+  c->text = (tower_shape){0};
+  c->reconstruction_weight = 0;
+  c->image.embed = c->classes;
+  c->image.is_classifier = true;
+}
+
 void clip_config_from(const settings *s, int64_t vocabulary, clip_config *c) {
   static const float means[4][3] = {
       {0.48145466f, 0.4578275f, 0.40821073f}, {0.5f, 0.5f, 0.5f}, {0.485f, 0.456f, 0.406f}, {0}};
@@ -78,6 +93,7 @@ void clip_config_from(const settings *s, int64_t vocabulary, clip_config *c) {
                          .norm_eps = s->image_norm_eps,
                          .activation = (ops_activation)s->image_activation,
                          .pooling = OPS_POOL_INDEX}};
+  if (s->classification_classes > 0) make_classifier(s, c);
   memcpy(c->mean, means[s->image_normalization], sizeof c->mean);
   memcpy(c->deviation, deviations[s->image_normalization], sizeof c->deviation);
 }
@@ -87,6 +103,7 @@ err clip_declare_towers(const clip_config *c, param_table *table, tower *image, 
   image_front_declare(c, table);
   err error = tower_declare(image, &c->image, "image", table);
   if (error) return error;
+  if (c->classes) return param_table_lay_out(table);
   text_front_declare(c, table);
   error = tower_declare(text, &c->text, "text", table);
   if (error) return error;

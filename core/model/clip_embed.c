@@ -5,6 +5,19 @@
 #include "base/mem.h"
 #include "model/clip_inside.h"
 
+void clip_widen(const ops *o, const void *from, int64_t count, float *to) {
+  for (int64_t i = 0; i < count; i++) {
+    if (o->compute == OPS_F32)
+      to[i] = ((const float *)from)[i];
+    else if (o->compute == OPS_F64)
+      to[i] = (float)((const double *)from)[i];
+    else {
+      uint32_t wide = (uint32_t)((const uint16_t *)from)[i] << 16;
+      memcpy(&to[i], &wide, 4);
+    }
+  }
+}
+
 /* Normalises features in the backend, unless the model compares them as they are, and brings them
  * to the host as floats. */
 static err fetch_unit(clip_model *m, ops_buffer features, int64_t count, ops_buffer scratch,
@@ -22,16 +35,7 @@ static err fetch_unit(clip_model *m, ops_buffer features, int64_t count, ops_buf
   if (!host) return mem_error(bytes, "embeddings");
   err error = m->config.normalizes ? m->o->call->normalize(m->o, &n) : NULL;
   if (!error) error = m->o->call->download(m->o, host, features.data, bytes);
-  for (int64_t i = 0; i < count * embed && !error; i++) {
-    if (m->o->compute == OPS_F32)
-      embeddings[i] = ((float *)host)[i];
-    else if (m->o->compute == OPS_F64)
-      embeddings[i] = (float)((double *)host)[i];
-    else {
-      uint32_t wide = (uint32_t)((uint16_t *)host)[i] << 16;
-      memcpy(&embeddings[i], &wide, 4);
-    }
-  }
+  if (!error) clip_widen(m->o, host, count * embed, embeddings);
   free(host);
   return error;
 }

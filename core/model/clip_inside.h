@@ -36,6 +36,7 @@ struct clip_model {
   bool is_trainable;
   clip_activations kept;
   loss_buffers loss;
+  double class_loss;  /* of a classifier: the batch's so far */
   int64_t loss_batch; /* of the last clip_loss, over all ranks */
   reconstruction_buffers decoding;
   reconstruction_lists lists[TRAIN_SETS];
@@ -46,6 +47,9 @@ struct clip_model {
   clip_profile *profile;      /* NULL: not measured */
   const param_watch *watch;   /* NULL: nobody */
 };
+
+/* clip_embed.c: `count` values of compute type as floats. */
+void clip_widen(const ops *o, const void *from, int64_t count, float *to);
 
 /* clip_config.c: clip_declare, keeping the towers, which are resolved later. */
 err clip_declare_towers(const clip_config *c, param_table *table, tower *image, tower *text,

@@ -33,10 +33,11 @@ static tower_extent extent_of(const tower_shape *shape, const clip_types *types,
 static void cut_activations(clip_activations *a, const clip_config *c, const clip_types *types,
                             use u, ops_block *block) {
   const tower_extent image = extent_of(&c->image, types, &u, u.patches + c->has_class_token);
-  const tower_extent text = extent_of(&c->text, types, &u, u.words);
+  const tower_extent text =
+      c->classes ? (tower_extent){0} : extent_of(&c->text, types, &u, u.words);
   tower_lay_out(&a->image, &c->image, &image, block);
   image_front_lay_out(&a->front, c, &image, block);
-  tower_lay_out(&a->text, &c->text, &text, block);
+  if (!c->classes) tower_lay_out(&a->text, &c->text, &text, block);
 }
 
 static size_t activation_bytes(const clip_config *c, const clip_types *types, use u) {
@@ -68,10 +69,21 @@ static size_t input_bytes(const clip_config *c, const clip_limits *l, const clip
   return block.used;
 }
 
+static void cut_loss(loss_buffers *loss, const clip_config *c, const clip_limits *l,
+                     const clip_types *types, ops_block *block) {
+  if (!c->classes) {
+    loss_lay_out(loss, l->batch, ranks_of(l), c->image.embed, types->compute, types->master, block);
+    return;
+  }
+  *loss = (loss_buffers){.batch = l->batch, .embed = c->classes};
+  loss->image = ops_cut(block, types->compute, l->batch * c->classes);
+  loss->dimage = ops_cut(block, types->compute, l->batch * c->classes);
+}
+
 static size_t loss_bytes(const clip_config *c, const clip_limits *l, const clip_types *types) {
   loss_buffers loss;
   ops_block block = {0};
-  loss_lay_out(&loss, l->batch, ranks_of(l), c->image.embed, types->compute, types->master, &block);
+  cut_loss(&loss, c, l, types, &block);
   return block.used;
 }
 
@@ -122,9 +134,9 @@ void clip_cut_evaluation(const clip_model *m, clip_activations *a) {
 }
 
 void clip_cut_loss(clip_model *m) {
+  const clip_types types = types_of(m->o);
   ops_block block = {.base = m->blocks[CLIP_LOSS]};
-  loss_lay_out(&m->loss, m->limits.batch, ranks_of(&m->limits), m->config.image.embed,
-               m->o->compute, m->o->master, &block);
+  cut_loss(&m->loss, &m->config, &m->limits, &types, &block);
 }
 
 void clip_cut_decoding(clip_model *m) {

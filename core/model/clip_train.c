@@ -144,9 +144,9 @@ err clip_stage(clip_model *m, const clip_inputs *in) {
   if (!error)
     error = reconstruction_lists_copy(&m->lists[m->staged], m->o, &m->decoding.extent,
                                       m->config.has_class_token, in->index, in->count);
-  return error ? error
-               : input_set_texts(set, m->o, &m->config, in->ids, in->id_counts, in->count,
-                                 m->limits.train_words);
+  if (error || m->config.classes) return error;
+  return input_set_texts(set, m->o, &m->config, in->ids, in->id_counts, in->count,
+                         m->limits.train_words);
 }
 
 err clip_take_staged(clip_model *m) {
@@ -160,11 +160,12 @@ int clip_current_set(const clip_model *m) {
 
 /* The text tower in parallel with the image tower, unless they are being timed. */
 static err branch_to(const clip_model *m, int which) {
-  return m->profile || !m->o->call->branch ? NULL : m->o->call->branch(m->o, which);
+  return m->profile || m->config.classes || !m->o->call->branch ? NULL
+                                                                : m->o->call->branch(m->o, which);
 }
 
 static err merge_branches(const clip_model *m) {
-  return m->profile || !m->o->call->merge ? NULL : m->o->call->merge(m->o);
+  return m->profile || m->config.classes || !m->o->call->merge ? NULL : m->o->call->merge(m->o);
 }
 
 err clip_encode(clip_model *m, int64_t first, bool is_kept) {
@@ -181,10 +182,11 @@ err clip_encode(clip_model *m, int64_t first, bool is_kept) {
   a->image.features = ops_at(m->loss.image, first * m->config.image.embed);
   a->text.features = ops_at(m->loss.text, first * m->config.text.embed);
   a->text.key_counts = input_set_key_counts(in, &m->config);
-  a->image.noise = (tower_noise){m->config.image_dropout, m->config.seed, IMAGE_SITE, in->numbers};
-  a->text.noise = (tower_noise){m->config.text_dropout, m->config.seed, TEXT_SITE, in->numbers};
+  a->image.noise = (tower_noise){m->config.image_dropout, m->config.drop_path, m->config.seed,
+                                 IMAGE_SITE, in->numbers};
+  a->text.noise = (tower_noise){m->config.text_dropout, 0, m->config.seed, TEXT_SITE, in->numbers};
   TRY(branch_to(m, 1));
-  TRY(clip_run_texts(m, a, in));
+  if (!m->config.classes) TRY(clip_run_texts(m, a, in));
   TRY(clock_part(m, &profile->text_forward, &start));
   TRY(branch_to(m, 0));
   TRY(clip_run_images(m, a, in));
@@ -219,6 +221,8 @@ err clip_loss(clip_model *m, int64_t batch, double *loss) {
 }
 
 err clip_read_loss(const clip_model *m, double *loss) {
+  *loss = m->class_loss;
+  if (m->config.classes) return NULL;
   return clip_read_number(m, m->loss.value, loss);
 }
 
@@ -253,7 +257,7 @@ err clip_backward(clip_model *m, int64_t first, int64_t count) {
   ops_buffer dimage = ops_at(m->loss.dimage, first * m->config.image.embed);
   ops_buffer dtext = ops_at(m->loss.dtext, first * m->config.text.embed);
   TRY(branch_to(m, 1));
-  TRY(texts_backward(m, a, in, count, dtext));
+  if (!m->config.classes) TRY(texts_backward(m, a, in, count, dtext));
   TRY(clock_part(m, &profile->text_backward, &start));
   TRY(branch_to(m, 0));
   double decoded = m->profile ? profile->reconstruction : 0;

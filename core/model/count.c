@@ -79,7 +79,7 @@ err model_count_of(const settings *s, int64_t vocabulary, const clip_limits *giv
   c->patches = config.patches;
   c->encoded_patches = limits.train_patches;
   c->image_tokens = limits.train_patches + config.has_class_token;
-  c->text_tokens = limits.train_words;
+  c->text_tokens = config.classes ? 0 : limits.train_words;
   double pixels = 3.0 * (double)(config.patch * config.patch), width = (double)config.image.width;
   double embed = (double)config.image.embed;
   c->image_embed = 2 * (double)limits.train_patches * pixels * width;
@@ -100,7 +100,8 @@ err model_count_of(const settings *s, int64_t vocabulary, const clip_limits *giv
   c->forward_reconstruction = count_reconstruction(&config, &limits, &types);
   c->train_sample = 3 * (c->forward_image + c->forward_text + c->forward_reconstruction);
   /* logits once, and the two products of their gradient */
-  c->logits_batch = 3 * 2 * (double)limits.batch * (double)limits.batch * embed;
+  c->logits_batch =
+      config.classes ? 0 : 3 * 2 * (double)limits.batch * (double)limits.batch * embed;
   clip_plan(&config, &limits, &types, table.total, true, &c->memory);
   c->optimizer_bytes = optimizer_bytes(s, c, limits.ranks);
   c->planned_bytes = clip_memory_total(&c->memory) + c->optimizer_bytes;

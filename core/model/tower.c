@@ -65,6 +65,11 @@ err tower_declare(tower *t, const tower_shape *shape, const char *prefix, param_
   param_table_add(table, name, 0, shape->width, false, PARAM_ONE, 0);
   snprintf(name, sizeof name, "%s.norm.bias", prefix);
   param_table_add(table, name, 0, shape->width, false, PARAM_ZERO, 0);
+  if (shape->is_classifier) { /* as small as in MAE's fine-tuning */
+    param_table_add(table, "head.weight", shape->embed, shape->width, true, PARAM_NORMAL, 2e-5);
+    param_table_add(table, "head.bias", 0, shape->embed, false, PARAM_ZERO, 0);
+    return NULL;
+  }
   snprintf(name, sizeof name, "%s.projection.weight", prefix);
   param_table_add(table, name, shape->embed, shape->width, true, PARAM_XAVIER, 0);
   return NULL;
@@ -80,6 +85,7 @@ void tower_resolve(tower *t, const param_table *table) {
   t->norm_gamma = at[0].offset;
   t->norm_beta = at[1].offset;
   t->projection = at[2].offset;
+  t->projection_bias = t->shape.is_classifier ? at[3].offset : -1;
 }
 
 size_t tower_tensors(const tower *t) {

@@ -32,7 +32,9 @@ typedef struct {
   bool is_causal;
   ops_pooling pooling;
   bool is_post_norm;
-  int64_t recompute;               /* first so many blocks keep only their input for backward */
+  bool is_classifier; /* `embed` classes by a head with bias (head.weight, head.bias), not a
+                       * projection */
+  int64_t recompute;  /* first so many blocks keep only their input for backward */
   tower_recompute recompute_level; /* of the other blocks */
 } tower_shape;
 
@@ -45,7 +47,7 @@ typedef struct {
 typedef struct {
   tower_shape shape;
   tower_block *blocks;
-  int64_t norm_gamma, norm_beta, projection;
+  int64_t norm_gamma, norm_beta, projection, projection_bias; /* bias -1: none */
   size_t first_param; /* index in the table of the tower's first tensor, */
 } tower;
 
@@ -56,9 +58,12 @@ typedef struct {
 } tower_weights;
 
 /* Dropout of the embeddings and of what attention and MLP add, and where its noise comes from
- * (ops_dropout). Sites first_site … first_site + 2 layers are used. */
+ * (ops_dropout). Sites first_site … first_site + 2 layers are used. path_rate: of whole samples in
+ * what the last block's attention and MLP add (drop path, Huang et al. 2016), falling linearly to 0
+ * in the first block; from sites TOWER_PATH_SITE further on. */
+#define TOWER_PATH_SITE ((uint64_t)1 << 20)
 typedef struct {
-  double rate;
+  double rate, path_rate;
   uint64_t seed, first_site;
   ops_buffer numbers; /* [batch, 2] i32 */
 } tower_noise;

@@ -93,7 +93,7 @@ static err join_residual(const tower_pass *p, const tower_norm *n, bool is_embed
 /* The gradient of what a branch added to the sum whose gradient is a->dx. */
 static err branch_gradient(const tower_pass *p, int64_t site, ops_buffer *dy) {
   const tower_activations *a = p->a;
-  *dy = a->noise.rate > 0 ? a->delta : a->dx; /* delta is free during backward */
+  *dy = tower_drops(p, site) ? a->delta : a->dx; /* delta is free during backward */
   return tower_drop(p, site, a->dx, a->delta);
 }
 

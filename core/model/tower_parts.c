@@ -140,7 +140,7 @@ tower_dense tower_fc2(const tower *t, int64_t layer) {
 }
 
 tower_dense tower_projection(const tower *t) {
-  return (tower_dense){t->shape.width, t->shape.embed, t->projection, -1};
+  return (tower_dense){t->shape.width, t->shape.embed, t->projection, t->projection_bias};
 }
 
 ops_attention tower_attention(const tower_pass *p, const tower_place *at) {
@@ -167,9 +167,20 @@ ops_pool tower_pooling(const tower_pass *p) {
                     .pooled = ops_at(p->a->pooled, p->first * s->width)};
 }
 
+/* Of drop path at a site: linear over the blocks, as timm's. */
+static double path_rate(const tower_pass *p, int64_t site) {
+  int64_t layer = (site - 1) / 2, last = p->t->shape.layers - 1;
+  if (site == TOWER_EMBEDDINGS_SITE || last < 1) return 0;
+  return p->a->noise.path_rate * (double)layer / (double)last;
+}
+
+bool tower_drops(const tower_pass *p, int64_t site) {
+  return p->a->noise.rate > 0 || path_rate(p, site) > 0;
+}
+
 err tower_drop(const tower_pass *p, int64_t site, ops_buffer x, ops_buffer y) {
   const tower_noise *noise = &p->a->noise;
-  if (noise->rate == 0) return NULL;
+  const double path = path_rate(p, site);
   ops_dropout d = {.samples = p->count,
                    .elements = p->a->tokens * p->t->shape.width,
                    .rate = noise->rate,
@@ -178,5 +189,11 @@ err tower_drop(const tower_pass *p, int64_t site, ops_buffer x, ops_buffer y) {
                    .numbers = ops_at(noise->numbers, 2 * p->first),
                    .x = x,
                    .y = y};
+  err error = noise->rate > 0 ? p->w->o->call->dropout(p->w->o, &d) : NULL;
+  if (error || path == 0) return error;
+  if (noise->rate > 0) d.x = y;
+  d.rate = path;
+  d.is_whole = true;
+  d.site += TOWER_PATH_SITE;
   return p->w->o->call->dropout(p->w->o, &d);
 }

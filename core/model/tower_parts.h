@@ -57,9 +57,10 @@ err tower_dense_gradient(const tower_pass *p, const tower_dense *d, int64_t rows
 ops_attention tower_attention(const tower_pass *p, const tower_place *at);
 ops_pool tower_pooling(const tower_pass *p);
 
-/* y = dropout(x), nothing at rate 0. Site 0 is the embeddings', then two a block: of what attention
- * adds, and of what the MLP adds. */
+/* y = dropout(x), then drop path; nothing at rate 0. Site 0 is the embeddings', then two a block:
+ * of what attention adds, and of what the MLP adds. */
 err tower_drop(const tower_pass *p, int64_t site, ops_buffer x, ops_buffer y) ERR_MUST_CHECK;
+bool tower_drops(const tower_pass *p, int64_t site); /* whether it does anything there */
 enum { TOWER_EMBEDDINGS_SITE = 0 };
 static inline int64_t tower_attention_site(int64_t layer) {
   return 1 + 2 * layer;

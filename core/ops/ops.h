@@ -159,10 +159,12 @@ typedef struct {
  * rng_at(seed, RNG_DROPOUT, site, the sample's number) (base/rng.h) is below rate * 2^32: backward
  * calls it again with the gradient for x, and no mask is kept. rate 0: y = x + residual.
  * numbers [samples, 2] i32: low and high word of each sample's number; may be absent at rate 0.
+ * is_whole: all elements of a sample share draw 0, so that samples are dropped whole (drop path).
  * y may be the same memory as x or residual. */
 typedef struct {
   int64_t samples, elements;
   double rate;
+  bool is_whole;
   uint64_t seed, site;
   ops_buffer numbers, x, residual, y; /* compute */
 } ops_dropout;

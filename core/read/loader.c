@@ -82,7 +82,7 @@ static int64_t row_of(const loader *l, int64_t sample, int64_t skip) {
   } else if (c->shuffle) {
     place = permute(c->seed, epoch, l->epoch, place);
   }
-  return dataset_row(c->data, c->seed, epoch, place);
+  return c->rows ? c->rows[place] : dataset_row(c->data, c->seed, epoch, place);
 }
 
 /* A sample to be tried: of the data set by row, or of an open shard. */
@@ -142,6 +142,7 @@ static err fill_tokens(const loader *l, const char *caption, int64_t sample, int
                        int32_t *count) {
   const loader_config *c = &l->c;
   int32_t whole[TEXT_MASK_LONGEST];
+  if (!c->words) return NULL;
   if (!text_mask_is_drawn(&l->mask))
     return tokenizer_encode(c->words, caption, c->text_tokens, tokens, count);
   err error = tokenizer_encode(c->words, caption, c->text_length, whole, count);
@@ -174,8 +175,10 @@ static err fill_place(loader *l, slot *s, int64_t i, const candidate *from, int6
   }
   rng random = rng_at(c->seed, RNG_CROP, 0, (uint64_t)sample_number);
   const image_augmentation a = {c->crop_min, c->crop_max, c->ratio_min, c->ratio_max, c->flip};
-  TRY(image_train_transform(picture, &a, &random, c->image_size,
-                            s->images + i * c->image_size * c->image_size * 3));
+  uint8_t *pixels = s->images + i * c->image_size * c->image_size * 3;
+  TRY(image_train_transform(picture, &a, &random, c->image_size, pixels));
+  random = rng_at(c->seed, RNG_AUGMENT, 0, (uint64_t)sample_number);
+  TRY(rand_augment_image(&c->augment, &random, (int32_t)c->image_size, pixels));
   TRY(fill_tokens(l, sample.caption, sample_number, s->tokens + i * c->text_tokens,
                   &s->token_counts[i]));
   s->rows[i] = from->row;
@@ -339,7 +342,7 @@ static err make_slots(loader *l) {
     slot *s = &l->slots[i];
     size_t pixels = batch * (size_t)(c->image_size * c->image_size) * 3;
     s->images = mem_aligned(pixels);
-    s->tokens = mem_zeroed(batch * (size_t)c->text_tokens, sizeof *s->tokens);
+    s->tokens = mem_zeroed(batch * (size_t)c->text_tokens + 1, sizeof *s->tokens);
     s->token_counts = mem_zeroed(batch, sizeof *s->token_counts);
     s->rows = mem_zeroed(batch, sizeof *s->rows);
     s->unfinished = c->batch_size;
@@ -391,7 +394,7 @@ err loader_open(const loader_config *config, int64_t first_sample, const stream_
   if (!l) return mem_error(sizeof *l, "the loader");
   l->c = *config;
   l->count = dataset_count(config->data);
-  l->epoch = dataset_epoch(config->data);
+  l->epoch = config->rows ? config->row_count : dataset_epoch(config->data);
   if (l->c.ranks < 1) l->c.ranks = 1;
   l->next_sample = first_sample / l->c.ranks;
   l->last_sample = config->total_samples / l->c.ranks;
@@ -403,8 +406,8 @@ err loader_open(const loader_config *config, int64_t first_sample, const stream_
   l->mask = (text_mask){.mode = config->text_mask_mode,
                         .length = config->text_length,
                         .kept = config->text_tokens,
-                        .ends = tokenizer_ends(config->words),
-                        .padding = tokenizer_padding(config->words)};
+                        .ends = config->words ? tokenizer_ends(config->words) : 0,
+                        .padding = config->words ? tokenizer_padding(config->words) : 0};
   err error = make_slots(l);
   if (error) goto cleanup;
   if (config->text_mask_mode == TEXT_MASK_FREQUENCY)

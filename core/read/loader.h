@@ -20,11 +20,12 @@
 #include "read/dataset.h"
 #include "read/stream.h"
 #include "text/tokenizer.h"
+#include "image/augment.h"
 #include "ops/ops.h"
 
 typedef struct {
   const dataset *data;
-  const tokenizer *words;
+  const tokenizer *words; /* NULL: images alone, text_tokens 0 and no text mask */
   int64_t batch_size, image_size, text_length;
   int64_t total_samples; /* of the run, all ranks */
   int rank, ranks;       /* batches are part `rank` of `ranks` of the run's; 0 ranks: whole ones.
@@ -39,7 +40,11 @@ typedef struct {
   size_t cache_bytes;    /* for decoded images, each decoded once while they fit; 0: none. A stream
                           * has none */
   int64_t buffer;        /* shuffle buffer of a stream, in samples */
-  ops *pins;             /* the backend that copies from the batches and fixes them; or NULL */
+  const int64_t *rows;   /* [row_count] rows that take part, an epoch each once; NULL: all of the
+                          * data set's as dataset_epoch has them. Not for a stream */
+  int64_t row_count;
+  rand_augment augment; /* of the cropped image, after the mirroring; magnitude 0: none */
+  ops *pins;            /* the backend that copies from the batches and fixes them; or NULL */
 } loader_config;
 
 typedef struct {

@@ -207,15 +207,16 @@ static err load_kernels(const safetensor *t, const param *p, const clip_model *m
   return err_context(error, "%s", p->name);
 }
 
-/* One group of tensors into a flat run of all parameters. may_resize: positions of another image
- * size and kernels of another patch size are welcome. */
+/* One group of tensors, those whose names begin with `prefix`, into a flat run of all parameters.
+ * may_resize: positions of another image size and kernels of another patch size are welcome. */
 static err load_group(const char *path, const safetensors_file *f, const clip_model *model,
-                      const char *group, bool may_resize, ops_buffer run) {
+                      const char *group, const char *prefix, bool may_resize, ops_buffer run) {
   const param_table *table = clip_params(model);
   ops *o = clip_weights(model)->o;
   for (size_t i = 0; i < table->count; i++) {
     const param *p = &table->items[i];
     safetensor wanted;
+    if (strncmp(p->name, prefix, strlen(prefix)) != 0) continue;
     describe(p, group, &wanted);
     const safetensor *t = safetensors_find(f, wanted.name);
     if (!t) return err_new(ERR_INPUT, "%s: tensor '%s' is missing", path, wanted.name);
@@ -250,12 +251,21 @@ err checkpoint_load(const char *path, clip_model *model, optimizer *moments) {
   safetensors_file *f = NULL;
   err error = safetensors_open(path, &f);
   if (error) return error;
-  error = load_group(path, f, model, groups[0], !moments, clip_weights(model)->master);
+  error = load_group(path, f, model, groups[0], "", !moments, clip_weights(model)->master);
   for (int group = 1; group < GROUPS && !error && moments; group++) {
     optimizer_moment which = group == 1 ? OPTIMIZER_M : OPTIMIZER_V;
-    error = load_group(path, f, model, groups[group], false, optimizer_place(moments, which));
+    error = load_group(path, f, model, groups[group], "", false, optimizer_place(moments, which));
     if (!error) error = optimizer_take(moments, which);
   }
+  safetensors_close(f);
+  return error ? error : clip_refresh(model);
+}
+
+err checkpoint_load_image(const char *path, clip_model *model) {
+  safetensors_file *f = NULL;
+  err error = safetensors_open(path, &f);
+  if (error) return error;
+  error = load_group(path, f, model, groups[0], "image.", true, clip_weights(model)->master);
   safetensors_close(f);
   return error ? error : clip_refresh(model);
 }

@@ -45,6 +45,9 @@ err checkpoint_read_settings(const char *path, settings *s, checkpoint_state *st
  * Without moments, learned positions of another image size are resized (model/positions.h). */
 err checkpoint_load(const char *path, clip_model *model, optimizer *moments) ERR_MUST_CHECK;
 
+/* The image tower alone, into a classifier, whose head the file need not have. */
+err checkpoint_load_image(const char *path, clip_model *model) ERR_MUST_CHECK;
+
 /* FOLDER/step-000000123.safetensors; the caller frees. */
 char *checkpoint_path(const char *folder, int64_t step);
 /* The newest checkpoint of a folder, NULL when it has none; the caller frees. */

@@ -85,15 +85,18 @@ static const char *samples_text(int64_t samples, char text[48]) {
 static err refuse_data(const char *path, const given *before, const given *now, const settings *s) {
   strbuf names = {0}, then = {0};
   char counts[2][48];
-  for (size_t i = 0; i < s->data_train.count; i++)
+  const bool is_classifier = s->classification_classes > 0;
+  const char *key = is_classifier ? "classification.train" : "data.train";
+  if (is_classifier) strbuf_append(&names, s->classification_train);
+  for (size_t i = 0; i < s->data_train.count && !is_classifier; i++)
     strbuf_format(&names, "%s%s", i ? ", " : "", s->data_train.items[i]);
   if (s->samples == 0 && now->data_samples != before->data_samples)
     strbuf_format(&then, " With epochs: %g, the length of the run would change too.", s->epochs);
   err error = err_new(ERR_INPUT,
-                      "%s was trained on other data: %s (fingerprint %.*s…), and data.train [%s] "
+                      "%s was trained on other data: %s (fingerprint %.*s…), and %s [%s] "
                       "now gives %s (%.*s…).%s Restore the earlier data to continue, or start a "
                       "new run with another --out",
-                      path, samples_text(before->data_samples, counts[0]), SHOWN, before->data,
+                      path, samples_text(before->data_samples, counts[0]), SHOWN, before->data, key,
                       strbuf_string(&names), samples_text(now->data_samples, counts[1]), SHOWN,
                       now->data, strbuf_string(&then));
   strbuf_free(&names);

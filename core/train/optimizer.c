@@ -1,8 +1,51 @@
 #include "train/optimizer.h"
 
 #include <math.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "base/mem.h"
+
+int optimizer_depth_of(const char *name, int64_t layers) {
+  static const char blocks[] = "image.blocks.";
+  if (strncmp(name, blocks, sizeof blocks - 1) == 0)
+    return (int)(layers - strtol(name + sizeof blocks - 1, NULL, 10));
+  bool is_front = strncmp(name, "image.patch.", 12) == 0 ||
+                  strncmp(name, "image.pre_norm.", 15) == 0 ||
+                  strcmp(name, "image.class_token") == 0 || strcmp(name, "image.positions") == 0;
+  return is_front ? (int)layers + 1 : 0;
+}
+
+static int by_offset(const void *a, const void *b) {
+  const param *x = *(const param *const *)a, *y = *(const param *const *)b;
+  return (x->offset > y->offset) - (x->offset < y->offset);
+}
+
+/* Neighbours of one depth and decay, in the order of the flat run; together they are all of it. */
+static err find_runs(optimizer *o) {
+  const param_table *table = clip_params(o->model);
+  int64_t layers = clip_get_config(o->model)->image.layers;
+  const param **order = mem_zeroed(table->count, sizeof *order);
+  o->runs = mem_zeroed(table->count, sizeof *o->runs);
+  if (!order || !o->runs) {
+    free(order);
+    return mem_error(table->count * sizeof *o->runs, "the optimizer");
+  }
+  for (size_t i = 0; i < table->count; i++) order[i] = &table->items[i];
+  qsort(order, table->count, sizeof *order, by_offset);
+  for (size_t i = 0; i < table->count; i++) {
+    int64_t end = i + 1 < table->count ? order[i + 1]->offset : table->total;
+    int depth = optimizer_depth_of(order[i]->name, layers);
+    optimizer_run *last = o->run_count ? &o->runs[o->run_count - 1] : NULL;
+    if (last && last->depth == depth && last->is_decayed == order[i]->is_decayed)
+      last->count = end - last->first;
+    else
+      o->runs[o->run_count++] =
+          (optimizer_run){order[i]->offset, end - order[i]->offset, order[i]->is_decayed, depth};
+  }
+  free(order);
+  return NULL;
+}
 
 bool optimizer_is_sharded(const optimizer *o) {
   return o->shared && o->shared->is_sharded;
@@ -24,45 +67,67 @@ static void lay_out(optimizer *o, ops_block *block) {
   o->m = ops_cut(block, master, o->own);
   o->v = ops_cut(block, master, o->own);
   o->norm_square = ops_cut(block, master, 1);
-  o->rates = ops_cut(block, master, 3);
+  o->rates = ops_cut(block, master, 3 * o->depths);
   if (!o->shared) return;
   o->blocks = ops_cut(block, master, block_count(o));
   o->scales = ops_cut(block, master, o->shared->ranks->size);
 }
 
-err optimizer_create(clip_model *model, const buckets *shared, optimizer *out) {
-  ops *o = clip_weights(model)->o;
+static err create(optimizer *out) {
+  ops *o = clip_weights(out->model)->o;
   ops_block sizes = {0};
-  *out = (optimizer){.model = model, .shared = shared};
+  size_t rates = 3 * (size_t)out->depths;
   out->own = own_elements(out);
+  out->rates_wide = mem_zeroed(rates, sizeof *out->rates_wide);
+  out->rates_narrow = mem_zeroed(rates, sizeof *out->rates_narrow);
   lay_out(out, &sizes);
-  err error = o->call->allocate(o, sizes.used, "the optimizer's moments", &out->block);
-  if (error) return error;
+  err error = NULL;
+  if (!out->rates_wide || !out->rates_narrow) FAIL(ERR_MEMORY, "out of memory: the optimizer");
+  if (out->depths > 1) TRY(find_runs(out));
+  TRY(o->call->allocate(o, sizes.used, "the optimizer's moments", &out->block));
   lay_out(out, &(ops_block){.base = out->block});
-  error = o->call->clear(o, out->block, sizes.used);
+  TRY(o->call->clear(o, out->block, sizes.used));
   /* the first rates are uploaded in parallel with the ops: clearing must not come after them */
-  return error ? error : o->call->synchronize(o);
+  TRY(o->call->synchronize(o));
+cleanup:
+  return error;
+}
+
+err optimizer_create(clip_model *model, const buckets *shared, optimizer *o) {
+  *o = (optimizer){.model = model, .shared = shared, .layer_decay = 1, .depths = 1};
+  return create(o);
+}
+
+err optimizer_create_layered(clip_model *model, double layer_decay, optimizer *o) {
+  *o = (optimizer){.model = model, .layer_decay = layer_decay};
+  o->depths = layer_decay == 1 ? 1 : (int)clip_get_config(model)->image.layers + 2;
+  return create(o);
 }
 
 void optimizer_destroy(optimizer *o) {
-  if (!o->block) return;
-  ops *backend = clip_weights(o->model)->o;
-  backend->call->release(backend, o->block);
+  free(o->rates_wide);
+  free(o->rates_narrow);
+  free(o->runs);
+  ops *backend = o->block ? clip_weights(o->model)->o : NULL;
+  if (backend) backend->call->release(backend, o->block);
   *o = (optimizer){0};
 }
 
 err optimizer_stage(optimizer *o, const settings *s, int64_t step, double learning_rate) {
   ops *backend = clip_weights(o->model)->o;
-  const double rates[3] = {learning_rate, 1 / (1 - pow(s->beta1, (double)step)),
-                           1 / (1 - pow(s->beta2, (double)step))};
   bool is_wide = backend->master == OPS_F64;
-  for (int i = 0; i < 3; i++) {
-    o->rates_wide[i] = rates[i];
-    o->rates_narrow[i] = (float)rates[i];
+  for (int depth = 0; depth < o->depths; depth++) {
+    const double rates[3] = {learning_rate * pow(o->layer_decay, depth),
+                             1 / (1 - pow(s->beta1, (double)step)),
+                             1 / (1 - pow(s->beta2, (double)step))};
+    for (int i = 0; i < 3; i++) {
+      o->rates_wide[3 * depth + i] = rates[i];
+      o->rates_narrow[3 * depth + i] = (float)rates[i];
+    }
   }
   return backend->call->upload_ahead(backend, o->rates.data,
                                      is_wide ? (void *)o->rates_wide : (void *)o->rates_narrow,
-                                     3 * ops_size_of(backend->master));
+                                     3 * (size_t)o->depths * ops_size_of(backend->master));
 }
 
 /* Of this rank's slices, then of all. Slices begin at multiples of a block, so each block is one
@@ -92,29 +157,45 @@ static err sum_squares(const optimizer *o) {
   return error ? error : call->sum(w->o, block_count(o), o->blocks, o->norm_square);
 }
 
-/* Of `part` of the parameters, whose moments lie from `place` on. */
-static err update_part(const optimizer *o, const settings *s, comm_slice part, int64_t place) {
-  const param_table *table = clip_params(o->model);
+/* Of `part` of the parameters, the first `decayed` of which decay; their moments lie from `place`
+ * on. depth: which of the rates. */
+static err update_range(const optimizer *o, const settings *s, comm_slice part, int64_t place,
+                        int64_t decayed, int depth) {
   const tower_weights *w = clip_weights(o->model);
   bool has_copy = w->working.data != w->master.data && !optimizer_is_sharded(o);
-  int64_t decayed = table->decayed - part.first;
   ops_adamw a = {.count = part.count,
-                 .decayed = decayed < 0            ? 0
-                            : decayed < part.count ? decayed
-                                                   : part.count,
+                 .decayed = decayed,
                  .beta1 = s->beta1,
                  .beta2 = s->beta2,
                  .eps = s->epsilon,
                  .weight_decay = s->weight_decay,
                  .clip_norm = s->clip_norm,
-                 .rates = o->rates,
+                 .rates = ops_at(o->rates, 3 * depth),
                  .norm_square = o->norm_square,
                  .parameters = ops_at(w->master, part.first),
                  .gradients = ops_at(w->gradients, part.first),
                  .m = ops_at(o->m, place),
                  .v = ops_at(o->v, place),
-                 .copy = has_copy ? w->working : (ops_buffer){0}};
+                 .copy = has_copy ? ops_at(w->working, part.first) : (ops_buffer){0}};
   return part.count ? w->o->call->adamw(w->o, &a) : NULL;
+}
+
+/* At the run's own rate; `decayed` of the table counts. */
+static err update_part(const optimizer *o, const settings *s, comm_slice part, int64_t place) {
+  int64_t decayed = clip_params(o->model)->decayed - part.first;
+  if (decayed < 0) decayed = 0;
+  if (decayed > part.count) decayed = part.count;
+  return update_range(o, s, part, place, decayed, 0);
+}
+
+static err update_layers(const optimizer *o, const settings *s) {
+  err error = NULL;
+  for (size_t i = 0; i < o->run_count && !error; i++) {
+    const optimizer_run *run = &o->runs[i];
+    error = update_range(o, s, (comm_slice){run->first, run->count}, run->first,
+                         run->is_decayed ? run->count : 0, run->depth);
+  }
+  return error;
 }
 
 /* The scale goes to all at once, so that a step can be reported before the weights are there. */
@@ -143,6 +224,7 @@ err optimizer_update(optimizer *o, const settings *s) {
   err error = sum_squares(o);
   if (error) return error;
   if (optimizer_is_sharded(o)) return update_shard(o, s);
+  if (o->depths > 1) return update_layers(o, s);
   return update_part(o, s, (comm_slice){0, clip_params(o->model)->total}, 0);
 }
 

@@ -16,6 +16,13 @@
 
 typedef enum { OPTIMIZER_M, OPTIMIZER_V } optimizer_moment;
 
+/* A run of neighbouring parameters that are updated at one rate. */
+typedef struct {
+  int64_t first, count;
+  bool is_decayed; /* all of it */
+  int depth;       /* which of the rates */
+} optimizer_run;
+
 typedef struct {
   clip_model *model;     /* not owned, nor are the buckets */
   const buckets *shared; /* NULL: one rank */
@@ -24,16 +31,27 @@ typedef struct {
                       one behind the other */
   int64_t own;
   ops_buffer norm_square;
-  ops_buffer blocks;     /* sums of squares, where ranks share them */
-  ops_buffer scales;     /* [ranks] the parameter of the logit scale, as each rank has it */
-  ops_buffer rates;      /* [3] as ops_adamw has them */
-  double rates_wide[3];  /* what `rates` is copied from: in double, */
-  float rates_narrow[3]; /* or in float, by the backend's master type */
-  bool is_gathering;     /* the weights of the other ranks' slices may be on their way */
+  ops_buffer blocks;   /* sums of squares, where ranks share them */
+  ops_buffer scales;   /* [ranks] the parameter of the logit scale, as each rank has it */
+  ops_buffer rates;    /* [depths, 3] as ops_adamw has them */
+  double *rates_wide;  /* what `rates` is copied from: in double, */
+  float *rates_narrow; /* or in float, by the backend's master type */
+  int depths;          /* rates that differ; 1: all parameters have the run's */
+  double layer_decay;
+  optimizer_run *runs; /* NULL where there is one rate */
+  size_t run_count;
+  bool is_gathering; /* the weights of the other ranks' slices may be on their way */
 } optimizer;
 
-/* shared: NULL for one rank. */
+/* shared: NULL for one rank. On failure optimizer_destroy still works. */
 err optimizer_create(clip_model *model, const buckets *shared, optimizer *o) ERR_MUST_CHECK;
+/* On one rank, with layer-wise rates (BEiT, MAE): the head and the last norm have the run's rate, a
+ * block layer_decay times the rate of what comes after it, and what is in front of the first block
+ * (patch embedding, class token, positions) layer_decay times the first block's. */
+err optimizer_create_layered(clip_model *model, double layer_decay, optimizer *o) ERR_MUST_CHECK;
+/* Blocks between a tensor of the image tower and the head: 0 for the head and the last norm,
+ * `layers` for the first block, layers + 1 for what is in front of it. */
+int optimizer_depth_of(const char *name, int64_t layers);
 void optimizer_destroy(optimizer *o);
 bool optimizer_is_sharded(const optimizer *o);
 

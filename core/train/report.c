@@ -167,6 +167,14 @@ err run_report_eval(run *r, size_t set, const eval_result *result, const eval_ou
     r->has_told_labels[set] = true;
     error = events_end(&r->events);
   }
+  if (result->has_classes) {
+    json_writer *w = begin_eval(r, name, "classification", seconds);
+    eval_write_zeroshot(w, "metrics", &result->zeroshot);
+    eval_write_zeroshot_hits(w, "hits", outcomes);
+    if (!r->has_told_labels[set]) eval_write_labels(w, "labels", outcomes);
+    r->has_told_labels[set] = true;
+    error = events_end(&r->events);
+  }
   if (!error && result->has_retrieval) {
     json_writer *w = begin_eval(r, name, "retrieval", seconds);
     eval_write_retrieval(w, "metrics", &result->retrieval);
@@ -174,6 +182,14 @@ err run_report_eval(run *r, size_t set, const eval_result *result, const eval_ou
     error = events_end(&r->events);
   }
   return error;
+}
+
+err run_report_probe(run *r, const eval_probe *probe, const eval_outcomes *outcomes,
+                     double seconds) {
+  json_writer *w = begin_eval(r, eval_set_name(r->sets[0]), "probe", seconds);
+  eval_write_probe(w, "metrics", probe);
+  eval_write_zeroshot_hits(w, "hits", outcomes);
+  return events_end(&r->events);
 }
 
 static const char *failure_kind(err_kind kind) {

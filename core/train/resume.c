@@ -134,20 +134,24 @@ err run_find_init(const run *r, char **path) {
 
 /* What this process is given. */
 static err gather(run *r, given *g) {
-  char *init = NULL, *words = shipped_or_given(r->s->text_vocabulary);
+  char *init = NULL;
+  char *words = run_is_classifier(r) ? mem_copy_string("") /* it reads no text */
+                                     : shipped_or_given(r->s->text_vocabulary);
   err error = NULL;
-  *g = (given){.data_samples = dataset_count(r->data)};
-  snprintf(g->data, sizeof g->data, "%s", dataset_fingerprint(r->data));
+  *g = (given){.data_samples = r->train_set ? r->row_count : dataset_count(r->data)};
+  snprintf(g->data, sizeof g->data, "%s", run_data_fingerprint(r));
   snprintf(g->commit, sizeof g->commit, "%s", version_commit);
   snprintf(g->dirty, sizeof g->dirty, "%s", version_dirty_digest);
   if (!words) FAIL(ERR_MEMORY, "out of memory: a path");
   if (*words) TRY(hash_file(words, g->vocabulary));
-  if (r->s->text_mask_mode == TEXT_MASK_SYNTAX)
+  if (r->s->text_mask_mode == TEXT_MASK_SYNTAX && !run_is_classifier(r))
     TRY(lexicon_fingerprint(r->s->text_mask_lexicon, g->lexicon));
   TRY(run_find_init(r, &init));
   if (init) TRY(hash_file(init, g->init));
   for (size_t i = 0; i < r->set_count; i++)
     TRY(given_add_set(g, eval_set_name(r->sets[i]), eval_set_fingerprint(r->sets[i])));
+  if (r->probe_set)
+    TRY(given_add_set(g, eval_set_name(r->probe_set), eval_set_fingerprint(r->probe_set)));
 cleanup:
   free(words);
   free(init);
@@ -176,5 +180,5 @@ err run_check_length(const run *r, const char *path) {
                  " (epochs: %g of %" PRId64
                  " samples): the data is now smaller. Restore the earlier data to continue, or "
                  "start a new run with another --out",
-                 path, r->at.step, r->total_steps, r->s->epochs, dataset_count(r->data));
+                 path, r->at.step, r->total_steps, r->s->epochs, run_data_samples(r));
 }

@@ -222,7 +222,7 @@ static err write_row(step_rows *rows, const row *r, const counters *rose, double
   jsonw_number(w, "loss", r->last.loss);
   write_known(w, "reconstruction_loss", r->last.reconstruction_loss);
   jsonw_number(w, "learning_rate", r->last.learning_rate);
-  jsonw_number(w, "logit_scale", r->last.logit_scale);
+  write_known(w, "logit_scale", r->last.logit_scale);
   jsonw_number(w, "grad_norm", r->last.grad_norm);
   jsonw_integer(w, "steps", r->steps);
   jsonw_number(w, "seconds", r->seconds);

@@ -51,6 +51,14 @@ typedef struct {
   dataset *data;
   eval_set **sets;
   size_t set_count;
+  eval_set
+      *train_set; /* a classifier's images and labels, instead of `words` and `data`; or NULL */
+  eval_set *probe_set; /* that the linear probe is fitted on, or NULL */
+  int64_t *rows_used;  /* [row_count] rows of train_set that have a class */
+  int64_t row_count;
+  uint8_t *mixed;   /* [batch, size, size, 3] a classifier's staged images */
+  int32_t *classes; /* [batch] and their classes */
+  clip_targets targets;
   ops *o;
   clip_model *model;
   optimizer moments;
@@ -78,10 +86,24 @@ typedef struct {
   bool is_alone_with_failure; /* of run_open: other ranks may not have it */
   machine_state machine;      /* at the start */
   double start_seconds[STARTS], part_began;
-  step_result result;         /* of the last step */
-  double rate_of_last_step;   /* samples/s */
+  step_result result;       /* of the last step */
+  double rate_of_last_step; /* samples/s */
   double last_accuracy, checkpoint_time;
 } run;
+
+/* classify.c. A classifier's data, after settings_check: its sets, and the rows to train on. */
+err run_open_classes(run *r) ERR_MUST_CHECK;
+/* Mixes the batch that the loader gave into r->mixed, and fills r->targets. */
+void run_mix_batch(run *r);
+/* The linear probe of the finished model, recorded. */
+err run_probe(run *r) ERR_MUST_CHECK;
+static inline bool run_is_classifier(const run *r) {
+  return r->s->classification_classes > 0;
+}
+/* Of what is trained on. */
+const dataset *run_data(const run *r);
+const char *run_data_fingerprint(const run *r);
+int64_t run_data_samples(const run *r); /* of an epoch */
 
 /* Everything up to the first step; fails on all ranks or on none. On failure run_close still works.
  */
@@ -94,6 +116,8 @@ err run_report_conditions(run *r) ERR_MUST_CHECK;
 /* One event for each task; outcomes as eval_run_items gives them. Labels are reported once. */
 err run_report_eval(run *r, size_t set, const eval_result *result, const eval_outcomes *outcomes,
                     double seconds) ERR_MUST_CHECK;
+err run_report_probe(run *r, const eval_probe *probe, const eval_outcomes *outcomes,
+                     double seconds) ERR_MUST_CHECK;
 /* Peak memory: of the device where it has its own, else of this process. */
 uint64_t run_peak_bytes(const run *r);
 err run_report_memory(run *r) ERR_MUST_CHECK;

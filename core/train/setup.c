@@ -1,5 +1,6 @@
 /* A run's beginning: data, model, weights. */
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +17,7 @@
 #include "train/fit.h"
 #include "train/run.h"
 
-static err open_data(run *r) {
+static err open_pairs(run *r) {
   const settings *s = r->s;
   err error = tokenizer_open_for(s, &r->words);
   bool is_stream = s->data_order == DATA_ORDER_STREAM;
@@ -26,15 +27,21 @@ static err open_data(run *r) {
   if (error) return error;
   if (!is_stream && dataset_count(r->data) == 0)
     return err_new(ERR_INPUT, "data.train: no samples in the shards");
-  r->sets = mem_zeroed(s->eval_sets.count, sizeof(eval_set *));
-  if (!r->sets) return mem_error(sizeof(eval_set *), "evaluation sets");
   for (size_t i = 0; i < s->eval_sets.count && !error; i++) {
     error = eval_set_open(s->eval_sets.items[i], NULL, s, r->words, &r->sets[i]);
     if (!error) r->set_count++;
     /* what it left out is the same on every rank, and rank 0 gives it */
     if (!error && comm_rank(r->ranks)) eval_set_new_warnings(r->sets[i]);
   }
+  if (!error && *s->eval_probe_train)
+    error = eval_set_open(s->eval_probe_train, "probe", s, r->words, &r->probe_set);
   return error;
+}
+
+static err open_data(run *r) {
+  r->sets = mem_zeroed(r->s->eval_sets.count, sizeof(eval_set *));
+  if (!r->sets) return mem_error(sizeof(eval_set *), "evaluation sets");
+  return run_is_classifier(r) ? run_open_classes(r) : open_pairs(r);
 }
 
 /* Epochs are counted in samples, which the streaming order knows only from files next to the
@@ -42,6 +49,7 @@ static err open_data(run *r) {
 static err check_epoch(const run *r) {
   const settings *s = r->s;
   const char *uncounted = NULL;
+  if (run_is_classifier(r)) return NULL;
   bool counts_epochs = s->epochs > 0 || s->warmup_epochs > 0;
   if (s->epoch_samples || !counts_epochs || s->data_order != DATA_ORDER_STREAM) return NULL;
   if (shard_list_samples(dataset_shards(r->data), &uncounted) > 0) return NULL;
@@ -56,7 +64,7 @@ static err check_epoch(const run *r) {
 }
 
 static void plan_length(run *r) {
-  settings_length length = settings_length_of(r->s, dataset_epoch(r->data));
+  settings_length length = settings_length_of(r->s, run_data_samples(r));
   r->total_steps = length.updates;
   r->total_samples = length.updates * r->s->batch_size;
   r->warmup_steps = length.warmup;
@@ -99,16 +107,18 @@ static err make_step(run *r) {
     error =
         buckets_open(shared, r->model, r->ranks, s->comm_bucket_bytes, wire, s->optimizer_shard);
   if (!error)
-    error = optimizer_create(r->model, comm_size(r->ranks) > 1 ? shared : NULL, &r->moments);
+    error = run_is_classifier(r)
+                ? optimizer_create_layered(r->model, s->classification_layer_decay, &r->moments)
+                : optimizer_create(r->model, comm_size(r->ranks) > 1 ? shared : NULL, &r->moments);
   if (!error) step_open(&r->step, s, r->model, &r->moments, r->counts.encoded_patches, shared);
   return error;
 }
 
 static err make_model(run *r) {
   const settings *s = r->s;
-  int64_t vocabulary = tokenizer_vocabulary_size(r->words);
+  int64_t vocabulary = r->at.vocabulary_size;
   clip_config config;
-  if (settings_vocabulary_rows(s, vocabulary) < vocabulary)
+  if (!run_is_classifier(r) && settings_vocabulary_rows(s, vocabulary) < vocabulary)
     return err_new(ERR_INPUT,
                    "text.vocabulary_rows: %" PRId64 " are fewer than the %" PRId64 " entries of %s",
                    s->text_vocabulary_rows, vocabulary, s->text_vocabulary);
@@ -129,20 +139,25 @@ static err make_model(run *r) {
 static err load_weights(run *r, const char *resume_path) {
   const char *from = r->s->init_from;
   if (resume_path) return checkpoint_load(resume_path, r->model, &r->moments);
-  if (!*from) return clip_initialise(r->model, (uint64_t)r->s->seed);
   char *path = NULL;
-  err error = run_find_init(r, &path);
+  err error = NULL;
+  if (!*from || run_is_classifier(r)) /* its head is new in any case */
+    error = clip_initialise(r->model, (uint64_t)r->s->seed);
+  if (error || !*from) return error;
+  error = run_find_init(r, &path);
   if (!error && !path)
     error = fs_is_folder(from) ? err_new(ERR_INPUT, "%s has no checkpoint", from)
                                : err_new(ERR_INPUT, "%s: there is no such file", from);
-  if (!error) error = checkpoint_load(path, r->model, NULL);
+  if (!error)
+    error = run_is_classifier(r) ? checkpoint_load_image(path, r->model)
+                                 : checkpoint_load(path, r->model, NULL);
   free(path);
   return err_context(error, "init_from");
 }
 
 static err open_loader(run *r) {
   const settings *s = r->s;
-  loader_config c = {.data = r->data,
+  loader_config c = {.data = run_data(r),
                      .words = r->words,
                      .batch_size = r->own.batch_size,
                      .rank = comm_rank(r->ranks),
@@ -166,6 +181,17 @@ static err open_loader(run *r) {
                      .cache_bytes = (size_t)s->data_cache_mib << 20,
                      .buffer = s->data_buffer,
                      .pins = r->o};
+  if (run_is_classifier(r)) {
+    const clip_config *config = clip_get_config(r->model);
+    c.rows = r->rows_used;
+    c.row_count = r->row_count;
+    c.text_tokens = 0;
+    c.text_mask_mode = TEXT_MASK_NONE;
+    c.augment = (rand_augment){.magnitude = s->classification_augment_magnitude,
+                               .deviation = s->classification_augment_deviation,
+                               .operations = (int)s->classification_augment_operations};
+    for (int i = 0; i < 3; i++) c.augment.fill[i] = (uint8_t)lrint(255 * (double)config->mean[i]);
+  }
   return loader_open(&c, r->at.samples, &r->at.order, &r->batches);
 }
 
@@ -231,7 +257,7 @@ static err open_devices(run *r, int precision) {
 
 static err begin(run *r, const char *resume_path) {
   err error = NULL;
-  r->at.vocabulary_size = tokenizer_vocabulary_size(r->words);
+  r->at.vocabulary_size = r->words ? tokenizer_vocabulary_size(r->words) : 0;
   r->at.has_order = r->s->data_order == DATA_ORDER_STREAM;
   TRY(make_model(r));
   note_start(r, START_MODEL);
@@ -261,6 +287,11 @@ void run_close(run *r) {
   ranks_load_close(&r->load);
   if (r->batches) loader_close(r->batches);
   for (size_t i = 0; i < r->set_count; i++) eval_set_close(r->sets[i]);
+  eval_set_close(r->train_set);
+  eval_set_close(r->probe_set);
+  free(r->rows_used);
+  free(r->mixed);
+  free(r->classes);
   free(r->sets);
   step_close(&r->step);
   optimizer_destroy(&r->moments);

@@ -108,6 +108,27 @@ cleanup:
   return error;
 }
 
+/* A classifier's loss needs no other sample's features: one pass over the micro-batches. */
+static err compute_classes(train_step *t, const clip_inputs *batch) {
+  int64_t micro = micro_batch(t, batch->count);
+  err error = NULL;
+  TRY(clip_clear_gradients(t->model));
+  for (int64_t at = 0; at < batch->count; at += micro) {
+    const clip_inputs part = part_of(t, batch, at);
+    if (at > 0) TRY(clip_take_staged(t->model));
+    if (at + micro < batch->count) {
+      clip_inputs next = part_of(t, batch, at + micro);
+      TRY(clip_stage(t->model, &next));
+    }
+    TRY(clip_encode(t->model, at, true));
+    TRY(clip_class_loss(t->model, at, part.count, t->targets));
+    TRY(clip_backward(t->model, at, part.count));
+  }
+  TRY(update(t));
+cleanup:
+  return error;
+}
+
 /* Records the step on the current set of inputs. */
 static err record(train_step *t, int64_t count, void **recording) {
   ops *o = clip_weights(t->model)->o;
@@ -136,14 +157,16 @@ err step_launch(train_step *t, const clip_inputs *batch, int64_t number, double 
   TRY(optimizer_stage(t->moments, t->s, number, learning_rate));
   TRY(clip_take_staged(t->model));
   bool is_whole = micro_batch(t, batch->count) == batch->count;
-  bool can_record = is_whole && t->may_record && o->call->record != NULL;
+  bool can_record = is_whole && t->may_record && !t->targets && o->call->record != NULL;
   if (can_record && t->launched >= STEPS_BEFORE_RECORDING) {
     void **recording = &t->recordings[clip_current_set(t->model)];
     if (!*recording) TRY(record(t, batch->count, recording));
     TRY(o->call->replay(o, *recording));
     if (t->shared) t->shared->ranks->bytes_moved += t->recorded_bytes[clip_current_set(t->model)];
   } else {
-    TRY(is_whole ? compute(t, batch->count) : compute_in_parts(t, batch));
+    TRY(t->targets ? compute_classes(t, batch)
+        : is_whole ? compute(t, batch->count)
+                   : compute_in_parts(t, batch));
   }
   t->launched++;
 cleanup:

@@ -17,11 +17,12 @@ typedef struct {
   clip_model *model;
   optimizer *moments;
   int64_t encoded_patches;
-  buckets *shared;     /* of the gradients, where ranks share a batch; NULL: it is whole here */
-  bool may_record;     /* false: every step is launched op by op (to profile it) */
-  void *recordings[2]; /* by input set */
-  int64_t recorded_bytes[2]; /* that a replay sends to other ranks */
-  int64_t launched;          /* steps so far */
+  buckets *shared; /* of the gradients, where ranks share a batch; NULL: it is whole here */
+  const clip_targets *targets; /* of the launched batch, where a classifier is trained; else NULL */
+  bool may_record;             /* false: every step is launched op by op (to profile it) */
+  void *recordings[2];         /* by input set */
+  int64_t recorded_bytes[2];   /* that a replay sends to other ranks */
+  int64_t launched;            /* steps so far */
 } train_step;
 
 typedef struct {

@@ -108,15 +108,20 @@ static err evaluate_on(run *r, size_t which) {
   double start = clock_seconds();
   eval_how how = eval_how_of(r->s);
   how.ranks = r->ranks;
-  err error = eval_run_items(set, r->model, &how, &result, &outcomes);
+  err error = run_is_classifier(r)
+                  ? eval_run_classes(set, r->train_set, r->model, &result, &outcomes)
+                  : eval_run_items(set, r->model, &how, &result, &outcomes);
   if (error) {
     error = err_context(error, "evaluating on %s", eval_set_name(set));
   } else if (is_writer(r)) {
+    if (result.has_classes && which == 0) r->last_accuracy = result.zeroshot.top1;
     if (result.has_zeroshot && which == 0)
       r->last_accuracy = result.zeroshot.metric == EVAL_MAP_11POINT
                              ? result.zeroshot.map_11point
                              : result.zeroshot.mean_per_class;
     error = run_report_eval(r, which, &result, &outcomes, clock_seconds() - start);
+    if (!error && r->options->evaluated)
+      r->options->evaluated(r->options->context, eval_set_name(set), r->at.step, &result);
   }
   if (!error) error = warn_of_left_out(r, set);
   eval_outcomes_free(&outcomes);
@@ -134,6 +139,12 @@ static err evaluate(run *r) {
     if (!error && is_stopped) return NULL;
     if (!error) error = evaluate_on(r, i);
   }
+  if (!error && r->probe_set && r->at.step == r->total_steps) {
+    int is_stopped = is_stop_wanted(r);
+    error = ranks_take_number(r->ranks, &is_stopped);
+    if (!error && is_stopped) return NULL;
+    if (!error && is_writer(r)) error = run_probe(r);
+  }
   if (!error && is_writer(r)) error = run_report_memory(r);
   if (error) return error;
   r->place.is_evaluated = true;
@@ -142,7 +153,8 @@ static err evaluate(run *r) {
 
 static clip_inputs inputs_of(const run *r) {
   const loader_batch *b = &r->batch;
-  return (clip_inputs){b->count, b->images, r->index, b->tokens, b->token_counts, b->first_sample};
+  const uint8_t *images = run_is_classifier(r) ? r->mixed : b->images;
+  return (clip_inputs){b->count, images, r->index, b->tokens, b->token_counts, b->first_sample};
 }
 
 /* The next batch, and its copy begun. *waited: seconds for which the device had nothing to do. */
@@ -153,6 +165,7 @@ static err stage_batch(run *r, double *waited) {
   err error = NULL;
   TRY(loader_next(r->batches, &r->batch, waited));
   if (!r->o->call->is_idle(r->o)) *waited = 0; /* it computed all the while */
+  if (run_is_classifier(r)) run_mix_batch(r);
   TRY(mask_draw(&mask, (uint64_t)s->seed, r->batch.first_sample, r->batch.count, r->index));
   clip_inputs in = inputs_of(r);
   TRY(step_stage(&r->step, &in));
@@ -179,6 +192,7 @@ static err take_step(run *r) {
   clip_inputs in = inputs_of(r);
   stream_position after = r->batch.after;
   r->is_staged = false;
+  r->step.targets = run_is_classifier(r) ? &r->targets : NULL;
   TRY(step_launch(&r->step, &in, r->at.step + 1, rate));
   if (r->at.step + 1 < r->total_steps) TRY(stage_batch(r, &waited_after));
   TRY(step_finish(&r->step, &r->result));
@@ -229,7 +243,8 @@ static err warn_of_skipped(run *r, int64_t longest, const strbuf *remarks) {
 static void show(run *r) {
   char note[160], accuracy[48] = "";
   if (r->last_accuracy >= 0)
-    snprintf(accuracy, sizeof accuracy, " · zero-shot %.1f %%", 100 * r->last_accuracy);
+    snprintf(accuracy, sizeof accuracy, " · %s %.1f %%",
+             run_is_classifier(r) ? "top-1" : "zero-shot", 100 * r->last_accuracy);
   snprintf(note, sizeof note, "loss %.3f · %.0f samples/s%s", r->result.loss, r->rate_of_last_step,
            accuracy);
   progress_update(&r->bar, (double)r->at.step, note);
@@ -373,7 +388,8 @@ static err begin_record(run *r) {
   TRY(write_config(r));
   TRY(run_report_start(r));
   TRY(run_report_conditions(r));
-  const char *left_out = dataset_warnings(r->data, NULL);
+  const char *left_out =
+      r->train_set ? eval_set_new_warnings(r->train_set) : dataset_warnings(r->data, NULL);
   if (*left_out) TRY(events_warn(&r->events, "skipped_sample", left_out));
   say_lines(&r->remarks);
   TRY(say_order(r));

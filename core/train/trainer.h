@@ -7,12 +7,16 @@
 
 #include "base/err.h"
 #include "config/settings.h"
+#include "eval/eval.h"
 
 typedef struct {
   const char *out;    /* run folder: config.yaml, checkpoints/ */
   const char *events; /* file or descriptor number; NULL: OUT/events.jsonl */
   bool is_resuming;   /* continue from the newest checkpoint, if there is one */
   bool has_progress;
+  /* Called after each evaluation on a set, where not NULL. */
+  void (*evaluated)(void *context, const char *set, int64_t step, const eval_result *result);
+  void *context;
   const volatile sig_atomic_t *stop; /* becomes non-zero: finish the step, checkpoint, return */
 } trainer_options;
 

@@ -145,6 +145,7 @@ static err read_recorded(const packing *p, store *s, const json_t *input, json_t
   for (size_t i = 0; i < p->e->cell_count && !error; i++) {
     const spec_cell *cell = &p->e->cells[i];
     char *fingerprint;
+    if (cell->settings.classification_classes > 0) continue; /* trained on a labelled set */
     if (!inputs_names_are(input, &cell->settings.data_train)) continue;
     error = store_find_data_fingerprint(s, cell->id, &fingerprint);
     if (error || !fingerprint) continue;

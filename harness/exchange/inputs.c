@@ -68,7 +68,8 @@ void inputs_describe(const json_t *input, strbuf *out) {
 
 /* Cells that agree in these read the same files. */
 static void write_key(const settings *s, strbuf *key) {
-  static const char *const names[] = {"data.train", "eval.sets", "text.vocabulary", "init_from"};
+  static const char *const names[] = {"data.train", "eval.sets",        "text.vocabulary",
+                                      "init_from",  "eval.probe_train", "classification.train"};
   for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
     setting_format(settings_find(names[i]), s, key);
     strbuf_append_char(key, '\n');
@@ -143,6 +144,10 @@ static void add_named(json_t *list, const settings *s) {
     add_plain(list, "weights", "init_from", (char *const *)&s->init_from, 1);
   for (size_t i = 0; i < s->eval_sets.count; i++)
     add_plain(list, "set", "eval.sets", &s->eval_sets.items[i], 1);
+  if (*s->eval_probe_train)
+    add_plain(list, "set", "eval.probe_train", (char *const *)&s->eval_probe_train, 1);
+  if (*s->classification_train)
+    add_plain(list, "set", "classification.train", (char *const *)&s->classification_train, 1);
 }
 
 static void add_required(const spec_experiment *e, json_t *list) {

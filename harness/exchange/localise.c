@@ -97,6 +97,8 @@ static err map_cells(const place_map *map, spec_experiment *e) {
     settings *s = &e->cells[i].settings;
     error = place_map_text(map, (char **)&s->text_vocabulary);
     if (!error) error = place_map_text(map, (char **)&s->init_from);
+    if (!error) error = place_map_text(map, (char **)&s->eval_probe_train);
+    if (!error) error = place_map_text(map, (char **)&s->classification_train);
     for (size_t k = 0; k < s->data_train.count && !error; k++)
       error = place_map_text(map, &s->data_train.items[k]);
     for (size_t k = 0; k < s->eval_sets.count && !error; k++)
@@ -149,6 +151,8 @@ err localise_inputs(const localise_place *p, const char *flip, spec_experiment *
     for (size_t i = 0; i < e->cell_count && !error; i++) {
       const settings *s = &e->cells[i].settings;
       error = add_absolute(p, s->text_vocabulary, &map);
+      if (!error) error = add_absolute(p, s->eval_probe_train, &map);
+      if (!error) error = add_absolute(p, s->classification_train, &map);
       for (size_t k = 0; k < s->eval_sets.count && !error; k++)
         error = add_absolute(p, s->eval_sets.items[k], &map);
     }

@@ -91,7 +91,7 @@ cleanup:
 
 static bool is_accuracy(const column *c) {
   return c->kind == COLUMN_EVAL || c->kind == COLUMN_CHANCE || c->kind == COLUMN_SHIFTED ||
-         c->kind == COLUMN_TUNED;
+         column_is_of_tuning(c->kind);
 }
 
 static void check_claim(spec_reader *r, const yml_node *map, const spec_claim *c) {

@@ -109,6 +109,15 @@
          "zeroshot.mean_per_class", "zero-shot mean per class after unmasked tuning")              \
   COLUMN("tuned_retrieval_i2t_r1", "tuned image→text R@1", "%", 1, PERCENT, HIGHER, TUNED,         \
          "retrieval.image_to_text_r1", "image→text R@1 after unmasked tuning")                     \
+  COLUMN("linear_probe_top1", "linear probe", "%", 1, PERCENT, HIGHER, EVAL, "probe.top1",         \
+         "linear probe (eval.probe_train), share of images whose first guess is right")            \
+  COLUMN("tuned_linear_probe_top1", "tuned linear probe", "%", 1, PERCENT, HIGHER, TUNED,          \
+         "probe.top1", "linear probe after unmasked tuning")                                       \
+  COLUMN("fine_tuned_top1", "fine-tuned top-1", "%", 1, PERCENT, HIGHER, FINE_TUNED,               \
+         "classification.top1",                                                                    \
+         "classifier fine-tuned end to end (classification.classes), top-1")                       \
+  COLUMN("fine_tuned_top5", "fine-tuned top-5", "%", 1, PERCENT, HIGHER, FINE_TUNED,               \
+         "classification.top5", "classifier fine-tuned end to end, one of five guesses is right")  \
   COLUMN("iso_speedup", "iso-accuracy", "×", 2, 1, HIGHER, ISO, "",                                \
          "baseline's training time over this row's, to the same accuracy, at the steady pace")
 

@@ -156,14 +156,20 @@ static bool is_weaker(const claim_result *a, const claim_result *b, claim_relati
 static void name_missing(const report_data *d, const spec_claim *c, bool is_of_all, strbuf *out) {
   enum { MOST_NAMED = 3 };
   size_t count = 0;
-  bool is_tuned = (c->metric && c->metric->kind == COLUMN_TUNED) ||
+  bool is_fine = (c->metric && c->metric->kind == COLUMN_FINE_TUNED) ||
+                 (c->against_metric && c->against_metric->kind == COLUMN_FINE_TUNED);
+  bool is_tuned = is_fine || (c->metric && c->metric->kind == COLUMN_TUNED) ||
                   (c->against_metric && c->against_metric->kind == COLUMN_TUNED);
   for (size_t i = 0; i < d->e->cell_count; i++) {
     const spec_cell *cell = &d->e->cells[i];
-    const spec_cell *at = cell->tuning ? &d->e->cells[cell->parent] : cell;
+    const spec_cell *at = cell;
+    while (at->parent != SPEC_NO_PARENT) at = &d->e->cells[at->parent];
+    bool is_classifier = cell->settings.classification_classes > 0;
     bool is_used = is_of_all || spec_cell_matches(at, &c->of) ||
                    (c->against.count && spec_cell_matches(at, &c->against));
-    if (d->cells[i].is_finished || !is_used || (cell->tuning && !is_tuned)) continue;
+    if (d->cells[i].is_finished || !is_used || (cell->tuning && !is_tuned) ||
+        (is_classifier && !is_fine))
+      continue;
     if (++count <= MOST_NAMED) strbuf_format(out, "%s%s", count > 1 ? "; " : "", cell->label);
   }
   if (count > MOST_NAMED)

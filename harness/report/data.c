@@ -77,6 +77,13 @@ static err group_kind(report_data *d, given_kind kind, const int64_t *runs, cons
   return error;
 }
 
+/* The classifier trained from a cell, or from what was tuned from it; -1: none. */
+static ptrdiff_t fine_tuned_from(const report_data *d, size_t cell) {
+  const data_cell *own = &d->cells[cell];
+  if (own->fine_tuned >= 0 || own->tuned < 0) return own->fine_tuned;
+  return d->cells[own->tuned].fine_tuned;
+}
+
 /* What each finished run was given, against the newest with the same settings. */
 static err group_cells(report_data *d) {
   size_t room = d->e->cell_count, count = 0;
@@ -93,6 +100,8 @@ static err group_cells(report_data *d) {
   for (size_t i = 0; i < room && !error; i++) { /* a row shows what was tuned from it, too */
     data_cell *c = &d->cells[i];
     if (!c->group && c->tuned >= 0) c->group = d->cells[c->tuned].group;
+    ptrdiff_t classifier = fine_tuned_from(d, i);
+    if (!c->group && classifier >= 0) c->group = d->cells[classifier].group;
   }
   free(runs);
   free(cells);
@@ -132,8 +141,10 @@ err data_load(const spec_experiment *e, store *s, report_data *d) {
   for (size_t i = 0; i < e->cell_count; i++) TRY(load_cell(s, &e->cells[i], &d->cells[i]));
   for (size_t i = 0; i < e->cell_count; i++) {
     ptrdiff_t parent = e->cells[i].parent;
-    if (parent != SPEC_NO_PARENT && d->cells[parent].tuned < 0)
-      d->cells[parent].tuned = (ptrdiff_t)i;
+    if (parent == SPEC_NO_PARENT) continue;
+    bool is_classifier = e->cells[i].settings.classification_classes > 0;
+    ptrdiff_t *child = is_classifier ? &d->cells[parent].fine_tuned : &d->cells[parent].tuned;
+    if (*child < 0) *child = (ptrdiff_t)i;
   }
   TRY(group_cells(d));
   for (size_t i = 0; i < e->cell_count; i++)
@@ -244,17 +255,21 @@ static const data_evaluation *find_last(const report_data *d, const data_cell *c
   return found;
 }
 
-/* The cell that a column is of: itself, or what was tuned from it; NULL: never run. */
+ptrdiff_t data_shown_cell(const report_data *d, size_t cell, const column *c) {
+  if (c->kind == COLUMN_FINE_TUNED) return fine_tuned_from(d, cell);
+  return c->kind == COLUMN_TUNED ? d->cells[cell].tuned : (ptrdiff_t)cell;
+}
+
+/* NULL: never run. */
 static const data_cell *shown_cell(const report_data *d, size_t cell, const column *c) {
-  const data_cell *own = &d->cells[cell];
-  if (c->kind == COLUMN_TUNED) own = own->tuned < 0 ? NULL : &d->cells[own->tuned];
-  return own && own->run_id ? own : NULL;
+  ptrdiff_t shown = data_shown_cell(d, cell, c);
+  return shown >= 0 && d->cells[shown].run_id ? &d->cells[shown] : NULL;
 }
 
 const data_evaluation *data_find_evaluation(const report_data *d, size_t cell, const column *c) {
   const data_cell *own = shown_cell(d, cell, c);
   bool is_evaluated = c->kind == COLUMN_EVAL || c->kind == COLUMN_CHANCE ||
-                      c->kind == COLUMN_SHIFTED || c->kind == COLUMN_TUNED;
+                      c->kind == COLUMN_SHIFTED || column_is_of_tuning(c->kind);
   if (!own || !is_evaluated) return NULL;
   data_metric m = data_parse_metric(c->argument);
   return find_last(d, own, m.task, m.metric, c->kind == COLUMN_SHIFTED);

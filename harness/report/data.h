@@ -24,6 +24,7 @@ typedef struct {
   char *status, *message;        /* owned */
   char *ended;                   /* owned; "" while it goes on */
   ptrdiff_t tuned;               /* the first cell tuned from this one; -1: none */
+  ptrdiff_t fine_tuned;          /* the first classifier trained from this one; -1: none */
   store_environment environment; /* where it ran */
   store_fact *numbers;           /* the run's summary */
   size_t number_count;
@@ -65,6 +66,8 @@ bool data_is_disturbed(const data_cell *c);
  * undisturbed it would have been no slower. */
 bool data_has_pace(const data_cell *c);
 
+/* The cell that a column is of: itself, or what was trained from it; -1: there is none. */
+ptrdiff_t data_shown_cell(const report_data *d, size_t cell, const column *c);
 /* Was a finished run trained on different numbers of ranks? Then it has a time, but no steady pace
  * (store/numbers.c). */
 bool data_has_mixed_ranks(const data_cell *c);

@@ -25,7 +25,7 @@ bool measure_is_exact(const column *c) {
 
 bool measure_is_accuracy(const column *c) {
   return c->kind == COLUMN_EVAL || c->kind == COLUMN_CHANCE || c->kind == COLUMN_SHIFTED ||
-         c->kind == COLUMN_TUNED;
+         column_is_of_tuning(c->kind);
 }
 
 static const char *const speeds[] = {"samples_per_second", "samples_per_second_median",
@@ -140,8 +140,8 @@ typedef struct {
 static err find_hits(report_data *d, size_t cell, const column *c, const data_evaluation **e,
                      store_outcome *copy) {
   const store_outcome *o;
-  size_t shown =
-      c->kind == COLUMN_TUNED && d->cells[cell].tuned >= 0 ? (size_t)d->cells[cell].tuned : cell;
+  ptrdiff_t other = data_shown_cell(d, cell, c);
+  size_t shown = other >= 0 ? (size_t)other : cell;
   *copy = (store_outcome){0};
   *e = data_has_result(d, cell, c) ? data_find_evaluation(d, cell, c) : NULL;
   if (!*e || isnan((*e)->value)) {

@@ -196,7 +196,7 @@ static const char *explain_empty(const report_data *d, size_t row, const column 
   size_t finished = 0, tuned = 0;
   for (size_t i = 0; i < cells->count; i++) {
     finished += d->cells[cells->cells[i]].is_finished;
-    tuned += d->cells[cells->cells[i]].tuned >= 0;
+    tuned += data_shown_cell(d, cells->cells[i], c) >= 0;
   }
   if (!finished) return "no finished run";
   bool needs_baseline =
@@ -211,6 +211,8 @@ static const char *explain_empty(const report_data *d, size_t row, const column 
     const data_evaluation *e = data_find_evaluation(d, cells->cells[i], c);
     if (e && isnan(e->value)) return "what it measured was not a number";
   }
+  if (c->kind == COLUMN_FINE_TUNED && !tuned) return "no classifier is trained from this row";
+  if (c->kind == COLUMN_FINE_TUNED) return "the classifier has no such evaluation yet";
   if (measure_is_of_time(c) && has_mixed_ranks(d, row))
     return "its steps were trained on different numbers of ranks, so it has no one pace";
   if (c->kind == COLUMN_TUNED && !tuned) return "no tuning starts from this row";
@@ -244,15 +246,17 @@ static void find_reference(const report_data *d, size_t row, report_column *c, r
   }
 }
 
-/* Why cells of the row, or the cells tuned from them, have no result. */
+/* Why cells of the row, or the cells trained from them, have no result. */
 static err explain_missing(const report_data *d, size_t row, report_row *made) {
+  static const column classifier = {.kind = COLUMN_FINE_TUNED}, tuned = {.kind = COLUMN_TUNED};
   strbuf why = {0};
   for (size_t i = 0; i < d->rows[row].count; i++) {
-    ptrdiff_t chain[2] = {(ptrdiff_t)d->rows[row].cells[i], -1};
-    chain[1] = d->cells[chain[0]].tuned;
+    const size_t own = d->rows[row].cells[i];
+    const ptrdiff_t chain[3] = {(ptrdiff_t)own, data_shown_cell(d, own, &tuned),
+                                data_shown_cell(d, own, &classifier)};
     made->cells++;
     made->finished += d->cells[chain[0]].is_finished;
-    for (int k = 0; k < 2; k++) {
+    for (int k = 0; k < 3; k++) {
       if (chain[k] < 0 || d->cells[chain[k]].is_finished) continue;
       const data_cell *c = &d->cells[chain[k]];
       strbuf_format(&why, "%s%s: %s", why.length ? "\n" : "", c->cell->label, c->status);

@@ -40,15 +40,23 @@ void store_words_given(const json_t *start, char words[GIVEN_WORDS_SIZE]) {
            lexicon ? lexicon : "");
 }
 
-/* Two columns per kind, in the order of given_kind: requested, actual. */
+/* Two columns per kind, in the order of given_kind: requested, actual. A classifier is trained on a
+ * labelled set instead of pairs, and reads evaluation sets as labelled images, too; a run with a
+ * linear probe counts its set among them. */
 static const char given_sql[] =
-    "SELECT coalesce(json_extract(settings, '$.\"data.train\"'), ''),"
+    "SELECT CASE WHEN coalesce(json_extract(settings, '$.\"classification.classes\"'), 0) > 0 THEN"
+    "  'classification: ' || coalesce(json_extract(settings, '$.\"classification.train\"'), '') "
+    "ELSE"
+    "  coalesce(json_extract(settings, '$.\"data.train\"'), '') END,"
     "  coalesce(nullif(process.data_fingerprint, ''), run.data_fingerprint),"
     " coalesce(json_extract(settings, '$.\"text.vocabulary\"'), '') ||"
     "  CASE json_extract(settings, '$.text_mask_mode') WHEN 'syntax' THEN"
     "  '+' || coalesce(json_extract(settings, '$.text_mask_lexicon'), '') ELSE '' END,"
     "  coalesce(vocabulary_fingerprint, ''),"
-    " coalesce(json_extract(settings, '$.\"eval.sets\"'), ''),"
+    " coalesce(json_extract(settings, '$.\"eval.sets\"'), '') ||"
+    "  CASE WHEN coalesce(json_extract(settings, '$.\"classification.classes\"'), 0) > 0 THEN"
+    "  '+classification' WHEN coalesce(json_extract(settings, '$.\"eval.probe_train\"'), '') <> ''"
+    "  THEN '+' || json_extract(settings, '$.\"eval.probe_train\"') ELSE '' END,"
     "  CASE WHEN evaluation_fingerprints IN ('{}', 'null') THEN '' ELSE"
     "  coalesce(evaluation_fingerprints, '') END,"
     " coalesce(cell.parent, json_extract(settings, '$.init_from'), ''),"

@@ -68,7 +68,8 @@ err store_load_outcome(store *s, int64_t run_id, const char *task, const char *m
   out->task = mem_copy_string(task);
   out->metric = mem_copy_string(metric);
   if (!out->task || !out->metric) FAIL(ERR_MEMORY, "out of memory: a run's outcomes");
-  if (strcmp(task, "zeroshot") == 0) error = load_labels(s, run_id, out);
+  bool is_labelled = strcmp(task, "zeroshot") == 0 || strcmp(task, "classification") == 0;
+  if (is_labelled) error = load_labels(s, run_id, out);
 cleanup:
   return error;
 }

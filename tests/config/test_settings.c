@@ -179,7 +179,12 @@ static void only_what_can_change_a_result_changes_the_fingerprint(void **state) 
     char before[HASH_SIZE], after[HASH_SIZE], value[64];
     const setting *row = &table[i];
     assert_ok(settings_init(&s));
-    if (setting_is_idle(row, &s) && row->type == SETTING_INT)
+    if (strncmp(row->key, "classification.", 15) == 0 && setting_is_idle(row, &s)) {
+      assert_ok(settings_set(&s, "classification.classes=4"));
+      assert_ok(settings_set(&s, "classification.augment_magnitude=3"));
+    } else if (strcmp(row->key, "eval.probe_epochs") == 0)
+      assert_ok(settings_set(&s, "eval.probe_train=set.yaml"));
+    else if (setting_is_idle(row, &s) && row->type == SETTING_INT)
       assert_ok(settings_set(&s, "reconstruction.weight=1"));
     else if (setting_is_idle(row, &s))
       assert_ok(settings_set(&s, row->type == SETTING_BOOL ? "text.tokenizer=bpe"
@@ -229,6 +234,55 @@ static void a_decoder_that_is_not_there_has_no_identity(void **state) {
   assert_ok(settings_set(&s, "reconstruction.width=30"));
   assert_fails_with(settings_check_model(&s), "not a multiple of 4");
   settings_free(&s);
+}
+
+/* A classifier reads no text and no pairs: what they are is no part of it, and without classes the
+ * rest of its settings is no part of a contrastive run. */
+static void a_classifiers_identity_leaves_out_what_it_does_not_read(void **state) {
+  (void)state;
+  static const char *const unread[] = {"text.width=32", "text.vocabulary=v", "data.train=x.tar",
+                                       "embed_dim=32",  "temperature=0.5",   "eval.probe_train=p"};
+  static const char *const read[] = {"classification.train=t", "classification.drop_path=0.5",
+                                     "image.width=64", "init_from=x", "mask_mode=grid"};
+  for (size_t i = 0; i < sizeof unread / sizeof *unread + sizeof read / sizeof *read; i++) {
+    bool is_read = i >= sizeof unread / sizeof *unread;
+    settings s;
+    char before[HASH_SIZE], after[HASH_SIZE];
+    assert_ok(settings_init(&s));
+    assert_ok(settings_set(&s, "classification.classes=10"));
+    assert_ok(settings_fingerprint(&s, before));
+    assert_ok(settings_set(&s, is_read ? read[i - sizeof unread / sizeof *unread] : unread[i]));
+    assert_ok(settings_fingerprint(&s, after));
+    assert_true((strcmp(before, after) != 0) == is_read);
+    settings_free(&s);
+  }
+}
+
+/* What a classifier cannot have is refused by name. */
+static void a_classifier_needs_whole_images_and_a_set(void **state) {
+  (void)state;
+  static const struct {
+    const char *change, *message;
+  } wrong[] = {{"classification.classes=1", "1 leaves nothing to tell apart"},
+               {"classification.train=\"\"", "classification.train is empty"},
+               {"mask_ratio=0.5", "mask_ratio: 0.5 with classification.classes: 10"},
+               {"eval.mask_ratio=0.5", "eval.mask_ratio: 0.5 with classification.classes: 10"},
+               {"mask_mode=zero", "mask_mode: zero with classification.classes"},
+               {"data.order=stream", "data.order: stream with classification.classes"}};
+  for (size_t i = 0; i <= sizeof wrong / sizeof *wrong; i++) {
+    settings s;
+    assert_ok(settings_init(&s));
+    assert_ok(settings_set(&s, "classification.classes=10"));
+    assert_ok(settings_set(&s, "classification.train=t.yaml"));
+    assert_ok(settings_set(&s, "epochs=5"));
+    if (i == 0) {
+      assert_ok(settings_check(&s));
+    } else {
+      assert_ok(settings_set(&s, wrong[i - 1].change));
+      assert_fails_with(settings_check(&s), wrong[i - 1].message);
+    }
+    settings_free(&s);
+  }
 }
 
 /* The identity of a run leaves out what runs before it did without saying: were that to change, old
@@ -497,6 +551,8 @@ int main(void) {
       cmocka_unit_test(the_canonical_form_reads_back_as_itself),
       cmocka_unit_test(only_what_can_change_a_result_changes_the_fingerprint),
       cmocka_unit_test(a_decoder_that_is_not_there_has_no_identity),
+      cmocka_unit_test(a_classifiers_identity_leaves_out_what_it_does_not_read),
+      cmocka_unit_test(a_classifier_needs_whole_images_and_a_set),
       cmocka_unit_test(what_records_leave_out_keeps_its_meaning),
       cmocka_unit_test(a_run_from_before_this_recipe_keeps_its_identity),
       cmocka_unit_test(repair_of_captions_is_part_of_byte_pair_runs_alone),

@@ -236,11 +236,29 @@ void not_a_number_stays_one(void **state) {
   for (size_t i = 0; i < 7; i++) pair_free(all[i]);
 }
 
-static void check_dropout(int64_t length, double rate, bool has_residual) {
+/* Drop path: with this seed and site one of three samples is dropped, the others are whole.
+ */
+static void check_whole(const pair *x, const pair *y, int64_t length, double rate) {
+  int64_t zeros[3] = {0};
+  for (int64_t e = 0; e < 3 * length; e++) {
+    double in = reference_get(x->reference, e), out = reference_get(y->reference, e);
+    zeros[e / length] += out == 0;
+    if (out != 0) assert_true(fabs(out - in / (1 - rate)) < 1e-12);
+  }
+  int dropped = 0;
+  for (int i = 0; i < 3; i++) {
+    assert_true(zeros[i] == 0 || zeros[i] == length);
+    dropped += zeros[i] == length;
+  }
+  assert_true(dropped > 0 && dropped < 3);
+}
+
+static void check_dropout(int64_t length, double rate, bool has_residual, bool is_whole) {
   enum { SAMPLES = 3 };
   static const int32_t numbers[2 * SAMPLES] = {7, 0, -5, 1, 8, 0}; /* the second is 2^33 - 5 */
   int64_t count = SAMPLES * length;
   ops_dropout r = {.samples = SAMPLES, .elements = length, .rate = rate, .seed = 11, .site = 5};
+  r.is_whole = is_whole;
   ops_dropout t = r;
   pair x = pair_random(count, false, 1), residual = pair_random(count, false, 1);
   pair y = pair_poison(count, false), where = pair_integers(2 * SAMPLES, numbers);
@@ -249,10 +267,11 @@ static void check_dropout(int64_t length, double rate, bool has_residual) {
   if (has_residual) r.residual = residual.reference, t.residual = residual.tested;
   RUN(dropout, &r, &t);
   pair_check(&y, pair_bound(), "dropout");
+  if (is_whole && !has_residual) check_whole(&x, &y, length, rate);
   r.y = r.x, t.y = t.x; /* in place */
   RUN(dropout, &r, &t);
   pair_check(&x, pair_bound(), "dropout in place");
-  if (rate > 0 && !has_residual && length > 1000) {
+  if (rate > 0 && !has_residual && !is_whole && length > 1000) {
     int64_t zeros = 0;
     for (int64_t e = 0; e < count; e++) zeros += reference_get(x.reference, e) == 0;
     double wanted = rate * (double)count, deviation = sqrt(wanted * (1 - rate));
@@ -266,9 +285,11 @@ void dropout_drops_the_same_elements(void **state) {
   (void)state;
   static const int64_t lengths[] = {1, 6, 255, 256, 1027, 8, 40, 2056};
   for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
-    check_dropout(lengths[i], 0, false);
-    check_dropout(lengths[i], 0, true);
-    check_dropout(lengths[i], 0.3, false);
-    check_dropout(lengths[i], 0.3, true);
+    check_dropout(lengths[i], 0, false, false);
+    check_dropout(lengths[i], 0, true, false);
+    check_dropout(lengths[i], 0.3, false, false);
+    check_dropout(lengths[i], 0.3, true, false);
+    check_dropout(lengths[i], 0.5, false, true);
+    check_dropout(lengths[i], 0.5, true, true);
   }
 }

@@ -423,10 +423,12 @@ static err dropout(ops *o, const ops_dropout *d) {
       r = rng_at(d->seed, RNG_DROPOUT, d->site,
                  (uint64_t)(uint32_t)GET(d->numbers, 2 * i) +
                      ((uint64_t)(uint32_t)GET(d->numbers, 2 * i + 1) << 32));
+    double draw = 0;
     for (int64_t e = 0; e < d->elements; e++) {
       int64_t at = i * d->elements + e;
       double x = GET(d->x, at);
-      if (d->rate > 0) x = (double)rng_u32(&r) < floor(d->rate * 0x1p32) ? 0 : x / (1 - d->rate);
+      if (d->rate > 0 && (e == 0 || !d->is_whole)) draw = (double)rng_u32(&r);
+      if (d->rate > 0) x = draw < floor(d->rate * 0x1p32) ? 0 : x / (1 - d->rate);
       SET(d->y, at, x + (d->residual.data ? GET(d->residual, at) : 0));
     }
   }

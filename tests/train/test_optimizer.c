@@ -133,6 +133,68 @@ static void one_update_is_adamw_with_the_papers_exclusions(void **state) {
   settings_free(&s);
 }
 
+/* Layer-wise rates as MAE's and BEiT's: of two blocks, decay 0.5, the head and the last norm have
+ * the rate, the second block a half, the first a quarter, and what is in front of it an eighth. */
+static void a_layer_decay_halves_the_rate_block_by_block(void **state) {
+  (void)state;
+  static const char *const changes[] = {"image.size=16",    "image.patch=8",
+                                        "image.width=8",    "image.heads=2",
+                                        "image.layers=2",   "batch_size=4",
+                                        "text.length=4",    "eval.batch_size=4",
+                                        "weight_decay=0.5", "classification.classes=3"};
+  static const struct {
+    const char *prefix;
+    double share;
+  } rates[] = {{"head.", 1},
+               {"image.norm.", 1},
+               {"image.blocks.1.", 0.5},
+               {"image.blocks.0.", 0.25},
+               {"image.patch.", 0.125},
+               {"image.class_token", 0.125}};
+  settings s;
+  assert_ok(settings_init(&s));
+  for (size_t i = 0; i < sizeof changes / sizeof *changes; i++)
+    assert_ok(settings_set(&s, changes[i]));
+  ops *o;
+  clip_model *model;
+  clip_config config;
+  optimizer moments;
+  assert_ok(open_on_cpu((ops_request){.compute = OPS_F32, .threads = 1}, &o));
+  clip_config_from(&s, 0, &config);
+  clip_limits limits = model_limits(&s);
+  assert_ok(clip_create(o, &config, &limits, true, &model));
+  assert_ok(clip_initialise(model, 1));
+  assert_ok(optimizer_create_layered(model, 0.5, &moments));
+  const param_table *table = clip_params(model);
+  const tower_weights *w = clip_weights(model);
+  size_t bytes = sizeof(float) * (size_t)table->total;
+  float *before = malloc(bytes), *values = w->master.data, *gradients = w->gradients.data;
+  memcpy(before, values, bytes);
+  for (int64_t i = 0; i < table->total; i++) gradients[i] = 0.01f;
+  const double rate = 1e-2;
+  assert_ok(optimizer_stage(&moments, &s, 1, rate));
+  assert_ok(o->call->join(o));
+  assert_ok(optimizer_update(&moments, &s));
+  size_t seen = 0;
+  for (size_t p = 0; p < table->count; p++) {
+    const param *t = &table->items[p];
+    double share = 0;
+    for (size_t k = 0; k < sizeof rates / sizeof *rates; k++)
+      if (strncmp(t->name, rates[k].prefix, strlen(rates[k].prefix)) == 0) share = rates[k].share;
+    if (share == 0) fail_msg("%s has no rate in this test", t->name);
+    for (int64_t i = t->offset; i < t->offset + param_elements(t); i++, seen++) {
+      double x = (double)before[i], decay = t->is_decayed ? 0.5 * x : 0;
+      assert_near((double)values[i], x - share * rate * (0.01 / (0.01 + s.epsilon) + decay), 1e-6);
+    }
+  }
+  assert_true(seen > 100);
+  free(before);
+  optimizer_destroy(&moments);
+  clip_destroy(model);
+  ops_destroy(o);
+  settings_free(&s);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(the_rate_is_the_released_codes),
@@ -140,6 +202,7 @@ int main(void) {
       cmocka_unit_test(a_run_of_one_step_gets_the_peak),
       cmocka_unit_test(the_peak_scales_with_the_batch_as_in_the_paper),
       cmocka_unit_test(one_update_is_adamw_with_the_papers_exclusions),
+      cmocka_unit_test(a_layer_decay_halves_the_rate_block_by_block),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,16 @@
+#include "cli/stop.h"
+
+static volatile sig_atomic_t stop_requested;
+
+static void on_signal(int number) {
+  if (stop_requested) signal(number, SIG_DFL);
+  stop_requested = 1;
+}
+
+const volatile sig_atomic_t *stop_on_signals(void) {
+  struct sigaction action = {.sa_handler = on_signal};
+  sigaction(SIGINT, &action, NULL);
+  sigaction(SIGTERM, &action, NULL);
+  sigaction(SIGUSR1, &action, NULL);
+  return &stop_requested;
+}

@@ -1,0 +1,92 @@
+/* What a run that trains a classifier does differently: its data, its batches. And the linear
+ * probe, which reads the same kind of set. */
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "train/mix.h"
+#include "train/run.h"
+
+const dataset *run_data(const run *r) {
+  return r->train_set ? eval_set_data(r->train_set) : r->data;
+}
+
+const char *run_data_fingerprint(const run *r) {
+  return r->train_set ? eval_set_fingerprint(r->train_set) : dataset_fingerprint(r->data);
+}
+
+int64_t run_data_samples(const run *r) {
+  return r->train_set ? r->row_count : dataset_epoch(r->data);
+}
+
+static err check_classes(const run *r) {
+  int64_t found = eval_set_classes(r->train_set), wanted = r->s->classification_classes;
+  if (found == wanted) return NULL;
+  return err_new(ERR_INPUT,
+                 "classification.classes: %" PRId64 ", but %s has %" PRId64
+                 " classes: set classification.classes to %" PRId64
+                 ", or list the classes in the set's file",
+                 wanted, r->s->classification_train, found, found);
+}
+
+static err choose_rows(run *r) {
+  int64_t rows = eval_set_rows(r->train_set);
+  r->rows_used = mem_zeroed((size_t)rows, sizeof *r->rows_used);
+  if (!r->rows_used) return mem_error((size_t)rows * sizeof *r->rows_used, "the training rows");
+  for (int64_t row = 0; row < rows; row++)
+    if (eval_set_class_of(r->train_set, row) >= 0) r->rows_used[r->row_count++] = row;
+  if (r->row_count) return NULL;
+  return err_new(ERR_INPUT, "%s: no image has a class", r->s->classification_train);
+}
+
+err run_open_classes(run *r) {
+  const settings *s = r->s;
+  size_t batch = (size_t)s->batch_size;
+  size_t pixels = batch * (size_t)(s->image_size * s->image_size) * 3;
+  err error = NULL;
+  if (comm_size(r->ranks) > 1)
+    FAIL(ERR_UNSUPPORTED,
+         "classification.classes: a classifier is trained by one process, and %d ranks were "
+         "started: start one",
+         comm_size(r->ranks));
+  TRY(eval_set_open(s->classification_train, "probe", s, NULL, &r->train_set));
+  TRY(check_classes(r));
+  TRY(choose_rows(r));
+  for (size_t i = 0; i < s->eval_sets.count; i++) {
+    TRY(eval_set_open(s->eval_sets.items[i], "probe", s, NULL, &r->sets[i]));
+    r->set_count++;
+  }
+  r->mixed = mem_aligned(pixels);
+  r->classes = mem_zeroed(batch, sizeof *r->classes);
+  if (!r->mixed || !r->classes) error = mem_error(pixels, "mixed images");
+cleanup:
+  return error;
+}
+
+void run_mix_batch(run *r) {
+  const loader_batch *b = &r->batch;
+  const mix m = mix_draw(r->s, b->first_sample / r->s->batch_size);
+  for (int64_t i = 0; i < b->count; i++)
+    r->classes[i] = eval_set_class_of(r->train_set, b->rows[i]);
+  mix_images(&m, b->count, b->images, r->mixed);
+  r->targets = (clip_targets){.count = b->count,
+                              .labels = r->classes,
+                              .share = m.share,
+                              .smoothing = r->s->classification_label_smoothing};
+}
+
+err run_probe(run *r) {
+  eval_set *test = r->sets[0];
+  eval_probe probe;
+  eval_outcomes outcomes = {0};
+  double start = clock_seconds();
+  const eval_lars recipe = {.epochs = r->s->eval_probe_epochs};
+  const eval_how how = eval_how_of(r->s);
+  err error = eval_run_lars_items(r->probe_set, test, r->model, &how, &recipe, &probe, &outcomes);
+  if (!error) error = run_report_probe(r, &probe, &outcomes, clock_seconds() - start);
+  error = err_context(error, "linear probe on %s", eval_set_name(test));
+  eval_outcomes_free(&outcomes);
+  const char *left_out = error ? "" : eval_set_new_warnings(r->probe_set);
+  return *left_out ? events_warn(&r->events, "skipped_sample", left_out) : error;
+}

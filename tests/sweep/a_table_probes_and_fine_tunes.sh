@@ -1,0 +1,69 @@
+# One table from pre-training to the probe and the classifier, by the real trainer: cells are probed
+# when they finish, classifiers are trained from them and from what was tuned from them, and the report
+# shows all of it, with the published values and the claims.
+. "$SOURCE/tests/support/training.sh"
+make_data
+for part in train heldout; do
+  printf 'name: %s\nimages: [data/%s-*.tar]\ntasks: [probe, zeroshot]\nlabel: color\ntemplates: ["a {}"]\n' $part $part > $part.yaml
+done
+mkdir -p experiments
+cat > experiments/transfer.yaml <<'Y'
+name: transfer
+title: "Probe and fine-tuning"
+base: ../run.yaml
+settings:
+  {samples: 640, eval.sets: [heldout.yaml], eval.points: 1, eval.probe_train: train.yaml, eval.probe_epochs: 3}
+matrix:
+  method:
+    - {label: CLIP, mask_ratio: 0}
+    - {label: FLIP, mask_ratio: 0.5}
+tuning:
+  unmasked: {from: "${cell}", when: {method: FLIP}, mask_ratio: 0, samples: 64}
+  classifier: &classifier
+    from: "${cell}"
+    when: {method: CLIP}
+    classification: {classes: 10, train: train.yaml, layer_decay: 0.75, label_smoothing: 0.1}
+    epochs: 2
+    eval.points: 2
+  tuned_classifier:
+    from: "${unmasked}"
+    classification: {classes: 10, train: train.yaml, layer_decay: 0.75, label_smoothing: 0.1}
+    epochs: 2
+    eval.points: 2
+report:
+  rows: method
+  columns: [zero_shot_top1, tuned_zero_shot_top1, linear_probe_top1, tuned_linear_probe_top1, fine_tuned_top1,
+            fine_tuned_top5]
+  reference:
+    - {method: CLIP, linear_probe_top1: 82.6, fine_tuned_top1: 86.3}
+    - {method: FLIP, tuned_linear_probe_top1: 83.6, fine_tuned_top1: 86.9}
+claims:
+  - {claim: "FLIP probes better", from: Table 3, metric: tuned_linear_probe_top1, against_metric: linear_probe_top1,
+     of: {method: FLIP}, against: {method: CLIP}, expect: greater}
+  - {claim: "FLIP fine-tunes better", from: Table 3, metric: fine_tuned_top1, of: {method: FLIP},
+     against: {method: CLIP}, expect: greater}
+Y
+expect_status 0 "$FLIPBENCH" run experiments/transfer.yaml --results results
+expect_status 0 "$FLIPBENCH" report transfer --results results --format csv
+cp out.txt report.csv
+for value in 82.6 86.3 83.6 86.9; do grep -q "$value" report.csv || fail "no $value: $(cat report.csv)"; done
+# what the report shows is what the last evaluation of each run's events says
+column() { head -1 report.csv | tr ',' '\n' | grep -nx "$1" | cut -d: -f1; }
+shown() { grep "^$1," report.csv | cut -d, -f"$(column "$2")"; }
+said() { grep -hoE "\"task\":\"$2\",\"metrics\":\{\"top1\":[0-9.e-]*" results/transfer/$1/events.jsonl | tail -1 | cut -d: -f4; }
+same() { # METHOD COLUMN RUN TASK
+  local value
+  value=$(said "$3" "$4")
+  [ -n "$value" ] || fail "$3 has no $4"
+  awk -v a="$(shown "$1" "$2")" -v b="$value" 'BEGIN { d = a - 100 * b; exit !(d < 0.06 && d > -0.06) }' ||
+    fail "$1 $2: $(shown "$1" "$2"), its run says $value: $(cat report.csv)"
+}
+ls results/transfer > runs.txt
+clip=$(grep -i '^clip' runs.txt | grep -v classifier); flip=$(grep -i '^flip.*unmasked' runs.txt | grep -v classifier)
+same CLIP linear_probe_top1 "$clip" probe
+same FLIP tuned_linear_probe_top1 "$flip" probe
+same CLIP fine_tuned_top1 "$(grep -i '^clip.*classifier' runs.txt)" classification
+same FLIP fine_tuned_top1 "$(grep -i '^flip.*classifier' runs.txt)" classification
+expect_status 0 "$FLIPBENCH" report transfer --results results
+grep -q 'FLIP fine-tunes better' out.txt || fail "the claim is not judged: $(cat out.txt)"
+! grep -q ': not run' out.txt || fail "a claim has no runs: $(cat out.txt)"

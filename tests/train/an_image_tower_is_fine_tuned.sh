@@ -1,0 +1,73 @@
+# flip finetune: a classifier from a trained image tower, with everything of FLIP's Table 12 at once. It
+# learns, it is evaluated as often as asked, a killed and a stopped run go on with the same bits, and
+# what does not fit is refused by name.
+. "$SOURCE/tests/support/training.sh"
+make_data
+train --out pre -s eval.probe_train=train.yaml -s eval.probe_epochs=3 2> message && fail "there is no train.yaml"
+grep -q 'train.yaml' message || fail "$(cat message)"
+rm -r pre
+for part in train heldout; do
+  printf 'name: %s\nimages: [data/%s-*.tar]\ntasks: [probe, zeroshot]\nlabel: color\ntemplates: ["a {}"]\n' \
+    $part $part > $part.yaml
+done
+
+# the linear probe behind the last evaluation is that of flip eval
+train --out pre -s 'eval.sets=[heldout.yaml]' -s eval.probe_train=train.yaml -s eval.probe_epochs=3
+[ "$(grep -c '"task":"probe"' pre/events.jsonl)" = 1 ] || fail "not one probe"
+"$FLIP" eval probe -m pre --train train.yaml -f heldout.yaml --method lars --epochs 3 --json > probe.json
+[ "$(grep -oE '"task":"probe","metrics":\{"top1":[0-9.e-]*' pre/events.jsonl | cut -d: -f4)" = \
+  "$(grep -oE '"probe":\{"top1":[0-9.e-]*' probe.json | cut -d: -f3)" ] ||
+  fail "another probe than flip eval's: $(cat probe.json)"
+
+words=(finetune -m pre --train train.yaml --test heldout.yaml --no-progress -s batch_size=32 -s epochs=8
+       -s warmup_epochs=1 -s learning_rate=2e-3 -s eval.points=4 -s data.crop_min=0.5 -s checkpoint.every_samples=64)
+finetune() { "$FLIP" "${words[@]}" "$@"; }
+finetune --out whole --json > whole.json
+[ "$(grep -c '"task":"classification"' whole/events.jsonl)" = 4 ] || fail "not four evaluations"
+grep -q '"classes":10,' whole.json || fail "$(cat whole.json)"
+[ "$(field step logit_scale whole/events.jsonl | wc -l)" = 0 ] || fail "a classifier has a temperature"
+grep -q 'image.projection' "$(newest whole)" && fail "the projection is there still"
+grep -q 'head.bias' "$(newest whole)" || fail "there is no head"
+field step loss whole/events.jsonl > losses
+[ "$(wc -l < losses)" = 40 ] || fail "40 updates, $(wc -l < losses) losses"
+# the first logits are next to nothing: log(10)
+awk 'NR == 1 { exit !($1 > 2.28 && $1 < 2.32) }' losses || fail "the first loss is $(head -1 losses)"
+
+# killed after some steps, and on; stopped by a signal, and on
+for signal in KILL TERM; do
+  "$FLIP" "${words[@]}" --out $signal > /dev/null 2>&1 & pid=$!
+  for _ in $(seq 600); do
+    [ -f $signal/events.jsonl ] && [ "$(field step step $signal/events.jsonl | tail -1)" -ge 7 ] 2>/dev/null && break
+    sleep 0.05
+  done
+  kill -$signal $pid; wait $pid 2>/dev/null || true
+  finetune --out $signal --resume > /dev/null
+  cmp "$(newest whole)" "$(newest $signal)" || fail "resuming after SIG$signal changed the bits"
+done
+
+# without the augmentation it learns what is easy; layer by layer the rates differ, so the patches move less
+plain=(-s classification.mixup=0 -s classification.cutmix=0 -s classification.drop_path=0 -s classification.augment_magnitude=0)
+finetune --out plain "${plain[@]}" -s epochs=24 -s learning_rate=4e-3 > plain.txt
+field step loss plain/events.jsonl | awk 'NR == 1 { first = $1 } END { exit !($1 < 0.8 * first) }' ||
+  fail "the loss did not fall: $(field step loss plain/events.jsonl | tail -1)"
+grep -qE 'heldout +classification  top-1 ' plain.txt || fail "$(cat plain.txt)"
+
+# in micro-batches: the same sums in another order
+finetune --out parts -s micro_batch_size=8 > /dev/null
+field step loss parts/events.jsonl | paste - losses | head -3 |
+  awk '{ d = $1 - $2; if (d < 0) d = -d; if (d > 1e-4) exit 1 }' || fail "micro-batches changed the loss"
+
+refused() { # MESSAGE ARGUMENTS…
+  local wanted=$1; shift
+  finetune --out refused "$@" > /dev/null 2> message && fail "not refused: $*"
+  grep -q -- "$wanted" message || fail "$(cat message)"
+  rm -rf refused
+}
+refused 'classification.classes: 11, but train.yaml has 10 classes' -s classification.classes=11
+refused 'mask_ratio: 0.5 with classification.classes' -s mask_ratio=0.5
+refused "does not have the model's shape" -s image.width=16
+refused 'data.order: stream with classification.classes' -s data.order=stream
+finetune --out whole --resume -s classification.drop_path=0.1 > /dev/null 2> message && fail "resumed with another drop path"
+grep -q 'classification.drop_path: 0.2, this run has 0.1' message || fail "$(cat message)"
+"$FLIP" eval -m whole > /dev/null 2> message && fail "a classifier has no embeddings"
+grep -q 'is a classifier of 10 classes' message || fail "$(cat message)"
