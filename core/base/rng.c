@@ -37,6 +37,33 @@ rng rng_at(uint64_t seed, rng_stream stream, uint64_t step, uint64_t index) {
   return r;
 }
 
+void rng_first_words(uint64_t seed, rng_stream stream, uint64_t step, uint64_t first,
+                     uint32_t words[4][RNG_PLACES]) {
+  const rng start = rng_at(seed, stream, step, 0);
+  uint32_t key[2] = {start.key[0], start.key[1]};
+  for (uint64_t i = 0; i < RNG_PLACES; i++) {
+    const uint64_t index = first + i;
+    words[0][i] = 0;
+    words[1][i] = (uint32_t)index;
+    words[2][i] = (uint32_t)(index >> 32 & 0xFFFFFFu) | start.counter[2];
+    words[3][i] = start.counter[3];
+  }
+  for (int round = 0; round < 10; round++) { /* of rng_philox, each over all places */
+    for (int i = 0; i < RNG_PLACES; i++) {
+      uint64_t p0 = (uint64_t)0xD2511F53u * words[0][i];
+      uint64_t p1 = (uint64_t)0xCD9E8D57u * words[2][i];
+      uint32_t n0 = (uint32_t)(p1 >> 32) ^ words[1][i] ^ key[0];
+      uint32_t n2 = (uint32_t)(p0 >> 32) ^ words[3][i] ^ key[1];
+      words[1][i] = (uint32_t)p1;
+      words[3][i] = (uint32_t)p0;
+      words[0][i] = n0;
+      words[2][i] = n2;
+    }
+    key[0] += 0x9E3779B9u;
+    key[1] += 0xBB67AE85u;
+  }
+}
+
 uint32_t rng_u32(rng *r) {
   if (r->used == 4) {
     rng_philox(r->counter, r->key, r->block);
@@ -92,7 +119,8 @@ float rng_float(rng *r) {
 }
 
 double rng_double(rng *r) {
-  return (double)(rng_u64(r) >> 11) * 0x1p-53;
+  uint32_t high = rng_u32(r);
+  return rng_double_of(high, rng_u32(r));
 }
 
 uint32_t rng_below(rng *r, uint32_t bound) {
@@ -105,7 +133,12 @@ uint32_t rng_below(rng *r, uint32_t bound) {
   return (uint32_t)(product >> 32);
 }
 
+double rng_normal_of(double first, double second) {
+  double radius = sqrt(-2.0 * log(1.0 - first));
+  return radius * cos(6.283185307179586 * second);
+}
+
 double rng_normal(rng *r) {
-  double radius = sqrt(-2.0 * log(1.0 - rng_double(r)));
-  return radius * cos(6.283185307179586 * rng_double(r));
+  double first = rng_double(r);
+  return rng_normal_of(first, rng_double(r));
 }

@@ -33,6 +33,12 @@ typedef struct {
 } rng;
 
 rng rng_at(uint64_t seed, rng_stream stream, uint64_t step, uint64_t index);
+/* The first four words of neighbouring places: words[w][i] is what the w-th rng_u32 of
+ * rng_at(seed, stream, step, first + i) gives. Several times faster than one place after another.
+ */
+enum { RNG_PLACES = 64 };
+void rng_first_words(uint64_t seed, rng_stream stream, uint64_t step, uint64_t first,
+                     uint32_t words[4][RNG_PLACES]);
 uint32_t rng_u32(rng *r);
 /* The next `count` words, as that many calls of rng_u32 give them, in less time. */
 void rng_fill(rng *r, uint32_t *out, size_t count);
@@ -40,9 +46,14 @@ uint64_t rng_u64(rng *r);
 /* Uniform in [0, 1): 24 bits as float, 53 bits as double. */
 float rng_float(rng *r);
 double rng_double(rng *r);
+/* What rng_double makes of two words. */
+static inline double rng_double_of(uint32_t high, uint32_t low) {
+  return (double)(((uint64_t)high << 32 | low) >> 11) * 0x1p-53;
+}
 /* Uniform in [0, bound), without modulo bias; bound > 0. */
 uint32_t rng_below(rng *r, uint32_t bound);
-/* Standard normal (Box-Muller, one of the pair). */
+/* Standard normal (Box-Muller, one of the pair), and what it makes of two doubles. */
 double rng_normal(rng *r);
+double rng_normal_of(double first, double second);
 
 #endif

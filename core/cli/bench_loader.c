@@ -37,6 +37,7 @@ static loader_config config_of(const settings *s, const dataset *data, const tok
                          .ratio_max = s->data_ratio_max,
                          .flip = s->data_flip,
                          .shuffle = s->data_shuffle,
+                         .resample = s->data_resample,
                          .buffer = s->data_buffer,
                          .workers = (int)s->data_workers,
                          .prefetch = (int)s->data_prefetch};

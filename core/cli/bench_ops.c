@@ -19,6 +19,7 @@ typedef struct {
   int64_t rows, width, hidden, tokens, samples, steps;
   ops_buffer x, wide, wide2, out, weight, gradient, vector, statistic;
   void *block;
+  char isa[128]; /* that oneDNN uses; "" where it does not compute */
   bool as_json;
 } bench;
 
@@ -186,6 +187,7 @@ static err measure(bench *b, const char *name, operation run, double flops, doub
     jsonw_object(&w, NULL);
     jsonw_string(&w, "op", name);
     if (*b->o->kernels) jsonw_string(&w, "kernels", b->o->kernels);
+    if (*b->isa) jsonw_string(&w, "onednn_isa", b->isa);
     jsonw_number(&w, "seconds", median);
     jsonw_number(&w, "flops_per_second", flops / median);
     jsonw_number(&w, "bytes_per_second", bytes / median);
@@ -199,6 +201,14 @@ static err measure(bench *b, const char *name, operation run, double flops, doub
   return NULL;
 }
 
+static void look_at_libraries(bench *b) {
+  ops_library list[OPS_LIBRARIES];
+  const int count = ops_libraries(b->o, list);
+  for (int i = 0; i < count && *b->o->kernels; i++)
+    if (strcmp(list[i].name, "onednn_isa") == 0)
+      snprintf(b->isa, sizeof b->isa, "%s", list[i].version);
+}
+
 err bench_ops(const bench_request *request) {
   const settings *s = &request->s;
   bench b = {.s = s, .steps = 20 * request->steps, .as_json = request->as_json};
@@ -207,6 +217,7 @@ err bench_ops(const bench_request *request) {
   err error = ops_open(s, &opened);
   if (error) return error;
   b.o = opened.o;
+  look_at_libraries(&b);
   double rate = opened.gemm_flops_per_second;
   ops_type compute = b.o->compute;
   TRY(model_count(s, 4096, compute, b.o->chunk_bytes, &counts));
@@ -221,10 +232,10 @@ err bench_ops(const bench_request *request) {
   double one = (double)ops_size_of(compute), n = (double)b.rows, w = (double)b.width;
   double h = (double)b.hidden, product = 2 * n * w * h, scores = 2 * n * (double)b.tokens * w;
   if (!b.as_json)
-    printf(
-        "%ld samples of %ld tokens a chunk, width %ld, %s; matrix products: %.0f GFLOP/s%s%s\n\n",
-        (long)b.samples, (long)b.tokens, (long)b.width, one > 2 ? "fp32" : "bf16", rate / 1e9,
-        *b.o->kernels ? "; kernels: " : "", b.o->kernels);
+    printf("%ld samples of %ld tokens a chunk, width %ld, %s; matrix products: %.0f "
+           "GFLOP/s%s%s%s%s\n\n",
+           (long)b.samples, (long)b.tokens, (long)b.width, one > 2 ? "fp32" : "bf16", rate / 1e9,
+           *b.isa ? ", oneDNN: " : "", b.isa, *b.o->kernels ? "; kernels: " : "", b.o->kernels);
   TRY(measure(&b, "dense, bias", run_dense, product, one * (n * w + n * h + w * h)));
   TRY(measure(&b, "dense, bias, activation", run_dense_activation, product,
               one * (n * w + 2 * n * h + w * h)));

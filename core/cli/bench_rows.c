@@ -10,7 +10,7 @@
 
 enum { WARM_UP = 4 };     /* steps of each model that are not timed */
 enum { PARTS_STEPS = 3 }; /* steps that are timed part by part */
-enum { WHOLE, IMAGE, TEXT, LOSS, PARTS };
+enum { WHOLE, IMAGE, TEXT, LOSS, RECONSTRUCTION, PARTS };
 
 /* A model that is being timed. */
 typedef struct {
@@ -60,6 +60,7 @@ static err take_parts(timed_model *m, int k) {
   m->parts[IMAGE][k] = profile.image_forward + profile.image_backward;
   m->parts[TEXT][k] = profile.text_forward + profile.text_backward;
   m->parts[LOSS][k] = profile.loss;
+  m->parts[RECONSTRUCTION][k] = profile.reconstruction;
   clip_set_profile(m->rig.model, NULL);
   return error;
 }
@@ -73,6 +74,8 @@ static err take_stock(timed_model *m, bench_row *row) {
       .image = numbers_median(m->parts[IMAGE], PARTS_STEPS),
       .text = numbers_median(m->parts[TEXT], PARTS_STEPS),
       .loss = numbers_median(m->parts[LOSS], PARTS_STEPS),
+      .reconstruction = numbers_median(m->parts[RECONSTRUCTION], PARTS_STEPS),
+      .parameters = m->rig.counts.parameters_total,
       .samples_per_second = samples / seconds,
       .flops_per_second = m->rig.counts.train_sample * samples / seconds,
       .image_flops = 3 * m->rig.counts.forward_image * samples,
@@ -81,7 +84,8 @@ static err take_stock(timed_model *m, bench_row *row) {
       .batch = m->s.batch_size,
       .precision = m->rig.precision,
   };
-  row->rest = numbers_median(m->parts[WHOLE], PARTS_STEPS) - row->image - row->text - row->loss;
+  row->rest = numbers_median(m->parts[WHOLE], PARTS_STEPS) - row->image - row->text - row->loss -
+              row->reconstruction;
   if (!m->rig.o->call->memory) return NULL;
   err error = m->rig.o->call->memory(m->rig.o, &memory);
   row->peak_bytes = memory.peak;

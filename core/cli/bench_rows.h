@@ -14,6 +14,8 @@ enum { BENCH_ROUNDS = 10 }; /* turns that each model takes, at most */
 /* One model's figures; seconds are medians a step. */
 typedef struct {
   double mask_ratio, seconds, image, text, loss, rest;
+  double reconstruction; /* the decoder, which runs where the image tower goes back; 0: none */
+  int64_t parameters;
   double samples_per_second, flops_per_second, image_flops;
   double time_ratio; /* a sample's time over the first row's: in turns the median of the rounds */
   double joules_per_sample; /* negative: the device has no meter */

@@ -35,7 +35,9 @@ static err print_json(const bench_row *row, const bench_row *whole, bool is_in_t
   jsonw_number(&w, "image_seconds", row->image);
   jsonw_number(&w, "text_seconds", row->text);
   jsonw_number(&w, "loss_seconds", row->loss);
+  if (row->reconstruction > 0) jsonw_number(&w, "reconstruction_seconds", row->reconstruction);
   jsonw_number(&w, "optimizer_seconds", row->rest);
+  jsonw_integer(&w, "parameters", row->parameters);
   jsonw_number(&w, "flops_per_second", row->flops_per_second);
   jsonw_number(&w, "gemm_fp32_flops_per_second", fp32);
   jsonw_number(&w, "gemm_bf16_flops_per_second", bf16);
@@ -55,10 +57,12 @@ static void print_row(const bench_row *row, const bench_row *whole, double fp32,
   char memory[TEXT_NUMBER_SIZE];
   double per_sample = whole->image / (double)whole->batch * (double)row->batch;
   double flops = whole->image_flops / (double)whole->batch * (double)row->batch;
-  printf("%6.2f  %6ld  %9.1f  %6.3f  %8.1f  %8.1f  %8.1f  %8.1f  %8.1f  %8.1f  %7.1f %%",
-         row->mask_ratio, (long)row->batch, row->samples_per_second, row->time_ratio,
-         1e3 * row->seconds, 1e3 * row->image, 1e3 * row->text, 1e3 * row->loss, 1e3 * row->rest,
-         row->flops_per_second / 1e9, 100 * row->flops_per_second / fp32);
+  printf("%6.2f  %6ld  %9.1f  %6.3f  %8.1f  %8.1f  %8.1f  %8.1f", row->mask_ratio, (long)row->batch,
+         row->samples_per_second, row->time_ratio, 1e3 * row->seconds, 1e3 * row->image,
+         1e3 * row->text, 1e3 * row->loss);
+  if (row->reconstruction > 0) printf("  %9.1f", 1e3 * row->reconstruction);
+  printf("  %8.1f  %8.1f  %7.1f %%", 1e3 * row->rest, row->flops_per_second / 1e9,
+         100 * row->flops_per_second / fp32);
   if (bf16 > 0)
     printf("  %7.1f %%", 100 * row->flops_per_second / bf16);
   else
@@ -74,8 +78,9 @@ static void print_table(const bench_row rows[ROWS], bool is_in_turns, double fp3
          "step "
          "computes in %s\n\n",
          fp32 / 1e9, bf16 / 1e9, precision_name(rows[0].precision));
-  printf("  mask   batch  samples/s    time   step ms  image ms   text ms   loss ms   rest ms   "
+  printf("  mask   batch  samples/s    time   step ms  image ms   text ms   loss ms%s   rest ms   "
          "GFLOP/s  of fp32     of bf16  image × of FLOPs     memory%s\n",
+         rows[0].reconstruction > 0 ? "  pixels ms" : "",
          rows[0].joules_per_sample >= 0 ? "  J/sample" : "");
   for (int i = 0; i < ROWS; i++) print_row(&rows[i], &rows[0], fp32, bf16);
   puts(is_in_turns ? "\nmeasured alternately: drift of the machine does not bias the rows' ratios"

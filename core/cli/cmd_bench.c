@@ -52,8 +52,9 @@ int cmd_bench(int argc, char **argv) {
       {0}};
   const command c = {
       "flip bench", "measure this machine", "ops|step|loader [OPTIONS]", options,
-      "  ops      each operation of the model at training shapes, and which variant of the CPU's\n"
-      "           kernels runs; FLIP_CPU_KERNELS forces one (docs/kernels.md)\n"
+      "  ops      each operation of the model at training shapes, which variant of the CPU's\n"
+      "           kernels runs (FLIP_CPU_KERNELS forces one) and which instruction set oneDNN\n"
+      "           uses (docs/kernels.md)\n"
       "  step     the training step at mask 0, 50 and 75 %, by part, relative to this machine's\n"
       "           matrix-product rate measured in the same call. The three are measured\n"
       "           alternately, in up to ten rounds; the time ratio is the median over rounds, so\n"

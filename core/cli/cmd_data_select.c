@@ -14,7 +14,8 @@ static err open_sources(const option_list *sources, const select_output *output,
   if (!sources->count)
     return err_new(ERR_INPUT, "give the data: shards, or FORMAT:LOCATION (flip data formats)");
   if (output->shard_size < 1) return err_new(ERR_INPUT, "--shard-size: at least 1");
-  err error = dataset_open((char *const *)(void *)sources->items, sources->count, data);
+  err error = dataset_open_to_read((char *const *)(void *)sources->items, sources->count,
+                                   DATASET_PAIR, data);
   if (!error && *dataset_warnings(*data, NULL)) fputs(dataset_warnings(*data, NULL), stderr);
   if (!error && !dataset_count(*data))
     error = err_new(ERR_INPUT, "%s: contains no samples", sources->items[0]);

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/options.h"
 #include "cli/commands.h"
+#include "cli/plan_ranks.h"
 #include "text/tokenizer.h"
 #include "model/count.h"
 
@@ -26,7 +27,7 @@ static err count_vocabulary(const settings *s, int64_t *count) {
   return NULL;
 }
 
-static err print_json(const settings *s, const model_counts *c) {
+static err print_json(const settings *s, const model_counts *c, const plan_ranks *ranks) {
   strbuf out = {0};
   json_writer w = jsonw_start(&out);
   jsonw_object(&w, NULL);
@@ -56,6 +57,7 @@ static err print_json(const settings *s, const model_counts *c) {
   settings_length length = settings_length_of(s, 0);
   jsonw_integer(&w, "updates", length.updates);
   jsonw_integer(&w, "warmup_updates", length.warmup);
+  plan_ranks_write(ranks, &w);
   jsonw_end(&w);
   strbuf_append_char(&out, '\n');
   return options_print(&out);
@@ -122,16 +124,29 @@ int cmd_plan(int argc, char **argv) {
   bool as_json = false, is_help = false, has_settings = false;
   option_list sets = {0}, rest = {0};
   settings s;
+  plan_ranks_options asked = PLAN_RANKS_DEFAULTS;
+  plan_ranks ranks = {0};
   option options[] = {
       {"config", 'c', OPTION_STRING, &config, "FILE", "run file (YAML)", true},
       {"set", 's', OPTION_LIST, &sets, "KEY=VALUE", "change one setting; may be repeated", false},
       {"json", 0, OPTION_FLAG, &as_json, NULL, "print JSON for scripts", false},
+      PLAN_RANKS_OPTIONS(asked),
       {0}};
   const command c = {
       "flip plan", "parameters, FLOPs and memory of a run, before it starts",
       "--config FILE [OPTIONS]", options,
+      "--ranks predicts step time, efficiency and cost on so many devices, from the measured rate "
+      "of\n"
+      "one and the bytes that the ranks exchange. --rate is a number, the output of 'flip bench "
+      "step\n"
+      "--json', the events.jsonl of a run on one rank, or one of the shipped devices: h100 "
+      "(measured)\n"
+      "and a100 (scaled from it). Every assumption is printed.\n\n"
       "examples:\n"
-      "  flip plan -c experiments/presets/vit_l16_laion400m.yaml -s mask_ratio=0.75"};
+      "  flip plan -c experiments/presets/vit_l16_laion400m.yaml -s mask_ratio=0.75\n"
+      "  flip plan -c experiments/presets/vit_l16_laion400m.yaml --ranks 64,128,256 --rate h100 "
+      "\\\n"
+      "       --link 50"};
   err error = options_parse(&c, argc, argv, &rest, &is_help);
   if (error || is_help) goto cleanup;
   TRY(settings_load(config, &s));
@@ -142,11 +157,15 @@ int cmd_plan(int argc, char **argv) {
   TRY(count_vocabulary(&s, &vocabulary));
   TRY(model_count(&s, vocabulary, s.precision == PRECISION_FP32 ? OPS_F32 : OPS_BF16,
                   s.device == DEVICE_CUDA ? 0 : CPU_CHUNK_BYTES, &counts));
-  if (as_json)
-    TRY(print_json(&s, &counts));
-  else
+  TRY(plan_ranks_make(&asked, &s, vocabulary, &counts, &ranks));
+  if (as_json) {
+    TRY(print_json(&s, &counts, &ranks));
+  } else {
     print_plan(&s, &counts);
+    TRY(plan_ranks_print(&ranks));
+  }
 cleanup:
+  plan_ranks_free(&ranks);
   if (has_settings) settings_free(&s);
   options_free(options);
   options_free_list(&rest);

@@ -17,8 +17,8 @@ static err read_captions(const option_list *shards, char ***captions, size_t *co
   enum { MOST_NAMED = 20 };
   dataset *data = NULL;
   char **list = NULL;
-  err error =
-      dataset_open_for((char *const *)(void *)shards->items, shards->count, DATASET_CAPTION, &data);
+  err error = dataset_open_to_read((char *const *)(void *)shards->items, shards->count,
+                                   DATASET_CAPTION, &data);
   if (error) return error;
   size_t rows = (size_t)dataset_count(data), used = 0, unreadable = 0;
   if (*dataset_warnings(data, NULL)) fputs(dataset_warnings(data, NULL), stderr);

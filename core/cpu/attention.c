@@ -250,5 +250,6 @@ err CPU_KERNEL(attention)(ops *o, const ops_attention *a) {
 }
 
 err CPU_KERNEL(attention_gradient)(ops *o, const ops_attention *a) {
+  CPU_ASSERT(!a->dqkv_sums.data); /* the product's, which reads dqkv anyway, are cheaper */
   return for_each_head(o, a, attend_head_gradient);
 }

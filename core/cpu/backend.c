@@ -68,21 +68,30 @@ static void cpu_release(ops *o, void *block) {
   free(block);
 }
 
+enum { PART = 1 << 20 }; /* bytes: from here on worth a thread of its own */
+
+static int64_t parts_of(size_t bytes) {
+  return (int64_t)((bytes + PART - 1) / PART);
+}
+
+static size_t bytes_of_part(size_t bytes, int64_t part) {
+  size_t left = bytes - (size_t)part * PART;
+  return left < PART ? left : PART;
+}
+
 static err cpu_copy(ops *o, void *to, const void *from, size_t bytes) {
-  (void)o;
-  memcpy(to, from, bytes);
+  const int64_t parts = parts_of(bytes);
+#pragma omp parallel for schedule(static) num_threads(o->threads) if (parts > 1)
+  for (int64_t i = 0; i < parts; i++)
+    memcpy((char *)to + i * PART, (const char *)from + i * PART, bytes_of_part(bytes, i));
   return NULL;
 }
 
 static err cpu_clear(ops *o, void *block, size_t bytes) {
-  enum { PART = 1 << 20 };
-  int64_t parts = (int64_t)((bytes + PART - 1) / PART);
+  const int64_t parts = parts_of(bytes);
   /* often the first touch of new memory: its pages come to lie near the threads that touch them */
 #pragma omp parallel for schedule(static) num_threads(o->threads) if (parts > 1)
-  for (int64_t i = 0; i < parts; i++) {
-    size_t at = (size_t)i * PART, left = bytes - at;
-    memset((char *)block + at, 0, left < PART ? left : PART);
-  }
+  for (int64_t i = 0; i < parts; i++) memset((char *)block + i * PART, 0, bytes_of_part(bytes, i));
   return NULL;
 }
 
@@ -172,7 +181,7 @@ static err create(const ops_request *request, ops **out) {
 /* A product that fits the caches, about 30 ms of it: the yardstick for mfu, and how `precision:
  * auto` chooses. */
 static err measure_gemm(const ops_request *request, double *flops_per_second) {
-  enum { SIDE = 1024, TRIES = 8, LEAST_TRIES = 3 };
+  enum { SIDE = 1024, TRIES = 8, LEAST_TRIES = 3, SMALL = 16 };
   const double enough_seconds = 0.03;
   const ops_type compute = request->compute;
   const ops_request wide = {.compute = compute, .threads = request->threads};
@@ -183,6 +192,7 @@ static err measure_gemm(const ops_request *request, double *flops_per_second) {
   if (error) return error;
   TRY(o->call->allocate(o, 3 * bytes, "measuring matrix products", &block));
   ops_buffer a = {block, compute};
+#pragma omp parallel for schedule(static)
   for (int64_t i = 0; i < 2 * (int64_t)SIDE * SIDE; i++) { /* never zeros: they can run faster */
     float value = (float)(i % 251) / 251.0f - 0.5f;
     if (compute == OPS_F32)
@@ -196,13 +206,16 @@ static err measure_gemm(const ops_request *request, double *flops_per_second) {
                 .a = a,
                 .b = ops_at(a, (int64_t)SIDE * SIDE),
                 .c = ops_at(a, 2 * (int64_t)SIDE * SIDE)};
+  ops_gemm small = g; /* shows at once whether there are products of this type */
+  small.m = small.n = small.k = SMALL;
+  TRY(cpu_gemm(o, &small));
+  if (cpu_of(o)->lacks_bf16)
+    FAIL(ERR_UNSUPPORTED, "oneDNN has no bf16 matrix products for this processor");
   double best = 1e30, began = clock_seconds();
   for (int i = 0; i < TRIES; i++) {
     double start = clock_seconds();
     if (i >= LEAST_TRIES && start - began > enough_seconds) break;
     TRY(cpu_gemm(o, &g));
-    if (cpu_of(o)->lacks_bf16)
-      FAIL(ERR_UNSUPPORTED, "oneDNN has no bf16 matrix products for this processor");
     double seconds = clock_seconds() - start;
     if (i > 0 && seconds < best) best = seconds; /* the first call builds the kernel */
   }
@@ -216,7 +229,9 @@ cleanup:
 static int libraries(ops_library list[OPS_PLUGIN_LIBRARIES]) {
   list[0].name = "onednn";
   gemm_library_version(list[0].version, sizeof list[0].version);
-  return 1;
+  list[1].name = "onednn_isa";
+  gemm_library_isa(list[1].version, sizeof list[1].version);
+  return 2;
 }
 
 const ops_plugin cpu_plugin = {

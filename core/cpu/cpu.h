@@ -66,6 +66,8 @@ err gemm_cache_create(gemm_cache **cache) ERR_MUST_CHECK;
 void gemm_cache_destroy(gemm_cache *cache);
 /* oneDNN's, "2.7.2". */
 void gemm_library_version(char *version, size_t size);
+/* The instruction set that oneDNN chose for this processor: avx2, avx512_core_amx, … */
+void gemm_library_isa(char *isa, size_t size);
 
 err cpu_gemm(ops *o, const ops_gemm *g);
 /* The product and bias of g in emulated 8 bits, into `target`; the rest of g is the caller's. */

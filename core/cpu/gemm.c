@@ -4,8 +4,10 @@
  * shapes of a small ViT oneDNN's blocked weight layouts gained under 5 % and cost a reorder of
  * every weight after each update. */
 #include <oneapi/dnnl/dnnl.h>
+#include <oneapi/dnnl/dnnl_debug.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/mem.h"
 #include "cpu/cpu.h"
@@ -43,7 +45,16 @@ static err dnnl_error(dnnl_status_t status, const char *what) {
                  "oneDNN: %s failed with status %d", what, (int)status);
 }
 
+/* By default each kernel that oneDNN makes is announced to VTune, which takes longer than making
+ * it.
+ */
+static void announce_nothing(void) {
+  if (!getenv("ONEDNN_JIT_PROFILE") && !getenv("DNNL_JIT_PROFILE"))
+    (void)dnnl_set_jit_profiling_flags(DNNL_JIT_PROFILE_NONE);
+}
+
 err gemm_cache_create(gemm_cache **out) {
+  announce_nothing();
   gemm_cache *cache = mem_zeroed(1, sizeof *cache);
   if (!cache) return mem_error(sizeof *cache, "the matrix-product cache");
   err error = dnnl_error(dnnl_engine_create(&cache->engine, dnnl_cpu, 0), "creating an engine");
@@ -82,6 +93,13 @@ void gemm_cache_destroy(gemm_cache *cache) {
 void gemm_library_version(char *version, size_t size) {
   const dnnl_version_t *v = dnnl_version();
   snprintf(version, size, "%d.%d.%d", v->major, v->minor, v->patch);
+}
+
+void gemm_library_isa(char *isa, size_t size) {
+  static const char prefix[] = "cpu_isa_";
+  const char *name = dnnl_cpu_isa2str(dnnl_get_effective_cpu_isa());
+  const size_t length = sizeof prefix - 1;
+  snprintf(isa, size, "%s", strncmp(name, prefix, length) == 0 ? name + length : name);
 }
 
 static dnnl_data_type_t type_of(int type) {

@@ -1,21 +1,39 @@
 /* Attention: one of cuDNN's engines or our own kernel, whichever is fastest at a shape when it is
- * first seen. The choice is kept, so that the next run makes the same (choice.h). */
+ * first seen. The choice is kept, so that the next run makes the same (choice.h), and what was
+ * measured with it: tests/gpu/attention_times.sh prints that. The sums for the bias of qkv are
+ * timed with the gradient: ours are free where a kernel for short sequences makes them. */
 #include "cuda/cuda.h"
 #include "cuda/kernels.h"
 
-enum { TIMED_RUNS = 5, OWN = -1 /* else a candidate of sdpa.c */ };
+enum {
+  TIMED_RUNS = 5,
+  OWN = -1,       /* else a candidate of sdpa.c */
+  OWN_VERSION = 2 /* of our kernels: raised when another may be fastest now */
+};
 
 static err run_own(ops *o, const ops_attention *a, bool is_backward) {
   void *scratch, *stream = cuda_of(o)->compute;
   if (!is_backward) return cuda_error(kernel_attention(a, stream), "attention");
-  err error =
-      cuda_scratch(o, kernel_attention_gradient_scratch(a->batch, a->heads, a->tokens), &scratch);
+  err error = cuda_scratch(o, kernel_attention_gradient_scratch(a), &scratch);
   return error ? error
                : cuda_error(kernel_attention_gradient(a, scratch, stream), "attention's gradient");
 }
 
+/* The sums over dqkv, after an engine that does not make them. */
+static err add_sums(ops *o, const ops_attention *a) {
+  void *scratch;
+  int64_t rows = a->batch * a->tokens, columns = 3 * a->heads * a->head_width;
+  err error = cuda_scratch(o, kernel_column_sums_scratch(rows, columns), &scratch);
+  return error ? error
+               : cuda_error(kernel_column_sums(rows, columns, columns, a->dqkv, a->dqkv_sums,
+                                               scratch, cuda_of(o)->compute),
+                            "a bias gradient");
+}
+
 static err run(ops *o, const ops_attention *a, bool is_backward, int which) {
-  return which == OWN ? run_own(o, a, is_backward) : sdpa_run(o, a, is_backward, which);
+  if (which == OWN) return run_own(o, a, is_backward);
+  err error = sdpa_run(o, a, is_backward, which);
+  return error || !is_backward || !a->dqkv_sums.data ? error : add_sums(o, a);
 }
 
 typedef struct {
@@ -24,7 +42,8 @@ typedef struct {
   int which;
 } attempt;
 
-/* The op's outputs are overwritten each time, so trying changes nothing. */
+/* The op's outputs are overwritten each time, so trying changes nothing; sums, which are added to,
+ * go elsewhere (choose_by_running). */
 static err run_attempt(ops *o, const void *work) {
   const attempt *t = work;
   return run(o, t->a, t->is_backward, t->which);
@@ -37,31 +56,56 @@ static err time_run(ops *o, const ops_attention *a, bool is_backward, int which,
 
 static choice_key key_of(ops *o, const ops_attention *a, bool is_backward) {
   return (choice_key){{CHOICE_ATTENTION, is_backward, a->batch, a->tokens, a->heads, a->head_width,
-                       a->is_causal, cuda_of(o)->request.is_deterministic}};
+                       a->is_causal, cuda_of(o)->request.is_deterministic,
+                       is_backward && a->dqkv_sums.data, OWN_VERSION}};
+}
+
+/* At least 1 of what was timed: 0 says that it was not. */
+static int64_t nanoseconds(double seconds) {
+  if (seconds > 1e9) return 0;
+  return seconds < 1e-9 ? 1 : (int64_t)(seconds * 1e9);
 }
 
 /* The fastest of cuDNN's candidates and ours. A candidate that fails when it is first run is no
- * reason to fail: our own kernel does every shape. Without timing, cuDNN's first that runs. */
+ * reason to fail: our own kernel does every shape. Without timing, cuDNN's first that runs. value:
+ * the choice, then the nanoseconds of ours and of cuDNN's fastest, 0 for what was not timed. */
 static err choose_by_running(ops *o, const ops_attention *a, bool is_backward, int candidates,
-                             int *which) {
+                             choice_value *value) {
   bool may_time = cuda_may_time(cuda_of(o));
-  double least = 1e30, seconds;
-  *which = OWN;
+  double own = 1e30, least = 1e30, seconds;
+  int fastest = OWN;
   if (may_time) {
-    err error = time_run(o, a, is_backward, OWN, &least);
+    err error = time_run(o, a, is_backward, OWN, &own);
     if (error) return error;
   }
-  for (int i = 0; i < candidates && (may_time || *which == OWN); i++) {
+  for (int i = 0; i < candidates && (may_time || fastest == OWN); i++) {
     err refused = time_run(o, a, is_backward, i, &seconds);
     if (refused) {
       (void)cudaGetLastError();
       err_free(refused);
     } else if (seconds < least) {
       least = seconds;
-      *which = i;
+      fastest = i;
     }
   }
+  *value = (choice_value){{may_time && own <= least ? OWN : fastest, nanoseconds(own),
+                           may_time ? nanoseconds(least) : 0}};
   return NULL;
+}
+
+/* The same, with sums that trying may add to. */
+static err choose_untouched(ops *o, const ops_attention *a, bool is_backward, int candidates,
+                            choice_value *value) {
+  ops_attention tried = *a;
+  size_t bytes = (size_t)(3 * a->heads * a->head_width) * ops_size_of(OPS_F32);
+  *value = (choice_value){{OWN}};
+  if (is_backward && a->dqkv_sums.data) {
+    err error = cuda_error(cudaMalloc(&tried.dqkv_sums.data, bytes), "sums");
+    if (error) return error;
+  }
+  err error = choose_by_running(o, &tried, is_backward, candidates, value);
+  if (tried.dqkv_sums.data != a->dqkv_sums.data) (void)cudaFree(tried.dqkv_sums.data);
+  return error;
 }
 
 static err choose(ops *o, const ops_attention *a, bool is_backward, int *which) {
@@ -78,10 +122,10 @@ static err choose(ops *o, const ops_attention *a, bool is_backward, int *which) 
     return NULL;
   }
   if (state->is_recording) return NULL;
-  err error = choose_by_running(o, a, is_backward, candidates, which);
+  err error = choose_untouched(o, a, is_backward, candidates, &value);
   cuda_scratch_trim(o); /* what those not chosen took */
   if (error) return error;
-  value = (choice_value){{*which}};
+  *which = (int)value.part[0];
   choice_store_add(state->choices, &key, &value);
   return NULL;
 }

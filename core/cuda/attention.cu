@@ -1,5 +1,7 @@
-/* Attention in bf16 on tensor cores, after FlashAttention 2 (Dao 2023): the scores never leave the
- * registers. The gradients are in attention_gradient.cu, and for short sequences attention_head.cu.
+/* Attention in bf16 on tensor cores, after FlashAttention 2 (Dao 2023), for every length and width:
+ * the scores never leave the registers. The gradients are in attention_gradient.cu. Short sequences
+ * have kernels of their own (attention_short.cu and the gradients named there), which this file's
+ * launcher prefers.
  *
  * A block has up to 64 queries of one head of one image, 16 a warp; short sequences get fewer
  * warps, so that 32 tokens keep two warps busy and no lane waits for rows that are not there. It
@@ -8,46 +10,6 @@
 #include "cuda/attention_tiles.cuh"
 
 enum { HEAD_BLOCK = 128 };
-
-/* Over the four lanes that share a row of a product. */
-DEVICE float row_max(float value) {
-  value = fmaxf(value, __shfl_xor_sync(FULL_WARP, value, 1));
-  return fmaxf(value, __shfl_xor_sync(FULL_WARP, value, 2));
-}
-
-DEVICE float row_total(float value) {
-  value += __shfl_xor_sync(FULL_WARP, value, 1);
-  return value + __shfl_xor_sync(FULL_WARP, value, 2);
-}
-
-/* s [16, count] of a tile: becomes exp2(scale s - max) with the running maximum, hidden keys 0.
- * `seen`: how many of the tile's keys each of the lane's two rows sees. What was summed before has
- * to be multiplied by `shrink`. */
-DEVICE void soften(float (*s)[4], int count, const int64_t *seen, float scale, float *most,
-                   float *sum, float *shrink) {
-  UNROLL for (int half = 0; half < 2; half++) {
-    float larger = most[half], part = 0;
-    UNROLL for (int n = 0; n < TILE_KEYS / 8; n++) {
-      if (n * 8 >= count) continue;
-      UNROLL for (int i = half * 2; i < half * 2 + 2; i++) {
-        int key = n * 8 + lane_index() % 4 * 2 + i % 2;
-        s[n][i] = key < seen[half] ? s[n][i] * scale : -INFINITY;
-        larger = fmaxf(larger, s[n][i]);
-      }
-    }
-    larger = row_max(larger);
-    UNROLL for (int n = 0; n < TILE_KEYS / 8; n++) {
-      if (n * 8 >= count) continue;
-      UNROLL for (int i = half * 2; i < half * 2 + 2; i++) {
-        s[n][i] = exp2f(s[n][i] - larger);
-        part += s[n][i];
-      }
-    }
-    shrink[half] = exp2f(most[half] - larger);
-    sum[half] = sum[half] * shrink[half] + part; /* this lane's quarter of the row */
-    most[half] = larger;
-  }
-}
 
 /* s [16, TILE_KEYS] = q [16, head] times the tile's keys. */
 DEVICE void score_keys(const attention_arguments *a, const uint16_t *k_tile, int count,
@@ -68,6 +30,7 @@ DEVICE void score_keys(const attention_arguments *a, const uint16_t *k_tile, int
 DEVICE void store_outputs(const attention_arguments *a, head_tile t, int64_t own, const int steps,
                           const float (*o)[4], const float *most, const float *sum) {
   const ops_attention *p = &a->a;
+  const float scale = a->scale * LOG2_E;
   UNROLL for (int half = 0; half < 2; half++) {
     int64_t query = own + 8 * half;
     float total = row_total(sum[half]), inverse = total > 0 ? 1.0f / total : 0.0f;
@@ -78,7 +41,7 @@ DEVICE void store_outputs(const attention_arguments *a, head_tile t, int64_t own
                 o[i][2 * half + 1] * inverse);
     }
     if (lane_index() % 4 == 0)
-      ((float *)p->lse.data)[row_offset(p, t, query)] = (most[half] + log2f(total)) * LN_2;
+      ((float *)p->lse.data)[row_offset(p, t, query)] = (most[half] * scale + log2f(total)) * LN_2;
   }
 }
 
@@ -107,7 +70,8 @@ DEVICE void forward_body(attention_arguments a, const int head) {
     int count = (int)(limit - first < TILE_KEYS ? limit - first : TILE_KEYS);
     int filled = rounded_up(count, 16);
     float s[TILE_KEYS / 8][4], shrink[2];
-    int64_t seen[2] = {visible_to(p, keys, own) - first, visible_to(p, keys, own + 8) - first};
+    int seen[2] = {(int)(visible_to(p, keys, own) - first),
+                   (int)(visible_to(p, keys, own + 8) - first)};
     __syncthreads(); /* nobody reads the last tile any more */
     load_tile(&a, k_tile, filled, p->qkv.data, qkv_offset(p, t, first, 1), stride,
               p->tokens - first);
@@ -115,11 +79,11 @@ DEVICE void forward_body(attention_arguments a, const int head) {
               p->tokens - first);
     __syncthreads();
     score_keys(&a, k_tile, count, steps, q, s);
-    soften(s, filled, seen, a.scale * LOG2_E, most, sum, shrink);
+    soften(s, filled, TILE_KEYS, seen, a.scale * LOG2_E, most, sum, shrink);
     UNROLL for (int i = 0; i < 2 * steps; i++) {
       UNROLL for (int j = 0; j < 4; j++) o[i][j] *= shrink[j / 2];
     }
-    add_product(&a, v_tile, count, TILE_KEYS, steps, s, o);
+    add_product(a.deep, v_tile, count, TILE_KEYS, steps, s, o);
   }
   store_outputs(&a, t, own, steps, o, most, sum);
 }
@@ -129,6 +93,7 @@ attention_arguments attention_arguments_of(const ops_attention *p, void *scratch
   attention_arguments a = {
       .a = *p,
       .products = (float *)scratch,
+      .parts = (float *)scratch,
       .scale = 1.0f / sqrtf((float)p->head_width),
       .deep = (int)divided_up(p->head_width, 16) * 16,
       .tiles = 0,
@@ -145,6 +110,10 @@ int kernel_attention(const ops_attention *p, void *stream) {
   attention_arguments a = attention_arguments_of(p, NULL);
   if (attention_is_impossible(p)) return KERNEL_INVALID;
   if (p->qkv.type == OPS_F32) return kernel_attention_f32(&a, stream);
+  if (attention_is_short(&a)) {
+    int failed = kernel_attention_short(&a, stream);
+    if (failed != KERNEL_REFUSED) return failed;
+  }
   int64_t threads = at_most(divided_up(p->tokens, WARP_ROWS) * LANES, HEAD_BLOCK),
           rows = threads / LANES * WARP_ROWS;
   size_t shared_bytes = (size_t)(2 * TILE_KEYS * (a.deep + 8)) * sizeof(uint16_t);

@@ -11,9 +11,10 @@
 typedef struct {
   ops_attention a;
   float *products; /* [batch, heads, tokens]: sums of dout * out; backward only */
-  float scale;     /* 1 / sqrt(head_width) */
-  int deep;        /* head width, rounded up to 16 */
-  int64_t tiles;   /* of rows, for each image and head */
+  float *parts; /* [batch, 3, heads, head_width]: sums over each sample's dqkv, or NULL; likewise */
+  float scale;  /* 1 / sqrt(head_width) */
+  int deep;     /* head width, rounded up to 16 */
+  int64_t tiles; /* of rows, for each image and head */
   bool is_vector;
 } attention_arguments;
 
@@ -81,9 +82,12 @@ extern "C" {
 #endif
 attention_arguments attention_arguments_of(const ops_attention *p, void *scratch);
 int attention_is_impossible(const ops_attention *p);
-/* attention_head.cu: the gradient of sequences of which a whole head fits into a block. */
-int attention_head_fits(const attention_arguments *a);
-int kernel_attention_gradient_head(const attention_arguments *a, void *stream);
+/* attention_short.cu, attention_short_gradient.cu, attention_walk_gradient.cu: kernels in which a
+ * block has a whole head. KERNEL_REFUSED where the device has too little shared memory. */
+int attention_is_short(const attention_arguments *a);
+int kernel_attention_short(const attention_arguments *a, void *stream);
+int kernel_attention_gradient_short(const attention_arguments *a, void *stream);
+int kernel_attention_gradient_walk(const attention_arguments *a, void *stream);
 /* attention_f32.cu */
 int kernel_attention_f32(const attention_arguments *a, void *stream);
 int kernel_attention_gradient_f32(const attention_arguments *a, void *stream);

@@ -1,9 +1,10 @@
-/* The gradient of attention in bf16, for sequences of any length.
+/* The gradient of attention in bf16, for sequences of any length and heads of any width.
  *
  * The scores are computed twice, once for the queries' gradients and once for the keys' and
  * values': seven products instead of five, but every gradient has one owner, who adds in a fixed
- * order. The usual way adds the queries' with atomics and differs from run to run. Where a whole
- * head fits into shared memory, attention_head.cu does with five. */
+ * order. The usual way adds the queries' with atomics and differs from run to run. Short sequences
+ * have kernels of their own, with five (attention_short_gradient.cu, attention_walk_gradient.cu).
+ */
 #include "cuda/attention_tiles.cuh"
 
 enum { HEAD_BLOCK = 128 };
@@ -62,8 +63,8 @@ DEVICE void gradient_body(const attention_arguments *a, const int head, const bo
     score_products(a, g, count, steps, s, d);
     softmax_tile(a, keys, own, first, is_keys, is_keys ? other_lse : row_lse,
                  is_keys ? other_products : row_product, s, d);
-    add_product(a, other_one, count, TILE_OTHERS, steps, d, sum_one);
-    if (is_keys) add_product(a, other_two, count, TILE_OTHERS, steps, s, sum_two);
+    add_product(a->deep, other_one, count, TILE_OTHERS, steps, d, sum_one);
+    if (is_keys) add_product(a->deep, other_two, count, TILE_OTHERS, steps, s, sum_two);
   }
   store_rows(a, t, own, is_keys ? 1 : 0, steps, sum_one, a->scale);
   if (is_keys) store_rows(a, t, own, 2, steps, sum_two, 1);
@@ -100,15 +101,27 @@ DEVICE void row_products_body(attention_arguments a, const int type) {
 }
 KERNEL_PAIR(row_products, attention_arguments, HEAD_BLOCK)
 
-size_t kernel_attention_gradient_scratch(int64_t batch, int64_t heads, int64_t tokens) {
-  return (size_t)(batch * heads * tokens) * sizeof(float);
+/* Rows and columns of dqkv. */
+static int64_t gradient_rows(const ops_attention *p) {
+  return p->batch * p->tokens;
 }
 
-int kernel_attention_gradient(const ops_attention *p, void *scratch, void *stream) {
-  attention_arguments a = attention_arguments_of(p, scratch);
-  if (attention_is_impossible(p)) return KERNEL_INVALID;
-  if (p->qkv.type == OPS_BF16 && attention_head_fits(&a))
-    return kernel_attention_gradient_head(&a, stream);
+static int64_t gradient_columns(const ops_attention *p) {
+  return 3 * p->heads * p->head_width;
+}
+
+/* Of the kernels for any shape and the sums after them, or of the short ones' sums by sample. */
+size_t kernel_attention_gradient_scratch(const ops_attention *p) {
+  size_t products = (size_t)(gradient_rows(p) * p->heads) * sizeof(float);
+  size_t after = kernel_column_sums_scratch(gradient_rows(p), gradient_columns(p));
+  size_t parts = (size_t)(p->batch * gradient_columns(p)) * sizeof(float);
+  if (!p->dqkv_sums.data) after = parts = 0;
+  if (after > products) products = after;
+  return parts > products ? parts : products;
+}
+
+static int gradient_of_any(attention_arguments a, void *stream) {
+  const ops_attention *p = &a.a;
   int64_t products = divided_up(p->batch * p->tokens * p->heads, HEAD_BLOCK / 8);
   int failed = LAUNCH_PAIR(row_products, p->qkv.type, GRID(products, 1), HEAD_BLOCK, 0, stream, a);
   if (failed) return failed;
@@ -123,4 +136,20 @@ int kernel_attention_gradient(const ops_attention *p, void *scratch, void *strea
   return failed ? failed
                 : LAUNCH_HEAD(key_gradient, GRID(p->batch * p->heads * a.tiles, 1), threads,
                               shared_bytes, stream, a);
+}
+
+int kernel_attention_gradient(const ops_attention *p, void *scratch, void *stream) {
+  attention_arguments a = attention_arguments_of(p, scratch);
+  if (attention_is_impossible(p)) return KERNEL_INVALID;
+  if (!p->dqkv_sums.data) a.parts = NULL;
+  int failed =
+      attention_is_short(&a) ? kernel_attention_gradient_short(&a, stream) : KERNEL_REFUSED;
+  if (failed != KERNEL_REFUSED) {
+    if (failed || !a.parts) return failed;
+    return kernel_add_parts(p->batch, gradient_columns(p), a.parts, p->dqkv_sums, stream);
+  }
+  failed = gradient_of_any(a, stream);
+  if (failed || !p->dqkv_sums.data) return failed;
+  return kernel_column_sums(gradient_rows(p), gradient_columns(p), gradient_columns(p), p->dqkv,
+                            p->dqkv_sums, scratch, stream);
 }

@@ -63,6 +63,57 @@ DEVICE void a_of_scores(uint32_t *a, const float (*s)[4]) {
   a[3] = bf16_pair(s[1][2], s[1][3]);
 }
 
+/* 2^value to 2 units in the last place; what would be denormal is 0. */
+DEVICE float power_of_two(float value) {
+#ifdef __CUDACC__
+  float result;
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(result) : "f"(value));
+  return result;
+#else
+  return exp2f(value);
+#endif
+}
+
+/* Over the four lanes that share a row of a product. */
+DEVICE float row_max(float value) {
+  value = fmaxf(value, __shfl_xor_sync(FULL_WARP, value, 1));
+  return fmaxf(value, __shfl_xor_sync(FULL_WARP, value, 2));
+}
+
+DEVICE float row_total(float value) {
+  value += __shfl_xor_sync(FULL_WARP, value, 1);
+  return value + __shfl_xor_sync(FULL_WARP, value, 2);
+}
+
+/* s [16, count] of a tile of keys: becomes exp2(scale (s - max)) with the running maximum, hidden
+ * keys 0. `seen`: how many of the tile's keys each of the lane's two rows sees. What was summed
+ * before has to be multiplied by `shrink`. */
+DEVICE void soften(float (*s)[4], int count, const int tile, const int *seen, float scale,
+                   float *most, float *sum, float *shrink) {
+  UNROLL for (int half = 0; half < 2; half++) {
+    float larger = most[half], part = 0;
+    UNROLL for (int n = 0; n < tile / 8; n++) {
+      if (n * 8 >= count) continue;
+      UNROLL for (int i = half * 2; i < half * 2 + 2; i++) {
+        int key = n * 8 + lane_index() % 4 * 2 + i % 2;
+        if (key >= seen[half]) s[n][i] = -INFINITY;
+        larger = fmaxf(larger, s[n][i]);
+      }
+    }
+    larger = row_max(larger);
+    UNROLL for (int n = 0; n < tile / 8; n++) {
+      if (n * 8 >= count) continue;
+      UNROLL for (int i = half * 2; i < half * 2 + 2; i++) {
+        s[n][i] = power_of_two(s[n][i] * scale - larger * scale);
+        part += s[n][i];
+      }
+    }
+    shrink[half] = power_of_two((most[half] - larger) * scale);
+    sum[half] = sum[half] * shrink[half] + part; /* this lane's quarter of the row */
+    most[half] = larger;
+  }
+}
+
 /* Tiles of a gradient: of a warp's own rows and of the others that they meet. `one` meets `one` in
  * the scores, and `two` meets `two` in the scores' gradient:
  *   queries' gradient: rows q, dout; others k, v
@@ -120,18 +171,18 @@ DEVICE void softmax_tile(const attention_arguments *a, int64_t keys, int64_t own
   }
 }
 
-/* sum [16, head] += weights [16, others] tile [others, head], of which `count` others matter. */
-DEVICE void add_product(const attention_arguments *a, const uint16_t *tile, int count,
-                        const int others, const int steps, const float (*weights)[4],
-                        float (*sum)[4]) {
+/* sum [16, head] += weights [16, others] tile [others, head], of which `count` others matter and
+ * `deep` columns, which are PACK apart from the next row's. */
+DEVICE void add_product(int deep, const uint16_t *tile, int count, const int others,
+                        const int steps, const float (*weights)[4], float (*sum)[4]) {
   UNROLL for (int n = 0; n < others / 16; n++) {
     uint32_t left[4];
     if (n * 16 >= count) continue;
     a_of_scores(left, weights + 2 * n);
     UNROLL for (int i = 0; i < steps; i++) {
       uint32_t b[4];
-      if (i * 16 >= a->deep) continue;
-      load_b_transposed(b, tile, pitch_of(a), n * 16, i * 16);
+      if (i * 16 >= deep) continue;
+      load_b_transposed(b, tile, deep + PACK, n * 16, i * 16);
       mma_bf16(sum[2 * i], left, b);
       mma_bf16(sum[2 * i + 1], left, b + 2);
     }

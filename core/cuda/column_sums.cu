@@ -14,7 +14,7 @@ enum {
 typedef struct {
   int64_t rows, columns, stride;
   ops_buffer x, sums;
-  float *parts; /* [parts_count, columns] */
+  const float *parts; /* [parts_count, columns] */
   int64_t parts_count;
   bool is_vector;
 } sums_arguments;
@@ -43,7 +43,7 @@ DEVICE void column_parts_body(sums_arguments a, const int type) {
   for (int warp = 0; warp < SUMS_WARPS; warp++) total += sums[warp * SUMS_STRIP + thread_index()];
   int64_t own =
       (int64_t)blockIdx.x * SUMS_STRIP + thread_index() % LANES * PACK + thread_index() / LANES;
-  if (own < a.columns) a.parts[blockIdx.y * a.columns + own] = total;
+  if (own < a.columns) ((float *)a.parts)[blockIdx.y * a.columns + own] = total;
 }
 KERNEL_PAIR(column_parts, sums_arguments, SUMS_BLOCK)
 
@@ -94,6 +94,13 @@ int kernel_column_sums(int64_t rows, int64_t columns, int64_t stride, ops_buffer
       LAUNCH_PAIR(column_parts, x.type, GRID(divided_up(columns, SUMS_STRIP), a.parts_count),
                   SUMS_BLOCK, 0, stream, a);
   if (failed) return failed;
+  return CUDA_LAUNCH(add_parts, GRID(divided_up(columns, LANES), 1), PARTS_BLOCK, 0, stream, a);
+}
+
+int kernel_add_parts(int64_t count, int64_t columns, const float *parts, ops_buffer sums,
+                     void *stream) {
+  sums_arguments a = {count, columns, columns, {NULL, OPS_F32}, sums, parts, count, false};
+  if (count <= 0 || columns <= 0) return 0;
   return CUDA_LAUNCH(add_parts, GRID(divided_up(columns, LANES), 1), PARTS_BLOCK, 0, stream, a);
 }
 

@@ -20,8 +20,9 @@
 #include <cuda_runtime.h>
 
 #define DEVICE static __device__ __forceinline__
-#define KERNEL(name, arguments, threads)                                                           \
-  static __global__ void __launch_bounds__(threads) name(const arguments a)
+/* blocks: that a multiprocessor must have registers for at a time. */
+#define KERNEL_BLOCKS(name, arguments, threads, blocks)                                            \
+  static __global__ void __launch_bounds__(threads, blocks) name(const arguments a)
 #define SHARED(type, name, count) __shared__ type name[count]
 #define SHARED_DYNAMIC(type, name)                                                                 \
   extern __shared__ uint4 kernel_shared[];                                                         \
@@ -37,7 +38,10 @@
                             kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)(bytes))     \
                       : 0)
 #define UNROLL _Pragma("unroll")
+#define NO_UNROLL _Pragma("unroll 1")
 enum { KERNEL_INVALID = cudaErrorInvalidValue };
+/* A refusal that is handled is not to be seen by the next look for errors. */
+#define CUDA_FORGET_ERROR ((void)cudaGetLastError())
 
 #else
 
@@ -52,7 +56,7 @@ typedef struct {
 } __attribute__((aligned(8), may_alias)) uint2;
 
 #define DEVICE static inline
-#define KERNEL(name, arguments, threads)                                                           \
+#define KERNEL_BLOCKS(name, arguments, threads, blocks)                                            \
   static void name##_thread(const arguments a);                                                    \
   static void name(const void *a) {                                                                \
     name##_thread(*(const arguments *)a);                                                          \
@@ -68,9 +72,16 @@ typedef struct {
 #define GRID(columns, rows) ((simt_index){(unsigned)(columns), (unsigned)(rows), 1})
 #define CUDA_ALLOW_SHARED(kernel, bytes) simt_allow_shared(kernel, (size_t)(bytes))
 #define UNROLL
+#define NO_UNROLL
 enum { KERNEL_INVALID = 1 };
+#define CUDA_FORGET_ERROR ((void)0)
 
 #endif
+
+#define KERNEL(name, arguments, threads) KERNEL_BLOCKS(name, arguments, threads, 1)
+
+/* Of a launcher whose kernel this device cannot hold; no cudaError_t. */
+enum { KERNEL_REFUSED = -1 };
 
 #define KERNEL_PAIR(name, arguments, threads)                                                      \
   KERNEL(name##_f32, arguments, threads) {                                                         \
@@ -98,12 +109,13 @@ DEVICE int block_threads(void) {
   return (int)blockDim.x;
 }
 
+/* Unsigned, so that what is divided from them needs no care for signs. */
 DEVICE int lane_index(void) {
-  return (int)threadIdx.x % LANES;
+  return (int)(threadIdx.x % (unsigned)LANES);
 }
 
 DEVICE int warp_index(void) {
-  return (int)threadIdx.x / LANES;
+  return (int)(threadIdx.x / (unsigned)LANES);
 }
 
 /* Rows are shared out by warp: this warp's row, and how many warps the grid has. */

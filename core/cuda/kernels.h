@@ -23,10 +23,11 @@ int kernel_layer_norm(const ops_layer_norm *n, void *stream);
 size_t kernel_layer_norm_gradient_scratch(int64_t rows, int64_t width);
 int kernel_layer_norm_gradient(const ops_layer_norm_gradient *n, void *scratch, void *stream);
 
-/* Head width 1 to KERNEL_WIDEST_HEAD, any number of tokens. bf16 uses tensor cores. */
+/* Head width 1 to KERNEL_WIDEST_HEAD, any number of tokens. bf16 uses tensor cores; up to 256
+ * tokens of heads of 32 to 128, multiples of 16, kernels of which a block has a whole head. */
 enum { KERNEL_WIDEST_HEAD = 128 };
 int kernel_attention(const ops_attention *a, void *stream);
-size_t kernel_attention_gradient_scratch(int64_t batch, int64_t heads, int64_t tokens);
+size_t kernel_attention_gradient_scratch(const ops_attention *a);
 int kernel_attention_gradient(const ops_attention *a, void *scratch, void *stream);
 
 int kernel_patches(const ops_patches *p, void *stream);
@@ -80,6 +81,10 @@ int kernel_activation_gradient(ops_activation activation, int64_t count, ops_buf
 size_t kernel_column_sums_scratch(int64_t rows, int64_t columns);
 int kernel_column_sums(int64_t rows, int64_t columns, int64_t stride, ops_buffer x, ops_buffer sums,
                        void *scratch, void *stream);
+/* sums [columns] master += the sums over the rows of parts [count, columns], in their order: what
+ * kernels left of their rows. */
+int kernel_add_parts(int64_t count, int64_t columns, const float *parts, ops_buffer sums,
+                     void *stream);
 /* sums [rows] master += the sums over the columns of x [rows, columns]. */
 int kernel_row_sums(int64_t rows, int64_t columns, ops_buffer x, ops_buffer sums, void *stream);
 

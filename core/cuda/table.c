@@ -119,6 +119,7 @@ static void usage(ops *o, ops_usage *out) {
 
 const ops_table cuda_table = {
     .name = "cuda",
+    .sums = OPS_SUMS_ATTENTION,
     .allocate = cuda_allocate,
     .release = cuda_release,
     .upload = cuda_upload,

@@ -194,7 +194,7 @@ static err score_two_classes(const float *images, const int32_t *labels, int64_t
       margin += (double)images[i * width + k] * ((double)classes[width + k] - (double)classes[k]);
     margins[i] = (float)margin;
   }
-  err error = eval_score_auc(margins, labels, used, &z->roc_auc);
+  err error = eval_score_auc(margins, labels, used, &z->roc_auc, z->bounds);
   free(margins);
   return error;
 }

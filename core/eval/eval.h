@@ -80,6 +80,7 @@ typedef struct {
   double top1, top5, mean_per_class, majority, chance;
   double roc_auc, map_11point; /* where `metric` is that; of a multilabel set, map_11point alone */
   eval_metric metric;          /* the set's own */
+  double bounds[2]; /* 95 % over images of roc_auc or map_11point; NaN where it is not measured */
 } eval_zeroshot;
 /* The number that `metric` names; NaN: it was not measured, or a score was no number. */
 double eval_zeroshot_value(const eval_zeroshot *z, eval_metric metric);
@@ -194,9 +195,9 @@ err eval_score_multilabel(const float *images, const int8_t *truths, int64_t ima
                           const float *classes, int64_t class_count, int64_t width,
                           eval_zeroshot *z) ERR_MUST_CHECK;
 /* Area under the ROC curve of `scores` [count] for labels 0 and 1, ties half; NaN when a score is
- * NaN or one of the labels is missing. */
-err eval_score_auc(const float *scores, const int32_t *labels, int64_t count,
-                   double *auc) ERR_MUST_CHECK;
+ * NaN or one of the labels is missing. bounds: its 95 % interval over images; NULL: not wanted. */
+err eval_score_auc(const float *scores, const int32_t *labels, int64_t count, double *auc,
+                   double bounds[2]) ERR_MUST_CHECK;
 /* owners [text_count]: the image of each text, ascending. */
 err eval_score_retrieval(const float *images, int64_t image_count, const float *texts,
                          const int32_t *owners, int64_t text_count, int64_t width,

@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 #include "eval/eval.h"
+#include "eval/interval.h"
 #include "eval/outcomes.h"
 
 static const struct {
@@ -54,42 +55,63 @@ static int by_score(const void *a, const void *b) {
   return (x->index > y->index) - (x->index < y->index);
 }
 
-err eval_score_auc(const float *scores, const int32_t *labels, int64_t count, double *auc) {
+/* Scores of two classes, sorted. */
+typedef struct {
+  const scored *order;
+  const int32_t *labels;
+  int64_t count;
+} curve;
+
+/* weights NULL: each image once. */
+static double area_of(const void *data, const int32_t *weights) {
+  const curve *c = data;
+  const scored *order = c->order;
+  int64_t positives = 0, negatives = 0;
+  double won = 0; /* pairs in which the positive one is ahead, ties half */
+  for (int64_t first = 0, next; first < c->count; first = next) {
+    int64_t tied[2] = {0, 0};
+    for (next = first; next < c->count && !(order[next].score < order[first].score); next++)
+      tied[c->labels[order[next].index] == 1] += weights ? weights[order[next].index] : 1;
+    won += (double)tied[0] * ((double)positives + 0.5 * (double)tied[1]);
+    positives += tied[1];
+    negatives += tied[0];
+  }
+  return won / ((double)positives * (double)negatives); /* 0/0: NaN */
+}
+
+err eval_score_auc(const float *scores, const int32_t *labels, int64_t count, double *auc,
+                   double bounds[2]) {
   scored *order = mem_zeroed((size_t)count, sizeof *order);
   if (!order) return mem_error((size_t)count * sizeof *order, "scores");
   bool is_number = true;
-  int64_t positives = 0, negatives = 0;
-  double won = 0; /* pairs in which the positive one is ahead, ties half */
   for (int64_t i = 0; i < count; i++) {
     order[i] = (scored){scores[i], (int32_t)i};
     is_number = is_number && !isnan(scores[i]);
   }
   qsort(order, (size_t)count, sizeof *order, by_score);
-  for (int64_t first = 0, next; first < count && is_number; first = next) {
-    int64_t tied[2] = {0, 0};
-    for (next = first; next < count && !(order[next].score < order[first].score); next++)
-      tied[labels[order[next].index] == 1]++;
-    won += (double)tied[0] * ((double)positives + 0.5 * (double)tied[1]);
-    positives += tied[1];
-    negatives += tied[0];
-  }
-  *auc = is_number ? won / ((double)positives * (double)negatives) : (double)NAN; /* 0/0: NaN */
+  const curve c = {order, labels, count};
+  err error = NULL;
+  *auc = is_number ? area_of(&c, NULL) : (double)NAN;
+  if (bounds) bounds[0] = bounds[1] = NAN;
+  if (bounds && is_number) error = interval_of(count, area_of, &c, *auc, false, bounds);
   free(order);
-  return NULL;
+  return error;
 }
 
 /* The VOC2007 devkit's: the mean over recalls 0, 0.1, … 1 of the greatest precision at that recall
  * or a higher one. Recalls are compared exactly, in whole numbers. NaN: no image has the class. */
 static double average_precision(const scored *order, const int8_t *truths, int64_t stride,
-                                int64_t count) {
+                                int64_t count, const int32_t *weights) {
   double best[11] = {0}, sum = 0;
   int64_t all = 0, found = 0, wrong = 0;
-  for (int64_t i = 0; i < count; i++) all += truths[i * stride] > 0;
+  for (int64_t i = 0; i < count; i++)
+    if (truths[i * stride] > 0) all += weights ? weights[i] : 1;
   for (int64_t i = 0; i < count; i++) {
     int8_t truth = truths[order[i].index * stride];
-    found += truth > 0;
-    wrong += truth < 0;
-    if (truth == 0 || found == 0) continue;
+    int64_t weight = weights ? weights[order[i].index] : 1;
+    if (truth > 0) found += weight;
+    if (truth < 0) wrong += weight;
+    if (truth == 0 || found == 0 || weight == 0) continue;
     double precision = (double)found / (double)(found + wrong);
     for (int64_t level = 0; level <= 10 * found / all; level++)
       if (precision > best[level]) best[level] = precision;
@@ -98,34 +120,58 @@ static double average_precision(const scored *order, const int8_t *truths, int64
   return all ? sum / 11 : (double)NAN;
 }
 
-err eval_score_multilabel(const float *images, const int8_t *truths, int64_t image_count,
-                          const float *classes, int64_t class_count, int64_t width,
-                          eval_zeroshot *z) {
-  int64_t present = 0, positives = 0, counted = 0;
-  bool is_number = true;
+/* Scores of every class, sorted. */
+typedef struct {
+  const scored *order; /* [classes, images] */
+  const int8_t *truths;
+  int64_t images, classes;
+} ranking;
+
+static double mean_precision(const void *data, const int32_t *weights) {
+  const ranking *r = data;
+  int64_t present = 0;
   double sum = 0;
-  scored *order = mem_zeroed((size_t)image_count, sizeof *order);
-  if (!order) return mem_error((size_t)image_count * sizeof *order, "scores");
-  for (int64_t c = 0; c < class_count; c++) {
-    for (int64_t i = 0; i < image_count; i++) {
-      float score = 0;
-      for (int64_t k = 0; k < width; k++) score += images[i * width + k] * classes[c * width + k];
-      order[i] = (scored){score, (int32_t)i};
-      is_number = is_number && !isnan(score);
-      positives += truths[i * class_count + c] > 0;
-      counted += truths[i * class_count + c] != 0;
-    }
-    qsort(order, (size_t)image_count, sizeof *order, by_score);
-    double precision = average_precision(order, truths + c, class_count, image_count);
+  for (int64_t c = 0; c < r->classes; c++) {
+    double precision =
+        average_precision(r->order + c * r->images, r->truths + c, r->classes, r->images, weights);
     if (isnan(precision)) continue;
     sum += precision;
     present++;
   }
-  free(order);
-  *z = (eval_zeroshot){.images = image_count, .classes = class_count, .metric = EVAL_MAP_11POINT};
-  z->map_11point = is_number && present ? sum / (double)present : (double)NAN;
+  return sum / (double)present;
+}
+
+err eval_score_multilabel(const float *images, const int8_t *truths, int64_t image_count,
+                          const float *classes, int64_t class_count, int64_t width,
+                          eval_zeroshot *z) {
+  int64_t positives = 0, counted = 0;
+  bool is_number = true;
+  err error = NULL;
+  scored *order = mem_zeroed((size_t)(image_count * class_count), sizeof *order);
+  if (!order) return mem_error((size_t)(image_count * class_count) * sizeof *order, "scores");
+  for (int64_t c = 0; c < class_count; c++) {
+    scored *own = order + c * image_count;
+    for (int64_t i = 0; i < image_count; i++) {
+      float score = 0;
+      for (int64_t k = 0; k < width; k++) score += images[i * width + k] * classes[c * width + k];
+      own[i] = (scored){score, (int32_t)i};
+      is_number = is_number && !isnan(score);
+      positives += truths[i * class_count + c] > 0;
+      counted += truths[i * class_count + c] != 0;
+    }
+    qsort(own, (size_t)image_count, sizeof *own, by_score);
+  }
+  const ranking r = {order, truths, image_count, class_count};
+  *z = (eval_zeroshot){.images = image_count,
+                       .classes = class_count,
+                       .metric = EVAL_MAP_11POINT,
+                       .bounds = {NAN, NAN}};
+  z->map_11point = is_number ? mean_precision(&r, NULL) : (double)NAN;
   z->chance = (double)positives / (double)counted;
-  return NULL;
+  if (is_number)
+    error = interval_of(image_count, mean_precision, &r, z->map_11point, false, z->bounds);
+  free(order);
+  return error;
 }
 
 void eval_write_zeroshot(json_writer *w, const char *key, const eval_zeroshot *z) {
@@ -138,6 +184,10 @@ void eval_write_zeroshot(json_writer *w, const char *key, const eval_zeroshot *z
   }
   if (z->metric > EVAL_MEAN_PER_CLASS)
     jsonw_number(w, eval_metric_name(z->metric), eval_zeroshot_value(z, z->metric));
+  if (!isnan(z->bounds[0])) {
+    jsonw_number(w, z->metric == EVAL_ROC_AUC ? "roc_auc_low" : "map_11point_low", z->bounds[0]);
+    jsonw_number(w, z->metric == EVAL_ROC_AUC ? "roc_auc_high" : "map_11point_high", z->bounds[1]);
+  }
   jsonw_number(w, "chance", z->chance);
   jsonw_integer(w, "classes", z->classes);
   jsonw_integer(w, "images", z->images);

@@ -67,7 +67,7 @@ err pictures_open(const char *const *places, size_t count, pictures **out) {
   if (folders == count) {
     for (size_t i = 0; i < count; i++) TRY(search(p, places[i], 0));
   } else if (folders == 0) {
-    TRY(dataset_open_for((char *const *)(uintptr_t)places, count, DATASET_IMAGE, &p->data));
+    TRY(dataset_open_to_read((char *const *)(uintptr_t)places, count, DATASET_IMAGE, &p->data));
   } else {
     FAIL(ERR_INPUT, "folders and shards of images cannot be mixed in one list");
   }

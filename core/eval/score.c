@@ -76,7 +76,7 @@ err eval_score_zeroshot_items(const float *images, const int32_t *labels, int64_
   int64_t *places = mem_zeroed((size_t)image_count, sizeof *places);
   int64_t top1 = 0, top5 = 0, most = 0, present = 0;
   err error = NULL;
-  *z = (eval_zeroshot){.images = image_count, .classes = class_count};
+  *z = (eval_zeroshot){.images = image_count, .classes = class_count, .bounds = {NAN, NAN}};
   if (!seen || !right || !places) {
     error = mem_error((size_t)image_count * sizeof *places, "zero-shot counts");
     goto cleanup;

@@ -12,6 +12,7 @@
 #include "config/yaml.h"
 #include "eval/description.h"
 #include "eval/eval.h"
+#include "eval/interval.h"
 
 static const char *const row_keys[] = {"file", "task", "metric", "corruption", "reference"};
 static const char *const suite_keys[] = {"title", "mean", "sets"};
@@ -82,7 +83,7 @@ static void read_row(const char *path, const yml_node *node, suite *s, suite_row
                      yml_problems *problems) {
   const char *metric = NULL;
   row->references = mem_zeroed(most, sizeof *row->references);
-  row->value = NAN;
+  row->value = row->bounds[0] = row->bounds[1] = NAN;
   for (size_t i = 0; row->references && i < most; i++) row->references[i] = NAN;
   if (node->kind != YML_MAP || !yml_get(node, "file")) {
     yml_problem(problems, node, NULL, 0, "a set is a map with a file");
@@ -203,18 +204,32 @@ static err pick_metric(const eval_result *result, suite_row *row) {
   return error;
 }
 
+/* That of roc_auc and map_11point came with the number; the others' is of the hits. */
+static err find_bounds(const eval_result *result, const eval_outcomes *outcomes, suite_row *row) {
+  const eval_zeroshot *z = &result->zeroshot;
+  bool is_own = !row->is_retrieval && strcmp(row->metric, eval_metric_name(z->metric)) == 0;
+  if (is_own && (z->metric == EVAL_ROC_AUC || z->metric == EVAL_MAP_11POINT)) {
+    memcpy(row->bounds, z->bounds, sizeof row->bounds);
+    return NULL;
+  }
+  return interval_of_hits(outcomes, row->metric, row->bounds);
+}
+
 static err run_row(suite_row *row, const settings *run, const tokenizer *words, clip_model *model) {
   eval_set *set = NULL;
   eval_result result;
+  eval_outcomes outcomes = {0};
   err error =
       eval_set_open(row->file, row->is_retrieval ? "retrieval" : "zeroshot", run, words, &set);
   if (error) return error;
   const eval_how how = eval_how_of(run);
   if (row->corruption.kind) TRY(eval_set_corrupt(set, &row->corruption));
-  TRY(eval_run(set, model, &how, &result));
+  TRY(eval_run_items(set, model, &how, &result, &outcomes));
   row->warnings = mem_copy_string(eval_set_new_warnings(set));
-  error = err_context(pick_metric(&result, row), "%s", row->file);
+  TRY(err_context(pick_metric(&result, row), "%s", row->file));
+  error = find_bounds(&result, &outcomes, row);
 cleanup:
+  eval_outcomes_free(&outcomes);
   eval_set_close(set);
   return error;
 }
@@ -255,6 +270,12 @@ static void write_cell(strbuf *out, double value) {
     strbuf_format(out, " %.1f |", value);
 }
 
+static bool has_bounds(const suite *s) {
+  for (size_t i = 0; i < s->row_count; i++)
+    if (!isnan(s->rows[i].bounds[0])) return true;
+  return false;
+}
+
 void suite_write_table(const suite *s, strbuf *out) {
   if (*s->title) strbuf_format(out, "**%s**\n\n", s->title);
   strbuf_append(out, "| set | metric | this model (%) |");
@@ -266,7 +287,11 @@ void suite_write_table(const suite *s, strbuf *out) {
     strbuf_append(out, "\n| ");
     write_name(out, row);
     strbuf_format(out, " | %s |", row->metric);
-    write_cell(out, 100 * row->value);
+    if (isnan(row->bounds[0]))
+      write_cell(out, 100 * row->value);
+    else
+      strbuf_format(out, " %.1f [%.1f, %.1f] |", 100 * row->value, 100 * row->bounds[0],
+                    100 * row->bounds[1]);
     for (size_t c = 0; c < s->column_count; c++) write_cell(out, row->references[c]);
   }
   if (s->mean_name) {
@@ -275,6 +300,10 @@ void suite_write_table(const suite *s, strbuf *out) {
     for (size_t c = 0; c < s->column_count; c++) write_cell(out, NAN);
   }
   strbuf_append_char(out, '\n');
+  if (has_bounds(s))
+    strbuf_append(
+        out, "\n[low, high]: 95 % over the set's images (captions, for text_to_image), of this "
+             "one model; bootstrap\n");
   for (size_t i = 0; i < s->row_count; i++)
     if (s->rows[i].problem)
       strbuf_format(out, "\n%s was not measured: %s\n", s->rows[i].name, s->rows[i].problem);
@@ -299,6 +328,8 @@ void suite_write_json(const suite *s, strbuf *out) {
       jsonw_integer(w, "strength", row->corruption.strength); /* 0: each image its own */
     }
     jsonw_number(w, "value", row->value);
+    jsonw_number(w, "low", row->bounds[0]);
+    jsonw_number(w, "high", row->bounds[1]);
     jsonw_object(w, "reference");
     for (size_t c = 0; c < s->column_count; c++)
       if (!isnan(row->references[c])) jsonw_number(w, s->columns[c], row->references[c] / 100);

@@ -27,6 +27,7 @@ typedef struct {
   image_corruption corruption;
   double *references; /* by column, NaN: none */
   double value;       /* in [0, 1], NaN: not measured */
+  double bounds[2];   /* 95 % over images (captions, of text_to_image); NaN: not known */
   char *problem;      /* why not; NULL when measured */
   char *warnings;     /* what the set left out, a line each; NULL or "": nothing */
 } suite_row;

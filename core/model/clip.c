@@ -28,6 +28,8 @@ static err upload_sincos(clip_model *m) {
   return error;
 }
 
+enum { DRAWN_AT_ONCE = 1 << 20 }; /* initial values */
+
 static err allocate_blocks(clip_model *m) {
   static const char *const names[CLIP_BLOCKS] = {[CLIP_PARAMETERS] = "parameters",
                                                  [CLIP_GRADIENTS] = "gradients",
@@ -157,24 +159,40 @@ err clip_refresh(clip_model *m) {
   return m->o->call->cast(m->o, m->params.total, m->weights.master, m->weights.working);
 }
 
+/* Room for the initial values on their way to the device, a part of a tensor at a time. */
+typedef struct {
+  double *wide;
+  float *narrow;
+} drawn;
+
+static err initialise(clip_model *m, size_t index, uint64_t seed, const drawn *d) {
+  const param *p = &m->params.items[index];
+  const bool is_wide = m->o->master == OPS_F64;
+  err error = NULL;
+  for (int64_t at = 0, count; at < param_elements(p) && !error; at += count) {
+    const int64_t left = param_elements(p) - at;
+    count = left < DRAWN_AT_ONCE ? left : DRAWN_AT_ONCE;
+    param_initial_part(p, index, seed, at, count, d->wide);
+#pragma omp parallel for simd schedule(static)
+    for (int64_t i = 0; i < count; i++) d->narrow[i] = (float)d->wide[i];
+    error = m->o->call->upload(m->o, ops_at(m->weights.master, p->offset + at).data,
+                               is_wide ? (void *)d->wide : (void *)d->narrow,
+                               (size_t)count * ops_size_of(m->o->master));
+    if (!error) error = m->o->call->synchronize(m->o); /* the room is used again */
+  }
+  return error;
+}
+
 err clip_initialise(clip_model *m, uint64_t seed) {
   err error = m->o->call->clear(m->o, m->weights.master.data,
                                 (size_t)m->params.total * ops_size_of(m->o->master));
-  for (size_t i = 0; i < m->params.count && !error; i++) {
-    const param *p = &m->params.items[i];
-    int64_t count = param_elements(p);
-    double *wide = mem_zeroed((size_t)count, sizeof *wide);
-    float *narrow = mem_zeroed((size_t)count, sizeof *narrow);
-    if (!wide || !narrow) {
-      error = mem_error((size_t)count * sizeof *wide, "initial weights");
-    } else {
-      param_initial(p, i, seed, wide);
-      for (int64_t j = 0; j < count; j++) narrow[j] = (float)wide[j];
-      error = clip_set(m, p, m->o->master == OPS_F64 ? (void *)wide : (void *)narrow);
-    }
-    free(wide);
-    free(narrow);
-  }
+  const drawn d = {mem_aligned(DRAWN_AT_ONCE * sizeof *d.wide),
+                   mem_aligned(DRAWN_AT_ONCE * sizeof *d.narrow)};
+  if (!error && (!d.wide || !d.narrow))
+    error = mem_error(DRAWN_AT_ONCE * sizeof *d.wide, "initial weights");
+  for (size_t i = 0; i < m->params.count && !error; i++) error = initialise(m, i, seed, &d);
+  free(d.wide);
+  free(d.narrow);
   return error ? error : clip_refresh(m);
 }
 

@@ -146,6 +146,7 @@ err clip_backward(clip_model *model, int64_t first, int64_t count) ERR_MUST_CHEC
 /* Where a step's time goes, in seconds, added up from one clear to the next. */
 typedef struct {
   double image_forward, image_backward, text_forward, text_backward, loss;
+  double reconstruction; /* forward and backward of the decoder; not in image_backward */
 } clip_profile;
 
 /* Measures into `profile` from now on (NULL: stop), waiting for the device at every part's end: a

@@ -25,6 +25,13 @@ static double count_reconstruction(const clip_config *c, const clip_limits *l,
          dense + attention;
 }
 
+static int64_t count_errors(const clip_config *c, const clip_limits *l, const clip_types *types) {
+  reconstruction_buffers b;
+  ops_block block = {0};
+  reconstruction_lay_out(&b, c, l, types, &block);
+  return b.error_count;
+}
+
 clip_limits model_limits(const settings *s) {
   int64_t side = s->image_size / s->image_patch;
   mask_config mask = {s->mask_mode, s->mask_ratio, side, s->mask_replacement};
@@ -93,6 +100,8 @@ err model_count_of(const settings *s, int64_t vocabulary, const clip_limits *giv
   c->forward_image_unmasked =
       2 * (double)config.patches * pixels * width + dense + attention + c->image_projection;
   const clip_types types = {compute, OPS_F32, chunk_bytes};
+  c->gradient_elements = table.total;
+  c->reconstruction_errors = count_errors(&config, &limits, &types);
   c->forward_reconstruction = count_reconstruction(&config, &limits, &types);
   c->train_sample = 3 * (c->forward_image + c->forward_text + c->forward_reconstruction);
   /* logits once, and the two products of their gradient */

@@ -16,6 +16,8 @@ typedef struct {
   int64_t patches, encoded_patches, image_tokens, text_tokens;
   int64_t parameters_image, parameters_text, parameters_head, parameters_total;
   int64_t parameters_reconstruction; /* the decoder's, of the total */
+  int64_t gradient_elements;         /* the total as laid out, with padding between tensors */
+  int64_t reconstruction_errors;     /* sums that the decoder's chunks of a batch leave; 0: none */
   /* forward FLOPs of one sample, by part */
   double image_embed, image_dense, image_attention, image_projection;
   double text_dense, text_attention, text_projection;

@@ -56,32 +56,48 @@ void param_table_free(param_table *table) {
   *table = (param_table){0};
 }
 
-void param_initial(const param *p, size_t index, uint64_t seed, double *values) {
-  int64_t count = param_elements(p);
-  double fan = (double)(p->rows + p->columns), limit = 0;
-  if (p->rule == PARAM_XAVIER) limit = sqrt(6.0 / fan);
-  /* q, k and v are [columns, columns] each, stacked: variance 0.5 / columns */
-  if (p->rule == PARAM_ATTENTION) limit = sqrt(3.0 * 0.5 / (double)p->columns);
-#pragma omp parallel for schedule(static)
-  for (int64_t i = 0; i < count; i++) {
-    rng r = rng_at(seed, RNG_INIT, index, (uint64_t)i);
-    switch (p->rule) {
-    case PARAM_ZERO:
-      values[i] = 0;
-      break;
-    case PARAM_ONE:
-      values[i] = 1;
-      break;
-    case PARAM_CONSTANT:
-      values[i] = p->scale;
-      break;
-    case PARAM_NORMAL:
-      values[i] = p->scale * rng_normal(&r);
-      break;
-    case PARAM_XAVIER:
-    case PARAM_ATTENTION:
-      values[i] = limit * (2.0 * rng_double(&r) - 1.0);
-      break;
-    }
+/* Up to RNG_PLACES elements from `first` on. */
+static void draw(const param *p, double limit, size_t index, uint64_t seed, int64_t first,
+                 int64_t count, double *values) {
+  uint32_t w[4][RNG_PLACES];
+  rng_first_words(seed, RNG_INIT, index, (uint64_t)first, w);
+  if (p->rule == PARAM_NORMAL)
+    for (int64_t i = 0; i < count; i++)
+      values[i] = p->scale *
+                  rng_normal_of(rng_double_of(w[0][i], w[1][i]), rng_double_of(w[2][i], w[3][i]));
+  else
+    for (int64_t i = 0; i < count; i++)
+      values[i] = limit * (2.0 * rng_double_of(w[0][i], w[1][i]) - 1.0);
+}
+
+void param_initial_part(const param *p, size_t index, uint64_t seed, int64_t first, int64_t count,
+                        double *values) {
+  const double fan = (double)(p->rows + p->columns);
+  double limit = 0;
+  switch (p->rule) {
+  case PARAM_ZERO:
+  case PARAM_ONE:
+  case PARAM_CONSTANT: {
+    const double value = p->rule == PARAM_CONSTANT ? p->scale : p->rule == PARAM_ONE;
+    for (int64_t i = 0; i < count; i++) values[i] = value;
+    return;
   }
+  case PARAM_XAVIER:
+    limit = sqrt(6.0 / fan);
+    break;
+  case PARAM_ATTENTION: /* q, k and v are [columns, columns] each, stacked: variance 0.5 / columns
+                         */
+    limit = sqrt(3.0 * 0.5 / (double)p->columns);
+    break;
+  case PARAM_NORMAL:
+    break;
+  }
+#pragma omp parallel for schedule(static)
+  for (int64_t i = 0; i < count; i += RNG_PLACES)
+    draw(p, limit, index, seed, first + i, count - i < RNG_PLACES ? count - i : RNG_PLACES,
+         values + i);
+}
+
+void param_initial(const param *p, size_t index, uint64_t seed, double *values) {
+  param_initial_part(p, index, seed, 0, param_elements(p), values);
 }

@@ -68,5 +68,8 @@ void param_table_free(param_table *table);
 /* Initial values of one tensor as doubles, from Philox (seed, RNG_INIT, table index, element):
  * the same for every precision and device. `values` [param_elements]. */
 void param_initial(const param *p, size_t index, uint64_t seed, double *values);
+/* The same of elements [first, first + count). */
+void param_initial_part(const param *p, size_t index, uint64_t seed, int64_t first, int64_t count,
+                        double *values);
 
 #endif

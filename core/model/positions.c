@@ -13,8 +13,7 @@ static double cubic(double x) {
   return x < 2 ? (((x - 5) * x + 8) * x - 4) * a : 0;
 }
 
-/* weights [to, from]: the weight of each old position in a new one. */
-static void fill_weights(int64_t from, int64_t to, double *weights) {
+void positions_weights(int64_t from, int64_t to, double *weights) {
   double scale = (double)from / (double)to, stretch = scale > 1 ? scale : 1;
   for (int64_t i = 0; i < to; i++) {
     double centre = scale * ((double)i + 0.5), sum = 0, *row = weights + i * from;
@@ -42,7 +41,7 @@ err positions_resize(const float *from, int64_t from_rows, bool has_class, int64
     free(sums);
     return mem_error((size_t)(new *old) * sizeof *weights, "positions");
   }
-  fill_weights(old, new, weights);
+  positions_weights(old, new, weights);
   if (has_class) memcpy(to, from, (size_t)width * sizeof *to);
   from += has_class * width;
   to += has_class * width;

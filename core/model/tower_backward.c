@@ -119,18 +119,30 @@ cleanup:
   return error;
 }
 
+/* Where the gradient of an op that reads d's output adds d's bias gradient as it goes, if the
+ * backend can (`which`: OPS_SUMS_…); then d's own gradient has none left to make. Else absent. */
+static ops_buffer take_bias_sums(const tower_pass *p, unsigned which, tower_dense *d) {
+  ops_buffer sums = {0};
+  if (d->bias < 0 || !(p->w->o->call->sums & which)) return sums;
+  sums = ops_at(p->w->gradients, d->bias);
+  d->bias = -1;
+  return sums;
+}
+
 static err attention_backward(const tower_pass *p, int64_t layer) {
   err error = NULL;
   const tower_activations *a = p->a;
   const tower_place at = tower_place_of(p, layer);
   const tower_norm before = tower_norm_before(p, layer);
-  const tower_dense qkv = tower_qkv(p->t, layer), out = tower_out(p->t, layer);
+  const tower_dense out = tower_out(p->t, layer);
+  tower_dense qkv = tower_qkv(p->t, layer);
   ops_buffer dy;
   TRY(branch_gradient(p, tower_attention_site(layer), &dy));
   TRY(tower_dense_gradient(p, &out, tower_rows(p), dy, at.attended, (ops_gemm){.c = a->dnorm}));
   ops_attention attend = tower_attention(p, &at);
   attend.dout = a->dnorm;
   attend.dqkv = a->dqkv;
+  attend.dqkv_sums = take_bias_sums(p, OPS_SUMS_ATTENTION, &qkv);
   TRY(p->w->o->call->attention_gradient(p->w->o, &attend));
   TRY(tower_dense_gradient(p, &qkv, tower_rows(p), a->dqkv, at.norm1, (ops_gemm){.c = a->dnorm}));
   TRY(join_residual(p, &before, layer == 0));

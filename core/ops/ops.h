@@ -101,6 +101,7 @@ typedef struct {
   bool is_causal;
   ops_buffer qkv, key_counts, out, lse;
   ops_buffer dout, dqkv; /* backward only */
+  ops_buffer dqkv_sums;  /* OPS_SUMS_ATTENTION: [3 * heads * head_width] master, or absent */
 } ops_attention;
 
 /* Patches of normalised images, the kept ones only.
@@ -225,6 +226,12 @@ typedef struct {
   ops_buffer copy;                        /* compute, or absent */
 } ops_adamw;
 
+/* Gradients of ops that can also add the sums over the rows of what they write: the bias gradient
+ * of the dense layer whose output the op read, without another pass over it. A backend lists in
+ * ops_table.sums those that it has; where one is not listed, its buffer must be absent, and the
+ * dense layer's product makes the sums (ops_gemm.a_sums). Sums are +=. */
+enum { OPS_SUMS_ATTENTION = 1 << 0 /* ops_attention.dqkv_sums */ };
+
 typedef struct ops ops;
 
 /* Memory of a device, in bytes. peak: the most that this backend has held at once. */
@@ -248,6 +255,7 @@ enum { OPS_SQUARE_BLOCK = 1024 };
  * before they are done; download and synchronize wait. */
 typedef struct {
   const char *name;
+  unsigned sums; /* OPS_SUMS_…: those that gradients can make */
   err (*allocate)(ops *o, size_t bytes, const char *what, void **block);
   void (*release)(ops *o, void *block);
   /* Host to backend and back; `upload` is done with `from` when it returns. */

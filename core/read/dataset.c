@@ -70,7 +70,7 @@ static err take_fingerprint(dataset *d) {
 }
 
 static err open_all(char *const *names, size_t count, dataset_parts needs, bool allows_pipes,
-                    dataset **out) {
+                    bool has_fingerprint, dataset **out) {
   dataset *d = mem_zeroed(1, sizeof *d);
   if (!d) return mem_error(sizeof *d, "a data set");
   err error = NULL;
@@ -82,7 +82,7 @@ static err open_all(char *const *names, size_t count, dataset_parts needs, bool 
     add_part(d, source);
   }
   name_left_out(d);
-  TRY(take_fingerprint(d));
+  if (has_fingerprint) TRY(take_fingerprint(d));
   if (d->warnings.is_broken) FAIL(ERR_MEMORY, "out of memory: warnings");
 cleanup:
   if (error)
@@ -93,15 +93,19 @@ cleanup:
 }
 
 err dataset_open(char *const *names, size_t count, dataset **out) {
-  return open_all(names, count, DATASET_PAIR, false, out);
+  return open_all(names, count, DATASET_PAIR, false, true, out);
 }
 
 err dataset_open_for(char *const *names, size_t count, dataset_parts needs, dataset **out) {
-  return open_all(names, count, needs, false, out);
+  return open_all(names, count, needs, false, true, out);
+}
+
+err dataset_open_to_read(char *const *names, size_t count, dataset_parts needs, dataset **out) {
+  return open_all(names, count, needs, false, false, out);
 }
 
 err dataset_open_with(char *const *names, size_t count, bool allows_pipes, dataset **out) {
-  return open_all(names, count, DATASET_PAIR, allows_pipes, out);
+  return open_all(names, count, DATASET_PAIR, allows_pipes, true, out);
 }
 
 err dataset_open_stream(char *const *names, size_t count, bool allows_pipes, dataset **out) {

@@ -24,6 +24,9 @@ typedef enum {
 err dataset_open(char *const *names, size_t count, dataset **out) ERR_MUST_CHECK;
 err dataset_open_for(char *const *names, size_t count, dataset_parts needs,
                      dataset **out) ERR_MUST_CHECK;
+/* Without a fingerprint: for tasks that only read the samples. */
+err dataset_open_to_read(char *const *names, size_t count, dataset_parts needs,
+                         dataset **out) ERR_MUST_CHECK;
 err dataset_open_with(char *const *names, size_t count, bool allows_pipes,
                       dataset **out) ERR_MUST_CHECK;
 /* For the streaming order (stream.h): tar shards and pipes by name, without an index. No row of it
@@ -46,7 +49,8 @@ int64_t dataset_row(const dataset *d, uint64_t seed, int64_t epoch, int64_t plac
 
 /* Hash of the data: shards by names and bytes (beyond 4 GiB in all: by names, sizes, where each
  * member lies and four pages of each), lists and folders by paths and captions, the sizes of up to
- * 4,096 files and the beginnings of 256 of them, evenly chosen. */
+ * 4,096 files and the beginnings of 256 of them, evenly chosen. "" of a data set opened with
+ * dataset_open_to_read. */
 const char *dataset_fingerprint(const dataset *d);
 /* What was wrong at opening, one line each; "" when nothing. left_out: samples left out. */
 const char *dataset_warnings(const dataset *d, int64_t *left_out);

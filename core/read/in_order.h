@@ -1,6 +1,6 @@
 /* Rows that all threads make, and that are taken one after the other: while one thread takes what
- * is ready, the others make what comes next. What comes out does not depend on the number of
- * threads. */
+ * is ready, the others make what comes next. No thread waits unless 2 * at_once rows are made and
+ * not taken yet. What comes out does not depend on the number of threads. */
 #ifndef FLIP_READ_IN_ORDER_H
 #define FLIP_READ_IN_ORDER_H
 
@@ -11,8 +11,9 @@
 
 typedef struct {
   void *context;
-  int64_t count;      /* rows */
-  int64_t at_once;    /* rows made before they are taken; twice as many places are in memory */
+  int64_t count;   /* rows */
+  int64_t at_once; /* half of the rows that are in memory at a time; below 128 each row is made by
+                    * whichever thread is free, else two to four at once */
   size_t place_bytes; /* of one row; zeroed before `make` */
   /* Called from many threads. What goes wrong is left in the place for `take`. */
   void (*make)(void *context, int64_t row, void *place);

@@ -172,15 +172,29 @@ typedef struct {
   size_t capacity, odd_capacity;
 } indexing;
 
-static void pass_over(shard_notes *n, const char *suffix) {
+static void pass_over(shard_notes *n, const char *suffix, int64_t members) {
   for (size_t i = 0; i < SHARD_SUFFIXES; i++) {
     if (!*n->passed[i].suffix)
       snprintf(n->passed[i].suffix, SHARD_SUFFIX, "%.*s", SHARD_SUFFIX - 1, suffix);
     if (strncmp(n->passed[i].suffix, suffix, SHARD_SUFFIX - 1) != 0) continue;
-    n->passed[i].count++;
+    n->passed[i].count += members;
     return;
   }
-  n->others++;
+  n->others += members;
+}
+
+void shard_notes_add(shard_notes *to, const shard_notes *from) {
+  strbuf_append(&to->warnings, strbuf_string(&from->warnings));
+  strbuf_append(&to->lost, strbuf_string(&from->lost));
+  if (from->warnings.is_broken) to->warnings.is_broken = true;
+  if (from->lost.is_broken) to->lost.is_broken = true;
+  to->lost_count += from->lost_count;
+  to->spare_images += from->spare_images;
+  to->unnamed += from->unnamed;
+  to->links += from->links;
+  to->others += from->others;
+  for (size_t i = 0; i < SHARD_SUFFIXES && from->passed[i].count; i++)
+    pass_over(to, from->passed[i].suffix, from->passed[i].count);
 }
 
 void shard_notes_summary(const shard_notes *n, const char *name, strbuf *out) {
@@ -304,9 +318,13 @@ static err find_data(shard *s, struct archive *tar, int64_t size, shard_bytes *b
   return NULL;
 }
 
-/* Names of pax headers are UTF-8, which the C locale does not take as they are. */
+/* Names of pax headers are UTF-8, which the C locale does not take as they are: a character that it
+ * lacks may have become '?'. Most names are ASCII, which costs no conversion. */
 static const char *member_name(struct archive_entry *entry) {
-  const char *name = archive_entry_pathname_utf8(entry);
+  const char *name = archive_entry_pathname(entry), *at = name;
+  while (at && *at && !(*at & 0x80) && *at != '?') at++;
+  if (at && at > name && !*at) return name;
+  name = archive_entry_pathname_utf8(entry);
   return name ? name : archive_entry_pathname(entry);
 }
 
@@ -348,7 +366,7 @@ static err index_member(indexing *x, struct archive *tar, struct archive_entry *
   err error = enter_group(x, name, length, suffix);
   if (error) return error;
   if (suffix == SUFFIXES) {
-    pass_over(x->notes, ending);
+    pass_over(x->notes, ending, 1);
     if (x->others.length < 128)
       strbuf_format(&x->others, "%s.%s", x->others.length ? ", " : "", ending);
     return NULL;

@@ -67,6 +67,8 @@ typedef struct {
 
 /* Appends one line that counts the skipped members; nothing when there are none. */
 void shard_notes_summary(const shard_notes *notes, const char *name, strbuf *out);
+/* Adds what `from` counts and says to `to`. */
+void shard_notes_add(shard_notes *to, const shard_notes *from);
 void shard_notes_free(shard_notes *notes);
 
 /* Maps and indexes one tar (GNU, ustar or pax; not compressed). Of several images of a sample the

@@ -2,6 +2,8 @@
 
 #include <archive.h>
 #include <archive_entry.h>
+#include <pthread.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,11 +13,23 @@
 #include "base/mem.h"
 #include "base/text.h"
 
+/* A shard that is written whole waits here for the disk (fsync), while the next one is written.
+ * Only one does, so that no more than two are without their names. */
+typedef struct {
+  pthread_t thread;
+  bool is_running;
+  fs_writer file;
+  err error;
+} committing;
+
+enum { WRITTEN_AT_ONCE = 256 << 10 }; /* bytes */
+
 struct shard_writer {
   char *prefix;
   int64_t limit, shards, in_shard;
   struct archive *tar; /* NULL between shards */
   fs_writer file;
+  committing last;
   strbuf path;
 };
 
@@ -39,12 +53,39 @@ static err start_shard(shard_writer *w) {
   if (error) return error;
   w->tar = archive_write_new();
   if (!w->tar) return mem_error(0, w->path.data);
-  archive_write_set_format_pax_restricted(w->tar); /* plain ustar unless a name needs more */
+  archive_write_set_format_ustar(w->tar);
+  archive_write_set_bytes_per_block(w->tar, WRITTEN_AT_ONCE);
   archive_write_set_bytes_in_last_block(w->tar, 1);
   if (archive_write_open_fd(w->tar, w->file.fd) != ARCHIVE_OK)
     return err_new(ERR_IO, "%s: %s", w->path.data, archive_error_string(w->tar));
   w->in_shard = 0;
   return NULL;
+}
+
+static void *commit(void *argument) {
+  committing *c = argument;
+  c->error = fs_writer_commit(&c->file);
+  fs_writer_close(&c->file);
+  return NULL;
+}
+
+/* The error of the shard that was finished last, once it is known. */
+static err wait_for_commit(committing *c) {
+  if (c->is_running) pthread_join(c->thread, NULL);
+  c->is_running = false;
+  err error = c->error;
+  c->error = NULL;
+  return error;
+}
+
+static err begin_commit(shard_writer *w) {
+  err error = wait_for_commit(&w->last);
+  if (error) return error;
+  w->last.file = w->file;
+  w->file = (fs_writer){0};
+  w->last.is_running = pthread_create(&w->last.thread, NULL, commit, &w->last) == 0;
+  if (!w->last.is_running) commit(&w->last); /* without a thread, this one waits */
+  return w->last.is_running ? NULL : wait_for_commit(&w->last);
 }
 
 static err end_shard(shard_writer *w) {
@@ -54,8 +95,7 @@ static err end_shard(shard_writer *w) {
   archive_write_free(w->tar);
   w->tar = NULL;
   if (error) return error; /* close removes what is there */
-  error = fs_writer_commit(&w->file);
-  fs_writer_close(&w->file);
+  error = begin_commit(w);
   w->shards++;
   return error;
 }
@@ -64,7 +104,7 @@ static err add_member(shard_writer *w, const char *key, const char *extension, c
                       size_t bytes) {
   strbuf name = {0};
   err error = NULL;
-  struct archive_entry *entry = archive_entry_new();
+  struct archive_entry *entry = archive_entry_new2(w->tar);
   strbuf_format(&name, "%s.%s", key, extension);
   if (!entry || name.is_broken) FAIL(ERR_MEMORY, "out of memory: a shard's member");
   archive_entry_set_pathname(entry, strbuf_string(&name));
@@ -95,6 +135,7 @@ cleanup:
 
 err shard_writer_finish(shard_writer *w, int64_t *shards) {
   err error = w->tar ? end_shard(w) : NULL;
+  if (!error) error = wait_for_commit(&w->last);
   *shards = w->shards;
   for (int64_t i = w->shards; !error; i++) {
     strbuf_clear(&w->path);
@@ -108,6 +149,7 @@ void shard_writer_close(shard_writer *w) {
   if (!w) return;
   if (w->tar) archive_write_free(w->tar);
   fs_writer_close(&w->file);
+  err_free(wait_for_commit(&w->last));
   strbuf_free(&w->path);
   free(w->prefix);
   free(w);

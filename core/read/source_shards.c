@@ -4,8 +4,11 @@
 
 #include "base/fs.h"
 #include "base/mem.h"
+#include "read/in_order.h"
 #include "read/shard_sample.h"
 #include "read/source.h"
+
+enum { OPENED_AT_ONCE = 16 };
 
 typedef struct {
   data_source base;
@@ -109,6 +112,43 @@ static err finish(const source_request *r, shards_source *s, err error, data_sou
   return error;
 }
 
+/* Shards that are opened by all threads. */
+typedef struct {
+  char *const *paths;
+  shards_source *to;
+} opening;
+
+typedef struct {
+  shard one;
+  shard_notes notes;
+  err error;
+} opened;
+
+static void open_one(void *context, int64_t i, void *place) {
+  opened *o = place;
+  o->error = shard_open(((const opening *)context)->paths[i], &o->one, &o->notes);
+}
+
+static err take_one(void *context, int64_t i, void *place) {
+  (void)i;
+  shards_source *s = ((const opening *)context)->to;
+  opened *o = place;
+  err error = o->error;
+  o->error = NULL;
+  shard_notes_add(&s->notes, &o->notes);
+  if (error) return error;
+  s->shards[s->shard_count++] = o->one;
+  o->one = (shard){0};
+  return NULL;
+}
+
+static void release_one(void *place) {
+  opened *o = place;
+  shard_close(&o->one);
+  shard_notes_free(&o->notes);
+  err_free(o->error);
+}
+
 err source_open_shards(const source_request *r, data_source **out) {
   char **paths = NULL;
   size_t count = 0;
@@ -117,10 +157,10 @@ err source_open_shards(const source_request *r, data_source **out) {
   if (error) return error;
   if (!count) return err_new(ERR_INPUT, "%s: names no shards", r->whole);
   error = create(r, count, &s);
-  for (size_t i = 0; i < count && !error; i++) {
-    error = shard_open(paths[i], &s->shards[i], &s->notes);
-    if (!error) s->shard_count++;
-  }
+  opening context = {paths, s};
+  const in_order_work work = {&context, (int64_t)count, OPENED_AT_ONCE, sizeof(opened),
+                              open_one, take_one,       release_one};
+  if (!error) error = in_order(&work);
   fs_free_names(paths, count);
   return s ? finish(r, s, error, out) : error;
 }

@@ -192,7 +192,7 @@ err stats_collect(char *const *patterns, size_t count, data_stats *out) {
   dataset *data = NULL;
   collection c = {.stats = out, .labels = json_object()};
   *out = (data_stats){0};
-  err error = dataset_open(patterns, count, &data);
+  err error = dataset_open_to_read(patterns, count, DATASET_PAIR, &data);
   if (error) goto cleanup;
   out->samples = dataset_count(data);
   strbuf_append(&c.warnings, dataset_warnings(data, &out->left_out));

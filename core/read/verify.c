@@ -13,6 +13,7 @@
 #include "read/source.h"
 #include "read/stats.h"
 
+enum { SHARDS_AT_ONCE = 64 };
 enum { ROWS_AT_ONCE = 256 }; /* of a source that is no set of shards: their images are in memory */
 
 /* What is wrong with one sample; NULL: nothing. */
@@ -59,12 +60,6 @@ static err check_caption(shard_bytes bytes) {
   return error;
 }
 
-static faults check_sample(const shard *s, size_t i) {
-  return (faults){check_image(shard_get(s, i, SHARD_IMAGE)),
-                  check_caption(shard_get(s, i, SHARD_CAPTION)),
-                  check_json(shard_get(s, i, SHARD_JSON))};
-}
-
 /* Writes a fault down and frees it. Short memory says nothing about the data: it is returned. */
 static err take_fault(findings *f, const char *path, const char *key, err fault) {
   if (!fault || err_kind_of(fault) == ERR_MEMORY) return fault;
@@ -80,11 +75,48 @@ static err keep_first(err first, err second) {
   return first;
 }
 
-static err verify_samples(const shard *s, findings *f) {
-  faults *found = mem_zeroed(s->count, sizeof *found);
-  if (!found) return mem_error(s->count * sizeof *found, s->path);
-#pragma omp parallel for schedule(dynamic, 16)
-  for (size_t i = 0; i < s->count; i++) found[i] = check_sample(s, i);
+/* Shards that are in memory together: opened by all threads, then their samples checked by all. */
+typedef struct {
+  shard one;
+  shard_notes notes;
+  err error;
+} opened;
+
+typedef struct {
+  opened shards[SHARDS_AT_ONCE];
+  size_t count, firsts[SHARDS_AT_ONCE + 1]; /* each shard's first sample among all */
+} shard_group;
+
+static void open_group(shard_group *g, char *const *paths) {
+#pragma omp parallel for schedule(dynamic, 1)
+  for (size_t i = 0; i < g->count; i++) {
+    opened *o = &g->shards[i];
+    o->error = shard_open(paths[i], &o->one, &o->notes);
+  }
+  for (size_t i = 0; i < g->count; i++) g->firsts[i + 1] = g->firsts[i] + g->shards[i].one.count;
+}
+
+static void close_group(shard_group *g) {
+  for (size_t i = 0; i < g->count; i++) {
+    shard_close(&g->shards[i].one);
+    shard_notes_free(&g->shards[i].notes);
+    err_free(g->shards[i].error);
+  }
+}
+
+/* The sample at this place among all of the group. */
+static faults check_sample(const shard_group *g, size_t at) {
+  size_t which = 0;
+  while (at >= g->firsts[which + 1]) which++;
+  const shard *s = &g->shards[which].one;
+  const size_t i = at - g->firsts[which];
+  return (faults){check_image(shard_get(s, i, SHARD_IMAGE)),
+                  check_caption(shard_get(s, i, SHARD_CAPTION)),
+                  check_json(shard_get(s, i, SHARD_JSON))};
+}
+
+/* Writes down what was found in a shard, found [samples of it], and frees it. */
+static err take_faults(const shard *s, faults *found, findings *f) {
   err error = NULL;
   for (size_t i = 0; i < s->count; i++) {
     char *key = NULL;
@@ -94,7 +126,6 @@ static err verify_samples(const shard *s, findings *f) {
     error = keep_first(error, take_fault(f, s->path, key, found[i].json));
     free(key);
   }
-  free(found);
   return error;
 }
 
@@ -104,19 +135,37 @@ static void take_lines(findings *f, const char *lines) {
   for (; *lines; lines++) f->count += *lines == '\n';
 }
 
-static err verify_shard(const char *path, shard_notes *notes, findings *f, int64_t *total) {
-  shard s = {0};
-  err error = shard_open(path, &s, notes);
-  if (error && err_kind_of(error) != ERR_MEMORY) {
-    strbuf_format(f->lines, "%s\n", err_message(error));
-    f->count++;
-    err_free(error);
-    error = NULL;
-  } else if (!error) {
-    error = verify_samples(&s, f);
-    *total += (int64_t)s.count;
+static err take_shard(opened *o, faults *found, shard_notes *notes, findings *f, int64_t *total) {
+  err error = o->error;
+  o->error = NULL;
+  shard_notes_add(notes, &o->notes);
+  if (!error) {
+    *total += (int64_t)o->one.count;
+    return take_faults(&o->one, found, f);
   }
-  shard_close(&s);
+  if (err_kind_of(error) == ERR_MEMORY) return error;
+  strbuf_format(f->lines, "%s\n", err_message(error));
+  f->count++;
+  err_free(error);
+  return NULL;
+}
+
+static err verify_group(char *const *paths, size_t count, shard_notes *notes, findings *f,
+                        int64_t *total) {
+  shard_group g = {.count = count};
+  err error = NULL;
+  open_group(&g, paths);
+  const size_t samples = g.firsts[count];
+  faults *found = mem_zeroed(samples, sizeof *found);
+  if (!found) error = mem_error(samples * sizeof *found, paths[0]);
+  if (found) {
+#pragma omp parallel for schedule(dynamic, 16)
+    for (size_t at = 0; at < samples; at++) found[at] = check_sample(&g, at);
+    for (size_t i = 0; i < count; i++)
+      error = keep_first(error, take_shard(&g.shards[i], found + g.firsts[i], notes, f, total));
+  }
+  free(found);
+  close_group(&g);
   return error;
 }
 
@@ -185,8 +234,10 @@ static err verify_shards(char *pattern, findings *f, int64_t *total) {
   shard_notes notes = {0};
   err error = shard_expand(&pattern, 1, &paths, &path_count);
   if (!error && !path_count) error = err_new(ERR_INPUT, "%s: names no shards", pattern);
-  for (size_t i = 0; i < path_count && !error; i++)
-    error = verify_shard(paths[i], &notes, f, total);
+  for (size_t i = 0; i < path_count && !error; i += SHARDS_AT_ONCE) {
+    const size_t left = path_count - i, group = left < SHARDS_AT_ONCE ? left : SHARDS_AT_ONCE;
+    error = verify_group(paths + i, group, &notes, f, total);
+  }
   take_lines(f, strbuf_string(&notes.lost));
   take_lines(f, strbuf_string(&notes.warnings));
   *total += notes.lost_count;

@@ -10,6 +10,7 @@
 #include "base/fs.h"
 #include "base/json.h"
 #include "base/mem.h"
+#include "model/patch_resize.h"
 #include "model/positions.h"
 #include "train/safetensors.h"
 
@@ -192,8 +193,22 @@ static err load_positions(const safetensor *t, const param *p, const clip_model 
   return err_context(error, "%s", p->name);
 }
 
+/* The patch embedding's kernels of another patch size, brought to the model's. */
+static err load_kernels(const safetensor *t, const param *p, const clip_model *model,
+                        ops_buffer run) {
+  ops *o = clip_weights(model)->o;
+  size_t bytes = (size_t)param_elements(p) * sizeof(float);
+  float *resized = mem_zeroed(1, bytes);
+  if (!resized) return mem_error(bytes, p->name);
+  err error = patch_resize(t->data, p->rows, t->shape[1], p->columns, resized);
+  if (!error) error = o->call->upload(o, ops_at(run, p->offset).data, resized, bytes);
+  if (!error) error = o->call->synchronize(o);
+  free(resized);
+  return err_context(error, "%s", p->name);
+}
+
 /* One group of tensors into a flat run of all parameters. may_resize: positions of another image
- * size are welcome. */
+ * size and kernels of another patch size are welcome. */
 static err load_group(const char *path, const safetensors_file *f, const clip_model *model,
                       const char *group, bool may_resize, ops_buffer run) {
   const param_table *table = clip_params(model);
@@ -208,6 +223,13 @@ static err load_group(const char *path, const safetensors_file *f, const clip_mo
                         t->shape[1] == p->columns && t->shape[0] != p->rows;
     if (is_resizable && strcmp(t->type, "F32") == 0) {
       err error = load_positions(t, p, model, run);
+      if (error) return err_context(error, "%s", path);
+      continue;
+    }
+    bool has_other_kernels = may_resize && strcmp(p->name, "image.patch.weight") == 0 &&
+                             t->rank == 2 && t->shape[0] == p->rows && t->shape[1] != p->columns;
+    if (has_other_kernels && strcmp(t->type, "F32") == 0) {
+      err error = load_kernels(t, p, model, run);
       if (error) return err_context(error, "%s", path);
       continue;
     }

@@ -84,6 +84,13 @@ err run_report_conditions(run *r) {
   return error;
 }
 
+static void write_start_seconds(const run *r, json_writer *w) {
+  static const char *const names[STARTS] = {"data", "device", "model", "weights", "loader"};
+  jsonw_object(w, "start_seconds");
+  for (int i = 0; i < STARTS; i++) jsonw_number(w, names[i], r->start_seconds[i]);
+  jsonw_end(w);
+}
+
 err run_report_start(run *r) {
   char fingerprint[HASH_SIZE];
   const given *g = &r->beside.given;
@@ -132,6 +139,7 @@ err run_report_start(run *r) {
   jsonw_integer(w, "first_step", r->first_step);
   jsonw_integer(w, "planned_bytes", (int64_t)r->counts.planned_bytes);
   jsonw_number(w, "gemm_flops_per_second", r->gemm_rate * comm_size(r->ranks));
+  write_start_seconds(r, w);
   return events_end(&r->events);
 }
 

@@ -26,6 +26,16 @@
 #include "train/step.h"
 #include "train/trainer.h"
 
+/* What a run does before its first step, in order. */
+typedef enum {
+  START_DATA,
+  START_DEVICE,
+  START_MODEL,
+  START_WEIGHTS,
+  START_LOADER,
+  STARTS
+} start_part;
+
 typedef struct {
   const settings *s;
   const trainer_options *options;
@@ -67,6 +77,7 @@ typedef struct {
   bool is_agreed;             /* the failure is known to all ranks */
   bool is_alone_with_failure; /* of run_open: other ranks may not have it */
   machine_state machine;      /* at the start */
+  double start_seconds[STARTS], part_began;
   step_result result;         /* of the last step */
   double rate_of_last_step;   /* samples/s */
   double last_accuracy, checkpoint_time;

@@ -192,8 +192,16 @@ static err begin_course(run *r, bool is_resumed) {
   return r->index && r->has_told_labels ? NULL : mem_error(lists * sizeof *r->index, "keep-lists");
 }
 
+/* The part is done: its time is from the end of the one before. */
+static void note_start(run *r, start_part part) {
+  const double now = clock_seconds();
+  r->start_seconds[part] = now - r->part_began;
+  r->part_began = now;
+}
+
 static err open_inputs(run *r, char **resume_path, int *precision) {
   err error = NULL;
+  r->part_began = clock_seconds();
   TRY(share_out(r));
   TRY(fs_make_folders(r->checkpoints));
   TRY(run_find_checkpoint(r, resume_path, precision));
@@ -202,6 +210,7 @@ static err open_inputs(run *r, char **resume_path, int *precision) {
   TRY(check_epoch(r));
   plan_length(r);
   TRY(run_check_length(r, *resume_path));
+  note_start(r, START_DATA);
 cleanup:
   return error;
 }
@@ -225,9 +234,12 @@ static err begin(run *r, const char *resume_path) {
   r->at.vocabulary_size = tokenizer_vocabulary_size(r->words);
   r->at.has_order = r->s->data_order == DATA_ORDER_STREAM;
   TRY(make_model(r));
+  note_start(r, START_MODEL);
   TRY(load_weights(r, resume_path));
+  note_start(r, START_WEIGHTS);
   TRY(begin_course(r, resume_path != NULL));
   TRY(open_loader(r));
+  note_start(r, START_LOADER);
 cleanup:
   return error;
 }
@@ -238,6 +250,7 @@ err run_open(run *r) {
   err error = ranks_agree(r->ranks, ranks_load_open(&r->load, r->ranks));
   if (!error) error = ranks_agree(r->ranks, open_inputs(r, &resume_path, &precision));
   if (!error) error = open_devices(r, precision);
+  note_start(r, START_DEVICE);
   if (!error) error = ranks_agree(r->ranks, begin(r, resume_path));
   free(resume_path);
   return error;

@@ -24,7 +24,10 @@ static void list_cells(const spec_experiment *e, bool is_verbose, strbuf *out) {
   size_t tuned = 0;
   for (size_t i = 0; i < e->cell_count; i++) {
     tuned += e->cells[i].tuning != NULL;
-    if (is_verbose) strbuf_format(out, "%.8s  %s\n", e->cells[i].id, e->cells[i].label);
+    if (!is_verbose) continue;
+    strbuf_format(out, "%.8s  %s", e->cells[i].id, e->cells[i].label);
+    cli_name_ranks(&e->cells[i], out);
+    strbuf_append_char(out, '\n');
   }
   strbuf_format(out, "%s: ok: %zu cell%s", e->path, e->cell_count, e->cell_count == 1 ? "" : "s");
   if (tuned) strbuf_format(out, ", %zu of them tuned from another cell", tuned);

@@ -20,6 +20,7 @@ int cli_pause(int argc, char **argv);
 int cli_resume(int argc, char **argv);
 int cli_submit(int argc, char **argv);
 int cli_task(int argc, char **argv);
+int cli_rank(int argc, char **argv);
 int cli_check(int argc, char **argv);
 int cli_db(int argc, char **argv);
 int cli_diff(int argc, char **argv);
@@ -27,11 +28,15 @@ int cli_verify(int argc, char **argv);
 int cli_bundle(int argc, char **argv);
 int cli_reproduce(int argc, char **argv);
 int cli_compare(int argc, char **argv);
+int cli_cost(int argc, char **argv);
 int cli_bisect(int argc, char **argv);
 int cli_history(int argc, char **argv);
 int cli_regress(int argc, char **argv);
 
 /* ---- shared by the subcommands (common.c) ---- */
+
+/* " · 4 ranks on 2 nodes"; nothing for one rank. */
+void cli_name_ranks(const spec_cell *cell, strbuf *out);
 
 /* Where results and their database are: --results (default "results"), --db, else $FLIPBENCH_DB,
  * else RESULTS/flipbench.db. */

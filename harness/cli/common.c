@@ -22,6 +22,12 @@ err cli_find_place(cli_place *place) {
   return place->path ? NULL : mem_error(0, "a path");
 }
 
+void cli_name_ranks(const spec_cell *cell, strbuf *out) {
+  if (cell->ranks.ranks < 2) return;
+  strbuf_format(out, " · %lld ranks", (long long)cell->ranks.ranks);
+  if (cell->ranks.nodes > 1) strbuf_format(out, " on %lld nodes", (long long)cell->ranks.nodes);
+}
+
 err cli_one_word(const option_list *words, const char *what, const char **word) {
   if (words->count == 0) return err_new(ERR_INPUT, "%s is missing (see --help)", what);
   if (words->count > 1)
@@ -57,12 +63,28 @@ static err unknown_name(store *s, const char *name) {
   return error;
 }
 
+/* Where an experiment file is; a bare word is the name of a shipped one before it is any other
+ * file.
+ */
+static char *find_file(const char *given, bool looks_like_file) {
+  if (looks_like_file) return shipped_or_given(given);
+  strbuf name = {0};
+  strbuf_format(&name, "experiments/%s.yaml", given);
+  char *path = name.is_broken ? NULL : shipped_or_given(name.data);
+  strbuf_free(&name);
+  if (path && !fs_exists(path)) {
+    free(path);
+    path = mem_copy_string(given);
+  }
+  return path;
+}
+
 err cli_load_experiment(store *s, const char *given, const spec_options *options,
                         spec_experiment **e) {
   /* a bare word is a name first: the checkout has a program called quickstart */
   bool looks_like_file = strchr(given, '/') || strstr(given, ".y");
   if (!s || looks_like_file) {
-    char *path = shipped_or_given(given);
+    char *path = find_file(given, looks_like_file);
     if (!path) return mem_error(strlen(given), "a path");
     err loaded = fs_exists(path) && !fs_is_folder(path)
                      ? spec_load(path, options, e)

@@ -12,6 +12,7 @@ int main(int argc, char **argv) {
       {"run", "run the cells of an experiment and print its table", cli_run},
       {"submit", "submit the cells of an experiment to Slurm", cli_submit},
       {"task", "run one cell of a submitted array (called by Slurm)", cli_task},
+      {"rank", "start one rank of a cell (called by mpirun and srun)", cli_rank},
       {"status", "show what is running, finished and failed", cli_status},
       {"runs", "manage single runs: list, note, tag, archive, remove", cli_runs},
       {"pause", "pause the sweeps of an experiment", cli_pause},
@@ -29,6 +30,7 @@ int main(int argc, char **argv) {
       {"history", "show measurements over commits and where they changed", cli_history},
       {"regress", "check for performance regressions", cli_regress},
       {"check", "check an experiment file", cli_check},
+      {"cost", "predict what experiments cost on given devices", cli_cost},
       {"db", "maintain the database: check, rebuild, merge, export", cli_db},
       {0}};
   signal(SIGXFSZ, SIG_IGN); /* exceeding a file-size limit is a failed write, not a fatal signal */

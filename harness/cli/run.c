@@ -84,6 +84,7 @@ static void append_dry_cell(const run_cell *c, const run_prediction *p, strbuf *
   if (each > 0) append_flops(out, each, "FLOP/sample");
   if (each > 0 && count > 0) append_flops(out, each * count, "FLOP");
   if (p->seconds > 0) strbuf_format(out, " · about %s", text_duration(p->seconds, time));
+  cli_name_ranks(c->cell, out);
   if (p->bytes > 0) strbuf_format(out, " · %s", text_bytes((uint64_t)p->bytes, memory));
   if (p->like) strbuf_format(out, " (like run %lld)", (long long)p->like);
   strbuf_append_char(out, '\n');
@@ -97,11 +98,12 @@ static err print_dry_run(const spec_experiment *e, store *s, const run_options *
   double seconds = 0;
   size_t waiting = run_count(sweep, CELL_WAITING);
   int cores = 1;
-  err error = run_cores_of_cell(options, e, &cores);
-  if (!error) error = run_predictor_open(s, &predictor);
+  err error = run_predictor_open(s, &predictor);
   for (size_t i = 0; i < sweep->count && !error; i++) {
     run_prediction p;
-    run_predict(predictor, &sweep->cells[i].cell->settings, cores, &p);
+    const spec_cell *cell = sweep->cells[i].cell;
+    if ((error = run_cores_of_rank(options, e, cell, &cores))) break;
+    run_predict(predictor, &cell->settings, cell->ranks.ranks, cores, &p);
     append_dry_cell(&sweep->cells[i], &p, &out);
     if (sweep->cells[i].state == CELL_WAITING) seconds += p.seconds;
   }

@@ -96,6 +96,7 @@ static slurm_task *task_of(const slurm_tasks *tasks, size_t cell) {
 typedef struct {
   const char *tuning; /* NULL: cells of the matrix */
   int64_t after;      /* job whose task of the same index must succeed first; 0: none */
+  int64_t ranks, nodes;
   size_t cells[MOST_TASKS];
   int indices[MOST_TASKS];
   size_t count;
@@ -132,7 +133,11 @@ static void next_batch(const run_sweep *sweep, const slurm_tasks *tasks, batch *
     int index;
     const char *tuning = b->count ? b->tuning : sweep->cells[i].cell->tuning;
     if (!belongs(sweep, tasks, i, tuning, &after, &index)) continue;
-    if (b->count && after != b->after) continue;
+    const run_cell *c = &sweep->cells[i];
+    int64_t nodes = spec_nodes_of(c->cell, c->ranks);
+    if (b->count && (after != b->after || c->ranks != b->ranks || nodes != b->nodes)) continue;
+    b->ranks = c->ranks;
+    b->nodes = nodes;
     b->tuning = tuning;
     b->after = after;
     b->cells[b->count] = i;
@@ -191,12 +196,16 @@ static void write_script(const spec_experiment *e, const run_options *options,
   put_option(out, "constraint", own->constraint);
   put_array(e, b, out);
   strbuf_format(out, "#SBATCH --output=%s/%s/slurm/%%A_%%a.out\n", options->results, e->name);
-  strbuf_append(out, "#SBATCH --open-mode=append\n#SBATCH --requeue\n#SBATCH --ntasks=1\n");
+  int64_t here = b->ranks / b->nodes; /* on each node */
+  strbuf_append(out, "#SBATCH --open-mode=append\n#SBATCH --requeue\n");
+  put_number(out, "ntasks", b->ranks, "");
+  if (b->ranks > 1) put_number(out, "nodes", b->nodes, "");
+  if (b->nodes > 1) put_number(out, "ntasks-per-node", here, "");
   put_number(out, "time", (int64_t)ceil(most.time_seconds / 60), "");
-  put_number(out, "mem", (most.memory_bytes + (1 << 20) - 1) >> 20, "M");
+  put_number(out, "mem", (most.memory_bytes * here + (1 << 20) - 1) >> 20, "M");
   put_number(out, "cpus-per-task", e->requires.cores, "");
   if (e->requires.gpus > 0)
-    strbuf_format(out, "#SBATCH --gres=gpu:%" PRId64 "\n", e->requires.gpus);
+    strbuf_format(out, "#SBATCH --gres=gpu:%" PRId64 "\n", e->requires.gpus * here);
   strbuf_format(out, "#SBATCH --signal=B:TERM@%d\n", WARNING_SECONDS);
   if (b->after)
     strbuf_format(out,
@@ -332,6 +341,10 @@ static err consider_retry(store *s, const run_options *options, run_cell *c, boo
     c->tries++;
     strbuf_format(&why, "retry %d of %" PRId64 " after %s: %s", c->tries, c->limits.retries,
                   run.kind, run.message);
+    strbuf fewer = {0};
+    retry_on_fewer_ranks(run.kind, c, &fewer);
+    if (fewer.length) strbuf_format(&why, "; %s", strbuf_string(&fewer));
+    strbuf_free(&fewer);
     free(c->why);
     c->why = strbuf_take(&why);
     error = retry_prepare(s, options, run.kind, c);

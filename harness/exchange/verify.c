@@ -14,6 +14,7 @@
 #include "base/fs.h"
 #include "base/mem.h"
 #include "sweep/directory.h"
+#include "sweep/ranks.h"
 #include "exchange/weights.h"
 #include "store/environments.h"
 #include "store/given.h"
@@ -24,6 +25,7 @@ typedef struct {
   store_run run;
   store_environment environment;
   char *checkpoint;
+  int64_t ranks; /* bits are those of this number of ranks */
 } recorded;
 
 static const char *const fact_names[] = {"commit", "dirty", "compiler", "cpu", "device_name"};
@@ -46,13 +48,30 @@ void verify_free(verify_result *result) {
   *result = (verify_result){0};
 }
 
+/* A run that was trained on two numbers of ranks has bits that no number gives again. */
+static err read_ranks(store *s, int64_t run_id, recorded *r) {
+  store_given given = {0};
+  err error = store_load_given(s, run_id, &given);
+  if (error) return error;
+  const char *ranks = given.got[GIVEN_RANKS];
+  r->ranks = *ranks ? strtoll(ranks, NULL, 10) : 1;
+  if (strchr(ranks, ','))
+    error = err_new(ERR_INPUT,
+                    "run %lld was trained on %s ranks: bits depend on their number, so it cannot "
+                    "be compared with a run on one number",
+                    (long long)run_id, ranks);
+  store_free_given(&given);
+  return error;
+}
+
 static err read_record(store *s, const char *results, int64_t run_id, recorded *r) {
   err error = store_load_run(s, run_id, &r->run);
   if (error) return error;
   if (strcmp(r->run.status, "finished") != 0)
     return err_new(ERR_INPUT, "run %lld is %s: only a finished run can be verified",
                    (long long)run_id, r->run.status);
-  error = store_load_environment(s, run_id, &r->environment);
+  error = read_ranks(s, run_id, r);
+  if (!error) error = store_load_environment(s, run_id, &r->environment);
   if (!error) error = store_last_checkpoint(s, results, run_id, &r->checkpoint);
   if (!error && !r->checkpoint)
     error = err_new(ERR_INPUT, "%s/%s: its checkpoints are gone; nothing to compare with", results,
@@ -65,6 +84,7 @@ static err train_again(const verify_options *options, const recorded *r, const c
   char precision[64], threads[64];
   char *config = directory_path(options->results, r->run.directory, "config.yaml");
   char *log = fs_join(folder, "log.txt");
+  char **words = NULL;
   int log_fd = -1, status = 0;
   err error = NULL;
   if (!config || !log) FAIL(ERR_MEMORY, "out of memory: a path");
@@ -75,13 +95,13 @@ static err train_again(const verify_options *options, const recorded *r, const c
                      (char *)folder,        "--set", precision,  "--set", threads,
                      "--no-progress",       NULL};
   TRY(fs_make_folders(folder));
+  ranks_start launch = {.ranks = r->ranks, .nodes = 1, .folder = folder, .attempt = 1};
+  TRY(ranks_words(&launch, command, &words));
+  if (r->ranks > 1) ranks_allow_root();
   log_fd = open(log, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
   if (log_fd < 0) FAIL(ERR_IO, "%s: cannot be written", log);
-  command_call call = {.words = command,
-                       .out = log_fd,
-                       .err = log_fd,
-                       .has_no_input = true,
-                       .dies_with_parent = true};
+  command_call call = {
+      .words = words, .out = log_fd, .err = log_fd, .has_no_input = true, .dies_with_parent = true};
   TRY(command_run(&call, &status));
   if (command_exit_status(status) != 0)
     error = err_new(WIFSIGNALED(status) && WTERMSIG(status) == SIGINT ? ERR_INTERRUPTED : ERR_INPUT,
@@ -89,6 +109,7 @@ static err train_again(const verify_options *options, const recorded *r, const c
                     command_exit_status(status), log);
 cleanup:
   if (log_fd >= 0) close(log_fd);
+  ranks_free_words(words);
   free(config);
   free(log);
   return error;

@@ -24,8 +24,8 @@ typedef struct {
   char *folder; /* where the second run is, when it was kept; else NULL */
 } verify_result;
 
-/* ERR_INPUT when the run is not finished or its last checkpoint is gone. Precision and threads are
- * set to what the run had, so that `auto` cannot choose otherwise. */
+/* ERR_INPUT when the run is not finished or its last checkpoint is gone. Precision, threads and
+ * ranks are set to what the run had, so that `auto` cannot choose otherwise. */
 err run_verify(store *s, const verify_options *options, int64_t run_id,
                verify_result *result) ERR_MUST_CHECK;
 void verify_free(verify_result *result);

@@ -49,6 +49,23 @@
   COLUMN("final_reconstruction_loss", "reconstruction", "", 3, 1, LOWER, SUMMARY,                  \
          "final_reconstruction_loss",                                                              \
          "squared error of dropped patches' pixels, mean over the last twentieth of the steps")    \
+  COLUMN("ranks", "ranks", "", 0, 1, NONE, SUMMARY, "ranks",                                       \
+         "processes that trained the run together")                                                \
+  COLUMN("nodes", "nodes", "", 0, 1, NONE, SUMMARY, "nodes", "machines that the ranks ran on")     \
+  COLUMN("samples_per_second_per_rank", "speed of a rank", "samples/s", 0, 1, HIGHER, SUMMARY,     \
+         "samples_per_second_per_rank", "samples a second at the steady pace over the ranks")      \
+  COLUMN("comm_share", "communication", "%", 1, PERCENT, LOWER, SUMMARY, "comm_share",             \
+         "share of training time that rank 0 spent in communication, waiting included")            \
+  COLUMN("comm_bytes_per_step", "bytes moved", "MiB/step", 1, MIB, LOWER, SUMMARY,                 \
+         "comm_bytes_per_step", "bytes that a rank (0) sent to the others in a step")              \
+  COLUMN("slowest_rank", "slowest rank", "", 0, 1, NONE, SUMMARY, "slowest_rank",                  \
+         "the rank that was the slowest in most steps")                                            \
+  COLUMN("rank_spread", "spread of ranks", "×", 2, 1, LOWER, SUMMARY, "rank_spread",               \
+         "computing time of the slowest rank over that of the fastest, mean over the steps")       \
+  COLUMN("peak_rank", "rank of the peak", "", 0, 1, NONE, SUMMARY, "peak_rank",                    \
+         "the rank that had the peak memory")                                                      \
+  COLUMN("cpu_seconds", "CPU time", "s", 0, 1, LOWER, SUMMARY, "cpu_seconds",                      \
+         "CPU time of all processes and ranks of the run")                                         \
   COLUMN("samples", "samples", "", 0, 1, NONE, SUMMARY, "samples", "samples seen")                 \
   COLUMN("parameters", "parameters", "M", 2, 1e-6, NONE, SUMMARY, "parameters_total",              \
          "trained parameters")                                                                     \
@@ -58,6 +75,12 @@
          "zero-shot classification, one of five guesses is right")                                 \
   COLUMN("zero_shot_mean_per_class", "zero-shot per class", "%", 1, PERCENT, HIGHER, EVAL,         \
          "zeroshot.mean_per_class", "zero-shot top-1, mean over classes")                          \
+  COLUMN("zero_shot_mean_top1_top5", "mean of top-1, top-5", "%", 1, PERCENT, HIGHER, EVAL,        \
+         "zeroshot.mean_top1_top5", "zero-shot, mean of top-1 and top-5 (sets with that metric)")  \
+  COLUMN("zero_shot_roc_auc", "ROC AUC", "%", 1, PERCENT, HIGHER, EVAL, "zeroshot.roc_auc",        \
+         "zero-shot, area under the ROC curve (sets with that metric)")                            \
+  COLUMN("zero_shot_map_11point", "11-point mAP", "%", 1, PERCENT, HIGHER, EVAL,                   \
+         "zeroshot.map_11point", "zero-shot, 11-point mAP (multilabel sets)")                      \
   COLUMN("zero_shot_x_chance", "zero-shot", "× chance", 1, 1, HIGHER, CHANCE,                      \
          "zeroshot.mean_per_class/zeroshot.chance", "zero-shot mean per class over 1 / classes")   \
   COLUMN("retrieval_i2t_r1", "image→text R@1", "%", 1, PERCENT, HIGHER, EVAL,                      \

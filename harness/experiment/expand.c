@@ -13,6 +13,7 @@ typedef struct {
   yml_node *map;         /* flat settings, maybe with `base` */
   const yml_node *where; /* for problems */
   spec_pairs pairs;
+  int64_t ranks, nodes; /* 0: the layer does not give them */
 } layer;
 
 typedef struct {
@@ -39,6 +40,15 @@ typedef struct {
 
 /* ---- layers ---- */
 
+static err name_ranks(matrix *m, const char *key, int64_t count, bool is_labeled, layer *made) {
+  char value[24];
+  if (!count) return NULL;
+  snprintf(value, sizeof value, "%lld", (long long)count);
+  err error = spec_pairs_add(&made->pairs, key, value, is_labeled);
+  if (!error && !spec_names_has(&m->r->axes, key)) error = spec_names_add(&m->r->axes, key);
+  return error;
+}
+
 static err name_layer(matrix *m, const char *axis_name, const yml_node *label, layer *made) {
   err error = NULL;
   if (!yml_is_null(label)) {
@@ -49,7 +59,10 @@ static err name_layer(matrix *m, const char *axis_name, const yml_node *label, l
     if (!error && !spec_names_has(&m->r->axes, axis_name))
       error = spec_names_add(&m->r->axes, axis_name);
   }
+  if (error) return error;
   bool is_labeled = made->pairs.count == 0;
+  TRY(name_ranks(m, "ranks", made->ranks, is_labeled, made));
+  TRY(name_ranks(m, "nodes", made->nodes, is_labeled, made));
   for (size_t i = 0; i < made->map->count && !error; i++) {
     const char *key = made->map->keys[i]->scalar;
     char *value = NULL;
@@ -59,17 +72,29 @@ static err name_layer(matrix *m, const char *axis_name, const yml_node *label, l
     if (!error && !spec_names_has(&m->r->axes, key)) error = spec_names_add(&m->r->axes, key);
     free(value);
   }
+cleanup:
   return error;
+}
+
+/* ranks or nodes of a layer, which are no settings. */
+static void read_count(matrix *m, const yml_node *map, const char *key, int64_t *count) {
+  const yml_node *node = yml_get(map, key);
+  if (yml_is_null(node)) return;
+  if (node->kind != YML_SCALAR || !yml_as_int(node->scalar, count) || *count < 1)
+    yml_problem(&m->r->problems, node, NULL, 0, "%s: a whole number from 1 on is expected here",
+                key);
 }
 
 /* A map of settings, perhaps with `label`, as a layer. Its values are checked here, once. */
 static err make_layer(matrix *m, const char *axis_name, const yml_node *map, layer *made) {
-  static const char *const not_settings[] = {"label", NULL};
+  static const char *const not_settings[] = {"label", "ranks", "nodes", NULL};
   yml_node *rest;
   made->where = map;
   err error = nodes_without(&m->r->pool, map, not_settings, &rest);
   if (error) return error;
   size_t before = m->r->problems.count;
+  read_count(m, map, "ranks", &made->ranks);
+  read_count(m, map, "nodes", &made->nodes);
   settings_apply(&m->r->scratch, rest, m->r->e->path, &m->r->problems);
   error = nodes_flatten(&m->r->pool, rest, &made->map);
   if (error || m->r->problems.count > before) return error;
@@ -132,8 +157,26 @@ static const layer *find_setter(const axis *a, const char *key) {
   return NULL;
 }
 
+static void say_shared(matrix *m, const axis *a, const axis *b, const char *key,
+                       const layer *where) {
+  yml_problem(&m->r->problems, where->where, NULL, 0,
+              "axes '%s' and '%s' both set %s: leave it out of one of them", a->name, b->name, key);
+}
+
+static const layer *find_ranks(const axis *a, bool are_nodes) {
+  for (size_t i = 0; i < a->count; i++)
+    if (are_nodes ? a->items[i].nodes : a->items[i].ranks) return &a->items[i];
+  return NULL;
+}
+
 /* Two axes that set one key would make cells that are called one thing and run another. */
 static void refuse_shared_keys(matrix *m) {
+  for (size_t b = 1; b < m->axis_count; b++)
+    for (size_t a = 0; a < b; a++)
+      for (int k = 0; k < 2; k++)
+        if (find_ranks(&m->axes[a], k) && find_ranks(&m->axes[b], k))
+          say_shared(m, &m->axes[a], &m->axes[b], k ? "nodes" : "ranks",
+                     find_ranks(&m->axes[b], k));
   for (size_t b = 1; b < m->axis_count; b++)
     for (size_t a = 0; a < b; a++)
       for (size_t i = 0; i < m->axes[a].count; i++) {
@@ -142,9 +185,7 @@ static void refuse_shared_keys(matrix *m) {
           const char *key = map->keys[k]->scalar;
           const layer *other = find_setter(&m->axes[b], key);
           if (!other || strcmp(key, "base") == 0) continue;
-          yml_problem(&m->r->problems, other->where, NULL, 0,
-                      "axes '%s' and '%s' both set %s: leave it out of one of them",
-                      m->axes[a].name, m->axes[b].name, key);
+          say_shared(m, &m->axes[a], &m->axes[b], key, other);
           return;
         }
       }
@@ -341,7 +382,8 @@ static err label_cell(const spec_reader *r, spec_cell *cell) {
     if (cell->axes.items[i].is_labeled) {
       const spec_pair *pair = &cell->axes.items[i];
       if (label.length) strbuf_append_char(&label, ' ');
-      if (settings_find(pair->key) || strcmp(pair->key, "base") == 0)
+      if (settings_find(pair->key) || strcmp(pair->key, "base") == 0 ||
+          spec_is_ranks_key(pair->key))
         strbuf_format(&label, "%s=%s", pair->key, pair->value);
       else
         strbuf_append(&label, pair->value); /* a label given by hand speaks for itself */
@@ -366,7 +408,9 @@ static err set_text(char **text, const char *format, ...) {
 /* The hand-given label among a layer's names; NULL: it is called by its values. */
 static const char *label_key(const layer *l) {
   const spec_pair *first = l->pairs.count ? &l->pairs.items[0] : NULL;
-  return first && !settings_find(first->key) && strcmp(first->key, "base") != 0 ? first->key : NULL;
+  bool is_value = first && (settings_find(first->key) || strcmp(first->key, "base") == 0 ||
+                            spec_is_ranks_key(first->key));
+  return first && !is_value ? first->key : NULL;
 }
 
 /* A layer that is called by a label of its own, but does not run all that the label stands for,
@@ -418,6 +462,8 @@ static err make_cell(matrix *m, const combo *c) {
   for (size_t i = 0; i < c->count && !error; i++) {
     const layer *l = c->layers[i];
     yml_node *map = l->map;
+    if (l->ranks) cell->ranks.ranks = l->ranks;
+    if (l->nodes) cell->ranks.nodes = l->nodes;
     if (yml_get(map, "base")) error = nodes_without(&m->r->pool, l->map, base_only, &map);
     if (!error) settings_apply(&cell->settings, map, NULL, &m->r->problems);
     for (size_t k = 0; k < l->pairs.count && !error; k++)
@@ -427,8 +473,9 @@ static err make_cell(matrix *m, const combo *c) {
   }
   if (!error) error = spec_apply_changes(m->r, cell);
   if (!error) error = name_what_runs(c, cell);
+  cell->ranks.is_axis = cell->ranks.ranks || cell->ranks.nodes;
   if (!error) error = label_cell(m->r, cell);
-  if (!error) error = settings_fingerprint(&cell->settings, cell->id);
+  if (!error) error = spec_make_id(cell);
   if (error) return error;
   spec_check_cell(m->r, cell, c->count ? c->layers[c->count - 1]->where : m->r->root);
   return NULL;

@@ -21,6 +21,8 @@ static void write_cell(json_writer *w, const spec_experiment *e, const spec_cell
   jsonw_string(w, "label", cell->label);
   jsonw_string(w, "tuning", cell->tuning);
   jsonw_string(w, "parent", cell->parent == SPEC_NO_PARENT ? NULL : e->cells[cell->parent].id);
+  if (cell->ranks.is_axis) jsonw_integer(w, "ranks", cell->ranks.ranks);
+  if (cell->ranks.is_axis) jsonw_integer(w, "nodes", cell->ranks.nodes);
   write_pairs(w, "axes", &cell->axes);
   settings_write_json(&cell->settings, &own);
   jsonw_raw(w, "settings", strbuf_string(&own));

@@ -5,7 +5,7 @@
 #include "base/mem.h"
 #include "experiment/reader.h"
 
-const spec_limits spec_limits_not_given = {-1, -1, -1, -1};
+const spec_limits spec_limits_not_given = {-1, -1, -1, -1, -1};
 static const double default_retry_wait_seconds = 10;
 
 /* One entry of `limits`: which cells, and the values it gives (the others are -1). */
@@ -105,6 +105,7 @@ void spec_limits_lay_over(spec_limits *limits, const spec_limits *given) {
   if (given->memory_bytes >= 0) limits->memory_bytes = given->memory_bytes;
   if (given->retries >= 0) limits->retries = given->retries;
   if (given->retry_wait_seconds >= 0) limits->retry_wait_seconds = given->retry_wait_seconds;
+  if (given->fewest_ranks >= 0) limits->fewest_ranks = given->fewest_ranks;
 }
 
 /* A map for all cells, or a list of maps of which later ones win. */
@@ -139,6 +140,7 @@ err spec_read_needs(spec_reader *r) {
   TRY(read_environment(r, yml_get(r->root, "environment")));
   TRY(read_limits(r, yml_get(r->root, "limits")));
   TRY(spec_read_group(r, FORMAT_REQUIRES, yml_get(r->root, "requires"), &r->e->requires));
+  TRY(spec_read_ranks(r));
   TRY(spec_read_group(r, FORMAT_SLURM, yml_get(r->root, "slurm"), &r->e->slurm));
 cleanup:
   return error;

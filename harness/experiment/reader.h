@@ -42,6 +42,10 @@ void spec_free_claims(spec_experiment *e);
 
 /* Room for one more cell behind e->cells; the caller counts it once its settings are made. */
 err spec_add_cell(spec_experiment *e, spec_cell **made) ERR_MUST_CHECK;
+/* Settings fingerprint, and the ranks where the matrix gives them. */
+err spec_make_id(spec_cell *cell) ERR_MUST_CHECK;
+/* ranks and nodes of every cell from the matrix and `requires`; checks them. */
+err spec_read_ranks(spec_reader *r) ERR_MUST_CHECK;
 /* What settings_check says of a cell is a problem at `where`. */
 void spec_check_cell(spec_reader *r, const spec_cell *cell, const yml_node *where);
 

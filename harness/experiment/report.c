@@ -243,6 +243,11 @@ static bool is_note(const char *key) {
   return strcmp(key, "verified") == 0 || strcmp(key, "source") == 0;
 }
 
+/* ranks and nodes are columns too; as an axis they say which row. */
+static bool is_ranks_axis(const spec_reader *r, const char *key) {
+  return spec_is_ranks_key(key) && spec_names_has(&r->axes, key);
+}
+
 /* One reference entry: axis values say which row, column names say which numbers. */
 static err read_reference(spec_reader *r, const yml_node *entry) {
   yml_node *flat;
@@ -259,7 +264,7 @@ static err read_reference(spec_reader *r, const yml_node *entry) {
     const char *key = flat->keys[i]->scalar;
     bool is_axis = spec_names_has(&r->axes, key) || settings_find(key);
     if (is_note(key)) continue;
-    if (is_axis && !columns_find(key)) {
+    if (is_axis && (!columns_find(key) || is_ranks_axis(r, key))) {
       TRY(read_pair(r, flat->keys[i], flat->items[i], &where));
     } else if (!columns_find(key)) {
       yml_problem(&r->problems, flat->keys[i], names, column_count,
@@ -269,7 +274,7 @@ static err read_reference(spec_reader *r, const yml_node *entry) {
   for (size_t i = 0; i < flat->count; i++) {
     const column *c = columns_find(flat->keys[i]->scalar);
     double value;
-    if (!c) continue;
+    if (!c || is_ranks_axis(r, flat->keys[i]->scalar)) continue;
     if (flat->items[i]->kind != YML_SCALAR || !yml_as_real(flat->items[i]->scalar, &value))
       yml_problem(&r->problems, flat->items[i], NULL, 0, "%s takes a number", c->name);
     else

@@ -217,6 +217,8 @@ static void define_settings(json_writer *w) {
   jsonw_object(w, "properties");
   add_type(w, "label", "string");
   add_ref(w, "base", "names");
+  add_ref(w, "ranks", "count");
+  add_ref(w, "nodes", "count");
   put_settings(w, put_one, true);
   jsonw_end(w);
   jsonw_end(w);
@@ -229,6 +231,8 @@ static void define_settings(json_writer *w) {
   jsonw_end(w);
   begin_map(w, "axes");
   jsonw_object(w, "properties");
+  add_ref(w, "ranks", "counts");
+  add_ref(w, "nodes", "counts");
   put_settings(w, put_axis, false);
   jsonw_end(w);
   jsonw_object(w, "additionalProperties"); /* an axis of maps goes by any name */
@@ -375,6 +379,7 @@ static void define_plain(json_writer *w) {
   jsonw_end(w);
   define_list_of(w, "scalars", "scalar");
   define_amount(w, "count", number_pattern);
+  define_list_of(w, "counts", "count");
   define_amount(w, "duration", duration_pattern);
   define_amount(w, "bytes", bytes_pattern);
 }

@@ -307,6 +307,7 @@ static void free_needs(spec_experiment *e) {
   free(e->slurm.account);
   free(e->slurm.qos);
   free(e->slurm.constraint);
+  free(e->slurm.mpi);
   spec_names_free(&e->slurm.options);
   spec_names_free(&e->slurm.setup);
 }

@@ -47,14 +47,21 @@ typedef struct {
   int64_t memory_bytes;      /* of one process */
   int64_t retries;           /* after a failure that may pass */
   double retry_wait_seconds; /* before the first retry; doubled each time */
+  int64_t fewest_ranks;      /* a retry after a lost rank may go down to; 0: as many as before */
 } spec_limits;
 /* Every value -1, and the values that are given over others. */
 extern const spec_limits spec_limits_not_given;
 void spec_limits_lay_over(spec_limits *limits, const spec_limits *given);
 
-/* One training run. The id is the fingerprint of its identity settings; a cell that starts from
- * another one has init_from = "cell:PARENT-ID", so that its id depends on the parent's settings
- * and not on where the parent's checkpoint lies. */
+/* The processes that train a cell together, and the machines that they are divided among. */
+typedef struct {
+  int64_t ranks, nodes; /* at least 1 */
+  bool is_axis; /* the matrix gives them: they are part of the cell's identity, and never changed */
+} spec_ranks;
+
+/* One training run. The id is the fingerprint of its identity settings (and of its ranks, where
+ * the matrix gives them); a cell that starts from another one has init_from = "cell:PARENT-ID", so
+ * that its id depends on the parent's settings and not on where the parent's checkpoint lies. */
 typedef struct {
   settings settings;
   char id[HASH_SIZE];
@@ -63,17 +70,18 @@ typedef struct {
   char *tuning;     /* name of the tuning that made it; NULL for a cell of the matrix */
   ptrdiff_t parent; /* index of the cell it starts from, or SPEC_NO_PARENT */
   spec_limits limits;
+  spec_ranks ranks; /* those of its parent, where it has one */
 } spec_cell;
 
 /* What a machine must have to run a cell; 0: any. */
 typedef struct {
-  int64_t gpus, cores, memory_bytes;
+  int64_t ranks, nodes, gpus, cores, memory_bytes; /* gpus and cores: of each rank */
   spec_names variables, files;
 } spec_requires;
 
 /* How cells are submitted to Slurm; NULL: its default. */
 typedef struct {
-  char *partition, *account, *qos, *constraint;
+  char *partition, *account, *qos, *constraint, *mpi;
   int64_t at_once;
   spec_names options, setup;
 } spec_slurm;
@@ -164,5 +172,13 @@ bool spec_claim_is_judged(const spec_experiment *e, const spec_claim *claim);
 const char *spec_cell_value(const spec_cell *cell, const char *key, strbuf *scratch);
 /* True when the cell has every value of `where`. */
 bool spec_cell_matches(const spec_cell *cell, const spec_pairs *where);
+
+/* "ranks" and "nodes": keys of `requires` that may also be axes of the matrix. */
+bool spec_is_ranks_key(const char *key);
+/* The next smaller number of ranks that the cell can be trained on: at least limits.fewest_ranks,
+ * a divisor of the batch, on as few of its nodes as keep `ranks` a multiple. 0: there is none. */
+int64_t spec_fewer_ranks(const spec_cell *cell, const spec_limits *limits, int64_t ranks);
+/* The machines that so many ranks of a cell are divided among: its nodes, or fewer. */
+int64_t spec_nodes_of(const spec_cell *cell, int64_t ranks);
 
 #endif

@@ -93,6 +93,7 @@ static err tune_cell(tunings *t, tuning *one, size_t parent) {
   const spec_cell *from = &e->cells[parent];
   e->cell_count++;
   cell->parent = (ptrdiff_t)parent;
+  cell->ranks = from->ranks;
   settings_apply(&cell->settings, one->overrides, NULL, &t->r->problems);
   strbuf text = {0};
   strbuf_format(&text, "cell:%s", from->id);

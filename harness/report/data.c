@@ -68,6 +68,7 @@ static err group_kind(report_data *d, given_kind kind, const int64_t *runs, cons
   for (size_t i = 0; i < count && !error; i++) {
     data_cell *c = &d->cells[cells[i]];
     if (kind == GIVEN_MACHINE) c->machine = groups[i];
+    if (kind == GIVEN_RANKS) c->ranks = groups[i];
     if (!groups[i] || !store_given_decides(kind) || c->group) continue;
     size_t *own = &made[groups[i] % (sizeof made / sizeof *made)];
     if (!*own) error = name_group(d, kind, own);
@@ -114,7 +115,11 @@ bool data_is_comparable(const report_data *d, size_t row, size_t other, bool is_
   if (a->group != b->group) return false;
   for (size_t i = 0; i < a->count && is_of_time; i++)
     for (size_t k = 0; k < b->count; k++)
-      if (d->cells[a->cells[i]].machine != d->cells[b->cells[k]].machine) return false;
+      if (d->cells[a->cells[i]].machine != d->cells[b->cells[k]].machine ||
+          d->cells[a->cells[i]].ranks != d->cells[b->cells[k]].ranks ||
+          data_has_mixed_ranks(&d->cells[a->cells[i]]) ||
+          data_has_mixed_ranks(&d->cells[b->cells[k]]))
+        return false;
   return true;
 }
 
@@ -146,7 +151,7 @@ void data_name_row(const report_data *d, size_t row, strbuf *out) {
     const char *value =
         spec_cell_value(&d->e->cells[d->rows[row].cells[0]], keys->items[k], &scratch);
     if (k) strbuf_append(out, ", ");
-    if (settings_find(keys->items[k])) {
+    if (settings_find(keys->items[k]) || spec_is_ranks_key(keys->items[k])) {
       report_name_key(keys->items[k], out);
       strbuf_append_char(out, ' ');
     }
@@ -193,6 +198,11 @@ double data_number_of(const data_cell *c, const char *name) {
 
 bool data_is_disturbed(const data_cell *c) {
   return data_number_of(c, "disturbed") > 0;
+}
+
+bool data_has_mixed_ranks(const data_cell *c) {
+  return c->is_finished && data_number_of(c, "ranks") > 0 &&
+         data_number_of(c, "train_seconds") > 0 && isnan(data_number_of(c, "steady_step_seconds"));
 }
 
 bool data_has_pace(const data_cell *c) {

@@ -31,6 +31,7 @@ typedef struct {
   size_t evaluation_count;
   size_t group; /* of what decides its result: 0 as the newest runs, else 1, 2, … (report_data) */
   size_t machine;          /* likewise, of where it ran */
+  size_t ranks;            /* likewise, of how many ranks it ran on */
   store_outcome *outcomes; /* those that were asked for */
   size_t outcome_count;
 } data_cell;
@@ -63,6 +64,10 @@ bool data_is_disturbed(const data_cell *c);
 /* Were enough of its steps undisturbed to tell its steady pace? Else it is known to one side only:
  * undisturbed it would have been no slower. */
 bool data_has_pace(const data_cell *c);
+
+/* Was a finished run trained on different numbers of ranks? Then it has a time, but no steady pace
+ * (store/numbers.c). */
+bool data_has_mixed_ranks(const data_cell *c);
 
 /* The last evaluation of what a column shows for a cell, finished or not; NULL: there is none. */
 const data_evaluation *data_find_evaluation(const report_data *d, size_t cell, const column *c);

@@ -38,7 +38,8 @@ static void name_series(const drawing *g, size_t row, const char *axis, char *te
   for (size_t k = 0; k < g->t->key_count; k++) {
     if (strcmp(g->t->key_names[k], axis) == 0) continue;
     if (name.length) strbuf_append(&name, ", ");
-    if (settings_find(g->t->key_names[k])) strbuf_format(&name, "%s ", g->t->key_headings[k]);
+    if (settings_find(g->t->key_names[k]) || spec_is_ranks_key(g->t->key_names[k]))
+      strbuf_format(&name, "%s ", g->t->key_headings[k]);
     strbuf_append(&name, g->t->rows[row].keys[k]);
   }
   snprintf(text, size, "%s", strbuf_string(&name));

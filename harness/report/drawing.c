@@ -36,7 +36,8 @@ void drawing_name_part(const drawing *g, size_t row, size_t count, bool is_rest,
   strbuf name = {0};
   for (size_t k = is_rest ? count : 0; k < (is_rest ? g->t->key_count : count); k++) {
     if (name.length) strbuf_append(&name, ", ");
-    if (settings_find(g->t->key_names[k])) strbuf_format(&name, "%s ", g->t->key_headings[k]);
+    if (settings_find(g->t->key_names[k]) || spec_is_ranks_key(g->t->key_names[k]))
+      strbuf_format(&name, "%s ", g->t->key_headings[k]);
     strbuf_append(&name, r->keys[k]);
   }
   finish_name(&name, text, size);

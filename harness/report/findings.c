@@ -123,7 +123,9 @@ static err describe_mixed(report_data *d, report_table *t) {
     if (store_given_decides(k) || !d->is_mixed[k]) continue;
     new_line(&text);
     strbuf_format(&text, "the runs of this table differ in their %s%s", store_given_name(k),
-                  k == GIVEN_MACHINE ? ": times of different machines are not compared" : "");
+                  k == GIVEN_MACHINE ? ": times of different machines are not compared"
+                  : k == GIVEN_RANKS ? ": times on different numbers of ranks are not compared"
+                                     : "");
   }
   return keep(&text, &t->notes.mixed);
 }

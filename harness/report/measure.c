@@ -29,7 +29,7 @@ bool measure_is_accuracy(const column *c) {
 }
 
 static const char *const speeds[] = {"samples_per_second", "samples_per_second_median",
-                                     "flops_per_second", "mfu"};
+                                     "samples_per_second_per_rank", "flops_per_second", "mfu"};
 static const char *const times[] = {"steady_seconds", "steady_step_seconds"};
 
 static bool is_speed(const char *name) {

@@ -90,6 +90,8 @@ static void text_attempt(const store_attempt *a, strbuf *out) {
   if (a->first_step) strbuf_format(out, ", from step %lld", (long long)a->first_step);
   if (*a->message) strbuf_format(out, "\n  %s", a->message);
   strbuf_format(out, "\n  %s\n", a->command);
+  if (a->ranks > 1) strbuf_format(out, "  %lld ranks", (long long)a->ranks);
+  if (a->ranks > 1) strbuf_format(out, "%s%s\n", *a->hosts ? ": " : "", a->hosts);
   if (strcmp(a->conditions, "{}") != 0) strbuf_format(out, "  machine: %s\n", a->conditions);
   for (const char *at = a->log_tail; *at;) {
     size_t length = strcspn(at, "\n");
@@ -178,6 +180,8 @@ static void json_attempt(json_writer *w, const store_attempt *a) {
   jsonw_string(w, "log", a->log_tail);
   jsonw_integer(w, "first_step", a->first_step);
   json_stored(w, "conditions", a->conditions);
+  jsonw_integer(w, "ranks", a->ranks);
+  json_stored(w, "rank_records", a->rank_records);
   jsonw_end(w);
 }
 

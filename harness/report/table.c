@@ -182,6 +182,13 @@ static err make_number(report_data *d, size_t row, const column *c, report_value
   return error || c->kind == COLUMN_ISO ? error : list_parts(d, row, c, v);
 }
 
+static bool has_mixed_ranks(const report_data *d, size_t row) {
+  bool is_mixed = false;
+  for (size_t i = 0; i < d->rows[row].count; i++)
+    is_mixed = is_mixed || data_has_mixed_ranks(&d->cells[d->rows[row].cells[i]]);
+  return is_mixed;
+}
+
 /* Why a column is empty in a row whose cells are finished. (What is not finished is told by the
  * row.) */
 static const char *explain_empty(const report_data *d, size_t row, const column *c) {
@@ -197,13 +204,15 @@ static const char *explain_empty(const report_data *d, size_t row, const column 
   if (needs_baseline && d->baseline < 0) return "the experiment names no baseline";
   if (c->kind == COLUMN_ISO && d->baseline == (ptrdiff_t)row) return "this is the baseline";
   if (needs_baseline && !data_is_comparable(d, row, (size_t)d->baseline, measure_is_of_time(c)))
-    return "the baseline was given something else, or ran elsewhere";
+    return "the baseline was given something else, or ran elsewhere or on another number of ranks";
   if (c->kind == COLUMN_ISO) return "no accuracy above zero that both reach";
   if (needs_baseline) return "the baseline, or this row, did not record it";
   for (size_t i = 0; i < cells->count; i++) {
     const data_evaluation *e = data_find_evaluation(d, cells->cells[i], c);
     if (e && isnan(e->value)) return "what it measured was not a number";
   }
+  if (measure_is_of_time(c) && has_mixed_ranks(d, row))
+    return "its steps were trained on different numbers of ranks, so it has no one pace";
   if (c->kind == COLUMN_TUNED && !tuned) return "no tuning starts from this row";
   if (c->kind == COLUMN_TUNED) return "the tuning has no such evaluation yet";
   if (c->kind == COLUMN_SUMMARY) return "the run did not record it";

@@ -5,19 +5,21 @@
 #include "store/rows.h"
 
 static const size_t attempt_texts_of[] = {
-    offsetof(store_attempt, status),      offsetof(store_attempt, started),
-    offsetof(store_attempt, ended),       offsetof(store_attempt, kind),
-    offsetof(store_attempt, message),     offsetof(store_attempt, command),
-    offsetof(store_attempt, log_tail),    offsetof(store_attempt, conditions),
-    offsetof(store_attempt, command_line)};
+    offsetof(store_attempt, status),       offsetof(store_attempt, started),
+    offsetof(store_attempt, ended),        offsetof(store_attempt, kind),
+    offsetof(store_attempt, message),      offsetof(store_attempt, command),
+    offsetof(store_attempt, log_tail),     offsetof(store_attempt, conditions),
+    offsetof(store_attempt, command_line), offsetof(store_attempt, rank_records),
+    offsetof(store_attempt, hosts)};
 static const rows_texts attempt_texts = ROWS_TEXTS(attempt_texts_of);
 
 static err take_attempt(sqlite3_stmt *row, void *item) {
   store_attempt *attempt = item;
-  attempt->number = sqlite3_column_int64(row, 9);
-  attempt->exit_code = sqlite3_column_int64(row, 10);
-  attempt->signal = sqlite3_column_int64(row, 11);
-  attempt->first_step = sqlite3_column_int64(row, 12);
+  attempt->number = sqlite3_column_int64(row, 11);
+  attempt->exit_code = sqlite3_column_int64(row, 12);
+  attempt->signal = sqlite3_column_int64(row, 13);
+  attempt->first_step = sqlite3_column_int64(row, 14);
+  attempt->ranks = sqlite3_column_int64(row, 15);
   return rows_copy_texts(row, 0, &attempt_texts, attempt);
 }
 
@@ -36,7 +38,14 @@ err store_list_attempts(store *s, int64_t run_id, store_attempt **attempts, size
   err error = sql_query(s, &rows,
                         "SELECT status, started, ended, kind, message, command, log_tail,"
                         " conditions, (SELECT group_concat(value, ' ') FROM json_each(command)),"
-                        " number, coalesce(exit_code, -1), signal, first_step"
+                        " rank_records, (SELECT group_concat(host || ' (' || CASE WHEN n = 1"
+                        "  THEN 'rank ' ELSE 'ranks ' END || ranks || ')', ', ') FROM"
+                        "  (SELECT json_extract(value, '$.host') AS host, count(*) AS n,"
+                        "   group_concat(json_extract(value, '$.rank'), ', ') AS ranks"
+                        "   FROM json_each(rank_records) GROUP BY host"
+                        "   ORDER BY min(json_extract(value, '$.rank')))),"
+                        " number, coalesce(exit_code, -1), signal, first_step,"
+                        " coalesce(ranks, 1)"
                         " FROM attempt WHERE run_id = ? ORDER BY number",
                         "i", run_id);
   if (!error) error = rows_collect(s, rows, &attempt_kind, &items, count);

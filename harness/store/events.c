@@ -171,17 +171,17 @@ static err put_process(ingest *in, const json_t *event, int64_t environment) {
   const char *time = json_text_of(event, "time");
   char words[GIVEN_WORDS_SIZE];
   store_words_given(event, words);
-  err error =
-      sql_run(in->s,
-              "INSERT OR REPLACE INTO process (run_id, number, attempt, version, first_step,"
-              " started, last, environment_id, cpus, data_fingerprint, data_samples,"
-              " vocabulary_fingerprint, evaluation_fingerprints, init_fingerprint)"
-              " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-              "iiiiittidtdttt", in->run_id, in->process.number, in->process.attempt,
-              in->process.version, ingest_integer(event, "first_step"), time, time, environment,
-              count_of(json_object_get(event, "conditions"), "cpus"),
-              json_text_of(event, "data_fingerprint"), count_of(event, "data_samples"), words,
-              sets ? sets : "{}", json_text_of(event, "init_fingerprint"));
+  err error = sql_run(
+      in->s,
+      "INSERT OR REPLACE INTO process (run_id, number, attempt, version, first_step,"
+      " started, last, environment_id, cpus, data_fingerprint, data_samples,"
+      " vocabulary_fingerprint, evaluation_fingerprints, init_fingerprint, ranks)"
+      " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+      "iiiiittidtdtttd", in->run_id, in->process.number, in->process.attempt, in->process.version,
+      ingest_integer(event, "first_step"), time, time, environment,
+      count_of(json_object_get(event, "conditions"), "cpus"),
+      json_text_of(event, "data_fingerprint"), count_of(event, "data_samples"), words,
+      sets ? sets : "{}", json_text_of(event, "init_fingerprint"), count_of(event, "ranks"));
   free(sets);
   return error;
 }
@@ -230,12 +230,14 @@ cleanup:
 /* What a row adds up over the steps that it covers. */
 static const char *const sums[] = {"seconds",        "data_wait_seconds", "cpu_seconds",
                                    "delay_seconds",  "switches",          "other_cpu_seconds",
-                                   "stolen_seconds", "pressure_seconds",  "energy_joules"};
+                                   "stolen_seconds", "pressure_seconds",  "energy_joules",
+                                   "comm_seconds",   "comm_bytes"};
 enum { SUMS = sizeof sums / sizeof *sums };
 
 typedef struct {
   int64_t step, steps;
   double values[SUMS]; /* NaN: not recorded */
+  double rank_spread;  /* mean over the steps */
 } step_row;
 
 /* A row of stream version 1 has the seconds of its own step only, whatever lies between it and the
@@ -262,11 +264,16 @@ static err merge_with_last(ingest *in, step_row *row) {
   err error = sql_query(in->s, &rows,
                         "SELECT steps, seconds, data_wait_seconds, cpu_seconds, delay_seconds,"
                         " switches, other_cpu_seconds, stolen_seconds, pressure_seconds,"
-                        " energy_joules FROM step WHERE run_id = ? AND step = ?",
+                        " energy_joules, comm_seconds, comm_bytes, rank_spread"
+                        " FROM step WHERE run_id = ? AND step = ?",
                         "ii", in->run_id, in->last.step);
   if (!error) error = sql_next(in->s, rows, &has_row);
   if (error || !has_row) return error;
-  row->steps += sqlite3_column_int64(rows, 0);
+  int64_t before = sqlite3_column_int64(rows, 0);
+  row->rank_spread =
+      (row->rank_spread * (double)row->steps + sql_real(rows, SUMS + 1) * (double)before) /
+      (double)(row->steps + before);
+  row->steps += before;
   for (int i = 0; i < SUMS; i++) row->values[i] += sql_real(rows, i + 1); /* NaN stays NaN */
   sql_stop(rows);
   return sql_run(in->s, "DELETE FROM step WHERE run_id = ? AND step = ?", "ii", in->run_id,
@@ -276,6 +283,7 @@ static err merge_with_last(ingest *in, step_row *row) {
 static err take_step(ingest *in, const json_t *event) {
   step_row row = {.step = ingest_integer(event, "step"), .steps = ingest_integer(event, "steps")};
   for (int i = 0; i < SUMS; i++) row.values[i] = json_number_of(event, sums[i]);
+  row.rank_spread = json_number_of(event, "rank_spread");
   if (row.step < 1) return NULL;
   err error = NULL;
   if (row.step <= in->last.step) { /* seen before: the later row counts */
@@ -293,20 +301,22 @@ static err take_step(ingest *in, const json_t *event) {
   in->last.attempt = in->process.attempt;
   in->last.is_boundary = false;
   const double *v = row.values;
-  return sql_run(in->s,
-                 "INSERT OR REPLACE INTO step (run_id, step, samples, loss, learning_rate,"
-                 " logit_scale, grad_norm, train_seconds, attempt, steps, seconds,"
-                 " data_wait_seconds, cpu_seconds, delay_seconds, switches, other_cpu_seconds,"
-                 " stolen_seconds, pressure_seconds, energy_joules, device_mhz,"
-                 " device_other_processes, reconstruction_loss)"
-                 " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                 "iiidddddiidddddddddddd", in->run_id, row.step, ingest_integer(event, "samples"),
-                 json_number_of(event, "loss"), json_number_of(event, "learning_rate"),
-                 json_number_of(event, "logit_scale"), json_number_of(event, "grad_norm"),
-                 in->last.train_seconds, in->process.attempt, row.steps, v[0], v[1], v[2], v[3],
-                 v[4], v[5], v[6], v[7], v[8], json_number_of(event, "device_mhz"),
-                 json_number_of(event, "device_other_processes"),
-                 json_number_of(event, "reconstruction_loss"));
+  return sql_run(
+      in->s,
+      "INSERT OR REPLACE INTO step (run_id, step, samples, loss, learning_rate,"
+      " logit_scale, grad_norm, train_seconds, attempt, steps, seconds,"
+      " data_wait_seconds, cpu_seconds, delay_seconds, switches, other_cpu_seconds,"
+      " stolen_seconds, pressure_seconds, energy_joules, device_mhz,"
+      " device_other_processes, reconstruction_loss, comm_seconds, comm_bytes,"
+      " rank_spread, slowest_rank) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,"
+      " ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+      "iiidddddiidddddddddddddddd", in->run_id, row.step, ingest_integer(event, "samples"),
+      json_number_of(event, "loss"), json_number_of(event, "learning_rate"),
+      json_number_of(event, "logit_scale"), json_number_of(event, "grad_norm"),
+      in->last.train_seconds, in->process.attempt, row.steps, v[0], v[1], v[2], v[3], v[4], v[5],
+      v[6], v[7], v[8], json_number_of(event, "device_mhz"),
+      json_number_of(event, "device_other_processes"), json_number_of(event, "reconstruction_loss"),
+      v[9], v[10], row.rank_spread, json_number_of(event, "slowest_rank"));
 }
 
 /* ---- evaluations ---- */

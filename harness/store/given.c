@@ -14,7 +14,8 @@ static const struct {
     [GIVEN_DATA] = {"training data", true},         [GIVEN_VOCABULARY] = {"vocabulary", true},
     [GIVEN_EVALUATION] = {"evaluation sets", true}, [GIVEN_INIT] = {"weights started from", true},
     [GIVEN_PROGRAM] = {"program", false},           [GIVEN_MACHINE] = {"machine", false},
-    [GIVEN_PRECISION] = {"precision", false},       [GIVEN_THREADS] = {"threads", false}};
+    [GIVEN_PRECISION] = {"precision", false},       [GIVEN_THREADS] = {"threads", false},
+    [GIVEN_RANKS] = {"number of ranks", false}};
 
 const char *store_given_name(given_kind kind) {
   return kinds[kind].name;
@@ -54,9 +55,15 @@ static const char given_sql[] =
     "  coalesce(init_fingerprint, ''),"
     " '', coalesce(substr(commit_id, 1, 10) || CASE WHEN dirty = '' THEN '' ELSE"
     "  '+' || substr(dirty, 1, 8) END, ''),"
-    " '', coalesce(host || ' (' || coalesce(nullif(device_name, ''), cpu) || ')', ''),"
+    " '', coalesce(host || ' (' || coalesce(nullif(device_name, ''), cpu) || ')' ||"
+    "  coalesce((SELECT ' and ' || group_concat(other, ', ') FROM (SELECT DISTINCT"
+    "   json_extract(value, '$.host') AS other FROM attempt, json_each(rank_records)"
+    "   WHERE attempt.run_id = run.id AND other <> host ORDER BY other)), ''), ''),"
     " coalesce(json_extract(settings, '$.precision'), ''), coalesce(precision, ''),"
     " coalesce(json_extract(settings, '$.threads'), ''), coalesce(threads, ''),"
+    " coalesce(cell.ranks, ''), coalesce((SELECT group_concat(ranks, ', then ') FROM"
+    "  (SELECT ranks, min(number) AS first FROM process AS all_of WHERE all_of.run_id = run.id"
+    "   GROUP BY ranks ORDER BY first)), ''),"
     " coalesce(data_samples, 0)"
     " FROM run JOIN cell ON cell.id = run.cell_id"
     " LEFT JOIN environment ON environment.id = run.environment_id"

@@ -21,6 +21,7 @@ typedef enum {
   GIVEN_MACHINE,
   GIVEN_PRECISION,
   GIVEN_THREADS,
+  GIVEN_RANKS,
   GIVEN_KINDS
 } given_kind;
 

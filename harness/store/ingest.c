@@ -58,10 +58,11 @@ static err take_attempt_start(ingest *in, const json_t *line) {
   if (!error && in->run_id)
     error =
         sql_run(in->s,
-                "INSERT OR IGNORE INTO attempt (run_id, number, pid, started, command)"
-                " VALUES (?, ?, ?, ?, ?)",
-                "iiitt", in->run_id, ingest_integer(line, "attempt"), ingest_integer(line, "pid"),
-                json_text_of(line, "time"), command ? command : "[]");
+                "INSERT OR IGNORE INTO attempt (run_id, number, pid, started, command, ranks,"
+                " nodes) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                "iiittdd", in->run_id, ingest_integer(line, "attempt"), ingest_integer(line, "pid"),
+                json_text_of(line, "time"), command ? command : "[]", json_number_of(line, "ranks"),
+                json_number_of(line, "nodes"));
   if (!error && in->run_id && *json_text_of(line, "data_stamp"))
     error = sql_run(in->s, "UPDATE run SET data_stamp = ? WHERE id = ?", "ti",
                     json_text_of(line, "data_stamp"), in->run_id);
@@ -74,16 +75,41 @@ static err take_attempt_start(ingest *in, const json_t *line) {
   return error;
 }
 
+/* CPU time of a process, or of all its ranks; NaN when one of them has not recorded its own. */
+static err sum_cpu_seconds(ingest *in, const json_t *line, double *seconds) {
+  const json_t *ranks = json_object_get(line, "ranks");
+  int64_t wanted = 0;
+  size_t i;
+  json_t *rank;
+  *seconds = json_number_of(line, "cpu_seconds");
+  if (!json_is_array(ranks)) return NULL;
+  err error =
+      sql_integer(in->s, 0, &wanted, "SELECT ranks FROM attempt WHERE run_id = ? AND number = ?",
+                  "ii", in->run_id, ingest_integer(line, "attempt"));
+  *seconds = (int64_t)json_array_size(ranks) == wanted ? 0 : (double)NAN;
+  json_array_foreach(ranks, i, rank) *seconds += json_number_of(rank, "cpu_seconds");
+  return error;
+}
+
 static err take_attempt_end(ingest *in, const json_t *line) {
+  double cpu_seconds;
   if (!in->run_id) return NULL;
   in->has_settled = true;
-  return sql_run(in->s,
-                 "UPDATE attempt SET ended = ?, status = ?, exit_code = ?, signal = ?, kind = ?,"
-                 " message = ?, log_tail = ? WHERE run_id = ? AND number = ?",
-                 "ttiitttii", json_text_of(line, "time"), json_text_of(line, "status"),
-                 ingest_integer(line, "exit_code"), ingest_integer(line, "signal"),
-                 json_text_of(line, "kind"), json_text_of(line, "message"),
-                 json_text_of(line, "log_tail"), in->run_id, ingest_integer(line, "attempt"));
+  err error = sum_cpu_seconds(in, line, &cpu_seconds);
+  const json_t *ranks = json_object_get(line, "ranks");
+  char *records = json_is_array(ranks) ? json_dumps(ranks, JSON_COMPACT) : NULL;
+  if (!error)
+    error = sql_run(in->s,
+                    "UPDATE attempt SET ended = ?, status = ?, exit_code = ?, signal = ?,"
+                    " kind = ?, message = ?, log_tail = ?, cpu_seconds = ?, rank_records = ?"
+                    " WHERE run_id = ? AND number = ?",
+                    "ttiitttdtii", json_text_of(line, "time"), json_text_of(line, "status"),
+                    ingest_integer(line, "exit_code"), ingest_integer(line, "signal"),
+                    json_text_of(line, "kind"), json_text_of(line, "message"),
+                    json_text_of(line, "log_tail"), cpu_seconds, records ? records : "[]",
+                    in->run_id, ingest_integer(line, "attempt"));
+  free(records);
+  return error;
 }
 
 /* User annotations: `flipbench runs`. */

@@ -36,12 +36,23 @@
   X(final_reconstruction_loss)                                                                     \
   X(other_cpus)                                                                                    \
   X(stolen_share)                                                                                  \
+  X(ranks)                                                                                         \
+  X(nodes)                                                                                         \
+  X(samples_per_second_per_rank)                                                                   \
+  X(comm_share)                                                                                    \
+  X(comm_bytes)                                                                                    \
+  X(comm_bytes_per_step)                                                                           \
+  X(slowest_rank)                                                                                  \
+  X(rank_spread)                                                                                   \
+  X(peak_rank)                                                                                     \
+  X(cpu_seconds)                                                                                   \
   X(attempts)
 
 typedef struct {
 #define FIELD(name) double name;
   NUMBERS(FIELD)
 #undef FIELD
+  bool has_one_pace; /* all steps were trained by the same number of ranks */
 } numbers;
 
 static numbers nothing_known(void) {
@@ -158,6 +169,7 @@ static err add_pace(store *s, int64_t run_id, double batch, numbers *n) {
   const place *newest = place_of(&all, -1);
   TRY(pace_of(t.rows, t.count, newest->threads, newest->cpus, &p));
   n->train_seconds = p.train_seconds;
+  if (!n->has_one_pace) goto cleanup;
   n->steady_step_seconds = p.steady_step_seconds;
   n->steady_seconds = p.steady_step_seconds * (double)p.steps;
   n->steady_low = p.steady_low;
@@ -253,6 +265,80 @@ static err add_memory(store *s, int64_t run_id, numbers *n) {
   return NULL;
 }
 
+/* ---- ranks ---- */
+
+/* What the processes of the run had, as each reported. Steps on different numbers of ranks have no
+ * one pace: then the run has none. */
+static err add_ranks(store *s, int64_t run_id, numbers *n) {
+  sqlite3_stmt *rows;
+  double v[4];
+  err error =
+      sql_query(s, &rows,
+                "SELECT (SELECT ranks FROM process WHERE run_id = ?1 ORDER BY number DESC LIMIT 1),"
+                " (SELECT count(DISTINCT coalesce(ranks, 1)) FROM process WHERE run_id = ?1"
+                "  AND EXISTS (SELECT 1 FROM step WHERE step.run_id = ?1"
+                "   AND step.attempt = process.attempt)),"
+                " (SELECT count(DISTINCT json_extract(value, '$.host')) FROM attempt,"
+                "  json_each(rank_records) WHERE run_id = ?1 GROUP BY number"
+                "  ORDER BY 1 DESC LIMIT 1),"
+                " (SELECT max(nodes) FROM attempt WHERE run_id = ?1)",
+                "i", run_id);
+  if (!error) error = read_reals(s, rows, v, 4);
+  if (error) return error;
+  n->ranks = v[0];
+  n->has_one_pace = !(v[1] > 1);
+  n->nodes = !isnan(v[2]) ? v[2] : !isnan(v[3]) ? v[3] : v[0] == 1 ? 1 : (double)NAN;
+  return NULL;
+}
+
+static err add_communication(store *s, int64_t run_id, numbers *n) {
+  sqlite3_stmt *rows;
+  double v[5];
+  err error = sql_query(
+      s, &rows,
+      "SELECT sum(comm_seconds) / sum(seconds) FILTER (WHERE comm_seconds IS NOT NULL),"
+      " sum(comm_bytes), sum(comm_bytes) / sum(steps) FILTER (WHERE comm_bytes IS NOT NULL),"
+      " sum(rank_spread * steps) / sum(steps) FILTER (WHERE rank_spread IS NOT NULL),"
+      " (SELECT slowest_rank FROM step WHERE run_id = ?1 AND slowest_rank IS NOT NULL"
+      "  GROUP BY slowest_rank ORDER BY sum(steps) DESC, slowest_rank LIMIT 1)"
+      " FROM step WHERE run_id = ?1",
+      "i", run_id);
+  if (!error) error = read_reals(s, rows, v, 5);
+  if (error) return error;
+  n->comm_share = v[0];
+  n->comm_bytes = v[1];
+  n->comm_bytes_per_step = v[2];
+  n->rank_spread = v[3];
+  n->slowest_rank = v[4];
+  return NULL;
+}
+
+/* Memory and CPU time of all ranks, as their records have them: the events are rank 0's. CPU time
+ * only where every process that has ended recorded its own. */
+static err add_resources(store *s, int64_t run_id, numbers *n) {
+  sqlite3_stmt *rows;
+  double v[4];
+  err error = sql_query(
+      s, &rows,
+      "SELECT (SELECT max(json_extract(value, '$.peak_bytes')) FROM attempt,"
+      "  json_each(rank_records) WHERE run_id = ?1),"
+      " (SELECT json_extract(value, '$.rank') FROM attempt, json_each(rank_records)"
+      "  WHERE run_id = ?1 ORDER BY json_extract(value, '$.peak_bytes') DESC LIMIT 1),"
+      " (SELECT CASE WHEN count(cpu_seconds) = count(*) THEN sum(cpu_seconds) END FROM attempt"
+      "  WHERE run_id = ?1 AND status <> 'running'),"
+      " (SELECT device = 'cpu' FROM environment JOIN run ON environment.id = environment_id"
+      "  WHERE run.id = ?1)",
+      "i", run_id);
+  if (!error) error = read_reals(s, rows, v, 4);
+  if (error) return error;
+  n->cpu_seconds = v[2];
+  if (isnan(v[0])) return NULL;
+  n->peak_rank = v[1];
+  if (v[0] > n->host_peak_bytes) n->host_peak_bytes = v[0];
+  if (v[3] > 0 && v[0] > n->peak_bytes) n->peak_bytes = v[0]; /* a GPU's memory is not the host's */
+  return NULL;
+}
+
 /* The mean over the last twentieth of the steps. A loss there that is no number makes it unknown:
  * the mean of the others would be of a run that had not diverged. */
 static err add_final_loss(store *s, int64_t run_id, numbers *n) {
@@ -285,6 +371,7 @@ static err add_rates(store *s, int64_t run_id, numbers *n) {
   if (error) return error;
   n->flops_per_second = n->samples_per_second * v[0];
   if (v[1] > 0) n->mfu = n->flops_per_second / v[1];
+  if (n->ranks > 0) n->samples_per_second_per_rank = n->samples_per_second / n->ranks;
   if (n->train_seconds > 0) n->samples_per_second_run = n->samples / n->train_seconds;
   return NULL;
 }
@@ -303,10 +390,13 @@ err numbers_make(store *s, int64_t run_id) {
   double batch = NAN;
   err error = NULL;
   TRY(add_sums(s, run_id, &batch, &n));
+  TRY(add_ranks(s, run_id, &n));
+  TRY(add_communication(s, run_id, &n));
   TRY(add_pace(s, run_id, batch, &n));
   TRY(add_old_readings(s, run_id, batch, &n));
   TRY(add_wall_time(s, run_id, &n));
   TRY(add_memory(s, run_id, &n));
+  TRY(add_resources(s, run_id, &n));
   TRY(add_final_loss(s, run_id, &n));
   TRY(add_rates(s, run_id, &n));
 #define PUT(name) TRY(put(s, run_id, #name, n.name));

@@ -20,11 +20,14 @@ static err put_cell(store *s, int64_t experiment, const json_t *cell, int64_t po
   dump(json_object_get(cell, "settings"), &settings);
   dump(json_object_get(cell, "axes"), &axes);
   err error = sql_run(s,
-                      "INSERT INTO cell (id, parent, settings) VALUES (?, ?, ?)"
+                      "INSERT INTO cell (id, parent, settings, ranks, nodes)"
+                      " VALUES (?, ?, ?, ?, ?)"
                       " ON CONFLICT (id) DO UPDATE SET parent = excluded.parent,"
-                      " settings = excluded.settings",
-                      "ttt", id, json_string_value(json_object_get(cell, "parent")),
-                      strbuf_string(&settings));
+                      " settings = excluded.settings, ranks = excluded.ranks,"
+                      " nodes = excluded.nodes",
+                      "tttdd", id, json_string_value(json_object_get(cell, "parent")),
+                      strbuf_string(&settings), json_number_of(cell, "ranks"),
+                      json_number_of(cell, "nodes"));
   if (!error)
     error = sql_run(s,
                     "INSERT INTO experiment_cell"

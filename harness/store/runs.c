@@ -191,6 +191,7 @@ static err take_past(sqlite3_stmt *row, void *item) {
   run->steady_seconds = sql_real(row, 5);
   run->wall_seconds = sql_real(row, 6);
   run->peak_bytes = sql_real(row, 7);
+  run->ranks = sqlite3_column_int64(row, 8);
   return rows_copy_texts(row, 0, &past_texts, run);
 }
 
@@ -211,7 +212,8 @@ err store_list_past_runs(store *s, size_t most, store_past_run **runs, size_t *c
                 " (SELECT value FROM summary WHERE run_id = run.id AND name = 'samples'),"
                 " (SELECT value FROM summary WHERE run_id = run.id AND name = 'steady_seconds'),"
                 " (SELECT value FROM summary WHERE run_id = run.id AND name = 'wall_seconds'),"
-                " (SELECT value FROM summary WHERE run_id = run.id AND name = 'peak_bytes')"
+                " (SELECT value FROM summary WHERE run_id = run.id AND name = 'peak_bytes'),"
+                " (SELECT value FROM summary WHERE run_id = run.id AND name = 'ranks')"
                 " FROM run JOIN cell ON cell.id = run.cell_id"
                 " LEFT JOIN environment ON environment.id = run.environment_id"
                 " WHERE run.status = 'finished' AND NOT EXISTS (SELECT 1 FROM summary"

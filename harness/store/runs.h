@@ -62,8 +62,8 @@ err store_list_directories(store *s, const char *experiment,
 
 /* A finished, undisturbed run: what predictions of other runs are made from. */
 typedef struct {
-  int64_t run_id, threads;
-  char *settings; /* JSON, every setting; owned, as `host` */
+  int64_t run_id, threads, ranks; /* threads: of each rank; ranks 0: not recorded */
+  char *settings;                 /* JSON, every setting; owned, as `host` */
   char *host;
   double samples, steady_seconds, wall_seconds, peak_bytes; /* NaN: not known */
 } store_past_run;

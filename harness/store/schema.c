@@ -512,8 +512,37 @@ static const char version_4[] =
 /* The loss of dropped patches' pixels, of runs that reconstruct them. */
 static const char version_5[] = "ALTER TABLE step ADD COLUMN reconstruction_loss REAL;";
 
+/* Ranks: what each attempt had and each rank took, what communication cost, and the number that a
+ * cell is called by. */
+static const char version_6[] =
+    "ALTER TABLE cell ADD COLUMN ranks INTEGER;" /* NULL: no part of its identity */
+    "ALTER TABLE cell ADD COLUMN nodes INTEGER;"
+    "ALTER TABLE attempt ADD COLUMN ranks INTEGER;" /* that it was started with; NULL: one */
+    "ALTER TABLE attempt ADD COLUMN nodes INTEGER;"
+    "ALTER TABLE attempt ADD COLUMN cpu_seconds REAL;" /* of all ranks; NULL: not of all known */
+    "ALTER TABLE attempt ADD COLUMN rank_records TEXT NOT NULL DEFAULT '[]';" /* JSON */
+    "ALTER TABLE process ADD COLUMN ranks INTEGER;" /* that trained together, as it reported */
+    "ALTER TABLE step ADD COLUMN comm_seconds REAL;"
+    "ALTER TABLE step ADD COLUMN comm_bytes REAL;"
+    "ALTER TABLE step ADD COLUMN rank_spread REAL;"
+    "ALTER TABLE step ADD COLUMN slowest_rank INTEGER;"
+
+    "DROP VIEW v_provenance;"
+    "CREATE VIEW v_provenance AS"
+    "  SELECT latest.experiment, latest.label, latest.cell_id, latest.run_id, latest.directory,"
+    "    latest.status, latest.started, latest.ended, environment.commit_id, environment.dirty,"
+    "    environment.compiler, environment.flags, environment.host, environment.cpu,"
+    "    environment.device_name, environment.driver, environment.precision, environment.threads,"
+    "    environment.libraries, run.data_fingerprint,"
+    "    (SELECT max(ranks) FROM process WHERE process.run_id = run.id) AS ranks,"
+    "    (SELECT group_concat(DISTINCT json_extract(value, '$.host')) FROM attempt,"
+    "      json_each(rank_records) WHERE attempt.run_id = run.id) AS hosts" /* of several ranks */
+    "  FROM v_cell_latest AS latest JOIN run ON run.id = latest.run_id"
+    "  LEFT JOIN environment ON environment.id = run.environment_id;";
+
 /* migrations[v] brings version v to v + 1 */
-static const char *const migrations[] = {version_1, version_2, version_3, version_4, version_5};
+static const char *const migrations[] = {version_1, version_2, version_3,
+                                         version_4, version_5, version_6};
 _Static_assert(sizeof migrations / sizeof *migrations == STORE_VERSION,
                "one step for each version");
 

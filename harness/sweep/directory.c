@@ -18,6 +18,7 @@
 #include "base/fs.h"
 #include "base/json.h"
 #include "base/mem.h"
+#include "sweep/ranks.h"
 
 enum { LONGEST_LABEL = 100, LOG_TAIL_BYTES = 4096, LOG_TAIL_LINES = 20, LOCK_TEXT = 128 };
 
@@ -157,6 +158,10 @@ err directory_record_start(const char *results, const char *directory, const att
   jsonw_string(&w, "why", start->why ? start->why : "");
   if (start->stamp && *start->stamp) jsonw_string(&w, "data_stamp", start->stamp);
   if (start->slot && *start->slot) jsonw_string(&w, "slot", start->slot);
+  if (start->ranks > 1) {
+    jsonw_integer(&w, "ranks", start->ranks);
+    jsonw_integer(&w, "nodes", start->nodes);
+  }
   if (!isnan(start->predicted_seconds))
     jsonw_number(&w, "predicted_seconds", start->predicted_seconds);
   if (!isnan(start->predicted_bytes)) jsonw_number(&w, "predicted_bytes", start->predicted_bytes);
@@ -171,9 +176,19 @@ err directory_record_start(const char *results, const char *directory, const att
   return error;
 }
 
+/* What the ranks of an attempt left, as its `ranks`: each rank's host, memory and CPU time. */
+static json_t *put_ranks(const char *folder, int attempt, json_writer *w) {
+  json_t *records = folder ? ranks_read_records(folder, attempt) : NULL;
+  char *text = records ? json_dumps(records, JSON_COMPACT) : NULL;
+  if (text) jsonw_raw(w, "ranks", text);
+  free(text);
+  return records;
+}
+
 err directory_record_end(const char *results, const char *directory, int attempt,
                          const attempt_end *end) {
   strbuf line = {0};
+  char *folder = directory_path(results, directory, NULL);
   char now[CLOCK_STAMP_SIZE];
   json_writer w = jsonw_start(&line);
   jsonw_object(&w, NULL);
@@ -186,8 +201,13 @@ err directory_record_end(const char *results, const char *directory, int attempt
   jsonw_string(&w, "kind", end->kind);
   jsonw_string(&w, "message", end->message);
   jsonw_string(&w, "log_tail", end->log_tail);
+  if (end->cpu_seconds > 0) jsonw_number(&w, "cpu_seconds", end->cpu_seconds);
+  json_t *records = put_ranks(folder, attempt, &w);
   jsonw_end(&w);
   err error = append_line(results, directory, &line);
+  if (!error && records) ranks_remove_records(folder, attempt);
+  json_decref(records);
+  free(folder);
   strbuf_free(&line);
   return error;
 }

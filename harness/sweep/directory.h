@@ -30,6 +30,7 @@ typedef struct {
   const char *stamp; /* of its data's files (stamp.h) */
   const char *why;   /* "first", "goes on", "retry 1 of 2 after crash: …" */
   const char *slot;  /* "cores 0-1, GPU 0" */
+  int64_t ranks, nodes;
   double predicted_seconds, predicted_bytes; /* NaN: unknown */
   spec_limits limits;
 } attempt_start;
@@ -37,6 +38,8 @@ typedef struct {
 typedef struct {
   const char *status, *kind, *message, *log_tail;
   int exit_code, signal_number;
+  int64_t ranks;      /* more than 1: their records are taken into the line; 0: not known */
+  double cpu_seconds; /* of the process; NaN: not known */
 } attempt_end;
 
 err directory_record_start(const char *results, const char *directory,

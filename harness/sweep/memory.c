@@ -31,15 +31,26 @@ double memory_available(void) {
   return left < available ? left : available; /* false for NaN */
 }
 
-double memory_outstanding(pid_t pid, double planned_bytes) {
-  char path[64];
-  double pages = NAN;
-  if (isnan(planned_bytes)) return 0;
+/* Pages in use by a process and what it started: the ranks of a launcher. */
+static double pages_of(pid_t pid, int depth) {
+  enum { DEEPEST = 8 };
+  char path[96];
+  double pages = 0;
+  long child;
   snprintf(path, sizeof path, "/proc/%ld/statm", (long)pid);
   FILE *file = fopen(path, "re");
-  if (file && fscanf(file, "%*s %lf", &pages) != 1) pages = NAN;
+  if (file && fscanf(file, "%*s %lf", &pages) != 1) pages = 0;
   if (file) fclose(file);
-  double used = isnan(pages) ? 0 : pages * (double)sysconf(_SC_PAGESIZE);
+  snprintf(path, sizeof path, "/proc/%ld/task/%ld/children", (long)pid, (long)pid);
+  file = depth < DEEPEST ? fopen(path, "re") : NULL;
+  while (file && fscanf(file, "%ld", &child) == 1) pages += pages_of((pid_t)child, depth + 1);
+  if (file) fclose(file);
+  return pages;
+}
+
+double memory_outstanding(pid_t pid, double planned_bytes) {
+  if (isnan(planned_bytes)) return 0;
+  double used = pages_of(pid, 0) * (double)sysconf(_SC_PAGESIZE);
   return planned_bytes > used ? planned_bytes - used : 0;
 }
 

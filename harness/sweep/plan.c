@@ -265,6 +265,7 @@ err run_plan(const spec_experiment *e, store *s, const run_options *options, run
     c->limits = e->cells[i].limits;
     c->predicted_seconds = c->predicted_bytes = c->lost_share = NAN;
     spec_limits_lay_over(&c->limits, &options->limits);
+    c->ranks = c->cell->ranks.ranks;
     error = plan_cell(e, s, options, &sweep->cells[i]);
   }
   if (!error) error = stamps_compare(s, sweep);

@@ -21,9 +21,9 @@ static const double alike = 0.05;
 /* A finished run, in the numbers that make another one like it. */
 typedef struct {
   int64_t run_id;
-  bool is_here; /* ran on this machine */
-  int device, precision, threads;
-  int64_t batch_size, image_width;
+  bool is_here;                   /* ran on this machine */
+  int device, precision, threads; /* threads: of all ranks */
+  int64_t batch_size, image_width, ranks;
   double flops;        /* of one sample, counted as for the new run */
   double rate;         /* FLOPs a second of training */
   double wall_share;   /* wall time over training time */
@@ -53,15 +53,17 @@ static int64_t count_vocabulary(const char *path) {
   return lines;
 }
 
-/* False when the settings cannot be counted. */
-static bool count_model(run_predictor *p, const settings *s, model_counts *counts) {
+/* False when the settings cannot be counted. planned_bytes is that of each of so many ranks. */
+static bool count_model(run_predictor *p, const settings *s, int64_t ranks, model_counts *counts) {
   if (!p->vocabulary_path || strcmp(p->vocabulary_path, s->text_vocabulary) != 0) {
     free(p->vocabulary_path);
     p->vocabulary_path = mem_copy_string(s->text_vocabulary);
     p->vocabulary = count_vocabulary(s->text_vocabulary);
   }
   ops_type compute = s->precision == PRECISION_BF16 ? OPS_BF16 : OPS_F32;
-  err error = model_count(s, p->vocabulary, compute, 0, counts);
+  settings own = *s; /* shallow: only numbers are read */
+  own.batch_size = s->batch_size / ranks;
+  err error = model_count(&own, p->vocabulary, compute, 0, counts);
   bool is_counted = !error;
   err_free(error);
   return is_counted;
@@ -90,16 +92,18 @@ static err add_past(run_predictor *p, const store_past_run *run, const char *hos
   settings s;
   model_counts counts;
   double samples = run->samples, train = run->steady_seconds, wall = run->wall_seconds;
+  int64_t ranks = run->ranks > 0 ? run->ranks : 1;
   err error = read_settings(run->settings, &s);
   if (error) return error;
   if (samples > 0 && train > 0 && run->threads > 0 && p->count < MOST_PAST_RUNS &&
-      count_model(p, &s, &counts))
+      count_model(p, &s, ranks, &counts))
     p->past[p->count++] =
         (past_run){.run_id = run->run_id,
                    .is_here = strcmp(run->host, host) == 0,
                    .device = s.device,
                    .precision = s.precision,
-                   .threads = (int)run->threads,
+                   .threads = (int)(run->threads * ranks),
+                   .ranks = ranks,
                    .batch_size = s.batch_size,
                    .image_width = s.image_width,
                    .flops = counts.train_sample,
@@ -140,33 +144,36 @@ static int threads_of(const settings *s, int cores) {
   return s->threads > 0 && s->threads < cores ? (int)s->threads : cores;
 }
 
-static double distance_to(const past_run *past, const settings *s, int threads, double flops) {
+static double distance_to(const past_run *past, const settings *s, int64_t ranks, int threads,
+                          double flops) {
   double distance = fabs(log(past->flops / flops));
   distance += 0.5 * fabs(log((double)past->batch_size / (double)s->batch_size));
   distance += fabs(log((double)past->image_width / (double)s->image_width));
   distance += 0.5 * fabs(log((double)past->threads / threads));
+  distance += 0.5 * fabs(log((double)past->ranks / (double)ranks));
   if (!past->is_here) distance += 3;
   if (past->device != s->device) distance += 3;
   if (past->precision != s->precision) distance += 1;
   return distance;
 }
 
-void run_predict(run_predictor *p, const settings *s, int cores, run_prediction *made) {
+void run_predict(run_predictor *p, const settings *s, int64_t ranks, int cores,
+                 run_prediction *made) {
   model_counts counts;
   double nearest = INFINITY, rate = 0, wall = 0, memory = 0, weight = 0;
-  int threads = threads_of(s, cores);
+  int threads = threads_of(s, cores) * (int)ranks;
   *made = (run_prediction){NAN, NAN, NAN, 0};
-  if (!count_model(p, s, &counts)) return;
+  if (!count_model(p, s, ranks, &counts)) return;
   made->flops_per_sample = counts.train_sample;
-  made->bytes = (double)counts.planned_bytes;
+  made->bytes = (double)counts.planned_bytes * (double)ranks;
   for (size_t i = 0; i < p->count; i++) {
-    double distance = distance_to(&p->past[i], s, threads, counts.train_sample);
+    double distance = distance_to(&p->past[i], s, ranks, threads, counts.train_sample);
     if (distance < nearest) made->like = p->past[i].run_id;
     nearest = fmin(nearest, distance);
   }
   for (size_t i = 0; i < p->count; i++) {
     const past_run *past = &p->past[i];
-    if (distance_to(past, s, threads, counts.train_sample) > nearest + alike) continue;
+    if (distance_to(past, s, ranks, threads, counts.train_sample) > nearest + alike) continue;
     /* on the CPU the rate grows about as the threads do */
     rate += past->device == DEVICE_CUDA ? past->rate : past->rate * threads / past->threads;
     wall += past->wall_share;

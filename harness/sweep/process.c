@@ -2,9 +2,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -13,6 +15,7 @@
 #include "base/fs.h"
 #include "base/mem.h"
 #include "sweep/limits.h"
+#include "sweep/ranks.h"
 #include "sweep/stamp.h"
 
 enum { EXIT_INTERRUPTED = 130 };
@@ -35,8 +38,10 @@ static err write_config(const run_options *options, const run_cell *cell, const 
 
 /* What a trainer does before it is one. */
 typedef struct {
-  char *const *command, **environment;
-  const slot *place;
+  char **command, **environment;
+  bool is_pinned;
+  bool is_launcher; /* of several ranks */
+  cpu_set_t cores;
   char *cgroup_procs; /* file that the process writes itself into; NULL: none */
   int64_t memory_bytes;
   int lock_fd;
@@ -47,8 +52,8 @@ typedef struct {
 static void prepare_trainer(const void *context) {
   const birth *b = context;
   fcntl(b->lock_fd, F_SETFD, 0); /* held for as long as the trainer lives */
-  if (b->place && b->place->is_pinned)
-    sched_setaffinity(0, sizeof b->place->cores, &b->place->cores);
+  if (b->is_launcher) prctl(PR_SET_PDEATHSIG, SIGUSR1);
+  if (b->is_pinned) sched_setaffinity(0, sizeof b->cores, &b->cores);
   if (b->memory_bytes > 0) limits_enter(b->cgroup_procs, b->memory_bytes);
 }
 
@@ -72,16 +77,18 @@ static err put_variable(char **variables, size_t *count, const char *name, const
   return variables[at] ? NULL : mem_error(0, "the environment");
 }
 
-static err make_environment(const process_wishes *wishes, char ***made) {
+static err make_environment(const process_wishes *wishes, bool is_launcher, char ***made) {
   const spec_pairs *more = wishes->environment;
   size_t own = 0, count = 0;
   while (environ[own]) own++;
-  char **variables = mem_zeroed(own + (more ? more->count : 0) + 2, sizeof *variables);
+  char **variables = mem_zeroed(own + (more ? more->count : 0) + 4, sizeof *variables);
   err error = variables ? NULL : mem_error(own * sizeof *variables, "the environment");
   for (; !error && count < own; count++) {
     variables[count] = mem_copy_string(environ[count]);
     if (!variables[count]) error = mem_error(0, "the environment");
   }
+  for (size_t i = 0; i < 2 && is_launcher && geteuid() == 0 && !error; i++)
+    error = put_variable(variables, &count, ranks_root_variables[i], "1");
   for (size_t i = 0; more && i < more->count && !error; i++)
     error = put_variable(variables, &count, more->items[i].key, more->items[i].value);
   if (!error && wishes->place && wishes->place->gpus)
@@ -116,6 +123,9 @@ static err record_start(const run_options *options, store *s, run_cell *cell,
                         const process_wishes *wishes, const process *p, const char *time,
                         char *const *command) {
   char *stamp = stamp_make(&cell->cell->settings);
+  strbuf shown = {0};
+  int64_t nodes = spec_nodes_of(cell->cell, cell->ranks);
+  if (wishes->place) slots_show_share(wishes->slots, wishes->place, cell->ranks / nodes, &shown);
   attempt_start start = {.cell_id = cell->cell->id,
                          .time = time,
                          .stamp = stamp,
@@ -123,26 +133,31 @@ static err record_start(const run_options *options, store *s, run_cell *cell,
                          .pid = p->pid,
                          .command = command,
                          .why = cell->why ? cell->why : "first",
-                         .slot = wishes->place ? strbuf_string(&wishes->place->shown) : "",
+                         .slot = strbuf_string(&shown),
+                         .ranks = cell->ranks,
+                         .nodes = nodes,
                          .predicted_seconds = cell->predicted_seconds,
                          .predicted_bytes = cell->predicted_bytes,
                          .limits = cell->limits};
   err error = directory_record_start(options->results, cell->directory, &start);
   free(stamp);
+  strbuf_free(&shown);
   if (!error && s) error = store_ingest(s, options->results, cell->directory, &cell->run_id);
   return error;
 }
 
 /* Prepares what the child needs, so that nothing is allocated after fork. */
 static err prepare_birth(const run_cell *cell, const process_wishes *wishes, process *p, birth *b) {
-  err error = make_environment(wishes, &b->environment);
   int64_t bytes = cell->limits.memory_bytes;
-  b->place = wishes->place;
+  int64_t here = cell->ranks / spec_nodes_of(cell->cell, cell->ranks);
+  b->is_launcher = cell->ranks > 1;
+  err error = make_environment(wishes, b->is_launcher, &b->environment);
+  b->is_pinned = wishes->place && slots_share(wishes->slots, wishes->place, here, &b->cores);
   b->memory_bytes = bytes;
   b->lock_fd = wishes->lock_fd;
   b->unblocked = wishes->unblocked;
   if (error || bytes <= 0 || !wishes->cgroup_base) return error;
-  p->cgroup = limits_make_cgroup(wishes->cgroup_base, cell->cell->id, bytes);
+  p->cgroup = limits_make_cgroup(wishes->cgroup_base, cell->cell->id, bytes * here);
   if (p->cgroup) b->cgroup_procs = fs_join(p->cgroup, "cgroup.procs");
   return NULL;
 }
@@ -166,10 +181,19 @@ err process_start(const run_options *options, store *s, run_cell *cell,
                  directory_has_checkpoint(options->results, directory);
   p->events_start = directory_size_of(options->results, directory, "events.jsonl");
   p->kills_before = limits_count_kills();
+  p->log_start = directory_size_of(options->results, directory, "log.txt");
+  p->ranks = cell->ranks;
   char *command[] = {
       (char *)options->flip,       "train", "--config", config, "--out", out, "--events", events,
       resumes ? "--resume" : NULL, NULL};
-  b.command = command;
+  ranks_start launch = {.ranks = cell->ranks,
+                        .nodes = spec_nodes_of(cell->cell, cell->ranks),
+                        .mpi = wishes->mpi,
+                        .cores = wishes->slots ? wishes->slots->cores_of_rank : wishes->cores,
+                        .folder = out,
+                        .attempt = p->attempt,
+                        .environment = wishes->environment};
+  TRY(ranks_words(&launch, command, &b.command));
   TRY(prepare_birth(cell, wishes, p, &b));
   clock_stamp(time);
   TRY(spawn(options, cell, &b, &p->pid));
@@ -178,9 +202,10 @@ err process_start(const run_options *options, store *s, run_cell *cell,
   p->started = clock_seconds();
   cell->state = CELL_RUNNING;
   cell->ran_now = true;
-  TRY(record_start(options, s, cell, wishes, p, time, command));
+  TRY(record_start(options, s, cell, wishes, p, time, b.command));
 cleanup:
   free_environment(b.environment);
+  ranks_free_words(b.command);
   free(b.cgroup_procs);
   free(config);
   free(events);
@@ -193,7 +218,32 @@ void process_stop(process *p, stop_reason why) {
       p->stop == STOP_NONE || p->stop == STOP_TURN; /* a turn's end is no reason to fail */
   if (is_first) p->stopped = clock_seconds();
   if (is_first || why == STOP_ASKED) p->stop = why;
-  kill(p->pid, SIGTERM);
+  p->asked_early = p->asked_early || !p->has_events;
+  kill(p->pid, p->ranks > 1 ? SIGUSR1 : SIGTERM);
+}
+
+void process_look_after_ranks(const run_options *options, const run_cell *cell, process *p) {
+  static const double patience = 5, patience_when_finished = 60; /* seconds */
+  double now = clock_seconds();
+  bool has_failed;
+  if (p->ranks < 2 || now - p->looked < 1) return;
+  p->looked = now;
+  char *folder = directory_path(options->results, cell->directory, NULL);
+  bool has_ended = folder && ranks_have_ended(folder, p->attempt, &has_failed);
+  free(folder);
+  p->has_events =
+      directory_size_of(options->results, cell->directory, "events.jsonl") > p->events_start;
+  if (p->has_events && p->asked_early) { /* once: its third signal would end it at once */
+    p->asked_early = false;
+    if (p->stop != STOP_NONE) kill(p->pid, SIGUSR1);
+  }
+  if (!has_ended) return;
+  if (p->rank_0_ended <= 0) p->rank_0_ended = now;
+  if (now - p->rank_0_ended > (has_failed ? patience : patience_when_finished)) process_kill(p);
+}
+
+void process_kill(const process *p) {
+  kill(p->pid, SIGKILL);
 }
 
 /* ---- the end ---- */
@@ -208,11 +258,15 @@ static bool was_memory(const process *p) {
   return (p->cgroup && limits_has_killed(p->cgroup)) || limits_count_kills() > p->kills_before;
 }
 
+static bool was_asked(const process *p) {
+  return p->stop == STOP_ASKED || p->stop == STOP_PAUSED || p->stop == STOP_TURN;
+}
+
 static void judge_signal(const process *p, const run_cell *cell, int number, uint64_t peak_bytes,
                          verdict *v) {
   char size[TEXT_NUMBER_SIZE];
   int64_t limit = cell->limits.memory_bytes;
-  bool is_ours = p->stop == STOP_ASKED || p->stop == STOP_PAUSED || p->stop == STOP_TURN;
+  bool is_ours = was_asked(p);
   if (is_ours) strcpy(v->status, "interrupted");
   if (!is_ours && number == SIGKILL && p->stop == STOP_NONE && was_memory(p)) {
     strcpy(v->kind, "memory");
@@ -236,6 +290,10 @@ static void judge_exit(const process *p, const run_cell *cell, int wait_status, 
     judge_signal(p, cell, WTERMSIG(wait_status), peak_bytes, v);
   } else if (code == EXIT_INTERRUPTED) {
     strcpy(v->status, "interrupted");
+  } else if (p->ranks > 1 && was_asked(p)) { /* in their first moments the signal ends them */
+    strcpy(v->status, "interrupted");
+    strcpy(v->kind, "stopped");
+    strbuf_append(&v->message, "stopped before it had begun to train");
   } else if (code == 0) {
     strcpy(v->kind, "protocol");
     strbuf_append(&v->message, "exited with status 0 but wrote no end event");
@@ -278,10 +336,43 @@ static void release(process *p) {
   p->cgroup = NULL;
 }
 
-err process_finish(const run_options *options, store *s, run_cell *cell, process *p,
-                   int wait_status, uint64_t peak_bytes, char kind[64]) {
-  verdict v = {0};
+/* Why several ranks ended: what one of them wrote says more than the launcher's exit status, and
+ * than an end event of a rank that only saw its calls fail. */
+static void judge_ranks(const run_options *options, const run_cell *cell, const process *p,
+                        verdict *v) {
+  char *folder = directory_path(options->results, cell->directory, NULL);
+  bool is_told = strcmp(v->kind, "memory") == 0 || strcmp(v->kind, "nan") == 0;
+  bool is_open = strcmp(v->status, "failed") == 0 && !is_told && !was_asked(p);
+  if (folder && is_open) ranks_explain(folder, p->attempt, p->log_start, p->ranks, v);
+  if (folder && is_open && strcmp(v->kind, "rank") == 0 && was_memory(p))
+    strcpy(v->kind, "memory"); /* fewer ranks would need more each */
+  free(folder);
+}
+
+/* The tail of log.txt and the last lines of the other ranks' logs. */
+static char *gather_tails(const run_options *options, const run_cell *cell, const process *p) {
+  strbuf all = {0};
   char *tail = directory_log_tail(options->results, cell->directory);
+  if (p->ranks < 2 || !tail) return tail;
+  char *folder = directory_path(options->results, cell->directory, NULL);
+  strbuf_append(&all, tail);
+  if (folder) ranks_add_tails(folder, p->attempt, p->ranks, &all);
+  free(folder);
+  if (!all.length) return tail;
+  free(tail);
+  return strbuf_take(&all);
+}
+
+static double cpu_seconds_of(const struct rusage *used) {
+  return (double)(used->ru_utime.tv_sec + used->ru_stime.tv_sec) +
+         1e-6 * (double)(used->ru_utime.tv_usec + used->ru_stime.tv_usec);
+}
+
+err process_finish(const run_options *options, store *s, run_cell *cell, process *p,
+                   int wait_status, const struct rusage *used, char kind[64]) {
+  verdict v = {0};
+  uint64_t peak_bytes = (uint64_t)used->ru_maxrss * 1024;
+  char *tail = gather_tails(options, cell, p);
   bool ended_well = WIFEXITED(wait_status) && WEXITSTATUS(wait_status) == 0;
   bool has_checkpoint = directory_has_checkpoint(options->results, cell->directory);
   err error = tail ? NULL : mem_error(0, "a log");
@@ -293,12 +384,15 @@ err process_finish(const run_options *options, store *s, run_cell *cell, process
     *v.kind = '\0';
     judge_exit(p, cell, wait_status, peak_bytes, tail, &v);
   }
+  if (p->ranks > 1 && !error) judge_ranks(options, cell, p, &v);
   if (p->stop == STOP_TIME && strcmp(v.status, "finished") != 0)
     judge_time(cell, has_checkpoint, &v);
   attempt_end end = {.status = v.status,
                      .kind = v.kind,
                      .message = strbuf_string(&v.message),
                      .log_tail = strcmp(v.status, "finished") == 0 || !tail ? "" : tail,
+                     .ranks = p->ranks,
+                     .cpu_seconds = p->ranks > 1 ? (double)NAN : cpu_seconds_of(used),
                      .exit_code = WIFEXITED(wait_status) ? WEXITSTATUS(wait_status) : -1,
                      .signal_number = WIFSIGNALED(wait_status) ? WTERMSIG(wait_status) : 0};
   if (!error) error = directory_mend_lines(options->results, cell->directory, "attempts.jsonl");

@@ -34,6 +34,14 @@ double retry_wait(const spec_limits *limits, int number) {
   return wait < longest_wait ? wait : longest_wait;
 }
 
+void retry_on_fewer_ranks(const char *kind, run_cell *c, strbuf *said) {
+  int64_t fewer = spec_fewer_ranks(c->cell, &c->limits, c->ranks);
+  if (strcmp(kind, "rank") != 0 || !fewer) return;
+  strbuf_format(said, "on %lld rank%s instead of %lld", (long long)fewer, fewer == 1 ? "" : "s",
+                (long long)c->ranks);
+  c->ranks = fewer;
+}
+
 static err set_aside(store *s, const char *results, run_cell *c) {
   err error = NULL;
   char *from = directory_path(results, c->directory, NULL), *to = NULL;

@@ -15,5 +15,7 @@ double retry_wait(const spec_limits *limits, int number);
  * directory is renamed (LABEL-ID8.failed-1). */
 err retry_prepare(store *s, const run_options *options, const char *kind,
                   run_cell *c) ERR_MUST_CHECK;
+/* After the loss of a rank, where the experiment allows fewer: sets c->ranks, and says so. */
+void retry_on_fewer_ranks(const char *kind, run_cell *c, strbuf *said);
 
 #endif

@@ -59,6 +59,7 @@ typedef struct {
   char *why;       /* of the next process, for the record; owned, NULL: it is the first */
   int64_t run_id;
   spec_limits limits;
+  int64_t ranks;                             /* of the next process */
   int tries;                                 /* failures in this sweep */
   double not_before;                         /* clock_seconds: a retry waits until then */
   double predicted_seconds, predicted_bytes; /* of the whole run; NaN: unknown */
@@ -132,10 +133,11 @@ typedef struct {
 typedef struct run_predictor run_predictor;
 err run_predictor_open(store *s, run_predictor **p) ERR_MUST_CHECK;
 void run_predictor_close(run_predictor *p);
-/* On so many CPU cores. */
-void run_predict(run_predictor *p, const settings *s, int cores, run_prediction *made);
-/* The cores that one cell of a sweep gets; what does not fit this machine is an ERR_INPUT. */
-err run_cores_of_cell(const run_options *options, const spec_experiment *e,
+/* On so many ranks with so many CPU cores each. */
+void run_predict(run_predictor *p, const settings *s, int64_t ranks, int cores,
+                 run_prediction *made);
+/* The cores that one rank of a cell gets; what does not fit this machine is an ERR_INPUT. */
+err run_cores_of_rank(const run_options *options, const spec_experiment *e, const spec_cell *cell,
                       int *cores) ERR_MUST_CHECK;
 /* Samples that a run of these settings will see: 0 when `epochs` of an unknown data set decide. */
 int64_t run_predict_samples(const settings *s);

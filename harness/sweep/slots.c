@@ -74,17 +74,25 @@ int slots_cores(const slots *s) {
 
 /* ---- allocation ---- */
 
+/* "of 4 ranks ", or nothing. */
+static const char *name_ranks(int64_t ranks, char text[32]) {
+  snprintf(text, 32, ranks > 1 ? " of %lld ranks" : "", (long long)ranks);
+  return text;
+}
+
+/* needs: of a whole cell. */
 static err choose_count(const run_options *options, const spec_requires *needs, int core_count,
                         size_t gpu_count, int *count) {
+  char text[32];
   int64_t gpus = needs->gpus, by_gpus = gpus ? (int64_t)gpu_count / gpus : 0;
   int64_t by_cores = needs->cores ? core_count / needs->cores : 0;
   if (gpus > (int64_t)gpu_count)
-    return err_new(ERR_INPUT,
-                   "a cell requires %lld GPU%s, but %zu are available (--gpus selects them)",
-                   (long long)gpus, gpus == 1 ? "" : "s", gpu_count);
+    return err_new(
+        ERR_INPUT, "a cell%s requires %lld GPU%s, but %zu are available (--gpus selects them)",
+        name_ranks(needs->ranks, text), (long long)gpus, gpus == 1 ? "" : "s", gpu_count);
   if (needs->cores > core_count)
-    return err_new(ERR_INPUT, "a cell requires %lld CPU cores, but %d are available",
-                   (long long)needs->cores, core_count);
+    return err_new(ERR_INPUT, "a cell%s requires %lld CPU cores, but %d are available",
+                   name_ranks(needs->ranks, text), (long long)needs->cores, core_count);
   int64_t most = gpus && needs->cores ? (by_gpus < by_cores ? by_gpus : by_cores)
                  : gpus               ? by_gpus
                                       : by_cores;
@@ -99,13 +107,13 @@ static err choose_count(const run_options *options, const spec_requires *needs, 
   return NULL;
 }
 
-static void show_cores(slot *s, const int *cores, int count) {
-  strbuf_append(&s->shown, count == 1 ? "core " : "cores ");
+static void show_cores(const int *cores, int count, strbuf *out) {
+  strbuf_append(out, count == 1 ? "core " : "cores ");
   for (int i = 0; i < count; i++) {
     int first = i;
     while (i + 1 < count && cores[i + 1] == cores[i] + 1) i++;
-    strbuf_format(&s->shown, "%s%d", first ? "," : "", cores[first]);
-    if (i > first) strbuf_format(&s->shown, "-%d", cores[i]);
+    strbuf_format(out, "%s%d", first ? "," : "", cores[first]);
+    if (i > first) strbuf_format(out, "-%d", cores[i]);
   }
 }
 
@@ -115,7 +123,7 @@ static void give_cores(slots *s, int64_t each, const int *cores) {
     one->is_pinned = true;
     CPU_ZERO(&one->cores);
     for (int64_t k = 0; k < each; k++) CPU_SET((size_t)cores[i * each + k], &one->cores);
-    show_cores(one, &cores[i * each], (int)each);
+    show_cores(&cores[i * each], (int)each, &one->shown);
   }
 }
 
@@ -132,14 +140,27 @@ static err give_gpus(slots *s, size_t each, const spec_names *ids) {
   return NULL;
 }
 
+spec_requires slots_needs(const spec_experiment *e) {
+  spec_requires needs = e->requires;
+  needs.ranks = 1;
+  for (size_t i = 0; i < e->cell_count; i++) {
+    const spec_ranks *own = &e->cells[i].ranks;
+    if (own->ranks / own->nodes > needs.ranks) needs.ranks = own->ranks / own->nodes;
+  }
+  return needs;
+}
+
 err slots_make(const run_options *options, const spec_requires *given, slots *made) {
   int cores[CPU_SETSIZE], core_count = list_cores(cores);
   spec_names gpus = {0};
   spec_requires needs = *given;
   err error = NULL;
-  *made = (slots){0};
+  *made = (slots){.cores_of_rank = needs.cores};
   if (options->gpus && !needs.gpus) needs.gpus = 1;
   if (needs.gpus) TRY(find_gpus(options->gpus, &gpus));
+  if (needs.ranks < 1) needs.ranks = 1;
+  needs.cores *= needs.ranks;
+  needs.gpus *= needs.ranks;
   int count = 0;
   TRY(choose_count(options, &needs, core_count, gpus.count, &count));
   made->items = mem_zeroed((size_t)count, sizeof *made->items);
@@ -152,6 +173,31 @@ cleanup:
   spec_names_free(&gpus);
   if (error) slots_free(made);
   return error;
+}
+
+int slots_cores_of_rank(const slots *s, int64_t ranks) {
+  int64_t each = s->cores_of_rank ? s->cores_of_rank : slots_cores(s) / ranks;
+  return each > 0 ? (int)each : 1;
+}
+
+bool slots_share(const slots *s, const slot *place, int64_t ranks, cpu_set_t *cores) {
+  if (!place->is_pinned) return false;
+  *cores = place->cores;
+  int64_t left = s->cores_of_rank * ranks;
+  for (int i = 0; i < CPU_SETSIZE && s->cores_of_rank; i++)
+    if (CPU_ISSET((size_t)i, cores) && left-- <= 0) CPU_CLR((size_t)i, cores);
+  return true;
+}
+
+void slots_show_share(const slots *s, const slot *place, int64_t ranks, strbuf *out) {
+  cpu_set_t share;
+  int cores[CPU_SETSIZE], count = 0;
+  if (slots_share(s, place, ranks, &share)) {
+    for (int i = 0; i < CPU_SETSIZE; i++)
+      if (CPU_ISSET((size_t)i, &share)) cores[count++] = i;
+    show_cores(cores, count, out);
+  }
+  if (place->gpus) strbuf_format(out, "%sGPU %s", out->length ? ", " : "", place->gpus);
 }
 
 err slots_check_machine(const spec_requires *needs) {

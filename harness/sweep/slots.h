@@ -23,14 +23,24 @@ typedef struct {
 typedef struct {
   slot *items;
   int count;
+  int64_t cores_of_rank; /* as required; 0: a cell's ranks share its slot's */
 } slots;
 
-/* According to options->jobs, options->gpus and the experiment's requirements; ERR_INPUT when the
- * machine does not have them. */
+/* What an experiment requires, with the most `ranks` that a cell has on one machine. Shallow. */
+spec_requires slots_needs(const spec_experiment *e);
+/* According to options->jobs, options->gpus and what is required for needs->ranks ranks; ERR_INPUT
+ * when this machine does not have it. */
 err slots_make(const run_options *options, const spec_requires *needs, slots *made) ERR_MUST_CHECK;
 void slots_free(slots *s);
 /* The cores of one slot; the machine's when they are shared. */
 int slots_cores(const slots *s);
+/* The cores of each of so many ranks on this machine in one slot, at least 1. */
+int slots_cores_of_rank(const slots *s, int64_t ranks);
+/* The cores of so many ranks in a slot: with required cores not more than these. False: the slot
+ * is not pinned. */
+bool slots_share(const slots *s, const slot *place, int64_t ranks, cpu_set_t *cores);
+/* "cores 0-1, GPU 0", of these. */
+void slots_show_share(const slots *s, const slot *place, int64_t ranks, strbuf *out);
 /* NULL when all are busy. */
 slot *slots_take(slots *s);
 

@@ -47,6 +47,7 @@ static err start_process(runner *r, size_t index, const char *init_from, int loc
                            .environment = &r->e->environment,
                            .cgroup_base = r->cgroup_base,
                            .place = slots_take(&r->slots),
+                           .slots = &r->slots,
                            .lock_fd = lock_fd,
                            .unblocked = &r->unblocked};
   *p = (process){.index = index};

@@ -10,6 +10,7 @@
 #include "base/fs.h"
 #include "base/mem.h"
 #include "sweep/limits.h"
+#include "sweep/ranks.h"
 #include "sweep/runner.h"
 #include "sweep/turns.h"
 
@@ -30,7 +31,7 @@ static void stop_all(runner *r, stop_reason why) {
 }
 
 static void kill_all(const runner *r) {
-  for (int i = 0; i < r->running_count; i++) kill(r->running[i].pid, SIGKILL);
+  for (int i = 0; i < r->running_count; i++) process_kill(&r->running[i]);
 }
 
 /* ---- pause ---- */
@@ -115,11 +116,13 @@ static void loop(runner *r, const sigset_t *blocked) {
   }
 }
 
-err run_cores_of_cell(const run_options *options, const spec_experiment *e, int *cores) {
+err run_cores_of_rank(const run_options *options, const spec_experiment *e, const spec_cell *cell,
+                      int *cores) {
   slots shares;
-  err error = slots_make(options, &e->requires, &shares);
+  spec_requires needs = slots_needs(e);
+  err error = slots_make(options, &needs, &shares);
   if (error) return error;
-  *cores = slots_cores(&shares);
+  *cores = slots_cores_of_rank(&shares, cell->ranks.ranks / cell->ranks.nodes);
   slots_free(&shares);
   return NULL;
 }
@@ -135,7 +138,8 @@ static err predict_all(runner *r) {
     run_cell *c = &r->sweep->cells[i];
     const settings *own = &c->cell->settings;
     run_prediction made;
-    run_predict(predictor, own, slots_cores(&r->slots), &made);
+    int64_t here = c->ranks / spec_nodes_of(c->cell, c->ranks);
+    run_predict(predictor, own, c->ranks, slots_cores_of_rank(&r->slots, here), &made);
     double samples = (double)run_predict_samples(own);
     r->cost[i] =
         (made.flops_per_sample > 0 ? made.flops_per_sample : 1) * (samples > 0 ? samples : 1);
@@ -168,7 +172,9 @@ err run_all(const spec_experiment *e, store *s, const run_options *options, run_
   r->options = options;
   r->sweep = sweep;
   err error = slots_check_machine(&e->requires);
-  if (!error) error = slots_make(options, &e->requires, &r->slots);
+  if (!error) error = ranks_check_machine(e, sweep);
+  spec_requires needs = slots_needs(e);
+  if (!error) error = slots_make(options, &needs, &r->slots);
   if (!error) error = run_pause(options->results, e->name, false); /* running ends a pause */
   if (error) {
     free(r);

@@ -45,6 +45,10 @@ err task_write(const spec_experiment *e, const run_cell *cell, const char *paren
   jsonw_string(&w, "why", cell->why ? cell->why : "first");
   jsonw_number(&w, "limit_seconds", cell->limits.time_seconds);
   jsonw_integer(&w, "limit_bytes", cell->limits.memory_bytes);
+  jsonw_integer(&w, "ranks", cell->ranks);
+  jsonw_integer(&w, "nodes", spec_nodes_of(cell->cell, cell->ranks));
+  jsonw_integer(&w, "cores", e->requires.cores);
+  jsonw_string(&w, "mpi", e->slurm.mpi ? e->slurm.mpi : "pmix");
   if (!isnan(cell->predicted_seconds))
     jsonw_number(&w, "predicted_seconds", cell->predicted_seconds);
   if (!isnan(cell->predicted_bytes)) jsonw_number(&w, "predicted_bytes", cell->predicted_bytes);
@@ -64,6 +68,8 @@ typedef struct {
   spec_cell cell;
   run_cell run;
   char *parent; /* NULL: starts from no other cell */
+  char *mpi;    /* for srun */
+  int64_t cores;
   spec_pairs environment;
 } task;
 
@@ -74,6 +80,7 @@ static void free_task(task *t) {
   free(t->run.reason);
   free(t->run.why);
   free(t->parent);
+  free(t->mpi);
   for (size_t i = 0; i < t->environment.count; i++) {
     free(t->environment.items[i].key);
     free(t->environment.items[i].value);
@@ -96,6 +103,12 @@ static err read_environment(const json_t *object, spec_pairs *environment) {
   return NULL;
 }
 
+/* Lists of older versions say nothing of ranks: 1. */
+static int64_t count_of(const json_t *object, const char *key) {
+  json_int_t value = json_integer_value(json_object_get(object, key));
+  return value > 0 ? value : 1;
+}
+
 static err fill_task(const json_t *object, const char *list, task *t) {
   char *folder = mem_copy_string(list), *config = NULL;
   err error = NULL;
@@ -106,15 +119,20 @@ static err fill_task(const json_t *object, const char *list, task *t) {
   snprintf(t->cell.id, sizeof t->cell.id, "%s", json_text_of(object, "cell"));
   t->cell.label = mem_copy_string(json_text_of(object, "label"));
   t->cell.parent = SPEC_NO_PARENT;
+  t->cell.ranks =
+      (spec_ranks){.ranks = count_of(object, "ranks"), .nodes = count_of(object, "nodes")};
+  t->cores = json_integer_value(json_object_get(object, "cores"));
+  t->mpi = mem_copy_string(*json_text_of(object, "mpi") ? json_text_of(object, "mpi") : "pmix");
   t->run = (run_cell){.cell = &t->cell,
                       .directory = mem_copy_string(json_text_of(object, "directory")),
                       .why = mem_copy_string(json_text_of(object, "why")),
+                      .ranks = t->cell.ranks.ranks,
                       .limits = {.time_seconds = json_number_of(object, "limit_seconds"),
                                  .memory_bytes = (int64_t)json_number_of(object, "limit_bytes")},
                       .predicted_seconds = json_number_of(object, "predicted_seconds"),
                       .predicted_bytes = json_number_of(object, "predicted_bytes")};
   if (*json_text_of(object, "parent")) t->parent = mem_copy_string(json_text_of(object, "parent"));
-  if (!config || !t->cell.label || !t->run.directory || !t->run.why)
+  if (!config || !t->cell.label || !t->run.directory || !t->run.why || !t->mpi)
     error = mem_error(0, "the task");
   if (!error) error = read_environment(object, &t->environment);
   if (!error) error = settings_load(config, &t->cell.settings);
@@ -155,6 +173,8 @@ static err run_trainer(const run_options *options, task *t, const char *init_fro
   sigprocmask(SIG_BLOCK, &blocked, &unblocked);
   process_wishes wishes = {.init_from = init_from,
                            .environment = &t->environment,
+                           .mpi = t->mpi,
+                           .cores = t->cores,
                            .lock_fd = lock_fd,
                            .unblocked = &unblocked};
   int64_t memory = t->run.limits.memory_bytes;
@@ -169,9 +189,9 @@ static err run_trainer(const run_options *options, task *t, const char *init_fro
     const struct timespec moment = {0, 200 * 1000 * 1000};
     int number = sigtimedwait(&blocked, NULL, &moment);
     if (number == SIGTERM || number == SIGINT) process_stop(&p, STOP_ASKED);
+    process_look_after_ranks(options, &t->run, &p);
   }
-  err ending = process_finish(options, NULL, &t->run, &p, wait_status,
-                              (uint64_t)used.ru_maxrss * 1024, kind);
+  err ending = process_finish(options, NULL, &t->run, &p, wait_status, &used, kind);
   if (!error) return ending;
   err_free(ending);
   return error;

@@ -21,11 +21,12 @@ void runner_enforce_limits(runner *r) {
   double now = clock_seconds();
   for (int i = 0; i < r->running_count; i++) {
     process *p = &r->running[i];
+    process_look_after_ranks(r->options, &r->sweep->cells[p->index], p);
     double limit = r->sweep->cells[p->index].limits.time_seconds;
     if (limit <= 0 || now - p->started < limit) continue;
     if (p->stop == STOP_NONE || p->stop == STOP_TURN) process_stop(p, STOP_TIME);
     double grace = limit < longest_grace_seconds ? limit : longest_grace_seconds;
-    if (p->stop == STOP_TIME && now - p->stopped > grace) kill(p->pid, SIGKILL);
+    if (p->stop == STOP_TIME && now - p->stopped > grace) process_kill(p);
   }
 }
 
@@ -71,13 +72,18 @@ static void consider_retry(runner *r, run_cell *c, const char *kind) {
   double wait = retry_wait(&c->limits, c->tries);
   strbuf_format(&why, "retry %d of %lld after %s: %s", c->tries, (long long)c->limits.retries, kind,
                 c->reason);
+  strbuf fewer = {0};
+  retry_on_fewer_ranks(kind, c, &fewer);
+  if (fewer.length) strbuf_format(&why, "; %s", strbuf_string(&fewer));
   free(c->why);
   c->why = strbuf_take(&why);
   runner_keep_failure(r, retry_prepare(r->s, r->options, kind, c));
   c->not_before = clock_seconds() + wait;
-  display_say(&r->shown, "  %s · retry in %s (%d of %lld)%s", c->cell->label,
+  display_say(&r->shown, "  %s · retry in %s (%d of %lld)%s%s%s", c->cell->label,
               text_duration(wait, wait_text), c->tries, (long long)c->limits.retries,
-              has_checkpoint ? ", from its checkpoint" : "");
+              has_checkpoint ? ", from its checkpoint" : "", fewer.length ? ", " : "",
+              strbuf_string(&fewer));
+  strbuf_free(&fewer);
 }
 
 /* A paused cell, or one whose turn is over, waits to resume. */
@@ -100,8 +106,7 @@ void runner_collect_ended(runner *r) {
     if (wait4(p->pid, &wait_status, WNOHANG, &used) != p->pid) continue;
     c->state = CELL_INTERRUPTED; /* if recording fails, it can be continued */
     c->has_begun = true;
-    uint64_t peak_bytes = (uint64_t)used.ru_maxrss * 1024;
-    runner_keep_failure(r, process_finish(r->options, r->s, c, p, wait_status, peak_bytes, kind));
+    runner_keep_failure(r, process_finish(r->options, r->s, c, p, wait_status, &used, kind));
     turns_end(r, p);
     if (p->stop != STOP_TURN || c->state != CELL_INTERRUPTED)
       say_end(r, c, clock_seconds() - p->started);

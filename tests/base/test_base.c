@@ -55,6 +55,19 @@ static void random_numbers_depend_on_every_coordinate_and_nothing_else(void **st
     assert_true(rng_u64(&others[i]) != first);
 }
 
+static void words_of_neighbouring_places_are_those_of_each(void **state) {
+  (void)state;
+  static const uint64_t firsts[] = {0, 1, 977, 0xFFFFFFF0u, (1ull << 56) - 32};
+  for (size_t f = 0; f < sizeof firsts / sizeof *firsts; f++) {
+    uint32_t words[4][RNG_PLACES];
+    rng_first_words(7, RNG_INIT, 5 | 1ull << 33, firsts[f], words);
+    for (uint64_t i = 0; i < RNG_PLACES; i++) {
+      rng r = rng_at(7, RNG_INIT, 5 | 1ull << 33, firsts[f] + i);
+      for (int w = 0; w < 4; w++) assert_int_equal(words[w][i], rng_u32(&r));
+    }
+  }
+}
+
 static void uniform_and_normal_draws_have_the_right_moments(void **state) {
   (void)state;
   rng r = rng_at(1, RNG_TEST, 0, 0);
@@ -399,6 +412,7 @@ int main(void) {
       cmocka_unit_test(philox_gives_the_known_answers),
       cmocka_unit_test(filled_words_are_those_drawn_one_by_one),
       cmocka_unit_test(random_numbers_depend_on_every_coordinate_and_nothing_else),
+      cmocka_unit_test(words_of_neighbouring_places_are_those_of_each),
       cmocka_unit_test(uniform_and_normal_draws_have_the_right_moments),
       cmocka_unit_test(an_error_gains_context_on_its_way_up),
       cmocka_unit_test(a_failed_allocation_is_reported_not_hidden),

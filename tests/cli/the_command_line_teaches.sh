@@ -45,6 +45,8 @@ expect_status 0 "$FLIP" bench step "${small[@]}" --steps 1 --json
 [ "$(grep -c '"in_turns":true' out.txt)" = 3 ] || { cat out.txt; fail "small models take turns"; }
 expect_status 0 "$FLIP" bench step "${small[@]}" --steps 11 --json --fit
 [ "$(grep -c '"in_turns":false' out.txt)" = 3 ] || { cat out.txt; fail "fitted ones do not"; }
+expect_status 0 "$FLIP" bench step "${small[@]}" --set mask_ratio=0.5 --set reconstruction.weight=1 --steps 1 --json
+[ "$(grep -c '"reconstruction_seconds":[0-9.e-]*[1-9]' out.txt)" -ge 2 ] || { cat out.txt; fail "the decoder has no part of its own"; }
 expect_status 0 "$FLIP" bench ops "${small[@]}" --steps 1 --json
 [ "$(wc -l < out.txt)" -ge 8 ] || fail "too few operations"
 expect_status 2 "$FLIP" bench nonsense

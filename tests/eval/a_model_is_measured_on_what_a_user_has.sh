@@ -95,7 +95,7 @@ sets:
 Y
 expect_status 0 "$FLIP" eval suite suite.yaml -m run
 expect_line out.txt '\| set \| metric \| this model \(%\) \| Paper \(%\) \| Other \(%\) \|'
-expect_line out.txt '^\| held \| top1 \| [0-9.]* \| 74.3 \| – \|'
+expect_line out.txt '^\| held \| top1 \| [0-9.]* \[[0-9.]*, [0-9.]*\] \| 74.3 \| – \|'
 expect_line out.txt '^\| gone \| top1 \| – \| 70.0 \| 60.0 \|'
 expect_line out.txt '^gone was not measured: .*gone.yaml'
 expect_status 0 "$FLIP" eval suite suite.yaml -m run --json

@@ -55,7 +55,7 @@ expect_line out.txt '11-point mAP'
 # In training the number is recorded, without hits.
 train --out watched --set eval.sets=voc.yaml --set eval.points=1
 grep '"event":"eval"' watched/events.jsonl > event.txt
-expect_line event.txt '"map_11point":[0-9.]+.*"hits":\{\}'
+expect_line event.txt '"map_11point":[0-9.]+,"map_11point_low":[0-9.]+,"map_11point_high":[0-9.]+.*"hits":\{\}'
 
 # What cannot be.
 sed 's/^classes.*//' voc.yaml > wrong.yaml
@@ -86,9 +86,13 @@ awk -v a="$(number top1 out.txt)" -v b="$(number top5 out.txt)" -v m="$(number m
 # A suite takes each set's own number; Table 4's names all 25 sets, whatever is on this machine.
 printf 'sets:\n  - {file: auc.yaml}\n  - {file: json.yaml}\n  - {file: held.yaml}\n' > suite.yaml
 expect_status 0 "$FLIP" eval suite suite.yaml -m run
-expect_line out.txt '^\| auc \| roc_auc \| [0-9.]+ \|'
-expect_line out.txt '^\| json \| map_11point \| [0-9.]+ \|'
-expect_line out.txt '^\| held \| top1 \| [0-9.]+ \|'
+expect_line out.txt '^\| auc \| roc_auc \| [0-9.]+ \[[0-9.]+, [0-9.]+\] \|'
+expect_line out.txt '^\| json \| map_11point \| [0-9.]+ \[[0-9.]+, [0-9.]+\] \|'
+expect_line out.txt '^\| held \| top1 \| [0-9.]+ \[[0-9.]+, [0-9.]+\] \|'
+expect_line out.txt '95 % over the set.s images'
+expect_status 0 "$FLIP" eval suite suite.yaml -m run --json
+tr '{' '\n' < out.txt | grep -o '"value":[0-9.e-]*,"low":[0-9.e-]*,"high":[0-9.e-]*' | sed -E 's/"[a-z]*"://g; s/,/ /g' |
+  awk '{ if (!($2 <= $1 && $1 <= $3 && $2 < $3)) exit 1; n++ } END { exit n != 3 }' || { cat out.txt; fail "intervals"; }
 expect_status 0 "$FLIP" eval suite "$SOURCE/experiments/evals/table4.yaml" -m run
 [ "$(grep -c '^| [a-z0-9_]* | [a-z0-9_]* | – |' out.txt)" = 25 ] || { cat out.txt; fail "25 sets were expected"; }
 expect_line out.txt '^\| voc2007 \| map_11point \| – \| 81.1 \| 83.1 \|'

@@ -448,6 +448,67 @@ static void wrong_shapes_are_told_where_they_stand(void **state) {
   assert_fails_with(parse(SETTINGS, "x", &e), "has no profiles");
 }
 
+static void ranks_are_part_of_a_cells_id_only_where_the_matrix_names_them(void **state) {
+  (void)state;
+  spec_experiment *plain = expand(SETTINGS), *required = expand(SETTINGS "requires: {ranks: 4}\n");
+  assert_string_equal(plain->cells[0].id, required->cells[0].id);
+  assert_true(plain->cells[0].ranks.ranks == 1 && required->cells[0].ranks.ranks == 4);
+  spec_experiment *e =
+      expand(SETTINGS "matrix: {ranks: [1, 2, 4], seed: [0, 1]}\n"
+                      "exclude: [{ranks: 2, seed: 1}]\n"
+                      "requires: {ranks: 8}\n"
+                      "tuning: {more: {from: \"${cell}\", mask_ratio: 0.5}}\n"
+                      "limits: [{when: {ranks: [2, 4]}, time: 1m}]\n"
+                      "report: {rows: [ranks, seed], baseline: {ranks: 1, seed: 0},"
+                      " reference: [{ranks: 4, speedup: 3.5}]}\n");
+  assert_string_equal(e->cells[0].label, "ranks=1 seed=0");
+  assert_string_not_equal(e->cells[0].id, plain->cells[0].id); /* it may have run on four */
+  assert_string_not_equal(e->cells[0].id, e->cells[2].id);
+  assert_string_not_equal(e->cells[5].id, e->cells[7].id); /* tunings, by their parents */
+  assert_true(e->cells[2].ranks.ranks == 2 && e->cells[7].ranks.ranks == 2);
+  assert_true(e->cells[0].limits.time_seconds == 0 && e->cells[2].limits.time_seconds == 60);
+  assert_string_equal(spec_pairs_get(&e->report.references[0].where, "ranks"), "4");
+  assert_int_equal(e->report.reference_count, 1);
+  spec_free(plain);
+  spec_free(required);
+  spec_free(e);
+}
+
+static void a_retry_goes_down_to_the_next_number_of_ranks_that_divides_the_batch(void **state) {
+  (void)state;
+  spec_experiment *e = expand(SETTINGS "include: [{batch_size: 64}]\n"
+                                       "requires: {ranks: 8, nodes: 4}\n"
+                                       "limits: {fewest_ranks: 2}\n");
+  const spec_cell *cell = &e->cells[0];
+  assert_int_equal(spec_fewer_ranks(cell, &cell->limits, 8), 4);
+  assert_int_equal(spec_fewer_ranks(cell, &cell->limits, 4), 2);
+  assert_int_equal(spec_fewer_ranks(cell, &cell->limits, 2), 0);
+  assert_int_equal(spec_fewer_ranks(cell, &(spec_limits){0}, 8), 0);
+  assert_int_equal(spec_nodes_of(cell, 8), 4);
+  assert_int_equal(spec_nodes_of(cell, 6), 3);
+  assert_int_equal(spec_nodes_of(cell, 1), 1);
+  spec_free(e);
+}
+
+static void ranks_that_cannot_be_are_refused(void **state) {
+  (void)state;
+  spec_experiment *e = NULL;
+  assert_fails_with(parse(SETTINGS "matrix: {ranks: [2, x]}\n", NULL, &e),
+                    "test.yaml:2:21: ranks: a whole number from 1 on is expected here");
+  assert_fails_with(parse(SETTINGS "requires: {ranks: 4, nodes: 3}\n", NULL, &e),
+                    "4 ranks cannot be divided evenly among 3 nodes: choose a multiple of 3");
+  assert_fails_with(parse(SETTINGS "include: [{batch_size: 64}]\nrequires: {ranks: 3}\n", NULL, &e),
+                    "batch_size: 64 is not divisible by 3 ranks");
+  assert_fails_with(parse(SETTINGS "requires: {ranks: 2}\nlimits: {fewest_ranks: 3}\n", NULL, &e),
+                    "limits.fewest_ranks: 3 is more than the cell's 2 ranks");
+  assert_fails_with(
+      parse(SETTINGS "matrix: {ranks: [1, 2]}\nlimits: {fewest_ranks: 1}\n", NULL, &e),
+      "is not retried on fewer");
+  assert_fails_with(
+      parse(SETTINGS "matrix: {ranks: [1, 2], size: [{ranks: 4, seed: 1}]}\n", NULL, &e),
+      "axes 'ranks' and 'size' both set ranks");
+}
+
 static void the_shipped_experiments_are_fine(void **state) {
   (void)state;
   static const char *const names[] = {"quickstart", "mask_ratio", "paper/table1a"};
@@ -489,6 +550,9 @@ int main(void) {
       cmocka_unit_test(rows_that_would_average_are_found_beyond_64_cells),
       cmocka_unit_test(a_figure_can_be_of_any_column_against_an_axis),
       cmocka_unit_test(wrong_shapes_are_told_where_they_stand),
+      cmocka_unit_test(ranks_are_part_of_a_cells_id_only_where_the_matrix_names_them),
+      cmocka_unit_test(a_retry_goes_down_to_the_next_number_of_ranks_that_divides_the_batch),
+      cmocka_unit_test(ranks_that_cannot_be_are_refused),
       cmocka_unit_test(the_shipped_experiments_are_fine),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,29 +1,101 @@
 #!/usr/bin/env bash
-# Packs what the proof on a GPU needs into one archive that runs on a machine with a driver and
-# CUDA's libraries but nothing of ours: programs, plugin, tests, scripts, presets, and the shared
-# libraries that such a machine lacks.
-#   tests/gpu/pack.sh proof.tar.gz          then, over there:
-#   tar xzf proof.tar.gz && proof/tests/gpu/run_all.sh REPORT_FOLDER
+# Packs what a GPU machine lacks that has a driver and CUDA's libraries but nothing of ours, into one
+# archive: programs, plugin, experiment files, and shared libraries.
+#   tests/gpu/pack.sh proof.tar.gz                             the proof on a GPU; over there:
+#     tar xzf proof.tar.gz && proof/tests/gpu/run_all.sh REPORT_FOLDER
+#   tests/gpu/pack.sh --experiment FILE [--profile gpu] [--set KEY=VALUE]… table.tar.gz      one table; over there:
+#     tar xzf table.tar.gz && table/run_table.sh OUT_FOLDER
+#   and here again, with what it left in OUT_FOLDER:
+#     tar xzf NAME.results.tar.gz && flipbench db merge NAME.results
+# --build DIR takes the programs of this build folder as they are, instead of building build/cuda.
 set -euo pipefail
-[ $# = 1 ] || { echo "usage: tests/gpu/pack.sh FILE.tar.gz" >&2; exit 2; }
-archive=$(realpath "$1")
+usage() {
+  echo "usage: tests/gpu/pack.sh [--experiment FILE [--profile NAME] [--set KEY=VALUE]…] [--build DIR] FILE.tar.gz" >&2
+  exit 2
+}
+experiment='' profile=gpu build='' archive='' settings=()
+while [ $# -gt 0 ]; do
+  case $1 in
+  --experiment | --profile | --set | --build) [ $# -ge 2 ] || usage ;;
+  esac
+  case $1 in
+  --experiment) experiment=$(realpath -- "$2"); shift ;;
+  --profile) profile=$2; shift ;;
+  --set) settings+=(--set "$2"); shift ;;
+  --build) build=$(realpath -- "$2"); shift ;;
+  -*) usage ;;
+  *) [ -z "$archive" ] || usage; archive=$(realpath -- "$1") ;;
+  esac
+  shift
+done
+[ -n "$archive" ] || usage
+[ -z "$experiment" ] || [ -f "$experiment" ] || { echo "pack.sh: $experiment: there is no such file" >&2; exit 2; }
 cd "$(dirname "$0")/../.."
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-out=$work/proof
-cmake --preset cuda >/dev/null
-cmake --build build/cuda --target flip flip_cuda flip_nccl gpu_calls test_ops test_step test_narrow | { grep -vE '^\[[0-9]+/' || true; }
-mkdir -p "$out/bin" "$out/lib" "$out/tests" "$out/experiments"
-cp build/cuda/bin/flip "$out/bin/"
-cp build/cuda/lib/libflip_cuda.so build/cuda/lib/libflip_nccl.so "$out/lib/"
-cp build/cuda/tests/gpu_calls build/cuda/tests/test_ops build/cuda/tests/test_step build/cuda/tests/test_narrow "$out/tests/"
-cp -r experiments/presets "$out/experiments/"
-cp -r tests/gpu tests/peers "$out/tests/"
-git rev-parse HEAD >"$out/commit"
-# what the C library or the driver brings is there; CUDA's own libraries too
-for program in "$out/bin/flip" "$out/tests/gpu_calls" "$out/lib/libflip_nccl.so" "$out"/tests/test_*; do
-  ldd "$program" | awk '$3 ~ /^\// {print $3}'
-done | sort -u | grep -vE '/(libc|libm|libdl|libpthread|librt|ld-linux)[.-]|libcu|libnv|libnccl' |
-  while read -r library; do cp -L "$library" "$out/lib/"; done
-tar czf "$archive" -C "$work" proof
+
+build_programs() { # TARGET…
+  [ -z "$build" ] || return 0
+  build=build/cuda
+  cmake --preset cuda >/dev/null
+  cmake --build build/cuda --target "$@" | { grep -vE '^\[[0-9]+/' || true; }
+}
+# What the C library or the driver brings is there; CUDA's own libraries too.
+pack_libraries() { # FOLDER PROGRAM…
+  local folder=$1 program
+  shift
+  for program in "$@"; do ldd "$program" | awk '$3 ~ /^\// {print $3}'; done |
+    sort -u | { grep -vE '/(libc|libm|libdl|libpthread|librt|ld-linux)[.-]|libcu|libnv|libnccl' || true; } |
+    while read -r library; do cp -L "$library" "$folder/"; done
+}
+pack_plugin() { # FOLDER
+  if [ -f "$build/lib/libflip_cuda.so" ]; then
+    cp "$build/lib/libflip_cuda.so" "$1/"
+  else
+    echo "pack.sh: $build has no libflip_cuda.so: what is packed runs on a CPU alone" >&2
+  fi
+}
+
+pack_proof() {
+  local out=$work/proof
+  build_programs flip flip_cuda flip_nccl gpu_calls test_ops test_step test_narrow
+  mkdir -p "$out/bin" "$out/lib" "$out/tests" "$out/experiments"
+  cp "$build/bin/flip" "$out/bin/"
+  pack_plugin "$out/lib"
+  cp "$build/lib/libflip_nccl.so" "$out/lib/"
+  cp "$build/tests/gpu_calls" "$build/tests/test_ops" "$build/tests/test_step" "$build/tests/test_narrow" "$out/tests/"
+  cp -r experiments/presets "$out/experiments/"
+  cp -r tests/gpu tests/peers "$out/tests/"
+  git rev-parse HEAD >"$out/commit"
+  pack_libraries "$out/lib" "$out/bin/flip" "$out/tests/gpu_calls" "$out/lib/libflip_nccl.so" "$out"/tests/test_*
+  tar czf "$archive" -C "$work" proof
+}
+
+# The experiment keeps its path below the checkout, so that 'flipbench report NAME' finds its file here
+# when the record is back; one from elsewhere is in the archive's own folder.
+pack_table() {
+  local out=$work/table path=${experiment#"$PWD"/}
+  build_programs flip flipbench flip_cuda
+  mkdir -p "$out/bin" "$out/lib" "$out/share/flip"
+  cp "$build/bin/flip" "$build/bin/flipbench" "$out/bin/"
+  pack_plugin "$out/lib"
+  cp -r experiments plots "$out/share/flip/"
+  ln -s share/flip/experiments "$out/experiments"
+  if [ "$path" = "$experiment" ]; then
+    path=$(basename "$experiment")
+    cp "$experiment" "$out/$path"
+  elif [ ! -f "$out/$path" ]; then
+    mkdir -p "$(dirname "$out/$path")"
+    cp "$experiment" "$out/$path"
+  fi
+  cp tests/gpu/run_table.sh "$out/"
+  { printf '%s\n' "$path" --profile "$profile"; [ ${#settings[@]} = 0 ] || printf '%s\n' "${settings[@]}"; } >"$out/words"
+  pack_libraries "$out/lib" "$out/bin/flip" "$out/bin/flipbench"
+  mapfile -t words <"$out/words"
+  # its bases and sets are in the archive too, or it is refused here and not over there
+  (cd "$out" && env LD_LIBRARY_PATH="$out/lib" bin/flipbench check "${words[@]}") || exit 2
+  tar czf "$archive" -C "$work" table
+}
+
+if [ -n "$experiment" ]; then pack_table; else pack_proof; fi
 du -h "$archive"

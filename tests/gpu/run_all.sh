@@ -230,6 +230,8 @@ bench() {
     figure "${model}_largest_batch" 90 "${step[@]}" -s deterministic=false --fit
   done
   summarize
+  choices=("$XDG_CACHE_HOME"/flip/choices-*.txt)
+  [ ! -s "${choices[0]}" ] || figure attention_ours_beside_cudnn 30 tests/gpu/attention_times.sh "${choices[@]}"
 }
 
 [ "$part" = bench ] || proofs

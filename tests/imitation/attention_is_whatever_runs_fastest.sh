@@ -16,10 +16,14 @@ check() {
   rm -f trace
   FLIP_IMITATION_TRACE=$PWD/trace gpu "second-$1" "${tiny[@]}"
   [ "$(calls cudnnBackendExecute)" = 0 ] || engine=yes
-  [ "$(calls 'forward_(32|64|128)')" = 0 ] || own=yes
+  [ "$(calls '((short|walk)_)?forward_[0-9]+')" = 0 ] || own=yes
   [ "$engine $own" = "$2 $3" ] || fail "'$1': engine $engine, own kernel $own; wanted $2 $3"
 }
 check "" yes no
+# the choice keeps what it measured, of both, with and without sums
+"$SOURCE/tests/gpu/attention_times.sh" "$PWD"/cache-plain/flip/choices-*.txt >times
+expect_line times '^\| forward \| 8 \| .* \| no \| no \| [0-9.]+ \| [0-9.]+ \| [0-9.]+ \| cuDNN \|$'
+expect_line times '^\| backward \| 8 \| .* \| no \| yes \| [0-9.]+ \| [0-9.]+ \| [0-9.]+ \| cuDNN \|$'
 check first_fails yes no
 check fails no yes
 check slow no yes

@@ -47,6 +47,10 @@ static void attention_runs(void **state) {
                              .dqkv = x};
     assert_int_equal(kernel_attention(&a, stream), 0);
     assert_int_equal(kernel_attention_gradient(&a, scratch, stream), 0);
+    ops_attention few = a; /* a block for each head */
+    few.tokens = 50, few.dqkv_sums = f;
+    assert_int_equal(kernel_attention(&few, stream), 0);
+    assert_int_equal(kernel_attention_gradient(&few, scratch, stream), 0);
   }
 }
 

@@ -18,6 +18,7 @@ void activations_and_their_slopes_agree(void **state);
 void activations_of_round_sizes_agree(void **state);
 void layer_norm_and_its_gradient_agree(void **state);
 void attention_agrees_for_odd_lengths_and_masks(void **state);
+void attention_of_short_sequences_agrees(void **state);
 void attention_to_nothing_is_nothing(void **state);
 void dropout_drops_the_same_elements(void **state);
 void shapes_drawn_at_random_agree(void **state);

@@ -86,6 +86,7 @@ static void check_attention_of(int64_t batch, int64_t tokens, int64_t heads, int
   pair lse = pair_poison(batch * heads * tokens, true),
        keys = pair_integers(batch, counts ? counts : none);
   pair dout = pair_random(count, false, 1), dqkv = pair_poison(3 * count, false);
+  pair sums = pair_random(3 * width, true, 1);
   ops_attention r = {.batch = batch,
                      .tokens = tokens,
                      .heads = heads,
@@ -101,8 +102,14 @@ static void check_attention_of(int64_t batch, int64_t tokens, int64_t heads, int
   check_lse(&lse, batch, counts);
   RUN(attention_gradient, &r, &t);
   pair_check(&dqkv, 2 * pair_bound(), "attention gradient");
-  pair *all[] = {&qkv, &out, &lse, &keys, &dout, &dqkv};
-  for (size_t i = 0; i < 6; i++) pair_free(all[i]);
+  if (pair_tested->call->sums & OPS_SUMS_ATTENTION) {
+    r.dqkv_sums = sums.reference, t.dqkv_sums = sums.tested;
+    RUN(attention_gradient, &r, &t);
+    pair_check(&dqkv, 2 * pair_bound(), "attention gradient with sums");
+    pair_check(&sums, 2 * pair_bound(), "attention gradient's sums");
+  }
+  pair *all[] = {&qkv, &out, &lse, &keys, &dout, &dqkv, &sums};
+  for (size_t i = 0; i < 7; i++) pair_free(all[i]);
 }
 
 static void check_attention(int64_t batch, int64_t tokens, int64_t heads, int64_t head_width,
@@ -128,6 +135,36 @@ void attention_agrees_for_odd_lengths_and_masks(void **state) {
   check_attention(1, 150, 2, 64, true, true);
   check_attention(1, 1025, 1, 16, false, false);
   check_attention(1, 257, 2, 32, true, true);
+}
+
+/* Every way in which a block has a whole head: one tile of queries or two walks, a last tile that
+ * is not full, each width of heads, one key. */
+void attention_of_short_sequences_agrees(void **state) {
+  (void)state;
+  static const int32_t one_key[] = {1, 1};
+  /* counts that hide nothing: on a GPU, only our own kernels take any */
+  static const int32_t all_50[] = {50, 50}, all_99[] = {99}, all_197[] = {197};
+  static const int64_t tokens[] = {5, 7, 16, 17, 32, 50, 64, 65, 99, 128, 197, 256};
+  static const int64_t widths[] = {32, 48, 64, 80, 96, 112, 128};
+  enum { LENGTHS = sizeof tokens / sizeof *tokens, WIDTHS = sizeof widths / sizeof *widths };
+  for (int i = 0; i < LENGTHS; i++) { /* every width comes at a length of each kernel */
+    int count = tokens[i] == 50 ? WIDTHS : tokens[i] > 128 ? 1 : 2;
+    for (int j = 0; j < count; j++) {
+      int64_t width = widths[(2 * i + j) % WIDTHS];
+      check_attention(1, tokens[i], 1 + (i + j) % 2, width, (i + j) % 3 == 0, (i + j) % 2);
+    }
+  }
+  check_attention(1, 50, 2, 64, false, false);
+  check_attention_of(2, 50, 2, 64, false, all_50);
+  check_attention_of(1, 99, 1, 64, true, all_99);
+  check_attention_of(1, 197, 1, 64, false, all_197);
+  check_attention(1, 198, 1, 96, false, true);
+  check_attention(1, 130, 1, 128, true, false);
+  check_attention(1, 131, 1, 32, false, true);
+  check_attention(1, 70, 1, 128, true, true);
+  check_attention_of(2, 50, 1, 64, false, one_key);
+  check_attention_of(2, 99, 1, 48, true, one_key);
+  check_attention_of(2, 144, 1, 80, false, one_key);
 }
 
 /* Out and gradient are zeros in the reference, over which NaN was written before. */

@@ -64,6 +64,7 @@ int main(int argc, char **argv) {
       cmocka_unit_test(activations_and_their_slopes_agree),
       cmocka_unit_test(layer_norm_and_its_gradient_agree),
       cmocka_unit_test(attention_agrees_for_odd_lengths_and_masks),
+      cmocka_unit_test(attention_of_short_sequences_agrees),
       cmocka_unit_test(attention_to_nothing_is_nothing),
       cmocka_unit_test(patches_agree),
       cmocka_unit_test(predicted_pixels_and_their_gradient_agree),

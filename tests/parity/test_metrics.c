@@ -46,7 +46,7 @@ static void the_area_under_the_curve_is_scikit_learns(void **state) {
   for (int c = 0; c < 3; c++) {
     for (int64_t i = 0; i < images; i++)
       column[i] = c == 1 ? -scores[i * classes] : scores[i * classes + c / 2];
-    assert_ok(eval_score_auc(column, labels, images, &auc));
+    assert_ok(eval_score_auc(column, labels, images, &auc, NULL));
     assert_same(auc, wanted[c]);
   }
   free(column);
@@ -57,9 +57,9 @@ static void a_broken_score_or_one_label_alone_has_no_area(void **state) {
   const float scores[] = {0.1f, NAN, 0.3f}, whole[] = {0.1f, 0.2f, 0.3f};
   const int32_t labels[] = {0, 1, 0}, same[] = {1, 1, 1};
   double auc;
-  assert_ok(eval_score_auc(scores, labels, 3, &auc));
+  assert_ok(eval_score_auc(scores, labels, 3, &auc, NULL));
   assert_true(isnan(auc));
-  assert_ok(eval_score_auc(whole, same, 3, &auc));
+  assert_ok(eval_score_auc(whole, same, 3, &auc, NULL));
   assert_true(isnan(auc));
 }
 

@@ -1,4 +1,5 @@
-"""The same training step in PyTorch, for comparison: FLIP's towers, bf16 autocast, SDPA, fused AdamW.
+"""The same training step in PyTorch, for comparison: FLIP's towers, bf16 autocast (or --precision fp32),
+SDPA, fused AdamW. On a CPU: --model mini or vit_s16, --mask one ratio a process, for its peak memory.
 
 One JSON object a mask ratio, with the fields of `flip bench step --json`. Written for this purpose;
 it shares no code with flip. Patches are dropped before the encoder, inputs are random and on the
@@ -7,6 +8,7 @@ device already (flip's step, which it is compared with, copies its batch)."""
 import argparse
 import json
 import math
+import resource
 import time
 
 import torch
@@ -16,9 +18,11 @@ import torch.nn.functional as F
 MODELS = {
     "vit_b16": dict(image=(768, 12, 12), text=(512, 12, 8), embed=512),
     "vit_l16": dict(image=(1024, 24, 16), text=(768, 12, 12), embed=768),
+    "vit_s16": dict(image=(384, 12, 6), text=(384, 12, 6), embed=384),
     "mini": dict(image=(192, 6, 3), text=(192, 4, 3), embed=192),
 }
 VOCABULARY, TEXT_LENGTH, SIZE, PATCH = 30522, 32, 224, 16
+SIZES = {"vit_s16": (4096, 224, 16), "mini": (4096, 64, 8)}  # of `flip bench step`: its vocabulary, image, patch
 
 
 class Block(nn.Module):
@@ -101,16 +105,29 @@ def synchronize(device):
         torch.cuda.synchronize()
 
 
+def peak_of_process():
+    return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", choices=MODELS, default="vit_l16")
     parser.add_argument("--batch", type=int, default=256)
     parser.add_argument("--steps", type=int, default=10)
     parser.add_argument("--compile", action="store_true")
+    parser.add_argument("--precision", choices=("bf16", "fp32"), default="bf16")
+    parser.add_argument("--threads", type=int)
+    parser.add_argument("--mask", type=float, action="append")
     arguments = parser.parse_args()
+    global VOCABULARY, SIZE, PATCH
+    VOCABULARY, SIZE, PATCH = SIZES.get(arguments.model, (VOCABULARY, SIZE, PATCH))
+    if arguments.threads:
+        torch.set_num_threads(arguments.threads)
+    is_bf16 = arguments.precision == "bf16"
+    base = peak_of_process()  # the libraries
     device = "cuda" if torch.cuda.is_available() else "cpu"
     first = None
-    for mask_ratio in (0.0, 0.5, 0.75):
+    for mask_ratio in arguments.mask or (0.0, 0.5, 0.75):
         torch.manual_seed(0)
         if device == "cuda":
             torch.cuda.reset_peak_memory_stats()
@@ -122,7 +139,7 @@ def main():
 
         def step(images, keep, ids):
             optimizer.zero_grad(set_to_none=True)
-            with torch.autocast(device, dtype=torch.bfloat16):
+            with torch.autocast(device, dtype=torch.bfloat16, enabled=is_bf16):
                 loss = forward(images, keep, ids)
             loss.backward()
             optimizer.step()
@@ -135,7 +152,9 @@ def main():
             "device": torch.cuda.get_device_name() if device == "cuda" else "cpu",
             "mask_ratio": mask_ratio, "batch_size": arguments.batch,
             "samples_per_second": arguments.batch / seconds, "time_ratio": seconds / first,
-            "peak_bytes": torch.cuda.max_memory_allocated() if device == "cuda" else None,
+            "precision": arguments.precision,
+            "peak_bytes": torch.cuda.max_memory_allocated() if device == "cuda" else
+                          peak_of_process() - base,
         }), flush=True)
         del model, optimizer, forward
 

@@ -1,5 +1,6 @@
 #include "support/test.h"
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
@@ -13,6 +14,7 @@ typedef struct {
 typedef struct {
   int64_t row;
   void *owned;
+  pthread_t maker;
 } place;
 
 static atomic_int live;
@@ -23,6 +25,7 @@ static void make(void *context, int64_t row, void *at) {
   assert_null(p->owned); /* places are zeroed */
   p->row = row;
   p->owned = malloc(1);
+  p->maker = pthread_self();
   atomic_fetch_add(&live, 1);
 }
 
@@ -40,6 +43,7 @@ static err take(void *context, int64_t row, void *at) {
 static void release(void *at) {
   place *p = at;
   assert_non_null(p->owned);
+  assert_true(pthread_equal(p->maker, pthread_self())); /* no contention in the allocator */
   free(p->owned);
   p->owned = NULL;
   atomic_fetch_sub(&live, 1);

@@ -121,8 +121,7 @@ static err attention(ops *o, const ops_attention *a) {
 
 static err attention_gradient(ops *o, const ops_attention *a) {
   (void)o;
-  WITH_SCRATCH("attention gradient",
-               kernel_attention_gradient_scratch(a->batch, a->heads, a->tokens),
+  WITH_SCRATCH("attention gradient", kernel_attention_gradient_scratch(a),
                kernel_attention_gradient(a, scratch, NULL));
 }
 
@@ -237,6 +236,7 @@ static void destroy(ops *o) {
 }
 
 static const ops_table simt_table = {.name = "simt",
+                                     .sums = OPS_SUMS_ATTENTION,
                                      .allocate = simt_backend_allocate,
                                      .release = simt_backend_release,
                                      .upload = copy,

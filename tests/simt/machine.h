@@ -10,10 +10,18 @@ enum {
   SIMT_MOST_THREADS = 1024,
   SIMT_MOST_WARPS = 32,
   SIMT_MOST_SHARED = 32,
-  SIMT_MOST_ALLOWED = 64
+  SIMT_MOST_ALLOWED = 128,
+  SIMT_MOST_COPIES = 256 /* that a thread has in flight */
 };
 
 typedef enum { THREAD_READY, THREAD_AT_BARRIER, THREAD_IN_WARP, THREAD_RETURNED } thread_state;
+
+/* A copy to shared memory that a thread has begun and not waited for. */
+typedef struct {
+  void *to;
+  const void *from; /* NULL: zeros */
+  unsigned group;
+} simt_copy;
 
 /* What a lane shows to the others of its warp. */
 typedef struct {
@@ -27,6 +35,8 @@ typedef struct {
   int line;
   unsigned mask;
   simt_payload given;
+  simt_copy copies[SIMT_MOST_COPIES]; /* oldest first */
+  unsigned copy_count, group;         /* group: the one that the next copy joins */
 } simt_thread;
 
 typedef struct {

@@ -1,6 +1,6 @@
 #include "simt/mutants.h"
 
-#include "cuda/kernel.cuh"
+#include "cuda/async.cuh"
 
 typedef struct {
   const float *in;
@@ -118,6 +118,70 @@ KERNEL(barrier_beside_warps, mutant_arguments, MUTANT_THREADS) {
   a.out[grid_thread()] = value;
 }
 
+/* 16 bytes a thread: four floats, of which the first is the thread's own. */
+DEVICE void begin_copy(const mutant_arguments *a, float *cells, int thread) {
+  const float *from = a->in + blockIdx.x * MUTANT_THREADS + thread / 4 * 4;
+  copy_async((uint16_t *)(cells + thread / 4 * 4), (const uint16_t *)from, true);
+}
+
+KERNEL(copied, mutant_arguments, MUTANT_THREADS) {
+  SHARED(float, cells, MUTANT_THREADS);
+  if (thread_index() % 4 == 0) begin_copy(&a, cells, thread_index());
+  copies_wait();
+  __syncthreads();
+  a.out[grid_thread()] = cells[(thread_index() + 4) % MUTANT_THREADS];
+}
+
+KERNEL(no_wait_for_copies, mutant_arguments, MUTANT_THREADS) {
+  SHARED(float, cells, MUTANT_THREADS);
+  if (thread_index() % 4 == 0) begin_copy(&a, cells, thread_index());
+  __syncthreads();
+  float value = cells[(thread_index() + 4) % MUTANT_THREADS];
+  copies_wait();
+  a.out[grid_thread()] = value;
+}
+
+KERNEL(no_barrier_after_copies, mutant_arguments, MUTANT_THREADS) {
+  SHARED(float, cells, MUTANT_THREADS);
+  if (thread_index() % 4 == 0) begin_copy(&a, cells, thread_index());
+  copies_wait();
+  a.out[grid_thread()] = cells[(thread_index() + 4) % MUTANT_THREADS];
+}
+
+KERNEL(own_copy_read_too_early, mutant_arguments, MUTANT_THREADS) {
+  SHARED(float, cells, MUTANT_THREADS);
+  if (thread_index() % 4 == 0) {
+    begin_copy(&a, cells, thread_index());
+    a.out[grid_thread()] = cells[thread_index()];
+    copies_wait();
+  }
+}
+
+KERNEL(copy_over_what_is_read, mutant_arguments, MUTANT_THREADS) {
+  SHARED(float, cells, MUTANT_THREADS);
+  cells[thread_index()] = a.in[grid_thread()];
+  __syncthreads();
+  float value = cells[(thread_index() + 4) % MUTANT_THREADS];
+  if (thread_index() % 4 == 0) begin_copy(&a, cells, thread_index());
+  copies_wait();
+  __syncthreads();
+  a.out[grid_thread()] = value + cells[thread_index()];
+}
+
+KERNEL(copy_never_waited_for, mutant_arguments, MUTANT_THREADS) {
+  SHARED(float, cells, MUTANT_THREADS);
+  if (thread_index() % 4 == 0) begin_copy(&a, cells, thread_index());
+  a.out[grid_thread()] = a.in[grid_thread()];
+}
+
+KERNEL(copy_beyond_the_array, mutant_arguments, MUTANT_THREADS) {
+  SHARED(float, cells, MUTANT_THREADS);
+  if (thread_index() % 4 == 0) begin_copy(&a, cells + 4, thread_index());
+  copies_wait();
+  __syncthreads();
+  a.out[grid_thread()] = cells[thread_index()];
+}
+
 KERNEL(shared_not_asked_for, mutant_arguments, MUTANT_THREADS) {
   a.out[grid_thread()] = a.in[grid_thread()];
 }
@@ -150,6 +214,13 @@ MUTANT(divergent_barrier)
 MUTANT(two_barriers)
 MUTANT(read_before_write)
 MUTANT(barrier_beside_warps)
+MUTANT(copied)
+MUTANT(no_wait_for_copies)
+MUTANT(no_barrier_after_copies)
+MUTANT(own_copy_read_too_early)
+MUTANT(copy_over_what_is_read)
+MUTANT(copy_never_waited_for)
+MUTANT(copy_beyond_the_array)
 
 const mutant mutants[] = {
     {"sound", launch_sound, NULL, NULL},
@@ -169,6 +240,13 @@ const mutant mutants[] = {
     {"read_before_write", launch_read_before_write, "not a number", "not a number"},
     {"barrier_beside_warps", launch_barrier_beside_warps, "waits at __syncthreads",
      "waits at __syncthreads"},
+    {"copied", launch_copied, NULL, NULL},
+    {"no_wait_for_copies", launch_no_wait_for_copies, "race", "not a number"},
+    {"no_barrier_after_copies", launch_no_barrier_after_copies, "race", "results differ"},
+    {"own_copy_read_too_early", launch_own_copy_read_too_early, "not a number", "not a number"},
+    {"copy_over_what_is_read", launch_copy_over_what_is_read, "race", NULL},
+    {"copy_never_waited_for", launch_copy_never_waited_for, "has arrived", "has arrived"},
+    {"copy_beyond_the_array", launch_copy_beyond_the_array, "out of bounds", "stopped"},
     {"shared_not_asked_for", launch_shared_not_asked_for, "asked for first", "asked for first"},
 };
 const size_t mutant_count = sizeof mutants / sizeof mutants[0];

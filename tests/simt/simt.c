@@ -80,6 +80,9 @@ static void shuffle(unsigned *items, unsigned count) {
 static void thread_main(void) {
   fiber_arrived(&simt.scheduler);
   simt.body(simt.arguments);
+  if (simt.thread[simt.current].copy_count > 0)
+    simt_fail("thread %u returns before a copy to shared memory that it began has arrived",
+              simt.current);
   simt.thread[simt.current].state = THREAD_RETURNED;
   simt.returned++;
   fiber_switch(&simt.thread[simt.current].fiber, &simt.scheduler, true);
@@ -145,6 +148,7 @@ static void run_block(unsigned block, simt_index grid, size_t shared_bytes) {
   for (unsigned i = 0; i < simt.threads; i++) {
     simt.thread[i].state = THREAD_READY;
     simt.thread[i].what = NULL;
+    simt.thread[i].copy_count = simt.thread[i].group = 0;
     fiber_prepare(&simt.thread[i].fiber, thread_main);
   }
   run_threads();

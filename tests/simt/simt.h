@@ -101,6 +101,15 @@ void simt_mma_bf16(float d[4], const uint32_t a[4], const uint32_t b[2], const c
 void simt_load_matrices(uint32_t out[4], const void *row, bool is_transposed, const char *file,
                         int line);
 
+/* cp.async of 16 bytes to shared memory: of `from`, or zeros where it is not there. The bytes
+ * arrive when the thread waits for their group, as late as a device may bring them, and other
+ * threads see them after the next barrier. Reads of the old bytes after the start, and of the new
+ * ones before both, are races. simt_copy_wait: all groups but the last `groups` that were
+ * committed. */
+void simt_copy_async(void *to, const void *from, bool is_there, const char *file, int line);
+void simt_copy_commit(void);
+void simt_copy_wait(unsigned groups);
+
 /* CUDA's names for the above. */
 #define threadIdx simt_here.thread
 #define blockIdx simt_here.block

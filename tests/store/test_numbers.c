@@ -402,6 +402,83 @@ static void run_folders_beside_a_migrated_record_are_read_anew(void **state) {
   store_close(s);
 }
 
+/* One run of two attempts of two ranks each, or of two and then one. */
+static void write_ranks(int last_ranks) {
+  strbuf attempts = {0}, events = {0};
+  for (int i = 0; i < 2; i++) {
+    int ranks = i ? last_ranks : 2;
+    strbuf_format(&attempts,
+                  "{\"event\":\"attempt_start\",\"time\":\"2026-01-01T00:%02d:00.000Z\",\"cell\":"
+                  "\"c\",\"attempt\":%d,\"pid\":1,\"ranks\":%d,\"nodes\":%d,\"command\":[]}\n",
+                  i, i + 1, ranks, ranks);
+    strbuf_format(&attempts,
+                  "{\"event\":\"attempt_end\",\"attempt\":%d,\"status\":\"%s\",\"ranks\":[", i + 1,
+                  i ? "finished" : "failed");
+    for (int rank = 0; rank < ranks; rank++)
+      strbuf_format(&attempts,
+                    "%s{\"rank\":%d,\"host\":\"h%d\",\"peak_bytes\":%d,\"cpu_seconds\":1.5}",
+                    rank ? "," : "", rank, rank, rank ? 5000 : 1000);
+    strbuf_append(&attempts, "]}\n");
+    strbuf_format(&events,
+                  "{\"event\":\"start\",\"time\":\"2026-01-01T00:%02d:01.000Z\",\"version\":2,"
+                  "\"settings\":{\"batch_size\":64},\"device\":\"cpu\",\"threads\":1,\"ranks\":%d,"
+                  "\"conditions\":{\"cpus\":1},\"total_steps\":20,\"first_step\":%d}\n",
+                  i, ranks, 10 * i);
+    for (int step = 10 * i + 1; step <= 10 * i + 10; step++)
+      strbuf_format(&events,
+                    "{\"event\":\"step\",\"time\":\"2026-01-01T00:%02d:10.000Z\",\"step\":%d,"
+                    "\"samples\":%d,\"loss\":1,\"seconds\":0.5,\"steps\":1,\"comm_seconds\":0.1,"
+                    "\"comm_bytes\":1000,\"rank_spread\":%g,\"slowest_rank\":%d}\n",
+                    i, step, 64 * step, i ? 0.3 : 0.1, step % 3 ? 1 : 0);
+    add_memory(&events, i, 2000);
+  }
+  add_end(&events, 1, "finished");
+  write_file("results/e/r/attempts.jsonl", &attempts);
+  write_file("results/e/r/events.jsonl", &events);
+  strbuf_free(&attempts);
+  strbuf_free(&events);
+}
+
+static void numbers_of_ranks_are_those_of_all_of_them(void **state) {
+  (void)state;
+  store *s;
+  int64_t run_id;
+  write_ranks(2);
+  assert_ok(store_open("s.db", &s));
+  assert_ok(store_ingest(s, "results", "e/r", &run_id));
+  assert_near(summary(s, "ranks"), 2);
+  assert_near(summary(s, "nodes"), 2);
+  assert_near(summary(s, "comm_share"), 0.2);
+  assert_near(summary(s, "comm_bytes"), 20000);
+  assert_near(summary(s, "comm_bytes_per_step"), 1000);
+  assert_near(summary(s, "slowest_rank"), 1);
+  assert_near(summary(s, "rank_spread"), 0.2);
+  assert_near(summary(s, "cpu_seconds"), 6);
+  assert_near(summary(s, "peak_bytes"), 5000); /* of rank 1; rank 0 reported 2000 */
+  assert_near(summary(s, "peak_rank"), 1);
+  assert_near(summary(s, "samples_per_second"), 128);
+  assert_near(summary(s, "samples_per_second_per_rank"), 64);
+  store_close(s);
+}
+
+static void a_run_on_two_numbers_of_ranks_has_no_steady_pace(void **state) {
+  (void)state;
+  store *s;
+  int64_t run_id;
+  store_given given;
+  write_ranks(1);
+  assert_ok(store_open("s.db", &s));
+  assert_ok(store_ingest(s, "results", "e/r", &run_id));
+  assert_near(summary(s, "ranks"), 1);
+  assert_near(summary(s, "train_seconds"), 10);
+  assert_true(isnan(summary(s, "steady_seconds")) && isnan(summary(s, "samples_per_second")));
+  assert_true(isnan(summary(s, "mfu")) && isnan(summary(s, "lost_share")));
+  assert_ok(store_load_given(s, run_id, &given));
+  assert_string_equal(given.got[GIVEN_RANKS], "2, then 1");
+  store_free_given(&given);
+  store_close(s);
+}
+
 int main(void) {
 #define IN_FOLDER(test) cmocka_unit_test_setup_teardown(test, enter_folder, leave_folder)
   const struct CMUnitTest tests[] = {
@@ -413,6 +490,8 @@ int main(void) {
       IN_FOLDER(outcomes_are_read_back_item_by_item),
       IN_FOLDER(rows_of_the_old_stream_cover_the_steps_between_them),
       IN_FOLDER(a_migrated_record_has_numbers_of_its_rows),
+      IN_FOLDER(numbers_of_ranks_are_those_of_all_of_them),
+      IN_FOLDER(a_run_on_two_numbers_of_ranks_has_no_steady_pace),
       IN_FOLDER(run_folders_beside_a_migrated_record_are_read_anew),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -264,6 +264,9 @@ static err attention_gradient(ops *o, const ops_attention *a) {
           }
         }
       }
+  int64_t columns = 3 * a->heads * w;
+  for (int64_t i = 0; a->dqkv_sums.data && i < a->batch * a->tokens * columns; i++)
+    ADD(a->dqkv_sums, i % columns, GET(a->dqkv, i));
   return NULL;
 }
 
@@ -489,6 +492,7 @@ static void destroy(ops *o) {
 }
 
 static const ops_table reference_table = {.name = "reference",
+                                          .sums = OPS_SUMS_ATTENTION,
                                           .allocate = allocate,
                                           .release = release,
                                           .upload = copy,

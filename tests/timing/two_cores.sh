@@ -3,7 +3,7 @@
 #   tests/timing/two_cores.sh [REPEATS [NAME…]]     FLIP=build/bin/flip DATA=data
 # Each command runs on one thread and on two in turns; what is printed are medians of wall seconds, their
 # ratio, and the CPU seconds that the command took on two threads per second of wall time. On a machine
-# that others use at the same time the ratio comes out too low.
+# that others use at the same time the ratio comes out too low. TMPDIR=/dev/shm leaves the disk out.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 FLIP=$(realpath "${FLIP:-build/bin/flip}") DATA=$(realpath "${DATA:-data}")

@@ -14,6 +14,17 @@ for position in learned sincos; do
   expect_status 0 "$FLIP" eval -m $position.small -f held.yaml --json
   cmp -s small.txt out.txt && fail "$position: the size changes nothing"
 done
+# Tuned with smaller patches than it was trained with (FLIP's L/14, from L/16).
+train --out large.patches --set image.patch=6 --set mask_ratio=0 --set eval.points=0 --set samples=3200 --set learning_rate=3e-3
+smaller() { train --set image.patch=4 --set mask_ratio=0 --set samples=64 --set warmup_samples=0 --set learning_rate=1e-9 --set eval.points=0 "$@"; }
+smaller --out small.patches --set init_from=large.patches/checkpoints
+smaller --out fresh.patches
+first() { field step loss "$1/events.jsonl" | head -1; }
+awk -v tuned="$(first small.patches)" -v fresh="$(first fresh.patches)" 'BEGIN { exit !(tuned < fresh - 0.1) }' ||
+  fail "with resized patches the loss is $(first small.patches), that of fresh weights $(first fresh.patches)"
+expect_status 2 "$FLIP" train --config run.yaml --no-progress --out large.patches --resume --set image.patch=4 \
+  --set mask_ratio=0 --set eval.points=0 --set samples=3200 --set learning_rate=3e-3
+expect_line err.txt 'was made with image.patch: 6, this run has 4'
 # A resumed run must keep the size that it started with.
 expect_status 2 "$FLIP" train --config run.yaml --no-progress --out learned.small --resume \
   --set image.position=learned --set image.size=24 --set mask_ratio=0 --set eval.points=0

@@ -1,0 +1,49 @@
+/* The prediction part of `flip plan`: a table of one line for each number of ranks. */
+#ifndef FLIP_CLI_PLAN_RANKS_H
+#define FLIP_CLI_PLAN_RANKS_H
+
+#include "base/json.h"
+#include "base/options.h"
+#include "model/forecast.h"
+
+enum { PLAN_RANKS_MOST = 32 };
+
+typedef struct {
+  const char *ranks, *rate, *wire;
+  double link, latency, overlap; /* GB/s, us, share */
+} plan_ranks_options;
+
+#define PLAN_RANKS_DEFAULTS                                                                        \
+  { .wire = "fp32", .latency = 10 }
+#define PLAN_RANKS_OPTIONS(o)                                                                        \
+  {"ranks", 0, OPTION_STRING, &(o).ranks, "N[,M…]", "predict a run on so many devices", false},      \
+      {"rate", 0, OPTION_STRING, &(o).rate, "SAMPLES/S|DEVICE|FILE", "measured rate of one device",  \
+       false},                                                                                       \
+      {"link", 0, OPTION_NUMBER, &(o).link, "GB/S", "bandwidth of a device's link, each way",        \
+       false},                                                                                       \
+      {"latency", 0, OPTION_NUMBER, &(o).latency, "US", "latency of a message in us [10]", false},   \
+      {"overlap",     0,                                                                             \
+       OPTION_NUMBER, &(o).overlap,                                                                  \
+       "SHARE",       "share of the backward pass that hides the exchange of gradients, 0 to 1 [0]", \
+       false},                                                                                       \
+  {                                                                                                  \
+    "wire", 0, OPTION_CHOICE, &(o).wire, "fp32|bf16",                                                \
+        "type in which gradients travel to their sums [fp32]", false                                 \
+  }
+
+typedef struct {
+  device_rates rates;
+  forecast_machine machine;
+  forecast rows[PLAN_RANKS_MOST];
+  size_t count; /* 0: nothing was asked for */
+  int64_t updates;
+} plan_ranks;
+
+err plan_ranks_make(const plan_ranks_options *asked, const settings *s, int64_t vocabulary,
+                    const model_counts *counts, plan_ranks *out) ERR_MUST_CHECK;
+err plan_ranks_print(const plan_ranks *p) ERR_MUST_CHECK;
+/* The member "prediction" of the open object; none when nothing was asked for. */
+void plan_ranks_write(const plan_ranks *p, json_writer *w);
+void plan_ranks_free(plan_ranks *p);
+
+#endif

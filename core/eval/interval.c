@@ -1,0 +1,124 @@
+#include "eval/interval.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/numbers.h"
+#include "base/rng.h"
+#include "eval/outcomes.h"
+
+enum { RESAMPLES = 1000, LEAST_DEFINED = RESAMPLES * 19 / 20 };
+
+static double deviation_of(const double *values, size_t count) {
+  double mean = 0, sum = 0;
+  for (size_t i = 0; i < count; i++) mean += values[i] / (double)count;
+  for (size_t i = 0; i < count; i++) sum += (values[i] - mean) * (values[i] - mean);
+  return sqrt(sum / (double)(count - 1));
+}
+
+err interval_of(int64_t items, interval_measure *measure, const void *data, double value,
+                bool is_share, double bounds[2]) {
+  bounds[0] = bounds[1] = NAN;
+  if (items < 2 || items > INT32_MAX) return NULL;
+  int32_t *weights = mem_zeroed((size_t)items, sizeof *weights);
+  double *values = mem_zeroed(RESAMPLES, sizeof *values);
+  size_t defined = 0;
+  for (int k = 0; k < RESAMPLES && weights && values; k++) {
+    rng random = rng_at(0, RNG_BOOTSTRAP, (uint64_t)k, 0);
+    memset(weights, 0, (size_t)items * sizeof *weights);
+    for (int64_t i = 0; i < items; i++) weights[rng_below(&random, (uint32_t)items)]++;
+    double again = measure(data, weights);
+    if (!isnan(again)) values[defined++] = again;
+  }
+  bool is_short = !weights || !values;
+  if (!is_short && defined >= LEAST_DEFINED && !is_share) {
+    double half = 1.96 * deviation_of(values, defined);
+    bounds[0] = fmax(0, value - half);
+    bounds[1] = fmin(1, value + half);
+  } else if (!is_short && defined >= LEAST_DEFINED) {
+    numbers_sort(values, defined);
+    bounds[0] = numbers_quantile(values, defined, 0.025);
+    bounds[1] = numbers_quantile(values, defined, 0.975);
+  }
+  free(weights);
+  free(values);
+  return is_short ? mem_error((size_t)items * sizeof *weights, "an interval") : NULL;
+}
+
+/* One or two strings of bits, whose shares are averaged; or, with labels, the mean over classes. */
+typedef struct {
+  const uint8_t *bits[2];
+  int64_t items;
+  const uint16_t *labels;
+  int64_t *seen, *right; /* [classes] */
+  int64_t classes;
+} hits;
+
+static int is_hit(const uint8_t *bits, int64_t i) {
+  return bits[i / 8] >> i % 8 & 1;
+}
+
+static double share(const void *data, const int32_t *weights) {
+  const hits *h = data;
+  int64_t right = 0, count = 0, strings = h->bits[1] ? 2 : 1;
+  for (int64_t i = 0; i < h->items; i++) {
+    count += weights[i];
+    right += weights[i] * is_hit(h->bits[0], i);
+    if (h->bits[1]) right += weights[i] * is_hit(h->bits[1], i);
+  }
+  return (double)right / (double)(count * strings);
+}
+
+static double mean_per_class(const void *data, const int32_t *weights) {
+  const hits *h = data;
+  double sum = 0;
+  int64_t present = 0;
+  memset(h->seen, 0, (size_t)h->classes * sizeof *h->seen);
+  memset(h->right, 0, (size_t)h->classes * sizeof *h->right);
+  for (int64_t i = 0; i < h->items; i++) {
+    h->seen[h->labels[i]] += weights[i];
+    h->right[h->labels[i]] += weights[i] * is_hit(h->bits[0], i);
+  }
+  for (int64_t c = 0; c < h->classes; c++) {
+    if (!h->seen[c]) continue;
+    sum += (double)h->right[c] / (double)h->seen[c];
+    present++;
+  }
+  return sum / (double)present;
+}
+
+static err interval_per_class(hits *h, double bounds[2]) {
+  for (int64_t i = 0; i < h->items; i++)
+    if (h->labels[i] >= h->classes) h->classes = h->labels[i] + 1;
+  h->seen = mem_zeroed((size_t)h->classes, sizeof *h->seen);
+  h->right = mem_zeroed((size_t)h->classes, sizeof *h->right);
+  err error = h->seen && h->right ? interval_of(h->items, mean_per_class, h, NAN, true, bounds)
+                                  : mem_error((size_t)h->classes * sizeof *h->seen, "an interval");
+  free(h->seen);
+  free(h->right);
+  return error;
+}
+
+err interval_of_hits(const eval_outcomes *o, const char *metric, double bounds[2]) {
+  hits h = {.items = o->labelled};
+  bool is_per_class = strcmp(metric, "mean_per_class") == 0;
+  bounds[0] = bounds[1] = NAN;
+  if (strcmp(metric, "top1") == 0 || is_per_class) h.bits[0] = o->top[0];
+  if (strcmp(metric, "top5") == 0) h.bits[0] = o->top[1];
+  if (strcmp(metric, "mean_top1_top5") == 0 && o->top[1]) {
+    h.bits[0] = o->top[0];
+    h.bits[1] = o->top[1];
+  }
+  for (int k = 0; k < 3; k++) {
+    if (strcmp(metric, outcomes_to_text[k]) == 0)
+      h = (hits){.bits = {o->image_to_text[k]}, .items = o->images};
+    if (strcmp(metric, outcomes_to_image[k]) == 0)
+      h = (hits){.bits = {o->text_to_image[k]}, .items = o->texts};
+  }
+  if (!h.bits[0]) return NULL;
+  if (!is_per_class) return interval_of(h.items, share, &h, NAN, true, bounds);
+  h.labels = o->labels;
+  return h.labels ? interval_per_class(&h, bounds) : NULL;
+}

@@ -1,0 +1,44 @@
+/* Measured rates of one device, from which longer and larger runs are predicted.
+ *
+ * Read from a file of JSON lines: what `flip bench step --json` printed, or the events.jsonl of a
+ * run on one rank that has ended. A line with "device" describes the device (experiments/devices/):
+ *   device, source   names, printed with every prediction
+ *   watts            its power limit: its energy where none was measured
+ *   like, rate_factor  the rows of another file in this folder, their rates times this factor
+ *   assumption       printed with every prediction */
+#ifndef FLIP_MODEL_RATES_H
+#define FLIP_MODEL_RATES_H
+
+#include "config/settings.h"
+#include "model/count.h"
+
+/* One measured training step. Times that were not measured apart are 0 and in sample_seconds. */
+typedef struct {
+  double mask_ratio, batch;
+  double samples_per_second, flops_per_sample;
+  double sample_seconds; /* of a sample, without the update and the loss */
+  double update_seconds; /* of the optimizer's update */
+  double parameters;     /* that were updated; 0: not known */
+  double watts;          /* mean, measured; 0: not measured */
+  char model[32];        /* "": not known */
+  int precision;         /* PRECISION_* */
+} rate_row;
+
+typedef struct {
+  char device[128], source[256], assumption[512]; /* "": none */
+  double watts;                                   /* 0: not known */
+  bool is_scaled;                                 /* rows are another device's, times a factor */
+  rate_row *rows;
+  size_t count, impossible; /* impossible: rows whose energy was left out, above the limit */
+} device_rates;
+
+/* given: "1200" (samples/s of these settings), a path, or the name of a file in
+ * experiments/devices/ ("h100"). counts: of the settings on one device, for a number alone. */
+err rates_open(const char *given, const settings *s, const model_counts *counts,
+               device_rates *out) ERR_MUST_CHECK;
+void rates_free(device_rates *r);
+
+/* The row nearest in FLOPs of a sample and mask ratio. */
+const rate_row *rates_nearest(const device_rates *r, double flops_per_sample, double mask_ratio);
+
+#endif

@@ -1,0 +1,57 @@
+#include "model/traffic.h"
+
+#include "comm/comm.h"
+
+/* Every rank has `count` elements and sends them to each of the others. */
+static int64_t gathered(int64_t count, int ranks, ops_type type) {
+  return count * (ranks - 1) * (int64_t)ops_size_of(type);
+}
+
+/* The slices that others sum. */
+static int64_t sent_to_sum(int64_t total, int ranks, int rank, ops_type type) {
+  return (total - comm_slice_of(total, ranks, rank).count) * (int64_t)ops_size_of(type);
+}
+
+static int64_t slices_gathered(int64_t total, int ranks, int rank, ops_type type) {
+  return gathered(comm_slice_of(total, ranks, rank).count, ranks, type);
+}
+
+static int64_t summed(int64_t total, int ranks, int rank, ops_type type) {
+  return sent_to_sum(total, ranks, rank, type) + slices_gathered(total, ranks, rank, type);
+}
+
+traffic_shape traffic_shape_of(const model_counts *counts, const settings *s, int ranks,
+                               ops_type compute, ops_type wire) {
+  return (traffic_shape){.ranks = ranks,
+                         .own = s->batch_size / ranks,
+                         .embed = s->embed_dim,
+                         .parameters = counts->gradient_elements,
+                         .errors = counts->reconstruction_errors,
+                         .compute = compute,
+                         .master = OPS_F32,
+                         .wire = wire};
+}
+
+traffic_bytes traffic_of(const traffic_shape *s, int rank) {
+  int n = s->ranks;
+  traffic_bytes b = {0};
+  if (n <= 1) return b;
+  b.features = 2 * gathered(s->own * s->embed, n, s->compute);
+  b.statistics = 2 * gathered(s->own, n, s->master) + summed(1, n, rank, s->master);
+  if (s->errors) b.reconstruction = summed(s->errors, n, rank, s->master);
+  b.gradients = sent_to_sum(s->parameters, n, rank, s->wire);
+  b.sums = slices_gathered(s->parameters, n, rank, s->master);
+  return b;
+}
+
+int64_t traffic_total(const traffic_bytes *b) {
+  return b->features + b->statistics + b->reconstruction + b->gradients + b->sums;
+}
+
+int traffic_calls_before(const traffic_shape *s) {
+  return s->ranks > 1 ? 2 + 2 + 2 : 0;
+}
+
+int traffic_calls_after(const traffic_shape *s) {
+  return s->ranks > 1 ? 2 + (s->errors ? 2 : 0) : 0;
+}

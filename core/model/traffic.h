@@ -1,0 +1,39 @@
+/* Bytes that the ranks of a run send each other in one training step, call by call, counted without
+ * running it. The calls are those of model/loss_shared.c, clip_share_reconstruction and
+ * train/step.c, the bytes of a call those that the implementations of comm.h add to bytes_moved;
+ * tests/comm/mpi_traffic.c compares the two. */
+#ifndef FLIP_MODEL_TRAFFIC_H
+#define FLIP_MODEL_TRAFFIC_H
+
+#include <stdint.h>
+
+#include "model/count.h"
+
+typedef struct {
+  int64_t features;       /* of images and texts, gathered, in compute type */
+  int64_t statistics;     /* log-sum-exps, gathered, and the loss, in master type */
+  int64_t reconstruction; /* errors of the decoder's chunks */
+  int64_t gradients;      /* each slice to the rank that sums it */
+  int64_t sums;           /* the summed slices back to all ranks */
+} traffic_bytes;
+
+typedef struct {
+  int ranks;
+  int64_t own;                    /* samples of a rank */
+  int64_t embed, parameters;      /* elements: of an embedding; of the gradients, as laid out */
+  int64_t errors;                 /* elements: of the reconstruction; 0: none */
+  ops_type compute, master, wire; /* wire: in which gradients travel to their sums */
+} traffic_shape;
+
+/* Of a model that model_count_of has counted, its batch divided among the ranks. */
+traffic_shape traffic_shape_of(const model_counts *counts, const settings *s, int ranks,
+                               ops_type compute, ops_type wire);
+
+/* Sent by this rank. Rank 0 sends most: its slices are never the shorter ones. */
+traffic_bytes traffic_of(const traffic_shape *shape, int rank);
+int64_t traffic_total(const traffic_bytes *b);
+/* Collective calls whose bytes these are: before the backward pass, and after it. */
+int traffic_calls_before(const traffic_shape *shape);
+int traffic_calls_after(const traffic_shape *shape);
+
+#endif

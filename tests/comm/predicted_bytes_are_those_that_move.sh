@@ -1,0 +1,57 @@
+# 'flip plan --ranks' counts the bytes of a step exactly as MPI moves them, and says what else it assumes.
+preset=$SOURCE/experiments/presets/vit_l16_laion400m.yaml
+plan() { expect_status 0 "$FLIP" plan -c "$preset" "$@"; }
+
+plan --ranks 1,64,256 --rate h100 --link 50
+for line in 'prediction, not measured' 'device: NVIDIA H100' 'link of a device: 50 GB/s' 'no overlap' \
+  'energy: 1 measured row is left out, whose mean power is above' 'loading that is slower' '^ +256 +256 +256 '; do
+  expect_line out.txt "$line"
+done
+plan --ranks 256 --rate a100 --link 25 --overlap 1 --wire bf16
+for line in 'an A100 computes at 0.3153' 'power limit of 400 W' '1 of the backward pass' 'in bf16 and return in fp32'; do
+  expect_line out.txt "$line"
+done
+# as JSON; the numbers themselves are checked by the unit test `forecast`
+plan --ranks 2,256 --rate 1000 --link 50 --json
+expect_line out.txt '"prediction":.*"ranks":2,.*"ranks":256,"samples_per_rank":256,.*"sent_bytes":.*"features":200540160,'
+
+# the shipped rates are those that were measured
+for model in b16 l16; do
+  grep -o '"mask_ratio".*' "$SOURCE/results/gpu/2026-11-26-h100-8b0c569/steps/vit_$model.jsonl" |
+    while read -r row; do grep -qF "$row" "$SOURCE/experiments/devices/h100.jsonl" || fail "h100.jsonl lacks a row of vit_$model"; done
+done
+
+# what cannot be predicted is refused
+expect_status 2 "$FLIP" plan -c "$preset" --ranks 3 --rate 1000 --link 50
+expect_line err.txt 'batch_size: 65536 is not divisible by 3 ranks'
+expect_status 2 "$FLIP" plan -c "$preset" --ranks 2,x --rate 1000 --link 50
+expect_line err.txt "ranks: '2,x': give whole numbers"
+expect_status 2 "$FLIP" plan -c "$preset" --ranks 2 --rate 1000
+expect_line err.txt 'ranks needs --link'
+expect_status 2 "$FLIP" plan -c "$preset" --ranks 2 --link 50
+expect_line err.txt 'ranks needs --rate'
+expect_status 2 "$FLIP" plan -c "$preset" --ranks 2 --link 50 --rate b200
+expect_line err.txt "'b200' is neither a number nor a device"
+expect_status 2 "$FLIP" plan -c "$preset" --rate h100
+expect_line err.txt 'give --ranks as well'
+echo '{"mask_ratio":0}' > empty.jsonl
+expect_status 2 "$FLIP" plan -c "$preset" --ranks 1 --rate ./empty.jsonl
+expect_line err.txt 'row without samples_per_second'
+
+# a run's own record is a measured rate
+. "$SOURCE/tests/support/training.sh"
+make_data
+train --out run --set threads=1 || fail "training"
+expect_status 0 "$FLIP" plan -c run.yaml --ranks 1,2 --rate run/events.jsonl --link 1 --json
+rate=$(field end samples_per_second run/events.jsonl)
+seconds=$(grep -o '"encode_seconds":[^,]*' out.txt | head -1 | cut -d: -f2)
+awk -v rate="$rate" -v seconds="$seconds" 'BEGIN { d = seconds * rate / 32 - 1; exit !(d < 1e-6 && d > -1e-6) }' ||
+  fail "a batch of 32 at $rate samples/s is not $seconds s"
+grep -v '"event":"end"' run/events.jsonl > unended.jsonl
+expect_status 2 "$FLIP" plan -c run.yaml --ranks 1 --rate ./unended.jsonl
+expect_line err.txt 'has not ended with a measured rate'
+
+[ -x "$BINARY/tests/mpi_traffic" ] && command -v mpirun >/dev/null || { echo "bytes were not compared: no MPI"; exit 0; }
+export FLIP_PLUGINS=$BINARY/lib OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+export OMPI_MCA_rmaps_base_oversubscribe=1 OMPI_MCA_btl=self,vader OMPI_MCA_mpi_yield_when_idle=1
+for n in 2 3 4; do timeout 60 mpirun -np $n "$BINARY/tests/mpi_traffic" || fail "bytes on $n ranks"; done

@@ -1,0 +1,100 @@
+/* Intervals over images: how often those of simulated sets contain the number that the sets are
+ * drawn from. */
+#include "support/test.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#include "base/rng.h"
+#include "eval/interval.h"
+
+enum { SETS = 200, IMAGES = 100, CLASSES = 3 };
+
+/* Of 200 sets, 95 % +- three standard deviations of 1.5 %, and two more for so few images. */
+static void assert_covers(int covered) {
+  if (covered < 0.88 * SETS || covered > 0.995 * SETS)
+    fail_msg("%d of %d intervals contain the true value", covered, SETS);
+}
+
+/* Scores of two normal distributions, one deviation apart: their area is the normal distribution
+ * function of 1 / sqrt(2). */
+static void areas_are_covered(void **state) {
+  (void)state;
+  double truth = 0.5 * erfc(-0.5);
+  int covered = 0;
+  for (int k = 0; k < SETS; k++) {
+    float scores[IMAGES];
+    int32_t labels[IMAGES];
+    double area, bounds[2];
+    rng random = rng_at(1, RNG_TEST, (uint64_t)k, 0);
+    for (int i = 0; i < IMAGES; i++) {
+      labels[i] = i % 3 == 0;
+      scores[i] = (float)(rng_normal(&random) + labels[i]);
+    }
+    assert_ok(eval_score_auc(scores, labels, IMAGES, &area, bounds));
+    assert_true(bounds[0] < area && area < bounds[1]);
+    covered += bounds[0] <= truth && truth <= bounds[1];
+  }
+  assert_covers(covered);
+}
+
+/* The mean of sets as large as these stands for the true value: the precision of a small set is
+ * biased. */
+static void mean_precisions_are_covered(void **state) {
+  (void)state;
+  double values[SETS], lows[SETS], highs[SETS], mean = 0;
+  const float axes[CLASSES * CLASSES] = {1, 0, 0, 0, 1, 0, 0, 0, 1};
+  for (int k = 0; k < SETS; k++) {
+    float images[IMAGES * CLASSES];
+    int8_t truths[IMAGES * CLASSES];
+    eval_zeroshot z;
+    rng random = rng_at(2, RNG_TEST, (uint64_t)k, 0);
+    for (int i = 0; i < IMAGES * CLASSES; i++) {
+      truths[i] = rng_below(&random, 4) == 0 ? 1 : -1;
+      images[i] = (float)(rng_normal(&random) + truths[i]);
+    }
+    assert_ok(eval_score_multilabel(images, truths, IMAGES, axes, CLASSES, CLASSES, &z));
+    values[k] = z.map_11point, lows[k] = z.bounds[0], highs[k] = z.bounds[1];
+    assert_true(lows[k] < values[k] && values[k] < highs[k]);
+    mean += values[k] / SETS;
+  }
+  int covered = 0;
+  for (int k = 0; k < SETS; k++) covered += lows[k] <= mean && mean <= highs[k];
+  assert_covers(covered);
+}
+
+/* By hand: nine hits of ten; and a metric that is not made of hits. */
+static void shares_stay_between_0_and_1(void **state) {
+  (void)state;
+  uint8_t bits[2] = {0xff, 0x01};
+  uint16_t labels[10] = {0};
+  double bounds[2];
+  eval_outcomes o = {.labelled = 10, .top = {bits, bits}, .labels = labels};
+  static const char *const names[] = {"top1", "top5", "mean_top1_top5", "mean_per_class"};
+  for (int i = 0; i < 4; i++) {
+    assert_ok(interval_of_hits(&o, names[i], bounds));
+    /* ten draws of nine in ten: 7 or fewer in 7 %, 6 or fewer in 1.3 % */
+    assert_true(fabs(bounds[0] - 0.7) < 1e-9 && bounds[1] == 1);
+  }
+  assert_ok(interval_of_hits(&o, "roc_auc", bounds));
+  assert_true(isnan(bounds[0]) && isnan(bounds[1]));
+}
+
+static void one_class_alone_has_no_area(void **state) {
+  (void)state;
+  const float scores[3] = {1, 2, 3};
+  const int32_t labels[3] = {1, 1, 1};
+  double area, bounds[2];
+  assert_ok(eval_score_auc(scores, labels, 3, &area, bounds));
+  assert_true(isnan(area) && isnan(bounds[0]) && isnan(bounds[1]));
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(areas_are_covered),
+      cmocka_unit_test(mean_precisions_are_covered),
+      cmocka_unit_test(shares_stay_between_0_and_1),
+      cmocka_unit_test(one_class_alone_has_no_area),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

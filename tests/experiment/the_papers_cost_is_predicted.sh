@@ -1,0 +1,42 @@
+# 'flipbench cost' predicts device hours and energy from measured rates, says that it predicts, and says
+# what it could not count or had to extrapolate.
+paper=$SOURCE/experiments/paper
+cost() { expect_status 0 "$FLIPBENCH" cost "$@"; }
+value() { grep -o "\"$1\":[^,}]*" out.txt | sed -n "${2}p" | cut -d: -f2; }
+near() { awk -v a="$1" -v b="$2" -v share="$3" 'BEGIN { d = a / b - 1; exit !(d < share && d > -share) }' || fail "$1 is not about $2"; }
+
+# by hand: 2,000 virtual epochs of 78 updates of 16,384 on one H100, without a mask 212.84 ms for 256 samples of which
+# 5.34 are the update and 0.12 the loss; micro-batches of 256 are encoded twice, the loss of 16,384 is 8 B² d FLOPs
+cost "$paper/table1a.yaml" --profile paper --rate h100 --cells --json
+near "$(value device_hours 1)" "$(awk 'BEGIN {
+  sample = (0.2128404 - 0.0053373 - 0.0001241) / 256
+  flops = 463973393992375.3 / 1202.7792196577645
+  print 156000 * (16384 * sample * 4 / 3 + 8 * 16384 ^ 2 * 768 * sample / flops + 0.0053373) / 3600 }')" 1e-3
+near "$(value kwh 1)" "$(awk -v h="$(value device_hours 1)" 'BEGIN { print h * 0.5891671875 * 1202.7792 / 1000 }')" 1e-3
+expect_line out.txt '"cells_extrapolated":0'
+
+# over many devices the exchange is added; shared cells are counted once
+cost "$paper/table1a.yaml" "$paper/table1a.yaml" "$paper/table2.yaml" --profile paper --rate h100 --rate a100 --ranks 256 --link 25
+cp out.txt table.txt
+for line in 'prediction, not measured: on up to 256 devices' '^Table 1a: mask ratio +3 ' '^total, shared cells once +12 ' \
+  '^assumptions for a100' 'link of a device: 25 GB/s' 'the most devices, up to 256'; do expect_line table.txt "$line"; done
+cost "$paper/table1a.yaml" --profile paper --rate h100 --ranks 256 --link 1e6 --latency 0 --json
+fast=$(value device_hours 1)
+cost "$paper/table1a.yaml" --profile paper --rate h100 --ranks 256 --link 25 --json
+awk -v slow="$(value device_hours 1)" -v fast="$fast" 'BEGIN { exit !(slow > 1.5 * fast) }' || fail "a slow link costs nothing"
+
+# what is not known is counted
+cost "$paper/family_text.yaml" --profile paper --rate h100
+expect_line out.txt '12 of unknown length not counted'
+cost "$paper/family_text.yaml" --profile paper --rate h100 --data-samples 10968539
+expect_line out.txt 'an epoch of the data is 10968539 samples'
+! grep -q 'unknown length' out.txt || fail "lengths are known now"
+cost "$paper/table1a.yaml" --profile mini --rate h100
+expect_line out.txt '9 extrapolated'
+
+expect_status 2 "$FLIPBENCH" cost "$paper/table1a.yaml"
+expect_line err.txt 'rate is missing'
+expect_status 2 "$FLIPBENCH" cost "$paper/table1a.yaml" --rate h100 --ranks 4
+expect_line err.txt 'ranks needs --link'
+expect_status 2 "$FLIPBENCH" cost "$paper/table1a.yaml" --rate 1000
+expect_line err.txt 'a rate in samples/s is of one model'

@@ -1,0 +1,155 @@
+/* Predictions for many devices against numbers worked out by hand. */
+#include "support/test.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "model/forecast.h"
+
+enum { RANKS = 256, VOCABULARY = 30522 };
+
+static bool near(double a, double b) {
+  return fabs(a - b) <= 1e-9 * fabs(b);
+}
+
+/* ViT-L/16 as in Table 1a's third row, for one virtual epoch. */
+static void set_up(settings *s) {
+  static const char *const changes[] = {
+      "image.size=224",  "image.patch=16",        "image.width=1024", "image.heads=16",
+      "image.layers=24", "text.width=768",        "text.heads=12",    "text.layers=12",
+      "embed_dim=768",   "mask_ratio=0.75",       "batch_size=65536", "micro_batch_size=1024",
+      "precision=bf16",  "epoch_samples=1281167", "epochs=1"};
+  assert_ok(settings_init(s));
+  for (size_t i = 0; i < sizeof changes / sizeof *changes; i++)
+    assert_ok(settings_set(s, changes[i]));
+}
+
+static forecast_machine machine_of(const device_rates *rates) {
+  return (forecast_machine){
+      .rates = rates, .link_bytes_per_second = 50e9, .latency_seconds = 1e-5, .wire = OPS_F32};
+}
+
+static void open_number(const settings *s, model_counts *c, device_rates *rates) {
+  assert_ok(model_count(s, VOCABULARY, OPS_BF16, 0, c));
+  assert_ok(rates_open("1000", s, c, rates));
+}
+
+static void a_step_on_256_devices_is_as_by_hand(void **state) {
+  (void)state;
+  settings s;
+  model_counts c;
+  device_rates rates;
+  forecast f;
+  set_up(&s);
+  open_number(&s, &c, &rates);
+  forecast_machine m = machine_of(&rates);
+  assert_ok(forecast_make(&s, VOCABULARY, 0, &m, RANKS, &f));
+  assert_int_equal(f.own, 256);
+  assert_int_equal(f.micro, 256);
+  const int64_t others = RANKS - 1;
+  assert_int_equal(f.moved.features, 2 * 256 * 768 * 2 * others); /* bf16 */
+  /* the log-sum-exps; rank 0 owns the loss and sends its sum */
+  assert_int_equal(f.moved.statistics, 2 * 256 * 4 * others + 4 * others);
+  int64_t slice = (c.gradient_elements + RANKS - 1) / RANKS;
+  assert_true(c.gradient_elements >= c.parameters_total);
+  /* slices are rounded up to a unit */
+  assert_true(fabs((double)f.moved.sums / (double)(4 * slice * others) - 1) < 1e-3);
+  assert_true(fabs((double)f.moved.gradients / (double)f.moved.sums - 1) < 1e-2);
+  assert_true(near(f.encode, 0.256));
+  /* three products a direction, of 256 x 65536 x 768, at the towers' FLOPs a second */
+  assert_true(near(f.loss, 12 * 256. * 65536 * 768 / (1000 * c.train_sample)));
+  assert_true(f.update == 0); /* in the rate, and not known apart */
+  assert_true(near(f.exchange, (double)traffic_total(&f.moved) / 50e9 + 8 * 255 * 1e-5));
+  assert_true(near(f.step, f.encode + f.loss + f.exchange));
+  assert_true(near(f.efficiency, 0.256 / f.step));
+  assert_true(near(f.device_hours, 19 * f.step * RANKS / 3600));
+  assert_true(isnan(f.kwh)); /* nothing is known of its power */
+  rates_free(&rates);
+  settings_free(&s);
+}
+
+static void overlap_hides_gradients_up_to_the_backward_pass(void **state) {
+  (void)state;
+  settings s;
+  model_counts c;
+  device_rates rates;
+  forecast none, all, tight;
+  set_up(&s);
+  open_number(&s, &c, &rates);
+  forecast_machine m = machine_of(&rates);
+  assert_ok(forecast_make(&s, VOCABULARY, 0, &m, RANKS, &none));
+  m.overlap = 1;
+  assert_ok(forecast_make(&s, VOCABULARY, 0, &m, RANKS, &all));
+  /* 0.17 s of backward pass hide 0.07 s; what comes before it stays */
+  int64_t before = all.moved.features + all.moved.statistics;
+  assert_true(near(all.exposed, (double)before / 50e9 + 6 * 255 * 1e-5));
+  assert_true(near(none.exposed, none.exchange) && near(all.exchange, none.exchange));
+  m.link_bytes_per_second = 5e9; /* now the backward pass is the shorter */
+  assert_ok(forecast_make(&s, VOCABULARY, 0, &m, RANKS, &tight));
+  assert_true(near(tight.exposed, tight.exchange - 0.256 * 2 / 3));
+  m.wire = OPS_BF16;
+  assert_ok(forecast_make(&s, VOCABULARY, 0, &m, RANKS, &all));
+  assert_int_equal(all.moved.gradients * 2, tight.moved.gradients);
+  assert_int_equal(all.moved.sums, tight.moved.sums);
+  rates_free(&rates);
+  settings_free(&s);
+}
+
+static void a_gradient_cache_encodes_twice(void **state) {
+  (void)state;
+  settings s;
+  model_counts c;
+  device_rates rates;
+  forecast f;
+  set_up(&s);
+  open_number(&s, &c, &rates);
+  forecast_machine m = machine_of(&rates);
+  assert_ok(forecast_make(&s, VOCABULARY, 0, &m, 1, &f));
+  assert_int_equal(f.micro, 1024);
+  assert_true(near(f.encode, 65.536 * 4 / 3));
+  assert_true(near(f.loss, 8 * 65536. * 65536 * 768 / (1000 * c.train_sample)));
+  assert_true(f.exchange == 0 && traffic_total(&f.moved) == 0);
+  err error = forecast_make(&s, VOCABULARY, 0, &m, 3, &f);
+  assert_non_null(strstr(err_message(error), "65536 is not divisible by 3 ranks"));
+  err_free(error);
+  rates_free(&rates);
+  settings_free(&s);
+}
+
+static void measured_rows_are_taken_where_they_are_nearest(void **state) {
+  (void)state;
+  settings s;
+  device_rates h100, a100;
+  forecast f, scaled;
+  set_up(&s);
+  assert_ok(rates_open("h100", NULL, NULL, &h100));
+  assert_ok(rates_open("a100", NULL, NULL, &a100));
+  assert_int_equal(h100.count, 6);
+  /* one row says 1,311 W of a card that may take 700 */
+  assert_int_equal(h100.impossible, 1);
+  forecast_machine m = machine_of(&h100), n = machine_of(&a100);
+  assert_ok(forecast_make(&s, VOCABULARY, 0, &m, RANKS, &f));
+  assert_string_equal(f.row->model, "ViT-L/16");
+  assert_true(f.row->mask_ratio == 0.75);
+  /* 3,691 samples/s at a batch of 256 are 69.4 ms a step, of which 5.4 are the update */
+  assert_true(fabs(f.encode + f.update - 256 / 3690.88) < 3e-4);
+  assert_true(fabs(f.update - 0.0054) < 1e-4);
+  assert_true(fabs(f.watts - 0.1950625 * 3690.88) < 0.1);
+  assert_ok(forecast_make(&s, VOCABULARY, 0, &n, RANKS, &scaled));
+  assert_true(near(scaled.encode * 0.3153, f.encode) && near(scaled.update * 0.3153, f.update));
+  assert_true(scaled.watts == 400); /* its limit: the H100's energy is not its own */
+  rates_free(&h100);
+  rates_free(&a100);
+  settings_free(&s);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(a_step_on_256_devices_is_as_by_hand),
+      cmocka_unit_test(overlap_hides_gradients_up_to_the_backward_pass),
+      cmocka_unit_test(a_gradient_cache_encodes_twice),
+      cmocka_unit_test(measured_rows_are_taken_where_they_are_nearest),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}

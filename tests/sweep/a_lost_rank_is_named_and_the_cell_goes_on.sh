@@ -1,0 +1,60 @@
+# Each rank of a cell is killed, or stopped, at random instants: all of its ranks end within ten
+# seconds, one message names the lost one, and the cell is retried from its checkpoint on fewer ranks.
+# SEED and ROUNDS choose what is tried.
+. "$SOURCE/tests/support/ranks.sh"
+SEED=${SEED:-$RANDOM} ROUNDS=${ROUNDS:-6}
+echo "SEED=$SEED ROUNDS=$ROUNDS"
+RANDOM=$SEED
+cat > lost.yaml <<'Y'
+name: lost
+base: run.yaml
+settings: {samples: 24k, log_every: 5}
+requires: {ranks: 3}
+limits: {retries: 3, retry_wait: 100ms, fewest_ranks: 1}
+report: {columns: [samples_per_second, final_loss], plots: []}
+Y
+trains_again() { [ "$(grep -c '"event":"start"' "$(folder)"/events.jsonl)" -ge 2 ] && tail -1 "$(folder)"/events.jsonl | grep -q '"event":"step"'; }
+# round NUMBER SIGNAL RANK SECONDS SAMPLES: once a checkpoint is there, and SECONDS later, the rank gets
+# the signal.
+round() {
+  local n=$1 signal=$2 victim=$3 wait=$4 samples=$5 results=round$1 record message
+  folder() { echo "$results"/lost/lost-*; }
+  rm -rf "$results"
+  "$FLIPBENCH" run lost.yaml --no-progress --results "$results" -s "samples=$samples" > "$results.txt" 2>&1 & sweep=$!
+  await 60 eval '[ -n "$(ls "$(folder)"/checkpoints/*.safetensors 2>/dev/null)" ]' || { cat "$results.txt"; fail "round $n: no checkpoint in a minute"; }
+  sleep "$wait"
+  pid=$(rank_pid "$(folder)" "$victim")
+  [ -n "$pid" ] || fail "round $n: rank $victim has no process"
+  local all=$(living "$(folder)") start=$SECONDS
+  kill "-$signal" "$pid" || fail "round $n: rank $victim had ended: a longer run is needed"
+  all_gone() { local p; for p in $all; do ! kill -0 "$p" 2> /dev/null || return 1; done; }
+  await 30 all_gone || true
+  local took=$((SECONDS - start))
+  [ $took -le 12 ] || fail "round $n: $took seconds after SIG$signal of rank $victim others still ran"
+  if [ "$n" -lt "$ROUNDS" ]; then
+    await 60 trains_again || { cat "$results.txt"; fail "round $n: it does not go on"; }
+    kill -INT $sweep
+    wait $sweep || [ $? = 130 ] || fail "round $n: the sweep cannot be stopped"
+  else
+    wait $sweep || { cat "$results.txt"; fail "round $n: the sweep failed"; }
+    DB=$results/flipbench.db expect_answer "SELECT status, (SELECT sum(steps) FROM step) FROM run" "finished|$((samples / 24))"
+    DB=$results/flipbench.db expect_answer "SELECT count(*) FROM summary WHERE name = 'steady_seconds'" 0
+    "$FLIPBENCH" report lost --results "$results" > report.txt
+    grep -q 'its steps were trained on different numbers of ranks' report.txt || { cat report.txt; fail 'why there is no speed is not said'; }
+  fi
+  record=$(grep '"attempt_end".*"attempt":1,' "$(folder)"/attempts.jsonl)
+  message=$(echo "$record" | grep -o '"message":"[^"]*"')
+  echo "round $n: SIG$signal to rank $victim $wait s after a checkpoint: $took s: $message"
+  case $message in *"rank $victim of 3 (host $(hostname), process $pid)"*) ;; *) cat "$results.txt" "$(folder)"/log.txt; fail "round $n: the message names another rank" ;; esac
+  echo "$record" | grep -q '"kind":"rank"' || fail "round $n: another kind of failure: $record"
+  grep -q '"why":"retry 1 of 3 after rank: .*; on 2 ranks instead of 3"' "$(folder)"/attempts.jsonl || { cat "$(folder)"/attempts.jsonl; fail "round $n: the record does not say why fewer"; }
+  DB=$results/flipbench.db expect_answer "SELECT group_concat(coalesce(ranks, 1), ' ') FROM attempt" '3 2'
+  none_live "$(folder)" || fail "round $n: ranks are left"
+  rm -rf "$results"
+}
+for ((n = 1; n <= ROUNDS; n++)); do
+  signal=KILL samples=480k
+  [ $((n % 3)) = 0 ] && signal=STOP
+  [ "$n" = "$ROUNDS" ] && samples=48000
+  round $n $signal $(((n - 1 + (n - 1) / 3) % 3)) "0.$((RANDOM % 10))$((RANDOM % 10))" $samples
+done
