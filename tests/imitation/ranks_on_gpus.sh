@@ -1,6 +1,7 @@
 # Shared by the stories of several imitated GPUs, each a process.
 . "$SOURCE/tests/support/training.sh"
 . "$SOURCE/tests/support/imitation.sh"
+pids=()
 # start N COMMAND…: N processes with the variables that torchrun sets, in the background: sets pids.
 # Their calls are traced in $traces.RANK, where that is set.
 start() {

@@ -22,7 +22,7 @@ near cpu plain
 for n in 2 4; do
   must_run ranks $n --out "on$n" "${tiny[@]}"
   near cpu "on$n"
-  expect_line "on$n/events.jsonl" "\"ranks\":$n[,}]"
+  expect_line "on$n/events.jsonl" "\"ranks\":${n}[,}]"
 done
 # work run at once, and branches of the recorded step by turns
 for order in eager turns; do
