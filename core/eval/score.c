@@ -1,4 +1,4 @@
-/* The measures of eval.h on embeddings. */
+/* The metrics of eval.h, computed from embeddings. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,8 +17,8 @@ static float dot(const float *a, const float *b, int64_t width) {
   return sum;
 }
 
-/* How many of `candidates` score at least as well for `query` as the one at `own` does. NaN scores
- * count as better, so that a broken model never looks good. */
+/* The number of `candidates` that score at least as high for `query` as the one at `own`. NaN
+ * scores count as higher, so that a broken model never looks good. */
 static int64_t rank_of(const float *query, const float *candidates, int64_t count, int64_t own,
                        int64_t width) {
   float score = dot(query, candidates + own * width, width);
@@ -28,14 +28,15 @@ static int64_t rank_of(const float *query, const float *candidates, int64_t coun
   return better;
 }
 
-/* Which of the five best (or of the one best, where there are fewer than five classes) class `own`
- * is, by torch's selection, which open_clip and clip_benchmark count with; 5 when it is none. */
+/* The rank of class `own` among the five best (or among the best one, when there are fewer than
+ * five classes), by torch's selection, as open_clip and clip_benchmark count; 5 when it is not
+ * among them. */
 static int64_t place_of(const float *query, const float *classes, int64_t count, int64_t own,
                         int64_t width, topk_entry *entries) {
   int64_t most = count < MOST_COUNTED ? 1 : MOST_COUNTED;
   for (int64_t i = 0; i < count; i++)
     entries[i] = (topk_entry){dot(query, classes + i * width, width), (int32_t)i};
-  if (isnan(entries[own].score)) return MOST_COUNTED; /* a broken model is never right */
+  if (isnan(entries[own].score)) return MOST_COUNTED; /* a broken model never counts as right */
   topk_select(entries, count, most);
   for (int64_t i = 0; i < most; i++)
     if (entries[i].index == own) return i;
@@ -107,8 +108,8 @@ cleanup:
   return error;
 }
 
-/* How far from right each image is: how many texts of others score at least as well as the best of
- * its own. `first` [images + 1]: where each image's texts start. */
+/* The rank of each image: the number of other images' texts that score at least as high as its own
+ * best. `first` [images + 1]: start of each image's texts. */
 static void rank_images(const float *images, int64_t image_count, const float *texts,
                         const int64_t *first, int64_t width, int64_t *ranks) {
   int64_t total = first[image_count];

@@ -27,8 +27,8 @@ typedef struct {
   image_corruption corruption;
   double *references; /* by column, NaN: none */
   double value;       /* in [0, 1], NaN: not measured */
-  char *problem;      /* why not; NULL when measured */
-  char *warnings;     /* what the set left out, a line each; NULL or "": nothing */
+  char *problem;      /* the reason; NULL when measured */
+  char *warnings;     /* what the set skipped, one line each; NULL or "": nothing */
 } suite_row;
 
 typedef struct {
@@ -40,13 +40,14 @@ typedef struct {
 } suite;
 
 err suite_load(const char *path, suite *s) ERR_MUST_CHECK;
-/* Of the rows with a corruption; NaN unless all are measured. */
+/* The mean over rows with a corruption; NaN unless all are measured. */
 double suite_mean(const suite *s);
 void suite_free(suite *s);
-/* Measures every set; one that cannot be opened is a row with its problem, not an end. */
+/* Measures every set; one that cannot be opened becomes a row with its error and does not stop the
+ * others. */
 err suite_run(suite *s, const settings *run, const tokenizer *words,
               clip_model *model) ERR_MUST_CHECK;
-/* A Markdown table, in percent; problems below it. */
+/* A Markdown table, in percent; errors below it. */
 void suite_write_table(const suite *s, strbuf *out);
 void suite_write_json(const suite *s, strbuf *out);
 
