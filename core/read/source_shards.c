@@ -115,7 +115,7 @@ err source_open_shards(const source_request *r, data_source **out) {
   shards_source *s = NULL;
   err error = shard_expand(&(char *){r->location}, 1, &paths, &count);
   if (error) return error;
-  if (!count) return err_new(ERR_INPUT, "%s: names no shards", r->whole);
+  if (!count) return err_new(ERR_INPUT, "%s: matches no shards", r->whole);
   error = create(r, count, &s);
   for (size_t i = 0; i < count && !error; i++) {
     error = shard_open(paths[i], &s->shards[i], &s->notes);

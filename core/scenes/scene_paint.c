@@ -1,4 +1,4 @@
-/* Scenes in pixels: background, clutter, objects, noise. Edges are smoothed by 3x3 samples. */
+/* Renders scenes: background, clutter, objects, noise. Edges are antialiased by 3x3 samples. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,9 +39,9 @@ static rgb varied(rgb a, double by, rng *random) {
   return a;
 }
 
-/* Something to paint: gives a colour where it covers a point of the unit square. `misses` is the
- * quick look that saves most of the work: true only if nothing nearer than `slack` to (x, y) is
- * covered. */
+/* Something to paint: gives a colour where it covers a point of the unit square. `misses` is a
+ * quick rejection test that saves most of the work: true only if nothing closer than `slack` to (x,
+ * y) is covered. */
 typedef struct brush {
   bool (*covers)(const struct brush *b, double x, double y, rgb *color);
   bool (*misses)(const struct brush *b, double x, double y, double slack);
@@ -79,7 +79,7 @@ static bool covers_object(const brush *b, double x, double y, rgb *color) {
   if (b->texture == SCENE_HOLLOW) {
     if (scene_shape_contains(b->shape, 1.6 * u, 1.6 * v)) return false;
   }
-  /* a rim of the plain colour keeps the outline whole */
+  /* a rim of the plain colour keeps the outline intact */
   is_accent = is_accent && scene_shape_contains(b->shape, 1.18 * u, 1.18 * v);
   *color = is_accent ? b->accent : b->color;
   return true;
@@ -128,7 +128,7 @@ static bool misses_line(const brush *b, double x, double y, double slack) {
 static void paint_pixel(const canvas *c, const brush *b, int32_t column, int32_t row) {
   rgb sum = {{0, 0, 0}}, color;
   int covered = 0;
-  /* half a pixel's diagonal, and a little for rounding */
+  /* half a pixel's diagonal, plus a margin for rounding */
   if (b->misses(b, (column + 0.5) / c->size, (row + 0.5) / c->size, 0.708 / c->size)) return;
   for (int i = 0; i < SAMPLES * SAMPLES; i++) {
     double x = column + (i % SAMPLES + 0.5) / SAMPLES, y = row + (i / SAMPLES + 0.5) / SAMPLES;
@@ -158,7 +158,7 @@ static void paint(const canvas *c, brush *b) {
     for (int32_t column = left; column < right; column++) paint_pixel(c, b, column, row);
 }
 
-/* Muted colours of middling brightness, from which every colour of the palette stands out. */
+/* Muted colours of medium brightness that contrast with every colour of the palette. */
 static void paint_background(const canvas *c, double darkest, double lightest, rng *random) {
   double grey = between(random, darkest, lightest), angle = between(random, 0, 6.283185307179586);
   rgb from = varied((rgb){{grey, grey, grey}}, 18, random);
