@@ -1,4 +1,4 @@
-/* The CPU backend's table, memory and measure of itself. */
+/* The CPU backend's table, memory and rate measurement. */
 #include <omp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -42,15 +42,15 @@ err cpu_grow(void **block, size_t *held, size_t bytes, const char *what) {
 }
 
 /* Flushes numbers below 1e-38 to zero on the calling thread: a product with such a number takes
- * some hundred cycles, and softmax makes many of them. */
+ * hundreds of cycles, and softmax produces many of them. */
 static void flush_subnormals(void) {
 #ifdef __SSE__
   _mm_setcsr(_mm_getcsr() | 0x8040u); /* flush to zero, denormals are zero */
 #endif
 }
 
-/* Large blocks lie on pages of 2 MiB where the system has them: fewer faults at the first touch,
- * and rows that are far apart do not each cost a walk through the page tables. */
+/* Large blocks use 2 MiB pages where available: fewer faults at the first touch, and distant rows
+ * do not each need a page-table walk. */
 static err cpu_allocate(ops *o, size_t bytes, const char *what, void **block) {
   (void)o;
   enum { HUGE_PAGE = 2 << 20 };
@@ -77,7 +77,7 @@ static err cpu_copy(ops *o, void *to, const void *from, size_t bytes) {
 static err cpu_clear(ops *o, void *block, size_t bytes) {
   enum { PART = 1 << 20 };
   int64_t parts = (int64_t)((bytes + PART - 1) / PART);
-  /* often the first touch of new memory: its pages come to lie near the threads that touch them */
+  /* often the first touch of new memory: its pages are placed near the threads that touch them */
 #pragma omp parallel for schedule(static) num_threads(o->threads) if (parts > 1)
   for (int64_t i = 0; i < parts; i++) {
     size_t at = (size_t)i * PART, left = bytes - at;
@@ -152,7 +152,7 @@ static err create(const ops_request *request, ops **out) {
   *o = (ops){.call = &state->table,
              .compute = request->compute,
              .master = OPS_F32,
-             /* 8 bits: one largest value for the whole operand, as on a GPU */
+             /* 8 bits: one scale for the whole operand, as on a GPU */
              .chunk_bytes = request->is_narrow ? 0 : 1 << 20,
              .threads = request->threads > 0 ? request->threads : omp_get_num_procs(),
              .state = state};
@@ -160,7 +160,7 @@ static err create(const ops_request *request, ops **out) {
   snprintf(o->kernels, sizeof o->kernels, "%s", processor_name(variant));
   omp_set_num_threads(o->threads);
 #pragma omp parallel
-  flush_subnormals(); /* the pool's threads stay, and keep it */
+  flush_subnormals(); /* the pool's threads persist, and keep the setting */
   err error = gemm_cache_create(&state->gemms);
   if (error)
     cpu_destroy(o);
@@ -169,8 +169,8 @@ static err create(const ops_request *request, ops **out) {
   return error;
 }
 
-/* A product that fits the caches, about 30 ms of it: the yardstick for mfu, and how `precision:
- * auto` chooses. */
+/* A product that fits the caches, about 30 ms of work: the reference rate for mfu, and the
+ * measurement behind `precision: auto`. */
 static err measure_gemm(const ops_request *request, double *flops_per_second) {
   enum { SIDE = 1024, TRIES = 8, LEAST_TRIES = 3 };
   const double enough_seconds = 0.03;
@@ -183,7 +183,7 @@ static err measure_gemm(const ops_request *request, double *flops_per_second) {
   if (error) return error;
   TRY(o->call->allocate(o, 3 * bytes, "measuring matrix products", &block));
   ops_buffer a = {block, compute};
-  for (int64_t i = 0; i < 2 * (int64_t)SIDE * SIDE; i++) { /* never zeros: they can run faster */
+  for (int64_t i = 0; i < 2 * (int64_t)SIDE * SIDE; i++) { /* not zeros, which can run faster */
     float value = (float)(i % 251) / 251.0f - 0.5f;
     if (compute == OPS_F32)
       cpu_f32(a)[i] = value;

@@ -13,7 +13,7 @@ static double cubic(double x) {
   return x < 2 ? (((x - 5) * x + 8) * x - 4) * a : 0;
 }
 
-/* weights [to, from]: the weight of each old position in a new one. */
+/* weights [to, from]: the contribution of each old position to a new one. */
 static void fill_weights(int64_t from, int64_t to, double *weights) {
   double scale = (double)from / (double)to, stretch = scale > 1 ? scale : 1;
   for (int64_t i = 0; i < to; i++) {
@@ -23,7 +23,7 @@ static void fill_weights(int64_t from, int64_t to, double *weights) {
   }
 }
 
-/* The side of a square of `count`; 0 when it is none. */
+/* The side of a square with `count` elements; 0 if it is not square. */
 static int64_t side_of(int64_t count) {
   int64_t side = count > 0 ? (int64_t)(sqrt((double)count) + 0.5) : 0;
   return side * side == count ? side : 0;

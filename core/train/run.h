@@ -14,7 +14,7 @@
 #include "model/clip.h"
 #include "model/count.h"
 #include "ops/ops.h"
-#include "train/beside.h"
+#include "train/state_file.h"
 #include "train/checkpoint.h"
 #include "train/course.h"
 #include "train/events.h"
@@ -26,11 +26,11 @@
 typedef struct {
   const settings *s;
   const trainer_options *options;
-  comm *ranks;  /* NULL: one process. Rank 0 alone writes: events, checkpoints, what people see */
-  watch *lives; /* that all ranks live */
+  comm *ranks;  /* NULL: one process. Only rank 0 writes: events, checkpoints, console output */
+  watch *lives; /* barrier that detects dead ranks */
   settings own; /* *s with this rank's share of the batch; only numbers are read from it */
   char *checkpoints; /* folder */
-  int lock;          /* on the run folder; -1: not taken */
+  int lock;          /* lock on the run folder; -1: not held */
   tokenizer *words;
   dataset *data;
   eval_set **sets;
@@ -50,12 +50,12 @@ typedef struct {
   int64_t total_steps, total_samples, warmup_steps, first_step;
   checkpoint_state at;
   course_rules rules;
-  course_place place; /* place.step is at.step */
-  beside beside;      /* of the next checkpoint: times so far, what the run was given */
+  course_place place;    /* place.step is at.step */
+  state_file state_file; /* of the next checkpoint: times so far, the run's inputs */
   step_rows *rows;
   bool *has_told_labels;    /* [set_count] in this process */
-  strbuf remarks;           /* of resuming, one a line */
-  strbuf skipped;           /* by the loader, not recorded yet */
+  strbuf remarks;           /* about resuming, one per line */
+  strbuf skipped;           /* by the loader, not yet recorded */
   bool is_agreed;           /* the failure is known to all ranks */
   machine_state machine;    /* at the start */
   step_result result;       /* of the last step */
@@ -69,25 +69,25 @@ err run_open(run *r) ERR_MUST_CHECK;
 void run_close(run *r);
 
 err run_report_start(run *r) ERR_MUST_CHECK;
-/* OUT/code.diff when the build was dirty, and what makes this machine's timings doubtful. */
+/* OUT/code.diff when the build was dirty, and warnings about this machine's timings. */
 err run_report_conditions(run *r) ERR_MUST_CHECK;
-/* One event for each task; outcomes as eval_run_items gives them. Labels are reported once. */
+/* One event per task; outcomes as in eval_run_items. Labels are reported once. */
 err run_report_eval(run *r, size_t set, const eval_result *result, const eval_outcomes *outcomes,
                     double seconds) ERR_MUST_CHECK;
-/* Peak memory: of the device where it has its own, else of this process. */
+/* Peak memory: of the device if it has its own, else of this process. */
 uint64_t run_peak_bytes(const run *r);
 err run_report_memory(run *r) ERR_MUST_CHECK;
 /* `failure`: NULL when finished. */
 err run_report_end(run *r, err failure) ERR_MUST_CHECK;
-/* Of the whole run, all processes. */
+/* Over the whole run, all processes. */
 err run_pace(const run *r, pace *out) ERR_MUST_CHECK;
 
-/* Before anything is written: the folder of a fresh run must not hold another. */
+/* Before anything is written: the folder of a new run must not contain another. */
 err run_check_folder(run *r) ERR_MUST_CHECK;
 /* What to resume from; *path NULL for a fresh start. Sets the precision that the checkpoint had,
- * r->at and r->beside. */
+ * r->at and r->state_file. */
 err run_find_checkpoint(run *r, char **path, int *precision) ERR_MUST_CHECK;
-/* The file that init_from names; NULL when there is none. The caller frees. */
+/* The file of init_from; NULL when there is none. The caller frees. */
 err run_find_init(const run *r, char **path) ERR_MUST_CHECK;
 /* Records the run's inputs, after comparing them with the checkpoint's (or NULL). */
 err run_take_given(run *r, const char *checkpoint) ERR_MUST_CHECK;
