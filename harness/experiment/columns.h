@@ -1,6 +1,6 @@
 /* Every column that a comparison table can have, described once. The report computes values from
- * this table, `flipbench report --list` and docs/experiments.md explain it, and a misspelt column
- * in an experiment file is told the nearest name from it. */
+ * this table; `flipbench report --list` and docs/experiments.md list it, and suggestions for
+ * misspelt columns in an experiment file come from it. */
 #ifndef FLIPBENCH_EXPERIMENT_COLUMNS_H
 #define FLIPBENCH_EXPERIMENT_COLUMNS_H
 
@@ -13,16 +13,16 @@ typedef enum {
   COLUMN_EVAL,    /* last evaluation on the main set: argument is "task.metric" */
   COLUMN_SHIFTED, /* last evaluation on the shifted set */
   COLUMN_CHANCE,  /* "task.metric/task.chance": a metric over its chance level, main set */
-  COLUMN_TUNED,   /* COLUMN_EVAL of the cell that was tuned from this one */
-  COLUMN_RATIO,   /* argument is another column: this row over the baseline */
-  COLUMN_INVERSE, /* baseline over this row */
+  COLUMN_TUNED,   /* COLUMN_EVAL of the cell fine-tuned from this one */
+  COLUMN_RATIO,   /* argument is another column: this row divided by the baseline */
+  COLUMN_INVERSE, /* baseline divided by this row */
   COLUMN_ISO      /* iso-accuracy speed-up against the baseline (stats/curve.h) */
 } column_kind;
 
 typedef enum { BETTER_NONE, BETTER_HIGHER, BETTER_LOWER } column_better;
 
 typedef struct {
-  const char *name, *heading, *unit; /* unit "": a plain number */
+  const char *name, *heading, *unit; /* unit "": dimensionless */
   int digits;                        /* decimals shown */
   double scale;                      /* shown = stored * scale */
   column_better better;

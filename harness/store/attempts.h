@@ -6,15 +6,16 @@
 
 typedef struct {
   int64_t number;                                  /* from 1 */
-  int64_t exit_code, signal;                       /* -1, 0: not known, none */
+  int64_t exit_code, signal;                       /* -1, 0: unknown, none */
   int64_t first_step;                              /* 0: from the start */
-  char *status, *started, *ended, *kind, *message; /* owned, as all texts; ended "" while it runs */
+  char *status, *started, *ended, *kind, *message; /* owned, as all strings; ended is "" while it
+                                                    * runs */
   char *command;                                   /* JSON list of words */
   char *command_line;                              /* the words, separated by spaces */
   char *log_tail;                                  /* the last lines of its output */
-  char *conditions; /* JSON: what the machine was doing; "{}": not recorded */
+  char *conditions; /* JSON: the state of the machine; "{}": not recorded */
 } store_attempt;
-/* In their order. The caller's: store_free_attempts. */
+/* In order. Free with store_free_attempts. */
 err store_list_attempts(store *s, int64_t run_id, store_attempt **attempts,
                         size_t *count) ERR_MUST_CHECK;
 void store_free_attempts(store_attempt *attempts, size_t count);

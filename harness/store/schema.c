@@ -1,13 +1,13 @@
-/* The schema as a list of steps, each from one version to the next. A step that was released is
- * never changed; a new one is added. docs/schema.md explains the tables. */
+/* The schema as a list of migrations, each from one version to the next. A released migration is
+ * never changed; new ones are added. docs/schema.md explains the tables. */
 #include "store/numbers.h"
 #include "store/samples_schema.h"
 #include "store/sql.h"
 
 enum {
   NUMBERS_VERSION = 3
-}; /* before it, numbers were what processes said at their end, and
-      fewer of them were kept than the run folders hold */
+}; /* before it, numbers were totals reported by processes at exit, and fewer were kept than the run
+    * folders contain */
 
 static const char version_1[] =
     "CREATE TABLE experiment ("

@@ -1,4 +1,4 @@
-/* The loop that keeps the slots busy: start, watch, record, finish. */
+/* The main loop that keeps the slots busy: start, watch, record, finish. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,7 +35,7 @@ static void kill_all(const runner *r) {
 
 /* ---- pause ---- */
 
-/* RESULTS/NAME/pause: while it is there, nothing runs. */
+/* RESULTS/NAME/pause: while this file exists, nothing runs. */
 static char *pause_path(const char *results, const char *name) {
   return directory_path(results, name, "pause");
 }
@@ -45,7 +45,8 @@ err run_pause(const char *results, const char *name, bool is_wanted) {
   char *path = pause_path(results, name), *folder = directory_path(results, name, NULL);
   if (!path || !folder) FAIL(ERR_MEMORY, "out of memory: a path");
   if (!fs_is_folder(folder))
-    FAIL(ERR_INPUT, "%s: no such experiment was run here ('flipbench status' lists them)", folder);
+    FAIL(ERR_INPUT, "%s: no experiment of this name was run here ('flipbench status' lists them)",
+         folder);
   if (is_wanted)
     error = fs_write_atomic(path, "", 0);
   else if (unlink(path) != 0 && errno != ENOENT)
@@ -124,7 +125,7 @@ err run_cores_of_cell(const run_options *options, const spec_experiment *e, int 
   return NULL;
 }
 
-/* What each cell will take: for the shares of the whole, and for the record. */
+/* The predicted cost of each cell: for the overall progress, and for the record. */
 static err predict_all(runner *r) {
   run_predictor *predictor = NULL;
   r->cost = mem_zeroed(r->sweep->count, sizeof *r->cost);

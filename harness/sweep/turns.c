@@ -14,7 +14,7 @@ double turns_length(double start_seconds, double stop_seconds) {
   return needed > usual_seconds ? needed : usual_seconds;
 }
 
-/* A table whose columns are times, or ratios of them. */
+/* Does the table have columns that are times, or ratios of them? */
 static bool compares_times(const spec_experiment *e) {
   static const char *const parts[] = {"speed", "time", "seconds", "per_second", "mfu"};
   for (size_t i = 0; i < e->report.columns.count; i++)
@@ -32,7 +32,7 @@ void turns_start(runner *r) {
   r->turns.seconds = r->turns.is_given ? given : usual_seconds;
 }
 
-/* What was measured makes turns longer, or shows that they cost too much. */
+/* Measured costs make time slices longer, or disable them. */
 static void adjust(runner *r) {
   if (r->turns.is_given || !r->turns.are_on) return;
   r->turns.seconds = turns_length(r->turns.longest_start, r->turns.longest_stop);
@@ -76,7 +76,7 @@ size_t turns_horizon(const runner *r) {
   return r->turns.are_on ? i : r->sweep->count;
 }
 
-/* A cell that could take the place of a running one. */
+/* A cell that could replace a running one. */
 static bool is_someone_waiting(const runner *r) {
   double now = clock_seconds();
   for (size_t i = 0; i < turns_horizon(r); i++) {
@@ -91,7 +91,7 @@ void turns_enforce(runner *r) {
   if (!r->turns.are_on || r->is_paused || runner_is_stopping(r) || !is_someone_waiting(r)) return;
   for (int i = 0; i < r->running_count; i++) {
     process *p = &r->running[i];
-    /* a turn begins with the first step: what is before it is the cost */
+    /* a time slice begins with the first step: the time before it is overhead */
     if (p->stop != STOP_NONE || !(p->first_step > 0) || now - p->first_step < r->turns.seconds)
       continue;
     if (!r->turns.were_said)
