@@ -41,8 +41,8 @@ const char *text_duration(double seconds, char buffer[TEXT_NUMBER_SIZE]);
 const char *text_count(double count, char buffer[TEXT_NUMBER_SIZE]);
 const char *text_si(double value, const char *unit, char buffer[TEXT_NUMBER_SIZE]);
 
-/* A whole number: decimal digits with an optional sign. Returns what follows; NULL when there are
- * no digits at `text` or the number does not fit. */
+/* An integer: decimal digits with an optional sign. Returns what follows; NULL when there are no
+ * digits at `text` or the number does not fit. */
 const char *text_read_whole(const char *text, int64_t *value);
 /* Parses the whole text as a number: "12", "0.5", "1e-3", "1_000" and "50k", "2.5M", "1G" (powers
  * of 1000). The integer version requires an integral value: "2.5k" is, "2.5" is not. False when it

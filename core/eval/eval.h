@@ -1,27 +1,29 @@
-/* Evaluation sets and what is measured on them: zero-shot classification and retrieval.
+/* Evaluation sets and their measurements: zero-shot classification and retrieval.
  *
  * A set is a YAML file (docs/data.md):
  *   name: openclipart
  *   images: [data/openclipart/heldout-*.tar]
- *   tasks: [zeroshot, retrieval]   # and probe: labels alone, for the linear probe
- *   label: leaf              # which label of a sample's JSON names its class
+ *   tasks: [zeroshot, retrieval]   # and probe: labels only, for the linear probe
+ *   label: leaf              # which label of a sample's JSON gives its class
  *   min_images: 5            # classes with fewer images are left out
- *   templates: ["a drawing of {}"]        # {} or {c}, which each must have: the class name,
- *                                         # underscores as spaces
+ *   templates: ["a drawing of {}"]   # each must contain {} or {c}, replaced by the class name with
+ *                                    # underscores as spaces
  *   classes: [cat, dog]      # optional: only these, in this order
- *   class_names: [a cat, …]  # optional: what they are called in prompts, one for each of classes
- *   class_file: classes.txt  # instead of both: LABEL<tab>NAME a line; a line without tab is both
- *   template_file: FILE      # instead of templates: one a line
- *   captions: lines          # text (default): the whole .txt; lines: one a line; else a JSON list
- *   captions_per_image: 5    # optional: the first so many of each image (COCO's protocol)
- *   limit: 10000             # optional: the first so many samples
- *   metric: mean_per_class   # optional: the number the set is published by (default top1)
- *   corruption: {kind: jpeg, strength: 3}   # optional: images made worse (corrupt.h); `all`: each
- *                                           # image its own kind or strength, in turn
+ *   class_names: [a cat, …]  # optional: names used in prompts, one for each of classes
+ *   class_file: classes.txt  # instead of both: LABEL<tab>NAME per line; without a tab: both
+ *   template_file: FILE      # instead of templates: one per line
+ *   captions: lines          # text (default): the whole .txt; lines: one per line; else the name of
+ *                            # a JSON list
+ *   captions_per_image: 5    # optional: only the first N of each image (COCO's protocol)
+ *   limit: 10000             # optional: only the first N samples
+ *   metric: mean_per_class   # optional: the published metric (default top1)
+ *   corruption: {kind: jpeg, strength: 3}   # optional: corrupted images (corrupt.h); `all`: kinds
+ *                                           # or strengths in turn, one per image
  *   multilabel: true         # `label` is a JSON list of classes; needs classes or class_file
- *   ignore_label: difficult  # multilabel, optional: a JSON list of classes not counted for an
- * image label_files: Main/{}_test.txt   # multilabel, instead of `label`: one file a class, IMAGE
- * 1|0|-1 a # line (the VOC devkit's); only the images listed take part */
+ *   ignore_label: difficult  # multilabel, optional: a JSON list of classes ignored for an image
+ *   label_files: Main/{}_test.txt    # multilabel, instead of `label`: one file per class, with
+ *                                    # IMAGE 1|0|-1 per line (as in the VOC devkit); only the
+ *                                    # listed images take part */
 #ifndef FLIP_EVAL_EVAL_H
 #define FLIP_EVAL_EVAL_H
 

@@ -1,14 +1,14 @@
-/* A suite: evaluation sets measured in one go and tabled beside published numbers.
+/* A suite: evaluation sets measured together, with a table that includes published numbers.
  *
  *   title: Zero-shot robustness
  *   sets:
- *     - file: imagenet.yaml       # beside the suite, then as --set-file would find it
+ *     - file: imagenet.yaml       # relative to the suite, else as for --set-file
  *       task: zeroshot            # or retrieval
- *       metric: top1              # as flip eval --json names it; default: the set's own
- *       corruption: {kind: jpeg, strength: 3}   # instead of what the set's file says
+ *       metric: top1              # name as in flip eval --json; default: the set's own
+ *       corruption: {kind: jpeg, strength: 3}   # overrides the set's file
  *       reference: {FLIP L/16: 74.3}   # in percent; columns of the table
- *   mean: mean over corruptions   # optional: one more row, the mean of those with a corruption,
- * once # all of them are measured */
+ *   mean: mean over corruptions   # optional: adds the mean over the sets with a corruption, once
+ *                                 # all of them are measured */
 #ifndef FLIP_EVAL_SUITE_H
 #define FLIP_EVAL_SUITE_H
 

@@ -256,7 +256,7 @@ static void judge_difference(const column *c, const data_difference *x, strbuf *
     write_needed(x->seeds_needed, x->seeds < 2 ? x->items_needed : 0, out);
     break;
   case FINDING_UNKNOWN:
-    strbuf_append(out, ": no interval, so no more than these runs");
+    strbuf_append(out, ": no interval, so valid only for these runs");
   }
   strbuf_free(&basis);
 }

@@ -20,11 +20,11 @@ typedef struct {
   int stop_requests; /* Ctrl-C or SIGTERM, counted */
   bool is_paused;
   struct {
-    bool are_on, is_given; /* the length was given: measured costs do not change it */
-    bool were_said;
+    bool is_enabled, is_given; /* the length was given: measured costs do not change it */
+    bool was_reported;
     double seconds;                     /* of one time slice */
     double longest_start, longest_stop; /* what stopping and resuming a cell has cost */
-  } turns;
+  } time_slices;
   sigset_t unblocked;
   display shown;
   double *cost; /* of each cell, in FLOPs (or samples if FLOPs are not known) */

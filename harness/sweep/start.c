@@ -8,7 +8,7 @@
 #include "store/runs.h"
 #include "sweep/memory.h"
 #include "sweep/runner.h"
-#include "sweep/turns.h"
+#include "sweep/time_slices.h"
 
 static err skip(run_cell *c, const char *format, const char *detail) {
   strbuf text = {0};
@@ -52,7 +52,7 @@ static err start_process(runner *r, size_t index, const char *init_from, int loc
   *p = (process){.index = index};
   err error = process_start(r->options, r->s, &r->sweep->cells[index], &wishes, p);
   *has_started = p->pid > 0;
-  err unknown = *has_started ? turns_begin(r, p) : NULL;
+  err unknown = *has_started ? time_slices_process_started(r, p) : NULL;
   if (error)
     err_free(unknown);
   else
@@ -140,7 +140,7 @@ cleanup:
 void runner_fill_slots(runner *r) {
   double now = clock_seconds();
   int64_t most = 0;
-  size_t end = turns_horizon(r);
+  size_t end = time_slices_window(r);
   for (size_t i = 0; i < end; i++)
     if (r->sweep->cells[i].turns > most) most = r->sweep->cells[i].turns;
   /* when alternating, the cell with the fewest turns comes first */

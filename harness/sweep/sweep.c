@@ -11,7 +11,7 @@
 #include "base/mem.h"
 #include "sweep/limits.h"
 #include "sweep/runner.h"
-#include "sweep/turns.h"
+#include "sweep/time_slices.h"
 
 void runner_keep_failure(runner *r, err error) {
   if (!error) return;
@@ -110,7 +110,7 @@ static void loop(runner *r, const sigset_t *blocked) {
     if (is_work_left(r)) wait_a_moment(r, blocked);
     if (!r->failure) runner_ingest(r);
     runner_enforce_limits(r);
-    turns_enforce(r);
+    time_slices_enforce(r);
     runner_collect_ended(r);
     if (!r->failure) runner_show(r);
   }
@@ -181,7 +181,7 @@ err run_all(const spec_experiment *e, store *s, const run_options *options, run_
   r->shown = display_start(options->shows_progress);
   r->failure = predict_all(r);
   if (!r->failure) {
-    turns_start(r);
+    time_slices_decide(r);
     r->shown.done_at_start = runner_work_done(r, NULL);
     loop(r, &blocked);
   }

@@ -12,7 +12,7 @@
 #include "store/runs.h"
 #include "sweep/retry.h"
 #include "sweep/runner.h"
-#include "sweep/turns.h"
+#include "sweep/time_slices.h"
 
 /* From SIGTERM to SIGKILL for a process that exceeded its time limit: enough to write a
  * checkpoint. */
@@ -103,7 +103,7 @@ void runner_collect_ended(runner *r) {
     c->has_begun = true;
     uint64_t peak_bytes = (uint64_t)used.ru_maxrss * 1024;
     runner_keep_failure(r, process_finish(r->options, r->s, c, p, wait_status, peak_bytes, kind));
-    turns_end(r, p);
+    time_slices_process_ended(r, p);
     if (p->stop != STOP_TURN || c->state != CELL_INTERRUPTED)
       say_end(r, c, clock_seconds() - p->started);
     consider_retry(r, c, kind);
@@ -116,7 +116,7 @@ void runner_ingest(runner *r) {
   for (int i = 0; i < r->running_count && !r->failure; i++) {
     run_cell *c = &r->sweep->cells[r->running[i].index];
     runner_keep_failure(r, store_ingest(r->s, r->options->results, c->directory, &c->run_id));
-    if (!r->failure) runner_keep_failure(r, turns_look(r, &r->running[i]));
+    if (!r->failure) runner_keep_failure(r, time_slices_measure_start(r, &r->running[i]));
   }
 }
 

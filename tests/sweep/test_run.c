@@ -20,7 +20,7 @@
 #include "sweep/retry.h"
 #include "sweep/memory.h"
 #include "sweep/slots.h"
-#include "sweep/turns.h"
+#include "sweep/time_slices.h"
 #include "support/folder.h"
 
 static int cores_here(void) {
@@ -326,9 +326,9 @@ static void a_cell_that_another_machine_runs_is_refused(void **state) {
 
 static void time_slices_are_as_long_as_their_cost_requires(void **state) {
   (void)state;
-  assert_true(turns_length(1, 0.5) == 180); /* some minutes, where stopping costs little */
-  assert_true(turns_length(10, 10) == 1000);
-  assert_true(turns_length(30, 10) == 0); /* 2 % would be more than half an hour */
+  assert_true(time_slice_length(1, 0.5) == 180); /* some minutes, where stopping costs little */
+  assert_true(time_slice_length(10, 10) == 1000);
+  assert_true(time_slice_length(30, 10) == 0); /* 2 % would be more than half an hour */
 }
 
 static void memory_that_others_have_yet_to_take_is_not_free(void **state) {
