@@ -12,8 +12,8 @@
  *   class_names: [a cat, …]  # optional: names used in prompts, one for each of classes
  *   class_file: classes.txt  # instead of both: LABEL<tab>NAME per line; without a tab: both
  *   template_file: FILE      # instead of templates: one per line
- *   captions: lines          # text (default): the whole .txt; lines: one per line; else the name of
- *                            # a JSON list
+ *   captions: lines          # text (default): the whole .txt; lines: one per line; else the name
+ *                            # of a JSON list
  *   captions_per_image: 5    # optional: only the first N of each image (COCO's protocol)
  *   limit: 10000             # optional: only the first N samples
  *   metric: mean_per_class   # optional: the published metric (default top1)
