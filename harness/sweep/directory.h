@@ -28,7 +28,7 @@ typedef struct {
   pid_t pid;
   char *const *command;
   const char *stamp; /* of its data's files (stamp.h) */
-  const char *why;   /* "first", "goes on", "retry 1 of 2 after crash: …" */
+  const char *why;   /* "first", "resumes after …", "retry 1 of 2 after crash: …" */
   const char *slot;  /* "cores 0-1, GPU 0" */
   double predicted_seconds, predicted_bytes; /* NaN: unknown */
   spec_limits limits;

@@ -155,7 +155,7 @@ static void it_resumes_from_every_position(void **state) {
 }
 
 /* Going on late in an epoch opens the shards of the block, not those of the epoch. */
-static void going_on_costs_the_open_shards_alone(void **state) {
+static void resuming_opens_only_the_needed_shards(void **state) {
   (void)state;
   made_up m = {.shards = 10000, .same = 50, .broken = -1};
   stream_config c = config_of(&m, 200, 2, true);
@@ -300,7 +300,7 @@ int main(void) {
       cmocka_unit_test(unshuffled_samples_keep_their_order),
       cmocka_unit_test(openers_and_runs_change_nothing),
       cmocka_unit_test(it_resumes_from_every_position),
-      cmocka_unit_test(going_on_costs_the_open_shards_alone),
+      cmocka_unit_test(resuming_opens_only_the_needed_shards),
       cmocka_unit_test(few_shards_are_open_at_a_time),
       cmocka_unit_test(an_epoch_that_ends_is_counted),
       cmocka_unit_test(errors_are_reported),
