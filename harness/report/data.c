@@ -51,7 +51,7 @@ static err put_into_row(report_data *d, size_t cell) {
 /* Opens a group for cells that differ in one kind of input: takes the cells not yet in a group. */
 static err name_group(report_data *d, input_kind kind, size_t *group) {
   enum { MOST = sizeof d->group_names / sizeof *d->group_names };
-  if (d->group_count == MOST) { /* the last kind takes the remaining cells */
+  if (d->group_count == MOST) { /* when full, the last group takes the rest */
     *group = MOST;
     return NULL;
   }

@@ -125,5 +125,5 @@ bool limits_has_killed(const char *cgroup) {
 }
 
 void limits_remove_cgroup(const char *cgroup) {
-  rmdir(cgroup); /* fails while a stray child is alive in it: removed with that child's end */
+  rmdir(cgroup); /* fails while a stray child is alive in it: then it is left behind */
 }
