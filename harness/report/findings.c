@@ -274,7 +274,7 @@ static err describe_accuracy(report_data *d, report_table *t) {
     strbuf_format(&text, "%s%s%s%s of ", c->heading, *c->unit ? " (" : "", c->unit,
                   *c->unit ? ")" : "");
     data_name_row(d, row, &text);
-    strbuf_append(&text, " less that of ");
+    strbuf_append(&text, " minus that of ");
     data_name_row(d, (size_t)d->baseline, &text);
     strbuf_append(&text, ": ");
     judge_difference(c, &x, &text);

@@ -110,7 +110,7 @@ static void csv_head(const report_table *t, strbuf *out) {
   csv_field("seeds", false, out);
   csv_field("disturbed_runs", false, out);
   csv_field("lost_share", false, out);
-  csv_field("other_inputs", false, out);
+  csv_field("given_other", false, out);
   csv_field("missing", false, out);
   strbuf_append(out, "\r\n");
 }
@@ -327,7 +327,7 @@ static void json_row(json_writer *w, const report_table *t, const report_row *ro
   jsonw_integer(w, "finished", (int64_t)row->finished);
   jsonw_integer(w, "disturbed", (int64_t)row->disturbed);
   if (row->disturbed) jsonw_number(w, "lost_share", row->lost_share);
-  jsonw_bool(w, "other_inputs", row->has_other_inputs);
+  jsonw_bool(w, "given_other", row->has_other_inputs);
   if (row->missing) jsonw_string(w, "missing", row->missing);
   jsonw_array(w, "runs");
   for (size_t i = 0; i < row->cells; i++) jsonw_integer(w, NULL, row->runs[i]);
