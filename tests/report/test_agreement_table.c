@@ -27,7 +27,7 @@ static void tables_are_the_same_whatever_their_runs_are_numbered(void **state) {
   assert_non_null(strstr(strbuf_string(&told), "rows[0].values.loss.runs[1]: 2 → 3"));
   assert_non_null(strstr(strbuf_string(&told), "rows[0].values.loss.low: nothing → 1"));
   assert_non_null(strstr(strbuf_string(&told), "title: \"t\" → nothing"));
-  assert_fails_with(table_changes(first, "no table", &told, &count), "no JSON");
+  assert_fails_with(table_changes(first, "no table", &told, &count), "not valid JSON");
   strbuf_free(&told);
 }
 
