@@ -42,7 +42,7 @@ diff all.txt out.txt || fail "a class file with the labels' own names changes th
 sed 's/\t.*/\tthe same thing/' classes.tsv > same.tsv
 sed -i 's/classes.tsv/same.tsv/' file.yaml
 expect_status 0 "$FLIP" eval zeroshot -m run -f file.yaml --json
-expect_line err.txt "all 12 classes are called 'the same thing'"
+expect_line err.txt "all 12 classes are named 'the same thing'"
 
 printf 'a {}\r\n\n{c}\n' > templates.txt
 grep -v '^templates' held.yaml > template_file.yaml
