@@ -46,6 +46,42 @@ uint32_t rng_u32(rng *r) {
   return r->block[r->used++];
 }
 
+/* Blocks counter[0] to counter[0] + LANES - 1 together, which compilers turn into vectors. */
+enum { LANES = 4 };
+static void philox_lanes(const uint32_t counter[4], const uint32_t key[2],
+                         uint32_t out[4 * LANES]) {
+  uint32_t c[4][LANES], k0 = key[0], k1 = key[1];
+  for (uint32_t i = 0; i < LANES; i++) {
+    c[0][i] = counter[0] + i;
+    for (int word = 1; word < 4; word++) c[word][i] = counter[word];
+  }
+  for (int round = 0; round < 10; round++) {
+    for (int i = 0; i < LANES; i++) {
+      uint64_t p0 = (uint64_t)0xD2511F53u * c[0][i], p1 = (uint64_t)0xCD9E8D57u * c[2][i];
+      c[0][i] = (uint32_t)(p1 >> 32) ^ c[1][i] ^ k0;
+      c[2][i] = (uint32_t)(p0 >> 32) ^ c[3][i] ^ k1;
+      c[1][i] = (uint32_t)p1;
+      c[3][i] = (uint32_t)p0;
+    }
+    k0 += 0x9E3779B9u;
+    k1 += 0xBB67AE85u;
+  }
+  for (int i = 0; i < LANES; i++)
+    for (int word = 0; word < 4; word++) out[4 * i + word] = c[word][i];
+}
+
+void rng_fill(rng *r, uint32_t *out, size_t count) {
+  while (count > 0 && r->used < 4) {
+    *out++ = r->block[r->used++];
+    count--;
+  }
+  for (; count >= 4 * LANES; count -= 4 * LANES, out += 4 * LANES) {
+    philox_lanes(r->counter, r->key, out);
+    r->counter[0] += LANES;
+  }
+  for (size_t i = 0; i < count; i++) out[i] = rng_u32(r);
+}
+
 uint64_t rng_u64(rng *r) {
   uint64_t high = rng_u32(r);
   return high << 32 | rng_u32(r);

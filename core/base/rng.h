@@ -5,6 +5,7 @@
 #ifndef FLIP_BASE_RNG_H
 #define FLIP_BASE_RNG_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 /* One stream per purpose, so that additional draws in one never shift another. */
@@ -33,6 +34,8 @@ typedef struct {
 
 rng rng_at(uint64_t seed, rng_stream stream, uint64_t step, uint64_t index);
 uint32_t rng_u32(rng *r);
+/* The next `count` words, as that many calls of rng_u32 give them, in less time. */
+void rng_fill(rng *r, uint32_t *out, size_t count);
 uint64_t rng_u64(rng *r);
 /* Uniform in [0, 1): 24 bits as float, 53 bits as double. */
 float rng_float(rng *r);

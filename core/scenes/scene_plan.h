@@ -83,5 +83,10 @@ void scene_choose_spots(scene_group *g, double x, double y, bool is_row, double 
 
 /* Whether (x, y) is inside a shape of radius 1 around the origin, y down. */
 bool scene_shape_contains(int32_t shape, double x, double y);
+/* Every point nearer to the origin than `inner` is inside; none further than `outer` is. */
+typedef struct {
+  double inner, outer;
+} scene_bounds;
+scene_bounds scene_shape_bounds(int32_t shape);
 
 #endif

@@ -27,6 +27,19 @@ static void philox_gives_the_known_answers(void **state) {
   assert_memory_equal(out, ones_answer, sizeof out);
 }
 
+static void filled_words_are_those_drawn_one_by_one(void **state) {
+  (void)state;
+  uint32_t filled[100];
+  for (size_t before = 0; before < 5; before++)
+    for (size_t count = 0; count < 100; count++) {
+      rng one = rng_at(3, RNG_TEST, 1, 2), many = one;
+      for (size_t i = 0; i < before; i++) assert_true(rng_u32(&one) == rng_u32(&many));
+      rng_fill(&many, filled, count);
+      for (size_t i = 0; i < count; i++) assert_true(filled[i] == rng_u32(&one));
+      assert_true(rng_u32(&many) == rng_u32(&one));
+    }
+}
+
 static void random_numbers_depend_on_every_coordinate_and_nothing_else(void **state) {
   (void)state;
   rng same = rng_at(7, RNG_MASK, 3, 11), again = rng_at(7, RNG_MASK, 3, 11);
@@ -384,6 +397,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(durations_and_sizes_are_read_as_people_write_them),
       cmocka_unit_test(philox_gives_the_known_answers),
+      cmocka_unit_test(filled_words_are_those_drawn_one_by_one),
       cmocka_unit_test(random_numbers_depend_on_every_coordinate_and_nothing_else),
       cmocka_unit_test(uniform_and_normal_draws_have_the_right_moments),
       cmocka_unit_test(an_error_gains_context_on_its_way_up),

@@ -1,5 +1,6 @@
 #include "support/test.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 #include "base/hash.h"
@@ -179,6 +180,22 @@ static void shapes_fill_their_square_and_differ(void **state) {
   }
 }
 
+/* The quick answers near a shape's centre and far from it agree with the shape's own edge: between
+ * the edge and each bound there is a gap, in which the shape itself answers. */
+static void quick_answers_keep_clear_of_the_edges(void **state) {
+  (void)state;
+  enum { STEPS = 20000 };
+  for (int32_t shape = 0; shape < SCENE_SHAPES; shape++) {
+    const scene_bounds b = scene_shape_bounds(shape);
+    for (int i = 0; i < STEPS; i++) {
+      double angle = 6.283185307179586 * i / STEPS, x = cos(angle), y = sin(angle);
+      double outside = b.outer - 1e-3, inside = b.inner + 1e-3;
+      assert_false(scene_shape_contains(shape, outside * x, outside * y));
+      if (b.inner > 0) assert_true(scene_shape_contains(shape, inside * x, inside * y));
+    }
+  }
+}
+
 static void impossible_requests_are_refused(void **state) {
   (void)state;
   scene s;
@@ -200,6 +217,7 @@ int main(void) {
       cmocka_unit_test(version_two_says_what_its_labels_say),
       cmocka_unit_test(a_version_draws_what_it_always_drew),
       cmocka_unit_test(shapes_fill_their_square_and_differ),
+      cmocka_unit_test(quick_answers_keep_clear_of_the_edges),
       cmocka_unit_test(impossible_requests_are_refused),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
