@@ -1,2 +1,2 @@
-# Accuracy against samples seen: what masking costs when time does not count.
+# Accuracy against samples seen: the accuracy cost of masking, ignoring time.
 load plots_folder.'/curves.gp'

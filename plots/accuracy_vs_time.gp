@@ -1,6 +1,6 @@
 # Accuracy against training time. At the accuracy that both reach, lines drop to the times of the
-# baseline and of the fastest series; the arrow between them is the iso-accuracy speed-up. It lies
-# near the bottom, where curves that have risen leave room; its words too, where there is width.
+# baseline and of the fastest series; the arrow between them is the iso-accuracy speed-up. It is
+# near the bottom, where the curves leave room; so is its text, if it fits.
 if (has_iso) { \
   foot = y_least + 0.075 * (y_most - y_least) ; \
   set arrow 1 from iso_from,foot to iso_to,foot head filled size screen 0.014,20 linewidth 2 linecolor rgb ink front ; \

@@ -1,5 +1,6 @@
-# One bar a row with its 95 % interval, and where it would end if it followed the FLOPs alone.
-# $bars: position, value, low, high, name, text, where the text starts, colour;
+# One bar per row with its 95 % interval, and a dashed mark at the value that the FLOPs predict.
+# $bars: position, value, low, high, name, text, x position of the text, colour;
+# low and high are NaN without an interval;
 # $ideal: position, value (NaN for the baseline).
 unset grid
 set border 1

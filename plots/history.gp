@@ -1,4 +1,4 @@
-# Measurements over commits, a panel a series, the oldest commit at the left.
+# Measurements over commits, one panel per series, the oldest commit on the left.
 # $pointsK: place, median, least, greatest of the samples, kind (0 plain, 1 disturbed, 2 set aside);
 # $levelsK: first and last place, mean, low, high of its 95 % interval; $changesK: place, low and high of
 # the panel, text;

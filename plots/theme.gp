@@ -1,4 +1,4 @@
-# The house theme. Every script that flipbench writes sets `format` (svg, png, pdf), `out`, the
+# The shared theme. Every script that flipbench writes sets `format` (svg, png, pdf), `out`, the
 # texts (`title_text`, `subtitle_text`, `source_line`, `x_label`, `y_label`) and their sizes, the
 # edges, the ranges and the data blocks, and then loads this file and the figure's own template.
 
@@ -14,8 +14,8 @@ if (format eq 'pdf') \
 set output out.'.'.format
 set encoding utf8
 
-# Okabe and Ito's colours, told apart with every kind of colour vision; grey for what is compared
-# with. Series are told apart by direct labels and point shapes too.
+# The Okabe-Ito palette, distinguishable with every kind of colour vision; grey for the baseline.
+# Series also differ in direct labels and point shapes.
 ink = '#222222'; faint = '#8a8a8a'; grid_colour = '#e4e4e4'
 array palette[8] = ['#4d4d4d', '#0072B2', '#D55E00', '#009E73', '#CC79A7', '#E69F00', '#56B4E9', '#000000']
 array shape[8] = [7, 5, 9, 13, 11, 15, 7, 5]

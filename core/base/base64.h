@@ -1,4 +1,4 @@
-/* Bytes as text (RFC 4648, with padding). */
+/* Base64 (RFC 4648, with padding). */
 #ifndef FLIP_BASE_BASE64_H
 #define FLIP_BASE_BASE64_H
 
@@ -9,8 +9,8 @@
 
 void base64_encode(const void *bytes, size_t count, strbuf *out);
 
-/* At most `room` bytes into `bytes`; *count: how many. False when `text` is no base64 or holds
- * more. */
+/* Decodes at most `room` bytes into `bytes`; *count: the number of bytes. False when `text` is not
+ * base64 or decodes to more. */
 bool base64_decode(const char *text, void *bytes, size_t room, size_t *count);
 
 #endif

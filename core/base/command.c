@@ -16,7 +16,9 @@ static _Noreturn void become(const command_call *c, pid_t parent) {
   static const char problem[] = ": cannot be started\n";
   if (c->leads_group) setpgid(0, 0);
   if (c->dies_with_parent) prctl(PR_SET_PDEATHSIG, SIGTERM);
-  if (c->dies_with_parent && getppid() != parent) _exit(COMMAND_NOT_FOUND); /* it ended meanwhile */
+  if (c->dies_with_parent && getppid() != parent)
+    _exit(COMMAND_NOT_FOUND); /* it exited in the
+                               * meantime */
   if (c->has_no_input) dup2(open("/dev/null", O_RDONLY | O_CLOEXEC), STDIN_FILENO);
   if (c->out) dup2(c->out, STDOUT_FILENO);
   if (c->err) dup2(c->err, STDERR_FILENO);
@@ -134,7 +136,7 @@ static err wait_or_stop(pid_t pid, const char *what, const volatile bool *stop, 
   return *stop ? err_new(ERR_INTERRUPTED, "stopped") : NULL;
 }
 
-/* ---- the usual wishes ---- */
+/* ---- convenience functions ---- */
 
 static err capture(const command_call *call, strbuf *out) {
   char *const *words = call->words;
@@ -142,11 +144,10 @@ static err capture(const command_call *call, strbuf *out) {
   err error = command_read(call, false, out, &status);
   if (error) return error;
   int code = command_exit_status(status);
-  if (code == COMMAND_NOT_FOUND)
-    return err_new(ERR_INPUT, "%s: there is no such program", words[0]);
+  if (code == COMMAND_NOT_FOUND) return err_new(ERR_INPUT, "%s: command not found", words[0]);
   if (code != 0)
-    error =
-        err_new(ERR_INPUT, "%s %s: ended with status %d", words[0], words[1] ? words[1] : "", code);
+    error = err_new(ERR_INPUT, "%s %s: exited with status %d", words[0], words[1] ? words[1] : "",
+                    code);
   return error;
 }
 

@@ -13,7 +13,7 @@ static void offer(const char *value, const char *help, const char *current, FILE
   if (begins_with(value, current)) fprintf(out, "%s\t%s\n", value, help);
 }
 
-/* "text|markdown|csv": choices are written in small letters, what is to be filled in is not. */
+/* In "text|markdown|csv" choices are lower-case; placeholders are not. */
 static bool are_choices(const char *placeholder) {
   if (!strchr(placeholder, '|')) return false;
   for (const char *at = placeholder; *at; at++)
@@ -31,7 +31,7 @@ static void offer_choices(const char *choices, const char *current, FILE *out) {
   }
 }
 
-/* What a placeholder stands for, by its name. */
+/* The kind of completion for a placeholder, by its name. */
 static void offer_values(const char *placeholder, const char *current, FILE *out) {
   static const struct {
     const char *part, *directive;
@@ -51,7 +51,7 @@ static void offer_values(const char *placeholder, const char *current, FILE *out
     }
 }
 
-/* The option that `word` names, when its value is a word of its own. */
+/* The option that `word` names, if its value is a separate word. */
 static const option *waits_for_value(const command *c, const char *word) {
   for (const option *o = c->options; o->name; o++) {
     bool is_long = begins_with(word, "--") && strcmp(word + 2, o->name) == 0;
@@ -87,7 +87,7 @@ void completion_of_command(const command *c, int count, char **words, FILE *out)
   } else if (*current == '-') {
     offer_options(c, current, out);
   } else {
-    char first[64]; /* of the usage: what stands before the options */
+    char first[64]; /* of the usage: what precedes the options */
     snprintf(first, sizeof first, "%.*s", (int)strcspn(c->usage, " "), c->usage);
     offer_values(*first == '-' || strcmp(first, "[OPTIONS]") == 0 ? "" : first, current, out);
   }
@@ -97,7 +97,7 @@ void completion_of_table(const subcommand *table, const char *current, FILE *out
   for (const subcommand *s = table; s->name; s++) offer(s->name, s->summary, current, out);
 }
 
-/* ---- the scripts: they know the program's name (^) and nothing of its options ---- */
+/* ---- the scripts: they contain the program's name (^) but none of its options ---- */
 
 static const char bash_script[] =
     "# bash completion for ^; put it into ~/.local/share/bash-completion/completions/^\n"
@@ -191,7 +191,7 @@ static err print_script(const char *program, const option_list *words) {
         fputc(*at, stdout);
     return NULL;
   }
-  return err_new(ERR_INPUT, "'%s' is none of bash, zsh and fish", words->items[0]);
+  return err_new(ERR_INPUT, "unknown shell '%s': expected bash, zsh or fish", words->items[0]);
 }
 
 int completion_script(const char *program, int argc, char **argv) {
@@ -200,14 +200,14 @@ int completion_script(const char *program, int argc, char **argv) {
   snprintf(name, sizeof name, "%s completion", program);
   snprintf(
       details, sizeof details,
-      "The script asks %s itself at TAB, so it completes commands, options, files, settings and\n"
-      "experiments as this build knows them.\n\n"
+      "The script calls %s at TAB, so it completes the commands, options, files, settings and\n"
+      "experiments of this build.\n\n"
       "examples:\n"
       "  source <(%s completion bash)\n"
       "  %s completion zsh > ~/.zfunc/_%s\n"
       "  %s completion fish > ~/.config/fish/completions/%s.fish",
       program, program, program, program, program, program);
-  command c = {name, "print the completion script of a shell", "bash|zsh|fish", options, details};
+  command c = {name, "print the completion script for a shell", "bash|zsh|fish", options, details};
   option_list words = {0};
   bool is_help_wanted;
   err error = options_parse(&c, argc, argv, &words, &is_help_wanted);

@@ -1,8 +1,8 @@
-/* Errors as values: one type for the whole of flip and flipbench.
+/* Errors as values: one type for all of flip and flipbench.
  *
- * A function that can fail returns `err`; NULL means it succeeded. An error owns a message that
- * gains context as it travels up ("reading shard 00012.tar: member 'a.jpg': not a JPEG").
- * Libraries never print and never exit: only the command-line layer does, through err_message. */
+ * A function that can fail returns `err`; NULL means success. An error owns a message that gains
+ * context as it propagates ("reading shard 00012.tar: member 'a.jpg': not a JPEG"). Libraries never
+ * print and never exit: only the command-line layer does, through err_message. */
 #ifndef FLIP_BASE_ERR_H
 #define FLIP_BASE_ERR_H
 
@@ -15,18 +15,18 @@ extern "C" {
 typedef struct err_info *err;
 
 typedef enum {
-  ERR_INPUT,       /* what the user gave is wrong: a config, a file, an option */
-  ERR_IO,          /* the operating system refused: open, read, write, full disk */
+  ERR_INPUT,       /* invalid user input: a config, a file, an option */
+  ERR_IO,          /* the operating system failed: open, read, write, full disk */
   ERR_MEMORY,      /* an allocation failed */
-  ERR_UNSUPPORTED, /* this machine, build or library cannot do it */
-  ERR_NUMERIC,     /* NaN or infinity where a finite number must be */
+  ERR_UNSUPPORTED, /* unsupported by this machine, build or library */
+  ERR_NUMERIC,     /* NaN or infinity where a finite number is required */
   ERR_INTERRUPTED, /* the user or the scheduler asked to stop */
-  ERR_INTERNAL     /* a broken promise inside the program: a bug */
+  ERR_INTERNAL     /* a violated internal invariant: a bug */
 } err_kind;
 
 #define ERR_MUST_CHECK __attribute__((warn_unused_result))
 
-/* A new error. Never returns NULL: when memory is short a static error is returned instead. */
+/* A new error. Never returns NULL: when out of memory a static error is returned instead. */
 err err_new(err_kind kind, const char *format, ...)
     __attribute__((format(printf, 2, 3))) ERR_MUST_CHECK;
 
@@ -41,7 +41,7 @@ err err_context(err error, const char *format, ...)
 err_kind err_kind_of(err error);
 const char *err_message(err error);
 
-/* Frees an error, NULL included. Also the way to say "this failure is meant to be ignored". */
+/* Frees an error (NULL is allowed). Also used to ignore a failure explicitly. */
 void err_free(err error);
 
 /* For functions with `err error = NULL;` and a `cleanup:` label: run, and leave on failure. */

@@ -82,7 +82,7 @@ static err sync_folder_of(const char *path) {
   return failed ? err_errno(code, "%s: cannot sync its folder", path) : NULL;
 }
 
-/* Behind the path: the mark, and the process that writes. */
+/* Suffix of the temporary path: the mark, and the process that writes. */
 static const char temporary_mark[] = ".tmp";
 
 err fs_writer_open(fs_writer *w, const char *path) {

@@ -6,7 +6,7 @@
 #include <xxhash.h>
 
 struct hash_state {
-  char unused; /* an XXH3_state_t in disguise, so that users need no xxhash.h */
+  char unused; /* an opaque XXH3_state_t, so that users need no xxhash.h */
 };
 
 static void write_digest(XXH128_hash_t hash, char digest[HASH_SIZE]) {

@@ -1,4 +1,4 @@
-/* Fingerprints: XXH3-128 (xxHash) as 32 hexadecimal digits. For identity, not for secrecy. */
+/* Fingerprints: XXH3-128 (xxHash) as 32 hexadecimal digits. For identity, not for security. */
 #ifndef FLIP_BASE_HASH_H
 #define FLIP_BASE_HASH_H
 
@@ -10,9 +10,9 @@ enum { HASH_SIZE = 33 }; /* 32 digits and the NUL */
 
 void hash_bytes(const void *data, size_t length, char digest[HASH_SIZE]);
 
-/* For data that comes in pieces. */
+/* For data that arrives in pieces. */
 typedef struct hash_state hash_state;
-hash_state *hash_begin(void); /* NULL when memory is short */
+hash_state *hash_begin(void); /* NULL when out of memory */
 void hash_add(hash_state *state, const void *data, size_t length);
 void hash_finish(hash_state *state, char digest[HASH_SIZE]); /* frees the state */
 

@@ -1,10 +1,12 @@
-/* JSON lines: a small writer onto a strbuf. (Reading is jansson's business.)
+/* JSON lines: a small writer that appends to a strbuf. (Parsing is done by jansson.)
  *
  *   json_writer w = jsonw_start(&buffer);
- *   jsonw_object(&w, NULL);  jsonw_string(&w, "event", "step");  jsonw_number(&w, "loss", 3.2);
+ *   jsonw_object(&w, NULL);
+ *   jsonw_string(&w, "event", "step");
+ *   jsonw_number(&w, "loss", 3.2);
  *   jsonw_end(&w);
  *
- * `key` is NULL inside arrays and at the top. Commas are placed by the writer. */
+ * `key` is NULL inside arrays and at the top level. The writer places the commas. */
 #ifndef FLIP_BASE_JSON_H
 #define FLIP_BASE_JSON_H
 
@@ -26,9 +28,9 @@ void jsonw_object(json_writer *w, const char *key);
 void jsonw_array(json_writer *w, const char *key);
 /* Closes the innermost object or array. */
 void jsonw_end(json_writer *w);
-/* Invalid UTF-8 is replaced by U+FFFD, so that what is written always parses. */
+/* Invalid UTF-8 is replaced by U+FFFD, so that the output always parses. */
 void jsonw_string(json_writer *w, const char *key, const char *value); /* NULL: null */
-/* The shortest decimal that reads back to the same double; NaN and infinities become null. */
+/* The shortest decimal that round-trips to the same double; NaN and infinities become null. */
 void jsonw_number(json_writer *w, const char *key, double value);
 void jsonw_integer(json_writer *w, const char *key, int64_t value);
 void jsonw_bool(json_writer *w, const char *key, bool value);

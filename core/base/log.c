@@ -23,10 +23,10 @@ void log_line(log_level level, const char *format, ...) {
   vsnprintf(line, sizeof line, format, arguments);
   va_end(arguments);
   strbuf shown = {0};
-  text_escape(line, &shown); /* messages hold names and words from outside */
+  text_escape(line, &shown); /* messages contain names and words from outside */
   for (char *at = line; shown.is_broken && *at; at++)
     if (*at != '\n' && !isprint((unsigned char)*at)) *at = '?';
-  /* one call: lines stay whole */
+  /* one call, so that lines are not interleaved */
   fprintf(stderr, "%s: %s%s\n", program_name, names[level],
           shown.is_broken ? line : strbuf_string(&shown));
   strbuf_free(&shown);

@@ -1,10 +1,10 @@
-/* Log lines on stderr: "flip: warning: …". The one piece of process-wide state. */
+/* Log lines on stderr: "flip: warning: …". The only process-wide state. */
 #ifndef FLIP_BASE_LOG_H
 #define FLIP_BASE_LOG_H
 
 typedef enum { LOG_ERROR, LOG_WARNING, LOG_INFO, LOG_DEBUG } log_level;
 
-/* Program name for the prefix and the least severe level shown (LOG_INFO at first). */
+/* Program name for the prefix and the lowest severity shown (initially LOG_INFO). */
 void log_setup(const char *program, log_level level);
 void log_line(log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

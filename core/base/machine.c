@@ -66,12 +66,13 @@ static double read_entry(const char *root, const char *path, const char *name) {
   return value;
 }
 
-/* How the two versions of control groups call things. */
+/* File names of the two versions of control groups. */
 typedef struct {
   const char *folder, *limit, *used, *inactive, *active;
 } group_files;
 
-/* What one group leaves: its limit less what it uses, page cache apart, which gives way. */
+/* What one group leaves: its limit minus its usage, not counting page cache, which can be
+ * reclaimed. */
 static double left_in_group(const char *root, const group_files *names, const char *group) {
   char file[3][768];
   const char *const entries[] = {names->limit, names->used, "memory.stat"};
@@ -84,7 +85,7 @@ static double left_in_group(const char *root, const group_files *names, const ch
   return fmax(0, limit - fmax(0, read_number(root, file[1]) - cache));
 }
 
-/* The least that a group and those around it leave. */
+/* The minimum that a group and its ancestors leave. */
 static double left_in_groups(const char *root, const group_files *names, char *group) {
   double least = INFINITY;
   for (;;) {
@@ -202,16 +203,16 @@ void machine_write_json(json_writer *w, const char *key, const machine_state *m)
 }
 
 void machine_doubts(const machine_state *m, int threads, strbuf *lines) {
-  /* these two drivers call every mode "powersave" and reach full speed in it */
+  /* these two drivers report every mode as "powersave" and reach full speed in it */
   bool sets_clock_itself =
       strcmp(m->driver, "intel_pstate") == 0 || strcmp(m->driver, "amd-pstate-epp") == 0;
   if (strcmp(m->governor, "powersave") == 0 && !sets_clock_itself)
-    strbuf_append(lines, "the CPU's clock is held low (governor powersave); for timings: "
+    strbuf_append(lines, "the CPU clock is held low (governor powersave); for timings: "
                          "cpupower frequency-set -g performance\n");
   if (threads > m->cpus)
     strbuf_format(lines, "%d threads share %d CPUs; set threads: %d\n", threads, m->cpus, m->cpus);
   if (m->quota_cpus > 0 && m->quota_cpus < threads - 0.01)
-    strbuf_format(lines, "the control group allows %.2g CPUs to %d threads\n", m->quota_cpus,
+    strbuf_format(lines, "the control group allows only %.2g CPUs for %d threads\n", m->quota_cpus,
                   threads);
 }
 
@@ -229,11 +230,12 @@ machine_span machine_between(const machine_state *first, const machine_state *la
 
 void machine_span_doubts(const machine_span *span, int cpus, strbuf *lines) {
   if (span->other_cpus > 0.1 * cpus)
-    strbuf_format(lines, "other processes used %.1f of %d CPUs meanwhile\n", span->other_cpus,
-                  cpus);
+    strbuf_format(lines, "other processes used %.1f of %d CPUs during the measurement\n",
+                  span->other_cpus, cpus);
   if (span->stolen_share > 0.02)
     strbuf_format(lines, "the hypervisor took %.0f %% of the CPUs' time\n",
                   100 * span->stolen_share);
   if (span->throttled > 0)
-    strbuf_format(lines, "heat lowered the clock %lld times\n", (long long)span->throttled);
+    strbuf_format(lines, "the clock was thermally throttled %lld times\n",
+                  (long long)span->throttled);
 }

@@ -1,10 +1,10 @@
-/* Man pages (roff with the man macros) from the tables that --help is printed from. */
+/* Man pages (roff with the man macros) from the tables used for --help. */
 #include <string.h>
 
 #include "base/completion.h"
 #include "base/version.h"
 
-/* Text as roff: backslashes, a dot or quote at a line's start, and minus signs. */
+/* Text as roff: escapes backslashes, a dot or quote at the start of a line, and minus signs. */
 static void put_text(const char *text, FILE *out) {
   bool at_start = true;
   for (const char *at = text; *at; at++) {
@@ -52,7 +52,7 @@ static void put_option(const option *o, FILE *out) {
   fputs(o->is_required ? " (needed)\n" : "\n", out);
 }
 
-/* As it is in --help, line by line: the details are laid out by hand. */
+/* Line by line as in --help: the details are formatted by hand. */
 static void put_details(const char *details, FILE *out) {
   const char *examples = strstr(details, "example");
   bool has_heading = examples && (examples == details || examples[-1] == '\n');

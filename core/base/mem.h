@@ -1,7 +1,7 @@
 /* Memory: checked allocation.
  *
- * mem_* return NULL only when memory is short; every caller checks. Tests make chosen calls fail:
- * in a process by mem_fail_after, in whole programs by the environment (see below). */
+ * mem_* return NULL only when out of memory; every caller checks. Tests make chosen calls fail:
+ * within a process by mem_fail_after, in whole programs by the environment (see below). */
 #ifndef FLIP_BASE_MEM_H
 #define FLIP_BASE_MEM_H
 
@@ -25,13 +25,13 @@ void *mem_plain(size_t bytes);
 /* For tests: the allocation after `successes` more fails, and all after it; negative: never.
  *
  * A build with FLIP_ALLOCATION_FAULTS (the preset asan) also reads two variables:
- *   FLIP_FAIL_ALLOCATION=PROGRAM:N    in PROGRAM the N-th allocation fails; PROGRAM:N+ all from it
- * on FLIP_COUNT_ALLOCATIONS=PROGRAM:FILE  at its end PROGRAM writes into FILE how many there were
- */
+ *   FLIP_FAIL_ALLOCATION=PROGRAM:N        in PROGRAM the N-th allocation fails
+ *   FLIP_FAIL_ALLOCATION=PROGRAM:N+       in PROGRAM the N-th and all later allocations fail
+ *   FLIP_COUNT_ALLOCATIONS=PROGRAM:FILE   at exit PROGRAM writes their number to FILE */
 void mem_fail_after(long successes);
 
-/* The error every caller returns for a failed allocation: what was wanted, with its size unless
- * `bytes` is 0. */
+/* The error that every caller returns for a failed allocation: what was requested, with its size
+ * unless `bytes` is 0. */
 err mem_error(size_t bytes, const char *what) ERR_MUST_CHECK;
 
 /* `bytes` rounded up to MEM_ALIGNMENT. */
@@ -39,7 +39,7 @@ static inline size_t mem_rounded(size_t bytes) {
   return (bytes + MEM_ALIGNMENT - 1) / MEM_ALIGNMENT * MEM_ALIGNMENT;
 }
 
-/* Resident-set peak of this process in bytes, from the kernel; 0 where it cannot be read. */
+/* Peak resident set size of this process in bytes, from the kernel; 0 where it cannot be read. */
 uint64_t mem_peak_bytes(void);
 
 #endif

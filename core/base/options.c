@@ -43,7 +43,7 @@ static err set_choice(const option *o, const char *word) {
   return NULL;
 }
 
-/* The word behind an option that may stand alone: its value when it is one of the choices. */
+/* The word after an option with an optional value: its value if it is one of the choices. */
 static err take_choice(const option *o, const char *next, int *at) {
   if (next && find_choice(o->placeholder, next, strlen(next))) {
     ++*at;
@@ -138,7 +138,7 @@ static err parse_word(const command *c, int argc, char **argv, int *at, bool see
   return set_value(o, value);
 }
 
-/* The hidden first words by which completion and man pages are asked for. */
+/* The hidden first words that request completion and man pages. */
 static bool is_asked_for_page(const command *c, int argc, char **argv) {
   bool wants_words = argc > 1 && strcmp(argv[1], COMPLETE_WORD) == 0;
   bool wants_man = argc == 2 && strcmp(argv[1], MAN_WORD) == 0;
@@ -203,9 +203,10 @@ void options_free(option *options) {
     if (o->type == OPTION_LIST) options_free_list(o->value);
 }
 
-/* Every program has these two beside its own commands; a command with commands has not. */
+/* Every program has these two in addition to its own commands; a command with subcommands does
+ * not. */
 static const subcommand common_commands[] = {
-    {"completion", "print the completion script of a shell", NULL},
+    {"completion", "print the completion script for a shell", NULL},
     {"man", "print the man page of a command", NULL},
     {0}};
 
@@ -219,7 +220,7 @@ static void print_overview(const char *program, const char *summary, const subco
   for (const subcommand *s = table; s->name; s++) fprintf(out, "  %-12s %s\n", s->name, s->summary);
   for (const subcommand *s = common_commands; is_program(program) && s->name; s++)
     fprintf(out, "  %-12s %s\n", s->name, s->summary);
-  fprintf(out, "\n'%s COMMAND --help' explains each.\n", program);
+  fprintf(out, "\nSee '%s COMMAND --help' for details.\n", program);
 }
 
 static const subcommand *find_command(const subcommand *table, const char *name) {
@@ -236,7 +237,7 @@ static int print_man(const char *program, const char *summary, const subcommand 
   snprintf(name, sizeof name, "%s man", program);
   snprintf(
       details, sizeof details,
-      "Without a command: the page of %s itself. 'ninja man' in the build folder makes all.\n\n"
+      "Without a command: the page of %s itself. 'ninja man' in the build folder builds all.\n\n"
       "examples:\n  %s man | man -l -\n  %s man %s | man -l -",
       program, program, program, table->name);
   command c = {name, common_commands[1].summary, "[COMMAND…]", options, details};
@@ -256,7 +257,7 @@ static int print_man(const char *program, const char *summary, const subcommand 
   return error ? options_exit_status(error) : status;
 }
 
-/* The word being typed is a command's name, or belongs to the command before it. */
+/* The word being typed is a command's name, or belongs to the preceding command. */
 static int complete(const char *program, const subcommand *table, int argc, char **argv) {
   const subcommand *chosen = argc > 3 ? find_command(table, argv[2]) : NULL;
   const char *current = argc > 2 ? argv[argc - 1] : "";
@@ -327,7 +328,7 @@ err options_print(strbuf *text) {
   return error;
 }
 
-/* What was printed did not arrive. A reader that closed its end (| head) wanted no more. */
+/* Output could not be written. A reader that closed its end (| head) is not an error. */
 static err check_stdout(void) {
   struct pollfd end = {.fd = STDOUT_FILENO};
   errno = 0;

@@ -28,8 +28,8 @@ typedef enum {
   OPTION_STRING,  /* const char **: points into argv */
   OPTION_INTEGER, /* int64_t *: suffixes k, M, G (powers of 1000) allowed */
   OPTION_NUMBER,  /* double * */
-  OPTION_LIST,    /* option_list *: may be given many times */
-  OPTION_AMOUNT,  /* const char **: a word that begins with a digit; "" for --name alone */
+  OPTION_LIST,    /* option_list *: may be given several times */
+  OPTION_AMOUNT,  /* const char **: a word that starts with a digit; "" for --name alone */
   OPTION_CHOICE   /* const char **: a word of the placeholder "a|b|c"; "" for --name alone */
 } option_type;
 
@@ -66,9 +66,9 @@ void options_free_list(option_list *list);
 /* Frees the OPTION_LIST values of a table. */
 void options_free(option *options);
 
-/* A table of subcommands for programs: dispatches on argv[1], prints the overview for --help,
- * suggests the nearest for an unknown name. Returns the exit status: the subcommand's, or 2 for
- * wrong usage. */
+/* A table of subcommands: dispatches on argv[1], prints the overview for --help, suggests the
+ * nearest command for an unknown name. Returns the exit status: the subcommand's, or 2 for wrong
+ * usage. */
 typedef struct {
   const char *name, *summary;
   int (*run)(int argc, char **argv);
@@ -77,12 +77,12 @@ typedef struct {
 int options_dispatch(const char *program, const char *summary, const subcommand *table, int argc,
                      char **argv);
 
-/* Prints a text on stdout and frees it; ERR_MEMORY when memory was short while it was written. */
+/* Prints a text on stdout and frees it; ERR_MEMORY if memory ran out while it was built. */
 err options_print(strbuf *text) ERR_MUST_CHECK;
 
-/* Prints "program: message" on stderr, frees the error and returns the exit status for its kind:
- * 2 for ERR_INPUT, 130 for ERR_INTERRUPTED, else 1. NULL returns 0, unless what was printed on
- * stdout could not be written. */
+/* Prints "program: message" on stderr, frees the error and returns the exit status for its kind: 2
+ * for ERR_INPUT, 130 for ERR_INTERRUPTED, else 1. NULL returns 0, unless stdout could not be
+ * written. */
 int options_exit_status(err error);
 
 #endif

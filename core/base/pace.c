@@ -5,23 +5,23 @@
 
 #include "base/mem.h"
 
-/* Evidence of disturbance: the run's threads waited for CPUs, and others used them. Both are
- * needed. A run's own threads are in each other's way: on a quiet machine of two CPUs two computing
- * threads and a loader's waited for 3 to 5 % of the time (others: 1 to 2 % of the CPUs), beside two
- * busy loops for 30 to 65 % (others: 50 to 70 %). And others may use CPUs that nobody here waits
- * for. Shares of the threads' and the CPUs' time, or, where there are many, of a single one's: with
- * 64 threads one busy neighbour halves the speed, since 63 wait at the barrier. */
+/* Evidence of disturbance: the run's threads waited for CPUs, and other processes used them. Both
+ * are required. A run's own threads compete with each other: on an idle machine with two CPUs, two
+ * computing threads and a loader thread waited for 3 to 5 % of the time (others: 1 to 2 % of the
+ * CPUs), next to two busy loops for 30 to 65 % (others: 50 to 70 %). And others may use CPUs that
+ * this run does not wait for. Shares of the threads' and the CPUs' time, or, with many, of a single
+ * one's: with 64 threads one busy neighbour halves the speed, since 63 wait at the barrier. */
 static const double most_delay = 0.02, most_delay_of_one = 0.1;
 static const double others_share = 0.05, others_of_one = 0.5;
 static const double most_stolen = 0.02;
-/* Where the kernel does not tell delays: all CPUs are in use, by others too. */
+/* Where the kernel does not report delays: all CPUs are in use, partly by others. */
 static const double full_share = 0.95;
-/* The machine's time is counted in ticks of 10 ms: shorter rows share what their neighbours tell.
- */
+/* The machine's time is counted in ticks of 10 ms: shorter rows are averaged with their
+ * neighbours. */
 static const double window_seconds = 0.5;
-/* Less than this is within the noise of a quiet machine. */
+/* Less than this is within the noise of an idle machine. */
 static const double least_lost = 0.05;
-/* So many undisturbed rows, and this share of all, tell the steady pace. */
+/* The number and share of undisturbed rows needed to estimate the steady pace. */
 enum { LEAST_UNDISTURBED = 5, MOST_WARM_UP = 20, BLOCKS = 10, LEAST_FOR_BLOCKS = 20 };
 static const double least_undisturbed_share = 0.02;
 static const double shortest_step = 1e-9;
@@ -31,11 +31,11 @@ typedef struct {
   int64_t steps;
 } timed;
 
-/* What is known of each row. */
+/* What is known about each row. */
 typedef struct {
   bool *is_steady;  /* after the warm-up */
   bool *is_held_up; /* with evidence of disturbance */
-  double *lost;     /* seconds, by that evidence */
+  double *lost;     /* seconds, according to that evidence */
 } marks;
 
 static int at_least_one(int count) {
@@ -55,17 +55,18 @@ bool pace_is_row_disturbed(const pace_row *row, int threads, int cpus) {
          row->other_cpu_seconds + row->cpu_seconds > full_share * all;
 }
 
-/* What a disturbed row lost by its own evidence, for runs without undisturbed rows to compare with.
- * Delays of threads at different times add up, since the others wait for the delayed one at the
- * next barrier; delays at the same time do not. What the threads did not compute is a bound, and
- * what others did compute is another: the rest of the delay was of the run's own making. */
+/* The time that a disturbed row lost according to its own evidence, for runs without undisturbed
+ * rows to compare with. Delays of threads at different times add up, since the others wait for the
+ * delayed one at the next barrier; simultaneous delays do not. The time that the threads did not
+ * compute is one bound, the time that others computed another: the rest of the delay was caused by
+ * the run itself. */
 static double lost_by_evidence(const pace_row *row, int threads, int cpus) {
   double wall = row->seconds, lost = 0, stolen = row->stolen_seconds / at_least_one(cpus);
   if (!isnan(row->delay_seconds)) {
     double idle = wall - row->cpu_seconds / at_least_one(threads);
     lost = row->delay_seconds / at_least_one(threads);
     if (idle > lost) lost = fmin(row->delay_seconds, idle); /* false for NaN */
-    lost = fmin(lost, row->other_cpu_seconds);              /* the number, where one is NaN */
+    lost = fmin(lost, row->other_cpu_seconds);              /* the other number if one is NaN */
   } else if (!isnan(row->other_cpu_seconds)) {
     lost = wall * row->other_cpu_seconds / (row->other_cpu_seconds + row->cpu_seconds);
   }
@@ -77,7 +78,7 @@ static bool is_usable(const pace_row *row) {
   return row->steps > 0 && isfinite(row->seconds) && row->seconds >= 0;
 }
 
-/* Marks the rows after each process's warm-up; all rows when none would be left. */
+/* Marks the rows after each process's warm-up; all rows if none would be left. */
 static void mark_steady(const pace_row *rows, size_t count, bool *is_steady) {
   size_t left = 0;
   for (size_t first = 0, next; first < count; first = next) {
@@ -113,8 +114,8 @@ static double sort_for_median(timed *times, size_t count) {
   return 0;
 }
 
-/* The k of the order statistics k and n + 1 - k that hold the median with 95 % probability: the
- * largest with P(Binomial(n, 1/2) < k) <= 2.5 %; at least 1. */
+/* The k for which the order statistics k and n + 1 - k enclose the median with 95 % probability:
+ * the largest with P(Binomial(n, 1/2) < k) <= 2.5 %; at least 1. */
 static size_t rank_of_low(size_t n) {
   double chance = pow(0.5, (double)n), sum = 0;
   size_t k = 0;
@@ -126,8 +127,8 @@ static size_t rank_of_low(size_t n) {
   return k ? k : 1;
 }
 
-/* Half the 95 % interval by the medians of ten blocks: neighbouring steps are alike, so that only
- * blocks tell how far the pace wanders. Sorts within the blocks. */
+/* Half the 95 % interval from the medians of ten blocks: neighbouring steps are correlated, so only
+ * blocks show how much the pace varies. Sorts within the blocks. */
 static double half_width_by_blocks(timed *times, size_t count) {
   static const double t95_of_9 = 2.262;
   double medians[BLOCKS], mean = 0, square = 0;
@@ -140,7 +141,7 @@ static double half_width_by_blocks(timed *times, size_t count) {
   return t95_of_9 * sqrt(square / (BLOCKS - 1) / BLOCKS);
 }
 
-/* The median of `times`, which come in the order of the run, and its interval. */
+/* The median of `times`, in run order, and its interval. */
 static void find_steady(timed *times, size_t count, pace *p) {
   double half = count < LEAST_FOR_BLOCKS ? 0 : half_width_by_blocks(times, count);
   double median = sort_for_median(times, count);
@@ -153,7 +154,7 @@ static void find_steady(timed *times, size_t count, pace *p) {
   p->steady_high = fmax(p->steady_high, median);
 }
 
-/* Takes the times of the steady rows, all or the undisturbed; returns how many. */
+/* Takes the times of the steady rows, all or the undisturbed ones; returns their number. */
 static size_t take_times(const pace_row *rows, size_t count, const marks *m, bool takes_all,
                          timed *times) {
   size_t taken = 0;
@@ -165,7 +166,7 @@ static size_t take_times(const pace_row *rows, size_t count, const marks *m, boo
   return taken;
 }
 
-/* Seconds beyond the steady pace in the disturbed rows, or what their evidence says. */
+/* Seconds beyond the steady pace in the disturbed rows, or as estimated from their evidence. */
 static double lost_seconds(const pace_row *rows, size_t count, const marks *m, const pace *p) {
   double lost = 0;
   for (size_t i = 0; i < count; i++) {
@@ -177,7 +178,7 @@ static double lost_seconds(const pace_row *rows, size_t count, const marks *m, c
   return lost;
 }
 
-/* A copy of the row with its neighbours' mean share of others and of stolen time. */
+/* A copy of the row with the mean share of other load and stolen time over its neighbours. */
 static pace_row smoothed(const pace_row *row, double seconds, double others, double stolen) {
   pace_row smooth = *row;
   smooth.other_cpu_seconds = others * row->seconds / seconds;
@@ -185,7 +186,7 @@ static pace_row smoothed(const pace_row *row, double seconds, double others, dou
   return smooth;
 }
 
-/* Judges each row by windows of neighbours of one process; `lost`: what it lost by its evidence. */
+/* Judges each row by windows of neighbours within one process; `lost`: its estimated lost time. */
 static void judge(const pace_row *rows, size_t count, int threads, int cpus, bool *is_held_up,
                   double *lost) {
   for (size_t first = 0, next; first < count; first = next) {
@@ -207,7 +208,7 @@ static void judge(const pace_row *rows, size_t count, int threads, int cpus, boo
   }
 }
 
-/* The pace from the marks; `times` is room for `count`. */
+/* Computes the pace from the marks; `times` has room for `count`. */
 static void measure(const pace_row *rows, size_t count, const marks *m, timed *times, pace *p) {
   size_t usable = 0, held_up = 0, steady = 0;
   for (size_t i = 0; i < count; i++) {

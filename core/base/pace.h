@@ -1,6 +1,6 @@
-/* The pace of a run: how fast its steps were when nothing disturbed them, and what disturbance
- * cost. The one place where the times of rows become numbers of a run; docs/results.md says what
- * they mean, and pace.c why the limits are what they are. */
+/* The pace of a run: the speed of its undisturbed steps, and the time lost to disturbance. The only
+ * place where row times become numbers of a run; docs/results.md explains their meaning, and pace.c
+ * the choice of the limits. */
 #ifndef FLIP_BASE_PACE_H
 #define FLIP_BASE_PACE_H
 
@@ -25,18 +25,18 @@ typedef struct {
   double steady_step_seconds;
   double steady_low, steady_high; /* its 95 % interval; reaches down to steady * (1 - lost_share)
                                      when too few rows are undisturbed */
-  double lost_share;              /* of train_seconds, 0..1: what disturbance cost */
+  double lost_share;              /* of train_seconds, 0..1: lost to disturbance */
   double disturbed_share;         /* of rows with evidence of disturbance */
-  bool has_undisturbed;           /* enough undisturbed rows to tell the steady pace */
+  bool has_undisturbed;           /* enough undisturbed rows to estimate the steady pace */
   bool is_disturbed;              /* lost_share > 0.05, and there is evidence */
 } pace;
 
-/* Rows in the order of their steps. `threads`: of the run's settings; `cpus`: that the process may
- * run on. No rows give zeros. Rows without steps or with a time that is no number are left out. */
+/* Rows in step order. `threads`: from the run's settings; `cpus`: CPUs that the process may run on.
+ * No rows give zeros. Rows without steps or with a non-finite time are ignored. */
 err pace_of(const pace_row *rows, size_t count, int threads, int cpus, pace *out) ERR_MUST_CHECK;
 
-/* Something other than the run's own work held this row up. Of rows under half a second pace_of
- * judges the neighbours together. */
+/* Was this row delayed by something other than the run itself? pace_of judges rows under half a
+ * second together with their neighbours. */
 bool pace_is_row_disturbed(const pace_row *row, int threads, int cpus);
 
 #endif

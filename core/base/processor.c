@@ -10,7 +10,7 @@ const char *processor_name(int variant) {
   return names[variant];
 }
 
-/* Exactly what flip_variants.cmake compiles for. */
+/* Must match what flip_variants.cmake compiles for. */
 bool processor_has(int variant) {
 #ifdef __x86_64__
   switch (variant) {
@@ -58,14 +58,16 @@ err processor_check(void) {
 #undef LIST
   const char *forced = getenv(PROCESSOR_VARIABLE);
   if (!processor_has(0))
-    return err_new(ERR_UNSUPPORTED, "this processor lacks %s, the least that this build runs on",
+    return err_new(ERR_UNSUPPORTED, "this processor lacks %s, which this build requires",
                    processor_name(0));
   if (!forced || !*forced) return NULL;
   int variant = named(forced);
   if (variant == PROCESSOR_COUNT)
-    return err_new(ERR_INPUT, PROCESSOR_VARIABLE ": '%s' is none of this build's:%s", forced, all);
+    return err_new(ERR_INPUT, PROCESSOR_VARIABLE ": '%s' is not a variant of this build:%s", forced,
+                   all);
   if (!processor_has(variant))
-    return err_new(ERR_UNSUPPORTED, PROCESSOR_VARIABLE ": this processor lacks %s; its best is %s",
+    return err_new(ERR_UNSUPPORTED,
+                   PROCESSOR_VARIABLE ": this processor lacks %s; the best it supports is %s",
                    forced, processor_name(processor_variant()));
   return NULL;
 }

@@ -1,12 +1,12 @@
-/* Which compiled variant of the measured loops this processor runs. Such loops are written once and
- * compiled once for each level of the instruction set (cmake/flip_variants.cmake); the best that
- * the processor has is taken at start, or the one that FLIP_CPU_KERNELS names. */
+/* The compiled variant of performance-critical loops that this processor runs. Such loops are
+ * written once and compiled once per instruction-set level (cmake/flip_variants.cmake); at start
+ * the best supported variant is selected, or the one named by FLIP_CPU_KERNELS. */
 #ifndef FLIP_BASE_PROCESSOR_H
 #define FLIP_BASE_PROCESSOR_H
 
 #include "base/err.h"
 
-/* X(suffix of the symbols, name for people), the least first. flip_variants.cmake has the flags. */
+/* X(symbol suffix, display name), lowest level first. flip_variants.cmake has the flags. */
 #if defined __x86_64__
 #define PROCESSOR_VARIANTS(X)                                                                      \
   X(v2, "x86-64-v2")                                                                               \
@@ -21,22 +21,22 @@
 enum { PROCESSOR_VARIANTS(PROCESSOR_ONE) PROCESSOR_COUNT };
 #undef PROCESSOR_ONE
 
-/* In a source that is compiled once a variant: the name prefix_SUFFIX_name. */
+/* In a source compiled once per variant: the name prefix_SUFFIX_name. */
 #define PROCESSOR_JOIN_NAMES(prefix, suffix, name) prefix##_##suffix##_##name
 #define PROCESSOR_JOIN(prefix, suffix, name) PROCESSOR_JOIN_NAMES(prefix, suffix, name)
 #define PROCESSOR_KERNEL(prefix, name) PROCESSOR_JOIN(prefix, CPU_VARIANT, name)
 
 #define PROCESSOR_VARIABLE "FLIP_CPU_KERNELS"
 
-/* The name of a variant, and whether this processor runs it. */
+/* The name of a variant, and whether this processor supports it. */
 const char *processor_name(int variant);
 bool processor_has(int variant);
 
-/* The variant to run: FLIP_CPU_KERNELS where that names one that this processor has, else the best.
- */
+/* The variant to run: the one named by FLIP_CPU_KERNELS if this processor supports it, else the
+ * best. */
 int processor_variant(void);
-/* ERR_INPUT where FLIP_CPU_KERNELS names no variant, ERR_UNSUPPORTED where the processor has not
- * what it names, or not even the least that this build is for. */
+/* ERR_INPUT if FLIP_CPU_KERNELS names no variant, ERR_UNSUPPORTED if the processor does not support
+ * the named variant, or not even the lowest of this build. */
 err processor_check(void) ERR_MUST_CHECK;
 
 #endif

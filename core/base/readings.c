@@ -22,14 +22,14 @@ enum { MOST_THREADS = 512, STAT_BYTES = 1 << 16 };
 typedef struct {
   long id;
   int fd;         /* its schedstat */
-  double seconds; /* that it had waited when last read */
+  double seconds; /* total wait at the last reading */
   bool is_there;
 } thread;
 
 struct readings {
-  int stat_fd, pressure_fd, tasks_fd; /* -1: this system has none */
+  int stat_fd, pressure_fd, tasks_fd; /* -1: not available */
   DIR *tasks;
-  nlink_t links; /* of the folder of threads at the last look: it counts them */
+  nlink_t links; /* of the thread folder at the last scan: the number of threads */
   thread threads[MOST_THREADS];
   size_t count;
   bool has_delay;
@@ -47,7 +47,7 @@ static int open_under(const char *root, const char *path, int flags) {
   return fd;
 }
 
-/* The file from its beginning; false when it is empty or gone. */
+/* Reads the file from the start; false when it is empty or gone. */
 static bool read_again(readings *r, int fd) {
   ssize_t got = fd >= 0 ? pread(fd, r->text, sizeof r->text - 1, 0) : -1;
   r->text[got > 0 ? got : 0] = '\0';
@@ -80,10 +80,10 @@ static void add_thread(readings *r, long id) {
   if (t->fd >= 0)
     r->count++;
   else if (errno != ENOENT && errno != ESRCH)
-    r->has_delay = false; /* too many files are open */
+    r->has_delay = false; /* too many open files */
 }
 
-/* Finds threads that began or ended since. */
+/* Finds threads that started or ended since. */
 static void look_for_threads(readings *r) {
   for (size_t i = 0; i < r->count; i++) r->threads[i].is_there = false;
   rewinddir(r->tasks);
@@ -105,7 +105,7 @@ static void look_for_threads(readings *r) {
   r->count = kept;
 }
 
-/* Adds what each thread has waited since the last reading. */
+/* Adds each thread's wait time since the last reading. */
 static void read_delay(readings *r) {
   struct stat status;
   bool is_changed = false;
@@ -121,10 +121,11 @@ static void read_delay(readings *r) {
     r->now.delay_seconds += waited - r->threads[i].seconds;
     r->threads[i].seconds = waited;
   }
-  if (is_changed) r->links = 0; /* one ended: look next time */
+  if (is_changed) r->links = 0; /* one ended: rescan next time */
 }
 
-/* "cpu3 user nice system idle iowait irq softirq steal …" in ticks, of the CPUs that are ours. */
+/* "cpu3 user nice system idle iowait irq softirq steal …" in ticks, for the CPUs that this process
+ * may use. */
 static bool read_cpus(readings *r, double *busy, double *stolen) {
   bool has_some = false;
   if (!read_again(r, r->stat_fd)) return false;
@@ -155,7 +156,7 @@ static double own_cpu_seconds(void) {
   return (double)used.tv_sec + 1e-9 * (double)used.tv_nsec;
 }
 
-/* The counters as they are, but for the delay, which is a sum of differences. */
+/* The raw counters, except the delay, which is a sum of differences. */
 static reading read_counters(readings *r) {
   reading c = {.delay_seconds = r->has_delay ? r->now.delay_seconds : (double)NAN,
                .cpu_seconds = own_cpu_seconds(),
@@ -173,8 +174,8 @@ static reading read_counters(readings *r) {
   return c;
 }
 
-/* The machine's time is counted in ticks and ours exactly, so that their difference may go back by
- * a tick; the next rise makes up for it. */
+/* The machine's time is counted in ticks and ours exactly, so the difference may decrease by a
+ * tick; the next increase compensates. */
 static double risen(double counter, double before, double last) {
   double total = counter - before;
   return total > last || isnan(total) ? total : last;
@@ -208,7 +209,7 @@ err readings_open(const char *root, readings **out) {
   r->ticks = (double)sysconf(_SC_CLK_TCK);
   if (sched_getaffinity(0, sizeof r->cpus, &r->cpus) != 0) memset(&r->cpus, 0xff, sizeof r->cpus);
   r->has_delay = r->tasks != NULL;
-  read_delay(r); /* what they waited until now does not count */
+  read_delay(r); /* earlier wait time does not count */
   r->has_delay = r->has_delay && r->count > 0;
   r->now.delay_seconds = 0;
   r->before = read_counters(r);

@@ -1,19 +1,19 @@
-/* Counters that tell what held this process up while it computed: time its threads waited for a
- * CPU, what others took, what a hypervisor stole. Cheap enough to be read between two steps: files
- * stay open, and a reading is one pread for each of the process's threads and two more. */
+/* Counters that show what delayed this process while it computed: time its threads waited for a
+ * CPU, CPU time used by other processes, time stolen by a hypervisor. Cheap enough to read between
+ * two steps: files stay open, and a reading is one pread per thread of the process plus two. */
 #ifndef FLIP_BASE_READINGS_H
 #define FLIP_BASE_READINGS_H
 
 #include "base/err.h"
 
-/* Totals since readings_open; NaN where this system does not tell. They never fall. */
+/* Totals since readings_open; NaN where the system does not report them. They never decrease. */
 typedef struct {
   double cpu_seconds;       /* of this process, all threads */
-  double delay_seconds;     /* its threads could run and had no CPU, summed over threads */
-  double switches;          /* it was interrupted while it could have gone on */
+  double delay_seconds;     /* its threads were runnable without a CPU, summed over threads */
+  double switches;          /* involuntary context switches */
   double other_cpu_seconds; /* of other processes, on the CPUs that this one may use */
   double stolen_seconds;    /* by a hypervisor, of those CPUs */
-  double pressure_seconds;  /* anybody on this machine waited for a CPU */
+  double pressure_seconds;  /* some process on this machine waited for a CPU */
 } reading;
 
 typedef struct readings readings;

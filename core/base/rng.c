@@ -22,8 +22,8 @@ void rng_philox(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4
 }
 
 rng rng_at(uint64_t seed, rng_stream stream, uint64_t step, uint64_t index) {
-  /* The stream is folded into the key by one pass, which leaves 96 counter bits for the place:
-   * word 0 counts draws, words 1 to 3 hold index (56 bits) and step (40 bits). */
+  /* The stream is folded into the key by one pass, which leaves 96 counter bits: word 0 counts
+   * draws, words 1 to 3 hold index (56 bits) and step (40 bits). */
   rng r = {.used = 4};
   const uint32_t seed_key[2] = {(uint32_t)seed, (uint32_t)(seed >> 32)};
   const uint32_t stream_counter[4] = {(uint32_t)stream, 0x464C4950u, 0, 0};

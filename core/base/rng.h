@@ -1,14 +1,14 @@
 /* Counter-based random numbers: Philox4x32-10 (Salmon et al., SC 2011).
  *
- * A number is a pure function of (seed, stream, step, index, draw). Nothing is carried from one
- * call to the next, so results do not depend on thread count, rank count or order of arrival. */
+ * A number is a pure function of (seed, stream, step, index, draw). No state is kept between calls,
+ * so results do not depend on thread count, rank count or order of arrival. */
 #ifndef FLIP_BASE_RNG_H
 #define FLIP_BASE_RNG_H
 
 #include <stddef.h>
 #include <stdint.h>
 
-/* One stream a purpose, so that adding draws to one never shifts another. */
+/* One stream per purpose, so that additional draws in one never shift another. */
 typedef enum {
   RNG_MASK = 1,
   RNG_TEXT_MASK,
@@ -31,7 +31,7 @@ void rng_philox(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4
 /* A cursor over the draws of one (seed, stream, step, index). A value type: copy it freely. */
 typedef struct {
   uint32_t key[2], counter[4], block[4];
-  uint32_t used; /* words of `block` already given out; 4 = refill */
+  uint32_t used; /* words of `block` already used; 4 = refill */
 } rng;
 
 rng rng_at(uint64_t seed, rng_stream stream, uint64_t step, uint64_t index);

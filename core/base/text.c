@@ -93,7 +93,8 @@ void strbuf_free(strbuf *t) {
   *t = (strbuf){0};
 }
 
-/* Optimal string alignment distance, three rolling rows; names longer than the rows are cut. */
+/* Optimal string alignment distance, three rolling rows; names longer than the rows are
+ * truncated. */
 static size_t edit_distance(const char *a, const char *b) {
   enum { LONGEST = 63 };
   size_t rows[3][LONGEST + 1];
@@ -117,7 +118,7 @@ static size_t edit_distance(const char *a, const char *b) {
 
 const char *text_nearest(const char *name, const char *const *candidates, size_t count) {
   const char *nearest = NULL;
-  size_t best = strlen(name) / 3 + 2; /* further than this is a different word */
+  size_t best = strlen(name) / 3 + 2; /* beyond this it is a different word */
   for (size_t i = 0; i < count; i++) {
     size_t distance = edit_distance(name, candidates[i]);
     if (distance < best) {
@@ -128,13 +129,13 @@ const char *text_nearest(const char *name, const char *const *candidates, size_t
   return nearest;
 }
 
-/* Three digits; a number that rounds to the next power of ten has one place less. */
+/* Three digits; a number that rounds up to the next power of ten has one decimal less. */
 static int places_of(double value) {
   return value < 9.995 ? 2 : value < 99.95 ? 1 : 0;
 }
 
-/* "1.92" and the place of its unit in steps of `step`: rounded first, so that what would be written
- * as a whole step has the next unit. Ones are written whole. */
+/* "1.92" and the index of its unit in powers of `step`: rounded first, so that a value that rounds
+ * up to `step` gets the next unit. Values in the first unit are printed as integers. */
 static int write_scaled(double value, double step, size_t units, char *buffer, size_t *unit) {
   *unit = 0;
   while (value >= step - 0.5 && *unit + 1 < units) {
@@ -199,7 +200,7 @@ const char *text_read_whole(const char *text, int64_t *value) {
   return digits + length;
 }
 
-/* What a letter behind a number multiplies it by; 1: nothing. */
+/* The factor of a suffix letter; 1: none. */
 static int64_t scale_of(char letter) {
   return letter == 'k' ? 1000 : letter == 'M' ? 1000000 : letter == 'G' ? 1000000000 : 1;
 }
@@ -244,7 +245,7 @@ typedef struct {
   double scale;
 } text_unit;
 
-/* "NUMBER UNIT" at *at; moves behind it. False when it is none. */
+/* Parses "NUMBER UNIT" at *at and advances. False if there is none. */
 static bool parse_amount(const char **at, const text_unit *units, size_t count, double *amount) {
   char *end;
   if (!strchr("0123456789.", **at) || !**at || (*at)[1] == 'x' || (*at)[1] == 'X') return false;
@@ -285,6 +286,10 @@ bool text_parse_bytes(const char *text, int64_t *bytes) {
     return false;
   *bytes = (int64_t)amount;
   return true;
+}
+
+const char *text_plural(int64_t count, const char *one, const char *many) {
+  return count == 1 ? one : many;
 }
 
 size_t text_columns(const char *string) {

@@ -12,7 +12,7 @@ const char version_compiler[] = __VERSION__;
 const char version_compiler[] = "gcc " __VERSION__;
 #endif
 
-/* The difference itself, put in by the assembler: it may be longer than a string literal may. */
+/* The diff, embedded by the assembler: it may be longer than a string literal. */
 extern const char version_dirty_start[], version_dirty_end[];
 __asm__(".pushsection .rodata\n"
         ".globl version_dirty_start\n"

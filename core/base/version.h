@@ -1,4 +1,4 @@
-/* What this binary was built from. */
+/* The sources this binary was built from. */
 #ifndef FLIP_BASE_VERSION_H
 #define FLIP_BASE_VERSION_H
 
@@ -10,8 +10,8 @@ extern const char version_dirty_digest[]; /* 12 digits over the uncommitted diff
 extern const char version_compiler[];     /* "gcc 12.2.0" */
 extern const char version_flags[];        /* of the compiler: "-O3 -DNDEBUG" */
 
-/* The uncommitted difference that version_dirty_digest is of, as a patch ('git apply' takes it);
- * not NUL-terminated, length 0 when clean. */
+/* The uncommitted diff that version_dirty_digest covers, as a patch for 'git apply'; not
+ * NUL-terminated, length 0 when clean. */
 const char *version_dirty_text(size_t *length);
 
 #endif

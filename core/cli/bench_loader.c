@@ -1,4 +1,5 @@
-/* `flip bench loader`: how fast training data comes, cold and warm, against what the step eats. */
+/* `flip bench loader`: the rate of training data, uncached and cached, compared with the rate of
+ * the training step. */
 #include <stdio.h>
 
 #include "base/clock.h"

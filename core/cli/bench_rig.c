@@ -78,7 +78,7 @@ err bench_rig_step(bench_rig *r, int64_t number) {
   const clip_inputs in = {r->s->batch_size, r->images, r->index, r->ids, r->id_counts, 0};
   step_result result;
   err error = NULL;
-  /* as in training: the next batch travels while this one is computed on */
+  /* as in training: the next batch is copied while this one is computed */
   if (number == 1) TRY(step_stage(&r->step, &in));
   TRY(step_launch(&r->step, &in, number, 1e-4));
   TRY(step_stage(&r->step, &in));

@@ -24,11 +24,11 @@ void bench_rig_free(bench_rig *r);
 err bench_rig_step(bench_rig *r, int64_t number) ERR_MUST_CHECK;
 
 /* The largest power-of-two batch whose plan leaves a twentieth of the device's free memory; the
- * settings' own batch where the device has no memory of its own. */
+ * settings' own batch if the device has no memory of its own. */
 err bench_largest_batch(const settings *s, int64_t vocabulary, int64_t *batch) ERR_MUST_CHECK;
 
-/* Whether the memory of the device, or of the host where it has none of its own, holds all of these
- * runs' models at once and leaves a tenth of what is free. */
+/* Can the memory of the device, or of the host if it has none of its own, hold all of these runs'
+ * models at once and leave a tenth of the free memory? */
 err bench_can_hold(const settings *runs, int count, int64_t vocabulary,
                    bool *is_held) ERR_MUST_CHECK;
 

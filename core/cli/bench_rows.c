@@ -12,7 +12,7 @@ enum { WARM_UP = 4 };     /* steps of each model that are not timed */
 enum { PARTS_STEPS = 3 }; /* steps that are timed part by part */
 enum { WHOLE, IMAGE, TEXT, LOSS, RECONSTRUCTION, PARTS };
 
-/* A model that is being timed. */
+/* A model being timed. */
 typedef struct {
   settings s; /* shallow: only numbers differ between rows */
   bench_rig rig;
@@ -49,7 +49,7 @@ static err take_turn(timed_model *m, int round, int64_t steps) {
   return error;
 }
 
-/* Where the time goes: a step through its parts, waiting at the end of each. */
+/* Time by part: a step that waits at the end of each part. */
 static err take_parts(timed_model *m, int k) {
   clip_profile profile = {0};
   m->rig.step.may_record = false;
@@ -100,7 +100,7 @@ static double ratio_over_rounds(const timed_model *m, const timed_model *first, 
   return numbers_median(ratios, (size_t)rounds);
 }
 
-/* These models at once. */
+/* Times these models together. */
 static err measure_group(const settings *runs, int count, int64_t vocabulary, int64_t steps,
                          bench_row *rows) {
   int rounds = steps < BENCH_ROUNDS ? (int)steps : BENCH_ROUNDS;

@@ -1,4 +1,4 @@
-/* Several models' training steps, timed alternately, so that drift of the machine affects all of
+/* Training steps of several models, timed alternately, so that drift of the machine affects all of
  * them equally and does not bias their ratios. */
 #ifndef FLIP_CLI_BENCH_ROWS_H
 #define FLIP_CLI_BENCH_ROWS_H
@@ -9,24 +9,25 @@
 #include "base/err.h"
 #include "config/settings.h"
 
-enum { BENCH_ROUNDS = 10 }; /* turns that each model takes, at most */
+enum { BENCH_ROUNDS = 10 }; /* maximum turns of each model */
 
-/* One model's figures; seconds are medians a step. */
+/* Results of one model; seconds are medians per step. */
 typedef struct {
   double mask_ratio, seconds, image, text, loss, rest;
   double reconstruction; /* the decoder, which runs where the image tower goes back; 0: none */
   int64_t parameters;
   double samples_per_second, flops_per_second, image_flops;
-  double time_ratio; /* a sample's time over the first row's: in turns the median of the rounds */
+  double time_ratio; /* time per sample relative to the first row's: when alternating, the median
+                      * over the rounds */
   double joules_per_sample; /* negative: the device has no meter */
   uint64_t peak_bytes;      /* of the device, or as planned */
   int64_t batch;
   int precision;
 } bench_row;
 
-/* rows [count] of runs with these settings, `steps` timed steps each: in at most BENCH_ROUNDS turns
- * when the memory holds all models at once, as is_in_turns then says, else one after the other. All
- * compute in the precision of the first. */
+/* rows [count] of runs with these settings, `steps` timed steps each: alternating, in at most
+ * BENCH_ROUNDS turns, when the memory holds all models at once (is_in_turns), else one after the
+ * other. All compute in the precision of the first. */
 err bench_measure_rows(const settings *runs, int count, int64_t vocabulary, int64_t steps,
                        bench_row *rows, bool *is_in_turns) ERR_MUST_CHECK;
 

@@ -1,4 +1,4 @@
-/* `flip bench step`: where a training step's time goes, and how near it is to the machine's own
+/* `flip bench step`: the time of a training step by part, relative to the machine's own
  * matrix-product rate. */
 #include <stdio.h>
 
@@ -88,7 +88,7 @@ static void print_table(const bench_row rows[ROWS], bool is_in_turns, double fp3
                      "memory at once: drift of the machine biases the ratios");
 }
 
-/* --fit: each row fills the device, so none has room for another. */
+/* --fit: each row fills the device, so there is no room for another. */
 static err measure_fitted(const bench_request *request, settings *runs, bench_row *rows) {
   bool is_in_turns;
   err error = NULL;

@@ -22,7 +22,7 @@ err bench_gemm_rates(const settings *s, double *fp32, double *bf16) {
   return error;
 }
 
-/* The model that the project's speed goals are stated for (docs/benchmarks.md). */
+/* The model for which the project's speed goals are stated (docs/benchmarks.md). */
 static err reference_settings(settings *s) {
   static const char *const changes[] = {"image.width=192", "image.layers=6", "image.heads=3",
                                         "text.width=192",  "text.heads=3",   "embed_dim=192",
@@ -80,7 +80,7 @@ int cmd_bench(int argc, char **argv) {
   request.vocabulary = config ? BERT_VOCABULARY : REFERENCE_VOCABULARY;
   if (device) TRY(settings_set_value(&request.s, "device", device));
   for (size_t i = 0; i < sets.count; i++) TRY(settings_set(&request.s, sets.items[i]));
-  /* a preset says nothing of the length of a run, and a benchmark does not care */
+  /* a preset does not give the length of a run, which is irrelevant for a benchmark */
   if (!(request.s.samples > 0) && !(request.s.epochs > 0))
     TRY(settings_set(&request.s, "samples=1M"));
   if (strcmp(rest.items[0], "step") == 0)

@@ -35,7 +35,7 @@ int cmd_convert(int argc, char **argv) {
        false},
       {0}};
   const command c = {
-      "flip convert", "convert convert convert weights from and to transformers and open_clip",
+      "flip convert", "convert weights from and to transformers and open_clip",
       "--in PATH --out PATH --format hf|open_clip|flip", options,
       "Reads transformers' CLIPModel, open_clip's CLIP, flip's checkpoints, and single towers "
       "from\n"

@@ -16,7 +16,7 @@
 
 static err check_format(const char *format) {
   if (strcmp(format, "jpg") == 0 || strcmp(format, "png") == 0) return NULL;
-  return err_new(ERR_INPUT, "--format: '%s' is neither jpg nor png", format);
+  return err_new(ERR_INPUT, "--format: '%s' is not jpg or png", format);
 }
 
 static int pack_openclipart(int argc, char **argv) {
@@ -155,11 +155,11 @@ static int make_scenes(int argc, char **argv) {
   if (error || is_help) goto cleanup;
   bool is_heldout = strcmp(split, "heldout") == 0;
   if (!is_heldout && strcmp(split, "train") != 0)
-    FAIL(ERR_INPUT, "--split: '%s' is neither train nor heldout", split);
+    FAIL(ERR_INPUT, "--split: '%s' is not train or heldout", split);
   if (size < SCENE_SIZE_MIN || size > SCENE_SIZE_MAX)
     FAIL(ERR_INPUT, "--size: %ld is outside [%d, %d]", (long)size, SCENE_SIZE_MIN, SCENE_SIZE_MAX);
   if (version < 1 || version > SCENE_VERSIONS)
-    FAIL(ERR_INPUT, "--version: %ld is neither 1 nor 2", (long)version);
+    FAIL(ERR_INPUT, "--version: %ld is not 1 or 2", (long)version);
   if (count < 1) FAIL(ERR_INPUT, "--count: at least 1");
   TRY(fs_make_folders(out));
   prefix = fs_join(out, split);
@@ -199,8 +199,12 @@ static void print_stats(const data_stats *s) {
     printf("  label %-8s %6ld values in %ld samples; most frequent: %s (%ld)\n", s->labels[i].name,
            (long)s->labels[i].distinct, (long)s->labels[i].samples, s->labels[i].top,
            (long)s->labels[i].top_count);
-  if (s->left_out) printf("  %ld samples left out, without image or caption\n", (long)s->left_out);
-  if (s->unreadable) printf("  %ld samples cannot be read\n", (long)s->unreadable);
+  if (s->left_out)
+    printf("  %ld %s skipped, without image or caption\n", (long)s->left_out,
+           text_plural(s->left_out, "sample", "samples"));
+  if (s->unreadable)
+    printf("  %ld %s cannot be read\n", (long)s->unreadable,
+           text_plural(s->unreadable, "sample", "samples"));
 }
 
 static err print_stats_json(const data_stats *s) {
@@ -275,7 +279,9 @@ static int verify(int argc, char **argv) {
     printf("{\"samples\":%ld,\"faults\":%ld}\n", (long)total, (long)faults);
     fputs(strbuf_string(&bad), stderr);
   } else
-    printf("%s%ld samples checked, %ld faults\n", strbuf_string(&bad), (long)total, (long)faults);
+    printf("%s%ld %s checked, %ld %s\n", strbuf_string(&bad), (long)total,
+           text_plural(total, "sample", "samples"), (long)faults,
+           text_plural(faults, "fault", "faults"));
 cleanup:
   strbuf_free(&bad);
   options_free_list(&shards);

@@ -84,7 +84,7 @@ int cmd_data_filter(int argc, char **argv) {
   if (duplicates < -1 || duplicates > IMAGE_HASH_FARTHEST)
     FAIL(ERR_INPUT, "--duplicates: %ld is outside [0, %d]", (long)duplicates, IMAGE_HASH_FARTHEST);
   if ((r.model != NULL) != (r.min_score > -2))
-    FAIL(ERR_INPUT, "--min-score and --model go together: a score needs a model");
+    FAIL(ERR_INPUT, "--min-score and --model must be given together");
   r.duplicates = (int)duplicates;
   TRY(open_sources(&sources, &o, &data));
   if (r.model) {

@@ -87,7 +87,7 @@ static void print_probe(const char *name, const char *train, const eval_probe *p
          (long)p->test_images, (long)p->train_images, train);
 }
 
-/* What the command line asks for. */
+/* Command-line arguments. */
 typedef struct {
   const char *task, *suite, *train, *method;
   double c;
@@ -145,20 +145,20 @@ static err run_suite(const char *path, trained *t, bool as_json) {
   return error;
 }
 
-/* The options of the probe, and those of one method with the other. */
+/* Checks the options of the probe, and those of one method against the other. */
 static err read_probe(bool is_probe, request *r) {
   bool has_lars = r->lars.epochs || r->lars.batch || r->lars.rate != 0 || !r->augments;
   if (is_probe && !r->train)
     return err_new(ERR_INPUT, "give the set that the probe is fitted on: --train FILE");
   if (!is_probe && (r->train || r->c != 0 || r->method || has_lars))
-    return err_new(ERR_INPUT, "--train, --method and their options belong to flip eval probe");
+    return err_new(ERR_INPUT, "--train, --method and their options are only for flip eval probe");
   r->lars.is_plain = !r->augments;
   r->is_lars = r->method && strcmp(r->method, "lars") == 0;
   if (r->method && !r->is_lars && strcmp(r->method, "lbfgs") != 0)
-    return err_new(ERR_INPUT, "--method: '%s' is neither lbfgs nor lars", r->method);
-  if (r->is_lars && r->c != 0) return err_new(ERR_INPUT, "--c belongs to --method lbfgs");
+    return err_new(ERR_INPUT, "--method: '%s' is not lbfgs or lars", r->method);
+  if (r->is_lars && r->c != 0) return err_new(ERR_INPUT, "--c requires --method lbfgs");
   if (!r->is_lars && has_lars)
-    return err_new(ERR_INPUT, "--epochs, --batch, --rate and --no-augment belong to --method lars");
+    return err_new(ERR_INPUT, "--epochs, --batch, --rate and --no-augment require --method lars");
   if (r->c < 0) return err_new(ERR_INPUT, "--c: %g is not above 0", r->c);
   if (r->lars.epochs < 0 || r->lars.batch < 0 || r->lars.rate < 0)
     return err_new(ERR_INPUT, "--epochs, --batch and --rate must be above 0");

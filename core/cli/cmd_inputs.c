@@ -17,14 +17,14 @@
 #include "read/source.h"
 
 typedef struct {
-  char *written, *found; /* found: NULL when it is nowhere */
+  char *written, *found; /* found: NULL if missing */
   int64_t bytes;
 } input_file;
 
-/* One thing that is read: data of any number of files, or one file. */
+/* One input: data of any number of files, or one file. */
 typedef struct {
   const char *role;    /* train, evaluation, set, vocabulary, classes, templates, weights */
-  const char *setting; /* where it is named: "data.train", or an evaluation set's file */
+  const char *setting; /* where it is given: "data.train", or an evaluation set's file */
   char *const *names;  /* as written there */
   size_t name_count;
   char **paths; /* the paths in the names: files, folders, patterns */
@@ -117,18 +117,20 @@ static void write_text(strbuf *out, const input *in) {
     return;
   }
   strbuf_format(out, "\n            ");
-  if (in->samples) strbuf_format(out, "%ld samples, ", (long)in->samples);
+  if (in->samples)
+    strbuf_format(out, "%ld %s, ", (long)in->samples,
+                  text_plural(in->samples, "sample", "samples"));
   strbuf_format(out, "%zu file%s, %s", in->file_count, in->file_count == 1 ? "" : "s",
                 text_bytes((uint64_t)in->bytes, size));
   if (*in->fingerprint) strbuf_format(out, ", fingerprint %s", in->fingerprint);
   strbuf_append_char(out, '\n');
 }
 
-/* Writes it down and frees it. */
+/* Records the error and frees it. */
 static err list_input(listing *l, input *in) {
   err error = NULL;
   if (in->problem && err_kind_of(in->problem) == ERR_MEMORY) {
-    error = in->problem; /* which says nothing of the file */
+    error = in->problem; /* out of memory: says nothing about the file */
     in->problem = NULL;
   }
   l->missing += in->problem != NULL;
@@ -140,16 +142,16 @@ static err list_input(listing *l, input *in) {
   return error;
 }
 
-/* ---- what is read ---- */
+/* ---- collecting ---- */
 
-/* A file by its name; a folder (of checkpoints) too. */
+/* A file, or a folder (of checkpoints), by name. */
 static err list_file(listing *l, const char *role, const char *where, char *name,
                      const char *found) {
   input in = {.role = role, .setting = where, .names = &name, .name_count = 1};
   err error = add_path(&in, name);
   if (!error) error = add_file(&in, name, found);
   if (!error && !fs_exists(found))
-    in.problem = err_new(ERR_INPUT, "%s: there is no such file", name);
+    in.problem = err_new(ERR_INPUT, "%s: no such file", name);
   else if (!error && !fs_is_folder(found))
     in.problem = hash_file(found, in.fingerprint);
   if (!error) return list_input(l, &in);
@@ -190,7 +192,7 @@ static err add_source_files(input *in, const char *name, size_t first_path) {
 static void look_at_data(input *in) {
   dataset *data = NULL;
   for (size_t i = 0; i < in->name_count; i++)
-    if (strncmp(in->names[i], "pipe:", 5) == 0) return; /* nothing is run to look at it */
+    if (strncmp(in->names[i], "pipe:", 5) == 0) return; /* commands are not run */
   if (!in->problem) in->problem = dataset_open(in->names, in->name_count, &data);
   if (in->problem) return;
   in->samples = dataset_count(data);

@@ -10,7 +10,7 @@
 #include "cli/trained.h"
 #include "eval/gallery.h"
 
-/* What the command line asks for. */
+/* Command-line arguments. */
 typedef struct {
   const char *text, *image, *texts, *html;
   option_list images;

@@ -11,8 +11,8 @@
 #include "read/dataset.h"
 #include "text/tokenizer.h"
 
-/* All captions of the shards, in order; those that cannot be read are counted and named. Pictures
- * are not needed. */
+/* All captions of the shards, in order; unreadable ones are counted and reported. Images are not
+ * read. */
 static err read_captions(const option_list *shards, char ***captions, size_t *count) {
   enum { MOST_NAMED = 20 };
   dataset *data = NULL;
@@ -59,13 +59,13 @@ static int train(int argc, char **argv) {
       {"min-count", 0, OPTION_INTEGER, &min_count, "N",
        "minimum count of characters and pairs (default 2)", false},
       {0}};
-  const command c = {"flip tokenizer train", "learn a WordPiece vocabulary from captions",
+  const command c = {"flip tokenizer train", "train a WordPiece vocabulary on captions",
                      "--out vocab.txt SHARDS…", options,
                      "example:\n  flip tokenizer train -o data/openclipart/vocab.txt "
                      "'data/openclipart/train-*.tar'"};
   err error = options_parse(&c, argc, argv, &shards, &is_help);
   if (error || is_help) goto cleanup;
-  if (!shards.count) FAIL(ERR_INPUT, "give the shards whose captions to learn from");
+  if (!shards.count) FAIL(ERR_INPUT, "give the shards with the captions to train on");
   TRY(read_captions(&shards, &captions, &count));
   TRY(tokenizer_train((const char *const *)captions, count, size, min_count, out));
   tokenizer *made = NULL;
@@ -79,7 +79,8 @@ cleanup:
   return options_exit_status(error);
 }
 
-/* The numbers of a kind of tokenizer and of its special tokens, spelled as the settings are. */
+/* The constants of a tokenizer kind and of its special tokens, from the spelling used in
+ * settings. */
 static err find_kind(const char *name, const char *special_name, int *kind, int *special) {
   settings s;
   err error = settings_init(&s);
@@ -140,9 +141,9 @@ cleanup:
 }
 
 int cmd_tokenizer(int argc, char **argv) {
-  static const subcommand table[] = {{"train", "learn a WordPiece vocabulary from captions", train},
+  static const subcommand table[] = {{"train", "train a WordPiece vocabulary on captions", train},
                                      {"encode", "show how texts are split into tokens", encode},
                                      {0}};
-  return options_dispatch("flip tokenizer", "train a vocabulary from captions, or try one", table,
+  return options_dispatch("flip tokenizer", "train a vocabulary on captions, or try one", table,
                           argc, argv);
 }

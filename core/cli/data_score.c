@@ -47,7 +47,8 @@ static void close_scorer(scorer *s) {
   free(s->is_there);
 }
 
-/* Sample `row` into place i. What cannot be read or decoded leaves the place as it is, marked. */
+/* Prepares sample `row` in position i. If it cannot be read or decoded, the position is unchanged
+ * and marked. */
 static err prepare(scorer *s, const dataset *data, int64_t row, int64_t i) {
   const settings *c = &s->t.s;
   int64_t length = c->text_length, size = c->image_size;

@@ -1,4 +1,5 @@
-/* Similarity of each sample's image and caption under a model: for `flip data filter`. */
+/* Scores the similarity of each sample's image and caption under a model: for `flip data
+ * filter`. */
 #ifndef FLIP_CLI_DATA_SCORE_H
 #define FLIP_CLI_DATA_SCORE_H
 

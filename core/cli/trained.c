@@ -8,9 +8,9 @@
 #include "model/count.h"
 #include "ops/device.h"
 
-enum { MOST_PADDING = 1024 }; /* rows of word embeddings that belong to no token */
+enum { MOST_PADDING = 1024 }; /* rows of word embeddings without a token */
 
-/* A model that pools the end of text pools the token that its own configuration names. */
+/* Checks that a model that pools the end of text pools the token given in its own configuration. */
 static err check_end(const trained *t, int64_t wanted) {
   int64_t end = tokenizer_end(t->words), largest = tokenizer_vocabulary_size(t->words) - 1;
   if (t->s.text_pool != TEXT_POOL_EOT || wanted == END_IS_ANY) return NULL;
@@ -37,7 +37,7 @@ static err open_words(trained *t, const weights *w) {
                  t->s.text_vocabulary, (long)tokenizer_vocabulary_size(t->words), (long)vocabulary);
 }
 
-/* Settings under which a model gives gradients of `views` whole images, and nothing else of
+/* Settings under which a model computes gradients of `views` whole images, and nothing else of
  * training. */
 static void prepare_for_pixels(settings *s, int64_t views) {
   s->batch_size = s->eval_batch_size = views;

@@ -11,21 +11,21 @@
 typedef struct {
   settings s;
   bool has_settings;
-  tokenizer *words; /* NULL where texts are not needed */
+  tokenizer *words; /* NULL if texts are not needed */
   ops *o;
   clip_model *model;
-  int64_t
-      pixel_views; /* set before opening: the model is for clip_pixel_gradient of so many images */
+  int64_t pixel_views; /* set before opening: the model is for clip_pixel_gradient with this many
+                        * images */
 } trained;
 
 /* sets: KEY=VALUE changes. needs_texts: opens the tokenizer and checks that it is the one that the
- * model was trained with. Start from {0} (but for pixel_views); trained_close works after a failure
- * too. */
+ * model was trained with. Initialise with {0} (except pixel_views); trained_close also works after
+ * a failure. */
 err trained_open(const char *path, const option_list *sets, bool needs_texts,
                  trained *t) ERR_MUST_CHECK;
 void trained_close(trained *t);
 
-/* The lines of a file, one text each, blank ones too; none is an error. */
+/* The lines of a file, one text each, including blank ones; an empty file is an error. */
 err trained_read_lines(const char *path, text_lines *lines) ERR_MUST_CHECK;
 
 /* Unit-length embeddings [count, embed] of texts. */

@@ -1,4 +1,4 @@
-/* What the rows of the settings' table cannot say alone: how settings go together. */
+/* Constraints between settings, which the rows of the settings table cannot express. */
 #include <inttypes.h>
 #include <stdlib.h>
 
@@ -40,7 +40,7 @@ static err check_words(const settings *s) {
   return NULL;
 }
 
-/* Tokens are given back by their patch, and there must be some to predict. */
+/* Predictions are placed by patch position, and there must be dropped patches to predict. */
 static err check_reconstruction(const settings *s) {
   if (s->reconstruction_weight == 0) return NULL;
   if (s->mask_mode == MASK_ZERO || s->mask_ratio == 0)
@@ -108,7 +108,7 @@ static err check_recipe(const settings *s) {
                  s->recipe, SETTINGS_RECIPE, SETTINGS_RECIPE);
 }
 
-/* What the streaming order cannot do, by name. */
+/* Settings that the streaming order does not support, by name. */
 static err check_order(const settings *s) {
   if (s->data_order == DATA_ORDER_EXACT)
     return s->data_buffer == strtoll(settings_find("data.buffer")->initial, NULL, 10)

@@ -1,13 +1,12 @@
-/* What makes two runs the same: their settings, as far as they can change a result.
+/* The identity of a run: its settings, as far as they can change a result.
  *
- * Only settings that differ from what runs recorded so far meant by leaving them out count. So a
- * version of flip that knows a new setting still knows every run made before it, and nothing
- * finished is run again. For most settings that meaning is the default. Where a default is another
- * than what runs before it did, `recorded` keeps the old meaning: runs from then on name the new
- * value in their identity, those before keep theirs. A setting that does nothing in a run
- * (setting_is_idle) does not count, whatever it says. A training rule that no setting names is
- * covered by `recipe` (tests/config/defaults.txt holds all these values; a test fails when one
- * changes). */
+ * Only settings that differ from the value that earlier recorded runs imply by omitting them are
+ * included. So a version of flip with a new setting still recognises every earlier run, and nothing
+ * finished is run again. For most settings that implied value is the default. Where the default
+ * differs from the earlier behaviour, `recorded` keeps the earlier value: new runs include the
+ * setting in their identity, earlier ones keep theirs. A setting without effect in a run
+ * (setting_is_idle) is ignored. A training rule that no setting covers is part of `recipe`
+ * (tests/config/defaults.txt lists all these values; a test fails when one changes). */
 #include "config/settings.h"
 
 #include <string.h>
@@ -16,7 +15,7 @@
 
 enum { IDENTITY_VERSION = 1 };
 
-/* What runs did that were recorded before the setting existed or its default changed. */
+/* The behaviour of runs recorded before the setting existed or its default changed. */
 static const struct {
   const char *key, *value;
 } recorded[] = {{"recipe", "1"},
@@ -59,8 +58,8 @@ bool setting_is_idle(const setting *row, const settings *s) {
   return strcmp(row->key, "text.repair") == 0 && s->text_tokenizer != TOKENIZER_BPE;
 }
 
-/* True when both have the same number: what most settings of most runs can be told by, in a
- * fraction of the time that formatting takes. False says nothing. */
+/* True when both have the same number: a shortcut for most settings that avoids formatting. False
+ * decides nothing. */
 static bool is_same_number(const setting *row, const settings *a, const settings *b) {
   const size_t bytes = row->type == SETTING_INT || row->type == SETTING_LEVEL ? sizeof(int64_t)
                        : row->type == SETTING_REAL                            ? sizeof(double)

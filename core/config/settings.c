@@ -267,7 +267,7 @@ err settings_init(settings *s) {
 
 err settings_copy(const settings *from, settings *to) {
   *to = *from;
-  for (size_t i = 0; i < ROW_COUNT; i++) { /* forget what is still `from`'s */
+  for (size_t i = 0; i < ROW_COUNT; i++) { /* do not free what still belongs to `from` */
     if (table[i].type == SETTING_TEXT) *(char **)field_of(&table[i], to) = NULL;
     if (table[i].type == SETTING_LIST)
       *(settings_list *)field_of(&table[i], to) = (settings_list){0};
@@ -335,7 +335,7 @@ static void apply_pairs(settings *s, const yml_node *map, const char *prefix,
     } else if (is_group(key) && map->items[i]->kind == YML_MAP) {
       apply_pairs(s, map->items[i], key, given, problems);
     } else if (strcmp(key, "base") != 0) {
-      /* inside a group the names to suggest are those of the group, without its prefix */
+      /* inside a group, suggestions come from that group, without its prefix */
       const char *candidates[ROW_COUNT + 1];
       size_t count = 0, skip = *prefix ? strlen(prefix) + 1 : 0;
       for (size_t k = 0; k < ROW_COUNT + 1; k++)
@@ -443,7 +443,8 @@ void settings_apply(settings *s, const yml_node *map, const char *origin, yml_pr
   apply_deep(s, map, origin, 0, problems);
 }
 
-/* A run's own config.yaml gives every setting; nobody writes both lengths and all of these. */
+/* A run's own config.yaml contains every setting; hand-written files never give both lengths and
+ * all of these. */
 static bool is_record(const yml_node *map) {
   static const char *const always[] = {"seed", "samples", "epochs", "deterministic", "log_every"};
   for (size_t i = 0; i < sizeof always / sizeof *always; i++)

@@ -68,7 +68,7 @@ typedef struct {
 #define FIELD_BOOL(field, ...) bool field;
 #define FIELD_TEXT(field, ...) char *field; /* owned; never NULL */
 #define FIELD_LIST(field, ...) settings_list field;
-#define FIELD_LEVEL(field, ...) int64_t field; /* or minus the place of a word */
+#define FIELD_LEVEL(field, ...) int64_t field; /* or the negated index of a word */
 #define FIELD_PICK(field, ...) int field;      /* index into the choices: the enums above */
   SETTINGS_TABLE(FIELD_INT, FIELD_REAL, FIELD_BOOL, FIELD_TEXT, FIELD_LIST, FIELD_PICK, FIELD_LEVEL)
 #undef FIELD_INT
@@ -102,7 +102,7 @@ typedef struct {
   const char *help;
 } setting;
 
-/* The whole table, in its order; and all keys, for suggestions. */
+/* The whole table in its order, and all keys, for suggestions. */
 const setting *settings_table(size_t *count);
 const char *const *settings_keys(size_t *count);
 /* True when the setting has no effect on a run with these settings: its identity and the comparison
@@ -123,20 +123,21 @@ void settings_free(settings *s);
 const char *precision_name(int precision);
 int precision_from_name(const char *name);
 
-/* A run file with its bases over defaults; over settings_init_recorded if a run wrote it. */
+/* Reads a run file with its bases over the defaults, or over settings_init_recorded if a run wrote
+ * it. */
 err settings_load(const char *path, settings *s) ERR_MUST_CHECK;
-/* A YAML map over `s`. `origin` is the path whose folder is searched for `base:` entries; NULL
- * rejects `base:`. `samples` resets an earlier `epochs` and vice versa; so do the two warm-up
+/* Applies a YAML map to `s`. `origin` is the path whose folder is searched for `base:` entries;
+ * NULL rejects `base:`. `samples` resets an earlier `epochs` and vice versa; so do the two warm-up
  * lengths; `base_learning_rate` resets an earlier `learning_rate`. Problems are collected; `s` is
- * meaningless once there is one. */
+ * invalid if there are any. */
 void settings_apply(settings *s, const yml_node *map, const char *origin, yml_problems *problems);
 /* Where a base named `name` in the file `origin` is: the first that exists of: next to it; in each
  * folder called experiments above it; the current folder; the shipped experiments folder. The
  * caller frees. NULL when it is not found. */
 char *settings_find_base(const char *origin, const char *name);
-/* One "key=value", as --set takes it: the value is YAML (lists as [a, b]). */
+/* One "key=value", as given to --set: the value is YAML (lists as [a, b]). */
 err settings_set(settings *s, const char *assignment) ERR_MUST_CHECK;
-/* The same with the two apart. */
+/* The same with key and value separate. */
 err settings_set_value(settings *s, const char *key, const char *value) ERR_MUST_CHECK;
 /* One value from text, checked against the row's type and limits. */
 err setting_assign(const setting *row, settings *s, const char *text) ERR_MUST_CHECK;
@@ -149,13 +150,14 @@ void setting_format(const setting *row, const settings *s, strbuf *out);
 /* Constraints between settings: patch divides size, heads divide width, one of samples/epochs, a
  * vocabulary for the text tower. */
 err settings_check(const settings *s) ERR_MUST_CHECK;
-/* Every number within its row's limits, for settings that did not come through setting_assign. */
+/* Checks that every number is within its row's limits, for settings not set through
+ * setting_assign. */
 err settings_check_limits(const settings *s) ERR_MUST_CHECK;
-/* The part of settings_check that is about the model alone: what can be built without data. */
+/* The part of settings_check that concerns only the model: what can be built without data. */
 err settings_check_model(const settings *s) ERR_MUST_CHECK;
 
-/* Tokens of a caption that enter the text tower in training: text.length less what text masking
- * drops, int(length * (1 - ratio)). */
+/* Tokens of a caption that enter the text tower in training: text.length minus those dropped by
+ * text masking, int(length * (1 - ratio)). */
 int64_t settings_text_tokens(const settings *s);
 
 /* Updates of a run and of its warm-up: `epochs` are whole updates of epoch_samples, rounded down;
@@ -169,7 +171,7 @@ settings_length settings_length_of(const settings *s, int64_t data_samples);
 /* Rows of the token embedding for a vocabulary of `entries`. */
 int64_t settings_vocabulary_rows(const settings *s, int64_t entries);
 
-/* All settings, dotted keys in table order, one a line: the canonical form. */
+/* All settings, dotted keys in table order, one per line: the canonical form. */
 void settings_write_yaml(const settings *s, strbuf *out);
 /* A flat JSON object of dotted keys. */
 void settings_write_json(const settings *s, strbuf *out);

@@ -67,7 +67,7 @@ static bool has_key(const yml_node *map, const char *key) {
   return false;
 }
 
-/* Adds what `map` has not: its own keys go before those merged in. */
+/* Adds the keys that `map` lacks: its own keys take precedence over merged ones. */
 static err merge_map(yml_document *document, const yml_node *from, yml_node *map) {
   const char *name = document->name;
   yml_node **keys = mem_resize(map->keys, map->count + from->count, sizeof *keys);
@@ -106,15 +106,16 @@ static err merge(yml_document *document, yml_node *map) {
     if (from->kind != YML_MAP)
       return err_new(ERR_INPUT, "%s:%d:%d: '<<' takes a map, or a list of maps, to merge",
                      document->name, value->line, value->column);
-    err error = merge(document, from); /* what it merges itself comes along */
+    err error = merge(document, from); /* includes what that map merges itself */
     if (!error) error = merge_map(document, from, map);
     if (error) return error;
   }
   return NULL;
 }
 
-/* libyaml's document holds nodes by id; ours are made once each, so an alias shares its anchor's
- * node (read-only, hence safe). `depth` refuses documents that nest into themselves. */
+/* libyaml's document refers to nodes by id; each of ours is created once, so an alias shares its
+ * anchor's node (safe, because nodes are read-only). `depth` limits recursion in documents that
+ * contain themselves. */
 static err convert(yml_document *document, yaml_document_t *parsed, int id, int depth,
                    yml_node **out) {
   if (depth > DEEPEST)
@@ -193,7 +194,8 @@ static void check_keys(const yml_node *node, yml_problems *problems) {
 
 /* The character that the parser stopped at. */
 static char stopped_at(const yaml_parser_t *parser, const char *text, size_t length) {
-  size_t at = parser->problem_mark.index; /* in characters: the same while all of them are ASCII */
+  size_t at = parser->problem_mark.index; /* in characters: equal to bytes as long as all of them
+                                           * are ASCII */
   for (size_t i = 0; i < at && i < length; i++)
     if ((unsigned char)text[i] >= 0x80) return '\0';
   return at < length ? text[at] : '\0';
@@ -310,7 +312,7 @@ static bool is_one_of(const char *text, const char *const *words, size_t count) 
   return false;
 }
 
-/* What YAML 1.2's core schema reads as null, written plainly. */
+/* Plain scalars that YAML 1.2's core schema reads as null. */
 static bool is_null_word(const char *text) {
   static const char *const words[] = {"", "~", "null", "Null", "NULL"};
   return is_one_of(text, words, sizeof words / sizeof *words);

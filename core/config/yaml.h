@@ -1,11 +1,11 @@
-/* YAML documents with positions kept, and errors that point at the position.
+/* YAML documents with source positions, and errors that point to them.
  *
  * Built on libyaml. A document owns its nodes; nodes are read-only. Problems are collected, so that
  * all errors of a file are reported in one pass:
  *
  *   experiments/table1a.yaml:14:5: unknown key 'mask_rato' in matrix
  *      14 |     mask_rato: [0.0, 0.5]
- *         |     ^~~~~~~~~ did you mean 'mask_ratio'?                                         */
+ *         |     ^~~~~~~~~ did you mean 'mask_ratio'? */
 #ifndef FLIP_CONFIG_YAML_H
 #define FLIP_CONFIG_YAML_H
 
@@ -53,7 +53,7 @@ bool yml_as_int(const char *text, int64_t *value);
 bool yml_as_real(const char *text, double *value);
 bool yml_as_bool(const char *text, bool *value);
 
-/* Errors of one file or one set of files, in the order found. Start from {0}. */
+/* Errors of one file or one set of files, in the order found. Initialise with {0}. */
 typedef struct {
   strbuf message;
   size_t count;

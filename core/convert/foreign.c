@@ -1,4 +1,4 @@
-/* What other programs' configurations have in common: a table of keys, read strictly. */
+/* Shared by the parsers of other programs' configurations: a table of keys, checked strictly. */
 #include "convert/foreign.h"
 
 #include <math.h>
@@ -73,7 +73,7 @@ err foreign_read(const json_t *object, const char *where, const json_field *fiel
   return NULL;
 }
 
-/* The pixel normalisations that a model can have, by settings.image_normalization. */
+/* The supported pixel normalisations, by settings.image_normalization. */
 static const double normalizations[][2][3] = {
     {{0.48145466, 0.4578275, 0.40821073}, {0.26862954, 0.26130258, 0.27577711}},
     {{0.5, 0.5, 0.5}, {0.5, 0.5, 0.5}},

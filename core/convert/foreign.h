@@ -1,4 +1,4 @@
-/* Other programs' configuration files. Inside of core/convert/. */
+/* Other programs' configuration files. Internal to core/convert/. */
 #ifndef FLIP_CONVERT_FOREIGN_H
 #define FLIP_CONVERT_FOREIGN_H
 
@@ -7,8 +7,8 @@
 #include "base/json.h"
 #include "convert/weights.h"
 
-/* What a JSON object may hold, one row a key: where its value goes, or the only value that our
- * model supports. A row with neither does not affect what a model computes. */
+/* The allowed keys of a JSON object, one per row: the target of its value, or the only value that
+ * our model supports. A row with neither does not affect what a model computes. */
 typedef struct {
   const char *key;
   int64_t *whole;    /* target of an integer */
@@ -18,26 +18,26 @@ typedef struct {
   const char *only;  /* the only JSON text accepted, besides null */
 } json_field;
 
-/* refuses_unknown: a key without a row is an error. `where` names the object in messages. */
+/* refuses_unknown: a key without a row is an error. `where` is the object's name in messages. */
 err foreign_read(const json_t *object, const char *where, const json_field *fields, size_t count,
                  bool refuses_unknown) ERR_MUST_CHECK;
 
 err foreign_read_hf(const json_t *root, settings *s, int64_t *vocabulary) ERR_MUST_CHECK;
-/* The number of the token that transformers pools: END_IS_LARGEST for the largest of a text. */
+/* The token id that transformers pools: END_IS_LARGEST for the largest id of a text. */
 err foreign_read_end_of_text(const json_t *root, int64_t *end) ERR_MUST_CHECK;
-/* The same of open_clip, whose argmax pools the largest. */
+/* The same for open_clip, whose argmax pools the largest. */
 err foreign_read_eos_id(const json_t *root, int64_t *end) ERR_MUST_CHECK;
 err foreign_read_bert(const json_t *root, settings *s, int64_t *vocabulary) ERR_MUST_CHECK;
 err foreign_read_vit(const json_t *root, settings *s) ERR_MUST_CHECK;
 err foreign_read_open_clip(const json_t *root, settings *s, int64_t *vocabulary) ERR_MUST_CHECK;
-/* How transformers prepares images (the text of preprocessor_config.json, or of
- * processor_config.json around it), for a model of s->image_size; what it does without such a file.
- */
+/* How transformers prepares images (the text of preprocessor_config.json, or of the
+ * processor_config.json that contains it), for a model of s->image_size; its defaults without such
+ * a file. */
 err foreign_read_preprocessor(const json_t *root, bool is_vit, settings *s) ERR_MUST_CHECK;
 void foreign_default_preprocessor(bool is_vit, settings *s);
-/* The same of open_clip's preprocess_cfg, which may be missing. */
+/* The same for open_clip's preprocess_cfg, which may be missing. */
 err foreign_read_preprocess_cfg(const json_t *root, settings *s) ERR_MUST_CHECK;
-/* Pixel mean and deviation of `object` under these keys, if they are there. */
+/* Pixel mean and deviation of `object` under these keys, if present. */
 err foreign_read_normalization(const json_t *object, const char *mean_key,
                                const char *deviation_key, settings *s) ERR_MUST_CHECK;
 void foreign_write_normalization(json_writer *w, const char *mean_key, const char *deviation_key,
@@ -48,7 +48,7 @@ void foreign_write_hf(const settings *s, int64_t vocabulary, int64_t end_of_text
 void foreign_write_hf_preprocessor(const settings *s, strbuf *out);
 void foreign_write_open_clip(const settings *s, int64_t vocabulary, int64_t end_of_text,
                              strbuf *out);
-/* NULL, or what of the settings a format cannot express. */
+/* NULL, or which of the settings a format cannot express. */
 err foreign_check(weights_format format, const settings *s) ERR_MUST_CHECK;
 
 #endif

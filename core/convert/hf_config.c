@@ -1,6 +1,6 @@
-/* transformers' config.json: CLIPModel both ways, BertModel and ViTModel in. Keys that are missing
- * have the defaults of CLIPConfig, BertConfig and ViTConfig; keys that are not listed are
- * transformers' generation and bookkeeping settings, of which these files hold dozens. */
+/* transformers' config.json: CLIPModel both ways, BertModel and ViTModel for reading. Missing keys
+ * have the defaults of CLIPConfig, BertConfig and ViTConfig; unlisted keys are transformers'
+ * generation and bookkeeping settings, of which these files have dozens. */
 #include <string.h>
 
 #include "convert/foreign.h"
@@ -11,9 +11,9 @@
 
 static const char *const activation_names[] = {"gelu_pytorch_tanh", "gelu", "quick_gelu"};
 
-/* A tower's part. Configurations of transformers before 4.27 have it under another name; where both
- * are there, the old one goes before, defaults and all, as transformers itself does it. Without
- * either the tower is CLIP's own. */
+/* A tower's part. Configurations of transformers before 4.27 have it under another name; if both
+ * exist, the old one takes precedence, defaults included, as in transformers itself. Without either
+ * the tower has CLIP's defaults. */
 static err read_part(const json_t *root, const char *name, const char *old_name,
                      const json_field *fields, size_t count) {
   const json_t *part = json_object_get(root, name), *old = json_object_get(root, old_name);
@@ -147,7 +147,7 @@ static void write_text(json_writer *w, const settings *s, int64_t vocabulary, in
   jsonw_integer(w, "max_position_embeddings", s->text_length);
   jsonw_string(w, "hidden_act", activation_names[s->text_activation]);
   jsonw_number(w, "layer_norm_eps", s->text_norm_eps);
-  jsonw_null(w, "bos_token_id"); /* the tokenizer puts it there; the model does not look for it */
+  jsonw_null(w, "bos_token_id"); /* the tokenizer adds it; the model does not search for it */
   jsonw_integer(w, "eos_token_id", end_of_text);
   jsonw_end(w);
 }

@@ -129,7 +129,7 @@ const tensor_name *names_find(const char *name, int64_t *block) {
   return NULL;
 }
 
-/* `pattern` with its number filled in and, of {a,b,c}, choice `part`. False: no such part. */
+/* `pattern` with its number substituted and, of {a,b,c}, choice `part`. False: no such part. */
 static bool fill(const char *pattern, int64_t block, size_t part, char *out, size_t size) {
   size_t at = 0;
   bool has_parts = false;

@@ -1,5 +1,5 @@
-/* What the tensors of a model are called in other programs' files: one table, read both ways.
- * Inside of core/convert/. */
+/* The names of a model's tensors in other programs' files: one table for both directions. Internal
+ * to core/convert/. */
 #ifndef FLIP_CONVERT_NAMES_H
 #define FLIP_CONVERT_NAMES_H
 
@@ -9,7 +9,7 @@
 #include "convert/weights.h"
 #include "model/params.h"
 
-/* How a tensor lies in a foreign file. */
+/* The layout of a tensor in a foreign file. */
 typedef enum {
   LAYOUT_PLAIN,
   LAYOUT_PATCHES,    /* ours [width, 3 p p], theirs [width, 3, p, p]: the same order */
@@ -21,22 +21,22 @@ typedef enum {
 enum { NAME_FORMATS = 4, NAME_PARTS = 3 }; /* all formats but flip; parts that are stacked */
 enum { FOREIGN_NAME = 128 };
 
-/* '#' stands for a block's number; {a,b,c} for parts that are stacked in one tensor of ours. */
+/* '#' is replaced by a block's number; {a,b,c} are parts that are stacked in one tensor of ours. */
 typedef struct {
   const char *flip;
   tensor_layout layout;
   const char *names[NAME_FORMATS]; /* by weights_format - 1; NULL: the format has no such tensor */
 } tensor_name;
 
-/* The row of our tensor `name`; fills `block` (-1: not in a block). NULL: there is none. */
+/* The row of our tensor `name`; fills `block` (-1: not in a block). NULL: none. */
 const tensor_name *names_find(const char *name, int64_t *block);
 
-/* The foreign names of our tensor, one for each part; returns their number, 0 when the format has
- * no such tensor. */
+/* The foreign names of our tensor, one per part; returns their number, 0 when the format has no
+ * such tensor. */
 size_t names_foreign(const tensor_name *row, int64_t block, weights_format format,
                      char names[NAME_PARTS][FOREIGN_NAME]);
 
-/* Tensors that a format has and a model has no use for: index buffers, heads of other tasks. */
+/* Tensors that a format has and a model does not need: index buffers, heads of other tasks. */
 bool names_is_ignored(const char *foreign, weights_format format);
 
 #endif

@@ -1,4 +1,4 @@
-/* open_clip's open_clip_config.json, both ways. It has more switches than we have settings, and new
+/* open_clip's open_clip_config.json, both ways. It has more options than we have settings, and new
  * ones are added: every key must be known. */
 #include <math.h>
 #include <string.h>
@@ -7,14 +7,14 @@
 
 #define COUNT(fields) (sizeof(fields) / sizeof *(fields))
 
-/* Switches that both towers have and that must be as a plain transformer has them. */
+/* Options of both towers that must have the values of a plain transformer. */
 #define PLAIN_BLOCKS                                                                               \
   {.key = "ls_init_value", .only = "null"}, {.key = "block_type", .only = "\"default\""},          \
       {.key = "qk_norm", .only = "false"}, {.key = "scaled_cosine_attn", .only = "false"},         \
       {.key = "scale_heads", .only = "false"}, {.key = "scale_attn_inner", .only = "false"},       \
       {.key = "scale_attn", .only = "false"}, {.key = "scale_fc", .only = "false"},                \
       {.key = "final_ln_after_pool", .only = "false"}, {.key = "output_tokens"},                   \
-      {.key = "act_kwargs"}, {.key = "norm_kwargs"}, /* read apart */
+      {.key = "act_kwargs"}, {.key = "norm_kwargs"}, /* parsed separately */
 
 /* {"act_kwargs": {"approximate": "tanh"}} and {"norm_kwargs": {"eps": 1e-6}}. */
 static err read_kwargs(const json_t *part, const char *where, double *eps, int *activation) {
@@ -46,11 +46,11 @@ static err read_image(const json_t *part, settings *s) {
                                {.key = "layers", .whole = &s->image_layers},
                                {.key = "head_width", .whole = &head_width},
                                {.key = "mlp_ratio", .real = &s->image_mlp_ratio},
-                               {.key = "patch_dropout"}, /* of training; ours is mask_ratio */
+                               {.key = "patch_dropout"}, /* for training; ours is mask_ratio */
                                {.key = "attentional_pool", .only = "false"},
                                {.key = "attn_pooler_queries"},
                                {.key = "attn_pooler_heads"},
-                               {.key = "no_ln_pre"}, /* read apart */
+                               {.key = "no_ln_pre"}, /* parsed separately */
                                {.key = "pos_embed_type", .only = "\"learnable\""},
                                {.key = "pool_type", .only = "\"tok\""},
                                PLAIN_BLOCKS};
@@ -61,8 +61,8 @@ static err read_image(const json_t *part, settings *s) {
   return error;
 }
 
-/* open_clip_config.json holds {"model_cfg": …, "preprocess_cfg": …}; the repository's own model
- * files are the inner object alone. */
+/* open_clip_config.json contains {"model_cfg": …, "preprocess_cfg": …}; the repository's own model
+ * files are only the inner object. */
 err foreign_read_open_clip(const json_t *root, settings *s, int64_t *vocabulary) {
   const json_t *model = json_object_get(root, "model_cfg");
   int pool = 0;
@@ -86,7 +86,7 @@ err foreign_read_open_clip(const json_t *root, settings *s, int64_t *vocabulary)
                                {.key = "layers", .whole = &s->text_layers},
                                {.key = "mlp_ratio", .real = &s->text_mlp_ratio},
                                {.key = "pool_type", .pick = &pool, .names = "argmax|eos|first"},
-                               {.key = "no_causal_mask"}, /* read apart */
+                               {.key = "no_causal_mask"}, /* parsed separately */
                                {.key = "embed_cls", .only = "false"},
                                {.key = "proj_bias", .only = "false"},
                                {.key = "proj_type", .only = "\"linear\""},
@@ -124,7 +124,7 @@ err foreign_read_eos_id(const json_t *root, int64_t *end) {
   return NULL;
 }
 
-/* What both towers may have in addition to their sizes. */
+/* Optional keys of both towers in addition to their sizes. */
 static void write_kwargs(json_writer *w, int activation, double eps) {
   if (activation == ACTIVATION_GELU_TANH) {
     jsonw_object(w, "act_kwargs");
@@ -159,7 +159,7 @@ static void write_towers(json_writer *w, const settings *s, int64_t vocabulary,
   jsonw_number(w, "mlp_ratio", s->text_mlp_ratio);
   if (!s->text_causal) jsonw_bool(w, "no_causal_mask", true);
   if (s->text_pool == TEXT_POOL_FIRST) jsonw_string(w, "pool_type", "first");
-  /* CLIP's own end of text is the largest number, which the default pool looks for */
+  /* CLIP's own end of text is the largest id, which the default pooling looks for */
   if (s->text_pool == TEXT_POOL_EOT && end_of_text != vocabulary - 1) {
     jsonw_string(w, "pool_type", "eos");
     jsonw_integer(w, "eos_id", end_of_text);

@@ -1,6 +1,6 @@
 /* How other programs prepare images: transformers' preprocessor_config.json and open_clip's
- * preprocess_cfg, read strictly. What is not understood is refused: a model that was loaded must
- * see the pixels that it saw there. */
+ * preprocess_cfg, parsed strictly. What is not understood is an error: a loaded model must see the
+ * same pixels as in the original program. */
 #include <math.h>
 #include <string.h>
 
@@ -15,8 +15,8 @@ static err read_side(const json_t *value, const char *key, int64_t *side) {
   return NULL;
 }
 
-/* N, {"shortest_edge": N} or {"height": N, "width": N}. is_square: in and out, a bare N is a
- * square; what was said is. */
+/* N, {"shortest_edge": N} or {"height": N, "width": N}. is_square: on input whether a bare N means
+ * a square; on output what was given. */
 static err read_size(const json_t *value, const char *key, bool *is_square, int64_t *side) {
   const json_t *edge = json_object_get(value, "shortest_edge");
   const json_t *height = json_object_get(value, "height"), *width = json_object_get(value, "width");
@@ -44,7 +44,7 @@ static err read_resample(const json_t *value, settings *s) {
   return NULL;
 }
 
-/* true, false, or what it is by default. */
+/* true, false, or the default. */
 static err read_switch(const json_t *root, const char *key, bool *value) {
   const json_t *found = json_object_get(root, key);
   if (!found || json_is_null(found)) return NULL;
@@ -53,14 +53,14 @@ static err read_switch(const json_t *root, const char *key, bool *value) {
   return NULL;
 }
 
-/* Keys that may be there, with the only value that we can mean. */
+/* Optional keys, with the only value that we support. */
 static err check_keys(const json_t *root) {
   int type = 0;
   static const char types[] =
       "CLIPImageProcessor=CLIPImageProcessorFast=CLIPImageProcessorPil=CLIPFeatureExtractor|"
       "ViTImageProcessor=ViTImageProcessorFast=ViTImageProcessorPil=ViTFeatureExtractor";
   const json_field fields[] = {{.key = "do_resize", .only = "true"},
-                               {.key = "size"}, /* these are read apart */
+                               {.key = "size"}, /* these are parsed separately */
                                {.key = "resample"},
                                {.key = "do_center_crop"},
                                {.key = "crop_size"},
@@ -88,7 +88,7 @@ static err check_keys(const json_t *root) {
   return foreign_read(root, "preprocessor_config", fields, COUNT(fields), true);
 }
 
-/* The sizes must lead to the image that the model takes. */
+/* The sizes must result in the image that the model takes. */
 static err check_sizes(const settings *s, bool is_square, int64_t side, bool does_crop,
                        int64_t crop) {
   if (!does_crop && !is_square)
@@ -131,7 +131,7 @@ err foreign_read_preprocessor(const json_t *whole, bool is_vit, settings *s) {
   return foreign_read_normalization(root, "image_mean", "image_std", s);
 }
 
-/* CLIPImageProcessor's and ViTImageProcessor's own. */
+/* Defaults of CLIPImageProcessor and ViTImageProcessor. */
 void foreign_default_preprocessor(bool is_vit, settings *s) {
   s->image_resize_mode = is_vit ? RESIZE_SQUASH : RESIZE_SHORTEST;
   s->image_resize_to = 0;

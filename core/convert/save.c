@@ -48,9 +48,9 @@ err foreign_check(weights_format format, const settings *s) {
   return NULL;
 }
 
-enum { CLIP_VOCABULARY = 49408 }; /* tokens of CLIP's own byte pairs; more rows are padding */
+enum { CLIP_VOCABULARY = 49408 }; /* tokens of CLIP's byte pairs; more rows are padding */
 
-/* The number of the token that ends a text: CLIP's is its last, WordPiece's is [SEP]. */
+/* The id of the token that ends a text: CLIP's is its last, WordPiece's is [SEP]. */
 static err find_end_of_text(const weights *w, int64_t *end) {
   *end = w->end_of_text > 0                                ? w->end_of_text
          : w->is_padded && w->vocabulary > CLIP_VOCABULARY ? CLIP_VOCABULARY - 1
@@ -70,7 +70,8 @@ static err find_end_of_text(const weights *w, int64_t *end) {
   return error;
 }
 
-/* The tensors of a file to be; `turned` are values that it owns, where they are not the model's. */
+/* The tensors of the file to write; `turned`: converted values that it owns, if they differ from
+ * the model's. */
 typedef struct {
   safetensor *items;
   size_t count;
@@ -83,7 +84,7 @@ static void free_list(tensor_list *list) {
   free(list->items);
 }
 
-/* The scale that the loss uses: other libraries do not clip it where they use it. */
+/* The scale that the loss uses: other libraries do not clip it when using it. */
 static err add_scale(const weights *w, float scale_log, const char *name, tensor_list *list) {
   float *clipped = mem_zeroed(1, sizeof *clipped);
   if (!clipped) return mem_error(sizeof *clipped, name);
@@ -125,8 +126,8 @@ static err add_tensor(const weights *w, weights_format format, const param *p, t
   const tensor_name *row = names_find(p->name, &block);
   size_t parts = row ? names_foreign(row, block, format, names) : 0;
   const float *values = w->values + p->offset;
-  if (strncmp(p->name, "reconstruction.", 15) == 0) return NULL; /* of training alone */
-  if (!parts) { /* what the format has no place for must say nothing */
+  if (strncmp(p->name, "reconstruction.", 15) == 0) return NULL; /* only for training */
+  if (!parts) { /* values that the format cannot store must be neutral */
     for (int64_t i = 0; i < param_elements(p); i++)
       if (values[i] != 0)
         return err_new(ERR_UNSUPPORTED,
@@ -156,7 +157,7 @@ static err add_tensor(const weights *w, weights_format format, const param *p, t
   return NULL;
 }
 
-/* Sine-cosine positions as learned ones: the same numbers, and none for the class token. */
+/* Stores sine-cosine positions as learned ones: the same numbers, and zeros for the class token. */
 static err add_fixed_positions(const weights *w, weights_format format, tensor_list *list) {
   int64_t block, grid = w->s.image_size / w->s.image_patch, width = w->s.image_width;
   char names[NAME_PARTS][FOREIGN_NAME];
@@ -190,8 +191,8 @@ static err write_text(const char *folder, const char *name, const strbuf *text) 
   return error;
 }
 
-/* A WordPiece vocabulary has no other home: it goes along, as transformers' AutoTokenizer finds it.
- * Byte-pair models use CLIP's own tokenizer, which both libraries bring. */
+/* A WordPiece vocabulary is copied next to the weights, where transformers' AutoTokenizer finds it.
+ * Byte-pair models use CLIP's own tokenizer, which both libraries include. */
 static err save_vocabulary(const char *folder, const settings *s) {
   char *text = NULL;
   size_t length;
@@ -224,7 +225,7 @@ static err save_foreign(const char *folder, weights_format format, const weights
   char *path = fs_join(folder, is_hf ? "model.safetensors" : "open_clip_model.safetensors");
   tensor_list list = {.items = mem_zeroed(NAME_PARTS * w->table.count + 1, sizeof *list.items),
                       .turned = mem_zeroed(NAME_PARTS * w->table.count + 1, sizeof *list.turned)};
-  const safetensors_pair pairs[] = {{"format", "pt"}}; /* transformers insists on it */
+  const safetensors_pair pairs[] = {{"format", "pt"}}; /* transformers requires it */
   if (!path || !list.items || !list.turned) FAIL(ERR_MEMORY, "out of memory: a list of tensors");
   TRY(foreign_check(format, &w->s));
   TRY(find_end_of_text(w, &end_of_text));
@@ -249,7 +250,7 @@ cleanup:
   return error;
 }
 
-/* A checkpoint of step 0 without moments: init_from and flip eval take it. */
+/* A checkpoint of step 0 without moments, accepted by init_from and flip eval. */
 static err save_own(const char *path, const weights *w) {
   err error = NULL;
   strbuf yaml = {0};

@@ -26,7 +26,7 @@ static err add_file(const char *path, tensor_set *set) {
   return error;
 }
 
-/* Opens each file that a tensor of the map lies in, once. */
+/* Opens each file that contains a tensor of the map, once. */
 static err open_files(const char *path, const json_t *map, json_t *numbers, tensor_set *set) {
   const char *tensor;
   json_t *value;
@@ -48,7 +48,7 @@ static err open_files(const char *path, const json_t *map, json_t *numbers, tens
   return NULL;
 }
 
-/* Every tensor must be in the file that the index names. */
+/* Every tensor must be in the file given in the index. */
 static err check_places(const char *path, const json_t *map, const json_t *numbers,
                         const tensor_set *set) {
   const char *tensor;

@@ -14,9 +14,9 @@
 #include "model/positions.h"
 #include "train/checkpoint.h"
 
-/* One input, opened. */
+/* One input file. */
 typedef struct {
-  char *path, *folder; /* the tensors' file; where its configuration is */
+  char *path, *folder; /* the file of the tensors; where its configuration is */
   tensor_set file;
   weights_format format;
 } source;
@@ -59,7 +59,7 @@ err weights_detect(const safetensors_file *f, weights_format *format) {
   return detect(&one, format);
 }
 
-/* The tensors' file of a folder. */
+/* The file of the tensors in a folder. */
 static err find_in_folder(const char *folder, char **path) {
   static const char *const names[] = {
       "model.safetensors",           "model.safetensors.index.json",
@@ -137,7 +137,7 @@ cleanup:
   return error;
 }
 
-/* The file FOLDER/NAME; *text stays NULL when it is optional and not there. */
+/* The file FOLDER/NAME; *text stays NULL when it is optional and missing. */
 static err read_beside(const char *folder, const char *name, bool is_optional, char **text) {
   size_t length;
   char *path = fs_join(folder, name);
@@ -147,7 +147,7 @@ static err read_beside(const char *folder, const char *name, bool is_optional, c
   return error;
 }
 
-/* FOLDER/NAME becomes text.vocabulary, read by `tokenizer`, if it is there. */
+/* Sets text.vocabulary to FOLDER/NAME, read by `tokenizer`, if it exists. */
 static err take_vocabulary(const char *folder, const char *name, int tokenizer, settings *s,
                            bool *is_found) {
   char *path = fs_join(folder, name);
@@ -163,9 +163,9 @@ static err take_vocabulary(const char *folder, const char *name, int tokenizer, 
   return NULL;
 }
 
-/* The vocabulary that a model's folder has next to the weights: transformers keeps CLIP's merges
- * there, and BERT's words, as we do for a CLIP trained on WordPiece. Where there is none, --set
- * text.vocabulary=FILE has to say. */
+/* The vocabulary in a model's folder, next to the weights: transformers stores CLIP's merges there,
+ * and BERT's words, as we do for a CLIP trained on WordPiece. If there is none, --set
+ * text.vocabulary=FILE is required. */
 static err find_vocabulary(const source *from, settings *s) {
   bool is_found = false;
   err error = NULL;
@@ -203,7 +203,7 @@ static err read_settings(const source *from, weights *w) {
   TRY(read_beside(from->folder, name, false, &json));
   if (!is_open_clip && from->format != WEIGHTS_BERT)
     TRY(read_beside(from->folder, "preprocessor_config.json", true, &preprocessor));
-  if (!preprocessor && from->format == WEIGHTS_HF) /* where transformers 5 puts it */
+  if (!preprocessor && from->format == WEIGHTS_HF) /* its place in transformers 5 */
     TRY(read_beside(from->folder, "processor_config.json", true, &preprocessor));
   error = err_context(weights_read_config(from->format, json, preprocessor, &w->s, &w->vocabulary),
                       "%s/%s", from->folder, name);
@@ -225,7 +225,7 @@ static float from_half(uint16_t bits) {
   return sign * ldexpf(1024.0f + mantissa, exponent - 25);
 }
 
-/* Element i of a tensor whose type was checked. The data may lie unaligned. */
+/* Element i of a tensor whose type was checked. The data may be unaligned. */
 static float element(const safetensor *t, int64_t i) {
   const char *at = t->data;
   float value;
@@ -247,8 +247,8 @@ static err check_type(const safetensor *t) {
   return err_new(ERR_INPUT, "tensor '%s' has type %s; supported: F32, F16, BF16", t->name, t->type);
 }
 
-/* Whether a tensor of rows x columns (rows 0: a vector) may have this foreign shape; sides of 1 in
- * front do not count. more_rows: the foreign one may be longer. */
+/* May a tensor of rows x columns (rows 0: a vector) have this foreign shape? Leading dimensions of
+ * 1 are ignored. more_rows: the foreign one may be longer. */
 static bool has_shape(const safetensor *t, int64_t rows, int64_t columns, tensor_layout layout) {
   int64_t sides[SAFETENSORS_RANK], wanted[4];
   int rank = 0, wanted_rank = 0;
@@ -295,7 +295,7 @@ static err read_part(const safetensor *t, const tensor_name *row, weights_format
   return NULL;
 }
 
-/* Learned positions of another image size, brought to the one that was set. */
+/* Resizes learned positions of another image size to the configured one. */
 static bool is_other_grid(const safetensor *t, const param *p) {
   return strcmp(p->name, "image.positions") == 0 && t->rank >= 2 &&
          t->shape[t->rank - 1] == p->columns && t->shape[t->rank - 2] != p->rows;
@@ -323,8 +323,8 @@ static bool older_name(const char *name, char older[SAFETENSORS_NAME]) {
   return true;
 }
 
-/* The name as the file has it: transformers puts the tower's class in front when it saved a larger
- * model around it. */
+/* The name in the file: transformers prepends the tower's class when it saved a larger model around
+ * it. */
 static const safetensor *find(const tensor_set *f, weights_format format, const char *name) {
   const safetensor *t = tensor_set_find(f, name);
   if (t || (format != WEIGHTS_BERT && format != WEIGHTS_VIT)) return t;
@@ -349,7 +349,7 @@ static err add_token_type(const tensor_set *f, const param *p, float *values) {
   return NULL;
 }
 
-/* Ours from theirs; *parts: 0 when the format has no such tensor. */
+/* Reads our tensor from theirs; *parts: 0 when the format has no such tensor. */
 static err read_tensor(const tensor_set *f, weights_format format, const param *p, bool has_class,
                        float *values, size_t *parts) {
   int64_t block;
@@ -371,7 +371,7 @@ static err read_tensor(const tensor_set *f, weights_format format, const param *
   return NULL;
 }
 
-/* A tensor that nothing of ours was read from would change what the model computes. */
+/* An unused tensor would change what the model computes: an error. */
 static err check_all_known(const safetensors_file *f, weights_format format,
                            const param_table *table) {
   for (size_t i = 0; i < safetensors_count(f); i++) {
@@ -421,7 +421,7 @@ err weights_read_tensors(const safetensors_file *f, weights_format format, const
   return read_tensors(&one, format, table, values, is_found);
 }
 
-/* Our own checkpoints: names and shapes are the table's. */
+/* Our own checkpoints: names and shapes as in the table. */
 static err read_own(const tensor_set *f, const param_table *table, float *values, bool *is_found) {
   for (size_t i = 0; i < table->count; i++) {
     const param *p = &table->items[i];
@@ -452,7 +452,7 @@ static err initialise_rest(weights *w, const bool *is_found) {
   return NULL;
 }
 
-/* A whole model alone, or at most one tower of each kind. */
+/* Either one whole model, or at most one tower of each kind. */
 static err check_combination(const source *sources, size_t count) {
   for (size_t i = 0; i < count; i++) {
     bool is_tower = sources[i].format == WEIGHTS_BERT || sources[i].format == WEIGHTS_VIT;
@@ -492,7 +492,7 @@ cleanup:
 err weights_load(const char *const *paths, size_t count, const char *const *sets, size_t set_count,
                  weights *w) {
   *w = (weights){.precision = PRECISION_FP32,
-                 .vocabulary = 30522, /* BERT's, when no file says */
+                 .vocabulary = 30522, /* BERT's default, when no file gives it */
                  .end_of_text = END_IS_ANY};
   source *sources = mem_zeroed(count, sizeof *sources);
   err error = sources ? settings_init(&w->s) : mem_error(count * sizeof *sources, "paths");

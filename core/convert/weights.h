@@ -1,8 +1,8 @@
-/* A model's weights on the host, whatever program wrote them: our own checkpoints, transformers'
+/* A model's weights on the host, from any supported program: our own checkpoints, transformers'
  * CLIPModel, open_clip's CLIP, and single towers from transformers' BertModel and ViTModel.
  *
- * Whatever a foreign configuration requires and our model does not support, and vice versa, is an
- * error that names it: a file that loads gives the same numbers (tests/parity). */
+ * Anything that a foreign configuration requires and our model does not support, and vice versa, is
+ * an error that names it: a file that loads gives the same numbers (tests/parity). */
 #ifndef FLIP_CONVERT_WEIGHTS_H
 #define FLIP_CONVERT_WEIGHTS_H
 
@@ -24,7 +24,7 @@ typedef enum {
   WEIGHTS_VIT        /* transformers' ViTModel: an image tower */
 } weights_format;
 
-/* Which token a model pools as the end of text: a number, or one of these. */
+/* Which token a model pools as the end of text: a token id, or one of these. */
 enum { END_IS_ANY = 0, END_IS_LARGEST = -1 };
 
 typedef struct {
@@ -32,37 +32,37 @@ typedef struct {
   settings s;
   int64_t vocabulary;  /* rows of the word embeddings */
   bool is_padded;      /* there may be more of them than tokens: foreign tables are padded */
-  int64_t end_of_text; /* that the tokenizer's must be, where the end of text is pooled */
+  int64_t end_of_text; /* required of the tokenizer if the end of text is pooled */
   int precision;       /* PRECISION_FP32, or what a checkpoint was trained in */
   param_table table;
   float *values; /* [table.total], tensors at their offsets */
 } weights;
 
-/* `paths`: one whole model, or an image tower and a text tower in any order; what no file holds
- * (a tower that was not given, projections, the temperature) is initialised from s.seed. A path is
- * a folder (a model's, or a run's, whose newest checkpoint is taken) or a .safetensors file next to
+/* `paths`: one whole model, or an image tower and a text tower in any order; parts that no file
+ * contains (a missing tower, projections, the temperature) are initialised from s.seed. A path is a
+ * folder (a model's, or a run's, whose newest checkpoint is used) or a .safetensors file next to
  * its configuration. `sets`: KEY=VALUE changes of settings that the files do not contain. Tensors
- * may be fp32, fp16 or bf16; every one must be known, there and of the right shape; image positions
- * are resized when image.size was set to another value. */
+ * may be fp32, fp16 or bf16; every one must be known, present and of the right shape; image
+ * positions are resized when image.size was set to another value. */
 err weights_load(const char *const *paths, size_t count, const char *const *sets, size_t set_count,
                  weights *w) ERR_MUST_CHECK;
 void weights_free(weights *w);
 
-/* flip: `path` is the file; hf, open_clip: a folder, made if need be. ERR_UNSUPPORTED names the
+/* flip: `path` is the file; hf, open_clip: a folder, created if needed. ERR_UNSUPPORTED names the
  * setting that the format cannot express. */
 err weights_save(const char *path, weights_format format, const weights *w) ERR_MUST_CHECK;
 
-/* The master weights of a model of this shape. */
+/* The master weights for a model of this shape. */
 err weights_into(const weights *w, clip_model *model) ERR_MUST_CHECK;
 
-/* The tensors of an open file, in the names of `format`, into `values` [table->total]; is_found
- * [table->count] marks those that were there. */
+/* Reads the tensors of an open file, with the names of `format`, into `values` [table->total];
+ * is_found [table->count] marks those that were present. */
 err weights_read_tensors(const safetensors_file *file, weights_format format,
                          const param_table *table, float *values, bool *is_found) ERR_MUST_CHECK;
-/* Which program's names a file has. */
+/* Detects the format from a file's tensor names. */
 err weights_detect(const safetensors_file *file, weights_format *format) ERR_MUST_CHECK;
-/* Settings and vocabulary from the text of a configuration file (config.json,
- * open_clip_config.json) over what `s` holds; `preprocessor`: preprocessor_config.json or NULL. */
+/* Applies settings and vocabulary from the text of a configuration file (config.json,
+ * open_clip_config.json) to `s`; `preprocessor`: preprocessor_config.json or NULL. */
 err weights_read_config(weights_format format, const char *json, const char *preprocessor,
                         settings *s, int64_t *vocabulary) ERR_MUST_CHECK;
 

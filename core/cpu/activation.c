@@ -1,6 +1,6 @@
 /* GELU in its three forms, and their derivatives, elementwise.
  *
- * Bound: memory below the caches, exp inside them; the gemm calls it on chunks still in cache. */
+ * Bound: memory beyond the caches, exp within them; the gemm calls it on chunks still in cache. */
 #include "cpu/kernel.h"
 
 enum { STRIP = 512 };

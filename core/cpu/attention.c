@@ -1,9 +1,9 @@
 /* Attention, forward and backward, one (image, head) at a time on one thread.
  *
- * In fp32 the products read q, k, v and write their results where they are; k and v are also
- * transposed into tiles where a product wants them so. What is not fp32, or lies badly for the
- * first-level cache, is copied once into padded fp32 tiles. Queries go in blocks of at most
- * QUERY_BLOCK, so scores take QUERY_BLOCK x tokens floats however long the sequence. Bound: the
+ * In fp32 the products read q, k, v and write their results in place; k and v are also transposed
+ * into tiles where a product needs that. Operands that are not fp32, or whose stride is bad for the
+ * first-level cache, are copied once into padded fp32 tiles. Queries are processed in blocks of at
+ * most QUERY_BLOCK, so scores take QUERY_BLOCK x tokens floats for any sequence length. Bound: the
  * multiply-add rate through tile_gemm, and exp. */
 #include <omp.h>
 
@@ -11,8 +11,8 @@
 
 enum { QUERY_BLOCK = 96, ROWS_AT_ONCE = 6 /* of tile_gemm, mostly */ };
 
-/* Pieces of one thread's scratch. `deep`: padded head width; `wide`: padded tokens; `block`:
- * queries at once. */
+/* Parts of one thread's scratch. `deep`: padded head width; `wide`: padded tokens; `block`: queries
+ * per block. */
 typedef struct {
   int64_t tokens, width, deep, wide, block;
   float *q, *k, *v, *dout; /* [tokens, deep]: copies */
@@ -23,13 +23,13 @@ typedef struct {
   float *own;              /* [2 * deep]: widening */
 } head_tiles;
 
-/* A head's matrix, in place or in a tile: rows `row` floats apart. */
+/* A head's matrix, in place or in a tile: rows are `row` floats apart. */
 typedef struct {
   const float *at;
   int64_t row;
 } head_matrix;
 
-/* Where a product writes one: in place if `at` is not the tile that store_rows then empties. */
+/* The output of a product: in place, unless `at` is the tile that store_rows then copies out. */
 typedef struct {
   float *at;
   int64_t row;
@@ -46,7 +46,7 @@ static head_tiles cut_tiles(const ops_attention *a, float *at) {
   head_tiles t = {.tokens = a->tokens, .width = a->head_width};
   t.deep = tile_padded(t.width);
   t.wide = tile_padded(t.tokens);
-  /* blocks of about one size: a short last one would cost almost as much as a whole */
+  /* blocks of about equal size: a short last one would cost almost as much as a full one */
   int64_t blocks = (t.tokens + QUERY_BLOCK - 1) / QUERY_BLOCK;
   t.block = ((t.tokens + blocks - 1) / blocks + ROWS_AT_ONCE - 1) / ROWS_AT_ONCE * ROWS_AT_ONCE;
   float **squares[] = {&t.q, &t.k, &t.v, &t.dout, &t.dk, &t.dv};
@@ -72,15 +72,15 @@ static head_matrix copy_rows(const head_tiles *t, ops_buffer from, int64_t at, i
   return copy;
 }
 
-/* A matrix of which products read single numbers, or that is only transposed. */
+/* A matrix whose elements products read individually, or that is only transposed. */
 static head_matrix read_rows(const head_tiles *t, ops_buffer from, int64_t at, int64_t stride,
                              float *restrict tile) {
   if (from.type == OPS_F32) return (head_matrix){cpu_f32(from) + at, stride};
   return copy_rows(t, from, at, stride, tile);
 }
 
-/* A matrix of which products read whole vectors, again and again: rows that are a multiple of a
- * large power of two apart would push each other out of the first-level cache. */
+/* A matrix whose rows products read repeatedly as vectors: rows at a stride of a multiple of a
+ * large power of two would evict each other from the first-level cache. */
 static head_matrix read_vectors(const head_tiles *t, ops_buffer from, int64_t at, int64_t stride,
                                 float *restrict tile) {
   int64_t spread = stride & -stride;
@@ -108,7 +108,7 @@ static void store_rows(const head_tiles *t, const head_result *from, int64_t cou
   }
 }
 
-/* How many keys query i may look at. */
+/* Number of keys that query i may attend to. */
 static int64_t visible_keys(const ops_attention *a, int64_t image, int64_t query) {
   int64_t count = a->tokens;
   if (a->key_counts.data) {
@@ -118,8 +118,8 @@ static int64_t visible_keys(const ops_attention *a, int64_t image, int64_t query
   return a->is_causal && query + 1 < count ? query + 1 : count;
 }
 
-/* Turns a row of scores into its softmax, zeros beyond `keys` and where nothing is seen; sets lse.
- */
+/* Replaces a row of scores by its softmax, with zeros beyond `keys` and where nothing is attended
+ * to; sets lse. */
 static void soften(float *restrict row, int64_t keys, int64_t wide, float *lse) {
   float most = keys > 0 ? row[0] : -INFINITY, sum = 0;
 #pragma omp simd reduction(max : most)

@@ -1,4 +1,4 @@
-/* The CPU backend's table, memory and measure of itself. */
+/* The CPU backend's table, memory and rate measurement. */
 #include <omp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -42,15 +42,15 @@ err cpu_grow(void **block, size_t *held, size_t bytes, const char *what) {
 }
 
 /* Flushes numbers below 1e-38 to zero on the calling thread: a product with such a number takes
- * some hundred cycles, and softmax makes many of them. */
+ * hundreds of cycles, and softmax produces many of them. */
 static void flush_subnormals(void) {
 #ifdef __SSE__
   _mm_setcsr(_mm_getcsr() | 0x8040u); /* flush to zero, denormals are zero */
 #endif
 }
 
-/* Large blocks lie on pages of 2 MiB where the system has them: fewer faults at the first touch,
- * and rows that are far apart do not each cost a walk through the page tables. */
+/* Large blocks use 2 MiB pages where available: fewer faults at the first touch, and distant rows
+ * do not each need a page-table walk. */
 static err cpu_allocate(ops *o, size_t bytes, const char *what, void **block) {
   (void)o;
   enum { HUGE_PAGE = 2 << 20 };
@@ -161,7 +161,7 @@ static err create(const ops_request *request, ops **out) {
   *o = (ops){.call = &state->table,
              .compute = request->compute,
              .master = OPS_F32,
-             /* 8 bits: one largest value for the whole operand, as on a GPU */
+             /* 8 bits: one scale for the whole operand, as on a GPU */
              .chunk_bytes = request->is_narrow ? 0 : 1 << 20,
              .threads = request->threads > 0 ? request->threads : omp_get_num_procs(),
              .state = state};
@@ -169,7 +169,7 @@ static err create(const ops_request *request, ops **out) {
   snprintf(o->kernels, sizeof o->kernels, "%s", processor_name(variant));
   omp_set_num_threads(o->threads);
 #pragma omp parallel
-  flush_subnormals(); /* the pool's threads stay, and keep it */
+  flush_subnormals(); /* the pool's threads persist, and keep the setting */
   err error = gemm_cache_create(&state->gemms);
   if (error)
     cpu_destroy(o);
@@ -178,8 +178,8 @@ static err create(const ops_request *request, ops **out) {
   return error;
 }
 
-/* A product that fits the caches, about 30 ms of it: the yardstick for mfu, and how `precision:
- * auto` chooses. */
+/* A product that fits the caches, about 30 ms of work: the reference rate for mfu, and the
+ * measurement behind `precision: auto`. */
 static err measure_gemm(const ops_request *request, double *flops_per_second) {
   enum { SIDE = 1024, TRIES = 8, LEAST_TRIES = 3, SMALL = 16 };
   const double enough_seconds = 0.03;

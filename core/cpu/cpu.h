@@ -1,6 +1,6 @@
-/* What the files of the CPU backend share. Not for use outside core/cpu/.
+/* Shared by the files of the CPU backend. Internal to core/cpu/.
  *
- * Memory, oneDNN's products and the choice of kernels are compiled once, for the baseline
+ * Memory, oneDNN's products and the selection of kernels are compiled once, for the baseline
  * processor; the kernels (kernel.h) once for each variant of base/processor.h. */
 #ifndef FLIP_CPU_CPU_H
 #define FLIP_CPU_CPU_H
@@ -14,15 +14,15 @@
 #include "cpu/fp8.h"
 #include "ops/ops.h"
 
-/* Reductions over rows are cut into this many blocks whatever the thread count, and the blocks'
- * sums are added in order: the same bits for any number of threads. */
+/* Reductions over rows are divided into this many blocks for any thread count, and the blocks' sums
+ * are added in order: the same bits for any number of threads. */
 enum { CPU_BLOCKS = 32 };
 
 typedef struct gemm_cache gemm_cache; /* gemm.c */
 
 /* The kernels of one variant (table.c). */
 typedef struct {
-  ops_table ops; /* all operations but products */
+  ops_table ops; /* all operations except products */
   /* c *= act'(pre), over `count` elements. */
   void (*activate_gradient)(ops_activation activation, int64_t count, ops_buffer pre, ops_buffer c);
   /* g->a_sums [m] += sum over k of op(a). For a bias gradient: a is stored [k, m]. */
@@ -42,7 +42,7 @@ typedef struct {
   bool is_narrow; /* dense layers in emulated 8 bits (gemm_narrow.c) */
   void *narrow;   /* their operands */
   size_t narrow_bytes;
-  bool lacks_bf16; /* oneDNN has no bf16 products for this processor: they are done in fp32 */
+  bool lacks_bf16; /* oneDNN has no bf16 products for this processor: they are computed in fp32 */
   void *widened;   /* on operands widened into this */
   size_t widened_bytes;
 } cpu_state;

@@ -1,4 +1,4 @@
-/* Matrix products by oneDNN: one primitive per shape, made once and kept.
+/* Matrix products by oneDNN: one primitive per shape, created once and cached.
  *
  * Bound: the processor's multiply-add rate. Plain row-major layouts are used throughout: on the
  * shapes of a small ViT oneDNN's blocked weight layouts gained under 5 % and cost a reorder of
@@ -235,7 +235,7 @@ static err multiply_as_given(ops *o, const ops_gemm *g, ops_buffer target) {
 }
 
 /* The same on a processor for which oneDNN has no bf16 products (it has them from AVX-512 on): in
- * fp32 on widened operands, which loses nothing, and the result rounded. Correct, not fast. */
+ * fp32 on widened operands, which is exact, and the result is rounded. Correct, not fast. */
 static err multiply_widened(ops *o, const ops_gemm *g, ops_buffer target) {
   cpu_state *state = cpu_of(o);
   size_t of_a = mem_rounded((size_t)(g->m * g->k) * sizeof(float));

@@ -1,11 +1,11 @@
-/* Dense layers in 8-bit floats, emulated: operands are rounded to the values that an 8-bit product
- * would see, then multiplied in bf16, which holds those values exactly. The same rule as on a GPU
- * (core/cuda/gemm_narrow.c): each operand scaled by its own largest value, e4m3, gradients e5m2,
- * sums in fp32. For the accuracy that 8 bits cost, not for speed. */
+/* Dense layers in emulated 8-bit floats: operands are rounded to the values that an 8-bit product
+ * would use, then multiplied in bf16, which represents those values exactly. The same rule as on a
+ * GPU (core/cuda/gemm_narrow.c): each operand scaled by its own maximum, e4m3, gradients e5m2, sums
+ * in fp32. For measuring the accuracy cost of 8 bits, not for speed. */
 #include "base/mem.h"
 #include "cpu/cpu.h"
 
-enum { NARROW_MULTIPLE = 16 }; /* what a GPU's 8-bit products ask of sizes */
+enum { NARROW_MULTIPLE = 16 }; /* the alignment of sizes that a GPU's 8-bit products require */
 
 bool cpu_can_narrow(ops *o, const ops_gemm *g) {
   return cpu_of(o)->is_narrow && g->may_narrow && g->a.type == OPS_BF16 &&

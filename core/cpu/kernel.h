@@ -1,7 +1,7 @@
-/* What the kernels share: the files that are compiled once for each variant of base/processor.h.
+/* Shared by the kernels: the files that are compiled once for each variant of base/processor.h.
  *
- * Only names made by CPU_KERNEL may be seen outside their file, and headers may bring static inline
- * functions alone: two variants' code under one name would be a crash on the older processor. */
+ * Only names made by CPU_KERNEL may be visible outside their file, and headers may contain only
+ * static inline functions: two variants' code under one name would crash on the older processor. */
 #ifndef FLIP_CPU_KERNEL_H
 #define FLIP_CPU_KERNEL_H
 
@@ -54,7 +54,7 @@ static inline const float *cpu_read(ops_buffer b, int64_t at, int64_t count, flo
   return own;
 }
 
-/* Where to write floats that belong at offset `at`; cpu_written then narrows them if need be. */
+/* Output address for floats that belong at offset `at`; cpu_written then narrows them if needed. */
 static inline float *cpu_write(ops_buffer b, int64_t at, float *own) {
   return b.type == OPS_F32 ? (float *)b.data + at : own;
 }
@@ -89,7 +89,7 @@ static inline float cpu_exp(float x) {
   p = p * r + 1.6666665459e-1f;
   p = p * r + 5.0000001201e-1f;
   p = p * r * r + r + 1.0f;
-  /* the integer sits in the low bits of the shifted float; it goes into the exponent */
+  /* the integer is in the low bits of the shifted float; it is moved into the exponent */
   uint32_t scale_bits = (uint32_t)(bits + 127) << 23;
   float scale;
   memcpy(&scale, &scale_bits, 4);

@@ -1,4 +1,4 @@
-/* Layer norm with the residual sum in front of it, and its gradient.
+/* Layer norm with the preceding residual sum, and its gradient.
  *
  * Bound: memory. One row at a time, read once, all passes over it from the first-level cache. */
 #include <stdlib.h>

@@ -2,7 +2,7 @@
  * by the predictions: pixels are bytes. */
 #include "cpu/kernel.h"
 
-/* target [3 * patch * patch] = the patch's pixels at mean 0 and variance 1. */
+/* target [3 * patch * patch] = the patch's pixels, normalised to mean 0 and variance 1. */
 static void normalized_pixels(const ops_pixel_error *p, int64_t row, float *restrict target) {
   int64_t side = p->patch, area = side * side, per_row = p->size / side, length = 3 * area;
   int32_t which = ((const int32_t *)p->index.data)[row];

@@ -1,5 +1,5 @@
-/* The CPU backend. Hand-written kernels for the detected processor (base/processor.h), oneDNN
- * for matrix products; 8-bit dense layers are emulated: what they cost in accuracy, at no gain in
+/* The CPU backend. Hand-written kernels for the detected processor (base/processor.h), oneDNN for
+ * matrix products; 8-bit dense layers are emulated to measure their accuracy, without a gain in
  * speed. */
 #ifndef FLIP_CPU_PLUGIN_H
 #define FLIP_CPU_PLUGIN_H

@@ -4,7 +4,7 @@ enum { MOST_ROWS = 8, MOST_VECTORS = 4 };
 
 #define INLINE static inline __attribute__((always_inline))
 
-/* Inlined with constant rows and vectors, so that `sum` lives in registers. */
+/* Inlined with constant rows and vectors, so that `sum` stays in registers. */
 INLINE void tile(int rows, int vectors, int64_t k, const float *restrict a, int64_t a_row,
                  int64_t a_column, const float *restrict b, int64_t b_row, float *restrict c,
                  int64_t c_row, bool accumulate) {
@@ -33,7 +33,7 @@ INLINE void tile(int rows, int vectors, int64_t k, const float *restrict a, int6
     for (int j = 0; j < vectors; j++) *(tile_vector *)(c + i * c_row + j * TILE_LANES) = sum[i][j];
 }
 
-/* `vectors` vectors of columns, `rows` rows at a time, then those that are left. */
+/* `vectors` vectors of columns, `rows` rows at a time, then the remaining rows. */
 INLINE void stripe(int rows, int vectors, int64_t m, int64_t k, const float *a, int64_t a_row,
                    int64_t a_column, const float *b, int64_t b_row, float *c, int64_t c_row,
                    bool accumulate) {
@@ -79,7 +79,8 @@ void tile_gemm(int64_t m, int64_t n, int64_t k, const float *a, int64_t a_row, i
                const float *b, int64_t b_row, float *c, int64_t c_row, bool accumulate) {
   int64_t vectors = (n + TILE_LANES - 1) / TILE_LANES;
   while (vectors > 0) {
-    /* with few registers an odd count ends in three: one alone would keep too few sums in flight */
+    /* with few registers an odd count ends with three: a single one would keep too few sums in
+     * flight */
     int64_t now = !HAS_MANY && vectors == 3         ? 3
                   : vectors < (int64_t)TILE_VECTORS ? vectors
                                                     : TILE_VECTORS;
@@ -105,7 +106,7 @@ void tile_gemm(int64_t m, int64_t n, int64_t k, const float *a, int64_t a_row, i
   }
 }
 
-/* ---- transposition: blocks of four by four, which every processor turns in registers ---- */
+/* ---- transposition: blocks of four by four, which every processor transposes in registers ---- */
 
 enum { SIDE = 4 };
 typedef float four __attribute__((vector_size(16), aligned(4), may_alias));

@@ -1,7 +1,7 @@
-/* The towers' front doors: patch gather, token assembly, token embedding, and their gradients.
+/* The inputs of the towers: patch gather, token assembly, token embedding, and their gradients.
  *
  * Bound: memory. Only kept patches are read. Gradients that many rows add to (class token,
- * positions, embedding table) are split over threads by column, each thread walking the rows in
+ * positions, embedding table) are split over threads by column, each thread processing the rows in
  * order: deterministic, and the same for any thread count. */
 #include "cpu/kernel.h"
 

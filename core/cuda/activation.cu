@@ -1,8 +1,8 @@
 /* GELU in its three forms and their derivatives, for products whose library epilogue lacks the
  * requested form.
  *
- * Grid: a thread eight elements. Moves one element each way forward, two in and one out backward.
- * Bound: memory; exp and erf are hidden behind it in bf16. */
+ * Grid: one thread per eight elements. Moves one element each way forward, two in and one out
+ * backward. Bound: memory; exp and erf are hidden behind it in bf16. */
 #include "cuda/kernel.cuh"
 #include "cuda/kernels.h"
 
@@ -15,8 +15,8 @@ typedef struct {
   bool is_vector;
 } activation_arguments;
 
-/* Where the result is rounded to bf16, the device's short exp and division, which are right to
- * about 1e-6 and a third of the instructions. */
+/* When the result is rounded to bf16, the device's fast exp and division are used, which are
+ * accurate to about 1e-6 and take a third of the instructions. */
 DEVICE float sigmoid(float x, const int type) {
 #ifdef __CUDACC__
   if (type == OPS_BF16) return __fdividef(1.0f, 1.0f + __expf(-x));

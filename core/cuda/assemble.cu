@@ -1,6 +1,6 @@
 /* Image tokens: class token first, then each kept patch with its position; and the gradient.
  *
- * Bound: memory. Grid: a warp a row, 8 rows a block. */
+ * Bound: memory. Grid: one warp per row, 8 rows per block. */
 #include "cuda/kernel.cuh"
 #include "cuda/kernels.h"
 #include "cuda/scatter_rows.h"

@@ -1,5 +1,5 @@
-/* One line a choice, `KEY VALUE` in hexadecimal. Unknown lines are skipped: a damaged
- * file costs time, never a run. */
+/* One line per choice, `KEY VALUE` in hexadecimal. Unknown lines are skipped: a damaged file costs
+ * time but never fails a run. */
 #include "cuda/choice.h"
 
 #include <stdio.h>
@@ -17,7 +17,7 @@ typedef struct {
 } choice;
 
 struct choice_store {
-  char *path; /* NULL: nothing is kept */
+  char *path; /* NULL: not persistent */
   choice *items;
   size_t count, capacity;
   bool is_changed;
@@ -73,7 +73,7 @@ static void read_file(choice_store *store) {
   free(text);
 }
 
-/* $XDG_CACHE_HOME/flip, or ~/.cache/flip; NULL where neither is known. */
+/* $XDG_CACHE_HOME/flip, or ~/.cache/flip; NULL if neither is set. */
 static char *cache_folder(void) {
   const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
   if (cache && *cache) return fs_join(cache, "flip");
@@ -107,7 +107,8 @@ void choice_store_close(choice_store *store) {
   if (store->path && store->is_changed) {
     strbuf out = {0};
     keep_ours(store);
-    read_file(store); /* what others found or replaced meanwhile; ours comes first and wins */
+    read_file(store); /* entries that other processes added or replaced in the meantime; ours come
+                       * first and take precedence */
     for (size_t i = 0; i < store->count; i++) {
       const choice *item = &store->items[i];
       write_hex(&out, &item->key, sizeof item->key);

@@ -1,5 +1,5 @@
-/* A store of choices made by timing, kept in a file from run to run: choosing takes seconds, and a
- * second run must choose the same to give the same bits. */
+/* A store of autotuning results, kept in a file between runs: tuning takes seconds, and a second
+ * run must choose the same to give the same bits. */
 #ifndef FLIP_CUDA_CHOICE_H
 #define FLIP_CUDA_CHOICE_H
 
@@ -10,7 +10,7 @@
 
 enum { CHOICE_KEY_PARTS = 16, CHOICE_VALUE_PARTS = 9 };
 
-/* What the choice is for: shapes, types, modes; parts not used are 0. */
+/* What the choice is for: shapes, types, modes; unused parts are 0. */
 typedef struct {
   int64_t part[CHOICE_KEY_PARTS];
 } choice_key;
@@ -21,15 +21,16 @@ typedef struct {
 
 typedef struct choice_store choice_store;
 
-/* `name`: device and library versions, the file's name in $XDG_CACHE_HOME/flip or ~/.cache/flip. A
- * folder that cannot be written is no error: then a choice lives as long as the process. */
+/* `name`: device and library versions, used as the file name in $XDG_CACHE_HOME/flip or
+ * ~/.cache/flip. A folder that cannot be written is not an error: choices are then lost when the
+ * process ends. */
 err choice_store_open(const char *name, choice_store **out) ERR_MUST_CHECK;
-/* Writes what is new, merged with what other processes wrote meanwhile, and frees. */
+/* Writes new entries, merged with those written by other processes in the meantime, and frees. */
 void choice_store_close(choice_store *store);
 bool choice_store_find(const choice_store *store, const choice_key *key, choice_value *value);
-/* In place of an earlier choice for the key, if there is one: here, and in the file. */
+/* Replaces an earlier choice for the key, if there is one, in memory and in the file. */
 void choice_store_add(choice_store *store, const choice_key *key, const choice_value *value);
-/* False when a choice made now will be forgotten with the process. */
+/* False when a choice made now will be lost when the process ends. */
 bool choice_store_is_lasting(const choice_store *store);
 
 #endif

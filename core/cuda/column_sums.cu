@@ -1,5 +1,5 @@
-/* Sums over the rows or the columns of a matrix, added to what is there: bias gradients, the class
- * token's and the word positions' gradients. */
+/* Sums over the rows or the columns of a matrix, added to the output: bias gradients, and the
+ * gradients of the class token and of the word positions. */
 #include "cuda/kernel.cuh"
 #include "cuda/kernels.h"
 
@@ -7,8 +7,8 @@ enum {
   SUMS_BLOCK = 256,
   SUMS_WARPS = SUMS_BLOCK / LANES,
   SUMS_STRIP = LANES * PACK, /* columns of a block */
-  SUMS_ROWS = 128,           /* rows that a part has at least */
-  SUMS_GRID = 1024           /* blocks at most, many for each processor */
+  SUMS_ROWS = 128,           /* minimum rows per part */
+  SUMS_GRID = 1024           /* maximum blocks, many per multiprocessor */
 };
 
 typedef struct {
@@ -20,7 +20,8 @@ typedef struct {
 } sums_arguments;
 
 /* Grid: [strips of 256 columns, parts of the rows]. Each warp adds every eighth row of the part, a
- * lane eight columns; then the warps' sums in order. Reads each element once. Bound: memory. */
+ * lane eight columns; then the warps' sums are added in order. Reads each element once. Bound:
+ * memory. */
 DEVICE void column_parts_body(sums_arguments a, const int type) {
   SHARED(float, sums, SUMS_WARPS *SUMS_STRIP);
   int64_t column = (int64_t)blockIdx.x * SUMS_STRIP + lane_index() * PACK;
@@ -34,7 +35,7 @@ DEVICE void column_parts_body(sums_arguments a, const int type) {
       UNROLL for (int j = 0; j < PACK; j++) sum.v[j] += x.v[j];
     }
   }
-  /* column j of a lane's pack at j * LANES + lane: no two lanes of a store share a bank */
+  /* column j of a lane's pack is stored at j * LANES + lane: no bank conflicts */
   UNROLL for (int j = 0; j < PACK; j++) {
     sums[warp_index() * SUMS_STRIP + j * LANES + lane_index()] = sum.v[j];
   }
@@ -47,14 +48,14 @@ DEVICE void column_parts_body(sums_arguments a, const int type) {
 }
 KERNEL_PAIR(column_parts, sums_arguments, SUMS_BLOCK)
 
-/* Grid: a block for 32 columns. */
+/* Grid: one block per 32 columns. */
 KERNEL(add_parts, sums_arguments, PARTS_BLOCK) {
   int64_t column = (int64_t)blockIdx.x * LANES + thread_index();
   float sum = sum_of_parts(a.parts, a.parts_count, a.columns);
   if (warp_index() == 0 && column < a.columns) ((float *)a.sums.data)[column] += sum;
 }
 
-/* Grid: a warp a row, 8 rows a block. */
+/* Grid: one warp per row, 8 rows per block. */
 DEVICE void row_sums_body(sums_arguments a, const int type) {
   int64_t row = grid_warp();
   if (row >= a.rows) return;
@@ -68,7 +69,7 @@ DEVICE void row_sums_body(sums_arguments a, const int type) {
 }
 KERNEL_PAIR(row_sums, sums_arguments, SUMS_BLOCK)
 
-/* Of the shape alone: the order of the sum must not depend on the device. */
+/* Depends only on the shape: the order of the sum must not depend on the device. */
 static int64_t parts_of(int64_t rows, int64_t columns) {
   int64_t most = SUMS_GRID / at_most(divided_up(columns, SUMS_STRIP), SUMS_GRID / 16);
   int64_t parts = at_most(divided_up(rows, SUMS_ROWS), most);

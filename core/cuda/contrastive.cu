@@ -1,16 +1,17 @@
 /* The contrastive loss on one tile of the cosine matrix: running log-sum-exp over rows and columns,
- * then the gradients, then the end of the sums.
+ * then the gradients, then the final sums.
  *
- * Bound: memory at 4 bytes a cosine (three exps an element stay below it on an H100). The
+ * Bound: memory at 4 bytes per cosine (three exps per element stay below it on an H100). The
  * statistics read the tile once for both directions: a block owns a strip of columns over all rows
- * of the tile, so its columns end complete, and leaves each row's part for a second kernel. */
+ * of the tile, so its columns are complete, and writes each row's partial result for a second
+ * kernel. */
 #include "cuda/kernel.cuh"
 #include "cuda/kernels.h"
 
 enum {
   TILE_BLOCK = 256,
   TILE_WARPS = TILE_BLOCK / LANES,
-  TILE_STRIP = LANES * QUAD, /* columns of a block */
+  TILE_STRIP = LANES * QUAD, /* columns per block */
   GRADIENT_GRID = 1024,
   FINISH_BLOCK = 1024
 };
@@ -23,7 +24,7 @@ typedef struct {
   bool is_vector;
 } tile_arguments;
 
-/* A running log-sum-exp: log of the sum is max + log(sum). */
+/* A running log-sum-exp: the logarithm of the sum is max + log(sum). */
 typedef struct {
   float max, sum;
 } running;
@@ -42,13 +43,13 @@ DEVICE float scale_of(const ops_contrastive *c) {
   return expf(own < least ? least : own > most ? most : own);
 }
 
-/* The lowest finite number, so that no infinity minus infinity arises. */
+/* The lowest finite number, so that infinity minus infinity does not occur. */
 DEVICE running nothing_yet(void) {
   running r = {-FLT_MAX, 0};
   return r;
 }
 
-/* The part of one row that a warp sees, given its lane's four logits. */
+/* The part of one row that a warp processes, given its lane's four logits. */
 DEVICE running row_part(quad logits, int count) {
   running r = nothing_yet();
   UNROLL for (int j = 0; j < QUAD; j++) {
@@ -62,7 +63,7 @@ DEVICE running row_part(quad logits, int count) {
   return r;
 }
 
-/* The warps' columns joined in order, then with what earlier tiles found. */
+/* Merges the warps' columns in order, then the results of earlier tiles. */
 DEVICE void finish_columns(const tile_arguments *a, const running *own) {
   SHARED(running, columns, TILE_WARPS * TILE_STRIP);
   UNROLL for (int j = 0; j < QUAD; j++) {
@@ -79,7 +80,7 @@ DEVICE void finish_columns(const tile_arguments *a, const running *own) {
   sum[column] = r.sum;
 }
 
-/* Grid: strips of 128 columns; each warp at every eighth row. */
+/* Grid: strips of 128 columns; each warp processes every eighth row. */
 KERNEL(tile_statistics, tile_arguments, TILE_BLOCK) {
   const ops_contrastive *c = &a.c;
   float scale = scale_of(c);
@@ -108,7 +109,7 @@ KERNEL(tile_statistics, tile_arguments, TILE_BLOCK) {
   finish_columns(&a, own);
 }
 
-/* Grid: a warp a row, 8 rows a block. */
+/* Grid: one warp per row, 8 rows per block. */
 KERNEL(finish_rows, tile_arguments, TILE_BLOCK) {
   int64_t row = grid_warp();
   if (row >= a.c.rows) return;
@@ -123,7 +124,8 @@ KERNEL(finish_rows, tile_arguments, TILE_BLOCK) {
   if (lane_index() == 0) ((float *)a.c.row_lse.data)[row] = most + logf(sum);
 }
 
-/* Grid: at most GRADIENT_GRID blocks, each at every grid-th row. Reads and writes the tile once. */
+/* Grid: at most GRADIENT_GRID blocks, each processing every grid-th row. Reads and writes the tile
+ * once. */
 KERNEL(tile_gradient, tile_arguments, TILE_BLOCK) {
   const ops_contrastive *c = &a.c;
   const float *column_lse = (const float *)c->column_lse.data;
@@ -157,7 +159,7 @@ KERNEL(finish_scale, tile_arguments, TILE_BLOCK) {
   if (thread_index() == 0 && !is_clipped) ((float *)a.c.dscale_log.data)[0] += (float)total;
 }
 
-/* Grid: one block; the batch is at most some ten thousands. */
+/* Grid: one block; the batch is at most some tens of thousands. */
 KERNEL(finish_loss, ops_contrastive_end, FINISH_BLOCK) {
   double loss = 0;
   const float *row_lse = (const float *)a.row_lse.data, *positive = (const float *)a.positive.data;

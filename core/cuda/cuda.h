@@ -1,5 +1,5 @@
-/* What the host files of the CUDA backend share. Plain C; only *.cu is compiled by nvcc.
- * Not for use outside core/cuda/. */
+/* Shared by the host files of the CUDA backend. Plain C; only *.cu is compiled by nvcc. Internal to
+ * core/cuda/. */
 #ifndef FLIP_CUDA_CUDA_H
 #define FLIP_CUDA_CUDA_H
 
@@ -16,13 +16,13 @@ typedef struct nvml_meter nvml_meter; /* nvml.c */
 /* First part of a choice_key. */
 enum { CHOICE_GEMM = 1, CHOICE_ATTENTION = 2 };
 
-/* A scratch block that was outgrown: a recorded step may still use it. */
+/* An outgrown scratch block: a recorded step may still use it. */
 typedef struct cuda_block {
   struct cuda_block *next;
   void *data;
 } cuda_block;
 
-/* A stream and what its ops may write to, apart from their results. */
+/* A stream and the memory its ops may write to, apart from their results. */
 typedef struct {
   cudaStream_t stream;
   void *workspace; /* of cuBLASLt and cuDNN */
@@ -34,9 +34,9 @@ typedef struct {
   ops_request request;
   int device;
   int capability;             /* 80, 90, … */
-  cudaStream_t compute, copy; /* ops and results, of the current branch; uploads ahead */
+  cudaStream_t compute, copy; /* ops and results, of the current branch; prefetch uploads */
   cudaEvent_t fence;          /* on compute, at the last join: copies wait for it */
-  cudaEvent_t begun, ended;   /* of what cuda_time times */
+  cudaEvent_t begun, ended;   /* for cuda_time */
   choice_store *choices;
   gemm_plans *gemms;
   sdpa_plans *attentions;
@@ -46,12 +46,12 @@ typedef struct {
   void *scratch; /* of our own kernels, one op at a time */
   size_t scratch_bytes;
   cuda_block *outgrown;
-  cuda_lane aside;           /* the branch that is not current: its stream, workspace, scratch */
+  cuda_lane aside;           /* the inactive branch: its stream, workspace, scratch */
   int branch;                /* the current one: 1 only while a step is recorded */
   bool has_branched;         /* since the last merge */
   cudaEvent_t split, joined; /* on branch 0 where they part, on branch 1 at its end */
   bool is_recording;
-  int recordings;      /* that are kept: they use the scratch that was there when they were made */
+  int recordings;      /* outgrown but kept: recorded steps use them */
   uint64_t used, peak; /* bytes of device memory now (of what is freed only scratch is taken off),
                         * and the most */
 } cuda_state;
@@ -60,18 +60,18 @@ static inline cuda_state *cuda_of(ops *o) {
   return (cuda_state *)o->state;
 }
 
-/* NULL for success; else what failed, in CUDA's words. */
+/* NULL for success; else the failure, with CUDA's description. */
 err cuda_error(int code, const char *what) ERR_MUST_CHECK;
 
 /* Device memory, counted. On failure the error gives the requested and the free size. */
 err cuda_allocate(ops *o, size_t bytes, const char *what, void **block) ERR_MUST_CHECK;
 void cuda_release(ops *o, void *block);
 
-/* At least `bytes` of scratch for one op; contents undefined. Grows when a shape is first seen. */
+/* At least `bytes` of scratch for one op; contents undefined. Grows when a new shape is seen. */
 err cuda_scratch(ops *o, size_t bytes, void **block) ERR_MUST_CHECK;
 /* Releases memory of ops that were only tried. */
 void cuda_scratch_trim(ops *o);
-/* Pieces of scratch start at multiples of this, as the kernels ask (kernels.h). */
+/* Parts of scratch start at multiples of this, as the kernels require (kernels.h). */
 enum { CUDA_SCRATCH_ALIGNMENT = 256 };
 static inline size_t cuda_rounded(size_t bytes) {
   return (bytes + CUDA_SCRATCH_ALIGNMENT - 1) / CUDA_SCRATCH_ALIGNMENT * CUDA_SCRATCH_ALIGNMENT;
@@ -80,12 +80,12 @@ static inline bool cuda_is_at_16(const void *address) {
   return (uintptr_t)address % 16 == 0;
 }
 
-/* Seconds of one run of `run`, the mean of `runs` after one that is not timed, since it may load
- * code; the first failure ends it. */
+/* Seconds of one run of `run`, the mean of `runs` after an untimed one, which may load code; stops
+ * at the first failure. */
 typedef err (*cuda_work)(ops *o, const void *work);
 err cuda_time(ops *o, int runs, cuda_work run, const void *work, double *seconds) ERR_MUST_CHECK;
-/* Whether choices may be made by timing: not while a step is recorded, nor where the next run
- * could not choose the same and has to. */
+/* May choices be made by timing? Not while a step is recorded, nor if the next run must choose the
+ * same and could not. */
 static inline bool cuda_may_time(const cuda_state *state) {
   return !state->is_recording &&
          (!state->request.is_deterministic || choice_store_is_lasting(state->choices));

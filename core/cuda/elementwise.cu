@@ -1,6 +1,6 @@
-/* Casts and fills over flat runs. Bound: memory.
+/* Casts and fills of flat arrays. Bound: memory.
  *
- * Grid: at most 4096 blocks, each thread at every grid-th pack of eight elements. */
+ * Grid: at most 4096 blocks, each thread processing every grid-th pack of eight elements. */
 #include "cuda/kernel.cuh"
 #include "cuda/kernels.h"
 

@@ -1,6 +1,6 @@
 /* Word embedding with positions, and its gradient.
  *
- * Bound: memory. Grid: a warp a row, 8 rows a block. Four bytes of the table and one compute
+ * Bound: memory. Grid: one warp per row, 8 rows per block. Four bytes of the table and one compute
  * element out; positions come from the caches. */
 #include "cuda/kernel.cuh"
 #include "cuda/kernels.h"
@@ -43,7 +43,7 @@ size_t kernel_embed_gradient_scratch(int64_t batch, int64_t length, int64_t widt
   return rows > sums ? rows : sums;
 }
 
-/* The positions' gradient is a column sum of dtokens seen as [batch, length * width]. */
+/* The positions' gradient is a column sum of dtokens viewed as [batch, length * width]. */
 int kernel_embed_gradient(const ops_embed *e, void *scratch, void *stream) {
   int failed = 0;
   if (e->vocabulary > KERNEL_LONGEST_TABLE) return KERNEL_INVALID;

@@ -1,5 +1,5 @@
-/* Quantisation to 8-bit floats for the products of dense layers: the largest value, the scale that
- * brings it to the format's largest, and the cast with or without a transposed copy.
+/* Quantisation to 8-bit floats for the products of dense layers: the absolute maximum, the scale
+ * that maps it to the format's maximum, and the cast with or without a transposed copy.
  *
  * Bound: memory. 2 bytes in (bf16) and 1 or 2 out. */
 #include "cuda/fp8.cuh"
@@ -28,8 +28,8 @@ typedef struct {
   float *scale, *inverse;
 } scale_arguments;
 
-/* Grid: at most AMAX_GRID blocks. The largest of non-negative floats is the largest of their bits,
- * in any order: an integer atomic gives the same result at each run. */
+/* Grid: at most AMAX_GRID blocks. The maximum of non-negative floats is the maximum of their bits,
+ * in any order: an integer atomic gives the same result in each run. */
 KERNEL(amax_clear, amax_arguments, LANES) {
   if (thread_index() == 0) a.amax[0] = 0;
 }
@@ -75,7 +75,7 @@ DEVICE void store_bytes(uint8_t *to, int64_t count, bool is_vector, const uint8_
 }
 
 /* Grid: [row tiles, column tiles] of 64 x 64; at most 65,535 column tiles. The tile passes through
- * shared memory for the transposed copy; its rows are 68 bytes apart, so that a column's bytes lie
+ * shared memory for the transposed copy; its rows are 68 bytes apart, so that a column's bytes are
  * in different banks. */
 DEVICE void quantize_body(quantize_arguments a, const int type) {
   enum { PITCH = SQUARE + 4, PACKS = SQUARE / PACK };
@@ -141,7 +141,7 @@ int kernel_quantize(kernel_fp8 format, int64_t rows, int64_t columns, ops_buffer
                           is_row_vector(columns, x.data) && (uintptr_t)to % BYTES == 0,
                           rows % BYTES == 0 && (uintptr_t)transposed % BYTES == 0};
   if (rows <= 0 || columns <= 0) return 0;
-  /* rows along the grid's x: there are millions in a large batch, and y ends at 65,535 */
+  /* rows along the grid's x: a large batch has millions, and y is limited to 65,535 */
   return LAUNCH_PAIR(quantize, x.type, GRID(divided_up(rows, SQUARE), divided_up(columns, SQUARE)),
                      SQUARE_BLOCK, 0, stream, a);
 }

@@ -1,5 +1,5 @@
-/* Conversion to 8-bit floats: by the device's instruction where it has one (sm_89 and later), and
- * the same in integers elsewhere and in the tests. */
+/* Conversion to 8-bit floats: with the device's instruction where available (sm_89 and later), and
+ * with the same result in integer arithmetic elsewhere and in the tests. */
 #ifndef FLIP_CUDA_FP8_CUH
 #define FLIP_CUDA_FP8_CUH
 
@@ -14,7 +14,7 @@ DEVICE float fp8_largest(kernel_fp8 format) {
   return format == KERNEL_E4M3 ? 448.0f : 57344.0f;
 }
 
-/* To nearest, ties to even; beyond the largest finite value, that value; NaN gives 0x7F. */
+/* To nearest, ties to even; saturates at the largest finite value; NaN gives 0x7F. */
 DEVICE uint8_t fp8_of_float(kernel_fp8 format, float value) {
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 890
   return (uint8_t)__nv_cvt_float_to_fp8(value, __NV_SATFINITE,

@@ -1,4 +1,4 @@
-/* Matrix products by cuBLASLt: the op. */
+/* Matrix products by cuBLASLt: the op's entry point. */
 #include "cuda/gemm.h"
 
 #include <stdlib.h>
@@ -10,7 +10,7 @@ size_t gemm_library_version(void) {
   return cublasLtGetVersion();
 }
 
-/* Of one product: the bias's copy, the library's sums, and what our column sums need. */
+/* Scratch of one product: the bias's copy, the library's sums, and what our column sums need. */
 static size_t scratch_bytes(const ops_gemm *g) {
   size_t bytes = g->bias.data ? cuda_rounded((size_t)g->n * 4) : 0;
   if (!g->a_sums.data) return bytes;

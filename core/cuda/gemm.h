@@ -1,15 +1,16 @@
-/* Matrix products by cuBLASLt: what the files of that one op share.
+/* Matrix products by cuBLASLt: declarations shared by the files of that op.
  *
- * A product goes one way through four steps (gemm.c):
- *   describe   what makes it the same as another, and what the library is asked for
+ * A product goes through four steps (gemm.c):
+ *   describe   what distinguishes it from other products, and the library's description of it
  *   choose     form and algorithm, once for all products of a description
- *   run        the product, with what its form has the library do beside it
+ *   run        the product, with whatever its form fuses into it
  *   finish     what the form leaves to our kernels
+ *
  * Choosing runs and finishes candidates to time them; no other step calls another.
  *
  * cuBLASLt is column-major. Our row-major c = op(a) op(b) is its column-major cᵀ = op(b)ᵀ op(a)ᵀ,
- * so its first operand is our b and its result has n rows: a bias along our columns is a bias
- * along its rows, as its epilogues expect. */
+ * so its first operand is our b and its result has n rows: a bias along our columns is a bias along
+ * its rows, as its epilogues expect. */
 #ifndef FLIP_CUDA_GEMM_H
 #define FLIP_CUDA_GEMM_H
 
@@ -17,8 +18,7 @@
 
 #include "cuda/cuda.h"
 
-/* What the library fuses into the product (epilogues). The rest is done by our kernels afterwards.
- */
+/* What the library fuses into the product (epilogues). Our kernels do the rest afterwards. */
 typedef enum {
   GEMM_BIAS_MASTER = 1,  /* adds the bias, read in master type */
   GEMM_BIAS_COMPUTE = 2, /* adds a copy of the bias in compute type, which we make first */
@@ -26,14 +26,14 @@ typedef enum {
   GEMM_SUMS = 8          /* the sums of op(a) over k */
 } gemm_form;
 
-/* What makes two products the same plan; laid out as a choice_key. */
+/* What makes two products share a plan; has the layout of a choice_key. */
 typedef struct {
   int64_t kind; /* CHOICE_GEMM */
   int64_t m, n, k;
   int64_t type_a, type_b, type_c; /* cudaDataType_t */
   int64_t transpose_a, transpose_b, accumulate, has_bias, has_sums;
   int64_t epilogue, activation;
-  int64_t is_aligned; /* all addresses and rows at 16 bytes */
+  int64_t is_aligned; /* all addresses and rows are aligned to 16 bytes */
   int64_t is_deterministic;
 } gemm_key;
 _Static_assert(sizeof(gemm_key) == sizeof(choice_key), "a gemm_key is a choice_key");
@@ -54,14 +54,14 @@ struct gemm_plans {
   size_t count, capacity;
 };
 
-/* A product on its way: ops_gemm as the library makes it, with what ops_gemm has no words for. */
+/* A product in progress: ops_gemm in the library's terms, with what ops_gemm cannot express. */
 typedef struct {
   ops_gemm g;
   cudaDataType_t type_a, type_b;
-  const float *scale_a, *scale_b; /* of 8-bit operands: what their values are multiplied by */
+  const float *scale_a, *scale_b; /* of 8-bit operands: the factors of their values */
   void *bias_copy;                /* scratch: the bias in compute type */
   float *sums;                    /* scratch: [m] of our own, since the library overwrites */
-  void *rest;                     /* scratch of our kernels for what the library leaves */
+  void *rest;                     /* scratch of our kernels for the unfused parts */
 } gemm_product;
 
 err gemm_error(cublasStatus_t status, const char *what) ERR_MUST_CHECK;
@@ -73,16 +73,17 @@ err gemm_describe(const gemm_key *key, int form, gemm_plan *plan) ERR_MUST_CHECK
 err gemm_point(gemm_plan *plan, const gemm_product *p) ERR_MUST_CHECK;
 void gemm_free_plan(gemm_plan *plan);
 
-/* gemm_choose.c: the plan for `key`, made when first asked for. p is used for timing: c is
- * overwritten, unless the product accumulates. */
+/* gemm_choose.c: the plan for `key`, created on first use. p is used for timing: c is overwritten,
+ * unless the product accumulates. */
 err gemm_choose(ops *o, const gemm_key *key, const gemm_product *p,
                 gemm_plan **chosen) ERR_MUST_CHECK;
-/* One form, which may not be the one to choose; *is_there false, and nothing to free, when the
- * library has no algorithm for it, or none that runs. *seconds: of a run, where it is timed. */
+/* One form, not necessarily the best; *is_there false, and nothing to free, when the library has no
+ * algorithm for it, or none that runs. *seconds: of a run, if it is timed. */
 err gemm_try_form(ops *o, const gemm_key *key, int form, const gemm_product *p, gemm_plan *plan,
                   bool *is_there, double *seconds) ERR_MUST_CHECK;
 
-/* gemm_run.c: by one algorithm into `c`; as planned; and what the library did not fuse into it. */
+/* gemm_run.c: runs one algorithm into `c`; runs the plan; finishes what the library did not
+ * fuse. */
 void *gemm_target(const gemm_plan *plan, const gemm_product *p);
 err gemm_multiply(ops *o, const gemm_plan *plan, const gemm_product *p, void *c,
                   const cublasLtMatmulAlgo_t *algorithm) ERR_MUST_CHECK;
@@ -92,7 +93,7 @@ err gemm_finish(ops *o, const ops_gemm *g, int form, const gemm_product *p) ERR_
 /* gemm_gelu.c: sets has_tanh_gelu. */
 err gemm_look_at_gelu(ops *o) ERR_MUST_CHECK;
 
-/* gemm_narrow.c: dense layers in 8 bits. Rounds the operands of g into `scratch` and makes p the
+/* gemm_narrow.c: dense layers in 8 bits. Rounds the operands of g into `scratch` and sets p to the
  * product of those. */
 bool gemm_can_narrow(ops *o, const ops_gemm *g);
 size_t gemm_narrow_bytes(const ops_gemm *g);

@@ -1,5 +1,5 @@
-/* The form and the algorithm of a product: what an earlier run chose, else the fastest that runs.
- */
+/* Selects the form and the algorithm of a product: the choice of an earlier run, else the fastest
+ * that runs. */
 #include <math.h>
 #include <string.h>
 
@@ -13,24 +13,24 @@ enum {
   AUX_MULTIPLE = 8 /* of the rows of what GELU's epilogues keep */
 };
 
-/* What is timed: a product by one algorithm, or what it leaves to our kernels. */
+/* What is timed: a product by one algorithm, or the parts left to our kernels. */
 typedef struct {
   const gemm_plan *plan;
   const gemm_product *p;
   void *c;
-  const cublasLtMatmulAlgo_t *algorithm; /* NULL: the rest */
+  const cublasLtMatmulAlgo_t *algorithm; /* NULL: the unfused parts */
 } timed_work;
 
 static err run_timed(ops *o, const void *work) {
   const timed_work *w = work;
   if (w->algorithm) return gemm_multiply(o, w->plan, w->p, w->c, w->algorithm);
-  /* sums go where the library's would: ours must not be added to by trying */
+  /* sums go to where the library's would: trials must not add to the real ones */
   ops_gemm rest = w->p->g;
   if (rest.a_sums.data) rest.a_sums = (ops_buffer){w->p->sums, OPS_F32};
   return gemm_finish(o, &rest, w->plan->form, w->p);
 }
 
-/* 0 for what runs, infinite for what is refused. */
+/* 0 if it runs, infinite if it is rejected. */
 static double try_once(ops *o, const timed_work *w) {
   err error = run_timed(o, w);
   if (!error) return 0;
@@ -38,7 +38,7 @@ static double try_once(ops *o, const timed_work *w) {
   return INFINITY;
 }
 
-/* Seconds of one run; infinite for what fails. */
+/* Seconds of one run; infinite on failure. */
 static double time_work(ops *o, const timed_work *w) {
   double seconds;
   err error = cuda_time(o, TIMED_RUNS, run_timed, w, &seconds);
@@ -48,10 +48,10 @@ static double time_work(ops *o, const timed_work *w) {
 }
 
 /* The first candidate that runs at all, or, where choices may be made by timing, the fastest, with
- * its seconds and those of what it leaves to do. -1 when none runs: the heuristics also offer what
- * the library then refuses (8-bit products with a bias in fp32). Sums that are added to must not be
- * added to by trying: they go to memory of their own, or, where there is none left, the library's
- * first choice is taken untried. */
+ * its seconds and those of its unfused parts. -1 when none runs: the heuristics also offer
+ * algorithms that the library then rejects (8-bit products with a bias in fp32). Trials must not
+ * add to real sums: these go to memory of their own, or, if none is left, the library's first
+ * choice is taken untried. */
 static int choose_candidate(ops *o, gemm_plan *plan, const gemm_product *p,
                             const cublasLtMatmulHeuristicResult_t *candidates, int count,
                             double *least) {
@@ -83,7 +83,7 @@ static choice_key stored_key(const gemm_key *key) {
   return stored;
 }
 
-/* The library allows its opaque algorithm to be kept by value for one version of itself. */
+/* The library guarantees that its opaque algorithm can be stored by value within one version. */
 static void remember(cuda_state *state, const gemm_plan *plan) {
   choice_key key = stored_key(&plan->key);
   choice_value value = {{plan->form}};
@@ -95,7 +95,7 @@ static void remember(cuda_state *state, const gemm_plan *plan) {
 /* Requirements on algorithms for this plan. */
 static err state_preferences(const gemm_plans *plans, const gemm_plan *plan) {
   uint32_t alignment = plan->key.is_aligned ? 16 : plan->key.type_a == CUDA_R_32F ? 4 : 2;
-  /* sums in place are finished in the order of arrival: not the same bits each time */
+  /* sums in place are added in order of arrival: not bit-reproducible */
   uint32_t schemes = plan->key.is_deterministic ? CUBLASLT_REDUCTION_SCHEME_MASK &
                                                       ~(uint32_t)CUBLASLT_REDUCTION_SCHEME_INPLACE
                                                 : CUBLASLT_REDUCTION_SCHEME_MASK;
@@ -115,7 +115,7 @@ static err state_preferences(const gemm_plans *plans, const gemm_plan *plan) {
   return error;
 }
 
-/* The candidates that may be used, moved to the front: each result has a status of its own. */
+/* Moves the usable candidates to the front: each result has its own status. */
 static int keep_usable(cublasLtMatmulHeuristicResult_t *candidates, int count, size_t workspace) {
   int kept = 0;
   for (int i = 0; i < count; i++)
@@ -169,9 +169,9 @@ static err recall(ops *o, const gemm_key *key, gemm_plan *plan, bool *is_there) 
   return NULL;
 }
 
-/* The forms to try, the ones that leave less to our kernels first; ends with -1. */
+/* The forms to try, those that leave the least to our kernels first; terminated by -1. */
 static void list_forms(const gemm_plans *plans, const gemm_key *key, int forms[MOST_FORMS + 1]) {
-  /* the library's slope is right to 5e-6 (docs/gpu.md): enough for bf16, and not for fp32 */
+  /* the library's derivative is accurate to 5e-6 (docs/gpu.md): enough for bf16, not for fp32 */
   bool is_exact_enough =
       key->epilogue != OPS_EPILOGUE_ACTIVATION_GRADIENT || key->type_c == CUDA_R_16BF;
   bool is_gelu = key->epilogue != OPS_EPILOGUE_NONE && key->activation == OPS_GELU_TANH &&
@@ -186,7 +186,7 @@ static void list_forms(const gemm_plans *plans, const gemm_key *key, int forms[M
   forms[count] = -1;
 }
 
-/* The fastest form, since fusing is not always faster; without timing the first that is there. */
+/* The fastest form, since fusing is not always faster; without timing the first available one. */
 static err choose_form(ops *o, const gemm_key *key, const gemm_product *p, gemm_plan *plan) {
   int forms[MOST_FORMS + 1];
   double least = INFINITY, seconds = 0;

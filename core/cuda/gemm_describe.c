@@ -1,4 +1,4 @@
-/* One product as cuBLASLt wants it described. */
+/* Describes one product to cuBLASLt. */
 #include <string.h>
 
 #include "cuda/gemm.h"
@@ -71,7 +71,7 @@ static err describe_product(gemm_plan *plan) {
     TRY(SET(plan, CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE, type));
   }
   if (key->type_a == CUDA_R_8F_E4M3) {
-    /* forward: Hopper's sums of 14 bits; gradients, in e5m2, keep the full ones */
+    /* forward: Hopper's 14-bit accumulation; gradients, in e5m2, use full accumulation */
     int8_t is_fast = 1;
     TRY(SET(plan, CUBLASLT_MATMUL_DESC_FAST_ACCUM, is_fast));
   }
@@ -83,7 +83,8 @@ cleanup:
   return error;
 }
 
-/* `rows` of `columns` elements, as ours lie, are a column-major matrix of `columns` rows. */
+/* `rows` of `columns` elements in our row-major layout are a column-major matrix of `columns`
+ * rows. */
 static err describe_matrix(cublasLtMatrixLayout_t *layout, int64_t type, int64_t rows,
                            int64_t columns) {
   return gemm_error(cublasLtMatrixLayoutCreate(layout, (cudaDataType_t)type, (uint64_t)columns,

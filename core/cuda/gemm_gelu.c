@@ -1,4 +1,4 @@
-/* Which GELU cuBLASLt's epilogue computes, seen by running it. */
+/* Determines by a test run which GELU cuBLASLt's epilogue computes. */
 #include <math.h>
 #include <string.h>
 
@@ -11,8 +11,8 @@ static double looked_at(int i) {
   return (double)(i - LOOK_N / 2) / 8;
 }
 
-/* All rows of c are GELU of the columns' numbers, in its tanh form and as near as the type can
- * tell: the exact form is up to 5e-4 away, most where bf16 is finer than that. */
+/* Does every row of c equal the tanh form of GELU of the columns' numbers, to the precision of the
+ * type? The exact form differs by up to 5e-4, mostly where bf16 is finer than that. */
 static bool is_tanh_gelu(const void *c, ops_type type) {
   double coarseness = type == OPS_BF16 ? 1.0 / 256 : 0;
   for (size_t i = 0; i < LOOK_M * LOOK_N; i++) {
@@ -42,8 +42,8 @@ static err run_with_gelu(ops *o, const gemm_product *p, bool *is_there) {
 }
 
 /* Which GELU the library's epilogue computes is not documented for every version, so it is
- * measured, in the type of the run, on a product whose result is -4 … 4. Where it is another, or
- * there is none, the activations are our own kernel's. */
+ * measured, in the type of the run, on a product whose result is -4 … 4. If it differs or is
+ * missing, our own kernel computes the activations. */
 err gemm_look_at_gelu(ops *o) {
   enum { ELEMENTS_AB = LOOK_K * (LOOK_M + LOOK_N), ELEMENTS_C = LOOK_M * LOOK_N };
   size_t size = ops_size_of(o->compute);

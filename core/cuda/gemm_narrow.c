@@ -1,17 +1,17 @@
-/* Dense layers in 8-bit floats, on GPUs that multiply them (Hopper and later).
+/* Dense layers in 8-bit floats, on GPUs with 8-bit matrix products (Hopper and later).
  *
- * Each operand is scaled by its own largest value, taken at each product (current scaling: exact
- * in what it covers, at the cost of reading the operand twice), and rounded to e4m3; gradients to
- * e5m2, which has the range (Micikevicius et al. 2022, "FP8 formats for deep learning"). Sums stay
- * in fp32. Hopper multiplies 8-bit matrices only with both operands stored along k, so an operand
- * that lies the other way is turned while it is rounded.
+ * Each operand is scaled by its own maximum, computed for each product (current scaling: accurate,
+ * at the cost of reading the operand twice), and rounded to e4m3; gradients to e5m2, which has more
+ * range (Micikevicius et al. 2022, "FP8 formats for deep learning"). Sums stay in fp32. Hopper
+ * multiplies 8-bit matrices only with both operands stored along k, so an operand in the other
+ * layout is transposed while it is rounded.
  *
  * Scratch: [scales | a in 8 bits | b in 8 bits]. */
 #include "cuda/gemm.h"
 #include "cuda/kernels.h"
 
-/* Scales of an operand, in floats: the largest value, what x is multiplied by, and the inverse of
- * that, which the library reads and wants at a multiple of 16 bytes. */
+/* Scales of an operand, in floats: the maximum, the factor for x, and its inverse, which the
+ * library reads and requires at a multiple of 16 bytes. */
 enum { SCALE_FACTOR = 1, SCALE_INVERSE = 4, SCALE_FLOATS = 8 };
 enum { NARROW_MULTIPLE = 16, SCALES_BYTES = CUDA_SCRATCH_ALIGNMENT };
 _Static_assert(2 * SCALE_FLOATS * sizeof(float) <= SCALES_BYTES, "two operands' scales fit");
@@ -21,8 +21,8 @@ bool gemm_can_narrow(ops *o, const ops_gemm *g) {
          g->n % NARROW_MULTIPLE == 0 && g->k % NARROW_MULTIPLE == 0;
 }
 
-/* x, whose k-direction runs along its rows unless `is_turned`, to 8 bits along k. `scales`: the
- * operand's SCALE_FLOATS. */
+/* Converts x, whose k-direction runs along its rows unless `is_turned`, to 8 bits along k.
+ * `scales`: the operand's SCALE_FLOATS. */
 static int narrow(kernel_fp8 format, int64_t along, int64_t k, bool is_turned, ops_buffer x,
                   float *scales, uint8_t *to, void *stream) {
   int64_t rows = is_turned ? k : along, columns = is_turned ? along : k;
@@ -51,7 +51,7 @@ err gemm_narrow(ops *o, const ops_gemm *g, void *scratch, gemm_product *p) {
   p->g.transpose_b = true;
   p->g.a.data = a;
   p->g.b.data = b;
-  p->g.a_sums = (ops_buffer){0}; /* taken from the 16-bit values, which are there */
+  p->g.a_sums = (ops_buffer){0}; /* computed from the 16-bit values, which are available */
   p->type_a = is_gradient ? CUDA_R_8F_E5M2 : CUDA_R_8F_E4M3;
   p->type_b = CUDA_R_8F_E4M3;
   p->scale_a = scales_a + SCALE_INVERSE;

@@ -1,8 +1,8 @@
-/* One product run as it was described, and what the library leaves to our kernels. */
+/* Runs one product as described, and the parts that the library leaves to our kernels. */
 #include "cuda/gemm.h"
 #include "cuda/kernels.h"
 
-/* Where the product itself goes: an activation that is left to us reads it from `pre`. */
+/* Output of the product itself: an activation that is left to us reads it from `pre`. */
 void *gemm_target(const gemm_plan *plan, const gemm_product *p) {
   bool is_ours = plan->key.epilogue == OPS_EPILOGUE_ACTIVATION && !(plan->form & GEMM_ACTIVATION);
   return is_ours ? p->g.pre.data : p->g.c.data;

@@ -1,10 +1,10 @@
-/* The layer on which the kernels are written: plain CUDA C that nvcc compiles for the device, and
- * the host's C compiler for tests/simt, where there is no GPU. Hence no templates, no references,
- * casts where C++ wants them; what a device has and the host lacks is defined here for both.
+/* The portability layer for the kernels: plain CUDA C that nvcc compiles for the device, and the
+ * host's C compiler for tests/simt, where there is no GPU. Hence no templates, no references, and
+ * casts where C++ requires them; what a device has and the host lacks is defined here for both.
  *
- * A kernel takes one structure by value, mostly the op's own from ops.h, and is written for any
- * type of activations: `name_body(a, type)` with a constant type, from which KERNEL_PAIR makes the
- * kernels name_f32 and name_bf16. */
+ * A kernel takes one structure by value, usually the op's own from ops.h, and is written for any
+ * type of activations: `name_body(a, type)` with a constant type, from which KERNEL_PAIR generates
+ * the kernels name_f32 and name_bf16. */
 #ifndef FLIP_CUDA_KERNEL_CUH
 #define FLIP_CUDA_KERNEL_CUH
 
@@ -32,7 +32,7 @@
   (kernel<<<grid, (unsigned)(threads), shared_bytes, (cudaStream_t)(stream)>>>(arguments),         \
    (int)cudaGetLastError())
 #define GRID(columns, rows) dim3((unsigned)(columns), (unsigned)(rows))
-/* Beyond 48 KiB a kernel's dynamic shared memory has to be asked for. */
+/* Dynamic shared memory beyond 48 KiB has to be requested. */
 #define CUDA_ALLOW_SHARED(kernel, bytes)                                                           \
   ((bytes) > 48 << 10 ? (int)cudaFuncSetAttribute(                                                 \
                             kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)(bytes))     \
@@ -96,7 +96,7 @@ enum { KERNEL_REFUSED = -1 };
 
 enum {
   LANES = 32,
-  PACK = 8, /* elements that a thread takes at once: 16 bytes of bf16 */
+  PACK = 8, /* elements that a thread processes at once: 16 bytes of bf16 */
   QUAD = 4  /* the same of fp32 */
 };
 #define FULL_WARP 0xFFFFFFFFu
@@ -118,7 +118,7 @@ DEVICE int warp_index(void) {
   return (int)(threadIdx.x / (unsigned)LANES);
 }
 
-/* Rows are shared out by warp: this warp's row, and how many warps the grid has. */
+/* Rows are distributed over warps: this warp's row, and the number of warps in the grid. */
 DEVICE int64_t grid_warp(void) {
   return (int64_t)blockIdx.x * (block_threads() / LANES) + warp_index();
 }
@@ -191,7 +191,7 @@ DEVICE void store_element(void *base, int type, int64_t at, float value) {
     ((float *)base)[at] = value;
 }
 
-/* What a value becomes by being stored and read again. */
+/* The value after a store and a load. */
 DEVICE float rounded_to(int type, float value) {
   return type == OPS_BF16 ? float_of_bf16(bf16_of_float(value)) : value;
 }
@@ -200,8 +200,8 @@ typedef struct {
   float v[PACK];
 } pack;
 
-/* PACK elements from `at`, of which the first `count` exist; the others read as 0. With
- * is_vector the caller knows that all exist and that the address is aligned to 16 bytes. */
+/* PACK elements from `at`, of which the first `count` exist; the others read as 0. With is_vector
+ * the caller guarantees that all exist and that the address is aligned to 16 bytes. */
 DEVICE pack pack_load(const void *base, int type, int64_t at, int64_t count, bool is_vector) {
   pack p;
   if (!is_vector) {
@@ -283,7 +283,7 @@ DEVICE void quad_store(float *base, int64_t at, int64_t count, bool is_vector, q
   }
 }
 
-/* Over the warp; every lane gets the same bits. */
+/* Warp-wide; every lane gets the same bits. */
 DEVICE float warp_sum(float value) {
   for (int flip = LANES / 2; flip > 0; flip /= 2) value += __shfl_xor_sync(FULL_WARP, value, flip);
   return value;
@@ -300,8 +300,8 @@ DEVICE float warp_max(float value) {
   return value;
 }
 
-/* Over a block of whole warps, added in the order of the warps; every thread gets the sum. Once in
- * a kernel: a second call would need a barrier before it. */
+/* Over a block of whole warps, added in warp order; every thread gets the sum. Once per kernel: a
+ * second call would need a barrier before it. */
 DEVICE double block_sum_double(double value) {
   SHARED(double, sums, LANES);
   double total = 0;
@@ -312,9 +312,9 @@ DEVICE double block_sum_double(double value) {
   return total;
 }
 
-/* Sums over rows are made in parts by many blocks; then a block of PARTS_BLOCK threads adds the
- * parts of 32 columns: each warp every eighth part, and the warps in order. parts [count, columns];
- * returned to the first warp: the sum of column 32 * blockIdx.x + lane. */
+/* Sums over rows are computed in parts by many blocks; then a block of PARTS_BLOCK threads adds the
+ * parts of 32 columns: each warp every eighth part, then the warps in order. parts [count,
+ * columns]; returned to the first warp: the sum of column 32 * blockIdx.x + lane. */
 enum { PARTS_BLOCK = 256 };
 
 DEVICE float sum_of_parts(const float *parts, int64_t count, int64_t columns) {

@@ -1,13 +1,13 @@
-/* Launchers of the hand-written kernels: one for each op of ops.h but gemm, and the pieces that a
+/* Launchers of the hand-written kernels: one for each op of ops.h except gemm, and the parts that a
  * matrix-product library leaves over (activations, column sums, 8-bit quantisation).
  *
- * All pointers are device memory (host memory under tests/simt). Everything is put on `stream` (a
- * cudaStream_t) and may be captured in a graph: no launcher waits, allocates or looks at device
- * values. Scratch is the caller's, aligned to 256 bytes, of at least the bytes that the function
- * of the same name says; it is free again when the stream has passed the launch. Returned: a
- * cudaError_t as int, 0 for success; the invalid-value error for shapes that a kernel does not do.
- * Results are the same bits at each run: sums are cut into parts by shape alone and added in
- * order, and no floating-point atomics exist here. */
+ * All pointers are device memory (host memory under tests/simt). Everything is launched on `stream`
+ * (a cudaStream_t) and may be captured in a graph: no launcher waits, allocates or reads device
+ * values. The caller provides scratch, aligned to 256 bytes, of at least the size returned by the
+ * function of the same name; it is free again when the stream has passed the launch. Returns a
+ * cudaError_t as int, 0 for success; the invalid-value error for unsupported shapes. Results are
+ * bit-reproducible: sums are split into parts that depend only on the shape and added in order,
+ * without floating-point atomics. */
 #ifndef FLIP_CUDA_KERNELS_H
 #define FLIP_CUDA_KERNELS_H
 
@@ -32,7 +32,7 @@ int kernel_attention_gradient(const ops_attention *a, void *scratch, void *strea
 
 int kernel_patches(const ops_patches *p, void *stream);
 int kernel_assemble(const ops_assemble *a, void *stream);
-/* Rows of a table whose gradient is made: dpositions here, dtable of the words. */
+/* Rows of a table whose gradient is computed: dpositions here, dtable of the words. */
 enum { KERNEL_LONGEST_TABLE = 65536 };
 size_t kernel_assemble_gradient_scratch(int64_t batch, int64_t keep, int64_t width);
 int kernel_assemble_gradient(const ops_assemble *a, void *scratch, void *stream);

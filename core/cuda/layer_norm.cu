@@ -1,17 +1,18 @@
-/* Layer norm with the residual sum in front of it, and its gradient.
+/* Layer norm with the preceding residual sum, and its gradient.
  *
  * A row is read once into registers: by one warp up to 1280 columns, by a block of 256 threads
- * above. Mean and variance are taken in two passes over the registers, which cancels nothing. */
+ * above. Mean and variance are computed in two passes over the registers, which avoids
+ * cancellation. */
 #include "cuda/kernel.cuh"
 #include "cuda/kernels.h"
 
 enum {
   NORM_BLOCK = 128,      /* threads, one row per warp */
-  NORM_WIDE_BLOCK = 256, /* threads, all at one row */
+  NORM_WIDE_BLOCK = 256, /* threads, all on one row */
   NORM_PACKS = 5,        /* a lane's share of a row: 5 * 8 * 32 = 1280 columns */
   NORM_WIDE_PACKS = 4,   /* 4 * 8 * 256 = 8192 columns */
   NORM_NARROW = NORM_PACKS * PACK * LANES,
-  NORM_PARTS = 256 /* of the sums over rows: two blocks for each processor of an H100 */
+  NORM_PARTS = 256 /* of the sums over rows: two blocks per multiprocessor of an H100 */
 };
 
 typedef struct {
@@ -87,14 +88,14 @@ DEVICE void norm_row(const norm_forward *a, int64_t row, const int type, const b
   }
 }
 
-/* Grid: one warp a row, 4 rows a block. Moves 2 elements each way with a residual, 1 without; the
- * sum is read back from registers. Bound: memory. */
+/* Grid: one warp per row, 4 rows per block. Moves 2 elements each way with a residual, 1 without;
+ * the sum is reused from registers. Bound: memory. */
 DEVICE void norm_narrow_body(norm_forward a, const int type) {
   if (grid_warp() < a.n.rows) norm_row(&a, grid_warp(), type, false);
 }
 KERNEL_PAIR(norm_narrow, norm_forward, NORM_BLOCK)
 
-/* Grid: one block a row. */
+/* Grid: one block per row. */
 DEVICE void norm_wide_body(norm_forward a, const int type) {
   norm_row(&a, blockIdx.x, type, true);
 }
@@ -142,8 +143,8 @@ DEVICE void gradient_row(const norm_backward *a, int64_t row, pack *dgamma, pack
   }
 }
 
-/* The warps' sums of one parameter gradient, added in the order of the warps, become a row of
- * `parts`. Each warp lays its columns down in turn: shared memory for one row only. */
+/* The warps' sums of one parameter gradient, added in warp order, become a row of `parts`. The
+ * warps write their columns one after the other: shared memory for one row only. */
 DEVICE void add_warps(float *sums, const pack *own, float *part, int64_t width) {
   for (int warp = 0; warp < NORM_BLOCK / LANES; warp++) {
     if (warp == warp_index()) {
@@ -167,7 +168,7 @@ DEVICE void clear_packs(pack *p) {
   }
 }
 
-/* Grid: at most NORM_PARTS blocks, each warp at every (4 * grid)-th row. Reads x, dy (and
+/* Grid: at most NORM_PARTS blocks, each warp processing every (4 * grid)-th row. Reads x, dy (and
  * dresidual), writes dx. Bound: memory; the sums over rows stay in registers, so x and dy are read
  * once for all four gradients. */
 DEVICE void gradient_narrow_body(norm_backward a, const int type) {
@@ -183,7 +184,7 @@ DEVICE void gradient_narrow_body(norm_backward a, const int type) {
 }
 KERNEL_PAIR(gradient_narrow, norm_backward, NORM_BLOCK)
 
-/* Grid: at most NORM_PARTS blocks, a block at every grid-th row. */
+/* Grid: at most NORM_PARTS blocks, each processing every grid-th row. */
 DEVICE void gradient_wide_body(norm_backward a, const int type) {
   pack dgamma[NORM_PACKS], dbeta[NORM_PACKS];
   float *part = a.parts + (int64_t)blockIdx.x * 2 * a.n.width;
@@ -200,7 +201,7 @@ DEVICE void gradient_wide_body(norm_backward a, const int type) {
 }
 KERNEL_PAIR(gradient_wide, norm_backward, NORM_WIDE_BLOCK)
 
-/* Grid: a block for 32 columns of [dgamma, dbeta]. */
+/* Grid: one block per 32 columns of [dgamma, dbeta]. */
 KERNEL(gradient_parts, norm_backward, PARTS_BLOCK) {
   int64_t width = a.n.width, column = (int64_t)blockIdx.x * LANES + thread_index();
   float sum = sum_of_parts(a.parts, a.parts_count, 2 * width);

@@ -51,7 +51,8 @@ DEVICE void load_a_transposed(uint32_t *a, const uint16_t *tile, int pitch, int 
                                   lane_index() / 8 % 2 * 8);
 }
 
-/* b [16,16], two operands of mma_bf16 side by side, from rows that run along k: tile(column, k). */
+/* b [16,16], two operands of mma_bf16 next to each other, from rows that run along k: tile(column,
+ * k). */
 DEVICE void load_b(uint32_t *b, const uint16_t *tile, int pitch, int column, int k) {
   load_matrices(b, tile + (column + lane_index() % 8 + lane_index() / 16 * 8) * pitch + k +
                        lane_index() / 8 % 2 * 8);

@@ -1,7 +1,7 @@
-/* Rows divided by their length, and the gradient through that.
+/* Normalises rows to unit length, and the gradient.
  *
- * Grid: a warp a row, 8 rows a block; the second pass over a row hits the first-level cache. Moves
- * one element each way forward, two in and one out backward. Bound: memory. */
+ * Grid: one warp per row, 8 rows per block; the second pass over a row hits the first-level cache.
+ * Moves one element each way forward, two in and one out backward. Bound: memory. */
 #include "cuda/kernel.cuh"
 #include "cuda/kernels.h"
 

@@ -1,6 +1,5 @@
-/* The GPU's own meters: memory, utilisation, power, energy. NVML belongs to the driver, so its
- * library is opened at run time and its few types are declared here, as its documentation gives
- * them. */
+/* GPU readings: memory, utilisation, power, energy. NVML is part of the driver, so its library is
+ * opened at run time and its few types are declared here, as documented. */
 #include "cuda/cuda.h"
 
 #include <dlfcn.h>
@@ -36,7 +35,7 @@ struct nvml_meter {
   int (*processes)(nvml_handle, unsigned int *, nvml_process *);
 };
 
-/* A function of the library as whatever type `function` points to. */
+/* Looks up a function of the library, cast to the type of `function`. */
 static void look_up(nvml_meter *meter, const char *name, void *function) {
   void *symbol = dlsym(meter->library, name);
   memcpy(function, &symbol, sizeof symbol);
@@ -76,8 +75,8 @@ void nvml_close(nvml_meter *meter) {
   free(meter);
 }
 
-/* All that compute on the device but this one, whose number is another where a container has its
- * own. */
+/* All compute processes on the device except this one, whose pid differs in a container with its
+ * own pid namespace. */
 static double count_others(const nvml_meter *meter) {
   nvml_process found[MOST_PROCESSES];
   unsigned int count = MOST_PROCESSES;

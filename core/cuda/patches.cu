@@ -1,7 +1,7 @@
-/* The patch gather: from 8-bit images straight to normalised rows of kept patches. Patches that
- * are not kept are never read.
+/* The patch gather: from 8-bit images directly to normalised rows of kept patches. Dropped patches
+ * are never read.
  *
- * Bound: memory, and of that the writing: 3 bytes in, 6 (bf16) or 12 out for a pixel. */
+ * Bound: memory, mainly writes: 3 bytes in, 6 (bf16) or 12 out per pixel. */
 #include "cuda/kernel.cuh"
 #include "cuda/kernels.h"
 
@@ -27,7 +27,7 @@ DEVICE void read_pixels(const uint8_t *from, uint8_t *bytes) {
   }
 }
 
-/* One patch by the whole block; `run`: pixels that a thread takes at once, PACK or 1. */
+/* One patch by the whole block; `run`: pixels that a thread processes at once, PACK or 1. */
 DEVICE void gather_patch(const gather_arguments *a, const int type, const int run) {
   int64_t which = a->index[blockIdx.x], area = a->patch * a->patch, side = a->size / a->patch;
   int64_t top = which / side * a->patch, left = which % side * a->patch;
@@ -57,7 +57,7 @@ DEVICE void gather_patch(const gather_arguments *a, const int type, const int ru
   }
 }
 
-/* Grid: a block a kept patch. */
+/* Grid: one block per kept patch. */
 DEVICE void gather_eight_body(gather_arguments a, const int type) {
   gather_patch(&a, type, PACK);
 }

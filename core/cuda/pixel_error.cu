@@ -1,9 +1,9 @@
 /* The squared error of predicted pixels against each patch's own normalised pixels, and its
  * gradient.
  *
- * Bound: memory: one compute element in and one out for a pixel, and the image's byte three times,
- * of which the first-level cache serves two. A patch's mean and variance are taken in fp32 from the
- * bytes, so that bf16 loses nothing of a flat patch. */
+ * Bound: memory: one compute element in and one out per pixel, and the image's byte three times,
+ * two of which hit the first-level cache. A patch's mean and variance are computed in fp32 from the
+ * bytes, so that bf16 loses no precision on a flat patch. */
 #include "cuda/kernel.cuh"
 #include "cuda/kernels.h"
 
@@ -24,7 +24,7 @@ DEVICE float pixel_of(const pixel_arguments *a, const uint8_t *corner, int i) {
   return (float)corner[((int64_t)y * a->size + x) * CHANNELS + channel] * scale - shift;
 }
 
-/* Grid: a warp a patch, 8 patches a block. */
+/* Grid: one warp per patch, 8 patches per block. */
 DEVICE void pixel_rows_body(pixel_arguments a, const int type) {
   int64_t row = grid_warp();
   int length = CHANNELS * a.area;
@@ -52,7 +52,7 @@ DEVICE void pixel_rows_body(pixel_arguments a, const int type) {
 }
 KERNEL_PAIR(pixel_rows, pixel_arguments, PIXEL_BLOCK)
 
-/* Grid: one block; the patches of a chunk are at most some ten thousands. */
+/* Grid: one block; a chunk has at most some tens of thousands of patches. */
 KERNEL(finish_pixels, pixel_arguments, PIXEL_FINISH) {
   double sum = 0;
   const float *rows = (const float *)a.p.row_errors.data;

@@ -68,7 +68,7 @@ static int libraries(ops_library list[OPS_PLUGIN_LIBRARIES]) {
   return 1;
 }
 
-/* One file of choices a device and set of libraries. */
+/* One file of choices per device and set of libraries. */
 static err open_choices(ops *o) {
   char name[sizeof o->device + 64];
   snprintf(name, sizeof name, "choices-%s-%zu-%zu.txt", o->device, gemm_library_version(),
@@ -126,7 +126,7 @@ cleanup:
   return error;
 }
 
-/* Not zeros, on which a GPU draws less power and runs faster than on numbers. */
+/* Not zeros, for which a GPU uses less power and runs faster. */
 static err fill_operands(ops *o, void *block, int64_t side) {
   int64_t count = 2 * side * side;
   uint16_t *values = mem_aligned((size_t)count * sizeof *values);
@@ -134,7 +134,7 @@ static err fill_operands(ops *o, void *block, int64_t side) {
   uint32_t state = 1;
   for (int64_t i = 0; i < count; i++) {
     state = state * 1664525u + 1013904223u;
-    /* a sign, an exponent of -1 to -4, a mantissa: also a sane upper half of a fp32 */
+    /* a sign, an exponent of -1 to -4, a mantissa: also valid as the upper half of an fp32 */
     values[i] = (uint16_t)((state >> 16 & 0x8000u) | (0x3D80u + (state >> 20 & 0x1FFu)));
   }
   size_t bytes = (size_t)count * ops_size_of(o->compute);
@@ -145,7 +145,7 @@ static err fill_operands(ops *o, void *block, int64_t side) {
   return error;
 }
 
-/* 8-bit runs are measured against bf16 products too: their mfu says what the narrowing bought. */
+/* 8-bit runs are measured against bf16 products too: their mfu shows the gain from 8 bits. */
 static err measure_gemm(const ops_request *request, double *flops_per_second) {
   enum { TRIES = 10 };
   ops_request wide = {.compute = request->compute};
@@ -182,7 +182,7 @@ cleanup:
   return error;
 }
 
-/* The one name that `flip` looks up (ops/device.c). */
+/* The only name that `flip` looks up (ops/device.c). */
 __attribute__((visibility("default"))) const ops_plugin flip_ops_plugin = {
     .version = OPS_PLUGIN_VERSION,
     .name = "cuda",

@@ -34,7 +34,7 @@ DEVICE void pool_body(pool_arguments a, const int type) {
 }
 KERNEL_PAIR(pool, pool_arguments, POOL_BLOCK)
 
-/* Grid: a warp a row of dx, 8 rows a block; dpooled comes from the caches. */
+/* Grid: one warp per row of dx, 8 rows per block; dpooled comes from the caches. */
 DEVICE void pool_gradient_body(pool_arguments a, const int type) {
   const ops_pool *p = &a.p;
   int64_t row = grid_warp();

@@ -1,10 +1,10 @@
 /* Device memory, streams, copies and recordings.
  *
  * Three streams. `compute` runs all ops and the copies that the host waits for; while a step is
- * recorded, ops of the second branch go to a stream of their own, with a workspace and scratch of
- * their own, so that the recording holds both side by side. `copy` brings the
- * next batch; it waits for the fence, which is recorded on `compute` at every join, so that a
- * buffer is not overwritten before the ops that were queued before that join have read it. */
+ * recorded, ops of the second branch go to a separate stream, with its own workspace and scratch,
+ * so that the recording contains both as concurrent branches. `copy` uploads the next batch; it
+ * waits for the fence, which is recorded on `compute` at every join, so that a buffer is not
+ * overwritten before the ops queued before that join have read it. */
 #include "cuda/cuda.h"
 
 #include <stdio.h>
@@ -31,7 +31,7 @@ err cuda_allocate(ops *o, size_t bytes, const char *what, void **block) {
     return NULL;
   }
   *block = NULL;
-  (void)cudaGetLastError(); /* the failure is reported here; later calls must not see it again */
+  (void)cudaGetLastError(); /* the failure is reported here and must not be seen by later calls */
   if (code != cudaErrorMemoryAllocation) return cuda_error(code, what);
   (void)cudaMemGetInfo(&available, &total);
   char wanted[TEXT_NUMBER_SIZE], has[TEXT_NUMBER_SIZE], all[TEXT_NUMBER_SIZE];
@@ -45,7 +45,7 @@ void cuda_release(ops *o, void *block) {
   (void)cudaFree(block);
 }
 
-/* Scratch that no recorded step uses is freed; other scratch is kept to the end. */
+/* Scratch that no recorded step uses is freed; other scratch is kept until the end. */
 static err retire_scratch(ops *o) {
   cuda_state *state = cuda_of(o);
   if (!state->scratch) return NULL;
@@ -179,7 +179,7 @@ err cuda_join(ops *o) {
   return error;
 }
 
-/* Memory that cannot be pinned (a limit of locked memory) is still copied, only more slowly. */
+/* Memory that cannot be pinned (locked-memory limit) is still copied, only more slowly. */
 err cuda_pin(ops *o, void *block, size_t bytes) {
   (void)o;
   if (cudaHostRegister(block, bytes, cudaHostRegisterDefault) != cudaSuccess)
@@ -192,7 +192,7 @@ void cuda_unpin(ops *o, void *block) {
   if (cudaHostUnregister(block) != cudaSuccess) (void)cudaGetLastError();
 }
 
-/* Makes the other branch the current one. */
+/* Makes the other branch current. */
 static err swap_lanes(ops *o) {
   cuda_state *state = cuda_of(o);
   cuda_lane current = {state->compute, state->workspace, state->scratch, state->scratch_bytes};
@@ -205,7 +205,7 @@ static err swap_lanes(ops *o) {
   return sdpa_use_stream(state->attentions, state->compute);
 }
 
-/* Only recorded steps branch: those before time their choices, undisturbed by another stream. */
+/* Only recorded steps branch: earlier steps time their choices, undisturbed by another stream. */
 err cuda_branch(ops *o, int which) {
   cuda_state *state = cuda_of(o);
   if (!state->is_recording || which == state->branch) return NULL;
@@ -232,7 +232,8 @@ cleanup:
   return error;
 }
 
-/* The second branch may need as much as the ops of the steps before needed, one after another. */
+/* The second branch may need as much scratch as the ops of earlier steps, which ran one after
+ * another. */
 static err equip_branch(ops *o) {
   cuda_state *state = cuda_of(o);
   cuda_lane *aside = &state->aside;
@@ -268,10 +269,10 @@ err cuda_record_end(ops *o, void **recording) {
   cudaGraph_t graph = NULL;
   cudaGraphExec_t runnable = NULL;
   *recording = NULL;
-  err error = cuda_merge(o); /* where a failure left a branch open */
+  err error = cuda_merge(o); /* after a failure that left a branch open */
   state->is_recording = false;
   if (error) {
-    err_free(cuda_merge(o)); /* a recording ends only where its branches have come back */
+    err_free(cuda_merge(o)); /* a recording can end only after its branches have merged */
     (void)cudaStreamEndCapture(state->compute, &graph);
     if (graph) (void)cudaGraphDestroy(graph);
     return error;

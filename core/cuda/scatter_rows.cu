@@ -1,23 +1,24 @@
-/* Rows added to the rows of a table by key: the gradient of an embedding.
+/* Adds rows to the rows of a table by key: the gradient of an embedding.
  *
- * The rows' numbers are sorted by key (stable, so that the order within a key is fixed), then each
- * run of equal keys is summed. The runs differ wildly in length: half of all tokens may be padding.
- * So the sorted list is cut into chunks of equal length. A chunk adds every run that starts in it
- * to the table, which no other does; the part of a run that an earlier chunk started goes to a
- * scratch row of the chunk, and a second kernel adds these rows in order.
+ * The row numbers are sorted by key (stable, so that the order within a key is fixed), then each
+ * run of equal keys is summed. The runs vary greatly in length: half of all tokens may be padding.
+ * So the sorted list is divided into chunks of equal length. A chunk adds every run that starts in
+ * it to the table, and no other chunk does; the part of a run that an earlier chunk started goes to
+ * a scratch row of the chunk, and a second kernel adds these rows in order.
  *
- * The sort is by 8 bits at a time, two passes for 16-bit keys. Atomics on the table, the usual way,
- * would be half the code, add in another order each time, and queue at the padding's row. */
+ * The sort is an 8-bit radix sort, two passes for 16-bit keys. Atomics on the table, the usual way,
+ * would be half the code, but add in a different order each time, and serialise on the padding's
+ * row. */
 #include "cuda/scatter_rows.h"
 
 #include "cuda/kernel.cuh"
 #include "cuda/kernels.h"
 
 enum {
-  SORT_BLOCK = 256, /* threads; one a digit too */
+  SORT_BLOCK = 256, /* threads; also one per digit */
   SORT_WARPS = SORT_BLOCK / LANES,
   SORT_ROUNDS = 8,
-  SORT_TILE = SORT_BLOCK * SORT_ROUNDS, /* items of a block */
+  SORT_TILE = SORT_BLOCK * SORT_ROUNDS, /* items per block */
   DIGITS = 256,
   SCAN_BLOCK = 1024,
   CHUNK = 128, /* sorted rows that a block sums */
@@ -57,8 +58,8 @@ DEVICE int digit_at(const scatter_arguments *a, int64_t i) {
   return i < a->s.count ? (int)(key_at(a, i) >> a->shift & (DIGITS - 1)) : DIGITS;
 }
 
-/* Lays down how many items each warp has of each digit; thread d then owns digit d. Returns the
- * number of this lane's digit in earlier lanes of its warp. */
+/* Stores how many items each warp has of each digit; thread d then owns digit d. Returns the number
+ * of this lane's digit in earlier lanes of its warp. */
 DEVICE int count_digits(int *counts, int digit) {
   for (int i = thread_index(); i < SORT_WARPS * DIGITS; i += SORT_BLOCK) counts[i] = 0;
   __syncthreads();
@@ -68,7 +69,7 @@ DEVICE int count_digits(int *counts, int digit) {
   return __popc(before);
 }
 
-/* Grid: a block a tile. offsets[digit, tile] = items of the tile with this digit. */
+/* Grid: one block per tile. offsets[digit, tile] = items of the tile with this digit. */
 KERNEL(sort_counts, scatter_arguments, SORT_BLOCK) {
   SHARED(int, counts, SORT_WARPS *DIGITS);
   int64_t first = (int64_t)blockIdx.x * SORT_TILE;
@@ -81,7 +82,7 @@ KERNEL(sort_counts, scatter_arguments, SORT_BLOCK) {
   a.offsets[thread_index() * a.tiles + blockIdx.x] = (uint32_t)total;
 }
 
-/* Grid: one block. offsets become their own exclusive running sum. */
+/* Grid: one block. Replaces offsets by their exclusive prefix sum. */
 KERNEL(sort_scan, scatter_arguments, SCAN_BLOCK) {
   SHARED(int, sums, SCAN_BLOCK / LANES);
   int64_t count = DIGITS * a.tiles, share = (count + SCAN_BLOCK - 1) / SCAN_BLOCK;
@@ -104,8 +105,8 @@ KERNEL(sort_scan, scatter_arguments, SCAN_BLOCK) {
   }
 }
 
-/* Grid: a block a tile. Each item goes to its digit's offset plus the number of its like before it
- * in the tile. */
+/* Grid: one block per tile. Each item goes to its digit's offset plus the number of equal digits
+ * before it in the tile. */
 KERNEL(sort_move, scatter_arguments, SORT_BLOCK) {
   SHARED(int, counts, SORT_WARPS *DIGITS);
   int64_t first = (int64_t)blockIdx.x * SORT_TILE;
@@ -113,7 +114,7 @@ KERNEL(sort_move, scatter_arguments, SORT_BLOCK) {
   for (int round = 0; round < SORT_ROUNDS; round++) {
     int64_t i = first + round * SORT_BLOCK + thread_index();
     int digit = digit_at(&a, i), before = count_digits(counts, digit);
-    for (int warp = 0; warp < SORT_WARPS; warp++) { /* counts become places */
+    for (int warp = 0; warp < SORT_WARPS; warp++) { /* counts become positions */
       int here = counts[warp * DIGITS + thread_index()];
       counts[warp * DIGITS + thread_index()] = next;
       next += here;
@@ -170,7 +171,7 @@ DEVICE bool begins_inside(const scatter_arguments *a, int64_t i) {
 }
 
 /* Grid: [chunks, strips]. The chunk into which a run first continues adds the run's parts of this
- * and the chunks that follow. */
+ * and the following chunks. */
 KERNEL(add_continued, scatter_arguments, CHUNK_BLOCK) {
   int64_t chunk = blockIdx.x, width = a.s.width;
   if (chunk == 0 || !begins_inside(&a, chunk)) return;
@@ -187,7 +188,7 @@ KERNEL(add_continued, scatter_arguments, CHUNK_BLOCK) {
   add_to_row((float *)a.s.table.data + key * width, column, count, a.is_vector, sum);
 }
 
-/* Pieces of the scratch, each aligned to 256 bytes. */
+/* Parts of the scratch, each aligned to 256 bytes. */
 static size_t lay_out(scatter_arguments *a, void *scratch) {
   size_t at = 0, list = ((size_t)a->s.count * 4 + 255) / 256 * 256;
   char *base = (char *)scratch;

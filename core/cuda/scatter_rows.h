@@ -1,4 +1,4 @@
-/* Rows of a matrix added to the rows of a table that their keys name, the same bits at each run. */
+/* Adds rows of a matrix to the rows of a table selected by keys, bit-reproducibly. */
 #ifndef FLIP_CUDA_SCATTER_ROWS_H
 #define FLIP_CUDA_SCATTER_ROWS_H
 

@@ -1,8 +1,8 @@
-/* Attention by cuDNN: plans of the shapes seen, and their runs.
+/* Attention by cuDNN: plans of the shapes seen, and their execution.
  *
- * Of every form in which a shape can be described (sdpa_graph.h) the library's first choices of
- * engines are candidates; attention.c times them. A candidate is planned, which takes the library
- * a second, when it is first run. */
+ * For every form in which a shape can be described (sdpa_graph.h) the library's first choices of
+ * engines are candidates; attention.c times them. A candidate's plan, which takes the library a
+ * second, is built when it is first run. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -110,7 +110,8 @@ static sdpa_plan *find(const sdpa_plans *plans, const sdpa_shape *s) {
   return NULL;
 }
 
-/* What the graphs promise of their tensors, and the widths requested of their engines. */
+/* The alignment that the graphs assume of their tensors, and the widths requested of their
+ * engines. */
 static bool is_describable(const ops_attention *a) {
   return a->qkv.type == OPS_BF16 && !a->key_counts.data && a->head_width % 8 == 0 &&
          a->head_width <= SDPA_WIDEST_HEAD && cuda_is_at_16(a->qkv.data) &&

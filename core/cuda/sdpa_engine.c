@@ -23,7 +23,7 @@ static cudnnStatus_t make_heuristic(const sdpa_graph *g, const sdpa_target *targ
   return status ? status : cudnnBackendFinalize(*heuristic);
 }
 
-/* True if the engine says of itself that its bits differ from run to run. */
+/* True if the engine declares that its results are not bit-reproducible. */
 static bool is_varying(cudnnBackendDescriptor_t configuration) {
   cudnnBackendDescriptor_t engine = NULL;
   cudnnBackendNumericalNote_t notes[CUDNN_NUMERICAL_NOTE_TYPE_COUNT];

@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-/* A tensor's place: dimensions and strides as [batch, heads, rows, columns]. */
+/* A tensor's layout: dimensions and strides as [batch, heads, rows, columns]. */
 typedef struct {
   int64_t dims[4], strides[4];
 } place;
@@ -130,7 +130,7 @@ static void multiply_to(sdpa_graph *g, handle a, handle b, handle c) {
   finish_operation(g, d);
 }
 
-/* The same elements as rows for columns: [.., n, m] strides swapped. */
+/* The transposed view: [.., n, m] with strides swapped. */
 static handle transpose(sdpa_graph *g, handle x, const place *at) {
   handle y = inside(g, CUDNN_DATA_BFLOAT16, at);
   handle d = start(g, CUDNN_BACKEND_OPERATION_RESHAPE_DESCRIPTOR);
@@ -140,13 +140,13 @@ static handle transpose(sdpa_graph *g, handle x, const place *at) {
   return y;
 }
 
-/* The places that both graphs use. */
+/* The layouts that both graphs use. */
 typedef struct {
   place packed, packed_turned; /* q, k and v in qkv; k and v also as [width, tokens] */
   place plain;                 /* out */
   place scores, scores_turned; /* [tokens, tokens] */
-  place rows;                  /* a number a row */
-  place dense;                 /* [batch, heads, tokens, width] without gaps */
+  place rows;                  /* one number per row */
+  place dense;                 /* [batch, heads, tokens, width], contiguous */
 } places;
 
 static place turned(place at) {
@@ -167,7 +167,7 @@ static places places_of(const sdpa_shape *s) {
   return p;
 }
 
-/* Scores of keys after the query become minus infinity. */
+/* Sets scores of keys after the query to minus infinity. */
 static handle mask_causally(sdpa_graph *g, handle scores, const place *at) {
   handle row = inside(g, CUDNN_DATA_INT32, at), column = inside(g, CUDNN_DATA_INT32, at);
   handle may_see = inside(g, CUDNN_DATA_BOOLEAN, at), masked = inside(g, CUDNN_DATA_FLOAT, at);
@@ -286,7 +286,7 @@ cudnnStatus_t sdpa_graph_make(const sdpa_shape *shape, sdpa_form form, const sdp
   return g->status;
 }
 
-/* Later parts are made of earlier ones. */
+/* Later parts depend on earlier ones. */
 void sdpa_graph_free(sdpa_graph *g) {
   while (g->part_count) (void)cudnnBackendDestroyDescriptor(g->parts[--g->part_count]);
   memset(g, 0, sizeof *g);

@@ -1,12 +1,12 @@
-/* Attention described to cuDNN, and the engines that can run it.
+/* Describes attention to cuDNN, and lists the engines that can run it.
  *
- * Two forms. SDPA_SINGLE is one operation: forward only, without a mask; its backward twin exists
- * in the header, but no graph can be built of it (9.19). SDPA_WRITTEN_OUT is the same arithmetic in
- * products, point by point operations and reductions, which cuDNN's flash attention engines
- * recognise by its shape: the operations and their order are those of its documentation.
+ * Two forms. SDPA_SINGLE is one operation: forward only, without a mask; its backward counterpart
+ * exists in the header, but no graph can be built from it (9.19). SDPA_WRITTEN_OUT is the same
+ * arithmetic as products, pointwise operations and reductions, which cuDNN's flash attention
+ * engines recognise as a pattern: the operations and their order are those of its documentation.
  *
- * Describing and asking for engines need no GPU: tests/cuda does both for GPUs that are not
- * there. */
+ * Describing and querying engines needs no GPU: tests/cuda does both for GPUs that are not
+ * present. */
 #ifndef FLIP_CUDA_SDPA_GRAPH_H
 #define FLIP_CUDA_SDPA_GRAPH_H
 
@@ -22,7 +22,7 @@ typedef struct {
 
 typedef enum { SDPA_WRITTEN_OUT, SDPA_SINGLE, SDPA_FORMS } sdpa_form;
 
-/* The tensors that memory is given for, by unique id. In the strides of ops_attention. */
+/* The tensors with memory of their own, by unique id. In the strides of ops_attention. */
 typedef enum {
   SDPA_NONE,
   SDPA_Q,
@@ -45,35 +45,35 @@ typedef enum {
 enum { SDPA_PARTS = 96, SDPA_OPERATIONS = 32 };
 
 typedef struct {
-  cudnnStatus_t status; /* of the first call that failed; later ones are not made */
+  cudnnStatus_t status; /* of the first failed call; later calls are skipped */
   cudnnBackendDescriptor_t graph;
   cudnnBackendDescriptor_t operations[SDPA_OPERATIONS], parts[SDPA_PARTS];
   int operation_count, part_count;
-  int64_t next_id;        /* of tensors that no memory is given for */
+  int64_t next_id;        /* of tensors without memory */
   bool has[SDPA_TENSORS]; /* memory must be given for these */
 } sdpa_graph;
 
-/* Where a graph shall run: on the device of `handle`; if that is NULL, on one of these properties
- * (a finalised CUDNN_BACKEND_DEVICEPROP_DESCRIPTOR). */
+/* The target of a graph: the device of `handle`; if that is NULL, these properties (a finalised
+ * CUDNN_BACKEND_DEVICEPROP_DESCRIPTOR). */
 typedef struct {
   cudnnHandle_t handle;
   cudnnBackendDescriptor_t properties;
 } sdpa_target;
 
-/* Finalised; the caller's: sdpa_graph_free, also after a failure.
- * CUDNN_STATUS_NOT_SUPPORTED for a shape that has no such form. */
+/* Finalised; owned by the caller: sdpa_graph_free, also after a failure. CUDNN_STATUS_NOT_SUPPORTED
+ * for a shape that has no such form. */
 cudnnStatus_t sdpa_graph_make(const sdpa_shape *shape, sdpa_form form, const sdpa_target *target,
                               sdpa_graph *g);
 void sdpa_graph_free(sdpa_graph *g);
 
-/* Configurations of engines that the library names for the graph, its favourite first, `limit` at
- * most; none that says of itself that its bits differ from run to run, if `is_deterministic`. The
- * caller's: cudnnBackendDestroyDescriptor each; the graph must outlive them. *count is 0 after a
+/* Engine configurations that the library proposes for the graph, best first, at most `limit`; with
+ * `is_deterministic` none that declares that its results are not bit-reproducible. Owned by the
+ * caller: cudnnBackendDestroyDescriptor each; the graph must outlive them. *count is 0 after a
  * failure. */
 cudnnStatus_t sdpa_engines_find(const sdpa_graph *g, const sdpa_target *target,
                                 bool is_deterministic, int limit, cudnnBackendDescriptor_t *found,
                                 int *count);
-/* A plan that can be executed, the caller's, and the scratch it wants; *plan is NULL after a
+/* An executable plan, owned by the caller, and the scratch it needs; *plan is NULL after a
  * failure. */
 cudnnStatus_t sdpa_engine_plan(cudnnBackendDescriptor_t configuration, const sdpa_target *target,
                                cudnnBackendDescriptor_t *plan, int64_t *workspace_bytes);

@@ -5,9 +5,9 @@
 
 #include "base/mem.h"
 
-enum { MOST_NAMED = 5 }; /* in one warning */
+enum { MOST_NAMED = 5 }; /* per warning */
 
-/* A label, how many rows have it, and the class that it names (-1: none). */
+/* A label, its number of rows, and the class it belongs to (-1: none). */
 typedef struct {
   const char *label;
   int64_t count, class;
@@ -38,7 +38,7 @@ err classes_read_file(const char *path, text_lines *lines, settings_list *labels
     labels->items[labels->count++] = label;
     names->items[names->count++] = name ? name : label;
   }
-  return labels->count ? NULL : err_new(ERR_INPUT, "%s: names no class", path);
+  return labels->count ? NULL : err_new(ERR_INPUT, "%s: contains no class", path);
 }
 
 err classes_check(const settings_list *labels, const char *file, const text_lines *lines) {
@@ -50,15 +50,15 @@ err classes_check(const settings_list *labels, const char *file, const text_line
   for (size_t i = 1; i < labels->count && !error; i++) {
     if (strcmp(all[i - 1].label, all[i].label) != 0) continue;
     size_t last = (size_t)(all[i].class > all[i - 1].class ? all[i].class : all[i - 1].class);
-    error = file ? err_new(ERR_INPUT, "%s:%ld: label '%s' is there twice", file,
-                           lines->numbers[last], all[i].label)
-                 : err_new(ERR_INPUT, "classes: label '%s' is there twice", all[i].label);
+    error = file ? err_new(ERR_INPUT, "%s:%ld: duplicate label '%s'", file, lines->numbers[last],
+                           all[i].label)
+                 : err_new(ERR_INPUT, "classes: duplicate label '%s'", all[i].label);
   }
   free(all);
   return error;
 }
 
-/* Every label that rows have, sorted, with its count. */
+/* Every label that occurs in the rows, sorted, with its count. */
 static err tally_labels(char **labels, int64_t rows, tally **out, size_t *count) {
   tally *all = mem_zeroed((size_t)rows, sizeof *all);
   size_t used = 0, distinct = 0;
@@ -118,8 +118,8 @@ err classes_take_given(eval_set *set, const settings_list *labels, const setting
   return error;
 }
 
-/* Those given, or every label with images enough, in alphabetical order; tallies get their class.
- */
+/* The given classes, or every label with enough images, in alphabetical order; tallies get their
+ * class. */
 static err make_classes(eval_set *set, const class_request *r, tally *all, size_t distinct) {
   size_t given = r->classes->count, most = given ? given : distinct;
   set->classes = mem_zeroed(most, sizeof *set->classes);
@@ -147,7 +147,7 @@ static const char *end_list(strbuf *list, size_t count) {
   return strbuf_string(list);
 }
 
-/* Classes of a given list that no image has. */
+/* Classes of a given list without images. */
 static void warn_of_empty_classes(eval_set *set, const class_request *r, tally *all,
                                   size_t distinct) {
   strbuf list = {0};
@@ -161,7 +161,7 @@ static void warn_of_empty_classes(eval_set *set, const class_request *r, tally *
   strbuf_free(&list);
 }
 
-/* Images whose label is none of a given list, and images without a label. */
+/* Images whose label is not in a given list, and images without a label. */
 static void warn_of_other_images(eval_set *set, const class_request *r, char **labels,
                                  const tally *all, size_t distinct) {
   strbuf list = {0};
@@ -175,14 +175,15 @@ static void warn_of_other_images(eval_set *set, const class_request *r, char **l
   for (int64_t row = 0; row < set->rows; row++)
     unlabelled += !labels[row] && !set->is_bad[row] && set->labels[row] != LABEL_UNREADABLE;
   if (others)
-    eval_set_warn(set, "%s: %ld images have a label that is not a class: %s", set->name,
-                  (long)others, end_list(&list, count));
+    eval_set_warn(set, "%s: %ld %s a label that is not a class: %s", set->name, (long)others,
+                  text_plural(others, "image has", "images have"), end_list(&list, count));
   if (unlabelled)
-    eval_set_warn(set, "%s: %ld images have no label '%s'", set->name, (long)unlabelled, r->label);
+    eval_set_warn(set, "%s: %ld %s no label '%s'", set->name, (long)unlabelled,
+                  text_plural(unlabelled, "image has", "images have"), r->label);
   strbuf_free(&list);
 }
 
-/* No image has a class: shows what labels there are, and what classes. */
+/* No image has a class: shows the existing labels and the classes. */
 static err refuse_strangers(const eval_set *set, const class_request *r, const tally *all,
                             size_t distinct) {
   strbuf seen = {0}, wanted = {0};
@@ -192,7 +193,7 @@ static err refuse_strangers(const eval_set *set, const class_request *r, const t
   err error =
       distinct ? err_new(ERR_INPUT,
                          "no image belongs to a class: label '%s' of the data is %s, the classes "
-                         "are %s (in a class file a tab parts label and name)",
+                         "are %s (in a class file, a tab separates label and name)",
                          r->label, end_list(&seen, distinct),
                          end_list(&wanted, (size_t)set->class_count))
                : err_new(ERR_INPUT, "no image has a label '%s'", r->label);
@@ -226,8 +227,8 @@ err classes_choose(eval_set *set, const class_request *r, char **labels) {
   }
   if (!used) TRY(refuse_strangers(set, r, all, distinct));
   if (set->has_zeroshot && classes_have_one_name(set))
-    eval_set_warn(set, "%s: all %ld classes are called '%s': no prompt tells them apart", set->name,
-                  (long)set->class_count, set->classes[0]);
+    eval_set_warn(set, "%s: all %ld classes are named '%s', so no prompt distinguishes them",
+                  set->name, (long)set->class_count, set->classes[0]);
   warn_of_empty_classes(set, r, all, distinct);
   warn_of_other_images(set, r, labels, all, distinct);
 cleanup:

@@ -1,4 +1,4 @@
-/* The file of an evaluation set: its keys, and what they must say together. */
+/* The YAML file of an evaluation set: its keys and their consistency. */
 #include "eval/description.h"
 
 #include <stddef.h>
@@ -47,7 +47,7 @@ static void read_whole(const yml_node *node, int64_t least, int64_t *value,
     yml_problem(problems, node, NULL, 0, "expected a whole number of at least %ld", (long)least);
 }
 
-/* The keys of a set's file; tasks apart. */
+/* The keys of a set's file, except tasks. */
 typedef enum { KEY_TEXT, KEY_STRINGS, KEY_COUNT, KEY_BOOL, KEY_METRIC, KEY_CORRUPTION } key_kind;
 static const struct {
   const char *key;
@@ -141,7 +141,7 @@ static void read_field(key_kind kind, const char *key, const yml_node *value, vo
 static void read_pair(const yml_node *key, const yml_node *value, set_description *d,
                       yml_problems *problems) {
   const char *candidates[FIELDS + 1] = {"tasks"};
-  bool is_null = yml_is_null(value); /* a key that is there with no value: as if it were not */
+  bool is_null = yml_is_null(value); /* a key without a value is treated as absent */
   if (strcmp(key->scalar, "tasks") == 0) {
     if (!is_null) read_tasks(value, d, problems);
     return;
@@ -156,7 +156,7 @@ static void read_pair(const yml_node *key, const yml_node *value, set_descriptio
   yml_problem(problems, key, candidates, FIELDS + 1, "unknown key '%s'", key->scalar);
 }
 
-/* Each template must have a place for the name. */
+/* Each template must contain a placeholder for the name. */
 static void check_templates(const yml_node *node, const set_description *d,
                             yml_problems *problems) {
   for (size_t i = 0; i < d->templates.count; i++) {
@@ -168,7 +168,7 @@ static void check_templates(const yml_node *node, const set_description *d,
   }
 }
 
-/* Sets with several labels an image, and metrics that need a certain kind of set. */
+/* Sets with several labels per image, and metrics that need a certain kind of set. */
 static void check_metric(const yml_node *root, const set_description *d, yml_problems *problems) {
   const yml_node *metric = yml_get_key(root, "metric");
   const char *name = eval_metric_name(d->metric);
@@ -176,9 +176,9 @@ static void check_metric(const yml_node *root, const set_description *d, yml_pro
     yml_problem(problems, root, NULL, 0,
                 "multilabel: list the classes with 'classes' or 'class_file'");
   if (d->is_multilabel && d->has_probe)
-    yml_problem(problems, root, NULL, 0, "multilabel: the probe takes sets of one label an image");
+    yml_problem(problems, root, NULL, 0, "multilabel: the probe requires one label per image");
   if (!d->is_multilabel && (d->label_files || d->ignore_label))
-    yml_problem(problems, root, NULL, 0, "%s belongs to sets with multilabel: true",
+    yml_problem(problems, root, NULL, 0, "%s requires multilabel: true",
                 d->label_files ? "label_files" : "ignore_label");
   if (d->label_files && d->ignore_label)
     yml_problem(problems, root, NULL, 0,
@@ -194,12 +194,13 @@ static void check_metric(const yml_node *root, const set_description *d, yml_pro
                 name);
 }
 
-/* What no single key can say. */
+/* Checks that involve several keys. */
 static void check_description(const yml_node *root, const set_description *d,
                               yml_problems *problems) {
-  if (!d->images.count) yml_problem(problems, root, NULL, 0, "images: names no shards");
+  if (!d->images.count) yml_problem(problems, root, NULL, 0, "images: no shards given");
   if (!d->has_zeroshot && !d->has_retrieval && !d->has_probe)
-    yml_problem(problems, root, NULL, 0, "tasks: name zeroshot, retrieval, probe or more of them");
+    yml_problem(problems, root, NULL, 0,
+                "tasks: give one or more of zeroshot, retrieval and probe");
   if (d->class_names.count && d->class_names.count != d->classes.count)
     yml_problem(problems, yml_get(root, "class_names"), NULL, 0,
                 "class_names: %zu names for %zu classes", d->class_names.count, d->classes.count);
@@ -211,7 +212,7 @@ static void check_description(const yml_node *root, const set_description *d,
                 "give one of templates and template_file");
   if (d->has_zeroshot && !d->templates.count && !d->template_file)
     yml_problem(problems, root, NULL, 0,
-                "templates: zero-shot needs one at least, like 'a photo of {}'");
+                "templates: zero-shot needs at least one, such as 'a photo of {}'");
 }
 
 void description_read(const yml_document *document, set_description *d, yml_problems *problems) {
@@ -245,10 +246,11 @@ static err read_template_file(set_description *d) {
     if (error) return err_context(error, "%s:%ld", d->template_file, d->template_lines.numbers[i]);
     d->templates.items[d->templates.count++] = d->template_lines.items[i];
   }
-  return d->templates.count ? NULL : err_new(ERR_INPUT, "%s: holds no template", d->template_file);
+  return d->templates.count ? NULL
+                            : err_new(ERR_INPUT, "%s: contains no template", d->template_file);
 }
 
-/* Leaves of the set's tasks the one that was asked for. */
+/* Restricts the set's tasks to the requested one. */
 err description_narrow(const char *path, const char *task, set_description *d) {
   bool is_probe = task && strcmp(task, "probe") == 0;
   bool is_retrieval = task && strcmp(task, "retrieval") == 0;

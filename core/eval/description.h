@@ -1,5 +1,5 @@
-/* What the file of an evaluation set says (eval.h lists its keys), before any data is read. For the
- * files of core/eval/ only. */
+/* The contents of an evaluation set's file (eval.h lists its keys), before any data is read.
+ * Internal to core/eval/. */
 #ifndef FLIP_EVAL_DESCRIPTION_H
 #define FLIP_EVAL_DESCRIPTION_H
 
@@ -11,7 +11,8 @@
 
 typedef struct {
   const char *name, *label, *captions, *class_file, *template_file;
-  const char *ignore_label, *label_files;                /* of sets with several labels an image */
+  const char *ignore_label, *label_files;                /* for sets with several labels per
+                                                          * image */
   settings_list images, templates, classes, class_names; /* items point into the document */
   text_lines template_lines, class_lines; /* of the files, which the lists point into */
   int64_t min_images, limit, captions_per_image;
@@ -20,12 +21,12 @@ typedef struct {
   image_corruption corruption;
 } set_description;
 
-/* Fills *d from a document, which must outlive it; what is wrong is added to `problems`. */
+/* Fills *d from a document, which must outlive it; errors are appended to `problems`. */
 void description_read(const yml_document *document, set_description *d, yml_problems *problems);
 /* {kind: gaussian_blur, strength: 3}; `all` leaves either open. */
 void description_read_corruption(const yml_node *node, image_corruption *corruption,
                                  yml_problems *problems);
-/* Leaves of the set's tasks the one that was asked for (NULL: all); path: for the message. */
+/* Restricts the set's tasks to the requested one (NULL: all); path: for the message. */
 err description_narrow(const char *path, const char *task, set_description *d) ERR_MUST_CHECK;
 /* Reads class_file and template_file, and checks the classes. */
 err description_read_files(set_description *d) ERR_MUST_CHECK;

@@ -9,14 +9,14 @@
 
 enum { MOST_LEVELS = 16, COARSEST = 4 };
 
-/* Where one sample of a resized row lies between two of the source. */
+/* The two source samples, and their weights, that one sample of a resized row interpolates. */
 typedef struct {
   int64_t low, high;
   float share; /* of `high` */
 } tap;
 
-/* `count` samples spread over [start, start + length) of a row of `limit`, pixel centres at halves.
- */
+/* `count` samples over [start, start + length) of a row of `limit` samples, pixel centres at
+ * halves. */
 static void fill_taps(double start, double length, int64_t limit, int64_t count, tap *taps) {
   for (int64_t i = 0; i < count; i++) {
     double at = start + ((double)i + 0.5) * length / (double)count - 0.5;
@@ -58,7 +58,7 @@ static void scatter(const float *to, const tap *x, const tap *y, int64_t count, 
       }
 }
 
-/* The canvas and what optimises it. */
+/* The canvas and its optimiser. */
 typedef struct {
   const dream_options *o;
   int64_t model_size, levels, parameters;
@@ -70,7 +70,7 @@ typedef struct {
   tap *taps;                                       /* [2, larger side] */
 } painting;
 
-/* One step's way of looking. */
+/* The random view of one step. */
 typedef struct {
   double left, top, length;
   float gain, shift;
@@ -104,7 +104,7 @@ static uint8_t byte_of(float value) {
   return (uint8_t)(value <= 0 ? 0 : value >= 1 ? 255 : value * 255 + 0.5f);
 }
 
-/* The canvas as `l` sees it, in bytes. */
+/* The canvas transformed by `l`, in bytes. */
 static void take_view(painting *p, const look *l, uint8_t *bytes) {
   int64_t count = p->model_size * p->model_size * 3;
   aim(p, l);
@@ -182,7 +182,7 @@ static err take_step(painting *p, clip_model *model, const float *text, int64_t 
   for (int64_t i = 0; i < p->o->views; i++) {
     look l = draw_look(p, step, i);
     float *d = p->dviews + i * one;
-    /* a byte at its limit does not move further: it has no gradient */
+    /* a clipped byte has no gradient */
     for (int64_t j = 0; j < one; j++)
       d[j] = p->bytes[i * one + j] == 0 || p->bytes[i * one + j] == 255 ? 0 : d[j] * l.gain;
     aim(p, &l);
@@ -194,7 +194,7 @@ static err take_step(painting *p, clip_model *model, const float *text, int64_t 
   return NULL;
 }
 
-/* The score of the whole canvas, seen as it is. */
+/* The score of the whole canvas, untransformed. */
 static err judge(painting *p, clip_model *model, const float *text, double *score) {
   const look whole = {.length = (double)p->o->size, .gain = 1};
   int64_t embed = clip_get_config(model)->image.embed;

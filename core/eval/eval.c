@@ -36,7 +36,7 @@ static err keep_pixels(eval_set *set, comm_slice own) {
   return eval_set_decode(set, own.first, own.count, set->pixels + own.first * size);
 }
 
-/* Embeddings [rows, width] of every image; epoch below 0: prepared as in evaluation, else augmented
+/* Embeddings [rows, width] of all images; epoch below 0: prepared as in evaluation, else augmented
  * as in that epoch. */
 static err embed_images(eval_set *set, clip_model *model, const eval_how *how, int64_t epoch,
                         float *embeddings) {
@@ -86,8 +86,8 @@ static void normalise(float *row, int64_t width) {
   for (int64_t i = 0; i < width && square > 0; i++) row[i] /= (float)sqrt(square);
 }
 
-/* A class whose prompts are another's has that one's embedding, to the bit: where in a batch a
- * prompt stood must not decide between them. */
+/* Classes with identical prompts get bit-identical embeddings: the position of a prompt in a batch
+ * must not decide between them. */
 typedef struct {
   const eval_set *set;
   int64_t class;
@@ -138,7 +138,7 @@ static err embed_classes(const eval_set *set, clip_model *model, const eval_how 
   return error ? error : share_embeddings(set, width, classes);
 }
 
-/* Moves the rows that take part to the front and returns how many: those with a class, or those
+/* Moves the rows that take part to the front and returns their number: those with a class, or those
  * with a text. labels may be NULL. */
 static int64_t compact(const eval_set *set, bool needs_label, int64_t width, float *rows,
                        int32_t *labels) {
@@ -153,7 +153,7 @@ static int64_t compact(const eval_set *set, bool needs_label, int64_t width, flo
   return used;
 }
 
-/* The same for texts: those of the images that take part, which get their new numbers in owners. */
+/* The same for texts: those of the images that take part, renumbered in owners. */
 static int64_t compact_texts(const eval_set *set, int64_t width, float *texts, int32_t *owners) {
   int64_t used = 0, number = -1;
   for (int64_t t = 0, row = -1; t < set->text_count; t++) {
@@ -183,7 +183,7 @@ static err score_multilabel(const eval_set *set, const float *images, int64_t us
   return error;
 }
 
-/* How much better the second class fits than the first, for each image. */
+/* The score margin of the second class over the first, for each image. */
 static err score_two_classes(const float *images, const int32_t *labels, int64_t used,
                              const float *classes, int64_t width, eval_zeroshot *z) {
   float *margins = mem_zeroed((size_t)used, sizeof *margins);

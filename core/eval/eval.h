@@ -1,27 +1,29 @@
-/* Evaluation sets and what is measured on them: zero-shot classification and retrieval.
+/* Evaluation sets and their measurements: zero-shot classification and retrieval.
  *
  * A set is a YAML file (docs/data.md):
  *   name: openclipart
  *   images: [data/openclipart/heldout-*.tar]
- *   tasks: [zeroshot, retrieval]   # and probe: labels alone, for the linear probe
- *   label: leaf              # which label of a sample's JSON names its class
+ *   tasks: [zeroshot, retrieval]   # and probe: labels only, for the linear probe
+ *   label: leaf              # which label of a sample's JSON gives its class
  *   min_images: 5            # classes with fewer images are left out
- *   templates: ["a drawing of {}"]        # {} or {c}, which each must have: the class name,
- *                                         # underscores as spaces
+ *   templates: ["a drawing of {}"]   # each must contain {} or {c}, replaced by the class name with
+ *                                    # underscores as spaces
  *   classes: [cat, dog]      # optional: only these, in this order
- *   class_names: [a cat, …]  # optional: what they are called in prompts, one for each of classes
- *   class_file: classes.txt  # instead of both: LABEL<tab>NAME a line; a line without tab is both
- *   template_file: FILE      # instead of templates: one a line
- *   captions: lines          # text (default): the whole .txt; lines: one a line; else a JSON list
- *   captions_per_image: 5    # optional: the first so many of each image (COCO's protocol)
- *   limit: 10000             # optional: the first so many samples
- *   metric: mean_per_class   # optional: the number the set is published by (default top1)
- *   corruption: {kind: jpeg, strength: 3}   # optional: images made worse (corrupt.h); `all`: each
- *                                           # image its own kind or strength, in turn
+ *   class_names: [a cat, …]  # optional: names used in prompts, one for each of classes
+ *   class_file: classes.txt  # instead of both: LABEL<tab>NAME per line; without a tab: both
+ *   template_file: FILE      # instead of templates: one per line
+ *   captions: lines          # text (default): the whole .txt; lines: one per line; else the name
+ *                            # of a JSON list
+ *   captions_per_image: 5    # optional: only the first N of each image (COCO's protocol)
+ *   limit: 10000             # optional: only the first N samples
+ *   metric: mean_per_class   # optional: the published metric (default top1)
+ *   corruption: {kind: jpeg, strength: 3}   # optional: corrupted images (corrupt.h); `all`: kinds
+ *                                           # or strengths in turn, one per image
  *   multilabel: true         # `label` is a JSON list of classes; needs classes or class_file
- *   ignore_label: difficult  # multilabel, optional: a JSON list of classes not counted for an
- * image label_files: Main/{}_test.txt   # multilabel, instead of `label`: one file a class, IMAGE
- * 1|0|-1 a # line (the VOC devkit's); only the images listed take part */
+ *   ignore_label: difficult  # multilabel, optional: a JSON list of classes ignored for an image
+ *   label_files: Main/{}_test.txt    # multilabel, instead of `label`: one file per class, with
+ *                                    # IMAGE 1|0|-1 per line (as in the VOC devkit); only the
+ *                                    # listed images take part */
 #ifndef FLIP_EVAL_EVAL_H
 #define FLIP_EVAL_EVAL_H
 
@@ -57,20 +59,20 @@ typedef enum {
 const char *eval_metric_name(eval_metric metric);
 const char *eval_metric_heading(eval_metric metric);
 
-/* Opens a set and tokenizes its captions and prompts. task: "zeroshot", "retrieval" or "probe",
- * when only that will be run: what it does not use is not demanded; NULL: all that the set names. A
- * sample that cannot be read is left out and named, as is one without a class's label. Images are
- * decoded and resized when first evaluated, and kept when they fit in memory (512 MiB). `words`
- * must outlive the set. */
+/* Opens a set and tokenizes its captions and prompts. task: "zeroshot", "retrieval" or "probe", if
+ * only that one will be run, so that inputs it does not use are not required; NULL: all tasks of
+ * the set. A sample that cannot be read is skipped and reported, as is one without a class label.
+ * Images are decoded and resized when first evaluated, and cached if they fit in memory (512 MiB).
+ * `words` must outlive the set. */
 err eval_set_open(const char *path, const char *task, const settings *s, const tokenizer *words,
                   eval_set **set) ERR_MUST_CHECK;
 void eval_set_close(eval_set *set);
-/* Evaluates on corrupted images from now on, instead of what the set's file says; before the set is
- * first evaluated. Row i is image i, so every model sees the same. */
+/* Evaluates on corrupted images from now on, overriding the set's file; call before the set is
+ * first evaluated. Row i is image i, so every model sees the same images. */
 err eval_set_corrupt(eval_set *set, const image_corruption *corruption) ERR_MUST_CHECK;
 const char *eval_set_name(const eval_set *set);
-/* What was left out or skipped since the last call, a line each ("" when nothing); valid until
- * the set is used again. */
+/* What was skipped since the last call, one line each ("" for nothing); valid until the set is used
+ * again. */
 const char *eval_set_new_warnings(eval_set *set);
 
 /* Zero-shot classification: a class's embedding is the normalised mean of its normalised prompt
@@ -78,15 +80,15 @@ const char *eval_set_new_warnings(eval_set *set);
 typedef struct {
   int64_t images, classes;
   double top1, top5, mean_per_class, majority, chance;
-  double roc_auc, map_11point; /* where `metric` is that; of a multilabel set, map_11point alone */
+  double roc_auc, map_11point; /* if `metric` is that; for a multilabel set, only map_11point */
   eval_metric metric;          /* the set's own */
   double bounds[2]; /* 95 % over images of roc_auc or map_11point; NaN where it is not measured */
 } eval_zeroshot;
-/* The number that `metric` names; NaN: it was not measured, or a score was no number. */
+/* The number selected by `metric`; NaN: it was not measured, or a score was NaN. */
 double eval_zeroshot_value(const eval_zeroshot *z, eval_metric metric);
 
-/* Retrieval among `images` images and `texts` captions, one or several to an image. R@k as in CLIP
- * and clip_benchmark: one of its own is among the k best; equal scores count against. */
+/* Retrieval among `images` images and `texts` captions, one or several per image. R@k as in CLIP
+ * and clip_benchmark: a correct match is among the k best; ties count as wrong. */
 typedef struct {
   int64_t images, texts;
   double image_to_text[3], text_to_image[3]; /* R@1, R@5, R@10 */
@@ -100,8 +102,8 @@ typedef struct {
   eval_retrieval retrieval;
 } eval_result;
 
-/* Which items were hits, for every metric that is a mean over items: bit i % 8 of byte i / 8 for
- * item i, items that could not be decoded left out. Start from {0}. */
+/* The items that were hits, for every metric that is a mean over items: bit i % 8 of byte i / 8 for
+ * item i, excluding items that could not be decoded. Initialise with {0}. */
 typedef struct {
   int64_t labelled, images, texts;              /* items: zero-shot's, retrieval's two */
   uint8_t *top[2];                              /* of the labelled: top 1, top 5 */
@@ -110,9 +112,9 @@ typedef struct {
 } eval_outcomes;
 void eval_outcomes_free(eval_outcomes *outcomes);
 
-/* What an image shows to the model: mask_ratio 0: all of its patches; above: random ones, drawn
- * from (seed, image). is_ensemble: all of them after all, in complementary views of that ratio,
- * whose unit-length embeddings are averaged and brought to unit length again. */
+/* The part of an image that is encoded. mask_ratio 0: all patches; above: random ones, drawn from
+ * (seed, image). is_ensemble: all patches, in complementary views of that ratio, whose unit-length
+ * embeddings are averaged and normalised again. */
 typedef struct {
   double mask_ratio;
   bool is_ensemble;
@@ -125,20 +127,19 @@ eval_how eval_how_of(const settings *s);
 /* Runs the set's tasks on a model. */
 err eval_run(eval_set *set, clip_model *model, const eval_how *how,
              eval_result *result) ERR_MUST_CHECK;
-/* The same, with what became of each item. */
+/* The same, with per-item outcomes. */
 err eval_run_items(eval_set *set, clip_model *model, const eval_how *how, eval_result *result,
                    eval_outcomes *outcomes) ERR_MUST_CHECK;
 
-/* Hash of what the set measures on: its file's tasks, classes, prompts and captions as this model
- * reads them, and its data (dataset_fingerprint). Valid as long as the set. */
+/* Hash of the evaluation's inputs: the file's tasks, classes, prompts and captions as tokenized for
+ * this model, and the data (dataset_fingerprint). Valid as long as the set. */
 const char *eval_set_fingerprint(const eval_set *set);
 
-/* Embeddings and classes of the images that have a class, for a linear probe: rows
- * [eval_set_rows, embed], labels [eval_set_rows] below eval_set_classes; *count of them are filled.
- */
+/* Embeddings and classes of the images that have a class, for a linear probe: rows [eval_set_rows,
+ * embed], labels [eval_set_rows] below eval_set_classes; *count of them are filled. */
 err eval_features(eval_set *set, clip_model *model, const eval_how *how, float *rows,
                   int32_t *labels, int64_t *count) ERR_MUST_CHECK;
-/* The same of randomly cropped and mirrored images, those of `epoch`. */
+/* The same for randomly cropped and mirrored images of `epoch`. */
 err eval_features_augmented(eval_set *set, clip_model *model, const eval_how *how, int64_t epoch,
                             float *rows, int32_t *labels, int64_t *count) ERR_MUST_CHECK;
 int64_t eval_set_rows(const eval_set *set);
@@ -148,7 +149,7 @@ struct dataset;
 const struct dataset *eval_set_data(const eval_set *set);
 int32_t eval_set_class_of(const eval_set *set, int64_t row);
 int64_t eval_set_classes(const eval_set *set);
-/* The label of a class, as it is in the data. */
+/* The label of a class, as in the data. */
 const char *eval_set_label(const eval_set *set, int64_t number);
 
 /* A classifier (clip_config.classes) on `test`, in the classes of `train`, which are its own;
@@ -169,11 +170,11 @@ err eval_run_probe(eval_set *train, eval_set *test, clip_model *model, const eva
                    double c, eval_probe *result) ERR_MUST_CHECK;
 
 /* The probe of FLIP's Table 11 (MAE's): lars.h's classifier on features of random resized crops
- * (area 8 to 100 %), mirrored half of the time, which are computed anew each epoch: `epochs` times
- * the cost of encoding `train`. Zeros stand for the paper's values: 90 epochs, a ninth of them
- * warm-up; peak rate 0.64, which is the base rate 0.01 at batch 16,384. A set smaller than
- * ImageNet gets the batch that keeps its 78 updates an epoch, at the same rate: LARS's steps are
- * relative to the weights, so it is their number that decides how far training comes. */
+ * (area 8 to 100 %), mirrored with probability 1/2 and recomputed every epoch: `epochs` times the
+ * cost of encoding `train`. Zeros select the paper's values: 90 epochs, a ninth of them warm-up;
+ * peak rate 0.64, which is the base rate 0.01 at batch 16,384. A set smaller than ImageNet uses the
+ * batch size that keeps its 78 updates per epoch, at the same rate: LARS's steps are relative to
+ * the weights, so the number of updates determines training progress. */
 typedef struct {
   int64_t epochs, batch;
   double rate;
@@ -196,16 +197,16 @@ void eval_write_zeroshot_hits(json_writer *w, const char *key, const eval_outcom
 void eval_write_retrieval_hits(json_writer *w, const char *key, const eval_outcomes *outcomes);
 void eval_write_labels(json_writer *w, const char *key, const eval_outcomes *outcomes);
 
-/* The measures themselves, on embeddings; unit-length rows of `width` floats. The _items are filled
- * in `outcomes` where that is not NULL. */
+/* The metrics themselves, computed from embeddings: unit-length rows of `width` floats. The _items
+ * fields of `outcomes` are filled where it is not NULL. */
 err eval_score_zeroshot(const float *images, const int32_t *labels, int64_t image_count,
                         const float *classes, int64_t class_count, int64_t width,
                         eval_zeroshot *z) ERR_MUST_CHECK;
 err eval_score_zeroshot_items(const float *images, const int32_t *labels, int64_t image_count,
                               const float *classes, int64_t class_count, int64_t width,
                               eval_zeroshot *z, eval_outcomes *outcomes) ERR_MUST_CHECK;
-/* truths [image_count, class_count]: 1 has the class, -1 has it not, 0 is not counted for it. A
- * class without an image that has it is left out of the mean. */
+/* truths [image_count, class_count]: 1 has the class, -1 does not have it, 0 is ignored. A class
+ * without positive images is excluded from the mean. */
 err eval_score_multilabel(const float *images, const int8_t *truths, int64_t image_count,
                           const float *classes, int64_t class_count, int64_t width,
                           eval_zeroshot *z) ERR_MUST_CHECK;

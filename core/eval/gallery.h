@@ -1,4 +1,4 @@
-/* The best of many, and a page that shows them. */
+/* Top-k search, and an HTML page that shows the hits. */
 #ifndef FLIP_EVAL_GALLERY_H
 #define FLIP_EVAL_GALLERY_H
 
@@ -11,17 +11,17 @@
 
 typedef struct {
   int64_t row;
-  float score; /* cosine, or what a model without normalisation compares */
+  float score; /* cosine similarity, or the unnormalised dot product for models without
+                * normalisation */
 } gallery_hit;
 
-/* The `top` rows of `candidates` [count, width] that score best for `query` [width], best first,
- * the earlier of equals first. Rows with NaN never win. Returns how many there are. */
+/* The `top` rows of `candidates` [count, width] with the highest scores for `query` [width], best
+ * first; ties in row order. Rows with NaN are never returned. Returns their number. */
 int64_t gallery_best(const float *query, const float *candidates, int64_t count, int64_t width,
                      int64_t top, gallery_hit *hits);
 
-/* A self-contained page: the query's words or picture (one of both; the other NULL) and its hits,
- * pictures (`pictures`) or texts (`texts`), with their scores. Images are embedded as they are
- * stored. */
+/* A self-contained page: the query (text or image; the other is NULL) and its hits, images
+ * (`pictures`) or texts (`texts`), with their scores. Images are embedded as they are stored. */
 typedef struct {
   const char *title, *query_text;
   const void *query_image;

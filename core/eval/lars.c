@@ -79,7 +79,7 @@ static void score_row(const lars_probe *p, const double *row, double *scores) {
   }
 }
 
-/* Scores become the loss's gradient by them; returns the row's loss. */
+/* Replaces scores by the loss gradient with respect to them; returns the row's loss. */
 static double cross_entropy(double *scores, int64_t classes, int32_t label, int64_t count) {
   double most = scores[0], sum = 0;
   for (int64_t c = 1; c < classes; c++) most = scores[c] > most ? scores[c] : most;
@@ -113,7 +113,7 @@ static void update(lars_probe *p, const double *bias_gradient, double rate) {
 void lars_step(lars_probe *p, const float *rows, const int32_t *labels, int64_t count, double rate,
                double *loss) {
   int64_t width = p->width, classes = p->classes;
-  double *bias_gradient = p->scores, sum = 0; /* in the place of the first row's, once used */
+  double *bias_gradient = p->scores, sum = 0; /* stored in the place of the first row's gradient */
   normalise_batch(p, rows, count);
 #pragma omp parallel for schedule(static)
   for (int64_t i = 0; i < count; i++) score_row(p, p->rows + i * width, p->scores + i * classes);

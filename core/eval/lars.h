@@ -1,7 +1,7 @@
-/* A linear classifier trained as in MAE's linear probing (He et al. 2022, appendix A.1), whose
- * recipe FLIP's Table 11 has: BatchNorm without affine parameters, a linear layer, cross-entropy,
- * LARS (You et al. 2017), cosine schedule. All in double, in an order that no thread count changes.
- */
+/* A linear classifier trained as in MAE's linear probing (He et al. 2022, appendix A.1), the recipe
+ * of FLIP's Table 11: BatchNorm without affine parameters, a linear layer, cross-entropy, LARS (You
+ * et al. 2017), cosine schedule. All in double precision; results are independent of the thread
+ * count. */
 #ifndef FLIP_EVAL_LARS_H
 #define FLIP_EVAL_LARS_H
 
@@ -10,12 +10,12 @@
 #include "base/err.h"
 
 typedef struct {
-  int64_t classes, width, count;     /* count: rows of a batch at most */
+  int64_t classes, width, count;     /* count: maximum rows per batch */
   double *weights, *bias;            /* [classes, width], [classes] */
   double *weight_speed, *bias_speed; /* LARS's momentum buffers */
-  double *mean, *variance;           /* [width] running, as BatchNorm1d keeps them */
+  double *mean, *variance;           /* [width] running statistics, as in BatchNorm1d */
   double *rows, *scores,
-      *gradient; /* working: [count, width], [count, classes], [classes, width] */
+      *gradient; /* scratch: [count, width], [count, classes], [classes, width] */
 } lars_probe;
 
 /* Weights from normal(0, 0.01), biases 0. */
@@ -24,15 +24,16 @@ err lars_begin(int64_t classes, int64_t width, int64_t count, uint64_t seed,
 void lars_end(lars_probe *p);
 
 /* One update on `count` rows at that learning rate: the rows are normalised by their own mean and
- * variance (eps 1e-6), which enter the running ones with weight 0.1; the weights' step is scaled by
- * 0.001 |W| / |gradient|, the bias's is not; momentum 0.9; no weight decay. *loss: before it. */
+ * variance (eps 1e-6), which update the running ones with momentum 0.1; the weight update is scaled
+ * by 0.001 |W| / |gradient|, the bias update is not; momentum 0.9; no weight decay. *loss: before
+ * the update. */
 void lars_step(lars_probe *p, const float *rows, const int32_t *labels, int64_t count, double rate,
                double *loss);
-/* The class with the largest score under the running statistics, the first of equals. */
+/* The class with the largest score under the running statistics; the first one on ties. */
 void lars_predict(const lars_probe *p, const float *rows, int64_t count, int32_t *predicted);
 
-/* The share of the peak rate after `epoch` epochs (fractions count): linear warm-up, then cosine.
- */
+/* The fraction of the peak rate after `epoch` epochs (may be fractional): linear warm-up, then
+ * cosine. */
 double lars_schedule(double epoch, double warmup_epochs, double epochs);
 
 #endif

@@ -77,7 +77,7 @@ static double evaluate(void *context, const double *weights, double *gradient, c
   return loss * share + 0.5 * o->penalty * square;
 }
 
-enum { IS_FLAT = 1 }; /* the end that we choose; liblbfgs's own codes are 0, 2 and below zero */
+enum { IS_FLAT = 1 }; /* our own stop code; liblbfgs's codes are 0, 2 and negative */
 
 /* For liblbfgs, after each iteration. */
 static int is_flat(void *context, const double *x, const double *gradient, const double fx,
@@ -91,8 +91,8 @@ static int is_flat(void *context, const double *x, const double *gradient, const
   return IS_FLAT;
 }
 
-/* The line search found no lower point: x is as good as the arithmetic allows, or what is
- * remembered of the way misled. */
+/* The line search found no lower point: x is optimal to machine precision, or the L-BFGS history is
+ * misleading. */
 static bool is_stuck(int code) {
   return code == LBFGSERR_ROUNDING_ERROR || code == LBFGSERR_MINIMUMSTEP ||
          code == LBFGSERR_MAXIMUMSTEP || code == LBFGSERR_MAXIMUMLINESEARCH ||
@@ -100,13 +100,13 @@ static bool is_stuck(int code) {
          code == LBFGSERR_OUTOFINTERVAL || code == LBFGSERR_INCORRECT_TMINMAX;
 }
 
-/* Where the gradient is flat, after most_iterations, or where the line search is stuck even along
- * the gradient alone. x comes from lbfgs_malloc. */
+/* Iterates until the gradient is flat, most_iterations is reached, or the line search fails even
+ * along the steepest descent. x comes from lbfgs_malloc. */
 static err minimise(objective *o, int n, int most_iterations, double *x) {
   lbfgs_parameter_t p;
   lbfgs_parameter_init(&p);
-  p.m = 10;      /* steps remembered */
-  p.epsilon = 0; /* is_flat decides */
+  p.m = 10;      /* history size */
+  p.epsilon = 0; /* is_flat decides when to stop */
   for (int code = 0, before = -1; o->iterations < most_iterations && o->iterations > before;) {
     before = o->iterations;
     p.max_iterations = most_iterations - o->iterations;
@@ -166,7 +166,7 @@ void logistic_predict(const logistic *m, const float *rows, int64_t count, int32
   }
 }
 
-/* The rows in a seeded order, every fifth of which is held out: `fit` first, then the others. */
+/* The rows in a seeded order, of which every fifth is held out: `fit` first, then the others. */
 typedef struct {
   float *rows;
   int32_t *labels, *predicted;
@@ -208,7 +208,7 @@ static void free_split(split *s) {
   free(s->predicted);
 }
 
-/* Accuracy on the held-out rows with C = 10^exponent; the model is warm from the last one. */
+/* Accuracy on the held-out rows with C = 10^exponent; warm-started from the previous fit. */
 static err judge(split *s, double exponent, int most_iterations, logistic *model,
                  double *accuracy) {
   err error = logistic_fit(&s->fit, pow(10, exponent), 1e-4, most_iterations, model);
@@ -232,7 +232,7 @@ err logistic_fit_swept(const logistic_data *d, uint64_t seed, int most_iteration
     free_split(&s);
     return error;
   }
-  /* from the strongest regulariser on: the fits are warm and the first ones quick */
+  /* starts with the strongest regulariser: warm starts make the fits cheap */
   for (double exponent = -DECADES; exponent <= DECADES; exponent += step) {
     TRY(judge(&s, exponent, most_iterations, &warm, &accuracy));
     sweep->tried++;

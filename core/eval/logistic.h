@@ -1,8 +1,8 @@
 /* Multinomial logistic regression by L-BFGS: the linear probe of CLIP's evaluation.
  *
- * Minimises mean cross-entropy + |W|² / (2 C n), the intercepts free, as scikit-learn's
- * LogisticRegression(C) does; equal to it on the same embeddings (tests/parity). All sums are in
- * double and in an order that no thread count changes. */
+ * Minimises mean cross-entropy + |W|² / (2 C n), without penalty on the intercepts, as
+ * scikit-learn's LogisticRegression(C) does; agrees with it on the same embeddings (tests/parity).
+ * All sums are in double precision and independent of the thread count. */
 #ifndef FLIP_EVAL_LOGISTIC_H
 #define FLIP_EVAL_LOGISTIC_H
 
@@ -21,24 +21,24 @@ typedef struct {
   int64_t count, width, classes;
 } logistic_data;
 
-/* Fits from model->weights if they are there (a warm start), else from zeros; the caller frees them
- * with logistic_free. Stops when no component of the gradient is above `tolerance`, or after
+/* Fits from model->weights if present (a warm start), else from zeros; the caller frees them with
+ * logistic_free. Stops when no component of the gradient is above `tolerance`, or after
  * most_iterations. */
 err logistic_fit(const logistic_data *data, double c, double tolerance, int most_iterations,
                  logistic *model) ERR_MUST_CHECK;
 void logistic_free(logistic *model);
-/* The class with the largest score for each row; the first of equals. */
+/* The class with the largest score for each row; the first one on ties. */
 void logistic_predict(const logistic *model, const float *rows, int64_t count, int32_t *predicted);
 
 typedef struct {
-  double c;          /* the regulariser that won */
-  int tried;         /* how many were tried */
+  double c;          /* the selected C */
+  int tried;         /* number of values tried */
   double validation; /* its accuracy on the held-out part of the training rows */
 } logistic_sweep;
 
 /* CLIP's search for C: 10^-6 to 10^6 in steps of 100, then around the best in steps halved down to
- * 8 a decade; each is fitted on four fifths of the rows and judged on the rest (every fifth row of
- * a seeded order). Then fits `model` on all rows with the best. */
+ * 8 per decade; each is fitted on four fifths of the rows and evaluated on the rest (every fifth
+ * row of a seeded order). Then fits `model` on all rows with the best. */
 err logistic_fit_swept(const logistic_data *data, uint64_t seed, int most_iterations,
                        logistic *model, logistic_sweep *sweep) ERR_MUST_CHECK;
 

@@ -12,7 +12,7 @@ static double score_one(const double *weights, const float *row, int64_t width) 
   return sum;
 }
 
-/* Scores of CLASSES_AT_ONCE classes: a row is read once for all of them. */
+/* Scores of CLASSES_AT_ONCE classes: a row is loaded once for all of them. */
 static void score_four(const double *weights, int64_t stride, const float *row, int64_t width,
                        double *scores) {
   const double *w0 = weights, *w1 = w0 + stride, *w2 = w1 + stride, *w3 = w2 + stride;

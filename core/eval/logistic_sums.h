@@ -1,4 +1,4 @@
-/* Inside of logistic.c: its sums over all rows and classes, compiled once a variant of
+/* Inner loops of logistic.c: sums over all rows and classes, compiled once per variant of
  * base/processor.h. */
 #ifndef FLIP_EVAL_LOGISTIC_SUMS_H
 #define FLIP_EVAL_LOGISTIC_SUMS_H

@@ -1,4 +1,4 @@
-/* The numbers that classification sets are published by, beside top-1, and how all are written. */
+/* The metrics of classification sets other than top-1, and their output. */
 #include <math.h>
 #include <stdlib.h>
 
@@ -48,7 +48,7 @@ typedef struct {
   int32_t index; /* of the image */
 } scored;
 
-/* Best first; equal ones in the order of the images, as a stable sort leaves them. */
+/* Best first; ties in the order of the images, as a stable sort leaves them. */
 static int by_score(const void *a, const void *b) {
   const scored *x = a, *y = b;
   if (x->score != y->score) return x->score > y->score ? -1 : 1;
@@ -98,8 +98,9 @@ err eval_score_auc(const float *scores, const int32_t *labels, int64_t count, do
   return error;
 }
 
-/* The VOC2007 devkit's: the mean over recalls 0, 0.1, … 1 of the greatest precision at that recall
- * or a higher one. Recalls are compared exactly, in whole numbers. NaN: no image has the class. */
+/* As in the VOC2007 devkit: the mean over recalls 0, 0.1, … 1 of the greatest precision at that
+ * recall or a higher one. Recalls are compared exactly, in integers. NaN: no image has the
+ * class. */
 static double average_precision(const scored *order, const int8_t *truths, int64_t stride,
                                 int64_t count, const int32_t *weights) {
   double best[11] = {0}, sum = 0;

@@ -22,7 +22,7 @@ struct multilabel_index {
   entry *images;                  /* sorted; NULL without label files */
   int8_t *truths;                 /* [image_count, class_count] */
   bool *is_used;                  /* [image_count] found in the data */
-  int64_t image_count, strangers; /* labels that are no class */
+  int64_t image_count, strangers; /* labels that are not a class */
   char *stranger;                 /* one of them */
 };
 
@@ -47,7 +47,7 @@ static err read_line(const char *path, const text_lines *lines, size_t i, int8_t
   return NULL;
 }
 
-/* The first file says which images there are. */
+/* The first file defines the images. */
 static err index_images(struct multilabel_index *x, const char *path, int64_t classes) {
   x->image_count = (int64_t)x->first.count;
   x->images = mem_zeroed(x->first.count, sizeof *x->images);
@@ -63,10 +63,10 @@ static err index_images(struct multilabel_index *x, const char *path, int64_t cl
   for (size_t i = 1; i < x->first.count; i++)
     if (strcmp(x->images[i - 1].label, x->images[i].label) == 0)
       return err_new(ERR_INPUT, "%s: image '%s' is listed twice", path, x->images[i].label);
-  return x->first.count ? NULL : err_new(ERR_INPUT, "%s: lists no image", path);
+  return x->first.count ? NULL : err_new(ERR_INPUT, "%s: contains no image", path);
 }
 
-/* A later file lists the same images. */
+/* Later files must list the same images. */
 static err add_file(struct multilabel_index *x, const char *path, int64_t class, int64_t classes) {
   text_lines lines = {0};
   err error = text_lines_read(path, false, &lines);
@@ -118,7 +118,7 @@ err multilabel_begin(eval_set *set, const set_description *d) {
   return d->label_files ? read_label_files(set, d->label_files) : NULL;
 }
 
-/* Marks the classes of the JSON list `name`; *count: its strings. */
+/* Marks the classes in the JSON list `name`; *count: number of strings. */
 static err mark(eval_set *set, int64_t row, const char *json, const char *name, int8_t value,
                 size_t *count) {
   char **list = NULL;
@@ -167,7 +167,7 @@ err multilabel_take(eval_set *set, const set_description *d, int64_t row,
   strbuf_free(&stem);
   if (!known) return NULL;
   if (x->is_used[known->number])
-    return err_new(ERR_INPUT, "a second image called '%s' of the label files", known->label);
+    return err_new(ERR_INPUT, "a second image with the name '%s' of the label files", known->label);
   x->is_used[known->number] = true;
   memcpy(set->truths + row * set->class_count, x->truths + known->number * set->class_count,
          (size_t)set->class_count);
@@ -203,15 +203,17 @@ err multilabel_finish(eval_set *set, const set_description *d) {
     return d->label_files ? err_new(ERR_INPUT, "no image is in the label files %s", d->label_files)
                           : err_new(ERR_INPUT, "no image has a list of labels '%s'", d->label);
   if (unlabelled && d->label_files)
-    eval_set_warn(set, "%s: %ld images are not in the label files and do not take part", set->name,
-                  (long)unlabelled);
+    eval_set_warn(set, "%s: %ld %s not in the label files and skipped", set->name, (long)unlabelled,
+                  text_plural(unlabelled, "image is", "images are"));
   else if (unlabelled)
-    eval_set_warn(set, "%s: %ld images have no label '%s'", set->name, (long)unlabelled, d->label);
+    eval_set_warn(set, "%s: %ld %s no label '%s'", set->name, (long)unlabelled,
+                  text_plural(unlabelled, "image has", "images have"), d->label);
   if (missing)
-    eval_set_warn(set, "%s: %ld of %ld images of the label files are not in the data", set->name,
+    eval_set_warn(set, "%s: %ld of %ld images of the label files not found in the data", set->name,
                   (long)missing, (long)x->image_count);
   if (x->strangers)
-    eval_set_warn(set, "%s: %ld labels are no class, such as '%s'", set->name, (long)x->strangers,
+    eval_set_warn(set, "%s: %ld %s not a class, such as '%s'", set->name, (long)x->strangers,
+                  text_plural(x->strangers, "label is", "labels are"),
                   x->stranger ? x->stranger : "?");
   warn_of_classes(set);
   return NULL;

@@ -8,7 +8,7 @@
 #include "base/fs.h"
 #include "base/text.h"
 
-enum { PREFIX = 10, ALIGNMENT = 64 }; /* magic, version, header length; where the data starts */
+enum { PREFIX = 10, ALIGNMENT = 64 }; /* magic, version, header length; offset of the data */
 
 err npy_write(const char *path, int64_t rows, int64_t columns, const float *values) {
   strbuf header = {0};

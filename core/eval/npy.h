@@ -6,8 +6,7 @@
 
 #include "base/err.h"
 
-/* values [rows, columns]; written whole or not at all. The bytes are those that numpy.save makes.
- */
+/* values [rows, columns]; the write is atomic. The bytes equal those written by numpy.save. */
 err npy_write(const char *path, int64_t rows, int64_t columns, const float *values) ERR_MUST_CHECK;
 
 #endif

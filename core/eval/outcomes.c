@@ -72,7 +72,7 @@ static void write_base64(json_writer *w, const char *key, const void *bytes, siz
 void eval_write_zeroshot_hits(json_writer *w, const char *key, const eval_outcomes *outcomes) {
   static const char *const names[2] = {"top1", "top5"};
   jsonw_object(w, key);
-  for (int k = 0; k < 2 && outcomes->top[k]; k++) /* multilabel sets have no hits */
+  for (int k = 0; k < 2 && outcomes->top[k]; k++) /* multilabel sets have no per-item hits */
     write_base64(w, names[k], outcomes->top[k], bytes_of(outcomes->labelled));
   jsonw_end(w);
 }

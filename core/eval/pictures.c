@@ -21,7 +21,7 @@ struct pictures {
   strbuf warnings;
 };
 
-/* Takes `path` over. */
+/* Takes ownership of `path`. */
 static err add_file(pictures *p, char *path) {
   char **grown = mem_resize(p->files, p->file_count + 1, sizeof *grown);
   if (!grown) {
@@ -72,9 +72,9 @@ err pictures_open(const char *const *places, size_t count, pictures **out) {
     FAIL(ERR_INPUT, "folders and shards of images cannot be mixed in one list");
   }
   if (p->strangers)
-    strbuf_format(&p->warnings, "%s: %ld files skipped: not .jpg, .jpeg, .png or .webp\n",
-                  places[0], (long)p->strangers);
-  if (!pictures_count(p)) FAIL(ERR_INPUT, "%s: holds no images", places[0]);
+    strbuf_format(&p->warnings, "%s: %ld %s skipped: not .jpg, .jpeg, .png or .webp\n", places[0],
+                  (long)p->strangers, text_plural(p->strangers, "file", "files"));
+  if (!pictures_count(p)) FAIL(ERR_INPUT, "%s: contains no images", places[0]);
 cleanup:
   if (error)
     pictures_close(p);
@@ -155,7 +155,7 @@ static err full_name(const pictures *p, int64_t row, char **name) {
   if (!p->data) return pictures_name(p, row, name);
   dataset_sample sample;
   strbuf text = {0};
-  err_free(dataset_read_text(p->data, row, &sample)); /* its name is there in any case */
+  err_free(dataset_read_text(p->data, row, &sample)); /* the name is available in any case */
   strbuf_format(&text, "%s: %s", sample.shard, sample.key);
   dataset_sample_free(&sample);
   *name = strbuf_take(&text);
@@ -178,12 +178,12 @@ static err decode(const pictures *p, int64_t row, const image_preparation *how, 
   return error;
 }
 
-/* One batch's pixels; is_bad marks what could not be decoded. */
+/* Pixels of one batch; is_bad marks images that could not be decoded. */
 static err decode_batch(const pictures *p, int64_t first, int64_t count,
                         const image_preparation *how, uint8_t *pixels, bool *is_bad,
                         strbuf *warnings) {
   int64_t one = how->size * how->size * 3;
-  err fatal = NULL; /* memory was short, which says nothing of the image */
+  err fatal = NULL; /* out of memory, which is not the image's fault */
 #pragma omp parallel for schedule(dynamic, 8)
   for (int64_t i = 0; i < count; i++) {
     err error = decode(p, first + i, how, pixels + i * one);

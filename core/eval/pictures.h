@@ -1,5 +1,5 @@
-/* Images to look at, from shards or from folders of image files, in a fixed order: shards as they
- * are named, files by their path. */
+/* Images from shards or from folders of image files, in a fixed order: shards as given, files by
+ * path. */
 #ifndef FLIP_EVAL_PICTURES_H
 #define FLIP_EVAL_PICTURES_H
 
@@ -13,15 +13,16 @@
 
 typedef struct pictures pictures;
 
-/* `places`: all folders (searched through, .jpg .jpeg .png .webp), or all shard patterns. */
+/* `places`: either all folders (searched recursively for .jpg .jpeg .png .webp), or all shard
+ * patterns. */
 err pictures_open(const char *const *places, size_t count, pictures **out) ERR_MUST_CHECK;
 void pictures_close(pictures *p);
 int64_t pictures_count(const pictures *p);
 /* A file's path, or a sample's key. */
 err pictures_name(const pictures *p, int64_t row, char **name) ERR_MUST_CHECK;
-/* What was left out or skipped at opening, one line each; "" when nothing. */
+/* What was skipped at opening, one line each; "" for nothing. */
 const char *pictures_warnings(const pictures *p);
-/* The caption of a sample ("" where there is none). */
+/* The caption of a sample ("" when it has none). */
 err pictures_caption(const pictures *p, int64_t row, char **caption) ERR_MUST_CHECK;
 /* The encoded bytes; the caller frees. */
 err pictures_bytes(const pictures *p, int64_t row, void **bytes, size_t *size) ERR_MUST_CHECK;
@@ -31,10 +32,10 @@ err pictures_bytes(const pictures *p, int64_t row, void **bytes, size_t *size) E
 err pictures_embed(const pictures *p, const image_preparation *how, clip_model *model,
                    float *embeddings, strbuf *warnings) ERR_MUST_CHECK;
 
-/* One encoded image as in evaluation: decoded whole, then prepared. */
+/* Prepares one encoded image as in evaluation. */
 err pictures_prepare(const void *bytes, size_t size, const image_preparation *how,
                      uint8_t *pixels) ERR_MUST_CHECK;
-/* Of one encoded image; embedding [embed]. */
+/* The same, and encodes it; embedding [embed]. */
 err pictures_embed_one(const void *bytes, size_t size, const image_preparation *how,
                        clip_model *model, float *embedding) ERR_MUST_CHECK;
 

@@ -1,4 +1,5 @@
-/* The linear probe of eval.h: features of two sets, a fit on one, a count on the other. */
+/* The linear probe of eval.h: extracts features of two sets, fits on one and evaluates on the
+ * other. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,7 +24,7 @@ void probe_free(probe_features *f) {
   free(f->labels);
 }
 
-/* A label of the training set, and its number. */
+/* A label of the training set, and its class index. */
 typedef struct {
   const char *label;
   int32_t number;
@@ -53,7 +54,7 @@ err probe_renumber(const eval_set *train, eval_set *test, int64_t width, probe_f
   f->count = used;
   free(all);
   return used ? NULL
-              : err_new(ERR_INPUT, "%s has no image of a class of %s", eval_set_name(test),
+              : err_new(ERR_INPUT, "no image of %s belongs to a class of %s", eval_set_name(test),
                         eval_set_name(train));
 }
 

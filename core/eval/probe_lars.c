@@ -1,4 +1,4 @@
-/* The linear probe of FLIP's Table 11, as MAE does it. */
+/* The linear probe of FLIP's Table 11, following MAE. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,7 +9,7 @@
 #include "eval/outcomes.h"
 #include "eval/probe_inside.h"
 
-/* Of ImageNet at batch 16,384; the rate is 0.01 * 16,384 / 256. */
+/* For ImageNet at batch 16,384; the rate is 0.01 * 16,384 / 256. */
 enum { EPOCHS = 90, BATCH = 16384, UPDATES = 78 };
 static const double peak_rate = 0.64, warmup_share = 1.0 / 9;
 
@@ -38,7 +38,7 @@ static err make_room(int64_t batch, int64_t width, int64_t count, gathered *g) {
   return mem_error((size_t)(batch * width) * sizeof *g->rows, "a linear probe");
 }
 
-/* Whole batches in a new order; what is left over at the end is not used in this epoch. */
+/* Full batches in a new order; the remainder is not used in this epoch. */
 static void train_epoch(lars_probe *probe, const probe_features *f, const eval_probe *p,
                         uint64_t seed, int64_t epoch, gathered *g, double *mean_loss) {
   int64_t updates = f->count / p->batch, width = probe->width;

@@ -1,4 +1,4 @@
-/* The measures of eval.h on embeddings. */
+/* The metrics of eval.h, computed from embeddings. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,8 +17,8 @@ static float dot(const float *a, const float *b, int64_t width) {
   return sum;
 }
 
-/* How many of `candidates` score at least as well for `query` as the one at `own` does. NaN scores
- * count as better, so that a broken model never looks good. */
+/* The number of `candidates` that score at least as high for `query` as the one at `own`. NaN
+ * scores count as higher, so that a broken model never looks good. */
 static int64_t rank_of(const float *query, const float *candidates, int64_t count, int64_t own,
                        int64_t width) {
   float score = dot(query, candidates + own * width, width);

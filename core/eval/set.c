@@ -17,7 +17,7 @@
 #include "eval/description.h"
 #include "eval/multilabel.h"
 
-/* Whether all classes have the same tokens under a template: the name is no part of them. */
+/* Do all classes have the same tokens under a template, so that the name is not part of them? */
 static bool is_same_for_all(const eval_set *set, size_t template) {
   size_t length = (size_t)set->text_length, stride = set->template_count * length;
   const int32_t *first = set->prompt_ids + template * length;
@@ -26,8 +26,9 @@ static bool is_same_for_all(const eval_set *set, size_t template) {
   return true;
 }
 
-/* Templates whose prompts tell no class from another, though the names do: the name is cut off,
- * which is refused when it is so under all of them, or no name is known to the vocabulary. */
+/* Checks for templates whose prompts do not distinguish the classes although the names do: the name
+ * is truncated away. An error if that holds for all templates, or if the vocabulary knows no
+ * name. */
 static err check_prompts(eval_set *set, const set_description *d) {
   size_t cut = 0;
   if (classes_have_one_name(set)) return NULL;
@@ -37,10 +38,11 @@ static err check_prompts(eval_set *set, const set_description *d) {
     cut += is_cut;
     eval_set_warn(set, "%s: template '%s' gives all classes the same tokens: %s", set->name,
                   d->templates.items[t],
-                  is_cut ? "the name lies behind text.length" : "the vocabulary knows no name");
+                  is_cut ? "the name is beyond text.length"
+                         : "the vocabulary contains none of the names");
   }
   if (cut < set->template_count) return NULL;
-  return err_new(ERR_INPUT, "template '%s': the class's name lies behind text.length %ld",
+  return err_new(ERR_INPUT, "template '%s': the class name is beyond text.length %ld",
                  d->templates.items[0], (long)set->text_length);
 }
 
@@ -66,7 +68,7 @@ cleanup:
   return error;
 }
 
-/* One more caption of `row`. */
+/* Adds a caption to `row`. */
 static err add_text(eval_set *set, int64_t row, const char *text) {
   if (set->text_count == set->text_capacity) {
     int64_t capacity = set->text_capacity ? 2 * set->text_capacity : set->rows;
@@ -86,7 +88,7 @@ static err add_text(eval_set *set, int64_t row, const char *text) {
                           &set->id_counts[at]);
 }
 
-/* The lines of a caption that are not empty, `most` at most. */
+/* The non-empty lines of a caption, at most `most`. */
 static err add_lines(eval_set *set, int64_t row, char *caption, int64_t most) {
   err error = NULL;
   for (char *rest = caption, *line; (line = strsep(&rest, "\n")) && !error;) {
@@ -132,7 +134,7 @@ static void warn_of_sample(eval_set *set, const dataset_sample *sample, err faul
                 sample->key ? sample->key : "?", err_message(fault));
 }
 
-/* A label that cannot be read leaves the row without a class; retrieval does not ask for one. */
+/* A label that cannot be read leaves the row without a class; retrieval does not need one. */
 static err take_label(eval_set *set, const set_description *d, int64_t row,
                       const dataset_sample *sample, char **label) {
   err error = sample_label(sample->json, d->label, label);
@@ -147,7 +149,7 @@ static err take_label(eval_set *set, const set_description *d, int64_t row,
   return NULL;
 }
 
-/* Captions and label of one row; what cannot be read of it is a fault of this row alone. */
+/* Captions and label of one row; a read error affects only this row. */
 static err read_row(eval_set *set, const set_description *d, int64_t row, char **label) {
   dataset_sample sample = {0};
   int64_t texts = set->text_count;
@@ -168,16 +170,15 @@ static err read_row(eval_set *set, const set_description *d, int64_t row, char *
   return error;
 }
 
-/* Rows that retrieval passes over, though they can be read. */
+/* Rows that retrieval skips although they can be read. */
 static void warn_of_missing_texts(eval_set *set, const set_description *d) {
   int64_t count = 0;
   for (int64_t row = 0; set->has_retrieval && row < set->rows; row++)
     count += set->lacks_text[row] && !set->is_bad[row];
   if (count)
-    eval_set_warn(set,
-                  "%s: %ld samples have no caption that can be read (captions: %s), left out of "
-                  "retrieval",
-                  set->name, (long)count, d->captions);
+    eval_set_warn(set, "%s: %ld %s no readable caption (captions: %s) and %s skipped in retrieval",
+                  set->name, (long)count, text_plural(count, "sample has", "samples have"),
+                  d->captions, text_plural(count, "is", "are"));
 }
 
 /* Captions and labels of every row. */
@@ -194,7 +195,7 @@ static err read_rows(eval_set *set, const set_description *d) {
   for (int64_t row = 0; row < set->rows; row++) TRY(read_row(set, d, row, &labels[row]));
   warn_of_missing_texts(set, d);
   if (set->has_retrieval && !set->text_count)
-    FAIL(ERR_INPUT, "captions: %s: no sample has any", d->captions);
+    FAIL(ERR_INPUT, "captions: %s: no sample has a caption", d->captions);
   if (set->is_multilabel)
     TRY(multilabel_finish(set, d));
   else if (set->has_labels)
@@ -213,7 +214,7 @@ static void hash_strings(hash_state *state, char *const *items, size_t count) {
   for (size_t i = 0; i < count; i++) hash_add(state, items[i], strlen(items[i]) + 1);
 }
 
-/* Of what is measured, however a model reads it: not of tokens and pixels. */
+/* Hash of what is measured, independent of the model: not of tokens and pixels. */
 static err take_fingerprint(eval_set *set, const set_description *d) {
   const int64_t numbers[] = {set->has_zeroshot, set->has_retrieval, set->has_labels, set->rows,
                              set->text_count,   set->class_count,   d->min_images};
@@ -234,7 +235,7 @@ static err take_fingerprint(eval_set *set, const set_description *d) {
   return NULL;
 }
 
-/* Captions are needed where they are the texts of retrieval and nothing else is measured. */
+/* Captions are required if they are the texts of retrieval and nothing else is measured. */
 static dataset_parts parts_of(const set_description *d) {
   bool is_text = strcmp(d->captions, "text") == 0 || strcmp(d->captions, "lines") == 0;
   bool needs_captions = d->has_retrieval && is_text && !d->has_zeroshot && !d->has_probe;
@@ -246,11 +247,11 @@ static err open_data(eval_set *set, const set_description *d) {
   if (error) return error;
   const char *warnings = dataset_warnings(set->data, NULL);
   size_t length = strlen(warnings);
-  if (length) eval_set_warn(set, "%.*s", (int)(length - 1), warnings); /* its last line's end */
+  if (length) eval_set_warn(set, "%.*s", (int)(length - 1), warnings); /* its final newline */
   set->rows = dataset_count(set->data);
   if (set->rows > d->limit) set->rows = d->limit;
   return set->rows ? NULL
-                   : err_new(ERR_INPUT, "%s: holds no samples%s%s", d->images.items[0],
+                   : err_new(ERR_INPUT, "%s: contains no samples%s%s", d->images.items[0],
                              length ? ": " : "", warnings);
 }
 
@@ -365,7 +366,7 @@ const char *eval_set_new_warnings(eval_set *set) {
   size_t from = set->warnings_told;
   set->warnings_told = set->warnings.length;
   if (from == set->warnings.length) return "";
-  return strbuf_string(&set->warnings) + from + (from > 0); /* not the line's end before */
+  return strbuf_string(&set->warnings) + from + (from > 0); /* not the previous line's newline */
 }
 
 /* epoch below 0: prepared as in evaluation. */
@@ -398,7 +399,7 @@ static err decode_row(const eval_set *set, int64_t row, const draw *d, uint8_t *
 static err decode_rows(eval_set *set, int64_t first, int64_t count, const draw *d,
                        uint8_t *pixels) {
   int64_t size = set->preparation.size * set->preparation.size * 3;
-  err fatal = NULL; /* memory was short, which says nothing of the image */
+  err fatal = NULL; /* out of memory, which is not the image's fault */
 #pragma omp parallel for schedule(dynamic, 8)
   for (int64_t i = 0; i < count; i++) {
     err error = decode_row(set, first + i, d, pixels + i * size);

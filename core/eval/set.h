@@ -1,4 +1,4 @@
-/* An evaluation set in memory. For the files of core/eval/ only. */
+/* An evaluation set in memory. Internal to core/eval/. */
 #ifndef FLIP_EVAL_SET_H
 #define FLIP_EVAL_SET_H
 
@@ -9,7 +9,7 @@
 #include "image/image.h"
 #include "eval/eval.h"
 
-enum { LABEL_UNREADABLE = -2 }; /* of a row: it has been named already */
+enum { LABEL_UNREADABLE = -2 }; /* the row has already been reported */
 
 struct eval_set {
   char *name;
@@ -18,15 +18,15 @@ struct eval_set {
   image_preparation preparation;
   int64_t text_length;
   bool has_zeroshot, has_retrieval, has_labels;
-  bool is_multilabel; /* several labels an image: `truths` instead of one class a row */
+  bool is_multilabel; /* several labels per image: `truths` instead of one class per row */
   eval_metric metric; /* the set's own */
   int64_t rows;       /* samples of the set */
   int32_t *labels;    /* [rows] class of each, below 0: none (left out of zero-shot); multilabel: 0
                          where its labels are known */
-  int8_t *truths;     /* [rows, class_count] multilabel: 1 has it, -1 has it not, 0 not counted */
-  struct multilabel_index *index; /* multilabel, while it is opened */
-  char **classes;      /* [class_count] names as they stand in prompts; two may be the same */
-  char **class_labels; /* [class_count] their labels, as in the data: these tell classes apart */
+  int8_t *truths;     /* [rows, class_count] multilabel: 1 has it, -1 does not, 0 ignored */
+  struct multilabel_index *index; /* multilabel, only while opening */
+  char **classes;                 /* [class_count] names used in prompts; two may be equal */
+  char **class_labels; /* [class_count] their labels, as in the data: these identify classes */
   int64_t class_count;
   char **templates;
   size_t template_count;
@@ -43,14 +43,14 @@ struct eval_set {
   image_corruption corruption; /* of the prepared pixels */
   char fingerprint[HASH_SIZE];
   strbuf warnings;
-  size_t warnings_told; /* bytes of them that eval_set_new_warnings has given */
+  size_t warnings_told; /* bytes of them that eval_set_new_warnings has returned */
 };
 
-/* One more line of warnings. */
+/* Appends a line to the warnings. */
 void eval_set_warn(eval_set *set, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* Rows [first, first + count) as model input; a row that cannot be decoded becomes grey, is marked
- * bad and named in the warnings. */
+ * bad and reported in the warnings. */
 err eval_set_decode(eval_set *set, int64_t first, int64_t count, uint8_t *pixels) ERR_MUST_CHECK;
 /* The same, augmented as in MAE's linear probing: drawn from (seed, epoch, row). */
 err eval_set_decode_augmented(eval_set *set, int64_t first, int64_t count, uint64_t seed,

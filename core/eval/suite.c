@@ -17,7 +17,7 @@
 static const char *const row_keys[] = {"file", "task", "metric", "corruption", "reference"};
 static const char *const suite_keys[] = {"title", "mean", "sets"};
 
-/* The column of this name, added when it is new; -1 when memory is short. */
+/* The column of this name, created if new; -1 when out of memory. */
 static int64_t find_column(suite *s, const char *name) {
   for (size_t i = 0; i < s->column_count; i++)
     if (strcmp(s->columns[i], name) == 0) return (int64_t)i;
@@ -29,7 +29,7 @@ static int64_t find_column(suite *s, const char *name) {
   return (int64_t)s->column_count++;
 }
 
-/* A path beside the suite's file if there is such a file, else as it stands. */
+/* A path relative to the suite's file if it exists there, else unchanged. */
 static char *resolve(const char *suite_path, const char *name) {
   size_t folder = (size_t)(fs_name(suite_path) - suite_path);
   strbuf beside = {0};
@@ -56,8 +56,8 @@ static void read_references(const yml_node *map, suite *s, suite_row *row, size_
   }
 }
 
-/* The metric that a set's own file names; top1 where it names none or cannot be read: opening the
- * set says what is wrong with it. */
+/* The metric that a set's own file selects; top1 if it selects none or cannot be read: errors are
+ * reported when the set is opened. */
 static char *metric_of_file(const char *file) {
   yml_document *document = NULL;
   const yml_node *metric = NULL, *several = NULL;
@@ -69,7 +69,7 @@ static char *metric_of_file(const char *file) {
   if (!error && document && yml_root(document)->kind == YML_MAP)
     several = yml_get(yml_root(document), "multilabel");
   if (several && several->kind == YML_SCALAR && !yml_as_bool(several->scalar, &is_multilabel))
-    is_multilabel = false; /* opening the set says so */
+    is_multilabel = false; /* reported when the set is opened */
   char *name = mem_copy_string(metric && metric->kind == YML_SCALAR ? metric->scalar
                                : is_multilabel                      ? "map_11point"
                                                                     : "top1");
@@ -185,7 +185,7 @@ void suite_free(suite *s) {
   *s = (suite){0};
 }
 
-/* The metric by the name that the JSON of a task gives it: one table for both. */
+/* The metric by its name in the JSON output of a task: one table for both. */
 static err pick_metric(const eval_result *result, suite_row *row) {
   strbuf text = {0};
   json_writer w = jsonw_start(&text);

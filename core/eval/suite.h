@@ -1,14 +1,14 @@
-/* A suite: evaluation sets measured in one go and tabled beside published numbers.
+/* A suite: evaluation sets measured together, with a table that includes published numbers.
  *
  *   title: Zero-shot robustness
  *   sets:
- *     - file: imagenet.yaml       # beside the suite, then as --set-file would find it
+ *     - file: imagenet.yaml       # relative to the suite, else as for --set-file
  *       task: zeroshot            # or retrieval
- *       metric: top1              # as flip eval --json names it; default: the set's own
- *       corruption: {kind: jpeg, strength: 3}   # instead of what the set's file says
+ *       metric: top1              # name as in flip eval --json; default: the set's own
+ *       corruption: {kind: jpeg, strength: 3}   # overrides the set's file
  *       reference: {FLIP L/16: 74.3}   # in percent; columns of the table
- *   mean: mean over corruptions   # optional: one more row, the mean of those with a corruption,
- * once # all of them are measured */
+ *   mean: mean over corruptions   # optional: adds the mean over the sets with a corruption, once
+ *                                 # all of them are measured */
 #ifndef FLIP_EVAL_SUITE_H
 #define FLIP_EVAL_SUITE_H
 
@@ -41,13 +41,14 @@ typedef struct {
 } suite;
 
 err suite_load(const char *path, suite *s) ERR_MUST_CHECK;
-/* Of the rows with a corruption; NaN unless all are measured. */
+/* The mean over rows with a corruption; NaN unless all are measured. */
 double suite_mean(const suite *s);
 void suite_free(suite *s);
-/* Measures every set; one that cannot be opened is a row with its problem, not an end. */
+/* Measures every set; one that cannot be opened becomes a row with its error and does not stop the
+ * others. */
 err suite_run(suite *s, const settings *run, const tokenizer *words,
               clip_model *model) ERR_MUST_CHECK;
-/* A Markdown table, in percent; problems below it. */
+/* A Markdown table, in percent; errors below it. */
 void suite_write_table(const suite *s, strbuf *out);
 void suite_write_json(const suite *s, strbuf *out);
 

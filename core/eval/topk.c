@@ -1,6 +1,6 @@
-/* torch's selection in C. Scores that are equal come out in the order that libstdc++'s algorithms
- * leave them in, so these are followed step by step: heap selection and sorting for small k,
- * introspective selection otherwise. tests/parity/make_topk_fixture.py has torch's own answers. */
+/* torch's top-k selection in C. The order of ties is whatever libstdc++'s algorithms produce, so
+ * these are reproduced step by step: heap selection and sorting for small k, introselect otherwise.
+ * tests/parity/make_topk_fixture.py stores torch's own results. */
 #include "eval/topk.h"
 
 #include <math.h>
@@ -50,7 +50,7 @@ static void pop_heap(topk_entry *heap, ptrdiff_t count, topk_entry *result) {
   adjust_heap(heap, 0, count, value);
 }
 
-/* The worst of the first `middle` stays on top until a better one comes. */
+/* The worst of the first `middle` stays on top until a better one is found. */
 static void heap_select(topk_entry *first, ptrdiff_t middle, ptrdiff_t count) {
   for (ptrdiff_t parent = (middle - 2) / 2; middle >= 2 && parent >= 0; parent--)
     adjust_heap(first, parent, middle, first[parent]);
@@ -121,7 +121,7 @@ void topk_select(topk_entry *entries, int64_t count, int64_t k) {
   }
   if (k > 0 && k - 1 < count) nth_element(entries, entries + k - 1, entries + count);
   if (k <= 17)
-    insertion_sort(entries, k - 1); /* what std::sort does with so few */
+    insertion_sort(entries, k - 1); /* what std::sort does for so few elements */
   else
     partial_sort(entries, k - 1, k - 1);
 }

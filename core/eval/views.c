@@ -34,7 +34,7 @@ static int by_number(const void *a, const void *b) {
   return *(const int32_t *)a - *(const int32_t *)b;
 }
 
-/* Views 1 and on of one image, from what its first view leaves. */
+/* The remaining views of one image, from the patches that its first view leaves out. */
 static void share_out(const eval_views *v, int64_t image, int64_t stride, int32_t *first,
                       int32_t *rest) {
   int64_t left = 0, at = 0;

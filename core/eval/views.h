@@ -1,5 +1,5 @@
-/* Which views of an image are encoded in evaluation: all of its patches, some of them, or all of
- * them in several complementary parts whose embeddings are averaged (FLIP, Table 1d). */
+/* The views of an image that are encoded in evaluation: all of its patches, a subset, or all of
+ * them in several complementary subsets whose embeddings are averaged (FLIP, Table 1d). */
 #ifndef FLIP_EVAL_VIEWS_H
 #define FLIP_EVAL_VIEWS_H
 
@@ -11,15 +11,15 @@ typedef struct {
   eval_how how;
 } eval_views;
 
-/* Complementary views need a mask that leaves equal parts: patches / keep whole, and more than one.
- */
+/* Complementary views require a mask that divides the patches evenly: patches / keep is an integer
+ * above one. */
 err views_plan(const clip_config *config, const eval_how *how, eval_views *views) ERR_MUST_CHECK;
-/* index [count, images, keep]: of view v and image first + i the patches at [v, i], ascending. View
- * 0 is the one that a single masked view shows (mask_draw); the others share out the rest in an
+/* index [count, images, keep]: for view v and image first + i the patches at [v, i], ascending.
+ * View 0 is the one that a single masked view uses (mask_draw); the others divide the rest in an
  * order drawn from (seed, image). Each patch is in exactly one view. */
 err views_draw(const eval_views *views, int64_t first, int64_t images,
                int32_t *index) ERR_MUST_CHECK;
-/* Sums `count` rows of [count, width] into row [width]: their mean, of unit length if is_unit. */
+/* Adds `count` rows of [count, width] into row [width]: their mean, normalised if is_unit. */
 void views_join(const float *rows, int64_t count, int64_t stride, int64_t width, bool is_unit,
                 float *row);
 /* Embeddings [images, embed] of images [first, first + images), from pixels. */

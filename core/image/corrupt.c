@@ -55,7 +55,7 @@ static void blur_lines(const double *weights, int64_t radius, int64_t size, int6
       }
 }
 
-/* The kernel reaches to four sigma, as scipy's and scikit-image's does. */
+/* The kernel extends to four sigma, as in scipy and scikit-image. */
 static err blur(double sigma, int64_t size, uint8_t *pixels) {
   int64_t radius = (int64_t)(4 * sigma + 0.5), count = size * size * 3;
   double total = 0;

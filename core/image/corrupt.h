@@ -26,13 +26,13 @@ typedef enum {
   CORRUPT_CONTRAST,
   CORRUPT_OCCLUSION,
   CORRUPT_KINDS,
-  CORRUPT_ALL = CORRUPT_KINDS /* each image its own kind */
+  CORRUPT_ALL = CORRUPT_KINDS /* each image gets its own kind */
 } corrupt_kind;
 
 enum { CORRUPT_STRENGTHS = 5 };
 
-/* strength in [1, CORRUPT_STRENGTHS]; 0: each image its own. With both left open, images i to i +
- * 24 have all 25 of them. */
+/* strength in [1, CORRUPT_STRENGTHS]; 0: each image gets its own. With both left open, images i to
+ * i + 24 cover all 25 combinations. */
 typedef struct {
   corrupt_kind kind;
   int strength;
@@ -41,10 +41,10 @@ typedef struct {
 /* "none", "gaussian_noise", …; CORRUPT_ALL: "all". */
 const char *corrupt_name(corrupt_kind kind);
 
-/* What image `index` gets. */
+/* The corruption applied to image `index`. */
 image_corruption corrupt_choose(const image_corruption *c, int64_t index);
 
-/* Changes pixels [size, size, 3]. What is drawn depends on kind, strength and index alone. */
+/* Changes pixels [size, size, 3]. Random numbers depend only on kind, strength and index. */
 err corrupt_image(const image_corruption *c, int64_t index, int32_t size,
                   uint8_t *pixels) ERR_MUST_CHECK;
 

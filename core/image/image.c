@@ -62,7 +62,7 @@ static err decode_webp(const void *bytes, size_t size, image *out) {
   return err_new(ERR_INPUT, "damaged WebP image");
 }
 
-/* A binary portable pixmap of 8 bits: what the CIFAR source hands on. */
+/* A binary portable pixmap (PPM) of 8 bits, as passed on by the CIFAR source. */
 static err decode_ppm(const void *bytes, size_t size, image *out) {
   int width, height, most, start = 0;
   char header[64];

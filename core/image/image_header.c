@@ -11,12 +11,13 @@ static int64_t big_endian(const unsigned char *b, int bytes) {
   return value;
 }
 
-/* SOF0 to SOF15 less DHT, JPG and DAC, which lie between. */
+/* SOF0 to SOF15 except DHT, JPG and DAC, which lie between. */
 static bool is_frame(unsigned char marker) {
   return marker >= 0xC0 && marker <= 0xCF && marker != 0xC4 && marker != 0xC8 && marker != 0xCC;
 }
 
-/* Goes from segment to segment until the frame header: FF SOFn length(2) bits height(2) width(2) */
+/* Skips from segment to segment until the frame header: FF SOFn length(2) bits height(2)
+ * width(2) */
 static void read_jpeg(const unsigned char *b, size_t size, image_header *h) {
   for (size_t at = 2; at + 9 <= size;) {
     if (b[at] != 0xFF) return;

@@ -21,17 +21,16 @@ static void on_error(j_common_ptr codec) {
   longjmp(failure->escape, 1);
 }
 
-/* libjpeg warns of damaged data and continues with grey; such an image is rejected.
- * Extra bytes between the segments of a complete image are accepted, as are unusual version
- * numbers. */
+/* libjpeg warns about damaged data and continues with grey; such an image is rejected. Extra bytes
+ * between the segments of a complete image are accepted, as are unusual version numbers. */
 static void on_message(j_common_ptr codec, int level) {
   int code = codec->err->msg_code;
   bool is_harmless = code == JWRN_EXTRANEOUS_DATA || code == JWRN_JFIF_MAJOR;
   if (level < 0 && !is_harmless) on_error(codec);
 }
 
-/* CMYK to RGB as Pillow does, r = c k / 255: it treats every CMYK as inverted, as Adobe writes it,
- * with Adobe's marker and without. */
+/* CMYK to RGB as in Pillow, r = c k / 255: every CMYK image is treated as inverted, as Adobe writes
+ * it, with or without Adobe's marker. */
 static void cmyk_to_rgb(const uint8_t *cmyk, uint8_t *rgb, int width) {
   for (int i = 0; i < width; i++)
     for (int c = 0; c < 3; c++) {

@@ -10,7 +10,7 @@
 #include "base/text.h"
 #include "image/image.h"
 
-/* The chunks that libpng shall see, and how many rows of pixels it has decoded of them. */
+/* The chunks passed to libpng, and the number of rows it has decoded from them. */
 typedef struct {
   strbuf chunks;
   size_t at;
@@ -25,8 +25,8 @@ static void on_error(png_structp codec, png_const_charp message) {
   longjmp(png_jmpbuf(codec), 1);
 }
 
-/* Odd colour profiles and the like: the pixels are good. A wrong sum over all pixels is Pillow's
- * one reason to refuse what has been decoded. */
+/* Unusual colour profiles and the like are ignored: the pixels are good. A wrong checksum over all
+ * pixels is the only reason for which Pillow rejects decoded data. */
 static void on_warning(png_structp codec, png_const_charp message) {
   png_source *source = png_get_error_ptr(codec);
   if (strstr(message, "incorrect data check")) source->has_wrong_sum = true;
@@ -61,14 +61,14 @@ static int64_t whole_rows(png_structp codec, png_infop info) {
   return rows;
 }
 
-/* Pillow clips 16-bit grey at 255, so nearly all of it is white. Models trained through Pillow have
+/* Pillow clips 16-bit grey at 255, so nearly all of it is white. Models trained with Pillow have
  * seen it that way. */
 static bool is_wide_grey(png_structp codec, png_infop info) {
   return png_get_color_type(codec, info) == PNG_COLOR_TYPE_GRAY &&
          png_get_bit_depth(codec, info) == 16;
 }
 
-/* In place, from the row's end: two bytes become three. */
+/* In place, from the end of the row: two bytes become three. */
 static void cut_wide_grey(uint8_t *row, int32_t width) {
   for (int32_t x = width - 1; x >= 0; x--) {
     uint8_t value = row[2 * x] ? 255 : row[2 * x + 1];
@@ -76,8 +76,8 @@ static void cut_wide_grey(uint8_t *row, int32_t width) {
   }
 }
 
-/* Everything else becomes 8-bit RGB: palettes and small depths expanded, 16 bits cut to the high
- * byte, alpha dropped. */
+/* Everything else becomes 8-bit RGB: palettes and low bit depths expanded, 16 bits reduced to the
+ * high byte, alpha dropped. */
 static void ask_for_rgb(png_structp codec, png_infop info) {
   png_set_expand(codec);
   png_set_strip_16(codec);
@@ -95,18 +95,18 @@ enum {
   SIGNATURE = 8,
   HEAD = 8,
   AROUND = 12
-}; /* a chunk: length and type; followed by the checksum */
+}; /* a chunk: length and type, followed by the data and the checksum */
 
 static void append_chunk(strbuf *out, const uint8_t *chunk, uint32_t length) {
   const uint8_t size[4] = {(uint8_t)(length >> 24), (uint8_t)(length >> 16), (uint8_t)(length >> 8),
                            (uint8_t)length};
   strbuf_append_bytes(out, size, 4);
   strbuf_append_bytes(out, chunk + 4, length + 4);
-  strbuf_append_bytes(out, "\0\0\0\0", 4); /* libpng is configured to check no checksums */
+  strbuf_append_bytes(out, "\0\0\0\0", 4); /* libpng is configured to ignore checksums */
 }
 
-/* The image data's chunks from `at` on: as far as they go without another between, the last one cut
- * where the file is. */
+/* The image data's chunks from `at` on: as far as they are contiguous, the last one truncated at
+ * the end of the file. */
 static void take_data(const uint8_t *bytes, size_t size, size_t at, strbuf *out) {
   while (size - at >= HEAD && memcmp(bytes + at + 4, "IDAT", 4) == 0) {
     size_t length = big_endian(bytes + at), left = size - at - HEAD;
@@ -117,9 +117,9 @@ static void take_data(const uint8_t *bytes, size_t size, size_t at, strbuf *out)
   append_chunk(out, (const uint8_t *)"\0\0\0\0IEND", 0);
 }
 
-/* Takes from a file what Pillow makes pixels of. It looks at the checksums of the chunks in front
- * of the image data, and at none from there on; it passes over chunks that it does not know,
- * critical ones too, and needs no end. */
+/* Selects the parts of a file that Pillow decodes. Pillow checks the checksums of the chunks before
+ * the image data, and none after; it skips unknown chunks, even critical ones, and needs no end
+ * chunk. */
 static err take_chunks(const uint8_t *bytes, size_t size, strbuf *out) {
   static const char *const used[] = {"IHDR", "PLTE", "tRNS"};
   strbuf_append_bytes(out, bytes, SIGNATURE);

@@ -66,7 +66,7 @@ static err make_kernel(int32_t in_size, double in0, double in1, int32_t out_size
   return NULL;
 }
 
-/* The weights once more, in the order and the parts that AVX2 takes them in. */
+/* The weights again, in the order and the parts that AVX2 uses. */
 static err split_weights(resize_kernel *k) {
   static const int places[16] = {0, 1, 0, 1, 0, 1, -1, -1, 2, 3, 2, 3, 2, 3, -1, -1};
   k->groups = (k->taps + RESIZE_GROUP - 1) / RESIZE_GROUP;
@@ -123,14 +123,14 @@ err image_resize(const image *from, const image_resizing *how, uint8_t *out) {
   return image_resize_with(fast ? fast : resize_portable_passes(), from, how, out);
 }
 
-/* torchvision's CenterCrop rounds half to even; transformers cuts. */
+/* torchvision's CenterCrop rounds half to even; transformers rounds down. */
 static int32_t margin(int64_t whole, int64_t part, bool is_floored) {
   double half = (double)(whole - part) / 2.0;
   return (int32_t)(is_floored ? floor(half) : nearbyint(half));
 }
 
-/* The longer side becomes `size`; what is missing of the other is filled, as open_clip's
- * ResizeKeepRatio and CenterCropOrPad do. */
+/* Resizes the longer side to `size` and pads the other, as open_clip's ResizeKeepRatio and
+ * CenterCropOrPad do. */
 static err prepare_longest(const image *from, const image_preparation *how, uint8_t *out) {
   int64_t size = how->size;
   double ratio = (double)(from->width > from->height ? from->width : from->height) / (double)size;

@@ -1,9 +1,9 @@
 /* The passes with AVX2. Bound: instructions issued.
  *
- * Across, four taps of a row are taken at once: vpmaddwd multiplies pairs of 16-bit numbers, so a
- * 22-bit weight goes in two parts, and the sums of both are put together at the end, exactly. Six
- * instructions for twelve multiply-adds. Tried and lost: 32-bit lanes of four rows (vpmulld, and
- * more loads than products); six times slower. */
+ * Horizontally, four taps of a row are processed at once: vpmaddwd multiplies pairs of 16-bit
+ * numbers, so a 22-bit weight is split into two parts, and the sums of both are combined at the
+ * end, exactly. Six instructions for twelve multiply-adds. Tried and slower: 32-bit lanes of four
+ * rows (vpmulld, and more loads than products); six times slower. */
 #include "image/resize_passes.h"
 
 #if defined(__x86_64__)
@@ -12,7 +12,7 @@
 #define AVX2 __attribute__((target("avx2")))
 enum { ROWS = 4, LOADED = 16 }; /* rows at once; bytes read for a group */
 
-/* Low parts, high parts and the two halves' taps to one [r, g, b, -] of whole sums. */
+/* Combines low parts, high parts and the two halves' taps into one [r, g, b, -] of whole sums. */
 AVX2 static inline __m128i add_up(__m256i high, __m256i low) {
   __m256i sums = _mm256_add_epi32(_mm256_slli_epi32(high, RESIZE_LOW_BITS), low);
   __m128i sum = _mm_add_epi32(_mm256_castsi256_si128(sums), _mm256_extracti128_si256(sums, 1));
@@ -21,7 +21,7 @@ AVX2 static inline __m128i add_up(__m256i high, __m256i low) {
   return _mm_packus_epi16(_mm_packs_epi32(sum, sum), _mm_setzero_si128());
 }
 
-/* `rows` is a constant wherever this is put in. */
+/* `rows` is a constant wherever this is inlined. */
 AVX2 static inline __attribute__((always_inline)) void
 across_rows(const uint8_t *in, size_t in_stride, int32_t rows, const resize_kernel *k,
             bool is_flipped, uint8_t *out, size_t out_stride) {
@@ -103,7 +103,7 @@ AVX2 static void down(const uint8_t *in, size_t stride, const int32_t *weights, 
     }
     for (size_t i = 0; i < BLOCK / LANES; i++)
       sums[i] = _mm256_srai_epi32(sums[i], RESIZE_PRECISION_BITS);
-    /* packing works on halves: the order is put right at the end */
+    /* packing works within 128-bit lanes: restores the order at the end */
     __m256i bytes = _mm256_packus_epi16(_mm256_packs_epi32(sums[0], sums[1]),
                                         _mm256_packs_epi32(sums[2], sums[3]));
     bytes = _mm256_permutevar8x32_epi32(bytes, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));

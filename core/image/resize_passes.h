@@ -1,4 +1,4 @@
-/* Inside of resize.c: the two passes, portable and for AVX2, with the same bits. */
+/* Internal to resize.c: the two passes, portable and with AVX2, with bit-identical results. */
 #ifndef FLIP_IMAGE_RESIZE_PASSES_H
 #define FLIP_IMAGE_RESIZE_PASSES_H
 
@@ -15,7 +15,7 @@ enum {
   RESIZE_GROUP_WORDS = 32
 };
 
-/* Weights of `count` output pixels, from the window's first on. */
+/* Weights of `count` output pixels, from the start of the window. */
 typedef struct {
   int32_t count, taps, groups;
   int32_t *starts, *lengths; /* [count] input pixels under each output pixel */
@@ -26,8 +26,8 @@ typedef struct {
 } resize_kernel;
 
 typedef struct {
-  /* `rows` rows of input pixels to as many of k->count output pixels. readable: bytes that may be
-   * read from the start of the last row on. */
+  /* Filters `rows` rows of input pixels into as many rows of k->count output pixels. readable:
+   * bytes that may be read from the start of the last row on. */
   void (*across)(const uint8_t *in, size_t in_stride, int32_t rows, size_t readable,
                  const resize_kernel *k, bool is_flipped, uint8_t *out, size_t out_stride);
   /* One row of output [stride] from the `rows` rows under it. */

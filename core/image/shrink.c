@@ -17,9 +17,9 @@ typedef struct {
   FILE *file;
   png_structp codec;
   png_infop info;
-  int32_t width, height, box; /* source size; source pixels a side that become one */
+  int32_t width, height, box; /* source size; source pixels per target pixel and side */
   int passes;
-  uint8_t *row;   /* RGBA of one source row, or of all when interlaced */
+  uint8_t *row;   /* RGBA of one source row, or of the whole image when interlaced */
   uint32_t *sums; /* [target width, 4]: premultiplied colour and coverage */
   char message[128];
 } reader;
@@ -57,7 +57,7 @@ static void end_box_row(const reader *r, int32_t columns, uint8_t *to) {
   }
 }
 
-/* Called with the error handler's landing place set by the caller. */
+/* Called with the error handler's setjmp target set by the caller. */
 static err read_boxes(reader *r, int32_t longest, image *out) {
   png_read_info(r->codec, r->info);
   r->width = (int32_t)png_get_image_width(r->codec, r->info);
@@ -146,8 +146,8 @@ err shrink_fit(const image *from, int32_t longest, image *out) {
 
 err shrink_encode_jpeg(const image *from, uint8_t **bytes, size_t *size) {
   struct jpeg_compress_struct codec;
-  struct jpeg_error_mgr failure; /* libjpeg exits on errors; compressing to memory has none but
-                                    running out of it */
+  struct jpeg_error_mgr failure; /* libjpeg exits on errors; when compressing to memory, running out
+                                  * of memory is the only one */
   unsigned char *buffer = NULL;
   unsigned long length = 0;
   codec.err = jpeg_std_error(&failure);

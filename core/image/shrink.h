@@ -1,5 +1,4 @@
-/* Making images small: PNG files read row by row, however large, and the codecs for what is kept.
- */
+/* Downscaling: PNG files read row by row, however large, and encoders for the results. */
 #ifndef FLIP_IMAGE_SHRINK_H
 #define FLIP_IMAGE_SHRINK_H
 
@@ -9,10 +8,10 @@
 #include "base/err.h"
 #include "image/image.h"
 
-/* Reads a PNG file, lays it on white, and shrinks it so that its longer side is at most `longest`
- * (never enlarges). Rows are averaged in whole boxes as they come, to at least twice the target,
- * and the rest is done by image_resize, so that memory depends on the target, not on the file. An
- * interlaced file is held whole, up to 64 million pixels; beyond that it is refused. */
+/* Reads a PNG file, composites it on white, and shrinks it so that its longer side is at most
+ * `longest` (never enlarges). Rows are box-averaged as they are read, to at least twice the target,
+ * and image_resize does the rest, so that memory depends on the target, not on the file. An
+ * interlaced file is held in memory, up to 64 million pixels; larger ones are rejected. */
 err shrink_png(const char *path, int32_t longest, image *out) ERR_MUST_CHECK;
 
 /* A stretched copy of width x height. */

@@ -15,7 +15,7 @@ void caption_tidy(const char *text, strbuf *out) {
   bool is_gap = false;
   strbuf_clear(out);
   for (const char *at = text; *at; at++) {
-    if (*at == '<') { /* markup that came through as text */
+    if (*at == '<') { /* markup left over as text */
       const char *end = strchr(at, '>');
       if (end) {
         at = end;
@@ -63,7 +63,7 @@ void caption_clean_title(const char *title, strbuf *out) {
                   strcasecmp(text, "title") == 0 || strcasecmp(text, "unknown") == 0 ||
                   strncasecmp(text, "open clip art", 13) == 0 || !has_letter(text);
   if (is_empty || out->length > LONGEST_TITLE) strbuf_clear(out);
-  size_t length = out->length; /* a file's name in place of a title */
+  size_t length = out->length; /* a file name instead of a title */
   if (length > 4 && (strcasecmp(out->data + length - 4, ".svg") == 0 ||
                      strcasecmp(out->data + length - 4, ".png") == 0)) {
     strbuf copy = {0};
@@ -73,7 +73,7 @@ void caption_clean_title(const char *title, strbuf *out) {
   }
 }
 
-/* True when `word` [length] is one of the words of `text`, letter case aside. */
+/* True when `word` [length] is one of the words of `text`, ignoring case. */
 static bool is_word_of(const char *word, size_t length, const char *text) {
   for (const char *at = text; *at;) {
     while (*at && !isalnum((unsigned char)*at) && (unsigned char)*at < 0x80) at++;

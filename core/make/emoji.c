@@ -21,7 +21,7 @@
 #include "read/shard_writer.h"
 #include "image/shrink.h"
 
-enum { AT_ONCE = 256 }; /* drawn before they are written */
+enum { AT_ONCE = 256 }; /* rendered before they are written */
 
 typedef struct {
   char *sequence, *name, *keywords;
@@ -29,7 +29,7 @@ typedef struct {
 
 typedef struct {
   utf8proc_int32_t first, last;
-  const char *group, *subgroup; /* into the labels file */
+  const char *group, *subgroup; /* index into the labels file */
 } group_range;
 
 typedef struct {
@@ -38,17 +38,17 @@ typedef struct {
   size_t count, capacity;
   group_range *ranges;
   size_t range_count, range_capacity;
-  char *labels; /* the file, cut into strings */
+  char *labels; /* the file, split into strings */
 } emoji_set;
 
-/* The font as one thread has it: a face of FreeType is for one thread at a time. */
+/* The font of one thread: a FreeType face may be used by one thread at a time. */
 typedef struct {
   FT_Library freetype;
   FT_Face face;
   hb_font_t *shaper;
 } emoji_font;
 
-/* An emoji on its way into a shard, or what keeps it out. */
+/* An emoji to be written into a shard, or the reason to skip it. */
 typedef struct {
   enum { NOT_NAMED, WITHOUT_GLYPH, WITHOUT_GROUP, DRAWN } kind;
   uint8_t *png;
@@ -58,7 +58,7 @@ typedef struct {
 } packed;
 
 static annotation *find_annotation(emoji_set *set, const char *sequence) {
-  for (size_t i = set->count; i-- > 0;) /* a name follows its keywords: look from the end */
+  for (size_t i = set->count; i-- > 0;) /* a name follows its keywords: search from the end */
     if (strcmp(set->items[i].sequence, sequence) == 0) return &set->items[i];
   if (set->count == set->capacity) {
     size_t capacity = set->capacity ? 2 * set->capacity : 4096;
@@ -80,7 +80,7 @@ static err take_annotation(emoji_set *set, xmlTextReaderPtr reader) {
   xmlChar *type = xmlTextReaderGetAttribute(reader, (const xmlChar *)"type");
   xmlChar *value = xmlTextReaderReadString(reader);
   err error = NULL;
-  if (sequence && value) { /* one without a character or a text says nothing */
+  if (sequence && value) { /* one without a character or a text is useless */
     annotation *item = find_annotation(set, (const char *)sequence);
     char **field = !item ? NULL : type ? &item->name : &item->keywords;
     if (field) {
@@ -137,7 +137,7 @@ static char *trim(char *text) {
   return text;
 }
 
-/* A UnicodeSet as labels.txt writes it: characters, ranges a-b and {sequences}, of which the first
+/* A UnicodeSet as in labels.txt: characters, ranges a-b and {sequences}, of which the first
  * character represents the whole. */
 static err read_unicode_set(emoji_set *set, const char *text, const char *group,
                             const char *subgroup) {
@@ -196,11 +196,12 @@ static const group_range *group_of(const emoji_set *set, const char *sequence) {
 }
 
 static err open_font(const char *path, emoji_font *font) {
-  if (FT_Init_FreeType(&font->freetype)) return err_new(ERR_MEMORY, "FreeType cannot start");
+  if (FT_Init_FreeType(&font->freetype))
+    return err_new(ERR_MEMORY, "FreeType cannot be initialised");
   if (FT_New_Face(font->freetype, path, 0, &font->face))
     return err_new(ERR_INPUT,
                    "%s: not a readable font; install Debian's fonts-noto-color-emoji, or "
-                   "name the font with --font",
+                   "give the font with --font",
                    path);
   if (!FT_HAS_COLOR(font->face) || font->face->num_fixed_sizes < 1 || FT_Select_Size(font->face, 0))
     return err_new(ERR_INPUT, "%s: has no colour bitmaps", path);
@@ -214,7 +215,7 @@ static void close_font(emoji_font *font) {
   if (font->freetype) FT_Done_FreeType(font->freetype);
 }
 
-/* The one glyph that draws the sequence; 0 when the font needs several, or has none. */
+/* The single glyph that renders the sequence; 0 when the font needs several, or has none. */
 static FT_UInt find_glyph(const emoji_font *font, const char *sequence) {
   hb_buffer_t *buffer = hb_buffer_create();
   unsigned count;
@@ -289,7 +290,7 @@ static err describe(const annotation *item, const group_range *group, size_t i,
 
 typedef struct {
   const emoji_set *set;
-  const emoji_font *fonts; /* one a thread */
+  const emoji_font *fonts; /* one per thread */
   shard_writer *shards;
   emoji_result *result;
   progress bar;
@@ -310,7 +311,7 @@ static void make(void *context, int64_t row, void *place) {
   image picture = {0};
   err error = draw(font, glyph, (int32_t)set->o->size, &picture);
   if (error && err_kind_of(error) != ERR_MEMORY) {
-    err_free(error); /* a glyph of outlines: text symbols that the font happens to have */
+    err_free(error); /* an outline glyph: text symbols that the font happens to contain */
     p->kind = WITHOUT_GLYPH;
     return;
   }
@@ -346,7 +347,7 @@ static void release(void *place) {
   err_free(p->error);
 }
 
-/* Drawn by all threads, each with a font of its own, and written in order. */
+/* Rendered by all threads, each with its own font, and written in order. */
 static err pack_all(const emoji_set *set, const emoji_font *fonts, shard_writer *shards,
                     emoji_result *r) {
   packing to = {set, fonts, shards, r, {0}};

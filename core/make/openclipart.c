@@ -24,7 +24,7 @@ typedef struct {
   size_t size;
   int32_t width, height;
   char same[HASH_SIZE]; /* of the drawing at 64 x 64: equal means a duplicate */
-  double place;         /* in [0, 1): by the look of an 8 x 8 copy; decides the side */
+  double place;         /* in [0, 1): from the hash of an 8 x 8 copy; decides the split */
 } drawing;
 
 typedef struct {
@@ -73,7 +73,8 @@ static err read_facts(collection *c, drawing *d) {
   err error = path.is_broken ? mem_error(0, "a path") : NULL;
   if (!error && fs_exists(strbuf_string(&path))) error = rdf_read(strbuf_string(&path), &d->facts);
   strbuf_free(&path);
-  if (error && err_kind_of(error) == ERR_INPUT) { /* a broken SVG: the PNG still has its name */
+  if (error && err_kind_of(error) == ERR_INPUT) { /* a broken SVG: the PNG's file name is still
+                                                   * usable */
     err_free(error);
     error = NULL;
   }
@@ -87,7 +88,9 @@ static err look_at(const image *picture, drawing *d) {
   TRY(shrink_stretch(picture, SAME_SIDE, SAME_SIDE, &same));
   TRY(shrink_stretch(picture, KEY_SIDE, KEY_SIDE, &tiny));
   hash_bytes(same.pixels, SAME_SIDE * SAME_SIDE * 3, d->same);
-  for (int i = 0; i < KEY_SIDE * KEY_SIDE * 3; i++) tiny.pixels[i] /= 32; /* small changes vanish */
+  for (int i = 0; i < KEY_SIDE * KEY_SIDE * 3; i++)
+    tiny.pixels[i] /= 32; /* insensitive to small
+                           * changes */
   hash_bytes(tiny.pixels, KEY_SIDE * KEY_SIDE * 3, digest);
   digest[8] = '\0';
   d->place = (double)strtoul(digest, NULL, 16) / 4294967296.0;
@@ -118,8 +121,8 @@ static int by_title(const void *a, const void *b) {
   return strcmp((*(drawing *const *)a)->facts.title, (*(drawing *const *)b)->facts.title);
 }
 
-/* A title that more than three drawings share names a collection ("gramastar"), not a drawing: it
- * becomes a keyword, unless it is the author's name, and the file's name the title. */
+/* A title shared by more than three drawings names a collection ("gramastar"), not a drawing: it
+ * becomes a keyword, unless it is the author's name, and the title is taken from the file name. */
 static err demote_crowded_titles(collection *c) {
   drawing **order = mem_zeroed(c->count, sizeof(drawing *));
   if (!order) return mem_error(c->count * sizeof(drawing *), "titles");
@@ -190,9 +193,9 @@ static void write_json(const drawing *d, const char *key, strbuf *out) {
   strbuf_free(&leaf);
 }
 
-/* Duplicates: a drawing that looks like an earlier one to the last bit at 64 x 64 pixels. In
- * training it is left out when its caption is the same too; held out it always is, since retrieval
- * could not tell the two apart. */
+/* Duplicates: drawings identical to an earlier one at 64 x 64 pixels. In training a duplicate is
+ * skipped if its caption is the same too; held out it always is, since retrieval could not
+ * distinguish the two. */
 typedef struct {
   const drawing *d;
   size_t index;
@@ -298,7 +301,7 @@ static err write_manifest(const collection *c, const openclipart_result *r) {
 }
 
 /* Reads, shrinks and encodes every drawing on all threads. A drawing that cannot be read is
- * reported, not fatal; anything else that goes wrong is. */
+ * reported and skipped; any other error is fatal. */
 static err pack_all(collection *c) {
   progress bar = progress_start("packing openclipart", (double)c->count, 0, c->o->has_progress);
   err failure = NULL;
@@ -346,7 +349,7 @@ err openclipart_pack(const openclipart_options *options, openclipart_result *res
   if (!pictures) return mem_error(0, "a path");
   if (!fs_is_folder(pictures))
     FAIL(ERR_INPUT,
-         "%s: not found; install Debian's openclipart-png and openclipart-svg, or name "
+         "%s: not found; install Debian's openclipart-png and openclipart-svg, or give "
          "their folder with --source",
          pictures);
   TRY(fs_make_folders(options->out));

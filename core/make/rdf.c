@@ -34,7 +34,7 @@ static err keep_text(char **field, const char *text) {
   return *field ? NULL : mem_error(strlen(text), "a drawing's facts");
 }
 
-/* Inside dc:creator and its like a dc:title is a person's name, not the drawing's. */
+/* A dc:title inside dc:creator and similar elements is a person's name, not the drawing's. */
 typedef struct {
   int person_depth; /* 0: outside; else the element's depth + 1 */
   bool is_creator;

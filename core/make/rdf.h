@@ -6,15 +6,15 @@
 
 #include "base/err.h"
 
-/* All cleaned (caption.h); NULL where there is nothing. */
+/* All cleaned (caption.h); NULL if absent. */
 typedef struct {
   char *title, *description, *creator;
   char **keywords;
   size_t keyword_count;
 } rdf_facts;
 
-/* Reads the first cc:Work of a file, up to its end and no further. Of damaged XML, what precedes
- * the damage. */
+/* Reads the first cc:Work of a file and stops after it. For damaged XML, returns what precedes the
+ * damage. */
 err rdf_read(const char *path, rdf_facts *facts) ERR_MUST_CHECK;
 err rdf_add_keyword(rdf_facts *facts, const char *keyword) ERR_MUST_CHECK;
 void rdf_free(rdf_facts *facts);

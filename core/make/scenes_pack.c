@@ -1,4 +1,4 @@
-/* Scenes into shards: drawn and encoded by all cores, written in order. */
+/* Packs scenes into shards: rendered and encoded on all cores, written in order. */
 #include <stdio.h>
 #include <stdlib.h>
 

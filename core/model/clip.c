@@ -1,4 +1,4 @@
-/* A model made and freed, and its weights. */
+/* Creates and frees a model, and accesses its weights. */
 #include "model/clip.h"
 
 #include <math.h>

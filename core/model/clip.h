@@ -1,9 +1,10 @@
 /* The whole model: image tower, text tower, projections, temperature and the contrastive loss.
  *
- * A training step on a batch that fits:        clip_forward, clip_loss, clip_backward.
- * A larger batch (exact gradient cache, as GradCache, Gao et al. 2021): clip_forward without
- * keeping on every micro-batch, clip_loss, then keep-forward and backward on each again. The
- * gradient is that of the whole batch. */
+ * A training step on a batch that fits:
+ *   clip_forward, clip_loss, clip_backward.
+ * A larger batch (exact gradient cache, as in GradCache, Gao et al. 2021): clip_forward without
+ * keeping activations on every micro-batch, clip_loss, then forward (keeping) and backward on each
+ * again. The gradient is that of the whole batch. */
 #ifndef FLIP_MODEL_CLIP_H
 #define FLIP_MODEL_CLIP_H
 
@@ -17,7 +18,7 @@
 #include "model/tower.h"
 #include "ops/ops.h"
 
-/* Everything that shapes the model, worked out from the settings. */
+/* The architecture, derived from the settings. */
 typedef struct {
   int64_t image_size, patch, patches; /* patches: of a whole image */
   uint64_t seed;                      /* of dropout */
@@ -40,7 +41,7 @@ typedef struct {
 /* vocabulary: entries of the tokenizer. */
 void clip_config_from(const settings *s, int64_t vocabulary, clip_config *config);
 
-/* What memory is planned for. */
+/* The sizes that memory is planned for. */
 typedef struct {
   int64_t batch, micro_batch; /* contrastive batch; samples whose activations are kept */
   int ranks;                  /* so many such batches make the whole one; 0 or 1: it is whole */
@@ -71,26 +72,26 @@ typedef struct {
 
 typedef struct clip_model clip_model;
 
-/* The blocks of memory that a model allocates, by what they live for. The optimizer's two moments
- * are the trainer's. */
+/* The blocks of memory that a model allocates, by lifetime. The optimizer's two moments belong to
+ * the trainer. */
 typedef enum {
   CLIP_PARAMETERS,
   CLIP_GRADIENTS,
-  CLIP_WORKING, /* the parameters once more, in compute type where that is another */
+  CLIP_WORKING, /* a copy of the parameters in compute type, if that differs */
   CLIP_ACTIVATIONS,
   CLIP_LOSS,
   CLIP_RECONSTRUCTION, /* the decoder's activations */
-  CLIP_TRANSIENT,      /* activations of evaluation and of passes that keep nothing */
+  CLIP_TRANSIENT,      /* activations of evaluation and of passes that keep none */
   CLIP_INPUTS,
   CLIP_BLOCKS
 } clip_block;
 
 typedef struct {
-  size_t bytes[CLIP_BLOCKS]; /* as they will be allocated; 0: not at all */
+  size_t bytes[CLIP_BLOCKS]; /* as allocated; 0: not allocated */
 } clip_memory;
 size_t clip_memory_total(const clip_memory *m);
 
-/* What memory depends on in a backend; as in struct ops. */
+/* The properties of a backend that memory depends on; as in struct ops. */
 typedef struct {
   ops_type compute, master;
   int64_t chunk_bytes;
@@ -102,7 +103,7 @@ err clip_declare(const clip_config *config, param_table *table) ERR_MUST_CHECK;
 void clip_plan(const clip_config *config, const clip_limits *limits, const clip_types *types,
                int64_t parameters, bool for_training, clip_memory *memory);
 
-/* for_training false: only what evaluation needs. The model keeps `o` but does not own it. */
+/* for_training false: only what evaluation needs. The model uses `o` but does not own it. */
 err clip_create(ops *o, const clip_config *config, const clip_limits *limits, bool for_training,
                 clip_model **model) ERR_MUST_CHECK;
 void clip_destroy(clip_model *model);
@@ -129,11 +130,11 @@ void clip_set_watch(clip_model *model, const param_watch *watch);
  * that was begun after the last clip_take_staged. */
 err clip_stage(clip_model *model, const clip_inputs *inputs) ERR_MUST_CHECK;
 err clip_take_staged(clip_model *model) ERR_MUST_CHECK;
-/* 0 or 1: which set is current. A recorded step belongs to its set. */
+/* 0 or 1: the current set. A recorded step belongs to its set. */
 int clip_current_set(const clip_model *model);
 /* Encodes the current inputs as samples [first, first + count) of the contrastive batch. */
 err clip_encode(clip_model *model, int64_t first, bool is_kept) ERR_MUST_CHECK;
-/* The three in one. */
+/* All three in one call. */
 err clip_forward(clip_model *model, const clip_inputs *inputs, int64_t first,
                  bool is_kept) ERR_MUST_CHECK;
 /* The batch is spread over ranks, limits.ranks of them (model/loss_shared.c); NULL: it is whole.
@@ -156,12 +157,12 @@ err clip_class_loss(clip_model *model, int64_t first, int64_t count,
  */
 err clip_share_reconstruction(clip_model *model) ERR_MUST_CHECK;
 err clip_read_reconstruction(const clip_model *model, double *loss) ERR_MUST_CHECK;
-/* One number of master type to the host, waiting for what is under way. */
+/* Copies one number of master type to the host, after waiting for pending work. */
 err clip_read_number(const clip_model *model, ops_buffer buffer, double *value) ERR_MUST_CHECK;
 /* Adds to the parameters' gradients; the kept activations are of samples [first, …). */
 err clip_backward(clip_model *model, int64_t first, int64_t count) ERR_MUST_CHECK;
 
-/* Where a step's time goes, in seconds, added up from one clear to the next. */
+/* Time of a step by part, in seconds, accumulated from one clear to the next. */
 typedef struct {
   double image_forward, image_backward, text_forward, text_backward, loss;
   double reconstruction; /* forward and backward of the decoder; not in image_backward */
@@ -188,11 +189,12 @@ err clip_embed_images(clip_model *model, int64_t count, const uint8_t *images, c
 err clip_embed_texts(clip_model *model, int64_t count, const int32_t *ids, const int32_t *id_counts,
                      float *embeddings) ERR_MUST_CHECK;
 
-/* Similarity of `count` images (at most limits.micro_batch) to one text, and its gradient by pixel:
- * *score is the mean of the images' unit embeddings' products with text [embed], dpixels [count,
- * size, size, 3] its gradient by pixels in [0, 1]. For a model for training, of which it uses the
- * activations and adds to the gradients; backends that compute in fp32. All patches are seen:
- * limits.train_patches must be those of a whole image. */
+/* Similarity of `count` images (at most limits.micro_batch) to one text, and its gradient with
+ * respect to the pixels: *score is the mean of the images' unit embeddings' products with text
+ * [embed], dpixels [count, size, size, 3] its gradient with respect to pixels in [0, 1]. For a
+ * model created for training, whose activations it uses and to whose gradients it adds; backends
+ * that compute in fp32. All patches are encoded: limits.train_patches must be those of a whole
+ * image. */
 err clip_pixel_gradient(clip_model *model, int64_t count, const uint8_t *images, const float *text,
                         double *score, float *dpixels) ERR_MUST_CHECK;
 

@@ -1,4 +1,4 @@
-/* From settings to the model's shape, and the tensors that it has. */
+/* Derives the model's shape and its tensors from the settings. */
 #include <math.h>
 #include <string.h>
 
@@ -110,7 +110,7 @@ err clip_declare_towers(const clip_config *c, param_table *table, tower *image, 
   /* decayed as in FLIP's released code; a fixed one must not move */
   param_table_add(table, "logit_scale", 0, 1, c->learns_scale, PARAM_CONSTANT,
                   log(1.0 / c->temperature));
-  /* last, so that the other tensors begin with the same weights with and without it */
+  /* last, so that the other tensors are initialised identically with and without it */
   error = reconstruction_declare(head, c, table);
   return error ? error : param_table_lay_out(table);
 }

@@ -24,7 +24,7 @@ static err fetch_unit(clip_model *m, ops_buffer features, int64_t count, ops_buf
                       float *embeddings) {
   int64_t embed = m->config.image.embed;
   size_t bytes = (size_t)(count * embed) * ops_size_of(m->o->compute);
-  /* `scratch` (the pooled tokens) is free once the towers are through */
+  /* `scratch` (the pooled tokens) is free once the towers have finished */
   ops_normalize n = {.rows = count,
                      .width = embed,
                      .eps = 1e-8,

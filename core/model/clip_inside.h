@@ -1,4 +1,4 @@
-/* What a model is made of. For clip*.c and pixels.c alone. */
+/* The parts of a model. Only for clip*.c and pixels.c. */
 #ifndef FLIP_MODEL_CLIP_INSIDE_H
 #define FLIP_MODEL_CLIP_INSIDE_H
 
@@ -8,16 +8,16 @@
 #include "model/loss.h"
 #include "model/reconstruction.h"
 
-/* Activations of both towers for one use: training (kept), or passing through. */
+/* Activations of both towers for one use: training (kept), or forward only. */
 typedef struct {
   tower_activations image, text;
   image_front_activations front;
 } clip_activations;
 
-/* Two sets of inputs for training, so that one is filled while the other is computed on, and one
- * for evaluation, which may come between. */
+/* Two sets of inputs for training, so that one is filled while the other is in use, and one for
+ * evaluation, which may run in between. */
 enum { TRAIN_SETS = 2, EVAL_SET = 2, SETS = 3 };
-/* Sites of dropout's noise: more blocks than this lies between no tower has. */
+/* Sites of dropout's noise: their distance exceeds the number of blocks of any tower. */
 enum { IMAGE_SITE = 0, TEXT_SITE = 1 << 16 };
 
 struct clip_model {
@@ -61,7 +61,7 @@ void clip_cut_training(const clip_model *m, bool is_kept, clip_activations *a);
 void clip_cut_evaluation(const clip_model *m, clip_activations *a);
 void clip_cut_loss(clip_model *m);
 void clip_cut_decoding(clip_model *m);
-/* fixed_positions is where those of sine and cosine will be. */
+/* fixed_positions is the address of the sine-cosine positions. */
 void clip_cut_inputs(clip_model *m);
 
 /* clip_train.c: a tower on all of `in`, chunk by chunk, and back to the gradients of its weights

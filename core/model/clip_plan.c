@@ -1,7 +1,8 @@
-/* How much memory a model takes, and that memory cut into buffers: one function for both. */
+/* Computes how much memory a model takes, and divides that memory into buffers: one function for
+ * both. */
 #include "model/clip_inside.h"
 
-/* What activations are for. */
+/* The purpose of activations. */
 typedef struct {
   int64_t batch, patches, words;
   bool is_kept;

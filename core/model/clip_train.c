@@ -1,4 +1,4 @@
-/* A training step: inputs staged, towers forward and backward, the loss between. */
+/* A training step: stages inputs, runs the towers forward and backward, and the loss in between. */
 #include <math.h>
 #include <stdlib.h>
 
@@ -44,7 +44,7 @@ err clip_run_texts(clip_model *m, const clip_activations *a, const input_set *in
   return error;
 }
 
-/* What the images' dropped patches add to the gradient of the chunk's tokens. */
+/* The contribution of the images' dropped patches to the gradient of the chunk's tokens. */
 static err reconstruct(const clip_model *m, const input_set *in, int64_t first, tower_pass *pass) {
   const reconstruction_extent *e = &m->decoding.extent;
   const reconstruction_pass p = {.config = &m->config,
@@ -125,7 +125,7 @@ void clip_set_profile(clip_model *m, clip_profile *profile) {
   m->profile = profile;
 }
 
-/* Ends a measured part: adds the time since *start to *sum and starts the next one. */
+/* Ends a measured part: adds the time since *start to *sum and starts the next part. */
 static err clock_part(clip_model *m, double *sum, double *start) {
   if (!m->profile) return NULL;
   err error = m->o->call->synchronize(m->o);

@@ -48,13 +48,13 @@ static void rank_gaussian(int64_t grid, rng *r, ranked *order) {
   for (int32_t i = 0; i < grid * grid; i++) {
     double x = (double)(i % grid) - centre, y = (double)(i / grid) - centre;
     double weight = exp(-(x * x + y * y) / (2 * sigma * sigma));
-    /* exponential keys: the order is that of weighted draws without replacement */
+    /* exponential keys: sorting them gives weighted sampling without replacement */
     order[i] = (ranked){-log(1.0 - rng_double(r)) / weight, i};
   }
 }
 
-/* GLIP's released code: a normal density of covariance 0.2 on [-1, 1]² added to uniform noise, and
- * the largest sums kept. */
+/* GLIP's released code: a normal density of covariance 0.2 on [-1, 1]² added to uniform noise; the
+ * largest sums are kept. */
 static void rank_density(int64_t grid, rng *r, ranked *order) {
   const double covariance = 0.2, peak = 1 / (2 * 3.141592653589793 * covariance);
   double step = grid > 1 ? 2.0 / (double)(grid - 1) : 0;
@@ -65,8 +65,8 @@ static void rank_density(int64_t grid, rng *r, ranked *order) {
   }
 }
 
-/* Keeps one block at a uniform place: as near to a square as the count allows; where a row of it
- * would be too much, the last one is cut. */
+/* Keeps one block at a uniform position: as close to a square as the count allows; if its last row
+ * would exceed the count, it is shortened. */
 static void rank_kept_block(int64_t grid, int64_t keep, rng *r, ranked *order) {
   int64_t wide = (int64_t)ceil(sqrt((double)keep)), high = (keep + wide - 1) / wide;
   int64_t left = rng_below(r, (uint32_t)(grid - wide + 1));
@@ -79,7 +79,8 @@ static void rank_kept_block(int64_t grid, int64_t keep, rng *r, ranked *order) {
   }
 }
 
-/* Drops rectangles of random area and aspect; the last one is cut so that the count is exact. */
+/* Drops rectangles of random area and aspect; the last one is shortened so that the count is
+ * exact. */
 static void rank_block(int64_t grid, int64_t drop, rng *r, ranked *order) {
   for (int32_t i = 0; i < grid * grid; i++) order[i] = (ranked){0, i};
   int64_t left = drop;

@@ -1,4 +1,4 @@
-/* Which patches an image shows to the encoder in training. FLIP section 3; MAE section 4. */
+/* Which patches of an image enter the encoder in training. FLIP section 3; MAE section 4. */
 #ifndef FLIP_MODEL_MASK_H
 #define FLIP_MODEL_MASK_H
 
@@ -9,12 +9,12 @@
 
 typedef struct {
   int mode;              /* MASK_* of config/settings.h */
-  double ratio;          /* share dropped */
-  int64_t grid;          /* patches a side */
+  double ratio;          /* fraction dropped */
+  int64_t grid;          /* patches per side */
   bool with_replacement; /* mode zero: a patch may be drawn, and dropped, more than once */
 } mask_config;
 
-/* Patches that are kept: int(patches * (1 - ratio)) as the released code counts, at least one. */
+/* Patches that are kept: int(patches * (1 - ratio)) as in the released code, at least one. */
 int64_t mask_keep_count(int64_t patches, double ratio);
 /* Patches that enter the encoder: the kept ones, or all of them in mode zero. */
 int64_t mask_encoded_count(const mask_config *config);

@@ -1,7 +1,7 @@
-/* The parameter table: every learned tensor of a model by name, in one flat run of memory.
+/* The parameter table: every learned tensor of a model by name, in one flat array.
  *
- * Tensors under weight decay come first, so that AdamW is two calls: [0, decayed) and the rest.
- * Dense weights are [out, in], as PyTorch keeps them. */
+ * Tensors with weight decay come first, so that AdamW takes two calls: [0, decayed) and the rest.
+ * Dense weights are [out, in], as in PyTorch. */
 #ifndef FLIP_MODEL_PARAMS_H
 #define FLIP_MODEL_PARAMS_H
 
@@ -25,7 +25,7 @@ enum { PARAM_NAME_SIZE = 64 };
 typedef struct {
   char name[PARAM_NAME_SIZE];
   int64_t rows, columns; /* a vector has rows 0 */
-  int64_t offset;        /* elements from the start of the flat run */
+  int64_t offset;        /* elements from the start of the flat array */
   bool is_decayed;
   param_rule rule;
   double scale;

@@ -1,11 +1,12 @@
-/* Gradients back to the pixels of an image. */
+/* Gradients with respect to the pixels of an image. */
 #include <stdlib.h>
 
 #include "base/mem.h"
 #include "model/clip_inside.h"
 
-/* pixels [count, size, size, 3] = the gradient by pixels in [0, 1], of that by normalised patches
- * [count * patches, 3 patch²] in (channel, y, x) order, every patch of each image in order. */
+/* pixels [count, size, size, 3] = the gradient with respect to pixels in [0, 1], from that with
+ * respect to normalised patches [count * patches, 3 patch²] in (channel, y, x) order, every patch
+ * of each image in order. */
 static void from_patches(const clip_config *c, int64_t count, const float *patches, float *pixels) {
   int64_t grid = c->image_size / c->patch, length = 3 * c->patch * c->patch;
   for (int64_t i = 0; i < count * c->patches; i++) {
@@ -45,8 +46,8 @@ static err fetch_floats(const clip_model *m, int64_t count, ops_buffer from, flo
   return error;
 }
 
-/* Of all images' features: unit vectors, their products with `text`, and the gradient of the mean
- * product by the features, left in loss.dimage. rows: scratch [count, embed]. */
+/* For all images' features: unit vectors, their products with `text`, and the gradient of the mean
+ * product with respect to the features, stored in loss.dimage. rows: scratch [count, embed]. */
 static err score_features(clip_model *m, int64_t count, const float *text, float *rows,
                           double *score) {
   int64_t embed = m->config.image.embed;

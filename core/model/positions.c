@@ -22,7 +22,7 @@ void positions_weights(int64_t from, int64_t to, double *weights) {
   }
 }
 
-/* The side of a square of `count`; 0 when it is none. */
+/* The side of a square with `count` elements; 0 if it is not square. */
 static int64_t side_of(int64_t count) {
   int64_t side = count > 0 ? (int64_t)(sqrt((double)count) + 0.5) : 0;
   return side * side == count ? side : 0;

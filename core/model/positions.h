@@ -1,6 +1,6 @@
-/* Learned image positions at another resolution: training on small images, tuning or measuring on
- * whole ones (RECLIP, CLIPA), and published weights at another size. Sine-cosine positions need
- * nothing: they are computed for the grid at hand. */
+/* Resizes learned image positions to another resolution: training on small images and tuning or
+ * evaluating on full ones (RECLIP, CLIPA), and published weights at another size. Sine-cosine
+ * positions need no resizing: they are computed for the actual grid. */
 #ifndef FLIP_MODEL_POSITIONS_H
 #define FLIP_MODEL_POSITIONS_H
 
@@ -9,10 +9,10 @@
 
 #include "base/err.h"
 
-/* from [from_rows, width] to [rows, width], row by row of a square grid each, behind one row of the
- * class token if has_class, which is copied. Bicubic (a = -0.5), antialiased where the grid
- * shrinks: torch's interpolate(mode="bicubic", antialias=True), as open_clip resizes them. An error
- * when either is no square. */
+/* from [from_rows, width] to [rows, width], each in row order of a square grid, preceded by one row
+ * of the class token if has_class, which is copied. Bicubic (a = -0.5), antialiased when the grid
+ * shrinks: equal to torch's interpolate(mode="bicubic", antialias=True), which open_clip uses. An
+ * error if either is not square. */
 err positions_resize(const float *from, int64_t from_rows, bool has_class, int64_t width,
                      int64_t rows, float *to) ERR_MUST_CHECK;
 

@@ -1,4 +1,4 @@
-/* The decoder's tensors, its memory, and which token goes where. */
+/* The decoder's tensors, its memory, and the assignment of tokens. */
 #include "model/reconstruction.h"
 
 #include <math.h>
@@ -8,7 +8,7 @@
 #include "base/mem.h"
 #include "model/front.h"
 
-/* Rows of an embedding table whose gradient every backend makes (cuda/kernels.h). */
+/* Maximum rows of an embedding table whose gradient every backend supports (cuda/kernels.h). */
 enum { LONGEST_TABLE = 65536 };
 
 err reconstruction_declare(reconstruction_head *head, const clip_config *c, param_table *table) {
@@ -17,7 +17,7 @@ err reconstruction_declare(reconstruction_head *head, const clip_config *c, para
   param_table_add(table, "reconstruction.embed.weight", s->width, c->image.width, true,
                   PARAM_XAVIER, 0);
   param_table_add(table, "reconstruction.embed.bias", 0, s->width, false, PARAM_ZERO, 0);
-  /* a dense layer from the number 1 */
+  /* a dense layer of the constant 1 */
   param_table_add(table, "reconstruction.mask_token", s->width, 1, true, PARAM_NORMAL, 0.02);
   param_table_add(table, "reconstruction.projection.bias", 0, s->embed, false, PARAM_ZERO, 0);
   return tower_declare(&head->decoder, s, "reconstruction", table);
@@ -89,7 +89,7 @@ void reconstruction_lay_out(reconstruction_buffers *b, const clip_config *c, con
   b->dlast = ops_cut(block, compute, e.image_chunk * e.encoded * c->image.width);
 }
 
-/* The positions of all patches, behind the class token's zeros. */
+/* The positions of all patches, after the class token's zeros. */
 static err fill_positions(const reconstruction_buffers *b, const clip_config *c, ops *o) {
   int64_t width = c->reconstruction.width, count = b->extent.tokens * width;
   double *wide = mem_zeroed((size_t)count, sizeof *wide);
@@ -138,7 +138,7 @@ err reconstruction_lists_allocate(reconstruction_lists *lists, const reconstruct
   return lists->host ? NULL : mem_error(count * sizeof *lists->host, "the decoder's lists");
 }
 
-/* One sample, `place`th of its decoder chunk. */
+/* One sample, number `place` of its decoder chunk. */
 static void list_sample(const reconstruction_extent *e, int64_t has_class, int64_t place,
                         const int32_t *index, int32_t *rows, int32_t *wanted, int32_t *dropped) {
   int64_t first = 1 + place * e->encoded, count = 0;

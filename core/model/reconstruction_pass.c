@@ -1,4 +1,4 @@
-/* The decoder forward, its error, and back. */
+/* The decoder's forward pass, its error, and the backward pass. */
 #include "model/reconstruction.h"
 #include "model/tower_parts.h"
 
@@ -19,7 +19,7 @@ static tower_dense prediction(const reconstruction_pass *p) {
                        p->head->decoder.projection, p->head->prediction_bias};
 }
 
-/* The image tower's tokens of these samples, or the same place in their gradient. */
+/* The image tower's tokens of these samples, or the corresponding part of their gradient. */
 static ops_buffer seen_tokens(const decoding *d, ops_buffer of_chunk) {
   const reconstruction_pass *p = d->p;
   int64_t place = d->first - p->image->first;
@@ -61,12 +61,12 @@ static ops_embed picking(const decoding *d) {
                      .dtable = b->wide};
 }
 
-/* Between the types of sums and of products; nothing where they are one memory. */
+/* Casts between the types of sums and of products; nothing if they share memory. */
 static err cast(ops *o, int64_t count, ops_buffer from, ops_buffer to) {
   return from.data == to.data ? NULL : o->call->cast(o, count, from, to);
 }
 
-/* The table: the mask token, then the image tower's tokens in the decoder's width. */
+/* The table: the mask token, then the image tower's tokens projected to the decoder's width. */
 static err make_table(const decoding *d) {
   const reconstruction_pass *p = d->p;
   const reconstruction_buffers *b = p->b;
@@ -110,7 +110,7 @@ cleanup:
   return error;
 }
 
-/* The error, and in the predictions' place its gradient. */
+/* The error, and its gradient in place of the predictions. */
 static err measure(const decoding *d) {
   const reconstruction_pass *p = d->p;
   const reconstruction_buffers *b = p->b;
@@ -134,7 +134,7 @@ static err measure(const decoding *d) {
   return d->pass.w->o->call->pixel_error(d->pass.w->o, &e);
 }
 
-/* dtable [vocabulary, width] master = the sums of e->dtokens, anew. */
+/* dtable [vocabulary, width] master = the sums of e->dtokens, overwritten. */
 static err gather_gradient(ops *o, const ops_embed *e) {
   err error = o->call->clear(o, e->dtable.data,
                              (size_t)(e->vocabulary * e->width) * ops_size_of(o->master));
@@ -171,7 +171,7 @@ static err backward(const decoding *d) {
   ops *o = d->pass.w->o;
   const tower_dense predict = prediction(d->p);
   const ops_embed place = placing(d), pick = picking(d);
-  /* the weights' gradient is taken before the picked tokens' takes their place */
+  /* the weights' gradient is computed before the picked tokens' gradient overwrites it */
   TRY(tower_dense_gradient(&d->pass, &predict, d->pass.count * b->extent.dropped, b->predictions,
                            b->picked, (ops_gemm){.c = b->picked}));
   TRY(gather_gradient(o, &pick));

@@ -21,8 +21,8 @@
 #include "ops/cut.h"
 #include "ops/ops.h"
 
-/* What backward computes again in every block from what is kept: nothing; the outputs of the layer
- * norms (2 of 16 widths a token); these and the activation's output (6 of 16). */
+/* What the backward pass recomputes in every block: nothing; the outputs of the layer norms (2 of
+ * 16 widths per token); these and the activation's output (6 of 16). */
 typedef enum { TOWER_KEEP_ALL, TOWER_RECOMPUTE_NORMS, TOWER_RECOMPUTE_ACTIVATIONS } tower_recompute;
 
 typedef struct {
@@ -68,7 +68,7 @@ typedef struct {
   ops_buffer numbers; /* [batch, 2] i32 */
 } tower_noise;
 
-/* What activations are laid out for: up to `batch` samples of `tokens` tokens, `chunk` at once. */
+/* Sizes for laying out activations: up to `batch` samples of `tokens` tokens, `chunk` at once. */
 typedef struct {
   int64_t batch, tokens, chunk;
   bool is_kept; /* for backward: one set a layer; else one chunk's, shared by all layers */
@@ -79,9 +79,9 @@ typedef struct {
   int64_t batch, tokens, chunk; /* of the extent */
   bool is_kept;
   int64_t layer_rows; /* rows between one layer's buffers and the next's; 0 when not kept */
-  int64_t recompute; /* layers below this one share a chunk's buffers, behind those of the others */
-  int64_t shared_row;    /* where that is */
-  bool are_norms_shared; /* norm1 and norm2 are one chunk's, of the layer last computed */
+  int64_t recompute;  /* layers below this one share a chunk's buffers, after those of the others */
+  int64_t shared_row; /* where that is */
+  bool are_norms_shared; /* norm1 and norm2 are one chunk's, of the most recently computed layer */
   bool is_hidden_shared; /* and so is hidden */
   ops_buffer x, norm1, qkv, attended, middle, norm2, pre, hidden, last;
   ops_buffer mean1, rstd1, mean2, rstd2, mean_last, rstd_last, lse;
@@ -126,17 +126,17 @@ typedef struct {
  * the first, with first and count 0. */
 bool tower_next(tower_pass *p, int64_t samples);
 
-/* The chunk's place of the tower's input tokens, to be filled by the front before tower_forward. */
+/* The chunk's part of the tower's input tokens, filled by the front before tower_forward. */
 ops_buffer tower_input(const tower_pass *p);
 
 /* From tower_input to pooled and features. */
 err tower_forward(const tower_pass *p) ERR_MUST_CHECK;
 
-/* The same in halves, for a tower whose tokens are used one by one. Forward to a->last, the tokens
- * behind the last norm; backward from their gradient in a->dnorm to a->dx. */
+/* The same in two parts, for a tower whose tokens are used individually. Forward to a->last, the
+ * tokens after the last norm; backward from their gradient in a->dnorm to a->dx. */
 err tower_forward_tokens(const tower_pass *p) ERR_MUST_CHECK;
 err tower_backward_tokens(const tower_pass *p) ERR_MUST_CHECK;
-/* a->last of the chunk once more, from what is kept for backward. */
+/* Recomputes a->last of the chunk from what is kept for backward. */
 err tower_last_tokens(const tower_pass *p) ERR_MUST_CHECK;
 
 /* From dfeatures [batch, embed] back to the gradient of the input tokens, left in a->dx. */

@@ -23,7 +23,7 @@ err tower_dense_gradient(const tower_pass *p, const tower_dense *d, int64_t rows
   return error ? error : w->o->call->gemm(w->o, &into);
 }
 
-/* From a->dnorm to a->dx, which is also where dresidual comes from, if it is there. */
+/* From a->dnorm to a->dx, which also provides dresidual, if there is one. */
 static err norm_gradient(const tower_pass *p, const tower_norm *n, ops_buffer dresidual) {
   const tower_weights *w = p->w;
   ops_layer_norm_gradient op = {.rows = tower_rows(p),
@@ -40,7 +40,7 @@ static err norm_gradient(const tower_pass *p, const tower_norm *n, ops_buffer dr
   return w->o->call->layer_norm_gradient(w->o, &op);
 }
 
-/* The norm in front of block `layer`, once more. */
+/* Recomputes the norm before block `layer`. */
 static err recompute_norm1(const tower_pass *p, int64_t layer) {
   tower_norm n = tower_norm_before(p, layer);
   err error = tower_normalize(p, &n);
@@ -48,8 +48,8 @@ static err recompute_norm1(const tower_pass *p, int64_t layer) {
   return error || !is_dropped ? error : tower_drop(p, TOWER_EMBEDDINGS_SITE, n.y, n.y);
 }
 
-/* What the block shares with the others: computed again from the sums and from the activation's
- * input, which it keeps. */
+/* Recomputes what the block shares with the others, from the sums and from the activation's input,
+ * which it keeps. */
 static err recompute_shared(const tower_pass *p, int64_t layer) {
   err error = NULL;
   const tower_shape *s = &p->t->shape;
@@ -67,7 +67,7 @@ cleanup:
   return error;
 }
 
-/* Computes again what block `layer` did not keep, from its input. */
+/* Recomputes what block `layer` did not keep, from its input. */
 static err recompute_block(const tower_pass *p, int64_t layer) {
   err error = recompute_norm1(p, layer);
   return error ? error : tower_block_inner(p, layer);
@@ -168,7 +168,7 @@ cleanup:
   return error;
 }
 
-/* a->dnorm += what another loss adds. */
+/* a->dnorm += the gradient from another loss. */
 static err add_to_last(const tower_pass *p) {
   ops_dropout sum = {.samples = p->count,
                      .elements = p->a->tokens * p->t->shape.width,

@@ -1,6 +1,6 @@
 #include "model/tower_parts.h"
 
-/* n->x = stream + what the branch added (a->delta), and the norm of that. */
+/* n->x = stream + the branch's output (a->delta), and its norm. */
 static err add_and_normalize(const tower_pass *p, const tower_norm *n, ops_buffer stream) {
   ops_layer_norm op = tower_norm_op(p, n);
   op.sum = n->x;
@@ -35,7 +35,7 @@ cleanup:
   return error;
 }
 
-/* The same, and the residual after the MLP, left in a->delta. */
+/* The same with the residual after the MLP, stored in a->delta. */
 static err block_forward(const tower_pass *p, int64_t layer) {
   const tower_place at = tower_place_of(p, layer);
   const tower_dense layer2 = tower_fc2(p->t, layer);

@@ -15,7 +15,7 @@ static inline int64_t tower_rows(const tower_pass *p) {
   return p->count * p->a->tokens;
 }
 
-/* What enters block `layer`; layer `layers`: what leaves the last one. Kept for every layer. */
+/* The input of block `layer`; layer `layers`: the output of the last one. Kept for every layer. */
 ops_buffer tower_stream(const tower_pass *p, int64_t layer);
 
 /* One block's other buffers, from the pass's first sample on. */
@@ -25,12 +25,12 @@ typedef struct {
 } tower_place;
 tower_place tower_place_of(const tower_pass *p, int64_t layer);
 
-/* A norm of the chain: its weights' offsets, and where it reads and writes. */
+/* A norm of the chain: its weights' offsets, and its input and output. */
 typedef struct {
   int64_t gamma, beta;
   ops_buffer x, y, mean, rstd;
 } tower_norm;
-/* The norm in front of block `layer` (layer `layers`: the last one), and that between its attention
+/* The norm before block `layer` (layer `layers`: the last one), and the one between its attention
  * and its MLP. */
 tower_norm tower_norm_before(const tower_pass *p, int64_t layer);
 tower_norm tower_norm_between(const tower_pass *p, int64_t layer);

@@ -1,5 +1,5 @@
-/* One block of a backend's memory cut into buffers. With base NULL nothing is cut and bytes are
- * only counted, so that the same function plans memory and hands it out. */
+/* Divides one block of a backend's memory into buffers. With base NULL nothing is divided and bytes
+ * are only counted, so that the same function plans memory and hands it out. */
 #ifndef FLIP_OPS_CUT_H
 #define FLIP_OPS_CUT_H
 

@@ -17,8 +17,8 @@ void ops_destroy(ops *o) {
   if (o) o->call->destroy(o);
 }
 
-/* dlopen counts its users, so opening again is cheap and nothing has to be kept. The plugin stays
- * loaded to the end of the process: CUDA's libraries do not like to be unloaded. */
+/* dlopen counts references, so opening again is cheap and no handle has to be kept. The plugin
+ * stays loaded until the process ends: CUDA's libraries do not support being unloaded. */
 static err load_plugin(const ops_plugin **out) {
   char path[PATH_MAX];
   if (!shipped_plugin("libflip_cuda.so", path))
@@ -32,7 +32,7 @@ static err load_plugin(const ops_plugin **out) {
                    dlerror());
   const ops_plugin *plugin = dlsym(library, OPS_PLUGIN_SYMBOL);
   if (!plugin || plugin->version != OPS_PLUGIN_VERSION)
-    return err_new(ERR_UNSUPPORTED, "%s belongs to another version of flip: build both together",
+    return err_new(ERR_UNSUPPORTED, "%s was built from another version of flip: rebuild both",
                    path);
   err error = plugin->probe();
   if (error) return err_context(error, "CUDA");
@@ -40,7 +40,7 @@ static err load_plugin(const ops_plugin **out) {
   return NULL;
 }
 
-/* The one place that knows which backends there are. */
+/* The only place that knows which backends exist. */
 static err choose(const settings *s, const ops_plugin **plugin, char *note, size_t note_size) {
   *plugin = &cpu_plugin;
   if (s->device == DEVICE_CPU) return cpu_plugin.probe();
@@ -65,7 +65,7 @@ static err measure(const ops_plugin *plugin, const settings *s, int precision, d
   return plugin->measure_gemm(&request, rate);
 }
 
-/* A known precision's rate. A processor without bf16 does those products in fp32. */
+/* The rate for a given precision. A processor without bf16 computes such products in fp32. */
 static err measure_known(const ops_plugin *plugin, const settings *s, ops_opened *out) {
   err error = measure(plugin, s, out->precision, &out->gemm_flops_per_second);
   if (!error || plugin->has_fast_bf16 || err_kind_of(error) != ERR_UNSUPPORTED) return error;
@@ -87,8 +87,8 @@ static err choose_precision(const ops_plugin *plugin, const settings *s, ops_ope
   return NULL;
 }
 
-/* Settings that are legal and that this backend cannot compute with are refused now, not in the
- * first step. */
+/* Settings that are valid but that this backend cannot compute are rejected now, not in the first
+ * step. */
 static err check_tower(const ops_plugin *plugin, const char *tower, int64_t width, int64_t heads) {
   const ops_limits *limits = &plugin->limits;
   int64_t head = heads > 0 ? width / heads : 0;

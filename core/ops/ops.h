@@ -1,14 +1,14 @@
 /* ops: the interface between model and backends. The model is written once on these operations; a
- * backend below (cpu/, cuda/, and the double-precision reference of the tests) implements them.
+ * backend (cpu/, cuda/, and the double-precision reference of the tests) implements them.
  *
  * Buffers are typed pointers into the backend's memory; all matrices are row-major and dense.
- * `compute` is the type of activations and of the weights' working copy (fp32, bf16; double in
- * the reference), `master` that of parameters, gradients, statistics and sums (fp32; double in
- * the reference). Sums are always carried in master precision or better. Gradients of parameters
- * are added to what is there (+=); all other outputs are overwritten.
+ * `compute` is the type of activations and of the weights' working copy (fp32, bf16; double in the
+ * reference), `master` that of parameters, gradients, statistics and sums (fp32; double in the
+ * reference). Sums are always in master precision or better. Gradients of parameters are
+ * accumulated (+=); all other outputs are overwritten.
  *
- * Every op returns NULL or an error of the backend; shapes that contradict each other are a bug
- * and abort in all builds. No op allocates after its shape was seen once. */
+ * Every op returns NULL or an error of the backend; contradictory shapes are a bug and abort in all
+ * builds. No op allocates memory for a shape it has seen before. */
 #ifndef FLIP_OPS_OPS_H
 #define FLIP_OPS_OPS_H
 
@@ -33,7 +33,7 @@ static inline size_t ops_size_of(ops_type type) {
   return type == OPS_F64 ? 8 : type == OPS_BF16 ? 2 : type == OPS_U8 ? 1 : 4;
 }
 
-/* The buffer that starts `elements` further on; an absent buffer stays absent. */
+/* The buffer that starts `elements` later; an absent buffer stays absent. */
 static inline ops_buffer ops_at(ops_buffer buffer, int64_t elements) {
   if (buffer.data) buffer.data = (char *)buffer.data + elements * (int64_t)ops_size_of(buffer.type);
   return buffer;
@@ -53,7 +53,7 @@ typedef struct {
   int64_t m, n, k;
   bool transpose_a, transpose_b;
   bool accumulate; /* c += … ; c must be of master type, without bias or epilogue */
-  bool may_narrow; /* a dense layer's product: may be computed in 8 bits where that was asked for */
+  bool may_narrow; /* a dense layer's product: may be computed in 8 bits if requested */
   ops_buffer a, b, c;
   ops_buffer bias;   /* [n] master, or absent */
   ops_buffer a_sums; /* [m] master, or absent: += sums of op(a) over k (a bias gradient) */
@@ -62,7 +62,7 @@ typedef struct {
   ops_buffer pre; /* [m,n] compute, for the activation epilogues */
 } ops_gemm;
 
-/* c [count] = act(pre) [count], both compute: what a product's epilogue did, once more. */
+/* c [count] = act(pre) [count], both compute: recomputes a product's epilogue. */
 typedef struct {
   ops_activation activation;
   int64_t count;
@@ -137,8 +137,8 @@ typedef struct {
 
 typedef enum { OPS_POOL_MEAN, OPS_POOL_INDEX } ops_pooling;
 
-/* pooled [batch, width] of x [batch, tokens, width]: the mean over tokens, or the token that
- * index [batch] i32 names (absent: token 0). The backward writes all of dx. */
+/* pooled [batch, width] of x [batch, tokens, width]: the mean over tokens, or the token given by
+ * index [batch] i32 (absent: token 0). The backward writes all of dx. */
 typedef struct {
   int64_t batch, tokens, width;
   ops_pooling pooling;
@@ -189,9 +189,8 @@ typedef struct {
   ops_buffer dscale_log; /* [1] master, += */
 } ops_contrastive;
 
-/* The end of the statistics: column_lse = max + log(sum), and
- * loss [1] master = sum over the batch of row_weight (row_lse - positive) + column_weight
- * (column_lse - positive). */
+/* Finishes the statistics: column_lse = max + log(sum), and loss [1] master = sum over the batch of
+ * row_weight (row_lse - positive) + column_weight (column_lse - positive). */
 typedef struct {
   int64_t count;
   double row_weight, column_weight;
@@ -241,7 +240,7 @@ typedef struct {
   uint64_t free, total, peak;
 } ops_memory;
 
-/* Readings of the device's own meters; negative where one cannot be read. */
+/* Readings of the device's sensors; negative where one cannot be read. */
 typedef struct {
   double energy_joules; /* since the driver was loaded: take differences */
   double power_watts;
@@ -266,24 +265,24 @@ typedef struct {
   err (*clear)(ops *o, void *block, size_t bytes);
   err (*synchronize)(ops *o);
 
-  /* Copies that overlap with running ops. upload_ahead waits for what was called before the last
-   * join, not for what was called since; `from` must stay as it is until the next join. join waits
-   * until all copies are done; ops called from then on see them. */
+  /* Copies that overlap with running ops. upload_ahead waits for ops called before the last join,
+   * not for later ones; `from` must not change until the next join. join waits until all copies are
+   * finished; ops called after it see them. */
   err (*upload_ahead)(ops *o, void *to, const void *from, size_t bytes);
   err (*join)(ops *o);
-  /* Host memory that is copied from often: fixed in place, so that copies need no CPU. NULL where
-   * there is nothing to gain. */
+  /* Host memory that is copied from often: pinned, so that copies need no CPU. NULL where there is
+   * no benefit. */
   err (*pin)(ops *o, void *block, size_t bytes);
   void (*unpin)(ops *o, void *block);
 
-  /* Work that may run side by side. Ops called after branch(o, 1) see what was called before the
+  /* Work that may run concurrently. Ops called after branch(o, 1) see what was called before the
    * first branch since the last merge, those after branch(o, 0) continue the first branch, and
-   * those after merge see all. Results are the same; NULL where nothing is gained. */
+   * those after merge see all. Results are the same; NULL where there is no benefit. */
   err (*branch)(ops *o, int which);
   err (*merge)(ops *o);
 
-  /* Everything called between record and record_end is captured and not run; replay runs it.
-   * All shapes must have been seen before. NULL where a backend has no such thing. */
+  /* Everything called between record and record_end is captured and not run; replay runs it. All
+   * shapes must have been seen before. NULL where a backend does not support it. */
   err (*record)(ops *o);
   err (*record_end)(ops *o, void **recording);
   err (*replay)(ops *o, void *recording);

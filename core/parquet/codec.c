@@ -1,4 +1,4 @@
-/* Compressed pages and packed numbers. */
+/* Decompression of pages and decoding of packed numbers. */
 #include <string.h>
 
 #include <snappy-c.h>
@@ -21,7 +21,7 @@ const char *parquet_encoding_name(int encoding) {
   return encoding >= 0 && encoding < 10 ? names[encoding] : "unknown";
 }
 
-/* gzip or zlib; members one after the other count as one. */
+/* gzip or zlib; concatenated members count as one */
 static bool unpack_gzip(const uint8_t *bytes, size_t size, uint8_t *out, size_t out_size) {
   z_stream z = {.next_in = (Bytef *)(uintptr_t)bytes, .avail_in = (uInt)size};
   z.next_out = out;
@@ -64,7 +64,7 @@ err parquet_unpack(int codec, const uint8_t *bytes, size_t size, uint8_t *out, s
                  parquet_codec_name(codec), out_size);
 }
 
-/* The head of the next run; false where there is none. */
+/* The header of the next run; false when there is none. */
 static bool begin_run(hybrid_reader *h) {
   thrift_reader bytes = {h->at, h->end, false};
   uint64_t head = thrift_varint(&bytes), size = (uint64_t)(bytes.end - bytes.at);
@@ -72,12 +72,12 @@ static bool begin_run(hybrid_reader *h) {
   h->is_packed = head & 1;
   h->left = head >> 1;
   if (h->is_packed) {
-    /* a last run may hold fewer bytes than its eights of numbers take */
+    /* the last run may have fewer bytes than its groups of eight need */
     uint64_t wanted = h->left > UINT64_MAX / 64 ? UINT64_MAX : h->left * h->width;
     h->left = h->left > UINT64_MAX / 64 ? UINT64_MAX / 8 : h->left * 8;
     if (wanted > size) {
       wanted = size;
-      h->left = size * 8 / h->width; /* not 0: a width of 0 wants no bytes */
+      h->left = size * 8 / h->width; /* not 0: with a width of 0 no bytes are needed */
     }
     h->packed = bytes.at;
     h->bit = 0;

@@ -1,4 +1,4 @@
-/* The footer of a Parquet file: its columns, and where each row group's chunks lie. */
+/* The footer of a Parquet file: its columns, and the offsets of each row group's chunks. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,7 +8,7 @@
 /* SchemaElement. */
 typedef struct {
   int64_t type, repetition, children, converted;
-  int logical; /* which member of LogicalType; 0: none */
+  int logical; /* set member of LogicalType; 0: none */
   bool is_unsigned;
   const char *name;
   size_t name_size;
@@ -67,7 +67,7 @@ static element read_element(thrift_reader *r) {
   return e;
 }
 
-/* ConvertedType by number, for those that are not plain numbers or strings. */
+/* ConvertedType by number, for types other than plain numbers and strings. */
 static const char *converted_obstacle(int64_t converted) {
   switch (converted) {
   case 5:
@@ -136,7 +136,7 @@ static err add_column(parquet_file *f, const element *e) {
   return c->name ? NULL : mem_error(e->name_size, "a column's name");
 }
 
-/* A top-level column, with all elements below it. */
+/* A top-level column, with all nested elements. */
 static err read_column(parquet_file *f, thrift_reader *r, size_t *left) {
   element e = read_element(r);
   --*left;
@@ -259,14 +259,14 @@ static err read_groups(parquet_file *f, thrift_reader *r, thrift_type type) {
   return error;
 }
 
-/* Rows of all groups are those of the file, and each column has as many values; its bytes lie in
- * front of the footer. */
+/* Checks that the row groups' rows add up to the file's, and that each column has as many values
+ * and lies before the footer. */
 static err check_groups(const parquet_file *f, const uint8_t *footer) {
   int64_t left = f->rows, end = footer - f->bytes;
   for (size_t g = 0; g < f->group_count; g++) {
     if (f->group_rows[g] > left) return damaged("states more rows in its row groups than in total");
     left -= f->group_rows[g];
-    if (!f->group_rows[g]) continue; /* pyarrow gives an empty one no place */
+    if (!f->group_rows[g]) continue; /* pyarrow gives an empty column no offset */
     for (size_t i = 0; i < f->leaf_count; i++) {
       const parquet_chunk *c = &f->chunks[g * f->leaf_count + i];
       if (c->start < 4 || c->start > end || c->size > end - c->start)

@@ -1,4 +1,4 @@
-/* Constants of the Parquet format (parquet.thrift), and what these files share. */
+/* Constants of the Parquet format (parquet.thrift), and declarations shared by these files. */
 #ifndef FLIP_PARQUET_FORMAT_H
 #define FLIP_PARQUET_FORMAT_H
 
@@ -36,7 +36,7 @@ enum {
 enum { REPETITION_REQUIRED, REPETITION_OPTIONAL, REPETITION_REPEATED };
 enum { CONVERTED_UTF8 = 0 };
 
-/* A page is decoded whole; one beyond this is refused before memory is asked for it. */
+/* A page is decoded as a whole; larger ones are rejected before memory is allocated. */
 enum { MOST_PAGE_BYTES = 512 << 20, MOST_FOOTER_BYTES = 64 << 20 };
 
 /* A column's bytes in a row group. */
@@ -64,23 +64,23 @@ err parquet_read_footer(parquet_file *f, const uint8_t *footer, size_t size) ERR
 const char *parquet_codec_name(int codec);
 const char *parquet_encoding_name(int encoding);
 
-/* Decompresses `size` bytes into exactly `out_size`; the message says what is wrong, without a
+/* Decompresses `size` bytes into exactly `out_size`; the message describes the error, without a
  * position. */
 err parquet_unpack(int codec, const uint8_t *bytes, size_t size, uint8_t *out,
                    size_t out_size) ERR_MUST_CHECK;
 
-/* Runs of equal numbers and packed bits, mixed: levels, places in a dictionary, booleans. */
+/* RLE / bit-packing hybrid encoding: levels, dictionary indices, booleans. */
 typedef struct {
   const uint8_t *at, *end;
   unsigned width; /* bits of a number, at most 32 */
   bool is_packed;
-  uint64_t left; /* of the run */
+  uint64_t left; /* left in the run */
   uint32_t value;
   const uint8_t *packed; /* of a packed run: its bytes, and the next bit */
   uint64_t bit;
 } hybrid_reader;
 
-/* False where the bytes end. */
+/* False at the end of the bytes. */
 bool hybrid_next(hybrid_reader *h, uint32_t *value);
 
 #endif

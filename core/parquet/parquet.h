@@ -1,6 +1,6 @@
-/* Parquet files of flat columns, read as pandas, Spark and img2dataset write them and written so
- * that those read them (docs/data.md lists encodings and codecs). A file is mapped; rows are
- * decoded page by page, so memory is one page and one dictionary a column that is read. */
+/* Parquet files of flat columns: reads those written by pandas, Spark and img2dataset, and writes
+ * files that they can read (docs/data.md lists encodings and codecs). A file is mapped; rows are
+ * decoded page by page, so memory is one page and one dictionary per column read. */
 #ifndef FLIP_PARQUET_PARQUET_H
 #define FLIP_PARQUET_PARQUET_H
 
@@ -12,7 +12,7 @@
 
 typedef enum { PARQUET_BOOLEAN, PARQUET_INTEGER, PARQUET_NUMBER, PARQUET_BYTES } parquet_kind;
 
-/* One value. Bytes live until the next row; text is bytes whose column is_text. */
+/* One value. Bytes are valid until the next row; text is bytes of a column with is_text. */
 typedef struct {
   bool is_null;
   parquet_kind kind;
@@ -32,15 +32,15 @@ typedef struct {
   bool is_optional;
   bool is_text; /* UTF-8 by its annotation */
   bool is_unsigned;
-  /* NULL: can be read. Else why not: "a nested column (struct or list)", "of type INT96", … */
+  /* NULL: can be read. Otherwise why not: "a nested column (struct or list)", "of type INT96", … */
   const char *obstacle;
   int type;    /* as in the file */
-  size_t leaf; /* its place among the chunks of a row group */
+  size_t leaf; /* its index among the chunks of a row group */
 } parquet_column;
 
 typedef struct parquet_file parquet_file;
 
-/* True for a file that begins as Parquet does. */
+/* True for a file that begins with Parquet's magic bytes. */
 bool parquet_is_file(const char *path);
 
 /* Reads the footer. Damage, encryption and files that are not Parquet are ERR_INPUT with the path.
@@ -53,16 +53,16 @@ const parquet_column *parquet_columns(const parquet_file *f, size_t *count);
 int64_t parquet_rows(const parquet_file *f);
 uint64_t parquet_size(const parquet_file *f); /* of the file, in bytes */
 
-/* Called for each row, from 1, with the values of the columns asked for. */
+/* Called for each row, from 1, with the values of the requested columns. */
 typedef err (*parquet_row)(void *context, int64_t row, const parquet_value *values);
 
-/* Reads all rows of `count` columns, named by their places. A column with an obstacle, and an
- * encoding or codec that is not read, are errors that name file, column and what it is. */
+/* Reads all rows of `count` columns, given by index. An unreadable column, and an unsupported
+ * encoding or codec, are errors that name file, column and cause. */
 err parquet_read(parquet_file *f, const size_t *columns, size_t count, parquet_row take,
                  void *context) ERR_MUST_CHECK;
 
-/* Writing. Columns are optional; data pages are PLAIN, compressed with zstd; a row group ends
- * after some MiB. The file is whole after parquet_writer_finish. */
+/* Writing. Columns are optional; data pages are PLAIN, compressed with zstd; a row group is closed
+ * after some MiB. The file is complete after parquet_writer_finish. */
 typedef struct {
   const char *name;
   parquet_kind kind;
@@ -71,7 +71,7 @@ typedef struct {
 
 typedef struct parquet_writer parquet_writer;
 
-/* fd and path stay the caller's; path is for messages and lives as long as the writer. Names are
+/* The caller owns fd and path; path is used in messages and must outlive the writer. Names are
  * copied. */
 err parquet_writer_create(int fd, const char *path, const parquet_field *fields, size_t count,
                           parquet_writer **out) ERR_MUST_CHECK;

@@ -1,4 +1,4 @@
-/* Rows of a Parquet file: a cursor a column, page by page. */
+/* Rows of a Parquet file: a cursor per column, page by page. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -13,7 +13,7 @@
 #include "base/mem.h"
 #include "parquet/format.h"
 
-/* PageHeader, with the fields used of its three kinds. */
+/* PageHeader, with the fields used from its three kinds. */
 typedef struct {
   int64_t type, size, packed_size, values, encoding, level_encoding;
   int64_t nulls, level_bytes, repetition_bytes; /* version 2 */
@@ -21,15 +21,15 @@ typedef struct {
   uint32_t sum;
 } page_header;
 
-/* Where the values of a page come from. */
+/* The source of a page's values. */
 typedef enum { FROM_PLAIN, FROM_DICTIONARY, FROM_RLE } value_source;
 
 typedef struct {
   const parquet_column *column;
-  const uint8_t *at, *end; /* pages that are left of the chunk */
+  const uint8_t *at, *end; /* pages left in the chunk */
   int codec;
   int64_t chunk_left, page_left; /* values, nulls included */
-  uint8_t *page, *dictionary;    /* unpacked; what values point into */
+  uint8_t *page, *dictionary;    /* decompressed; values point into it */
   const uint8_t **entries;       /* of a dictionary of bytes */
   size_t dictionary_bytes, entry_count;
   bool has_dictionary, has_levels;
@@ -125,7 +125,7 @@ static err damaged(const char *what) {
   return err_new(ERR_INPUT, "is damaged: %s", what);
 }
 
-/* The struct of one kind of page. Fields of the same meaning have other ids in each. */
+/* The struct of one kind of page. Fields of the same meaning have different ids in each. */
 static void read_page_kind(thrift_reader *r, int kind, page_header *h) {
   thrift_field field = {0};
   while (thrift_next(r, &field)) {
@@ -201,7 +201,7 @@ static err unpack_page(const cursor *c, const page_header *h, size_t head, uint8
   if (!page) return mem_error(size, "a page");
   *out = page;
   if (head) memcpy(page, c->at, head);
-  /* a page of nulls alone may leave out the packed part */
+  /* a page of only nulls may omit the packed part */
   if (packed == head && size == head) return NULL;
   return parquet_unpack(h->is_packed ? c->codec : CODEC_NONE, c->at + head, packed - head,
                         page + head, size - head);
@@ -219,7 +219,7 @@ static uint64_t take_64(const uint8_t *at) {
   return take_32(at) | (uint64_t)take_32(at + 4) << 32;
 }
 
-/* Bytes with their length in front: where they begin, or NULL where they do not fit. */
+/* Bytes preceded by their length: their start, or NULL if they do not fit. */
 static const uint8_t *skip_entry(const uint8_t *at, const uint8_t *end) {
   if (end - at < 4 || take_32(at) > (uint64_t)(end - at - 4)) return NULL;
   return at + 4 + take_32(at);
@@ -256,7 +256,7 @@ static err read_dictionary(cursor *c, const page_header *h) {
   return is_bytes ? index_entries(c, h->values) : NULL;
 }
 
-/* Takes a part with its length in front from the page. */
+/* Takes a part preceded by its length from the page. */
 static bool take_part(const uint8_t **at, const uint8_t *end, hybrid_reader *out, unsigned width) {
   const uint8_t *next = skip_entry(*at, end);
   if (next) *out = (hybrid_reader){.at = *at + 4, .end = next, .width = width};
@@ -316,7 +316,7 @@ static err begin_page(cursor *c, const page_header *h) {
   return begin_values(c, h, at, end);
 }
 
-/* Goes on to the next page with values. */
+/* Advances to the next page with values. */
 static err next_page(cursor *c) {
   while (!c->page_left) {
     page_header h;

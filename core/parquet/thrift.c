@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-enum { DEEPEST = 32 }; /* structs within structs; Parquet's have six */
+enum { DEEPEST = 32 }; /* nested structs; Parquet's have six levels */
 
 static void break_off(thrift_reader *r) {
   r->is_broken = true;

@@ -1,7 +1,6 @@
 /* The subset of Thrift's compact protocol that Parquet uses: structs of fields, lists, integers,
- * strings. Reading never leaves the bytes given; after a fault `is_broken` is set and everything
- * reads as 0.
- */
+ * strings. Reads never leave the given bytes; after an error `is_broken` is set and everything
+ * reads as 0. */
 #ifndef FLIP_PARQUET_THRIFT_H
 #define FLIP_PARQUET_THRIFT_H
 
@@ -45,12 +44,12 @@ bool thrift_next(thrift_reader *r, thrift_field *field);
 void thrift_skip(thrift_reader *r, thrift_type type);
 /* The value of a field; a field of another type is a fault. */
 int64_t thrift_integer(thrift_reader *r, thrift_type type);
-/* Bytes in the reader's own; NULL with size 0 after a fault. */
+/* Bytes inside the reader's buffer; NULL with size 0 after an error. */
 const char *thrift_bytes(thrift_reader *r, thrift_type type, size_t *size);
-/* The beginning of a list: its number of elements, at most one a byte that is left. */
+/* The start of a list: its number of elements, at most one per remaining byte. */
 size_t thrift_list(thrift_reader *r, thrift_type type, thrift_type *element);
 
-/* Writing. `last` is the id of the struct's field before, 0 at its beginning. */
+/* Writing. `last` is the id of the struct's previous field, 0 at the start. */
 void thrift_put_varint(strbuf *out, uint64_t value);
 void thrift_put_field(strbuf *out, int *last, int id, thrift_type type);
 void thrift_put_integer(strbuf *out, int *last, int id, thrift_type type, int64_t value);

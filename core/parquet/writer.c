@@ -1,5 +1,5 @@
-/* Parquet files of optional flat columns: PLAIN values in zstd pages, a page a column and row
- * group. */
+/* Writes Parquet files of optional flat columns: PLAIN values in zstd pages, one page per column
+ * and row group. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -90,7 +90,7 @@ static void put_value(column_writer *c, const parquet_value *value) {
   c->present++;
 }
 
-/* Definition levels: one run, of ones, or of packed bits where there are nulls. */
+/* Definition levels: one run, of ones, or bit-packed if there are nulls. */
 static void put_levels(const parquet_writer *w, const column_writer *c, strbuf *page) {
   strbuf levels = {0};
   uint64_t rows = (uint64_t)w->group_rows, eights = (rows + 7) / 8;

@@ -14,7 +14,7 @@ enum { MOST_FIELDS = 1024 };
 
 typedef enum { FIELD_START, FIELD_PLAIN, FIELD_QUOTED, FIELD_QUOTE_SEEN } field_state;
 
-/* The row that is being read: strings in `texts`, one after the other. */
+/* The current row: strings in `texts`, one after the other. */
 typedef struct {
   csv_row take;
   void *context;
@@ -24,8 +24,8 @@ typedef struct {
   size_t starts[MOST_FIELDS], count;
   field_state state;
   csv_place at;          /* of the row */
-  long line, quote_line; /* that the reading is at; where the last quote opened */
-  bool was_return;       /* the last character was a CR, which a LF may follow */
+  long line, quote_line; /* current line; line where the last quote opened */
+  bool was_return;       /* the last character was a CR, which an LF may follow */
   bool has_content;      /* of the row */
 } reading;
 
@@ -68,7 +68,7 @@ static err reopen(reading *r) {
   if (r->line > r->quote_line)
     return err_new(ERR_INPUT,
                    "%s:%ld: a quote opens here and closes on line %ld in the middle of a field: is "
-                   "it a stray quote that swallows the rows between?",
+                   "it a stray quote that swallows the rows in between?",
                    r->path, r->quote_line, r->line);
   r->state = FIELD_PLAIN;
   return NULL;
@@ -142,7 +142,7 @@ char csv_separator(const char *path, char separator) {
   return separator ? separator : ends_with_tsv(path) ? '\t' : ',';
 }
 
-/* Bytes of a byte order mark at the file's beginning; an error for UTF-16. */
+/* Length of a byte order mark at the start of the file; an error for UTF-16. */
 static err skip_mark(const char *path, const char *block, size_t size, size_t *skip) {
   bool is_wide = size >= 2 && (memcmp(block, "\xFF\xFE", 2) == 0 || !memcmp(block, "\xFE\xFF", 2) ||
                                !block[0] || !block[1]);

@@ -14,14 +14,14 @@
 enum { NAMED_LEFT_OUT = 20 };
 static const size_t most_hashed_bytes = (size_t)4 << 30;
 
-/* A source and where its rows and its places of an epoch begin. */
+/* A source, its first row and its first position in an epoch. */
 typedef struct {
   data_source *source;
   int64_t first_row, first_place, places;
 } part;
 
 struct dataset {
-  shard_list *shards; /* of the streaming order: then there are no parts */
+  shard_list *shards; /* of the streaming order; there are no parts then */
   part *parts;
   size_t part_count;
   int64_t count, epoch, left_out;
@@ -40,7 +40,7 @@ static void add_part(dataset *d, data_source *source) {
   if (source->notes.is_broken || source->left_out.is_broken) d->warnings.is_broken = true;
 }
 
-/* The first lines of what was left out, of all sources together. */
+/* The first lines about skipped samples, over all sources. */
 static void name_left_out(dataset *d) {
   int64_t named = 0;
   for (size_t i = 0; i < d->part_count; i++)
@@ -50,8 +50,7 @@ static void name_left_out(dataset *d) {
       at += length;
     }
   if (named > NAMED_LEFT_OUT)
-    strbuf_format(&d->warnings, "… and %ld more samples left out\n",
-                  (long)(named - NAMED_LEFT_OUT));
+    strbuf_format(&d->warnings, "… and %ld more samples skipped\n", (long)(named - NAMED_LEFT_OUT));
 }
 
 static err take_fingerprint(dataset *d) {

@@ -1,4 +1,4 @@
-/* A data set: the samples of a list of sources, by row. Reading is safe from many threads. */
+/* A data set: the samples of a list of sources, by row. Reading is thread-safe. */
 #ifndef FLIP_READ_DATASET_H
 #define FLIP_READ_DATASET_H
 
@@ -10,15 +10,15 @@
 
 typedef struct dataset dataset;
 
-/* What a task requires of a sample. The rest is filled in where present. */
+/* What a task requires of a sample. Other fields are filled in if present. */
 typedef enum {
   DATASET_IMAGE = 1,
   DATASET_CAPTION = 2,
   DATASET_PAIR = DATASET_IMAGE | DATASET_CAPTION
 } dataset_parts;
 
-/* Opens and indexes the sources named, as source.h has them: shards by path, glob or range, or
- * FORMAT:LOCATION. A sample that lacks one of `needs` is left out, counted and named in the
+/* Opens and indexes the given sources (see source.h): shards by path, glob or range, or
+ * FORMAT:LOCATION. A sample that lacks one of `needs` is skipped, counted and reported in the
  * warnings; so are skipped members of shards. allows_pipes: `pipe:COMMAND` may run its command;
  * dataset_open and dataset_open_for do not allow it. dataset_open needs pairs. */
 err dataset_open(char *const *names, size_t count, dataset **out) ERR_MUST_CHECK;
@@ -29,8 +29,8 @@ err dataset_open_to_read(char *const *names, size_t count, dataset_parts needs,
                          dataset **out) ERR_MUST_CHECK;
 err dataset_open_with(char *const *names, size_t count, bool allows_pipes,
                       dataset **out) ERR_MUST_CHECK;
-/* For the streaming order (stream.h): tar shards and pipes by name, without an index. No row of it
- * can be read; its count and epoch come from files next to the shards, 0 where there are none. */
+/* For the streaming order (stream.h): tar shards and pipes by name, without an index. Rows cannot
+ * be read; count and epoch come from files next to the shards, 0 if there are none. */
 err dataset_open_stream(char *const *names, size_t count, bool allows_pipes,
                         dataset **out) ERR_MUST_CHECK;
 void dataset_close(dataset *d);
@@ -40,11 +40,11 @@ struct shard_list;
 const struct shard_list *dataset_shards(const dataset *d);
 
 int64_t dataset_count(const dataset *d);
-/* Samples of one epoch: the count, each source's times its weight. */
+/* Samples in one epoch: the sum over sources of count times weight. */
 int64_t dataset_epoch(const dataset *d);
-/* The row at `place` of epoch `epoch`, in [0, dataset_epoch). Of a source of weight 2 each row
- * occurs twice; of one of weight 0.5 half of them, the other half in the next epoch; which half
- * depends on the seed. */
+/* The row at `place` of epoch `epoch`, in [0, dataset_epoch). Each row of a source with weight 2
+ * occurs twice; of a source with weight 0.5 half the rows occur, and the other half in the next
+ * epoch; which half depends on the seed. */
 int64_t dataset_row(const dataset *d, uint64_t seed, int64_t epoch, int64_t place);
 
 /* Hash of the data: shards by names and bytes (beyond 4 GiB in all: by names, sizes, where each
@@ -52,29 +52,29 @@ int64_t dataset_row(const dataset *d, uint64_t seed, int64_t epoch, int64_t plac
  * 4,096 files and the beginnings of 256 of them, evenly chosen. "" of a data set opened with
  * dataset_open_to_read. */
 const char *dataset_fingerprint(const dataset *d);
-/* What was wrong at opening, one line each; "" when nothing. left_out: samples left out. */
+/* Problems found at opening, one line each; "" for none. left_out: number of skipped samples. */
 const char *dataset_warnings(const dataset *d, int64_t *left_out);
 
-/* Each sample left out, a line "PLACE: WHAT IT LACKS" each, of one source after the other: called
- * with every source's lines. */
+/* Calls `f` with the skipped samples, a line "PLACE: WHAT IT LACKS" each, one source after the
+ * other. */
 void dataset_each_left_out(const dataset *d, void (*take)(void *context, const char *lines),
                            void *context);
 
-/* One sample. shard points into the data set; the rest is released by dataset_sample_free, after an
- * error too, since the name is filled in then. caption, when it is not needed, and json are NULL
- * when there is none; the caption is UTF-8 without NUL, the JSON a string for sample_json.h. */
+/* One sample. shard points into the data set; the rest is released by dataset_sample_free, also
+ * after an error, since the name is set then. caption, if not required, and json are NULL when
+ * there is none; the caption is UTF-8 without NUL, the JSON a string for sample_json.h. */
 typedef struct {
   const char *shard, *key;
   const void *image; /* in the data set or `owned`; NULL from dataset_read_text */
   size_t image_bytes;
   char *caption, *json;
-  char *owned_key; /* what key points to, where that is not in the data set */
+  char *owned_key; /* what key points to, if not in the data set */
   void *owned;
 } dataset_sample;
 
-/* A sample that cannot be read is an ERR_INPUT; shard and key say which. */
+/* A sample that cannot be read is an ERR_INPUT; shard and key identify it. */
 err dataset_read(const dataset *d, int64_t row, dataset_sample *sample) ERR_MUST_CHECK;
-/* The same without its image, which need not be read from disk then. */
+/* The same without the image, which is then not read from disk. */
 err dataset_read_text(const dataset *d, int64_t row, dataset_sample *sample) ERR_MUST_CHECK;
 void dataset_sample_free(dataset_sample *sample);
 

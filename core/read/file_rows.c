@@ -34,7 +34,7 @@ static const char *text_at(const file_rows *f, uint64_t at) {
   return at == none ? NULL : f->texts.data + at;
 }
 
-/* `path` with another extension; NULL when memory is short. */
+/* `path` with another extension; NULL when out of memory. */
 static char *path_beside(const char *path, const char *extension) {
   strbuf beside = {0};
   const char *dot = strrchr(fs_name(path), '.');
@@ -43,7 +43,7 @@ static char *path_beside(const char *path, const char *extension) {
   return strbuf_take(&beside);
 }
 
-/* Turns the bytes of a file into a text. */
+/* Converts the bytes of a file to text. */
 typedef err (*decode_text)(const char *bytes, size_t size, char **text);
 
 static err decode_caption(const char *bytes, size_t size, char **text) {
@@ -73,7 +73,7 @@ static err copy_or_read(const char *known, const char *path, const char *extensi
   return *text ? NULL : mem_error(strlen(known), "a sample");
 }
 
-/* A file that cannot be read is this sample's fault, not the run's. */
+/* An unreadable file is an error of this sample only. */
 static err blame_sample(err error) {
   if (!error || err_kind_of(error) != ERR_IO) return error;
   err blamed = err_new(ERR_INPUT, "%s", err_message(error));
@@ -81,7 +81,7 @@ static err blame_sample(err error) {
   return blamed;
 }
 
-/* A caption that is gone or no text is a fault where captions are needed alone. */
+/* A caption that is missing or not text is an error only where captions are required. */
 static err take_caption(const file_rows *f, const file_row *r, const char *path, char **caption) {
   bool is_needed = f->base.needs & DATASET_CAPTION;
   err error = copy_or_read(text_at(f, r->caption), path, ".txt", decode_caption, caption);
@@ -109,8 +109,8 @@ static err read_row(const data_source *base, int64_t row, bool has_image, datase
   return blame_sample(error);
 }
 
-/* The size of a file, and its first bytes when `has_head`; nothing of one that is gone, which is
- * found when it is read. */
+/* The size of a file, and its first bytes when `has_head`; nothing if it is missing, which is
+ * reported when it is read. */
 static void hash_one(const char *path, bool has_head, hash_state *state) {
   struct stat status;
   char head[HEAD_BYTES];
@@ -122,8 +122,8 @@ static void hash_one(const char *path, bool has_head, hash_state *state) {
   if (fd >= 0) close(fd);
 }
 
-/* Names and texts; the files are too many to be read, but their sizes and some of their first bytes
- * reveal when files of the same names were replaced. */
+/* Names and texts; reading all files would take too long, but their sizes and some of their first
+ * bytes reveal files that were replaced under the same name. */
 static err hash_rows(const data_source *base, bool has_bytes, hash_state *state) {
   const file_rows *f = (const file_rows *)base;
   int64_t count = f->base.count, sizes = count < MOST_SIZES ? count : MOST_SIZES;

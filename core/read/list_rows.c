@@ -6,7 +6,7 @@
 #include "base/mem.h"
 #include "text/plain_text.h"
 
-/* The folder that relative image paths begin in: the option, or the list's own. */
+/* The base folder of relative image paths: the option, or the list's own folder. */
 static err find_folder(const source_request *r, char **folder) {
   const char *images = source_option(r, "images"), *slash = strrchr(r->location, '/');
   *folder = mem_copy_string(images ? images : slash ? r->location : ".");

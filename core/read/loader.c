@@ -15,13 +15,13 @@
 #include "read/shard_list.h"
 #include "read/text_mask.h"
 
-/* Of data sets with more rows neither decoded images are kept nor damaged rows remembered. */
+/* With more rows than this, neither decoded images are cached nor damaged rows remembered. */
 static const int64_t most_kept_rows = (int64_t)1 << 29;
 
 enum {
-  RUN_LENGTH = 8,            /* samples a worker takes at a time */
-  MOST_OPENERS = 4,          /* threads that open a stream's shards ahead */
-  RESAMPLED_EPOCHS = 1 << 20 /* that draws with replacement are from */
+  RUN_LENGTH = 8,            /* samples that a worker claims at a time */
+  MOST_OPENERS = 4,          /* threads that open a stream's shards ahead of time */
+  RESAMPLED_EPOCHS = 1 << 20 /* range of the random draws with replacement */
 };
 
 /* Memory of one batch in the ring. */
@@ -29,7 +29,7 @@ typedef struct {
   uint8_t *images;
   int32_t *tokens, *token_counts;
   int64_t *rows;
-  int64_t unfinished; /* under the lock */
+  int64_t unfinished; /* protected by the lock */
   stream_position after;
   bool is_pinned;
 } slot;
@@ -41,19 +41,19 @@ struct loader {
   text_mask mask;
   lexicon *classes; /* for the mask, or NULL */
   double *weights;  /* of tokens, for the mask; NULL without */
-  slot *slots;      /* [prefetch + 1]: one is with the trainer */
+  slot *slots;      /* [prefetch + 1]: one is in use by the trainer */
   int64_t slot_count;
   pthread_t *threads;
   int started;
 
   stream *order;        /* NULL: the exact order */
-  pthread_mutex_t feed; /* held from waiting for a free slot to having its samples: claims are in
-                         * order. Taken before `lock` */
+  pthread_mutex_t feed; /* held while waiting for a free slot and taking its samples, so that claims
+                         * are in order. Acquired before `lock` */
 
-  pthread_mutex_t lock;             /* guards everything down to `failure` */
-  pthread_cond_t work, done;        /* a slot became free; a batch became whole */
-  int64_t next_sample, last_sample; /* of this rank: to be claimed; the end of the run */
-  int64_t taken;                    /* batches the trainer is through with, plus the one it holds */
+  pthread_mutex_t lock;             /* protects everything down to `failure` */
+  pthread_cond_t work, done;        /* a slot became free; a batch was completed */
+  int64_t next_sample, last_sample; /* of this rank: next to claim; end of the run */
+  int64_t taken;                    /* batches that the trainer has finished, plus the one in use */
   bool is_closing;
   strbuf warnings;
   size_t warning_count;
@@ -65,7 +65,7 @@ struct loader {
   atomic_llong decoded, cache_hits, skipped;
 };
 
-/* The run's number of this rank's sample `own`. */
+/* The global index of this rank's sample `own`. */
 static int64_t number_in_run(const loader *l, int64_t own) {
   int64_t batch = l->c.batch_size;
   return own / batch * batch * l->c.ranks + l->c.rank * batch + own % batch;
@@ -85,12 +85,12 @@ static int64_t row_of(const loader *l, int64_t sample, int64_t skip) {
   return c->rows ? c->rows[place] : dataset_row(c->data, c->seed, epoch, place);
 }
 
-/* A sample to be tried: of the data set by row, or of an open shard. */
+/* A candidate sample: a row of the data set, or a sample of an open shard. */
 typedef struct {
   int64_t row;
-  const stream_shard *shard; /* NULL: the row tells */
+  const stream_shard *shard; /* NULL: identified by the row */
   int64_t index;             /* of the shard */
-  atomic_bool *is_bad;       /* NULL: what is damaged is not remembered */
+  atomic_bool *is_bad;       /* NULL: damaged samples are not remembered */
 } candidate;
 
 static err read_candidate(const loader *l, const candidate *from, dataset_sample *sample) {
@@ -109,7 +109,7 @@ static void mark_bad(loader *l, const candidate *from, const dataset_sample *sam
   pthread_mutex_unlock(&l->lock);
 }
 
-/* Keeps a decoded image if there is room; `own` says whether the caller still has to free it. */
+/* Caches a decoded image if there is room; `own` is set if the caller still has to free it. */
 static const image *keep(loader *l, int64_t row, image *picture, bool *own) {
   size_t bytes = (size_t)picture->width * (size_t)picture->height * 3;
   *own = true;
@@ -125,19 +125,19 @@ static const image *keep(loader *l, int64_t row, image *picture, bool *own) {
     *own = false;
     return kept;
   }
-  free(kept); /* another worker was first */
+  free(kept); /* another worker was faster */
   atomic_fetch_sub(&l->cached_bytes, bytes);
   return picture;
 }
 
-/* The shortest side a crop can have, so that a JPEG may be decoded at a smaller scale. */
+/* The shortest side of any crop, so that a JPEG may be decoded at a smaller scale. */
 static int32_t least_side(const loader_config *c) {
   double share =
       fmin(sqrt(c->crop_min * fmin(c->ratio_min, 1.0 / c->ratio_max)), IMAGE_FALLBACK_SHARE);
   return (int32_t)ceil((double)c->image_size / share);
 }
 
-/* The caption's tokens, or those of them that the text mask keeps. */
+/* The caption's tokens, or those that the text mask keeps. */
 static err fill_tokens(const loader *l, const char *caption, int64_t sample, int32_t *tokens,
                        int32_t *count) {
   const loader_config *c = &l->c;
@@ -150,7 +150,8 @@ static err fill_tokens(const loader *l, const char *caption, int64_t sample, int
   return error;
 }
 
-/* Image and caption of a candidate into place i of a slot. An undecodable image is an ERR_INPUT. */
+/* Prepares image and caption of a candidate in position i of a slot. An undecodable image is an
+ * ERR_INPUT. */
 static err fill_place(loader *l, slot *s, int64_t i, const candidate *from, int64_t sample_number) {
   const loader_config *c = &l->c;
   dataset_sample sample = {0};
@@ -239,7 +240,7 @@ static err fill_claimed(loader *l, slot *s, const claimed *work) {
   return error;
 }
 
-/* Waits for a free slot; false when there is nothing more to do. */
+/* Waits for a free slot; false when there is no more work. */
 static bool wait_for_slot(loader *l, int64_t *first, int64_t *end) {
   pthread_mutex_lock(&l->lock);
   while (!l->is_closing && !l->failure && l->next_sample < l->last_sample &&
@@ -301,7 +302,7 @@ static bool claim(loader *l, claimed *out, err *error) {
   return has_work;
 }
 
-/* The first failure is what loader_next reports. Under the lock. */
+/* loader_next reports the first failure. Call with the lock held. */
 static void fail(loader *l, err error) {
   if (error && !l->failure)
     l->failure = error;
@@ -369,7 +370,7 @@ static err open_order(loader *l, const stream_position *from) {
   return stream_open(&order, from, &l->order);
 }
 
-/* What is kept of each row, in the exact order. */
+/* What is cached about each row, in the exact order. */
 static err make_rows(loader *l) {
   if (l->order || l->count > most_kept_rows) return NULL;
   l->cache = mem_zeroed((size_t)l->count, sizeof *l->cache);
@@ -472,7 +473,7 @@ err loader_next(loader *l, loader_batch *batch, double *waited) {
     return err_new(ERR_INTERNAL, "more samples were requested from the loader than the run has");
   slot *s = &l->slots[number % l->slot_count];
   pthread_mutex_lock(&l->lock);
-  /* the batch returned before is finished: its slot is reused */
+  /* the previous batch is no longer in use: its slot is reused */
   l->slots[(number + l->slot_count - 1) % l->slot_count].unfinished = l->c.batch_size;
   l->taken = number + 1;
   pthread_cond_broadcast(&l->work);

@@ -1,13 +1,13 @@
 /* The training loader: worker threads decode, crop and tokenize batches ahead of the trainer.
  *
- * Sample g of the run is at position g % N of epoch g / N, N being dataset_epoch; an epoch's order
- * is a permutation that depends on (seed, epoch) alone. What a sample holds depends on (seed, g)
- * and the data, never on the number of workers or on where the run was resumed. A sample that
- * cannot be decoded is replaced by the next one of the permutation that can.
+ * Sample g of the run is at position g % N of epoch g / N, where N is dataset_epoch; an epoch's
+ * order is a permutation that depends only on (seed, epoch). A sample's content depends on (seed,
+ * g) and the data, never on the number of workers or on where the run was resumed. A sample that
+ * cannot be decoded is replaced by the next decodable one of the permutation.
  *
- * A data set opened for the streaming order gives its samples in the order of stream.h instead:
- * what sample g is then depends on (seed, shards, buffer) and g, and each batch holds the position
- * after it. */
+ * A data set opened for the streaming order returns its samples in the order of stream.h instead:
+ * sample g then depends on (seed, shards, buffer) and g, and each batch contains the position after
+ * it. */
 #ifndef FLIP_READ_LOADER_H
 #define FLIP_READ_LOADER_H
 
@@ -62,8 +62,8 @@ typedef struct {
 
 typedef struct loader loader;
 
-/* Starts the workers at sample `first_sample` of the run, a multiple of the whole batch; of a
- * stream it is the sample at the place `from`. The data set and the tokenizer must outlive the
+/* Starts the workers at sample `first_sample` of the run, a multiple of the global batch; for a
+ * stream, `from` is the position of that sample. The data set and the tokenizer must outlive the
  * loader. */
 err loader_open(const loader_config *config, int64_t first_sample, const stream_position *from,
                 loader **out) ERR_MUST_CHECK;
@@ -73,8 +73,8 @@ void loader_close(loader *l);
 err loader_next(loader *l, loader_batch *batch, double *waited) ERR_MUST_CHECK;
 
 loader_stats loader_get_stats(loader *l);
-/* Appends the samples skipped since the last call, a line each, and what was wrong with a stream's
- * shards; returns how many lines. remarks: contents of a stream's finished epochs. */
+/* Appends the samples skipped since the last call, one line each, and problems of a stream's
+ * shards; returns the number of lines. remarks: contents of a stream's finished epochs. */
 size_t loader_take_warnings(loader *l, strbuf *lines, strbuf *remarks);
 
 #endif

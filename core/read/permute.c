@@ -2,7 +2,7 @@
 
 #include "base/rng.h"
 
-enum { ROUNDS = 6 }; /* of Philox: far past what shuffling needs */
+enum { ROUNDS = 6 }; /* of Philox: far more than shuffling needs */
 
 int64_t permute(uint64_t seed, int64_t number, int64_t count, int64_t place) {
   int half = 1;

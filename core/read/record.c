@@ -17,7 +17,7 @@ static err take_value(const char *json, const char *name, const char *nul, char 
   return error;
 }
 
-/* Labels that differ must stay different: a NUL is not dropped. */
+/* Different labels must stay different: NUL is not dropped. */
 err sample_label(const char *json, const char *name, char **value) {
   return take_value(json, name, "\xEF\xBF\xBD", value);
 }

@@ -6,16 +6,16 @@
 
 #include "base/err.h"
 
-/* The value of labels.NAME, or of NAME at the top level, as a string the caller frees; NULL when
- * the sample has none. JSON that does not parse is an error. */
+/* The value of labels.NAME, or of NAME at the top level, as a string that the caller frees; NULL
+ * when the sample has none. Invalid JSON is an error. */
 err sample_label(const char *json, const char *name, char **value) ERR_MUST_CHECK;
 
-/* The text of field NAME at the top level or under labels, without NUL: a caption; else the same.
- */
+/* The text of field NAME at the top level or under labels, without NUL, for captions; otherwise the
+ * same. */
 err sample_caption(const char *json, const char *name, char **value) ERR_MUST_CHECK;
 
-/* The strings of the list NAME (a single string is a list of one), each and the list itself for the
- * caller to free; *count 0 when the sample has none. */
+/* The strings of the list NAME (a single string is a list of one); the caller frees each string and
+ * the list; *count 0 when the sample has none. */
 err sample_strings(const char *json, const char *name, char ***strings,
                    size_t *count) ERR_MUST_CHECK;
 

@@ -13,7 +13,7 @@
 #include "base/mem.h"
 #include "text/utf8.h"
 
-enum { DEEPEST = 900 }; /* Python's own limit is a little above */
+enum { DEEPEST = 900 }; /* slightly below Python's own limit */
 
 /* A character of two or four bytes. */
 static uint32_t unit_at(const unsigned char *b, size_t width, bool is_big) {
@@ -22,8 +22,8 @@ static uint32_t unit_at(const unsigned char *b, size_t width, bool is_big) {
   return value;
 }
 
-/* UTF-16 and UTF-32 as UTF-8; a NUL or half a character becomes a control character, which JSON
- * does not allow anywhere. */
+/* Converts UTF-16 and UTF-32 to UTF-8; a NUL or half a character becomes a control character, which
+ * JSON does not allow anywhere. */
 static void widen(const unsigned char *b, size_t size, size_t width, bool is_big, strbuf *out) {
   for (size_t at = 0; at < size; at += width) {
     uint32_t c = size - at < width ? 1 : unit_at(b + at, width, is_big);
@@ -87,7 +87,7 @@ err sample_json_text(const char *bytes, size_t size, char **text) {
   return *text ? NULL : mem_error(size, "a sample's JSON");
 }
 
-/* A text that is being read, and what jansson shall read in its place (NULL: nothing). */
+/* A text being scanned, and the converted text for jansson (NULL: none). */
 typedef struct {
   const char *start, *at;
   strbuf *out;
@@ -108,7 +108,7 @@ static void skip_space(scan *s) {
   s->at += strspn(s->at, " \t\r\n");
 }
 
-/* The four digits of an escape, -1 when they are none. */
+/* The four digits of an escape, or -1. */
 static int32_t hex_at(const char *at) {
   int32_t value = 0;
   for (int i = 0; i < 4; i++) {
@@ -123,7 +123,7 @@ static int32_t hex_at(const char *at) {
   return value;
 }
 
-/* \uXXXX at s->at, which a second one may follow. */
+/* \uXXXX at s->at, possibly followed by a second one. */
 static bool scan_code(scan *s, bool is_key) {
   int32_t first = hex_at(s->at + 2);
   if (first < 0) return wrong(s, "\\u escape without four hex digits");
@@ -135,12 +135,14 @@ static bool scan_code(scan *s, bool is_key) {
     return true;
   }
   bool is_lone = first >= 0xD800 && first < 0xE000;
-  emit(s, is_lone || (is_key && !first) ? "\\ufffd" : s->at, 6); /* jansson's keys take no NUL */
+  emit(s, is_lone || (is_key && !first) ? "\\ufffd" : s->at, 6); /* jansson's keys cannot contain
+                                                                  * NUL */
   s->at += 6;
   return true;
 }
 
-/* One character as it stands. A surrogate in UTF-8 is taken, as Python's surrogatepass does. */
+/* One literal character. A surrogate encoded in UTF-8 is accepted, as with Python's
+ * surrogatepass. */
 static bool scan_character(scan *s) {
   const unsigned char *b = (const unsigned char *)s->at;
   utf8proc_int32_t c;
@@ -158,7 +160,7 @@ static bool scan_character(scan *s) {
 }
 
 static bool scan_string(scan *s, bool is_key) {
-  if (*s->at != '"') return wrong(s, "a string in double quotes is wanted");
+  if (*s->at != '"') return wrong(s, "expected a string in double quotes");
   emit(s, s->at++, 1);
   while (*s->at != '"') {
     bool is_fine;
@@ -224,7 +226,7 @@ static bool scan_number(scan *s) {
 
 static bool scan_value(scan *s);
 
-/* [value, …] or {"key": value, …}, from its bracket on. */
+/* [value, …] or {"key": value, …}, starting at its bracket. */
 static bool scan_members(scan *s, char end) {
   emit(s, s->at++, 1);
   skip_space(s);
@@ -272,7 +274,7 @@ static bool scan_whole(scan *s) {
   return *s->at ? wrong(s, "extra text after the value") : true;
 }
 
-/* Where the scan stopped. */
+/* Describes where the scan stopped. */
 static err scan_error(const scan *s) {
   long line = 1, column = 1;
   for (const char *at = s->start; at < s->at; at++) {
@@ -323,7 +325,7 @@ err sample_json_string(const json_t *value, const char *nul, char **text) {
   return *text ? NULL : mem_error(0, "a sample's JSON");
 }
 
-/* The pairs of an object but those of `key`, as they were written. */
+/* The pairs of an object except those of `key`, verbatim. */
 static bool copy_pairs(scan *s, const char *key, strbuf *out) {
   size_t length = strlen(key);
   s->at++;

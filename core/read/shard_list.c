@@ -17,18 +17,18 @@
 #include "read/source.h"
 
 enum { END_BYTES = 4096, NAMED_LEFT_OUT = 3 };
-/* Larger shards are not read ahead whole: they would push each other out of the page cache. */
+/* Larger shards are not read ahead completely: they would evict each other from the page cache. */
 static const off_t most_read_ahead = (off_t)2 << 30;
 
 typedef struct {
   char *name, *command; /* command: of a pipe, else NULL */
   uint64_t size;
-  int64_t samples; /* by a file next to it; -1: not known */
+  int64_t samples; /* from a file next to it; -1: not known */
   size_t source;
-  _Atomic uint64_t seen; /* of its index when it was first opened; 0: not yet */
+  _Atomic uint64_t seen; /* hash of its index when it was first opened; 0: not yet */
 } listed;
 
-/* A source and where its shards and its places of an epoch begin. */
+/* A source, its first shard and its first position in an epoch. */
 typedef struct {
   shard_reading reading;
   double weight;
@@ -70,7 +70,7 @@ static err add_names(shard_list *l, const source_request *r, bool is_pipe) {
   if (!error)
     error = is_pipe ? shard_expand_commands(r->location, r->whole, &locations, &names, &count)
                     : shard_expand(&(char *){r->location}, 1, &locations, &count);
-  if (!error && !count) error = err_new(ERR_INPUT, "%s: names no shards", r->whole);
+  if (!error && !count) error = err_new(ERR_INPUT, "%s: matches no shards", r->whole);
   for (size_t i = 0; i < count && !error; i++)
     error = add_shard(l, is_pipe ? names[i] : locations[i], is_pipe ? locations[i] : NULL);
   if (locations) fs_free_names(locations, count);
@@ -78,7 +78,7 @@ static err add_names(shard_list *l, const source_request *r, bool is_pipe) {
   return error;
 }
 
-/* The source's places of an epoch: its shards, times its weight. */
+/* The source's positions in an epoch: its shards times its weight. */
 static err add_places(shard_list *l, const source_request *r, listed_source *s) {
   double wanted = s->weight * (double)((int64_t)l->count - s->first);
   s->places = llround(wanted);
@@ -115,12 +115,12 @@ static err add_source(shard_list *l, const char *name, bool allows_pipes) {
   TRY(add_places(l, &r, s));
   l->has_pipes = l->has_pipes || is_pipe;
 cleanup:
-  l->source_count++; /* also when it failed: its shards are freed with it */
+  l->source_count++; /* also on failure: its shards are freed with it */
   free(copy);
   return error;
 }
 
-/* What can be told of a file from its ends: that it is there and may be a tar. */
+/* Checks that a file exists and may be a tar, from its first and last bytes. */
 static err look_at(listed *one, char ends[2 * END_BYTES], size_t *length) {
   struct stat status;
   int fd = open(one->name, O_RDONLY | O_CLOEXEC);
@@ -163,7 +163,7 @@ static err hash_whole(const listed *one, hash_state *state) {
   return error;
 }
 
-/* Names, sizes and ends, or all bytes; in the latter case as the exact order hashes them. */
+/* Hashes names, sizes and ends, or all bytes; the latter equals the hash of the exact order. */
 static err take_fingerprint(shard_list *l, bool has_bytes) {
   char ends[2 * END_BYTES];
   size_t source = SIZE_MAX, length = 0;
@@ -189,7 +189,7 @@ static err take_fingerprint(shard_list *l, bool has_bytes) {
   return error;
 }
 
-/* Whether every shard is there and may be a tar. */
+/* Checks that every shard exists and may be a tar. */
 static err look_at_all(shard_list *l, uint64_t *total) {
   char ends[2 * END_BYTES];
   size_t length;
@@ -203,7 +203,7 @@ static err look_at_all(shard_list *l, uint64_t *total) {
   return NULL;
 }
 
-/* The sizes.json of the folder that was read last. */
+/* The sizes.json of the most recently read folder. */
 typedef struct {
   strbuf folder;
   json_t *sizes;
@@ -214,7 +214,7 @@ static int64_t whole_count(const json_t *value) {
   return json_is_integer(value) && json_integer_value(value) >= 0 ? json_integer_value(value) : -1;
 }
 
-/* Samples that img2dataset wrote into the shard, by its SHARD_stats.json. */
+/* Number of samples that img2dataset wrote into the shard, from its SHARD_stats.json. */
 static int64_t count_by_stats(const char *path) {
   strbuf name = {0};
   size_t length = strlen(path);
@@ -320,17 +320,17 @@ static int64_t shard_at(const void *context, uint64_t seed, bool is_shuffled, in
          permute_weighted(seed + i, epoch, end - s->first, s->places, place - s->first_place);
 }
 
-/* The kernel reads the file into its cache from front to back, while it is indexed. */
+/* Asks the kernel to read the file into its cache from front to back while it is indexed. */
 static void read_ahead(const char *path) {
   struct stat status;
   int fd = open(path, O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return; /* opening it for good says why */
+  if (fd < 0) return; /* the error is reported when it is opened */
   if (fstat(fd, &status) == 0 && status.st_size <= most_read_ahead)
     (void)posix_fadvise(fd, 0, 0, POSIX_FADV_WILLNEED);
   close(fd);
 }
 
-/* The same shard opened again must be the one that it was. */
+/* A reopened shard must be unchanged. */
 static err check_unchanged(listed *one, const shard *tar) {
   char digest[HASH_SIZE];
   hash_state *state = hash_begin();
@@ -347,7 +347,7 @@ static err check_unchanged(listed *one, const shard *tar) {
       one->name);
 }
 
-/* What indexing came upon, in a shard's own lines. */
+/* Findings of indexing, as lines of a shard. */
 static void take_notes(const listed *one, const shard_notes *notes, const strbuf *left_out,
                        stream_shard *out) {
   const strbuf *lists[] = {&notes->lost, left_out};
@@ -360,7 +360,7 @@ static void take_notes(const listed *one, const shard_notes *notes, const strbuf
       at += length;
     }
   if (named > NAMED_LEFT_OUT)
-    strbuf_format(&out->lines, "%s: … and %ld more samples left out\n", one->name,
+    strbuf_format(&out->lines, "%s: … and %ld more samples skipped\n", one->name,
                   (long)(named - NAMED_LEFT_OUT));
   shard_notes_summary(notes, one->name, &out->lines);
 }

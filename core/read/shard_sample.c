@@ -4,16 +4,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/command.h"
 #include "base/fs.h"
 #include "base/mem.h"
 #include "text/plain_text.h"
 #include "read/record.h"
 #include "read/sample_json.h"
 
-/* What sample i lacks to be a row; NULL: nothing. */
+/* What sample i lacks to become a row; NULL: nothing. */
 static const char *lack_of(const shard_reading *how, const shard *from, size_t i) {
   if (how->needs & DATASET_IMAGE && !shard_get(from, i, SHARD_IMAGE).data) return "image";
   if (!(how->needs & DATASET_CAPTION)) return NULL;
@@ -42,8 +42,8 @@ cleanup:
   return error;
 }
 
-/* The caption's text, NULL when there is none. One that is not text is a fault only where captions
- * are needed. */
+/* The caption's text, NULL when there is none. One that is not text is an error only where captions
+ * are required. */
 static err take_caption(const shard_reading *how, shard_bytes bytes, char **caption) {
   if (!bytes.data) return NULL;
   err error = plain_text(bytes.data, bytes.size, "its caption", caption);
@@ -56,7 +56,7 @@ static err take_json(shard_bytes bytes, char **json) {
   return bytes.data ? sample_json_text(bytes.data, bytes.size, json) : NULL;
 }
 
-/* The caption that a field of the JSON holds; NULL: use the .txt. */
+/* The caption from a field of the JSON; NULL: use the .txt. */
 static err take_field(const shard_reading *how, dataset_sample *out) {
   if (!how->caption_field || !out->json) return NULL;
   err error = sample_caption(out->json, how->caption_field, &out->caption);
@@ -93,27 +93,21 @@ void shard_hash_places(const shard *one, hash_state *state) {
   }
 }
 
-/* Runs a command with its output going to a file that has no name any more. */
+/* Runs a command with its output in an unlinked temporary file. */
 static err run_command(const char *command, FILE **output) {
-  char block[1 << 16];
-  size_t length;
+  char *words[] = {"sh", "-c", (char *)command, NULL};
+  int status = 0;
   err error = NULL;
-  FILE *file = tmpfile(), *pipe = NULL;
+  FILE *file = tmpfile();
   if (!file)
     return err_errno(errno, "pipe:%s: cannot create a temporary file for its output", command);
-  pipe = popen(command, "re");
-  if (!pipe) FAIL(ERR_IO, "pipe:%s: cannot be run", command);
-  while ((length = fread(block, 1, sizeof block, pipe)) > 0)
-    if (fwrite(block, 1, length, file) != length)
-      FAIL(ERR_IO, "pipe:%s: its output does not fit into the temporary folder", command);
-  int status = pclose(pipe);
-  pipe = NULL;
-  if (status != 0)
-    FAIL(ERR_INPUT, "pipe:%s: the command ended with status %d", command,
-         WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
-  if (fflush(file) != 0) error = err_errno(errno, "pipe:%s: its output", command);
+  TRY(command_run(&(command_call){.words = words, .out = fileno(file)}, &status));
+  if (status != 0) {
+    int code = command_exit_status(status);
+    FAIL(ERR_INPUT, "pipe:%s: the command exited with status %d", command,
+         code < 0 ? 128 - code : code);
+  }
 cleanup:
-  if (pipe) pclose(pipe);
   if (error)
     fclose(file);
   else
@@ -143,7 +137,7 @@ static const char *find_range(const char *command) {
   return NULL;
 }
 
-/* The words around a range, with each of its numbers. */
+/* The text around a range, with each of its numbers substituted. */
 static err fill_range(const char *location, const char *range, char ***commands, size_t *count) {
   const char *rest = strchr(range, '}') + 1;
   char *numbers = mem_copy_string(range);

@@ -1,4 +1,4 @@
-/* A source's shard: opened by path or from a command's output, without the samples that lack
+/* A source's shard, opened by path or from a command's output, without the samples that lack
  * something. Shared by the exact order and the stream. */
 #ifndef FLIP_READ_SHARD_SAMPLE_H
 #define FLIP_READ_SHARD_SAMPLE_H
@@ -13,26 +13,27 @@ typedef struct {
   char *caption_field; /* of the JSON; NULL: the .txt */
 } shard_reading;
 
-/* Maps and indexes the output of a shell command, kept in a temporary file without a name; the
- * shard is called `name`. The command runs until it ends; another status than 0 is an error. */
+/* Maps and indexes the output of a shell command, stored in an unlinked temporary file; messages
+ * call the shard `name`. Waits for the command; a non-zero exit status is an error. */
 err shard_open_command(const char *command, const char *name, shard *out,
                        shard_notes *notes) ERR_MUST_CHECK;
 
-/* Takes samples that lack something out of the index: a line of `lines` each, and counted. */
+/* Removes samples that lack something from the index: one line of `lines` each, and counted. */
 err shard_leave_out_lacking(shard *from, const shard_reading *how, strbuf *lines,
                             int64_t *count) ERR_MUST_CHECK;
 
-/* Sample i, as dataset_read gives it. */
+/* Sample i, as returned by dataset_read. */
 err shard_sample_read(const shard *from, size_t i, const shard_reading *how, bool has_image,
                       dataset_sample *out) ERR_MUST_CHECK;
 
-/* Where the members lie and how long they are, and four pages of the bytes: no two shards with
- * other samples agree in both. */
+/* Hashes member offsets and sizes, and four pages of the bytes: no two shards with different
+ * samples agree in both. */
 void shard_hash_places(const shard *one, hash_state *state);
 
-/* The commands that a pipe's location expands to: of a {00000..00009} range one a number, without
- * one the location itself; other braces and '*' are left to the shell. Free with fs_free_names.
- * names: what the shards are called, "pipe:COMMAND" or, of one command, `whole`. */
+/* The commands that a pipe's location expands to: with a {00000..00009} range one per number,
+ * otherwise the location itself; other braces and '*' are left to the shell. Free with
+ * fs_free_names. names: display names of the shards, "pipe:COMMAND" or, for a single command,
+ * `whole`. */
 err shard_expand_commands(const char *location, const char *whole, char ***commands, char ***names,
                           size_t *count) ERR_MUST_CHECK;
 

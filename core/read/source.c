@@ -43,7 +43,7 @@ static const source_format *find_format(const char *name, size_t length) {
   return NULL;
 }
 
-/* Where the options begin: the last '#' followed by a '='; else the end. */
+/* Start of the options: the last '#' followed by a '='; else the end. */
 static const char *find_options(const char *name) {
   const char *hash = strrchr(name, '#');
   return hash && strchr(hash, '=') ? hash : name + strlen(name);
@@ -89,7 +89,7 @@ static bool takes_key(const char *keys, const char *key) {
   return strcmp(key, "weight") == 0;
 }
 
-/* Cuts `text` ("key=value,key=value") into the request's options. */
+/* Splits `text` ("key=value,key=value") into the request's options. */
 static err read_options(source_request *r, const source_format *format, char *text) {
   for (char *part; (part = strsep(&text, ","));) {
     char *equals = strchr(part, '=');
@@ -157,7 +157,7 @@ cleanup:
   return error;
 }
 
-/* The folder that a list's relative images begin in, where no option names it. */
+/* The base folder of a list's relative images if no option gives it. */
 static err visit_own_folder(const char *location, source_visit visit, void *context) {
   char *folder = mem_copy_string(location);
   if (!folder) return mem_error(strlen(location), "a path");

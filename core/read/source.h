@@ -1,7 +1,7 @@
-/* Where samples come from: one interface, one file a format, one table of formats (source.c).
+/* Sample sources: one interface, one file per format, one table of formats (source.c).
  *
- * A source is named [FORMAT:]LOCATION[#KEY=VALUE,KEY=VALUE]; without a format, it is guessed from
- * the location. Used through dataset.h. */
+ * A source is written as [FORMAT:]LOCATION[#KEY=VALUE,KEY=VALUE]; without a format, it is guessed
+ * from the location. Used through dataset.h. */
 #ifndef FLIP_READ_SOURCE_H
 #define FLIP_READ_SOURCE_H
 
@@ -16,7 +16,7 @@
 
 enum { SOURCE_OPTIONS = 8 };
 
-/* A source's name, taken apart. */
+/* A source's name, parsed. */
 typedef struct {
   const char *whole; /* as it was written */
   char *location;
@@ -28,7 +28,7 @@ typedef struct {
   bool allows_pipes;
 } source_request;
 
-/* Whether the task cannot do without captions. */
+/* Does the task require captions? */
 bool source_needs_caption(const source_request *r);
 
 /* The value of an option, NULL when it was not given. */
@@ -36,7 +36,7 @@ const char *source_option(const source_request *r, const char *key);
 
 typedef struct source_format source_format;
 
-/* A name taken apart: the request's texts live in *copy, which the caller frees. */
+/* Parses a name: the request's strings are stored in *copy, which the caller frees. */
 err source_take_apart(const char *name, source_request *r, const source_format **format,
                       char **copy) ERR_MUST_CHECK;
 /* The option `weight`, 1 when it was not given. */
@@ -47,8 +47,8 @@ err source_refuse_pipe(const source_request *r) ERR_MUST_CHECK;
 typedef struct data_source data_source;
 
 typedef struct {
-  /* One sample, as dataset_read gives it; has_image false: only its texts. A sample that cannot be
-   * read is an ERR_INPUT, with shard and key filled in. */
+  /* One sample, as in dataset_read; has_image false: only its texts. A sample that cannot be read
+   * is an ERR_INPUT, with shard and key set. */
   err (*read)(const data_source *s, int64_t row, bool has_image, dataset_sample *out);
   /* Hash of the data; has_bytes: of the images too, where available. */
   err (*hash)(const data_source *s, bool has_bytes, hash_state *state);
@@ -59,10 +59,10 @@ typedef struct {
 struct data_source {
   const source_calls *call;
   int64_t count;  /* samples */
-  uint64_t bytes; /* that `hash` would read with has_bytes */
+  uint64_t bytes; /* number of bytes that `hash` would read with has_bytes */
   double weight;  /* times its samples are seen in an epoch */
   dataset_parts needs;
-  strbuf notes;      /* what was wrong at opening, one line each */
+  strbuf notes;      /* problems found at opening, one line each */
   strbuf left_out;   /* samples that lack something, one line each */
   int64_t left_outs; /* lines of left_out */
 };
@@ -70,22 +70,22 @@ struct data_source {
 /* One row of the table of formats. */
 struct source_format {
   const char *name, *location, *summary;
-  const char *keys; /* "caption|images": the options it takes, `weight` apart */
+  const char *keys; /* "caption|images": its options other than `weight` */
   err (*open)(const source_request *r, data_source **out);
 };
 
 const source_format *source_formats(size_t *count);
 
-/* Opens what `name` names. */
+/* Opens the source `name`. */
 err source_open(const char *name, dataset_parts needs, bool allows_pipes,
                 data_source **out) ERR_MUST_CHECK;
 /* NULL is allowed. */
 void source_close(data_source *s);
-/* Every path that `name` names, as it is written: a file, a folder, or a pattern of shards; of a
- * list without images= the folder that its images lie in. Nothing is opened; a pipe has none. */
+/* All paths in `name`, as written: a file, a folder, or a pattern of shards; for a list without
+ * images= the folder of its images. Nothing is opened; a pipe has none. */
 typedef err (*source_visit)(void *context, const char *path);
 err source_paths(const char *name, source_visit visit, void *context) ERR_MUST_CHECK;
-/* The format that `name` gives or that is guessed from it; NULL with an unknown one. */
+/* The format given in `name` or guessed from it; NULL if unknown. */
 const source_format *source_format_of(const char *name);
 
 /* The formats (source_*.c). */

@@ -21,7 +21,7 @@ static err join_image(const source_request *r, const char *file, strbuf *path) {
   return path->is_broken ? mem_error(strlen(file), "a path") : NULL;
 }
 
-/* Enters one annotation's caption under its image; *is_whole: it has both. */
+/* Adds one annotation's caption to its image; *is_whole: it has both. */
 static err gather_caption(const json_t *one, json_t *by_image, bool *is_whole) {
   char *id = NULL, *text = NULL;
   const json_t *caption = json_object_get(one, "caption");
@@ -43,8 +43,9 @@ cleanup:
   return error;
 }
 
-/* The captions of each image: {id: [caption, …]}. Ids are whole numbers of any size, or strings.
- * An annotation without image or caption is left out; when none has both it is another file. */
+/* The captions of each image: {id: [caption, …]}. Ids are integers of any size, or strings. An
+ * annotation without image or caption is skipped; if none has both, it is the wrong kind of
+ * file. */
 static err gather_captions(const char *path, const json_t *annotations, json_t *by_image,
                            data_source *base) {
   size_t i, whole = 0;
@@ -64,8 +65,8 @@ static err gather_captions(const char *path, const json_t *annotations, json_t *
   return NULL;
 }
 
-/* Rows of one image: one for each caption, or one with the first; all of them in its JSON. captions
- * NULL: there is none, and none is needed. */
+/* Rows of one image: one per caption, or one with the first caption; all of them are in its JSON.
+ * captions NULL: there are none, and none are required. */
 static err add_image(file_rows *rows, const char *path, const char *id, json_t *captions,
                      bool is_first_only) {
   json_t *none = captions ? NULL : json_array(), *all = captions ? captions : none;
@@ -92,7 +93,7 @@ static err add_images(const source_request *r, const json_t *images, const json_
   json_t *one;
   err error = NULL;
   if (which && !is_first_only && strcmp(which, "all") != 0)
-    return err_new(ERR_INPUT, "%s: captions '%s' is neither all nor first", r->whole, which);
+    return err_new(ERR_INPUT, "%s: unknown captions '%s': expected all or first", r->whole, which);
   json_array_foreach(images, i, one) {
     const char *file = json_string_value(json_object_get(one, "file_name"));
     char *id = NULL;
@@ -187,7 +188,7 @@ err source_open_narratives(const source_request *r, data_source **out) {
     error = sample_json_text(line, (size_t)length, &text);
     if (!error && text[strspn(text, " \t\r\n")])
       error = take_narrative(r, text, rows, &name, &path);
-    if (error && err_kind_of(error) == ERR_INPUT) { /* the others are read */
+    if (error && err_kind_of(error) == ERR_INPUT) { /* the other lines are read */
       data_source *base = (data_source *)rows;
       base->left_outs++;
       strbuf_format(&base->left_out, "%s:%ld: %s\n", r->location, number, err_message(error));

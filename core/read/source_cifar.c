@@ -1,4 +1,4 @@
-/* CIFAR-10 and CIFAR-100 in their binary version: records of labels and 32 x 32 pixels by plane. */
+/* CIFAR-10 and CIFAR-100 in their binary version: records of labels and planar 32 x 32 pixels. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -66,7 +66,7 @@ static err read_names(class_names *n, const char *folder, const char *file) {
   return error;
 }
 
-/* A portable pixmap of the record's planes. */
+/* A portable pixmap (PPM) of the record's planes. */
 static err make_image(const uint8_t *planes, dataset_sample *out) {
   static const char header[] = "P6\n32 32\n255\n";
   size_t start = sizeof header - 1;
@@ -162,9 +162,9 @@ static err open_cifar(const source_request *r, size_t label_bytes, data_source *
   if (error) goto cleanup;
   bool is_test = strcmp(split, "test") == 0;
   if (!is_test && strcmp(split, "train") != 0)
-    FAIL(ERR_INPUT, "%s: split '%s' is neither train nor test", r->whole, split);
+    FAIL(ERR_INPUT, "%s: unknown split '%s': expected train or test", r->whole, split);
   if (labels && !c->is_coarse && strcmp(labels, "fine") != 0)
-    FAIL(ERR_INPUT, "%s: labels '%s' is neither fine nor coarse", r->whole, labels);
+    FAIL(ERR_INPUT, "%s: unknown labels '%s': expected fine or coarse", r->whole, labels);
   TRY(read_files(c, r->location, is_test));
   TRY(make_keys(c, split));
 cleanup:

@@ -1,4 +1,4 @@
-/* Images in and below a folder, and folders of images a class (ImageNet). */
+/* Images in a folder tree, and folders with one class each (ImageNet). */
 #include <ctype.h>
 #include <jansson.h>
 #include <stdlib.h>
@@ -18,7 +18,7 @@ typedef struct {
   json_t *names;        /* {folder: name}, imagenet with a list of names */
   bool is_imagenet, needs_caption;
   int64_t tars, strangers; /* .tar files found; other files that are not images */
-  json_t *unnamed;         /* {folder: true}: those that the list of names has not */
+  json_t *unnamed;         /* {folder: true}: those missing from the list of names */
   strbuf caption;
 } walk;
 
@@ -37,7 +37,7 @@ static void append_spoken(strbuf *out, const char *folder) {
   for (; *folder; folder++) strbuf_append_char(out, *folder == '_' ? ' ' : *folder);
 }
 
-/* class: the first folder below the root that the image is in, NULL when it lies in the root. */
+/* class: the first folder below the root on the image's path, NULL for images in the root. */
 static err add_image(walk *w, const char *path, const char *class) {
   const char *name = class ? json_string_value(json_object_get(w->names, class)) : NULL;
   if (class && w->names && !name && json_object_set_new(w->unnamed, class, json_true()) != 0)
@@ -93,7 +93,7 @@ static err walk_folder(walk *w, const char *folder, const char *class, int depth
   return error;
 }
 
-/* Names and folders that do not belong together, in the source's notes. */
+/* Reports names and folders that do not match, in the source's notes. */
 static void compare_names(const source_request *r, const walk *w) {
   strbuf *notes = &((data_source *)w->rows)->notes;
   const char *folder;
@@ -103,8 +103,10 @@ static void compare_names(const source_request *r, const walk *w) {
   json_object_foreach(w->unnamed, folder, value) if (list.length < 80)
       strbuf_format(&list, "%s%s", list.length ? ", " : "", folder);
   if (list.length)
-    strbuf_format(notes, "%s: %zu folders have no name in the list: %s\n", r->location,
-                  json_object_size(w->unnamed), strbuf_string(&list));
+    strbuf_format(notes, "%s: %zu %s no name in the list: %s\n", r->location,
+                  json_object_size(w->unnamed),
+                  text_plural((int64_t)json_object_size(w->unnamed), "folder has", "folders have"),
+                  strbuf_string(&list));
   strbuf_clear(&list);
   json_object_foreach(w->names, folder, value) {
     char *path = fs_join(r->location, folder);
@@ -114,8 +116,9 @@ static void compare_names(const source_request *r, const walk *w) {
     if (missing++ < 5) strbuf_format(&list, "%s%s", list.length ? ", " : "", folder);
   }
   if (missing)
-    strbuf_format(notes, "%s: %zu names of the list have no folder: %s%s\n", r->location, missing,
-                  strbuf_string(&list), missing > 5 ? ", …" : "");
+    strbuf_format(notes, "%s: %zu %s of the list without a folder: %s%s\n", r->location, missing,
+                  text_plural((int64_t)missing, "name", "names"), strbuf_string(&list),
+                  missing > 5 ? ", …" : "");
   strbuf_free(&list);
 }
 
@@ -127,12 +130,12 @@ static err open_tree(const source_request *r, walk *w, data_source **out) {
   if (!error) error = walk_folder(w, r->location, NULL, 0);
   if (!error && w->tars)
     strbuf_format(&((data_source *)w->rows)->notes,
-                  "%s: %ld .tar files in it are not read: name shards by a pattern, %s/*.tar\n",
-                  r->location, (long)w->tars, r->location);
+                  "%s: %ld .tar %s not read: give shards as a pattern, %s/*.tar\n", r->location,
+                  (long)w->tars, text_plural(w->tars, "file", "files"), r->location);
   if (!error && w->strangers)
     strbuf_format(&((data_source *)w->rows)->notes,
-                  "%s: %ld files skipped: not .jpg, .jpeg, .png or .webp\n", r->location,
-                  (long)w->strangers);
+                  "%s: %ld %s skipped: not .jpg, .jpeg, .png or .webp\n", r->location,
+                  (long)w->strangers, text_plural(w->strangers, "file", "files"));
   if (!error && w->names) compare_names(r, w);
   strbuf_free(&w->caption);
   return file_rows_finish(w->rows, error, out);
@@ -143,8 +146,8 @@ err source_open_folder(const source_request *r, data_source **out) {
   return open_tree(r, &w, out);
 }
 
-/* Lines "n01440764 tench, Tinca tinca", a blank or a tab behind the folder: the first name counts.
- */
+/* Lines "n01440764 tench, Tinca tinca", with a blank or a tab after the folder: the first name is
+ * used. */
 static err read_names(const char *path, json_t **names) {
   text_lines lines;
   err error = text_lines_read(path, false, &lines);
@@ -162,7 +165,7 @@ static err read_names(const char *path, json_t **names) {
     line[folder] = '\0';
     name[strcspn(name, ",")] = '\0';
     if (json_object_get(*names, line))
-      error = err_new(ERR_INPUT, "%s:%ld: '%s' is named twice", path, lines.numbers[i], line);
+      error = err_new(ERR_INPUT, "%s:%ld: duplicate folder '%s'", path, lines.numbers[i], line);
     else if (json_object_set_new(*names, line, json_string(name)) != 0)
       error = mem_error(strlen(name), path);
   }

@@ -1,5 +1,5 @@
 /* CSV and TSV lists (Parquet: source_parquet.c): image paths and captions; and Open Images' labels,
- * a row a label. */
+ * one label per row. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,8 +16,8 @@ typedef struct {
   char separator;
   size_t columns, image, caption, confidence;
   bool has_caption, has_confidence;
-  int64_t unnamed; /* labels that the list of names has not */
-  /* Open Images: the image whose labels are being gathered, and names of labels */
+  int64_t unnamed; /* labels missing from the list of names */
+  /* Open Images: the image whose labels are being collected, and names of labels */
   json_t *names;
   char *current;
   strbuf labels;
@@ -36,8 +36,8 @@ static err take_header(list_reading *l, char *const *fields, size_t count) {
   return NULL;
 }
 
-/* True for a field of several lines of which one looks like a row: as many fields as the header,
- * and an image's name among them. A quote that closes too late has swallowed it. */
+/* True for a multi-line field one of whose lines looks like a row: as many fields as the header,
+ * including an image name. A quote that closes too late has swallowed it. */
 static bool has_row_inside(const list_reading *l, const char *field, char separator) {
   for (const char *line = field + strcspn(field, "\n"); *line; line += strcspn(line, "\n")) {
     char image[512] = "";
@@ -64,7 +64,7 @@ static err check_fields(const list_reading *l, char *const *fields, size_t count
   return NULL;
 }
 
-/* Fields beyond the header's that hold something: a separator in a caption that is not quoted. */
+/* Non-empty fields beyond the header's: an unquoted separator in a caption. */
 static bool has_too_many(const list_reading *l, char *const *fields, size_t count) {
   for (size_t i = l->columns; i < count; i++)
     if (*fields[i]) return true;
@@ -105,8 +105,8 @@ err source_open_list(const source_request *r, data_source **out) {
         : strcmp(separator, "comma") == 0     ? ','
                                               : 0;
     if (!c)
-      return err_new(ERR_INPUT, "%s: separator '%s' is none of tab, comma, semicolon", r->whole,
-                     separator);
+      return err_new(ERR_INPUT, "%s: unknown separator '%s': expected tab, comma or semicolon",
+                     r->whole, separator);
   }
   l.separator = csv_separator(r->location, c);
   err error = list_rows_begin(r, &l.list);
@@ -115,7 +115,7 @@ err source_open_list(const source_request *r, data_source **out) {
   return file_rows_finish(l.list.rows, error, out);
 }
 
-/* Rows "/m/011k07,Tortoise"; a header does no harm. */
+/* Rows "/m/011k07,Tortoise"; a header is harmless. */
 static err take_name(void *context, const csv_place *at, char *const *fields, size_t count) {
   json_t *names = context;
   (void)at;
@@ -157,7 +157,7 @@ static err take_label(void *context, const csv_place *at, char *const *fields, s
     l->current = mem_copy_string(fields[l->image]);
     if (!l->current) return mem_error(strlen(fields[l->image]), "an image's name");
   }
-  /* confidence 0: people looked, and it is not there */
+  /* confidence 0: verified as absent */
   if (l->has_confidence && l->confidence < count && strtod(fields[l->confidence], NULL) <= 0.5)
     return NULL;
   const char *name = json_string_value(json_object_get(l->names, fields[l->caption]));
@@ -174,8 +174,8 @@ err source_open_openimages(const source_request *r, data_source **out) {
   if (!error) error = csv_read(r->location, 0, take_label, &l);
   if (!error) error = end_image(&l);
   if (!error && l.unnamed)
-    strbuf_format(&((data_source *)l.list.rows)->notes, "%s: %ld labels have no name in %s\n",
-                  r->location, (long)l.unnamed, names);
+    strbuf_format(&((data_source *)l.list.rows)->notes, "%s: %ld %s no name in %s\n", r->location,
+                  (long)l.unnamed, text_plural(l.unnamed, "label has", "labels have"), names);
   free_reading(&l);
   return file_rows_finish(l.list.rows, error, out);
 }

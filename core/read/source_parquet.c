@@ -1,5 +1,5 @@
-/* Lists in Parquet: image paths and captions, as LAION's and other lists name them, and the
- * metadata that img2dataset writes for each of its shards. */
+/* Lists in Parquet: image paths and captions, in the layout of LAION and others, and the metadata
+ * that img2dataset writes for each of its shards. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,23 +14,24 @@
 /* Maximum rows per byte of a file: a damaged footer may claim any number of nulls. */
 enum { MOST_ROWS_A_BYTE = 64 };
 
-/* Columns that are read, by their places among `read`. */
+/* Columns to read, by their index among `read`. */
 typedef enum { COLUMN_IMAGE, COLUMN_CAPTION, COLUMN_STATUS, COLUMN_FAULT, COLUMNS } list_column;
 
 typedef struct {
   list_rows list;
   parquet_file *file;
   size_t read[COLUMNS], count; /* columns of the file */
-  int place[COLUMNS];          /* of each among `read`; -1: not there */
+  int place[COLUMNS];          /* index of each among `read`; -1: not present */
   strbuf texts[COLUMNS];
   bool is_metadata;      /* img2dataset's: keys, with a status */
-  char *prefix;          /* of keys: the folder of the shard's files */
-  const char *extension; /* of the last picture that was found */
+  char *prefix;          /* for keys: the folder of the shard's files */
+  const char *extension; /* extension of the most recently found picture */
   bool has_tar;          /* the pictures are in the shard; only failures are read here */
   int64_t successes;
 } parquet_list;
 
-/* The place of the first of `names` among the columns; an error that lists what is there. */
+/* The index of the first of `names` among the columns; otherwise an error that lists the
+ * columns. */
 static err find_column(const parquet_list *l, const char *names, size_t *at) {
   size_t count;
   const parquet_column *columns = parquet_columns(l->file, &count);
@@ -49,14 +50,16 @@ static bool has_column(const parquet_list *l, const char *names, size_t *at) {
   return is_there;
 }
 
-/* Reads a column from now on, which must hold text. */
+/* Adds a column to read, which must contain text. */
 static err use_column(parquet_list *l, list_column which, size_t at) {
   static const char *const kinds[] = {"booleans", "whole numbers", "numbers", "bytes"};
   size_t count;
   const parquet_column *c = &parquet_columns(l->file, &count)[at];
   l->place[which] = (int)l->count;
   l->read[l->count++] = at;
-  if (c->kind == PARQUET_BYTES || c->obstacle) return NULL; /* an obstacle: parquet_read's word */
+  if (c->kind == PARQUET_BYTES || c->obstacle)
+    return NULL; /* unreadable: reported by
+                  * parquet_read */
   return err_new(ERR_INPUT, "%s: column '%s' holds %s, but text is expected", l->list.r->location,
                  c->name, kinds[c->kind]);
 }
@@ -79,7 +82,7 @@ static err find_prefix(parquet_list *l) {
   return NULL;
 }
 
-/* img2dataset's metadata are next to the shard 00000.tar or the folder 00000. */
+/* img2dataset writes its metadata next to the shard 00000.tar or the folder 00000. */
 static err find_pictures(parquet_list *l) {
   strbuf tar = {0};
   err error = find_prefix(l);
@@ -143,7 +146,7 @@ static const char *text_of(parquet_list *l, list_column which, const parquet_val
   return strbuf_string(text);
 }
 
-/* The extension under which the picture of `key` is there. */
+/* The extension of the existing picture of `key`. */
 static const char *find_extension(parquet_list *l, const char *key) {
   static const char *const extensions[] = {".jpg", ".png", ".webp", ".jpeg"};
   for (size_t i = 0; i <= 4; i++) {
@@ -197,7 +200,7 @@ static err take_row(void *context, int64_t row, const parquet_value *values) {
   return list_rows_take(&l->list, place, image, extension, caption, l->is_metadata ? NULL : "{}");
 }
 
-/* The shard that the metadata are of, with missing samples reported as recorded there. */
+/* The shard that the metadata describe, with missing samples reported as recorded there. */
 static err open_tar(parquet_list *l, data_source **out) {
   strbuf tar = {0};
   data_source *rows = (data_source *)l->list.rows;
@@ -211,8 +214,9 @@ static err open_tar(parquet_list *l, data_source **out) {
     strbuf_append(&s->left_out, strbuf_string(&rows->left_out));
     s->left_outs += rows->left_outs;
     if (found != l->successes)
-      strbuf_format(&s->notes, "%s: lists %lld downloaded images, but %s has %lld samples\n",
-                    l->list.r->location, (long long)l->successes, tar.data, (long long)found);
+      strbuf_format(&s->notes, "%s: lists %lld downloaded %s, but %s has %lld\n",
+                    l->list.r->location, (long long)l->successes,
+                    text_plural(l->successes, "sample", "samples"), tar.data, (long long)found);
   }
   strbuf_free(&tar);
   return error;

@@ -1,7 +1,7 @@
-/* Scenes drawn on demand: `scenes:SEED`, unlimited data that takes no disk space.
+/* Scenes rendered on demand: `scenes:SEED`, unlimited data without disk space.
  *
- * Row i is scene i of the seed, in every process and thread the same, so epochs, resuming and
- * several machines work as over files. The threads that load the data draw. */
+ * Row i is scene i of the seed, identical in every process and thread, so epochs, resuming and
+ * several machines work as with files. The loader's worker threads render. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +11,7 @@
 #include "read/file_rows.h"
 #include "scenes/scenes.h"
 
-/* A million samples a second for a quarter of an hour: the order has no repeats before. */
+/* A million samples per second for a quarter of an hour: no repeats in the order before that. */
 enum { PLENTY = 1000000000, DEFAULT_SIZE = 64, HASHED = 16 };
 
 typedef struct {
@@ -21,7 +21,7 @@ typedef struct {
   int32_t size;
 } scene_source;
 
-/* A portable pixmap, which the loader reads without a codec. */
+/* A portable pixmap (PPM), which the loader reads without a codec. */
 static err make_image(const scene *drawn, dataset_sample *out) {
   char header[32];
   int start = snprintf(header, sizeof header, "P6\n%d %d\n255\n", drawn->size, drawn->size);
@@ -60,15 +60,15 @@ static err read_row(const data_source *base, int64_t row, bool has_image, datase
   return error;
 }
 
-/* Hashes of the first scenes represent all: a version that draws differently is different data.
- */
+/* Hashes of the first scenes represent all: a version that renders differently is different
+ * data. */
 static err hash_scenes(const data_source *base, bool has_bytes, hash_state *state) {
   const scene_source *s = (const scene_source *)base;
   const int64_t facts[] = {(int64_t)s->set.seed, s->size, s->set.is_heldout, base->count,
                            s->set.version};
   err error = NULL;
   (void)has_bytes;
-  /* version 1 is hashed as it was before there were two */
+  /* version 1 is hashed as before version 2 was added */
   hash_add(state, facts, sizeof facts - (s->set.version == 1) * sizeof *facts);
   for (int64_t i = 0; i < HASHED && !error; i++) {
     scene drawn;
@@ -89,7 +89,7 @@ static void close_scenes(data_source *base) {
 
 static const source_calls scene_calls = {read_row, hash_scenes, close_scenes};
 
-/* A whole number within limits; `initial` where it was not given. */
+/* An integer within limits; `initial` if not given. */
 static err read_whole(const source_request *r, const char *what, const char *text, int64_t initial,
                       int64_t least, int64_t most, int64_t *value) {
   *value = initial;
@@ -111,7 +111,7 @@ err source_open_scenes(const source_request *r, data_source **out) {
   if (!s->name) FAIL(ERR_MEMORY, "out of memory: a data set");
   s->set.is_heldout = split && strcmp(split, "heldout") == 0;
   if (split && !s->set.is_heldout && strcmp(split, "train") != 0)
-    FAIL(ERR_INPUT, "%s: split '%s' is neither train nor heldout", r->whole, split);
+    FAIL(ERR_INPUT, "%s: unknown split '%s': expected train or heldout", r->whole, split);
   TRY(read_whole(r, "the seed", r->location, 0, 0, INT64_MAX, &seed));
   TRY(read_whole(r, "size", source_option(r, "size"), DEFAULT_SIZE, SCENE_SIZE_MIN, SCENE_SIZE_MAX,
                  &size));

@@ -155,7 +155,7 @@ err source_open_shards(const source_request *r, data_source **out) {
   shards_source *s = NULL;
   err error = shard_expand(&(char *){r->location}, 1, &paths, &count);
   if (error) return error;
-  if (!count) return err_new(ERR_INPUT, "%s: names no shards", r->whole);
+  if (!count) return err_new(ERR_INPUT, "%s: matches no shards", r->whole);
   error = create(r, count, &s);
   opening context = {paths, s};
   const in_order_work work = {&context, (int64_t)count, OPENED_AT_ONCE, sizeof(opened),

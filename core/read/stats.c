@@ -13,7 +13,7 @@
 
 enum { MOST_NAMED = 20, AT_ONCE = 512 }; /* samples that cannot be read; read in parallel */
 
-/* The values of one quantity, a place for each sample. */
+/* The values of one quantity, one slot per sample. */
 typedef struct {
   int64_t *values;
   int64_t count;
@@ -93,7 +93,7 @@ static err add_json(collection *c, json_t *root) {
   return error;
 }
 
-/* Writes down what is wrong with a sample, which counts in nothing else. */
+/* Records an error of a sample, which is not counted in anything else. */
 static err name_unreadable(collection *c, const dataset_sample *sample, err fault) {
   if (!fault || err_kind_of(fault) != ERR_INPUT) return fault;
   if (c->stats->unreadable++ < MOST_NAMED)
@@ -121,7 +121,7 @@ static void read_sample(void *context, int64_t row, void *place) {
   r->header = image_read_header(r->sample.image, r->sample.image_bytes);
 }
 
-/* Takes the row's errors over. */
+/* Takes over the row's errors. */
 static err add_sample(collection *c, read_row *r) {
   const dataset_sample *sample = &r->sample;
   err error = r->unread ? r->unread : r->bad_json;

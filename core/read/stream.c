@@ -9,12 +9,12 @@
 #include "base/mem.h"
 #include "read/permute.h"
 
-/* A shard in the order's queue: from being opened ahead until the last block with samples of it is
+/* A shard in the order's queue: from its prefetch until the last block with samples of it is
  * released. */
 typedef struct node {
   stream_shard shard;
   int64_t epoch, place;
-  int refs; /* the queue's, and one a segment */
+  int refs; /* held by the queue and by each segment */
   bool is_ready, is_begun;
   err failure;
   struct node *next;
@@ -24,11 +24,11 @@ typedef struct node {
 typedef struct {
   node *from;
   int64_t first, count; /* of the shard */
-  int64_t at;           /* where they begin in the block, before the shuffle */
+  int64_t at;           /* their start in the block, before the shuffle */
 } segment;
 
 struct stream_block {
-  int refs; /* the stream's while it gives from it, and one a run */
+  int refs; /* held by the stream while it returns samples from it, and by each run */
   int64_t count;
   stream_position start, after;
   segment *segments;
@@ -37,17 +37,17 @@ struct stream_block {
 
 struct stream {
   stream_config c;
-  pthread_mutex_t lock;           /* guards everything below */
+  pthread_mutex_t lock;           /* protects everything below */
   pthread_cond_t ready, wanted;   /* a shard is open; more are to be opened */
-  node *head, *tail;              /* in order; the head is what the next block begins with */
+  node *head, *tail;              /* in order; the next block begins at the head */
   int64_t next_epoch, next_place; /* to be opened */
-  int64_t queued, untouched;      /* samples, and shards, that no block has */
+  int64_t queued, untouched;      /* samples, and shards, that are in no block yet */
   int64_t open_shards;
   bool is_stopping, has_failed;
-  stream_position at; /* where the next block begins */
-  int64_t skip;       /* places of the first block that an earlier process gave */
+  stream_position at; /* start of the next block */
+  int64_t skip;       /* samples of the first block that an earlier process returned */
   stream_block *block;
-  int64_t place; /* of the block, next to be given */
+  int64_t place; /* next position in the block */
   strbuf lines, remarks;
   size_t line_count;
   pthread_t *threads;
@@ -81,7 +81,7 @@ void stream_shard_close(stream_shard *one) {
   *one = (stream_shard){0};
 }
 
-/* Opens the shard at a place, with room to note what cannot be decoded. */
+/* Opens the shard at a position, with room to mark undecodable samples. */
 static err open_place(const stream *s, int64_t epoch, int64_t place, stream_shard *out) {
   const stream_shards *from = &s->c.shards;
   int64_t number = from->at(from->context, s->c.seed, s->c.is_shuffled, epoch, place);
@@ -93,8 +93,8 @@ static err open_place(const stream *s, int64_t epoch, int64_t place, stream_shar
   return mem_error((size_t)out->count, "a shard");
 }
 
-/* Under the lock. A block lies within one epoch, so no more of the next one is opened than it takes
- * to keep the openers busy. */
+/* With the lock held. A block lies within one epoch, so of the next epoch only as many shards are
+ * opened as keep the openers busy. */
 static bool wants_more(const stream *s) {
   if (s->has_failed) return false;
   if (s->next_epoch > s->at.epoch + 1) return false;
@@ -102,7 +102,7 @@ static bool wants_more(const stream *s) {
   return s->next_epoch == s->at.epoch && s->queued < s->c.buffer;
 }
 
-/* Under the lock: a place in the queue, to be filled by the caller. */
+/* With the lock held: an entry in the queue, to be filled by the caller. */
 static node *append_node(stream *s) {
   node *n = mem_zeroed(1, sizeof *n);
   if (!n) return NULL;
@@ -187,7 +187,7 @@ void stream_stop(stream *s) {
   pthread_mutex_unlock(&s->lock);
 }
 
-/* Under the lock; what is not needed any more goes to *unneeded, to be closed without it. */
+/* With the lock held; shards no longer needed are moved to *unneeded, to be closed without it. */
 static void leave_node(stream *s, node *n, node **unneeded) {
   if (--n->refs) return;
   n->next = *unneeded;
@@ -233,7 +233,7 @@ void stream_close(stream *s) {
   free(s);
 }
 
-/* The shard that the order has reached, once it is open. Under the lock. */
+/* The current shard of the order, once it is open. With the lock held. */
 static err wait_for_head(stream *s, node **out) {
   pthread_cond_broadcast(&s->wanted);
   while (!s->is_stopping && !(s->head && s->head->is_ready)) pthread_cond_wait(&s->ready, &s->lock);
@@ -270,7 +270,7 @@ static err add_segment(stream_block *b, node *from, int64_t first, int64_t count
   return NULL;
 }
 
-/* What an epoch held, now that all its shards have been seen. */
+/* Reports the contents of an epoch, once all its shards have been seen. */
 static err end_epoch(stream *s, int64_t samples) {
   const stream_position *at = &s->at;
   if (!samples)
@@ -286,7 +286,7 @@ static err end_epoch(stream *s, int64_t samples) {
   return NULL;
 }
 
-/* Adds the current shard's samples to the block, and moves on to the next shard when it is
+/* Adds the current shard's samples to the block, and advances to the next shard when it is
  * exhausted. */
 static err take_of_shard(stream *s, stream_block *b, node *n, bool *is_epoch_over,
                          node **unneeded) {
@@ -307,8 +307,8 @@ static err take_of_shard(stream *s, stream_block *b, node *n, bool *is_epoch_ove
   return NULL;
 }
 
-/* The next block, in which the order has samples; under the lock, which is left while shards are
- * being opened. */
+/* The next block that has samples; with the lock held, which is released while shards are being
+ * opened. */
 static err form_block(stream *s, node **unneeded) {
   stream_block *b = mem_zeroed(1, sizeof *b);
   if (!b) return mem_error(sizeof *b, "the order of samples");
@@ -375,7 +375,7 @@ void stream_release(stream *s, stream_run *run) {
 static const segment *find_place(const stream *s, const stream_block *b, int64_t place,
                                  int64_t *index) {
   int64_t number = b->start.before / s->c.buffer, at = place;
-  /* the epoch's blocks have permutations of their own, apart from those of its shards */
+  /* the epoch's blocks use permutations different from those of its shards */
   int64_t round = INT64_C(1) << 62 | b->start.epoch << 38 | number;
   if (s->c.is_shuffled) at = permute(s->c.seed, round, b->count, place);
   size_t low = 0, high = b->segment_count;
@@ -419,7 +419,7 @@ err stream_walk_next(stream_walk *w, bool *is_there) {
   *is_there = !w->spare && step_in_block(w);
   if (*is_there) return NULL;
   if (!w->spare) {
-    w->place = w->spare_place; /* from here on the place of the shard that the walk began in */
+    w->place = w->spare_place; /* continues with the shard in which the walk began */
     w->spare = mem_zeroed(1, sizeof *w->spare);
     if (!w->spare) return mem_error(sizeof *w->spare, "a shard");
     w->index = -1;
@@ -428,7 +428,7 @@ err stream_walk_next(stream_walk *w, bool *is_there) {
     stream_shard_close(w->spare);
     w->spare_place = (w->spare_place + 1) % places;
     w->index = -1;
-    if (w->spare_place == w->place) return NULL; /* all round */
+    if (w->spare_place == w->place) return NULL; /* wrapped around */
     err error = open_place(w->s, b->start.epoch, w->spare_place, w->spare);
     if (error) return error;
   }

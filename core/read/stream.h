@@ -1,10 +1,10 @@
-/* The streaming order: shards in a random order, their samples shuffled within a bounded buffer.
+/* The streaming order: shards in random order, their samples shuffled within a bounded buffer.
  *
  * The samples of an epoch, shard after shard in the epoch's order, are divided into blocks of
  * `buffer` samples, and each block is shuffled by a computed permutation. So the order depends only
  * on (seed, shards, buffer), a position in it is six numbers, and memory holds only the index of
- * the current block's shards and of those opened ahead: nothing grows with the number of samples.
- */
+ * the current block's shards and of those opened ahead: nothing grows with the number of
+ * samples. */
 #ifndef FLIP_READ_STREAM_H
 #define FLIP_READ_STREAM_H
 
@@ -17,18 +17,18 @@
 #include "base/text.h"
 #include "read/shard_sample.h"
 
-/* A position in the order. {0} is the beginning. */
+/* A position in the order. {0} is the start. */
 typedef struct {
   int64_t epoch;
-  int64_t shard, sample; /* where the block begins: place of the shard in the epoch's order, and
-                          * sample of the shard */
+  int64_t shard, sample; /* start of the block: index of the shard in the epoch's order, and sample
+                          * of the shard */
   int64_t before;        /* samples of the epoch before the block */
-  int64_t left_out;      /* samples left out of the epoch's shards before that shard */
+  int64_t left_out;      /* samples skipped in the epoch's shards before that shard */
   int64_t place;         /* in the shuffled block */
 } stream_position;
 
 enum { STREAM_POSITION_SIZE = 160 };
-/* As words, "epoch=0 shard=3 …", and back: an ERR_INPUT for other words. */
+/* As text, "epoch=0 shard=3 …", and back: an ERR_INPUT for other text. */
 void stream_position_write(const stream_position *p, char text[STREAM_POSITION_SIZE]);
 err stream_position_read(const char *text, stream_position *p) ERR_MUST_CHECK;
 
@@ -36,73 +36,73 @@ err stream_position_read(const char *text, stream_position *p) ERR_MUST_CHECK;
 typedef struct {
   shard tar;
   const shard_reading *reading;
-  int64_t number, count, left_out; /* samples kept, and left out */
-  strbuf lines;                    /* what was wrong or left out, one line each */
+  int64_t number, count, left_out; /* samples kept, and skipped */
+  strbuf lines;                    /* problems and skipped samples, one line each */
   atomic_bool *is_bad;             /* [count] samples found undecodable while it is open */
 } stream_shard;
 
-/* Where the shards come from. */
+/* Source of the shards. */
 typedef struct {
   const void *context;
   int64_t places;   /* shards of an epoch */
-  int64_t expected; /* samples of an epoch by the counts next to the shards; 0: not known */
-  /* The number of the shard at a place of an epoch. */
+  int64_t expected; /* samples per epoch by the counts next to the shards; 0: not known */
+  /* The index of the shard at a position of an epoch. */
   int64_t (*at)(const void *context, uint64_t seed, bool is_shuffled, int64_t epoch, int64_t place);
-  /* Opens it: tar, reading, count, left_out and lines. Called from many threads. */
+  /* Opens it: sets tar, reading, count, left_out and lines. Called from many threads. */
   err (*open)(const void *context, int64_t number, stream_shard *out);
 } stream_shards;
 
 typedef struct {
   stream_shards shards;
   uint64_t seed;
-  bool is_shuffled; /* false: shards and samples as they stand */
-  int64_t buffer;   /* samples of a block */
-  int openers;      /* threads that open shards ahead: each shard is opened by one */
+  bool is_shuffled; /* false: shards and samples in stored order */
+  int64_t buffer;   /* samples per block */
+  int openers;      /* threads that open shards ahead, one shard each at a time */
 } stream_config;
 
 typedef struct stream stream;
 typedef struct stream_block stream_block;
 
-/* Consecutive places of one block. Holds the block until stream_release. */
+/* Consecutive positions of one block. Holds the block until stream_release. */
 typedef struct {
   stream_block *block;
   int64_t first, count;
-  stream_position after; /* the place behind them */
+  stream_position after; /* the position after them */
 } stream_run;
 
 err stream_open(const stream_config *config, const stream_position *from,
                 stream **out) ERR_MUST_CHECK;
-/* After stream_stop, and when no run is held. */
+/* Call after stream_stop, when no run is held. */
 void stream_close(stream *s);
-/* Wakes whoever waits in stream_take, which then fails: for closing from another thread. */
+/* Wakes callers of stream_take, which then fail: for closing from another thread. */
 void stream_stop(stream *s);
 
-/* The next `most` places at most, in order; waits for their shards. One caller at a time. */
+/* The next `most` samples at most, in order; waits for their shards. One caller at a time. */
 err stream_take(stream *s, int64_t most, stream_run *run) ERR_MUST_CHECK;
 void stream_release(stream *s, stream_run *run);
 
-/* The samples that may stand at a place: its own, then, if that cannot be decoded, those that
- * follow in the block and from its beginning, then of the shard, then of the epoch's later shards,
- * which are opened for it. Which one is taken depends on the data alone. */
+/* The candidate samples for a position: its own, then, if that cannot be decoded, those that follow
+ * in the block (wrapping around), then in the shard, then in the epoch's later shards, which are
+ * opened for it. The choice depends only on the data. */
 typedef struct {
   stream *s;
   const stream_run *run;
   int64_t place, tried, shard_tried;
-  stream_shard *shard; /* what the last step gave */
+  stream_shard *shard; /* the result of the last step */
   int64_t index;
   stream_shard *spare; /* owned: a later shard */
   int64_t spare_place;
 } stream_walk;
 
 stream_walk stream_walk_start(stream *s, const stream_run *run, int64_t place);
-/* Into walk->shard and walk->index; *is_there false when all of the epoch was tried. */
+/* Returns walk->shard and walk->index; *is_there false when all of the epoch was tried. */
 err stream_walk_next(stream_walk *walk, bool *is_there) ERR_MUST_CHECK;
 void stream_walk_end(stream_walk *walk);
 
-/* Appends what was wrong with the shards that the order has reached since the last call, a line
- * each, and returns how many; and appends to remarks what finished epochs held. */
+/* Appends problems of the shards that the order has reached since the last call, one line each, and
+ * returns their number; appends the contents of finished epochs to remarks. */
 size_t stream_take_lines(stream *s, strbuf *lines, strbuf *remarks);
-/* Shards held open now, those opened ahead among them. */
+/* Number of shards currently open, including those opened ahead. */
 int64_t stream_open_shards(stream *s);
 
 void stream_shard_close(stream_shard *one);

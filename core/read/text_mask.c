@@ -30,8 +30,8 @@ static int by_place(const void *a, const void *b) {
   return (x->place > y->place) - (x->place < y->place);
 }
 
-/* A place's rank: the least are kept. An exponential waiting time over the weight gives drawing
- * without replacement by weight. */
+/* A position's rank: the smallest are kept. An exponential variate divided by the weight gives
+ * weighted sampling without replacement. */
 static double rank_of(const text_mask *m, rng *random, int32_t id, bool is_padding) {
   double noise = rng_double(random);
   switch (m->mode) {
@@ -39,15 +39,15 @@ static double rank_of(const text_mask *m, rng *random, int32_t id, bool is_paddi
     return noise;
   case TEXT_MASK_FREQUENCY:
     return is_padding ? INFINITY : -log1p(-noise) / m->weights[id];
-  case TEXT_MASK_SYNTAX: /* all alike, but for draw_places */
+  case TEXT_MASK_SYNTAX: /* all equal, except for draw_places */
     return SPEECH_OTHER + is_padding;
   default: /* prioritized: padding after every word */
     return is_padding ? 1 + noise : noise;
   }
 }
 
-/* The keys of a caption's places: the class of the word that each is part of. order[0] is of place
- * m->ends. */
+/* The keys of a caption's positions: the class of the word that each is part of. order[0] is for
+ * position m->ends. */
 static void rank_by_class(const text_mask *m, const int32_t *ids, int32_t count, ranked *order) {
   strbuf word = {0};
   int32_t first = (int32_t)m->ends, last = count - (int32_t)m->ends;
@@ -60,7 +60,7 @@ static void rank_by_class(const text_mask *m, const int32_t *ids, int32_t count,
   strbuf_free(&word);
 }
 
-/* places [kept - 2 ends], ascending, of those that no special token has. */
+/* positions [kept - 2 ends], ascending, of those without special tokens. */
 static void draw_places(const text_mask *m, rng *random, const int32_t *ids, int32_t count,
                         ranked *order) {
   int64_t wanted = m->kept - 2 * m->ends, used = 0, last = count - m->ends;
@@ -115,7 +115,7 @@ err text_mask_weigh(const dataset *data, const tokenizer *words, double **out) {
     for (int64_t j = tokenizer_ends(words); !error && j < count - tokenizer_ends(words); j++)
       weights[ids[j]]++;
     dataset_sample_free(&sample);
-    if (error && err_kind_of(error) == ERR_INPUT) { /* the loader names it */
+    if (error && err_kind_of(error) == ERR_INPUT) { /* the loader reports it */
       err_free(error);
       error = NULL;
     }
@@ -124,7 +124,7 @@ err text_mask_weigh(const dataset *data, const tokenizer *words, double **out) {
     free(weights);
     return error;
   }
-  for (size_t i = 0; i < vocabulary; i++) /* one not seen is as rare as one seen once */
+  for (size_t i = 0; i < vocabulary; i++) /* an unseen token counts as rare as one seen once */
     weights[i] = 1 / sqrt(weights[i] > 1 ? weights[i] : 1);
   *out = weights;
   return NULL;

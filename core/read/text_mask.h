@@ -1,7 +1,7 @@
 /* Text masking in training: which tokens of a caption enter the text tower.
  *
- * What is kept is packed to the front in its order, so that a kept token gets the position of its
- * rank among the kept, as in CLIPA and open_clip, and the tower really encodes fewer tokens.
+ * Kept tokens are packed to the front in order, so that a kept token gets the position of its rank
+ * among the kept ones, as in CLIPA and open_clip, and the tower really encodes fewer tokens.
  * Special tokens (start, end of text) are always kept. */
 #ifndef FLIP_READ_TEXT_MASK_H
 #define FLIP_READ_TEXT_MASK_H
@@ -14,7 +14,7 @@
 #include "text/lexicon.h"
 #include "text/tokenizer.h"
 
-enum { TEXT_MASK_LONGEST = 4096 }; /* tokens of a caption at most: the limit of text.length */
+enum { TEXT_MASK_LONGEST = 4096 }; /* maximum tokens of a caption: the limit of text.length */
 
 typedef struct {
   int mode;       /* TEXT_MASK_* of config/settings.h */
@@ -23,11 +23,11 @@ typedef struct {
   int64_t ends;   /* special tokens on each side: 0 or 1 */
   int32_t padding;
   const double *weights;  /* [vocabulary], mode frequency: see text_mask_weigh */
-  const tokenizer *words; /* mode syntax: what the tokens spell, and the classes of words */
+  const tokenizer *words; /* mode syntax: the tokens' spelling, and the classes of words */
   const lexicon *classes;
 } text_mask;
 
-/* False for none and truncate, which are the tokenizer's own cutting at `kept`. */
+/* False for none and truncate, which are implemented by the tokenizer's truncation to `kept`. */
 bool text_mask_is_drawn(const text_mask *m);
 
 /* ids [length], of which `count` are the caption's and the rest padding, to out [kept]; *out_count:
@@ -42,9 +42,9 @@ bool text_mask_is_drawn(const text_mask *m);
 void text_mask_draw(const text_mask *m, uint64_t seed, int64_t sample, const int32_t *ids,
                     int32_t count, int32_t *out, int32_t *out_count);
 
-/* Weights [vocabulary] for mode frequency, freed by the caller: 1 / sqrt(times a token occurs), as
- * the keep probabilities of word2vec's subsampling, which CLIPF takes over, stand to each other.
- * Counted over all captions or, beyond 100,000, over that many evenly spaced ones. */
+/* Weights [vocabulary] for mode frequency, freed by the caller: proportional to 1 /
+ * sqrt(occurrences of a token), as the keep probabilities of word2vec's subsampling, which CLIPF
+ * adopts. Counted over all captions or, beyond 100,000, over that many evenly spaced ones. */
 err text_mask_weigh(const dataset *data, const tokenizer *words, double **weights) ERR_MUST_CHECK;
 
 #endif

@@ -1,4 +1,4 @@
-/* Scenes in words, each in one of several phrasings. */
+/* Captions of scenes, each in one of several phrasings. */
 #include <string.h>
 
 #include "scenes/scene_plan.h"
@@ -71,7 +71,7 @@ static void caption_group(const scene_plan *plan, rng *random, strbuf *out) {
   case 2:
     strbuf_append(out, "a picture of ");
     break;
-  case 3: /* the place goes unsaid */
+  case 3: /* the place is not mentioned */
     append_group(&plan->main, random, out);
     return;
   default:

@@ -1,4 +1,4 @@
-/* Scenes of version 2 in words. */
+/* Captions of scenes of version 2. */
 #include <stdio.h>
 #include <string.h>
 

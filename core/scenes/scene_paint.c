@@ -1,4 +1,4 @@
-/* Scenes in pixels: background, clutter, objects, noise. Edges are smoothed by 3x3 samples. */
+/* Renders scenes: background, clutter, objects, noise. Edges are antialiased by 3x3 samples. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -44,8 +44,8 @@ static rgb varied(rgb a, double by, rng *random) {
 
 typedef enum { TOUCH_NONE, TOUCH_PART, TOUCH_ALL } touch;
 
-/* Something to paint: gives a colour where it covers a point of the unit square. `touches` is the
- * quick look that saves most of the work. TOUCH_NONE: nothing nearer than `slack` to (x, y) is
+/* Something to paint: gives a colour where it covers a point of the unit square. `touches` is a
+ * quick test that saves most of the work. TOUCH_NONE: nothing closer than `slack` to (x, y) is
  * covered; TOUCH_ALL: everything is, in `color`; TOUCH_PART: unknown. */
 typedef struct brush {
   bool (*covers)(const struct brush *b, double x, double y, rgb *color);
@@ -88,7 +88,7 @@ static bool covers_object(const brush *b, double x, double y, rgb *color) {
   if (b->texture == SCENE_HOLLOW) {
     if (scene_shape_contains(b->shape, 1.6 * u, 1.6 * v)) return false;
   }
-  /* a rim of the plain colour keeps the outline whole */
+  /* a rim of the plain colour keeps the outline intact */
   is_accent = is_accent && scene_shape_contains(b->shape, 1.18 * u, 1.18 * v);
   *color = is_accent ? b->accent : b->color;
   return true;
@@ -212,7 +212,7 @@ static void paint(const canvas *c, brush *b) {
   for (int32_t row = top; row < bottom; row++) paint_row(c, b, row);
 }
 
-/* Muted colours of middling brightness, from which every colour of the palette stands out. */
+/* Muted colours of medium brightness that contrast with every colour of the palette. */
 static void paint_background(const canvas *c, double darkest, double lightest, rng *random) {
   double grey = between(random, darkest, lightest), angle = between(random, 0, 6.283185307179586);
   rgb from = varied((rgb){{grey, grey, grey}}, 18, random);

@@ -1,4 +1,4 @@
-/* Internal to scenes.h: what is in a scene, before it is captioned and painted. */
+/* Internal to scenes.h: the contents of a scene, before it is captioned and rendered. */
 #ifndef FLIP_SCENES_SCENE_PLAN_H
 #define FLIP_SCENES_SCENE_PLAN_H
 
@@ -19,7 +19,7 @@ typedef enum {
   SCENE_HOLLOW,
   SCENE_TEXTURES
 } scene_texture;
-/* Where the main group is; with a second object, relative to it (left: "left of"). */
+/* Position of the main group; with a second object, relative to it (left: "left of"). */
 typedef enum {
   SCENE_LEFT,
   SCENE_RIGHT,
@@ -49,7 +49,7 @@ typedef struct {
   scene_place place;
 } scene_plan;
 
-/* Version 2: the first `said` groups are in the caption, the others distract. */
+/* Version 2: the first `said` groups are mentioned in the caption, the others are distractors. */
 typedef enum { SCENE_ALONE, SCENE_RELATED, SCENE_THREE } scene_layout;
 typedef enum { SCENE_ANY_SHADE, SCENE_DARK, SCENE_LIGHT } scene_shade;
 typedef struct {
@@ -61,7 +61,7 @@ typedef struct {
 } scene_plan_2;
 
 void scene_caption(const scene_plan *plan, rng *random, strbuf *out);
-/* What the painter needs from a plan. */
+/* What the renderer needs from a plan. */
 typedef struct {
   const scene_group *const *groups;
   int32_t count, colors;    /* colours that clutter may have */

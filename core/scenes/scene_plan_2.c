@@ -1,4 +1,4 @@
-/* What is in a scene of version 2. */
+/* The contents of a scene of version 2. */
 #include "scenes/scene_plan.h"
 #include "scenes/scenes.h"
 
@@ -6,7 +6,7 @@ static double between(rng *random, double low, double high) {
   return low + (high - low) * rng_double(random);
 }
 
-/* Pairs of shape and colour that training never shows are never a distraction either. */
+/* Pairs of shape and colour held out from training are never distractors either. */
 static void choose_kind(scene_group *g, bool is_heldout, rng *random) {
   g->shape = (int32_t)rng_below(random, SCENE_SHAPES);
   do g->color = (int32_t)rng_below(random, SCENE_COLORS);
@@ -15,7 +15,7 @@ static void choose_kind(scene_group *g, bool is_heldout, rng *random) {
   g->count = 1;
 }
 
-/* Another kind than those before it: neither a shape nor a colour twice in a scene. */
+/* A kind different from the previous ones: no shape and no colour occurs twice in a scene. */
 static scene_group *add_group(scene_plan_2 *plan, bool is_heldout, rng *random) {
   scene_group *g = &plan->groups[plan->count];
   bool is_taken;
@@ -82,7 +82,7 @@ static void plan_three(scene_plan_2 *plan, rng *random) {
   }
 }
 
-/* Small objects in corners, which the caption passes over. */
+/* Small objects in corners that the caption does not mention. */
 static void add_distractions(scene_plan_2 *plan, rng *random) {
   int32_t count = (int32_t)rng_below(random, 3);
   uint32_t corner = rng_below(random, 4);

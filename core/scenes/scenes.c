@@ -1,4 +1,4 @@
-/* What is in a scene: scenes.h's splits, objects and places. */
+/* The contents of a scene: splits, objects and places of scenes.h. */
 #include "scenes/scenes.h"
 
 #include <stdio.h>
@@ -110,7 +110,7 @@ static scene_plan make_plan(bool is_heldout, rng *random) {
 typedef struct {
   scene_plan first;
   scene_plan_2 second;
-  rng random; /* continues where the painting begins */
+  rng random; /* continues the draws where rendering starts */
 } planned;
 
 static void plan_scene(const scene_set *set, planned *p, strbuf *caption) {
@@ -126,8 +126,9 @@ static void plan_scene(const scene_set *set, planned *p, strbuf *caption) {
 /* The plan, the caption and the labels. */
 static err describe(const scene_set *set, int64_t index, planned *p, scene *out) {
   strbuf caption = {0};
-  if (index < 0) return err_new(ERR_INPUT, "scene %ld: the number is negative", (long)index);
-  /* the versions' draws have nothing to do with each other */
+  if (index < 0)
+    return err_new(ERR_INPUT, "scene %ld: the index must not be negative", (long)index);
+  /* the draws of the two versions are independent */
   uint64_t step = (uint64_t)(set->version - 1) * 2 + set->is_heldout;
   p->random = rng_at(set->seed, RNG_SCENE, step, (uint64_t)index);
   plan_scene(set, p, &caption);
@@ -151,7 +152,7 @@ static err paint(const scene_set *set, planned *p, scene *out) {
     static const double shades[][2] = {{95, 195}, {40, 85}, {205, 238}};
     const double *shade = shades[p->second.shade];
     picture = (scene_picture){groups, p->second.count, SCENE_COLORS, shade[0], shade[1]};
-    /* the first group last: nothing lies over what the caption is about */
+    /* the first group last, so that nothing covers the subject of the caption */
     for (int32_t i = 0; i < p->second.count; i++)
       groups[i] = &p->second.groups[p->second.count - 1 - i];
   }

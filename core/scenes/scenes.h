@@ -28,8 +28,8 @@ enum {
   SCENE_SIZE_MAX = 1024
 };
 
-/* Labels are those of the main object: the one that the caption's subject names and, with a second
- * object, the larger. */
+/* Labels describe the main object: the subject of the caption and, with a second object, the larger
+ * one. */
 typedef struct {
   int32_t size;
   uint8_t *pixels;              /* [size, size, 3] */
@@ -48,14 +48,15 @@ typedef struct {
 } scene_set;
 
 /* Draws scene `index` of the training split, or of the held-out split, whose main objects are
- * exactly the pairs that the training split never shows. The same scene at another size differs in
- * resolution and noise alone. size in [SCENE_SIZE_MIN, SCENE_SIZE_MAX]. */
+ * exactly the pairs that the training split never shows. The same scene at another size differs
+ * only in resolution and noise. size in [SCENE_SIZE_MIN, SCENE_SIZE_MAX]. */
 err scenes_draw(const scene_set *set, int64_t index, int32_t size, scene *out) ERR_MUST_CHECK;
 /* The same without its pixels. */
 err scenes_tell(const scene_set *set, int64_t index, scene *out) ERR_MUST_CHECK;
 void scene_free(scene *s);
 
-/* Scenes 0 to count - 1 as PREFIX-*.tar, by all cores: the shards are the same for any number. */
+/* Writes scenes 0 to count - 1 as PREFIX-*.tar, using all cores: the shards do not depend on their
+ * number. */
 typedef struct {
   const char *prefix;
   int64_t count;
@@ -68,7 +69,7 @@ err scenes_pack(const scenes_packing *how, int64_t *shard_count) ERR_MUST_CHECK;
 /* Names of the classes; shape < SCENE_SHAPES, color < SCENE_COLORS. */
 const char *scenes_shape_name(int32_t shape);
 const char *scenes_color_name(int32_t color);
-/* True for the fifth of the pairs that the training split leaves out. */
+/* True for the fifth of the pairs that are held out from the training split. */
 bool scenes_is_heldout(int32_t shape, int32_t color);
 
 #endif

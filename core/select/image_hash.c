@@ -5,7 +5,7 @@
 #include "base/mem.h"
 
 enum { WIDE = IMAGE_HASH_WIDE, HIGH = IMAGE_HASH_HIGH, BITS = 64, BUCKETS = 1 << 16 };
-enum { MOST_DIFFERENCE = 4 }; /* grey levels on average: JPEG at quality 50 makes about one */
+enum { MOST_DIFFERENCE = 4 }; /* grey levels on average: JPEG at quality 50 causes about one */
 
 err image_hash(const image *picture, picture_hash *hash) {
   const image_resizing how = {.box = {0, 0, picture->width, picture->height},
@@ -38,7 +38,8 @@ typedef struct {
   int64_t next[IMAGE_HASH_FARTHEST + 1]; /* by band: the entry before it in the bucket, -1: none */
 } entry;
 
-/* Two hashes within d bits agree in one of d + 1 bands: only those of equal bands are compared. */
+/* Two hashes within d bits agree in at least one of d + 1 bands: only those with an equal band are
+ * compared. */
 struct hash_index {
   int distance, bands;
   entry *entries;

@@ -16,18 +16,18 @@ enum {
   MOST_WORDS = 1024,
   LONGEST_TERM = 8,
   AT_ONCE = 256
-}; /* of a caption that are considered; words of a term */
+}; /* maximum words of a caption that are considered; of a term */
 
 typedef enum { TERM_FULL, NO_TERM, UNREADABLE, REASONS } reason;
 static const char *const reason_names[REASONS] = {"term_full", "no_term", "unreadable"};
 
 typedef struct {
-  json_t *counts; /* {term: captions that hold it} */
+  json_t *counts; /* {term: number of captions that contain it} */
   bool is_open;   /* every word is a term; else those of the file */
-  int longest;    /* words of the longest term */
+  int longest;    /* length in words of the longest term */
 } term_table;
 
-/* A text as lower-case words without accents and punctuation, one space between. */
+/* A text as lower-case words without accents and punctuation, separated by single spaces. */
 static err normalise(const char *text, strbuf *words, strbuf *out, size_t starts[MOST_WORDS],
                      size_t *count) {
   strbuf_clear(words);
@@ -47,10 +47,10 @@ static err normalise(const char *text, strbuf *words, strbuf *out, size_t starts
   return error;
 }
 
-/* Called with each term of a caption, repeated ones again. */
+/* Called with each term of a caption, including repetitions. */
 typedef err (*take_term)(void *context, json_t *count, const char *term);
 
-/* caption: normalised; changed and put right again while its parts are looked up. */
+/* caption: normalised; temporarily modified while its parts are looked up. */
 static err each_term(const term_table *t, strbuf *caption, const size_t *starts, size_t count,
                      take_term take, void *context) {
   for (size_t first = 0; first < count; first++)
@@ -79,7 +79,7 @@ static err read_terms(const char *path, term_table *t) {
     error = normalise(lines.items[i], &words, &term, starts, &count);
     if (error || count == 0) continue;
     if (count > LONGEST_TERM)
-      error = err_new(ERR_INPUT, "%s:%ld: a term has %d words at most", path, lines.numbers[i],
+      error = err_new(ERR_INPUT, "%s:%ld: a term may have at most %d words", path, lines.numbers[i],
                       LONGEST_TERM);
     else if (json_object_set_new(t->counts, term.data, json_integer(0)) != 0)
       error = mem_error(term.length, "terms");
@@ -95,7 +95,7 @@ static err read_terms(const char *path, term_table *t) {
 
 typedef struct balancing balancing;
 
-/* What each row's caption is read for. */
+/* The purpose for which each row's caption is read. */
 typedef err (*take_caption)(balancing *b, int64_t row, bool is_read, strbuf *caption,
                             const size_t *starts, size_t count);
 
@@ -104,14 +104,14 @@ struct balancing {
   const balance_rules *rules;
   term_table table;
   json_t *kept;      /* {term: samples kept under it} */
-  uint8_t *verdicts; /* [rows]: REASONS for what is kept */
+  uint8_t *verdicts; /* [rows]: REASONS for kept rows */
   select_writer *writer;
   int64_t *counts; /* [REASONS] */
   take_caption take;
   bool is_drawn; /* the rows in the seed's order */
 };
 
-/* A row on its way: its caption normalised, or its sample prepared to be written. */
+/* A row in progress: its caption normalised, or its sample prepared for writing. */
 typedef struct {
   dataset_sample sample;
   select_prepared prepared;
@@ -131,7 +131,7 @@ static void read_caption(const balancing *b, int64_t row, balanced_row *r) {
   r->is_read = !r->error;
   if (!r->error)
     r->error = normalise(r->sample.caption, &words, &r->caption, r->starts, &r->count);
-  else if (err_kind_of(r->error) == ERR_INPUT) { /* named when the row is written */
+  else if (err_kind_of(r->error) == ERR_INPUT) { /* set when the row is written */
     err_free(r->error);
     r->error = NULL;
   }
@@ -184,7 +184,7 @@ static err count_row(balancing *b, int64_t row, bool is_read, strbuf *caption, c
   return is_read ? each_term(&b->table, caption, starts, count, count_term, NULL) : NULL;
 }
 
-/* The rarest term, of equally rare ones the first by spelling. */
+/* The rarest term; of equally rare ones the first alphabetically. */
 typedef struct {
   int64_t count;
   strbuf term;
@@ -202,8 +202,8 @@ static err keep_rarest(void *context, json_t *count, const char *term) {
   return r->term.is_broken ? mem_error(strlen(term), "a term") : NULL;
 }
 
-/* Rows are visited in the seed's order, so that the samples kept of a full term are a random draw.
- */
+/* Rows are visited in the seed's order, so that the samples kept for a full term are a random
+ * draw. */
 static err judge_row(balancing *b, int64_t row, bool is_read, strbuf *caption, const size_t *starts,
                      size_t count) {
   rarest least = {0};
@@ -222,7 +222,7 @@ static err judge_row(balancing *b, int64_t row, bool is_read, strbuf *caption, c
   return error;
 }
 
-/* What is left out is named by its term; reading a row that cannot be read says why not. */
+/* A removed sample is reported with its term; one that cannot be read with the error. */
 static void make_output(void *context, int64_t row, void *place) {
   const balancing *b = context;
   balanced_row *r = place;
@@ -234,7 +234,7 @@ static void make_output(void *context, int64_t row, void *place) {
   if (!r->error) r->error = select_prepare(&r->sample, &r->prepared);
 }
 
-/* text: the term, or what is wrong with the row. */
+/* text: the term, or the row's error. */
 static void reject(balancing *b, const balanced_row *r, reason why, const char *text) {
   select_writer_reject(b->writer, &r->sample, reason_names[why], text);
   b->counts[why]++;

@@ -27,10 +27,10 @@ static const char *const reason_names[REASONS] = {"unreadable", "caption_length"
                                                   "image_size", "image_aspect",   "score",
                                                   "duplicate"};
 
-/* One sample with what the rules look at. */
+/* One sample and the values that the rules check. */
 typedef struct {
   dataset_sample sample;
-  err fault, unwritable; /* the second: counts only when no rule takes it out */
+  err fault, unwritable; /* the second image: checked only when no rule removes the sample */
   int64_t words, characters;
   double letters;
   int64_t width, height;
@@ -53,7 +53,7 @@ static void measure_caption(measured *m) {
   m->letters = visible ? (double)letters / (double)visible : 0;
 }
 
-/* has_pixels: the picture must be one that can be decoded. */
+/* has_pixels: the picture must be decodable. */
 static err measure_image(measured *m, bool has_hash, bool has_pixels) {
   const dataset_sample *s = &m->sample;
   image_header h = image_read_header(s->image, s->image_bytes);
@@ -63,7 +63,7 @@ static err measure_image(measured *m, bool has_hash, bool has_pixels) {
   image picture;
   err error = image_decode(s->image, s->image_bytes, HASHED_SIDE, &picture);
   if (error) return error;
-  if (h.width <= 0) { /* a format without a header that we know: decoded whole */
+  if (h.width <= 0) { /* a format whose header we cannot parse: decoded completely */
     m->width = picture.width;
     m->height = picture.height;
   }
@@ -75,7 +75,7 @@ static err measure_image(measured *m, bool has_hash, bool has_pixels) {
 typedef struct {
   const dataset *data;
   const filter_rules *rules;
-  hash_index *seen; /* NULL: copies are not looked for */
+  hash_index *seen; /* NULL: no duplicate detection */
   select_writer *writer;
   int64_t *counts; /* [REASONS] */
 } filtering;
@@ -103,7 +103,7 @@ static bool is_outside(int64_t value, int64_t least, int64_t most) {
   return value < least || (most && value > most);
 }
 
-/* The first rule that removes the sample, REASONS when none does; detail gives the value. */
+/* The first rule that removes the sample, REASONS for none; detail contains the value. */
 static reason judge(const filter_rules *r, const measured *m, int64_t row, strbuf *detail) {
   int64_t shorter = m->width < m->height ? m->width : m->height;
   int64_t longer = m->width < m->height ? m->height : m->width;

@@ -47,7 +47,7 @@ err select_writer_open(const select_output *output, const char *label, const dat
   return error;
 }
 
-/* The sample's JSON with its origin in it; all that it says otherwise stays as it was written. */
+/* The sample's JSON with its origin added; everything else is kept verbatim. */
 static err add_origin(const dataset_sample *sample, char **json) {
   strbuf origin = {0};
   strbuf_format(&origin, "%s/%s", sample->shard, sample->key);
@@ -58,7 +58,7 @@ static err add_origin(const dataset_sample *sample, char **json) {
   return error;
 }
 
-/* Images keep their bytes; a pixmap, which shards do not hold, becomes a PNG. */
+/* Images keep their bytes; a pixmap, which shards cannot contain, becomes a PNG. */
 static err prepare_image(const dataset_sample *sample, select_prepared *p) {
   static const char *const extensions[] = {
       [IMAGE_JPEG] = "jpg", [IMAGE_PNG] = "png", [IMAGE_WEBP] = "webp"};

@@ -5,7 +5,7 @@
 #include "text/mojibake.h"
 #include "text/utf8.h"
 
-/* Short names, so that a rule fits a line. */
+/* Short names, so that a rule fits on a line. */
 enum {
   COMMON = CLASS_COMMON,
   C1 = CLASS_C1,
@@ -31,7 +31,7 @@ enum {
   WORD = 1 << 23
 };
 
-/* One place of a rule: a character of these classes, or one of these; `is_not`: none of them. */
+/* One element of a rule: a character of these classes, or one of these; `is_not`: none of them. */
 typedef struct {
   uint32_t classes;
   const char16_t *characters;
@@ -40,8 +40,8 @@ typedef struct {
 
 enum { LONGEST_RULE = 5 };
 
-/* What precedes a character that is not ASCII (anything, when empty), and what follows from it on.
- */
+/* What precedes a character that is not ASCII (anything, when empty), and what follows, starting
+ * with it. */
 typedef struct {
   place before, from[LONGEST_RULE];
 } rule;

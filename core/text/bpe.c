@@ -1,5 +1,6 @@
-/* CLIP's byte-pair encoding. A token's spelling is its bytes, each written as one character (those
- * that print as themselves, the others from U+0100 on), "</w>" after the last of a word. */
+/* CLIP's byte-pair encoding. A token is spelled by its bytes, each written as one character
+ * (printable ones as themselves, the others from U+0100 on), with "</w>" after the last byte of a
+ * word. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,7 +13,7 @@
 
 enum {
   BYTES = 256,
-  CLIP_MERGES = 49152 - 256 - 2, /* merges that CLIP takes from its file */
+  CLIP_MERGES = 49152 - 256 - 2, /* merges that CLIP uses from its file */
   LONGEST_FILE = 64 << 20,
   LONGEST_ON_STACK = 256 /* symbols of a word that need no allocation */
 };
@@ -25,7 +26,7 @@ typedef struct {
 struct bpe {
   strbuf spellings; /* all tokens, a NUL after each */
   token_table table;
-  int32_t byte_ids[BYTES]; /* token of a byte inside of a word; + BYTES: at its end */
+  int32_t byte_ids[BYTES]; /* token of a byte inside a word; + BYTES: at its end */
   merge *merges;           /* hash table */
   uint64_t merge_mask;
   bool is_huggingface, leaves_encoding;
@@ -70,7 +71,7 @@ static err read_file(const char *path, char **text) {
   err error = NULL;
   if (is_cut) error = err_new(ERR_INPUT, "%s: damaged gzip file: it is truncated", path);
   if (!error && content.length && memchr(content.data, '\0', content.length))
-    error = err_new(ERR_INPUT, "%s: holds a NUL character: is it a list of merges?", path);
+    error = err_new(ERR_INPUT, "%s: contains a NUL character: is it a list of merges?", path);
   if (error) {
     strbuf_free(&content);
     return error;
@@ -154,7 +155,7 @@ static err spell_tokens(bpe *b, const merge_lines *lines, const char *path) {
   const char *at = b->spellings.data;
   for (int64_t i = 0; i < b->table.count; i++, at += strlen(at) + 1) {
     b->table.tokens[i] = at;
-    token_table_enter(&b->table, (int32_t)i, true); /* the last of two equal ones counts */
+    token_table_enter(&b->table, (int32_t)i, true); /* of two equal ones, the last counts */
   }
   return NULL;
 }
@@ -249,8 +250,7 @@ static err encode_word(const bpe *b, const char *word, size_t length, int64_t mo
   return NULL;
 }
 
-/* Number of the special token that `text` begins with, letter case aside after cleaning; -1: none.
- */
+/* Number of the special token that `text` begins with, ignoring case after cleaning; -1: none. */
 static int32_t special_at(const bpe *b, const char *text, size_t *length) {
   for (int64_t id = b->table.count - 2; id < b->table.count; id++) {
     *length = strlen(b->table.tokens[id]);
@@ -276,7 +276,7 @@ static err encode_clean(const bpe *b, const char *text, int64_t most, int32_t *i
   return NULL;
 }
 
-/* Special tokens are found in the text as it is written; what is between them is cleaned apart. */
+/* Special tokens are searched in the original text; the text between them is cleaned separately. */
 static err encode_huggingface(const bpe *b, const char *text, int64_t most, int32_t *ids,
                               int64_t *used) {
   strbuf part = {0}, clean = {0};

@@ -27,7 +27,7 @@ static bool is_cased(int32_t c) {
          utf8proc_islower(c) || utf8proc_isupper(c);
 }
 
-/* Characters that the rule of the final sigma looks through. */
+/* Characters ignored by the rule for a final sigma. */
 static bool is_case_ignorable(int32_t c) {
   static const int32_t inside_words[] = {'\'',   '.',    ':',    0xB7,   0x387,  0x55F,
                                          0x5F4,  0x2018, 0x2019, 0x2024, 0x2027, 0xFE13,
@@ -58,7 +58,7 @@ static void append_lower(strbuf *out, int32_t c) {
     utf8_append(out, utf8proc_tolower(c));
 }
 
-/* Python's str.lower: Σ at the end of a word is ς. */
+/* Python's str.lower: Σ at the end of a word becomes ς. */
 static void lower_as_python(const char *text, strbuf *out) {
   bool is_after_cased = false;
   for (const char *at = text; *at;) {
@@ -91,7 +91,7 @@ static bool is_plain(const char *text) {
   return true;
 }
 
-/* All that there is to do for plain ASCII: single spaces, lower case. */
+/* Sufficient for plain ASCII: single spaces, lower case. */
 static void append_plain(const char *text, strbuf *out) {
   while (*text) {
     size_t word = strcspn(text, " ");

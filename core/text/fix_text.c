@@ -11,19 +11,20 @@
 #include "text/utf8.h"
 
 enum {
-  MOST_PASSES = 64,          /* each takes one layer of &amp;amp; off; more is no caption */
+  MOST_PASSES = 64,          /* each removes one layer of &amp;amp; escapes; captions do not have
+                              * more */
   LONGEST_SEGMENT = 1000000, /* characters that are examined together */
   ESCAPE = 0x1B
 };
 
-/* What one call works with. */
+/* Working state of one call. */
 typedef struct {
   bool repairs, has_references;
   strbuf line, unescaped, plain, fixed;
   runes from, to;
 } fixer;
 
-/* Ligatures and digraphs of Latin letters that ftfy takes apart; NULL: not one. */
+/* Ligatures and digraphs of Latin letters that ftfy expands; NULL: not one. */
 static const char *ligature_parts(int32_t c) {
   static const struct {
     int32_t c;
@@ -149,7 +150,7 @@ err fix_text(const char *text, bool repairs, strbuf *out) {
     size_t length = segment_bytes(text);
     strbuf_clear(&f.line);
     strbuf_append_bytes(&f.line, text, length);
-    /* the first '<' ends the unescaping */
+    /* the first '<' stops the unescaping */
     f.has_references = f.has_references && !memchr(text, '<', length);
     text += length;
     int rounds = MOJIBAKE_ROUNDS;

@@ -14,8 +14,8 @@ enum { LONGEST_NAME = 32, LONGEST_WHOLE_NAME = 24 };
 
 static const int32_t most_code = 0x10FFFF;
 
-/* "&name…" [length] with its named reference replaced, by Gumbo, which holds HTML's table: parsed
- * as the inside of a <title>, where references mean something and tags do not. */
+/* "&name…" [length] with its named reference replaced, by Gumbo, which has HTML's table: parsed as
+ * the content of a <title>, where references are decoded and tags are not. */
 static err replace_named(const char *text, size_t length, strbuf *out) {
   GumboOptions options = kGumboDefaultOptions;
   options.fragment_context = GUMBO_TAG_TITLE;
@@ -99,7 +99,7 @@ static err replace_if_whole(const char *text, size_t length, strbuf *out, bool *
   err error = replace_named(text, length, out);
   if (error || out->is_broken) return error;
   size_t made = out->length - before;
-  /* a known beginning leaves the rest and its semicolon; &semi; itself is a lone one */
+  /* a known prefix leaves the rest and its semicolon; &semi; itself is just that */
   *is_whole = made < 2 || out->data[out->length - 1] != ';';
   if (!*is_whole) out->data[out->length = before] = '\0';
   return NULL;
@@ -124,7 +124,7 @@ static void append_upper(const char *text, strbuf *out) {
   }
 }
 
-/* &EACUTE; as &eacute; in upper case, unless some beginning of it has a meaning of its own. */
+/* &EACUTE; as &eacute; in upper case, unless one of its prefixes has a meaning of its own. */
 static err replace_upper(const char *text, size_t length, strbuf *out, bool *is_whole) {
   char lower[LONGEST_WHOLE_NAME + 3];
   strbuf found = {0};

@@ -14,7 +14,7 @@ enum { CLASSES = 4, MOST_COUNT = 1000000000 };
 typedef struct {
   char *word;                /* in lower case, inside `text` */
   int64_t own[CLASSES];      /* occurrences by class, where the list has it in lower case */
-  int64_t capitals[CLASSES]; /* and where not */
+  int64_t capitals[CLASSES]; /* and where capitalised */
 } entry;
 
 struct lexicon {
@@ -69,7 +69,7 @@ static int by_word(const void *a, const void *b) {
   return strcmp(((const entry *)a)->word, ((const entry *)b)->word);
 }
 
-/* Sorts the entries and adds up those of one word. */
+/* Sorts the entries and merges those of one word. */
 static void join_entries(lexicon *l) {
   size_t kept = 0;
   qsort(l->entries, l->count, sizeof *l->entries, by_word);
@@ -110,8 +110,8 @@ static err read_lines(lexicon *l, const char *path) {
 static err refuse_missing(const char *path) {
   if (fs_exists(path)) return NULL;
   return err_new(ERR_IO,
-                 "text_mask_lexicon: %s: there is no such file: install Debian's "
-                 "liblingua-en-tagger-perl, which has it, or name its words.yml with --set "
+                 "text_mask_lexicon: %s: no such file: install Debian's "
+                 "liblingua-en-tagger-perl, which contains it, or give its words.yml with --set "
                  "text_mask_lexicon=FILE",
                  path);
 }
@@ -125,7 +125,7 @@ static err read_list(lexicon *l, const char *path) {
   size_t length;
   err error = fs_read(path, &l->text, &length);
   if (!error && strlen(l->text) != length)
-    error = err_new(ERR_INPUT, "%s: holds a NUL character: is it a list of words?", path);
+    error = err_new(ERR_INPUT, "%s: contains a NUL character: is it a list of words?", path);
   if (!error) error = read_lines(l, path);
   return err_context(error, "text_mask_lexicon");
 }

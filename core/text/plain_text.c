@@ -9,7 +9,7 @@
 #include "base/mem.h"
 #include "base/text.h"
 
-/* What a text in another encoding most likely is: for messages. */
+/* The most likely encoding of a text that is not UTF-8, for messages. */
 static const char *guess(const char *bytes, size_t size) {
   size_t nuls = 0;
   if (size >= 2 && (memcmp(bytes, "\xFF\xFE", 2) == 0 || memcmp(bytes, "\xFE\xFF", 2) == 0))
@@ -55,7 +55,7 @@ static err check_file(const char *path, const char *text, size_t size) {
   if (fault == size) return NULL;
   for (size_t i = 0; i < fault; i++) line += text[i] == '\n';
   return err_new(ERR_INPUT, "%s:%ld: %s; save it as UTF-8", path, line,
-                 nul ? "holds a NUL character" : "is not UTF-8 (Latin-1 or Windows-1252?)");
+                 nul ? "contains a NUL character" : "is not UTF-8 (Latin-1 or Windows-1252?)");
 }
 
 static void take_line(char *line, char *end, long number, bool keeps_blank, text_lines *lines) {

@@ -1,5 +1,5 @@
-/* Texts from outside: captions, and files of lines. Nothing is truncated at a NUL, and invalid
- * UTF-8 is rejected instead of being read as another encoding. */
+/* Text input: captions, and files of lines. Nothing is truncated at a NUL, and invalid UTF-8 is
+ * rejected instead of being read as another encoding. */
 #ifndef FLIP_TEXT_PLAIN_TEXT_H
 #define FLIP_TEXT_PLAIN_TEXT_H
 
@@ -8,8 +8,8 @@
 
 #include "base/err.h"
 
-/* `bytes` as a new string. NUL characters are dropped, as BERT's and CLIP's clean-ups drop them;
- * bytes that are not UTF-8 are an ERR_INPUT that begins with `what` ("its caption"). */
+/* Copies `bytes` into a new string. NUL characters are dropped, as in BERT's and CLIP's cleaning;
+ * invalid UTF-8 is an ERR_INPUT that begins with `what` ("its caption"). */
 err plain_text(const char *bytes, size_t size, const char *what, char **text) ERR_MUST_CHECK;
 
 /* The lines of a file without their ends (LF, CR LF or CR) and without byte order mark. */

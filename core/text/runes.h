@@ -1,4 +1,4 @@
-/* A text as an array of code points, for work that looks around each character. */
+/* A text as an array of code points, for code that looks at neighbouring characters. */
 #ifndef FLIP_TEXT_RUNES_H
 #define FLIP_TEXT_RUNES_H
 
@@ -8,8 +8,8 @@
 
 #include "base/text.h"
 
-/* Start from `{0}`. U+0000 may be among them. After a failed allocation `is_broken` is set and
- * further writes do nothing; the owner checks once at the end. */
+/* Initialise with `{0}`. May contain U+0000. After a failed allocation `is_broken` is set and
+ * further writes are ignored; the owner checks once at the end. */
 typedef struct {
   int32_t *c;
   size_t length, capacity;

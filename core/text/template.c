@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-/* Bytes of the place that begins here; 0: none does. */
+/* Length of the placeholder that begins here; 0: none. */
 static size_t place_at(const char *at) {
   if (strncmp(at, "{}", 2) == 0) return 2;
   return strncmp(at, "{c}", 3) == 0 ? 3 : 0;

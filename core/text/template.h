@@ -6,8 +6,8 @@
 #include "base/err.h"
 #include "base/text.h"
 
-/* An ERR_INPUT that says what is wrong with a template: no placeholder, so that all classes would
- * get the same prompt, or braces with another meaning elsewhere ({0}, {name}). */
+/* An ERR_INPUT if a template is invalid: no placeholder, so that all classes would get the same
+ * prompt, or braces with another meaning elsewhere ({0}, {name}). */
 err template_check(const char *pattern) ERR_MUST_CHECK;
 
 /* Appends `pattern` with each {} and {c} replaced by `name`. */

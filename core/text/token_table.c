@@ -25,7 +25,7 @@ void token_table_free(token_table *t) {
   *t = (token_table){0};
 }
 
-/* The slot of the token spelled `bytes`: its own, or the free one where it would go. */
+/* The slot of the token spelled `bytes`: its own, or the free one for inserting it. */
 static uint64_t slot_of(const token_table *t, const char *bytes, size_t length) {
   uint64_t at = XXH3_64bits(bytes, length) & t->mask;
   for (; t->slots[at] >= 0; at = (at + 1) & t->mask) {

@@ -1,4 +1,4 @@
-/* Inside of the tokenizers: token numbers by spelling. */
+/* Internal to the tokenizers: token ids by spelling. */
 #ifndef FLIP_TEXT_TOKEN_TABLE_H
 #define FLIP_TEXT_TOKEN_TABLE_H
 
@@ -10,7 +10,7 @@
 typedef struct {
   const char **tokens; /* [count], borrowed */
   int64_t count;
-  int32_t *slots; /* hash table of token numbers, -1: free */
+  int32_t *slots; /* hash table of token ids, -1: free */
   uint64_t mask;
 } token_table;
 

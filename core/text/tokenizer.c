@@ -17,7 +17,7 @@ struct tokenizer {
 err tokenizer_open(int kind, int special_tokens, const char *path, tokenizer **out) {
   tokenizer *t = mem_zeroed(1, sizeof *t);
   if (!t) return mem_error(sizeof *t, path);
-  char *found = shipped_or_given(path); /* experiments/vocabularies comes with the programs */
+  char *found = shipped_or_given(path); /* experiments/vocabularies is shipped with the programs */
   err error = !found ? mem_error(strlen(path), path)
               : kind == TOKENIZER_WORDPIECE
                   ? wordpiece_open(found, &t->pieces)

@@ -51,7 +51,7 @@ int32_t utf8_from_windows_1252(int32_t c) {
 bool utf8_compose(const char *text, strbuf *out) {
   bool is_plain = true;
   for (const char *at = text; *at && is_plain; at++) is_plain = (unsigned char)*at < 0xCC;
-  if (is_plain) { /* nothing from U+0300 on: composed already */
+  if (is_plain) { /* nothing from U+0300 on: already composed */
     strbuf_append(out, text);
     return true;
   }

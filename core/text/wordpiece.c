@@ -10,7 +10,7 @@
 enum { LONGEST_WORD = 100 }; /* characters; a longer word is [UNK], as in BERT */
 
 struct wordpiece {
-  char *file; /* the vocabulary, lines cut into strings */
+  char *file; /* the vocabulary, split into lines */
   token_table table;
   int32_t pad, unknown, start, end;
 };
@@ -38,7 +38,7 @@ err wordpiece_open(const char *path, wordpiece **out) {
   err error = fs_read(path, &w->file, &length);
   if (error) goto cleanup;
   if (memchr(w->file, '\0', length))
-    FAIL(ERR_INPUT, "%s: holds a NUL character: is it a WordPiece vocabulary in UTF-8?", path);
+    FAIL(ERR_INPUT, "%s: contains a NUL character: is it a WordPiece vocabulary in UTF-8?", path);
   for (size_t i = 0; i < length; i++) count += w->file[i] == '\n';
   if (length && w->file[length - 1] != '\n') count++;
   TRY(token_table_create(count, path, &w->table));

@@ -1,4 +1,4 @@
-/* Learning a WordPiece vocabulary by merging the most frequent pair of adjacent pieces. */
+/* Trains a WordPiece vocabulary by merging the most frequent pair of adjacent pieces. */
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +13,7 @@
 enum { MOST_CHARACTERS = 100 };
 
 typedef struct {
-  char *text; /* the word; NULL: a free place of the table */
+  char *text; /* the word; NULL: a free slot of the table */
   int64_t count;
   int32_t *pieces;
   int32_t piece_count;
@@ -72,7 +72,7 @@ static err count_words(trainer *t, const char *text) {
   return error;
 }
 
-/* The number of the piece with this spelling, added when new. */
+/* The number of the piece with this spelling, added if new. */
 static err piece_number(trainer *t, const char *spelling, int32_t *number) {
   for (int64_t i = 0; i < t->piece_count; i++)
     if (strcmp(t->pieces[i], spelling) == 0) {
@@ -96,7 +96,7 @@ static int by_text(const void *a, const void *b) {
   return strcmp(((const word_entry *)a)->text, ((const word_entry *)b)->text);
 }
 
-/* The table becomes a sorted list, so that nothing later depends on hashing. */
+/* Turns the table into a sorted list, so that the result does not depend on hashing. */
 static void list_words(trainer *t) {
   uint64_t used = 0;
   for (uint64_t i = 0; t->words && i <= t->word_mask; i++)
@@ -126,7 +126,7 @@ static err cut_into_characters(trainer *t, word_entry *word) {
   return NULL;
 }
 
-/* Words of too many or too rare characters take no part. */
+/* Words with too many characters or with rare ones are skipped. */
 static err drop_rare_characters(trainer *t, int64_t min_count) {
   int64_t *seen = mem_zeroed((size_t)t->piece_count, sizeof *seen);
   if (!seen) return mem_error((size_t)t->piece_count * sizeof *seen, "counting characters");
@@ -140,7 +140,7 @@ static err drop_rare_characters(trainer *t, int64_t min_count) {
     if (is_rare) word->piece_count = 0;
   }
   for (int64_t i = 0; i < t->piece_count; i++)
-    if (seen[i] < min_count) t->pieces[i][0] = '\0'; /* keeps its number, is not written */
+    if (seen[i] < min_count) t->pieces[i][0] = '\0'; /* keeps its number but is not written */
   free(seen);
   return NULL;
 }
@@ -235,7 +235,8 @@ static err merge_all(trainer *t, int64_t room, int64_t min_count) {
     int64_t before = t->piece_count;
     strbuf spelling = {0};
     strbuf_append(&spelling, t->pieces[left]);
-    strbuf_append(&spelling, t->pieces[right] + 2); /* a right piece always has its ## */
+    strbuf_append(&spelling, t->pieces[right] + 2); /* the right piece of a pair always begins with
+                                                     * ## */
     err error = spelling.is_broken ? mem_error(0, "a vocabulary")
                                    : piece_number(t, strbuf_string(&spelling), &merged);
     strbuf_free(&spelling);
@@ -277,7 +278,7 @@ err tokenizer_train(const char *const *texts, size_t count, int64_t size, int64_
   for (size_t i = 0; i < count && !error; i++) error = count_words(&t, texts[i]);
   list_words(&t);
   if (error) goto cleanup;
-  if (!t.word_count) FAIL(ERR_INPUT, "no words to learn a vocabulary from");
+  if (!t.word_count) FAIL(ERR_INPUT, "no words to train a vocabulary on");
   for (uint64_t i = 0; i < t.word_count; i++) TRY(cut_into_characters(&t, &t.words[i]));
   TRY(drop_rare_characters(&t, min_count));
   for (int64_t i = 0; i < t.piece_count; i++) characters += *t.pieces[i] != '\0';

@@ -73,7 +73,7 @@ static void take_character(splitter *s, utf8proc_int32_t c) {
   }
 }
 
-/* Decomposes, lowers and strips accents of one source character, and takes what is left. */
+/* Decomposes, lower-cases and strips accents of one source character, and appends the result. */
 static void take_source(splitter *s, utf8proc_int32_t c) {
   utf8proc_int32_t parts[32];
   int boundary = 0;
@@ -93,7 +93,7 @@ err words_split(const char *text, strbuf *out) {
   while (*at) {
     utf8proc_int32_t c;
     utf8proc_ssize_t length = utf8proc_iterate(at, -1, &c);
-    if (length <= 0) { /* a stray byte: what U+FFFD would be, which BERT removes */
+    if (length <= 0) { /* a stray byte: treated as U+FFFD, which BERT removes */
       at++;
       continue;
     }

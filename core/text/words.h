@@ -5,8 +5,9 @@
 #include "base/err.h"
 #include "base/text.h"
 
-/* Appends the words of `text` to out, a NUL after each: control characters removed, white space
- * and Chinese characters separating, lower case, accents stripped (NFD), punctuation apart. */
+/* Appends the words of `text` to out, each terminated by NUL: control characters removed, white
+ * space and Chinese characters separate words, lower case, accents stripped (NFD), punctuation
+ * split off. */
 err words_split(const char *text, strbuf *out) ERR_MUST_CHECK;
 
 #endif

@@ -17,7 +17,9 @@
 static const char *const groups[] = {"", "adamw.m/", "adamw.v/"};
 enum { GROUPS = 3, PAIRS = 8 };
 static const char suffix[] = ".safetensors";
-static const char *const beside_suffixes[] = {BESIDE_SUFFIX, ".times.yaml"}; /* now, and before */
+static const char *const state_suffixes[] = {STATE_FILE_SUFFIX,
+                                             ".times.yaml"}; /* current, and of
+                                                              * earlier versions */
 
 char *checkpoint_path(const char *folder, int64_t step) {
   char name[64];
@@ -126,15 +128,15 @@ err checkpoint_write(const char *path, const checkpoint_image *image, const strb
                                          {"flip.fingerprint", image->fingerprint},
                                          {"flip.settings", strbuf_string(&image->yaml)},
                                          {"flip.order", image->order}};
-  err error = beside_write(path, times);
+  err error = state_file_write(path, times);
   if (error) return error;
   error = safetensors_write(path, image->tensors, image->tensor_count, pairs,
                             image->has_order ? PAIRS : PAIRS - 1, bytes);
-  if (error && !fs_exists(path)) beside_remove(path);
+  if (error && !fs_exists(path)) state_file_remove(path);
   return error;
 }
 
-/* A whole number in [0, most]; 0 when the file does not say. */
+/* An integer in [0, most]; 0 when the file has none. */
 static err read_count(const safetensors_file *f, const char *path, const char *key, int64_t most,
                       int64_t *count) {
   const char *value = safetensors_metadata(f, key);
@@ -178,7 +180,7 @@ cleanup:
   return error;
 }
 
-/* Learned positions of another image size, brought to the model's. */
+/* Resizes learned positions of another image size to the model's. */
 static err load_positions(const safetensor *t, const param *p, const clip_model *model,
                           ops_buffer run) {
   ops *o = clip_weights(model)->o;
@@ -279,10 +281,10 @@ static bool is_checkpoint(const char *name) {
   return strncmp(name, "step-", 5) == 0 && ends_with(name, suffix);
 }
 
-static bool is_beside(const char *name) {
+static bool is_state_file(const char *name) {
   bool is_one = false;
-  for (size_t i = 0; i < sizeof beside_suffixes / sizeof *beside_suffixes; i++)
-    is_one = is_one || ends_with(name, beside_suffixes[i]);
+  for (size_t i = 0; i < sizeof state_suffixes / sizeof *state_suffixes; i++)
+    is_one = is_one || ends_with(name, state_suffixes[i]);
   return is_one;
 }
 
@@ -293,7 +295,8 @@ err checkpoint_newest(const char *folder, char **path) {
   if (!fs_is_folder(folder)) return NULL;
   err error = fs_list(folder, &names, &count);
   if (error) return error;
-  for (size_t i = count; i-- > 0 && !*path && !error;) /* zero-padded names: the last is newest */
+  for (size_t i = count; i-- > 0 && !*path && !error;) /* zero-padded names: the last is the
+                                                        * newest */
     if (is_checkpoint(names[i])) {
       *path = fs_join(folder, names[i]);
       if (!*path) error = mem_error(strlen(folder), "a path");
@@ -317,9 +320,9 @@ err checkpoint_prune(const char *folder, int64_t keep) {
   err error = fs_list(folder, &names, &count);
   if (error) return error;
   int64_t seen = 0;
-  /* backwards: the newest come first, and a checkpoint's state file before it */
+  /* in reverse order: the newest come first, and a checkpoint's state file before it */
   for (size_t i = count; i-- > 0 && !error;) {
-    bool is_old = is_beside(names[i]) && seen >= keep;
+    bool is_old = is_state_file(names[i]) && seen >= keep;
     if (is_checkpoint(names[i])) is_old = ++seen > keep;
     if (is_old || fs_is_temporary(names[i])) error = remove_file(folder, names[i]);
   }

@@ -2,10 +2,10 @@
  *
  * Tensors: NAME (the weights), adamw.m/NAME, adamw.v/NAME, all F32. Metadata under "flip.": step,
  * samples, precision, settings (canonical YAML), fingerprint, vocabulary_size; with data.order:
- * stream also order, the place in it (stream.h). Random numbers and the exact order are functions
- * of the sample number, so what is named here is the whole state. Times are kept in a separate file
- * (beside.h), as they are not reproducible: the same run gives the same checkpoint, byte for byte.
- */
+ * stream also order, the position in it (stream.h). Random numbers and the exact order are
+ * functions of the sample number, so this is the complete state. Times are stored in a separate
+ * file (state_file.h), since they are not reproducible: the same run gives the same checkpoint,
+ * byte for byte. */
 #ifndef FLIP_TRAIN_CHECKPOINT_H
 #define FLIP_TRAIN_CHECKPOINT_H
 
@@ -16,7 +16,7 @@
 #include "config/settings.h"
 #include "model/clip.h"
 #include "read/stream.h"
-#include "train/beside.h"
+#include "train/state_file.h"
 #include "train/optimizer.h"
 
 typedef struct {
@@ -34,15 +34,16 @@ typedef struct checkpoint_image checkpoint_image;
 err checkpoint_capture(const clip_model *model, optimizer *moments, const settings *s,
                        const checkpoint_state *state, bool is_kept,
                        checkpoint_image **out) ERR_MUST_CHECK;
-/* Writes the state file (beside_describe), then the weights. */
+/* Writes the state file (state_file_describe), then the weights. */
 err checkpoint_write(const char *path, const checkpoint_image *image, const strbuf *times,
                      size_t *bytes) ERR_MUST_CHECK;
 void checkpoint_image_free(checkpoint_image *image);
 
-/* The settings and the position of a checkpoint, without its tensors. */
+/* Reads the settings and the position of a checkpoint, without its tensors. */
 err checkpoint_read_settings(const char *path, settings *s, checkpoint_state *state) ERR_MUST_CHECK;
-/* Weights (and moments unless NULL) into a model of the same shape; every tensor must be there.
- * Without moments, learned positions of another image size are resized (model/positions.h). */
+/* Loads weights (and moments unless NULL) into a model of the same shape; every tensor must be
+ * present. Without moments, learned positions of another image size are resized
+ * (model/positions.h). */
 err checkpoint_load(const char *path, clip_model *model, optimizer *moments) ERR_MUST_CHECK;
 
 /* The image tower alone, into a classifier, whose head the file need not have. */
@@ -52,7 +53,7 @@ err checkpoint_load_image(const char *path, clip_model *model) ERR_MUST_CHECK;
 char *checkpoint_path(const char *folder, int64_t step);
 /* The newest checkpoint of a folder, NULL when it has none; the caller frees. */
 err checkpoint_newest(const char *folder, char **path) ERR_MUST_CHECK;
-/* Removes all but the `keep` newest, and temporary files that a killed process left. */
+/* Removes all but the `keep` newest, and temporary files of a killed process. */
 err checkpoint_prune(const char *folder, int64_t keep) ERR_MUST_CHECK;
 
 #endif

@@ -20,7 +20,7 @@ course_act course_next(const course_rules *rules, const course_place *place) {
   bool is_worth_saving = place->step > 0 && !place->is_saved;
   if (is_worth_saving && (place->is_stop_wanted || is_checkpoint_due(rules, place)))
     return COURSE_SAVE;
-  if (is_at_end && !is_unevaluated) return COURSE_FINISH; /* nothing is left to be stopped */
+  if (is_at_end && !is_unevaluated) return COURSE_FINISH; /* there is nothing left to stop */
   if (place->is_stop_wanted) return COURSE_STOP;
   if (is_unevaluated) return COURSE_EVALUATE;
   return COURSE_STEP;

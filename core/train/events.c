@@ -17,8 +17,8 @@ static bool is_number(const char *text) {
   return *text != '\0';
 }
 
-/* A process killed in the middle of a write (a full disk, a lost machine) can leave half a line;
- * what follows must not be glued to it. */
+/* A process killed during a write (a full disk, a lost machine) can leave an incomplete line; the
+ * next event must not be appended to it. */
 static err end_last_line(int fd, const char *name) {
   char last = '\n';
   off_t size = lseek(fd, 0, SEEK_END);

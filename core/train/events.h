@@ -1,5 +1,6 @@
-/* The event stream: one JSON object a line, as docs/events.md describes. Each line is one write(2),
- * so that a reader never sees a partial line and a killed process loses no earlier one. */
+/* The event stream: one JSON object per line, as described in docs/events.md. Each line is one
+ * write(2), so that a reader never sees a partial line and a killed process loses no earlier
+ * one. */
 #ifndef FLIP_TRAIN_EVENTS_H
 #define FLIP_TRAIN_EVENTS_H
 
@@ -11,7 +12,7 @@
 typedef struct {
   int fd; /* -1: no events */
   bool is_owned;
-  char *name; /* for errors */
+  char *name; /* for error messages */
   strbuf line;
   json_writer w;
 } event_stream;
@@ -21,11 +22,11 @@ err events_open(event_stream *e, const char *target) ERR_MUST_CHECK;
 /* Begins {"event": name, "time": now; add fields to the returned writer, then events_end. */
 json_writer *events_begin(event_stream *e, const char *name);
 err events_end(event_stream *e) ERR_MUST_CHECK;
-/* What was written is on disk when it returns, where it is a file. */
+/* fsync, if it is a file. */
 err events_sync(const event_stream *e) ERR_MUST_CHECK;
 /* A `warning` event. */
 err events_warn(event_stream *e, const char *kind, const char *message) ERR_MUST_CHECK;
-/* One for each line that is not empty. */
+/* One for each non-empty line. */
 err events_warn_lines(event_stream *e, const char *kind, const strbuf *lines) ERR_MUST_CHECK;
 void events_close(event_stream *e);
 

@@ -1,4 +1,4 @@
-/* Does a run fit the device's memory, and if not, which settings would? */
+/* Checks whether a run fits in the device's memory, and if not, which settings would. */
 #ifndef FLIP_TRAIN_FIT_H
 #define FLIP_TRAIN_FIT_H
 
@@ -9,9 +9,9 @@
 #include "config/settings.h"
 #include "ops/ops.h"
 
-/* ERR_MEMORY when `planned_bytes` are more than there is: the message names both, and the largest
- * micro_batch_size and the recomputation that would fit. On a device without memory of its own that
- * is `host`, of this machine; 0 bytes: not known, and nothing is refused. */
+/* ERR_MEMORY when `planned_bytes` exceed the available memory: the message gives both, and the
+ * largest micro_batch_size and the recomputation that would fit. On a device without memory of its
+ * own, `host` of this machine is used; 0 bytes: unknown, no check. */
 typedef struct {
   uint64_t bytes;
   bool is_group; /* limited by a control group */

@@ -55,7 +55,7 @@ int optimizer_depth_of(const char *name, int64_t layers);
 void optimizer_destroy(optimizer *o);
 bool optimizer_is_sharded(const optimizer *o);
 
-/* Before ops.join: the numbers of update `step`, which is 1 at the first. */
+/* Call before ops.join: the values for update `step`, starting at 1. */
 err optimizer_stage(optimizer *o, const settings *s, int64_t step,
                     double learning_rate) ERR_MUST_CHECK;
 /* One update at the staged rates, clipping the gradients' global norm to clip_norm if that is not

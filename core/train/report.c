@@ -1,4 +1,4 @@
-/* What a run says of itself: the events of docs/events.md. */
+/* The events of a run: see docs/events.md. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -58,7 +58,7 @@ static void write_machine(run *r, json_writer *w) {
   jsonw_end(w);
 }
 
-/* The exact words of this process, as the kernel has them. */
+/* The exact command line of this process, from the kernel. */
 static void write_command(json_writer *w) {
   char words[8192];
   FILE *file = fopen("/proc/self/cmdline", "re");
@@ -93,7 +93,7 @@ static void write_start_seconds(const run *r, json_writer *w) {
 
 err run_report_start(run *r) {
   char fingerprint[HASH_SIZE];
-  const given *g = &r->beside.given;
+  const run_inputs *g = &r->state_file.inputs;
   strbuf settings_json = {0};
   err error = settings_fingerprint(r->s, fingerprint);
   if (error) return error;
@@ -117,7 +117,7 @@ err run_report_start(run *r) {
   jsonw_string(w, "data_fingerprint", g->data);
   jsonw_string(w, "vocabulary_fingerprint", g->vocabulary);
   if (*g->lexicon) jsonw_string(w, "lexicon_fingerprint", g->lexicon);
-  given_write_sets(w, "evaluation_fingerprints", g);
+  run_inputs_write_sets(w, "evaluation_fingerprints", g);
   jsonw_string(w, "init_fingerprint", g->init);
   jsonw_object(w, "parameters");
   jsonw_integer(w, "image", r->counts.parameters_image);
@@ -143,12 +143,12 @@ err run_report_start(run *r) {
   return events_end(&r->events);
 }
 
-/* The head of an `eval` event; the caller adds `metrics`. */
+/* Starts an `eval` event; the caller adds `metrics`. */
 static json_writer *begin_eval(run *r, const char *set, const char *task, double seconds) {
   json_writer *w = events_begin(&r->events, "eval");
   jsonw_integer(w, "step", r->at.step);
   jsonw_integer(w, "samples", r->at.samples);
-  jsonw_number(w, "train_seconds", r->beside.train_seconds);
+  jsonw_number(w, "train_seconds", r->state_file.train_seconds);
   jsonw_number(w, "seconds", seconds);
   jsonw_string(w, "set", set);
   jsonw_string(w, "task", task);
@@ -216,7 +216,7 @@ uint64_t run_peak_bytes(const run *r) {
   return 0;
 }
 
-/* Readings that a device does not give are left out. */
+/* Readings that a device does not provide are omitted. */
 static void write_reading(json_writer *w, const char *name, double value) {
   if (value >= 0) jsonw_number(w, name, value);
 }
@@ -240,7 +240,7 @@ err run_pace(const run *r, pace *out) {
   return rows_pace(r->rows, r->o->threads, r->machine.cpus, out);
 }
 
-/* What disturbed the run's timing, for its record. */
+/* Records what disturbed the run's timing. */
 static err report_disturbance(run *r, const pace *p) {
   strbuf doubts = {0};
   if (r->machine.wall_seconds > 0) {
@@ -283,7 +283,7 @@ err run_report_end(run *r, err failure) {
   jsonw_string(w, "message", failure ? err_message(failure) : "");
   jsonw_integer(w, "step", r->at.step);
   jsonw_integer(w, "samples", r->at.samples);
-  jsonw_number(w, "train_seconds", r->beside.train_seconds);
+  jsonw_number(w, "train_seconds", r->state_file.train_seconds);
   if (r->ranks) write_ranks(r, w);
   jsonw_number(w, "samples_per_second",
                p.steps ? (double)r->s->batch_size / p.steady_step_seconds : 0);

@@ -1,4 +1,4 @@
-/* Going on from a checkpoint: which one, and what must still be as it was. */
+/* Resuming from a checkpoint: which one, and which inputs must be unchanged. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,7 +13,7 @@
 
 enum { MOST_NAMED = 4 };
 
-/* Identity settings that differ, "mask_ratio: 0.5, this run has 0.75; …"; returns how many. */
+/* Identity settings that differ, "mask_ratio: 0.5, this run has 0.75; …"; returns their number. */
 static int name_differences(const settings *ours, const settings *theirs, strbuf *out) {
   size_t count;
   int found = 0;
@@ -34,7 +34,7 @@ static int name_differences(const settings *ours, const settings *theirs, strbuf
   return found;
 }
 
-/* The checkpoint must be of this run: everything that makes its identity must agree. */
+/* The checkpoint must belong to this run: all identity settings must agree. */
 static err check_same_run(const run *r, const char *path, const settings *before) {
   char ours[HASH_SIZE], theirs[HASH_SIZE];
   strbuf differences = {0};
@@ -58,7 +58,7 @@ static err check_same_run(const run *r, const char *path, const settings *before
   return error;
 }
 
-/* A new run does not go into the folder of another: its last checkpoint would be mistaken for this
+/* A new run must not use the folder of another: its last checkpoint would be mistaken for this
  * run's. */
 static err refuse_used_folder(const run *r, const char *path) {
   settings before;
@@ -97,7 +97,7 @@ err run_check_folder(run *r) {
 
 err run_find_checkpoint(run *r, char **path, int *precision) {
   settings before;
-  bool has_beside;
+  bool has_state_file;
   *path = NULL;
   if (!r->options->is_resuming) return NULL;
   err error = checkpoint_newest(r->checkpoints, path);
@@ -109,12 +109,12 @@ err run_find_checkpoint(run *r, char **path, int *precision) {
   *precision = r->at.precision;
   if (!error && r->s->data_order == DATA_ORDER_STREAM && r->at.step && !r->at.has_order)
     error = err_new(ERR_INPUT, "%s does not record its position in data.order: stream", *path);
-  if (!error) error = beside_load(*path, &r->beside, &has_beside);
-  if (!error && !has_beside)
+  if (!error) error = state_file_load(*path, &r->state_file, &has_state_file);
+  if (!error && !has_state_file)
     strbuf_format(&r->remarks,
                   "%s has no %s file: training time starts at 0, and the run's inputs cannot be "
                   "checked for changes\n",
-                  *path, BESIDE_SUFFIX);
+                  *path, STATE_FILE_SUFFIX);
   return error;
 }
 
@@ -133,12 +133,12 @@ err run_find_init(const run *r, char **path) {
 }
 
 /* What this process is given. */
-static err gather(run *r, given *g) {
+static err gather(run *r, run_inputs *g) {
   char *init = NULL;
   char *words = run_is_classifier(r) ? mem_copy_string("") /* it reads no text */
                                      : shipped_or_given(r->s->text_vocabulary);
   err error = NULL;
-  *g = (given){.data_samples = r->train_set ? r->row_count : dataset_count(r->data)};
+  *g = (run_inputs){.data_samples = r->train_set ? r->row_count : dataset_count(r->data)};
   snprintf(g->data, sizeof g->data, "%s", run_data_fingerprint(r));
   snprintf(g->commit, sizeof g->commit, "%s", version_commit);
   snprintf(g->dirty, sizeof g->dirty, "%s", version_dirty_digest);
@@ -149,9 +149,9 @@ static err gather(run *r, given *g) {
   TRY(run_find_init(r, &init));
   if (init) TRY(hash_file(init, g->init));
   for (size_t i = 0; i < r->set_count; i++)
-    TRY(given_add_set(g, eval_set_name(r->sets[i]), eval_set_fingerprint(r->sets[i])));
+    TRY(run_inputs_add_set(g, eval_set_name(r->sets[i]), eval_set_fingerprint(r->sets[i])));
   if (r->probe_set)
-    TRY(given_add_set(g, eval_set_name(r->probe_set), eval_set_fingerprint(r->probe_set)));
+    TRY(run_inputs_add_set(g, eval_set_name(r->probe_set), eval_set_fingerprint(r->probe_set)));
 cleanup:
   free(words);
   free(init);
@@ -159,17 +159,18 @@ cleanup:
 }
 
 err run_take_given(run *r, const char *path) {
-  given now;
+  run_inputs now;
   err error = gather(r, &now);
-  if (!error && path) error = given_compare(path, &r->beside.given, &now, r->s, &r->remarks);
+  if (!error && path)
+    error = run_inputs_compare(path, &r->state_file.inputs, &now, r->s, &r->remarks);
   if (error) {
-    given_free(&now);
+    run_inputs_free(&now);
     return error;
   }
-  if (!*now.init) /* gone, and not needed any more */
-    snprintf(now.init, sizeof now.init, "%s", r->beside.given.init);
-  given_free(&r->beside.given);
-  r->beside.given = now;
+  if (!*now.init) /* gone, and no longer needed */
+    snprintf(now.init, sizeof now.init, "%s", r->state_file.inputs.init);
+  run_inputs_free(&r->state_file.inputs);
+  r->state_file.inputs = now;
   return NULL;
 }
 

@@ -26,7 +26,8 @@ typedef struct {
   double rank_spread; /* NaN: not known */
 } row;
 
-/* What a row's share is taken of: the machine's counters and the device's meter, or their rise. */
+/* The readings of which a row gets its share: the machine's counters and the device's meter, or
+ * their increase. */
 typedef struct {
   reading machine;
   double energy_joules; /* negative: no meter */
@@ -38,13 +39,13 @@ struct step_rows {
   event_stream *events;
   readings *machine;
   spin *spin;      /* NULL where the host does not compute */
-  counters before; /* when they were last read */
+  counters before; /* time of the last reading */
   double read_at, interval;
   row current, waiting[MOST_WAITING];
   size_t waiting_count;
   double train_seconds;
   int64_t process;
-  pace_row *kept; /* [MOST_KEPT]: of the run so far, neighbours merged when it is full */
+  pace_row *kept; /* [MOST_KEPT]: of the run so far; neighbours are merged when it is full */
   size_t kept_count;
 };
 
@@ -87,7 +88,7 @@ static pace_row sum_of(const pace_row *a, const pace_row *b) {
                     .other_cpu_seconds = a->other_cpu_seconds + b->other_cpu_seconds};
 }
 
-/* Halves the rows when there is no more room. `steps`: of each row the last, or NULL. */
+/* Halves the number of rows when full. `steps`: the last step of each row, or NULL. */
 static void make_room(step_rows *rows, int64_t *steps) {
   size_t count = 0;
   if (rows->kept_count < MOST_KEPT) return;
@@ -98,7 +99,7 @@ static void make_room(step_rows *rows, int64_t *steps) {
     i += has_twin;
     if (steps) steps[count] = steps[i];
   }
-  rows->kept_count = count; /* processes of one row each: then the later ones are left out */
+  rows->kept_count = count; /* processes with one row each: then the later ones are dropped */
 }
 
 static void keep(step_rows *rows, const pace_row *one, int64_t *steps, int64_t step) {
@@ -113,7 +114,7 @@ static double real_of(const json_t *event, const char *key) {
   return json_is_number(value) ? json_number_value(value) : (double)NAN;
 }
 
-/* A start at step n discards what an earlier process did beyond n. */
+/* A start at step n discards what an earlier process recorded beyond n. */
 static void take_back(step_rows *rows, const int64_t *steps, int64_t first_step) {
   while (rows->kept_count && steps[rows->kept_count - 1] > first_step) rows->kept_count--;
 }
@@ -137,7 +138,7 @@ static void take_event(step_rows *rows, int64_t *steps, const json_t *event) {
   }
 }
 
-/* A number is an open descriptor, which may be open for writing alone. */
+/* A number is an open descriptor, which may be write-only. */
 static FILE *open_earlier(const char *target) {
   char path[64];
   struct stat status;

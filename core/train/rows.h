@@ -1,7 +1,8 @@
-/* The `step` rows of a run (docs/events.md). Steps gather into a row; rows wait until the machine's
- * counters are due, which are read between two steps, at most every 20 ms and never for more than
- * a 500th of the time; the increase is divided among the waiting rows by their seconds. Steps of 20
- * ms or more have separate readings. The rows also give the pace of the run. */
+/* The `step` rows of a run (docs/events.md). Steps are combined into a row; rows wait until the
+ * machine's counters are due, which are read between two steps, at most every 20 ms and for at most
+ * a 500th of the time; the increase is divided among the waiting rows in proportion to their
+ * seconds. Steps of 20 ms or more have separate readings. The rows also determine the pace of the
+ * run. */
 #ifndef FLIP_TRAIN_ROWS_H
 #define FLIP_TRAIN_ROWS_H
 
@@ -25,12 +26,12 @@ typedef struct step_rows step_rows;
 err rows_create(ops *o, event_stream *events, double train_seconds, step_rows **out) ERR_MUST_CHECK;
 void rows_destroy(step_rows *rows);
 
-/* The rows that earlier processes wrote to `target` (as events_open has it) up to `step`, where it
- * is a file: the run's numbers are those of all its processes. Before the first event is written.
+/* Reads the rows that earlier processes wrote to `target` (as in events_open) up to `step`, if it
+ * is a file: the run's numbers cover all its processes. Call before the first event is written.
  * Lines that are not rows are skipped. */
 err rows_read_earlier(step_rows *rows, const char *target, int64_t step) ERR_MUST_CHECK;
 
-/* Training starts or continues: what the counters rose by until now belongs to no row. */
+/* Training starts or continues: the increase of the counters so far belongs to no row. */
 void rows_begin(step_rows *rows);
 void rows_add(step_rows *rows, const row_step *step);
 /* Of the row that ends next: which rank took longest, and its time by the fastest's (NaN: not
@@ -39,7 +40,7 @@ void rows_set_spread(step_rows *rows, int slowest, double spread);
 /* The row ends here. It is written when the counters are due, or now. */
 err rows_end_row(step_rows *rows, bool is_due_now) ERR_MUST_CHECK;
 
-/* Of the whole run so far, rows that wait left out. */
+/* The pace of the whole run so far, without waiting rows. */
 err rows_pace(const step_rows *rows, int threads, int cpus, pace *out) ERR_MUST_CHECK;
 
 #endif

@@ -14,7 +14,7 @@
 #include "model/clip.h"
 #include "model/count.h"
 #include "ops/ops.h"
-#include "train/beside.h"
+#include "train/state_file.h"
 #include "train/buckets.h"
 #include "train/checkpoint.h"
 #include "train/course.h"
@@ -46,7 +46,7 @@ typedef struct {
   int64_t comm_bytes;                /* sent in them */
   settings own;      /* *s with this rank's share of the batch; only numbers are read from it */
   char *checkpoints; /* folder */
-  int lock;          /* on the run folder; -1: not taken */
+  int lock;          /* lock on the run folder; -1: not held */
   tokenizer *words;
   dataset *data;
   eval_set **sets;
@@ -75,9 +75,9 @@ typedef struct {
   int64_t total_steps, total_samples, warmup_steps, first_step;
   checkpoint_state at;
   course_rules rules;
-  course_place place; /* place.step is at.step */
-  saver saving;       /* of the last checkpoint, on the rank that writes */
-  beside beside;      /* of the next checkpoint: times so far, what the run was given */
+  course_place place;    /* place.step is at.step */
+  saver saving;          /* of the last checkpoint, on the rank that writes */
+  state_file state_file; /* of the next checkpoint: times so far, what the run was given */
   step_rows *rows;
   bool *has_told_labels;      /* [set_count] in this process */
   strbuf remarks;             /* of resuming, one a line */
@@ -111,9 +111,9 @@ err run_open(run *r) ERR_MUST_CHECK;
 void run_close(run *r);
 
 err run_report_start(run *r) ERR_MUST_CHECK;
-/* OUT/code.diff when the build was dirty, and what makes this machine's timings doubtful. */
+/* OUT/code.diff when the build was dirty, and warnings about this machine's timings. */
 err run_report_conditions(run *r) ERR_MUST_CHECK;
-/* One event for each task; outcomes as eval_run_items gives them. Labels are reported once. */
+/* One event per task; outcomes as in eval_run_items. Labels are reported once. */
 err run_report_eval(run *r, size_t set, const eval_result *result, const eval_outcomes *outcomes,
                     double seconds) ERR_MUST_CHECK;
 err run_report_probe(run *r, const eval_probe *probe, const eval_outcomes *outcomes,
@@ -123,15 +123,15 @@ uint64_t run_peak_bytes(const run *r);
 err run_report_memory(run *r) ERR_MUST_CHECK;
 /* `failure`: NULL when finished. */
 err run_report_end(run *r, err failure) ERR_MUST_CHECK;
-/* Of the whole run, all processes. */
+/* Over the whole run, all processes. */
 err run_pace(const run *r, pace *out) ERR_MUST_CHECK;
 
-/* Before anything is written: the folder of a fresh run must not hold another. */
+/* Before anything is written: the folder of a new run must not contain another. */
 err run_check_folder(run *r) ERR_MUST_CHECK;
 /* What to resume from; *path NULL for a fresh start. Sets the precision that the checkpoint had,
- * r->at and r->beside. */
+ * r->at and r->state_file. */
 err run_find_checkpoint(run *r, char **path, int *precision) ERR_MUST_CHECK;
-/* The file that init_from names; NULL when there is none. The caller frees. */
+/* The file of init_from; NULL when there is none. The caller frees. */
 err run_find_init(const run *r, char **path) ERR_MUST_CHECK;
 /* Records the run's inputs, after comparing them with the checkpoint's (or NULL). */
 err run_take_given(run *r, const char *checkpoint) ERR_MUST_CHECK;

@@ -1,8 +1,8 @@
 /* safetensors files: a JSON header and raw little-endian tensors. The format is that of
  * huggingface/safetensors: 8 bytes of header length, the header, then the data without gaps.
  *
- * Reading trusts nothing: a header with wrong sizes, overlaps, gaps or an unknown type is rejected
- * with one sentence. */
+ * The reader validates everything: a header with wrong sizes, overlaps, gaps or an unknown type is
+ * rejected with a one-sentence error. */
 #ifndef FLIP_TRAIN_SAFETENSORS_H
 #define FLIP_TRAIN_SAFETENSORS_H
 
@@ -28,7 +28,7 @@ typedef struct {
 
 typedef struct safetensors_file safetensors_file;
 
-/* Maps a file. Entries point into it and live until safetensors_close. */
+/* Maps a file. Entries point into it and are valid until safetensors_close. */
 err safetensors_open(const char *path, safetensors_file **file) ERR_MUST_CHECK;
 void safetensors_close(safetensors_file *file);
 size_t safetensors_count(const safetensors_file *file);

@@ -1,4 +1,4 @@
-/* A run's beginning: data, model, weights. */
+/* Sets up a run: data, model, weights. */
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -82,7 +82,7 @@ static err share_out(run *r) {
   return NULL;
 }
 
-/* precision: PRECISION_AUTO, or what a resumed run had. */
+/* precision: PRECISION_AUTO, or the precision of a resumed run. */
 static err open_device(run *r, int precision) {
   settings wanted = *r->s; /* shallow: only numbers are read */
   ops_opened opened;
@@ -195,7 +195,7 @@ static err open_loader(run *r) {
   return loader_open(&c, r->at.samples, &r->at.order, &r->batches);
 }
 
-/* What the loop needs: its order, its place, its rows. */
+/* Sets up the loop: its order, its position, its rows. */
 static err begin_course(run *r, bool is_resumed) {
   const settings *s = r->s;
   r->first_step = r->at.step;
@@ -207,8 +207,8 @@ static err begin_course(run *r, bool is_resumed) {
                             .log_every = s->log_every};
   r->place = (course_place){.step = r->at.step,
                             .is_saved = is_resumed,
-                            .is_evaluated = is_resumed && r->beside.is_evaluated};
-  err error = rows_create(r->o, &r->events, r->beside.train_seconds, &r->rows);
+                            .is_evaluated = is_resumed && r->state_file.is_evaluated};
+  err error = rows_create(r->o, &r->events, r->state_file.train_seconds, &r->rows);
   if (!error && is_resumed && comm_rank(r->ranks) == 0)
     error = rows_read_earlier(r->rows, r->events.name, r->at.step);
   if (error) return error;
@@ -241,7 +241,7 @@ cleanup:
   return error;
 }
 
-/* What auto became is rank 0's to say: all must compute in one type. */
+/* Rank 0 resolves `auto`: all ranks must compute in one type. */
 static err open_devices(run *r, int precision) {
   err error = comm_rank(r->ranks) == 0 ? open_device(r, precision) : NULL;
   int chosen = error ? precision : r->at.precision;
@@ -305,7 +305,7 @@ void run_close(run *r) {
   free(r->index);
   free(r->has_told_labels);
   rows_destroy(r->rows);
-  beside_free(&r->beside);
+  state_file_free(&r->state_file);
   strbuf_free(&r->remarks);
   strbuf_free(&r->skipped);
   free(r->checkpoints);

@@ -12,11 +12,11 @@ enum { MOST_IDLE = 512 };
 static const double much = 0.05, little = 0.025, least_seconds = 0.2, quiet_seconds = 3;
 
 struct spin {
-  int idle; /* threads in the team of the one that waits below, itself included */
-  int met;  /* threads that came */
+  int idle; /* threads in the team of the thread that waits below, itself included */
+  int met;  /* threads that arrived */
   bool is_short;
   int threads, cpus;
-  double seconds, delay_seconds, other_cpu_seconds; /* since the last look */
+  double seconds, delay_seconds, other_cpu_seconds; /* since the last check */
   double quiet_for;
   pthread_t waiter;
   pthread_mutex_t lock; /* over is_over */
@@ -28,7 +28,7 @@ spin *spin_create(int threads) {
   if (getenv("GOMP_SPINCOUNT") || getenv("OMP_WAIT_POLICY")) return NULL;
   spin *s = mem_zeroed(1, sizeof *s);
   if (!s) return NULL;
-  /* one more than CPUs in all: libgomp counts the threads that it made and the first one */
+  /* one more than CPUs in all: libgomp counts the threads that it created and the first one */
   s->threads = threads > 0 ? threads : 1;
   s->cpus = omp_get_num_procs();
   s->idle = s->cpus - s->threads + 2;
@@ -38,13 +38,13 @@ spin *spin_create(int threads) {
   return s;
 }
 
-/* Makes a team, whose threads then sleep, and keeps it until it is released: a thread's team goes
- * with it. */
+/* Creates a team, whose threads then sleep, and keeps it until it is released: a team lives as long
+ * as its thread. */
 static void *keep_team(void *context) {
   spin *s = context;
 #pragma omp parallel num_threads(s->idle)
   {
-#pragma omp atomic /* so that the compiler does not leave it out */
+#pragma omp atomic /* prevents the compiler from removing it */
     s->met++;
   }
   pthread_mutex_lock(&s->lock);

@@ -60,11 +60,11 @@ static err save_checkpoint(run *r) {
   r->checkpoint_time = clock_seconds();
   r->place.is_saved = true;
   if (error || !image) return error;
-  r->beside.is_evaluated = r->place.is_evaluated;
+  r->state_file.is_evaluated = r->place.is_evaluated;
   saved result = {.step = r->at.step,
                   .samples = r->at.samples,
                   .path = checkpoint_path(r->checkpoints, r->at.step)};
-  error = result.path ? beside_describe(&r->beside, &times) : mem_error(0, "a path");
+  error = result.path ? state_file_describe(&r->state_file, &times) : mem_error(0, "a path");
   if (!error) error = note_saving(r);
   if (!error) return saver_start(&r->saving, &r->events, image, times, result, start);
   checkpoint_image_free(image);
@@ -73,16 +73,16 @@ static err save_checkpoint(run *r) {
   return error;
 }
 
-/* The checkpoint of this step need not be evaluated again. */
+/* Records that this step's checkpoint has been evaluated. */
 static err note_evaluation(run *r) {
   if (!r->place.is_saved) return NULL;
   strbuf times = {0};
   char *path = checkpoint_path(r->checkpoints, r->at.step);
   err error = path ? note_saved(r, true) : mem_error(0, "a path");
-  r->beside.is_evaluated = true;
+  r->state_file.is_evaluated = true;
   if (!error) error = events_sync(&r->events);
-  if (!error) error = beside_describe(&r->beside, &times);
-  if (!error) error = beside_write(path, &times);
+  if (!error) error = state_file_describe(&r->state_file, &times);
+  if (!error) error = state_file_write(path, &times);
   strbuf_free(&times);
   free(path);
   return error;
@@ -157,7 +157,7 @@ static clip_inputs inputs_of(const run *r) {
   return (clip_inputs){b->count, images, r->index, b->tokens, b->token_counts, b->first_sample};
 }
 
-/* The next batch, and its copy begun. *waited: seconds for which the device had nothing to do. */
+/* Gets the next batch and starts its copy. *waited: seconds during which the device was idle. */
 static err stage_batch(run *r, double *waited) {
   const settings *s = r->s;
   mask_config mask = {s->mask_mode, s->mask_ratio, s->image_size / s->image_patch,
@@ -218,8 +218,8 @@ static err take_step(run *r) {
   r->at.step = row.step;
   r->at.samples = row.samples;
   r->at.order = after;
-  r->beside.train_seconds += row.seconds;
-  r->beside.data_wait_seconds += row.data_wait_seconds;
+  r->state_file.train_seconds += row.seconds;
+  r->state_file.data_wait_seconds += row.data_wait_seconds;
   note_load(r, &row);
   r->rate_of_last_step = (double)r->s->batch_size / row.seconds;
   r->place = (course_place){.step = r->at.step,
@@ -228,8 +228,8 @@ cleanup:
   return error;
 }
 
-/* What the loaders skipped since the last time: r->skipped, of which no rank has more than
- * `longest` bytes; and what else is to be known of a stream, which has one rank. */
+/* Collects what the loaders skipped since the last call: r->skipped, of which no rank has more than
+ * `longest` bytes; and remarks of a stream, which has one rank. */
 static err warn_of_skipped(run *r, int64_t longest, const strbuf *remarks) {
   err error = ranks_collect_lines(r->ranks, longest, &r->skipped);
   if (!error && r->skipped.length && is_writer(r))
@@ -343,7 +343,7 @@ static void finish_display(run *r, bool is_stopped) {
   strbuf_format(&closing, "%s at step %" PRId64 " of %" PRId64 ": ",
                 is_stopped ? "stopped" : "finished", r->at.step, r->total_steps);
   if (r->at.step > r->first_step) strbuf_format(&closing, "loss %.3f, ", r->result.loss);
-  strbuf_format(&closing, "%s of training", text_duration(r->beside.train_seconds, time_text));
+  strbuf_format(&closing, "%s of training", text_duration(r->state_file.train_seconds, time_text));
   if (p.steps)
     strbuf_format(&closing, ", %.0f samples/s", (double)r->s->batch_size / p.steady_step_seconds);
   if (p.is_disturbed)
@@ -361,7 +361,7 @@ static void say_lines(const strbuf *lines) {
   }
 }
 
-/* What data.order: stream gives up, at the start of the run. */
+/* Reports the limits of data.order: stream, at the start of the run. */
 static err say_order(run *r) {
   const settings *s = r->s;
   strbuf line = {0};
@@ -414,7 +414,7 @@ static err train(run *r) {
   else
     error = unsaved;
   finish_display(r, error != NULL);
-  /* a stop and a non-finite loss reach all ranks; anything else only one of them */
+  /* a stop and a non-finite loss affect all ranks; any other error only one of them */
   err_kind kind = error ? err_kind_of(error) : ERR_INTERRUPTED;
   r->is_agreed = kind == ERR_INTERRUPTED || kind == ERR_NUMERIC;
   return error;
@@ -422,11 +422,11 @@ static err train(run *r) {
 
 static err open_folder(run *r) {
   err error = is_writer(r) ? lock_folder(r) : NULL;
-  if (!error) error = run_check_folder(r); /* another's record is not to be written to */
+  if (!error) error = run_check_folder(r); /* another run's record must not be changed */
   return error || !is_writer(r) ? error : open_events(r);
 }
 
-/* Of one rank alone: the others wait for it in a call, and are ended with it. */
+/* A failure of one rank: the others wait for it in a collective call, and are ended with it. */
 static void end_all(const run *r, err error) {
   log_setup("flip", LOG_INFO);
   log_error("rank %d of %d: %s", r->ranks->rank, r->ranks->size, err_message(error));

@@ -20,9 +20,9 @@ typedef struct {
   const volatile sig_atomic_t *stop; /* becomes non-zero: finish the step, checkpoint, return */
 } trainer_options;
 
-/* Runs `s` to its end. ERR_INTERRUPTED after a stop (a checkpoint was written), ERR_NUMERIC for a
- * loss that is not finite (the last good checkpoint is kept). Every outcome except a failed event
- * file ends with an `end` event. */
+/* Trains `s` to its end. ERR_INTERRUPTED after a stop (a checkpoint was written), ERR_NUMERIC for a
+ * non-finite loss (the last good checkpoint is kept). Every outcome except a failed event file ends
+ * with an `end` event. */
 err trainer_run(const settings *s, const trainer_options *options) ERR_MUST_CHECK;
 
 #endif

@@ -173,8 +173,9 @@ static err bundle(const spec_experiment *e, store *s, const bundle_words *words)
   if (!error) {
     size_t length = strlen(words->from);
     bool is_below = strncmp(options.out, words->from, length) == 0 && options.out[length] == '/';
-    strbuf_format(&said, "%s: %zu runs, %zu files, %s before compression\n",
-                  is_below ? options.out + length + 1 : options.out, count.runs, count.files,
+    strbuf_format(&said, "%s: %zu %s, %zu files, %s before compression\n",
+                  is_below ? options.out + length + 1 : options.out, count.runs,
+                  text_plural((int64_t)count.runs, "run", "runs"), count.files,
                   text_bytes(count.bytes, size));
     error = cli_print(&said);
   }

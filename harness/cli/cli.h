@@ -1,4 +1,4 @@
-/* The subcommands of `flipbench`: each takes its words and returns the exit status. */
+/* The subcommands of `flipbench`: each takes its arguments and returns the exit status. */
 #ifndef FLIPBENCH_CLI_CLI_H
 #define FLIPBENCH_CLI_CLI_H
 
@@ -49,7 +49,7 @@ typedef struct {
     "db", 0, OPTION_STRING, &(place).db, "FILE",                                                   \
         "database [RESULTS/flipbench.db, or $FLIPBENCH_DB]", false                                 \
   }
-/* How commits become programs (timing/bisect.h): 'flipbench bisect' and 'history --measure'. */
+/* How commits are built (timing/bisect.h): 'flipbench bisect' and 'history --measure'. */
 #define CLI_BUILD_DEFAULTS                                                                         \
   {                                                                                                \
     .repository = ".", .build = "cmake --preset release && cmake --build build --target flip",     \
@@ -80,19 +80,20 @@ typedef struct {
   }
 err cli_find_place(cli_place *place) ERR_MUST_CHECK;
 
-/* An experiment given as a file, or by the name of one that was run (`s` may be NULL: files
- * only): by name it is what its file says now, with the profile, --set and --set-cell that it was
- * run with last, unless `options` has others. "NAME@PROFILE" chooses the profile. */
+/* Loads an experiment given as a file, or by the name of one that was run (`s` may be NULL: files
+ * only): by name, its file is read again, with the profile, --set and --set-cell of its last run,
+ * unless `options` has others. "NAME@PROFILE" selects the profile. */
 err cli_load_experiment(store *s, const char *given, const spec_options *options,
                         spec_experiment **e) ERR_MUST_CHECK;
-/* The cells of an experiment by name, with their state, for `status` (cells.c). The cells
- * are those of its file as it is now, as in the report; of the record when the file cannot be read.
- * A run is "running" only while a process of it lives. */
+/* The cells of an experiment with their state, for `status` (cells.c). The cells are those of its
+ * current file, as in the report, or the recorded ones when the file cannot be read. A run is
+ * "running" only while a process of it is alive. */
 typedef struct {
   char *label, *status, *cell, *kind, *message, *directory; /* never NULL */
   int64_t run_id;                                           /* 0: not run */
   double samples, total_samples, train_seconds;             /* NaN: unknown */
-  double lost_share; /* of the time of a disturbed run; NaN: not disturbed, or unknown */
+  double lost_share; /* share of the time that a disturbed run lost; NaN: not disturbed, or
+                      * unknown */
 } cli_cell;
 typedef struct {
   cli_cell *items;
@@ -104,17 +105,19 @@ err cli_list_cells(store *s, const char *results, const char *name,
                    cli_cells *cells) ERR_MUST_CHECK;
 void cli_free_cells(cli_cells *cells);
 
-/* A run by its number, or by the first digits of its cell's id (the cell's newest finished run). */
+/* Finds a run by its number, or by the first digits of its cell's id (the cell's newest finished
+ * run). */
 err cli_find_run(store *s, const char *word, int64_t *run_id) ERR_MUST_CHECK;
-/* Exactly one positional word, or an error that says which is missing. */
+/* Exactly one positional argument, or an error that says which is missing. */
 err cli_one_word(const option_list *words, const char *what, const char **word) ERR_MUST_CHECK;
-/* For commands that measure a program: the words behind "--" are the program's, by default "bench
- * step --json". Returns how many of argc are ours. A "--" in last place does not count: it may
- * be a word being completed. */
+/* For commands that measure a program: the words after "--" are the program's arguments, by default
+ * "bench step --json". Returns how many of argc are ours. A trailing "--" does not count: it may be
+ * a word being completed. */
 int cli_split_words(int argc, char **argv, option_list *words);
 /* RESULTS/index.html, over all experiments. */
 err cli_write_index(const char *results, store *s) ERR_MUST_CHECK;
-/* The experiment's page at `path`, its figures redrawn in RESULTS/NAME/plots; and the index. */
+/* Writes the experiment's page to `path`, with its figures redrawn in RESULTS/NAME/plots, and the
+ * index. */
 err cli_write_page(const char *results, const spec_experiment *e, store *s,
                    const char *path) ERR_MUST_CHECK;
 /* Draws the experiment's figures; those that cannot be drawn give a warning, not an error. */
@@ -122,8 +125,8 @@ err cli_draw(const spec_experiment *e, store *s, const plot_options *options,
              plot_results *results) ERR_MUST_CHECK;
 /* Writes figures and page to RESULTS/NAME and prints where they are. */
 err cli_write_outputs(const char *results, const spec_experiment *e, store *s) ERR_MUST_CHECK;
-/* Prints the table, predictions with measurements, figures and page, and what failed and why.
- * `again` is the command that continues. */
+/* Prints the table, predictions with measurements, figures and page, and the failures with their
+ * reasons. `again` is the command that continues. */
 err cli_end_sweep(const char *results, const spec_experiment *e, store *s, run_sweep *sweep,
                   const char *again) ERR_MUST_CHECK;
 /* Warns about cells that were disturbed or had different inputs (sweep_doubts.c). */

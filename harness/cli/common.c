@@ -81,14 +81,14 @@ static char *find_file(const char *given, bool looks_like_file) {
 
 err cli_load_experiment(store *s, const char *given, const spec_options *options,
                         spec_experiment **e) {
-  /* a bare word is a name first: the checkout has a program called quickstart */
+  /* a bare word is a name first: the source tree has a program called quickstart */
   bool looks_like_file = strchr(given, '/') || strstr(given, ".y");
   if (!s || looks_like_file) {
     char *path = find_file(given, looks_like_file);
     if (!path) return mem_error(strlen(given), "a path");
     err loaded = fs_exists(path) && !fs_is_folder(path)
                      ? spec_load(path, options, e)
-                     : err_new(ERR_INPUT, "%s: there is no such experiment file", given);
+                     : err_new(ERR_INPUT, "%s: no such experiment file", given);
     free(path);
     return loaded;
   }

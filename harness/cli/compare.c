@@ -91,18 +91,19 @@ static void write_head(const timing_result *result, const timing_options *how, s
                   *result->builds[side] ? " · " : "", result->builds[side]);
 }
 
-/* What was kept of a program measured alone. */
+/* The recorded samples of a program measured alone. */
 static void write_kept(const timing_series *one, size_t rounds, size_t *kept, strbuf *out) {
   size_t good = 0;
   for (size_t i = 0; i < rounds; i++) good += isnan(one->base[i]) ? 0 : 1;
   *kept += good;
-  strbuf_format(out, "%s: %zu samples kept", one->name, good);
+  strbuf_format(out, "%s: %zu %s recorded", one->name, good,
+                text_plural((int64_t)good, "sample", "samples"));
   if (one->base_left_out)
     strbuf_format(out, ", %zu left out: no positive number", one->base_left_out);
   strbuf_append_char(out, '\n');
 }
 
-/* *is_compared false: some series gave nothing to compare. */
+/* *is_compared false: some series could not be compared. */
 static err report_result(const timing_result *result, const timing_options *how, bool is_json,
                          bool *is_compared) {
   strbuf out = {0};
@@ -129,7 +130,7 @@ static err report_result(const timing_result *result, const timing_options *how,
   if (!how->other && !kept) *is_compared = false;
   if (!is_json && how->other && is_disturbed) {
     strbuf_append(&out, "† ");
-    timing_tell_disturbance(&result->disturbance, &out);
+    timing_describe_disturbance(&result->disturbance, &out);
     strbuf_append(&out, "; this widens the intervals: repeat on an idle machine\n");
   }
   if (!error) error = cli_print(&out);

@@ -73,7 +73,8 @@ static int db_rebuild(int argc, char **argv) {
     error = err_new(ERR_INPUT, "%s: no such results folder", call.place.results);
   if (!error && !is_done) error = run_rebuild(call.place.path, call.place.results, &runs);
   if (!error && !is_done)
-    strbuf_format(&call.out, "%s: rebuilt from %zu runs\n", call.place.path, runs);
+    strbuf_format(&call.out, "%s: rebuilt from %zu %s\n", call.place.path, runs,
+                  text_plural((int64_t)runs, "run", "runs"));
   return finish(&call, options, error);
 }
 

@@ -29,9 +29,9 @@ static err read_words(const export_words *words, curves_options *options) {
   options->format = strcmp(words->format, "csv") == 0 ? CURVES_CSV : CURVES_TENSORBOARD;
   options->counts_samples = strcmp(words->axis, "samples") == 0;
   if (options->format == CURVES_TENSORBOARD && strcmp(words->format, "tensorboard") != 0)
-    return err_new(ERR_INPUT, "--format: '%s' is neither tensorboard nor csv", words->format);
+    return err_new(ERR_INPUT, "--format: '%s' is not tensorboard or csv", words->format);
   if (!options->counts_samples && strcmp(words->axis, "step") != 0)
-    return err_new(ERR_INPUT, "--axis: '%s' is neither step nor samples", words->axis);
+    return err_new(ERR_INPUT, "--axis: '%s' is not step or samples", words->axis);
   return NULL;
 }
 

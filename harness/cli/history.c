@@ -1,4 +1,4 @@
-/* flipbench history: one series of medians a commit, and its levels. */
+/* flipbench history: a series of medians, one per commit, and its levels. */
 #include "cli/history.h"
 
 #include <math.h>
@@ -180,7 +180,7 @@ int cli_history(int argc, char **argv) {
   TRY(history_check_format(drawing.format));
   drawing.is_column = strcmp(size, "column") == 0;
   if (!drawing.is_column && strcmp(size, "wide") != 0)
-    FAIL(ERR_INPUT, "--size: '%s' is neither wide nor column", size);
+    FAIL(ERR_INPUT, "--size: '%s' is not wide or column", size);
   TRY(history_open(&words, &s));
   measuring.options.builds.folder = builds;
   measuring.options.shows_progress = is_progress_wanted;

@@ -1,4 +1,4 @@
-/* Shared by 'flipbench history' and 'flipbench regress': which samples, and their levels. */
+/* Shared by 'flipbench history' and 'flipbench regress': the selected samples, and their levels. */
 #ifndef FLIPBENCH_CLI_HISTORY_H
 #define FLIPBENCH_CLI_HISTORY_H
 
@@ -30,12 +30,12 @@ typedef struct {
 err history_check(const history_words *words, const option_list *rest) ERR_MUST_CHECK;
 /* The database of `words->place`. */
 err history_open(history_words *words, store **s) ERR_MUST_CHECK;
-/* The series asked for; ERR_INPUT when there is none. */
+/* The requested series; ERR_INPUT when there is none. */
 err history_read(const history_words *words, store *s, sample_series **series,
                  size_t *count) ERR_MUST_CHECK;
-/* Levels of one series; `share`: of the false alarms, 1 / count of series. */
+/* Levels of one series; `share`: of the false-alarm probability, 1 / number of series. */
 err history_levels(const sample_series *series, double level, series_levels *l) ERR_MUST_CHECK;
-/* What identifies the series, and what was left out of it. */
+/* The identity of the series, and the number of omitted samples. */
 void history_write_head(const sample_series *series, strbuf *out);
 /* "p = 0.012", "p < 0.001" */
 void history_write_p(double p, strbuf *out);
@@ -48,8 +48,8 @@ typedef struct {
   int64_t rounds;
   range_options options;
 } history_measuring;
-/* Builds and measures the commits of the range with the words of `program`. ERR_INTERRUPTED when a
- * signal asked to stop; what was measured is in the record. */
+/* Builds and measures the commits of the range with the arguments of `program`. ERR_INTERRUPTED
+ * when a signal requested a stop; finished measurements are recorded. */
 err history_measure(history_measuring *m, const history_words *words, const option_list *program,
                     store *s) ERR_MUST_CHECK;
 
@@ -60,7 +60,7 @@ typedef struct {
   bool is_column;
 } history_drawing;
 err history_check_format(const char *format) ERR_MUST_CHECK;
-/* Draws all series; `said`: the files, a line each. */
+/* Draws all series; `said`: the files, one per line. */
 err history_draw_all(const history_words *words, const history_drawing *how,
                      const sample_series *series, size_t count, strbuf *said) ERR_MUST_CHECK;
 

@@ -122,7 +122,7 @@ int cli_plot(int argc, char **argv) {
   TRY(check_figure(&plot));
   plot.is_column = strcmp(size, "column") == 0;
   if (!plot.is_column && strcmp(size, "wide") != 0)
-    FAIL(ERR_INPUT, "--size: '%s' is neither wide nor column", size);
+    FAIL(ERR_INPUT, "--size: '%s' is not wide or column", size);
   TRY(cli_find_place(&place));
   TRY(store_open_existing(place.path, &s));
   spec_options spec = {.profile = profile};

@@ -51,7 +51,9 @@ static void write_evidence(const sample_series *series, const series_levels *l, 
   strbuf_format(out, "%s", series->machine);
   if (*series->words) strbuf_format(out, "; %s", series->words);
   if (*series->build) strbuf_format(out, "; %s", series->build);
-  if (l->aside) strbuf_format(out, "; %zu outliers excluded", l->aside);
+  if (l->aside)
+    strbuf_format(out, "; %zu %s excluded", l->aside,
+                  text_plural((int64_t)l->aside, "outlier", "outliers"));
   if (disturbed) strbuf_format(out, "; † %zu disturbed", disturbed);
   if (series->left_out) strbuf_append(out, "; ");
   history_write_left_out(series, out);
@@ -79,7 +81,8 @@ static void write_unsure(const sample_series *series, const series_levels *l,
   size_t newest = series->count - v->since;
   strbuf_format(out, "cannot tell  %s: ", series->series);
   if (v->reason == VERDICT_BY_COUNT)
-    strbuf_format(out, "%zu commits, at least %d are needed", series->count - l->aside,
+    strbuf_format(out, "%zu %s, at least %d are needed", series->count - l->aside,
+                  text_plural((int64_t)(series->count - l->aside), "commit", "commits"),
                   LEVELS_LEAST_POINTS);
   else if (v->reason == VERDICT_BY_NEWEST)
     strbuf_format(out, "the newest %s %+.1f %%; measure more commits (%d make a level)",

@@ -78,7 +78,8 @@ static err write_html(const report_words *words, const spec_experiment *e, store
   return error;
 }
 
-/* Only the claims, or the table with them; CSV has one table, so it is one or the other. */
+/* Only the claims, or the table with them; a CSV file contains one table, so it is one or the
+ * other. */
 static err write_claims(const char *format, const spec_experiment *e, store *s, strbuf *out) {
   if (strcmp(format, "csv") == 0) return claims_write_csv(e, s, out);
   if (strcmp(format, "latex") == 0) return claims_write_latex(e, s, out);
@@ -174,9 +175,9 @@ static err write_paper(const report_words *words) {
   TRY(find_format(words->format, &format));
   if (!writers[format])
     FAIL(ERR_INPUT, "--paper has no %s: text, markdown, json or html", words->format);
-  if (words->only_claims) FAIL(ERR_INPUT, "--paper is of claims alone: leave out --claims");
+  if (words->only_claims) FAIL(ERR_INPUT, "--paper prints only claims: remove --claims");
   if (words->from && words->profile)
-    FAIL(ERR_INPUT, "--from: the profile is the one it was written with: leave out --profile");
+    FAIL(ERR_INPUT, "--from uses the profile it was written with: remove --profile");
   TRY(collect_paper(words, &report));
   writers[format](report, &out);
   const char *path = words->out;
@@ -228,7 +229,7 @@ int cli_report(int argc, char **argv) {
     error = list_columns();
     goto cleanup;
   }
-  if (words.from && !words.is_paper) FAIL(ERR_INPUT, "--from belongs to --paper");
+  if (words.from && !words.is_paper) FAIL(ERR_INPUT, "--from requires --paper");
   if (words.is_paper) {
     if (rest.count) FAIL(ERR_INPUT, "--paper takes no experiment: '%s'", rest.items[0]);
     TRY(cli_find_place(&words.place));

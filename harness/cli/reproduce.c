@@ -9,7 +9,7 @@
 #include "base/mem.h"
 #include "cli/cli.h"
 #include "cli/reproduce_said.h"
-#include "report/beside.h"
+#include "report/agreement_table.h"
 #include "report/table_changes.h"
 #include "report/write.h"
 #include "exchange/localise.h"
@@ -47,7 +47,7 @@ typedef struct {
   char start[PATH_MAX];  /* absolute, where paths begin in it */
 } reproduction;
 
-/* A record's table and where it was made. */
+/* A recorded table and its origin. */
 typedef struct {
   report_table *table;
   said_origin origin;
@@ -58,7 +58,7 @@ static void free_record(record *r) {
   said_free_origin(&r->origin);
 }
 
-/* What the records in `results` give. */
+/* The results computed from the records in `results`. */
 static err read_record(const spec_experiment *e, const char *results, record *r) {
   char *path = fs_join(results, "flipbench.db");
   store *s = NULL;
@@ -93,7 +93,7 @@ static err check_packed_table(const report_table *table, const char *folder) {
   return error;
 }
 
-/* ---- what a bundle may ask for ---- */
+/* ---- permissions of a bundle ---- */
 
 static bool is_code(const char *variable) {
   static const char *const names[] = {"LD_", "FLIP_PLUGINS", "PATH", "OMP_TOOL", "GCONV_PATH"};
@@ -185,7 +185,7 @@ static err print_both(const record *first, const record *again, const localise_m
   strbuf out = {0};
   report_write_text(again->table, &(report_style){0}, &out);
   strbuf_append_char(&out, '\n');
-  err error = beside_write(first->table, again->table, &out, &n);
+  err error = agreement_write_table(first->table, again->table, &out, &n);
   strbuf_format(&out, "\n%s", strbuf_string(data_said));
   said_compare_origins(&first->origin, &again->origin, &out);
   said_verdict(&n, data, has_all_cells, &first->origin, &again->origin, &out);
@@ -246,7 +246,7 @@ cleanup:
   return error;
 }
 
-/* What is named relative to the folder the command was started in, made absolute. */
+/* Makes paths that are relative to the command's starting folder absolute. */
 static err fix_places(reproduction *r, const bundle_manifest *m, char **flip) {
   char out[PATH_MAX], real[PATH_MAX];
   if (!getcwd(r->from, sizeof r->from) || !realpath(r->out, out))

@@ -19,10 +19,11 @@ static void name_machine(const store_environment *e, strbuf *out) {
   strbuf_append(out, e->cpu);
   if (*e->device_name && strcmp(e->device_name, e->cpu) != 0)
     strbuf_format(out, " · %s", e->device_name);
-  strbuf_format(out, " · %s · %lld threads", e->precision, (long long)e->threads);
+  strbuf_format(out, " · %s · %lld %s", e->precision, (long long)e->threads,
+                text_plural(e->threads, "thread", "threads"));
 }
 
-/* Programs or machines, each once, sorted, separated by "; ". */
+/* Distinct programs or machines, sorted, separated by "; ". */
 static err join(const store_environment *all, size_t count, bool is_of_machine, strbuf *out) {
   spec_names names = {0};
   err error = NULL;
@@ -94,8 +95,12 @@ void said_verdict(const agreement_count *n, const localise_match *data, bool has
                                                 : "data that could be compared only in part",
                 is_same(&first->programs, &again->programs) ? "the same" : "a different",
                 is_same(&first->machines, &again->machines) ? "the same kind of" : "a different");
-  if (n->differing) strbuf_format(out, "; %zu numbers differ", n->differing);
-  if (n->missing) strbuf_format(out, "; %zu are missing", n->missing);
+  if (n->differing)
+    strbuf_format(out, "; %zu %s", n->differing,
+                  text_plural((int64_t)n->differing, "number differs", "numbers differ"));
+  if (n->missing)
+    strbuf_format(out, "; %zu %s missing", n->missing,
+                  text_plural((int64_t)n->missing, "is", "are"));
   if (!has_all_cells) strbuf_append(out, "; not every cell finished");
   strbuf_append_char(out, '\n');
 }

@@ -1,4 +1,5 @@
-/* What `flipbench reproduce` says about a record besides its numbers. Internal to cli/. */
+/* The text output of `flipbench reproduce` about a record, apart from its numbers. Internal to
+ * cli/. */
 #ifndef FLIPBENCH_CLI_REPRODUCE_SAID_H
 #define FLIPBENCH_CLI_REPRODUCE_SAID_H
 
@@ -6,16 +7,16 @@
 #include "exchange/localise.h"
 #include "store/store.h"
 
-/* Programs and machines of an experiment's runs, as texts. */
+/* Programs and machines of an experiment's runs, as text. */
 typedef struct {
   strbuf programs, machines;
 } said_origin;
 err said_read_origin(store *s, const char *experiment, said_origin *o) ERR_MUST_CHECK;
 void said_free_origin(said_origin *o);
 
-/* "program: the same commit, 0123456789" and the like, a sentence a line. */
+/* "program: the same commit, 0123456789" and the like, one sentence per line. */
 void said_compare_origins(const said_origin *first, const said_origin *again, strbuf *out);
-/* Whether the experiment is reproduced, and on what. */
+/* The verdict: is the experiment reproduced, and on what? */
 void said_verdict(const agreement_count *n, const localise_match *data, bool has_all_cells,
                   const said_origin *first, const said_origin *again, strbuf *out);
 

@@ -10,7 +10,7 @@
 #include "store/facts.h"
 #include "store/runs.h"
 
-/* What the subcommands share. */
+/* Shared by the subcommands. */
 typedef struct {
   cli_place place;
   option_list rest;
@@ -183,7 +183,7 @@ static int runs_tag(int argc, char **argv) {
 
 /* ---- archive, restore, remove ---- */
 
-/* The runs that the words name, all found before anything is done. */
+/* The runs given as arguments, all resolved before anything is changed. */
 static err find_runs(runs_call *call, int64_t *runs) {
   err error = call->rest.count ? NULL : err_new(ERR_INPUT, "RUN is missing (see --help)");
   for (size_t i = 0; i < call->rest.count && !error; i++)

@@ -148,7 +148,7 @@ static void write_tally(const char *results, const char *name, const cli_cells *
   strbuf_append_char(out, '\n');
 }
 
-/* Every line cut to the terminal's width, on a page drawn over the one before. */
+/* Cuts every line to the terminal's width and redraws the page over the previous one. */
 static err draw_page(const strbuf *page) {
   strbuf out = {0};
   size_t columns = (size_t)progress_columns() - 1;
@@ -166,7 +166,7 @@ static err draw_page(const strbuf *page) {
   return error;
 }
 
-/* The most interesting states come first. */
+/* The most relevant states come first. */
 static int urgency(const cli_cell *c) {
   static const char *const order[] = {"running", "failed", "interrupted", "not run"};
   int at = 0;

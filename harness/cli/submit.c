@@ -44,7 +44,7 @@ typedef struct {
   char *results, *flip, *self; /* absolute; owned */
 } submit_words;
 
-/* The nodes start in another folder: every path must be whole. */
+/* The nodes start in another folder: every path must be absolute. */
 static err find_paths(submit_words *words) {
   char self[PATH_MAX];
   err error = words->dry_run ? NULL : fs_make_folders(words->place.results);

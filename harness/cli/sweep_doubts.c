@@ -8,7 +8,7 @@
 #include "base/mem.h"
 #include "cli/cli.h"
 #include "store/facts.h"
-#include "store/given.h"
+#include "store/inputs.h"
 
 enum { MOST_NAMED = 8 };
 
@@ -47,19 +47,19 @@ static err say_disturbed(store *s, run_sweep *sweep, const char *again) {
 }
 
 /* The cells of one kind of difference. `runs` are those of `cells`. */
-static err say_difference(store *s, const run_sweep *sweep, given_kind kind, const int64_t *runs,
+static err say_difference(store *s, const run_sweep *sweep, input_kind kind, const int64_t *runs,
                           const size_t *cells, size_t count, size_t *groups, bool *was_said) {
   strbuf names = {0};
   size_t named = 0;
   bool is_mixed;
-  err error = store_group_given(s, runs, count, kind, groups, &is_mixed);
+  err error = store_group_inputs(s, runs, count, kind, groups, &is_mixed);
   for (size_t i = 0; i < count && !error; i++)
     if (groups[i]) add_name(&names, named++, "", sweep->cells[cells[i]].cell->label, NAN);
   close_names(&names, named);
   if (!error && is_mixed) {
     log_warning("%zu of %zu cells used different %s from the newest run with the same settings "
                 "and cannot be compared with it: %s",
-                named, count, store_given_name(kind), strbuf_string(&names));
+                named, count, store_input_name(kind), strbuf_string(&names));
     *was_said = true;
   }
   strbuf_free(&names);
@@ -95,8 +95,8 @@ static err say_differences(store *s, const run_sweep *sweep, const char *again) 
       cells[count] = i;
       runs[count++] = sweep->cells[i].run_id;
     }
-  for (given_kind k = 0; k < GIVEN_KINDS; k++)
-    if (store_given_decides(k))
+  for (input_kind k = 0; k < INPUT_KINDS; k++)
+    if (store_input_decides(k))
       TRY(say_difference(s, sweep, k, runs, cells, count, groups, &was_said));
   if (was_said)
     log_line(LOG_INFO, "to train them again with the current data: %s --retry data", again);

@@ -18,7 +18,7 @@ static const char details[] = "The same settings, seed, precision, thread count 
                               "verified (not finished, checkpoints\n"
                               "gone, data missing)";
 
-/* The bits differ; prints what explains it, as far as it is recorded. */
+/* The bits differ; prints the recorded differences that may explain it. */
 static void write_difference(const verify_result *r, int64_t run_id, strbuf *out) {
   const struct {
     bool is_other;
@@ -27,8 +27,8 @@ static void write_difference(const verify_result *r, int64_t run_id, strbuf *out
                 {r->has_other_program, "a different program"},
                 {r->has_other_machine, "a different machine"}};
   size_t named = 0;
-  strbuf_format(out, "run %lld: %zu of %zu tensors differ; most in %s (%.3g)\n", (long long)run_id,
-                r->different, r->tensors, r->worst, r->greatest);
+  strbuf_format(out, "run %lld: %zu of %zu tensors differ; largest difference in %s (%.3g)\n",
+                (long long)run_id, r->different, r->tensors, r->worst, r->greatest);
   for (size_t i = 0; i < sizeof causes / sizeof *causes; i++)
     if (causes[i].is_other)
       strbuf_format(out, "%s%s", named++ ? " and " : "the recorded run used ", causes[i].name);

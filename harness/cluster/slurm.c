@@ -18,9 +18,9 @@
 #include "cluster/slurm_queue.h"
 #include "sweep/task.h"
 
-/* A task gets SIGTERM this long before its time is over, to write a checkpoint. */
+/* A task gets SIGTERM this long before its time limit, to write a checkpoint. */
 enum { WARNING_SECONDS = 60 };
-/* Of one array: Slurm's MaxArraySize is 1001 unless a site says otherwise. */
+/* Per array: Slurm's MaxArraySize is 1001 by default. */
 enum { MOST_TASKS = 1000 };
 
 void slurm_free(slurm_tasks *tasks) {
@@ -36,7 +36,7 @@ static err add_task(slurm_tasks *tasks, const slurm_task *one) {
   return NULL;
 }
 
-/* ---- what was submitted before ---- */
+/* ---- earlier submissions ---- */
 
 static char *slurm_path(const run_options *options, const spec_experiment *e, const char *file) {
   strbuf path = {0};
@@ -76,7 +76,7 @@ static err load_tasks(const spec_experiment *e, const run_options *options, cons
   return error;
 }
 
-/* Keeps those that Slurm still has. */
+/* Keeps those that Slurm still knows. */
 static void drop_gone(slurm_tasks *tasks) {
   size_t kept = 0;
   for (size_t i = 0; i < tasks->count; i++)
@@ -106,7 +106,7 @@ static bool is_submitted_already(const slurm_tasks *tasks, size_t cell) {
   return task_of(tasks, cell) != NULL;
 }
 
-/* Whether cell i belongs to the next batch, and after which job and with which index. */
+/* Does cell i belong to the next batch, and if so, after which job and with which index? */
 static bool belongs(const run_sweep *sweep, const slurm_tasks *tasks, size_t i, const char *tuning,
                     int64_t *after, int *index) {
   const run_cell *c = &sweep->cells[i];
@@ -119,13 +119,13 @@ static bool belongs(const run_sweep *sweep, const slurm_tasks *tasks, size_t i, 
   const run_cell *parent = &sweep->cells[c->cell->parent];
   const slurm_task *task = task_of(tasks, (size_t)c->cell->parent);
   if (parent->state == CELL_FINISHED) return true;
-  if (!task) return false; /* its parent has failed, or is not submitted yet */
+  if (!task) return false; /* its parent has failed, or has not been submitted yet */
   *after = task->job;
   *index = task->index;
   return true;
 }
 
-/* The next cells that can go into one array; none: count 0. */
+/* The next cells that can go into one array; count 0: none. */
 static void next_batch(const run_sweep *sweep, const slurm_tasks *tasks, batch *b) {
   b->count = 0;
   for (size_t i = 0; i < sweep->count && b->count < MOST_TASKS; i++) {
@@ -154,7 +154,7 @@ static void put_number(strbuf *out, const char *name, int64_t value, const char 
   if (value > 0) strbuf_format(out, "#SBATCH --%s=%" PRId64 "%s\n", name, value, unit);
 }
 
-/* The greatest limits among the batch: an array has one set of them. */
+/* The greatest limits within the batch: an array has one set of them. */
 static spec_limits greatest_limits(const run_sweep *sweep, const batch *b) {
   spec_limits most = {0};
   for (size_t i = 0; i < b->count; i++) {
@@ -172,7 +172,7 @@ static void put_array(const spec_experiment *e, const batch *b, strbuf *out) {
   strbuf_append_char(out, '\n');
 }
 
-/* A word as the shell reads it back. */
+/* Quotes a word for the shell. */
 static void put_quoted(strbuf *out, const char *word) {
   strbuf_append_char(out, '\'');
   for (; *word; word++)
@@ -274,7 +274,7 @@ static err submit_batch(const spec_experiment *e, const run_options *options,
   if (text.is_broken) FAIL(ERR_MEMORY, "out of memory: the job's script");
   if (wishes->preview) {
     strbuf_format(wishes->preview, "# %s\n%s\n", strbuf_string(&script), strbuf_string(&text));
-    error = remember("/dev/null", sweep, b, number, tasks); /* what a later array would wait for */
+    error = remember("/dev/null", sweep, b, number, tasks); /* dependencies of a later array */
     goto cleanup;
   }
   TRY(fs_make_folders(folder));
@@ -291,7 +291,7 @@ cleanup:
   return error;
 }
 
-/* A run that is recorded as running, with no task in the queue: its machine was lost. */
+/* A run that is recorded as running, without a task in the queue: its machine was lost. */
 static err settle_running(store *s, const run_options *options, const slurm_tasks *tasks,
                           run_sweep *sweep) {
   err error = NULL;

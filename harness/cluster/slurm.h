@@ -1,8 +1,8 @@
-/* Cells as Slurm job arrays: one cell a task. This process alone writes the database; the tasks
- * write their cells' directories on the shared file system (sweep/task.h).
+/* Runs cells as Slurm job arrays: one cell per task. Only this process writes the database; the
+ * tasks write their cells' directories on the shared file system (sweep/task.h).
  *
- * RESULTS/NAME/slurm/ keeps the lists and scripts that were submitted, the tasks' output, and
- * jobs.tsv: which cell went into which task, so that a later flipbench finds them again. */
+ * RESULTS/NAME/slurm/ contains the submitted lists and scripts, the tasks' output, and jobs.tsv,
+ * which maps cells to tasks, so that a later flipbench finds them again. */
 #ifndef FLIPBENCH_CLUSTER_SLURM_H
 #define FLIPBENCH_CLUSTER_SLURM_H
 
@@ -12,7 +12,7 @@ typedef struct {
   size_t cell; /* in the sweep */
   int64_t job;
   int index;
-  bool is_queued; /* pending or running, when last looked */
+  bool is_queued; /* pending or running at the last poll */
   int missed;     /* consecutive polls that did not find it, with no end recorded */
   char state[24]; /* as squeue names it: "PENDING", "RUNNING" */
 } slurm_task;
@@ -22,27 +22,27 @@ typedef struct {
   size_t count;
 } slurm_tasks;
 
-/* Command-line overrides of the experiment's `slurm`; NULL: nothing. */
+/* Command-line overrides of the experiment's `slurm`; NULL: none. */
 typedef struct {
   const char *partition, *account;
   const char *flipbench; /* this program, for the tasks */
-  strbuf *preview;       /* not NULL: the scripts go here, nothing is written or submitted */
+  strbuf *preview;       /* not NULL: the scripts are written here and nothing is submitted */
 } slurm_wishes;
 
-/* Submits every waiting cell that no earlier submission still has in the queue: an array for the
- * cells of the matrix, and one for each tuning, whose tasks wait for their parents' (aftercorr).
- * `tasks`: those, and the earlier ones that are queued. After run_plan with options->is_remote. */
+/* Submits every waiting cell that has no earlier submission in the queue: an array for the cells of
+ * the matrix, and one for each tuning, whose tasks wait for their parents' (aftercorr). `tasks`:
+ * those, and the earlier ones still queued. Call after run_plan with options->is_remote. */
 err slurm_submit(const spec_experiment *e, store *s, const run_options *options,
                  const slurm_wishes *wishes, run_sweep *sweep, slurm_tasks *tasks) ERR_MUST_CHECK;
 
 /* Reads what the tasks write and what Slurm reports about them, until none is left or a signal
  * arrives (the jobs then keep running, and sweep->is_interrupted is set). A task that left the
- * queue without recording its end becomes a failure that says so. */
+ * queue without recording its end is recorded as a failure with that reason. */
 err slurm_watch(const spec_experiment *e, store *s, const run_options *options, run_sweep *sweep,
                 slurm_tasks *tasks) ERR_MUST_CHECK;
 
-/* Cells with a transient failure and retries left wait again, and so do those that depend on
- * them; `count` is how many failed ones. Submit again then. */
+/* Sets cells with a transient failure and retries left to waiting, together with those that depend
+ * on them; `count` is the number of failed ones. Then submit again. */
 err slurm_prepare_retries(store *s, const run_options *options, run_sweep *sweep,
                           size_t *count) ERR_MUST_CHECK;
 

@@ -6,7 +6,7 @@
 
 #include "base/command.h"
 
-/* Runs a program to its end; `out` gets what it prints on both streams. */
+/* Runs a program and waits for it; `out` gets its stdout and stderr. */
 static err capture(char *const *command, strbuf *out) {
   int status;
   sigset_t none;

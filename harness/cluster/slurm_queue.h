@@ -4,9 +4,10 @@
 
 #include "cluster/slurm.h"
 
-/* Submits a script; the id of the job. The error's message is what sbatch prints. */
+/* Submits a script; returns the job id. The error's message is the output of sbatch. */
 err slurm_sbatch(const char *script, int64_t *job) ERR_MUST_CHECK;
-/* Asks the queue which tasks it still has, and in what state; counts the polls that missed one. */
+/* Asks the queue which tasks it still has, and in what state; counts the polls that missed a
+ * task. */
 err slurm_look(slurm_tasks *tasks) ERR_MUST_CHECK;
 
 #endif

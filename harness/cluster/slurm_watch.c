@@ -1,4 +1,4 @@
-/* Following submitted cells to their end. */
+/* Follows submitted cells to their end. */
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,7 +12,7 @@
 #include "sweep/display.h"
 #include "cluster/slurm_queue.h"
 
-/* The shared file system may show a task's last events after the queue has dropped it. */
+/* The shared file system may show a task's last events only after the queue has dropped it. */
 enum { LOOKS_BEFORE_LOST = 3 };
 static const double look_seconds = 2;
 
@@ -38,7 +38,7 @@ static err set_reason(run_cell *c, const char *text) {
   return c->reason ? NULL : mem_error(0, "a message");
 }
 
-/* A task that Slurm has no more and whose cell has no end: cancelled before it began, or killed
+/* A task that Slurm no longer knows and whose cell has no end: cancelled before it began, or killed
  * with its machine. */
 static err settle_missing(watcher *w, run_cell *c, const store_run *run) {
   if (!run->run_id || c->state == CELL_WAITING) {
@@ -53,7 +53,7 @@ static err settle_missing(watcher *w, run_cell *c, const store_run *run) {
                                "was lost");
 }
 
-/* The current state of one task's cell; *is_over: it will not change any more. */
+/* The current state of one task's cell; *is_over: it is final. */
 static err look_at_task(watcher *w, slurm_task *task, bool *is_over) {
   run_cell *c = &w->sweep->cells[task->cell];
   store_run run;
@@ -104,7 +104,7 @@ static bool wait_for_signal(const sigset_t *blocked) {
   return number == SIGINT || number == SIGTERM || number == SIGHUP;
 }
 
-/* The queue may not answer for a while; the cells' directories are read anyway. */
+/* The queue may be unreachable for a while; the cells' directories are read anyway. */
 static void look_at_queue(watcher *w, bool *is_silent) {
   err error = slurm_look(w->tasks);
   if (error && !*is_silent)

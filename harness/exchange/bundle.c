@@ -34,12 +34,12 @@ typedef struct {
 
 static err add_bases(packing *p, const char *path, const char *place, int depth);
 
-/* A base is packed next to the file that names it, wherever it was found: that is where it is
+/* A base is packed next to the file that refers to it, wherever it was found: that is where it is
  * looked up first. */
 static err add_base(packing *p, const char *origin, const char *place, const char *base,
                     int depth) {
   char *path = settings_find_base(origin, base), *own = NULL;
-  if (!path) return NULL; /* the experiment was loaded, so this is no base that is used */
+  if (!path) return NULL; /* the experiment was loaded, so this is not a base in use */
   strbuf written = {0};
   const char *slash = strrchr(place, '/');
   if (slash && *base != '/') strbuf_append_bytes(&written, place, (size_t)(slash - place + 1));
@@ -68,7 +68,7 @@ static err add_bases_under(packing *p, const yml_node *node, const char *path, c
   return error;
 }
 
-/* The bases of `path`, packed at `place`, and theirs. */
+/* The bases of `path`, packed at `place`, recursively. */
 static err add_bases(packing *p, const char *path, const char *place, int depth) {
   yml_document *document = NULL;
   if (depth > MOST_DEPTH) return NULL;
@@ -78,7 +78,7 @@ static err add_bases(packing *p, const char *path, const char *place, int depth)
   return error;
 }
 
-/* Of an absolute path: what is behind the starting folder or the shipped files' folder. */
+/* For an absolute path: the part after the starting folder or the shipped files' folder. */
 static const char *below_a_root(const char *path, char root[PATH_MAX]) {
   if (*path != '/') return path;
   size_t length = getcwd(root, PATH_MAX) ? strlen(root) : 0;
@@ -100,9 +100,9 @@ static err add_experiment(packing *p) {
   return error ? error : add_bases(p, p->e->path, p->experiment, 0);
 }
 
-/* ---- what the runs read ---- */
+/* ---- inputs of the runs ---- */
 
-/* A list of shards is as small as what it names is large. */
+/* A list of shards is small, but the files it refers to are large. */
 static bool is_list(const json_t *input, const char *path) {
   const json_t *names = json_object_get(input, "names");
   for (size_t i = 0; i < json_array_size(names); i++) {
@@ -138,7 +138,7 @@ static err add_input_files(packing *p, json_t *input) {
   return error;
 }
 
-/* The fingerprints of what was trained on, as recorded by the runs; an empty array when no run of
+/* The fingerprints of the training data, as recorded by the runs; an empty array when no run of
  * these names has one. */
 static err read_recorded(const packing *p, store *s, const json_t *input, json_t *recorded) {
   err error = NULL;
@@ -159,7 +159,7 @@ static err read_recorded(const packing *p, store *s, const json_t *input, json_t
   return error;
 }
 
-/* The local files describe the runs' data only when they are the same. */
+/* The local files describe the runs' data only if the fingerprints match. */
 static err add_recorded(const packing *p, store *s, json_t *input) {
   json_t *recorded = json_array();
   const char *here = inputs_text(input, "fingerprint");
@@ -219,7 +219,8 @@ static err add_folder(packing *p, const char *folder, const char *name, bool wit
   return error;
 }
 
-/* The folders of all runs of the experiment's cells, also where another experiment started them. */
+/* The folders of all runs of the experiment's cells, including those started by another
+ * experiment. */
 static err list_runs(store *s, const char *results, const char *experiment, spec_names *folders) {
   store_names directories;
   err error = store_list_directories(s, experiment, &directories);
@@ -230,7 +231,7 @@ static err list_runs(store *s, const char *results, const char *experiment, spec
     else if (fs_is_folder(folder))
       error = spec_names_add(folders, directories.items[i]);
     else
-      log_warning("%s: the run's folder is gone; the run is left out", folder);
+      log_warning("%s: the run's folder is gone; the run is skipped", folder);
     free(folder);
   }
   store_free_names(&directories);
@@ -288,7 +289,7 @@ err bundle_link(store *s, const char *results, const char *experiment, const cha
   return error;
 }
 
-/* Links go, what they lead to stays. */
+/* Removes links, not their targets. */
 void bundle_unlink(const char *folder) {
   char **names = NULL;
   size_t count = 0;

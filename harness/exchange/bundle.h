@@ -1,13 +1,15 @@
-/* An experiment as one archive: its files, its runs' records, its table. What a reader needs to
- * check the numbers, and to make them again on another machine. The data itself is not in it; its
+/* An experiment as one archive: its files, its runs' records, its table: what a reader needs to
+ * check the numbers, and to reproduce them on another machine. The data itself is not included; its
  * files, sizes and fingerprints are.
  *
- *   NAME/MANIFEST.json   what is in it, with a digest of every file; what the runs read
- * (exchange/inputs.h) NAME/table.json      the table that the records below give NAME/files/ the
- * experiment file, its bases, vocabularies, evaluation sets and what those name, each where the
- * path leads that names it. Paths begin in files/START; START is "" unless some path begins with
- * ".." NAME/absolute/       the same of absolute paths: /a/b is absolute/a/b NAME/results/        a
- * results folder: experiment.json and the run folders */
+ *   NAME/MANIFEST.json   the contents, with a digest of every file; the runs' inputs
+ *                        (exchange/inputs.h)
+ *   NAME/table.json      the table computed from the records below
+ *   NAME/files/          the experiment file, its bases, vocabularies, evaluation sets and the
+ * files they refer to, each at the path by which it is referred to. Paths start in files/START;
+ * START is "" unless some path begins with ".." NAME/absolute/       the same for absolute paths:
+ * /a/b is absolute/a/b NAME/results/        a results folder: experiment.json and the run folders
+ */
 #ifndef FLIPBENCH_EXCHANGE_BUNDLE_H
 #define FLIPBENCH_EXCHANGE_BUNDLE_H
 
@@ -16,15 +18,15 @@
 #include "experiment/spec.h"
 #include "store/store.h"
 
-/* The experiment's part of a results folder, as links in a folder of its own: what the bundle's
- * results/ will hold. `folder` must not exist; bundle_unlink removes it. */
+/* The experiment's part of a results folder, as links in a separate folder: the contents of the
+ * bundle's results/. `folder` must not exist; bundle_unlink removes it. */
 err bundle_link(store *s, const char *results, const char *experiment,
                 const char *folder) ERR_MUST_CHECK;
 void bundle_unlink(const char *folder);
 
 typedef struct {
   const char *results, *out; /* out: the archive, .tar.gz */
-  const char *flip;          /* the trainer, which lists what the runs read; NULL: there is none */
+  const char *flip;          /* the trainer, which lists the runs' inputs; NULL: none */
   const char *table_json;
   const spec_options *spec; /* with which the experiment was loaded */
   bool with_checkpoints;
@@ -47,8 +49,8 @@ typedef struct {
   json_t *bases;            /* ["/a/b.yaml", …]: absolute bases that are packed */
 } bundle_manifest;
 
-/* Unpacks into `folder` (made when missing) and checks every digest. Names that would leave the
- * folder are refused, and so is a folder that holds another bundle of the name. */
+/* Unpacks into `folder` (created when missing) and checks every digest. Names that would leave the
+ * folder are rejected, and so is a folder that contains another bundle of the name. */
 err bundle_extract(const char *archive, const char *folder, bundle_manifest *m) ERR_MUST_CHECK;
 void bundle_free(bundle_manifest *m);
 

@@ -114,7 +114,8 @@ static err ask(const char *flip, const settings *s, json_t *list) {
   return error;
 }
 
-/* What the settings name, for a trainer that cannot list it: without sizes and fingerprints. */
+/* Inputs by name from the settings, for a trainer that cannot list them: without sizes and
+ * fingerprints. */
 static void add_plain(json_t *list, const char *role, const char *where, char *const *names,
                       size_t count) {
   json_t *words = json_array(), *paths = json_array(), *files = json_array();

@@ -76,9 +76,9 @@ err localise_bases(const localise_place *p, const bundle_manifest *m) {
   return error;
 }
 
-/* ---- what the cells read ---- */
+/* ---- inputs of the cells ---- */
 
-/* Where an absolute path leads in the bundle, when something is there. */
+/* The location of an absolute path in the bundle, if something exists there. */
 static err add_absolute(const localise_place *p, const char *path, place_map *map) {
   strbuf normal = {0}, own = {0};
   if (*path != '/' || place_map_has(map, path)) return NULL;
@@ -107,7 +107,7 @@ static err map_cells(const place_map *map, spec_experiment *e) {
   return error;
 }
 
-/* Evaluation sets are the bundle's own copies, so that they can be changed. */
+/* Uses the bundle's own copies of evaluation sets, so that they can be changed. */
 static err map_sets(const localise_place *p, const place_map *map, const json_t *inputs) {
   size_t i;
   json_t *input;
@@ -125,7 +125,7 @@ static err map_sets(const localise_place *p, const place_map *map, const json_t 
   return error;
 }
 
-/* Every path of `inputs` to what is here; with is_linking also outside the bundle. */
+/* Maps every path of `inputs` to its local location; with is_linking also outside the bundle. */
 static err map_paths(const localise_place *p, const json_t *inputs, bool is_linking,
                      place_map *map) {
   size_t i, k;
@@ -144,7 +144,7 @@ err localise_inputs(const localise_place *p, const char *flip, spec_experiment *
   place_map map = {0};
   json_t *inputs = NULL;
   err error = NULL;
-  /* twice: what an evaluation set or a list names is known when that itself is found */
+  /* twice: the files of an evaluation set or a list are known only once that itself is found */
   for (int round = 0; round < 2 && !error; round++) {
     json_decref(inputs);
     inputs = NULL;
@@ -167,9 +167,9 @@ err localise_inputs(const localise_place *p, const char *flip, spec_experiment *
   return error ? error : inputs_list(flip, e, here);
 }
 
-/* ---- what was recorded against what is here ---- */
+/* ---- comparison with the record ---- */
 
-/* Absolute paths may have been mapped: those of the bundle's own folder are as they were. */
+/* Absolute paths may have been mapped: restores those in the bundle's own folder. */
 static json_t *unmapped(const localise_place *p, const json_t *input) {
   json_t *copy = json_deep_copy(input), *names = json_object_get(copy, "names");
   strbuf own = {0};

@@ -1,30 +1,30 @@
-/* An unpacked bundle on this machine: data made visible where the experiment's paths lead, and
- * absolute paths redirected to the bundle or to --data. */
+/* Adapts an unpacked bundle to this machine: makes data visible at the experiment's paths, and maps
+ * absolute paths to the bundle or to --data. */
 #ifndef FLIPBENCH_EXCHANGE_LOCALISE_H
 #define FLIPBENCH_EXCHANGE_LOCALISE_H
 
 #include "exchange/bundle.h"
 
 typedef struct {
-  const char *inside;   /* OUT/NAME, absolute: what was unpacked */
-  const char *start;    /* the folder in it that relative paths begin in, absolute */
-  const char *from;     /* the folder that 'reproduce' was started in, absolute */
+  const char *inside;   /* OUT/NAME, absolute: the unpacked bundle */
+  const char *start;    /* the folder in it that relative paths start from, absolute */
+  const char *from;     /* the folder in which 'reproduce' was started, absolute */
   char *const *folders; /* --data, absolute */
   size_t folder_count;
 } localise_place;
 
-/* Absolute bases, in the experiment file and in bases: to be called before it is loaded. */
+/* Maps absolute bases, in the experiment file and in bases: call before it is loaded. */
 err localise_bases(const localise_place *p, const bundle_manifest *m) ERR_MUST_CHECK;
 
-/* Finds what the cells read: in the bundle, in the folders of --data (by the whole path or its last
- * parts), or in the starting folder; links it into the bundle's folder, entry by entry where that
- * holds files of its own; and names it so in the cells' settings and in evaluation sets. The
- * comparison reports what was not found. The current folder has to be `start`. *here (json_decref
- * it) is what `flip inputs` then says of it. */
+/* Finds the cells' inputs: in the bundle, in the folders of --data (by the whole path or its last
+ * parts), or in the starting folder; links them into the bundle's folder, entry by entry where that
+ * has files of its own; and updates the paths in the cells' settings and in evaluation sets. The
+ * comparison reports what was not found. The current folder must be `start`. *here (free with
+ * json_decref) is the resulting output of `flip inputs`. */
 err localise_inputs(const localise_place *p, const char *flip, spec_experiment *e,
                     json_t **here) ERR_MUST_CHECK;
 
-/* What the bundle's runs read against what is here, a sentence each. */
+/* Compares the bundle's recorded inputs with the local ones, one sentence per difference. */
 typedef struct {
   size_t same, different, absent, unknown;
 } localise_match;

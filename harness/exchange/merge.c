@@ -1,5 +1,5 @@
-/* Results of several machines into one folder. Run directories are copied and then read, so that
- * a merged database and one that is rebuilt afterwards are equal. */
+/* Merges results of several machines into one folder. Run directories are copied and then read, so
+ * that a merged database equals a rebuilt one. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -55,13 +55,13 @@ static bool is_passing(const char *name) {
   return name[0] == '.' || strcmp(name, "lock") == 0 || fs_is_temporary(name);
 }
 
-/* The files of a folder, `last` behind all others. */
+/* The files of a folder, `last` after all others. */
 static err copy_folder(const char *from, const char *to, const char *last) {
   char **names = NULL;
   size_t count = 0;
   err error = fs_make_folders(to);
   if (!error) error = fs_list(from, &names, &count);
-  for (size_t i = 0; i < 2 * count && !error; i++) { /* the second time round: `last` */
+  for (size_t i = 0; i < 2 * count && !error; i++) { /* in the second pass: `last` */
     const char *name = names[i % count];
     bool is_last = last && strcmp(name, last) == 0;
     if (is_passing(name) || is_last != (i >= count)) continue;
@@ -77,8 +77,8 @@ static err copy_folder(const char *from, const char *to, const char *last) {
   return error;
 }
 
-/* The first line of attempts.jsonl: two directories with the same one hold the same run. `closed`:
- * every process that was started has ended. */
+/* The first line of attempts.jsonl: two directories with the same one contain the same run.
+ * `closed`: every started process has ended. */
 typedef struct {
   char *first_line;
   bool is_closed;
@@ -108,8 +108,8 @@ cleanup:
   return error;
 }
 
-/* The name that the run has, or gets, in our results: its own, or NAME.merged-N when another run
- * of the same cell has it. `known`: the run is here already, with as many attempts or more. */
+/* The name of the run in our results: its own, or NAME.merged-N if another run of the same cell has
+ * it. `known`: the run exists here already, with as many attempts or more. */
 static err find_name(const merge *m, const char *directory, const run_story *theirs, strbuf *name,
                      bool *is_known) {
   err error = NULL;
@@ -129,8 +129,8 @@ static err find_name(const merge *m, const char *directory, const run_story *the
   return error ? error : err_new(ERR_INPUT, "%s: too many runs of one cell", directory);
 }
 
-/* A directory is a run's from the moment that it holds attempts.jsonl, which comes last: a killed
- * merge leaves no partial runs. */
+/* A directory counts as a run once it contains attempts.jsonl, which is copied last: a killed merge
+ * leaves no partial runs. */
 static err copy_run(const merge *m, const char *directory, const char *name) {
   char *from = directory_path(m->from, directory, NULL);
   char *to = directory_path(m->results, name, NULL), *weights = NULL, *ours = NULL;
@@ -174,7 +174,7 @@ cleanup:
   return error;
 }
 
-/* Ours stays when both have the experiment: their cells come in through their runs. */
+/* Ours is kept when both have the experiment: their cells are added through their runs. */
 static err merge_experiment(const merge *m, const char *name) {
   char *theirs = directory_path(m->from, name, "experiment.json"), *text = NULL;
   char *ours = directory_path(m->results, name, "experiment.json");
@@ -209,15 +209,14 @@ cleanup:
   return error;
 }
 
-/* ---- timings of `flipbench compare`: a file a session ---- */
+/* ---- timings of `flipbench compare`: one file per session ---- */
 
 static bool begins_with(const char *text, size_t length, const char *start, size_t start_length) {
   return length >= start_length && memcmp(text, start, start_length) == 0;
 }
 
-/* The name that a session has, or gets, in ours: its own, or NAME.merged-N.jsonl when another
- * session has it. Lines are only appended, so of two with a common beginning the longer one is
- * newer. */
+/* The name of a session in our results: its own, or NAME.merged-N.jsonl if another session has it.
+ * Lines are only appended, so of two with a common beginning the longer one is newer. */
 static err find_session(const merge *m, const char *name, const char *text, size_t length,
                         strbuf *path, bool *is_known) {
   for (int n = 0; n < MOST_NAMES; n++) {
@@ -291,7 +290,8 @@ err run_merge(store *s, const char *results, const char *from, bool with_checkpo
   fs_free_names(names, name_count);
   if (!error) error = merge_sessions(&m);
   if (!error && !count->experiments && !count->sessions)
-    error = err_new(ERR_INPUT,
-                    "%s holds no experiment (NAME/experiment.json): is it a results folder?", from);
+    error =
+        err_new(ERR_INPUT,
+                "%s contains no experiment (NAME/experiment.json): is it a results folder?", from);
   return error;
 }

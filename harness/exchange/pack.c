@@ -49,7 +49,7 @@ err pack_add(pack *p, const char *path, const char *name) {
   return add(p, path, NULL, mem_copy_string(name));
 }
 
-/* "sets/../x.yaml" can only be opened where sets/ exists. */
+/* "sets/../x.yaml" can only be opened if sets/ exists. */
 static err add_folders(pack *p, const char *written) {
   for (const char *at = written; (at = strstr(at, "..")); at += 2) {
     bool is_part = (at == written || at[-1] == '/') && (at[2] == '/' || !at[2]);
@@ -69,7 +69,7 @@ static err add_folders(pack *p, const char *written) {
   return NULL;
 }
 
-/* Whether the place is already taken; an error when by different contents. */
+/* Is the place already taken? An error if by different contents. */
 static err find_place(const pack *p, const char *path, const char *place, bool *is_known) {
   char digest[HASH_SIZE];
   *is_known = false;

@@ -1,4 +1,4 @@
-/* The files of a bundle while it is made: each with its place in the archive, its size and digest.
+/* The files of a bundle being written: each with its place in the archive, its size and digest.
  * Internal to exchange/. */
 #ifndef FLIPBENCH_EXCHANGE_PACK_H
 #define FLIPBENCH_EXCHANGE_PACK_H
@@ -12,9 +12,9 @@
 #include "base/hash.h"
 
 typedef struct {
-  char *path;  /* where it is here */
-  char *place; /* the normalised path that leads to it: relative to the starting folder, or
-                  absolute; NULL for a file whose archive name is given */
+  char *path;  /* local path */
+  char *place; /* the normalised path by which it is referred to: relative to the starting folder,
+                * or absolute; NULL for a file with an explicit archive name */
   char *name;  /* in the archive, below NAME/ */
   char digest[HASH_SIZE];
   uint64_t bytes;
@@ -23,26 +23,26 @@ typedef struct {
 typedef struct {
   pack_file *files;
   size_t count;
-  char **folders; /* places that a path with ".." leads through; they have to exist */
+  char **folders; /* directories that a path with ".." passes through; they must exist */
   size_t folder_count;
-  int ups; /* the most ".." that any place begins with */
+  int ups; /* the maximum number of leading ".." of any place */
 } pack;
 
 void pack_free(pack *p);
 
-/* A file under the name that it has in the archive. */
+/* Adds a file under an explicit archive name. */
 err pack_add(pack *p, const char *path, const char *name) ERR_MUST_CHECK;
-/* A file that is reached as `written` (from the starting folder, or absolute), so that it is
- * reached in the same way where the bundle is unpacked. *place (may be NULL) is its normalised
- * form; the caller frees. Two different files at one place are an ERR_INPUT. */
+/* Adds a file referred to as `written` (relative to the starting folder, or absolute), so that the
+ * same path works where the bundle is unpacked. *place (may be NULL) is its normalised form; the
+ * caller frees. Two different files at one place are an ERR_INPUT. */
 err pack_add_place(pack *p, const char *path, const char *written, char **place) ERR_MUST_CHECK;
-/* A path that will be followed from the starting folder though nothing is packed there. */
+/* Adds a path that will be followed from the starting folder although nothing is packed there. */
 void pack_reach(pack *p, const char *written);
-/* Gives every file its name: files/… for relative places, where *start (the caller frees) leads
- * from files/ to the starting folder ("" unless some place begins with ".."), and absolute/… for
- * the others. To be called once, when all files are added. */
+/* Assigns archive names to all files: files/… for relative places, where *start (the caller frees)
+ * leads from files/ to the starting folder ("" unless some place begins with ".."), and absolute/…
+ * for the others. Call once, after all files have been added. */
 err pack_finish(pack *p, char **start) ERR_MUST_CHECK;
-/* The name of what is at `place`; the caller frees; NULL when memory is short. */
+/* The archive name of the file at `place`; the caller frees; NULL when out of memory. */
 char *pack_name(const char *start, const char *place);
 
 /* Names in an archive are UTF-8 whatever the user's locale: around every use of libarchive. */
@@ -50,8 +50,8 @@ locale_t pack_enter_utf8(void);
 void pack_leave_utf8(locale_t before);
 
 json_t *pack_files_json(const pack *p);
-/* The archive ROOT/… at `out`: texts first ("MANIFEST.json", …), then the files. A file that has
- * grown since it was added is packed as it was; one that has changed is an ERR_IO. */
+/* Writes the archive ROOT/… to `out`: texts first ("MANIFEST.json", …), then the files. A file that
+ * has grown since it was added is packed at its earlier size; one that has changed is an ERR_IO. */
 typedef struct {
   const char *name, *text;
   size_t length;

@@ -6,8 +6,8 @@ static bool is_part(const char *part, size_t length, const char *text) {
   return strlen(text) == length && strncmp(part, text, length) == 0;
 }
 
-/* Takes the last part out of `out`, which holds a normalised path from byte `start` on; false when
- * there is none to take: ".." then has to stay. */
+/* Removes the last part of `out`, which contains a normalised path from byte `start` on; false when
+ * there is none to remove: ".." must then be kept. */
 static bool take_last(strbuf *out, size_t start) {
   size_t from = out->length;
   while (from > start && out->data[from - 1] != '/') from--;

@@ -19,8 +19,8 @@ bool link_is_own(const char *folder, const char *path) {
   return strncmp(real, root, length) == 0 && real[length] == '/';
 }
 
-/* What `folder`/`pattern` matches; the folder's own characters mean themselves. A file of the very
- * name comes before a pattern's matches. */
+/* The matches of `folder`/`pattern`; the folder's own characters are literal. A file of exactly
+ * that name takes precedence over a pattern's matches. */
 static bool find(const char *folder, const char *pattern, glob_t *found) {
   strbuf text = {0}, soft = {0};
   *found = (glob_t){0};
@@ -53,8 +53,8 @@ bool link_is_there(const char *path) {
 
 static err link_entries(const char *inside, const char *source, const char *target);
 
-/* Whole when nothing is there yet, else entry by entry; what the bundle holds stays. A folder that
- * the bundle was unpacked in is not linked into it. */
+/* Links the whole folder if nothing is there yet, else entry by entry; the bundle's own files are
+ * kept. A folder in which the bundle was unpacked is not linked into it. */
 static err link_one(const char *inside, const char *source, const char *target) {
   struct stat status;
   char real[PATH_MAX];
@@ -102,7 +102,7 @@ static err link_matches(const localise_place *p, const glob_t *found, const char
   return error;
 }
 
-/* In one folder, by the whole path or, with is_by_end, by its last parts. */
+/* Searches one folder, by the whole path or, with is_by_end, by its last parts. */
 static err link_from(const localise_place *p, const char *folder, const char *root,
                      const char *path, bool is_by_end, bool *is_found) {
   const char *rest = path;

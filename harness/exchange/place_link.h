@@ -4,13 +4,13 @@
 
 #include "exchange/localise.h"
 
-/* Whether a file, or some file for a pattern ({…} and globs), is there. */
+/* Does a file, or some file for a pattern ({…} and globs), exist? */
 bool link_is_there(const char *path);
-/* Whether `path` is a file of the folder itself and not reached through a link in it. */
+/* Is `path` a file of the folder itself, not reached through a link in it? */
 bool link_is_own(const char *folder, const char *path);
 
-/* Makes what `path` (as written; a file, a folder or a pattern) names on this machine visible in
- * the bundle's folder. Nothing is done for what is nowhere. */
+/* Makes the local files of `path` (as written; a file, a folder or a pattern) visible in the
+ * bundle's folder. Does nothing if they are not found. */
 err link_path(const localise_place *p, const char *path) ERR_MUST_CHECK;
 
 #endif

@@ -35,7 +35,7 @@ void place_map_free(place_map *map) {
   *map = (place_map){0};
 }
 
-/* Where `text` names `from`: as a whole path, not as a part of another one. */
+/* The occurrence of `from` in `text` as a whole path, not as a part of another one. */
 static const char *find_name(const char *text, const char *from) {
   size_t length = strlen(from);
   for (const char *at = text; (at = strstr(at, from)); at++) {
@@ -46,7 +46,7 @@ static const char *find_name(const char *text, const char *from) {
   return NULL;
 }
 
-/* The text with its paths replaced; false when it names none. */
+/* The text with its paths replaced; false when it contains none. */
 static bool replace(const place_map *map, const char *text, strbuf *out) {
   bool has_any = false;
   strbuf_append(out, text);
@@ -79,7 +79,7 @@ err place_map_text(const place_map *map, char **text) {
 
 /* ---- YAML files ---- */
 
-/* Where a node's text begins: its column counts characters. */
+/* Offset of a node's text: its column counts characters. */
 static size_t offset_of(const char *text, const yml_node *node) {
   const char *at = text;
   for (int line = 1; line < node->line && *at; line++) {
@@ -92,7 +92,7 @@ static size_t offset_of(const char *text, const yml_node *node) {
   return (size_t)(at - text);
 }
 
-/* Bytes that the scalar takes in the file; 0: it is written in a way that is not changed here. */
+/* Length of the scalar in the file in bytes; 0: written in a form that cannot be changed here. */
 static size_t written_length(const char *at, const char *scalar) {
   if (*at == '\'' || *at == '"') {
     char quote = *at;
@@ -138,7 +138,7 @@ static bool is_key(const char *name, const char *const *keys) {
   return false;
 }
 
-/* From the last to the first, so that the positions in front stay true. */
+/* From last to first, so that earlier positions stay valid. */
 static err replace_under(const place_map *map, const yml_node *node, const char *const *keys,
                          const char *path, strbuf *text) {
   err error = NULL;

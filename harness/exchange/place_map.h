@@ -1,5 +1,5 @@
-/* Absolute paths that lead elsewhere on this machine, and the texts and files that name them.
- * Internal to exchange/. */
+/* A map of absolute paths to local ones, and its application to strings and files. Internal to
+ * exchange/. */
 #ifndef FLIPBENCH_EXCHANGE_PLACE_MAP_H
 #define FLIPBENCH_EXCHANGE_PLACE_MAP_H
 
@@ -19,10 +19,10 @@ err place_map_add(place_map *map, const char *from, const char *to) ERR_MUST_CHE
 bool place_map_has(const place_map *map, const char *from);
 void place_map_free(place_map *map);
 
-/* Replaces `*text` by a new string when it names a path of the map: "/a/b", "list:/a/b#k=v". */
+/* Replaces `*text` by a new string if it contains a path of the map: "/a/b", "list:/a/b#k=v". */
 err place_map_text(const place_map *map, char **text) ERR_MUST_CHECK;
-/* The same of the values under `keys` (ended by NULL), at any depth, in a YAML file; comments and
- * everything else stay. */
+/* The same for the values under `keys` (NULL-terminated), at any depth, in a YAML file; comments
+ * and everything else are kept. */
 err place_map_file(const place_map *map, const char *path, const char *const *keys) ERR_MUST_CHECK;
 
 #endif

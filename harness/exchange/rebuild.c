@@ -1,4 +1,5 @@
-/* The store from the run directories: experiments first, then runs in the order they began. */
+/* Rebuilds the database from the run directories: experiments first, then runs in the order of
+ * their start. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,7 +37,7 @@ static void free_runs(found_runs *runs) {
   free(runs->items);
 }
 
-/* When the first process of a run began; NULL when there was none. */
+/* The start time of a run's first process; NULL when there was none. */
 static err first_start(const char *attempts_path, char **started) {
   char line[65536] = "";
   err error = NULL;
@@ -120,7 +121,7 @@ static err fill(store *s, const char *results, size_t *run_total) {
   return error;
 }
 
-/* A database is its file and, while it is open or after a crash, two more. */
+/* A database consists of its file and, while it is open or after a crash, two more. */
 static void remove_database(const char *path) {
   static const char *const tails[] = {"", "-wal", "-shm"};
   for (size_t i = 0; i < 3; i++) {
@@ -141,10 +142,10 @@ err run_rebuild(const char *path, const char *results, size_t *runs) {
   remove_database(strbuf_string(&fresh));
   error = store_open(strbuf_string(&fresh), &s);
   if (!error) error = fill(s, results, runs);
-  /* a line that could not be parsed for lack of memory looks like a run that is none */
+  /* running out of memory while parsing a line looks like a line that is not a run */
   if (!error && (mem_library_lacked() || strbuf_any_broken())) error = mem_error(0, "the record");
   if (!error) error = store_check(s);
-  store_close(s); /* the last connection folds the log into the file */
+  store_close(s); /* closing the last connection merges the log into the file */
   if (!error && fs_exists(path)) {
     remove_database(strbuf_string(&old));
     if (rename(path, strbuf_string(&old)) != 0)

@@ -1,4 +1,4 @@
-/* A bundle on another machine: unpacked, and every file's digest checked. */
+/* Unpacks a bundle and checks the digest of every file. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,11 +33,11 @@ void bundle_free(bundle_manifest *m) {
 
 /* ---- the archive ---- */
 
-/* Regular files that stay below the folder, and nothing else. A hard link with contents, which pax
- * archives may hold, would write them to whatever file it names. */
+/* Only regular files that stay below the folder. A hard link with contents, which pax archives may
+ * contain, would write them to any file that it names. */
 static err check_entry(struct archive_entry *entry) {
   const char *name = archive_entry_pathname(entry);
-  if (archive_entry_filetype(entry) == AE_IFDIR) return NULL; /* made with what is in it */
+  if (archive_entry_filetype(entry) == AE_IFDIR) return NULL; /* created with their contents */
   bool is_file = archive_entry_filetype(entry) == AE_IFREG && !archive_entry_hardlink(entry);
   if (is_file && name && place_is_below(name)) return NULL;
   return err_new(ERR_INPUT, "contains '%s', which does not belong in a bundle", name ? name : "?");
@@ -79,12 +79,12 @@ static err open_archive(const char *archive, struct archive **in) {
   return err_new(ERR_INPUT, "%s: %s", archive, archive_error_string(*in));
 }
 
-/* A warning is about a name's characters, which stay as they are. */
+/* A warning concerns a name's characters, which are kept as they are. */
 static bool is_entry(int code) {
   return code == ARCHIVE_OK || code == ARCHIVE_WARN;
 }
 
-/* Reads what is in the entry as text. */
+/* Reads the entry's contents as text. */
 static err read_entry(struct archive *in, const char *archive, strbuf *text) {
   char block[1 << 14];
   la_ssize_t got;
@@ -95,8 +95,8 @@ static err read_entry(struct archive *in, const char *archive, strbuf *text) {
   return text->is_broken ? mem_error(text->length, archive) : NULL;
 }
 
-/* Looks at every entry, so that an archive is refused before anything of it is written, and reads
- * the manifest and the name of the folder that it is in. */
+/* Checks every entry, so that an archive is rejected before anything is written, and reads the
+ * manifest and the name of the bundle's folder. */
 static err find_manifest(const char *archive, char **name, strbuf *text) {
   struct archive *in = NULL;
   struct archive_entry *entry;
@@ -211,8 +211,7 @@ static err copy_names(const json_t *document, const char *key, spec_names *names
   return error;
 }
 
-/* Version 1 had no list of what the runs read, but the fingerprints of what they were trained on.
- */
+/* Version 1 had no list of inputs, but the fingerprints of the training data. */
 static json_t *inputs_of(const json_t *document) {
   json_t *given = json_object_get(document, "inputs");
   if (json_is_array(given)) return json_incref(given);

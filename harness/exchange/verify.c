@@ -17,10 +17,10 @@
 #include "sweep/ranks.h"
 #include "exchange/weights.h"
 #include "store/environments.h"
-#include "store/given.h"
+#include "store/inputs.h"
 #include "store/runs.h"
 
-/* What the record says of the run. */
+/* The recorded values of the run. */
 typedef struct {
   store_run run;
   store_environment environment;
@@ -50,17 +50,17 @@ void verify_free(verify_result *result) {
 
 /* A run that was trained on two numbers of ranks has bits that no number gives again. */
 static err read_ranks(store *s, int64_t run_id, recorded *r) {
-  store_given given = {0};
-  err error = store_load_given(s, run_id, &given);
+  store_inputs given = {0};
+  err error = store_load_inputs(s, run_id, &given);
   if (error) return error;
-  const char *ranks = given.got[GIVEN_RANKS];
+  const char *ranks = given.got[INPUT_RANKS];
   r->ranks = *ranks ? strtoll(ranks, NULL, 10) : 1;
   if (strchr(ranks, ','))
     error = err_new(ERR_INPUT,
                     "run %lld was trained on %s ranks: bits depend on their number, so it cannot "
                     "be compared with a run on one number",
                     (long long)run_id, ranks);
-  store_free_given(&given);
+  store_free_inputs(&given);
   return error;
 }
 
@@ -116,44 +116,45 @@ cleanup:
 }
 
 /* The inputs recorded in a start event. */
-static err read_given(const json_t *start, const store_given *like, store_given *now) {
-  static const char *const keys[GIVEN_KINDS] = {
-      [GIVEN_DATA] = "data_fingerprint", [GIVEN_INIT] = "init_fingerprint"};
-  char words[GIVEN_WORDS_SIZE];
-  *now = (store_given){0};
-  store_words_given(start, words);
+static err read_given(const json_t *start, const store_inputs *like, store_inputs *now) {
+  static const char *const keys[INPUT_KINDS] = {
+      [INPUT_DATA] = "data_fingerprint", [INPUT_INIT] = "init_fingerprint"};
+  char words[INPUT_WORDS_SIZE];
+  *now = (store_inputs){0};
+  store_vocabulary_input(start, words);
   now->data_samples = json_integer_value(json_object_get(start, "data_samples"));
-  for (int k = 0; k < GIVEN_KINDS; k++) {
+  for (int k = 0; k < INPUT_KINDS; k++) {
     const json_t *value = keys[k] ? json_object_get(start, keys[k]) : NULL;
-    const char *text = k == GIVEN_VOCABULARY ? words : json_string_value(value);
+    const char *text = k == INPUT_VOCABULARY ? words : json_string_value(value);
     now->asked[k] = mem_copy_string(like->asked[k]);
     now->got[k] = mem_copy_string(text ? text : "");
-    if (!now->asked[k] || !now->got[k]) return mem_error(0, "what a run was given");
+    if (!now->asked[k] || !now->got[k]) return mem_error(0, "a run's inputs");
   }
   const json_t *sets = json_object_get(start, "evaluation_fingerprints");
   if (json_object_size(sets) == 0) return NULL;
-  free(now->got[GIVEN_EVALUATION]);
-  now->got[GIVEN_EVALUATION] = json_dumps(sets, JSON_COMPACT | JSON_SORT_KEYS);
-  return now->got[GIVEN_EVALUATION] ? NULL : mem_error(0, "what a run was given");
+  free(now->got[INPUT_EVALUATION]);
+  now->got[INPUT_EVALUATION] = json_dumps(sets, JSON_COMPACT | JSON_SORT_KEYS);
+  return now->got[INPUT_EVALUATION] ? NULL : mem_error(0, "a run's inputs");
 }
 
-/* Data, vocabulary, evaluation sets, weights started from. The evaluation sets change no bit. */
+/* Data, vocabulary, evaluation sets, initial weights. The evaluation sets do not affect the
+ * weights. */
 static err compare_given(store *s, int64_t run_id, const json_t *start, verify_result *result) {
-  store_given then = {0}, now = {0};
-  err error = store_load_given(s, run_id, &then);
+  store_inputs then = {0}, now = {0};
+  err error = store_load_inputs(s, run_id, &then);
   if (!error) error = read_given(start, &then, &now);
   if (!error) {
     store_describe_differences(&then, &now, &result->notes);
-    result->has_other_data = store_given_differs(&then, &now, GIVEN_DATA) ||
-                             store_given_differs(&then, &now, GIVEN_VOCABULARY) ||
-                             store_given_differs(&then, &now, GIVEN_INIT);
+    result->has_other_data = store_inputs_differ(&then, &now, INPUT_DATA) ||
+                             store_inputs_differ(&then, &now, INPUT_VOCABULARY) ||
+                             store_inputs_differ(&then, &now, INPUT_INIT);
   }
-  store_free_given(&then);
-  store_free_given(&now);
+  store_free_inputs(&then);
+  store_free_inputs(&now);
   return error;
 }
 
-/* Code and machine of both runs: a difference explains bits that differ. */
+/* Code and machine of both runs: a difference may explain different bits. */
 static err compare_facts(store *s, int64_t run_id, const recorded *r, const char *folder,
                          verify_result *result) {
   char *path = fs_join(folder, "events.jsonl"), *text = NULL;

@@ -1,4 +1,4 @@
-/* Trains a recorded run again, in a folder of its own, and compares the weights bit by bit. */
+/* Trains a recorded run again, in a separate folder, and compares the weights bit by bit. */
 #ifndef FLIPBENCH_EXCHANGE_VERIFY_H
 #define FLIPBENCH_EXCHANGE_VERIFY_H
 
@@ -16,12 +16,12 @@ typedef struct {
 typedef struct {
   bool is_equal;
   size_t tensors, different; /* of the last checkpoint */
-  double greatest;           /* the greatest absolute difference of an fp32 number; 0: none */
-  char worst[128];           /* the tensor that it is in */
-  /* what the run was trained with, and is other now */
+  double greatest;           /* the largest absolute difference of an fp32 number; 0: none */
+  char worst[128];           /* the tensor with that difference */
+  /* inputs that have changed since the run */
   bool has_other_data, has_other_program, has_other_machine;
-  strbuf notes; /* what they differ in, a sentence a line */
-  char *folder; /* where the second run is, when it was kept; else NULL */
+  strbuf notes; /* differences of code and machine, one sentence per line */
+  char *folder; /* folder of the second run, if it was kept; else NULL */
 } verify_result;
 
 /* ERR_INPUT when the run is not finished or its last checkpoint is gone. Precision, threads and

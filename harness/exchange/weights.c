@@ -45,7 +45,7 @@ typedef struct {
   const char *type;
 } tensor;
 
-/* False for what is no tensor or lies outside the file. */
+/* False for an entry that is not a tensor or lies outside the file. */
 static bool find_tensor(const weights_file *f, const char *name, tensor *t) {
   const json_t *entry = json_object_get(f->header, name);
   const json_t *offsets = json_object_get(entry, "data_offsets");

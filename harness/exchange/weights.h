@@ -6,12 +6,12 @@
 #include <stddef.h>
 
 typedef struct {
-  size_t tensors, different; /* a tensor that only one file has differs */
+  size_t tensors, different; /* a tensor that exists in only one file counts as different */
   double greatest;           /* of numbers of fp32 tensors */
   char worst[128];
 } weights_comparison;
 
-/* Equal files need not be safetensors at all; files that differ must be. */
+/* Identical files need not be safetensors; files that differ must be. */
 err weights_compare(const char *path_a, const char *path_b,
                     weights_comparison *result) ERR_MUST_CHECK;
 

@@ -1,5 +1,5 @@
-/* What the makers of cells share: the list, the check, conditions on a cell, and changes to some
- * cells from the command line. */
+/* Shared by the code that makes cells: the list, the check, conditions on a cell, and changes to
+ * some cells from the command line. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -88,7 +88,7 @@ err spec_conditions_hold(spec_reader *r, const yml_node *conditions, const spec_
 
 /* ---- --set-cell WHERE:KEY=VALUE ---- */
 
-/* "mask_ratio=0.5,seed=1" as conditions on a cell, in canonical values. */
+/* Parses "mask_ratio=0.5,seed=1" into conditions on a cell, with canonical values. */
 static err parse_where(spec_reader *r, const char *text, size_t length, spec_pairs *where) {
   err error = NULL;
   char *copy = mem_zeroed(length + 1, 1);
@@ -140,8 +140,8 @@ err spec_read_changes(spec_reader *r) {
   return NULL;
 }
 
-/* What changed a result is part of the cell's name: of a matrix cell as a part of its place, of a
- * tuning cell (whose place is its parent's) behind its label. */
+/* A change to a result is part of the cell's name: for a matrix cell as part of its coordinates,
+ * for a tuning cell (which has its parent's coordinates) appended to its label. */
 static err name_change(spec_reader *r, spec_cell *cell, const spec_change *change) {
   strbuf value = {0}, label = {0};
   err error = NULL;
@@ -165,7 +165,7 @@ err spec_apply_changes(spec_reader *r, spec_cell *cell) {
   err error = NULL;
   for (size_t i = 0; i < r->change_count && !error; i++) {
     spec_change *change = &r->changes[i];
-    /* a tuning cell has its parent's changes already; its own name it by `tuning=` */
+    /* a tuning cell already has its parent's changes; its own are named with `tuning=` */
     if (cell->tuning && !spec_pairs_get(&change->where, "tuning")) continue;
     if (!spec_cell_matches(cell, &change->where)) continue;
     change->is_used = true;
@@ -178,7 +178,7 @@ err spec_apply_changes(spec_reader *r, spec_cell *cell) {
 err spec_finish_changes(const spec_reader *r) {
   for (size_t i = 0; i < r->change_count; i++)
     if (!r->changes[i].is_used)
-      return err_new(ERR_INPUT, "--set-cell %s: no cell of the experiment is meant by it",
+      return err_new(ERR_INPUT, "--set-cell %s: matches no cell of the experiment",
                      r->options->set_cell[i]);
   return NULL;
 }

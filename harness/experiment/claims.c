@@ -9,7 +9,7 @@
 static const char *const compares[] = {"difference", "ratio", "speedup"};
 static const char *const relations[] = {"greater", "smaller", "equal"};
 
-/* The index of the text under `key`; missing: a problem unless `fallback` is one. */
+/* The text under `key`; a problem if it is missing, unless there is a `fallback`. */
 static int choose(spec_reader *r, const yml_node *map, const char *key, const char *const *names,
                   int fallback) {
   const yml_node *node = yml_get(map, key);
@@ -52,7 +52,7 @@ static err read_row(spec_reader *r, const yml_node *map, const char *key, spec_p
     char *value = NULL;
     if (!spec_names_has(&r->axes, name) && !settings_find(name)) {
       yml_problem(&r->problems, flat->keys[i], (const char *const *)r->axes.items, r->axes.count,
-                  "%s: '%s' is no axis", key, name);
+                  "%s: '%s' is not an axis", key, name);
       continue;
     }
     error = spec_canonical(r, name, flat->items[i], &value);
@@ -62,7 +62,7 @@ static err read_row(spec_reader *r, const yml_node *map, const char *key, spec_p
   return error;
 }
 
-/* One row, and no more: cells that match agree in every key of the rows. */
+/* Must match exactly one row: all matching cells agree in every row key. */
 static void check_row(spec_reader *r, const yml_node *node, const char *key,
                       const spec_pairs *pairs) {
   const spec_experiment *e = r->e;
@@ -100,22 +100,22 @@ static void check_claim(spec_reader *r, const yml_node *map, const spec_claim *c
   if (!c->sentence) yml_problem(p, map, NULL, 0, "a claim needs 'claim': the sentence");
   if (c->compare == CLAIM_SPEEDUP ? metric != NULL : metric == NULL)
     yml_problem(p, map, NULL, 0,
-                c->compare == CLAIM_SPEEDUP ? "a speedup is of report.iso: leave out 'metric'"
+                c->compare == CLAIM_SPEEDUP ? "a speedup uses report.iso: remove 'metric'"
                                             : "a claim needs 'metric': the column");
   if (c->metric && c->compare == CLAIM_DIFFERENCE && !is_accuracy(c->metric))
-    yml_problem(p, metric, NULL, 0, "'%s' is no accuracy: use compare: ratio", c->metric->name);
+    yml_problem(p, metric, NULL, 0, "'%s' is not an accuracy: use compare: ratio", c->metric->name);
   if (c->metric && c->compare == CLAIM_RATIO && c->metric->kind != COLUMN_SUMMARY)
-    yml_problem(p, metric, NULL, 0, "'%s' is no time, speed or amount: a ratio needs one",
-                c->metric->name);
+    yml_problem(p, metric, NULL, 0,
+                "'%s' is not a time, speed or amount, as compare: ratio requires", c->metric->name);
   if (c->against_metric &&
       (c->compare != CLAIM_DIFFERENCE || !is_accuracy(c->against_metric) ||
        (c->metric && strcmp(c->metric->argument, c->against_metric->argument) != 0)))
     yml_problem(p, yml_get(map, "against_metric"), NULL, 0,
                 "against_metric takes an accuracy of the same task, with compare: difference");
   if (!(c->relation == CLAIM_EQUAL ? c->within > 0 : isnan(c->within)))
-    yml_problem(p, map, NULL, 0, "'within' belongs to expect: equal, and is above zero");
+    yml_problem(p, map, NULL, 0, "'within' requires expect: equal and must be above zero");
   if (!yml_get(map, "of")) yml_problem(p, map, NULL, 0, "a claim needs 'of': the row");
-  if (!spec_claim_is_judged(r->e, c)) return; /* the profile may lack its rows */
+  if (!spec_claim_is_judged(r->e, c)) return; /* the profile may omit its rows */
   if (c->of.count) check_row(r, yml_get(map, "of"), "of", &c->of);
   if (c->against.count) check_row(r, against, "against", &c->against);
 }

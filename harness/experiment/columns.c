@@ -8,27 +8,28 @@
 /* COLUMN(name, heading, unit, digits, scale, better, kind, argument, help) */
 #define COLUMNS_TABLE(COLUMN)                                                                      \
   COLUMN("samples_per_second", "speed", "samples/s", 0, 1, HIGHER, SUMMARY, "samples_per_second",  \
-         "training samples a second at the steady pace")                                           \
+         "training samples per second at the steady pace")                                         \
   COLUMN("samples_per_second_run", "run speed", "samples/s", 0, 1, HIGHER, SUMMARY,                \
-         "samples_per_second_run", "training samples a second over the whole run, as it passed")   \
+         "samples_per_second_run",                                                                 \
+         "training samples per second of elapsed time over the whole run")                         \
   COLUMN("speedup", "speed-up", "×", 2, 1, HIGHER, RATIO, "samples_per_second",                    \
-         "samples a second over the baseline's")                                                   \
+         "samples per second over the baseline's")                                                 \
   COLUMN("steady_seconds", "time", "s", 0, 1, LOWER, SUMMARY, "steady_seconds",                    \
          "training time at the steady pace: median undisturbed step × steps")                      \
   COLUMN("time_ratio", "time", "ratio", 2, 1, LOWER, RATIO, "steady_seconds",                      \
          "training time at the steady pace over the baseline's")                                   \
   COLUMN("train_seconds", "wall time", "s", 0, 1, LOWER, SUMMARY, "train_seconds",                 \
-         "training time as it passed, without evaluation and checkpoints")                         \
+         "elapsed training time, without evaluation and checkpoints")                              \
   COLUMN("wall_time_ratio", "wall time", "ratio", 2, 1, LOWER, RATIO, "train_seconds",             \
-         "training time as it passed over the baseline's")                                         \
+         "elapsed training time over the baseline's")                                              \
   COLUMN("lost_share", "time lost", "%", 0, PERCENT, LOWER, SUMMARY, "lost_share",                 \
-         "share of training time that other work on the machine cost")                             \
+         "share of training time lost to other load on the machine")                               \
   COLUMN("flops_per_sample", "FLOPs", "MFLOP/sample", 0, 1e-6, LOWER, SUMMARY,                     \
          "flops_per_sample_total", "model FLOPs of one sample, forward and backward")              \
   COLUMN("flops_ratio", "FLOPs", "ratio", 2, 1, LOWER, RATIO, "flops_per_sample",                  \
          "FLOPs of a sample over the baseline's")                                                  \
   COLUMN("flops_per_second", "FLOP/s", "GFLOP/s", 0, 1e-9, HIGHER, SUMMARY, "flops_per_second",    \
-         "achieved model FLOPs a second at the steady pace")                                       \
+         "achieved model FLOP/s at the steady pace")                                               \
   COLUMN("mfu", "MFU", "%", 1, PERCENT, HIGHER, SUMMARY, "mfu",                                    \
          "achieved FLOP/s over this machine's measured matrix-product rate")                       \
   COLUMN("peak_memory", "memory", "MiB", 0, MIB, LOWER, SUMMARY, "peak_bytes", "peak memory")      \
@@ -37,11 +38,11 @@
   COLUMN("planned_memory", "planned", "MiB", 0, MIB, LOWER, SUMMARY, "planned_bytes",              \
          "memory planned before the first step")                                                   \
   COLUMN("energy_per_sample", "energy", "J/sample", 3, 1, LOWER, SUMMARY, "energy_per_sample",     \
-         "energy that the device drew for a training sample, by its own meter")                    \
+         "energy per training sample, as reported by the device")                                  \
   COLUMN("device_utilisation", "utilisation", "%", 0, PERCENT, HIGHER, SUMMARY, "utilisation",     \
-         "share of time with work on the device, at the last evaluation")                          \
+         "device utilisation at the last evaluation")                                              \
   COLUMN("device_power", "power", "W", 0, 1, LOWER, SUMMARY, "power_watts",                        \
-         "power that the device drew, at the last evaluation")                                     \
+         "power drawn by the device at the last evaluation")                                       \
   COLUMN("data_wait_share", "data wait", "%", 1, PERCENT, LOWER, SUMMARY, "data_wait_share",       \
          "share of training time spent waiting for data")                                          \
   COLUMN("final_loss", "loss", "", 3, 1, LOWER, SUMMARY, "final_loss",                             \
@@ -70,9 +71,9 @@
   COLUMN("parameters", "parameters", "M", 2, 1e-6, NONE, SUMMARY, "parameters_total",              \
          "trained parameters")                                                                     \
   COLUMN("zero_shot_top1", "zero-shot top-1", "%", 1, PERCENT, HIGHER, EVAL, "zeroshot.top1",      \
-         "zero-shot classification, share of images whose first guess is right")                   \
+         "zero-shot classification, top-1 accuracy")                                               \
   COLUMN("zero_shot_top5", "zero-shot top-5", "%", 1, PERCENT, HIGHER, EVAL, "zeroshot.top5",      \
-         "zero-shot classification, one of five guesses is right")                                 \
+         "zero-shot classification, top-5 accuracy")                                               \
   COLUMN("zero_shot_mean_per_class", "zero-shot per class", "%", 1, PERCENT, HIGHER, EVAL,         \
          "zeroshot.mean_per_class", "zero-shot top-1, mean over classes")                          \
   COLUMN("zero_shot_mean_top1_top5", "mean of top-1, top-5", "%", 1, PERCENT, HIGHER, EVAL,        \

@@ -1,6 +1,6 @@
 /* Every column that a comparison table can have, described once. The report computes values from
- * this table, `flipbench report --list` and docs/experiments.md explain it, and a misspelt column
- * in an experiment file is told the nearest name from it. */
+ * this table; `flipbench report --list` and docs/experiments.md list it, and suggestions for
+ * misspelt columns in an experiment file come from it. */
 #ifndef FLIPBENCH_EXPERIMENT_COLUMNS_H
 #define FLIPBENCH_EXPERIMENT_COLUMNS_H
 
@@ -29,7 +29,7 @@ static inline bool column_is_of_tuning(column_kind kind) {
 typedef enum { BETTER_NONE, BETTER_HIGHER, BETTER_LOWER } column_better;
 
 typedef struct {
-  const char *name, *heading, *unit; /* unit "": a plain number */
+  const char *name, *heading, *unit; /* unit "": dimensionless */
   int digits;                        /* decimals shown */
   double scale;                      /* shown = stored * scale */
   column_better better;

@@ -8,7 +8,7 @@
 
 enum { MOST_CELLS = 100000 };
 
-/* One item of an axis, or one include entry: some settings and the names they go by. */
+/* One item of an axis, or one include entry: settings and their labels. */
 typedef struct {
   yml_node *map;         /* flat settings, maybe with `base` */
   const yml_node *where; /* for problems */
@@ -66,7 +66,7 @@ static err name_layer(matrix *m, const char *axis_name, const yml_node *label, l
   for (size_t i = 0; i < made->map->count && !error; i++) {
     const char *key = made->map->keys[i]->scalar;
     char *value = NULL;
-    if (!settings_find(key) && strcmp(key, "base") != 0) continue; /* a problem already */
+    if (!settings_find(key) && strcmp(key, "base") != 0) continue; /* already reported */
     error = spec_canonical(m->r, key, made->map->items[i], &value);
     if (!error) error = spec_pairs_add(&made->pairs, key, value, is_labeled);
     if (!error && !spec_names_has(&m->r->axes, key)) error = spec_names_add(&m->r->axes, key);
@@ -126,7 +126,9 @@ static err make_axis(matrix *m, const yml_node *key, const yml_node *values, axi
       nodes_put(map, key, value);
       error = make_layer(m, made->name, map, &made->items[i]);
     }
-    if (m->r->problems.count > before && value->kind != YML_MAP) break; /* a wrong key, said once */
+    if (m->r->problems.count > before && value->kind != YML_MAP)
+      break; /* a wrong key, reported
+              * once */
   }
   return error;
 }
@@ -150,7 +152,7 @@ static err read_axes(matrix *m) {
   return error;
 }
 
-/* The item of the axis that sets a key; NULL: none does. */
+/* The item of the axis that sets a key; NULL: none. */
 static const layer *find_setter(const axis *a, const char *key) {
   for (size_t i = 0; i < a->count; i++)
     if (yml_get(a->items[i].map, key)) return &a->items[i];
@@ -225,11 +227,11 @@ static const char *combo_value(const combo *c, const char *key) {
   return NULL;
 }
 
-/* The last axis turns fastest, as nested loops in file order would. */
+/* The last axis varies fastest, as in nested loops in file order. */
 static err multiply_axes(matrix *m) {
   size_t total = 1;
   for (size_t i = 0; i < m->axis_count; i++) {
-    if (m->axes[i].count == 0) return NULL; /* a problem already */
+    if (m->axes[i].count == 0) return NULL; /* already reported */
     total *= m->axes[i].count;
     if (total > MOST_CELLS) {
       yml_problem(&m->r->problems, yml_get_key(m->r->root, "matrix"), NULL, 0,
@@ -257,7 +259,7 @@ static err exclude_matching(matrix *m, const yml_node *entry) {
   err error = nodes_flatten(&m->r->pool, entry, &flat);
   if (error) return error;
   size_t before = m->r->problems.count;
-  spec_check_keys(m->r, flat, "exclude: it is no axis of the matrix",
+  spec_check_keys(m->r, flat, "exclude: it is not an axis of the matrix",
                   (const char *const *)m->r->axes.items, m->r->axes.count);
   if (m->r->problems.count > before) return NULL;
   size_t kept = 0, total = m->combo_count;
@@ -272,7 +274,7 @@ static err exclude_matching(matrix *m, const yml_node *entry) {
     } else {
       m->combos[kept++] = m->combos[i];
     }
-    if (m->r->problems.count > before || error) { /* keep the rest as it is */
+    if (m->r->problems.count > before || error) { /* leave the others unchanged */
       while (++i < total) m->combos[kept++] = m->combos[i];
     }
   }
@@ -283,7 +285,7 @@ static err exclude_matching(matrix *m, const yml_node *entry) {
 }
 
 /* As in CI matrices: an entry that agrees with combinations in every axis key that it names adds
- * its other settings to them; an entry that agrees with none is a cell of its own. */
+ * its other settings to them; an entry that agrees with none becomes a cell of its own. */
 static err include_entry(matrix *m, const layer *entry, size_t matrix_combos) {
   bool is_used = false;
   err error = NULL;
@@ -332,7 +334,7 @@ static err read_include_and_exclude(matrix *m) {
   if (error || !include) return error;
   m->includes = mem_zeroed(include->count, sizeof *m->includes);
   if (!m->includes) return mem_error(include->count * sizeof *m->includes, "the experiment");
-  if (m->axis_count == 0 && include->count > 0) { /* the list is the matrix */
+  if (m->axis_count == 0 && include->count > 0) { /* the list is the whole matrix */
     for (size_t i = 0; i < m->combo_count; i++) free(m->combos[i].layers);
     m->combo_count = 0;
   }
@@ -352,7 +354,8 @@ static err start_settings(matrix *m, const combo *c, settings *s) {
   bool has_base = false;
   for (size_t i = 0; i < c->count; i++) has_base = has_base || yml_get(c->layers[i]->map, "base");
   if (!has_base) return settings_copy(&m->r->shared, s);
-  /* a base in the matrix lies under the file's settings and over the file's base */
+  /* a base in the matrix has lower priority than the file's settings and higher than the file's
+   * base */
   err error = settings_init(s);
   const yml_node *file_base = yml_get(m->r->root, "base"), *own = yml_get(m->r->root, "settings");
   yml_node *map;
@@ -386,7 +389,7 @@ static err label_cell(const spec_reader *r, spec_cell *cell) {
           spec_is_ranks_key(pair->key))
         strbuf_format(&label, "%s=%s", pair->key, pair->value);
       else
-        strbuf_append(&label, pair->value); /* a label given by hand speaks for itself */
+        strbuf_append(&label, pair->value); /* an explicit label is used as it is */
     }
   if (!label.length) strbuf_append(&label, r->e->name);
   cell->label = strbuf_take(&label);
@@ -405,7 +408,7 @@ static err set_text(char **text, const char *format, ...) {
   return *text ? NULL : mem_error(0, "the experiment");
 }
 
-/* The hand-given label among a layer's names; NULL: it is called by its values. */
+/* The explicit label among a layer's names; NULL: it is named by its values. */
 static const char *label_key(const layer *l) {
   const spec_pair *first = l->pairs.count ? &l->pairs.items[0] : NULL;
   bool is_value = first && (settings_find(first->key) || strcmp(first->key, "base") == 0 ||
@@ -413,8 +416,8 @@ static const char *label_key(const layer *l) {
   return first && !is_value ? first->key : NULL;
 }
 
-/* A layer that is called by a label of its own, but does not run all that the label stands for,
- * says so in it: "half (mask_ratio=0.75)". */
+/* If a layer with an explicit label does not run all the settings that the label implies, add the
+ * difference: "half (mask_ratio=0.75)". */
 static err amend_label(const combo *c, spec_cell *cell, const char *key, const char *value) {
   for (size_t i = 0; i < c->count; i++) {
     const char *label = label_key(c->layers[i]);
@@ -432,8 +435,8 @@ static err amend_label(const combo *c, spec_cell *cell, const char *key, const c
   return NULL;
 }
 
-/* A cell is called by what it runs: where something later (--set-cell, an include) set another
- * value than its place in the matrix says, its place is what it runs. */
+/* A cell is named by what it runs: where a later source (--set-cell, an include) overrides a value
+ * from the matrix, its coordinates get the new value. */
 static err name_what_runs(const combo *c, spec_cell *cell) {
   strbuf now = {0};
   err error = NULL;
@@ -481,7 +484,7 @@ static err make_cell(matrix *m, const combo *c) {
   return NULL;
 }
 
-/* ---- all of it ---- */
+/* ---- entry point ---- */
 
 static int compare_ids(const void *a, const void *b) {
   const spec_cell *const *x = a, *const *y = b;
@@ -518,7 +521,9 @@ err spec_expand(spec_reader *r) {
   if (!r->problems.count) refuse_shared_keys(&m);
   TRY(multiply_axes(&m));
   TRY(read_include_and_exclude(&m));
-  if (r->problems.count) goto cleanup; /* cells made of wrong values would only repeat them */
+  if (r->problems.count)
+    goto cleanup; /* cells with invalid values would only repeat the
+                   * problems */
   TRY(spec_read_changes(r));
   for (size_t i = 0; i < m.combo_count; i++) TRY(make_cell(&m, &m.combos[i]));
   if (r->e->cell_count == 0)

@@ -1,6 +1,6 @@
-/* The keys of an experiment file, described once. From this table come the check for unknown keys
- * with its suggestions, the reading of plain values, and the JSON Schema that editors complete
- * from (spec_write_schema). docs/experiments.md explains the format to its users. */
+/* The keys of an experiment file, described once. The check for unknown keys with its suggestions,
+ * the parser of plain values and the JSON Schema used by editors (spec_write_schema) are generated
+ * from this table. docs/experiments.md explains the format. */
 #ifndef FLIPBENCH_EXPERIMENT_FORMAT_H
 #define FLIPBENCH_EXPERIMENT_FORMAT_H
 
@@ -11,23 +11,23 @@
 /* A map in the file with keys of its own. */
 typedef enum {
   FORMAT_TOP,
-  FORMAT_TUNING, /* and every setting */
+  FORMAT_TUNING, /* plus every setting */
   FORMAT_LIMITS,
   FORMAT_REQUIRES,
   FORMAT_SLURM,
   FORMAT_REPORT,
-  FORMAT_REFERENCE, /* and every axis and column */
+  FORMAT_REFERENCE, /* plus every axis and column */
   FORMAT_CLAIM
 } format_group;
 
 typedef enum {
-  /* plain values, read by spec_read_group into the struct of their group, at `offset` */
+  /* plain values, parsed by spec_read_group into the struct of their group, at `offset` */
   FORMAT_TEXT,     /* char * */
   FORMAT_NAMES,    /* spec_names: one text, or a list */
   FORMAT_COUNT,    /* int64_t, not negative */
   FORMAT_DURATION, /* double, seconds: 90, 30s, 1h 30m, 2d */
   FORMAT_BYTES,    /* int64_t: 512MiB, 8GiB, 8GB */
-  /* parts that have a reader of their own */
+  /* parts with a parser of their own */
   FORMAT_FLAG,
   FORMAT_SCHEDULE,
   FORMAT_BASES,
@@ -68,8 +68,8 @@ size_t format_keys(format_group group, const char *keys[FORMAT_MOST_KEYS]);
 /* The names of the figures (spec/report.c). */
 const char *const *spec_plot_names(size_t *count);
 
-/* JSON Schema (draft 7, which editors know best) of the format: settings, columns and keys from
- * their tables. */
+/* JSON Schema (draft 7, which editors support best) of the format, generated from the tables of
+ * settings, columns and keys. */
 void spec_write_schema(strbuf *out);
 
 #endif

@@ -1,4 +1,4 @@
-/* What a cell needs and may spend: environment, requires, limits, slurm. */
+/* A cell's requirements and limits: environment, requires, limits, slurm. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,7 +8,7 @@
 const spec_limits spec_limits_not_given = {-1, -1, -1, -1, -1};
 static const double default_retry_wait_seconds = 10;
 
-/* One entry of `limits`: which cells, and the values it gives (the others are -1). */
+/* One entry of `limits`: the cells it applies to and its values (unset ones are -1). */
 typedef struct {
   const yml_node *when;
   spec_limits values;
@@ -38,7 +38,7 @@ static err read_value(spec_reader *r, const format_row *row, const yml_node *nod
                   row->kind == FORMAT_DURATION || row->kind == FORMAT_BYTES;
   if (row->kind == FORMAT_NAMES)
     return spec_read_names(r, node, row->key, (spec_names *)(void *)field);
-  if (!is_plain) return NULL; /* its own reader's */
+  if (!is_plain) return NULL; /* parsed by its own reader */
   if (node->kind != YML_SCALAR) {
     yml_problem(&r->problems, node, NULL, 0, "%s takes one value, not a %s", row->key,
                 node->kind == YML_MAP ? "map" : "list");
@@ -83,7 +83,7 @@ static err read_environment(spec_reader *r, const yml_node *node) {
   for (size_t i = 0; i < node->count && !error; i++) {
     const char *name = node->keys[i]->scalar;
     if (!*name || strchr(name, '='))
-      yml_problem(&r->problems, node->keys[i], NULL, 0, "'%s' cannot be a variable's name", name);
+      yml_problem(&r->problems, node->keys[i], NULL, 0, "'%s' is not a valid variable name", name);
     else if (node->items[i]->kind != YML_SCALAR)
       yml_problem(&r->problems, node->items[i], NULL, 0, "%s takes one value", name);
     else
@@ -108,7 +108,7 @@ void spec_limits_lay_over(spec_limits *limits, const spec_limits *given) {
   if (given->fewest_ranks >= 0) limits->fewest_ranks = given->fewest_ranks;
 }
 
-/* A map for all cells, or a list of maps of which later ones win. */
+/* A map for all cells, or a list of maps, of which later ones take precedence. */
 static err read_limits(spec_reader *r, const yml_node *node) {
   for (size_t i = 0; i < r->e->cell_count; i++)
     r->e->cells[i].limits.retry_wait_seconds = default_retry_wait_seconds;

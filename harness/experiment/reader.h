@@ -1,4 +1,4 @@
-/* What the parts of spec/ share while one file is read. Internal to experiment/. */
+/* State shared by the parts of the parser while one file is read. Internal to experiment/. */
 #ifndef FLIPBENCH_EXPERIMENT_READER_H
 #define FLIPBENCH_EXPERIMENT_READER_H
 
@@ -20,12 +20,12 @@ typedef struct {
   const yml_node *root; /* the file with its profile merged in */
   nodes_pool pool;
   yml_problems problems;
-  settings shared;  /* base and settings of the file: what every cell starts from */
-  settings scratch; /* where single values are tried */
-  spec_names axes;  /* every key that tells cells apart, in order of appearance */
+  settings shared;  /* base and settings of the file: the defaults of every cell */
+  settings scratch; /* scratch settings to validate single values */
+  spec_names axes;  /* every key that distinguishes cells, in order of appearance */
   spec_change *changes;
   size_t change_count;
-  strbuf last_check; /* the last message of settings_check: said once, not once a cell */
+  strbuf last_check; /* the last message of settings_check: reported once, not once per cell */
 } spec_reader;
 
 /* matrix, include, exclude and tuning into e->cells. Problems are collected. */
@@ -40,7 +40,8 @@ err spec_read_report(spec_reader *r) ERR_MUST_CHECK;
 err spec_read_claims(spec_reader *r) ERR_MUST_CHECK;
 void spec_free_claims(spec_experiment *e);
 
-/* Room for one more cell behind e->cells; the caller counts it once its settings are made. */
+/* Room for one more cell after e->cells; the caller increments the count once its settings are
+ * made. */
 err spec_add_cell(spec_experiment *e, spec_cell **made) ERR_MUST_CHECK;
 /* Settings fingerprint, and the ranks where the matrix gives them. */
 err spec_make_id(spec_cell *cell) ERR_MUST_CHECK;
@@ -55,11 +56,12 @@ err spec_read_conditions(spec_reader *r, const yml_node *node, const char *what,
                          const yml_node **conditions) ERR_MUST_CHECK;
 err spec_conditions_hold(spec_reader *r, const yml_node *conditions, const spec_cell *cell,
                          bool *hold) ERR_MUST_CHECK;
-/* True when `node` (a value or a list of values) holds `value` under `key`. */
+/* True when `node` (a value or a list of values) contains `value` under `key`. */
 err spec_value_is_among(spec_reader *r, const char *key, const yml_node *node, const char *value,
                         bool *is_among) ERR_MUST_CHECK;
 
-/* --set-cell: read once the axes are known, applied to each cell, and each must be used. */
+/* --set-cell: parsed once the axes are known, applied to each cell; each must match at least
+ * one. */
 err spec_read_changes(spec_reader *r) ERR_MUST_CHECK;
 err spec_apply_changes(spec_reader *r, spec_cell *cell) ERR_MUST_CHECK;
 err spec_finish_changes(const spec_reader *r) ERR_MUST_CHECK;
@@ -68,20 +70,20 @@ err spec_finish_changes(const spec_reader *r) ERR_MUST_CHECK;
 err spec_read_group(spec_reader *r, format_group group, const yml_node *map,
                     void *into) ERR_MUST_CHECK;
 
-/* The value of a key as it is compared: a setting in its canonical form, else the text itself.
- * A value of the wrong type is a problem. */
+/* The value of a key for comparison: a setting in its canonical form, other text as it is. A value
+ * of the wrong type is a problem. */
 err spec_canonical(spec_reader *r, const char *key, const yml_node *node,
                    char **text) ERR_MUST_CHECK;
 err spec_pairs_add(spec_pairs *pairs, const char *key, const char *value,
                    bool is_labeled) ERR_MUST_CHECK;
 void spec_pairs_free(spec_pairs *pairs);
 bool spec_names_has(const spec_names *names, const char *name);
-/* A scalar or a list of scalars into names; anything else is a problem about `what`. */
+/* A scalar or a list of scalars as names; anything else is a problem that mentions `what`. */
 err spec_read_names(spec_reader *r, const yml_node *node, const char *what,
                     spec_names *names) ERR_MUST_CHECK;
 /* A copy of a scalar's text; NULL for a missing one, a problem for a list or map. */
 err spec_read_text(spec_reader *r, const char *key, char **text) ERR_MUST_CHECK;
-/* Every key must be one of `names`; the others are problems that say where: "unknown key 'x' in
+/* Every key must be one of `names`; others are reported with their location: "unknown key 'x' in
  * report". */
 void spec_check_keys(spec_reader *r, const yml_node *map, const char *where,
                      const char *const *names, size_t count);

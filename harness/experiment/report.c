@@ -1,4 +1,5 @@
-/* The `report` part of an experiment file: what the table shows and what it is compared with. */
+/* The `report` part of an experiment file: the contents of the table and what it is compared
+ * with. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,7 +13,7 @@ static const char *const default_columns[] = {"samples_per_second", "train_secon
                                               "zero_shot_mean_per_class", "retrieval_i2t_r1"};
 enum {
   PLOT_COUNT = sizeof plot_names / sizeof *plot_names,
-  DEFAULT_PLOT_COUNT = 5, /* the first of them, where the file names none */
+  DEFAULT_PLOT_COUNT = 5, /* the default if the file names none */
   DEFAULT_COLUMN_COUNT = sizeof default_columns / sizeof *default_columns
 };
 
@@ -42,7 +43,7 @@ static void check_names(spec_reader *r, const yml_node *node, const spec_names *
   }
 }
 
-/* "Y against X": any column by any column, axis or setting. */
+/* "Y against X": any column against any column, axis or setting. */
 static bool is_against(const spec_reader *r, const char *name) {
   static const char word[] = " against ";
   const char *at = strstr(name, word), *x = at ? at + strlen(word) : NULL;
@@ -68,7 +69,7 @@ static void check_plots(spec_reader *r, const yml_node *node, const spec_names *
   }
 }
 
-/* Rows: axis keys. Cells with one row's values are averaged, which is right for seeds alone. */
+/* Rows: axis keys. Cells with the same values are averaged, which is valid for seeds only. */
 static err read_rows(spec_reader *r, const yml_node *report) {
   spec_names *rows = &r->e->report.rows;
   const yml_node *node = report ? yml_get(report, "rows") : NULL;
@@ -76,7 +77,7 @@ static err read_rows(spec_reader *r, const yml_node *report) {
   for (size_t i = 0; i < rows->count; i++)
     if (!spec_names_has(&r->axes, rows->items[i]) && !settings_find(rows->items[i]))
       yml_problem(&r->problems, item_named(node, rows->items[i]),
-                  (const char *const *)r->axes.items, r->axes.count, "rows: '%s' is no axis",
+                  (const char *const *)r->axes.items, r->axes.count, "rows: '%s' is not an axis",
                   rows->items[i]);
   if (rows->count || error) return error;
   for (size_t i = 0; i < r->axes.count && !error; i++)
@@ -84,7 +85,7 @@ static err read_rows(spec_reader *r, const yml_node *report) {
   return error;
 }
 
-/* A cell with the values of its row as one text, so that rows are found by sorting. */
+/* The row values of a cell as one text, so that rows are found by sorting. */
 typedef struct {
   char *row;
   size_t cell;
@@ -161,7 +162,7 @@ static err read_pair(spec_reader *r, const yml_node *key, const yml_node *item, 
   return error;
 }
 
-/* The first row key in which two cells differ; NULL: they are of one row. */
+/* The first row key in which two cells differ; NULL: they belong to one row. */
 static const char *find_row_difference(const spec_experiment *e, size_t a, size_t b) {
   const spec_names *rows = &e->report.rows;
   const char *found = NULL;
@@ -176,7 +177,7 @@ static const char *find_row_difference(const spec_experiment *e, size_t a, size_
   return found;
 }
 
-/* The baseline is one row: a comparison with the first of several would be with any. */
+/* The baseline must be a single row: with several, the comparison would be arbitrary. */
 static void find_baseline_row(spec_reader *r, const yml_node *node) {
   const spec_experiment *e = r->e;
   size_t first = e->cell_count;
@@ -211,7 +212,7 @@ static err read_baseline(spec_reader *r, const yml_node *node) {
   for (size_t i = 0; !error && i < flat->count; i++) {
     if (!spec_names_has(&r->axes, flat->keys[i]->scalar) && !settings_find(flat->keys[i]->scalar))
       yml_problem(&r->problems, flat->keys[i], (const char *const *)r->axes.items, r->axes.count,
-                  "baseline: '%s' is no axis", flat->keys[i]->scalar);
+                  "baseline: '%s' is not an axis", flat->keys[i]->scalar);
     else
       error = read_pair(r, flat->keys[i], flat->items[i], &report->baseline);
   }
@@ -304,7 +305,7 @@ static bool is_curve_column(const column *c) {
   return c && (c->kind == COLUMN_EVAL || c->kind == COLUMN_CHANCE);
 }
 
-/* The metric of the curves: as named, else the first evaluation column, else zero-shot top-1. */
+/* The metric of the curves: as given, else the first evaluation column, else zero-shot top-1. */
 static void read_iso(spec_reader *r, const yml_node *node) {
   spec_report *report = &r->e->report;
   if (!yml_is_null(node)) {
@@ -314,7 +315,7 @@ static void read_iso(spec_reader *r, const yml_node *node) {
     if (!report->iso)
       yml_problem(&r->problems, node, names, count, "iso takes the name of a column");
     else if (!is_curve_column(report->iso))
-      yml_problem(&r->problems, node, NULL, 0, "iso: '%s' is not measured along the training",
+      yml_problem(&r->problems, node, NULL, 0, "iso: '%s' is not measured during training",
                   node->scalar);
     return;
   }

@@ -1,4 +1,4 @@
-/* JSON Schema of experiment files, from the tables of keys, settings and columns. */
+/* JSON Schema of experiment files, generated from the tables of keys, settings and columns. */
 #include <stdio.h>
 #include <string.h>
 
@@ -9,7 +9,7 @@
 
 enum { LONGEST_NAME = 96 };
 
-/* 60k, 12.8M and 1_281_167 are texts to a JSON Schema. */
+/* JSON Schema sees 60k, 12.8M and 1_281_167 as strings. */
 static const char number_pattern[] = "^[-+]?[0-9_]*[.]?[0-9_]+([eE][-+]?[0-9]+)?[kMG]?$";
 static const char duration_pattern[] = "^([0-9.]+ ?(ms|s|m|min|h|d)? ?)+$";
 static const char bytes_pattern[] = "^[0-9.]+ ?(B|K|M|G|T|kB|MB|GB|TB|KiB|MiB|GiB|TiB)?$";
@@ -38,7 +38,7 @@ static void begin_map(json_writer *w, const char *key) {
   jsonw_string(w, "type", "object");
 }
 
-/* NAME: a number, or a text of this form. */
+/* NAME: a number, or a string of this form. */
 static void define_amount(json_writer *w, const char *name, const char *pattern) {
   jsonw_object(w, name);
   jsonw_array(w, "anyOf");
@@ -54,7 +54,7 @@ static void define_amount(json_writer *w, const char *name, const char *pattern)
   jsonw_end(w);
 }
 
-/* NAME: what `item` is, or a list of such. */
+/* NAME: an `item`, or a list of such. */
 static void define_list_of(json_writer *w, const char *name, const char *item) {
   jsonw_object(w, name);
   jsonw_array(w, "anyOf");
@@ -149,7 +149,7 @@ static void put_one(json_writer *w, const char *key, const setting *row) {
   add_ref(w, key, name);
 }
 
-/* One value or several, as conditions have them. */
+/* One value or several, as in conditions. */
 static void put_some(json_writer *w, const char *key, const setting *row) {
   jsonw_object(w, key);
   jsonw_array(w, "anyOf");
@@ -235,7 +235,7 @@ static void define_settings(json_writer *w) {
   add_ref(w, "nodes", "counts");
   put_settings(w, put_axis, false);
   jsonw_end(w);
-  jsonw_object(w, "additionalProperties"); /* an axis of maps goes by any name */
+  jsonw_object(w, "additionalProperties"); /* an axis of maps may have any name */
   jsonw_array(w, "anyOf");
   add_type(w, NULL, "null");
   jsonw_object(w, NULL);
@@ -250,7 +250,7 @@ static void define_settings(json_writer *w) {
 
 /* ---- columns and figures ---- */
 
-/* Names that are known, and any other text (a setting; a figure of one's own). */
+/* Known names, and any other string (a setting; a user-defined figure). */
 static void define_names(json_writer *w, const char *name, const char *const *known, size_t count) {
   jsonw_object(w, name);
   jsonw_array(w, "anyOf");
@@ -273,7 +273,7 @@ static void define_reference(json_writer *w) {
   jsonw_object(w, "properties");
   put_group_keys(w, FORMAT_REFERENCE);
   for (size_t i = 0; i < count; i++) {
-    if (settings_find(columns[i].name)) continue; /* the setting says which row */
+    if (settings_find(columns[i].name)) continue; /* the setting selects the row */
     jsonw_object(w, columns[i].name);
     jsonw_string(w, "type", "number");
     jsonw_string(w, "description", columns[i].help);
@@ -287,7 +287,7 @@ static void define_reference(json_writer *w) {
 
 /* ---- the keys of the file ---- */
 
-/* The definition that a kind is written with. */
+/* The definition used for a kind. */
 static const struct {
   const char *item; /* name under $defs */
   enum { ONE, LIST, MAP_OF, ONE_OR_LIST } shape;
@@ -334,7 +334,7 @@ static void put_kind(json_writer *w, format_kind kind) {
     jsonw_object(w, "additionalProperties");
     jsonw_array(w, "anyOf");
     add_ref(w, NULL, item);
-    add_type(w, NULL, "null"); /* taken back by a profile */
+    add_type(w, NULL, "null"); /* removed by a profile */
     jsonw_end(w);
     jsonw_end(w);
     jsonw_end(w);

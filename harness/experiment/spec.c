@@ -124,7 +124,8 @@ static bool is_good_name(const char *name) {
          strlen(name);
 }
 
-/* The name names a folder under results/, hence the narrow alphabet. Default: the file's stem. */
+/* The name is used for a folder under results/, hence the restricted alphabet. Default: the file's
+ * stem. */
 static err read_name(spec_reader *r) {
   char *name = NULL;
   err error = spec_read_text(r, "name", &name);
@@ -180,7 +181,7 @@ static err merge_profile(spec_reader *r) {
   return chosen->kind == YML_MAP ? nodes_merge(&r->pool, r->root, chosen, &r->root) : NULL;
 }
 
-/* base, settings and --set: what every cell starts from. */
+/* base, settings and --set: the defaults of every cell. */
 static err read_shared(spec_reader *r) {
   err error = NULL;
   const yml_node *base = yml_get(r->root, "base"), *own = yml_get(r->root, "settings");
@@ -230,7 +231,7 @@ static err read_all(spec_reader *r) {
   TRY(spec_read_report(r));
   TRY(spec_read_claims(r));
 cleanup:
-  if (error) { /* what cannot go on comes after the problems found so far */
+  if (error) { /* fatal errors come after the problems collected so far */
     err problems = yml_problems_take(&r->problems);
     if (!problems) return error;
     err both = err_new(ERR_INPUT, "%s\n%s", err_message(problems), err_message(error));
@@ -339,7 +340,8 @@ void spec_free(spec_experiment *e) {
 const char *spec_cell_value(const spec_cell *cell, const char *key, strbuf *scratch) {
   const char *value = spec_pairs_get(&cell->axes, key);
   if (!value && strcmp(key, "tuning") == 0) return cell->tuning ? cell->tuning : "";
-  /* a tuning cell's settings differ from its place in the matrix: the settings are what it ran */
+  /* a tuning cell's settings differ from its coordinates in the matrix: its settings are what it
+   * runs */
   const setting *row = settings_find(key);
   if (value && !(row && cell->tuning)) return value;
   if (!row) return value;

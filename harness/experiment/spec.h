@@ -5,8 +5,8 @@
  *   for (size_t i = 0; i < e->cell_count; i++) use(&e->cells[i]);
  *   spec_free(e);
  *
- * The format is described for its users in docs/experiments.md. Everything in an experiment is
- * owned by it. Errors list every problem of the file, each with line, column and caret. */
+ * docs/experiments.md documents the format. Everything in an experiment is owned by it. Errors list
+ * every problem of the file, each with line, column and caret. */
 #ifndef FLIPBENCH_EXPERIMENT_SPEC_H
 #define FLIPBENCH_EXPERIMENT_SPEC_H
 
@@ -41,11 +41,11 @@ typedef struct {
 err spec_names_add(spec_names *names, const char *name) ERR_MUST_CHECK;
 void spec_names_free(spec_names *names);
 
-/* What may be spent on one cell; 0: no limit. */
+/* Limits of one cell; 0: none. */
 typedef struct {
-  double time_seconds;       /* wall time of one process */
+  double time_seconds;       /* wall-clock limit of one process */
   int64_t memory_bytes;      /* of one process */
-  int64_t retries;           /* after a failure that may pass */
+  int64_t retries;           /* after a transient failure */
   double retry_wait_seconds; /* before the first retry; doubled each time */
   int64_t fewest_ranks;      /* a retry after a lost rank may go down to; 0: as many as before */
 } spec_limits;
@@ -66,14 +66,14 @@ typedef struct {
   settings settings;
   char id[HASH_SIZE];
   char *label;      /* "mask_ratio=0.5 seed=1", "mask_ratio=0.5 seed=1 · unmasked tuning" */
-  spec_pairs axes;  /* its place in the matrix; a tuning cell has its parent's */
+  spec_pairs axes;  /* coordinates in the matrix; a tuning cell has its parent's */
   char *tuning;     /* name of the tuning that made it; NULL for a cell of the matrix */
   ptrdiff_t parent; /* index of the cell it starts from, or SPEC_NO_PARENT */
   spec_limits limits;
   spec_ranks ranks; /* those of its parent, where it has one */
 } spec_cell;
 
-/* What a machine must have to run a cell; 0: any. */
+/* Requirements on a machine that runs a cell; 0: none. */
 typedef struct {
   int64_t ranks, nodes, gpus, cores, memory_bytes; /* gpus and cores: of each rank */
   spec_names variables, files;
@@ -86,7 +86,7 @@ typedef struct {
   spec_names options, setup;
 } spec_slurm;
 
-/* A published value, to be shown beside the measured one. */
+/* A published value, shown next to the measured one. */
 typedef struct {
   spec_pairs where; /* the row: axis values */
   const column *column;
@@ -98,7 +98,7 @@ typedef struct {
 typedef enum { CLAIM_DIFFERENCE, CLAIM_RATIO, CLAIM_SPEEDUP } claim_compare;
 typedef enum { CLAIM_GREATER, CLAIM_SMALLER, CLAIM_EQUAL } claim_relation;
 
-/* A statement about two rows that the report judges by an interval. */
+/* A statement about two rows, judged by a confidence interval. */
 typedef struct {
   char *sentence, *from;
   char *compare_name, *expect_name; /* as written; NULL: not given */
@@ -123,9 +123,9 @@ typedef struct {
   const column *iso;            /* metric of the iso-accuracy speed-up and of the curves */
 } spec_report;
 
-/* How the cells of a sweep on one machine follow one another. */
+/* How the cells of a sweep on one machine are scheduled. */
 typedef enum {
-  SCHEDULE_AUTO, /* turns where times are compared and stopping costs little */
+  SCHEDULE_AUTO, /* time slices, where times are compared and stopping is cheap */
   SCHEDULE_ORDER,
   SCHEDULE_TURNS
 } spec_schedule;
@@ -136,7 +136,7 @@ typedef struct {
   spec_names profiles;                /* those that the file has */
   char *text;                         /* the file as it was */
   spec_schedule schedule;
-  spec_names set, set_cell; /* as spec_options gave them */
+  spec_names set, set_cell; /* as given in spec_options */
   spec_cell *cells;         /* parents before the cells that start from them */
   size_t cell_count;
   spec_pairs environment; /* variables that every cell's process gets */
@@ -149,26 +149,26 @@ typedef struct {
 
 typedef struct {
   const char *profile;    /* NULL: none */
-  const char *const *set; /* "key=value", over the file's settings and under the matrix */
+  const char *const *set; /* "key=value", over the file's settings and below the matrix */
   size_t set_count;
   const char *const *set_cell; /* "AXIS=VALUE[,…]:key=value", over the matrix, for some cells */
   size_t set_cell_count;
 } spec_options;
 
 err spec_load(const char *path, const spec_options *options, spec_experiment **e) ERR_MUST_CHECK;
-/* The same from text; `path` is the name in messages and where bases are sought beside. */
+/* The same from text; `path` is used in messages and to resolve bases relative to it. */
 err spec_parse(const char *path, const char *text, size_t length, const spec_options *options,
                spec_experiment **e) ERR_MUST_CHECK;
 void spec_free(spec_experiment *e);
 
-/* The experiment as JSON: what results/NAME/experiment.json holds and the store reads. */
+/* The experiment as JSON: written to results/NAME/experiment.json and read by the store. */
 void spec_write_json(const spec_experiment *e, strbuf *out);
 
-/* Is the claim judged in the profile that was chosen? */
+/* Is the claim judged in the selected profile? */
 bool spec_claim_is_judged(const spec_experiment *e, const spec_claim *claim);
 
-/* The value that a cell has under `key`: of its axes, else of its settings (formatted into
- * `scratch`). NULL when there is no such key. */
+/* The value of a cell under `key`: an axis value, or else a setting (formatted into `scratch`).
+ * NULL when there is no such key. */
 const char *spec_cell_value(const spec_cell *cell, const char *key, strbuf *scratch);
 /* True when the cell has every value of `where`. */
 bool spec_cell_matches(const spec_cell *cell, const spec_pairs *where);

@@ -1,4 +1,4 @@
-/* Cells that start from another one's weights: the tuning part of an experiment file. */
+/* Cells that start from another cell's weights: the tuning part of an experiment file. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

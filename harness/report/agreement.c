@@ -7,7 +7,7 @@
 #include "report/write.h"
 #include "stats/student.h"
 
-/* Of the machine rather than of the method. */
+/* Depends on the machine rather than on the method. */
 static bool is_of_machine(const column *c) {
   static const char *const names[] = {"samples_per_second",
                                       "samples_per_second_median",
@@ -27,8 +27,8 @@ static bool is_of_machine(const column *c) {
   return false;
 }
 
-/* What chance explains of a number that is measured again: for an accuracy, which is measured on
- * the same images, the scatter of the seeds alone. */
+/* The interval that applies to a repeated measurement. An accuracy is measured on the same images,
+ * so only the spread over seeds counts. */
 static void interval_of(const report_column *c, const report_row *row, const report_value *v,
                         double *low, double *high) {
   *low = isnan(v->low) ? v->value : v->low;
@@ -106,7 +106,7 @@ static void compare_value(const report_table *first, const report_table *again, 
   agreement_add(kind, count);
   if (kind == AGREEMENT_MACHINE && !isnan(b->value) && !do_overlap(c, x, a, y, b) &&
       !is_printed_alike(c, a, b))
-    write_pair(first, row, c, a, b, "of the machine", out);
+    write_pair(first, row, c, a, b, "depends on the machine", out);
   if (kind == AGREEMENT_MISSING) write_pair(first, row, c, a, b, "missing", out);
   if (kind == AGREEMENT_DIFFERS) write_pair(first, row, c, a, b, "differs", out);
 }

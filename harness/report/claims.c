@@ -23,7 +23,7 @@ claim_verdict claims_judge(const spec_claim *c, double low, double high) {
   return high <= least || low >= most ? CLAIM_FAILS : CLAIM_UNSURE;
 }
 
-/* The row of the newest runs that matches; -1: none. */
+/* The matching row of the newest runs; -1: none. */
 static ptrdiff_t find_row(const report_data *d, const spec_pairs *where) {
   for (size_t r = 0; r < d->row_count; r++)
     if (!d->rows[r].group && spec_cell_matches(&d->e->cells[d->rows[r].cells[0]], where))
@@ -59,17 +59,17 @@ static claim_result nothing_known(const spec_claim *c) {
                         .published = c->published};
 }
 
-/* ---- what it would take ---- */
+/* ---- data needed for a verdict ---- */
 
-/* The bound that the value is nearest to. */
+/* The bound nearest to the value. */
 static double nearest_bound(const spec_claim *c, double value) {
   if (c->relation != CLAIM_EQUAL) return c->than;
   return value < c->than ? c->than - c->within : c->than + c->within;
 }
 
-/* Of ratios and speed-ups, whose interval is not made of parts: how many times the data with which
- * it would leave the bound in four of five cases, its width falling with the root of their number;
- * 0: none would. */
+/* For ratios and speed-ups, whose interval cannot be split into parts: the factor by which the data
+ * must grow for the interval to exclude the bound with 80 % power, assuming its width shrinks with
+ * the square root of their number; 0: no amount would do. */
 static double times_needed(const spec_claim *c, const claim_result *j) {
   double bound = nearest_bound(c, j->value);
   bool is_log = j->low > 0 && bound > 0;
@@ -79,8 +79,9 @@ static double times_needed(const spec_claim *c, const claim_result *j) {
   return isfinite(times) && times > 1 && times < 1e5 ? times : 0;
 }
 
-/* One seed's interval is of its images, so more of them; else seeds, or images where no number of
- * seeds would do. Always more than there are: those did not do. */
+/* The interval of a single seed comes from its images, so more images are needed; otherwise more
+ * seeds, or images where no number of seeds would suffice. Always more than present, since the
+ * present number did not suffice. */
 static void find_needed(const spec_claim *c, const data_difference *x, claim_result *j) {
   if (j->verdict != CLAIM_UNSURE || isnan(j->low)) return;
   if (x) {
@@ -98,7 +99,7 @@ static void find_needed(const spec_claim *c, const data_difference *x, claim_res
 
 /* ---- comparing ---- */
 
-/* Ratios and speed-ups are taken to the baseline of the report: here, to the claim's row. */
+/* Ratios and speed-ups are relative to the report's baseline, here replaced by the claim's row. */
 static err measure_against(report_data *d, const spec_claim *c, size_t row, size_t other,
                            claim_result *j) {
   column ratio = {.kind = COLUMN_RATIO, .scale = 1};
@@ -145,7 +146,7 @@ static err compare_rows(report_data *d, const spec_claim *c, size_t row, size_t 
   return error;
 }
 
-/* Which of two comparisons tells against the claim more: what fails, then what cannot tell. */
+/* Which of two comparisons is worse for the claim: failures first, then undecided ones. */
 static bool is_weaker(const claim_result *a, const claim_result *b, claim_relation relation) {
   static const int rank[CLAIM_VERDICTS] = {
       [CLAIM_NOT_RUN] = 0, [CLAIM_FAILS] = 1, [CLAIM_UNSURE] = 2, [CLAIM_HOLDS] = 3};

@@ -1,4 +1,4 @@
-/* The claims of an experiment file, judged by the intervals of the report. */
+/* The claims of an experiment file, judged by the confidence intervals in the report. */
 #ifndef FLIPBENCH_REPORT_CLAIMS_H
 #define FLIPBENCH_REPORT_CLAIMS_H
 
@@ -15,15 +15,16 @@ typedef enum {
   CLAIM_VERDICTS
 } claim_verdict;
 
-/* A claim with what the runs say. Of a claim against every other row, the comparison that speaks
- * most against it. */
+/* A claim and its verdict. A claim against every other row keeps the comparison that is worst for
+ * it. */
 typedef struct {
   const spec_claim *claim;
   claim_verdict verdict;
   double value, low, high, published; /* NaN: none; high may be infinite */
   size_t seeds, items, disturbed;
-  size_t seeds_needed, items_needed; /* of what it cannot tell: either would do; 0: not known */
-  char *missing;                     /* the cells without a result; "" for none */
+  size_t seeds_needed, items_needed; /* for an undecided claim: either would suffice; 0: not
+                                      * known */
+  char *missing;                     /* the cells without a result; "": none */
 } claim_result;
 
 typedef struct {
@@ -31,37 +32,37 @@ typedef struct {
   size_t count, counts[CLAIM_VERDICTS];
 } claim_results;
 
-/* What an interval says of a relation: it holds, or fails, only where the whole interval does. A
- * NaN interval tells nothing. */
+/* What an interval says about a relation: it holds, or fails, only if the whole interval does. A
+ * NaN interval decides nothing. */
 claim_verdict claims_judge(const spec_claim *claim, double low, double high);
 
-/* Every claim of the file; the results point into `e`. Free with claims_free. */
+/* Judges every claim of the file; the results point into `e`. Free with claims_free. */
 err claims_judge_all(const spec_experiment *e, store *s, claim_results *all) ERR_MUST_CHECK;
 void claims_free(claim_results *all);
 
-/* ---- in words (claims_text.c) ---- */
+/* ---- as text (claims_text.c) ---- */
 
 /* "holds", "does not hold", … */
 const char *claims_verdict_name(claim_verdict verdict);
 /* "2 hold, 1 does not hold, …". */
 void claims_write_counts(const size_t counts[CLAIM_VERDICTS], strbuf *out);
-/* A value of the claim, with its sign where it is a difference. */
+/* A value of the claim, with a sign if it is a difference. */
 void claims_write_number(const spec_claim *c, double value, strbuf *out);
-/* "+1.2 (95 % interval +0.3 to +2.1)"; nothing when there is no value. */
+/* "+1.2 (95 % interval +0.3 to +2.1)"; empty when there is no value. */
 void claims_write_measured(const claim_result *j, strbuf *out);
-/* What it is made from: "3 seeds, 809 images †"; nothing when there is no value. */
+/* What it is based on: "3 seeds, 809 images †"; empty when there is no value. */
 void claims_write_basis(const claim_result *j, strbuf *out);
-/* What is missing, or what it would take; nothing for what is decided. */
+/* What is missing, or how much data a verdict would need; empty for a decided claim. */
 void claims_write_note(const claim_result *j, strbuf *out);
 
-/* A line for each claim, with value, interval, n and verdict, and a line of counts. These write
- * nothing for a file without claims. */
+/* One line per claim, with value, interval, n and verdict, and a line of counts. Nothing is written
+ * for a file without claims. */
 err claims_write(const spec_experiment *e, store *s, strbuf *out) ERR_MUST_CHECK;
 /* The keys "claims", an array, and "claim_counts". */
 err claims_write_json(const spec_experiment *e, store *s, json_writer *w) ERR_MUST_CHECK;
-/* One record for each claim, with a heading. */
+/* One record per claim, with a header. */
 err claims_write_csv(const spec_experiment *e, store *s, strbuf *out) ERR_MUST_CHECK;
-/* A table for booktabs. */
+/* A table for LaTeX's booktabs. */
 err claims_write_latex(const spec_experiment *e, store *s, strbuf *out) ERR_MUST_CHECK;
 
 #endif

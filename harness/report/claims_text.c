@@ -1,4 +1,4 @@
-/* Judged claims in the formats of the report. */
+/* Writes judged claims in the report's formats. */
 #include "report/claims.h"
 
 #include <math.h>
@@ -7,7 +7,7 @@
 #include "report/write.h"
 #include "store/csv.h"
 
-/* ---- words ---- */
+/* ---- text ---- */
 
 const char *claims_verdict_name(claim_verdict verdict) {
   static const char *const names[CLAIM_VERDICTS] = {"holds", "does not hold", "cannot tell",
@@ -53,11 +53,11 @@ void claims_write_note(const claim_result *j, strbuf *out) {
                   *j->missing ? j->missing : "the runs did not record it, or cannot be compared");
   if (j->verdict != CLAIM_UNSURE) return;
   if (isnan(j->low))
-    strbuf_append(out, "no interval; it takes two seeds, or the outcomes of single images");
+    strbuf_append(out, "no interval; it needs two seeds, or per-image outcomes");
   else if (j->seeds_needed || j->items_needed)
     findings_write_needed(j->seeds_needed, j->items_needed, out);
   else
-    strbuf_append(out, "no number of seeds alone would do, nor of images alone");
+    strbuf_append(out, "neither more seeds alone nor more images alone would decide it");
 }
 
 /* "+1.2 (95 % interval +0.3 to +2.1), one seed; published 2.50; holds". */
@@ -103,7 +103,7 @@ err claims_write(const spec_experiment *e, store *s, strbuf *out) {
   return NULL;
 }
 
-/* Ends of an interval; one that is not bounded is null, and said to be. */
+/* Ends of an interval; an unbounded one is null and flagged. */
 static void json_interval(const claim_result *j, json_writer *w) {
   if (isnan(j->low)) return;
   jsonw_number(w, "low", j->low);

@@ -13,7 +13,7 @@
 #include "store/curves.h"
 #include "store/runs.h"
 
-/* A column of the steps and the tag that it has elsewhere. */
+/* A column of the steps and its tag in the exported files. */
 static const struct {
   const char *tag;
   size_t offset; /* of a double in store_step */
@@ -24,7 +24,7 @@ static const struct {
                  {"train/reconstruction_loss", offsetof(store_step, reconstruction_loss)},
                  {"train/train_seconds", offsetof(store_step, seconds)}};
 
-/* One run on its way out. */
+/* One run being exported. */
 typedef struct {
   const spec_experiment *e;
   const spec_cell *cell;
@@ -39,14 +39,14 @@ typedef struct {
 
 /* ---- numbers ---- */
 
-/* Where on a curve a number is. */
+/* A number's position on a curve. */
 typedef struct {
   int64_t step, samples;
   double seconds; /* of training; NaN: not recorded */
 } curve_place;
 
-/* Wall time is that of the run's start and the training since, so that TensorBoard's relative axis
- * is training time, without pauses. */
+/* Wall time is the run's start plus its training time, so that TensorBoard's relative axis shows
+ * training time without pauses. */
 static void take_number(curve *c, const curve_place *at, const char *tag, double value) {
   double wall = c->started + (isnan(at->seconds) ? 0 : at->seconds);
   int64_t place = c->options->counts_samples ? at->samples : at->step;
@@ -71,7 +71,7 @@ static void take_step(curve *c, const store_step *step) {
   for (size_t i = 0; i < sizeof step_tags / sizeof *step_tags; i++) {
     double value;
     memcpy(&value, (const char *)step + step_tags[i].offset, sizeof value);
-    /* a loss that is null was not a number; other columns may not have been recorded */
+    /* a null loss was not finite; other columns may not have been recorded */
     if (!isnan(value) || i == 0) take_number(c, &at, step_tags[i].tag, value);
   }
 }
@@ -85,7 +85,7 @@ static err take_steps(curve *c, store *s) {
   return error;
 }
 
-/* By step, then by place of the set, task and metric. */
+/* By step, then by position of set, task and metric. */
 static int compare_evaluations(const void *a, const void *b) {
   const store_evaluation *x = a, *y = b;
   if (x->step != y->step) return x->step < y->step ? -1 : 1;
@@ -112,7 +112,7 @@ static err take_evaluations(curve *c, store *s) {
   return error;
 }
 
-/* ---- what a run was ---- */
+/* ---- run parameters ---- */
 
 static void take_param(curve *c, const char *key, const char *value) {
   csv_field(c->e->name, true, c->params);
@@ -143,7 +143,7 @@ static err take_params(curve *c) {
 
 /* ---- files ---- */
 
-/* Of an earlier run of the cell: readers would draw both. */
+/* Left by an earlier run of the cell: readers would draw both. */
 static void remove_older(const char *folder) {
   char **names = NULL;
   size_t count = 0;

@@ -22,7 +22,7 @@ void curves_free(data_curve *curve) {
 /* ---- one run ---- */
 
 typedef struct {
-  int64_t depth, step; /* depth: 0 the cell, 1 what was tuned from it, … */
+  int64_t depth, step; /* depth: 0 the cell, 1 the run fine-tuned from it, … */
   size_t cell;
   const data_evaluation *evaluation;
   double samples, seconds;
@@ -33,7 +33,7 @@ typedef struct {
   size_t count;
 } points;
 
-/* The time of a step at the run's steady pace; as it passed when the steps tell no pace. */
+/* The time of a step at the run's steady pace; the elapsed time when no steady pace is known. */
 static double steady_time(const data_cell *c, const data_evaluation *e) {
   double pace = data_number_of(c, "steady_step_seconds");
   return pace > 0 ? pace * (double)e->step : e->seconds;
@@ -87,7 +87,8 @@ static bool have_all(const points *runs, size_t count, const point *like) {
   return true;
 }
 
-/* Outcomes of all points; the curve has none when one lacks them or has other items. */
+/* Per-item outcomes of all points; the curve has none when a point lacks them or has other
+ * items. */
 static err find_hits(report_data *d, const points *runs, const size_t *kept, data_curve *curve) {
   curve->hits = mem_zeroed(curve->seeds * curve->points, sizeof *curve->hits);
   if (!curve->hits) return mem_error(0, "a curve");
@@ -111,7 +112,7 @@ static err find_hits(report_data *d, const points *runs, const size_t *kept, dat
   return NULL;
 }
 
-/* The mean and the interval of a point over seeds and items. */
+/* The mean and interval of a point over seeds and items. */
 static err measure_point(data_curve *curve, size_t p, double scale, double *scratch) {
   size_t items = curve->items ? curve->items : 1;
   crossed_mean m;
@@ -166,7 +167,7 @@ err curves_of_cells(report_data *d, const column *c, const size_t *cells, size_t
   points *runs = mem_zeroed(count, sizeof *runs);
   size_t *kept = NULL, seeds = 0;
   if (!runs) return mem_error(0, "a curve");
-  for (size_t i = 0; i < count; i++) { /* a run without a single evaluation is no curve */
+  for (size_t i = 0; i < count; i++) { /* a run without evaluations has no curve */
     TRY(run_points(d, cells[i], c, &runs[seeds]));
     seeds += runs[seeds].count > 0;
   }

@@ -1,14 +1,14 @@
 /* The curve of a metric over a row's seeds, and the iso-accuracy speed-up of two rows. Times are at
- * the steady pace of each run (median undisturbed step × steps), so that what else the machine did
- * does not count. Internal to report/. */
+ * each run's steady pace (median undisturbed step × steps), so that other load on the machine does
+ * not count. Internal to report/. */
 #ifndef FLIPBENCH_REPORT_CURVES_H
 #define FLIPBENCH_REPORT_CURVES_H
 
 #include "report/data.h"
 
-/* Points that every one of the seeds has, matched by step; a tuning continues its parent's. */
+/* Points that all seeds have, matched by step; a fine-tuning run continues its parent's curve. */
 typedef struct {
-  size_t points, seeds, items; /* items 0: outcomes were not recorded, or not of the same items */
+  size_t points, seeds, items; /* items 0: outcomes were not recorded, or cover different items */
   size_t tuned_from;           /* the first point of the tuning; `points`: none */
   double *samples, *seconds;   /* [points] means over seeds */
   double *mean, *low, *high;   /* [points], in the column's unit; NaN ends: no interval */
@@ -19,16 +19,16 @@ typedef struct {
 
 err curves_of_cells(report_data *d, const column *c, const size_t *cells, size_t count,
                     data_curve *curve) ERR_MUST_CHECK;
-/* All finished cells of a row, the report's iso metric. */
+/* All finished cells of a row, for the report's iso metric. */
 err curves_of_row(report_data *d, size_t row, data_curve *curve) ERR_MUST_CHECK;
 void curves_free(data_curve *curve);
 
 typedef struct {
   curve_iso at;        /* accuracy in the column's unit */
   double low, high;    /* of the speed-up, 95 %; high may be infinite; NaN: no interval */
-  size_t seeds, items; /* that it is made from */
+  size_t seeds, items; /* that it is based on */
 } data_iso;
-/* A row against the baseline over the seeds that both have; NaN where there is none. */
+/* A row against the baseline over their common seeds; NaN where there is none. */
 err curves_iso(report_data *d, size_t row, data_iso *iso) ERR_MUST_CHECK;
 
 #endif

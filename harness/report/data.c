@@ -48,28 +48,28 @@ static err put_into_row(report_data *d, size_t cell) {
   return NULL;
 }
 
-/* A group for what differs in one kind: cells that are in none yet enter it. */
-static err name_group(report_data *d, given_kind kind, size_t *group) {
+/* Opens a group for cells that differ in one kind of input: takes the cells not yet in a group. */
+static err name_group(report_data *d, input_kind kind, size_t *group) {
   enum { MOST = sizeof d->group_names / sizeof *d->group_names };
-  if (d->group_count == MOST) { /* the last one holds the rest */
+  if (d->group_count == MOST) { /* when full, the last group takes the rest */
     *group = MOST;
     return NULL;
   }
-  d->group_names[d->group_count] = mem_copy_string(store_given_name(kind));
+  d->group_names[d->group_count] = mem_copy_string(store_input_name(kind));
   if (!d->group_names[d->group_count]) return mem_error(0, "the report");
   *group = ++d->group_count;
   return NULL;
 }
 
-static err group_kind(report_data *d, given_kind kind, const int64_t *runs, const size_t *cells,
+static err group_kind(report_data *d, input_kind kind, const int64_t *runs, const size_t *cells,
                       size_t count, size_t *groups) {
-  size_t made[GIVEN_KINDS * 4] = {0};
-  err error = store_group_given(d->s, runs, count, kind, groups, &d->is_mixed[kind]);
+  size_t made[INPUT_KINDS * 4] = {0};
+  err error = store_group_inputs(d->s, runs, count, kind, groups, &d->is_mixed[kind]);
   for (size_t i = 0; i < count && !error; i++) {
     data_cell *c = &d->cells[cells[i]];
-    if (kind == GIVEN_MACHINE) c->machine = groups[i];
-    if (kind == GIVEN_RANKS) c->ranks = groups[i];
-    if (!groups[i] || !store_given_decides(kind) || c->group) continue;
+    if (kind == INPUT_MACHINE) c->machine = groups[i];
+    if (kind == INPUT_RANKS) c->ranks = groups[i];
+    if (!groups[i] || !store_input_decides(kind) || c->group) continue;
     size_t *own = &made[groups[i] % (sizeof made / sizeof *made)];
     if (!*own) error = name_group(d, kind, own);
     c->group = *own;
@@ -95,9 +95,9 @@ static err group_cells(report_data *d) {
     cells[count] = i;
     runs[count++] = d->cells[i].run_id;
   }
-  for (given_kind k = 0; k < GIVEN_KINDS && count && !error; k++)
+  for (input_kind k = 0; k < INPUT_KINDS && count && !error; k++)
     error = group_kind(d, k, runs, cells, count, groups);
-  for (size_t i = 0; i < room && !error; i++) { /* a row shows what was tuned from it, too */
+  for (size_t i = 0; i < room && !error; i++) { /* a row also shows the cells fine-tuned from it */
     data_cell *c = &d->cells[i];
     if (!c->group && c->tuned >= 0) c->group = d->cells[c->tuned].group;
     ptrdiff_t classifier = fine_tuned_from(d, i);
@@ -109,7 +109,7 @@ static err group_cells(report_data *d) {
   return error;
 }
 
-/* The baseline's row; of several that were given different things, the newest data's. */
+/* The baseline's row; if several have different inputs, the one with the newest data. */
 static void find_baseline(report_data *d) {
   for (size_t i = 0; i < d->row_count && d->e->report.baseline.count; i++) {
     const spec_cell *cell = &d->e->cells[d->rows[i].cells[0]];
@@ -217,7 +217,7 @@ bool data_has_mixed_ranks(const data_cell *c) {
 }
 
 bool data_has_pace(const data_cell *c) {
-  static const double most_disturbed = 0.9; /* of the rows: what is left are no typical steps */
+  static const double most_disturbed = 0.9; /* of the rows: the remaining steps are not typical */
   return !data_is_disturbed(c) || data_number_of(c, "disturbed_share") < most_disturbed;
 }
 
@@ -301,7 +301,7 @@ bool data_is_per_class(const data_evaluation *e) {
   return strcmp(e->metric, "mean_per_class") == 0;
 }
 
-/* The mean over the classes that have items of the share of their hits. */
+/* The mean over the non-empty classes of their share of hits. */
 static double mean_per_class(const store_outcome *o) {
   enum { CLASSES = UINT16_MAX + 1 };
   double *hits = mem_zeroed(CLASSES, sizeof *hits), *items = mem_zeroed(CLASSES, sizeof *items);
@@ -317,10 +317,10 @@ static double mean_per_class(const store_outcome *o) {
   }
   free(hits);
   free(items);
-  return sum / present; /* NaN: no item, or no memory: it agrees with nothing */
+  return sum / present; /* NaN: no items, or out of memory: equal to nothing */
 }
 
-/* The hits must give the value that was recorded: else they are of something else. */
+/* The hits must reproduce the recorded value; otherwise they belong to something else. */
 static bool do_hits_agree(const store_outcome *o, const data_evaluation *e) {
   double hits = 0;
   if (data_is_per_class(e)) return o->labels && fabs(mean_per_class(o) - e->value) < 1e-4;
@@ -328,7 +328,7 @@ static bool do_hits_agree(const store_outcome *o, const data_evaluation *e) {
   return fabs(hits / (double)o->items - e->value) < 1e-4;
 }
 
-/* Kept under the evaluation's own name, also as one that is not there (items 0). */
+/* Cached under the evaluation's name, also when there are none (items 0). */
 static err file_outcome(store_outcome *o, const data_evaluation *e) {
   if (!o->items) store_free_outcome(o);
   free(o->set);

@@ -1,6 +1,6 @@
-/* The cells of an experiment with what the store knows of them, grouped into rows. Shared by the
- * table and the figures. All of it is read once, by data_load; item-by-item outcomes when they are
- * first asked for. Internal to report/. */
+/* The cells of an experiment with what the store has recorded about them, grouped into rows. Shared
+ * by the table and the figures. data_load reads everything at once, except per-item outcomes, which
+ * are read on first use. Internal to report/. */
 #ifndef FLIPBENCH_REPORT_DATA_H
 #define FLIPBENCH_REPORT_DATA_H
 
@@ -11,7 +11,7 @@
 #include "store/curves.h"
 #include "store/environments.h"
 #include "store/facts.h"
-#include "store/given.h"
+#include "store/inputs.h"
 #include "store/outcomes.h"
 #include "store/store.h"
 
@@ -40,7 +40,7 @@ typedef struct {
 typedef struct {
   size_t *cells; /* indices of matrix cells that share the row's values */
   size_t count;
-  size_t group; /* of its cells: those that were given something else are a row of their own */
+  size_t group; /* of its cells: cells with other inputs form a row of their own */
 } data_row;
 
 typedef struct {
@@ -49,10 +49,10 @@ typedef struct {
   data_cell *cells; /* in the experiment's order */
   data_row *rows;
   size_t row_count;
-  ptrdiff_t baseline; /* row; -1: none was named */
-  bool is_mixed[GIVEN_KINDS];
+  ptrdiff_t baseline; /* row; -1: none given */
+  bool is_mixed[INPUT_KINDS];
   size_t group_count;
-  char *group_names[GIVEN_KINDS * 4]; /* of group 1, 2, …: what it was given otherwise */
+  char *group_names[INPUT_KINDS * 4]; /* of group 1, 2, …: how its inputs differ */
 } report_data;
 
 err data_load(const spec_experiment *e, store *s, report_data *d) ERR_MUST_CHECK;
@@ -60,10 +60,10 @@ void data_free(report_data *d);
 
 /* A number of a run's summary; NaN: not recorded. */
 double data_number_of(const data_cell *c, const char *name);
-/* Was the run disturbed, and which share of its time did that cost? */
+/* Was the run disturbed by other load, and what share of its time did that cost? */
 bool data_is_disturbed(const data_cell *c);
-/* Were enough of its steps undisturbed to tell its steady pace? Else it is known to one side only:
- * undisturbed it would have been no slower. */
+/* Were enough of its steps undisturbed to estimate its steady pace? If not, the pace is only
+ * bounded: undisturbed it would have been no slower. */
 bool data_has_pace(const data_cell *c);
 
 /* The cell that a column is of: itself, or what was trained from it; -1: there is none. */
@@ -74,20 +74,20 @@ bool data_has_mixed_ranks(const data_cell *c);
 
 /* The last evaluation of what a column shows for a cell, finished or not; NULL: there is none. */
 const data_evaluation *data_find_evaluation(const report_data *d, size_t cell, const column *c);
-/* Has the cell (or what was tuned from it, where the column is of that) finished? */
+/* Has the cell (or the one fine-tuned from it, where the column is about that) finished? */
 bool data_has_result(const report_data *d, size_t cell, const column *c);
-/* The value of a column for one cell, before scaling; NaN when there is none. Ratios are of rows
- * (report/measure.h). */
+/* The value of a column for one cell, before scaling; NaN when there is none. Ratios are computed
+ * per row (report/measure.h). */
 double data_value(const report_data *d, size_t cell, const column *c);
-/* Which items that evaluation hit; `items` 0: not recorded. For a mean over classes the labels are
- * its strata. Owned by `d`. */
+/* Which items that evaluation classified correctly; `items` 0: not recorded. For a mean over
+ * classes the labels are its strata. Owned by `d`. */
 err data_find_outcome(report_data *d, size_t cell, const data_evaluation *e,
                       const store_outcome **outcome) ERR_MUST_CHECK;
 /* Is the metric a mean over classes of its hits' means (zero-shot per class)? */
 bool data_is_per_class(const data_evaluation *e);
 
-/* Which evaluation a column with curves shows: EVAL "task.metric" or CHANCE "task.metric/chance".
- */
+/* The evaluation that a column with curves shows: EVAL "task.metric" or CHANCE
+ * "task.metric/chance". */
 typedef struct {
   char task[32], metric[64], chance[80]; /* chance "": none */
 } data_metric;
@@ -95,13 +95,13 @@ data_metric data_parse_metric(const char *argument);
 /* The chance level that the metric is divided by; 1: none. */
 double data_chance(const report_data *d, size_t cell, const column *c);
 
-/* The row's finished cells, each beside the cell of `other` with the same seed (all pairs that
- * there are). Arrays of the row's count. */
+/* The row's finished cells, each paired with the cell of `other` with the same seed. Arrays of the
+ * row's count. */
 size_t data_pair_seeds(const report_data *d, size_t row, size_t other, size_t *own, size_t *theirs);
-/* May the rows' results be compared, and their times? Not what was given different things; not
- * times of different machines. */
+/* May the rows' results be compared, and their times? Results not if their inputs differ; times not
+ * across machines. */
 bool data_is_comparable(const report_data *d, size_t row, size_t other, bool is_of_time);
-/* Finished cells of a row. */
+/* The number of finished cells of a row. */
 size_t data_finished(const report_data *d, size_t row, size_t *cells);
 
 /* "mask 50 %" for a row. */

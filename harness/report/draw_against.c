@@ -1,4 +1,5 @@
-/* One number against another (accuracy against time, memory, energy), or against a numeric axis. */
+/* Plots one number against another (accuracy against time, memory, energy) or against a numeric
+ * axis. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -13,7 +14,7 @@ typedef struct {
   int series;
 } mark;
 
-/* The number that a row has on an axis; NaN: the axis is not numeric. */
+/* The value of a row on an axis; NaN: the axis is not numeric. */
 static double axis_value(const drawing *g, size_t row, const char *axis) {
   strbuf scratch = {0};
   double number = NAN;
@@ -24,7 +25,7 @@ static double axis_value(const drawing *g, size_t row, const char *axis) {
   return number;
 }
 
-/* Rows that agree in every key but the axis are one series. */
+/* Rows that agree in every key except the axis form a series. */
 static bool is_same_series(const drawing *g, size_t a, size_t b, const char *axis) {
   for (size_t k = 0; k < g->t->key_count; k++)
     if (strcmp(g->t->key_names[k], axis) != 0 &&
@@ -68,7 +69,7 @@ static err find_marks(drawing *g, const column *y, const column *x, const char *
   return NULL;
 }
 
-/* Points of a series from left to right; other series stay where they are. */
+/* Sorts the points of a series by x; other series keep their places. */
 static void sort_marks(mark *marks, size_t count) {
   for (size_t i = 1; i < count; i++)
     for (size_t k = i; k > 0; k--) {
@@ -80,7 +81,7 @@ static void sort_marks(mark *marks, size_t count) {
     }
 }
 
-/* Values that span more than a decade and a half are read better by their ratios. */
+/* Values that span more than a decade and a half are easier to read on a log scale. */
 static bool is_spread(const mark *marks, size_t count) {
   double least = INFINITY, most = 0;
   for (size_t i = 0; i < count; i++) {
@@ -90,8 +91,8 @@ static bool is_spread(const mark *marks, size_t count) {
   return least > 0 && most / least >= 16;
 }
 
-/* On an axis the points of several series stand at one value: side by side, so that none hides
- * another's interval. The axis is labelled at its values. */
+/* Points of several series share one value on the axis: they are shifted sideways so that no
+ * interval hides another. The axis is labelled at its values. */
 static void spread_series(drawing *g, mark *marks, size_t count, const char *axis, bool is_log) {
   double least = INFINITY, most = -INFINITY;
   strbuf tics = {0};
@@ -110,8 +111,7 @@ static void spread_series(drawing *g, mark *marks, size_t count, const char *axi
       snprintf(number, sizeof number, "%.10g", marks[i].x.value);
       report_name_value(axis, number, &name);
       strbuf_append(&tics, tics.length ? ", \"" : "(\"");
-      for (const char *at = strbuf_string(&name); *at;
-           at++) { /* a label is a format of gnuplot's */
+      for (const char *at = strbuf_string(&name); *at; at++) { /* labels are gnuplot formats */
         if (*at == '%') strbuf_append_char(&tics, '%');
         if (*at != '"' && *at != '\\') strbuf_append_char(&tics, *at);
       }

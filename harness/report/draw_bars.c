@@ -1,5 +1,5 @@
-/* Bars: a number of each row with its interval; a speed beside what the FLOPs alone would give.
- * They lie, so that names of any length have room. */
+/* Horizontal bars: a number per row with its interval; a speed next to what the FLOPs alone would
+ * give. Horizontal, so that long names fit. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -11,7 +11,7 @@
 typedef struct {
   const char *column, *ratio; /* the ratio to the baseline */
   const char *more, *less;    /* titles: "%s trains %.2f× as fast as %s" */
-  bool rises_with_speed;      /* so that the FLOPs say what could be expected */
+  bool rises_with_speed;      /* where the FLOPs predict a value */
 } bars;
 
 typedef struct {
@@ -69,7 +69,7 @@ cleanup:
   return error;
 }
 
-/* The greatest ratio (or the least) that its interval tells from one is the title. */
+/* The title states the greatest (or least) ratio whose interval excludes 1. */
 static void set_title(drawing *g, const bars *b, const bar *made, size_t count) {
   const column *c = columns_find(b->column);
   const bar *best = NULL;
@@ -88,16 +88,14 @@ static void set_title(drawing *g, const bars *b, const bar *made, size_t count) 
     strbuf_format(&shorter, "%s %s %.2f%s the baseline", best->name, b->more, best->ratio.value,
                   b->less);
   } else {
-    const char *first = c->heading;
-    strbuf_format(&text, "%c%s by row",
-                  first[0] >= 'a' && first[0] <= 'z' ? first[0] - 32 : first[0], first + 1);
+    strbuf_format(&text, "%s by row", c->heading);
   }
   figure_set_title(&g->f, strbuf_string(&text), best ? strbuf_string(&shorter) : NULL);
   strbuf_free(&text);
   strbuf_free(&shorter);
 }
 
-/* How the plane is divided: names to the left, texts behind the bars. */
+/* Division of the plot: names on the left, texts right of the bars. */
 static void lay_out(figure *f, const bar *made, size_t count) {
   double names = 0, texts = 0, most = 0;
   double size = fmin(11.5, 190.0 / (double)count), small = size / 11.5;
@@ -118,7 +116,7 @@ static void lay_out(figure *f, const bar *made, size_t count) {
   figure_set_number(f, "name_size", size);
 }
 
-/* With two keys, bars that differ in the first one only have one colour. */
+/* With two keys, bars that differ only in the first one share a colour. */
 static void colour_bars(const drawing *g, bar *made, size_t count) {
   char own[96], other[96];
   int kinds = 0;
@@ -153,8 +151,8 @@ static err draw_bars(drawing *g, const bars *b) {
     has_interval = has_interval || has_ends;
     has_ideal = has_ideal || !isnan(own->ideal);
     strbuf_format(&bar_block, "%.10g %.10g %.10g %.10g \"%s\" \"%s\" %.10g %d\n", own->at,
-                  own->value.value, has_ends ? own->value.low : own->value.value,
-                  has_ends ? own->value.high : own->value.value, own->name, own->text,
+                  own->value.value, has_ends ? own->value.low : NAN,
+                  has_ends ? own->value.high : NAN, own->name, own->text,
                   end + (g->f.is_column ? 0.022 : 0.012) * g->f.x_most, own->colour);
     if (!isnan(own->ideal)) strbuf_format(&ideal_block, "%.10g %.10g\n", own->at, own->ideal);
   }

@@ -1,5 +1,5 @@
-/* Curves: accuracy by time and by samples, loss. With two row keys and many rows each value of the
- * first key has a panel of its own. */
+/* Curves: accuracy by time and by samples, loss. With two row keys and many rows, each value of the
+ * first key gets its own panel. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,8 +15,8 @@ enum { LOSS_BINS = 120, MOST_IN_ONE_PANEL = 4 };
 /* ---- panels ---- */
 
 typedef struct {
-  size_t rows[FIGURE_MOST_PANELS], count;   /* a row of each panel */
-  size_t first[FIGURE_MOST_SERIES], series; /* a row of each kind of series */
+  size_t rows[FIGURE_MOST_PANELS], count;   /* a row per panel */
+  size_t first[FIGURE_MOST_SERIES], series; /* a row per kind of series */
 } faceting;
 
 static bool is_alike(const drawing *g, size_t a, size_t b, bool is_rest) {
@@ -26,7 +26,8 @@ static bool is_alike(const drawing *g, size_t a, size_t b, bool is_rest) {
   return strcmp(one, other) == 0;
 }
 
-/* Panels by the first row key; none (count 0) when the rows fit into one, or need too many. */
+/* Panels by the first row key; none (count 0) when the rows fit into one, or would need too
+ * many. */
 static void find_panels(drawing *g, faceting *found) {
   figure *f = &g->f;
   *found = (faceting){.count = 0};
@@ -47,7 +48,7 @@ static void find_panels(drawing *g, faceting *found) {
   if (found->count < 2) found->count = 0;
 }
 
-/* Names over the panels, and one legend for all of them. */
+/* Panel titles, and one legend for all panels. */
 static void name_panels(drawing *g, const faceting *found) {
   figure *f = &g->f;
   double at = 0.022;
@@ -93,7 +94,7 @@ static void set_title(drawing *g, const char *shorter, const char *format, ...) 
   strbuf_free(&text);
 }
 
-/* The row that the data allow to call soonest: the greatest speed-up among those told from one. */
+/* The row with the greatest speed-up among those whose interval excludes 1. */
 static err find_soonest(drawing *g, data_iso *best, size_t *best_row, bool *is_compared) {
   err error = NULL;
   *best = (data_iso){{NAN, NAN, NAN, NAN}, NAN, NAN, 0, 0};
@@ -121,7 +122,7 @@ static err keep_clear_of_iso(drawing *g, const curve_iso *at, double unit) {
   return error;
 }
 
-/* The arrow, and the title that says it; both only when the interval allows it. */
+/* The arrow and the title that states the speed-up; both only when the interval supports it. */
 static err mark_iso(drawing *g, double unit) {
   const column *c = g->d->e->report.iso;
   data_iso best;
@@ -151,12 +152,12 @@ static err mark_iso(drawing *g, double unit) {
     strbuf_free(&shorter);
   } else {
     set_title(g, NULL, "%s against training time%s", c->heading,
-              is_compared ? ": no difference that these runs can tell" : "");
+              is_compared ? ": no significant difference" : "");
   }
   return error;
 }
 
-/* What is drawn, in words, below the axis. */
+/* The caption below the axis: what is drawn. */
 static void explain(drawing *g, const char *what, bool has_tuning) {
   strbuf text = {0};
   strbuf_append(&text, what);
@@ -254,8 +255,8 @@ err drawing_accuracy_vs_samples(drawing *g) {
 
 /* ---- loss ---- */
 
-/* The mean over a row's seeds of the loss in LOSS_BINS stretches of steps; its band is the least
- * and greatest seed's. */
+/* The mean over a row's seeds of the loss in LOSS_BINS ranges of steps; the band spans the smallest
+ * and greatest seed. */
 static err loss_points(const report_data *d, size_t row, figure_point *points, size_t *count) {
   size_t added = 0;
   err error = NULL;
@@ -319,8 +320,7 @@ err drawing_loss(drawing *g) {
   g->f.x_least = 0;
   finish_lines(g, &panels, "contrastive loss", ends, end_count);
   figure_set_text(&g->f, "x_label", "%s seen%s", unit_name,
-                  g->f.has_band && !g->f.is_column ? "; shaded: from the least seed to the greatest"
-                                                   : "");
+                  g->f.has_band && !g->f.is_column ? "; shaded: range over seeds" : "");
   figure_set_text(&g->f, "y_label", "contrastive loss");
   figure_set_title(&g->f, "Training loss by samples seen", NULL);
   return NULL;

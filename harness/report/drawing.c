@@ -25,8 +25,8 @@ void drawing_name_row(const drawing *g, size_t row, char *text, size_t size) {
   strbuf name = {0};
   data_name_row(g->d, row, &name);
   const report_row *r = &g->t->rows[row];
-  if (r->disturbed || r->is_given_other) strbuf_append_char(&name, ' ');
-  strbuf_format(&name, "%s%s", r->disturbed ? "†" : "", r->is_given_other ? "‡" : "");
+  if (r->disturbed || r->has_other_inputs) strbuf_append_char(&name, ' ');
+  strbuf_format(&name, "%s%s", r->disturbed ? "†" : "", r->has_other_inputs ? "‡" : "");
   finish_name(&name, text, size);
 }
 

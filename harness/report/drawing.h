@@ -1,4 +1,4 @@
-/* What the drawers of figures share. Internal to report/. */
+/* Helpers shared by the functions that draw figures. Internal to report/. */
 #ifndef FLIPBENCH_REPORT_DRAWING_H
 #define FLIPBENCH_REPORT_DRAWING_H
 
@@ -8,17 +8,17 @@
 
 typedef struct {
   report_data *d;
-  const report_table *t; /* for marks and for the line below */
+  const report_table *t; /* for the markers and the caption */
   figure f;
 } drawing;
 
-/* Seconds and samples in the unit that reads best for the greatest of them. */
+/* Picks the unit for seconds and samples by the greatest value. */
 double drawing_time_unit(double longest, const char **name);
 double drawing_count_unit(double most, const char **name);
 
 /* "mask 50 % †", as a label. */
 void drawing_name_row(const drawing *g, size_t row, char *text, size_t size);
-/* The first `count` row keys (a panel), or what follows them (a series in it). */
+/* The first `count` row keys (a panel), or those that follow (a series in it). */
 void drawing_name_part(const drawing *g, size_t row, size_t count, bool is_rest, char *text,
                        size_t size);
 /* "1,426", "3.4". */
@@ -26,9 +26,9 @@ void drawing_number(double value, int digits, char *text, size_t size);
 
 void drawing_start_range(figure *f);
 void drawing_widen(figure *f, double x, double low, double high);
-/* A margin around what is drawn; false when nothing finite is. */
+/* Adds a margin around the data; false when nothing finite is drawn. */
 bool drawing_pad(figure *f, bool is_from_zero);
-/* The right edge leaves room for the longest label at a line's end. */
+/* The right edge leaves room for the longest label at the end of a line. */
 void drawing_set_right_edge(figure *f, const figure_end *ends, size_t count);
 
 err drawing_accuracy_vs_time(drawing *g) ERR_MUST_CHECK;

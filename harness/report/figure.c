@@ -11,7 +11,7 @@
 #include "base/mem.h"
 #include "base/shipped.h"
 
-/* In gnuplot's single quotes, where only the quote itself needs care. */
+/* Quotes for gnuplot's single-quoted strings, where only the quote itself needs escaping. */
 static void append_quoted(strbuf *out, const char *text) {
   strbuf_append_char(out, '\'');
   for (const char *at = text; *at; at++) {
@@ -48,6 +48,12 @@ void figure_set_number(figure *f, const char *name, double value) {
     strbuf_format(&f->variables, "%s = %.10g\n", name, value);
 }
 
+/* Is the first word the name of a setting ("mask_ratio=0:"), which is written in lower case? */
+static bool begins_with_key(const char *text) {
+  size_t word = strcspn(text, " ");
+  return memchr(text, '_', word) || memchr(text, '=', word);
+}
+
 void figure_set_title(figure *f, const char *title, const char *shorter) {
   enum { FITS = 62, FITS_SMALL = 84 }; /* letters at 15.5 and at 11.6 points */
   size_t width = text_columns(title);
@@ -61,7 +67,8 @@ void figure_set_title(figure *f, const char *title, const char *shorter) {
     text_cut(&text, 0, FITS_SMALL - 1);
     strbuf_append(&text, "…");
   }
-  if (text.length) text.data[0] = (char)toupper((unsigned char)text.data[0]);
+  if (text.length && !begins_with_key(text.data))
+    text.data[0] = (char)toupper((unsigned char)text.data[0]);
   figure_set_text(f, "title_text", "%s", strbuf_string(&text));
   figure_set_number(f, "title_size",
                     width <= FITS ? 15.5 : fmax(15.5 * FITS / (double)width, 11.6));
@@ -118,7 +125,7 @@ err figure_add_series(figure *f, const figure_point *points, size_t count) {
   if (f->series >= FIGURE_MOST_SERIES)
     return err_new(ERR_INTERNAL, "a figure with too many series");
   if (f->panels < 2) f->colour_of[f->series] = f->series;
-  if (f->series++) { /* two blank lines part the blocks of a data set */
+  if (f->series++) { /* two blank lines separate the blocks of a data set */
     strbuf_append(&f->points, "\n\n");
     strbuf_append(&f->tuning, "\n\n");
   }
@@ -139,7 +146,7 @@ err figure_add_series(figure *f, const figure_point *points, size_t count) {
 
 /* ---- labels ---- */
 
-/* The canvases of plots/theme.gp in points, and the size of a letter on them. */
+/* The canvas sizes of plots/theme.gp in points, and the letter widths on them. */
 typedef struct {
   double width, height, left, top, bottom;
 } canvas;
@@ -159,12 +166,12 @@ static double left_of(const figure *f) {
   return f->left_edge > 0 ? f->left_edge : canvas_of(f)->left;
 }
 
-/* About as DejaVu Sans sets it, in points of the canvas: rather too wide than too narrow. */
+/* Approximate width in DejaVu Sans, in points of the canvas; errs on the wide side. */
 static double text_width(const char *text) {
   double width = 0;
   for (const char *at = text; *at; at++) {
     unsigned char c = (unsigned char)*at;
-    if ((c & 0xc0) == 0x80) continue; /* the rest of a letter */
+    if ((c & 0xc0) == 0x80) continue; /* other letters */
     width += strchr("mMwWQ@%&", c)             ? 0.97
              : strchr("ijlfrt .,:;'|()[]I", c) ? 0.38
              : c >= 0x80 || isupper(c)         ? 0.78
@@ -195,7 +202,8 @@ static bool do_touch(const box *a, const box *b) {
   return a->left < b->right && b->left < a->right && a->bottom < b->top && b->bottom < a->top;
 }
 
-/* The part of 0..1 in which a + t (b - a) lies between low and high, cut out of *from..*to. */
+/* Clips to the part of 0..1 in which a + t (b - a) lies between low and high; updates
+ * *from..*to. */
 static void clip(double a, double b, double low, double high, double *from, double *to) {
   double step = b - a;
   if (step == 0) {
@@ -207,7 +215,7 @@ static void clip(double a, double b, double low, double high, double *from, doub
   *to = fmin(*to, fmax(t0, t1));
 }
 
-/* Points of the canvas that a line runs through a box; -1 when it passes by. */
+/* The length of a line inside a box, in points of the canvas; -1 when it misses it. */
 static double length_inside(const box *b, double x0, double y0, double x1, double y1) {
   double from = 0, to = 1;
   clip(x0, x1, b->left, b->right, &from, &to);
@@ -215,7 +223,7 @@ static double length_inside(const box *b, double x0, double y0, double x1, doubl
   return to < from ? -1 : (to - from) * hypot(x1 - x0, y1 - y0);
 }
 
-/* How much is in the way of a box: lines that cross it, and points, which weigh more. */
+/* How much a box overlaps: lines that cross it, and points, which weigh more. */
 static double crossing(const figure *f, const box *b) {
   enum { LINE = 40, POINT = 80 };
   const box around = {b->left - 3, b->right + 3, b->bottom, b->top};
@@ -231,7 +239,7 @@ static double crossing(const figure *f, const box *b) {
   return found;
 }
 
-/* Places around the end, nearest first; the one with the least in its way is taken. */
+/* Tries positions around the end, nearest first, and takes the one with the least overlap. */
 static box best_place(const figure *f, const figure_end *end, const box *taken, size_t count,
                       double *least) {
   enum { RINGS = 9, SIDES = 6 };
@@ -261,10 +269,10 @@ static box best_place(const figure *f, const figure_end *end, const box *taken, 
 
 static int compare_ends(const void *a, const void *b) {
   const figure_end *x = a, *y = b;
-  return (x->x < y->x) - (x->x > y->x); /* the rightmost has the fewest places to choose from */
+  return (x->x < y->x) - (x->x > y->x); /* the rightmost has the fewest positions to choose from */
 }
 
-/* A row of names beside the y axis' own; false when they do not fit. */
+/* A row of names next to the y axis label; false when they do not fit. */
 static bool place_legend(figure *f, const char *y_label, const figure_end *ends, size_t count) {
   double at = 0.022 + figure_text_share(f, y_label) + 0.03, width = 0;
   for (size_t i = 0; i < count; i++) width += figure_text_share(f, ends[i].text) + 0.055;
@@ -286,7 +294,7 @@ static int compare_series(const void *a, const void *b) {
 }
 
 void figure_place_ends(figure *f, const char *y_label, figure_end *ends, size_t count) {
-  enum { CLEAR = 40 }; /* what a place may cost before a legend serves better */
+  enum { CLEAR = 40 }; /* the overlap above which a legend is better */
   box *taken = mem_zeroed(count, sizeof *taken);
   double worst = 0, cost;
   if (!taken) {
@@ -300,7 +308,7 @@ void figure_place_ends(figure *f, const char *y_label, figure_end *ends, size_t 
   }
   if (worst >= CLEAR) {
     qsort(ends, count, sizeof *ends, compare_series);
-    if (place_legend(f, y_label, ends, count)) count = 0; /* none at the lines' ends */
+    if (place_legend(f, y_label, ends, count)) count = 0; /* no labels at the line ends */
     qsort(ends, count, sizeof *ends, compare_ends);
   }
   for (size_t i = 0; i < count; i++) {
@@ -329,13 +337,12 @@ static err find_plots(char **plots) {
   *plots = given && *given ? mem_copy_string(given) : shipped_find("plots");
   return *plots
              ? NULL
-             : err_new(ERR_INPUT, "the figures' templates are not in share/flip/plots beside this "
-                                  "program's folder: install it whole ('cmake --install build'), "
-                                  "or name their folder in FLIPBENCH_PLOTS");
+             : err_new(ERR_INPUT, "the figure templates are missing from share/flip/plots next to "
+                                  "this program's folder: reinstall with 'cmake --install build', "
+                                  "or set FLIPBENCH_PLOTS to their folder");
 }
 
-/* A distance of tics that is 1, 2 or 5 times a power of ten and leaves nearest to `count` of
- * them. */
+/* A tic distance of 1, 2 or 5 times a power of ten that gives nearly `count` tics. */
 static double tic_step(const figure *f, int count) {
   double rough = (f->x_most - f->x_least) / count;
   if (!(rough > 0)) return 1;
@@ -390,7 +397,7 @@ static void write_script(const figure *f, const char *name, const char *folder, 
                   format, strbuf_string(&f->ends));
 }
 
-/* Runs gnuplot; what it says, which is nothing when all is well, becomes the error. */
+/* Runs gnuplot; anything it prints is treated as an error. */
 static err run_gnuplot(const char *script) {
   char *words[] = {"gnuplot", (char *)script, NULL};
   strbuf said = {0};
@@ -403,7 +410,7 @@ static err run_gnuplot(const char *script) {
     error = err_new(ERR_INTERNAL, "gnuplot was killed by signal %d (%s) at %s", -code,
                     strsignal(-code), script);
   else if (code > 0)
-    error = err_new(ERR_INTERNAL, "gnuplot refused %s: %.2000s", script, strbuf_string(&said));
+    error = err_new(ERR_INTERNAL, "gnuplot failed on %s: %.2000s", script, strbuf_string(&said));
   strbuf_free(&said);
   return error;
 }

@@ -1,10 +1,11 @@
-/* The gnuplot script of one figure, piece by piece. Internal to report/. */
+/* Builds the gnuplot script of one figure. Internal to report/. */
 #ifndef FLIPBENCH_REPORT_FIGURE_H
 #define FLIPBENCH_REPORT_FIGURE_H
 
 #include "report/data.h"
 
-/* A point of a series; low and high are the ends of its 95 % interval, its own value without. */
+/* A point of a series; low and high are the ends of its 95 % interval, or the value itself when
+ * there is none. */
 typedef struct {
   double x, y, low, high;
   bool is_tuning;
@@ -15,37 +16,35 @@ enum { FIGURE_MOST_SERIES = 24, FIGURE_MOST_PANELS = 6 };
 typedef struct {
   strbuf variables, points, tuning, ends; /* ends: commands that label the lines */
   double x_least, x_most, y_least, y_most;
-  int series, panels; /* panels 0: one, whole */
+  int series, panels; /* panels 0: a single plot */
   int panel_of[FIGURE_MOST_SERIES], colour_of[FIGURE_MOST_SERIES];
   bool has_data, has_band, has_marks;
   bool is_x_log;
-  bool is_column; /* for a column of a paper: small canvas, no title (the caption's work) */
-  double left_edge, right_edge; /* of the plot, as shares of the canvas; left 0: the usual one */
-  figure_point *drawn;          /* every point of every series; NaN parts them */
+  bool is_column; /* for a column of a paper: small canvas, no title (that is in the caption) */
+  double left_edge, right_edge; /* of the plot, as shares of the canvas; left 0: the default */
+  figure_point *drawn;          /* every point of every series; NaN separates them */
   size_t drawn_count;
 } figure;
 
 void figure_set_text(figure *f, const char *name, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
-/* The title, in a size that fits; two sentences may be too much for it: `shorter` is then taken
- * (NULL: it is cut). */
+/* The title, in a size that fits; if it is too long, `shorter` is used (NULL: it is truncated). */
 void figure_set_title(figure *f, const char *title, const char *shorter);
-/* The lines below the title and below the figure, in sizes that fit, or cut. */
+/* The lines below the title and below the figure, in sizes that fit, or truncated. */
 void figure_set_subtitle(figure *f, const char *text);
 void figure_set_source(figure *f, const char *text);
 void figure_set_number(figure *f, const char *name, double value);
 err figure_add_series(figure *f, const figure_point *points, size_t count) ERR_MUST_CHECK;
-/* What labels keep clear of without its being drawn: an error bar. */
+/* Areas that labels avoid although nothing is drawn there: an error bar. */
 err figure_add_obstacle(figure *f, double x, double low, double high) ERR_MUST_CHECK;
-/* A line that labels keep clear of. */
+/* A line that labels avoid. */
 err figure_add_stretch(figure *f, double x0, double y0, double x1, double y1) ERR_MUST_CHECK;
-/* An entry of the legend over the panels, `at` a share of the canvas. */
+/* An entry of the legend above the panels; `at`: position as a share of the canvas. */
 void figure_set_legend(figure *f, const char *text, double at, int colour);
-/* How wide a text is, as a share of the canvas. */
+/* The width of a text, as a share of the canvas. */
 double figure_text_share(const figure *f, const char *text);
-/* The label at a series' end; placed clear of the lines and of the other labels, or all of them in
- * a legend beside `y_label` where a line would run through one. Ranges and the right edge are set
- * before. */
+/* The label at the end of a series, placed clear of the lines and of other labels; if a line would
+ * cross one, all go into a legend next to `y_label`. Set ranges and the right edge first. */
 typedef struct {
   double x, y;
   char text[96];
@@ -54,8 +53,8 @@ typedef struct {
 void figure_place_ends(figure *f, const char *y_label, figure_end *ends, size_t count);
 void figure_free(figure *f);
 
-/* Writes FOLDER/NAME.gp and runs gnuplot on it. `template_path`: the gnuplot file that draws; NULL:
- * the house's called `template_name`. */
+/* Writes FOLDER/NAME.gp and runs gnuplot on it. `template_path`: the gnuplot template; NULL: the
+ * shipped one named `template_name`. */
 err figure_draw(const figure *f, const char *name, const char *folder, const char *formats,
                 const char *template_name, const char *template_path) ERR_MUST_CHECK;
 

@@ -23,7 +23,7 @@ finding findings_of(double low, double high, double neutral) {
   return high < neutral ? FINDING_BELOW : FINDING_EITHER;
 }
 
-/* 90,123 → "90,123"; a guess is rounded to two digits first. */
+/* 90,123 → "90,123"; an estimate is rounded to two digits first. */
 static const char *group(size_t value, bool is_guess, char text[TEXT_NUMBER_SIZE]) {
   char digits[24];
   for (size_t unit = 10; is_guess && value >= 10 * unit; unit *= 10)
@@ -62,7 +62,7 @@ static void new_line(strbuf *out) {
 
 /* ---- disturbed runs ---- */
 
-/* Did no run of a disturbed row have enough undisturbed steps? */
+/* Is there a disturbed row in which no run had enough undisturbed steps? */
 static bool is_without_pace(const report_data *d, size_t row) {
   for (size_t i = 0; i < d->rows[row].count; i++) {
     const data_cell *c = &d->cells[d->rows[row].cells[i]];
@@ -84,16 +84,16 @@ static err describe_disturbed(report_data *d, report_table *t) {
       strbuf_format(&text, ", %zu of %zu runs, up to", t->rows[r].disturbed, t->rows[r].finished);
     strbuf_format(&text, " %.0f %% of its time lost", 100 * t->rows[r].lost_share);
     if (is_without_pace(d, r))
-      strbuf_append(&text, ", hardly a step undisturbed (how fast it would be alone is not known)");
+      strbuf_append(&text, ", too few undisturbed steps to estimate its undisturbed speed");
   }
   if (text.length && has_time)
     strbuf_append(&text,
-                  ". Speeds, times and their ratios are of the steady pace (median undisturbed "
-                  "step), not of the time that passed");
+                  ". Speeds, times and their ratios are at the steady pace (median undisturbed "
+                  "step), not elapsed time");
   return keep(&text, &t->notes.disturbed);
 }
 
-/* ---- rows that were given different things ---- */
+/* ---- rows with different inputs ---- */
 
 static void name_rows_of(const report_data *d, size_t group, strbuf *out) {
   size_t named = 0;
@@ -104,7 +104,7 @@ static void name_rows_of(const report_data *d, size_t group, strbuf *out) {
   }
 }
 
-/* "‡ given other training data than the other rows, and compared with none of them: mask 0 %". */
+/* "‡ trained on other data than the other rows, and compared with none of them: mask 0 %". */
 static err describe_mixed(report_data *d, report_table *t) {
   strbuf text = {0};
   for (size_t group = 1; group <= d->group_count; group++) {
@@ -113,18 +113,18 @@ static err describe_mixed(report_data *d, report_table *t) {
     if (rows.length) {
       new_line(&text);
       strbuf_format(&text,
-                    "‡ given other %s than the newest run with the same settings, so compared "
-                    "with no row that was given something else: %s",
+                    "‡ other %s than the newest run with the same settings, so compared only "
+                    "with rows that share it: %s",
                     d->group_names[group - 1], strbuf_string(&rows));
     }
     strbuf_free(&rows);
   }
-  for (given_kind k = 0; k < GIVEN_KINDS; k++) {
-    if (store_given_decides(k) || !d->is_mixed[k]) continue;
+  for (input_kind k = 0; k < INPUT_KINDS; k++) {
+    if (store_input_decides(k) || !d->is_mixed[k]) continue;
     new_line(&text);
-    strbuf_format(&text, "the runs of this table differ in their %s%s", store_given_name(k),
-                  k == GIVEN_MACHINE ? ": times of different machines are not compared"
-                  : k == GIVEN_RANKS ? ": times on different numbers of ranks are not compared"
+    strbuf_format(&text, "the runs of this table differ in their %s%s", store_input_name(k),
+                  k == INPUT_MACHINE ? ": times of different machines are not compared"
+                  : k == INPUT_RANKS ? ": times on different numbers of ranks are not compared"
                                      : "");
   }
   return keep(&text, &t->notes.mixed);
@@ -142,8 +142,8 @@ static void name_range(double low, double high, strbuf *out) {
     strbuf_format(out, "%.2f to %.2f", low, high);
 }
 
-/* How many times as much data would tell the ratio from one in four of five cases; 0: no telling.
- */
+/* The factor by which the data must grow to distinguish the ratio from one with 80 % power; 0: no
+ * amount would. */
 static double times_needed(const data_iso *iso) {
   double width = log(iso->high) - log(iso->low), off = fabs(log(iso->at.speedup));
   double times = pow(2.8 * width / 3.92 / off, 2);
@@ -173,7 +173,7 @@ static void judge_iso(const data_iso *iso, strbuf *out) {
     strbuf_format(out, "%.2f times sooner (95 %% interval %s; %s)", speedup, strbuf_string(&range),
                   strbuf_string(&basis));
     break;
-  case FINDING_BELOW: /* value and ends turned over alike */
+  case FINDING_BELOW: /* inverts the value and both ends */
     name_range(1 / iso->high, 1 / iso->low, &range);
     strbuf_format(out, "%.2f times later (95 %% interval %s; %s)", 1 / speedup,
                   strbuf_string(&range), strbuf_string(&basis));
@@ -181,8 +181,8 @@ static void judge_iso(const data_iso *iso, strbuf *out) {
   case FINDING_EITHER:
     name_range(iso->low, iso->high, &range);
     strbuf_format(out,
-                  "a speed-up of %.2f (95 %% interval %s; %s), no difference that these runs "
-                  "can tell from 1",
+                  "a speed-up of %.2f (95 %% interval %s; %s), not significantly "
+                  "different from 1",
                   speedup, strbuf_string(&range), strbuf_string(&basis));
     double times = times_needed(iso);
     bool is_by_items = iso->seeds < 2 && iso->items;
@@ -192,8 +192,8 @@ static void judge_iso(const data_iso *iso, strbuf *out) {
     break;
   case FINDING_UNKNOWN:
     strbuf_format(out,
-                  "a speed-up of %.2f (%s; no interval: the runs recorded no outcomes of single "
-                  "images, and one seed tells no scatter)",
+                  "a speed-up of %.2f (%s; no interval: the runs recorded no per-image outcomes, "
+                  "and one seed has no spread)",
                   speedup, strbuf_string(&basis));
   }
   strbuf_free(&basis);
@@ -254,11 +254,11 @@ static void judge_difference(const column *c, const data_difference *x, strbuf *
     strbuf_append(out, ": lower");
     break;
   case FINDING_EITHER:
-    strbuf_append(out, ": no difference that these runs can tell");
+    strbuf_append(out, ": no significant difference");
     write_needed(x->seeds_needed, x->seeds < 2 ? x->items_needed : 0, out);
     break;
   case FINDING_UNKNOWN:
-    strbuf_append(out, ": no interval, so no more than these runs");
+    strbuf_append(out, ": no interval, so valid only for these runs");
   }
   strbuf_free(&basis);
 }
@@ -276,7 +276,7 @@ static err describe_accuracy(report_data *d, report_table *t) {
     strbuf_format(&text, "%s%s%s%s of ", c->heading, *c->unit ? " (" : "", c->unit,
                   *c->unit ? ")" : "");
     data_name_row(d, row, &text);
-    strbuf_append(&text, " less that of ");
+    strbuf_append(&text, " minus that of ");
     data_name_row(d, (size_t)d->baseline, &text);
     strbuf_append(&text, ": ");
     judge_difference(c, &x, &text);
@@ -286,7 +286,7 @@ static err describe_accuracy(report_data *d, report_table *t) {
   return error;
 }
 
-/* ---- what the intervals are made from ---- */
+/* ---- what the intervals are based on ---- */
 
 typedef struct {
   size_t least, most; /* over the table's values; least > most: none */
@@ -330,7 +330,8 @@ static err describe_basis(report_table *t) {
     has_interval = has_interval || t->columns[c].has_interval;
   if (has_interval)
     strbuf_format(&text, " · 95 %% intervals%s",
-                  seeds.most == 1 ? " are about these runs: other seeds may scatter more" : "");
+                  seeds.most == 1 ? " cover these runs only: the spread over seeds is not included"
+                                  : "");
   else
     strbuf_append(&text, " · no intervals");
   if (has_time)
@@ -338,7 +339,7 @@ static err describe_basis(report_table *t) {
   return keep(&text, &t->notes.basis);
 }
 
-/* ---- where the numbers come from ---- */
+/* ---- provenance ---- */
 
 static void name_commit(const data_cell *c, strbuf *out) {
   strbuf_format(out, "%.10s", c->environment.commit);
@@ -362,7 +363,7 @@ static bool has_provenance(const data_cell *c) {
   return c->is_finished && c->environment.is_known;
 }
 
-/* What `name` says of the finished runs, each once, separated by commas. */
+/* The values of `name` over the finished runs, each once, separated by commas. */
 static void join(const report_data *d, void (*name)(const data_cell *, strbuf *), strbuf *out) {
   size_t start = out->length;
   for (size_t i = 0; i < d->e->cell_count; i++) {

@@ -1,4 +1,4 @@
-/* The table for documents and programs. */
+/* The table as Markdown, CSV, LaTeX and JSON. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,7 +9,7 @@
 
 /* ---- Markdown ---- */
 
-/* What Markdown would read as its own is written so that it is not. */
+/* Escapes the characters that Markdown interprets. */
 void report_markdown_text(const char *text, strbuf *out) {
   for (; *text; text++) {
     if (strchr("|*_`<[\\", *text)) strbuf_append_char(out, '\\');
@@ -78,9 +78,9 @@ void report_write_markdown(const report_table *t, strbuf *out) {
   markdown_notes(t, out);
 }
 
-/* ---- CSV: RFC 4180, plain numbers, one column for each part of a value ---- */
+/* ---- CSV: RFC 4180, plain numbers, one column per part of a value ---- */
 
-/* "NAME_PART" as a heading. */
+/* "NAME_PART" as a column name. */
 static void csv_part(const char *name, const char *part, strbuf *out) {
   strbuf text = {0};
   strbuf_format(&text, "%s_%s", name, part);
@@ -137,7 +137,7 @@ void report_write_csv(const report_table *t, strbuf *out) {
     csv_number((double)row->finished, false, out);
     csv_number((double)row->disturbed, false, out);
     csv_number(row->lost_share, false, out);
-    csv_number(row->is_given_other, false, out);
+    csv_number(row->has_other_inputs, false, out);
     csv_field(row->missing ? row->missing : "", false, out);
     strbuf_append(out, "\r\n");
   }
@@ -185,7 +185,7 @@ static void latex_value(const report_column *c, const report_value *v, strbuf *o
   strbuf_free(&text);
 }
 
-/* A line under the table for each line of `text`. */
+/* One line under the table per line of `text`. */
 static void latex_lines(const char *text, strbuf *out) {
   while (text && *text) {
     size_t length = strcspn(text, "\n");
@@ -217,7 +217,7 @@ static void latex_notes(const report_table *t, strbuf *out) {
 }
 
 void report_write_latex(const report_table *t, strbuf *out) {
-  enum { NARROW_COLUMNS = 6 }; /* more do not fit one column of two */
+  enum { NARROW_COLUMNS = 6 }; /* more do not fit in one column of a two-column paper */
   const char *star = t->key_count + t->column_count > NARROW_COLUMNS ? "*" : "";
   strbuf_format(out, "\\begin{table%s}\n\\centering\n\\caption{", star);
   report_latex_text(t->title, out);
@@ -260,7 +260,7 @@ void report_write_latex(const report_table *t, strbuf *out) {
 
 /* ---- JSON ---- */
 
-/* Ends of an interval; one that is not bounded is null, and said to be. */
+/* Ends of an interval; an unbounded one is null and flagged. */
 static void json_ends(json_writer *w, double low, double high) {
   if (isnan(low)) return;
   jsonw_number(w, "low", low);
@@ -327,7 +327,7 @@ static void json_row(json_writer *w, const report_table *t, const report_row *ro
   jsonw_integer(w, "finished", (int64_t)row->finished);
   jsonw_integer(w, "disturbed", (int64_t)row->disturbed);
   if (row->disturbed) jsonw_number(w, "lost_share", row->lost_share);
-  jsonw_bool(w, "given_other", row->is_given_other);
+  jsonw_bool(w, "given_other", row->has_other_inputs);
   if (row->missing) jsonw_string(w, "missing", row->missing);
   jsonw_array(w, "runs");
   for (size_t i = 0; i < row->cells; i++) jsonw_integer(w, NULL, row->runs[i]);

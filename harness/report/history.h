@@ -1,5 +1,5 @@
-/* Measurements over commits as figures and as a page. Series of one machine, build and words make
- * a group; groups are never drawn on one axis. */
+/* Measurements over commits as figures and as a page. Series of one machine, build and command line
+ * form a group; groups never share an axis. */
 #ifndef FLIPBENCH_REPORT_HISTORY_H
 #define FLIPBENCH_REPORT_HISTORY_H
 
@@ -14,24 +14,24 @@ typedef struct {
   const char *metric;
 } history_view;
 
-enum { HISTORY_PANELS = 4 }; /* series in a figure; more go on in the next */
+enum { HISTORY_PANELS = 4 }; /* series per figure; the rest go into the next figure */
 
 /* The series of figure `number` (from 0); 0 when there is no such figure. */
 size_t history_panels(const history_view *v, size_t number, size_t members[HISTORY_PANELS]);
-/* What a group is: "AMD EPYC, 2 CPUs · gcc 12.2.0, -O3 · bench step". */
+/* The name of a group: "AMD EPYC, 2 CPUs · gcc 12.2.0, -O3 · bench step". */
 void history_name_group(const sample_series *series, strbuf *out);
-/* What the newest level of a figure's series says: "mask_ratio=0: -5.0 % since 1a2b3c4", or that no
- * change was found. */
+/* The newest level of a figure's series: "mask_ratio=0: -5.0 % since 1a2b3c4", or that no change
+ * was detected. */
 void history_title(const history_view *v, const size_t *members, size_t count, strbuf *out);
 
-/* The file of figure `number`, without folder and format. */
+/* The file of figure `number`, without folder and extension. */
 void history_name_file(const history_view *v, size_t number, char *name, size_t size);
-/* Draws every figure as FOLDER/history-METRIC-N.FORMAT; the names (without format) in `drawn`, a
- * line each. */
+/* Draws every figure as FOLDER/history-METRIC-N.FORMAT; the names (without extension) go to
+ * `drawn`, one per line. */
 err history_draw(const history_view *v, const char *folder, const char *formats, bool is_column,
                  strbuf *drawn) ERR_MUST_CHECK;
 
-/* The page, self-contained: figures (drawn in `folder`), every commit, and `failures`, the text of
+/* The self-contained page: figures (drawn in `folder`), every commit, and `failures`, the text of
  * failures.jsonl or NULL. */
 err history_page(const history_view *v, const char *folder, const char *failures,
                  strbuf *out) ERR_MUST_CHECK;

@@ -9,7 +9,6 @@
 #include "report/history.h"
 #include "stats/student.h"
 
-
 static bool is_same_group(const sample_series *a, const sample_series *b) {
   return strcmp(a->machine, b->machine) == 0 && strcmp(a->words, b->words) == 0 &&
          strcmp(a->build, b->build) == 0;
@@ -57,7 +56,7 @@ void history_title(const history_view *v, const size_t *members, size_t count, s
     at = members[k];
   }
   if (!changed) {
-    strbuf_format(out, "%s: no change that these measurements can tell", v->metric);
+    strbuf_format(out, "%s: no change detected", v->metric);
     return;
   }
   const series_levels *l = &v->levels[at];
@@ -73,7 +72,7 @@ static void append_text(const char *text, strbuf *out) {
   strbuf_append_char(out, '"');
 }
 
-/* The least of 1, 2, 5 · 10^k that parts `span` into at most `most` pieces. */
+/* The smallest of 1, 2, 5 · 10^k that divides `span` into at most `most` pieces. */
 static double round_step(double span, int most) {
   static const double steps[] = {1, 2, 5, 10};
   double unit = pow(10, floor(log10(span / most)));
@@ -82,7 +81,7 @@ static double round_step(double span, int most) {
   return 10 * unit;
 }
 
-/* What a panel shows: all samples, and room above them for the changes. */
+/* A panel's range: all samples, plus room above them for the changes. */
 static void find_range(const sample_series *s, bool is_column, double *low, double *high) {
   *low = INFINITY;
   *high = -INFINITY;
@@ -134,14 +133,14 @@ static void add_levels(const sample_series *s, const series_levels *l, size_t k,
     append_text(text, &changes);
     strbuf_append_char(&changes, '\n');
   }
-  /* gnuplot 5.4 crashes on labels of which none is to be seen: one that is empty */
+  /* gnuplot 5.4 crashes when no label is visible: add an empty one */
   if (!changes.length) strbuf_format(&changes, "0 %.10g %.10g \" \"\n", low, low);
   strbuf_format(&f->variables, "EOD\n$changes%zu << EOD\n%sEOD\n", k, strbuf_string(&changes));
   strbuf_free(&changes);
 }
 
-/* The commits named at the axis: the first, the last, and those that begin a level, where there is
- * room between them. */
+/* The commits labelled on the axis: the first, the last, and the first of each level, where there
+ * is room. */
 static void add_commits(const sample_series *s, const series_levels *l, size_t k, bool is_column,
                         figure *f) {
   size_t room = s->count / (is_column ? 4 : 9) + 1, next = 0;

@@ -1,4 +1,4 @@
-/* The page of measurements over commits: groups of series, each with a figure and all of its
+/* The page of measurements over commits: groups of series, each with a figure and all its
  * commits. */
 #include <math.h>
 #include <stdio.h>
@@ -21,7 +21,7 @@ static void count_cell(page_table *t, size_t count) {
   page_table_cell(t, &(page_cell){.text = text});
 }
 
-/* The level that the commit belongs to; of the first commit of a level, what changed. */
+/* The level that the commit belongs to; for the first commit of a level, the change. */
 static void level_cell(page_table *t, const series_levels *l, size_t level, bool begins) {
   char text[TEXT_NUMBER_SIZE], p[TEXT_NUMBER_SIZE] = "";
   snprintf(text, sizeof text, "%zu", level + 1);
@@ -73,7 +73,9 @@ static void write_series(json_writer *w, const history_view *v, size_t member, s
   const sample_series *s = &v->series[member];
   strbuf name = {0};
   strbuf_format(&name, "%s: every commit", s->series);
-  if (s->left_out) strbuf_format(&name, "; %zu samples left out: no positive number", s->left_out);
+  if (s->left_out)
+    strbuf_format(&name, "; %zu %s left out: no positive number", s->left_out,
+                  text_plural((int64_t)s->left_out, "sample", "samples"));
   strbuf_format(text, "\n%s\n", strbuf_string(&name));
   jsonw_object(w, NULL);
   jsonw_string(w, "name", strbuf_string(&name));
@@ -105,7 +107,7 @@ static err write_group(json_writer *w, const history_view *v, const char *folder
   return page_figure(folder, file, number, figures);
 }
 
-/* A line of failures.jsonl; one that is no JSON as it is. */
+/* A line of failures.jsonl; invalid JSON is shown as it is. */
 static void write_failure(json_writer *w, const char *line, size_t length, strbuf *text) {
   json_t *failure = json_loadb(line, length, 0, NULL);
   const char *commit = json_string_value(json_object_get(failure, "commit"));

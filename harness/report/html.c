@@ -1,4 +1,4 @@
-/* The page of an experiment. */
+/* The HTML page of an experiment. */
 #include "report/html.h"
 
 #include <string.h>
@@ -32,7 +32,7 @@ static err write_run(json_writer *w, store *s, const spec_cell *cell, const stor
   return NULL;
 }
 
-/* Every cell's run, and how many there are of each state. */
+/* Every cell's run, and the count of each status. */
 static err write_runs(json_writer *w, const spec_experiment *e, store *s) {
   static const char *const states[] = {"finished", "running", "interrupted", "failed", "not run"};
   size_t counts[5] = {0};
@@ -69,7 +69,7 @@ static void write_texts(json_writer *w, const char *key, const char *first, cons
   jsonw_end(w);
 }
 
-/* The top of the page: where the experiment comes from, and what its numbers say. */
+/* The top of the page: provenance and findings. */
 static void write_summary(json_writer *w, const spec_experiment *e, const report_table *t) {
   jsonw_string(w, "kind", "experiment");
   jsonw_object(w, "up");
@@ -103,7 +103,7 @@ cleanup:
   return error;
 }
 
-enum { TEXT_COLUMNS = 100 }; /* of the table for browsers without scripts */
+enum { TEXT_COLUMNS = 100 }; /* of the table for browsers without JavaScript */
 
 err html_write(const spec_experiment *e, store *s, const char *plots, strbuf *out) {
   report_table *t = NULL;

@@ -1,4 +1,4 @@
-/* The curves of an experiment's page: points of samples, seconds and value. */
+/* The curves of an experiment's page: points of (samples, seconds, value). */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,7 +10,7 @@
 
 enum { LOSS_BINS = 160, MOST_CURVES = 4 };
 
-/* A line of a chart. is_mean: of several runs, which are drawn too (has_mean). */
+/* A line of a chart. is_mean: of several runs, which are drawn as well (has_mean). */
 typedef struct {
   size_t row;
   const char *name;
@@ -37,8 +37,8 @@ static void write_line(json_writer *w, const store_point *points, size_t count,
   jsonw_end(w);
 }
 
-/* The mean of a metric over some cells; what was tuned from them as a line of its own, which starts
- * where theirs ends. */
+/* The mean of a metric over some cells; fine-tuned cells are a separate line that starts at the end
+ * of their parents'. */
 static err write_metric(json_writer *w, report_data *d, const column *c, const size_t *cells,
                         size_t count, const line_place *at) {
   data_curve curve;

@@ -1,4 +1,4 @@
-/* The page over all experiments of a results folder: what there is, what it cost, what it found. */
+/* The index of all experiments of a results folder: contents, cost and findings. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -80,7 +80,7 @@ static err write_experiments(json_writer *w, store *s, const char *results, strb
   return error;
 }
 
-/* A disturbed run bears † as in the comparison tables. */
+/* A disturbed run is marked † as in the comparison tables. */
 static void label_cell(page_table *t, const store_cell *c) {
   strbuf label = {0}, link = {0}, help = {0};
   strbuf_format(&label, "%s%s", c->label, c->is_disturbed ? " †" : "");
@@ -113,7 +113,7 @@ static void write_cell(page_table *t, const store_cell *c, const char *results) 
 static void write_notes(json_writer *w, size_t disturbed, strbuf *text) {
   static const char note[] =
       "† disturbed by other work on the machine: samples/s is the steady pace (median undisturbed "
-      "step), time is the time that passed.";
+      "step), time is elapsed time.";
   if (!disturbed) return;
   jsonw_array(w, "notes");
   jsonw_object(w, NULL);

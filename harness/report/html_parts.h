@@ -7,11 +7,11 @@
 #include "report/table.h"
 #include "store/runs.h"
 
-/* "table": the comparison table; each number with the runs that it is made from. */
+/* "table": the comparison table; each number with the runs it is based on. */
 void html_write_table(json_writer *w, const report_data *d, const report_table *t);
-/* "curves": the metric of the headline, the evaluations that the table shows, the loss. */
+/* "curves": the headline metric, the evaluations in the table, the loss. */
 err html_write_curves(json_writer *w, report_data *d) ERR_MUST_CHECK;
-/* An object: everything that is recorded of one run. */
+/* An object: everything recorded about one run. */
 err html_write_run(json_writer *w, store *s, const store_run *run,
                    const char *label) ERR_MUST_CHECK;
 

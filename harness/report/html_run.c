@@ -1,15 +1,16 @@
-/* Everything that is recorded of one run, as a part of a page. */
+/* Everything recorded about one run, as a section of a page. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "report/html_parts.h"
+#include "report/provenance.h"
 #include "store/attempts.h"
 #include "store/curves.h"
 #include "store/environments.h"
 #include "store/facts.h"
 
-/* [name, value], unless there is no value. */
+/* [name, value]; omitted when there is no value. */
 static void write_pair(json_writer *w, const char *name, const char *value) {
   if (!*value) return;
   jsonw_array(w, NULL);
@@ -28,7 +29,8 @@ static void write_facts(json_writer *w, const store_run *run, const store_enviro
     strbuf_format(&compiler, "%s %s", e->compiler, e->flags);
     strbuf_format(&host, "%s, %s", e->host, e->os);
     strbuf_format(&machine, "%s%s%s", is_cpu ? "" : e->device_name, is_cpu ? "" : ", ", e->cpu);
-    strbuf_format(&computing, "%s, %lld threads", e->precision, (long long)e->threads);
+    strbuf_format(&computing, "%s, %lld %s", e->precision, (long long)e->threads,
+                  text_plural(e->threads, "thread", "threads"));
   }
   const struct {
     const char *name, *value;
@@ -50,7 +52,7 @@ static void write_facts(json_writer *w, const store_run *run, const store_enviro
   for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) strbuf_free(texts[i]);
 }
 
-/* What the dialog of a number says of the run. */
+/* What the dialog of a number shows about the run. */
 static void write_brief(json_writer *w, const store_run *run, const store_environment *e) {
   char ended[17];
   strbuf commit = {0};
@@ -64,7 +66,8 @@ static void write_brief(json_writer *w, const store_run *run, const store_enviro
 }
 
 static void write_attempt(json_writer *w, const store_attempt *a) {
-  strbuf heading = {0};
+  strbuf heading = {0}, conditions = {0};
+  provenance_conditions(a->conditions, &conditions);
   strbuf_format(&heading, "Attempt %lld: %s, %s to %s", (long long)a->number, a->status, a->started,
                 a->ended);
   jsonw_object(w, NULL);
@@ -72,8 +75,9 @@ static void write_attempt(json_writer *w, const store_attempt *a) {
   jsonw_string(w, "message", a->message);
   jsonw_string(w, "command", a->command_line);
   jsonw_string(w, "log", a->log_tail);
-  jsonw_string(w, "conditions", strcmp(a->conditions, "{}") != 0 ? a->conditions : "");
+  jsonw_string(w, "conditions", strbuf_string(&conditions));
   jsonw_end(w);
+  strbuf_free(&conditions);
   strbuf_free(&heading);
 }
 

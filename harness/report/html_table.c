@@ -1,4 +1,4 @@
-/* The comparison table of an experiment's page. */
+/* The comparison table on an experiment's page. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,7 +10,7 @@
 #include "report/page.h"
 #include "report/write.h"
 
-/* What the dialog of a number says of its interval. */
+/* What the dialog of a number shows about its interval. */
 static void describe_interval(const report_value *v, strbuf *text) {
   if (isnan(v->low)) return;
   strbuf_append(text, isnan(v->half_width) ? "[95 % interval; " : "± half the 95 % interval (");
@@ -21,7 +21,7 @@ static void describe_interval(const report_value *v, strbuf *text) {
                   v->difference.value, v->difference.low, v->difference.high);
 }
 
-/* The number of each run, in six digits; texts "–" where there is none. */
+/* The number of each run with six significant digits; texts "–" where there is none. */
 static void name_parts(const report_row *row, const report_value *v, const char **parts,
                        char (*texts)[TEXT_NUMBER_SIZE]) {
   for (size_t i = 0; i < row->cells; i++) {
@@ -99,7 +99,7 @@ static void write_note(json_writer *w, bool is_warning, const char *before, cons
   strbuf_free(&note);
 }
 
-/* Sentences below the table; what concerns the whole page is at its top (html.c). */
+/* Sentences below the table; those about the whole page are at its top (html.c). */
 static void write_notes(json_writer *w, const report_table *t) {
   jsonw_array(w, "notes");
   for (size_t r = 0; r < t->row_count; r++)
@@ -116,7 +116,7 @@ static void write_notes(json_writer *w, const report_table *t) {
   jsonw_end(w);
 }
 
-/* The runs of each row, in the order of its numbers' parts. */
+/* The runs of each row, in the same order as the parts of its numbers. */
 static void write_row_runs(json_writer *w, const report_data *d, const report_table *t) {
   jsonw_array(w, "made_from");
   for (size_t r = 0; r < t->row_count; r++) {

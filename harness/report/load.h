@@ -1,4 +1,4 @@
-/* What the store knows of one cell, read whole. Internal to report/. */
+/* Loads everything the store has recorded about one cell. Internal to report/. */
 #ifndef FLIPBENCH_REPORT_LOAD_H
 #define FLIPBENCH_REPORT_LOAD_H
 

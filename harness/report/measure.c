@@ -52,7 +52,7 @@ bool measure_is_of_time(const column *c) {
   return c->kind == COLUMN_SUMMARY && (is_speed(c->argument) || is_steady_time(c->argument));
 }
 
-/* A cell's number with the interval of its own steps, where it is of the steady pace. */
+/* A cell's number, with the interval over its steps if it is a steady-pace number. */
 static paired_value paced(const report_data *d, size_t cell, const column *c) {
   const data_cell *own = &d->cells[cell];
   paired_value v = {data_value(d, cell, c), NAN, NAN};
@@ -88,7 +88,7 @@ static err make_pairing(size_t room, pairing *p) {
   return mem_error(room * sizeof *p->own, "a comparison");
 }
 
-/* The pairs of seeds of two rows in which both have a value of the column. */
+/* The pairs of seeds of two rows for which both have a value of the column. */
 static err pair_columns(const report_data *d, size_t row, const column *c, size_t other,
                         const column *of, pairing *p) {
   err error = make_pairing(d->rows[row].count, p);
@@ -130,13 +130,14 @@ err measure_pace_ratio(const report_data *d, const size_t *above, const size_t *
 /* ---- accuracies ---- */
 
 typedef struct {
-  double *values; /* [seeds][items]: hits, or hits less the other row's */
+  double *values; /* [seeds][items]: hits, or hits minus the other row's */
   const uint16_t *strata;
   size_t seeds, items;
   double chance;
 } item_table;
 
-/* The evaluation of a cell and its outcome, of the tuned cell where the column is of that. */
+/* The evaluation of a cell and its outcomes, or of the fine-tuned cell where the column is about
+ * that. */
 static err find_hits(report_data *d, size_t cell, const column *c, const data_evaluation **e,
                      store_outcome *copy) {
   const store_outcome *o;
@@ -162,8 +163,8 @@ static void add_seed(item_table *t, const store_outcome *own, const store_outcom
   t->seeds++;
 }
 
-/* Cells' outcomes (less those of their partners, when `other` is given) as one table. Without
- * outcomes of the same items everywhere the table has one item: the values themselves. */
+/* Cells' outcomes (minus those of their partners, when `other` is given) as one table. Without
+ * outcomes over the same items in all cells, the table has one item: the values themselves. */
 static err tabulate(report_data *d, const column *c, const size_t *own, const column *of,
                     const size_t *other, size_t count, item_table *t) {
   err error = NULL;
@@ -275,7 +276,7 @@ static err measure_ratio(report_data *d, size_t row, const column *c, data_measu
                                             : paired_ratio(p.other_values, p.own_values, p.count);
   take(&r, p.count, c->scale, m);
   if (measure_is_exact(c) || (ptrdiff_t)row == d->baseline)
-    m->low = m->high = NAN; /* no uncertainty: one, by definition */
+    m->low = m->high = NAN; /* no uncertainty: 1 by definition */
   free_pairing(&p);
   return NULL;
 }
@@ -330,9 +331,9 @@ err measure_row(report_data *d, size_t row, const column *c, data_measure *m) {
   return error;
 }
 
-/* ---- which is more ---- */
+/* ---- comparison ---- */
 
-/* Differences of paired seeds by Student's t; one pair tells nothing. */
+/* Student's t on the differences of paired seeds; one pair gives no interval. */
 static bool is_above_by_seeds(const pairing *p) {
   double sum = 0, squares = 0, n = (double)p->count;
   for (size_t i = 0; i < p->count; i++) {
@@ -365,7 +366,7 @@ err measure_is_above(report_data *d, size_t row, size_t other, const column *c, 
   pairing p;
   err error = pair_rows(d, row, other, of, &p);
   if (error) return error;
-  if (c->kind == COLUMN_INVERSE) { /* above when what it is made of is below */
+  if (c->kind == COLUMN_INVERSE) { /* above when its parts are below */
     paired_value *swapped = p.own_values;
     p.own_values = p.other_values;
     p.other_values = swapped;

@@ -40,8 +40,8 @@ static void append_text(const char *text, strbuf *out) {
       strbuf_append_char(out, *text);
 }
 
-/* JSON inside a script element: "</" must not end it, nor "<!--" begin a comment. In JSON a "<" is
- * always inside a string. */
+/* JSON inside a script element: "</" must not end it, nor "<!--" begin a comment. In JSON a "<"
+ * occurs only inside strings. */
 static void append_json(const char *json, strbuf *out) {
   for (; *json; json++)
     if (*json == '<')
@@ -68,7 +68,7 @@ static void fill(const char *name, size_t length, const page_content *c, strbuf 
   else if (is_named(name, length, "js"))
     strbuf_append_bytes(out, page_js_start, (size_t)(page_js_end - page_js_start));
   else
-    assert(!"page.html has a place that nothing fills");
+    assert(!"page.html has an unknown placeholder");
 }
 
 void page_write(const page_content *content, strbuf *out) {
@@ -85,7 +85,7 @@ void page_write(const page_content *content, strbuf *out) {
 
 /* ---- figures ---- */
 
-/* Colours of plots/theme.gp as the page's own, so that figures follow light and dark. */
+/* Maps the colours of plots/theme.gp to the page's, so that figures follow light and dark mode. */
 static const struct {
   const char *rgb, *name;
 } page_colours[] = {{"34,34,34", "ink"},  {"138,138,138", "faint"}, {"228,228,228", "line"},
@@ -109,7 +109,7 @@ static size_t known_colour(const char *at, strbuf *out) {
   return 0;
 }
 
-/* The drawing without the XML declaration before it; ids are made unique, and its background is the
+/* The SVG without its XML declaration; ids are made unique, and its background becomes the
  * page's. */
 static void inline_svg(const char *svg, size_t number, strbuf *out) {
   static const char *const marks[] = {"id='", "id=\"", "url(#", "href='#", "href=\"#"};

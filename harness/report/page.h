@@ -1,11 +1,11 @@
-/* The template of every page that flipbench writes (page/page.html, with its style and script), and
- * what it is filled with: one JSON object that page.js renders, and, for readers without a script,
- * a plain text and the figures. Internal to report/.
+/* The template of every page that flipbench writes (page/page.html, with its style and script) and
+ * its contents: one JSON object that page.js renders, plus plain text and the figures for browsers
+ * without JavaScript. Internal to report/.
  *
  * The JSON names the page's `kind`; page.js lists the sections of each kind and the function that
  * renders each. A new section is an array in the JSON and an entry in that list.
  *
- * A page needs no network and says so to the browser (Content-Security-Policy). */
+ * A page needs no network and enforces that with a Content-Security-Policy. */
 #ifndef FLIPBENCH_REPORT_PAGE_H
 #define FLIPBENCH_REPORT_PAGE_H
 
@@ -15,25 +15,25 @@
 
 typedef struct {
   const char *title;
-  const char *text;    /* what the page says, for a browser without scripts */
+  const char *text;    /* the page as text, for browsers without JavaScript */
   const char *figures; /* made by page_figure */
   const char *json;
 } page_content;
 
 void page_write(const page_content *content, strbuf *out);
 
-/* Adds the drawing FOLDER/NAME.svg. Its colours become the page's, which differ in light and dark.
- * `number` keeps its element ids apart from those of the page's other drawings; the script finds it
- * as "drawing-NUMBER". */
+/* Adds the SVG FOLDER/NAME.svg. Its colours become the page's, which differ between light and dark
+ * mode. `number` keeps its element ids distinct from those of the page's other figures; the script
+ * finds it as "drawing-NUMBER". */
 err page_figure(const char *folder, const char *name, size_t number, strbuf *out) ERR_MUST_CHECK;
-/* In the place of a drawing, why it is missing. */
+/* Instead of a figure: why it is missing. */
 void page_figure_missing(const char *name, const char *why, strbuf *out);
 
 /* ---- tables ---- */
 
 typedef enum { PAGE_KEY, PAGE_TEXT, PAGE_NUMBER } page_column_kind;
 typedef struct {
-  page_column_kind kind;             /* KEY: a row's name, which stays in view */
+  page_column_kind kind;             /* KEY: a row's name, which stays visible when scrolling */
   const char *heading, *unit, *help; /* unit, help: NULL for none */
 } page_column;
 
@@ -52,14 +52,14 @@ typedef struct {
   const char *plus;      /* after the text: an interval */
   const char *published; /* in brackets after it */
   const char *small;     /* a second line */
-  bool is_state;         /* the text names the state of a run */
-  bool leads_to_runs; /* a click shows the runs that the number is made from, and the next three */
-  const char *interval, *reference; /* in words */
-  const char *const *parts;         /* the number of each run of the row */
+  bool is_state;         /* the text is the status of a run */
+  bool leads_to_runs;    /* a click shows the runs behind the number, and the next three fields */
+  const char *interval, *reference; /* as text */
+  const char *const *parts;         /* the value of each run of the row */
   size_t part_count;
 } page_cell;
 
-/* A table in the JSON, cell by cell, row by row; and the same as aligned text. */
+/* A table in the JSON, filled cell by cell, row by row, and the same as aligned text. */
 typedef struct {
   json_writer *w;
   const page_column *columns;

@@ -1,4 +1,4 @@
-/* Tables of a page: as JSON that page.js makes a table element of, and as text. */
+/* Tables of a page: as JSON that page.js renders, and as text. */
 #include <stdlib.h>
 #include <string.h>
 

@@ -11,7 +11,7 @@
 #include "report/table.h"
 #include "store/runs.h"
 
-/* The parts of a line and of a table, by their names in JSON. */
+/* The fields of a line and of a table, by their names in JSON. */
 static const struct {
   const char *name;
   size_t offset;
@@ -69,7 +69,7 @@ static err grow(void **items, size_t count_now, size_t count, size_t size) {
   return NULL;
 }
 
-/* ---- from the record ---- */
+/* ---- from the store ---- */
 
 static err add_line(paper_report *p, const char *table, const claim_result *j) {
   strbuf measured = {0}, basis = {0}, published = {0}, note = {0};
@@ -191,7 +191,7 @@ static err read_text(const json_t *object, const char *key, const char *path, ch
   const char *text = json_string_value(json_object_get(object, key));
   if (!text)
     return err_new(ERR_INPUT,
-                   "%s: '%s' is missing or no text: not made by 'flipbench report --paper "
+                   "%s: '%s' is missing or not a string: not written by 'flipbench report --paper "
                    "--format json'",
                    path, key);
   return keep(text, to);

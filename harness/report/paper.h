@@ -1,6 +1,6 @@
-/* The reproduction's report: the claims of every experiment file of the paper, judged in one
- * profile, as one table. It can be kept as JSON and read back, so that a document made from it can
- * be checked against what the record said. */
+/* The report on the reproduction: the claims of all experiment files of the paper, judged in one
+ * profile, as one table. It can be saved as JSON and read back, so that a document generated from
+ * it can be checked against the recorded results. */
 #ifndef FLIPBENCH_REPORT_PAPER_H
 #define FLIPBENCH_REPORT_PAPER_H
 
@@ -26,10 +26,10 @@ typedef struct {
   size_t table_count;
 } paper_report;
 
-/* Of each *.yaml in `folder`, in the order of their names. Free with paper_free. */
+/* All *.yaml files in `folder`, sorted by name. Free with paper_free. */
 err paper_collect(store *s, const char *folder, const char *profile,
                   paper_report **report) ERR_MUST_CHECK;
-/* What paper_write_json wrote. */
+/* Reads the output of paper_write_json. */
 err paper_read_json(const char *path, paper_report **report) ERR_MUST_CHECK;
 void paper_free(paper_report *report);
 

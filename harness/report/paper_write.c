@@ -1,4 +1,4 @@
-/* The reproduction's report for people: text, Markdown, a page. */
+/* The report on the reproduction as text, Markdown and HTML. */
 #include "report/paper.h"
 
 #include <stdlib.h>
@@ -37,10 +37,9 @@ static bool is_disturbed(const paper_report *p) {
   return false;
 }
 
-static const char disturbed[] =
-    "† other work on the machine disturbed a run that the number is made from.";
+static const char disturbed[] = "† other load on the machine disturbed a run behind this number.";
 
-/* "−2.1 (95 % interval …), 3 seeds"; "–" for nothing. */
+/* "−2.1 (95 % interval …), 3 seeds"; "–" when there is none. */
 static void write_measured(const paper_line *line, strbuf *out) {
   strbuf_append(out, *line->measured ? line->measured : "–");
   if (*line->basis) strbuf_format(out, ", %s", line->basis);
@@ -122,7 +121,7 @@ void paper_write_markdown(const paper_report *p, strbuf *out) {
 
 /* ---- the page ---- */
 
-/* Sorted by its number; the texts have a typographic minus. */
+/* Sorted by its number; the texts use a typographic minus. */
 static void published_cell(page_table *t, const char *text) {
   static const char minus[] = "−";
   bool is_negative = strncmp(text, minus, sizeof minus - 1) == 0;

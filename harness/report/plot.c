@@ -7,17 +7,17 @@
 #include "base/mem.h"
 #include "report/drawing.h"
 
-/* ---- which figures there are ---- */
+/* ---- list of figures ---- */
 
 static const plot_figure names[] = {
     {"accuracy_vs_time", "accuracy against training time, with the iso-accuracy speed-up"},
     {"accuracy_vs_samples", "accuracy at equal samples seen: what masking costs"},
-    {"throughput", "samples a second, beside what the FLOPs alone would allow"},
-    {"memory", "peak memory, beside the fall of the FLOPs"},
+    {"throughput", "samples per second, next to what the FLOPs alone would allow"},
+    {"memory", "peak memory, next to the reduction in FLOPs"},
     {"loss", "training loss by samples seen"},
-    {"tradeoff_time", "final accuracy against training time, a point a row"},
+    {"tradeoff_time", "final accuracy against training time, one point per row"},
     {"tradeoff_memory", "final accuracy against peak memory"},
-    {"tradeoff_energy", "final accuracy against energy a sample, where the device has a meter"}};
+    {"tradeoff_energy", "final accuracy against energy per sample, where the device reports it"}};
 
 static err draw_tradeoff_time(drawing *g) {
   return drawing_against(g, g->d->e->report.iso, "steady_seconds");
@@ -50,7 +50,7 @@ const plot_figure *plot_figures(size_t *count) {
   return names;
 }
 
-/* "Y against X": the column, and where X begins; NULL: it is not of that form. */
+/* "Y against X": the column, and the start of X; NULL: not of that form. */
 static const column *parse_against(const char *name, const char **x) {
   static const char word[] = " against ";
   const char *at = strstr(name, word);
@@ -71,8 +71,8 @@ bool plot_is_known(const char *name) {
 
 /* ---- drawing ---- */
 
-/* Below the title what the experiment is and how many seeds; below the figure where it comes from
- * and which runs were disturbed. */
+/* Below the title: the experiment and the number of seeds; below the figure: provenance and the
+ * disturbed runs. */
 static void set_frame(drawing *g) {
   strbuf subtitle = {0}, source = {0};
   const report_table *t = g->t;
@@ -93,8 +93,8 @@ static void set_frame(drawing *g) {
   for (size_t r = 0; r < t->row_count; r++) is_disturbed = is_disturbed || t->rows[r].disturbed;
   if (is_disturbed) strbuf_append(&source, "† disturbed by other work · ");
   bool is_mixed = false;
-  for (size_t r = 0; r < t->row_count; r++) is_mixed = is_mixed || t->rows[r].is_given_other;
-  if (is_mixed) strbuf_append(&source, "‡ given other data · ");
+  for (size_t r = 0; r < t->row_count; r++) is_mixed = is_mixed || t->rows[r].has_other_inputs;
+  if (is_mixed) strbuf_append(&source, "‡ other training data · ");
   strbuf_append(&source, g->d->e->name);
   if (t->notes.provenance) strbuf_format(&source, " · %s", t->notes.provenance);
   figure_set_subtitle(&g->f, strbuf_string(&subtitle));
@@ -103,7 +103,7 @@ static void set_frame(drawing *g) {
   strbuf_free(&source);
 }
 
-/* File names have no spaces. */
+/* Replaces spaces in file names. */
 static char *file_name(const char *name) {
   char *made = mem_copy_string(name);
   for (char *at = made; at && *at; at++)
@@ -152,7 +152,7 @@ static err draw_one(report_data *d, const report_table *t, const plot_options *o
     result->why = mem_copy_string(err_message(failure));
     result->has_failed = true;
   } else if (!g.f.has_data) {
-    result->why = mem_copy_string("no finished run has its numbers");
+    result->why = mem_copy_string("no finished run has recorded its values");
   }
   bool is_lost = (failure || !g.f.has_data) && !result->why;
   err_free(failure);

@@ -3,6 +3,8 @@
 #include <math.h>
 #include <string.h>
 
+#include <jansson.h>
+
 #include "base/json.h"
 #include "store/attempts.h"
 #include "store/curves.h"
@@ -10,7 +12,7 @@
 #include "store/facts.h"
 #include "store/runs.h"
 
-/* ---- what is known of the run and of where it ran ---- */
+/* ---- facts about the run and its machine ---- */
 
 typedef struct {
   const char *name, *text; /* text NULL: a number */
@@ -20,7 +22,7 @@ typedef struct {
 
 enum { RUN_FACTS = 10, MOST_FACTS = 24 };
 
-/* Returns how many there are. */
+/* Returns the number of facts. */
 static size_t list_facts(const store_run *run, const store_environment *e, fact facts[MOST_FACTS]) {
   const fact all[] = {{"run", NULL, run->run_id, false},
                       {"cell", run->cell_id, 0, false},
@@ -61,7 +63,7 @@ static void text_facts(const store_run *run, const store_environment *e, strbuf 
       strbuf_format(out, "%-22s %s\n", facts[i].name, facts[i].text);
 }
 
-/* JSON that is stored as text. */
+/* JSON stored as text. */
 static void json_stored(json_writer *w, const char *key, const char *json) {
   if (*json)
     jsonw_raw(w, key, json);
@@ -82,6 +84,35 @@ static void json_facts(const store_run *run, const store_environment *e, json_wr
 }
 
 /* ---- text ---- */
+
+static void append_condition(const char *key, const json_t *value, strbuf *out) {
+  char number[TEXT_NUMBER_SIZE];
+  double real = json_number_value(value);
+  if (out->length) strbuf_append(out, ", ");
+  size_t start = out->length;
+  if (strcmp(key, "cpus") == 0)
+    strbuf_format(out, "%.0f %s", real, real == 1 ? "CPU" : "CPUs");
+  else if (strcmp(key, "quota_cpus") == 0)
+    strbuf_format(out, "quota %.3g CPUs", real);
+  else if (strcmp(key, "mhz") == 0)
+    strbuf_format(out, "%.0f MHz", real);
+  else if (strcmp(key, "free_bytes") == 0)
+    strbuf_format(out, "%s free", text_bytes((uint64_t)fmax(real, 0), number));
+  else if (json_is_string(value))
+    strbuf_format(out, "%s %s", key, json_string_value(value));
+  else
+    strbuf_format(out, "%s %.4g", key, real);
+  for (size_t i = 0; i < strlen(key) && start + i < out->length; i++)
+    if (out->data[start + i] == '_') out->data[start + i] = ' ';
+}
+
+void provenance_conditions(const char *json, strbuf *out) {
+  json_t *conditions = json_loads(json, 0, NULL), *value;
+  const char *key;
+  json_object_foreach(conditions, key, value) append_condition(key, value, out);
+  if (!json_is_object(conditions)) strbuf_append(out, json);
+  json_decref(conditions);
+}
 
 static void text_attempt(const store_attempt *a, strbuf *out) {
   strbuf_format(out, "\nattempt %lld: %s, %s to %s, exit status %lld", (long long)a->number,

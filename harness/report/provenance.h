@@ -1,4 +1,4 @@
-/* Everything that is recorded of one run: where its numbers come from and what they are. */
+/* Everything recorded about one run: provenance and results. */
 #ifndef FLIPBENCH_REPORT_PROVENANCE_H
 #define FLIPBENCH_REPORT_PROVENANCE_H
 
@@ -7,5 +7,9 @@
 
 err provenance_text(store *s, int64_t run_id, strbuf *out) ERR_MUST_CHECK;
 err provenance_json(store *s, int64_t run_id, strbuf *out) ERR_MUST_CHECK;
+
+/* The state of the machine at the start of an attempt, stored as JSON, as text: "2 CPUs, load 0.5,
+ * 3.10 GiB free"; empty when none was recorded. */
+void provenance_conditions(const char *json, strbuf *out);
 
 #endif

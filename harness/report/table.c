@@ -10,7 +10,7 @@
 #include "report/findings.h"
 #include "report/measure.h"
 
-/* Settings that have a shorter name in everyday speech. */
+/* Short names of settings for display. */
 static const struct {
   const char *key, *name;
   bool is_percent;
@@ -105,7 +105,7 @@ static err make_columns(const spec_experiment *e, report_table *t) {
   t->key_names = mem_zeroed(r->rows.count, sizeof *t->key_names);
   if (!t->columns || !t->key_headings || !t->key_names) return mem_error(0, "the report");
   for (size_t i = 0; i < r->columns.count; i++) {
-    bool is_row_key = false; /* shown already, as the row's name */
+    bool is_row_key = false; /* already shown as the row's name */
     for (size_t k = 0; k < r->rows.count; k++)
       is_row_key = is_row_key || strcmp(r->rows.items[k], r->columns.items[i]) == 0;
     if (!is_row_key) TRY(make_column(r->columns.items[i], &t->columns[t->column_count++]));
@@ -132,7 +132,8 @@ static err make_setting(const report_data *d, size_t row, const char *key, repor
   return keep(&text, &v->text);
 }
 
-/* What each run of the row has; of a ratio, against the baseline's run of the same seed. */
+/* The value of each run of the row; for a ratio, relative to the baseline's run with the same
+ * seed. */
 static err list_parts(report_data *d, size_t row, const column *c, report_value *v) {
   const data_row *cells = &d->rows[row];
   bool is_ratio = c->kind == COLUMN_RATIO || c->kind == COLUMN_INVERSE;
@@ -209,16 +210,16 @@ static const char *explain_empty(const report_data *d, size_t row, const column 
   if (needs_baseline) return "the baseline, or this row, did not record it";
   for (size_t i = 0; i < cells->count; i++) {
     const data_evaluation *e = data_find_evaluation(d, cells->cells[i], c);
-    if (e && isnan(e->value)) return "what it measured was not a number";
+    if (e && isnan(e->value)) return "the measured value was not a number";
   }
   if (c->kind == COLUMN_FINE_TUNED && !tuned) return "no classifier is trained from this row";
   if (c->kind == COLUMN_FINE_TUNED) return "the classifier has no such evaluation yet";
   if (measure_is_of_time(c) && has_mixed_ranks(d, row))
     return "its steps were trained on different numbers of ranks, so it has no one pace";
   if (c->kind == COLUMN_TUNED && !tuned) return "no tuning starts from this row";
-  if (c->kind == COLUMN_TUNED) return "the tuning has no such evaluation yet";
+  if (c->kind == COLUMN_TUNED) return "the fine-tuned run has no such evaluation yet";
   if (c->kind == COLUMN_SUMMARY) return "the run did not record it";
-  return "no evaluation set of the run measures it";
+  return "the run has no evaluation set for it";
 }
 
 static err make_value(report_data *d, size_t row, const report_column *c, report_value *v) {
@@ -315,7 +316,7 @@ static err make_row(report_data *d, size_t row, report_table *t) {
     if (!isnan(made->values[c].low)) t->columns[c].has_interval = true;
   }
   find_disturbed(d, row, made);
-  made->is_given_other = d->rows[row].group > 0;
+  made->has_other_inputs = d->rows[row].group > 0;
   TRY(explain_missing(d, row, made));
   TRY(name_runs(d, row, made));
 cleanup:
@@ -336,7 +337,7 @@ static ptrdiff_t find_best(const report_table *t, size_t c, double sign) {
   return measured > 1 ? best : -1;
 }
 
-/* Best is what is better than every other row by more than its interval. */
+/* Best: significantly better than every other row. */
 static err mark_best(report_data *d, report_table *t) {
   for (size_t c = 0; c < t->column_count; c++) {
     const column *known = t->columns[c].known;

@@ -1,5 +1,5 @@
 /* The comparison table of an experiment: its rows and columns as numbers, ready to be written in
- * any format (report/write.h), and the sentences that belong below it. */
+ * any format (report/write.h), and the notes below it. */
 #ifndef FLIPBENCH_REPORT_TABLE_H
 #define FLIPBENCH_REPORT_TABLE_H
 
@@ -16,7 +16,8 @@ typedef struct {
 /* A difference from the baseline's row, in the column's unit, paired by seed and item. */
 typedef struct {
   double value, low, high;           /* NaN: none */
-  size_t seeds_needed, items_needed; /* that would tell it from zero; 0: none, or it is told */
+  size_t seeds_needed, items_needed; /* needed to distinguish it from zero; 0: none, or already
+                                      * distinguished */
 } report_difference;
 
 /* One number of the table: the mean over the row's cells (seeds). */
@@ -26,34 +27,34 @@ typedef struct {
   double low, high;  /* 95 % interval, symmetric or not; NaN: none; high may be infinite */
   double reference;  /* the published number; NaN: none */
   bool is_reference_verified;
-  bool is_best;                 /* better than every other row's by more than chance explains */
-  size_t seeds, items;          /* that the number is made from; items 0: none were judged */
+  bool is_best;                 /* significantly better than every other row's */
+  size_t seeds, items;          /* that the number is based on; items 0: not evaluated per item */
   report_difference difference; /* of accuracies */
   char *text;                   /* of a setting's column; owned, else NULL */
-  double *parts; /* one for each of the row's runs, NaN: none; owned, NULL for other columns */
-  const char *missing; /* why there is no value, in words; NULL when there is one */
+  double *parts;       /* one per run of the row, NaN: none; owned, NULL for other columns */
+  const char *missing; /* why there is no value, as text; NULL when there is one */
 } report_value;
 
 typedef struct {
-  char **keys;            /* the row's own name, one text for each of the experiment's row keys */
-  char **key_values;      /* one for each key, as written in the experiment: "0.5" */
-  report_value *values;   /* one for each column */
+  char **keys;            /* the row's own name, one text per row key of the experiment */
+  char **key_values;      /* one per key, as written in the experiment: "0.5" */
+  report_value *values;   /* one per column */
   size_t cells, finished; /* seeds in the experiment, and with a result */
-  int64_t *runs;          /* one for each cell, 0: not run; owned */
+  int64_t *runs;          /* one per cell, 0: not run; owned */
   char **labels;          /* of the cells; owned */
   char *missing;          /* why cells have no result; NULL when all have */
-  size_t disturbed;       /* runs that other work on the machine disturbed: marked † */
+  size_t disturbed;       /* runs disturbed by other load on the machine: marked † */
   double lost_share;      /* the greatest share of time that one of them lost */
-  bool is_given_other;    /* other data than the rest (notes.mixed): marked ‡ */
+  bool has_other_inputs;  /* inputs differ from the other rows (notes.mixed): marked ‡ */
 } report_row;
 
-/* Sentences below the table, one a line each; NULL: nothing to say. Owned. */
+/* Notes below the table, one per line; NULL: none. Owned. */
 typedef struct {
-  char *disturbed;  /* which rows were, what that cost, what it means for the numbers */
-  char *mixed;      /* what the rows were given differs in */
+  char *disturbed;  /* the disturbed rows, the time lost, and the effect on the numbers */
+  char *mixed;      /* what the rows' inputs differ in */
   char *iso;        /* the iso-accuracy speed-ups */
   char *accuracy;   /* differences from the baseline */
-  char *basis;      /* what the intervals are made from, and of what times are */
+  char *basis;      /* what the intervals are based on, and how times are measured */
   char *provenance; /* "commit 0123456 · Imaginary CPU · bf16 · 2 threads · …" */
 } report_notes;
 
@@ -73,7 +74,7 @@ typedef struct {
 err report_build(const spec_experiment *e, store *s, report_table **table) ERR_MUST_CHECK;
 void report_free(report_table *table);
 
-/* "mask 50 %" for mask_ratio=0.5: a key and its value as people say them. */
+/* "mask 50 %" for mask_ratio=0.5: a key and its value for display. */
 void report_name_key(const char *key, strbuf *out);
 void report_name_value(const char *key, const char *value, strbuf *out);
 

@@ -37,7 +37,7 @@ static void compare_objects(changes *c, const char *path, const json_t *a, const
   char inner[MOST_PATH];
   json_object_foreach((json_t *)a, key, value) {
     bool is_row = strcmp(key, "runs") == 0 && json_object_get(a, "cells");
-    if (is_row) continue; /* the numbers of runs in the database */
+    if (is_row) continue; /* run ids of the database */
     snprintf(inner, sizeof inner, "%s%s%s", path, *path ? "." : "", key);
     compare(c, inner, value, json_object_get(b, key));
   }
@@ -64,7 +64,7 @@ static void compare(changes *c, const char *path, const json_t *a, const json_t 
 err table_changes(const char *first, const char *again, strbuf *out, size_t *count) {
   json_t *a = json_loads(first, 0, NULL), *b = json_loads(again, 0, NULL);
   changes c = {.out = out};
-  err error = a && b ? NULL : err_new(ERR_INPUT, "a table is no JSON");
+  err error = a && b ? NULL : err_new(ERR_INPUT, "a table is not valid JSON");
   if (!error) compare(&c, "", a, b);
   if (c.count > MOST_TOLD) strbuf_format(out, "  and %zu more\n", c.count - MOST_TOLD);
   *count = c.count;

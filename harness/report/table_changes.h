@@ -1,5 +1,5 @@
-/* Two tables as report_write_json writes them: whether they say the same. Numbers of runs, which a
- * database gives in the order of its reading, are no part of what they say. */
+/* Compares two tables written by report_write_json. Run ids, which depend on the order of
+ * ingestion, are ignored. */
 #ifndef FLIPBENCH_REPORT_TABLE_CHANGES_H
 #define FLIPBENCH_REPORT_TABLE_CHANGES_H
 
@@ -8,7 +8,7 @@
 #include "base/err.h"
 #include "base/text.h"
 
-/* Appends the first few differences, a line each; *count is how many there are. */
+/* Appends the first few differences, one per line; *count is their number. */
 err table_changes(const char *first, const char *again, strbuf *out, size_t *count) ERR_MUST_CHECK;
 
 #endif

@@ -14,13 +14,14 @@ uint32_t tensorboard_crc(const void *bytes, size_t length) {
   return ~crc;
 }
 
-/* Rotated and shifted, as TFRecord has it, so that a checksum of what holds checksums differs. */
+/* Rotated and offset as TFRecord specifies, so that the checksum of data containing checksums
+ * differs. */
 static uint32_t masked_crc(const void *bytes, size_t length) {
   uint32_t crc = tensorboard_crc(bytes, length);
   return ((crc >> 15) | (crc << 17)) + 0xA282EAD8u;
 }
 
-/* Little-endian, whatever the machine is. */
+/* Little-endian regardless of the machine. */
 static void put_fixed(strbuf *out, uint64_t value, int bytes) {
   for (int i = 0; i < bytes; i++) strbuf_append_char(out, (char)(uint8_t)(value >> (8 * i)));
 }
@@ -58,7 +59,7 @@ static void put_bytes(strbuf *out, int field, const void *bytes, size_t length) 
   strbuf_append_bytes(out, bytes, length);
 }
 
-/* protobuf leaves out what is zero */
+/* protobuf omits zero values */
 static void put_double(strbuf *out, int field, double value) {
   uint64_t bits;
   memcpy(&bits, &value, sizeof bits);

@@ -1,4 +1,5 @@
-/* The table for a terminal: decimals aligned, headings wrapped, parts that fit the width. */
+/* The table for a terminal: aligned decimals, wrapped headings, split into parts that fit the
+ * width. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -33,8 +34,8 @@ void report_format_bare(const report_column *c, const report_value *v, strbuf *o
 void report_format_key(const report_row *row, size_t key, strbuf *out) {
   strbuf_append(out, row->keys[key]);
   if (key) return;
-  if (row->disturbed || row->is_given_other) strbuf_append_char(out, ' ');
-  strbuf_format(out, "%s%s", row->disturbed ? "†" : "", row->is_given_other ? "‡" : "");
+  if (row->disturbed || row->has_other_inputs) strbuf_append_char(out, ' ');
+  strbuf_format(out, "%s%s", row->disturbed ? "†" : "", row->has_other_inputs ? "‡" : "");
 }
 
 void report_format_reference(const report_column *c, const report_value *v, strbuf *out) {
@@ -45,8 +46,8 @@ void report_format_reference(const report_column *c, const report_value *v, strb
     strbuf_format(out, ", %s%.*f", difference < 0 ? "−" : "+", c->digits, fabs(difference));
 }
 
-/* A column is laid out as measured value | interval | (published), each part as wide as its
- * widest, so that decimals stand below one another. */
+/* A column is laid out as measured value | interval | (published), each as wide as its widest
+ * entry, so that decimals are aligned. */
 typedef struct {
   size_t value_width, interval_width, reference_width, width;
   char heading[MOST_HEADING_LINES][64];
@@ -94,7 +95,7 @@ static void split_value(const report_column *c, const report_value *v, strbuf pa
   }
 }
 
-/* Words of the heading onto lines no wider than `width` where words allow; the unit is the last. */
+/* Wraps the heading into lines no wider than `width` where possible; the unit goes last. */
 static void wrap_heading(const char *heading, const char *unit, size_t width, layout *l) {
   char words[256];
   snprintf(words, sizeof words, "%s", heading);
@@ -148,7 +149,7 @@ static void trim_line(strbuf *out) {
   strbuf_append_char(out, '\n');
 }
 
-/* Columns [first, last) with the rows' names before them. */
+/* Columns [first, last), preceded by the rows' names. */
 static void write_part(const report_table *t, const layout *layouts, const size_t *key_widths,
                        size_t first, size_t last, const report_style *style, strbuf *out) {
   size_t lines = 1, total = 0;
@@ -187,19 +188,19 @@ static void write_part(const report_table *t, const layout *layouts, const size_
   }
 }
 
-/* Worth a line below the table: a baseline's missing speed-up over itself is not. */
+/* Is it worth a note? The baseline's missing speed-up over itself is not. */
 static bool is_explained(const report_table *t, size_t r, size_t c) {
   return t->rows[r].values[c].missing && t->rows[r].finished &&
          t->columns[c].known->kind != COLUMN_ISO;
 }
 
-/* Numbers that rows with results lack, a reason a line: "– tuned top-1 of mask 0 %: …". */
+/* Values missing in rows with results, one line per reason: "– tuned top-1 of mask 0 %: …". */
 static void write_empty(const report_table *t, strbuf *out) {
   for (size_t r = 0; r < t->row_count; r++)
     for (size_t c = 0; c < t->column_count; c++) {
       const char *reason = is_explained(t, r, c) ? t->rows[r].values[c].missing : NULL;
       for (size_t before = 0; before < c && reason; before++)
-        if (t->rows[r].values[before].missing == reason) reason = NULL; /* told with that one */
+        if (t->rows[r].values[before].missing == reason) reason = NULL; /* listed with that one */
       if (!reason) continue;
       strbuf_append(out, "– ");
       for (size_t k = c; k < t->column_count; k++)

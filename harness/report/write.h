@@ -1,6 +1,6 @@
-/* A comparison table in the formats that people and programs read. All of them say the same:
- * measured values with their interval, the published value beside them (with "~" when nobody has
- * checked it against the paper), what is missing and why, and where the numbers come from. */
+/* Writes a comparison table in formats for people and programs. All of them contain the same:
+ * measured values with their interval, the published value next to them (with "~" when it has not
+ * been checked against the paper), what is missing and why, and the provenance. */
 #ifndef FLIPBENCH_REPORT_WRITE_H
 #define FLIPBENCH_REPORT_WRITE_H
 
@@ -9,7 +9,7 @@
 
 typedef struct {
   bool has_colour; /* the best value of a column in bold */
-  int columns;     /* wider tables are written in parts below one another; 0: never */
+  int columns;     /* wider tables are split into parts, one below the other; 0: never */
 } report_style;
 
 void report_write_text(const report_table *t, const report_style *style, strbuf *out);
@@ -17,10 +17,10 @@ void report_write_markdown(const report_table *t, strbuf *out);
 void report_write_csv(const report_table *t, strbuf *out);
 void report_write_latex(const report_table *t, strbuf *out);
 void report_write_json(const report_table *t, strbuf *out);
-/* Its keys alone, into an object that the caller opens and ends. */
+/* Its keys only, into an object that the caller opens and closes. */
 void report_write_json_members(const report_table *t, json_writer *w);
 
-/* `text` so that Markdown, or LaTeX, shows it as it is. */
+/* Escapes `text` for Markdown, or LaTeX. */
 void report_markdown_text(const char *text, strbuf *out);
 void report_latex_text(const char *text, strbuf *out);
 
@@ -28,10 +28,11 @@ void report_latex_text(const char *text, strbuf *out);
 void report_format_value(const report_column *c, const report_value *v, strbuf *out);
 /* The same without the interval. */
 void report_format_bare(const report_column *c, const report_value *v, strbuf *out);
-/* A row's name under one of its keys; the first bears † when one of its runs was disturbed. */
+/* A row's name under one of its keys; the first is marked † when one of its runs was disturbed. */
 void report_format_key(const report_row *row, size_t key, strbuf *out);
-/* "69.6, −0.7": the published value and what was measured less it; "~69.6" when nobody has checked
- * it; without the difference when nothing was measured; nothing when nothing was published. */
+/* "69.6, −0.7": the published value and the measured value minus it; "~69.6" when not checked
+ * against the source; without the difference when nothing was measured; empty when nothing was
+ * published. */
 void report_format_reference(const report_column *c, const report_value *v, strbuf *out);
 
 #endif

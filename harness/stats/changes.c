@@ -9,7 +9,7 @@
 #include "base/rng.h"
 #include "stats/student.h"
 
-/* Differences below this share of the values are rounding, not measurement. */
+/* Relative differences below this are rounding, not measurement. */
 static const double rounding = 1e-9;
 
 typedef struct {
@@ -21,16 +21,16 @@ typedef struct {
   size_t count;
 } search;
 
-/* The stretch of a segment that differs most from the rest of it. */
+/* The section of a segment that differs most from the rest of it. */
 typedef struct {
   size_t first, last; /* [first, last) */
-  double statistic;   /* variance between over variance within; infinite without noise */
+  double statistic;   /* between-group over within-group variance; infinite without noise */
   double t;
-  size_t candidates; /* stretches that were compared */
+  size_t candidates; /* number of sections compared */
 } stretch;
 
-/* Sums of `values` less their mean: sums[i] of the first i. Returns their sum of squares, 0 when
- * they are equal but for rounding. */
+/* Sums of `values` minus their mean: sums[i] of the first i. Returns their sum of squares, 0 when
+ * they are equal up to rounding. */
 static double sum_up(const double *values, size_t count, double *sums) {
   double mean = 0, squares = 0;
   for (size_t i = 0; i < count; i++) mean += values[i] / (double)count;
@@ -43,7 +43,7 @@ static double sum_up(const double *values, size_t count, double *sums) {
   return squares > (double)count * pow(rounding * mean, 2) ? squares : 0;
 }
 
-/* With the mean taken off, a stretch of m points whose sum is A explains A² n / (m (n - m)). */
+/* With the mean subtracted, a section of m points whose sum is A explains A² n / (m (n - m)). */
 static stretch best_stretch(const double *values, size_t n, size_t least, double *sums) {
   stretch best = {0, 0, 0, 0, 0};
   double squares = sum_up(values, n, sums), most = -1;
@@ -69,7 +69,7 @@ static stretch best_stretch(const double *values, size_t n, size_t least, double
   return best;
 }
 
-/* The greatest statistics of `simulations` series of n points of normal noise. */
+/* The maximum statistics of `simulations` series of n points of normal noise. */
 static err simulate(search *s, size_t n) {
   size_t simulations = s->options->simulations;
   double *drawn = mem_zeroed(n, sizeof *drawn);
@@ -90,9 +90,9 @@ static err simulate(search *s, size_t n) {
   return NULL;
 }
 
-/* The p-value of a stretch among n points. Between the tail of one t, which is too small, and that
- * times the candidates, which is too great, lies the simulated one; it is asked for only when the
- * two do not decide. */
+/* The p-value of a section among n points. The simulated p-value lies between the tail of a single
+ * t, which is too small, and that times the number of candidates, which is too large; it is
+ * computed only when these bounds do not decide. */
 static err test_stretch(search *s, const stretch *found, size_t n, double *p) {
   double one = student_tail(found->t, n - 2), bound = one * (double)found->candidates;
   *p = bound;
@@ -115,7 +115,8 @@ static double mean_of(const double *values, size_t count) {
   return mean;
 }
 
-/* Is there a step at `at` between [first, at) and [at, last)? Noise is that around both. */
+/* Is there a change at `at` between [first, at) and [at, last)? Noise is estimated from both
+ * sides. */
 static double edge_tail(const double *values, size_t first, size_t at, size_t last) {
   double a = mean_of(values + first, at - first), b = mean_of(values + at, last - at), left = 0;
   double m = (double)(at - first), n = (double)(last - at);
@@ -134,7 +135,7 @@ static err search_segment(search *s, size_t first, size_t last) {
   err error = test_stretch(s, &found, count, &p);
   if (error || p > level) return error;
   size_t left = first + found.first, right = first + found.last;
-  /* a stretch in the middle has two edges, of which one alone may be a step */
+  /* a section in the middle has two edges, of which possibly only one is a change */
   bool has_left =
       left > first && (right == last || edge_tail(s->values, first, left, right) <= level);
   bool has_right =

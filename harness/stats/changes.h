@@ -1,9 +1,9 @@
-/* Where a series of measurements changed its level.
+/* Change-point detection in a series of measurements.
  *
- * Circular binary segmentation (Olshen et al., Biostatistics 2004): of all stretches that differ
+ * Circular binary segmentation (Olshen et al., Biostatistics 2004): of all sections that differ
  * from the rest in their mean the clearest one is tested, then what lies before, in and after it.
- * The p-value is of the greatest t over all stretches, by simulation of normal noise; noise is
- * what is left around the two means, so a step does not hide itself. Unlike a permutation test it
+ * The p-value refers to the maximum t over all sections, by simulation of normal noise; noise is
+ * estimated around the two means, so a change does not mask itself. Unlike a permutation test it
  * can decide from six points on. */
 #ifndef FLIPBENCH_STATS_CHANGES_H
 #define FLIPBENCH_STATS_CHANGES_H
@@ -16,7 +16,7 @@
 typedef struct {
   size_t least_segment; /* points on either side of a change: at least 2 */
   size_t simulations;   /* of noise */
-  double level;         /* a change is kept when its p is at most this */
+  double level;         /* a change is kept when its p-value is at most this */
   uint64_t seed;
 } change_options;
 
@@ -25,8 +25,8 @@ typedef struct {
   double p;
 } change_point;
 
-/* All changes in order of place; the caller frees. None for fewer than 2 least_segment points.
- * Values are finite. */
+/* All changes in order of position; the caller frees. None for fewer than 2 least_segment points.
+ * Values must be finite. */
 err stats_changes(const double *values, size_t count, const change_options *options,
                   change_point **points, size_t *point_count) ERR_MUST_CHECK;
 

@@ -8,8 +8,8 @@
 #include "stats/student.h"
 #include "stats/summary.h"
 
-/* Items fall into groups: the strata, but those of a single item make one group together, because
- * one item has no variance. The weight of an item is that of its own stratum. */
+/* Items form groups: the strata, except that strata with a single item are merged into one group,
+ * because one item has no variance. The weight of an item is that of its own stratum. */
 typedef struct {
   uint32_t *group; /* [items] */
   double *weight;  /* [items]; they sum to 1 */
@@ -53,8 +53,8 @@ static err make_grouping(const crossed_table *t, grouping *g) {
   return NULL;
 }
 
-/* Σ w² n/(n−1) (x − group's mean)²: the variance of Σ w x when the items of a group are
- * resampled. `scratch` holds a mean a group. */
+/* Σ w² n/(n−1) (x − group mean)²: the variance of Σ w x when the items of a group are resampled.
+ * `scratch` holds one mean per group. */
 static double drawn_variance(const grouping *g, const double *x, size_t items, double *scratch) {
   double sum = 0;
   memset(scratch, 0, g->groups * sizeof *scratch);
@@ -66,7 +66,8 @@ static double drawn_variance(const grouping *g, const double *x, size_t items, d
   return sum;
 }
 
-/* The parts of the variance, as mean squares over the table: each holds the interaction too. */
+/* The components of the variance, as mean squares over the table: each includes the interaction
+ * too. */
 typedef struct {
   double items, seeds, rest;
 } squares;
@@ -104,7 +105,8 @@ cleanup:
 
 static const double z95 = 1.959964;
 
-/* Half the interval's width, and the parts of the variance with the interaction counted once. */
+/* Half the interval's width, and the components of the variance with the interaction counted
+ * once. */
 static void combine(const squares *v, const crossed_table *t, crossed_mean *m) {
   double square = z95 * z95 * v->items;
   m->items = v->items;
@@ -119,7 +121,7 @@ static void combine(const squares *v, const crossed_table *t, crossed_mean *m) {
   m->error = sqrt(square) / z95;
 }
 
-/* Without items (the run recorded no outcomes) the seeds alone. */
+/* Without items (the run recorded no outcomes), seeds only. */
 static void from_seeds(const crossed_table *t, crossed_mean *m) {
   m->mean = stats_mean(t->values, t->seeds);
   if (t->seeds < 2) return;
@@ -153,7 +155,7 @@ err crossed_share(const crossed_table *table, crossed_mean *m) {
   err error = crossed_of(table, m);
   if (error || isnan(m->error)) return error;
   double p = m->mean, z2 = z95 * z95, n = (double)table->items;
-  /* the number of items that, drawn independently, would leave this error */
+  /* the number of independent items that would give this error */
   if (p > 0 && p < 1 && m->error > 0) n = p * (1 - p) / (m->error * m->error);
   double centre = (p + z2 / (2 * n)) / (1 + z2 / n);
   double half = z95 * sqrt(p * (1 - p) / n + z2 / (4 * n * n)) / (1 + z2 / n);
@@ -162,7 +164,7 @@ err crossed_share(const crossed_table *table, crossed_mean *m) {
   return NULL;
 }
 
-/* The standard error that finds the difference in four of five cases: 1.96 + 0.84. */
+/* The factor on the standard error for 80 % power: 1.96 + 0.84. */
 static double allowed_variance(const crossed_mean *m) {
   double allowed = fabs(m->mean) / 2.8;
   return allowed * allowed;

@@ -1,17 +1,17 @@
-/* The mean of a value that was measured on every item (an evaluation image) by every seed, and how
- * far it may lie from the mean over other items and other seeds.
+/* The mean of a value measured on every item (an evaluation image) by every seed, with a confidence
+ * interval over other items and other seeds.
  *
- * The table is crossed: all seeds see the same items. Its variance has three parts (random-effects
- * analysis of variance, two ways, one value a cell): items, seeds, and their interaction. The
- * square of the interval's half width is z² V_items + t² max(0, V_seeds − 0.8 V_rest² / V_seeds):
- * the variance of the item means, which has hundreds of degrees of freedom, with the normal
- * quantile; what the seeds scatter beyond their share of the interaction with Student's at n − 1
- * degrees of freedom (after Howe; the form of the difference was chosen for even coverage from
- * seeds that are all alike to seeds that scatter more than images do).
- * tests/stats/test_intervals.c simulates it: 93 to 97 % with 3 and 5 seeds; 88 to 97 % with 2.
- * With one seed only the items can be judged: the interval is then about this one run. A difference
- * between two runs is such a mean too, of the differences at each item and seed: what is common to
- * both (hard images, lucky seeds) cancels. */
+ * The table is crossed: all seeds see the same items. Its variance has three components (two-way
+ * random-effects analysis of variance, one value per cell): items, seeds, and their interaction.
+ * The square of the interval's half width is z² V_items + t² max(0, V_seeds − 0.8 V_rest² /
+ * V_seeds): the variance of the item means, which has hundreds of degrees of freedom, with the
+ * normal quantile; the spread over seeds beyond their share of the interaction with Student's at n
+ * − 1 degrees of freedom (after Howe; the form of the difference was chosen for even coverage from
+ * identical seeds to seeds that vary more than images do). tests/stats/test_intervals.c simulates
+ * it: 93 to 97 % with 3 and 5 seeds; 88 to 97 % with 2. With one seed only the items can be
+ * assessed: the interval then refers to this one run. A difference between two runs is such a mean
+ * too, of the differences at each item and seed: common effects (hard images, lucky seeds)
+ * cancel. */
 #ifndef FLIPBENCH_STATS_CROSSED_H
 #define FLIPBENCH_STATS_CROSSED_H
 
@@ -31,13 +31,13 @@ typedef struct {
 typedef struct {
   double mean, low, high;    /* 95 %; NaN without two items or two seeds */
   double error;              /* half width over 1.96 */
-  double items, seeds, rest; /* the variance of the mean that each part gives; NaN: one seed */
+  double items, seeds, rest; /* the variance of the mean due to each component; NaN: one seed */
 } crossed_mean;
 
 err crossed_of(const crossed_table *table, crossed_mean *out) ERR_MUST_CHECK;
 
 /* The same for a share of hits: Wilson's interval at the effective number of items, which stays
- * inside 0 and 1 and holds near them. */
+ * inside [0, 1] and is valid near the ends. */
 err crossed_share(const crossed_table *table, crossed_mean *out) ERR_MUST_CHECK;
 
 /* Seeds (with these items) or items (with these seeds) needed to detect a difference of this size

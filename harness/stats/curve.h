@@ -1,13 +1,14 @@
-/* Accuracy against training time, and how much sooner one curve gets there than another.
+/* Accuracy against training time, and how much sooner one curve reaches an accuracy than another.
  *
- * A curve is a list of evaluations in order of time. It is read as follows: it starts at time 0
- * with accuracy 0; its envelope at a time is the best accuracy seen by then; between evaluations
+ * A curve is a list of evaluations in order of time. It is interpreted as follows: it starts at
+ * time 0 with accuracy 0; its envelope at a time is the best accuracy so far; between evaluations
  * the envelope is linear. So a dip in a curve does not count against it, and an accuracy is reached
  * at exactly one time.
  *
  * Iso-accuracy speed-up of a curve against a baseline: let A be the highest accuracy that both
  * reach (the smaller of the two best ones); the speed-up is the time at which the baseline's
- * envelope reaches A over the time at which the curve's does. Above 1, the curve is sooner. */
+ * envelope reaches A divided by the time at which the curve's does. Above 1, the curve is
+ * faster. */
 #ifndef FLIPBENCH_STATS_CURVE_H
 #define FLIPBENCH_STATS_CURVE_H
 

@@ -6,7 +6,7 @@
 #include "base/mem.h"
 #include "base/numbers.h"
 
-/* A place on a curve: between point `at` - 1 (or the start, where nothing is known) and `at`. */
+/* A position on a curve: between point `at` - 1 (or the start, where nothing is known) and `at`. */
 typedef struct {
   size_t at;
   double share;
@@ -56,7 +56,7 @@ static err refute(const search *s, double ratio, bool *is_refuted) {
   return error;
 }
 
-/* Between one that is refuted and one that is not. */
+/* Bisects between a refuted speed-up and one that is not. */
 static err close_in(const search *s, double refuted, double possible, double *edge) {
   enum { HALVINGS = 7 };
   err error = NULL;
@@ -73,9 +73,9 @@ static err close_in(const search *s, double refuted, double possible, double *ed
   return error;
 }
 
-enum { STRIDES = 3 }; /* tries between two points of a curve */
+enum { STRIDES = 3 }; /* candidates between two points of a curve */
 
-/* Speed-ups to try, ascending: at every point of both curves and between. */
+/* Candidate speed-ups, ascending: at every point of both curves and in between. */
 static double *make_tries(const search *s, size_t *count) {
   const iso_rows *base = s->base, *own = s->own;
   double *tries = mem_zeroed((base->points + own->points) * STRIDES, sizeof *tries);
@@ -96,13 +96,13 @@ static double *make_tries(const search *s, size_t *count) {
   return tries;
 }
 
-/* Where, from the estimate outwards, what is possible ends; `edge` stays what it is when nothing
- * out there is refuted.
+/* The end of the possible range, from the estimate outwards; `edge` is unchanged when nothing out
+ * there is refuted.
  *
- * Curves that dip make islands: possible, refuted, possible again. With several seeds the interval
- * ends at the first refuted one beside the estimate, with one seed (whose own dips are all that is
- * known) at the last: so chosen because the one covers 94 to 97 % there and the other 98 to 99, and
- * with one seed 92 to 93 and 96 to 97 (tests/stats/test_intervals.c). */
+ * Curves that dip create islands: possible, refuted, possible again. With several seeds the
+ * interval ends at the first refuted value next to the estimate, with one seed (whose own dips are
+ * all that is known) at the last: this gives coverage of 94 to 97 % there (the alternative 98 to
+ * 99), and with one seed 92 to 93 and 96 to 97 (tests/stats/test_intervals.c). */
 static err find_edge(const search *s, const double *tries, size_t count, double estimate,
                      bool is_upward, double *edge) {
   double possible = estimate, refuted = NAN;
@@ -132,10 +132,11 @@ static err scan(const search *s, const double *tries, size_t count, double estim
   return error ? error : find_edge(s, tries, count, estimate, true, high);
 }
 
-/* Two independent uncertainties of one logarithm, added as their squares; `sign` says which end. */
+/* Combines two independent uncertainties of a logarithm by adding their squares; `sign` selects the
+ * end. */
 static double widen(double estimate, double edge, double pace, double pace_edge, double sign) {
   double own = fabs(log(edge / estimate)), other = fabs(log(pace_edge / pace));
-  return estimate * exp(sign * hypot(own, other)); /* infinite: 0, or without end */
+  return estimate * exp(sign * hypot(own, other)); /* infinite: 0, or unbounded */
 }
 
 err iso_interval(const iso_rows *baseline, const iso_rows *own, double estimate,

@@ -3,10 +3,10 @@
  * A speed-up r is possible when the data do not refute it: let both rows train as long as they can
  * so that the baseline has r times the other's time (one of them to its end); r is refuted when
  * their accuracies at these times differ by more than the 95 % interval of that difference (paired
- * by item and by seed: stats/crossed.h). The interval is of the r around the estimate
- * that are not refuted (Fieller's method; no normal approximation of the ratio, no resampling of
- * three seeds). When the later curve may never get there, it reaches to 0 or to infinity, and says
- * so. */
+ * by item and by seed: stats/crossed.h). The interval consists of the values of r around the
+ * estimate that are not refuted (Fieller's method; no normal approximation of the ratio, no
+ * resampling of three seeds). When the slower curve may never get there, it extends to 0 or to
+ * infinity, and this is reported. */
 #ifndef FLIPBENCH_STATS_ISO_H
 #define FLIPBENCH_STATS_ISO_H
 
@@ -25,8 +25,9 @@ typedef struct {
 } iso_rows;
 
 /* `pace`: the interval of the ratio of both rows' times for the same steps (paired.h), of which
- * only the relative width counts; NaN: none. Both rows have the same items, and seeds in the same
- * order; with another number of seeds (or without hits and with one seed) there is no interval. */
+ * only the relative width is used; NaN: none. Both rows have the same items, and seeds in the same
+ * order; with different numbers of seeds (or without hits and with one seed) there is no
+ * interval. */
 err iso_interval(const iso_rows *baseline, const iso_rows *own, double estimate,
                  const paired_result *pace, double *low, double *high) ERR_MUST_CHECK;
 

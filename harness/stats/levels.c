@@ -7,7 +7,8 @@
 #include "base/mem.h"
 #include "stats/summary.h"
 
-/* The deviation of a series from the median distance of neighbours, which steps do not widen. */
+/* The standard deviation of a series from the median distance between neighbours, which steps do
+ * not inflate. */
 static err neighbour_noise(const double *values, size_t count, double *noise) {
   double *distances = mem_zeroed(count, sizeof *distances), median = 0;
   if (!distances) return mem_error(count * sizeof *distances, "a series");
@@ -18,8 +19,9 @@ static err neighbour_noise(const double *values, size_t count, double *noise) {
   return error;
 }
 
-/* Far from its neighbours on either side, which agree with each other: it begins no level and is
- * no step of one. The newest value is never one: its successor is not known yet. */
+/* Far from its neighbours on either side, which agree with each other: an outlier, neither the
+ * start of a level nor a step of one point. The newest value is never one: its successor is not
+ * known yet. */
 static bool is_alone(const series_levels *l, size_t at, double noise) {
   enum { REACH = 2 };
   const double far = 6, least = 0.0005; /* in deviations; of a deviation, as a share */
@@ -59,7 +61,7 @@ series_level levels_stretch(const series_levels *l, size_t first, size_t last) {
   return one;
 }
 
-/* The changes among the values that count, as levels of all values. */
+/* The changes among the values that are not outliers, as levels of all values. */
 static err part(series_levels *l, double level) {
   const change_options how = {LEVELS_LEAST_SEGMENT, 999, level, 0};
   double *kept = mem_zeroed(l->count, sizeof *kept);

@@ -11,8 +11,8 @@ static double mean_value(const paired_value *v, size_t count) {
   return count ? sum / (double)count : (double)NAN;
 }
 
-/* What the runs' own intervals leave open of the logarithm of their mean, downwards and upwards; a
- * run whose interval begins at zero, or has no end, leaves all of it open. */
+/* The range that the runs' own intervals leave open for the logarithm of their mean, downwards and
+ * upwards; a run whose interval begins at zero, or is unbounded, leaves it unbounded. */
 typedef struct {
   double down, up;
 } reach;

@@ -13,8 +13,8 @@ static bool is_comparable(double value) {
   return isfinite(value) && value > 0;
 }
 
-/* Mean of sorted values without `trim` at either end, and its standard error: the deviation is
- * that of all values, the trimmed ones moved to the nearest that is kept (Yuen, 1974). */
+/* Mean of sorted values without `trim` at either end, and its standard error from the winsorised
+ * deviation (Yuen, 1974). */
 static double trimmed_mean(double *sorted, size_t count, size_t trim, double *error) {
   double kept = (double)(count - 2 * trim);
   double mean = stats_mean(sorted + trim, count - 2 * trim);

@@ -1,4 +1,4 @@
-/* Small statistics of small samples. Pure functions; values are never changed. */
+/* Descriptive statistics of small samples. Pure functions; values are never changed. */
 #ifndef FLIPBENCH_STATS_SUMMARY_H
 #define FLIPBENCH_STATS_SUMMARY_H
 
@@ -15,7 +15,7 @@ double stats_deviation(const double *values, size_t count);
 err stats_quantile(const double *values, size_t count, double q, double *result) ERR_MUST_CHECK;
 err stats_median(const double *values, size_t count, double *result) ERR_MUST_CHECK;
 
-/* Half width of the 95 % t-interval of the mean: t s / sqrt(n), of n - 1 degrees of freedom. NaN
+/* Half width of the 95 % t-interval of the mean: t s / sqrt(n), with n - 1 degrees of freedom. NaN
  * for fewer than two. */
 double stats_half_width(const double *values, size_t count);
 

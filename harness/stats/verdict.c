@@ -3,7 +3,7 @@
 #include "stats/levels.h"
 #include "stats/student.h"
 
-/* Two groups of values against each other, with the noise around both. */
+/* Comparison of two groups of values, with the noise around both. */
 typedef struct {
   double change; /* relative, of the second against the first */
   double error;  /* its standard error */
@@ -31,11 +31,11 @@ static double loss_of(double change, const verdict_options *how) {
 }
 
 static void widen_bound(series_verdict *v, const contrast *c, const verdict_options *how) {
-  double t = student_quantile(0.10, c->degrees); /* 95 % to one side */
+  double t = student_quantile(0.10, c->degrees); /* 95 %, one-sided */
   v->bound = fmax(v->bound, loss_of(c->change, how) + t * c->error);
 }
 
-/* The reference level: the one asked for, or the best of the earlier ones. */
+/* The reference level: the requested one, or the best of the earlier ones. */
 static size_t choose_reference(const series_levels *l, const verdict_options *how) {
   size_t newest = l->level_count - 1, best = newest;
   if (how->has_reference) return levels_of(l, how->reference);
@@ -46,7 +46,7 @@ static size_t choose_reference(const series_levels *l, const verdict_options *ho
   return best;
 }
 
-/* A slope within the newest level: creep too slow for a step to stand out. */
+/* A slope within the newest level: a gradual change too slow for a step to be detected. */
 static bool judge_trend(const series_levels *l, const verdict_options *how, series_verdict *v) {
   const series_level *newest = &l->levels[l->level_count - 1];
   double n = (double)newest->used, middle = (n - 1) / 2, xx = 0, xy = 0, x = 0, left = 0;
@@ -77,8 +77,8 @@ static bool judge_trend(const series_levels *l, const verdict_options *how, seri
   return true;
 }
 
-/* One or two values at the end that are worse than the level before them: no level yet, but no
- * reason to call the series fine either. */
+/* One or two values at the end that are worse than the preceding level: not a level yet, but the
+ * series cannot be called fine either. */
 static bool judge_newest(const series_levels *l, const verdict_options *how, series_verdict *v) {
   const series_level *newest = &l->levels[l->level_count - 1];
   for (size_t count = 1; count < LEVELS_LEAST_SEGMENT; count++) {
@@ -103,8 +103,8 @@ static bool judge_newest(const series_levels *l, const verdict_options *how, ser
   return false;
 }
 
-/* What the data do not rule out: a change at any place within the newest level, and the distance
- * of that level from the reference. */
+/* The change that the data do not rule out: anywhere within the newest level, and relative to the
+ * reference. */
 static void find_bound(const series_levels *l, const verdict_options *how, const contrast *whole,
                        series_verdict *v) {
   const series_level *newest = &l->levels[l->level_count - 1];

@@ -6,9 +6,10 @@
 
 typedef struct {
   int64_t number;                                  /* from 1 */
-  int64_t exit_code, signal;                       /* -1, 0: not known, none */
+  int64_t exit_code, signal;                       /* -1, 0: unknown, none */
   int64_t first_step;                              /* 0: from the start */
-  char *status, *started, *ended, *kind, *message; /* owned, as all texts; ended "" while it runs */
+  char *status, *started, *ended, *kind, *message; /* owned, as all strings; ended is "" while it
+                                                    * runs */
   char *command;                                   /* JSON list of words */
   char *command_line;                              /* the words, separated by spaces */
   char *log_tail;                                  /* the last lines of its output */
@@ -17,7 +18,7 @@ typedef struct {
   char *hosts;        /* "node1 (ranks 0, 1), node2 (ranks 2, 3)"; "": of one rank */
   int64_t ranks;      /* that it was started with */
 } store_attempt;
-/* In their order. The caller's: store_free_attempts. */
+/* In order. Free with store_free_attempts. */
 err store_list_attempts(store *s, int64_t run_id, store_attempt **attempts,
                         size_t *count) ERR_MUST_CHECK;
 void store_free_attempts(store_attempt *attempts, size_t count);

@@ -32,7 +32,7 @@ cleanup:
   return error;
 }
 
-/* Numbers with as many digits as real ones have. */
+/* Numbers with realistic digit counts. */
 static double made_up(int64_t step, int64_t what) {
   return 1.0 / (double)(step + 7 * what + 3);
 }

@@ -7,11 +7,11 @@
 /* One value of one metric at one step. */
 typedef struct {
   char *set, *task, *metric; /* owned */
-  int64_t ordinal, step;     /* ordinal: the set's place among those of the run */
-  double samples, seconds;   /* seen by then; of training by then, as they passed */
-  double value;              /* NaN: it was no number */
+  int64_t ordinal, step;     /* ordinal: index of the set among those of the run */
+  double samples, seconds;   /* samples seen; elapsed training time */
+  double value;              /* NaN: the value was not finite */
 } store_evaluation;
-/* All of a run, by ordinal, then step. The caller's: store_free_evaluations. */
+/* All of a run, by ordinal, then step. Free with store_free_evaluations. */
 err store_list_evaluations(store *s, int64_t run_id, store_evaluation **evaluations,
                            size_t *count) ERR_MUST_CHECK;
 /* The last value of each metric, by ordinal, then metric. */
@@ -25,17 +25,17 @@ typedef struct {
   int64_t step, samples;
   double loss, learning_rate, logit_scale, grad_norm;
   double reconstruction_loss;
-  double seconds; /* of training by then */
+  double seconds; /* elapsed training time */
 } store_step;
 /* All of a run, in order. The caller frees. */
 err store_list_steps(store *s, int64_t run_id, store_step **steps, size_t *count) ERR_MUST_CHECK;
 
-/* The mean of a stretch of steps. */
+/* The mean over a range of steps. */
 typedef struct {
   double samples, seconds, value;
 } store_point;
-/* The loss of a run in at most `bins` stretches of as many steps each; stretches without a loss
- * that is a number are left out. `points` has room for `bins`. */
+/* The loss of a run in at most `bins` ranges with equal numbers of steps; ranges without a finite
+ * loss are omitted. `points` has room for `bins`. */
 err store_load_loss(store *s, int64_t run_id, size_t bins, store_point *points,
                     size_t *count) ERR_MUST_CHECK;
 

@@ -1,13 +1,13 @@
-/* Where runs ran, and with which program: commit, compiler, machine, libraries. */
+/* The environments of runs: commit, compiler, machine, libraries. */
 #ifndef FLIPBENCH_STORE_ENVIRONMENTS_H
 #define FLIPBENCH_STORE_ENVIRONMENTS_H
 
 #include "store/store.h"
 
 typedef struct {
-  bool is_known; /* false: no process of the run recorded it; all texts are "" */
-  char *commit;  /* owned, as all texts; never NULL */
-  char *dirty;   /* digest of the uncommitted difference; "": none */
+  bool is_known; /* false: no process of the run recorded it; all strings are "" */
+  char *commit;  /* owned, as all strings; never NULL */
+  char *dirty;   /* digest of the uncommitted diff; "": none */
   char *compiler, *flags, *program_version, *host, *os, *cpu;
   char *device, *device_name, *driver; /* device: "cpu" or "cuda" */
   char *precision;
@@ -16,11 +16,11 @@ typedef struct {
   int64_t threads;
 } store_environment;
 
-/* Of a run. The caller's: store_free_environment. */
+/* The environment of a run. Free with store_free_environment. */
 err store_load_environment(store *s, int64_t run_id, store_environment *e) ERR_MUST_CHECK;
 void store_free_environment(store_environment *e);
 
-/* Of the runs that are the results of an experiment's cells, each once. The caller's:
+/* The distinct environments of the runs that are the results of an experiment's cells. Free with
  * store_free_environments. */
 err store_list_environments(store *s, const char *experiment, store_environment **all,
                             size_t *count) ERR_MUST_CHECK;

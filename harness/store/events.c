@@ -1,6 +1,6 @@
-/* From the events of a trainer (docs/events.md) into rows: one for each step event, evaluation,
- * memory reading, checkpoint and process. Numbers of the whole run are made from these elsewhere
- * (numbers.h). Streams of version 1 are read as far as they go. */
+/* Converts the events of a trainer (docs/events.md) into rows: one for each step event, evaluation,
+ * memory reading, checkpoint and process. Numbers of the whole run are computed from these
+ * elsewhere (numbers.h). Streams of version 1 are read as far as possible. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,17 +9,17 @@
 #include "base/base64.h"
 #include "base/fs.h"
 #include "base/mem.h"
-#include "store/given.h"
+#include "store/inputs.h"
 #include "store/ingest.h"
 
-/* A run keeps at most this many steps in the database: of a longer one a row for every two, three,
- * … steps, with their sums (events.jsonl keeps all). It bounds what a run adds: docs/schema.md says
- * to how much. */
+/* A run keeps at most this many steps in the database: a longer one has a row for every two, three,
+ * … steps, with their sums (events.jsonl keeps all). This bounds the size of a run: see
+ * docs/schema.md. */
 enum { MOST_STEPS = 50000 };
 
 /* ---- the process, its machine and settings ---- */
 
-/* Which attempt wrote an event: the newest that had started by then. */
+/* The attempt that wrote an event: the newest that had started by then. */
 static err find_attempt(ingest *in, const json_t *event, int64_t *number) {
   return sql_integer(in->s, 1, number,
                      "SELECT max(number) FROM attempt WHERE run_id = ? AND started <= ?", "it",
@@ -69,7 +69,8 @@ static err put_numbers_under(ingest *in, const json_t *event, const char *key) {
   return error;
 }
 
-/* A cell of no experiment here, e.g. of a merged run: its settings as the run recorded them. */
+/* A cell that belongs to no experiment here, e.g. of a merged run: settings as recorded by the
+ * run. */
 static err put_settings(ingest *in, const json_t *event) {
   char *settings = json_dumps(json_object_get(event, "settings"), JSON_COMPACT);
   err error = NULL;
@@ -159,7 +160,7 @@ err events_pause(ingest *in) {
 
 /* ---- start ---- */
 
-/* A count or size, NaN for what is none: for INTEGER columns that may be NULL. */
+/* A count or size, NaN if invalid: for nullable INTEGER columns. */
 static double count_of(const json_t *event, const char *key) {
   double value = json_number_of(event, key);
   return value >= 0 && value < 0x1p53 ? floor(value) : (double)NAN;
@@ -169,8 +170,8 @@ static err put_process(ingest *in, const json_t *event, int64_t environment) {
   char *sets = json_dumps(json_object_get(event, "evaluation_fingerprints"),
                           JSON_COMPACT | JSON_SORT_KEYS | JSON_ENCODE_ANY);
   const char *time = json_text_of(event, "time");
-  char words[GIVEN_WORDS_SIZE];
-  store_words_given(event, words);
+  char words[INPUT_WORDS_SIZE];
+  store_vocabulary_input(event, words);
   err error = sql_run(
       in->s,
       "INSERT OR REPLACE INTO process (run_id, number, attempt, version, first_step,"
@@ -193,7 +194,7 @@ static err take_start(ingest *in, const json_t *event) {
   char *conditions = NULL;
   int64_t environment, first_step = ingest_integer(event, "first_step");
   in->total_steps = ingest_integer(event, "total_steps");
-  TRY(events_pause(in)); /* of the process before */
+  TRY(events_pause(in)); /* of the previous process */
   in->process.number++;
   in->process.version = ingest_integer(event, "version");
   in->process.has_labels = false;
@@ -227,7 +228,7 @@ cleanup:
 
 /* ---- step ---- */
 
-/* What a row adds up over the steps that it covers. */
+/* What a row sums over the steps that it covers. */
 static const char *const sums[] = {"seconds",        "data_wait_seconds", "cpu_seconds",
                                    "delay_seconds",  "switches",          "other_cpu_seconds",
                                    "stolen_seconds", "pressure_seconds",  "energy_joules",
@@ -240,8 +241,8 @@ typedef struct {
   double rank_spread;  /* mean over the steps */
 } step_row;
 
-/* A row of stream version 1 has the seconds of its own step only, whatever lies between it and the
- * row before; the trainer's running total gives the time of the others. */
+/* A row of stream version 1 has only the seconds of its own step, regardless of the steps between
+ * it and the previous row; the trainer's running total gives the time of the others. */
 static void spread_old_row(const ingest *in, const json_t *event, step_row *row) {
   double before = in->last.step ? in->last.told_seconds : 0;
   double between = json_number_of(event, "train_seconds") - before;
@@ -251,8 +252,8 @@ static void spread_old_row(const ingest *in, const json_t *event, step_row *row)
   row->values[1] *= (double)row->steps;
 }
 
-/* Beyond MOST_STEPS steps a run keeps one row for every `stride` steps: the newest row takes in the
- * one before it, unless that ends a stride or something refers to it. */
+/* Beyond MOST_STEPS steps a run keeps one row for every `stride` steps: the newest row absorbs the
+ * previous one, unless that ends a stride or is referenced. */
 static err merge_with_last(ingest *in, step_row *row) {
   int64_t stride = 1 + (in->total_steps - 1) / MOST_STEPS;
   bool is_same = in->last.step > 0 && in->last.attempt == in->process.attempt &&
@@ -286,7 +287,7 @@ static err take_step(ingest *in, const json_t *event) {
   row.rank_spread = json_number_of(event, "rank_spread");
   if (row.step < 1) return NULL;
   err error = NULL;
-  if (row.step <= in->last.step) { /* seen before: the later row counts */
+  if (row.step <= in->last.step) { /* seen before: the later row wins */
     error = sql_run(in->s, "DELETE FROM step WHERE run_id = ? AND step >= ?", "ii", in->run_id,
                     row.step);
     if (!error) error = find_last_step(in);
@@ -321,7 +322,8 @@ static err take_step(ingest *in, const json_t *event) {
 
 /* ---- evaluations ---- */
 
-/* The set's place in the order in which the run first named its sets: the first is the main one. */
+/* The set's index in the order in which the run first mentioned its sets: the first is the main
+ * one. */
 static err find_ordinal(ingest *in, const char *task, const char *set, int64_t *ordinal) {
   err error = sql_integer(in->s, -1, ordinal,
                           "SELECT ordinal FROM evaluation"
@@ -333,7 +335,7 @@ static err find_ordinal(ingest *in, const char *task, const char *set, int64_t *
                      in->run_id);
 }
 
-/* A value that is no number is kept as missing, with a warning that says why. */
+/* A non-finite value is stored as missing, with a warning. */
 static err put_metric(ingest *in, const json_t *event, int64_t ordinal, const char *metric,
                       const json_t *value) {
   const char *set = json_text_of(event, "set"), *task = json_text_of(event, "task");
@@ -355,7 +357,7 @@ static err put_metric(ingest *in, const json_t *event, int64_t ordinal, const ch
   return error;
 }
 
-/* Bytes of a base64 text; the caller frees. ERR_INPUT when it is none. */
+/* Decodes base64; the caller frees. ERR_INPUT if invalid. */
 static err decode(const char *text, uint8_t **bytes, size_t *length) {
   size_t room = strlen(text) / 4 * 3 + 3;
   *bytes = mem_zeroed(room, 1);

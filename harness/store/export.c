@@ -18,8 +18,9 @@ static const char *const export_extensions[] = {"csv", "jsonl", "parquet"};
 
 enum { FLUSH_BYTES = 1 << 20 };
 
-/* How a table's rows are known to belong to an experiment: by the first of these columns that it
- * has. `?1` is the experiment's name; tables with none of them (environment) are written whole. */
+/* The rows of a table that belong to an experiment, selected by the first of these columns that the
+ * table has. `?1` is the experiment's name; tables with none of them (environment) are exported
+ * completely. */
 static const struct {
   const char *column, *condition;
 } belongings[] = {
@@ -39,7 +40,7 @@ static bool holds_json(const char *column) {
   return false;
 }
 
-/* Bytes as base64, in either format. */
+/* Bytes as base64, in both formats. */
 static const char *blob_text(sqlite3_stmt *rows, int column, strbuf *text) {
   strbuf_clear(text);
   base64_encode(sqlite3_column_blob(rows, column), (size_t)sqlite3_column_bytes(rows, column),
@@ -130,7 +131,7 @@ static bool has_column(sqlite3_stmt *rows, const char *name) {
   return false;
 }
 
-/* SELECT * FROM TABLE, of one experiment when it is named. */
+/* SELECT * FROM TABLE, restricted to one experiment if given. */
 static err select_table(store *s, const char *table, const char *experiment, sqlite3_stmt **rows) {
   strbuf sql = {0};
   strbuf_format(&sql, "SELECT * FROM \"%s\"", table);

@@ -1,5 +1,5 @@
-/* Every table and view of the record as files that other programs read: CSV, JSON lines or
- * Parquet, one file each, named after the table. */
+/* Exports every table and view of the database to files for other programs: CSV, JSON lines or
+ * Parquet, one file per table, named after it. */
 #ifndef FLIPBENCH_STORE_EXPORT_H
 #define FLIPBENCH_STORE_EXPORT_H
 

@@ -12,10 +12,10 @@
 #include "base/mem.h"
 #include "parquet/parquet.h"
 
-/* What a column was seen to hold; bits. */
+/* Types seen in a column; a bit set. */
 enum { SEEN_INTEGER = 1, SEEN_NUMBER = 2, SEEN_TEXT = 4, SEEN_BLOB = 8, SEEN_WIDE = 16 };
 
-/* Whole numbers beyond this are not all doubles. */
+/* Integers beyond this are not exactly representable as doubles. */
 static const int64_t widest = (int64_t)1 << 53;
 
 typedef struct {
@@ -43,7 +43,7 @@ static unsigned seen_of(sqlite3_stmt *rows, int column) {
   }
 }
 
-/* A column of NULL alone, or of whole numbers in one declared REAL. */
+/* A column of only NULL, or of integers in a column declared REAL. */
 static unsigned declared(sqlite3_stmt *rows, int column, unsigned seen) {
   const char *type = sqlite3_column_decltype(rows, column);
   if (type && strcasecmp(type, "REAL") == 0 && !(seen & ~(unsigned)SEEN_INTEGER))
@@ -66,7 +66,7 @@ static parquet_field field_of(sqlite3_stmt *rows, int column, unsigned seen) {
   return field;
 }
 
-/* Text with bytes that are no UTF-8 replaced, since a string in Parquet is UTF-8. */
+/* Text with invalid UTF-8 replaced, since a Parquet string must be UTF-8. */
 static void put_text(const char *bytes, size_t size, strbuf *out) {
   for (size_t at = 0; at < size;) {
     utf8proc_int32_t point;
@@ -80,7 +80,7 @@ static void put_text(const char *bytes, size_t size, strbuf *out) {
   }
 }
 
-/* A value of a column of strings: as CSV writes it. */
+/* A value of a string column, as written in CSV. */
 static void put_string(sqlite3_stmt *rows, int column, strbuf *out) {
   char number[32] = "";
   int type = sqlite3_column_type(rows, column);

@@ -21,7 +21,7 @@ static err take_value(sqlite3_stmt *row, int column, store_value *value) {
   return value->text ? NULL : mem_error(0, "a run's record");
 }
 
-/* name, value, json_each's type (where there is one) */
+/* name, value, type from json_each (if any) */
 static err take_fact(sqlite3_stmt *row, void *item) {
   store_fact *fact = item;
   fact->name = mem_copy_string(sql_text(row, 0));
@@ -56,7 +56,7 @@ err store_list_numbers(store *s, int64_t run_id, store_fact **numbers, size_t *c
   return error;
 }
 
-/* The first column of the first row; NaN when there is none. */
+/* The first column of the first row; NaN when there is no row. */
 static err first_real(store *s, err error, sqlite3_stmt *rows, double *value) {
   bool has_row;
   *value = NAN;
@@ -101,8 +101,8 @@ err store_list_settings(store *s, int64_t run_id, store_fact **settings, size_t 
 
 /* ---- two runs ---- */
 
-/* Facts of both runs as (part, name, value), joined; rows that are equal are left out. Parts are
- * those of store_part. */
+/* Facts of both runs as (part, name, value), joined; equal rows are omitted. Parts are those of
+ * store_part. */
 static const char difference_sql[] =
     "WITH facts(run_id, part, name, value) AS ("
     "  SELECT run.id, 0, key, json_each.value FROM run JOIN cell ON cell.id = run.cell_id,"

@@ -1,4 +1,4 @@
-/* Named values of runs: numbers, settings, and the differences of two runs. */
+/* Named values of runs: numbers, settings, and the differences between two runs. */
 #ifndef FLIPBENCH_STORE_FACTS_H
 #define FLIPBENCH_STORE_FACTS_H
 
@@ -8,8 +8,8 @@ typedef enum { STORE_NOTHING, STORE_INTEGER, STORE_REAL, STORE_TEXT, STORE_JSON 
 typedef struct {
   store_value_kind kind;
   int64_t integer; /* of STORE_INTEGER, else 0 */
-  double real;     /* of numbers; NaN: it is none */
-  char *text;      /* the value as text, "" for nothing; owned */
+  double real;     /* of numbers; NaN: not a number */
+  char *text;      /* the value as text, "" for none; owned */
 } store_value;
 
 typedef struct {
@@ -21,13 +21,13 @@ void store_free_facts(store_fact *facts, size_t count);
 /* The numbers of a run (docs/schema.md), all STORE_REAL, by name. */
 err store_list_numbers(store *s, int64_t run_id, store_fact **numbers,
                        size_t *count) ERR_MUST_CHECK;
-/* One of them; NaN: not recorded. */
+/* One number by name; NaN: not recorded. */
 err store_find_number(store *s, int64_t run_id, const char *name, double *value) ERR_MUST_CHECK;
-/* Share of the training time that other processes cost a disturbed run; NaN when it was not
- * disturbed, or when the rows hold no evidence. */
+/* The share of the training time that a disturbed run lost to other processes; NaN if it was not
+ * disturbed, or if its rows contain no evidence. */
 err store_find_lost_share(store *s, int64_t run_id, double *share) ERR_MUST_CHECK;
 
-/* Every setting of a run's cell; booleans are the texts true and false, lists STORE_JSON. */
+/* Every setting of a run's cell; booleans are the strings true and false, lists STORE_JSON. */
 err store_list_settings(store *s, int64_t run_id, store_fact **settings,
                         size_t *count) ERR_MUST_CHECK;
 
@@ -45,7 +45,7 @@ typedef struct {
   char *name;                /* owned */
   store_value first, second; /* STORE_NOTHING: that run does not have it */
 } store_difference;
-/* What two runs differ in, by part and name. The caller's: store_free_differences. */
+/* The differences between two runs, by part and name. Free with store_free_differences. */
 err store_compare_runs(store *s, int64_t first, int64_t second, store_difference **differences,
                        size_t *count) ERR_MUST_CHECK;
 void store_free_differences(store_difference *differences, size_t count);

@@ -1,4 +1,4 @@
-/* From a run directory's two files of JSON lines into the tables. attempts.jsonl is flipbench's
+/* Reads a run directory's two files of JSON lines into the tables. attempts.jsonl is flipbench's
  * own record of the processes that it started; events.jsonl is what they wrote (docs/events.md). */
 #include <errno.h>
 #include <fcntl.h>
@@ -191,7 +191,8 @@ static err take_line(ingest *in, const char *line, size_t length,
   return error;
 }
 
-/* Whole lines from `*offset` on; moves the offset behind the last one. A missing file is empty. */
+/* Reads complete lines from `*offset` on and advances the offset. A missing file counts as
+ * empty. */
 static err read_lines(ingest *in, const char *path, int64_t *offset,
                       err (*take)(ingest *, const json_t *)) {
   enum { BLOCK = 1 << 18 };

@@ -1,5 +1,5 @@
-/* What the readers of a run folder's two files share. Internal to store/: ingest.c reads the files
- * and attempts.jsonl, events.c turns the events of docs/events.md into rows. */
+/* Shared by the readers of a run folder's two files. Internal to store/: ingest.c reads the files
+ * and attempts.jsonl, events.c converts the events of docs/events.md into rows. */
 #ifndef FLIPBENCH_STORE_INGEST_H
 #define FLIPBENCH_STORE_INGEST_H
 
@@ -12,26 +12,27 @@ typedef struct {
   store *s;
   const char *directory;
   int64_t run_id;
-  int64_t total_steps; /* 0 until the start event said it */
+  int64_t total_steps; /* 0 until a start event gave it */
 
   /* the process whose events are being read: the newest `start`; number 0 before the first */
   struct {
     int64_t number, attempt, version;
-    char last[32]; /* time of its last event; "" when none came since events_resume */
+    char last[32]; /* time of its last event; "" when none arrived since events_resume */
     bool has_labels;
   } process;
   /* the newest row of `step`; step 0 when there is none */
   struct {
     int64_t step, attempt;
-    bool is_boundary;     /* a checkpoint or an evaluation is there: no later row takes it in */
+    bool is_boundary;     /* a checkpoint or an evaluation refers to it: later rows do not absorb
+                           * it */
     double train_seconds; /* sum of all rows' seconds */
     double told_seconds;  /* the trainer's own running total; NaN: not known */
   } last;
-  bool has_settled; /* something came that run-level numbers must be made for at once */
+  bool has_settled; /* an event arrived after which the run's numbers must be recomputed at once */
 } ingest;
 
-/* 0 for what is missing, null or beyond any count. Other members: json_text_of, and json_number_of,
- * whose NaN is stored as NULL. */
+/* 0 for values that are missing, null or out of range. Other members: json_text_of, and
+ * json_number_of, whose NaN is stored as NULL. */
 int64_t ingest_integer(const json_t *object, const char *key);
 
 err ingest_put_summary(ingest *in, const char *name, double value) ERR_MUST_CHECK;
@@ -41,9 +42,9 @@ err ingest_put_warning(ingest *in, const char *kind, const char *message,
 /* Restores the reader's state from earlier calls. */
 err events_resume(ingest *in) ERR_MUST_CHECK;
 err events_take(ingest *in, const json_t *event) ERR_MUST_CHECK;
-/* Records how far the newest process came. */
+/* Records the progress of the newest process. */
 err events_pause(ingest *in) ERR_MUST_CHECK;
-/* Deletes all rows made from events. */
+/* Deletes all rows created from events. */
 err events_forget_all(ingest *in) ERR_MUST_CHECK;
 
 #endif

@@ -7,7 +7,7 @@
 #include "base/pace.h"
 #include "store/sql.h"
 
-/* Every derived number, once. NaN: the rows do not determine it; it is then not stored. */
+/* Every derived number, listed once. NaN: the rows do not determine it; it is then not stored. */
 #define NUMBERS(X)                                                                                 \
   X(samples)                                                                                       \
   X(train_seconds)                                                                                 \
@@ -63,7 +63,7 @@ static numbers nothing_known(void) {
   return n;
 }
 
-/* The first row of a query, as reals; NaN for NULL. */
+/* The first row of a query, as doubles; NaN for NULL. */
 static err read_reals(store *s, sqlite3_stmt *rows, double *values, int count) {
   bool has_row;
   err error = sql_next(s, rows, &has_row);
@@ -74,7 +74,7 @@ static err read_reals(store *s, sqlite3_stmt *rows, double *values, int count) {
 
 /* ---- times ---- */
 
-/* On how many threads and CPUs each process ran: a resumed one may be on another machine. */
+/* The number of threads and CPUs of each process: a resumed one may run on another machine. */
 typedef struct {
   int64_t attempt;
   int threads, cpus;
@@ -188,7 +188,7 @@ cleanup:
 
 /* ---- sums ---- */
 
-/* `batch`: samples a step. From the settings; else from the rows. */
+/* `batch`: samples per step, from the settings or else from the rows. */
 static err add_sums(store *s, int64_t run_id, double *batch, numbers *n) {
   sqlite3_stmt *rows;
   double v[9];
@@ -218,7 +218,7 @@ static err add_sums(store *s, int64_t run_id, double *batch, numbers *n) {
   return NULL;
 }
 
-/* Totals from processes of stream version 1, which has no rows for them. */
+/* Totals of processes with stream version 1, which has no rows for them. */
 static err add_old_readings(store *s, int64_t run_id, double batch, numbers *n) {
   sqlite3_stmt *rows;
   double v[4];
@@ -376,7 +376,7 @@ static err add_rates(store *s, int64_t run_id, numbers *n) {
   return NULL;
 }
 
-/* ---- all of them ---- */
+/* ---- entry points ---- */
 
 static err put(store *s, int64_t run_id, const char *name, double value) {
   if (!isfinite(value))

@@ -1,5 +1,5 @@
-/* Which items of an evaluation set a run got right: what intervals of its accuracy are made from,
- * alone or paired with another run's on the same items. */
+/* Which items of an evaluation set a run classified correctly: the basis for intervals of its
+ * accuracy, alone or paired with another run on the same items. */
 #ifndef FLIPBENCH_STORE_OUTCOMES_H
 #define FLIPBENCH_STORE_OUTCOMES_H
 
@@ -13,9 +13,9 @@ typedef struct {
   uint16_t *labels; /* class of each item; NULL: none recorded */
 } store_outcome;
 
-/* `set` NULL: the run's main one of that task (the first that it evaluated). `step` -1: the last.
- * `items` becomes 0, and all else empty, when the run recorded none. The caller's:
- * store_free_outcome, after an error too. */
+/* `set` NULL: the run's main set for that task (the first that it evaluated). `step` -1: the last.
+ * `items` is 0, and all else empty, when the run recorded none. Free with store_free_outcome, also
+ * after an error. */
 err store_load_outcome(store *s, int64_t run_id, const char *task, const char *metric,
                        const char *set, int64_t step, store_outcome *out) ERR_MUST_CHECK;
 void store_free_outcome(store_outcome *outcome);

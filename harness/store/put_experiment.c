@@ -5,7 +5,7 @@
 #include "base/json_read.h"
 #include "store/sql.h"
 
-/* A JSON value as text of its own. The strbuf keeps it. */
+/* A JSON value serialised into the strbuf, which owns it. */
 static const char *dump(const json_t *value, strbuf *out) {
   strbuf_clear(out);
   char *text = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
@@ -43,7 +43,7 @@ static err put_cell(store *s, int64_t experiment, const json_t *cell, int64_t po
 static err put_reference(store *s, int64_t experiment, const json_t *reference) {
   strbuf axes = {0};
   const json_t *value = json_object_get(reference, "value");
-  if (!json_is_number(value)) return NULL; /* null: nothing to compare with */
+  if (!json_is_number(value)) return NULL; /* null: no published value */
   dump(json_object_get(reference, "axes"), &axes);
   err error = sql_run(s,
                       "INSERT INTO reference_value"

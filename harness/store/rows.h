@@ -8,7 +8,7 @@
 
 #include "store/sql.h"
 
-/* The texts of a struct: where its char * members are. One list serves reading and freeing. */
+/* The strings of a struct: offsets of its char * members. One list serves reading and freeing. */
 typedef struct {
   const size_t *offsets;
   size_t count;
@@ -16,23 +16,23 @@ typedef struct {
 #define ROWS_TEXTS(list)                                                                           \
   { (list), sizeof(list) / sizeof *(list) }
 
-/* Copies the columns from `first` on into the members, in their order; "" for NULL. */
+/* Copies the columns from `first` on into the members, in order; "" for NULL. */
 err rows_copy_texts(sqlite3_stmt *row, int first, const rows_texts *texts,
                     void *item) ERR_MUST_CHECK;
-/* Sets them to "", for a struct that stands for no row. */
+/* Sets them to "", for a struct without a row. */
 err rows_empty_texts(const rows_texts *texts, void *item) ERR_MUST_CHECK;
 void rows_free_texts(const rows_texts *texts, void *item);
 
-/* What a row becomes. `take` gets a zeroed item; what it filled before it failed is freed by
- * `drop`. */
+/* How a row is converted. `take` gets a zeroed item; `drop` frees what it filled before a
+ * failure. */
 typedef struct {
   size_t bytes;
   err (*take)(sqlite3_stmt *row, void *item);
   void (*drop)(void *item); /* NULL: the item owns nothing */
-  const char *what;         /* for the error when memory is short: "a run's steps" */
+  const char *what;         /* for the out-of-memory error: "a run's steps" */
 } rows_kind;
 
-/* All rows of a query. On failure *items is NULL, *count 0, and the query is left. The caller's:
+/* All rows of a query. On failure *items is NULL, *count 0, and the query is abandoned. Free with
  * rows_free. */
 err rows_collect(store *s, sqlite3_stmt *rows, const rows_kind *kind, void **items,
                  size_t *count) ERR_MUST_CHECK;
@@ -41,7 +41,7 @@ void rows_free(const rows_kind *kind, void *items, size_t count);
 /* The first column of each row. */
 err rows_collect_names(store *s, sqlite3_stmt *rows, store_names *names) ERR_MUST_CHECK;
 
-/* The first row, by kind->take; *has_row false, and the item untouched, when there is none. */
+/* The first row, by kind->take; *has_row false, and the item unchanged, when there is none. */
 err rows_first(store *s, sqlite3_stmt *rows, const rows_kind *kind, void *item,
                bool *has_row) ERR_MUST_CHECK;
 

@@ -56,7 +56,7 @@ void store_free_run(store_run *run) {
 
 static const rows_kind run_kind = {sizeof(store_run), take_run, drop_run, "a run's record"};
 
-/* The run that `rows` begins with, or one that stands for none. */
+/* The run that `rows` starts with, or an empty one. */
 static err first_run(store *s, sqlite3_stmt *rows, store_run *run) {
   bool has_row;
   *run = (store_run){0};
@@ -229,7 +229,7 @@ void store_free_past_runs(store_past_run *runs, size_t count) {
   rows_free(&past_kind, runs, count);
 }
 
-/* ---- single facts ---- */
+/* ---- single values ---- */
 
 err store_find_data_fingerprint(store *s, const char *cell_id, char **fingerprint) {
   sqlite3_stmt *rows;

@@ -1,44 +1,44 @@
-/* Runs: what the record says of one, which one is a cell's result, and lists of them. */
+/* Runs: their records, which one is a cell's result, and lists of them. */
 #ifndef FLIPBENCH_STORE_RUNS_H
 #define FLIPBENCH_STORE_RUNS_H
 
 #include "store/store.h"
 
 typedef struct {
-  int64_t run_id;            /* 0: there is none, and all that follows is empty */
+  int64_t run_id;            /* 0: none, and all that follows is empty */
   char *cell_id, *directory; /* below the results folder */
   char *status;              /* running, finished, interrupted, failed */
   char *kind, *message;      /* of a failure */
-  char *started, *ended;     /* ISO 8601; ended "" while it goes on */
+  char *started, *ended;     /* ISO 8601; ended is "" while it runs */
   char *settings_fingerprint, *data_fingerprint;
   char *data_stamp; /* of the files that it was trained on (sweep/stamp.h) */
-  char *note;       /* what a person wrote on it */
+  char *note;       /* written by the user */
   char *log_tail;   /* of the newest process */
-  /* texts are owned; after a successful call never NULL */
-  int64_t attempts, pid;  /* how many processes it took; the newest one's id */
+  /* strings are owned; after a successful call never NULL */
+  int64_t attempts, pid;  /* number of processes; id of the newest one */
   int64_t bytes_read;     /* of attempts.jsonl and events.jsonl together */
-  double started_seconds; /* since 1970; NaN: `started` is no time */
+  double started_seconds; /* since 1970; NaN: `started` is not a valid time */
   bool is_archived;
 } store_run;
 
-/* The result of a cell: its newest finished run, else its newest, of those that are not archived
- * (view v_run_place). Merged results can hold several runs of a cell. run_id 0: never run. */
+/* The result of a cell: its newest finished run, else its newest run, excluding archived ones (view
+ * v_run_place). Merged results can contain several runs of a cell. run_id 0: never run. */
 err store_find_run(store *s, const char *cell_id, store_run *run) ERR_MUST_CHECK;
-/* The run in a directory; run_id 0: there is none. */
+/* The run in a directory; run_id 0: none. */
 err store_find_run_in(store *s, const char *directory, store_run *run) ERR_MUST_CHECK;
 /* ERR_INPUT when there is no such run. */
 err store_load_run(store *s, int64_t run_id, store_run *run) ERR_MUST_CHECK;
 void store_free_run(store_run *run);
 
 err store_has_run(store *s, int64_t run_id, bool *is_there) ERR_MUST_CHECK;
-/* How many cells have an id that begins with `prefix`, and the run that is shown for them: as
- * store_find_run, and an archived one when there is no other. 0: none was run. */
+/* The number of cells whose id begins with `prefix`, and the run shown for them: as in
+ * store_find_run, or an archived one when there is no other. 0: none was run. */
 err store_match_cells(store *s, const char *prefix, size_t *cells, int64_t *run_id) ERR_MUST_CHECK;
 
 /* ---- lists ---- */
 
 typedef struct {
-  bool only_archived, only_unowned; /* unowned: no experiment names its cell */
+  bool only_archived, only_unowned; /* unowned: its cell belongs to no experiment */
   const char *tag;                  /* NULL: all */
   const char *experiment;           /* the first part of the directory; NULL: any */
 } store_run_filter;
@@ -50,61 +50,61 @@ typedef struct {
   bool is_archived;
   double samples_per_second, train_seconds; /* NaN: not known */
 } store_run_line;
-/* By number. The caller's: store_free_run_lines. */
+/* By number. Free with store_free_run_lines. */
 err store_list_runs(store *s, const store_run_filter *filter, store_run_line **runs,
                     size_t *count) ERR_MUST_CHECK;
 void store_free_run_lines(store_run_line *runs, size_t count);
 
-/* The directories of all runs of an experiment's cells, also where another experiment started
- * them, by their start. */
+/* The directories of all runs of an experiment's cells, including those started by another
+ * experiment, in order of their start. */
 err store_list_directories(store *s, const char *experiment,
                            store_names *directories) ERR_MUST_CHECK;
 
-/* A finished, undisturbed run: what predictions of other runs are made from. */
+/* A finished, undisturbed run: the basis for predictions of other runs. */
 typedef struct {
   int64_t run_id, threads, ranks; /* threads: of each rank; ranks 0: not recorded */
   char *settings;                 /* JSON, every setting; owned, as `host` */
   char *host;
   double samples, steady_seconds, wall_seconds, peak_bytes; /* NaN: not known */
 } store_past_run;
-/* The newest `most`, newest first. The caller's: store_free_past_runs. */
+/* The newest `most`, newest first. Free with store_free_past_runs. */
 err store_list_past_runs(store *s, size_t most, store_past_run **runs,
                          size_t *count) ERR_MUST_CHECK;
 void store_free_past_runs(store_past_run *runs, size_t count);
 
-/* ---- single facts ---- */
+/* ---- single values ---- */
 
-/* The fingerprint of the data that a cell was trained on: of its result, or of the next best run
+/* The fingerprint of the data that a cell was trained on: from its result, or the next best run
  * that recorded one; NULL: none did. The caller frees. */
 err store_find_data_fingerprint(store *s, const char *cell_id, char **fingerprint) ERR_MUST_CHECK;
 
-/* The newest checkpoint of a run that is still on disk: what a resumed run continues from, and a
- * tuning cell starts from. NULL when there is none; the caller frees. */
+/* The newest checkpoint of a run that still exists on disk: resumed runs and tuning cells start
+ * from it. NULL when there is none; the caller frees. */
 err store_last_checkpoint(store *s, const char *results, int64_t run_id,
                           char **path) ERR_MUST_CHECK;
 
-/* The newest step that was recorded; 0: none. */
+/* The newest recorded step; 0: none. */
 err store_newest_step(store *s, int64_t run_id, int64_t *step) ERR_MUST_CHECK;
 
-/* How far a run is, for the display: the newest step, and the newest value of a metric on the
- * run's first set of that task (`task` NULL: none is wanted). NaN for what is not known yet. */
+/* The progress of a run, for the display: the newest step, and the newest value of a metric on the
+ * run's first set of that task (`task` NULL: none). NaN for unknown values. */
 typedef struct {
   double samples, total_samples, loss, samples_per_second, train_seconds, metric;
 } store_progress;
 err store_find_progress(store *s, int64_t run_id, const char *task, const char *metric,
                         store_progress *p) ERR_MUST_CHECK;
 
-/* ---- changes ---- */
+/* ---- modification ---- */
 
 /* The directory of a run was renamed. */
 err store_move_run(store *s, int64_t run_id, const char *directory) ERR_MUST_CHECK;
-/* Drops a run whose directory is gone, with all that was recorded of it. */
+/* Removes a run whose directory is gone, with all its records. */
 err store_forget_run(store *s, int64_t run_id) ERR_MUST_CHECK;
 /* Replaces the note; "" removes it. */
 err store_note_run(store *s, int64_t run_id, const char *text) ERR_MUST_CHECK;
 /* Adds or removes a tag. */
 err store_tag_run(store *s, int64_t run_id, const char *name, bool is_wanted) ERR_MUST_CHECK;
-/* An archived run is no cell's result. */
+/* An archived run is never a cell's result. */
 err store_archive_run(store *s, int64_t run_id, bool is_archived) ERR_MUST_CHECK;
 
 #endif

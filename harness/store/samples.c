@@ -98,8 +98,8 @@ void store_select_samples(const char *text, sample_series *series, size_t *count
   *count = kept;
 }
 
-/* All samples, series by series and commit by commit: in the order of their dates (with time
- * zones), then of their first measurement; the positive ones first, ascending. */
+/* All samples, series by series and commit by commit: in order of commit date (with time zones),
+ * then of their first measurement; the positive ones first, ascending. */
 static const char samples_sql[] =
     "SELECT series, metric, words, build, machine, commit_id, dirty, substr(committed, 1, 10),"
     " value, is_disturbed, value > 0 AND value < 9e999 AS is_number,"
@@ -112,7 +112,7 @@ static const char samples_sql[] =
 typedef struct {
   sample_series **series;
   size_t *count;
-  double *values; /* of the commit that is read */
+  double *values; /* of the commit being read */
   size_t value_count;
   char commit[48], dirty[32];
   size_t disturbed;
@@ -140,7 +140,7 @@ static err add_series(reader *r, sqlite3_stmt *rows) {
              : mem_error(0, "a series");
 }
 
-/* The commit that was read becomes a point, or one without a number. */
+/* Turns the samples of the current commit into a point, or counts it as one without a number. */
 static err close_commit(reader *r, bool is_open) {
   if (!is_open) return NULL;
   sample_series *one = &(*r->series)[*r->count - 1];

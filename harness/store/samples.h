@@ -1,11 +1,11 @@
-/* Timings of `flipbench compare` over commits: RESULTS/benchmarks/SESSION.jsonl, a line a sample,
- * and the table made from them. */
+/* Timings of `flipbench compare` over commits: RESULTS/benchmarks/SESSION.jsonl, one sample per
+ * line, and the table built from them. */
 #ifndef FLIPBENCH_STORE_SAMPLES_H
 #define FLIPBENCH_STORE_SAMPLES_H
 
 #include "store/store.h"
 
-/* Reads every session; samples already stored stay as they are. */
+/* Reads every session; samples already stored are unchanged. */
 err store_ingest_samples(store *s, const char *results) ERR_MUST_CHECK;
 
 /* A commit in a series: the median of its samples. */
@@ -14,27 +14,27 @@ typedef struct {
   char day[16];
   double value, least, most; /* median and range of its samples */
   size_t samples;            /* that are positive numbers */
-  size_t disturbed;          /* of those: the machine was disturbed meanwhile */
+  size_t disturbed;          /* of those: measured while the machine was disturbed */
 } sample_point;
 
-/* One series: what was measured, with which words and build, on one machine. Only what is equal in
- * all of these is ever compared. */
+/* One series: what was measured, with which arguments and build, on one machine. Only samples that
+ * are equal in all of these are compared. */
 typedef struct {
   char *series, *metric, *words, *build, *machine;
-  sample_point *points; /* in the order of the commits */
+  sample_point *points; /* in commit order */
   size_t count;
-  size_t left_out;      /* samples that are no positive number */
+  size_t left_out;      /* samples that are not positive numbers */
   size_t empty_commits; /* commits that have only such samples: they have no point */
 } sample_series;
 
 err store_read_samples(store *s, const char *metric, sample_series **series,
                        size_t *count) ERR_MUST_CHECK;
 void store_free_samples(sample_series *series, size_t count);
-/* Keeps, in their order, the series whose name, words, build or machine contain `text`. */
+/* Keeps, in order, the series whose name, arguments, build or machine contain `text`. */
 void store_select_samples(const char *text, sample_series *series, size_t *count);
 
-/* How many positive samples of `metric` with these words and on this machine the commit has, its
- * builds with uncommitted changes left out; and what this build of it is, "" when there is none. */
+/* The number of positive samples of `metric` with these arguments on this machine for the commit,
+ * excluding builds with uncommitted changes; and the build, "" when there is none. */
 err store_count_samples(store *s, const char *metric, const char *words, const char *machine,
                         const char *commit, size_t *count) ERR_MUST_CHECK;
 

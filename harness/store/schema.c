@@ -1,13 +1,13 @@
-/* The schema as a list of steps, each from one version to the next. A step that was released is
- * never changed; a new one is added. docs/schema.md explains the tables. */
+/* The schema as a list of migrations, each from one version to the next. A released migration is
+ * never changed; new ones are added. docs/schema.md explains the tables. */
 #include "store/numbers.h"
 #include "store/samples_schema.h"
 #include "store/sql.h"
 
 enum {
   NUMBERS_VERSION = 3
-}; /* before it, numbers were what processes said at their end, and
-      fewer of them were kept than the run folders hold */
+}; /* before it, numbers were totals reported by processes at exit, and fewer were kept than the run
+    * folders contain */
 
 static const char version_1[] =
     "CREATE TABLE experiment ("
@@ -206,23 +206,23 @@ static const char version_1[] =
     "  FROM v_cell_latest AS latest JOIN run ON run.id = latest.run_id"
     "  LEFT JOIN environment ON environment.id = run.environment_id;";
 
-/* A run's code and machine; samples of benchmarks; a cell's best run instead of its
- * newest, since merged results can hold several. */
+/* A run's code and machine; benchmark samples; a cell's best run instead of its newest, since
+ * merged results can contain several. */
 static const char version_2[] =
     "ALTER TABLE environment ADD COLUMN flags TEXT NOT NULL DEFAULT '';"    /* of the compiler */
     "ALTER TABLE environment ADD COLUMN driver TEXT NOT NULL DEFAULT '';"   /* of the GPU */
     "ALTER TABLE attempt ADD COLUMN conditions TEXT NOT NULL DEFAULT '{}';" /* JSON: load, clocks */
 
     "CREATE TABLE benchmark_sample (" /* one timing of one side of a comparison */
-    "  session TEXT NOT NULL,"        /* the file below RESULTS/benchmarks/ that it is from */
-    "  ordinal INTEGER NOT NULL,"     /* its place there: the order of measuring */
+    "  session TEXT NOT NULL,"        /* the file below RESULTS/benchmarks/ it comes from */
+    "  ordinal INTEGER NOT NULL,"     /* its position there: the order of measurement */
     "  series TEXT NOT NULL,"         /* what was timed: 'step mask_ratio=0.5' */
     "  metric TEXT NOT NULL,"
     "  side TEXT NOT NULL," /* 'base', 'new' of an A/B comparison; '' else */
     "  commit_id TEXT NOT NULL,"
     "  dirty TEXT NOT NULL,"
-    "  committed TEXT NOT NULL," /* when the commit was made */
-    "  machine TEXT NOT NULL,"   /* only samples of one machine are ever compared */
+    "  committed TEXT NOT NULL," /* commit date */
+    "  machine TEXT NOT NULL,"   /* only samples of one machine are compared */
     "  time TEXT NOT NULL,"
     "  value REAL NOT NULL,"
     "  PRIMARY KEY (session, ordinal, metric)"
@@ -230,7 +230,7 @@ static const char version_2[] =
     "CREATE INDEX benchmark_series ON benchmark_sample(series, metric, machine, committed);"
 
     "DROP VIEW v_cell_latest;"
-    "CREATE VIEW v_cell_latest AS" /* a finished run before any other, the newest of them */
+    "CREATE VIEW v_cell_latest AS" /* a finished run before any other, the newest first */
     "  SELECT experiment.name AS experiment, experiment_cell.position, experiment_cell.label,"
     "    experiment_cell.tuning, experiment_cell.axes, cell.id AS cell_id, cell.parent,"
     "    run.id AS run_id, coalesce(run.status, 'not run') AS status, run.kind, run.message,"
@@ -250,14 +250,14 @@ static const char version_2[] =
     "  FROM v_cell_latest AS latest JOIN run ON run.id = latest.run_id"
     "  LEFT JOIN environment ON environment.id = run.environment_id;"
 
-    "CREATE VIEW v_failure AS" /* what failed, how, and how often it was tried */
+    "CREATE VIEW v_failure AS" /* what failed, how, and the number of attempts */
     "  SELECT latest.experiment, latest.label, latest.cell_id, run.id AS run_id, run.status,"
     "    run.kind, run.message, run.directory,"
     "    (SELECT count(*) FROM attempt WHERE attempt.run_id = run.id) AS attempts"
     "  FROM v_cell_latest AS latest JOIN run ON run.cell_id = latest.cell_id"
     "  WHERE run.status IN ('failed', 'interrupted');"
 
-    "CREATE VIEW v_cost AS" /* what an experiment took, failures included */
+    "CREATE VIEW v_cost AS" /* the cost of an experiment, including failures */
     "  SELECT latest.experiment, count(DISTINCT run.id) AS runs,"
     "    sum((SELECT value FROM summary WHERE run_id = run.id AND name = 'train_seconds'))"
     "      AS train_seconds,"
@@ -267,7 +267,7 @@ static const char version_2[] =
     "  FROM v_cell_latest AS latest JOIN run ON run.cell_id = latest.cell_id"
     "  GROUP BY latest.experiment;"
 
-    "CREATE VIEW v_reference AS" /* published values beside what was measured for the same row */
+    "CREATE VIEW v_reference AS" /* published values next to the measured ones of the same row */
     "  SELECT experiment.name AS experiment, reference_value.axes, reference_value.metric,"
     "    reference_value.value, reference_value.is_verified, reference_value.source,"
     "    latest.label, latest.run_id"
@@ -277,12 +277,13 @@ static const char version_2[] =
     "      AS wanted WHERE wanted.value IS NOT json_extract(latest.axes,"
     "        '$.\"' || wanted.key || '\"'));";
 
-/* Rows that cover several steps and tell disturbance from work; processes and what each was given;
- * outcomes item by item; notes. What `end` said of a run is no number any more: what rows cannot
- * give of an old run (memory, energy) becomes rows here, and store/numbers.c makes the rest. */
+/* Rows that cover several steps and distinguish disturbance from work; processes and their inputs;
+ * per-item outcomes; notes. Totals from `end` events are no longer numbers of a run: values that
+ * the rows of an old run cannot give (memory, energy) become rows here, and store/numbers.c
+ * computes the rest. */
 static const char version_3[] =
     "ALTER TABLE step ADD COLUMN attempt INTEGER NOT NULL DEFAULT 1;"
-    "ALTER TABLE step ADD COLUMN steps INTEGER NOT NULL DEFAULT 1;" /* that the sums cover */
+    "ALTER TABLE step ADD COLUMN steps INTEGER NOT NULL DEFAULT 1;" /* covered by the sums */
     "ALTER TABLE step ADD COLUMN cpu_seconds REAL;"
     "ALTER TABLE step ADD COLUMN delay_seconds REAL;"
     "ALTER TABLE step ADD COLUMN switches REAL;"
@@ -294,8 +295,10 @@ static const char version_3[] =
     "ALTER TABLE step ADD COLUMN device_other_processes REAL;"
     "ALTER TABLE run ADD COLUMN data_stamp TEXT NOT NULL DEFAULT '';" /* host, digest of files */
     "ALTER TABLE run ADD COLUMN note TEXT NOT NULL DEFAULT '';"
-    "ALTER TABLE run ADD COLUMN archived INTEGER NOT NULL DEFAULT 0;"     /* 1: no cell's result */
-    "ALTER TABLE run ADD COLUMN numbers_rows INTEGER NOT NULL DEFAULT 0;" /* steps they are from */
+    "ALTER TABLE run ADD COLUMN archived INTEGER NOT NULL DEFAULT 0;"     /* 1: not a cell's
+                                                                           * result */
+    "ALTER TABLE run ADD COLUMN numbers_rows INTEGER NOT NULL DEFAULT 0;" /* number of steps they
+                                                                           * are computed from */
 
     /* JSON lists: --set and --set-cell of the last run */
     "ALTER TABLE experiment ADD COLUMN set_words TEXT NOT NULL DEFAULT '[]';"
@@ -307,7 +310,7 @@ static const char version_3[] =
     "  PRIMARY KEY (run_id, name)"
     ") STRICT, WITHOUT ROWID;"
 
-    "CREATE TABLE process (" /* one `start` event of a run, and what it was given */
+    "CREATE TABLE process (" /* one `start` event of a run, and its inputs */
     "  run_id INTEGER NOT NULL REFERENCES run(id) ON DELETE CASCADE,"
     "  number INTEGER NOT NULL," /* from 1, in the order of events.jsonl */
     "  attempt INTEGER NOT NULL,"
@@ -316,13 +319,13 @@ static const char version_3[] =
     "  started TEXT NOT NULL," /* first event */
     "  last TEXT NOT NULL,"    /* last event */
     "  environment_id INTEGER REFERENCES environment(id),"
-    "  cpus INTEGER," /* that the process could run on */
+    "  cpus INTEGER," /* available to the process */
     "  data_fingerprint TEXT NOT NULL DEFAULT '',"
     "  data_samples INTEGER,"
     "  vocabulary_fingerprint TEXT NOT NULL DEFAULT '',"
     "  evaluation_fingerprints TEXT NOT NULL DEFAULT '{}'," /* JSON, set to digest */
     "  init_fingerprint TEXT NOT NULL DEFAULT '',"
-    "  energy_joules REAL," /* these three: what streams of version 1 said at the end */
+    "  energy_joules REAL," /* these three: totals at the end of version 1 streams */
     "  other_cpus REAL,"
     "  stolen_share REAL,"
     "  PRIMARY KEY (run_id, number)"
@@ -356,11 +359,11 @@ static const char version_3[] =
     "CREATE TABLE outcome_labels (" /* the class of each item */
     "  run_id INTEGER NOT NULL REFERENCES run(id) ON DELETE CASCADE,"
     "  set_name TEXT NOT NULL,"
-    "  labels BLOB NOT NULL," /* little-endian, two bytes an item */
+    "  labels BLOB NOT NULL," /* little-endian, two bytes per item */
     "  PRIMARY KEY (run_id, set_name)"
     ") STRICT, WITHOUT ROWID;"
 
-    /* a row of old covers the steps since the one before it */
+    /* an old row covers the steps since the previous one */
     "UPDATE step SET attempt = coalesce((SELECT max(number) FROM attempt WHERE"
     "  attempt.run_id = step.run_id AND attempt.first_step < step.step), 1);"
     "UPDATE step SET steps = before.steps, seconds = CASE"
@@ -409,12 +412,12 @@ static const char version_3[] =
     "    max(value) FILTER (WHERE name = 'power_watts')"
     "  FROM run JOIN summary ON summary.run_id = run.id GROUP BY run.id"
     "  HAVING max(value) FILTER (WHERE name = 'peak_bytes') IS NOT NULL;"
-    /* where the run folder is still there, its files say more than was kept of them */
+    /* if the run folder still exists, its files contain more than was stored */
     "UPDATE run SET attempts_offset = 0, events_offset = 0;"
 
     "DROP VIEW v_cell_latest;"
-    "CREATE VIEW v_cell_latest AS" /* of the runs that are not archived: the newest finished one,
-                                      else the newest */
+    "CREATE VIEW v_cell_latest AS" /* among runs that are not archived: the newest finished one,
+                                    * else the newest */
     "  SELECT experiment.name AS experiment, experiment_cell.position, experiment_cell.label,"
     "    experiment_cell.tuning, experiment_cell.axes, cell.id AS cell_id, cell.parent,"
     "    run.id AS run_id, coalesce(run.status, 'not run') AS status, run.kind, run.message,"
@@ -458,7 +461,7 @@ static const char version_3[] =
 
     SAMPLES_VERSION_3;
 
-/* The run used for a cell, defined only here: of those that are not archived the newest finished
+/* The run used for a cell, defined only here: among runs that are not archived the newest finished
  * one, else the newest. */
 static const char version_4[] =
     "CREATE VIEW v_run_place AS" /* a cell's runs by priority as its result */
@@ -509,7 +512,7 @@ static const char version_4[] =
     "     AND metric = 'image_to_text_r1' ORDER BY ordinal LIMIT 1) AS retrieval_i2t_r1"
     "  FROM v_cell_latest AS latest;";
 
-/* The loss of dropped patches' pixels, of runs that reconstruct them. */
+/* The loss on dropped patches' pixels, for runs with reconstruction. */
 static const char version_5[] = "ALTER TABLE step ADD COLUMN reconstruction_loss REAL;";
 
 /* Ranks: what each attempt had and each rank took, what communication cost, and the number that a

@@ -194,8 +194,8 @@ err sql_end(store *s, err error) {
   return error;
 }
 
-/* Rows are safe against a crash of the program at once and against a crash of the machine from the
- * next checkpoint of the log on; what the machine loses then is read again from events.jsonl. */
+/* Rows survive a crash of the program immediately, and a crash of the machine after the next
+ * checkpoint of the log; rows lost by the latter are read again from events.jsonl. */
 static const char pragmas[] = "PRAGMA synchronous = NORMAL; PRAGMA foreign_keys = ON;"
                               "PRAGMA temp_store = MEMORY;";
 

@@ -1,11 +1,11 @@
-/* A thin layer over SQLite: errors as values, prepared statements kept, arguments by a type
- * string. Internal to store/ (tests/store/only_the_store_speaks_sql.sh).
+/* A thin layer over SQLite: errors as values, cached prepared statements, arguments described by a
+ * type string. Internal to store/ (tests/store/only_the_store_speaks_sql.sh).
  *
  *   sqlite3_stmt *rows;
  *   TRY(sql_query(s, &rows, "SELECT step, loss FROM step WHERE run_id = ?", "i", run_id));
  *   for (bool more; !(error = sql_next(s, rows, &more)) && more;) use(sql_real(rows, 1));
  *
- * SQL texts must be string constants: a statement is found again by its address. */
+ * SQL texts must be string constants: cached statements are found by address. */
 #ifndef FLIPBENCH_STORE_SQL_H
 #define FLIPBENCH_STORE_SQL_H
 
@@ -25,7 +25,8 @@ void sql_stop(sqlite3_stmt *rows);
 /* One integer, or `otherwise` when there is no row. */
 err sql_integer(store *s, int64_t otherwise, int64_t *value, const char *sql, const char *types,
                 ...) ERR_MUST_CHECK;
-/* A statement made from text that is not a constant; the caller ends it with sqlite3_finalize. */
+/* A statement prepared from text that is not a constant; the caller frees it with
+ * sqlite3_finalize. */
 err sql_query_once(store *s, sqlite3_stmt **rows, const char *sql) ERR_MUST_CHECK;
 int64_t sql_last_id(const store *s);
 const char *sql_text(sqlite3_stmt *rows, int column); /* "" for NULL */

@@ -6,9 +6,9 @@
 
 #include "base/mem.h"
 #include "sweep/directory.h"
-#include "store/given.h"
+#include "store/inputs.h"
 
-/* Runs of this experiment whose data is not what the newest run of the same settings had. */
+/* Runs of this experiment whose data differs from that of the newest run with the same settings. */
 static err mark_other_data(store *s, const run_sweep *sweep, bool *is_wanted) {
   err error = NULL;
   size_t count = 0;
@@ -23,9 +23,9 @@ static err mark_other_data(store *s, const run_sweep *sweep, bool *is_wanted) {
       cells[count] = i;
       runs[count++] = sweep->cells[i].run_id;
     }
-  for (given_kind k = 0; k < GIVEN_KINDS; k++) {
-    if (!store_given_decides(k)) continue;
-    TRY(store_group_given(s, runs, count, k, groups, &is_mixed));
+  for (input_kind k = 0; k < INPUT_KINDS; k++) {
+    if (!store_input_decides(k)) continue;
+    TRY(store_group_inputs(s, runs, count, k, groups, &is_mixed));
     for (size_t i = 0; i < count; i++)
       if (groups[i]) is_wanted[cells[i]] = true;
   }

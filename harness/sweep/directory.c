@@ -45,14 +45,14 @@ char *directory_path(const char *results, const char *directory, const char *fil
   return strbuf_take(&path);
 }
 
-/* "PID HOST\n": a process id means nothing on another machine. */
+/* "PID HOST\n": a process id is meaningless on another machine. */
 static int write_holder(char *text, size_t size) {
   char host[HOST_NAME_MAX + 1] = "";
   gethostname(host, sizeof host - 1);
   return snprintf(text, size, "%ld %s\n", (long)getpid(), host);
 }
 
-/* 0 when the file does not say. */
+/* 0 when the file does not contain it. */
 static pid_t read_holder(int fd, bool *is_elsewhere) {
   char text[LOCK_TEXT] = "", host[HOST_NAME_MAX + 1] = "", *there = text;
   ssize_t got = pread(fd, text, sizeof text - 1, 0);
@@ -238,7 +238,8 @@ int64_t directory_size_of(const char *results, const char *directory, const char
   return size;
 }
 
-/* Calls `take` for every whole line of JSON in a file from byte `from` on; no file: none. */
+/* Calls `take` for every complete line of JSON in a file from byte `from` on; a missing file has
+ * none. */
 static err each_line(const char *results, const char *directory, const char *file, int64_t from,
                      void (*take)(const json_t *object, void *context), void *context) {
   char *path = directory_path(results, directory, file), *line = NULL;
@@ -259,7 +260,7 @@ static err each_line(const char *results, const char *directory, const char *fil
   return error;
 }
 
-/* The number of the process that a line is about; 0 for none that flipbench would have given. */
+/* The process number of a line; 0 if flipbench would not have assigned it. */
 static int attempt_of(const json_t *object) {
   json_int_t number = json_integer_value(json_object_get(object, "attempt"));
   return number > 0 && number < INT_MAX ? (int)number : 0;
@@ -324,7 +325,7 @@ static void take_end(const json_t *object, void *context) {
 }
 
 err directory_read_end(const char *results, const char *directory, int64_t from, verdict *v) {
-  enum { LAST_BYTES = 65536 }; /* the end is among the last lines; steps before it are many */
+  enum { LAST_BYTES = 65536 }; /* the end is among the last lines; there are many steps before it */
   int64_t size = directory_size_of(results, directory, "events.jsonl");
   if (size - from > LAST_BYTES) from = size - LAST_BYTES;
   return each_line(results, directory, "events.jsonl", from, take_end, v);

@@ -7,28 +7,28 @@
 #include "base/err.h"
 #include "experiment/spec.h"
 
-/* "quickstart/mask_ratio=0.5-1a2b3c4d"; the caller frees; NULL when memory is short. */
+/* "quickstart/mask_ratio=0.5-1a2b3c4d"; the caller frees; NULL when out of memory. */
 char *directory_name(const spec_experiment *e, const spec_cell *cell);
-/* "FOLDER/NAME/FILE"; the caller frees; NULL when memory is short. */
+/* "FOLDER/NAME/FILE"; the caller frees; NULL when out of memory. */
 char *directory_path(const char *results, const char *directory, const char *file);
 
 typedef enum {
-  LOCK_TAKEN,    /* ours: *fd holds it until closed */
-  LOCK_ORPHANED, /* flipbench is gone, but its trainer still writes its last checkpoint */
+  LOCK_TAKEN,    /* acquired: *fd holds it until closed */
+  LOCK_ORPHANED, /* flipbench is gone, but its trainer is still writing its last checkpoint */
   LOCK_REFUSED   /* another flipbench runs this cell: *holder is its process id */
 } lock_state;
 err directory_lock(const char *results, const char *directory, int *fd, lock_state *state,
                    pid_t *holder) ERR_MUST_CHECK;
 
-/* What is known of a process when it starts; texts may be NULL. */
+/* What is known about a process when it starts; strings may be NULL. */
 typedef struct {
   const char *cell_id;
-  const char *time; /* before it was started: its events are not older */
+  const char *time; /* before it was started: its events are later */
   int attempt;
   pid_t pid;
   char *const *command;
   const char *stamp; /* of its data's files (stamp.h) */
-  const char *why;   /* "first", "goes on", "retry 1 of 2 after crash: …" */
+  const char *why;   /* "first", "resumes after …", "retry 1 of 2 after crash: …" */
   const char *slot;  /* "cores 0-1, GPU 0" */
   int64_t ranks, nodes;
   double predicted_seconds, predicted_bytes; /* NaN: unknown */
@@ -50,35 +50,36 @@ err directory_record_end(const char *results, const char *directory, int attempt
  * and "restore" without (NULL). */
 err directory_record_mark(const char *results, const char *directory, const char *what,
                           const char *text) ERR_MUST_CHECK;
-/* True while a process of the run lives: flipbench or its trainer holds the lock, or the lock's
+/* True while a process of the run is alive: flipbench or its trainer holds the lock, or the lock's
  * holder is on another machine, whose processes cannot be checked from here (*is_elsewhere). */
 bool directory_is_alive(const char *results, const char *directory, bool *is_elsewhere);
 /* True when a process on a machine that shares locks with this one holds the lock. */
 bool directory_is_held(const char *results, const char *directory);
-/* rm -r; what cannot be removed stays. */
+/* rm -r; files that cannot be removed stay. */
 void directory_remove(const char *path);
 /* The number of the next process: one more than the greatest in attempts.jsonl. */
 err directory_next_attempt(const char *results, const char *directory, int *number) ERR_MUST_CHECK;
 
-/* The number of the last process when nobody recorded its end; 0 when it has one, or none ran. */
+/* The number of the last process if its end was not recorded; 0 when it was, or none ran. */
 err directory_open_attempt(const char *results, const char *directory, int *number) ERR_MUST_CHECK;
 /* True when the last process finished the run. */
 err directory_is_finished(const char *results, const char *directory,
                           bool *is_finished) ERR_MUST_CHECK;
 
-/* How a trainer recorded its own end. Texts are empty when it recorded none. */
+/* How a trainer recorded its end. Strings are empty when it recorded none. */
 typedef struct {
   char status[32], kind[64];
   strbuf message;
 } verdict;
 int64_t directory_size_of(const char *results, const char *directory, const char *file);
-/* The last `end` event of events.jsonl behind byte `from`. */
+/* The last `end` event of events.jsonl after byte `from`. */
 err directory_read_end(const char *results, const char *directory, int64_t from,
                        verdict *v) ERR_MUST_CHECK;
 /* The last lines of log.txt, at most 4 KiB, escaped for terminals; the caller frees; "" when there
  * is no log. */
 char *directory_log_tail(const char *results, const char *directory);
-/* Ends a last line that a killed process left half written, so that the next line stands alone. */
+/* Terminates a last line that a killed process left incomplete, so that the next line is
+ * separate. */
 err directory_mend_lines(const char *results, const char *directory,
                          const char *file) ERR_MUST_CHECK;
 /* NULL when there is none; the caller frees. */

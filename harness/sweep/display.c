@@ -66,7 +66,7 @@ static void draw_frame(display *d, const display_line *lines, size_t count, cons
     size_t own = text_columns(lines[i].label);
     if (own > width) width = own;
   }
-  /* a wide terminal shows whole labels, a narrow one leaves room for the numbers */
+  /* a wide terminal shows full labels, a narrow one leaves room for the numbers */
   size_t most = columns < NARROW ? columns / 3 : columns / 2;
   if (width > most) width = most;
   int bar = columns < VERY_NARROW ? SHORT_BAR_CELLS : BAR_CELLS;

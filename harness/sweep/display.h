@@ -1,4 +1,4 @@
-/* What a person sees while cells run: on a terminal one line a running cell and one for the whole,
+/* The live display while cells run: on a terminal one line per running cell and one for the total,
  * redrawn in place; in a pipe a plain line every 15 s. On stderr. Internal to sweep/. */
 #ifndef FLIPBENCH_SWEEP_DISPLAY_H
 #define FLIPBENCH_SWEEP_DISPLAY_H
@@ -21,10 +21,10 @@ typedef struct {
 } display_line;
 
 display display_start(bool is_enabled);
-/* True when it is time for a new frame: the caller then gathers what to draw. */
+/* True when a new frame is due: the caller then gathers its contents. */
 bool display_is_due(const display *d);
 void display_draw(display *d, const display_line *lines, size_t count, const char *closing);
-/* Takes the frame away and prints a line that stays. */
+/* Clears the frame and prints a permanent line. */
 void display_say(display *d, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void display_finish(display *d);
 

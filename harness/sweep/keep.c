@@ -12,7 +12,7 @@
 #include "sweep/run.h"
 #include "store/runs.h"
 
-/* A run of the record. */
+/* A recorded run. */
 typedef struct {
   int64_t id;
   char *directory, *path;
@@ -46,8 +46,8 @@ static err refuse_alive(const char *results, const kept_run *run, const char *wh
 
 /* ---- marks ---- */
 
-/* Into the folder and from there into the record. False: the folder is gone, so that the caller
- * changes the record alone. */
+/* Writes to the folder and then to the database. False: the folder is gone, so the caller changes
+ * only the database. */
 static err mark(store *s, const char *results, const kept_run *run, const char *what,
                 const char *text, bool *is_done) {
   int64_t run_id;
@@ -85,7 +85,7 @@ static err mark_archived(store *s, const char *results, const kept_run *run, boo
 
 /* ---- archive and restore ---- */
 
-/* "DIRECTORY.archived-N" that is not there yet; the caller frees. */
+/* The first unused "DIRECTORY.archived-N"; the caller frees. */
 static char *free_name(const char *results, const char *directory) {
   enum { MOST = 100000 };
   for (int n = 1; n < MOST; n++) {
@@ -100,7 +100,8 @@ static char *free_name(const char *results, const char *directory) {
   return NULL;
 }
 
-/* In this order a kill in between leaves a folder that the next call finds under its old name. */
+/* In this order, being killed in between leaves a folder that the next call finds under its old
+ * name. */
 static err rename_folder(store *s, const char *results, const kept_run *run, const char *name) {
   char *to = name ? directory_path(results, name, NULL) : NULL;
   if (!to) return mem_error(0, "a path");

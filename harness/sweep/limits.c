@@ -12,7 +12,7 @@
 #include "base/mem.h"
 #include "base/text.h"
 
-/* The number behind `key` in a file of "key number" lines; -1 when there is none. */
+/* The number after `key` in a file of "key number" lines; -1 when there is none. */
 static int64_t read_count(const char *path, const char *key) {
   char line[256], name[128];
   long long value;
@@ -75,8 +75,8 @@ static bool has_memory_controller(const char *folder) {
   return has_it;
 }
 
-/* A cgroup with processes of its own may not hand its controllers on: this process moves into a
- * leaf first. */
+/* A cgroup that contains processes cannot delegate its controllers: this process moves into a leaf
+ * first. */
 static bool make_room(const char *base) {
   char *leaf = fs_join(base, "flipbench"), pid[32];
   snprintf(pid, sizeof pid, "%ld", (long)getpid());
@@ -100,7 +100,7 @@ char *limits_make_cgroup(const char *base, const char *name, int64_t memory_byte
   snprintf(text, sizeof text, "%lld", (long long)memory_bytes);
   if (path && (mkdir(path, 0755) == 0 || fs_is_folder(path)) &&
       write_text(path, "memory.max", text)) {
-    write_text(path, "memory.swap.max", "0"); /* not there on a kernel without swap accounting */
+    write_text(path, "memory.swap.max", "0"); /* missing on a kernel without swap accounting */
     return path;
   }
   if (path) rmdir(path);
@@ -125,5 +125,5 @@ bool limits_has_killed(const char *cgroup) {
 }
 
 void limits_remove_cgroup(const char *cgroup) {
-  rmdir(cgroup); /* fails while a stray child lives in it: it goes with that */
+  rmdir(cgroup); /* fails while a stray child is alive in it: then it is left behind */
 }

@@ -1,28 +1,28 @@
-/* The memory limit of a cell's process, and how to detect that it ended for lack of memory.
- * Internal to sweep/.
+/* The memory limit of a cell's process, and detection of out-of-memory kills. Internal to sweep/.
  *
- * A cgroup (version 2) of its own where this process may make one: it limits memory in use and
- * reports kills. Else RLIMIT_DATA: it limits requested memory, and an allocation beyond
- * fails. Below systemd, `systemd-run --user --scope -p Delegate=yes flipbench run …` gives a
- * cgroup to make others in; $FLIPBENCH_CGROUP names another folder. */
+ * Uses a cgroup (version 2) per process where this process may create one: it limits memory in use
+ * and reports kills. Otherwise RLIMIT_DATA: it limits requested memory, and an allocation beyond it
+ * fails. With systemd, `systemd-run --user --scope -p Delegate=yes flipbench run …` provides a
+ * cgroup in which others can be created; $FLIPBENCH_CGROUP selects another folder. */
 #ifndef FLIPBENCH_SWEEP_LIMITS_H
 #define FLIPBENCH_SWEEP_LIMITS_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
-/* The folder that cells' cgroups can be made in, after moving this process out of the way; the
+/* The folder in which cgroups for cells can be created, after moving this process into a leaf; the
  * caller frees. NULL when there is none. */
 char *limits_find_cgroup(void);
-/* A cgroup below `base` with that much memory and no swap; the caller frees. NULL when refused. */
+/* A cgroup below `base` with that much memory and no swap; the caller frees. NULL when not
+ * permitted. */
 char *limits_make_cgroup(const char *base, const char *name, int64_t memory_bytes);
-/* Puts the calling process under the limit: into the cgroup, or (NULL, or when that fails) under
- * RLIMIT_DATA. Safe between fork and exec. */
+/* Applies the limit to the calling process: the cgroup, or (NULL, or when that fails) RLIMIT_DATA.
+ * Safe between fork and exec. */
 void limits_enter(const char *cgroup_procs, int64_t memory_bytes);
 bool limits_has_killed(const char *cgroup);
 void limits_remove_cgroup(const char *cgroup);
 
-/* How often the kernel has killed a process for memory since it booted; 0 when it does not say. */
+/* The kernel's count of out-of-memory kills since boot; 0 when not available. */
 int64_t limits_count_kills(void);
 
 #endif

@@ -1,4 +1,4 @@
-/* Whether this machine's memory holds a cell. Internal to sweep/. */
+/* Checks whether this machine's memory can hold a cell. Internal to sweep/. */
 #ifndef FLIPBENCH_SWEEP_MEMORY_H
 #define FLIPBENCH_SWEEP_MEMORY_H
 
@@ -7,9 +7,9 @@
 
 #include "config/settings.h"
 
-/* True when a run of these settings keeps its model in this machine's memory, not in a GPU's. */
+/* True when a run with these settings keeps its model in host memory, not in a GPU's. */
 bool memory_is_of_host(const settings *s);
-/* Bytes that can be taken now without swapping, under this process's control group too. NaN when
+/* Bytes that can be allocated without swapping, considering this process's control group. NaN when
  * unknown. */
 double memory_available(void);
 /* Bytes that a process of a plan has yet to take: the plan less what it and the processes that it
@@ -18,11 +18,11 @@ double memory_outstanding(pid_t pid, double planned_bytes);
 
 typedef enum {
   MEMORY_FITS,
-  MEMORY_WAITS, /* it would fit once the cells that run now have ended */
+  MEMORY_WAITS, /* it would fit once the running cells have ended */
   MEMORY_LACKS
 } memory_verdict;
-/* `planned` bytes of a cell against `available` ones, of which running cells (any: `are_running`)
- * have yet to take `outstanding`. What is not known (NaN) fits. */
+/* Compares `planned` bytes of a cell with `available` ones, of which running cells (any:
+ * `are_running`) will still allocate `outstanding`. Unknown values (NaN) count as fitting. */
 memory_verdict memory_judge(double planned, double available, double outstanding, bool are_running);
 
 #endif

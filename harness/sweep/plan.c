@@ -1,4 +1,4 @@
-/* The state of each cell, before anything is started. */
+/* Determines the state of each cell before anything is started. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -129,7 +129,7 @@ err run_look(store *s, const char *results, const char *directory, bool *is_aliv
   return *is_alive ? NULL : store_ingest(s, results, directory, &run_id);
 }
 
-/* A run that is recorded as running: is it, by whom, or did it die? */
+/* A run that is recorded as running: is it, started by whom, or did it die? */
 static err look_at_running(store *s, const char *results, store_run *run, const char *cell_id) {
   int fd;
   lock_state lock;
@@ -141,7 +141,7 @@ static err look_at_running(store *s, const char *results, store_run *run, const 
                    "%s/%s: another flipbench (process %ld) is running this cell; wait for it, or "
                    "stop it with 'kill %ld'",
                    results, run->directory, (long)holder, (long)holder);
-  if (lock == LOCK_ORPHANED) return NULL; /* its trainer still writes: run_all waits for it */
+  if (lock == LOCK_ORPHANED) return NULL; /* its trainer is still writing: run_all waits for it */
   error = close_lost_attempt(results, s, run);
   close(fd);
   store_free_run(run);
@@ -197,16 +197,16 @@ static err judge_run(store *s, const run_options *options, const store_run *run,
   return take_reason(c, run);
 }
 
-/* True when a run's files hold more than was recorded: flipbench was killed in between, which may
- * be after the run had finished. */
+/* True when a run's files contain more than was recorded: flipbench was killed in between, possibly
+ * after the run had finished. */
 static bool has_unread(const char *results, const store_run *run) {
   int64_t there = directory_size_of(results, run->directory, "attempts.jsonl") +
                   directory_size_of(results, run->directory, "events.jsonl");
   return there > run->bytes_read;
 }
 
-/* A run that is archived, but still in the cell's directory: flipbench was killed before the folder
- * was out of the way. */
+/* A run that is archived but still in the cell's directory: flipbench was killed before renaming
+ * the folder. */
 static err finish_archiving(store *s, const run_options *options, const char *directory) {
   store_run run;
   err error = store_find_run_in(s, directory, &run);
@@ -225,7 +225,7 @@ static err plan_cell(const spec_experiment *e, store *s, const run_options *opti
   if (!c->directory) return mem_error(0, "a path");
   TRY(finish_archiving(s, options, c->directory));
   TRY(store_find_run(s, c->cell->id, &run));
-  if (!run.run_id) { /* a run directory that the store does not know: the store was lost */
+  if (!run.run_id) { /* a run directory missing from the database: the database was lost */
     char *path = directory_path(options->results, c->directory, "attempts.jsonl");
     bool is_there = path && fs_exists(path);
     free(path);

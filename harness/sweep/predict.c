@@ -1,5 +1,5 @@
-/* Predictions for a run before it starts: FLOPs and memory from the model's counts, time from
- * the rate of the finished run that is most like it. The only place that knows those counts. */
+/* Predictions for a run before it starts: FLOPs and memory from the model's counts, time from the
+ * rate of the most similar finished run. The only code that uses those counts. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,19 +15,19 @@
 #include "store/runs.h"
 
 enum { MOST_PAST_RUNS = 300 };
-/* How much further than the nearest a past run may be to count as well. */
+/* How much more distant than the nearest a past run may be to be included. */
 static const double alike = 0.05;
 
-/* A finished run, in the numbers that make another one like it. */
+/* A finished run, as the numbers that determine similarity. */
 typedef struct {
   int64_t run_id;
   bool is_here;                   /* ran on this machine */
   int device, precision, threads; /* threads: of all ranks */
   int64_t batch_size, image_width, ranks;
   double flops;        /* of one sample, counted as for the new run */
-  double rate;         /* FLOPs a second of training */
-  double wall_share;   /* wall time over training time */
-  double memory_share; /* peak over plan */
+  double rate;         /* training FLOP/s */
+  double wall_share;   /* wall time divided by training time */
+  double memory_share; /* peak divided by plan */
 } past_run;
 
 struct run_predictor {
@@ -71,7 +71,7 @@ static bool count_model(run_predictor *p, const settings *s, int64_t ranks, mode
 
 /* ---- past runs ---- */
 
-/* A cell's settings as they were stored; what no longer exists is skipped. */
+/* A cell's settings as stored; settings that no longer exist are skipped. */
 static err read_settings(const char *json, settings *s) {
   const char *key;
   json_t *value, *object = json_loads(json, 0, NULL);
@@ -139,7 +139,7 @@ void run_predictor_close(run_predictor *p) {
 
 /* ---- a new run ---- */
 
-/* Threads that a run of these settings gets on so many cores. */
+/* Threads that a run with these settings gets on that many cores. */
 static int threads_of(const settings *s, int cores) {
   return s->threads > 0 && s->threads < cores ? (int)s->threads : cores;
 }

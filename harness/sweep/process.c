@@ -48,7 +48,7 @@ typedef struct {
   const sigset_t *unblocked;
 } birth;
 
-/* In the child, after fork: only what is safe there. */
+/* In the child, after fork: only async-signal-safe calls. */
 static void prepare_trainer(const void *context) {
   const birth *b = context;
   fcntl(b->lock_fd, F_SETFD, 0); /* held for as long as the trainer lives */
@@ -62,7 +62,7 @@ static void free_environment(char **variables) {
   free(variables);
 }
 
-/* Puts NAME=VALUE into a list with room for it, over an earlier NAME. */
+/* Puts NAME=VALUE into a list with room for it, replacing an earlier NAME. */
 static err put_variable(char **variables, size_t *count, const char *name, const char *value) {
   strbuf text = {0};
   size_t at = 0, length = strlen(name);
@@ -175,8 +175,8 @@ err process_start(const run_options *options, store *s, run_cell *cell,
   TRY(directory_mend_lines(options->results, directory, "events.jsonl"));
   TRY(directory_mend_lines(options->results, directory, "attempts.jsonl"));
   TRY(directory_next_attempt(options->results, directory, &p->attempt));
-  /* flip starts no run in a folder that has a checkpoint, and checks whose it is; without one it
-   * starts over, and its events follow those of earlier processes */
+  /* flip refuses a folder with a checkpoint unless it resumes, and checks that it belongs to the
+   * run; without one it starts over, and its events follow those of earlier processes */
   bool resumes = directory_size_of(options->results, directory, "events.jsonl") > 0 ||
                  directory_has_checkpoint(options->results, directory);
   p->events_start = directory_size_of(options->results, directory, "events.jsonl");
@@ -215,7 +215,7 @@ cleanup:
 
 void process_stop(process *p, stop_reason why) {
   bool is_first =
-      p->stop == STOP_NONE || p->stop == STOP_TURN; /* a turn's end is no reason to fail */
+      p->stop == STOP_NONE || p->stop == STOP_TURN; /* the end of a time slice is not a failure */
   if (is_first) p->stopped = clock_seconds();
   if (is_first || why == STOP_ASKED) p->stop = why;
   p->asked_early = p->asked_early || !p->has_events;
@@ -248,7 +248,7 @@ void process_kill(const process *p) {
 
 /* ---- the end ---- */
 
-/* The last line of a log that says something. */
+/* The last non-empty line of a log. */
 static const char *last_line(const char *tail) {
   const char *line = strrchr(tail, '\n');
   return line ? line + 1 : tail;

@@ -19,7 +19,7 @@ typedef struct {
   int lock_fd, attempt;
   double started; /* clock_seconds */
   slot *place;    /* NULL: the whole machine */
-  char *cgroup;   /* of its own; NULL: RLIMIT_DATA, or no limit; owned */
+  char *cgroup;   /* own cgroup; NULL: RLIMIT_DATA, or no limit; owned */
   stop_reason stop;
   double first_step;            /* clock_seconds when its first step was seen; 0: not yet */
   int64_t steps_before;         /* newest step in the record when it was started */
@@ -32,9 +32,9 @@ typedef struct {
   int64_t kills_before;         /* limits_count_kills */
 } process;
 
-/* Options of a start besides the cell. */
+/* Options of a start in addition to the cell's. */
 typedef struct {
-  const char *init_from;         /* replaces the cell's own; NULL: keep it */
+  const char *init_from;         /* replaces the cell's own; NULL: unchanged */
   const spec_pairs *environment; /* more variables for the trainer */
   const char *cgroup_base;       /* limits_find_cgroup; NULL: none */
   slot *place;
@@ -42,12 +42,12 @@ typedef struct {
   const char *mpi;           /* several ranks are started by srun with this --mpi; NULL: mpirun */
   int64_t cores;             /* of each rank, for srun; 0: not given */
   int lock_fd;               /* of the directory */
-  const sigset_t *unblocked; /* the signal mask the trainer gets */
+  const sigset_t *unblocked; /* signal mask of the trainer */
 } process_wishes;
 
-/* Starts the trainer of a cell in its directory. It is in a process group of its own, so that
- * Ctrl-C reaches flipbench alone; it gets SIGTERM when flipbench dies; it inherits the lock. With
- * `s` NULL nothing but the directory is written (a cluster's node has no database). */
+/* Starts the trainer of a cell in its directory. It runs in its own process group, so that Ctrl-C
+ * reaches only flipbench; it gets SIGTERM when flipbench dies; it inherits the lock. With `s` NULL
+ * only the directory is written (a cluster node has no database). */
 err process_start(const run_options *options, store *s, run_cell *cell,
                   const process_wishes *wishes, process *p) ERR_MUST_CHECK;
 
@@ -61,8 +61,8 @@ void process_look_after_ranks(const run_options *options, const run_cell *cell, 
 /* SIGKILL; ranks end with their launcher. */
 void process_kill(const process *p);
 
-/* After wait4 gave `wait_status`: reads the last events, determines the cell's state, records
- * it, and releases the lock and the slot. `kind` gets the kind of a failure. */
+/* After wait4 returned `wait_status`: reads the last events, determines the cell's state, records
+ * it, and releases the lock and the slot. `kind` is set to the kind of a failure. */
 err process_finish(const run_options *options, store *s, run_cell *cell, process *p,
                    int wait_status, const struct rusage *used, char kind[64]) ERR_MUST_CHECK;
 

@@ -18,7 +18,7 @@ static const struct {
   bool passes, passes_with_checkpoint;
 } kinds[] = {{"nan", false, false},    /* the same settings give the same NaN */
              {"input", false, false},  /* a wrong file stays wrong */
-             {"timeout", false, true}, /* the next process has its own time */
+             {"timeout", false, true}, /* the next process gets its own time limit */
              {"stopped", false, false}};
 
 bool retry_is_worth_it(const char *kind, bool has_checkpoint) {
@@ -56,7 +56,7 @@ static err set_aside(store *s, const char *results, run_cell *c) {
     else if (!fs_exists(to))
       break;
   }
-  /* in this order a kill in between leaves a directory that the next plan reads again */
+  /* in this order, being killed in between leaves a directory that the next plan reads again */
   if (!error) error = store_move_run(s, c->run_id, strbuf_string(&name));
   if (!error && rename(from, to) != 0)
     error = err_errno(errno, "%s: cannot rename to %s", from, to);
@@ -70,7 +70,7 @@ static err set_aside(store *s, const char *results, run_cell *c) {
 
 err retry_prepare(store *s, const run_options *options, const char *kind, run_cell *c) {
   c->state = CELL_WAITING;
-  /* the same weights would give the same NaN, and wrong input was never trained on */
+  /* the same weights would give the same NaN, and training never started with wrong input */
   bool starts_anew = strcmp(kind, "nan") == 0 || strcmp(kind, "input") == 0 ||
                      !directory_has_checkpoint(options->results, c->directory);
   return starts_anew ? set_aside(s, options->results, c) : NULL;

@@ -1,10 +1,10 @@
-/* Runs the cells of an experiment: one `flip train` process a cell, in dependency order, recorded
- * while they run. A process that crashes, is killed or fails becomes the status of its cell; the
- * sweep continues.
+/* Runs the cells of an experiment: one `flip train` process per cell, in dependency order, recorded
+ * while they run. A process that crashes, is killed or fails sets the status of its cell; the sweep
+ * continues.
  *
  * A cell's directory is RESULTS/EXPERIMENT/LABEL-ID8/: config.yaml, events.jsonl (the trainer's),
  * attempts.jsonl (ours), log.txt, checkpoints/, and `lock`, which flipbench and its trainer hold
- * with flock for as long as either of them lives. */
+ * with flock as long as either of them lives. */
 #ifndef FLIPBENCH_SWEEP_RUN_H
 #define FLIPBENCH_SWEEP_RUN_H
 
@@ -15,8 +15,8 @@
 #include "experiment/spec.h"
 #include "store/store.h"
 
-/* Ended cells that are run again anyway. Their results are kept:
- * a failed run under its own name or with `.failed-N` behind it, a finished one archived. */
+/* Ended cells to run again. Their results are kept: a failed run under its own name or renamed to
+ * `.failed-N`, a finished one archived. */
 typedef enum {
   AGAIN_NONE,
   AGAIN_FAILED,
@@ -29,15 +29,16 @@ typedef enum {
 typedef struct {
   const char *results; /* the folder of all results */
   const char *flip;    /* the trainer; run_find_flip makes one */
-  int jobs;            /* processes at once; 0: as the experiment's requirements allow, else 1 */
-  const char *gpus;    /* "0,1": the GPUs to use; NULL: all, when the experiment asks for some */
-  spec_limits limits;  /* over the experiment's; -1: as it says */
-  run_again again;     /* which cells that have an end are started again */
-  double turn_seconds; /* cells take turns of this length; 0: as the experiment says; < 0: none;
-                          RUN_TURNS_CHOSEN: of a length that stopping costs 2 % of */
+  int jobs;            /* maximum concurrent processes; 0: as the experiment's requirements allow,
+                        * else 1 */
+  const char *gpus;    /* "0,1": the GPUs to use; NULL: all, if the experiment requests GPUs */
+  spec_limits limits;  /* override the experiment's; -1: unchanged */
+  run_again again;     /* which ended cells are started again */
+  double turn_seconds; /* length of a time slice for alternating cells; 0: as in the experiment; <
+                        * 0: none; RUN_TURNS_CHOSEN: so long that stopping costs 2 % */
   bool ignores_memory; /* also start cells that do not fit in this machine's memory */
   bool is_dry;         /* write nothing below `results` */
-  bool is_remote;      /* cells run on other machines: what is recorded as running is left so */
+  bool is_remote;      /* cells run on other machines: runs recorded as running are not touched */
   bool shows_progress;
 } run_options;
 
@@ -61,14 +62,14 @@ typedef struct {
   spec_limits limits;
   int64_t ranks;                             /* of the next process */
   int tries;                                 /* failures in this sweep */
-  double not_before;                         /* clock_seconds: a retry waits until then */
+  double not_before;                         /* clock_seconds: earliest time of a retry */
   double predicted_seconds, predicted_bytes; /* of the whole run; NaN: unknown */
-  int64_t turns;                             /* that it has had */
-  bool has_changed_files; /* finished, and the files that it was trained on changed since */
+  int64_t turns;                             /* time slices it has had */
+  bool has_changed_files; /* finished, and the files that it was trained on have changed since */
   bool waits_for_memory;  /* and that was reported */
   bool has_begun;         /* an earlier process worked on it */
   bool ran_now;           /* a process was started in this sweep */
-  double done_share;      /* of its samples, when it was last looked at; kept between turns */
+  double done_share;      /* fraction of its samples at the last check; kept between time slices */
   double lost_share;      /* of a finished run; NaN: not disturbed, or unknown */
 } run_cell;
 
@@ -82,35 +83,34 @@ typedef struct {
 err run_find_flip(char **path) ERR_MUST_CHECK;
 
 /* Records the experiment and determines the state of each cell, first ingesting directories that
- * the store does not have or not completely. Starts nothing. */
+ * are missing or incomplete in the database. Starts nothing. */
 err run_plan(const spec_experiment *e, store *s, const run_options *options,
              run_sweep *sweep) ERR_MUST_CHECK;
-/* The true state of a run recorded as running: ingests what is new in its files and looks for
- * its process. *is_alive: one lives, here or (*is_elsewhere: as far as this
- * machine can tell) on another one. */
+/* The actual state of a run recorded as running: ingests new events and looks for its process.
+ * *is_alive: one is alive, here or (*is_elsewhere: as far as this machine can tell) on another
+ * machine. */
 err run_look(store *s, const char *results, const char *directory, bool *is_alive,
              bool *is_elsewhere) ERR_MUST_CHECK;
-/* Records that the process of a cell recorded as running is gone without an end event. */
+/* Records that the process of a cell recorded as running ended without an end event. */
 err run_close_lost(store *s, const char *results, run_cell *c) ERR_MUST_CHECK;
-/* Runs what is waiting. SIGINT or SIGTERM: the trainers are asked to write a checkpoint and stop,
- * and the sweep ends as interrupted; a second one kills them. Failed cells are no error of this
- * function: look at the states. */
+/* Runs the waiting cells. SIGINT or SIGTERM: the trainers are asked to write a checkpoint and stop,
+ * and the sweep ends as interrupted; a second signal kills them. Failed cells are not an error of
+ * this function: check the states. */
 err run_all(const spec_experiment *e, store *s, const run_options *options,
             run_sweep *sweep) ERR_MUST_CHECK;
 void run_free(run_sweep *sweep);
 
-/* Takes a run out of its cell's results and keeps it: the folder gets `.archived-N` behind its
- * name, and the record says so. */
+/* Archives a run: its folder is renamed to `.archived-N`, and it no longer counts as a result. */
 err run_archive(store *s, const char *results, int64_t run_id) ERR_MUST_CHECK;
 /* Undoes run_archive. */
 err run_restore(store *s, const char *results, int64_t run_id) ERR_MUST_CHECK;
-/* Removes a run's folder, weights and all, and the record of it. */
+/* Removes a run's folder, including weights, and its records. */
 err run_remove(store *s, const char *results, int64_t run_id) ERR_MUST_CHECK;
 /* Sets the note of a run; adds or removes a tag. */
 err run_note(store *s, const char *results, int64_t run_id, const char *text) ERR_MUST_CHECK;
 err run_tag(store *s, const char *results, int64_t run_id, const char *name,
             bool is_wanted) ERR_MUST_CHECK;
-/* The last lines of a cell's output; the caller frees; NULL when memory is short. */
+/* The last lines of a cell's output; the caller frees; NULL when out of memory. */
 char *run_log_tail(const char *results, const char *directory);
 
 /* Pauses every sweep of an experiment, from any process: running cells write a checkpoint and stop,
@@ -121,14 +121,14 @@ bool run_is_paused(const char *results, const char *name);
 size_t run_count(const run_sweep *sweep, run_state state);
 const char *run_state_name(run_state state);
 
-/* What a run will take, before it runs. FLOPs and memory come from the settings; time, and how much
- * of the planned memory is used, from finished runs: those most like it in machine, device, model
- * and batch. NaN for what is not known. */
+/* Predicted cost of a run. FLOPs and memory come from the settings; time, and the share of planned
+ * memory that is used, from the most similar finished runs (machine, device, model and batch). NaN
+ * for unknown values. */
 typedef struct {
   double flops_per_sample; /* forward and backward */
   double seconds;          /* wall time */
   double bytes;            /* peak memory */
-  int64_t like;            /* the nearest of those runs; 0: there is none */
+  int64_t like;            /* the most similar of those runs; 0: none */
 } run_prediction;
 typedef struct run_predictor run_predictor;
 err run_predictor_open(store *s, run_predictor **p) ERR_MUST_CHECK;
@@ -139,16 +139,17 @@ void run_predict(run_predictor *p, const settings *s, int64_t ranks, int cores,
 /* The cores that one rank of a cell gets; what does not fit this machine is an ERR_INPUT. */
 err run_cores_of_rank(const run_options *options, const spec_experiment *e, const spec_cell *cell,
                       int *cores) ERR_MUST_CHECK;
-/* Samples that a run of these settings will see: 0 when `epochs` of an unknown data set decide. */
+/* Samples that a run with these settings will see: 0 when `epochs` of an unknown data set determine
+ * it. */
 int64_t run_predict_samples(const settings *s);
 
-/* From the run directories' files into a new database at `path` (an old one is kept aside as
- * PATH.old until the new one is complete). `runs` is how many were read. */
+/* Rebuilds a new database at `path` from the run directories (an old one is kept as PATH.old until
+ * the new one is complete). `runs` is the number of runs read. */
 err run_rebuild(const char *path, const char *results, size_t *runs) ERR_MUST_CHECK;
 
-/* Takes the runs of another machine's results folder `from` into `results` and the store.
- * Idempotent. A run still in progress there is left out; two runs of one cell are both kept, and
- * the reports use a finished one. Counts are added to. */
+/* Merges the runs of another machine's results folder `from` into `results` and the database.
+ * Idempotent. A run still in progress there is skipped; two runs of one cell are both kept, and
+ * reports use a finished one. Adds to the counts. */
 typedef struct {
   size_t experiments, merged, known, running; /* merged: new or with new attempts */
   size_t sessions;                            /* of `flipbench compare`, new or longer */

@@ -20,15 +20,15 @@ typedef struct {
   int stop_requests; /* Ctrl-C or SIGTERM, counted */
   bool is_paused;
   struct {
-    bool are_on, is_given; /* the length was given: costs do not change it */
-    bool were_said;
-    double seconds;                     /* of one turn */
+    bool is_enabled, is_given; /* the length was given: measured costs do not change it */
+    bool was_reported;
+    double seconds;                     /* of one time slice */
     double longest_start, longest_stop; /* what stopping and resuming a cell has cost */
-  } turns;
+  } time_slices;
   sigset_t unblocked;
   display shown;
-  double *cost; /* of each cell, in FLOPs (or samples when they are not known) */
-  err failure;  /* of flipbench itself, e.g. the store cannot be written */
+  double *cost; /* of each cell, in FLOPs (or samples if FLOPs are not known) */
+  err failure;  /* of flipbench itself, e.g. the database cannot be written */
   bool waits_for_orphan;
 } runner;
 
@@ -38,15 +38,15 @@ bool runner_is_stopping(const runner *r);
 /* Starts waiting cells, in order, while slots are free. */
 void runner_fill_slots(runner *r);
 
-/* Reads what the running cells have written. */
+/* Reads new events of the running cells. */
 void runner_ingest(runner *r);
-/* Stops processes whose time is over. */
+/* Stops processes that exceeded their time limit. */
 void runner_enforce_limits(runner *r);
-/* Collects ended processes: records the state of their cells and whether they are
- * retried. */
+/* Collects ended processes: records the state of their cells and decides on retries. */
 void runner_collect_ended(runner *r);
 void runner_show(runner *r);
-/* Work done, in the unit of `cost`, over all cells. `fractions` (may be NULL): of the running. */
+/* Work done over all cells, in the unit of `cost`. `fractions` (may be NULL): of the running
+ * ones. */
 double runner_work_done(const runner *r, const double *fractions);
 
 #endif

@@ -26,7 +26,7 @@ slot *slots_take(slots *s) {
   return NULL;
 }
 
-/* ---- what the machine has ---- */
+/* ---- resources of the machine ---- */
 
 static err split_ids(const char *text, spec_names *ids) {
   err error = NULL;
@@ -38,7 +38,7 @@ static err split_ids(const char *text, spec_names *ids) {
   return error;
 }
 
-/* The driver lists a folder a GPU; CUDA counts them from 0. */
+/* The driver lists one folder per GPU; CUDA counts them from 0. */
 static err find_gpus(const char *given, spec_names *ids) {
   const char *visible = getenv("CUDA_VISIBLE_DEVICES");
   char **names = NULL;

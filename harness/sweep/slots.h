@@ -1,8 +1,8 @@
-/* Slots: the shares of this machine that cells run in, one cell a slot. Internal to sweep/.
+/* Slots: the shares of this machine in which cells run, one cell per slot. Internal to sweep/.
  *
- * With more than one slot, or when the experiment says how many cores a cell needs, each slot has
- * CPU cores of its own (as long as there are enough), so that cells do not disturb each other's
- * times. With --gpus, or when the experiment asks for GPUs, each has GPUs of its own. */
+ * With more than one slot, or when the experiment states how many cores a cell needs, each slot has
+ * its own CPU cores (as long as there are enough), so that cells do not disturb each other's
+ * timings. With --gpus, or when the experiment requests GPUs, each has its own GPUs. */
 #ifndef FLIPBENCH_SWEEP_SLOTS_H
 #define FLIPBENCH_SWEEP_SLOTS_H
 
@@ -15,8 +15,8 @@ enum { SLOTS_MOST = 256 };
 typedef struct {
   bool is_busy;
   bool is_pinned;  /* to `cores` */
-  cpu_set_t cores; /* of this process's own, as sched_getaffinity names them */
-  char *gpus;      /* value for CUDA_VISIBLE_DEVICES; NULL: left as it is */
+  cpu_set_t cores; /* available to this process, by their sched_getaffinity numbers */
+  char *gpus;      /* value for CUDA_VISIBLE_DEVICES; NULL: unchanged */
   strbuf shown;    /* "cores 0-1, GPU 0"; empty for the whole machine */
 } slot;
 
@@ -44,7 +44,7 @@ void slots_show_share(const slots *s, const slot *place, int64_t ranks, strbuf *
 /* NULL when all are busy. */
 slot *slots_take(slots *s);
 
-/* Everything else that `requires` asks of the machine: memory, variables, files; all problems at
+/* Checks all other requirements (`requires`): memory, variables, files; reports all problems at
  * once. */
 err slots_check_machine(const spec_requires *needs) ERR_MUST_CHECK;
 

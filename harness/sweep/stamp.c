@@ -10,7 +10,7 @@
 #include "base/mem.h"
 #include "store/runs.h"
 
-/* False when a file is not there. For a folder, its own modification time counts. */
+/* False when a file does not exist. For a folder, its own modification time counts. */
 static bool add_file(const char *path, hash_state *state) {
   struct stat status;
   if (stat(path, &status) != 0) return false;
@@ -46,7 +46,7 @@ char *stamp_make(const settings *s) {
   return text.length ? strbuf_take(&text) : mem_copy_string("");
 }
 
-/* Cells of an experiment mostly name the same files: the stamp made last, and of what. */
+/* Cells of an experiment usually use the same files: caches the last stamp and its files. */
 typedef struct {
   const settings *of;
   char *text;

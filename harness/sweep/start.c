@@ -1,4 +1,4 @@
-/* Starting cells: when their parent is finished, a slot is free and their directory is ours. */
+/* Starts cells once their parent has finished, a slot is free and their directory is locked. */
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -8,7 +8,7 @@
 #include "store/runs.h"
 #include "sweep/memory.h"
 #include "sweep/runner.h"
-#include "sweep/turns.h"
+#include "sweep/time_slices.h"
 
 static err skip(run_cell *c, const char *format, const char *detail) {
   strbuf text = {0};
@@ -19,7 +19,7 @@ static err skip(run_cell *c, const char *format, const char *detail) {
   return c->reason ? NULL : mem_error(0, "a message");
 }
 
-/* Whether the parent lets this cell start: NULL in *init_from when it has none or must wait. */
+/* Does the parent allow this cell to start? NULL in *init_from when it has none or must wait. */
 static err look_at_parent(runner *r, run_cell *c, bool *is_ready, char **init_from) {
   *is_ready = true;
   *init_from = NULL;
@@ -39,7 +39,7 @@ static err look_at_parent(runner *r, run_cell *c, bool *is_ready, char **init_fr
       c, "the parent's checkpoint is gone; remove this folder and run again:", parent->directory);
 }
 
-/* The process takes over the lock and the slot; both are freed when it does not start. */
+/* The process takes over the lock and the slot; both are released if it does not start. */
 static err start_process(runner *r, size_t index, const char *init_from, int lock_fd,
                          bool *has_started) {
   process *p = &r->running[r->running_count];
@@ -53,7 +53,7 @@ static err start_process(runner *r, size_t index, const char *init_from, int loc
   *p = (process){.index = index};
   err error = process_start(r->options, r->s, &r->sweep->cells[index], &wishes, p);
   *has_started = p->pid > 0;
-  err unknown = *has_started ? turns_begin(r, p) : NULL;
+  err unknown = *has_started ? time_slices_process_started(r, p) : NULL;
   if (error)
     err_free(unknown);
   else
@@ -67,8 +67,8 @@ static err start_process(runner *r, size_t index, const char *init_from, int loc
   return error;
 }
 
-/* A cell that this machine's memory cannot hold would be killed in the middle, or swap for hours.
- */
+/* A cell that does not fit in this machine's memory would be killed in the middle, or swap for
+ * hours. */
 static err look_at_memory(runner *r, run_cell *c, bool *is_ready) {
   char plan[TEXT_NUMBER_SIZE], free_text[TEXT_NUMBER_SIZE];
   double outstanding = 0, available;
@@ -128,7 +128,7 @@ static err start_cell(runner *r, size_t index, bool *has_started) {
                   c->cell->label);
     r->waits_for_orphan = true;
   } else {
-    /* an orphan may have written its last events since run_plan looked */
+    /* an orphan may have written its last events after run_plan looked */
     if (c->has_begun) TRY(store_ingest(r->s, r->options->results, c->directory, &c->run_id));
     error = start_process(r, index, init_from, lock_fd, has_started);
   }
@@ -141,7 +141,7 @@ cleanup:
 void runner_fill_slots(runner *r) {
   double now = clock_seconds();
   int64_t most = 0;
-  size_t end = turns_horizon(r);
+  size_t end = time_slices_window(r);
   for (size_t i = 0; i < end; i++)
     if (r->sweep->cells[i].turns > most) most = r->sweep->cells[i].turns;
   /* when alternating, the cell with the fewest turns comes first */

@@ -1,4 +1,4 @@
-/* The loop that keeps the slots busy: start, watch, record, finish. */
+/* The main loop that keeps the slots busy: start, watch, record, finish. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,7 +12,7 @@
 #include "sweep/limits.h"
 #include "sweep/ranks.h"
 #include "sweep/runner.h"
-#include "sweep/turns.h"
+#include "sweep/time_slices.h"
 
 void runner_keep_failure(runner *r, err error) {
   if (!error) return;
@@ -36,7 +36,7 @@ static void kill_all(const runner *r) {
 
 /* ---- pause ---- */
 
-/* RESULTS/NAME/pause: while it is there, nothing runs. */
+/* RESULTS/NAME/pause: while this file exists, nothing runs. */
 static char *pause_path(const char *results, const char *name) {
   return directory_path(results, name, "pause");
 }
@@ -46,7 +46,8 @@ err run_pause(const char *results, const char *name, bool is_wanted) {
   char *path = pause_path(results, name), *folder = directory_path(results, name, NULL);
   if (!path || !folder) FAIL(ERR_MEMORY, "out of memory: a path");
   if (!fs_is_folder(folder))
-    FAIL(ERR_INPUT, "%s: no such experiment was run here ('flipbench status' lists them)", folder);
+    FAIL(ERR_INPUT, "%s: no experiment of this name was run here ('flipbench status' lists them)",
+         folder);
   if (is_wanted)
     error = fs_write_atomic(path, "", 0);
   else if (unlink(path) != 0 && errno != ENOENT)
@@ -110,7 +111,7 @@ static void loop(runner *r, const sigset_t *blocked) {
     if (is_work_left(r)) wait_a_moment(r, blocked);
     if (!r->failure) runner_ingest(r);
     runner_enforce_limits(r);
-    turns_enforce(r);
+    time_slices_enforce(r);
     runner_collect_ended(r);
     if (!r->failure) runner_show(r);
   }
@@ -127,7 +128,7 @@ err run_cores_of_rank(const run_options *options, const spec_experiment *e, cons
   return NULL;
 }
 
-/* What each cell will take: for the shares of the whole, and for the record. */
+/* The predicted cost of each cell: for the overall progress, and for the record. */
 static err predict_all(runner *r) {
   run_predictor *predictor = NULL;
   r->cost = mem_zeroed(r->sweep->count, sizeof *r->cost);
@@ -186,7 +187,7 @@ err run_all(const spec_experiment *e, store *s, const run_options *options, run_
   r->shown = display_start(options->shows_progress);
   r->failure = predict_all(r);
   if (!r->failure) {
-    turns_start(r);
+    time_slices_decide(r);
     r->shown.done_at_start = runner_work_done(r, NULL);
     loop(r, &blocked);
   }

@@ -159,7 +159,7 @@ static err read_task(const char *list, int index, task *t) {
 
 /* ---- running ---- */
 
-/* The whole machine that the cluster gave is one slot. */
+/* The whole allocation from the cluster is one slot. */
 static err run_trainer(const run_options *options, task *t, const char *init_from, int lock_fd) {
   sigset_t blocked, unblocked;
   process p = {0};
@@ -178,7 +178,7 @@ static err run_trainer(const run_options *options, task *t, const char *init_fro
                            .lock_fd = lock_fd,
                            .unblocked = &unblocked};
   int64_t memory = t->run.limits.memory_bytes;
-  t->run.limits.memory_bytes = 0; /* the cluster limits memory by itself */
+  t->run.limits.memory_bytes = 0; /* the cluster enforces the memory limit */
   err error = process_start(options, NULL, &t->run, &wishes, &p);
   t->run.limits.memory_bytes = memory;
   if (p.pid <= 0) {

@@ -1,8 +1,8 @@
-/* One cell of a submitted array, on the machine that the cluster chose: no database, only the
+/* One cell of a submitted array, on the node chosen by the cluster: without a database, only the
  * cell's directory on the shared file system.
  *
- * A list of tasks is a file of JSON lines, one a task: {"index", "cell", "label", "directory",
- * "config" (a run file beside the list), "parent" (the directory of the cell whose newest
+ * A list of tasks is a file of JSON lines, one per task: {"index", "cell", "label", "directory",
+ * "config" (a run file next to the list), "parent" (the directory of the cell whose newest
  * checkpoint it starts from, or null), "limit_seconds", "limit_bytes", "environment"}. */
 #ifndef FLIPBENCH_SWEEP_TASK_H
 #define FLIPBENCH_SWEEP_TASK_H

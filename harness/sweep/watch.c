@@ -1,4 +1,4 @@
-/* Watching the running cells: limits, ends and the display. */
+/* Watches the running cells: limits, ends and the display. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,9 +12,10 @@
 #include "store/runs.h"
 #include "sweep/retry.h"
 #include "sweep/runner.h"
-#include "sweep/turns.h"
+#include "sweep/time_slices.h"
 
-/* From SIGTERM to SIGKILL for a process whose time is over: enough to write a checkpoint. */
+/* From SIGTERM to SIGKILL for a process that exceeded its time limit: enough to write a
+ * checkpoint. */
 static const double longest_grace_seconds = 60;
 
 void runner_enforce_limits(runner *r) {
@@ -32,7 +33,7 @@ void runner_enforce_limits(runner *r) {
 
 /* ---- the end of a process ---- */
 
-/* `seconds`: of the last process; for a finished run the time of all of them is shown. */
+/* `seconds`: of the last process; for a finished run the total time is shown. */
 static void say_end(runner *r, run_cell *c, double seconds) {
   char time[TEXT_NUMBER_SIZE];
   const char *colour = "", *plain = "";
@@ -86,14 +87,14 @@ static void consider_retry(runner *r, run_cell *c, const char *kind) {
   strbuf_free(&fewer);
 }
 
-/* A paused cell, or one whose turn is over, waits to resume. */
+/* A paused cell, or one whose time slice is over, waits to resume. */
 static void consider_pause(run_cell *c, const process *p) {
   bool is_turn = p->stop == STOP_TURN;
   if (c->state != CELL_INTERRUPTED || (p->stop != STOP_PAUSED && !is_turn)) return;
   c->state = CELL_WAITING;
   c->has_begun = true;
   free(c->why);
-  c->why = mem_copy_string(is_turn ? "its next turn" : "resumed after a pause");
+  c->why = mem_copy_string(is_turn ? "its next time slice" : "resumed after a pause");
 }
 
 void runner_collect_ended(runner *r) {
@@ -107,7 +108,7 @@ void runner_collect_ended(runner *r) {
     c->state = CELL_INTERRUPTED; /* if recording fails, it can be continued */
     c->has_begun = true;
     runner_keep_failure(r, process_finish(r->options, r->s, c, p, wait_status, &used, kind));
-    turns_end(r, p);
+    time_slices_process_ended(r, p);
     if (p->stop != STOP_TURN || c->state != CELL_INTERRUPTED)
       say_end(r, c, clock_seconds() - p->started);
     consider_retry(r, c, kind);
@@ -120,7 +121,7 @@ void runner_ingest(runner *r) {
   for (int i = 0; i < r->running_count && !r->failure; i++) {
     run_cell *c = &r->sweep->cells[r->running[i].index];
     runner_keep_failure(r, store_ingest(r->s, r->options->results, c->directory, &c->run_id));
-    if (!r->failure) runner_keep_failure(r, turns_look(r, &r->running[i]));
+    if (!r->failure) runner_keep_failure(r, time_slices_measure_start(r, &r->running[i]));
   }
 }
 
@@ -140,7 +141,7 @@ double runner_work_done(const runner *r, const double *fractions) {
   for (size_t i = 0; i < r->sweep->count; i++) {
     const run_cell *c = &r->sweep->cells[i];
     if (c->state == CELL_WAITING)
-      done += c->done_share * r->cost[i]; /* of the turns that it has had */
+      done += c->done_share * r->cost[i]; /* number of time slices so far */
     else if (c->state != CELL_RUNNING)
       done += r->cost[i];
   }

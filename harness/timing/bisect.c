@@ -76,7 +76,7 @@ void bisect_free_commits(bisect_commit *commits, size_t count) {
   free(commits);
 }
 
-/* The commit's checkout in its folder, unless it is there. */
+/* Creates the commit's checkout in its folder, unless it exists. */
 static err check_out(const bisect_builds *builds, const char *commit, const char *folder) {
   strbuf said = {0};
   char *const prune[] = {"git", "-C", (char *)builds->repository, "worktree", "prune", NULL};
@@ -135,7 +135,7 @@ void bisect_remove_build(const bisect_builds *builds, const char *commit) {
   free(folder);
 }
 
-/* The commit between `low` and `high` that is not skipped and nearest to their middle; 0: none. */
+/* The commit between `low` and `high` that is closest to the middle and not skipped; 0: none. */
 static size_t middle(const bool *is_skipped, size_t low, size_t high) {
   size_t best = 0, half = low + (high - low) / 2, least = high;
   for (size_t i = low + 1; i < high; i++) {

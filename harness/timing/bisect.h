@@ -1,4 +1,5 @@
-/* Which commit changed a measurement: the commits of a range, their builds, and the search. */
+/* Finds the commit that changed a measurement: the commits of a range, their builds, and the
+ * search. */
 #ifndef FLIPBENCH_TIMING_BISECT_H
 #define FLIPBENCH_TIMING_BISECT_H
 
@@ -11,23 +12,23 @@ typedef struct {
   char id[44], *subject;
 } bisect_commit;
 
-/* From `good` to `bad`, both included, oldest first, along first parents. ERR_INPUT when git knows
- * no such commits or `good` is not an ancestor. The caller's: bisect_free_commits. */
+/* The commits from `good` to `bad`, inclusive, oldest first, along first parents. ERR_INPUT when
+ * git does not know them or `good` is not an ancestor. Free with bisect_free_commits. */
 err bisect_list_commits(const char *repository, const char *good, const char *bad,
                         bisect_commit **commits, size_t *count) ERR_MUST_CHECK;
 void bisect_free_commits(bisect_commit *commits, size_t count);
 
-/* How a commit becomes a program. */
+/* How to build a commit. */
 typedef struct {
   const char *repository, *folder; /* of git; where the checkouts go, each in FOLDER/COMMIT */
-  const char *build;               /* a line of shell, run in the checkout */
-  const char *program;             /* what it makes, relative to the checkout */
+  const char *build;               /* a shell command line, run in the checkout */
+  const char *program;             /* the resulting program, relative to the checkout */
   const char *logs;                /* where the logs go; NULL: FOLDER */
   const volatile bool *stop;       /* ends a build when it becomes true; may be NULL */
 } bisect_builds;
 
-/* The commit's program, an absolute path that the caller frees. What was built before is used
- * again. ERR_INPUT when the build fails, naming its log, LOGS/COMMIT.log. */
+/* Builds the commit's program and returns its absolute path, which the caller frees. An existing
+ * build is reused. ERR_INPUT when the build fails, naming its log, LOGS/COMMIT.log. */
 err bisect_build(const bisect_builds *builds, const char *commit, char **program) ERR_MUST_CHECK;
 /* Removes the commit's checkout, if there is one. */
 void bisect_remove_build(const bisect_builds *builds, const char *commit);
@@ -35,12 +36,12 @@ void bisect_remove_build(const bisect_builds *builds, const char *commit);
 typedef enum { BISECT_GOOD, BISECT_BAD, BISECT_SKIPPED } bisect_verdict;
 typedef err (*bisect_judge)(void *context, size_t commit, bisect_verdict *verdict);
 
-/* Commit 0 is good, the last one bad. *good and *bad: the newest that is known to be good before
- * the oldest known to be bad; what lies between them was skipped, because it could not be judged.
- * An error of `judge` ends the search; *good and *bad hold what was known by then. */
+/* Commit 0 is good, the last one bad. *good and *bad: the newest known good commit before the
+ * oldest known bad one; those in between were skipped because they could not be judged. An error of
+ * `judge` ends the search; *good and *bad contain the result so far. */
 err bisect_search(size_t count, bisect_judge judge, void *context, size_t *good,
                   size_t *bad) ERR_MUST_CHECK;
-/* Judgements that such a search needs when nothing is skipped. */
+/* Number of judgements that such a search needs when nothing is skipped. */
 int bisect_steps(size_t count);
 
 #endif

@@ -30,7 +30,7 @@ err identity_of_program(const char *program, const char *repository, program_ide
   *identity = (program_identity){0};
   err error = command_capture(version, &said);
   if (!error) read_version(strbuf_string(&said), identity);
-  /* in the commit itself: the same everywhere; a commit of another repository has none */
+  /* from the commit itself, so the same everywhere; unknown for a commit of another repository */
   char *show[] = {"git", "-C", (char *)repository, "show", "-s", "--format=%cI", identity->commit,
                   "--",  NULL};
   if (!error && *identity->commit) {

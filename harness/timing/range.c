@@ -25,13 +25,13 @@ typedef struct {
   range_result *result;
   bisect_builds builds;
   bisect_commit *commits;
-  size_t count, *missing; /* [count]: rounds that a commit lacks */
-  bool *has_failed;       /* before */
+  size_t count, *missing; /* [count]: rounds still missing for each commit */
+  bool *has_failed;       /* already recorded */
   char machine[160];
   strbuf words, failures, logs; /* failures: the file's path */
   progress bar;
-  double done;  /* rounds, of the bar's total; a build counts as BUILD_ROUNDS */
-  double spent; /* seconds on commits that were begun */
+  double done;  /* rounds in the progress bar's total; a build counts as BUILD_ROUNDS */
+  double spent; /* seconds spent on commits so far */
   size_t begun;
   const bisect_commit *now;
 } range;
@@ -73,8 +73,8 @@ static bool is_text(const json_t *object, const char *key, const char *wanted) {
   return text && strcmp(text, wanted) == 0;
 }
 
-/* Does a line record that this build command failed here, or that these arguments measured
- * nothing? */
+/* Does a line record that this build command failed, or that these arguments measured nothing, on
+ * this machine? */
 static bool is_failure_of(const range *r, const json_t *line, const char *commit) {
   if (!is_text(line, "commit", commit) || !is_text(line, "machine", r->machine)) return false;
   if (is_text(line, "event", "not_built"))
@@ -111,7 +111,7 @@ static void name_log(const range *r, const char *commit, strbuf *path) {
   strbuf_format(path, "%s/%s.log", r->builds.logs, commit);
 }
 
-/* A commit that failed is recorded and skipped, unless we were interrupted. */
+/* A commit that failed is recorded and skipped, unless interrupted. */
 static err pass_over(range *r, const bisect_commit *c, const char *kind, err why) {
   if (is_stopped(r)) {
     err_free(why);
@@ -126,7 +126,7 @@ static err pass_over(range *r, const bisect_commit *c, const char *kind, err why
   return error;
 }
 
-/* ERR_INPUT when not one of the samples is a number. */
+/* ERR_INPUT when none of the samples is a number. */
 static err check_numbers(const timing_result *result, size_t rounds, const char *metric) {
   for (size_t i = 0; i < result->count; i++)
     for (size_t k = 0; k < rounds; k++)

@@ -63,7 +63,7 @@ static err identify(timing *t, int side, const char *program) {
 
 /* ---- the machine ---- */
 
-/* A reading whose own time includes the programs that were run. */
+/* A reading whose own time includes child processes. */
 static machine_state look(void) {
   struct rusage use;
   machine_state m = machine_look("");
@@ -74,7 +74,8 @@ static machine_state look(void) {
 }
 
 static reading read_between(const machine_state *first, const machine_state *last) {
-  const double tick_seconds = 0.05; /* the kernel counts in hundredths; five are no load */
+  const double tick_seconds = 0.05; /* the kernel counts in hundredths of a second; up to five are
+                                     * ignored */
   strbuf doubts = {0};
   reading r = {machine_between(first, last), last->wall_seconds - first->wall_seconds, false};
   machine_span_doubts(&r.span, last->cpus, &doubts);
@@ -95,7 +96,7 @@ static void count_reading(timing_disturbance *d, const reading *r, int cpus) {
   d->throttled += r->span.throttled;
 }
 
-void timing_tell_disturbance(const timing_disturbance *d, strbuf *out) {
+void timing_describe_disturbance(const timing_disturbance *d, strbuf *out) {
   if (!d->disturbed) return;
   strbuf_format(out,
                 "%zu of %zu runs were disturbed: other processes used %.1f of %d CPUs (at most "
@@ -110,7 +111,7 @@ void timing_tell_disturbance(const timing_disturbance *d, strbuf *out) {
 
 /* ---- samples ---- */
 
-/* What identifies a row: its name, or the mask it was measured at. */
+/* The identity of a row: its name, or its mask ratio. */
 static void name_series(const json_t *row, size_t number, char *name, size_t size) {
   static const char *const keys[] = {"name", "op", "series"};
   for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
@@ -182,7 +183,7 @@ static err write_sample(timing *t, int side, const char *series, double value, c
   return error;
 }
 
-/* `names`: of the rows that this run has printed, to detect duplicate names. */
+/* `names`: of the rows printed so far in this run, to detect duplicates. */
 static err take_row(timing *t, int side, const json_t *row, size_t number, strbuf *names,
                     const reading *r) {
   const json_t *given = json_object_get(row, t->options->metric);
@@ -218,10 +219,10 @@ static err take_rows(timing *t, int side, char *text, const reading *r) {
     json_decref(row);
   }
   if (unreadable)
-    log_warning("round %zu: ignored %zu lines that begin with '{' but are not JSON (NaN and "
-                "Infinity are not "
-                "valid JSON)",
-                t->round + 1, unreadable);
+    log_warning("round %zu: ignored %zu %s (NaN and Infinity are not valid JSON)", t->round + 1,
+                unreadable,
+                text_plural((int64_t)unreadable, "line that begins with '{' but is not JSON",
+                            "lines that begin with '{' but are not JSON"));
   strbuf_free(&names);
   return error;
 }
@@ -246,7 +247,7 @@ static err measure_side(timing *t, int side) {
   return error;
 }
 
-/* A file of this measurement alone: a process may make several in one second. */
+/* A separate file for this measurement: a process may make several within a second. */
 static err open_session(timing *t) {
   char now[CLOCK_STAMP_SIZE];
   strbuf folder = {0};
@@ -300,7 +301,7 @@ err timing_measure(const timing_options *options, const volatile bool *stop,
   machine_doubts(&after, 1, &doubts);
   if (doubts.length) log_warning("%.*s", (int)doubts.length - 1, strbuf_string(&doubts));
   strbuf_clear(&doubts);
-  timing_tell_disturbance(&result->disturbance, &doubts);
+  timing_describe_disturbance(&result->disturbance, &doubts);
   if (doubts.length) log_warning("%s", strbuf_string(&doubts));
 cleanup:
   if (t.fd >= 0) close(t.fd);

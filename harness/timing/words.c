@@ -7,7 +7,7 @@
 #include "base/hash.h"
 #include "base/mem.h"
 
-/* An option with the words behind it; `key`: what a later one of the same key replaces. */
+/* An option with its arguments; `key`: a later option with the same key replaces it. */
 typedef struct {
   char *text;
   size_t key_length, place;
@@ -17,7 +17,7 @@ static bool is_option(const char *word) {
   return word[0] == '-' && word[1] != '\0' && strspn(word + 1, "0123456789.") == 0;
 }
 
-/* Options that do not change what is measured, and how many words each takes. */
+/* Options that do not affect what is measured, and their number of arguments. */
 static bool is_left_out(const char *word, size_t *taken) {
   static const struct {
     const char *name;

@@ -111,7 +111,7 @@ static void a_failed_allocation_is_reported_not_hidden(void **state) {
   assert_null(strbuf_take(&text));
 }
 
-static void a_lack_of_memory_is_told_in_bytes_that_fit(void **state) {
+static void a_lack_of_memory_is_reported_with_what_would_fit(void **state) {
   (void)state;
   static const struct {
     size_t bytes;
@@ -127,7 +127,7 @@ static void a_lack_of_memory_is_told_in_bytes_that_fit(void **state) {
   }
 }
 
-static void whole_numbers_are_read_alike_everywhere(void **state) {
+static void integers_are_parsed_alike_everywhere(void **state) {
   (void)state;
   static const struct {
     const char *text;
@@ -193,7 +193,7 @@ static void numbers_are_written_for_people(void **state) {
 
 /* A number is rounded before its unit and places are chosen: what is printed is never a whole one
  * of the next unit. */
-static void rounding_never_fills_a_unit(void **state) {
+static void rounding_moves_to_the_next_unit(void **state) {
   (void)state;
   static const struct {
     double value;
@@ -322,7 +322,7 @@ static void options_parse_suggest_and_refuse(void **state) {
   assert_fails_with(options_parse(&c, 3, bad, &rest, &help), "'many' is not a whole number");
 }
 
-static void an_option_that_may_stand_alone_takes_only_a_word_of_its_own(void **state) {
+static void an_option_with_an_optional_value_takes_only_its_own_words(void **state) {
   (void)state;
   const char *retry = NULL, *turns = NULL;
   bool help;
@@ -416,17 +416,17 @@ int main(void) {
       cmocka_unit_test(uniform_and_normal_draws_have_the_right_moments),
       cmocka_unit_test(an_error_gains_context_on_its_way_up),
       cmocka_unit_test(a_failed_allocation_is_reported_not_hidden),
-      cmocka_unit_test(a_lack_of_memory_is_told_in_bytes_that_fit),
-      cmocka_unit_test(whole_numbers_are_read_alike_everywhere),
+      cmocka_unit_test(a_lack_of_memory_is_reported_with_what_would_fit),
+      cmocka_unit_test(integers_are_parsed_alike_everywhere),
       cmocka_unit_test(the_median_of_many_lies_between_the_middle_two),
       cmocka_unit_test(a_file_that_is_not_committed_never_has_its_name),
       cmocka_unit_test(the_nearest_name_is_suggested_only_when_it_is_near),
       cmocka_unit_test(numbers_are_written_for_people),
-      cmocka_unit_test(rounding_never_fills_a_unit),
+      cmocka_unit_test(rounding_moves_to_the_next_unit),
       cmocka_unit_test(json_survives_quotes_control_characters_and_bad_utf8),
       cmocka_unit_test(an_atomic_write_replaces_the_whole_file),
       cmocka_unit_test(options_parse_suggest_and_refuse),
-      cmocka_unit_test(an_option_that_may_stand_alone_takes_only_a_word_of_its_own),
+      cmocka_unit_test(an_option_with_an_optional_value_takes_only_its_own_words),
       cmocka_unit_test(text_from_outside_cannot_command_a_terminal),
       cmocka_unit_test(a_file_and_its_bytes_have_one_fingerprint),
   };

@@ -10,7 +10,7 @@
 
 static char *nowhere[] = {"flip-no-such-program", NULL};
 
-static void what_a_program_prints_is_taken(void **state) {
+static void the_output_of_a_program_is_captured(void **state) {
   (void)state;
   char *words[] = {"sh", "-c", "echo out; echo err >&2; exit 3", NULL};
   strbuf both = {0}, one = {0};
@@ -18,20 +18,19 @@ static void what_a_program_prints_is_taken(void **state) {
   assert_ok(command_read(&(command_call){.words = words}, true, &both, &status));
   assert_int_equal(command_exit_status(status), 3);
   assert_string_equal(strbuf_string(&both), "out\nerr\n");
-  assert_fails_with(command_capture_quietly(words, &one), "sh -c: ended with status 3");
+  assert_fails_with(command_capture_quietly(words, &one), "sh -c: exited with status 3");
   assert_string_equal(strbuf_string(&one), "out\n");
   strbuf_free(&both);
   strbuf_free(&one);
 }
 
 /* By posix_spawn and by fork alike. */
-static void a_program_that_is_not_there_ends_with_127(void **state) {
+static void a_missing_program_exits_with_127(void **state) {
   (void)state;
   strbuf out = {0};
   int status;
   pid_t pid;
-  assert_fails_with(command_capture(nowhere, &out),
-                    "flip-no-such-program: there is no such program");
+  assert_fails_with(command_capture(nowhere, &out), "flip-no-such-program: command not found");
   for (int dies = 0; dies < 2; dies++) {
     command_call call = {.words = nowhere, .dies_with_parent = dies};
     assert_ok(command_read(&call, true, &out, &status));
@@ -47,7 +46,7 @@ static void mark_place(const void *context) {
   if (chdir(context) != 0) _exit(1);
 }
 
-static void a_child_gets_what_it_was_promised(void **state) {
+static void a_child_gets_its_environment_and_streams(void **state) {
   (void)state;
   char *words[] = {"sh", "-c", "cat; pwd; echo $FLIP_WORD; ps -o pgid= -p $$; echo $$", NULL};
   char *environment[] = {"PATH=/usr/bin:/bin", "FLIP_WORD=given", NULL};
@@ -98,9 +97,9 @@ static void a_child_may_die_with_its_parent(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(what_a_program_prints_is_taken),
-      cmocka_unit_test(a_program_that_is_not_there_ends_with_127),
-      cmocka_unit_test(a_child_gets_what_it_was_promised),
+      cmocka_unit_test(the_output_of_a_program_is_captured),
+      cmocka_unit_test(a_missing_program_exits_with_127),
+      cmocka_unit_test(a_child_gets_its_environment_and_streams),
       cmocka_unit_test(a_signal_is_a_status_below_zero),
       cmocka_unit_test(a_child_may_die_with_its_parent),
   };

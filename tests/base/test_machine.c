@@ -80,7 +80,7 @@ static void doubts_of(const char *governor, const char *driver, const char *quot
   remove_machine(root);
 }
 
-static void what_makes_timings_doubtful_is_told(void **state) {
+static void doubtful_timings_are_reported(void **state) {
   (void)state;
   strbuf lines = {0};
   doubts_of("performance\n", "acpi-cpufreq\n", "max 100000\n", 2, &lines);
@@ -90,13 +90,14 @@ static void what_makes_timings_doubtful_is_told(void **state) {
   doubts_of("powersave\n", "acpi-cpufreq\n", "max 100000\n", 2, &lines);
   assert_non_null(strstr(strbuf_string(&lines), "governor powersave"));
   doubts_of("performance\n", "acpi-cpufreq\n", "150000 100000\n", 2, &lines);
-  assert_string_equal(strbuf_string(&lines), "the control group allows 1.5 CPUs to 2 threads\n");
+  assert_string_equal(strbuf_string(&lines),
+                      "the control group allows only 1.5 CPUs for 2 threads\n");
   doubts_of("performance\n", "acpi-cpufreq\n", "max 100000\n", 8, &lines);
   assert_string_equal(strbuf_string(&lines), "8 threads share 2 CPUs; set threads: 2\n");
   strbuf_free(&lines);
 }
 
-static void load_of_others_between_two_readings_is_told(void **state) {
+static void load_of_other_processes_between_readings_is_reported(void **state) {
   (void)state;
   machine_state first = {.cpus = 2, .wall_seconds = 100, .busy_seconds = 50, .own_seconds = 1};
   machine_state last = first;
@@ -113,9 +114,10 @@ static void load_of_others_between_two_readings_is_told(void **state) {
   span = machine_between(&first, &last);
   assert_true(span.other_cpus == 0.8 && span.stolen_share == 0.05);
   machine_span_doubts(&span, 2, &lines);
-  assert_string_equal(strbuf_string(&lines), "other processes used 0.8 of 2 CPUs meanwhile\n"
-                                             "the hypervisor took 5 % of the CPUs' time\n"
-                                             "heat lowered the clock 3 times\n");
+  assert_string_equal(strbuf_string(&lines),
+                      "other processes used 0.8 of 2 CPUs during the measurement\n"
+                      "the hypervisor took 5 % of the CPUs' time\n"
+                      "the clock was thermally throttled 3 times\n");
   strbuf_free(&lines);
 }
 
@@ -149,8 +151,8 @@ int main(void) {
       cmocka_unit_test(a_machine_is_read_from_proc_and_sys),
       cmocka_unit_test(the_gpus_driver_is_read),
       cmocka_unit_test(free_memory_ends_where_a_control_group_does),
-      cmocka_unit_test(what_makes_timings_doubtful_is_told),
-      cmocka_unit_test(load_of_others_between_two_readings_is_told),
+      cmocka_unit_test(doubtful_timings_are_reported),
+      cmocka_unit_test(load_of_other_processes_between_readings_is_reported),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -49,7 +49,7 @@ static void the_median_after_warm_up_is_the_pace(void **state) {
   assert_near(p.lost_share, 0);
 }
 
-static void each_process_warms_up_anew(void **state) {
+static void each_process_has_its_own_warm_up(void **state) {
   (void)state;
   /* ten rows each: the first of each is skipped. The resumed run loses the same rows as two runs */
   pace_row rows[20];
@@ -96,7 +96,7 @@ static void rows_weigh_as_many_steps_as_they_cover(void **state) {
   assert_near(measured(rows, 4).steady_step_seconds, 2.5);
 }
 
-static void a_pace_that_wanders_has_a_wide_interval(void **state) {
+static void a_varying_pace_has_a_wide_interval(void **state) {
   (void)state;
   /* 200 rows, 20 skipped, blocks of 18 with medians 1, 2, … 10 */
   pace_row rows[200];
@@ -107,7 +107,7 @@ static void a_pace_that_wanders_has_a_wide_interval(void **state) {
   assert_near(p.steady_high - p.steady_step_seconds, 2.262 * deviation / sqrt(10));
 }
 
-static void disturbed_rows_are_left_out_and_their_loss_is_told(void **state) {
+static void disturbed_rows_are_left_out_and_their_lost_time_is_reported(void **state) {
   (void)state;
   /* 20 rows: two skipped, 12 quiet ones of 1 s, 6 of 2 s in which both threads waited for 1 s */
   pace_row rows[20];
@@ -180,7 +180,7 @@ static void short_rows_are_judged_with_their_neighbours(void **state) {
   assert_near(measured(rows, 100).disturbed_share, 0.01);
 }
 
-static void what_others_used_bounds_the_loss(void **state) {
+static void other_load_bounds_the_lost_time(void **state) {
   (void)state;
   /* as above, nothing undisturbed: 0.12 s of waiting a second, others used 0.11 s */
   pace_row rows[10];
@@ -208,7 +208,7 @@ static void without_delays_a_full_machine_with_others_is_evidence(void **state) 
   assert_false(pace_is_row_disturbed(&row, THREADS, CPUS)); /* 90.5 % in use */
 }
 
-static void what_is_unknown_is_no_evidence(void **state) {
+static void unknown_values_are_not_evidence(void **state) {
   (void)state;
   double none = (double)NAN;
   pace_row rows[3] = {
@@ -241,21 +241,21 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(no_rows_have_no_pace),
       cmocka_unit_test(the_median_after_warm_up_is_the_pace),
-      cmocka_unit_test(each_process_warms_up_anew),
+      cmocka_unit_test(each_process_has_its_own_warm_up),
       cmocka_unit_test(at_most_twenty_rows_are_warm_up),
       cmocka_unit_test(one_row_is_not_skipped),
       cmocka_unit_test(rows_weigh_as_many_steps_as_they_cover),
-      cmocka_unit_test(a_pace_that_wanders_has_a_wide_interval),
-      cmocka_unit_test(disturbed_rows_are_left_out_and_their_loss_is_told),
+      cmocka_unit_test(a_varying_pace_has_a_wide_interval),
+      cmocka_unit_test(disturbed_rows_are_left_out_and_their_lost_time_is_reported),
       cmocka_unit_test(without_quiet_rows_the_interval_reaches_down),
       cmocka_unit_test(small_delays_are_no_evidence),
       cmocka_unit_test(delays_of_the_runs_own_making_are_no_evidence),
       cmocka_unit_test(one_busy_neighbour_of_many_threads_is_evidence),
       cmocka_unit_test(short_rows_are_judged_with_their_neighbours),
-      cmocka_unit_test(what_others_used_bounds_the_loss),
+      cmocka_unit_test(other_load_bounds_the_lost_time),
       cmocka_unit_test(stolen_time_is_evidence),
       cmocka_unit_test(without_delays_a_full_machine_with_others_is_evidence),
-      cmocka_unit_test(what_is_unknown_is_no_evidence),
+      cmocka_unit_test(unknown_values_are_not_evidence),
       cmocka_unit_test(a_pace_is_never_zero),
       cmocka_unit_test(short_memory_is_an_error),
   };

@@ -29,7 +29,7 @@ static void each_variant_that_the_processor_has_can_be_forced(void **state) {
   unsetenv(PROCESSOR_VARIABLE);
 }
 
-static void a_name_that_is_none_is_answered_with_all_of_them(void **state) {
+static void an_unknown_name_is_answered_with_the_list(void **state) {
   (void)state;
   setenv(PROCESSOR_VARIABLE, "avx9000", 1);
   for (int variant = 0; variant < PROCESSOR_COUNT; variant++)
@@ -41,7 +41,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(the_best_that_the_processor_has_is_taken),
       cmocka_unit_test(each_variant_that_the_processor_has_can_be_forced),
-      cmocka_unit_test(a_name_that_is_none_is_answered_with_all_of_them),
+      cmocka_unit_test(an_unknown_name_is_answered_with_the_list),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -42,7 +42,7 @@ static void put_stat(const char *root, long busy, long stolen) {
   put(root, "", "stat", text);
 }
 
-static void counters_are_told_as_differences(void **state) {
+static void counters_are_reported_as_differences(void **state) {
   (void)state;
   char root[] = "/tmp/flip-readings.XXXXXX";
   readings *r;
@@ -67,7 +67,7 @@ static void counters_are_told_as_differences(void **state) {
   remove_folder(root);
 }
 
-static void what_a_system_does_not_tell_is_no_number(void **state) {
+static void values_that_a_system_does_not_report_are_nan(void **state) {
   (void)state;
   char root[] = "/tmp/flip-readings.XXXXXX";
   readings *r;
@@ -149,8 +149,8 @@ static void bytes_go_into_text_and_back(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(counters_are_told_as_differences),
-      cmocka_unit_test(what_a_system_does_not_tell_is_no_number),
+      cmocka_unit_test(counters_are_reported_as_differences),
+      cmocka_unit_test(values_that_a_system_does_not_report_are_nan),
       cmocka_unit_test(threads_that_wait_for_a_cpu_are_seen),
       cmocka_unit_test(bytes_go_into_text_and_back),
   };

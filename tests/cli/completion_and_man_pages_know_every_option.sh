@@ -35,7 +35,7 @@ walk flipbench
 [ "$(flipbench --complete db ch | cut -f1)" = check ] || fail 'no choice'
 [ "$(flipbench --complete nonsense '')" = '' ] || fail 'an unknown command completes'
 expect_status 2 flip completion tcsh
-expect_line err.txt "'tcsh' is none of bash, zsh and fish"
+expect_line err.txt "unknown shell 'tcsh': expected bash, zsh or fish"
 
 touch one.yaml two.txt
 # bash, as it would at TAB

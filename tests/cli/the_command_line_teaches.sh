@@ -63,6 +63,6 @@ expect_status 0 env FLIP_PLUGINS=. "$FLIP" bench step "${small[@]}" --steps 1 --
 
 # Data commands refuse what they do not know.
 expect_status 2 "$FLIP" data openclipart --out x --format gif
-expect_line err.txt "'gif' is neither jpg nor png"
+expect_line err.txt "'gif' is not jpg or png"
 expect_status 1 "$FLIP" data stats nowhere.tar
 expect_line err.txt 'nowhere.tar'

@@ -116,7 +116,7 @@ static void yaml_that_is_no_yaml_is_refused_with_its_place(void **state) {
   }
 }
 
-static void what_no_row_can_say_alone_is_checked_too(void **state) {
+static void constraints_between_settings_are_checked(void **state) {
   (void)state;
   static const char *const changes[][2] = {
       {"image.patch=7", "image.patch: 7 does not divide image.size 64"},
@@ -212,7 +212,7 @@ static void only_what_can_change_a_result_changes_the_fingerprint(void **state) 
 }
 
 /* Without its weight the decoder's shape is no part of a run. */
-static void a_decoder_that_is_not_there_has_no_identity(void **state) {
+static void an_absent_decoder_is_not_part_of_the_identity(void **state) {
   (void)state;
   settings s;
   char before[HASH_SIZE], after[HASH_SIZE];
@@ -287,7 +287,7 @@ static void a_classifier_needs_whole_images_and_a_set(void **state) {
 
 /* The identity of a run leaves out what runs before it did without saying: were that to change, old
  * runs would get a new meaning. */
-static void what_records_leave_out_keeps_its_meaning(void **state) {
+static void settings_missing_from_records_keep_their_meaning(void **state) {
   (void)state;
   size_t count, length, at = 0;
   const setting *table = settings_table(&count);
@@ -547,13 +547,13 @@ int main(void) {
       cmocka_unit_test(the_last_word_on_the_length_of_a_run_wins),
       cmocka_unit_test(every_error_of_a_file_is_reported_in_one_pass_with_its_place),
       cmocka_unit_test(yaml_that_is_no_yaml_is_refused_with_its_place),
-      cmocka_unit_test(what_no_row_can_say_alone_is_checked_too),
+      cmocka_unit_test(constraints_between_settings_are_checked),
       cmocka_unit_test(the_canonical_form_reads_back_as_itself),
       cmocka_unit_test(only_what_can_change_a_result_changes_the_fingerprint),
-      cmocka_unit_test(a_decoder_that_is_not_there_has_no_identity),
+      cmocka_unit_test(an_absent_decoder_is_not_part_of_the_identity),
       cmocka_unit_test(a_classifiers_identity_leaves_out_what_it_does_not_read),
       cmocka_unit_test(a_classifier_needs_whole_images_and_a_set),
-      cmocka_unit_test(what_records_leave_out_keeps_its_meaning),
+      cmocka_unit_test(settings_missing_from_records_keep_their_meaning),
       cmocka_unit_test(a_run_from_before_this_recipe_keeps_its_identity),
       cmocka_unit_test(repair_of_captions_is_part_of_byte_pair_runs_alone),
       cmocka_unit_test(lengths_follow_the_released_codes_rule),

@@ -37,7 +37,7 @@ static int64_t look_up(const choice_store *store, int64_t number) {
   return value.part[0];
 }
 
-static void a_choice_is_there_in_the_next_process(void **state) {
+static void a_choice_persists_across_processes(void **state) {
   (void)state;
   choice_store *store = open_store();
   assert_true(choice_store_is_lasting(store));
@@ -105,7 +105,7 @@ static void a_damaged_file_is_not_an_error(void **state) {
   free(path);
 }
 
-static void a_folder_that_cannot_be_made_costs_only_the_lasting(void **state) {
+static void a_folder_that_cannot_be_made_only_loses_persistence(void **state) {
   (void)state;
   setenv("XDG_CACHE_HOME", "/proc/nothing/here", 1);
   choice_store *store = open_store();
@@ -121,11 +121,11 @@ int main(void) {
   if (!mkdtemp(folder)) return 1;
   setenv("XDG_CACHE_HOME", folder, 1);
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(a_choice_is_there_in_the_next_process),
+      cmocka_unit_test(a_choice_persists_across_processes),
       cmocka_unit_test(two_processes_keep_both_their_choices),
       cmocka_unit_test(a_stale_choice_is_replaced),
       cmocka_unit_test(a_damaged_file_is_not_an_error),
-      cmocka_unit_test(a_folder_that_cannot_be_made_costs_only_the_lasting),
+      cmocka_unit_test(a_folder_that_cannot_be_made_only_loses_persistence),
   };
   int failures = cmocka_run_group_tests(tests, NULL, NULL);
   char path[128];

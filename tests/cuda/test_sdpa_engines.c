@@ -109,7 +109,7 @@ static void the_gradient_in_a_fixed_order_has_engines(void **state) {
 }
 
 /* That the library can say no: what it has no engine for is not counted as one. */
-static void what_the_library_does_not_do_has_none(void **state) {
+static void unsupported_shapes_have_no_engines(void **state) {
   (void)state;
   const sdpa_target target = {.properties = make_properties(devices[1].properties)};
   const sdpa_shape shape = {.batch = 2, .tokens = 50, .heads = 3, .head_width = 12};
@@ -125,7 +125,7 @@ int main(void) {
       cmocka_unit_test(the_gradient_has_engines),
       cmocka_unit_test(the_gradient_of_causal_attention_has_engines),
       cmocka_unit_test(the_gradient_in_a_fixed_order_has_engines),
-      cmocka_unit_test(what_the_library_does_not_do_has_none),
+      cmocka_unit_test(unsupported_shapes_have_no_engines),
   };
   cudnnBackendDescriptor_t tried = make_properties(devices[0].properties);
   if (!tried) {

@@ -21,10 +21,10 @@ expect_status 0 "$FLIP" eval probe -m run -f held.yaml --train train.yaml --meth
 expect_line out.txt 'LARS, 1 epochs, batch 2, rate 0.64'
 
 expect_status 2 "$FLIP" eval probe -m run -f held.yaml --train train.yaml --method sgd
-expect_line err.txt "'sgd' is neither lbfgs nor lars"
+expect_line err.txt "'sgd' is not lbfgs or lars"
 expect_status 2 "$FLIP" eval probe -m run -f held.yaml --train train.yaml --epochs 3
-expect_line err.txt 'belong to --method lars'
+expect_line err.txt 'require --method lars'
 expect_status 2 "$FLIP" eval probe -m run -f held.yaml --train train.yaml --method lars --batch 1000
 expect_line err.txt 'a batch of 1000 is more than the 160 images'
 expect_status 2 "$FLIP" eval zeroshot -m run -f held.yaml --method lars
-expect_line err.txt 'belong to flip eval probe'
+expect_line err.txt 'are only for flip eval probe'

@@ -29,7 +29,7 @@ expect_status 0 "$FLIP" eval -m run -f list.yaml --json
 [ "$(number texts out.txt)" = 80 ] || fail "80 texts were expected"
 sed 's/captions: lines/captions: nowhere/' lines.yaml > none.yaml
 expect_status 2 "$FLIP" eval -m run -f none.yaml
-expect_line err.txt 'captions: nowhere: no sample has any'
+expect_line err.txt 'captions: nowhere: no sample has a caption'
 
 # Classes from a file, with names of their own; the order of a file is free.
 expect_status 0 "$FLIP" eval zeroshot -m run -f held.yaml --json
@@ -42,7 +42,7 @@ diff all.txt out.txt || fail "a class file with the labels' own names changes th
 sed 's/\t.*/\tthe same thing/' classes.tsv > same.tsv
 sed -i 's/classes.tsv/same.tsv/' file.yaml
 expect_status 0 "$FLIP" eval zeroshot -m run -f file.yaml --json
-expect_line err.txt "all 12 classes are called 'the same thing'"
+expect_line err.txt "all 12 classes are named 'the same thing'"
 
 printf 'a {}\r\n\n{c}\n' > templates.txt
 grep -v '^templates' held.yaml > template_file.yaml

@@ -42,7 +42,7 @@ expect_status 0 "$FLIP" eval -m run -f voc.yaml --json
 [ "$(number images out.txt)" = 39 ] || { cat out.txt; fail "39 images were expected"; }
 expect_line out.txt '"metric":"map_11point"'
 grep -q '"top1"' out.txt && fail "a set of several labels has no top-1"
-expect_line err.txt '1 images are not in the label files'
+expect_line err.txt '1 image is not in the label files'
 grep -o '"map_11point":[0-9.]*' out.txt > files.txt
 expect_status 0 "$FLIP" eval -m run -f json.yaml --json
 grep -o '"map_11point":[0-9.]*' out.txt | diff files.txt - || fail "files and JSON lists give different numbers"

@@ -129,7 +129,7 @@ static void one_right_caption_of_several_is_enough(void **state) {
   assert_near(r.chance_r1, 1.0 / 3);
 }
 
-static void what_became_of_each_item_is_told(void **state) {
+static void per_item_outcomes_are_reported(void **state) {
   (void)state;
   /* as in the first test: images 0, 1, 3 and 4 are right */
   static const double angles[] = {10, 20, 100, 30, 80, 50};
@@ -197,7 +197,7 @@ int main(void) {
       cmocka_unit_test(retrieval_counts_ranks_in_both_directions),
       cmocka_unit_test(equal_scores_count_against_the_model),
       cmocka_unit_test(one_right_caption_of_several_is_enough),
-      cmocka_unit_test(what_became_of_each_item_is_told),
+      cmocka_unit_test(per_item_outcomes_are_reported),
       cmocka_unit_test(random_embeddings_score_at_chance),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -35,7 +35,7 @@ expect_line out.txt '3 runs merged, 0 already known, 1 still running there'
 expect_status 2 bench db merge here --results here
 expect_line err.txt 'is the destination results folder itself'
 expect_status 2 bench db merge experiments --results here
-expect_line err.txt 'holds no experiment'
+expect_line err.txt 'contains no experiment'
 
 # Other db commands.
 expect_status 0 bench db vacuum --results here

@@ -178,7 +178,7 @@ static void the_report_knows_its_columns_baseline_and_references(void **state) {
   spec_free(e);
 }
 
-static void every_problem_of_a_file_is_told_in_one_pass(void **state) {
+static void every_problem_of_a_file_is_reported_at_once(void **state) {
   (void)state;
   assert_message(SETTINGS "matrx: {seed: [1]}\n"
                           "matrix:\n"
@@ -206,7 +206,7 @@ static void empty_axes_and_useless_entries_are_refused(void **state) {
                  "    3 | exclude: [{seed: 3}]\n"
                  "      |           ^");
   assert_message(SETTINGS "matrix: {seed: [1]}\nexclude: [{sed: 1}]\n",
-                 "test.yaml:3:12: unknown key 'sed' in exclude: it is no axis of the matrix\n"
+                 "test.yaml:3:12: unknown key 'sed' in exclude: it is not an axis of the matrix\n"
                  "    3 | exclude: [{sed: 1}]\n"
                  "      |            ^~~ did you mean 'seed'?");
 }
@@ -335,7 +335,7 @@ static void the_command_line_can_change_some_cells(void **state) {
   static const struct {
     const char *set, *part;
   } wrong[] = {
-      {"seed=3:batch_size=64", "no cell of the experiment is meant by it"},
+      {"seed=3:batch_size=64", "matches no cell of the experiment"},
       {"sed=1:batch_size=64", "'sed' is neither a setting nor an axis; did you mean 'seed'"},
       {"seed=1", "write it as AXIS=VALUE"},
       {"seed=1:batch_sze=64", "did you mean 'batch_size'"},
@@ -346,7 +346,7 @@ static void the_command_line_can_change_some_cells(void **state) {
   }
 }
 
-static void a_cell_is_called_by_what_it_runs(void **state) {
+static void a_cell_is_named_by_what_it_runs(void **state) {
   (void)state;
   static const char text[] =
       SETTINGS "matrix:\n"
@@ -433,7 +433,7 @@ static void a_figure_can_be_of_any_column_against_an_axis(void **state) {
                     "test.yaml:2:18: plot 'final_los against samples': write it as");
 }
 
-static void wrong_shapes_are_told_where_they_stand(void **state) {
+static void wrong_shapes_are_reported_with_their_place(void **state) {
   (void)state;
   spec_experiment *e = NULL;
   assert_fails_with(parse("[1, 2]\n", NULL, &e), "an experiment is a map of keys");
@@ -534,7 +534,7 @@ int main(void) {
       cmocka_unit_test(tunings_can_follow_one_another),
       cmocka_unit_test(what_does_not_change_a_run_does_not_change_its_id),
       cmocka_unit_test(the_report_knows_its_columns_baseline_and_references),
-      cmocka_unit_test(every_problem_of_a_file_is_told_in_one_pass),
+      cmocka_unit_test(every_problem_of_a_file_is_reported_at_once),
       cmocka_unit_test(empty_axes_and_useless_entries_are_refused),
       cmocka_unit_test(duplicate_cells_are_refused),
       cmocka_unit_test(tunings_that_depend_on_themselves_are_refused),
@@ -543,13 +543,13 @@ int main(void) {
       cmocka_unit_test(limits_hold_for_the_cells_they_name_and_later_ones_win),
       cmocka_unit_test(what_a_cell_needs_is_read),
       cmocka_unit_test(the_command_line_can_change_some_cells),
-      cmocka_unit_test(a_cell_is_called_by_what_it_runs),
+      cmocka_unit_test(a_cell_is_named_by_what_it_runs),
       cmocka_unit_test(an_axis_that_the_command_line_sets_is_shown_as_it_ran),
       cmocka_unit_test(axes_that_set_one_key_are_refused),
       cmocka_unit_test(a_baseline_is_one_row),
       cmocka_unit_test(rows_that_would_average_are_found_beyond_64_cells),
       cmocka_unit_test(a_figure_can_be_of_any_column_against_an_axis),
-      cmocka_unit_test(wrong_shapes_are_told_where_they_stand),
+      cmocka_unit_test(wrong_shapes_are_reported_with_their_place),
       cmocka_unit_test(ranks_are_part_of_a_cells_id_only_where_the_matrix_names_them),
       cmocka_unit_test(a_retry_goes_down_to_the_next_number_of_ranks_that_divides_the_batch),
       cmocka_unit_test(ranks_that_cannot_be_are_refused),

@@ -32,7 +32,7 @@ static double nearest(cpu_fp8 format, double value) {
   return copysign(decode(format, best), value);
 }
 
-static void values_round_to_the_nearest_that_there_is(void **state) {
+static void values_round_to_the_nearest_representable_one(void **state) {
   (void)state;
   rng r = rng_at(1, RNG_TEST, 0, 0);
   for (int format = CPU_E4M3; format <= CPU_E5M2; format++) {
@@ -162,7 +162,7 @@ int main(int argc, char **argv) {
     return SKIPPED;
   }
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(values_round_to_the_nearest_that_there_is),
+      cmocka_unit_test(values_round_to_the_nearest_representable_one),
       cmocka_unit_test(a_product_is_that_of_the_rounded_operands),
   };
   int failed = cmocka_run_group_tests(tests, NULL, NULL);

@@ -8,7 +8,7 @@
 #include "report/tensorboard.h"
 #include "support/test.h"
 
-static void checksums_are_those_of_the_standard(void **state) {
+static void checksums_match_the_standard(void **state) {
   (void)state;
   uint8_t bytes[32] = {0};
   assert_int_equal(tensorboard_crc("123456789", 9), 0xE3069283u);
@@ -40,7 +40,7 @@ static void events_are_written_as_tensorboard_writes_them(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(checksums_are_those_of_the_standard),
+      cmocka_unit_test(checksums_match_the_standard),
       cmocka_unit_test(events_are_written_as_tensorboard_writes_them),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

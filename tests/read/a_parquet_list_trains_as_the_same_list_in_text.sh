@@ -28,7 +28,7 @@ cmp <(tensors "$(newest tsv)") <(tensors "$(newest parquet)") || fail "other wei
 [ "$(field start data_fingerprint tsv/events.jsonl)" = "$(field start data_fingerprint parquet/events.jsonl)" ] || fail "other fingerprints"
 expect_status 1 "$FLIP" data verify list/list.parquet
 expect_line out.txt '^list/list.parquet: row 71: has no caption'
-expect_line out.txt '^80 samples checked, 1 faults'
+expect_line out.txt '^80 samples checked, 1 fault$'
 
 # Only URLs, nested columns, columns that are not text, separators.
 expect_status 2 "$FLIP" data stats "$fixtures/laion.parquet"
@@ -65,4 +65,4 @@ for kind in files shards; do
 done
 tar cf shards/00000.tar --format=ustar -C files/00000 000000000.png 000000000.txt
 expect_status 1 "$FLIP" data verify shards/00000.parquet
-expect_line out.txt 'lists 5 downloaded images, but shards/00000.tar has 1 samples'
+expect_line out.txt 'lists 5 downloaded samples, but shards/00000.tar has 1$'

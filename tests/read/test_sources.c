@@ -311,7 +311,7 @@ static void pipes_run_only_when_they_are_allowed(void **state) {
   expect_caption(d, 2, "two");
   dataset_close(d);
   snprintf(name, sizeof name, "pipe:exit 3");
-  assert_fails_with(dataset_open_with(names, 1, true, &d), "ended with status 3");
+  assert_fails_with(dataset_open_with(names, 1, true, &d), "exited with status 3");
   free(ran);
 }
 
@@ -488,7 +488,7 @@ static void keep_fingerprint(const char *pattern, char digest[64]) {
 }
 
 /* Another picture, and another caption, under the same names. */
-static void the_fingerprint_sees_what_lies_under_a_name(void **state) {
+static void the_fingerprint_covers_file_contents(void **state) {
   (void)state;
   char first[64], again[64], other[64], caption[64];
   for (int i = 0; i < 5; i++) {
@@ -571,7 +571,7 @@ static void scenes_are_drawn_while_they_are_read(void **state) {
   refuse_one("scenes:1#version=3", "version '3' is not a whole number in [1, 2]");
   refuse_one("scenes:red", "scenes:red: the seed 'red' is not a whole number");
   refuse_one("scenes:1#size=5", "size '5' is not a whole number in [16, 1024]");
-  refuse_one("scenes:1#split=test", "split 'test' is neither train nor heldout");
+  refuse_one("scenes:1#split=test", "unknown split 'test': expected train or heldout");
   refuse_one("scenes:1#number=5", "a source of kind scenes has no option 'number'");
 }
 
@@ -588,7 +588,7 @@ int main(void) {
       cmocka_unit_test(a_shard_that_is_cut_gives_its_whole_samples),
       cmocka_unit_test(pipes_run_only_when_they_are_allowed),
       cmocka_unit_test(keys_of_any_length_are_those_of_their_members),
-      cmocka_unit_test(the_fingerprint_sees_what_lies_under_a_name),
+      cmocka_unit_test(the_fingerprint_covers_file_contents),
       cmocka_unit_test(a_range_in_a_pipe_is_a_command_a_number),
       cmocka_unit_test(a_stream_has_the_fingerprint_of_the_exact_order),
       cmocka_unit_test(counts_next_to_the_shards_are_read),

@@ -155,7 +155,7 @@ static void it_resumes_from_every_position(void **state) {
 }
 
 /* Going on late in an epoch opens the shards of the block, not those of the epoch. */
-static void going_on_costs_the_open_shards_alone(void **state) {
+static void resuming_opens_only_the_needed_shards(void **state) {
   (void)state;
   made_up m = {.shards = 10000, .same = 50, .broken = -1};
   stream_config c = config_of(&m, 200, 2, true);
@@ -227,7 +227,7 @@ static err take_all(const stream_config *c, const stream_position *from, int64_t
   return error;
 }
 
-static void what_is_wrong_is_reported(void **state) {
+static void errors_are_reported(void **state) {
   (void)state;
   static const int none[] = {0, 0, 0};
   made_up m = small(), empty = {.counts = none, .shards = 3, .broken = -1};
@@ -247,7 +247,7 @@ static void what_is_wrong_is_reported(void **state) {
 }
 
 /* A sample that cannot be decoded: the rest of the block, of its shard, of the epoch, once each. */
-static void a_walk_comes_to_every_sample_of_the_epoch(void **state) {
+static void a_walk_visits_every_sample_of_the_epoch(void **state) {
   (void)state;
   made_up m = small();
   stream_config c = config_of(&m, 4, 1, true);
@@ -300,11 +300,11 @@ int main(void) {
       cmocka_unit_test(unshuffled_samples_keep_their_order),
       cmocka_unit_test(openers_and_runs_change_nothing),
       cmocka_unit_test(it_resumes_from_every_position),
-      cmocka_unit_test(going_on_costs_the_open_shards_alone),
+      cmocka_unit_test(resuming_opens_only_the_needed_shards),
       cmocka_unit_test(few_shards_are_open_at_a_time),
       cmocka_unit_test(an_epoch_that_ends_is_counted),
-      cmocka_unit_test(what_is_wrong_is_reported),
-      cmocka_unit_test(a_walk_comes_to_every_sample_of_the_epoch),
+      cmocka_unit_test(errors_are_reported),
+      cmocka_unit_test(a_walk_visits_every_sample_of_the_epoch),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

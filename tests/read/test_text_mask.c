@@ -75,7 +75,7 @@ static void block_keeps_neighbours_from_a_uniform_start(void **state) {
   for (int i = 0; i <= 6; i++) assert_share(starts[i] / (double)DRAWS, 1.0 / 7);
 }
 
-static void what_fits_stays_whole_but_under_random(void **state) {
+static void captions_that_fit_stay_whole_except_with_random(void **state) {
   (void)state;
   static const int modes[] = {TEXT_MASK_BLOCK, TEXT_MASK_PRIORITIZED, TEXT_MASK_FREQUENCY};
   double weights[FIRST_WORD + LENGTH], share[LENGTH], kept;
@@ -299,7 +299,7 @@ static void what_is_no_lexicon_is_refused_by_line(void **state) {
   refuse_list(&f, "dog: { nn: 10\n", ":1: not 'WORD: {");
   refuse_list(&f, "---\n", "has no words");
   assert_fails_with(lexicon_open("/nowhere/words.yml", &l),
-                    "text_mask_lexicon: /nowhere/words.yml: there is no such file: install "
+                    "text_mask_lexicon: /nowhere/words.yml: no such file: install "
                     "Debian's liblingua-en-tagger-perl");
   speech_close(&f);
 }
@@ -308,7 +308,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(random_treats_padding_like_any_other_token),
       cmocka_unit_test(block_keeps_neighbours_from_a_uniform_start),
-      cmocka_unit_test(what_fits_stays_whole_but_under_random),
+      cmocka_unit_test(captions_that_fit_stay_whole_except_with_random),
       cmocka_unit_test(prioritized_drops_padding_first_then_words_uniformly),
       cmocka_unit_test(frequency_keeps_rare_words_more_often),
       cmocka_unit_test(without_special_tokens_every_position_is_drawn_uniformly),

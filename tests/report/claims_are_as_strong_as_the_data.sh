@@ -14,11 +14,11 @@ report:
 Y
 expect_status 0 env FAKE_DISTURB=mask_ratio=0.5 "$FLIPBENCH" run experiments/one.yaml --no-progress
 expect_status 0 bench report one
-expect_line out.txt 'a speed-up of .*95 % interval .*one seed, 790 images\), no difference that these runs can tell'
-expect_line out.txt 'image→text R@1 .*of mask 50 % less that of mask 0 %: .*no difference that these runs can tell; it would take about [0-9,]+ images'
-expect_line out.txt '^one seed, 790 evaluation images · 95 % intervals are about these runs'
+expect_line out.txt 'a speed-up of .*95 % interval .*one seed, 790 images\), not significantly different from 1'
+expect_line out.txt 'image→text R@1 .*of mask 50 % minus that of mask 0 %: .*no significant difference; it would take about [0-9,]+ images'
+expect_line out.txt '^one seed, 790 evaluation images · 95 % intervals cover these runs only'
 ! grep -q 'sooner' out.txt || fail "a difference is claimed that 790 images cannot tell"
-grep -q "against training time: no difference" results/one/plots/accuracy_vs_time.gp || fail "the figure's title claims more"
+grep -q "against training time: no significant difference" results/one/plots/accuracy_vs_time.gp || fail "the figure's title claims more"
 # An accuracy has an interval from one seed, and the best of a column is best by more than that.
 bench report one --format json > one.json
 # What a report in JSON says: SQL over its rows `r`.
@@ -34,7 +34,7 @@ for row in 0 1 2; do
 done
 says one.json "(r ->> '\$[2].values.samples_per_second.best') = 1" "the fastest is not the best"
 # Speed-up, time ratio and iso-accuracy are of one measure of time, whatever else the machine did;
-# what was disturbed is marked, and the time that passed stands beside.
+# disturbed rows are marked, and elapsed time is shown next to the steady pace.
 v="'\$[1].values"
 says one.json "abs((r ->> $v.speedup.value') * (r ->> $v.time_ratio.value') - 1) < 0.02 AND (r ->> $v.wall_time_ratio.value') > 0.9" "two measures of time"
 says one.json "(r ->> '\$[1].disturbed') = 1 AND (r ->> '\$[1].lost_share') > 0.2 AND (r ->> '\$[0].disturbed') = 0" "not marked in JSON"
@@ -72,17 +72,17 @@ awk '/^\$points/{on=1;next} /^EOD/{on=0} on' results/three/plots/accuracy_vs_sam
 sed -i '/"event":"eval"/d' results/three/*/events.jsonl
 expect_status 0 bench db rebuild
 expect_status 0 bench report three
-expect_line out.txt 'no evaluation set of the run measures it'
+expect_line out.txt 'the run has no evaluation set for it'
 expect_status 0 bench plot three --format svg
-expect_line err.txt 'figure accuracy_vs_samples not drawn: no finished run has its numbers'
+expect_line err.txt 'figure accuracy_vs_samples not drawn: no finished run has recorded its values'
 expect_status 0 bench report three --format html
-grep -q 'accuracy_vs_samples: not drawn: no finished run has its numbers' results/three/report.html || fail "the page does not say why"
+grep -q 'accuracy_vs_samples: not drawn: no finished run has recorded its values' results/three/report.html || fail "the page does not say why"
 
 # A metric that is null is no number, not nought.
 sed -i 's/"top1":[0-9.e-]*/"top1":null/' results/one/mask_ratio=0-*/events.jsonl
 expect_status 0 bench db rebuild
 expect_status 0 bench report one
-expect_line out.txt '^– zero-shot top-1 of mask 0 %: what it measured was not a number'
+expect_line out.txt '^– zero-shot top-1 of mask 0 %: the measured value was not a number'
 bench report one --format csv > one.csv
 
 # Rows that were given different data are rows of their own, and compared with nothing.
@@ -91,5 +91,5 @@ sed -i 's/"data_fingerprint":"[^"]*"/"data_fingerprint":"0000000000"/' results/s
 expect_status 0 bench db rebuild
 expect_status 0 bench report small
 expect_line out.txt '^ ?0 % ‡'
-expect_line out.txt '^‡ given other training data than the newest run'
-expect_line out.txt 'the baseline was given something else, or ran elsewhere'
+expect_line out.txt '^‡ other training data than the newest run'
+expect_line out.txt 'the baseline had other inputs, or ran on another machine'

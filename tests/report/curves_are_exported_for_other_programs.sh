@@ -34,6 +34,6 @@ ask "SELECT loss FROM step JOIN run ON run.id = run_id JOIN experiment_cell USIN
 awk 'NR == FNR {a[NR] = $1; next} ($1 - a[FNR]) ^ 2 > 1e-20 {exit 1}' losses.txt wanted.txt || fail "losses differ from the database's"
 
 expect_status 2 bench export small --format parquet
-expect_line err.txt "'parquet' is neither tensorboard nor csv"
+expect_line err.txt "'parquet' is not tensorboard or csv"
 expect_status 2 bench export small --axis epochs
-expect_line err.txt "'epochs' is neither step nor samples"
+expect_line err.txt "'epochs' is not step or samples"

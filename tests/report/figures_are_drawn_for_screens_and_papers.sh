@@ -11,6 +11,8 @@ expect_status 0 bench plot small --format pdf --out wide
 grep -aq 'MediaBox \[ 0 0 237 ' column/loss.pdf || fail "a column's figure is not 3.3 inches wide"
 grep -aq 'MediaBox \[ 0 0 547 ' wide/loss.pdf || fail "a wide figure is not 7.6 inches wide"
 ! grep -q 'Mask ratio, made up' column/loss.svg || fail "a column's title is the caption's work"
+# A bar without an interval has no error bar.
+grep -q ' nan nan "' column/memory.gp || fail "a memory bar has an interval from one seed"
 # A template of one's own draws with the theme and the data of the figure.
 echo 'set label 1 "mine alone" at graph 0.5,0.5; plot $points index 0 using 1:2 with lines' > mine.gp
 expect_status 0 bench plot small --figure loss --template mine.gp --format svg --out own
@@ -18,7 +20,7 @@ expect_status 0 bench plot small --figure loss --template mine.gp --format svg -
 grep -q 'mine alone' own/loss.svg || fail "the own template was not used"
 echo 'nonsense' > mine.gp
 expect_status 1 bench plot small --figure loss --template mine.gp --out own
-expect_line err.txt 'gnuplot refused own/loss.gp'
+expect_line err.txt 'gnuplot failed on own/loss.gp'
 expect_status 2 bench plot small --figure los
 expect_line err.txt "did you mean 'loss'"
 expect_status 2 bench plot small --template mine.gp

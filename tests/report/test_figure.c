@@ -95,7 +95,28 @@ static void labels_keep_clear(void **state) {
   assert_in_range(legends, 0, 100); /* for most, places are found */
 }
 
+static void assert_title(const char *title, const char *shown) {
+  figure f = {0};
+  strbuf line = {0};
+  figure_set_title(&f, title, NULL);
+  strbuf_format(&line, "title_text = '%s'", shown);
+  if (!strstr(strbuf_string(&f.variables), line.data))
+    fail_msg("'%s' is not in %s", line.data, strbuf_string(&f.variables));
+  strbuf_free(&line);
+  figure_free(&f);
+}
+
+static void a_title_begins_with_a_capital_but_not_a_setting(void **state) {
+  (void)state;
+  assert_title("peak memory against mask", "Peak memory against mask");
+  assert_title("mask_ratio=0: -5.0 % since 1a2b3c4", "mask_ratio=0: -5.0 % since 1a2b3c4");
+  assert_title("step_seconds: no change detected", "step_seconds: no change detected");
+}
+
 int main(void) {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(labels_keep_clear)};
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(labels_keep_clear),
+      cmocka_unit_test(a_title_begins_with_a_capital_but_not_a_setting),
+  };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

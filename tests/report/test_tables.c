@@ -3,6 +3,7 @@
 #include <math.h>
 
 #include "report/agreement.h"
+#include "report/provenance.h"
 #include "report/write.h"
 
 /* A table of two rows and three columns, made by hand: seeds, a published value that nobody has
@@ -109,7 +110,7 @@ static void text_shows_interval_published_value_difference_and_reasons(void **st
   strbuf_free(&out);
 }
 
-static void an_interval_without_an_end_says_so_in_every_format(void **state) {
+static void an_unbounded_interval_is_marked_in_every_format(void **state) {
   (void)state;
   strbuf out = {0};
   values[1][1].high = INFINITY;
@@ -221,7 +222,7 @@ static void agreement_is_by_equality_by_print_or_by_interval(void **state) {
   assert_int_equal(n.within, 1);
   assert_int_equal(n.differing, 1);
   assert_has(&out, "mask a|b_50 % · tuned top-1: 70.1 → 71.0 % (differs)\n");
-  assert_has(&out, "(of the machine)\n");
+  assert_has(&out, "(depends on the machine)\n");
   strbuf_free(&out);
 }
 
@@ -248,11 +249,26 @@ static void one_seed_on_the_same_images_agrees_by_equality_alone(void **state) {
   strbuf_free(&out);
 }
 
+static void the_state_of_the_machine_is_shown_as_text(void **state) {
+  (void)state;
+  strbuf out = {0};
+  provenance_conditions("{\"clock_driver\":\"intel_pstate\",\"cpus\":2,\"free_bytes\":3221225472,"
+                        "\"load\":0.5,\"mhz\":2450.3,\"quota_cpus\":1.5}",
+                        &out);
+  assert_string_equal(strbuf_string(&out), "clock driver intel_pstate, 2 CPUs, 3.00 GiB free, "
+                                           "load 0.5, 2450 MHz, quota 1.5 CPUs");
+  strbuf_clear(&out);
+  provenance_conditions("{}", &out);
+  assert_string_equal(strbuf_string(&out), "");
+  strbuf_free(&out);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
+      cmocka_unit_test(the_state_of_the_machine_is_shown_as_text),
       cmocka_unit_test_setup(text_shows_interval_published_value_difference_and_reasons,
                              make_table),
-      cmocka_unit_test_setup(an_interval_without_an_end_says_so_in_every_format, make_table),
+      cmocka_unit_test_setup(an_unbounded_interval_is_marked_in_every_format, make_table),
       cmocka_unit_test_setup(a_disturbed_row_is_marked_and_explained_in_every_format, make_table),
       cmocka_unit_test_setup(markdown_takes_care_of_its_own_characters, make_table),
       cmocka_unit_test_setup(latex_takes_care_of_its_own_characters, make_table),

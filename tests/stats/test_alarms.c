@@ -47,7 +47,7 @@ static void compare_alarms_in_at_most_five_percent(void **state) {
 }
 
 /* The interval is one of 98 %: over 2,000 experiments it covers 97 to 99 (quiet), at least 97. */
-static void compare_intervals_cover_what_they_say(void **state) {
+static void compare_intervals_have_their_stated_coverage(void **state) {
   (void)state;
   static const size_t rounds[] = {5, 8, 12};
   for (size_t i = 0; i < sizeof rounds / sizeof *rounds; i++) {
@@ -147,7 +147,7 @@ static void a_clean_step_of_five_percent_is_a_regression_from_six_commits_on(voi
 }
 
 /* Four steps of -1.5 %, each below --least, of `length` commits. */
-static void creep_is_measured_against_the_best_level(void **state) {
+static void gradual_change_is_measured_against_the_best_level(void **state) {
   (void)state;
   for (size_t length = 1; length <= 4; length++)
     for (size_t before = 3; before <= 12; before += 3) {
@@ -193,7 +193,7 @@ static void what_became_faster_or_recovered_is_fine(void **state) {
   assert_int_equal(verdict_of(values, 5).kind, VERDICT_UNSURE);
 }
 
-static void a_newest_commit_that_sticks_out_is_not_fine(void **state) {
+static void an_outlying_newest_commit_is_not_fine(void **state) {
   (void)state;
   double values[12];
   for (size_t i = 0; i < 12; i++) values[i] = 1000 + (double)(i % 3);
@@ -212,16 +212,16 @@ static void a_newest_commit_that_sticks_out_is_not_fine(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(compare_alarms_in_at_most_five_percent),
-      cmocka_unit_test(compare_intervals_cover_what_they_say),
+      cmocka_unit_test(compare_intervals_have_their_stated_coverage),
       cmocka_unit_test(compare_finds_five_percent),
       cmocka_unit_test(regress_alarms_in_at_most_five_percent),
       cmocka_unit_test(regress_finds_five_percent_and_never_calls_it_fine),
       cmocka_unit_test(fine_means_that_a_change_is_ruled_out),
       cmocka_unit_test(a_clean_step_of_five_percent_is_a_regression_from_six_commits_on),
-      cmocka_unit_test(creep_is_measured_against_the_best_level),
+      cmocka_unit_test(gradual_change_is_measured_against_the_best_level),
       cmocka_unit_test(a_small_recovery_does_not_excuse_a_slow_down),
       cmocka_unit_test(what_became_faster_or_recovered_is_fine),
-      cmocka_unit_test(a_newest_commit_that_sticks_out_is_not_fine),
+      cmocka_unit_test(an_outlying_newest_commit_is_not_fine),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -128,7 +128,7 @@ static void seeds_without_items_are_judged_by_student(void **state) {
   assert_true(isnan(m.low));
 }
 
-static void a_ratio_of_means_is_paired_and_no_surer_than_its_runs(void **state) {
+static void a_ratio_of_means_is_paired_and_includes_the_runs_uncertainty(void **state) {
   (void)state;
   const paired_value own[] = {{2, 1.9, 2.1}, {4, 3.9, 4.1}}, base[] = {{1, 1, 1}, {2, 2, 2}};
   paired_result r = paired_ratio(own, base, 2);
@@ -161,7 +161,7 @@ static void make_hits(uint8_t bits[8][13], const uint8_t *hits[8], double accura
   }
 }
 
-static void the_interval_of_an_iso_speedup_is_what_the_curves_do_not_refute(void **state) {
+static void the_interval_of_an_iso_speedup_contains_the_unrefuted_values(void **state) {
   (void)state;
   static uint8_t bits[2][8][13];
   const uint8_t *hits[2][8];
@@ -313,7 +313,7 @@ static void five_rounds_give_the_t_interval_of_a_hand_computation(void **state) 
   assert_true(isnan(r.ratio) && isnan(r.low) && isnan(r.high));
 }
 
-static void what_is_no_positive_number_is_left_out_in_pairs(void **state) {
+static void pairs_without_positive_numbers_are_left_out(void **state) {
   (void)state;
   double a[] = {100, NAN, 100, 0, 100, 100, -1, 100, INFINITY};
   double b[] = {100, 100, 0, 100, 100, 100, 100, 100, 100};
@@ -360,8 +360,8 @@ int main(void) {
       cmocka_unit_test(a_difference_of_pairs_has_no_noise_that_both_share),
       cmocka_unit_test(a_mean_over_classes_weighs_classes_alike),
       cmocka_unit_test(seeds_without_items_are_judged_by_student),
-      cmocka_unit_test(a_ratio_of_means_is_paired_and_no_surer_than_its_runs),
-      cmocka_unit_test(the_interval_of_an_iso_speedup_is_what_the_curves_do_not_refute),
+      cmocka_unit_test(a_ratio_of_means_is_paired_and_includes_the_runs_uncertainty),
+      cmocka_unit_test(the_interval_of_an_iso_speedup_contains_the_unrefuted_values),
       cmocka_unit_test(a_curve_that_may_never_get_there_has_an_open_interval),
       cmocka_unit_test(a_changed_level_is_found_where_it_changed),
       cmocka_unit_test(noise_and_a_single_outlier_are_no_change),
@@ -370,7 +370,7 @@ int main(void) {
       cmocka_unit_test(a_short_bump_between_two_equal_levels_is_found),
       cmocka_unit_test(a_ratio_is_paired_and_its_interval_covers_it),
       cmocka_unit_test(five_rounds_give_the_t_interval_of_a_hand_computation),
-      cmocka_unit_test(what_is_no_positive_number_is_left_out_in_pairs),
+      cmocka_unit_test(pairs_without_positive_numbers_are_left_out),
       cmocka_unit_test(one_disturbed_round_of_eight_hides_nothing),
       cmocka_unit_test(tails_of_t_agree_with_printed_tables),
   };

@@ -7,7 +7,7 @@
 
 #include "base/fs.h"
 #include "base/text.h"
-#include "store/given.h"
+#include "store/inputs.h"
 #include "store/old_database.h"
 #include "store/outcomes.h"
 #include "store/sql.h"
@@ -238,12 +238,12 @@ static void sums_of_a_long_run_are_exact(void **state) {
 }
 
 /* What text masking sorts words by is an input like the vocabulary: asked for, given, compared. */
-static void another_lexicon_is_another_thing_that_a_run_was_given(void **state) {
+static void another_lexicon_is_another_input(void **state) {
   (void)state;
   static const char *const lexicons[] = {"", ",\"lexicon_fingerprint\":\"l1\"",
                                          ",\"lexicon_fingerprint\":\"l2\""};
   static const char *const expected[] = {"v", "v+l1", "v+l2"};
-  store_given given[3];
+  store_inputs given[3];
   for (int i = 0; i < 3; i++) {
     char database[16];
     store *s;
@@ -260,14 +260,14 @@ static void another_lexicon_is_another_thing_that_a_run_was_given(void **state) 
     snprintf(database, sizeof database, "s%d.db", i);
     assert_ok(store_open(database, &s));
     assert_ok(store_ingest(s, "results", "e/r", &run_id));
-    assert_ok(store_load_given(s, run_id, &given[i]));
-    assert_string_equal(given[i].asked[GIVEN_VOCABULARY], i ? "vocab.txt+w.yml" : "vocab.txt");
-    assert_string_equal(given[i].got[GIVEN_VOCABULARY], expected[i]);
+    assert_ok(store_load_inputs(s, run_id, &given[i]));
+    assert_string_equal(given[i].asked[INPUT_VOCABULARY], i ? "vocab.txt+w.yml" : "vocab.txt");
+    assert_string_equal(given[i].got[INPUT_VOCABULARY], expected[i]);
     strbuf_free(&text);
     store_close(s);
   }
-  assert_true(store_given_differs(&given[1], &given[2], GIVEN_VOCABULARY));
-  for (int i = 0; i < 3; i++) store_free_given(&given[i]);
+  assert_true(store_inputs_differ(&given[1], &given[2], INPUT_VOCABULARY));
+  for (int i = 0; i < 3; i++) store_free_inputs(&given[i]);
 }
 
 static void a_null_metric_is_missing_and_said_so(void **state) {
@@ -465,7 +465,7 @@ static void a_run_on_two_numbers_of_ranks_has_no_steady_pace(void **state) {
   (void)state;
   store *s;
   int64_t run_id;
-  store_given given;
+  store_inputs given;
   write_ranks(1);
   assert_ok(store_open("s.db", &s));
   assert_ok(store_ingest(s, "results", "e/r", &run_id));
@@ -473,9 +473,9 @@ static void a_run_on_two_numbers_of_ranks_has_no_steady_pace(void **state) {
   assert_near(summary(s, "train_seconds"), 10);
   assert_true(isnan(summary(s, "steady_seconds")) && isnan(summary(s, "samples_per_second")));
   assert_true(isnan(summary(s, "mfu")) && isnan(summary(s, "lost_share")));
-  assert_ok(store_load_given(s, run_id, &given));
-  assert_string_equal(given.got[GIVEN_RANKS], "2, then 1");
-  store_free_given(&given);
+  assert_ok(store_load_inputs(s, run_id, &given));
+  assert_string_equal(given.got[INPUT_RANKS], "2, then 1");
+  store_free_inputs(&given);
   store_close(s);
 }
 
@@ -485,7 +485,7 @@ int main(void) {
       IN_FOLDER(numbers_of_an_interrupted_run_are_those_of_all_its_processes),
       IN_FOLDER(read_line_by_line_or_at_once_the_record_is_the_same),
       IN_FOLDER(sums_of_a_long_run_are_exact),
-      IN_FOLDER(another_lexicon_is_another_thing_that_a_run_was_given),
+      IN_FOLDER(another_lexicon_is_another_input),
       IN_FOLDER(a_null_metric_is_missing_and_said_so),
       IN_FOLDER(outcomes_are_read_back_item_by_item),
       IN_FOLDER(rows_of_the_old_stream_cover_the_steps_between_them),

@@ -55,7 +55,7 @@ expect_status 2 bench show 99
 expect_status 2 bench report nothing
 expect_line err.txt 'known: small'
 expect_status 2 bench run experiments/none.yaml
-expect_line err.txt 'there is no such experiment file'
+expect_line err.txt 'no such experiment file'
 sed 's/mask_ratio: \[0/mask_rato: [0/' experiments/small.yaml > experiments/wrong.yaml
 expect_status 2 bench run experiments/wrong.yaml
 expect_line err.txt "wrong.yaml:5:3: unknown setting 'mask_rato'"

@@ -20,7 +20,7 @@
 #include "sweep/retry.h"
 #include "sweep/memory.h"
 #include "sweep/slots.h"
-#include "sweep/turns.h"
+#include "sweep/time_slices.h"
 #include "support/folder.h"
 
 static int cores_here(void) {
@@ -66,13 +66,14 @@ static void one_cell_at_a_time_has_the_whole_machine(void **state) {
   slots_free(&s);
 }
 
-static void what_does_not_fit_is_told(void **state) {
+static void runs_that_do_not_fit_are_reported(void **state) {
   (void)state;
   slots s;
   run_options two_gpus = {.gpus = "0,1"}, many = {.gpus = "0,1", .jobs = 3};
   assert_fails_with(slots_make(&two_gpus, &(spec_requires){.gpus = 4}, &s),
                     "requires 4 GPUs, but 2");
-  assert_fails_with(slots_make(&many, &(spec_requires){.gpus = 1}, &s), "only 2 fit on this machine");
+  assert_fails_with(slots_make(&many, &(spec_requires){.gpus = 1}, &s),
+                    "only 2 fit on this machine");
   assert_fails_with(slots_make(&(run_options){0}, &(spec_requires){.cores = 100000}, &s),
                     "requires 100000 CPU cores");
 }
@@ -85,7 +86,7 @@ static void retries_wait_twice_as_long_each_time_up_to_an_hour(void **state) {
   assert_true(retry_wait(&limits, 30) == 3600);
 }
 
-static void what_the_same_settings_give_again_is_not_retried(void **state) {
+static void deterministic_failures_are_not_retried(void **state) {
   (void)state;
   static const char *const passes[] = {"crash", "memory", "io", "killed", "lost", "start", "other"};
   for (size_t i = 0; i < sizeof passes / sizeof *passes; i++)
@@ -323,11 +324,11 @@ static void a_cell_that_another_machine_runs_is_refused(void **state) {
   free(cell);
 }
 
-static void turns_are_as_long_as_their_cost_asks_for(void **state) {
+static void time_slices_are_as_long_as_their_cost_requires(void **state) {
   (void)state;
-  assert_true(turns_length(1, 0.5) == 180); /* some minutes, where stopping costs little */
-  assert_true(turns_length(10, 10) == 1000);
-  assert_true(turns_length(30, 10) == 0); /* 2 % would be more than half an hour */
+  assert_true(time_slice_length(1, 0.5) == 180); /* some minutes, where stopping costs little */
+  assert_true(time_slice_length(10, 10) == 1000);
+  assert_true(time_slice_length(30, 10) == 0); /* 2 % would be more than half an hour */
 }
 
 static void memory_that_others_have_yet_to_take_is_not_free(void **state) {
@@ -343,13 +344,13 @@ static void memory_that_others_have_yet_to_take_is_not_free(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(turns_are_as_long_as_their_cost_asks_for),
+      cmocka_unit_test(time_slices_are_as_long_as_their_cost_requires),
       cmocka_unit_test(memory_that_others_have_yet_to_take_is_not_free),
       cmocka_unit_test(slots_share_cores_and_gpus_without_overlap),
       cmocka_unit_test(one_cell_at_a_time_has_the_whole_machine),
-      cmocka_unit_test(what_does_not_fit_is_told),
+      cmocka_unit_test(runs_that_do_not_fit_are_reported),
       cmocka_unit_test(retries_wait_twice_as_long_each_time_up_to_an_hour),
-      cmocka_unit_test(what_the_same_settings_give_again_is_not_retried),
+      cmocka_unit_test(deterministic_failures_are_not_retried),
       cmocka_unit_test(a_cell_with_a_memory_limit_gets_a_cgroup_where_one_can_be_made),
       cmocka_unit_test(a_bundle_reaches_nothing_outside_of_its_folder),
       cmocka_unit_test(a_path_is_normalised_without_asking_the_disk),

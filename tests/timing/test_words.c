@@ -40,7 +40,7 @@ static void how_long_and_how_it_is_printed_does_not_count(void **state) {
   assert_string_equal(written_as("bench step --steps 5 -s batch_size=32 --no-progress"), wanted);
 }
 
-static void what_is_measured_counts(void **state) {
+static void the_measured_time_counts(void **state) {
   (void)state;
   static const char *const lines[] = {"bench step",
                                       "bench ops",
@@ -81,7 +81,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(order_and_spelling_of_options_do_not_count),
       cmocka_unit_test(how_long_and_how_it_is_printed_does_not_count),
-      cmocka_unit_test(what_is_measured_counts),
+      cmocka_unit_test(the_measured_time_counts),
       cmocka_unit_test(a_file_is_known_by_its_content),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

@@ -30,4 +30,4 @@ awk -v a="$ours" -v b="$theirs" 'BEGIN { d = a - b; exit !(a != "" && b != "" &&
   fail "filter says $ours, retrieve $theirs"
 
 expect_status 2 "$FLIP" data filter --out x --min-score 0.3 'data/heldout-*.tar'
-expect_line err.txt 'go together'
+expect_line err.txt 'must be given together'

@@ -41,7 +41,7 @@ static void a_stopped_run_saves_and_leaves_the_evaluation_to_the_next_process(vo
   assert_string_equal(story(&usual, &place, -1), "E.....SE.....SE.....SEF");
 }
 
-static void wherever_a_run_is_stopped_it_makes_every_evaluation_once(void **state) {
+static void a_stopped_run_makes_every_evaluation_once(void **state) {
   (void)state;
   for (int stop_at = 0; stop_at < 40; stop_at++) {
     course_place place = {0};
@@ -117,7 +117,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_run_saves_evaluates_and_finishes),
       cmocka_unit_test(a_stopped_run_saves_and_leaves_the_evaluation_to_the_next_process),
-      cmocka_unit_test(wherever_a_run_is_stopped_it_makes_every_evaluation_once),
+      cmocka_unit_test(a_stopped_run_makes_every_evaluation_once),
       cmocka_unit_test(a_stop_in_the_last_step_is_not_an_end),
       cmocka_unit_test(a_stop_before_the_first_step_saves_nothing),
       cmocka_unit_test(a_resumed_run_that_is_stopped_at_once_saves_nothing_new),

@@ -49,7 +49,7 @@ static void enough_memory_is_not_an_error(void **state) {
   settings_free(&s);
 }
 
-static void what_would_fit_is_named_and_does_fit(void **state) {
+static void suggested_settings_do_fit(void **state) {
   (void)state;
   settings s = large_settings();
   device = (ops_memory){.free = (uint64_t)40 << 30, .total = (uint64_t)80 << 30};
@@ -111,7 +111,7 @@ static void a_run_that_does_not_fit_is_rejected(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(enough_memory_is_not_an_error),
-      cmocka_unit_test(what_would_fit_is_named_and_does_fit),
+      cmocka_unit_test(suggested_settings_do_fit),
       cmocka_unit_test(weights_that_are_too_large_are_reported),
       cmocka_unit_test(a_run_that_does_not_fit_is_rejected),
   };

@@ -7,7 +7,7 @@ text_mask_mode: syntax
 text_mask_ratio: 0.5
 Y
 train --out missing -s text_mask_lexicon=nowhere.yml 2>message && fail "a run began without its lexicon"
-grep -q "text_mask_lexicon: nowhere.yml: there is no such file: install Debian's liblingua-en-tagger-perl" message ||
+grep -q "text_mask_lexicon: nowhere.yml: no such file: install Debian's liblingua-en-tagger-perl" message ||
   fail "$(cat message)"
 printf -- '--- #YAML:1.0\nred: { jj: 50, nn: 13 }\na: { det: 9 }\n' >words.yml
 train --out one -s text_mask_lexicon=words.yml -s data.workers=1

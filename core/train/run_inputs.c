@@ -1,4 +1,4 @@
-#include "train/given.h"
+#include "train/run_inputs.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -7,17 +7,17 @@
 
 #include "base/mem.h"
 
-void given_free(given *g) {
+void run_inputs_free(run_inputs *g) {
   for (size_t i = 0; i < g->set_count; i++) free(g->sets[i].name);
   free(g->sets);
-  *g = (given){0};
+  *g = (run_inputs){0};
 }
 
-err given_add_set(given *g, const char *name, const char *digest) {
-  given_set *larger = mem_resize(g->sets, g->set_count + 1, sizeof *larger);
+err run_inputs_add_set(run_inputs *g, const char *name, const char *digest) {
+  run_inputs_set *larger = mem_resize(g->sets, g->set_count + 1, sizeof *larger);
   if (!larger) return mem_error((g->set_count + 1) * sizeof *larger, "evaluation sets");
   g->sets = larger;
-  given_set *set = &g->sets[g->set_count];
+  run_inputs_set *set = &g->sets[g->set_count];
   set->name = mem_copy_string(name);
   if (!set->name) return mem_error(strlen(name), "evaluation sets");
   snprintf(set->digest, sizeof set->digest, "%s", digest);
@@ -25,20 +25,20 @@ err given_add_set(given *g, const char *name, const char *digest) {
   return NULL;
 }
 
-void given_write_sets(json_writer *w, const char *key, const given *g) {
+void run_inputs_write_sets(json_writer *w, const char *key, const run_inputs *g) {
   jsonw_object(w, key);
   for (size_t i = 0; i < g->set_count; i++) jsonw_string(w, g->sets[i].name, g->sets[i].digest);
   jsonw_end(w);
 }
 
-void given_write(json_writer *w, const char *key, const given *g) {
+void run_inputs_write(json_writer *w, const char *key, const run_inputs *g) {
   jsonw_object(w, key);
   jsonw_integer(w, "data_samples", g->data_samples);
   jsonw_string(w, "data_fingerprint", g->data);
   jsonw_string(w, "vocabulary_fingerprint", g->vocabulary);
   if (*g->lexicon) jsonw_string(w, "lexicon_fingerprint", g->lexicon);
   jsonw_string(w, "init_fingerprint", g->init);
-  given_write_sets(w, "evaluation_fingerprints", g);
+  run_inputs_write_sets(w, "evaluation_fingerprints", g);
   jsonw_string(w, "commit", g->commit);
   jsonw_string(w, "dirty", g->dirty);
   jsonw_end(w);
@@ -49,11 +49,11 @@ static void read_text(const json_t *object, const char *key, char *to, size_t si
   snprintf(to, size, "%s", text ? text : "");
 }
 
-err given_read(const json_t *object, given *g) {
+err run_inputs_read(const json_t *object, run_inputs *g) {
   const char *name;
   json_t *value;
   err error = NULL;
-  *g = (given){.data_samples = json_integer_value(json_object_get(object, "data_samples"))};
+  *g = (run_inputs){.data_samples = json_integer_value(json_object_get(object, "data_samples"))};
   read_text(object, "data_fingerprint", g->data, sizeof g->data);
   read_text(object, "vocabulary_fingerprint", g->vocabulary, sizeof g->vocabulary);
   read_text(object, "lexicon_fingerprint", g->lexicon, sizeof g->lexicon);
@@ -61,9 +61,10 @@ err given_read(const json_t *object, given *g) {
   read_text(object, "commit", g->commit, sizeof g->commit);
   read_text(object, "dirty", g->dirty, sizeof g->dirty);
   json_object_foreach(json_object_get(object, "evaluation_fingerprints"), name, value) {
-    if (!error && json_is_string(value)) error = given_add_set(g, name, json_string_value(value));
+    if (!error && json_is_string(value))
+      error = run_inputs_add_set(g, name, json_string_value(value));
   }
-  if (error) given_free(g);
+  if (error) run_inputs_free(g);
   return error;
 }
 
@@ -82,7 +83,8 @@ static const char *samples_text(int64_t samples, char text[48]) {
   return text;
 }
 
-static err refuse_data(const char *path, const given *before, const given *now, const settings *s) {
+static err refuse_data(const char *path, const run_inputs *before, const run_inputs *now,
+                       const settings *s) {
   strbuf names = {0}, then = {0};
   char counts[2][48];
   const bool is_classifier = s->classification_classes > 0;
@@ -112,15 +114,15 @@ static err refuse_file(const char *path, const char *what, const char *name, con
                  path, what, SHOWN, before, name, SHOWN, now);
 }
 
-static const given_set *find_set(const given *g, const char *name) {
+static const run_inputs_set *find_set(const run_inputs *g, const char *name) {
   for (size_t i = 0; i < g->set_count; i++)
     if (strcmp(g->sets[i].name, name) == 0) return &g->sets[i];
   return NULL;
 }
 
-static void compare_sets(const given *before, const given *now, strbuf *remarks) {
+static void compare_sets(const run_inputs *before, const run_inputs *now, strbuf *remarks) {
   for (size_t i = 0; i < now->set_count; i++) {
-    const given_set *set = &now->sets[i], *earlier = find_set(before, set->name);
+    const run_inputs_set *set = &now->sets[i], *earlier = find_set(before, set->name);
     if (!earlier && before->set_count)
       strbuf_format(remarks, "evaluation set %s was added after this run began\n", set->name);
     if (earlier && strcmp(earlier->digest, set->digest) != 0)
@@ -131,8 +133,8 @@ static void compare_sets(const given *before, const given *now, strbuf *remarks)
   }
 }
 
-/* With epochs, the length of a stream comes from the counts next to its shards. */
-static err compare_counts(const char *path, const given *before, const given *now,
+/* With epochs, the length of a stream is derived from the counts next to its shards. */
+static err compare_counts(const char *path, const run_inputs *before, const run_inputs *now,
                           const settings *s) {
   bool is_counted = s->data_order == DATA_ORDER_STREAM && !s->epoch_samples &&
                     (s->epochs > 0 || s->warmup_epochs > 0);
@@ -144,8 +146,8 @@ static err compare_counts(const char *path, const given *before, const given *no
                  path, before->data_samples, now->data_samples);
 }
 
-err given_compare(const char *path, const given *before, const given *now, const settings *s,
-                  strbuf *remarks) {
+err run_inputs_compare(const char *path, const run_inputs *before, const run_inputs *now,
+                       const settings *s, strbuf *remarks) {
   if (differ(before->data, now->data)) return refuse_data(path, before, now, s);
   err error = compare_counts(path, before, now, s);
   if (error) return error;

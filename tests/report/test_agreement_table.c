@@ -1,11 +1,11 @@
-/* A table that was made again: what is the same, what differs, and how that is shown. */
+/* Regenerated tables: what is equal, what differs, and how that is shown. */
 #include "support/test.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "report/beside.h"
+#include "report/agreement_table.h"
 #include "report/table_changes.h"
 
 static void tables_are_the_same_whatever_their_runs_are_numbered(void **state) {
@@ -27,7 +27,7 @@ static void tables_are_the_same_whatever_their_runs_are_numbered(void **state) {
   assert_non_null(strstr(strbuf_string(&told), "rows[0].values.loss.runs[1]: 2 → 3"));
   assert_non_null(strstr(strbuf_string(&told), "rows[0].values.loss.low: nothing → 1"));
   assert_non_null(strstr(strbuf_string(&told), "title: \"t\" → nothing"));
-  assert_fails_with(table_changes(first, "no table", &told, &count), "no JSON");
+  assert_fails_with(table_changes(first, "no table", &told, &count), "not valid JSON");
   strbuf_free(&told);
 }
 
@@ -36,7 +36,7 @@ static report_value number(double value) {
       .value = value, .half_width = NAN, .low = NAN, .high = NAN, .reference = NAN};
 }
 
-static void every_number_stands_beside_what_it_was(void **state) {
+static void each_number_is_compared_with_the_recorded_one(void **state) {
   (void)state;
   report_column columns[] = {
       {"final_loss", "loss", "", columns_find("final_loss"), 3, false, false},
@@ -55,15 +55,15 @@ static void every_number_stands_beside_what_it_was(void **state) {
   agreement_count n;
   strbuf out = {0};
   again.rows = &rows[1];
-  assert_ok(beside_write(&first, &again, &out, &n));
+  assert_ok(agreement_write_table(&first, &again, &out, &n));
   assert_int_equal(n.differing, 1);
   assert_int_equal(n.machine, 1);
   assert_non_null(strstr(strbuf_string(&out), "3.462"));
   assert_non_null(strstr(strbuf_string(&out), "+1.09 %  DIFFERS\n"));
-  assert_non_null(strstr(strbuf_string(&out), "−50 %  the machine's own\n"));
+  assert_non_null(strstr(strbuf_string(&out), "−50 %  depends on the machine\n"));
   strbuf_clear(&out);
   after[0] = number(NAN);
-  assert_ok(beside_write(&first, &again, &out, &n));
+  assert_ok(agreement_write_table(&first, &again, &out, &n));
   assert_int_equal(n.missing, 1);
   assert_non_null(strstr(strbuf_string(&out), "MISSING\n"));
   strbuf_free(&out);
@@ -72,7 +72,7 @@ static void every_number_stands_beside_what_it_was(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(tables_are_the_same_whatever_their_runs_are_numbered),
-      cmocka_unit_test(every_number_stands_beside_what_it_was),
+      cmocka_unit_test(each_number_is_compared_with_the_recorded_one),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

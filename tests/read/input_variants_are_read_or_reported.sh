@@ -34,7 +34,7 @@ changed broken "head -c 20 00000003.json > x && mv x 00000003.json"
 evaluated broken 7
 expect_line err.txt 'broken.tar: 00000003: its JSON cannot be read: line 1, column 2[0-9]:'
 expect_status 1 "$FLIP" data verify broken.tar
-expect_line out.txt '^8 samples checked, 1 faults'
+expect_line out.txt '^8 samples checked, 1 fault$'
 expect_status 0 "$FLIP" data stats broken.tar --json
 [ "$(number unreadable out.txt)" = 1 ] || fail "stats does not count it"
 expect_line err.txt 'broken.tar: 00000003: its JSON'
@@ -108,10 +108,10 @@ train --out partly --set 'data.train=[data/train-*.tar, none.tar]' 2>/dev/null
 expect_line partly/events.jsonl '"kind":"skipped_sample","message":"none.tar: is empty'
 expect_status 2 "$FLIP" train -c run.yaml -o x --no-progress --set 'data.train=[none.tar]'
 expect_status 2 "$FLIP" data verify data
-expect_line err.txt 'no images found.*\.tar files in it are not read: name shards by a pattern'
+expect_line err.txt 'no images found.*\.tar files? not read: give shards as a pattern'
 printf '\n' > list.txt
 expect_status 2 "$FLIP" data verify @list.txt
-expect_line err.txt 'names no shards'
+expect_line err.txt 'matches no shards'
 
 # Lists: no row is lost in silence, and a fault has its own line.
 cp whole/*.png .
@@ -145,7 +145,7 @@ expect_line out.txt '2 x 16'
 "$FLIP" tokenizer encode -v marked.txt 'a red circle' | cmp - plain.txt || fail "a byte order mark changes the tokens"
 { head -5 vocab.txt; printf '\0\n'; tail -n +6 vocab.txt; } > nul.txt
 expect_status 2 "$FLIP" tokenizer encode -v nul.txt 'a red circle'
-expect_line err.txt 'nul.txt: holds a NUL character'
+expect_line err.txt 'nul.txt: contains a NUL character'
 head -c 1000 "$SOURCE/tests/parity/fixtures/merges.txt.gz" > cut.gz
 expect_status 2 "$FLIP" tokenizer encode -t bpe -v cut.gz 'a red circle'
 expect_line err.txt 'cut.gz: damaged gzip file'
@@ -154,8 +154,8 @@ expect_line err.txt 'cut.gz: damaged gzip file'
 mkdir -p tree/n1 tree/n2; cp whole/00000000.png tree/n1; cp whole/00000001.png tree/n2
 printf '\xef\xbb\xbfn1 a cat\r\n\r\nn3 a horse\r\n' > folders.txt
 expect_status 0 "$FLIP" data stats 'imagenet:tree#names=folders.txt'
-expect_line err.txt 'tree: 1 folders have no name in the list: n2'
-expect_line err.txt 'tree: 1 names of the list have no folder: n3'
+expect_line err.txt 'tree: 1 folder has no name in the list: n2'
+expect_line err.txt 'tree: 1 name of the list without a folder: n3'
 printf '\xef\xbb\xbf# shards\r\n first.tar \r\n' > list.txt
 expect_status 0 "$FLIP" data verify @list.txt
 

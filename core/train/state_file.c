@@ -1,4 +1,4 @@
-#include "train/beside.h"
+#include "train/state_file.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -10,13 +10,13 @@
 
 static const char weights_suffix[] = ".safetensors", old_suffix[] = ".times.yaml";
 
-void beside_free(beside *b) {
-  given_free(&b->given);
-  *b = (beside){0};
+void state_file_free(state_file *b) {
+  run_inputs_free(&b->inputs);
+  *b = (state_file){0};
 }
 
-/* step-N.safetensors to step-N and another ending; the caller frees. */
-static char *path_beside(const char *checkpoint, const char *suffix) {
+/* The path of step-N.safetensors with another suffix; the caller frees. */
+static char *path_with_suffix(const char *checkpoint, const char *suffix) {
   strbuf out = {0};
   size_t length = strlen(checkpoint);
   if (length > strlen(weights_suffix)) length -= strlen(weights_suffix);
@@ -25,35 +25,35 @@ static char *path_beside(const char *checkpoint, const char *suffix) {
   return strbuf_take(&out);
 }
 
-err beside_describe(const beside *b, strbuf *text) {
+err state_file_describe(const state_file *b, strbuf *text) {
   json_writer w = jsonw_start(text);
   jsonw_object(&w, NULL);
   jsonw_number(&w, "train_seconds", b->train_seconds);
   jsonw_number(&w, "data_wait_seconds", b->data_wait_seconds);
   jsonw_bool(&w, "is_evaluated", b->is_evaluated);
-  given_write(&w, "given", &b->given);
+  run_inputs_write(&w, "given", &b->inputs);
   jsonw_end(&w);
   strbuf_append_char(text, '\n');
   return text->is_broken ? mem_error(text->length, "a checkpoint's times") : NULL;
 }
 
-err beside_write(const char *checkpoint, const strbuf *text) {
-  char *path = path_beside(checkpoint, BESIDE_SUFFIX);
+err state_file_write(const char *checkpoint, const strbuf *text) {
+  char *path = path_with_suffix(checkpoint, STATE_FILE_SUFFIX);
   err error = path ? fs_write_atomic(path, text->data, text->length)
                    : mem_error(text->length, "a checkpoint's times");
   free(path);
   return error;
 }
 
-void beside_remove(const char *checkpoint) {
-  char *path = path_beside(checkpoint, BESIDE_SUFFIX);
+void state_file_remove(const char *checkpoint) {
+  char *path = path_with_suffix(checkpoint, STATE_FILE_SUFFIX);
   if (path) unlink(path); /* leftovers are overwritten or pruned */
   free(path);
 }
 
-static err load_old(const char *checkpoint, beside *b, bool *is_there) {
+static err load_old(const char *checkpoint, state_file *b, bool *is_there) {
   yml_document *document = NULL;
-  char *path = path_beside(checkpoint, old_suffix);
+  char *path = path_with_suffix(checkpoint, old_suffix);
   if (!path) return mem_error(strlen(checkpoint), "a path");
   *is_there = fs_exists(path);
   err error = *is_there ? yml_load(path, &document) : NULL;
@@ -67,10 +67,10 @@ static err load_old(const char *checkpoint, beside *b, bool *is_there) {
   return NULL;
 }
 
-err beside_load(const char *checkpoint, beside *b, bool *is_there) {
+err state_file_load(const char *checkpoint, state_file *b, bool *is_there) {
   json_error_t problem;
-  char *path = path_beside(checkpoint, BESIDE_SUFFIX);
-  *b = (beside){0};
+  char *path = path_with_suffix(checkpoint, STATE_FILE_SUFFIX);
+  *b = (state_file){0};
   *is_there = false;
   if (!path) return mem_error(strlen(checkpoint), "a path");
   if (!fs_exists(path)) {
@@ -89,7 +89,7 @@ err beside_load(const char *checkpoint, beside *b, bool *is_there) {
     b->train_seconds = json_number_value(json_object_get(object, "train_seconds"));
     b->data_wait_seconds = json_number_value(json_object_get(object, "data_wait_seconds"));
     b->is_evaluated = json_is_true(json_object_get(object, "is_evaluated"));
-    error = given_read(json_object_get(object, "given"), &b->given);
+    error = run_inputs_read(json_object_get(object, "given"), &b->inputs);
   }
   json_decref(object);
   free(path);

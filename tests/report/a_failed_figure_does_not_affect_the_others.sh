@@ -13,7 +13,7 @@ report:
           samples_per_second against mask_ratio]
 Y
 expect_status 0 bench run experiments/two.yaml --no-progress
-expect_line err.txt 'figure tradeoff_energy not drawn: no finished run has its numbers'
+expect_line err.txt 'figure tradeoff_energy not drawn: no finished run has recorded its values'
 expect_status 0 bench plot two --format svg,png,pdf
 for name in accuracy_vs_time accuracy_vs_samples throughput memory loss tradeoff_time \
   tradeoff_memory retrieval_i2t_r1_against_batch_size samples_per_second_against_mask_ratio; do

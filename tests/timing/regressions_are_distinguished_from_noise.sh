@@ -120,6 +120,6 @@ expect_line out.txt '† other processes disturbed the machine while 1 of these 
 expect_status 3 bench regress --metric nothing
 expect_status 3 bench regress --nonsense
 expect_status 2 bench compare ./nowhere
-expect_line err.txt 'nowhere: there is no such program'
+expect_line err.txt 'nowhere: command not found'
 expect_status 2 bench compare ./program --metric nothing
 expect_line err.txt "prints no JSON object with a number 'nothing'"

@@ -1,4 +1,4 @@
-#include "store/given.h"
+#include "store/inputs.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,40 +10,40 @@
 static const struct {
   const char *name;
   bool decides;
-} kinds[GIVEN_KINDS] = {
-    [GIVEN_DATA] = {"training data", true},         [GIVEN_VOCABULARY] = {"vocabulary", true},
-    [GIVEN_EVALUATION] = {"evaluation sets", true}, [GIVEN_INIT] = {"weights started from", true},
-    [GIVEN_PROGRAM] = {"program", false},           [GIVEN_MACHINE] = {"machine", false},
-    [GIVEN_PRECISION] = {"precision", false},       [GIVEN_THREADS] = {"threads", false},
-    [GIVEN_RANKS] = {"number of ranks", false}};
+} kinds[INPUT_KINDS] = {
+    [INPUT_DATA] = {"training data", true},         [INPUT_VOCABULARY] = {"vocabulary", true},
+    [INPUT_EVALUATION] = {"evaluation sets", true}, [INPUT_INIT] = {"weights started from", true},
+    [INPUT_PROGRAM] = {"program", false},           [INPUT_MACHINE] = {"machine", false},
+    [INPUT_PRECISION] = {"precision", false},       [INPUT_THREADS] = {"threads", false},
+    [INPUT_RANKS] = {"number of ranks", false}};
 
-const char *store_given_name(given_kind kind) {
+const char *store_input_name(input_kind kind) {
   return kinds[kind].name;
 }
 
-bool store_given_decides(given_kind kind) {
+bool store_input_decides(input_kind kind) {
   return kinds[kind].decides;
 }
 
-void store_free_given(store_given *given) {
-  for (int k = 0; k < GIVEN_KINDS; k++) {
+void store_free_inputs(store_inputs *given) {
+  for (int k = 0; k < INPUT_KINDS; k++) {
     free(given->asked[k]);
     free(given->got[k]);
   }
-  *given = (store_given){0};
+  *given = (store_inputs){0};
 }
 
-void store_words_given(const json_t *start, char words[GIVEN_WORDS_SIZE]) {
+void store_vocabulary_input(const json_t *start, char words[INPUT_WORDS_SIZE]) {
   const char *vocabulary = json_string_value(json_object_get(start, "vocabulary_fingerprint"));
   const char *lexicon = json_string_value(json_object_get(start, "lexicon_fingerprint"));
-  snprintf(words, GIVEN_WORDS_SIZE, "%s%s%s", vocabulary ? vocabulary : "", lexicon ? "+" : "",
+  snprintf(words, INPUT_WORDS_SIZE, "%s%s%s", vocabulary ? vocabulary : "", lexicon ? "+" : "",
            lexicon ? lexicon : "");
 }
 
-/* Two columns per kind, in the order of given_kind: requested, actual. A classifier is trained on a
+/* Two columns per kind, in the order of input_kind: requested, actual. A classifier is trained on a
  * labelled set instead of pairs, and reads evaluation sets as labelled images, too; a run with a
  * linear probe counts its set among them. */
-static const char given_sql[] =
+static const char inputs_sql[] =
     "SELECT CASE WHEN coalesce(json_extract(settings, '$.\"classification.classes\"'), 0) > 0 THEN"
     "  'classification: ' || coalesce(json_extract(settings, '$.\"classification.train\"'), '') "
     "ELSE"
@@ -79,34 +79,34 @@ static const char given_sql[] =
     "  (SELECT max(number) FROM process AS newest WHERE newest.run_id = run.id)"
     " WHERE run.id = ?";
 
-err store_load_given(store *s, int64_t run_id, store_given *given) {
+err store_load_inputs(store *s, int64_t run_id, store_inputs *given) {
   sqlite3_stmt *rows;
   bool has_row;
-  *given = (store_given){.run_id = run_id};
-  err error = sql_query(s, &rows, given_sql, "i", run_id);
+  *given = (store_inputs){.run_id = run_id};
+  err error = sql_query(s, &rows, inputs_sql, "i", run_id);
   if (!error) error = sql_next(s, rows, &has_row);
   if (error) return error;
   if (!has_row) return err_new(ERR_INPUT, "no such run: %lld", (long long)run_id);
-  for (int k = 0; k < GIVEN_KINDS; k++) {
+  for (int k = 0; k < INPUT_KINDS; k++) {
     given->asked[k] = mem_copy_string(sql_text(rows, 2 * k));
     given->got[k] = mem_copy_string(sql_text(rows, 2 * k + 1));
-    if (!given->asked[k] || !given->got[k]) error = mem_error(0, "what a run was given");
+    if (!given->asked[k] || !given->got[k]) error = mem_error(0, "a run's inputs");
   }
-  given->data_samples = sqlite3_column_int64(rows, 2 * GIVEN_KINDS);
+  given->data_samples = sqlite3_column_int64(rows, 2 * INPUT_KINDS);
   sql_stop(rows);
-  if (error) store_free_given(given);
+  if (error) store_free_inputs(given);
   return error;
 }
 
-bool store_given_differs(const store_given *a, const store_given *b, given_kind kind) {
+bool store_inputs_differ(const store_inputs *a, const store_inputs *b, input_kind kind) {
   return *a->got[kind] && *b->got[kind] && strcmp(a->asked[kind], b->asked[kind]) == 0 &&
          strcmp(a->got[kind], b->got[kind]) != 0;
 }
 
 /* The newest of the runs with the same request and a recorded input. */
-static const store_given *newest_alike(const store_given *all, size_t count, size_t index,
-                                       given_kind kind) {
-  const store_given *newest = &all[index];
+static const store_inputs *newest_alike(const store_inputs *all, size_t count, size_t index,
+                                        input_kind kind) {
+  const store_inputs *newest = &all[index];
   for (size_t i = 0; i < count; i++)
     if (*all[i].got[kind] && all[i].run_id > newest->run_id &&
         strcmp(all[i].asked[kind], all[index].asked[kind]) == 0)
@@ -114,41 +114,41 @@ static const store_given *newest_alike(const store_given *all, size_t count, siz
   return newest;
 }
 
-err store_group_given(store *s, const int64_t *run_ids, size_t count, given_kind kind,
-                      size_t *groups, bool *is_mixed) {
+err store_group_inputs(store *s, const int64_t *run_ids, size_t count, input_kind kind,
+                       size_t *groups, bool *is_mixed) {
   err error = NULL;
   size_t loaded = 0, group_count = 0;
-  store_given *all = mem_zeroed(count + 1, sizeof *all);
+  store_inputs *all = mem_zeroed(count + 1, sizeof *all);
   *is_mixed = false;
-  if (!all) return mem_error(count * sizeof *all, "what the runs were given");
-  for (; loaded < count; loaded++) TRY(store_load_given(s, run_ids[loaded], &all[loaded]));
+  if (!all) return mem_error(count * sizeof *all, "the runs' inputs");
+  for (; loaded < count; loaded++) TRY(store_load_inputs(s, run_ids[loaded], &all[loaded]));
   for (size_t i = 0; i < count; i++) {
     groups[i] = 0;
-    if (!store_given_differs(&all[i], newest_alike(all, count, i, kind), kind)) continue;
+    if (!store_inputs_differ(&all[i], newest_alike(all, count, i, kind), kind)) continue;
     for (size_t k = 0; k < i && !groups[i]; k++)
       if (groups[k] && strcmp(all[k].got[kind], all[i].got[kind]) == 0) groups[i] = groups[k];
     if (!groups[i]) groups[i] = ++group_count;
     *is_mixed = true;
   }
 cleanup:
-  for (size_t i = 0; i < loaded; i++) store_free_given(&all[i]);
+  for (size_t i = 0; i < loaded; i++) store_free_inputs(&all[i]);
   free(all);
   return error;
 }
 
 /* Digests are shortened; anything else is printed whole. */
-static int shown_length(given_kind kind) {
+static int shown_length(input_kind kind) {
   enum { DIGITS = 10, WHOLE = 1000 };
-  return kind == GIVEN_DATA || kind == GIVEN_VOCABULARY || kind == GIVEN_INIT ? DIGITS : WHOLE;
+  return kind == INPUT_DATA || kind == INPUT_VOCABULARY || kind == INPUT_INIT ? DIGITS : WHOLE;
 }
 
-void store_describe_differences(const store_given *then, const store_given *now, strbuf *lines) {
-  for (given_kind k = 0; k < GIVEN_KINDS; k++) {
-    if (!store_given_differs(then, now, k)) continue;
+void store_describe_differences(const store_inputs *then, const store_inputs *now, strbuf *lines) {
+  for (input_kind k = 0; k < INPUT_KINDS; k++) {
+    if (!store_inputs_differ(then, now, k)) continue;
     int length = shown_length(k);
     strbuf_format(lines, "%s: was %.*s, is %.*s", kinds[k].name, length, then->got[k], length,
                   now->got[k]);
-    if (k == GIVEN_DATA && then->data_samples != now->data_samples && then->data_samples &&
+    if (k == INPUT_DATA && then->data_samples != now->data_samples && then->data_samples &&
         now->data_samples)
       strbuf_format(lines, " (%lld samples, now %lld)", (long long)then->data_samples,
                     (long long)now->data_samples);

@@ -1,4 +1,4 @@
-#include "report/beside.h"
+#include "report/agreement_table.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -17,7 +17,7 @@ typedef struct {
   size_t count;
 } lines;
 
-/* "−2.2 %"; "0"; nothing where there is no share to tell. */
+/* "−2.2 %"; "0"; empty when there is no relative difference. */
 static void write_change(double a, double b, strbuf *out) {
   if (isnan(a) || isnan(b)) return;
   if (a == b)
@@ -45,10 +45,10 @@ static err add_number(lines *all, const report_table *first, const report_table 
                       size_t index, agreement_count *count) {
   static const char *const verdicts[] = {[AGREEMENT_SAME] = "equal",
                                          [AGREEMENT_PRINTED] = "equal as printed",
-                                         [AGREEMENT_WITHIN] = "within the intervals",
+                                         [AGREEMENT_WITHIN] = "intervals overlap",
                                          [AGREEMENT_DIFFERS] = "DIFFERS",
                                          [AGREEMENT_MISSING] = "MISSING",
-                                         [AGREEMENT_MACHINE] = "the machine's own"};
+                                         [AGREEMENT_MACHINE] = "depends on the machine"};
   const report_column *c = &first->columns[index];
   const report_value *a = &first->rows[row].values[index], *b = &again->rows[row].values[index];
   agreement kind = agreement_judge(c, &first->rows[row], &again->rows[row], index);
@@ -89,8 +89,8 @@ static void write_lines(const lines *all, strbuf *out) {
   }
 }
 
-err beside_write(const report_table *first, const report_table *again, strbuf *out,
-                 agreement_count *count) {
+err agreement_write_table(const report_table *first, const report_table *again, strbuf *out,
+                          agreement_count *count) {
   static const char *const headings[CELL_COUNT] = {"", "recorded", "here", "difference", ""};
   lines all = {0};
   line *head = add_line(&all);
