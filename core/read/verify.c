@@ -233,7 +233,7 @@ static err verify_shards(char *pattern, findings *f, int64_t *total) {
   size_t path_count = 0;
   shard_notes notes = {0};
   err error = shard_expand(&pattern, 1, &paths, &path_count);
-  if (!error && !path_count) error = err_new(ERR_INPUT, "%s: names no shards", pattern);
+  if (!error && !path_count) error = err_new(ERR_INPUT, "%s: matches no shards", pattern);
   for (size_t i = 0; i < path_count && !error; i += SHARDS_AT_ONCE) {
     const size_t left = path_count - i, group = left < SHARDS_AT_ONCE ? left : SHARDS_AT_ONCE;
     error = verify_group(paths + i, group, &notes, f, total);

@@ -123,7 +123,10 @@ static void text_attempt(const store_attempt *a, strbuf *out) {
   strbuf_format(out, "\n  %s\n", a->command);
   if (a->ranks > 1) strbuf_format(out, "  %lld ranks", (long long)a->ranks);
   if (a->ranks > 1) strbuf_format(out, "%s%s\n", *a->hosts ? ": " : "", a->hosts);
-  if (strcmp(a->conditions, "{}") != 0) strbuf_format(out, "  machine: %s\n", a->conditions);
+  strbuf conditions = {0};
+  provenance_conditions(a->conditions, &conditions);
+  if (conditions.length) strbuf_format(out, "  machine: %s\n", conditions.data);
+  strbuf_free(&conditions);
   for (const char *at = a->log_tail; *at;) {
     size_t length = strcspn(at, "\n");
     strbuf_format(out, "  | %.*s\n", (int)length, at);

@@ -62,6 +62,6 @@ expect_status 0 "$FLIP" eval -m run -f evals/cifar10.yaml --json
 
 # The suite measures what is here and tells what is not.
 expect_status 0 "$FLIP" eval suite evals/robustness.yaml -m run
-expect_line out.txt '^\| imagenet \| top1 \| [0-9.]+ \| 68.0 \| 74.3 \| 75.5 \| 76.4 \| 78.5 \|'
+expect_line out.txt '^\| imagenet \| top1 \| [0-9.]+ \[[0-9.]+, [0-9.]+\] \| 68.0 \| 74.3 \| 75.5 \| 76.4 \| 78.5 \|'
 expect_line out.txt '^\| imagenet_r \| top1 \| – \|'
 expect_line out.txt '^imagenet_sketch was not measured: '
