@@ -174,8 +174,7 @@ typedef struct {
 
 static void pass_over(shard_notes *n, const char *suffix, int64_t members) {
   for (size_t i = 0; i < SHARD_SUFFIXES; i++) {
-    if (!*n->passed[i].suffix)
-      snprintf(n->passed[i].suffix, SHARD_SUFFIX, "%.*s", SHARD_SUFFIX - 1, suffix);
+    if (!*n->passed[i].suffix) strncpy(n->passed[i].suffix, suffix, SHARD_SUFFIX - 1);
     if (strncmp(n->passed[i].suffix, suffix, SHARD_SUFFIX - 1) != 0) continue;
     n->passed[i].count += members;
     return;

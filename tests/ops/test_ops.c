@@ -42,8 +42,10 @@ static int run_in_orders(const struct CMUnitTest *tests, size_t count, bool is_s
   int failed = _cmocka_run_group_tests("ops", tests, count, NULL, NULL);
 #ifdef FLIP_SIMT
   static const simt_order orders[] = {SIMT_DESCENDING, SIMT_RANDOM};
+  /* a sanitizer looks at addresses, which are the same in every order */
+  size_t count_of_orders = is_simt && simt_has_recorder() ? 2 : 0;
   uint64_t digest = pair_restart();
-  for (size_t i = 0; i < 2 && is_simt && !failed; i++) {
+  for (size_t i = 0; i < count_of_orders && !failed; i++) {
     simt_schedule(orders[i], 1);
     failed = _cmocka_run_group_tests("ops in another order", tests, count, NULL, NULL);
     if (!failed && pair_restart() != digest) {

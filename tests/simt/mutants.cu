@@ -241,7 +241,7 @@ const mutant mutants[] = {
     {"barrier_beside_warps", launch_barrier_beside_warps, "waits at __syncthreads",
      "waits at __syncthreads"},
     {"copied", launch_copied, NULL, NULL},
-    {"no_wait_for_copies", launch_no_wait_for_copies, "race", "not a number"},
+    {"no_wait_for_copies", launch_no_wait_for_copies, "race", "result"},
     {"no_barrier_after_copies", launch_no_barrier_after_copies, "race", "results differ"},
     {"own_copy_read_too_early", launch_own_copy_read_too_early, "not a number", "not a number"},
     {"copy_over_what_is_read", launch_copy_over_what_is_read, "race", NULL},

@@ -2,7 +2,7 @@
 # seconds, one message names the lost one, and the cell is retried from its checkpoint on fewer ranks.
 # SEED and ROUNDS choose what is tried.
 . "$SOURCE/tests/support/ranks.sh"
-SEED=${SEED:-$RANDOM} ROUNDS=${ROUNDS:-6}
+SEED=${SEED:-$RANDOM} ROUNDS=${ROUNDS:-3}
 echo "SEED=$SEED ROUNDS=$ROUNDS"
 RANDOM=$SEED
 cat > lost.yaml <<'Y'
