@@ -3,21 +3,30 @@
 #include <math.h>
 #include <string.h>
 
-void rng_philox(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4]) {
-  uint32_t c[4] = {counter[0], counter[1], counter[2], counter[3]};
+/* Counters in, blocks out, in place: word w of `lanes` blocks is in cw. Inlined, so that the number
+ * of lanes is a constant to the compiler. */
+static inline __attribute__((always_inline)) void philox_rounds(int lanes, uint32_t *c0,
+                                                                uint32_t *c1, uint32_t *c2,
+                                                                uint32_t *c3,
+                                                                const uint32_t key[2]) {
   uint32_t k0 = key[0], k1 = key[1];
   for (int round = 0; round < 10; round++) {
-    uint64_t p0 = (uint64_t)0xD2511F53u * c[0];
-    uint64_t p1 = (uint64_t)0xCD9E8D57u * c[2];
-    uint32_t n0 = (uint32_t)(p1 >> 32) ^ c[1] ^ k0;
-    uint32_t n2 = (uint32_t)(p0 >> 32) ^ c[3] ^ k1;
-    c[1] = (uint32_t)p1;
-    c[3] = (uint32_t)p0;
-    c[0] = n0;
-    c[2] = n2;
+    for (int i = 0; i < lanes; i++) {
+      uint64_t p0 = (uint64_t)0xD2511F53u * c0[i], p1 = (uint64_t)0xCD9E8D57u * c2[i];
+      uint32_t n0 = (uint32_t)(p1 >> 32) ^ c1[i] ^ k0, n2 = (uint32_t)(p0 >> 32) ^ c3[i] ^ k1;
+      c1[i] = (uint32_t)p1;
+      c3[i] = (uint32_t)p0;
+      c0[i] = n0;
+      c2[i] = n2;
+    }
     k0 += 0x9E3779B9u;
     k1 += 0xBB67AE85u;
   }
+}
+
+void rng_philox(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4]) {
+  uint32_t c[4] = {counter[0], counter[1], counter[2], counter[3]};
+  philox_rounds(1, &c[0], &c[1], &c[2], &c[3], key);
   memcpy(out, c, sizeof c);
 }
 
@@ -40,7 +49,6 @@ rng rng_at(uint64_t seed, rng_stream stream, uint64_t step, uint64_t index) {
 void rng_first_words(uint64_t seed, rng_stream stream, uint64_t step, uint64_t first,
                      uint32_t words[4][RNG_PLACES]) {
   const rng start = rng_at(seed, stream, step, 0);
-  uint32_t key[2] = {start.key[0], start.key[1]};
   for (uint64_t i = 0; i < RNG_PLACES; i++) {
     const uint64_t index = first + i;
     words[0][i] = 0;
@@ -48,20 +56,7 @@ void rng_first_words(uint64_t seed, rng_stream stream, uint64_t step, uint64_t f
     words[2][i] = (uint32_t)(index >> 32 & 0xFFFFFFu) | start.counter[2];
     words[3][i] = start.counter[3];
   }
-  for (int round = 0; round < 10; round++) { /* of rng_philox, each over all places */
-    for (int i = 0; i < RNG_PLACES; i++) {
-      uint64_t p0 = (uint64_t)0xD2511F53u * words[0][i];
-      uint64_t p1 = (uint64_t)0xCD9E8D57u * words[2][i];
-      uint32_t n0 = (uint32_t)(p1 >> 32) ^ words[1][i] ^ key[0];
-      uint32_t n2 = (uint32_t)(p0 >> 32) ^ words[3][i] ^ key[1];
-      words[1][i] = (uint32_t)p1;
-      words[3][i] = (uint32_t)p0;
-      words[0][i] = n0;
-      words[2][i] = n2;
-    }
-    key[0] += 0x9E3779B9u;
-    key[1] += 0xBB67AE85u;
-  }
+  philox_rounds(RNG_PLACES, words[0], words[1], words[2], words[3], start.key);
 }
 
 uint32_t rng_u32(rng *r) {
@@ -73,26 +68,15 @@ uint32_t rng_u32(rng *r) {
   return r->block[r->used++];
 }
 
-/* Blocks counter[0] to counter[0] + LANES - 1 together, which compilers turn into vectors. */
+/* Blocks counter[0] to counter[0] + LANES - 1. */
 enum { LANES = 4 };
-static void philox_lanes(const uint32_t counter[4], const uint32_t key[2],
-                         uint32_t out[4 * LANES]) {
-  uint32_t c[4][LANES], k0 = key[0], k1 = key[1];
+static void next_blocks(const rng *r, uint32_t out[4 * LANES]) {
+  uint32_t c[4][LANES];
   for (uint32_t i = 0; i < LANES; i++) {
-    c[0][i] = counter[0] + i;
-    for (int word = 1; word < 4; word++) c[word][i] = counter[word];
+    c[0][i] = r->counter[0] + i;
+    for (int word = 1; word < 4; word++) c[word][i] = r->counter[word];
   }
-  for (int round = 0; round < 10; round++) {
-    for (int i = 0; i < LANES; i++) {
-      uint64_t p0 = (uint64_t)0xD2511F53u * c[0][i], p1 = (uint64_t)0xCD9E8D57u * c[2][i];
-      c[0][i] = (uint32_t)(p1 >> 32) ^ c[1][i] ^ k0;
-      c[2][i] = (uint32_t)(p0 >> 32) ^ c[3][i] ^ k1;
-      c[1][i] = (uint32_t)p1;
-      c[3][i] = (uint32_t)p0;
-    }
-    k0 += 0x9E3779B9u;
-    k1 += 0xBB67AE85u;
-  }
+  philox_rounds(LANES, c[0], c[1], c[2], c[3], r->key);
   for (int i = 0; i < LANES; i++)
     for (int word = 0; word < 4; word++) out[4 * i + word] = c[word][i];
 }
@@ -103,7 +87,7 @@ void rng_fill(rng *r, uint32_t *out, size_t count) {
     count--;
   }
   for (; count >= 4 * LANES; count -= 4 * LANES, out += 4 * LANES) {
-    philox_lanes(r->counter, r->key, out);
+    next_blocks(r, out);
     r->counter[0] += LANES;
   }
   for (size_t i = 0; i < count; i++) out[i] = rng_u32(r);
