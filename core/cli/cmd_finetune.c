@@ -88,10 +88,7 @@ static err find_checkpoint(const char *model, char **path) {
     *path = mem_copy_string(model);
     return *path ? NULL : mem_error(0, "a path");
   }
-  char *inner = fs_join(model, "checkpoints");
-  if (!inner) return mem_error(0, "a path");
-  err error = checkpoint_newest(fs_is_folder(inner) ? inner : model, path);
-  free(inner);
+  err error = checkpoint_newest_of_run(model, path);
   if (!error && !*path)
     error = err_new(ERR_INPUT,
                     "%s has no checkpoint: name a run of flip train or one of its "

@@ -15,7 +15,7 @@ static err count_vocabulary(const settings *s, int64_t *count) {
   tokenizer *words = NULL;
   *count = 0;
   if (s->classification_classes > 0) return NULL; /* it reads no text */
-  *count = s->text_tokenizer == TOKENIZER_WORDPIECE ? BERT_VOCABULARY : CLIP_VOCABULARY;
+  *count = model_published_vocabulary(s);
   err error = *s->text_vocabulary ? tokenizer_open_for(s, &words)
                                   : err_new(ERR_INPUT, "text.vocabulary is not set");
   if (error && err_kind_of(error) == ERR_MEMORY) return error;

@@ -74,10 +74,7 @@ static err find_in_folder(const char *folder, char **path) {
     }
     free(candidate);
   }
-  char *checkpoints = fs_join(folder, "checkpoints");
-  if (!checkpoints) return mem_error(strlen(folder), "a path");
-  err error = checkpoint_newest(fs_is_folder(checkpoints) ? checkpoints : folder, path);
-  free(checkpoints);
+  err error = checkpoint_newest_of_run(folder, path);
   if (!error && !*path)
     error = err_new(ERR_INPUT,
                     "%s: contains no model.safetensors, open_clip_model.safetensors or checkpoint "

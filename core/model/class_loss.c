@@ -2,8 +2,8 @@
  * to the host, where one double-precision loop serves every backend. */
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
+#include "base/bf16.h"
 #include "base/mem.h"
 #include "model/clip_inside.h"
 
@@ -12,22 +12,15 @@ static void store_value(ops_type type, void *to, int64_t at, double value) {
     ((double *)to)[at] = value;
   } else if (type == OPS_F32) {
     ((float *)to)[at] = (float)value;
-  } else { /* to the nearest, ties to even */
-    float narrow = (float)value;
-    uint32_t word;
-    memcpy(&word, &narrow, sizeof word);
-    word += 0x7FFF + (word >> 16 & 1);
-    ((uint16_t *)to)[at] = (uint16_t)(word >> 16);
+  } else {
+    ((uint16_t *)to)[at] = bf16_of_float((float)value);
   }
 }
 
 static double load_value(ops_type type, const void *from, int64_t at) {
   if (type == OPS_F64) return ((const double *)from)[at];
   if (type == OPS_F32) return (double)((const float *)from)[at];
-  uint32_t word = (uint32_t)((const uint16_t *)from)[at] << 16;
-  float wide;
-  memcpy(&wide, &word, sizeof wide);
-  return (double)wide;
+  return (double)bf16_to_float(((const uint16_t *)from)[at]);
 }
 
 /* What sample i of the batch should be, class by class. */

@@ -1,9 +1,7 @@
 #include "model/count.h"
 
-#include <stdlib.h>
 #include <string.h>
 
-#include "base/mem.h"
 #include "model/mask.h"
 #include "model/reconstruction.h"
 
@@ -41,6 +39,10 @@ clip_limits model_limits(const settings *s) {
                        .train_words = settings_text_tokens(s),
                        .eval_batch = s->eval_batch_size,
                        .eval_patches = mask_keep_count(side * side, s->eval_mask_ratio)};
+}
+
+int64_t model_published_vocabulary(const settings *s) {
+  return s->text_tokenizer == TOKENIZER_WORDPIECE ? BERT_VOCABULARY : CLIP_VOCABULARY;
 }
 
 err model_count(const settings *s, int64_t vocabulary, ops_type compute, int64_t chunk_bytes,

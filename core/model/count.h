@@ -34,6 +34,8 @@ typedef struct {
 
 /* For counting when the vocabulary is not at hand. */
 enum { BERT_VOCABULARY = 30522, CLIP_VOCABULARY = 49408 };
+/* Entries of the published vocabulary of the settings' tokenizer. */
+int64_t model_published_vocabulary(const settings *s);
 
 /* vocabulary: entries of the tokenizer.
  * compute: OPS_F32 or OPS_BF16; chunk_bytes as the backend has it (0: none). */

@@ -305,6 +305,15 @@ err checkpoint_newest(const char *folder, char **path) {
   return error;
 }
 
+err checkpoint_newest_of_run(const char *folder, char **path) {
+  char *inner = fs_join(folder, "checkpoints");
+  *path = NULL;
+  if (!inner) return mem_error(strlen(folder), "a path");
+  err error = checkpoint_newest(fs_is_folder(inner) ? inner : folder, path);
+  free(inner);
+  return error;
+}
+
 static err remove_file(const char *folder, const char *name) {
   char *path = fs_join(folder, name);
   err error = path ? NULL : mem_error(strlen(folder), "a path");

@@ -53,6 +53,8 @@ err checkpoint_load_image(const char *path, clip_model *model) ERR_MUST_CHECK;
 char *checkpoint_path(const char *folder, int64_t step);
 /* The newest checkpoint of a folder, NULL when it has none; the caller frees. */
 err checkpoint_newest(const char *folder, char **path) ERR_MUST_CHECK;
+/* The same of a run folder, or of its checkpoints folder. */
+err checkpoint_newest_of_run(const char *folder, char **path) ERR_MUST_CHECK;
 /* Removes all but the `keep` newest, and temporary files of a killed process. */
 err checkpoint_prune(const char *folder, int64_t keep) ERR_MUST_CHECK;
 

@@ -128,20 +128,26 @@ static err evaluate_on(run *r, size_t which) {
   return error;
 }
 
+/* The same answer on all ranks: rank 0's. */
+static err agree_on_stop(const run *r, int *is_stopped) {
+  *is_stopped = is_stop_wanted(r);
+  return ranks_take_number(r->ranks, is_stopped);
+}
+
 /* All ranks encode, rank 0 scores and records. Skipped when a stop is requested between two sets;
  * the next process then runs it. */
 static err evaluate(run *r) {
   progress_clear(&r->bar);
   err error = optimizer_settle(&r->moments);
   for (size_t i = 0; i < r->set_count && !error; i++) {
-    int is_stopped = is_stop_wanted(r);
-    error = ranks_take_number(r->ranks, &is_stopped);
+    int is_stopped;
+    error = agree_on_stop(r, &is_stopped);
     if (!error && is_stopped) return NULL;
     if (!error) error = evaluate_on(r, i);
   }
   if (!error && r->probe_set && r->at.step == r->total_steps) {
-    int is_stopped = is_stop_wanted(r);
-    error = ranks_take_number(r->ranks, &is_stopped);
+    int is_stopped;
+    error = agree_on_stop(r, &is_stopped);
     if (!error && is_stopped) return NULL;
     if (!error && is_writer(r)) error = run_probe(r);
   }

@@ -58,9 +58,7 @@ typedef struct {
 } costing;
 
 static int64_t vocabulary_of(const settings *s) {
-  return s->text_vocabulary_rows > 0                ? s->text_vocabulary_rows
-         : s->text_tokenizer == TOKENIZER_WORDPIECE ? BERT_VOCABULARY
-                                                    : CLIP_VOCABULARY;
+  return s->text_vocabulary_rows > 0 ? s->text_vocabulary_rows : model_published_vocabulary(s);
 }
 
 /* The most devices, up to so many, that divide the batch and leave LEAST_OWN samples to each. */
