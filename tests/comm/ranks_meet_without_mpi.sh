@@ -1,6 +1,7 @@
 # Ranks that torchrun's variables describe meet by TCP, where no MPI is installed: the same bits as
 # under mpirun, and clear words when they do not find each other.
 . "$SOURCE/tests/support/training.sh"
+. "$SOURCE/tests/support/processes.sh"
 export FLIP_PLUGINS=$PWD # no plugin at all
 make_data
 sed -i 's/^batch_size: 32/batch_size: 24/; s/^samples: 640/samples: 240/' run.yaml
@@ -15,15 +16,6 @@ start() {
     RANK=$rank WORLD_SIZE=$n MASTER_ADDR=localhost MASTER_PORT=$port timeout 120 "$@" 2>>err &
     pids+=($!)
   done
-}
-finish() {
-  local worst=0 code pid
-  for pid in "${pids[@]}"; do
-    code=0
-    wait "$pid" || code=$?
-    [ $code -le $worst ] || worst=$code
-  done
-  return $worst
 }
 ranks() {
   local n=$1

@@ -1,7 +1,7 @@
 # Shared by the stories of several imitated GPUs, each a process.
 . "$SOURCE/tests/support/training.sh"
 . "$SOURCE/tests/support/imitation.sh"
-pids=()
+. "$SOURCE/tests/support/processes.sh"
 # start N COMMAND…: N processes with the variables that torchrun sets, in the background: sets pids.
 # Their calls are traced in $traces.RANK, where that is set.
 start() {
@@ -13,16 +13,6 @@ start() {
       FLIP_IMITATION_TRACE=${traces:+$traces.$rank} FLIP_IMITATION_DEVICES=${devices:-4} FLIP_RENDEZVOUS_SECONDS=60 timeout 200 "$@" 2>>ranks.err &
     pids+=($!)
   done
-}
-# All of them ended; the worst status.
-finish() {
-  local worst=0 code pid
-  for pid in "${pids[@]}"; do
-    code=0
-    wait "$pid" || code=$?
-    [ $code -le $worst ] || worst=$code
-  done
-  return $worst
 }
 # ranks N option…: flip train on N imitated GPUs.
 ranks() {

@@ -8,6 +8,19 @@
 #include "support/open_cpu.h"
 #include "train/optimizer.h"
 
+/* A model on the CPU, of settings that differ from the defaults in `changes`. */
+static void open_model(const char *const *changes, size_t count, int64_t vocabulary, settings *s,
+                       ops **o, clip_model **model) {
+  clip_config config;
+  assert_ok(settings_init(s));
+  for (size_t i = 0; i < count; i++) assert_ok(settings_set(s, changes[i]));
+  assert_ok(open_on_cpu((ops_request){.compute = OPS_F32, .threads = 1}, o));
+  clip_config_from(s, vocabulary, &config);
+  clip_limits limits = model_limits(s);
+  assert_ok(clip_create(*o, &config, &limits, true, model));
+  assert_ok(clip_initialise(*model, 1));
+}
+
 static void assert_near(double value, double wanted, double tolerance) {
   if (!(fabs(value - wanted) <= tolerance)) fail_msg("%.12g is not %.12g", value, wanted);
 }
@@ -71,18 +84,10 @@ static void one_update_is_adamw_with_the_papers_exclusions(void **state) {
       "text.width=8",  "text.heads=2",      "text.layers=1",   "text.length=4", "embed_dim=4",
       "batch_size=4",  "eval.batch_size=4", "weight_decay=0.5"};
   settings s;
-  assert_ok(settings_init(&s));
-  for (size_t i = 0; i < sizeof changes / sizeof *changes; i++)
-    assert_ok(settings_set(&s, changes[i]));
   ops *o;
   clip_model *model;
-  clip_config config;
   optimizer moments;
-  assert_ok(open_on_cpu((ops_request){.compute = OPS_F32, .threads = 1}, &o));
-  clip_config_from(&s, 20, &config);
-  clip_limits limits = model_limits(&s);
-  assert_ok(clip_create(o, &config, &limits, true, &model));
-  assert_ok(clip_initialise(model, 1));
+  open_model(changes, sizeof changes / sizeof *changes, 20, &s, &o, &model);
   assert_ok(optimizer_create(model, NULL, &moments));
   const param_table *table = clip_params(model);
   assert_true(param_table_find(table, "image.class_token")->is_decayed);
@@ -152,18 +157,10 @@ static void a_layer_decay_halves_the_rate_block_by_block(void **state) {
                {"image.patch.", 0.125},
                {"image.class_token", 0.125}};
   settings s;
-  assert_ok(settings_init(&s));
-  for (size_t i = 0; i < sizeof changes / sizeof *changes; i++)
-    assert_ok(settings_set(&s, changes[i]));
   ops *o;
   clip_model *model;
-  clip_config config;
   optimizer moments;
-  assert_ok(open_on_cpu((ops_request){.compute = OPS_F32, .threads = 1}, &o));
-  clip_config_from(&s, 0, &config);
-  clip_limits limits = model_limits(&s);
-  assert_ok(clip_create(o, &config, &limits, true, &model));
-  assert_ok(clip_initialise(model, 1));
+  open_model(changes, sizeof changes / sizeof *changes, 0, &s, &o, &model);
   assert_ok(optimizer_create_layered(model, 0.5, &moments));
   const param_table *table = clip_params(model);
   const tower_weights *w = clip_weights(model);
