@@ -9,7 +9,7 @@ export OMPI_MCA_btl=self,tcp OMPI_MCA_plm_rsh_agent=$PWD/agent OMPI_MCA_orte_def
 cat > cut.yaml <<'Y'
 name: cut
 base: run.yaml
-settings: {samples: 12k, log_every: 5}
+settings: {samples: 96k, log_every: 5}
 requires: {ranks: 2, nodes: 2}
 limits: {retries: 2, retry_wait: 100ms, fewest_ranks: 1}
 report: {columns: [final_loss, nodes], plots: []}
@@ -38,7 +38,7 @@ for how in cut_cable cut_one_way; do
   grep -q '"kind":"rank","message":"rank 1 of 2 (host nodeb, process [0-9]*) has ' "$(folder)"/attempts.jsonl || { cat "$(folder)"/attempts.jsonl; fail "$how: the lost rank is not named"; }
   grep -q '"why":"retry 1 of 2 after rank: .*; on 1 rank instead of 2"' "$(folder)"/attempts.jsonl || { cat "$(folder)"/attempts.jsonl; fail "$how: not retried on one rank"; }
   DB=$results/flipbench.db expect_answer "SELECT group_concat(coalesce(ranks, 1), ' ') FROM attempt" '2 1'
-  DB=$results/flipbench.db expect_answer "SELECT status, (SELECT sum(steps) FROM step) FROM run" 'finished|500'
+  DB=$results/flipbench.db expect_answer "SELECT status, (SELECT sum(steps) FROM step) FROM run" 'finished|4000'
   "$FLIPBENCH" show 1 --results "$results" | grep -q '2 ranks: nodea (rank 0), nodeb (rank 1)' || fail "$how: the nodes are not named"
   join_nodes
 done
