@@ -227,7 +227,7 @@ static err list_named_file(listing *l, const yml_node *root, const char *key, co
   return error;
 }
 
-/* An evaluation set's file and what that names (eval/set.c reads the same keys). */
+/* An evaluation set's file and the files it refers to (eval/set.c reads the same keys). */
 static err list_set(listing *l, const char *where, char *name) {
   yml_document *document = NULL;
   char *found = shipped_or_given(name), **images = NULL;

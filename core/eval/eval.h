@@ -157,8 +157,8 @@ const char *eval_set_label(const eval_set *set, int64_t number);
 err eval_run_classes(eval_set *test, const eval_set *train, clip_model *model, eval_result *result,
                      eval_outcomes *outcomes) ERR_MUST_CHECK;
 
-/* A linear probe: logistic regression on the embeddings of `train`, judged on `test`; images of
- * classes that `train` has not are left out. c 0: swept on a held-out part of `train`. */
+/* A linear probe: logistic regression on the embeddings of `train`, evaluated on `test`; images
+ * whose class is not in `train` are skipped. c 0: swept on a held-out part of `train`. */
 typedef struct {
   int64_t train_images, test_images, classes;
   double top1, mean_per_class, c, validation; /* validation: -1 when c was given */

@@ -67,7 +67,7 @@ static double area_of(const void *data, const int32_t *weights) {
   const curve *c = data;
   const scored *order = c->order;
   int64_t positives = 0, negatives = 0;
-  double won = 0; /* pairs in which the positive one is ahead, ties half */
+  double won = 0; /* pairs ranked correctly, ties count half */
   for (int64_t first = 0, next; first < c->count; first = next) {
     int64_t tied[2] = {0, 0};
     for (next = first; next < c->count && !(order[next].score < order[first].score); next++)

@@ -48,8 +48,10 @@ err probe_renumber(const eval_set *train, eval_set *test, int64_t width, probe_f
     f->labels[used++] = found->number;
   }
   if (used < f->count && !test->has_told_classes)
-    eval_set_warn(test, "%s: %ld images are of classes that %s has not", eval_set_name(test),
-                  (long)(f->count - used), eval_set_name(train));
+    eval_set_warn(test, "%s: %ld %s to classes that are not in %s", eval_set_name(test),
+                  (long)(f->count - used),
+                  text_plural(f->count - used, "image belongs", "images belong"),
+                  eval_set_name(train));
   test->has_told_classes = used < f->count;
   f->count = used;
   free(all);

@@ -44,7 +44,7 @@ typedef struct {
                           * data set's as dataset_epoch has them. Not for a stream */
   int64_t row_count;
   rand_augment augment; /* of the cropped image, after the mirroring; magnitude 0: none */
-  ops *pins;            /* the backend that copies from the batches and fixes them; or NULL */
+  ops *pins;            /* the backend that copies from the batches and pins them; or NULL */
 } loader_config;
 
 typedef struct {

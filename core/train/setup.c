@@ -147,7 +147,7 @@ static err load_weights(run *r, const char *resume_path) {
   error = run_find_init(r, &path);
   if (!error && !path)
     error = fs_is_folder(from) ? err_new(ERR_INPUT, "%s has no checkpoint", from)
-                               : err_new(ERR_INPUT, "%s: there is no such file", from);
+                               : err_new(ERR_INPUT, "%s: no such file", from);
   if (!error)
     error = run_is_classifier(r) ? checkpoint_load_image(path, r->model)
                                  : checkpoint_load(path, r->model, NULL);

@@ -49,8 +49,8 @@ static err note_saving(run *r) {
   return events_end(&r->events);
 }
 
-/* Stops training for the copy from the device: a thread writes it. Whatever the stream says was
- * there before the checkpoint is on disk before it. Rank 0 writes for all. */
+/* Training stops only for the copy from the device: a thread writes the file. Events that precede
+ * the checkpoint are on disk before it. Rank 0 writes for all. */
 static err save_checkpoint(run *r) {
   double start = clock_seconds();
   checkpoint_image *image = NULL;
@@ -170,7 +170,7 @@ static err stage_batch(run *r, double *waited) {
                       s->mask_replacement};
   err error = NULL;
   TRY(loader_next(r->batches, &r->batch, waited));
-  if (!r->o->call->is_idle(r->o)) *waited = 0; /* it computed all the while */
+  if (!r->o->call->is_idle(r->o)) *waited = 0; /* it was computing all the time */
   if (run_is_classifier(r)) run_mix_batch(r);
   TRY(mask_draw(&mask, (uint64_t)s->seed, r->batch.first_sample, r->batch.count, r->index));
   clip_inputs in = inputs_of(r);
@@ -456,7 +456,7 @@ err trainer_run(const settings *s, const trainer_options *options) {
       error = told;
   }
   if (error && comm_size(r.ranks) > 1 && !r.is_agreed) end_all(&r, error);
-  if (!is_writer(&r)) { /* rank 0 says it, and its exit status is the run's */
+  if (!is_writer(&r)) { /* rank 0 reports it, and its exit status is the run's */
     err_free(error);
     error = NULL;
   }

@@ -59,9 +59,9 @@ typedef struct {
   bool is_axis; /* the matrix gives them: they are part of the cell's identity, and never changed */
 } spec_ranks;
 
-/* One training run. The id is the fingerprint of its identity settings (and of its ranks, where
- * the matrix gives them); a cell that starts from another one has init_from = "cell:PARENT-ID", so
- * that its id depends on the parent's settings and not on where the parent's checkpoint lies. */
+/* One training run. The id is the fingerprint of its identity settings (and of its ranks, if the
+ * matrix sets them); a cell that starts from another one has init_from = "cell:PARENT-ID", so that
+ * its id depends on the parent's settings and not on the path of the parent's checkpoint. */
 typedef struct {
   settings settings;
   char id[HASH_SIZE];

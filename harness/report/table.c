@@ -190,7 +190,7 @@ static bool has_mixed_ranks(const report_data *d, size_t row) {
   return is_mixed;
 }
 
-/* Why a column is empty in a row whose cells are finished. (What is not finished is told by the
+/* Why a column is empty in a row whose cells have finished. (Unfinished cells are reported with the
  * row.) */
 static const char *explain_empty(const report_data *d, size_t row, const column *c) {
   const data_row *cells = &d->rows[row];

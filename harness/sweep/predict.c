@@ -174,7 +174,7 @@ void run_predict(run_predictor *p, const settings *s, int64_t ranks, int cores,
   for (size_t i = 0; i < p->count; i++) {
     const past_run *past = &p->past[i];
     if (distance_to(past, s, ranks, threads, counts.train_sample) > nearest + alike) continue;
-    /* on the CPU the rate grows about as the threads do */
+    /* on the CPU the rate is roughly proportional to the threads */
     rate += past->device == DEVICE_CUDA ? past->rate : past->rate * threads / past->threads;
     wall += past->wall_share;
     memory += past->memory_share;
