@@ -8,8 +8,8 @@ ops_type forecast_compute_type(const settings *s, const device_rates *rates) {
   return precision == PRECISION_FP32 ? OPS_F32 : OPS_BF16;
 }
 
-/* FLOPs of a rank's products of the loss: whole, four of batch x batch (cosines twice, two
- * gradients); of its rows and columns, three a direction (model/loss_shared.c). */
+/* FLOPs of a rank's products in the loss: on one rank, four of batch x batch (cosines twice, two
+ * gradients); on several, three per direction on its rows and columns (model/loss_shared.c). */
 static double loss_flops(int64_t batch, int64_t own, int64_t embed, int ranks) {
   double product = 2 * (double)own * (double)batch * (double)embed;
   return ranks > 1 ? 6 * product : 4 * product;
@@ -66,7 +66,7 @@ err forecast_make(const settings *s, int64_t vocabulary, int64_t chunk_bytes,
   err error = count(s, vocabulary, chunk_bytes, compute, f, &c);
   if (error) return error;
   const rate_row *row = f->row = rates_nearest(m->rates, c.train_sample, s->mask_ratio);
-  double pace = row->sample_seconds / row->flops_per_sample; /* seconds a FLOP */
+  double pace = row->sample_seconds / row->flops_per_sample; /* seconds per FLOP */
   double sample = c.train_sample * pace;
   f->is_far = fabs(log(c.train_sample / row->flops_per_sample)) > log(3);
   bool is_cached = f->micro < f->own;

@@ -21,7 +21,8 @@ static int by_offset(const void *a, const void *b) {
   return (x->offset > y->offset) - (x->offset < y->offset);
 }
 
-/* Neighbours of one depth and decay, in the order of the flat run; together they are all of it. */
+/* Runs of adjacent parameters of one depth and decay, in the order of the flat array; together they
+ * cover it. */
 static err find_runs(optimizer *o) {
   const param_table *table = clip_params(o->model);
   int64_t layers = clip_get_config(o->model)->image.layers;
@@ -130,8 +131,8 @@ err optimizer_stage(optimizer *o, const settings *s, int64_t step, double learni
                                      3 * (size_t)o->depths * ops_size_of(backend->master));
 }
 
-/* Of this rank's slices, then of all. Slices begin at multiples of a block, so each block is one
- * rank's, and the others add 0 to it: the same bits however the slices lie. */
+/* Of this rank's slices, then of all. Slices begin at multiples of a block, so each block belongs
+ * to one rank, and the others add 0 to it: the bits do not depend on the slices. */
 static err sum_blocks_of_slices(const optimizer *o) {
   const tower_weights *w = clip_weights(o->model);
   const ops_table *call = w->o->call;
@@ -145,7 +146,7 @@ static err sum_blocks_of_slices(const optimizer *o) {
   return error ? error : comm_sum(o->shared->ranks, block_count(o), o->blocks);
 }
 
-/* Of the gradients of all ranks, whole or by slices: the blocks' sums have the same bits. */
+/* Of the gradients of all ranks, with the same bits whether they are whole or sharded. */
 static err sum_squares(const optimizer *o) {
   const tower_weights *w = clip_weights(o->model);
   const ops_table *call = w->o->call;
@@ -157,8 +158,8 @@ static err sum_squares(const optimizer *o) {
   return error ? error : call->sum(w->o, block_count(o), o->blocks, o->norm_square);
 }
 
-/* Of `part` of the parameters, the first `decayed` of which decay; their moments lie from `place`
- * on. depth: which of the rates. */
+/* Updates `part` of the parameters, the first `decayed` of which are under weight decay; their
+ * moments start at `place`. depth: index of the rate. */
 static err update_range(const optimizer *o, const settings *s, comm_slice part, int64_t place,
                         int64_t decayed, int depth) {
   const tower_weights *w = clip_weights(o->model);
@@ -180,7 +181,7 @@ static err update_range(const optimizer *o, const settings *s, comm_slice part, 
   return part.count ? w->o->call->adamw(w->o, &a) : NULL;
 }
 
-/* At the run's own rate; `decayed` of the table counts. */
+/* At the run's rate, with `decayed` of the table. */
 static err update_part(const optimizer *o, const settings *s, comm_slice part, int64_t place) {
   int64_t decayed = clip_params(o->model)->decayed - part.first;
   if (decayed < 0) decayed = 0;
@@ -198,7 +199,8 @@ static err update_layers(const optimizer *o, const settings *s) {
   return error;
 }
 
-/* The scale goes to all at once, so that a step can be reported before the weights are there. */
+/* The scale is sent to all immediately, so that a step can be reported before the weights have
+ * arrived. */
 static err update_shard(optimizer *o, const settings *s) {
   const tower_weights *w = clip_weights(o->model);
   comm *ranks = o->shared->ranks;
@@ -267,7 +269,7 @@ ops_buffer optimizer_place(const optimizer *o, optimizer_moment which) {
   return optimizer_is_sharded(o) ? clip_weights(o->model)->gradients : moment(o, which);
 }
 
-/* Between the slices and their places in the whole. */
+/* Copies between the slices and their positions in the full array. */
 static err move(const optimizer *o, optimizer_moment which, bool is_out) {
   const tower_weights *w = clip_weights(o->model);
   ops_buffer at = moment(o, which);

@@ -43,7 +43,7 @@ err step_stage(train_step *t, const clip_inputs *batch) {
   return clip_stage(t->model, &first);
 }
 
-/* The step's first ops, for which the whole of the weights need not be there yet. */
+/* The step's first ops, which do not need all of the weights yet. */
 static err begin(train_step *t) {
   err error = clip_clear_gradients(t->model);
   return error ? error : optimizer_settle(t->moments);
@@ -76,7 +76,7 @@ cleanup:
   return error;
 }
 
-/* Encodes every micro-batch, each copied while the one before is computed on; the first is staged.
+/* Encodes every micro-batch, each copied while the previous one is computed; the first is staged.
  * is_last: the second pass, with gradients. */
 static err pass(train_step *t, const clip_inputs *batch, bool is_last) {
   int64_t micro = micro_batch(t, batch->count);
@@ -138,7 +138,7 @@ static err record(train_step *t, int64_t count, void **recording) {
   if (!error) error = o->call->record(o);
   if (error) return error;
   error = compute(t, count);
-  if (!error) error = optimizer_settle(t->moments); /* what began in it ends in it */
+  if (!error) error = optimizer_settle(t->moments); /* what was started in it must end in it */
   if (ranks) {                                      /* nothing has moved yet */
     t->recorded_bytes[clip_current_set(t->model)] = ranks->bytes_moved - moved;
     ranks->bytes_moved = moved;

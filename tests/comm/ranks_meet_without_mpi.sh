@@ -72,9 +72,9 @@ start_one 0 3 $((port + 52)) a
 start_one 1 3 $((port + 52)) b
 sleep 1
 RANK=1 WORLD_SIZE=3 MASTER_ADDR=localhost MASTER_PORT=$((port + 52)) "$BINARY/tests/mpi_calls" 2>err && fail "two processes of rank 1"
-expect_line err 'refused rank 1: another process has RANK=1 already'
+expect_line err 'rejected rank 1: another process already has RANK=1'
 RANK=2 WORLD_SIZE=4 MASTER_ADDR=localhost MASTER_PORT=$((port + 52)) "$BINARY/tests/mpi_calls" 2>err && fail "another WORLD_SIZE"
-expect_line err 'refused rank 2: it was started with WORLD_SIZE=4, rank 0 with 3'
+expect_line err 'rejected rank 2: it was started with WORLD_SIZE=4, rank 0 with 3'
 refused 'rank 0 cannot listen on port [0-9]+: another program uses it; choose another MASTER_PORT' \
   RANK=0 WORLD_SIZE=2 MASTER_ADDR=localhost MASTER_PORT=$((port + 52))
 wait

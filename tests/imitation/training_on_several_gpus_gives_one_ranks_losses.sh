@@ -54,14 +54,14 @@ done
 devices=1
 rm -f ranks.err
 ranks 2 --out one "${tiny[@]}" && fail "two ranks on one GPU"
-expect_line ranks.err 'ranks 0 and 1 have the same GPU \(host .*, 0000:01:00.0\): NCCL connects one rank per GPU'
+expect_line ranks.err 'ranks 0 and 1 have the same GPU \(host .*, 0000:01:00.0\): NCCL supports one rank per GPU'
 devices=2
 rm -f ranks.err
 ranks 3 --out three "${tiny[@]}" --set batch_size=9 && fail "three ranks on two GPUs"
 expect_line ranks.err 'this process is local rank 2, but 2 GPUs are visible here'
 rm -f ranks.err
 FLIP_IMITATION_DEVICES=2 ranks 3 --out mixed "${tiny[@]}" --set batch_size=9 --set device=auto && fail "a rank on the CPU, the others on GPUs"
-expect_line ranks.err 'rank 2: it computes on the CPU, and rank 0 on a GPU'
+expect_line ranks.err 'rank 2: it computes on the CPU, but rank 0 on a GPU'
 devices=4
 # without the plugin
 mkdir plugins
