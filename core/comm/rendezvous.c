@@ -114,7 +114,7 @@ static err gather_here(const launch *l, int *sockets) {
   strbuf missing = {0};
   name_missing(sockets, l->size, &missing);
   error = err_new(ERR_IO,
-                  "rank 0 waited %.0f seconds on port %d, and %d of %d ranks did not connect (%s): "
+                  "rank 0 waited %.0f s on port %d, and %d of %d ranks did not connect (%s): "
                   "check that they were started with MASTER_ADDR=%s and MASTER_PORT=%d, and that a "
                   "firewall lets them through",
                   seconds, port, l->size - found, l->size, strbuf_string(&missing), l->address,
@@ -152,7 +152,7 @@ static err connect_there(const launch *l, int *fd) {
     usleep(RETRY_MS * 1000);
   }
   return err_new(ERR_IO,
-                 "rank %d could not reach rank 0 at %s, port %d, within %.0f seconds (%s): check "
+                 "rank %d could not reach rank 0 at %s, port %d, within %.0f s (%s): check "
                  "that MASTER_ADDR names the machine on which rank 0 runs, that MASTER_PORT is the "
                  "same there, and that a firewall lets it through",
                  l->rank, l->address, port_of(l), seconds, why);

@@ -47,7 +47,7 @@ err interval_of(int64_t items, interval_measure *measure, const void *data, doub
   return is_short ? mem_error((size_t)items * sizeof *weights, "an interval") : NULL;
 }
 
-/* One or two strings of bits, whose shares are averaged; or, with labels, the mean over classes. */
+/* One or two bit strings, whose shares are averaged; or, with labels, the mean over classes. */
 typedef struct {
   const uint8_t *bits[2];
   int64_t items;

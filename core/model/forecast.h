@@ -11,7 +11,7 @@ typedef struct {
   double link_bytes_per_second; /* of a device, each way */
   double latency_seconds;       /* of a message */
   double overlap;               /* share of the last backward pass that hides gradients, 0..1 */
-  ops_type wire;                /* type in which gradients travel */
+  ops_type wire;                /* type in which gradients are sent */
   int64_t data_samples; /* of the training data, for runs that count in its epochs; 0: unknown */
   int64_t most_micro_batch; /* 0: as in the settings */
 } forecast_machine;

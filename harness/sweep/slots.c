@@ -88,11 +88,13 @@ static err choose_count(const run_options *options, const spec_requires *needs, 
   int64_t by_cores = needs->cores ? core_count / needs->cores : 0;
   if (gpus > (int64_t)gpu_count)
     return err_new(
-        ERR_INPUT, "a cell%s requires %lld GPU%s, but %zu are available (--gpus selects them)",
-        name_ranks(needs->ranks, text), (long long)gpus, gpus == 1 ? "" : "s", gpu_count);
+        ERR_INPUT, "a cell%s requires %lld %s, but %zu %s available (--gpus selects them)",
+        name_ranks(needs->ranks, text), (long long)gpus, text_plural(gpus, "GPU", "GPUs"),
+        gpu_count, text_plural((int64_t)gpu_count, "is", "are"));
   if (needs->cores > core_count)
-    return err_new(ERR_INPUT, "a cell%s requires %lld CPU cores, but %d are available",
-                   name_ranks(needs->ranks, text), (long long)needs->cores, core_count);
+    return err_new(ERR_INPUT, "a cell%s requires %lld CPU cores, but %d %s available",
+                   name_ranks(needs->ranks, text), (long long)needs->cores, core_count,
+                   text_plural(core_count, "is", "are"));
   int64_t most = gpus && needs->cores ? (by_gpus < by_cores ? by_gpus : by_cores)
                  : gpus               ? by_gpus
                                       : by_cores;
@@ -100,10 +102,13 @@ static err choose_count(const run_options *options, const spec_requires *needs, 
   if (*count > SLOTS_MOST) *count = SLOTS_MOST;
   if (most && *count > most)
     return err_new(ERR_INPUT,
-                   "--jobs %d: cells of %lld cores and %lld GPUs each: only %lld fit on this "
-                   "machine's %d cores and %zu GPUs",
-                   *count, (long long)needs->cores, (long long)gpus, (long long)most, core_count,
-                   gpu_count);
+                   "--jobs %d: cells of %lld %s and %lld %s each: only %lld %s on this "
+                   "machine's %d %s and %zu %s",
+                   *count, (long long)needs->cores, text_plural(needs->cores, "core", "cores"),
+                   (long long)gpus, text_plural(gpus, "GPU", "GPUs"), (long long)most,
+                   text_plural(most, "fits", "fit"), core_count,
+                   text_plural(core_count, "core", "cores"), gpu_count,
+                   text_plural((int64_t)gpu_count, "GPU", "GPUs"));
   return NULL;
 }
 

@@ -1,6 +1,6 @@
-# Two machines on this one: network and host-name namespaces $node_a and $node_b, joined by a pair of
-# veth devices, with an agent and a host file for mpirun. stop_nodes removes them and ends what runs
-# in them.
+# Two machines on this one: network and host-name namespaces $node_a and $node_b, connected by a pair of
+# veth devices, with an agent and a host file for mpirun. stop_nodes removes them and ends their
+# processes.
 node_a=flipa$$ node_b=flipb$$
 
 start_nodes() {
@@ -9,14 +9,14 @@ start_nodes() {
   command -v ip > /dev/null || { echo 'skipped: no ip (apt install iproute2)'; return 1; }
   ip netns add "$node_a" 2> netns.txt && ip netns add "$node_b" 2>> netns.txt &&
     ip link add "va$$" netns "$node_a" type veth peer name "vb$$" netns "$node_b" 2>> netns.txt ||
-    { echo "skipped: this machine makes no network namespaces: $(cat netns.txt)"; stop_nodes; return 1; }
+    { echo "skipped: cannot create network namespaces on this machine: $(cat netns.txt)"; stop_nodes; return 1; }
   ip -n "$node_a" addr add 10.77.0.1/24 dev "va$$"
   ip -n "$node_b" addr add 10.77.0.2/24 dev "vb$$"
   local node
   for node in "$node_a" "$node_b"; do ip -n "$node" link set lo up; done
   ip -n "$node_a" link set "va$$" up
   ip -n "$node_b" link set "vb$$" up
-  # what mpirun starts its daemons with, instead of ssh: "agent HOST COMMAND…"
+  # used by mpirun to start its daemons, instead of ssh: "agent HOST COMMAND…"
   cat > agent <<A
 #!/bin/sh
 shift
@@ -28,7 +28,7 @@ A
 
 # Runs a command on the first node, as its host nodea.
 on_node_a() { ip netns exec "$node_a" unshare --uts sh -c 'hostname nodea; exec "$@"' sh "$@"; }
-# The cable is pulled; or what the first node sends arrives nowhere, while it still hears the other.
+# Cuts the link; or drops what the first node sends, while it still receives from the other.
 cut_cable() { ip -n "$node_a" link set "va$$" down; }
 cut_one_way() { ip -n "$node_a" neigh replace 10.77.0.2 lladdr 02:00:00:00:00:99 dev "va$$" nud permanent; }
 join_nodes() {

@@ -1,6 +1,6 @@
 # Two machines (network namespaces) train one cell, and their network fails: the ranks of both end
-# within ten seconds, one message names the lost one, and the cell goes on from its checkpoint on the
-# machine that is left.
+# within ten seconds, one message names the lost one, and the cell continues from its checkpoint on
+# the remaining machine.
 . "$SOURCE/tests/support/ranks.sh"
 . "$SOURCE/tests/support/namespaces.sh"
 start_nodes || exit 77
@@ -14,9 +14,9 @@ requires: {ranks: 2, nodes: 2}
 limits: {retries: 2, retry_wait: 100ms, fewest_ranks: 1}
 report: {columns: [final_loss, nodes], plots: []}
 Y
-# without a host file two machines are not to be found here
+# without a host file there is only one machine
 (unset OMPI_MCA_orte_default_hostfile; bench run cut.yaml --no-progress > out.txt 2> err.txt) && fail 'two nodes on one machine'
-grep -q "requires 2 nodes, and 'flipbench run' uses this machine" err.txt || { cat err.txt; fail 'the refusal says no remedy'; }
+grep -q "requires 2 nodes, and 'flipbench run' uses this machine" err.txt || { cat err.txt; fail 'the message names no remedy'; }
 
 trainers() { pgrep -f "^$FLIP train .*--out $1" || true; }
 for how in cut_cable cut_one_way; do

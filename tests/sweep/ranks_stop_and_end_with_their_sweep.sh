@@ -25,7 +25,7 @@ none_live "$(folder)" || fail 'ranks are left after a stop'
 expect_answer "SELECT status, ranks, json_array_length(rank_records) FROM attempt" 'interrupted|2|2'
 [ -n "$(ls "$(folder)"/checkpoints/*.safetensors)" ] || fail 'no checkpoint'
 
-# a pause, and going on
+# pause and resume
 sweep_behind; train_on
 bench pause stop || fail 'pause'
 await 60 none_live "$(folder)" || fail 'ranks are left in a pause'
@@ -57,5 +57,5 @@ kill -INT $sweep; sleep 0.3; kill -INT $sweep
 got=0; wait $sweep || got=$?
 [ $got = 130 ] || { cat err.txt; fail "killed by a second signal, and the sweep ended with $got"; }
 await 10 none_live "$(folder)" || fail 'ranks outlive a second signal'
-bench run stop.yaml --no-progress > out.txt 2> err.txt || { cat err.txt; fail 'going on to the end'; }
+bench run stop.yaml --no-progress > out.txt 2> err.txt || { cat err.txt; fail 'continuing to the end'; }
 expect_answer "SELECT status, (SELECT sum(steps) FROM step) FROM run" 'finished|2000'

@@ -1,6 +1,6 @@
 # Each rank of a cell is killed, or stopped, at random instants: all of its ranks end within ten
 # seconds, one message names the lost one, and the cell is retried from its checkpoint on fewer ranks.
-# SEED and ROUNDS choose what is tried.
+# SEED and ROUNDS set the random tests.
 . "$SOURCE/tests/support/ranks.sh"
 SEED=${SEED:-$RANDOM} ROUNDS=${ROUNDS:-3}
 echo "SEED=$SEED ROUNDS=$ROUNDS"
@@ -14,8 +14,7 @@ limits: {retries: 3, retry_wait: 100ms, fewest_ranks: 1}
 report: {columns: [samples_per_second, final_loss], plots: []}
 Y
 trains_again() { [ "$(grep -c '"event":"start"' "$(folder)"/events.jsonl)" -ge 2 ] && tail -1 "$(folder)"/events.jsonl | grep -q '"event":"step"'; }
-# round NUMBER SIGNAL RANK SECONDS SAMPLES: once a checkpoint is there, and SECONDS later, the rank gets
-# the signal.
+# round NUMBER SIGNAL RANK SECONDS SAMPLES: sends the rank the signal SECONDS after the first checkpoint.
 round() {
   local n=$1 signal=$2 victim=$3 wait=$4 samples=$5 results=round$1 record message
   folder() { echo "$results"/lost/lost-*; }
@@ -32,7 +31,7 @@ round() {
   local took=$((SECONDS - start))
   [ $took -le 12 ] || fail "round $n: $took seconds after SIG$signal of rank $victim others still ran"
   if [ "$n" -lt "$ROUNDS" ]; then
-    await 60 trains_again || { cat "$results.txt"; fail "round $n: it does not go on"; }
+    await 60 trains_again || { cat "$results.txt"; fail "round $n: it does not continue"; }
     kill -INT $sweep
     wait $sweep || [ $? = 130 ] || fail "round $n: the sweep cannot be stopped"
   else
@@ -40,7 +39,7 @@ round() {
     DB=$results/flipbench.db expect_answer "SELECT status, (SELECT sum(steps) FROM step) FROM run" "finished|$((samples / 24))"
     DB=$results/flipbench.db expect_answer "SELECT count(*) FROM summary WHERE name = 'steady_seconds'" 0
     "$FLIPBENCH" report lost --results "$results" > report.txt
-    grep -q 'its steps were trained on different numbers of ranks' report.txt || { cat report.txt; fail 'why there is no speed is not said'; }
+    grep -q 'its steps were trained on different numbers of ranks' report.txt || { cat report.txt; fail 'the missing speed is not explained'; }
   fi
   record=$(grep '"attempt_end".*"attempt":1,' "$(folder)"/attempts.jsonl)
   message=$(echo "$record" | grep -o '"message":"[^"]*"')
