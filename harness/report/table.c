@@ -215,9 +215,9 @@ static const char *explain_empty(const report_data *d, size_t row, const column 
   if (c->kind == COLUMN_FINE_TUNED && !tuned) return "no classifier is trained from this row";
   if (c->kind == COLUMN_FINE_TUNED) return "the classifier has no such evaluation yet";
   if (measure_is_of_time(c) && has_mixed_ranks(d, row))
-    return "its steps were trained on different numbers of ranks, so it has no one pace";
+    return "its steps were trained on different numbers of ranks, so it has no single steady pace";
   if (c->kind == COLUMN_TUNED && !tuned) return "no tuning starts from this row";
-  if (c->kind == COLUMN_TUNED) return "the fine-tuned run has no such evaluation yet";
+  if (c->kind == COLUMN_TUNED) return "the tuned run has no such evaluation yet";
   if (c->kind == COLUMN_SUMMARY) return "the run did not record it";
   return "the run has no evaluation set for it";
 }
