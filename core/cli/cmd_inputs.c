@@ -24,7 +24,7 @@ typedef struct {
 /* One input: data of any number of files, or one file. */
 typedef struct {
   const char *role;    /* train, evaluation, set, vocabulary, classes, templates, weights */
-  const char *setting; /* where it is given: "data.train", or an evaluation set's file */
+  const char *setting; /* the source: "data.train", or an evaluation set's file */
   char *const *names;  /* as written there */
   size_t name_count;
   char **paths; /* the paths in the names: files, folders, patterns */

@@ -138,7 +138,8 @@ int cmd_plan(int argc, char **argv) {
   const command c = {
       "flip plan", "parameters, FLOPs and memory of a run, before it starts",
       "--config FILE [OPTIONS]", options,
-      "--ranks predicts step time, efficiency and cost on so many devices, from the measured rate "
+      "--ranks predicts step time, efficiency and cost on that many devices, from the measured "
+      "rate "
       "of\n"
       "one and the bytes that the ranks exchange. --rate is a number, the output of 'flip bench "
       "step\n"

@@ -12,7 +12,7 @@
 enum { BATCH = 256 };
 static const size_t most_pixel_bytes = (size_t)512 << 20;
 
-/* Images that stay together: as one rank alone would encode them. */
+/* Images that are encoded together, as by a single rank. */
 static int64_t image_batch(const clip_model *model) {
   int64_t batch = clip_eval_batch(model);
   return BATCH % batch ? BATCH : batch;

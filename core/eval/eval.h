@@ -82,7 +82,7 @@ typedef struct {
   double top1, top5, mean_per_class, majority, chance;
   double roc_auc, map_11point; /* if `metric` is that; for a multilabel set, only map_11point */
   eval_metric metric;          /* the set's own */
-  double bounds[2]; /* 95 % over images of roc_auc or map_11point; NaN where it is not measured */
+  double bounds[2];            /* 95 % over images of roc_auc or map_11point; NaN if not measured */
 } eval_zeroshot;
 /* The number selected by `metric`; NaN: it was not measured, or a score was NaN. */
 double eval_zeroshot_value(const eval_zeroshot *z, eval_metric metric);
@@ -182,7 +182,7 @@ typedef struct {
 } eval_lars;
 err eval_run_lars(eval_set *train, eval_set *test, clip_model *model, const eval_how *how,
                   const eval_lars *recipe, eval_probe *result) ERR_MUST_CHECK;
-/* The same, with what became of each item: its top 1 alone. outcomes may be NULL. */
+/* The same, with the outcome of each item: only top-1. outcomes may be NULL. */
 err eval_run_lars_items(eval_set *train, eval_set *test, clip_model *model, const eval_how *how,
                         const eval_lars *recipe, eval_probe *result,
                         eval_outcomes *outcomes) ERR_MUST_CHECK;
@@ -198,7 +198,7 @@ void eval_write_retrieval_hits(json_writer *w, const char *key, const eval_outco
 void eval_write_labels(json_writer *w, const char *key, const eval_outcomes *outcomes);
 
 /* The metrics themselves, computed from embeddings: unit-length rows of `width` floats. The _items
- * fields of `outcomes` are filled where it is not NULL. */
+ * fields of `outcomes` are filled if it is not NULL. */
 err eval_score_zeroshot(const float *images, const int32_t *labels, int64_t image_count,
                         const float *classes, int64_t class_count, int64_t width,
                         eval_zeroshot *z) ERR_MUST_CHECK;

@@ -98,7 +98,7 @@ err eval_score_auc(const float *scores, const int32_t *labels, int64_t count, do
   return error;
 }
 
-/* As in the VOC2007 devkit: the mean over recalls 0, 0.1, … 1 of the greatest precision at that
+/* As in the VOC2007 devkit: the mean over recalls 0, 0.1, … 1 of the maximum precision at that
  * recall or a higher one. Recalls are compared exactly, in integers. NaN: no image has the
  * class. */
 static double average_precision(const scored *order, const int8_t *truths, int64_t stride,

@@ -25,7 +25,7 @@
 
 typedef struct {
   const dataset *data;
-  const tokenizer *words; /* NULL: images alone, text_tokens 0 and no text mask */
+  const tokenizer *words; /* NULL: only images; text_tokens 0 and no text mask */
   int64_t batch_size, image_size, text_length;
   int64_t total_samples; /* of the run, all ranks */
   int rank, ranks;       /* batches are part `rank` of `ranks` of the run's; 0 ranks: whole ones.

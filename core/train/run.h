@@ -62,7 +62,7 @@ typedef struct {
   ops *o;
   clip_model *model;
   optimizer moments;
-  buckets shared; /* of the gradients, where there are ranks */
+  buckets shared; /* of the gradients, if there are ranks */
   train_step step;
   loader *batches;
   loader_batch batch; /* the staged one */

@@ -53,7 +53,7 @@ static int64_t count_vocabulary(const char *path) {
   return lines;
 }
 
-/* False when the settings cannot be counted. planned_bytes is that of each of so many ranks. */
+/* False when the settings cannot be counted. planned_bytes: of each of that many ranks. */
 static bool count_model(run_predictor *p, const settings *s, int64_t ranks, model_counts *counts) {
   if (!p->vocabulary_path || strcmp(p->vocabulary_path, s->text_vocabulary) != 0) {
     free(p->vocabulary_path);

@@ -34,9 +34,9 @@ err slots_make(const run_options *options, const spec_requires *needs, slots *ma
 void slots_free(slots *s);
 /* The cores of one slot; the machine's when they are shared. */
 int slots_cores(const slots *s);
-/* The cores of each of so many ranks on this machine in one slot, at least 1. */
+/* The cores of each of that many ranks on this machine in one slot, at least 1. */
 int slots_cores_of_rank(const slots *s, int64_t ranks);
-/* The cores of so many ranks in a slot: with required cores not more than these. False: the slot
+/* The cores of that many ranks in a slot: with required cores not more than these. False: the slot
  * is not pinned. */
 bool slots_share(const slots *s, const slot *place, int64_t ranks, cpu_set_t *cores);
 /* "cores 0-1, GPU 0", of these. */

@@ -1,4 +1,4 @@
-# The paper's linear probe: LARS on augmented features, beside logistic regression.
+# The paper's linear probe: LARS on augmented features, compared with logistic regression.
 . "$SOURCE/tests/support/training.sh"
 make_data
 train --out run --set eval.points=0

@@ -1,4 +1,4 @@
-# A class list is checked against the data, classes are told apart by their labels, and a template
+# A class list is checked against the data, classes are distinguished by their labels, and a template
 # without a place for the name is refused.
 . "$SOURCE/tests/support/training.sh"
 make_data
