@@ -162,7 +162,8 @@ static err make_difference(report_data *d, size_t row, const column *c, report_v
   if (d->baseline < 0 || (size_t)d->baseline == row || !measure_is_accuracy(c)) return NULL;
   err error = measure_difference(d, row, (size_t)d->baseline, c, &difference);
   if (error) return error;
-  v->difference = (report_difference){difference.value, difference.low, difference.high, 0, 0};
+  v->difference = (report_difference){difference.value, difference.low, difference.high,
+                                      .over = difference.over};
   if (difference.low > 0 || difference.high < 0) return NULL;
   v->difference.seeds_needed = difference.seeds_needed;
   v->difference.items_needed = difference.items_needed;
@@ -179,6 +180,7 @@ static err make_number(report_data *d, size_t row, const column *c, report_value
   if (m.is_symmetric) v->half_width = (m.high - m.low) / 2;
   v->seeds = m.seeds;
   v->items = m.items;
+  v->over = m.over;
   error = make_difference(d, row, c, v);
   return error || c->kind == COLUMN_ISO ? error : list_parts(d, row, c, v);
 }
