@@ -53,7 +53,7 @@ check() {
 }
 check sets --json -f held.yaml -f broken.yaml -f two.yaml -f several.yaml
 for name in zeroshot retrieval roc_auc roc_auc_low map_11point map_11point_high; do grep -q "\"$name\":" sets.1 || { cat sets.1; fail "no $name"; }; done
-[ "$(grep -c 'png' sets.err1)" = 1 ] || { cat sets.err1; fail "the broken image is not reported once"; }
+[ "$(grep -c 'damaged PNG' sets.err1)" = 1 ] || { cat sets.err1; fail "the broken image is not reported once"; }
 check probe probe --json --train train.yaml -f heldout.yaml
 check lars probe --json --train train.yaml -f heldout.yaml --method lars --epochs 3 --batch 20
 check suite suite suite.yaml
