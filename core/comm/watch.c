@@ -317,8 +317,8 @@ static err connect_all(watch *w) {
 
 /* What tells whether two processes can name each other by their ids. */
 typedef struct {
-  char boot[40];  /* of the machine's kernel */
-  uint64_t space; /* of process ids */
+  char boot[40], host[64]; /* the machine: its kernel, and its name */
+  uint64_t space;          /* of process ids */
   int64_t process;
 } residence;
 
@@ -327,6 +327,7 @@ static residence find_residence(void) {
   struct stat space;
   char *text = NULL;
   size_t length = 0;
+  gethostname(here.host, sizeof here.host - 1);
   if (stat("/proc/self/ns/pid", &space) == 0) here.space = space.st_ino;
   err error = fs_read("/proc/sys/kernel/random/boot_id", &text, &length);
   if (!error) snprintf(here.boot, sizeof here.boot, "%s", text);
@@ -348,7 +349,8 @@ static err find_neighbours(watch *w) {
   if (!error) error = w->c->call->gather_bytes(w->c, &here, sizeof here, all);
   for (int r = 0; r < w->c->size && !error; r++) {
     bool is_here = *here.boot && here.space && r != w->c->rank && all[r].space == here.space &&
-                   memcmp(all[r].boot, here.boot, sizeof here.boot) == 0;
+                   memcmp(all[r].boot, here.boot, sizeof here.boot) == 0 &&
+                   memcmp(all[r].host, here.host, sizeof here.host) == 0;
     if (is_here) w->neighbours[r] = pidfd_open((pid_t)all[r].process, 0);
   }
   free(all);

@@ -65,7 +65,7 @@ rounds=() done=0
 # In the background, behind the round before the last.
 begin() {
   [ $((${#rounds[@]} - done)) -lt 2 ] || finish_one
-  (round "$@") & rounds+=($!)
+  (trap 'kill -INT $(jobs -p) 2>/dev/null || true' EXIT; round "$@") & rounds+=($!)
 }
 finish_one() {
   wait "${rounds[done]}" || fail "a round: SEED=$SEED ROUNDS=$ROUNDS repeats it"

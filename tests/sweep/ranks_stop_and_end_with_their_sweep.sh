@@ -8,7 +8,7 @@ settings: {samples: 48k, log_every: 5}
 requires: {ranks: 2}
 report: {columns: [final_loss], plots: []}
 Y
-folder() { echo "$results"/stop/stop-*; }
+folder() { ls -d "$results"/stop/stop-* 2>/dev/null | grep -v '\.failed-'; } # the run, not what was set aside
 starts() { grep -c '"event":"start"' "$(folder)"/events.jsonl 2>/dev/null || true; }
 sweep_behind() { before=$(starts); "$FLIPBENCH" run stop.yaml --results "$results" --no-progress "$@" > "$results.out" 2> "$results.err" & sweep=$!; }
 # Waits until the ranks of a new attempt train.
@@ -67,6 +67,6 @@ is_limited() {
 
 cases=()
 for case in is_interrupted is_paused loses_mpirun is_limited; do
-  (results=$case DB=$case/flipbench.db; $case) & cases+=($!)
+  (trap 'kill -INT $(jobs -p) 2>/dev/null || true' EXIT; results=$case DB=$case/flipbench.db; $case) & cases+=($!)
 done
 for case in "${cases[@]}"; do wait "$case" || fail 'a case'; done
