@@ -27,9 +27,9 @@ A
   printf '10.77.0.1 slots=8\n10.77.0.2 slots=8\n' > hosts
 }
 
-# Runs a command on the first node, as its host nodea.
-on_node_a() { ip netns exec "$node_a" unshare --uts sh -c 'hostname nodea; exec "$@"' sh "$@"; }
-on_node_b() { ip netns exec "$node_b" unshare --uts sh -c 'hostname nodeb; exec "$@"' sh "$@"; }
+# Runs a command on a node, as its host nodea or nodeb. Not by `ip netns exec`, whose own /sys has no cgroups.
+on_node_a() { nsenter --net="/run/netns/$node_a" unshare --uts sh -c 'hostname nodea; exec "$@"' sh "$@"; }
+on_node_b() { nsenter --net="/run/netns/$node_b" unshare --uts sh -c 'hostname nodeb; exec "$@"' sh "$@"; }
 # The cable is pulled; or what the first node sends arrives nowhere, while it still hears the other.
 cut_cable() { ip -n "$node_a" link set "va$nodes_id" down; }
 cut_one_way() { ip -n "$node_a" neigh replace 10.77.0.2 lladdr 02:00:00:00:00:99 dev "va$nodes_id" nud permanent; }

@@ -65,7 +65,7 @@ C
     sleep 0.2
   done
   echo 'skipped: the cluster does not start on this machine:'
-  tail -n 5 "$slurm"/munge/log "$slurm"/slurmctld.out "$slurm"/slurmd-*.out
+  tail -n 8 "$slurm"/munge/log "$slurm"/slurmctld.out "$slurm"/slurmd-*.out
   return 1
 }
 
