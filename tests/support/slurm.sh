@@ -32,6 +32,7 @@ SlurmUser=root
 SlurmdUser=root
 StateSaveLocation=$slurm/state
 SlurmdSpoolDir=$slurm/spool/%n
+TmpFS=$slurm/tmp/%n
 SlurmctldPidFile=$slurm/slurmctld.pid
 SlurmdPidFile=$slurm/slurmd-%n.pid
 SlurmctldLogFile=$slurm/slurmctld.log
@@ -56,7 +57,7 @@ C
   on_node "$control" slurmctld -D -f "$SLURM_CONF" > "$slurm/slurmctld.out" 2>&1 &
   slurm_pids+=($!)
   for node in "${slurm_nodes[@]}"; do
-    mkdir -p "$slurm/spool/${node%%=*}"
+    mkdir -p "$slurm"/{spool,tmp}/"${node%%=*}"
     on_node "${node%%=*}" slurmd -D -f "$SLURM_CONF" -N "${node%%=*}" > "$slurm/slurmd-${node%%=*}.out" 2>&1 &
     slurm_pids+=($!)
   done

@@ -13,7 +13,7 @@ show() { ask 'SELECT v.label, a.started, a.ended FROM attempt AS a JOIN v_cell_l
 cat > mixed.yaml <<'Y'
 name: mixed
 base: run.yaml
-settings: {samples: 4800, device: cpu}
+settings: {samples: 960, device: cpu}
 matrix: {seed: [0, 1], ranks: [2, 1]}
 requires: {gpus: 1}
 report: {rows: ranks, columns: [final_loss], plots: []}
