@@ -161,12 +161,14 @@ cleanup:
 static err run(const request *r, trainer_options *how) {
   settings s;
   outcome o = {0};
+  bool is_first_rank = true;
+  how->is_first_rank = &is_first_rank;
   how->evaluated = take_evaluation;
   how->context = &o;
   err error = make_settings(r, &s);
   if (error) return error;
   error = trainer_run(&s, how);
-  if (!error) error = print_outcome(r, how, &o);
+  if (!error && is_first_rank) error = print_outcome(r, how, &o);
   for (size_t i = 0; i < o.count; i++) free(o.names[i]);
   settings_free(&s);
   return error;
@@ -206,7 +208,8 @@ int cmd_finetune(int argc, char **argv) {
       "trained on whole images. The model's own settings apply, then the recipe's, then --set.\n"
       "An epoch is one pass over the labelled images. SIGINT or SIGTERM finishes the step, writes\n"
       "a checkpoint and exits 130; the same command with --resume continues with the same bits\n"
-      "(docs/models.md).\n\n"
+      "(docs/models.md). mpirun and torchrun start it on several ranks, as flip train\n"
+      "(docs/clusters.md).\n\n"
       "examples:\n"
       "  flip finetune -m RUN --train train.yaml --test test.yaml -o /tmp/classifier\n"
       "  flip finetune -m RUN --train train.yaml --test test.yaml -o /tmp/classifier \\\n"

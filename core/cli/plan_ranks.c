@@ -143,6 +143,7 @@ static void write_row(const forecast *f, json_writer *w) {
   jsonw_integer(w, "reconstruction", f->moved.reconstruction);
   jsonw_integer(w, "gradients", f->moved.gradients);
   jsonw_integer(w, "sums", f->moved.sums);
+  jsonw_integer(w, "norm", f->moved.norm);
   jsonw_integer(w, "total", traffic_total(&f->moved));
   jsonw_end(w);
   jsonw_bool(w, "extrapolated", f->is_far);

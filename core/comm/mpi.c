@@ -36,7 +36,7 @@ static err failed(int code, const char *what) {
   char text[MPI_MAX_ERROR_STRING];
   int length = 0;
   MPI_Error_string(code, text, &length);
-  return err_new(ERR_IO, "MPI: %s: %.*s", what, length, text);
+  return err_new(ERR_LOST, "MPI: %s: %.*s", what, length, text);
 }
 
 static MPI_Datatype type_of(ops_type type) {

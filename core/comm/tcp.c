@@ -37,7 +37,7 @@ typedef struct {
  * the one message names the rank that died and not those that noticed. */
 static err lost(const comm *c, int rank, int failure) {
   usleep((WATCH_SILENCE + 2) * 1000000);
-  return err_new(ERR_IO, "rank %d of %d: the connection to rank %d broke (%s)", c->rank, c->size,
+  return err_new(ERR_LOST, "rank %d of %d: the connection to rank %d broke (%s)", c->rank, c->size,
                  rank, failure ? strerror(failure) : "closed by the other end");
 }
 
@@ -81,7 +81,7 @@ static err exchange(comm *c) {
     }
     if (error || count == 0) return error;
     if (poll(t->waiting, count, -1) < 0 && errno != EINTR)
-      return err_errno(errno, "waiting for the other ranks");
+      return err_new(ERR_LOST, "waiting for the other ranks: %s", strerror(errno));
   }
 }
 

@@ -4,7 +4,9 @@
  * Every rank has a thread that exchanges a heartbeat with rank 0 once a second over a dedicated TCP
  * connection. The process exits after WATCH_SILENCE seconds without a heartbeat, or when the
  * connection breaks. A rank that computes or evaluates for minutes still sends heartbeats: the
- * thread keeps running. */
+ * thread keeps running. A silent process that still exists (stopped, or stuck in a driver) is
+ * killed by the other ranks of its machine. One that is alone there ends when it continues, or is
+ * ended by what started it. */
 #ifndef FLIP_COMM_WATCH_H
 #define FLIP_COMM_WATCH_H
 

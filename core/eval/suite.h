@@ -45,9 +45,9 @@ err suite_load(const char *path, suite *s) ERR_MUST_CHECK;
 double suite_mean(const suite *s);
 void suite_free(suite *s);
 /* Measures every set; one that cannot be opened becomes a row with its error and does not stop the
- * others. */
-err suite_run(suite *s, const settings *run, const tokenizer *words,
-              clip_model *model) ERR_MUST_CHECK;
+ * others. ranks: as in eval_how. */
+err suite_run(suite *s, const settings *run, const tokenizer *words, clip_model *model,
+              comm *ranks) ERR_MUST_CHECK;
 /* A Markdown table, in percent; errors below it. */
 void suite_write_table(const suite *s, strbuf *out);
 void suite_write_json(const suite *s, strbuf *out);

@@ -54,7 +54,8 @@ err clip_class_loss(clip_model *m, int64_t first, int64_t count, const clip_targ
   size_t bytes = (size_t)(count * classes) * ops_size_of(m->o->compute);
   ops_buffer logits = ops_at(m->loss.image, first * classes);
   ops_buffer gradients = ops_at(m->loss.dimage, first * classes);
-  double weight = 1 / (double)targets->count, sum = 0;
+  double batch = (double)targets->count * comm_size(m->loss.shared.ranks);
+  double weight = 1 / batch, sum = 0;
   void *host = mem_zeroed(1, bytes);
   double *target = mem_zeroed((size_t)classes, sizeof *target);
   double *values = mem_zeroed((size_t)classes, sizeof *values);
@@ -71,5 +72,17 @@ cleanup:
   free(host);
   free(target);
   free(values);
+  return error;
+}
+
+err clip_share_class_loss(clip_model *m) {
+  comm *ranks = m->loss.shared.ranks;
+  if (!ranks) return NULL;
+  double *all = mem_zeroed((size_t)ranks->size, sizeof *all);
+  if (!all) return mem_error((size_t)ranks->size * sizeof *all, "the ranks' losses");
+  err error = ranks->call->gather_bytes(ranks, &m->class_loss, sizeof *all, all);
+  m->class_loss = 0;
+  for (int r = 0; r < ranks->size; r++) m->class_loss += all[r];
+  free(all);
   return error;
 }

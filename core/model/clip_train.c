@@ -141,7 +141,8 @@ err clip_stage(clip_model *m, const clip_inputs *in) {
   input_set *set = &m->sets[m->staged];
   err error = input_set_images(set, m->o, &m->config, in->images, in->index, in->count,
                                m->limits.train_patches);
-  if (!error) error = input_set_numbers(set, m->o, &m->config, in->first_sample, in->count);
+  if (!error)
+    error = input_set_numbers(set, m->o, &m->config, in->first_sample, in->numbers, in->count);
   if (!error)
     error = reconstruction_lists_copy(&m->lists[m->staged], m->o, &m->decoding.extent,
                                       m->config.has_class_token, in->index, in->count);

@@ -19,9 +19,9 @@ void input_set_lay_out(input_set *set, const clip_config *c, int64_t samples, in
 /* Copies with ops.upload_ahead: the host's arrays must not change until ops.join. */
 err input_set_images(input_set *set, ops *o, const clip_config *c, const uint8_t *images,
                      const int32_t *index, int64_t count, int64_t patches) ERR_MUST_CHECK;
-/* The samples' numbers, from first_sample on; nothing without dropout. */
+/* The samples' numbers; NULL: from first_sample on. Nothing without dropout. */
 err input_set_numbers(input_set *set, ops *o, const clip_config *c, int64_t first_sample,
-                      int64_t count) ERR_MUST_CHECK;
+                      const int64_t *given, int64_t count) ERR_MUST_CHECK;
 /* ids [count, length] */
 err input_set_texts(input_set *set, ops *o, const clip_config *c, const int32_t *ids,
                     const int32_t *id_counts, int64_t count, int64_t length) ERR_MUST_CHECK;

@@ -187,7 +187,7 @@ err tower_backward(const tower_pass *p, ops_buffer dfeatures) {
   TRY(tower_dense_gradient(p, &projection, p->count,
                            ops_at(dfeatures, p->first * p->t->shape.embed), pool.pooled,
                            (ops_gemm){.c = a->delta}));
-  TRY(param_complete(p->watch, tower_norm_tensor(p->t) + 2, 1));
+  TRY(param_complete(p->watch, tower_norm_tensor(p->t) + 2, p->t->shape.is_classifier ? 2 : 1));
   pool.dpooled = a->delta;
   pool.dx = a->dnorm;
   TRY(p->w->o->call->pool_gradient(p->w->o, &pool));

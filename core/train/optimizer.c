@@ -99,8 +99,9 @@ err optimizer_create(clip_model *model, const buckets *shared, optimizer *o) {
   return create(o);
 }
 
-err optimizer_create_layered(clip_model *model, double layer_decay, optimizer *o) {
-  *o = (optimizer){.model = model, .layer_decay = layer_decay};
+err optimizer_create_layered(clip_model *model, double layer_decay, const buckets *shared,
+                             optimizer *o) {
+  *o = (optimizer){.model = model, .shared = shared, .layer_decay = layer_decay};
   o->depths = layer_decay == 1 ? 1 : (int)clip_get_config(model)->image.layers + 2;
   return create(o);
 }
@@ -181,26 +182,31 @@ static err update_range(const optimizer *o, const settings *s, comm_slice part, 
   return part.count ? w->o->call->adamw(w->o, &a) : NULL;
 }
 
-/* At the run's rate, with `decayed` of the table. */
+/* What of each run lies in `part`, at its rate. */
+static err update_runs(const optimizer *o, const settings *s, comm_slice part, int64_t place) {
+  int64_t end = part.first + part.count;
+  err error = NULL;
+  for (size_t i = 0; i < o->run_count && !error; i++) {
+    const optimizer_run *run = &o->runs[i];
+    int64_t from = run->first > part.first ? run->first : part.first;
+    int64_t to = run->first + run->count < end ? run->first + run->count : end;
+    if (from < to)
+      error = update_range(o, s, (comm_slice){from, to - from}, place + from - part.first,
+                           run->is_decayed ? to - from : 0, run->depth);
+  }
+  return error;
+}
+
+/* Without runs at the run's own rate; `decayed` of the table counts. */
 static err update_part(const optimizer *o, const settings *s, comm_slice part, int64_t place) {
+  if (o->depths > 1) return update_runs(o, s, part, place);
   int64_t decayed = clip_params(o->model)->decayed - part.first;
   if (decayed < 0) decayed = 0;
   if (decayed > part.count) decayed = part.count;
   return update_range(o, s, part, place, decayed, 0);
 }
 
-static err update_layers(const optimizer *o, const settings *s) {
-  err error = NULL;
-  for (size_t i = 0; i < o->run_count && !error; i++) {
-    const optimizer_run *run = &o->runs[i];
-    error = update_range(o, s, (comm_slice){run->first, run->count}, run->first,
-                         run->is_decayed ? run->count : 0, run->depth);
-  }
-  return error;
-}
-
-/* The scale is sent to all immediately, so that a step can be reported before the weights have
- * arrived. */
+/* The scale goes to all at once, so that a step can be reported before the weights are there. */
 static err update_shard(optimizer *o, const settings *s) {
   const tower_weights *w = clip_weights(o->model);
   comm *ranks = o->shared->ranks;
@@ -211,8 +217,9 @@ static err update_shard(optimizer *o, const settings *s) {
     TRY(update_part(o, s, own, place));
     place += own.count;
   }
-  TRY(ranks->call->gather(ranks, 1, ops_at(w->master, clip_logit_scale_offset(o->model)),
-                          o->scales));
+  if (clip_get_config(o->model)->classes == 0)
+    TRY(ranks->call->gather(ranks, 1, ops_at(w->master, clip_logit_scale_offset(o->model)),
+                            o->scales));
   o->is_gathering = true;
   for (size_t i = 0; i < o->shared->count; i++) {
     comm_slice range = o->shared->items[i].range;
@@ -226,7 +233,6 @@ err optimizer_update(optimizer *o, const settings *s) {
   err error = sum_squares(o);
   if (error) return error;
   if (optimizer_is_sharded(o)) return update_shard(o, s);
-  if (o->depths > 1) return update_layers(o, s);
   return update_part(o, s, (comm_slice){0, clip_params(o->model)->total}, 0);
 }
 
@@ -256,7 +262,8 @@ static int rank_of(const optimizer *o, int64_t offset) {
 }
 
 err optimizer_read_scale(const optimizer *o, double *scale) {
-  if (!optimizer_is_sharded(o)) return clip_logit_scale(o->model, scale);
+  bool has_none = clip_get_config(o->model)->classes > 0; /* a classifier */
+  if (has_none || !optimizer_is_sharded(o)) return clip_logit_scale(o->model, scale);
   int owner = rank_of(o, clip_logit_scale_offset(o->model));
   return clip_logit_scale_of(o->model, ops_at(o->scales, owner), scale);
 }

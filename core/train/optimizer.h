@@ -45,10 +45,11 @@ typedef struct {
 
 /* shared: NULL for one rank. On failure optimizer_destroy still works. */
 err optimizer_create(clip_model *model, const buckets *shared, optimizer *o) ERR_MUST_CHECK;
-/* On one rank, with layer-wise rates (BEiT, MAE): the head and the last norm have the run's rate, a
- * block layer_decay times the rate of the following one, and the parameters before the first block
+/* With layer-wise rates (BEiT, MAE): the head and the last norm have the run's rate, a
+ * block layer_decay times the rate of what comes after it, and what is in front of the first block
  * (patch embedding, class token, positions) layer_decay times the first block's. */
-err optimizer_create_layered(clip_model *model, double layer_decay, optimizer *o) ERR_MUST_CHECK;
+err optimizer_create_layered(clip_model *model, double layer_decay, const buckets *shared,
+                             optimizer *o) ERR_MUST_CHECK;
 /* Blocks between a tensor of the image tower and the head: 0 for the head and the last norm,
  * `layers` for the first block, layers + 1 for the parameters before it. */
 int optimizer_depth_of(const char *name, int64_t layers);

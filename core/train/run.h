@@ -56,8 +56,8 @@ typedef struct {
   eval_set *probe_set; /* that the linear probe is fitted on, or NULL */
   int64_t *rows_used;  /* [row_count] rows of train_set that have a class */
   int64_t row_count;
-  uint8_t *mixed;   /* [batch, size, size, 3] a classifier's staged images */
-  int32_t *classes; /* [batch] and their classes */
+  uint8_t *mixed;   /* [own.batch_size, size, size, 3] a classifier's staged images */
+  int32_t *classes; /* [own.batch_size] and their classes */
   clip_targets targets;
   ops *o;
   clip_model *model;
@@ -95,10 +95,17 @@ typedef struct {
 err run_open_classes(run *r) ERR_MUST_CHECK;
 /* Mixes the batch that the loader gave into r->mixed, and fills r->targets. */
 void run_mix_batch(run *r);
-/* The linear probe of the finished model, recorded. */
+/* The linear probe of the finished model, by all ranks; rank 0 records it. */
 err run_probe(run *r) ERR_MUST_CHECK;
+/* What any rank's images made it leave out; rank 0 records it. */
+err run_warn_of_left_out(run *r, eval_set *set) ERR_MUST_CHECK;
 static inline bool run_is_classifier(const run *r) {
   return r->s->classification_classes > 0;
+}
+/* Samples i and batch_size - 1 - i are mixed: they must be on one rank. */
+static inline bool run_is_mixing(const run *r) {
+  const settings *s = r->s;
+  return run_is_classifier(r) && (s->classification_mixup > 0 || s->classification_cutmix > 0);
 }
 /* Of what is trained on. */
 const dataset *run_data(const run *r);

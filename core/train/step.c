@@ -35,7 +35,8 @@ static clip_inputs part_of(const train_step *t, const clip_inputs *b, int64_t fi
                        .index = b->index + first * t->encoded_patches,
                        .ids = b->ids + first * settings_text_tokens(t->s),
                        .id_counts = b->id_counts + first,
-                       .first_sample = b->first_sample + first};
+                       .first_sample = b->first_sample + first,
+                       .numbers = b->numbers ? b->numbers + first : NULL};
 }
 
 err step_stage(train_step *t, const clip_inputs *batch) {
@@ -112,7 +113,7 @@ cleanup:
 static err compute_classes(train_step *t, const clip_inputs *batch) {
   int64_t micro = micro_batch(t, batch->count);
   err error = NULL;
-  TRY(clip_clear_gradients(t->model));
+  TRY(begin(t));
   for (int64_t at = 0; at < batch->count; at += micro) {
     const clip_inputs part = part_of(t, batch, at);
     if (at > 0) TRY(clip_take_staged(t->model));
@@ -122,8 +123,10 @@ static err compute_classes(train_step *t, const clip_inputs *batch) {
     }
     TRY(clip_encode(t->model, at, true));
     TRY(clip_class_loss(t->model, at, part.count, t->targets));
-    TRY(clip_backward(t->model, at, part.count));
+    bool has_more = at + micro < batch->count;
+    TRY(has_more ? clip_backward(t->model, at, part.count) : last_backward(t, at, part.count));
   }
+  TRY(clip_share_class_loss(t->model));
   TRY(update(t));
 cleanup:
   return error;

@@ -13,7 +13,7 @@ start() {
   pids=()
   port=$((port + 1))
   for ((rank = 0; rank < n; rank++)); do
-    RANK=$rank WORLD_SIZE=$n MASTER_ADDR=localhost MASTER_PORT=$port timeout 120 "$@" 2>>err &
+    RANK=$rank WORLD_SIZE=$n MASTER_ADDR=localhost MASTER_PORT=$port timeout 120 "$@" 2>>"${err:-err}" &
     pids+=($!)
   done
 }
@@ -82,7 +82,7 @@ wait
 # a rank that is killed, or hangs, ends all of them soon, and is named once
 sed -i 's/^samples: 240/samples: 240000/' run.yaml
 ends_all() {
-  rm -f err
+  local err=err-$1
   start 3 "$FLIP" train --config run.yaml --no-progress --set threads=1 --out "$1"
   until [ -s "$1/events.jsonl" ] && grep -q '"event":"step"' "$1/events.jsonl"; do sleep 0.02; done
   local victim begun=$SECONDS
@@ -90,8 +90,16 @@ ends_all() {
   kill "-$3" "$victim"
   finish && fail "a rank was sent $3 and the run succeeded"
   [ $((SECONDS - begun)) -le 12 ] || fail "$((SECONDS - begun)) seconds after $3 others still ran"
-  [ "$(grep -c "flip: error: rank $2 of 3 (host .*, process $victim) $4" err)" = 1 ] || { cat err; fail "$3: not named once"; }
-  [ "$(grep -c 'flip: error' err)" = 1 ] || { cat err; fail "$3: more than one message"; }
+  [ "$(grep -c "flip: error: rank $2 of 3 (host .*, process $victim) $4" "$err")" = 1 ] || { cat "$err"; fail "$3: not named once"; }
+  [ "$(grep -c 'flip: error' "$err")" = 1 ] || { cat "$err"; fail "$3: more than one message"; }
+  ! kill -0 "$victim" 2>/dev/null || fail "the process that was sent $3 is still there"
 }
-ends_all killed 2 KILL 'has ended'
-ends_all killed0 0 KILL 'has ended'
+# a stopped process does not end by itself: the others end it
+cases=()
+for case in 'killed 2 KILL has ended' 'killed0 0 KILL has ended' 'hung 1 STOP has not answered for [67] seconds' \
+  'hung0 0 STOP has not answered for [67] seconds'; do
+  port=$((port + 10))
+  read -r name rank signal message <<<"$case"
+  (ends_all "$name" "$rank" "$signal" "$message") & cases+=($!)
+done
+for case in "${cases[@]}"; do wait "$case" || fail "a rank that is lost"; done

@@ -74,7 +74,8 @@ static clip_inputs part(const samples *in, int64_t first, int64_t count) {
                        in->index + first * in->kept,
                        in->ids + first * in->words,
                        in->counts + first,
-                       1000 + first};
+                       1000 + first,
+                       NULL};
 }
 
 /* Fresh weights plus noise: the same on every rank. */

@@ -64,7 +64,8 @@ static clip_inputs draw(const settings *s, int64_t update, int64_t first, int64_
                        in->index + first * kept,
                        in->ids + first * words,
                        in->counts + first,
-                       BATCH * update + first};
+                       BATCH * update + first,
+                       NULL};
 }
 
 static void free_samples(samples *in) {

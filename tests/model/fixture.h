@@ -55,7 +55,7 @@ static inline void make_inputs(fixture *f, const settings *s) {
   for (int i = 0; i < BATCH; i++)
     f->counts[i] = 1 + (int32_t)rng_below(&r, (uint32_t)settings_text_tokens(s));
   assert_ok(mask_draw(&mask, 3, 100, BATCH, f->index));
-  f->inputs = (clip_inputs){BATCH, f->images, f->index, f->ids, f->counts, 1000};
+  f->inputs = (clip_inputs){BATCH, f->images, f->index, f->ids, f->counts, 1000, NULL};
 }
 
 /* Initial weights plus noise, so that no gain is one, no bias zero, and nothing is symmetric. */

@@ -77,7 +77,7 @@ static void check_updates(int64_t micro_batch) {
     assert_ok(
         clip_set(m, &clip_params(m)->items[i], data_of("before/", clip_params(m)->items[i].name)));
   assert_ok(clip_refresh(m));
-  assert_ok(optimizer_create_layered(m, s.classification_layer_decay, &moments));
+  assert_ok(optimizer_create_layered(m, s.classification_layer_decay, NULL, &moments));
   step_open(&step, &s, m, &moments, PATCHES, NULL);
   for (int i = 0; i < BATCH * PATCHES; i++) index[i] = i % PATCHES;
   for (int u = 0; u < UPDATES; u++) {
