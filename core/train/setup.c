@@ -107,9 +107,7 @@ static err make_step(run *r) {
     error =
         buckets_open(shared, r->model, r->ranks, s->comm_bucket_bytes, wire, s->optimizer_shard);
   if (!error)
-    error = run_is_classifier(r)
-                ? optimizer_create_layered(r->model, s->classification_layer_decay, &r->moments)
-                : optimizer_create(r->model, comm_size(r->ranks) > 1 ? shared : NULL, &r->moments);
+    error = optimizer_create_for(r->model, s, comm_size(r->ranks) > 1 ? shared : NULL, &r->moments);
   if (!error) step_open(&r->step, s, r->model, &r->moments, r->counts.encoded_patches, shared);
   return error;
 }
