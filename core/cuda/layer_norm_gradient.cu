@@ -7,7 +7,7 @@
  * in 128 bits a load, all of a tile at once: at width 1024 in bf16 8 rows, 12 loads a thread, 98
  * KiB on their way to a multiprocessor that has two such blocks (what 3 TB/s at a latency of 800 ns
  * take is 18 KiB). While one block waits at the tile's one barrier or computes, the other's loads
- * run. Above 2048 columns a thread has four packs and a block one row.
+ * run. Above 2048 columns a block of 512 threads has one row, a thread two times eight columns.
  *
  * Grid: at most NORM_PARTS blocks of neighbouring rows. Each leaves its sums as a part; a second
  * kernel adds the parts in order.
