@@ -1,5 +1,5 @@
-/* The attention kernels for short sequences with their barriers and waits named, so that a test can
- * leave out one at a time: each must be missed. */
+/* The attention kernels for short sequences with named barriers and waits, so that a test can
+ * remove one at a time: each removal must be detected. */
 #include "simt/attention_mutants.h"
 
 #include "cuda/async.cuh"

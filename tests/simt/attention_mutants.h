@@ -1,4 +1,4 @@
-/* The attention kernels for short sequences, from which one barrier or wait can be left out. */
+/* The attention kernels for short sequences, with one barrier or wait removed at a time. */
 #ifndef FLIP_SIMT_ATTENTION_MUTANTS_H
 #define FLIP_SIMT_ATTENTION_MUTANTS_H
 
