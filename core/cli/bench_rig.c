@@ -54,8 +54,9 @@ err bench_rig_make(const settings *s, int64_t vocabulary, bench_rig *r) {
   TRY(model_count(s, vocabulary, r->o->compute, r->o->chunk_bytes, &r->counts));
   TRY(clip_create(r->o, &config, &limits, true, &r->model));
   TRY(clip_initialise(r->model, 0));
-  TRY(optimizer_create(r->model, NULL, &r->moments));
+  TRY(optimizer_create_for(r->model, s, NULL, &r->moments));
   step_open(&r->step, s, r->model, &r->moments, r->counts.encoded_patches, NULL);
+  r->step.wants_norm = false; /* as most steps of a run */
   TRY(make_inputs(r, vocabulary));
 cleanup:
   return error;

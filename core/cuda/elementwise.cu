@@ -1,4 +1,4 @@
-/* Casts and fills of flat arrays. Bound: memory.
+/* Casts, sums and fills of flat arrays. Bound: memory.
  *
  * Grid: at most 4096 blocks, each thread processing every grid-th pack of eight elements. */
 #include "cuda/kernel.cuh"
@@ -21,6 +21,12 @@ KERNEL(cast_elements, element_arguments, ELEMENT_BLOCK) {
   }
 }
 
+KERNEL(add_elements, element_arguments, ELEMENT_BLOCK) {
+  float *to = (float *)a.to.data;
+  for (int64_t at = grid_thread(); at < a.count; at += grid_threads())
+    to[at] += load_element(a.from.data, (int)a.from.type, at);
+}
+
 KERNEL(fill_elements, element_arguments, ELEMENT_BLOCK) {
   float *to = (float *)a.to.data;
   for (int64_t at = grid_thread(); at < a.count; at += grid_threads()) to[at] = a.value;
@@ -32,6 +38,13 @@ int kernel_cast(int64_t count, ops_buffer from, ops_buffer to, void *stream) {
   if (count <= 0) return 0;
   return CUDA_LAUNCH(cast_elements,
                      GRID(at_most(divided_up(count, ELEMENT_BLOCK * PACK), ELEMENT_GRID), 1),
+                     ELEMENT_BLOCK, 0, stream, a);
+}
+
+int kernel_add(int64_t count, ops_buffer from, ops_buffer to, void *stream) {
+  element_arguments a = {count, from, to, 0, false};
+  if (count <= 0) return 0;
+  return CUDA_LAUNCH(add_elements, GRID(at_most(divided_up(count, ELEMENT_BLOCK), ELEMENT_GRID), 1),
                      ELEMENT_BLOCK, 0, stream, a);
 }
 

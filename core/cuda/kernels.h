@@ -59,8 +59,11 @@ size_t kernel_sum_squares_scratch(void);
 int kernel_sum_squares(int64_t count, ops_buffer x, ops_buffer out, void *scratch, void *stream);
 int kernel_sum_square_blocks(int64_t count, ops_buffer x, ops_buffer out, void *stream);
 int kernel_sum(int64_t count, ops_buffer x, ops_buffer out, void *stream);
-int kernel_adamw(const ops_adamw *a, void *stream);
+/* key: that of rng_at(seed, RNG_MOMENTS, …). */
+int kernel_adamw(const ops_adamw *a, const uint32_t key[2], void *stream);
 int kernel_fill(int64_t count, ops_buffer x, double value, void *stream);
+/* to [count] master += from, of either type. */
+int kernel_add(int64_t count, ops_buffer from, ops_buffer to, void *stream);
 int kernel_cast(int64_t count, ops_buffer from, ops_buffer to, void *stream);
 
 /* to [count] fp32 = the sum over `ranks` ranks, in their order, of received [ranks, stride]: where
@@ -75,6 +78,12 @@ int kernel_activation(ops_activation activation, int64_t count, ops_buffer pre, 
                       void *stream);
 int kernel_activation_gradient(ops_activation activation, int64_t count, ops_buffer pre,
                                ops_buffer c, void *stream);
+
+/* c [rows, columns] *= act'(pre), and sums [columns] master += the sums over the rows of c. */
+size_t kernel_activation_gradient_sums_scratch(int64_t rows, int64_t columns);
+int kernel_activation_gradient_sums(ops_activation activation, int64_t rows, int64_t columns,
+                                    ops_buffer pre, ops_buffer c, ops_buffer sums, void *scratch,
+                                    void *stream);
 
 /* sums [columns] master += the sums over the rows of x, whose rows are `stride` elements apart: a
  * bias gradient. x of compute or master type. */

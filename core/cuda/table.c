@@ -102,7 +102,8 @@ static err sum(ops *o, int64_t count, ops_buffer x, ops_buffer out) {
 }
 
 static err adamw(ops *o, const ops_adamw *a) {
-  return cuda_error(kernel_adamw(a, STREAM), "AdamW");
+  rng noise = rng_at(a->seed, RNG_MOMENTS, 0, 0);
+  return cuda_error(kernel_adamw(a, noise.key, STREAM), "AdamW");
 }
 
 static err fill(ops *o, int64_t count, ops_buffer x, double value) {
@@ -119,7 +120,7 @@ static void usage(ops *o, ops_usage *out) {
 
 const ops_table cuda_table = {
     .name = "cuda",
-    .sums = OPS_SUMS_ATTENTION,
+    .sums = OPS_SUMS_ATTENTION | OPS_SUMS_NORM | OPS_SUMS_ACTIVATION,
     .allocate = cuda_allocate,
     .release = cuda_release,
     .upload = cuda_upload,

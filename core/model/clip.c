@@ -198,9 +198,49 @@ err clip_initialise(clip_model *m, uint64_t seed) {
   return error ? error : clip_refresh(m);
 }
 
+static err clear_gradients(clip_model *m, int64_t first, int64_t end) {
+  if (first >= end) return NULL;
+  return m->o->call->clear(m->o, ops_at(m->weights.gradients, first).data,
+                           (size_t)(end - first) * ops_size_of(m->o->master));
+}
+
 err clip_clear_gradients(clip_model *m) {
-  return m->o->call->clear(m->o, m->weights.gradients.data,
-                           (size_t)m->params.total * ops_size_of(m->o->master));
+  m->writes = false;
+  m->has_cleared = true;
+  return clear_gradients(m, 0, m->params.total);
+}
+
+/* The weight of a dense layer: its gradient is one product a chunk. The decoder's chunks are
+ * others. */
+static bool is_product(const clip_model *m, size_t index) {
+  const tower *towers[] = {&m->image, m->config.classes ? NULL : &m->text};
+  const param *p = &m->params.items[index];
+  if (p->offset == m->image_in.patch) return true;
+  for (int i = 0; i < 2; i++)
+    if (towers[i] && index >= towers[i]->first_param &&
+        index < towers[i]->first_param + tower_tensors(towers[i]))
+      return p->rows > 0;
+  return false;
+}
+
+err clip_begin_gradients(clip_model *m) {
+  err error = NULL;
+  int64_t first = 0; /* of what is still to be cleared */
+  bool is_in = false;
+  const bool is_first = !m->has_cleared;
+  if (is_first) error = clip_clear_gradients(m);
+  for (int pass = 0; pass < 2 && !error && !is_first; pass++) /* in the order of the run */
+    for (size_t i = 0; i < m->params.count && !error; i++) {
+      const param *p = &m->params.items[i];
+      if (p->is_decayed != (pass == 0)) continue;
+      const bool is_out = is_product(m, i);
+      if (is_out && is_in) error = clear_gradients(m, first, p->offset);
+      if (!is_out && !is_in) first = p->offset;
+      is_in = !is_out;
+    }
+  if (!error && is_in) error = clear_gradients(m, first, m->params.total);
+  m->writes = !error;
+  return error;
 }
 
 err clip_read_number(const clip_model *m, ops_buffer buffer, double *value) {

@@ -124,6 +124,10 @@ err clip_set(clip_model *model, const param *p, const void *values) ERR_MUST_CHE
 err clip_refresh(clip_model *model) ERR_MUST_CHECK;
 
 err clip_clear_gradients(clip_model *model) ERR_MUST_CHECK;
+/* The same for a step: only what the backward pass adds to is cleared. The weights of dense layers,
+ * nearly all parameters, are not: the next clip_backward, which must be the first of the step,
+ * overwrites their gradients. */
+err clip_begin_gradients(clip_model *model) ERR_MUST_CHECK;
 /* Sets the callback of clip_backward (param_watch); NULL: none. It must outlive its use. */
 void clip_set_watch(clip_model *model, const param_watch *watch);
 /* Inputs are copied while the model computes: clip_stage starts copying a batch into the set of

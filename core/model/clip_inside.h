@@ -46,6 +46,8 @@ struct clip_model {
   void *blocks[CLIP_BLOCKS];  /* device memory */
   clip_profile *profile;      /* NULL: not measured */
   const param_watch *watch;   /* NULL: none */
+  bool has_cleared;           /* all gradients once: what lies between them is 0 */
+  bool writes;                /* the next clip_backward is the first of its step */
 };
 
 /* clip_embed.c: `count` values of compute type as floats. */

@@ -94,6 +94,7 @@ err clip_images_backward(clip_model *m, const clip_activations *a, const input_s
   param_watch watch;
   tower_pass pass = image_pass(m, a);
   err error = NULL;
+  pass.writes = m->writes;
   while (!error && tower_next(&pass, count)) {
     pass.watch = watch_of(m, &pass, count, 0, &watch);
     error = reconstruct_measured(m, in, first, &pass);
@@ -112,6 +113,7 @@ static err texts_backward(clip_model *m, const clip_activations *a, const input_
   param_watch watch;
   tower_pass pass = text_pass(m, a, in);
   err error = NULL;
+  pass.writes = m->writes;
   while (!error && tower_next(&pass, count)) {
     pass.watch = watch_of(m, &pass, count, 1, &watch);
     error = param_complete(pass.watch, m->scale_param, 1); /* the loss's */
@@ -266,6 +268,7 @@ err clip_backward(clip_model *m, int64_t first, int64_t count) {
   TRY(clip_images_backward(m, a, in, first, count, dimage));
   TRY(clock_part(m, &profile->image_backward, &start));
   if (m->profile) profile->image_backward -= profile->reconstruction - decoded;
+  m->writes = false;
   TRY(merge_branches(m));
 cleanup:
   return error;

@@ -57,7 +57,7 @@ static uint64_t optimizer_bytes(const settings *s, const model_counts *c, int ra
   if (s->optimizer_shard && ranks > 1)
     elements = comm_own_elements(elements, c->gradient_border,
                                  s->comm_bucket_bytes / (int64_t)sizeof(float), ranks, 0);
-  return 2 * (uint64_t)elements * sizeof(float);
+  return 2 * (uint64_t)elements * (s->optimizer_moments == OPTIMIZER_MOMENTS_BF16 ? 2 : 4);
 }
 
 err model_count_of(const settings *s, int64_t vocabulary, const clip_limits *given,

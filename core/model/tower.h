@@ -119,6 +119,8 @@ typedef struct {
   ops_buffer dlast; /* [chunk rows, width], or absent: what another loss adds to the gradient of
                      * the tokens behind the last norm */
   const param_watch *watch; /* of the backward of the last samples; NULL: none */
+  bool writes; /* the first chunk's gradients of the dense layers' weights overwrite what is there,
+                * those of the others add to it; else all add */
   int64_t first, count;
 } tower_pass;
 

@@ -11,6 +11,11 @@ static inline size_t tower_norm_tensor(const tower *t) {
   return t->first_param + (size_t)t->shape.layers * BLOCK_TENSORS;
 }
 
+/* Whether gradients of dense weights are added to what is there. */
+static inline bool tower_accumulates(const tower_pass *p) {
+  return !p->writes || p->first > 0;
+}
+
 static inline int64_t tower_rows(const tower_pass *p) {
   return p->count * p->a->tokens;
 }
@@ -49,7 +54,7 @@ tower_dense tower_fc1(const tower *t, int64_t layer);
 tower_dense tower_fc2(const tower *t, int64_t layer);
 tower_dense tower_projection(const tower *t);
 
-/* dx = dy weight, dweight += dyᵀ x, dbias += sums of dy: the gradient of one dense layer.
+/* dx = dy weight, dweight (+)= dyᵀ x, dbias += sums of dy: the gradient of one dense layer.
  * `into` names dx and may carry an epilogue for it. */
 err tower_dense_gradient(const tower_pass *p, const tower_dense *d, int64_t rows, ops_buffer dy,
                          ops_buffer x, ops_gemm into) ERR_MUST_CHECK;

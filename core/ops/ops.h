@@ -55,8 +55,10 @@ typedef struct {
   bool accumulate; /* c += … ; c must be of master type, without bias or epilogue */
   bool may_narrow; /* a dense layer's product: may be computed in 8 bits if requested */
   ops_buffer a, b, c;
-  ops_buffer bias;   /* [n] master, or absent */
-  ops_buffer a_sums; /* [m] master, or absent: += sums of op(a) over k (a bias gradient) */
+  ops_buffer bias;      /* [n] master, or absent */
+  ops_buffer bias_copy; /* [n] compute, or absent: the bias rounded, for who would round it */
+  ops_buffer a_sums;    /* [m] master, or absent: += sums of op(a) over k (a bias gradient) */
+  ops_buffer c_sums;    /* OPS_SUMS_ACTIVATION, ACTIVATION_GRADIENT: [n] master, or absent */
   ops_epilogue epilogue;
   ops_activation activation;
   ops_buffer pre; /* [m,n] compute, for the activation epilogues */
@@ -88,6 +90,7 @@ typedef struct {
   ops_buffer dresidual;     /* compute, or absent; may be the same memory as dx */
   ops_buffer dx;            /* compute */
   ops_buffer dgamma, dbeta; /* [width] master, += */
+  ops_buffer dx_sums;       /* OPS_SUMS_NORM: [width] master, or absent */
 } ops_layer_norm_gradient;
 
 /* softmax(q kᵀ / sqrt(head_width)) v for every image and head.
@@ -217,21 +220,35 @@ typedef struct {
  * gradient clipping. With g' = g * min(1, clip_norm / sqrt(norm_square)) (g itself if clip_norm is
  * 0): m, v updated; p -= rate * (mhat / (sqrt(vhat) + eps) + decay * p); copy receives p as
  * compute. Values that change from step to step are in the backend's memory, so that a captured
- * step can be replayed. */
+ * step can be replayed.
+ *
+ * m and v may be bf16. They are then computed in fp32, used as such in the same update, and stored
+ * rounded to one of the two neighbours at random, so that the stored value is right on average:
+ * with e = first + i of element i, word e % 4 of rng_at(seed, RNG_MOMENTS, number, e / 4)
+ * (base/rng.h) is drawn, whose low 16 bits are added to m's bits and whose high 16 bits to v's;
+ * what is above the low 16 bits of the sums is stored (NaN stays NaN). */
 typedef struct {
+  int64_t first; /* place of element 0 in the run of all parameters; with bf16 a multiple of 4 */
+  uint64_t seed; /* with bf16, and */
+  ops_buffer number;      /* [1] i32: which update it is */
   int64_t count, decayed; /* elements [0, decayed) are under weight decay */
   double beta1, beta2, eps, weight_decay, clip_norm;
   ops_buffer rates;       /* [3] master: learning rate, 1 / (1 - beta1^t), 1 / (1 - beta2^t) */
   ops_buffer norm_square; /* [1] master: sum of squares of all gradients */
-  ops_buffer parameters, gradients, m, v; /* master */
-  ops_buffer copy;                        /* compute, or absent */
+  ops_buffer parameters, gradients; /* master */
+  ops_buffer m, v;                  /* master, or both bf16 */
+  ops_buffer copy;                  /* compute, or absent */
 } ops_adamw;
 
 /* Gradients of ops that can also add the sums over the rows of their output: the bias gradient of
  * the dense layer whose output the op read, without another pass over it. A backend lists the
  * supported ones in ops_table.sums; if one is not listed, its buffer must be absent, and the dense
  * layer's product computes the sums (ops_gemm.a_sums). Sums are +=. */
-enum { OPS_SUMS_ATTENTION = 1 << 0 /* ops_attention.dqkv_sums */ };
+enum {
+  OPS_SUMS_ATTENTION = 1 << 0, /* ops_attention.dqkv_sums */
+  OPS_SUMS_NORM = 1 << 1,      /* ops_layer_norm_gradient.dx_sums */
+  OPS_SUMS_ACTIVATION = 1 << 2 /* ops_gemm.c_sums */
+};
 
 typedef struct ops ops;
 

@@ -27,9 +27,13 @@ typedef struct {
   clip_model *model;     /* not owned, nor are the buckets */
   const buckets *shared; /* NULL: one rank */
   void *block;           /* device memory of all buffers here */
-  ops_buffer m, v; /* [own] master: at the parameters' offsets, or, sharded, this rank's slices
-                      concatenated */
+  ops_buffer m, v; /* [own] master, or bf16: at the parameters' offsets, or, sharded, this rank's
+                      slices concatenated */
   int64_t own;
+  bool is_narrow;        /* m and v are bf16, rounded at random, */
+  uint64_t seed;         /* from here and */
+  ops_buffer number;     /* [1] i32: the number of the update, */
+  int32_t number_staged; /* what it is copied from */
   ops_buffer norm_square;
   ops_buffer blocks;   /* sums of squares, if ranks share them */
   ops_buffer scales;   /* [ranks] the parameter of the logit scale on each rank */
@@ -50,6 +54,10 @@ err optimizer_create(clip_model *model, const buckets *shared, optimizer *o) ERR
  * (patch embedding, class token, positions) layer_decay times the first block's. */
 err optimizer_create_layered(clip_model *model, double layer_decay, const buckets *shared,
                              optimizer *o) ERR_MUST_CHECK;
+/* As the settings want it: one of the two, a classifier's with layer-wise rates, and with moments
+ * in bf16 or not. */
+err optimizer_create_for(clip_model *model, const settings *s, const buckets *shared,
+                         optimizer *o) ERR_MUST_CHECK;
 /* Blocks between a tensor of the image tower and the head: 0 for the head and the last norm,
  * `layers` for the first block, layers + 1 for the parameters before it. */
 int optimizer_depth_of(const char *name, int64_t layers);
@@ -64,13 +72,18 @@ err optimizer_stage(optimizer *o, const settings *s, int64_t step,
 err optimizer_update(optimizer *o, const settings *s) ERR_MUST_CHECK;
 /* Ops called after this see all of the new weights. */
 err optimizer_settle(optimizer *o) ERR_MUST_CHECK;
-/* The global gradient norm of the last update, before clipping; waits for it. */
+/* Whether an update computes the norm: to clip, and always on several ranks. Else it is computed
+ * when it is asked for, of the gradients that are there. */
+bool optimizer_has_norm(const optimizer *o, const settings *s);
+err optimizer_measure_norm(const optimizer *o) ERR_MUST_CHECK;
+/* The global gradient norm as last computed, before clipping; waits for it. */
 err optimizer_read_norm(const optimizer *o, double *norm) ERR_MUST_CHECK;
 /* The logit scale after the last update, settled or not. */
 err optimizer_read_scale(const optimizer *o, double *scale) ERR_MUST_CHECK;
 
-/* A moment of all parameters, [params.total] at their offsets: in *whole, which is valid until the
- * next call or step. Sharded: collective, and overwrites the gradients. */
+/* A moment of all parameters, [params.total] master at their offsets: in *whole, which is valid
+ * until the next call or step. Sharded: collective. Sharded or in bf16: overwrites the
+ * gradients. */
 err optimizer_collect(const optimizer *o, optimizer_moment which, ops_buffer *whole) ERR_MUST_CHECK;
 /* The buffer to fill with a moment of all parameters; then optimizer_take stores it. */
 ops_buffer optimizer_place(const optimizer *o, optimizer_moment which);

@@ -287,6 +287,10 @@ void rows_set_spread(step_rows *rows, int slowest, double spread) {
   rows->current.rank_spread = spread;
 }
 
+void rows_set_norm(step_rows *rows, double grad_norm) {
+  rows->current.last.grad_norm = grad_norm;
+}
+
 err rows_end_row(step_rows *rows, bool is_due_now) {
   if (rows->current.steps) rows->waiting[rows->waiting_count++] = rows->current;
   rows->current = (row){.rank_spread = NAN};

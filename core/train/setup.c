@@ -114,10 +114,7 @@ static err make_step(run *r) {
   if (shared)
     error =
         buckets_open(shared, r->model, r->ranks, s->comm_bucket_bytes, wire, s->optimizer_shard);
-  if (!error)
-    error = run_is_classifier(r) ? optimizer_create_layered(r->model, s->classification_layer_decay,
-                                                            spread, &r->moments)
-                                 : optimizer_create(r->model, spread, &r->moments);
+  if (!error) error = optimizer_create_for(r->model, s, spread, &r->moments);
   if (!error) step_open(&r->step, s, r->model, &r->moments, r->counts.encoded_patches, shared);
   return error;
 }

@@ -19,15 +19,18 @@ typedef struct {
   int64_t encoded_patches;
   buckets *shared;             /* of the gradients, if ranks share a batch; NULL: one process */
   const clip_targets *targets; /* of the launched batch, if a classifier is trained; else NULL */
-  bool may_record;             /* false: every step is launched op by op (to profile it) */
-  void *recordings[2];         /* by input set */
-  int64_t recorded_bytes[2];   /* that a replay sends to other ranks */
-  int64_t launched;            /* steps so far */
+  bool wants_norm;           /* measure the gradients' norm in every step; where the update computes
+                              * it (optimizer_has_norm) it is there anyway */
+  bool has_norm;             /* of the last step */
+  bool may_record;           /* false: every step is launched op by op (to profile it) */
+  void *recordings[2];       /* by input set */
+  int64_t recorded_bytes[2]; /* that a replay sends to other ranks */
+  int64_t launched;          /* steps so far */
 } train_step;
 
 typedef struct {
-  double loss, grad_norm, logit_scale;
-  double reconstruction_loss; /* NaN: nothing is reconstructed */
+  double loss, grad_norm, logit_scale; /* grad_norm: NaN where it was not measured */
+  double reconstruction_loss;          /* NaN: nothing is reconstructed */
 } step_result;
 
 void step_open(train_step *t, const settings *s, clip_model *model, optimizer *moments,
@@ -39,6 +42,9 @@ err step_stage(train_step *t, const clip_inputs *batch) ERR_MUST_CHECK;
 /* number: of the update, 1 at the first. */
 err step_launch(train_step *t, const clip_inputs *batch, int64_t number,
                 double learning_rate) ERR_MUST_CHECK;
+/* The norm of the last step's gradients, which are there until the next begins, for step_finish; on
+ * several ranks it is there anyway. */
+err step_measure_norm(train_step *t) ERR_MUST_CHECK;
 err step_finish(train_step *t, step_result *result) ERR_MUST_CHECK;
 
 #endif

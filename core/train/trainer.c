@@ -194,6 +194,29 @@ static void note_load(run *r, const row_step *row) {
   r->busy_seconds += fmax(row->seconds - row->comm_seconds - row->data_wait_seconds, 0);
 }
 
+/* A gradient that is not finite and was not measured shows in the next step's loss. */
+static err check_finite(const run *r, int64_t step) {
+  if (isfinite(r->result.loss) && (!r->step.has_norm || isfinite(r->result.grad_norm))) return NULL;
+  return err_new(ERR_NUMERIC,
+                 "step %" PRId64 ": loss %g, gradient norm %g: not finite; the last good "
+                 "checkpoint is kept (try a lower learning_rate, a longer warmup_samples or "
+                 "clip_norm)",
+                 step, r->result.loss, r->result.grad_norm);
+}
+
+/* A row ends in front of a checkpoint or an evaluation that was not foreseen when its last step was
+ * taken: the gradients are still there. */
+static err complete_row(run *r) {
+  if (!r->step.launched || r->step.has_norm) return NULL;
+  err error = NULL;
+  TRY(step_measure_norm(&r->step));
+  TRY(optimizer_read_norm(&r->moments, &r->result.grad_norm));
+  TRY(check_finite(r, r->at.step));
+  rows_set_norm(r->rows, r->result.grad_norm);
+cleanup:
+  return error;
+}
+
 static err take_step(run *r) {
   const settings *s = r->s;
   double start = clock_seconds(), waited = 0, waited_after = 0;
@@ -205,15 +228,11 @@ static err take_step(run *r) {
   stream_position after = r->batch.after;
   r->is_staged = false;
   r->step.targets = run_is_classifier(r) ? &r->targets : NULL;
+  r->step.wants_norm = course_is_row_due(&r->rules, r->at.step + 1, COURSE_STEP);
   TRY(step_launch(&r->step, &in, r->at.step + 1, rate));
   if (r->at.step + 1 < r->total_steps) TRY(stage_batch(r, &waited_after));
   TRY(step_finish(&r->step, &r->result));
-  if (!isfinite(r->result.loss) || !isfinite(r->result.grad_norm))
-    FAIL(ERR_NUMERIC,
-         "step %" PRId64 ": loss %g, gradient norm %g: not finite; the last good "
-         "checkpoint is kept (try a lower learning_rate, a longer warmup_samples or "
-         "clip_norm)",
-         r->at.step + 1, r->result.loss, r->result.grad_norm);
+  TRY(check_finite(r, r->at.step + 1));
   row_step row = {.step = r->at.step + 1,
                   .samples = r->at.samples + r->s->batch_size,
                   .loss = r->result.loss,
@@ -299,6 +318,7 @@ static err run_steps(run *r) {
     TRY(next_act(r, &act));
     if (act == COURSE_FINISH) break;
     if (course_is_row_due(&r->rules, r->at.step, act)) {
+      TRY(complete_row(r));
       ranks_spread spread = ranks_spread_of_row(r->ranks, &r->load);
       rows_set_spread(r->rows, spread.slowest, spread.spread);
       TRY(rows_end_row(r->rows, act != COURSE_STEP));

@@ -31,6 +31,7 @@ void pooling_and_its_gradient_agree(void **state);
 void normalisation_and_its_gradient_agree(void **state);
 void the_contrastive_tiles_agree(void **state);
 void updates_agree_with_and_without_clipping(void **state);
+void moments_in_bf16_are_rounded_at_random_without_bias(void **state);
 void a_clipped_logit_scale_gets_no_gradient(void **state);
 void casts_and_fills_agree(void **state);
 

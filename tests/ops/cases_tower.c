@@ -44,6 +44,16 @@ static void check_layer_norm(int64_t rows, int64_t width, bool has_residual, int
   pair_check(&dx, 2 * pair_bound(), "layer norm gradient");
   pair_check(&dgamma, 2 * pair_bound(), "gain gradient");
   pair_check(&dbeta, 2 * pair_bound(), "offset gradient");
+  if (pair_tested->call->sums & OPS_SUMS_NORM) {
+    pair sums = pair_random(width + offset, true, 1);
+    gr.dx_sums = ops_at(sums.reference, offset), gt.dx_sums = ops_at(sums.tested, offset);
+    RUN(layer_norm_gradient, &gr, &gt);
+    pair_check(&dx, 3 * pair_bound(), "layer norm gradient with sums"); /* of a rounded residual */
+    pair_check(&sums, 3 * pair_bound(), "layer norm gradient's sums");
+    pair_check(&dgamma, 2 * pair_bound(), "gain gradient with sums");
+    pair_check(&dbeta, 2 * pair_bound(), "offset gradient with sums");
+    pair_free(&sums);
+  }
   pair *all[] = {&x, &residual, &sum, &y, &gamma, &beta, &mean, &rstd, &dy, &dx, &dgamma, &dbeta};
   for (size_t i = 0; i < 12; i++) pair_free(all[i]);
 }
@@ -57,7 +67,11 @@ void layer_norm_and_its_gradient_agree(void **state) {
   check_layer_norm(5, 1281, true, 0);
   check_layer_norm(3, 1288, false, 0);
   check_layer_norm(2, 8192, true, 0);
-  check_layer_norm(6, 264, true, 3); /* a row that could be read in vectors, its gain not */
+  check_layer_norm(3, 2056, false, 0);
+  check_layer_norm(70, 40, true, 0);   /* eight groups in a block of CUDA's gradient, */
+  check_layer_norm(21, 1024, true, 0); /* two, */
+  check_layer_norm(9000, 8, true, 0);  /* and several tiles of a block */
+  check_layer_norm(6, 264, true, 3);   /* a row that could be read in vectors, its gain not */
   if (strcmp(pair_tested->call->name, "cpu") == 0) /* the widest that settings allow */
     check_layer_norm(2, 65536, true, 0);
 }

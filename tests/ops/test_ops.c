@@ -77,6 +77,7 @@ int main(int argc, char **argv) {
       cmocka_unit_test(the_contrastive_tiles_agree),
       cmocka_unit_test(dropout_drops_the_same_elements),
       cmocka_unit_test(updates_agree_with_and_without_clipping),
+      cmocka_unit_test(moments_in_bf16_are_rounded_at_random_without_bias),
       cmocka_unit_test(a_clipped_logit_scale_gets_no_gradient),
       cmocka_unit_test(casts_and_fills_agree),
       cmocka_unit_test(shapes_drawn_at_random_agree),

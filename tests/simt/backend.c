@@ -90,6 +90,11 @@ static err gemm(ops *o, const ops_gemm *g) {
   simt_touch_end();
   int64_t count = g->m * g->n;
   int failed = 0;
+  if (g->c_sums.data)
+    WITH_SCRATCH("activation gradient with sums",
+                 kernel_activation_gradient_sums_scratch(g->m, g->n),
+                 kernel_activation_gradient_sums(g->activation, g->m, g->n, g->pre, g->c, g->c_sums,
+                                                 scratch, NULL));
   if (g->epilogue == OPS_EPILOGUE_ACTIVATION)
     failed = kernel_activation(g->activation, count, g->pre, g->c, NULL);
   else if (g->epilogue == OPS_EPILOGUE_ACTIVATION_GRADIENT)
@@ -218,7 +223,8 @@ static err sum(ops *o, int64_t count, ops_buffer x, ops_buffer out) {
 
 static err adamw(ops *o, const ops_adamw *a) {
   (void)o;
-  return launched("adamw", kernel_adamw(a, NULL));
+  rng noise = rng_at(a->seed, RNG_MOMENTS, 0, 0);
+  return launched("adamw", kernel_adamw(a, noise.key, NULL));
 }
 
 static err fill(ops *o, int64_t count, ops_buffer x, double value) {
@@ -236,7 +242,8 @@ static void destroy(ops *o) {
 }
 
 static const ops_table simt_table = {.name = "simt",
-                                     .sums = OPS_SUMS_ATTENTION,
+                                     .sums =
+                                         OPS_SUMS_ATTENTION | OPS_SUMS_NORM | OPS_SUMS_ACTIVATION,
                                      .allocate = simt_backend_allocate,
                                      .release = simt_backend_release,
                                      .upload = copy,

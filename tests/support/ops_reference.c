@@ -142,6 +142,7 @@ static err gemm(ops *o, const ops_gemm *g) {
         sum *= act_slope(g->activation, GET(g->pre, at));
       }
       SET(g->c, at, g->accumulate ? GET(g->c, at) + sum : sum);
+      if (g->c_sums.data) ADD(g->c_sums, j, GET(g->c, at));
     }
   }
   return NULL;
@@ -192,6 +193,7 @@ static err layer_norm_gradient(ops *o, const ops_layer_norm_gradient *n) {
       double normed = (GET(n->x, at + i) - mean) * rstd;
       double dx = rstd * (GET(n->dy, at + i) * GET(n->gamma, i) - sum - normed * product);
       SET(n->dx, at + i, dx + (n->dresidual.data ? GET(n->dresidual, at + i) : 0));
+      if (n->dx_sums.data) ADD(n->dx_sums, i, GET(n->dx, at + i));
     }
   }
   return NULL;
@@ -499,45 +501,45 @@ static void destroy(ops *o) {
   free(o);
 }
 
-static const ops_table reference_table = {.name = "reference",
-                                          .sums = OPS_SUMS_ATTENTION,
-                                          .allocate = allocate,
-                                          .release = release,
-                                          .upload = copy,
-                                          .download = copy,
-                                          .clear = clear,
-                                          .synchronize = synchronize,
-                                          .upload_ahead = copy,
-                                          .join = synchronize,
-                                          .is_idle = is_idle,
-                                          .gemm = gemm,
-                                          .activate = activate,
-                                          .layer_norm = layer_norm,
-                                          .layer_norm_gradient = layer_norm_gradient,
-                                          .attention = attention,
-                                          .attention_gradient = attention_gradient,
-                                          .patches = patches,
-                                          .assemble = assemble,
-                                          .assemble_gradient = assemble_gradient,
-                                          .embed = embed,
-                                          .embed_gradient = embed_gradient,
-                                          .pool = pool,
-                                          .pool_gradient = pool_gradient,
-                                          .dropout = dropout,
-                                          .normalize = normalize,
-                                          .normalize_gradient = normalize_gradient,
-                                          .contrastive_statistics =
-                                              reference_contrastive_statistics,
-                                          .contrastive_gradient = reference_contrastive_gradient,
-                                          .contrastive_finish = reference_contrastive_finish,
-                                          .pixel_error = reference_pixel_error,
-                                          .sum_squares = sum_squares,
-                                          .sum_square_blocks = sum_square_blocks,
-                                          .sum = sum,
-                                          .adamw = adamw,
-                                          .fill = fill,
-                                          .cast = cast,
-                                          .destroy = destroy};
+static const ops_table reference_table = {
+    .name = "reference",
+    .sums = OPS_SUMS_ATTENTION | OPS_SUMS_NORM | OPS_SUMS_ACTIVATION,
+    .allocate = allocate,
+    .release = release,
+    .upload = copy,
+    .download = copy,
+    .clear = clear,
+    .synchronize = synchronize,
+    .upload_ahead = copy,
+    .join = synchronize,
+    .is_idle = is_idle,
+    .gemm = gemm,
+    .activate = activate,
+    .layer_norm = layer_norm,
+    .layer_norm_gradient = layer_norm_gradient,
+    .attention = attention,
+    .attention_gradient = attention_gradient,
+    .patches = patches,
+    .assemble = assemble,
+    .assemble_gradient = assemble_gradient,
+    .embed = embed,
+    .embed_gradient = embed_gradient,
+    .pool = pool,
+    .pool_gradient = pool_gradient,
+    .dropout = dropout,
+    .normalize = normalize,
+    .normalize_gradient = normalize_gradient,
+    .contrastive_statistics = reference_contrastive_statistics,
+    .contrastive_gradient = reference_contrastive_gradient,
+    .contrastive_finish = reference_contrastive_finish,
+    .pixel_error = reference_pixel_error,
+    .sum_squares = sum_squares,
+    .sum_square_blocks = sum_square_blocks,
+    .sum = sum,
+    .adamw = adamw,
+    .fill = fill,
+    .cast = cast,
+    .destroy = destroy};
 
 err ops_create_reference(ops **out) {
   ops *o = mem_zeroed(1, sizeof *o);
