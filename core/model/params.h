@@ -42,6 +42,9 @@ static inline int64_t param_elements(const param *p) {
   return (p->rows ? p->rows : 1) * p->columns;
 }
 
+/* The same with the padding behind it in the flat array. */
+int64_t param_padded(const param *p);
+
 /* Who follows a backward pass: called when the last op that adds to the gradients of tensors
  * [first, first + count) of the table has been called. branch: as of ops.branch, in which the ops
  * of these tensors were called. */
