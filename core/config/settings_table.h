@@ -109,8 +109,8 @@
        "mask mode attentive (A-CLIP): momentum of the moving average of the image tower at the "   \
        "first update; rises to 1 at the end by a cosine")                                          \
   INT(attentive_size, "attentive.size", 0, 0, 4096, true,                                          \
-      "mask mode attentive: side of the image, in pixels, in which the average tower scores "      \
-      "patches; 0: image.size (A-CLIP-eff: half of it)")                                           \
+      "mask mode attentive: side, in pixels, of the images in which the average tower scores "     \
+      "patches; 0: image.size")                                                                    \
   INT(attentive_cell, "attentive.cell", 1, 1, 512, true,                                           \
       "mask mode attentive: side, in patches, of the squares that share their mean score (2 in "   \
       "A-CLIP's released code)")                                                                   \

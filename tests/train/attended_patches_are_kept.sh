@@ -35,6 +35,25 @@ cmp "$(newest whole)" "$(newest killed)" || fail "resuming after SIGKILL changed
 expect_status 2 "$FLIP" train --config run.yaml --out random --resume
 expect_line err.txt 'mask_mode: random, this run has attentive'
 
+# two ranks, each with an average of its own, choose what one process chooses; a sharded optimizer's
+# weights are whole before they are averaged
+. "$SOURCE/tests/support/processes.sh"
+port=$((20000 + RANDOM % 20000))
+on_two_ranks() {
+  local rank
+  port=$((port + 1)) pids=()
+  for rank in 0 1; do
+    RANK=$rank WORLD_SIZE=2 MASTER_ADDR=localhost MASTER_PORT=$port timeout 120 \
+      "$FLIP" train --config run.yaml --no-progress -s threads=1 "$@" 2>>err & pids+=($!)
+  done
+  finish || fail "on two ranks: $(cat err)"
+}
+on_two_ranks --out two
+on_two_ranks --out shards -s optimizer.shard=true -s comm.bucket_bytes=20000
+paste <(field step loss whole/events.jsonl) <(field step loss two/events.jsonl) |
+  awk '{ if (NF != 2 || ($1 - $2)^2 > (1e-3 * $2)^2) exit 1 }' || fail "two ranks chose otherwise"
+[ "$(field step loss two/events.jsonl)" = "$(field step loss shards/events.jsonl)" ] || fail "shards changed the losses"
+
 # the gradient cache scores the same images with the same weights
 train --out cached -s micro_batch_size=8 -s eval.batch_size=6
 [ "$(field step loss cached/events.jsonl | head -1 | cut -c1-6)" = "$(echo "$first" | cut -c1-6)" ] ||
