@@ -25,6 +25,7 @@ typedef struct {
   char *ended;                   /* owned; "" while it goes on */
   ptrdiff_t tuned;               /* the first cell tuned from this one; -1: none */
   ptrdiff_t fine_tuned;          /* the first classifier trained from this one; -1: none */
+  ptrdiff_t measured;            /* the first that measures this one (data_is_measurement); -1 */
   store_environment environment; /* where it ran */
   store_fact *numbers;           /* the run's summary */
   size_t number_count;
@@ -67,6 +68,9 @@ bool data_is_disturbed(const data_cell *c);
 bool data_has_pace(const data_cell *c);
 
 /* The cell that a column is of: itself, or what was trained from it; -1: there is none. */
+/* A tuning at rate 0, which changes no weight: it only measures the cell that it starts from, with
+ * evaluations that are not part of that cell (a linear probe). */
+bool data_is_measurement(const spec_cell *cell);
 ptrdiff_t data_shown_cell(const report_data *d, size_t cell, const column *c);
 /* Was a finished run trained on different numbers of ranks? Then it has a time, but no steady pace
  * (store/numbers.c). */
