@@ -132,6 +132,7 @@ err run_report_start(run *r) {
   jsonw_number(w, "text", 3 * r->counts.forward_text);
   if (r->s->reconstruction_weight > 0)
     jsonw_number(w, "reconstruction", 3 * r->counts.forward_reconstruction);
+  if (r->counts.forward_scoring > 0) jsonw_number(w, "scoring", r->counts.forward_scoring);
   jsonw_number(w, "total", r->counts.train_sample);
   jsonw_end(w);
   jsonw_integer(w, "total_steps", r->total_steps);
@@ -199,6 +200,7 @@ static const char *failure_kind(err_kind kind) {
   case ERR_MEMORY:
     return "memory";
   case ERR_IO:
+  case ERR_LOST:
     return "io";
   case ERR_INPUT:
     return "input";

@@ -16,9 +16,10 @@ const char *claims_verdict_name(claim_verdict verdict) {
 }
 
 void claims_write_counts(const size_t counts[CLAIM_VERDICTS], strbuf *out) {
-  strbuf_format(out, "%zu hold, %zu do not hold, %zu cannot tell, %zu not run, %zu not judged",
-                counts[CLAIM_HOLDS], counts[CLAIM_FAILS], counts[CLAIM_UNSURE],
-                counts[CLAIM_NOT_RUN], counts[CLAIM_NOT_JUDGED]);
+  strbuf_format(out, "%zu %s, %zu %s not hold, %zu cannot tell, %zu not run, %zu not judged",
+                counts[CLAIM_HOLDS], text_plural((int64_t)counts[CLAIM_HOLDS], "holds", "hold"),
+                counts[CLAIM_FAILS], text_plural((int64_t)counts[CLAIM_FAILS], "does", "do"),
+                counts[CLAIM_UNSURE], counts[CLAIM_NOT_RUN], counts[CLAIM_NOT_JUDGED]);
 }
 
 void claims_write_number(const spec_claim *c, double value, strbuf *out) {

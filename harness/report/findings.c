@@ -86,8 +86,9 @@ static err describe_disturbed(report_data *d, report_table *t) {
     strbuf_append(&text, text.length ? "; " : "† disturbed by other work on the machine: ");
     data_name_row(d, r, &text);
     if (t->rows[r].cells > 1)
-      strbuf_format(&text, ", %zu of %zu runs, up to", t->rows[r].disturbed, t->rows[r].finished);
-    strbuf_format(&text, " %.0f %% of its time lost", 100 * t->rows[r].lost_share);
+      strbuf_format(&text, ", %zu of %zu runs", t->rows[r].disturbed, t->rows[r].finished);
+    strbuf_format(&text, ", %s%.0f %% of its time lost", t->rows[r].cells > 1 ? "up to " : "",
+                  100 * t->rows[r].lost_share);
     if (is_without_pace(d, r))
       strbuf_append(&text, ", too few undisturbed steps to estimate its undisturbed speed");
   }
@@ -140,7 +141,7 @@ static err describe_mixed(report_data *d, report_table *t) {
 /* "1.20 to 1.83", "1.20 or more". */
 static void name_range(double low, double high, strbuf *out) {
   if (isinf(high) && !(low > 0))
-    strbuf_append(out, "without ends");
+    strbuf_append(out, "unbounded");
   else if (isinf(high))
     strbuf_format(out, "%.2f or more", low);
   else
