@@ -22,7 +22,8 @@ typedef enum {
   RNG_TEST,
   RNG_CORRUPTION,
   RNG_AUGMENT,
-  RNG_MIX
+  RNG_MIX,
+  RNG_MOMENTS
 } rng_stream;
 
 /* The raw block cipher: counter and key in, four words out. Known-answer tested. */

@@ -92,8 +92,8 @@ static void print_probe(const char *name, const char *train, const eval_probe *p
   printf("%-16s linear probe  top-1 %5.2f %%  mean per class %5.2f %%  (", name, 100 * p->top1,
          100 * p->mean_per_class);
   if (p->epochs)
-    printf("LARS, %ld epochs, batch %ld, rate %g, loss %.3f", (long)p->epochs, (long)p->batch,
-           p->rate, p->loss);
+    printf("LARS, %ld %s, batch %ld, rate %g, loss %.3f", (long)p->epochs,
+           text_plural(p->epochs, "epoch", "epochs"), (long)p->batch, p->rate, p->loss);
   else
     printf("C = %.3g, %d tried", p->c, p->tried);
   printf(", %ld classes, %ld images; fitted on %ld of %s)\n", (long)p->classes,

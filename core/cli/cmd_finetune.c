@@ -1,5 +1,5 @@
-/* flip finetune: a classifier from a trained image tower. What trains it is the trainer; this makes
- * its settings from the model's, the recipe's and the command line's. */
+/* flip finetune: trains a classifier from a trained image tower. The trainer does the training;
+ * this file combines its settings from the model's, the recipe's and the command line's. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -122,7 +122,7 @@ static err set_tests(const option_list *tests, settings *s) {
   return error;
 }
 
-/* As many as the training set has, unless a setting says. */
+/* The training set's number of classes, unless set explicitly. */
 static err count_classes(settings *s) {
   eval_set *set = NULL;
   if (s->classification_classes > 0) return NULL;
@@ -133,7 +133,7 @@ static err count_classes(settings *s) {
   return NULL;
 }
 
-/* The model's own settings, the recipe, what the options name, --set; the last wins. */
+/* The model's settings, the recipe, the options, --set; later ones override earlier ones. */
 static err make_settings(const request *r, settings *s) {
   checkpoint_state at;
   char *path = NULL;
@@ -143,7 +143,7 @@ static err make_settings(const request *r, settings *s) {
     free(path);
     return error;
   }
-  s->recipe = SETTINGS_RECIPE; /* the new run's; the model's was its own */
+  s->recipe = SETTINGS_RECIPE; /* of the new run, not the model's */
   s->classification_classes = 0;
   TRY(apply_recipe(r->recipe, s));
   TRY(settings_set_value(s, "init_from", path));
@@ -185,7 +185,7 @@ int cmd_finetune(int argc, char **argv) {
       {"train", 't', OPTION_STRING, &r.train, "FILE",
        "set of labelled images to train on (YAML, as for flip eval probe)", true},
       {"test", 0, OPTION_LIST, &r.tests, "FILE",
-       "set that the accuracy is measured on; may be repeated", false},
+       "set of labelled images to evaluate on; may be repeated", false},
       {"out", 'o', OPTION_STRING, &how.out, "DIR", "run folder: config.yaml, events, checkpoints",
        true},
       {"recipe", 0, OPTION_STRING, &r.recipe, "FILE",

@@ -25,15 +25,15 @@
 enum { MOST_ADDRESSES = 16, BEAT_MS = 500, CONNECT_SECONDS = 30, TEXT = 200 };
 typedef enum { BEAT, BYE, ABORT } message_kind;
 
-/* Everything that travels is of this one size. */
+/* All messages have this one size. */
 typedef struct {
   int32_t kind, rank;
   int32_t silent, unused; /* ABORT: the rank that may still exist; -1: none does */
   uint64_t token;
-  char text[TEXT]; /* BEAT: who it is, "host node3, process 4711"; ABORT: why */
+  char text[TEXT]; /* BEAT: the sender, "host node3, process 4711"; ABORT: the reason */
 } message;
 
-/* Where rank 0 listens. */
+/* Rank 0's addresses. */
 typedef struct {
   uint64_t token;
   uint32_t addresses[MOST_ADDRESSES]; /* IPv4, as sent */
@@ -42,7 +42,7 @@ typedef struct {
 } place;
 
 typedef struct {
-  int fd; /* -1: gone, rightly */
+  int fd; /* -1: has ended normally */
   double heard;
   message partial;
   size_t filled;
@@ -61,7 +61,7 @@ struct watch {
   atomic_bool is_ending;
   pthread_mutex_t lock; /* of buffers */
   comm *buffers;        /* watched too, or NULL */
-  double failed_since;  /* when its failure was seen; 0: it works */
+  double failed_since;  /* when its failure was seen; 0: none */
 };
 
 /* ---- the end ---- */
@@ -88,9 +88,9 @@ static void stand_still(int number) {
   for (;;) pause();
 }
 
-/* What the GPU still waits for is given up, so that it is free for others; in two seconds or not at
- * all. The thread that trains is stopped first: it would take what an aborted exchange left behind
- * for results, and record them. */
+/* Aborts the GPU's pending communication, so that the GPU is free for others; gives up after two
+ * seconds. The training thread is stopped first: it would take the contents of aborted buffers for
+ * results and record them. */
 static void abandon_buffers(watch *w) {
   enum { LONGEST_SECONDS = 2, STOP_MICROSECONDS = 20000 };
   const comm *c = w->buffers;
@@ -170,8 +170,8 @@ static void check_silence(watch *w, int rank, const peer *p) {
   lose(w, rank, p, how, true);
 }
 
-/* A lost rank makes the calls of the others fail, perhaps before it is found to be lost: it is to
- * be named, and not what it caused. */
+/* A lost rank makes the calls of the others fail, perhaps before its loss is detected: the message
+ * should name the lost rank, not the consequence. */
 static void check_buffers(watch *w) {
   pthread_mutex_lock(&w->lock);
   comm *c = w->buffers;
@@ -199,7 +199,7 @@ static void *run(void *argument) {
     }
     poll(waiting + first, (nfds_t)(w->peer_count - first), BEAT_MS);
     double now = clock_seconds();
-    /* this process itself was stopped or starved: it has not listened, so nobody was silent */
+    /* this process itself was stopped or starved and did not receive: the others were not silent */
     bool was_away = now - last > WATCH_SILENCE / 2.0;
     last = now;
     for (int i = first; i < w->peer_count; i++) {
@@ -303,7 +303,7 @@ static err connect_all(watch *w) {
   place here = {0};
   int listener = -1;
   err error = w->c->rank == 0 ? listen_here(w, &here, &listener) : NULL;
-  if (error) here.count = 0; /* so that the others fail too, and not wait */
+  if (error) here.count = 0; /* so that the others fail too instead of waiting */
   err told = w->c->call->broadcast(w->c, &here, sizeof here);
   if (error || told) {
     err_free(error ? told : NULL);
@@ -395,7 +395,7 @@ void watch_also(watch *w, comm *buffers) {
 
 void watch_end_all(watch *w, const char *why) {
   for (int i = 0; i < w->peer_count; i++) send_to(w, &w->peers[i], ABORT, why);
-  usleep(BEAT_MS * 1000); /* so that it arrives before the connection breaks off */
+  usleep(BEAT_MS * 1000); /* so that it arrives before the connection is closed */
   _exit(1);
 }
 

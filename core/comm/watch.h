@@ -18,10 +18,10 @@ typedef struct watch watch;
 
 /* Collective. */
 err watch_start(comm *c, watch **out) ERR_MUST_CHECK;
-/* Also looks after what connects buffers, once it is there: what it reports ends all, when no rank
- * was lost meanwhile. NULL: no longer, before it is destroyed. */
+/* Also monitors the comm of buffers: an error that its `check` reports ends all ranks, unless a
+ * rank was lost meanwhile. NULL: stops that; call it before the comm is destroyed. */
 void watch_also(watch *w, comm *buffers);
-/* Ends the processes of all ranks with this one, which has said why; does not return. */
+/* Ends the processes of all ranks, after this one has reported the reason; does not return. */
 _Noreturn void watch_end_all(watch *w, const char *why);
 /* Call when this rank has finished. NULL is allowed. */
 void watch_stop(watch *w);

@@ -24,6 +24,7 @@ enum { NORMALIZATION_CLIP, NORMALIZATION_INCEPTION, NORMALIZATION_IMAGENET, NORM
 enum { RESIZE_SHORTEST, RESIZE_SQUASH, RESIZE_LONGEST };
 enum { CROP_ROUND, CROP_FLOOR };
 enum { INTERPOLATION_BICUBIC, INTERPOLATION_BILINEAR };
+enum { OPTIMIZER_MOMENTS_FP32, OPTIMIZER_MOMENTS_BF16 };
 enum { COMM_REDUCE_FP32, COMM_REDUCE_BF16 };
 enum { DATA_ORDER_EXACT, DATA_ORDER_STREAM };
 enum { TOKENIZER_WORDPIECE, TOKENIZER_BPE, TOKENIZER_BPE_HUGGINGFACE };
@@ -38,7 +39,8 @@ enum {
   MASK_GAUSSIAN,
   MASK_ZERO,
   MASK_GAUSSIAN_DENSITY,
-  MASK_BLOCK_KEPT
+  MASK_BLOCK_KEPT,
+  MASK_ATTENTIVE
 };
 enum {
   TEXT_MASK_NONE,
@@ -79,6 +81,12 @@ typedef struct {
 #undef FIELD_PICK
 #undef FIELD_LEVEL
 } settings;
+
+/* Patches are chosen by an average tower's attention: with mask_ratio 0 there is nothing to choose.
+ */
+static inline bool settings_is_attentive(const settings *s) {
+  return s->mask_mode == MASK_ATTENTIVE && s->mask_ratio > 0 && s->classification_classes == 0;
+}
 
 typedef enum {
   SETTING_INT,

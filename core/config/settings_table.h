@@ -99,12 +99,21 @@
        "cross-entropy of images over texts and of texts over images, or only the first")           \
   REAL(mask_ratio, "mask_ratio", 0, 0, 0.999, true,                                                \
        "fraction of image patches dropped in training")                                            \
-  PICK(mask_mode, "mask_mode", 0, "random|grid|block|gaussian|zero|gaussian_density|block_kept",   \
-       true,                                                                                       \
+  PICK(mask_mode, "mask_mode", 0,                                                                  \
+       "random|grid|block|gaussian|zero|gaussian_density|block_kept|attentive", true,              \
        "which patches are dropped (docs/data.md); zero: all are encoded, with dropped patches "    \
        "set to zero")                                                                              \
   BOOL(mask_replacement, "mask_replacement", false, true,                                          \
        "mask mode zero: draw the dropped patches with replacement (fewer are dropped)")            \
+  REAL(attentive_momentum, "attentive.momentum", 0.996, 0, 1, true,                                \
+       "mask mode attentive (A-CLIP): momentum of the moving average of the image tower at the "   \
+       "first update; rises to 1 at the end by a cosine")                                          \
+  INT(attentive_size, "attentive.size", 0, 0, 4096, true,                                          \
+      "mask mode attentive: side, in pixels, of the images in which the average tower scores "     \
+      "patches; 0: image.size")                                                                    \
+  INT(attentive_cell, "attentive.cell", 1, 1, 512, true,                                           \
+      "mask mode attentive: side, in patches, of the squares that share their mean score (2 in "   \
+      "A-CLIP's released code)")                                                                   \
   REAL(text_mask_ratio, "text_mask_ratio", 0, 0, 0.999, true, "fraction of text.length dropped")   \
   PICK(text_mask_mode, "text_mask_mode", 0,                                                        \
        "none|truncate|random|block|prioritized|frequency|syntax", true,                            \
@@ -124,15 +133,15 @@
       "fine-tune the image tower as a classifier of this many classes (FLIP, Table 12): a new "    \
       "linear head, no text; 0: contrastive training")                                             \
   TEXT(classification_train, "classification.train", "", true,                                     \
-       "classification: set whose images and labels are trained on, a YAML file as in eval.sets")  \
+       "classification: training set of labelled images, a YAML file as in eval.sets")             \
   REAL(classification_layer_decay, "classification.layer_decay", 1, 0.01, 1, true,                 \
-       "classification: learning rate of a block over that of the block after it")                 \
+       "classification: learning rate of a block divided by that of the next block")               \
   REAL(classification_label_smoothing, "classification.label_smoothing", 0, 0, 0.99, true,         \
        "classification: share of each label spread evenly over all classes")                       \
   REAL(classification_mixup, "classification.mixup", 0, 0, 100, true,                              \
-       "classification: alpha of mixup's Beta(alpha, alpha), one draw a batch; 0: none")           \
+       "classification: alpha of mixup's Beta(alpha, alpha), one draw per batch; 0: none")         \
   REAL(classification_cutmix, "classification.cutmix", 0, 0, 100, true,                            \
-       "classification: alpha of CutMix, which takes half of the batches if mixup is set too; 0: " \
+       "classification: alpha of CutMix, used in half of the batches if mixup is set too; 0: "     \
        "none")                                                                                     \
   REAL(classification_drop_path, "classification.drop_path", 0, 0, 0.9, true,                      \
        "classification: rate of stochastic depth in the last block; linear from 0 in the first")   \
@@ -141,7 +150,7 @@
   REAL(classification_augment_deviation, "classification.augment_deviation", 0.5, 0, 100, true,    \
        "classification: standard deviation of RandAugment's magnitude")                            \
   INT(classification_augment_operations, "classification.augment_operations", 2, 1, 15, true,      \
-      "classification: operations that RandAugment draws for an image; each is applied with "      \
+      "classification: operations that RandAugment draws per image; each is applied with "         \
       "probability 0.5")                                                                           \
   INT(batch_size, "batch_size", 256, 2, 1e9, true, "samples in the contrastive batch")             \
   INT(micro_batch_size, "micro_batch_size", 0, 0, 1e9, true,                                       \
@@ -168,10 +177,14 @@
   BOOL(optimizer_shard, "optimizer.shard", false, false,                                           \
        "divide AdamW's moments and the update among the ranks (ZeRO-1): the same bits, less "      \
        "memory")                                                                                   \
+  PICK(                                                                                            \
+      optimizer_moments, "optimizer.moments", 0, "fp32|bf16", true,                                \
+      "type in which AdamW's moments are kept; bf16: computed in fp32 and rounded at random to a " \
+      "neighbour, which is right on average, with 4 bytes less a parameter")                       \
   PICK(comm_reduce, "comm.reduce", 0, "fp32|bf16", true,                                           \
-       "type in which gradients travel between ranks; added in fp32 in either case")               \
+       "type in which ranks exchange gradients; summed in fp32 either way")                        \
   INT(comm_bucket_bytes, "comm.bucket_bytes", 26214400, 4096, 1e12, false,                         \
-      "gradients that ranks exchange at once, as soon as the backward pass has completed them")    \
+      "bytes of gradients that ranks exchange at once, as the backward pass completes them")       \
   TEXT(init_from, "init_from", "", true, "checkpoint whose weights the run starts from")           \
   LIST(data_train, "data.train", true,                                                             \
        "training data: shards by path, glob, {00000..00009} range, or FORMAT:LOCATION "            \
@@ -205,8 +218,8 @@
        "evaluation with a mask: one random view, or the mean embedding of all complementary "      \
        "views of that ratio")                                                                      \
   TEXT(eval_probe_train, "eval.probe_train", "", true,                                             \
-       "set that a linear probe (LARS; FLIP, Table 11) is fitted on after training; it is "        \
-       "measured on the first of eval.sets; empty: no probe")                                      \
+       "training set of a linear probe (LARS; FLIP, Table 11), fitted after training and "         \
+       "evaluated on the first of eval.sets; empty: no probe")                                     \
   INT(eval_probe_epochs, "eval.probe_epochs", 90, 1, 10000, true, "epochs of the linear probe")    \
   INT(checkpoint_every, "checkpoint.every_samples", 0, 0, NO_LIMIT, false,                         \
       "samples between checkpoints; 0: at every evaluation")                                       \

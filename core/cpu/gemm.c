@@ -267,6 +267,7 @@ static err multiply(ops *o, const ops_gemm *g, ops_buffer target) {
 
 err cpu_gemm(ops *o, const ops_gemm *g) {
   CPU_ASSERT(g->m > 0 && g->n > 0 && g->k > 0 && g->a.type == g->b.type);
+  CPU_ASSERT(!g->c_sums.data);
   CPU_ASSERT(!g->accumulate || (!g->bias.data && g->epilogue == OPS_EPILOGUE_NONE));
   bool keeps_pre = g->epilogue == OPS_EPILOGUE_ACTIVATION;
   ops_buffer target = keeps_pre ? g->pre : g->c;

@@ -84,7 +84,7 @@ static void gradient_row(const ops_layer_norm_gradient *n, int64_t row, float *o
 }
 
 err CPU_KERNEL(layer_norm_gradient)(ops *o, const ops_layer_norm_gradient *n) {
-  CPU_ASSERT(n->width > 0);
+  CPU_ASSERT(n->width > 0 && !n->dx_sums.data);
   float *scratch;
   size_t width = (size_t)n->width, slice = 6 * width;
   err error = cpu_scratch(o, CPU_BLOCKS * slice, &scratch);

@@ -5,8 +5,9 @@
  * Bound: memory, 16 bytes at a time; eighty multiplications for eight elements hide behind it. */
 #include "cuda/kernel.cuh"
 #include "cuda/kernels.h"
+#include "cuda/philox.cuh"
 
-enum { DROPOUT_BLOCK = 256, DROPOUT_GRID = 4096, WORDS = 4, ROUNDS = 10 };
+enum { DROPOUT_BLOCK = 256, DROPOUT_GRID = 4096 };
 
 typedef struct {
   ops_dropout d;
@@ -15,32 +16,12 @@ typedef struct {
   bool is_vector; /* every sample's packs are whole and can be read 16 bytes at a time */
 } dropout_arguments;
 
-typedef struct {
-  uint32_t v[WORDS];
-} draws;
-
-DEVICE draws philox(draws c, uint32_t k0, uint32_t k1) {
-  for (int round = 0; round < ROUNDS; round++) {
-    uint64_t p0 = (uint64_t)0xD2511F53u * c.v[0], p1 = (uint64_t)0xCD9E8D57u * c.v[2];
-    uint32_t n0 = (uint32_t)(p1 >> 32) ^ c.v[1] ^ k0, n2 = (uint32_t)(p0 >> 32) ^ c.v[3] ^ k1;
-    c.v[1] = (uint32_t)p1;
-    c.v[3] = (uint32_t)p0;
-    c.v[0] = n0;
-    c.v[2] = n2;
-    k0 += 0x9E3779B9u;
-    k1 += 0xBB67AE85u;
-  }
-  return c;
-}
-
 /* The draws of elements [4 group, 4 group + 4): rng_at(seed, RNG_DROPOUT, site, number). */
 DEVICE draws draw(const dropout_arguments *a, int64_t sample, int64_t group) {
   const uint32_t *number = (const uint32_t *)a->d.numbers.data + 2 * sample;
   draws counter;
+  counter = philox_counter(a->d.site, (uint64_t)number[1] << 32 | number[0]);
   counter.v[0] = (uint32_t)group;
-  counter.v[1] = number[0];
-  counter.v[2] = (number[1] & 0xFFFFFFu) | (uint32_t)(a->d.site >> 32 & 0xFFu) << 24;
-  counter.v[3] = (uint32_t)a->d.site;
   return philox(counter, a->key[0], a->key[1]);
 }
 
@@ -51,10 +32,10 @@ DEVICE void drop(const dropout_arguments *a, int64_t sample, int64_t group, pack
     UNROLL for (int i = 0; i < PACK; i++) x->v[i] = factor > 0 ? x->v[i] * factor : 0;
     return;
   }
-  UNROLL for (int half = 0; half < PACK / WORDS; half++) {
+  UNROLL for (int half = 0; half < PACK / PHILOX_WORDS; half++) {
     draws words = draw(a, sample, group + half);
-    UNROLL for (int w = 0; w < WORDS; w++) {
-      float *one = &x->v[half * WORDS + w];
+    UNROLL for (int w = 0; w < PHILOX_WORDS; w++) {
+      float *one = &x->v[half * PHILOX_WORDS + w];
       *one = words.v[w] < a->threshold ? 0 : *one * a->kept;
     }
   }
@@ -66,7 +47,7 @@ DEVICE void dropout_body(const dropout_arguments a, int type) {
     int64_t sample = i / packs, first = i % packs * PACK, left = a.d.elements - first;
     int64_t at = sample * a.d.elements + first;
     pack y = pack_load(a.d.x.data, type, at, left, a.is_vector);
-    if (a.d.rate > 0) drop(&a, sample, first / WORDS, &y);
+    if (a.d.rate > 0) drop(&a, sample, first / PHILOX_WORDS, &y);
     if (a.d.residual.data) {
       pack residual = pack_load(a.d.residual.data, type, at, left, a.is_vector);
       UNROLL for (int j = 0; j < PACK; j++) y.v[j] += residual.v[j];

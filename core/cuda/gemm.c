@@ -10,20 +10,29 @@ size_t gemm_library_version(void) {
   return cublasLtGetVersion();
 }
 
-/* Scratch of one product: the bias's copy, the library's sums, and what our column sums need. */
+static size_t sums_bytes(const ops_gemm *g) {
+  return cuda_rounded((size_t)(g->a_sums.data ? g->m : g->c_sums.data ? g->n : 0) * 4);
+}
+
+/* Scratch of one product: the bias's copy, the library's sums and those of trials, and what our
+ * column sums need. */
 static size_t scratch_bytes(const ops_gemm *g) {
-  size_t bytes = g->bias.data ? cuda_rounded((size_t)g->n * 4) : 0;
-  if (!g->a_sums.data) return bytes;
-  return bytes + cuda_rounded((size_t)g->m * 4) +
-         (g->transpose_a ? kernel_column_sums_scratch(g->k, g->m) : 0);
+  size_t bytes = (g->bias.data ? cuda_rounded((size_t)g->n * 4) : 0) + 2 * sums_bytes(g);
+  if (g->a_sums.data && g->transpose_a) return bytes + kernel_column_sums_scratch(g->k, g->m);
+  if (!g->c_sums.data) return bytes;
+  const size_t other = kernel_column_sums_scratch(g->m, g->n);
+  const size_t ours = kernel_activation_gradient_sums_scratch(g->m, g->n);
+  return bytes + (ours > other ? ours : other);
 }
 
 static void place_scratch(gemm_product *p, const ops_gemm *g, char *at) {
-  p->bias_copy = at;
+  p->has_copy =
+      g->bias_copy.type == OPS_BF16 && g->bias_copy.data && cuda_is_at_16(g->bias_copy.data);
+  p->bias_copy = p->has_copy ? g->bias_copy.data : at;
   if (g->bias.data) at += cuda_rounded((size_t)g->n * 4);
-  p->sums = (float *)(void *)at;
-  if (g->a_sums.data) at += cuda_rounded((size_t)g->m * 4);
-  p->rest = at;
+  p->sums = at;
+  p->trial = (float *)(void *)(at + sums_bytes(g));
+  p->rest = at + 2 * sums_bytes(g);
 }
 
 err cuda_gemm(ops *o, const ops_gemm *g) {

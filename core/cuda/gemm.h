@@ -23,15 +23,19 @@ typedef enum {
   GEMM_BIAS_MASTER = 1,  /* adds the bias, read in master type */
   GEMM_BIAS_COMPUTE = 2, /* adds a copy of the bias in compute type, which we make first */
   GEMM_ACTIVATION = 4,   /* the activation with its input saved, or its gradient */
-  GEMM_SUMS = 8          /* the sums of op(a) over k */
+  GEMM_SUMS = 8          /* a_sums, in master type; or with GEMM_ACTIVATION c_sums, in c's type: the
+                          * library has a bias gradient only in the result's */
 } gemm_form;
+
+typedef enum { GEMM_NO_SUMS, GEMM_A_SUMS, GEMM_C_SUMS } gemm_sums;
 
 /* What makes two products share a plan; has the layout of a choice_key. */
 typedef struct {
   int64_t kind; /* CHOICE_GEMM */
   int64_t m, n, k;
   int64_t type_a, type_b, type_c; /* cudaDataType_t */
-  int64_t transpose_a, transpose_b, accumulate, has_bias, has_sums;
+  int64_t transpose_a, transpose_b, accumulate, has_bias;
+  int64_t sums; /* gemm_sums */
   int64_t epilogue, activation;
   int64_t is_aligned; /* all addresses and rows are aligned to 16 bytes */
   int64_t is_deterministic;
@@ -59,9 +63,11 @@ typedef struct {
   ops_gemm g;
   cudaDataType_t type_a, type_b;
   const float *scale_a, *scale_b; /* of 8-bit operands: the factors of their values */
-  void *bias_copy;                /* scratch: the bias in compute type */
-  float *sums;                    /* scratch: [m] of our own, since the library overwrites */
-  void *rest;                     /* scratch of our kernels for the unfused parts */
+  void *bias_copy;                /* the bias in compute type: the caller's, or scratch */
+  bool has_copy;                  /* the caller's */
+  void *sums;   /* scratch: [m] master of our own, since the library overwrites; c's: [n] compute */
+  float *trial; /* scratch: where sums go that are only timed */
+  void *rest;   /* scratch of our kernels for the unfused parts */
 } gemm_product;
 
 err gemm_error(cublasStatus_t status, const char *what) ERR_MUST_CHECK;

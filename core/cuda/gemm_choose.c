@@ -26,7 +26,8 @@ static err run_timed(ops *o, const void *work) {
   if (w->algorithm) return gemm_multiply(o, w->plan, w->p, w->c, w->algorithm);
   /* sums go to where the library's would: trials must not add to the real ones */
   ops_gemm rest = w->p->g;
-  if (rest.a_sums.data) rest.a_sums = (ops_buffer){w->p->sums, OPS_F32};
+  if (rest.a_sums.data) rest.a_sums = (ops_buffer){w->p->trial, OPS_F32};
+  if (rest.c_sums.data) rest.c_sums = (ops_buffer){w->p->trial, OPS_F32};
   return gemm_finish(o, &rest, w->plan->form, w->p);
 }
 
@@ -169,7 +170,7 @@ static err recall(ops *o, const gemm_key *key, gemm_plan *plan, bool *is_there) 
   return NULL;
 }
 
-/* The forms to try, those that leave the least to our kernels first; terminated by -1. */
+/* The forms to try, those with the least work for our kernels first; terminated by -1. */
 static void list_forms(const gemm_plans *plans, const gemm_key *key, int forms[MOST_FORMS + 1]) {
   /* the library's derivative is accurate to 5e-6 (docs/gpu.md): enough for bf16, not for fp32 */
   bool is_exact_enough =
@@ -180,7 +181,8 @@ static void list_forms(const gemm_plans *plans, const gemm_key *key, int forms[M
   /* the library accepts a bias only in the result's type (docs/gpu-ledger.md) */
   int bias = !key->has_bias ? 0 : key->type_c == CUDA_R_16BF ? GEMM_BIAS_COMPUTE : GEMM_BIAS_MASTER;
   int count = 0;
-  if (key->has_sums && key->is_aligned) forms[count++] = GEMM_SUMS;
+  if (key->sums == GEMM_A_SUMS && key->is_aligned) forms[count++] = GEMM_SUMS;
+  if (key->sums == GEMM_C_SUMS && is_gelu) forms[count++] = GEMM_ACTIVATION | GEMM_SUMS;
   if (is_gelu) forms[count++] = bias | GEMM_ACTIVATION;
   forms[count++] = bias;
   forms[count] = -1;

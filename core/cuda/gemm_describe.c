@@ -27,7 +27,7 @@ gemm_key gemm_key_of(ops *o, const gemm_product *p) {
   key.transpose_b = g->transpose_b;
   key.accumulate = g->accumulate;
   key.has_bias = g->bias.data != NULL;
-  key.has_sums = g->a_sums.data != NULL;
+  key.sums = g->a_sums.data ? GEMM_A_SUMS : g->c_sums.data ? GEMM_C_SUMS : GEMM_NO_SUMS;
   key.epilogue = g->epilogue;
   key.activation = g->epilogue == OPS_EPILOGUE_NONE ? 0 : g->activation;
   key.is_aligned = cuda_is_at_16(g->a.data) && cuda_is_at_16(g->b.data) &&
@@ -44,11 +44,12 @@ gemm_key gemm_key_of(ops *o, const gemm_product *p) {
 
 static cublasLtEpilogue_t epilogue_of(const gemm_key *key, int form) {
   bool has_bias = form & (GEMM_BIAS_MASTER | GEMM_BIAS_COMPUTE);
-  if (form & GEMM_SUMS) return CUBLASLT_EPILOGUE_BGRADB;
   if (form & GEMM_ACTIVATION) {
-    if (key->epilogue == OPS_EPILOGUE_ACTIVATION_GRADIENT) return CUBLASLT_EPILOGUE_DGELU;
+    if (key->epilogue == OPS_EPILOGUE_ACTIVATION_GRADIENT)
+      return form & GEMM_SUMS ? CUBLASLT_EPILOGUE_DGELU_BGRAD : CUBLASLT_EPILOGUE_DGELU;
     return has_bias ? CUBLASLT_EPILOGUE_GELU_AUX_BIAS : CUBLASLT_EPILOGUE_GELU_AUX;
   }
+  if (form & GEMM_SUMS) return CUBLASLT_EPILOGUE_BGRADB;
   return has_bias ? CUBLASLT_EPILOGUE_BIAS : CUBLASLT_EPILOGUE_DEFAULT;
 }
 
@@ -64,7 +65,8 @@ static err describe_product(gemm_plan *plan) {
   TRY(SET(plan, CUBLASLT_MATMUL_DESC_TRANSB, second));
   TRY(SET(plan, CUBLASLT_MATMUL_DESC_EPILOGUE, epilogue));
   if (plan->form & (GEMM_BIAS_MASTER | GEMM_SUMS)) {
-    cudaDataType_t type = CUDA_R_32F;
+    cudaDataType_t type =
+        plan->form & GEMM_ACTIVATION && key->sums ? (cudaDataType_t)key->type_c : CUDA_R_32F;
     TRY(SET(plan, CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE, type));
   } else if (plan->form & GEMM_BIAS_COMPUTE) {
     cudaDataType_t type = CUDA_R_16BF;

@@ -22,7 +22,7 @@ err gemm_multiply(ops *o, const gemm_plan *plan, const gemm_product *p, void *c,
 
 err gemm_run(ops *o, gemm_plan *plan, const gemm_product *p) {
   err error = NULL;
-  if (plan->form & GEMM_BIAS_COMPUTE) {
+  if (plan->form & GEMM_BIAS_COMPUTE && !p->has_copy) {
     ops_buffer copy = {p->bias_copy, OPS_BF16};
     TRY(cuda_error(kernel_cast(p->g.n, p->g.bias, copy, cuda_of(o)->compute), "a bias"));
   }
@@ -32,22 +32,32 @@ cleanup:
   return error;
 }
 
+/* c_sums, and the activation's gradient where it is left to us. */
+static int finish_gradient(const ops_gemm *g, int form, const gemm_product *p, void *stream) {
+  if (!(form & GEMM_ACTIVATION))
+    return kernel_activation_gradient_sums(g->activation, g->m, g->n, g->pre, g->c, g->c_sums,
+                                           p->rest, stream);
+  if (!(form & GEMM_SUMS))
+    return kernel_column_sums(g->m, g->n, g->n, g->c, g->c_sums, p->rest, stream);
+  return kernel_add(g->n, (ops_buffer){p->sums, g->c.type}, g->c_sums, stream);
+}
+
+static int finish_sums(const ops_gemm *g, int form, const gemm_product *p, void *stream) {
+  if (form & GEMM_SUMS) return kernel_add(g->m, (ops_buffer){p->sums, OPS_F32}, g->a_sums, stream);
+  if (!g->transpose_a) return kernel_row_sums(g->m, g->k, g->a, g->a_sums, stream);
+  return kernel_column_sums(g->k, g->m, g->m, g->a, g->a_sums, p->rest, stream);
+}
+
 err gemm_finish(ops *o, const ops_gemm *g, int form, const gemm_product *p) {
   void *stream = cuda_of(o)->compute;
   int64_t count = g->m * g->n;
+  if (g->c_sums.data)
+    return cuda_error(finish_gradient(g, form, p, stream), "an activation's gradient");
   int code = 0;
   if (g->epilogue != OPS_EPILOGUE_NONE && !(form & GEMM_ACTIVATION))
     code = g->epilogue == OPS_EPILOGUE_ACTIVATION
                ? kernel_activation(g->activation, count, g->pre, g->c, stream)
                : kernel_activation_gradient(g->activation, count, g->pre, g->c, stream);
   if (code || !g->a_sums.data) return cuda_error(code, "an activation");
-  if (form & GEMM_SUMS) {
-    ops_buffer sums = {p->sums, OPS_F32};
-    code = kernel_column_sums(1, g->m, g->m, sums, g->a_sums, p->rest, stream);
-  } else if (g->transpose_a) {
-    code = kernel_column_sums(g->k, g->m, g->m, g->a, g->a_sums, p->rest, stream);
-  } else {
-    code = kernel_row_sums(g->m, g->k, g->a, g->a_sums, stream);
-  }
-  return cuda_error(code, "a bias gradient");
+  return cuda_error(finish_sums(g, form, p, stream), "a bias gradient");
 }

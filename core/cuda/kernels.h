@@ -30,6 +30,10 @@ int kernel_attention(const ops_attention *a, void *stream);
 size_t kernel_attention_gradient_scratch(const ops_attention *a);
 int kernel_attention_gradient(const ops_attention *a, void *scratch, void *stream);
 
+/* As many tokens as have their rows in 48 KiB of shared memory. */
+enum { KERNEL_MOST_ATTENDED = 6144 };
+int kernel_attended(const ops_attended *a, void *stream);
+
 int kernel_patches(const ops_patches *p, void *stream);
 int kernel_assemble(const ops_assemble *a, void *stream);
 /* Rows of a table whose gradient is computed: dpositions here, dtable of the words. */
@@ -43,7 +47,7 @@ int kernel_embed_gradient(const ops_embed *e, void *scratch, void *stream);
 
 int kernel_pool(const ops_pool *p, void *stream);
 int kernel_pool_gradient(const ops_pool *p, void *stream);
-/* key: that of rng_at(seed, RNG_DROPOUT, …) (base/rng.h), which the seed alone makes. */
+/* key: that of rng_at(seed, RNG_DROPOUT, …) (base/rng.h), which depends only on the seed. */
 int kernel_dropout(const ops_dropout *d, const uint32_t key[2], void *stream);
 int kernel_normalize(const ops_normalize *n, void *stream);
 int kernel_normalize_gradient(const ops_normalize *n, void *stream);
@@ -59,8 +63,13 @@ size_t kernel_sum_squares_scratch(void);
 int kernel_sum_squares(int64_t count, ops_buffer x, ops_buffer out, void *scratch, void *stream);
 int kernel_sum_square_blocks(int64_t count, ops_buffer x, ops_buffer out, void *stream);
 int kernel_sum(int64_t count, ops_buffer x, ops_buffer out, void *stream);
-int kernel_adamw(const ops_adamw *a, void *stream);
+/* key: that of rng_at(seed, RNG_MOMENTS, …). */
+int kernel_adamw(const ops_adamw *a, const uint32_t key[2], void *stream);
+/* average [count] = momentum * average + (1 - momentum) * x. */
+int kernel_average(int64_t count, ops_buffer x, ops_buffer average, double momentum, void *stream);
 int kernel_fill(int64_t count, ops_buffer x, double value, void *stream);
+/* to [count] master += from, of either type. */
+int kernel_add(int64_t count, ops_buffer from, ops_buffer to, void *stream);
 int kernel_cast(int64_t count, ops_buffer from, ops_buffer to, void *stream);
 
 /* to [count] fp32 = the sum over `ranks` ranks, in their order, of received [ranks, stride]: where
@@ -75,6 +84,12 @@ int kernel_activation(ops_activation activation, int64_t count, ops_buffer pre, 
                       void *stream);
 int kernel_activation_gradient(ops_activation activation, int64_t count, ops_buffer pre,
                                ops_buffer c, void *stream);
+
+/* c [rows, columns] *= act'(pre), and sums [columns] master += the sums over the rows of c. */
+size_t kernel_activation_gradient_sums_scratch(int64_t rows, int64_t columns);
+int kernel_activation_gradient_sums(ops_activation activation, int64_t rows, int64_t columns,
+                                    ops_buffer pre, ops_buffer c, ops_buffer sums, void *scratch,
+                                    void *stream);
 
 /* sums [columns] master += the sums over the rows of x, whose rows are `stride` elements apart: a
  * bias gradient. x of compute or master type. */

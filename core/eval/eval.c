@@ -12,7 +12,7 @@
 enum { BATCH = 256 };
 static const size_t most_pixel_bytes = (size_t)512 << 20;
 
-/* Images that stay together: as one rank alone would encode them. */
+/* Images that are encoded together, as by a single rank. */
 static int64_t image_batch(const clip_model *model) {
   int64_t batch = clip_eval_batch(model);
   return BATCH % batch ? BATCH : batch;
@@ -32,7 +32,7 @@ static err keep_pixels(eval_set *set, comm_slice own) {
   size_t bytes = (size_t)(set->rows * size);
   if (bytes > most_pixel_bytes) return NULL;
   if (!set->pixels) set->pixels = mem_aligned(bytes);
-  if (!set->pixels) return NULL; /* no harm: decoded batch by batch instead */
+  if (!set->pixels) return NULL; /* not an error: images are decoded batch by batch instead */
   return eval_set_decode(set, own.first, own.count, set->pixels + own.first * size);
 }
 
@@ -262,7 +262,7 @@ static err take_features(eval_set *set, clip_model *model, const eval_how *how, 
   if (!set->has_labels)
     return err_new(ERR_INPUT, "%s: has no labels (tasks: zeroshot or probe)", set->name);
   if (set->is_multilabel)
-    return err_new(ERR_INPUT, "%s: the probe takes sets of one label an image", set->name);
+    return err_new(ERR_INPUT, "%s: the probe requires one label per image", set->name);
   err error = embed_images(set, model, how, epoch, rows);
   if (error) return error;
   *count = compact(set, true, clip_get_config(model)->image.embed, rows, labels);

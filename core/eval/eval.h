@@ -82,7 +82,7 @@ typedef struct {
   double top1, top5, mean_per_class, majority, chance;
   double roc_auc, map_11point; /* if `metric` is that; for a multilabel set, only map_11point */
   eval_metric metric;          /* the set's own */
-  double bounds[2]; /* 95 % over images of roc_auc or map_11point; NaN where it is not measured */
+  double bounds[2];            /* 95 % over images of roc_auc or map_11point; NaN if not measured */
 } eval_zeroshot;
 /* The number selected by `metric`; NaN: it was not measured, or a score was NaN. */
 double eval_zeroshot_value(const eval_zeroshot *z, eval_metric metric);
@@ -158,8 +158,8 @@ const char *eval_set_label(const eval_set *set, int64_t number);
 err eval_run_classes(comm *ranks, eval_set *test, const eval_set *train, clip_model *model,
                      eval_result *result, eval_outcomes *outcomes) ERR_MUST_CHECK;
 
-/* A linear probe: logistic regression on the embeddings of `train`, judged on `test`; images of
- * classes that `train` has not are left out. c 0: swept on a held-out part of `train`. */
+/* A linear probe: logistic regression on the embeddings of `train`, evaluated on `test`; images
+ * whose class is not in `train` are skipped. c 0: swept on a held-out part of `train`. */
 typedef struct {
   int64_t train_images, test_images, classes;
   double top1, mean_per_class, c, validation; /* validation: -1 when c was given */
@@ -183,7 +183,7 @@ typedef struct {
 } eval_lars;
 err eval_run_lars(eval_set *train, eval_set *test, clip_model *model, const eval_how *how,
                   const eval_lars *recipe, eval_probe *result) ERR_MUST_CHECK;
-/* The same, with what became of each item: its top 1 alone. outcomes may be NULL. */
+/* The same, with the outcome of each item: only top-1. outcomes may be NULL. */
 err eval_run_lars_items(eval_set *train, eval_set *test, clip_model *model, const eval_how *how,
                         const eval_lars *recipe, eval_probe *result,
                         eval_outcomes *outcomes) ERR_MUST_CHECK;

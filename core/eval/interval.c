@@ -57,7 +57,7 @@ err interval_of(comm *ranks, int64_t items, interval_measure *measure, const voi
   return error;
 }
 
-/* One or two strings of bits, whose shares are averaged; or, with labels, the mean over classes. */
+/* One or two bit strings, whose shares are averaged; or, with labels, the mean over classes. */
 typedef struct {
   const uint8_t *bits[2];
   int64_t items;

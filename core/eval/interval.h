@@ -1,6 +1,6 @@
-/* 95 % intervals of an evaluation's number over its images: what other images of the same kind
- * might have given, for this one model. A bootstrap: the number again on images drawn with
- * replacement, 1,000 times, from a fixed seed. For the files of core/eval/ only. */
+/* 95 % intervals of an evaluation's metric over its images: the range expected on other images of
+ * the same kind, for this one model. A bootstrap: the metric on images drawn with replacement,
+ * 1,000 times, from a fixed seed. Only for core/eval/. */
 #ifndef FLIP_EVAL_INTERVAL_H
 #define FLIP_EVAL_INTERVAL_H
 
@@ -8,7 +8,7 @@
 
 #include "eval/eval.h"
 
-/* The number when image i counts weights[i] times. */
+/* The metric with image i counted weights[i] times. */
 typedef double interval_measure(const void *data, const int32_t *weights);
 
 /* value: the number itself, not used for a share. is_share: it is a mean over items, and the bounds

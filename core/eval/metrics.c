@@ -68,7 +68,7 @@ static double area_of(const void *data, const int32_t *weights) {
   const curve *c = data;
   const scored *order = c->order;
   int64_t positives = 0, negatives = 0;
-  double won = 0; /* pairs in which the positive one is ahead, ties half */
+  double won = 0; /* pairs ranked correctly, ties count half */
   for (int64_t first = 0, next; first < c->count; first = next) {
     int64_t tied[2] = {0, 0};
     for (next = first; next < c->count && !(order[next].score < order[first].score); next++)
@@ -103,7 +103,7 @@ err eval_score_auc(comm *ranks, const float *scores, const int32_t *labels, int6
   return error;
 }
 
-/* As in the VOC2007 devkit: the mean over recalls 0, 0.1, … 1 of the greatest precision at that
+/* As in the VOC2007 devkit: the mean over recalls 0, 0.1, … 1 of the maximum precision at that
  * recall or a higher one. Recalls are compared exactly, in integers. NaN: no image has the
  * class. */
 static double average_precision(const scored *order, const int8_t *truths, int64_t stride,

@@ -55,8 +55,10 @@ err probe_renumber(comm *ranks, const eval_set *train, eval_set *test, int64_t w
     f->labels[used++] = found->number;
   }
   if (used < f->count && !test->has_told_classes && comm_rank(ranks) == 0)
-    eval_set_warn(test, "%s: %ld images are of classes that %s has not", eval_set_name(test),
-                  (long)(f->count - used), eval_set_name(train));
+    eval_set_warn(test, "%s: %ld %s to classes that are not in %s", eval_set_name(test),
+                  (long)(f->count - used),
+                  text_plural(f->count - used, "image belongs", "images belong"),
+                  eval_set_name(train));
   test->has_told_classes = used < f->count;
   f->count = used;
   free(all);

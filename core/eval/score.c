@@ -30,15 +30,16 @@ static int64_t rank_of(const float *query, const float *candidates, int64_t coun
 }
 
 /* classes NULL: the query holds the scores themselves, and width is their count.
- * Which of the five best (or of the one best, where there are fewer than five classes) class `own`
- * is, by torch's selection, which open_clip and clip_benchmark count with; 5 when it is none. */
+ * The rank of class `own` among the five best (or among the best one, when there are fewer than
+ * five classes), by torch's selection, as open_clip and clip_benchmark count; 5 when it is not
+ * among them. */
 static int64_t place_of(const float *query, const float *classes, int64_t count, int64_t own,
                         int64_t width, topk_entry *entries) {
   int64_t most = count < MOST_COUNTED ? 1 : MOST_COUNTED;
   for (int64_t i = 0; i < count; i++)
     entries[i] =
         (topk_entry){classes ? dot(query, classes + i * width, width) : query[i], (int32_t)i};
-  if (isnan(entries[own].score)) return MOST_COUNTED; /* a broken model is never right */
+  if (isnan(entries[own].score)) return MOST_COUNTED; /* a broken model never counts as right */
   topk_select(entries, count, most);
   for (int64_t i = 0; i < most; i++)
     if (entries[i].index == own) return i;

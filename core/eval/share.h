@@ -10,7 +10,7 @@
 #include "base/text.h"
 #include "comm/comm.h"
 
-/* Rows [first, first + count) of `rows` for one rank; batch: rows that stay together. */
+/* Rows [first, first + count) of `rows` for one rank; batch: rows that are not divided. */
 comm_slice share_of(int64_t rows, int64_t batch, int size, int rank);
 /* An error of one rank becomes an error of all. Collective; for a NULL comm the result is `own`. */
 err share_agree(comm *ranks, err own) ERR_MUST_CHECK;

@@ -28,8 +28,8 @@ typedef struct {
   double *references; /* by column, NaN: none */
   double value;       /* in [0, 1], NaN: not measured */
   double bounds[2];   /* 95 % over images (captions, of text_to_image); NaN: not known */
-  char *problem;      /* why not; NULL when measured */
-  char *warnings;     /* what the set left out, a line each; NULL or "": nothing */
+  char *problem;      /* the reason; NULL when measured */
+  char *warnings;     /* what the set skipped, one line each; NULL or "": nothing */
 } suite_row;
 
 typedef struct {

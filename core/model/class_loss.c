@@ -1,5 +1,5 @@
-/* A classifier's loss. Its logits are few next to the activations (classes a sample), so they come
- * to the host, where one double-precision loop serves every backend. */
+/* A classifier's loss. The logits (one per class and sample) are few compared with the activations,
+ * so they are copied to the host, where one double-precision loop serves every backend. */
 #include <math.h>
 #include <stdlib.h>
 
@@ -23,7 +23,7 @@ static double load_value(ops_type type, const void *from, int64_t at) {
   return (double)bf16_to_float(((const uint16_t *)from)[at]);
 }
 
-/* What sample i of the batch should be, class by class. */
+/* The target distribution of sample i of the batch over the classes. */
 static void fill_target(const clip_targets *t, int64_t i, int64_t classes, double *target) {
   double rest = t->smoothing / (double)classes;
   for (int64_t c = 0; c < classes; c++) target[c] = rest;
@@ -31,8 +31,8 @@ static void fill_target(const clip_targets *t, int64_t i, int64_t classes, doubl
   target[t->labels[t->count - 1 - i]] += (1 - t->smoothing) * (1 - t->share);
 }
 
-/* The cross-entropy of one row; its logits become the gradient times `weight`. target and values
- * [classes] are working memory, target filled. */
+/* The cross-entropy of one row; its logits are replaced by the gradient times `weight`. target
+ * [classes] is filled; values [classes] is working memory. */
 static double row_loss(ops_type type, void *logits, int64_t row, int64_t classes, double weight,
                        const double *target, double *values) {
   double most = -INFINITY, sum = 0, loss = 0;

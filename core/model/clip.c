@@ -37,12 +37,13 @@ static err allocate_blocks(clip_model *m) {
                                                  [CLIP_ACTIVATIONS] = "activations",
                                                  [CLIP_LOSS] = "the loss",
                                                  [CLIP_RECONSTRUCTION] = "the reconstruction",
+                                                 [CLIP_AVERAGE] = "the average tower",
                                                  [CLIP_TRANSIENT] = "evaluation",
                                                  [CLIP_INPUTS] = "inputs"};
   ops *o = m->o;
   clip_memory plan;
   const clip_types types = {o->compute, o->master, o->chunk_bytes};
-  clip_plan(&m->config, &m->limits, &types, m->params.total, m->is_trainable, &plan);
+  clip_plan(&m->config, &m->limits, &types, &m->params, m->is_trainable, &plan);
   for (int i = 0; i < CLIP_BLOCKS; i++) {
     if (!plan.bytes[i]) continue;
     err error = o->call->allocate(o, plan.bytes[i], names[i], &m->blocks[i]);
@@ -82,6 +83,11 @@ static err allocate_all(clip_model *m) {
   }
   for (int i = 0; i < TRAIN_SETS && m->is_trainable; i++) {
     error = reconstruction_lists_allocate(&m->lists[i], &m->decoding.extent);
+    if (error) return error;
+  }
+  if (m->is_trainable && m->config.scored_size) {
+    clip_cut_average(m);
+    error = attentive_open(&m->scorer, m->o, &m->config, &m->params);
     if (error) return error;
   }
   error = reconstruction_fill(&m->decoding, &m->config, m->o);
@@ -126,6 +132,7 @@ void clip_destroy(clip_model *m) {
     if (m->blocks[i]) m->o->call->release(m->o, m->blocks[i]);
   for (int i = 0; i < SETS; i++) free(m->sets[i].pooled);
   for (int i = 0; i < TRAIN_SETS; i++) free(m->lists[i].host);
+  attentive_close(&m->scorer);
   tower_free(&m->image);
   tower_free(&m->text);
   tower_free(&m->reconstruction.decoder);
@@ -161,7 +168,7 @@ err clip_refresh(clip_model *m) {
   return m->o->call->cast(m->o, m->params.total, m->weights.master, m->weights.working);
 }
 
-/* Room for the initial values on their way to the device, a part of a tensor at a time. */
+/* Host buffers for copying initial values to the device, a part of a tensor at a time. */
 typedef struct {
   double *wide;
   float *narrow;
@@ -180,7 +187,7 @@ static err initialise(clip_model *m, size_t index, uint64_t seed, const drawn *d
     error = m->o->call->upload(m->o, ops_at(m->weights.master, p->offset + at).data,
                                is_wide ? (void *)d->wide : (void *)d->narrow,
                                (size_t)count * ops_size_of(m->o->master));
-    if (!error) error = m->o->call->synchronize(m->o); /* the room is used again */
+    if (!error) error = m->o->call->synchronize(m->o); /* the buffer is reused */
   }
   return error;
 }
@@ -198,9 +205,49 @@ err clip_initialise(clip_model *m, uint64_t seed) {
   return error ? error : clip_refresh(m);
 }
 
+static err clear_gradients(clip_model *m, int64_t first, int64_t end) {
+  if (first >= end) return NULL;
+  return m->o->call->clear(m->o, ops_at(m->weights.gradients, first).data,
+                           (size_t)(end - first) * ops_size_of(m->o->master));
+}
+
 err clip_clear_gradients(clip_model *m) {
-  return m->o->call->clear(m->o, m->weights.gradients.data,
-                           (size_t)m->params.total * ops_size_of(m->o->master));
+  m->writes = false;
+  m->has_cleared = true;
+  return clear_gradients(m, 0, m->params.total);
+}
+
+/* The weight of a dense layer: its gradient is one product a chunk. The decoder's chunks are
+ * others. */
+static bool is_product(const clip_model *m, size_t index) {
+  const tower *towers[] = {&m->image, m->config.classes ? NULL : &m->text};
+  const param *p = &m->params.items[index];
+  if (p->offset == m->image_in.patch) return true;
+  for (int i = 0; i < 2; i++)
+    if (towers[i] && index >= towers[i]->first_param &&
+        index < towers[i]->first_param + tower_tensors(towers[i]))
+      return p->rows > 0;
+  return false;
+}
+
+err clip_begin_gradients(clip_model *m) {
+  err error = NULL;
+  int64_t first = 0; /* of what is still to be cleared */
+  bool is_in = false;
+  const bool is_first = !m->has_cleared;
+  if (is_first) error = clip_clear_gradients(m);
+  for (int pass = 0; pass < 2 && !error && !is_first; pass++) /* in the order of the run */
+    for (size_t i = 0; i < m->params.count && !error; i++) {
+      const param *p = &m->params.items[i];
+      if (p->is_decayed != (pass == 0)) continue;
+      const bool is_out = is_product(m, i);
+      if (is_out && is_in) error = clear_gradients(m, first, p->offset);
+      if (!is_out && !is_in) first = p->offset;
+      is_in = !is_out;
+    }
+  if (!error && is_in) error = clear_gradients(m, first, m->params.total);
+  m->writes = !error;
+  return error;
 }
 
 err clip_read_number(const clip_model *m, ops_buffer buffer, double *value) {

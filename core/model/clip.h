@@ -36,6 +36,8 @@ typedef struct {
   double drop_path; /* of the image tower's last block (tower.h) */
   double reconstruction_weight; /* 0: no decoder (reconstruction.h) */
   tower_shape reconstruction;   /* its projection gives a patch's pixels */
+  int64_t scored_size; /* attentive masking: side of the images that the average tower scores
+                        * (attentive.h); 0: there is none */
 } clip_config;
 
 /* vocabulary: entries of the tokenizer. */
@@ -44,7 +46,7 @@ void clip_config_from(const settings *s, int64_t vocabulary, clip_config *config
 /* The sizes that memory is planned for. */
 typedef struct {
   int64_t batch, micro_batch; /* contrastive batch; samples whose activations are kept */
-  int ranks;                  /* so many such batches make the whole one; 0 or 1: it is whole */
+  int ranks;                  /* the whole batch is this many times `batch`; 0: once */
   int64_t train_patches;      /* patches of an image that are encoded in training */
   int64_t train_words;        /* tokens of a text that are encoded in training */
   int64_t eval_batch;         /* images or texts encoded at once in evaluation */
@@ -83,6 +85,7 @@ typedef enum {
   CLIP_ACTIVATIONS,
   CLIP_LOSS,
   CLIP_RECONSTRUCTION, /* the decoder's activations */
+  CLIP_AVERAGE,        /* attentive masking: the average tower's weights, its inputs and scores */
   CLIP_TRANSIENT,      /* activations of evaluation and of passes that keep none */
   CLIP_INPUTS,
   CLIP_BLOCKS
@@ -99,11 +102,11 @@ typedef struct {
   int64_t chunk_bytes;
 } clip_types;
 
-/* Declares the model's tensors (a table that is laid out) without allocating them. */
+/* Declares the model's tensors in a table, with offsets, without allocating them. */
 err clip_declare(const clip_config *config, param_table *table) ERR_MUST_CHECK;
-/* parameters: elements of that table. */
+/* table: of clip_declare. */
 void clip_plan(const clip_config *config, const clip_limits *limits, const clip_types *types,
-               int64_t parameters, bool for_training, clip_memory *memory);
+               const param_table *table, bool for_training, clip_memory *memory);
 
 /* for_training false: only what evaluation needs. The model uses `o` but does not own it. */
 err clip_create(ops *o, const clip_config *config, const clip_limits *limits, bool for_training,
@@ -120,31 +123,35 @@ err clip_initialise(clip_model *model, uint64_t seed) ERR_MUST_CHECK;
  * reference, double. Call clip_refresh after the last clip_set. */
 err clip_get(const clip_model *model, const param *p, void *values) ERR_MUST_CHECK;
 err clip_set(clip_model *model, const param *p, const void *values) ERR_MUST_CHECK;
-/* Brings the working copy in line with the master weights. */
+/* Updates the working copy from the master weights. */
 err clip_refresh(clip_model *model) ERR_MUST_CHECK;
 
 err clip_clear_gradients(clip_model *model) ERR_MUST_CHECK;
-/* Who follows the calls of clip_backward from now on; NULL: nobody. It must live as long. */
+/* The same for a step: only what the backward pass adds to is cleared. The weights of dense layers,
+ * nearly all parameters, are not: the next clip_backward, which must be the first of the step,
+ * overwrites their gradients. */
+err clip_begin_gradients(clip_model *model) ERR_MUST_CHECK;
+/* Sets the callback of clip_backward (param_watch); NULL: none. It must outlive its use. */
 void clip_set_watch(clip_model *model, const param_watch *watch);
-/* Inputs are copied while the model computes: clip_stage begins to copy a batch into the set of
- * inputs that is not computed on (the host's arrays must stay as they are until clip_take_staged),
- * and clip_take_staged makes it the current one. The next batch may be staged while a step runs
- * that was begun after the last clip_take_staged. */
+/* Inputs are copied while the model computes: clip_stage starts copying a batch into the set of
+ * inputs that is not in use (the host's arrays must not change until clip_take_staged), and
+ * clip_take_staged makes it the current one. The next batch may be staged while a step runs that
+ * was started after the last clip_take_staged. */
 err clip_stage(clip_model *model, const clip_inputs *inputs) ERR_MUST_CHECK;
 err clip_take_staged(clip_model *model) ERR_MUST_CHECK;
-/* 0 or 1: the current set. A recorded step belongs to its set. */
+/* 0 or 1: the current set. A captured step is only valid for its set. */
 int clip_current_set(const clip_model *model);
 /* Encodes the current inputs as samples [first, first + count) of the contrastive batch. */
 err clip_encode(clip_model *model, int64_t first, bool is_kept) ERR_MUST_CHECK;
 /* All three in one call. */
 err clip_forward(clip_model *model, const clip_inputs *inputs, int64_t first,
                  bool is_kept) ERR_MUST_CHECK;
-/* The batch is spread over ranks, limits.ranks of them (model/loss_shared.c); NULL: it is whole.
- * The parameters' gradients are then those of this rank's samples in the whole batch's loss: their
- * sum over ranks is the gradient. */
+/* Distributes the batch over limits.ranks ranks (model/loss_shared.c); NULL: one process. The
+ * parameters' gradients are then those of this rank's samples in the whole batch's loss: their sum
+ * over ranks is the gradient. */
 void clip_set_ranks(clip_model *model, comm *ranks);
-/* Symmetric InfoNCE over the first `batch` samples; leaves the features' gradients behind. `loss`
- * may be NULL: clip_read_loss gives it later, waiting for what is under way. */
+/* Symmetric InfoNCE over the first `batch` samples; also computes the features' gradients. `loss`
+ * may be NULL: clip_read_loss returns it later, after waiting for pending work. */
 err clip_loss(clip_model *model, int64_t batch, double *loss) ERR_MUST_CHECK;
 err clip_read_loss(const clip_model *model, double *loss) ERR_MUST_CHECK;
 /* A classifier's cross-entropy of samples [first, first + count) of the batch, which have been
@@ -177,27 +184,46 @@ typedef struct {
 void clip_set_profile(clip_model *model, clip_profile *profile);
 
 /* The scale that the loss uses, exp(logit_scale), a learned one clipped to [1, logit_scale_max]
- * (NaN: a classifier has none); waits for what is under way. */
+ * (NaN: a classifier has none); waits for pending work. */
 err clip_logit_scale(const clip_model *model, double *scale) ERR_MUST_CHECK;
-/* The same of the parameter's value in another place, [1] master. */
+/* The same for a value of the parameter stored elsewhere, [1] master. */
 err clip_logit_scale_of(const clip_model *model, ops_buffer value, double *scale) ERR_MUST_CHECK;
-/* Where in the flat run the parameter is. */
+/* The parameter's offset in the flat array. */
 int64_t clip_logit_scale_offset(const clip_model *model);
 
-/* Images or texts that are encoded at once: where a call begins a new batch. */
+/* The number of images or texts that are encoded at once. */
 int64_t clip_eval_batch(const clip_model *model);
-/* Unit-length embeddings to the host, any count. index [count, eval_patches] or NULL: every patch
- * in order. embeddings [count, embed] float. */
+/* Unit-length embeddings, stored on the host; any count. index [count, eval_patches] or NULL: every
+ * patch in order. embeddings [count, embed] float. */
 err clip_embed_images(clip_model *model, int64_t count, const uint8_t *images, const int32_t *index,
                       float *embeddings) ERR_MUST_CHECK;
 err clip_embed_texts(clip_model *model, int64_t count, const int32_t *ids, const int32_t *id_counts,
                      float *embeddings) ERR_MUST_CHECK;
 
+/* Attentive masking: a moving average of the image tower scores patches (attentive.h). What follows
+ * is of a model for training whose config has a scored_size. */
+bool clip_is_attentive(const clip_model *model);
+/* The average's tensors, named as the image tower's, and where they are, in master precision; NULL:
+ * there is no average. */
+const param_table *clip_average_params(const clip_model *model);
+ops_buffer clip_average(const clip_model *model);
+/* The average becomes a copy of the weights; average = momentum * average + (1 - momentum) *
+ * weights. The weights must be settled (optimizer.h). */
+err clip_average_begin(clip_model *model) ERR_MUST_CHECK;
+err clip_average_update(clip_model *model, double momentum) ERR_MUST_CHECK;
+/* After the average was written from outside. */
+err clip_average_refresh(clip_model *model) ERR_MUST_CHECK;
+/* Patches of a scored image; scores [count, those] of images [count, scored_size, scored_size, 3].
+ * An image's sum to at most 1. */
+int64_t clip_scored_patches(const clip_model *model);
+err clip_score_patches(clip_model *model, int64_t count, const uint8_t *images,
+                       double *scores) ERR_MUST_CHECK;
+
 /* Similarity of `count` images (at most limits.micro_batch) to one text, and its gradient with
  * respect to the pixels: *score is the mean of the images' unit embeddings' products with text
- * [embed], dpixels [count, size, size, 3] its gradient with respect to pixels in [0, 1]. For a
- * model created for training, whose activations it uses and to whose gradients it adds; backends
- * that compute in fp32. All patches are encoded: limits.train_patches must be those of a whole
+ * [embed], dpixels [count, size, size, 3] its gradient with respect to pixels in [0, 1]. The
+ * model must have been created for training, in fp32: its activations are used, and its gradients
+ * added to. All patches are encoded: limits.train_patches must be those of a whole
  * image. */
 err clip_pixel_gradient(clip_model *model, int64_t count, const uint8_t *images, const float *text,
                         double *score, float *dpixels) ERR_MUST_CHECK;

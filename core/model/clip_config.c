@@ -19,7 +19,7 @@ static int64_t hidden_width(int64_t width, double ratio) {
   return (int64_t)((double)width * ratio + 1e-6);
 }
 
-/* The image tower alone, its features being the classes' logits. */
+/* Only the image tower; its features are the classes' logits. */
 static void make_classifier(const settings *s, clip_config *c) {
   c->classes = s->classification_classes;
   c->drop_path = s->classification_drop_path;
@@ -93,6 +93,8 @@ void clip_config_from(const settings *s, int64_t vocabulary, clip_config *c) {
                          .norm_eps = s->image_norm_eps,
                          .activation = (ops_activation)s->image_activation,
                          .pooling = OPS_POOL_INDEX}};
+  if (settings_is_attentive(s))
+    c->scored_size = s->attentive_size ? s->attentive_size : s->image_size;
   if (s->classification_classes > 0) make_classifier(s, c);
   memcpy(c->mean, means[s->image_normalization], sizeof c->mean);
   memcpy(c->deviation, deviations[s->image_normalization], sizeof c->deviation);

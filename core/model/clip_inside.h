@@ -1,7 +1,8 @@
-/* The parts of a model. Only for clip*.c and pixels.c. */
+/* The internals of a model. Only for clip*.c and pixels.c. */
 #ifndef FLIP_MODEL_CLIP_INSIDE_H
 #define FLIP_MODEL_CLIP_INSIDE_H
 
+#include "model/attentive.h"
 #include "model/clip.h"
 #include "model/front.h"
 #include "model/inputs.h"
@@ -40,12 +41,15 @@ struct clip_model {
   int64_t loss_batch; /* of the last clip_loss, over all ranks */
   reconstruction_buffers decoding;
   reconstruction_lists lists[TRAIN_SETS];
+  attentive_scorer scorer; /* weights.o NULL: there is none */
   input_set sets[SETS];
   int current, staged;        /* training sets: computed on; filled last */
   ops_buffer fixed_positions; /* sine-cosine; undefined when learned */
   void *blocks[CLIP_BLOCKS];  /* device memory */
   clip_profile *profile;      /* NULL: not measured */
-  const param_watch *watch;   /* NULL: nobody */
+  const param_watch *watch;   /* NULL: none */
+  bool has_cleared;           /* all gradients once: what lies between them is 0 */
+  bool writes;                /* the next clip_backward is the first of its step */
 };
 
 /* clip_embed.c: `count` values of compute type as floats. */
@@ -55,18 +59,21 @@ void clip_widen(const ops *o, const void *from, int64_t count, float *to);
 err clip_declare_towers(const clip_config *c, param_table *table, tower *image, tower *text,
                         reconstruction_head *head) ERR_MUST_CHECK;
 
-/* clip_plan.c: the model's blocks cut into buffers. Activations of training are those that backward
- * reads, or, not kept, those of a pass through; of evaluation, a pass too. */
+/* clip_plan.c: divide the model's blocks into buffers. With is_kept, activations hold what backward
+ * reads; otherwise, and in evaluation, only what one forward pass needs. */
 void clip_cut_training(const clip_model *m, bool is_kept, clip_activations *a);
 void clip_cut_evaluation(const clip_model *m, clip_activations *a);
+/* Of scoring patches: those of images alone. */
+void clip_cut_scoring(const clip_model *m, clip_activations *a);
+void clip_cut_average(clip_model *m);
 void clip_cut_loss(clip_model *m);
 void clip_cut_decoding(clip_model *m);
 /* fixed_positions is the address of the sine-cosine positions. */
 void clip_cut_inputs(clip_model *m);
 
-/* clip_train.c: a tower on all of `in`, chunk by chunk, and back to the gradients of its weights
- * for `count` samples, whose features' gradients begin at dfeatures. With reconstruction that of
- * the images' dropped patches too; first: of the contrastive batch. */
+/* clip_train.c: runs a tower forward on all of `in`, chunk by chunk, and backward to the gradients
+ * of its weights for `count` samples, whose features' gradients begin at dfeatures; with
+ * reconstruction, also that of the images' dropped patches. first: in the contrastive batch. */
 err clip_run_images(clip_model *m, const clip_activations *a, const input_set *in) ERR_MUST_CHECK;
 err clip_run_texts(clip_model *m, const clip_activations *a, const input_set *in) ERR_MUST_CHECK;
 err clip_images_backward(clip_model *m, const clip_activations *a, const input_set *in,

@@ -60,7 +60,7 @@ static err reconstruct(const clip_model *m, const input_set *in, int64_t first, 
   return reconstruction_run(&p);
 }
 
-/* The same, measured apart from the image tower that it runs within. */
+/* The same, timed separately from the image tower's backward pass, which contains it. */
 static err reconstruct_measured(clip_model *m, const input_set *in, int64_t first,
                                 tower_pass *pass) {
   if (!m->profile || !m->decoding.extent.tokens) return reconstruct(m, in, first, pass);
@@ -72,7 +72,8 @@ static err reconstruct_measured(clip_model *m, const input_set *in, int64_t firs
   return error;
 }
 
-/* *own as the model's watch in this branch, for the chunk in which gradients are completed. */
+/* The model's watch for this branch, copied to *own; NULL except in the chunk that completes
+ * gradients. */
 static const param_watch *watch_of(const clip_model *m, const tower_pass *pass, int64_t count,
                                    int branch, param_watch *own) {
   if (!m->watch || pass->first + pass->count < count) return NULL;
@@ -81,7 +82,7 @@ static const param_watch *watch_of(const clip_model *m, const tower_pass *pass, 
   return own;
 }
 
-/* The front's tensors lie before the tower's. */
+/* The front's tensors precede the tower's. */
 static err front_complete(const tower_pass *pass, size_t first) {
   return param_complete(pass->watch, first, pass->t->first_param - first);
 }
@@ -93,6 +94,7 @@ err clip_images_backward(clip_model *m, const clip_activations *a, const input_s
   param_watch watch;
   tower_pass pass = image_pass(m, a);
   err error = NULL;
+  pass.writes = m->writes;
   while (!error && tower_next(&pass, count)) {
     pass.watch = watch_of(m, &pass, count, 0, &watch);
     error = reconstruct_measured(m, in, first, &pass);
@@ -111,6 +113,7 @@ static err texts_backward(clip_model *m, const clip_activations *a, const input_
   param_watch watch;
   tower_pass pass = text_pass(m, a, in);
   err error = NULL;
+  pass.writes = m->writes;
   while (!error && tower_next(&pass, count)) {
     pass.watch = watch_of(m, &pass, count, 1, &watch);
     error = param_complete(pass.watch, m->scale_param, 1); /* the loss's */
@@ -265,6 +268,7 @@ err clip_backward(clip_model *m, int64_t first, int64_t count) {
   TRY(clip_images_backward(m, a, in, first, count, dimage));
   TRY(clock_part(m, &profile->image_backward, &start));
   if (m->profile) profile->image_backward -= profile->reconstruction - decoded;
+  m->writes = false;
   TRY(merge_branches(m));
 cleanup:
   return error;

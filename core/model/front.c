@@ -182,7 +182,7 @@ err image_front_backward(const image_source *in, const tower_pass *p) {
                       .n = 3 * c->patch * c->patch,
                       .k = p->count * in->a->encoded,
                       .transpose_a = true,
-                      .accumulate = true,
+                      .accumulate = !p->writes || p->first > 0,
                       .a = dpatches,
                       .b = patches_of(in, p),
                       .c = ops_at(w->gradients, f->patch),

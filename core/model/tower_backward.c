@@ -7,7 +7,7 @@ err tower_dense_gradient(const tower_pass *p, const tower_dense *d, int64_t rows
                       .n = d->in,
                       .k = rows,
                       .transpose_a = true,
-                      .accumulate = true,
+                      .accumulate = tower_accumulates(p),
                       .may_narrow = true,
                       .a = dy,
                       .b = x,
@@ -23,8 +23,39 @@ err tower_dense_gradient(const tower_pass *p, const tower_dense *d, int64_t rows
   return error ? error : w->o->call->gemm(w->o, &into);
 }
 
-/* From a->dnorm to a->dx, which also provides dresidual, if there is one. */
-static err norm_gradient(const tower_pass *p, const tower_norm *n, ops_buffer dresidual) {
+/* Where the gradient of an op that reads d's output, or makes the gradient of it, adds d's bias
+ * gradient as it goes, if the backend can (`which`: OPS_SUMS_…); then d's own gradient has none
+ * left to make. Else absent. */
+static ops_buffer take_bias_sums(const tower_pass *p, unsigned which, tower_dense *d) {
+  ops_buffer sums = {0};
+  if (d->bias < 0 || !(p->w->o->call->sums & which)) return sums;
+  sums = ops_at(p->w->gradients, d->bias);
+  d->bias = -1;
+  return sums;
+}
+
+/* Of the dense layer whose output was added to the sum in front of a norm: what the norm's gradient
+ * writes is that of its output, unless something was dropped there. */
+static ops_buffer take_norm_sums(const tower_pass *p, int64_t site, tower_dense *d) {
+  return tower_drops(p, site) ? (ops_buffer){0} : take_bias_sums(p, OPS_SUMS_NORM, d);
+}
+
+/* The same of the layer in front of the norm before block `layer`: fc2 of the block before. */
+static ops_buffer sums_before(const tower_pass *p, int64_t layer) {
+  if (layer == 0) return (ops_buffer){0};
+  tower_dense fc2 = tower_fc2(p->t, layer - 1);
+  return take_norm_sums(p, tower_mlp_site(layer - 1), &fc2);
+}
+
+/* And in front of the norm between block `layer`'s attention and MLP. */
+static ops_buffer sums_between(const tower_pass *p, int64_t layer) {
+  tower_dense out = tower_out(p->t, layer);
+  return take_norm_sums(p, tower_attention_site(layer), &out);
+}
+
+/* From a->dnorm to a->dx, which also provides dresidual, if there is one; dx_sums: of dx. */
+static err norm_gradient(const tower_pass *p, const tower_norm *n, ops_buffer dresidual,
+                         ops_buffer dx_sums) {
   const tower_weights *w = p->w;
   ops_layer_norm_gradient op = {.rows = tower_rows(p),
                                 .width = p->t->shape.width,
@@ -36,7 +67,8 @@ static err norm_gradient(const tower_pass *p, const tower_norm *n, ops_buffer dr
                                 .dresidual = dresidual,
                                 .dx = p->a->dx,
                                 .dgamma = ops_at(w->gradients, n->gamma),
-                                .dbeta = ops_at(w->gradients, n->beta)};
+                                .dbeta = ops_at(w->gradients, n->beta),
+                                .dx_sums = dx_sums};
   return w->o->call->layer_norm_gradient(w->o, &op);
 }
 
@@ -48,8 +80,8 @@ static err recompute_norm1(const tower_pass *p, int64_t layer) {
   return error || !is_dropped ? error : tower_drop(p, TOWER_EMBEDDINGS_SITE, n.y, n.y);
 }
 
-/* Recomputes what the block shares with the others, from the sums and from the activation's input,
- * which it keeps. */
+/* Recomputes the buffers that the blocks share, from the sums and the activation's input, which are
+ * kept. */
 static err recompute_shared(const tower_pass *p, int64_t layer) {
   err error = NULL;
   const tower_shape *s = &p->t->shape;
@@ -77,9 +109,10 @@ static err recompute_block(const tower_pass *p, int64_t layer) {
  * a->dx: of the sum after the branch on entry, of the norm's input on return. A residual taken
  * after the norm (post-norm) joins the branch first. is_embedded: the embeddings' dropout follows
  * this norm. */
-static err join_residual(const tower_pass *p, const tower_norm *n, bool is_embedded) {
+static err join_residual(const tower_pass *p, const tower_norm *n, bool is_embedded,
+                         ops_buffer dx_sums) {
   const tower_activations *a = p->a;
-  if (!p->t->shape.is_post_norm) return norm_gradient(p, n, a->dx);
+  if (!p->t->shape.is_post_norm) return norm_gradient(p, n, a->dx, dx_sums);
   ops_dropout sum = {.samples = p->count,
                      .elements = a->tokens * p->t->shape.width,
                      .x = a->dnorm,
@@ -87,7 +120,7 @@ static err join_residual(const tower_pass *p, const tower_norm *n, bool is_embed
                      .y = a->dnorm};
   err error = p->w->o->call->dropout(p->w->o, &sum);
   if (!error && is_embedded) error = tower_drop(p, TOWER_EMBEDDINGS_SITE, a->dnorm, a->dnorm);
-  return error ? error : norm_gradient(p, n, (ops_buffer){0});
+  return error ? error : norm_gradient(p, n, (ops_buffer){0}, dx_sums);
 }
 
 /* The gradient of what a branch added to the sum whose gradient is a->dx. */
@@ -104,29 +137,21 @@ static err mlp_backward(const tower_pass *p, int64_t layer) {
   const tower_activations *a = p->a;
   const tower_place at = tower_place_of(p, layer);
   const tower_norm between = tower_norm_between(p, layer);
-  const tower_dense fc1 = tower_fc1(p->t, layer), fc2 = tower_fc2(p->t, layer);
+  tower_dense fc1 = tower_fc1(p->t, layer), fc2 = tower_fc2(p->t, layer);
   ops_buffer dy;
   ops_gemm dpre = {.c = a->dhidden,
                    .epilogue = OPS_EPILOGUE_ACTIVATION_GRADIENT,
                    .activation = p->t->shape.activation,
                    .pre = at.pre};
+  (void)take_norm_sums(p, tower_mlp_site(layer), &fc2); /* with a->dx, in the norm's gradient */
+  dpre.c_sums = take_bias_sums(p, OPS_SUMS_ACTIVATION, &fc1);
   TRY(branch_gradient(p, tower_mlp_site(layer), &dy));
   TRY(tower_dense_gradient(p, &fc2, tower_rows(p), dy, at.hidden, dpre));
   TRY(tower_dense_gradient(p, &fc1, tower_rows(p), a->dhidden, at.norm2,
                            (ops_gemm){.c = a->dnorm}));
-  TRY(join_residual(p, &between, false));
+  TRY(join_residual(p, &between, false, sums_between(p, layer)));
 cleanup:
   return error;
-}
-
-/* Where the gradient of an op that reads d's output adds d's bias gradient as it goes, if the
- * backend can (`which`: OPS_SUMS_…); then d's own gradient has none left to make. Else absent. */
-static ops_buffer take_bias_sums(const tower_pass *p, unsigned which, tower_dense *d) {
-  ops_buffer sums = {0};
-  if (d->bias < 0 || !(p->w->o->call->sums & which)) return sums;
-  sums = ops_at(p->w->gradients, d->bias);
-  d->bias = -1;
-  return sums;
 }
 
 static err attention_backward(const tower_pass *p, int64_t layer) {
@@ -134,9 +159,10 @@ static err attention_backward(const tower_pass *p, int64_t layer) {
   const tower_activations *a = p->a;
   const tower_place at = tower_place_of(p, layer);
   const tower_norm before = tower_norm_before(p, layer);
-  const tower_dense out = tower_out(p->t, layer);
+  tower_dense out = tower_out(p->t, layer);
   tower_dense qkv = tower_qkv(p->t, layer);
   ops_buffer dy;
+  (void)take_norm_sums(p, tower_attention_site(layer), &out);
   TRY(branch_gradient(p, tower_attention_site(layer), &dy));
   TRY(tower_dense_gradient(p, &out, tower_rows(p), dy, at.attended, (ops_gemm){.c = a->dnorm}));
   ops_attention attend = tower_attention(p, &at);
@@ -145,7 +171,7 @@ static err attention_backward(const tower_pass *p, int64_t layer) {
   attend.dqkv_sums = take_bias_sums(p, OPS_SUMS_ATTENTION, &qkv);
   TRY(p->w->o->call->attention_gradient(p->w->o, &attend));
   TRY(tower_dense_gradient(p, &qkv, tower_rows(p), a->dqkv, at.norm1, (ops_gemm){.c = a->dnorm}));
-  TRY(join_residual(p, &before, layer == 0));
+  TRY(join_residual(p, &before, layer == 0, sums_before(p, layer)));
 cleanup:
   return error;
 }
@@ -155,7 +181,7 @@ err tower_backward_tokens(const tower_pass *p) {
   const tower_activations *a = p->a;
   const tower_shape *s = &p->t->shape;
   const tower_norm last = tower_norm_before(p, s->layers);
-  TRY(norm_gradient(p, &last, (ops_buffer){0}));
+  TRY(norm_gradient(p, &last, (ops_buffer){0}, sums_before(p, s->layers)));
   for (int64_t layer = s->layers - 1; layer >= 0; layer--) {
     TRY(layer < a->recompute ? recompute_block(p, layer) : recompute_shared(p, layer));
     TRY(mlp_backward(p, layer));

@@ -116,7 +116,8 @@ ops_gemm tower_dense_op(const tower_pass *p, const tower_dense *d, int64_t rows,
                     .a = x,
                     .b = ops_at(p->w->working, d->weight),
                     .c = y,
-                    .bias = d->bias < 0 ? (ops_buffer){0} : ops_at(p->w->master, d->bias)};
+                    .bias = d->bias < 0 ? (ops_buffer){0} : ops_at(p->w->master, d->bias),
+                    .bias_copy = d->bias < 0 ? (ops_buffer){0} : ops_at(p->w->working, d->bias)};
 }
 
 tower_dense tower_qkv(const tower *t, int64_t layer) {

@@ -7,7 +7,7 @@ static int64_t gathered(int64_t count, int ranks, ops_type type) {
   return count * (ranks - 1) * (int64_t)ops_size_of(type);
 }
 
-/* The slices that others sum. */
+/* The slices that other ranks sum. */
 static int64_t sent_to_sum(int64_t total, int ranks, int rank, ops_type type) {
   return (total - comm_slice_of(total, ranks, rank).count) * (int64_t)ops_size_of(type);
 }

@@ -24,13 +24,13 @@ typedef struct {
   int ranks;
   int64_t own;                    /* samples of a rank */
   int64_t embed, parameters;      /* elements: of an embedding; of the gradients, as laid out */
-  int64_t border, bucket;         /* elements, as comm_cut has them */
+  int64_t border, bucket;         /* elements, as in comm_cut */
   int64_t errors;                 /* elements: of the reconstruction; 0: none */
   bool is_sharded;                /* the optimizer (ZeRO-1) */
   ops_type compute, master, wire; /* wire: in which gradients travel to their sums */
 } traffic_shape;
 
-/* Of a model that model_count_of has counted, its batch divided among the ranks. */
+/* For a model counted by model_count_of, with its batch divided among the ranks. */
 traffic_shape traffic_shape_of(const model_counts *counts, const settings *s, int ranks,
                                ops_type compute, ops_type wire);
 

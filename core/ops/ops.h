@@ -55,8 +55,10 @@ typedef struct {
   bool accumulate; /* c += … ; c must be of master type, without bias or epilogue */
   bool may_narrow; /* a dense layer's product: may be computed in 8 bits if requested */
   ops_buffer a, b, c;
-  ops_buffer bias;   /* [n] master, or absent */
-  ops_buffer a_sums; /* [m] master, or absent: += sums of op(a) over k (a bias gradient) */
+  ops_buffer bias;      /* [n] master, or absent */
+  ops_buffer bias_copy; /* [n] compute, or absent: the bias rounded, for who would round it */
+  ops_buffer a_sums;    /* [m] master, or absent: += sums of op(a) over k (a bias gradient) */
+  ops_buffer c_sums;    /* OPS_SUMS_ACTIVATION, ACTIVATION_GRADIENT: [n] master, or absent */
   ops_epilogue epilogue;
   ops_activation activation;
   ops_buffer pre; /* [m,n] compute, for the activation epilogues */
@@ -88,6 +90,7 @@ typedef struct {
   ops_buffer dresidual;     /* compute, or absent; may be the same memory as dx */
   ops_buffer dx;            /* compute */
   ops_buffer dgamma, dbeta; /* [width] master, += */
+  ops_buffer dx_sums;       /* OPS_SUMS_NORM: [width] master, or absent */
 } ops_layer_norm_gradient;
 
 /* softmax(q kᵀ / sqrt(head_width)) v for every image and head.
@@ -104,9 +107,18 @@ typedef struct {
   ops_buffer dqkv_sums;  /* OPS_SUMS_ATTENTION: [3 * heads * head_width] master, or absent */
 } ops_attention;
 
+/* What a layer's queries attend to: scores [batch, tokens - first] master += weight * the sum over
+ * heads and over the first `queries` tokens, as queries, of softmax(q kᵀ / sqrt(head_width)) at the
+ * keys from token `first` on; the softmax is over all tokens. qkv as in ops_attention. */
+typedef struct {
+  int64_t batch, tokens, heads, head_width, queries, first;
+  double weight;
+  ops_buffer qkv, scores;
+} ops_attended;
+
 /* Patches of normalised images, the kept ones only.
  * images [batch, size, size, 3] u8; index [batch, keep] i32: patch numbers, row by row; a value
- * v < 0 stands for patch ~v shown as zeros (mask mode `zero`).
+ * v < 0 means patch ~v as zeros (mask mode `zero`).
  * patches [batch * keep, 3 * patch * patch] compute, each in (channel, y, x) order:
  * (pixel / 255 - mean) / deviation. */
 typedef struct {
@@ -157,7 +169,7 @@ typedef struct {
 /* y = dropout(x) (+ residual), over `samples` samples of `elements` elements: an element is zero
  * with probability `rate`, else x / (1 - rate). Element e of a sample is dropped where draw e of
  * rng_at(seed, RNG_DROPOUT, site, the sample's number) (base/rng.h) is below rate * 2^32: backward
- * calls it again with the gradient for x, and no mask is kept. rate 0: y = x + residual.
+ * calls it again with the gradient as x, and no mask is stored. rate 0: y = x + residual.
  * numbers [samples, 2] i32: low and high word of each sample's number; may be absent at rate 0.
  * is_whole: all elements of a sample share draw 0, so that samples are dropped whole (drop path).
  * y may be the same memory as x or residual. */
@@ -172,10 +184,10 @@ typedef struct {
 /* The contrastive loss, one tile of rows at a time, never the whole matrix.
  * cosines [rows, columns] master: image row i against every text. Row i's own text is column
  * first_row + i. scale_log: [1] master, the logit scale's logarithm; clipped to
- * [scale_log_least, scale_log_most] (NaN staying NaN) it gives logits = exp(it) * cosines.
+ * [scale_log_least, scale_log_most] (NaN stays NaN) it gives logits = exp(scale_log) * cosines.
  *   statistics: row_lse[i], positive[i] of the tile's rows; column_max/column_sum running.
  *   gradient:   cosines become d loss / d cosines, d loss / d scale_log is added to dscale_log,
- *               or nothing where scale_log lies beyond a bound;
+ *               or nothing if scale_log is beyond a bound;
  *               row_weight, column_weight: of a row's and a column's cross-entropy in the loss,
  *               1 / (2 * global batch) each when both directions count. */
 typedef struct {
@@ -213,25 +225,39 @@ typedef struct {
   ops_buffer row_errors, error, dpredictions;
 } ops_pixel_error;
 
-/* AdamW (Loshchilov & Hutter 2019, decoupled decay) over a flat run of parameters, with global
+/* AdamW (Loshchilov & Hutter 2019, decoupled decay) over a flat array of parameters, with global
  * gradient clipping. With g' = g * min(1, clip_norm / sqrt(norm_square)) (g itself if clip_norm is
  * 0): m, v updated; p -= rate * (mhat / (sqrt(vhat) + eps) + decay * p); copy receives p as
- * compute. What differs from step to step lies in the backend's memory, so that a recorded step
- * can be run again. */
+ * compute. Values that change from step to step are in the backend's memory, so that a captured
+ * step can be replayed.
+ *
+ * m and v may be bf16. They are then computed in fp32, used as such in the same update, and stored
+ * rounded to one of the two neighbours at random, so that the stored value is right on average:
+ * with e = first + i of element i, word e % 4 of rng_at(seed, RNG_MOMENTS, number, e / 4)
+ * (base/rng.h) is drawn, whose low 16 bits are added to m's bits and whose high 16 bits to v's;
+ * what is above the low 16 bits of the sums is stored (NaN stays NaN). */
 typedef struct {
+  int64_t first; /* place of element 0 in the run of all parameters; with bf16 a multiple of 4 */
+  uint64_t seed; /* with bf16, and */
+  ops_buffer number;      /* [1] i32: which update it is */
   int64_t count, decayed; /* elements [0, decayed) are under weight decay */
   double beta1, beta2, eps, weight_decay, clip_norm;
   ops_buffer rates;       /* [3] master: learning rate, 1 / (1 - beta1^t), 1 / (1 - beta2^t) */
   ops_buffer norm_square; /* [1] master: sum of squares of all gradients */
-  ops_buffer parameters, gradients, m, v; /* master */
-  ops_buffer copy;                        /* compute, or absent */
+  ops_buffer parameters, gradients; /* master */
+  ops_buffer m, v;                  /* master, or both bf16 */
+  ops_buffer copy;                  /* compute, or absent */
 } ops_adamw;
 
-/* Gradients of ops that can also add the sums over the rows of what they write: the bias gradient
- * of the dense layer whose output the op read, without another pass over it. A backend lists in
- * ops_table.sums those that it has; where one is not listed, its buffer must be absent, and the
- * dense layer's product makes the sums (ops_gemm.a_sums). Sums are +=. */
-enum { OPS_SUMS_ATTENTION = 1 << 0 /* ops_attention.dqkv_sums */ };
+/* Gradients of ops that can also add the sums over the rows of their output: the bias gradient of
+ * the dense layer whose output the op read, without another pass over it. A backend lists the
+ * supported ones in ops_table.sums; if one is not listed, its buffer must be absent, and the dense
+ * layer's product computes the sums (ops_gemm.a_sums). Sums are +=. */
+enum {
+  OPS_SUMS_ATTENTION = 1 << 0, /* ops_attention.dqkv_sums */
+  OPS_SUMS_NORM = 1 << 1,      /* ops_layer_norm_gradient.dx_sums */
+  OPS_SUMS_ACTIVATION = 1 << 2 /* ops_gemm.c_sums */
+};
 
 typedef struct ops ops;
 
@@ -256,7 +282,7 @@ enum { OPS_SQUARE_BLOCK = 1024 };
  * before they are done; download and synchronize wait. */
 typedef struct {
   const char *name;
-  unsigned sums; /* OPS_SUMS_…: those that gradients can make */
+  unsigned sums; /* OPS_SUMS_…: those that gradients can compute */
   err (*allocate)(ops *o, size_t bytes, const char *what, void **block);
   void (*release)(ops *o, void *block);
   /* Host to backend and back; `upload` is done with `from` when it returns. */
@@ -288,14 +314,14 @@ typedef struct {
   err (*replay)(ops *o, void *recording);
   void (*forget)(ops *o, void *recording);
 
-  /* Of the device; NULL where host memory is all there is. */
+  /* Of the device; NULL if the device uses host memory. */
   err (*memory)(ops *o, ops_memory *memory);
   void (*usage)(ops *o, ops_usage *usage);
   /* True when everything called so far is done. */
   bool (*is_idle)(ops *o);
-  /* Where ops are put now, as the device's own libraries know it (a cudaStream_t), so that work of
-   * others can take its place among them. `is_other`: of the other branch; NULL where the branches
-   * have not parted since the last merge. NULL in the table: buffers are host memory. */
+  /* The device's queue on which ops are launched now (a cudaStream_t), so that other work can be
+   * ordered among them. `is_other`: that of the other branch; NULL if there was no branch since the
+   * last merge. NULL in the table: buffers are host memory. */
   void *(*queue)(ops *o, bool is_other);
 
   err (*gemm)(ops *o, const ops_gemm *g);
@@ -304,6 +330,7 @@ typedef struct {
   err (*layer_norm_gradient)(ops *o, const ops_layer_norm_gradient *n);
   err (*attention)(ops *o, const ops_attention *a);
   err (*attention_gradient)(ops *o, const ops_attention *a);
+  err (*attended)(ops *o, const ops_attended *a);
   err (*patches)(ops *o, const ops_patches *p);
   err (*assemble)(ops *o, const ops_assemble *a);
   err (*assemble_gradient)(ops *o, const ops_assemble *a);
@@ -326,6 +353,8 @@ typedef struct {
   err (*sum_square_blocks)(ops *o, int64_t count, ops_buffer x, ops_buffer out);
   err (*sum)(ops *o, int64_t count, ops_buffer x, ops_buffer out);
   err (*adamw)(ops *o, const ops_adamw *a);
+  /* average [count] master = momentum * average + (1 - momentum) * x [count] master. */
+  err (*average)(ops *o, int64_t count, ops_buffer x, ops_buffer average, double momentum);
   /* x [count] master: every element = value. */
   err (*fill)(ops *o, int64_t count, ops_buffer x, double value);
   err (*cast)(ops *o, int64_t count, ops_buffer from, ops_buffer to);
@@ -338,8 +367,8 @@ struct ops {
   int64_t chunk_bytes; /* activations of a chunk of samples should fit in this; 0: do not chunk */
   int threads;         /* of the CPU backend */
   char device[128];    /* the device's own name, "" for the CPU */
-  char kernels[32]; /* variant of our own kernels (base/processor.h); "" where there is one only */
-  const struct ops_plugin *plugin; /* that made it (device.h); NULL in tests' own backends */
+  char kernels[32];    /* variant of our own kernels (base/processor.h); "" if there is only one */
+  const struct ops_plugin *plugin; /* that created it (device.h); NULL in tests' own backends */
   void *state;                     /* the backend's own */
 };
 

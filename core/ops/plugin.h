@@ -21,6 +21,7 @@ typedef struct {
   int64_t widest_norm;   /* columns of a layer norm */
   int64_t widest_head;   /* of attention */
   int64_t longest_table; /* rows of an embedding table whose gradient is computed */
+  int64_t most_attended; /* tokens of ops_attended */
 } ops_limits;
 
 typedef struct {
@@ -31,17 +32,17 @@ typedef struct {
 /* Libraries of one plugin at most. */
 enum { OPS_PLUGIN_LIBRARIES = 2 };
 
-#define OPS_PLUGIN_VERSION 6
+#define OPS_PLUGIN_VERSION 7
 #define OPS_PLUGIN_SYMBOL "flip_ops_plugin"
 typedef struct ops_plugin {
   int version;      /* OPS_PLUGIN_VERSION it was built for */
   const char *name; /* as in the setting `device` */
   ops_limits limits;
   bool has_fast_bf16; /* precision auto is bf16, without measuring which is faster */
-  err (*probe)(void); /* NULL when a device can be used; else why not, in one sentence */
+  err (*probe)(void); /* NULL if a device can be used; else the reason, in one sentence */
   err (*create)(const ops_request *request, ops **out);
-  /* Rate of large products in FLOP/s at the request's type, dense layers in 8 bits left aside.
-   * ERR_UNSUPPORTED for a type in which this device has no products of its own. */
+  /* Rate of large products in FLOP/s in the request's type, ignoring dense layers in 8 bits.
+   * ERR_UNSUPPORTED for a type for which this device has no matrix products. */
   err (*measure_gemm)(const ops_request *request, double *flops_per_second);
   /* Fills `list` and returns how many there are. */
   int (*libraries)(ops_library list[OPS_PLUGIN_LIBRARIES]);

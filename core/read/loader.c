@@ -205,7 +205,7 @@ static err fill_sample(loader *l, slot *s, int64_t own) {
   return err_new(ERR_INPUT, "no sample of the data set can be decoded");
 }
 
-/* The same of a stream; place: of the run that was taken for it. */
+/* The same for a stream; place: of the run that it was taken for. */
 static err fill_streamed(loader *l, slot *s, int64_t own, const stream_run *run, int64_t place) {
   int64_t sample = number_in_run(l, own);
   stream_walk walk = stream_walk_start(l->order, run, place);
@@ -287,7 +287,7 @@ static err take_places(loader *l, claimed *out) {
   return error;
 }
 
-/* Waits for samples to prepare; false when there is nothing more to do, or with an error. */
+/* Waits for samples to prepare; false when there is no more work, or on error. */
 static bool claim(loader *l, claimed *out, err *error) {
   pthread_mutex_lock(&l->feed);
   bool has_work = wait_for_slot(l, &out->first, &out->end);

@@ -25,7 +25,7 @@
 
 typedef struct {
   const dataset *data;
-  const tokenizer *words; /* NULL: images alone, text_tokens 0 and no text mask */
+  const tokenizer *words; /* NULL: only images; text_tokens 0 and no text mask */
   int64_t batch_size, image_size, text_length;
   int64_t total_samples; /* of the run, all ranks */
   int rank, ranks;       /* batches are part `rank` of `ranks` of the run's; 0 ranks: whole ones.
@@ -47,7 +47,7 @@ typedef struct {
                           * data set's as dataset_epoch has them. Not for a stream */
   int64_t row_count;
   rand_augment augment; /* of the cropped image, after the mirroring; magnitude 0: none */
-  ops *pins;            /* the backend that copies from the batches and fixes them; or NULL */
+  ops *pins;            /* the backend that copies from the batches and pins them; or NULL */
 } loader_config;
 
 typedef struct {

@@ -1,5 +1,5 @@
-/* What a run that trains a classifier does differently: its data, its batches. And the linear
- * probe, which reads the same kind of set. */
+/* The parts of a run that differ for a classifier: its data and its batches. Also the linear probe,
+ * which reads the same kind of set. */
 #include <inttypes.h>
 #include <stdlib.h>
 

@@ -21,7 +21,8 @@ static int by_offset(const void *a, const void *b) {
   return (x->offset > y->offset) - (x->offset < y->offset);
 }
 
-/* Neighbours of one depth and decay, in the order of the flat run; together they are all of it. */
+/* Runs of adjacent parameters of one depth and decay, in the order of the flat array; together they
+ * cover it. */
 static err find_runs(optimizer *o) {
   const param_table *table = clip_params(o->model);
   int64_t layers = clip_get_config(o->model)->image.layers;
@@ -51,6 +52,11 @@ bool optimizer_is_sharded(const optimizer *o) {
   return o->shared && o->shared->is_sharded;
 }
 
+/* Not kept as a whole in master type. */
+static bool is_passed_through_gradients(const optimizer *o) {
+  return optimizer_is_sharded(o) || o->is_narrow;
+}
+
 static int64_t own_elements(const optimizer *o) {
   int64_t own = 0;
   if (!optimizer_is_sharded(o)) return clip_params(o->model)->total;
@@ -64,8 +70,10 @@ static int64_t block_count(const optimizer *o) {
 
 static void lay_out(optimizer *o, ops_block *block) {
   ops_type master = clip_weights(o->model)->o->master;
-  o->m = ops_cut(block, master, o->own);
-  o->v = ops_cut(block, master, o->own);
+  ops_type type = o->is_narrow ? OPS_BF16 : master;
+  o->m = ops_cut(block, type, o->own);
+  o->v = ops_cut(block, type, o->own);
+  o->number = ops_cut(block, OPS_I32, 1);
   o->norm_square = ops_cut(block, master, 1);
   o->rates = ops_cut(block, master, 3 * o->depths);
   if (!o->shared) return;
@@ -87,6 +95,8 @@ static err create(optimizer *out) {
   TRY(o->call->allocate(o, sizes.used, "the optimizer's moments", &out->block));
   lay_out(out, &(ops_block){.base = out->block});
   TRY(o->call->clear(o, out->block, sizes.used));
+  /* where moments pass through on their way to and from checkpoints, with what lies between them */
+  if (is_passed_through_gradients(out)) TRY(clip_clear_gradients(out->model));
   /* the first rates are uploaded in parallel with the ops: clearing must not come after them */
   TRY(o->call->synchronize(o));
 cleanup:
@@ -102,6 +112,19 @@ err optimizer_create_layered(clip_model *model, double layer_decay, const bucket
                              optimizer *o) {
   *o = (optimizer){.model = model, .shared = shared, .layer_decay = layer_decay};
   o->depths = layer_decay == 1 ? 1 : (int)clip_get_config(model)->image.layers + 2;
+  return create(o);
+}
+
+err optimizer_create_for(clip_model *model, const settings *s, const buckets *shared,
+                         optimizer *o) {
+  const double decay = s->classification_classes > 0 ? s->classification_layer_decay : 1;
+  *o = (optimizer){.model = model,
+                   .shared = shared,
+                   .layer_decay = decay,
+                   .depths = decay == 1 ? 1 : (int)clip_get_config(model)->image.layers + 2,
+                   .is_narrow = s->optimizer_moments == OPTIMIZER_MOMENTS_BF16 &&
+                                clip_weights(model)->o->master == OPS_F32,
+                   .seed = (uint64_t)s->seed};
   return create(o);
 }
 
@@ -126,13 +149,17 @@ err optimizer_stage(optimizer *o, const settings *s, int64_t step, double learni
       o->rates_narrow[3 * depth + i] = (float)rates[i];
     }
   }
+  o->number_staged = (int32_t)step;
+  err error = backend->call->upload_ahead(backend, o->number.data, &o->number_staged,
+                                          sizeof o->number_staged);
+  if (error) return error;
   return backend->call->upload_ahead(backend, o->rates.data,
                                      is_wide ? (void *)o->rates_wide : (void *)o->rates_narrow,
                                      3 * (size_t)o->depths * ops_size_of(backend->master));
 }
 
-/* Of this rank's slices, then of all. Slices begin at multiples of a block, so each block is one
- * rank's, and the others add 0 to it: the same bits however the slices lie. */
+/* Of this rank's slices, then of all. Slices begin at multiples of a block, so each block belongs
+ * to one rank, and the others add 0 to it: the bits do not depend on the slices. */
 static err sum_blocks_of_slices(const optimizer *o) {
   const tower_weights *w = clip_weights(o->model);
   const ops_table *call = w->o->call;
@@ -146,7 +173,7 @@ static err sum_blocks_of_slices(const optimizer *o) {
   return error ? error : comm_sum(o->shared->ranks, block_count(o), o->blocks);
 }
 
-/* Of the gradients of all ranks, whole or by slices: the blocks' sums have the same bits. */
+/* Of the gradients of all ranks, with the same bits whether they are whole or sharded. */
 static err sum_squares(const optimizer *o) {
   const tower_weights *w = clip_weights(o->model);
   const ops_table *call = w->o->call;
@@ -158,13 +185,16 @@ static err sum_squares(const optimizer *o) {
   return error ? error : call->sum(w->o, block_count(o), o->blocks, o->norm_square);
 }
 
-/* Of `part` of the parameters, the first `decayed` of which decay; their moments lie from `place`
- * on. depth: which of the rates. */
+/* Updates `part` of the parameters, the first `decayed` of which are under weight decay; their
+ * moments start at `place`. depth: index of the rate. */
 static err update_range(const optimizer *o, const settings *s, comm_slice part, int64_t place,
                         int64_t decayed, int depth) {
   const tower_weights *w = clip_weights(o->model);
   bool has_copy = w->working.data != w->master.data && !optimizer_is_sharded(o);
-  ops_adamw a = {.count = part.count,
+  ops_adamw a = {.first = part.first,
+                 .seed = o->seed,
+                 .number = o->number,
+                 .count = part.count,
                  .decayed = decayed,
                  .beta1 = s->beta1,
                  .beta2 = s->beta2,
@@ -228,8 +258,16 @@ cleanup:
   return error;
 }
 
+bool optimizer_has_norm(const optimizer *o, const settings *s) {
+  return s->clip_norm > 0 || o->shared;
+}
+
+err optimizer_measure_norm(const optimizer *o) {
+  return sum_squares(o);
+}
+
 err optimizer_update(optimizer *o, const settings *s) {
-  err error = sum_squares(o);
+  err error = optimizer_has_norm(o, s) ? sum_squares(o) : NULL;
   if (error) return error;
   if (optimizer_is_sharded(o)) return update_shard(o, s);
   return update_part(o, s, (comm_slice){0, clip_params(o->model)->total}, 0);
@@ -272,14 +310,16 @@ static ops_buffer moment(const optimizer *o, optimizer_moment which) {
 }
 
 ops_buffer optimizer_place(const optimizer *o, optimizer_moment which) {
-  return optimizer_is_sharded(o) ? clip_weights(o->model)->gradients : moment(o, which);
+  return is_passed_through_gradients(o) ? clip_weights(o->model)->gradients : moment(o, which);
 }
 
-/* Between the slices and their places in the whole. */
+/* Copies between the slices and their positions in the full array. */
 static err move(const optimizer *o, optimizer_moment which, bool is_out) {
   const tower_weights *w = clip_weights(o->model);
   ops_buffer at = moment(o, which);
   err error = NULL;
+  if (!optimizer_is_sharded(o))
+    return w->o->call->cast(w->o, o->own, is_out ? at : w->gradients, is_out ? w->gradients : at);
   for (size_t i = 0; i < o->shared->count && !error; i++) {
     comm_slice own = buckets_own(o->shared, i);
     ops_buffer place = ops_at(w->gradients, own.first);
@@ -292,9 +332,10 @@ static err move(const optimizer *o, optimizer_moment which, bool is_out) {
 
 err optimizer_collect(const optimizer *o, optimizer_moment which, ops_buffer *whole) {
   *whole = optimizer_place(o, which);
-  if (!optimizer_is_sharded(o)) return NULL;
-  comm *ranks = o->shared->ranks;
+  if (!is_passed_through_gradients(o)) return NULL;
   err error = move(o, which, true);
+  if (!optimizer_is_sharded(o)) return error;
+  comm *ranks = o->shared->ranks;
   for (size_t i = 0; i < o->shared->count && !error; i++) {
     comm_slice range = o->shared->items[i].range;
     error = ranks->call->gather_slices(ranks, range.count, ops_at(*whole, range.first));
@@ -303,7 +344,7 @@ err optimizer_collect(const optimizer *o, optimizer_moment which, ops_buffer *wh
 }
 
 err optimizer_take(const optimizer *o, optimizer_moment which) {
-  return optimizer_is_sharded(o) ? move(o, which, false) : NULL;
+  return is_passed_through_gradients(o) ? move(o, which, false) : NULL;
 }
 
 double schedule_peak(const settings *s) {

@@ -20,7 +20,7 @@ static const double shortest_interval = 0.02, longest_interval = 1, most_cost = 
 typedef struct {
   row_step last;
   int64_t steps;
-  double seconds, data_wait_seconds, train_seconds; /* sums; the last over the whole run */
+  double seconds, data_wait_seconds, train_seconds; /* sums; the last one over the whole run */
   double comm_seconds, comm_bytes;                  /* sums */
   int slowest_rank;
   double rank_spread; /* NaN: not known */
@@ -285,6 +285,10 @@ void rows_add(step_rows *rows, const row_step *step) {
 void rows_set_spread(step_rows *rows, int slowest, double spread) {
   rows->current.slowest_rank = slowest;
   rows->current.rank_spread = spread;
+}
+
+void rows_set_norm(step_rows *rows, double grad_norm) {
+  rows->current.last.grad_norm = grad_norm;
 }
 
 err rows_end_row(step_rows *rows, bool is_due_now) {

@@ -15,6 +15,7 @@
 #include "model/count.h"
 #include "ops/ops.h"
 #include "train/state_file.h"
+#include "train/attentive.h"
 #include "train/buckets.h"
 #include "train/checkpoint.h"
 #include "train/course.h"
@@ -39,8 +40,8 @@ typedef enum {
 typedef struct {
   const settings *s;
   const trainer_options *options;
-  comm *ranks;  /* NULL: one process. Rank 0 alone writes: events, checkpoints, what people see */
-  watch *lives; /* that all ranks live */
+  comm *ranks;  /* NULL: one process. Only rank 0 writes: events, checkpoints, console output */
+  watch *lives; /* barrier that detects dead ranks */
   ranks_load load;
   double busy_seconds, comm_seconds; /* of this rank's steps: computing; waiting in calls */
   int64_t comm_bytes;                /* sent in them */
@@ -62,7 +63,7 @@ typedef struct {
   ops *o;
   clip_model *model;
   optimizer moments;
-  buckets shared; /* of the gradients, where there are ranks */
+  buckets shared; /* of the gradients, if there are ranks */
   train_step step;
   loader *batches;
   loader_batch batch; /* the staged one */
@@ -71,17 +72,18 @@ typedef struct {
   progress bar;
   model_counts counts;
   double gemm_rate;
-  int32_t *index; /* [batch, train_patches] keep-lists of the step */
+  int32_t *index;    /* [batch, train_patches] keep-lists of the step */
+  attentive chooser; /* of the keep-lists in mode attentive; else its model is NULL */
   int64_t total_steps, total_samples, warmup_steps, first_step;
   checkpoint_state at;
   course_rules rules;
   course_place place;    /* place.step is at.step */
   saver saving;          /* of the last checkpoint, on the rank that writes */
-  state_file state_file; /* of the next checkpoint: times so far, what the run was given */
+  state_file state_file; /* of the next checkpoint: times so far, the run's inputs */
   step_rows *rows;
   bool *has_told_labels;      /* [set_count] in this process */
-  strbuf remarks;             /* of resuming, one a line */
-  strbuf skipped;             /* by the loader, not recorded yet */
+  strbuf remarks;             /* about resuming, one per line */
+  strbuf skipped;             /* by the loader, not yet recorded */
   bool is_agreed;             /* the failure is known to all ranks */
   bool is_alone_with_failure; /* of run_open: other ranks may not have it */
   machine_state machine;      /* at the start */
@@ -125,7 +127,7 @@ err run_report_eval(run *r, size_t set, const eval_result *result, const eval_ou
                     double seconds) ERR_MUST_CHECK;
 err run_report_probe(run *r, const eval_probe *probe, const eval_outcomes *outcomes,
                      double seconds) ERR_MUST_CHECK;
-/* Peak memory: of the device where it has its own, else of this process. */
+/* Peak memory: of the device if it has its own, else of this process. */
 uint64_t run_peak_bytes(const run *r);
 err run_report_memory(run *r) ERR_MUST_CHECK;
 /* `failure`: NULL when finished. */

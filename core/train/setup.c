@@ -114,10 +114,7 @@ static err make_step(run *r) {
   if (shared)
     error =
         buckets_open(shared, r->model, r->ranks, s->comm_bucket_bytes, wire, s->optimizer_shard);
-  if (!error)
-    error = run_is_classifier(r) ? optimizer_create_layered(r->model, s->classification_layer_decay,
-                                                            spread, &r->moments)
-                                 : optimizer_create(r->model, spread, &r->moments);
+  if (!error) error = optimizer_create_for(r->model, s, spread, &r->moments);
   if (!error) step_open(&r->step, s, r->model, &r->moments, r->counts.encoded_patches, shared);
   return error;
 }
@@ -144,9 +141,8 @@ static err make_model(run *r) {
   return make_step(r);
 }
 
-static err load_weights(run *r, const char *resume_path) {
+static err start_weights(run *r) {
   const char *from = r->s->init_from;
-  if (resume_path) return checkpoint_load(resume_path, r->model, &r->moments);
   char *path = NULL;
   err error = NULL;
   if (!*from || run_is_classifier(r)) /* its head is new in any case */
@@ -155,7 +151,7 @@ static err load_weights(run *r, const char *resume_path) {
   error = run_find_init(r, &path);
   if (!error && !path)
     error = fs_is_folder(from) ? err_new(ERR_INPUT, "%s has no checkpoint", from)
-                               : err_new(ERR_INPUT, "%s: there is no such file", from);
+                               : err_new(ERR_INPUT, "%s: no such file", from);
   if (!error)
     error = run_is_classifier(r) ? checkpoint_load_image(path, r->model)
                                  : checkpoint_load(path, r->model, NULL);
@@ -204,6 +200,12 @@ static err open_loader(run *r) {
   return loader_open(&c, r->at.samples, &r->at.order, &r->batches);
 }
 
+static err load_weights(run *r, const char *resume_path) {
+  if (resume_path) return checkpoint_load(resume_path, r->model, &r->moments);
+  err error = start_weights(r);
+  return error || !clip_is_attentive(r->model) ? error : clip_average_begin(r->model);
+}
+
 /* Sets up the loop: its order, its position, its rows. */
 static err begin_course(run *r, bool is_resumed) {
   const settings *s = r->s;
@@ -224,6 +226,9 @@ static err begin_course(run *r, bool is_resumed) {
   r->has_told_labels = mem_zeroed(r->set_count + 1, sizeof *r->has_told_labels);
   size_t lists = (size_t)(r->own.batch_size * r->counts.encoded_patches);
   r->index = mem_zeroed(lists, sizeof *r->index);
+  if (clip_is_attentive(r->model))
+    error = attentive_make(&r->chooser, s, r->model, r->own.batch_size);
+  if (error) return error;
   return r->index && r->has_told_labels ? NULL : mem_error(lists * sizeof *r->index, "keep-lists");
 }
 
@@ -313,6 +318,7 @@ void run_close(run *r) {
   if (r->data) dataset_close(r->data);
   if (r->words) tokenizer_close(r->words);
   free(r->index);
+  attentive_free(&r->chooser);
   free(r->has_told_labels);
   rows_destroy(r->rows);
   state_file_free(&r->state_file);

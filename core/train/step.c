@@ -1,5 +1,7 @@
 #include "train/step.h"
 
+#include <math.h>
+
 /* Before a step is recorded, this many have run op by op: each shape was seen, its matrix-product
  * algorithm chosen, its scratch memory grown. */
 enum { STEPS_BEFORE_RECORDING = 2 };
@@ -11,6 +13,7 @@ void step_open(train_step *t, const settings *s, clip_model *model, optimizer *m
                     .moments = moments,
                     .encoded_patches = encoded_patches,
                     .shared = shared,
+                    .wants_norm = true,
                     .may_record = !shared || shared->ranks->can_record};
 }
 
@@ -44,9 +47,9 @@ err step_stage(train_step *t, const clip_inputs *batch) {
   return clip_stage(t->model, &first);
 }
 
-/* The step's first ops, for which the whole of the weights need not be there yet. */
+/* The step's first ops, which do not need all of the weights yet. */
 static err begin(train_step *t) {
-  err error = clip_clear_gradients(t->model);
+  err error = clip_begin_gradients(t->model);
   return error ? error : optimizer_settle(t->moments);
 }
 
@@ -77,7 +80,7 @@ cleanup:
   return error;
 }
 
-/* Encodes every micro-batch, each copied while the one before is computed on; the first is staged.
+/* Encodes every micro-batch, each copied while the previous one is computed; the first is staged.
  * is_last: the second pass, with gradients. */
 static err pass(train_step *t, const clip_inputs *batch, bool is_last) {
   int64_t micro = micro_batch(t, batch->count);
@@ -141,7 +144,7 @@ static err record(train_step *t, int64_t count, void **recording) {
   if (!error) error = o->call->record(o);
   if (error) return error;
   error = compute(t, count);
-  if (!error) error = optimizer_settle(t->moments); /* what began in it ends in it */
+  if (!error) error = optimizer_settle(t->moments); /* what was started in it must end in it */
   if (ranks) {                                      /* nothing has moved yet */
     t->recorded_bytes[clip_current_set(t->model)] = ranks->bytes_moved - moved;
     ranks->bytes_moved = moved;
@@ -172,13 +175,21 @@ err step_launch(train_step *t, const clip_inputs *batch, int64_t number, double 
                    : compute_in_parts(t, batch));
   }
   t->launched++;
+  t->has_norm = optimizer_has_norm(t->moments, t->s);
+  if (t->wants_norm && !t->has_norm) TRY(step_measure_norm(t));
 cleanup:
   return error;
+}
+
+err step_measure_norm(train_step *t) {
+  t->has_norm = true;
+  return optimizer_measure_norm(t->moments);
 }
 
 err step_finish(train_step *t, step_result *result) {
   err error = clip_read_loss(t->model, &result->loss);
   if (!error) error = clip_read_reconstruction(t->model, &result->reconstruction_loss);
-  if (!error) error = optimizer_read_norm(t->moments, &result->grad_norm);
+  result->grad_norm = NAN;
+  if (!error && t->has_norm) error = optimizer_read_norm(t->moments, &result->grad_norm);
   return error ? error : optimizer_read_scale(t->moments, &result->logit_scale);
 }

@@ -1,12 +1,12 @@
-/* One training step on a device that runs asynchronously to the host: copied ahead, launched, read.
+/* One training step on a device that runs asynchronously to the host: stage, launch, finish.
  *
  *   step_stage(batch 1)
- *   for every t:  step_launch(t)      begins to compute, waits for nothing but the batch's copy
+ *   for every t:  step_launch(t)      starts computing, waits only for the batch's copy
  *                 step_stage(t + 1)   copies the next batch during the computation
  *                 step_finish(t)      waits for the results
  *
- * Where the backend can record, the third and later steps are replayed as one. A batch larger than
- * micro_batch_size goes through the exact gradient cache (model/clip.h), and is not recorded. */
+ * If the backend can capture steps, the third and later ones are replayed. A batch larger than
+ * micro_batch_size uses the exact gradient cache (model/clip.h), and is not captured. */
 #ifndef FLIP_TRAIN_STEP_H
 #define FLIP_TRAIN_STEP_H
 
@@ -17,28 +17,34 @@ typedef struct {
   clip_model *model;
   optimizer *moments;
   int64_t encoded_patches;
-  buckets *shared; /* of the gradients, where ranks share a batch; NULL: it is whole here */
-  const clip_targets *targets; /* of the launched batch, where a classifier is trained; else NULL */
-  bool may_record;             /* false: every step is launched op by op (to profile it) */
-  void *recordings[2];         /* by input set */
-  int64_t recorded_bytes[2];   /* that a replay sends to other ranks */
-  int64_t launched;            /* steps so far */
+  buckets *shared;             /* of the gradients, if ranks share a batch; NULL: one process */
+  const clip_targets *targets; /* of the launched batch, if a classifier is trained; else NULL */
+  bool wants_norm;           /* measure the gradients' norm in every step; where the update computes
+                              * it (optimizer_has_norm) it is there anyway */
+  bool has_norm;             /* of the last step */
+  bool may_record;           /* false: every step is launched op by op (to profile it) */
+  void *recordings[2];       /* by input set */
+  int64_t recorded_bytes[2]; /* that a replay sends to other ranks */
+  int64_t launched;          /* steps so far */
 } train_step;
 
 typedef struct {
-  double loss, grad_norm, logit_scale;
-  double reconstruction_loss; /* NaN: nothing is reconstructed */
+  double loss, grad_norm, logit_scale; /* grad_norm: NaN where it was not measured */
+  double reconstruction_loss;          /* NaN: nothing is reconstructed */
 } step_result;
 
 void step_open(train_step *t, const settings *s, clip_model *model, optimizer *moments,
                int64_t encoded_patches, buckets *shared);
 void step_close(train_step *t);
 
-/* The arrays of `batch` must stay as they are until step_launch of it has returned. */
+/* The arrays of `batch` must not change until its step_launch has returned. */
 err step_stage(train_step *t, const clip_inputs *batch) ERR_MUST_CHECK;
 /* number: of the update, 1 at the first. */
 err step_launch(train_step *t, const clip_inputs *batch, int64_t number,
                 double learning_rate) ERR_MUST_CHECK;
+/* The norm of the last step's gradients, which are there until the next begins, for step_finish; on
+ * several ranks it is there anyway. */
+err step_measure_norm(train_step *t) ERR_MUST_CHECK;
 err step_finish(train_step *t, step_result *result) ERR_MUST_CHECK;
 
 #endif

@@ -49,8 +49,8 @@ static err note_saving(run *r) {
   return events_end(&r->events);
 }
 
-/* Stops training for the copy from the device: a thread writes it. Whatever the stream says was
- * there before the checkpoint is on disk before it. Rank 0 writes for all. */
+/* Training stops only for the copy from the device: a thread writes the file. Events that precede
+ * the checkpoint are on disk before it. Rank 0 writes for all. */
 static err save_checkpoint(run *r) {
   double start = clock_seconds();
   checkpoint_image *image = NULL;
@@ -169,16 +169,26 @@ static clip_inputs inputs_of(const run *r) {
                        run_is_mixing(r) ? b->numbers : NULL};
 }
 
-/* Gets the next batch and starts its copy. *waited: seconds during which the device was idle. */
-static err stage_batch(run *r, double *waited) {
+/* The keep-lists of the batch that the loader gave. */
+static err choose_patches(run *r) {
   const settings *s = r->s;
+  const loader_batch *b = &r->batch;
   mask_config mask = {s->mask_mode, s->mask_ratio, s->image_size / s->image_patch,
                       s->mask_replacement};
+  if (!r->chooser.model)
+    return mask_draw(&mask, (uint64_t)s->seed, b->first_sample, b->count, r->index);
+  double momentum = attentive_momentum(s->attentive_momentum, r->at.step, r->total_steps);
+  err error = optimizer_settle(&r->moments);
+  return error ? error : attentive_choose(&r->chooser, b->count, b->images, momentum, r->index);
+}
+
+/* Gets the next batch and starts its copy. *waited: seconds during which the device was idle. */
+static err stage_batch(run *r, double *waited) {
   err error = NULL;
   TRY(loader_next(r->batches, &r->batch, waited));
-  if (!r->o->call->is_idle(r->o)) *waited = 0; /* it computed all the while */
+  if (!r->o->call->is_idle(r->o)) *waited = 0; /* it was computing all the time */
   if (run_is_classifier(r)) run_mix_batch(r);
-  TRY(mask_draw(&mask, (uint64_t)s->seed, r->batch.first_sample, r->batch.count, r->index));
+  TRY(choose_patches(r));
   clip_inputs in = inputs_of(r);
   TRY(step_stage(&r->step, &in));
   r->is_staged = true;
@@ -194,6 +204,29 @@ static void note_load(run *r, const row_step *row) {
   r->busy_seconds += fmax(row->seconds - row->comm_seconds - row->data_wait_seconds, 0);
 }
 
+/* A gradient that is not finite and was not measured shows in the next step's loss. */
+static err check_finite(const run *r, int64_t step) {
+  if (isfinite(r->result.loss) && (!r->step.has_norm || isfinite(r->result.grad_norm))) return NULL;
+  return err_new(ERR_NUMERIC,
+                 "step %" PRId64 ": loss %g, gradient norm %g: not finite; the last good "
+                 "checkpoint is kept (try a lower learning_rate, a longer warmup_samples or "
+                 "clip_norm)",
+                 step, r->result.loss, r->result.grad_norm);
+}
+
+/* A row ends in front of a checkpoint or an evaluation that was not foreseen when its last step was
+ * taken: the gradients are still there. */
+static err complete_row(run *r) {
+  if (!r->step.launched || r->step.has_norm) return NULL;
+  err error = NULL;
+  TRY(step_measure_norm(&r->step));
+  TRY(optimizer_read_norm(&r->moments, &r->result.grad_norm));
+  TRY(check_finite(r, r->at.step));
+  rows_set_norm(r->rows, r->result.grad_norm);
+cleanup:
+  return error;
+}
+
 static err take_step(run *r) {
   const settings *s = r->s;
   double start = clock_seconds(), waited = 0, waited_after = 0;
@@ -205,15 +238,12 @@ static err take_step(run *r) {
   stream_position after = r->batch.after;
   r->is_staged = false;
   r->step.targets = run_is_classifier(r) ? &r->targets : NULL;
+  r->step.wants_norm = course_is_row_due(&r->rules, r->at.step + 1, COURSE_STEP);
   TRY(step_launch(&r->step, &in, r->at.step + 1, rate));
-  if (r->at.step + 1 < r->total_steps) TRY(stage_batch(r, &waited_after));
+  bool is_chosen_after = r->chooser.model; /* with the weights of this update */
+  if (r->at.step + 1 < r->total_steps && !is_chosen_after) TRY(stage_batch(r, &waited_after));
   TRY(step_finish(&r->step, &r->result));
-  if (!isfinite(r->result.loss) || !isfinite(r->result.grad_norm))
-    FAIL(ERR_NUMERIC,
-         "step %" PRId64 ": loss %g, gradient norm %g: not finite; the last good "
-         "checkpoint is kept (try a lower learning_rate, a longer warmup_samples or "
-         "clip_norm)",
-         r->at.step + 1, r->result.loss, r->result.grad_norm);
+  TRY(check_finite(r, r->at.step + 1));
   row_step row = {.step = r->at.step + 1,
                   .samples = r->at.samples + r->s->batch_size,
                   .loss = r->result.loss,
@@ -299,6 +329,7 @@ static err run_steps(run *r) {
     TRY(next_act(r, &act));
     if (act == COURSE_FINISH) break;
     if (course_is_row_due(&r->rules, r->at.step, act)) {
+      TRY(complete_row(r));
       ranks_spread spread = ranks_spread_of_row(r->ranks, &r->load);
       rows_set_spread(r->rows, spread.slowest, spread.spread);
       TRY(rows_end_row(r->rows, act != COURSE_STEP));
@@ -464,7 +495,7 @@ err trainer_run(const settings *s, const trainer_options *options) {
       error = told;
   }
   if (error && comm_size(r.ranks) > 1 && !r.is_agreed) end_all(&r, error);
-  if (!is_writer(&r)) { /* rank 0 says it, and its exit status is the run's */
+  if (!is_writer(&r)) { /* rank 0 reports it, and its exit status is the run's */
     err_free(error);
     error = NULL;
   }

@@ -51,7 +51,7 @@ typedef struct {
 /* In the child, after fork: only async-signal-safe calls. */
 static void prepare_trainer(const void *context) {
   const birth *b = context;
-  fcntl(b->lock_fd, F_SETFD, 0); /* held for as long as the trainer lives */
+  fcntl(b->lock_fd, F_SETFD, 0); /* held as long as the trainer lives */
   if (b->is_launcher) prctl(PR_SET_PDEATHSIG, SIGUSR1);
   if (b->is_pinned) sched_setaffinity(0, sizeof b->cores, &b->cores);
   if (b->memory_bytes > 0) limits_enter(b->cgroup_procs, b->memory_bytes);

@@ -74,11 +74,13 @@ static err check_largest(const slots *s, const spec_requires *needs) {
   int64_t cores = needs->cores * needs->ranks, gpus = needs->gpus * needs->ranks;
   if (gpus > (int64_t)s->gpus.count)
     return err_new(
-        ERR_INPUT, "a cell%s requires %lld GPU%s, but %zu are available (--gpus selects them)",
-        name_ranks(needs->ranks, text), (long long)gpus, gpus == 1 ? "" : "s", s->gpus.count);
+        ERR_INPUT, "a cell%s requires %lld %s, but %zu %s available (--gpus selects them)",
+        name_ranks(needs->ranks, text), (long long)gpus, text_plural(gpus, "GPU", "GPUs"),
+        s->gpus.count, text_plural((int64_t)s->gpus.count, "is", "are"));
   if (cores > s->core_count)
-    return err_new(ERR_INPUT, "a cell%s requires %lld CPU cores, but %d are available",
-                   name_ranks(needs->ranks, text), (long long)cores, s->core_count);
+    return err_new(ERR_INPUT, "a cell%s requires %lld CPU cores, but %d %s available",
+                   name_ranks(needs->ranks, text), (long long)cores, s->core_count,
+                   text_plural(s->core_count, "is", "are"));
   return NULL;
 }
 
@@ -100,10 +102,15 @@ static err choose_count(slots *s, const run_options *options, const spec_require
   s->count = (int)least(count, SLOTS_MOST);
   if (most && s->count > most)
     return err_new(ERR_INPUT,
-                   "--jobs %d: cells of %lld cores and %lld GPUs each: only %lld fit on this "
-                   "machine's %d cores and %zu GPUs",
-                   s->count, (long long)(needs->cores * fewest), (long long)(needs->gpus * fewest),
-                   (long long)most, s->core_count, s->gpus.count);
+                   "--jobs %d: cells of %lld %s and %lld %s each: only %lld %s on this "
+                   "machine's %d %s and %zu %s",
+                   s->count, (long long)(needs->cores * fewest),
+                   text_plural(needs->cores * fewest, "core", "cores"),
+                   (long long)(needs->gpus * fewest),
+                   text_plural(needs->gpus * fewest, "GPU", "GPUs"), (long long)most,
+                   text_plural(most, "fits", "fit"), s->core_count,
+                   text_plural(s->core_count, "core", "cores"), s->gpus.count,
+                   text_plural((int64_t)s->gpus.count, "GPU", "GPUs"));
   return NULL;
 }
 

@@ -1,5 +1,5 @@
-# Ranks that torchrun's variables describe meet by TCP, where no MPI is installed: the same bits as
-# under mpirun, and clear words when they do not find each other.
+# Ranks started with torchrun's variables connect by TCP, without MPI: the same bits as under mpirun,
+# and clear messages when they cannot connect.
 . "$SOURCE/tests/support/training.sh"
 . "$SOURCE/tests/support/processes.sh"
 export FLIP_PLUGINS=$PWD # no plugin at all
@@ -61,20 +61,20 @@ refused() {
 refused 'WORLD_SIZE is set, but MASTER_PORT is not' RANK=0 WORLD_SIZE=2 MASTER_ADDR=localhost
 refused 'MASTER_ADDR is not: it names the machine of rank 0' RANK=0 WORLD_SIZE=2 MASTER_PORT=$port
 refused 'RANK=2 is not a whole number from 0 to 1' RANK=2 WORLD_SIZE=2 MASTER_ADDR=localhost MASTER_PORT=$port
-refused 'rank 1 could not reach rank 0 at localhost, port [0-9]+, within 1 seconds \(Connection refused\): check that MASTER_ADDR' \
+refused 'rank 1 could not reach rank 0 at localhost, port [0-9]+, within 1 s \(Connection refused\): check that MASTER_ADDR' \
   RANK=1 WORLD_SIZE=2 MASTER_ADDR=localhost MASTER_PORT=$((port + 50))
 refused 'rank 1 could not reach rank 0 at no.such.host.invalid' RANK=1 WORLD_SIZE=2 MASTER_ADDR=no.such.host.invalid MASTER_PORT=$port
-refused 'rank 0 waited 1 seconds on port [0-9]+, and 2 of 3 ranks did not connect \(1, 2\)' \
+refused 'rank 0 waited 1 s on port [0-9]+, and 2 of 3 ranks did not connect \(1, 2\)' \
   RANK=0 WORLD_SIZE=3 MASTER_ADDR=localhost MASTER_PORT=$((port + 51))
-# two processes with one number; another program on the port
+# two processes with the same rank; another program on the port
 start_one() { RANK=$1 WORLD_SIZE=$2 MASTER_ADDR=localhost MASTER_PORT=$3 FLIP_RENDEZVOUS_SECONDS=5 timeout 60 "$BINARY/tests/mpi_calls" >/dev/null 2>"err$4" & }
 start_one 0 3 $((port + 52)) a
 start_one 1 3 $((port + 52)) b
 sleep 1
 RANK=1 WORLD_SIZE=3 MASTER_ADDR=localhost MASTER_PORT=$((port + 52)) "$BINARY/tests/mpi_calls" 2>err && fail "two processes of rank 1"
-expect_line err 'refused rank 1: another process has RANK=1 already'
+expect_line err 'rejected rank 1: another process already has RANK=1'
 RANK=2 WORLD_SIZE=4 MASTER_ADDR=localhost MASTER_PORT=$((port + 52)) "$BINARY/tests/mpi_calls" 2>err && fail "another WORLD_SIZE"
-expect_line err 'refused rank 2: it was started with WORLD_SIZE=4, rank 0 with 3'
+expect_line err 'rejected rank 2: it was started with WORLD_SIZE=4, rank 0 with 3'
 refused 'rank 0 cannot listen on port [0-9]+: another program uses it; choose another MASTER_PORT' \
   RANK=0 WORLD_SIZE=2 MASTER_ADDR=localhost MASTER_PORT=$((port + 52))
 wait

@@ -1,6 +1,6 @@
 /* Updates on several ranks are those of one: in double precision, on threads as ranks, with
- * gradients in buckets of several sizes, with and without a sharded optimizer, with gradients that
- * travel in bf16. */
+ * gradients in buckets of several sizes, with and without a sharded optimizer, with gradients
+ * sent in bf16. */
 #include "support/test.h"
 
 #include <math.h>

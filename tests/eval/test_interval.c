@@ -1,5 +1,4 @@
-/* Intervals over images: how often those of simulated sets contain the number that the sets are
- * drawn from. */
+/* Intervals over images: their coverage of the true value on simulated sets. */
 #include "support/test.h"
 
 #include <math.h>
@@ -38,8 +37,7 @@ static void areas_are_covered(void **state) {
   assert_covers(covered);
 }
 
-/* The mean of sets as large as these stands for the true value: the precision of a small set is
- * biased. */
+/* The true value is the mean over sets of the same size: the precision of a small set is biased. */
 static void mean_precisions_are_covered(void **state) {
   (void)state;
   double values[SETS], lows[SETS], highs[SETS], mean = 0;

@@ -211,7 +211,8 @@ static bool has_bias(const blas_product *p) {
 
 static bool has_aux(const blas_product *p) {
   return p->epilogue == CUBLASLT_EPILOGUE_GELU_AUX || p->epilogue == CUBLASLT_EPILOGUE_DGELU ||
-         p->epilogue == CUBLASLT_EPILOGUE_GELU_AUX_BIAS;
+         p->epilogue == CUBLASLT_EPILOGUE_GELU_AUX_BIAS ||
+         p->epilogue == CUBLASLT_EPILOGUE_DGELU_BGRAD;
 }
 
 static const char *refuse_types(const blas_product *p) {
@@ -249,8 +250,14 @@ static const char *refuse_epilogue(const blas_product *p) {
   case CUBLASLT_EPILOGUE_GELU_AUX:
   case CUBLASLT_EPILOGUE_GELU_AUX_BIAS:
   case CUBLASLT_EPILOGUE_DGELU:
+  case CUBLASLT_EPILOGUE_DGELU_BGRAD:
     if (has("no_gelu")) return "GELU";
-    if (is_narrow(p) && p->epilogue == CUBLASLT_EPILOGUE_DGELU) return "GELU's gradient in 8 bits";
+    if (p->epilogue == CUBLASLT_EPILOGUE_DGELU_BGRAD &&
+        (!has("dgelu_bgrad") || p->type_bias != p->type_c))
+      return "a bias gradient with GELU's";
+    if (is_narrow(p) && p->epilogue != CUBLASLT_EPILOGUE_GELU_AUX &&
+        p->epilogue != CUBLASLT_EPILOGUE_GELU_AUX_BIAS)
+      return "GELU's gradient in 8 bits";
     if (p->ld_aux % 8 || p->ld_aux < p->m) return "this leading dimension of GELU's input";
     if ((uintptr_t)p->aux % 16) return "GELU's input at an address that is no multiple of 16";
     break;
@@ -423,7 +430,8 @@ static const char *refuse_addresses(const blas_work *w, const blas_algorithm *al
     return "c is not all in a block of device memory";
   if (has_aux(p) && !memory_is_device(p->aux, extent(p->m, p->n, p->ld_aux, p->type_c)))
     return "GELU's input is not all in a block of device memory";
-  int64_t bias = has_bias(p) ? p->m : p->epilogue == CUBLASLT_EPILOGUE_BGRADB ? p->n : 0;
+  bool is_of_rows = has_bias(p) || p->epilogue == CUBLASLT_EPILOGUE_DGELU_BGRAD;
+  int64_t bias = is_of_rows ? p->m : p->epilogue == CUBLASLT_EPILOGUE_BGRADB ? p->n : 0;
   if (bias && !memory_is_device(p->bias, (size_t)bias * blas_type_bytes(p->type_bias)))
     return "the bias is not all in a block of device memory";
   if (is_narrow(p) ? !memory_is_device(p->scale_a, 4) || !memory_is_device(p->scale_b, 4)

@@ -9,6 +9,7 @@
  * FLIP_IMITATION_BLAS takes these words, each a way in which versions of the library and GPUs may
  * differ:
  *   bgradb        there is a bias gradient in the epilogue
+ *   dgelu_bgrad   and one with GELU's gradient, in the result's type
  *   no_gelu       no GELU in the epilogue
  *   gelu_in_vain  GELU's epilogues are offered and then refused when run
  *   erf_gelu      the epilogue's GELU is the exact one

@@ -82,15 +82,21 @@ static void sum_column(const blas_work *w, const double *left, const double *rig
   }
 }
 
-static void finish_column(const blas_work *w, int64_t column, double scale, const double *sums) {
+static bool is_gelu_gradient(const blas_product *p) {
+  return p->epilogue == CUBLASLT_EPILOGUE_DGELU || p->epilogue == CUBLASLT_EPILOGUE_DGELU_BGRAD;
+}
+
+/* gradient [m]: of the bias, to which the column is added. */
+static void finish_column(const blas_work *w, int64_t column, double scale, const double *sums,
+                          double *gradient) {
   const blas_product *p = &w->p;
   bool is_exact = imitation_has_word("FLIP_IMITATION_BLAS", "erf_gelu");
-  bool has_bias = p->epilogue & CUBLASLT_EPILOGUE_BIAS;
+  bool has_bias = !is_gelu_gradient(p) && p->epilogue & CUBLASLT_EPILOGUE_BIAS;
   for (int64_t i = 0; i < p->m; i++) {
     double x = (double)w->alpha * scale * sums[i];
     if (w->beta != 0) x += (double)w->beta * element(w->c, p->type_c, column * p->ld_c + i);
     if (has_bias) x += element(p->bias, p->type_bias, i);
-    if (p->epilogue == CUBLASLT_EPILOGUE_DGELU) {
+    if (is_gelu_gradient(p)) {
       x *= gelu_slope(element(p->aux, p->type_c, column * p->ld_aux + i), is_exact,
                       (i + column) % 2 ? 4e-7 : -4e-7);
     } else if (p->epilogue & CUBLASLT_EPILOGUE_GELU) {
@@ -98,6 +104,7 @@ static void finish_column(const blas_work *w, int64_t column, double scale, cons
       x = gelu(x, is_exact);
     }
     put_element(w->d, p->type_c, column * p->ld_d + i, x);
+    gradient[i] += x;
   }
 }
 
@@ -116,8 +123,8 @@ cudaError_t blas_run(const void *work) {
     fill_with_nan(w);
     return cudaSuccess;
   }
-  double *left = malloc((size_t)(m * k + k * n + m) * sizeof *left), *right = left + m * k,
-         *sums = right + k * n;
+  double *left = malloc((size_t)(m * k + k * n + 2 * m) * sizeof *left), *right = left + m * k,
+         *sums = right + k * n, *gradient = sums + m;
   if (!left) return cudaErrorMemoryAllocation;
   for (int64_t t = 0; t < k; t++)
     for (int64_t i = 0; i < m; i++)
@@ -128,14 +135,17 @@ cudaError_t blas_run(const void *work) {
       right[j * k + t] =
           element(w->b, p->type_b, p->transpose_b ? t * p->ld_b + j : j * p->ld_b + t);
   double scale = p->scale_a ? (double)*p->scale_a * (double)*p->scale_b : 1;
+  memset(gradient, 0, (size_t)m * sizeof *gradient);
   for (int64_t j = 0; j < n; j++) {
     sum_column(w, left, right + j * k, sums);
-    finish_column(w, j, scale, sums);
+    finish_column(w, j, scale, sums, gradient);
     if (p->epilogue != CUBLASLT_EPILOGUE_BGRADB) continue;
     double total = 0;
     for (int64_t t = 0; t < k; t++) total += right[j * k + t];
     put_element(p->bias, p->type_bias, j, total);
   }
+  for (int64_t i = 0; i < m && p->epilogue == CUBLASLT_EPILOGUE_DGELU_BGRAD; i++)
+    put_element(p->bias, p->type_bias, i, gradient[i]);
   free(left);
   return cudaSuccess;
 }

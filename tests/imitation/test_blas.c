@@ -148,6 +148,7 @@ static void forms_are_accepted_and_rejected_as_on_an_h100(void **state) {
                             narrow(CUBLASLT_EPILOGUE_GELU_AUX_BIAS, CUDA_R_16BF)};
   const question refused[] = {half(CUBLASLT_EPILOGUE_BIAS, CUDA_R_32F, CUDA_R_16BF),
                               half(CUBLASLT_EPILOGUE_BGRADB, CUDA_R_32F, CUDA_R_32F),
+                              half(CUBLASLT_EPILOGUE_DGELU_BGRAD, CUDA_R_16BF, CUDA_R_16BF),
                               narrow(CUBLASLT_EPILOGUE_DGELU, CUDA_R_16BF),
                               narrow(CUBLASLT_EPILOGUE_BIAS, CUDA_R_32F)}; /* when it is run */
   for (size_t i = 0; i < sizeof taken / sizeof *taken; i++)

@@ -69,7 +69,8 @@ static void rows_are_normed_pooled_and_summed(void **state) {
                                      .rstd = f,
                                      .dx = x,
                                      .dgamma = f,
-                                     .dbeta = f};
+                                     .dbeta = f,
+                                     .dx_sums = f};
   const ops_pool p = {
       .batch = BATCH, .tokens = TOKENS, .width = WIDTH, .x = x, .pooled = x, .dpooled = x, .dx = x};
   assert_int_equal(kernel_layer_norm(&n, stream), 0);
@@ -78,6 +79,8 @@ static void rows_are_normed_pooled_and_summed(void **state) {
   assert_int_equal(kernel_pool_gradient(&p, stream), 0);
   assert_int_equal(kernel_column_sums(rows, 4 * WIDTH, 4 * WIDTH, x, f, scratch, stream), 0);
   assert_int_equal(kernel_activation(OPS_GELU_TANH, rows * 4 * WIDTH, x, x, stream), 0);
+  assert_int_equal(
+      kernel_activation_gradient_sums(OPS_GELU_TANH, rows, 4 * WIDTH, x, x, f, scratch, stream), 0);
 }
 
 static void tokens_are_made(void **state) {

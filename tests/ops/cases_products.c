@@ -64,7 +64,12 @@ static void check_activations(int64_t m, int64_t n, int64_t k) {
     r.a = x.reference, r.b = w.reference, r.c = y.reference, r.pre = pre.reference;
     t.a = x.tested, t.b = w.tested, t.c = y.tested, t.pre = pre.tested;
     r.bias = bias.reference, t.bias = bias.tested;
+    pair rounded = pair_poison(n, false); /* the model's working copy, of which a backend may use */
+    assert_ok(pair_tested->call->cast(pair_tested, n, bias.tested, rounded.tested));
+    t.bias_copy = kind == OPS_GELU_TANH ? rounded.tested : (ops_buffer){0};
     RUN(gemm, &r, &t);
+    t.bias_copy = (ops_buffer){0};
+    pair_free(&rounded);
     pair_check(&pre, pair_bound(), "pre-activation");
     pair_check(&y, 2 * pair_bound(), "activation");
     ops_activate ra = {(ops_activation)kind, m * n, pre.reference, dx.reference}, ta = ra;
@@ -76,6 +81,14 @@ static void check_activations(int64_t m, int64_t n, int64_t k) {
     r.c = dx.reference, t.c = dx.tested;
     RUN(gemm, &r, &t);
     pair_check(&dx, 2 * pair_bound(), "activation gradient");
+    if (pair_tested->call->sums & OPS_SUMS_ACTIVATION) {
+      pair sums = pair_random(n, true, 1);
+      r.c_sums = sums.reference, t.c_sums = sums.tested;
+      RUN(gemm, &r, &t);
+      pair_check(&dx, 2 * pair_bound(), "activation gradient with sums");
+      pair_check(&sums, 2 * pair_bound(), "activation gradient's sums");
+      pair_free(&sums);
+    }
     pair_free(&x), pair_free(&w), pair_free(&bias), pair_free(&pre), pair_free(&y), pair_free(&dx);
   }
 }

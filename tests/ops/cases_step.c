@@ -3,7 +3,9 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
+#include "base/rng.h"
 #include "ops/cases.h"
 #include "ops/pair.h"
 #include "support/ops_reference.h"
@@ -155,6 +157,87 @@ void updates_agree_with_and_without_clipping(void **state) {
   check_updates(0);
   check_updates(0.25); /* the norm is about 0.1 sqrt(3001) = 5.5 */
   check_updates(100);  /* above the norm: clips nothing */
+}
+
+/* A buffer of the backend under test that holds `values` (bf16 or i32, as bytes). */
+static ops_buffer uploaded(ops_type type, const void *values, size_t bytes) {
+  ops_buffer b = {NULL, type};
+  assert_ok(pair_tested->call->allocate(pair_tested, bytes, "a test", &b.data));
+  assert_ok(pair_tested->call->upload(pair_tested, b.data, values, bytes));
+  return b;
+}
+
+enum { MOMENTS = 40003, FIRST = 1 << 20, NUMBER = 77 };
+
+/* What becomes of an exact value by the draw of element i: the definition in ops.h. */
+static uint16_t rounded_by_draw(float value, int64_t i, bool is_second) {
+  rng r = rng_at(5, RNG_MOMENTS, NUMBER, (uint64_t)(FIRST + i) / 4);
+  uint32_t words[4], bits;
+  rng_fill(&r, words, 4);
+  memcpy(&bits, &value, sizeof bits);
+  return (uint16_t)((bits + (is_second ? words[i % 4] >> 16 : words[i % 4] & 0xFFFF)) >> 16);
+}
+
+/* Values that fp32 holds exactly, so that every backend must store the same bits; the stored
+ * moments are the right ones on average, where rounding to the nearest would lose an eighth of the
+ * distance between two neighbours each time. */
+void moments_in_bf16_are_rounded_at_random_without_bias(void **state) {
+  (void)state;
+  static uint16_t m[MOMENTS], v[MOMENTS];
+  static double gradients[MOMENTS];
+  const double rates[3] = {0.25, 1, 1}, zero = 0;
+  const int32_t number = NUMBER;
+  int64_t ups = 0;
+  for (int64_t i = 0; i < MOMENTS; i++) {
+    m[i] = 0x3F80, v[i] = 0x3F80;                 /* 1, and the next is 1 + 2^-7 */
+    gradients[i] = 1 + (i % 2 ? 1 : 5) * 0x1p-10; /* halved: 1 or 5 sixteenths of the distance */
+  }
+  pair p = pair_zeros(MOMENTS, true), g = pair_values(MOMENTS, true, gradients);
+  pair r = pair_values(3, true, rates), norm = pair_values(1, true, &zero);
+  ops_adamw a = {.first = FIRST,
+                 .seed = 5,
+                 .count = MOMENTS,
+                 .decayed = 100,
+                 .beta1 = 0.5,
+                 .beta2 = 0.5,
+                 .parameters = p.tested,
+                 .gradients = g.tested,
+                 .rates = r.tested,
+                 .norm_square = norm.tested};
+  a.m = uploaded(OPS_BF16, m, sizeof m), a.v = uploaded(OPS_BF16, v, sizeof v);
+  a.number = uploaded(OPS_I32, &number, sizeof number);
+  assert_ok(pair_tested->call->adamw(pair_tested, &a));
+  assert_ok(pair_tested->call->download(pair_tested, m, a.m.data, sizeof m));
+  assert_ok(pair_tested->call->download(pair_tested, v, a.v.data, sizeof v));
+  for (int64_t i = 0; i < MOMENTS; i++) {
+    const float exact_m = 0.5f + 0.5f * (float)gradients[i];
+    const float exact_v = 0.5f + 0.5f * (float)(gradients[i] * gradients[i]);
+    assert_int_equal(m[i], rounded_by_draw(exact_m, i, false));
+    assert_int_equal(v[i], rounded_by_draw(exact_v, i, true));
+    ups += i % 2 ? 0 : m[i] - 0x3F80;
+    /* the update uses what is not yet rounded */
+    assert_true(fabs(pair_read(&p, i) + 0.25 * (double)exact_m / sqrt((double)exact_v)) < 1e-6);
+  }
+  /* 20002 draws at 5/16: five deviations are 0.0164 */
+  assert_true(fabs((double)ups / ((MOMENTS + 1) / 2) - 5.0 / 16) < 0.0164);
+  pair_tested->call->release(pair_tested, a.m.data);
+  pair_tested->call->release(pair_tested, a.v.data);
+  pair_tested->call->release(pair_tested, a.number.data);
+  pair_free(&p), pair_free(&g), pair_free(&r), pair_free(&norm);
+}
+
+void moving_averages_agree(void **state) {
+  (void)state;
+  enum { COUNT = 1003 };
+  static const double momenta[] = {0.996, 0, 1, 0.5};
+  pair x = pair_random(COUNT, true, 1), average = pair_random(COUNT, true, 1);
+  for (int i = 0; i < 4; i++) {
+    assert_ok(pair_reference->call->average(pair_reference, COUNT, x.reference, average.reference,
+                                            momenta[i]));
+    assert_ok(pair_tested->call->average(pair_tested, COUNT, x.tested, average.tested, momenta[i]));
+    pair_check(&average, 2e-7, "moving average"); /* fp32's rounding, up to four times */
+  }
+  pair_free(&x), pair_free(&average);
 }
 
 void casts_and_fills_agree(void **state) {

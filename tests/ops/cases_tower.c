@@ -44,6 +44,16 @@ static void check_layer_norm(int64_t rows, int64_t width, bool has_residual, int
   pair_check(&dx, 2 * pair_bound(), "layer norm gradient");
   pair_check(&dgamma, 2 * pair_bound(), "gain gradient");
   pair_check(&dbeta, 2 * pair_bound(), "offset gradient");
+  if (pair_tested->call->sums & OPS_SUMS_NORM) {
+    pair sums = pair_random(width + offset, true, 1);
+    gr.dx_sums = ops_at(sums.reference, offset), gt.dx_sums = ops_at(sums.tested, offset);
+    RUN(layer_norm_gradient, &gr, &gt);
+    pair_check(&dx, 3 * pair_bound(), "layer norm gradient with sums"); /* of a rounded residual */
+    pair_check(&sums, 3 * pair_bound(), "layer norm gradient's sums");
+    pair_check(&dgamma, 2 * pair_bound(), "gain gradient with sums");
+    pair_check(&dbeta, 2 * pair_bound(), "offset gradient with sums");
+    pair_free(&sums);
+  }
   pair *all[] = {&x, &residual, &sum, &y, &gamma, &beta, &mean, &rstd, &dy, &dx, &dgamma, &dbeta};
   for (size_t i = 0; i < 12; i++) pair_free(all[i]);
 }
@@ -57,7 +67,11 @@ void layer_norm_and_its_gradient_agree(void **state) {
   check_layer_norm(5, 1281, true, 0);
   check_layer_norm(3, 1288, false, 0);
   check_layer_norm(2, 8192, true, 0);
-  check_layer_norm(6, 264, true, 3); /* a row that could be read in vectors, its gain not */
+  check_layer_norm(3, 2056, false, 0);
+  check_layer_norm(70, 40, true, 0);   /* eight groups in a block of CUDA's gradient, */
+  check_layer_norm(21, 1024, true, 0); /* two, */
+  check_layer_norm(9000, 8, true, 0);  /* and several tiles of a block */
+  check_layer_norm(6, 264, true, 3);   /* a row that could be read in vectors, its gain not */
   if (strcmp(pair_tested->call->name, "cpu") == 0) /* the widest that settings allow */
     check_layer_norm(2, 65536, true, 0);
 }
@@ -168,6 +182,35 @@ void attention_of_short_sequences_agrees(void **state) {
   check_attention_of(2, 50, 1, 64, false, one_key);
   check_attention_of(2, 99, 1, 48, true, one_key);
   check_attention_of(2, 144, 1, 80, false, one_key);
+}
+
+static void check_attended(int64_t batch, int64_t tokens, int64_t heads, int64_t head_width,
+                           int64_t queries, int64_t first) {
+  pair qkv = pair_random(batch * tokens * 3 * heads * head_width, false, 1);
+  pair scores = pair_random(batch * (tokens - first), true, 0.01); /* that is added to */
+  ops_attended r = {.batch = batch,
+                    .tokens = tokens,
+                    .heads = heads,
+                    .head_width = head_width,
+                    .queries = queries,
+                    .first = first,
+                    .weight = 1.0 / (double)(heads * queries)},
+               t = r;
+  r.qkv = qkv.reference, r.scores = scores.reference;
+  t.qkv = qkv.tested, t.scores = scores.tested;
+  RUN(attended, &r, &t);
+  pair_check(&scores, 4e-6, "what is attended to"); /* sums in fp32 of what was read exactly */
+  pair_free(&qkv), pair_free(&scores);
+}
+
+void what_is_attended_to_agrees(void **state) {
+  (void)state;
+  check_attended(3, 17, 2, 8, 1, 1);
+  check_attended(2, 50, 3, 64, 50, 1);
+  check_attended(2, 101, 2, 20, 101, 0); /* more than one block of queries; no class token */
+  check_attended(1, 197, 2, 32, 1, 1);
+  check_attended(1, 1100, 1, 16, 3, 1); /* fewer warps than a block has */
+  check_attended(2, 2, 1, 7, 2, 1);
 }
 
 /* Out and gradient are zeros in the reference, over which NaN was written before. */

@@ -1,38 +1,10 @@
-/* The attention kernels for short sequences with their barriers and waits named, so that a test can
- * leave out one at a time: each must be missed. */
+/* The attention kernels for short sequences with named barriers and waits, so that a test can
+ * remove one at a time: each removal must be detected. */
 #include "simt/attention_mutants.h"
-
-#include <string.h>
 
 #include "cuda/async.cuh"
 #include "cuda/attention_tiles.cuh"
-
-enum { MOST_SITES = 32 };
-
-static struct {
-  attention_site sites[MOST_SITES];
-  int count, left_out;
-} mutation = {.left_out = -1};
-
-int attention_sites(const attention_site **sites) {
-  *sites = mutation.sites;
-  return mutation.count;
-}
-
-void attention_leave_out(int site) {
-  mutation.left_out = site;
-}
-
-/* Whether the running kernel is to go on without this wait. */
-static bool is_left_out(const char *what, const char *file, int line) {
-  int i = 0;
-  while (i < mutation.count &&
-         (mutation.sites[i].line != line || strcmp(mutation.sites[i].file, file) != 0))
-    i++;
-  if (i == mutation.count && i < MOST_SITES)
-    mutation.sites[mutation.count++] = (attention_site){what, file, line};
-  return i == mutation.left_out;
-}
+#include "simt/left_out.h"
 
 static void wait_for_copies(void) {
   copies_wait();

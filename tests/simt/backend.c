@@ -90,6 +90,11 @@ static err gemm(ops *o, const ops_gemm *g) {
   simt_touch_end();
   int64_t count = g->m * g->n;
   int failed = 0;
+  if (g->c_sums.data)
+    WITH_SCRATCH("activation gradient with sums",
+                 kernel_activation_gradient_sums_scratch(g->m, g->n),
+                 kernel_activation_gradient_sums(g->activation, g->m, g->n, g->pre, g->c, g->c_sums,
+                                                 scratch, NULL));
   if (g->epilogue == OPS_EPILOGUE_ACTIVATION)
     failed = kernel_activation(g->activation, count, g->pre, g->c, NULL);
   else if (g->epilogue == OPS_EPILOGUE_ACTIVATION_GRADIENT)
@@ -150,6 +155,11 @@ static err embed_gradient(ops *o, const ops_embed *e) {
   (void)o;
   WITH_SCRATCH("embed gradient", kernel_embed_gradient_scratch(e->batch, e->length, e->width),
                kernel_embed_gradient(e, scratch, NULL));
+}
+
+static err attended(ops *o, const ops_attended *a) {
+  (void)o;
+  return launched("attended", kernel_attended(a, NULL));
 }
 
 static err pool(ops *o, const ops_pool *p) {
@@ -218,7 +228,13 @@ static err sum(ops *o, int64_t count, ops_buffer x, ops_buffer out) {
 
 static err adamw(ops *o, const ops_adamw *a) {
   (void)o;
-  return launched("adamw", kernel_adamw(a, NULL));
+  rng noise = rng_at(a->seed, RNG_MOMENTS, 0, 0);
+  return launched("adamw", kernel_adamw(a, noise.key, NULL));
+}
+
+static err average(ops *o, int64_t count, ops_buffer x, ops_buffer to, double momentum) {
+  (void)o;
+  return launched("average", kernel_average(count, x, to, momentum, NULL));
 }
 
 static err fill(ops *o, int64_t count, ops_buffer x, double value) {
@@ -236,7 +252,8 @@ static void destroy(ops *o) {
 }
 
 static const ops_table simt_table = {.name = "simt",
-                                     .sums = OPS_SUMS_ATTENTION,
+                                     .sums =
+                                         OPS_SUMS_ATTENTION | OPS_SUMS_NORM | OPS_SUMS_ACTIVATION,
                                      .allocate = simt_backend_allocate,
                                      .release = simt_backend_release,
                                      .upload = copy,
@@ -252,6 +269,7 @@ static const ops_table simt_table = {.name = "simt",
                                      .layer_norm_gradient = layer_norm_gradient,
                                      .attention = attention,
                                      .attention_gradient = attention_gradient,
+                                     .attended = attended,
                                      .patches = patches,
                                      .assemble = assemble,
                                      .assemble_gradient = assemble_gradient,
@@ -270,6 +288,7 @@ static const ops_table simt_table = {.name = "simt",
                                      .sum_square_blocks = sum_square_blocks,
                                      .sum = sum,
                                      .adamw = adamw,
+                                     .average = average,
                                      .fill = fill,
                                      .cast = cast,
                                      .destroy = destroy};

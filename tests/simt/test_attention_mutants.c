@@ -1,11 +1,12 @@
 /* Every barrier and every wait for copies in the attention kernels for short sequences is needed,
- * and the shim notices when it is left out. */
+ * and the shim detects its removal. */
 #include "support/test.h"
 
 #include <stdlib.h>
 
 #include "base/rng.h"
 #include "simt/attention_mutants.h"
+#include "simt/left_out.h"
 #include "simt/simt.h"
 #include "support/ops_reference.h"
 
@@ -51,8 +52,10 @@ static bool run(int64_t tokens, int64_t width, results *r) {
   return is_fine;
 }
 
+static results right[SHAPES];
+
 /* What is noticed at any shape; NULL: nothing. */
-static const char *notice(const results *right) {
+static const char *notice(void) {
   static results got;
   for (int i = 0; i < SHAPES; i++) {
     simt_forget();
@@ -64,26 +67,14 @@ static const char *notice(const results *right) {
 
 static void a_barrier_or_wait_that_is_left_out_is_noticed(void **state) {
   (void)state;
-  static results right[SHAPES];
-  const attention_site *sites;
-  int missed = 0;
+  const left_out_site *sites;
   if (!simt_has_recorder()) skip();
   for (int i = 0; i < SHAPES; i++) {
     if (!run(shapes[i].tokens, shapes[i].head_width, &right[i])) fail_msg("%s", simt_message());
   }
-  int count = attention_sites(&sites);
-  assert_true(count >= 14);
-  for (int i = 0; i < count; i++) {
-    attention_leave_out(i);
-    const char *noticed = notice(right);
-    const char *name = strrchr(sites[i].file, '/');
-    print_message("without %s of %s:%d: %s\n", sites[i].what, name ? name + 1 : sites[i].file,
-                  sites[i].line, noticed ? noticed : "NOTHING IS NOTICED");
-    missed += !noticed;
-  }
-  attention_leave_out(-1);
-  assert_null(notice(right));
-  assert_int_equal(missed, 0);
+  assert_true(left_out_sites(&sites) >= 14);
+  assert_int_equal(left_out_count_missed(notice), 0);
+  assert_null(notice());
 }
 
 int main(void) {

@@ -142,6 +142,7 @@ static err gemm(ops *o, const ops_gemm *g) {
         sum *= act_slope(g->activation, GET(g->pre, at));
       }
       SET(g->c, at, g->accumulate ? GET(g->c, at) + sum : sum);
+      if (g->c_sums.data) ADD(g->c_sums, j, GET(g->c, at));
     }
   }
   return NULL;
@@ -192,6 +193,7 @@ static err layer_norm_gradient(ops *o, const ops_layer_norm_gradient *n) {
       double normed = (GET(n->x, at + i) - mean) * rstd;
       double dx = rstd * (GET(n->dy, at + i) * GET(n->gamma, i) - sum - normed * product);
       SET(n->dx, at + i, dx + (n->dresidual.data ? GET(n->dresidual, at + i) : 0));
+      if (n->dx_sums.data) ADD(n->dx_sums, i, GET(n->dx, at + i));
     }
   }
   return NULL;
@@ -241,6 +243,23 @@ static err attention(ops *o, const ops_attention *a) {
         }
       }
   free(scores);
+  return NULL;
+}
+
+static err attended(ops *o, const ops_attended *a) {
+  (void)o;
+  const ops_attention shape = {
+      .tokens = a->tokens, .heads = a->heads, .head_width = a->head_width, .qkv = a->qkv};
+  int64_t keys = a->tokens - a->first;
+  for (int64_t image = 0; image < a->batch; image++)
+    for (int64_t head = 0; head < a->heads; head++)
+      for (int64_t i = 0; i < a->queries; i++) {
+        double sum = 0;
+        for (int64_t j = 0; j < a->tokens; j++) sum += exp(score(&shape, image, head, i, j));
+        for (int64_t j = 0; j < keys; j++)
+          ADD(a->scores, image * keys + j,
+              a->weight * exp(score(&shape, image, head, i, a->first + j)) / sum);
+      }
   return NULL;
 }
 
@@ -483,6 +502,13 @@ static err adamw(ops *o, const ops_adamw *a) {
   return NULL;
 }
 
+static err average(ops *o, int64_t count, ops_buffer x, ops_buffer to, double momentum) {
+  (void)o;
+  for (int64_t i = 0; i < count; i++)
+    SET(to, i, momentum * GET(to, i) + (1 - momentum) * GET(x, i));
+  return NULL;
+}
+
 static err fill(ops *o, int64_t count, ops_buffer x, double value) {
   (void)o;
   for (int64_t i = 0; i < count; i++) SET(x, i, value);
@@ -499,45 +525,47 @@ static void destroy(ops *o) {
   free(o);
 }
 
-static const ops_table reference_table = {.name = "reference",
-                                          .sums = OPS_SUMS_ATTENTION,
-                                          .allocate = allocate,
-                                          .release = release,
-                                          .upload = copy,
-                                          .download = copy,
-                                          .clear = clear,
-                                          .synchronize = synchronize,
-                                          .upload_ahead = copy,
-                                          .join = synchronize,
-                                          .is_idle = is_idle,
-                                          .gemm = gemm,
-                                          .activate = activate,
-                                          .layer_norm = layer_norm,
-                                          .layer_norm_gradient = layer_norm_gradient,
-                                          .attention = attention,
-                                          .attention_gradient = attention_gradient,
-                                          .patches = patches,
-                                          .assemble = assemble,
-                                          .assemble_gradient = assemble_gradient,
-                                          .embed = embed,
-                                          .embed_gradient = embed_gradient,
-                                          .pool = pool,
-                                          .pool_gradient = pool_gradient,
-                                          .dropout = dropout,
-                                          .normalize = normalize,
-                                          .normalize_gradient = normalize_gradient,
-                                          .contrastive_statistics =
-                                              reference_contrastive_statistics,
-                                          .contrastive_gradient = reference_contrastive_gradient,
-                                          .contrastive_finish = reference_contrastive_finish,
-                                          .pixel_error = reference_pixel_error,
-                                          .sum_squares = sum_squares,
-                                          .sum_square_blocks = sum_square_blocks,
-                                          .sum = sum,
-                                          .adamw = adamw,
-                                          .fill = fill,
-                                          .cast = cast,
-                                          .destroy = destroy};
+static const ops_table reference_table = {
+    .name = "reference",
+    .sums = OPS_SUMS_ATTENTION | OPS_SUMS_NORM | OPS_SUMS_ACTIVATION,
+    .allocate = allocate,
+    .release = release,
+    .upload = copy,
+    .download = copy,
+    .clear = clear,
+    .synchronize = synchronize,
+    .upload_ahead = copy,
+    .join = synchronize,
+    .is_idle = is_idle,
+    .gemm = gemm,
+    .activate = activate,
+    .layer_norm = layer_norm,
+    .layer_norm_gradient = layer_norm_gradient,
+    .attention = attention,
+    .attention_gradient = attention_gradient,
+    .attended = attended,
+    .patches = patches,
+    .assemble = assemble,
+    .assemble_gradient = assemble_gradient,
+    .embed = embed,
+    .embed_gradient = embed_gradient,
+    .pool = pool,
+    .pool_gradient = pool_gradient,
+    .dropout = dropout,
+    .normalize = normalize,
+    .normalize_gradient = normalize_gradient,
+    .contrastive_statistics = reference_contrastive_statistics,
+    .contrastive_gradient = reference_contrastive_gradient,
+    .contrastive_finish = reference_contrastive_finish,
+    .pixel_error = reference_pixel_error,
+    .sum_squares = sum_squares,
+    .sum_square_blocks = sum_square_blocks,
+    .sum = sum,
+    .adamw = adamw,
+    .average = average,
+    .fill = fill,
+    .cast = cast,
+    .destroy = destroy};
 
 err ops_create_reference(ops **out) {
   ops *o = mem_zeroed(1, sizeof *o);

@@ -14,9 +14,9 @@ requires: {ranks: 2, nodes: 2}
 limits: {retries: 2, retry_wait: 100ms, fewest_ranks: 1}
 report: {columns: [final_loss, nodes], plots: []}
 Y
-# without a host file two machines are not to be found here
+# without a host file there is only one machine
 (unset OMPI_MCA_orte_default_hostfile; bench run cut.yaml --no-progress > out.txt 2> err.txt) && fail 'two nodes on one machine'
-grep -q "requires 2 nodes, and 'flipbench run' uses this machine" err.txt || { cat err.txt; fail 'the refusal says no remedy'; }
+grep -q "requires 2 nodes, and 'flipbench run' uses this machine" err.txt || { cat err.txt; fail 'the message names no remedy'; }
 
 trainers() { pgrep -f "^$FLIP train .*--out $1" || true; }
 fails() { # cut_cable or cut_one_way

@@ -1,0 +1,34 @@
+# The kernels and the clearings of memory in one recorded step, by name: of a model as deep as ViT-L/16
+# with its text tower and as long (50 tokens: 75 % of 196 patches masked; captions of 32), but narrow,
+# since widths change no count. Attention is ours at these lengths, as it is predicted to be on an H100.
+# What the libraries launch on their own (split sums, counters) is not known here and not counted.
+. "$SOURCE/tests/support/training.sh"
+. "$SOURCE/tests/support/imitation.sh"
+make_data
+deep=(--set batch_size=4 --set samples=16 --set eval.points=0 --set precision=bf16 --set deterministic=false
+  --set image.size=56 --set image.patch=8 --set mask_ratio=0 --set image.width=64 --set image.heads=1
+  --set image.layers=24 --set text.width=64 --set text.heads=1 --set text.layers=12 --set text.length=32
+  --set log_every=100)
+
+# count WORDS: of cuBLASLt's imitation; sets kernels and clearings
+count() {
+  rm -f trace
+  FLIP_IMITATION_DNN=fails FLIP_IMITATION_BLAS=$1 FLIP_IMITATION_TRACE=$PWD/trace \
+    XDG_CACHE_HOME=$PWD/cache-$1 gpu "run-$1" "${deep[@]}"
+  sed -n '/^cudaStreamBeginCapture$/,/^cudaStreamEndCapture$/p' trace |
+    awk '/^cudaStreamBeginCapture$/ { recordings++ } { if (recordings == 1) print }' >recorded
+  grep -vE '^(cuda|cublas|cudnn|algorithm: )' recorded >kernel_names || true
+  products=$(grep -c '^cublasLtMatmul$' recorded || true)
+  clearings=$(grep -c '^cudaMemsetAsync$' recorded || true)
+  kernels=$(($(wc -l <kernel_names) + products))
+  echo "GELU's gradient by the library, ${2}: $kernels kernels ($products products), $clearings clearings"
+  sort kernel_names | uniq -c | sort -rn | awk '{ printf "  %4d %s\n", $1, $2 }'
+}
+count usual "its sums by ours"
+[ "$kernels" -lt 900 ] || fail "$kernels kernels a step"
+[ "$clearings" -le 8 ] || fail "$clearings clearings a step"
+! grep -q '^cast_elements$' kernel_names || [ "$(grep -c '^cast_elements$' kernel_names)" -le 4 ] || fail "biases are rounded once more for each product"
+! grep -q '^square_' kernel_names || fail "the gradients' norm is computed in a step that needs none"
+count dgelu_bgrad "with its sums"
+[ "$kernels" -lt 850 ] || fail "$kernels kernels a step"
+! grep -q '^column_parts' kernel_names || [ "$(grep -c '^column_parts' kernel_names)" -le 3 ] || fail "bias gradients are summed in passes of their own" # the patches' bias, the class token, positions

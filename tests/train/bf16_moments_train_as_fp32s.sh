@@ -1,0 +1,30 @@
+# optimizer.moments: bf16: a small training comes to the losses of one with fp32 moments, is killed and
+# resumed to the same bits, keeps values in the checkpoint that bf16 holds, and depends on the seed alone.
+. "$SOURCE/tests/support/training.sh"
+make_data
+narrow=(--set optimizer.moments=bf16)
+train --out wide
+train --out narrow "${narrow[@]}"
+# the mean loss of the last ten steps
+tail_loss() { field step loss "$1/events.jsonl" | tail -10 | awk '{ sum += $1 } END { print sum / NR }'; }
+a=$(tail_loss wide) b=$(tail_loss narrow)
+echo "mean loss of the last ten steps: fp32 $a, bf16 $b"
+awk -v a="$a" -v b="$b" 'BEGIN { d = a - b; exit !(d < 0.03 * a && d > -0.03 * a) }' || fail "losses: fp32 $a, bf16 $b"
+! cmp -s "$(newest wide)" "$(newest narrow)" || fail "the setting changes nothing"
+
+# Killed and resumed: the same bits as in one go.
+train_behind --out parts "${narrow[@]}" --set checkpoint.every_samples=64
+for _ in $(seq 600); do
+  [ -f parts/events.jsonl ] && [ "$(field step step parts/events.jsonl | tail -1)" -ge 8 ] 2>/dev/null && break
+  sleep 0.05
+done
+kill -KILL $pid; wait $pid 2>/dev/null || true
+train --out parts "${narrow[@]}" --set checkpoint.every_samples=64 --resume
+tensors() { tail -c +"$((9 + $(od -An -N8 -t u8 "$1")))" "$1" | cksum; } # what is behind the header
+[ "$(tensors "$(newest parts)")" = "$(tensors "$(newest narrow)")" ] || fail "a resumed run has other bits"
+
+# The moments are the last two thirds of the tensors: their low 16 bits are zero, the weights' are not.
+body=$(($(stat -c %s "$(newest narrow)") - 8 - $(od -An -N8 -t u8 "$(newest narrow)")))
+wider() { od -An -v -t x2 -w4 | awk '$1 != "0000" { n++ } END { print n + 0 }'; }
+[ "$(tail -c $((body / 3 * 2)) "$(newest narrow)" | wider)" = 0 ] || fail "moments in the checkpoint are wider than bf16"
+[ "$(tail -c "$body" "$(newest narrow)" | head -c $((body / 3)) | wider)" -gt 0 ] || fail "the weights are bf16, too"
