@@ -5,6 +5,7 @@
 SEED=${SEED:-$RANDOM} ROUNDS=${ROUNDS:-3}
 echo "SEED=$SEED ROUNDS=$ROUNDS"
 RANDOM=$SEED
+export REAL_FLIP=$FLIP
 cat > lost.yaml <<'Y'
 name: lost
 base: run.yaml
@@ -33,12 +34,14 @@ round() {
   sleep "$wait"
   pid=$(rank_pid "$(folder)" "$victim")
   [ -n "$pid" ] || fail "round $n: rank $victim has no process"
-  local all=$(living "$(folder)") start=$SECONDS
+  local trainers=$(pgrep -f "^$REAL_FLIP train .*--out $(folder)") all=$(living "$(folder)") start=$SECONDS
+  [ "$(echo "$trainers" | wc -w)" = 3 ] || fail "round $n: not three ranks: $trainers"
   kill "-$signal" "$pid" || fail "round $n: rank $victim had ended: a longer run is needed"
-  all_gone() { local p; for p in $all; do ! kill -0 "$p" 2> /dev/null || return 1; done; }
-  await 30 all_gone || true
+  gone() { local p; for p in $1; do ! kill -0 "$p" 2> /dev/null || return 1; done; }
+  await 30 gone "$trainers" || true
   local took=$((SECONDS - start))
-  [ $took -le 12 ] || fail "round $n: $took seconds after SIG$signal of rank $victim others still ran"
+  [ $took -le 10 ] || fail "round $n: $took seconds after SIG$signal of rank $victim others still ran"
+  await 8 gone "$all" || fail "round $n: mpirun is there eight seconds after its ranks"
   if [ "$samples" -gt 100000 ]; then
     await 60 trains_again || { cat "$results.txt"; fail "round $n: it does not go on"; }
     kill -INT $sweep

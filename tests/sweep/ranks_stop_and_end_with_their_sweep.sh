@@ -9,7 +9,7 @@ requires: {ranks: 2}
 report: {columns: [final_loss], plots: []}
 Y
 folder() { ls -d "$results"/stop/stop-* 2>/dev/null | grep -v '\.failed-'; } # the run, not what was set aside
-starts() { grep -c '"event":"start"' "$(folder)"/events.jsonl 2>/dev/null || true; }
+starts() { cat "$results"/stop/stop-*/events.jsonl 2>/dev/null | grep -c '"event":"start"' || true; } # set aside ones too
 sweep_behind() { before=$(starts); "$FLIPBENCH" run stop.yaml --results "$results" --no-progress "$@" > "$results.out" 2> "$results.err" & sweep=$!; }
 # Waits until the ranks of a new attempt train.
 train_on() {
