@@ -76,7 +76,8 @@ int slots_cores(const slots *s) {
 
 /* "of 4 ranks ", or nothing. */
 static const char *name_ranks(int64_t ranks, char text[32]) {
-  snprintf(text, 32, ranks > 1 ? " of %lld ranks" : "", (long long)ranks);
+  if (ranks <= 1) return "";
+  snprintf(text, 32, " of %lld ranks", (long long)ranks);
   return text;
 }
 
