@@ -28,6 +28,7 @@
 
 /* What a run does before its first step, in order. */
 typedef enum {
+  START_PROGRAM,
   START_DATA,
   START_DEVICE,
   START_MODEL,
@@ -79,15 +80,15 @@ typedef struct {
   saver saving;          /* of the last checkpoint, on the rank that writes */
   state_file state_file; /* of the next checkpoint: times so far, what the run was given */
   step_rows *rows;
-  bool *has_told_labels;      /* [set_count] in this process */
-  strbuf remarks;             /* of resuming, one a line */
-  strbuf skipped;             /* by the loader, not recorded yet */
-  bool is_agreed;             /* the failure is known to all ranks */
-  bool is_alone_with_failure; /* of run_open: other ranks may not have it */
-  machine_state machine;      /* at the start */
-  double start_seconds[STARTS], part_began;
-  step_result result;       /* of the last step */
-  double rate_of_last_step; /* samples/s */
+  bool *has_told_labels;                    /* [set_count] in this process */
+  strbuf remarks;                           /* of resuming, one a line */
+  strbuf skipped;                           /* by the loader, not recorded yet */
+  bool is_agreed;                           /* the failure is known to all ranks */
+  bool is_alone_with_failure;               /* of run_open: other ranks may not have it */
+  machine_state machine;                    /* at the start */
+  double start_seconds[STARTS], part_began; /* together without gaps since options->began */
+  step_result result;                       /* of the last step */
+  double rate_of_last_step;                 /* samples/s */
   double last_accuracy, checkpoint_time;
 } run;
 

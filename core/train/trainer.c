@@ -440,7 +440,12 @@ static void end_all(const run *r, err error) {
 }
 
 err trainer_run(const settings *s, const trainer_options *options) {
-  run r = {.s = s, .options = options, .last_accuracy = -1, .events = {.fd = -1}, .lock = -1};
+  run r = {.s = s,
+           .options = options,
+           .last_accuracy = -1,
+           .events = {.fd = -1},
+           .lock = -1,
+           .part_began = options->began};
   err error = comm_open(&r.ranks);
   if (error) return error;
   if (!is_writer(&r)) log_setup("flip", LOG_WARNING);
