@@ -37,7 +37,6 @@ static err allocate_blocks(clip_model *m) {
                                                  [CLIP_ACTIVATIONS] = "activations",
                                                  [CLIP_LOSS] = "the loss",
                                                  [CLIP_RECONSTRUCTION] = "the reconstruction",
-                                                 [CLIP_TRANSIENT] = "evaluation",
                                                  [CLIP_INPUTS] = "inputs"};
   ops *o = m->o;
   clip_memory plan;

@@ -56,7 +56,8 @@ err clip_declare_towers(const clip_config *c, param_table *table, tower *image, 
                         reconstruction_head *head) ERR_MUST_CHECK;
 
 /* clip_plan.c: the model's blocks cut into buffers. Activations of training are those that backward
- * reads, or, not kept, those of a pass through; of evaluation, a pass too. */
+ * reads, or, not kept, those of a pass through; of evaluation, a pass too. All are the same memory:
+ * cutting one for a use ends the others. */
 void clip_cut_training(const clip_model *m, bool is_kept, clip_activations *a);
 void clip_cut_evaluation(const clip_model *m, clip_activations *a);
 void clip_cut_loss(clip_model *m);

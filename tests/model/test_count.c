@@ -116,11 +116,30 @@ static void a_gradient_cache_plans_less_memory(void **state) {
   (void)state;
   settings s = paper(768, 12, 12, 512, 8, 512, 0);
   model_counts whole, parts;
+  s.eval_batch_size = 8;
   assert_ok(model_count(&s, 30523, OPS_F32, 0, &whole));
   s.micro_batch_size = 8;
   assert_ok(model_count(&s, 30523, OPS_F32, 0, &parts));
   assert_true(parts.memory.bytes[CLIP_ACTIVATIONS] * 7 < whole.memory.bytes[CLIP_ACTIVATIONS]);
   assert_true(parts.planned_bytes < whole.planned_bytes);
+  settings_free(&s);
+}
+
+static void evaluation_needs_no_activations_of_its_own(void **state) {
+  (void)state;
+  settings s = paper(768, 12, 12, 512, 8, 512, 0);
+  model_counts small, large;
+  s.eval_batch_size = 1;
+  assert_ok(model_count(&s, 30523, OPS_F32, 0, &small));
+  s.eval_batch_size = 512;
+  assert_ok(model_count(&s, 30523, OPS_F32, 0, &large));
+  size_t inputs = large.memory.bytes[CLIP_INPUTS] - small.memory.bytes[CLIP_INPUTS];
+  assert_true(large.planned_bytes == small.planned_bytes + inputs);
+  s.micro_batch_size = 1; /* evaluation is then the larger use of the same memory */
+  assert_ok(model_count(&s, 30523, OPS_F32, 0, &large));
+  s.eval_batch_size = 1;
+  assert_ok(model_count(&s, 30523, OPS_F32, 0, &small));
+  assert_true(large.memory.bytes[CLIP_ACTIVATIONS] > small.memory.bytes[CLIP_ACTIVATIONS]);
   settings_free(&s);
 }
 
@@ -131,6 +150,7 @@ int main(void) {
       cmocka_unit_test(vit_l16_masked_by_half_costs_what_the_paper_says),
       cmocka_unit_test(masked_text_costs_what_a_shorter_text_costs),
       cmocka_unit_test(a_gradient_cache_plans_less_memory),
+      cmocka_unit_test(evaluation_needs_no_activations_of_its_own),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
