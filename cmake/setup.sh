@@ -35,7 +35,7 @@ install_packages() {
   apt-get update -qq
   [ -z "$missing" ] || apt_install "$missing"
   [ -z "$for_tests" ] || apt_install "$for_tests" || for name in $for_tests; do
-    apt_install "$name" || say "$name is not to be had: the tests that need it will be skipped"
+    apt_install "$name" || say "$name is not available: the tests that need it will be skipped"
   done
 }
 

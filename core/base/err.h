@@ -21,6 +21,7 @@ typedef enum {
   ERR_UNSUPPORTED, /* unsupported by this machine, build or library */
   ERR_NUMERIC,     /* NaN or infinity where a finite number is required */
   ERR_INTERRUPTED, /* the user or the scheduler asked to stop */
+  ERR_LOST,        /* an exchange with other ranks failed; they may not know */
   ERR_INTERNAL     /* a violated internal invariant: a bug */
 } err_kind;
 

@@ -48,7 +48,7 @@ cleanup:
   return error;
 }
 
-/* The number of ranks that a launcher of MPI started; NULL: nobody launched several. */
+/* The number of ranks that a launcher of MPI started; NULL: none, or only one. */
 static const char *mpi_ranks(void) {
   static const char *const names[] = {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE"};
   for (size_t i = 0; i < sizeof names / sizeof *names; i++)

@@ -210,10 +210,11 @@ void machine_doubts(const machine_state *m, int threads, strbuf *lines) {
     strbuf_append(lines, "the CPU clock is held low (governor powersave); for timings: "
                          "cpupower frequency-set -g performance\n");
   if (threads > m->cpus)
-    strbuf_format(lines, "%d threads share %d CPUs; set threads: %d\n", threads, m->cpus, m->cpus);
+    strbuf_format(lines, "%d threads share %d %s; set threads: %d\n", threads, m->cpus,
+                  text_plural(m->cpus, "CPU", "CPUs"), m->cpus);
   if (m->quota_cpus > 0 && m->quota_cpus < threads - 0.01)
-    strbuf_format(lines, "the control group allows only %.2g CPUs for %d threads\n", m->quota_cpus,
-                  threads);
+    strbuf_format(lines, "the control group allows only %.2g CPUs for %d %s\n", m->quota_cpus,
+                  threads, text_plural(threads, "thread", "threads"));
 }
 
 machine_span machine_between(const machine_state *first, const machine_state *last) {
@@ -236,6 +237,6 @@ void machine_span_doubts(const machine_span *span, int cpus, strbuf *lines) {
     strbuf_format(lines, "the hypervisor took %.0f %% of the CPUs' time\n",
                   100 * span->stolen_share);
   if (span->throttled > 0)
-    strbuf_format(lines, "the clock was thermally throttled %lld times\n",
-                  (long long)span->throttled);
+    strbuf_format(lines, "the clock was thermally throttled %lld %s\n", (long long)span->throttled,
+                  text_plural(span->throttled, "time", "times"));
 }

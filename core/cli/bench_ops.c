@@ -232,10 +232,11 @@ err bench_ops(const bench_request *request) {
   double one = (double)ops_size_of(compute), n = (double)b.rows, w = (double)b.width;
   double h = (double)b.hidden, product = 2 * n * w * h, scores = 2 * n * (double)b.tokens * w;
   if (!b.as_json)
-    printf("%ld samples of %ld tokens a chunk, width %ld, %s; matrix products: %.0f "
+    printf("%ld %s of %ld tokens per chunk, width %ld, %s; matrix products: %.0f "
            "GFLOP/s%s%s%s%s\n\n",
-           (long)b.samples, (long)b.tokens, (long)b.width, one > 2 ? "fp32" : "bf16", rate / 1e9,
-           *b.isa ? ", oneDNN: " : "", b.isa, *b.o->kernels ? "; kernels: " : "", b.o->kernels);
+           (long)b.samples, text_plural(b.samples, "sample", "samples"), (long)b.tokens,
+           (long)b.width, one > 2 ? "fp32" : "bf16", rate / 1e9, *b.isa ? ", oneDNN: " : "", b.isa,
+           *b.o->kernels ? "; kernels: " : "", b.o->kernels);
   TRY(measure(&b, "dense, bias", run_dense, product, one * (n * w + n * h + w * h)));
   TRY(measure(&b, "dense, bias, activation", run_dense_activation, product,
               one * (n * w + 2 * n * h + w * h)));

@@ -77,10 +77,12 @@ static int pack_openclipart(int argc, char **argv) {
     strbuf_append_char(&out, '\n');
     TRY(options_print(&out));
   } else {
-    printf("%s: %ld of %ld drawings: %ld to train on (%ld shards), %ld held out (%ld shards); "
-           "%ld duplicates left out, %ld unreadable (manifest.json says which)\n",
+    printf("%s: %ld of %ld drawings: %ld to train on (%ld %s), %ld held out (%ld %s); "
+           "%ld %s skipped, %ld unreadable (listed in manifest.json)\n",
            o.out, (long)(r.train + r.heldout), (long)r.drawings, (long)r.train,
-           (long)r.train_shards, (long)r.heldout, (long)r.heldout_shards, (long)r.duplicates,
+           (long)r.train_shards, text_plural(r.train_shards, "shard", "shards"), (long)r.heldout,
+           (long)r.heldout_shards, text_plural(r.heldout_shards, "shard", "shards"),
+           (long)r.duplicates, text_plural(r.duplicates, "duplicate", "duplicates"),
            (long)r.skipped);
   }
 cleanup:
@@ -117,10 +119,10 @@ static int pack_emoji(int argc, char **argv) {
   if (o.size < 8 || o.size > 1024)
     FAIL(ERR_INPUT, "--size: %ld is outside [8, 1024]", (long)o.size);
   TRY(emoji_pack(&o, &r));
-  printf("%s: %ld emoji of %ld named characters (%ld shards); %ld are not a single colour bitmap "
-         "of the font, %ld have no group\n",
-         o.out, (long)r.drawn, (long)r.named, (long)r.shards, (long)r.without_glyph,
-         (long)r.without_group);
+  printf("%s: %ld emoji of %ld named characters (%ld %s); %ld not a single colour bitmap of the "
+         "font, %ld without a group\n",
+         o.out, (long)r.drawn, (long)r.named, (long)r.shards,
+         text_plural(r.shards, "shard", "shards"), (long)r.without_glyph, (long)r.without_group);
 cleanup:
   options_free_list(&rest);
   return options_exit_status(error);
@@ -167,7 +169,8 @@ static int make_scenes(int argc, char **argv) {
   const scenes_packing how = {
       prefix, count, {(int)version, (uint64_t)seed, is_heldout}, (int32_t)size, has_progress};
   TRY(scenes_pack(&how, &shard_count));
-  printf("%s-*.tar: %ld scenes (%ld shards)\n", prefix, (long)count, (long)shard_count);
+  printf("%s-*.tar: %ld %s (%ld %s)\n", prefix, (long)count, text_plural(count, "scene", "scenes"),
+         (long)shard_count, text_plural(shard_count, "shard", "shards"));
 cleanup:
   free(prefix);
   options_free_list(&rest);
@@ -189,16 +192,17 @@ static void json_range(json_writer *w, const char *name, const stats_range *r) {
 
 static void print_stats(const data_stats *s) {
   char bytes[TEXT_NUMBER_SIZE];
-  printf("%ld samples, %s: %ld jpg, %ld png, %ld webp, %ld of unknown type\n", (long)s->samples,
-         text_bytes((uint64_t)s->bytes, bytes), (long)s->jpg, (long)s->png, (long)s->webp,
-         (long)s->unknown);
+  printf("%ld %s, %s: %ld jpg, %ld png, %ld webp, %ld of unknown type\n", (long)s->samples,
+         text_plural(s->samples, "sample", "samples"), text_bytes((uint64_t)s->bytes, bytes),
+         (long)s->jpg, (long)s->png, (long)s->webp, (long)s->unknown);
   print_range("width", &s->width, "pixels");
   print_range("height", &s->height, "pixels");
   print_range("caption", &s->words, "words");
   for (size_t i = 0; i < s->label_count; i++)
-    printf("  label %-8s %6ld values in %ld samples; most frequent: %s (%ld)\n", s->labels[i].name,
-           (long)s->labels[i].distinct, (long)s->labels[i].samples, s->labels[i].top,
-           (long)s->labels[i].top_count);
+    printf("  label %-8s %6ld %s in %ld %s; most frequent: %s (%ld)\n", s->labels[i].name,
+           (long)s->labels[i].distinct, text_plural(s->labels[i].distinct, "value", "values"),
+           (long)s->labels[i].samples, text_plural(s->labels[i].samples, "sample", "samples"),
+           s->labels[i].top, (long)s->labels[i].top_count);
   if (s->left_out)
     printf("  %ld %s skipped, without image or caption\n", (long)s->left_out,
            text_plural(s->left_out, "sample", "samples"));

@@ -27,9 +27,11 @@ static err print_result(const select_output *output, const select_result *r, boo
   if (as_json)
     fputs(strbuf_string(&r->report), stdout);
   else
-    printf("%s/kept-*.tar: %ld of %ld samples (%ld shards); %ld left out (reasons in left_out.tsv, "
+    printf("%s/kept-*.tar: %ld of %ld %s (%ld %s); %ld left out (reasons in left_out.tsv, "
            "counts in report.json)\n",
-           output->out, (long)r->kept, (long)r->samples, (long)r->shards, (long)r->left_out);
+           output->out, (long)r->kept, (long)r->samples,
+           text_plural(r->samples, "sample", "samples"), (long)r->shards,
+           text_plural(r->shards, "shard", "shards"), (long)r->left_out);
   return NULL;
 }
 

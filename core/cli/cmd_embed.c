@@ -24,8 +24,8 @@ static err embed_images(trained *t, const option_list *places, const char *out) 
   int64_t missing = warnings.length > 0;
   for (size_t i = 0; i < warnings.length; i++) missing += warnings.data[i] == '\n';
   if (missing)
-    log_warning("%ld of %ld images could not be decoded; their rows are NaN:\n%s", (long)missing,
-                (long)count, strbuf_string(&warnings));
+    log_warning("%ld of %ld images could not be decoded; %s NaN:\n%s", (long)missing, (long)count,
+                text_plural(missing, "its row is", "their rows are"), strbuf_string(&warnings));
   printf("%s: %ld x %ld, images\n", out, (long)count, (long)width);
 cleanup:
   free(rows);

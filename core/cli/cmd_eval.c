@@ -9,6 +9,7 @@
 #include "comm/open.h"
 #include "comm/watch.h"
 #include "eval/eval.h"
+#include "eval/share.h"
 #include "eval/suite.h"
 
 static void print_zeroshot(const char *name, const eval_zeroshot *z) {
@@ -35,25 +36,37 @@ static void print_retrieval(const char *name, const eval_retrieval *r) {
          100 * r->chance_r1, (long)r->images, (long)r->texts);
 }
 
-/* What the set left out or skipped. */
-static void warn_of(eval_set *set) {
-  const char *warnings = eval_set_new_warnings(set);
-  if (*warnings) log_warning("skipped: %s", warnings);
+/* Opened by all ranks or by none. */
+static err open_set(const char *path, const char *task, const trained *t, comm *ranks,
+                    eval_set **set) {
+  err error = share_agree(ranks, eval_set_open(path, task, &t->s, t->words, set));
+  if (!error && comm_rank(ranks)) eval_set_new_warnings(*set); /* rank 0 has the same */
+  return error;
+}
+
+/* What the set left out or skipped, on any rank. */
+static err warn_of(eval_set *set, comm *ranks) {
+  strbuf lines = {0};
+  strbuf_append(&lines, eval_set_new_warnings(set));
+  err error = share_lines(ranks, &lines);
+  if (!error && lines.length && comm_rank(ranks) == 0)
+    log_warning("skipped: %s", strbuf_string(&lines));
+  strbuf_free(&lines);
+  return error;
 }
 
 static err eval_one(const char *path, trained *t, const char *task, bool as_json, comm *ranks) {
   eval_set *set = NULL;
   eval_result result;
-  err error = eval_set_open(path, task, &t->s, t->words, &set);
-  if (error) return error;
+  err error = NULL;
+  TRY(open_set(path, task, t, ranks, &set));
   eval_how how = eval_how_of(&t->s);
   how.ranks = ranks;
-  if (comm_rank(ranks)) eval_set_new_warnings(set); /* of opening it: rank 0 gives them, too */
   TRY(eval_run(set, t->model, &how, &result));
   bool has_zeroshot = result.has_zeroshot, has_retrieval = result.has_retrieval;
   if (!has_zeroshot && !has_retrieval)
     FAIL(ERR_INPUT, "%s: has neither zeroshot nor retrieval (flip eval probe needs --train)", path);
-  warn_of(set);
+  TRY(warn_of(set, ranks));
   if (comm_rank(ranks)) goto cleanup;
   if (as_json) {
     strbuf line = {0};
@@ -79,8 +92,8 @@ static void print_probe(const char *name, const char *train, const eval_probe *p
   printf("%-16s linear probe  top-1 %5.2f %%  mean per class %5.2f %%  (", name, 100 * p->top1,
          100 * p->mean_per_class);
   if (p->epochs)
-    printf("LARS, %ld epochs, batch %ld, rate %g, loss %.3f", (long)p->epochs, (long)p->batch,
-           p->rate, p->loss);
+    printf("LARS, %ld %s, batch %ld, rate %g, loss %.3f", (long)p->epochs,
+           text_plural(p->epochs, "epoch", "epochs"), (long)p->batch, p->rate, p->loss);
   else
     printf("C = %.3g, %d tried", p->c, p->tried);
   printf(", %ld classes, %ld images; fitted on %ld of %s)\n", (long)p->classes,
@@ -96,18 +109,22 @@ typedef struct {
   option_list sets;
 } request;
 
-static err run_probe(const request *r, const char *test_path, trained *t) {
+static err run_probe(const request *r, const char *test_path, trained *t, comm *ranks) {
   eval_set *train = NULL, *test = NULL;
   eval_probe p;
   err error = NULL;
-  TRY(eval_set_open(r->train, "probe", &t->s, t->words, &train));
-  TRY(eval_set_open(test_path, "probe", &t->s, t->words, &test));
-  const eval_how how = eval_how_of(&t->s);
+  TRY(open_set(r->train, "probe", t, ranks, &train));
+  TRY(open_set(test_path, "probe", t, ranks, &test));
+  eval_how how = eval_how_of(&t->s);
+  how.ranks = ranks;
   error = r->is_lars ? eval_run_lars(train, test, t->model, &how, &r->lars, &p)
                      : eval_run_probe(train, test, t->model, &how, r->c, &p);
-  warn_of(train);
-  warn_of(test);
-  if (error) goto cleanup;
+  if (error && err_kind_of(error) == ERR_LOST) goto cleanup;
+  err unsaid = warn_of(train, ranks);
+  if (!unsaid) unsaid = warn_of(test, ranks);
+  if (error) err_free(unsaid);
+  TRY(error ? error : unsaid);
+  if (comm_rank(ranks)) goto cleanup;
   if (r->as_json) {
     strbuf line = {0};
     json_writer w = jsonw_start(&line);
@@ -127,13 +144,12 @@ cleanup:
   return error;
 }
 
-static err run_suite(const char *path, trained *t, bool as_json) {
-  suite s;
+static err run_suite(const char *path, trained *t, bool as_json, comm *ranks) {
+  suite s = {0};
   strbuf text = {0};
-  err error = suite_load(path, &s);
-  if (error) return error;
-  error = suite_run(&s, &t->s, t->words, t->model);
-  if (!error) {
+  err error = share_agree(ranks, suite_load(path, &s));
+  if (!error) error = suite_run(&s, &t->s, t->words, t->model, ranks);
+  if (!error && comm_rank(ranks) == 0) {
     if (as_json)
       suite_write_json(&s, &text);
     else
@@ -184,32 +200,37 @@ static err read_task(const option_list *words, request *r) {
 }
 
 static err run_request(const request *r, trained *t, comm *ranks) {
-  if (r->suite) return run_suite(r->suite, t, r->as_json);
+  if (r->suite) return run_suite(r->suite, t, r->as_json, ranks);
   const char *const *sets =
       r->sets.count ? r->sets.items : (const char *const *)t->s.eval_sets.items;
   size_t count = r->sets.count ? r->sets.count : t->s.eval_sets.count;
   if (!count) return err_new(ERR_INPUT, "the run has no evaluation set: give one with --set-file");
   err error = NULL;
-  for (size_t i = 0; i < count && !error; i++)
-    error = r->train ? run_probe(r, sets[i], t) : eval_one(sets[i], t, r->task, r->as_json, ranks);
+  for (size_t i = 0; i < count && !error; i++) {
+    error = r->train ? run_probe(r, sets[i], t, ranks)
+                     : eval_one(sets[i], t, r->task, r->as_json, ranks);
+    /* rank 0 alone has printed */
+    if (!error || err_kind_of(error) != ERR_LOST) error = share_agree(ranks, error);
+  }
   return error;
 }
 
-/* On the ranks that a launcher started. What fails on one ends all. */
+/* On the ranks that a launcher started. What fails is an error of all ranks, which rank 0 reports;
+ * but a lost connection is one rank's, and ends all. */
 static err run_on_ranks(const request *r, trained *t) {
   comm *ranks = NULL;
   watch *lives = NULL;
-  if (comm_launched() && (r->suite || r->train))
-    return err_new(ERR_UNSUPPORTED,
-                   "flip eval %s runs in one process, but a launcher started %s: run it without "
-                   "the launcher",
-                   r->task, comm_launched());
   err error = comm_open(&ranks);
   if (!error) error = watch_start(ranks, &lives);
   if (!error) error = run_request(r, t, ranks);
-  if (error && lives) {
+  bool is_of_one = error && err_kind_of(error) == ERR_LOST;
+  if (is_of_one && lives) {
     log_error("rank %d of %d: %s", ranks->rank, ranks->size, err_message(error));
     watch_end_all(lives, err_message(error));
+  }
+  if (error && lives && comm_rank(ranks)) {
+    err_free(error);
+    error = NULL;
   }
   watch_stop(lives);
   comm_close(ranks);

@@ -1,5 +1,5 @@
-/* flip finetune: a classifier from a trained image tower. What trains it is the trainer; this makes
- * its settings from the model's, the recipe's and the command line's. */
+/* flip finetune: trains a classifier from a trained image tower. The trainer does the training;
+ * this file combines its settings from the model's, the recipe's and the command line's. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -123,7 +123,7 @@ static err set_tests(const option_list *tests, settings *s) {
   return error;
 }
 
-/* As many as the training set has, unless a setting says. */
+/* The training set's number of classes, unless set explicitly. */
 static err count_classes(settings *s) {
   eval_set *set = NULL;
   if (s->classification_classes > 0) return NULL;
@@ -134,7 +134,7 @@ static err count_classes(settings *s) {
   return NULL;
 }
 
-/* The model's own settings, the recipe, what the options name, --set; the last wins. */
+/* The model's settings, the recipe, the options, --set; later ones override earlier ones. */
 static err make_settings(const request *r, settings *s) {
   checkpoint_state at;
   char *path = NULL;
@@ -144,7 +144,7 @@ static err make_settings(const request *r, settings *s) {
     free(path);
     return error;
   }
-  s->recipe = SETTINGS_RECIPE; /* the new run's; the model's was its own */
+  s->recipe = SETTINGS_RECIPE; /* of the new run, not the model's */
   s->classification_classes = 0;
   TRY(apply_recipe(r->recipe, s));
   TRY(settings_set_value(s, "init_from", path));
@@ -162,12 +162,14 @@ cleanup:
 static err run(const request *r, trainer_options *how) {
   settings s;
   outcome o = {0};
+  bool is_first_rank = true;
+  how->is_first_rank = &is_first_rank;
   how->evaluated = take_evaluation;
   how->context = &o;
   err error = make_settings(r, &s);
   if (error) return error;
   error = trainer_run(&s, how);
-  if (!error) error = print_outcome(r, how, &o);
+  if (!error && is_first_rank) error = print_outcome(r, how, &o);
   for (size_t i = 0; i < o.count; i++) free(o.names[i]);
   settings_free(&s);
   return error;
@@ -184,7 +186,7 @@ int cmd_finetune(int argc, char **argv) {
       {"train", 't', OPTION_STRING, &r.train, "FILE",
        "set of labelled images to train on (YAML, as for flip eval probe)", true},
       {"test", 0, OPTION_LIST, &r.tests, "FILE",
-       "set that the accuracy is measured on; may be repeated", false},
+       "set of labelled images to evaluate on; may be repeated", false},
       {"out", 'o', OPTION_STRING, &how.out, "DIR", "run folder: config.yaml, events, checkpoints",
        true},
       {"recipe", 0, OPTION_STRING, &r.recipe, "FILE",
@@ -207,7 +209,8 @@ int cmd_finetune(int argc, char **argv) {
       "trained on whole images. The model's own settings apply, then the recipe's, then --set.\n"
       "An epoch is one pass over the labelled images. SIGINT or SIGTERM finishes the step, writes\n"
       "a checkpoint and exits 130; the same command with --resume continues with the same bits\n"
-      "(docs/models.md).\n\n"
+      "(docs/models.md). mpirun and torchrun start it on several ranks, as flip train\n"
+      "(docs/clusters.md).\n\n"
       "examples:\n"
       "  flip finetune -m RUN --train train.yaml --test test.yaml -o /tmp/classifier\n"
       "  flip finetune -m RUN --train train.yaml --test test.yaml -o /tmp/classifier \\\n"

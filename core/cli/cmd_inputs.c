@@ -24,7 +24,7 @@ typedef struct {
 /* One input: data of any number of files, or one file. */
 typedef struct {
   const char *role;    /* train, evaluation, set, vocabulary, classes, templates, weights */
-  const char *setting; /* where it is given: "data.train", or an evaluation set's file */
+  const char *setting; /* the source: "data.train", or an evaluation set's file */
   char *const *names;  /* as written there */
   size_t name_count;
   char **paths; /* the paths in the names: files, folders, patterns */
@@ -227,7 +227,7 @@ static err list_named_file(listing *l, const yml_node *root, const char *key, co
   return error;
 }
 
-/* An evaluation set's file and what that names (eval/set.c reads the same keys). */
+/* An evaluation set's file and the files it refers to (eval/set.c reads the same keys). */
 static err list_set(listing *l, const char *where, char *name) {
   yml_document *document = NULL;
   char *found = shipped_or_given(name), **images = NULL;

@@ -115,9 +115,10 @@ static void print_plan(const settings *s, const model_counts *c) {
   print_bytes("planned", c->planned_bytes);
   settings_length length = settings_length_of(s, 0);
   if (length.updates > 0)
-    printf("\nlength\n  %" PRId64 " updates of %" PRId64 " samples (%" PRId64 "), %" PRId64
+    printf("\nlength\n  %" PRId64 " %s of %" PRId64 " samples (%" PRId64 "), %" PRId64
            " of them warm-up\n",
-           length.updates, s->batch_size, length.updates * s->batch_size, length.warmup);
+           length.updates, text_plural(length.updates, "update", "updates"), s->batch_size,
+           length.updates * s->batch_size, length.warmup);
 }
 
 int cmd_plan(int argc, char **argv) {
@@ -136,7 +137,8 @@ int cmd_plan(int argc, char **argv) {
   const command c = {
       "flip plan", "parameters, FLOPs and memory of a run, before it starts",
       "--config FILE [OPTIONS]", options,
-      "--ranks predicts step time, efficiency and cost on so many devices, from the measured rate "
+      "--ranks predicts step time, efficiency and cost on that many devices, from the measured "
+      "rate "
       "of\n"
       "one and the bytes that the ranks exchange. --rate is a number, the output of 'flip bench "
       "step\n"

@@ -38,7 +38,7 @@ static err read_captions(const option_list *shards, char ***captions, size_t *co
     }
     dataset_sample_free(&sample);
   }
-  if (unreadable) log_warning("%zu captions of %zu cannot be read", unreadable, rows);
+  if (unreadable) log_warning("%zu of %zu captions cannot be read", unreadable, rows);
   if (!error && !used) error = err_new(ERR_INPUT, "the shards contain no captions");
   dataset_close(data);
   *captions = list;

@@ -12,7 +12,7 @@
 
 /* Several processes would write the same files, each as if it were the only one. */
 static bool is_for_one_process(const char *name) {
-  static const char *const others[] = {"train", "eval", "plan", "inputs", "bench"};
+  static const char *const others[] = {"train", "finetune", "eval", "plan", "inputs", "bench"};
   if (!name || *name == '-') return false;
   for (size_t i = 0; i < sizeof others / sizeof *others; i++)
     if (strcmp(name, others[i]) == 0) return false;
@@ -33,7 +33,7 @@ int main(int argc, char **argv) {
       {"dream", "optimise an image for a model's similarity to a text", cmd_dream},
       {"convert", "convert convert convert weights from and to transformers and open_clip",
        cmd_convert},
-      {"tokenizer", "train a vocabulary from captions, or try one", cmd_tokenizer},
+      {"tokenizer", "train a vocabulary on captions, or try one", cmd_tokenizer},
       {0}};
   log_setup("flip", LOG_INFO);
   json_set_alloc_funcs(mem_for_library, free);
@@ -42,7 +42,7 @@ int main(int argc, char **argv) {
               argv[1], comm_launched());
     return 2;
   }
-  signal(SIGXFSZ, SIG_IGN); /* a file-size limit is a failed write, not a death */
+  signal(SIGXFSZ, SIG_IGN); /* exceeding a file-size limit is a failed write, not a fatal signal */
   signal(SIGPIPE, SIG_IGN);
   return options_dispatch("flip", "train and measure FLIP: CLIP with image patches dropped", table,
                           argc, argv);

@@ -50,7 +50,7 @@ err plan_ranks_make(const plan_ranks_options *o, const settings *s, int64_t voca
   err error = NULL;
   if (!o->ranks) {
     if (o->rate || o->link > 0)
-      return err_new(ERR_INPUT, "--rate and --link are for a prediction: give --ranks as well");
+      return err_new(ERR_INPUT, "--rate and --link apply to a prediction: give --ranks too");
     return NULL;
   }
   TRY(read_ranks(o->ranks, ranks, &count));
@@ -111,9 +111,10 @@ err plan_ranks_print(const plan_ranks *p) {
                 "per rank", "micro", "memory", "compute ms", "sent", "exchange", "not hidden",
                 "step ms", "samples/s", "efficiency", "device hours", "kWh");
   for (size_t i = 0; i < p->count; i++) add_row(&p->rows[i], &out);
-  strbuf_append(&out, "sent: bytes of rank 0 a step; exchange, not hidden: ms a step; memory: of a "
-                      "rank, planned;\nefficiency: samples/s over ranks times the measured rate of "
-                      "one device\nassumptions\n");
+  strbuf_append(
+      &out, "sent: bytes per step by rank 0; exchange, not hidden: ms per step; memory: planned, "
+            "per rank;\nefficiency: samples/s divided by ranks times the measured rate of "
+            "one device\nassumptions\n");
   forecast_assumptions(&p->machine, has_several(p), &lines);
   if (p->rows[0].is_far)
     strbuf_append(&lines,
@@ -122,7 +123,7 @@ err plan_ranks_print(const plan_ranks *p) {
                   "step --json'\n");
   if (p->updates == 0)
     strbuf_append(&lines,
-                  "no device hours: the run counts in epochs of data that is not known here; "
+                  "no device hours: the run's length is in epochs of data whose size is unknown; "
                   "set epoch_samples or samples\n");
   add_lines(&lines, &out);
   out.is_broken = out.is_broken || lines.is_broken;
@@ -142,6 +143,7 @@ static void write_row(const forecast *f, json_writer *w) {
   jsonw_integer(w, "reconstruction", f->moved.reconstruction);
   jsonw_integer(w, "gradients", f->moved.gradients);
   jsonw_integer(w, "sums", f->moved.sums);
+  jsonw_integer(w, "norm", f->moved.norm);
   jsonw_integer(w, "total", traffic_total(&f->moved));
   jsonw_end(w);
   jsonw_bool(w, "extrapolated", f->is_far);

@@ -16,7 +16,7 @@ typedef struct {
 #define PLAN_RANKS_DEFAULTS                                                                        \
   { .wire = "fp32", .latency = 10 }
 #define PLAN_RANKS_OPTIONS(o)                                                                        \
-  {"ranks", 0, OPTION_STRING, &(o).ranks, "N[,M…]", "predict a run on so many devices", false},      \
+  {"ranks", 0, OPTION_STRING, &(o).ranks, "N[,M…]", "predict a run on that many devices", false},    \
       {"rate", 0, OPTION_STRING, &(o).rate, "SAMPLES/S|DEVICE|FILE", "measured rate of one device",  \
        false},                                                                                       \
       {"link", 0, OPTION_NUMBER, &(o).link, "GB/S", "bandwidth of a device's link, each way",        \
@@ -28,21 +28,21 @@ typedef struct {
        false},                                                                                       \
   {                                                                                                  \
     "wire", 0, OPTION_CHOICE, &(o).wire, "fp32|bf16",                                                \
-        "type in which gradients travel to their sums [fp32]", false                                 \
+        "type in which gradients are sent to be summed [fp32]", false                                \
   }
 
 typedef struct {
   device_rates rates;
   forecast_machine machine;
   forecast rows[PLAN_RANKS_MOST];
-  size_t count; /* 0: nothing was asked for */
+  size_t count; /* 0: no prediction was requested */
   int64_t updates;
 } plan_ranks;
 
 err plan_ranks_make(const plan_ranks_options *asked, const settings *s, int64_t vocabulary,
                     const model_counts *counts, plan_ranks *out) ERR_MUST_CHECK;
 err plan_ranks_print(const plan_ranks *p) ERR_MUST_CHECK;
-/* The member "prediction" of the open object; none when nothing was asked for. */
+/* Writes the member "prediction" of the open object, if a prediction was requested. */
 void plan_ranks_write(const plan_ranks *p, json_writer *w);
 void plan_ranks_free(plan_ranks *p);
 

@@ -12,7 +12,7 @@ comm_slice comm_slice_of(int64_t total, int size, int rank) {
   return (comm_slice){first, total - first < length ? total - first : length};
 }
 
-/* [first, end), back to front, behind the `count` buckets that there are. */
+/* Appends [first, end), back to front, to the existing `count` buckets. */
 static size_t cut_back(int64_t first, int64_t end, int64_t most, comm_slice *buckets,
                        size_t count) {
   while (end > first) {
@@ -35,7 +35,7 @@ size_t comm_cut(int64_t total, int64_t border, int64_t most, comm_slice *buckets
   return cut_back(0, border, most, buckets, count);
 }
 
-/* Of `length` elements in whole buckets and a rest. */
+/* The same for `length` elements in whole buckets and a remainder. */
 static int64_t own_of(int64_t length, int64_t most, int size, int rank) {
   return length / most * comm_slice_of(most, size, rank).count +
          comm_slice_of(length % most, size, rank).count;

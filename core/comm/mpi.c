@@ -1,11 +1,11 @@
 /* Ranks by MPI, for buffers in host memory: a plugin (lib/libflip_mpi.so), so that the same flip
  * runs where no MPI is installed.
  *
- * Sums are made in the order of the ranks by the rank that owns the slice, whatever algorithm the
- * library would have taken: every rank gets the same bits, in every run. A block at a time, so that
- * the copies take `size` blocks and not as much memory as the gradients again. Ranks of one machine
- * read each other's blocks in shared memory: two barriers a block, where messages would need both
- * processes to run at the same time for every fragment. */
+ * Sums are computed in rank order by the rank that owns the slice, independently of the library's
+ * algorithms: every rank gets the same bits, in every run. This is done block by block, so that the
+ * copies need `size` blocks and not the size of the gradients. Ranks of one machine read each
+ * other's blocks in shared memory: two barriers per block, while messages would need both processes
+ * to run at the same time for every fragment. */
 #include <limits.h>
 #include <mpi.h>
 #include <stdio.h>
@@ -36,7 +36,7 @@ static err failed(int code, const char *what) {
   char text[MPI_MAX_ERROR_STRING];
   int length = 0;
   MPI_Error_string(code, text, &length);
-  return err_new(ERR_IO, "MPI: %s: %.*s", what, length, text);
+  return err_new(ERR_LOST, "MPI: %s: %.*s", what, length, text);
 }
 
 static MPI_Datatype type_of(ops_type type) {
@@ -100,15 +100,15 @@ static err send_block(comm *c, int64_t total, int64_t at, ops_buffer x, ops_type
   return code == MPI_SUCCESS ? NULL : failed(code, "summing");
 }
 
-/* What ranks wrote to their windows before is there for all. */
+/* Makes what ranks wrote to their windows visible to all. */
 static err meet(const mpi_state *m) {
   MPI_Win_sync(m->window);
   int code = MPI_Barrier(MPI_COMM_WORLD);
   MPI_Win_sync(m->window);
-  return code == MPI_SUCCESS ? NULL : failed(code, "meeting in shared memory");
+  return code == MPI_SUCCESS ? NULL : failed(code, "synchronising shared memory");
 }
 
-/* The same by way of the windows, of which each holds [size, block]. */
+/* The same through the windows, each of which holds [size, block]. */
 static err show_block(comm *c, int64_t total, int64_t at, ops_buffer x, ops_type wire) {
   mpi_state *m = c->state;
   size_t one = ops_size_of(wire), stride = (size_t)m->block * one;
@@ -258,7 +258,7 @@ static mpi_state *make_state(size_t size) {
   return m;
 }
 
-/* Shared memory where all ranks are on one machine; else, and where there is none, messages. */
+/* Uses shared memory if all ranks are on one machine and it is available; else messages. */
 static void share_windows(mpi_state *m, int size) {
   MPI_Comm near;
   void *own;
@@ -306,8 +306,8 @@ static err make(comm **out) {
   return NULL;
 }
 
-/* A rank that waits gives its core to the loader's threads, which it may be bound to a core with
- * (mpirun --bind-to core), unless the person set it otherwise. Before MPI starts. */
+/* A waiting rank yields its core to the loader's threads, with which it may share it (mpirun
+ * --bind-to core), unless the user has set this variable. Call it before MPI starts. */
 static void yield_when_idle(void) {
   setenv("OMPI_MCA_mpi_yield_when_idle", "1", 0);
 }

@@ -1,14 +1,15 @@
 /* Ranks by NCCL, for buffers in a GPU's memory: a plugin (lib/libflip_nccl.so), so that the same
  * flip runs where NCCL is not installed.
  *
- * A stream of high priority has all of NCCL's calls, so that sums overlap with the backend's ops.
+ * All NCCL calls use a separate high-priority stream, so that sums overlap with the backend's ops.
  * It waits for the ops that were called before a call (begin), and ops called after `join` wait for
- * it; both are events, and where a step is recorded they take the stream into the recording.
+ * it; both waits are events, so that a captured step includes the stream.
  *
- * Sums are sends and receives of slices and a kernel that adds them in the order of ranks
- * (cuda/rank_sums.cu): as many bytes as ncclReduceScatter moves, and the bits that comm.h promises,
- * which NCCL does not: its order of summation follows from the topology and the algorithm chosen.
- * Where the run need not be deterministic, fp32 sums of equal slices are ncclReduceScatter's. */
+ * Sums are sends and receives of slices and a kernel that adds them in rank order
+ * (cuda/rank_sums.cu): as many bytes as ncclReduceScatter moves, and the bits that comm.h
+ * guarantees, which NCCL does not: its order of summation depends on the topology and the chosen
+ * algorithm. If the run need not be deterministic, fp32 sums of equal slices use
+ * ncclReduceScatter. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -37,7 +38,7 @@ static ncclDataType_t type_of(ops_type type) {
 
 /* ---- order ---- */
 
-/* What is put on the stream from here on sees all ops called so far, of both branches. */
+/* Work submitted to the stream after this sees all ops called so far, of both branches. */
 static err begin(nccl_state *n) {
   err error = NULL;
   if (!n->link) return err_new(ERR_IO, "NCCL: the connection of the ranks has ended");
@@ -74,7 +75,7 @@ static err begin_group(nccl_state *n, const char *what) {
   return code ? nccl_done(n, code, what) : NULL;
 }
 
-/* A group is ended whatever happened in it. */
+/* Ends the group even if a call in it failed. */
 static err end_group(nccl_state *n, ncclResult_t inside, const char *what) {
   ncclResult_t code = ncclGroupEnd();
   bool has_failed = inside != ncclSuccess && inside != ncclInProgress;
@@ -102,7 +103,7 @@ static bool are_slices_equal(int64_t total, int size) {
   return comm_slice_of(total, size, 0).count * size == total;
 }
 
-/* The last slices may be shorter than the others, and ncclAllGather has only equal ones. */
+/* The last slices may be shorter, and ncclAllGather supports only equal ones. */
 static err gather_unequal(nccl_state *n, int64_t total, ops_buffer x) {
   ncclResult_t code = ncclSuccess;
   err error = begin_group(n, "gathering slices");
@@ -143,7 +144,7 @@ static int64_t part_of(const nccl_state *n, comm_slice s, int64_t at) {
   return left <= 0 ? 0 : left < n->room ? left : n->room;
 }
 
-/* What goes to rank r of [at, at + room) of its slice. */
+/* The elements sent to rank r: [at, at + room) of its slice. */
 static ops_buffer sent_to(const nccl_state *n, int64_t total, int64_t at, ops_buffer x,
                           ops_type wire, int r) {
   if (wire == OPS_BF16) return ops_at((ops_buffer){n->rounded, OPS_BF16}, r * n->room);
@@ -202,7 +203,7 @@ static err sum_slices(comm *c, int64_t total, ops_buffer x, ops_type wire) {
   int64_t longest = comm_slice_of(total, c->size, 0).count;
   err error = NULL;
   if (x.type != OPS_F32 || (wire != OPS_F32 && wire != OPS_BF16))
-    return err_new(ERR_INTERNAL, "NCCL: sums are of fp32, sent as fp32 or bf16");
+    return err_new(ERR_INTERNAL, "NCCL: only sums of fp32, sent as fp32 or bf16, are supported");
   if (total == 0) return NULL;
   TRY(begin(n));
   if (!n->is_deterministic && wire == OPS_F32 && are_slices_equal(total, c->size)) {
@@ -221,12 +222,13 @@ cleanup:
 
 /* ---- messages in host memory, and the end ---- */
 
-/* A failure of what is on the stream is reported before others are waited for. */
+/* Reports a failure on the stream before waiting for other ranks. */
 static err look_at_stream(const comm *c) {
   nccl_state *n = c->state;
   cudaError_t code = cudaStreamQuery(n->stream);
   if (code == cudaSuccess) return NULL;
-  (void)cudaGetLastError(); /* "not ready" is kept too, and would be the next call's */
+  (void)cudaGetLastError(); /* "not ready" is kept as the last error, which the next call would
+                               return */
   return code == cudaErrorNotReady ? NULL : nccl_cuda(code, "communication");
 }
 
@@ -279,7 +281,7 @@ static void name_library(comm *c) {
            version % 10000 / 100, version % 100, c->host->library);
 }
 
-/* All memory now: none is allocated in a step. */
+/* Allocates all memory now, none in a step. */
 static err equip(nccl_state *n) {
   int least = 0, greatest = 0;
   size_t elements;
@@ -287,7 +289,7 @@ static err equip(nccl_state *n) {
   n->room = ROOM / n->size / ROOM_UNIT * ROOM_UNIT;
   if (n->room < ROOM_UNIT) n->room = ROOM_UNIT;
   elements = (size_t)n->room * (size_t)n->size;
-  TRY(nccl_cuda(cudaDeviceGetStreamPriorityRange(&least, &greatest), "asking for priorities"));
+  TRY(nccl_cuda(cudaDeviceGetStreamPriorityRange(&least, &greatest), "querying stream priorities"));
   TRY(nccl_cuda(cudaStreamCreateWithPriority(&n->stream, cudaStreamNonBlocking, greatest),
                 "a stream"));
   TRY(nccl_cuda(cudaEventCreateWithFlags(&n->before, cudaEventDisableTiming), "an event"));

@@ -1,4 +1,4 @@
-/* What the files of the NCCL plugin share. Not for use outside core/comm/nccl*.c. */
+/* Shared by the files of the NCCL plugin. Only for core/comm/nccl*.c. */
 #ifndef FLIP_COMM_NCCL_H
 #define FLIP_COMM_NCCL_H
 
@@ -13,27 +13,27 @@ typedef struct {
   int rank, size;
   bool is_deterministic;
   cudaStream_t stream;
-  cudaEvent_t before, after; /* of the backend's ops, of what is on the stream */
+  cudaEvent_t before, after; /* recorded on the backend's stream, and on `stream` */
   bool is_pending;           /* the stream has work that the backend's ops have not waited for */
   void *received;            /* [size, room] of master or wire type */
-  void *rounded;             /* [size, room] bf16: sent, where that is the wire type */
+  void *rounded;             /* [size, room] bf16: sent, if that is the wire type */
   int64_t room;              /* elements of a slice that are summed at once */
   pthread_mutex_t lock;      /* of `link`: the watch looks at it too (nccl_check) */
 } nccl_state;
 
-/* nccl_call.c: every call that is returned by NCCL as in progress is waited for, since the
- * communicator does not block: a call that blocked could not be ended when another rank is lost. */
+/* nccl_call.c: the communicator is non-blocking, since a blocking call could not be aborted when
+ * another rank is lost; these functions wait for calls that NCCL reports as in progress. */
 
 /* Before calls of NCCL: keeps the watch away from `link`. */
 void nccl_lock(nccl_state *n);
-/* After them, unlocked: NULL for success, when it has come; else what failed, in NCCL's words, and
- * the communicator is aborted. */
+/* After them; unlocks: waits, and returns NULL for success; else NCCL's error message, and the
+ * communicator is aborted. */
 err nccl_done(nccl_state *n, ncclResult_t code, const char *what) ERR_MUST_CHECK;
 err nccl_cuda(int code, const char *what) ERR_MUST_CHECK;
 
-/* Collective: finds that every rank has a GPU of its own, and makes the communicator. */
+/* Collective: checks that every rank has a different GPU, and creates the communicator. */
 err nccl_connect(comm *host, nccl_state *n) ERR_MUST_CHECK;
-/* Ends it in order, or aborts it where that takes too long. */
+/* Finalizes it, or aborts it if that takes too long. */
 void nccl_disconnect(nccl_state *n);
 /* comm_table.check and .abandon */
 err nccl_check(nccl_state *n);

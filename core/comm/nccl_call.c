@@ -1,4 +1,4 @@
-/* NCCL's communicator: made, waited for, aborted, ended. */
+/* NCCL's communicator: creation, waiting, abort, end. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,7 +10,8 @@
 #include "comm/nccl.h"
 #include "comm/watch.h"
 
-/* Seconds: for ranks to be connected, which NCCL does at the first calls too; for the end. */
+/* Timeouts in seconds: for connecting ranks, which NCCL also does in the first calls; for the end.
+ */
 enum { CONNECT_SECONDS = 300, FINALIZE_SECONDS = 10, POLL_MICROSECONDS = 50 };
 
 err nccl_cuda(int code, const char *what) {
@@ -18,7 +19,7 @@ err nccl_cuda(int code, const char *what) {
   return err_new(ERR_UNSUPPORTED, "CUDA: %s: %s", what, cudaGetErrorString((cudaError_t)code));
 }
 
-/* The state of the communicator: of the call under way, or of what goes on behind it. */
+/* The state of the communicator: of the pending call, or of background work. */
 static ncclResult_t state_of(nccl_state *n) {
   ncclResult_t state = ncclSuccess;
   pthread_mutex_lock(&n->lock);
@@ -44,8 +45,7 @@ void nccl_abandon(nccl_state *n) {
   if (link) (void)ncclCommAbort(link);
 }
 
-/* Where another rank is lost, the watch of the ranks names it and ends this process: it goes
- * first. */
+/* If another rank is lost, the watch names it and ends this process: gives it time to do so. */
 static err failed(nccl_state *n, ncclResult_t code, const char *what) {
   const char *text = n->link ? ncclGetLastError(n->link) : "";
   char last[400];
@@ -54,10 +54,11 @@ static err failed(nccl_state *n, ncclResult_t code, const char *what) {
   if (is_remote && n->size > 1) sleep(WATCH_SILENCE + 1);
   nccl_abandon(n);
   if (code == ncclInProgress)
-    return err_new(ERR_IO,
-                   "NCCL: %s: not done after %d seconds: the ranks' machines must reach each other "
-                   "(NCCL_SOCKET_IFNAME chooses the network; NCCL_DEBUG=INFO says what is tried)",
-                   what, CONNECT_SECONDS);
+    return err_new(
+        ERR_IO,
+        "NCCL: %s: timed out after %d seconds: the ranks' machines must reach each other "
+        "(NCCL_SOCKET_IFNAME selects the network; NCCL_DEBUG=INFO logs the attempts)",
+        what, CONNECT_SECONDS);
   return err_new(ERR_IO, "NCCL: %s: %s%s%s", what, ncclGetErrorString(code), *last ? ": " : "",
                  last);
 }
@@ -72,7 +73,7 @@ err nccl_done(nccl_state *n, ncclResult_t code, const char *what) {
   return code == ncclSuccess ? NULL : failed(n, code, what);
 }
 
-/* The lock is held while a call of this process is under way, which reports its own errors. */
+/* The lock is held while a call of this process is pending, which reports its own errors. */
 err nccl_check(nccl_state *n) {
   ncclResult_t state = ncclSuccess, code = ncclSuccess;
   if (pthread_mutex_trylock(&n->lock) != 0) return NULL;
@@ -83,7 +84,7 @@ err nccl_check(nccl_state *n) {
   return err_new(ERR_IO, "NCCL: %s", ncclGetErrorString(code));
 }
 
-/* Which GPU of which machine a rank has. */
+/* The machine and GPU of a rank. */
 typedef struct {
   char host[64], bus[32];
 } seat;
@@ -92,14 +93,14 @@ static err take_seat(seat *out) {
   int device = 0;
   *out = (seat){{0}, {0}};
   (void)gethostname(out->host, sizeof out->host - 1);
-  err error = nccl_cuda(cudaGetDevice(&device), "asking for the device");
+  err error = nccl_cuda(cudaGetDevice(&device), "querying the device");
   if (!error)
     error = nccl_cuda(cudaDeviceGetPCIBusId(out->bus, sizeof out->bus, device),
-                      "asking for the device's bus id");
+                      "querying the device's bus id");
   return error;
 }
 
-/* NCCL refuses two ranks on one GPU, in general words. */
+/* NCCL rejects two ranks on one GPU too, but with a generic message. */
 static err check_seats(comm *host, const seat *mine) {
   seat *all = mem_zeroed((size_t)host->size, sizeof *all);
   if (!all) return mem_error((size_t)host->size * sizeof *all, "communication");
@@ -108,14 +109,14 @@ static err check_seats(comm *host, const seat *mine) {
     for (int b = 0; b < a && !error; b++)
       if (memcmp(&all[a], &all[b], sizeof *all) == 0)
         error = err_new(ERR_UNSUPPORTED,
-                        "ranks %d and %d have the same GPU (host %s, %s): NCCL connects one rank "
+                        "ranks %d and %d have the same GPU (host %s, %s): NCCL supports one rank "
                         "per GPU; start as many ranks on each machine as it has GPUs (docs/gpu.md)",
                         b, a, all[a].host, all[a].bus);
   free(all);
   return error;
 }
 
-/* Rank 0's id; a failure there is everyone's. */
+/* Broadcasts rank 0's id; a failure on rank 0 is an error on all ranks. */
 static err share_id(comm *host, ncclUniqueId *id) {
   struct {
     ncclUniqueId id;
@@ -127,7 +128,7 @@ static err share_id(comm *host, ncclUniqueId *id) {
   *id = both.id;
   if (both.failure == ncclSuccess) return NULL;
   return err_new(ERR_IO,
-                 "NCCL: rank 0 cannot make an id: %s (NCCL_SOCKET_IFNAME chooses the network)",
+                 "NCCL: rank 0 cannot create an id: %s (NCCL_SOCKET_IFNAME selects the network)",
                  ncclGetErrorString((ncclResult_t)both.failure));
 }
 
@@ -145,7 +146,8 @@ err nccl_connect(comm *host, nccl_state *n) {
   return nccl_done(n, code, "connecting the ranks");
 }
 
-/* Recordings that hold calls of the communicator must be gone: NCCL would wait for that. */
+/* Recordings that contain calls of the communicator must have been freed: NCCL would wait for
+ * that. */
 void nccl_disconnect(nccl_state *n) {
   if (!n->link) return;
   nccl_lock(n);

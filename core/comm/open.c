@@ -10,7 +10,7 @@
 #include "comm/self.h"
 #include "comm/tcp.h"
 
-/* One of the plugins, and what to do where it cannot be had. */
+/* One of the plugins, and what to do if it is not available. */
 typedef struct {
   const char *file, *purpose, *build, *install;
 } library;
@@ -27,8 +27,8 @@ static const library nccl = {
     "cmake --build build/cuda'",
     "libnccl2 of NVIDIA's repository, or another NCCL from 2.18 on, in LD_LIBRARY_PATH"};
 
-/* Stays loaded to the end of the process, as MPI wants it. Global: Open MPI's own plugins look for
- * its symbols. */
+/* Stays loaded until the process ends, as MPI requires. Global: Open MPI's own plugins need its
+ * symbols. */
 static err load(const library *l, int scope, const comm_plugin **out) {
   char path[PATH_MAX];
   if (!shipped_plugin(l->file, path))
@@ -41,7 +41,7 @@ static err load(const library *l, int scope, const comm_plugin **out) {
                    l->purpose, l->install, dlerror());
   const comm_plugin *plugin = dlsym(handle, COMM_PLUGIN_SYMBOL);
   if (!plugin || plugin->version != COMM_PLUGIN_VERSION)
-    return err_new(ERR_UNSUPPORTED, "%s belongs to another version of flip: build both together",
+    return err_new(ERR_UNSUPPORTED, "%s was built from another version of flip: rebuild both",
                    path);
   *out = plugin;
   return NULL;
@@ -77,13 +77,13 @@ err comm_open(comm **out) {
   return error ? error : plugin->open(out);
 }
 
-/* With device: auto each rank takes what it finds. */
+/* With device: auto each rank chooses for itself. */
 static err check_devices(const ops *o, comm *c) {
   char is_gpu = o->call->queue != NULL, of_first = is_gpu;
   err error = c->call->broadcast(c, &of_first, 1);
   if (!error && is_gpu != of_first)
     error = err_new(ERR_UNSUPPORTED,
-                    "it computes on %s, and rank 0 on %s: set device: cpu, or device: cuda to see "
+                    "it computes on %s, but rank 0 on %s: set device: cpu, or device: cuda to see "
                     "what is missing",
                     is_gpu ? "a GPU" : "the CPU", of_first ? "a GPU" : "the CPU");
   return comm_agree(c, error);

@@ -1,6 +1,6 @@
-/* Opens what connects this process with the other ranks of its run, by how it was started
- * (base/launch.h): MPI, a plugin, or TCP. Buffers on a GPU take NCCL, another plugin, which uses
- * the first for its messages in host memory. */
+/* Connects this process with the other ranks of its run, depending on how it was started
+ * (base/launch.h): MPI, a plugin, or TCP. Buffers on a GPU use NCCL, another plugin, which uses the
+ * former for its messages in host memory. */
 #ifndef FLIP_COMM_OPEN_H
 #define FLIP_COMM_OPEN_H
 
@@ -8,23 +8,23 @@
 
 #include "comm/comm.h"
 
-/* How many ranks a launcher started, as it says itself; NULL: this process was started alone, or by
- * variables that comm_open refuses. */
+/* The number of ranks that the launcher started, in its own words; NULL: this process was started
+ * alone, or with variables that comm_open rejects. */
 const char *comm_launched(void);
 
-/* *out is NULL for a process that was started alone, but where the variable FLIP_COMM is "nccl",
- * which sends the sums of one rank through NCCL too. ERR_UNSUPPORTED, in a sentence that says what
+/* *out is NULL for a process that was started alone, unless the variable FLIP_COMM is "nccl", which
+ * sends the sums of one rank through NCCL too. ERR_UNSUPPORTED, in a sentence that says what
  * to install or to build, when a launcher started several ranks and this build cannot connect them.
  * To be called before anything else uses the network. */
 err comm_open(comm **out) ERR_MUST_CHECK;
 void comm_close(comm *c); /* NULL is allowed */
 
-/* Collective. Makes *c the comm for buffers of `o`: itself where they are in host memory, else
- * NCCL's. is_deterministic: sums as comm.h promises; else NCCL may make them in an order of its
- * own. On failure *c stays what it was; ERR_IO may be of one rank alone, other errors are of all. A
- * NULL *c stays NULL. */
+/* Collective. Makes *c the comm for buffers of `o`: unchanged if they are in host memory, else
+ * NCCL's. is_deterministic: sums as documented in comm.h; else NCCL may choose the order of
+ * summation. On failure *c is unchanged; ERR_IO may affect one rank only, other errors affect all.
+ * A NULL *c stays NULL. */
 err comm_attach(ops *o, bool is_deterministic, comm **c) ERR_MUST_CHECK;
-/* Undoes comm_attach, before `o` is destroyed and after its recordings are forgotten. */
+/* Undoes comm_attach; call it before `o` is destroyed and after its recordings were freed. */
 void comm_detach(comm **c);
 
 /* What a plugin exports under the name COMM_PLUGIN_SYMBOL: one of the two. */

@@ -16,14 +16,14 @@
 enum { REPLY = 240, RETRY_MS = 200 };
 static const char greeting[16] = "flip rank 1";
 
-/* What a rank says first. run: a hash of what torchrun calls the run. */
+/* A rank's first message. run: a hash of torchrun's id of the run. */
 typedef struct {
   char greeting[16];
   int32_t rank, size;
   char run[HASH_SIZE];
 } hello;
 
-/* Rank 0's answer; "" is welcome. */
+/* Rank 0's answer; "": accepted. */
 typedef struct {
   char refusal[REPLY];
 } reply;
@@ -48,7 +48,7 @@ static void run_of(char digest[HASH_SIZE]) {
 
 /* Rank 0. */
 
-/* Ranks that are not there yet: "1, 4, 5 and 9 more". */
+/* Ranks that have not connected: "1, 4, 5 and 9 more". */
 static void name_missing(const int *sockets, int size, strbuf *out) {
   enum { NAMED = 8 };
   int missing = 0;
@@ -69,12 +69,12 @@ static void judge(const launch *l, const int *sockets, const hello *h, reply *ou
   else if (h->rank <= 0 || h->rank >= l->size)
     snprintf(out->refusal, REPLY, "there is no such rank of %d", l->size);
   else if (sockets[h->rank] >= 0)
-    snprintf(out->refusal, REPLY, "another process has RANK=%d already", h->rank);
+    snprintf(out->refusal, REPLY, "another process already has RANK=%d", h->rank);
   else if (memcmp(h->run, run, HASH_SIZE) != 0)
     snprintf(out->refusal, REPLY, "it belongs to another run (TORCHELASTIC_RUN_ID)");
 }
 
-/* A connection that says something else is not ours: a port scanner, another program. */
+/* A connection with another first message is not a rank: a port scanner, another program. */
 static void welcome(const launch *l, int *sockets, int fd, int *found) {
   hello h;
   reply answer;
@@ -114,7 +114,7 @@ static err gather_here(const launch *l, int *sockets) {
   strbuf missing = {0};
   name_missing(sockets, l->size, &missing);
   error = err_new(ERR_IO,
-                  "rank 0 waited %.0f seconds on port %d, and %d of %d ranks did not connect (%s): "
+                  "rank 0 waited %.0f s on port %d, and %d of %d ranks did not connect (%s): "
                   "check that they were started with MASTER_ADDR=%s and MASTER_PORT=%d, and that a "
                   "firewall lets them through",
                   seconds, port, l->size - found, l->size, strbuf_string(&missing), l->address,
@@ -125,7 +125,7 @@ static err gather_here(const launch *l, int *sockets) {
 
 /* The others. */
 
-/* One try at every address of rank 0's machine; *why says how it failed. */
+/* One attempt at every address of rank 0's machine; *why: the failure. */
 static bool reach(const launch *l, double seconds, int *fd, const char **why) {
   struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *all = NULL;
   char port[8];
@@ -152,7 +152,7 @@ static err connect_there(const launch *l, int *fd) {
     usleep(RETRY_MS * 1000);
   }
   return err_new(ERR_IO,
-                 "rank %d could not reach rank 0 at %s, port %d, within %.0f seconds (%s): check "
+                 "rank %d could not reach rank 0 at %s, port %d, within %.0f s (%s): check "
                  "that MASTER_ADDR names the machine on which rank 0 runs, that MASTER_PORT is the "
                  "same there, and that a firewall lets it through",
                  l->rank, l->address, port_of(l), seconds, why);
@@ -167,12 +167,12 @@ static err join_there(const launch *l, int *sockets) {
   if (error) return error;
   if (!socket_send(sockets[0], &h, sizeof h) || !socket_receive(sockets[0], &answer, sizeof answer))
     return err_new(ERR_IO,
-                   "rank %d: what listens at %s, port %d, does not answer as rank 0 of flip does: "
+                   "rank %d: the program listening at %s, port %d, is not rank 0 of flip: "
                    "choose another MASTER_PORT",
                    l->rank, l->address, port_of(l));
   answer.refusal[REPLY - 1] = '\0';
   if (!*answer.refusal) return NULL;
-  return err_new(ERR_INPUT, "rank 0 at %s, port %d, refused rank %d: %s", l->address, port_of(l),
+  return err_new(ERR_INPUT, "rank 0 at %s, port %d, rejected rank %d: %s", l->address, port_of(l),
                  l->rank, answer.refusal);
 }
 

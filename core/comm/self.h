@@ -1,5 +1,4 @@
-/* One rank alone, as a comm: for NCCL with one rank (FLIP_COMM=nccl), which then has someone to
- * bring its messages. */
+/* A comm of one rank: transports the messages of NCCL with one rank (FLIP_COMM=nccl). */
 #ifndef FLIP_COMM_SELF_H
 #define FLIP_COMM_SELF_H
 

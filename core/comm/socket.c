@@ -46,7 +46,7 @@ bool socket_receive(int fd, void *bytes, size_t count) {
   return true;
 }
 
-/* Port 0: any free one. IPv6 sockets take IPv4 too, where there is IPv6 at all. */
+/* Port 0: any free one. IPv6 sockets accept IPv4 too, if the machine supports IPv6. */
 static int listen_on(int family, uint16_t port) {
   const int yes = 1, no = 0;
   struct sockaddr_in6 six = {
@@ -105,7 +105,7 @@ err socket_peer(int fd, socket_address *out) {
   struct sockaddr_storage other;
   socklen_t length = sizeof other;
   if (getpeername(fd, (struct sockaddr *)&other, &length) != 0 || !address_of(&other, out))
-    return err_errno(errno, "cannot see where a connection goes");
+    return err_errno(errno, "cannot get the address of a connection");
   return NULL;
 }
 

@@ -21,7 +21,7 @@ typedef struct {
 int socket_listen(uint16_t port);
 /* On a free port, which is given in network order. */
 err socket_listen_anywhere(int *listener, uint16_t *port) ERR_MUST_CHECK;
-/* One connection; *fd is -1 when none came before clock_seconds() was `deadline`. */
+/* One connection; *fd is -1 if none arrived before clock_seconds() reached `deadline`. */
 err socket_accept(int listener, double deadline, int *fd) ERR_MUST_CHECK;
 
 /* Connects within `seconds`: 0, or the errno of the failure. */

@@ -17,7 +17,7 @@
 
 enum { BLOCK = 1 << 18, MESH_SECONDS = 60 }; /* BLOCK: elements of a slice summed at once */
 
-/* What still has to go to a rank and to come from it. */
+/* What remains to be sent to a rank and received from it. */
 typedef struct {
   const char *from;
   char *to;
@@ -30,14 +30,14 @@ typedef struct {
   struct pollfd *waiting;
   const void **added; /* [size]: what is summed */
   void *received;     /* [size, BLOCK] of master or wire type; NULL until the first sum */
-  uint16_t *rounded;  /* [size, BLOCK]: sent, where that is bf16 */
+  uint16_t *rounded;  /* [size, BLOCK]: sent, if the wire type is bf16 */
 } tcp_state;
 
-/* The watch of the ranks finds out too, says which rank it was and ends this process: it goes
- * first, so that one message names the rank that died and not those that noticed. */
+/* The watch notices too, names the rank and ends this process. It is given time to do so, so that
+ * the one message names the rank that died and not those that noticed. */
 static err lost(const comm *c, int rank, int failure) {
   usleep((WATCH_SILENCE + 2) * 1000000);
-  return err_new(ERR_IO, "rank %d of %d: the connection to rank %d broke (%s)", c->rank, c->size,
+  return err_new(ERR_LOST, "rank %d of %d: the connection to rank %d broke (%s)", c->rank, c->size,
                  rank, failure ? strerror(failure) : "closed by the other end");
 }
 
@@ -81,7 +81,7 @@ static err exchange(comm *c) {
     }
     if (error || count == 0) return error;
     if (poll(t->waiting, count, -1) < 0 && errno != EINTR)
-      return err_errno(errno, "waiting for the other ranks");
+      return err_new(ERR_LOST, "waiting for the other ranks: %s", strerror(errno));
   }
 }
 
@@ -162,7 +162,7 @@ static err sum_block(comm *c, int64_t total, int64_t at, ops_buffer x, ops_type 
   return error;
 }
 
-/* Ranks on GPUs, for which TCP only carries messages, need none of it. */
+/* Ranks on GPUs, which use TCP only for messages, need none of it. */
 static err equip(comm *c) {
   tcp_state *t = c->state;
   size_t bytes = (size_t)c->size * BLOCK * sizeof(double);
@@ -203,8 +203,8 @@ static const comm_table table = {.gather = gather,
                                  .gather_bytes = gather_bytes,
                                  .destroy = destroy};
 
-/* Rank r > 0 as the others reach it: as rank 0 sees it; or, where that is on rank 0's own machine,
- * by the address under which this rank reaches rank 0. */
+/* The address of rank r > 0 for the others: the one that rank 0 sees; or, if r is on rank 0's own
+ * machine, the one at which this rank reaches rank 0. */
 static err address_of_rank(const comm *c, const socket_address *seen, const uint16_t *ports, int r,
                            socket_address *out) {
   const tcp_state *t = c->state;
@@ -214,7 +214,7 @@ static err address_of_rank(const comm *c, const socket_address *seen, const uint
   return error;
 }
 
-/* Ranks from 1 on are connected with each other: each connects to those before it, and says its
+/* Connects the ranks from 1 on with each other: each connects to those before it, and sends its
  * number. */
 static err connect_mesh(comm *c, int listener, const socket_address *seen, const uint16_t *ports) {
   tcp_state *t = c->state;
@@ -250,7 +250,7 @@ static err connect_mesh(comm *c, int listener, const socket_address *seen, const
   return error;
 }
 
-/* Rank 0 gathers where every rank listens and tells all. */
+/* Rank 0 gathers the addresses of all ranks and sends them to all. */
 static err share_addresses(comm *c, uint16_t own, socket_address *seen, uint16_t *ports) {
   tcp_state *t = c->state;
   size_t size = (size_t)c->size;

@@ -6,7 +6,7 @@
 #include "base/launch.h"
 #include "comm/comm.h"
 
-/* Collective, for ranks that were started by variables. */
+/* Collective, for ranks that were started with environment variables. */
 err tcp_open(const launch *l, comm **out) ERR_MUST_CHECK;
 
 #endif

@@ -11,25 +11,29 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <sys/random.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/fs.h"
 #include "base/log.h"
 #include "base/mem.h"
 
 enum { MOST_ADDRESSES = 16, BEAT_MS = 500, CONNECT_SECONDS = 30, TEXT = 200 };
 typedef enum { BEAT, BYE, ABORT } message_kind;
 
-/* Everything that travels is of this one size. */
+/* All messages have this one size. */
 typedef struct {
   int32_t kind, rank;
+  int32_t silent, unused; /* ABORT: the rank that may still exist; -1: none does */
   uint64_t token;
-  char text[TEXT]; /* BEAT: who it is, "host node3, process 4711"; ABORT: why */
+  char text[TEXT]; /* BEAT: the sender, "host node3, process 4711"; ABORT: the reason */
 } message;
 
-/* Where rank 0 listens. */
+/* Rank 0's addresses. */
 typedef struct {
   uint64_t token;
   uint32_t addresses[MOST_ADDRESSES]; /* IPv4, as sent */
@@ -38,7 +42,7 @@ typedef struct {
 } place;
 
 typedef struct {
-  int fd; /* -1: gone, rightly */
+  int fd; /* -1: has ended normally */
   double heard;
   message partial;
   size_t filled;
@@ -48,7 +52,8 @@ typedef struct {
 struct watch {
   comm *c;
   uint64_t token;
-  peer *peers; /* rank 0: [size], of which 0 is unused; others: [1], rank 0 */
+  int *neighbours; /* [size] pidfds of the other ranks on this machine; -1: not here */
+  peer *peers;     /* rank 0: [size], of which 0 is unused; others: [1], rank 0 */
   int peer_count;
   char who[TEXT];
   pthread_t thread, trainer; /* trainer: the thread that started the watch */
@@ -57,13 +62,13 @@ struct watch {
   pthread_mutex_t sending; /* held to send and to close: the thread closes what others send to */
   pthread_mutex_t lock;    /* of buffers */
   comm *buffers;           /* watched too, or NULL */
-  double failed_since;     /* when its failure was seen; 0: it works */
+  double failed_since;     /* when its failure was seen; 0: none */
 };
 
 /* ---- the end ---- */
 
-static void send_to(watch *w, peer *p, message_kind kind, const char *text) {
-  message m = {.kind = (int32_t)kind, .rank = w->c->rank, .token = w->token};
+static void send_silence(watch *w, peer *p, message_kind kind, int silent, const char *text) {
+  message m = {.kind = (int32_t)kind, .rank = w->c->rank, .silent = silent, .token = w->token};
   snprintf(m.text, sizeof m.text, "%s", text);
   pthread_mutex_lock(&w->sending);
   if (p->fd >= 0 && send(p->fd, &m, sizeof m, MSG_NOSIGNAL | MSG_DONTWAIT) < 0) {
@@ -79,6 +84,10 @@ static void close_peer(watch *w, peer *p) {
   pthread_mutex_unlock(&w->sending);
 }
 
+static void send_to(watch *w, peer *p, message_kind kind, const char *text) {
+  send_silence(w, p, kind, -1, text);
+}
+
 static void end_now(int number) {
   (void)number;
   _exit(1);
@@ -89,9 +98,9 @@ static void stand_still(int number) {
   for (;;) pause();
 }
 
-/* What the GPU still waits for is given up, so that it is free for others; in two seconds or not at
- * all. The thread that trains is stopped first: it would take what an aborted exchange left behind
- * for results, and record them. */
+/* Aborts the GPU's pending communication, so that the GPU is free for others; gives up after two
+ * seconds. The training thread is stopped first: it would take the contents of aborted buffers for
+ * results and record them. */
 static void abandon_buffers(watch *w) {
   enum { LONGEST_SECONDS = 2, STOP_MICROSECONDS = 20000 };
   const comm *c = w->buffers;
@@ -104,23 +113,30 @@ static void abandon_buffers(watch *w) {
   c->call->abandon(w->buffers);
 }
 
+/* A stopped process would stay, with its memory and its GPU. */
+static void kill_silent(const watch *w, int rank) {
+  if (rank >= 0 && rank < w->c->size && w->neighbours[rank] >= 0)
+    pidfd_send_signal(w->neighbours[rank], SIGKILL, NULL, 0);
+}
+
 /* From the thread, while the others of this process may be waiting in a call indefinitely. What was
- * recorded is on disk; the step under way is lost. */
-static _Noreturn void end_process(watch *w, const char *why, bool is_said) {
-  for (int i = 0; i < w->peer_count; i++) send_to(w, &w->peers[i], ABORT, why);
+ * recorded is on disk; the step under way is lost. silent: as in a message. */
+static _Noreturn void end_process(watch *w, const char *why, bool is_said, int silent) {
+  for (int i = 0; i < w->peer_count; i++) send_silence(w, &w->peers[i], ABORT, silent, why);
   if (!is_said) {
     log_setup("flip", LOG_ERROR);
     log_error("%s; all ranks end, --resume continues from the last checkpoint", why);
   }
+  kill_silent(w, silent);
   abandon_buffers(w);
   _exit(1);
 }
 
-static _Noreturn void lose(watch *w, int rank, const peer *p, const char *how) {
+static _Noreturn void lose(watch *w, int rank, const peer *p, const char *how, bool is_silent) {
   char why[TEXT];
   snprintf(why, sizeof why, "rank %d of %d (%.80s) %s", rank, w->c->size,
            *p->who ? p->who : "no message received yet", how);
-  end_process(w, why, w->c->rank > 1);
+  end_process(w, why, w->c->rank > 1, is_silent ? rank : -1);
 }
 
 /* ---- the thread ---- */
@@ -130,7 +146,7 @@ static void take(watch *w, int rank, peer *p) {
   if (m->token != w->token) return;
   p->heard = clock_seconds();
   if (m->kind == BEAT) snprintf(p->who, sizeof p->who, "%.*s", (int)sizeof m->text - 1, m->text);
-  if (m->kind == ABORT) end_process(w, m->text, true);
+  if (m->kind == ABORT) end_process(w, m->text, true, m->silent);
   if (m->kind == BYE || rank < 0) close_peer(w, p);
 }
 
@@ -143,7 +159,7 @@ static void hear(watch *w, int rank, peer *p) {
       close_peer(w, p);
       return;
     }
-    if (got <= 0) lose(w, rank, p, "has ended");
+    if (got <= 0) lose(w, rank, p, "has ended", false);
     p->filled += (size_t)got;
     if (p->filled < sizeof p->partial) continue;
     p->filled = 0;
@@ -157,11 +173,11 @@ static void check_silence(watch *w, int rank, const peer *p) {
   double silent = clock_seconds() - p->heard;
   if (p->fd < 0 || silent < WATCH_SILENCE) return;
   snprintf(how, sizeof how, "has not answered for %.0f seconds", silent);
-  lose(w, rank, p, how);
+  lose(w, rank, p, how, true);
 }
 
-/* A lost rank makes the calls of the others fail, perhaps before it is found to be lost: it is to
- * be named, and not what it caused. */
+/* A lost rank makes the calls of the others fail, perhaps before its loss is detected: the message
+ * should name the lost rank, not the consequence. */
 static void check_buffers(watch *w) {
   pthread_mutex_lock(&w->lock);
   comm *c = w->buffers;
@@ -171,7 +187,7 @@ static void check_buffers(watch *w) {
   if (error && clock_seconds() - w->failed_since > WATCH_SILENCE + 1) {
     char why[TEXT];
     snprintf(why, sizeof why, "rank %d of %d: %.150s", c->rank, c->size, err_message(error));
-    end_process(w, why, false);
+    end_process(w, why, false, -1);
   }
   err_free(error);
   pthread_mutex_unlock(&w->lock);
@@ -189,7 +205,7 @@ static void *run(void *argument) {
     }
     poll(waiting + first, (nfds_t)(w->peer_count - first), BEAT_MS);
     double now = clock_seconds();
-    /* this process itself was stopped or starved: it has not listened, so nobody was silent */
+    /* this process itself was stopped or starved and did not receive: the others were not silent */
     bool was_away = now - last > WATCH_SILENCE / 2.0;
     last = now;
     for (int i = first; i < w->peer_count; i++) {
@@ -293,7 +309,7 @@ static err connect_all(watch *w) {
   place here = {0};
   int listener = -1;
   err error = w->c->rank == 0 ? listen_here(w, &here, &listener) : NULL;
-  if (error) here.count = 0; /* so that the others fail too, and not wait */
+  if (error) here.count = 0; /* so that the others fail too instead of waiting */
   err told = w->c->call->broadcast(w->c, &here, sizeof here);
   if (error || told) {
     err_free(error ? told : NULL);
@@ -302,6 +318,48 @@ static err connect_all(watch *w) {
   w->token = here.token;
   error = w->c->rank == 0 ? accept_all(w, listener) : connect_to(w, &here);
   if (listener >= 0) close(listener);
+  return error;
+}
+
+/* What tells whether two processes can name each other by their ids. */
+typedef struct {
+  char boot[40], host[64]; /* the machine: its kernel, and its name */
+  uint64_t space;          /* of process ids */
+  int64_t process;
+} residence;
+
+static residence find_residence(void) {
+  residence here = {.process = getpid()};
+  struct stat space;
+  char *text = NULL;
+  size_t length = 0;
+  gethostname(here.host, sizeof here.host - 1);
+  if (stat("/proc/self/ns/pid", &space) == 0) here.space = space.st_ino;
+  err error = fs_read("/proc/sys/kernel/random/boot_id", &text, &length);
+  if (!error) snprintf(here.boot, sizeof here.boot, "%s", text);
+  err_free(error); /* unknown: no neighbours */
+  free(text);
+  return here;
+}
+
+/* Opened while they take part in this call: a descriptor names that process for ever, its id not.
+ */
+static err find_neighbours(watch *w) {
+  size_t size = (size_t)w->c->size;
+  residence here = find_residence(), *all = mem_zeroed(size, sizeof *all);
+  w->neighbours = mem_zeroed(size, sizeof *w->neighbours);
+  bool is_short = !all || !w->neighbours;
+  for (size_t r = 0; r < size && !is_short; r++) w->neighbours[r] = -1;
+  err error =
+      comm_agree(w->c, is_short ? mem_error(size * sizeof *all, "watching the ranks") : NULL);
+  if (!error) error = w->c->call->gather_bytes(w->c, &here, sizeof here, all);
+  for (int r = 0; r < w->c->size && !error; r++) {
+    bool is_here = *here.boot && here.space && r != w->c->rank && all[r].space == here.space &&
+                   memcmp(all[r].boot, here.boot, sizeof here.boot) == 0 &&
+                   memcmp(all[r].host, here.host, sizeof here.host) == 0;
+    if (is_here) w->neighbours[r] = pidfd_open((pid_t)all[r].process, 0);
+  }
+  free(all);
   return error;
 }
 
@@ -323,7 +381,8 @@ err watch_start(comm *c, watch **out) {
   for (int i = 0; i < count; i++) peers[i].fd = -1;
   gethostname(host, sizeof host - 1);
   snprintf(w->who, sizeof w->who, "host %s, process %d", host, (int)getpid());
-  err error = connect_all(w);
+  err error = find_neighbours(w);
+  if (!error) error = connect_all(w);
   int code = error ? 0 : pthread_create(&w->thread, NULL, run, w);
   if (code) error = err_errno(code, "watching the ranks");
   w->has_thread = !error;
@@ -343,7 +402,7 @@ void watch_also(watch *w, comm *buffers) {
 
 void watch_end_all(watch *w, const char *why) {
   for (int i = 0; i < w->peer_count; i++) send_to(w, &w->peers[i], ABORT, why);
-  usleep(BEAT_MS * 1000); /* so that it arrives before the connection breaks off */
+  usleep(BEAT_MS * 1000); /* so that it arrives before the connection is closed */
   _exit(1);
 }
 
@@ -354,8 +413,11 @@ void watch_stop(watch *w) {
   if (w->has_thread) pthread_join(w->thread, NULL);
   for (int i = 0; i < w->peer_count; i++)
     if (w->peers[i].fd >= 0) close(w->peers[i].fd);
+  for (int r = 0; r < w->c->size && w->neighbours; r++)
+    if (w->neighbours[r] >= 0) close(w->neighbours[r]);
   pthread_mutex_destroy(&w->lock);
   pthread_mutex_destroy(&w->sending);
+  free(w->neighbours);
   free(w->peers);
   free(w);
 }

@@ -4,7 +4,9 @@
  * Every rank has a thread that exchanges a heartbeat with rank 0 once a second over a dedicated TCP
  * connection. The process exits after WATCH_SILENCE seconds without a heartbeat, or when the
  * connection breaks. A rank that computes or evaluates for minutes still sends heartbeats: the
- * thread keeps running. */
+ * thread keeps running. A silent process that still exists (stopped, or stuck in a driver) is
+ * killed by the other ranks of its machine. One that is alone there ends when it continues, or is
+ * ended by what started it. */
 #ifndef FLIP_COMM_WATCH_H
 #define FLIP_COMM_WATCH_H
 
@@ -16,10 +18,10 @@ typedef struct watch watch;
 
 /* Collective. */
 err watch_start(comm *c, watch **out) ERR_MUST_CHECK;
-/* Also looks after what connects buffers, once it is there: what it reports ends all, when no rank
- * was lost meanwhile. NULL: no longer, before it is destroyed. */
+/* Also monitors the comm of buffers: an error that its `check` reports ends all ranks, unless a
+ * rank was lost meanwhile. NULL: stops that; call it before the comm is destroyed. */
 void watch_also(watch *w, comm *buffers);
-/* Ends the processes of all ranks with this one, which has said why; does not return. */
+/* Ends the processes of all ranks, after this one has reported the reason; does not return. */
 _Noreturn void watch_end_all(watch *w, const char *why);
 /* Call when this rank has finished. NULL is allowed. */
 void watch_stop(watch *w);

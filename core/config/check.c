@@ -156,7 +156,7 @@ static err check_classification(const settings *s) {
   return NULL;
 }
 
-/* What contrastive training alone reads. */
+/* Checks the settings that only contrastive training uses. */
 static err check_pairs(const settings *s) {
   err error = check_text_mask(s);
   if (!error) error = check_order(s);

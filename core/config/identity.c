@@ -32,7 +32,7 @@ err settings_init_recorded(settings *s) {
   return error;
 }
 
-/* Of contrastive training alone: what a classifier does not read. */
+/* Settings of contrastive training, which a classifier does not use. */
 static bool is_contrastive(const char *key) {
   static const char *const keys[] = {"embed_dim",       "temperature",      "temperature_learned",
                                      "logit_scale_max", "normalize",        "loss_direction",

@@ -124,15 +124,15 @@
       "fine-tune the image tower as a classifier of this many classes (FLIP, Table 12): a new "    \
       "linear head, no text; 0: contrastive training")                                             \
   TEXT(classification_train, "classification.train", "", true,                                     \
-       "classification: set whose images and labels are trained on, a YAML file as in eval.sets")  \
+       "classification: training set of labelled images, a YAML file as in eval.sets")             \
   REAL(classification_layer_decay, "classification.layer_decay", 1, 0.01, 1, true,                 \
-       "classification: learning rate of a block over that of the block after it")                 \
+       "classification: learning rate of a block divided by that of the next block")               \
   REAL(classification_label_smoothing, "classification.label_smoothing", 0, 0, 0.99, true,         \
        "classification: share of each label spread evenly over all classes")                       \
   REAL(classification_mixup, "classification.mixup", 0, 0, 100, true,                              \
-       "classification: alpha of mixup's Beta(alpha, alpha), one draw a batch; 0: none")           \
+       "classification: alpha of mixup's Beta(alpha, alpha), one draw per batch; 0: none")         \
   REAL(classification_cutmix, "classification.cutmix", 0, 0, 100, true,                            \
-       "classification: alpha of CutMix, which takes half of the batches if mixup is set too; 0: " \
+       "classification: alpha of CutMix, used in half of the batches if mixup is set too; 0: "     \
        "none")                                                                                     \
   REAL(classification_drop_path, "classification.drop_path", 0, 0, 0.9, true,                      \
        "classification: rate of stochastic depth in the last block; linear from 0 in the first")   \
@@ -141,7 +141,7 @@
   REAL(classification_augment_deviation, "classification.augment_deviation", 0.5, 0, 100, true,    \
        "classification: standard deviation of RandAugment's magnitude")                            \
   INT(classification_augment_operations, "classification.augment_operations", 2, 1, 15, true,      \
-      "classification: operations that RandAugment draws for an image; each is applied with "      \
+      "classification: operations that RandAugment draws per image; each is applied with "         \
       "probability 0.5")                                                                           \
   INT(batch_size, "batch_size", 256, 2, 1e9, true, "samples in the contrastive batch")             \
   INT(micro_batch_size, "micro_batch_size", 0, 0, 1e9, true,                                       \
@@ -169,9 +169,9 @@
        "divide AdamW's moments and the update among the ranks (ZeRO-1): the same bits, less "      \
        "memory")                                                                                   \
   PICK(comm_reduce, "comm.reduce", 0, "fp32|bf16", true,                                           \
-       "type in which gradients travel between ranks; added in fp32 in either case")               \
+       "type in which ranks exchange gradients; summed in fp32 either way")                        \
   INT(comm_bucket_bytes, "comm.bucket_bytes", 26214400, 4096, 1e12, false,                         \
-      "gradients that ranks exchange at once, as soon as the backward pass has completed them")    \
+      "bytes of gradients that ranks exchange at once, as the backward pass completes them")       \
   TEXT(init_from, "init_from", "", true, "checkpoint whose weights the run starts from")           \
   LIST(data_train, "data.train", true,                                                             \
        "training data: shards by path, glob, {00000..00009} range, or FORMAT:LOCATION "            \
@@ -205,8 +205,8 @@
        "evaluation with a mask: one random view, or the mean embedding of all complementary "      \
        "views of that ratio")                                                                      \
   TEXT(eval_probe_train, "eval.probe_train", "", true,                                             \
-       "set that a linear probe (LARS; FLIP, Table 11) is fitted on after training; it is "        \
-       "measured on the first of eval.sets; empty: no probe")                                      \
+       "training set of a linear probe (LARS; FLIP, Table 11), fitted after training and "         \
+       "evaluated on the first of eval.sets; empty: no probe")                                     \
   INT(eval_probe_epochs, "eval.probe_epochs", 90, 1, 10000, true, "epochs of the linear probe")    \
   INT(checkpoint_every, "checkpoint.every_samples", 0, 0, NO_LIMIT, false,                         \
       "samples between checkpoints; 0: at every evaluation")                                       \

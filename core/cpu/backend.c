@@ -89,7 +89,7 @@ static err cpu_copy(ops *o, void *to, const void *from, size_t bytes) {
 
 static err cpu_clear(ops *o, void *block, size_t bytes) {
   const int64_t parts = parts_of(bytes);
-  /* often the first touch of new memory: its pages come to lie near the threads that touch them */
+  /* often the first touch of new memory: its pages are placed near the threads that touch them */
 #pragma omp parallel for schedule(static) num_threads(o->threads) if (parts > 1)
   for (int64_t i = 0; i < parts; i++) memset((char *)block + i * PART, 0, bytes_of_part(bytes, i));
   return NULL;
@@ -193,7 +193,7 @@ static err measure_gemm(const ops_request *request, double *flops_per_second) {
   TRY(o->call->allocate(o, 3 * bytes, "measuring matrix products", &block));
   ops_buffer a = {block, compute};
 #pragma omp parallel for schedule(static)
-  for (int64_t i = 0; i < 2 * (int64_t)SIDE * SIDE; i++) { /* never zeros: they can run faster */
+  for (int64_t i = 0; i < 2 * (int64_t)SIDE * SIDE; i++) { /* not zeros, which can run faster */
     float value = (float)(i % 251) / 251.0f - 0.5f;
     if (compute == OPS_F32)
       cpu_f32(a)[i] = value;

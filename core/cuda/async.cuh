@@ -1,6 +1,6 @@
-/* Copies of 16 bytes from global to shared memory that pass no register and run while their thread
- * goes on (cp.async, sm_80 and later); tests/simt/copy.c does the same on the host. A thread sees
- * the bytes after copies_wait, the others of its block after the next barrier. */
+/* Asynchronous copies of 16 bytes from global to shared memory that bypass registers (cp.async,
+ * sm_80 and later); tests/simt/copy.c does the same on the host. A thread sees the bytes after
+ * copies_wait, the others of its block after the next barrier. */
 #ifndef FLIP_CUDA_ASYNC_CUH
 #define FLIP_CUDA_ASYNC_CUH
 

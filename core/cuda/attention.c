@@ -1,14 +1,14 @@
-/* Attention: one of cuDNN's engines or our own kernel, whichever is fastest at a shape when it is
- * first seen. The choice is kept, so that the next run makes the same (choice.h), and what was
- * measured with it: tests/gpu/attention_times.sh prints that. The sums for the bias of qkv are
- * timed with the gradient: ours are free where a kernel for short sequences makes them. */
+/* Attention: one of cuDNN's engines or our own kernel, whichever is fastest for a shape when it is
+ * first seen. The choice is stored, so that the next run makes the same (choice.h), and so are the
+ * measured times: tests/gpu/attention_times.sh prints them. The sums for the bias of qkv are timed
+ * with the gradient: our kernels for short sequences compute them at no extra cost. */
 #include "cuda/cuda.h"
 #include "cuda/kernels.h"
 
 enum {
   TIMED_RUNS = 5,
   OWN = -1,       /* else a candidate of sdpa.c */
-  OWN_VERSION = 2 /* of our kernels: raised when another may be fastest now */
+  OWN_VERSION = 2 /* of our kernels: increased when the fastest may have changed */
 };
 
 static err run_own(ops *o, const ops_attention *a, bool is_backward) {
@@ -19,7 +19,7 @@ static err run_own(ops *o, const ops_attention *a, bool is_backward) {
                : cuda_error(kernel_attention_gradient(a, scratch, stream), "attention's gradient");
 }
 
-/* The sums over dqkv, after an engine that does not make them. */
+/* The sums over dqkv, after an engine that does not compute them. */
 static err add_sums(ops *o, const ops_attention *a) {
   void *scratch;
   int64_t rows = a->batch * a->tokens, columns = 3 * a->heads * a->head_width;
@@ -60,15 +60,15 @@ static choice_key key_of(ops *o, const ops_attention *a, bool is_backward) {
                        is_backward && a->dqkv_sums.data, OWN_VERSION}};
 }
 
-/* At least 1 of what was timed: 0 says that it was not. */
+/* At least 1 if timed: 0 means not timed. */
 static int64_t nanoseconds(double seconds) {
   if (seconds > 1e9) return 0;
   return seconds < 1e-9 ? 1 : (int64_t)(seconds * 1e9);
 }
 
-/* The fastest of cuDNN's candidates and ours. A candidate that fails when it is first run is no
- * reason to fail: our own kernel does every shape. Without timing, cuDNN's first that runs. value:
- * the choice, then the nanoseconds of ours and of cuDNN's fastest, 0 for what was not timed. */
+/* The fastest of cuDNN's candidates and ours. A candidate that fails when it is first run is
+ * skipped: our own kernel supports every shape. Without timing, the first of cuDNN's that runs.
+ * value: the choice, then the nanoseconds of ours and of cuDNN's fastest, 0 if not timed. */
 static err choose_by_running(ops *o, const ops_attention *a, bool is_backward, int candidates,
                              choice_value *value) {
   bool may_time = cuda_may_time(cuda_of(o));
@@ -93,7 +93,7 @@ static err choose_by_running(ops *o, const ops_attention *a, bool is_backward, i
   return NULL;
 }
 
-/* The same, with sums that trying may add to. */
+/* The same, with separate sums for the trials to add to. */
 static err choose_untouched(ops *o, const ops_attention *a, bool is_backward, int candidates,
                             choice_value *value) {
   ops_attention tried = *a;
@@ -123,7 +123,7 @@ static err choose(ops *o, const ops_attention *a, bool is_backward, int *which) 
   }
   if (state->is_recording) return NULL;
   err error = choose_untouched(o, a, is_backward, candidates, &value);
-  cuda_scratch_trim(o); /* what those not chosen took */
+  cuda_scratch_trim(o); /* allocated by the rejected candidates */
   if (error) return error;
   *which = (int)value.part[0];
   choice_store_add(state->choices, &key, &value);

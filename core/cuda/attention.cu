@@ -1,12 +1,12 @@
 /* Attention in bf16 on tensor cores, after FlashAttention 2 (Dao 2023), for every length and width:
  * the scores never leave the registers. The gradients are in attention_gradient.cu. Short sequences
- * have kernels of their own (attention_short.cu and the gradients named there), which this file's
+ * have separate kernels (attention_short.cu and the gradients named there), which this file's
  * launcher prefers.
  *
- * A block has up to 64 queries of one head of one image, 16 a warp; short sequences get fewer
- * warps, so that 32 tokens keep two warps busy and no lane waits for rows that are not there. It
- * walks over the keys in tiles that all warps share. Bound: shared-memory loads and exp for heads
- * of 64; blocks of a few warps hide each other's waiting. */
+ * A block handles up to 64 queries of one head of one image, 16 per warp; short sequences use fewer
+ * warps, so that 32 tokens keep two warps busy and no lane idles on missing rows. It iterates over
+ * the keys in tiles that all warps share. Bound: shared-memory loads and exp for heads of 64;
+ * blocks of a few warps hide each other's latency. */
 #include "cuda/attention_tiles.cuh"
 
 enum { HEAD_BLOCK = 128 };
@@ -26,7 +26,7 @@ DEVICE void score_keys(const attention_arguments *a, const uint16_t *k_tile, int
   }
 }
 
-/* What is left at the end: out divided by the row's sum, and its logarithm. */
+/* The final step: divides out by the row's sum, and stores the sum's logarithm. */
 DEVICE void store_outputs(const attention_arguments *a, head_tile t, int64_t own, const int steps,
                           const float (*o)[4], const float *most, const float *sum) {
   const ops_attention *p = &a->a;
@@ -61,7 +61,7 @@ DEVICE void forward_body(attention_arguments a, const int head) {
   float o[16][4], most[2] = {-FLT_MAX, -FLT_MAX}, sum[2] = {0, 0};
   clear_sums(o, steps);
   load_tile(&a, k_tile, rows, p->qkv.data, qkv_offset(p, t, t.first, 0), stride,
-            p->tokens - t.first); /* q passes through the place of k */
+            p->tokens - t.first); /* q is loaded through the buffer of k */
   __syncthreads();
   UNROLL for (int i = 0; i < steps; i++) {
     if (i * 16 < a.deep) load_a(q[i], k_tile, pitch, warp_index() * WARP_ROWS, i * 16);
@@ -72,7 +72,7 @@ DEVICE void forward_body(attention_arguments a, const int head) {
     float s[TILE_KEYS / 8][4], shrink[2];
     int seen[2] = {(int)(visible_to(p, keys, own) - first),
                    (int)(visible_to(p, keys, own + 8) - first)};
-    __syncthreads(); /* nobody reads the last tile any more */
+    __syncthreads(); /* all warps have read the last tile */
     load_tile(&a, k_tile, filled, p->qkv.data, qkv_offset(p, t, first, 1), stride,
               p->tokens - first);
     load_tile(&a, v_tile, filled, p->qkv.data, qkv_offset(p, t, first, 2), stride,

@@ -18,7 +18,7 @@ typedef struct {
   bool is_vector;
 } attention_arguments;
 
-/* Which rows a block has: tile `blockIdx.x % tiles` of one head of one image. */
+/* The rows of a block: tile `blockIdx.x % tiles` of one head of one image. */
 typedef struct {
   int64_t image, head, first;
 } head_tile;
@@ -42,7 +42,7 @@ DEVICE int64_t row_offset(const ops_attention *a, head_tile t, int64_t token) {
   return (t.image * a->heads + t.head) * a->tokens + token;
 }
 
-/* Keys of the image that are attended to at all. */
+/* Keys of the image that are attended to. */
 DEVICE int64_t keys_of(const ops_attention *a, head_tile t) {
   int64_t count = a->key_counts.data ? ((const int32_t *)a->key_counts.data)[t.image] : a->tokens;
   return count < a->tokens ? count : a->tokens;
@@ -65,7 +65,7 @@ DEVICE int64_t visible_to(const ops_attention *a, int64_t keys, int64_t query) {
   KERNEL(name##_128, attention_arguments, threads) {                                               \
     name##_body(a, 128);                                                                           \
   }
-/* Launches the one that fits, after the permission to use so much shared memory. */
+/* Launches the kernel for the head width, after allowing it that much shared memory. */
 #define LAUNCH_ONE_HEAD(kernel, grid, threads, shared_bytes, stream, arguments)                    \
   (CUDA_ALLOW_SHARED(kernel, shared_bytes)                                                         \
        ? KERNEL_INVALID                                                                            \
@@ -83,7 +83,7 @@ extern "C" {
 attention_arguments attention_arguments_of(const ops_attention *p, void *scratch);
 int attention_is_impossible(const ops_attention *p);
 /* attention_short.cu, attention_short_gradient.cu, attention_walk_gradient.cu: kernels in which a
- * block has a whole head. KERNEL_REFUSED where the device has too little shared memory. */
+ * block handles a whole head. KERNEL_REFUSED if the device has too little shared memory. */
 int attention_is_short(const attention_arguments *a);
 int kernel_attention_short(const attention_arguments *a, void *stream);
 int kernel_attention_gradient_short(const attention_arguments *a, void *stream);

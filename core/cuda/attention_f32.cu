@@ -2,9 +2,9 @@
  * since tensor cores would round the operands.
  *
  * Four lanes share a row (a query, or a key for its gradients) and hold a quarter of it each, four
- * elements in every sixteen; a block of 128 threads has 32 rows. It walks over the other side in
- * tiles of 32 rows in shared memory, where the lanes of a row read 64 neighbouring bytes and all
- * rows the same ones. Bound: shared-memory loads, one of 16 bytes for four multiply-adds. */
+ * elements in every sixteen; a block of 128 threads has 32 rows. It iterates over the other side in
+ * tiles of 32 rows in shared memory, where the lanes of a row read 64 adjacent bytes and all rows
+ * the same ones. Bound: shared-memory loads, one of 16 bytes for four multiply-adds. */
 #include "cuda/attention.cuh"
 
 enum { ROW_BLOCK = 128, SHARERS = 4, ROWS = ROW_BLOCK / SHARERS, OTHERS = 32, GROUP = 8, FOUR = 4 };

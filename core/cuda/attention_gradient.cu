@@ -1,9 +1,10 @@
 /* The gradient of attention in bf16, for sequences of any length and heads of any width.
  *
  * The scores are computed twice, once for the queries' gradients and once for the keys' and
- * values': seven products instead of five, but every gradient has one owner, who adds in a fixed
+ * values': seven products instead of five, but every gradient is summed by one owner in a fixed
  * order. The usual way adds the queries' with atomics and differs from run to run. Short sequences
- * have kernels of their own, with five (attention_short_gradient.cu, attention_walk_gradient.cu).
+ * have separate kernels with five products (attention_short_gradient.cu,
+ * attention_walk_gradient.cu).
  */
 #include "cuda/attention_tiles.cuh"
 
@@ -80,7 +81,7 @@ DEVICE void key_gradient_body(attention_arguments a, const int head) {
 }
 HEAD_KERNELS(key_gradient, HEAD_BLOCK)
 
-/* products = sums of dout * out over the head. Grid: eight lanes a token and head, 16 a block;
+/* products = sums of dout * out over the head. Grid: eight lanes per token and head, 16 per block;
  * lanes beyond the last repeat it, since all must take part in the shuffles. Bound: memory. */
 DEVICE void row_products_body(attention_arguments a, const int type) {
   enum { SHARERS = 8 };
@@ -110,7 +111,7 @@ static int64_t gradient_columns(const ops_attention *p) {
   return 3 * p->heads * p->head_width;
 }
 
-/* Of the kernels for any shape and the sums after them, or of the short ones' sums by sample. */
+/* For the kernels for any shape and the sums after them, or for the short ones' sums by sample. */
 size_t kernel_attention_gradient_scratch(const ops_attention *p) {
   size_t products = (size_t)(gradient_rows(p) * p->heads) * sizeof(float);
   size_t after = kernel_column_sums_scratch(gradient_rows(p), gradient_columns(p));

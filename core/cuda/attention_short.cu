@@ -1,28 +1,28 @@
 /* Attention in bf16 for short sequences: masked images (50 tokens of 197) and captions.
  *
- * A block has one head of one sample: q, k and v come into shared memory at once, by copies that
- * pass no register; each warp attends for 16 queries (above 128 tokens for two times 16), keeps the
- * scores in registers, and writes its rows 16 bytes a lane. No other block reads its tokens, and
- * after the copies no warp waits for another.
+ * A block handles one head of one sample: q, k and v are copied to shared memory at once, without
+ * passing through registers; each warp computes 16 queries (above 128 tokens two times 16), keeps
+ * the scores in registers, and writes its rows 16 bytes per lane. No other block reads its tokens,
+ * and after the copies no warp waits for another.
  *
  * Grid: samples times heads. Block: a warp for each 16 tokens, at most 8. Shared memory: k, v and a
- * warp's q, in rows of head + 8. Up to 64 tokens all keys are one tile, of 64 or 32, whose size the
- * compiler knows: no branch lies between its products.
+ * warp's q, in rows of head + 8. Up to 64 tokens all keys are one tile, of 64 or 32, whose size is
+ * a compile-time constant: there is no branch between its products.
  *
- * Operations: 4 tokens² head a head (at tokens rounded up to 16); bytes: 8 tokens head + 4 tokens.
- * Predictions for an H100 (3.0 TB/s, about 500 TFLOP/s by mma.sync), batch 256, at 80 % of the
- * bandwidth:
+ * Operations: 4 tokens² head per head (at tokens rounded up to 16); bytes: 8 tokens head + 4
+ * tokens. Predictions for an H100 (3.0 TB/s, about 500 TFLOP/s by mma.sync), batch 256, at 80 % of
+ * the bandwidth:
  * - 50 tokens, 16 heads of 64: 4.3 GFLOP (9 us), 106 MB (35 us): 44 us (x 24: 1.1 ms)
  * - 32 tokens, 12 heads of 64: 0.8 GFLOP (2 us), 51 MB (17 us): 21 us (x 12: 0.25 ms)
  *
- * Bound: memory. A multiprocessor has 31 heads of the first to do in 62,000 cycles; a head takes
- * about 900 of shared memory's, 930 instructions a warp and 420 cycles of the tensor cores', which
- * the blocks that it holds at a time (docs/performance.md) overlap with the copies. */
+ * Bound: memory. A multiprocessor has 62,000 cycles for 31 heads of the first; a head takes about
+ * 900 cycles of shared memory, 930 instructions per warp and 420 cycles of the tensor cores, which
+ * its concurrent blocks (docs/performance.md) overlap with the copies. */
 #include "cuda/attention_short.cuh"
 
 enum { WALK_WARPS = 8 };
 
-/* What a warp has of the outputs of its 16 queries, as the keys go by. */
+/* A warp's running outputs for its 16 queries. */
 typedef struct {
   float o[16][4], most[2], sum[2];
 } attended;
@@ -50,7 +50,7 @@ DEVICE void attend_tile(const attention_arguments *a, const short_head *h, atten
   add_rows(left, v, count, tile, head, w->o);
 }
 
-/* The outputs leave through q's place. */
+/* The outputs are written through q's buffer. */
 DEVICE void store_attended(const attention_arguments *a, const short_head *h, const attended *w,
                            int first, uint16_t *q, const int head) {
   int own = first + lane_index() / 4;
@@ -66,7 +66,7 @@ DEVICE void store_attended(const attention_arguments *a, const short_head *h, co
                 out_stride(a, head), h->tokens - first);
 }
 
-/* tile: that all keys fill, or 0 for tiles of TILE_KEYS, one after another. */
+/* tile: size of the one tile of all keys, or 0 for successive tiles of TILE_KEYS. */
 DEVICE void attend_rows(const attention_arguments *a, const short_head *h, int first, uint16_t *q,
                         const uint16_t *k, const uint16_t *v, const int head, const int tile) {
   const int pitch = head + PACK;
@@ -89,7 +89,7 @@ DEVICE void attend_rows(const attention_arguments *a, const short_head *h, int f
 }
 
 /* The warp's q from query `first` on. Each lane overwrites the 16 bytes that it read itself when
- * the outputs before left through them (store_product). */
+ * the previous outputs were written through them (store_product). */
 DEVICE void copy_own(const attention_arguments *a, const short_head *h, int first, uint16_t *q,
                      const int head) {
   copy_rows(q, WARP_ROWS, part_at(a, h, a->a.qkv, first, 0, head), qkv_stride(a, head),

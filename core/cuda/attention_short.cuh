@@ -1,5 +1,5 @@
-/* What the attention kernels for short sequences share: sequences of which one block has a whole
- * head of one sample, at head widths that are known when they are compiled. */
+/* Shared by the attention kernels for short sequences, where one block handles a whole head of one
+ * sample, with the head width a compile-time constant. */
 #ifndef FLIP_CUDA_ATTENTION_SHORT_CUH
 #define FLIP_CUDA_ATTENTION_SHORT_CUH
 
@@ -8,7 +8,7 @@
 
 enum {
   SHORT_TOKENS = 256, /* at most */
-  ONE_TILE = 64,      /* at most this many are one tile, whose size is known to the compiler */
+  ONE_TILE = 64,      /* up to this many are one tile, whose size is a compile-time constant */
   HALF_TILE = 32
 };
 
@@ -114,13 +114,14 @@ DEVICE void add_rows(const uint32_t (*left)[4], const uint16_t *right, int count
   }
 }
 
-/* `left` rows of a warp's product [16, columns], times `scale`, to global memory at `to`: through
- * `tile` in shared memory, which is the warp's own by now, so that a lane writes 16 bytes. */
+/* Stores `left` rows of a warp's product [16, columns], times `scale`, to global memory at `to`:
+ * through `tile` in shared memory, which only this warp uses by then, so that a lane writes 16
+ * bytes. */
 DEVICE void store_product(uint16_t *tile, const int pitch, const float (*sum)[4],
                           const float *scale, const int columns, uint16_t *to, int64_t stride,
                           int left) {
   const int pieces = columns / PACK;
-  __syncwarp(FULL_WARP); /* no lane reads there any more */
+  __syncwarp(FULL_WARP); /* all lanes have read it */
   UNROLL for (int n = 0; n < columns / 8; n++) {
     UNROLL for (int half = 0; half < 2; half++) {
       int at = (lane_index() / 4 + half * 8) * pitch + n * 8 + lane_index() % 4 * 2;
@@ -156,7 +157,7 @@ DEVICE void store_product(uint16_t *tile, const int pitch, const float (*sum)[4]
                ? (CUDA_FORGET_ERROR, KERNEL_REFUSED)                                               \
                : CUDA_LAUNCH(name##_##width, GRID((arguments).a.batch * (arguments).a.heads, 1),   \
                              threads, shared_bytes, stream, arguments)
-/* Returns what launching the one for the arguments' head width does. */
+/* Launches the kernel for the arguments' head width and returns the result. */
 #define RETURN_LAUNCH_SHORT(name, arguments, threads, shared_bytes, stream)                        \
   switch ((arguments).a.head_width) {                                                              \
     LAUNCH_SHORT_WIDTH(name, 32, arguments, threads, shared_bytes, stream);                        \
@@ -170,7 +171,7 @@ DEVICE void store_product(uint16_t *tile, const int pitch, const float (*sum)[4]
     return KERNEL_INVALID;                                                                         \
   }
 
-/* The tile for so many rows, ONE_TILE at most. */
+/* The tile for that many rows, ONE_TILE at most. */
 static inline int64_t short_tile(int64_t rows) {
   return rows <= HALF_TILE ? HALF_TILE : ONE_TILE;
 }

@@ -1,26 +1,26 @@
 /* The gradient of attention in bf16 for sequences of up to 64 tokens: masked images (50 tokens of
  * 197) and captions.
  *
- * A block has one head of one sample, a warp for each 16 tokens. q, k, v and dout come into shared
- * memory at once, by copies that pass no register; scores and their gradients stay in registers.
- * The sums of dout and out that the softmax's gradient needs are made from the weights and their
- * gradients, so that out is not read (and the sums are not of its rounded values). Every gradient
- * has one owner, so that nothing is added twice or in another order: five products, one pass. With
- * parts the column sums of dqkv leave with it.
+ * A block handles one head of one sample, with a warp for each 16 tokens. q, k, v and dout are
+ * copied to shared memory at once, without passing through registers; scores and their gradients
+ * stay in registers. The sums of dout * out that the softmax's gradient needs are computed from the
+ * weights and their gradients, so that out is not read (and the sums are not of its rounded
+ * values). Every gradient has one owner, so that the order of additions is fixed: five products,
+ * one pass. With parts, the column sums of dqkv are written too.
  *
  * Grid: samples times heads. Shared memory: q, k, v, dout and the scores' gradients, of 64 or 32
  * queries, and the sums.
  *
- * Operations: 10 tokens² head a head (at tokens rounded up to 16); bytes: 14 tokens head + 4
+ * Operations: 10 tokens² head per head (at tokens rounded up to 16); bytes: 14 tokens head + 4
  * tokens, and 12 head for the sums. Predictions for an H100 (3.0 TB/s, about 500 TFLOP/s by
  * mma.sync), batch 256, at 80 % of the bandwidth:
  * - 50 tokens, 16 heads of 64: 10.7 GFLOP (21 us), 188 MB (63 us): 78 us (x 24: 1.9 ms)
  * - 32 tokens, 12 heads of 64: 2.0 GFLOP (4 us), 91 MB (30 us): 38 us (x 12: 0.46 ms)
  *
- * Bound: memory. A multiprocessor has 31 heads of the first to do in 110,000 cycles; a head takes
- * about 2,300 of shared memory's, 2,100 instructions a warp on each of four schedulers and 1,000
- * cycles of the tensor cores', which the blocks that it holds at a time (docs/performance.md)
- * overlap with the copies. wgmma, of 64 rows at least, would take fewer, and is not what bounds it.
+ * Bound: memory. A multiprocessor has 110,000 cycles for 31 heads of the first; a head takes about
+ * 2,300 cycles of shared memory, 2,100 instructions per warp on each of four schedulers and 1,000
+ * cycles of the tensor cores, which its concurrent blocks (docs/performance.md) overlap with the
+ * copies. wgmma, with at least 64 rows, would take fewer, but the tensor cores are not the bound.
  */
 #include "cuda/attention_short_gradient.cuh"
 
@@ -45,7 +45,7 @@ static int64_t short_bytes(int64_t rows, int64_t tile, int64_t head) {
          (tile + warps * tile + warps * 3 * head) * (int64_t)sizeof(float);
 }
 
-/* products of the warp's keys alone. */
+/* products of the warp's keys only. */
 DEVICE void multiply_weights(const float (*s)[4], const float (*d)[4], float *products,
                              const int tile) {
   float v[16];

@@ -1,6 +1,6 @@
-/* What the gradients of attention for short sequences share. A warp has 16 keys: as rows of its
+/* Shared by the gradients of attention for short sequences. A warp's 16 keys are the rows of its
  * products, so that weights and scores' gradients are already the left operands of the keys' and
- * values' gradients; only the scores' gradients are laid down, for the queries'. */
+ * values' gradients; only the scores' gradients are stored in shared memory, for the queries'. */
 #ifndef FLIP_CUDA_ATTENTION_SHORT_GRADIENT_CUH
 #define FLIP_CUDA_ATTENTION_SHORT_GRADIENT_CUH
 
@@ -11,7 +11,7 @@ enum { HIDDEN_KEY = 1 << 30 /* a query that does not exist */ };
 /* Shared memory of a block; pitches are the width and PACK. */
 typedef struct {
   uint16_t *k, *v;    /* [rows, head] */
-  uint16_t *q, *dout; /* [tile, head]: queries; then, in turn with them, the next ones */
+  uint16_t *q, *dout; /* [tile, head]: queries; [2, tile, head] in a walk */
   uint16_t *scores;   /* [rows (keys), tile]: gradients of the scores */
   float *lse;         /* [rows], in base 2; infinite beyond the last token */
   float *products;    /* sums of weights and their gradients, for each query */
@@ -43,13 +43,13 @@ DEVICE void weigh_scores(float (*s)[4], int count, const int tile, int first, co
   }
 }
 
-/* What a lane has after sum_over_rows: values [first, first + count) of the sums. */
+/* A lane's part after sum_over_rows: values [first, first + count) of the sums. */
 typedef struct {
   int first, count;
   bool is_other_lanes; /* another lane has the same and writes them */
 } lane_share;
 
-/* A step of sum_over_rows: exchanges the half that the other lane keeps, where there are halves. */
+/* A step of sum_over_rows: exchanges the half that the other lane keeps, if there are halves. */
 DEVICE void exchange_sums(float *v, lane_share *share, const int count, const int flip) {
   bool is_upper = (lane_index() & flip) != 0;
   if (count % 2 == 0) {
@@ -82,7 +82,7 @@ DEVICE int column_of_value(int i) {
 }
 
 /* sums [columns] = (or +=) scale times the sums over the 16 rows of a product; 16 or 32 columns,
- * which leave no lane a second value. */
+ * so that each lane has at most one value. */
 DEVICE void sum_columns(float *sums, const float (*product)[4], float scale, const int columns,
                         bool is_added) {
   float v[8];
@@ -135,8 +135,8 @@ DEVICE void store_keys(const attention_arguments *a, const short_head *h, const 
 }
 
 /* dq of the 16 queries from row `row` of the tile on, `columns` of them from `column` on: the
- * scores' gradients, transposed, times k. It leaves through the place of q, which nobody reads any
- * more. `first`: the tile's first query. */
+ * scores' gradients, transposed, times k. It is written through the buffer of q, which is no longer
+ * read. `first`: the tile's first query. */
 DEVICE void store_queries(const attention_arguments *a, const short_head *h,
                           const gradient_memory *m, uint16_t *q, int first, int row, int column,
                           const int tile, const int head, const int columns) {

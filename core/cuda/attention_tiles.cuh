@@ -1,5 +1,5 @@
-/* What the tensor-core attention kernels share: tiles of rows in shared memory, and what a warp
- * does with its 16 rows and the other side's. Every warp-wide step is taken by all lanes. */
+/* Shared by the tensor-core attention kernels: tiles of rows in shared memory, and the operations
+ * of a warp on its 16 rows and the other side's. All lanes take part in every warp-wide step. */
 #ifndef FLIP_CUDA_ATTENTION_TILES_CUH
 #define FLIP_CUDA_ATTENTION_TILES_CUH
 

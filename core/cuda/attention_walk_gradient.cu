@@ -1,30 +1,30 @@
 /* The gradient of attention in bf16 for sequences of 65 to 256 tokens.
  *
- * A block has one head of one sample, a warp for each 16 keys, whose gradients grow in registers
- * while the block walks over the queries in tiles of 32: the copies of the next tile run while this
- * one is computed. A tile's gradients of scores are laid down in shared memory, and the warps make
- * its queries' gradients from them, 16 by 16. Every gradient has one owner, so that nothing is
- * added twice or in another order: five products, one pass. Where the keys' and the values'
- * gradients do not fit into registers together (more than 128 tokens, heads above 64), a first walk
- * makes the values' and a second the others: six products.
+ * A block handles one head of one sample, with a warp for each 16 keys, whose gradients accumulate
+ * in registers while the block walks over the queries in tiles of 32: the next tile is copied while
+ * this one is computed. A tile's gradients of scores are stored in shared memory, and the warps
+ * compute its queries' gradients from them, 16 by 16. Every gradient has one owner, so that the
+ * order of additions is fixed: five products, one pass. If the keys' and the values' gradients do
+ * not fit into registers together (more than 128 tokens, heads above 64), a first walk computes the
+ * values' and a second the others: six products.
  *
  * Grid: samples times heads. Shared memory: k and v, two tiles of q and dout, the scores'
  * gradients, and the sums.
  *
- * Operations: 10 tokens² head a head, 12 with two walks (at tokens rounded up to 16); bytes: 16
+ * Operations: 10 tokens² head per head, 12 with two walks (at tokens rounded up to 16); bytes: 16
  * tokens head + 4 tokens, and 12 head for the sums. Predictions for an H100 (3.0 TB/s, about 500
  * TFLOP/s by mma.sync), batch 256, 16 heads of 64:
  * - 99 tokens: 33 GFLOP (66 us), 423 MB (141 us): 190 us
  * - 197 tokens: 113 GFLOP (227 us), 835 MB (278 us): 430 us; cuDNN's three kernels took 959 us
  *
- * Bound: memory and shared memory about alike. 13 warps of 197 tokens are alone on a
- * multiprocessor, so that its three barriers a tile are not hidden. */
+ * Bound: memory and shared memory about equally. The 13 warps of 197 tokens are the only ones on a
+ * multiprocessor, so that the three barriers per tile are not hidden. */
 #include "cuda/attention_short_gradient.cuh"
 
 enum {
   WALK_TILE = 32, /* queries */
   LONG_THREADS = SHORT_TOKENS / WARP_ROWS * LANES,
-  STORED_COLUMNS = 16 /* that leave through the scores' place at a time */
+  STORED_COLUMNS = 16 /* written through the scores' buffer at a time */
 };
 
 DEVICE gradient_memory cut_walk(uint16_t *shared, int rows, const int head) {
@@ -64,7 +64,7 @@ DEVICE void multiply_outputs(const attention_arguments *a, const short_head *h, 
   }
 }
 
-/* Begins the copies of the queries from `first` on into place `stage` of two. */
+/* Starts copying the queries from `first` on into buffer `stage` of two. */
 DEVICE void copy_queries(const attention_arguments *a, const short_head *h,
                          const gradient_memory *m, int first, int stage, const int head) {
   const int pitch = head + PACK;
@@ -88,12 +88,12 @@ DEVICE void through_products(const float (*s)[4], float (*d)[4], int count, cons
 
 /* How a kernel walks. */
 typedef struct {
-  bool has_values, has_keys; /* which gradients it makes on the way */
+  bool has_values, has_keys; /* which gradients it computes */
   int step;                  /* queries that it takes into registers at a time: 16 or 32 */
 } walk;
 
-/* Adds `count` queries from `first` on to the warp's dv and dk, and lays down the scores'
- * gradients. q, dout, scores: of these queries. */
+/* Adds `count` queries from `first` on to the warp's dv and dk, and stores the scores' gradients.
+ * q, dout, scores: of these queries. */
 DEVICE void add_queries(const attention_arguments *a, const short_head *h, const gradient_memory *m,
                         const uint16_t *q, const uint16_t *dout, uint16_t *scores, int first,
                         int count, const int head, const walk w, float (*dk)[4], float (*dv)[4]) {
@@ -130,7 +130,7 @@ DEVICE void add_tile(const attention_arguments *a, const short_head *h, const gr
   }
 }
 
-/* One walk over all queries. The first tile's copies have begun. */
+/* One walk over all queries. The copies of the first tile have been started. */
 DEVICE void walk_queries(const attention_arguments *a, const short_head *h,
                          const gradient_memory *m, const int head, const walk w, float (*dk)[4],
                          float (*dv)[4]) {
@@ -139,7 +139,7 @@ DEVICE void walk_queries(const attention_arguments *a, const short_head *h,
     int count = h->rows - first < WALK_TILE ? h->rows - first : WALK_TILE;
     uint16_t *q = m->q + stage * WALK_TILE * pitch, *dout = m->dout + stage * WALK_TILE * pitch;
     copies_wait();
-    __syncthreads(); /* this tile is there; the other place and the scores are free */
+    __syncthreads(); /* this tile has arrived; the other buffer and the scores are free */
     if (first + WALK_TILE < h->rows) copy_queries(a, h, m, first + WALK_TILE, 1 - stage, head);
     add_tile(a, h, m, q, dout, first, count, head, w, dk, dv);
     if (!w.has_keys) continue;
@@ -171,7 +171,7 @@ DEVICE void walk_gradient(const attention_arguments *a, const int head, const bo
     walk_queries(a, &h, &m, head, (walk){true, false, step}, NULL, dv);
     store_keys(a, &h, &m, 2, dv, 1, m.scores + own * (WALK_TILE + PACK), WALK_TILE + PACK, head,
                STORED_COLUMNS);
-    __syncthreads(); /* the places of q and dout are free */
+    __syncthreads(); /* the buffers of q and dout are free */
     copy_queries(a, &h, &m, 0, 0, head);
     clear_sums(dk, head / 16);
     walk_queries(a, &h, &m, head, (walk){false, true, step}, dk, NULL);

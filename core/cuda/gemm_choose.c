@@ -169,7 +169,7 @@ static err recall(ops *o, const gemm_key *key, gemm_plan *plan, bool *is_there) 
   return NULL;
 }
 
-/* The forms to try, those that leave the least to our kernels first; terminated by -1. */
+/* The forms to try, those with the least work for our kernels first; terminated by -1. */
 static void list_forms(const gemm_plans *plans, const gemm_key *key, int forms[MOST_FORMS + 1]) {
   /* the library's derivative is accurate to 5e-6 (docs/gpu.md): enough for bf16, not for fp32 */
   bool is_exact_enough =

@@ -43,7 +43,7 @@ int kernel_embed_gradient(const ops_embed *e, void *scratch, void *stream);
 
 int kernel_pool(const ops_pool *p, void *stream);
 int kernel_pool_gradient(const ops_pool *p, void *stream);
-/* key: that of rng_at(seed, RNG_DROPOUT, …) (base/rng.h), which the seed alone makes. */
+/* key: that of rng_at(seed, RNG_DROPOUT, …) (base/rng.h), which depends only on the seed. */
 int kernel_dropout(const ops_dropout *d, const uint32_t key[2], void *stream);
 int kernel_normalize(const ops_normalize *n, void *stream);
 int kernel_normalize_gradient(const ops_normalize *n, void *stream);

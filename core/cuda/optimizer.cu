@@ -18,7 +18,7 @@ typedef struct {
   bool is_vector;
 } update_arguments;
 
-/* Grid: SQUARE_PARTS blocks whatever the count, so that the order of the sum is the count's alone.
+/* Grid: SQUARE_PARTS blocks for any count, so that the order of the sum depends on the count only.
  * 4 bytes an element. */
 KERNEL(square_parts, square_arguments, UPDATE_BLOCK) {
   double sum = 0;

@@ -15,10 +15,10 @@ enum { MEASURED_SIDE_BF16 = 8192, MEASURED_SIDE_FP32 = 4096 };
 static err capability_of(int device, int *capability) {
   int major = 0, minor = 0;
   err error = cuda_error(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device),
-                         "asking the GPU");
+                         "querying the GPU");
   if (!error)
     error = cuda_error(cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, device),
-                       "asking the GPU");
+                       "querying the GPU");
   *capability = 10 * major + minor;
   return error;
 }

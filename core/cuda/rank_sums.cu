@@ -1,7 +1,7 @@
-/* Sums over ranks, of values that each rank sent (comm/nccl.c). Bound: memory; 4 or 2 bytes a rank
- * and element read, 4 written.
+/* Sums over ranks, of values that each rank sent (comm/nccl.c). Bound: memory; 4 or 2 bytes read
+ * per rank and element, 4 written.
  *
- * Added in double in the order of ranks, and rounded once: the bits do not depend on who adds, nor
+ * Added in double in rank order, and rounded once: the bits depend neither on which rank adds nor
  * on where a range begins. A GPU with few double-precision units still adds faster than it reads.
  *
  * Grid: at most 4096 blocks, each thread at every grid-th pack of eight elements. */

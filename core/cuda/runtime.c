@@ -13,7 +13,7 @@
 #include "base/mem.h"
 #include "base/text.h"
 
-enum { WORKSPACE_BYTES = 64 << 20 }; /* Hopper's algorithms ask for 32 MiB and more */
+enum { WORKSPACE_BYTES = 64 << 20 }; /* algorithms for Hopper need 32 MiB or more */
 
 err cuda_error(int code, const char *what) {
   if (code == cudaSuccess) return NULL;
@@ -88,7 +88,7 @@ void cuda_scratch_trim(ops *o) {
 err cuda_runtime_create(ops *o) {
   cuda_state *state = cuda_of(o);
   err error = NULL;
-  TRY(cuda_error(cudaSetDevice(state->device), "choosing the device"));
+  TRY(cuda_error(cudaSetDevice(state->device), "selecting the device"));
   TRY(cuda_error(cudaStreamCreateWithFlags(&state->compute, cudaStreamNonBlocking), "a stream"));
   TRY(cuda_error(cudaStreamCreateWithFlags(&state->copy, cudaStreamNonBlocking), "a stream"));
   TRY(cuda_error(cudaEventCreateWithFlags(&state->fence, cudaEventDisableTiming), "an event"));
@@ -167,7 +167,7 @@ err cuda_synchronize(ops *o) {
 
 err cuda_upload_ahead(ops *o, void *to, const void *from, size_t bytes) {
   return cuda_error(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, cuda_of(o)->copy),
-                    "an upload ahead");
+                    "an asynchronous upload");
 }
 
 err cuda_join(ops *o) {
@@ -304,7 +304,7 @@ void cuda_forget(ops *o, void *recording) {
 
 err cuda_memory(ops *o, ops_memory *memory) {
   size_t available = 0, total = 0;
-  err error = cuda_error(cudaMemGetInfo(&available, &total), "asking for free memory");
+  err error = cuda_error(cudaMemGetInfo(&available, &total), "querying free memory");
   *memory = (ops_memory){available, total, cuda_of(o)->peak};
   return error;
 }

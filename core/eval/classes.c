@@ -156,8 +156,9 @@ static void warn_of_empty_classes(eval_set *set, const class_request *r, tally *
     if (!find(all, distinct, r->classes->items[i]))
       append_name(&list, count++, r->classes->items[i], 0);
   if (count)
-    eval_set_warn(set, "%s: %zu of %ld classes have no image: %s", set->name, count,
-                  (long)set->class_count, end_list(&list, count));
+    eval_set_warn(set, "%s: %zu of %ld classes %s no image: %s", set->name, count,
+                  (long)set->class_count, text_plural((int64_t)count, "has", "have"),
+                  end_list(&list, count));
   strbuf_free(&list);
 }
 

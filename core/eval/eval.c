@@ -12,7 +12,7 @@
 enum { BATCH = 256 };
 static const size_t most_pixel_bytes = (size_t)512 << 20;
 
-/* Images that stay together: as one rank alone would encode them. */
+/* Images that are encoded together, as by a single rank. */
 static int64_t image_batch(const clip_model *model) {
   int64_t batch = clip_eval_batch(model);
   return BATCH % batch ? BATCH : batch;
@@ -32,14 +32,14 @@ static err keep_pixels(eval_set *set, comm_slice own) {
   size_t bytes = (size_t)(set->rows * size);
   if (bytes > most_pixel_bytes) return NULL;
   if (!set->pixels) set->pixels = mem_aligned(bytes);
-  if (!set->pixels) return NULL; /* no harm: decoded batch by batch instead */
+  if (!set->pixels) return NULL; /* not an error: images are decoded batch by batch instead */
   return eval_set_decode(set, own.first, own.count, set->pixels + own.first * size);
 }
 
-/* Embeddings [rows, width] of all images; epoch below 0: prepared as in evaluation, else augmented
- * as in that epoch. */
-static err embed_images(eval_set *set, clip_model *model, const eval_how *how, int64_t epoch,
-                        float *embeddings) {
+/* The part of this rank; epoch below 0: prepared as in evaluation, else augmented as in that epoch.
+ */
+static err embed_own(eval_set *set, clip_model *model, const eval_how *how, int64_t epoch,
+                     float *embeddings) {
   int64_t width = clip_get_config(model)->image.embed;
   int64_t size = set->preparation.size * set->preparation.size * 3;
   const comm_slice own = own_images(set, model, how);
@@ -59,25 +59,36 @@ static err embed_images(eval_set *set, clip_model *model, const eval_how *how, i
     TRY(views_embed(&views, model, at, count, batch ? batch : kept + at * size,
                     embeddings + at * width));
   }
-  TRY(share_gather(how->ranks, set->rows, image_batch(model), (size_t)width * sizeof *embeddings,
-                   embeddings));
-  TRY(share_gather(how->ranks, set->rows, image_batch(model), sizeof *set->is_bad, set->is_bad));
 cleanup:
   free(batch);
   return error;
 }
 
-/* Embeddings [count, width] of every text. */
+/* Embeddings [rows, width] of all images, as embed_own makes them; NULL is an error of this rank.
+ */
+static err embed_images(eval_set *set, clip_model *model, const eval_how *how, int64_t epoch,
+                        float *embeddings) {
+  size_t row_bytes = (size_t)clip_get_config(model)->image.embed * sizeof *embeddings;
+  int64_t batch = image_batch(model);
+  err error = embeddings ? NULL : mem_error((size_t)set->rows * row_bytes, "image embeddings");
+  if (!error && epoch < 0) error = keep_pixels(set, own_images(set, model, how));
+  if (!error) error = embed_own(set, model, how, epoch, embeddings);
+  error = share_gather(how->ranks, error, set->rows, batch, row_bytes, embeddings);
+  if (error) return error;
+  return share_gather(how->ranks, NULL, set->rows, batch, sizeof *set->is_bad, set->is_bad);
+}
+
+/* Embeddings [count, width] of every text; NULL is an error of this rank. */
 static err embed_texts(clip_model *model, const eval_how *how, int64_t count, const int32_t *ids,
                        const int32_t *id_counts, float *embeddings) {
   const clip_config *c = clip_get_config(model);
   int64_t batch = clip_eval_batch(model), width = c->text.embed;
   const comm_slice own = share_of(count, batch, comm_size(how->ranks), comm_rank(how->ranks));
-  err error = clip_embed_texts(model, own.count, ids + own.first * c->text_length,
-                               id_counts + own.first, embeddings + own.first * width);
-  return error ? error
-               : share_gather(how->ranks, count, batch, (size_t)width * sizeof *embeddings,
-                              embeddings);
+  size_t row_bytes = (size_t)width * sizeof *embeddings;
+  err error = embeddings ? clip_embed_texts(model, own.count, ids + own.first * c->text_length,
+                                            id_counts + own.first, embeddings + own.first * width)
+                         : mem_error((size_t)count * row_bytes, "text embeddings");
+  return share_gather(how->ranks, error, count, batch, row_bytes, embeddings);
 }
 
 static void normalise(float *row, int64_t width) {
@@ -119,12 +130,12 @@ static err share_embeddings(const eval_set *set, int64_t width, float *classes) 
   return NULL;
 }
 
-/* [classes, width]: the normalised mean of each class's prompts. */
+/* [classes, width]: the normalised mean of each class's prompts; NULL is an error of this rank. */
 static err embed_classes(const eval_set *set, clip_model *model, const eval_how *how,
                          float *classes) {
   int64_t width = clip_get_config(model)->text.embed, templates = (int64_t)set->template_count;
-  float *prompts = mem_zeroed((size_t)(set->class_count * templates * width), sizeof *prompts);
-  if (!prompts) return err_new(ERR_MEMORY, "out of memory: prompt embeddings");
+  size_t values = (size_t)(set->class_count * templates * width);
+  float *prompts = classes ? mem_zeroed(values, sizeof *prompts) : NULL;
   err error = embed_texts(model, how, set->class_count * templates, set->prompt_ids,
                           set->prompt_id_counts, prompts);
   for (int64_t c = 0; c < set->class_count && !error; c++) {
@@ -135,7 +146,7 @@ static err embed_classes(const eval_set *set, clip_model *model, const eval_how 
     normalise(row, width);
   }
   free(prompts);
-  return error ? error : share_embeddings(set, width, classes);
+  return error ? error : share_agree(how->ranks, share_embeddings(set, width, classes));
 }
 
 /* Moves the rows that take part to the front and returns their number: those with a class, or those
@@ -169,32 +180,33 @@ static int64_t compact_texts(const eval_set *set, int64_t width, float *texts, i
 }
 
 /* The rows that take part are the first `used` of images, in their order. */
-static err score_multilabel(const eval_set *set, const float *images, int64_t used,
+static err score_multilabel(comm *ranks, const eval_set *set, const float *images, int64_t used,
                             const float *classes, int64_t width, eval_zeroshot *z) {
   int64_t count = set->class_count, at = 0;
   int8_t *truths = mem_zeroed((size_t)(used * count), sizeof *truths);
-  if (!truths) return mem_error((size_t)(used * count), "labels");
-  for (int64_t row = 0; row < set->rows; row++) {
+  err error = share_agree(ranks, truths ? NULL : mem_error((size_t)(used * count), "labels"));
+  for (int64_t row = 0; row < set->rows && !error; row++) {
     if (set->is_bad[row] || set->labels[row] < 0) continue;
     memcpy(truths + at++ * count, set->truths + row * count, (size_t)count);
   }
-  err error = eval_score_multilabel(images, truths, used, classes, count, width, z);
+  if (!error) error = eval_score_multilabel(ranks, images, truths, used, classes, count, width, z);
   free(truths);
   return error;
 }
 
 /* The score margin of the second class over the first, for each image. */
-static err score_two_classes(const float *images, const int32_t *labels, int64_t used,
+static err score_two_classes(comm *ranks, const float *images, const int32_t *labels, int64_t used,
                              const float *classes, int64_t width, eval_zeroshot *z) {
   float *margins = mem_zeroed((size_t)used, sizeof *margins);
-  if (!margins) return mem_error((size_t)used * sizeof *margins, "scores");
-  for (int64_t i = 0; i < used; i++) {
+  err error =
+      share_agree(ranks, margins ? NULL : mem_error((size_t)used * sizeof *margins, "scores"));
+  for (int64_t i = 0; i < used && !error; i++) {
     double margin = 0;
     for (int64_t k = 0; k < width; k++)
       margin += (double)images[i * width + k] * ((double)classes[width + k] - (double)classes[k]);
     margins[i] = (float)margin;
   }
-  err error = eval_score_auc(margins, labels, used, &z->roc_auc, z->bounds);
+  if (!error) error = eval_score_auc(ranks, margins, labels, used, &z->roc_auc, z->bounds);
   free(margins);
   return error;
 }
@@ -205,19 +217,17 @@ static err run_zeroshot(eval_set *set, clip_model *model, const eval_how *how, f
   float *classes = mem_zeroed((size_t)(set->class_count * width), sizeof *classes);
   int32_t *labels = mem_zeroed((size_t)set->rows, sizeof *labels);
   err error = NULL;
-  if (!classes || !labels) FAIL(ERR_MEMORY, "out of memory: class embeddings");
-  TRY(embed_classes(set, model, how, classes));
-  if (comm_rank(how->ranks)) goto cleanup; /* rank 0 scores */
+  TRY(embed_classes(set, model, how, labels ? classes : NULL));
   int64_t used = compact(set, true, width, images, labels);
   if (!used) FAIL(ERR_INPUT, "%s: no image of any class can be read", set->name);
   if (set->is_multilabel)
-    error = score_multilabel(set, images, used, classes, width, z);
+    error = score_multilabel(how->ranks, set, images, used, classes, width, z);
   else
-    error = eval_score_zeroshot_items(images, labels, used, classes, set->class_count, width, z,
-                                      outcomes);
+    error = eval_score_zeroshot_items(how->ranks, images, labels, used, classes, set->class_count,
+                                      width, z, outcomes);
   z->metric = set->metric;
   if (!error && set->metric == EVAL_ROC_AUC)
-    error = score_two_classes(images, labels, used, classes, width, z);
+    error = score_two_classes(how->ranks, images, labels, used, classes, width, z);
 cleanup:
   free(classes);
   free(labels);
@@ -232,14 +242,14 @@ static err run_retrieval(eval_set *set, clip_model *model, const eval_how *how, 
   float *own = mem_aligned(bytes);
   int32_t *owners = mem_zeroed((size_t)set->text_count, sizeof *owners);
   err error = NULL;
-  if (!texts || !own || !owners) FAIL(ERR_MEMORY, "out of memory: caption embeddings");
-  TRY(embed_texts(model, how, set->text_count, set->ids, set->id_counts, texts));
-  if (comm_rank(how->ranks)) goto cleanup; /* rank 0 scores */
+  TRY(embed_texts(model, how, set->text_count, set->ids, set->id_counts,
+                  own && owners ? texts : NULL));
   memcpy(own, images, bytes);
   int64_t used = compact(set, false, width, own, NULL);
   if (!used) FAIL(ERR_INPUT, "%s: no image could be decoded", set->name);
   int64_t text_count = compact_texts(set, width, texts, owners);
-  TRY(eval_score_retrieval_items(own, used, texts, owners, text_count, width, r, outcomes));
+  TRY(eval_score_retrieval_items(how->ranks, own, used, texts, owners, text_count, width, r,
+                                 outcomes));
 cleanup:
   free(texts);
   free(own);
@@ -252,9 +262,8 @@ static err take_features(eval_set *set, clip_model *model, const eval_how *how, 
   if (!set->has_labels)
     return err_new(ERR_INPUT, "%s: has no labels (tasks: zeroshot or probe)", set->name);
   if (set->is_multilabel)
-    return err_new(ERR_INPUT, "%s: the probe takes sets of one label an image", set->name);
-  err error = epoch < 0 ? keep_pixels(set, own_images(set, model, how)) : NULL;
-  if (!error) error = embed_images(set, model, how, epoch, rows);
+    return err_new(ERR_INPUT, "%s: the probe requires one label per image", set->name);
+  err error = embed_images(set, model, how, epoch, rows);
   if (error) return error;
   *count = compact(set, true, clip_get_config(model)->image.embed, rows, labels);
   return *count ? NULL : err_new(ERR_INPUT, "%s: no image of any class was decoded", set->name);
@@ -279,9 +288,7 @@ err eval_run_items(eval_set *set, clip_model *model, const eval_how *how, eval_r
   int64_t width = clip_get_config(model)->image.embed;
   *result = (eval_result){.has_zeroshot = set->has_zeroshot, .has_retrieval = set->has_retrieval};
   float *images = mem_aligned((size_t)(set->rows * width) * sizeof *images);
-  if (!images) return err_new(ERR_MEMORY, "out of memory: image embeddings");
-  err error = keep_pixels(set, own_images(set, model, how));
-  if (!error) error = embed_images(set, model, how, -1, images);
+  err error = embed_images(set, model, how, -1, images);
   /* retrieval first: zero-shot compacts the images in place */
   if (!error && set->has_retrieval)
     error = run_retrieval(set, model, how, images, &result->retrieval, outcomes);

@@ -82,7 +82,7 @@ typedef struct {
   double top1, top5, mean_per_class, majority, chance;
   double roc_auc, map_11point; /* if `metric` is that; for a multilabel set, only map_11point */
   eval_metric metric;          /* the set's own */
-  double bounds[2]; /* 95 % over images of roc_auc or map_11point; NaN where it is not measured */
+  double bounds[2];            /* 95 % over images of roc_auc or map_11point; NaN if not measured */
 } eval_zeroshot;
 /* The number selected by `metric`; NaN: it was not measured, or a score was NaN. */
 double eval_zeroshot_value(const eval_zeroshot *z, eval_metric metric);
@@ -119,8 +119,9 @@ typedef struct {
   double mask_ratio;
   bool is_ensemble;
   uint64_t seed;
-  comm *ranks; /* that encode the images and texts together, each a part; NULL: one does all. Every
-                * rank calls, with a set and a model of its own, and rank 0 gets the results. */
+  comm *ranks; /* that evaluate together, each encoding and scoring a part; NULL: one does all.
+                * Every rank calls, with a set and a model of its own, and gets the results; an
+                * error, but for ERR_LOST, is one of all ranks. */
 } eval_how;
 eval_how eval_how_of(const settings *s);
 
@@ -154,11 +155,11 @@ const char *eval_set_label(const eval_set *set, int64_t number);
 
 /* A classifier (clip_config.classes) on `test`, in the classes of `train`, which are its own;
  * images of other classes are left out, counted and named. */
-err eval_run_classes(eval_set *test, const eval_set *train, clip_model *model, eval_result *result,
-                     eval_outcomes *outcomes) ERR_MUST_CHECK;
+err eval_run_classes(comm *ranks, eval_set *test, const eval_set *train, clip_model *model,
+                     eval_result *result, eval_outcomes *outcomes) ERR_MUST_CHECK;
 
-/* A linear probe: logistic regression on the embeddings of `train`, judged on `test`; images of
- * classes that `train` has not are left out. c 0: swept on a held-out part of `train`. */
+/* A linear probe: logistic regression on the embeddings of `train`, evaluated on `test`; images
+ * whose class is not in `train` are skipped. c 0: swept on a held-out part of `train`. */
 typedef struct {
   int64_t train_images, test_images, classes;
   double top1, mean_per_class, c, validation; /* validation: -1 when c was given */
@@ -182,7 +183,7 @@ typedef struct {
 } eval_lars;
 err eval_run_lars(eval_set *train, eval_set *test, clip_model *model, const eval_how *how,
                   const eval_lars *recipe, eval_probe *result) ERR_MUST_CHECK;
-/* The same, with what became of each item: its top 1 alone. outcomes may be NULL. */
+/* The same, with the outcome of each item: only top-1. outcomes may be NULL. */
 err eval_run_lars_items(eval_set *train, eval_set *test, clip_model *model, const eval_how *how,
                         const eval_lars *recipe, eval_probe *result,
                         eval_outcomes *outcomes) ERR_MUST_CHECK;
@@ -198,32 +199,35 @@ void eval_write_retrieval_hits(json_writer *w, const char *key, const eval_outco
 void eval_write_labels(json_writer *w, const char *key, const eval_outcomes *outcomes);
 
 /* The metrics themselves, computed from embeddings: unit-length rows of `width` floats. The _items
- * fields of `outcomes` are filled where it is not NULL. */
+ * fields of `outcomes` are filled where it is not NULL. ranks: that have the same arguments, score
+ * a part each and all get the results; NULL: one scores all. */
 err eval_score_zeroshot(const float *images, const int32_t *labels, int64_t image_count,
                         const float *classes, int64_t class_count, int64_t width,
                         eval_zeroshot *z) ERR_MUST_CHECK;
-err eval_score_zeroshot_items(const float *images, const int32_t *labels, int64_t image_count,
-                              const float *classes, int64_t class_count, int64_t width,
-                              eval_zeroshot *z, eval_outcomes *outcomes) ERR_MUST_CHECK;
+err eval_score_zeroshot_items(comm *ranks, const float *images, const int32_t *labels,
+                              int64_t image_count, const float *classes, int64_t class_count,
+                              int64_t width, eval_zeroshot *z,
+                              eval_outcomes *outcomes) ERR_MUST_CHECK;
 /* truths [image_count, class_count]: 1 has the class, -1 does not have it, 0 is ignored. A class
  * without positive images is excluded from the mean. */
-err eval_score_multilabel(const float *images, const int8_t *truths, int64_t image_count,
-                          const float *classes, int64_t class_count, int64_t width,
-                          eval_zeroshot *z) ERR_MUST_CHECK;
+err eval_score_multilabel(comm *ranks, const float *images, const int8_t *truths,
+                          int64_t image_count, const float *classes, int64_t class_count,
+                          int64_t width, eval_zeroshot *z) ERR_MUST_CHECK;
 /* Area under the ROC curve of `scores` [count] for labels 0 and 1, ties half; NaN when a score is
  * NaN or one of the labels is missing. bounds: its 95 % interval over images; NULL: not wanted. */
-err eval_score_auc(const float *scores, const int32_t *labels, int64_t count, double *auc,
-                   double bounds[2]) ERR_MUST_CHECK;
+err eval_score_auc(comm *ranks, const float *scores, const int32_t *labels, int64_t count,
+                   double *auc, double bounds[2]) ERR_MUST_CHECK;
 /* The same of scores [count, class_count] as they are, the larger the better. */
-err eval_score_classes(const float *scores, const int32_t *labels, int64_t count,
+err eval_score_classes(comm *ranks, const float *scores, const int32_t *labels, int64_t count,
                        int64_t class_count, eval_zeroshot *z,
                        eval_outcomes *outcomes) ERR_MUST_CHECK;
 /* owners [text_count]: the image of each text, ascending. */
 err eval_score_retrieval(const float *images, int64_t image_count, const float *texts,
                          const int32_t *owners, int64_t text_count, int64_t width,
                          eval_retrieval *r) ERR_MUST_CHECK;
-err eval_score_retrieval_items(const float *images, int64_t image_count, const float *texts,
-                               const int32_t *owners, int64_t text_count, int64_t width,
-                               eval_retrieval *r, eval_outcomes *outcomes) ERR_MUST_CHECK;
+err eval_score_retrieval_items(comm *ranks, const float *images, int64_t image_count,
+                               const float *texts, const int32_t *owners, int64_t text_count,
+                               int64_t width, eval_retrieval *r,
+                               eval_outcomes *outcomes) ERR_MUST_CHECK;
 
 #endif

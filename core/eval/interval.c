@@ -8,6 +8,7 @@
 #include "base/numbers.h"
 #include "base/rng.h"
 #include "eval/outcomes.h"
+#include "eval/share.h"
 
 enum { RESAMPLES = 1000, LEAST_DEFINED = RESAMPLES * 19 / 20 };
 
@@ -18,36 +19,45 @@ static double deviation_of(const double *values, size_t count) {
   return sqrt(sum / (double)(count - 1));
 }
 
-err interval_of(int64_t items, interval_measure *measure, const void *data, double value,
-                bool is_share, double bounds[2]) {
-  bounds[0] = bounds[1] = NAN;
-  if (items < 2 || items > INT32_MAX) return NULL;
-  int32_t *weights = mem_zeroed((size_t)items, sizeof *weights);
-  double *values = mem_zeroed(RESAMPLES, sizeof *values);
-  size_t defined = 0;
-  for (int k = 0; k < RESAMPLES && weights && values; k++) {
+/* values [RESAMPLES], of which this rank makes its part. */
+static err resample(comm *ranks, int64_t items, interval_measure *measure, const void *data,
+                    double *values) {
+  const comm_slice own = share_of(RESAMPLES, 1, comm_size(ranks), comm_rank(ranks));
+  int32_t *weights = values ? mem_zeroed((size_t)items, sizeof *weights) : NULL;
+  for (int64_t k = own.first; k < own.first + own.count && weights; k++) {
     rng random = rng_at(0, RNG_BOOTSTRAP, (uint64_t)k, 0);
     memset(weights, 0, (size_t)items * sizeof *weights);
     for (int64_t i = 0; i < items; i++) weights[rng_below(&random, (uint32_t)items)]++;
-    double again = measure(data, weights);
-    if (!isnan(again)) values[defined++] = again;
+    values[k] = measure(data, weights);
   }
-  bool is_short = !weights || !values;
-  if (!is_short && defined >= LEAST_DEFINED && !is_share) {
+  err error = weights ? NULL : mem_error((size_t)items * sizeof *weights, "an interval");
+  free(weights);
+  return share_gather(ranks, error, RESAMPLES, 1, sizeof *values, values);
+}
+
+err interval_of(comm *ranks, int64_t items, interval_measure *measure, const void *data,
+                double value, bool is_share, double bounds[2]) {
+  bounds[0] = bounds[1] = NAN;
+  if (items < 2 || items > INT32_MAX) return NULL;
+  double *values = mem_zeroed(RESAMPLES, sizeof *values);
+  size_t defined = 0;
+  err error = resample(ranks, items, measure, data, values);
+  for (int k = 0; k < RESAMPLES && !error; k++)
+    if (!isnan(values[k])) values[defined++] = values[k];
+  if (defined >= LEAST_DEFINED && !is_share) {
     double half = 1.96 * deviation_of(values, defined);
     bounds[0] = fmax(0, value - half);
     bounds[1] = fmin(1, value + half);
-  } else if (!is_short && defined >= LEAST_DEFINED) {
+  } else if (defined >= LEAST_DEFINED) {
     numbers_sort(values, defined);
     bounds[0] = numbers_quantile(values, defined, 0.025);
     bounds[1] = numbers_quantile(values, defined, 0.975);
   }
-  free(weights);
   free(values);
-  return is_short ? mem_error((size_t)items * sizeof *weights, "an interval") : NULL;
+  return error;
 }
 
-/* One or two strings of bits, whose shares are averaged; or, with labels, the mean over classes. */
+/* One or two bit strings, whose shares are averaged; or, with labels, the mean over classes. */
 typedef struct {
   const uint8_t *bits[2];
   int64_t items;
@@ -89,19 +99,21 @@ static double mean_per_class(const void *data, const int32_t *weights) {
   return sum / (double)present;
 }
 
-static err interval_per_class(hits *h, double bounds[2]) {
+static err interval_per_class(comm *ranks, hits *h, double bounds[2]) {
   for (int64_t i = 0; i < h->items; i++)
     if (h->labels[i] >= h->classes) h->classes = h->labels[i] + 1;
   h->seen = mem_zeroed((size_t)h->classes, sizeof *h->seen);
   h->right = mem_zeroed((size_t)h->classes, sizeof *h->right);
-  err error = h->seen && h->right ? interval_of(h->items, mean_per_class, h, NAN, true, bounds)
-                                  : mem_error((size_t)h->classes * sizeof *h->seen, "an interval");
+  err error =
+      h->seen && h->right ? NULL : mem_error((size_t)h->classes * sizeof *h->seen, "an interval");
+  error = share_agree(ranks, error);
+  if (!error) error = interval_of(ranks, h->items, mean_per_class, h, NAN, true, bounds);
   free(h->seen);
   free(h->right);
   return error;
 }
 
-err interval_of_hits(const eval_outcomes *o, const char *metric, double bounds[2]) {
+err interval_of_hits(comm *ranks, const eval_outcomes *o, const char *metric, double bounds[2]) {
   hits h = {.items = o->labelled};
   bool is_per_class = strcmp(metric, "mean_per_class") == 0;
   bounds[0] = bounds[1] = NAN;
@@ -118,7 +130,7 @@ err interval_of_hits(const eval_outcomes *o, const char *metric, double bounds[2
       h = (hits){.bits = {o->text_to_image[k]}, .items = o->texts};
   }
   if (!h.bits[0]) return NULL;
-  if (!is_per_class) return interval_of(h.items, share, &h, NAN, true, bounds);
+  if (!is_per_class) return interval_of(ranks, h.items, share, &h, NAN, true, bounds);
   h.labels = o->labels;
-  return h.labels ? interval_per_class(&h, bounds) : NULL;
+  return h.labels ? interval_per_class(ranks, &h, bounds) : NULL;
 }

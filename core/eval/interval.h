@@ -1,6 +1,6 @@
-/* 95 % intervals of an evaluation's number over its images: what other images of the same kind
- * might have given, for this one model. A bootstrap: the number again on images drawn with
- * replacement, 1,000 times, from a fixed seed. For the files of core/eval/ only. */
+/* 95 % intervals of an evaluation's metric over its images: the range expected on other images of
+ * the same kind, for this one model. A bootstrap: the metric on images drawn with replacement,
+ * 1,000 times, from a fixed seed. Only for core/eval/. */
 #ifndef FLIP_EVAL_INTERVAL_H
 #define FLIP_EVAL_INTERVAL_H
 
@@ -8,19 +8,20 @@
 
 #include "eval/eval.h"
 
-/* The number when image i counts weights[i] times. */
+/* The metric with image i counted weights[i] times. */
 typedef double interval_measure(const void *data, const int32_t *weights);
 
 /* value: the number itself, not used for a share. is_share: it is a mean over items, and the bounds
  * are quantiles of the resamples'; else, since an area or a precision is biased where images
  * repeat, 1.96 of their standard deviations either way, within [0, 1]. Of the resamples in which
  * the number is defined (an area under a curve needs both classes); NaN when in more than a
- * twentieth it is not, or there are fewer than two items. */
-err interval_of(int64_t items, interval_measure *measure, const void *data, double value,
-                bool is_share, double bounds[2]) ERR_MUST_CHECK;
+ * twentieth it is not, or there are fewer than two items. Collective: each of `ranks` (NULL: one)
+ * computes some of the resamples, and all get the bounds. */
+err interval_of(comm *ranks, int64_t items, interval_measure *measure, const void *data,
+                double value, bool is_share, double bounds[2]) ERR_MUST_CHECK;
 
 /* Of a metric that is made of hits, by its name in the JSON; NaN for any other. */
-err interval_of_hits(const eval_outcomes *outcomes, const char *metric,
+err interval_of_hits(comm *ranks, const eval_outcomes *outcomes, const char *metric,
                      double bounds[2]) ERR_MUST_CHECK;
 
 #endif

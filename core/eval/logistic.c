@@ -11,17 +11,24 @@
 #include "base/processor.h"
 #include "base/rng.h"
 #include "eval/logistic_sums.h"
+#include "eval/share.h"
 
 enum { TILE = 256, FOLD = 5 };
+/* Multiply-adds of a tile from which on ranks divide the rows and the classes: some hundred
+ * microseconds, a few times what the exchange takes. */
+static const int64_t least_shared = 1 << 20;
 
 typedef struct {
   const logistic_data *data;
   const logistic_sums *sums;
-  double penalty; /* 1 / (C n) */
-  double *scores; /* [TILE, classes]: scores, then residuals */
-  double tile_loss[TILE];
+  double penalty;   /* 1 / (C n) */
+  comm *ranks;      /* that share it; NULL: each rank computes all of it, or there is one */
+  int64_t span;     /* rows at once: a tile for each rank that shares it */
+  double *scores;   /* [span, classes]: scores, then residuals */
+  double *losses;   /* [span] of rows */
   double tolerance; /* of the largest component of the gradient */
   int iterations;
+  err failure; /* of an exchange: nothing is computed any more */
 } objective;
 
 static const logistic_sums *sums_of_this_processor(void) {
@@ -48,6 +55,30 @@ static double row_loss(const objective *o, const double *weights, int64_t row, d
   return most + log(sum) - own;
 }
 
+/* Losses and residuals of rows [first, first + count), a tile from each rank. */
+static err score_span(objective *o, const double *weights, int64_t first, int64_t count) {
+  int64_t classes = o->data->classes;
+  const comm_slice own = share_of(count, TILE, comm_size(o->ranks), comm_rank(o->ranks));
+#pragma omp parallel for schedule(static)
+  for (int64_t i = own.first; i < own.first + own.count; i++)
+    o->losses[i] = row_loss(o, weights, first + i, o->scores + i * classes);
+  err error =
+      share_gather(o->ranks, NULL, count, TILE, (size_t)classes * sizeof *o->scores, o->scores);
+  return error ? error : share_gather(o->ranks, NULL, count, TILE, sizeof *o->losses, o->losses);
+}
+
+/* Adds rows [first, first + count) to the gradients of some classes, tile by tile. */
+static void add_span(const objective *o, comm_slice classes, int64_t first, int64_t count,
+                     double *gradient) {
+  const logistic_data *d = o->data;
+#pragma omp parallel for schedule(static)
+  for (int64_t k = classes.first; k < classes.first + classes.count; k++)
+    for (int64_t at = 0; at < count; at += TILE)
+      o->sums->add_rows(d, o->scores + at * d->classes + k, first + at,
+                        count - at < TILE ? count - at : TILE, 1 / (double)d->count,
+                        gradient + k * (d->width + 1));
+}
+
 /* For liblbfgs: the value at `weights`, and its gradient. */
 static double evaluate(void *context, const double *weights, double *gradient, const int n,
                        const double step) {
@@ -58,16 +89,18 @@ static double evaluate(void *context, const double *weights, double *gradient, c
   int64_t stride = d->width + 1;
   double loss = 0, square = 0, share = 1 / (double)d->count;
   memset(gradient, 0, (size_t)(d->classes * stride) * sizeof *gradient);
-  for (int64_t first = 0; first < d->count; first += TILE) {
-    int64_t count = d->count - first < TILE ? d->count - first : TILE;
-#pragma omp parallel for schedule(static)
-    for (int64_t i = 0; i < count; i++)
-      o->tile_loss[i] = row_loss(o, weights, first + i, o->scores + i * d->classes);
-#pragma omp parallel for schedule(static)
-    for (int64_t k = 0; k < d->classes; k++)
-      o->sums->add_rows(d, o->scores + k, first, count, share, gradient + k * stride);
-    for (int64_t i = 0; i < count; i++) loss += o->tile_loss[i];
+  const comm_slice own = share_of(d->classes, 1, comm_size(o->ranks), comm_rank(o->ranks));
+  for (int64_t first = 0; first < d->count && !o->failure; first += o->span) {
+    int64_t count = d->count - first < o->span ? d->count - first : o->span;
+    o->failure = score_span(o, weights, first, count);
+    if (o->failure) break;
+    add_span(o, own, first, count, gradient);
+    for (int64_t i = 0; i < count; i++) loss += o->losses[i];
   }
+  if (!o->failure)
+    o->failure =
+        share_gather(o->ranks, NULL, d->classes, 1, (size_t)stride * sizeof *gradient, gradient);
+  if (o->failure) return NAN;
   for (int64_t k = 0; k < d->classes; k++)
     for (int64_t j = 0; j < d->width; j++) {
       double w = weights[k * stride + j];
@@ -86,6 +119,7 @@ static int is_flat(void *context, const double *x, const double *gradient, const
   objective *o = context;
   (void)x, (void)fx, (void)xnorm, (void)gnorm, (void)step, (void)k, (void)tries;
   o->iterations++;
+  if (o->failure) return IS_FLAT;
   for (int i = 0; i < n; i++)
     if (!(fabs(gradient[i]) <= o->tolerance)) return 0;
   return IS_FLAT;
@@ -111,6 +145,7 @@ static err minimise(objective *o, int n, int most_iterations, double *x) {
     before = o->iterations;
     p.max_iterations = most_iterations - o->iterations;
     code = lbfgs(n, x, NULL, evaluate, is_flat, o, &p);
+    if (o->failure) return o->failure;
     if (code == LBFGSERR_OUTOFMEMORY)
       return mem_error((size_t)n * 24 * sizeof *x, "a linear probe's L-BFGS");
     if (code < 0 && code != LBFGSERR_MAXIMUMITERATION && !is_stuck(code))
@@ -126,24 +161,29 @@ err logistic_fit(const logistic_data *d, double c, double tolerance, int most_it
   objective o = {.data = d,
                  .sums = sums_of_this_processor(),
                  .penalty = 1 / (c * (double)d->count),
+                 .ranks = d->classes * d->width * TILE < least_shared ? NULL : d->ranks,
                  .tolerance = tolerance};
   if (parameters > INT_MAX - 16)
     return err_new(ERR_UNSUPPORTED, "a linear probe of %lld parameters is too large",
                    (long long)parameters);
   size_t bytes = (size_t)parameters * sizeof *model->weights;
   double *x = lbfgs_malloc((int)parameters);
-  o.scores = mem_zeroed((size_t)(TILE * d->classes), sizeof *o.scores);
+  o.span = (int64_t)TILE * comm_size(o.ranks);
+  o.scores = mem_zeroed((size_t)(o.span * d->classes), sizeof *o.scores);
+  o.losses = mem_zeroed((size_t)o.span, sizeof *o.losses);
   if (!model->weights) model->weights = mem_zeroed((size_t)parameters, sizeof *model->weights);
   model->classes = d->classes;
   model->width = d->width;
-  err error = x && o.scores && model->weights ? NULL : mem_error(bytes, "a linear probe");
+  bool is_short = !x || !o.scores || !o.losses || !model->weights;
+  err error = share_agree(d->ranks, is_short ? mem_error(bytes, "a linear probe") : NULL);
   if (!error) {
     memcpy(x, model->weights, bytes);
-    error = minimise(&o, (int)parameters, most_iterations, x);
+    error = share_agree(d->ranks, minimise(&o, (int)parameters, most_iterations, x));
     memcpy(model->weights, x, bytes);
   }
   lbfgs_free(x);
   free(o.scores);
+  free(o.losses);
   return error;
 }
 
@@ -227,7 +267,7 @@ err logistic_fit_swept(const logistic_data *d, uint64_t seed, int most_iteration
   logistic warm = {0};
   double best = -DECADES, step = 2, accuracy;
   *sweep = (logistic_sweep){.validation = -1};
-  err error = make_split(d, seed, &s);
+  err error = share_agree(d->ranks, make_split(d, seed, &s));
   if (error) {
     free_split(&s);
     return error;

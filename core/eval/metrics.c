@@ -6,6 +6,7 @@
 #include "eval/eval.h"
 #include "eval/interval.h"
 #include "eval/outcomes.h"
+#include "eval/share.h"
 
 static const struct {
   const char *name, *heading;
@@ -67,7 +68,7 @@ static double area_of(const void *data, const int32_t *weights) {
   const curve *c = data;
   const scored *order = c->order;
   int64_t positives = 0, negatives = 0;
-  double won = 0; /* pairs in which the positive one is ahead, ties half */
+  double won = 0; /* pairs ranked correctly, ties count half */
   for (int64_t first = 0, next; first < c->count; first = next) {
     int64_t tied[2] = {0, 0};
     for (next = first; next < c->count && !(order[next].score < order[first].score); next++)
@@ -79,10 +80,15 @@ static double area_of(const void *data, const int32_t *weights) {
   return won / ((double)positives * (double)negatives); /* 0/0: NaN */
 }
 
-err eval_score_auc(const float *scores, const int32_t *labels, int64_t count, double *auc,
-                   double bounds[2]) {
+err eval_score_auc(comm *ranks, const float *scores, const int32_t *labels, int64_t count,
+                   double *auc, double bounds[2]) {
   scored *order = mem_zeroed((size_t)count, sizeof *order);
-  if (!order) return mem_error((size_t)count * sizeof *order, "scores");
+  err error = order ? NULL : mem_error((size_t)count * sizeof *order, "scores");
+  error = share_agree(ranks, error);
+  if (error) {
+    free(order);
+    return error;
+  }
   bool is_number = true;
   for (int64_t i = 0; i < count; i++) {
     order[i] = (scored){scores[i], (int32_t)i};
@@ -90,15 +96,14 @@ err eval_score_auc(const float *scores, const int32_t *labels, int64_t count, do
   }
   qsort(order, (size_t)count, sizeof *order, by_score);
   const curve c = {order, labels, count};
-  err error = NULL;
   *auc = is_number ? area_of(&c, NULL) : (double)NAN;
   if (bounds) bounds[0] = bounds[1] = NAN;
-  if (bounds && is_number) error = interval_of(count, area_of, &c, *auc, false, bounds);
+  if (bounds && is_number) error = interval_of(ranks, count, area_of, &c, *auc, false, bounds);
   free(order);
   return error;
 }
 
-/* As in the VOC2007 devkit: the mean over recalls 0, 0.1, … 1 of the greatest precision at that
+/* As in the VOC2007 devkit: the mean over recalls 0, 0.1, … 1 of the maximum precision at that
  * recall or a higher one. Recalls are compared exactly, in integers. NaN: no image has the
  * class. */
 static double average_precision(const scored *order, const int8_t *truths, int64_t stride,
@@ -142,25 +147,39 @@ static double mean_precision(const void *data, const int32_t *weights) {
   return sum / (double)present;
 }
 
-err eval_score_multilabel(const float *images, const int8_t *truths, int64_t image_count,
-                          const float *classes, int64_t class_count, int64_t width,
-                          eval_zeroshot *z) {
-  int64_t positives = 0, counted = 0;
-  bool is_number = true;
-  err error = NULL;
-  scored *order = mem_zeroed((size_t)(image_count * class_count), sizeof *order);
-  if (!order) return mem_error((size_t)(image_count * class_count) * sizeof *order, "scores");
-  for (int64_t c = 0; c < class_count; c++) {
+/* order [class_count, image_count]: each class's images, best first; every rank sorts some. */
+static err rank_classes(comm *ranks, const float *images, int64_t image_count, const float *classes,
+                        int64_t class_count, int64_t width, scored *order) {
+  const comm_slice part = share_of(class_count, 1, comm_size(ranks), comm_rank(ranks));
+  size_t bytes = (size_t)image_count * sizeof *order;
+  for (int64_t c = part.first; c < part.first + part.count && order; c++) {
     scored *own = order + c * image_count;
     for (int64_t i = 0; i < image_count; i++) {
       float score = 0;
       for (int64_t k = 0; k < width; k++) score += images[i * width + k] * classes[c * width + k];
       own[i] = (scored){score, (int32_t)i};
-      is_number = is_number && !isnan(score);
-      positives += truths[i * class_count + c] > 0;
-      counted += truths[i * class_count + c] != 0;
     }
     qsort(own, (size_t)image_count, sizeof *own, by_score);
+  }
+  err error = order ? NULL : mem_error((size_t)class_count * bytes, "scores");
+  return share_gather(ranks, error, class_count, 1, bytes, order);
+}
+
+err eval_score_multilabel(comm *ranks, const float *images, const int8_t *truths,
+                          int64_t image_count, const float *classes, int64_t class_count,
+                          int64_t width, eval_zeroshot *z) {
+  int64_t positives = 0, counted = 0;
+  bool is_number = true;
+  scored *order = mem_zeroed((size_t)(image_count * class_count), sizeof *order);
+  err error = rank_classes(ranks, images, image_count, classes, class_count, width, order);
+  for (int64_t i = 0; i < image_count * class_count && !error; i++) {
+    is_number = is_number && !isnan(order[i].score);
+    positives += truths[i] > 0;
+    counted += truths[i] != 0;
+  }
+  if (error) {
+    free(order);
+    return error;
   }
   const ranking r = {order, truths, image_count, class_count};
   *z = (eval_zeroshot){.images = image_count,
@@ -170,7 +189,7 @@ err eval_score_multilabel(const float *images, const int8_t *truths, int64_t ima
   z->map_11point = is_number ? mean_precision(&r, NULL) : (double)NAN;
   z->chance = (double)positives / (double)counted;
   if (is_number)
-    error = interval_of(image_count, mean_precision, &r, z->map_11point, false, z->bounds);
+    error = interval_of(ranks, image_count, mean_precision, &r, z->map_11point, false, z->bounds);
   free(order);
   return error;
 }

@@ -187,8 +187,10 @@ static void warn_of_classes(eval_set *set) {
     one = set->class_labels[c];
   }
   if (without)
-    eval_set_warn(set, "%s: %ld of %ld classes have no image and are left out of the mean: '%s'%s",
-                  set->name, (long)without, (long)set->class_count, one, without > 1 ? ", …" : "");
+    eval_set_warn(set, "%s: %ld of %ld classes %s left out of the mean: '%s'%s", set->name,
+                  (long)without, (long)set->class_count,
+                  text_plural(without, "has no image and is", "have no image and are"), one,
+                  without > 1 ? ", …" : "");
 }
 
 err multilabel_finish(eval_set *set, const set_description *d) {

@@ -8,15 +8,17 @@
 #include "eval/logistic.h"
 #include "eval/probe_inside.h"
 #include "eval/set.h"
+#include "eval/share.h"
 
 enum { MOST_ITERATIONS = 1000 }; /* as CLIP's probe */
 
-err probe_allocate(const eval_set *set, int64_t width, probe_features *f) {
+err probe_allocate(comm *ranks, const eval_set *set, int64_t width, probe_features *f) {
   size_t rows = (size_t)eval_set_rows(set);
   f->rows = mem_aligned(rows * (size_t)width * sizeof *f->rows);
   f->labels = mem_zeroed(rows, sizeof *f->labels);
-  if (f->rows && f->labels) return NULL;
-  return mem_error(rows * (size_t)width * sizeof *f->rows, "features");
+  err error =
+      f->rows && f->labels ? NULL : mem_error(rows * (size_t)width * sizeof *f->rows, "features");
+  return share_agree(ranks, error);
 }
 
 void probe_free(probe_features *f) {
@@ -34,10 +36,15 @@ static int by_label(const void *a, const void *b) {
   return strcmp(((const known *)a)->label, ((const known *)b)->label);
 }
 
-err probe_renumber(const eval_set *train, eval_set *test, int64_t width, probe_features *f) {
+err probe_renumber(comm *ranks, const eval_set *train, eval_set *test, int64_t width,
+                   probe_features *f) {
   int64_t used = 0, classes = eval_set_classes(train);
   known *all = mem_zeroed((size_t)classes, sizeof *all);
-  if (!all) return mem_error((size_t)classes * sizeof *all, "classes");
+  err error = share_agree(ranks, all ? NULL : mem_error((size_t)classes * sizeof *all, "classes"));
+  if (error) {
+    free(all);
+    return error;
+  }
   for (int64_t c = 0; c < classes; c++) all[c] = (known){eval_set_label(train, c), (int32_t)c};
   qsort(all, (size_t)classes, sizeof *all, by_label);
   for (int64_t i = 0; i < f->count; i++) {
@@ -47,15 +54,21 @@ err probe_renumber(const eval_set *train, eval_set *test, int64_t width, probe_f
     memmove(f->rows + used * width, f->rows + i * width, (size_t)width * sizeof *f->rows);
     f->labels[used++] = found->number;
   }
-  if (used < f->count && !test->has_told_classes)
-    eval_set_warn(test, "%s: %ld images are of classes that %s has not", eval_set_name(test),
-                  (long)(f->count - used), eval_set_name(train));
+  if (used < f->count && !test->has_told_classes && comm_rank(ranks) == 0)
+    eval_set_warn(test, "%s: %ld %s to classes that are not in %s", eval_set_name(test),
+                  (long)(f->count - used),
+                  text_plural(f->count - used, "image belongs", "images belong"),
+                  eval_set_name(train));
   test->has_told_classes = used < f->count;
   f->count = used;
   free(all);
   return used ? NULL
               : err_new(ERR_INPUT, "no image of %s belongs to a class of %s", eval_set_name(test),
                         eval_set_name(train));
+}
+
+err probe_gather(comm *ranks, err own, const probe_features *f, int32_t *predicted) {
+  return share_gather(ranks, own, f->count, 1, sizeof *predicted, predicted);
 }
 
 err probe_count(const probe_features *f, const int32_t *predicted, int64_t class_count,
@@ -91,12 +104,13 @@ err eval_run_probe(eval_set *train, eval_set *test, clip_model *model, const eva
   int64_t width = clip_get_config(model)->image.embed;
   err error = NULL;
   *p = (eval_probe){.c = c, .validation = -1};
-  TRY(probe_allocate(train, width, &from));
-  TRY(probe_allocate(test, width, &to));
+  TRY(probe_allocate(how->ranks, train, width, &from));
+  TRY(probe_allocate(how->ranks, test, width, &to));
   TRY(eval_features(train, model, how, from.rows, from.labels, &from.count));
   TRY(eval_features(test, model, how, to.rows, to.labels, &to.count));
-  TRY(probe_renumber(train, test, width, &to));
-  logistic_data data = {from.rows, from.labels, from.count, width, eval_set_classes(train)};
+  TRY(probe_renumber(how->ranks, train, test, width, &to));
+  logistic_data data = {from.rows, from.labels, from.count, width, eval_set_classes(train),
+                        how->ranks};
   if (c > 0) {
     TRY(logistic_fit(&data, c, 1e-5, MOST_ITERATIONS, &fitted));
     p->tried = 1;
@@ -111,9 +125,13 @@ err eval_run_probe(eval_set *train, eval_set *test, clip_model *model, const eva
   p->test_images = to.count;
   p->classes = eval_set_classes(train);
   predicted = mem_zeroed((size_t)to.count, sizeof *predicted);
-  if (!predicted) FAIL(ERR_MEMORY, "out of memory: predictions");
-  logistic_predict(&fitted, to.rows, to.count, predicted);
-  TRY(probe_count(&to, predicted, p->classes, p));
+  const comm_slice own = share_of(to.count, 1, comm_size(how->ranks), comm_rank(how->ranks));
+  if (predicted)
+    logistic_predict(&fitted, to.rows + own.first * width, own.count, predicted + own.first);
+  else
+    error = mem_error((size_t)to.count * sizeof *predicted, "predictions");
+  TRY(probe_gather(how->ranks, error, &to, predicted));
+  TRY(share_agree(how->ranks, probe_count(&to, predicted, p->classes, p)));
 cleanup:
   logistic_free(&fitted);
   free(predicted);

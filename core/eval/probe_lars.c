@@ -8,6 +8,7 @@
 #include "eval/lars.h"
 #include "eval/outcomes.h"
 #include "eval/probe_inside.h"
+#include "eval/share.h"
 
 /* For ImageNet at batch 16,384; the rate is 0.01 * 16,384 / 256. */
 enum { EPOCHS = 90, BATCH = 16384, UPDATES = 78 };
@@ -39,23 +40,25 @@ static err make_room(int64_t batch, int64_t width, int64_t count, gathered *g) {
 }
 
 /* Full batches in a new order; the remainder is not used in this epoch. */
-static void train_epoch(lars_probe *probe, const probe_features *f, const eval_probe *p,
-                        uint64_t seed, int64_t epoch, gathered *g, double *mean_loss) {
+static err train_epoch(lars_probe *probe, const probe_features *f, const eval_probe *p,
+                       uint64_t seed, int64_t epoch, gathered *g, double *mean_loss) {
   int64_t updates = f->count / p->batch, width = probe->width;
   double sum = 0, loss;
+  err error = NULL;
   shuffle(seed, epoch, f->count, g->order);
-  for (int64_t u = 0; u < updates; u++) {
+  for (int64_t u = 0; u < updates && !error; u++) {
     for (int64_t i = 0; i < p->batch; i++) {
       int64_t row = g->order[u * p->batch + i];
       memcpy(g->rows + i * width, f->rows + row * width, (size_t)width * sizeof *g->rows);
       g->labels[i] = f->labels[row];
     }
     double at = (double)epoch + (double)u / (double)updates, epochs = (double)p->epochs;
-    lars_step(probe, g->rows, g->labels, p->batch,
-              p->rate * lars_schedule(at, warmup_share * epochs, epochs), &loss);
-    sum += loss;
+    error = lars_step(probe, g->rows, g->labels, p->batch,
+                      p->rate * lars_schedule(at, warmup_share * epochs, epochs), &loss);
+    if (!error) sum += loss;
   }
   *mean_loss = sum / (double)updates;
+  return error;
 }
 
 static int64_t default_batch(int64_t images) {
@@ -66,11 +69,15 @@ static int64_t default_batch(int64_t images) {
 static err predict(const lars_probe *probe, const probe_features *to, eval_probe *p,
                    eval_outcomes *outcomes) {
   err error = NULL;
+  const comm_slice own = share_of(to->count, 1, comm_size(probe->ranks), comm_rank(probe->ranks));
   int32_t *predicted = mem_zeroed((size_t)to->count, sizeof *predicted);
   int64_t *places = mem_zeroed((size_t)to->count, sizeof *places);
-  if (!predicted || !places) FAIL(ERR_MEMORY, "out of memory: %ld predictions", (long)to->count);
-  lars_predict(probe, to->rows, to->count, predicted);
+  if (predicted && places)
+    lars_predict(probe, to->rows + own.first * probe->width, own.count, predicted + own.first);
+  else
+    error = mem_error((size_t)to->count * sizeof *places, "predictions");
   p->test_images = to->count;
+  TRY(probe_gather(probe->ranks, error, to, predicted));
   TRY(probe_count(to, predicted, p->classes, p));
   for (int64_t i = 0; i < to->count; i++) places[i] = predicted[i] != to->labels[i];
   if (outcomes) TRY(outcomes_take_zeroshot(outcomes, places, to->labels, to->count, p->classes));
@@ -100,10 +107,10 @@ err eval_run_lars_items(eval_set *train, eval_set *test, clip_model *model, cons
                     .classes = eval_set_classes(train),
                     .epochs = recipe->epochs ? recipe->epochs : EPOCHS,
                     .rate = recipe->rate > 0 ? recipe->rate : peak_rate};
-  TRY(probe_allocate(train, width, &from));
-  TRY(probe_allocate(test, width, &to));
+  TRY(probe_allocate(how->ranks, train, width, &from));
+  TRY(probe_allocate(how->ranks, test, width, &to));
   TRY(eval_features(test, model, how, to.rows, to.labels, &to.count));
-  TRY(probe_renumber(train, test, width, &to));
+  TRY(probe_renumber(how->ranks, train, test, width, &to));
   for (int64_t epoch = 0; epoch < p->epochs; epoch++) {
     if (!recipe->is_plain)
       TRY(eval_features_augmented(train, model, how, epoch, from.rows, from.labels, &from.count));
@@ -115,12 +122,14 @@ err eval_run_lars_items(eval_set *train, eval_set *test, clip_model *model, cons
       if (p->batch > from.count)
         FAIL(ERR_INPUT, "a batch of %ld is more than the %ld images of %s", (long)p->batch,
              (long)from.count, eval_set_name(train));
-      TRY(lars_begin(p->classes, width, p->batch, how->seed, &probe));
-      TRY(make_room(p->batch, width, from.count, &g));
+      error = lars_begin(p->classes, width, p->batch, how->seed, &probe);
+      if (!error) error = make_room(p->batch, width, from.count, &g);
+      TRY(share_agree(how->ranks, error));
+      probe.ranks = how->ranks;
     }
-    train_epoch(&probe, &from, p, how->seed, epoch, &g, &p->loss);
+    TRY(train_epoch(&probe, &from, p, how->seed, epoch, &g, &p->loss));
   }
-  TRY(predict(&probe, &to, p, outcomes));
+  TRY(share_agree(how->ranks, predict(&probe, &to, p, outcomes)));
 cleanup:
   lars_end(&probe);
   free(g.rows);

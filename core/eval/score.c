@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "eval/eval.h"
 #include "eval/outcomes.h"
+#include "eval/share.h"
 #include "eval/topk.h"
 
 enum { MOST_COUNTED = 5 }; /* top-5 */
@@ -29,61 +30,63 @@ static int64_t rank_of(const float *query, const float *candidates, int64_t coun
 }
 
 /* classes NULL: the query holds the scores themselves, and width is their count.
- * Which of the five best (or of the one best, where there are fewer than five classes) class `own`
- * is, by torch's selection, which open_clip and clip_benchmark count with; 5 when it is none. */
+ * The rank of class `own` among the five best (or among the best one, when there are fewer than
+ * five classes), by torch's selection, as open_clip and clip_benchmark count; 5 when it is not
+ * among them. */
 static int64_t place_of(const float *query, const float *classes, int64_t count, int64_t own,
                         int64_t width, topk_entry *entries) {
   int64_t most = count < MOST_COUNTED ? 1 : MOST_COUNTED;
   for (int64_t i = 0; i < count; i++)
     entries[i] =
         (topk_entry){classes ? dot(query, classes + i * width, width) : query[i], (int32_t)i};
-  if (isnan(entries[own].score)) return MOST_COUNTED; /* a broken model is never right */
+  if (isnan(entries[own].score)) return MOST_COUNTED; /* a broken model never counts as right */
   topk_select(entries, count, most);
   for (int64_t i = 0; i < most; i++)
     if (entries[i].index == own) return i;
   return count < MOST_COUNTED ? 1 : MOST_COUNTED;
 }
 
-static err place_all(const float *images, const int32_t *labels, int64_t image_count,
+/* places [image_count]: NULL is an error of this rank. */
+static err place_all(comm *ranks, const float *images, const int32_t *labels, int64_t image_count,
                      const float *classes, int64_t class_count, int64_t width, int64_t *places) {
-  bool is_short = false;
+  const comm_slice own = share_of(image_count, 1, comm_size(ranks), comm_rank(ranks));
+  bool is_short = !places;
 #pragma omp parallel
   {
-    topk_entry *entries = mem_zeroed((size_t)class_count, sizeof *entries);
+    topk_entry *entries = places ? mem_zeroed((size_t)class_count, sizeof *entries) : NULL;
     if (!entries) {
 #pragma omp atomic write
       is_short = true;
     }
 #pragma omp for schedule(static)
-    for (int64_t i = 0; i < image_count; i++)
+    for (int64_t i = own.first; i < own.first + own.count; i++)
       if (entries)
         places[i] = place_of(images + i * width, classes, class_count, labels[i], width, entries);
     free(entries);
   }
-  return is_short ? mem_error((size_t)class_count * sizeof(topk_entry), "zero-shot scores") : NULL;
+  err error =
+      is_short ? mem_error((size_t)class_count * sizeof(topk_entry), "zero-shot scores") : NULL;
+  return share_gather(ranks, error, image_count, 1, sizeof *places, places);
 }
 
 err eval_score_zeroshot(const float *images, const int32_t *labels, int64_t image_count,
                         const float *classes, int64_t class_count, int64_t width,
                         eval_zeroshot *z) {
-  return eval_score_zeroshot_items(images, labels, image_count, classes, class_count, width, z,
-                                   NULL);
+  return eval_score_zeroshot_items(NULL, images, labels, image_count, classes, class_count, width,
+                                   z, NULL);
 }
 
-err eval_score_zeroshot_items(const float *images, const int32_t *labels, int64_t image_count,
-                              const float *classes, int64_t class_count, int64_t width,
-                              eval_zeroshot *z, eval_outcomes *outcomes) {
+err eval_score_zeroshot_items(comm *ranks, const float *images, const int32_t *labels,
+                              int64_t image_count, const float *classes, int64_t class_count,
+                              int64_t width, eval_zeroshot *z, eval_outcomes *outcomes) {
   int64_t *seen = mem_zeroed((size_t)class_count, sizeof *seen);
   int64_t *right = mem_zeroed((size_t)class_count, sizeof *right);
   int64_t *places = mem_zeroed((size_t)image_count, sizeof *places);
   int64_t top1 = 0, top5 = 0, most = 0, present = 0;
   err error = NULL;
   *z = (eval_zeroshot){.images = image_count, .classes = class_count, .bounds = {NAN, NAN}};
-  if (!seen || !right || !places) {
-    error = mem_error((size_t)image_count * sizeof *places, "zero-shot counts");
-    goto cleanup;
-  }
-  TRY(place_all(images, labels, image_count, classes, class_count, width, places));
+  TRY(place_all(ranks, images, labels, image_count, classes, class_count, width,
+                seen && right ? places : NULL));
   for (int64_t i = 0; i < image_count; i++) {
     seen[labels[i]]++;
     right[labels[i]] += places[i] == 0;
@@ -102,6 +105,7 @@ err eval_score_zeroshot_items(const float *images, const int32_t *labels, int64_
   z->majority = (double)most / (double)image_count;
   z->chance = 1.0 / (double)class_count;
   if (outcomes) error = outcomes_take_zeroshot(outcomes, places, labels, image_count, class_count);
+  error = share_agree(ranks, error);
 cleanup:
   free(seen);
   free(right);
@@ -109,19 +113,19 @@ cleanup:
   return error;
 }
 
-err eval_score_classes(const float *scores, const int32_t *labels, int64_t count,
+err eval_score_classes(comm *ranks, const float *scores, const int32_t *labels, int64_t count,
                        int64_t class_count, eval_zeroshot *z, eval_outcomes *outcomes) {
-  return eval_score_zeroshot_items(scores, labels, count, NULL, class_count, class_count, z,
+  return eval_score_zeroshot_items(ranks, scores, labels, count, NULL, class_count, class_count, z,
                                    outcomes);
 }
 
-/* How far from right each image is: how many texts of others score at least as well as the best of
- * its own. `first` [images + 1]: where each image's texts start. */
-static void rank_images(const float *images, int64_t image_count, const float *texts,
-                        const int64_t *first, int64_t width, int64_t *ranks) {
+/* How far from right each image of `part` is: how many texts of others score at least as well as
+ * the best of its own. `first` [images + 1]: where each image's texts start. */
+static void rank_images(comm_slice part, const float *images, int64_t image_count,
+                        const float *texts, const int64_t *first, int64_t width, int64_t *ranks) {
   int64_t total = first[image_count];
 #pragma omp parallel for schedule(static)
-  for (int64_t i = 0; i < image_count; i++) {
+  for (int64_t i = part.first; i < part.first + part.count; i++) {
     const float *query = images + i * width;
     int64_t own = first[i], better = 0;
     float best = own < first[i + 1] ? dot(query, texts + own * width, width) : 0;
@@ -137,10 +141,10 @@ static void rank_images(const float *images, int64_t image_count, const float *t
   }
 }
 
-static void rank_texts(const float *images, int64_t image_count, const float *texts,
-                       const int32_t *owners, int64_t text_count, int64_t width, int64_t *ranks) {
+static void rank_texts(comm_slice part, const float *images, int64_t image_count,
+                       const float *texts, const int32_t *owners, int64_t width, int64_t *ranks) {
 #pragma omp parallel for schedule(static)
-  for (int64_t t = 0; t < text_count; t++)
+  for (int64_t t = part.first; t < part.first + part.count; t++)
     ranks[t] = rank_of(texts + t * width, images, image_count, owners[t], width);
 }
 
@@ -155,30 +159,37 @@ static void recalls_of(const int64_t *ranks, int64_t count, double recall[3]) {
 err eval_score_retrieval(const float *images, int64_t image_count, const float *texts,
                          const int32_t *owners, int64_t text_count, int64_t width,
                          eval_retrieval *r) {
-  return eval_score_retrieval_items(images, image_count, texts, owners, text_count, width, r, NULL);
+  return eval_score_retrieval_items(NULL, images, image_count, texts, owners, text_count, width, r,
+                                    NULL);
 }
 
-err eval_score_retrieval_items(const float *images, int64_t image_count, const float *texts,
-                               const int32_t *owners, int64_t text_count, int64_t width,
-                               eval_retrieval *r, eval_outcomes *outcomes) {
+err eval_score_retrieval_items(comm *ranks, const float *images, int64_t image_count,
+                               const float *texts, const int32_t *owners, int64_t text_count,
+                               int64_t width, eval_retrieval *r, eval_outcomes *outcomes) {
+  const int size = comm_size(ranks), rank = comm_rank(ranks);
   int64_t *first = mem_zeroed((size_t)image_count + 1, sizeof *first);
   int64_t *of_images = mem_zeroed((size_t)image_count, sizeof *of_images);
   int64_t *of_texts = mem_zeroed((size_t)text_count, sizeof *of_texts);
   err error = NULL;
-  if (!first || !of_images || !of_texts) {
+  if (!first || !of_images || !of_texts)
     error = mem_error(((size_t)image_count + 1) * sizeof *first, "caption places");
-    goto cleanup;
-  }
+  error = share_agree(ranks, error);
+  if (error) goto cleanup;
   for (int64_t t = 0; t < text_count; t++) first[owners[t] + 1]++;
   for (int64_t i = 0; i < image_count; i++) first[i + 1] += first[i];
   *r = (eval_retrieval){
       .images = image_count, .texts = text_count, .chance_r1 = 1.0 / (double)image_count};
-  rank_images(images, image_count, texts, first, width, of_images);
-  rank_texts(images, image_count, texts, owners, text_count, width, of_texts);
+  rank_images(share_of(image_count, 1, size, rank), images, image_count, texts, first, width,
+              of_images);
+  rank_texts(share_of(text_count, 1, size, rank), images, image_count, texts, owners, width,
+             of_texts);
+  TRY(share_gather(ranks, NULL, image_count, 1, sizeof *of_images, of_images));
+  TRY(share_gather(ranks, NULL, text_count, 1, sizeof *of_texts, of_texts));
   recalls_of(of_images, image_count, r->image_to_text);
   recalls_of(of_texts, text_count, r->text_to_image);
   if (outcomes)
     error = outcomes_take_retrieval(outcomes, of_images, image_count, of_texts, text_count);
+  error = share_agree(ranks, error);
 cleanup:
   free(first);
   free(of_images);

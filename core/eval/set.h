@@ -36,10 +36,10 @@ struct eval_set {
   int32_t *prompt_ids, *prompt_id_counts; /* [class_count * template_count, …] */
   bool *is_bad;                           /* [rows] cannot be read or decoded */
   bool *lacks_text;                       /* [rows] has no caption, for retrieval */
-  uint8_t *pixels; /* [rows, size, size, 3] once decoded; NULL: too large, decoded each time */
+  uint8_t *pixels; /* [rows, size, size, 3] once decoded; NULL: too large, decoded on each use */
   bool is_decoded; /* rows [decoded.first, …) were tried */
   comm_slice decoded;
-  bool has_told_classes;       /* a warning of classes that the training set has not was given */
+  bool has_told_classes;       /* missing classes of the training set were reported */
   image_corruption corruption; /* of the prepared pixels */
   char fingerprint[HASH_SIZE];
   strbuf warnings;

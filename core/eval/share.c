@@ -37,13 +37,16 @@ static err gather_round(comm *ranks, const comm_slice *parts, int64_t at, int64_
   return error;
 }
 
-err share_gather(comm *ranks, int64_t rows, int64_t batch, size_t row_bytes, void *all) {
-  if (!ranks) return NULL;
+err share_agree(comm *ranks, err own) {
+  return ranks ? comm_agree(ranks, own) : own;
+}
+
+err share_gather(comm *ranks, err own, int64_t rows, int64_t batch, size_t row_bytes, void *all) {
+  if (!ranks) return own;
   size_t size = (size_t)ranks->size;
   int64_t longest = 0, most = (int64_t)(most_round_bytes / size / row_bytes);
   comm_slice *parts = mem_zeroed(size, sizeof *parts);
-  if (!parts) return mem_error(size * sizeof *parts, "shares of an evaluation");
-  for (int r = 0; r < ranks->size; r++) {
+  for (int r = 0; r < ranks->size && parts; r++) {
     parts[r] = share_of(rows, batch, ranks->size, r);
     if (parts[r].count > longest) longest = parts[r].count;
   }
@@ -51,10 +54,39 @@ err share_gather(comm *ranks, int64_t rows, int64_t batch, size_t row_bytes, voi
   if (most < 1) most = 1;
   size_t bytes = (size + 1) * (size_t)most * row_bytes;
   char *round = mem_zeroed(1, bytes);
-  err error = round ? NULL : mem_error(bytes, "shares of an evaluation");
+  if (!own && (!round || !parts)) own = mem_error(bytes, "shares of an evaluation");
+  err error = comm_agree(ranks, own);
   for (int64_t at = 0; at < longest && !error; at += most)
     error = gather_round(ranks, parts, at, most, row_bytes, all, round);
   free(round);
   free(parts);
+  return error;
+}
+
+/* all [size, most]: every rank's text, ended by zeros. */
+static err gather_texts(comm *ranks, const strbuf *own, size_t most, char *all, char *mine) {
+  err error = all && mine && !own->is_broken ? NULL : mem_error(most, "messages of the ranks");
+  if (!error) memcpy(mine, strbuf_string(own), own->length);
+  error = comm_agree(ranks, error);
+  return error ? error : ranks->call->gather_bytes(ranks, mine, most, all);
+}
+
+err share_lines(comm *ranks, strbuf *lines) {
+  if (!ranks) return NULL;
+  size_t size = (size_t)ranks->size, most = 0;
+  size_t *lengths = mem_zeroed(size, sizeof *lengths);
+  err error = comm_agree(ranks, lengths ? NULL : mem_error(size * sizeof *lengths, "messages"));
+  if (!error)
+    error = ranks->call->gather_bytes(ranks, &lines->length, sizeof lines->length, lengths);
+  for (size_t r = 0; r < size && !error; r++)
+    if (lengths[r] > most) most = lengths[r];
+  free(lengths);
+  if (error || !most) return error;
+  char *all = mem_zeroed(size, most + 1), *mine = mem_zeroed(1, most + 1);
+  error = gather_texts(ranks, lines, most + 1, all, mine);
+  if (!error) strbuf_clear(lines);
+  for (size_t r = 0; r < size && !error; r++) strbuf_append(lines, all + r * (most + 1));
+  free(all);
+  free(mine);
   return error;
 }

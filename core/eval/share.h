@@ -1,18 +1,25 @@
-/* An evaluation's images and texts divided among ranks: each encodes a run of whole batches, the
- * same that one rank alone would make, so that every embedding has the same bits. */
+/* An evaluation divided among ranks. Each encodes a run of whole batches, the same that one rank
+ * alone would make, and scores a run of images, texts, classes or resamples, each of which is
+ * computed alone: so every number has the same bits on any number of ranks. */
 #ifndef FLIP_EVAL_SHARE_H
 #define FLIP_EVAL_SHARE_H
 
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/text.h"
 #include "comm/comm.h"
 
-/* Rows [first, first + count) of `rows` for one rank; batch: rows that stay together. */
+/* Rows [first, first + count) of `rows` for one rank; batch: rows that are not divided. */
 comm_slice share_of(int64_t rows, int64_t batch, int size, int rank);
-/* all [rows, row_bytes], of which every rank has made its own part, to every rank. Collective;
- * nothing for a NULL comm. */
-err share_gather(comm *ranks, int64_t rows, int64_t batch, size_t row_bytes,
+/* An error of one rank becomes an error of all. Collective; for a NULL comm the result is `own`. */
+err share_agree(comm *ranks, err own) ERR_MUST_CHECK;
+/* all [rows, row_bytes], of which every rank has made its own part, to every rank. own: what failed
+ * in making it, or NULL: as in share_agree, and nothing is gathered. So all ranks make the same
+ * calls after a failure, too; only ERR_LOST may be of one rank. Collective. */
+err share_gather(comm *ranks, err own, int64_t rows, int64_t batch, size_t row_bytes,
                  void *all) ERR_MUST_CHECK;
+/* Adds the lines of the other ranks behind rank 0's, on every rank. Collective. */
+err share_lines(comm *ranks, strbuf *lines) ERR_MUST_CHECK;
 
 #endif

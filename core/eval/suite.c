@@ -13,6 +13,7 @@
 #include "eval/description.h"
 #include "eval/eval.h"
 #include "eval/interval.h"
+#include "eval/share.h"
 
 static const char *const row_keys[] = {"file", "task", "metric", "corruption", "reference"};
 static const char *const suite_keys[] = {"title", "mean", "sets"};
@@ -205,39 +206,61 @@ static err pick_metric(const eval_result *result, suite_row *row) {
 }
 
 /* That of roc_auc and map_11point came with the number; the others' is of the hits. */
-static err find_bounds(const eval_result *result, const eval_outcomes *outcomes, suite_row *row) {
+static err find_bounds(comm *ranks, const eval_result *result, const eval_outcomes *outcomes,
+                       suite_row *row) {
   const eval_zeroshot *z = &result->zeroshot;
   bool is_own = !row->is_retrieval && strcmp(row->metric, eval_metric_name(z->metric)) == 0;
   if (is_own && (z->metric == EVAL_ROC_AUC || z->metric == EVAL_MAP_11POINT)) {
     memcpy(row->bounds, z->bounds, sizeof row->bounds);
     return NULL;
   }
-  return interval_of_hits(outcomes, row->metric, row->bounds);
+  return interval_of_hits(ranks, outcomes, row->metric, row->bounds);
 }
 
-static err run_row(suite_row *row, const settings *run, const tokenizer *words, clip_model *model) {
+/* What any rank left out. */
+static err take_warnings(comm *ranks, eval_set *set, suite_row *row) {
+  strbuf lines = {0};
+  strbuf_append(&lines, eval_set_new_warnings(set));
+  err error = share_lines(ranks, &lines);
+  if (!error) row->warnings = mem_copy_string(strbuf_string(&lines));
+  strbuf_free(&lines);
+  return error;
+}
+
+static err open_row(const suite_row *row, const settings *run, const tokenizer *words, comm *ranks,
+                    eval_set **set) {
+  err error =
+      eval_set_open(row->file, row->is_retrieval ? "retrieval" : "zeroshot", run, words, set);
+  if (!error && row->corruption.kind) error = eval_set_corrupt(*set, &row->corruption);
+  if (!error && comm_rank(ranks)) eval_set_new_warnings(*set); /* rank 0 has the same */
+  return share_agree(ranks, error);
+}
+
+static err run_row(suite_row *row, const settings *run, const tokenizer *words, clip_model *model,
+                   comm *ranks) {
   eval_set *set = NULL;
   eval_result result;
   eval_outcomes outcomes = {0};
-  err error =
-      eval_set_open(row->file, row->is_retrieval ? "retrieval" : "zeroshot", run, words, &set);
-  if (error) return error;
-  const eval_how how = eval_how_of(run);
-  if (row->corruption.kind) TRY(eval_set_corrupt(set, &row->corruption));
+  eval_how how = eval_how_of(run);
+  err error = NULL;
+  how.ranks = ranks;
+  TRY(open_row(row, run, words, ranks, &set));
   TRY(eval_run_items(set, model, &how, &result, &outcomes));
-  row->warnings = mem_copy_string(eval_set_new_warnings(set));
+  TRY(take_warnings(ranks, set, row));
   TRY(err_context(pick_metric(&result, row), "%s", row->file));
-  error = find_bounds(&result, &outcomes, row);
+  error = find_bounds(ranks, &result, &outcomes, row);
 cleanup:
   eval_outcomes_free(&outcomes);
   eval_set_close(set);
   return error;
 }
 
-err suite_run(suite *s, const settings *run, const tokenizer *words, clip_model *model) {
+err suite_run(suite *s, const settings *run, const tokenizer *words, clip_model *model,
+              comm *ranks) {
   for (size_t i = 0; i < s->row_count; i++) {
-    err error = run_row(&s->rows[i], run, words, model);
-    if (error && err_kind_of(error) == ERR_MEMORY) return error;
+    err error = run_row(&s->rows[i], run, words, model, ranks);
+    bool ends_all = error && (err_kind_of(error) == ERR_MEMORY || err_kind_of(error) == ERR_LOST);
+    if (ends_all) return error;
     if (error) s->rows[i].problem = mem_copy_string(err_message(error));
     err_free(error);
   }

@@ -28,8 +28,8 @@ typedef struct {
   double *references; /* by column, NaN: none */
   double value;       /* in [0, 1], NaN: not measured */
   double bounds[2];   /* 95 % over images (captions, of text_to_image); NaN: not known */
-  char *problem;      /* why not; NULL when measured */
-  char *warnings;     /* what the set left out, a line each; NULL or "": nothing */
+  char *problem;      /* the reason; NULL when measured */
+  char *warnings;     /* what the set skipped, one line each; NULL or "": nothing */
 } suite_row;
 
 typedef struct {
@@ -45,9 +45,9 @@ err suite_load(const char *path, suite *s) ERR_MUST_CHECK;
 double suite_mean(const suite *s);
 void suite_free(suite *s);
 /* Measures every set; one that cannot be opened becomes a row with its error and does not stop the
- * others. */
-err suite_run(suite *s, const settings *run, const tokenizer *words,
-              clip_model *model) ERR_MUST_CHECK;
+ * others. ranks: as in eval_how. */
+err suite_run(suite *s, const settings *run, const tokenizer *words, clip_model *model,
+              comm *ranks) ERR_MUST_CHECK;
 /* A Markdown table, in percent; errors below it. */
 void suite_write_table(const suite *s, strbuf *out);
 void suite_write_json(const suite *s, strbuf *out);

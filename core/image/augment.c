@@ -37,7 +37,7 @@ static void fill_auto_contrast(const int64_t counts[LEVELS], uint8_t table[LEVEL
   }
 }
 
-/* As even a distribution of values as whole steps allow. */
+/* Equalises the histogram, as evenly as integer steps allow. */
 static void fill_equalize(const int64_t counts[LEVELS], uint8_t table[LEVELS]) {
   int64_t sum = 0, last = 0, present = 0;
   for (int i = 0; i < LEVELS; i++) {
@@ -83,7 +83,8 @@ static void apply_values(augment_operation operation, int argument, int32_t size
 
 /* ---- operations that blend with a degenerate image ---- */
 
-/* Between `from` at factor 0 and `to` at 1, and beyond, cut off to a whole value. */
+/* Interpolates (or extrapolates) between `from` at factor 0 and `to` at 1; truncates to an integer.
+ */
 static uint8_t blend(int from, int to, float factor) {
   float value = (float)from + factor * (float)(to - from);
   return (uint8_t)(value <= 0 ? 0 : value >= 255 ? 255 : value);
@@ -109,8 +110,8 @@ static void apply_blend(augment_operation operation, float factor, int32_t size,
   }
 }
 
-/* Of a pixel that is not at the edge: the mean of the nine around it, its own counted five times,
- * to the nearest. */
+/* For a pixel that is not at the edge: the mean of the 3 x 3 pixels around it, with its own
+ * weighted five times, rounded to nearest. */
 static int smoothed(const uint8_t *at, int64_t stride) {
   int sum = 4 * at[0];
   for (int y = -1; y <= 1; y++)
@@ -118,7 +119,7 @@ static int smoothed(const uint8_t *at, int64_t stride) {
   return (2 * sum + 13) / 26;
 }
 
-/* Edges have no neighbours and stay. */
+/* Edge pixels are unchanged. */
 static void apply_sharpness(float factor, int32_t size, const uint8_t *from, uint8_t *pixels) {
   int64_t stride = (int64_t)size * CHANNELS;
   for (int32_t y = 1; y + 1 < size; y++)
@@ -130,7 +131,7 @@ static void apply_sharpness(float factor, int32_t size, const uint8_t *from, uin
 
 /* ---- operations that move pixels ---- */
 
-/* Where the pixel at (x, y) of the result lies in the image: (a x + b y + c, d x + e y + f). */
+/* Maps the pixel (x, y) of the result to (a x + b y + c, d x + e y + f) in the image. */
 typedef struct {
   double a, b, c, d, e, f;
 } affine;
@@ -176,8 +177,8 @@ static int32_t clipped(int32_t at, int32_t size) {
   return at < 0 ? 0 : at >= size ? size - 1 : at;
 }
 
-/* The value at (x, y), both inside the image; pixel centres lie at halves. Rows beyond the edge
- * repeat the one next to them. */
+/* The value at (x, y), both inside the image; pixel centres are at halves. Rows beyond the edge
+ * repeat the edge row. */
 static uint8_t interpolate(const uint8_t *from, int32_t size, int channel, double x, double y) {
   int32_t left = (int32_t)floor(x - 0.5), top = (int32_t)floor(y - 0.5);
   double dx = x - 0.5 - left, dy = y - 0.5 - top, rows[4];

@@ -1,6 +1,7 @@
-/* RandAugment (Cubuk et al. 2020) as timm's rand-mM-mstdD-inc1 has it, which MAE, BEiT and FLIP's
- * Table 12 fine-tune with: operations drawn with replacement, each applied with probability 0.5 at
- * a magnitude drawn from normal(M, D) and cut to [0, 10]. Each operation gives Pillow's pixels. */
+/* RandAugment (Cubuk et al. 2020) as timm's rand-mM-mstdD-inc1, which MAE, BEiT and FLIP's Table 12
+ * use for fine-tuning: operations drawn with replacement, each applied with probability 0.5 at a
+ * magnitude drawn from normal(M, D) and clipped to [0, 10]. Each operation gives Pillow's pixels.
+ */
 #ifndef FLIP_IMAGE_AUGMENT_H
 #define FLIP_IMAGE_AUGMENT_H
 
@@ -29,13 +30,13 @@ typedef enum {
   AUGMENT_OPERATIONS
 } augment_operation;
 
-/* What an operation is applied with at a magnitude in [0, 10]: degrees up to 30, bits kept, a
- * threshold, grey levels added, a factor, a shear up to 0.3, a shift up to 0.45 of the side. Where
- * that has a sign (rotate, color to sharpness, shear, shift), is_negative turns it round. */
+/* The argument of an operation at a magnitude in [0, 10]: degrees up to 30, bits kept, a
+ * threshold, grey levels added, a factor, a shear up to 0.3, a shift up to 0.45 of the side. If
+ * it has a sign (rotate, color to sharpness, shear, shift), is_negative negates it. */
 double augment_argument(augment_operation operation, double magnitude, bool is_negative);
 
-/* Changes pixels [size, size, 3]. fill: what a rotated, sheared or shifted image leaves empty;
- * bicubic in between. */
+/* Changes pixels [size, size, 3]. fill: the colour outside a rotated, sheared or shifted image.
+ * Bicubic interpolation. */
 err augment_apply(augment_operation operation, double argument, const uint8_t fill[3], int32_t size,
                   uint8_t *pixels) ERR_MUST_CHECK;
 

@@ -1,5 +1,5 @@
-/* A classifier's loss. Its logits are few next to the activations (classes a sample), so they come
- * to the host, where one double-precision loop serves every backend. */
+/* A classifier's loss. The logits (one per class and sample) are few compared with the activations,
+ * so they are copied to the host, where one double-precision loop serves every backend. */
 #include <math.h>
 #include <stdlib.h>
 
@@ -23,7 +23,7 @@ static double load_value(ops_type type, const void *from, int64_t at) {
   return (double)bf16_to_float(((const uint16_t *)from)[at]);
 }
 
-/* What sample i of the batch should be, class by class. */
+/* The target distribution of sample i of the batch over the classes. */
 static void fill_target(const clip_targets *t, int64_t i, int64_t classes, double *target) {
   double rest = t->smoothing / (double)classes;
   for (int64_t c = 0; c < classes; c++) target[c] = rest;
@@ -31,8 +31,8 @@ static void fill_target(const clip_targets *t, int64_t i, int64_t classes, doubl
   target[t->labels[t->count - 1 - i]] += (1 - t->smoothing) * (1 - t->share);
 }
 
-/* The cross-entropy of one row; its logits become the gradient times `weight`. target and values
- * [classes] are working memory, target filled. */
+/* The cross-entropy of one row; its logits are replaced by the gradient times `weight`. target
+ * [classes] is filled; values [classes] is working memory. */
 static double row_loss(ops_type type, void *logits, int64_t row, int64_t classes, double weight,
                        const double *target, double *values) {
   double most = -INFINITY, sum = 0, loss = 0;
@@ -54,7 +54,8 @@ err clip_class_loss(clip_model *m, int64_t first, int64_t count, const clip_targ
   size_t bytes = (size_t)(count * classes) * ops_size_of(m->o->compute);
   ops_buffer logits = ops_at(m->loss.image, first * classes);
   ops_buffer gradients = ops_at(m->loss.dimage, first * classes);
-  double weight = 1 / (double)targets->count, sum = 0;
+  double batch = (double)targets->count * comm_size(m->loss.shared.ranks);
+  double weight = 1 / batch, sum = 0;
   void *host = mem_zeroed(1, bytes);
   double *target = mem_zeroed((size_t)classes, sizeof *target);
   double *values = mem_zeroed((size_t)classes, sizeof *values);
@@ -71,5 +72,17 @@ cleanup:
   free(host);
   free(target);
   free(values);
+  return error;
+}
+
+err clip_share_class_loss(clip_model *m) {
+  comm *ranks = m->loss.shared.ranks;
+  if (!ranks) return NULL;
+  double *all = mem_zeroed((size_t)ranks->size, sizeof *all);
+  if (!all) return mem_error((size_t)ranks->size * sizeof *all, "the ranks' losses");
+  err error = ranks->call->gather_bytes(ranks, &m->class_loss, sizeof *all, all);
+  m->class_loss = 0;
+  for (int r = 0; r < ranks->size; r++) m->class_loss += all[r];
+  free(all);
   return error;
 }

@@ -160,7 +160,7 @@ err clip_refresh(clip_model *m) {
   return m->o->call->cast(m->o, m->params.total, m->weights.master, m->weights.working);
 }
 
-/* Room for the initial values on their way to the device, a part of a tensor at a time. */
+/* Host buffers for copying initial values to the device, a part of a tensor at a time. */
 typedef struct {
   double *wide;
   float *narrow;
@@ -179,7 +179,7 @@ static err initialise(clip_model *m, size_t index, uint64_t seed, const drawn *d
     error = m->o->call->upload(m->o, ops_at(m->weights.master, p->offset + at).data,
                                is_wide ? (void *)d->wide : (void *)d->narrow,
                                (size_t)count * ops_size_of(m->o->master));
-    if (!error) error = m->o->call->synchronize(m->o); /* the room is used again */
+    if (!error) error = m->o->call->synchronize(m->o); /* the buffer is reused */
   }
   return error;
 }

@@ -44,16 +44,17 @@ void clip_config_from(const settings *s, int64_t vocabulary, clip_config *config
 /* The sizes that memory is planned for. */
 typedef struct {
   int64_t batch, micro_batch; /* contrastive batch; samples whose activations are kept */
-  int ranks;                  /* so many such batches make the whole one; 0 or 1: it is whole */
+  int ranks;                  /* the whole batch is this many times `batch`; 0: once */
   int64_t train_patches;      /* patches of an image that are encoded in training */
   int64_t train_words;        /* tokens of a text that are encoded in training */
   int64_t eval_batch;         /* images or texts encoded at once in evaluation */
   int64_t eval_patches;
 } clip_limits;
 
-/* What the samples of a classifier's batch should be, all `count` of them: 1 - smoothing of sample
- * i's target is share of labels[i] and 1 - share of labels[count - 1 - i], the rest spread evenly
- * over the classes (label smoothing, and mixup or CutMix of a batch with itself reversed). */
+/* What the samples of a classifier's batch should be, all `count` of them (of this rank): 1 -
+ * smoothing of sample i's target is share of labels[i] and 1 - share of labels[count - 1 - i], the
+ * rest spread evenly over the classes (label smoothing, and mixup or CutMix of a batch with itself
+ * reversed). */
 typedef struct {
   int64_t count;
   const int32_t *labels; /* in [0, classes) */
@@ -68,6 +69,7 @@ typedef struct {
   const int32_t *ids;       /* [count, train_words] */
   const int32_t *id_counts; /* [count]: tokens before the padding */
   int64_t first_sample; /* of the run: the samples' numbers, from which dropout's noise is drawn */
+  const int64_t *numbers; /* [count] of samples that do not follow each other; NULL: they do */
 } clip_inputs;
 
 typedef struct clip_model clip_model;
@@ -97,7 +99,7 @@ typedef struct {
   int64_t chunk_bytes;
 } clip_types;
 
-/* Declares the model's tensors (a table that is laid out) without allocating them. */
+/* Declares the model's tensors in a table, with offsets, without allocating them. */
 err clip_declare(const clip_config *config, param_table *table) ERR_MUST_CHECK;
 /* parameters: elements of that table. */
 void clip_plan(const clip_config *config, const clip_limits *limits, const clip_types *types,
@@ -118,39 +120,41 @@ err clip_initialise(clip_model *model, uint64_t seed) ERR_MUST_CHECK;
  * reference, double. Call clip_refresh after the last clip_set. */
 err clip_get(const clip_model *model, const param *p, void *values) ERR_MUST_CHECK;
 err clip_set(clip_model *model, const param *p, const void *values) ERR_MUST_CHECK;
-/* Brings the working copy in line with the master weights. */
+/* Updates the working copy from the master weights. */
 err clip_refresh(clip_model *model) ERR_MUST_CHECK;
 
 err clip_clear_gradients(clip_model *model) ERR_MUST_CHECK;
-/* Who follows the calls of clip_backward from now on; NULL: nobody. It must live as long. */
+/* Sets the callback of clip_backward (param_watch); NULL: none. It must outlive its use. */
 void clip_set_watch(clip_model *model, const param_watch *watch);
-/* Inputs are copied while the model computes: clip_stage begins to copy a batch into the set of
- * inputs that is not computed on (the host's arrays must stay as they are until clip_take_staged),
- * and clip_take_staged makes it the current one. The next batch may be staged while a step runs
- * that was begun after the last clip_take_staged. */
+/* Inputs are copied while the model computes: clip_stage starts copying a batch into the set of
+ * inputs that is not in use (the host's arrays must not change until clip_take_staged), and
+ * clip_take_staged makes it the current one. The next batch may be staged while a step runs that
+ * was started after the last clip_take_staged. */
 err clip_stage(clip_model *model, const clip_inputs *inputs) ERR_MUST_CHECK;
 err clip_take_staged(clip_model *model) ERR_MUST_CHECK;
-/* 0 or 1: the current set. A recorded step belongs to its set. */
+/* 0 or 1: the current set. A captured step is only valid for its set. */
 int clip_current_set(const clip_model *model);
 /* Encodes the current inputs as samples [first, first + count) of the contrastive batch. */
 err clip_encode(clip_model *model, int64_t first, bool is_kept) ERR_MUST_CHECK;
 /* All three in one call. */
 err clip_forward(clip_model *model, const clip_inputs *inputs, int64_t first,
                  bool is_kept) ERR_MUST_CHECK;
-/* The batch is spread over ranks, limits.ranks of them (model/loss_shared.c); NULL: it is whole.
- * The parameters' gradients are then those of this rank's samples in the whole batch's loss: their
- * sum over ranks is the gradient. */
+/* Distributes the batch over limits.ranks ranks (model/loss_shared.c); NULL: one process. The
+ * parameters' gradients are then those of this rank's samples in the whole batch's loss: their sum
+ * over ranks is the gradient. */
 void clip_set_ranks(clip_model *model, comm *ranks);
-/* Symmetric InfoNCE over the first `batch` samples; leaves the features' gradients behind. `loss`
- * may be NULL: clip_read_loss gives it later, waiting for what is under way. */
+/* Symmetric InfoNCE over the first `batch` samples; also computes the features' gradients. `loss`
+ * may be NULL: clip_read_loss returns it later, after waiting for pending work. */
 err clip_loss(clip_model *model, int64_t batch, double *loss) ERR_MUST_CHECK;
 err clip_read_loss(const clip_model *model, double *loss) ERR_MUST_CHECK;
 /* A classifier's cross-entropy of samples [first, first + count) of the batch, which have been
  * encoded; leaves the logits' gradients behind. Computed on the host in double, whatever the
  * backend. The loss, for clip_read_loss, is the mean over the batch: parts add up from first 0 on.
- */
+ * Of a batch that is spread over ranks each has its own part until clip_share_class_loss. */
 err clip_class_loss(clip_model *model, int64_t first, int64_t count,
                     const clip_targets *targets) ERR_MUST_CHECK;
+/* Sums a classifier's loss over ranks, once the whole of a step's is there; collective. */
+err clip_share_class_loss(clip_model *model) ERR_MUST_CHECK;
 /* The mean squared error of the pixels of dropped patches over the batch, without its weight, once
  * clip_backward is through the batch; NaN where nothing is reconstructed. Of a batch that is spread
  * over ranks each has its own part until clip_share_reconstruction, a collective call, sums them.
@@ -173,17 +177,17 @@ typedef struct {
 void clip_set_profile(clip_model *model, clip_profile *profile);
 
 /* The scale that the loss uses, exp(logit_scale), a learned one clipped to [1, logit_scale_max]
- * (NaN: a classifier has none); waits for what is under way. */
+ * (NaN: a classifier has none); waits for pending work. */
 err clip_logit_scale(const clip_model *model, double *scale) ERR_MUST_CHECK;
-/* The same of the parameter's value in another place, [1] master. */
+/* The same for a value of the parameter stored elsewhere, [1] master. */
 err clip_logit_scale_of(const clip_model *model, ops_buffer value, double *scale) ERR_MUST_CHECK;
-/* Where in the flat run the parameter is. */
+/* The parameter's offset in the flat array. */
 int64_t clip_logit_scale_offset(const clip_model *model);
 
-/* Images or texts that are encoded at once: where a call begins a new batch. */
+/* The number of images or texts that are encoded at once. */
 int64_t clip_eval_batch(const clip_model *model);
-/* Unit-length embeddings to the host, any count. index [count, eval_patches] or NULL: every patch
- * in order. embeddings [count, embed] float. */
+/* Unit-length embeddings, stored on the host; any count. index [count, eval_patches] or NULL: every
+ * patch in order. embeddings [count, embed] float. */
 err clip_embed_images(clip_model *model, int64_t count, const uint8_t *images, const int32_t *index,
                       float *embeddings) ERR_MUST_CHECK;
 err clip_embed_texts(clip_model *model, int64_t count, const int32_t *ids, const int32_t *id_counts,
@@ -191,9 +195,9 @@ err clip_embed_texts(clip_model *model, int64_t count, const int32_t *ids, const
 
 /* Similarity of `count` images (at most limits.micro_batch) to one text, and its gradient with
  * respect to the pixels: *score is the mean of the images' unit embeddings' products with text
- * [embed], dpixels [count, size, size, 3] its gradient with respect to pixels in [0, 1]. For a
- * model created for training, whose activations it uses and to whose gradients it adds; backends
- * that compute in fp32. All patches are encoded: limits.train_patches must be those of a whole
+ * [embed], dpixels [count, size, size, 3] its gradient with respect to pixels in [0, 1]. The
+ * model must have been created for training, in fp32: its activations are used, and its gradients
+ * added to. All patches are encoded: limits.train_patches must be those of a whole
  * image. */
 err clip_pixel_gradient(clip_model *model, int64_t count, const uint8_t *images, const float *text,
                         double *score, float *dpixels) ERR_MUST_CHECK;

@@ -19,7 +19,7 @@ static int64_t hidden_width(int64_t width, double ratio) {
   return (int64_t)((double)width * ratio + 1e-6);
 }
 
-/* The image tower alone, its features being the classes' logits. */
+/* Only the image tower; its features are the classes' logits. */
 static void make_classifier(const settings *s, clip_config *c) {
   c->classes = s->classification_classes;
   c->drop_path = s->classification_drop_path;

@@ -18,7 +18,7 @@ void clip_widen(const ops *o, const void *from, int64_t count, float *to) {
   }
 }
 
-/* Normalises features in the backend, unless the model compares them as they are, and brings them
+/* Normalises features in the backend, unless the model compares them unnormalised, and copies them
  * to the host as floats. */
 static err fetch_unit(clip_model *m, ops_buffer features, int64_t count, ops_buffer scratch,
                       float *embeddings) {

@@ -1,4 +1,4 @@
-/* The parts of a model. Only for clip*.c and pixels.c. */
+/* The internals of a model. Only for clip*.c and pixels.c. */
 #ifndef FLIP_MODEL_CLIP_INSIDE_H
 #define FLIP_MODEL_CLIP_INSIDE_H
 
@@ -45,7 +45,7 @@ struct clip_model {
   ops_buffer fixed_positions; /* sine-cosine; undefined when learned */
   void *blocks[CLIP_BLOCKS];  /* device memory */
   clip_profile *profile;      /* NULL: not measured */
-  const param_watch *watch;   /* NULL: nobody */
+  const param_watch *watch;   /* NULL: none */
 };
 
 /* clip_embed.c: `count` values of compute type as floats. */
@@ -55,9 +55,9 @@ void clip_widen(const ops *o, const void *from, int64_t count, float *to);
 err clip_declare_towers(const clip_config *c, param_table *table, tower *image, tower *text,
                         reconstruction_head *head) ERR_MUST_CHECK;
 
-/* clip_plan.c: the model's blocks cut into buffers. Activations of training are those that backward
- * reads, or, not kept, those of a pass through; of evaluation, a pass too. All are the same memory:
- * cutting one for a use ends the others. */
+/* clip_plan.c: divide the model's blocks into buffers. With is_kept, activations hold what backward
+ * reads; otherwise, and in evaluation, only what one forward pass needs.
+ * All are the same memory: dividing it for one use ends the others. */
 void clip_cut_training(const clip_model *m, bool is_kept, clip_activations *a);
 void clip_cut_evaluation(const clip_model *m, clip_activations *a);
 void clip_cut_loss(clip_model *m);
@@ -65,9 +65,9 @@ void clip_cut_decoding(clip_model *m);
 /* fixed_positions is the address of the sine-cosine positions. */
 void clip_cut_inputs(clip_model *m);
 
-/* clip_train.c: a tower on all of `in`, chunk by chunk, and back to the gradients of its weights
- * for `count` samples, whose features' gradients begin at dfeatures. With reconstruction that of
- * the images' dropped patches too; first: of the contrastive batch. */
+/* clip_train.c: runs a tower forward on all of `in`, chunk by chunk, and backward to the gradients
+ * of its weights for `count` samples, whose features' gradients begin at dfeatures; with
+ * reconstruction, also that of the images' dropped patches. first: in the contrastive batch. */
 err clip_run_images(clip_model *m, const clip_activations *a, const input_set *in) ERR_MUST_CHECK;
 err clip_run_texts(clip_model *m, const clip_activations *a, const input_set *in) ERR_MUST_CHECK;
 err clip_images_backward(clip_model *m, const clip_activations *a, const input_set *in,

@@ -60,7 +60,7 @@ static err reconstruct(const clip_model *m, const input_set *in, int64_t first, 
   return reconstruction_run(&p);
 }
 
-/* The same, measured apart from the image tower that it runs within. */
+/* The same, timed separately from the image tower's backward pass, which contains it. */
 static err reconstruct_measured(clip_model *m, const input_set *in, int64_t first,
                                 tower_pass *pass) {
   if (!m->profile || !m->decoding.extent.tokens) return reconstruct(m, in, first, pass);
@@ -72,7 +72,8 @@ static err reconstruct_measured(clip_model *m, const input_set *in, int64_t firs
   return error;
 }
 
-/* *own as the model's watch in this branch, for the chunk in which gradients are completed. */
+/* The model's watch for this branch, copied to *own; NULL except in the chunk that completes
+ * gradients. */
 static const param_watch *watch_of(const clip_model *m, const tower_pass *pass, int64_t count,
                                    int branch, param_watch *own) {
   if (!m->watch || pass->first + pass->count < count) return NULL;
@@ -81,7 +82,7 @@ static const param_watch *watch_of(const clip_model *m, const tower_pass *pass, 
   return own;
 }
 
-/* The front's tensors lie before the tower's. */
+/* The front's tensors precede the tower's. */
 static err front_complete(const tower_pass *pass, size_t first) {
   return param_complete(pass->watch, first, pass->t->first_param - first);
 }
@@ -140,7 +141,8 @@ err clip_stage(clip_model *m, const clip_inputs *in) {
   input_set *set = &m->sets[m->staged];
   err error = input_set_images(set, m->o, &m->config, in->images, in->index, in->count,
                                m->limits.train_patches);
-  if (!error) error = input_set_numbers(set, m->o, &m->config, in->first_sample, in->count);
+  if (!error)
+    error = input_set_numbers(set, m->o, &m->config, in->first_sample, in->numbers, in->count);
   if (!error)
     error = reconstruction_lists_copy(&m->lists[m->staged], m->o, &m->decoding.extent,
                                       m->config.has_class_token, in->index, in->count);

@@ -51,7 +51,7 @@ err model_count(const settings *s, int64_t vocabulary, ops_type compute, int64_t
   return model_count_of(s, vocabulary, &limits, compute, chunk_bytes, c);
 }
 
-/* Of two moments: of rank 0's slices where they are sharded. */
+/* Of two moments: of rank 0's slices if they are sharded. */
 static uint64_t optimizer_bytes(const settings *s, const model_counts *c, int ranks) {
   int64_t elements = c->gradient_elements;
   if (s->optimizer_shard && ranks > 1)

@@ -8,8 +8,8 @@ ops_type forecast_compute_type(const settings *s, const device_rates *rates) {
   return precision == PRECISION_FP32 ? OPS_F32 : OPS_BF16;
 }
 
-/* FLOPs of a rank's products of the loss: whole, four of batch x batch (cosines twice, two
- * gradients); of its rows and columns, three a direction (model/loss_shared.c). */
+/* FLOPs of a rank's products in the loss: on one rank, four of batch x batch (cosines twice, two
+ * gradients); on several, three per direction on its rows and columns (model/loss_shared.c). */
 static double loss_flops(int64_t batch, int64_t own, int64_t embed, int ranks) {
   double product = 2 * (double)own * (double)batch * (double)embed;
   return ranks > 1 ? 6 * product : 4 * product;
@@ -66,7 +66,7 @@ err forecast_make(const settings *s, int64_t vocabulary, int64_t chunk_bytes,
   err error = count(s, vocabulary, chunk_bytes, compute, f, &c);
   if (error) return error;
   const rate_row *row = f->row = rates_nearest(m->rates, c.train_sample, s->mask_ratio);
-  double pace = row->sample_seconds / row->flops_per_sample; /* seconds a FLOP */
+  double pace = row->sample_seconds / row->flops_per_sample; /* seconds per FLOP */
   double sample = c.train_sample * pace;
   f->is_far = fabs(log(c.train_sample / row->flops_per_sample)) > log(3);
   bool is_cached = f->micro < f->own;
@@ -90,19 +90,20 @@ static void assume_device(const device_rates *r, strbuf *out) {
   if (*r->source) strbuf_format(out, "rate of one device: %s\n", r->source);
   if (*r->assumption) strbuf_format(out, "%s\n", r->assumption);
   strbuf_append(out,
-                "a sample takes the time of the measured row nearest in FLOPs a sample and mask "
-                "ratio, in proportion to its FLOPs; the optimizer's update, where it was measured "
-                "apart, in proportion to the parameters\n");
-  strbuf_append(out, "the rate does not depend on the batch of a device; smaller batches than the "
-                     "measured one are slower\n");
+                "a sample takes the time of the measured row nearest in FLOPs per sample and mask "
+                "ratio, in proportion to its FLOPs; the optimizer's update, if measured "
+                "separately, in proportion to the parameters\n");
+  strbuf_append(out,
+                "the rate does not depend on the batch size per device; batches smaller than the "
+                "measured one are slower\n");
   strbuf_append(out,
                 "with a micro-batch smaller than a rank's batch every sample is encoded twice: "
                 "4/3 of its FLOPs\n");
   if (r->impossible)
     strbuf_format(
         out,
-        "energy: %zu measured row%s left out, whose mean power is above the device's limit "
-        "of %g W\n",
+        "energy: %zu measured row%s skipped, with a mean power above the device's limit of %g "
+        "W\n",
         r->impossible, r->impossible == 1 ? " is" : "s are", r->watts);
   bool has_power = false, lacks_power = false;
   for (size_t i = 0; i < r->count; i++) {
@@ -110,7 +111,7 @@ static void assume_device(const device_rates *r, strbuf *out) {
     lacks_power = lacks_power || !(r->rows[i].watts > 0);
   }
   if (has_power)
-    strbuf_append(out, "energy: the device at the measured mean power of its row for the whole "
+    strbuf_append(out, "energy: the device at the row's measured mean power for the whole "
                        "time; hosts, network and cooling are not counted\n");
   if (lacks_power && r->watts > 0)
     strbuf_format(out,
@@ -130,7 +131,7 @@ void forecast_assumptions(const forecast_machine *m, bool has_ranks, strbuf *out
       "collective of N ranks sends N - 1 messages one after another; buckets of gradients follow "
       "each other without gaps\n",
       m->link_bytes_per_second / 1e9, m->latency_seconds * 1e6);
-  strbuf_format(out, "gradients travel to their sums in %s and return in fp32\n",
+  strbuf_format(out, "gradients are sent to be summed in %s; the sums return in fp32\n",
                 m->wire == OPS_BF16 ? "bf16" : "fp32");
   if (m->overlap > 0)
     strbuf_format(out,
@@ -139,5 +140,5 @@ void forecast_assumptions(const forecast_machine *m, bool has_ranks, strbuf *out
                   m->overlap);
   else
     strbuf_append(out, "no overlap: gradients are exchanged after the backward pass\n");
-  strbuf_append(out, "all ranks are equally fast; the optimizer's update is made by every rank\n");
+  strbuf_append(out, "all ranks are equally fast; every rank computes the optimizer's update\n");
 }

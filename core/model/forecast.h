@@ -1,5 +1,5 @@
 /* Step time, efficiency and cost of a run on one or more devices, predicted from the measured rate
- * of one. Nothing here is measured but that rate; forecast_assumptions says what is assumed. */
+ * of one. Only that rate is measured; forecast_assumptions lists the assumptions. */
 #ifndef FLIP_MODEL_FORECAST_H
 #define FLIP_MODEL_FORECAST_H
 
@@ -11,16 +11,16 @@ typedef struct {
   double link_bytes_per_second; /* of a device, each way */
   double latency_seconds;       /* of a message */
   double overlap;               /* share of the last backward pass that hides gradients, 0..1 */
-  ops_type wire;                /* type in which gradients travel */
+  ops_type wire;                /* type in which gradients are sent */
   int64_t data_samples; /* of the training data, for runs that count in its epochs; 0: unknown */
-  int64_t most_micro_batch; /* 0: as the settings say */
+  int64_t most_micro_batch; /* 0: as in the settings */
 } forecast_machine;
 
 /* Of one step, in seconds, and of the run. */
 typedef struct {
   int64_t ranks, own, micro;
   bool is_far;         /* no measured row is within three times the FLOPs of a sample */
-  const rate_row *row; /* the measurement it is from */
+  const rate_row *row; /* the measurement that it is based on */
   traffic_bytes moved; /* by rank 0 */
   double encode;       /* towers, forward and backward, with the gradient cache's second pass */
   double loss, update;
@@ -37,7 +37,7 @@ typedef struct {
 err forecast_make(const settings *s, int64_t vocabulary, int64_t chunk_bytes,
                   const forecast_machine *machine, int ranks, forecast *out) ERR_MUST_CHECK;
 
-/* The compute type of a prediction: that of the rates where the settings leave it open. */
+/* The compute type of a prediction: that of the rates if precision is auto. */
 ops_type forecast_compute_type(const settings *s, const device_rates *rates);
 
 /* One line each, without a bullet. has_ranks: of predictions for more than one rank too. */

@@ -36,11 +36,11 @@ err input_set_texts(input_set *set, ops *o, const clip_config *c, const int32_t 
 }
 
 err input_set_numbers(input_set *set, ops *o, const clip_config *c, int64_t first_sample,
-                      int64_t count) {
+                      const int64_t *given, int64_t count) {
   if (c->image_dropout == 0 && c->text_dropout == 0 && c->drop_path == 0) return NULL;
   int32_t *numbers = set->pooled + 2 * count;
   for (int64_t i = 0; i < count; i++) {
-    uint64_t number = (uint64_t)(first_sample + i);
+    uint64_t number = (uint64_t)(given ? given[i] : first_sample + i);
     numbers[2 * i] = (int32_t)(uint32_t)number;
     numbers[2 * i + 1] = (int32_t)(uint32_t)(number >> 32);
   }

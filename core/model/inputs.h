@@ -1,4 +1,4 @@
-/* A batch's inputs in the backend's memory. Used by clip_*.c alone. */
+/* A batch's inputs in the backend's memory. Only for clip_*.c. */
 #ifndef FLIP_MODEL_INPUTS_H
 #define FLIP_MODEL_INPUTS_H
 
@@ -9,19 +9,19 @@ typedef struct {
   ops_buffer key_counts; /* [samples] i32: tokens before the padding */
   ops_buffer numbers;    /* [samples, 2] i32: the samples' numbers, low and high word */
   int32_t *pooled; /* [4 samples], host: what the last three are copied from; the caller frees */
-  int64_t count;   /* samples that are there */
+  int64_t count;   /* samples present */
 } input_set;
 
 /* For up to `samples` samples of `patches` encoded patches. */
 void input_set_lay_out(input_set *set, const clip_config *c, int64_t samples, int64_t patches,
                        ops_block *block);
 
-/* Copies with ops.upload_ahead: the host's arrays must stay as they are until ops.join. */
+/* Copies with ops.upload_ahead: the host's arrays must not change until ops.join. */
 err input_set_images(input_set *set, ops *o, const clip_config *c, const uint8_t *images,
                      const int32_t *index, int64_t count, int64_t patches) ERR_MUST_CHECK;
-/* The samples' numbers, from first_sample on; nothing without dropout. */
+/* The samples' numbers; NULL: from first_sample on. Nothing without dropout. */
 err input_set_numbers(input_set *set, ops *o, const clip_config *c, int64_t first_sample,
-                      int64_t count) ERR_MUST_CHECK;
+                      const int64_t *given, int64_t count) ERR_MUST_CHECK;
 /* ids [count, length] */
 err input_set_texts(input_set *set, ops *o, const clip_config *c, const int32_t *ids,
                     const int32_t *id_counts, int64_t count, int64_t length) ERR_MUST_CHECK;

@@ -53,7 +53,7 @@ err loss_normalize_gradient(ops *o, const loss_buffers *l, int64_t batch, ops_bu
   return o->call->normalize_gradient(o, &n);
 }
 
-/* What the logits are made of: unit vectors, or the features themselves. */
+/* What the logits are computed from: unit vectors, or the features themselves. */
 static ops_buffer compared(const loss_buffers *l, ops_buffer features, ops_buffer unit) {
   return l->options.normalizes ? unit : features;
 }
@@ -154,7 +154,7 @@ err loss_compute(ops *o, const loss_buffers *l, int64_t batch, ops_buffer scale_
     ops_contrastive tile = tile_of(l, batch, first, rows, scale_log);
     tile.dscale_log = dscale_log;
     if (batch > l->tile)
-      TRY(tile_cosines(o, l, batch, first, rows)); /* else they are still there */
+      TRY(tile_cosines(o, l, batch, first, rows)); /* else they are still valid */
     TRY(call->contrastive_gradient(o, &tile));
     TRY(tile_gradients(o, l, batch, first, rows));
   }

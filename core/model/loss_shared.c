@@ -1,11 +1,11 @@
-/* The contrastive loss of a batch that is spread over ranks.
+/* The contrastive loss of a batch that is distributed over ranks.
  *
- * A rank holds the features of its own samples and gathers the others'. It computes the rows of its
- * own images against all texts, and of its own texts against all images: their log-sum-exps, then,
- * with those of all ranks gathered, the gradients of its own features. So no rank ever holds or
- * computes the whole matrix, nothing of the gradient is summed over ranks, and each number is made
- * by one rank alone. Each pair is computed twice, by its image's rank and by its text's: twice the
- * products of the whole divided by the number of ranks.
+ * A rank has the features of its own samples and gathers the others'. It computes the rows of its
+ * own images against all texts, and of its own texts against all images: first their log-sum-exps,
+ * then, after gathering those of all ranks, the gradients of its own features. So no rank holds or
+ * computes the whole matrix, no gradient is summed over ranks, and each number is computed by one
+ * rank. Each pair is computed twice, by its image's rank and by its text's: a rank's share is twice
+ * the whole loss's products divided by the number of ranks.
  *
  * Bytes that a rank receives: 2 batch * embed of compute type, 2 batch of master type. */
 #include "model/loss_inside.h"
@@ -58,7 +58,7 @@ static int64_t rows_of_tile(const loss_buffers *l, int64_t first) {
 }
 
 static err statistics(ops *o, const loss_buffers *l, const direction *d, ops_buffer scale_log) {
-  /* the op also runs statistics of the columns, over these rows alone: of no use here */
+  /* the op also computes column statistics, over these rows only: not used here */
   err error = loss_start_columns(o, l, l->shared.batch);
   for (int64_t first = 0; first < l->shared.own && !error; first += l->tile) {
     int64_t rows = rows_of_tile(l, first);
@@ -91,7 +91,7 @@ cleanup:
   return error;
 }
 
-/* The part of the loss that this rank's rows are, of both directions, and then the sum. */
+/* This rank's part of the loss, in both directions, and then the sum over ranks. */
 static err finish(ops *o, const loss_buffers *l) {
   const loss_shared *s = &l->shared;
   ops_contrastive_end end = {.count = s->own,

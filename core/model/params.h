@@ -1,6 +1,6 @@
 /* The parameter table: every learned tensor of a model by name, in one flat array.
  *
- * Tensors with weight decay come first, so that AdamW takes two calls: [0, decayed) and the rest.
+ * Tensors with weight decay come first, so that AdamW needs two calls: [0, decayed) and the rest.
  * Dense weights are [out, in], as in PyTorch. */
 #ifndef FLIP_MODEL_PARAMS_H
 #define FLIP_MODEL_PARAMS_H
@@ -42,9 +42,9 @@ static inline int64_t param_elements(const param *p) {
   return (p->rows ? p->rows : 1) * p->columns;
 }
 
-/* Who follows a backward pass: called when the last op that adds to the gradients of tensors
- * [first, first + count) of the table has been called. branch: as of ops.branch, in which the ops
- * of these tensors were called. */
+/* A callback of the backward pass: called after the last op that adds to the gradients of tensors
+ * [first, first + count) of the table was called. branch: the branch (ops.branch) in which these
+ * ops were called. */
 typedef struct param_watch param_watch;
 struct param_watch {
   err (*complete)(const param_watch *watcher, size_t first, size_t count);
@@ -52,7 +52,7 @@ struct param_watch {
   int branch;
 };
 
-/* Nothing where nobody watches (NULL). */
+/* Does nothing if watcher is NULL. */
 static inline err param_complete(const param_watch *watcher, size_t first, size_t count) {
   return watcher && count ? watcher->complete(watcher, first, count) : NULL;
 }

@@ -9,7 +9,7 @@
 
 enum { CHANNELS = 3 };
 
-/* The side of each of three squares; 0 when they are none. */
+/* The side of each of three squares; 0 if the columns are not three squares. */
 static int64_t side_of(int64_t columns) {
   int64_t side = (int64_t)(sqrt((double)columns / CHANNELS) + 0.5);
   return columns > 0 && side * side * CHANNELS == columns ? side : 0;
@@ -23,7 +23,7 @@ static void swap_rows(double *a, int64_t columns, int64_t i, int64_t j) {
   }
 }
 
-/* b [n, m] becomes the solution of a x = b, by elimination with pivots; a [n, n] is lost. */
+/* b [n, m] becomes the solution of a x = b, by elimination with pivoting; overwrites a [n, n]. */
 static void solve(int64_t n, double *a, int64_t m, double *b) {
   for (int64_t i = 0; i < n; i++) {
     int64_t pivot = i;

@@ -16,7 +16,8 @@
 err positions_resize(const float *from, int64_t from_rows, bool has_class, int64_t width,
                      int64_t rows, float *to) ERR_MUST_CHECK;
 
-/* That filter in one dimension: weights [to, from], of each old place in a new one. */
+/* That filter in one dimension: weights [to, from], the contribution of each old position to each
+ * new one. */
 void positions_weights(int64_t from, int64_t to, double *weights);
 
 #endif

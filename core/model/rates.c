@@ -11,10 +11,10 @@
 #include "base/shipped.h"
 
 enum { MOST_ROWS = 256 };
-/* A mean power this much above the device's limit is an error of its meter. */
+/* A mean power above this multiple of the device's limit is a measurement error. */
 static const double MOST_POWER = 1.1;
 
-/* What a run's event stream has told so far. */
+/* What was read from a run's event stream so far. */
 typedef struct {
   rate_row row;
   double joules, energy_samples, samples_per_second;
@@ -43,7 +43,7 @@ static err add_row(reading *r, const rate_row *row) {
   return NULL;
 }
 
-/* 0 where it is missing. */
+/* 0 if it is missing. */
 static double number_or_0(const json_t *object, const char *key) {
   double value = json_number_of(object, key);
   return isfinite(value) ? value : 0;
@@ -62,7 +62,7 @@ static err read_device(reading *r, const json_t *line) {
   return NULL;
 }
 
-/* Sets what follows from samples_per_second and flops_per_sample. */
+/* Sets the values derived from samples_per_second and flops_per_sample. */
 static err complete(const reading *r, rate_row *row, double update, double loss) {
   if (!(row->samples_per_second > 0) || !(row->flops_per_sample > 0) || !(row->batch > 0))
     return err_new(ERR_INPUT,
@@ -178,7 +178,9 @@ static err read_like(const reading *r) {
   path = slash ? fs_join(folder, r->like) : mem_copy_string(r->like);
   err error = path ? read_all(path, &other) : mem_error(0, "a path");
   if (!error && other.is_scaled)
-    error = err_new(ERR_INPUT, "%s: \"like\": %s has rows of its own nowhere", r->path, r->like);
+    error =
+        err_new(ERR_INPUT, "%s: \"like\": %s uses \"like\" itself: name a file with measured rows",
+                r->path, r->like);
   for (size_t i = 0; i < other.count && !error; i++) {
     rate_row row = other.rows[i];
     row.samples_per_second *= r->factor;

@@ -3,8 +3,8 @@
  * Read from a file of JSON lines: what `flip bench step --json` printed, or the events.jsonl of a
  * run on one rank that has ended. A line with "device" describes the device (experiments/devices/):
  *   device, source   names, printed with every prediction
- *   watts            its power limit: its energy where none was measured
- *   like, rate_factor  the rows of another file in this folder, their rates times this factor
+ *   watts            its power limit: used for the energy if none was measured
+ *   like, rate_factor  use the rows of another file in this folder, their rates times this factor
  *   assumption       printed with every prediction */
 #ifndef FLIP_MODEL_RATES_H
 #define FLIP_MODEL_RATES_H
@@ -12,7 +12,8 @@
 #include "config/settings.h"
 #include "model/count.h"
 
-/* One measured training step. Times that were not measured apart are 0 and in sample_seconds. */
+/* One measured training step. Times that were not measured separately are 0 and are part of
+ * sample_seconds. */
 typedef struct {
   double mask_ratio, batch;
   double samples_per_second, flops_per_sample;
@@ -29,7 +30,7 @@ typedef struct {
   double watts;                                   /* 0: not known */
   bool is_scaled;                                 /* rows are another device's, times a factor */
   rate_row *rows;
-  size_t count, impossible; /* impossible: rows whose energy was left out, above the limit */
+  size_t count, impossible; /* impossible: rows whose power was above the limit and is ignored */
 } device_rates;
 
 /* given: "1200" (samples/s of these settings), a path, or the name of a file in

@@ -138,7 +138,7 @@ err reconstruction_lists_allocate(reconstruction_lists *lists, const reconstruct
   return lists->host ? NULL : mem_error(count * sizeof *lists->host, "the decoder's lists");
 }
 
-/* One sample, number `place` of its decoder chunk. */
+/* One sample, at index `place` of its decoder chunk. */
 static void list_sample(const reconstruction_extent *e, int64_t has_class, int64_t place,
                         const int32_t *index, int32_t *rows, int32_t *wanted, int32_t *dropped) {
   int64_t first = 1 + place * e->encoded, count = 0;

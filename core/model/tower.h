@@ -34,11 +34,11 @@ typedef struct {
   bool is_post_norm;
   bool is_classifier; /* `embed` classes by a head with bias (head.weight, head.bias), not a
                        * projection */
-  int64_t recompute;  /* first so many blocks keep only their input for backward */
+  int64_t recompute;  /* the first `recompute` blocks keep only their input for backward */
   tower_recompute recompute_level; /* of the other blocks */
 } tower_shape;
 
-/* Offsets of one block's tensors in the flat run. */
+/* Offsets of one block's tensors in the flat array. */
 typedef struct {
   int64_t norm1_gamma, norm1_beta, qkv, qkv_bias, out, out_bias;
   int64_t norm2_gamma, norm2_beta, fc1, fc1_bias, fc2, fc2_bias;
@@ -51,7 +51,7 @@ typedef struct {
   size_t first_param; /* index in the table of the tower's first tensor, */
 } tower;
 
-/* The three flat runs of a model, and the backend they live in. */
+/* The three flat arrays of a model, and the backend whose memory they are in. */
 typedef struct {
   ops *o;
   ops_buffer master, gradients, working; /* working: compute type; the master itself if equal */
@@ -95,7 +95,7 @@ typedef struct {
 } tower_activations;
 
 /* Declares the tower's tensors under `prefix` ("image", "text"); then, once the table is laid
- * out, looks their offsets up. */
+ * out, looks up their offsets. */
 err tower_declare(tower *t, const tower_shape *shape, const char *prefix,
                   param_table *table) ERR_MUST_CHECK;
 void tower_resolve(tower *t, const param_table *table);
@@ -118,12 +118,12 @@ typedef struct {
   ops_buffer pool_index; /* [batch] i32: the token that is pooled; absent: the first */
   ops_buffer dlast; /* [chunk rows, width], or absent: what another loss adds to the gradient of
                      * the tokens behind the last norm */
-  const param_watch *watch; /* of the backward of the last samples; NULL: nobody */
+  const param_watch *watch; /* of the backward of the last samples; NULL: none */
   int64_t first, count;
 } tower_pass;
 
-/* On to the next chunk of `samples` samples; false when there is none. A pass starts in front of
- * the first, with first and count 0. */
+/* Advances to the next chunk of `samples` samples; false when there is none. A pass starts before
+ * the first chunk, with first and count 0. */
 bool tower_next(tower_pass *p, int64_t samples);
 
 /* The chunk's part of the tower's input tokens, filled by the front before tower_forward. */

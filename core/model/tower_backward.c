@@ -48,8 +48,8 @@ static err recompute_norm1(const tower_pass *p, int64_t layer) {
   return error || !is_dropped ? error : tower_drop(p, TOWER_EMBEDDINGS_SITE, n.y, n.y);
 }
 
-/* Recomputes what the block shares with the others, from the sums and from the activation's input,
- * which it keeps. */
+/* Recomputes the buffers that the blocks share, from the sums and the activation's input, which are
+ * kept. */
 static err recompute_shared(const tower_pass *p, int64_t layer) {
   err error = NULL;
   const tower_shape *s = &p->t->shape;
@@ -119,8 +119,8 @@ cleanup:
   return error;
 }
 
-/* Where the gradient of an op that reads d's output adds d's bias gradient as it goes, if the
- * backend can (`which`: OPS_SUMS_…); then d's own gradient has none left to make. Else absent. */
+/* The buffer to which the gradient of an op that reads d's output adds d's bias gradient, if the
+ * backend supports it (`which`: OPS_SUMS_…); d's own gradient then skips it. Else absent. */
 static ops_buffer take_bias_sums(const tower_pass *p, unsigned which, tower_dense *d) {
   ops_buffer sums = {0};
   if (d->bias < 0 || !(p->w->o->call->sums & which)) return sums;
@@ -187,7 +187,7 @@ err tower_backward(const tower_pass *p, ops_buffer dfeatures) {
   TRY(tower_dense_gradient(p, &projection, p->count,
                            ops_at(dfeatures, p->first * p->t->shape.embed), pool.pooled,
                            (ops_gemm){.c = a->delta}));
-  TRY(param_complete(p->watch, tower_norm_tensor(p->t) + 2, 1));
+  TRY(param_complete(p->watch, tower_norm_tensor(p->t) + 2, p->t->shape.is_classifier ? 2 : 1));
   pool.dpooled = a->delta;
   pool.dx = a->dnorm;
   TRY(p->w->o->call->pool_gradient(p->w->o, &pool));

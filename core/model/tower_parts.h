@@ -1,11 +1,11 @@
-/* What a tower's passes are made of: where a block's buffers are, its norms, dense layers,
- * attention, dropout. For tower_forward.c, tower_backward.c and reconstruction_pass.c alone. */
+/* The building blocks of a tower's passes: a block's buffers, norms, dense layers, attention and
+ * dropout. Only for tower_forward.c, tower_backward.c and reconstruction_pass.c. */
 #ifndef FLIP_MODEL_TOWER_PARTS_H
 #define FLIP_MODEL_TOWER_PARTS_H
 
 #include "model/tower.h"
 
-/* Tensors in the table: of a block; behind the blocks, the last norm's two and the projection. */
+/* Tensors in the table: per block; after the blocks, the last norm's two and the projection. */
 enum { BLOCK_TENSORS = 12, TOWER_OTHER_TENSORS = 3 };
 static inline size_t tower_norm_tensor(const tower *t) {
   return t->first_param + (size_t)t->shape.layers * BLOCK_TENSORS;
@@ -60,7 +60,7 @@ ops_pool tower_pooling(const tower_pass *p);
 /* y = dropout(x), then drop path; nothing at rate 0. Site 0 is the embeddings', then two a block:
  * of what attention adds, and of what the MLP adds. */
 err tower_drop(const tower_pass *p, int64_t site, ops_buffer x, ops_buffer y) ERR_MUST_CHECK;
-bool tower_drops(const tower_pass *p, int64_t site); /* whether it does anything there */
+bool tower_drops(const tower_pass *p, int64_t site); /* is a rate above 0 there? */
 enum { TOWER_EMBEDDINGS_SITE = 0 };
 static inline int64_t tower_attention_site(int64_t layer) {
   return 1 + 2 * layer;

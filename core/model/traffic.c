@@ -7,7 +7,7 @@ static int64_t gathered(int64_t count, int ranks, ops_type type) {
   return count * (ranks - 1) * (int64_t)ops_size_of(type);
 }
 
-/* The slices that others sum. */
+/* The slices that other ranks sum. */
 static int64_t sent_to_sum(int64_t total, int ranks, int rank, ops_type type) {
   return (total - comm_slice_of(total, ranks, rank).count) * (int64_t)ops_size_of(type);
 }
@@ -29,6 +29,7 @@ traffic_shape traffic_shape_of(const model_counts *counts, const settings *s, in
                          .border = counts->gradient_border,
                          .bucket = s->comm_bucket_bytes / (int64_t)sizeof(float),
                          .errors = counts->reconstruction_errors,
+                         .is_sharded = s->optimizer_shard,
                          .compute = compute,
                          .master = OPS_F32,
                          .wire = wire};
@@ -44,11 +45,13 @@ traffic_bytes traffic_of(const traffic_shape *s, int rank) {
   int64_t own = comm_own_elements(s->parameters, s->border, s->bucket, n, rank);
   b.gradients = (s->parameters - own) * (int64_t)ops_size_of(s->wire);
   b.sums = gathered(own, n, s->master);
+  int64_t blocks = (s->parameters + OPS_SQUARE_BLOCK - 1) / OPS_SQUARE_BLOCK;
+  if (s->is_sharded) b.norm = summed(blocks, n, rank, s->master) + gathered(1, n, s->master);
   return b;
 }
 
 int64_t traffic_total(const traffic_bytes *b) {
-  return b->features + b->statistics + b->reconstruction + b->gradients + b->sums;
+  return b->features + b->statistics + b->reconstruction + b->gradients + b->sums + b->norm;
 }
 
 int traffic_calls_before(const traffic_shape *s) {
@@ -56,5 +59,5 @@ int traffic_calls_before(const traffic_shape *s) {
 }
 
 int traffic_calls_after(const traffic_shape *s) {
-  return s->ranks > 1 ? 2 + (s->errors ? 2 : 0) : 0;
+  return s->ranks > 1 ? 2 + (s->errors ? 2 : 0) + (s->is_sharded ? 3 : 0) : 0;
 }

@@ -1,7 +1,7 @@
 /* Bytes that the ranks of a run send each other in one training step, call by call, counted without
- * running it. The calls are those of model/loss_shared.c, clip_share_reconstruction and
- * train/buckets.c, the bytes of a call those that the implementations of comm.h add to bytes_moved;
- * tests/comm/mpi_traffic.c compares the two. */
+ * running it. The calls are those of model/loss_shared.c, clip_share_reconstruction,
+ * train/buckets.c and train/optimizer.c, the bytes of a call those that the implementations of
+ * comm.h add to bytes_moved; tests/comm/mpi_traffic.c compares the two. */
 #ifndef FLIP_MODEL_TRAFFIC_H
 #define FLIP_MODEL_TRAFFIC_H
 
@@ -15,19 +15,22 @@ typedef struct {
   int64_t reconstruction; /* errors of the decoder's chunks */
   int64_t gradients;      /* each bucket's slices to the ranks that sum them */
   int64_t sums;           /* the summed slices back to all ranks; the new weights' instead where the
-                           * optimizer is sharded, which shares the norm's blocks besides */
+                           * optimizer is sharded */
+  int64_t norm;           /* of a sharded optimizer: the blocks' sums of squares, of which the
+                           * gradients' norm is made, and the logit scale; 0 otherwise */
 } traffic_bytes;
 
 typedef struct {
   int ranks;
   int64_t own;                    /* samples of a rank */
   int64_t embed, parameters;      /* elements: of an embedding; of the gradients, as laid out */
-  int64_t border, bucket;         /* elements, as comm_cut has them */
+  int64_t border, bucket;         /* elements, as in comm_cut */
   int64_t errors;                 /* elements: of the reconstruction; 0: none */
+  bool is_sharded;                /* the optimizer (ZeRO-1) */
   ops_type compute, master, wire; /* wire: in which gradients travel to their sums */
 } traffic_shape;
 
-/* Of a model that model_count_of has counted, its batch divided among the ranks. */
+/* For a model counted by model_count_of, with its batch divided among the ranks. */
 traffic_shape traffic_shape_of(const model_counts *counts, const settings *s, int ranks,
                                ops_type compute, ops_type wire);
 

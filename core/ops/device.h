@@ -11,7 +11,7 @@ typedef struct {
   ops *o;                       /* owned by the caller: ops_destroy */
   int precision;                /* PRECISION_*, never auto: the resolved precision */
   double gemm_flops_per_second; /* matrix-product rate at that precision, measured just now */
-  char note[512];               /* why `device: auto` did not take the GPU; "": no reason to
+  char note[512];               /* why `device: auto` did not use the GPU; "": nothing to
                                  * report */
 } ops_opened;
 

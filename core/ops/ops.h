@@ -106,7 +106,7 @@ typedef struct {
 
 /* Patches of normalised images, the kept ones only.
  * images [batch, size, size, 3] u8; index [batch, keep] i32: patch numbers, row by row; a value
- * v < 0 stands for patch ~v shown as zeros (mask mode `zero`).
+ * v < 0 means patch ~v as zeros (mask mode `zero`).
  * patches [batch * keep, 3 * patch * patch] compute, each in (channel, y, x) order:
  * (pixel / 255 - mean) / deviation. */
 typedef struct {
@@ -157,7 +157,7 @@ typedef struct {
 /* y = dropout(x) (+ residual), over `samples` samples of `elements` elements: an element is zero
  * with probability `rate`, else x / (1 - rate). Element e of a sample is dropped where draw e of
  * rng_at(seed, RNG_DROPOUT, site, the sample's number) (base/rng.h) is below rate * 2^32: backward
- * calls it again with the gradient for x, and no mask is kept. rate 0: y = x + residual.
+ * calls it again with the gradient as x, and no mask is stored. rate 0: y = x + residual.
  * numbers [samples, 2] i32: low and high word of each sample's number; may be absent at rate 0.
  * is_whole: all elements of a sample share draw 0, so that samples are dropped whole (drop path).
  * y may be the same memory as x or residual. */
@@ -172,10 +172,10 @@ typedef struct {
 /* The contrastive loss, one tile of rows at a time, never the whole matrix.
  * cosines [rows, columns] master: image row i against every text. Row i's own text is column
  * first_row + i. scale_log: [1] master, the logit scale's logarithm; clipped to
- * [scale_log_least, scale_log_most] (NaN staying NaN) it gives logits = exp(it) * cosines.
+ * [scale_log_least, scale_log_most] (NaN stays NaN) it gives logits = exp(scale_log) * cosines.
  *   statistics: row_lse[i], positive[i] of the tile's rows; column_max/column_sum running.
  *   gradient:   cosines become d loss / d cosines, d loss / d scale_log is added to dscale_log,
- *               or nothing where scale_log lies beyond a bound;
+ *               or nothing if scale_log is beyond a bound;
  *               row_weight, column_weight: of a row's and a column's cross-entropy in the loss,
  *               1 / (2 * global batch) each when both directions count. */
 typedef struct {
@@ -213,11 +213,11 @@ typedef struct {
   ops_buffer row_errors, error, dpredictions;
 } ops_pixel_error;
 
-/* AdamW (Loshchilov & Hutter 2019, decoupled decay) over a flat run of parameters, with global
+/* AdamW (Loshchilov & Hutter 2019, decoupled decay) over a flat array of parameters, with global
  * gradient clipping. With g' = g * min(1, clip_norm / sqrt(norm_square)) (g itself if clip_norm is
  * 0): m, v updated; p -= rate * (mhat / (sqrt(vhat) + eps) + decay * p); copy receives p as
- * compute. What differs from step to step lies in the backend's memory, so that a recorded step
- * can be run again. */
+ * compute. Values that change from step to step are in the backend's memory, so that a captured
+ * step can be replayed. */
 typedef struct {
   int64_t count, decayed; /* elements [0, decayed) are under weight decay */
   double beta1, beta2, eps, weight_decay, clip_norm;
@@ -227,10 +227,10 @@ typedef struct {
   ops_buffer copy;                        /* compute, or absent */
 } ops_adamw;
 
-/* Gradients of ops that can also add the sums over the rows of what they write: the bias gradient
- * of the dense layer whose output the op read, without another pass over it. A backend lists in
- * ops_table.sums those that it has; where one is not listed, its buffer must be absent, and the
- * dense layer's product makes the sums (ops_gemm.a_sums). Sums are +=. */
+/* Gradients of ops that can also add the sums over the rows of their output: the bias gradient of
+ * the dense layer whose output the op read, without another pass over it. A backend lists the
+ * supported ones in ops_table.sums; if one is not listed, its buffer must be absent, and the dense
+ * layer's product computes the sums (ops_gemm.a_sums). Sums are +=. */
 enum { OPS_SUMS_ATTENTION = 1 << 0 /* ops_attention.dqkv_sums */ };
 
 typedef struct ops ops;
@@ -256,7 +256,7 @@ enum { OPS_SQUARE_BLOCK = 1024 };
  * before they are done; download and synchronize wait. */
 typedef struct {
   const char *name;
-  unsigned sums; /* OPS_SUMS_…: those that gradients can make */
+  unsigned sums; /* OPS_SUMS_…: those that gradients can compute */
   err (*allocate)(ops *o, size_t bytes, const char *what, void **block);
   void (*release)(ops *o, void *block);
   /* Host to backend and back; `upload` is done with `from` when it returns. */
@@ -288,14 +288,14 @@ typedef struct {
   err (*replay)(ops *o, void *recording);
   void (*forget)(ops *o, void *recording);
 
-  /* Of the device; NULL where host memory is all there is. */
+  /* Of the device; NULL if the device uses host memory. */
   err (*memory)(ops *o, ops_memory *memory);
   void (*usage)(ops *o, ops_usage *usage);
   /* True when everything called so far is done. */
   bool (*is_idle)(ops *o);
-  /* Where ops are put now, as the device's own libraries know it (a cudaStream_t), so that work of
-   * others can take its place among them. `is_other`: of the other branch; NULL where the branches
-   * have not parted since the last merge. NULL in the table: buffers are host memory. */
+  /* The device's queue on which ops are launched now (a cudaStream_t), so that other work can be
+   * ordered among them. `is_other`: that of the other branch; NULL if there was no branch since the
+   * last merge. NULL in the table: buffers are host memory. */
   void *(*queue)(ops *o, bool is_other);
 
   err (*gemm)(ops *o, const ops_gemm *g);
@@ -338,8 +338,8 @@ struct ops {
   int64_t chunk_bytes; /* activations of a chunk of samples should fit in this; 0: do not chunk */
   int threads;         /* of the CPU backend */
   char device[128];    /* the device's own name, "" for the CPU */
-  char kernels[32]; /* variant of our own kernels (base/processor.h); "" where there is one only */
-  const struct ops_plugin *plugin; /* that made it (device.h); NULL in tests' own backends */
+  char kernels[32];    /* variant of our own kernels (base/processor.h); "" if there is only one */
+  const struct ops_plugin *plugin; /* that created it (device.h); NULL in tests' own backends */
   void *state;                     /* the backend's own */
 };
 

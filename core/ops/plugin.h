@@ -38,10 +38,10 @@ typedef struct ops_plugin {
   const char *name; /* as in the setting `device` */
   ops_limits limits;
   bool has_fast_bf16; /* precision auto is bf16, without measuring which is faster */
-  err (*probe)(void); /* NULL when a device can be used; else why not, in one sentence */
+  err (*probe)(void); /* NULL if a device can be used; else the reason, in one sentence */
   err (*create)(const ops_request *request, ops **out);
-  /* Rate of large products in FLOP/s at the request's type, dense layers in 8 bits left aside.
-   * ERR_UNSUPPORTED for a type in which this device has no products of its own. */
+  /* Rate of large products in FLOP/s in the request's type, ignoring dense layers in 8 bits.
+   * ERR_UNSUPPORTED for a type for which this device has no matrix products. */
   err (*measure_gemm)(const ops_request *request, double *flops_per_second);
   /* Fills `list` and returns how many there are. */
   int (*libraries)(ops_library list[OPS_PLUGIN_LIBRARIES]);

@@ -50,7 +50,8 @@ static void name_left_out(dataset *d) {
       at += length;
     }
   if (named > NAMED_LEFT_OUT)
-    strbuf_format(&d->warnings, "… and %ld more samples skipped\n", (long)(named - NAMED_LEFT_OUT));
+    strbuf_format(&d->warnings, "… and %ld more %s skipped\n", (long)(named - NAMED_LEFT_OUT),
+                  text_plural(named - NAMED_LEFT_OUT, "sample", "samples"));
 }
 
 static err take_fingerprint(dataset *d) {

@@ -47,9 +47,9 @@ int64_t dataset_epoch(const dataset *d);
  * epoch; which half depends on the seed. */
 int64_t dataset_row(const dataset *d, uint64_t seed, int64_t epoch, int64_t place);
 
-/* Hash of the data: shards by names and bytes (beyond 4 GiB in all: by names, sizes, where each
- * member lies and four pages of each), lists and folders by paths and captions, the sizes of up to
- * 4,096 files and the beginnings of 256 of them, evenly chosen. "" of a data set opened with
+/* Hash of the data: for shards, names and bytes (beyond 4 GiB in total: names, sizes, member
+ * offsets and four pages of each); for lists and folders, paths and captions, the sizes of up to
+ * 4,096 files and the first bytes of 256 of them, evenly chosen. "" for a data set opened with
  * dataset_open_to_read. */
 const char *dataset_fingerprint(const dataset *d);
 /* Problems found at opening, one line each; "" for none. left_out: number of skipped samples. */

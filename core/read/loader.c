@@ -28,7 +28,7 @@ enum {
 typedef struct {
   uint8_t *images;
   int32_t *tokens, *token_counts;
-  int64_t *rows;
+  int64_t *rows, *numbers;
   int64_t unfinished; /* protected by the lock */
   stream_position after;
   bool is_pinned;
@@ -67,8 +67,11 @@ struct loader {
 
 /* The global index of this rank's sample `own`. */
 static int64_t number_in_run(const loader *l, int64_t own) {
-  int64_t batch = l->c.batch_size;
-  return own / batch * batch * l->c.ranks + l->c.rank * batch + own % batch;
+  int64_t batch = l->c.batch_size, place = own % batch, half = batch / 2;
+  int64_t first = own / batch * batch * l->c.ranks;
+  if (!l->c.is_mirrored) return first + l->c.rank * batch + place;
+  if (place < half) return first + l->c.rank * half + place;
+  return first + batch * l->c.ranks - (l->c.rank + 1) * half + place - half;
 }
 
 /* The row `skip` positions after sample g's own. */
@@ -202,7 +205,7 @@ static err fill_sample(loader *l, slot *s, int64_t own) {
   return err_new(ERR_INPUT, "no sample of the data set can be decoded");
 }
 
-/* The same of a stream; place: of the run that was taken for it. */
+/* The same for a stream; place: of the run that it was taken for. */
 static err fill_streamed(loader *l, slot *s, int64_t own, const stream_run *run, int64_t place) {
   int64_t sample = number_in_run(l, own);
   stream_walk walk = stream_walk_start(l->order, run, place);
@@ -284,7 +287,7 @@ static err take_places(loader *l, claimed *out) {
   return error;
 }
 
-/* Waits for samples to prepare; false when there is nothing more to do, or with an error. */
+/* Waits for samples to prepare; false when there is no more work, or on error. */
 static bool claim(loader *l, claimed *out, err *error) {
   pthread_mutex_lock(&l->feed);
   bool has_work = wait_for_slot(l, &out->first, &out->end);
@@ -346,8 +349,9 @@ static err make_slots(loader *l) {
     s->tokens = mem_zeroed(batch * (size_t)c->text_tokens + 1, sizeof *s->tokens);
     s->token_counts = mem_zeroed(batch, sizeof *s->token_counts);
     s->rows = mem_zeroed(batch, sizeof *s->rows);
+    s->numbers = mem_zeroed(batch, sizeof *s->numbers);
     s->unfinished = c->batch_size;
-    if (!s->images || !s->tokens || !s->token_counts || !s->rows)
+    if (!s->images || !s->tokens || !s->token_counts || !s->rows || !s->numbers)
       return mem_error(pixels, "the loader's batches");
     if (c->pins && c->pins->call->pin) {
       err error = c->pins->call->pin(c->pins, s->images, pixels);
@@ -449,6 +453,7 @@ void loader_close(loader *l) {
     free(l->slots[i].tokens);
     free(l->slots[i].token_counts);
     free(l->slots[i].rows);
+    free(l->slots[i].numbers);
   }
   free(l->slots);
   free((void *)l->cache);
@@ -483,13 +488,10 @@ err loader_next(loader *l, loader_batch *batch, double *waited) {
   }
   pthread_mutex_unlock(&l->lock);
   *waited = clock_seconds() - start;
-  *batch = (loader_batch){number_in_run(l, number * l->c.batch_size),
-                          l->c.batch_size,
-                          s->images,
-                          s->tokens,
-                          s->token_counts,
-                          s->rows,
-                          s->after};
+  for (int64_t i = 0; i < l->c.batch_size; i++)
+    s->numbers[i] = number_in_run(l, number * l->c.batch_size + i);
+  *batch = (loader_batch){s->numbers[0],   l->c.batch_size, s->images, s->tokens,
+                          s->token_counts, s->rows,         s->after,  s->numbers};
   return error;
 }
 

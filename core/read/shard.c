@@ -207,14 +207,18 @@ void shard_notes_summary(const shard_notes *n, const char *name, strbuf *out) {
   if (n->others)
     strbuf_format(&list, "%s%ld of other suffixes", list.length ? ", " : "", (long)n->others);
   if (n->spare_images)
-    strbuf_format(&list, "%s%ld additional images of a sample (order: jpg, png, jpeg, webp)",
-                  list.length ? ", " : "", (long)n->spare_images);
+    strbuf_format(&list, "%s%ld additional %s of a sample (order: jpg, png, jpeg, webp)",
+                  list.length ? ", " : "", (long)n->spare_images,
+                  text_plural(n->spare_images, "image", "images"));
   if (n->unnamed)
     strbuf_format(&list, "%s%ld without a key and a suffix", list.length ? ", " : "",
                   (long)n->unnamed);
-  if (n->links) strbuf_format(&list, "%s%ld links", list.length ? ", " : "", (long)n->links);
+  if (n->links)
+    strbuf_format(&list, "%s%ld %s", list.length ? ", " : "", (long)n->links,
+                  text_plural(n->links, "link", "links"));
   if (total)
-    strbuf_format(out, "%s: %ld members skipped: %s\n", name, (long)total, strbuf_string(&list));
+    strbuf_format(out, "%s: %ld %s skipped: %s\n", name, (long)total,
+                  text_plural(total, "member", "members"), strbuf_string(&list));
   if (list.is_broken) out->is_broken = true;
   strbuf_free(&list);
 }
@@ -393,8 +397,8 @@ static err index_members(indexing *x, struct archive *tar) {
     if (!is_whole) return end_group(x);
   }
   if (status != ARCHIVE_EOF)
-    strbuf_format(&x->notes->warnings, "%s: damaged after %zu samples: %s\n", s->path, s->count,
-                  archive_error_string(tar));
+    strbuf_format(&x->notes->warnings, "%s: damaged after %zu %s: %s\n", s->path, s->count,
+                  text_plural((int64_t)s->count, "sample", "samples"), archive_error_string(tar));
   err error = end_group(x);
   if (!error && status == ARCHIVE_EOF && !s->count)
     strbuf_format(&x->notes->warnings, "%s: %s\n", s->path,

@@ -84,10 +84,11 @@ static err add_places(shard_list *l, const source_request *r, listed_source *s) 
   s->places = llround(wanted);
   if (s->places < 1 || fabs((double)s->places - wanted) > 0.01 * wanted)
     return err_new(ERR_INPUT,
-                   "%s: weight %g of %ld shards is not a whole number of shards, and data.order: "
+                   "%s: weight %g of %ld %s is not a whole number of shards, and data.order: "
                    "stream repeats whole shards; split the data into more shards, choose another "
                    "weight, or use data.order: exact",
-                   r->whole, s->weight, (long)((int64_t)l->count - s->first));
+                   r->whole, s->weight, (long)((int64_t)l->count - s->first),
+                   text_plural((int64_t)l->count - s->first, "shard", "shards"));
   s->first_place = l->places;
   l->places += s->places;
   return NULL;
@@ -360,8 +361,9 @@ static void take_notes(const listed *one, const shard_notes *notes, const strbuf
       at += length;
     }
   if (named > NAMED_LEFT_OUT)
-    strbuf_format(&out->lines, "%s: … and %ld more samples skipped\n", one->name,
-                  (long)(named - NAMED_LEFT_OUT));
+    strbuf_format(&out->lines, "%s: … and %ld more %s skipped\n", one->name,
+                  (long)(named - NAMED_LEFT_OUT),
+                  text_plural(named - NAMED_LEFT_OUT, "sample", "samples"));
   shard_notes_summary(notes, one->name, &out->lines);
 }
 

@@ -276,8 +276,9 @@ static err end_epoch(stream *s, int64_t samples) {
   if (!samples)
     return err_new(ERR_INPUT, "data.train: no samples in the shards (%" PRId64 " left out)",
                    at->left_out);
-  strbuf_format(&s->remarks, "epoch %" PRId64 " had %" PRId64 " samples in %" PRId64 " shards",
-                at->epoch + 1, samples, s->c.shards.places);
+  strbuf_format(&s->remarks, "epoch %" PRId64 " had %" PRId64 " %s in %" PRId64 " %s",
+                at->epoch + 1, samples, text_plural(samples, "sample", "samples"),
+                s->c.shards.places, text_plural(s->c.shards.places, "shard", "shards"));
   if (s->c.shards.expected && s->c.shards.expected != samples)
     strbuf_format(&s->remarks, ", but the counts next to the shards give %" PRId64,
                   s->c.shards.expected);

@@ -113,7 +113,8 @@ static reason judge(const filter_rules *r, const measured *m, int64_t row, strbu
   }
   if (is_outside(m->words, r->min_words, r->max_words) ||
       is_outside(m->characters, r->min_characters, r->max_characters)) {
-    strbuf_format(detail, "%ld words, %ld characters", (long)m->words, (long)m->characters);
+    strbuf_format(detail, "%ld %s, %ld %s", (long)m->words, text_plural(m->words, "word", "words"),
+                  (long)m->characters, text_plural(m->characters, "character", "characters"));
     return CAPTION_LENGTH;
   }
   if (m->letters < r->min_letters) {

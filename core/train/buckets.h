@@ -1,10 +1,10 @@
 /* Gradients summed over ranks while the backward pass runs.
  *
- * The flat run of parameters is cut into buckets (comm_cut), in about the order in which the
- * backward pass completes them. The sum of a bucket begins when the last op that adds to one of its
- * gradients has been called. Every element's sum is made alone, so its bits do not depend on the
- * buckets. With a sharded optimizer each rank is left with the sums of its own slices; else all get
- * all. */
+ * The flat array of parameters is divided into buckets (comm_cut), roughly in the order in which
+ * the backward pass completes them. The sum of a bucket starts after the last op that adds to one
+ * of its gradients was called. Every element is summed independently, so the bits do not depend on
+ * the buckets. With a sharded optimizer each rank keeps the sums of its own slices; otherwise all
+ * ranks get all sums. */
 #ifndef FLIP_TRAIN_BUCKETS_H
 #define FLIP_TRAIN_BUCKETS_H
 
@@ -13,8 +13,8 @@
 typedef struct {
   comm_slice range;
   int waiting;   /* tensors in it whose gradients are not complete */
-  int branch;    /* of ops, to which the others belonged; -1: none yet */
-  bool is_mixed; /* they belonged to several: it waits for the merge */
+  int branch;    /* of the ops of the completed ones; -1: none yet */
+  bool is_mixed; /* ops of several branches: it waits for the merge */
   bool is_started;
 } bucket;
 
@@ -35,10 +35,10 @@ void buckets_close(buckets *b);
 
 /* Before a backward pass that b->watch follows. */
 void buckets_begin(buckets *b);
-/* After it: what is called from here on sees the sums. */
+/* After it: ops called from then on see the sums. */
 err buckets_finish(buckets *b) ERR_MUST_CHECK;
 
-/* This rank's slice of bucket i, in the flat run. */
+/* This rank's slice of bucket i, in the flat array. */
 comm_slice buckets_own(const buckets *b, size_t i);
 
 #endif

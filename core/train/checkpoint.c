@@ -209,8 +209,9 @@ static err load_kernels(const safetensor *t, const param *p, const clip_model *m
   return err_context(error, "%s", p->name);
 }
 
-/* One group of tensors, those whose names begin with `prefix`, into a flat run of all parameters.
- * may_resize: positions of another image size and kernels of another patch size are welcome. */
+/* Loads one group of tensors, those whose names begin with `prefix`, into the flat array of all
+ * parameters. may_resize: positions of another image size and kernels of another patch size are
+ * accepted and resized. */
 static err load_group(const char *path, const safetensors_file *f, const clip_model *model,
                       const char *group, const char *prefix, bool may_resize, ops_buffer run) {
   const param_table *table = clip_params(model);

@@ -27,7 +27,7 @@ typedef struct {
 } checkpoint_state;
 
 /* A checkpoint in host memory. Making one waits for the device and takes a copy from it; writing it
- * needs neither model nor device, so that training can go on. */
+ * needs neither model nor device, so that training can continue. */
 typedef struct checkpoint_image checkpoint_image;
 /* Collective on ranks that share an optimizer. is_kept false: this rank only takes part, and *out
  * is NULL. */
@@ -46,7 +46,7 @@ err checkpoint_read_settings(const char *path, settings *s, checkpoint_state *st
  * (model/positions.h). */
 err checkpoint_load(const char *path, clip_model *model, optimizer *moments) ERR_MUST_CHECK;
 
-/* The image tower alone, into a classifier, whose head the file need not have. */
+/* Loads only the image tower, into a classifier, whose head need not be in the file. */
 err checkpoint_load_image(const char *path, clip_model *model) ERR_MUST_CHECK;
 
 /* FOLDER/step-000000123.safetensors; the caller frees. */

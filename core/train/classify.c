@@ -1,5 +1,5 @@
-/* What a run that trains a classifier does differently: its data, its batches. And the linear
- * probe, which reads the same kind of set. */
+/* The parts of a run that differ for a classifier: its data and its batches. Also the linear probe,
+ * which reads the same kind of set. */
 #include <inttypes.h>
 #include <stdlib.h>
 
@@ -42,20 +42,17 @@ static err choose_rows(run *r) {
 
 err run_open_classes(run *r) {
   const settings *s = r->s;
-  size_t batch = (size_t)s->batch_size;
+  size_t batch = (size_t)r->own.batch_size;
   size_t pixels = batch * (size_t)(s->image_size * s->image_size) * 3;
   err error = NULL;
-  if (comm_size(r->ranks) > 1)
-    FAIL(ERR_UNSUPPORTED,
-         "classification.classes: a classifier is trained by one process, and %d ranks were "
-         "started: start one",
-         comm_size(r->ranks));
   TRY(eval_set_open(s->classification_train, "probe", s, NULL, &r->train_set));
   TRY(check_classes(r));
   TRY(choose_rows(r));
+  if (comm_rank(r->ranks)) eval_set_new_warnings(r->train_set); /* rank 0 gives them */
   for (size_t i = 0; i < s->eval_sets.count; i++) {
     TRY(eval_set_open(s->eval_sets.items[i], "probe", s, NULL, &r->sets[i]));
     r->set_count++;
+    if (comm_rank(r->ranks)) eval_set_new_warnings(r->sets[i]);
   }
   r->mixed = mem_aligned(pixels);
   r->classes = mem_zeroed(batch, sizeof *r->classes);
@@ -64,6 +61,7 @@ cleanup:
   return error;
 }
 
+/* Of this rank's part of the batch, in which the mirror images of its samples are (loader.h). */
 void run_mix_batch(run *r) {
   const loader_batch *b = &r->batch;
   const mix m = mix_draw(r->s, b->first_sample / r->s->batch_size);
@@ -82,11 +80,13 @@ err run_probe(run *r) {
   eval_outcomes outcomes = {0};
   double start = clock_seconds();
   const eval_lars recipe = {.epochs = r->s->eval_probe_epochs};
-  const eval_how how = eval_how_of(r->s);
+  eval_how how = eval_how_of(r->s);
+  how.ranks = r->ranks;
   err error = eval_run_lars_items(r->probe_set, test, r->model, &how, &recipe, &probe, &outcomes);
-  if (!error) error = run_report_probe(r, &probe, &outcomes, clock_seconds() - start);
+  r->is_agreed = error && err_kind_of(error) != ERR_LOST;
+  if (!error && comm_rank(r->ranks) == 0)
+    error = run_report_probe(r, &probe, &outcomes, clock_seconds() - start);
   error = err_context(error, "linear probe on %s", eval_set_name(test));
   eval_outcomes_free(&outcomes);
-  const char *left_out = error ? "" : eval_set_new_warnings(r->probe_set);
-  return *left_out ? events_warn(&r->events, "skipped_sample", left_out) : error;
+  return error ? error : run_warn_of_left_out(r, r->probe_set);
 }

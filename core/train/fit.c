@@ -33,7 +33,7 @@ static err largest_micro_batch(const settings *s, int64_t vocabulary, const ops 
   return error;
 }
 
-/* "micro_batch_size: 64 (3.1 GiB), or image.recompute: …"; empty when nothing would fit. */
+/* "micro_batch_size: 64 (3.1 GiB), or image.recompute: …"; empty if nothing would fit. */
 static err advise(const settings *s, int64_t vocabulary, const ops *o, uint64_t limit,
                   strbuf *advice) {
   char needed[TEXT_NUMBER_SIZE];

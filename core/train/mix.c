@@ -19,7 +19,7 @@ double mix_beta(double alpha, rng *random) {
     double x = gamma_of(alpha, random), y = gamma_of(alpha, random);
     return x / (x + y);
   }
-  for (;;) { /* Jöhnk 1964; powers of logarithms, lest both vanish for a small alpha */
+  for (;;) { /* Jöhnk 1964; in logarithms, so that a small alpha does not underflow */
     double x = log(1 - rng_double(random)) / alpha, y = log(1 - rng_double(random)) / alpha;
     double most = fmax(x, y), sum = most + log(exp(x - most) + exp(y - most));
     if (sum <= 0) return exp(x - sum);

@@ -1,5 +1,5 @@
-/* Mixup (Zhang et al. 2018) and CutMix (Yun et al. 2019) of a batch with itself reversed, as timm's
- * Mixup in batch mode: image i is mixed with image count - 1 - i, all in one share. */
+/* Mixup (Zhang et al. 2018) and CutMix (Yun et al. 2019) of a batch with its reverse, as timm's
+ * Mixup in batch mode: image i is mixed with image count - 1 - i, all with the same share. */
 #ifndef FLIP_TRAIN_MIX_H
 #define FLIP_TRAIN_MIX_H
 
@@ -11,17 +11,17 @@
 
 typedef struct {
   double share;                           /* of the image itself, and of its label; 1: not mixed */
-  bool is_cut;                            /* CutMix: a box is the other image's */
+  bool is_cut;                            /* CutMix: a box is replaced by the other image's */
   int64_t left, top, right, bottom, size; /* of the box, within size x size */
 } mix;
 
-/* What update `step`, counted from 0, mixes: mixup's share is drawn from Beta(mixup, mixup);
- * CutMix, half of the updates where both are on, draws 1 - (area) from Beta(cutmix, cutmix) and
- * takes a box of that area around a point of the image. `share` is that of the box within the
+/* How update `step`, counted from 0, mixes: mixup's share is drawn from Beta(mixup, mixup);
+ * CutMix, used in half of the updates if both are on, draws 1 - (area) from Beta(cutmix, cutmix)
+ * and takes a box of that area around a point of the image. `share` is that of the box within the
  * image. */
 mix mix_draw(const settings *s, int64_t step);
 
-/* `from` [count, size, size, 3] mixed into `to`. Mixed values are rounded to the nearest, as in
+/* `from` [count, size, size, 3] mixed into `to`. Mixed values are rounded to nearest, as in
  * timm's FastCollateMixup: at most half a grey level from a mixture of real numbers. */
 void mix_images(const mix *m, int64_t count, const uint8_t *from, uint8_t *to);
 

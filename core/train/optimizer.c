@@ -21,7 +21,8 @@ static int by_offset(const void *a, const void *b) {
   return (x->offset > y->offset) - (x->offset < y->offset);
 }
 
-/* Neighbours of one depth and decay, in the order of the flat run; together they are all of it. */
+/* Runs of adjacent parameters of one depth and decay, in the order of the flat array; together they
+ * cover it. */
 static err find_runs(optimizer *o) {
   const param_table *table = clip_params(o->model);
   int64_t layers = clip_get_config(o->model)->image.layers;
@@ -98,8 +99,9 @@ err optimizer_create(clip_model *model, const buckets *shared, optimizer *o) {
   return create(o);
 }
 
-err optimizer_create_layered(clip_model *model, double layer_decay, optimizer *o) {
-  *o = (optimizer){.model = model, .layer_decay = layer_decay};
+err optimizer_create_layered(clip_model *model, double layer_decay, const buckets *shared,
+                             optimizer *o) {
+  *o = (optimizer){.model = model, .shared = shared, .layer_decay = layer_decay};
   o->depths = layer_decay == 1 ? 1 : (int)clip_get_config(model)->image.layers + 2;
   return create(o);
 }
@@ -130,8 +132,8 @@ err optimizer_stage(optimizer *o, const settings *s, int64_t step, double learni
                                      3 * (size_t)o->depths * ops_size_of(backend->master));
 }
 
-/* Of this rank's slices, then of all. Slices begin at multiples of a block, so each block is one
- * rank's, and the others add 0 to it: the same bits however the slices lie. */
+/* Of this rank's slices, then of all. Slices begin at multiples of a block, so each block belongs
+ * to one rank, and the others add 0 to it: the bits do not depend on the slices. */
 static err sum_blocks_of_slices(const optimizer *o) {
   const tower_weights *w = clip_weights(o->model);
   const ops_table *call = w->o->call;
@@ -145,7 +147,7 @@ static err sum_blocks_of_slices(const optimizer *o) {
   return error ? error : comm_sum(o->shared->ranks, block_count(o), o->blocks);
 }
 
-/* Of the gradients of all ranks, whole or by slices: the blocks' sums have the same bits. */
+/* Of the gradients of all ranks, with the same bits whether they are whole or sharded. */
 static err sum_squares(const optimizer *o) {
   const tower_weights *w = clip_weights(o->model);
   const ops_table *call = w->o->call;
@@ -157,8 +159,8 @@ static err sum_squares(const optimizer *o) {
   return error ? error : call->sum(w->o, block_count(o), o->blocks, o->norm_square);
 }
 
-/* Of `part` of the parameters, the first `decayed` of which decay; their moments lie from `place`
- * on. depth: which of the rates. */
+/* Updates `part` of the parameters, the first `decayed` of which are under weight decay; their
+ * moments start at `place`. depth: index of the rate. */
 static err update_range(const optimizer *o, const settings *s, comm_slice part, int64_t place,
                         int64_t decayed, int depth) {
   const tower_weights *w = clip_weights(o->model);
@@ -180,22 +182,28 @@ static err update_range(const optimizer *o, const settings *s, comm_slice part, 
   return part.count ? w->o->call->adamw(w->o, &a) : NULL;
 }
 
-/* At the run's own rate; `decayed` of the table counts. */
+/* What of each run lies in `part`, at its rate. */
+static err update_runs(const optimizer *o, const settings *s, comm_slice part, int64_t place) {
+  int64_t end = part.first + part.count;
+  err error = NULL;
+  for (size_t i = 0; i < o->run_count && !error; i++) {
+    const optimizer_run *run = &o->runs[i];
+    int64_t from = run->first > part.first ? run->first : part.first;
+    int64_t to = run->first + run->count < end ? run->first + run->count : end;
+    if (from < to)
+      error = update_range(o, s, (comm_slice){from, to - from}, place + from - part.first,
+                           run->is_decayed ? to - from : 0, run->depth);
+  }
+  return error;
+}
+
+/* Without runs at the run's own rate; `decayed` of the table counts. */
 static err update_part(const optimizer *o, const settings *s, comm_slice part, int64_t place) {
+  if (o->depths > 1) return update_runs(o, s, part, place);
   int64_t decayed = clip_params(o->model)->decayed - part.first;
   if (decayed < 0) decayed = 0;
   if (decayed > part.count) decayed = part.count;
   return update_range(o, s, part, place, decayed, 0);
-}
-
-static err update_layers(const optimizer *o, const settings *s) {
-  err error = NULL;
-  for (size_t i = 0; i < o->run_count && !error; i++) {
-    const optimizer_run *run = &o->runs[i];
-    error = update_range(o, s, (comm_slice){run->first, run->count}, run->first,
-                         run->is_decayed ? run->count : 0, run->depth);
-  }
-  return error;
 }
 
 /* The scale goes to all at once, so that a step can be reported before the weights are there. */
@@ -209,8 +217,9 @@ static err update_shard(optimizer *o, const settings *s) {
     TRY(update_part(o, s, own, place));
     place += own.count;
   }
-  TRY(ranks->call->gather(ranks, 1, ops_at(w->master, clip_logit_scale_offset(o->model)),
-                          o->scales));
+  if (clip_get_config(o->model)->classes == 0)
+    TRY(ranks->call->gather(ranks, 1, ops_at(w->master, clip_logit_scale_offset(o->model)),
+                            o->scales));
   o->is_gathering = true;
   for (size_t i = 0; i < o->shared->count; i++) {
     comm_slice range = o->shared->items[i].range;
@@ -224,7 +233,6 @@ err optimizer_update(optimizer *o, const settings *s) {
   err error = sum_squares(o);
   if (error) return error;
   if (optimizer_is_sharded(o)) return update_shard(o, s);
-  if (o->depths > 1) return update_layers(o, s);
   return update_part(o, s, (comm_slice){0, clip_params(o->model)->total}, 0);
 }
 
@@ -254,7 +262,8 @@ static int rank_of(const optimizer *o, int64_t offset) {
 }
 
 err optimizer_read_scale(const optimizer *o, double *scale) {
-  if (!optimizer_is_sharded(o)) return clip_logit_scale(o->model, scale);
+  bool has_none = clip_get_config(o->model)->classes > 0; /* a classifier */
+  if (has_none || !optimizer_is_sharded(o)) return clip_logit_scale(o->model, scale);
   int owner = rank_of(o, clip_logit_scale_offset(o->model));
   return clip_logit_scale_of(o->model, ops_at(o->scales, owner), scale);
 }
@@ -267,7 +276,7 @@ ops_buffer optimizer_place(const optimizer *o, optimizer_moment which) {
   return optimizer_is_sharded(o) ? clip_weights(o->model)->gradients : moment(o, which);
 }
 
-/* Between the slices and their places in the whole. */
+/* Copies between the slices and their positions in the full array. */
 static err move(const optimizer *o, optimizer_moment which, bool is_out) {
   const tower_weights *w = clip_weights(o->model);
   ops_buffer at = moment(o, which);

@@ -1,9 +1,9 @@
 /* AdamW over a model's parameters, and the learning-rate schedule.
  *
- * On several ranks the gradients' norm is made of sums over fixed blocks, which a sharded optimizer
- * makes of its slices alone. A sharded optimizer (ZeRO-1,
- * Rajbhandari et al. 2020) has the moments of this rank's slices alone, updates those, and gathers
- * the weights; the bits are those of one that is not sharded. */
+ * On several ranks the gradients' norm is computed from sums over fixed blocks, of which a sharded
+ * optimizer computes only those of its slices. A sharded optimizer (ZeRO-1, Rajbhandari et al.
+ * 2020) has the moments of this rank's slices only, updates those, and gathers the weights; the
+ * bits are the same as without sharding. */
 #ifndef FLIP_TRAIN_OPTIMIZER_H
 #define FLIP_TRAIN_OPTIMIZER_H
 
@@ -16,11 +16,11 @@
 
 typedef enum { OPTIMIZER_M, OPTIMIZER_V } optimizer_moment;
 
-/* A run of neighbouring parameters that are updated at one rate. */
+/* A range of adjacent parameters that are updated at one rate. */
 typedef struct {
   int64_t first, count;
   bool is_decayed; /* all of it */
-  int depth;       /* which of the rates */
+  int depth;       /* index of the rate */
 } optimizer_run;
 
 typedef struct {
@@ -28,29 +28,30 @@ typedef struct {
   const buckets *shared; /* NULL: one rank */
   void *block;           /* device memory of all buffers here */
   ops_buffer m, v; /* [own] master: at the parameters' offsets, or, sharded, this rank's slices
-                      one behind the other */
+                      concatenated */
   int64_t own;
   ops_buffer norm_square;
-  ops_buffer blocks;   /* sums of squares, where ranks share them */
-  ops_buffer scales;   /* [ranks] the parameter of the logit scale, as each rank has it */
-  ops_buffer rates;    /* [depths, 3] as ops_adamw has them */
+  ops_buffer blocks;   /* sums of squares, if ranks share them */
+  ops_buffer scales;   /* [ranks] the parameter of the logit scale on each rank */
+  ops_buffer rates;    /* [depths, 3] as in ops_adamw */
   double *rates_wide;  /* what `rates` is copied from: in double, */
   float *rates_narrow; /* or in float, by the backend's master type */
-  int depths;          /* rates that differ; 1: all parameters have the run's */
+  int depths;          /* number of different rates; 1: all parameters have the run's */
   double layer_decay;
-  optimizer_run *runs; /* NULL where there is one rate */
+  optimizer_run *runs; /* NULL if there is one rate */
   size_t run_count;
-  bool is_gathering; /* the weights of the other ranks' slices may be on their way */
+  bool is_gathering; /* the weights of other ranks' slices may not have arrived yet */
 } optimizer;
 
 /* shared: NULL for one rank. On failure optimizer_destroy still works. */
 err optimizer_create(clip_model *model, const buckets *shared, optimizer *o) ERR_MUST_CHECK;
-/* On one rank, with layer-wise rates (BEiT, MAE): the head and the last norm have the run's rate, a
+/* With layer-wise rates (BEiT, MAE): the head and the last norm have the run's rate, a
  * block layer_decay times the rate of what comes after it, and what is in front of the first block
  * (patch embedding, class token, positions) layer_decay times the first block's. */
-err optimizer_create_layered(clip_model *model, double layer_decay, optimizer *o) ERR_MUST_CHECK;
+err optimizer_create_layered(clip_model *model, double layer_decay, const buckets *shared,
+                             optimizer *o) ERR_MUST_CHECK;
 /* Blocks between a tensor of the image tower and the head: 0 for the head and the last norm,
- * `layers` for the first block, layers + 1 for what is in front of it. */
+ * `layers` for the first block, layers + 1 for the parameters before it. */
 int optimizer_depth_of(const char *name, int64_t layers);
 void optimizer_destroy(optimizer *o);
 bool optimizer_is_sharded(const optimizer *o);
@@ -61,7 +62,7 @@ err optimizer_stage(optimizer *o, const settings *s, int64_t step,
 /* One update at the staged rates, clipping the gradients' global norm to clip_norm if that is not
  * 0. Waits for nothing. A sharded one must be settled before the weights are used. */
 err optimizer_update(optimizer *o, const settings *s) ERR_MUST_CHECK;
-/* What is called from here on sees the whole of the new weights. */
+/* Ops called after this see all of the new weights. */
 err optimizer_settle(optimizer *o) ERR_MUST_CHECK;
 /* The global gradient norm of the last update, before clipping; waits for it. */
 err optimizer_read_norm(const optimizer *o, double *norm) ERR_MUST_CHECK;
@@ -69,9 +70,9 @@ err optimizer_read_norm(const optimizer *o, double *norm) ERR_MUST_CHECK;
 err optimizer_read_scale(const optimizer *o, double *scale) ERR_MUST_CHECK;
 
 /* A moment of all parameters, [params.total] at their offsets: in *whole, which is valid until the
- * next call or step. Sharded: collective, and in the place of the gradients. */
+ * next call or step. Sharded: collective, and overwrites the gradients. */
 err optimizer_collect(const optimizer *o, optimizer_moment which, ops_buffer *whole) ERR_MUST_CHECK;
-/* The place to put a moment of all parameters, and then its taking. */
+/* The buffer to fill with a moment of all parameters; then optimizer_take stores it. */
 ops_buffer optimizer_place(const optimizer *o, optimizer_moment which);
 err optimizer_take(const optimizer *o, optimizer_moment which) ERR_MUST_CHECK;
 

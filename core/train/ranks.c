@@ -51,7 +51,7 @@ err ranks_share_place(comm *c, ranks_place *place, ranks_load *load) {
   return NULL;
 }
 
-/* before: NULL for the beginning. */
+/* before: NULL: the beginning. */
 static ranks_spread spread_since(comm *c, const double *now, const double *before) {
   ranks_spread s = {0, NAN};
   double slowest = -1, fastest = INFINITY;

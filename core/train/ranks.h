@@ -1,6 +1,5 @@
-/* Control messages between the ranks of a run: that all of them got this far, what to do next, what
- * was skipped. Every call is collective; all take a NULL comm, for a run of one process, and then
- * do nothing. */
+/* Control messages between the ranks of a run: progress, what to do next, what was skipped. Every
+ * call is collective; all accept a NULL comm, for a run of one process, and then do nothing. */
 #ifndef FLIP_TRAIN_RANKS_H
 #define FLIP_TRAIN_RANKS_H
 
@@ -13,12 +12,12 @@
  */
 err ranks_agree(comm *c, err own) ERR_MUST_CHECK;
 
-/* What the ranks tell each other between two steps. */
+/* What the ranks exchange between two steps. */
 typedef struct {
   bool is_stop_wanted;    /* becomes true when any rank has it true */
   double unsaved_seconds; /* becomes rank 0's */
   int64_t text_bytes;     /* becomes the longest */
-  double busy_seconds;    /* that this rank has computed in steps so far, waiting left out */
+  double busy_seconds;    /* time that this rank has computed in steps so far, without waiting */
 } ranks_place;
 
 /* How long each rank has computed. */
@@ -34,7 +33,7 @@ err ranks_load_open(ranks_load *load, comm *c) ERR_MUST_CHECK;
 void ranks_load_close(ranks_load *load);
 
 err ranks_share_place(comm *c, ranks_place *place, ranks_load *load) ERR_MUST_CHECK;
-/* Since the last row, which ends here; or of all steps. For a NULL comm nothing is known. */
+/* Since the last row, which ends here; or over all steps. Unknown for a NULL comm. */
 ranks_spread ranks_spread_of_row(comm *c, ranks_load *load);
 ranks_spread ranks_spread_of_all(comm *c, const ranks_load *load);
 

@@ -205,6 +205,7 @@ static const char *failure_kind(err_kind kind) {
   case ERR_MEMORY:
     return "memory";
   case ERR_IO:
+  case ERR_LOST:
     return "io";
   case ERR_INPUT:
     return "input";

@@ -132,7 +132,7 @@ err run_find_init(const run *r, char **path) {
   return error;
 }
 
-/* What this process is given. */
+/* The inputs of this process. */
 static err gather(run *r, run_inputs *g) {
   char *init = NULL;
   char *words = run_is_classifier(r) ? mem_copy_string("") /* it reads no text */

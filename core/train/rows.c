@@ -20,7 +20,7 @@ static const double shortest_interval = 0.02, longest_interval = 1, most_cost = 
 typedef struct {
   row_step last;
   int64_t steps;
-  double seconds, data_wait_seconds, train_seconds; /* sums; the last over the whole run */
+  double seconds, data_wait_seconds, train_seconds; /* sums; the last one over the whole run */
   double comm_seconds, comm_bytes;                  /* sums */
   int slowest_rank;
   double rank_spread; /* NaN: not known */

@@ -37,7 +37,7 @@ void rows_add(step_rows *rows, const row_step *step);
 /* Of the row that ends next: which rank took longest, and its time by the fastest's (NaN: not
  * known). */
 void rows_set_spread(step_rows *rows, int slowest, double spread);
-/* The row ends here. It is written when the counters are due, or now. */
+/* Ends the current row. It is written when the counters are due, or now. */
 err rows_end_row(step_rows *rows, bool is_due_now) ERR_MUST_CHECK;
 
 /* The pace of the whole run so far, without waiting rows. */

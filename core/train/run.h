@@ -40,8 +40,8 @@ typedef enum {
 typedef struct {
   const settings *s;
   const trainer_options *options;
-  comm *ranks;  /* NULL: one process. Rank 0 alone writes: events, checkpoints, what people see */
-  watch *lives; /* that all ranks live */
+  comm *ranks;  /* NULL: one process. Only rank 0 writes: events, checkpoints, console output */
+  watch *lives; /* barrier that detects dead ranks */
   ranks_load load;
   double busy_seconds, comm_seconds; /* of this rank's steps: computing; waiting in calls */
   int64_t comm_bytes;                /* sent in them */
@@ -57,13 +57,13 @@ typedef struct {
   eval_set *probe_set; /* that the linear probe is fitted on, or NULL */
   int64_t *rows_used;  /* [row_count] rows of train_set that have a class */
   int64_t row_count;
-  uint8_t *mixed;   /* [batch, size, size, 3] a classifier's staged images */
-  int32_t *classes; /* [batch] and their classes */
+  uint8_t *mixed;   /* [own.batch_size, size, size, 3] a classifier's staged images */
+  int32_t *classes; /* [own.batch_size] and their classes */
   clip_targets targets;
   ops *o;
   clip_model *model;
   optimizer moments;
-  buckets shared; /* of the gradients, where there are ranks */
+  buckets shared; /* of the gradients, if there are ranks */
   train_step step;
   loader *batches;
   loader_batch batch; /* the staged one */
@@ -78,17 +78,18 @@ typedef struct {
   course_rules rules;
   course_place place;    /* place.step is at.step */
   saver saving;          /* of the last checkpoint, on the rank that writes */
-  state_file state_file; /* of the next checkpoint: times so far, what the run was given */
+  state_file state_file; /* of the next checkpoint: times so far, the run's inputs */
   step_rows *rows;
-  bool *has_told_labels;                    /* [set_count] in this process */
-  strbuf remarks;                           /* of resuming, one a line */
-  strbuf skipped;                           /* by the loader, not recorded yet */
-  bool is_agreed;                           /* the failure is known to all ranks */
-  bool is_alone_with_failure;               /* of run_open: other ranks may not have it */
-  machine_state machine;                    /* at the start */
-  double start_seconds[STARTS], part_began; /* together without gaps since options->began */
-  step_result result;                       /* of the last step */
-  double rate_of_last_step;                 /* samples/s */
+  bool *has_told_labels;      /* [set_count] in this process */
+  strbuf remarks;             /* about resuming, one per line */
+  strbuf skipped;             /* by the loader, not yet recorded */
+  bool is_agreed;             /* the failure is known to all ranks */
+  bool is_alone_with_failure; /* of run_open: other ranks may not have it */
+  machine_state machine;      /* at the start */
+  /* of the parts since options->began, without gaps; when the current one began */
+  double start_seconds[STARTS], part_began;
+  step_result result;       /* of the last step */
+  double rate_of_last_step; /* samples/s */
   double last_accuracy, checkpoint_time;
 } run;
 
@@ -96,10 +97,17 @@ typedef struct {
 err run_open_classes(run *r) ERR_MUST_CHECK;
 /* Mixes the batch that the loader gave into r->mixed, and fills r->targets. */
 void run_mix_batch(run *r);
-/* The linear probe of the finished model, recorded. */
+/* The linear probe of the finished model, by all ranks; rank 0 records it. */
 err run_probe(run *r) ERR_MUST_CHECK;
+/* What any rank's images made it leave out; rank 0 records it. */
+err run_warn_of_left_out(run *r, eval_set *set) ERR_MUST_CHECK;
 static inline bool run_is_classifier(const run *r) {
   return r->s->classification_classes > 0;
+}
+/* Samples i and batch_size - 1 - i are mixed: they must be on one rank. */
+static inline bool run_is_mixing(const run *r) {
+  const settings *s = r->s;
+  return run_is_classifier(r) && (s->classification_mixup > 0 || s->classification_cutmix > 0);
 }
 /* Of what is trained on. */
 const dataset *run_data(const run *r);
@@ -119,7 +127,7 @@ err run_report_eval(run *r, size_t set, const eval_result *result, const eval_ou
                     double seconds) ERR_MUST_CHECK;
 err run_report_probe(run *r, const eval_probe *probe, const eval_outcomes *outcomes,
                      double seconds) ERR_MUST_CHECK;
-/* Peak memory: of the device where it has its own, else of this process. */
+/* Peak memory: of the device if it has its own, else of this process. */
 uint64_t run_peak_bytes(const run *r);
 err run_report_memory(run *r) ERR_MUST_CHECK;
 /* `failure`: NULL when finished. */

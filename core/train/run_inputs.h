@@ -1,5 +1,5 @@
 /* The inputs of a run: data, vocabulary, evaluation sets, initial weights, program. Recorded with
- * each checkpoint and compared on resume: a run whose data changed half way is valid for neither
+ * each checkpoint and compared on resume: a run whose data changed midway is valid for neither
  * version of the data. */
 #ifndef FLIP_TRAIN_RUN_INPUTS_H
 #define FLIP_TRAIN_RUN_INPUTS_H
@@ -23,7 +23,7 @@ typedef struct {
 typedef struct {
   int64_t data_samples;
   char data[HASH_SIZE], vocabulary[HASH_SIZE];
-  char lexicon[HASH_SIZE]; /* of text_mask_lexicon; "" where no mask uses it */
+  char lexicon[HASH_SIZE]; /* of text_mask_lexicon; "" if no mask uses it */
   char init[HASH_SIZE];    /* of the file in init_from; "" without it, or when it is gone */
   run_inputs_set *sets;    /* evaluation sets */
   size_t set_count;

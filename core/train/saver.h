@@ -1,4 +1,4 @@
-/* A checkpoint written by a thread of its own while training goes on. */
+/* Writes a checkpoint in a separate thread while training continues. */
 #ifndef FLIP_TRAIN_SAVER_H
 #define FLIP_TRAIN_SAVER_H
 
@@ -13,7 +13,7 @@ typedef struct {
   char *path;
   size_t bytes;
   double seconds;         /* from the start of the copy until all is on disk */
-  double blocked_seconds; /* for which training stood still */
+  double blocked_seconds; /* for which training was blocked */
 } saved;
 
 typedef struct {
@@ -28,15 +28,16 @@ typedef struct {
   err error;
 } saver;
 
-/* Takes the image and the text of the state file, fails or not. What the events say so far is on
- * disk before the checkpoint. `start`: when the copy began (clock_seconds). result: the path is
- * taken, too; step and samples are kept for saver_finish. Nothing may be under way. */
+/* Takes ownership of the image and the text of the state file, also on failure. Events so far are
+ * on disk before the checkpoint. `start`: when the copy began (clock_seconds). result: takes
+ * ownership of the path; step and samples are kept for saver_finish. No other save may be in
+ * progress. */
 err saver_start(saver *s, const event_stream *events, checkpoint_image *image, strbuf times,
                 saved result, double start) ERR_MUST_CHECK;
-/* *is_new: one has ended that was not reported yet; *out is then what it was, or the error why it
- * failed is returned. is_waiting: waits for the one under way. The caller frees out->path. */
+/* *is_new: a save has ended that was not reported yet: *out describes it, or its error is returned.
+ * is_waiting: waits for the one in progress. The caller frees out->path. */
 err saver_finish(saver *s, bool is_waiting, saved *out, bool *is_new) ERR_MUST_CHECK;
-/* Waits for what is under way and forgets its outcome. */
+/* Waits for the save in progress and discards its result. */
 void saver_close(saver *s);
 
 #endif

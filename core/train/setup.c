@@ -35,6 +35,7 @@ static err open_pairs(run *r) {
   }
   if (!error && *s->eval_probe_train)
     error = eval_set_open(s->eval_probe_train, "probe", s, r->words, &r->probe_set);
+  if (!error && r->probe_set && comm_rank(r->ranks)) eval_set_new_warnings(r->probe_set);
   return error;
 }
 
@@ -79,6 +80,12 @@ static err share_out(run *r) {
                    "batch_size: %" PRId64 " is not divisible by %d ranks; choose a "
                    "multiple of %d, or another number of ranks",
                    r->s->batch_size, size, size);
+  if (run_is_mixing(r) && size > 1 && r->own.batch_size % 2)
+    return err_new(ERR_INPUT,
+                   "batch_size: %" PRId64 " is not divisible by %d; mixup and CutMix mix pairs of "
+                   "images, and each of the %d ranks has whole pairs: choose a multiple of %d, "
+                   "another number of ranks, or set both to 0",
+                   r->s->batch_size, 2 * size, size, 2 * size);
   return NULL;
 }
 
@@ -100,6 +107,7 @@ static err make_step(run *r) {
   const settings *s = r->s;
   bool is_shared = comm_size(r->ranks) > 1 || (r->ranks && r->ranks->host); /* FLIP_COMM=nccl */
   buckets *shared = is_shared ? &r->shared : NULL;
+  const buckets *spread = comm_size(r->ranks) > 1 ? shared : NULL;
   ops_type wire = s->comm_reduce == COMM_REDUCE_BF16 ? OPS_BF16 : r->o->master;
   err error = NULL;
   clip_set_ranks(r->model, r->ranks);
@@ -107,9 +115,9 @@ static err make_step(run *r) {
     error =
         buckets_open(shared, r->model, r->ranks, s->comm_bucket_bytes, wire, s->optimizer_shard);
   if (!error)
-    error = run_is_classifier(r)
-                ? optimizer_create_layered(r->model, s->classification_layer_decay, &r->moments)
-                : optimizer_create(r->model, comm_size(r->ranks) > 1 ? shared : NULL, &r->moments);
+    error = run_is_classifier(r) ? optimizer_create_layered(r->model, s->classification_layer_decay,
+                                                            spread, &r->moments)
+                                 : optimizer_create(r->model, spread, &r->moments);
   if (!error) step_open(&r->step, s, r->model, &r->moments, r->counts.encoded_patches, shared);
   return error;
 }
@@ -147,7 +155,7 @@ static err load_weights(run *r, const char *resume_path) {
   error = run_find_init(r, &path);
   if (!error && !path)
     error = fs_is_folder(from) ? err_new(ERR_INPUT, "%s has no checkpoint", from)
-                               : err_new(ERR_INPUT, "%s: there is no such file", from);
+                               : err_new(ERR_INPUT, "%s: no such file", from);
   if (!error)
     error = run_is_classifier(r) ? checkpoint_load_image(path, r->model)
                                  : checkpoint_load(path, r->model, NULL);
@@ -162,6 +170,7 @@ static err open_loader(run *r) {
                      .batch_size = r->own.batch_size,
                      .rank = comm_rank(r->ranks),
                      .ranks = comm_size(r->ranks),
+                     .is_mirrored = run_is_mixing(r) && comm_size(r->ranks) > 1,
                      .image_size = s->image_size,
                      .text_length = s->text_length,
                      .text_mask_mode = s->text_mask_mode,
@@ -250,7 +259,8 @@ static err open_devices(run *r, int precision) {
   if (!error && comm_rank(r->ranks) > 0) error = open_device(r, chosen);
   error = ranks_agree(r->ranks, error);
   if (!error) error = comm_attach(r->o, r->s->deterministic, &r->ranks);
-  r->is_alone_with_failure = error && err_kind_of(error) == ERR_IO;
+  r->is_alone_with_failure =
+      error && (err_kind_of(error) == ERR_IO || err_kind_of(error) == ERR_LOST);
   watch_also(r->lives, r->ranks);
   return error;
 }

@@ -19,9 +19,9 @@ typedef struct {
 
 void state_file_free(state_file *b);
 
-/* Its text, and then the file: atomic and on disk when it returns. `checkpoint`: path of the
- * weights. */
+/* Appends the file's text to `text`. */
 err state_file_describe(const state_file *b, strbuf *text) ERR_MUST_CHECK;
+/* Atomic and on disk when it returns. `checkpoint`: path of the weights. */
 err state_file_write(const char *checkpoint, const strbuf *text) ERR_MUST_CHECK;
 /* Removes the state file when the weights could not be written. */
 void state_file_remove(const char *checkpoint);

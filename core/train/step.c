@@ -35,7 +35,8 @@ static clip_inputs part_of(const train_step *t, const clip_inputs *b, int64_t fi
                        .index = b->index + first * t->encoded_patches,
                        .ids = b->ids + first * settings_text_tokens(t->s),
                        .id_counts = b->id_counts + first,
-                       .first_sample = b->first_sample + first};
+                       .first_sample = b->first_sample + first,
+                       .numbers = b->numbers ? b->numbers + first : NULL};
 }
 
 err step_stage(train_step *t, const clip_inputs *batch) {
@@ -43,7 +44,7 @@ err step_stage(train_step *t, const clip_inputs *batch) {
   return clip_stage(t->model, &first);
 }
 
-/* The step's first ops, for which the whole of the weights need not be there yet. */
+/* The step's first ops, which do not need all of the weights yet. */
 static err begin(train_step *t) {
   err error = clip_clear_gradients(t->model);
   return error ? error : optimizer_settle(t->moments);
@@ -76,7 +77,7 @@ cleanup:
   return error;
 }
 
-/* Encodes every micro-batch, each copied while the one before is computed on; the first is staged.
+/* Encodes every micro-batch, each copied while the previous one is computed; the first is staged.
  * is_last: the second pass, with gradients. */
 static err pass(train_step *t, const clip_inputs *batch, bool is_last) {
   int64_t micro = micro_batch(t, batch->count);
@@ -112,7 +113,7 @@ cleanup:
 static err compute_classes(train_step *t, const clip_inputs *batch) {
   int64_t micro = micro_batch(t, batch->count);
   err error = NULL;
-  TRY(clip_clear_gradients(t->model));
+  TRY(begin(t));
   for (int64_t at = 0; at < batch->count; at += micro) {
     const clip_inputs part = part_of(t, batch, at);
     if (at > 0) TRY(clip_take_staged(t->model));
@@ -122,8 +123,10 @@ static err compute_classes(train_step *t, const clip_inputs *batch) {
     }
     TRY(clip_encode(t->model, at, true));
     TRY(clip_class_loss(t->model, at, part.count, t->targets));
-    TRY(clip_backward(t->model, at, part.count));
+    bool has_more = at + micro < batch->count;
+    TRY(has_more ? clip_backward(t->model, at, part.count) : last_backward(t, at, part.count));
   }
+  TRY(clip_share_class_loss(t->model));
   TRY(update(t));
 cleanup:
   return error;
@@ -138,7 +141,7 @@ static err record(train_step *t, int64_t count, void **recording) {
   if (!error) error = o->call->record(o);
   if (error) return error;
   error = compute(t, count);
-  if (!error) error = optimizer_settle(t->moments); /* what began in it ends in it */
+  if (!error) error = optimizer_settle(t->moments); /* what was started in it must end in it */
   if (ranks) {                                      /* nothing has moved yet */
     t->recorded_bytes[clip_current_set(t->model)] = ranks->bytes_moved - moved;
     ranks->bytes_moved = moved;

@@ -1,12 +1,12 @@
-/* One training step on a device that runs asynchronously to the host: copied ahead, launched, read.
+/* One training step on a device that runs asynchronously to the host: stage, launch, finish.
  *
  *   step_stage(batch 1)
- *   for every t:  step_launch(t)      begins to compute, waits for nothing but the batch's copy
+ *   for every t:  step_launch(t)      starts computing, waits only for the batch's copy
  *                 step_stage(t + 1)   copies the next batch during the computation
  *                 step_finish(t)      waits for the results
  *
- * Where the backend can record, the third and later steps are replayed as one. A batch larger than
- * micro_batch_size goes through the exact gradient cache (model/clip.h), and is not recorded. */
+ * If the backend can capture steps, the third and later ones are replayed. A batch larger than
+ * micro_batch_size uses the exact gradient cache (model/clip.h), and is not captured. */
 #ifndef FLIP_TRAIN_STEP_H
 #define FLIP_TRAIN_STEP_H
 
@@ -17,8 +17,8 @@ typedef struct {
   clip_model *model;
   optimizer *moments;
   int64_t encoded_patches;
-  buckets *shared; /* of the gradients, where ranks share a batch; NULL: it is whole here */
-  const clip_targets *targets; /* of the launched batch, where a classifier is trained; else NULL */
+  buckets *shared;             /* of the gradients, if ranks share a batch; NULL: one process */
+  const clip_targets *targets; /* of the launched batch, if a classifier is trained; else NULL */
   bool may_record;             /* false: every step is launched op by op (to profile it) */
   void *recordings[2];         /* by input set */
   int64_t recorded_bytes[2];   /* that a replay sends to other ranks */
@@ -34,7 +34,7 @@ void step_open(train_step *t, const settings *s, clip_model *model, optimizer *m
                int64_t encoded_patches, buckets *shared);
 void step_close(train_step *t);
 
-/* The arrays of `batch` must stay as they are until step_launch of it has returned. */
+/* The arrays of `batch` must not change until its step_launch has returned. */
 err step_stage(train_step *t, const clip_inputs *batch) ERR_MUST_CHECK;
 /* number: of the update, 1 at the first. */
 err step_launch(train_step *t, const clip_inputs *batch, int64_t number,

@@ -49,8 +49,8 @@ static err note_saving(run *r) {
   return events_end(&r->events);
 }
 
-/* Stops training for the copy from the device: a thread writes it. Whatever the stream says was
- * there before the checkpoint is on disk before it. Rank 0 writes for all. */
+/* Training stops only for the copy from the device: a thread writes the file. Events that precede
+ * the checkpoint are on disk before it. Rank 0 writes for all. */
 static err save_checkpoint(run *r) {
   double start = clock_seconds();
   checkpoint_image *image = NULL;
@@ -88,8 +88,7 @@ static err note_evaluation(run *r) {
   return error;
 }
 
-/* What any rank's images made it leave out; rank 0 records it. */
-static err warn_of_left_out(run *r, eval_set *set) {
+err run_warn_of_left_out(run *r, eval_set *set) {
   strbuf lines = {0};
   strbuf_append(&lines, eval_set_new_warnings(set));
   int64_t longest = (int64_t)lines.length;
@@ -109,9 +108,10 @@ static err evaluate_on(run *r, size_t which) {
   eval_how how = eval_how_of(r->s);
   how.ranks = r->ranks;
   err error = run_is_classifier(r)
-                  ? eval_run_classes(set, r->train_set, r->model, &result, &outcomes)
+                  ? eval_run_classes(r->ranks, set, r->train_set, r->model, &result, &outcomes)
                   : eval_run_items(set, r->model, &how, &result, &outcomes);
   if (error) {
+    r->is_agreed = err_kind_of(error) != ERR_LOST;
     error = err_context(error, "evaluating on %s", eval_set_name(set));
   } else if (is_writer(r)) {
     if (result.has_classes && which == 0) r->last_accuracy = result.zeroshot.top1;
@@ -123,7 +123,7 @@ static err evaluate_on(run *r, size_t which) {
     if (!error && r->options->evaluated)
       r->options->evaluated(r->options->context, eval_set_name(set), r->at.step, &result);
   }
-  if (!error) error = warn_of_left_out(r, set);
+  if (!error) error = run_warn_of_left_out(r, set);
   eval_outcomes_free(&outcomes);
   return error;
 }
@@ -134,7 +134,7 @@ static err agree_on_stop(const run *r, int *is_stopped) {
   return ranks_take_number(r->ranks, is_stopped);
 }
 
-/* All ranks encode, rank 0 scores and records. Skipped when a stop is requested between two sets;
+/* All ranks evaluate, rank 0 records. Skipped when a stop is requested between two sets;
  * the next process then runs it. */
 static err evaluate(run *r) {
   progress_clear(&r->bar);
@@ -149,7 +149,7 @@ static err evaluate(run *r) {
     int is_stopped;
     error = agree_on_stop(r, &is_stopped);
     if (!error && is_stopped) return NULL;
-    if (!error && is_writer(r)) error = run_probe(r);
+    if (!error) error = run_probe(r);
   }
   if (!error && is_writer(r)) error = run_report_memory(r);
   if (error) return error;
@@ -160,7 +160,13 @@ static err evaluate(run *r) {
 static clip_inputs inputs_of(const run *r) {
   const loader_batch *b = &r->batch;
   const uint8_t *images = run_is_classifier(r) ? r->mixed : b->images;
-  return (clip_inputs){b->count, images, r->index, b->tokens, b->token_counts, b->first_sample};
+  return (clip_inputs){b->count,
+                       images,
+                       r->index,
+                       b->tokens,
+                       b->token_counts,
+                       b->first_sample,
+                       run_is_mixing(r) ? b->numbers : NULL};
 }
 
 /* Gets the next batch and starts its copy. *waited: seconds during which the device was idle. */
@@ -170,7 +176,7 @@ static err stage_batch(run *r, double *waited) {
                       s->mask_replacement};
   err error = NULL;
   TRY(loader_next(r->batches, &r->batch, waited));
-  if (!r->o->call->is_idle(r->o)) *waited = 0; /* it computed all the while */
+  if (!r->o->call->is_idle(r->o)) *waited = 0; /* it was computing all the time */
   if (run_is_classifier(r)) run_mix_batch(r);
   TRY(mask_draw(&mask, (uint64_t)s->seed, r->batch.first_sample, r->batch.count, r->index));
   clip_inputs in = inputs_of(r);
@@ -411,6 +417,7 @@ static err train(run *r) {
     r->is_agreed = !r->is_alone_with_failure;
     return error;
   }
+  r->is_agreed = false;
   r->bar = progress_start("training", (double)r->total_steps, (double)r->at.step,
                           r->options->has_progress && is_writer(r));
   error = run_steps(r);
@@ -422,7 +429,7 @@ static err train(run *r) {
   finish_display(r, error != NULL);
   /* a stop and a non-finite loss affect all ranks; any other error only one of them */
   err_kind kind = error ? err_kind_of(error) : ERR_INTERRUPTED;
-  r->is_agreed = kind == ERR_INTERRUPTED || kind == ERR_NUMERIC;
+  r->is_agreed = r->is_agreed || kind == ERR_INTERRUPTED || kind == ERR_NUMERIC;
   return error;
 }
 
@@ -448,6 +455,7 @@ err trainer_run(const settings *s, const trainer_options *options) {
            .part_began = options->began};
   err error = comm_open(&r.ranks);
   if (error) return error;
+  if (options->is_first_rank) *options->is_first_rank = is_writer(&r);
   if (!is_writer(&r)) log_setup("flip", LOG_WARNING);
   error = ranks_agree(r.ranks, watch_start(r.ranks, &r.lives));
   if (!error) error = ranks_agree(r.ranks, open_folder(&r));
@@ -461,7 +469,7 @@ err trainer_run(const settings *s, const trainer_options *options) {
       error = told;
   }
   if (error && comm_size(r.ranks) > 1 && !r.is_agreed) end_all(&r, error);
-  if (!is_writer(&r)) { /* rank 0 says it, and its exit status is the run's */
+  if (!is_writer(&r)) { /* rank 0 reports it, and its exit status is the run's */
     err_free(error);
     error = NULL;
   }

@@ -18,6 +18,7 @@ typedef struct {
   /* Called after each evaluation on a set, where not NULL. */
   void (*evaluated)(void *context, const char *set, int64_t step, const eval_result *result);
   void *context;
+  bool *is_first_rank; /* where not NULL: whether this process is rank 0, which reports */
   const volatile sig_atomic_t *stop; /* becomes non-zero: finish the step, checkpoint, return */
 } trainer_options;
 

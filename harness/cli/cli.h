@@ -38,8 +38,8 @@ int cli_regress(int argc, char **argv);
 /* " · 4 ranks on 2 nodes"; nothing for one rank. */
 void cli_name_ranks(const spec_cell *cell, strbuf *out);
 
-/* Where results and their database are: --results (default "results"), --db, else $FLIPBENCH_DB,
- * else RESULTS/flipbench.db. */
+/* Locations of results and database: --results (default "results"), --db, else $FLIPBENCH_DB, else
+ * RESULTS/flipbench.db. */
 typedef struct {
   const char *results, *db;
   char *path; /* of the database; owned */

@@ -16,7 +16,7 @@ static const char details[] =
     "Predicts device hours and energy of every cell, tuning included, from the measured rate of "
     "one\n"
     "device: a shipped one (h100, measured; a100, scaled from it) or a file of 'flip bench step\n"
-    "--json'. With --ranks and --link, the exchange between so many devices is counted as in "
+    "--json'. With --ranks and --link, the exchange between that many devices is counted as in "
     "'flip\n"
     "plan --ranks'. Cells that several experiments share are counted once in the total. Nothing "
     "is\n"
@@ -28,7 +28,7 @@ static const char details[] =
     "            --ranks 256 --link 25";
 
 enum { MOST_RATES = 8 };
-enum { LEAST_OWN = 64 }; /* samples of a device: 16,384 over the paper's 256 */
+enum { LEAST_OWN = 64 }; /* samples per device: the paper's 16,384 over 256 */
 
 typedef struct {
   const char *profile, *wire;
@@ -38,10 +38,11 @@ typedef struct {
   bool as_json, lists_cells;
 } cost_words;
 
-/* Of some cells on one device. */
+/* Sums over some cells on one device. */
 typedef struct {
   double hours, kwh, samples, flops;
-  /* cells: unknown: length not known; of the others: no_energy, far (forecast.is_far) */
+  /* numbers of cells: unknown: of unknown length; of the others: no_energy, far (forecast.is_far)
+   */
   size_t cells, unknown, no_energy, far;
 } cost_sum;
 
@@ -61,7 +62,8 @@ static int64_t vocabulary_of(const settings *s) {
   return s->text_vocabulary_rows > 0 ? s->text_vocabulary_rows : model_published_vocabulary(s);
 }
 
-/* The most devices, up to so many, that divide the batch and leave LEAST_OWN samples to each. */
+/* The largest number of devices, up to `most`, that divides the batch with at least LEAST_OWN
+ * samples on each. */
 static int ranks_for(int64_t most, int64_t batch) {
   for (int64_t ranks = most; ranks > 1; ranks--)
     if (batch % ranks == 0 && batch / ranks >= LEAST_OWN) return (int)ranks;
@@ -74,7 +76,7 @@ static err forecast_cell(const costing *c, size_t which, const settings *s, fore
   forecast_machine own = *m;
   model_counts counts;
   int64_t vocabulary = vocabulary_of(s);
-  /* micro-batches as large as what was measured: the rate is of that batch */
+  /* micro-batches of the measured batch size: the rate is for that size */
   own.most_micro_batch = (int64_t)m->rates->rows[0].batch;
   err error = model_count(s, vocabulary, forecast_compute_type(s, m->rates), 0, &counts);
   if (error) return error;
@@ -185,7 +187,7 @@ static bool was_seen(const costing *c, const char *id) {
   return false;
 }
 
-/* The ids are kept after the whole experiment: two of its own cells are never the same. */
+/* Ids are remembered after the whole experiment: its own cells all differ. */
 static err remember(costing *c, const spec_experiment *e) {
   size_t bytes = (c->seen_count + e->cell_count) * sizeof *c->seen;
   void *larger = bytes ? realloc(c->seen, bytes) : NULL;
@@ -256,15 +258,17 @@ static void finish(costing *c) {
     strbuf lines = {0};
     forecast_assumptions(&c->machines[i], c->words->ranks > 1, &lines);
     if (c->words->data_samples > 0)
-      strbuf_format(&lines, "an epoch of the data is %ld samples, where a run counts in them\n",
+      strbuf_format(&lines,
+                    "an epoch of the data is %ld samples, for runs whose length is in epochs\n",
                     (long)c->words->data_samples);
     strbuf_format(&lines, "micro-batches of at most %g samples, the measured batch\n",
                   c->rates[i].rows[0].batch);
     if (c->words->ranks > 1)
-      strbuf_format(&lines,
-                    "a cell is on the most devices, up to %ld, that divide its batch and leave at "
-                    "least %d samples to each\n",
-                    (long)c->words->ranks, LEAST_OWN);
+      strbuf_format(
+          &lines,
+          "a cell uses the largest number of devices, up to %ld, that divides its batch with at "
+          "least %d samples on each\n",
+          (long)c->words->ranks, LEAST_OWN);
     if (as_json) jsonw_array(&c->w, c->words->rates.items[i]);
     if (!as_json) strbuf_format(out, "assumptions for %s\n", c->words->rates.items[i]);
     for (char *at = lines.data, *end; at && *at; at = end + 1) {
@@ -297,7 +301,7 @@ static err open_rates(costing *c) {
   if (words->ranks > 1 && !(words->link > 0))
     return err_new(ERR_INPUT, "--ranks needs --link: the bandwidth of a device's link in GB/s");
   if (!(words->latency >= 0) || !(words->overlap >= 0 && words->overlap <= 1))
-    return err_new(ERR_INPUT, "--latency is at least 0 us, --overlap between 0 and 1");
+    return err_new(ERR_INPUT, "--latency must be at least 0 us, --overlap between 0 and 1");
   for (; c->rate_count < words->rates.count; c->rate_count++) {
     device_rates *rates = &c->rates[c->rate_count];
     err error = rates_open(words->rates.items[c->rate_count], NULL, NULL, rates);
@@ -344,9 +348,9 @@ int cli_cost(int argc, char **argv) {
       {"overlap", 0, OPTION_NUMBER, &words.overlap, "SHARE",
        "share of the backward pass that hides the exchange of gradients, 0 to 1 [0]", false},
       {"wire", 0, OPTION_CHOICE, &words.wire, "fp32|bf16",
-       "type in which gradients travel to their sums [fp32]", false},
+       "type in which gradients are sent to be summed [fp32]", false},
       {"data-samples", 0, OPTION_INTEGER, &words.data_samples, "N",
-       "samples of the training data, for runs whose length is in its epochs", false},
+       "samples of the training data, for runs whose length is in epochs", false},
       {"cells", 'c', OPTION_FLAG, &words.lists_cells, NULL, "a line for every cell", false},
       {"json", 0, OPTION_FLAG, &words.as_json, NULL, "print JSON for scripts", false},
       {0}};

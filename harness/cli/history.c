@@ -120,9 +120,9 @@ static void write_notes(const sample_series *series, size_t count, strbuf *out) 
   for (size_t i = 0; i < count; i++)
     for (size_t k = 0; k < series[i].count; k++) disturbed += series[i].points[k].disturbed > 0;
   if (disturbed)
-    strbuf_format(
-        out, "† other processes disturbed the machine while %zu of these points were measured\n",
-        disturbed);
+    strbuf_format(out,
+                  "† other processes disturbed the machine while %zu of these points %s measured\n",
+                  disturbed, text_plural((int64_t)disturbed, "was", "were"));
 }
 
 static err write_all(const sample_series *series, size_t count, double level, strbuf *out) {

@@ -91,7 +91,7 @@ static void show(watcher *w) {
       pending++;
     else
       running++;
-  strbuf_format(&closing, "%zu/%zu cells finished · %zu tasks running, %zu waiting · %s",
+  strbuf_format(&closing, "%zu/%zu cells finished · tasks: %zu running, %zu waiting · %s",
                 run_count(w->sweep, CELL_FINISHED), w->sweep->count, running, pending,
                 text_duration(clock_seconds() - w->shown.started, elapsed));
   display_draw(&w->shown, NULL, 0, strbuf_string(&closing));

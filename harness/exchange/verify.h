@@ -25,7 +25,7 @@ typedef struct {
 } verify_result;
 
 /* ERR_INPUT when the run is not finished or its last checkpoint is gone. Precision, threads and
- * ranks are set to what the run had, so that `auto` cannot choose otherwise. */
+ * ranks are set to the run's values, so that `auto` cannot choose differently. */
 err run_verify(store *s, const verify_options *options, int64_t run_id,
                verify_result *result) ERR_MUST_CHECK;
 void verify_free(verify_result *result);

@@ -56,17 +56,18 @@
          "processes that trained the run together")                                                \
   COLUMN("nodes", "nodes", "", 0, 1, NONE, SUMMARY, "nodes", "machines that the ranks ran on")     \
   COLUMN("samples_per_second_per_rank", "speed of a rank", "samples/s", 0, 1, HIGHER, SUMMARY,     \
-         "samples_per_second_per_rank", "samples a second at the steady pace over the ranks")      \
+         "samples_per_second_per_rank",                                                            \
+         "samples per second at the steady pace, divided by the ranks")                            \
   COLUMN("comm_share", "communication", "%", 1, PERCENT, LOWER, SUMMARY, "comm_share",             \
-         "share of training time that rank 0 spent in communication, waiting included")            \
+         "share of training time that rank 0 spent in communication, including waiting")           \
   COLUMN("comm_bytes_per_step", "bytes moved", "MiB/step", 1, MIB, LOWER, SUMMARY,                 \
-         "comm_bytes_per_step", "bytes that a rank (0) sent to the others in a step")              \
+         "comm_bytes_per_step", "bytes that rank 0 sent to the others per step")                   \
   COLUMN("slowest_rank", "slowest rank", "", 0, 1, NONE, SUMMARY, "slowest_rank",                  \
-         "the rank that was the slowest in most steps")                                            \
+         "the rank that was slowest in most steps")                                                \
   COLUMN("rank_spread", "spread of ranks", "×", 2, 1, LOWER, SUMMARY, "rank_spread",               \
          "computing time of the slowest rank over that of the fastest, mean over the steps")       \
   COLUMN("peak_rank", "rank of the peak", "", 0, 1, NONE, SUMMARY, "peak_rank",                    \
-         "the rank that had the peak memory")                                                      \
+         "the rank with the peak memory")                                                          \
   COLUMN("cpu_seconds", "CPU time", "s", 0, 1, LOWER, SUMMARY, "cpu_seconds",                      \
          "CPU time of all processes and ranks of the run")                                         \
   COLUMN("samples", "samples", "", 0, 1, NONE, SUMMARY, "samples", "samples seen")                 \
@@ -113,14 +114,14 @@
   COLUMN("tuned_retrieval_i2t_r1", "tuned image→text R@1", "%", 1, PERCENT, HIGHER, TUNED,         \
          "retrieval.image_to_text_r1", "image→text R@1 after unmasked tuning")                     \
   COLUMN("linear_probe_top1", "linear probe", "%", 1, PERCENT, HIGHER, EVAL, "probe.top1",         \
-         "linear probe (eval.probe_train), share of images whose first guess is right")            \
+         "linear probe (eval.probe_train), top-1")                                                 \
   COLUMN("tuned_linear_probe_top1", "tuned linear probe", "%", 1, PERCENT, HIGHER, TUNED,          \
          "probe.top1", "linear probe after unmasked tuning")                                       \
   COLUMN("fine_tuned_top1", "fine-tuned top-1", "%", 1, PERCENT, HIGHER, FINE_TUNED,               \
          "classification.top1",                                                                    \
          "classifier fine-tuned end to end (classification.classes), top-1")                       \
   COLUMN("fine_tuned_top5", "fine-tuned top-5", "%", 1, PERCENT, HIGHER, FINE_TUNED,               \
-         "classification.top5", "classifier fine-tuned end to end, one of five guesses is right")  \
+         "classification.top5", "classifier fine-tuned end to end, top-5")                         \
   COLUMN("iso_speedup", "iso-accuracy", "×", 2, 1, HIGHER, ISO, "",                                \
          "baseline's training time over this row's, to the same accuracy, at the steady pace")
 

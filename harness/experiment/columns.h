@@ -13,15 +13,15 @@ typedef enum {
   COLUMN_EVAL,       /* last evaluation on the main set: argument is "task.metric" */
   COLUMN_SHIFTED,    /* last evaluation on the shifted set */
   COLUMN_CHANCE,     /* "task.metric/task.chance": a metric over its chance level, main set */
-  COLUMN_TUNED,      /* COLUMN_EVAL of the cell that was tuned from this one */
-  COLUMN_FINE_TUNED, /* COLUMN_EVAL of the classifier that was trained from this cell, or from the
-                      * one that was tuned from it */
-  COLUMN_RATIO,      /* argument is another column: this row over the baseline */
-  COLUMN_INVERSE,    /* baseline over this row */
+  COLUMN_TUNED,      /* COLUMN_EVAL of the cell tuned from this one */
+  COLUMN_FINE_TUNED, /* COLUMN_EVAL of the classifier trained from this cell, or from the one
+                      * tuned from it */
+  COLUMN_RATIO,      /* argument is another column: this row divided by the baseline */
+  COLUMN_INVERSE,    /* baseline divided by this row */
   COLUMN_ISO         /* iso-accuracy speed-up against the baseline (stats/curve.h) */
 } column_kind;
 
-/* Of another cell than its row's. */
+/* Does the column show another cell than its row's? */
 static inline bool column_is_of_tuning(column_kind kind) {
   return kind == COLUMN_TUNED || kind == COLUMN_FINE_TUNED;
 }

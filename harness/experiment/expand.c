@@ -85,7 +85,8 @@ static void read_count(matrix *m, const yml_node *map, const char *key, int64_t 
                 key);
 }
 
-/* A map of settings, perhaps with `label`, as a layer. Its values are checked here, once. */
+/* Reads a map of settings, optionally with `label`, as a layer. Its values are checked here,
+ * once. */
 static err make_layer(matrix *m, const char *axis_name, const yml_node *map, layer *made) {
   static const char *const not_settings[] = {"label", "ranks", "nodes", NULL};
   yml_node *rest;
@@ -171,7 +172,7 @@ static const layer *find_ranks(const axis *a, bool are_nodes) {
   return NULL;
 }
 
-/* Two axes that set one key would make cells that are called one thing and run another. */
+/* With two axes setting one key, a cell's label would not match its settings. */
 static void refuse_shared_keys(matrix *m) {
   for (size_t b = 1; b < m->axis_count; b++)
     for (size_t a = 0; a < b; a++)

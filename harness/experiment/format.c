@@ -38,7 +38,7 @@ static const format_row table[] = {
      "wall-clock limit of a process; it is then stopped and the cell recorded as failed"},
     {FORMAT_LIMITS, "memory", FORMAT_BYTES, LIMITS(memory_bytes), "memory of a process"},
     {FORMAT_LIMITS, "fewest_ranks", FORMAT_COUNT, LIMITS(fewest_ranks),
-     "a retry after a lost rank may go down to this many ranks [as many as before]"},
+     "minimum number of ranks of a retry after a lost rank [as many as before]"},
     {FORMAT_LIMITS, "retries", FORMAT_COUNT, LIMITS(retries), "times a failed cell is tried again"},
     {FORMAT_LIMITS, "retry_wait", FORMAT_DURATION, LIMITS(retry_wait_seconds),
      "wait before the first retry, doubled for each further one [10s]"},

@@ -1,5 +1,5 @@
-/* Ranks: the processes that train a cell together. `requires` gives them to all cells, or the
- * matrix to each; only the matrix makes them part of a cell's identity. */
+/* Ranks: the processes that train a cell together. Their number is set by `requires` for all cells,
+ * or by the matrix for each; the matrix's is part of a cell's identity. */
 #include <inttypes.h>
 #include <string.h>
 
@@ -9,10 +9,11 @@ bool spec_is_ranks_key(const char *key) {
   return strcmp(key, "ranks") == 0 || strcmp(key, "nodes") == 0;
 }
 
-/* A cell called "ranks=2" is another one than "ranks=4", since what is compared is their speed. */
+/* "ranks=2" and "ranks=4" are different cells, since their speeds are compared. */
 err spec_make_id(spec_cell *cell) {
   err error = settings_fingerprint(&cell->settings, cell->id);
-  if (error || !cell->ranks.is_axis || cell->tuning) return error; /* a tuning's: by its parent */
+  if (error || !cell->ranks.is_axis || cell->tuning)
+    return error; /* a tuning cell: through its parent */
   strbuf text = {0};
   strbuf_format(&text, "%s\nranks=%" PRId64 "\nnodes=%" PRId64 "\n", cell->id, cell->ranks.ranks,
                 cell->ranks.nodes);
@@ -35,7 +36,7 @@ int64_t spec_fewer_ranks(const spec_cell *cell, const spec_limits *limits, int64
   return 0;
 }
 
-/* What is wrong with a cell's ranks, in a sentence; false: nothing. */
+/* Describes a problem of a cell's ranks in a sentence; false: none. */
 static bool describe_problem(const spec_cell *cell, strbuf *out) {
   const spec_ranks *own = &cell->ranks;
   if (own->ranks % own->nodes)
@@ -57,8 +58,8 @@ static bool describe_problem(const spec_cell *cell, strbuf *out) {
     strbuf_format(out, "limits.fewest_ranks: %" PRId64 " is more than the cell's %" PRId64 " ranks",
                   cell->limits.fewest_ranks, own->ranks);
   else if (cell->limits.fewest_ranks > 0 && own->is_axis)
-    strbuf_append(out, "limits.fewest_ranks: where the matrix has an axis of ranks or nodes, a "
-                       "cell is called by its number of ranks and is not retried on fewer");
+    strbuf_append(out, "limits.fewest_ranks: not allowed with an axis of ranks or nodes, where a "
+                       "cell is named by its number of ranks and is not retried on fewer");
   return out->length > 0;
 }
 

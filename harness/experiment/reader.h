@@ -47,7 +47,7 @@ err spec_add_cell(spec_experiment *e, spec_cell **made) ERR_MUST_CHECK;
 err spec_make_id(spec_cell *cell) ERR_MUST_CHECK;
 /* ranks and nodes of every cell from the matrix and `requires`; checks them. */
 err spec_read_ranks(spec_reader *r) ERR_MUST_CHECK;
-/* What settings_check says of a cell is a problem at `where`. */
+/* Reports the findings of settings_check for a cell as a problem at `where`. */
 void spec_check_cell(spec_reader *r, const spec_cell *cell, const yml_node *where);
 
 /* Conditions are a flat map of settings, axes or `tuning` to a value or a list of values; NULL

@@ -249,7 +249,7 @@ static bool is_ranks_axis(const spec_reader *r, const char *key) {
   return spec_is_ranks_key(key) && spec_names_has(&r->axes, key);
 }
 
-/* One reference entry: axis values say which row, column names say which numbers. */
+/* One reference entry: axis values select the row, column names give the numbers. */
 static err read_reference(spec_reader *r, const yml_node *entry) {
   yml_node *flat;
   spec_pairs where = {0};

@@ -59,9 +59,9 @@ typedef struct {
   bool is_axis; /* the matrix gives them: they are part of the cell's identity, and never changed */
 } spec_ranks;
 
-/* One training run. The id is the fingerprint of its identity settings (and of its ranks, where
- * the matrix gives them); a cell that starts from another one has init_from = "cell:PARENT-ID", so
- * that its id depends on the parent's settings and not on where the parent's checkpoint lies. */
+/* One training run. The id is the fingerprint of its identity settings (and of its ranks, if the
+ * matrix sets them); a cell that starts from another one has init_from = "cell:PARENT-ID", so that
+ * its id depends on the parent's settings and not on the path of the parent's checkpoint. */
 typedef struct {
   settings settings;
   char id[HASH_SIZE];
@@ -178,7 +178,7 @@ bool spec_is_ranks_key(const char *key);
 /* The next smaller number of ranks that the cell can be trained on: at least limits.fewest_ranks,
  * a divisor of the batch, on as few of its nodes as keep `ranks` a multiple. 0: there is none. */
 int64_t spec_fewer_ranks(const spec_cell *cell, const spec_limits *limits, int64_t ranks);
-/* The machines that so many ranks of a cell are divided among: its nodes, or fewer. */
+/* The machines that that many ranks of a cell are divided among: its nodes, or fewer. */
 int64_t spec_nodes_of(const spec_cell *cell, int64_t ranks);
 
 #endif

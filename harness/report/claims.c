@@ -117,6 +117,7 @@ static err measure_against(report_data *d, const spec_claim *c, size_t row, size
   j->high = is_exact ? m.value : m.high;
   j->seeds = m.seeds;
   j->items = m.items;
+  j->over = m.over;
   return NULL;
 }
 
@@ -135,6 +136,7 @@ static err compare_rows(report_data *d, const spec_claim *c, size_t row, size_t 
     j->high = x.high;
     j->seeds = x.seeds;
     j->items = x.items;
+    j->over = x.over;
     if (isnan(j->published)) j->published = reference(d, row, c->metric) - reference(d, other, of);
   } else {
     error = measure_against(d, c, row, other, j);

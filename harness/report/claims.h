@@ -22,6 +22,7 @@ typedef struct {
   claim_verdict verdict;
   double value, low, high, published; /* NaN: none; high may be infinite */
   size_t seeds, items, disturbed;
+  const char *over; /* what the interval covers: "seeds and paired images"; NULL: no interval */
   size_t seeds_needed, items_needed; /* for an undecided claim: either would suffice; 0: not
                                       * known */
   char *missing;                     /* the cells without a result; "": none */

@@ -16,9 +16,10 @@ const char *claims_verdict_name(claim_verdict verdict) {
 }
 
 void claims_write_counts(const size_t counts[CLAIM_VERDICTS], strbuf *out) {
-  strbuf_format(out, "%zu hold, %zu do not hold, %zu cannot tell, %zu not run, %zu not judged",
-                counts[CLAIM_HOLDS], counts[CLAIM_FAILS], counts[CLAIM_UNSURE],
-                counts[CLAIM_NOT_RUN], counts[CLAIM_NOT_JUDGED]);
+  strbuf_format(out, "%zu %s, %zu %s not hold, %zu cannot tell, %zu not run, %zu not judged",
+                counts[CLAIM_HOLDS], text_plural((int64_t)counts[CLAIM_HOLDS], "holds", "hold"),
+                counts[CLAIM_FAILS], text_plural((int64_t)counts[CLAIM_FAILS], "does", "do"),
+                counts[CLAIM_UNSURE], counts[CLAIM_NOT_RUN], counts[CLAIM_NOT_JUDGED]);
 }
 
 void claims_write_number(const spec_claim *c, double value, strbuf *out) {
@@ -44,6 +45,7 @@ void claims_write_measured(const claim_result *j, strbuf *out) {
 void claims_write_basis(const claim_result *j, strbuf *out) {
   if (isnan(j->value)) return;
   findings_name_basis(j->seeds, j->items, out);
+  findings_name_pairing(j->over, out);
   if (j->disturbed) strbuf_append(out, " †");
 }
 
@@ -109,6 +111,7 @@ static void json_interval(const claim_result *j, json_writer *w) {
   jsonw_number(w, "low", j->low);
   jsonw_number(w, "high", j->high);
   if (isinf(j->high)) jsonw_bool(w, "unbounded", true);
+  if (j->over) jsonw_string(w, "interval_over", j->over);
 }
 
 static void json_claim(const claim_result *j, json_writer *w) {
@@ -151,8 +154,8 @@ err claims_write_json(const spec_experiment *e, store *s, json_writer *w) {
 
 err claims_write_csv(const spec_experiment *e, store *s, strbuf *out) {
   static const char *const heading[] = {
-      "claim", "from",   "verdict",   "value",        "low",           "high", "published",
-      "seeds", "images", "disturbed", "seeds_needed", "images_needed", "note"};
+      "claim", "from",   "verdict",   "value",        "low",           "high",          "published",
+      "seeds", "images", "disturbed", "seeds_needed", "images_needed", "interval_over", "note"};
   claim_results all;
   err error = claims_judge_all(e, s, &all);
   if (error) return error;
@@ -176,6 +179,7 @@ err claims_write_csv(const spec_experiment *e, store *s, strbuf *out) {
     for (size_t k = 0; k < sizeof numbers / sizeof *numbers; k++)
       csv_number(numbers[k], false, out);
     claims_write_note(j, &note);
+    csv_field(j->over ? j->over : "", false, out);
     csv_field(strbuf_string(&note), false, out);
     strbuf_append(out, "\r\n");
     if (note.is_broken) out->is_broken = true;

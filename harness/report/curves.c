@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "report/accuracy.h"
 #include "report/measure.h"
 #include "stats/iso.h"
 
@@ -113,29 +114,30 @@ static err find_hits(report_data *d, const points *runs, const size_t *kept, dat
 }
 
 /* The mean and interval of a point over seeds and items. */
-static err measure_point(data_curve *curve, size_t p, double scale, double *scratch) {
-  size_t items = curve->items ? curve->items : 1;
-  crossed_mean m;
-  for (size_t s = 0; s < curve->seeds; s++)
-    for (size_t i = 0; i < items; i++)
-      scratch[s * items + i] = curve->items
-                                   ? curve->hits[s * curve->points + p][i / 8] >> (i % 8) & 1
-                                   : curve->accuracy[s * curve->points + p];
-  crossed_table table = {scratch, curve->items ? curve->strata : NULL, curve->seeds, items};
-  err error = crossed_share(&table, &m);
+static err measure_point(report_data *d, const points *runs, const point *like, double scale,
+                         data_curve *curve, size_t p) {
+  accuracy_place *places = mem_zeroed(curve->seeds, sizeof *places);
+  accuracy found;
   double sum = 0;
-  for (size_t s = 0; s < curve->seeds; s++) sum += curve->accuracy[s * curve->points + p];
+  if (!places) return mem_error(0, "a curve");
+  for (size_t s = 0; s < curve->seeds; s++) {
+    const point *at = find_point(&runs[s], like);
+    places[s] = (accuracy_place){at->cell, at->evaluation};
+    sum += at->evaluation->value;
+  }
+  err error = accuracy_mean(d, places, curve->seeds, &found);
+  free(places);
+  if (error) return error;
   curve->mean[p] = sum / (double)curve->seeds * scale;
-  curve->low[p] = m.low * scale;
-  curve->high[p] = m.high * scale;
-  return error;
+  curve->low[p] = found.mean.low * scale;
+  curve->high[p] = found.mean.high * scale;
+  return NULL;
 }
 
 static err make_curve(report_data *d, const column *c, const points *runs, const size_t *kept,
                       data_curve *curve) {
   size_t n = curve->points, seeds = curve->seeds;
   double **arrays[] = {&curve->samples, &curve->seconds, &curve->mean, &curve->low, &curve->high};
-  double *scratch = NULL;
   err error = NULL;
   for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++)
     if (!(*arrays[i] = mem_zeroed(n, sizeof **arrays[i])))
@@ -151,12 +153,10 @@ static err make_curve(report_data *d, const column *c, const points *runs, const
       if (at->depth > 0 && p < curve->tuned_from) curve->tuned_from = p;
     }
   TRY(find_hits(d, runs, kept, curve));
-  scratch = mem_zeroed(seeds * (curve->items ? curve->items : 1), sizeof *scratch);
-  if (!scratch) FAIL(ERR_MEMORY, "out of memory: a curve");
   double scale = c->scale / data_chance(d, runs[0].items[kept[0]].cell, c);
-  for (size_t p = 0; p < n; p++) TRY(measure_point(curve, p, scale, scratch));
+  for (size_t p = 0; p < n; p++)
+    TRY(measure_point(d, runs, &runs[0].items[kept[p]], scale, curve, p));
 cleanup:
-  free(scratch);
   return error;
 }
 

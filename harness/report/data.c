@@ -84,7 +84,7 @@ static ptrdiff_t fine_tuned_from(const report_data *d, size_t cell) {
   return d->cells[own->tuned].fine_tuned;
 }
 
-/* What each finished run was given, against the newest with the same settings. */
+/* Compares the inputs of each finished run with those of the newest run with the same settings. */
 static err group_cells(report_data *d) {
   size_t room = d->e->cell_count, count = 0;
   int64_t *runs = mem_zeroed(room, sizeof *runs);

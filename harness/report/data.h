@@ -22,7 +22,7 @@ typedef struct {
   int64_t run_id; /* 0: never run */
   bool is_finished;
   char *status, *message;        /* owned */
-  char *ended;                   /* owned; "" while it goes on */
+  char *ended;                   /* owned; "" while it is running */
   ptrdiff_t tuned;               /* the first cell tuned from this one; -1: none */
   ptrdiff_t fine_tuned;          /* the first classifier trained from this one; -1: none */
   store_environment environment; /* where it ran */
@@ -30,17 +30,17 @@ typedef struct {
   size_t number_count;
   data_evaluation *evaluations; /* by ordinal of the set, then step */
   size_t evaluation_count;
-  size_t group; /* of what decides its result: 0 as the newest runs, else 1, 2, … (report_data) */
-  size_t machine;          /* likewise, of where it ran */
-  size_t ranks;            /* likewise, of how many ranks it ran on */
-  store_outcome *outcomes; /* those that were asked for */
+  size_t group;   /* by inputs that affect the result: 0 as the newest runs, else 1, 2, … */
+  size_t machine; /* likewise, by machine */
+  size_t ranks;   /* likewise, of how many ranks it ran on */
+  store_outcome *outcomes; /* those that were requested */
   size_t outcome_count;
 } data_cell;
 
 typedef struct {
   size_t *cells; /* indices of matrix cells that share the row's values */
   size_t count;
-  size_t group; /* of its cells: cells with other inputs form a row of their own */
+  size_t group; /* of its cells: cells with different inputs form separate rows */
 } data_row;
 
 typedef struct {
@@ -66,15 +66,15 @@ bool data_is_disturbed(const data_cell *c);
  * bounded: undisturbed it would have been no slower. */
 bool data_has_pace(const data_cell *c);
 
-/* The cell that a column is of: itself, or what was trained from it; -1: there is none. */
+/* The cell that a column refers to: itself, or one trained from it; -1: none. */
 ptrdiff_t data_shown_cell(const report_data *d, size_t cell, const column *c);
 /* Was a finished run trained on different numbers of ranks? Then it has a time, but no steady pace
  * (store/numbers.c). */
 bool data_has_mixed_ranks(const data_cell *c);
 
-/* The last evaluation of what a column shows for a cell, finished or not; NULL: there is none. */
+/* The last evaluation of what a column shows for a cell, finished or not; NULL: none. */
 const data_evaluation *data_find_evaluation(const report_data *d, size_t cell, const column *c);
-/* Has the cell (or the one fine-tuned from it, where the column is about that) finished? */
+/* Has the cell (or the one trained from it, if the column refers to that) finished? */
 bool data_has_result(const report_data *d, size_t cell, const column *c);
 /* The value of a column for one cell, before scaling; NaN when there is none. Ratios are computed
  * per row (report/measure.h). */

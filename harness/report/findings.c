@@ -14,6 +14,7 @@ void findings_free(report_notes *notes) {
   free(notes->iso);
   free(notes->accuracy);
   free(notes->basis);
+  free(notes->recorded);
   free(notes->provenance);
 }
 
@@ -45,6 +46,10 @@ void findings_name_basis(size_t seeds, size_t items, strbuf *out) {
   else
     strbuf_format(out, "%zu seeds", seeds);
   if (items) strbuf_format(out, ", %s images", group(items, false, text));
+}
+
+void findings_name_pairing(const char *over, strbuf *out) {
+  if (over && strstr(over, "unpaired")) strbuf_append(out, ", not paired by image");
 }
 
 static err keep(strbuf *text, char **field) {
@@ -81,8 +86,9 @@ static err describe_disturbed(report_data *d, report_table *t) {
     strbuf_append(&text, text.length ? "; " : "† disturbed by other work on the machine: ");
     data_name_row(d, r, &text);
     if (t->rows[r].cells > 1)
-      strbuf_format(&text, ", %zu of %zu runs, up to", t->rows[r].disturbed, t->rows[r].finished);
-    strbuf_format(&text, " %.0f %% of its time lost", 100 * t->rows[r].lost_share);
+      strbuf_format(&text, ", %zu of %zu runs", t->rows[r].disturbed, t->rows[r].finished);
+    strbuf_format(&text, ", %s%.0f %% of its time lost", t->rows[r].cells > 1 ? "up to " : "",
+                  100 * t->rows[r].lost_share);
     if (is_without_pace(d, r))
       strbuf_append(&text, ", too few undisturbed steps to estimate its undisturbed speed");
   }
@@ -135,7 +141,7 @@ static err describe_mixed(report_data *d, report_table *t) {
 /* "1.20 to 1.83", "1.20 or more". */
 static void name_range(double low, double high, strbuf *out) {
   if (isinf(high) && !(low > 0))
-    strbuf_append(out, "without ends");
+    strbuf_append(out, "unbounded");
   else if (isinf(high))
     strbuf_format(out, "%.2f or more", low);
   else
@@ -236,6 +242,7 @@ static void judge_difference(const column *c, const data_difference *x, strbuf *
   strbuf basis = {0};
   int digits = c->digits + 1;
   findings_name_basis(x->seeds, x->items, &basis);
+  findings_name_pairing(x->over, &basis);
   write_signed(x->value, digits, out);
   strbuf_append(out, " (");
   if (!isnan(x->low)) {
@@ -339,6 +346,36 @@ static err describe_basis(report_table *t) {
   return keep(&text, &t->notes.basis);
 }
 
+/* Is the number made of no hits? Then its interval over images is the one that its run recorded. */
+static bool is_recorded(const column *c) {
+  static const char *const metrics[] = {"zeroshot.roc_auc", "zeroshot.map_11point"};
+  for (size_t i = 0; c && i < sizeof metrics / sizeof *metrics; i++)
+    if (strcmp(c->argument, metrics[i]) == 0) return true;
+  return false;
+}
+
+/* "ROC AUC: 95 % interval over images as recorded by each run (bootstrap), …". */
+static err describe_recorded(report_table *t) {
+  strbuf text = {0};
+  size_t seeds = 0;
+  for (size_t c = 0; c < t->column_count; c++) {
+    bool is_shown = false;
+    for (size_t r = 0; r < t->row_count && is_recorded(t->columns[c].known); r++) {
+      const report_value *v = &t->rows[r].values[c];
+      if (!v->over || !strstr(v->over, "images")) continue;
+      is_shown = true;
+      if (v->seeds > seeds) seeds = v->seeds;
+    }
+    if (is_shown) strbuf_format(&text, "%s%s", text.length ? ", " : "", t->columns[c].heading);
+  }
+  if (text.length)
+    strbuf_format(&text,
+                  ": 95 %% intervals over images as recorded by each run (bootstrap)%s; "
+                  "differences are not paired by image",
+                  seeds > 1 ? ", widened by the spread over seeds" : "");
+  return keep(&text, &t->notes.recorded);
+}
+
 /* ---- provenance ---- */
 
 static void name_commit(const data_cell *c, strbuf *out) {
@@ -417,5 +454,6 @@ err findings_write(report_data *d, report_table *t) {
   if (!error) error = describe_iso(d, t);
   if (!error) error = describe_accuracy(d, t);
   if (!error) error = describe_basis(t);
+  if (!error) error = describe_recorded(t);
   return error ? error : describe_provenance(d, t);
 }

@@ -15,6 +15,8 @@ finding findings_of(double low, double high, double neutral);
 
 /* "1 seed", "3 seeds, 809 images": what a number is based on. */
 void findings_name_basis(size_t seeds, size_t items, strbuf *out);
+/* ", not paired by image" for a difference whose interval (`over`) is not. */
+void findings_name_pairing(const char *over, strbuf *out);
 /* "it would take about 1,200 images", or seeds; empty when both are 0. */
 void findings_write_needed(size_t seeds, size_t items, strbuf *out);
 

@@ -29,7 +29,7 @@ static void markdown_notes(const report_table *t, strbuf *out) {
     strbuf_format(out, "In brackets: %s, and the difference from it%s.\n\n", t->source,
                   t->has_unverified ? "; ~ unverified" : "");
   const report_notes *n = &t->notes;
-  const char *const notes[] = {n->mixed, n->disturbed, n->iso, n->accuracy, n->basis};
+  const char *const notes[] = {n->mixed, n->disturbed, n->iso, n->accuracy, n->basis, n->recorded};
   for (size_t i = 0; i < sizeof notes / sizeof *notes; i++)
     for (const char *at = notes[i]; at && *at;) {
       size_t length = strcspn(at, "\n");
@@ -101,9 +101,11 @@ static void csv_head(const report_table *t, strbuf *out) {
     csv_field(shown->name, t->key_count == 0 && c == 0, out);
     if (shown->has_interval) csv_part(shown->name, "low", out);
     if (shown->has_interval) csv_part(shown->name, "high", out);
+    if (shown->has_interval) csv_part(shown->name, "interval_over", out);
     if (has_difference(t, c)) csv_part(shown->name, "from_baseline", out);
     if (has_difference(t, c)) csv_part(shown->name, "from_baseline_low", out);
     if (has_difference(t, c)) csv_part(shown->name, "from_baseline_high", out);
+    if (has_difference(t, c)) csv_part(shown->name, "from_baseline_interval_over", out);
     if (shown->has_reference) csv_part(shown->name, "reference", out);
     if (shown->has_reference) csv_part(shown->name, "difference", out);
   }
@@ -128,9 +130,11 @@ void report_write_csv(const report_table *t, strbuf *out) {
         csv_number(v->value, t->key_count == 0 && c == 0, out);
       if (t->columns[c].has_interval) csv_number(v->low, false, out);
       if (t->columns[c].has_interval) csv_number(v->high, false, out);
+      if (t->columns[c].has_interval) csv_field(v->over ? v->over : "", false, out);
       if (has_difference(t, c)) csv_number(v->difference.value, false, out);
       if (has_difference(t, c)) csv_number(v->difference.low, false, out);
       if (has_difference(t, c)) csv_number(v->difference.high, false, out);
+      if (has_difference(t, c)) csv_field(v->difference.over ? v->difference.over : "", false, out);
       if (t->columns[c].has_reference) csv_number(v->reference, false, out);
       if (t->columns[c].has_reference) csv_number(v->value - v->reference, false, out);
     }
@@ -214,6 +218,7 @@ static void latex_notes(const report_table *t, strbuf *out) {
   latex_lines(t->notes.mixed, out);
   latex_lines(t->notes.disturbed, out);
   latex_lines(t->notes.basis, out);
+  latex_lines(t->notes.recorded, out);
 }
 
 void report_write_latex(const report_table *t, strbuf *out) {
@@ -261,18 +266,19 @@ void report_write_latex(const report_table *t, strbuf *out) {
 /* ---- JSON ---- */
 
 /* Ends of an interval; an unbounded one is null and flagged. */
-static void json_ends(json_writer *w, double low, double high) {
+static void json_ends(json_writer *w, double low, double high, const char *over) {
   if (isnan(low)) return;
   jsonw_number(w, "low", low);
   jsonw_number(w, "high", isinf(high) ? (double)NAN : high);
   if (isinf(high)) jsonw_bool(w, "unbounded", true);
+  if (over) jsonw_string(w, "interval_over", over);
 }
 
 static void json_difference(json_writer *w, const report_difference *x) {
   if (isnan(x->value)) return;
   jsonw_object(w, "from_baseline");
   jsonw_number(w, "value", x->value);
-  json_ends(w, x->low, x->high);
+  json_ends(w, x->low, x->high, x->over);
   if (!isnan(x->low)) jsonw_bool(w, "told_from_zero", x->low > 0 || x->high < 0);
   if (x->seeds_needed) jsonw_integer(w, "seeds_needed", (int64_t)x->seeds_needed);
   if (x->items_needed) jsonw_integer(w, "images_needed", (int64_t)x->items_needed);
@@ -286,7 +292,7 @@ static void json_value(json_writer *w, const report_column *c, const report_valu
     jsonw_string(w, "value", v->text);
   else
     jsonw_number(w, "value", v->value);
-  json_ends(w, v->low, v->high);
+  json_ends(w, v->low, v->high, v->over);
   if (!isnan(v->half_width)) jsonw_number(w, "half_width", v->half_width);
   if (v->seeds) jsonw_integer(w, "seeds", (int64_t)v->seeds);
   if (v->items) jsonw_integer(w, "images", (int64_t)v->items);
@@ -352,6 +358,7 @@ void report_write_json_members(const report_table *t, json_writer *w) {
   jsonw_string(w, "iso_accuracy", t->notes.iso);
   jsonw_string(w, "accuracy", t->notes.accuracy);
   jsonw_string(w, "basis", t->notes.basis);
+  jsonw_string(w, "recorded", t->notes.recorded);
   jsonw_string(w, "provenance", t->notes.provenance);
 }
 

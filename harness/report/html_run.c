@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "report/html_parts.h"
+#include "report/last.h"
 #include "report/provenance.h"
 #include "store/attempts.h"
 #include "store/curves.h"
@@ -122,21 +123,25 @@ static void end_pairs(json_writer *w) {
 }
 
 static err write_evaluations(json_writer *w, store *s, int64_t run_id) {
-  store_evaluation *all;
-  size_t count;
-  err error = store_list_final_evaluations(s, run_id, &all, &count);
-  begin_pairs(w, "Last evaluation");
-  for (size_t i = 0; i < count; i++) {
-    char number[TEXT_NUMBER_SIZE] = "";
-    strbuf name = {0};
-    strbuf_format(&name, "%s %s %s", all[i].set, all[i].task, all[i].metric);
-    if (!isnan(all[i].value)) snprintf(number, sizeof number, "%.5g", all[i].value);
-    write_pair(w, strbuf_string(&name), number);
+  last_numbers last;
+  err error = last_load(s, run_id, &last);
+  if (error) return error;
+  begin_pairs(w, "Last evaluation, with 95 % intervals over images");
+  for (size_t i = 0; i < last.count; i++) {
+    const last_number *n = &last.items[i];
+    strbuf name = {0}, number = {0};
+    strbuf_format(&name, "%s %s %s", n->evaluation->set, n->evaluation->task,
+                  n->evaluation->metric);
+    if (!isnan(n->evaluation->value)) strbuf_format(&number, "%.5g", n->evaluation->value);
+    if (!isnan(n->low)) strbuf_format(&number, " [%.4g, %.4g]", n->low, n->high);
+    write_pair(w, strbuf_string(&name), strbuf_string(&number));
+    if (name.is_broken || number.is_broken) w->out->is_broken = true;
     strbuf_free(&name);
+    strbuf_free(&number);
   }
   end_pairs(w);
-  store_free_evaluations(all, count);
-  return error;
+  last_free(&last);
+  return NULL;
 }
 
 static err write_pairs(json_writer *w, store *s, int64_t run_id, const char *heading,

@@ -13,12 +13,14 @@
 /* What the dialog of a number shows about its interval. */
 static void describe_interval(const report_value *v, strbuf *text) {
   if (isnan(v->low)) return;
-  strbuf_append(text, isnan(v->half_width) ? "[95 % interval; " : "± half the 95 % interval (");
+  strbuf_append(text, isnan(v->half_width) ? "[95 % interval" : "± half the 95 % interval");
+  if (v->over) strbuf_format(text, " over %s", v->over);
+  strbuf_append(text, isnan(v->half_width) ? "; " : " (");
   findings_name_basis(v->seeds, v->items, text);
   strbuf_append(text, isnan(v->half_width) ? "]" : ")");
   if (!isnan(v->difference.low))
-    strbuf_format(text, "; from the baseline %+.3g, 95 %% interval %+.3g to %+.3g",
-                  v->difference.value, v->difference.low, v->difference.high);
+    strbuf_format(text, "; from the baseline %+.3g, 95 %% interval over %s %+.3g to %+.3g",
+                  v->difference.value, v->difference.over, v->difference.low, v->difference.high);
 }
 
 /* The number of each run with six significant digits; texts "–" where there is none. */
@@ -109,6 +111,7 @@ static void write_notes(json_writer *w, const report_table *t) {
                t->has_unverified ? ", and the difference from it; ~ unverified."
                                  : ", and the difference from it.");
   if (t->notes.basis) write_note(w, false, "", t->notes.basis, ".");
+  if (t->notes.recorded) write_note(w, false, "", t->notes.recorded, ".");
   write_note(w, false, "",
              "● better than every other row by more than its interval. Select a number to see the "
              "runs it comes from.",

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "report/accuracy.h"
 #include "report/curves.h"
 #include "stats/student.h"
 #include "stats/summary.h"
@@ -129,98 +130,38 @@ err measure_pace_ratio(const report_data *d, const size_t *above, const size_t *
 
 /* ---- accuracies ---- */
 
-typedef struct {
-  double *values; /* [seeds][items]: hits, or hits minus the other row's */
-  const uint16_t *strata;
-  size_t seeds, items;
-  double chance;
-} item_table;
-
-/* The evaluation of a cell and its outcomes, or of the fine-tuned cell where the column is about
- * that. */
-static err find_hits(report_data *d, size_t cell, const column *c, const data_evaluation **e,
-                     store_outcome *copy) {
-  const store_outcome *o;
-  ptrdiff_t other = data_shown_cell(d, cell, c);
-  size_t shown = other >= 0 ? (size_t)other : cell;
-  *copy = (store_outcome){0};
-  *e = data_has_result(d, cell, c) ? data_find_evaluation(d, cell, c) : NULL;
-  if (!*e || isnan((*e)->value)) {
-    *e = NULL;
-    return NULL;
-  }
-  err error = data_find_outcome(d, shown, *e, &o);
-  if (!error) *copy = *o;
-  return error;
+static err find_places(const report_data *d, const size_t *cells, size_t count, const column *c,
+                       accuracy_place **places) {
+  *places = mem_zeroed(count, sizeof **places);
+  if (!*places) return mem_error(count * sizeof **places, "an accuracy");
+  for (size_t i = 0; i < count; i++) (*places)[i] = accuracy_find(d, cells[i], c);
+  return NULL;
 }
 
-static void add_seed(item_table *t, const store_outcome *own, const store_outcome *other) {
-  double *values = &t->values[t->seeds * t->items];
-  for (size_t i = 0; i < t->items; i++) {
-    values[i] = store_is_hit(own, i);
-    if (other) values[i] -= store_is_hit(other, i);
-  }
-  t->seeds++;
-}
-
-/* Cells' outcomes (minus those of their partners, when `other` is given) as one table. Without
- * outcomes over the same items in all cells, the table has one item: the values themselves. */
-static err tabulate(report_data *d, const column *c, const size_t *own, const column *of,
-                    const size_t *other, size_t count, item_table *t) {
-  err error = NULL;
-  double *plain = mem_zeroed(count, sizeof *plain);
-  size_t valid = 0;
-  bool has_items = count > 0;
-  *t = (item_table){.chance = 1};
-  if (!plain) return mem_error(0, "an accuracy");
-  for (size_t i = 0; i < count; i++) {
-    const data_evaluation *e, *f = NULL;
-    store_outcome mine, theirs = {0};
-    TRY(find_hits(d, own[i], c, &e, &mine));
-    if (other) TRY(find_hits(d, other[i], of, &f, &theirs));
-    if (!e || (other && !f)) continue;
-    t->chance = data_chance(d, own[i], c);
-    plain[valid++] = e->value - (f ? f->value : 0);
-    if (valid == 1) {
-      t->items = mine.items;
-      t->values = mem_zeroed(count * (t->items ? t->items : 1), sizeof *t->values);
-      if (!t->values) FAIL(ERR_MEMORY, "out of memory: an accuracy");
-    }
-    bool is_alike =
-        mine.items > 1 && mine.items == t->items && (!other || theirs.items == t->items);
-    has_items = has_items && is_alike;
-    if (!has_items) continue;
-    if (data_is_per_class(e)) t->strata = mine.labels;
-    add_seed(t, &mine, other ? &theirs : NULL);
-  }
-  t->seeds = valid;
-  if (!valid) t->items = 0;
-  if (valid && !has_items) {
-    t->items = 1;
-    t->strata = NULL;
-    memcpy(t->values, plain, valid * sizeof *plain);
-  }
-cleanup:
-  free(plain);
-  if (error) free(t->values);
-  return error;
+/* From a share to the column's unit. */
+static double scale_of(const report_data *d, const size_t *cells, size_t count, const column *c) {
+  double chance = 1;
+  for (size_t i = 0; i < count; i++)
+    if (!isnan(data_value(d, cells[i], c))) chance = data_chance(d, cells[i], c);
+  return c->scale / chance;
 }
 
 static err measure_accuracy(report_data *d, const size_t *cells, size_t count, const column *c,
                             data_measure *m) {
-  item_table t;
-  crossed_mean mean;
-  err error = tabulate(d, c, cells, NULL, NULL, count, &t);
+  accuracy_place *places;
+  accuracy own;
+  err error = find_places(d, cells, count, c, &places);
+  if (!error) error = accuracy_mean(d, places, count, &own);
+  free(places);
   if (error) return error;
-  error = crossed_share(&(crossed_table){t.values, t.strata, t.seeds, t.items}, &mean);
-  double scale = c->scale / t.chance;
-  m->value = mean.mean * scale;
-  m->low = mean.low * scale;
-  m->high = mean.high * scale;
-  m->seeds = t.seeds;
-  m->items = t.items > 1 ? t.items : 0;
-  free(t.values);
-  return error;
+  double scale = scale_of(d, cells, count, c);
+  m->value = own.mean.mean * scale;
+  m->low = own.mean.low * scale;
+  m->high = own.mean.high * scale;
+  m->seeds = own.seeds;
+  m->items = own.items;
+  m->over = own.over;
+  return NULL;
 }
 
 err measure_difference(report_data *d, size_t row, size_t other, const column *c,
@@ -231,24 +172,27 @@ err measure_difference(report_data *d, size_t row, size_t other, const column *c
 err measure_columns_difference(report_data *d, size_t row, const column *c, size_t other,
                                const column *of, data_difference *out) {
   pairing p;
-  item_table t = {0};
-  crossed_mean mean;
+  accuracy_place *own = NULL, *theirs = NULL;
+  accuracy found;
   *out = (data_difference){.value = NAN, .low = NAN, .high = NAN, .scale = 1};
   err error = pair_columns(d, row, c, other, of, &p);
   if (error) return error;
-  TRY(tabulate(d, c, p.own, of, p.other, p.count, &t));
-  TRY(crossed_of(&(crossed_table){t.values, t.strata, t.seeds, t.items}, &mean));
-  double scale = c->scale / t.chance;
-  *out = (data_difference){.value = mean.mean * scale,
-                           .low = mean.low * scale,
-                           .high = mean.high * scale,
-                           .seeds = t.seeds,
-                           .items = t.items > 1 ? t.items : 0,
-                           .mean = mean,
-                           .scale = scale};
+  TRY(find_places(d, p.own, p.count, c, &own));
+  TRY(find_places(d, p.other, p.count, of, &theirs));
+  TRY(accuracy_difference(d, own, theirs, p.count, &found));
+  double scale = scale_of(d, p.own, p.count, c);
+  *out = (data_difference){.value = found.mean.mean * scale,
+                           .low = found.mean.low * scale,
+                           .high = found.mean.high * scale,
+                           .seeds = found.seeds,
+                           .items = found.items,
+                           .mean = found.mean,
+                           .scale = scale,
+                           .over = found.over};
   measure_needed(out, 0, &out->seeds_needed, &out->items_needed);
 cleanup:
-  free(t.values);
+  free(own);
+  free(theirs);
   free_pairing(&p);
   return error;
 }
@@ -263,7 +207,14 @@ void measure_needed(const data_difference *x, double bound, size_t *seeds, size_
 /* ---- other numbers ---- */
 
 static void take(const paired_result *r, size_t seeds, double scale, data_measure *m) {
-  *m = (data_measure){r->value * scale, r->low * scale, r->high * scale, false, seeds, 0};
+  *m = (data_measure){r->value * scale, r->low * scale, r->high * scale, false, seeds, 0, NULL};
+}
+
+/* Seeds, and the runs' own intervals over their steps where they have them. */
+static void name_source(const pairing *p, data_measure *m) {
+  bool has_steps = p->count && !isnan(p->own_values[0].low);
+  if (isnan(m->low)) return;
+  m->over = !has_steps ? "seeds" : p->count > 1 ? "seeds and steps" : "steps";
 }
 
 static err measure_ratio(report_data *d, size_t row, const column *c, data_measure *m) {
@@ -277,6 +228,7 @@ static err measure_ratio(report_data *d, size_t row, const column *c, data_measu
   take(&r, p.count, c->scale, m);
   if (measure_is_exact(c) || (ptrdiff_t)row == d->baseline)
     m->low = m->high = NAN; /* no uncertainty: 1 by definition */
+  name_source(&p, m);
   free_pairing(&p);
   return NULL;
 }
@@ -305,6 +257,7 @@ static err measure_summary(report_data *d, const size_t *cells, size_t count, co
     take(&r, p.count, c->scale, m);
     m->is_symmetric = !isnan(half);
   }
+  if (!error) name_source(&p, m);
   free(plain);
   free_pairing(&p);
   return error;
@@ -316,7 +269,11 @@ err measure_row(report_data *d, size_t row, const column *c, data_measure *m) {
   if (c->kind == COLUMN_ISO) {
     data_iso iso;
     err error = curves_iso(d, row, &iso);
-    *m = (data_measure){iso.at.speedup, iso.low, iso.high, false, iso.seeds, iso.items};
+    *m = (data_measure){iso.at.speedup, iso.low, iso.high, false, iso.seeds, iso.items, NULL};
+    if (!isnan(iso.low))
+      m->over = iso.seeds < 2 ? "images and pace"
+                : iso.items   ? "seeds, images and pace"
+                              : "seeds and pace";
     return error;
   }
   size_t *cells = mem_zeroed(d->rows[row].count, sizeof *cells);

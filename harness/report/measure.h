@@ -10,12 +10,14 @@ typedef struct {
   double value, low, high; /* NaN ends: no interval; high may be infinite */
   bool is_symmetric;       /* the ends are value ± half the width */
   size_t seeds, items;     /* that it is based on; items 0: none */
+  const char *over;        /* what the interval covers: "seeds and steps"; NULL: there is none */
 } data_measure;
 
 err measure_row(report_data *d, size_t row, const column *c, data_measure *m) ERR_MUST_CHECK;
 
-/* The row's accuracy minus the other's, over their common seeds, paired by item. The ends are NaN
- * where seeds or items do not suffice for an interval. */
+/* The row's accuracy minus the other's, over their common seeds, paired by item where the hits were
+ * recorded (report/accuracy.h). The ends are NaN where seeds or items do not suffice for an
+ * interval. */
 typedef struct {
   double value, low, high;
   size_t seeds, items;
@@ -23,6 +25,7 @@ typedef struct {
       items_needed;  /* needed to distinguish it from zero with 80 % power; 0: none */
   crossed_mean mean; /* what the value is computed from, as shares */
   double scale;      /* to the column's unit */
+  const char *over;  /* what the interval covers; NULL: there is none */
 } data_difference;
 err measure_difference(report_data *d, size_t row, size_t other, const column *c,
                        data_difference *out) ERR_MUST_CHECK;
@@ -45,7 +48,7 @@ err measure_pace_ratio(const report_data *d, const size_t *above, const size_t *
 
 /* Follows from the settings and has no uncertainty. */
 bool measure_is_exact(const column *c);
-/* Is it a share of hits (or a multiple of one)? */
+/* Is it the result of an evaluation (or a multiple of one)? */
 bool measure_is_accuracy(const column *c);
 /* Is it a time or a speed at the steady pace? */
 bool measure_is_of_time(const column *c);

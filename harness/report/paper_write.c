@@ -26,7 +26,8 @@ static void write_totals(const paper_report *p, strbuf *out) {
     cells += p->tables[i].cells;
     finished += p->tables[i].finished;
   }
-  strbuf_format(out, "%zu claims, profile %s: ", p->line_count, p->profile);
+  strbuf_format(out, "%zu %s, profile %s: ", p->line_count,
+                text_plural((int64_t)p->line_count, "claim", "claims"), p->profile);
   claims_write_counts(counts, out);
   strbuf_format(out, "; %zu of %zu cells have finished runs", finished, cells);
 }

@@ -6,6 +6,7 @@
 #include <jansson.h>
 
 #include "base/json.h"
+#include "report/last.h"
 #include "store/attempts.h"
 #include "store/curves.h"
 #include "store/environments.h"
@@ -169,15 +170,19 @@ static err text_warnings(store *s, int64_t run_id, strbuf *out) {
 }
 
 static err text_evaluations(store *s, int64_t run_id, strbuf *out) {
-  store_evaluation *all;
-  size_t count;
-  err error = store_list_final_evaluations(s, run_id, &all, &count);
-  if (count) strbuf_append(out, "\nlast evaluation\n");
-  for (size_t i = 0; i < count; i++)
-    strbuf_format(out, "  %-14s %-10s %-20s %.6g\n", all[i].set, all[i].task, all[i].metric,
-                  all[i].value);
-  store_free_evaluations(all, count);
-  return error;
+  last_numbers last;
+  err error = last_load(s, run_id, &last);
+  if (error) return error;
+  if (last.count) strbuf_append(out, "\nlast evaluation, with 95 % intervals over images\n");
+  for (size_t i = 0; i < last.count; i++) {
+    const last_number *n = &last.items[i];
+    const store_evaluation *e = n->evaluation;
+    strbuf_format(out, "  %-14s %-10s %-20s %.6g", e->set, e->task, e->metric, e->value);
+    if (!isnan(n->low)) strbuf_format(out, " [%.4g, %.4g]", n->low, n->high);
+    strbuf_append_char(out, '\n');
+  }
+  last_free(&last);
+  return NULL;
 }
 
 err provenance_text(store *s, int64_t run_id, strbuf *out) {
@@ -259,21 +264,27 @@ static err json_pairs(store *s, int64_t run_id, const char *key,
 }
 
 static err json_evaluations(store *s, int64_t run_id, json_writer *w) {
-  store_evaluation *all;
-  size_t count;
-  err error = store_list_final_evaluations(s, run_id, &all, &count);
+  last_numbers last;
+  err error = last_load(s, run_id, &last);
+  if (error) return error;
   jsonw_array(w, "evaluation");
-  for (size_t i = 0; i < count; i++) {
+  for (size_t i = 0; i < last.count; i++) {
+    const last_number *n = &last.items[i];
     jsonw_object(w, NULL);
-    jsonw_string(w, "set", all[i].set);
-    jsonw_string(w, "task", all[i].task);
-    jsonw_string(w, "metric", all[i].metric);
-    jsonw_number(w, "value", all[i].value);
+    jsonw_string(w, "set", n->evaluation->set);
+    jsonw_string(w, "task", n->evaluation->task);
+    jsonw_string(w, "metric", n->evaluation->metric);
+    jsonw_number(w, "value", n->evaluation->value);
+    if (!isnan(n->low)) {
+      jsonw_number(w, "low", n->low);
+      jsonw_number(w, "high", n->high);
+      jsonw_string(w, "interval_over", "images");
+    }
     jsonw_end(w);
   }
   jsonw_end(w);
-  store_free_evaluations(all, count);
-  return error;
+  last_free(&last);
+  return NULL;
 }
 
 err provenance_json(store *s, int64_t run_id, strbuf *out) {

@@ -162,7 +162,8 @@ static err make_difference(report_data *d, size_t row, const column *c, report_v
   if (d->baseline < 0 || (size_t)d->baseline == row || !measure_is_accuracy(c)) return NULL;
   err error = measure_difference(d, row, (size_t)d->baseline, c, &difference);
   if (error) return error;
-  v->difference = (report_difference){difference.value, difference.low, difference.high, 0, 0};
+  v->difference = (report_difference){difference.value, difference.low, difference.high,
+                                      .over = difference.over};
   if (difference.low > 0 || difference.high < 0) return NULL;
   v->difference.seeds_needed = difference.seeds_needed;
   v->difference.items_needed = difference.items_needed;
@@ -179,6 +180,7 @@ static err make_number(report_data *d, size_t row, const column *c, report_value
   if (m.is_symmetric) v->half_width = (m.high - m.low) / 2;
   v->seeds = m.seeds;
   v->items = m.items;
+  v->over = m.over;
   error = make_difference(d, row, c, v);
   return error || c->kind == COLUMN_ISO ? error : list_parts(d, row, c, v);
 }
@@ -190,7 +192,7 @@ static bool has_mixed_ranks(const report_data *d, size_t row) {
   return is_mixed;
 }
 
-/* Why a column is empty in a row whose cells are finished. (What is not finished is told by the
+/* Why a column is empty in a row whose cells have finished. (Unfinished cells are reported with the
  * row.) */
 static const char *explain_empty(const report_data *d, size_t row, const column *c) {
   const data_row *cells = &d->rows[row];
@@ -215,9 +217,9 @@ static const char *explain_empty(const report_data *d, size_t row, const column 
   if (c->kind == COLUMN_FINE_TUNED && !tuned) return "no classifier is trained from this row";
   if (c->kind == COLUMN_FINE_TUNED) return "the classifier has no such evaluation yet";
   if (measure_is_of_time(c) && has_mixed_ranks(d, row))
-    return "its steps were trained on different numbers of ranks, so it has no one pace";
+    return "its steps were trained on different numbers of ranks, so it has no single steady pace";
   if (c->kind == COLUMN_TUNED && !tuned) return "no tuning starts from this row";
-  if (c->kind == COLUMN_TUNED) return "the fine-tuned run has no such evaluation yet";
+  if (c->kind == COLUMN_TUNED) return "the tuned run has no such evaluation yet";
   if (c->kind == COLUMN_SUMMARY) return "the run did not record it";
   return "the run has no evaluation set for it";
 }

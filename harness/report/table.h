@@ -18,6 +18,7 @@ typedef struct {
   double value, low, high;           /* NaN: none */
   size_t seeds_needed, items_needed; /* needed to distinguish it from zero; 0: none, or already
                                       * distinguished */
+  const char *over; /* what its interval covers: "seeds and paired images"; NULL: no interval */
 } report_difference;
 
 /* One number of the table: the mean over the row's cells (seeds). */
@@ -27,8 +28,9 @@ typedef struct {
   double low, high;  /* 95 % interval, symmetric or not; NaN: none; high may be infinite */
   double reference;  /* the published number; NaN: none */
   bool is_reference_verified;
-  bool is_best;                 /* significantly better than every other row's */
-  size_t seeds, items;          /* that the number is based on; items 0: not evaluated per item */
+  bool is_best;        /* significantly better than every other row's */
+  size_t seeds, items; /* that the number is based on; items 0: not evaluated per item */
+  const char *over;    /* what the interval covers: "seeds and images"; NULL: no interval */
   report_difference difference; /* of accuracies */
   char *text;                   /* of a setting's column; owned, else NULL */
   double *parts;       /* one per run of the row, NaN: none; owned, NULL for other columns */
@@ -55,6 +57,7 @@ typedef struct {
   char *iso;        /* the iso-accuracy speed-ups */
   char *accuracy;   /* differences from the baseline */
   char *basis;      /* what the intervals are based on, and how times are measured */
+  char *recorded;   /* columns whose intervals over images the runs recorded */
   char *provenance; /* "commit 0123456 · Imaginary CPU · bf16 · 2 threads · …" */
 } report_notes;
 

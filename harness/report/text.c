@@ -228,8 +228,8 @@ static void write_notes(const report_table *t, strbuf *out) {
                   t->has_unverified ? "; ~ unverified" : "");
   write_empty(t, out);
   const report_notes *n = &t->notes;
-  const char *const notes[] = {n->mixed,    n->disturbed, n->iso,
-                               n->accuracy, n->basis,     n->provenance};
+  const char *const notes[] = {n->mixed, n->disturbed, n->iso,       n->accuracy,
+                               n->basis, n->recorded,  n->provenance};
   for (size_t i = 0; i < sizeof notes / sizeof *notes; i++)
     if (notes[i]) strbuf_format(out, "%s\n", notes[i]);
 }

@@ -13,7 +13,7 @@ typedef struct {
   char *command;                                   /* JSON list of words */
   char *command_line;                              /* the words, separated by spaces */
   char *log_tail;                                  /* the last lines of its output */
-  char *conditions;   /* JSON: what the machine was doing; "{}": not recorded */
+  char *conditions;   /* JSON: the state of the machine; "{}": not recorded */
   char *rank_records; /* JSON: each rank's host, memory, CPU time; "[]": of one rank */
   char *hosts;        /* "node1 (ranks 0, 1), node2 (ranks 2, 3)"; "": of one rank */
   int64_t ranks;      /* that it was started with */

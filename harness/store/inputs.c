@@ -12,7 +12,7 @@ static const struct {
   bool decides;
 } kinds[INPUT_KINDS] = {
     [INPUT_DATA] = {"training data", true},         [INPUT_VOCABULARY] = {"vocabulary", true},
-    [INPUT_EVALUATION] = {"evaluation sets", true}, [INPUT_INIT] = {"weights started from", true},
+    [INPUT_EVALUATION] = {"evaluation sets", true}, [INPUT_INIT] = {"initial weights", true},
     [INPUT_PROGRAM] = {"program", false},           [INPUT_MACHINE] = {"machine", false},
     [INPUT_PRECISION] = {"precision", false},       [INPUT_THREADS] = {"threads", false},
     [INPUT_RANKS] = {"number of ranks", false}};

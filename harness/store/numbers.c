@@ -339,8 +339,8 @@ static err add_resources(store *s, int64_t run_id, numbers *n) {
   return NULL;
 }
 
-/* The mean over the last twentieth of the steps. A loss there that is no number makes it unknown:
- * the mean of the others would be of a run that had not diverged. */
+/* The mean over the last twentieth of the steps. A non-finite loss among them makes it unknown: the
+ * mean of the others would suggest that the run had not diverged. */
 static err add_final_loss(store *s, int64_t run_id, numbers *n) {
   sqlite3_stmt *rows;
   err error = sql_query(s, &rows,

@@ -12,8 +12,8 @@ bool memory_is_of_host(const settings *s);
 /* Bytes that can be allocated without swapping, considering this process's control group. NaN when
  * unknown. */
 double memory_available(void);
-/* Bytes that a process of a plan has yet to take: the plan less what it and the processes that it
- * started use now, at least 0. */
+/* Bytes that a process will still allocate according to its plan: the plan minus the current use of
+ * it and the processes that it started, at least 0. */
 double memory_outstanding(pid_t pid, double planned_bytes);
 
 typedef enum {

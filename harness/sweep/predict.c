@@ -53,7 +53,7 @@ static int64_t count_vocabulary(const char *path) {
   return lines;
 }
 
-/* False when the settings cannot be counted. planned_bytes is that of each of so many ranks. */
+/* False when the settings cannot be counted. planned_bytes: of each of that many ranks. */
 static bool count_model(run_predictor *p, const settings *s, int64_t ranks, model_counts *counts) {
   if (!p->vocabulary_path || strcmp(p->vocabulary_path, s->text_vocabulary) != 0) {
     free(p->vocabulary_path);
@@ -174,7 +174,7 @@ void run_predict(run_predictor *p, const settings *s, int64_t ranks, int cores,
   for (size_t i = 0; i < p->count; i++) {
     const past_run *past = &p->past[i];
     if (distance_to(past, s, ranks, threads, counts.train_sample) > nearest + alike) continue;
-    /* on the CPU the rate grows about as the threads do */
+    /* on the CPU the rate is roughly proportional to the threads */
     rate += past->device == DEVICE_CUDA ? past->rate : past->rate * threads / past->threads;
     wall += past->wall_share;
     memory += past->memory_share;

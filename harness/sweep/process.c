@@ -51,7 +51,7 @@ typedef struct {
 /* In the child, after fork: only async-signal-safe calls. */
 static void prepare_trainer(const void *context) {
   const birth *b = context;
-  fcntl(b->lock_fd, F_SETFD, 0); /* held for as long as the trainer lives */
+  fcntl(b->lock_fd, F_SETFD, 0); /* held as long as the trainer lives */
   if (b->is_launcher) prctl(PR_SET_PDEATHSIG, SIGUSR1);
   if (b->is_pinned) sched_setaffinity(0, sizeof b->cores, &b->cores);
   if (b->memory_bytes > 0) limits_enter(b->cgroup_procs, b->memory_bytes);
@@ -123,9 +123,7 @@ static err record_start(const run_options *options, store *s, run_cell *cell,
                         const process_wishes *wishes, const process *p, const char *time,
                         char *const *command) {
   char *stamp = stamp_make(&cell->cell->settings);
-  strbuf shown = {0};
   int64_t nodes = spec_nodes_of(cell->cell, cell->ranks);
-  if (wishes->place) slots_show_share(wishes->slots, wishes->place, cell->ranks / nodes, &shown);
   attempt_start start = {.cell_id = cell->cell->id,
                          .time = time,
                          .stamp = stamp,
@@ -133,7 +131,7 @@ static err record_start(const run_options *options, store *s, run_cell *cell,
                          .pid = p->pid,
                          .command = command,
                          .why = cell->why ? cell->why : "first",
-                         .slot = strbuf_string(&shown),
+                         .slot = wishes->place ? strbuf_string(&wishes->place->shown) : "",
                          .ranks = cell->ranks,
                          .nodes = nodes,
                          .predicted_seconds = cell->predicted_seconds,
@@ -141,7 +139,6 @@ static err record_start(const run_options *options, store *s, run_cell *cell,
                          .limits = cell->limits};
   err error = directory_record_start(options->results, cell->directory, &start);
   free(stamp);
-  strbuf_free(&shown);
   if (!error && s) error = store_ingest(s, options->results, cell->directory, &cell->run_id);
   return error;
 }
@@ -152,7 +149,8 @@ static err prepare_birth(const run_cell *cell, const process_wishes *wishes, pro
   int64_t here = cell->ranks / spec_nodes_of(cell->cell, cell->ranks);
   b->is_launcher = cell->ranks > 1;
   err error = make_environment(wishes, b->is_launcher, &b->environment);
-  b->is_pinned = wishes->place && slots_share(wishes->slots, wishes->place, here, &b->cores);
+  b->is_pinned = wishes->place && wishes->place->is_pinned;
+  if (b->is_pinned) b->cores = wishes->place->cores;
   b->memory_bytes = bytes;
   b->lock_fd = wishes->lock_fd;
   b->unblocked = wishes->unblocked;
@@ -199,6 +197,7 @@ err process_start(const run_options *options, store *s, run_cell *cell,
   TRY(spawn(options, cell, &b, &p->pid));
   p->lock_fd = wishes->lock_fd;
   p->place = wishes->place;
+  p->slots = wishes->slots;
   p->started = clock_seconds();
   cell->state = CELL_RUNNING;
   cell->ran_now = true;
@@ -330,7 +329,7 @@ static err set_state(run_cell *cell, const verdict *v) {
 
 static void release(process *p) {
   close(p->lock_fd);
-  if (p->place) p->place->is_busy = false;
+  slots_give(p->slots, p->place);
   if (p->cgroup) limits_remove_cgroup(p->cgroup);
   free(p->cgroup);
   p->cgroup = NULL;

@@ -14,18 +14,19 @@ typedef enum { STOP_NONE, STOP_ASKED, STOP_PAUSED, STOP_TIME, STOP_TURN } stop_r
 
 typedef struct {
   size_t index; /* of the cell in the sweep */
-  pid_t pid;    /* of the trainer; of several ranks their launcher's */
+  pid_t pid;    /* of the trainer; for several ranks, of their launcher */
   int64_t ranks;
   int lock_fd, attempt;
   double started; /* clock_seconds */
   slot *place;    /* NULL: the whole machine */
+  slots *slots;   /* that it is of */
   char *cgroup;   /* own cgroup; NULL: RLIMIT_DATA, or no limit; owned */
   stop_reason stop;
   double first_step;            /* clock_seconds when its first step was seen; 0: not yet */
-  int64_t steps_before;         /* newest step in the record when it was started */
+  int64_t steps_before;         /* newest recorded step when it was started */
   double stopped;               /* clock_seconds of the first SIGTERM that it was sent */
-  double looked;                /* at the ranks */
-  bool has_events, asked_early; /* the trainer has begun; it was asked to stop before */
+  double looked;                /* clock_seconds of the last check of the ranks */
+  bool has_events, asked_early; /* the trainer has started; it was asked to stop before that */
   double rank_0_ended;          /* clock_seconds when that was seen; 0: not yet */
   int64_t events_start;         /* bytes that events.jsonl had */
   int64_t log_start;            /* bytes that log.txt had */
@@ -38,7 +39,7 @@ typedef struct {
   const spec_pairs *environment; /* more variables for the trainer */
   const char *cgroup_base;       /* limits_find_cgroup; NULL: none */
   slot *place;
-  const slots *slots;        /* that `place` is of; NULL without one */
+  slots *slots;              /* that `place` is of; NULL without one */
   const char *mpi;           /* several ranks are started by srun with this --mpi; NULL: mpirun */
   int64_t cores;             /* of each rank, for srun; 0: not given */
   int lock_fd;               /* of the directory */
@@ -51,12 +52,12 @@ typedef struct {
 err process_start(const run_options *options, store *s, run_cell *cell,
                   const process_wishes *wishes, process *p) ERR_MUST_CHECK;
 
-/* Asks the trainer to write a checkpoint and end (SIGTERM; through the launcher of several ranks
- * SIGUSR1, which it passes on to each); remembers why. */
+/* Asks the trainer to write a checkpoint and end (SIGTERM; for several ranks SIGUSR1 to the
+ * launcher, which forwards it to each); records the reason. */
 void process_stop(process *p, stop_reason why);
-/* To be called often, for cells of several ranks: asks again when the launcher was asked to stop
- * before it had anyone to pass that on to; kills a launcher that does not end once rank 0 has
- * ended, as when it waits for a machine that no longer answers. */
+/* To be called often for cells of several ranks. Asks again if the launcher was asked to stop
+ * before it had started any rank; kills a launcher that does not exit after rank 0 has ended, for
+ * example because it waits for a machine that no longer answers. */
 void process_look_after_ranks(const run_options *options, const run_cell *cell, process *p);
 /* SIGKILL; ranks end with their launcher. */
 void process_kill(const process *p);

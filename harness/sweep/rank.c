@@ -34,11 +34,11 @@ typedef struct {
   pid_t pid;
 } rank_process;
 
-/* Signals that mpirun and srun send to the whole group of processes: they are the trainer's. */
+/* Signals that mpirun and srun send to the whole process group: left to the trainer. */
 static const int trainers_signals[] = {SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2};
 enum { SIGNALS = sizeof trainers_signals / sizeof *trainers_signals };
 
-/* ---- where this process stands ---- */
+/* ---- rank and cores of this process ---- */
 
 /* The first of the variables that is set; -1: none. */
 static int64_t number_of(const char *const *names, size_t count) {
@@ -59,8 +59,9 @@ static err find_position(position *at) {
   at->local_rank = number_of(locals, sizeof locals / sizeof *locals);
   at->local_size = number_of(local_sizes, sizeof local_sizes / sizeof *local_sizes);
   if (at->rank >= 0 && at->size >= 1) return NULL;
-  return err_new(ERR_INPUT, "no launcher says which rank this is: 'flipbench rank' is called by "
-                            "mpirun and srun, for cells of several ranks");
+  return err_new(ERR_INPUT,
+                 "no launcher has set this process's rank: 'flipbench rank' is started by "
+                 "mpirun and srun, for cells of several ranks");
 }
 
 /* This rank's cores of those that the process may use. */
@@ -82,7 +83,7 @@ static void choose_cores(rank_process *p) {
   }
 }
 
-/* ---- what it leaves ---- */
+/* ---- records ---- */
 
 static err write_record(const rank_process *p, const int *status, const struct rusage *used) {
   strbuf text = {0};
@@ -113,7 +114,7 @@ static err write_record(const rank_process *p, const int *status, const struct r
   return error;
 }
 
-/* Rank 0 writes to the cell's log, the others to one each. */
+/* Rank 0 writes to the cell's log, each other rank to its own. */
 static err open_log(const rank_process *p, int *fd) {
   char *path = ranks_log_path(p->wishes->folder, p->at.rank);
   strbuf head = {0};
@@ -133,7 +134,7 @@ static err open_log(const rank_process *p, int *fd) {
 
 /* ---- the trainer ---- */
 
-/* In the child, after fork: only what is safe there. */
+/* In the child, after fork: only async-signal-safe calls. */
 static void prepare(const void *context) {
   const rank_process *p = context;
   prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -152,8 +153,8 @@ static err start(rank_process *p, int log) {
   return command_start(&call, &p->pid);
 }
 
-/* The launcher may be gone already. mpirun's ranks have nobody else who would end them; srun's are
- * ended with their job. */
+/* Requests SIGKILL when the launcher dies; true if it has already exited. Only for mpirun's ranks:
+ * srun's are ended with their job. */
 static bool is_orphan(void) {
   if (!getenv("OMPI_COMM_WORLD_RANK")) return false;
   prctl(PR_SET_PDEATHSIG, SIGKILL);

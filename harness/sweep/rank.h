@@ -1,6 +1,6 @@
-/* One rank of a cell, between the launcher (mpirun, srun) and the trainer: binds it to its cores,
- * gives it a log of its own, ends it when the launcher dies, and records where it ran, how it ended
- * and what it took. `flipbench rank` is this; docs/clusters.md. */
+/* `flipbench rank`: one rank of a cell, between the launcher (mpirun, srun) and the trainer. Binds
+ * the trainer to its cores, writes its log, ends it when the launcher dies, and records where it
+ * ran, how it ended, and its memory and CPU time (docs/clusters.md). */
 #ifndef FLIPBENCH_SWEEP_RANK_H
 #define FLIPBENCH_SWEEP_RANK_H
 

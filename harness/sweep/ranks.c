@@ -10,8 +10,8 @@
 #include "base/mem.h"
 #include "base/shipped.h"
 
-/* From a failure of one rank to SIGKILL for those that do not end by themselves. The wish to stop
- * goes by SIGUSR1, for which there is no such limit. */
+/* Time from a failure of one rank to SIGKILL for ranks that do not exit by themselves. A request to
+ * stop uses SIGUSR1, which has no such limit. */
 static const char kill_seconds[] = "3";
 
 char *ranks_record_path(const char *folder, int64_t attempt, int64_t rank) {
@@ -56,8 +56,8 @@ static err add_all(spec_names *words, const char *const *more, size_t count) {
   return error;
 }
 
-/* Open MPI's mpirun. Binding is left to `flipbench rank`, which takes shares of the cell's slot;
- * mpirun would count the machine's cores from 0. */
+/* Open MPI's mpirun. Binding is left to `flipbench rank`, which divides the cores of the cell's
+ * slot; mpirun would number the machine's cores from 0. */
 static err add_mpirun(const ranks_start *how, spec_names *words) {
   const char *const first[] = {"mpirun", "-q",    "--oversubscribe",           "--bind-to",
                                "none",   "--mca", "odls_base_sigkill_timeout", kill_seconds};
@@ -139,7 +139,7 @@ static bool is_installed(const char *name) {
   return is_there;
 }
 
-/* The hosts that mpirun would use are named by Open MPI's own variable. */
+/* Does Open MPI's own variable name hosts for mpirun? */
 static bool has_hosts(const spec_experiment *e) {
   static const char name[] = "OMPI_MCA_orte_default_hostfile";
   return getenv(name) || spec_pairs_get(&e->environment, name);
@@ -182,7 +182,7 @@ bool ranks_have_ended(const char *folder, int64_t attempt, bool *failed) {
   return has_ended;
 }
 
-/* Numbers of the ranks that left a record of the attempt; the caller frees. */
+/* Numbers of the ranks with a record of the attempt; the caller frees. */
 static int64_t *list_records(const char *folder, int64_t attempt, size_t *count) {
   char *path = fs_join(folder, "ranks"), **names = NULL;
   size_t total = 0;

@@ -1,5 +1,5 @@
-/* The ranks of a cell: how they are started (mpirun on this machine, srun in a Slurm job), and what
- * each leaves in the cell's folder (sweep/rank.h). Internal to sweep/. */
+/* The ranks of a cell: how they are started (mpirun on this machine, srun in a Slurm job), and the
+ * files that each writes to the cell's folder (sweep/rank.h). Internal to sweep/. */
 #ifndef FLIPBENCH_SWEEP_RANKS_H
 #define FLIPBENCH_SWEEP_RANKS_H
 
@@ -19,13 +19,13 @@ typedef struct {
   const spec_pairs *environment; /* also for ranks on other machines */
 } ranks_start;
 
-/* The trainer's words with those of the launcher before them, when there are several ranks.
- * NULL-terminated; ranks_free_words. */
+/* The trainer's command line, preceded by the launcher's if there are several ranks.
+ * NULL-terminated; free with ranks_free_words. */
 err ranks_words(const ranks_start *how, char *const *trainer, char ***words) ERR_MUST_CHECK;
 void ranks_free_words(char **words);
-/* Open MPI runs as root only when its two variables say that this is wanted. */
+/* Open MPI runs as root only if these two variables allow it. */
 extern const char *const ranks_root_variables[2];
-/* Sets them in this process, when it is root's. */
+/* Sets them in this process if it runs as root. */
 void ranks_allow_root(void);
 
 /* Can the waiting cells of a sweep be started on this machine? ERR_INPUT with what to install. */
@@ -36,8 +36,8 @@ char *ranks_record_path(const char *folder, int64_t attempt, int64_t rank);
 char *ranks_log_path(const char *folder, int64_t rank);
 #define RANKS_LOG_HEAD "== attempt %" PRId64
 
-/* What is known of each rank of an attempt, as an array of the attempt's end (docs/events.md): NULL
- * when there is nothing, as for a cell of one rank. The caller's: json_decref. */
+/* The records of each rank of an attempt, as the array in the attempt's end (docs/events.md): NULL
+ * if there are none, as for a cell of one rank. The caller frees with json_decref. */
 json_t *ranks_read_records(const char *folder, int64_t attempt);
 void ranks_remove_records(const char *folder, int64_t attempt);
 
@@ -45,8 +45,8 @@ void ranks_remove_records(const char *folder, int64_t attempt);
 bool ranks_have_ended(const char *folder, int64_t attempt, bool *failed);
 
 /* Why an attempt failed, from the ranks' records and logs; `log_start`: size of log.txt before it.
- * Sets v->kind and v->message: "rank" when one was lost, else the first error that one wrote.
- * False when nothing tells. */
+ * Sets v->kind and v->message: "rank" if one was lost, else the first error that a rank wrote.
+ * False if the reason is unknown. */
 bool ranks_explain(const char *folder, int64_t attempt, int64_t log_start, int64_t ranks,
                    verdict *v);
 /* The last lines of the other ranks' logs, "rank 2: …". */

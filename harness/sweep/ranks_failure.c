@@ -1,5 +1,5 @@
-/* Which rank's failure ended an attempt. All of them end when one is lost, each saying something:
- * one message is made of it. */
+/* Determines which rank's failure ended an attempt. All ranks end when one is lost, each with its
+ * own message: this combines them into one. */
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -15,7 +15,7 @@
 enum { MOST_TEXT = 1 << 16, TAIL_LINES = 3, MOST_TAIL = 8192 };
 static const char error_head[] = "flip: error: ";
 
-/* The last MOST_TEXT bytes of a file behind byte `from`; "" when there is none. */
+/* The last MOST_TEXT bytes of a file after byte `from`; "" if there are none. */
 static char *read_end(const char *path, int64_t from) {
   char *text = mem_zeroed(MOST_TEXT + 1, 1);
   int fd = text && path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
@@ -29,7 +29,7 @@ static char *read_end(const char *path, int64_t from) {
   return text;
 }
 
-/* What a rank wrote in this attempt; the caller frees; NULL when memory is short. */
+/* What a rank wrote in this attempt; the caller frees; NULL when out of memory. */
 static char *read_log(const char *folder, int64_t attempt, int64_t log_start, int64_t rank) {
   char *path = ranks_log_path(folder, rank), head[64];
   char *text = read_end(path, rank ? 0 : log_start);
@@ -43,7 +43,7 @@ static char *read_log(const char *folder, int64_t attempt, int64_t log_start, in
   return text;
 }
 
-/* The last error in a log, without its head and to the end of its line; the caller frees. */
+/* The last error in a log, without its prefix, up to the end of its line; the caller frees. */
 static char *last_error(const char *text) {
   const char *found = NULL;
   for (const char *at = text; (at = strstr(at, error_head)); at++)
@@ -84,7 +84,7 @@ static bool add_end(const json_t *record, strbuf *out) {
   return number || code > 0;
 }
 
-/* How the rank that is named ended, and the last thing that it wrote. */
+/* How the named rank ended, and its last message. */
 static void add_details(const char *folder, int64_t attempt, int64_t log_start, int64_t rank,
                         const json_t *records, strbuf *out) {
   strbuf end = {0};
@@ -92,7 +92,9 @@ static void add_details(const char *folder, int64_t attempt, int64_t log_start, 
   char *own = text ? last_error(text) : NULL;
   int64_t other;
   const json_t *record = find_record(records, rank);
-  bool is_signal = record && json_integer_value(json_object_get(record, "signal"));
+  /* a silent one was killed because it was silent (comm/watch.h) */
+  bool is_signal = record && json_integer_value(json_object_get(record, "signal")) &&
+                   !is_silence(strbuf_string(out));
   if (is_signal && add_end(record, &end)) strbuf_format(out, ": %s", strbuf_string(&end));
   if (own && !is_loss(own, &other)) strbuf_format(out, "; its last error: %s", own);
   strbuf_free(&end);
@@ -100,7 +102,8 @@ static void add_details(const char *folder, int64_t attempt, int64_t log_start, 
   free(own);
 }
 
-/* No rank could say which one was lost: before they watched each other. A signal tells. */
+/* No rank could report which one was lost, because the watch had not started: looks for one that
+ * was killed by a signal. */
 static bool explain_by_signal(const json_t *records, int64_t ranks, strbuf *out) {
   const json_t *first = NULL;
   size_t i;
@@ -130,7 +133,8 @@ bool ranks_explain(const char *folder, int64_t attempt, int64_t log_start, int64
     char *own = text ? last_error(text) : NULL;
     int64_t named = -1;
     bool is_lost = own && is_loss(own, &named);
-    /* a rank that was stopped finds the others ended when it goes on: their word counts */
+    /* a rank that was stopped finds the others ended when it continues: their messages take
+     * precedence */
     bool is_better = is_lost && (lost < 0 || (is_silence(own) && !is_silence(error)));
     if (own && (is_better || !error)) {
       if (is_lost) lost = named;
@@ -150,7 +154,7 @@ bool ranks_explain(const char *folder, int64_t attempt, int64_t log_start, int64
     if (speaker > 0 && !names_itself) strbuf_format(&message, "rank %" PRId64 ": ", speaker);
     strbuf_append(&message, error);
   }
-  /* a rank whose calls fail does not know why */
+  /* a rank whose calls fail does not know the reason */
   bool is_unclear = !error || strstr(error, "MPI: ");
   strbuf signal = {0};
   bool is_by_signal = lost < 0 && is_unclear && explain_by_signal(records, ranks, &signal);

@@ -133,10 +133,10 @@ typedef struct {
 typedef struct run_predictor run_predictor;
 err run_predictor_open(store *s, run_predictor **p) ERR_MUST_CHECK;
 void run_predictor_close(run_predictor *p);
-/* On so many ranks with so many CPU cores each. */
+/* On that many ranks with that many CPU cores each. */
 void run_predict(run_predictor *p, const settings *s, int64_t ranks, int cores,
                  run_prediction *made);
-/* The cores that one rank of a cell gets; what does not fit this machine is an ERR_INPUT. */
+/* The cores that one rank of a cell gets; ERR_INPUT if this machine does not have them. */
 err run_cores_of_rank(const run_options *options, const spec_experiment *e, const spec_cell *cell,
                       int *cores) ERR_MUST_CHECK;
 /* Samples that a run with these settings will see: 0 when `epochs` of an unknown data set determine

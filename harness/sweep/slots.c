@@ -8,24 +8,6 @@
 #include "base/fs.h"
 #include "base/mem.h"
 
-void slots_free(slots *s) {
-  for (int i = 0; i < s->count; i++) {
-    free(s->items[i].gpus);
-    strbuf_free(&s->items[i].shown);
-  }
-  free(s->items);
-  *s = (slots){0};
-}
-
-slot *slots_take(slots *s) {
-  for (int i = 0; i < s->count; i++)
-    if (!s->items[i].is_busy) {
-      s->items[i].is_busy = true;
-      return &s->items[i];
-    }
-  return NULL;
-}
-
 /* ---- resources of the machine ---- */
 
 static err split_ids(const char *text, spec_names *ids) {
@@ -65,13 +47,6 @@ static int list_cores(int cores[CPU_SETSIZE]) {
   return count;
 }
 
-int slots_cores(const slots *s) {
-  int cores[CPU_SETSIZE];
-  if (s->count && s->items[0].is_pinned) return CPU_COUNT(&s->items[0].cores);
-  int count = list_cores(cores);
-  return count > 0 ? count : 1;
-}
-
 /* ---- allocation ---- */
 
 /* "of 4 ranks ", or nothing. */
@@ -81,31 +56,123 @@ static const char *name_ranks(int64_t ranks, char text[32]) {
   return text;
 }
 
-/* needs: of a whole cell. */
-static err choose_count(const run_options *options, const spec_requires *needs, int core_count,
-                        size_t gpu_count, int *count) {
+spec_requires slots_needs(const spec_experiment *e, int64_t *fewest) {
+  spec_requires needs = e->requires;
+  needs.ranks = 1;
+  *fewest = 0;
+  for (size_t i = 0; i < e->cell_count; i++) {
+    const spec_ranks *own = &e->cells[i].ranks;
+    int64_t here = own->ranks / own->nodes;
+    if (here > needs.ranks) needs.ranks = here;
+    if (!*fewest || here < *fewest) *fewest = here;
+  }
+  return needs;
+}
+
+/* Does the largest cell fit alone? */
+static err check_largest(const slots *s, const spec_requires *needs) {
   char text[32];
-  int64_t gpus = needs->gpus, by_gpus = gpus ? (int64_t)gpu_count / gpus : 0;
-  int64_t by_cores = needs->cores ? core_count / needs->cores : 0;
-  if (gpus > (int64_t)gpu_count)
+  int64_t cores = needs->cores * needs->ranks, gpus = needs->gpus * needs->ranks;
+  if (gpus > (int64_t)s->gpus.count)
     return err_new(
-        ERR_INPUT, "a cell%s requires %lld GPU%s, but %zu are available (--gpus selects them)",
-        name_ranks(needs->ranks, text), (long long)gpus, gpus == 1 ? "" : "s", gpu_count);
-  if (needs->cores > core_count)
-    return err_new(ERR_INPUT, "a cell%s requires %lld CPU cores, but %d are available",
-                   name_ranks(needs->ranks, text), (long long)needs->cores, core_count);
-  int64_t most = gpus && needs->cores ? (by_gpus < by_cores ? by_gpus : by_cores)
-                 : gpus               ? by_gpus
-                                      : by_cores;
-  *count = options->jobs ? options->jobs : most ? (int)most : 1;
-  if (*count > SLOTS_MOST) *count = SLOTS_MOST;
-  if (most && *count > most)
-    return err_new(ERR_INPUT,
-                   "--jobs %d: cells of %lld cores and %lld GPUs each: only %lld fit on this "
-                   "machine's %d cores and %zu GPUs",
-                   *count, (long long)needs->cores, (long long)gpus, (long long)most, core_count,
-                   gpu_count);
+        ERR_INPUT, "a cell%s requires %lld %s, but %zu %s available (--gpus selects them)",
+        name_ranks(needs->ranks, text), (long long)gpus, text_plural(gpus, "GPU", "GPUs"),
+        s->gpus.count, text_plural((int64_t)s->gpus.count, "is", "are"));
+  if (cores > s->core_count)
+    return err_new(ERR_INPUT, "a cell%s requires %lld CPU cores, but %d %s available",
+                   name_ranks(needs->ranks, text), (long long)cores, s->core_count,
+                   text_plural(s->core_count, "is", "are"));
   return NULL;
+}
+
+static int64_t least(int64_t a, int64_t b) {
+  return a < b ? a : b;
+}
+
+/* Ranks for which there are cores and GPUs at once; 0: no limit, none are required. */
+static int64_t count_places(const slots *s, const spec_requires *needs) {
+  int64_t by_gpus = needs->gpus ? (int64_t)s->gpus.count / needs->gpus : INT64_MAX;
+  int64_t by_cores = needs->cores ? s->core_count / needs->cores : INT64_MAX;
+  return s->is_by_rank ? least(by_gpus, by_cores) : 0;
+}
+
+static err choose_count(slots *s, const run_options *options, const spec_requires *needs,
+                        int64_t fewest) {
+  int64_t most = count_places(s, needs) / fewest;
+  int64_t count = options->jobs ? options->jobs : most ? most : 1;
+  s->count = (int)least(count, SLOTS_MOST);
+  if (most && s->count > most)
+    return err_new(ERR_INPUT,
+                   "--jobs %d: cells of %lld %s and %lld %s each: only %lld %s on this "
+                   "machine's %d %s and %zu %s",
+                   s->count, (long long)(needs->cores * fewest),
+                   text_plural(needs->cores * fewest, "core", "cores"),
+                   (long long)(needs->gpus * fewest),
+                   text_plural(needs->gpus * fewest, "GPU", "GPUs"), (long long)most,
+                   text_plural(most, "fits", "fit"), s->core_count,
+                   text_plural(s->core_count, "core", "cores"), s->gpus.count,
+                   text_plural((int64_t)s->gpus.count, "GPU", "GPUs"));
+  return NULL;
+}
+
+/* Cells that may run at once have cores of their own: as required, or equal parts. */
+static void divide_cores(slots *s, const spec_requires *needs) {
+  int64_t places = s->count;
+  if (s->is_by_rank) places = least(count_places(s, needs), s->count * needs->ranks);
+  s->place_cores = needs->cores ? needs->cores : s->count > 1 ? s->core_count / places : 0;
+}
+
+err slots_make(const run_options *options, const spec_requires *given, int64_t fewest,
+               slots *made) {
+  spec_requires needs = *given;
+  err error = NULL;
+  if (options->gpus && !needs.gpus) needs.gpus = 1;
+  if (needs.ranks < 1) needs.ranks = 1;
+  if (fewest < 1) fewest = 1;
+  *made = (slots){.is_by_rank = needs.cores > 0 || needs.gpus > 0,
+                  .place_gpus = needs.gpus,
+                  .cores_of_rank = needs.cores};
+  made->core_count = list_cores(made->cores);
+  if (needs.gpus) TRY(find_gpus(options->gpus, &made->gpus));
+  TRY(check_largest(made, &needs));
+  TRY(choose_count(made, options, &needs, fewest));
+  divide_cores(made, &needs);
+  made->gpu_owners = mem_zeroed(made->gpus.count + 1, sizeof *made->gpu_owners);
+  if (!made->gpu_owners) error = mem_error(made->gpus.count, "the slots");
+cleanup:
+  if (error) slots_free(made);
+  return error;
+}
+
+void slots_free(slots *s) {
+  spec_names_free(&s->gpus);
+  free(s->gpu_owners);
+  *s = (slots){0};
+}
+
+static int64_t places_of(const slots *s, int64_t ranks) {
+  return s->is_by_rank ? ranks : 1;
+}
+
+int slots_cores_of_rank(const slots *s, int64_t ranks) {
+  int64_t own = s->place_cores ? places_of(s, ranks) * s->place_cores : s->core_count;
+  int64_t each = s->cores_of_rank ? s->cores_of_rank : own / ranks;
+  return each > 0 ? (int)each : 1;
+}
+
+/* ---- slots ---- */
+
+static int64_t count_free(const slot *const *owners, int64_t count) {
+  int64_t found = 0;
+  for (int64_t i = 0; i < count; i++) found += !owners[i];
+  return found;
+}
+
+bool slots_fit(const slots *s, int64_t ranks) {
+  int64_t places = places_of(s, ranks);
+  return s->taken < s->count &&
+         places * s->place_cores <= count_free(s->core_owners, s->core_count) &&
+         places * s->place_gpus <= count_free(s->gpu_owners, (int64_t)s->gpus.count);
 }
 
 static void show_cores(const int *cores, int count, strbuf *out) {
@@ -118,87 +185,55 @@ static void show_cores(const int *cores, int count, strbuf *out) {
   }
 }
 
-static void give_cores(slots *s, int64_t each, const int *cores) {
-  for (int i = 0; i < s->count; i++) {
-    slot *one = &s->items[i];
-    one->is_pinned = true;
-    CPU_ZERO(&one->cores);
-    for (int64_t k = 0; k < each; k++) CPU_SET((size_t)cores[i * each + k], &one->cores);
-    show_cores(&cores[i * each], (int)each, &one->shown);
+static void take_cores(slots *s, int64_t wanted, slot *one) {
+  int own[CPU_SETSIZE], count = 0;
+  one->is_pinned = true;
+  CPU_ZERO(&one->cores);
+  for (int i = 0; i < s->core_count && count < wanted; i++) {
+    if (s->core_owners[i]) continue;
+    s->core_owners[i] = one;
+    CPU_SET((size_t)s->cores[i], &one->cores);
+    own[count++] = s->cores[i];
   }
+  show_cores(own, count, &one->shown);
 }
 
-static err give_gpus(slots *s, size_t each, const spec_names *ids) {
-  for (int i = 0; i < s->count; i++) {
-    strbuf list = {0};
-    for (size_t k = 0; k < each; k++)
-      strbuf_format(&list, "%s%s", k ? "," : "", ids->items[(size_t)i * each + k]);
-    s->items[i].gpus = strbuf_take(&list);
-    if (!s->items[i].gpus) return mem_error(0, "the list of GPUs");
-    strbuf_format(&s->items[i].shown, "%sGPU %s", s->items[i].shown.length ? ", " : "",
-                  s->items[i].gpus);
+static void take_gpus(slots *s, int64_t wanted, slot *one) {
+  strbuf list = {0};
+  for (size_t i = 0; i < s->gpus.count && wanted > 0; i++) {
+    if (s->gpu_owners[i]) continue;
+    s->gpu_owners[i] = one;
+    wanted--;
+    strbuf_format(&list, "%s%s", list.length ? "," : "", s->gpus.items[i]);
   }
-  return NULL;
+  strbuf_format(&one->shown, "%sGPU %s", one->shown.length ? ", " : "", strbuf_string(&list));
+  one->gpus = strbuf_take(&list);
 }
 
-spec_requires slots_needs(const spec_experiment *e) {
-  spec_requires needs = e->requires;
-  needs.ranks = 1;
-  for (size_t i = 0; i < e->cell_count; i++) {
-    const spec_ranks *own = &e->cells[i].ranks;
-    if (own->ranks / own->nodes > needs.ranks) needs.ranks = own->ranks / own->nodes;
-  }
-  return needs;
+err slots_take(slots *s, int64_t ranks, slot **taken) {
+  int64_t places = places_of(s, ranks);
+  slot *one = *taken = mem_zeroed(1, sizeof *one);
+  if (!one) return mem_error(sizeof *one, "a slot");
+  s->taken++;
+  if (s->place_cores) take_cores(s, places * s->place_cores, one);
+  if (s->place_gpus) take_gpus(s, places * s->place_gpus, one);
+  bool is_short = one->shown.is_broken || (s->place_gpus && !one->gpus);
+  if (!is_short) return NULL;
+  slots_give(s, one);
+  *taken = NULL;
+  return mem_error(0, "a slot");
 }
 
-err slots_make(const run_options *options, const spec_requires *given, slots *made) {
-  int cores[CPU_SETSIZE], core_count = list_cores(cores);
-  spec_names gpus = {0};
-  spec_requires needs = *given;
-  err error = NULL;
-  *made = (slots){.cores_of_rank = needs.cores};
-  if (options->gpus && !needs.gpus) needs.gpus = 1;
-  if (needs.gpus) TRY(find_gpus(options->gpus, &gpus));
-  if (needs.ranks < 1) needs.ranks = 1;
-  needs.cores *= needs.ranks;
-  needs.gpus *= needs.ranks;
-  int count = 0;
-  TRY(choose_count(options, &needs, core_count, gpus.count, &count));
-  made->items = mem_zeroed((size_t)count, sizeof *made->items);
-  if (!made->items) FAIL(ERR_MEMORY, "out of memory: the slots");
-  made->count = count;
-  int64_t each = needs.cores ? needs.cores : count > 1 ? core_count / count : 0;
-  if (each) give_cores(made, each, cores);
-  if (needs.gpus) TRY(give_gpus(made, (size_t)needs.gpus, &gpus));
-cleanup:
-  spec_names_free(&gpus);
-  if (error) slots_free(made);
-  return error;
-}
-
-int slots_cores_of_rank(const slots *s, int64_t ranks) {
-  int64_t each = s->cores_of_rank ? s->cores_of_rank : slots_cores(s) / ranks;
-  return each > 0 ? (int)each : 1;
-}
-
-bool slots_share(const slots *s, const slot *place, int64_t ranks, cpu_set_t *cores) {
-  if (!place->is_pinned) return false;
-  *cores = place->cores;
-  int64_t left = s->cores_of_rank * ranks;
-  for (int i = 0; i < CPU_SETSIZE && s->cores_of_rank; i++)
-    if (CPU_ISSET((size_t)i, cores) && left-- <= 0) CPU_CLR((size_t)i, cores);
-  return true;
-}
-
-void slots_show_share(const slots *s, const slot *place, int64_t ranks, strbuf *out) {
-  cpu_set_t share;
-  int cores[CPU_SETSIZE], count = 0;
-  if (slots_share(s, place, ranks, &share)) {
-    for (int i = 0; i < CPU_SETSIZE; i++)
-      if (CPU_ISSET((size_t)i, &share)) cores[count++] = i;
-    show_cores(cores, count, out);
-  }
-  if (place->gpus) strbuf_format(out, "%sGPU %s", out->length ? ", " : "", place->gpus);
+void slots_give(slots *s, slot *place) {
+  if (!place) return;
+  s->taken--;
+  for (int i = 0; i < s->core_count; i++)
+    if (s->core_owners[i] == place) s->core_owners[i] = NULL;
+  for (size_t i = 0; i < s->gpus.count; i++)
+    if (s->gpu_owners[i] == place) s->gpu_owners[i] = NULL;
+  free(place->gpus);
+  strbuf_free(&place->shown);
+  free(place);
 }
 
 err slots_check_machine(const spec_requires *needs) {

@@ -1,8 +1,11 @@
 /* Slots: the shares of this machine in which cells run, one cell per slot. Internal to sweep/.
  *
- * With more than one slot, or when the experiment states how many cores a cell needs, each slot has
- * its own CPU cores (as long as there are enough), so that cells do not disturb each other's
- * timings. With --gpus, or when the experiment requests GPUs, each has its own GPUs. */
+ * When the experiment states how many cores or GPUs a rank needs, a cell takes as many of them as
+ * its own ranks on this machine need, so that small cells run side by side with a large one. Else
+ * each of
+ * --jobs cells has the same share of the cores, and its ranks divide it. What a cell has is its own
+ * (as long as there are enough cores), so that cells do not disturb each other's timings. The
+ * lowest numbers that are free are taken. */
 #ifndef FLIPBENCH_SWEEP_SLOTS_H
 #define FLIPBENCH_SWEEP_SLOTS_H
 
@@ -12,8 +15,8 @@
 
 enum { SLOTS_MOST = 256 };
 
+/* What one cell has. */
 typedef struct {
-  bool is_busy;
   bool is_pinned;  /* to `cores` */
   cpu_set_t cores; /* available to this process, by their sched_getaffinity numbers */
   char *gpus;      /* value for CUDA_VISIBLE_DEVICES; NULL: unchanged */
@@ -21,28 +24,32 @@ typedef struct {
 } slot;
 
 typedef struct {
-  slot *items;
-  int count;
-  int64_t cores_of_rank; /* as required; 0: a cell's ranks share its slot's */
+  int count;             /* cells at once, at most; of the narrowest */
+  int taken;             /* cells that have a slot */
+  bool is_by_rank;       /* a cell has as many places as ranks; else one */
+  int64_t place_cores;   /* of a place; 0: cells share the machine's */
+  int64_t place_gpus;    /* 0: none are assigned */
+  int64_t cores_of_rank; /* as required; 0: a cell's ranks share its cores */
+  int core_count, cores[CPU_SETSIZE];
+  spec_names gpus;
+  const slot *core_owners[CPU_SETSIZE], **gpu_owners; /* of each; NULL: it is free */
 } slots;
 
-/* What an experiment requires, with the most `ranks` that a cell has on one machine. Shallow. */
-spec_requires slots_needs(const spec_experiment *e);
-/* According to options->jobs, options->gpus and what is required for needs->ranks ranks; ERR_INPUT
- * when this machine does not have it. */
-err slots_make(const run_options *options, const spec_requires *needs, slots *made) ERR_MUST_CHECK;
+/* What an experiment requires, with the most `ranks` that a cell has on one machine; *fewest: the
+ * least. Shallow. */
+spec_requires slots_needs(const spec_experiment *e, int64_t *fewest);
+/* According to options->jobs, options->gpus and what each rank requires, for cells of `fewest` to
+ * needs->ranks ranks; ERR_INPUT when this machine does not have it for the largest. */
+err slots_make(const run_options *options, const spec_requires *needs, int64_t fewest,
+               slots *made) ERR_MUST_CHECK;
 void slots_free(slots *s);
-/* The cores of one slot; the machine's when they are shared. */
-int slots_cores(const slots *s);
-/* The cores of each of so many ranks on this machine in one slot, at least 1. */
+/* The cores of each of so many ranks of a cell on this machine, at least 1. */
 int slots_cores_of_rank(const slots *s, int64_t ranks);
-/* The cores of so many ranks in a slot: with required cores not more than these. False: the slot
- * is not pinned. */
-bool slots_share(const slots *s, const slot *place, int64_t ranks, cpu_set_t *cores);
-/* "cores 0-1, GPU 0", of these. */
-void slots_show_share(const slots *s, const slot *place, int64_t ranks, strbuf *out);
-/* NULL when all are busy. */
-slot *slots_take(slots *s);
+/* Whether a cell of so many ranks on this machine can start now. */
+bool slots_fit(const slots *s, int64_t ranks);
+/* A slot for it, which slots_give takes back and frees. slots_fit must be true. */
+err slots_take(slots *s, int64_t ranks, slot **taken) ERR_MUST_CHECK;
+void slots_give(slots *s, slot *place); /* NULL is allowed */
 
 /* Checks all other requirements (`requires`): memory, variables, files; reports all problems at
  * once. */

@@ -39,6 +39,11 @@ static err look_at_parent(runner *r, run_cell *c, bool *is_ready, char **init_fr
       c, "the parent's checkpoint is gone; remove this folder and run again:", parent->directory);
 }
 
+/* Ranks of the next process on this machine. */
+static int64_t ranks_here(const run_cell *c) {
+  return c->ranks / spec_nodes_of(c->cell, c->ranks);
+}
+
 /* The process takes over the lock and the slot; both are released if it does not start. */
 static err start_process(runner *r, size_t index, const char *init_from, int lock_fd,
                          bool *has_started) {
@@ -46,12 +51,12 @@ static err start_process(runner *r, size_t index, const char *init_from, int loc
   process_wishes wishes = {.init_from = init_from,
                            .environment = &r->e->environment,
                            .cgroup_base = r->cgroup_base,
-                           .place = slots_take(&r->slots),
                            .slots = &r->slots,
                            .lock_fd = lock_fd,
                            .unblocked = &r->unblocked};
   *p = (process){.index = index};
-  err error = process_start(r->options, r->s, &r->sweep->cells[index], &wishes, p);
+  err error = slots_take(&r->slots, ranks_here(&r->sweep->cells[index]), &wishes.place);
+  if (!error) error = process_start(r->options, r->s, &r->sweep->cells[index], &wishes, p);
   *has_started = p->pid > 0;
   err unknown = *has_started ? time_slices_process_started(r, p) : NULL;
   if (error)
@@ -62,7 +67,7 @@ static err start_process(runner *r, size_t index, const char *init_from, int loc
     r->running_count++; /* it runs, even when recording it failed */
   } else {
     close(lock_fd);
-    wishes.place->is_busy = false;
+    slots_give(&r->slots, wishes.place);
   }
   return error;
 }
@@ -102,16 +107,19 @@ static err look_at_memory(runner *r, run_cell *c, bool *is_ready) {
   return error;
 }
 
-static err start_cell(runner *r, size_t index, bool *has_started) {
+/* *is_full: it could start, but for its cores or GPUs. */
+static err start_cell(runner *r, size_t index, bool *is_full) {
   run_cell *c = &r->sweep->cells[index];
   char *init_from = NULL, *path = NULL;
-  bool is_ready;
+  bool is_ready, has_started;
   int lock_fd = -1;
   lock_state lock;
   pid_t holder;
   err error = NULL;
-  *has_started = false;
+  *is_full = false;
   TRY(look_at_parent(r, c, &is_ready, &init_from));
+  *is_full = is_ready && !slots_fit(&r->slots, ranks_here(c));
+  if (*is_full) goto cleanup;
   if (is_ready) TRY(look_at_memory(r, c, &is_ready));
   if (!is_ready) goto cleanup;
   path = directory_path(r->options->results, c->directory, NULL);
@@ -130,7 +138,7 @@ static err start_cell(runner *r, size_t index, bool *has_started) {
   } else {
     /* an orphan may have written its last events after run_plan looked */
     if (c->has_begun) TRY(store_ingest(r->s, r->options->results, c->directory, &c->run_id));
-    error = start_process(r, index, init_from, lock_fd, has_started);
+    error = start_process(r, index, init_from, lock_fd, &has_started);
   }
 cleanup:
   free(init_from);
@@ -144,13 +152,16 @@ void runner_fill_slots(runner *r) {
   size_t end = time_slices_window(r);
   for (size_t i = 0; i < end; i++)
     if (r->sweep->cells[i].turns > most) most = r->sweep->cells[i].turns;
-  /* when alternating, the cell with the fewest turns comes first */
+  /* When alternating, the cell with the fewest turns comes first. A cell that does not fit yet
+   * keeps its place: what comes after it would take what becomes free, and it would wait for ever.
+   */
   for (int64_t turns = 0; turns <= most; turns++)
     for (size_t i = 0; i < end && !runner_is_stopping(r) && !r->is_paused; i++) {
       const run_cell *c = &r->sweep->cells[i];
-      bool has_started;
+      bool is_full = false;
       if (r->running_count >= r->slots.count) return;
       if (c->turns == turns && c->state == CELL_WAITING && c->not_before <= now)
-        runner_keep_failure(r, start_cell(r, i, &has_started));
+        runner_keep_failure(r, start_cell(r, i, &is_full));
+      if (is_full) return;
     }
 }

@@ -120,8 +120,9 @@ static void loop(runner *r, const sigset_t *blocked) {
 err run_cores_of_rank(const run_options *options, const spec_experiment *e, const spec_cell *cell,
                       int *cores) {
   slots shares;
-  spec_requires needs = slots_needs(e);
-  err error = slots_make(options, &needs, &shares);
+  int64_t fewest;
+  spec_requires needs = slots_needs(e, &fewest);
+  err error = slots_make(options, &needs, fewest, &shares);
   if (error) return error;
   *cores = slots_cores_of_rank(&shares, cell->ranks.ranks / cell->ranks.nodes);
   slots_free(&shares);
@@ -174,8 +175,9 @@ err run_all(const spec_experiment *e, store *s, const run_options *options, run_
   r->sweep = sweep;
   err error = slots_check_machine(&e->requires);
   if (!error) error = ranks_check_machine(e, sweep);
-  spec_requires needs = slots_needs(e);
-  if (!error) error = slots_make(options, &needs, &r->slots);
+  int64_t fewest;
+  spec_requires needs = slots_needs(e, &fewest);
+  if (!error) error = slots_make(options, &needs, fewest, &r->slots);
   if (!error) error = run_pause(options->results, e->name, false); /* running ends a pause */
   if (error) {
     free(r);

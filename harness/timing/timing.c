@@ -99,14 +99,15 @@ static void count_reading(timing_disturbance *d, const reading *r, int cpus) {
 void timing_describe_disturbance(const timing_disturbance *d, strbuf *out) {
   if (!d->disturbed) return;
   strbuf_format(out,
-                "%zu of %zu runs were disturbed: other processes used %.1f of %d CPUs (at most "
+                "%zu of %zu runs %s disturbed: other processes used %.1f of %d CPUs (at most "
                 "%.1f)",
-                d->disturbed, d->runs, d->other_cpus, d->cpus, d->most_other_cpus);
+                d->disturbed, d->runs, text_plural((int64_t)d->disturbed, "was", "were"),
+                d->other_cpus, d->cpus, d->most_other_cpus);
   if (d->stolen_share > 0.005)
     strbuf_format(out, ", the hypervisor took %.0f %%", 100 * d->stolen_share);
   if (d->throttled > 0)
-    strbuf_format(out, ", thermal throttling lowered the clock %lld times",
-                  (long long)d->throttled);
+    strbuf_format(out, ", thermal throttling lowered the clock %lld %s", (long long)d->throttled,
+                  text_plural(d->throttled, "time", "times"));
 }
 
 /* ---- samples ---- */
@@ -272,7 +273,9 @@ static err measure_rounds(timing *t, const volatile bool *stop) {
   err error = NULL;
   for (t->round = 0; t->round < options->rounds && !error; t->round++) {
     int first = t->round % 2 && options->other ? 1 : 0;
-    if (stop && *stop) return err_new(ERR_INTERRUPTED, "stopped after %zu rounds", t->round);
+    if (stop && *stop)
+      return err_new(ERR_INTERRUPTED, "stopped after %zu %s", t->round,
+                     text_plural((int64_t)t->round, "round", "rounds"));
     if (options->on_round)
       options->on_round(options->context, t->round, options->rounds);
     else

@@ -1,4 +1,4 @@
-/* How a process finds out that it is one of several ranks, and which GPU is its own. */
+/* How a process detects that it is one of several ranks, and which GPU it uses. */
 #include "support/test.h"
 
 #include <stdlib.h>
@@ -19,7 +19,7 @@ static const char *const names[] = {"RANK",
                                     "SLURM_LOCALID",
                                     "MPI_LOCALRANKID"};
 
-/* "NAME=value", …, NULL: and none of the others. */
+/* Sets "NAME=value", …, NULL, and unsets all other variables. */
 static void set(const char *const *variables) {
   for (size_t i = 0; i < sizeof names / sizeof *names; i++) unsetenv(names[i]);
   for (; *variables; variables++) {

@@ -1,6 +1,6 @@
 # A real slurmctld and the real trainer: a cell of two ranks is one job, srun starts the ranks; a task
-# that is warned writes a checkpoint and goes on when submitted again; a lost rank is named, and the
-# retry asks Slurm for fewer.
+# that gets a warning signal writes a checkpoint and continues when submitted again; a lost rank is
+# named, and the retry requests fewer from Slurm.
 . "$SOURCE/tests/support/ranks.sh"
 . "$SOURCE/tests/support/slurm.sh"
 trap stop_slurm EXIT
@@ -24,12 +24,12 @@ bench submit large.yaml --slurm --dry-run > out.txt || fail 'dry run of two node
 for line in '--ntasks=8$' '--nodes=2$' '--ntasks-per-node=4$' '--cpus-per-task=3$' '--gres=gpu:4$' '--mem=400M$'; do
   grep -q -- "^#SBATCH $line" out.txt || { cat out.txt; fail "the script has no $line"; }
 done
-# an array has one set of options: cells of other numbers of ranks are another array
+# an array has one set of options: cells with a different number of ranks are another array
 sed 's/^requires:.*/matrix: {ranks: [1, 2], seed: [0, 1]}/; /^limits/d' many.yaml > arrays.yaml
 bench submit arrays.yaml --slurm --dry-run > out.txt || fail 'dry run of a matrix'
 [ "$(grep -c '^#SBATCH --array=0,1$' out.txt)" = 2 ] && grep -q -- '--ntasks=1$' out.txt && grep -q -- '--ntasks=2$' out.txt || { cat out.txt; fail 'not one array for each number of ranks'; }
 
-# Warned, as a minute before its time is over: a checkpoint; submitted again, it goes on.
+# Warned, as a minute before the time limit: writes a checkpoint; continues when submitted again.
 bench submit many.yaml --slurm --detach > out.txt 2> err.txt || { cat err.txt; fail 'submit'; }
 job=$(cut -f1 results/many/slurm/jobs.tsv | head -1)
 await 60 eval '[ -e "$(folder)"/events.jsonl ] && has_steps "$(folder)" 3' || { cat results/many/slurm/*.out "$(folder)"/log.txt; fail 'no step in a minute'; }
@@ -40,7 +40,7 @@ expect_answer "SELECT status, ranks, json_array_length(rank_records) FROM attemp
 # A rank is killed: named, and retried on one.
 "$FLIPBENCH" submit many.yaml --slurm > out.txt 2> err.txt & follower=$!
 before=$(steps_of "$(folder)")
-await 60 has_steps "$(folder)" $((before + 3)) || { cat results/many/slurm/*.out "$(folder)"/log.txt; fail 'it does not go on'; }
+await 60 has_steps "$(folder)" $((before + 3)) || { cat results/many/slurm/*.out "$(folder)"/log.txt; fail 'it does not continue'; }
 victim=$(rank_pid "$(folder)" 1)
 start=$SECONDS
 kill -KILL "$victim"

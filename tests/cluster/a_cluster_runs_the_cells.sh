@@ -54,9 +54,9 @@ mkdir once
 expect_answer "SELECT count(DISTINCT cell_id) FROM run WHERE status = 'finished'" 5
 grep -q '"why":"retry 1 of 1 after crash' results/*/mask_ratio=0.5-*/attempts.jsonl || fail 'no reason is recorded'
 
-# Detached: the jobs go on by themselves, and are found again. A task that is told to stop writes a
+# Detached: the jobs keep running, and are found again. A task that gets SIGTERM writes a
 # checkpoint, one that dies with all its processes is lost, one that is cancelled never began; a later
-# submission goes on from there.
+# submission continues from there.
 rm -rf results
 export FAKE_STEP_MS=100 # long enough for a busy machine to signal before the end
 expect_status 0 bench submit experiments/small.yaml --slurm --detach

@@ -1,5 +1,5 @@
 # A real slurmctld and the real trainer: a task that Slurm warns writes a checkpoint, and a later
-# submission goes on from there, with every step, evaluation and bit that it would have had.
+# submission continues from there, with every step, evaluation and bit that it would have had.
 . "$SOURCE/tests/support/real_sweep.sh"
 . "$SOURCE/tests/support/slurm.sh"
 trap stop_slurm EXIT

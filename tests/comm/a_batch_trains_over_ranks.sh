@@ -1,6 +1,6 @@
 # Several ranks of MPI train what one process trains: the same samples, losses equal within rounding,
-# the same bits for the same number of ranks, checkpoints that any number of ranks can resume from. What
-# fails on one rank ends all.
+# the same bits for the same number of ranks, checkpoints that any number of ranks can resume from. A
+# failure of one rank ends all.
 command -v mpirun >/dev/null || { echo "skipped: no mpirun (apt install openmpi-bin)"; exit 77; }
 . "$SOURCE/tests/support/training.sh"
 export FLIP_PLUGINS=$BINARY/lib OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
@@ -11,7 +11,7 @@ ranks() { local n=$1; shift; timeout 120 mpirun -np "$n" "$FLIP" train --config 
 # In the background: sets pid, of mpirun, which forwards SIGUSR1 to every rank.
 ranks_behind() { local n=$1; shift; mpirun -np "$n" "$FLIP" train --config run.yaml --no-progress --set threads=1 "$@" & pid=$!; }
 losses() { field step loss "$1/events.jsonl"; }
-# near A B: equal losses but for rounding, and as many.
+# near A B: the same number of losses, equal within rounding.
 near() {
   paste <(losses "$1") <(losses "$2") | awk '{ if (NF != 2 || ($1 - $2)^2 > (1e-4 * $2)^2) exit 1 } END { if (NR < 2) exit 1 }'
 }

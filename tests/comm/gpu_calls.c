@@ -1,5 +1,5 @@
-/* Every call of a comm on the buffers of a GPU, against what it must give. One process a rank, all
- * with the launcher's variables; FLIP_COMM=nccl for one alone. Exits 77 where there is no GPU. On
+/* Every call of a comm on the buffers of a GPU, against expected values. One process per rank, all
+ * with the launcher's variables; FLIP_COMM=nccl for a single one. Exits 77 if there is no GPU. On
  * the imitation: tests/imitation/ranks_on_gpus_exchange_what_they_should.sh. */
 #include <math.h>
 #include <stdio.h>
@@ -63,7 +63,7 @@ static float *taken(ops_buffer x, int64_t total) {
   return values;
 }
 
-/* is_exact: in the order of ranks; else any order of floats. */
+/* is_exact: in rank order; else in any order. */
 static void check_sum(comm *c, int64_t total, ops_type wire, bool is_exact) {
   ops_buffer x = filled(c, total);
   must(c->call->sum_slices(c, total, x, wire));
@@ -113,7 +113,7 @@ static void check_gather(comm *c, int64_t count, ops_type type) {
   free(host);
 }
 
-/* A recording that adds up what was filled in before it, and is run three times. */
+/* A captured step that sums values filled in before it, replayed three times. */
 static void check_recorded(comm *c) {
   enum { TOTAL = 3000, RUNS = 3 };
   void *recording = NULL;

@@ -1,5 +1,5 @@
-/* Every collective of the MPI plugin on so many ranks, against what it must give. Run by mpirun
- * (a_batch_trains_over_ranks.sh); not a cmocka program, since each rank is a process. */
+/* Every collective of the MPI plugin, on any number of ranks, against expected values. Run by
+ * mpirun (a_batch_trains_over_ranks.sh); not a cmocka program, since each rank is a process. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>

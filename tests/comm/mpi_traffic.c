@@ -1,6 +1,7 @@
 /* The bytes of a training step on so many ranks, as MPI moved them (comm.bytes_moved), against what
  * traffic.h counts for 'flip plan'. Run by mpirun (predicted_bytes_are_those_that_move.sh): whole
- * batches and micro-batches, in fp32 and bf16, with and without reconstruction. */
+ * batches and micro-batches, in fp32 and bf16, with and without reconstruction and a sharded
+ * optimizer. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -18,7 +19,7 @@ static void must(err error) {
   exit(1);
 }
 
-static void set_up(settings *s, int64_t micro, bool reconstructs) {
+static void set_up(settings *s, int64_t micro, bool reconstructs, bool shards) {
   static const char *const changes[] = {"image.size=24", "image.patch=8",  "image.width=24",
                                         "image.heads=3", "image.layers=1", "text.width=16",
                                         "text.heads=2",  "text.layers=1",  "text.length=7",
@@ -29,6 +30,7 @@ static void set_up(settings *s, int64_t micro, bool reconstructs) {
     must(settings_set(s, "reconstruction.weight=0.5"));
     must(settings_set(s, "reconstruction.width=16"));
   }
+  s->optimizer_shard = shards;
   s->comm_bucket_bytes = 8192; /* several buckets */
   s->batch_size = BATCH;
   s->micro_batch_size = micro;
@@ -46,7 +48,7 @@ static int64_t measure(const settings *s, const clip_limits *limits, ops *o, com
   must(clip_create(o, &config, limits, true, &model));
   must(clip_initialise(model, 1));
   clip_set_ranks(model, c);
-  must(buckets_open(&shared, model, c, s->comm_bucket_bytes, OPS_F32, false));
+  must(buckets_open(&shared, model, c, s->comm_bucket_bytes, OPS_F32, s->optimizer_shard));
   must(optimizer_create(model, &shared, &moments));
   step_open(&step, s, model, &moments, limits->train_patches, &shared);
   int64_t own = limits->batch, words = s->text_length, moved = 0;
@@ -60,7 +62,7 @@ static int64_t measure(const settings *s, const clip_limits *limits, ops *o, com
     ids[i * words] = (int32_t)(i + c->rank) % VOCABULARY;
     images[i] = (uint8_t)(i * 7);
   }
-  clip_inputs in = {own, images, index, ids, counts, c->rank * own};
+  clip_inputs in = {own, images, index, ids, counts, c->rank * own, NULL};
   for (int i = 0; i < STEPS; i++) {
     must(step_stage(&step, &in));
     int64_t before = c->bytes_moved;
@@ -76,11 +78,11 @@ static int64_t measure(const settings *s, const clip_limits *limits, ops *o, com
   return moved;
 }
 
-static int compare(comm *c, int64_t micro, ops_type compute, bool reconstructs) {
+static int compare(comm *c, int64_t micro, ops_type compute, bool reconstructs, bool shards) {
   settings s;
   ops *o;
   model_counts counts;
-  set_up(&s, micro, reconstructs);
+  set_up(&s, micro, reconstructs, shards);
   must(open_on_cpu((ops_request){.compute = compute, .threads = 1}, &o));
   settings own = s;
   own.batch_size = BATCH / c->size;
@@ -93,9 +95,10 @@ static int compare(comm *c, int64_t micro, ops_type compute, bool reconstructs) 
   bool is_same = moved == traffic_total(&predicted);
   if (!is_same || c->rank == 0)
     fprintf(is_same ? stdout : stderr,
-            "rank %d of %d, micro-batch %ld, %s%s: %ld bytes a step predicted, %ld moved\n",
+            "rank %d of %d, micro-batch %ld, %s%s%s: %ld bytes a step predicted, %ld moved\n",
             c->rank, c->size, (long)micro, compute == OPS_BF16 ? "bf16" : "fp32",
-            reconstructs ? ", reconstruction" : "", (long)traffic_total(&predicted), (long)moved);
+            reconstructs ? ", reconstruction" : "", shards ? ", sharded" : "",
+            (long)traffic_total(&predicted), (long)moved);
   ops_destroy(o);
   settings_free(&s);
   return !is_same;
@@ -108,10 +111,12 @@ int main(void) {
     fprintf(stderr, "started alone\n");
     return 1;
   }
-  int wrong = compare(c, 0, OPS_F32, false);
-  wrong += compare(c, 2, OPS_F32, false);
-  wrong += compare(c, 0, OPS_BF16, false);
-  wrong += compare(c, 2, OPS_F32, true);
+  int wrong = compare(c, 0, OPS_F32, false, false);
+  wrong += compare(c, 2, OPS_F32, false, false);
+  wrong += compare(c, 0, OPS_BF16, false, false);
+  wrong += compare(c, 2, OPS_F32, true, false);
+  wrong += compare(c, 0, OPS_F32, false, true);
+  wrong += compare(c, 2, OPS_F32, true, true);
   comm_close(c);
   return wrong != 0;
 }

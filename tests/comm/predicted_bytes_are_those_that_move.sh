@@ -1,14 +1,14 @@
-# 'flip plan --ranks' counts the bytes of a step exactly as MPI moves them, and says what else it assumes.
+# 'flip plan --ranks' predicts exactly the bytes of a step that MPI moves, and lists its other assumptions.
 preset=$SOURCE/experiments/presets/vit_l16_laion400m.yaml
 plan() { expect_status 0 "$FLIP" plan -c "$preset" "$@"; }
 
 plan --ranks 1,64,256 --rate h100 --link 50
 for line in 'prediction, not measured' 'device: NVIDIA H100' 'link of a device: 50 GB/s' 'no overlap' \
-  'energy: 1 measured row is left out, whose mean power is above' 'loading that is slower' '^ +256 +256 +256 '; do
+  'energy: 1 measured row is skipped, with a mean power above' 'loading that is slower' '^ +256 +256 +256 '; do
   expect_line out.txt "$line"
 done
 plan --ranks 256 --rate a100 --link 25 --overlap 1 --wire bf16
-for line in 'an A100 computes at 0.3153' 'power limit of 400 W' '1 of the backward pass' 'in bf16 and return in fp32'; do
+for line in 'an A100 computes at 0.3153' 'power limit of 400 W' '1 of the backward pass' 'in bf16; the sums return in fp32'; do
   expect_line out.txt "$line"
 done
 # as JSON; the numbers themselves are checked by the unit test `forecast`
@@ -21,7 +21,7 @@ for model in b16 l16; do
     while read -r row; do grep -qF "$row" "$SOURCE/experiments/devices/h100.jsonl" || fail "h100.jsonl lacks a row of vit_$model"; done
 done
 
-# what cannot be predicted is refused
+# invalid requests are rejected
 expect_status 2 "$FLIP" plan -c "$preset" --ranks 3 --rate 1000 --link 50
 expect_line err.txt 'batch_size: 65536 is not divisible by 3 ranks'
 expect_status 2 "$FLIP" plan -c "$preset" --ranks 2,x --rate 1000 --link 50
@@ -33,7 +33,7 @@ expect_line err.txt 'ranks needs --rate'
 expect_status 2 "$FLIP" plan -c "$preset" --ranks 2 --link 50 --rate b200
 expect_line err.txt "'b200' is neither a number nor a device"
 expect_status 2 "$FLIP" plan -c "$preset" --rate h100
-expect_line err.txt 'give --ranks as well'
+expect_line err.txt 'give --ranks too'
 echo '{"mask_ratio":0}' > empty.jsonl
 expect_status 2 "$FLIP" plan -c "$preset" --ranks 1 --rate ./empty.jsonl
 expect_line err.txt 'row without samples_per_second'

@@ -1,5 +1,5 @@
-# Ranks that torchrun's variables describe meet by TCP, where no MPI is installed: the same bits as
-# under mpirun, and clear words when they do not find each other.
+# Ranks started with torchrun's variables connect by TCP, without MPI: the same bits as under mpirun,
+# and clear messages when they cannot connect.
 . "$SOURCE/tests/support/training.sh"
 . "$SOURCE/tests/support/processes.sh"
 export FLIP_PLUGINS=$PWD # no plugin at all
@@ -13,7 +13,7 @@ start() {
   pids=()
   port=$((port + 1))
   for ((rank = 0; rank < n; rank++)); do
-    RANK=$rank WORLD_SIZE=$n MASTER_ADDR=localhost MASTER_PORT=$port timeout 120 "$@" 2>>err &
+    RANK=$rank WORLD_SIZE=$n MASTER_ADDR=localhost MASTER_PORT=$port timeout 120 "$@" 2>>"${err:-err}" &
     pids+=($!)
   done
 }
@@ -66,15 +66,15 @@ refused 'rank 1 could not reach rank 0 at localhost, port [0-9]+, within 1 secon
 refused 'rank 1 could not reach rank 0 at no.such.host.invalid' RANK=1 WORLD_SIZE=2 MASTER_ADDR=no.such.host.invalid MASTER_PORT=$port
 refused 'rank 0 waited 1 seconds on port [0-9]+, and 2 of 3 ranks did not connect \(1, 2\)' \
   RANK=0 WORLD_SIZE=3 MASTER_ADDR=localhost MASTER_PORT=$((port + 51))
-# two processes with one number; another program on the port
+# two processes with the same rank; another program on the port
 start_one() { RANK=$1 WORLD_SIZE=$2 MASTER_ADDR=localhost MASTER_PORT=$3 FLIP_RENDEZVOUS_SECONDS=5 timeout 60 "$BINARY/tests/mpi_calls" >/dev/null 2>"err$4" & }
 start_one 0 3 $((port + 52)) a
 start_one 1 3 $((port + 52)) b
 sleep 1
 RANK=1 WORLD_SIZE=3 MASTER_ADDR=localhost MASTER_PORT=$((port + 52)) "$BINARY/tests/mpi_calls" 2>err && fail "two processes of rank 1"
-expect_line err 'refused rank 1: another process has RANK=1 already'
+expect_line err 'rejected rank 1: another process already has RANK=1'
 RANK=2 WORLD_SIZE=4 MASTER_ADDR=localhost MASTER_PORT=$((port + 52)) "$BINARY/tests/mpi_calls" 2>err && fail "another WORLD_SIZE"
-expect_line err 'refused rank 2: it was started with WORLD_SIZE=4, rank 0 with 3'
+expect_line err 'rejected rank 2: it was started with WORLD_SIZE=4, rank 0 with 3'
 refused 'rank 0 cannot listen on port [0-9]+: another program uses it; choose another MASTER_PORT' \
   RANK=0 WORLD_SIZE=2 MASTER_ADDR=localhost MASTER_PORT=$((port + 52))
 wait
@@ -82,7 +82,7 @@ wait
 # a rank that is killed, or hangs, ends all of them soon, and is named once
 sed -i 's/^samples: 240/samples: 240000/' run.yaml
 ends_all() {
-  rm -f err
+  local err=err-$1
   start 3 "$FLIP" train --config run.yaml --no-progress --set threads=1 --out "$1"
   until [ -s "$1/events.jsonl" ] && grep -q '"event":"step"' "$1/events.jsonl"; do sleep 0.02; done
   local victim begun=$SECONDS
@@ -90,8 +90,16 @@ ends_all() {
   kill "-$3" "$victim"
   finish && fail "a rank was sent $3 and the run succeeded"
   [ $((SECONDS - begun)) -le 12 ] || fail "$((SECONDS - begun)) seconds after $3 others still ran"
-  [ "$(grep -c "flip: error: rank $2 of 3 (host .*, process $victim) $4" err)" = 1 ] || { cat err; fail "$3: not named once"; }
-  [ "$(grep -c 'flip: error' err)" = 1 ] || { cat err; fail "$3: more than one message"; }
+  [ "$(grep -c "flip: error: rank $2 of 3 (host .*, process $victim) $4" "$err")" = 1 ] || { cat "$err"; fail "$3: not named once"; }
+  [ "$(grep -c 'flip: error' "$err")" = 1 ] || { cat "$err"; fail "$3: more than one message"; }
+  ! kill -0 "$victim" 2>/dev/null || fail "the process that was sent $3 is still there"
 }
-ends_all killed 2 KILL 'has ended'
-ends_all killed0 0 KILL 'has ended'
+# a stopped process does not end by itself: the others end it
+cases=()
+for case in 'killed 2 KILL has ended' 'killed0 0 KILL has ended' 'hung 1 STOP has not answered for [67] seconds' \
+  'hung0 0 STOP has not answered for [67] seconds'; do
+  port=$((port + 10))
+  read -r name rank signal message <<<"$case"
+  (ends_all "$name" "$rank" "$signal" "$message") & cases+=($!)
+done
+for case in "${cases[@]}"; do wait "$case" || fail "a rank that is lost"; done

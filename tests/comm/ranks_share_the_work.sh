@@ -1,6 +1,5 @@
-# What ranks share between them changes no bit: gradients in buckets of any size, a sharded optimizer,
-# an evaluation divided among them, a stream of samples; checkpoints move between all of these. What
-# they exchanged is in the record.
+# Dividing work among ranks changes no bit: gradients in buckets of any size, a sharded optimizer, an
+# evaluation, a stream of samples; checkpoints work with any of these. Communication is recorded.
 command -v mpirun >/dev/null || { echo "skipped: no mpirun (apt install openmpi-bin)"; exit 77; }
 . "$SOURCE/tests/support/training.sh"
 export FLIP_PLUGINS=$BINARY/lib OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
@@ -11,7 +10,7 @@ echo 'eval.batch_size: 8' >>run.yaml
 ranks() { local n=$1; shift; timeout 120 mpirun -np "$n" "$FLIP" "$@"; }
 train_on() { local n=$1; shift; ranks "$n" train --config run.yaml --no-progress "$@"; }
 rows() { for key in step loss grad_norm logit_scale; do field step $key "$1/events.jsonl"; done; }
-# The tensors of a checkpoint, without what is written about them.
+# The tensors of a checkpoint, without the metadata.
 tensors() { tail -c +$(($(od -An -tu8 -N8 "$1") + 9)) "$1"; }
 same() {
   cmp <(rows "$1") <(rows "$2") || fail "$3: other rows"
@@ -29,7 +28,7 @@ done
 planned() { field start planned_bytes "$1/events.jsonl"; }
 [ "$(planned shard3)" -lt "$(planned plain3)" ] || fail "a sharded optimizer is not planned smaller"
 
-# gradients that travel in bf16 are another run, but not a worse one
+# gradients sent in bf16 are another run, but not a worse one
 train_on 2 --out narrow --set clip_norm=0.5 --set comm.reduce=bf16 || fail "in bf16"
 cmp -s <(rows narrow) <(rows plain2) && fail "bf16 changed nothing"
 paste <(field step loss narrow/events.jsonl) <(field step loss plain2/events.jsonl) |
@@ -46,14 +45,14 @@ done
 [ "$(field end comm_bytes narrow/events.jsonl)" -lt "$(field end comm_bytes plain2/events.jsonl)" ] || fail "bf16 moved no fewer bytes"
 field step rank_spread plain3/events.jsonl | awk '$1 < 1 { exit 1 }' || fail "the slowest rank was faster than the fastest"
 
-# a checkpoint is written while training goes on: it held training up for the copy alone
+# a checkpoint is written while training continues: only the copy blocks it
 paste <(field checkpoint blocked_seconds plain3/events.jsonl) <(field checkpoint seconds plain3/events.jsonl) |
-  awk '{ if (NF != 2 || $1 <= 0 || $1 >= $2) exit 1 } END { if (NR != 2) exit 1 }' || fail "checkpoints that hold training up"
+  awk '{ if (NF != 2 || $1 <= 0 || $1 >= $2) exit 1 } END { if (NR != 2) exit 1 }' || fail "checkpoints block training"
 [ "$(field saving step plain3/events.jsonl)" = "$(field checkpoint step plain3/events.jsonl)" ] || fail "what is being written and what was"
 
 # stopped on four ranks with shards, resumed on three without, ended by one process
 train --out long --set samples=1200 || fail "long"
-# moves N ARGUMENTS: so many ranks for some steps, then they are asked to stop
+# moves N ARGUMENTS: N ranks for some steps, then they are asked to stop
 moves() {
   local n=$1 before; shift
   before=$(cat moved/events.jsonl 2>/dev/null | grep -c '"event":"step"' || true)
@@ -83,7 +82,7 @@ done
 ranks 2 embed -m plain3 --out rows.npy data/heldout-00000.tar >out 2>&1 && fail "embed on 2 ranks"
 [ ! -e rows.npy ] && grep -q 'flip embed runs in one process, but a launcher started 2' out || { cat out; fail "embed on ranks is not refused"; }
 
-# a stream gives every number of ranks the samples of one process, and stands where it would
+# a stream gives any number of ranks the samples of one process, and ends at the same position
 stream="--set data.order=stream --set data.buffer=40 --set data.workers=2"
 train --out stream1 $stream || fail "a stream alone"
 for n in 2 3; do
@@ -91,5 +90,5 @@ for n in 2 3; do
   paste <(field step loss stream1/events.jsonl) <(field step loss stream$n/events.jsonl) |
     awk '{ if (NF != 2 || ($1 - $2)^2 > (1e-4 * $2)^2) exit 1 }' || fail "a stream on $n ranks: other losses"
   cmp <(grep -aoE '"flip.order":"[^"]*"' "$(newest stream1)") <(grep -aoE '"flip.order":"[^"]*"' "$(newest stream$n)") ||
-    fail "a stream on $n ranks stands elsewhere"
+    fail "a stream on $n ranks ends at another position"
 done

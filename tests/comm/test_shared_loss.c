@@ -1,5 +1,6 @@
-/* A batch that is spread over ranks has the loss and the gradient of the whole batch: in double
- * precision, on threads as ranks, for 1, 2, 4 and 8 of them, with and without the gradient cache.
+/* A batch that is distributed over ranks has the loss and the gradient of the whole batch: in
+ * double precision, on threads as ranks, for 1, 2, 4 and 8 of them, with and without the gradient
+ * cache.
  */
 #include "support/test.h"
 
@@ -73,7 +74,8 @@ static clip_inputs part(const samples *in, int64_t first, int64_t count) {
                        in->index + first * in->kept,
                        in->ids + first * in->words,
                        in->counts + first,
-                       1000 + first};
+                       1000 + first,
+                       NULL};
 }
 
 /* Fresh weights plus noise: the same on every rank. */

@@ -1,6 +1,6 @@
 /* Updates on several ranks are those of one: in double precision, on threads as ranks, with
- * gradients in buckets of several sizes, with and without a sharded optimizer, with gradients that
- * travel in bf16. */
+ * gradients in buckets of several sizes, with and without a sharded optimizer, with gradients
+ * sent in bf16. */
 #include "support/test.h"
 
 #include <math.h>
@@ -64,7 +64,8 @@ static clip_inputs draw(const settings *s, int64_t update, int64_t first, int64_
                        in->index + first * kept,
                        in->ids + first * words,
                        in->counts + first,
-                       BATCH * update + first};
+                       BATCH * update + first,
+                       NULL};
 }
 
 static void free_samples(samples *in) {

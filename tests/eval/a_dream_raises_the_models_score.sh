@@ -9,7 +9,7 @@ read -r after before < <(sed -E 's/.*score (-?[0-9.]+) \((-?[0-9.]+) before.*/\1
 awk -v a="$after" -v b="$before" 'BEGIN { exit !(a > b + 0.2) }' || { cat out.txt; fail "the score did not rise by 0.2"; }
 head -c 4 red.png | grep -qa PNG || fail "no PNG"
 
-# Its own embedding, made anew from the file, has that score: nothing is claimed that is not in the image.
+# The embedding computed from the written file has that score.
 printf 'a large red star\na small blue ring\n' > texts.txt
 expect_status 0 "$FLIP" retrieve -m run --image red.png --texts texts.txt --json
 again=$(grep 'red star' out.txt | grep -o '"score":[-0-9.e]*' | cut -d: -f2)

@@ -1,4 +1,4 @@
-# The paper's linear probe: LARS on augmented features, beside logistic regression.
+# The paper's linear probe: LARS on augmented features, compared with logistic regression.
 . "$SOURCE/tests/support/training.sh"
 make_data
 train --out run --set eval.points=0
@@ -18,7 +18,7 @@ awk -v a="$early" -v b="$late" 'BEGIN { exit !(b < a - 0.05) }' || fail "the los
 probe; expect_line out.txt '"tried":'
 grep -q '"epochs"' out.txt && fail "logistic regression has no epochs"
 expect_status 0 "$FLIP" eval probe -m run -f held.yaml --train train.yaml --method lars --epochs 1
-expect_line out.txt 'LARS, 1 epochs, batch 2, rate 0.64'
+expect_line out.txt 'LARS, 1 epoch, batch 2, rate 0.64'
 
 expect_status 2 "$FLIP" eval probe -m run -f held.yaml --train train.yaml --method sgd
 expect_line err.txt "'sgd' is not lbfgs or lars"

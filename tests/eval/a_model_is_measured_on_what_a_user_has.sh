@@ -85,7 +85,7 @@ awk -v p="$(number top1 out.txt)" 'BEGIN { exit !(p > 0.2) }' || fail "a loose p
 expect_status 2 "$FLIP" eval probe -m run -f held.yaml
 expect_line err.txt 'give the set that the probe is fitted on'
 
-# A suite goes through all of its sets; one that is not here is told and does not stop it.
+# A suite goes through all of its sets; a missing one is reported and does not stop it.
 cat > suite.yaml <<'Y'
 title: Two sets
 sets:

@@ -1,4 +1,4 @@
-# A class list is checked against the data, classes are told apart by their labels, and a template
+# A class list is checked against the data, classes are distinguished by their labels, and a template
 # without a place for the name is refused.
 . "$SOURCE/tests/support/training.sh"
 make_data
@@ -40,7 +40,7 @@ expect_line err.txt 'wide.txt: is not UTF-8'
 { tail -n +2 labels.txt; echo unicorn; } > other.txt
 set_with 'class_file: other.txt'
 expect_status 0 "$FLIP" eval zeroshot -m run -f set.yaml --json
-expect_line err.txt "1 of $count classes have no image: 'unicorn'"
+expect_line err.txt "1 of $count classes has no image: 'unicorn'"
 expect_line err.txt "images? ha(s|ve) a label that is not a class: '$(head -1 labels.txt)' \([0-9]+\)"
 
 # Two classes of one name stay two: torch's order decides between their equal scores, and the probe

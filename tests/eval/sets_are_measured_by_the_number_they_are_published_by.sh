@@ -69,7 +69,7 @@ expect_status 2 "$FLIP" eval zeroshot -m run -f wrong.yaml; expect_line err.txt 
 printf '000 2\n' >> "voc/Main/$(echo $classes | cut -d' ' -f1)_test.txt"
 expect_status 2 "$FLIP" eval -m run -f voc.yaml; expect_line err.txt "_test.txt:40: a line is IMAGE and 1, 0 or -1"
 
-# Two classes: AUC beside top-1; it does not matter which of the two is called positive.
+# Two classes: AUC and top-1; it does not matter which of the two is called positive.
 two=$(for j in unpacked/*.json; do value "$j" shape; done | sort | uniq -c | sort -rn | head -2 | awk '{print $2}')
 set -- $two
 sed '/^name/d;s/tasks.*/tasks: [zeroshot]/' held.yaml > base.yaml

@@ -1,5 +1,4 @@
-/* Intervals over images: how often those of simulated sets contain the number that the sets are
- * drawn from. */
+/* Intervals over images: their coverage of the true value on simulated sets. */
 #include "support/test.h"
 
 #include <math.h>
@@ -31,15 +30,14 @@ static void areas_are_covered(void **state) {
       labels[i] = i % 3 == 0;
       scores[i] = (float)(rng_normal(&random) + labels[i]);
     }
-    assert_ok(eval_score_auc(scores, labels, IMAGES, &area, bounds));
+    assert_ok(eval_score_auc(NULL, scores, labels, IMAGES, &area, bounds));
     assert_true(bounds[0] < area && area < bounds[1]);
     covered += bounds[0] <= truth && truth <= bounds[1];
   }
   assert_covers(covered);
 }
 
-/* The mean of sets as large as these stands for the true value: the precision of a small set is
- * biased. */
+/* The true value is the mean over sets of the same size: the precision of a small set is biased. */
 static void mean_precisions_are_covered(void **state) {
   (void)state;
   double values[SETS], lows[SETS], highs[SETS], mean = 0;
@@ -53,7 +51,7 @@ static void mean_precisions_are_covered(void **state) {
       truths[i] = rng_below(&random, 4) == 0 ? 1 : -1;
       images[i] = (float)(rng_normal(&random) + truths[i]);
     }
-    assert_ok(eval_score_multilabel(images, truths, IMAGES, axes, CLASSES, CLASSES, &z));
+    assert_ok(eval_score_multilabel(NULL, images, truths, IMAGES, axes, CLASSES, CLASSES, &z));
     values[k] = z.map_11point, lows[k] = z.bounds[0], highs[k] = z.bounds[1];
     assert_true(lows[k] < values[k] && values[k] < highs[k]);
     mean += values[k] / SETS;
@@ -72,11 +70,11 @@ static void shares_stay_between_0_and_1(void **state) {
   eval_outcomes o = {.labelled = 10, .top = {bits, bits}, .labels = labels};
   static const char *const names[] = {"top1", "top5", "mean_top1_top5", "mean_per_class"};
   for (int i = 0; i < 4; i++) {
-    assert_ok(interval_of_hits(&o, names[i], bounds));
+    assert_ok(interval_of_hits(NULL, &o, names[i], bounds));
     /* ten draws of nine in ten: 7 or fewer in 7 %, 6 or fewer in 1.3 % */
     assert_true(fabs(bounds[0] - 0.7) < 1e-9 && bounds[1] == 1);
   }
-  assert_ok(interval_of_hits(&o, "roc_auc", bounds));
+  assert_ok(interval_of_hits(NULL, &o, "roc_auc", bounds));
   assert_true(isnan(bounds[0]) && isnan(bounds[1]));
 }
 
@@ -85,7 +83,7 @@ static void one_class_alone_has_no_area(void **state) {
   const float scores[3] = {1, 2, 3};
   const int32_t labels[3] = {1, 1, 1};
   double area, bounds[2];
-  assert_ok(eval_score_auc(scores, labels, 3, &area, bounds));
+  assert_ok(eval_score_auc(NULL, scores, labels, 3, &area, bounds));
   assert_true(isnan(area) && isnan(bounds[0]) && isnan(bounds[1]));
 }
 

@@ -139,7 +139,7 @@ static void per_item_outcomes_are_reported(void **state) {
   for (int i = 0; i < 3; i++) at_angle(classes + 2 * i, 90.0 * i);
   eval_zeroshot z;
   eval_outcomes o = {0};
-  assert_ok(eval_score_zeroshot_items(images, labels, 6, classes, 3, 2, &z, &o));
+  assert_ok(eval_score_zeroshot_items(NULL, images, labels, 6, classes, 3, 2, &z, &o));
   assert_int_equal(o.labelled, 6);
   assert_int_equal(o.top[0][0], 1 << 0 | 1 << 1 | 1 << 3 | 1 << 4);
   assert_int_equal(o.top[1][0], 63);
@@ -162,7 +162,7 @@ static void per_item_outcomes_are_reported(void **state) {
   for (int i = 0; i < 3; i++) at_angle(pictures + 2 * i, 40.0 * i);
   for (int t = 0; t < 9; t++) owners[t] = t / 3, at_angle(texts + 2 * t, 40.0 * (t / 3) + t % 3);
   at_angle(texts + 16, 0); /* the last one is where the first image is */
-  assert_ok(eval_score_retrieval_items(pictures, 3, texts, owners, 9, 2, &r, &o));
+  assert_ok(eval_score_retrieval_items(NULL, pictures, 3, texts, owners, 9, 2, &r, &o));
   assert_true(o.images == 3 && o.texts == 9);
   assert_int_equal(o.text_to_image[0][0], 0xff);
   assert_int_equal(o.text_to_image[0][1], 0);

@@ -151,7 +151,7 @@ expect_line list.txt 'files/experiments/evals/emoji.yaml'
 elsewhere shipped
 same shipped.tar.gz --data "$SCRATCH/store/scenes"
 
-# Weights to start from, a list of shards, a CSV list beside its images, a required file.
+# Weights to start from, a list of shards, a CSV list next to its images, a required file.
 here
 newest=$(ls results/beside/mask_ratio=0-*/checkpoints/*.safetensors | tail -1) && mkdir weights && cp "$newest" weights/first.safetensors
 echo 'data/train-00000.tar' > shards.txt

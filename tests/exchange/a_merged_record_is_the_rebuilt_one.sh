@@ -4,7 +4,7 @@
 sed 's/^name: small/name: other/; s/samples: 8k/samples: 4k/' experiments/small.yaml > experiments/other.yaml
 expect_status 0 bench run experiments/small.yaml --results there
 expect_status 0 bench run experiments/other.yaml --results there
-sleep 1.1 # runs are told apart by the second they began in
+sleep 1.1 # runs are distinguished by the second in which they began
 expect_status 0 bench run experiments/small.yaml --results here
 
 # The other machine's runs are older, and not quite alike: another machine, another accuracy.

@@ -1,5 +1,5 @@
-# One table is packed, run on a machine that has nothing of ours, and its record merged into another one;
-# a call that is cut leaves what had finished. Here the machine is a fresh folder and the device the CPU.
+# One table is packed, run on a machine without an installation, and its record merged into another
+# one; a call that is cut leaves the finished cells. Here the machine is a new folder, the device the CPU.
 cat > tiny.yaml <<'Y'
 name: tiny
 title: "Mask ratio, packed"
@@ -29,7 +29,7 @@ expect_line back/table.txt 'Mask ratio, packed'
 [ "$(ls back | tr '\n' ' ')" = "log.txt table.txt tiny-gpu.results.tar.gz " ] || { ls back; fail "what came back"; }
 ! tar tzf back/tiny-gpu.results.tar.gz | grep -E 'checkpoints|flipbench.db' || fail "weights or the database came back"
 
-# into a record that has another experiment, and reported from there
+# merged into a record with another experiment, and reported from there
 sed 's/^name: tiny/name: other/; s/samples: 256/samples: 64/' tiny.yaml > other.yaml
 export FLIP
 expect_status 0 "$FLIPBENCH" run other.yaml --profile gpu --no-progress --results results
@@ -41,7 +41,7 @@ cp out.txt merged.txt
 expect_line merged.txt '50 %'
 expect_status 0 "$FLIPBENCH" db check --results results
 rows() { sed -n '/───/,/^$/p' "$1" | sed 's/ *†//'; } # a mark of disturbance may turn on the machine it is judged on
-[ "$(rows merged.txt)" = "$(rows back/table.txt)" ] || { cat merged.txt back/table.txt; fail "another table than over there"; }
+[ "$(rows merged.txt)" = "$(rows back/table.txt)" ] || { cat merged.txt back/table.txt; fail "another table than on the other machine"; }
 
 # a call that is cut once one cell has finished
 sed 's/mask_ratio: \[0, 0.5\]/samples: [64, 50M]/; /^tuning:/,/unmasked:/d; s/samples: 256, //; s/^  rows: .*/  rows: samples/; s/^  columns: .*/  columns: [final_loss]/' tiny.yaml > cut.yaml
@@ -67,11 +67,11 @@ rm -rf cut/table/results cut/back
 FLIP_TABLE_SECONDS=20 expect_status 130 cut/table/run_table.sh cut/back
 expect_line out.txt 'time ran out'
 
-# what cannot be packed is refused before anything travels
+# what cannot be packed is rejected before anything is packed
 sed 's/^base: .*/base: presets\/nowhere.yaml/' tiny.yaml > lost.yaml
 expect_status 2 "$SOURCE/tests/gpu/pack.sh" --build "$BINARY" --experiment lost.yaml lost.tar.gz
 expect_line err.txt 'nowhere.yaml'
-[ ! -e lost.tar.gz ] || fail "an archive of what cannot run"
+[ ! -e lost.tar.gz ] || fail "an archive that cannot run"
 expect_status 2 "$SOURCE/tests/gpu/pack.sh" --experiment tiny.yaml
 expect_status 2 "$SOURCE/tests/gpu/pack.sh" --build "$BINARY" --experiment gone.yaml lost.tar.gz
-expect_line err.txt 'there is no such file'
+expect_line err.txt 'no such file'

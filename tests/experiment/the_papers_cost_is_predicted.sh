@@ -1,5 +1,5 @@
-# 'flipbench cost' predicts device hours and energy from measured rates, says that it predicts, and says
-# what it could not count or had to extrapolate.
+# 'flipbench cost' predicts device hours and energy from measured rates, says that it predicts, and
+# reports what it could not count or had to extrapolate.
 paper=$SOURCE/experiments/paper
 cost() { expect_status 0 "$FLIPBENCH" cost "$@"; }
 value() { grep -o "\"$1\":[^,}]*" out.txt | sed -n "${2}p" | cut -d: -f2; }
@@ -19,18 +19,18 @@ expect_line out.txt '"cells_extrapolated":0'
 cost "$paper/table1a.yaml" "$paper/table1a.yaml" "$paper/table2.yaml" --profile paper --rate h100 --rate a100 --ranks 256 --link 25
 cp out.txt table.txt
 for line in 'prediction, not measured: on up to 256 devices' '^Table 1a: mask ratio +3 ' '^total, shared cells once +12 ' \
-  '^assumptions for a100' 'link of a device: 25 GB/s' 'the most devices, up to 256'; do expect_line table.txt "$line"; done
+  '^assumptions for a100' 'link of a device: 25 GB/s' 'the largest number of devices, up to 256'; do expect_line table.txt "$line"; done
 cost "$paper/table1a.yaml" --profile paper --rate h100 --ranks 256 --link 1e6 --latency 0 --json
 fast=$(value device_hours 1)
 cost "$paper/table1a.yaml" --profile paper --rate h100 --ranks 256 --link 25 --json
 awk -v slow="$(value device_hours 1)" -v fast="$fast" 'BEGIN { exit !(slow > 1.5 * fast) }' || fail "a slow link costs nothing"
 
-# what is not known is counted
+# unknown values are counted
 cost "$paper/family_text.yaml" --profile paper --rate h100
 expect_line out.txt '12 of unknown length not counted'
 cost "$paper/family_text.yaml" --profile paper --rate h100 --data-samples 10968539
 expect_line out.txt 'an epoch of the data is 10968539 samples'
-! grep -q 'unknown length' out.txt || fail "lengths are known now"
+! grep -q 'unknown length' out.txt || fail "the length is known"
 cost "$paper/table1a.yaml" --profile mini --rate h100
 expect_line out.txt '9 extrapolated'
 

@@ -56,7 +56,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     err error = eval_set_open("set.yaml", tasks[i], &s, words, &set);
     if (!error) {
       (void)eval_set_new_warnings(set);
-      fuzz_require(!*eval_set_new_warnings(set), "warnings are told once");
+      fuzz_require(!*eval_set_new_warnings(set), "warnings are returned once");
       for (int64_t c = 0; c < eval_set_classes(set); c++)
         fuzz_require(eval_set_label(set, c) != NULL, "a class has a label");
       eval_set_close(set);

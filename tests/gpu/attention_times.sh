@@ -1,12 +1,11 @@
 #!/usr/bin/env bash
-# What the choice between cuDNN's attention and ours measured, shape by shape (core/cuda/attention.c), from
-# the choices that runs have kept: a table for the report, with the time at the bound of memory (3.0 TB/s
-# of an H100) beside ours.
+# Measured times of cuDNN's attention and ours by shape (core/cuda/attention.c), from the choices that
+# runs have stored: a table for the report, with the lower bound by memory bandwidth (3.0 TB/s of an H100).
 #   usage: tests/gpu/attention_times.sh CHOICES_FILE…
 set -euo pipefail
 [ $# -gt 0 ] || { echo "usage: tests/gpu/attention_times.sh CHOICES_FILE…" >&2; exit 2; }
 
-# A line holds 16 numbers of the key and 9 of the value, 64 bits each, lowest byte first.
+# A line has 16 numbers of the key and 9 of the value, 64 bits each, little-endian.
 number() { # HEX
   local h=$1 value= i
   for ((i = 14; i >= 0; i -= 2)); do value+=${h:i:2}; done

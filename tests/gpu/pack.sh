@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Packs what a GPU machine lacks that has a driver and CUDA's libraries but nothing of ours, into one
-# archive: programs, plugin, experiment files, and shared libraries.
-#   tests/gpu/pack.sh proof.tar.gz                             the proof on a GPU; over there:
+# Packs everything that a GPU machine with a driver and CUDA's libraries needs into one archive:
+# programs, plugin, experiment files, and shared libraries.
+#   tests/gpu/pack.sh proof.tar.gz                             the proof on a GPU; on that machine:
 #     tar xzf proof.tar.gz && proof/tests/gpu/run_all.sh REPORT_FOLDER
-#   tests/gpu/pack.sh --experiment FILE [--profile gpu] [--set KEY=VALUE]… table.tar.gz      one table; over there:
+#   tests/gpu/pack.sh --experiment FILE [--profile gpu] [--set KEY=VALUE]… table.tar.gz      one table; on that machine:
 #     tar xzf table.tar.gz && table/run_table.sh OUT_FOLDER
-#   and here again, with what it left in OUT_FOLDER:
+#   and back here, with the files from OUT_FOLDER:
 #     tar xzf NAME.results.tar.gz && flipbench db merge NAME.results
-# --build DIR takes the programs of this build folder as they are, instead of building build/cuda.
+# --build DIR packs the programs of an existing build folder instead of building build/cuda.
 set -euo pipefail
 usage() {
   echo "usage: tests/gpu/pack.sh [--experiment FILE [--profile NAME] [--set KEY=VALUE]…] [--build DIR] FILE.tar.gz" >&2
@@ -29,7 +29,7 @@ while [ $# -gt 0 ]; do
   shift
 done
 [ -n "$archive" ] || usage
-[ -z "$experiment" ] || [ -f "$experiment" ] || { echo "pack.sh: $experiment: there is no such file" >&2; exit 2; }
+[ -z "$experiment" ] || [ -f "$experiment" ] || { echo "pack.sh: $experiment: no such file" >&2; exit 2; }
 cd "$(dirname "$0")/../.."
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -40,7 +40,7 @@ build_programs() { # TARGET…
   cmake --preset cuda >/dev/null
   cmake --build build/cuda --target "$@" | { grep -vE '^\[[0-9]+/' || true; }
 }
-# What the C library or the driver brings is there; CUDA's own libraries too.
+# Libraries of the C library, the driver and CUDA are expected on the machine.
 pack_libraries() { # FOLDER PROGRAM…
   local folder=$1 program
   shift
@@ -52,7 +52,7 @@ pack_plugin() { # FOLDER
   if [ -f "$build/lib/libflip_cuda.so" ]; then
     cp "$build/lib/libflip_cuda.so" "$1/"
   else
-    echo "pack.sh: $build has no libflip_cuda.so: what is packed runs on a CPU alone" >&2
+    echo "pack.sh: $build has no libflip_cuda.so: the archive will only run on a CPU" >&2
   fi
 }
 
@@ -72,7 +72,7 @@ pack_proof() {
 }
 
 # The experiment keeps its path below the checkout, so that 'flipbench report NAME' finds its file here
-# when the record is back; one from elsewhere is in the archive's own folder.
+# after the merge; a file from elsewhere is put into the archive's own folder.
 pack_table() {
   local out=$work/table path=${experiment#"$PWD"/}
   build_programs flip flipbench flip_cuda
@@ -92,7 +92,7 @@ pack_table() {
   { printf '%s\n' "$path" --profile "$profile"; [ ${#settings[@]} = 0 ] || printf '%s\n' "${settings[@]}"; } >"$out/words"
   pack_libraries "$out/lib" "$out/bin/flip" "$out/bin/flipbench"
   mapfile -t words <"$out/words"
-  # its bases and sets are in the archive too, or it is refused here and not over there
+  # its bases and sets must be in the archive too: rejected here rather than on the other machine
   (cd "$out" && env LD_LIBRARY_PATH="$out/lib" bin/flipbench check "${words[@]}") || exit 2
   tar czf "$archive" -C "$work" table
 }

@@ -1,16 +1,16 @@
 #!/usr/bin/env bash
-# The whole proof with a GPU: every op against the double reference, compute-sanitizer, CPU and GPU
-# learning the same, the same bits twice, then the benchmarks beside PyTorch's.
+# The whole proof on a GPU: every op against the double reference, compute-sanitizer, CPU and GPU
+# training compared, two runs with the same bits, then the benchmarks next to PyTorch's.
 #   usage: tests/gpu/run_all.sh REPORT_FOLDER [proofs|bench|all]
 #
-# Runs from a checkout with build/cuda, or from a folder that tests/gpu/pack.sh made. Leaves two
+# Runs from a checkout with build/cuda, or from a folder packed by tests/gpu/pack.sh. Writes two
 # files: report.md, and report.tar.gz with the raw output of every stage. In parts (proofs, then
-# bench, into the same folder) both files are added to. Exits 0 when every proof held (benchmarks
-# prove nothing and cannot fail it), 77 where there is no GPU.
+# bench, into the same folder) both files are extended. Exits 0 if every proof passed (benchmarks
+# cannot fail it), 77 if there is no GPU.
 #
-# A call ends within FLIP_PROOF_SECONDS (570): stages for which no time is left say so, and a proof
-# among them fails the call. FLIP_PROOF_SMALL=1 takes models and data so small that the script
-# itself can be tried on the imitation of a GPU (FLIP_PLUGINS=build/imitation).
+# A call ends within FLIP_PROOF_SECONDS (570): stages without time left report it, and a proof among
+# them fails the call. FLIP_PROOF_SMALL=1 uses models and data small enough to try the script on the
+# imitation of a GPU (FLIP_PLUGINS=build/imitation).
 set -uo pipefail
 part=${2:-all}
 case $#:$part in 1:* | 2:proofs | 2:bench | 2:all) ;; *)
@@ -33,7 +33,7 @@ plugins=${FLIP_PLUGINS:-$here/$built/lib}
 [ -x "$flip" ] && [ -x "$tests/test_ops" ] && [ -x "$tests/test_step" ] && [ -x "$tests/test_narrow" ] ||
   { echo "no build: cmake --preset cuda && cmake --build build/cuda" >&2; exit 2; }
 # cuDNN and cuBLASLt may come with a Python package rather than with the toolkit. Packed libraries
-# are for our programs alone: PyTorch and the compilers that it calls have their own.
+# are only for our programs: PyTorch and the compilers that it calls have their own.
 machines=${LD_LIBRARY_PATH:-}
 LD_LIBRARY_PATH=$([ $built = . ] && echo "$here/lib"):$machines
 for folder in $(LD_LIBRARY_PATH=$machines python3 -c 'import glob, site
@@ -50,7 +50,7 @@ failed=0
 [ "$part" = all ] && rm -f "$report/report.md" "$report/report.tar.gz"
 [ ! -f "$report/report.tar.gz" ] || tar xzf "$report/report.tar.gz" -C "$work"
 
-# After every stage, so that a call that is killed has left what it found.
+# After every stage, so that a killed call leaves its results so far.
 keep() { tar czf "$work/report.tar.gz" -C "$work" report && mv "$work/report.tar.gz" "$report/"; }
 trap 'keep; rm -rf "$work"' EXIT
 trap 'exit 143' TERM
@@ -58,12 +58,12 @@ trap 'exit 130' INT
 say() { printf '%s\n' "$@" | tee -a "$report/report.md"; }
 seconds_left() { echo $((${FLIP_PROOF_SECONDS:-570} - (SECONDS - started))); }
 
-# within SECONDS COMMAND…: at most so long, and not beyond the call's own end; 124 when it was cut.
+# within SECONDS COMMAND…: at most that long, and not beyond the call's own end; 124 when it was cut.
 within() {
   local limit=$1 left
   left=$(seconds_left)
   shift
-  [ "$left" -ge 5 ] || { echo "no time is left: run the script in parts, or raise FLIP_PROOF_SECONDS" >&2; return 124; }
+  [ "$left" -ge 5 ] || { echo "no time is left: run the script in parts, or increase FLIP_PROOF_SECONDS" >&2; return 124; }
   timeout $((limit < left ? limit : left)) "$@"
 }
 
@@ -81,7 +81,7 @@ proof() {
   keep
 }
 
-# figure NAME SECONDS COMMAND…: a benchmark; what it prints goes into the report.
+# figure NAME SECONDS COMMAND…: a benchmark; its output goes into the report.
 figure() {
   local name=$1 limit=$2 code=0
   shift 2
@@ -142,8 +142,8 @@ narrow_learns() { # 8-bit dense layers: the loss at the end within a twentieth o
       awk '{ a += $1; b += $2 } END { printf "mean loss of the last 20 steps: bf16 %.4f, fp8 %.4f\n", a / NR, b / NR
              exit !(NR == 20 && b < 1.05 * a) }'
 }
-# Hazards in our kernels, told by their arguments' types; those that the tool sees in the libraries'
-# kernels, which order themselves by means that it does not know, are not ours to judge.
+# Hazards in our kernels, recognised by their arguments' types; those reported in the libraries'
+# kernels, which synchronise by means that the tool does not know, are ignored.
 no_races() {
   local told=$work/races.txt code=0
   compute-sanitizer --tool racecheck "$tests/test_ops" cuda_bf16 >"$told" 2>&1 || code=$?
@@ -151,7 +151,7 @@ no_races() {
   ! grep -E 'Race reported|hazard' "$told" | grep -E '_arguments|norm_(forward|backward)|ops_contrastive' &&
     return $code
 }
-# A function under a time limit: in a shell of its own, with what it needs.
+# A function under a time limit: runs in a separate shell with its variables and functions.
 shell() { echo "$(declare -p run flip tests work steps); $(declare -f train losses newest "$1"); $1"; }
 
 proofs() {
@@ -179,7 +179,7 @@ proofs() {
   fi
 }
 
-# Rows of JSON in FILE as "MASK NUMBER …" for the keys asked for.
+# Rows of JSON in FILE as "MASK NUMBER …" for the given keys.
 numbers() { # FILE KEY…
   local file=$1 key
   shift
@@ -189,9 +189,9 @@ numbers() { # FILE KEY…
   (cd "$work" && paste -d' ' mask_ratio.column "${@/%/.column}")
 }
 
-# What was aimed at, beside what was measured: PyTorch compiled is 1, the time of mask 0 is 1.
+# Goals next to measurements: PyTorch compiled is 1, the time of mask 0 is 1.
 summarize() {
-  say "" "### Beside PyTorch, and the goals" "" \
+  say "" "### Compared with PyTorch and the goals" "" \
     "| model | mask | samples/s | PyTorch eager | compiled | over compiled (goal 1.3) | MFU (goal 55 % at mask 0) | time (goal 0.50, 0.33) |" \
     "|---|---:|---:|---:|---:|---:|---:|---:|"
   local model
@@ -212,7 +212,7 @@ summarize() {
   done
 }
 
-# Rows of the model's batch of $batch, bf16, sums in any order, as PyTorch has them.
+# Rows of the model at batch $batch, bf16, sums in any order, as in PyTorch.
 bench() {
   say "" "## Benchmarks"
   local model step torch=0

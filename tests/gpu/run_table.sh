@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Runs the table that pack.sh packed this script with, in one call of at most FLIP_TABLE_SECONDS (570),
-# on a machine that has nothing of ours.
+# Runs the table that pack.sh packed with this script, in one call of at most FLIP_TABLE_SECONDS (570),
+# on a machine without an installation.
 #   usage: run_table.sh OUT_FOLDER
 #
 # Cells are run one after another, and after every one the record so far is written to
-# OUT_FOLDER/NAME.results.tar.gz: of a call that is cut, what had finished is there. Also left:
-# table.txt, the report; log.txt, what flipbench printed. Exits 0 when every cell finished, 1 when some
-# failed, 130 when time ran out.
+# OUT_FOLDER/NAME.results.tar.gz: after a call that is cut, it has the finished cells. Also written:
+# table.txt, the report; log.txt, the output of flipbench. Exits 0 if every cell finished, 1 if some
+# failed, 130 if time ran out.
 set -uo pipefail
 [ $# = 1 ] || { echo "usage: run_table.sh OUT_FOLDER" >&2; exit 2; }
 started=$SECONDS
@@ -23,11 +23,11 @@ print(" ".join(p for s in site.getsitepackages() for p in glob.glob(s + "/nvidia
 done
 export LD_LIBRARY_PATH FLIP_PLUGINS=${FLIP_PLUGINS:-$here/lib} FLIP=$here/bin/flip FLIPBENCH_DB=
 results=$here/results
-# The experiment's folder, with its '@' as '-' in the archive's name: some transfers take no other marks.
+# The experiment's folder, with '@' as '-' in the archive's name: some transfers reject other characters.
 name() { basename "$(find "$results" -maxdepth 2 -name experiment.json -printf '%h\n' 2>/dev/null | head -1)"; }
 ended() { cat "$results"/*/*/attempts.jsonl 2>/dev/null | grep -c '"event":"attempt_end"'; }
 
-# The run folders without weights and database, which db merge makes again; whole or not at all.
+# The run folders without weights and database, which db merge rebuilds; replaced atomically.
 keep() {
   local table file
   table=$(name)

@@ -147,6 +147,7 @@ static void finish(machine *m, array *a) {
 /* The element of x that corresponds to element i of y: dimensions of 1 are repeated. */
 static double beside(const array *x, const array *y, int64_t i) {
   int64_t at = 0, scale = 1;
+  if (!memcmp(x->dims, y->dims, sizeof x->dims)) return x->values[i];
   for (int d = 3; d >= 0; d--) {
     at += (x->dims[d] == 1 ? 0 : i % y->dims[d]) * scale;
     scale *= x->dims[d];
@@ -249,14 +250,14 @@ static void multiply(machine *m, const array *a, const array *b, array *c) {
       memcmp(a->dims, c->dims, 2 * sizeof *a->dims))
     m->problem = "matrices of a product do not fit";
   for (int64_t batch = 0; batch < a->dims[0] * a->dims[1] && !m->problem; batch++)
-    for (int64_t i = 0; i < rows; i++)
-      for (int64_t j = 0; j < columns; j++) {
-        double sum = 0;
-        for (int64_t k = 0; k < depth; k++)
-          sum += a->values[(batch * rows + i) * depth + k] *
-                 b->values[(batch * depth + k) * columns + j];
-        c->values[(batch * rows + i) * columns + j] = sum;
+    for (int64_t i = 0; i < rows; i++) {
+      double *restrict out = c->values + (batch * rows + i) * columns; /* cleared by result() */
+      for (int64_t k = 0; k < depth; k++) {
+        double left = a->values[(batch * rows + i) * depth + k];
+        const double *right = b->values + (batch * depth + k) * columns;
+        for (int64_t j = 0; j < columns; j++) out[j] += left * right[j];
       }
+    }
   finish(m, c);
 }
 

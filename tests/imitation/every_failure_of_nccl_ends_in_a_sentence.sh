@@ -1,4 +1,4 @@
-# Any call of NCCL may fail at any time, on any rank: all ranks end, and one of them says why. A rank
+# Any call of NCCL may fail at any time, on any rank: all ranks end, and one of them reports it. A rank
 # that is killed or hangs ends the others, by name.
 . "$SOURCE/tests/imitation/ranks_on_gpus.sh"
 make_data

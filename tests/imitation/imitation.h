@@ -10,7 +10,7 @@
  *
  * Set by the environment:
  *   FLIP_IMITATION_ORDER       lazy (default); eager: work runs when it is given; turns: as lazy,
- *                              and the branches of a graph run one piece each by turns
+ *                              and the branches of a graph run alternately, piece by piece
  *   FLIP_IMITATION_MEMORY      of the device, in MiB (default 2048)
  *   FLIP_IMITATION_DRIVER      the CUDA version that the driver serves, "12.8"; "none"
  *   FLIP_IMITATION_CAPABILITY  compute capability, "9.0" (default)

@@ -1,6 +1,6 @@
-/* NCCL's calls, for one communicator that does not block, or that does. What is not imitated is
- * refused. A communicator that does not block answers ncclInProgress and does the work when it is
- * asked for its state: what is put on the stream before is ahead of it. */
+/* NCCL's calls, for one communicator, blocking or not. Everything else is rejected. A non-blocking
+ * communicator returns ncclInProgress and does the work when its state is queried: work submitted
+ * to the stream before that precedes it. */
 #include "imitation/nccl_link.h"
 
 #include <stdio.h>
@@ -31,7 +31,7 @@ typedef struct {
   bool is_captured;
 } operation;
 
-/* What a group puts on a stream. */
+/* What a group submits to a stream. */
 typedef struct {
   struct ncclComm *comm;
   int count;
@@ -113,7 +113,7 @@ static void add_transfer(transfers *t, const operation *o, bool is_send, int pee
   next->meaning.count = (int64_t)o->count;
 }
 
-/* Into `copies`: what every rank has of what this rank is to get. */
+/* Into `copies`: every rank's values of this rank's result. */
 static void plan_sum(transfers *t, int which, const operation *o, const nccl_link *l) {
   size_t bytes = o->count * size_of(o->type);
   bool is_scatter = o->kind == REDUCE_SCATTER;
@@ -183,7 +183,7 @@ static cudaError_t run_batch(const void *data) {
 
 /* ---- entering ---- */
 
-/* NCCL lets only one thread at a time use a communicator, whichever it is. */
+/* NCCL allows only one thread at a time to use a communicator. */
 static bool take(struct ncclComm *comm, const char *call) {
   if (!comm) return false;
   if (atomic_flag_test_and_set(&comm->is_busy)) {
@@ -206,7 +206,7 @@ static ncclResult_t launch(struct ncclComm *comm) {
   return code ? ncclUnhandledCudaError : ncclSuccess;
 }
 
-/* One step further; ncclInProgress until there. */
+/* Advances by one step; ncclInProgress until complete. */
 static ncclResult_t proceed(struct ncclComm *comm) {
   ncclResult_t failure = (ncclResult_t)atomic_load(&comm->link.failure);
   if (failure) return failure;
@@ -270,7 +270,7 @@ const char *ncclGetLastError(ncclComm_t comm) {
 ncclResult_t ncclGetUniqueId(ncclUniqueId *id) {
   uint64_t random = 0;
   if (imitation_enter_or_fail("ncclGetUniqueId")) return ncclSystemError;
-  if (!id) return refuse(ncclInvalidArgument, "ncclGetUniqueId", "nowhere to put the id");
+  if (!id) return refuse(ncclInvalidArgument, "ncclGetUniqueId", "the id is NULL");
   if (getrandom(&random, sizeof random, 0) < 0) return ncclSystemError;
   memset(id, 0, sizeof *id);
   snprintf(id->internal, sizeof id->internal, "flip-nccl-%016llx", (unsigned long long)random);
@@ -283,7 +283,7 @@ ncclResult_t ncclCommInitRankConfig(ncclComm_t *comm, int nranks, ncclUniqueId i
   int device = 0;
   bool must_fail = imitation_enter_or_fail(call);
   if (!comm || nranks < 1 || rank < 0 || rank >= nranks)
-    return refuse(ncclInvalidArgument, call, "no such rank, or nowhere to put the communicator");
+    return refuse(ncclInvalidArgument, call, "no such rank, or the communicator is NULL");
   if (config && (config->magic != 0xcafebeef || config->size != sizeof *config))
     return refuse(ncclInvalidArgument, call,
                   "the configuration was not made by NCCL_CONFIG_INITIALIZER");
@@ -333,9 +333,9 @@ ncclResult_t ncclCommAbort(ncclComm_t comm) {
 static ncclResult_t check_end(struct ncclComm *comm, const char *call) {
   if (stream_graphs_hold(work_name))
     return refuse(ncclInvalidUsage, call,
-                  "a graph still holds calls of the communicator: NCCL would wait for ever");
+                  "a graph still contains calls of the communicator: NCCL would wait forever");
   return comm->stage == JOINING || comm->stage == LAUNCHING
-             ? refuse(ncclInvalidArgument, call, "the operation before is not done")
+             ? refuse(ncclInvalidArgument, call, "the previous operation is not complete")
              : ncclSuccess;
 }
 
@@ -364,7 +364,7 @@ ncclResult_t ncclCommDestroy(ncclComm_t comm) {
   if (!take(comm, call)) return ncclInvalidArgument;
   ncclResult_t code = check_end(comm, call);
   if (!code && comm->stage == LEAVING)
-    code = refuse(ncclInvalidUsage, call, "ncclCommFinalize is not done");
+    code = refuse(ncclInvalidUsage, call, "ncclCommFinalize is not complete");
   if (code) {
     give(comm);
     return code;
@@ -412,16 +412,17 @@ static ncclResult_t check_memory(const struct ncclComm *comm, const operation *o
   size_t written = o->kind == ALL_GATHER ? all : bytes;
   if (o->count == 0) return ncclSuccess;
   if (reads && !memory_is_device(o->from, read))
-    return refuse(ncclInvalidArgument, names[o->kind], "what it reads is no device memory");
+    return refuse(ncclInvalidArgument, names[o->kind],
+                  "it reads from memory that is not device memory");
   if (o->kind != SEND && !memory_is_device(o->to, written))
-    return refuse(ncclInvalidArgument, names[o->kind], "what it writes is no device memory");
+    return refuse(ncclInvalidArgument, names[o->kind],
+                  "it writes to memory that is not device memory");
   const char *from = o->from, *to = o->to;
   bool is_in_place = o->kind == ALL_GATHER       ? from == to + (size_t)comm->link.rank * bytes
                      : o->kind == REDUCE_SCATTER ? to == from + (size_t)comm->link.rank * bytes
                                                  : from == to;
   if (o->kind <= BROADCAST && reads && !is_in_place && from < to + written && to < from + read)
-    return refuse(ncclInvalidArgument, names[o->kind],
-                  "the buffers overlap otherwise than in place");
+    return refuse(ncclInvalidArgument, names[o->kind], "the buffers overlap but are not in place");
   return ncclSuccess;
 }
 
@@ -454,7 +455,7 @@ static ncclResult_t add(struct ncclComm *comm, const operation *o, cudaStream_t 
   if (group.comm && group.comm != comm)
     return refuse(ncclInvalidUsage, call, "a group of several communicators (not imitated)");
   if (comm->next.count == MOST_OPS)
-    return refuse(ncclInternalError, call, "so many calls in a group (not imitated)");
+    return refuse(ncclInternalError, call, "too many calls in a group (not imitated)");
   if (comm->next.count > 0 && comm->stream != stream)
     return refuse(ncclInvalidUsage, call, "a group on several streams (not imitated)");
   group.comm = comm;

@@ -71,7 +71,8 @@ void link_close(nccl_link *l) {
   l->shared = NULL;
 }
 
-/* Its name is given up as soon as all have it, so that a killed rank leaves nothing behind. */
+/* Its name is unlinked as soon as all ranks have mapped it, so that a killed rank leaves nothing
+ * behind. */
 bool link_is_complete(const nccl_link *l) {
   if (!l->shared) return true;
   if (atomic_load(&l->shared->joined) < l->size) return false;
@@ -136,7 +137,7 @@ static bool pull(nccl_link *l, link_transfer *t, bool *has_moved) {
   return true;
 }
 
-/* NCCL notices the end of a process only over some networks; then it says so. */
+/* NCCL detects the end of a process only over some networks; then it reports it. */
 static void look_for_the_dead(nccl_link *l) {
   for (int r = 0; r < l->size; r++) {
     int pid = atomic_load(&l->shared->ranks[r].pid);

@@ -6,7 +6,7 @@
  * wait was put in its own, so that running one for the other always ends.
  *
  * A capture has a queue for each stream that joined it. A launched graph runs them as streams run:
- * the branches as late as a wait allows, as early, or by turns (FLIP_IMITATION_ORDER). */
+ * the branches as late as a wait allows, as early, or alternately (FLIP_IMITATION_ORDER). */
 #ifndef FLIP_IMITATION_QUEUE_H
 #define FLIP_IMITATION_QUEUE_H
 

@@ -1,5 +1,5 @@
 /* What NCCL refuses, its imitation refuses: mistakes planted here, each of which GPUs would answer
- * with an error, wrong numbers or nothing for ever. Ranks are processes of this one. */
+ * with an error, wrong numbers or a hang. Ranks are processes of this one. */
 #include "support/test.h"
 
 #include <nccl.h>
@@ -64,7 +64,7 @@ static float get(const member *m, const float *at) {
   return value;
 }
 
-/* As so many ranks, each in a process of its own; those after the first must end with 0. */
+/* Runs that many ranks, each in a separate process; those after the first must end with 0. */
 static void as_ranks(void (*run)(member *m)) {
   ncclUniqueId id;
   member m;

@@ -1,11 +1,11 @@
-# One model on 1, 2 and 4 imitated GPUs: the losses of one CPU rank but for rounding, the same bits
+# One model on 1, 2 and 4 imitated GPUs: the losses of one CPU rank within rounding, the same bits
 # for the same number of ranks, in whatever order the GPUs work; and with one rank through NCCL the
 # bits of a run without it.
 . "$SOURCE/tests/imitation/ranks_on_gpus.sh"
 make_data
 tiny=(--set batch_size=8 --set samples=48 --set eval.sets= --set precision=fp32)
 losses() { field step loss "$1/events.jsonl"; }
-# near A B: equal losses but for rounding, and as many.
+# near A B: the same number of losses, equal within rounding.
 near() {
   paste <(losses "$1") <(losses "$2") | awk '{ if (NF != 2 || ($1 - $2)^2 > (1e-4 * $2)^2) exit 1 } END { if (NR != 6) exit 1 }' ||
     { paste <(losses "$1") <(losses "$2"); fail "losses of $1 and $2 differ"; }
@@ -24,7 +24,7 @@ for n in 2 4; do
   near cpu "on$n"
   expect_line "on$n/events.jsonl" "\"ranks\":${n}[,}]"
 done
-# work run at once, and branches of the recorded step by turns
+# work run immediately, and alternating branches of the captured step
 for order in eager turns; do
   FLIP_IMITATION_ORDER=$order must_run ranks 2 --out $order "${tiny[@]}"
   cmp "$(newest on2)" "$(newest $order)" || fail "the weights depend on the order: $order"
@@ -54,14 +54,14 @@ done
 devices=1
 rm -f ranks.err
 ranks 2 --out one "${tiny[@]}" && fail "two ranks on one GPU"
-expect_line ranks.err 'ranks 0 and 1 have the same GPU \(host .*, 0000:01:00.0\): NCCL connects one rank per GPU'
+expect_line ranks.err 'ranks 0 and 1 have the same GPU \(host .*, 0000:01:00.0\): NCCL supports one rank per GPU'
 devices=2
 rm -f ranks.err
 ranks 3 --out three "${tiny[@]}" --set batch_size=9 && fail "three ranks on two GPUs"
 expect_line ranks.err 'this process is local rank 2, but 2 GPUs are visible here'
 rm -f ranks.err
 FLIP_IMITATION_DEVICES=2 ranks 3 --out mixed "${tiny[@]}" --set batch_size=9 --set device=auto && fail "a rank on the CPU, the others on GPUs"
-expect_line ranks.err 'rank 2: it computes on the CPU, and rank 0 on a GPU'
+expect_line ranks.err 'rank 2: it computes on the CPU, but rank 0 on a GPU'
 devices=4
 # without the plugin
 mkdir plugins

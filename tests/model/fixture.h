@@ -55,10 +55,10 @@ static inline void make_inputs(fixture *f, const settings *s) {
   for (int i = 0; i < BATCH; i++)
     f->counts[i] = 1 + (int32_t)rng_below(&r, (uint32_t)settings_text_tokens(s));
   assert_ok(mask_draw(&mask, 3, 100, BATCH, f->index));
-  f->inputs = (clip_inputs){BATCH, f->images, f->index, f->ids, f->counts, 1000};
+  f->inputs = (clip_inputs){BATCH, f->images, f->index, f->ids, f->counts, 1000, NULL};
 }
 
-/* Fresh weights plus noise, so that no gain is one, no bias zero and no symmetry left. */
+/* Initial weights plus noise, so that no gain is one, no bias zero, and nothing is symmetric. */
 static inline void roughen(clip_model *m) {
   for (size_t i = 0; i < clip_params(m)->count; i++) {
     const param *p = &clip_params(m)->items[i];
@@ -107,7 +107,7 @@ static inline void compute_loss(fixture *f, double *loss) {
   assert_ok(clip_read_loss(f->model, loss));
 }
 
-/* With reconstruction the whole loss, whose second part comes with backward. */
+/* With reconstruction the whole loss, whose second part is computed by backward. */
 static inline double loss_of(fixture *f) {
   double loss, pixels, weight = clip_get_config(f->model)->reconstruction_weight;
   assert_ok(clip_forward(f->model, &f->inputs, 0, weight > 0));

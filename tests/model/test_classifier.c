@@ -21,8 +21,8 @@ static void a_classifiers_gradients_match_finite_differences(void **state) {
   }
 }
 
-/* By hand from the logits, which evaluation gives: log-sum-exp less the target's mean logit. The
- * logits come as floats. */
+/* Computed from the logits, which evaluation returns as floats: log-sum-exp minus the target's mean
+ * logit. */
 static void a_classifiers_loss_is_the_smoothed_cross_entropy(void **state) {
   (void)state;
   enum { CLASSES = 4 };

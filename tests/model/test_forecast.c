@@ -1,4 +1,4 @@
-/* Predictions for many devices against numbers worked out by hand. */
+/* Predictions for many devices against values computed by hand. */
 #include "support/test.h"
 
 #include <math.h>
@@ -57,9 +57,9 @@ static void a_step_on_256_devices_is_as_by_hand(void **state) {
   assert_true(fabs((double)f.moved.sums / (double)(4 * slice * others) - 1) < 1e-3);
   assert_true(fabs((double)f.moved.gradients / (double)f.moved.sums - 1) < 1e-2);
   assert_true(near(f.encode, 0.256));
-  /* three products a direction, of 256 x 65536 x 768, at the towers' FLOPs a second */
+  /* three products per direction, of 256 x 65536 x 768, at the towers' FLOP/s */
   assert_true(near(f.loss, 12 * 256. * 65536 * 768 / (1000 * c.train_sample)));
-  assert_true(f.update == 0); /* in the rate, and not known apart */
+  assert_true(f.update == 0); /* part of the rate, not known separately */
   assert_true(near(f.exchange, (double)traffic_total(&f.moved) / 50e9 + (5 + 2) * 255 * 1e-5));
   assert_true(near(f.step, f.encode + f.loss + f.exchange));
   assert_true(near(f.efficiency, 0.256 / f.step));
@@ -81,7 +81,7 @@ static void overlap_hides_gradients_up_to_the_backward_pass(void **state) {
   assert_ok(forecast_make(&s, VOCABULARY, 0, &m, RANKS, &none));
   m.overlap = 1;
   assert_ok(forecast_make(&s, VOCABULARY, 0, &m, RANKS, &all));
-  /* 0.17 s of backward pass hide 0.07 s; what comes before it stays */
+  /* 0.17 s of backward pass hide 0.07 s; exchanges before it are not hidden */
   int64_t before = all.moved.features + all.moved.statistics;
   assert_true(near(all.exposed, (double)before / 50e9 + 5 * 255 * 1e-5));
   assert_true(near(none.exposed, none.exchange) && near(all.exchange, none.exchange));
@@ -126,7 +126,7 @@ static void measured_rows_are_taken_where_they_are_nearest(void **state) {
   assert_ok(rates_open("h100", NULL, NULL, &h100));
   assert_ok(rates_open("a100", NULL, NULL, &a100));
   assert_int_equal(h100.count, 6);
-  /* one row says 1,311 W of a card that may take 700 */
+  /* one row has 1,311 W for a card limited to 700 W */
   assert_int_equal(h100.impossible, 1);
   forecast_machine m = machine_of(&h100), n = machine_of(&a100);
   assert_ok(forecast_make(&s, VOCABULARY, 0, &m, RANKS, &f));

@@ -282,7 +282,8 @@ static void check_gradient_cache(settings s) {
                         parts.index + at * keep,
                         parts.ids + at * s.text_length,
                         parts.counts + at,
-                        1000 + at};
+                        1000 + at,
+                        NULL};
       assert_ok(clip_forward(parts.model, &in, at, pass == 1));
       if (pass == 1) assert_ok(clip_backward(parts.model, at, n));
     }

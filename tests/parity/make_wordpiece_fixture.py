@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Hostile strings and what Hugging Face's BertWordPieceTokenizer (uncased) makes of them, for
-tests/parity/test_wordpiece.c. The vocabulary is the one beside it, trained by `flip tokenizer
+tests/parity/test_wordpiece.c. The vocabulary is in the same folder, trained by `flip tokenizer
 train` on the captions of openclipart.
 
 Writes fixtures/wordpiece.txt.gz: per case a line with the string (JSON) and a line with its numbers.

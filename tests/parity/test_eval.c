@@ -77,7 +77,7 @@ static void the_linear_probe_is_scikit_learns(void **state) {
   const double *c = data_of("probe_c", &cases, NULL),
                *weights = data_of("probe_weights", NULL, NULL);
   const int32_t *predicted = data_of("probe_predicted", NULL, NULL);
-  logistic_data data = {rows, data_of("probe_labels", NULL, NULL), TRAIN, width, CLASSES};
+  logistic_data data = {rows, data_of("probe_labels", NULL, NULL), TRAIN, width, CLASSES, NULL};
   for (int64_t i = 0; i < cases; i++) {
     logistic model = {0};
     int32_t ours[TEST];
@@ -103,7 +103,7 @@ static void the_sweep_finds_a_regulariser_as_good_as_any_tried(void **state) {
   enum { TRAIN = 200, CLASSES = 11 };
   int64_t width;
   const float *rows = data_of("images", NULL, &width);
-  logistic_data data = {rows, data_of("probe_labels", NULL, NULL), TRAIN, width, CLASSES};
+  logistic_data data = {rows, data_of("probe_labels", NULL, NULL), TRAIN, width, CLASSES, NULL};
   logistic model = {0}, again = {0};
   logistic_sweep sweep, second;
   assert_ok(logistic_fit_swept(&data, 3, 1000, &model, &sweep));

@@ -51,7 +51,7 @@ static void twenty_updates_are_pytorchs(void **state) {
   memcpy(p.weights, data_of("first", NULL), (size_t)(classes * width) * sizeof(double));
   for (int64_t u = 0; u < updates; u++) {
     double loss;
-    lars_step(&p, rows + u * batch * width, labels + u * batch, batch, rates[u], &loss);
+    assert_ok(lars_step(&p, rows + u * batch * width, labels + u * batch, batch, rates[u], &loss));
     assert_close(&loss, losses + u, 1, "loss");
   }
   assert_close(p.weights, data_of("weights", NULL), classes * width, "weight");
@@ -75,7 +75,7 @@ static void one_update_by_hand(void **state) {
   assert_ok(lars_begin(2, 1, 2, 0, &p));
   p.weights[0] = 0.3;
   p.weights[1] = -0.4;
-  lars_step(&p, rows, labels, 2, 100, &loss);
+  assert_ok(lars_step(&p, rows, labels, 2, 100, &loss));
   /* of the first row the first class's score less the second's is -0.7 x, of the second row 0.7 x:
    * each is wrong by the same, with probability q of the right class */
   double q = 1 / (1 + exp(0.7 * x)), wanted_loss = -log(q);

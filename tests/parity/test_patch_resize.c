@@ -24,7 +24,7 @@ static void patches_are_resized_as_timm_does(void **state) {
     const float *wanted = to->data;
     float *ours = calloc((size_t)count, 4);
     assert_ok(patch_resize(from->data, from->shape[0], from->shape[1], to->shape[1], ours));
-    /* timm's resize is a float matrix, whose rounding (6e-8) its pseudo-inverse enlarges */
+    /* timm's resize is a float matrix, whose rounding (6e-8) its pseudo-inverse amplifies */
     for (int64_t j = 0; j < count; j++)
       assert_true(fabsf(ours[j] - wanted[j]) < 2e-5f * (1 + fabsf(wanted[j])));
     free(ours);

@@ -67,7 +67,8 @@ static double *gradients_of(const safetensors_file *file, double weight, double 
                               safetensors_find(file, "kept")->data,
                               ids,
                               counts,
-                              0};
+                              0,
+                              NULL};
   assert_ok(clip_clear_gradients(m));
   assert_ok(clip_forward(m, &inputs, 0, true));
   assert_ok(clip_loss(m, BATCH, &contrastive));

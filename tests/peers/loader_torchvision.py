@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Loading speed beside torchvision, one core each, on the same JPEGs in the same run.
+"""Loading speed compared with torchvision, one core each, on the same JPEGs in the same run.
 
     loader_torchvision.py FLIP [--images 512] [--size 224] [--rounds 3]
 
 Makes a shard of JPEGs of 256 to 512 pixels (4:2:0, quality 95: fractal noise with edges and some grain, about as many
-bytes a pixel as photographs), then measures in turns, pinned to one core:
+bytes per pixel as photographs), then measures alternately, pinned to one core:
   torchvision   Image.open, convert("RGB"), RandomResizedCrop(bicubic, antialiased, 0.5 to 1 of the area),
                 RandomHorizontalFlip, bytes as a tensor: what `flip` hands on (no tokens, no normalisation)
   flip          flip bench loader, one worker: the same, and the caption's tokens

@@ -79,7 +79,7 @@ rm 00000003.{jpg,caption,seg.png}
 cd ..
 for name in first last; do
   expect_status 0 "$FLIP" data verify $name.tar
-  expect_line out.txt "^$name.tar: 3 members skipped: 1 .(caption, 1 .seg.png|seg.png, 1 .caption), 1 additional images"
+  expect_line out.txt "^$name.tar: 3 members skipped: 1 .(caption, 1 .seg.png|seg.png, 1 .caption), 1 additional image"
   "$FLIP" data filter -o $name --no-progress $name.tar >/dev/null 2>&1
   tar xOf $name/kept-00000.tar 000000000.txt | cmp - whole/00000003.txt || fail "$name: another caption"
 done
@@ -92,6 +92,11 @@ mkdir twice; cp whole/00000003.png twice/k.png; cp whole/00000003.txt twice/k.tx
 tar cf twice.tar -C twice k.png k.txt k.png k.txt # GNU tar makes links of the second two
 expect_status 0 "$FLIP" data verify twice.tar
 expect_line out.txt '2 members skipped: 2 links'
+tar cf once.tar -C twice k.png k.txt k.png
+expect_status 0 "$FLIP" data verify once.tar
+expect_line out.txt '1 member skipped: 1 link'
+expect_status 0 "$FLIP" data scenes --out one --count 1 --size 16
+expect_line out.txt '-\*.tar: 1 scene \(1 shard\)$'
 tar cf twice.tar --hard-dereference -C twice k.png k.txt k.png k.txt
 expect_status 1 "$FLIP" data verify twice.tar
 expect_line out.txt 'twice.tar: member k.png occurs twice: the second starts a new sample'

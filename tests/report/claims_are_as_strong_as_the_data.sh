@@ -40,7 +40,7 @@ says one.json "abs((r ->> $v.speedup.value') * (r ->> $v.time_ratio.value') - 1)
 says one.json "(r ->> '\$[1].disturbed') = 1 AND (r ->> '\$[1].lost_share') > 0.2 AND (r ->> '\$[0].disturbed') = 0" "not marked in JSON"
 bench report one > out.txt
 expect_line out.txt '^50 % † '
-expect_line out.txt '^† disturbed by other work on the machine: mask 50 % 3[0-9] % of its time lost'
+expect_line out.txt '^† disturbed by other work on the machine: mask 50 %, 3[0-9] % of its time lost'
 for format in markdown latex html; do bench report one --format $format > $format.txt; done
 grep -q '| 50 % † |' markdown.txt || fail "not marked in Markdown"
 grep -q 'dagger' latex.txt || fail "not marked in LaTeX"

@@ -20,7 +20,7 @@ expect_line out.txt '^- slower: .*; does not hold$'
 expect_line out.txt '^- better: .*one seed, 790 images; cannot tell; it would take about [0-9,]+ images'
 expect_line out.txt '^- alike: .*; holds$'
 expect_line out.txt '^- large: not judged in this profile$'
-expect_line out.txt '^2 hold, 1 do not hold, 1 cannot tell, 0 not run, 1 not judged$'
+expect_line out.txt '^2 hold, 1 does not hold, 1 cannot tell, 0 not run, 1 not judged$'
 # What it would take is counted from the difference's own parts, as in the sentence below the table,
 # which is of the same difference from 0.
 number() { grep -oE 'would take about [0-9,]+ (images|seeds)' | head -1; }
@@ -43,7 +43,7 @@ grep -q '^faster,Table 9,holds,' one.csv || fail "claims missing in CSV"
 # The page has the same, with and without scripts.
 expect_status 0 bench report one --format html
 expect_line results/one/report.html '"claim":"slower","from":null,"verdict":"does not hold",.*"evidence":"[0-9].*; does not hold"'
-expect_line results/one/report.html '"claim_counts":"2 hold, 1 do not hold, 1 cannot tell, 0 not run, 1 not judged"'
+expect_line results/one/report.html '"claim_counts":"2 hold, 1 does not hold, 1 cannot tell, 0 not run, 1 not judged"'
 expect_line results/one/report.html '^- \[Table 9\] faster: .*; holds$'
 # A cell that was not run.
 sed -i 's/0.5, 0.75\]/0.5, 0.75, 0.9]/; s/of: {mask_ratio: 0.5}, against: {mask_ratio: 0}, expect: greater/of: {mask_ratio: 0.9}, against: {mask_ratio: 0}, expect: greater/' experiments/one.yaml

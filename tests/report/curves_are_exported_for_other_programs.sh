@@ -1,4 +1,4 @@
-# Curves for TensorBoard, W&B and MLflow: a folder a run, or one long table; written anew each time.
+# Curves for TensorBoard, W&B and MLflow: one folder per run, or one long table; rewritten each time.
 . "$SOURCE/tests/support/sweep.sh"
 expect_status 0 bench run experiments/small.yaml
 expect_status 0 bench export small

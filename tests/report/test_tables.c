@@ -48,9 +48,10 @@ static int make_table(void **state) {
                                 .low = 68.75,
                                 .high = 70.25,
                                 .reference = 70.25,
-                                .difference = {0.9, -0.2, 2.0, 12, 0},
+                                .difference = {0.9, -0.2, 2.0, 12, 0, "seeds and paired images"},
                                 .seeds = 2,
                                 .items = 809,
+                                .over = "seeds and images",
                                 .is_best = true,
                                 .parts = parts};
   values[1][1].value = 3.7;
@@ -118,7 +119,7 @@ static void an_unbounded_interval_is_marked_in_every_format(void **state) {
   assert_has(&out, "3.70 [3.10, ∞]");
   strbuf_clear(&out);
   report_write_csv(&table, &out);
-  assert_has(&out, ",3.7,3.1,inf,70.1");
+  assert_has(&out, ",3.7,3.1,inf,,70.1");
   strbuf_clear(&out);
   report_write_latex(&table, &out);
   assert_has(&out, "3.70 [3.10, $\\infty$]");
@@ -172,13 +173,16 @@ static void csv_has_a_column_for_each_part_of_a_value(void **state) {
   strbuf out = {0};
   report_write_csv(&table, &out);
   assert_has(&out, "mask_ratio,zero_shot_top1,zero_shot_top1_low,zero_shot_top1_high,"
+                   "zero_shot_top1_interval_over,"
                    "zero_shot_top1_from_baseline,zero_shot_top1_from_baseline_low,"
-                   "zero_shot_top1_from_baseline_high,zero_shot_top1_reference,"
+                   "zero_shot_top1_from_baseline_high,"
+                   "zero_shot_top1_from_baseline_interval_over,zero_shot_top1_reference,"
                    "zero_shot_top1_difference,iso_speedup,iso_speedup_low,iso_speedup_high,"
-                   "tuned_zero_shot_top1,seeds,disturbed_runs,lost_share,given_other,missing\r\n");
-  assert_has(&out, "0,68.6,,,,,,,,,,,,1,0,0,0,\r\n");
-  assert_has(&out,
-             "\"a,\"\"b\"\"\",69.5,68.75,70.25,0.9,-0.2,2,70.25,-0.75,3.7,3.1,4,70.1,2,1,0.25,");
+                   "iso_speedup_interval_over,tuned_zero_shot_top1,seeds,disturbed_runs,lost_share,"
+                   "given_other,missing\r\n");
+  assert_has(&out, "0,68.6,,,,,,,,,,,,,,,1,0,0,0,\r\n");
+  assert_has(&out, "\"a,\"\"b\"\"\",69.5,68.75,70.25,seeds and images,0.9,-0.2,2,seeds and "
+                   "paired images,70.25,-0.75,3.7,3.1,4,,70.1,2,1,0.25,");
   strbuf_free(&out);
 }
 
@@ -189,9 +193,11 @@ static void json_has_the_runs_behind_each_number(void **state) {
   assert_has(&out, "\"runs\":[7,9]");
   assert_has(&out, "\"reference\":70.25,\"difference\":-0.75,\"reference_verified\":false");
   assert_has(&out, "\"runs\":[69,70]");
-  assert_has(&out, "\"low\":68.75,\"high\":70.25,\"half_width\":0.75,\"seeds\":2,\"images\":809");
+  assert_has(&out, "\"low\":68.75,\"high\":70.25,\"interval_over\":\"seeds and images\","
+                   "\"half_width\":0.75,\"seeds\":2,\"images\":809");
   assert_has(&out, "\"from_baseline\":{\"value\":0.9,\"low\":-0.2,\"high\":2,"
-                   "\"told_from_zero\":false,\"seeds_needed\":12}");
+                   "\"interval_over\":\"seeds and paired "
+                   "images\",\"told_from_zero\":false,\"seeds_needed\":12}");
   assert_has(&out, "\"disturbed\":1,\"lost_share\":0.25");
   assert_has(&out, "\"missing\":\"no tuning starts from this row\"");
   strbuf_free(&out);

@@ -41,5 +41,5 @@ bench report other > table.txt
 words() { tr -s ' ─' '\n' | sort -u; } # the page's table comes in parts that repeat the rows' names
 diff <(words < table.txt) <(said results/other/report.html | words) || fail "the page says other numbers without a script"
 said results/index.html | grep -qE '^other +mask_ratio=0\.5.* † +finished +[0-9]+ ' || fail "no numbers in the index without a script"
-# what failed is told on the page, with its reason
+# failures are reported on the page, with their reason
 grep -q 'loss is not a number' results/small/report.html || fail "the failure is not told"

@@ -94,7 +94,7 @@ static void filtering_keeps_what_the_rules_let_through_and_says_why_not(void **s
   assert_ok(fs_read(list, &lines, &length));
   assert_non_null(strstr(lines, "raw-00000.tar/copy\tduplicate\tof "));
   assert_non_null(strstr(lines, "raw-00000.tar/small\timage_size\t20 x 80 pixels\n"));
-  assert_non_null(strstr(lines, "raw-00000.tar/short\tcaption_length\t1 words, 5 characters\n"));
+  assert_non_null(strstr(lines, "raw-00000.tar/short\tcaption_length\t1 word, 5 characters\n"));
   d = open_in_folder("clean/kept-*.tar");
   assert_int_equal(dataset_count(d), 2);
   dataset_sample s;

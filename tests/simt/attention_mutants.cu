@@ -1,5 +1,5 @@
-/* The attention kernels for short sequences with their barriers and waits named, so that a test can
- * leave out one at a time: each must be missed. */
+/* The attention kernels for short sequences with named barriers and waits, so that a test can
+ * remove one at a time: each removal must be detected. */
 #include "simt/attention_mutants.h"
 
 #include <string.h>
@@ -23,7 +23,7 @@ void attention_leave_out(int site) {
   mutation.left_out = site;
 }
 
-/* Whether the running kernel is to go on without this wait. */
+/* Does the running kernel skip this wait? */
 static bool is_left_out(const char *what, const char *file, int line) {
   int i = 0;
   while (i < mutation.count &&

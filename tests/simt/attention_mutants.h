@@ -1,4 +1,4 @@
-/* The attention kernels for short sequences, from which one barrier or wait can be left out. */
+/* The attention kernels for short sequences, with one barrier or wait removed at a time. */
 #ifndef FLIP_SIMT_ATTENTION_MUTANTS_H
 #define FLIP_SIMT_ATTENTION_MUTANTS_H
 
@@ -11,9 +11,9 @@ typedef struct {
   int line;
 } attention_site;
 
-/* Those that launches have come to so far. */
+/* The sites that launches have reached so far. */
 int attention_sites(const attention_site **sites);
-/* Launches from now on go on without site `site`; -1: without none. */
+/* Later launches skip site `site`; -1: none. */
 void attention_leave_out(int site);
 
 /* As kernel_attention and its gradient do for these kernels; parts [batch, 3, heads, head_width].

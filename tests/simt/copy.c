@@ -1,4 +1,4 @@
-/* Copies to shared memory that run while their thread goes on (cp.async). */
+/* Asynchronous copies to shared memory (cp.async). */
 #include <string.h>
 
 #include "simt/machine.h"

@@ -27,12 +27,12 @@ typedef struct {
  * process. */
 err fiber_allocate(fiber *f, size_t bytes) ERR_MUST_CHECK;
 
-/* Makes the next switch to `f` begin at `entry`, whatever ran on its stack before. `entry` must
- * call fiber_arrived first and never return. */
+/* Makes the next switch to `f` begin at `entry`, regardless of what ran on its stack before.
+ * `entry` must call fiber_arrived first and never return. */
 void fiber_prepare(fiber *f, void (*entry)(void));
 
-/* Leaves `from`, goes on with `to`. A fiber that `is_last` is not to be switched to again unless
- * it is prepared anew. */
+/* Leaves `from`, continues `to`. A fiber that `is_last` is not to be switched to again unless
+ * it is prepared again. */
 void fiber_switch(fiber *from, fiber *to, bool is_last);
 /* The first call of an entry function; `from`: the fiber that switched to it. */
 void fiber_arrived(fiber *from);

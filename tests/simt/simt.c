@@ -42,7 +42,7 @@ void simt_fail(const char *format, ...) {
   say(format, list);
   va_end(list);
   fiber_switch(&simt.thread[simt.current].fiber, &simt.scheduler, true);
-  abort(); /* nobody switches to a thread of a failed launch */
+  abort(); /* no thread of a failed launch is switched to */
 }
 
 static void report(const char *format, ...) __attribute__((format(printf, 1, 2)));
@@ -119,7 +119,7 @@ static void report_stuck(void) {
              t->file, t->line, i, other->what, other->file, other->line);
     return;
   }
-  report("thread %u waits at %s (%s:%d) with mask %08x, and nobody completes it", stuck, t->what,
+  report("thread %u waits at %s (%s:%d) with mask %08x, and no thread completes it", stuck, t->what,
          t->file, t->line, t->mask);
 }
 

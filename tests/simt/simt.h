@@ -48,7 +48,7 @@ typedef struct {
   unsigned threads;
   size_t shared_bytes;
 } simt_call;
-/* Runs it at once, whatever the stream, unless launches were diverted. */
+/* Runs it immediately, on any stream, unless launches were diverted. */
 int simt_launch_on(void *stream, const simt_call *call);
 /* From now on launches go to `launcher`, which may keep a copy and run it later (tests/imitation);
  * what it returns is the launch's result. */

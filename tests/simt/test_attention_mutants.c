@@ -1,5 +1,5 @@
 /* Every barrier and every wait for copies in the attention kernels for short sequences is needed,
- * and the shim notices when it is left out. */
+ * and the shim detects its removal. */
 #include "support/test.h"
 
 #include <stdlib.h>

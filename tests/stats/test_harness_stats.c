@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/rng.h"
+#include "stats/bounded.h"
 #include "stats/changes.h"
 #include "stats/crossed.h"
 #include "stats/curve.h"
@@ -126,6 +127,51 @@ static void seeds_without_items_are_judged_by_student(void **state) {
   assert_near(m.high - m.mean, 4.3027 * 0.1 / sqrt(3), 1e-4);
   assert_ok(crossed_of(&(crossed_table){values, NULL, 1, 1}, &m));
   assert_true(isnan(m.low));
+}
+
+/* By hand: two seeds 0.70 and 0.74, each +- 0.03 and 0.05 over its images. */
+static void bounds_over_items_are_added_to_the_spread_over_seeds(void **state) {
+  (void)state;
+  const double values[] = {0.70, 0.74}, halves[] = {0.03, 0.05}, unknown[] = {0.03, NAN};
+  crossed_mean m = bounded_mean(values, halves, 1);
+  assert_near(m.mean, 0.70, 1e-15);
+  assert_near(m.low, 0.67, 1e-12);
+  assert_near(m.high, 0.73, 1e-12);
+  m = bounded_mean(values, halves, 2);
+  /* 12.7062 * 0.028284 / sqrt(2) = 0.254124 of the seeds, 0.04 of the images */
+  assert_near(m.high - m.mean, sqrt(0.254124 * 0.254124 + 0.04 * 0.04), 1e-6);
+  assert_near(m.mean - m.low, m.high - m.mean, 1e-12);
+  m = bounded_mean(values, unknown, 2); /* seeds alone */
+  assert_near(m.high - m.mean, 0.254124, 1e-6);
+  m = bounded_mean(values, &unknown[1], 1);
+  assert_true(isnan(m.low) && isnan(m.high));
+}
+
+/* An area with an effect of the seed and one of the images, of which the seeds share a half. */
+static void intervals_of_bounds_cover(void **state) {
+  (void)state;
+  enum { SETS = 2000, SEEDS = 3 };
+  const double truth = 0.7, of_images = 0.02, of_seeds = 0.01;
+  for (size_t seeds = 1; seeds <= SEEDS; seeds += 2) {
+    size_t covered = 0;
+    for (uint64_t k = 0; k < SETS; k++) {
+      double values[SEEDS], halves[SEEDS];
+      rng random = rng_at(9, RNG_TEST, k, seeds);
+      double shared = rng_normal(&random);
+      for (size_t s = 0; s < seeds; s++) {
+        double luck = sqrt(0.5) * shared + sqrt(0.5) * rng_normal(&random);
+        double scatter = seeds > 1 ? of_seeds * rng_normal(&random) : 0;
+        values[s] = truth + of_images * luck + scatter;
+        halves[s] = 1.96 * of_images;
+      }
+      crossed_mean m = bounded_mean(values, halves, seeds);
+      covered += m.low <= truth && truth <= m.high;
+    }
+    double share = (double)covered / SETS;
+    /* no less than 95 % +- three standard errors; more, since what the seeds share is assumed */
+    if (share < 0.935 || (seeds == 1 && share > 0.965))
+      fail_msg("%zu seeds: %.3f of the intervals cover", seeds, share);
+  }
 }
 
 static void a_ratio_of_means_is_paired_and_includes_the_runs_uncertainty(void **state) {
@@ -360,6 +406,8 @@ int main(void) {
       cmocka_unit_test(a_difference_of_pairs_has_no_noise_that_both_share),
       cmocka_unit_test(a_mean_over_classes_weighs_classes_alike),
       cmocka_unit_test(seeds_without_items_are_judged_by_student),
+      cmocka_unit_test(bounds_over_items_are_added_to_the_spread_over_seeds),
+      cmocka_unit_test(intervals_of_bounds_cover),
       cmocka_unit_test(a_ratio_of_means_is_paired_and_includes_the_runs_uncertainty),
       cmocka_unit_test(the_interval_of_an_iso_speedup_contains_the_unrefuted_values),
       cmocka_unit_test(a_curve_that_may_never_get_there_has_an_open_interval),

@@ -130,7 +130,7 @@ static void numbers_of_an_interrupted_run_are_those_of_all_its_processes(void **
   write_file("results/e/r/events.jsonl", &text);
   assert_ok(store_open("s.db", &s));
   assert_ok(store_ingest(s, "results", "e/r", &run_id));
-  double trained = 3 * 0.5 + 0.8 + 4 * 0.4 + 0.6; /* what was trained in vain is not in it */
+  double trained = 3 * 0.5 + 0.8 + 4 * 0.4 + 0.6; /* discarded training is not included */
   assert_near(summary(s, "samples"), 640);
   assert_near(summary(s, "train_seconds"), trained);
   assert_near(summary(s, "samples_per_second_run"), 640 / trained);

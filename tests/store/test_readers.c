@@ -355,7 +355,7 @@ static err read_names(store *s) {
   return error;
 }
 
-/* A reader that fails leaves its query, so that the next call begins anew, and nothing to free
+/* A reader that fails leaves its query, so that the next call starts over, and nothing to free
  * (which the sanitizers' build sees). */
 static void a_reader_that_memory_fails_says_so_and_can_be_called_again(void **state) {
   (void)state;

@@ -323,7 +323,7 @@ static void emit_retrieval(fake *f, int which, const char *set, double ceiling) 
   emit(f, &w, &line);
 }
 
-/* step-N.safetensors and what lies beside it, which is there first. */
+/* step-N.safetensors and its state file, which is written first. */
 static char *checkpoint_file(const fake *f, const char *suffix) {
   strbuf path = {0};
   strbuf_format(&path, "%s/checkpoints/step-%09lld%s", f->out, (long long)f->step, suffix);

@@ -219,22 +219,28 @@ static double score(const ops_attention *a, int64_t image, int64_t head, int64_t
 
 static err attention(ops *o, const ops_attention *a) {
   (void)o;
+  double *scores = malloc((size_t)a->tokens * sizeof *scores);
+  if (!scores) abort();
   for (int64_t image = 0; image < a->batch; image++)
     for (int64_t head = 0; head < a->heads; head++)
       for (int64_t i = 0; i < a->tokens; i++) {
         int64_t keys = keys_of(a, image, i);
         double most = -INFINITY, sum = 0;
-        for (int64_t j = 0; j < keys; j++) most = fmax(most, score(a, image, head, i, j));
-        for (int64_t j = 0; j < keys; j++) sum += exp(score(a, image, head, i, j) - most);
+        for (int64_t j = 0; j < keys; j++) {
+          scores[j] = score(a, image, head, i, j);
+          most = fmax(most, scores[j]);
+        }
+        for (int64_t j = 0; j < keys; j++) sum += exp(scores[j] - most);
         double lse = most + log(sum);
         SET(a->lse, (image * a->heads + head) * a->tokens + i, lse);
         for (int64_t d = 0; d < a->head_width; d++) {
           double value = 0;
           for (int64_t j = 0; j < keys; j++)
-            value += exp(score(a, image, head, i, j) - lse) * part(a, image, j, 2, head, d);
+            value += exp(scores[j] - lse) * part(a, image, j, 2, head, d);
           SET(a->out, ((image * a->tokens + i) * a->heads + head) * a->head_width + d, value);
         }
       }
+  free(scores);
   return NULL;
 }
 

@@ -1,6 +1,6 @@
-# Shared by the stories that start several processes in the background: their numbers are in pids.
+# Shared by tests that start several processes in the background: their ids are in pids.
 pids=()
-# Waits until all of them have ended; the worst status.
+# Waits until all of them have ended; returns the highest status.
 finish() {
   local worst=0 code pid
   for pid in "${pids[@]}"; do

@@ -36,7 +36,7 @@ expect_line out.txt 'Imaginary CPU'
 expect_line out.txt '0123456789'
 expect_status 0 bench show 1 --json
 python_free_json
-: > small # a file of the experiment's name is in nobody's way
+: > small # a file with the experiment's name does no harm
 for format in text markdown csv latex json; do
   expect_status 0 bench report small --format $format
   [ -s out.txt ] || fail "no $format"
@@ -46,7 +46,7 @@ expect_status 0 bench report small --format csv
 expect_status 0 bench report small --format latex
 expect_line out.txt '\\toprule'
 expect_status 0 bench report small --format text
-expect_line out.txt '~69\.6|~ *0\.50' # a reference value nobody has checked is marked
+expect_line out.txt '~69\.6|~ *0\.50' # an unchecked reference value is marked
 
 # Usage errors.
 expect_status 2 bench report small --format latx

@@ -9,7 +9,7 @@ wait_for_steps() { # wait_for_steps [N]: until the first cell has written some s
   fail "no steps came"
 }
 
-# Ctrl-C: the cell checkpoints, the sweep ends with 130 and says how to go on.
+# Ctrl-C: the cell checkpoints, the sweep ends with 130 and says how to continue.
 "$FLIPBENCH" run experiments/small.yaml > out.txt 2> err.txt & sweep=$!
 wait_for_steps
 kill -INT $sweep
@@ -33,7 +33,7 @@ got=0; wait $sweep || got=$?
 expect_answer "SELECT status, kind FROM run" 'interrupted|stopped'
 
 # SIGKILL of the coordinator: the record still opens, and the next run takes over.
-rm -rf results # what the stand-in left is nothing to go on from
+rm -rf results # the stand-in's files cannot be resumed
 "$FLIPBENCH" run experiments/small.yaml > out.txt 2> err.txt & sweep=$!
 sleep 0.5
 kill -KILL $sweep

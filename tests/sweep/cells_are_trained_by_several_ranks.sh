@@ -1,5 +1,5 @@
-# Cells ask for ranks: mpirun starts them, each on its own cores; one record has the metrics of all;
-# ranks that the matrix names are part of a cell's identity, required ones are not.
+# Cells with several ranks: mpirun starts them, each on its own cores; one record has the metrics of all;
+# ranks set by the matrix are part of a cell's identity, required ones are not.
 . "$SOURCE/tests/support/ranks.sh"
 cat > axis.yaml <<'Y'
 name: axis
@@ -22,14 +22,14 @@ bench run axis.yaml --dry-run > out.txt || fail 'dry run'
 grep -q ' · 2 ranks' out.txt || { cat out.txt; fail 'the dry run shows no ranks'; }
 [ ! -e results ] || fail 'a dry run wrote something'
 
-# what cannot be is refused, with the remedy
+# impossible requests are rejected, with the remedy
 refused() { local why=$1; shift; bench "$@" > out.txt 2> err.txt && fail "not refused: $why"; grep -qF -- "$why" err.txt || { cat err.txt; fail "refused, but not because '$why'"; }; }
 sed 's/\[1, 2, 3\]/[5]/' axis.yaml > bad.yaml; sed -i '/baseline/d; /reference/d' bad.yaml
 refused 'batch_size: 24 is not divisible by 5 ranks' check bad.yaml
 sed 's/\[5\]/[0]/' -i bad.yaml
 refused 'ranks: a whole number from 1 on is expected here' check bad.yaml
 (cat axis.yaml; echo 'limits: {fewest_ranks: 1}') > bad.yaml
-refused 'a cell is called by its number of ranks' check bad.yaml
+refused 'a cell is named by its number of ranks' check bad.yaml
 (cat axis.yaml; echo 'requires: {nodes: 2}') > bad.yaml
 refused '1 rank cannot be divided evenly among 2 nodes' check bad.yaml
 (cat axis.yaml; echo 'requires: {cores: 100000}') > bad.yaml

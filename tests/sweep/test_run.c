@@ -31,38 +31,91 @@ static int cores_here(void) {
 static void slots_share_cores_and_gpus_without_overlap(void **state) {
   (void)state;
   slots s;
+  slot *first, *second, *third;
   run_options options = {.gpus = "4,6,7,9"};
   spec_requires needs = {.gpus = 2};
-  assert_ok(slots_make(&options, &needs, &s));
+  assert_ok(slots_make(&options, &needs, 1, &s));
   assert_int_equal(s.count, 2);
-  assert_string_equal(s.items[0].gpus, "4,6");
-  assert_string_equal(s.items[1].gpus, "7,9");
+  assert_ok(slots_take(&s, 1, &first));
+  assert_ok(slots_take(&s, 1, &second));
+  assert_string_equal(first->gpus, "4,6");
+  assert_string_equal(second->gpus, "7,9");
   if (cores_here() >= 2) {
     cpu_set_t both;
-    CPU_AND(&both, &s.items[0].cores, &s.items[1].cores);
+    CPU_AND(&both, &first->cores, &second->cores);
     assert_int_equal(CPU_COUNT(&both), 0);
-    assert_int_equal(CPU_COUNT(&s.items[0].cores), cores_here() / 2);
+    assert_int_equal(CPU_COUNT(&first->cores), cores_here() / 2);
   }
-  slot *first = slots_take(&s), *second = slots_take(&s);
-  assert_non_null(first);
-  assert_non_null(second);
-  assert_null(slots_take(&s));
-  first->is_busy = false;
-  assert_ptr_equal(slots_take(&s), first);
+  assert_false(slots_fit(&s, 1));
+  slots_give(&s, first);
+  assert_true(slots_fit(&s, 1));
+  assert_ok(slots_take(&s, 1, &third));
+  assert_string_equal(third->gpus, "4,6");
+  slots_give(&s, second);
+  slots_give(&s, third);
+  slots_free(&s);
+}
+
+/* Every cell has what its own ranks need, the lowest numbers first. */
+static void small_cells_run_next_to_a_large_one(void **state) {
+  (void)state;
+  slots s;
+  slot *large, *small[2], *again;
+  run_options options = {.gpus = "0,1,2,3,4"};
+  assert_ok(slots_make(&options, &(spec_requires){.gpus = 1, .ranks = 3}, 1, &s));
+  assert_int_equal(s.count, 5);
+  /* as on a machine of ten cores, two for each GPU */
+  s.core_count = 10, s.place_cores = 2;
+  for (int i = 0; i < s.core_count; i++) s.cores[i] = 20 + i;
+  assert_ok(slots_take(&s, 1, &small[0]));
+  assert_ok(slots_take(&s, 3, &large));
+  assert_string_equal(strbuf_string(&small[0]->shown), "cores 20-21, GPU 0");
+  assert_string_equal(strbuf_string(&large->shown), "cores 22-27, GPU 1,2,3");
+  assert_int_equal(CPU_COUNT(&large->cores), 6);
+  assert_true(slots_fit(&s, 1) && !slots_fit(&s, 2));
+  assert_ok(slots_take(&s, 1, &small[1]));
+  assert_string_equal(strbuf_string(&small[1]->shown), "cores 28-29, GPU 4");
+  assert_false(slots_fit(&s, 1));
+  slots_give(&s, small[0]);
+  assert_true(slots_fit(&s, 1) && !slots_fit(&s, 2));
+  slots_give(&s, small[1]);
+  assert_ok(slots_take(&s, 2, &again));
+  assert_string_equal(strbuf_string(&again->shown), "cores 20-21,28-29, GPU 0,4");
+  assert_int_equal(slots_cores_of_rank(&s, 3), 2);
+  slots_give(&s, large);
+  slots_give(&s, again);
+  assert_true(slots_fit(&s, 3));
+  slots_free(&s);
+  /* no more cells at once than asked for; a GPU that is listed twice is shared by two */
+  run_options shared = {.gpus = "0,0,1", .jobs = 2};
+  assert_ok(slots_make(&shared, &(spec_requires){.gpus = 1, .ranks = 2}, 1, &s));
+  assert_ok(slots_take(&s, 1, &small[0]));
+  assert_ok(slots_take(&s, 1, &small[1]));
+  assert_string_equal(small[1]->gpus, "0");
+  assert_false(slots_fit(&s, 1));
+  slots_give(&s, small[0]);
+  assert_true(slots_fit(&s, 2));
+  slots_give(&s, small[1]);
   slots_free(&s);
 }
 
 static void one_cell_at_a_time_has_the_whole_machine(void **state) {
   (void)state;
   slots s;
-  assert_ok(slots_make(&(run_options){0}, &(spec_requires){0}, &s));
+  slot *place;
+  assert_ok(slots_make(&(run_options){0}, &(spec_requires){.ranks = 2}, 1, &s));
   assert_int_equal(s.count, 1);
-  assert_false(s.items[0].is_pinned);
-  assert_null(s.items[0].gpus);
+  assert_ok(slots_take(&s, 2, &place));
+  assert_false(place->is_pinned);
+  assert_null(place->gpus);
+  assert_false(slots_fit(&s, 1));
+  slots_give(&s, place);
   slots_free(&s);
   /* more cells than cores share them */
-  assert_ok(slots_make(&(run_options){.jobs = cores_here() + 1}, &(spec_requires){0}, &s));
-  assert_false(s.items[0].is_pinned);
+  assert_ok(slots_make(&(run_options){.jobs = cores_here() + 1}, &(spec_requires){0}, 1, &s));
+  assert_ok(slots_take(&s, 1, &place));
+  assert_false(place->is_pinned);
+  slots_give(&s, place);
   slots_free(&s);
 }
 
@@ -70,11 +123,11 @@ static void runs_that_do_not_fit_are_reported(void **state) {
   (void)state;
   slots s;
   run_options two_gpus = {.gpus = "0,1"}, many = {.gpus = "0,1", .jobs = 3};
-  assert_fails_with(slots_make(&two_gpus, &(spec_requires){.gpus = 4}, &s),
+  assert_fails_with(slots_make(&two_gpus, &(spec_requires){.gpus = 4}, 1, &s),
                     "requires 4 GPUs, but 2");
-  assert_fails_with(slots_make(&many, &(spec_requires){.gpus = 1}, &s),
+  assert_fails_with(slots_make(&many, &(spec_requires){.gpus = 1}, 1, &s),
                     "only 2 fit on this machine");
-  assert_fails_with(slots_make(&(run_options){0}, &(spec_requires){.cores = 100000}, &s),
+  assert_fails_with(slots_make(&(run_options){0}, &(spec_requires){.cores = 100000}, 1, &s),
                     "requires 100000 CPU cores");
 }
 
@@ -347,6 +400,7 @@ int main(void) {
       cmocka_unit_test(time_slices_are_as_long_as_their_cost_requires),
       cmocka_unit_test(memory_that_others_have_yet_to_take_is_not_free),
       cmocka_unit_test(slots_share_cores_and_gpus_without_overlap),
+      cmocka_unit_test(small_cells_run_next_to_a_large_one),
       cmocka_unit_test(one_cell_at_a_time_has_the_whole_machine),
       cmocka_unit_test(runs_that_do_not_fit_are_reported),
       cmocka_unit_test(retries_wait_twice_as_long_each_time_up_to_an_hour),

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# By hand: how long flip train takes until its first step is done, and what for (docs/benchmarks.md).
+# Run by hand: the time until flip train has completed its first step, by part (docs/benchmarks.md).
 #   tests/timing/start.sh [REPEATS [CONFIG [OPTIONS of flip train…]]]     FLIP=build/bin/flip
 # Prints the medians, in seconds: from the start of the process to the end of the first step, and the
 # parts of the `start` event.

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # By hand: how much faster the data commands are on two threads than on one (docs/benchmarks.md).
 #   tests/timing/two_cores.sh [REPEATS [NAME…]]     FLIP=build/bin/flip DATA=data
-# Each command runs on one thread and on two in turns; what is printed are medians of wall seconds, their
+# Each command runs alternately on one and on two threads; prints medians of wall seconds, their
 # ratio, and the CPU seconds that the command took on two threads per second of wall time. On a machine
 # that others use at the same time the ratio comes out too low. TMPDIR=/dev/shm leaves the disk out.
 set -euo pipefail

@@ -1,12 +1,12 @@
 #!/bin/bash
-# Two ranks of one thread against one process of two threads, on the mini preset, in turns: how much
-# longer a step takes. Needs two cores that nothing else uses for a number of wall time; the processor
-# time that the split costs, without the exchange, shows on a busy machine, too.
+# Two ranks of one thread against one process of two threads, on the mini preset, alternating: how much
+# longer a step takes. Wall times need two idle cores; the processor time that the split costs, without
+# the exchange, can be measured on a busy machine too.
 #
 #   FLIP=build/bin/flip PAIRS=5 BATCH=256 STEPS=12 tests/timing/two_ranks.sh [--set KEY=VALUE]…
 #
-# seconds: of a step; exchange: rank 0's comm_seconds. A half is what one rank computes: one process of one
-# thread on half of the batch.
+# seconds: of a step; exchange: rank 0's comm_seconds. half: one rank's computation, one process of
+# one thread on half of the batch.
 set -eu
 FLIP=${FLIP:-build/bin/flip} PAIRS=${PAIRS:-5} BATCH=${BATCH:-256} STEPS=${STEPS:-12}
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1

@@ -72,7 +72,7 @@ tar cf shards/part-1.tar -C odd a.txt b.jpg b.txt b.cls
 tar rf shards/part-1.tar -C parts $(cd parts && ls 00000040.*)
 train --out odd-run
 expect_line odd-run/events.jsonl 'skipped_sample.*shards/part-1.tar: sample a has no image'
-expect_line odd-run/events.jsonl 'skipped_sample.*part-1.tar: 1 members skipped: 1 .cls'
+expect_line odd-run/events.jsonl 'skipped_sample.*part-1.tar: 1 member skipped: 1 .cls'
 expect_line odd-run/events.jsonl 'skipped_sample.*part-1.tar: b: not a JPEG'
 expect_line odd-run/events.jsonl 'epoch 1 had 132 samples in 5 shards; 1 left out'
 

@@ -1,6 +1,6 @@
 # flip finetune: a classifier from a trained image tower, with everything of FLIP's Table 12 at once. It
-# learns, it is evaluated as often as asked, a killed and a stopped run go on with the same bits, and
-# what does not fit is refused by name.
+# learns, it is evaluated as often as requested, killed and stopped runs resume with the same bits, and
+# settings that do not fit are rejected by name.
 . "$SOURCE/tests/support/training.sh"
 make_data
 train --out pre -s eval.probe_train=train.yaml -s eval.probe_epochs=3 2> message && fail "there is no train.yaml"
@@ -26,14 +26,14 @@ finetune --out whole --json > whole.json
 [ "$(grep -c '"task":"classification"' whole/events.jsonl)" = 4 ] || fail "not four evaluations"
 grep -q '"classes":10,' whole.json || fail "$(cat whole.json)"
 [ "$(field step logit_scale whole/events.jsonl | wc -l)" = 0 ] || fail "a classifier has a temperature"
-grep -q 'image.projection' "$(newest whole)" && fail "the projection is there still"
+grep -q 'image.projection' "$(newest whole)" && fail "the projection is still there"
 grep -q 'head.bias' "$(newest whole)" || fail "there is no head"
 field step loss whole/events.jsonl > losses
 [ "$(wc -l < losses)" = 40 ] || fail "40 updates, $(wc -l < losses) losses"
-# the first logits are next to nothing: log(10)
+# the first logits are nearly 0: log(10)
 awk 'NR == 1 { exit !($1 > 2.28 && $1 < 2.32) }' losses || fail "the first loss is $(head -1 losses)"
 
-# killed after some steps, and on; stopped by a signal, and on
+# killed after some steps and resumed; stopped by a signal and resumed
 for signal in KILL TERM; do
   "$FLIP" "${words[@]}" --out $signal > /dev/null 2>&1 & pid=$!
   for _ in $(seq 600); do
@@ -45,7 +45,7 @@ for signal in KILL TERM; do
   cmp "$(newest whole)" "$(newest $signal)" || fail "resuming after SIG$signal changed the bits"
 done
 
-# without the augmentation it learns what is easy; layer by layer the rates differ, so the patches move less
+# without augmentation it learns; with layer-wise rates the patches change less
 plain=(-s classification.mixup=0 -s classification.cutmix=0 -s classification.drop_path=0 -s classification.augment_magnitude=0)
 finetune --out plain "${plain[@]}" -s epochs=24 -s learning_rate=4e-3 > plain.txt
 field step loss plain/events.jsonl | awk 'NR == 1 { first = $1 } END { exit !($1 < 0.8 * first) }' ||

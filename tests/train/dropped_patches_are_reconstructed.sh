@@ -1,5 +1,5 @@
-# Reconstruction beside the contrastive loss: its loss is logged and falls, its cost is planned, a
-# killed run goes on with the same bits, a gradient cache changes no loss by more than rounding, and
+# Reconstruction in addition to the contrastive loss: its loss is logged and falls, its cost is planned, a
+# killed run resumes with the same bits, a gradient cache changes no loss by more than rounding, and
 # without its weight nothing of it is there.
 . "$SOURCE/tests/support/training.sh"
 make_data
@@ -39,7 +39,7 @@ train --out without -s reconstruction.weight=0
   fail "the first contrastive loss depends on the reconstruction"
 "$FLIP" plan --config run.yaml -s reconstruction.weight=0 | grep reconstruction && fail "the plan has a decoder that is not there"
 
-# tuning on whole images goes on without the decoder, and evaluation needs none of it
+# tuning on whole images continues without the decoder, and evaluation needs none of it
 train --out tuned -s init_from=whole/checkpoints -s mask_ratio=0 -s reconstruction.weight=0 -s samples=64 -s warmup_samples=0
 "$FLIP" eval -m whole > /dev/null
 train --out refused -s mask_ratio=0 2> message && fail "nothing is dropped, and it was to be reconstructed"

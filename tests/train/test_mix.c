@@ -1,4 +1,4 @@
-/* Mixup and CutMix: what is mixed with what, in which share, and how often. */
+/* Mixup and CutMix: which images are mixed, with which share, and how often. */
 #include "support/test.h"
 
 #include <math.h>

@@ -161,7 +161,7 @@ static void a_layer_decay_halves_the_rate_block_by_block(void **state) {
   clip_model *model;
   optimizer moments;
   open_model(changes, sizeof changes / sizeof *changes, 0, &s, &o, &model);
-  assert_ok(optimizer_create_layered(model, 0.5, &moments));
+  assert_ok(optimizer_create_layered(model, 0.5, NULL, &moments));
   const param_table *table = clip_params(model);
   const tower_weights *w = clip_weights(model);
   size_t bytes = sizeof(float) * (size_t)table->total;

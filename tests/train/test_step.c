@@ -222,7 +222,7 @@ static void recorded_steps_give_the_same_bits(void **state) {
   free(tested);
 }
 
-/* The decoder's lists lie beside the inputs, in both sets. */
+/* The decoder's lists are stored next to the inputs, in both sets. */
 static void steps_that_reconstruct_agree_and_are_recorded(void **state) {
   reconstructs = true;
   check_against_reference(0, 0);

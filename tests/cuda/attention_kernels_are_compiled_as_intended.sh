@@ -1,12 +1,12 @@
 # The compiler's report and machine code of the attention kernels for short sequences, for sm_80 and
-# sm_90a: no spill, products on the tensor cores (HMMA), copies to shared memory of 16 bytes that pass no
-# register (LDGSTS), fragments by ldmatrix, stores of 16 bytes, no atomics. Prints registers and the blocks
-# that a multiprocessor holds at the lengths that matter. Needs nvcc, and for the machine code nvdisasm
-# (NVDISASM, CUDA_HOME, PATH, or a Python package of NVIDIA's); what is missing is said, with status 77.
+# sm_90a: no spill, products on the tensor cores (HMMA), asynchronous 16-byte copies to shared memory (LDGSTS),
+# fragments by ldmatrix, 16-byte stores, no atomics. Prints registers and concurrent blocks per
+# multiprocessor at the relevant lengths. Needs nvcc, and for the machine code nvdisasm (NVDISASM,
+# CUDA_HOME, PATH, or a Python package of NVIDIA's); reports what is missing, with status 77.
 shopt -s nullglob
 nvcc=$(command -v nvcc || true)
 [ -n "$nvcc" ] || for found in "${CUDA_HOME:-/usr/local/cuda}/bin/nvcc"; do [ ! -x "$found" ] || nvcc=$found; done
-[ -n "$nvcc" ] || { echo "SKIPPED: no nvcc here: nothing is known about the attention kernels' machine code" >&2; exit 77; }
+[ -n "$nvcc" ] || { echo "SKIPPED: no nvcc: the attention kernels' machine code was not checked" >&2; exit 77; }
 disassembler=${NVDISASM:-$(command -v nvdisasm || true)}
 for found in "${CUDA_HOME:-/usr/local/cuda}/bin/nvdisasm" $(python3 -c 'import site
 print(" ".join(p + "/nvidia/cu13/bin/nvdisasm" for p in site.getsitepackages() + [site.getusersitepackages()]))' 2>/dev/null); do
@@ -71,7 +71,7 @@ for arch in sm_80 sm_90a; do # bytes as in the files' launchers
   done
 done
 
-[ -n "$disassembler" ] || { echo "SKIPPED: no nvdisasm here: the report holds, the machine code was not looked at" >&2; exit 77; }
+[ -n "$disassembler" ] || { echo "SKIPPED: no nvdisasm: the compiler's report is as expected, the machine code was not checked" >&2; exit 77; }
 for arch in sm_80 sm_90a; do
   for file in attention_short attention_short_gradient attention_walk_gradient; do
     "$disassembler" -c "$file.$arch.cubin" >"$file.$arch.sass"
@@ -82,7 +82,7 @@ for arch in sm_80 sm_90a; do
       grep -qE "^$kernel $op" "$arch.opcodes" || fail "$kernel for $arch has no $op"
     done
     found=$(grep -E "^$kernel ($forbidden)([.][^ ]*)? " "$arch.opcodes" | grep -v 'LDGSTS.*128' || true)
-    [ -z "$found" ] || fail "$kernel for $arch has what it should not: $found"
+    [ -z "$found" ] || fail "$kernel for $arch has forbidden instructions: $found"
   done <"$arch.report"
   echo "$arch: $(wc -l <"$arch.report") kernels; short_gradient_64: $(grep '^short_gradient_64 ' "$arch.opcodes" | sort -k3,3nr | awk '{ n += $3 } END { printf "%d instructions", n }'), $(awk '$1 == "short_gradient_64" && $2 ~ /^(HMMA|LDSM|LDGSTS|STG|SHFL|BAR)/ { printf "%s x %d, ", $2, $3 }' "$arch.opcodes")"
 done

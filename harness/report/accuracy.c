@@ -1,0 +1,196 @@
+#include "report/accuracy.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "stats/bounded.h"
+
+accuracy_place accuracy_find(const report_data *d, size_t cell, const column *c) {
+  ptrdiff_t shown = data_shown_cell(d, cell, c);
+  accuracy_place at = {shown >= 0 ? (size_t)shown : cell, NULL};
+  if (data_has_result(d, cell, c)) at.evaluation = data_find_evaluation(d, cell, c);
+  if (at.evaluation && isnan(at.evaluation->value)) at.evaluation = NULL;
+  return at;
+}
+
+/* ---- bounds that came with the number ---- */
+
+static const data_evaluation *find_beside(const data_evaluation *all, size_t count,
+                                          const data_evaluation *e, const char *metric) {
+  for (size_t i = 0; i < count; i++)
+    if (all[i].step == e->step && strcmp(all[i].metric, metric) == 0 &&
+        strcmp(all[i].set, e->set) == 0 && strcmp(all[i].task, e->task) == 0)
+      return &all[i];
+  return NULL;
+}
+
+bool accuracy_recorded(const report_data *d, const accuracy_place *at, double bounds[2],
+                       size_t *images) {
+  static const char *const ends[] = {"low", "high"};
+  const data_cell *c = &d->cells[at->cell];
+  const data_evaluation *e = at->evaluation;
+  char name[96];
+  for (int i = 0; i < 2; i++) {
+    snprintf(name, sizeof name, "%s_%s", e->metric, ends[i]);
+    const data_evaluation *end = find_beside(c->evaluations, c->evaluation_count, e, name);
+    bounds[i] = end ? end->value : (double)NAN;
+  }
+  const data_evaluation *shown = find_beside(c->evaluations, c->evaluation_count, e, "images");
+  *images = shown && shown->value > 0 ? (size_t)shown->value : 0;
+  return bounds[0] <= e->value && e->value <= bounds[1];
+}
+
+bool accuracy_is_bound(const data_evaluation *all, size_t count, const data_evaluation *e) {
+  char name[96];
+  size_t length = strlen(e->metric), cut = 0;
+  if (length > 4 && strcmp(e->metric + length - 4, "_low") == 0) cut = 4;
+  if (length > 5 && strcmp(e->metric + length - 5, "_high") == 0) cut = 5;
+  snprintf(name, sizeof name, "%.*s", (int)(length - cut), e->metric);
+  return cut && find_beside(all, count, e, name);
+}
+
+/* The wider side: the other may end at 0 or 1. */
+static double half_width(const report_data *d, const accuracy_place *at, size_t *images) {
+  double bounds[2];
+  if (!accuracy_recorded(d, at, bounds, images)) return NAN;
+  return fmax(at->evaluation->value - bounds[0], bounds[1] - at->evaluation->value);
+}
+
+/* ---- hits ---- */
+
+/* One or two kinds of hits that are averaged. */
+typedef struct {
+  store_outcome kinds[2];
+  size_t count, items; /* items 0: not recorded */
+} hit_source;
+
+static err add_kind(report_data *d, size_t cell, const data_evaluation *e, hit_source *h) {
+  const store_outcome *o;
+  err error = data_find_outcome(d, cell, e, &o);
+  if (error) return error;
+  h->items = h->count && h->items != o->items ? 0 : o->items;
+  h->kinds[h->count++] = *o;
+  return NULL;
+}
+
+static err find_hits(report_data *d, const accuracy_place *at, hit_source *h) {
+  const data_evaluation *e = at->evaluation;
+  const data_cell *c = &d->cells[at->cell];
+  *h = (hit_source){0};
+  if (strcmp(e->metric, "mean_top1_top5") != 0) return add_kind(d, at->cell, e, h);
+  const data_evaluation *first = find_beside(c->evaluations, c->evaluation_count, e, "top1");
+  const data_evaluation *five = find_beside(c->evaluations, c->evaluation_count, e, "top5");
+  if (!first || !five || !(fabs((first->value + five->value) / 2 - e->value) < 1e-4)) return NULL;
+  err error = add_kind(d, at->cell, first, h);
+  return error ? error : add_kind(d, at->cell, five, h);
+}
+
+static double hit_at(const hit_source *h, size_t item) {
+  double sum = 0;
+  for (size_t k = 0; k < h->count; k++) sum += store_is_hit(&h->kinds[k], item);
+  return sum / (double)h->count;
+}
+
+/* ---- over seeds ---- */
+
+typedef struct {
+  double *values;         /* [seeds][items]: of hits, or own minus the other's */
+  double *plain, *halves; /* [seeds]: the numbers themselves, and their recorded half widths */
+  const uint16_t *strata;
+  size_t seeds, items, images;
+  bool has_items;
+} item_table;
+
+static void free_table(item_table *t) {
+  free(t->values);
+  free(t->plain);
+  free(t->halves);
+}
+
+static err add_items(item_table *t, size_t room, const hit_source *own, const hit_source *other) {
+  if (!t->seeds) {
+    t->items = own->items;
+    t->values = mem_zeroed(room * (t->items ? t->items : 1), sizeof *t->values);
+    if (!t->values) return mem_error(0, "an accuracy");
+  }
+  t->has_items = t->has_items && own->items > 1 && own->items == t->items &&
+                 (!other || other->items == t->items);
+  for (size_t i = 0; t->has_items && i < t->items; i++)
+    t->values[t->seeds * t->items + i] = hit_at(own, i) - (other ? hit_at(other, i) : 0);
+  return NULL;
+}
+
+static err tabulate(report_data *d, const accuracy_place *own, const accuracy_place *other,
+                    size_t count, item_table *t) {
+  err error = NULL;
+  *t = (item_table){.plain = mem_zeroed(count, sizeof *t->plain),
+                    .halves = mem_zeroed(count, sizeof *t->halves),
+                    .has_items = true};
+  if (!t->plain || !t->halves) FAIL(ERR_MEMORY, "out of memory: an accuracy");
+  for (size_t i = 0; i < count; i++) {
+    hit_source mine, theirs = {0};
+    if (!own[i].evaluation || (other && !other[i].evaluation)) continue;
+    TRY(find_hits(d, &own[i], &mine));
+    if (other) TRY(find_hits(d, &other[i], &theirs));
+    TRY(add_items(t, count, &mine, other ? &theirs : NULL));
+    if (data_is_per_class(own[i].evaluation)) t->strata = mine.kinds[0].labels;
+    t->plain[t->seeds] = own[i].evaluation->value - (other ? other[i].evaluation->value : 0);
+    t->halves[t->seeds] = half_width(d, &own[i], &t->images);
+    if (other)
+      t->halves[t->seeds] = hypot(t->halves[t->seeds], half_width(d, &other[i], &t->images));
+    t->seeds++;
+  }
+cleanup:
+  if (error) free_table(t);
+  return error;
+}
+
+static const char *name_interval(const item_table *t, bool is_difference, bool has_bounds) {
+  bool is_of_seeds = t->seeds > 1;
+  if (!t->has_items && !has_bounds) return is_of_seeds ? "seeds" : NULL;
+  if (!is_difference) return is_of_seeds ? "seeds and images" : "images";
+  if (t->has_items) return is_of_seeds ? "seeds and paired images" : "paired images";
+  return is_of_seeds ? "seeds and unpaired images" : "unpaired images";
+}
+
+static void from_bounds(const item_table *t, bool is_difference, accuracy *out) {
+  out->mean = bounded_mean(t->plain, t->halves, t->seeds);
+  out->items = t->images;
+  if (is_difference) return;
+  out->mean.low = fmax(out->mean.low, 0);
+  out->mean.high = fmin(out->mean.high, 1);
+}
+
+static err measure(report_data *d, const accuracy_place *own, const accuracy_place *other,
+                   size_t count, accuracy *out) {
+  item_table t;
+  *out = (accuracy){.mean = {NAN, NAN, NAN, NAN, NAN, NAN, NAN}};
+  err error = tabulate(d, own, other, count, &t);
+  if (error) return error;
+  bool has_bounds = t.seeds > 0;
+  for (size_t i = 0; i < t.seeds; i++) has_bounds = has_bounds && !isnan(t.halves[i]);
+  crossed_table table = {t.values, t.strata, t.seeds, t.items};
+  out->seeds = t.seeds;
+  out->over = name_interval(&t, other, has_bounds);
+  if (!t.has_items && has_bounds) {
+    from_bounds(&t, other, out);
+  } else if (t.seeds) {
+    if (!t.has_items) table = (crossed_table){t.plain, NULL, t.seeds, 1};
+    if (t.has_items) out->items = t.items;
+    error = other ? crossed_of(&table, &out->mean) : crossed_share(&table, &out->mean);
+  }
+  free_table(&t);
+  return error;
+}
+
+err accuracy_mean(report_data *d, const accuracy_place *own, size_t count, accuracy *out) {
+  return measure(d, own, NULL, count, out);
+}
+
+err accuracy_difference(report_data *d, const accuracy_place *own, const accuracy_place *other,
+                        size_t count, accuracy *out) {
+  return measure(d, own, other, count, out);
+}
