@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/fs.h"
 #include "base/mem.h"
 #include "base/options.h"
@@ -176,7 +177,7 @@ static err run(const request *r, trainer_options *how) {
 
 int cmd_finetune(int argc, char **argv) {
   request r = {.recipe = default_recipe};
-  trainer_options how = {.has_progress = true};
+  trainer_options how = {.has_progress = true, .began = clock_seconds()};
   bool is_help = false;
   option_list rest = {0};
   option options[] = {

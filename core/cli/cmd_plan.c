@@ -117,7 +117,6 @@ static void print_plan(const settings *s, const model_counts *c) {
   print_bytes("loss", bytes[CLIP_LOSS]);
   if (has_decoder) print_bytes("reconstruction", bytes[CLIP_RECONSTRUCTION]);
   if (is_scored) print_bytes("average image tower", bytes[CLIP_AVERAGE]);
-  print_bytes("evaluation, scratch", bytes[CLIP_TRANSIENT]);
   print_bytes("inputs", bytes[CLIP_INPUTS]);
   print_bytes("planned", c->planned_bytes);
   settings_length length = settings_length_of(s, 0);

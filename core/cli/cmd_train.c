@@ -1,6 +1,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/options.h"
 #include "cli/commands.h"
@@ -41,6 +42,7 @@ static err run(const char *config, const char *device, const option_list *sets,
 }
 
 int cmd_train(int argc, char **argv) {
+  const double began = clock_seconds();
   const char *config = NULL, *out = NULL, *events = NULL, *device = NULL;
   bool is_resuming = false, has_progress = true, wants_list = false, is_help = false;
   option_list sets = {0}, rest = {0};
@@ -81,6 +83,7 @@ int cmd_train(int argc, char **argv) {
                                  .events = events,
                                  .is_resuming = is_resuming,
                                  .has_progress = has_progress,
+                                 .began = began,
                                  .stop = stop_on_signals()};
     if (!error) error = run(config, device, &sets, &how);
   }

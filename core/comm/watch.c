@@ -59,22 +59,32 @@ struct watch {
   pthread_t thread, trainer; /* trainer: the thread that started the watch */
   bool has_thread;
   atomic_bool is_ending;
-  pthread_mutex_t lock; /* of buffers */
-  comm *buffers;        /* watched too, or NULL */
-  double failed_since;  /* when its failure was seen; 0: none */
+  pthread_mutex_t sending; /* held to send and to close: the thread closes what others send to */
+  pthread_mutex_t lock;    /* of buffers */
+  comm *buffers;           /* watched too, or NULL */
+  double failed_since;     /* when its failure was seen; 0: none */
 };
 
 /* ---- the end ---- */
 
-static void send_silence(const watch *w, peer *p, message_kind kind, int silent, const char *text) {
+static void send_silence(watch *w, peer *p, message_kind kind, int silent, const char *text) {
   message m = {.kind = (int32_t)kind, .rank = w->c->rank, .silent = silent, .token = w->token};
   snprintf(m.text, sizeof m.text, "%s", text);
+  pthread_mutex_lock(&w->sending);
   if (p->fd >= 0 && send(p->fd, &m, sizeof m, MSG_NOSIGNAL | MSG_DONTWAIT) < 0) {
     /* a connection that is broken is found by reading */
   }
+  pthread_mutex_unlock(&w->sending);
 }
 
-static void send_to(const watch *w, peer *p, message_kind kind, const char *text) {
+static void close_peer(watch *w, peer *p) {
+  pthread_mutex_lock(&w->sending);
+  close(p->fd);
+  p->fd = -1;
+  pthread_mutex_unlock(&w->sending);
+}
+
+static void send_to(watch *w, peer *p, message_kind kind, const char *text) {
   send_silence(w, p, kind, -1, text);
 }
 
@@ -137,10 +147,7 @@ static void take(watch *w, int rank, peer *p) {
   p->heard = clock_seconds();
   if (m->kind == BEAT) snprintf(p->who, sizeof p->who, "%.*s", (int)sizeof m->text - 1, m->text);
   if (m->kind == ABORT) end_process(w, m->text, true, m->silent);
-  if (m->kind == BYE || rank < 0) {
-    close(p->fd);
-    p->fd = -1;
-  }
+  if (m->kind == BYE || rank < 0) close_peer(w, p);
 }
 
 static void hear(watch *w, int rank, peer *p) {
@@ -149,8 +156,7 @@ static void hear(watch *w, int rank, peer *p) {
         recv(p->fd, (char *)&p->partial + p->filled, sizeof p->partial - p->filled, MSG_DONTWAIT);
     if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
     if (got <= 0 && atomic_load(&w->is_ending)) {
-      close(p->fd);
-      p->fd = -1;
+      close_peer(w, p);
       return;
     }
     if (got <= 0) lose(w, rank, p, "has ended", false);
@@ -371,6 +377,7 @@ err watch_start(comm *c, watch **out) {
   }
   *w = (watch){.c = c, .peers = peers, .peer_count = count, .trainer = pthread_self()};
   pthread_mutex_init(&w->lock, NULL);
+  pthread_mutex_init(&w->sending, NULL);
   for (int i = 0; i < count; i++) peers[i].fd = -1;
   gethostname(host, sizeof host - 1);
   snprintf(w->who, sizeof w->who, "host %s, process %d", host, (int)getpid());
@@ -409,6 +416,7 @@ void watch_stop(watch *w) {
   for (int r = 0; r < w->c->size && w->neighbours; r++)
     if (w->neighbours[r] >= 0) close(w->neighbours[r]);
   pthread_mutex_destroy(&w->lock);
+  pthread_mutex_destroy(&w->sending);
   free(w->neighbours);
   free(w->peers);
   free(w);

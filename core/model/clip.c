@@ -38,7 +38,6 @@ static err allocate_blocks(clip_model *m) {
                                                  [CLIP_LOSS] = "the loss",
                                                  [CLIP_RECONSTRUCTION] = "the reconstruction",
                                                  [CLIP_AVERAGE] = "the average tower",
-                                                 [CLIP_TRANSIENT] = "evaluation",
                                                  [CLIP_INPUTS] = "inputs"};
   ops *o = m->o;
   clip_memory plan;

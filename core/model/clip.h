@@ -81,12 +81,12 @@ typedef struct clip_model clip_model;
 typedef enum {
   CLIP_PARAMETERS,
   CLIP_GRADIENTS,
-  CLIP_WORKING, /* a copy of the parameters in compute type, if that differs */
-  CLIP_ACTIVATIONS,
+  CLIP_WORKING,     /* a copy of the parameters in compute type, if that differs */
+  CLIP_ACTIVATIONS, /* of training; between its forward and backward passes nothing else runs, so
+                     * evaluation and passes that keep none use the same memory */
   CLIP_LOSS,
   CLIP_RECONSTRUCTION, /* the decoder's activations */
   CLIP_AVERAGE,        /* attentive masking: the average tower's weights, its inputs and scores */
-  CLIP_TRANSIENT,      /* activations of evaluation and of passes that keep none */
   CLIP_INPUTS,
   CLIP_BLOCKS
 } clip_block;

@@ -60,7 +60,8 @@ err clip_declare_towers(const clip_config *c, param_table *table, tower *image, 
                         reconstruction_head *head) ERR_MUST_CHECK;
 
 /* clip_plan.c: divide the model's blocks into buffers. With is_kept, activations hold what backward
- * reads; otherwise, and in evaluation, only what one forward pass needs. */
+ * reads; otherwise, and in evaluation, only what one forward pass needs.
+ * All are the same memory: dividing it for one use ends the others. */
 void clip_cut_training(const clip_model *m, bool is_kept, clip_activations *a);
 void clip_cut_evaluation(const clip_model *m, clip_activations *a);
 /* Of scoring patches: those of images alone. */

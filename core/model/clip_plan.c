@@ -127,19 +127,20 @@ void clip_plan(const clip_config *c, const clip_limits *l, const clip_types *typ
   *m = (clip_memory){0};
   m->bytes[CLIP_PARAMETERS] = (size_t)parameters * ops_size_of(types->master);
   if (has_working) m->bytes[CLIP_WORKING] = (size_t)parameters * ops_size_of(types->compute);
-  m->bytes[CLIP_TRANSIENT] = activation_bytes(c, types, evaluation(c, l));
+  m->bytes[CLIP_ACTIVATIONS] = activation_bytes(c, types, evaluation(c, l));
   m->bytes[CLIP_INPUTS] = input_bytes(c, l, types, for_training);
   if (!for_training) return;
+  for (int is_kept = 0; is_kept < 2; is_kept++) {
+    size_t bytes = activation_bytes(c, types, training(l, is_kept));
+    if (bytes > m->bytes[CLIP_ACTIVATIONS]) m->bytes[CLIP_ACTIVATIONS] = bytes;
+  }
   m->bytes[CLIP_GRADIENTS] = m->bytes[CLIP_PARAMETERS];
-  m->bytes[CLIP_ACTIVATIONS] = activation_bytes(c, types, training(l, true));
   m->bytes[CLIP_LOSS] = loss_bytes(c, l, types);
   m->bytes[CLIP_RECONSTRUCTION] = decoding_bytes(c, l, types);
-  size_t pass = activation_bytes(c, types, training(l, false));
-  if (pass > m->bytes[CLIP_TRANSIENT]) m->bytes[CLIP_TRANSIENT] = pass;
   if (!c->scored_size) return;
   m->bytes[CLIP_AVERAGE] = average_bytes(c, l, types, table);
   size_t scoring = scoring_bytes(c, l, types);
-  if (scoring > m->bytes[CLIP_TRANSIENT]) m->bytes[CLIP_TRANSIENT] = scoring;
+  if (scoring > m->bytes[CLIP_ACTIVATIONS]) m->bytes[CLIP_ACTIVATIONS] = scoring;
 }
 
 size_t clip_memory_total(const clip_memory *m) {
@@ -154,19 +155,19 @@ static clip_types types_of(const ops *o) {
 
 void clip_cut_training(const clip_model *m, bool is_kept, clip_activations *a) {
   const clip_types types = types_of(m->o);
-  ops_block block = {.base = m->blocks[is_kept ? CLIP_ACTIVATIONS : CLIP_TRANSIENT]};
+  ops_block block = {.base = m->blocks[CLIP_ACTIVATIONS]};
   cut_activations(a, &m->config, &types, training(&m->limits, is_kept), &block);
 }
 
 void clip_cut_evaluation(const clip_model *m, clip_activations *a) {
   const clip_types types = types_of(m->o);
-  ops_block block = {.base = m->blocks[CLIP_TRANSIENT]};
+  ops_block block = {.base = m->blocks[CLIP_ACTIVATIONS]};
   cut_activations(a, &m->config, &types, evaluation(&m->config, &m->limits), &block);
 }
 
 void clip_cut_scoring(const clip_model *m, clip_activations *a) {
   const clip_types types = types_of(m->o);
-  ops_block block = {.base = m->blocks[CLIP_TRANSIENT]};
+  ops_block block = {.base = m->blocks[CLIP_ACTIVATIONS]};
   cut_scoring(a, &m->config, &m->limits, &types, &block);
 }
 

@@ -63,34 +63,33 @@ static void add_image(collection *c, const image_header *header) {
 }
 
 /* Counts one more sample whose label `name` is `value`. */
-static err add_label(json_t *labels, const char *name, const json_t *value) {
-  char *text;
-  err error = sample_json_string(value, "\xEF\xBF\xBD", &text);
-  if (error || !text) return error;
+static err add_label(json_t *labels, const char *name, const char *value) {
   json_t *values = json_object_get(labels, name);
   if (!values) {
     values = json_object();
     if (json_object_set_new(labels, name, values)) values = NULL;
   }
-  json_t *seen = json_object_get(values, text);
+  json_t *seen = json_object_get(values, value);
   int failed = seen ? json_integer_set(seen, json_integer_value(seen) + 1)
-                    : json_object_set_new(values, text, json_integer(1));
-  if (failed) error = mem_error(strlen(text), "labels");
-  free(text);
-  return error;
+                    : json_object_set_new(values, value, json_integer(1));
+  return failed ? mem_error(strlen(value), "labels") : NULL;
 }
 
-static err add_json(collection *c, json_t *root) {
+/* The labels of a sample's JSON, each as "NAME\0VALUE\0". */
+static err list_labels(json_t *root, strbuf *list) {
   const char *name;
   json_t *value, *labels = json_object_get(root, "labels");
-  err error = NULL;
-  c->stats->with_json++;
-  if (!json_is_object(root)) error = err_new(ERR_INPUT, "its JSON is not an object");
+  if (!json_is_object(root)) return err_new(ERR_INPUT, "its JSON is not an object");
   json_object_foreach(labels, name, value) {
-    error = add_label(c->labels, name, value);
-    if (error) break;
+    char *text;
+    err error = sample_json_string(value, "\xEF\xBF\xBD", &text);
+    if (error) return error;
+    if (!text) continue;
+    strbuf_append_bytes(list, name, strlen(name) + 1);
+    strbuf_append_bytes(list, text, strlen(text) + 1);
+    free(text);
   }
-  return error;
+  return list->is_broken ? mem_error(list->length, "labels") : NULL;
 }
 
 /* Records an error of a sample, which is not counted in anything else. */
@@ -102,40 +101,70 @@ static err name_unreadable(collection *c, const dataset_sample *sample, err faul
   return NULL;
 }
 
-/* A sample with its JSON parsed. */
+/* What counts of a sample. Whatever else was read is freed by the thread that read it, before it
+ * reads the next: allocators are slow to free what another thread allocated. */
 typedef struct {
-  dataset_sample sample;
-  json_t *json;
-  int64_t words;
+  bool is_read, has_json;
+  int64_t bytes, words;
   image_header header;
-  err unread, bad_json;
+  strbuf labels;         /* list_labels */
+  dataset_sample sample; /* only with a fault: its name */
+  err fault;
 } read_row;
+
+static err read_json(read_row *r) {
+  json_t *json = NULL;
+  err error = sample_json_load(r->sample.json, &json);
+  r->has_json = !error;
+  if (!error) error = list_labels(json, &r->labels);
+  json_decref(json);
+  return error;
+}
 
 static void read_sample(void *context, int64_t row, void *place) {
   const collection *c = context;
   read_row *r = place;
-  r->unread = dataset_read(c->data, row, &r->sample);
-  if (r->unread) return;
-  if (r->sample.json) r->bad_json = sample_json_load(r->sample.json, &r->json);
-  r->words = count_words(r->sample.caption);
-  r->header = image_read_header(r->sample.image, r->sample.image_bytes);
+  dataset_sample *sample = &r->sample;
+  r->fault = dataset_read(c->data, row, sample);
+  r->is_read = !r->fault;
+  if (!r->fault && sample->json) r->fault = read_json(r);
+  if (r->fault) return;
+  size_t bytes = sample->image_bytes + strlen(sample->caption);
+  if (sample->json) bytes += strlen(sample->json);
+  r->bytes = (int64_t)bytes;
+  r->words = count_words(sample->caption);
+  r->header = image_read_header(sample->image, sample->image_bytes);
+  dataset_sample_free(sample);
 }
 
-/* Takes over the row's errors. */
+static err add_labels(collection *c, const strbuf *list) {
+  const char *end = list->data + list->length;
+  for (const char *name = list->data; name < end;) {
+    const char *value = name + strlen(name) + 1;
+    err error = add_label(c->labels, name, value);
+    if (error) return error;
+    name = value + strlen(value) + 1;
+  }
+  return NULL;
+}
+
+/* Takes over the row's error. */
 static err add_sample(collection *c, read_row *r) {
-  const dataset_sample *sample = &r->sample;
-  err error = r->unread ? r->unread : r->bad_json;
-  bool is_read = !r->unread;
-  r->unread = r->bad_json = NULL;
-  if (!is_read) return error;
-  size_t bytes = sample->image_bytes + strlen(sample->caption);
-  if (!error && r->json) error = add_json(c, r->json);
+  err error = NULL, fault = r->fault;
+  r->fault = NULL;
+  if (r->has_json) {
+    c->stats->with_json++;
+    if (r->labels.length) error = add_labels(c, &r->labels);
+  }
   if (error) {
-    c->stats->bad_json += err_kind_of(error) == ERR_INPUT;
+    err_free(fault);
     return error;
   }
-  if (sample->json) bytes += strlen(sample->json);
-  c->stats->bytes += (int64_t)bytes;
+  if (fault) {
+    c->stats->bad_json += r->is_read && err_kind_of(fault) == ERR_INPUT;
+    return fault;
+  }
+  c->stats->bytes += r->bytes;
   c->words.values[c->words.count++] = r->words;
   add_image(c, &r->header);
   return NULL;
@@ -149,9 +178,8 @@ static err take_row(void *context, int64_t row, void *place) {
 
 static void release_row(void *place) {
   read_row *r = place;
-  err_free(r->unread);
-  err_free(r->bad_json);
-  json_decref(r->json);
+  err_free(r->fault);
+  strbuf_free(&r->labels);
   dataset_sample_free(&r->sample);
 }
 

@@ -85,9 +85,15 @@ err run_report_conditions(run *r) {
 }
 
 static void write_start_seconds(const run *r, json_writer *w) {
-  static const char *const names[STARTS] = {"data", "device", "model", "weights", "loader"};
+  static const char *const names[STARTS] = {"program", "data",    "device",
+                                            "model",   "weights", "loader"};
+  double total = 0;
   jsonw_object(w, "start_seconds");
-  for (int i = 0; i < STARTS; i++) jsonw_number(w, names[i], r->start_seconds[i]);
+  for (int i = 0; i < STARTS; i++) {
+    jsonw_number(w, names[i], r->start_seconds[i]);
+    total += r->start_seconds[i];
+  }
+  jsonw_number(w, "total", total);
   jsonw_end(w);
 }
 

@@ -29,6 +29,7 @@
 
 /* What a run does before its first step, in order. */
 typedef enum {
+  START_PROGRAM,
   START_DATA,
   START_DEVICE,
   START_MODEL,
@@ -87,6 +88,7 @@ typedef struct {
   bool is_agreed;             /* the failure is known to all ranks */
   bool is_alone_with_failure; /* of run_open: other ranks may not have it */
   machine_state machine;      /* at the start */
+  /* of the parts since options->began, without gaps; when the current one began */
   double start_seconds[STARTS], part_began;
   step_result result;       /* of the last step */
   double rate_of_last_step; /* samples/s */

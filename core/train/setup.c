@@ -241,7 +241,7 @@ static void note_start(run *r, start_part part) {
 
 static err open_inputs(run *r, char **resume_path, int *precision) {
   err error = NULL;
-  r->part_began = clock_seconds();
+  note_start(r, START_PROGRAM);
   TRY(share_out(r));
   TRY(fs_make_folders(r->checkpoints));
   TRY(run_find_checkpoint(r, resume_path, precision));

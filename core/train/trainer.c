@@ -478,7 +478,12 @@ static void end_all(const run *r, err error) {
 }
 
 err trainer_run(const settings *s, const trainer_options *options) {
-  run r = {.s = s, .options = options, .last_accuracy = -1, .events = {.fd = -1}, .lock = -1};
+  run r = {.s = s,
+           .options = options,
+           .last_accuracy = -1,
+           .events = {.fd = -1},
+           .lock = -1,
+           .part_began = options->began};
   err error = comm_open(&r.ranks);
   if (error) return error;
   if (options->is_first_rank) *options->is_first_rank = is_writer(&r);

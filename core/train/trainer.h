@@ -14,6 +14,7 @@ typedef struct {
   const char *events; /* file or descriptor number; NULL: OUT/events.jsonl */
   bool is_resuming;   /* continue from the newest checkpoint, if there is one */
   bool has_progress;
+  double began; /* clock_seconds() at the beginning of the command: start_seconds counts from it */
   /* Called after each evaluation on a set, where not NULL. */
   void (*evaluated)(void *context, const char *set, int64_t step, const eval_result *result);
   void *context;

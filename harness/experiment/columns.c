@@ -22,6 +22,8 @@
          "elapsed training time, without evaluation and checkpoints")                              \
   COLUMN("wall_time_ratio", "wall time", "ratio", 2, 1, LOWER, RATIO, "train_seconds",             \
          "elapsed training time over the baseline's")                                              \
+  COLUMN("start_seconds", "start", "s", 2, 1, LOWER, SUMMARY, "start_seconds_total",               \
+         "from the trainer's start to its first step (of the run's newest process)")               \
   COLUMN("lost_share", "time lost", "%", 0, PERCENT, LOWER, SUMMARY, "lost_share",                 \
          "share of training time lost to other load on the machine")                               \
   COLUMN("flops_per_sample", "FLOPs", "MFLOP/sample", 0, 1e-6, LOWER, SUMMARY,                     \

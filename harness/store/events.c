@@ -221,6 +221,7 @@ static err take_start(ingest *in, const json_t *event) {
     TRY(ingest_put_summary(in, numbers[i], json_number_of(event, numbers[i])));
   TRY(put_numbers_under(in, event, "parameters"));
   TRY(put_numbers_under(in, event, "flops_per_sample"));
+  TRY(put_numbers_under(in, event, "start_seconds"));
 cleanup:
   free(conditions);
   return error;

@@ -51,7 +51,8 @@ static int list_cores(int cores[CPU_SETSIZE]) {
 
 /* "of 4 ranks ", or nothing. */
 static const char *name_ranks(int64_t ranks, char text[32]) {
-  snprintf(text, 32, ranks > 1 ? " of %lld ranks" : "", (long long)ranks);
+  if (ranks <= 1) return "";
+  snprintf(text, 32, " of %lld ranks", (long long)ranks);
   return text;
 }
 

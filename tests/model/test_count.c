@@ -116,6 +116,7 @@ static void a_gradient_cache_plans_less_memory(void **state) {
   (void)state;
   settings s = paper(768, 12, 12, 512, 8, 512, 0);
   model_counts whole, parts;
+  s.eval_batch_size = 8;
   assert_ok(model_count(&s, 30523, OPS_F32, 0, &whole));
   s.micro_batch_size = 8;
   assert_ok(model_count(&s, 30523, OPS_F32, 0, &parts));
@@ -154,6 +155,24 @@ static void scoring_of_patches_is_counted(void **state) {
   settings_free(&s);
 }
 
+static void evaluation_needs_no_activations_of_its_own(void **state) {
+  (void)state;
+  settings s = paper(768, 12, 12, 512, 8, 512, 0);
+  model_counts small, large;
+  s.eval_batch_size = 1;
+  assert_ok(model_count(&s, 30523, OPS_F32, 0, &small));
+  s.eval_batch_size = 512;
+  assert_ok(model_count(&s, 30523, OPS_F32, 0, &large));
+  size_t inputs = large.memory.bytes[CLIP_INPUTS] - small.memory.bytes[CLIP_INPUTS];
+  assert_true(large.planned_bytes == small.planned_bytes + inputs);
+  s.micro_batch_size = 1; /* evaluation is then the larger use of the same memory */
+  assert_ok(model_count(&s, 30523, OPS_F32, 0, &large));
+  s.eval_batch_size = 1;
+  assert_ok(model_count(&s, 30523, OPS_F32, 0, &small));
+  assert_true(large.memory.bytes[CLIP_ACTIVATIONS] > small.memory.bytes[CLIP_ACTIVATIONS]);
+  settings_free(&s);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(vit_b16_counts_as_by_hand),
@@ -162,6 +181,7 @@ int main(void) {
       cmocka_unit_test(masked_text_costs_what_a_shorter_text_costs),
       cmocka_unit_test(a_gradient_cache_plans_less_memory),
       cmocka_unit_test(scoring_of_patches_is_counted),
+      cmocka_unit_test(evaluation_needs_no_activations_of_its_own),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

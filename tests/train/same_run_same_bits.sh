@@ -26,3 +26,11 @@ expect_line a/events.jsonl '"event":"end".*"status":"finished".*"samples":640'
 run=$(field eval mean_per_class a/events.jsonl | tail -1)
 again=$("$FLIP" eval zeroshot --model a --json | grep -oE '"mean_per_class":[^,}]*' | cut -d: -f2)
 [ "$run" = "$again" ] || fail "flip eval gives $again, training gave $run"
+
+# Evaluation uses the memory of training's activations: how often and on how many at once changes nothing.
+often=(--set eval.points=7 --set eval.batch_size=40)
+train --out g "${often[@]}"
+[ "$(field eval step g/events.jsonl | uniq | wc -l)" = 7 ] || fail "not 7 evaluations"
+[ "$(field step loss a/events.jsonl)" = "$(field step loss g/events.jsonl)" ] || fail "evaluations changed the losses"
+train --out h "${often[@]}" --set micro_batch_size=8
+[ "$(field step loss f/events.jsonl)" = "$(field step loss h/events.jsonl)" ] || fail "evaluations between micro-batches changed the losses"
