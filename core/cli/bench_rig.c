@@ -27,7 +27,9 @@ static err make_inputs(bench_rig *r, int64_t vocabulary) {
     err error = r->o->call->pin(r->o, r->images, pixels);
     if (error) return error;
   }
-  return mask_draw(&mask, 1, 0, s->batch_size, r->index);
+  if (!clip_is_attentive(r->model)) return mask_draw(&mask, 1, 0, s->batch_size, r->index);
+  err error = clip_average_begin(r->model);
+  return error ? error : attentive_make(&r->chooser, s, r->model, s->batch_size);
 }
 
 err bench_rig_make(const settings *s, int64_t vocabulary, bench_rig *r) {
@@ -70,6 +72,7 @@ void bench_rig_free(bench_rig *r) {
   ops_destroy(r->o);
   free(r->images);
   free(r->index);
+  attentive_free(&r->chooser);
   free(r->ids);
   free(r->id_counts);
   *r = (bench_rig){0};
@@ -79,6 +82,13 @@ err bench_rig_step(bench_rig *r, int64_t number) {
   const clip_inputs in = {r->s->batch_size, r->images, r->index, r->ids, r->id_counts, 0, NULL};
   step_result result;
   err error = NULL;
+  if (r->chooser.model) { /* after the update before */
+    TRY(attentive_choose(&r->chooser, in.count, in.images, r->s->attentive_momentum, r->index));
+    TRY(step_stage(&r->step, &in));
+    TRY(step_launch(&r->step, &in, number, 1e-4));
+    TRY(step_finish(&r->step, &result));
+    goto cleanup;
+  }
   /* as in training: the next batch is copied while this one is computed */
   if (number == 1) TRY(step_stage(&r->step, &in));
   TRY(step_launch(&r->step, &in, number, 1e-4));

@@ -3,6 +3,7 @@
 #define FLIP_CLI_BENCH_RIG_H
 
 #include "model/count.h"
+#include "train/attentive.h"
 #include "train/step.h"
 
 typedef struct {
@@ -11,6 +12,7 @@ typedef struct {
   clip_model *model;
   optimizer moments;
   train_step step;
+  attentive chooser; /* in mask mode attentive; else its model is NULL */
   model_counts counts;
   uint8_t *images;
   int32_t *index, *ids, *id_counts;

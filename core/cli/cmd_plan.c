@@ -50,11 +50,14 @@ static err print_json(const settings *s, const model_counts *c, const plan_ranks
   jsonw_number(&w, "image_unmasked", c->forward_image_unmasked);
   jsonw_number(&w, "text", c->forward_text);
   if (s->reconstruction_weight > 0) jsonw_number(&w, "reconstruction", c->forward_reconstruction);
+  if (settings_is_attentive(s)) jsonw_number(&w, "scoring", c->forward_scoring);
   jsonw_end(&w);
   jsonw_number(&w, "train_flops_per_sample", c->train_sample);
   jsonw_number(&w, "logit_flops_per_batch", c->logits_batch);
   if (s->reconstruction_weight > 0)
     jsonw_integer(&w, "reconstruction_bytes", (int64_t)c->memory.bytes[CLIP_RECONSTRUCTION]);
+  if (settings_is_attentive(s))
+    jsonw_integer(&w, "average_bytes", (int64_t)c->memory.bytes[CLIP_AVERAGE]);
   jsonw_integer(&w, "planned_bytes", (int64_t)c->planned_bytes);
   settings_length length = settings_length_of(s, 0);
   jsonw_integer(&w, "updates", length.updates);
@@ -80,7 +83,7 @@ static void print_bytes(const char *name, uint64_t bytes) {
 
 static void print_plan(const settings *s, const model_counts *c) {
   double forward = c->forward_image + c->forward_text + c->forward_reconstruction;
-  bool has_decoder = s->reconstruction_weight > 0;
+  bool has_decoder = s->reconstruction_weight > 0, is_scored = settings_is_attentive(s);
   printf("parameters\n");
   print_count("image tower", c->parameters_image);
   print_count("text tower", c->parameters_text);
@@ -101,7 +104,9 @@ static void print_plan(const settings *s, const model_counts *c) {
   print_part("total", forward, forward);
   printf("  image tower: %.3f of the FLOPs without masking\n",
          c->forward_image / c->forward_image_unmasked);
-  printf("  training: %.3f GFLOP per sample (3 x forward)\n\n", c->train_sample / 1e9);
+  if (is_scored) print_part("scoring of patches", c->forward_scoring, forward);
+  printf("  training: %.3f GFLOP per sample (3 x forward%s)\n\n", c->train_sample / 1e9,
+         is_scored ? " + scoring" : "");
   printf("memory for training (batch %ld, micro-batch %ld)\n", (long)s->batch_size,
          (long)(s->micro_batch_size ? s->micro_batch_size : s->batch_size));
   const size_t *bytes = c->memory.bytes;
@@ -111,6 +116,7 @@ static void print_plan(const settings *s, const model_counts *c) {
   print_bytes("activations", bytes[CLIP_ACTIVATIONS]);
   print_bytes("loss", bytes[CLIP_LOSS]);
   if (has_decoder) print_bytes("reconstruction", bytes[CLIP_RECONSTRUCTION]);
+  if (is_scored) print_bytes("average image tower", bytes[CLIP_AVERAGE]);
   print_bytes("evaluation, scratch", bytes[CLIP_TRANSIENT]);
   print_bytes("inputs", bytes[CLIP_INPUTS]);
   print_bytes("planned", c->planned_bytes);

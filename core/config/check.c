@@ -57,6 +57,22 @@ static err check_reconstruction(const settings *s) {
   return check_tower("reconstruction", s->reconstruction_width, s->reconstruction_heads);
 }
 
+/* Scores are of whole patches, and cells of whole cells. */
+static err check_attentive(const settings *s) {
+  int64_t size = s->attentive_size, grid = s->image_size / s->image_patch;
+  if (!settings_is_attentive(s)) return NULL;
+  if (size > s->image_size || size % s->image_patch)
+    return err_new(ERR_INPUT,
+                   "attentive.size: %" PRId64 " must be a multiple of image.patch %" PRId64
+                   " and at most image.size %" PRId64,
+                   size, s->image_patch, s->image_size);
+  if (grid % s->attentive_cell)
+    return err_new(ERR_INPUT,
+                   "attentive.cell: %" PRId64 " does not divide the %" PRId64 " patches of a row",
+                   s->attentive_cell, grid);
+  return NULL;
+}
+
 err settings_check_model(const settings *s) {
   if (s->image_size % s->image_patch)
     return err_new(ERR_INPUT, "image.patch: %" PRId64 " does not divide image.size %" PRId64,
@@ -68,6 +84,7 @@ err settings_check_model(const settings *s) {
   if (!error) error = check_tower("text", s->text_width, s->text_heads);
   if (!error) error = check_words(s);
   if (!error) error = check_reconstruction(s);
+  if (!error) error = check_attentive(s);
   if (error) return error;
   if (s->image_pool == IMAGE_POOL_CLASS && !s->image_class_token)
     return err_new(ERR_INPUT, "image.pool: class needs image.class_token: true");

@@ -39,7 +39,8 @@ enum {
   MASK_GAUSSIAN,
   MASK_ZERO,
   MASK_GAUSSIAN_DENSITY,
-  MASK_BLOCK_KEPT
+  MASK_BLOCK_KEPT,
+  MASK_ATTENTIVE
 };
 enum {
   TEXT_MASK_NONE,
@@ -80,6 +81,12 @@ typedef struct {
 #undef FIELD_PICK
 #undef FIELD_LEVEL
 } settings;
+
+/* Patches are chosen by an average tower's attention: with mask_ratio 0 there is nothing to choose.
+ */
+static inline bool settings_is_attentive(const settings *s) {
+  return s->mask_mode == MASK_ATTENTIVE && s->mask_ratio > 0 && s->classification_classes == 0;
+}
 
 typedef enum {
   SETTING_INT,

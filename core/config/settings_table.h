@@ -99,12 +99,21 @@
        "cross-entropy of images over texts and of texts over images, or only the first")           \
   REAL(mask_ratio, "mask_ratio", 0, 0, 0.999, true,                                                \
        "fraction of image patches dropped in training")                                            \
-  PICK(mask_mode, "mask_mode", 0, "random|grid|block|gaussian|zero|gaussian_density|block_kept",   \
-       true,                                                                                       \
+  PICK(mask_mode, "mask_mode", 0,                                                                  \
+       "random|grid|block|gaussian|zero|gaussian_density|block_kept|attentive", true,              \
        "which patches are dropped (docs/data.md); zero: all are encoded, with dropped patches "    \
        "set to zero")                                                                              \
   BOOL(mask_replacement, "mask_replacement", false, true,                                          \
        "mask mode zero: draw the dropped patches with replacement (fewer are dropped)")            \
+  REAL(attentive_momentum, "attentive.momentum", 0.996, 0, 1, true,                                \
+       "mask mode attentive (A-CLIP): momentum of the moving average of the image tower at the "   \
+       "first update; rises to 1 at the end by a cosine")                                          \
+  INT(attentive_size, "attentive.size", 0, 0, 4096, true,                                          \
+      "mask mode attentive: side, in pixels, of the images in which the average tower scores "     \
+      "patches; 0: image.size")                                                                    \
+  INT(attentive_cell, "attentive.cell", 1, 1, 512, true,                                           \
+      "mask mode attentive: side, in patches, of the squares that share their mean score (2 in "   \
+      "A-CLIP's released code)")                                                                   \
   REAL(text_mask_ratio, "text_mask_ratio", 0, 0, 0.999, true, "fraction of text.length dropped")   \
   PICK(text_mask_mode, "text_mask_mode", 0,                                                        \
        "none|truncate|random|block|prioritized|frequency|syntax", true,                            \

@@ -253,3 +253,49 @@ err CPU_KERNEL(attention_gradient)(ops *o, const ops_attention *a) {
   CPU_ASSERT(!a->dqkv_sums.data); /* the product's, which reads dqkv anyway, are cheaper */
   return for_each_head(o, a, attend_head_gradient);
 }
+
+/* sums [wide] += the softmax of the first `queries` queries over all keys, query by query. */
+static void add_attended(const ops_attended *a, int64_t at, head_tiles *t, float *restrict sums) {
+  int64_t width = a->heads * a->head_width, stride = 3 * width;
+  float lse;
+  head_matrix q = read_rows(t, a->qkv, at, stride, t->q);
+  head_matrix k = read_rows(t, a->qkv, at + width, stride, t->k);
+  tile_transpose(t->tokens, t->width, 1.0f / sqrtf((float)a->head_width), k.at, k.row, t->kt,
+                 t->wide);
+  for (int64_t first = 0; first < a->queries; first += t->block) {
+    int64_t count = a->queries - first < t->block ? a->queries - first : t->block;
+    tile_gemm(count, t->wide, t->width, q.at + first * q.row, q.row, 1, t->kt, t->wide, t->scores,
+              t->wide, false);
+    for (int64_t i = 0; i < count; i++) {
+      float *row = t->scores + i * t->wide;
+      soften(row, a->tokens, t->wide, &lse);
+#pragma omp simd
+      for (int64_t j = 0; j < t->wide; j++) sums[j] += row[j];
+    }
+  }
+}
+
+/* An image's heads are added one after another, so that the sum does not depend on threads. */
+err CPU_KERNEL(attended)(ops *o, const ops_attended *a) {
+  CPU_ASSERT(a->heads > 0 && a->queries > 0 && a->queries <= a->tokens && a->first < a->tokens);
+  const ops_attention shape = {.tokens = a->tokens, .head_width = a->head_width};
+  int64_t width = a->heads * a->head_width, keys = a->tokens - a->first;
+  size_t slice = (tile_floats(a->tokens, a->head_width) + 15) / 16 * 16;
+  float *scratch;
+  err error = cpu_scratch(o, slice * (size_t)o->threads, &scratch);
+  if (error) return error;
+#pragma omp parallel num_threads(o->threads)
+  {
+    head_tiles tiles = cut_tiles(&shape, scratch + slice * (size_t)omp_get_thread_num());
+    float *sums = tiles.dscores; /* not used otherwise */
+#pragma omp for schedule(static)
+    for (int64_t image = 0; image < a->batch; image++) {
+      memset(sums, 0, (size_t)tiles.wide * sizeof *sums);
+      for (int64_t head = 0; head < a->heads; head++)
+        add_attended(a, image * a->tokens * 3 * width + head * a->head_width, &tiles, sums);
+      float *to = cpu_f32(a->scores) + image * keys;
+      for (int64_t j = 0; j < keys; j++) to[j] += (float)a->weight * sums[a->first + j];
+    }
+  }
+  return NULL;
+}

@@ -18,6 +18,7 @@ err CPU_KERNEL(layer_norm)(ops *o, const ops_layer_norm *n);
 err CPU_KERNEL(layer_norm_gradient)(ops *o, const ops_layer_norm_gradient *n);
 err CPU_KERNEL(attention)(ops *o, const ops_attention *a);
 err CPU_KERNEL(attention_gradient)(ops *o, const ops_attention *a);
+err CPU_KERNEL(attended)(ops *o, const ops_attended *a);
 err CPU_KERNEL(patches)(ops *o, const ops_patches *p);
 err CPU_KERNEL(assemble)(ops *o, const ops_assemble *a);
 err CPU_KERNEL(assemble_gradient)(ops *o, const ops_assemble *a);
@@ -36,6 +37,7 @@ err CPU_KERNEL(sum_squares)(ops *o, int64_t count, ops_buffer x, ops_buffer out)
 err CPU_KERNEL(sum_square_blocks)(ops *o, int64_t count, ops_buffer x, ops_buffer out);
 err CPU_KERNEL(sum)(ops *o, int64_t count, ops_buffer x, ops_buffer out);
 err CPU_KERNEL(adamw)(ops *o, const ops_adamw *a);
+err CPU_KERNEL(average)(ops *o, int64_t count, ops_buffer x, ops_buffer average, double momentum);
 err CPU_KERNEL(fill)(ops *o, int64_t count, ops_buffer x, double value);
 err CPU_KERNEL(cast)(ops *o, int64_t count, ops_buffer from, ops_buffer to);
 err CPU_KERNEL(activate)(ops *o, const ops_activate *a);

@@ -114,6 +114,16 @@ err CPU_KERNEL(adamw)(ops *o, const ops_adamw *a) {
   return a->copy.data ? CPU_KERNEL(cast)(o, a->count, a->parameters, a->copy) : NULL;
 }
 
+err CPU_KERNEL(average)(ops *o, int64_t count, ops_buffer x, ops_buffer average, double momentum) {
+  (void)o;
+  float *restrict to = cpu_f32(average);
+  const float *restrict from = cpu_f32(x);
+  const float keep = (float)momentum, take = (float)(1 - momentum);
+#pragma omp parallel for simd schedule(static)
+  for (int64_t i = 0; i < count; i++) to[i] = keep * to[i] + take * from[i];
+  return NULL;
+}
+
 err CPU_KERNEL(fill)(ops *o, int64_t count, ops_buffer x, double value) {
   (void)o;
   for (int64_t i = 0; i < count; i++) cpu_f32(x)[i] = (float)value;

@@ -30,6 +30,10 @@ int kernel_attention(const ops_attention *a, void *stream);
 size_t kernel_attention_gradient_scratch(const ops_attention *a);
 int kernel_attention_gradient(const ops_attention *a, void *scratch, void *stream);
 
+/* As many tokens as have their rows in 48 KiB of shared memory. */
+enum { KERNEL_MOST_ATTENDED = 6144 };
+int kernel_attended(const ops_attended *a, void *stream);
+
 int kernel_patches(const ops_patches *p, void *stream);
 int kernel_assemble(const ops_assemble *a, void *stream);
 /* Rows of a table whose gradient is computed: dpositions here, dtable of the words. */
@@ -61,6 +65,8 @@ int kernel_sum_square_blocks(int64_t count, ops_buffer x, ops_buffer out, void *
 int kernel_sum(int64_t count, ops_buffer x, ops_buffer out, void *stream);
 /* key: that of rng_at(seed, RNG_MOMENTS, …). */
 int kernel_adamw(const ops_adamw *a, const uint32_t key[2], void *stream);
+/* average [count] = momentum * average + (1 - momentum) * x. */
+int kernel_average(int64_t count, ops_buffer x, ops_buffer average, double momentum, void *stream);
 int kernel_fill(int64_t count, ops_buffer x, double value, void *stream);
 /* to [count] master += from, of either type. */
 int kernel_add(int64_t count, ops_buffer from, ops_buffer to, void *stream);

@@ -22,6 +22,10 @@ static err layer_norm_gradient(ops *o, const ops_layer_norm_gradient *n) {
                kernel_layer_norm_gradient(n, scratch, STREAM), "layer norm's gradient");
 }
 
+static err attended(ops *o, const ops_attended *a) {
+  return cuda_error(kernel_attended(a, STREAM), "what is attended to");
+}
+
 static err patches(ops *o, const ops_patches *p) {
   return cuda_error(kernel_patches(p, STREAM), "patches");
 }
@@ -106,6 +110,10 @@ static err adamw(ops *o, const ops_adamw *a) {
   return cuda_error(kernel_adamw(a, noise.key, STREAM), "AdamW");
 }
 
+static err average(ops *o, int64_t count, ops_buffer x, ops_buffer to, double momentum) {
+  return cuda_error(kernel_average(count, x, to, momentum, STREAM), "a moving average");
+}
+
 static err fill(ops *o, int64_t count, ops_buffer x, double value) {
   return cuda_error(kernel_fill(count, x, value, STREAM), "filling memory");
 }
@@ -147,6 +155,7 @@ const ops_table cuda_table = {
     .layer_norm_gradient = layer_norm_gradient,
     .attention = cuda_attention,
     .attention_gradient = cuda_attention_gradient,
+    .attended = attended,
     .patches = patches,
     .assemble = assemble,
     .assemble_gradient = assemble_gradient,
@@ -165,6 +174,7 @@ const ops_table cuda_table = {
     .sum_square_blocks = sum_square_blocks,
     .sum = sum,
     .adamw = adamw,
+    .average = average,
     .fill = fill,
     .cast = cast,
     .destroy = cuda_destroy,

@@ -37,12 +37,13 @@ static err allocate_blocks(clip_model *m) {
                                                  [CLIP_ACTIVATIONS] = "activations",
                                                  [CLIP_LOSS] = "the loss",
                                                  [CLIP_RECONSTRUCTION] = "the reconstruction",
+                                                 [CLIP_AVERAGE] = "the average tower",
                                                  [CLIP_TRANSIENT] = "evaluation",
                                                  [CLIP_INPUTS] = "inputs"};
   ops *o = m->o;
   clip_memory plan;
   const clip_types types = {o->compute, o->master, o->chunk_bytes};
-  clip_plan(&m->config, &m->limits, &types, m->params.total, m->is_trainable, &plan);
+  clip_plan(&m->config, &m->limits, &types, &m->params, m->is_trainable, &plan);
   for (int i = 0; i < CLIP_BLOCKS; i++) {
     if (!plan.bytes[i]) continue;
     err error = o->call->allocate(o, plan.bytes[i], names[i], &m->blocks[i]);
@@ -82,6 +83,11 @@ static err allocate_all(clip_model *m) {
   }
   for (int i = 0; i < TRAIN_SETS && m->is_trainable; i++) {
     error = reconstruction_lists_allocate(&m->lists[i], &m->decoding.extent);
+    if (error) return error;
+  }
+  if (m->is_trainable && m->config.scored_size) {
+    clip_cut_average(m);
+    error = attentive_open(&m->scorer, m->o, &m->config, &m->params);
     if (error) return error;
   }
   error = reconstruction_fill(&m->decoding, &m->config, m->o);
@@ -126,6 +132,7 @@ void clip_destroy(clip_model *m) {
     if (m->blocks[i]) m->o->call->release(m->o, m->blocks[i]);
   for (int i = 0; i < SETS; i++) free(m->sets[i].pooled);
   for (int i = 0; i < TRAIN_SETS; i++) free(m->lists[i].host);
+  attentive_close(&m->scorer);
   tower_free(&m->image);
   tower_free(&m->text);
   tower_free(&m->reconstruction.decoder);

@@ -36,6 +36,8 @@ typedef struct {
   double drop_path; /* of the image tower's last block (tower.h) */
   double reconstruction_weight; /* 0: no decoder (reconstruction.h) */
   tower_shape reconstruction;   /* its projection gives a patch's pixels */
+  int64_t scored_size; /* attentive masking: side of the images that the average tower scores
+                        * (attentive.h); 0: there is none */
 } clip_config;
 
 /* vocabulary: entries of the tokenizer. */
@@ -83,6 +85,7 @@ typedef enum {
   CLIP_ACTIVATIONS,
   CLIP_LOSS,
   CLIP_RECONSTRUCTION, /* the decoder's activations */
+  CLIP_AVERAGE,        /* attentive masking: the average tower's weights, its inputs and scores */
   CLIP_TRANSIENT,      /* activations of evaluation and of passes that keep none */
   CLIP_INPUTS,
   CLIP_BLOCKS
@@ -101,9 +104,9 @@ typedef struct {
 
 /* Declares the model's tensors in a table, with offsets, without allocating them. */
 err clip_declare(const clip_config *config, param_table *table) ERR_MUST_CHECK;
-/* parameters: elements of that table. */
+/* table: of clip_declare. */
 void clip_plan(const clip_config *config, const clip_limits *limits, const clip_types *types,
-               int64_t parameters, bool for_training, clip_memory *memory);
+               const param_table *table, bool for_training, clip_memory *memory);
 
 /* for_training false: only what evaluation needs. The model uses `o` but does not own it. */
 err clip_create(ops *o, const clip_config *config, const clip_limits *limits, bool for_training,
@@ -196,6 +199,25 @@ err clip_embed_images(clip_model *model, int64_t count, const uint8_t *images, c
                       float *embeddings) ERR_MUST_CHECK;
 err clip_embed_texts(clip_model *model, int64_t count, const int32_t *ids, const int32_t *id_counts,
                      float *embeddings) ERR_MUST_CHECK;
+
+/* Attentive masking: a moving average of the image tower scores patches (attentive.h). What follows
+ * is of a model for training whose config has a scored_size. */
+bool clip_is_attentive(const clip_model *model);
+/* The average's tensors, named as the image tower's, and where they are, in master precision; NULL:
+ * there is no average. */
+const param_table *clip_average_params(const clip_model *model);
+ops_buffer clip_average(const clip_model *model);
+/* The average becomes a copy of the weights; average = momentum * average + (1 - momentum) *
+ * weights. The weights must be settled (optimizer.h). */
+err clip_average_begin(clip_model *model) ERR_MUST_CHECK;
+err clip_average_update(clip_model *model, double momentum) ERR_MUST_CHECK;
+/* After the average was written from outside. */
+err clip_average_refresh(clip_model *model) ERR_MUST_CHECK;
+/* Patches of a scored image; scores [count, those] of images [count, scored_size, scored_size, 3].
+ * An image's sum to at most 1. */
+int64_t clip_scored_patches(const clip_model *model);
+err clip_score_patches(clip_model *model, int64_t count, const uint8_t *images,
+                       double *scores) ERR_MUST_CHECK;
 
 /* Similarity of `count` images (at most limits.micro_batch) to one text, and its gradient with
  * respect to the pixels: *score is the mean of the images' unit embeddings' products with text

@@ -93,6 +93,8 @@ void clip_config_from(const settings *s, int64_t vocabulary, clip_config *c) {
                          .norm_eps = s->image_norm_eps,
                          .activation = (ops_activation)s->image_activation,
                          .pooling = OPS_POOL_INDEX}};
+  if (settings_is_attentive(s))
+    c->scored_size = s->attentive_size ? s->attentive_size : s->image_size;
   if (s->classification_classes > 0) make_classifier(s, c);
   memcpy(c->mean, means[s->image_normalization], sizeof c->mean);
   memcpy(c->deviation, deviations[s->image_normalization], sizeof c->deviation);

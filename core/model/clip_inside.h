@@ -2,6 +2,7 @@
 #ifndef FLIP_MODEL_CLIP_INSIDE_H
 #define FLIP_MODEL_CLIP_INSIDE_H
 
+#include "model/attentive.h"
 #include "model/clip.h"
 #include "model/front.h"
 #include "model/inputs.h"
@@ -40,6 +41,7 @@ struct clip_model {
   int64_t loss_batch; /* of the last clip_loss, over all ranks */
   reconstruction_buffers decoding;
   reconstruction_lists lists[TRAIN_SETS];
+  attentive_scorer scorer; /* weights.o NULL: there is none */
   input_set sets[SETS];
   int current, staged;        /* training sets: computed on; filled last */
   ops_buffer fixed_positions; /* sine-cosine; undefined when learned */
@@ -61,6 +63,9 @@ err clip_declare_towers(const clip_config *c, param_table *table, tower *image, 
  * reads; otherwise, and in evaluation, only what one forward pass needs. */
 void clip_cut_training(const clip_model *m, bool is_kept, clip_activations *a);
 void clip_cut_evaluation(const clip_model *m, clip_activations *a);
+/* Of scoring patches: those of images alone. */
+void clip_cut_scoring(const clip_model *m, clip_activations *a);
+void clip_cut_average(clip_model *m);
 void clip_cut_loss(clip_model *m);
 void clip_cut_decoding(clip_model *m);
 /* fixed_positions is the address of the sine-cosine positions. */

@@ -48,6 +48,31 @@ static size_t activation_bytes(const clip_config *c, const clip_types *types, us
   return block.used;
 }
 
+/* The average tower's pass over whole images. */
+static void cut_scoring(clip_activations *a, const clip_config *c, const clip_limits *l,
+                        const clip_types *types, ops_block *block) {
+  const use u = {.batch = l->eval_batch};
+  const tower_extent image = extent_of(&c->image, types, &u, attentive_tokens(c));
+  *a = (clip_activations){0};
+  tower_lay_out(&a->image, &c->image, &image, block);
+  image_front_lay_out(&a->front, c, &image, block);
+}
+
+static size_t scoring_bytes(const clip_config *c, const clip_limits *l, const clip_types *types) {
+  clip_activations a;
+  ops_block block = {0};
+  cut_scoring(&a, c, l, types, &block);
+  return block.used;
+}
+
+static size_t average_bytes(const clip_config *c, const clip_limits *l, const clip_types *types,
+                            const param_table *table) {
+  attentive_scorer scorer;
+  ops_block block = {0};
+  attentive_lay_out(&scorer, c, l, types, attentive_elements(table), &block);
+  return block.used;
+}
+
 static void cut_inputs(input_set *sets, reconstruction_lists *lists, ops_buffer *positions,
                        const clip_config *c, const clip_limits *l, const clip_types *types,
                        bool for_training, ops_block *block) {
@@ -96,8 +121,9 @@ static size_t decoding_bytes(const clip_config *c, const clip_limits *l, const c
 }
 
 void clip_plan(const clip_config *c, const clip_limits *l, const clip_types *types,
-               int64_t parameters, bool for_training, clip_memory *m) {
+               const param_table *table, bool for_training, clip_memory *m) {
   bool has_working = types->compute != types->master;
+  int64_t parameters = table->total;
   *m = (clip_memory){0};
   m->bytes[CLIP_PARAMETERS] = (size_t)parameters * ops_size_of(types->master);
   if (has_working) m->bytes[CLIP_WORKING] = (size_t)parameters * ops_size_of(types->compute);
@@ -110,6 +136,10 @@ void clip_plan(const clip_config *c, const clip_limits *l, const clip_types *typ
   m->bytes[CLIP_RECONSTRUCTION] = decoding_bytes(c, l, types);
   size_t pass = activation_bytes(c, types, training(l, false));
   if (pass > m->bytes[CLIP_TRANSIENT]) m->bytes[CLIP_TRANSIENT] = pass;
+  if (!c->scored_size) return;
+  m->bytes[CLIP_AVERAGE] = average_bytes(c, l, types, table);
+  size_t scoring = scoring_bytes(c, l, types);
+  if (scoring > m->bytes[CLIP_TRANSIENT]) m->bytes[CLIP_TRANSIENT] = scoring;
 }
 
 size_t clip_memory_total(const clip_memory *m) {
@@ -132,6 +162,19 @@ void clip_cut_evaluation(const clip_model *m, clip_activations *a) {
   const clip_types types = types_of(m->o);
   ops_block block = {.base = m->blocks[CLIP_TRANSIENT]};
   cut_activations(a, &m->config, &types, evaluation(&m->config, &m->limits), &block);
+}
+
+void clip_cut_scoring(const clip_model *m, clip_activations *a) {
+  const clip_types types = types_of(m->o);
+  ops_block block = {.base = m->blocks[CLIP_TRANSIENT]};
+  cut_scoring(a, &m->config, &m->limits, &types, &block);
+}
+
+void clip_cut_average(clip_model *m) {
+  const clip_types types = types_of(m->o);
+  ops_block block = {.base = m->blocks[CLIP_AVERAGE]};
+  attentive_lay_out(&m->scorer, &m->config, &m->limits, &types, attentive_elements(&m->params),
+                    &block);
 }
 
 void clip_cut_loss(clip_model *m) {

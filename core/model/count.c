@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "model/attentive.h"
 #include "model/mask.h"
 #include "model/reconstruction.h"
 
@@ -100,11 +101,13 @@ err model_count_of(const settings *s, int64_t vocabulary, const clip_limits *giv
   c->gradient_border = table.decayed;
   c->reconstruction_errors = count_errors(&config, &limits, &types);
   c->forward_reconstruction = count_reconstruction(&config, &limits, &types);
-  c->train_sample = 3 * (c->forward_image + c->forward_text + c->forward_reconstruction);
+  if (config.scored_size) c->forward_scoring = attentive_flops(&config);
+  c->train_sample =
+      3 * (c->forward_image + c->forward_text + c->forward_reconstruction) + c->forward_scoring;
   /* logits once, and the two products of their gradient */
   c->logits_batch =
       config.classes ? 0 : 3 * 2 * (double)limits.batch * (double)limits.batch * embed;
-  clip_plan(&config, &limits, &types, table.total, true, &c->memory);
+  clip_plan(&config, &limits, &types, &table, true, &c->memory);
   c->optimizer_bytes = optimizer_bytes(s, c, limits.ranks);
   c->planned_bytes = clip_memory_total(&c->memory) + c->optimizer_bytes;
   param_table_free(&table);

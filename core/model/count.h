@@ -26,9 +26,10 @@ typedef struct {
   double forward_image_unmasked; /* the image tower on all patches */
   double
       forward_reconstruction; /* the decoder with its input and output layers; only in training */
-  double train_sample;        /* 3 x (image + text + reconstruction) */
-  double logits_batch;        /* contrastive products of one batch, both passes */
-  clip_memory memory;         /* for training, as planned */
+  double forward_scoring; /* attentive masking: the average tower on the scored image; 0: none */
+  double train_sample;    /* 3 x (image + text + reconstruction) + scoring */
+  double logits_batch;    /* contrastive products of one batch, both passes */
+  clip_memory memory;     /* for training, as planned */
   uint64_t optimizer_bytes, planned_bytes;
 } model_counts;
 

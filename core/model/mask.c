@@ -156,11 +156,53 @@ err mask_draw(const mask_config *config, uint64_t seed, int64_t first_sample, in
   bool *is_kept = mem_zeroed((size_t)patches, sizeof *is_kept);
   err error = NULL;
   if (!order || !is_kept) error = mem_error((size_t)patches * sizeof *order, "drawing masks");
+  if (!error && config->mode == MASK_ATTENTIVE && encoded < patches)
+    error = err_new(ERR_INTERNAL, "mask_mode: attentive chooses patches by their scores");
   for (int64_t i = 0; i < batch && !error; i++) {
     rng r = rng_at(seed, RNG_MASK, 0, (uint64_t)(first_sample + i));
     draw_row(config, &r, order, is_kept, index + i * encoded);
   }
   free(order);
   free(is_kept);
+  return error;
+}
+
+/* Keys of an image's patches, of which the smallest are kept. */
+static void rank_scores(int64_t grid, const double *scores, int64_t scored, int64_t cell,
+                        double *own, ranked *order) {
+  for (int64_t i = 0; i < grid * grid; i++) {
+    int64_t x = (2 * (i % grid) + 1) * scored / (2 * grid);
+    int64_t y = (2 * (i / grid) + 1) * scored / (2 * grid);
+    own[i] = scores[y * scored + x];
+  }
+  for (int32_t i = 0; i < grid * grid; i++) {
+    int64_t left = i % grid / cell * cell, top = i / grid / cell * cell;
+    double sum = 0;
+    for (int64_t y = top; y < top + cell; y++)
+      for (int64_t x = left; x < left + cell; x++) sum += own[y * grid + x];
+    order[i] = (ranked){-sum, i};
+  }
+}
+
+err mask_keep_attended(const mask_config *config, const double *scores, int64_t scored_grid,
+                       int64_t cell, int64_t batch, int32_t *index) {
+  int64_t patches = config->grid * config->grid, keep = mask_keep_count(patches, config->ratio);
+  ranked *order = mem_zeroed((size_t)patches, sizeof *order);
+  bool *is_kept = mem_zeroed((size_t)patches, sizeof *is_kept);
+  double *own = mem_zeroed((size_t)patches, sizeof *own);
+  err error = NULL;
+  if (!order || !is_kept || !own)
+    error = mem_error((size_t)patches * sizeof *order, "choosing patches");
+  for (int64_t i = 0; i < batch && !error; i++, scores += scored_grid * scored_grid) {
+    rank_scores(config->grid, scores, scored_grid, cell, own, order);
+    qsort(order, (size_t)patches, sizeof *order, by_key);
+    memset(is_kept, 0, (size_t)patches * sizeof *is_kept);
+    for (int64_t j = 0; j < keep; j++) is_kept[order[j].patch] = true;
+    for (int32_t j = 0; j < patches; j++)
+      if (is_kept[j]) *index++ = j;
+  }
+  free(order);
+  free(is_kept);
+  free(own);
   return error;
 }

@@ -32,9 +32,17 @@ int64_t mask_encoded_count(const mask_config *config);
  *             half-side: the centre is kept more often (ours)
  *   gaussian_density  the largest of uniform noise + normal density of covariance 0.2 on [-1, 1]²
  *             (GLIP's released code)
+ *   attentive  not drawn: mask_keep_attended (ERR_INTERNAL here, unless nothing is dropped)
  *   zero      as random, but the dropped are encoded as zeros: the control; with_replacement:
  *             patches - keep_count numbers are drawn, of which some are equal */
 err mask_draw(const mask_config *config, uint64_t seed, int64_t first_sample, int64_t batch,
               int32_t *index) ERR_MUST_CHECK;
+
+/* Keep-lists of mode attentive: the patches of the largest scores, the lower number first where
+ * scores are equal; deterministic.
+ * scores [batch, scored_grid²]: a patch has the score of the scored patch at its centre, and with
+ * cell > 1 the mean of those in its cell of cell x cell patches; cell divides grid. */
+err mask_keep_attended(const mask_config *config, const double *scores, int64_t scored_grid,
+                       int64_t cell, int64_t batch, int32_t *index) ERR_MUST_CHECK;
 
 #endif

@@ -29,6 +29,10 @@ size_t param_table_add(param_table *table, const char *name, int64_t rows, int64
   return table->count++;
 }
 
+int64_t param_padded(const param *p) {
+  return (param_elements(p) + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+}
+
 err param_table_lay_out(param_table *table) {
   if (table->total < 0 || !table->items) return mem_error(sizeof(param), "the parameter table");
   int64_t at = 0;
@@ -37,7 +41,7 @@ err param_table_lay_out(param_table *table) {
       param *p = &table->items[i];
       if (p->is_decayed != (pass == 0)) continue;
       p->offset = at;
-      at += (param_elements(p) + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+      at += param_padded(p);
     }
     if (pass == 0) table->decayed = at;
   }

@@ -28,36 +28,41 @@ static int64_t side_of(int64_t count) {
   return side * side == count ? side : 0;
 }
 
-err positions_resize(const float *from, int64_t from_rows, bool has_class, int64_t width,
-                     int64_t rows, float *to) {
+err positions_resize_wide(const double *from, int64_t from_rows, bool has_class, int64_t width,
+                          int64_t rows, double *to) {
   int64_t old = side_of(from_rows - has_class), new = side_of(rows - has_class);
   if (old < 1 || new < 1)
     return err_new(ERR_INPUT, "positions of %ld patches cannot be resized to %ld: not square grids",
                    (long)(from_rows - has_class), (long)(rows - has_class));
   double *weights = mem_zeroed((size_t)(new *old), sizeof *weights);
-  double *sums = mem_zeroed((size_t)width, sizeof *sums);
-  if (!weights || !sums) {
-    free(weights);
-    free(sums);
-    return mem_error((size_t)(new *old) * sizeof *weights, "positions");
-  }
+  if (!weights) return mem_error((size_t)(new *old) * sizeof *weights, "positions");
   positions_weights(old, new, weights);
   if (has_class) memcpy(to, from, (size_t)width * sizeof *to);
   from += has_class * width;
   to += has_class * width;
   for (int64_t y = 0; y < new; y++)
     for (int64_t x = 0; x < new; x++) {
+      double *sums = to + (y * new + x) * width;
       memset(sums, 0, (size_t)width * sizeof *sums);
       for (int64_t v = 0; v < old; v++)
         for (int64_t u = 0; u < old; u++) {
           double share = weights[y * old + v] * weights[x * old + u];
           if (share == 0) continue;
-          for (int64_t j = 0; j < width; j++)
-            sums[j] += share * (double)from[(v * old + u) * width + j];
+          for (int64_t j = 0; j < width; j++) sums[j] += share * from[(v * old + u) * width + j];
         }
-      for (int64_t j = 0; j < width; j++) to[(y * new + x) * width + j] = (float)sums[j];
     }
   free(weights);
-  free(sums);
   return NULL;
+}
+
+err positions_resize(const float *from, int64_t from_rows, bool has_class, int64_t width,
+                     int64_t rows, float *to) {
+  int64_t given = from_rows * width, wanted = rows * width;
+  double *wide = mem_zeroed((size_t)(given + wanted), sizeof *wide);
+  if (!wide) return mem_error((size_t)(given + wanted) * sizeof *wide, "positions");
+  for (int64_t i = 0; i < given; i++) wide[i] = (double)from[i];
+  err error = positions_resize_wide(wide, from_rows, has_class, width, rows, wide + given);
+  for (int64_t i = 0; i < wanted && !error; i++) to[i] = (float)wide[given + i];
+  free(wide);
+  return error;
 }

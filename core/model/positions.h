@@ -16,6 +16,10 @@
 err positions_resize(const float *from, int64_t from_rows, bool has_class, int64_t width,
                      int64_t rows, float *to) ERR_MUST_CHECK;
 
+/* The same in double. */
+err positions_resize_wide(const double *from, int64_t from_rows, bool has_class, int64_t width,
+                          int64_t rows, double *to) ERR_MUST_CHECK;
+
 /* That filter in one dimension: weights [to, from], the contribution of each old position to each
  * new one. */
 void positions_weights(int64_t from, int64_t to, double *weights);

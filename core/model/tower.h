@@ -134,6 +134,12 @@ ops_buffer tower_input(const tower_pass *p);
 /* From tower_input to pooled and features. */
 err tower_forward(const tower_pass *p) ERR_MUST_CHECK;
 
+/* Adds to scores, of the chunk's samples [count, tokens - first] master, the attention that the
+ * first `queries` tokens pay to those from `first` on: the mean over blocks, heads and queries
+ * (ops_attended). The last block is computed as far as its queries and keys. */
+err tower_attend(const tower_pass *p, int64_t queries, int64_t first,
+                 ops_buffer scores) ERR_MUST_CHECK;
+
 /* The same in two parts, for a tower whose tokens are used individually. Forward to a->last, the
  * tokens after the last norm; backward from their gradient in a->dnorm to a->dx. */
 err tower_forward_tokens(const tower_pass *p) ERR_MUST_CHECK;

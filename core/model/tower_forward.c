@@ -9,14 +9,19 @@ static err add_and_normalize(const tower_pass *p, const tower_norm *n, ops_buffe
   return p->w->o->call->layer_norm(p->w->o, &op);
 }
 
+static err project_qkv(const tower_pass *p, int64_t layer) {
+  const tower_place at = tower_place_of(p, layer);
+  const tower_dense to_qkv = tower_qkv(p->t, layer);
+  ops_gemm qkv = tower_dense_op(p, &to_qkv, tower_rows(p), at.norm1, at.qkv);
+  return p->w->o->call->gemm(p->w->o, &qkv);
+}
+
 err tower_block_inner(const tower_pass *p, int64_t layer) {
   err error = NULL;
   const tower_shape *s = &p->t->shape;
   ops *o = p->w->o;
   const tower_place at = tower_place_of(p, layer);
-  const tower_dense to_qkv = tower_qkv(p->t, layer), to_out = tower_out(p->t, layer),
-                    to_hidden = tower_fc1(p->t, layer);
-  ops_gemm qkv = tower_dense_op(p, &to_qkv, tower_rows(p), at.norm1, at.qkv);
+  const tower_dense to_out = tower_out(p->t, layer), to_hidden = tower_fc1(p->t, layer);
   ops_attention attend = tower_attention(p, &at);
   ops_gemm out = tower_dense_op(p, &to_out, tower_rows(p), at.attended, p->a->delta);
   tower_norm between = tower_norm_between(p, layer);
@@ -25,7 +30,7 @@ err tower_block_inner(const tower_pass *p, int64_t layer) {
   fc1.activation = s->activation;
   fc1.pre = at.pre;
 
-  TRY(o->call->gemm(o, &qkv));
+  TRY(project_qkv(p, layer));
   TRY(o->call->attention(o, &attend));
   TRY(o->call->gemm(o, &out));
   TRY(tower_drop(p, tower_attention_site(layer), p->a->delta, p->a->delta));
@@ -88,5 +93,28 @@ err tower_forward(const tower_pass *p) {
                                     ops_at(p->a->features, p->first * s->embed));
   TRY(o->call->gemm(o, &project));
 cleanup:
+  return error;
+}
+
+err tower_attend(const tower_pass *p, int64_t queries, int64_t first, ops_buffer scores) {
+  const tower_shape *s = &p->t->shape;
+  ops *o = p->w->o;
+  err error = norm_first(p);
+  for (int64_t layer = 0; layer < s->layers && !error; layer++) {
+    bool is_last = layer + 1 == s->layers;
+    const tower_place at = tower_place_of(p, layer);
+    const ops_attended attended = {.batch = p->count,
+                                   .tokens = p->a->tokens,
+                                   .heads = s->heads,
+                                   .head_width = s->width / s->heads,
+                                   .queries = queries,
+                                   .first = first,
+                                   .weight = 1 / (double)(s->layers * s->heads * queries),
+                                   .qkv = at.qkv,
+                                   .scores = scores};
+    error = is_last ? project_qkv(p, layer) : block_forward(p, layer);
+    if (!error) error = o->call->attended(o, &attended);
+    if (!error && !is_last) error = norm_after(p, layer);
+  }
   return error;
 }

@@ -131,6 +131,17 @@ err ops_check_training(const ops *o, const settings *s, int64_t vocabulary) {
                    ", the longest embedding table that device: %s trains; choose "
                    "larger patches, image.position: sincos or another device",
                    s->image_patch, positions, s->image_size, most, o->plugin->name);
+  int64_t scored = (s->attentive_size ? s->attentive_size : s->image_size) / s->image_patch;
+  int64_t attended = scored * scored + s->image_class_token;
+  if (settings_is_attentive(s) && o->plugin->limits.most_attended &&
+      attended > o->plugin->limits.most_attended)
+    return err_new(ERR_UNSUPPORTED,
+                   "mask_mode: attentive: %" PRId64 " tokens of %s: %" PRId64 " are above %" PRId64
+                   ", the most that device: %s scores; choose a smaller "
+                   "attentive.size or another device",
+                   attended, s->attentive_size ? "attentive.size" : "image.size",
+                   s->attentive_size ? s->attentive_size : s->image_size,
+                   o->plugin->limits.most_attended, o->plugin->name);
   return NULL;
 }
 

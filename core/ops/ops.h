@@ -107,6 +107,15 @@ typedef struct {
   ops_buffer dqkv_sums;  /* OPS_SUMS_ATTENTION: [3 * heads * head_width] master, or absent */
 } ops_attention;
 
+/* What a layer's queries attend to: scores [batch, tokens - first] master += weight * the sum over
+ * heads and over the first `queries` tokens, as queries, of softmax(q kᵀ / sqrt(head_width)) at the
+ * keys from token `first` on; the softmax is over all tokens. qkv as in ops_attention. */
+typedef struct {
+  int64_t batch, tokens, heads, head_width, queries, first;
+  double weight;
+  ops_buffer qkv, scores;
+} ops_attended;
+
 /* Patches of normalised images, the kept ones only.
  * images [batch, size, size, 3] u8; index [batch, keep] i32: patch numbers, row by row; a value
  * v < 0 means patch ~v as zeros (mask mode `zero`).
@@ -321,6 +330,7 @@ typedef struct {
   err (*layer_norm_gradient)(ops *o, const ops_layer_norm_gradient *n);
   err (*attention)(ops *o, const ops_attention *a);
   err (*attention_gradient)(ops *o, const ops_attention *a);
+  err (*attended)(ops *o, const ops_attended *a);
   err (*patches)(ops *o, const ops_patches *p);
   err (*assemble)(ops *o, const ops_assemble *a);
   err (*assemble_gradient)(ops *o, const ops_assemble *a);
@@ -343,6 +353,8 @@ typedef struct {
   err (*sum_square_blocks)(ops *o, int64_t count, ops_buffer x, ops_buffer out);
   err (*sum)(ops *o, int64_t count, ops_buffer x, ops_buffer out);
   err (*adamw)(ops *o, const ops_adamw *a);
+  /* average [count] master = momentum * average + (1 - momentum) * x [count] master. */
+  err (*average)(ops *o, int64_t count, ops_buffer x, ops_buffer average, double momentum);
   /* x [count] master: every element = value. */
   err (*fill)(ops *o, int64_t count, ops_buffer x, double value);
   err (*cast)(ops *o, int64_t count, ops_buffer from, ops_buffer to);

@@ -21,6 +21,7 @@ typedef struct {
   int64_t widest_norm;   /* columns of a layer norm */
   int64_t widest_head;   /* of attention */
   int64_t longest_table; /* rows of an embedding table whose gradient is computed */
+  int64_t most_attended; /* tokens of ops_attended */
 } ops_limits;
 
 typedef struct {
@@ -31,7 +32,7 @@ typedef struct {
 /* Libraries of one plugin at most. */
 enum { OPS_PLUGIN_LIBRARIES = 2 };
 
-#define OPS_PLUGIN_VERSION 6
+#define OPS_PLUGIN_VERSION 7
 #define OPS_PLUGIN_SYMBOL "flip_ops_plugin"
 typedef struct ops_plugin {
   int version;      /* OPS_PLUGIN_VERSION it was built for */

@@ -15,6 +15,7 @@
 #include "train/safetensors.h"
 
 static const char *const groups[] = {"", "adamw.m/", "adamw.v/"};
+static const char average_group[] = "average/"; /* of the image tower; mask mode attentive */
 enum { GROUPS = 3, PAIRS = 8 };
 static const char suffix[] = ".safetensors";
 static const char *const state_suffixes[] = {STATE_FILE_SUFFIX,
@@ -36,7 +37,7 @@ static void describe(const param *p, const char *group, safetensor *t) {
 }
 
 struct checkpoint_image {
-  float *host; /* [GROUPS][total] */
+  float *host; /* [GROUPS][total], then the average */
   safetensor *tensors;
   size_t tensor_count;
   char numbers[3][32], fingerprint[HASH_SIZE], order[STREAM_POSITION_SIZE];
@@ -68,19 +69,21 @@ static err describe_run(checkpoint_image *image, const settings *s, const checkp
 static err make_image(const clip_model *model, const settings *s, const checkpoint_state *state,
                       checkpoint_image **out) {
   const param_table *table = clip_params(model);
-  size_t floats = GROUPS * (size_t)table->total;
+  const param_table *average = clip_average_params(model);
+  size_t floats = GROUPS * (size_t)table->total + (average ? (size_t)average->total : 0);
   checkpoint_image *image = mem_zeroed(1, sizeof *image);
   if (!image) return mem_error(sizeof *image, "a checkpoint");
-  image->tensor_count = GROUPS * table->count;
+  image->tensor_count = GROUPS * table->count + (average ? average->count : 0);
   image->tensors = mem_zeroed(image->tensor_count, sizeof *image->tensors);
   image->host = mem_zeroed(floats, sizeof *image->host);
   err error = image->tensors && image->host
                   ? describe_run(image, s, state)
                   : mem_error(floats * sizeof *image->host, "a checkpoint");
   for (size_t i = 0; i < image->tensor_count && !error; i++) {
-    const param *p = &table->items[i % table->count];
-    size_t group = i / table->count;
-    describe(p, groups[group], &image->tensors[i]);
+    size_t group = i / table->count < GROUPS ? i / table->count : GROUPS;
+    const param *p = group < GROUPS ? &table->items[i % table->count]
+                                    : &average->items[i - GROUPS * table->count];
+    describe(p, group < GROUPS ? groups[group] : average_group, &image->tensors[i]);
     image->tensors[i].data = image->host + group * (size_t)table->total + p->offset;
   }
   if (error)
@@ -103,6 +106,14 @@ static err copy_group(const clip_model *model, const optimizer *moments, int gro
                            total * sizeof *image->host);
 }
 
+static err copy_average(const clip_model *model, checkpoint_image *image) {
+  const param_table *average = clip_average_params(model);
+  ops *o = clip_weights(model)->o;
+  if (!average || !image) return NULL;
+  return o->call->download(o, image->host + GROUPS * (size_t)clip_params(model)->total,
+                           clip_average(model).data, (size_t)average->total * sizeof(float));
+}
+
 err checkpoint_capture(const clip_model *model, optimizer *moments, const settings *s,
                        const checkpoint_state *state, bool is_kept, checkpoint_image **out) {
   checkpoint_image *image = NULL;
@@ -111,6 +122,7 @@ err checkpoint_capture(const clip_model *model, optimizer *moments, const settin
   if (!error) error = optimizer_settle(moments);
   for (int group = 0; group < GROUPS && !error; group++)
     error = copy_group(model, moments, group, image);
+  if (!error) error = copy_average(model, image);
   if (error)
     checkpoint_image_free(image);
   else
@@ -209,6 +221,42 @@ static err load_kernels(const safetensor *t, const param *p, const clip_model *m
   return err_context(error, "%s", p->name);
 }
 
+/* A tensor of exactly the parameter's shape into its place in a flat run. */
+static err load_exactly(const char *path, const safetensor *t, const safetensor *wanted,
+                        const param *p, ops *o, ops_buffer run) {
+  if (strcmp(t->type, "F32") != 0 || t->rank != wanted->rank || t->shape[0] != wanted->shape[0] ||
+      (t->rank == 2 && t->shape[1] != wanted->shape[1]))
+    return err_new(ERR_INPUT,
+                   "%s: tensor '%s' does not have the model's shape: was it made with another "
+                   "architecture or vocabulary?",
+                   path, wanted->name);
+  err error = o->call->upload(o, ops_at(run, p->offset).data, t->data, t->bytes);
+  return error ? error : o->call->synchronize(o);
+}
+
+static err find_tensor(const char *path, const safetensors_file *f, const param *p,
+                       const char *group, safetensor *wanted, const safetensor **found) {
+  describe(p, group, wanted);
+  *found = safetensors_find(f, wanted->name);
+  if (*found) return NULL;
+  return err_new(ERR_INPUT, "%s: tensor '%s' is missing", path, wanted->name);
+}
+
+static err load_average(const char *path, const safetensors_file *f, clip_model *model) {
+  const param_table *table = clip_average_params(model);
+  err error = NULL;
+  if (!table) return NULL;
+  for (size_t i = 0; i < table->count && !error; i++) {
+    const param *p = &table->items[i];
+    safetensor wanted;
+    const safetensor *t;
+    error = find_tensor(path, f, p, average_group, &wanted, &t);
+    if (!error)
+      error = load_exactly(path, t, &wanted, p, clip_weights(model)->o, clip_average(model));
+  }
+  return error ? error : clip_average_refresh(model);
+}
+
 /* Loads one group of tensors, those whose names begin with `prefix`, into the flat array of all
  * parameters. may_resize: positions of another image size and kernels of another patch size are
  * accepted and resized. */
@@ -219,10 +267,10 @@ static err load_group(const char *path, const safetensors_file *f, const clip_mo
   for (size_t i = 0; i < table->count; i++) {
     const param *p = &table->items[i];
     safetensor wanted;
+    const safetensor *t;
     if (strncmp(p->name, prefix, strlen(prefix)) != 0) continue;
-    describe(p, group, &wanted);
-    const safetensor *t = safetensors_find(f, wanted.name);
-    if (!t) return err_new(ERR_INPUT, "%s: tensor '%s' is missing", path, wanted.name);
+    err lacks = find_tensor(path, f, p, group, &wanted, &t);
+    if (lacks) return lacks;
     bool is_resizable = may_resize && strcmp(p->name, "image.positions") == 0 && t->rank == 2 &&
                         t->shape[1] == p->columns && t->shape[0] != p->rows;
     if (is_resizable && strcmp(t->type, "F32") == 0) {
@@ -237,14 +285,7 @@ static err load_group(const char *path, const safetensors_file *f, const clip_mo
       if (error) return err_context(error, "%s", path);
       continue;
     }
-    if (strcmp(t->type, "F32") != 0 || t->rank != wanted.rank || t->shape[0] != wanted.shape[0] ||
-        (t->rank == 2 && t->shape[1] != wanted.shape[1]))
-      return err_new(ERR_INPUT,
-                     "%s: tensor '%s' does not have the model's shape: was it made with another "
-                     "architecture or vocabulary?",
-                     path, wanted.name);
-    err error = o->call->upload(o, ops_at(run, p->offset).data, t->data, t->bytes);
-    if (!error) error = o->call->synchronize(o);
+    err error = load_exactly(path, t, &wanted, p, o, run);
     if (error) return error;
   }
   return NULL;
@@ -260,6 +301,7 @@ err checkpoint_load(const char *path, clip_model *model, optimizer *moments) {
     error = load_group(path, f, model, groups[group], "", false, optimizer_place(moments, which));
     if (!error) error = optimizer_take(moments, which);
   }
+  if (!error && moments) error = load_average(path, f, model);
   safetensors_close(f);
   return error ? error : clip_refresh(model);
 }

@@ -132,6 +132,7 @@ err run_report_start(run *r) {
   jsonw_number(w, "text", 3 * r->counts.forward_text);
   if (r->s->reconstruction_weight > 0)
     jsonw_number(w, "reconstruction", 3 * r->counts.forward_reconstruction);
+  if (r->counts.forward_scoring > 0) jsonw_number(w, "scoring", r->counts.forward_scoring);
   jsonw_number(w, "total", r->counts.train_sample);
   jsonw_end(w);
   jsonw_integer(w, "total_steps", r->total_steps);

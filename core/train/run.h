@@ -15,6 +15,7 @@
 #include "model/count.h"
 #include "ops/ops.h"
 #include "train/state_file.h"
+#include "train/attentive.h"
 #include "train/buckets.h"
 #include "train/checkpoint.h"
 #include "train/course.h"
@@ -71,7 +72,8 @@ typedef struct {
   progress bar;
   model_counts counts;
   double gemm_rate;
-  int32_t *index; /* [batch, train_patches] keep-lists of the step */
+  int32_t *index;    /* [batch, train_patches] keep-lists of the step */
+  attentive chooser; /* of the keep-lists in mode attentive; else its model is NULL */
   int64_t total_steps, total_samples, warmup_steps, first_step;
   checkpoint_state at;
   course_rules rules;

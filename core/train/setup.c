@@ -141,9 +141,8 @@ static err make_model(run *r) {
   return make_step(r);
 }
 
-static err load_weights(run *r, const char *resume_path) {
+static err start_weights(run *r) {
   const char *from = r->s->init_from;
-  if (resume_path) return checkpoint_load(resume_path, r->model, &r->moments);
   char *path = NULL;
   err error = NULL;
   if (!*from || run_is_classifier(r)) /* its head is new in any case */
@@ -201,6 +200,12 @@ static err open_loader(run *r) {
   return loader_open(&c, r->at.samples, &r->at.order, &r->batches);
 }
 
+static err load_weights(run *r, const char *resume_path) {
+  if (resume_path) return checkpoint_load(resume_path, r->model, &r->moments);
+  err error = start_weights(r);
+  return error || !clip_is_attentive(r->model) ? error : clip_average_begin(r->model);
+}
+
 /* Sets up the loop: its order, its position, its rows. */
 static err begin_course(run *r, bool is_resumed) {
   const settings *s = r->s;
@@ -221,6 +226,9 @@ static err begin_course(run *r, bool is_resumed) {
   r->has_told_labels = mem_zeroed(r->set_count + 1, sizeof *r->has_told_labels);
   size_t lists = (size_t)(r->own.batch_size * r->counts.encoded_patches);
   r->index = mem_zeroed(lists, sizeof *r->index);
+  if (clip_is_attentive(r->model))
+    error = attentive_make(&r->chooser, s, r->model, r->own.batch_size);
+  if (error) return error;
   return r->index && r->has_told_labels ? NULL : mem_error(lists * sizeof *r->index, "keep-lists");
 }
 
@@ -310,6 +318,7 @@ void run_close(run *r) {
   if (r->data) dataset_close(r->data);
   if (r->words) tokenizer_close(r->words);
   free(r->index);
+  attentive_free(&r->chooser);
   free(r->has_told_labels);
   rows_destroy(r->rows);
   state_file_free(&r->state_file);

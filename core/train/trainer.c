@@ -169,16 +169,26 @@ static clip_inputs inputs_of(const run *r) {
                        run_is_mixing(r) ? b->numbers : NULL};
 }
 
-/* Gets the next batch and starts its copy. *waited: seconds during which the device was idle. */
-static err stage_batch(run *r, double *waited) {
+/* The keep-lists of the batch that the loader gave. */
+static err choose_patches(run *r) {
   const settings *s = r->s;
+  const loader_batch *b = &r->batch;
   mask_config mask = {s->mask_mode, s->mask_ratio, s->image_size / s->image_patch,
                       s->mask_replacement};
+  if (!r->chooser.model)
+    return mask_draw(&mask, (uint64_t)s->seed, b->first_sample, b->count, r->index);
+  double momentum = attentive_momentum(s->attentive_momentum, r->at.step, r->total_steps);
+  err error = optimizer_settle(&r->moments);
+  return error ? error : attentive_choose(&r->chooser, b->count, b->images, momentum, r->index);
+}
+
+/* Gets the next batch and starts its copy. *waited: seconds during which the device was idle. */
+static err stage_batch(run *r, double *waited) {
   err error = NULL;
   TRY(loader_next(r->batches, &r->batch, waited));
   if (!r->o->call->is_idle(r->o)) *waited = 0; /* it was computing all the time */
   if (run_is_classifier(r)) run_mix_batch(r);
-  TRY(mask_draw(&mask, (uint64_t)s->seed, r->batch.first_sample, r->batch.count, r->index));
+  TRY(choose_patches(r));
   clip_inputs in = inputs_of(r);
   TRY(step_stage(&r->step, &in));
   r->is_staged = true;
@@ -230,7 +240,8 @@ static err take_step(run *r) {
   r->step.targets = run_is_classifier(r) ? &r->targets : NULL;
   r->step.wants_norm = course_is_row_due(&r->rules, r->at.step + 1, COURSE_STEP);
   TRY(step_launch(&r->step, &in, r->at.step + 1, rate));
-  if (r->at.step + 1 < r->total_steps) TRY(stage_batch(r, &waited_after));
+  bool is_chosen_after = r->chooser.model; /* with the weights of this update */
+  if (r->at.step + 1 < r->total_steps && !is_chosen_after) TRY(stage_batch(r, &waited_after));
   TRY(step_finish(&r->step, &r->result));
   TRY(check_finite(r, r->at.step + 1));
   row_step row = {.step = r->at.step + 1,

@@ -156,6 +156,10 @@ static bool is_weaker(const claim_result *a, const claim_result *b, claim_relati
   return relation == CLAIM_SMALLER ? a->value > b->value : a->value < b->value;
 }
 
+static bool is_probe(const column *c) {
+  return c && strncmp(c->argument, "probe.", 6) == 0;
+}
+
 static void name_missing(const report_data *d, const spec_claim *c, bool is_of_all, strbuf *out) {
   enum { MOST_NAMED = 3 };
   size_t count = 0;
@@ -163,15 +167,17 @@ static void name_missing(const report_data *d, const spec_claim *c, bool is_of_a
                  (c->against_metric && c->against_metric->kind == COLUMN_FINE_TUNED);
   bool is_tuned = is_fine || (c->metric && c->metric->kind == COLUMN_TUNED) ||
                   (c->against_metric && c->against_metric->kind == COLUMN_TUNED);
+  bool is_of_probe = is_probe(c->metric) || is_probe(c->against_metric);
   for (size_t i = 0; i < d->e->cell_count; i++) {
     const spec_cell *cell = &d->e->cells[i];
     const spec_cell *at = cell;
     while (at->parent != SPEC_NO_PARENT) at = &d->e->cells[at->parent];
     bool is_classifier = cell->settings.classification_classes > 0;
+    bool is_unused_probe = data_is_measurement(cell) && !is_of_probe;
     bool is_used = is_of_all || spec_cell_matches(at, &c->of) ||
                    (c->against.count && spec_cell_matches(at, &c->against));
     if (d->cells[i].is_finished || !is_used || (cell->tuning && !is_tuned) ||
-        (is_classifier && !is_fine))
+        (is_classifier && !is_fine) || is_unused_probe)
       continue;
     if (++count <= MOST_NAMED) strbuf_format(out, "%s%s", count > 1 ? "; " : "", cell->label);
   }

@@ -84,6 +84,26 @@ static ptrdiff_t fine_tuned_from(const report_data *d, size_t cell) {
   return d->cells[own->tuned].fine_tuned;
 }
 
+bool data_is_measurement(const spec_cell *cell) {
+  const settings *s = &cell->settings;
+  return cell->parent != SPEC_NO_PARENT && s->classification_classes == 0 &&
+         s->base_learning_rate == 0 && s->learning_rate == 0;
+}
+
+static ptrdiff_t *place_of_child(const report_data *d, size_t child) {
+  const spec_cell *cell = &d->e->cells[child];
+  data_cell *parent = &d->cells[cell->parent];
+  if (cell->settings.classification_classes > 0) return &parent->fine_tuned;
+  return data_is_measurement(cell) ? &parent->measured : &parent->tuned;
+}
+
+/* Where a cell has its linear probe: in itself, or in the cell that measures it. */
+static ptrdiff_t probed_cell(const report_data *d, ptrdiff_t cell) {
+  ptrdiff_t other = cell < 0 ? -1 : d->cells[cell].measured;
+  if (other < 0 || *d->e->cells[cell].settings.eval_probe_train) return cell;
+  return *d->e->cells[other].settings.eval_probe_train ? other : cell;
+}
+
 /* Compares the inputs of each finished run with those of the newest run with the same settings. */
 static err group_cells(report_data *d) {
   size_t room = d->e->cell_count, count = 0;
@@ -100,6 +120,8 @@ static err group_cells(report_data *d) {
   for (size_t i = 0; i < room && !error; i++) { /* a row also shows the cells fine-tuned from it */
     data_cell *c = &d->cells[i];
     if (!c->group && c->tuned >= 0) c->group = d->cells[c->tuned].group;
+    ptrdiff_t probed = probed_cell(d, c->tuned);
+    if (!c->group && probed >= 0) c->group = d->cells[probed].group;
     ptrdiff_t classifier = fine_tuned_from(d, i);
     if (!c->group && classifier >= 0) c->group = d->cells[classifier].group;
   }
@@ -142,8 +164,7 @@ err data_load(const spec_experiment *e, store *s, report_data *d) {
   for (size_t i = 0; i < e->cell_count; i++) {
     ptrdiff_t parent = e->cells[i].parent;
     if (parent == SPEC_NO_PARENT) continue;
-    bool is_classifier = e->cells[i].settings.classification_classes > 0;
-    ptrdiff_t *child = is_classifier ? &d->cells[parent].fine_tuned : &d->cells[parent].tuned;
+    ptrdiff_t *child = place_of_child(d, i);
     if (*child < 0) *child = (ptrdiff_t)i;
   }
   TRY(group_cells(d));
@@ -257,7 +278,10 @@ static const data_evaluation *find_last(const report_data *d, const data_cell *c
 
 ptrdiff_t data_shown_cell(const report_data *d, size_t cell, const column *c) {
   if (c->kind == COLUMN_FINE_TUNED) return fine_tuned_from(d, cell);
-  return c->kind == COLUMN_TUNED ? d->cells[cell].tuned : (ptrdiff_t)cell;
+  if (c->kind != COLUMN_TUNED) return (ptrdiff_t)cell;
+  ptrdiff_t tuned = d->cells[cell].tuned;
+  bool is_of_probe = c->argument && strncmp(c->argument, "probe.", 6) == 0;
+  return is_of_probe ? probed_cell(d, tuned) : tuned;
 }
 
 /* NULL: never run. */

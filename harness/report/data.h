@@ -25,6 +25,7 @@ typedef struct {
   char *ended;                   /* owned; "" while it is running */
   ptrdiff_t tuned;               /* the first cell tuned from this one; -1: none */
   ptrdiff_t fine_tuned;          /* the first classifier trained from this one; -1: none */
+  ptrdiff_t measured;            /* the first that measures this one (data_is_measurement); -1 */
   store_environment environment; /* where it ran */
   store_fact *numbers;           /* the run's summary */
   size_t number_count;
@@ -65,6 +66,10 @@ bool data_is_disturbed(const data_cell *c);
 /* Were enough of its steps undisturbed to estimate its steady pace? If not, the pace is only
  * bounded: undisturbed it would have been no slower. */
 bool data_has_pace(const data_cell *c);
+
+/* A tuning at rate 0, which changes no weight: it only measures the cell that it starts from, with
+ * evaluations that are not part of that cell (a linear probe). */
+bool data_is_measurement(const spec_cell *cell);
 
 /* The cell that a column refers to: itself, or one trained from it; -1: none. */
 ptrdiff_t data_shown_cell(const report_data *d, size_t cell, const column *c);

@@ -20,7 +20,7 @@ void load_free_cell(data_cell *c) {
 err load_cell(store *s, const spec_cell *cell, data_cell *c) {
   store_run run;
   c->cell = cell;
-  c->tuned = c->fine_tuned = -1;
+  c->tuned = c->fine_tuned = c->measured = -1;
   err error = store_find_run(s, cell->id, &run);
   if (error) return error;
   c->run_id = run.run_id;

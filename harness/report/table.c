@@ -251,16 +251,19 @@ static void find_reference(const report_data *d, size_t row, report_column *c, r
 
 /* Why cells of the row, or the cells trained from them, have no result. */
 static err explain_missing(const report_data *d, size_t row, report_row *made) {
-  static const column classifier = {.kind = COLUMN_FINE_TUNED}, tuned = {.kind = COLUMN_TUNED};
+  static const column classifier = {.kind = COLUMN_FINE_TUNED}, tuned = {.kind = COLUMN_TUNED},
+                      probed = {.kind = COLUMN_TUNED, .argument = "probe.top1"};
   strbuf why = {0};
   for (size_t i = 0; i < d->rows[row].count; i++) {
     const size_t own = d->rows[row].cells[i];
-    const ptrdiff_t chain[3] = {(ptrdiff_t)own, data_shown_cell(d, own, &tuned),
-                                data_shown_cell(d, own, &classifier)};
+    const ptrdiff_t chain[] = {(ptrdiff_t)own, data_shown_cell(d, own, &tuned),
+                               data_shown_cell(d, own, &probed),
+                               data_shown_cell(d, own, &classifier)};
     made->cells++;
     made->finished += d->cells[chain[0]].is_finished;
-    for (int k = 0; k < 3; k++) {
-      if (chain[k] < 0 || d->cells[chain[k]].is_finished) continue;
+    for (int k = 0; k < 4; k++) {
+      bool is_named = k == 2 && chain[2] == chain[1];
+      if (chain[k] < 0 || is_named || d->cells[chain[k]].is_finished) continue;
       const data_cell *c = &d->cells[chain[k]];
       strbuf_format(&why, "%s%s: %s", why.length ? "\n" : "", c->cell->label, c->status);
       if (*c->message) strbuf_format(&why, ": %s", c->message);

@@ -61,10 +61,10 @@ refused() {
 refused 'WORLD_SIZE is set, but MASTER_PORT is not' RANK=0 WORLD_SIZE=2 MASTER_ADDR=localhost
 refused 'MASTER_ADDR is not: it names the machine of rank 0' RANK=0 WORLD_SIZE=2 MASTER_PORT=$port
 refused 'RANK=2 is not a whole number from 0 to 1' RANK=2 WORLD_SIZE=2 MASTER_ADDR=localhost MASTER_PORT=$port
-refused 'rank 1 could not reach rank 0 at localhost, port [0-9]+, within 1 seconds \(Connection refused\): check that MASTER_ADDR' \
+refused 'rank 1 could not reach rank 0 at localhost, port [0-9]+, within 1 s \(Connection refused\): check that MASTER_ADDR' \
   RANK=1 WORLD_SIZE=2 MASTER_ADDR=localhost MASTER_PORT=$((port + 50))
 refused 'rank 1 could not reach rank 0 at no.such.host.invalid' RANK=1 WORLD_SIZE=2 MASTER_ADDR=no.such.host.invalid MASTER_PORT=$port
-refused 'rank 0 waited 1 seconds on port [0-9]+, and 2 of 3 ranks did not connect \(1, 2\)' \
+refused 'rank 0 waited 1 s on port [0-9]+, and 2 of 3 ranks did not connect \(1, 2\)' \
   RANK=0 WORLD_SIZE=3 MASTER_ADDR=localhost MASTER_PORT=$((port + 51))
 # two processes with the same rank; another program on the port
 start_one() { RANK=$1 WORLD_SIZE=$2 MASTER_ADDR=localhost MASTER_PORT=$3 FLIP_RENDEZVOUS_SECONDS=5 timeout 60 "$BINARY/tests/mpi_calls" >/dev/null 2>"err$4" & }

@@ -93,7 +93,7 @@ static void every_error_of_a_file_is_reported_in_one_pass_with_its_place(void **
                  "    3 | mask_ratio: 1.5\n"
                  "      |             ^~~\n"
                  "run.yaml:4:12: mask_mode: 'randm' is not one of random|grid|block|gaussian|zero|"
-                 "gaussian_density|block_kept\n"
+                 "gaussian_density|block_kept|attentive\n"
                  "    4 | mask_mode: randm\n"
                  "      |            ^~~~~ did you mean 'random'?\n"
                  "run.yaml:5:12: data.flip: 'maybe' is not true or false\n"
@@ -184,7 +184,11 @@ static void only_what_can_change_a_result_changes_the_fingerprint(void **state) 
       assert_ok(settings_set(&s, "classification.augment_magnitude=3"));
     } else if (strcmp(row->key, "eval.probe_epochs") == 0)
       assert_ok(settings_set(&s, "eval.probe_train=set.yaml"));
-    else if (setting_is_idle(row, &s) && row->type == SETTING_INT)
+    else if (strncmp(row->key, "attentive.", 10) == 0) {
+      assert_ok(settings_set(&s, "mask_mode=attentive"));
+      assert_true(setting_is_idle(row, &s)); /* nothing is dropped */
+      assert_ok(settings_set(&s, "mask_ratio=0.5"));
+    } else if (setting_is_idle(row, &s) && row->type == SETTING_INT)
       assert_ok(settings_set(&s, "reconstruction.weight=1"));
     else if (setting_is_idle(row, &s))
       assert_ok(settings_set(&s, row->type == SETTING_BOOL ? "text.tokenizer=bpe"

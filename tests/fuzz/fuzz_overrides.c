@@ -9,6 +9,17 @@
 
 enum { MOST_PATCHES = 1 << 16 }; /* of an image that is drawn here, to stay fast */
 
+/* Chosen by scores instead of drawn. */
+static err keep_attended(const settings *s, const mask_config *config, int32_t *index) {
+  int64_t size = s->attentive_size ? s->attentive_size : s->image_size;
+  int64_t grid = size / s->image_patch;
+  double *scores = malloc((size_t)(grid * grid) * sizeof *scores);
+  for (int64_t i = 0; i < grid * grid; i++) scores[i] = (double)(i * 7 % 5);
+  err error = mask_keep_attended(config, scores, grid, s->attentive_cell, 1, index);
+  free(scores);
+  return error;
+}
+
 static void draw_image_mask(const settings *s) {
   mask_config config = {s->mask_mode, s->mask_ratio, s->image_size / s->image_patch,
                         s->mask_replacement};
@@ -16,7 +27,8 @@ static void draw_image_mask(const settings *s) {
   if (patches > MOST_PATCHES) return;
   fuzz_require(encoded >= 1 && encoded <= patches, "a mask keeps between one and all patches");
   int32_t *index = malloc((size_t)encoded * sizeof *index);
-  fuzz_expect_ok(mask_draw(&config, 1, 0, 1, index));
+  fuzz_expect_ok(settings_is_attentive(s) ? keep_attended(s, &config, index)
+                                          : mask_draw(&config, 1, 0, 1, index));
   for (int64_t i = 0; i < encoded; i++) {
     int32_t patch = index[i] < 0 ? ~index[i] : index[i];
     fuzz_require(patch < patches, "a patch is one of the image's");

@@ -124,6 +124,36 @@ static void a_gradient_cache_plans_less_memory(void **state) {
   settings_free(&s);
 }
 
+/* Nine patches and the class token, width 12, two blocks, by hand: the embedding; queries, keys and
+ * values of both blocks and the attention of all ten tokens, whose mean is pooled; the rest of the
+ * first block. */
+static void scoring_of_patches_is_counted(void **state) {
+  (void)state;
+  enum { WORDS = 11 };
+  settings s;
+  model_counts with, without, classed;
+  assert_ok(settings_init(&s));
+  s.image_size = 12, s.image_patch = 4, s.image_width = 12, s.image_layers = 2, s.image_heads = 3;
+  s.image_mlp_ratio = 2, s.mask_ratio = 0.5;
+  assert_ok(model_count(&s, WORDS, OPS_F32, 0, &without));
+  s.mask_mode = MASK_ATTENTIVE;
+  assert_ok(model_count(&s, WORDS, OPS_F32, 0, &with));
+  double embedding = 2 * 9 * 48 * 12, qkv = 2 * 10 * 3 * 144, attention = 2 * 10 * 10 * 12;
+  double block = 2 * 10 * (144 + 2 * 12 * 24) + 4 * 100 * 12;
+  assert_true(fabs(with.forward_scoring - (embedding + 2 * (qkv + attention) + block)) < 1);
+  assert_true(fabs(with.train_sample - without.train_sample - with.forward_scoring) < 1);
+  assert_true(without.forward_scoring == 0 && without.memory.bytes[CLIP_AVERAGE] == 0);
+  assert_true(with.memory.bytes[CLIP_AVERAGE] >= 4 * (size_t)with.parameters_image);
+  assert_true(with.planned_bytes >= without.planned_bytes + with.memory.bytes[CLIP_AVERAGE]);
+  s.image_pool = IMAGE_POOL_CLASS; /* its attention alone */
+  assert_ok(model_count(&s, WORDS, OPS_F32, 0, &classed));
+  assert_true(fabs(with.forward_scoring - classed.forward_scoring - 2 * 0.9 * attention) < 1);
+  s.mask_ratio = 0; /* nothing to choose */
+  assert_ok(model_count(&s, WORDS, OPS_F32, 0, &classed));
+  assert_true(classed.forward_scoring == 0 && classed.memory.bytes[CLIP_AVERAGE] == 0);
+  settings_free(&s);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(vit_b16_counts_as_by_hand),
@@ -131,6 +161,7 @@ int main(void) {
       cmocka_unit_test(vit_l16_masked_by_half_costs_what_the_paper_says),
       cmocka_unit_test(masked_text_costs_what_a_shorter_text_costs),
       cmocka_unit_test(a_gradient_cache_plans_less_memory),
+      cmocka_unit_test(scoring_of_patches_is_counted),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

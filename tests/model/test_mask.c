@@ -219,6 +219,28 @@ static void drawing_with_replacement_drops_fewer(void **state) {
   free(index);
 }
 
+/* The largest scores, the lower number first where they are equal; squares share their mean; a
+ * smaller grid's patch stands for those in its place. */
+static void attended_patches_are_the_largest(void **state) {
+  (void)state;
+  static const double scores[2][16] = {{1, 9, 2, 2, 3, 4, 2, 2, 5, 5, 7, 7, 5, 5, 7, 0},
+                                       {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1}};
+  static const double coarse[4] = {0.2, 0.4, 0.1, 0.3};
+  static const int32_t single[] = {1, 8, 10, 11, 14, 0, 1, 2, 3, 15};
+  static const int32_t squares[] = {8, 10, 11, 14, 15, 0, 10, 11, 14, 15};
+  static const int32_t placed[] = {2, 3, 6, 7, 10};
+  const mask_config c = {MASK_ATTENTIVE, 1 - 5.5 / 16, 4, false}; /* five of sixteen */
+  int32_t index[10];
+  assert_ok(mask_keep_attended(&c, scores[0], 4, 1, 2, index));
+  assert_memory_equal(index, single, sizeof single);
+  /* means of the first image's squares: 4.25, 2, 5, 5.25 */
+  assert_ok(mask_keep_attended(&c, scores[0], 4, 2, 2, index));
+  assert_memory_equal(index, squares, sizeof squares);
+  assert_ok(mask_keep_attended(&c, coarse, 2, 1, 1, index));
+  assert_memory_equal(index, placed, sizeof placed);
+  assert_fails_with(mask_draw(&c, 1, 0, 1, index), "chooses patches by their scores");
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(the_keep_count_is_the_released_codes),
@@ -231,6 +253,7 @@ int main(void) {
       cmocka_unit_test(the_density_mode_is_glips_rule),
       cmocka_unit_test(a_kept_block_is_one_rectangle),
       cmocka_unit_test(drawing_with_replacement_drops_fewer),
+      cmocka_unit_test(attended_patches_are_the_largest),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

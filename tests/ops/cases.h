@@ -23,6 +23,7 @@ void attention_to_nothing_is_nothing(void **state);
 void dropout_drops_the_same_elements(void **state);
 void shapes_drawn_at_random_agree(void **state);
 void not_a_number_stays_one(void **state);
+void what_is_attended_to_agrees(void **state);
 void patches_agree(void **state);
 void predicted_pixels_and_their_gradient_agree(void **state);
 void tokens_and_positions_agree(void **state);
@@ -34,5 +35,6 @@ void updates_agree_with_and_without_clipping(void **state);
 void moments_in_bf16_are_rounded_at_random_without_bias(void **state);
 void a_clipped_logit_scale_gets_no_gradient(void **state);
 void casts_and_fills_agree(void **state);
+void moving_averages_agree(void **state);
 
 #endif

@@ -226,6 +226,20 @@ void moments_in_bf16_are_rounded_at_random_without_bias(void **state) {
   pair_free(&p), pair_free(&g), pair_free(&r), pair_free(&norm);
 }
 
+void moving_averages_agree(void **state) {
+  (void)state;
+  enum { COUNT = 1003 };
+  static const double momenta[] = {0.996, 0, 1, 0.5};
+  pair x = pair_random(COUNT, true, 1), average = pair_random(COUNT, true, 1);
+  for (int i = 0; i < 4; i++) {
+    assert_ok(pair_reference->call->average(pair_reference, COUNT, x.reference, average.reference,
+                                            momenta[i]));
+    assert_ok(pair_tested->call->average(pair_tested, COUNT, x.tested, average.tested, momenta[i]));
+    pair_check(&average, 2e-7, "moving average"); /* fp32's rounding, up to four times */
+  }
+  pair_free(&x), pair_free(&average);
+}
+
 void casts_and_fills_agree(void **state) {
   (void)state;
   enum { COUNT = 1003 };

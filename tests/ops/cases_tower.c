@@ -184,6 +184,35 @@ void attention_of_short_sequences_agrees(void **state) {
   check_attention_of(2, 144, 1, 80, false, one_key);
 }
 
+static void check_attended(int64_t batch, int64_t tokens, int64_t heads, int64_t head_width,
+                           int64_t queries, int64_t first) {
+  pair qkv = pair_random(batch * tokens * 3 * heads * head_width, false, 1);
+  pair scores = pair_random(batch * (tokens - first), true, 0.01); /* that is added to */
+  ops_attended r = {.batch = batch,
+                    .tokens = tokens,
+                    .heads = heads,
+                    .head_width = head_width,
+                    .queries = queries,
+                    .first = first,
+                    .weight = 1.0 / (double)(heads * queries)},
+               t = r;
+  r.qkv = qkv.reference, r.scores = scores.reference;
+  t.qkv = qkv.tested, t.scores = scores.tested;
+  RUN(attended, &r, &t);
+  pair_check(&scores, 4e-6, "what is attended to"); /* sums in fp32 of what was read exactly */
+  pair_free(&qkv), pair_free(&scores);
+}
+
+void what_is_attended_to_agrees(void **state) {
+  (void)state;
+  check_attended(3, 17, 2, 8, 1, 1);
+  check_attended(2, 50, 3, 64, 50, 1);
+  check_attended(2, 101, 2, 20, 101, 0); /* more than one block of queries; no class token */
+  check_attended(1, 197, 2, 32, 1, 1);
+  check_attended(1, 1100, 1, 16, 3, 1); /* fewer warps than a block has */
+  check_attended(2, 2, 1, 7, 2, 1);
+}
+
 /* Out and gradient are zeros in the reference, over which NaN was written before. */
 void attention_to_nothing_is_nothing(void **state) {
   (void)state;

@@ -157,6 +157,11 @@ static err embed_gradient(ops *o, const ops_embed *e) {
                kernel_embed_gradient(e, scratch, NULL));
 }
 
+static err attended(ops *o, const ops_attended *a) {
+  (void)o;
+  return launched("attended", kernel_attended(a, NULL));
+}
+
 static err pool(ops *o, const ops_pool *p) {
   (void)o;
   return launched("pool", kernel_pool(p, NULL));
@@ -227,6 +232,11 @@ static err adamw(ops *o, const ops_adamw *a) {
   return launched("adamw", kernel_adamw(a, noise.key, NULL));
 }
 
+static err average(ops *o, int64_t count, ops_buffer x, ops_buffer to, double momentum) {
+  (void)o;
+  return launched("average", kernel_average(count, x, to, momentum, NULL));
+}
+
 static err fill(ops *o, int64_t count, ops_buffer x, double value) {
   (void)o;
   return launched("fill", kernel_fill(count, x, value, NULL));
@@ -259,6 +269,7 @@ static const ops_table simt_table = {.name = "simt",
                                      .layer_norm_gradient = layer_norm_gradient,
                                      .attention = attention,
                                      .attention_gradient = attention_gradient,
+                                     .attended = attended,
                                      .patches = patches,
                                      .assemble = assemble,
                                      .assemble_gradient = assemble_gradient,
@@ -277,6 +288,7 @@ static const ops_table simt_table = {.name = "simt",
                                      .sum_square_blocks = sum_square_blocks,
                                      .sum = sum,
                                      .adamw = adamw,
+                                     .average = average,
                                      .fill = fill,
                                      .cast = cast,
                                      .destroy = destroy};

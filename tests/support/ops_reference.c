@@ -246,6 +246,23 @@ static err attention(ops *o, const ops_attention *a) {
   return NULL;
 }
 
+static err attended(ops *o, const ops_attended *a) {
+  (void)o;
+  const ops_attention shape = {
+      .tokens = a->tokens, .heads = a->heads, .head_width = a->head_width, .qkv = a->qkv};
+  int64_t keys = a->tokens - a->first;
+  for (int64_t image = 0; image < a->batch; image++)
+    for (int64_t head = 0; head < a->heads; head++)
+      for (int64_t i = 0; i < a->queries; i++) {
+        double sum = 0;
+        for (int64_t j = 0; j < a->tokens; j++) sum += exp(score(&shape, image, head, i, j));
+        for (int64_t j = 0; j < keys; j++)
+          ADD(a->scores, image * keys + j,
+              a->weight * exp(score(&shape, image, head, i, a->first + j)) / sum);
+      }
+  return NULL;
+}
+
 static err attention_gradient(ops *o, const ops_attention *a) {
   (void)o;
   int64_t w = a->head_width;
@@ -485,6 +502,13 @@ static err adamw(ops *o, const ops_adamw *a) {
   return NULL;
 }
 
+static err average(ops *o, int64_t count, ops_buffer x, ops_buffer to, double momentum) {
+  (void)o;
+  for (int64_t i = 0; i < count; i++)
+    SET(to, i, momentum * GET(to, i) + (1 - momentum) * GET(x, i));
+  return NULL;
+}
+
 static err fill(ops *o, int64_t count, ops_buffer x, double value) {
   (void)o;
   for (int64_t i = 0; i < count; i++) SET(x, i, value);
@@ -519,6 +543,7 @@ static const ops_table reference_table = {
     .layer_norm_gradient = layer_norm_gradient,
     .attention = attention,
     .attention_gradient = attention_gradient,
+    .attended = attended,
     .patches = patches,
     .assemble = assemble,
     .assemble_gradient = assemble_gradient,
@@ -537,6 +562,7 @@ static const ops_table reference_table = {
     .sum_square_blocks = sum_square_blocks,
     .sum = sum,
     .adamw = adamw,
+    .average = average,
     .fill = fill,
     .cast = cast,
     .destroy = destroy};

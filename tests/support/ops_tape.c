@@ -54,6 +54,7 @@ TAPED(layer_norm, ops_layer_norm)
 TAPED(layer_norm_gradient, ops_layer_norm_gradient)
 TAPED(attention, ops_attention)
 TAPED(attention_gradient, ops_attention)
+TAPED(attended, ops_attended)
 TAPED(patches, ops_patches)
 TAPED(assemble, ops_assemble)
 TAPED(assemble_gradient, ops_assemble)
@@ -98,6 +99,7 @@ TAPED_LOOSE(clear, clear(inner, a->block, a->bytes))
 TAPED_LOOSE(sum_squares, sum_squares(inner, a->count, a->x, a->out))
 TAPED_LOOSE(sum_square_blocks, sum_square_blocks(inner, a->count, a->x, a->out))
 TAPED_LOOSE(sum, sum(inner, a->count, a->x, a->out))
+TAPED_LOOSE(average, average(inner, a->count, a->x, a->out, a->value))
 TAPED_LOOSE(fill, fill(inner, a->count, a->x, a->value))
 TAPED_LOOSE(cast, cast(inner, a->count, a->x, a->out))
 
@@ -115,6 +117,10 @@ static err tape_sum_square_blocks(ops *o, int64_t count, ops_buffer x, ops_buffe
 
 static err tape_sum(ops *o, int64_t count, ops_buffer x, ops_buffer out) {
   return keep_sum(o, (loose){.count = count, .x = x, .out = out});
+}
+
+static err tape_average(ops *o, int64_t count, ops_buffer x, ops_buffer average, double momentum) {
+  return keep_average(o, (loose){.count = count, .x = x, .out = average, .value = momentum});
 }
 
 static err tape_fill(ops *o, int64_t count, ops_buffer x, double value) {
@@ -233,6 +239,7 @@ static const ops_table tape_table = {.name = "tape",
                                      .layer_norm_gradient = tape_layer_norm_gradient,
                                      .attention = tape_attention,
                                      .attention_gradient = tape_attention_gradient,
+                                     .attended = tape_attended,
                                      .patches = tape_patches,
                                      .assemble = tape_assemble,
                                      .assemble_gradient = tape_assemble_gradient,
@@ -251,6 +258,7 @@ static const ops_table tape_table = {.name = "tape",
                                      .sum_square_blocks = tape_sum_square_blocks,
                                      .sum = tape_sum,
                                      .adamw = tape_adamw,
+                                     .average = tape_average,
                                      .fill = tape_fill,
                                      .cast = tape_cast,
                                      .destroy = tape_destroy};

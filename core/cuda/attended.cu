@@ -1,0 +1,67 @@
+/* What the queries of a layer attend to, summed over queries and heads: the scores of attentive
+ * masking (ops_attended).
+ *
+ * Bound: the multiply-adds of q kᵀ, in fp32 without tensor cores: it is a small part of the scoring
+ * pass, whose dense layers take most of the time. Not measured on a GPU. */
+#include "cuda/kernel.cuh"
+#include "cuda/kernels.h"
+
+enum { ATTENDED_WARPS = 8, ATTENDED_BLOCK = ATTENDED_WARPS * LANES };
+
+typedef struct {
+  ops_attended op;
+  int warps; /* that work: as many as have room */
+  float scale;
+} attended_arguments;
+
+/* Grid: one block per image. A warp computes a (head, query) at a time, a lane the keys that are 32
+ * apart; each warp has its own sums, which are added in order at the end. Shared memory: for each
+ * warp a row of scores and one of sums. */
+DEVICE void attended_body(attended_arguments a, const int type) {
+  SHARED_DYNAMIC(float, room);
+  const ops_attended *op = &a.op;
+  int64_t image = blockIdx.x, width = op->heads * op->head_width;
+  int tokens = (int)op->tokens, warp = warp_index();
+  float *row = room + (int64_t)warp * 2 * tokens, *sums = row + tokens;
+  int64_t items = warp < a.warps ? op->heads * op->queries : 0;
+  for (int j = lane_index(); warp < a.warps && j < tokens; j += LANES) sums[j] = 0;
+  for (int64_t item = warp; item < items; item += a.warps) {
+    int64_t head = item / op->queries, query = item % op->queries;
+    int64_t first = image * op->tokens * 3 * width + head * op->head_width;
+    int64_t q = first + query * 3 * width;
+    float most = -FLT_MAX, sum = 0;
+    for (int j = lane_index(); j < tokens; j += LANES) {
+      int64_t k = first + (int64_t)j * 3 * width + width;
+      float product = 0;
+      for (int64_t d = 0; d < op->head_width; d++)
+        product +=
+            load_element(op->qkv.data, type, q + d) * load_element(op->qkv.data, type, k + d);
+      row[j] = product * a.scale;
+      most = fmaxf(most, row[j]);
+    }
+    most = warp_max(most);
+    for (int j = lane_index(); j < tokens; j += LANES) sum += row[j] = expf(row[j] - most);
+    float inverse = 1.0f / warp_sum(sum);
+    for (int j = lane_index(); j < tokens; j += LANES) sums[j] += row[j] * inverse;
+  }
+  __syncthreads();
+  int keys = tokens - (int)op->first;
+  for (int j = thread_index(); j < keys; j += ATTENDED_BLOCK) {
+    float total = 0;
+    for (int w = 0; w < a.warps; w++) total += room[((int64_t)w * 2 + 1) * tokens + op->first + j];
+    ((float *)op->scores.data)[image * keys + j] += (float)op->weight * total;
+  }
+}
+KERNEL_PAIR(attended, attended_arguments, ATTENDED_BLOCK)
+
+int kernel_attended(const ops_attended *op, void *stream) {
+  if (op->tokens > KERNEL_MOST_ATTENDED || op->queries < 1 || op->first >= op->tokens)
+    return KERNEL_INVALID;
+  int64_t row = 2 * op->tokens * (int64_t)sizeof(float);
+  int64_t warps = KERNEL_MOST_ATTENDED * 2 * (int64_t)sizeof(float) / row;
+  attended_arguments a = {*op, (int)at_most(warps, ATTENDED_WARPS),
+                          1.0f / sqrtf((float)op->head_width)};
+  if (op->batch <= 0) return 0;
+  return LAUNCH_PAIR(attended, op->qkv.type, GRID(op->batch, 1), ATTENDED_BLOCK,
+                     (size_t)(row * a.warps), stream, a);
+}
