@@ -49,7 +49,7 @@ int kernel_cast(int64_t count, ops_buffer from, ops_buffer to, void *stream) {
 }
 
 int kernel_add(int64_t count, ops_buffer from, ops_buffer to, void *stream) {
-  element_arguments a = {count, from, to, 0, false};
+  element_arguments a = {.count = count, .from = from, .to = to};
   if (count <= 0) return 0;
   return CUDA_LAUNCH(add_elements, GRID(at_most(divided_up(count, ELEMENT_BLOCK), ELEMENT_GRID), 1),
                      ELEMENT_BLOCK, 0, stream, a);
