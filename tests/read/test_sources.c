@@ -386,7 +386,7 @@ static void what_no_stream_can_read_is_refused(void **state) {
   write_shard("v");
   snprintf(name, sizeof name, "%s/v-00000.tar#weight=1.5", folder);
   assert_fails_with(dataset_open_stream(names, 1, false, &d),
-                    "weight 1.5 of 1 shards is not a whole number of shards");
+                    "weight 1.5 of 1 shard is not a whole number of shards");
 }
 
 static err open_first(const dataset *d, stream_shard *out) {

@@ -15,6 +15,7 @@ typedef struct entry {
 
 typedef struct {
   ops *inner;
+  ops_table table; /* tape_table, with the sums of the inner one */
   bool is_recording;
   entry *first, **end;
   int *replays, *recorded_ops;
@@ -273,7 +274,9 @@ err ops_create_tape(ops *inner, int *replays, int *recorded_ops, ops **out) {
   }
   *t = (tape){.inner = inner, .replays = replays, .recorded_ops = recorded_ops};
   *o = *inner;
-  o->call = &tape_table;
+  t->table = tape_table;
+  t->table.sums = inner->call->sums; /* the same bias gradients by the same ops */
+  o->call = &t->table;
   o->state = t;
   *out = o;
   return NULL;
