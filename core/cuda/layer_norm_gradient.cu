@@ -343,7 +343,8 @@ KERNEL(norm_parts, norm_arguments, PARTS_BLOCK) {
 
 /* Threads of a row: whole warps. */
 static int64_t group_of(int64_t width) {
-  return width > NORM_NARROW ? NORM_WIDE_BLOCK : divided_up(divided_up(width, PACK), LANES) * LANES;
+  if (width > NORM_NARROW) return NORM_WIDE_BLOCK;
+  return divided_up(divided_up(width, PACK), LANES) * LANES;
 }
 
 static int64_t groups_of(int64_t width) {
