@@ -20,7 +20,7 @@ apt_install() {
 install_packages() {
   [ "${NO_APT:-}" = 1 ] && return 0
   if ! command -v dpkg-query >/dev/null; then
-    echo "this is no Debian system: install what packages.txt lists, then run again with NO_APT=1" >&2
+    echo "this is not a Debian system: install what packages.txt lists, then run again with NO_APT=1" >&2
     exit 1
   fi
   local missing for_tests=
