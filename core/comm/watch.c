@@ -119,8 +119,8 @@ static void kill_silent(const watch *w, int rank) {
     pidfd_send_signal(w->neighbours[rank], SIGKILL, NULL, 0);
 }
 
-/* From the thread, while the others of this process may be waiting in a call indefinitely. What was
- * recorded is on disk; the step under way is lost. silent: as in a message. */
+/* Called from the watch's thread, while other threads of this process may be blocked in a call
+ * indefinitely. Recorded events are on disk; the current step is lost. silent: as in a message. */
 static _Noreturn void end_process(watch *w, const char *why, bool is_said, int silent) {
   for (int i = 0; i < w->peer_count; i++) send_silence(w, &w->peers[i], ABORT, silent, why);
   if (!is_said) {

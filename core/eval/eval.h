@@ -199,8 +199,8 @@ void eval_write_retrieval_hits(json_writer *w, const char *key, const eval_outco
 void eval_write_labels(json_writer *w, const char *key, const eval_outcomes *outcomes);
 
 /* The metrics themselves, computed from embeddings: unit-length rows of `width` floats. The _items
- * fields of `outcomes` are filled where it is not NULL. ranks: that have the same arguments, score
- * a part each and all get the results; NULL: one scores all. */
+ * fields of `outcomes` are filled if it is not NULL. ranks: they pass the same arguments, score a
+ * part each, and all get the results; NULL: this process scores everything. */
 err eval_score_zeroshot(const float *images, const int32_t *labels, int64_t image_count,
                         const float *classes, int64_t class_count, int64_t width,
                         eval_zeroshot *z) ERR_MUST_CHECK;

@@ -11,16 +11,16 @@
 /* The metric with image i counted weights[i] times. */
 typedef double interval_measure(const void *data, const int32_t *weights);
 
-/* value: the number itself, not used for a share. is_share: it is a mean over items, and the bounds
- * are quantiles of the resamples'; else, since an area or a precision is biased where images
- * repeat, 1.96 of their standard deviations either way, within [0, 1]. Of the resamples in which
- * the number is defined (an area under a curve needs both classes); NaN when in more than a
- * twentieth it is not, or there are fewer than two items. Collective: each of `ranks` (NULL: one)
- * computes some of the resamples, and all get the bounds. */
+/* value: the metric itself, not used for a share. is_share: it is a mean over items, and the bounds
+ * are quantiles of the resamples; else, since an area or a precision is biased if images repeat,
+ * value ± 1.96 standard deviations of the resamples, within [0, 1]. Uses the resamples in which the
+ * metric is defined (an area under a curve needs both classes); NaN if it is undefined in more than
+ * a twentieth, or there are fewer than two items. Collective: each of `ranks` (NULL: one) computes
+ * some of the resamples, and all get the bounds. */
 err interval_of(comm *ranks, int64_t items, interval_measure *measure, const void *data,
                 double value, bool is_share, double bounds[2]) ERR_MUST_CHECK;
 
-/* Of a metric that is made of hits, by its name in the JSON; NaN for any other. */
+/* For a metric computed from hits, by its name in the JSON; NaN for any other. */
 err interval_of_hits(comm *ranks, const eval_outcomes *outcomes, const char *metric,
                      double bounds[2]) ERR_MUST_CHECK;
 

@@ -119,8 +119,8 @@ err eval_score_classes(comm *ranks, const float *scores, const int32_t *labels, 
                                    outcomes);
 }
 
-/* How far from right each image of `part` is: how many texts of others score at least as well as
- * the best of its own. `first` [images + 1]: where each image's texts start. */
+/* The rank of each image of `part`: the number of other images' texts that score at least as high
+ * as its own best. `first` [images + 1]: start of each image's texts. */
 static void rank_images(comm_slice part, const float *images, int64_t image_count,
                         const float *texts, const int64_t *first, int64_t width, int64_t *ranks) {
   int64_t total = first[image_count];

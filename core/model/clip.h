@@ -53,10 +53,10 @@ typedef struct {
   int64_t eval_patches;
 } clip_limits;
 
-/* What the samples of a classifier's batch should be, all `count` of them (of this rank): 1 -
- * smoothing of sample i's target is share of labels[i] and 1 - share of labels[count - 1 - i], the
- * rest spread evenly over the classes (label smoothing, and mixup or CutMix of a batch with itself
- * reversed). */
+/* Targets of a classifier's batch of `count` samples (of this rank): sample i's target is
+ * (1 - smoothing) times [share of labels[i] and 1 - share of labels[count - 1 - i]], the rest
+ * spread evenly over the classes (label smoothing, and mixup or CutMix of a batch with its
+ * reverse). */
 typedef struct {
   int64_t count;
   const int32_t *labels; /* in [0, classes) */
@@ -70,8 +70,8 @@ typedef struct {
   const int32_t *index;     /* [count, train_patches]: keep-lists (mask.h) */
   const int32_t *ids;       /* [count, train_words] */
   const int32_t *id_counts; /* [count]: tokens before the padding */
-  int64_t first_sample; /* of the run: the samples' numbers, from which dropout's noise is drawn */
-  const int64_t *numbers; /* [count] of samples that do not follow each other; NULL: they do */
+  int64_t first_sample;     /* number of the first sample in the run; seeds dropout's noise */
+  const int64_t *numbers;   /* [count] of samples that are not consecutive; NULL: they are */
 } clip_inputs;
 
 typedef struct clip_model clip_model;
@@ -154,18 +154,18 @@ void clip_set_ranks(clip_model *model, comm *ranks);
  * may be NULL: clip_read_loss returns it later, after waiting for pending work. */
 err clip_loss(clip_model *model, int64_t batch, double *loss) ERR_MUST_CHECK;
 err clip_read_loss(const clip_model *model, double *loss) ERR_MUST_CHECK;
-/* A classifier's cross-entropy of samples [first, first + count) of the batch, which have been
- * encoded; leaves the logits' gradients behind. Computed on the host in double, whatever the
- * backend. The loss, for clip_read_loss, is the mean over the batch: parts add up from first 0 on.
- * Of a batch that is spread over ranks each has its own part until clip_share_class_loss. */
+/* A classifier's cross-entropy of the encoded samples [first, first + count) of the batch; also
+ * computes the logits' gradients. Computed on the host in double with every backend. The loss, for
+ * clip_read_loss, is the mean over the batch, accumulated from the call with first 0 on. If the
+ * batch is distributed over ranks, each has only its own part until clip_share_class_loss. */
 err clip_class_loss(clip_model *model, int64_t first, int64_t count,
                     const clip_targets *targets) ERR_MUST_CHECK;
-/* Sums a classifier's loss over ranks, once the whole of a step's is there; collective. */
+/* Sums a classifier's loss over ranks, after the last clip_class_loss of a step; collective. */
 err clip_share_class_loss(clip_model *model) ERR_MUST_CHECK;
-/* The mean squared error of the pixels of dropped patches over the batch, without its weight, once
- * clip_backward is through the batch; NaN where nothing is reconstructed. Of a batch that is spread
- * over ranks each has its own part until clip_share_reconstruction, a collective call, sums them.
- */
+/* The mean squared error of the pixels of dropped patches over the batch, without its weight, after
+ * clip_backward has processed the batch; NaN if nothing is reconstructed. If the batch is
+ * distributed over ranks, each has only its own part until the collective call
+ * clip_share_reconstruction sums them. */
 err clip_share_reconstruction(clip_model *model) ERR_MUST_CHECK;
 err clip_read_reconstruction(const clip_model *model, double *loss) ERR_MUST_CHECK;
 /* Copies one number of master type to the host, after waiting for pending work. */

@@ -14,10 +14,10 @@ typedef struct {
   int64_t statistics;     /* log-sum-exps and parts of the loss, gathered, in master type */
   int64_t reconstruction; /* errors of the decoder's chunks */
   int64_t gradients;      /* each bucket's slices to the ranks that sum them */
-  int64_t sums;           /* the summed slices back to all ranks; the new weights' instead where the
+  int64_t sums;           /* the summed slices back to all ranks; instead the new weights if the
                            * optimizer is sharded */
-  int64_t norm;           /* of a sharded optimizer: the blocks' sums of squares, of which the
-                           * gradients' norm is made, and the logit scale; 0 otherwise */
+  int64_t norm;           /* of a sharded optimizer: the blocks' sums of squares, from which the
+                           * gradients' norm is computed, and the logit scale; 0 otherwise */
 } traffic_bytes;
 
 typedef struct {
@@ -27,7 +27,7 @@ typedef struct {
   int64_t border, bucket;         /* elements, as in comm_cut */
   int64_t errors;                 /* elements: of the reconstruction; 0: none */
   bool is_sharded;                /* the optimizer (ZeRO-1) */
-  ops_type compute, master, wire; /* wire: in which gradients travel to their sums */
+  ops_type compute, master, wire; /* wire: type in which gradients are sent to be summed */
 } traffic_shape;
 
 /* For a model counted by model_count_of, with its batch divided among the ranks. */

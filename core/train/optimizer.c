@@ -211,7 +211,7 @@ static err update_range(const optimizer *o, const settings *s, comm_slice part, 
   return part.count ? w->o->call->adamw(w->o, &a) : NULL;
 }
 
-/* What of each run lies in `part`, at its rate. */
+/* The part of each run that is in `part`, at its rate. */
 static err update_runs(const optimizer *o, const settings *s, comm_slice part, int64_t place) {
   int64_t end = part.first + part.count;
   err error = NULL;
@@ -226,7 +226,7 @@ static err update_runs(const optimizer *o, const settings *s, comm_slice part, i
   return error;
 }
 
-/* Without runs at the run's own rate; `decayed` of the table counts. */
+/* Without runs at the run's rate, with `decayed` of the table. */
 static err update_part(const optimizer *o, const settings *s, comm_slice part, int64_t place) {
   if (o->depths > 1) return update_runs(o, s, part, place);
   int64_t decayed = clip_params(o->model)->decayed - part.first;
@@ -235,7 +235,8 @@ static err update_part(const optimizer *o, const settings *s, comm_slice part, i
   return update_range(o, s, part, place, decayed, 0);
 }
 
-/* The scale goes to all at once, so that a step can be reported before the weights are there. */
+/* The scale is sent to all immediately, so that a step can be reported before the weights have
+ * arrived. */
 static err update_shard(optimizer *o, const settings *s) {
   const tower_weights *w = clip_weights(o->model);
   comm *ranks = o->shared->ranks;

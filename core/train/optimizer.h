@@ -30,10 +30,10 @@ typedef struct {
   ops_buffer m, v; /* [own] master, or bf16: at the parameters' offsets, or, sharded, this rank's
                       slices concatenated */
   int64_t own;
-  bool is_narrow;        /* m and v are bf16, rounded at random, */
-  uint64_t seed;         /* from here and */
-  ops_buffer number;     /* [1] i32: the number of the update, */
-  int32_t number_staged; /* what it is copied from */
+  bool is_narrow;        /* m and v are bf16, rounded stochastically */
+  uint64_t seed;         /* of the rounding, with the number of the update */
+  ops_buffer number;     /* [1] i32: the number of the update */
+  int32_t number_staged; /* `number` is copied from here */
   ops_buffer norm_square;
   ops_buffer blocks;   /* sums of squares, if ranks share them */
   ops_buffer scales;   /* [ranks] the parameter of the logit scale on each rank */
@@ -49,13 +49,13 @@ typedef struct {
 
 /* shared: NULL for one rank. On failure optimizer_destroy still works. */
 err optimizer_create(clip_model *model, const buckets *shared, optimizer *o) ERR_MUST_CHECK;
-/* With layer-wise rates (BEiT, MAE): the head and the last norm have the run's rate, a
- * block layer_decay times the rate of what comes after it, and what is in front of the first block
+/* With layer-wise rates (BEiT, MAE): the head and the last norm have the run's rate, a block
+ * layer_decay times the rate of the following one, and the parameters before the first block
  * (patch embedding, class token, positions) layer_decay times the first block's. */
 err optimizer_create_layered(clip_model *model, double layer_decay, const buckets *shared,
                              optimizer *o) ERR_MUST_CHECK;
-/* As the settings want it: one of the two, a classifier's with layer-wise rates, and with moments
- * in bf16 or not. */
+/* One of the two, according to the settings: a classifier's with layer-wise rates; moments in bf16
+ * or not. */
 err optimizer_create_for(clip_model *model, const settings *s, const buckets *shared,
                          optimizer *o) ERR_MUST_CHECK;
 /* Blocks between a tensor of the image tower and the head: 0 for the head and the last norm,
@@ -72,8 +72,8 @@ err optimizer_stage(optimizer *o, const settings *s, int64_t step,
 err optimizer_update(optimizer *o, const settings *s) ERR_MUST_CHECK;
 /* Ops called after this see all of the new weights. */
 err optimizer_settle(optimizer *o) ERR_MUST_CHECK;
-/* Whether an update computes the norm: to clip, and always on several ranks. Else it is computed
- * when it is asked for, of the gradients that are there. */
+/* Whether an update computes the norm: to clip, and always on several ranks. Otherwise
+ * optimizer_measure_norm computes it from the current gradients. */
 bool optimizer_has_norm(const optimizer *o, const settings *s);
 err optimizer_measure_norm(const optimizer *o) ERR_MUST_CHECK;
 /* The global gradient norm as last computed, before clipping; waits for it. */

@@ -14,12 +14,13 @@ typedef struct {
   const char *events; /* file or descriptor number; NULL: OUT/events.jsonl */
   bool is_resuming;   /* continue from the newest checkpoint, if there is one */
   bool has_progress;
-  double began; /* clock_seconds() at the beginning of the command: start_seconds counts from it */
+  double began; /* clock_seconds() when the command started; start_seconds counts from it */
   /* Called after each evaluation on a set, where not NULL. */
   void (*evaluated)(void *context, const char *set, int64_t step, const eval_result *result);
   void *context;
-  bool *is_first_rank; /* where not NULL: whether this process is rank 0, which reports */
-  const volatile sig_atomic_t *stop; /* becomes non-zero: finish the step, checkpoint, return */
+  bool *is_first_rank; /* set, if not NULL: whether this process is rank 0, which reports */
+  const volatile sig_atomic_t *stop; /* when non-zero: finish the step, write a checkpoint,
+                                      * return */
 } trainer_options;
 
 /* Trains `s` to its end. ERR_INTERRUPTED after a stop (a checkpoint was written), ERR_NUMERIC for a
