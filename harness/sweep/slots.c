@@ -69,7 +69,7 @@ spec_requires slots_needs(const spec_experiment *e, int64_t *fewest) {
   return needs;
 }
 
-/* Does the largest cell fit alone? */
+/* Whether the largest cell fits alone. */
 static err check_largest(const slots *s, const spec_requires *needs) {
   char text[32];
   int64_t cores = needs->cores * needs->ranks, gpus = needs->gpus * needs->ranks;
@@ -89,7 +89,7 @@ static int64_t least(int64_t a, int64_t b) {
   return a < b ? a : b;
 }
 
-/* Ranks for which there are cores and GPUs at once; 0: no limit, none are required. */
+/* Ranks for which there are both cores and GPUs; 0: no limit, since none are required. */
 static int64_t count_places(const slots *s, const spec_requires *needs) {
   int64_t by_gpus = needs->gpus ? (int64_t)s->gpus.count / needs->gpus : INT64_MAX;
   int64_t by_cores = needs->cores ? s->core_count / needs->cores : INT64_MAX;
@@ -115,7 +115,7 @@ static err choose_count(slots *s, const run_options *options, const spec_require
   return NULL;
 }
 
-/* Cells that may run at once have cores of their own: as required, or equal parts. */
+/* Cells that may run at once do not share cores: each has as many as required, or equal parts. */
 static void divide_cores(slots *s, const spec_requires *needs) {
   int64_t places = s->count;
   if (s->is_by_rank) places = least(count_places(s, needs), s->count * needs->ranks);

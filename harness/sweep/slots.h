@@ -1,11 +1,10 @@
 /* Slots: the shares of this machine in which cells run, one cell per slot. Internal to sweep/.
  *
- * When the experiment states how many cores or GPUs a rank needs, a cell takes as many of them as
- * its own ranks on this machine need, so that small cells run side by side with a large one. Else
- * each of
- * --jobs cells has the same share of the cores, and its ranks divide it. What a cell has is its own
- * (as long as there are enough cores), so that cells do not disturb each other's timings. The
- * lowest numbers that are free are taken. */
+ * If the experiment states how many cores or GPUs a rank needs, a cell takes as many as its own
+ * ranks on this machine need, so that small cells can run alongside a large one. Otherwise each of
+ * --jobs cells has the same share of the cores, and its ranks divide it. Cells do not share cores
+ * (as long as there are enough), so that they do not disturb each other's timings. The free cores
+ * and GPUs with the lowest numbers are taken. */
 #ifndef FLIPBENCH_SWEEP_SLOTS_H
 #define FLIPBENCH_SWEEP_SLOTS_H
 
@@ -24,7 +23,7 @@ typedef struct {
 } slot;
 
 typedef struct {
-  int count;             /* cells at once, at most; of the narrowest */
+  int count;             /* the most cells that may run at once, if all are the narrowest */
   int taken;             /* cells that have a slot */
   bool is_by_rank;       /* a cell has as many places as ranks; else one */
   int64_t place_cores;   /* of a place; 0: cells share the machine's */
@@ -32,20 +31,20 @@ typedef struct {
   int64_t cores_of_rank; /* as required; 0: a cell's ranks share its cores */
   int core_count, cores[CPU_SETSIZE];
   spec_names gpus;
-  const slot *core_owners[CPU_SETSIZE], **gpu_owners; /* of each; NULL: it is free */
+  const slot *core_owners[CPU_SETSIZE], **gpu_owners; /* the slot of each; NULL: it is free */
 } slots;
 
-/* What an experiment requires, with the most `ranks` that a cell has on one machine; *fewest: the
- * least. Shallow. */
+/* What an experiment requires, with `ranks` the most that a cell has on one machine; *fewest: the
+ * fewest. A shallow copy. */
 spec_requires slots_needs(const spec_experiment *e, int64_t *fewest);
 /* According to options->jobs, options->gpus and what each rank requires, for cells of `fewest` to
- * needs->ranks ranks; ERR_INPUT when this machine does not have it for the largest. */
+ * needs->ranks ranks; ERR_INPUT if this machine does not have enough for the largest. */
 err slots_make(const run_options *options, const spec_requires *needs, int64_t fewest,
                slots *made) ERR_MUST_CHECK;
 void slots_free(slots *s);
-/* The cores of each of so many ranks of a cell on this machine, at least 1. */
+/* The cores of each of that many ranks of a cell on this machine, at least 1. */
 int slots_cores_of_rank(const slots *s, int64_t ranks);
-/* Whether a cell of so many ranks on this machine can start now. */
+/* Whether a cell of that many ranks on this machine can start now. */
 bool slots_fit(const slots *s, int64_t ranks);
 /* A slot for it, which slots_give takes back and frees. slots_fit must be true. */
 err slots_take(slots *s, int64_t ranks, slot **taken) ERR_MUST_CHECK;
