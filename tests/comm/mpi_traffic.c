@@ -1,5 +1,5 @@
-/* The bytes of a training step on so many ranks, as MPI moved them (comm.bytes_moved), against what
- * traffic.h counts for 'flip plan'. Run by mpirun (predicted_bytes_are_those_that_move.sh): whole
+/* The bytes of a training step that MPI moved (comm.bytes_moved), on any number of ranks, against
+ * traffic.h, which 'flip plan' uses. Run by mpirun (predicted_bytes_are_those_that_move.sh): whole
  * batches and micro-batches, in fp32 and bf16, with and without reconstruction and a sharded
  * optimizer. */
 #include <stdio.h>

@@ -1,6 +1,6 @@
 # Each rank of a cell is killed, or stopped, at random instants, over MPI and over TCP: all of its ranks
 # end within ten seconds, one message names the lost one, and the cell is retried from its checkpoint on
-# fewer ranks. Two rounds run at once. SEED and ROUNDS choose what is tried.
+# fewer ranks. Two rounds run at once. SEED and ROUNDS set the random tests.
 . "$SOURCE/tests/support/ranks.sh"
 SEED=${SEED:-$RANDOM} ROUNDS=${ROUNDS:-3}
 echo "SEED=$SEED ROUNDS=$ROUNDS"
@@ -14,7 +14,7 @@ requires: {ranks: 3}
 limits: {retries: 3, retry_wait: 100ms, fewest_ranks: 1}
 report: {columns: [samples_per_second, final_loss], plots: []}
 Y
-# What mpirun starts meets by the variables of torchrun, without MPI.
+# The processes that mpirun starts connect by torchrun's variables, without MPI.
 cat > over_tcp <<W
 #!/bin/sh
 unset FLIP_PLUGINS
@@ -22,8 +22,8 @@ unset FLIP_PLUGINS
 exec "$FLIP" "\$@"
 W
 chmod +x over_tcp
-# round NAME SIGNAL RANK SECONDS SAMPLES [TRAINER]: once a checkpoint is there, and SECONDS later, the rank
-# gets the signal. A round of few samples goes on to the end.
+# round NAME SIGNAL RANK SECONDS SAMPLES [TRAINER]: sends the rank the signal SECONDS after the first
+# checkpoint. A round of few samples runs to the end.
 round() {
   local n=$1 signal=$2 victim=$3 wait=$4 samples=$5 results=round-$1 record message
   export FLIP=${6:-$FLIP}
@@ -41,9 +41,9 @@ round() {
   await 30 gone "$trainers" || true
   local took=$((SECONDS - start))
   [ $took -le 10 ] || fail "round $n: $took seconds after SIG$signal of rank $victim others still ran"
-  await 8 gone "$all" || fail "round $n: mpirun is there eight seconds after its ranks"
+  await 8 gone "$all" || fail "round $n: mpirun is still running eight seconds after its ranks"
   if [ "$samples" -gt 100000 ]; then
-    await 60 trains_again || { cat "$results.txt"; fail "round $n: it does not go on"; }
+    await 60 trains_again || { cat "$results.txt"; fail "round $n: it does not continue"; }
     kill -INT $sweep
     wait $sweep || [ $? = 130 ] || fail "round $n: the sweep cannot be stopped"
   else
@@ -51,7 +51,7 @@ round() {
     DB=$results/flipbench.db expect_answer "SELECT status, (SELECT sum(steps) FROM step) FROM run" "finished|$((samples / 24))"
     DB=$results/flipbench.db expect_answer "SELECT count(*) FROM summary WHERE name = 'steady_seconds'" 0
     "$FLIPBENCH" report lost --results "$results" > "report-$n.txt"
-    grep -q 'its steps were trained on different numbers of ranks' "report-$n.txt" || { cat "report-$n.txt"; fail 'why there is no speed is not said'; }
+    grep -q 'its steps were trained on different numbers of ranks' "report-$n.txt" || { cat "report-$n.txt"; fail 'the missing speed is not explained'; }
   fi
   record=$(grep '"attempt_end".*"attempt":1,' "$(folder)"/attempts.jsonl)
   message=$(echo "$record" | grep -o '"message":"[^"]*"')
@@ -65,7 +65,7 @@ round() {
   [ -z "${6:-}" ] || grep -q '"ranks":"TCP"' "$(folder)"/events.jsonl || fail "round $n: not over TCP"
 }
 rounds=() done=0
-# In the background, behind the round before the last.
+# Runs a round in the background, two at a time.
 begin() {
   [ $((${#rounds[@]} - done)) -lt 2 ] || finish_one
   (trap 'kill -INT $(jobs -p) 2>/dev/null || true' EXIT; round "$@") & rounds+=($!)

@@ -1,6 +1,6 @@
 # Two machines (network namespaces) train one cell, and their network fails: the ranks of both end
-# within ten seconds, one message names the lost one, and the cell goes on from its checkpoint on the
-# machine that is left. Two such networks fail at the same time, in two ways.
+# within ten seconds, one message names the lost one, and the cell continues from its checkpoint on
+# the remaining machine. Two such networks fail at the same time, in two ways.
 . "$SOURCE/tests/support/ranks.sh"
 . "$SOURCE/tests/support/namespaces.sh"
 start_nodes || exit 77

@@ -1,5 +1,5 @@
 # Stopping, pausing, limits and the death of flipbench or mpirun reach every rank of a cell. The cases run
-# at once, each with results of its own.
+# at once, each in its own results folder.
 . "$SOURCE/tests/support/ranks.sh"
 cat > stop.yaml <<'Y'
 name: stop
@@ -18,7 +18,7 @@ train_on() {
 launcher() { grep -o '"pid":[0-9]*' "$(folder)"/attempts.jsonl | tail -1 | cut -d: -f2; }
 ends_with() { local got=0; wait $sweep || got=$?; [ $got = "$1" ] || { cat "$results.err"; fail "$2, but the sweep ended with $got"; }; }
 
-# Ctrl-C: every rank finishes the step, rank 0 writes a checkpoint. Then it goes on to the end.
+# Ctrl-C: every rank finishes the step, rank 0 writes a checkpoint. Then the run continues to the end.
 is_interrupted() {
   sweep_behind; train_on
   kill -INT $sweep
@@ -26,11 +26,11 @@ is_interrupted() {
   none_live "$(folder)" || fail 'ranks are left after a stop'
   expect_answer "SELECT status, ranks, json_array_length(rank_records) FROM attempt" 'interrupted|2|2'
   [ -n "$(ls "$(folder)"/checkpoints/*.safetensors)" ] || fail 'no checkpoint'
-  bench run stop.yaml --results "$results" --no-progress > "$results.out" 2> "$results.err" || { cat "$results.err"; fail 'going on to the end'; }
+  bench run stop.yaml --results "$results" --no-progress > "$results.out" 2> "$results.err" || { cat "$results.err"; fail 'continuing to the end'; }
   expect_answer "SELECT status, (SELECT sum(steps) FROM step) FROM run" 'finished|2000'
 }
 
-# A pause, and going on; then flipbench is killed: its ranks stop at a checkpoint, as a plain cell does.
+# Pause and resume; then flipbench is killed: its ranks stop at a checkpoint, as a cell of one rank does.
 is_paused() {
   sweep_behind -s samples=480k; train_on
   bench pause stop --results "$results" || fail 'pause'
@@ -53,7 +53,7 @@ loses_mpirun() {
   expect_answer "SELECT kind FROM attempt ORDER BY number DESC LIMIT 1" killed
 }
 
-# The time limit; and a second signal, which kills, stopped ranks too.
+# The time limit; and a second signal, which also kills stopped ranks.
 is_limited() {
   bench run stop.yaml --results "$results" -s samples=480k --time-limit 4s --no-progress > "$results.out" 2> "$results.err" && fail 'beyond the time limit'
   expect_answer "SELECT kind FROM attempt ORDER BY number DESC LIMIT 1" timeout
