@@ -58,7 +58,7 @@ err bench_rig_make(const settings *s, int64_t vocabulary, bench_rig *r) {
   TRY(clip_initialise(r->model, 0));
   TRY(optimizer_create_for(r->model, s, NULL, &r->moments));
   step_open(&r->step, s, r->model, &r->moments, r->counts.encoded_patches, NULL);
-  r->step.wants_norm = false; /* as most steps of a run */
+  r->step.wants_norm = false; /* as in most steps of a run */
   TRY(make_inputs(r, vocabulary));
 cleanup:
   return error;
@@ -82,7 +82,7 @@ err bench_rig_step(bench_rig *r, int64_t number) {
   const clip_inputs in = {r->s->batch_size, r->images, r->index, r->ids, r->id_counts, 0, NULL};
   step_result result;
   err error = NULL;
-  if (r->chooser.model) { /* after the update before */
+  if (r->chooser.model) { /* after the previous update */
     TRY(attentive_choose(&r->chooser, in.count, in.images, r->s->attentive_momentum, r->index));
     TRY(step_stage(&r->step, &in));
     TRY(step_launch(&r->step, &in, number, 1e-4));

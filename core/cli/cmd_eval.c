@@ -44,7 +44,7 @@ static err open_set(const char *path, const char *task, const trained *t, comm *
   return error;
 }
 
-/* What the set left out or skipped, on any rank. */
+/* The samples that the set left out or skipped, on any rank. */
 static err warn_of(eval_set *set, comm *ranks) {
   strbuf lines = {0};
   strbuf_append(&lines, eval_set_new_warnings(set));
@@ -209,14 +209,14 @@ static err run_request(const request *r, trained *t, comm *ranks) {
   for (size_t i = 0; i < count && !error; i++) {
     error = r->train ? run_probe(r, sets[i], t, ranks)
                      : eval_one(sets[i], t, r->task, r->as_json, ranks);
-    /* rank 0 alone has printed */
+    /* only rank 0 has printed */
     if (!error || err_kind_of(error) != ERR_LOST) error = share_agree(ranks, error);
   }
   return error;
 }
 
-/* On the ranks that a launcher started. What fails is an error of all ranks, which rank 0 reports;
- * but a lost connection is one rank's, and ends all. */
+/* On the ranks that a launcher started. A failure is an error of all ranks, which rank 0 reports; a
+ * lost connection is an error of one rank, and ends all. */
 static err run_on_ranks(const request *r, trained *t) {
   comm *ranks = NULL;
   watch *lives = NULL;

@@ -59,10 +59,11 @@ struct watch {
   pthread_t thread, trainer; /* trainer: the thread that started the watch */
   bool has_thread;
   atomic_bool is_ending;
-  pthread_mutex_t sending; /* held to send and to close: the thread closes what others send to */
-  pthread_mutex_t lock;    /* of buffers */
-  comm *buffers;           /* watched too, or NULL */
-  double failed_since;     /* when its failure was seen; 0: none */
+  pthread_mutex_t
+      sending;          /* held to send and to close: the thread closes sockets that others use */
+  pthread_mutex_t lock; /* of buffers */
+  comm *buffers;        /* watched too, or NULL */
+  double failed_since;  /* when its failure was seen; 0: none */
 };
 
 /* ---- the end ---- */
@@ -113,7 +114,7 @@ static void abandon_buffers(watch *w) {
   c->call->abandon(w->buffers);
 }
 
-/* A stopped process would stay, with its memory and its GPU. */
+/* A stopped process would otherwise keep its memory and its GPU. */
 static void kill_silent(const watch *w, int rank) {
   if (rank >= 0 && rank < w->c->size && w->neighbours[rank] >= 0)
     pidfd_send_signal(w->neighbours[rank], SIGKILL, NULL, 0);
@@ -321,7 +322,7 @@ static err connect_all(watch *w) {
   return error;
 }
 
-/* What tells whether two processes can name each other by their ids. */
+/* Determines whether two processes can refer to each other by process id. */
 typedef struct {
   char boot[40], host[64]; /* the machine: its kernel, and its name */
   uint64_t space;          /* of process ids */
@@ -342,8 +343,8 @@ static residence find_residence(void) {
   return here;
 }
 
-/* Opened while they take part in this call: a descriptor names that process for ever, its id not.
- */
+/* Opened while all take part in this call: a descriptor always refers to that process, while its id
+ * may be reused. */
 static err find_neighbours(watch *w) {
   size_t size = (size_t)w->c->size;
   residence here = find_residence(), *all = mem_zeroed(size, sizeof *all);

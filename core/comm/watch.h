@@ -6,7 +6,7 @@
  * connection breaks. A rank that computes or evaluates for minutes still sends heartbeats: the
  * thread keeps running. A silent process that still exists (stopped, or stuck in a driver) is
  * killed by the other ranks of its machine. One that is alone there ends when it continues, or is
- * ended by what started it. */
+ * ended by its launcher. */
 #ifndef FLIP_COMM_WATCH_H
 #define FLIP_COMM_WATCH_H
 

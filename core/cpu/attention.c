@@ -254,7 +254,7 @@ err CPU_KERNEL(attention_gradient)(ops *o, const ops_attention *a) {
   return for_each_head(o, a, attend_head_gradient);
 }
 
-/* sums [wide] += the softmax of the first `queries` queries over all keys, query by query. */
+/* sums [wide] += the softmax over all keys of the first `queries` queries, one query at a time. */
 static void add_attended(const ops_attended *a, int64_t at, head_tiles *t, float *restrict sums) {
   int64_t width = a->heads * a->head_width, stride = 3 * width;
   float lse;

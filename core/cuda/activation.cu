@@ -78,11 +78,11 @@ typedef struct {
   bool is_vector;
 } slope_arguments;
 
-/* The same with the sums over the rows of what is written, the bias gradient of the layer that made
- * `pre`: without it another kernel would read c once more.
+/* The same with the sums over the rows of the result, the bias gradient of the layer that computed
+ * `pre`; otherwise another kernel would have to read c again.
  *
- * Grid: [strips of 256 columns, parts of the rows], as column sums have it. 3 elements moved, and 4
- * bytes a column and part. Bound: memory. Prediction for an H100 at 3.0 TB/s, 12,800 rows of 4096
+ * Grid: [strips of 256 columns, parts of the rows], as in column_sums.cu. Moves 3 elements, and 4
+ * bytes per column and part. Bound: memory. Prediction for an H100 at 3.0 TB/s, 12,800 rows of 4096
  * in bf16: 315 MB, 105 us, and 4 us to add the parts. */
 DEVICE void slope_sums_body(slope_arguments a, const int type) {
   int64_t column = strip_column(), count = a.columns - column;

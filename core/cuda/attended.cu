@@ -10,13 +10,13 @@ enum { ATTENDED_WARPS = 8, ATTENDED_BLOCK = ATTENDED_WARPS * LANES };
 
 typedef struct {
   ops_attended op;
-  int warps; /* that work: as many as have room */
+  int warps; /* that compute: as many as shared memory has room for */
   float scale;
 } attended_arguments;
 
-/* Grid: one block per image. A warp computes a (head, query) at a time, a lane the keys that are 32
- * apart; each warp has its own sums, which are added in order at the end. Shared memory: for each
- * warp a row of scores and one of sums. */
+/* Grid: one block per image. A warp computes one (head, query) at a time, a lane every 32nd key;
+ * each warp has separate sums, which are added in order at the end. Shared memory: a row of scores
+ * and one of sums for each warp. */
 DEVICE void attended_body(attended_arguments a, const int type) {
   SHARED_DYNAMIC(float, room);
   const ops_attended *op = &a.op;

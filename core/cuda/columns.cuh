@@ -1,5 +1,5 @@
-/* Sums over the rows of a matrix by strips of 256 columns: what the kernels that make them share. A
- * block has a strip and a part of the rows, a warp every eighth row of the part, a lane eight
+/* Sums over the rows of a matrix by strips of 256 columns: shared by the kernels that compute them.
+ * A block handles a strip and a part of the rows, a warp every eighth row of the part, a lane eight
  * columns. */
 #ifndef FLIP_CUDA_COLUMNS_CUH
 #define FLIP_CUDA_COLUMNS_CUH

@@ -9,7 +9,7 @@ enum { ELEMENT_BLOCK = 256, ELEMENT_GRID = 4096 };
 typedef struct {
   int64_t count;
   ops_buffer from, to;
-  float value, other; /* fill; average: of what is there, and of x */
+  float value, other; /* value: of fill. average: the factors of the old value and of x */
   bool is_vector;
 } element_arguments;
 

@@ -14,8 +14,8 @@ static size_t sums_bytes(const ops_gemm *g) {
   return cuda_rounded((size_t)(g->a_sums.data ? g->m : g->c_sums.data ? g->n : 0) * 4);
 }
 
-/* Scratch of one product: the bias's copy, the library's sums and those of trials, and what our
- * column sums need. */
+/* Scratch of one product: the bias's copy, the library's sums, those of trials, and the parts of
+ * our column sums. */
 static size_t scratch_bytes(const ops_gemm *g) {
   size_t bytes = (g->bias.data ? cuda_rounded((size_t)g->n * 4) : 0) + 2 * sums_bytes(g);
   if (g->a_sums.data && g->transpose_a) return bytes + kernel_column_sums_scratch(g->k, g->m);

@@ -24,7 +24,7 @@ typedef enum {
   GEMM_BIAS_COMPUTE = 2, /* adds a copy of the bias in compute type, which we make first */
   GEMM_ACTIVATION = 4,   /* the activation with its input saved, or its gradient */
   GEMM_SUMS = 8          /* a_sums, in master type; or with GEMM_ACTIVATION c_sums, in c's type: the
-                          * library has a bias gradient only in the result's */
+                          * library computes that bias gradient only in the result's type */
 } gemm_form;
 
 typedef enum { GEMM_NO_SUMS, GEMM_A_SUMS, GEMM_C_SUMS } gemm_sums;
@@ -64,9 +64,9 @@ typedef struct {
   cudaDataType_t type_a, type_b;
   const float *scale_a, *scale_b; /* of 8-bit operands: the factors of their values */
   void *bias_copy;                /* the bias in compute type: the caller's, or scratch */
-  bool has_copy;                  /* the caller's */
-  void *sums;   /* scratch: [m] master of our own, since the library overwrites; c's: [n] compute */
-  float *trial; /* scratch: where sums go that are only timed */
+  bool has_copy;                  /* the caller has provided bias_copy */
+  void *sums;   /* scratch, since the library overwrites: [m] master; for c_sums: [n] compute */
+  float *trial; /* scratch: destination of sums that are only timed */
   void *rest;   /* scratch of our kernels for the unfused parts */
 } gemm_product;
 

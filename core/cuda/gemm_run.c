@@ -32,7 +32,7 @@ cleanup:
   return error;
 }
 
-/* c_sums, and the activation's gradient where it is left to us. */
+/* c_sums, and the activation's gradient if the library does not compute it. */
 static int finish_gradient(const ops_gemm *g, int form, const gemm_product *p, void *stream) {
   if (!(form & GEMM_ACTIVATION))
     return kernel_activation_gradient_sums(g->activation, g->m, g->n, g->pre, g->c, g->c_sums,

@@ -20,7 +20,7 @@
 #include <cuda_runtime.h>
 
 #define DEVICE static __device__ __forceinline__
-/* blocks: that a multiprocessor must have registers for at a time. */
+/* blocks: the number for which a multiprocessor must have registers at a time. */
 #define KERNEL_BLOCKS(name, arguments, threads, blocks)                                            \
   static __global__ void __launch_bounds__(threads, blocks) name(const arguments a)
 #define SHARED(type, name, count) __shared__ type name[count]
@@ -39,11 +39,11 @@
                       : 0)
 #define UNROLL _Pragma("unroll")
 #define NO_UNROLL _Pragma("unroll 1")
-/* The compiler takes the register for changed, and so keeps nothing that was computed from it. */
+/* The compiler assumes that the register has changed, and so keeps no values computed from it. */
 #define MADE_ANEW(word) asm volatile("" : "+r"(word))
-#define UNROLL_EIGHT _Pragma("unroll 8") /* so many loads on their way at a time */
+#define UNROLL_EIGHT _Pragma("unroll 8") /* keeps that many loads in flight */
 enum { KERNEL_INVALID = cudaErrorInvalidValue };
-/* A refusal that is handled is not to be seen by the next look for errors. */
+/* Clears a handled error, so that the next check for errors does not see it. */
 #define CUDA_FORGET_ERROR ((void)cudaGetLastError())
 
 #else
@@ -182,7 +182,7 @@ DEVICE uint16_t bf16_of_float(float value) {
 /* Two neighbours in one register, `low` at the lower address. */
 DEVICE uint32_t bf16_pair(float low, float high) {
 #ifdef __CUDACC__
-  uint32_t both; /* one instruction, which the compiler does not find in the two conversions */
+  uint32_t both; /* one instruction, which the compiler does not generate from two conversions */
   asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(both) : "f"(high), "f"(low));
   return both;
 #else

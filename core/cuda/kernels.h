@@ -30,7 +30,7 @@ int kernel_attention(const ops_attention *a, void *stream);
 size_t kernel_attention_gradient_scratch(const ops_attention *a);
 int kernel_attention_gradient(const ops_attention *a, void *scratch, void *stream);
 
-/* As many tokens as have their rows in 48 KiB of shared memory. */
+/* The most tokens whose rows fit into 48 KiB of shared memory. */
 enum { KERNEL_MOST_ATTENDED = 6144 };
 int kernel_attended(const ops_attended *a, void *stream);
 
@@ -96,8 +96,8 @@ int kernel_activation_gradient_sums(ops_activation activation, int64_t rows, int
 size_t kernel_column_sums_scratch(int64_t rows, int64_t columns);
 int kernel_column_sums(int64_t rows, int64_t columns, int64_t stride, ops_buffer x, ops_buffer sums,
                        void *scratch, void *stream);
-/* sums [columns] master += the sums over the rows of parts [count, columns], in their order: what
- * kernels left of their rows. */
+/* sums [columns] master += the sums over the rows of parts [count, columns], in their order. The
+ * parts are the sums that kernels wrote of their rows. */
 int kernel_add_parts(int64_t count, int64_t columns, const float *parts, ops_buffer sums,
                      void *stream);
 /* sums [rows] master += the sums over the columns of x [rows, columns]. */

@@ -1,25 +1,25 @@
-/* The gradient of layer norm, with the residual's added and the sums over rows: of gain and offset,
- * and, where they are asked for, of dx itself, which is the bias gradient of the dense layer whose
- * output was added in front of the norm.
+/* The gradient of layer norm, plus the residual's, and the sums over rows: those for gain and
+ * offset and, if requested, of dx itself, which is the bias gradient of the dense layer whose
+ * output was added before the norm.
  *
- * A row belongs to a group of whole warps, a thread to eight of its columns: the sums over rows
- * stay in 24 registers. A block takes tiles of rows, which come into registers as they are stored,
- * in 128 bits a load, all of a tile at once: at width 1024 in bf16 8 rows, 12 loads a thread, 98
- * KiB on their way to a multiprocessor that has two such blocks (what 3 TB/s at a latency of 800 ns
- * take is 18 KiB). While one block waits at the tile's one barrier or computes, the other's loads
- * run. Above 2048 columns a block of 512 threads has one row, a thread two times eight columns.
+ * A group of whole warps handles a row, a thread eight of its columns: the sums over rows stay in
+ * 24 registers. A block processes tiles of rows, loaded into registers in their stored format, 128
+ * bits per load, a whole tile at once: at width 1024 in bf16 8 rows, 12 loads per thread, 98 KiB in
+ * flight on a multiprocessor with two such blocks (3 TB/s at a latency of 800 ns need 18 KiB).
+ * While one block computes or waits at the tile's only barrier, the other's loads are in flight.
+ * Above 2048 columns a block of 512 threads handles one row, a thread two times eight columns.
  *
- * Grid: at most NORM_PARTS blocks of neighbouring rows. Each leaves its sums as a part; a second
+ * Grid: at most NORM_PARTS blocks of neighbouring rows. Each writes its sums as a part; a second
  * kernel adds the parts in order.
  *
- * Operations: about 14 an element; bytes: 8 an element in bf16 (x, dy, the residual's gradient and
- * dx), 4 a column and part for each sum, written and read (in the cache). Bound: memory.
- * Predictions for an H100 (3.0 TB/s, 88 % of it taken), with 3 us for the second kernel, batch 256:
+ * Operations: about 14 per element; bytes: 8 per element in bf16 (x, dy, the residual's gradient
+ * and dx), 4 per column and part for each sum, written and read (in the cache). Bound: memory.
+ * Predictions for an H100 (3.0 TB/s, 88 % of it used), with 3 us for the second kernel, batch 256:
  * - 12,800 rows of 1024 (50 tokens): 0.18 G, 105 MB (35 us), 6.5 MB of parts: 43 us (x 49: 2.1 ms)
  * - 8,192 rows of 768 (32 tokens): 0.09 G, 50 MB (17 us), 4.9 MB of parts: 23 us (x 25: 0.6 ms)
  *
- * Tried and lost (measured on an H100): a warp to a row, the sums of all its columns in 80
- * registers of each lane, 8 warps to a multiprocessor: 44 % of the memory's rate. */
+ * Tried and slower (measured on an H100): one warp per row, the sums of all its columns in 80
+ * registers of each lane, 8 warps per multiprocessor: 44 % of the memory bandwidth. */
 #include "cuda/kernel.cuh"
 #include "cuda/kernels.h"
 
@@ -29,7 +29,7 @@ enum {
   NORM_PARTS = 264,    /* two blocks for each multiprocessor of an H100 */
   NORM_WIDE_PACKS = 2, /* 2 * 8 * 512 = 8192 columns */
   NORM_NARROW = NORM_BLOCK * PACK,
-  NORM_ROWS_BF16 = 4, /* a thread's of a tile, in as many registers as */
+  NORM_ROWS_BF16 = 4, /* of a tile, per thread; in the same number of registers as */
   NORM_ROWS_F32 = 2,
   NORM_KINDS = 3,                                          /* of sums over rows */
   NORM_OTHERS = NORM_KINDS * (NORM_BLOCK - LANES) * PACK,  /* the sums of all groups but one */
@@ -44,7 +44,7 @@ typedef struct {
   int group; /* threads of a row */
 } norm_arguments;
 
-/* Eight elements as they are stored: of bf16 four words, of fp32 eight. */
+/* Eight elements in their stored format: four words of bf16, eight of fp32. */
 typedef struct {
   uint32_t word[PACK];
 } stored_pack;
@@ -88,7 +88,7 @@ typedef struct {
   pack dgamma[NORM_WIDE_PACKS], dbeta[NORM_WIDE_PACKS], dx_sums[NORM_WIDE_PACKS];
 } column_share;
 
-/* Where a thread is: its group, and its own place in it. */
+/* The position of a thread: its group, and its place in the group. */
 typedef struct {
   int group, groups, own, threads;
 } norm_place;
@@ -152,8 +152,8 @@ DEVICE void load_tile(const norm_arguments *a, const norm_place *at, int64_t fir
   }
 }
 
-/* Of `count` values of each lane (a power of two) the sums over the warp, halving what a lane has
- * with every exchange: the lane is left with that of value lane * count / 32. */
+/* Sums `count` values of each lane (a power of two) over the warp. Every exchange halves the number
+ * of values of a lane; it ends with the sum of value lane * count / 32. */
 DEVICE float warp_sums(float *v, const int count) {
   int flip = LANES / 2;
   UNROLL for (int half = 2 * NORM_ROWS_BF16 / 2; half > 0; half /= 2) {
@@ -171,7 +171,8 @@ DEVICE float warp_sums(float *v, const int count) {
   return v[0];
 }
 
-/* For each pass over a tile once more, from the cache: kept, it would take 8 registers too many. */
+/* Read again, from the cache, in each pass over a tile: keeping it would take 8 registers too many.
+ */
 DEVICE void load_gain(const norm_arguments *a, const norm_place *at, pack *gamma, const int packs,
                       const bool is_vector) {
   UNROLL for (int p = 0; p < packs; p++) {
@@ -181,8 +182,8 @@ DEVICE void load_gain(const norm_arguments *a, const norm_place *at, pack *gamma
   }
 }
 
-/* Adds the tile to the sums over rows, and makes means[2 * row] of g = dy gamma and the next of g
- * x̂ over each of the thread's rows. sums: the block's, of this tile. */
+/* Adds the tile to the sums over rows. For each of the thread's rows, means[2 * row] becomes the
+ * mean of g = dy gamma, the next one that of g x̂. sums: the block's, of this tile. */
 DEVICE void sum_tile(const norm_arguments *a, const norm_place *at, const tile_rows *t,
                      const float (*statistics)[2], column_share *c, float *sums, float *means,
                      const int type, const int rows, const int packs, const bool is_vector) {
@@ -214,8 +215,8 @@ DEVICE void sum_tile(const norm_arguments *a, const norm_place *at, const tile_r
   UNROLL for (int i = 0; i < 2 * rows; i++) means[i] *= share;
 }
 
-/* Between the passes over a tile only its elements stay in registers, of which the second computes
- * g and x̂ again: kept, they would take twice as many. */
+/* Between the passes over a tile only its elements stay in registers; the second pass recomputes g
+ * and x̂ from them, which would take twice as many registers to keep. */
 DEVICE void keep_elements(tile_rows *t, const int type, const int count) {
   UNROLL for (int i = 0; i < count; i++) {
     UNROLL for (int j = 0; j < (type == OPS_BF16 ? PACK / 2 : PACK); j++) {
@@ -260,8 +261,8 @@ DEVICE void clear_columns(column_share *c, const int packs) {
   }
 }
 
-/* The groups' sums, added in their order, become the block's part. Several groups have one pack a
- * thread. */
+/* The groups' sums, added in their order, become the block's part. With several groups, a thread
+ * has one pack. */
 DEVICE void store_columns(const norm_arguments *a, const norm_place *at, column_share *c,
                           float *others, const int packs, const bool is_vector) {
   float *part = a->parts + (int64_t)blockIdx.x * a->kinds * a->n.width;
@@ -327,7 +328,7 @@ DEVICE void gradient_tiles(const norm_arguments *a, const int type, const int ro
   }
 NORM_KERNELS(norm_gradient, NORM_BLOCK, NORM_ROWS_F32, NORM_ROWS_BF16, 1, true, 2)
 NORM_KERNELS(norm_gradient_wide, NORM_WIDE_BLOCK, 1, 1, NORM_WIDE_PACKS, true, 1)
-/* Of every width; rows that cannot be read 16 bytes at a time. */
+/* For every width, and for rows that cannot be read 16 bytes at a time. */
 NORM_KERNELS(norm_gradient_any, NORM_WIDE_BLOCK, 1, 1, NORM_WIDE_PACKS, false, 1)
 
 /* Grid: one block per 32 columns of the sums. */

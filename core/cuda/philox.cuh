@@ -1,4 +1,4 @@
-/* Philox4x32-10 (Salmon et al., SC 2011), the twin of base/rng.c. */
+/* Philox4x32-10 (Salmon et al., SC 2011), the same as in base/rng.c. */
 #ifndef FLIP_CUDA_PHILOX_CUH
 #define FLIP_CUDA_PHILOX_CUH
 
@@ -24,7 +24,7 @@ DEVICE draws philox(draws c, uint32_t k0, uint32_t k1) {
   return c;
 }
 
-/* Where rng_at(seed, stream, step, index) begins; the key is made by the host. */
+/* The position of rng_at(seed, stream, step, index); the host computes the key. */
 DEVICE draws philox_counter(uint64_t step, uint64_t index) {
   draws counter;
   counter.v[0] = 0;

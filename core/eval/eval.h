@@ -119,9 +119,9 @@ typedef struct {
   double mask_ratio;
   bool is_ensemble;
   uint64_t seed;
-  comm *ranks; /* that evaluate together, each encoding and scoring a part; NULL: one does all.
-                * Every rank calls, with a set and a model of its own, and gets the results; an
-                * error, but for ERR_LOST, is one of all ranks. */
+  comm *ranks; /* that evaluate together, each encoding and scoring a part; NULL: one process does
+                * all. Every rank makes the call, with its own set and model, and gets the results;
+                * errors, except for ERR_LOST, are those of all ranks. */
 } eval_how;
 eval_how eval_how_of(const settings *s);
 

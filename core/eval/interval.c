@@ -19,7 +19,7 @@ static double deviation_of(const double *values, size_t count) {
   return sqrt(sum / (double)(count - 1));
 }
 
-/* values [RESAMPLES], of which this rank makes its part. */
+/* values [RESAMPLES], of which this rank computes its part. */
 static err resample(comm *ranks, int64_t items, interval_measure *measure, const void *data,
                     double *values) {
   const comm_slice own = share_of(RESAMPLES, 1, comm_size(ranks), comm_rank(ranks));

@@ -113,8 +113,8 @@ static void update(lars_probe *p, const double *bias_gradient, double rate) {
   }
 }
 
-/* Multiply-adds of a product of the batch and the weights from which on ranks divide them: some
- * hundred microseconds, a few times what the exchange takes. */
+/* Ranks divide a product of the batch and the weights from this many multiply-adds on: a few
+ * hundred microseconds, several times the duration of the exchange. */
 static const int64_t least_shared = 1 << 20;
 
 static comm *ranks_of(const lars_probe *p, int64_t count) {

@@ -17,8 +17,8 @@ typedef struct {
   double *mean, *variance;           /* [width] running statistics, as in BatchNorm1d */
   double *rows, *scores, *losses,
       *gradient; /* scratch: [count, width], [count, classes], [count], [classes, width] */
-  comm *ranks;   /* NULL after lars_begin. Else every rank has this probe, calls lars_step with the
-                  * same arguments and computes a part of a step that is long enough for it */
+  comm *ranks;   /* NULL after lars_begin. If set, every rank has this probe, calls lars_step with
+                  * the same arguments, and computes a part of each step that is long enough */
 } lars_probe;
 
 /* Weights from normal(0, 0.01), biases 0. */

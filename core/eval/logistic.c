@@ -14,21 +14,21 @@
 #include "eval/share.h"
 
 enum { TILE = 256, FOLD = 5 };
-/* Multiply-adds of a tile from which on ranks divide the rows and the classes: some hundred
- * microseconds, a few times what the exchange takes. */
+/* Ranks divide the rows and classes of a tile from this many multiply-adds on: a few hundred
+ * microseconds, several times the duration of the exchange. */
 static const int64_t least_shared = 1 << 20;
 
 typedef struct {
   const logistic_data *data;
   const logistic_sums *sums;
   double penalty;   /* 1 / (C n) */
-  comm *ranks;      /* that share it; NULL: each rank computes all of it, or there is one */
-  int64_t span;     /* rows at once: a tile for each rank that shares it */
+  comm *ranks;      /* that divide it; NULL: each rank computes all of it, or there is only one */
+  int64_t span;     /* rows at once: a tile for each of those ranks */
   double *scores;   /* [span, classes]: scores, then residuals */
   double *losses;   /* [span] of rows */
   double tolerance; /* of the largest component of the gradient */
   int iterations;
-  err failure; /* of an exchange: nothing is computed any more */
+  err failure; /* of an exchange: nothing more is computed */
 } objective;
 
 static const logistic_sums *sums_of_this_processor(void) {

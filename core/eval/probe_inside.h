@@ -19,8 +19,8 @@ void probe_free(probe_features *f);
  * is left. Collective. */
 err probe_renumber(comm *ranks, const eval_set *train, eval_set *test, int64_t width,
                    probe_features *f) ERR_MUST_CHECK;
-/* predicted [f->count]: of which every rank has made its own part, share_of(f->count, 1, …), to
- * all; own: what failed in making it. Collective. */
+/* Gathers predicted [f->count], of which every rank has computed its own part, share_of(f->count,
+ * 1, …), on all ranks; own: an error in computing it, or NULL. Collective. */
 err probe_gather(comm *ranks, err own, const probe_features *f, int32_t *predicted) ERR_MUST_CHECK;
 /* Computes top1 and mean_per_class from the predicted classes. */
 err probe_count(const probe_features *f, const int32_t *predicted, int64_t classes,

@@ -30,9 +30,9 @@ static int64_t rank_of(const float *query, const float *candidates, int64_t coun
 }
 
 /* classes NULL: the query holds the scores themselves, and width is their count.
- * The rank of class `own` among the five best (or among the best one, when there are fewer than
- * five classes), by torch's selection, as open_clip and clip_benchmark count; 5 when it is not
- * among them. */
+ * The rank of class `own` among the five best (or only the best one, if there are fewer than five
+ * classes), by torch's selection, as open_clip and clip_benchmark count; 5 if it is not among
+ * them. */
 static int64_t place_of(const float *query, const float *classes, int64_t count, int64_t own,
                         int64_t width, topk_entry *entries) {
   int64_t most = count < MOST_COUNTED ? 1 : MOST_COUNTED;

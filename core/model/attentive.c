@@ -73,7 +73,7 @@ void attentive_lay_out(attentive_scorer *a, const clip_config *c, const clip_lim
     a->positions = ops_cut(block, types->master, position_rows(c, patches) * c->image.width);
 }
 
-/* The average's tensors lie as the model's do, each part by itself. */
+/* The average's tensors have the layout of the model's, separately for each part. */
 static err declare(attentive_scorer *a, const clip_config *whole, const param_table *model) {
   image_front_declare(whole, &a->params);
   err error = tower_declare(&a->tower, &a->config.image, "image", &a->params);

@@ -3,10 +3,10 @@
  * largest scores are kept (mask.h).
  *
  * The score of a patch is the mean over all blocks and heads of the attention paid to it: by the
- * class token where the tower pools it, as in A-CLIP; by every token where the tower pools their
- * mean, so that the queries count as they do in the embedding. The average tower may see the images
- * smaller than the trained one does; its positions are then resized (positions.h). Nothing here has
- * a gradient: the keep-lists are inputs. Used by clip*.c; the calls are in clip.h. */
+ * class token if the tower pools it, as in A-CLIP; by every token if the tower pools their mean, so
+ * that the queries have the same weights as in the embedding. The average tower may see smaller
+ * images than the trained one; its positions are then resized (positions.h). Nothing here has a
+ * gradient: the keep-lists are inputs. Used by clip*.c; the calls are in clip.h. */
 #ifndef FLIP_MODEL_ATTENTIVE_H
 #define FLIP_MODEL_ATTENTIVE_H
 
@@ -21,12 +21,12 @@ typedef struct {
   tower tower;
   tower_weights weights; /* the average; no gradients */
   ops_buffer images, index, scores;
-  ops_buffer positions; /* of the scored size; absent where that is the model's */
+  ops_buffer positions; /* of the scored size; absent if that is the model's */
 } attentive_scorer;
 
 /* Elements of the average of a model with these tensors. */
 int64_t attentive_elements(const param_table *model);
-/* Sets the buffers alone. */
+/* Sets only the buffers. */
 void attentive_lay_out(attentive_scorer *a, const clip_config *c, const clip_limits *l,
                        const clip_types *types, int64_t elements, ops_block *block);
 /* Tokens of a scored image. */
@@ -34,8 +34,8 @@ int64_t attentive_tokens(const clip_config *c);
 /* Forward FLOPs of scoring one image. */
 double attentive_flops(const clip_config *c);
 
-/* The rest of a scorer that has been laid out, of a model of this shape and these tensors. On
- * failure attentive_close still works. */
+/* Creates the rest of a scorer after attentive_lay_out, for a model of this shape and with these
+ * tensors. On failure attentive_close still works. */
 err attentive_open(attentive_scorer *a, ops *o, const clip_config *whole,
                    const param_table *model) ERR_MUST_CHECK;
 void attentive_close(attentive_scorer *a);

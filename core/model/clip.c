@@ -216,8 +216,8 @@ err clip_clear_gradients(clip_model *m) {
   return clear_gradients(m, 0, m->params.total);
 }
 
-/* The weight of a dense layer: its gradient is one product a chunk. The decoder's chunks are
- * others. */
+/* The weight of a dense layer: its gradient is one product per chunk. Not of the decoder, whose
+ * chunks are different. */
 static bool is_product(const clip_model *m, size_t index) {
   const tower *towers[] = {&m->image, m->config.classes ? NULL : &m->text};
   const param *p = &m->params.items[index];
@@ -231,7 +231,7 @@ static bool is_product(const clip_model *m, size_t index) {
 
 err clip_begin_gradients(clip_model *m) {
   err error = NULL;
-  int64_t first = 0; /* of what is still to be cleared */
+  int64_t first = 0; /* element that is not cleared yet */
   bool is_in = false;
   const bool is_first = !m->has_cleared;
   if (is_first) error = clip_clear_gradients(m);

@@ -46,7 +46,7 @@ void clip_config_from(const settings *s, int64_t vocabulary, clip_config *config
 /* The sizes that memory is planned for. */
 typedef struct {
   int64_t batch, micro_batch; /* contrastive batch; samples whose activations are kept */
-  int ranks;                  /* the whole batch is this many times `batch`; 0: once */
+  int ranks;                  /* the whole batch is this many times `batch`; 0: as 1 */
   int64_t train_patches;      /* patches of an image that are encoded in training */
   int64_t train_words;        /* tokens of a text that are encoded in training */
   int64_t eval_batch;         /* images or texts encoded at once in evaluation */
@@ -127,9 +127,9 @@ err clip_set(clip_model *model, const param *p, const void *values) ERR_MUST_CHE
 err clip_refresh(clip_model *model) ERR_MUST_CHECK;
 
 err clip_clear_gradients(clip_model *model) ERR_MUST_CHECK;
-/* The same for a step: only what the backward pass adds to is cleared. The weights of dense layers,
- * nearly all parameters, are not: the next clip_backward, which must be the first of the step,
- * overwrites their gradients. */
+/* The same for a step: clears only the gradients to which the backward pass adds. Those of dense
+ * layers' weights, nearly all parameters, are overwritten by the next clip_backward, which must be
+ * the first of the step. */
 err clip_begin_gradients(clip_model *model) ERR_MUST_CHECK;
 /* Sets the callback of clip_backward (param_watch); NULL: none. It must outlive its use. */
 void clip_set_watch(clip_model *model, const param_watch *watch);
@@ -200,10 +200,10 @@ err clip_embed_images(clip_model *model, int64_t count, const uint8_t *images, c
 err clip_embed_texts(clip_model *model, int64_t count, const int32_t *ids, const int32_t *id_counts,
                      float *embeddings) ERR_MUST_CHECK;
 
-/* Attentive masking: a moving average of the image tower scores patches (attentive.h). What follows
- * is of a model for training whose config has a scored_size. */
+/* Attentive masking: a moving average of the image tower scores patches (attentive.h). The
+ * following calls need a model for training whose config has a scored_size. */
 bool clip_is_attentive(const clip_model *model);
-/* The average's tensors, named as the image tower's, and where they are, in master precision; NULL:
+/* The average's tensors, named as the image tower's, with their offsets, in master precision; NULL:
  * there is no average. */
 const param_table *clip_average_params(const clip_model *model);
 ops_buffer clip_average(const clip_model *model);
@@ -211,10 +211,10 @@ ops_buffer clip_average(const clip_model *model);
  * weights. The weights must be settled (optimizer.h). */
 err clip_average_begin(clip_model *model) ERR_MUST_CHECK;
 err clip_average_update(clip_model *model, double momentum) ERR_MUST_CHECK;
-/* After the average was written from outside. */
+/* Call after writing the average directly. */
 err clip_average_refresh(clip_model *model) ERR_MUST_CHECK;
-/* Patches of a scored image; scores [count, those] of images [count, scored_size, scored_size, 3].
- * An image's sum to at most 1. */
+/* The number of patches of a scored image; scores [count, that number] of images [count,
+ * scored_size, scored_size, 3]. An image's scores sum to at most 1. */
 int64_t clip_scored_patches(const clip_model *model);
 err clip_score_patches(clip_model *model, int64_t count, const uint8_t *images,
                        double *scores) ERR_MUST_CHECK;

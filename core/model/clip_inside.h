@@ -48,7 +48,7 @@ struct clip_model {
   void *blocks[CLIP_BLOCKS];  /* device memory */
   clip_profile *profile;      /* NULL: not measured */
   const param_watch *watch;   /* NULL: none */
-  bool has_cleared;           /* all gradients once: what lies between them is 0 */
+  bool has_cleared;           /* all gradients were cleared once: the padding between them is 0 */
   bool writes;                /* the next clip_backward is the first of its step */
 };
 
@@ -61,10 +61,10 @@ err clip_declare_towers(const clip_config *c, param_table *table, tower *image, 
 
 /* clip_plan.c: divide the model's blocks into buffers. With is_kept, activations hold what backward
  * reads; otherwise, and in evaluation, only what one forward pass needs.
- * All are the same memory: dividing it for one use ends the others. */
+ * All use the same memory: dividing it for one use ends the others. */
 void clip_cut_training(const clip_model *m, bool is_kept, clip_activations *a);
 void clip_cut_evaluation(const clip_model *m, clip_activations *a);
-/* Of scoring patches: those of images alone. */
+/* For scoring patches: only those of images. */
 void clip_cut_scoring(const clip_model *m, clip_activations *a);
 void clip_cut_average(clip_model *m);
 void clip_cut_loss(clip_model *m);

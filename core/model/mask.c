@@ -167,7 +167,7 @@ err mask_draw(const mask_config *config, uint64_t seed, int64_t first_sample, in
   return error;
 }
 
-/* Keys of an image's patches, of which the smallest are kept. */
+/* Sort keys of an image's patches, the smallest of which are kept. */
 static void rank_scores(int64_t grid, const double *scores, int64_t scored, int64_t cell,
                         double *own, ranked *order) {
   for (int64_t i = 0; i < grid * grid; i++) {

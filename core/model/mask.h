@@ -38,8 +38,8 @@ int64_t mask_encoded_count(const mask_config *config);
 err mask_draw(const mask_config *config, uint64_t seed, int64_t first_sample, int64_t batch,
               int32_t *index) ERR_MUST_CHECK;
 
-/* Keep-lists of mode attentive: the patches of the largest scores, the lower number first where
- * scores are equal; deterministic.
+/* Keep-lists of mode attentive: the patches with the largest scores; of equal ones, those with the
+ * lower number; deterministic.
  * scores [batch, scored_grid²]: a patch has the score of the scored patch at its centre, and with
  * cell > 1 the mean of those in its cell of cell x cell patches; cell divides grid. */
 err mask_keep_attended(const mask_config *config, const double *scores, int64_t scored_grid,

@@ -42,7 +42,7 @@ static inline int64_t param_elements(const param *p) {
   return (p->rows ? p->rows : 1) * p->columns;
 }
 
-/* The same with the padding behind it in the flat array. */
+/* The same including the padding after it in the flat array. */
 int64_t param_padded(const param *p);
 
 /* A callback of the backward pass: called after the last op that adds to the gradients of tensors

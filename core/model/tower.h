@@ -119,8 +119,8 @@ typedef struct {
   ops_buffer dlast; /* [chunk rows, width], or absent: what another loss adds to the gradient of
                      * the tokens behind the last norm */
   const param_watch *watch; /* of the backward of the last samples; NULL: none */
-  bool writes; /* the first chunk's gradients of the dense layers' weights overwrite what is there,
-                * those of the others add to it; else all add */
+  bool writes; /* the first chunk's gradients of the dense layers' weights overwrite, those of the
+                * other chunks are added; otherwise all are added */
   int64_t first, count;
 } tower_pass;
 
@@ -134,9 +134,9 @@ ops_buffer tower_input(const tower_pass *p);
 /* From tower_input to pooled and features. */
 err tower_forward(const tower_pass *p) ERR_MUST_CHECK;
 
-/* Adds to scores, of the chunk's samples [count, tokens - first] master, the attention that the
+/* Adds to scores [count, tokens - first] master, of the chunk's samples, the attention that the
  * first `queries` tokens pay to those from `first` on: the mean over blocks, heads and queries
- * (ops_attended). The last block is computed as far as its queries and keys. */
+ * (ops_attended). Of the last block only queries and keys are computed. */
 err tower_attend(const tower_pass *p, int64_t queries, int64_t first,
                  ops_buffer scores) ERR_MUST_CHECK;
 

@@ -23,9 +23,9 @@ err tower_dense_gradient(const tower_pass *p, const tower_dense *d, int64_t rows
   return error ? error : w->o->call->gemm(w->o, &into);
 }
 
-/* Where the gradient of an op that reads d's output, or makes the gradient of it, adds d's bias
- * gradient as it goes, if the backend can (`which`: OPS_SUMS_…); then d's own gradient has none
- * left to make. Else absent. */
+/* The buffer to which another op's gradient, which reads d's output or computes its gradient, also
+ * adds d's bias gradient, if the backend supports that (`which`: OPS_SUMS_…); d's own gradient then
+ * omits it. Otherwise absent. */
 static ops_buffer take_bias_sums(const tower_pass *p, unsigned which, tower_dense *d) {
   ops_buffer sums = {0};
   if (d->bias < 0 || !(p->w->o->call->sums & which)) return sums;
@@ -34,20 +34,20 @@ static ops_buffer take_bias_sums(const tower_pass *p, unsigned which, tower_dens
   return sums;
 }
 
-/* Of the dense layer whose output was added to the sum in front of a norm: what the norm's gradient
- * writes is that of its output, unless something was dropped there. */
+/* For the dense layer whose output was added to the sum before a norm: the norm's gradient writes
+ * the gradient of that output, unless dropout is applied there. */
 static ops_buffer take_norm_sums(const tower_pass *p, int64_t site, tower_dense *d) {
   return tower_drops(p, site) ? (ops_buffer){0} : take_bias_sums(p, OPS_SUMS_NORM, d);
 }
 
-/* The same of the layer in front of the norm before block `layer`: fc2 of the block before. */
+/* The same for the layer before the norm of block `layer`: fc2 of the previous block. */
 static ops_buffer sums_before(const tower_pass *p, int64_t layer) {
   if (layer == 0) return (ops_buffer){0};
   tower_dense fc2 = tower_fc2(p->t, layer - 1);
   return take_norm_sums(p, tower_mlp_site(layer - 1), &fc2);
 }
 
-/* And in front of the norm between block `layer`'s attention and MLP. */
+/* The same for the norm between block `layer`'s attention and MLP. */
 static ops_buffer sums_between(const tower_pass *p, int64_t layer) {
   tower_dense out = tower_out(p->t, layer);
   return take_norm_sums(p, tower_attention_site(layer), &out);

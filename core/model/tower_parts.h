@@ -65,7 +65,7 @@ ops_pool tower_pooling(const tower_pass *p);
 /* y = dropout(x), then drop path; nothing at rate 0. Site 0 is the embeddings', then two a block:
  * of what attention adds, and of what the MLP adds. */
 err tower_drop(const tower_pass *p, int64_t site, ops_buffer x, ops_buffer y) ERR_MUST_CHECK;
-bool tower_drops(const tower_pass *p, int64_t site); /* is a rate above 0 there? */
+bool tower_drops(const tower_pass *p, int64_t site); /* whether its rate is above 0 */
 enum { TOWER_EMBEDDINGS_SITE = 0 };
 static inline int64_t tower_attention_site(int64_t layer) {
   return 1 + 2 * layer;

@@ -56,7 +56,8 @@ typedef struct {
   bool may_narrow; /* a dense layer's product: may be computed in 8 bits if requested */
   ops_buffer a, b, c;
   ops_buffer bias;      /* [n] master, or absent */
-  ops_buffer bias_copy; /* [n] compute, or absent: the bias rounded, for who would round it */
+  ops_buffer bias_copy; /* [n] compute, or absent: the bias already rounded, for backends that would
+                         * round it */
   ops_buffer a_sums;    /* [m] master, or absent: += sums of op(a) over k (a bias gradient) */
   ops_buffer c_sums;    /* OPS_SUMS_ACTIVATION, ACTIVATION_GRADIENT: [n] master, or absent */
   ops_epilogue epilogue;
@@ -107,9 +108,9 @@ typedef struct {
   ops_buffer dqkv_sums;  /* OPS_SUMS_ATTENTION: [3 * heads * head_width] master, or absent */
 } ops_attention;
 
-/* What a layer's queries attend to: scores [batch, tokens - first] master += weight * the sum over
- * heads and over the first `queries` tokens, as queries, of softmax(q kᵀ / sqrt(head_width)) at the
- * keys from token `first` on; the softmax is over all tokens. qkv as in ops_attention. */
+/* The attention of a layer's queries: scores [batch, tokens - first] master += weight * the sum
+ * over heads and over the first `queries` tokens, as queries, of softmax(q kᵀ / sqrt(head_width))
+ * at the keys from token `first` on; the softmax is over all tokens. qkv as in ops_attention. */
 typedef struct {
   int64_t batch, tokens, heads, head_width, queries, first;
   double weight;
@@ -231,14 +232,14 @@ typedef struct {
  * compute. Values that change from step to step are in the backend's memory, so that a captured
  * step can be replayed.
  *
- * m and v may be bf16. They are then computed in fp32, used as such in the same update, and stored
- * rounded to one of the two neighbours at random, so that the stored value is right on average:
- * with e = first + i of element i, word e % 4 of rng_at(seed, RNG_MOMENTS, number, e / 4)
- * (base/rng.h) is drawn, whose low 16 bits are added to m's bits and whose high 16 bits to v's;
- * what is above the low 16 bits of the sums is stored (NaN stays NaN). */
+ * m and v may be bf16. They are then computed in fp32, used unrounded in the same update, and
+ * stored with stochastic rounding to one of the two neighbours, so that the stored value is correct
+ * on average: for element i, with e = first + i, word e % 4 of rng_at(seed, RNG_MOMENTS, number,
+ * e / 4) (base/rng.h) is drawn; its low 16 bits are added to m's bits, its high 16 bits to v's; the
+ * upper 16 bits of the sums are stored (NaN stays NaN). */
 typedef struct {
   int64_t first; /* place of element 0 in the run of all parameters; with bf16 a multiple of 4 */
-  uint64_t seed; /* with bf16, and */
+  uint64_t seed; /* with bf16; and */
   ops_buffer number;      /* [1] i32: which update it is */
   int64_t count, decayed; /* elements [0, decayed) are under weight decay */
   double beta1, beta2, eps, weight_decay, clip_norm;

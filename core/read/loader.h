@@ -30,9 +30,9 @@ typedef struct {
   int64_t total_samples; /* of the run, all ranks */
   int rank, ranks;       /* batches are part `rank` of `ranks` of the run's; 0 ranks: whole ones.
                           * Every rank of a stream draws the whole order and reads its own */
-  bool is_mirrored;      /* a rank's part is two runs of the batch, each as far from its beginning
-                          * as the other is from its end: sample i of the batch and its mirror image
-                          * are on one rank. For an even batch_size, not for a stream */
+  bool is_mirrored;      /* a rank's part is a range of the batch and its mirror image, so that
+                          * sample i of the batch and sample i from its end are on the same rank.
+                          * Only for an even batch_size, not for a stream */
   int text_mask_mode;    /* TEXT_MASK_* of config/settings.h */
   const char *text_mask_lexicon; /* for TEXT_MASK_SYNTAX: lexicon.h */
   int64_t text_tokens;           /* kept of text_length (text_mask.h); equal to it without a mask */
@@ -57,7 +57,7 @@ typedef struct {
   const int32_t *token_counts; /* [count] before the padding */
   const int64_t *rows;         /* [count] of the data set; of a stream shard << 32 | sample */
   stream_position after;       /* of a stream: the position after the batch of all ranks */
-  const int64_t *numbers;      /* [count] of the samples, in the run */
+  const int64_t *numbers;      /* [count] the samples' numbers in the run */
 } loader_batch;
 
 typedef struct {

@@ -101,8 +101,8 @@ static err name_unreadable(collection *c, const dataset_sample *sample, err faul
   return NULL;
 }
 
-/* What counts of a sample. Whatever else was read is freed by the thread that read it, before it
- * reads the next: allocators are slow to free what another thread allocated. */
+/* The parts of a sample that are counted. The rest is freed by the thread that read it, before it
+ * reads the next sample: allocators are slow to free memory that another thread allocated. */
 typedef struct {
   bool is_read, has_json;
   int64_t bytes, words;

@@ -33,7 +33,7 @@ double attentive_momentum(double first, int64_t update, int64_t total) {
   return 1 - (1 - first) * 0.5 * (1 + cos(3.141592653589793 * through));
 }
 
-/* As the loader resizes: bicubic, antialiased. */
+/* Resizes as the loader does: bicubic, antialiased. */
 static err shrink(const attentive *a, int64_t count, const uint8_t *images) {
   const int64_t whole = a->s->image_size, side = a->size;
   err first = NULL;

@@ -1,7 +1,8 @@
 /* The keep-lists of mask mode `attentive` (A-CLIP, Yang et al. 2023): before an update the moving
- * average takes in the weights, scores the batch's images (model/attentive.h), and the patches of
- * the largest scores are kept. It needs the weights of the update before, so a batch is chosen, and
- * staged, after that update; nothing of it overlaps with the device. */
+ * average is updated with the weights and scores the batch's images (model/attentive.h), and the
+ * patches with the largest scores are kept. This needs the weights of the previous update, so a
+ * batch's patches are chosen, and the batch staged, after that update; none of it overlaps with the
+ * device. */
 #ifndef FLIP_TRAIN_ATTENTIVE_H
 #define FLIP_TRAIN_ATTENTIVE_H
 
@@ -11,8 +12,8 @@ typedef struct {
   const settings *s; /* not owned, nor is the model */
   clip_model *model;
   int64_t batch;  /* images at most */
-  int64_t size;   /* of a scored image; */
-  uint8_t *small; /* [batch, size, size, 3], NULL where images are scored as they are */
+  int64_t size;   /* of a scored image */
+  uint8_t *small; /* [batch, size, size, 3]; NULL if images are scored at their own size */
   double *scores; /* [batch, scored patches] */
 } attentive;
 
@@ -25,8 +26,8 @@ void attentive_free(attentive *a);
  * a cosine, as in A-CLIP's released code. */
 double attentive_momentum(double first, int64_t update, int64_t total);
 
-/* One update of the average, then index [count, kept patches] of images [count, image.size²·3]. The
- * weights must be settled. */
+/* Updates the average once, then computes index [count, kept patches] of images [count,
+ * image.size²·3]. The weights must be settled. */
 err attentive_choose(attentive *a, int64_t count, const uint8_t *images, double momentum,
                      int32_t *index) ERR_MUST_CHECK;
 

@@ -221,7 +221,7 @@ static err load_kernels(const safetensor *t, const param *p, const clip_model *m
   return err_context(error, "%s", p->name);
 }
 
-/* A tensor of exactly the parameter's shape into its place in a flat run. */
+/* Copies a tensor of exactly the parameter's shape to its place in a flat run. */
 static err load_exactly(const char *path, const safetensor *t, const safetensor *wanted,
                         const param *p, ops *o, ops_buffer run) {
   if (strcmp(t->type, "F32") != 0 || t->rank != wanted->rank || t->shape[0] != wanted->shape[0] ||

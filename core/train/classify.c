@@ -61,7 +61,7 @@ cleanup:
   return error;
 }
 
-/* Of this rank's part of the batch, in which the mirror images of its samples are (loader.h). */
+/* Of this rank's part of the batch, which contains the mirror images of its samples (loader.h). */
 void run_mix_batch(run *r) {
   const loader_batch *b = &r->batch;
   const mix m = mix_draw(r->s, b->first_sample / r->s->batch_size);

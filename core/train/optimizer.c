@@ -95,7 +95,7 @@ static err create(optimizer *out) {
   TRY(o->call->allocate(o, sizes.used, "the optimizer's moments", &out->block));
   lay_out(out, &(ops_block){.base = out->block});
   TRY(o->call->clear(o, out->block, sizes.used));
-  /* where moments pass through on their way to and from checkpoints, with what lies between them */
+  /* moments pass through here to and from checkpoints, including the padding between them */
   if (is_passed_through_gradients(out)) TRY(clip_clear_gradients(out->model));
   /* the first rates are uploaded in parallel with the ops: clearing must not come after them */
   TRY(o->call->synchronize(o));

@@ -37,7 +37,7 @@ void rows_add(step_rows *rows, const row_step *step);
 /* Of the row that ends next: which rank took longest, and its time by the fastest's (NaN: not
  * known). */
 void rows_set_spread(step_rows *rows, int slowest, double spread);
-/* Of the last step: its gradients' norm, where it was measured later. */
+/* Sets the gradients' norm of the last step, if it was measured later. */
 void rows_set_norm(step_rows *rows, double grad_norm);
 /* Ends the current row. It is written when the counters are due, or now. */
 err rows_end_row(step_rows *rows, bool is_due_now) ERR_MUST_CHECK;

@@ -88,7 +88,7 @@ typedef struct {
   bool is_agreed;             /* the failure is known to all ranks */
   bool is_alone_with_failure; /* of run_open: other ranks may not have it */
   machine_state machine;      /* at the start */
-  /* of the parts since options->began, without gaps; when the current one began */
+  /* durations of the consecutive parts since options->began; the start of the current one */
   double start_seconds[STARTS], part_began;
   step_result result;       /* of the last step */
   double rate_of_last_step; /* samples/s */
@@ -101,7 +101,7 @@ err run_open_classes(run *r) ERR_MUST_CHECK;
 void run_mix_batch(run *r);
 /* The linear probe of the finished model, by all ranks; rank 0 records it. */
 err run_probe(run *r) ERR_MUST_CHECK;
-/* What any rank's images made it leave out; rank 0 records it. */
+/* The images that any rank skipped; rank 0 records them. */
 err run_warn_of_left_out(run *r, eval_set *set) ERR_MUST_CHECK;
 static inline bool run_is_classifier(const run *r) {
   return r->s->classification_classes > 0;

@@ -47,7 +47,7 @@ err step_stage(train_step *t, const clip_inputs *batch) {
   return clip_stage(t->model, &first);
 }
 
-/* The step's first ops, which do not need all of the weights yet. */
+/* The step's first ops, which do not need all weights yet. */
 static err begin(train_step *t) {
   err error = clip_begin_gradients(t->model);
   return error ? error : optimizer_settle(t->moments);
@@ -144,8 +144,9 @@ static err record(train_step *t, int64_t count, void **recording) {
   if (!error) error = o->call->record(o);
   if (error) return error;
   error = compute(t, count);
-  if (!error) error = optimizer_settle(t->moments); /* what was started in it must end in it */
-  if (ranks) {                                      /* nothing has moved yet */
+  if (!error)
+    error = optimizer_settle(t->moments); /* what was started in the step must end in it */
+  if (ranks) {                            /* nothing has moved yet */
     t->recorded_bytes[clip_current_set(t->model)] = ranks->bytes_moved - moved;
     ranks->bytes_moved = moved;
   }

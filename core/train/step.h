@@ -19,8 +19,8 @@ typedef struct {
   int64_t encoded_patches;
   buckets *shared;             /* of the gradients, if ranks share a batch; NULL: one process */
   const clip_targets *targets; /* of the launched batch, if a classifier is trained; else NULL */
-  bool wants_norm;           /* measure the gradients' norm in every step; where the update computes
-                              * it (optimizer_has_norm) it is there anyway */
+  bool wants_norm;           /* measure the gradients' norm in every step; if the update computes it
+                              * (optimizer_has_norm), it is available anyway */
   bool has_norm;             /* of the last step */
   bool may_record;           /* false: every step is launched op by op (to profile it) */
   void *recordings[2];       /* by input set */
@@ -29,7 +29,7 @@ typedef struct {
 } train_step;
 
 typedef struct {
-  double loss, grad_norm, logit_scale; /* grad_norm: NaN where it was not measured */
+  double loss, grad_norm, logit_scale; /* grad_norm: NaN if it was not measured */
   double reconstruction_loss;          /* NaN: nothing is reconstructed */
 } step_result;
 
@@ -42,8 +42,8 @@ err step_stage(train_step *t, const clip_inputs *batch) ERR_MUST_CHECK;
 /* number: of the update, 1 at the first. */
 err step_launch(train_step *t, const clip_inputs *batch, int64_t number,
                 double learning_rate) ERR_MUST_CHECK;
-/* The norm of the last step's gradients, which are there until the next begins, for step_finish; on
- * several ranks it is there anyway. */
+/* Measures the norm of the last step's gradients, which are kept until the next step begins, for
+ * step_finish; on several ranks it is already known. */
 err step_measure_norm(train_step *t) ERR_MUST_CHECK;
 err step_finish(train_step *t, step_result *result) ERR_MUST_CHECK;
 

@@ -169,7 +169,7 @@ static clip_inputs inputs_of(const run *r) {
                        run_is_mixing(r) ? b->numbers : NULL};
 }
 
-/* The keep-lists of the batch that the loader gave. */
+/* The keep-lists of the batch that the loader returned. */
 static err choose_patches(run *r) {
   const settings *s = r->s;
   const loader_batch *b = &r->batch;
@@ -204,7 +204,7 @@ static void note_load(run *r, const row_step *row) {
   r->busy_seconds += fmax(row->seconds - row->comm_seconds - row->data_wait_seconds, 0);
 }
 
-/* A gradient that is not finite and was not measured shows in the next step's loss. */
+/* A non-finite gradient that was not measured appears in the next step's loss. */
 static err check_finite(const run *r, int64_t step) {
   if (isfinite(r->result.loss) && (!r->step.has_norm || isfinite(r->result.grad_norm))) return NULL;
   return err_new(ERR_NUMERIC,
@@ -214,8 +214,8 @@ static err check_finite(const run *r, int64_t step) {
                  step, r->result.loss, r->result.grad_norm);
 }
 
-/* A row ends in front of a checkpoint or an evaluation that was not foreseen when its last step was
- * taken: the gradients are still there. */
+/* A row ends before a checkpoint or an evaluation that was not planned when its last step ran: the
+ * gradients are still available. */
 static err complete_row(run *r) {
   if (!r->step.launched || r->step.has_norm) return NULL;
   err error = NULL;
