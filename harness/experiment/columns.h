@@ -21,7 +21,7 @@ typedef enum {
   COLUMN_ISO         /* iso-accuracy speed-up against the baseline (stats/curve.h) */
 } column_kind;
 
-/* Does the column show another cell than its row's? */
+/* Whether the column shows a cell other than its row's. */
 static inline bool column_is_of_tuning(column_kind kind) {
   return kind == COLUMN_TUNED || kind == COLUMN_FINE_TUNED;
 }

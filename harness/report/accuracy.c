@@ -16,7 +16,7 @@ accuracy_place accuracy_find(const report_data *d, size_t cell, const column *c)
   return at;
 }
 
-/* ---- bounds that came with the number ---- */
+/* ---- bounds recorded with the number ---- */
 
 static const data_evaluation *find_beside(const data_evaluation *all, size_t count,
                                           const data_evaluation *e, const char *metric) {

@@ -1,9 +1,10 @@
 /* An accuracy of several runs, or the difference of two, with its interval over seeds and images.
  *
- * Made of hits (shares, means over classes, the mean of top-1 and top-5): over the images of the
- * recorded hits (stats/crossed.h); a difference is paired by image. Not made of hits (ROC AUC,
- * 11-point mAP): over the bounds that each run recorded with its number (stats/bounded.h); these
- * say nothing of single images, so a difference is not paired. Internal to report/. */
+ * Metrics computed from hits (shares, means over classes, the mean of top-1 and top-5): over the
+ * images of the recorded hits (stats/crossed.h); a difference is paired by image. Other metrics
+ * (ROC AUC, 11-point mAP): from the bounds that each run recorded with its number
+ * (stats/bounded.h); these contain no information on single images, so a difference is not paired.
+ * Internal to report/. */
 #ifndef FLIPBENCH_REPORT_ACCURACY_H
 #define FLIPBENCH_REPORT_ACCURACY_H
 
@@ -21,11 +22,11 @@ typedef struct {
   const char *over; /* what the interval covers: "seeds and images"; NULL: there is none */
 } accuracy;
 
-/* What a column shows for a cell, of the cell that was trained from it where the column is about
- * that. */
+/* The number that a column shows for a cell; if the column is about a cell trained from it, that
+ * one's. */
 accuracy_place accuracy_find(const report_data *d, size_t cell, const column *c);
 
-/* Places without a value are left out. */
+/* Places without a value are ignored. */
 err accuracy_mean(report_data *d, const accuracy_place *own, size_t count,
                   accuracy *out) ERR_MUST_CHECK;
 /* own[i] and other[i] belong to one seed. */
@@ -36,7 +37,7 @@ err accuracy_difference(report_data *d, const accuracy_place *own, const accurac
  * none. */
 bool accuracy_recorded(const report_data *d, const accuracy_place *at, double bounds[2],
                        size_t *images);
-/* Is it the number of such a bound ("roc_auc_low"), of a metric that is there too? */
+/* Whether it is such a bound ("roc_auc_low") of a metric that is also present. */
 bool accuracy_is_bound(const data_evaluation *all, size_t count, const data_evaluation *e);
 
 #endif

@@ -97,7 +97,7 @@ static ptrdiff_t *place_of_child(const report_data *d, size_t child) {
   return data_is_measurement(cell) ? &parent->measured : &parent->tuned;
 }
 
-/* Where a cell has its linear probe: in itself, or in the cell that measures it. */
+/* The cell that has a cell's linear probe: itself, or the one that measures it. */
 static ptrdiff_t probed_cell(const report_data *d, ptrdiff_t cell) {
   ptrdiff_t other = cell < 0 ? -1 : d->cells[cell].measured;
   if (other < 0 || *d->e->cells[cell].settings.eval_probe_train) return cell;

@@ -21,11 +21,11 @@ typedef struct {
   const spec_cell *cell;
   int64_t run_id; /* 0: never run */
   bool is_finished;
-  char *status, *message;        /* owned */
-  char *ended;                   /* owned; "" while it is running */
-  ptrdiff_t tuned;               /* the first cell tuned from this one; -1: none */
-  ptrdiff_t fine_tuned;          /* the first classifier trained from this one; -1: none */
-  ptrdiff_t measured;            /* the first that measures this one (data_is_measurement); -1 */
+  char *status, *message; /* owned */
+  char *ended;            /* owned; "" while it is running */
+  ptrdiff_t tuned;        /* the first cell tuned from this one; -1: none */
+  ptrdiff_t fine_tuned;   /* the first classifier trained from this one; -1: none */
+  ptrdiff_t measured;     /* the first cell that measures this one (data_is_measurement); -1 */
   store_environment environment; /* where it ran */
   store_fact *numbers;           /* the run's summary */
   size_t number_count;
@@ -79,7 +79,7 @@ bool data_has_mixed_ranks(const data_cell *c);
 
 /* The last evaluation of what a column shows for a cell, finished or not; NULL: none. */
 const data_evaluation *data_find_evaluation(const report_data *d, size_t cell, const column *c);
-/* Has the cell (or the one trained from it, if the column refers to that) finished? */
+/* Whether the cell (or the one trained from it, if the column refers to that) has finished. */
 bool data_has_result(const report_data *d, size_t cell, const column *c);
 /* The value of a column for one cell, before scaling; NaN when there is none. Ratios are computed
  * per row (report/measure.h). */

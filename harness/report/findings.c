@@ -346,7 +346,8 @@ static err describe_basis(report_table *t) {
   return keep(&text, &t->notes.basis);
 }
 
-/* Is the number made of no hits? Then its interval over images is the one that its run recorded. */
+/* Whether the metric is not computed from hits; its interval over images is then the recorded one.
+ */
 static bool is_recorded(const column *c) {
   static const char *const metrics[] = {"zeroshot.roc_auc", "zeroshot.map_11point"};
   for (size_t i = 0; c && i < sizeof metrics / sizeof *metrics; i++)

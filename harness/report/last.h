@@ -13,7 +13,7 @@ typedef struct {
 typedef struct {
   data_cell cell; /* owns the evaluations */
   last_number *items;
-  size_t count; /* without the bounds that were recorded as numbers of their own */
+  size_t count; /* without the bounds, which are recorded as separate numbers */
 } last_numbers;
 
 err last_load(store *s, int64_t run_id, last_numbers *n) ERR_MUST_CHECK;

@@ -10,7 +10,7 @@ typedef struct {
   double value, low, high; /* NaN ends: no interval; high may be infinite */
   bool is_symmetric;       /* the ends are value ± half the width */
   size_t seeds, items;     /* that it is based on; items 0: none */
-  const char *over;        /* what the interval covers: "seeds and steps"; NULL: there is none */
+  const char *over;        /* what the interval covers: "seeds and steps"; NULL: no interval */
 } data_measure;
 
 err measure_row(report_data *d, size_t row, const column *c, data_measure *m) ERR_MUST_CHECK;

@@ -19,7 +19,7 @@ typedef struct {
   int lock_fd, attempt;
   double started; /* clock_seconds */
   slot *place;    /* NULL: the whole machine */
-  slots *slots;   /* that it is of */
+  slots *slots;   /* to which `place` belongs */
   char *cgroup;   /* own cgroup; NULL: RLIMIT_DATA, or no limit; owned */
   stop_reason stop;
   double first_step;            /* clock_seconds when its first step was seen; 0: not yet */
@@ -39,7 +39,7 @@ typedef struct {
   const spec_pairs *environment; /* more variables for the trainer */
   const char *cgroup_base;       /* limits_find_cgroup; NULL: none */
   slot *place;
-  slots *slots;              /* that `place` is of; NULL without one */
+  slots *slots;              /* to which `place` belongs; NULL without one */
   const char *mpi;           /* several ranks are started by srun with this --mpi; NULL: mpirun */
   int64_t cores;             /* of each rank, for srun; 0: not given */
   int lock_fd;               /* of the directory */

@@ -92,7 +92,7 @@ static void add_details(const char *folder, int64_t attempt, int64_t log_start, 
   char *own = text ? last_error(text) : NULL;
   int64_t other;
   const json_t *record = find_record(records, rank);
-  /* a silent one was killed because it was silent (comm/watch.h) */
+  /* a silent rank was killed for its silence (comm/watch.h) */
   bool is_signal = record && json_integer_value(json_object_get(record, "signal")) &&
                    !is_silence(strbuf_string(out));
   if (is_signal && add_end(record, &end)) strbuf_format(out, ": %s", strbuf_string(&end));

@@ -107,7 +107,7 @@ static err look_at_memory(runner *r, run_cell *c, bool *is_ready) {
   return error;
 }
 
-/* *is_full: it could start, but for its cores or GPUs. */
+/* *is_full: only cores or GPUs are missing for it to start. */
 static err start_cell(runner *r, size_t index, bool *is_full) {
   run_cell *c = &r->sweep->cells[index];
   char *init_from = NULL, *path = NULL;
@@ -153,8 +153,8 @@ void runner_fill_slots(runner *r) {
   for (size_t i = 0; i < end; i++)
     if (r->sweep->cells[i].turns > most) most = r->sweep->cells[i].turns;
   /* When alternating, the cell with the fewest turns comes first. A cell that does not fit yet
-   * keeps its place: what comes after it would take what becomes free, and it would wait for ever.
-   */
+   * keeps its place: later cells would otherwise take everything that becomes free, and it would
+   * never start. */
   for (int64_t turns = 0; turns <= most; turns++)
     for (size_t i = 0; i < end && !runner_is_stopping(r) && !r->is_paused; i++) {
       const run_cell *c = &r->sweep->cells[i];
