@@ -1,6 +1,6 @@
-# A real slurmctld with two slurmd, each in a network and host-name namespace of its own: a cell that asks
-# for two nodes is one job on both, srun starts a rank on each, and they train what one rank trains. The
-# rank of the second node is killed: it is named with its host, and the retry needs one node only.
+# A real slurmctld with two slurmd, each in its own network and host-name namespace: a cell that requests
+# two nodes is one job on both, srun starts a rank on each, and the losses are those of one rank. Then the
+# rank of the second node is killed: it is named with its host, and the retry needs only one node.
 . "$SOURCE/tests/support/ranks.sh"
 . "$SOURCE/tests/support/namespaces.sh"
 . "$SOURCE/tests/support/slurm.sh"
@@ -27,7 +27,7 @@ expect_answer "SELECT json_extract(value, '\$.rank'), json_extract(value, '\$.ho
 1|nodeb'
 bench show 1 | grep -q '2 ranks: nodea (rank 0), nodeb (rank 1)' || fail 'show names no nodes'
 "$FLIP" train --config "$(folder)"/config.yaml --out alone --no-progress || fail 'alone'
-near "$(folder)" alone || { paste <(losses "$(folder)") <(losses alone); fail 'other losses on two nodes'; }
+near "$(folder)" alone || { paste <(losses "$(folder)") <(losses alone); fail 'the losses on two nodes differ'; }
 
 # one of them is lost
 on_node_a "$FLIPBENCH" submit two.yaml --slurm --results lost -s samples=48k -s log_every=5 > out.txt 2> err.txt & follower=$!

@@ -16,11 +16,11 @@ words=(finetune -m pre --train train.yaml --test heldout.yaml --no-progress -s b
 finetune() { "$FLIP" "${words[@]}" "$@"; }
 ranks() { local n=$1; shift; timeout 120 mpirun -np "$n" "$FLIP" "${words[@]}" "$@"; }
 losses() { field step loss "$1/events.jsonl"; }
-near() { # A B: as many losses, equal but for rounding
+near() { # A B: the same number of losses, equal within rounding
   paste <(losses "$1") <(losses "$2") | awk '{ if (NF != 2 || ($1 - $2)^2 > (1e-4 * $2)^2) exit 1 } END { if (NR < 2) exit 1 }'
 }
 tensors() { tail -c +$(($(od -An -tu8 -N8 "$1") + 9)) "$1"; }
-same() { cmp <(losses "$1") <(losses "$2") && cmp <(tensors "$(newest "$1")") <(tensors "$(newest "$2")") || fail "$3: other bits"; }
+same() { cmp <(losses "$1") <(losses "$2") && cmp <(tensors "$(newest "$1")") <(tensors "$(newest "$2")") || fail "$3: the bits differ"; }
 
 finetune --out alone > alone.txt
 [ "$(losses alone | wc -l)" = 20 ] || fail "20 updates, $(losses alone | wc -l) losses"
@@ -41,21 +41,21 @@ near alone parts || fail "micro-batches on ranks changed the losses"
 unmixed=(-s classification.mixup=0 -s classification.cutmix=0 -s batch_size=18)
 finetune --out unmixed "${unmixed[@]}" > /dev/null
 ranks 2 --out unmixed2 "${unmixed[@]}" > /dev/null || fail "without mixing"
-near unmixed unmixed2 || fail "without mixing: other losses on two ranks"
+near unmixed unmixed2 || fail "without mixing: the losses on two ranks differ"
 ranks 2 --out pairs -s batch_size=18 > out.txt 2> err.txt && fail "nine images are no pairs"
-[ "$(grep -c 'batch_size: 18 is not divisible by 4; mixup and CutMix mix pairs' err.txt)" = 1 ] || { cat err.txt; fail "not refused once"; }
+[ "$(grep -c 'batch_size: 18 is not divisible by 4; mixup and CutMix mix pairs' err.txt)" = 1 ] || { cat err.txt; fail "not rejected exactly once"; }
 
-# from a checkpoint of two ranks, one process goes on
+# one process continues from a checkpoint of two ranks
 ranks 2 --out moved -s checkpoint.keep=9 > /dev/null
 rm "$(newest moved)"
 finetune --out moved -s checkpoint.keep=9 --resume > /dev/null || fail "resuming with one process"
 [ "$(grep '"event":"start"' moved/events.jsonl | grep -oE '"ranks":[0-9]+' | tr '\n' ' ')" = '"ranks":2 "ranks":1 ' ] || fail "it was not resumed"
 paste <(losses moved | tail -2) <(losses alone | tail -2) | awk '{ if (($1 - $2)^2 > (1e-3 * $2)^2) exit 1 }' ||
-  fail "from two ranks to one: other losses"
+  fail "from two ranks to one: the losses differ"
 
 # all ranks measure: with weights that hardly move, the accuracies are those of one process
 for n in 1 3; do
   ranks $n --out still$n -s batch_size=24 -s learning_rate=1e-12 -s epochs=1 -s warmup_epochs=0 > /dev/null || fail "measuring on $n"
   grep -oE '"metrics":\{[^}]*\}' still$n/events.jsonl > still$n.txt
 done
-cmp still1.txt still3.txt || { cat still1.txt still3.txt; fail "other accuracies on three ranks"; }
+cmp still1.txt still3.txt || { cat still1.txt still3.txt; fail "the accuracies on three ranks differ"; }

@@ -1,6 +1,6 @@
-# Evaluation on several ranks: each encodes and scores a part, and every number is one process's:
-# zero-shot, retrieval, ROC AUC, several labels an image, both probes, a suite. What is left out on any
-# rank is reported once, an error is one message.
+# Evaluation on several ranks: each encodes and scores a part, and every number is that of one process:
+# zero-shot, retrieval, ROC AUC, several labels per image, both probes, a suite. Samples that any rank
+# skips are reported once, an error is one message.
 command -v mpirun >/dev/null || { echo "skipped: no mpirun (apt install openmpi-bin)"; exit 77; }
 . "$SOURCE/tests/support/training.sh"
 export FLIP_PLUGINS=$BINARY/lib OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
@@ -10,7 +10,7 @@ train --out run -s eval.points=0 -s samples=320 -s threads=1
 part() { printf 'name: %s\nimages: [data/%s-*.tar]\ntasks: [probe, zeroshot]\nlabel: color\ntemplates: ["a {}"]\n' "$1" "$1"; }
 part train > train.yaml
 part heldout > heldout.yaml
-# one image of the end cannot be decoded: the last rank's
+# one image near the end, which is the last rank's, cannot be decoded
 mkdir broken
 tar xf data/heldout-00000.tar -C broken
 last=$(ls broken/*.png | tail -1)
@@ -47,8 +47,8 @@ check() {
   "$FLIP" eval "$@" -m run -s eval.batch_size=8 -s threads=1 > "$what.1" 2> "$what.err1" || { cat "$what.err1"; fail "$what alone"; }
   for n in 2 3; do
     timeout 120 mpirun -np $n "$FLIP" eval "$@" -m run -s eval.batch_size=8 -s threads=1 > "$what.$n" 2> "$what.err$n" || { cat "$what.err$n"; fail "$what on $n ranks"; }
-    cmp "$what.1" "$what.$n" || { diff "$what.1" "$what.$n"; fail "$what: other numbers on $n ranks"; }
-    cmp "$what.err1" "$what.err$n" || { diff "$what.err1" "$what.err$n"; fail "$what: other warnings on $n ranks"; }
+    cmp "$what.1" "$what.$n" || { diff "$what.1" "$what.$n"; fail "$what: the numbers on $n ranks differ"; }
+    cmp "$what.err1" "$what.err$n" || { diff "$what.err1" "$what.err$n"; fail "$what: the warnings on $n ranks differ"; }
   done
 }
 check sets --json -f held.yaml -f broken.yaml -f two.yaml -f several.yaml
@@ -59,23 +59,23 @@ check lars probe --json --train train.yaml -f heldout.yaml --method lars --epoch
 check suite suite suite.yaml
 grep -q 'none was not measured' suite.1 && grep -qE '\| broken, jpeg 3 \| mean_per_class \| [0-9.]+ \[' suite.1 || { cat suite.1; fail "the suite"; }
 
-# one message for what no rank can do
-timeout 60 mpirun -np 3 "$FLIP" eval -m run -f none.yaml > out.txt 2> err.txt && fail "a set that is not there"
+# one message for an error of all ranks
+timeout 60 mpirun -np 3 "$FLIP" eval -m run -f none.yaml > out.txt 2> err.txt && fail "a missing set is accepted"
 [ "$(grep -c 'flip: error:' err.txt)" = 1 ] && grep -q 'none.yaml' err.txt || { cat err.txt; fail "not one message"; }
-# of several batches of images, none can be decoded: found by all ranks
+# none of several batches of images can be decoded: all ranks detect it
 for image in broken/*.png; do head -c 60 "$image" > short && mv short "$image"; done
 tar cf broken.tar --sort=name -C broken .
-timeout 60 mpirun -np 2 "$FLIP" eval -m run -f broken.yaml > out.txt 2> err.txt && fail "no image can be decoded"
+timeout 60 mpirun -np 2 "$FLIP" eval -m run -f broken.yaml > out.txt 2> err.txt && fail "a set without readable images is accepted"
 [ "$(grep -c 'flip: error:' err.txt)" = 1 ] || { cat err.txt; fail "not one message for a set without images"; }
 
-# in a run: the probe behind the last evaluation is that of flip eval
+# in a run: the probe after the last evaluation is that of flip eval
 timeout 120 mpirun -np 2 "$FLIP" train --config run.yaml --no-progress -s threads=1 -s samples=320 --out probed -s 'eval.sets=[heldout.yaml]' \
   -s eval.probe_train=train.yaml -s eval.probe_epochs=3 || fail "a probe in a run of two ranks"
 [ "$(grep -c '"task":"probe"' probed/events.jsonl)" = 1 ] || fail "not one probe"
 "$FLIP" eval probe -m probed --train train.yaml -f heldout.yaml --method lars --epochs 3 --json -s threads=1 > probe.json
 [ "$(grep '"task":"probe"' probed/events.jsonl | grep -oE '"metrics":\{[^}]*' | cut -d: -f2-)" = "$(grep -oE '"probe":\{[^}]*' probe.json | cut -d: -f2-)" ] ||
-  { cat probe.json; grep '"task":"probe"' probed/events.jsonl; fail "another probe than flip eval's"; }
-# what fails in an evaluation is recorded, and said once
+  { cat probe.json; grep '"task":"probe"' probed/events.jsonl; fail "the probe differs from flip eval's"; }
+# a failure in an evaluation is recorded, and reported once
 timeout 120 mpirun -np 2 "$FLIP" train --config run.yaml --no-progress -s threads=1 -s samples=320 --out failed -s 'eval.sets=[broken.yaml]' > out.txt 2> err.txt &&
   fail "a set without images"
 [ "$(grep -c 'flip: error:' err.txt)" = 1 ] && grep -q '"status":"failed","kind":"input"' failed/events.jsonl || { cat err.txt; tail -1 failed/events.jsonl; fail "a failed evaluation"; }

@@ -92,7 +92,7 @@ ends_all() {
   [ $((SECONDS - begun)) -le 12 ] || fail "$((SECONDS - begun)) seconds after $3 others still ran"
   [ "$(grep -c "flip: error: rank $2 of 3 (host .*, process $victim) $4" "$err")" = 1 ] || { cat "$err"; fail "$3: not named once"; }
   [ "$(grep -c 'flip: error' "$err")" = 1 ] || { cat "$err"; fail "$3: more than one message"; }
-  ! kill -0 "$victim" 2>/dev/null || fail "the process that was sent $3 is still there"
+  ! kill -0 "$victim" 2>/dev/null || fail "the process that was sent $3 is still running"
 }
 # a stopped process does not end by itself: the others end it
 cases=()

@@ -1,11 +1,11 @@
 # The compiler's report and machine code of layer norm's gradient, for sm_80 and sm_90a: two blocks of 256
-# threads fit a multiprocessor's registers, at most 40 bytes are spilled and loaded in bf16, all of a tile's rows are
-# loaded 16 bytes at a time before the barrier, sums leave without atomics, and what is stored is rounded two
-# numbers at once. Needs nvcc, and for the machine code nvdisasm (NVDISASM, CUDA_HOME, PATH, or a Python package
-# of NVIDIA's); what is missing is said, with status 77.
+# threads fit a multiprocessor's registers, at most 40 bytes are spilled and loaded in bf16, all rows of a tile are
+# loaded 16 bytes at a time before the barrier, sums are written without atomics, and results are rounded two
+# at a time. Needs nvcc, and for the machine code nvdisasm (NVDISASM, CUDA_HOME, PATH, or a Python package
+# of NVIDIA's); reports what is missing, with status 77.
 nvcc=$(command -v nvcc || true)
 [ -n "$nvcc" ] || for found in "${CUDA_HOME:-/usr/local/cuda}/bin/nvcc"; do [ ! -x "$found" ] || nvcc=$found; done
-[ -n "$nvcc" ] || { echo "SKIPPED: no nvcc here: nothing is known about layer norm's machine code" >&2; exit 77; }
+[ -n "$nvcc" ] || { echo "SKIPPED: no nvcc: layer norm's machine code was not checked" >&2; exit 77; }
 disassembler=${NVDISASM:-$(command -v nvdisasm || true)}
 for found in "${CUDA_HOME:-/usr/local/cuda}/bin/nvdisasm" $(python3 -c 'import site
 print(" ".join(p + "/nvidia/cu13/bin/nvdisasm" for p in site.getsitepackages() + [site.getusersitepackages()]))' 2>/dev/null); do
@@ -24,13 +24,13 @@ for arch in sm_80 sm_90a; do
   [ "$(wc -l <"$arch.report")" = 7 ] || fail "the report for $arch names $(wc -l <"$arch.report") kernels"
   awk '$1 ~ /^norm_gradient_(bf16|f32)$/ && ($2 > 128 || $3 > 40) { exit 1 }' "$arch.report" || fail "two blocks do not fit on $arch, or registers spill"
 done
-[ -n "$disassembler" ] || { echo "SKIPPED: no nvdisasm here: the report holds, the machine code was not looked at" >&2; exit 77; }
+[ -n "$disassembler" ] || { echo "SKIPPED: no nvdisasm: the compiler's report is as expected, the machine code was not checked" >&2; exit 77; }
 for arch in sm_80 sm_90a; do
   "$disassembler" -c "$arch.cubin" | awk '/^[.]text[.]/ { inside = /norm_gradient_bf16/ }
     inside && $1 ~ /^\/[*][0-9a-f]+[*]\/$/ { op = $2 ~ /^@/ ? $3 : $2; sub(/;$/, "", op); print op }' >"$arch.ops"
   before=$(awk '/^BAR[.]SYNC/ { exit } /^LDG[.]E[.]128/ { n++ } END { print n + 0 }' "$arch.ops")
-  [ "$before" -ge 12 ] || fail "$before loads of 16 bytes in front of the barrier on $arch, of 12 for a tile"
+  [ "$before" -ge 12 ] || fail "$before loads of 16 bytes before the barrier on $arch, expected 12 for a tile"
   ! grep -E '^(RED|ATOM|ATOMG|ATOMS|LDG[.]E[.]U16|STG[.]E[.]U16)' "$arch.ops" || fail "an atomic, or an element at a time, on $arch"
   grep -q '^F2FP[.]BF16' "$arch.ops" || fail "elements are rounded one by one on $arch"
-  echo "$arch: norm_gradient_bf16 has $(wc -l <"$arch.ops") instructions, $before loads of 16 bytes in front of its barrier"
+  echo "$arch: norm_gradient_bf16 has $(wc -l <"$arch.ops") instructions, $before loads of 16 bytes before its barrier"
 done

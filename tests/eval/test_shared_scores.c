@@ -1,4 +1,4 @@
-/* What ranks score and fit together has the bits of one rank alone: threads as ranks, 2 to 4 of
+/* Ranks that score and fit together get the bits of a single rank: threads as ranks, 2 to 4 of
  * them. An error of one is an error of all. */
 #include "support/test.h"
 
@@ -15,7 +15,7 @@
 #include "eval/share.h"
 #include "support/comm_threads.h"
 
-/* Classes and width of which ranks divide a tile (logistic.c) and a batch (lars.c). */
+/* Classes and width at which ranks divide a tile (logistic.c) and a batch (lars.c). */
 enum { IMAGES = 701, TEXTS = 1100, CLASSES = 70, WIDTH = 64, BATCH = 256, STEPS = 3 };
 enum { PARAMETERS = CLASSES * (WIDTH + 1) };
 
@@ -141,7 +141,7 @@ static void ranks_have_the_bits_of_one(void **state) {
     for (int r = 0; r < size; r++) {
       assert_ok(jobs[r].error);
       if (memcmp(jobs[r].out, alone, sizeof *alone) != 0)
-        fail_msg("rank %d of %d has other numbers than one rank", r, size);
+        fail_msg("rank %d of %d: the numbers differ from those of a single rank", r, size);
       assert_non_null(jobs[r].shared);
       assert_int_equal(err_kind_of(jobs[r].shared), ERR_IO);
       assert_non_null(strstr(err_message(jobs[r].shared), "a broken disk"));
@@ -154,7 +154,7 @@ static void ranks_have_the_bits_of_one(void **state) {
   free(in);
 }
 
-/* Of the images that others score, a rank needs nothing. */
+/* A rank needs nothing of the images that others score. */
 static void *score_own(void *argument) {
   job *j = argument;
   samples *own = malloc(sizeof *own);

@@ -1,4 +1,4 @@
-/* A bundle from elsewhere, as a plain tar: unpacking changes nothing outside its folder. */
+/* A bundle from another machine, as a plain tar: unpacking changes nothing outside its folder. */
 #include <stdlib.h>
 #include <string.h>
 

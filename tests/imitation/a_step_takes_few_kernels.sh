@@ -1,7 +1,8 @@
-# The kernels and the clearings of memory in one recorded step, by name: of a model as deep as ViT-L/16
-# with its text tower and as long (50 tokens: 75 % of 196 patches masked; captions of 32), but narrow,
-# since widths change no count. Attention is ours at these lengths, as it is predicted to be on an H100.
-# What the libraries launch on their own (split sums, counters) is not known here and not counted.
+# Counts kernels and memory clears in one recorded step, by name: of a model with the depth of ViT-L/16
+# and its text tower and the same lengths (50 tokens: 75 % of 196 patches masked; captions of 32), but
+# narrow, since the counts do not depend on the widths. At these lengths our attention kernels are used,
+# as predicted for an H100. Additional launches by the libraries (split sums, counters) are unknown and
+# not counted.
 . "$SOURCE/tests/support/training.sh"
 . "$SOURCE/tests/support/imitation.sh"
 make_data
@@ -25,10 +26,10 @@ count() {
   sort kernel_names | uniq -c | sort -rn | awk '{ printf "  %4d %s\n", $1, $2 }'
 }
 count usual "its sums by ours"
-[ "$kernels" -lt 900 ] || fail "$kernels kernels a step"
-[ "$clearings" -le 8 ] || fail "$clearings clearings a step"
-! grep -q '^cast_elements$' kernel_names || [ "$(grep -c '^cast_elements$' kernel_names)" -le 4 ] || fail "biases are rounded once more for each product"
+[ "$kernels" -lt 900 ] || fail "$kernels kernels per step"
+[ "$clearings" -le 8 ] || fail "$clearings clearings per step"
+! grep -q '^cast_elements$' kernel_names || [ "$(grep -c '^cast_elements$' kernel_names)" -le 4 ] || fail "biases are rounded again for each product"
 ! grep -q '^square_' kernel_names || fail "the gradients' norm is computed in a step that needs none"
 count dgelu_bgrad "with its sums"
 [ "$kernels" -lt 850 ] || fail "$kernels kernels a step"
-! grep -q '^column_parts' kernel_names || [ "$(grep -c '^column_parts' kernel_names)" -le 3 ] || fail "bias gradients are summed in passes of their own" # the patches' bias, the class token, positions
+! grep -q '^column_parts' kernel_names || [ "$(grep -c '^column_parts' kernel_names)" -le 3 ] || fail "bias gradients are summed in separate passes" # the patches' bias, the class token, positions

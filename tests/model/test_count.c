@@ -38,7 +38,7 @@ static void vit_b16_counts_as_by_hand(void **state) {
   settings_free(&s);
 }
 
-/* MAE's decoder (eight blocks of 512) with a masked L/16: 99 tokens come in, 197 go through, 98
+/* MAE's decoder (eight blocks of 512) with a masked L/16: 99 tokens in, 197 processed, 98
  * patches of 768 numbers are predicted. */
 static void reconstruction_counts_as_by_hand(void **state) {
   (void)state;

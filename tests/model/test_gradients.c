@@ -262,7 +262,7 @@ static void dropout_is_in_training_alone(void **state) {
   settings_free(&s);
 }
 
-/* As a step begins: what was there of the step before, here NaN, is cleared or overwritten. */
+/* The start of a step: values of the previous step, here NaN, are cleared or overwritten. */
 static void begin_over_nan(clip_model *m) {
   const param_table *table = clip_params(m);
   double *gradients = clip_weights(m)->gradients.data;
@@ -273,7 +273,7 @@ static void begin_over_nan(clip_model *m) {
   assert_ok(clip_begin_gradients(m));
   const param *fc1 = param_table_find(table, "image.blocks.0.fc1.weight");
   assert_non_null(fc1);
-  assert_true(isnan(gradients[fc1->offset])); /* not cleared: there is nothing to save then */
+  assert_true(isnan(gradients[fc1->offset])); /* not cleared: nothing would be saved otherwise */
 }
 
 static void check_gradient_cache(settings s) {

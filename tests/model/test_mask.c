@@ -219,8 +219,8 @@ static void drawing_with_replacement_drops_fewer(void **state) {
   free(index);
 }
 
-/* The largest scores, the lower number first where they are equal; squares share their mean; a
- * smaller grid's patch stands for those in its place. */
+/* The largest scores, of equal ones the lower number; squares share their mean; a patch of a
+ * smaller grid represents those in its place. */
 static void attended_patches_are_the_largest(void **state) {
   (void)state;
   static const double scores[2][16] = {{1, 9, 2, 2, 3, 4, 2, 2, 5, 5, 7, 7, 5, 5, 7, 0},

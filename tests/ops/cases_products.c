@@ -64,7 +64,7 @@ static void check_activations(int64_t m, int64_t n, int64_t k) {
     r.a = x.reference, r.b = w.reference, r.c = y.reference, r.pre = pre.reference;
     t.a = x.tested, t.b = w.tested, t.c = y.tested, t.pre = pre.tested;
     r.bias = bias.reference, t.bias = bias.tested;
-    pair rounded = pair_poison(n, false); /* the model's working copy, of which a backend may use */
+    pair rounded = pair_poison(n, false); /* the model's working copy, which a backend may use */
     assert_ok(pair_tested->call->cast(pair_tested, n, bias.tested, rounded.tested));
     t.bias_copy = kind == OPS_GELU_TANH ? rounded.tested : (ops_buffer){0};
     RUN(gemm, &r, &t);

@@ -169,7 +169,7 @@ static ops_buffer uploaded(ops_type type, const void *values, size_t bytes) {
 
 enum { MOMENTS = 40003, FIRST = 1 << 20, NUMBER = 77 };
 
-/* What becomes of an exact value by the draw of element i: the definition in ops.h. */
+/* The rounding of an exact value by the draw of element i: the definition in ops.h. */
 static uint16_t rounded_by_draw(float value, int64_t i, bool is_second) {
   rng r = rng_at(5, RNG_MOMENTS, NUMBER, (uint64_t)(FIRST + i) / 4);
   uint32_t words[4], bits;
@@ -178,9 +178,9 @@ static uint16_t rounded_by_draw(float value, int64_t i, bool is_second) {
   return (uint16_t)((bits + (is_second ? words[i % 4] >> 16 : words[i % 4] & 0xFFFF)) >> 16);
 }
 
-/* Values that fp32 holds exactly, so that every backend must store the same bits; the stored
- * moments are the right ones on average, where rounding to the nearest would lose an eighth of the
- * distance between two neighbours each time. */
+/* Values that are exact in fp32, so that every backend must store the same bits; the stored moments
+ * are correct on average, while rounding to nearest would lose an eighth of the distance between
+ * two neighbours each time. */
 void moments_in_bf16_are_rounded_at_random_without_bias(void **state) {
   (void)state;
   static uint16_t m[MOMENTS], v[MOMENTS];
@@ -215,7 +215,7 @@ void moments_in_bf16_are_rounded_at_random_without_bias(void **state) {
     assert_int_equal(m[i], rounded_by_draw(exact_m, i, false));
     assert_int_equal(v[i], rounded_by_draw(exact_v, i, true));
     ups += i % 2 ? 0 : m[i] - 0x3F80;
-    /* the update uses what is not yet rounded */
+    /* the update uses the unrounded values */
     assert_true(fabs(pair_read(&p, i) + 0.25 * (double)exact_m / sqrt((double)exact_v)) < 1e-6);
   }
   /* 20002 draws at 5/16: five deviations are 0.0164 */

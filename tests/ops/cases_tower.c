@@ -71,7 +71,7 @@ void layer_norm_and_its_gradient_agree(void **state) {
   check_layer_norm(70, 40, true, 0);   /* eight groups in a block of CUDA's gradient, */
   check_layer_norm(21, 1024, true, 0); /* two, */
   check_layer_norm(9000, 8, true, 0);  /* and several tiles of a block */
-  check_layer_norm(6, 264, true, 3);   /* a row that could be read in vectors, its gain not */
+  check_layer_norm(6, 264, true, 3);   /* a row that can be read in vectors, but not its gain */
   if (strcmp(pair_tested->call->name, "cpu") == 0) /* the widest that settings allow */
     check_layer_norm(2, 65536, true, 0);
 }
@@ -187,7 +187,7 @@ void attention_of_short_sequences_agrees(void **state) {
 static void check_attended(int64_t batch, int64_t tokens, int64_t heads, int64_t head_width,
                            int64_t queries, int64_t first) {
   pair qkv = pair_random(batch * tokens * 3 * heads * head_width, false, 1);
-  pair scores = pair_random(batch * (tokens - first), true, 0.01); /* that is added to */
+  pair scores = pair_random(batch * (tokens - first), true, 0.01); /* the op adds to it */
   ops_attended r = {.batch = batch,
                     .tokens = tokens,
                     .heads = heads,
@@ -199,7 +199,8 @@ static void check_attended(int64_t batch, int64_t tokens, int64_t heads, int64_t
   r.qkv = qkv.reference, r.scores = scores.reference;
   t.qkv = qkv.tested, t.scores = scores.tested;
   RUN(attended, &r, &t);
-  pair_check(&scores, 4e-6, "what is attended to"); /* sums in fp32 of what was read exactly */
+  pair_check(&scores, 4e-6,
+             "what is attended to"); /* sums in fp32 of values that were read exactly */
   pair_free(&qkv), pair_free(&scores);
 }
 

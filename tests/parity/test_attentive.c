@@ -1,7 +1,7 @@
 /* Attentive masking against towers and a moving average in torch (make_attentive_fixture.py, in
  * double): the scores of patches, the kept patches before each of three updates, the average after
- * them. In double on the reference backend, and in fp32 on the CPU, whose kept patches are the
- * same: no two scores of the fixture are closer than 2e-7. */
+ * them. In double on the reference backend, and in fp32 on the CPU, which keeps the same patches:
+ * no two scores of the fixture are closer than 2e-7. */
 #include "support/test.h"
 
 #include <math.h>

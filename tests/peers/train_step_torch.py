@@ -119,7 +119,7 @@ def measure(step, inputs, device, steps):
 
 
 class Masters:
-    """AdamW on fp32 copies of weights that are computed with in bf16."""
+    """AdamW on fp32 copies of weights whose computations are in bf16."""
 
     def __init__(self, parameters):
         self.weights = list(parameters)
@@ -143,7 +143,7 @@ def adamw(parameters):
 
 
 def residual_stream_of(model, inputs, context):
-    """The type of what the blocks' sums are kept in."""
+    """The type of the residual stream."""
     seen = []
     hook = model.image.blocks[0].register_forward_hook(lambda m, i, output: seen.append(output.dtype))
     with torch.no_grad(), context():
@@ -162,7 +162,7 @@ def peak_of_process():
 
 
 def run_way(arguments):
-    """One mask ratio one way, in this process: a line when it is compiled, one with the result."""
+    """One mask ratio in one way, in this process: prints a line after compiling, one with the result."""
     base = peak_of_process()  # the libraries
     device = "cuda" if torch.cuda.is_available() else "cpu"
     mask_ratio, mode = arguments.mask[0], arguments.compile[0]
@@ -181,7 +181,7 @@ def run_way(arguments):
     stream = residual_stream_of(model, inputs, context)
     if device == "cuda":
         torch.cuda.reset_peak_memory_stats()
-    # each shape compiled for itself: sizes that varied would be compiled as variables
+    # each shape is compiled separately: sizes that vary would become dynamic
     forward = model if mode == "none" else torch.compile(
         model, dynamic=False, mode=None if mode == "default" else mode)
 
@@ -222,7 +222,7 @@ def run_way(arguments):
 
 
 def ask(arguments, mask_ratio, weights, mode):
-    """The object of one way, measured in a process that ends when it takes too long."""
+    """The result of one way, measured in a process that is ended when it takes too long."""
     command = [sys.executable, __file__, "--one", "--model", arguments.model, "--batch", str(arguments.batch),
                "--steps", str(arguments.steps), "--precision", arguments.precision, "--mask", str(mask_ratio),
                "--weights", weights, "--compile", mode]

@@ -1,8 +1,8 @@
 . "$SOURCE/tests/support/training.sh"
 . "$SOURCE/tests/support/record.sh"
 make_data
-# ROC AUC, 11-point mAP and the mean of top-1 and top-5, of real runs: the intervals over images that the
-# runs recorded are shown, with several seeds together with their spread, and each says what it covers.
+# ROC AUC, 11-point mAP and the mean of top-1 and top-5, of real runs: reports show the intervals over
+# images that the runs recorded, with several seeds combined with their spread, and what each covers.
 mkdir experiments unpacked json
 tar xf data/heldout-00000.tar -C unpacked
 value() { grep -o "\"$2\":\"[a-z]*\"" "$1" | cut -d'"' -f4; }
@@ -48,7 +48,7 @@ record() {
   done
   return 0
 }
-# event RATIO SEED METRIC: what the run's own record says, as a share.
+# event RATIO SEED METRIC: the value in the run's own record, as a share.
 event() { sed -nE "s/.*\"$3\":([0-9.e-]+).*\"images\".*/\\1/p" "$(record $1 $2)" | sed -n 1p; }
 # shown FILE RATIO COLUMN PATH
 shown() { sqlite3 :memory: "SELECT value -> 'values' -> '$3' ->> '$4' FROM json_each(readfile('$1.json'), '\$.rows') WHERE value -> 'row' ->> 'mask_ratio' = '$2'"; }
@@ -108,8 +108,8 @@ alike 'area of two seeds' "$(claim two area interval_over)" 'seeds and unpaired 
 alike 'loss of two seeds' "$(shown two 0 final_loss interval_over)" seeds
 alike 'loss of one seed' "$(shown one 0 final_loss interval_over)" ''
 
-# The mean of top-1 and top-5 is made of hits: Wilson's form at the variance of the images' means.
-bits() { # RATIO METRIC: a 0 or 1 a line, of 40 images in 5 bytes
+# The mean of top-1 and top-5 is computed from hits: Wilson's form at the variance of the images' means.
+bits() { # RATIO METRIC: a 0 or 1 per line, for 40 images in 5 bytes
   sed -nE "s/.*\"set\":\"both\".*\"hits\":.*\"$2\":\"([^\"]*)\".*/\\1/p" "$(record $1 0)" | base64 -d |
     od -An -v -tu1 -w1 | awk '{ for (i = 0; i < 8; i++) { print $1 % 2; $1 = int($1 / 2) } }'
 }
@@ -122,7 +122,7 @@ equal 'both, high' "$(shown one 0 zero_shot_mean_top1_top5 high)" $3
 alike 'both, source' "$(shown one 0 zero_shot_mean_top1_top5 interval_over)" images
 alike 'difference of both' "$(claim one both interval_over)" 'paired images'
 
-# Every format says what the intervals are over.
+# Every format says what the intervals cover.
 note='ROC AUC, 11-point mAP: 95 . intervals over images as recorded by each run \(bootstrap\); differences are not paired by image'
 expect_status 0 bench report one
 expect_line out.txt "^$note$"
@@ -142,13 +142,13 @@ expect_line results/one/report.html "$note"
 expect_line results/one/report.html '95 % interval over images; one seed, [0-9]+ images'
 expect_line results/one/report.html '"auc zeroshot roc_auc","[0-9.]+ \[[0-9.]+, [0-9.]+\]"'
 
-# A single run: with its bounds on the line of the number, not as numbers of their own.
+# A single run: its bounds are on the line of the number, not listed as separate numbers.
 expect_status 0 bench show 1
 expect_line out.txt '^last evaluation, with 95 % intervals over images$'
 expect_line out.txt '^  auc +zeroshot +roc_auc +[0-9.]+ \[[0-9.]+, [0-9.]+\]$'
 expect_line out.txt '^  many +zeroshot +map_11point +[0-9.]+ \[[0-9.]+, [0-9.]+\]$'
 expect_line out.txt '^  both +zeroshot +mean_top1_top5 +[0-9.]+ \[[0-9.]+, [0-9.]+\]$'
 expect_line out.txt '^  auc +zeroshot +chance +0.5$'
-! grep -qE 'roc_auc_(low|high)' out.txt || fail "a bound is listed as a number of its own"
+! grep -qE 'roc_auc_(low|high)' out.txt || fail "a bound is listed as a separate number"
 bench show 1 --json > show.json
 [ "$(sqlite3 :memory: "SELECT group_concat(value ->> 'interval_over') FROM json_each(readfile('show.json'), '\$.evaluation') WHERE value ->> 'metric' IN ('roc_auc', 'map_11point')")" = images,images ] || fail "show --json has no bounds"

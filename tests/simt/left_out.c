@@ -30,7 +30,7 @@ bool is_left_out(const char *what, const char *file, int line) {
 }
 
 int left_out_count_missed(const char *(*notice)(void)) {
-  const int count = mutation.count; /* what a mutant comes to astray does not count */
+  const int count = mutation.count; /* without sites that only a mutant reaches */
   int missed = 0;
   for (int i = 0; i < count; i++) {
     const left_out_site *site = &mutation.sites[i];
@@ -38,7 +38,7 @@ int left_out_count_missed(const char *(*notice)(void)) {
     const char *noticed = notice();
     const char *name = strrchr(site->file, '/');
     printf("without %s of %s:%d: %s\n", site->what, name ? name + 1 : site->file, site->line,
-           noticed ? noticed : "NOTHING IS NOTICED");
+           noticed ? noticed : "NOT DETECTED");
     missed += !noticed;
   }
   left_out_choose(-1);

@@ -1,4 +1,5 @@
-/* With every barrier named, so that a test can leave out one at a time: each must be missed. */
+/* Every barrier is a site, so that a test can remove one at a time: each removal must be detected.
+ */
 #include "simt/norm_mutants.h"
 
 #include "simt/left_out.h"
@@ -8,7 +9,7 @@
 #define __syncthreads()                                                                            \
   (is_left_out("__syncthreads", __FILE__, __LINE__) ? (void)0 : simt_barrier(__FILE__, __LINE__))
 
-/* The launchers are those of the kernels below, under other names. */
+/* The launchers of the kernels below, under other names. */
 #define kernel_layer_norm_gradient mutant_norm
 #define kernel_layer_norm_gradient_scratch mutant_norm_scratch
 #define kernel_activation mutant_activation

@@ -1,5 +1,5 @@
 /* The kernels of layer norm's gradient and of the sums over rows, from which one barrier can be
- * left out. */
+ * removed. */
 #ifndef FLIP_SIMT_NORM_MUTANTS_H
 #define FLIP_SIMT_NORM_MUTANTS_H
 

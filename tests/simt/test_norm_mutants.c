@@ -1,5 +1,5 @@
 /* Every barrier of layer norm's gradient and of the activation's gradient with sums is needed, and
- * the shim notices when it is left out. */
+ * the shim detects its removal. */
 #include "support/test.h"
 
 #include <stdlib.h>
@@ -67,7 +67,7 @@ static bool run_slopes(results *r) {
   return is_fine;
 }
 
-/* False when the shim reported something. */
+/* False if the shim reported something. */
 static bool run(int shape, results *r) {
   memset(r, 0, sizeof *r);
   return run_norm(shapes[shape].rows, shapes[shape].width, r) && run_slopes(r);
@@ -75,7 +75,7 @@ static bool run(int shape, results *r) {
 
 static results right[SHAPES];
 
-/* What is noticed at any shape; NULL: nothing. */
+/* What is detected at any shape; NULL: nothing. */
 static const char *notice(void) {
   static results got;
   for (int i = 0; i < SHAPES; i++) {

@@ -141,13 +141,13 @@ static void bounds_over_items_are_added_to_the_spread_over_seeds(void **state) {
   /* 12.7062 * 0.028284 / sqrt(2) = 0.254124 of the seeds, 0.04 of the images */
   assert_near(m.high - m.mean, sqrt(0.254124 * 0.254124 + 0.04 * 0.04), 1e-6);
   assert_near(m.mean - m.low, m.high - m.mean, 1e-12);
-  m = bounded_mean(values, unknown, 2); /* seeds alone */
+  m = bounded_mean(values, unknown, 2); /* only seeds */
   assert_near(m.high - m.mean, 0.254124, 1e-6);
   m = bounded_mean(values, &unknown[1], 1);
   assert_true(isnan(m.low) && isnan(m.high));
 }
 
-/* An area with an effect of the seed and one of the images, of which the seeds share a half. */
+/* An area with an effect of the seed and one of the images, half of which the seeds share. */
 static void intervals_of_bounds_cover(void **state) {
   (void)state;
   enum { SETS = 2000, SEEDS = 3 };
@@ -168,7 +168,7 @@ static void intervals_of_bounds_cover(void **state) {
       covered += m.low <= truth && truth <= m.high;
     }
     double share = (double)covered / SETS;
-    /* no less than 95 % +- three standard errors; more, since what the seeds share is assumed */
+    /* at least 95 % +- three standard errors; more, since the seeds' share is assumed to be all */
     if (share < 0.935 || (seeds == 1 && share > 0.965))
       fail_msg("%zu seeds: %.3f of the intervals cover", seeds, share);
   }

@@ -1,5 +1,5 @@
-# How long a run takes from its command to its first step: all that comes before is in it, part by part, the
-# parts add up, and it is at most the time for which the process ran. flipbench shows it.
+# The time from a run's command to its first step: it covers everything before that step, in parts that add
+# up, and is at most the time for which the process ran. flipbench shows it.
 . "$SOURCE/tests/support/training.sh"
 . "$SOURCE/tests/support/record.sh"
 make_data
@@ -8,7 +8,7 @@ began() { date +%s.%N; }
 # part NAME RUN: seconds of a part of the newest start
 part() { grep '"event":"start"' "$2/events.jsonl" | tail -1 | grep -oE '"start_seconds":\{[^}]*\}' | grep -oE "\"$1\":[0-9.e-]*" | cut -d: -f2 || true; }
 holds() { awk "BEGIN { exit !($1) }" || fail "$1: $2"; }
-# plausible RUN WALL: every part is positive, they add up, and all is within the time of the whole process
+# plausible RUN WALL: every part is positive, the parts add up, and the sum is within the process's time
 plausible() {
   local sum=0 name value
   for name in program data device model weights loader; do
@@ -25,13 +25,13 @@ at=$(began)
 train --out alone
 plausible alone "$(began) - $at"
 
-# settings that come a second late
+# settings that arrive a second late
 at=$(began)
 "$FLIP" train --config <(sleep 1; cat run.yaml) --no-progress --out late
 plausible late "$(began) - $at"
 holds "$(part program late) > 0.9" "waiting for the settings is not in the part"
 
-# a second of standing still while the data and the model are loaded
+# stopped for a second while the data and the model are loaded
 for _ in 1 2 3 4 5 6 7 8 9 10; do
   rm -rf slow
   at=$(began)
@@ -39,13 +39,13 @@ for _ in 1 2 3 4 5 6 7 8 9 10; do
   until [ -d slow/checkpoints ]; do kill -0 $pid || fail "the process has ended"; sleep 0.002; done
   kill -STOP $pid
   is_loading=yes
-  ! grep -q '"event":"start"' slow/events.jsonl || is_loading=no # it was faster than this script: again
+  ! grep -q '"event":"start"' slow/events.jsonl || is_loading=no # it was faster than this script: retry
   sleep 1
   kill -CONT $pid
   wait $pid || fail "a process that was stopped and continued has failed"
   [ $is_loading = no ] || break
 done
-[ $is_loading = yes ] || fail "not once stopped before its start event"
+[ $is_loading = yes ] || fail "never stopped before its start event"
 plausible slow "$(began) - $at"
 holds "$(part total slow) > 1" "the second is not in the total"
 

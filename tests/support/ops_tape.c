@@ -275,7 +275,7 @@ err ops_create_tape(ops *inner, int *replays, int *recorded_ops, ops **out) {
   *t = (tape){.inner = inner, .replays = replays, .recorded_ops = recorded_ops};
   *o = *inner;
   t->table = tape_table;
-  t->table.sums = inner->call->sums; /* the same bias gradients by the same ops */
+  t->table.sums = inner->call->sums; /* the same ops compute the same bias gradients */
   o->call = &t->table;
   o->state = t;
   *out = o;

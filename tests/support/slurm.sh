@@ -1,7 +1,7 @@
 # A Slurm cluster of one machine in $SCRATCH/slurm: munged, slurmctld and slurmd of Debian's packages
 # on ports of their own. start_slurm returns 1 and says why when it cannot run here; stop_slurm ends
-# what was started. Of several machines (namespaces.sh): slurm_nodes has NAME=ADDRESS of each, the first
-# with slurmctld; on_node NAME COMMAND… runs a command there.
+# what was started. On several machines (namespaces.sh): slurm_nodes has NAME=ADDRESS of each, the first
+# of which runs slurmctld; on_node NAME COMMAND… runs a command there.
 slurm=$SCRATCH/slurm
 slurm_pids=()
 slurm_nodes=("$(hostname -s)=127.0.0.1")

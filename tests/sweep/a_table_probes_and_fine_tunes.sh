@@ -68,8 +68,8 @@ expect_status 0 "$FLIPBENCH" report transfer --results results
 grep -q 'FLIP fine-tunes better' out.txt || fail "the claim is not judged: $(cat out.txt)"
 ! grep -q ': not run' out.txt || fail "a claim has no runs: $(cat out.txt)"
 
-# A probe beside a table that exists: cells at rate 0 start from the tuned ones, change none of their
-# weights, and the table shows their probe; what was there before keeps its identity.
+# A probe added to an existing table: cells at rate 0 start from the tuned ones, change none of their
+# weights, and the table shows their probe; the existing cells keep their identity.
 cat > experiments/after.yaml <<'Y'
 name: after
 base: ../run.yaml
@@ -87,7 +87,7 @@ expect_line out.txt 'probed tuning: not run'
 expect_status 0 "$FLIPBENCH" run experiments/after.yaml --results results
 ls results/after > after.txt
 [ "$(comm -23 before.txt after.txt | wc -l)" = 0 ] && [ "$(comm -13 before.txt after.txt | wc -l)" = 1 ] ||
-  fail "other cells than the probe's: $(cat before.txt after.txt)"
+  fail "cells other than the probe's were added: $(cat before.txt after.txt)"
 tuned=results/after/$(grep unmasked before.txt) probed=results/after/$(comm -13 before.txt after.txt)
 weights() { tail -c +$(($(od -An -tu8 -N8 "$1") + 9)) "$1" | head -c "$2"; }
 bytes=$((4 * $(field start total "$tuned/events.jsonl" | head -1)))
@@ -96,4 +96,4 @@ expect_status 0 "$FLIPBENCH" report after --results results --format csv
 cp out.txt report.csv
 value=$(grep -hoE '"task":"probe","metrics":\{"top1":[0-9.e-]*' "$probed/events.jsonl" | tail -1 | cut -d: -f4)
 awk -v a="$(shown 0.5 tuned_linear_probe_top1)" -v b="$value" 'BEGIN { d = a - 100 * b; exit !(b != "" && d < 0.06 && d > -0.06) }' ||
-  fail "the table shows another probe than $value: $(cat report.csv)"
+  fail "the table does not show the probe $value: $(cat report.csv)"

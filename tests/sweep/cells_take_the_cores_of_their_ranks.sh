@@ -1,6 +1,6 @@
-# Cells of several widths share a machine: each has as many GPUs and cores as its own ranks, so that a
-# narrow one runs next to a wide one, and two narrow ones where a wide one ran. In the experiment's order:
-# what does not fit yet is not overtaken.
+# Cells with different numbers of ranks share a machine: each takes the GPUs and cores that its own ranks
+# need, so that a narrow cell runs next to a wide one, and two narrow ones where a wide one ran. Cells start
+# in the experiment's order: one that does not fit yet is not overtaken.
 . "$SOURCE/tests/support/ranks.sh"
 # how many pairs of their attempts ran at the same time
 overlaps() { # LABEL LABEL
@@ -9,7 +9,7 @@ overlaps() { # LABEL LABEL
 }
 show() { ask 'SELECT v.label, a.started, a.ended FROM attempt AS a JOIN v_cell_latest AS v ON v.run_id = a.run_id'; }
 
-# three GPUs (which these runs on CPUs only are told about), and cells of two ranks and of one
+# three GPUs (only listed: these runs use CPUs), and cells of two ranks and of one
 cat > mixed.yaml <<'Y'
 name: mixed
 base: run.yaml
@@ -23,7 +23,7 @@ expect_answer "SELECT count(*) FROM run WHERE status = 'finished'" 4
 [ "$(overlaps 'seed=0 ranks=2' 'seed=0 ranks=1')" = 1 ] || { show; fail 'the narrow cell did not run next to the wide one'; }
 [ "$(overlaps 'seed=0 ranks=2' 'seed=1 ranks=2')" = 0 ] || fail 'two wide cells on three GPUs'
 gpus() { grep -ho '"slot":"[^"]*"' results/mixed/*"$1"*/attempts.jsonl | grep -oE 'GPU [0-9,]+'; }
-[ "$(gpus 'seed=0_ranks=2')" = 'GPU 0,1' ] && [ "$(gpus 'seed=0_ranks=1')" = 'GPU 2' ] || { cat results/mixed/*/attempts.jsonl; fail 'other GPUs than their own ranks need'; }
+[ "$(gpus 'seed=0_ranks=2')" = 'GPU 0,1' ] && [ "$(gpus 'seed=0_ranks=1')" = 'GPU 2' ] || { cat results/mixed/*/attempts.jsonl; fail 'not the GPUs that their own ranks need'; }
 
 # two cores: a wide cell has both, and then two narrow ones run at once, each on its own
 if [ "$(nproc)" -ge 2 ]; then

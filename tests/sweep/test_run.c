@@ -56,7 +56,7 @@ static void slots_share_cores_and_gpus_without_overlap(void **state) {
   slots_free(&s);
 }
 
-/* Every cell has what its own ranks need, the lowest numbers first. */
+/* Every cell gets what its own ranks need, the lowest numbers first. */
 static void small_cells_run_next_to_a_large_one(void **state) {
   (void)state;
   slots s;
@@ -86,7 +86,7 @@ static void small_cells_run_next_to_a_large_one(void **state) {
   slots_give(&s, again);
   assert_true(slots_fit(&s, 3));
   slots_free(&s);
-  /* no more cells at once than asked for; a GPU that is listed twice is shared by two */
+  /* no more cells at once than requested; a GPU that is listed twice is shared by two */
   run_options shared = {.gpus = "0,0,1", .jobs = 2};
   assert_ok(slots_make(&shared, &(spec_requires){.gpus = 1, .ranks = 2}, 1, &s));
   assert_ok(slots_take(&s, 1, &small[0]));

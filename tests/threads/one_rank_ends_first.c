@@ -1,5 +1,5 @@
-/* A rank of several that watch each other, started by ranks_by_tcp_keep_apart.sh: rank 0 ends its
- * watch two seconds after the others, while its thread has seen them leave. */
+/* One of several ranks that watch each other, started by ranks_by_tcp_keep_apart.sh: rank 0 ends
+ * its watch two seconds after the others, after its thread has seen them leave. */
 #include <stdio.h>
 #include <unistd.h>
 
