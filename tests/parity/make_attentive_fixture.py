@@ -7,7 +7,7 @@ Two towers: `class` (learned positions, a norm before the first block, the class
 `mean` (fixed positions, the mean of all tokens is pooled). Stored for each, CASE being one of them:
 CASE.K.NAME      weights of the trained tower before update K, under flip's names
 CASE.average.NAME  the average after the last update (double)
-CASE.scores.SIZE   of the patches of images of that size, by the average of the last update (double)
+CASE.scores.SIZE   scores of the patches of images of that size, by the average of the last update (double)
 CASE.kept.SIZE.CELL.K  the kept patches before update K, for KEEP of them
 """
 import pathlib
@@ -107,7 +107,7 @@ class Tower(nn.Module):
 
 
 def kept(scores, size, cell):
-    """The KEEP patches of the largest scores, ascending; cells of cell x cell share their mean."""
+    """The KEEP patches with the largest scores, ascending; cells of cell x cell share their mean."""
     grid = scores.reshape(COUNT, 1, size // PATCH, size // PATCH)
     grid = nn.functional.interpolate(grid, scale_factor=GRID // grid.shape[-1], mode="nearest")
     if cell > 1:
@@ -133,7 +133,7 @@ for case in ("class", "mean"):
         with torch.no_grad():
             for _, p in tower.named():
                 p.add_(torch.randn_like(p) * (0.3 if k == 0 else 0.1))
-                p.copy_(p.float().double())  # stored as they are used
+                p.copy_(p.float().double())  # stored with the precision in which they are used
             if k == 0:
                 average.load_state_dict(tower.state_dict())
             momentum = 1 + 0.5 * (MOMENTUM - 1) * (1 + np.cos(np.pi * k / TOTAL))

@@ -1,15 +1,14 @@
-"""The same training step in PyTorch, the fastest way that it has of those a user would try: FLIP's towers,
-weights in fp32 under bf16 autocast or in bf16 with fp32 masters, eager and compiled in three modes, SDPA's
-backends left free, fused AdamW. On a CPU: --model mini or vit_s16, --mask one ratio a process, for its peak
-memory.
+"""The same training step in PyTorch, in the fastest of the ways that a user would try: FLIP's towers, weights
+in fp32 under bf16 autocast or in bf16 with fp32 masters, eager and compiled in three modes, SDPA's choice of
+backend unrestricted, fused AdamW. On a CPU: --model mini or vit_s16, and --mask with one ratio per process, to
+measure its peak memory.
 
-One JSON object for each mask ratio and way ("kind": "way"), each measured in a process of its own, with the
-fields of `flip bench step --json`, how long compiling took, and the type of the residual stream (fp32 under
-autocast; bf16, as flip's, with bf16 weights); one that fails or compiles for too long says so in "error". Then
-the fastest one's object once more for the mask ratio, "kind": "best", with how many ways were measured and
-those that are missing. Written for this purpose; it shares no code with flip. Patches are dropped before the
-encoder, inputs are random and on the device already (flip's step, which it is compared with, copies its
-batch)."""
+Prints one JSON object per mask ratio and way ("kind": "way"), each measured in a separate process, with the
+fields of `flip bench step --json`, the compilation time, and the type of the residual stream (fp32 under
+autocast; bf16, like flip's, with bf16 weights); "error" describes a failure or a compilation that took too long.
+Then, for each mask ratio, the fastest way's object again with "kind": "best", the number of measured ways and
+the missing ones. Written for this purpose; it shares no code with flip. Patches are dropped before the encoder;
+inputs are random and already on the device (flip's step, to which it is compared, copies its batch)."""
 
 import argparse
 import json

@@ -1,5 +1,5 @@
 # Under ThreadSanitizer: a thread writes checkpoints while the others train, evaluate and load, and while the
-# run is asked to stop. It fails where a step did not happen while a checkpoint was being written.
+# run is asked to stop. It fails if no step happened while a checkpoint was being written.
 . "$SOURCE/tests/support/training.sh"
 make_data
 sed -i 's/^samples: .*/samples: 960/' run.yaml

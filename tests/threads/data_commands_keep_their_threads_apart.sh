@@ -1,4 +1,4 @@
-# Under ThreadSanitizer: what draws, checks, filters, balances and counts samples on all cores, and the same
+# Under ThreadSanitizer: the commands that draw, check, filter, balance and count samples, on all cores and
 # with one thread: the same bytes.
 . "$SOURCE/tests/support/training.sh"
 make_data

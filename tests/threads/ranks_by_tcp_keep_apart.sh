@@ -1,5 +1,5 @@
 # Under ThreadSanitizer: two ranks of two threads each, connected by TCP. In each a thread watches the other rank
-# while one trains, exchanges gradients in buckets and saves. One with the optimizer's state shared out.
+# while another trains, exchanges gradients in buckets and saves. One run shards the optimizer's state.
 . "$SOURCE/tests/support/training.sh"
 . "$SOURCE/tests/support/processes.sh"
 make_data
@@ -17,5 +17,5 @@ ranks() {
 ranks "$BINARY/tests/one_rank_ends_first"
 train="$FLIP train --config run.yaml --no-progress"
 ranks $train --out whole
-grep -q '"ranks":"TCP"' whole/events.jsonl || fail "the ranks did not meet by TCP"
+grep -q '"ranks":"TCP"' whole/events.jsonl || fail "the ranks did not connect by TCP"
 ranks $train --out small --set comm.bucket_bytes=4096 --set optimizer.shard=true --set micro_batch_size=8

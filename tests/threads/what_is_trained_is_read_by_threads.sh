@@ -1,5 +1,5 @@
-# Under ThreadSanitizer: fine-tuning with mixed images and the probe, and what embeds, scores and measures with
-# a model, all on several threads.
+# Under ThreadSanitizer: fine-tuning with mixed images and the probe, and the commands that embed, score and
+# evaluate with a model, all on several threads.
 . "$SOURCE/tests/support/training.sh"
 make_data
 for part in train heldout; do

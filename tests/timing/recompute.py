@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""By hand: what image.recompute and text.recompute save in memory and cost in time (docs/performance.md).
+"""Run by hand: the memory that image.recompute and text.recompute save, and their cost in time (docs/performance.md).
 
     tests/timing/recompute.py [--flip build/bin/flip] [--rounds 5] [--steps 6] CONFIG [OPTIONS of flip train...]
 
-Every level trains a few steps in turns, on one thread. Printed for each: planned and peak memory, the medians over
-the rounds of its processor time and wall time of a step over those without recomputation in the same round (of each
-run the fastest step, without the first two, which choose kernels and touch memory), and whether the losses are the
-same bits.
+The levels alternate, each training a few steps on one thread. Printed for each: planned and peak memory; the
+processor time and wall time of a step divided by those without recomputation in the same round, medians over the
+rounds (the fastest step of each run, without the first two, which choose kernels and touch memory); and whether the
+losses have the same bits.
 """
 import argparse, json, os, statistics, subprocess, sys, tempfile
 

@@ -1,6 +1,6 @@
 # Mask mode attentive: a run trains with patches chosen by an average of its own image tower. A killed
-# run goes on with the same bits, so the average is in the checkpoint; ranks choose what one process
-# chooses; scoring is counted in the plan and in the record; a mask ratio of 0 has no average.
+# run resumes with the same bits, so the average is in the checkpoint; ranks choose the patches that one
+# process chooses; scoring is counted in the plan and in the record; a mask ratio of 0 has no average.
 . "$SOURCE/tests/support/training.sh"
 make_data
 cat >> run.yaml <<'Y'
@@ -21,7 +21,7 @@ for other in random large; do
   [ "$(field step loss $other/events.jsonl | tail -1)" != "$last" ] || fail "the same loss as with $other"
 done
 
-# killed after some steps, and on
+# killed after some steps, and resumed
 train_behind --out killed
 for _ in $(seq 600); do
   [ -f killed/events.jsonl ] && [ "$(field step step killed/events.jsonl | tail -1)" -ge 7 ] 2>/dev/null && break
@@ -31,12 +31,12 @@ kill -KILL $pid; wait $pid 2>/dev/null || true
 train --out killed --resume
 cmp "$(newest whole)" "$(newest killed)" || fail "resuming after SIGKILL changed the bits"
 
-# a checkpoint without the average, of a run of another mode, is not resumed from
+# a checkpoint of another mode, without the average, cannot be resumed
 expect_status 2 "$FLIP" train --config run.yaml --out random --resume
 expect_line err.txt 'mask_mode: random, this run has attentive'
 
-# two ranks, each with an average of its own, choose what one process chooses; a sharded optimizer's
-# weights are whole before they are averaged
+# two ranks, each with its own average, choose the patches that one process chooses; a sharded optimizer's
+# weights are gathered before they are averaged
 . "$SOURCE/tests/support/processes.sh"
 port=$((20000 + RANDOM % 20000))
 on_two_ranks() {
@@ -51,7 +51,7 @@ on_two_ranks() {
 on_two_ranks --out two
 on_two_ranks --out shards -s optimizer.shard=true -s comm.bucket_bytes=20000
 paste <(field step loss whole/events.jsonl) <(field step loss two/events.jsonl) |
-  awk '{ if (NF != 2 || ($1 - $2)^2 > (1e-3 * $2)^2) exit 1 }' || fail "two ranks chose otherwise"
+  awk '{ if (NF != 2 || ($1 - $2)^2 > (1e-3 * $2)^2) exit 1 }' || fail "two ranks chose other patches"
 [ "$(field step loss two/events.jsonl)" = "$(field step loss shards/events.jsonl)" ] || fail "shards changed the losses"
 
 # the gradient cache scores the same images with the same weights
@@ -59,7 +59,7 @@ train --out cached -s micro_batch_size=8 -s eval.batch_size=6
 [ "$(field step loss cached/events.jsonl | head -1 | cut -c1-6)" = "$(echo "$first" | cut -c1-6)" ] ||
   fail "in micro-batches the first loss is $(field step loss cached/events.jsonl | head -1), not $first"
 
-# counted: scoring, 3 x 3 patches and a class token through a block and a part, and the average's memory
+# counted: scoring (3 x 3 patches and a class token, one whole block and part of another), and the average's memory
 "$FLIP" plan --config run.yaml > plan.txt
 grep -q '^  scoring of patches ' plan.txt || fail "the plan does not count scoring: $(cat plan.txt)"
 grep -q '^  average image tower ' plan.txt || fail "the plan does not count the average: $(cat plan.txt)"
@@ -72,7 +72,7 @@ grep -q 'average/' "$(newest unmasked)" && fail "there is an average with nothin
 train --out plain -s mask_ratio=0 -s mask_mode=random
 [ "$(field step loss plain/events.jsonl | tail -1)" = "$(field step loss unmasked/events.jsonl | tail -1)" ] ||
   fail "the mode changed a run without a mask"
-"$FLIP" plan --config run.yaml -s mask_ratio=0 | grep -E 'scoring|average' && fail "the plan has an average that is not there"
+"$FLIP" plan --config run.yaml -s mask_ratio=0 | grep -E 'scoring|average' && fail "the plan has an average that does not exist"
 
 # tuning on whole images from it, evaluation and export need no average
 train --out tuned -s init_from=whole/checkpoints -s mask_ratio=0 -s samples=64 -s warmup_samples=0

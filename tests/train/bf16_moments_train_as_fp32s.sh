@@ -1,5 +1,5 @@
-# optimizer.moments: bf16: a small training comes to the losses of one with fp32 moments, is killed and
-# resumed to the same bits, keeps values in the checkpoint that bf16 holds, and depends on the seed alone.
+# optimizer.moments: bf16: a small run reaches the losses of one with fp32 moments, resumes with the same
+# bits after a kill, keeps only bf16 values in the checkpoint, and depends only on the seed.
 . "$SOURCE/tests/support/training.sh"
 make_data
 narrow=(--set optimizer.moments=bf16)
@@ -12,7 +12,7 @@ echo "mean loss of the last ten steps: fp32 $a, bf16 $b"
 awk -v a="$a" -v b="$b" 'BEGIN { d = a - b; exit !(d < 0.03 * a && d > -0.03 * a) }' || fail "losses: fp32 $a, bf16 $b"
 ! cmp -s "$(newest wide)" "$(newest narrow)" || fail "the setting changes nothing"
 
-# Killed and resumed: the same bits as in one go.
+# Killed and resumed: the same bits as without interruption.
 train_behind --out parts "${narrow[@]}" --set checkpoint.every_samples=64
 for _ in $(seq 600); do
   [ -f parts/events.jsonl ] && [ "$(field step step parts/events.jsonl | tail -1)" -ge 8 ] 2>/dev/null && break
@@ -20,8 +20,8 @@ for _ in $(seq 600); do
 done
 kill -KILL $pid; wait $pid 2>/dev/null || true
 train --out parts "${narrow[@]}" --set checkpoint.every_samples=64 --resume
-tensors() { tail -c +"$((9 + $(od -An -N8 -t u8 "$1")))" "$1" | cksum; } # what is behind the header
-[ "$(tensors "$(newest parts)")" = "$(tensors "$(newest narrow)")" ] || fail "a resumed run has other bits"
+tensors() { tail -c +"$((9 + $(od -An -N8 -t u8 "$1")))" "$1" | cksum; } # everything after the header
+[ "$(tensors "$(newest parts)")" = "$(tensors "$(newest narrow)")" ] || fail "the bits of a resumed run differ"
 
 # The moments are the last two thirds of the tensors: their low 16 bits are zero, the weights' are not.
 body=$(($(stat -c %s "$(newest narrow)") - 8 - $(od -An -N8 -t u8 "$(newest narrow)")))
