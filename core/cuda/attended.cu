@@ -1,5 +1,5 @@
-/* What the queries of a layer attend to, summed over queries and heads: the scores of attentive
- * masking (ops_attended).
+/* The attention that a layer's queries pay to each key, summed over queries and heads: the scores
+ * of attentive masking (ops_attended).
  *
  * Bound: the multiply-adds of q kᵀ, in fp32 without tensor cores: it is a small part of the scoring
  * pass, whose dense layers take most of the time. Not measured on a GPU. */

@@ -38,7 +38,7 @@ enum {
 
 typedef struct {
   ops_layer_norm_gradient n;
-  float *parts; /* [parts, kinds, width]: dgamma, dbeta and, if asked for, dx_sums of each block */
+  float *parts; /* [parts, kinds, width]: dgamma, dbeta and, if requested, dx_sums of each block */
   int parts_count;
   int kinds; /* 2, or 3 with dx_sums */
   int group; /* threads of a row */
@@ -227,7 +227,7 @@ DEVICE void keep_elements(tile_rows *t, const int type, const int count) {
   }
 }
 
-/* dx = rstd (g - mean(g) - x̂ mean(g x̂)) + dresidual; its sums are of what is stored. */
+/* dx = rstd (g - mean(g) - x̂ mean(g x̂)) + dresidual; its sums are of the stored values. */
 DEVICE void store_tile(const norm_arguments *a, const norm_place *at, int64_t first, int64_t end,
                        const tile_rows *t, const float (*statistics)[2], const float *means,
                        column_share *c, const int type, const int rows, const int packs,

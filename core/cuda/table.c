@@ -23,7 +23,7 @@ static err layer_norm_gradient(ops *o, const ops_layer_norm_gradient *n) {
 }
 
 static err attended(ops *o, const ops_attended *a) {
-  return cuda_error(kernel_attended(a, STREAM), "what is attended to");
+  return cuda_error(kernel_attended(a, STREAM), "attention scores");
 }
 
 static err patches(ops *o, const ops_patches *p) {

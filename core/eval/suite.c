@@ -217,7 +217,7 @@ static err find_bounds(comm *ranks, const eval_result *result, const eval_outcom
   return interval_of_hits(ranks, outcomes, row->metric, row->bounds);
 }
 
-/* What any rank left out. */
+/* The samples that any rank left out. */
 static err take_warnings(comm *ranks, eval_set *set, suite_row *row) {
   strbuf lines = {0};
   strbuf_append(&lines, eval_set_new_warnings(set));

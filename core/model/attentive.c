@@ -45,7 +45,7 @@ static int64_t position_rows(const clip_config *c, int64_t patches) {
   return patches + (c->has_learned_positions && c->has_class_token);
 }
 
-/* The last block is computed as far as its queries and keys. */
+/* Of the last block only queries and keys are computed. */
 double attentive_flops(const clip_config *c) {
   double n = (double)attentive_tokens(c), w = (double)c->image.width;
   double layers = (double)c->image.layers, hidden = (double)c->image.hidden;
@@ -131,7 +131,7 @@ int64_t clip_scored_patches(const clip_model *m) {
   return m->scorer.config.patches;
 }
 
-/* Values of master type become doubles in place: from the end, where there is room. */
+/* Converts values of master type to double in place, from the end, so that none is overwritten. */
 static void widen(const ops *o, int64_t count, double *values) {
   if (o->master == OPS_F64) return;
   for (int64_t i = count; i-- > 0;) {

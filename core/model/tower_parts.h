@@ -11,7 +11,7 @@ static inline size_t tower_norm_tensor(const tower *t) {
   return t->first_param + (size_t)t->shape.layers * BLOCK_TENSORS;
 }
 
-/* Whether gradients of dense weights are added to what is there. */
+/* Whether gradients of dense weights are added to the existing values. */
 static inline bool tower_accumulates(const tower_pass *p) {
   return !p->writes || p->first > 0;
 }

@@ -210,7 +210,7 @@ static void take(const paired_result *r, size_t seeds, double scale, data_measur
   *m = (data_measure){r->value * scale, r->low * scale, r->high * scale, false, seeds, 0, NULL};
 }
 
-/* Seeds, and the runs' own intervals over their steps where they have them. */
+/* Covers seeds and, if the runs have them, their own intervals over steps. */
 static void name_source(const pairing *p, data_measure *m) {
   bool has_steps = p->count && !isnan(p->own_values[0].low);
   if (isnan(m->low)) return;

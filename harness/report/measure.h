@@ -15,7 +15,7 @@ typedef struct {
 
 err measure_row(report_data *d, size_t row, const column *c, data_measure *m) ERR_MUST_CHECK;
 
-/* The row's accuracy minus the other's, over their common seeds, paired by item where the hits were
+/* The row's accuracy minus the other's, over their common seeds, paired by item if the hits were
  * recorded (report/accuracy.h). The ends are NaN where seeds or items do not suffice for an
  * interval. */
 typedef struct {

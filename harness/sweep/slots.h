@@ -14,7 +14,7 @@
 
 enum { SLOTS_MOST = 256 };
 
-/* What one cell has. */
+/* The share of one cell. */
 typedef struct {
   bool is_pinned;  /* to `cores` */
   cpu_set_t cores; /* available to this process, by their sched_getaffinity numbers */
