@@ -199,8 +199,7 @@ static void check_attended(int64_t batch, int64_t tokens, int64_t heads, int64_t
   r.qkv = qkv.reference, r.scores = scores.reference;
   t.qkv = qkv.tested, t.scores = scores.tested;
   RUN(attended, &r, &t);
-  pair_check(&scores, 4e-6,
-             "what is attended to"); /* sums in fp32 of values that were read exactly */
+  pair_check(&scores, 4e-6, "attention scores"); /* sums in fp32 of values that were read exactly */
   pair_free(&qkv), pair_free(&scores);
 }
 
