@@ -4,14 +4,7 @@
 # multiprocessor at the relevant lengths. Needs nvcc, and for the machine code nvdisasm (NVDISASM,
 # CUDA_HOME, PATH, or a Python package of NVIDIA's); reports what is missing, with status 77.
 shopt -s nullglob
-nvcc=$(command -v nvcc || true)
-[ -n "$nvcc" ] || for found in "${CUDA_HOME:-/usr/local/cuda}/bin/nvcc"; do [ ! -x "$found" ] || nvcc=$found; done
-[ -n "$nvcc" ] || { echo "SKIPPED: no nvcc: the attention kernels' machine code was not checked" >&2; exit 77; }
-disassembler=${NVDISASM:-$(command -v nvdisasm || true)}
-for found in "${CUDA_HOME:-/usr/local/cuda}/bin/nvdisasm" $(python3 -c 'import site
-print(" ".join(p + "/nvidia/cu13/bin/nvdisasm" for p in site.getsitepackages() + [site.getusersitepackages()]))' 2>/dev/null); do
-  [ -n "$disassembler" ] || [ ! -x "$found" ] || disassembler=$found
-done
+. "$SOURCE/tests/support/assembler.sh"
 
 # kernel, registers, bytes of stack and of spills, from the assembler's report
 report() {

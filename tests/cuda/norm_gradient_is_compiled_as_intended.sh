@@ -3,14 +3,7 @@
 # loaded 16 bytes at a time before the barrier, sums are written without atomics, and results are rounded two
 # at a time. Needs nvcc, and for the machine code nvdisasm (NVDISASM, CUDA_HOME, PATH, or a Python package
 # of NVIDIA's); reports what is missing, with status 77.
-nvcc=$(command -v nvcc || true)
-[ -n "$nvcc" ] || for found in "${CUDA_HOME:-/usr/local/cuda}/bin/nvcc"; do [ ! -x "$found" ] || nvcc=$found; done
-[ -n "$nvcc" ] || { echo "SKIPPED: no nvcc: layer norm's machine code was not checked" >&2; exit 77; }
-disassembler=${NVDISASM:-$(command -v nvdisasm || true)}
-for found in "${CUDA_HOME:-/usr/local/cuda}/bin/nvdisasm" $(python3 -c 'import site
-print(" ".join(p + "/nvidia/cu13/bin/nvdisasm" for p in site.getsitepackages() + [site.getusersitepackages()]))' 2>/dev/null); do
-  [ -n "$disassembler" ] || [ ! -x "$found" ] || disassembler=$found
-done
+. "$SOURCE/tests/support/assembler.sh"
 # kernel, registers, bytes of spills
 report() {
   awk '/Compiling entry function/ { kernel = $0; sub(/.*function ._Z[0-9]+/, "", kernel); sub(/14norm_arguments.*/, "", kernel) }

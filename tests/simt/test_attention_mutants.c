@@ -4,11 +4,10 @@
 
 #include <stdlib.h>
 
-#include "base/rng.h"
 #include "simt/attention_mutants.h"
 #include "simt/left_out.h"
 #include "simt/simt.h"
-#include "support/ops_reference.h"
+#include "simt/mutant_buffers.h"
 
 /* One tile of queries; two tiles; queries in two halves and two walks over an odd count of tiles.
  */
@@ -21,24 +20,12 @@ typedef struct {
   float out[MOST_TOKENS * MOST_WIDTH], dqkv[3 * MOST_TOKENS * MOST_WIDTH], parts[3 * MOST_WIDTH];
 } results;
 
-static ops_buffer random_buffer(int64_t count, uint64_t stream) {
-  ops_buffer b = {simt_allocate((size_t)count * 2), OPS_BF16};
-  rng r = rng_at(7, RNG_TEST, 0, stream);
-  assert_non_null(b.data);
-  for (int64_t i = 0; i < count; i++) reference_set(b, i, rng_normal(&r));
-  return b;
-}
-
-static void keep(float *to, ops_buffer from, int64_t count) {
-  for (int64_t i = 0; i < count; i++) to[i] = (float)reference_get(from, i);
-}
-
 /* Forward and backward of one head; false when the shim reported something. */
 static bool run(int64_t tokens, int64_t width, results *r) {
   int64_t count = tokens * width;
   ops_attention a = {.batch = 1, .tokens = tokens, .heads = 1, .head_width = width};
-  a.qkv = random_buffer(3 * count, 1), a.dout = random_buffer(count, 2);
-  a.out = random_buffer(count, 3), a.dqkv = random_buffer(3 * count, 4);
+  a.qkv = random_buffer(OPS_BF16, 3 * count, 1), a.dout = random_buffer(OPS_BF16, count, 2);
+  a.out = random_buffer(OPS_BF16, count, 3), a.dqkv = random_buffer(OPS_BF16, 3 * count, 4);
   a.lse = (ops_buffer){simt_allocate((size_t)tokens * sizeof(float)), OPS_F32};
   ops_buffer parts = {simt_allocate((size_t)(3 * width) * sizeof(float)), OPS_F32};
   memset(r, 0, sizeof *r);

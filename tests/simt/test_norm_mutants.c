@@ -5,12 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/rng.h"
 #include "cuda/kernels.h"
 #include "simt/left_out.h"
 #include "simt/norm_mutants.h"
 #include "simt/simt.h"
-#include "support/ops_reference.h"
+#include "simt/mutant_buffers.h"
 
 /* Eight groups in a block; four of two warps; several tiles; one group; a wide row. */
 static const struct {
@@ -22,18 +21,6 @@ typedef struct {
   uint64_t dx;
   float dgamma[MOST_WIDTH], dbeta[MOST_WIDTH], dx_sums[MOST_WIDTH], slopes[COLUMNS];
 } results;
-
-static ops_buffer random_buffer(ops_type type, int64_t count, uint64_t stream) {
-  ops_buffer b = {simt_allocate((size_t)count * ops_size_of(type)), type};
-  rng r = rng_at(7, RNG_TEST, 0, stream);
-  assert_non_null(b.data);
-  for (int64_t i = 0; i < count; i++) reference_set(b, i, rng_normal(&r));
-  return b;
-}
-
-static void keep(float *to, ops_buffer from, int64_t count) {
-  for (int64_t i = 0; i < count; i++) to[i] = (float)reference_get(from, i);
-}
 
 static bool run_norm(int64_t rows, int64_t width, results *r) {
   ops_layer_norm_gradient n = {.rows = rows, .width = width};
