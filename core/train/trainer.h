@@ -15,7 +15,7 @@ typedef struct {
   bool is_resuming;   /* continue from the newest checkpoint, if there is one */
   bool has_progress;
   double began; /* clock_seconds() when the command started; start_seconds counts from it */
-  /* Called after each evaluation on a set, where not NULL. */
+  /* Called after each evaluation on a set, if not NULL. */
   void (*evaluated)(void *context, const char *set, int64_t step, const eval_result *result);
   void *context;
   bool *is_first_rank; /* set, if not NULL: whether this process is rank 0, which reports */
