@@ -82,17 +82,14 @@ err bench_rig_step(bench_rig *r, int64_t number) {
   const clip_inputs in = {r->s->batch_size, r->images, r->index, r->ids, r->id_counts, 0, NULL};
   step_result result;
   err error = NULL;
-  if (r->chooser.model) { /* after the previous update */
+  /* as in training: the next batch is copied while this one is computed, unless its patches are
+   * chosen with the weights of this update */
+  bool is_chosen = r->chooser.model;
+  if (is_chosen)
     TRY(attentive_choose(&r->chooser, in.count, in.images, r->s->attentive_momentum, r->index));
-    TRY(step_stage(&r->step, &in));
-    TRY(step_launch(&r->step, &in, number, 1e-4));
-    TRY(step_finish(&r->step, &result));
-    goto cleanup;
-  }
-  /* as in training: the next batch is copied while this one is computed */
-  if (number == 1) TRY(step_stage(&r->step, &in));
+  if (is_chosen || number == 1) TRY(step_stage(&r->step, &in));
   TRY(step_launch(&r->step, &in, number, 1e-4));
-  TRY(step_stage(&r->step, &in));
+  if (!is_chosen) TRY(step_stage(&r->step, &in));
   TRY(step_finish(&r->step, &result));
 cleanup:
   return error;

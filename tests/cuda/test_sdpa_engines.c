@@ -1,6 +1,6 @@
 /* Asks cuDNN, for GPUs that are not present, whether it has engines for our descriptions of
  * attention. The library answers from a device's properties (its "deviceless ahead-of-time
- * compilation", since 9.8); it loads a libcuda.so.1: the stub in the toolkit. */
+ * compilation", since 9.8); it loads a libcuda.so.1: the toolkit's, for linking. */
 #include "support/test.h"
 
 #include <stdlib.h>
