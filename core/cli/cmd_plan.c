@@ -110,7 +110,7 @@ static void print_plan(const settings *s, const model_counts *c) {
   printf("memory for training (batch %ld, micro-batch %ld)\n", (long)s->batch_size,
          (long)(s->micro_batch_size ? s->micro_batch_size : s->batch_size));
   const size_t *bytes = c->memory.bytes;
-  print_bytes("weights", bytes[CLIP_PARAMETERS] + bytes[CLIP_WORKING]);
+  print_bytes("weights", bytes[CLIP_PARAMETERS] + bytes[CLIP_WORKING] + bytes[CLIP_NARROW]);
   print_bytes("gradients", bytes[CLIP_GRADIENTS]);
   print_bytes("optimizer", c->optimizer_bytes);
   print_bytes("activations", bytes[CLIP_ACTIVATIONS]);

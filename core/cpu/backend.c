@@ -141,6 +141,7 @@ static ops_table table_of(const cpu_kernels *kernels) {
   table.join = cpu_synchronize;
   table.is_idle = cpu_is_idle;
   table.gemm = cpu_gemm;
+  table.narrow = cpu_narrow;
   table.destroy = cpu_destroy;
   return table;
 }
@@ -163,9 +164,9 @@ static err create(const ops_request *request, ops **out) {
              .master = OPS_F32,
              /* 8 bits: one scale for the whole operand, as on a GPU */
              .chunk_bytes = request->is_narrow ? 0 : 1 << 20,
+             .is_narrow = request->is_narrow,
              .threads = request->threads > 0 ? request->threads : omp_get_num_procs(),
              .state = state};
-  state->is_narrow = request->is_narrow;
   snprintf(o->kernels, sizeof o->kernels, "%s", processor_name(variant));
   omp_set_num_threads(o->threads);
 #pragma omp parallel

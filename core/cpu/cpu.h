@@ -27,8 +27,10 @@ typedef struct {
   void (*activate_gradient)(ops_activation activation, int64_t count, ops_buffer pre, ops_buffer c);
   /* g->a_sums [m] += sum over k of op(a). For a bias gradient: a is stored [k, m]. */
   err (*add_sums)(ops *o, const ops_gemm *g);
-  /* to [count] bf16 = fp8(x * scale), scaled by the largest value; returns 1 / scale. */
-  float (*round_operand)(cpu_fp8 format, ops_buffer x, int64_t count, uint16_t *to);
+  /* ops_table.narrow of one matrix, whose values are in x. */
+  void (*round_operand)(const ops_rounding *r, ops_buffer x);
+  /* to [count] bf16 = the numbers of 8-bit codes, exactly. */
+  void (*widen_operand)(ops_fp8 format, const uint8_t *from, int64_t count, uint16_t *to);
   /* target [m,n] = product * inverse + bias, or += it, rounded to the target's type. */
   void (*finish_narrow)(const ops_gemm *g, const float *product, float inverse, ops_buffer target);
 } cpu_kernels;
@@ -39,8 +41,7 @@ typedef struct {
   gemm_cache *gemms;
   float *scratch; /* shared by the threads of one op; see cpu_scratch */
   size_t scratch_floats;
-  bool is_narrow; /* dense layers in emulated 8 bits (gemm_narrow.c) */
-  void *narrow;   /* their operands */
+  void *narrow; /* operands of emulated 8-bit products (gemm_narrow.c) */
   size_t narrow_bytes;
   bool lacks_bf16; /* oneDNN has no bf16 products for this processor: they are computed in fp32 */
   void *widened;   /* on operands widened into this */
@@ -70,8 +71,8 @@ void gemm_library_version(char *version, size_t size);
 void gemm_library_isa(char *isa, size_t size);
 
 err cpu_gemm(ops *o, const ops_gemm *g);
+err cpu_narrow(ops *o, const ops_rounding *list, size_t count);
 /* The product and bias of g in emulated 8 bits, into `target`; the rest of g is the caller's. */
-bool cpu_can_narrow(ops *o, const ops_gemm *g);
 err cpu_gemm_narrow(ops *o, const ops_gemm *g, ops_buffer target) ERR_MUST_CHECK;
 
 static inline float cpu_from_bf16(uint16_t bits) {

@@ -266,12 +266,13 @@ static err multiply(ops *o, const ops_gemm *g, ops_buffer target) {
 }
 
 err cpu_gemm(ops *o, const ops_gemm *g) {
-  CPU_ASSERT(g->m > 0 && g->n > 0 && g->k > 0 && g->a.type == g->b.type);
-  CPU_ASSERT(!g->c_sums.data);
+  CPU_ASSERT(g->m > 0 && g->n > 0 && g->k > 0);
+  CPU_ASSERT(g->narrow_a.scale.data ? g->narrow_b.scale.data != NULL : g->a.type == g->b.type);
+  CPU_ASSERT(!g->c_sums.data && !g->c_maximum.data);
   CPU_ASSERT(!g->accumulate || (!g->bias.data && g->epilogue == OPS_EPILOGUE_NONE));
   bool keeps_pre = g->epilogue == OPS_EPILOGUE_ACTIVATION;
   ops_buffer target = keeps_pre ? g->pre : g->c;
-  err error = cpu_can_narrow(o, g) ? cpu_gemm_narrow(o, g, target) : multiply(o, g, target);
+  err error = g->narrow_a.scale.data ? cpu_gemm_narrow(o, g, target) : multiply(o, g, target);
   if (error) return error;
   const cpu_kernels *kernels = cpu_of(o)->kernels;
   const ops_activate activated = {g->activation, g->m * g->n, g->pre, g->c};

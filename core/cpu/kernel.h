@@ -44,7 +44,8 @@ err CPU_KERNEL(activate)(ops *o, const ops_activate *a);
 void CPU_KERNEL(activate_gradient)(ops_activation activation, int64_t count, ops_buffer pre,
                                    ops_buffer c);
 err CPU_KERNEL(add_sums)(ops *o, const ops_gemm *g);
-float CPU_KERNEL(round_operand)(cpu_fp8 format, ops_buffer x, int64_t count, uint16_t *to);
+void CPU_KERNEL(round_operand)(const ops_rounding *r, ops_buffer x);
+void CPU_KERNEL(widen_operand)(ops_fp8 format, const uint8_t *from, int64_t count, uint16_t *to);
 void CPU_KERNEL(finish_narrow)(const ops_gemm *g, const float *product, float inverse,
                                ops_buffer target);
 

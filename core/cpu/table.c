@@ -36,5 +36,6 @@ const cpu_kernels CPU_KERNEL(kernels) = {
     .activate_gradient = CPU_KERNEL(activate_gradient),
     .add_sums = CPU_KERNEL(add_sums),
     .round_operand = CPU_KERNEL(round_operand),
+    .widen_operand = CPU_KERNEL(widen_operand),
     .finish_narrow = CPU_KERNEL(finish_narrow),
 };

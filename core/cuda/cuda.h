@@ -121,6 +121,7 @@ void nvml_read(nvml_meter *meter, ops_usage *usage);
 err gemm_plans_create(ops *o, gemm_plans **out) ERR_MUST_CHECK;
 void gemm_plans_destroy(gemm_plans *plans);
 err cuda_gemm(ops *o, const ops_gemm *g);
+err cuda_narrow(ops *o, const ops_rounding *list, size_t count); /* gemm_narrow.c */
 size_t gemm_library_version(void);
 
 /* sdpa.c: attention by cuDNN. How many ways the library has for this shape, in the same order each

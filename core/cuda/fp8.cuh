@@ -4,23 +4,22 @@
 #define FLIP_CUDA_FP8_CUH
 
 #include "cuda/kernel.cuh"
-#include "cuda/kernels.h"
 
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 890
 #include <cuda_fp8.h>
 #endif
 
-DEVICE float fp8_largest(kernel_fp8 format) {
-  return format == KERNEL_E4M3 ? 448.0f : 57344.0f;
+DEVICE float fp8_largest(ops_fp8 format) {
+  return format == OPS_E4M3 ? 448.0f : 57344.0f;
 }
 
 /* To nearest, ties to even; saturates at the largest finite value; NaN gives 0x7F. */
-DEVICE uint8_t fp8_of_float(kernel_fp8 format, float value) {
+DEVICE uint8_t fp8_of_float(ops_fp8 format, float value) {
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 890
   return (uint8_t)__nv_cvt_float_to_fp8(value, __NV_SATFINITE,
-                                        format == KERNEL_E4M3 ? __NV_E4M3 : __NV_E5M2);
+                                        format == OPS_E4M3 ? __NV_E4M3 : __NV_E5M2);
 #else
-  const int mantissa = format == KERNEL_E4M3 ? 3 : 2, bias = format == KERNEL_E4M3 ? 7 : 15;
+  const int mantissa = format == OPS_E4M3 ? 3 : 2, bias = format == OPS_E4M3 ? 7 : 15;
   const int shift = 23 - mantissa;
   uint32_t sign = bits_of_float(value) >> 24 & 0x80u;
   if (value != value) return 0x7F;

@@ -36,15 +36,13 @@ static void place_scratch(gemm_product *p, const ops_gemm *g, char *at) {
 }
 
 err cuda_gemm(ops *o, const ops_gemm *g) {
-  const bool is_narrow = g->may_narrow && gemm_can_narrow(o, g);
-  const size_t narrow_bytes = is_narrow ? gemm_narrow_bytes(g) : 0;
   gemm_product p = {.g = *g, .type_a = gemm_type(g->a.type), .type_b = gemm_type(g->b.type)};
   gemm_plan *plan;
   void *scratch;
   err error = NULL;
-  TRY(cuda_scratch(o, narrow_bytes + scratch_bytes(g), &scratch));
-  place_scratch(&p, g, (char *)scratch + narrow_bytes);
-  if (is_narrow) TRY(gemm_narrow(o, g, scratch, &p));
+  TRY(cuda_scratch(o, scratch_bytes(g), &scratch));
+  place_scratch(&p, g, scratch);
+  if (g->narrow_a.scale.data) gemm_narrow(g, &p);
   const gemm_key key = gemm_key_of(o, &p);
   TRY(gemm_choose(o, &key, &p, &plan));
   TRY(gemm_run(o, plan, &p));

@@ -99,11 +99,8 @@ err gemm_finish(ops *o, const ops_gemm *g, int form, const gemm_product *p) ERR_
 /* gemm_gelu.c: sets has_tanh_gelu. */
 err gemm_look_at_gelu(ops *o) ERR_MUST_CHECK;
 
-/* gemm_narrow.c: dense layers in 8 bits. Rounds the operands of g into `scratch` and sets p to the
- * product of those. */
-bool gemm_can_narrow(ops *o, const ops_gemm *g);
-size_t gemm_narrow_bytes(const ops_gemm *g);
-err gemm_narrow(ops *o, const ops_gemm *g, void *scratch, gemm_product *p) ERR_MUST_CHECK;
+/* gemm_narrow.c: sets p to the product of g's 8-bit operands. */
+void gemm_narrow(const ops_gemm *g, gemm_product *p);
 
 static inline cudaDataType_t gemm_type(ops_type type) {
   return type == OPS_BF16 ? CUDA_R_16BF : CUDA_R_32F;

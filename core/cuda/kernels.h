@@ -103,19 +103,12 @@ int kernel_add_parts(int64_t count, int64_t columns, const float *parts, ops_buf
 /* sums [rows] master += the sums over the columns of x [rows, columns]. */
 int kernel_row_sums(int64_t rows, int64_t columns, ops_buffer x, ops_buffer sums, void *stream);
 
-/* 8-bit floats as the Open Compute Project defines them (OFP8, 2023): to nearest, ties to even,
- * saturating; NaN becomes 0x7F. */
-typedef enum { KERNEL_E4M3, KERNEL_E5M2 } kernel_fp8;
-/* amax [1] fp32 = the largest |x|; NaN elements count as nothing. */
-int kernel_amax(int64_t count, ops_buffer x, float *amax, void *stream);
-/* to [rows, columns] u8 = fp8(x * scale[0]); transposed [columns, rows], or absent, the same.
- * x of bf16 or fp32; scale [1] fp32 on the device. */
-int kernel_quantize(kernel_fp8 format, int64_t rows, int64_t columns, ops_buffer x,
-                    const float *scale, uint8_t *to, uint8_t *transposed, void *stream);
-/* scale [1] = largest value of the format / amax (1 if amax is 0 or not finite), inverse [1] = 1 /
- * scale. */
-int kernel_fp8_scale(kernel_fp8 format, const float *amax, float *scale, float *inverse,
-                     void *stream);
+/* Operands of 8-bit products (ops_table.narrow), in 8-bit floats as the Open Compute Project
+ * defines them (OFP8, 2023): to nearest, ties to even, saturating; NaN becomes 0x7F. One matrix may
+ * be of fp32; several are of bf16, without activation and without a known maximum. */
+int kernel_narrow(const ops_rounding *list, size_t count, void *stream);
+/* maximum [1] fp32 is raised to the largest |x|; NaN elements count as nothing. */
+int kernel_maximum(int64_t count, ops_buffer x, ops_buffer maximum, void *stream);
 
 #ifdef __cplusplus
 }

@@ -100,7 +100,11 @@ static err create(const ops_request *request, ops **out) {
     free(state);
     return mem_error(sizeof *o, "the CUDA backend");
   }
-  *o = (ops){.call = &cuda_table, .compute = request->compute, .master = OPS_F32, .state = state};
+  *o = (ops){.call = &cuda_table,
+             .compute = request->compute,
+             .master = OPS_F32,
+             .is_narrow = request->is_narrow,
+             .state = state};
   state->request = *request;
   int visible = 0;
   err error = NULL;

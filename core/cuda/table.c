@@ -149,6 +149,7 @@ const ops_table cuda_table = {
     .usage = usage,
     .is_idle = cuda_is_idle,
     .queue = cuda_queue,
+    .narrow = cuda_narrow,
     .gemm = cuda_gemm,
     .activate = activate,
     .layer_norm = layer_norm,

@@ -34,6 +34,7 @@ static err allocate_blocks(clip_model *m) {
   static const char *const names[CLIP_BLOCKS] = {[CLIP_PARAMETERS] = "parameters",
                                                  [CLIP_GRADIENTS] = "gradients",
                                                  [CLIP_WORKING] = "the working copy",
+                                                 [CLIP_NARROW] = "weights in 8 bits",
                                                  [CLIP_ACTIVATIONS] = "activations",
                                                  [CLIP_LOSS] = "the loss",
                                                  [CLIP_RECONSTRUCTION] = "the reconstruction",
@@ -41,7 +42,7 @@ static err allocate_blocks(clip_model *m) {
                                                  [CLIP_INPUTS] = "inputs"};
   ops *o = m->o;
   clip_memory plan;
-  const clip_types types = {o->compute, o->master, o->chunk_bytes};
+  const clip_types types = {o->compute, o->master, o->chunk_bytes, o->is_narrow};
   clip_plan(&m->config, &m->limits, &types, &m->params, m->is_trainable, &plan);
   for (int i = 0; i < CLIP_BLOCKS; i++) {
     if (!plan.bytes[i]) continue;
@@ -50,8 +51,10 @@ static err allocate_blocks(clip_model *m) {
   }
   ops_buffer master = {m->blocks[CLIP_PARAMETERS], o->master};
   ops_buffer working = {m->blocks[CLIP_WORKING], o->compute};
-  m->weights = (tower_weights){
-      o, master, {m->blocks[CLIP_GRADIENTS], o->master}, working.data ? working : master};
+  m->weights = (tower_weights){.o = o,
+                               .master = master,
+                               .gradients = {m->blocks[CLIP_GRADIENTS], o->master},
+                               .working = working.data ? working : master};
   return NULL;
 }
 
@@ -67,6 +70,10 @@ static loss_options loss_options_of(const clip_model *m) {
 
 static err allocate_all(clip_model *m) {
   err error = allocate_blocks(m);
+  if (!error && m->o->is_narrow) {
+    clip_cut_narrow(m);
+    error = clip_list_weights(m);
+  }
   if (error) return error;
   if (m->is_trainable) {
     clip_cut_training(m, true, &m->kept);
@@ -131,6 +138,7 @@ void clip_destroy(clip_model *m) {
     if (m->blocks[i]) m->o->call->release(m->o, m->blocks[i]);
   for (int i = 0; i < SETS; i++) free(m->sets[i].pooled);
   for (int i = 0; i < TRAIN_SETS; i++) free(m->lists[i].host);
+  free(m->weights_list);
   attentive_close(&m->scorer);
   tower_free(&m->image);
   tower_free(&m->text);
@@ -164,7 +172,8 @@ err clip_set(clip_model *m, const param *p, const void *values) {
 
 err clip_refresh(clip_model *m) {
   if (m->weights.working.data == m->weights.master.data) return NULL;
-  return m->o->call->cast(m->o, m->params.total, m->weights.master, m->weights.working);
+  err error = m->o->call->cast(m->o, m->params.total, m->weights.master, m->weights.working);
+  return error ? error : clip_round_weights(m);
 }
 
 /* Host buffers for copying initial values to the device, a part of a tensor at a time. */

@@ -82,6 +82,8 @@ typedef enum {
   CLIP_PARAMETERS,
   CLIP_GRADIENTS,
   CLIP_WORKING,     /* a copy of the parameters in compute type, if that differs */
+  CLIP_NARROW,      /* dense layers in 8 bits: their weights, in both layouts for training, and the
+                     * scales of all operands */
   CLIP_ACTIVATIONS, /* of training; between its forward and backward passes nothing else runs, so
                      * evaluation and passes that keep none use the same memory */
   CLIP_LOSS,
@@ -100,6 +102,7 @@ size_t clip_memory_total(const clip_memory *m);
 typedef struct {
   ops_type compute, master;
   int64_t chunk_bytes;
+  bool is_narrow;
 } clip_types;
 
 /* Declares the model's tensors in a table, with offsets, without allocating them. */
@@ -123,8 +126,11 @@ err clip_initialise(clip_model *model, uint64_t seed) ERR_MUST_CHECK;
  * reference, double. Call clip_refresh after the last clip_set. */
 err clip_get(const clip_model *model, const param *p, void *values) ERR_MUST_CHECK;
 err clip_set(clip_model *model, const param *p, const void *values) ERR_MUST_CHECK;
-/* Updates the working copy from the master weights. */
+/* Updates the working copy from the master weights, and what is derived from that. */
 err clip_refresh(clip_model *model) ERR_MUST_CHECK;
+/* Rounds the dense layers' weights to 8 bits, for all products until they change again; does
+ * nothing without 8 bits. Call after the working copy was written directly. */
+err clip_round_weights(clip_model *model) ERR_MUST_CHECK;
 
 err clip_clear_gradients(clip_model *model) ERR_MUST_CHECK;
 /* The same for a step: clears only the gradients to which the backward pass adds. Those of dense

@@ -21,6 +21,12 @@ enum { TRAIN_SETS = 2, EVAL_SET = 2, SETS = 3 };
 /* Sites of dropout's noise: their distance exceeds the number of blocks of any tower. */
 enum { IMAGE_SITE = 0, TEXT_SITE = 1 << 16 };
 
+/* The operands of passes in 8 bits: scales of the activations of one use (tower_scales). */
+typedef enum { CLIP_TRAINING, CLIP_EVALUATION, CLIP_USES } clip_use;
+typedef struct {
+  ops_buffer image, text, decoder;
+} clip_scales;
+
 struct clip_model {
   ops *o;
   clip_config config;
@@ -46,10 +52,13 @@ struct clip_model {
   int current, staged;        /* training sets: computed on; filled last */
   ops_buffer fixed_positions; /* sine-cosine; undefined when learned */
   void *blocks[CLIP_BLOCKS];  /* device memory */
-  clip_profile *profile;      /* NULL: not measured */
-  const param_watch *watch;   /* NULL: none */
-  bool has_cleared;           /* all gradients were cleared once: the padding between them is 0 */
-  bool writes;                /* the next clip_backward is the first of its step */
+  clip_scales scales[CLIP_USES];
+  ops_rounding *weights_list; /* of clip_round_weights; NULL: no 8 bits */
+  size_t weights_count;
+  clip_profile *profile;    /* NULL: not measured */
+  const param_watch *watch; /* NULL: none */
+  bool has_cleared;         /* all gradients were cleared once: the padding between them is 0 */
+  bool writes;              /* the next clip_backward is the first of its step */
 };
 
 /* clip_embed.c: `count` values of compute type as floats. */
@@ -71,6 +80,12 @@ void clip_cut_loss(clip_model *m);
 void clip_cut_decoding(clip_model *m);
 /* fixed_positions is the address of the sine-cosine positions. */
 void clip_cut_inputs(clip_model *m);
+
+/* clip_narrow.c: dense layers in 8 bits. Bytes of CLIP_NARROW; divides it; lists the weights. */
+size_t clip_narrow_bytes(const clip_config *c, const param_table *table, bool for_training);
+void clip_cut_narrow(clip_model *m);
+err clip_list_weights(clip_model *m) ERR_MUST_CHECK;
+void clip_point_scales(const clip_model *m, clip_use use, clip_activations *a);
 
 /* clip_train.c: runs a tower forward on all of `in`, chunk by chunk, and backward to the gradients
  * of its weights for `count` samples, whose features' gradients begin at dfeatures; with

@@ -28,7 +28,8 @@ static tower_extent extent_of(const tower_shape *shape, const clip_types *types,
       .chunk = tower_chunk(shape, tokens, u->batch, types->compute, types->chunk_bytes),
       .is_kept = u->is_kept,
       .compute = types->compute,
-      .master = types->master};
+      .master = types->master,
+      .is_narrow = types->is_narrow};
 }
 
 static void cut_activations(clip_activations *a, const clip_config *c, const clip_types *types,
@@ -52,7 +53,8 @@ static size_t activation_bytes(const clip_config *c, const clip_types *types, us
 static void cut_scoring(clip_activations *a, const clip_config *c, const clip_limits *l,
                         const clip_types *types, ops_block *block) {
   const use u = {.batch = l->eval_batch};
-  const tower_extent image = extent_of(&c->image, types, &u, attentive_tokens(c));
+  tower_extent image = extent_of(&c->image, types, &u, attentive_tokens(c));
+  image.is_narrow = false; /* the average's weights have no 8-bit form */
   *a = (clip_activations){0};
   tower_lay_out(&a->image, &c->image, &image, block);
   image_front_lay_out(&a->front, c, &image, block);
@@ -127,6 +129,7 @@ void clip_plan(const clip_config *c, const clip_limits *l, const clip_types *typ
   *m = (clip_memory){0};
   m->bytes[CLIP_PARAMETERS] = (size_t)parameters * ops_size_of(types->master);
   if (has_working) m->bytes[CLIP_WORKING] = (size_t)parameters * ops_size_of(types->compute);
+  if (types->is_narrow) m->bytes[CLIP_NARROW] = clip_narrow_bytes(c, table, for_training);
   m->bytes[CLIP_ACTIVATIONS] = activation_bytes(c, types, evaluation(c, l));
   m->bytes[CLIP_INPUTS] = input_bytes(c, l, types, for_training);
   if (!for_training) return;
@@ -150,19 +153,21 @@ size_t clip_memory_total(const clip_memory *m) {
 }
 
 static clip_types types_of(const ops *o) {
-  return (clip_types){o->compute, o->master, o->chunk_bytes};
+  return (clip_types){o->compute, o->master, o->chunk_bytes, o->is_narrow};
 }
 
 void clip_cut_training(const clip_model *m, bool is_kept, clip_activations *a) {
   const clip_types types = types_of(m->o);
   ops_block block = {.base = m->blocks[CLIP_ACTIVATIONS]};
   cut_activations(a, &m->config, &types, training(&m->limits, is_kept), &block);
+  clip_point_scales(m, CLIP_TRAINING, a);
 }
 
 void clip_cut_evaluation(const clip_model *m, clip_activations *a) {
   const clip_types types = types_of(m->o);
   ops_block block = {.base = m->blocks[CLIP_ACTIVATIONS]};
   cut_activations(a, &m->config, &types, evaluation(&m->config, &m->limits), &block);
+  clip_point_scales(m, CLIP_EVALUATION, a);
 }
 
 void clip_cut_scoring(const clip_model *m, clip_activations *a) {
@@ -188,6 +193,7 @@ void clip_cut_decoding(clip_model *m) {
   const clip_types types = types_of(m->o);
   ops_block block = {.base = m->blocks[CLIP_RECONSTRUCTION]};
   reconstruction_lay_out(&m->decoding, &m->config, &m->limits, &types, &block);
+  m->decoding.decoder.scales = m->scales[CLIP_TRAINING].decoder;
 }
 
 void clip_cut_inputs(clip_model *m) {

@@ -96,7 +96,8 @@ err model_count_of(const settings *s, int64_t vocabulary, const clip_limits *giv
   count_blocks(&config.image, config.patches + config.has_class_token, &dense, &attention);
   c->forward_image_unmasked =
       2 * (double)config.patches * pixels * width + dense + attention + c->image_projection;
-  const clip_types types = {compute, OPS_F32, chunk_bytes};
+  const clip_types types = {compute, OPS_F32, chunk_bytes,
+                            compute == OPS_BF16 && s->precision == PRECISION_FP8};
   c->gradient_elements = table.total;
   c->gradient_border = table.decayed;
   c->reconstruction_errors = count_errors(&config, &limits, &types);

@@ -27,6 +27,7 @@ void reconstruction_resolve(reconstruction_head *head, const param_table *table)
   const param *embed = param_table_find(table, "reconstruction.embed.weight");
   if (!embed) return;
   head->embed = embed[0].offset;
+  head->embed_tensor = (size_t)(embed - table->items);
   head->embed_bias = embed[1].offset;
   head->mask_token = embed[2].offset;
   head->prediction_bias = embed[3].offset;
@@ -60,6 +61,14 @@ reconstruction_extent reconstruction_extent_of(const clip_config *c, const clip_
   return e;
 }
 
+/* The largest operand of the embedding and of the prediction of pixels. */
+static int64_t lone_elements(const clip_config *c, const reconstruction_extent *e) {
+  const int64_t width = c->reconstruction.width, encoded = e->chunk * e->encoded;
+  const int64_t seen = encoded * (width > c->image.width ? width : c->image.width);
+  const int64_t predicted = e->chunk * e->dropped * (width > e->pixels ? width : e->pixels);
+  return seen > predicted ? seen : predicted;
+}
+
 void reconstruction_lay_out(reconstruction_buffers *b, const clip_config *c, const clip_limits *l,
                             const clip_types *types, ops_block *block) {
   const reconstruction_extent e = reconstruction_extent_of(c, l, types);
@@ -68,7 +77,9 @@ void reconstruction_lay_out(reconstruction_buffers *b, const clip_config *c, con
                                 .chunk = e.chunk,
                                 .is_kept = true,
                                 .compute = types->compute,
-                                .master = types->master};
+                                .master = types->master,
+                                .is_narrow = types->is_narrow,
+                                .lone_elements = lone_elements(c, &e)};
   const int64_t width = c->reconstruction.width, rows = 1 + e.chunk * e.encoded;
   const ops_type compute = types->compute, master = types->master;
   *b = (reconstruction_buffers){.extent = e};

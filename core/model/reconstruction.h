@@ -16,6 +16,7 @@
 typedef struct {
   tower decoder;
   int64_t embed, embed_bias, mask_token, prediction_bias; /* offsets */
+  size_t embed_tensor;                                    /* the embedding's index in the table */
 } reconstruction_head;
 
 /* Does nothing without reconstruction. */

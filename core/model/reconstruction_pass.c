@@ -10,13 +10,15 @@ typedef struct {
 } decoding;
 
 static tower_dense embedding(const reconstruction_pass *p) {
-  return (tower_dense){p->config->image.width, p->config->reconstruction.width, p->head->embed,
-                       p->head->embed_bias};
+  return (tower_dense){p->config->image.width, p->config->reconstruction.width,
+                       p->head->embed,         p->head->embed_bias,
+                       p->head->embed_tensor,  tower_other_slot(&p->head->decoder)};
 }
 
 static tower_dense prediction(const reconstruction_pass *p) {
-  return (tower_dense){p->config->reconstruction.width, p->b->extent.pixels,
-                       p->head->decoder.projection, p->head->prediction_bias};
+  tower_dense d = tower_projection(&p->head->decoder);
+  d.bias = p->head->prediction_bias;
+  return d;
 }
 
 /* The image tower's tokens of these samples, or the corresponding part of their gradient. */
@@ -84,7 +86,7 @@ static err make_table(const decoding *d) {
       tower_dense_op(&d->pass, &embed, d->pass.count * b->extent.encoded,
                      seen_tokens(d, p->image->a->last), ops_at(b->table_compute, width));
   err error = w->o->call->gemm(w->o, &mask);
-  if (!error) error = w->o->call->gemm(w->o, &seen);
+  if (!error) error = tower_round_and_multiply(&d->pass, &embed, &seen);
   return error ? error : cast(w->o, table_rows(d) * width, b->table_compute, b->table);
 }
 
@@ -97,6 +99,7 @@ static err forward(const decoding *d) {
   ops_embed pick = picking(d);
   ops_gemm pixels = tower_dense_op(&d->pass, &predict, d->pass.count * b->extent.dropped, b->picked,
                                    b->predictions);
+  TRY(tower_begin_forward(&d->pass));
   TRY(make_table(d));
   TRY(o->call->embed(o, &place));
   TRY(tower_forward_tokens(&d->pass));
@@ -105,7 +108,7 @@ static err forward(const decoding *d) {
   else
     TRY(o->call->cast(o, tower_rows(&d->pass) * pick.width, b->decoder.last, b->wide));
   TRY(o->call->embed(o, &pick));
-  TRY(o->call->gemm(o, &pixels));
+  TRY(tower_round_and_multiply(&d->pass, &predict, &pixels));
 cleanup:
   return error;
 }
@@ -146,8 +149,11 @@ static err table_backward(const decoding *d) {
   const reconstruction_pass *p = d->p;
   const reconstruction_buffers *b = p->b;
   const tower_weights *w = p->image->w;
-  const tower_dense embed = embedding(p);
   int64_t width = p->config->reconstruction.width;
+  const tower_dense_pass embed = {.d = embedding(p),
+                                  .rows = d->pass.count * b->extent.encoded,
+                                  .dy = ops_at(b->table_compute, width),
+                                  .x = seen_tokens(d, p->image->a->last)};
   ops_gemm mask = {.m = width,
                    .n = 1,
                    .k = 1,
@@ -159,21 +165,21 @@ static err table_backward(const decoding *d) {
   err error = cast(w->o, table_rows(d) * width, b->table, b->table_compute);
   if (!error) error = w->o->call->gemm(w->o, &mask);
   return error ? error
-               : tower_dense_gradient(&d->pass, &embed, d->pass.count * b->extent.encoded,
-                                      ops_at(b->table_compute, width),
-                                      seen_tokens(d, p->image->a->last),
-                                      (ops_gemm){.c = seen_tokens(d, b->dlast)});
+               : tower_dense_gradient(&d->pass, &embed, (ops_gemm){.c = seen_tokens(d, b->dlast)});
 }
 
 static err backward(const decoding *d) {
   err error = NULL;
   const reconstruction_buffers *b = d->p->b;
   ops *o = d->pass.w->o;
-  const tower_dense predict = prediction(d->p);
+  const tower_dense_pass predict = {.d = prediction(d->p),
+                                    .rows = d->pass.count * b->extent.dropped,
+                                    .dy = b->predictions,
+                                    .x = b->picked};
   const ops_embed place = placing(d), pick = picking(d);
+  TRY(tower_begin_backward(&d->pass));
   /* the weights' gradient is computed before the picked tokens' gradient overwrites it */
-  TRY(tower_dense_gradient(&d->pass, &predict, d->pass.count * b->extent.dropped, b->predictions,
-                           b->picked, (ops_gemm){.c = b->picked}));
+  TRY(tower_dense_gradient(&d->pass, &predict, (ops_gemm){.c = b->picked}));
   TRY(gather_gradient(o, &pick));
   TRY(o->call->cast(o, tower_rows(&d->pass) * pick.width, b->wide, b->decoder.dnorm));
   TRY(tower_backward_tokens(&d->pass));

@@ -108,6 +108,35 @@ int64_t tower_chunk(const tower_shape *shape, int64_t tokens, int64_t batch, ops
   return (batch + pieces - 1) / pieces;
 }
 
+static int64_t most(int64_t a, int64_t b) {
+  return a > b ? a : b;
+}
+
+/* The operands of products in 8 bits. Of the inputs kept for backward, those that a level of
+ * recomputation drops are one chunk's. */
+static void lay_out_narrow(tower_activations *a, const tower_shape *s, const tower_extent *e,
+                           ops_block *block) {
+  const int64_t rows = e->chunk * e->tokens;
+  const int64_t lone = most(e->lone_elements, e->batch * most(s->width, s->embed));
+  const int64_t x = most(rows * most(s->width, s->hidden), lone);
+  assert(e->chunk == e->batch);
+  a->is_narrow = true;
+  a->x8 = ops_cut(block, OPS_U8, x);
+  if (!e->is_kept) return;
+  a->is_norm8_shared = s->recompute_level >= TOWER_RECOMPUTE_NORMS;
+  a->is_hidden8_shared = s->recompute_level >= TOWER_RECOMPUTE_ACTIVATIONS;
+  const int64_t kept = a->shared_row + (a->recompute ? rows : 0);
+  const int64_t norms = a->is_norm8_shared ? rows : kept;
+  a->norm1_turned = ops_cut(block, OPS_U8, norms * s->width);
+  a->attended_turned = ops_cut(block, OPS_U8, kept * s->width);
+  a->norm2_turned = ops_cut(block, OPS_U8, norms * s->width);
+  a->hidden_turned = ops_cut(block, OPS_U8, (a->is_hidden8_shared ? rows : kept) * s->hidden);
+  a->x8_turned = ops_cut(block, OPS_U8, lone);
+  const int64_t dy = most(rows * most(3 * s->width, s->hidden), lone);
+  a->dy8 = ops_cut(block, OPS_U8, dy);
+  a->dy8_turned = ops_cut(block, OPS_U8, dy);
+}
+
 void tower_lay_out(tower_activations *a, const tower_shape *s, const tower_extent *e,
                    ops_block *block) {
   const ops_type compute = e->compute, master = e->master;
@@ -122,8 +151,10 @@ void tower_lay_out(tower_activations *a, const tower_shape *s, const tower_exten
                            .recompute = recompute,
                            .shared_row = kept_rows};
   if (recompute) kept_rows += chunk_rows;
-  a->are_norms_shared = e->is_kept && s->recompute_level >= TOWER_RECOMPUTE_NORMS;
-  a->is_hidden_shared = e->is_kept && s->recompute_level >= TOWER_RECOMPUTE_ACTIVATIONS;
+  const bool drops_norms = e->is_kept && s->recompute_level >= TOWER_RECOMPUTE_NORMS;
+  const bool drops_hidden = e->is_kept && s->recompute_level >= TOWER_RECOMPUTE_ACTIVATIONS;
+  a->are_norms_shared = drops_norms || (e->is_kept && e->is_narrow);
+  a->is_hidden_shared = drops_hidden || (e->is_kept && e->is_narrow);
   int64_t norm_rows = a->are_norms_shared ? chunk_rows : kept_rows;
   int64_t hidden_rows = a->is_hidden_shared ? chunk_rows : kept_rows;
   a->x = ops_cut(block, compute, (e->is_kept ? s->layers + 1 : 1) * rows * s->width);
@@ -143,6 +174,7 @@ void tower_lay_out(tower_activations *a, const tower_shape *s, const tower_exten
   a->pooled = ops_cut(block, compute, e->batch * s->width);
   a->features = ops_cut(block, compute, e->batch * s->embed);
   a->delta = ops_cut(block, compute, chunk_rows * s->width);
+  if (e->is_narrow) lay_out_narrow(a, s, e, block);
   if (!e->is_kept) return;
   a->dx = ops_cut(block, compute, chunk_rows * s->width);
   a->dnorm = ops_cut(block, compute, chunk_rows * s->width);

@@ -55,6 +55,9 @@ typedef struct {
 typedef struct {
   ops *o;
   ops_buffer master, gradients, working; /* working: compute type; the master itself if equal */
+  /* The dense layers' weights in 8 bits, at the same offsets; turned: [in, out], for backward; and
+   * OPS_SCALE_FLOATS per tensor of the table. Absent if dense layers are not computed in 8 bits. */
+  ops_buffer narrow, narrow_turned, narrow_scales;
 } tower_weights;
 
 /* Dropout of the embeddings and of what attention and MLP add, and where its noise comes from
@@ -73,6 +76,9 @@ typedef struct {
   int64_t batch, tokens, chunk;
   bool is_kept; /* for backward: one set a layer; else one chunk's, shared by all layers */
   ops_type compute, master;
+  bool is_narrow;        /* dense layers are computed in 8 bits; chunk is then batch */
+  int64_t lone_elements; /* then: the most of an operand of a dense layer outside the blocks, other
+                          * than the projection */
 } tower_extent;
 
 typedef struct {
@@ -92,7 +98,19 @@ typedef struct {
   tower_noise noise;     /* the caller's; none when laid out */
   /* backward scratch of one chunk */
   ops_buffer dx, dnorm, dhidden, dqkv;
+  /* Of dense layers in 8 bits (OPS_U8), absent otherwise: what backward reads of the inputs of the
+   * blocks' dense layers, turned, in place of norm1, norm2 and hidden, which are then one chunk's;
+   * and scratch: the operands of the current product. */
+  bool is_narrow;
+  bool is_norm8_shared, is_hidden8_shared; /* as are_norms_shared, is_hidden_shared */
+  ops_buffer norm1_turned, attended_turned, norm2_turned, hidden_turned;
+  ops_buffer x8, x8_turned, dy8, dy8_turned;
+  ops_buffer scales; /* [tower_scales(shape), OPS_SCALE_FLOATS]; the caller's */
 } tower_activations;
+
+/* Operands that are rounded to 8 bits in a pass: the inputs of the dense layers, then the gradients
+ * of their outputs. */
+int64_t tower_scales(const tower_shape *shape);
 
 /* Declares the tower's tensors under `prefix` ("image", "text"); then, once the table is laid
  * out, looks up their offsets. */
@@ -123,6 +141,11 @@ typedef struct {
                 * other chunks are added; otherwise all are added */
   int64_t first, count;
 } tower_pass;
+
+/* Call before the first op of a forward and of a backward pass: clears the maxima of the operands
+ * that it rounds to 8 bits. */
+err tower_begin_forward(const tower_pass *p) ERR_MUST_CHECK;
+err tower_begin_backward(const tower_pass *p) ERR_MUST_CHECK;
 
 /* Advances to the next chunk of `samples` samples; false when there is none. A pass starts before
  * the first chunk, with first and count 0. */

@@ -1,28 +1,5 @@
 #include "model/tower_parts.h"
 
-err tower_dense_gradient(const tower_pass *p, const tower_dense *d, int64_t rows, ops_buffer dy,
-                         ops_buffer x, ops_gemm into) {
-  const tower_weights *w = p->w;
-  ops_gemm dweight = {.m = d->out,
-                      .n = d->in,
-                      .k = rows,
-                      .transpose_a = true,
-                      .accumulate = tower_accumulates(p),
-                      .may_narrow = true,
-                      .a = dy,
-                      .b = x,
-                      .c = ops_at(w->gradients, d->weight),
-                      .a_sums = d->bias < 0 ? (ops_buffer){0} : ops_at(w->gradients, d->bias)};
-  into.m = rows;
-  into.n = d->in;
-  into.k = d->out;
-  into.may_narrow = true;
-  into.a = dy;
-  into.b = ops_at(w->working, d->weight);
-  err error = w->o->call->gemm(w->o, &dweight);
-  return error ? error : w->o->call->gemm(w->o, &into);
-}
-
 /* The buffer to which another op's gradient, which reads d's output or computes its gradient, also
  * adds d's bias gradient, if the backend supports that (`which`: OPS_SUMS_…); d's own gradient then
  * omits it. Otherwise absent. */
@@ -40,22 +17,36 @@ static ops_buffer take_norm_sums(const tower_pass *p, int64_t site, tower_dense 
   return tower_drops(p, site) ? (ops_buffer){0} : take_bias_sums(p, OPS_SUMS_NORM, d);
 }
 
-/* The same for the layer before the norm of block `layer`: fc2 of the previous block. */
-static ops_buffer sums_before(const tower_pass *p, int64_t layer) {
-  if (layer == 0) return (ops_buffer){0};
-  tower_dense fc2 = tower_fc2(p->t, layer - 1);
-  return take_norm_sums(p, tower_mlp_site(layer - 1), &fc2);
+/* The maximum of the same gradient, and whether the norm's gradient writes it. */
+static ops_buffer norm_maximum(const tower_pass *p, int64_t site, const tower_dense *d) {
+  return tower_drops(p, site) ? (ops_buffer){0} : tower_output_maximum(p, d, tower_rows(p));
 }
 
-/* The same for the norm between block `layer`'s attention and MLP. */
-static ops_buffer sums_between(const tower_pass *p, int64_t layer) {
-  tower_dense out = tower_out(p->t, layer);
-  return take_norm_sums(p, tower_attention_site(layer), &out);
+/* What the gradient of a norm writes besides dx, about dx. */
+typedef struct {
+  ops_buffer sums, maximum;
+} dx_extras;
+
+static dx_extras extras_for(const tower_pass *p, int64_t site, tower_dense d) {
+  dx_extras extras = {.maximum = norm_maximum(p, site, &d)};
+  extras.sums = take_norm_sums(p, site, &d);
+  return extras;
 }
 
-/* From a->dnorm to a->dx, which also provides dresidual, if there is one; dx_sums: of dx. */
+/* For the layer before the norm of block `layer`: fc2 of the previous block. */
+static dx_extras extras_before(const tower_pass *p, int64_t layer) {
+  if (layer == 0) return (dx_extras){0};
+  return extras_for(p, tower_mlp_site(layer - 1), tower_fc2(p->t, layer - 1));
+}
+
+/* For the norm between block `layer`'s attention and MLP. */
+static dx_extras extras_between(const tower_pass *p, int64_t layer) {
+  return extras_for(p, tower_attention_site(layer), tower_out(p->t, layer));
+}
+
+/* From a->dnorm to a->dx, which also provides dresidual, if there is one. */
 static err norm_gradient(const tower_pass *p, const tower_norm *n, ops_buffer dresidual,
-                         ops_buffer dx_sums) {
+                         dx_extras extras) {
   const tower_weights *w = p->w;
   ops_layer_norm_gradient op = {.rows = tower_rows(p),
                                 .width = p->t->shape.width,
@@ -68,7 +59,8 @@ static err norm_gradient(const tower_pass *p, const tower_norm *n, ops_buffer dr
                                 .dx = p->a->dx,
                                 .dgamma = ops_at(w->gradients, n->gamma),
                                 .dbeta = ops_at(w->gradients, n->beta),
-                                .dx_sums = dx_sums};
+                                .dx_sums = extras.sums,
+                                .dx_maximum = extras.maximum};
   return w->o->call->layer_norm_gradient(w->o, &op);
 }
 
@@ -80,23 +72,45 @@ static err recompute_norm1(const tower_pass *p, int64_t layer) {
   return error || !is_dropped ? error : tower_drop(p, TOWER_EMBEDDINGS_SITE, n.y, n.y);
 }
 
+/* Recomputes both norms' outputs, and rounds them if their 8-bit form is shared too. */
+static err recompute_norms(const tower_pass *p, int64_t layer) {
+  const int64_t rows = tower_rows(p);
+  const tower_place at = tower_place_of(p, layer);
+  const tower_norm before = tower_norm_before(p, layer), between = tower_norm_between(p, layer);
+  const tower_dense qkv = tower_qkv(p->t, layer), fc1 = tower_fc1(p->t, layer);
+  const tower_rounding first = {at.norm1, at.norm1_turned, false, before.y_maximum.data != NULL,
+                                true};
+  const tower_rounding second = {at.norm2, at.norm2_turned, false, between.y_maximum.data != NULL,
+                                 true};
+  bool is_read = !tower_narrows(p, &qkv, rows) || !tower_narrows(p, &fc1, rows);
+  err error = NULL;
+  if (!is_read && !p->a->is_norm8_shared) return NULL; /* the 8-bit form is kept */
+  TRY(recompute_norm1(p, layer));
+  TRY(tower_normalize(p, &between));
+  TRY(tower_round(p, &qkv, rows, first));
+  TRY(tower_round(p, &fc1, rows, second));
+cleanup:
+  return error;
+}
+
+/* The same of the activation's output. */
+static err recompute_hidden(const tower_pass *p, int64_t layer) {
+  const int64_t rows = tower_rows(p);
+  const tower_shape *s = &p->t->shape;
+  const tower_place at = tower_place_of(p, layer);
+  const tower_dense fc2 = tower_fc2(p->t, layer);
+  const ops_activate again = {s->activation, rows * s->hidden, at.pre, at.hidden};
+  const tower_rounding rounding = {
+      .x = at.pre, .turned = at.hidden_turned, .is_activated = true, .for_backward = true};
+  if (!tower_narrows(p, &fc2, rows)) return p->w->o->call->activate(p->w->o, &again);
+  return p->a->is_hidden8_shared ? tower_round(p, &fc2, rows, rounding) : NULL;
+}
+
 /* Recomputes the buffers that the blocks share, from the sums and the activation's input, which are
  * kept. */
 static err recompute_shared(const tower_pass *p, int64_t layer) {
-  err error = NULL;
-  const tower_shape *s = &p->t->shape;
-  if (p->a->are_norms_shared) {
-    tower_norm between = tower_norm_between(p, layer);
-    TRY(recompute_norm1(p, layer));
-    TRY(tower_normalize(p, &between));
-  }
-  if (p->a->is_hidden_shared) {
-    const tower_place at = tower_place_of(p, layer);
-    const ops_activate again = {s->activation, tower_rows(p) * s->hidden, at.pre, at.hidden};
-    TRY(p->w->o->call->activate(p->w->o, &again));
-  }
-cleanup:
-  return error;
+  err error = p->a->are_norms_shared ? recompute_norms(p, layer) : NULL;
+  return error || !p->a->is_hidden_shared ? error : recompute_hidden(p, layer);
 }
 
 /* Recomputes what block `layer` did not keep, from its input. */
@@ -110,9 +124,9 @@ static err recompute_block(const tower_pass *p, int64_t layer) {
  * after the norm (post-norm) joins the branch first. is_embedded: the embeddings' dropout follows
  * this norm. */
 static err join_residual(const tower_pass *p, const tower_norm *n, bool is_embedded,
-                         ops_buffer dx_sums) {
+                         dx_extras extras) {
   const tower_activations *a = p->a;
-  if (!p->t->shape.is_post_norm) return norm_gradient(p, n, a->dx, dx_sums);
+  if (!p->t->shape.is_post_norm) return norm_gradient(p, n, a->dx, extras);
   ops_dropout sum = {.samples = p->count,
                      .elements = a->tokens * p->t->shape.width,
                      .x = a->dnorm,
@@ -120,7 +134,7 @@ static err join_residual(const tower_pass *p, const tower_norm *n, bool is_embed
                      .y = a->dnorm};
   err error = p->w->o->call->dropout(p->w->o, &sum);
   if (!error && is_embedded) error = tower_drop(p, TOWER_EMBEDDINGS_SITE, a->dnorm, a->dnorm);
-  return error ? error : norm_gradient(p, n, (ops_buffer){0}, dx_sums);
+  return error ? error : norm_gradient(p, n, (ops_buffer){0}, extras);
 }
 
 /* The gradient of what a branch added to the sum whose gradient is a->dx. */
@@ -137,19 +151,24 @@ static err mlp_backward(const tower_pass *p, int64_t layer) {
   const tower_activations *a = p->a;
   const tower_place at = tower_place_of(p, layer);
   const tower_norm between = tower_norm_between(p, layer);
-  tower_dense fc1 = tower_fc1(p->t, layer), fc2 = tower_fc2(p->t, layer);
-  ops_buffer dy;
+  const int64_t rows = tower_rows(p);
+  tower_dense_pass fc1 = {tower_fc1(p->t, layer), rows, a->dhidden, at.norm2, false,
+                          at.norm2_turned};
+  tower_dense_pass fc2 = {
+      .d = tower_fc2(p->t, layer), rows, .x = at.hidden, .turned = at.hidden_turned};
   ops_gemm dpre = {.c = a->dhidden,
                    .epilogue = OPS_EPILOGUE_ACTIVATION_GRADIENT,
                    .activation = p->t->shape.activation,
                    .pre = at.pre};
-  (void)take_norm_sums(p, tower_mlp_site(layer), &fc2); /* with a->dx, in the norm's gradient */
-  dpre.c_sums = take_bias_sums(p, OPS_SUMS_ACTIVATION, &fc1);
-  TRY(branch_gradient(p, tower_mlp_site(layer), &dy));
-  TRY(tower_dense_gradient(p, &fc2, tower_rows(p), dy, at.hidden, dpre));
-  TRY(tower_dense_gradient(p, &fc1, tower_rows(p), a->dhidden, at.norm2,
-                           (ops_gemm){.c = a->dnorm}));
-  TRY(join_residual(p, &between, false, sums_between(p, layer)));
+  fc2.has_maximum = norm_maximum(p, tower_mlp_site(layer), &fc2.d).data != NULL;
+  (void)take_norm_sums(p, tower_mlp_site(layer), &fc2.d); /* with a->dx, in the norm's gradient */
+  dpre.c_sums = take_bias_sums(p, OPS_SUMS_ACTIVATION, &fc1.d);
+  dpre.c_maximum = tower_output_maximum(p, &fc1.d, rows);
+  fc1.has_maximum = dpre.c_maximum.data != NULL;
+  TRY(branch_gradient(p, tower_mlp_site(layer), &fc2.dy));
+  TRY(tower_dense_gradient(p, &fc2, dpre));
+  TRY(tower_dense_gradient(p, &fc1, (ops_gemm){.c = a->dnorm}));
+  TRY(join_residual(p, &between, false, extras_between(p, layer)));
 cleanup:
   return error;
 }
@@ -159,19 +178,23 @@ static err attention_backward(const tower_pass *p, int64_t layer) {
   const tower_activations *a = p->a;
   const tower_place at = tower_place_of(p, layer);
   const tower_norm before = tower_norm_before(p, layer);
-  tower_dense out = tower_out(p->t, layer);
-  tower_dense qkv = tower_qkv(p->t, layer);
-  ops_buffer dy;
-  (void)take_norm_sums(p, tower_attention_site(layer), &out);
-  TRY(branch_gradient(p, tower_attention_site(layer), &dy));
-  TRY(tower_dense_gradient(p, &out, tower_rows(p), dy, at.attended, (ops_gemm){.c = a->dnorm}));
+  const int64_t rows = tower_rows(p);
+  tower_dense_pass out = {
+      .d = tower_out(p->t, layer), rows, .x = at.attended, .turned = at.attended_turned};
+  tower_dense_pass qkv = {tower_qkv(p->t, layer), rows, a->dqkv, at.norm1, false, at.norm1_turned};
+  out.has_maximum = norm_maximum(p, tower_attention_site(layer), &out.d).data != NULL;
+  (void)take_norm_sums(p, tower_attention_site(layer), &out.d);
+  TRY(branch_gradient(p, tower_attention_site(layer), &out.dy));
+  TRY(tower_dense_gradient(p, &out, (ops_gemm){.c = a->dnorm}));
   ops_attention attend = tower_attention(p, &at);
   attend.dout = a->dnorm;
   attend.dqkv = a->dqkv;
-  attend.dqkv_sums = take_bias_sums(p, OPS_SUMS_ATTENTION, &qkv);
+  attend.dqkv_sums = take_bias_sums(p, OPS_SUMS_ATTENTION, &qkv.d);
+  attend.dqkv_maximum = tower_output_maximum(p, &qkv.d, rows);
+  qkv.has_maximum = attend.dqkv_maximum.data != NULL;
   TRY(p->w->o->call->attention_gradient(p->w->o, &attend));
-  TRY(tower_dense_gradient(p, &qkv, tower_rows(p), a->dqkv, at.norm1, (ops_gemm){.c = a->dnorm}));
-  TRY(join_residual(p, &before, layer == 0, sums_before(p, layer)));
+  TRY(tower_dense_gradient(p, &qkv, (ops_gemm){.c = a->dnorm}));
+  TRY(join_residual(p, &before, layer == 0, extras_before(p, layer)));
 cleanup:
   return error;
 }
@@ -181,7 +204,7 @@ err tower_backward_tokens(const tower_pass *p) {
   const tower_activations *a = p->a;
   const tower_shape *s = &p->t->shape;
   const tower_norm last = tower_norm_before(p, s->layers);
-  TRY(norm_gradient(p, &last, (ops_buffer){0}, sums_before(p, s->layers)));
+  TRY(norm_gradient(p, &last, (ops_buffer){0}, extras_before(p, s->layers)));
   for (int64_t layer = s->layers - 1; layer >= 0; layer--) {
     TRY(layer < a->recompute ? recompute_block(p, layer) : recompute_shared(p, layer));
     TRY(mlp_backward(p, layer));
@@ -207,12 +230,14 @@ static err add_to_last(const tower_pass *p) {
 err tower_backward(const tower_pass *p, ops_buffer dfeatures) {
   err error = NULL;
   const tower_activations *a = p->a;
-  const tower_dense projection = tower_projection(p->t);
   ops_pool pool = tower_pooling(p);
+  const tower_dense_pass projection = {.d = tower_projection(p->t),
+                                       .rows = p->count,
+                                       .dy = ops_at(dfeatures, p->first * p->t->shape.embed),
+                                       .x = pool.pooled};
+  TRY(tower_begin_backward(p));
   /* delta is free during backward and holds dpooled: count <= rows */
-  TRY(tower_dense_gradient(p, &projection, p->count,
-                           ops_at(dfeatures, p->first * p->t->shape.embed), pool.pooled,
-                           (ops_gemm){.c = a->delta}));
+  TRY(tower_dense_gradient(p, &projection, (ops_gemm){.c = a->delta}));
   TRY(param_complete(p->watch, tower_norm_tensor(p->t) + 2, p->t->shape.is_classifier ? 2 : 1));
   pool.dpooled = a->delta;
   pool.dx = a->dnorm;

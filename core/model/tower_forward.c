@@ -12,8 +12,34 @@ static err add_and_normalize(const tower_pass *p, const tower_norm *n, ops_buffe
 static err project_qkv(const tower_pass *p, int64_t layer) {
   const tower_place at = tower_place_of(p, layer);
   const tower_dense to_qkv = tower_qkv(p->t, layer);
+  const tower_rounding x = {.x = at.norm1,
+                            .turned = at.norm1_turned,
+                            .has_maximum = tower_norm_before(p, layer).y_maximum.data != NULL};
   ops_gemm qkv = tower_dense_op(p, &to_qkv, tower_rows(p), at.norm1, at.qkv);
-  return p->w->o->call->gemm(p->w->o, &qkv);
+  err error = tower_round(p, &to_qkv, tower_rows(p), x);
+  return error ? error : tower_multiply(p, &to_qkv, &qkv);
+}
+
+/* From norm2 to the hidden layer. In 8 bits the activation is computed while its result is rounded,
+ * and not stored in 16 bits. */
+static err mlp_inner(const tower_pass *p, int64_t layer) {
+  const tower_place at = tower_place_of(p, layer);
+  const tower_dense to_hidden = tower_fc1(p->t, layer), from_hidden = tower_fc2(p->t, layer);
+  const int64_t rows = tower_rows(p);
+  const bool is_narrow = tower_narrows(p, &from_hidden, rows);
+  const tower_rounding x = {.x = at.norm2,
+                            .turned = at.norm2_turned,
+                            .has_maximum = tower_norm_between(p, layer).y_maximum.data != NULL};
+  const tower_rounding hidden = {.x = at.pre, .turned = at.hidden_turned, .is_activated = true};
+  ops_gemm fc1 = tower_dense_op(p, &to_hidden, rows, at.norm2, is_narrow ? at.pre : at.hidden);
+  if (!is_narrow) {
+    fc1.epilogue = OPS_EPILOGUE_ACTIVATION;
+    fc1.activation = p->t->shape.activation;
+    fc1.pre = at.pre;
+  }
+  err error = tower_round(p, &to_hidden, rows, x);
+  if (!error) error = tower_multiply(p, &to_hidden, &fc1);
+  return error ? error : tower_round(p, &from_hidden, rows, hidden);
 }
 
 err tower_block_inner(const tower_pass *p, int64_t layer) {
@@ -21,21 +47,22 @@ err tower_block_inner(const tower_pass *p, int64_t layer) {
   const tower_shape *s = &p->t->shape;
   ops *o = p->w->o;
   const tower_place at = tower_place_of(p, layer);
-  const tower_dense to_out = tower_out(p->t, layer), to_hidden = tower_fc1(p->t, layer);
+  const tower_dense to_out = tower_out(p->t, layer);
   ops_attention attend = tower_attention(p, &at);
+  attend.out_maximum = tower_input_maximum(p, &to_out, tower_rows(p));
+  const tower_rounding attended = {.x = at.attended,
+                                   .turned = at.attended_turned,
+                                   .has_maximum = attend.out_maximum.data != NULL};
   ops_gemm out = tower_dense_op(p, &to_out, tower_rows(p), at.attended, p->a->delta);
   tower_norm between = tower_norm_between(p, layer);
-  ops_gemm fc1 = tower_dense_op(p, &to_hidden, tower_rows(p), at.norm2, at.hidden);
-  fc1.epilogue = OPS_EPILOGUE_ACTIVATION;
-  fc1.activation = s->activation;
-  fc1.pre = at.pre;
 
   TRY(project_qkv(p, layer));
   TRY(o->call->attention(o, &attend));
-  TRY(o->call->gemm(o, &out));
+  TRY(tower_round(p, &to_out, tower_rows(p), attended));
+  TRY(tower_multiply(p, &to_out, &out));
   TRY(tower_drop(p, tower_attention_site(layer), p->a->delta, p->a->delta));
   TRY(add_and_normalize(p, &between, s->is_post_norm ? at.norm1 : tower_stream(p, layer)));
-  TRY(o->call->gemm(o, &fc1));
+  TRY(mlp_inner(p, layer));
 cleanup:
   return error;
 }
@@ -46,7 +73,7 @@ static err block_forward(const tower_pass *p, int64_t layer) {
   const tower_dense layer2 = tower_fc2(p->t, layer);
   ops_gemm fc2 = tower_dense_op(p, &layer2, tower_rows(p), at.hidden, p->a->delta);
   err error = tower_block_inner(p, layer);
-  if (!error) error = p->w->o->call->gemm(p->w->o, &fc2);
+  if (!error) error = tower_multiply(p, &layer2, &fc2);
   return error ? error : tower_drop(p, tower_mlp_site(layer), p->a->delta, p->a->delta);
 }
 
@@ -85,13 +112,14 @@ err tower_forward(const tower_pass *p) {
   err error = NULL;
   const tower_shape *s = &p->t->shape;
   ops *o = p->w->o;
+  TRY(tower_begin_forward(p));
   TRY(tower_forward_tokens(p));
   ops_pool pool = tower_pooling(p);
   TRY(o->call->pool(o, &pool));
   const tower_dense projection = tower_projection(p->t);
   ops_gemm project = tower_dense_op(p, &projection, p->count, pool.pooled,
                                     ops_at(p->a->features, p->first * s->embed));
-  TRY(o->call->gemm(o, &project));
+  TRY(tower_round_and_multiply(p, &projection, &project));
 cleanup:
   return error;
 }

@@ -42,7 +42,14 @@ tower_place tower_place_of(const tower_pass *p, int64_t layer) {
       .mean2 = rows_of(p, a->mean2, layer, 1),
       .rstd2 = rows_of(p, a->rstd2, layer, 1),
       .pre = rows_of(p, a->pre, layer, s->hidden),
-      .hidden = a->is_hidden_shared ? a->hidden : rows_of(p, a->hidden, layer, s->hidden)};
+      .hidden = a->is_hidden_shared ? a->hidden : rows_of(p, a->hidden, layer, s->hidden),
+      .norm1_turned =
+          a->is_norm8_shared ? a->norm1_turned : rows_of(p, a->norm1_turned, layer, s->width),
+      .attended_turned = rows_of(p, a->attended_turned, layer, s->width),
+      .norm2_turned =
+          a->is_norm8_shared ? a->norm2_turned : rows_of(p, a->norm2_turned, layer, s->width),
+      .hidden_turned =
+          a->is_hidden8_shared ? a->hidden_turned : rows_of(p, a->hidden_turned, layer, s->hidden)};
 }
 
 /* The final norm: its statistics are kept for every sample, its output is one chunk's. */
@@ -63,8 +70,12 @@ tower_norm tower_norm_before(const tower_pass *p, int64_t layer) {
     n = last_norm(p);
   } else {
     tower_place at = tower_place_of(p, layer);
+    const tower_dense qkv = tower_qkv(t, layer);
     n = (tower_norm){
         .x = tower_stream(p, layer), .y = at.norm1, .mean = at.mean1, .rstd = at.rstd1};
+    /* BERT drops some of the embeddings after their norm */
+    if (layer > 0 || !is_post || !tower_drops(p, TOWER_EMBEDDINGS_SITE))
+      n.y_maximum = tower_input_maximum(p, &qkv, tower_rows(p));
   }
   if (layer == (is_post ? 0 : t->shape.layers)) {
     n.gamma = t->norm_gamma;
@@ -80,13 +91,15 @@ tower_norm tower_norm_before(const tower_pass *p, int64_t layer) {
 tower_norm tower_norm_between(const tower_pass *p, int64_t layer) {
   bool is_post = p->t->shape.is_post_norm;
   const tower_block *b = &p->t->blocks[layer];
-  tower_place at = tower_place_of(p, layer);
+  const tower_place at = tower_place_of(p, layer);
+  const tower_dense fc1 = tower_fc1(p->t, layer);
   return (tower_norm){.gamma = is_post ? b->norm1_gamma : b->norm2_gamma,
                       .beta = is_post ? b->norm1_beta : b->norm2_beta,
                       .x = at.middle,
                       .y = at.norm2,
                       .mean = at.mean2,
-                      .rstd = at.rstd2};
+                      .rstd = at.rstd2,
+                      .y_maximum = tower_input_maximum(p, &fc1, tower_rows(p))};
 }
 
 ops_layer_norm tower_norm_op(const tower_pass *p, const tower_norm *n) {
@@ -98,7 +111,8 @@ ops_layer_norm tower_norm_op(const tower_pass *p, const tower_norm *n) {
                           .beta = ops_at(p->w->master, n->beta),
                           .y = n->y,
                           .mean = n->mean,
-                          .rstd = n->rstd};
+                          .rstd = n->rstd,
+                          .y_maximum = n->y_maximum};
 }
 
 err tower_normalize(const tower_pass *p, const tower_norm *n) {
@@ -112,7 +126,6 @@ ops_gemm tower_dense_op(const tower_pass *p, const tower_dense *d, int64_t rows,
                     .n = d->out,
                     .k = d->in,
                     .transpose_b = true,
-                    .may_narrow = true,
                     .a = x,
                     .b = ops_at(p->w->working, d->weight),
                     .c = y,
@@ -120,28 +133,61 @@ ops_gemm tower_dense_op(const tower_pass *p, const tower_dense *d, int64_t rows,
                     .bias_copy = d->bias < 0 ? (ops_buffer){0} : ops_at(p->w->working, d->bias)};
 }
 
+/* Places of the dense weights among a block's tensors (tower.c). */
+enum { QKV_TENSOR = 2, OUT_TENSOR = 4, FC1_TENSOR = 8, FC2_TENSOR = 10 };
+
+static size_t tensor_of(const tower *t, int64_t layer, size_t place) {
+  return t->first_param + (size_t)layer * BLOCK_TENSORS + place;
+}
+
 tower_dense tower_qkv(const tower *t, int64_t layer) {
   const tower_block *b = &t->blocks[layer];
-  return (tower_dense){t->shape.width, 3 * t->shape.width, b->qkv, b->qkv_bias};
+  return (tower_dense){t->shape.width,
+                       3 * t->shape.width,
+                       b->qkv,
+                       b->qkv_bias,
+                       tensor_of(t, layer, QKV_TENSOR),
+                       TOWER_BLOCK_DENSE * layer};
 }
 
 tower_dense tower_out(const tower *t, int64_t layer) {
   const tower_block *b = &t->blocks[layer];
-  return (tower_dense){t->shape.width, t->shape.width, b->out, b->out_bias};
+  return (tower_dense){t->shape.width,
+                       t->shape.width,
+                       b->out,
+                       b->out_bias,
+                       tensor_of(t, layer, OUT_TENSOR),
+                       TOWER_BLOCK_DENSE * layer + 1};
 }
 
 tower_dense tower_fc1(const tower *t, int64_t layer) {
   const tower_block *b = &t->blocks[layer];
-  return (tower_dense){t->shape.width, t->shape.hidden, b->fc1, b->fc1_bias};
+  return (tower_dense){t->shape.width,
+                       t->shape.hidden,
+                       b->fc1,
+                       b->fc1_bias,
+                       tensor_of(t, layer, FC1_TENSOR),
+                       TOWER_BLOCK_DENSE * layer + 2};
 }
 
 tower_dense tower_fc2(const tower *t, int64_t layer) {
   const tower_block *b = &t->blocks[layer];
-  return (tower_dense){t->shape.hidden, t->shape.width, b->fc2, b->fc2_bias};
+  return (tower_dense){t->shape.hidden,
+                       t->shape.width,
+                       b->fc2,
+                       b->fc2_bias,
+                       tensor_of(t, layer, FC2_TENSOR),
+                       TOWER_BLOCK_DENSE * layer + 3};
 }
 
 tower_dense tower_projection(const tower *t) {
-  return (tower_dense){t->shape.width, t->shape.embed, t->projection, t->projection_bias};
+  return (tower_dense){
+      t->shape.width,     t->shape.embed,           t->projection,
+      t->projection_bias, tower_norm_tensor(t) + 2, TOWER_BLOCK_DENSE * t->shape.layers};
+}
+
+int64_t tower_other_slot(const tower *t) {
+  return TOWER_BLOCK_DENSE * t->shape.layers + 1;
 }
 
 ops_attention tower_attention(const tower_pass *p, const tower_place *at) {

@@ -1,5 +1,6 @@
 /* The building blocks of a tower's passes: a block's buffers, norms, dense layers, attention and
- * dropout. Only for tower_forward.c, tower_backward.c and reconstruction_pass.c. */
+ * dropout. Only for tower_forward.c, tower_backward.c, tower_narrow.c and
+ * reconstruction_pass.c. */
 #ifndef FLIP_MODEL_TOWER_PARTS_H
 #define FLIP_MODEL_TOWER_PARTS_H
 
@@ -27,6 +28,7 @@ ops_buffer tower_stream(const tower_pass *p, int64_t layer);
 typedef struct {
   ops_buffer norm1, mean1, rstd1, qkv, attended, lse;
   ops_buffer middle, norm2, mean2, rstd2, pre, hidden;
+  ops_buffer norm1_turned, attended_turned, norm2_turned, hidden_turned;
 } tower_place;
 tower_place tower_place_of(const tower_pass *p, int64_t layer);
 
@@ -34,6 +36,7 @@ tower_place tower_place_of(const tower_pass *p, int64_t layer);
 typedef struct {
   int64_t gamma, beta;
   ops_buffer x, y, mean, rstd;
+  ops_buffer y_maximum; /* where the norm writes it, for the dense layer that reads y */
 } tower_norm;
 /* The norm before block `layer` (layer `layers`: the last one), and the one between its attention
  * and its MLP. */
@@ -45,7 +48,10 @@ err tower_normalize(const tower_pass *p, const tower_norm *n) ERR_MUST_CHECK;
 /* y = x weightᵀ + bias, from `in` to `out` columns: offsets; bias -1: none. */
 typedef struct {
   int64_t in, out, weight, bias;
+  size_t tensor; /* the weight's index in the table */
+  int64_t slot;  /* of its operands in a->scales: a block's layers, then TOWER_LONE others */
 } tower_dense;
+enum { TOWER_BLOCK_DENSE = 4, TOWER_LONE_DENSE = 2 };
 ops_gemm tower_dense_op(const tower_pass *p, const tower_dense *d, int64_t rows, ops_buffer x,
                         ops_buffer y);
 tower_dense tower_qkv(const tower *t, int64_t layer);
@@ -53,11 +59,42 @@ tower_dense tower_out(const tower *t, int64_t layer);
 tower_dense tower_fc1(const tower *t, int64_t layer);
 tower_dense tower_fc2(const tower *t, int64_t layer);
 tower_dense tower_projection(const tower *t);
+/* Slot of the dense layer outside the blocks that is not the projection. */
+int64_t tower_other_slot(const tower *t);
 
-/* dx = dy weight, dweight (+)= dyᵀ x, dbias += sums of dy: the gradient of one dense layer.
- * `into` names dx and may carry an epilogue for it. */
-err tower_dense_gradient(const tower_pass *p, const tower_dense *d, int64_t rows, ops_buffer dy,
-                         ops_buffer x, ops_gemm into) ERR_MUST_CHECK;
+/* tower_narrow.c: dense layers in 8 bits. Every operand is rounded once, for all of its products;
+ * without 8 bits, or with sizes that they do not have, the functions do nothing more than the
+ * 16-bit product. */
+bool tower_narrows(const tower_pass *p, const tower_dense *d, int64_t rows);
+/* Where an op writes the maximum of d's input, or of the gradient of its output; absent: it does
+ * not. */
+ops_buffer tower_input_maximum(const tower_pass *p, const tower_dense *d, int64_t rows);
+ops_buffer tower_output_maximum(const tower_pass *p, const tower_dense *d, int64_t rows);
+/* Rounds d's input, x, or with is_activated its activation: to a->x8 for the product, unless
+ * for_backward, and to `turned`, if present, for the weight's gradient. */
+typedef struct {
+  ops_buffer x, turned;
+  bool is_activated, has_maximum, for_backward;
+} tower_rounding;
+err tower_round(const tower_pass *p, const tower_dense *d, int64_t rows,
+                tower_rounding of) ERR_MUST_CHECK;
+/* The product of the input that was rounded last. */
+err tower_multiply(const tower_pass *p, const tower_dense *d, ops_gemm *op) ERR_MUST_CHECK;
+/* Both, for a layer outside the blocks. */
+err tower_round_and_multiply(const tower_pass *p, const tower_dense *d,
+                             ops_gemm *op) ERR_MUST_CHECK;
+
+/* dx = dy weight, dweight (+)= dyᵀ x, dbias += sums of dy: the gradient of one dense layer. */
+typedef struct {
+  tower_dense d;
+  int64_t rows;
+  ops_buffer dy, x;
+  bool has_maximum;  /* of dy */
+  ops_buffer turned; /* x in 8 bits; absent: it is rounded again */
+} tower_dense_pass;
+/* `into` names dx and may carry an epilogue for it. */
+err tower_dense_gradient(const tower_pass *p, const tower_dense_pass *of,
+                         ops_gemm into) ERR_MUST_CHECK;
 
 ops_attention tower_attention(const tower_pass *p, const tower_place *at);
 ops_pool tower_pooling(const tower_pass *p);
@@ -74,7 +111,8 @@ static inline int64_t tower_mlp_site(int64_t layer) {
   return 2 + 2 * layer;
 }
 
-/* tower_forward.c: one block, from norm1 (already there) to the hidden layer of the MLP. */
+/* tower_forward.c: one block, from norm1 (already there) to the hidden layer of the MLP, in 8 bits
+ * also rounded. */
 err tower_block_inner(const tower_pass *p, int64_t layer) ERR_MUST_CHECK;
 
 #endif

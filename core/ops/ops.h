@@ -41,11 +41,45 @@ static inline ops_buffer ops_at(ops_buffer buffer, int64_t elements) {
 
 typedef enum { OPS_GELU_TANH, OPS_GELU_ERF, OPS_QUICK_GELU } ops_activation; /* as in settings.h */
 
+/* Sizes of 8-bit products are multiples of this. */
+enum { OPS_NARROW_MULTIPLE = 16 };
+
 typedef enum {
   OPS_EPILOGUE_NONE,
   OPS_EPILOGUE_ACTIVATION,         /* pre = result (kept for backward); c = act(pre) */
   OPS_EPILOGUE_ACTIVATION_GRADIENT /* c = result * act'(pre) */
 } ops_epilogue;
+
+/* A matrix [rows, columns] as an operand of products in 8 bits (OFP8; Micikevicius et al. 2022):
+ * its values times a factor, rounded to the nearest number of the format, ties to even, saturating.
+ * Hardware multiplies operands that are stored along the dimension that is summed over: `values` is
+ * [rows, columns], `turned` is [columns, rows]; what no product uses may be absent.
+ * scale: OPS_SCALE_FLOATS fp32 numbers, of which those named here are used. */
+typedef enum { OPS_E4M3, OPS_E5M2 } ops_fp8;
+enum {
+  OPS_SCALE_MAXIMUM = 0, /* the largest |x| */
+  OPS_SCALE_FACTOR = 1,
+  OPS_SCALE_INVERSE = 4, /* 1 / factor: libraries read it at a multiple of 16 bytes */
+  OPS_SCALE_FLOATS = 8
+};
+typedef struct {
+  ops_fp8 format;
+  ops_buffer values, turned; /* OPS_U8 */
+  ops_buffer scale;          /* absent: there is no such operand */
+} ops_narrow;
+
+/* Rounds x [rows, columns] bf16, or the activation of x as ops_activate gives it, to 8 bits. The
+ * factor is the format's largest number by the largest |x| (1 if there is none, or if it is not
+ * finite). scale[OPS_SCALE_MAXIMUM] is 0 on entry, or already that maximum: with has_maximum it is,
+ * because the op that made x has written it. */
+typedef struct {
+  int64_t rows, columns;
+  ops_buffer x;
+  bool is_activated;
+  ops_activation activation;
+  bool has_maximum;
+  ops_narrow to;
+} ops_rounding;
 
 /* c [m,n] (+)= op(a) op(b) + bias, then the epilogue.
  * a is [m,k], or [k,m] if transpose_a; b is [k,n], or [n,k] if transpose_b. */
@@ -53,8 +87,12 @@ typedef struct {
   int64_t m, n, k;
   bool transpose_a, transpose_b;
   bool accumulate; /* c += … ; c must be of master type, without bias or epilogue */
-  bool may_narrow; /* a dense layer's product: may be computed in 8 bits if requested */
   ops_buffer a, b, c;
+  /* Both present: the product is that of these 8-bit operands. op(a) is then narrow_a.values or, if
+   * transpose_a, narrow_a.turned; op(b) is narrow_b.turned or, if transpose_b, narrow_b.values. b
+   * may be absent, and a if there are no a_sums, which are those of a. m, n and k are multiples of
+   * OPS_NARROW_MULTIPLE. */
+  ops_narrow narrow_a, narrow_b;
   ops_buffer bias;      /* [n] master, or absent */
   ops_buffer bias_copy; /* [n] compute, or absent: the bias already rounded, for backends that would
                          * round it */
@@ -62,7 +100,8 @@ typedef struct {
   ops_buffer c_sums;    /* OPS_SUMS_ACTIVATION, ACTIVATION_GRADIENT: [n] master, or absent */
   ops_epilogue epilogue;
   ops_activation activation;
-  ops_buffer pre; /* [m,n] compute, for the activation epilogues */
+  ops_buffer pre;       /* [m,n] compute, for the activation epilogues */
+  ops_buffer c_maximum; /* with OPS_EPILOGUE_ACTIVATION_GRADIENT */
 } ops_gemm;
 
 /* c [count] = act(pre) [count], both compute: recomputes a product's epilogue. */
@@ -82,6 +121,7 @@ typedef struct {
   ops_buffer gamma, beta;   /* [width] master */
   ops_buffer y;             /* compute */
   ops_buffer mean, rstd;    /* [rows] master, kept for backward */
+  ops_buffer y_maximum;     /* as all maxima (ops_table.has_maxima) */
 } ops_layer_norm;
 
 /* dx [rows,width] = gradient through the norm (+ dresidual); x: the normed input (the sum). */
@@ -92,6 +132,7 @@ typedef struct {
   ops_buffer dx;            /* compute */
   ops_buffer dgamma, dbeta; /* [width] master, += */
   ops_buffer dx_sums;       /* OPS_SUMS_NORM: [width] master, or absent */
+  ops_buffer dx_maximum;
 } ops_layer_norm_gradient;
 
 /* softmax(q kᵀ / sqrt(head_width)) v for every image and head.
@@ -106,6 +147,7 @@ typedef struct {
   ops_buffer qkv, key_counts, out, lse;
   ops_buffer dout, dqkv; /* backward only */
   ops_buffer dqkv_sums;  /* OPS_SUMS_ATTENTION: [3 * heads * head_width] master, or absent */
+  ops_buffer out_maximum, dqkv_maximum;
 } ops_attention;
 
 /* The attention of a layer's queries: scores [batch, tokens - first] master += weight * the sum
@@ -284,6 +326,10 @@ enum { OPS_SQUARE_BLOCK = 1024 };
 typedef struct {
   const char *name;
   unsigned sums; /* OPS_SUMS_…: those that gradients can compute */
+  /* The ops that make operands of 8-bit products also write their maximum: NAME_maximum, [1] fp32
+   * or absent, is raised to the largest |NAME| as stored, NaN counting as nothing. False: these
+   * buffers are absent, and ops_table.narrow finds the maximum. */
+  bool has_maxima;
   err (*allocate)(ops *o, size_t bytes, const char *what, void **block);
   void (*release)(ops *o, void *block);
   /* Host to backend and back; `upload` is done with `from` when it returns. */
@@ -325,6 +371,8 @@ typedef struct {
    * last merge. NULL in the table: buffers are host memory. */
   void *(*queue)(ops *o, bool is_other);
 
+  /* Rounds `count` matrices to 8 bits. NULL where ops.is_narrow is false. */
+  err (*narrow)(ops *o, const ops_rounding *list, size_t count);
   err (*gemm)(ops *o, const ops_gemm *g);
   err (*activate)(ops *o, const ops_activate *a);
   err (*layer_norm)(ops *o, const ops_layer_norm *n);
@@ -366,6 +414,8 @@ struct ops {
   const ops_table *call;
   ops_type compute, master;
   int64_t chunk_bytes; /* activations of a chunk of samples should fit in this; 0: do not chunk */
+  bool is_narrow;      /* dense layers are computed in 8 bits; compute is then bf16, and chunk_bytes
+                        * 0, so that one factor is that of a whole operand */
   int threads;         /* of the CPU backend */
   char device[128];    /* the device's own name, "" for the CPU */
   char kernels[32];    /* variant of our own kernels (base/processor.h); "" if there is only one */

@@ -11,7 +11,7 @@ extern "C" {
 
 typedef struct {
   ops_type compute;      /* OPS_F32 or OPS_BF16 */
-  bool is_narrow;        /* dense layers in 8 bits (ops_gemm.may_narrow) */
+  bool is_narrow;        /* dense layers in 8 bits (ops.is_narrow) */
   bool is_deterministic; /* the same bits from run to run */
   int threads;           /* of the CPU backend; 0: all that this process may use */
 } ops_request;
@@ -32,7 +32,7 @@ typedef struct {
 /* Libraries of one plugin at most. */
 enum { OPS_PLUGIN_LIBRARIES = 2 };
 
-#define OPS_PLUGIN_VERSION 8
+#define OPS_PLUGIN_VERSION 9
 #define OPS_PLUGIN_SYMBOL "flip_ops_plugin"
 typedef struct ops_plugin {
   int version;      /* OPS_PLUGIN_VERSION it was built for */

@@ -271,7 +271,8 @@ err optimizer_update(optimizer *o, const settings *s) {
   err error = optimizer_has_norm(o, s) ? sum_squares(o) : NULL;
   if (error) return error;
   if (optimizer_is_sharded(o)) return update_shard(o, s);
-  return update_part(o, s, (comm_slice){0, clip_params(o->model)->total}, 0);
+  error = update_part(o, s, (comm_slice){0, clip_params(o->model)->total}, 0);
+  return error ? error : clip_round_weights(o->model);
 }
 
 err optimizer_settle(optimizer *o) {

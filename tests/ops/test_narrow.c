@@ -21,6 +21,22 @@ static double decode(cpu_fp8 format, int bits) {
   return bits & 128 ? -size : size;
 }
 
+/* Each number of a format has one code, from which it is read back. */
+static void codes_are_those_of_the_definition(void **state) {
+  (void)state;
+  for (int format = CPU_E4M3; format <= CPU_E5M2; format++) {
+    int last = format == CPU_E4M3 ? 0x7E : 0x7B;
+    for (int code = 0; code < 256; code++) {
+      if ((code & 0x7F) > last) continue;
+      float value = (float)decode((cpu_fp8)format, code);
+      assert_int_equal(cpu_code_fp8((cpu_fp8)format, value), code);
+      assert_true(cpu_fp8_value((cpu_fp8)format, (uint8_t)code) == value);
+    }
+    assert_int_equal(cpu_code_fp8((cpu_fp8)format, NAN), 0x7F);
+    assert_true(isnan(cpu_fp8_value((cpu_fp8)format, 0x7F)));
+  }
+}
+
 /* The nearest by trying all, a tie to the even mantissa. */
 static double nearest(cpu_fp8 format, double value) {
   int last = format == CPU_E4M3 ? 0x7E : 0x7B, best = 0;
@@ -90,6 +106,25 @@ static void fetch(ops *o, void *values, ops_buffer *b, int count) {
   o->call->release(o, b->data);
 }
 
+/* x [rows, columns] in 8 bits, in both layouts; freed by drop_operand. */
+static ops_narrow rounded(ops *o, ops_fp8 format, ops_buffer x, int64_t rows, int64_t columns) {
+  static const uint8_t none[M * N + N * K + M * K];
+  static const float cleared[OPS_SCALE_FLOATS];
+  const int count = (int)(rows * columns);
+  ops_rounding r = {.rows = rows, .columns = columns, .x = x, .to.format = format};
+  r.to.values = sent(o, OPS_U8, none, count);
+  r.to.turned = sent(o, OPS_U8, none, count);
+  r.to.scale = sent(o, OPS_F32, cleared, OPS_SCALE_FLOATS);
+  assert_ok(o->call->narrow(o, &r, 1));
+  return r.to;
+}
+
+static void drop_operand(ops *o, ops_narrow *operand) {
+  o->call->release(o, operand->values.data);
+  o->call->release(o, operand->turned.data);
+  o->call->release(o, operand->scale.data);
+}
+
 static void check_product(ops *o, bool is_gradient, bool may_narrow) {
   static uint16_t a[M * K], b[N * K], c[M * N];
   static float sums[M * N], bias[N];
@@ -99,12 +134,8 @@ static void check_product(ops *o, bool is_gradient, bool may_narrow) {
   for (int i = 0; i < N; i++) bias[i] = (float)rng_normal(&r);
   for (int i = 0; i < M * N; i++) sums[i] = (float)i;
   ops_buffer biases = sent(o, OPS_F32, bias, N);
-  ops_gemm g = {.m = M,
-                .n = N,
-                .k = K,
-                .may_narrow = may_narrow,
-                .a = sent(o, OPS_BF16, a, M * K),
-                .b = sent(o, OPS_BF16, b, N * K)};
+  ops_gemm g = {
+      .m = M, .n = N, .k = K, .a = sent(o, OPS_BF16, a, M * K), .b = sent(o, OPS_BF16, b, N * K)};
   if (is_gradient) {
     g.transpose_a = g.accumulate = true;
     g.c = sent(o, OPS_F32, sums, M * N);
@@ -113,7 +144,16 @@ static void check_product(ops *o, bool is_gradient, bool may_narrow) {
     g.c = sent(o, OPS_BF16, c, M * N);
     g.bias = biases;
   }
+  if (may_narrow) {
+    g.narrow_a = rounded(o, is_gradient ? OPS_E5M2 : OPS_E4M3, g.a, is_gradient ? K : M,
+                         is_gradient ? M : K);
+    g.narrow_b = rounded(o, OPS_E4M3, g.b, is_gradient ? K : N, is_gradient ? N : K);
+  }
   assert_ok(o->call->gemm(o, &g));
+  if (may_narrow) {
+    drop_operand(o, &g.narrow_a);
+    drop_operand(o, &g.narrow_b);
+  }
   fetch(o, is_gradient ? (void *)sums : c, &g.c, M * N);
   fetch(o, NULL, &g.a, 0);
   fetch(o, NULL, &g.b, 0);
@@ -163,6 +203,7 @@ int main(int argc, char **argv) {
   }
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(values_round_to_the_nearest_representable_one),
+      cmocka_unit_test(codes_are_those_of_the_definition),
       cmocka_unit_test(a_product_is_that_of_the_rounded_operands),
   };
   int failed = cmocka_run_group_tests(tests, NULL, NULL);

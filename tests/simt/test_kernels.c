@@ -28,20 +28,20 @@ static void assert_launched(int failed) {
 }
 
 /* The value of a code, after the table of the OFP8 specification. */
-static double fp8_value(kernel_fp8 format, int code) {
-  int bits = format == KERNEL_E4M3 ? 3 : 2, bias = format == KERNEL_E4M3 ? 7 : 15;
+static double fp8_value(ops_fp8 format, int code) {
+  int bits = format == OPS_E4M3 ? 3 : 2, bias = format == OPS_E4M3 ? 7 : 15;
   int exponent = (code & 0x7F) >> bits, mantissa = code & ((1 << bits) - 1);
   double size = exponent == 0 ? ldexp(mantissa, 1 - bias - bits)
                               : ldexp((1 << bits) + mantissa, exponent - bias - bits);
   return code & 0x80 ? -size : size;
 }
 
-static int largest_code(kernel_fp8 format) {
-  return format == KERNEL_E4M3 ? 0x7E : 0x7B; /* 448; 57344: above it lie infinity and NaN */
+static int largest_code(ops_fp8 format) {
+  return format == OPS_E4M3 ? 0x7E : 0x7B; /* 448; 57344: above it lie infinity and NaN */
 }
 
 /* Nearest of all codes; of two equally near the even one; beyond the largest, the largest. */
-static int nearest_code(kernel_fp8 format, double x) {
+static int nearest_code(ops_fp8 format, double x) {
   if (isnan(x)) return 0x7F;
   int best = 0;
   double size = fabs(x);
@@ -54,45 +54,52 @@ static int nearest_code(kernel_fp8 format, double x) {
   return signbit(x) ? best | 0x80 : best;
 }
 
-/* Quantises x [rows, columns] with this scale and compares both copies. */
-static void check_quantized(kernel_fp8 format, int64_t rows, int64_t columns, ops_buffer x,
-                            float scale) {
-  ops_buffer factor = buffer_of(OPS_F32, 1), to = buffer_of(OPS_U8, rows * columns);
-  ops_buffer transposed = buffer_of(OPS_U8, rows * columns);
-  reference_set(factor, 0, (double)scale);
-  assert_launched(
-      kernel_quantize(format, rows, columns, x, factor.data, to.data, transposed.data, NULL));
+/* Rounds x [rows, columns] with this factor and compares both copies. */
+static void check_quantized(ops_fp8 format, int64_t rows, int64_t columns, ops_buffer x,
+                            float factor) {
+  ops_buffer scale = buffer_of(OPS_F32, OPS_SCALE_FLOATS);
+  const ops_rounding r = {
+      .rows = rows,
+      .columns = columns,
+      .x = x,
+      .has_maximum = true,
+      .to = {format, buffer_of(OPS_U8, rows * columns), buffer_of(OPS_U8, rows * columns), scale}};
+  /* the maximum that gives this factor */
+  reference_set(scale, OPS_SCALE_MAXIMUM, fp8_value(format, largest_code(format)) / (double)factor);
+  assert_launched(kernel_narrow(&r, 1, NULL));
+  factor = (float)reference_get(scale, OPS_SCALE_FACTOR);
+  assert_true((float)reference_get(scale, OPS_SCALE_INVERSE) == 1.0f / factor);
   for (int64_t i = 0; i < rows * columns; i++) {
-    double scaled = (double)((float)reference_get(x, i) * scale);
-    int expected = nearest_code(format, scaled), got = ((uint8_t *)to.data)[i];
-    int turned = ((uint8_t *)transposed.data)[i % columns * rows + i / columns];
+    double scaled = (double)((float)reference_get(x, i) * factor);
+    int expected = nearest_code(format, scaled), got = ((uint8_t *)r.to.values.data)[i];
+    int turned = ((uint8_t *)r.to.turned.data)[i % columns * rows + i / columns];
     if (got != expected || turned != expected)
-      fail_msg("%.9g becomes %02x and transposed %02x, not %02x", scaled, (unsigned)got,
+      fail_msg("%.9g becomes %02x and turned %02x, not %02x", scaled, (unsigned)got,
                (unsigned)turned, (unsigned)expected);
   }
-  simt_release(factor.data);
-  simt_release(to.data);
-  simt_release(transposed.data);
+  simt_release(scale.data);
+  simt_release(r.to.values.data);
+  simt_release(r.to.turned.data);
 }
 
 static void every_bf16_becomes_the_nearest_8_bit_float(void **state) {
   (void)state;
   ops_buffer x = buffer_of(OPS_BF16, 65536);
   for (int i = 0; i < 65536; i++) ((uint16_t *)x.data)[i] = (uint16_t)i;
-  check_quantized(KERNEL_E4M3, 256, 256, x, 1);
-  check_quantized(KERNEL_E5M2, 256, 256, x, 1);
+  check_quantized(OPS_E4M3, 256, 256, x, 1);
+  check_quantized(OPS_E5M2, 256, 256, x, 1);
   simt_release(x.data);
 }
 
 /* Each code's value, the middle between it and the next, and the floats on both sides of these. */
 static void fp32_rounds_at_the_middle_between_two_codes(void **state) {
   (void)state;
-  for (int format = KERNEL_E4M3; format <= KERNEL_E5M2; format++) {
+  for (int format = OPS_E4M3; format <= OPS_E5M2; format++) {
     enum { ROWS = 128, COLUMNS = 6 };
     ops_buffer x = buffer_of(OPS_F32, ROWS * COLUMNS);
     for (int code = 0; code < ROWS; code++) {
-      double low = fp8_value((kernel_fp8)format, code);
-      double middle = (low + fp8_value((kernel_fp8)format, code + 1)) / 2;
+      double low = fp8_value((ops_fp8)format, code);
+      double middle = (low + fp8_value((ops_fp8)format, code + 1)) / 2;
       const float at[2] = {(float)low, (float)-middle};
       for (int i = 0; i < COLUMNS; i++) {
         float here = at[i / 3];
@@ -101,7 +108,7 @@ static void fp32_rounds_at_the_middle_between_two_codes(void **state) {
         ((float *)x.data)[code * COLUMNS + i] = here;
       }
     }
-    check_quantized((kernel_fp8)format, ROWS, COLUMNS, x, 1);
+    check_quantized((ops_fp8)format, ROWS, COLUMNS, x, 1);
     simt_release(x.data);
   }
 }
@@ -111,29 +118,106 @@ static void quantisation_agrees_on_odd_shapes(void **state) {
   const int64_t shapes[][2] = {{1, 1}, {37, 53}, {64, 64}, {72, 136}, {65, 8}, {8, 65}};
   for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++) {
     ops_buffer x = random_buffer(i % 2 ? OPS_BF16 : OPS_F32, shapes[i][0] * shapes[i][1], i);
-    check_quantized(KERNEL_E4M3, shapes[i][0], shapes[i][1], x, 101.5f);
+    check_quantized(OPS_E4M3, shapes[i][0], shapes[i][1], x, 101.5f);
     simt_release(x.data);
   }
 }
 
-static void the_scale_brings_the_largest_value_to_the_formats_largest(void **state) {
+/* One matrix, whose maximum is known or found; what is known is not found again. */
+static void the_factor_brings_the_largest_value_to_the_formats_largest(void **state) {
   (void)state;
-  ops_buffer x = random_buffer(OPS_BF16, 5003, 1), out = buffer_of(OPS_F32, 3);
-  float *amax = out.data;
-  reference_set(x, 4999, -17.25);
+  enum { COUNT = 9003 };
+  ops_buffer x = random_buffer(OPS_BF16, COUNT, 1), scale = buffer_of(OPS_F32, OPS_SCALE_FLOATS);
+  float *s = scale.data;
+  ops_rounding r = {.rows = 3, .columns = COUNT / 3, .x = x};
+  r.to = (ops_narrow){OPS_E4M3, buffer_of(OPS_U8, COUNT), {0}, scale};
+  reference_set(x, COUNT - 4, -17.25);
   reference_set(x, 5, NAN);
-  assert_launched(kernel_amax(5003, x, amax, NULL));
-  assert_true(amax[0] == 17.25f);
-  assert_launched(kernel_fp8_scale(KERNEL_E4M3, amax, amax + 1, amax + 2, NULL));
-  assert_true(amax[1] == 448.0f / 17.25f && amax[2] == 1.0f / amax[1]);
-  const float odd[] = {0, INFINITY, 1e-45f}; /* the last: its scale would be infinite */
+  s[OPS_SCALE_MAXIMUM] = 0;
+  assert_launched(kernel_narrow(&r, 1, NULL));
+  assert_true(s[OPS_SCALE_MAXIMUM] == 17.25f && s[OPS_SCALE_FACTOR] == 448.0f / 17.25f);
+  assert_true(s[OPS_SCALE_INVERSE] == 1.0f / s[OPS_SCALE_FACTOR]);
+  assert_int_equal(((uint8_t *)r.to.values.data)[COUNT - 4], 0x80 | largest_code(OPS_E4M3));
+  assert_int_equal(((uint8_t *)r.to.values.data)[5], 0x7F);
+  s[OPS_SCALE_MAXIMUM] = 3;
+  assert_launched(kernel_maximum(COUNT, x, scale, NULL));
+  assert_true(s[OPS_SCALE_MAXIMUM] == 17.25f);
+  r.has_maximum = true;
+  const float odd[] = {0, INFINITY, 1e-45f}; /* the last: its factor would be infinite */
   for (int i = 0; i < 3; i++) {
-    amax[0] = odd[i];
-    assert_launched(kernel_fp8_scale(KERNEL_E5M2, amax, amax + 1, amax + 2, NULL));
-    assert_true(amax[1] == 1 && amax[2] == 1);
+    s[OPS_SCALE_MAXIMUM] = odd[i];
+    assert_launched(kernel_narrow(&r, 1, NULL));
+    assert_true(s[OPS_SCALE_FACTOR] == 1 && s[OPS_SCALE_INVERSE] == 1);
   }
   simt_release(x.data);
-  simt_release(out.data);
+  simt_release(r.to.values.data);
+  simt_release(scale.data);
+}
+
+/* As the activation's kernel stores it, then rounded. */
+static void an_activation_is_rounded_as_if_it_had_been_stored(void **state) {
+  (void)state;
+  enum { ROWS = 72, COLUMNS = 136, COUNT = ROWS * COLUMNS };
+  for (int kind = OPS_GELU_TANH; kind <= OPS_QUICK_GELU; kind++) {
+    ops_buffer pre = random_buffer(OPS_BF16, COUNT, 3), c = buffer_of(OPS_BF16, COUNT);
+    ops_rounding r[2];
+    for (int i = 0; i < 2; i++) {
+      ops_buffer scale = buffer_of(OPS_F32, OPS_SCALE_FLOATS);
+      reference_set(scale, OPS_SCALE_MAXIMUM, 0);
+      r[i] = (ops_rounding){
+          .rows = ROWS,
+          .columns = COLUMNS,
+          .x = i ? c : pre,
+          .is_activated = !i,
+          .activation = (ops_activation)kind,
+          .to = {OPS_E4M3, buffer_of(OPS_U8, COUNT), buffer_of(OPS_U8, COUNT), scale}};
+    }
+    assert_launched(kernel_activation((ops_activation)kind, COUNT, pre, c, NULL));
+    for (int i = 0; i < 2; i++) assert_launched(kernel_narrow(&r[i], 1, NULL));
+    assert_memory_equal(r[0].to.scale.data, r[1].to.scale.data, 8);
+    assert_memory_equal(r[0].to.values.data, r[1].to.values.data, COUNT);
+    assert_memory_equal(r[0].to.turned.data, r[1].to.turned.data, COUNT);
+    for (int i = 0; i < 2; i++) {
+      simt_release(r[i].to.values.data), simt_release(r[i].to.turned.data);
+      simt_release(r[i].to.scale.data);
+    }
+    simt_release(pre.data), simt_release(c.data);
+  }
+}
+
+/* More matrices than one launch takes: each as if alone. */
+static void a_list_of_matrices_is_rounded_each_by_its_own_maximum(void **state) {
+  (void)state;
+  enum { MATRICES = 35 };
+  ops_rounding list[MATRICES], alone;
+  ops_buffer scale = buffer_of(OPS_F32, OPS_SCALE_FLOATS);
+  for (int i = 0; i < MATRICES; i++) {
+    const int64_t rows = 8 + 72 * (i % 2), columns = 16 + 184 * (i % 3 == 1),
+                  count = rows * columns;
+    list[i] = (ops_rounding){.rows = rows, .columns = columns};
+    list[i].x = random_buffer(OPS_BF16, count, 10 + (uint64_t)i);
+    list[i].to = (ops_narrow){OPS_E4M3, buffer_of(OPS_U8, count), buffer_of(OPS_U8, count),
+                              buffer_of(OPS_F32, OPS_SCALE_FLOATS)};
+    reference_set(list[i].to.scale, OPS_SCALE_MAXIMUM, 0);
+  }
+  assert_launched(kernel_narrow(list, MATRICES, NULL));
+  for (int i = 0; i < MATRICES; i++) {
+    const int64_t count = list[i].rows * list[i].columns;
+    alone = list[i];
+    alone.to = (ops_narrow){OPS_E4M3, buffer_of(OPS_U8, count), buffer_of(OPS_U8, count), scale};
+    reference_set(scale, OPS_SCALE_MAXIMUM, 0);
+    assert_launched(kernel_narrow(&alone, 1, NULL));
+    assert_true(reference_get(scale, OPS_SCALE_INVERSE) ==
+                reference_get(list[i].to.scale, OPS_SCALE_INVERSE));
+    assert_memory_equal(alone.to.values.data, list[i].to.values.data, (size_t)count);
+    assert_memory_equal(alone.to.turned.data, list[i].to.turned.data, (size_t)count);
+    void *all[] = {alone.to.values.data,   alone.to.turned.data,   list[i].x.data,
+                   list[i].to.values.data, list[i].to.turned.data, list[i].to.scale.data};
+    for (size_t k = 0; k < sizeof all / sizeof *all; k++) simt_release(all[k]);
+  }
+  list[1].has_maximum = true;
+  assert_int_not_equal(kernel_narrow(list, 2, NULL), 0); /* refused, before anything runs */
+  simt_release(scale.data);
 }
 
 static double defined(ops_activation a, double x) {
@@ -311,7 +395,9 @@ int main(void) {
       cmocka_unit_test(every_bf16_becomes_the_nearest_8_bit_float),
       cmocka_unit_test(fp32_rounds_at_the_middle_between_two_codes),
       cmocka_unit_test(quantisation_agrees_on_odd_shapes),
-      cmocka_unit_test(the_scale_brings_the_largest_value_to_the_formats_largest),
+      cmocka_unit_test(the_factor_brings_the_largest_value_to_the_formats_largest),
+      cmocka_unit_test(an_activation_is_rounded_as_if_it_had_been_stored),
+      cmocka_unit_test(a_list_of_matrices_is_rounded_each_by_its_own_maximum),
       cmocka_unit_test(activations_follow_their_definitions_everywhere),
       cmocka_unit_test(sums_of_rows_and_of_strided_columns_are_added),
       cmocka_unit_test(sums_over_ranks_are_those_of_the_order_of_ranks),

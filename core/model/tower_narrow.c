@@ -1,0 +1,135 @@
+#include "model/tower_parts.h"
+
+static int64_t operands_of(const tower_shape *s) {
+  return TOWER_BLOCK_DENSE * s->layers + TOWER_LONE_DENSE;
+}
+
+int64_t tower_scales(const tower_shape *s) {
+  return 2 * operands_of(s);
+}
+
+static err clear_maxima(const tower_pass *p, int64_t first) {
+  const tower_activations *a = p->a;
+  if (!a->is_narrow) return NULL;
+  int64_t count = operands_of(&p->t->shape) * OPS_SCALE_FLOATS;
+  return p->w->o->call->clear(p->w->o, ops_at(a->scales, first * OPS_SCALE_FLOATS).data,
+                              (size_t)count * ops_size_of(a->scales.type));
+}
+
+err tower_begin_forward(const tower_pass *p) {
+  return clear_maxima(p, 0);
+}
+
+err tower_begin_backward(const tower_pass *p) {
+  return clear_maxima(p, operands_of(&p->t->shape));
+}
+
+static bool fits(int64_t size) {
+  return size % OPS_NARROW_MULTIPLE == 0;
+}
+
+bool tower_narrows(const tower_pass *p, const tower_dense *d, int64_t rows) {
+  return p->a->is_narrow && p->w->narrow.data && fits(rows) && fits(d->in) && fits(d->out);
+}
+
+static ops_buffer scale_of(const tower_pass *p, int64_t operand) {
+  return ops_at(p->a->scales, operand * OPS_SCALE_FLOATS);
+}
+
+/* d's input, in gradients' `values` or `turned` form. */
+static ops_narrow input_of(const tower_pass *p, const tower_dense *d, ops_buffer values,
+                           ops_buffer turned) {
+  return (ops_narrow){OPS_E4M3, values, turned, scale_of(p, d->slot)};
+}
+
+static ops_narrow gradient_of(const tower_pass *p, const tower_dense *d) {
+  return (ops_narrow){OPS_E5M2, p->a->dy8, p->a->dy8_turned,
+                      scale_of(p, operands_of(&p->t->shape) + d->slot)};
+}
+
+static ops_narrow weight_of(const tower_pass *p, const tower_dense *d) {
+  const tower_weights *w = p->w;
+  return (ops_narrow){OPS_E4M3, ops_at(w->narrow, d->weight), ops_at(w->narrow_turned, d->weight),
+                      ops_at(w->narrow_scales, (int64_t)d->tensor * OPS_SCALE_FLOATS)};
+}
+
+static ops_buffer maximum_in(const tower_pass *p, const tower_dense *d, int64_t rows,
+                             int64_t operand) {
+  bool is_written = p->w->o->call->has_maxima && tower_narrows(p, d, rows);
+  return is_written ? ops_at(scale_of(p, operand), OPS_SCALE_MAXIMUM) : (ops_buffer){0};
+}
+
+ops_buffer tower_input_maximum(const tower_pass *p, const tower_dense *d, int64_t rows) {
+  return maximum_in(p, d, rows, d->slot);
+}
+
+ops_buffer tower_output_maximum(const tower_pass *p, const tower_dense *d, int64_t rows) {
+  return maximum_in(p, d, rows, operands_of(&p->t->shape) + d->slot);
+}
+
+err tower_round(const tower_pass *p, const tower_dense *d, int64_t rows, tower_rounding of) {
+  const ops_rounding r = {
+      .rows = rows,
+      .columns = d->in,
+      .x = of.x,
+      .is_activated = of.is_activated,
+      .activation = p->t->shape.activation,
+      .has_maximum = of.has_maximum,
+      .to = input_of(p, d, of.for_backward ? (ops_buffer){0} : p->a->x8, of.turned)};
+  return tower_narrows(p, d, rows) ? p->w->o->call->narrow(p->w->o, &r, 1) : NULL;
+}
+
+err tower_multiply(const tower_pass *p, const tower_dense *d, ops_gemm *op) {
+  if (tower_narrows(p, d, op->m)) {
+    op->narrow_a = input_of(p, d, p->a->x8, (ops_buffer){0});
+    op->narrow_b = weight_of(p, d);
+  }
+  return p->w->o->call->gemm(p->w->o, op);
+}
+
+err tower_round_and_multiply(const tower_pass *p, const tower_dense *d, ops_gemm *op) {
+  err error = tower_round(p, d, op->m, (tower_rounding){.x = op->a});
+  return error ? error : tower_multiply(p, d, op);
+}
+
+/* Rounds dy, in both layouts, and x again if it was not kept, and sets the operands of both
+ * products. */
+static err narrow_gradient(const tower_pass *p, const tower_dense_pass *of, ops_gemm *dweight,
+                           ops_gemm *dx) {
+  const tower_dense *d = &of->d;
+  const ops_narrow dy = gradient_of(p, d);
+  ops_buffer turned = of->turned.data ? of->turned : p->a->x8_turned;
+  const ops_rounding r = {
+      .rows = of->rows, .columns = d->out, .x = of->dy, .has_maximum = of->has_maximum, .to = dy};
+  err error = p->w->o->call->narrow(p->w->o, &r, 1);
+  if (!error && !of->turned.data)
+    error = tower_round(p, d, of->rows,
+                        (tower_rounding){.x = of->x, .turned = turned, .for_backward = true});
+  dweight->narrow_a = dy;
+  dweight->narrow_b = input_of(p, d, (ops_buffer){0}, turned);
+  dx->narrow_a = dy;
+  dx->narrow_b = weight_of(p, d);
+  return error;
+}
+
+err tower_dense_gradient(const tower_pass *p, const tower_dense_pass *of, ops_gemm into) {
+  const tower_weights *w = p->w;
+  const tower_dense *d = &of->d;
+  ops_gemm dweight = {.m = d->out,
+                      .n = d->in,
+                      .k = of->rows,
+                      .transpose_a = true,
+                      .accumulate = tower_accumulates(p),
+                      .a = of->dy,
+                      .b = of->x,
+                      .c = ops_at(w->gradients, d->weight),
+                      .a_sums = d->bias < 0 ? (ops_buffer){0} : ops_at(w->gradients, d->bias)};
+  into.m = of->rows;
+  into.n = d->in;
+  into.k = d->out;
+  into.a = of->dy;
+  into.b = ops_at(w->working, d->weight);
+  err error = tower_narrows(p, d, of->rows) ? narrow_gradient(p, of, &dweight, &into) : NULL;
+  if (!error) error = w->o->call->gemm(w->o, &dweight);
+  return error ? error : w->o->call->gemm(w->o, &into);
+}
