@@ -43,6 +43,7 @@ typedef struct {
   ops_buffer pre, c;
   float *parts; /* [parts_count, columns] */
   int64_t parts_count;
+  float *maximum; /* of the result, or NULL */
   bool is_vector;
 } slope_arguments;
 
@@ -57,6 +58,7 @@ DEVICE void slope_sums_body(slope_arguments a, const int type) {
   int64_t start = a.rows * blockIdx.y / a.parts_count;
   int64_t end = a.rows * (blockIdx.y + 1) / a.parts_count;
   pack sum = {{0}};
+  float most = 0;
   for (int64_t row = start + warp_index(); row < end && count > 0; row += COLUMNS_WARPS) {
     int64_t at = row * a.columns + column;
     pack x = pack_load(a.pre.data, type, at, count, a.is_vector);
@@ -64,9 +66,11 @@ DEVICE void slope_sums_body(slope_arguments a, const int type) {
     UNROLL for (int j = 0; j < PACK; j++) {
       c.v[j] = rounded_to(type, c.v[j] * activation_slope(a.activation, x.v[j], type));
       if (j < count) sum.v[j] += c.v[j];
+      if (j < count) most = fmaxf(most, fabsf(c.v[j]));
     }
     pack_store(a.c.data, type, at, count, a.is_vector, c);
   }
+  raise_by_warp(a.maximum, most);
   store_strip(sum, a.parts, a.columns);
 }
 KERNEL_PAIR(slope_sums, slope_arguments, COLUMNS_BLOCK)
@@ -99,8 +103,8 @@ size_t kernel_activation_gradient_sums_scratch(int64_t rows, int64_t columns) {
 }
 
 int kernel_activation_gradient_sums(ops_activation activation, int64_t rows, int64_t columns,
-                                    ops_buffer pre, ops_buffer c, ops_buffer sums, void *scratch,
-                                    void *stream) {
+                                    ops_buffer pre, ops_buffer c, ops_buffer sums,
+                                    ops_buffer maximum, void *scratch, void *stream) {
   slope_arguments a = {rows,
                        columns,
                        activation,
@@ -108,6 +112,7 @@ int kernel_activation_gradient_sums(ops_activation activation, int64_t rows, int
                        c,
                        (float *)scratch,
                        column_parts_of(rows, columns),
+                       (float *)maximum.data,
                        is_row_vector(columns, pre.data) && is_row_vector(PACK, c.data)};
   if (rows <= 0 || columns <= 0) return 0;
   int failed =

@@ -30,9 +30,19 @@ static err add_sums(ops *o, const ops_attention *a) {
                             "a bias gradient");
 }
 
+static err find_maximum(ops *o, const ops_attention *a, bool is_backward) {
+  int64_t count = a->batch * a->tokens * a->heads * a->head_width;
+  const ops_buffer *maximum = is_backward ? &a->dqkv_maximum : &a->out_maximum;
+  if (!maximum->data) return NULL;
+  return cuda_error(kernel_maximum(is_backward ? 3 * count : count, is_backward ? a->dqkv : a->out,
+                                   *maximum, cuda_of(o)->compute),
+                    "a maximum");
+}
+
 static err run(ops *o, const ops_attention *a, bool is_backward, int which) {
   if (which == OWN) return run_own(o, a, is_backward);
   err error = sdpa_run(o, a, is_backward, which);
+  if (!error) error = find_maximum(o, a, is_backward);
   return error || !is_backward || !a->dqkv_sums.data ? error : add_sums(o, a);
 }
 
@@ -54,10 +64,16 @@ static err time_run(ops *o, const ops_attention *a, bool is_backward, int which,
   return cuda_time(o, TIMED_RUNS, run_attempt, &t, seconds);
 }
 
+/* What is computed besides: passes that only an engine of cuDNN's needs. */
+static int64_t extras_of(const ops_attention *a, bool is_backward) {
+  const ops_buffer *maximum = is_backward ? &a->dqkv_maximum : &a->out_maximum;
+  return (is_backward && a->dqkv_sums.data) + 2 * (maximum->data != NULL);
+}
+
 static choice_key key_of(ops *o, const ops_attention *a, bool is_backward) {
   return (choice_key){{CHOICE_ATTENTION, is_backward, a->batch, a->tokens, a->heads, a->head_width,
                        a->is_causal, cuda_of(o)->request.is_deterministic,
-                       is_backward && a->dqkv_sums.data, OWN_VERSION}};
+                       extras_of(a, is_backward), OWN_VERSION}};
 }
 
 /* At least 1 if timed: 0 means not timed. */
@@ -93,18 +109,23 @@ static err choose_by_running(ops *o, const ops_attention *a, bool is_backward, i
   return NULL;
 }
 
-/* The same, with separate sums for the trials to add to. */
+/* The same, with separate sums and maxima for the trials to add to. */
 static err choose_untouched(ops *o, const ops_attention *a, bool is_backward, int candidates,
                             choice_value *value) {
   ops_attention tried = *a;
+  const ops_buffer *maximum = is_backward ? &a->dqkv_maximum : &a->out_maximum;
   size_t bytes = (size_t)(3 * a->heads * a->head_width) * ops_size_of(OPS_F32);
+  ops_buffer aside = {NULL, OPS_F32};
   *value = (choice_value){{OWN}};
-  if (is_backward && a->dqkv_sums.data) {
-    err error = cuda_error(cudaMalloc(&tried.dqkv_sums.data, bytes), "sums");
+  if ((is_backward && a->dqkv_sums.data) || maximum->data) {
+    err error = cuda_error(cudaMalloc(&aside.data, bytes), "sums");
     if (error) return error;
+    if (a->dqkv_sums.data) tried.dqkv_sums = aside;
+    if (a->dqkv_maximum.data) tried.dqkv_maximum = aside;
+    if (a->out_maximum.data) tried.out_maximum = aside;
   }
   err error = choose_by_running(o, &tried, is_backward, candidates, value);
-  if (tried.dqkv_sums.data != a->dqkv_sums.data) (void)cudaFree(tried.dqkv_sums.data);
+  if (aside.data) (void)cudaFree(aside.data);
   return error;
 }
 

@@ -106,18 +106,24 @@ int attention_is_impossible(const ops_attention *p) {
   return p->tokens < 1 || p->head_width < 1 || p->head_width > KERNEL_WIDEST_HEAD;
 }
 
-int kernel_attention(const ops_attention *p, void *stream) {
-  attention_arguments a = attention_arguments_of(p, NULL);
-  if (attention_is_impossible(p)) return KERNEL_INVALID;
+static int forward_of_any(attention_arguments a, void *stream) {
+  const ops_attention *p = &a.a;
   if (p->qkv.type == OPS_F32) return kernel_attention_f32(&a, stream);
-  if (attention_is_short(&a)) {
-    int failed = kernel_attention_short(&a, stream);
-    if (failed != KERNEL_REFUSED) return failed;
-  }
   int64_t threads = at_most(divided_up(p->tokens, WARP_ROWS) * LANES, HEAD_BLOCK),
           rows = threads / LANES * WARP_ROWS;
   size_t shared_bytes = (size_t)(2 * TILE_KEYS * (a.deep + 8)) * sizeof(uint16_t);
   a.tiles = divided_up(p->tokens, rows);
   return LAUNCH_HEAD(forward, GRID(p->batch * p->heads * a.tiles, 1), threads, shared_bytes, stream,
                      a);
+}
+
+int kernel_attention(const ops_attention *p, void *stream) {
+  attention_arguments a = attention_arguments_of(p, NULL);
+  if (attention_is_impossible(p)) return KERNEL_INVALID;
+  int failed = attention_is_short(&a) ? kernel_attention_short(&a, stream) : KERNEL_REFUSED;
+  if (failed != KERNEL_REFUSED) return failed;
+  failed = forward_of_any(a, stream);
+  if (failed || !p->out_maximum.data) return failed;
+  return kernel_maximum(p->batch * p->tokens * p->heads * p->head_width, p->out, p->out_maximum,
+                        stream);
 }

@@ -150,6 +150,9 @@ int kernel_attention_gradient(const ops_attention *p, void *scratch, void *strea
     return kernel_add_parts(p->batch, gradient_columns(p), a.parts, p->dqkv_sums, stream);
   }
   failed = gradient_of_any(a, stream);
+  if (!failed && p->dqkv_maximum.data)
+    failed =
+        kernel_maximum(gradient_rows(p) * gradient_columns(p), p->dqkv, p->dqkv_maximum, stream);
   if (failed || !p->dqkv_sums.data) return failed;
   return kernel_column_sums(gradient_rows(p), gradient_columns(p), gradient_columns(p), p->dqkv,
                             p->dqkv_sums, scratch, stream);

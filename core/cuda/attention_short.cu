@@ -62,8 +62,10 @@ DEVICE void store_attended(const attention_arguments *a, const short_head *h, co
       ((float *)a->a.lse.data)[statistic_at(a, h, own + 8 * half)] =
           (w->most[half] * a->scale * LOG2_E + log2f(total)) * LN_2;
   }
-  store_product(q, head + PACK, w->o, inverse, head, out_at(a, h, a->a.out, first, head),
-                out_stride(a, head), h->tokens - first);
+  uint32_t most =
+      store_product(q, head + PACK, w->o, inverse, head, out_at(a, h, a->a.out, first, head),
+                    out_stride(a, head), h->tokens - first, 0);
+  raise_by_warp((float *)a->a.out_maximum.data, float_of_bits(most << 16));
 }
 
 /* tile: size of the one tile of all keys, or 0 for successive tiles of TILE_KEYS. */

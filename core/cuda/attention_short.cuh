@@ -116,10 +116,10 @@ DEVICE void add_rows(const uint32_t (*left)[4], const uint16_t *right, int count
 
 /* Stores `left` rows of a warp's product [16, columns], times `scale`, to global memory at `to`:
  * through `tile` in shared memory, which only this warp uses by then, so that a lane writes 16
- * bytes. */
-DEVICE void store_product(uint16_t *tile, const int pitch, const float (*sum)[4],
-                          const float *scale, const int columns, uint16_t *to, int64_t stride,
-                          int left) {
+ * bytes. Returns larger_of_pair of `most` and what the lane wrote. */
+DEVICE uint32_t store_product(uint16_t *tile, const int pitch, const float (*sum)[4],
+                              const float *scale, const int columns, uint16_t *to, int64_t stride,
+                              int left, uint32_t most) {
   const int pieces = columns / PACK;
   __syncwarp(FULL_WARP); /* all lanes have read it */
   UNROLL for (int n = 0; n < columns / 8; n++) {
@@ -132,10 +132,13 @@ DEVICE void store_product(uint16_t *tile, const int pitch, const float (*sum)[4]
   __syncwarp(FULL_WARP);
   UNROLL for (int i = lane_index(); i < WARP_ROWS * pieces; i += LANES) {
     int row = i / pieces, column = i % pieces * PACK;
-    if (row < left)
-      *(uint4 *)(to + (int64_t)row * stride + column) =
-          *(const uint4 *)(tile + row * pitch + column);
+    if (row >= left) continue;
+    uint4 words = *(const uint4 *)(tile + row * pitch + column);
+    *(uint4 *)(to + (int64_t)row * stride + column) = words;
+    most = larger_of_pair(larger_of_pair(most, words.x), words.y);
+    most = larger_of_pair(larger_of_pair(most, words.z), words.w);
   }
+  return most;
 }
 
 /* The kernels for each width of heads; `blocks`, as KERNEL_BLOCKS has it, for heads up to 64. */

@@ -35,6 +35,7 @@ DEVICE gradient_memory cut_short(uint16_t *shared, int rows, const int tile, con
   m.lse = (float *)(m.scores + rows * (tile + PACK)); /* [tile] */
   m.products = m.lse + tile;                          /* [warps, tile] */
   m.sums = m.products + warps * tile;
+  m.most = 0;
   return m;
 }
 

@@ -16,6 +16,7 @@ typedef struct {
   float *lse;         /* [rows], in base 2; infinite beyond the last token */
   float *products;    /* sums of weights and their gradients, for each query */
   float *sums;        /* [warps, 3, head]: of the warps' rows of dqkv */
+  uint32_t most;      /* not in memory: the bits of the largest |dqkv| that the lane wrote */
 } gradient_memory;
 
 DEVICE void load_lse(const attention_arguments *a, const short_head *h, float *lse, int rows) {
@@ -120,7 +121,7 @@ DEVICE void lay_scores(uint16_t *scores, const uint32_t (*d)[4], int count, cons
 }
 
 /* A part of dqkv for the warp's 16 keys, and its sums; `tile`: shared memory that is the warp's. */
-DEVICE void store_keys(const attention_arguments *a, const short_head *h, const gradient_memory *m,
+DEVICE void store_keys(const attention_arguments *a, const short_head *h, gradient_memory *m,
                        int part, const float (*product)[4], float scale, uint16_t *tile,
                        const int pitch, const int head, const int columns) {
   const float scales[2] = {scale, scale};
@@ -129,17 +130,17 @@ DEVICE void store_keys(const attention_arguments *a, const short_head *h, const 
   if (a->parts)
     sum_product(m->sums + (warp_index() * 3 + part) * head, product, scale, head, false);
   UNROLL for (int column = 0; column < head; column += columns) {
-    store_product(tile, pitch, product + column / 8, scales, columns, to + column,
-                  qkv_stride(a, head), h->tokens - first);
+    m->most = store_product(tile, pitch, product + column / 8, scales, columns, to + column,
+                            qkv_stride(a, head), h->tokens - first, m->most);
   }
 }
 
 /* dq of the 16 queries from row `row` of the tile on, `columns` of them from `column` on: the
  * scores' gradients, transposed, times k. It is written through the buffer of q, which is no longer
  * read. `first`: the tile's first query. */
-DEVICE void store_queries(const attention_arguments *a, const short_head *h,
-                          const gradient_memory *m, uint16_t *q, int first, int row, int column,
-                          const int tile, const int head, const int columns) {
+DEVICE void store_queries(const attention_arguments *a, const short_head *h, gradient_memory *m,
+                          uint16_t *q, int first, int row, int column, const int tile,
+                          const int head, const int columns) {
   const int pitch = head + PACK;
   const float scales[2] = {a->scale, a->scale};
   float dq[16][4];
@@ -158,9 +159,9 @@ DEVICE void store_queries(const attention_arguments *a, const short_head *h,
   }
   if (a->parts)
     sum_product(m->sums + warp_index() * 3 * head + column, dq, a->scale, columns, true);
-  store_product(q + row * pitch + column, pitch, dq, scales, columns,
-                part_at(a, h, a->a.dqkv, query, 0, head) + column, qkv_stride(a, head),
-                h->tokens - query);
+  m->most = store_product(q + row * pitch + column, pitch, dq, scales, columns,
+                          part_at(a, h, a->a.dqkv, query, 0, head) + column, qkv_stride(a, head),
+                          h->tokens - query, m->most);
 }
 
 /* The queries' sums are added to from tile to tile. */
@@ -168,9 +169,10 @@ DEVICE void clear_query_sums(const gradient_memory *m, const int head) {
   for (int i = lane_index(); i < head; i += LANES) m->sums[warp_index() * 3 * head + i] = 0;
 }
 
-/* parts: the warps' sums, in the order of the warps. */
+/* parts: the warps' sums, in the order of the warps; and the maximum. */
 DEVICE void store_sums(const attention_arguments *a, const short_head *h, const gradient_memory *m,
                        const int head) {
+  raise_by_warp((float *)a->a.dqkv_maximum.data, float_of_bits(m->most << 16));
   if (!a->parts) return;
   __syncthreads();
   NO_UNROLL for (int i = thread_index(); i < 3 * head; i += block_threads()) {

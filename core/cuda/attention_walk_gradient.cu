@@ -38,6 +38,7 @@ DEVICE gradient_memory cut_walk(uint16_t *shared, int rows, const int head) {
   m.lse = (float *)(m.scores + rows * (WALK_TILE + PACK));
   m.products = m.lse + rows; /* [rows] */
   m.sums = m.products + rows;
+  m.most = 0;
   return m;
 }
 
@@ -131,9 +132,8 @@ DEVICE void add_tile(const attention_arguments *a, const short_head *h, const gr
 }
 
 /* One walk over all queries. The copies of the first tile have been started. */
-DEVICE void walk_queries(const attention_arguments *a, const short_head *h,
-                         const gradient_memory *m, const int head, const walk w, float (*dk)[4],
-                         float (*dv)[4]) {
+DEVICE void walk_queries(const attention_arguments *a, const short_head *h, gradient_memory *m,
+                         const int head, const walk w, float (*dk)[4], float (*dv)[4]) {
   const int pitch = head + PACK;
   NO_UNROLL for (int first = 0, stage = 0; first < h->rows; first += WALK_TILE, stage = 1 - stage) {
     int count = h->rows - first < WALK_TILE ? h->rows - first : WALK_TILE;

@@ -11,7 +11,8 @@ size_t gemm_library_version(void) {
 }
 
 static size_t sums_bytes(const ops_gemm *g) {
-  return cuda_rounded((size_t)(g->a_sums.data ? g->m : g->c_sums.data ? g->n : 0) * 4);
+  const int64_t sums = g->a_sums.data ? g->m : g->c_sums.data ? g->n : 0;
+  return cuda_rounded((size_t)(sums ? sums : g->c_maximum.data != NULL) * 4);
 }
 
 /* Scratch of one product: the bias's copy, the library's sums, those of trials, and the parts of

@@ -28,6 +28,7 @@ static err run_timed(ops *o, const void *work) {
   ops_gemm rest = w->p->g;
   if (rest.a_sums.data) rest.a_sums = (ops_buffer){w->p->trial, OPS_F32};
   if (rest.c_sums.data) rest.c_sums = (ops_buffer){w->p->trial, OPS_F32};
+  if (rest.c_maximum.data) rest.c_maximum = (ops_buffer){w->p->trial, OPS_F32};
   return gemm_finish(o, &rest, w->plan->form, w->p);
 }
 

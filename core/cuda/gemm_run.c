@@ -32,11 +32,15 @@ cleanup:
   return error;
 }
 
-/* c_sums, and the activation's gradient if the library does not compute it. */
+/* c_sums, and the activation's gradient, with its maximum, if the library does not compute it. */
 static int finish_gradient(const ops_gemm *g, int form, const gemm_product *p, void *stream) {
   if (!(form & GEMM_ACTIVATION))
     return kernel_activation_gradient_sums(g->activation, g->m, g->n, g->pre, g->c, g->c_sums,
-                                           p->rest, stream);
+                                           g->c_maximum, p->rest, stream);
+  if (g->c_maximum.data) {
+    int failed = kernel_maximum(g->m * g->n, g->c, g->c_maximum, stream);
+    if (failed) return failed;
+  }
   if (!(form & GEMM_SUMS))
     return kernel_column_sums(g->m, g->n, g->n, g->c, g->c_sums, p->rest, stream);
   return kernel_add(g->n, (ops_buffer){p->sums, g->c.type}, g->c_sums, stream);
@@ -58,6 +62,7 @@ err gemm_finish(ops *o, const ops_gemm *g, int form, const gemm_product *p) {
     code = g->epilogue == OPS_EPILOGUE_ACTIVATION
                ? kernel_activation(g->activation, count, g->pre, g->c, stream)
                : kernel_activation_gradient(g->activation, count, g->pre, g->c, stream);
+  if (!code && g->c_maximum.data) code = kernel_maximum(count, g->c, g->c_maximum, stream);
   if (code || !g->a_sums.data) return cuda_error(code, "an activation");
   return cuda_error(finish_sums(g, form, p, stream), "a bias gradient");
 }

@@ -311,6 +311,24 @@ DEVICE float warp_max(float value) {
   return value;
 }
 
+/* Raises *maximum (NULL: none) to the largest of the lanes' non-negative `most`, whose order is
+ * that of their bits: an integer atomic gives the same result in each run. Warp-wide. */
+DEVICE void raise_by_warp(float *maximum, float most) {
+  if (!maximum) return;
+  most = warp_max(most);
+  if (lane_index() == 0) atomicMax((unsigned *)maximum, bits_of_float(most));
+}
+
+/* The larger of `most` and the two bf16 of a word, by size, as a bf16's bits; NaN counts as
+ * nothing.
+ */
+DEVICE uint32_t larger_of_pair(uint32_t most, uint32_t word) {
+  const uint32_t infinite = 0x7F80u;
+  uint32_t low = word & 0x7FFFu, high = word >> 16 & 0x7FFFu;
+  if (low <= infinite && low > most) most = low;
+  return high <= infinite && high > most ? high : most;
+}
+
 /* Over a block of whole warps, added in warp order; every thread gets the sum. Once per kernel: a
  * second call would need a barrier before it. */
 DEVICE double block_sum_double(double value) {

@@ -85,11 +85,12 @@ int kernel_activation(ops_activation activation, int64_t count, ops_buffer pre, 
 int kernel_activation_gradient(ops_activation activation, int64_t count, ops_buffer pre,
                                ops_buffer c, void *stream);
 
-/* c [rows, columns] *= act'(pre), and sums [columns] master += the sums over the rows of c. */
+/* c [rows, columns] *= act'(pre), sums [columns] master += the sums over the rows of c, and maximum
+ * [1], or absent, is raised to the largest |c|. */
 size_t kernel_activation_gradient_sums_scratch(int64_t rows, int64_t columns);
 int kernel_activation_gradient_sums(ops_activation activation, int64_t rows, int64_t columns,
-                                    ops_buffer pre, ops_buffer c, ops_buffer sums, void *scratch,
-                                    void *stream);
+                                    ops_buffer pre, ops_buffer c, ops_buffer sums,
+                                    ops_buffer maximum, void *scratch, void *stream);
 
 /* sums [columns] master += the sums over the rows of x, whose rows are `stride` elements apart: a
  * bias gradient. x of compute or master type. */

@@ -63,7 +63,7 @@ DEVICE void norm_row(const norm_forward *a, int64_t row, const int type, const b
       if (j < count) square += (x[i].v[j] - mean) * (x[i].v[j] - mean);
     }
   }
-  float rstd = 1.0f / sqrtf(row_sum(square, is_wide) / (float)width + (float)n->eps);
+  float most = 0, rstd = 1.0f / sqrtf(row_sum(square, is_wide) / (float)width + (float)n->eps);
   UNROLL for (int i = 0; i < packs; i++) {
     int64_t column = pack_column(i, is_wide), count = width - column;
     if (count <= 0) continue;
@@ -71,9 +71,11 @@ DEVICE void norm_row(const norm_forward *a, int64_t row, const int type, const b
     pack beta = pack_load(n->beta.data, OPS_F32, column, count, a->is_vector);
     UNROLL for (int j = 0; j < PACK; j++) {
       x[i].v[j] = (x[i].v[j] - mean) * rstd * gamma.v[j] + beta.v[j];
+      if (j < count) most = fmaxf(most, fabsf(x[i].v[j]));
     }
     pack_store(n->y.data, type, at + column, count, a->is_vector, x[i]);
   }
+  raise_by_warp((float *)n->y_maximum.data, rounded_to(type, most));
   if (pack_column(0, is_wide) == 0) {
     ((float *)n->mean.data)[row] = mean;
     ((float *)n->rstd.data)[row] = rstd;

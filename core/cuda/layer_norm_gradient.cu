@@ -86,6 +86,7 @@ typedef struct {
 /* The sums over rows of a thread's columns. */
 typedef struct {
   pack dgamma[NORM_WIDE_PACKS], dbeta[NORM_WIDE_PACKS], dx_sums[NORM_WIDE_PACKS];
+  uint32_t most; /* the bits of the largest |dx|, in its type */
 } column_share;
 
 /* The position of a thread: its group, and its place in the group. */
@@ -227,6 +228,17 @@ DEVICE void keep_elements(tile_rows *t, const int type, const int count) {
   }
 }
 
+/* As larger_of_pair, of `count` elements; elements beyond the row are not counted. */
+DEVICE uint32_t larger_of_stored(uint32_t most, const stored_pack *p, const int type, int count) {
+  UNROLL for (int j = 0; j < (type == OPS_BF16 ? PACK / 2 : PACK); j++) {
+    if (type == OPS_BF16 && 2 * j < count)
+      most = larger_of_pair(most, 2 * j + 1 < count ? p->word[j] : p->word[j] & 0xFFFFu);
+    if (type != OPS_BF16 && j < count)
+      most = bits_of_float(fmaxf(float_of_bits(most), fabsf(float_of_bits(p->word[j]))));
+  }
+  return most;
+}
+
 /* dx = rstd (g - mean(g) - x̂ mean(g x̂)) + dresidual; its sums are of the stored values. */
 DEVICE void store_tile(const norm_arguments *a, const norm_place *at, int64_t first, int64_t end,
                        const tile_rows *t, const float (*statistics)[2], const float *means,
@@ -250,11 +262,13 @@ DEVICE void store_tile(const norm_arguments *a, const norm_place *at, int64_t fi
     }
     const stored_pack stored = stored_of(&dx, type);
     UNROLL for (int j = 0; j < PACK; j++) c->dx_sums[p].v[j] += stored_value(&stored, type, j);
+    if (a->n.dx_maximum.data) c->most = larger_of_stored(c->most, &stored, type, count);
     stored_store(a->n.dx.data, type, to, count, is_vector, &stored);
   }
 }
 
 DEVICE void clear_columns(column_share *c, const int packs) {
+  c->most = 0;
   UNROLL for (int p = 0; p < packs; p++) {
     UNROLL for (int j = 0; j < PACK; j++) c->dgamma[p].v[j] = c->dbeta[p].v[j] =
         c->dx_sums[p].v[j] = 0;
@@ -316,6 +330,8 @@ DEVICE void gradient_tiles(const norm_arguments *a, const int type, const int ro
     keep_elements(&t, type, rows * packs);
     store_tile(a, &at, first, end, &t, statistics, means, &c, type, rows, packs, is_vector);
   }
+  raise_by_warp((float *)a->n.dx_maximum.data,
+                float_of_bits(type == OPS_BF16 ? c.most << 16 : c.most));
   store_columns(a, &at, &c, others, packs, is_vector);
 }
 

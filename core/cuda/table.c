@@ -128,6 +128,7 @@ static void usage(ops *o, ops_usage *out) {
 
 const ops_table cuda_table = {
     .name = "cuda",
+    .has_maxima = true,
     .sums = OPS_SUMS_ATTENTION | OPS_SUMS_NORM | OPS_SUMS_ACTIVATION,
     .allocate = cuda_allocate,
     .release = cuda_release,

@@ -11,25 +11,42 @@ deep=(--set batch_size=4 --set samples=16 --set eval.points=0 --set precision=bf
   --set image.layers=24 --set text.width=64 --set text.heads=1 --set text.layers=12 --set text.length=32
   --set log_every=100)
 
-# count WORDS: of cuBLASLt's imitation; sets kernels and clearings
+# count WORDS WHAT option…: of cuBLASLt's imitation; sets kernels and clearings
 count() {
-  rm -f trace
-  FLIP_IMITATION_DNN=fails FLIP_IMITATION_BLAS=$1 FLIP_IMITATION_TRACE=$PWD/trace \
-    XDG_CACHE_HOME=$PWD/cache-$1 gpu "run-$1" "${deep[@]}"
+  local words=$1 what=$2
+  shift 2
+  rm -rf trace "run-$words"
+  FLIP_IMITATION_DNN=fails FLIP_IMITATION_BLAS=$words FLIP_IMITATION_TRACE=$PWD/trace \
+    XDG_CACHE_HOME=$PWD/cache-$words gpu "run-$words" "${deep[@]}" "$@"
   sed -n '/^cudaStreamBeginCapture$/,/^cudaStreamEndCapture$/p' trace |
     awk '/^cudaStreamBeginCapture$/ { recordings++ } { if (recordings == 1) print }' >recorded
   grep -vE '^(cuda|cublas|cudnn|algorithm: )' recorded >kernel_names || true
   products=$(grep -c '^cublasLtMatmul$' recorded || true)
   clearings=$(grep -c '^cudaMemsetAsync$' recorded || true)
   kernels=$(($(wc -l <kernel_names) + products))
-  echo "GELU's gradient by the library, ${2}: $kernels kernels ($products products), $clearings clearings"
+  echo "$what: $kernels kernels ($products products), $clearings clearings"
   sort kernel_names | uniq -c | sort -rn | awk '{ printf "  %4d %s\n", $1, $2 }'
 }
-count usual "its sums by ours"
+count usual "GELU's gradient by the library, its sums by ours"
 [ "$kernels" -lt 900 ] || fail "$kernels kernels per step"
 [ "$clearings" -le 8 ] || fail "$clearings clearings per step"
 ! grep -q '^cast_elements$' kernel_names || [ "$(grep -c '^cast_elements$' kernel_names)" -le 4 ] || fail "biases are rounded again for each product"
 ! grep -q '^square_' kernel_names || fail "the gradients' norm is computed in a step that needs none"
-count dgelu_bgrad "with its sums"
+count dgelu_bgrad "GELU's gradient by the library, with its sums"
 [ "$kernels" -lt 850 ] || fail "$kernels kernels a step"
 ! grep -q '^column_parts' kernel_names || [ "$(grep -c '^column_parts' kernel_names)" -le 3 ] || fail "bias gradients are summed in separate passes" # the patches' bias, the class token, positions
+
+# In 8 bits: no maximum is found in a separate pass except that of a hidden layer, whose activation is
+# computed where it is rounded, of the two towers' few layers outside the blocks, and of the weights;
+# nothing is rounded twice, weights included.
+count eight "in 8 bits" --set precision=fp8 --set batch_size=8 --set samples=32 # 8 times 50 tokens: a multiple of 16
+blocks=$((24 + 12))
+times() { grep -cE "^$1\$" kernel_names || true; }
+[ "$(times 'narrow_activated_maximum_bf16')" -eq $blocks ] || fail "$(times 'narrow_activated_maximum_bf16') maxima of hidden layers"
+[ "$(times 'narrow_activated_bf16')" -eq $blocks ] || fail "$(times 'narrow_activated_bf16') hidden layers rounded"
+[ "$(times 'narrow_values_bf16')" -le $((7 * blocks + 6)) ] || fail "$(times 'narrow_values_bf16') matrices are rounded"
+[ "$(times 'narrow_maximum_bf16')" -le 6 ] || fail "$(times 'narrow_maximum_bf16') maxima are found in separate passes"
+[ "$(times 'largest_of_bf16')" -eq 0 ] || fail "$(times 'largest_of_bf16') maxima are found after an op"
+[ "$(times 'narrow_list_values')" -le 5 ] || fail "the weights are rounded in $(times 'narrow_list_values') launches"
+[ "$kernels" -lt 1250 ] || fail "$kernels kernels per step in 8 bits"
+[ "$clearings" -le 14 ] || fail "$clearings clearings per step in 8 bits"

@@ -80,7 +80,8 @@ static void rows_are_normed_pooled_and_summed(void **state) {
   assert_int_equal(kernel_column_sums(rows, 4 * WIDTH, 4 * WIDTH, x, f, scratch, stream), 0);
   assert_int_equal(kernel_activation(OPS_GELU_TANH, rows * 4 * WIDTH, x, x, stream), 0);
   assert_int_equal(
-      kernel_activation_gradient_sums(OPS_GELU_TANH, rows, 4 * WIDTH, x, x, f, scratch, stream), 0);
+      kernel_activation_gradient_sums(OPS_GELU_TANH, rows, 4 * WIDTH, x, x, f, f, scratch, stream),
+      0);
 }
 
 static void tokens_are_made(void **state) {

@@ -94,7 +94,7 @@ static err gemm(ops *o, const ops_gemm *g) {
     WITH_SCRATCH("activation gradient with sums",
                  kernel_activation_gradient_sums_scratch(g->m, g->n),
                  kernel_activation_gradient_sums(g->activation, g->m, g->n, g->pre, g->c, g->c_sums,
-                                                 scratch, NULL));
+                                                 g->c_maximum, scratch, NULL));
   if (g->epilogue == OPS_EPILOGUE_ACTIVATION)
     failed = kernel_activation(g->activation, count, g->pre, g->c, NULL);
   else if (g->epilogue == OPS_EPILOGUE_ACTIVATION_GRADIENT)

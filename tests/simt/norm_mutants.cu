@@ -26,5 +26,6 @@ int norm_mutant_launch(const ops_layer_norm_gradient *n, void *scratch) {
 
 int slope_mutant_launch(int64_t rows, int64_t columns, ops_buffer pre, ops_buffer c,
                         ops_buffer sums, void *scratch) {
-  return mutant_slope_sums(OPS_GELU_TANH, rows, columns, pre, c, sums, scratch, NULL);
+  return mutant_slope_sums(OPS_GELU_TANH, rows, columns, pre, c, sums, (ops_buffer){0}, scratch,
+                           NULL);
 }

@@ -220,6 +220,105 @@ static void a_list_of_matrices_is_rounded_each_by_its_own_maximum(void **state) 
   simt_release(scale.data);
 }
 
+/* Largest |x|, NaN counting as nothing. */
+static float largest_of(ops_buffer x, int64_t count) {
+  double most = 0;
+  for (int64_t i = 0; i < count; i++) most = fmax(most, fabs(reference_get(x, i)));
+  return (float)most;
+}
+
+static ops_buffer cleared(void) {
+  ops_buffer b = buffer_of(OPS_F32, 1);
+  reference_set(b, 0, 0);
+  return b;
+}
+
+/* Compares a maximum that an op wrote, of `count` values of x; releases both. */
+static void check_maximum(const char *what, ops_buffer maximum, ops_buffer x, int64_t count) {
+  float got = (float)reference_get(maximum, 0), expected = largest_of(x, count);
+  if (got != expected)
+    fail_msg("%s: the maximum is %.9g, not %.9g", what, (double)got, (double)expected);
+  assert_true(expected > 0);
+  simt_release(maximum.data);
+  simt_release(x.data);
+}
+
+static void check_norm_maxima(ops_type type, int64_t rows, int64_t width) {
+  ops_buffer x = random_buffer(type, rows * width, 1), dy = random_buffer(type, rows * width, 2);
+  ops_buffer y = buffer_of(type, rows * width), dx = buffer_of(type, rows * width);
+  ops_buffer vectors[6];
+  for (int i = 0; i < 6; i++) vectors[i] = random_buffer(OPS_F32, rows > width ? rows : width, 3);
+  reference_set(dy, rows * width - 1, 40);
+  const ops_layer_norm n = {.rows = rows,
+                            .width = width,
+                            .eps = 1e-6,
+                            .x = x,
+                            .gamma = vectors[0],
+                            .beta = vectors[1],
+                            .y = y,
+                            .mean = vectors[2],
+                            .rstd = vectors[3],
+                            .y_maximum = cleared()};
+  const ops_layer_norm_gradient g = {.rows = rows,
+                                     .width = width,
+                                     .x = x,
+                                     .dy = dy,
+                                     .gamma = vectors[0],
+                                     .mean = vectors[2],
+                                     .rstd = vectors[3],
+                                     .dx = dx,
+                                     .dgamma = vectors[4],
+                                     .dbeta = vectors[5],
+                                     .dx_maximum = cleared()};
+  void *scratch = simt_allocate(kernel_layer_norm_gradient_scratch(rows, width));
+  assert_launched(kernel_layer_norm(&n, NULL));
+  assert_launched(kernel_layer_norm_gradient(&g, scratch, NULL));
+  check_maximum("layer norm", n.y_maximum, y, rows * width);
+  check_maximum("layer norm's gradient", g.dx_maximum, dx, rows * width);
+  for (int i = 0; i < 6; i++) simt_release(vectors[i].data);
+  simt_release(x.data), simt_release(dy.data), simt_release(scratch);
+}
+
+static void check_attention_maxima(ops_type type, int64_t tokens, int64_t head_width) {
+  enum { BATCH = 2, HEADS = 2 };
+  const int64_t count = BATCH * tokens * HEADS * head_width;
+  ops_attention a = {.batch = BATCH, .tokens = tokens, .heads = HEADS, .head_width = head_width};
+  a.qkv = random_buffer(type, 3 * count, 1), a.dout = random_buffer(type, count, 2);
+  a.out = buffer_of(type, count), a.dqkv = buffer_of(type, 3 * count);
+  a.lse = buffer_of(OPS_F32, BATCH * HEADS * tokens);
+  a.out_maximum = cleared(), a.dqkv_maximum = cleared();
+  void *scratch = simt_allocate(kernel_attention_gradient_scratch(&a));
+  assert_launched(kernel_attention(&a, NULL));
+  assert_launched(kernel_attention_gradient(&a, scratch, NULL));
+  check_maximum("attention", a.out_maximum, a.out, count);
+  check_maximum("attention's gradient", a.dqkv_maximum, a.dqkv, 3 * count);
+  simt_release(a.qkv.data), simt_release(a.dout.data), simt_release(a.lse.data);
+  simt_release(scratch);
+}
+
+static void ops_write_the_maximum_of_what_they_store(void **state) {
+  (void)state;
+  /* of the norms: a warp per row, a block per row, rows that cannot be read 16 bytes at a time */
+  const int64_t norms[][2] = {{37, 64}, {5, 1032}, {3, 2056}, {9, 45}};
+  /* of attention: half a tile, a tile, walks in one and in two, any width */
+  const int64_t heads[][2] = {{20, 32}, {50, 64}, {99, 64}, {140, 80}, {40, 20}, {260, 32}};
+  for (int is_bf16 = 0; is_bf16 < 2; is_bf16++) {
+    const ops_type type = is_bf16 ? OPS_BF16 : OPS_F32;
+    for (int i = 0; i < 4; i++) check_norm_maxima(type, norms[i][0], norms[i][1]);
+    for (int i = 0; i < 6; i++) check_attention_maxima(type, heads[i][0], heads[i][1]);
+    enum { ROWS = 300, COLUMNS = 40 };
+    ops_buffer pre = random_buffer(type, ROWS * COLUMNS, 1), most = cleared();
+    ops_buffer c = random_buffer(type, ROWS * COLUMNS, 2),
+               sums = random_buffer(OPS_F32, COLUMNS, 3);
+    void *scratch = simt_allocate(kernel_activation_gradient_sums_scratch(ROWS, COLUMNS));
+    reference_set(c, 5, NAN);
+    assert_launched(kernel_activation_gradient_sums(OPS_GELU_TANH, ROWS, COLUMNS, pre, c, sums,
+                                                    most, scratch, NULL));
+    check_maximum("an activation's gradient", most, c, ROWS * COLUMNS);
+    simt_release(pre.data), simt_release(sums.data), simt_release(scratch);
+  }
+}
+
 static double defined(ops_activation a, double x) {
   if (a == OPS_GELU_TANH) return 0.5 * x * (1 + tanh(sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
   return a == OPS_GELU_ERF ? 0.5 * x * erfc(-x / sqrt(2)) : x / (1 + exp(-1.702 * x));
@@ -398,6 +497,7 @@ int main(void) {
       cmocka_unit_test(the_factor_brings_the_largest_value_to_the_formats_largest),
       cmocka_unit_test(an_activation_is_rounded_as_if_it_had_been_stored),
       cmocka_unit_test(a_list_of_matrices_is_rounded_each_by_its_own_maximum),
+      cmocka_unit_test(ops_write_the_maximum_of_what_they_store),
       cmocka_unit_test(activations_follow_their_definitions_everywhere),
       cmocka_unit_test(sums_of_rows_and_of_strided_columns_are_added),
       cmocka_unit_test(sums_over_ranks_are_those_of_the_order_of_ranks),

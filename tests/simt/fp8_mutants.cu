@@ -1,0 +1,25 @@
+/* Every barrier is a site, so that a test can remove one at a time: each removal must be detected.
+ */
+#include "simt/fp8_mutants.h"
+
+#include "simt/left_out.h"
+#include "simt/simt.h"
+
+#undef __syncthreads
+#define __syncthreads()                                                                            \
+  (is_left_out("__syncthreads", __FILE__, __LINE__) ? (void)0 : simt_barrier(__FILE__, __LINE__))
+
+/* The launchers of the kernels below, under other names. */
+#define kernel_narrow mutant_narrow
+#define kernel_maximum mutant_maximum
+
+#include "cuda/fp8.cu"
+#include "cuda/kernels.h"
+
+int fp8_mutant_narrow(const ops_rounding *list, size_t count) {
+  return mutant_narrow(list, count, NULL);
+}
+
+int fp8_mutant_maximum(int64_t count, ops_buffer x, ops_buffer maximum) {
+  return mutant_maximum(count, x, maximum, NULL);
+}

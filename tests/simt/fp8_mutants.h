@@ -1,0 +1,11 @@
+/* The kernels that round operands of 8-bit products, from which one barrier can be removed. */
+#ifndef FLIP_SIMT_FP8_MUTANTS_H
+#define FLIP_SIMT_FP8_MUTANTS_H
+
+#include "ops/ops.h"
+
+/* As kernel_narrow and kernel_maximum. */
+int fp8_mutant_narrow(const ops_rounding *list, size_t count);
+int fp8_mutant_maximum(int64_t count, ops_buffer x, ops_buffer maximum);
+
+#endif
