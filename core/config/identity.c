@@ -54,6 +54,7 @@ bool setting_is_idle(const setting *row, const settings *s) {
   if (strcmp(row->key, "eval.probe_epochs") == 0) return !*s->eval_probe_train;
   if (strcmp(row->key, "text_mask_lexicon") == 0) return s->text_mask_mode != TEXT_MASK_SYNTAX;
   if (strncmp(row->key, "attentive.", 10) == 0) return !settings_is_attentive(s);
+  if (strcmp(row->key, "fp8_scaling") == 0) return s->precision != PRECISION_FP8;
   bool is_decoder = strncmp(row->key, "reconstruction.", 15) == 0;
   if (is_decoder) return s->reconstruction_weight == 0;
   return strcmp(row->key, "text.repair") == 0 && s->text_tokenizer != TOKENIZER_BPE;

@@ -45,6 +45,7 @@ void CPU_KERNEL(activate_gradient)(ops_activation activation, int64_t count, ops
                                    ops_buffer c);
 err CPU_KERNEL(add_sums)(ops *o, const ops_gemm *g);
 void CPU_KERNEL(round_operand)(const ops_rounding *r, ops_buffer x);
+err CPU_KERNEL(advance_scales)(ops *o, const ops_scales *s);
 void CPU_KERNEL(widen_operand)(ops_fp8 format, const uint8_t *from, int64_t count, uint16_t *to);
 void CPU_KERNEL(finish_narrow)(const ops_gemm *g, const float *product, float inverse,
                                ops_buffer target);

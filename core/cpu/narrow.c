@@ -20,21 +20,68 @@ static void round_square(const ops_rounding *r, const uint16_t *from, float fact
   }
 }
 
+static float largest_of(ops_fp8 format) {
+  return format == OPS_E4M3 ? 448.0f : 57344.0f;
+}
+
+static float factor_for(ops_fp8 format, float most) {
+  const float factor = largest_of(format) / most;
+  return most > 0 && factor > 0 && isfinite(factor) ? factor : 1.0f;
+}
+
+/* The scale's numbers: of the factor that is given, or of this one. */
+static void record_scale(const ops_rounding *r, const uint16_t *from, float most) {
+  float *scale = r->to.scale.data;
+  const float given = scale[OPS_SCALE_FACTOR], largest = largest_of(r->to.format);
+  const int64_t count = r->rows * r->columns;
+  int64_t saturated = 0;
+  int32_t sum;
+  if (!r->is_delayed) {
+    scale[OPS_SCALE_MAXIMUM] = most;
+    scale[OPS_SCALE_FACTOR] = factor_for(r->to.format, most);
+    scale[OPS_SCALE_INVERSE] = 1.0f / scale[OPS_SCALE_FACTOR];
+    return;
+  }
+#pragma omp parallel for schedule(static) reduction(+ : saturated)
+  for (int64_t i = 0; i < count; i++) saturated += fabsf(cpu_from_bf16(from[i]) * given) > largest;
+  scale[OPS_SCALE_MAXIMUM] = fmaxf(scale[OPS_SCALE_MAXIMUM], most);
+  memcpy(&sum, &scale[OPS_SCALE_SATURATED], sizeof sum);
+  sum += (int32_t)saturated;
+  memcpy(&scale[OPS_SCALE_SATURATED], &sum, sizeof sum);
+}
+
 void CPU_KERNEL(round_operand)(const ops_rounding *r, ops_buffer x) {
   const uint16_t *from = x.data;
   const int64_t count = r->rows * r->columns;
-  float *scale = r->to.scale.data;
-  float most = 0, largest = r->to.format == OPS_E4M3 ? 448.0f : 57344.0f;
+  float *scale = r->to.scale.data, most = 0;
 #pragma omp parallel for simd schedule(static) reduction(max : most)
   for (int64_t i = 0; i < count; i++) most = fmaxf(most, fabsf(cpu_from_bf16(from[i])));
-  const float wanted = largest / most;
-  const float factor = most > 0 && wanted > 0 && isfinite(wanted) ? wanted : 1.0f;
-  scale[OPS_SCALE_MAXIMUM] = most;
-  scale[OPS_SCALE_FACTOR] = factor;
-  scale[OPS_SCALE_INVERSE] = 1.0f / factor;
+  record_scale(r, from, most);
+  const float factor = scale[OPS_SCALE_FACTOR];
 #pragma omp parallel for schedule(static)
   for (int64_t left = 0; left < r->columns; left += SIDE)
     for (int64_t top = 0; top < r->rows; top += SIDE) round_square(r, from, factor, top, left);
+}
+
+err CPU_KERNEL(advance_scales)(ops *o, const ops_scales *s) {
+  double saturated = 0;
+  float *total = s->saturated.data;
+  (void)o;
+  for (int64_t i = 0; i < s->count; i++) {
+    float *scale = (float *)s->scales.data + i * OPS_SCALE_FLOATS;
+    float *history = (float *)s->history.data + i * OPS_SCALE_HISTORY, most = 0;
+    int32_t beyond;
+    memmove(history, history + 1, (OPS_SCALE_HISTORY - 1) * sizeof *history);
+    history[OPS_SCALE_HISTORY - 1] = scale[OPS_SCALE_MAXIMUM];
+    for (int step = 0; step < OPS_SCALE_HISTORY; step++) most = fmaxf(most, history[step]);
+    memcpy(&beyond, &scale[OPS_SCALE_SATURATED], sizeof beyond);
+    saturated += (double)beyond;
+    scale[OPS_SCALE_MAXIMUM] = scale[OPS_SCALE_SATURATED] = 0;
+    scale[OPS_SCALE_FACTOR] = factor_for(i < s->gradients ? OPS_E4M3 : OPS_E5M2, most);
+    scale[OPS_SCALE_INVERSE] = 1.0f / scale[OPS_SCALE_FACTOR];
+  }
+  total[0] = (s->adds ? total[0] : 0) + (float)saturated;
+  return NULL;
 }
 
 void CPU_KERNEL(widen_operand)(ops_fp8 format, const uint8_t *from, int64_t count, uint16_t *to) {

@@ -6,6 +6,7 @@ const cpu_kernels CPU_KERNEL(kernels) = {
     .ops =
         {
             .activate = CPU_KERNEL(activate),
+            .advance_scales = CPU_KERNEL(advance_scales),
             .layer_norm = CPU_KERNEL(layer_norm),
             .layer_norm_gradient = CPU_KERNEL(layer_norm_gradient),
             .attention = CPU_KERNEL(attention),

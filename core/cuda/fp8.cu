@@ -20,6 +20,7 @@ typedef struct {
   ops_fp8 format;
   ops_activation activation;
   bool is_vector, is_flat_vector, is_vector_turned;
+  bool is_delayed, has_maximum;
 } narrow_item;
 
 typedef struct {
@@ -72,9 +73,27 @@ DEVICE void find_maximum(const narrow_item *n, int64_t span, const int type,
   raise_maximum(n->scale + OPS_SCALE_MAXIMUM, most);
 }
 
-DEVICE float factor_of(const narrow_item *n) {
-  float most = n->scale[OPS_SCALE_MAXIMUM], factor = fp8_largest(n->format) / most;
+DEVICE float factor_for(ops_fp8 format, float most) {
+  float factor = fp8_largest(format) / most;
   return most > 0 && factor > 0 && factor <= FLT_MAX ? factor : 1.0f;
+}
+
+/* What delayed scaling records of a tile. */
+typedef struct {
+  float most;
+  int saturated;
+} tile_record;
+
+DEVICE void record_pack(tile_record *r, const pack *x, float factor, float largest) {
+  UNROLL for (int j = 0; j < PACK; j++) {
+    r->most = fmaxf(r->most, fabsf(x->v[j]));
+    if (fabsf(x->v[j] * factor) > largest) r->saturated++;
+  }
+}
+
+DEVICE void store_record(const narrow_item *n, const tile_record *r) {
+  if (!n->has_maximum) raise_by_warp(n->scale + OPS_SCALE_MAXIMUM, r->most);
+  if (r->saturated > 0) atomicAdd((int *)n->scale + OPS_SCALE_SATURATED, r->saturated);
 }
 
 /* Four bytes as a word. */
@@ -111,8 +130,10 @@ DEVICE void round_tile(const narrow_item *n, int64_t tile, const int type,
   const uint8_t *bytes_of_tile = (const uint8_t *)words;
   int64_t row_tiles = (n->rows + SQUARE - 1) / SQUARE;
   int64_t top = tile % row_tiles * SQUARE, left = tile / row_tiles * SQUARE;
-  float factor = factor_of(n);
-  if (tile == 0 && thread_index() == 0) {
+  float factor = n->is_delayed ? n->scale[OPS_SCALE_FACTOR]
+                               : factor_for(n->format, n->scale[OPS_SCALE_MAXIMUM]);
+  tile_record record = {0, 0};
+  if (tile == 0 && thread_index() == 0 && !n->is_delayed) {
     n->scale[OPS_SCALE_FACTOR] = factor;
     n->scale[OPS_SCALE_INVERSE] = 1.0f / factor;
   }
@@ -122,6 +143,7 @@ DEVICE void round_tile(const narrow_item *n, int64_t tile, const int type,
     uint8_t bytes[BYTES];
     if (count <= 0) continue;
     pack x = narrow_source(n, row * n->columns + column, count, n->is_vector, type, is_activated);
+    if (n->is_delayed) record_pack(&record, &x, factor, fp8_largest(n->format));
     UNROLL for (int j = 0; j < PACK; j++) {
       bytes[j] = fp8_of_float(n->format, x.v[j] * factor);
     }
@@ -132,6 +154,7 @@ DEVICE void round_tile(const narrow_item *n, int64_t tile, const int type,
     }
     if (n->values) store_bytes(n->values + row * n->columns + column, count, n->is_vector, bytes);
   }
+  if (n->is_delayed) store_record(n, &record);
   if (!n->turned) return;
   __syncthreads();
   for (int i = thread_index(); i < SQUARE * PACKS; i += FP8_BLOCK) {
@@ -199,6 +222,31 @@ int kernel_maximum(int64_t count, ops_buffer x, ops_buffer maximum, void *stream
   return LAUNCH_PAIR(largest_of, x.type, GRID(divided_up(count, SPAN), 1), FP8_BLOCK, 0, stream, a);
 }
 
+/* Grid: one block, a thread per operand: some hundreds, 150 bytes each. */
+KERNEL(narrow_advance, ops_scales, FP8_BLOCK) {
+  double saturated = 0;
+  for (int64_t i = thread_index(); i < a.count; i += FP8_BLOCK) {
+    float *scale = (float *)a.scales.data + i * OPS_SCALE_FLOATS;
+    float *history = (float *)a.history.data + i * OPS_SCALE_HISTORY, most;
+    for (int step = 0; step + 1 < OPS_SCALE_HISTORY; step++) history[step] = history[step + 1];
+    most = history[OPS_SCALE_HISTORY - 1] = scale[OPS_SCALE_MAXIMUM];
+    for (int step = 0; step + 1 < OPS_SCALE_HISTORY; step++) most = fmaxf(most, history[step]);
+    float factor = factor_for(i < a.gradients ? OPS_E4M3 : OPS_E5M2, most);
+    scale[OPS_SCALE_MAXIMUM] = 0;
+    scale[OPS_SCALE_FACTOR] = factor;
+    scale[OPS_SCALE_INVERSE] = 1.0f / factor;
+    saturated += (double)((const int *)scale)[OPS_SCALE_SATURATED];
+    ((int *)scale)[OPS_SCALE_SATURATED] = 0;
+  }
+  saturated = block_sum_double(saturated);
+  float *total = (float *)a.saturated.data;
+  if (thread_index() == 0) total[0] = (a.adds ? total[0] : 0.0f) + (float)saturated;
+}
+
+int kernel_advance_scales(const ops_scales *s, void *stream) {
+  return CUDA_LAUNCH(narrow_advance, GRID(1, 1), FP8_BLOCK, 0, stream, *s);
+}
+
 static int64_t spans_of(const narrow_item *n) {
   return divided_up(n->rows * n->columns, SPAN);
 }
@@ -220,7 +268,9 @@ static narrow_item item_of(const ops_rounding *r) {
                    r->activation,
                    false,
                    is_row_vector(PACK, r->x.data),
-                   false};
+                   false,
+                   r->is_delayed,
+                   r->has_maximum};
   n.is_vector = is_row_vector(r->columns, r->x.data) && (uintptr_t)n.values % BYTES == 0;
   n.is_vector_turned = r->rows % BYTES == 0 && (uintptr_t)n.turned % BYTES == 0;
   return n;
@@ -231,7 +281,7 @@ static int narrow_one(const ops_rounding *r, void *stream) {
   const int type = r->x.type;
   int failed = 0;
   if (r->rows <= 0 || r->columns <= 0) return 0;
-  if (!r->has_maximum)
+  if (!r->has_maximum && !r->is_delayed)
     failed = r->is_activated ? LAUNCH_PAIR(narrow_activated_maximum, type, GRID(spans_of(&a), 1),
                                            FP8_BLOCK, 0, stream, a)
                              : LAUNCH_PAIR(narrow_maximum, type, GRID(spans_of(&a), 1), FP8_BLOCK,
@@ -251,8 +301,8 @@ int kernel_narrow(const ops_rounding *list, size_t count, void *stream) {
     a.count = 0;
     for (size_t i = first; i < count && i < first + LIST; i++) {
       narrow_item n = item_of(&list[i]);
-      if (list[i].is_activated || list[i].has_maximum || n.x.type != OPS_BF16 || n.rows <= 0 ||
-          n.columns <= 0)
+      if (list[i].is_activated || list[i].has_maximum || list[i].is_delayed ||
+          n.x.type != OPS_BF16 || n.rows <= 0 || n.columns <= 0)
         return KERNEL_INVALID;
       n.first_span = spans;
       n.first_tile = tiles;

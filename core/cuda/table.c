@@ -13,6 +13,10 @@
 
 #define STREAM ((void *)cuda_of(o)->compute)
 
+static err advance_scales(ops *o, const ops_scales *s) {
+  return cuda_error(kernel_advance_scales(s, STREAM), "scales of 8-bit operands");
+}
+
 static err layer_norm(ops *o, const ops_layer_norm *n) {
   return cuda_error(kernel_layer_norm(n, STREAM), "layer norm");
 }
@@ -151,6 +155,7 @@ const ops_table cuda_table = {
     .is_idle = cuda_is_idle,
     .queue = cuda_queue,
     .narrow = cuda_narrow,
+    .advance_scales = advance_scales,
     .gemm = cuda_gemm,
     .activate = activate,
     .layer_norm = layer_norm,

@@ -73,6 +73,7 @@ static err allocate_all(clip_model *m) {
   if (!error && m->o->is_narrow) {
     clip_cut_narrow(m);
     error = clip_list_weights(m);
+    if (!error) error = clip_clear_scales(m);
   }
   if (error) return error;
   if (m->is_trainable) {

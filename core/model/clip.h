@@ -36,6 +36,7 @@ typedef struct {
   double drop_path; /* of the image tower's last block (tower.h) */
   double reconstruction_weight; /* 0: no decoder (reconstruction.h) */
   tower_shape reconstruction;   /* its projection gives a patch's pixels */
+  bool delays_scales;           /* of operands in 8 bits: delayed scaling (ops_scales) */
   int64_t scored_size; /* attentive masking: side of the images that the average tower scores
                         * (attentive.h); 0: there is none */
 } clip_config;
@@ -131,6 +132,18 @@ err clip_refresh(clip_model *model) ERR_MUST_CHECK;
 /* Rounds the dense layers' weights to 8 bits, for all products until they change again; does
  * nothing without 8 bits. Call after the working copy was written directly. */
 err clip_round_weights(clip_model *model) ERR_MUST_CHECK;
+
+/* Delayed scaling. Without it these do nothing. The factors of a step follow from the maxima of
+ * earlier steps; those of a run's first step, and all in evaluation, from current maxima. Call
+ * after the last backward pass of a step: */
+err clip_advance_scales(clip_model *model) ERR_MUST_CHECK;
+/* How many values of the last step were beyond the largest number of their format, which they
+ * became; NaN without delayed scaling. Waits for pending work. */
+err clip_read_saturated(const clip_model *model, double *values) ERR_MUST_CHECK;
+/* State between steps, fp32 [operands, columns]; data NULL without delayed scaling. After writing
+ * it call clip_take_scales. */
+ops_buffer clip_scale_state(const clip_model *model, int64_t *operands, int64_t *columns);
+void clip_take_scales(clip_model *model);
 
 err clip_clear_gradients(clip_model *model) ERR_MUST_CHECK;
 /* The same for a step: clears only the gradients to which the backward pass adds. Those of dense

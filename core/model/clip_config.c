@@ -47,6 +47,7 @@ void clip_config_from(const settings *s, int64_t vocabulary, clip_config *c) {
       .image_dropout = s->image_dropout,
       .text_dropout = s->text_dropout,
       .normalizes = s->normalize,
+      .delays_scales = s->precision == PRECISION_FP8 && s->fp8_scaling == FP8_SCALING_DELAYED,
       .learns_scale = s->temperature_learned,
       .loss_direction = s->loss_direction,
       .has_padding_mask = s->text_padding_mask,

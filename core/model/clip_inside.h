@@ -25,6 +25,8 @@ enum { IMAGE_SITE = 0, TEXT_SITE = 1 << 16 };
 typedef enum { CLIP_TRAINING, CLIP_EVALUATION, CLIP_USES } clip_use;
 typedef struct {
   ops_buffer image, text, decoder;
+  ops_buffer all, history; /* of these; history only for delayed scaling */
+  int64_t operands;
 } clip_scales;
 
 struct clip_model {
@@ -53,6 +55,8 @@ struct clip_model {
   ops_buffer fixed_positions; /* sine-cosine; undefined when learned */
   void *blocks[CLIP_BLOCKS];  /* device memory */
   clip_scales scales[CLIP_USES];
+  ops_buffer saturated;       /* [1], of delayed scaling */
+  bool has_history;           /* of delayed scaling: at least one step has ended */
   ops_rounding *weights_list; /* of clip_round_weights; NULL: no 8 bits */
   size_t weights_count;
   clip_profile *profile;    /* NULL: not measured */
@@ -85,6 +89,9 @@ void clip_cut_inputs(clip_model *m);
 size_t clip_narrow_bytes(const clip_config *c, const param_table *table, bool for_training);
 void clip_cut_narrow(clip_model *m);
 err clip_list_weights(clip_model *m) ERR_MUST_CHECK;
+err clip_clear_scales(clip_model *m) ERR_MUST_CHECK;
+/* Whether the current step's factors come from earlier steps. */
+bool clip_is_delayed(const clip_model *m);
 void clip_point_scales(const clip_model *m, clip_use use, clip_activations *a);
 
 /* clip_train.c: runs a tower forward on all of `in`, chunk by chunk, and backward to the gradients

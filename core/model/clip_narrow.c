@@ -1,4 +1,6 @@
 /* Dense layers in 8 bits: the weights' rounded forms and the scales of all operands. */
+#include <math.h>
+
 #include "base/mem.h"
 #include "model/clip_inside.h"
 #include "model/tower_parts.h"
@@ -7,30 +9,112 @@ static ops_buffer cut_scales(ops_block *block, int64_t count) {
   return ops_cut(block, OPS_F32, count * OPS_SCALE_FLOATS);
 }
 
-static void lay_out(tower_weights *w, clip_scales scales[CLIP_USES], const clip_config *c,
-                    const param_table *table, bool for_training, ops_block *block) {
+/* The next `count` operands' scales of `all`. */
+static ops_buffer take_scales(clip_scales *scales, int64_t count) {
+  ops_buffer part = ops_at(scales->all, scales->operands * OPS_SCALE_FLOATS);
+  scales->operands += count;
+  return part;
+}
+
+static int64_t operands_of(const clip_config *c) {
+  return tower_scales(&c->image) + (c->classes ? 0 : tower_scales(&c->text)) +
+         (c->reconstruction_weight > 0 ? tower_scales(&c->reconstruction) : 0);
+}
+
+/* For delayed scaling the history follows the scales without a gap: the state of a checkpoint. */
+static void lay_out_scales(clip_scales *s, const clip_config *c, bool is_delayed,
+                           ops_block *block) {
+  const int64_t count = operands_of(c);
+  const int64_t floats = count * (OPS_SCALE_FLOATS + (is_delayed ? OPS_SCALE_HISTORY : 0));
+  *s = (clip_scales){.all = ops_cut(block, OPS_F32, floats)};
+  if (is_delayed) s->history = ops_at(s->all, count * OPS_SCALE_FLOATS);
+  s->image = take_scales(s, tower_scales(&c->image));
+  if (!c->classes) s->text = take_scales(s, tower_scales(&c->text));
+  if (c->reconstruction_weight > 0) s->decoder = take_scales(s, tower_scales(&c->reconstruction));
+}
+
+static void lay_out(tower_weights *w, clip_scales scales[CLIP_USES], ops_buffer *saturated,
+                    const clip_config *c, const param_table *table, bool for_training,
+                    ops_block *block) {
   w->narrow = ops_cut(block, OPS_U8, table->total);
   w->narrow_turned = for_training ? ops_cut(block, OPS_U8, table->total) : (ops_buffer){0};
   w->narrow_scales = cut_scales(block, (int64_t)table->count);
-  for (int use = for_training ? CLIP_TRAINING : CLIP_EVALUATION; use < CLIP_USES; use++) {
-    scales[use].image = cut_scales(block, tower_scales(&c->image));
-    if (!c->classes) scales[use].text = cut_scales(block, tower_scales(&c->text));
-    if (c->reconstruction_weight > 0)
-      scales[use].decoder = cut_scales(block, tower_scales(&c->reconstruction));
-  }
+  lay_out_scales(&scales[CLIP_EVALUATION], c, false, block);
+  if (!for_training) return;
+  lay_out_scales(&scales[CLIP_TRAINING], c, c->delays_scales, block);
+  *saturated = c->delays_scales ? ops_cut(block, OPS_F32, 1) : (ops_buffer){0};
 }
 
 size_t clip_narrow_bytes(const clip_config *c, const param_table *table, bool for_training) {
   tower_weights w;
   clip_scales scales[CLIP_USES];
+  ops_buffer saturated;
   ops_block block = {0};
-  lay_out(&w, scales, c, table, for_training, &block);
+  lay_out(&w, scales, &saturated, c, table, for_training, &block);
   return block.used;
 }
 
 void clip_cut_narrow(clip_model *m) {
   ops_block block = {.base = m->blocks[CLIP_NARROW]};
-  lay_out(&m->weights, m->scales, &m->config, &m->params, m->is_trainable, &block);
+  lay_out(&m->weights, m->scales, &m->saturated, &m->config, &m->params, m->is_trainable, &block);
+}
+
+static bool delays(const clip_model *m) {
+  return m->is_trainable && m->o->is_narrow && m->config.delays_scales;
+}
+
+bool clip_is_delayed(const clip_model *m) {
+  return delays(m) && m->has_history;
+}
+
+err clip_clear_scales(clip_model *m) {
+  int64_t operands, columns;
+  const ops_buffer state = clip_scale_state(m, &operands, &columns);
+  if (!state.data) return NULL;
+  err error = m->o->call->clear(m->o, state.data, (size_t)(operands * columns) * sizeof(float));
+  return error ? error : m->o->call->fill(m->o, 1, m->saturated, 0);
+}
+
+static err advance(clip_model *m, ops_buffer scales, int64_t first, const tower_shape *shape) {
+  const ops_scales s = {.count = tower_scales(shape),
+                        .gradients = tower_scales(shape) / 2,
+                        .scales = scales,
+                        .history =
+                            ops_at(m->scales[CLIP_TRAINING].history, first * OPS_SCALE_HISTORY),
+                        .saturated = m->saturated,
+                        .adds = first > 0};
+  return m->o->call->advance_scales(m->o, &s);
+}
+
+err clip_advance_scales(clip_model *m) {
+  const clip_scales *s = &m->scales[CLIP_TRAINING];
+  const clip_config *c = &m->config;
+  if (!delays(m)) return NULL;
+  int64_t first = tower_scales(&c->image);
+  err error = advance(m, s->image, 0, &c->image);
+  if (!error && s->text.data) {
+    error = advance(m, s->text, first, &c->text);
+    first += tower_scales(&c->text);
+  }
+  if (!error && s->decoder.data) error = advance(m, s->decoder, first, &c->reconstruction);
+  m->has_history = true;
+  return error;
+}
+
+err clip_read_saturated(const clip_model *m, double *values) {
+  *values = NAN;
+  return delays(m) ? clip_read_number(m, m->saturated, values) : NULL;
+}
+
+ops_buffer clip_scale_state(const clip_model *m, int64_t *operands, int64_t *columns) {
+  const clip_scales *s = &m->scales[CLIP_TRAINING];
+  *operands = s->operands;
+  *columns = OPS_SCALE_FLOATS + OPS_SCALE_HISTORY;
+  return delays(m) ? s->all : (ops_buffer){0};
+}
+
+void clip_take_scales(clip_model *m) {
+  m->has_history = delays(m);
 }
 
 void clip_point_scales(const clip_model *m, clip_use use, clip_activations *a) {

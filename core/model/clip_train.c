@@ -188,6 +188,7 @@ err clip_encode(clip_model *m, int64_t first, bool is_kept) {
   a->text.key_counts = input_set_key_counts(in, &m->config);
   a->image.noise = (tower_noise){m->config.image_dropout, m->config.drop_path, m->config.seed,
                                  IMAGE_SITE, in->numbers};
+  a->image.is_delayed = a->text.is_delayed = m->decoding.decoder.is_delayed = clip_is_delayed(m);
   a->text.noise = (tower_noise){m->config.text_dropout, 0, m->config.seed, TEXT_SITE, in->numbers};
   TRY(branch_to(m, 1));
   if (!m->config.classes) TRY(clip_run_texts(m, a, in));

@@ -105,7 +105,8 @@ typedef struct {
   bool is_norm8_shared, is_hidden8_shared; /* as are_norms_shared, is_hidden_shared */
   ops_buffer norm1_turned, attended_turned, norm2_turned, hidden_turned;
   ops_buffer x8, x8_turned, dy8, dy8_turned;
-  ops_buffer scales; /* [tower_scales(shape), OPS_SCALE_FLOATS]; the caller's */
+  ops_buffer scales; /* [tower_scales(shape), OPS_SCALE_FLOATS]; the caller's, and so is */
+  bool is_delayed;   /* delayed scaling: the factors are already in `scales` */
 } tower_activations;
 
 /* Operands that are rounded to 8 bits in a pass: the inputs of the dense layers, then the gradients

@@ -10,7 +10,7 @@ int64_t tower_scales(const tower_shape *s) {
 
 static err clear_maxima(const tower_pass *p, int64_t first) {
   const tower_activations *a = p->a;
-  if (!a->is_narrow) return NULL;
+  if (!a->is_narrow || a->is_delayed) return NULL;
   int64_t count = operands_of(&p->t->shape) * OPS_SCALE_FLOATS;
   return p->w->o->call->clear(p->w->o, ops_at(a->scales, first * OPS_SCALE_FLOATS).data,
                               (size_t)count * ops_size_of(a->scales.type));
@@ -75,6 +75,7 @@ err tower_round(const tower_pass *p, const tower_dense *d, int64_t rows, tower_r
       .is_activated = of.is_activated,
       .activation = p->t->shape.activation,
       .has_maximum = of.has_maximum,
+      .is_delayed = p->a->is_delayed,
       .to = input_of(p, d, of.for_backward ? (ops_buffer){0} : p->a->x8, of.turned)};
   return tower_narrows(p, d, rows) ? p->w->o->call->narrow(p->w->o, &r, 1) : NULL;
 }
@@ -99,8 +100,12 @@ static err narrow_gradient(const tower_pass *p, const tower_dense_pass *of, ops_
   const tower_dense *d = &of->d;
   const ops_narrow dy = gradient_of(p, d);
   ops_buffer turned = of->turned.data ? of->turned : p->a->x8_turned;
-  const ops_rounding r = {
-      .rows = of->rows, .columns = d->out, .x = of->dy, .has_maximum = of->has_maximum, .to = dy};
+  const ops_rounding r = {.rows = of->rows,
+                          .columns = d->out,
+                          .x = of->dy,
+                          .has_maximum = of->has_maximum,
+                          .is_delayed = p->a->is_delayed,
+                          .to = dy};
   err error = p->w->o->call->narrow(p->w->o, &r, 1);
   if (!error && !of->turned.data)
     error = tower_round(p, d, of->rows,

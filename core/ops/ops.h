@@ -59,9 +59,11 @@ typedef enum { OPS_E4M3, OPS_E5M2 } ops_fp8;
 enum {
   OPS_SCALE_MAXIMUM = 0, /* the largest |x| */
   OPS_SCALE_FACTOR = 1,
-  OPS_SCALE_INVERSE = 4, /* 1 / factor: libraries read it at a multiple of 16 bytes */
+  OPS_SCALE_SATURATED = 2, /* of delayed scaling, an int32: values beyond the format's largest */
+  OPS_SCALE_INVERSE = 4,   /* 1 / factor: libraries read it at a multiple of 16 bytes */
   OPS_SCALE_FLOATS = 8
 };
+enum { OPS_SCALE_HISTORY = 16 }; /* steps whose maxima determine a delayed factor */
 typedef struct {
   ops_fp8 format;
   ops_buffer values, turned; /* OPS_U8 */
@@ -71,15 +73,30 @@ typedef struct {
 /* Rounds x [rows, columns] bf16, or the activation of x as ops_activate gives it, to 8 bits. The
  * factor is the format's largest number by the largest |x| (1 if there is none, or if it is not
  * finite). scale[OPS_SCALE_MAXIMUM] is 0 on entry, or already that maximum: with has_maximum it is,
- * because the op that made x has written it. */
+ * because the op that made x has written it.
+ *
+ * is_delayed: the factor is the one in `scale` instead (ops_scales). The maximum is raised to the
+ * largest |x|, and values beyond the format's largest, which become that number, are added to
+ * OPS_SCALE_SATURATED. */
 typedef struct {
   int64_t rows, columns;
   ops_buffer x;
   bool is_activated;
   ops_activation activation;
-  bool has_maximum;
+  bool has_maximum, is_delayed;
   ops_narrow to;
 } ops_rounding;
+
+/* The end of a step with delayed scaling (NVIDIA's Transformer Engine): for each of `count`
+ * operands [count, OPS_SCALE_FLOATS] that was rounded in it, the maximum joins history [count,
+ * OPS_SCALE_HISTORY], whose oldest is dropped, and becomes 0; the factor becomes the format's
+ * largest number by the largest in the history, as in ops_rounding. saturated [1] fp32 = the sum of
+ * the counts, which become 0. Operands from `gradients` on are in e5m2, the others in e4m3. */
+typedef struct {
+  int64_t count, gradients;
+  ops_buffer scales, history, saturated;
+  bool adds; /* saturated += */
+} ops_scales;
 
 /* c [m,n] (+)= op(a) op(b) + bias, then the epilogue.
  * a is [m,k], or [k,m] if transpose_a; b is [k,n], or [n,k] if transpose_b. */
@@ -371,8 +388,9 @@ typedef struct {
    * last merge. NULL in the table: buffers are host memory. */
   void *(*queue)(ops *o, bool is_other);
 
-  /* Rounds `count` matrices to 8 bits. NULL where ops.is_narrow is false. */
+  /* Rounds `count` matrices to 8 bits. These two: NULL where ops.is_narrow is false. */
   err (*narrow)(ops *o, const ops_rounding *list, size_t count);
+  err (*advance_scales)(ops *o, const ops_scales *s);
   err (*gemm)(ops *o, const ops_gemm *g);
   err (*activate)(ops *o, const ops_activate *a);
   err (*layer_norm)(ops *o, const ops_layer_norm *n);

@@ -15,6 +15,7 @@
 #include "train/safetensors.h"
 
 static const char *const groups[] = {"", "adamw.m/", "adamw.v/"};
+static const char scales_name[] = "fp8.scales"; /* of delayed scaling (clip_scale_state) */
 static const char average_group[] = "average/"; /* of the image tower; mask mode attentive */
 enum { GROUPS = 3, PAIRS = 8 };
 static const char suffix[] = ".safetensors";
@@ -36,8 +37,16 @@ static void describe(const param *p, const char *group, safetensor *t) {
   t->shape[1] = p->columns;
 }
 
+static void describe_scales(int64_t operands, int64_t columns, safetensor *t) {
+  *t = (safetensor){.rank = 2, .bytes = (size_t)(operands * columns) * sizeof(float)};
+  snprintf(t->name, sizeof t->name, "%s", scales_name);
+  snprintf(t->type, sizeof t->type, "F32");
+  t->shape[0] = operands;
+  t->shape[1] = columns;
+}
+
 struct checkpoint_image {
-  float *host; /* [GROUPS][total], then the average */
+  float *host; /* [GROUPS][total], then the average, then the scales */
   safetensor *tensors;
   size_t tensor_count;
   char numbers[3][32], fingerprint[HASH_SIZE], order[STREAM_POSITION_SIZE];
@@ -70,21 +79,30 @@ static err make_image(const clip_model *model, const settings *s, const checkpoi
                       checkpoint_image **out) {
   const param_table *table = clip_params(model);
   const param_table *average = clip_average_params(model);
-  size_t floats = GROUPS * (size_t)table->total + (average ? (size_t)average->total : 0);
+  int64_t operands, columns;
+  const bool has_scales = clip_scale_state(model, &operands, &columns).data;
+  const size_t before_scales =
+      GROUPS * (size_t)table->total + (average ? (size_t)average->total : 0);
+  const size_t floats = before_scales + (has_scales ? (size_t)(operands * columns) : 0);
   checkpoint_image *image = mem_zeroed(1, sizeof *image);
   if (!image) return mem_error(sizeof *image, "a checkpoint");
-  image->tensor_count = GROUPS * table->count + (average ? average->count : 0);
+  const size_t named = GROUPS * table->count + (average ? average->count : 0);
+  image->tensor_count = named + has_scales;
   image->tensors = mem_zeroed(image->tensor_count, sizeof *image->tensors);
   image->host = mem_zeroed(floats, sizeof *image->host);
   err error = image->tensors && image->host
                   ? describe_run(image, s, state)
                   : mem_error(floats * sizeof *image->host, "a checkpoint");
-  for (size_t i = 0; i < image->tensor_count && !error; i++) {
+  for (size_t i = 0; i < named && !error; i++) {
     size_t group = i / table->count < GROUPS ? i / table->count : GROUPS;
     const param *p = group < GROUPS ? &table->items[i % table->count]
                                     : &average->items[i - GROUPS * table->count];
     describe(p, group < GROUPS ? groups[group] : average_group, &image->tensors[i]);
     image->tensors[i].data = image->host + group * (size_t)table->total + p->offset;
+  }
+  if (has_scales && !error) {
+    describe_scales(operands, columns, &image->tensors[named]);
+    image->tensors[named].data = image->host + before_scales;
   }
   if (error)
     checkpoint_image_free(image);
@@ -114,6 +132,15 @@ static err copy_average(const clip_model *model, checkpoint_image *image) {
                            clip_average(model).data, (size_t)average->total * sizeof(float));
 }
 
+static err copy_scales(const clip_model *model, checkpoint_image *image) {
+  int64_t operands, columns;
+  const ops_buffer state = clip_scale_state(model, &operands, &columns);
+  if (!state.data || !image) return NULL;
+  const safetensor *t = &image->tensors[image->tensor_count - 1];
+  ops *o = clip_weights(model)->o;
+  return o->call->download(o, (void *)t->data, state.data, t->bytes);
+}
+
 err checkpoint_capture(const clip_model *model, optimizer *moments, const settings *s,
                        const checkpoint_state *state, bool is_kept, checkpoint_image **out) {
   checkpoint_image *image = NULL;
@@ -123,6 +150,7 @@ err checkpoint_capture(const clip_model *model, optimizer *moments, const settin
   for (int group = 0; group < GROUPS && !error; group++)
     error = copy_group(model, moments, group, image);
   if (!error) error = copy_average(model, image);
+  if (!error) error = copy_scales(model, image);
   if (error)
     checkpoint_image_free(image);
   else
@@ -257,6 +285,20 @@ static err load_average(const char *path, const safetensors_file *f, clip_model 
   return error ? error : clip_average_refresh(model);
 }
 
+static err load_scales(const char *path, const safetensors_file *f, clip_model *model) {
+  int64_t operands, columns;
+  const ops_buffer state = clip_scale_state(model, &operands, &columns);
+  safetensor wanted;
+  if (!state.data) return NULL;
+  describe_scales(operands, columns, &wanted);
+  const safetensor *t = safetensors_find(f, scales_name);
+  if (!t) return err_new(ERR_INPUT, "%s: tensor '%s' is missing", path, scales_name);
+  const param whole = {.rows = operands, .columns = columns};
+  err error = load_exactly(path, t, &wanted, &whole, clip_weights(model)->o, state);
+  if (!error) clip_take_scales(model);
+  return error;
+}
+
 /* Loads one group of tensors, those whose names begin with `prefix`, into the flat array of all
  * parameters. may_resize: positions of another image size and kernels of another patch size are
  * accepted and resized. */
@@ -302,6 +344,7 @@ err checkpoint_load(const char *path, clip_model *model, optimizer *moments) {
     if (!error) error = optimizer_take(moments, which);
   }
   if (!error && moments) error = load_average(path, f, model);
+  if (!error && moments) error = load_scales(path, f, model);
   safetensors_close(f);
   return error ? error : clip_refresh(model);
 }

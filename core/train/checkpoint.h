@@ -1,7 +1,8 @@
 /* Checkpoints: weights, both moments and the position in the run, in one safetensors file.
  *
  * Tensors: NAME (the weights), adamw.m/NAME, adamw.v/NAME, and with mask mode attentive
- * average/NAME of the image tower's tensors; all F32. Metadata under "flip.": step,
+ * average/NAME of the image tower's tensors, and with fp8_scaling: delayed fp8.scales; all F32.
+ * Metadata under "flip.": step,
  * samples, precision, settings (canonical YAML), fingerprint, vocabulary_size; with data.order:
  * stream also order, the position in it (stream.h). Random numbers and the exact order are
  * functions of the sample number, so this is the complete state. Times are stored in a separate

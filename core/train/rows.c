@@ -21,7 +21,8 @@ typedef struct {
   row_step last;
   int64_t steps;
   double seconds, data_wait_seconds, train_seconds; /* sums; the last one over the whole run */
-  double comm_seconds, comm_bytes;                  /* sums */
+  double comm_seconds, comm_bytes;                  /* sums, and so is */
+  double values_saturated;
   int slowest_rank;
   double rank_spread; /* NaN: not known */
 } row;
@@ -222,6 +223,7 @@ static err write_row(step_rows *rows, const row *r, const counters *rose, double
   jsonw_integer(w, "samples", r->last.samples);
   jsonw_number(w, "loss", r->last.loss);
   write_known(w, "reconstruction_loss", r->last.reconstruction_loss);
+  write_known(w, "values_saturated", r->values_saturated);
   jsonw_number(w, "learning_rate", r->last.learning_rate);
   write_known(w, "logit_scale", r->last.logit_scale);
   jsonw_number(w, "grad_norm", r->last.grad_norm);
@@ -278,6 +280,7 @@ void rows_add(step_rows *rows, const row_step *step) {
   r->data_wait_seconds += step->data_wait_seconds;
   r->comm_seconds += step->comm_seconds;
   r->comm_bytes += step->comm_bytes;
+  r->values_saturated += step->values_saturated;
   rows->train_seconds += step->seconds;
   r->train_seconds = rows->train_seconds;
 }

@@ -15,6 +15,7 @@ typedef struct {
   int64_t step, samples; /* done and seen with it */
   double loss, learning_rate, logit_scale, grad_norm;
   double reconstruction_loss; /* NaN: none */
+  double values_saturated;    /* of delayed scaling; NaN: none */
   double seconds, data_wait_seconds;
   double comm_seconds, comm_bytes; /* waiting in calls among ranks, sent in them; NaN: one rank */
 } row_step;

@@ -65,6 +65,7 @@ static err last_backward(train_step *t, int64_t first, int64_t count) {
 
 static err update(train_step *t) {
   err error = clip_share_reconstruction(t->model);
+  if (!error) error = clip_advance_scales(t->model);
   return error ? error : optimizer_update(t->moments, t->s);
 }
 
@@ -190,6 +191,7 @@ err step_measure_norm(train_step *t) {
 err step_finish(train_step *t, step_result *result) {
   err error = clip_read_loss(t->model, &result->loss);
   if (!error) error = clip_read_reconstruction(t->model, &result->reconstruction_loss);
+  if (!error) error = clip_read_saturated(t->model, &result->values_saturated);
   result->grad_norm = NAN;
   if (!error && t->has_norm) error = optimizer_read_norm(t->moments, &result->grad_norm);
   return error ? error : optimizer_read_scale(t->moments, &result->logit_scale);

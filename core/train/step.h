@@ -31,6 +31,7 @@ typedef struct {
 typedef struct {
   double loss, grad_norm, logit_scale; /* grad_norm: NaN if it was not measured */
   double reconstruction_loss;          /* NaN: nothing is reconstructed */
+  double values_saturated;             /* clip_read_saturated */
 } step_result;
 
 void step_open(train_step *t, const settings *s, clip_model *model, optimizer *moments,

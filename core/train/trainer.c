@@ -248,6 +248,7 @@ static err take_step(run *r) {
                   .samples = r->at.samples + r->s->batch_size,
                   .loss = r->result.loss,
                   .reconstruction_loss = r->result.reconstruction_loss,
+                  .values_saturated = r->result.values_saturated,
                   .learning_rate = rate,
                   .logit_scale = r->result.logit_scale,
                   .grad_norm = r->result.grad_norm,

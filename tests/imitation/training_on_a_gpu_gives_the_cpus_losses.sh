@@ -21,6 +21,16 @@ gpu fp8 "${tiny[@]}" --set precision=fp8
 train --out cpu8 "${tiny[@]}" --set device=cpu --set precision=fp8
 at_most cpu8 fp8 0.2 # 8-bit operands have 3 or 2 bits, and differ by one where bf16 rounds otherwise
 
+# Delayed scaling, whose factors are kept on the device: resumed with the same bits.
+delayed=(--set precision=fp8 --set fp8_scaling=delayed --set checkpoint.every_samples=32 --set checkpoint.keep=2)
+gpu delayed "${tiny[@]}" "${delayed[@]}"
+train --out delayed-cpu "${tiny[@]}" "${delayed[@]}" --set device=cpu
+at_most delayed-cpu delayed 0.2
+cp -r delayed resumed
+rm "$(newest resumed)"
+gpu resumed "${tiny[@]}" "${delayed[@]}" --resume
+cmp "$(newest delayed)" "$(newest resumed)" || fail "resuming with delayed scaling changed the bits"
+
 # Eager and deferred queues give the same results.
 FLIP_IMITATION_ORDER=eager gpu eager "${tiny[@]}" --set precision=bf16
 cmp "$(newest bf16)" "$(newest eager)" || fail "the weights depend on the order in which streams run"

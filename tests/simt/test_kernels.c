@@ -185,6 +185,88 @@ static void an_activation_is_rounded_as_if_it_had_been_stored(void **state) {
   }
 }
 
+/* Largest |x|, NaN counting as nothing. */
+static float largest_of(ops_buffer x, int64_t count) {
+  double most = 0;
+  for (int64_t i = 0; i < count; i++) most = fmax(most, fabs(reference_get(x, i)));
+  return (float)most;
+}
+
+static int32_t saturated_in(ops_buffer scale) {
+  return ((int32_t *)scale.data)[OPS_SCALE_SATURATED];
+}
+
+/* The factor is the given one; the maximum is raised, unless it is known, and counts add up. */
+static void a_delayed_factor_is_used_and_what_it_misses_is_counted(void **state) {
+  (void)state;
+  enum { ROWS = 72, COLUMNS = 136, COUNT = ROWS * COLUMNS };
+  ops_buffer x = random_buffer(OPS_BF16, COUNT, 1), scale = buffer_of(OPS_F32, OPS_SCALE_FLOATS);
+  ops_rounding r = {.rows = ROWS, .columns = COLUMNS, .x = x, .is_delayed = true};
+  r.to = (ops_narrow){OPS_E5M2, buffer_of(OPS_U8, COUNT), buffer_of(OPS_U8, COUNT), scale};
+  reference_set(x, 17, NAN);
+  for (int has_maximum = 0; has_maximum < 2; has_maximum++) {
+    const float factor = 57344.0f / 1.5f;
+    int beyond = 0;
+    for (int i = 0; i < OPS_SCALE_FLOATS; i++) reference_set(scale, i, 0);
+    reference_set(scale, OPS_SCALE_FACTOR, (double)factor);
+    r.has_maximum = has_maximum;
+    for (int run = 0; run < 2; run++) assert_launched(kernel_narrow(&r, 1, NULL));
+    for (int i = 0; i < COUNT; i++) {
+      const float scaled = (float)reference_get(x, i) * factor;
+      const int expected = nearest_code(OPS_E5M2, (double)scaled);
+      beyond += fabsf(scaled) > 57344.0f;
+      assert_int_equal(((uint8_t *)r.to.values.data)[i], expected);
+      assert_int_equal(((uint8_t *)r.to.turned.data)[i % COLUMNS * ROWS + i / COLUMNS], expected);
+    }
+    assert_true(beyond > 0);
+    assert_int_equal(saturated_in(scale), 2 * beyond);
+    assert_true((float)reference_get(scale, OPS_SCALE_MAXIMUM) ==
+                (has_maximum ? 0.0f : largest_of(x, COUNT)));
+    assert_true((float)reference_get(scale, OPS_SCALE_FACTOR) == factor);
+  }
+  simt_release(x.data), simt_release(scale.data);
+  simt_release(r.to.values.data), simt_release(r.to.turned.data);
+}
+
+/* Against the definition: the largest of the last 16 maxima. */
+static void delayed_factors_follow_the_last_maxima(void **state) {
+  (void)state;
+  enum { OPERANDS = 300, STEPS = 20, GRADIENTS = 200 };
+  static float seen[STEPS][OPERANDS];
+  ops_scales s = {.count = OPERANDS, .gradients = GRADIENTS};
+  s.scales = buffer_of(OPS_F32, OPERANDS * OPS_SCALE_FLOATS);
+  s.history = buffer_of(OPS_F32, OPERANDS * OPS_SCALE_HISTORY);
+  s.saturated = buffer_of(OPS_F32, 1);
+  memset(s.scales.data, 0, OPERANDS * OPS_SCALE_FLOATS * sizeof(float));
+  memset(s.history.data, 0, OPERANDS * OPS_SCALE_HISTORY * sizeof(float));
+  rng random = rng_at(7, RNG_TEST, 0, 9);
+  for (int step = 0; step < STEPS; step++) {
+    double total = step % 2 ? 5 : 0; /* is added to in odd steps */
+    reference_set(s.saturated, 0, 5);
+    s.adds = step % 2;
+    for (int i = 0; i < OPERANDS; i++) {
+      seen[step][i] = i == 3 ? 0 : (float)exp(3 * rng_normal(&random));
+      float *scale = (float *)s.scales.data + i * OPS_SCALE_FLOATS;
+      scale[OPS_SCALE_MAXIMUM] = seen[step][i];
+      ((int32_t *)(void *)scale)[OPS_SCALE_SATURATED] = i % 7;
+      total += i % 7;
+    }
+    assert_launched(kernel_advance_scales(&s, NULL));
+    assert_true(reference_get(s.saturated, 0) == total);
+    for (int i = 0; i < OPERANDS; i++) {
+      const float *scale = (const float *)s.scales.data + i * OPS_SCALE_FLOATS;
+      float most = 0;
+      for (int at = step; at >= 0 && at > step - OPS_SCALE_HISTORY; at--)
+        most = fmaxf(most, seen[at][i]);
+      const float factor = most > 0 ? (i < GRADIENTS ? 448.0f : 57344.0f) / most : 1;
+      assert_true(scale[OPS_SCALE_FACTOR] == factor && scale[OPS_SCALE_INVERSE] == 1 / factor);
+      assert_true(scale[OPS_SCALE_MAXIMUM] == 0);
+      assert_int_equal(((const int32_t *)(const void *)scale)[OPS_SCALE_SATURATED], 0);
+    }
+  }
+  simt_release(s.scales.data), simt_release(s.history.data), simt_release(s.saturated.data);
+}
+
 /* More matrices than one launch takes: each as if alone. */
 static void a_list_of_matrices_is_rounded_each_by_its_own_maximum(void **state) {
   (void)state;
@@ -218,13 +300,6 @@ static void a_list_of_matrices_is_rounded_each_by_its_own_maximum(void **state) 
   list[1].has_maximum = true;
   assert_int_not_equal(kernel_narrow(list, 2, NULL), 0); /* refused, before anything runs */
   simt_release(scale.data);
-}
-
-/* Largest |x|, NaN counting as nothing. */
-static float largest_of(ops_buffer x, int64_t count) {
-  double most = 0;
-  for (int64_t i = 0; i < count; i++) most = fmax(most, fabs(reference_get(x, i)));
-  return (float)most;
 }
 
 static ops_buffer cleared(void) {
@@ -496,6 +571,8 @@ int main(void) {
       cmocka_unit_test(quantisation_agrees_on_odd_shapes),
       cmocka_unit_test(the_factor_brings_the_largest_value_to_the_formats_largest),
       cmocka_unit_test(an_activation_is_rounded_as_if_it_had_been_stored),
+      cmocka_unit_test(a_delayed_factor_is_used_and_what_it_misses_is_counted),
+      cmocka_unit_test(delayed_factors_follow_the_last_maxima),
       cmocka_unit_test(a_list_of_matrices_is_rounded_each_by_its_own_maximum),
       cmocka_unit_test(ops_write_the_maximum_of_what_they_store),
       cmocka_unit_test(activations_follow_their_definitions_everywhere),

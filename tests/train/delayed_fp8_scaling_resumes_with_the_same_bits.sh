@@ -1,0 +1,42 @@
+# fp8_scaling: delayed. Factors come from the maxima of earlier steps, which a checkpoint contains; values
+# beyond them are counted. Emulated on the CPU, by the definition of a GPU.
+. "$SOURCE/tests/support/training.sh"
+make_data
+narrow=(--set precision=fp8 --set samples=320 --set checkpoint.every_samples=160 --set checkpoint.keep=2 --set eval.sets= --set log_every=1)
+delayed=("${narrow[@]}" --set fp8_scaling=delayed)
+
+train --out current "${narrow[@]}"
+train --out whole "${delayed[@]}"
+train --out again "${delayed[@]}"
+cmp "$(newest whole)" "$(newest again)" || fail "two runs differ"
+
+# The same factors in the first step, which has no history; others afterwards, and the run learns as well.
+[ "$(field step loss whole/events.jsonl | head -1)" = "$(field step loss current/events.jsonl | head -1)" ] ||
+  fail "the first step differs from current scaling"
+! cmp -s "$(newest whole)" "$(newest current)" || fail "delayed scaling changes nothing"
+paste <(field step loss current/events.jsonl) <(field step loss whole/events.jsonl) |
+  awk 'NR > 5 { a += $1; b += $2 } END { exit !(b < 1.05 * a && a < 1.05 * b) }' || fail "the losses are more than 5 % apart"
+
+# Counted in every step; a growing model has some values beyond its history.
+[ "$(field step values_saturated whole/events.jsonl | wc -l)" -eq 10 ] || fail "steps without a count"
+[ "$(field step values_saturated whole/events.jsonl | head -1)" = 0 ] || fail "the first step saturates"
+field step values_saturated whole/events.jsonl | awk '$1 > 0 { n++ } END { exit !(n > 0) }' || fail "nothing is counted"
+[ -z "$(field step values_saturated current/events.jsonl)" ] || fail "current scaling counts"
+
+# Resumed, and in micro-batches too.
+for parts in 0 16; do
+  out=parts-$parts
+  train --out "$out" "${delayed[@]}" --set micro_batch_size=$parts
+  cp -r "$out" resumed
+  rm "$(newest resumed)"
+  train --out resumed "${delayed[@]}" --set micro_batch_size=$parts --resume
+  cmp "$(newest "$out")" "$(newest resumed)" || fail "resuming changed the bits (micro_batch_size $parts)"
+  rm -r resumed
+done
+
+# A checkpoint of another scaling does not continue this one; weights can be taken from it.
+cp -r current other
+rm "$(newest other)"
+expect_status 2 train --out other "${delayed[@]}" --resume
+expect_line err.txt 'was made with fp8_scaling: current, this run has delayed'
+train --out from "${delayed[@]}" --set init_from="$(newest current)"
