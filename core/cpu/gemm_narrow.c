@@ -21,7 +21,7 @@ err cpu_narrow(ops *o, const ops_rounding *list, size_t count) {
   err error = NULL;
   for (size_t i = 0; i < count && !error; i++) {
     ops_buffer x;
-    CPU_ASSERT(list[i].x.type == OPS_BF16 && list[i].to.scale.data);
+    CPU_ASSERT(list[i].x.type == OPS_BF16 && list[i].to.scale.data && !list[i].pre.data);
     error = source_of(o, &list[i], &x);
     if (!error) cpu_of(o)->kernels->round_operand(&list[i], x);
   }

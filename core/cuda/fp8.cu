@@ -2,6 +2,7 @@
  * it to the format's largest number, and the rounding, in one pass to both layouts. */
 #include "cuda/activation.cuh"
 #include "cuda/fp8.cuh"
+#include "cuda/kernels.h"
 
 enum {
   FP8_BLOCK = 256,
@@ -11,10 +12,14 @@ enum {
   LIST = 32 /* matrices of one launch */
 };
 
+/* What is rounded: x, its activation, or x times the slope of the activation at `pre`. */
+enum { ROUNDED_VALUES, ROUNDED_ACTIVATION, ROUNDED_GRADIENT };
+
 typedef struct {
-  ops_buffer x;
+  ops_buffer x, pre;
   uint8_t *values, *turned;
   float *scale;
+  float *parts; /* [row tiles, columns]: of the sums over the rows, or NULL */
   int64_t rows, columns;
   int64_t first_span, first_tile; /* of its blocks, in a list */
   ops_fp8 format;
@@ -47,13 +52,19 @@ DEVICE void raise_maximum(float *maximum, float most) {
   atomicMax((unsigned *)maximum, bits_of_float(most));
 }
 
-/* The values that are rounded: x or its activation, as it would be stored. */
+/* The values that are rounded, as they would be stored. */
 DEVICE pack narrow_source(const narrow_item *n, int64_t at, int64_t count, bool is_vector,
-                          const int type, const bool is_activated) {
+                          const int type, const int source) {
   pack x = pack_load(n->x.data, type, at, count, is_vector && count >= PACK);
-  if (is_activated) {
+  if (source == ROUNDED_ACTIVATION) {
     UNROLL for (int j = 0; j < PACK; j++) {
       x.v[j] = rounded_to(type, activated(n->activation, x.v[j], type));
+    }
+  }
+  if (source == ROUNDED_GRADIENT) {
+    pack pre = pack_load(n->pre.data, type, at, count, is_vector && count >= PACK);
+    UNROLL for (int j = 0; j < PACK; j++) {
+      x.v[j] = rounded_to(type, x.v[j] * activation_slope(n->activation, pre.v[j], type));
     }
   }
   return x;
@@ -61,13 +72,12 @@ DEVICE pack narrow_source(const narrow_item *n, int64_t at, int64_t count, bool 
 
 /* Block `span` of the item's. Bound: memory. Predictions for an H100 (3.0 TB/s) at 12,800 rows of
  * 4096 in bf16: 105 MB, 35 us; with the activation, about 30 instructions an element, 45 us. */
-DEVICE void find_maximum(const narrow_item *n, int64_t span, const int type,
-                         const bool is_activated) {
+DEVICE void find_maximum(const narrow_item *n, int64_t span, const int type, const int source) {
   int64_t count = n->rows * n->columns, at = span * SPAN + thread_index() * PACK;
   float most = 0;
   UNROLL for (int i = 0; i < SPAN / (FP8_BLOCK * PACK); i++, at += FP8_BLOCK * PACK) {
     if (at >= count) break;
-    pack x = narrow_source(n, at, count - at, n->is_flat_vector, type, is_activated);
+    pack x = narrow_source(n, at, count - at, n->is_flat_vector, type, source);
     UNROLL for (int j = 0; j < PACK; j++) most = fmaxf(most, fabsf(x.v[j]));
   }
   raise_maximum(n->scale + OPS_SCALE_MAXIMUM, most);
@@ -117,14 +127,36 @@ DEVICE void store_bytes(uint8_t *to, int64_t count, bool is_vector, const uint8_
   }
 }
 
+/* The sums over the tile's rows, of which each thread has eight columns of a few: the warp's four
+ * lanes, then the warps in order. Neighbouring lanes have neighbouring columns. */
+DEVICE void store_tile_sums(const narrow_item *n, int64_t top, int64_t left, pack sum) {
+  enum { PACKS = SQUARE / PACK };
+  SHARED(float, sums, FP8_BLOCK / LANES * SQUARE);
+  UNROLL for (int flip = PACKS; flip < LANES; flip *= 2) {
+    UNROLL for (int j = 0; j < PACK; j++) sum.v[j] += __shfl_xor_sync(FULL_WARP, sum.v[j], flip);
+  }
+  if (lane_index() < PACKS) {
+    UNROLL for (int j = 0; j < PACK; j++) {
+      sums[warp_index() * SQUARE + lane_index() * PACK + j] = sum.v[j];
+    }
+  }
+  __syncthreads();
+  int64_t column = left + thread_index();
+  if (thread_index() >= SQUARE || column >= n->columns) return;
+  float total = 0;
+  for (int warp = 0; warp < FP8_BLOCK / LANES; warp++)
+    total += sums[warp * SQUARE + thread_index()];
+  n->parts[top / SQUARE * n->columns + column] = total;
+}
+
 /* Tile `tile` of the item's, 64 x 64, the tiles of a column of tiles one after another: what they
  * write turned is adjacent. The tile passes through shared memory; its rows are 68 bytes apart, so
  * that a column's bytes are in different banks.
  *
  * Moves 2 bytes in, and 1 or 2 out. Bound: memory; measured on an H100 with one output: 2.8 TB/s.
- * Predictions at 12,800 rows of 4096, both outputs: 210 MB, 75 us. Tried and lost: nothing yet. */
-DEVICE void round_tile(const narrow_item *n, int64_t tile, const int type,
-                       const bool is_activated) {
+ * Predictions at 12,800 rows of 4096, both outputs: 210 MB, 75 us; of a gradient, which reads `pre`
+ * too, with its sums: 320 MB, 115 us. */
+DEVICE void round_tile(const narrow_item *n, int64_t tile, const int type, const int source) {
   enum { PITCH = SQUARE + 4, PACKS = SQUARE / PACK };
   SHARED(uint32_t, words, SQUARE * PITCH / 4);
   const uint8_t *bytes_of_tile = (const uint8_t *)words;
@@ -133,6 +165,7 @@ DEVICE void round_tile(const narrow_item *n, int64_t tile, const int type,
   float factor = n->is_delayed ? n->scale[OPS_SCALE_FACTOR]
                                : factor_for(n->format, n->scale[OPS_SCALE_MAXIMUM]);
   tile_record record = {0, 0};
+  pack sum = {{0}};
   if (tile == 0 && thread_index() == 0 && !n->is_delayed) {
     n->scale[OPS_SCALE_FACTOR] = factor;
     n->scale[OPS_SCALE_INVERSE] = 1.0f / factor;
@@ -142,8 +175,11 @@ DEVICE void round_tile(const narrow_item *n, int64_t tile, const int type,
     int64_t count = row < n->rows ? n->columns - column : 0;
     uint8_t bytes[BYTES];
     if (count <= 0) continue;
-    pack x = narrow_source(n, row * n->columns + column, count, n->is_vector, type, is_activated);
+    pack x = narrow_source(n, row * n->columns + column, count, n->is_vector, type, source);
     if (n->is_delayed) record_pack(&record, &x, factor, fp8_largest(n->format));
+    if (source == ROUNDED_GRADIENT) {
+      UNROLL for (int j = 0; j < PACK; j++) sum.v[j] += j < count ? x.v[j] : 0.0f;
+    }
     UNROLL for (int j = 0; j < PACK; j++) {
       bytes[j] = fp8_of_float(n->format, x.v[j] * factor);
     }
@@ -155,6 +191,7 @@ DEVICE void round_tile(const narrow_item *n, int64_t tile, const int type,
     if (n->values) store_bytes(n->values + row * n->columns + column, count, n->is_vector, bytes);
   }
   if (n->is_delayed) store_record(n, &record);
+  if (source == ROUNDED_GRADIENT && n->parts) store_tile_sums(n, top, left, sum);
   if (!n->turned) return;
   __syncthreads();
   for (int i = thread_index(); i < SQUARE * PACKS; i += FP8_BLOCK) {
@@ -170,37 +207,42 @@ DEVICE void round_tile(const narrow_item *n, int64_t tile, const int type,
 
 /* One matrix. Grid: a block per span; per tile. */
 DEVICE void narrow_maximum_body(narrow_item a, const int type) {
-  find_maximum(&a, blockIdx.x, type, false);
+  find_maximum(&a, blockIdx.x, type, ROUNDED_VALUES);
 }
 KERNEL_PAIR(narrow_maximum, narrow_item, FP8_BLOCK)
 
 DEVICE void narrow_activated_maximum_body(narrow_item a, const int type) {
-  find_maximum(&a, blockIdx.x, type, true);
+  find_maximum(&a, blockIdx.x, type, ROUNDED_ACTIVATION);
 }
 KERNEL_PAIR(narrow_activated_maximum, narrow_item, FP8_BLOCK)
 
 DEVICE void narrow_values_body(narrow_item a, const int type) {
-  round_tile(&a, blockIdx.x, type, false);
+  round_tile(&a, blockIdx.x, type, ROUNDED_VALUES);
 }
 KERNEL_PAIR(narrow_values, narrow_item, FP8_BLOCK)
 
 DEVICE void narrow_activated_body(narrow_item a, const int type) {
-  round_tile(&a, blockIdx.x, type, true);
+  round_tile(&a, blockIdx.x, type, ROUNDED_ACTIVATION);
 }
 KERNEL_PAIR(narrow_activated, narrow_item, FP8_BLOCK)
+
+DEVICE void narrow_gradient_body(narrow_item a, const int type) {
+  round_tile(&a, blockIdx.x, type, ROUNDED_GRADIENT);
+}
+KERNEL_PAIR(narrow_gradient, narrow_item, FP8_BLOCK)
 
 /* The same of a list: the weights, once a step. Predictions for the 405 million of ViT-L/16 and its
  * text tower: 0.8 GB, 0.3 ms, and 1.6 GB, 0.6 ms. */
 KERNEL(narrow_list_maxima, narrow_list, FP8_BLOCK) {
   int i = 0;
   while (i + 1 < a.count && (int64_t)blockIdx.x >= a.items[i + 1].first_span) i++;
-  find_maximum(&a.items[i], blockIdx.x - a.items[i].first_span, OPS_BF16, false);
+  find_maximum(&a.items[i], blockIdx.x - a.items[i].first_span, OPS_BF16, ROUNDED_VALUES);
 }
 
 KERNEL(narrow_list_values, narrow_list, FP8_BLOCK) {
   int i = 0;
   while (i + 1 < a.count && (int64_t)blockIdx.x >= a.items[i + 1].first_tile) i++;
-  round_tile(&a.items[i], blockIdx.x - a.items[i].first_tile, OPS_BF16, false);
+  round_tile(&a.items[i], blockIdx.x - a.items[i].first_tile, OPS_BF16, ROUNDED_VALUES);
 }
 
 /* Of a matrix that another library has made. Grid: a block per span. */
@@ -257,9 +299,11 @@ static int64_t tiles_of(const narrow_item *n) {
 
 static narrow_item item_of(const ops_rounding *r) {
   narrow_item n = {r->x,
+                   r->pre,
                    (uint8_t *)r->to.values.data,
                    (uint8_t *)r->to.turned.data,
                    (float *)r->to.scale.data,
+                   NULL,
                    r->rows,
                    r->columns,
                    0,
@@ -276,11 +320,24 @@ static narrow_item item_of(const ops_rounding *r) {
   return n;
 }
 
-static int narrow_one(const ops_rounding *r, void *stream) {
+/* The gradient through an activation, and its sums. */
+static int narrow_gradient(const ops_rounding *r, narrow_item a, void *scratch, void *stream) {
+  const int64_t tiles = divided_up(r->rows, SQUARE);
+  if (!r->is_delayed) return KERNEL_INVALID;
+  a.is_vector = a.is_vector && is_row_vector(PACK, r->pre.data);
+  if (r->sums.data) a.parts = (float *)scratch;
+  int failed =
+      LAUNCH_PAIR(narrow_gradient, r->x.type, GRID(tiles_of(&a), 1), FP8_BLOCK, 0, stream, a);
+  return failed || !a.parts ? failed
+                            : kernel_add_parts(tiles, r->columns, a.parts, r->sums, stream);
+}
+
+static int narrow_one(const ops_rounding *r, void *scratch, void *stream) {
   narrow_item a = item_of(r);
   const int type = r->x.type;
   int failed = 0;
   if (r->rows <= 0 || r->columns <= 0) return 0;
+  if (r->pre.data) return narrow_gradient(r, a, scratch, stream);
   if (!r->has_maximum && !r->is_delayed)
     failed = r->is_activated ? LAUNCH_PAIR(narrow_activated_maximum, type, GRID(spans_of(&a), 1),
                                            FP8_BLOCK, 0, stream, a)
@@ -292,16 +349,21 @@ static int narrow_one(const ops_rounding *r, void *stream) {
              : LAUNCH_PAIR(narrow_values, type, GRID(tiles_of(&a), 1), FP8_BLOCK, 0, stream, a);
 }
 
-int kernel_narrow(const ops_rounding *list, size_t count, void *stream) {
+size_t kernel_narrow_scratch(const ops_rounding *list, size_t count) {
+  if (count != 1 || !list->sums.data) return 0;
+  return (size_t)(divided_up(list->rows, SQUARE) * list->columns) * sizeof(float);
+}
+
+int kernel_narrow(const ops_rounding *list, size_t count, void *scratch, void *stream) {
   int failed = 0;
-  if (count == 1) return narrow_one(list, stream);
+  if (count == 1) return narrow_one(list, scratch, stream);
   for (size_t first = 0; first < count && !failed; first += LIST) {
     narrow_list a;
     int64_t spans = 0, tiles = 0;
     a.count = 0;
     for (size_t i = first; i < count && i < first + LIST; i++) {
       narrow_item n = item_of(&list[i]);
-      if (list[i].is_activated || list[i].has_maximum || list[i].is_delayed ||
+      if (list[i].is_activated || list[i].has_maximum || list[i].is_delayed || list[i].pre.data ||
           n.x.type != OPS_BF16 || n.rows <= 0 || n.columns <= 0)
         return KERNEL_INVALID;
       n.first_span = spans;

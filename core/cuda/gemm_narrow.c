@@ -28,5 +28,10 @@ void gemm_narrow(const ops_gemm *g, gemm_product *p) {
 }
 
 err cuda_narrow(ops *o, const ops_rounding *list, size_t count) {
-  return cuda_error(kernel_narrow(list, count, cuda_of(o)->compute), "rounding to 8 bits");
+  void *scratch = NULL;
+  const size_t bytes = kernel_narrow_scratch(list, count);
+  err error = bytes ? cuda_scratch(o, bytes, &scratch) : NULL;
+  return error ? error
+               : cuda_error(kernel_narrow(list, count, scratch, cuda_of(o)->compute),
+                            "rounding to 8 bits");
 }

@@ -107,7 +107,8 @@ int kernel_row_sums(int64_t rows, int64_t columns, ops_buffer x, ops_buffer sums
 /* Operands of 8-bit products (ops_table.narrow), in 8-bit floats as the Open Compute Project
  * defines them (OFP8, 2023): to nearest, ties to even, saturating; NaN becomes 0x7F. One matrix may
  * be of fp32; several are of bf16, without activation and without a known maximum. */
-int kernel_narrow(const ops_rounding *list, size_t count, void *stream);
+size_t kernel_narrow_scratch(const ops_rounding *list, size_t count);
+int kernel_narrow(const ops_rounding *list, size_t count, void *scratch, void *stream);
 int kernel_advance_scales(const ops_scales *s, void *stream);
 /* maximum [1] fp32 is raised to the largest |x|; NaN elements count as nothing. */
 int kernel_maximum(int64_t count, ops_buffer x, ops_buffer maximum, void *stream);

@@ -152,8 +152,11 @@ static err mlp_backward(const tower_pass *p, int64_t layer) {
   const tower_place at = tower_place_of(p, layer);
   const tower_norm between = tower_norm_between(p, layer);
   const int64_t rows = tower_rows(p);
-  tower_dense_pass fc1 = {tower_fc1(p->t, layer), rows, a->dhidden, at.norm2, false,
-                          at.norm2_turned};
+  tower_dense_pass fc1 = {.d = tower_fc1(p->t, layer),
+                          .rows = rows,
+                          .dy = a->dhidden,
+                          .x = at.norm2,
+                          .turned = at.norm2_turned};
   tower_dense_pass fc2 = {
       .d = tower_fc2(p->t, layer), rows, .x = at.hidden, .turned = at.hidden_turned};
   ops_gemm dpre = {.c = a->dhidden,
@@ -163,8 +166,14 @@ static err mlp_backward(const tower_pass *p, int64_t layer) {
   fc2.has_maximum = norm_maximum(p, tower_mlp_site(layer), &fc2.d).data != NULL;
   (void)take_norm_sums(p, tower_mlp_site(layer), &fc2.d); /* with a->dx, in the norm's gradient */
   dpre.c_sums = take_bias_sums(p, OPS_SUMS_ACTIVATION, &fc1.d);
-  dpre.c_maximum = tower_output_maximum(p, &fc1.d, rows);
-  fc1.has_maximum = dpre.c_maximum.data != NULL;
+  if (tower_rounds_through(p, &fc1.d, rows)) {
+    fc1.pre = at.pre;
+    fc1.sums = dpre.c_sums;
+    dpre = (ops_gemm){.c = a->dhidden};
+  } else {
+    dpre.c_maximum = tower_output_maximum(p, &fc1.d, rows);
+    fc1.has_maximum = dpre.c_maximum.data != NULL;
+  }
   TRY(branch_gradient(p, tower_mlp_site(layer), &fc2.dy));
   TRY(tower_dense_gradient(p, &fc2, dpre));
   TRY(tower_dense_gradient(p, &fc1, (ops_gemm){.c = a->dnorm}));
@@ -181,7 +190,11 @@ static err attention_backward(const tower_pass *p, int64_t layer) {
   const int64_t rows = tower_rows(p);
   tower_dense_pass out = {
       .d = tower_out(p->t, layer), rows, .x = at.attended, .turned = at.attended_turned};
-  tower_dense_pass qkv = {tower_qkv(p->t, layer), rows, a->dqkv, at.norm1, false, at.norm1_turned};
+  tower_dense_pass qkv = {.d = tower_qkv(p->t, layer),
+                          .rows = rows,
+                          .dy = a->dqkv,
+                          .x = at.norm1,
+                          .turned = at.norm1_turned};
   out.has_maximum = norm_maximum(p, tower_attention_site(layer), &out.d).data != NULL;
   (void)take_norm_sums(p, tower_attention_site(layer), &out.d);
   TRY(branch_gradient(p, tower_attention_site(layer), &out.dy));

@@ -67,6 +67,12 @@ ops_buffer tower_output_maximum(const tower_pass *p, const tower_dense *d, int64
   return maximum_in(p, d, rows, operands_of(&p->t->shape) + d->slot);
 }
 
+bool tower_rounds_through(const tower_pass *p, const tower_dense *d, int64_t rows) {
+  const ops_table *call = p->w->o->call;
+  return tower_narrows(p, d, rows) && p->a->is_delayed && call->has_maxima &&
+         (d->bias < 0 || call->sums & OPS_SUMS_ACTIVATION);
+}
+
 err tower_round(const tower_pass *p, const tower_dense *d, int64_t rows, tower_rounding of) {
   const ops_rounding r = {
       .rows = rows,
@@ -103,6 +109,9 @@ static err narrow_gradient(const tower_pass *p, const tower_dense_pass *of, ops_
   const ops_rounding r = {.rows = of->rows,
                           .columns = d->out,
                           .x = of->dy,
+                          .activation = p->t->shape.activation,
+                          .pre = of->pre,
+                          .sums = of->sums,
                           .has_maximum = of->has_maximum,
                           .is_delayed = p->a->is_delayed,
                           .to = dy};

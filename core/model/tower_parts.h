@@ -70,6 +70,8 @@ bool tower_narrows(const tower_pass *p, const tower_dense *d, int64_t rows);
  * not. */
 ops_buffer tower_input_maximum(const tower_pass *p, const tower_dense *d, int64_t rows);
 ops_buffer tower_output_maximum(const tower_pass *p, const tower_dense *d, int64_t rows);
+/* Whether the gradient of d's output passes through the activation while it is rounded. */
+bool tower_rounds_through(const tower_pass *p, const tower_dense *d, int64_t rows);
 /* Rounds d's input, x, or with is_activated its activation: to a->x8 for the product, unless
  * for_backward, and to `turned`, if present, for the weight's gradient. */
 typedef struct {
@@ -89,8 +91,9 @@ typedef struct {
   tower_dense d;
   int64_t rows;
   ops_buffer dy, x;
-  bool has_maximum;  /* of dy */
-  ops_buffer turned; /* x in 8 bits; absent: it is rounded again */
+  bool has_maximum;     /* of dy */
+  ops_buffer turned;    /* x in 8 bits; absent: it is rounded again */
+  ops_buffer pre, sums; /* of a dy that is still to pass through the activation (ops_rounding) */
 } tower_dense_pass;
 /* `into` names dx and may carry an epilogue for it. */
 err tower_dense_gradient(const tower_pass *p, const tower_dense_pass *of,

@@ -77,13 +77,16 @@ typedef struct {
  *
  * is_delayed: the factor is the one in `scale` instead (ops_scales). The maximum is raised to the
  * largest |x|, and values beyond the format's largest, which become that number, are added to
- * OPS_SCALE_SATURATED. */
+ * OPS_SCALE_SATURATED. With `pre` (ops_table.has_maxima, delayed only) x * act'(pre), as it would
+ * be stored, is rounded: the gradient through the activation. sums [columns] master, or absent: +=
+ * the sums of that over the rows. */
 typedef struct {
   int64_t rows, columns;
   ops_buffer x;
   bool is_activated;
   ops_activation activation;
   bool has_maximum, is_delayed;
+  ops_buffer pre, sums;
   ops_narrow to;
 } ops_rounding;
 

@@ -118,7 +118,7 @@ static void dense_layers_are_narrowed(void **state) {
       .columns = WIDTH,
       .x = somewhere(OPS_BF16),
       .to = {OPS_E4M3, somewhere(OPS_U8), somewhere(OPS_U8), somewhere(OPS_F32)}};
-  assert_int_equal(kernel_narrow(&r, 1, stream), 0);
+  assert_int_equal(kernel_narrow(&r, 1, NULL, stream), 0);
 }
 
 int main(void) {

@@ -11,13 +11,15 @@
 
 /* The launchers of the kernels below, under other names. */
 #define kernel_narrow mutant_narrow
+#define kernel_narrow_scratch mutant_narrow_scratch
+#define kernel_advance_scales mutant_advance_scales
 #define kernel_maximum mutant_maximum
 
 #include "cuda/fp8.cu"
 #include "cuda/kernels.h"
 
-int fp8_mutant_narrow(const ops_rounding *list, size_t count) {
-  return mutant_narrow(list, count, NULL);
+int fp8_mutant_narrow(const ops_rounding *list, size_t count, void *scratch) {
+  return mutant_narrow(list, count, scratch, NULL);
 }
 
 int fp8_mutant_maximum(int64_t count, ops_buffer x, ops_buffer maximum) {

@@ -5,7 +5,7 @@
 #include "ops/ops.h"
 
 /* As kernel_narrow and kernel_maximum. */
-int fp8_mutant_narrow(const ops_rounding *list, size_t count);
+int fp8_mutant_narrow(const ops_rounding *list, size_t count, void *scratch);
 int fp8_mutant_maximum(int64_t count, ops_buffer x, ops_buffer maximum);
 
 #endif

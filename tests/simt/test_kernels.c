@@ -66,7 +66,7 @@ static void check_quantized(ops_fp8 format, int64_t rows, int64_t columns, ops_b
       .to = {format, buffer_of(OPS_U8, rows * columns), buffer_of(OPS_U8, rows * columns), scale}};
   /* the maximum that gives this factor */
   reference_set(scale, OPS_SCALE_MAXIMUM, fp8_value(format, largest_code(format)) / (double)factor);
-  assert_launched(kernel_narrow(&r, 1, NULL));
+  assert_launched(kernel_narrow(&r, 1, NULL, NULL));
   factor = (float)reference_get(scale, OPS_SCALE_FACTOR);
   assert_true((float)reference_get(scale, OPS_SCALE_INVERSE) == 1.0f / factor);
   for (int64_t i = 0; i < rows * columns; i++) {
@@ -134,7 +134,7 @@ static void the_factor_brings_the_largest_value_to_the_formats_largest(void **st
   reference_set(x, COUNT - 4, -17.25);
   reference_set(x, 5, NAN);
   s[OPS_SCALE_MAXIMUM] = 0;
-  assert_launched(kernel_narrow(&r, 1, NULL));
+  assert_launched(kernel_narrow(&r, 1, NULL, NULL));
   assert_true(s[OPS_SCALE_MAXIMUM] == 17.25f && s[OPS_SCALE_FACTOR] == 448.0f / 17.25f);
   assert_true(s[OPS_SCALE_INVERSE] == 1.0f / s[OPS_SCALE_FACTOR]);
   assert_int_equal(((uint8_t *)r.to.values.data)[COUNT - 4], 0x80 | largest_code(OPS_E4M3));
@@ -146,7 +146,7 @@ static void the_factor_brings_the_largest_value_to_the_formats_largest(void **st
   const float odd[] = {0, INFINITY, 1e-45f}; /* the last: its factor would be infinite */
   for (int i = 0; i < 3; i++) {
     s[OPS_SCALE_MAXIMUM] = odd[i];
-    assert_launched(kernel_narrow(&r, 1, NULL));
+    assert_launched(kernel_narrow(&r, 1, NULL, NULL));
     assert_true(s[OPS_SCALE_FACTOR] == 1 && s[OPS_SCALE_INVERSE] == 1);
   }
   simt_release(x.data);
@@ -173,7 +173,7 @@ static void an_activation_is_rounded_as_if_it_had_been_stored(void **state) {
           .to = {OPS_E4M3, buffer_of(OPS_U8, COUNT), buffer_of(OPS_U8, COUNT), scale}};
     }
     assert_launched(kernel_activation((ops_activation)kind, COUNT, pre, c, NULL));
-    for (int i = 0; i < 2; i++) assert_launched(kernel_narrow(&r[i], 1, NULL));
+    for (int i = 0; i < 2; i++) assert_launched(kernel_narrow(&r[i], 1, NULL, NULL));
     assert_memory_equal(r[0].to.scale.data, r[1].to.scale.data, 8);
     assert_memory_equal(r[0].to.values.data, r[1].to.values.data, COUNT);
     assert_memory_equal(r[0].to.turned.data, r[1].to.turned.data, COUNT);
@@ -210,7 +210,7 @@ static void a_delayed_factor_is_used_and_what_it_misses_is_counted(void **state)
     for (int i = 0; i < OPS_SCALE_FLOATS; i++) reference_set(scale, i, 0);
     reference_set(scale, OPS_SCALE_FACTOR, (double)factor);
     r.has_maximum = has_maximum;
-    for (int run = 0; run < 2; run++) assert_launched(kernel_narrow(&r, 1, NULL));
+    for (int run = 0; run < 2; run++) assert_launched(kernel_narrow(&r, 1, NULL, NULL));
     for (int i = 0; i < COUNT; i++) {
       const float scaled = (float)reference_get(x, i) * factor;
       const int expected = nearest_code(OPS_E5M2, (double)scaled);
@@ -226,6 +226,56 @@ static void a_delayed_factor_is_used_and_what_it_misses_is_counted(void **state)
   }
   simt_release(x.data), simt_release(scale.data);
   simt_release(r.to.values.data), simt_release(r.to.turned.data);
+}
+
+/* In one kernel what two do: the activation's gradient with its sums, and a delayed rounding. */
+static void check_rounded_gradient(ops_activation kind, int64_t rows, int64_t columns) {
+  const int64_t count = rows * columns;
+  ops_buffer pre = random_buffer(OPS_BF16, count, 1), sums[2], c[2];
+  ops_rounding r[2];
+  for (int i = 0; i < 2; i++) {
+    ops_buffer scale = buffer_of(OPS_F32, OPS_SCALE_FLOATS);
+    c[i] = random_buffer(OPS_BF16, count, 2);
+    sums[i] = random_buffer(OPS_F32, columns, 3);
+    for (int k = 0; k < OPS_SCALE_FLOATS; k++) reference_set(scale, k, 0);
+    reference_set(scale, OPS_SCALE_FACTOR, 57344.0 / 2);
+    r[i] =
+        (ops_rounding){.rows = rows,
+                       .columns = columns,
+                       .x = c[i],
+                       .activation = kind,
+                       .is_delayed = true,
+                       .to = {OPS_E5M2, buffer_of(OPS_U8, count), buffer_of(OPS_U8, count), scale}};
+  }
+  r[1].pre = pre;
+  r[1].sums = sums[1];
+  void *scratch[2] = {simt_allocate(kernel_activation_gradient_sums_scratch(rows, columns)),
+                      simt_allocate(kernel_narrow_scratch(&r[1], 1))};
+  assert_launched(kernel_activation_gradient_sums(kind, rows, columns, pre, c[0], sums[0],
+                                                  (ops_buffer){0}, scratch[0], NULL));
+  for (int i = 0; i < 2; i++) assert_launched(kernel_narrow(&r[i], 1, scratch[i], NULL));
+  assert_memory_equal(r[0].to.scale.data, r[1].to.scale.data, OPS_SCALE_FLOATS * sizeof(float));
+  assert_memory_equal(r[0].to.values.data, r[1].to.values.data, (size_t)count);
+  assert_memory_equal(r[0].to.turned.data, r[1].to.turned.data, (size_t)count);
+  for (int64_t i = 0; i < columns; i++) /* the same numbers in another order */
+    assert_true(fabs(reference_get(sums[0], i) - reference_get(sums[1], i)) < 1e-4);
+  for (int i = 0; i < 2; i++) {
+    void *all[] = {r[i].to.values.data, r[i].to.turned.data, r[i].to.scale.data,
+                   c[i].data,           sums[i].data,        scratch[i]};
+    for (size_t k = 0; k < sizeof all / sizeof *all; k++) simt_release(all[k]);
+  }
+  simt_release(pre.data);
+}
+
+static void a_gradient_passes_through_its_activation_while_it_is_rounded(void **state) {
+  (void)state;
+  for (int kind = OPS_GELU_TANH; kind <= OPS_QUICK_GELU; kind++)
+    check_rounded_gradient((ops_activation)kind, 200, 136);
+  check_rounded_gradient(OPS_GELU_TANH, 37, 53);
+  float one = 0; /* only with a given factor */
+  const ops_buffer some = {&one, OPS_F32};
+  const ops_rounding current = {.rows = 1, .columns = 1, .x = some, .pre = some};
+  assert_int_not_equal(kernel_narrow(&current, 1, NULL, NULL), 0);
 }
 
 /* Against the definition: the largest of the last 16 maxima. */
@@ -282,13 +332,13 @@ static void a_list_of_matrices_is_rounded_each_by_its_own_maximum(void **state) 
                               buffer_of(OPS_F32, OPS_SCALE_FLOATS)};
     reference_set(list[i].to.scale, OPS_SCALE_MAXIMUM, 0);
   }
-  assert_launched(kernel_narrow(list, MATRICES, NULL));
+  assert_launched(kernel_narrow(list, MATRICES, NULL, NULL));
   for (int i = 0; i < MATRICES; i++) {
     const int64_t count = list[i].rows * list[i].columns;
     alone = list[i];
     alone.to = (ops_narrow){OPS_E4M3, buffer_of(OPS_U8, count), buffer_of(OPS_U8, count), scale};
     reference_set(scale, OPS_SCALE_MAXIMUM, 0);
-    assert_launched(kernel_narrow(&alone, 1, NULL));
+    assert_launched(kernel_narrow(&alone, 1, NULL, NULL));
     assert_true(reference_get(scale, OPS_SCALE_INVERSE) ==
                 reference_get(list[i].to.scale, OPS_SCALE_INVERSE));
     assert_memory_equal(alone.to.values.data, list[i].to.values.data, (size_t)count);
@@ -298,7 +348,7 @@ static void a_list_of_matrices_is_rounded_each_by_its_own_maximum(void **state) 
     for (size_t k = 0; k < sizeof all / sizeof *all; k++) simt_release(all[k]);
   }
   list[1].has_maximum = true;
-  assert_int_not_equal(kernel_narrow(list, 2, NULL), 0); /* refused, before anything runs */
+  assert_int_not_equal(kernel_narrow(list, 2, NULL, NULL), 0); /* refused, before anything runs */
   simt_release(scale.data);
 }
 
@@ -573,6 +623,7 @@ int main(void) {
       cmocka_unit_test(an_activation_is_rounded_as_if_it_had_been_stored),
       cmocka_unit_test(a_delayed_factor_is_used_and_what_it_misses_is_counted),
       cmocka_unit_test(delayed_factors_follow_the_last_maxima),
+      cmocka_unit_test(a_gradient_passes_through_its_activation_while_it_is_rounded),
       cmocka_unit_test(a_list_of_matrices_is_rounded_each_by_its_own_maximum),
       cmocka_unit_test(ops_write_the_maximum_of_what_they_store),
       cmocka_unit_test(activations_follow_their_definitions_everywhere),
