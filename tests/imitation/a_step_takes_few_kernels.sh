@@ -50,3 +50,12 @@ times() { grep -cE "^$1\$" kernel_names || true; }
 [ "$(times 'narrow_list_values')" -le 5 ] || fail "the weights are rounded in $(times 'narrow_list_values') launches"
 [ "$kernels" -lt 1250 ] || fail "$kernels kernels per step in 8 bits"
 [ "$clearings" -le 14 ] || fail "$clearings clearings per step in 8 bits"
+
+# With delayed scaling factors are known before: no maximum of an activation is found in a pass of its own,
+# and gradients pass through the activation while they are rounded.
+count late "in 8 bits with delayed scaling" --set precision=fp8 --set fp8_scaling=delayed --set batch_size=8 --set samples=32
+[ "$(times 'narrow_activated_maximum_bf16')" -eq 0 ] || fail "maxima of hidden layers are found in separate passes"
+[ "$(times 'narrow_gradient_bf16')" -eq $blocks ] || fail "$(times 'narrow_gradient_bf16') gradients of hidden layers are rounded with their activation"
+[ "$(times 'slope_sums_bf16')" -eq 0 ] || fail "$(times 'slope_sums_bf16') gradients of activations are stored in 16 bits"
+[ "$(times 'narrow_advance')" -eq 2 ] || fail "scales are advanced in $(times 'narrow_advance') launches"
+[ "$kernels" -lt 1180 ] || fail "$kernels kernels per step in 8 bits with delayed scaling"
