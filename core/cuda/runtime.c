@@ -4,7 +4,9 @@
  * recorded, ops of the second branch go to a separate stream, with its own workspace and scratch,
  * so that the recording contains both as concurrent branches. `copy` uploads the next batch; it
  * waits for the fence, which is recorded on `compute` at every join, so that a buffer is not
- * overwritten before the ops queued before that join have read it. */
+ * overwritten before the ops queued before that join have read it. In evaluation the host waits for
+ * neither: `compute` waits for the copies (follow), and the host for the download of an earlier
+ * batch, before it reuses that batch's buffers. */
 #include "cuda/cuda.h"
 
 #include <stdio.h>
@@ -92,6 +94,10 @@ err cuda_runtime_create(ops *o) {
   TRY(cuda_error(cudaStreamCreateWithFlags(&state->compute, cudaStreamNonBlocking), "a stream"));
   TRY(cuda_error(cudaStreamCreateWithFlags(&state->copy, cudaStreamNonBlocking), "a stream"));
   TRY(cuda_error(cudaEventCreateWithFlags(&state->fence, cudaEventDisableTiming), "an event"));
+  TRY(cuda_error(cudaEventCreateWithFlags(&state->uploaded, cudaEventDisableTiming), "an event"));
+  for (int i = 0; i < OPS_DOWNLOADS; i++)
+    TRY(cuda_error(cudaEventCreateWithFlags(&state->downloaded[i], cudaEventDisableTiming),
+                   "an event"));
   TRY(cuda_error(cudaEventCreate(&state->begun), "an event"));
   TRY(cuda_error(cudaEventCreate(&state->ended), "an event"));
   TRY(cuda_error(cudaStreamCreateWithFlags(&state->aside.stream, cudaStreamNonBlocking),
@@ -122,6 +128,9 @@ void cuda_runtime_destroy(ops *o) {
   if (state->aside.stream) (void)cudaStreamDestroy(state->aside.stream);
   if (state->ended) (void)cudaEventDestroy(state->ended);
   if (state->begun) (void)cudaEventDestroy(state->begun);
+  for (int i = 0; i < OPS_DOWNLOADS; i++)
+    if (state->downloaded[i]) (void)cudaEventDestroy(state->downloaded[i]);
+  if (state->uploaded) (void)cudaEventDestroy(state->uploaded);
   if (state->fence) (void)cudaEventDestroy(state->fence);
   if (state->copy) (void)cudaStreamDestroy(state->copy);
   if (state->compute) (void)cudaStreamDestroy(state->compute);
@@ -177,6 +186,27 @@ err cuda_join(ops *o) {
   if (!error)
     error = cuda_error(cudaStreamWaitEvent(state->copy, state->fence, 0), "waiting for a fence");
   return error;
+}
+
+err cuda_follow(ops *o) {
+  cuda_state *state = cuda_of(o);
+  err error = cuda_error(cudaEventRecord(state->uploaded, state->copy), "an event");
+  if (error) return error;
+  return cuda_error(cudaStreamWaitEvent(state->compute, state->uploaded, 0),
+                    "waiting for an upload");
+}
+
+/* On the compute stream: results are small, and the next ops overwrite them. */
+err cuda_download_behind(ops *o, int place, void *to, const void *from, size_t bytes) {
+  cuda_state *state = cuda_of(o);
+  err error = cuda_error(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, state->compute),
+                         "a download");
+  if (error) return error;
+  return cuda_error(cudaEventRecord(state->downloaded[place], state->compute), "an event");
+}
+
+err cuda_await_download(ops *o, int place) {
+  return cuda_error(cudaEventSynchronize(cuda_of(o)->downloaded[place]), "waiting for the GPU");
 }
 
 /* Memory that cannot be pinned (locked-memory limit) is still copied, only more slowly. */
