@@ -113,6 +113,8 @@ err clip_create(ops *o, const clip_config *config, const clip_limits *limits, bo
                 clip_model **model) ERR_MUST_CHECK;
 void clip_destroy(clip_model *model);
 
+/* Bytes of the model's memory, as planned. */
+size_t clip_planned_bytes(const clip_model *model);
 const clip_config *clip_get_config(const clip_model *model);
 const param_table *clip_params(const clip_model *model);
 const tower_weights *clip_weights(const clip_model *model);

@@ -206,6 +206,13 @@ static clip_types types_of(const ops *o) {
   return (clip_types){o->compute, o->master, o->chunk_bytes};
 }
 
+size_t clip_planned_bytes(const clip_model *m) {
+  const clip_types types = types_of(m->o);
+  clip_memory plan;
+  clip_plan(&m->config, &m->limits, &types, &m->params, m->is_trainable, &plan);
+  return clip_memory_total(&plan);
+}
+
 void clip_cut_training(const clip_model *m, bool is_kept, clip_activations *a) {
   const clip_types types = types_of(m->o);
   ops_block block = {.base = m->blocks[CLIP_ACTIVATIONS]};
