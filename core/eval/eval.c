@@ -147,7 +147,8 @@ static err embed_classes(const eval_set *set, clip_model *model, const eval_how 
   float *prompts = classes ? mem_zeroed(values, sizeof *prompts) : NULL;
   err error = embed_texts(model, how, set->class_count * templates, set->prompt_ids,
                           set->prompt_id_counts, prompts);
-  for (int64_t c = 0; c < set->class_count && !error; c++) {
+#pragma omp parallel for schedule(static)
+  for (int64_t c = 0; c < (error ? 0 : set->class_count); c++) {
     float *row = classes + c * width;
     memset(row, 0, (size_t)width * sizeof *row);
     for (int64_t t = 0; t < templates; t++)
