@@ -17,9 +17,8 @@ rows() { # FILE.npy FIRST COUNT: of 16 floats
   tail -c "+$(($(stat -c %s "$1") - TOTAL * 64 + 1 + $2 * 64))" "$1" | head -c $(($3 * 64))
 }
 
-# 800 images in more buffers than there are, all 160 five times. Then
-# 160 images in batches of 16, 200 in batches of 7 (the last of 4), and the last 40 alone: the same bits, since
-# here a row does not depend on its batch. Texts likewise.
+# 160 images in batches of 16, 200 in batches of 7 (the last of 4), the last 40 alone, and 800 in more buffers than
+# there are, all 160 five times: the same bits, since here a row does not depend on its batch. Texts likewise.
 for order in lazy eager; do
   export FLIP_IMITATION_ORDER=$order
   FLIP_IMITATION_TRACE=$PWD/trace.$order embed "images.$order.npy" 16 -i 'data/train-*.tar'
@@ -48,6 +47,17 @@ paste <(od -An -v -tf4 -w4 -j128 cpu.npy) <(od -An -v -tf4 -w4 -j128 images.lazy
   awk '{ d = $1 - $2; if (d < 0) d = -d; if (d > worst) worst = d; n++ }
        END { printf "%d values, at most %.2g from those of the CPU\n", n, worst; exit !(n == 160 * 16 && worst < 0.03) }' ||
   fail "the embeddings are not those of the CPU"
+
+# Any call may fail while batches are under way: one message, and nothing stays allocated.
+for failing in cudaMemcpyAsync:99999 cudaEventRecord:12 cudaStreamBeginCapture:1 cudaGraphInstantiate:1 cudaGraphLaunch:3; do
+  call=${failing%:*} number=${failing#*:} count=$(grep -c "^${failing%:*}$" trace.lazy)
+  [ "$number" -le "$count" ] || number=$count
+  FLIP_IMITATION_FAIL=$call:$number expect_status 1 "$FLIP" embed "${on_gpu[@]}" -s eval.batch_size=16 -i 'data/train-*.tar' -o failed.npy
+  [ "$(grep -c . err.txt)" = 1 ] || { cat err.txt; fail "$call:$number: more than a line"; }
+  expect_line err.txt '^flip: error: CUDA: '
+done
+FLIP_IMITATION_FAIL=cudaHostRegister:1 embed unpinned.npy 16 -i 'data/train-*.tar'
+cmp unpinned.npy images.lazy.npy || fail "memory that is not pinned changes the embeddings"
 
 # Calls per batch, from the fifth batch on, when both sets of inputs have their recording.
 awk '/^cudaGraphLaunch$/ { batch++ } batch >= 3 && batch < 8' trace.eager >steady
