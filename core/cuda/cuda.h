@@ -71,8 +71,8 @@ void cuda_release(ops *o, void *block);
 
 /* At least `bytes` of scratch for one op; contents undefined. Grows when a new shape is seen. */
 err cuda_scratch(ops *o, size_t bytes, void **block) ERR_MUST_CHECK;
-/* Releases memory of ops that were only tried. */
-void cuda_scratch_trim(ops *o);
+/* Releases scratch beyond `bytes`, its size before ops were only tried. */
+void cuda_scratch_trim(ops *o, size_t bytes);
 /* Parts of scratch start at multiples of this, as the kernels require (kernels.h). */
 enum { CUDA_SCRATCH_ALIGNMENT = 256 };
 static inline size_t cuda_rounded(size_t bytes) {

@@ -83,8 +83,14 @@ err cuda_scratch(ops *o, size_t bytes, void **block) {
   return NULL;
 }
 
-void cuda_scratch_trim(ops *o) {
-  if (!cuda_of(o)->recordings) err_free(retire_scratch(o));
+/* Not below `bytes`: a later recording of ops that have run may need them. */
+void cuda_scratch_trim(ops *o, size_t bytes) {
+  cuda_state *state = cuda_of(o);
+  if (state->recordings || state->scratch_bytes <= bytes) return;
+  err error = retire_scratch(o);
+  if (!error && bytes > 0) error = cuda_allocate(o, bytes, "kernels' scratch", &state->scratch);
+  if (!error) state->scratch_bytes = bytes;
+  err_free(error); /* allocated again when an op needs it */
 }
 
 err cuda_runtime_create(ops *o) {
