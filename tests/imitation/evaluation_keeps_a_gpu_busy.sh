@@ -90,12 +90,13 @@ cmp kept.lazy/left_out.tsv kept.eager/left_out.tsv || fail "an order of the work
 [ "$(wc -l <kept.lazy/left_out.tsv)" -gt 20 ] || fail "no sample was scored"
 
 # Between training steps, with recordings of both and shapes that are first seen between the steps before the
-# recording: the weights of a run without evaluation.
+# recording: the losses of a run without evaluation.
 short=(--set batch_size=8 --set samples=48 --set precision=bf16 --set eval.batch_size=8)
-FLIP_IMITATION_ORDER=lazy gpu evaluated "${short[@]}" --set eval.points=3
-FLIP_IMITATION_ORDER=eager gpu eagerly "${short[@]}" --set eval.points=3
-FLIP_IMITATION_ORDER=lazy gpu plain "${short[@]}" --set eval.points=0
-cmp "$(newest evaluated)" "$(newest evaluatedout)" || fail "evaluation changes what is trained"
+FLIP_IMITATION_ORDER=lazy gpu evaluated "${short[@]}" --set eval.points=3 --set log_every=1
+FLIP_IMITATION_ORDER=eager gpu eagerly "${short[@]}" --set eval.points=3 --set log_every=1
+FLIP_IMITATION_ORDER=lazy gpu plain "${short[@]}" --set eval.points=0 --set log_every=1
+[ "$(field step loss evaluated/events.jsonl | wc -l)" = 6 ] || fail "not six steps"
+cmp <(field step loss evaluated/events.jsonl) <(field step loss plain/events.jsonl) || fail "evaluation changes what is trained"
 [ "$(field eval hits evaluated/events.jsonl | wc -l)" = 6 ] || fail "not evaluated three times"
 grep -o '"event":"eval".*' evaluated/events.jsonl | grep -o '"metrics".*' >metrics.txt
 grep -o '"event":"eval".*' eagerly/events.jsonl | grep -o '"metrics".*' | cmp - metrics.txt || fail "an order of the work changes what is evaluated while training"
