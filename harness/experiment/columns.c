@@ -117,6 +117,11 @@
          "linear probe (eval.probe_train), top-1")                                                 \
   COLUMN("tuned_linear_probe_top1", "tuned linear probe", "%", 1, PERCENT, HIGHER, TUNED,          \
          "probe.top1", "linear probe after unmasked tuning")                                       \
+  COLUMN("linear_probe_mean_per_class", "linear probe per class", "%", 1, PERCENT, HIGHER, EVAL,   \
+         "probe.mean_per_class", "linear probe, mean over classes")                                \
+  COLUMN("tuned_linear_probe_mean_per_class", "tuned linear probe per class", "%", 1, PERCENT,     \
+         HIGHER, TUNED, "probe.mean_per_class",                                                    \
+         "linear probe after unmasked tuning, mean over classes")                                  \
   COLUMN("fine_tuned_top1", "fine-tuned top-1", "%", 1, PERCENT, HIGHER, FINE_TUNED,               \
          "classification.top1",                                                                    \
          "classifier fine-tuned end to end (classification.classes), top-1")                       \

@@ -355,10 +355,18 @@ static bool is_recorded(const column *c) {
   return false;
 }
 
+/* "; differences are paired by image"; nothing where there are none. */
+static void name_recorded_pairing(size_t paired, size_t unpaired, strbuf *out) {
+  if (paired || unpaired)
+    strbuf_format(out, "; %sdifferences are %spaired by image", paired && unpaired ? "some " : "",
+                  unpaired ? "not " : "");
+  if (unpaired) strbuf_append(out, ": the runs recorded no values on resampled images");
+}
+
 /* "ROC AUC: 95 % interval over images as recorded by each run (bootstrap), …". */
 static err describe_recorded(report_table *t) {
   strbuf text = {0};
-  size_t seeds = 0;
+  size_t seeds = 0, paired = 0, unpaired = 0;
   for (size_t c = 0; c < t->column_count; c++) {
     bool is_shown = false;
     for (size_t r = 0; r < t->row_count && is_recorded(t->columns[c].known); r++) {
@@ -366,14 +374,17 @@ static err describe_recorded(report_table *t) {
       if (!v->over || !strstr(v->over, "images")) continue;
       is_shown = true;
       if (v->seeds > seeds) seeds = v->seeds;
+      const char *over = v->difference.over;
+      bool is_unpaired = over && strstr(over, "unpaired");
+      unpaired += is_unpaired;
+      paired += over && !is_unpaired && strstr(over, "paired");
     }
     if (is_shown) strbuf_format(&text, "%s%s", text.length ? ", " : "", t->columns[c].heading);
   }
   if (text.length)
-    strbuf_format(&text,
-                  ": 95 %% intervals over images as recorded by each run (bootstrap)%s; "
-                  "differences are not paired by image",
+    strbuf_format(&text, ": 95 %% intervals over images by each run's bootstrap%s",
                   seeds > 1 ? ", widened by the spread over seeds" : "");
+  if (text.length) name_recorded_pairing(paired, unpaired, &text);
   return keep(&text, &t->notes.recorded);
 }
 
