@@ -49,7 +49,7 @@
          "share of training time spent waiting for data")                                          \
   COLUMN("final_loss", "loss", "", 3, 1, LOWER, SUMMARY, "final_loss",                             \
          "training loss, mean over the last twentieth of the steps")                               \
-  COLUMN("final_reconstruction_loss", "reconstruction", "", 3, 1, LOWER, SUMMARY,                  \
+  COLUMN("final_reconstruction_loss", "reconstruction loss", "", 3, 1, LOWER, SUMMARY,             \
          "final_reconstruction_loss",                                                              \
          "squared error of dropped patches' pixels, mean over the last twentieth of the steps")    \
   COLUMN("ranks", "ranks", "", 0, 1, NONE, SUMMARY, "ranks",                                       \
