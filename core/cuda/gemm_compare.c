@@ -47,7 +47,7 @@ static bool are_close(const float *a, const float *b, int64_t count) {
     size += x * x;
     apart += d * d;
   }
-  return sqrt(apart) <= MOST_APART * sqrt(size); /* false for NaN */
+  return size > 0 && sqrt(apart) <= MOST_APART * sqrt(size); /* zeros and NaN show nothing */
 }
 
 err gemm_compare(ops *o, const gemm_plan *plan, const gemm_product *p, void *c,

@@ -336,7 +336,7 @@ static uint32_t row_alignment(const blas_product *p) {
 static bool is_allowed(const blas_product *p, const blas_algorithm *a,
                        const blas_object *preference) {
   uint64_t schemes = preference->value[CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK];
-  return (a->scheme & schemes) == a->scheme &&
+  return !blas_setting_refusal(p, a) && (a->scheme & schemes) == a->scheme &&
          preference->value[CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES] >= blas_workspace_of(p, a);
 }
 
