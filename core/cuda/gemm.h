@@ -131,6 +131,8 @@ void gemm_list_variants(const gemm_variants *v, gemm_variation which,
                         const cublasLtMatmulAlgo_t *base, gemm_algorithms *out);
 /* The algorithm's tile; zeros if the table of tiles lacks it. */
 void gemm_tile_of(const cublasLtMatmulAlgo_t *algorithm, int64_t *rows, int64_t *columns);
+/* Whether two algorithms differ only in tile, cluster and the like: the same code otherwise. */
+bool gemm_is_kindred(const cublasLtMatmulAlgo_t *a, const cublasLtMatmulAlgo_t *b);
 /* Seconds by a model, only to order candidates; rows and columns: of the library's tile. */
 double gemm_estimate(const gemm_key *key, int rows, int columns, int parts, int multiprocessors);
 

@@ -1,7 +1,8 @@
 /* The fastest algorithm for one product in one form.
  *
  * Small products: the algorithms that the heuristics name, timed once. Large ones, while time is
- * left: all of these, then variants of the fastest so far (gemm_variants.c), then the best few
+ * left: all of these, then variants of the fastest so far and of the fastest of other kinds
+ * (gemm_variants.c), then the best few
  * once more, in turns, each run with the cache full of other data, as in a step. A variant is taken
  * only if its result agrees with that of the first algorithm that the heuristics named. */
 #include "cuda/gemm.h"
@@ -15,11 +16,13 @@
 
 enum {
   TIMED_RUNS = 3,
-  MOST_CANDIDATES = GEMM_MOST_NAMED + GEMM_VARIATIONS * GEMM_MOST_VARIANTS,
+  MOST_BASES = 3,
+  MOST_CANDIDATES = GEMM_MOST_NAMED + (GEMM_VARIATIONS + MOST_BASES - 1) * GEMM_MOST_VARIANTS,
   FINALISTS = 4,
   ROUNDS = 5 /* odd: the median is one of them */
 };
 #define LARGE_PRODUCT 1e8 /* FLOPs: 0.1 ms at the rate of a GPU's vector units, 1 us by others */
+#define BASES_WITHIN 1.3
 #define FINALISTS_WITHIN 1.15 /* of the fastest */
 
 typedef struct {
@@ -112,21 +115,6 @@ static void consider(search *s, const cublasLtMatmulAlgo_t *algorithm, bool is_v
   s->tried++;
 }
 
-/* Each kind of variant of what is then the fastest. */
-static void consider_variants(search *s) {
-  cuda_state *state = cuda_of(s->o);
-  const gemm_variants v = {state->gemms->library, s->plan, state->workspace_bytes,
-                           state->multiprocessors};
-  for (int which = 0; which < GEMM_VARIATIONS; which++) {
-    gemm_algorithms variants;
-    int base = fastest(s);
-    if (base < 0 || clock_seconds() >= s->deadline) return;
-    const cublasLtMatmulAlgo_t from = s->list[base].algorithm;
-    gemm_list_variants(&v, (gemm_variation)which, &from, &variants);
-    for (int i = 0; i < variants.count; i++) consider(s, &variants.item[i], true);
-  }
-}
-
 static int by_seconds(const void *a, const void *b) {
   double x = *(const double *)a, y = *(const double *)b;
   return (x > y) - (x < y);
@@ -136,20 +124,51 @@ static int by_candidate(const void *a, const void *b) {
   return by_seconds(&((const candidate *)a)->seconds, &((const candidate *)b)->seconds);
 }
 
+/* The fastest, and the fastest of other kinds of kernels, such as those that write one tile while
+ * they compute the next: one may be best with a tile that another cannot have. */
+static int list_bases(search *s, int most, cublasLtMatmulAlgo_t bases[MOST_BASES]) {
+  int count = 0;
+  qsort(s->list, (size_t)s->count, sizeof *s->list, by_candidate);
+  for (int i = 0; i < s->count && count < most; i++) {
+    const candidate *a = &s->list[i];
+    bool is_new = isfinite(a->seconds) && a->seconds <= BASES_WITHIN * s->list[0].seconds;
+    for (int j = 0; j < count; j++) is_new &= !gemm_is_kindred(&bases[j], &a->algorithm);
+    if (is_new) bases[count++] = a->algorithm;
+  }
+  return count;
+}
+
+/* Each kind of variant of what is then the fastest; tiles of several bases, in turns. */
+static void consider_variants(search *s) {
+  cuda_state *state = cuda_of(s->o);
+  const gemm_variants v = {state->gemms->library, s->plan, state->workspace_bytes,
+                           state->multiprocessors};
+  for (int which = 0; which < GEMM_VARIATIONS; which++) {
+    gemm_algorithms variants[MOST_BASES];
+    cublasLtMatmulAlgo_t bases[MOST_BASES];
+    int count = list_bases(s, which == GEMM_VARY_TILE ? MOST_BASES : 1, bases);
+    if (clock_seconds() >= s->deadline) return;
+    for (int j = 0; j < count; j++)
+      gemm_list_variants(&v, (gemm_variation)which, &bases[j], &variants[j]);
+    for (int i = 0; i < GEMM_MOST_VARIANTS; i++)
+      for (int j = 0; j < count; j++)
+        if (i < variants[j].count) consider(s, &variants[j].item[i], true);
+  }
+}
+
 /* Times those that may be the fastest again, in turns, and `first` with them: medians replace the
  * earlier times, so that the list's order is by the same measure among these. */
-static int run_finals(search *s, int first) {
+static int run_finals(search *s, const cublasLtMatmulAlgo_t *first) {
   double times[FINALISTS + 1][ROUNDS];
-  const candidate reference = s->list[first];
   int count = 0;
   qsort(s->list, (size_t)s->count, sizeof *s->list, by_candidate);
   while (count < s->count && count < FINALISTS &&
          s->list[count].seconds <= FINALISTS_WITHIN * s->list[0].seconds)
     count++;
   int at = 0;
-  while (memcmp(&s->list[at].algorithm, &reference.algorithm, sizeof reference.algorithm) != 0)
-    at++;
+  while (memcmp(&s->list[at].algorithm, first, sizeof *first) != 0) at++;
   if (at >= count) { /* last among them */
+    const candidate reference = s->list[at];
     s->list[at] = s->list[count];
     s->list[count] = reference;
     at = count++;
@@ -214,8 +233,9 @@ static int search_timed(search *s, const cublasLtMatmulHeuristicResult_t *named,
     if (isfinite(s->list[i].seconds)) first = i;
   if (first < 0) return -1;
   /* the library's sums are not compared, so that forms with them take no variants */
+  const cublasLtMatmulAlgo_t named_first = s->list[first].algorithm;
   if (is_thorough && !(s->plan->form & GEMM_SUMS)) consider_variants(s);
-  if (is_thorough) first = run_finals(s, first);
+  if (is_thorough) first = run_finals(s, &named_first);
   gain->first_ns = nanoseconds(s->list[first].seconds);
   int best = fastest_that_agrees(s, first, &gain->refused);
   gain->tried = s->tried;

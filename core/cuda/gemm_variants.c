@@ -74,6 +74,14 @@ void gemm_tile_of(const cublasLtMatmulAlgo_t *algorithm, int64_t *rows, int64_t 
   *columns = t ? t->columns : 0;
 }
 
+bool gemm_is_kindred(const cublasLtMatmulAlgo_t *a, const cublasLtMatmulAlgo_t *b) {
+  static const int settings[] = {CUBLASLT_ALGO_CONFIG_ID, CUBLASLT_ALGO_CONFIG_CUSTOM_OPTION};
+  for (int i = 0; i < 2; i++)
+    if (read_setting(a, settings[i], ID_BYTES) != read_setting(b, settings[i], ID_BYTES))
+      return false;
+  return true;
+}
+
 /* Appends *a if the library can run it with the workspace. */
 static bool append(const gemm_variants *v, const cublasLtMatmulAlgo_t *a, gemm_algorithms *out) {
   cublasLtMatmulHeuristicResult_t result;

@@ -364,6 +364,7 @@ cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t handle, cublasLtMatmulDesc_t des
     results[(*count)++] =
         (cublasLtMatmulHeuristicResult_t){.state = CUBLAS_STATUS_NOT_SUPPORTED, .workspaceSize = 1};
   for (int way = 0; way < BLAS_ALGORITHMS && *count < most; way++) {
+    if (way == BLAS_OTHER_OPTION && !has("better_pair")) continue;
     const blas_algorithm algorithm = blas_named_algorithm((blas_way)way, alignment);
     if (!is_allowed(&p, &algorithm, preference)) continue;
     cublasLtMatmulHeuristicResult_t *r = &results[(*count)++];

@@ -19,8 +19,10 @@
  *   noisy         the algorithms' times differ from process to process
  *   better_tile, better_cluster, better_option, better_split
  *                 an algorithm that the heuristics do not name is faster by that setting
- *   wrong_tile    and one with another tile is fastest, but leaves columns of its result unwritten
- *   failing_tile  and one is accepted by the check, and fails when it is run */
+ *   better_pair   the heuristics name one more algorithm, with another option, that is slower than
+ * the first, and fastest of all with another tile wrong_tile    and one with another tile is
+ * fastest, but leaves columns of its result unwritten failing_tile  and one is accepted by the
+ * check, and fails when it is run */
 #ifndef FLIP_IMITATION_CUBLASLT_H
 #define FLIP_IMITATION_CUBLASLT_H
 
@@ -53,7 +55,13 @@ typedef struct {
   const float *scale_a, *scale_b;
 } blas_product;
 
-typedef enum { BLAS_PLAIN, BLAS_HALVES, BLAS_IN_PLACE, BLAS_ALGORITHMS } blas_way;
+typedef enum {
+  BLAS_PLAIN,
+  BLAS_HALVES,
+  BLAS_IN_PLACE,
+  BLAS_OTHER_OPTION,
+  BLAS_ALGORITHMS
+} blas_way;
 
 /* What cublasLtMatmulAlgo_t holds, the settings in the library's own order, as a run on an H100
  * left them in its choices; its bytes may be kept and given again. */

@@ -13,22 +13,23 @@ static const uint32_t tiles[] = {CUBLASLT_MATMUL_TILE_24x64,   CUBLASLT_MATMUL_T
                                  CUBLASLT_MATMUL_TILE_64x128,  CUBLASLT_MATMUL_TILE_128x128,
                                  CUBLASLT_MATMUL_TILE_128x160, CUBLASLT_MATMUL_TILE_128x192,
                                  CUBLASLT_MATMUL_TILE_192x192, CUBLASLT_MATMUL_TILE_256x128};
-enum { MOST_OPTION = 5, MOST_PARTS = 32, ALGORITHM_ID = 66 };
+enum { MOST_OPTION = 5, MOST_PARTS = 32, ALGORITHM_ID = 66, PAIR_OPTION = 2 };
 
 static bool has(const char *word) {
   return imitation_has_word("FLIP_IMITATION_BLAS", word);
 }
 
 blas_algorithm blas_named_algorithm(blas_way way, uint32_t alignment) {
-  static const uint32_t schemes[] = {CUBLASLT_REDUCTION_SCHEME_NONE,
-                                     CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE,
-                                     CUBLASLT_REDUCTION_SCHEME_INPLACE};
+  static const uint32_t schemes[] = {
+      CUBLASLT_REDUCTION_SCHEME_NONE, CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE,
+      CUBLASLT_REDUCTION_SCHEME_INPLACE, CUBLASLT_REDUCTION_SCHEME_NONE};
   return (blas_algorithm){.magic = algorithm_magic,
                           .alignment = alignment,
                           .id = ALGORITHM_ID,
                           .tile = CUBLASLT_MATMUL_TILE_128x128,
-                          .parts = way == BLAS_PLAIN ? 1 : 2,
+                          .parts = way == BLAS_PLAIN || way == BLAS_OTHER_OPTION ? 1 : 2,
                           .scheme = schemes[way],
+                          .option = way == BLAS_OTHER_OPTION ? PAIR_OPTION : 0,
                           .stages = CUBLASLT_MATMUL_STAGES_64xAUTO,
                           .cluster = CUBLASLT_CLUSTER_SHAPE_1x1x1};
 }
@@ -57,6 +58,8 @@ double blas_cost_of(const blas_algorithm *a) {
   if (a->tile == CUBLASLT_MATMUL_TILE_128x160 && has("better_tile")) seconds *= 0.5;
   if (a->tile == CUBLASLT_MATMUL_TILE_256x128 && has("better_cluster")) seconds *= 0.6;
   if (a->cluster == CUBLASLT_CLUSTER_SHAPE_4x1x1 && has("better_cluster")) seconds *= 0.5;
+  if (a->tile == CUBLASLT_MATMUL_TILE_128x160 && a->option == PAIR_OPTION && has("better_pair"))
+    seconds *= 0.4;
   if (a->option == 3 && has("better_option")) seconds *= 0.5;
   if (a->parts == 4 && has("better_split")) seconds *= 0.5;
   return blas_has_wrong_tile(a) ? seconds * 0.1 : seconds;

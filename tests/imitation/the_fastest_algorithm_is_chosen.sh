@@ -31,6 +31,8 @@ search better_tile,better_option 100000
 [ "$(products '128x160.* 3 \| not named')" -gt 8 ] || { cat times; fail "the faster tile or option was not taken"; }
 search better_cluster 100000 # the tile needs a cluster, and is faster with a larger one
 [ "$(products '256x128.*4x1x1.*not named')" -gt 8 ] || { cat times; fail "the faster cluster was not taken"; }
+search better_pair 100000 # neither its tile nor its option alone is faster
+[ "$(products '128x160.* 2 \| not named')" -gt 8 ] || { cat times; fail "the faster kind with another tile was not taken"; }
 
 # A wrong result, by the fastest, and one that fails: the same losses as without them.
 search wrong_tile,failing_tile 100000
