@@ -102,7 +102,7 @@ err gemm_try_form(ops *o, const gemm_key *key, int form, const gemm_product *p, 
 /* gemm_search.c: the fastest of the algorithms that the heuristics named, and of their variants,
  * into plan->algorithm; without timing the first that runs. *is_there false: none runs. *seconds:
  * with our kernels' parts, if timed. */
-enum { GEMM_MOST_NAMED = 32, GEMM_FEW_NAMED = 16 /* of a small product */ };
+enum { GEMM_MOST_NAMED = 32, GEMM_FEW_NAMED = 16 /* always timed */ };
 err gemm_search(ops *o, gemm_plan *plan, const gemm_product *p,
                 const cublasLtMatmulHeuristicResult_t *named, int count, bool *is_there,
                 double *seconds) ERR_MUST_CHECK;
@@ -142,8 +142,9 @@ err gemm_compare(ops *o, const gemm_plan *plan, const gemm_product *p, void *c,
                  const cublasLtMatmulAlgo_t *trusted, const cublasLtMatmulAlgo_t *other,
                  bool *agree) ERR_MUST_CHECK;
 
-/* gemm_run.c: runs one algorithm into `c`; runs the plan; finishes what the library did not
- * fuse. */
+/* gemm_run.c: makes the copy of the bias that the form reads; runs one algorithm into `c`; runs the
+ * plan; finishes what the library did not fuse. */
+err gemm_prepare(ops *o, const gemm_plan *plan, const gemm_product *p) ERR_MUST_CHECK;
 void *gemm_target(const gemm_plan *plan, const gemm_product *p);
 err gemm_multiply(ops *o, const gemm_plan *plan, const gemm_product *p, void *c,
                   const cublasLtMatmulAlgo_t *algorithm) ERR_MUST_CHECK;

@@ -85,6 +85,8 @@ err gemm_try_form(ops *o, const gemm_key *key, int form, const gemm_product *p, 
   if (*is_there) count = keep_usable(candidates, count, state->workspace_bytes);
   *is_there &= count > 0;
   if (!*is_there) goto cleanup;
+  *is_there = false;
+  TRY(gemm_prepare(o, plan, p)); /* results are compared */
   TRY(gemm_search(o, plan, p, candidates, count, is_there, seconds));
 cleanup:
   if (!*is_there) gemm_free_plan(plan);

@@ -104,9 +104,11 @@ static int fastest(const search *s) {
   return best;
 }
 
-/* Times one more algorithm, unless it is in the list or the time is over. */
+/* Times one more algorithm, unless it is in the list or the time is over; the first that were named
+ * have no time limit. */
 static void consider(search *s, const cublasLtMatmulAlgo_t *algorithm, bool is_variant) {
-  if (s->count == MOST_CANDIDATES || (s->count > 0 && clock_seconds() >= s->deadline)) return;
+  bool is_due = !is_variant && s->count < GEMM_FEW_NAMED;
+  if (s->count == MOST_CANDIDATES || (!is_due && clock_seconds() >= s->deadline)) return;
   for (int i = 0; i < s->count; i++)
     if (memcmp(&s->list[i].algorithm, algorithm, sizeof *algorithm) == 0) return;
   candidate *a = &s->list[s->count++];

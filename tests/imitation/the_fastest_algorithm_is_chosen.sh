@@ -40,6 +40,10 @@ expect_line times ' [1-9][0-9]* variants with wrong results'
 [ "$(products '128x192|192x192')" = 0 ] || { cat times; fail "an algorithm that is wrong or fails was taken"; }
 losses first | cmp - usual || fail "losses differ where one algorithm is wrong"
 
+# Little time: what the heuristics name is timed in any case.
+search usual 1
+[ "$(products '\| 1 \| 128x128 \|')" = 0 ] || { cat times; fail "a named algorithm was not tried"; }
+
 # No search: only what the heuristics name.
 search better_tile 0
 [ "$(products 'not named')" = 0 ] || { cat times; fail "a variant was tried without time for it"; }
