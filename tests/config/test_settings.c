@@ -184,6 +184,8 @@ static void only_what_can_change_a_result_changes_the_fingerprint(void **state) 
       assert_ok(settings_set(&s, "classification.augment_magnitude=3"));
     } else if (strcmp(row->key, "eval.probe_epochs") == 0)
       assert_ok(settings_set(&s, "eval.probe_train=set.yaml"));
+    else if (strcmp(row->key, "fp8_scaling") == 0)
+      assert_ok(settings_set(&s, "precision=fp8"));
     else if (strncmp(row->key, "attentive.", 10) == 0) {
       assert_ok(settings_set(&s, "mask_mode=attentive"));
       assert_true(setting_is_idle(row, &s)); /* nothing is dropped */
