@@ -40,3 +40,13 @@ rm "$(newest other)"
 expect_status 2 train --out other "${delayed[@]}" --resume
 expect_line err.txt 'was made with fp8_scaling: current, this run has delayed'
 train --out from "${delayed[@]}" --set init_from="$(newest current)"
+
+# One history is in a checkpoint, so there is one rank.
+port=$((20000 + RANDOM % 20000))
+for rank in 0 1; do
+  RANK=$rank WORLD_SIZE=2 MASTER_ADDR=localhost MASTER_PORT=$port timeout 60 \
+    "$FLIP" train --config run.yaml --no-progress --out ranks "${delayed[@]}" --set threads=1 2>ranks-$rank.err &
+done
+wait
+expect_line ranks-0.err 'fp8_scaling: delayed keeps a history of maxima per rank, and this run has 2 ranks'
+[ ! -e ranks/checkpoints ] || fail "two ranks trained with delayed scaling"
