@@ -76,7 +76,6 @@ make_root() {
     . tests/support/training.sh
     cd "$root/data"
     make_data
-    sed -i '/^eval/d; s/^batch_size:.*/batch_size: 16/; s/^samples:.*/samples: 64/; s/^warmup_samples:.*/warmup_samples: 16/' run.yaml
   )
 }
 
