@@ -33,11 +33,12 @@ typedef struct {
 typedef struct {
   ops_request request;
   int device;
-  int capability;             /* 80, 90, … */
-  cudaStream_t compute, copy; /* ops and results, of the current branch; prefetch uploads */
-  cudaEvent_t fence;          /* on compute, at the last join: copies wait for it */
-  cudaEvent_t begun, ended;   /* for cuda_time */
-  cudaEvent_t uploaded;       /* on copy, at the last follow: compute waits for it */
+  int capability;                   /* 80, 90, … */
+  int multiprocessors, cache_bytes; /* cache: that of the whole device */
+  cudaStream_t compute, copy;       /* ops and results, of the current branch; prefetch uploads */
+  cudaEvent_t fence;                /* on compute, at the last join: copies wait for it */
+  cudaEvent_t begun, ended;         /* for cuda_time */
+  cudaEvent_t uploaded;             /* on copy, at the last follow: compute waits for it */
   cudaEvent_t downloaded[OPS_DOWNLOADS]; /* on compute, after the last download_behind */
   choice_store *choices;
   gemm_plans *gemms;

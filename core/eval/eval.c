@@ -191,7 +191,8 @@ static int64_t compact_texts(const eval_set *set, int64_t width, float *texts, i
 
 /* The rows that take part are the first `used` of images, in their order. */
 static err score_multilabel(comm *ranks, const eval_set *set, const float *images, int64_t used,
-                            const float *classes, int64_t width, eval_zeroshot *z) {
+                            const float *classes, int64_t width, eval_zeroshot *z,
+                            eval_outcomes *outcomes) {
   int64_t count = set->class_count, at = 0;
   int8_t *truths = mem_zeroed((size_t)(used * count), sizeof *truths);
   err error = share_agree(ranks, truths ? NULL : mem_error((size_t)(used * count), "labels"));
@@ -199,14 +200,16 @@ static err score_multilabel(comm *ranks, const eval_set *set, const float *image
     if (set->is_bad[row] || set->labels[row] < 0) continue;
     memcpy(truths + at++ * count, set->truths + row * count, (size_t)count);
   }
-  if (!error) error = eval_score_multilabel(ranks, images, truths, used, classes, count, width, z);
+  if (!error)
+    error = eval_score_multilabel(ranks, images, truths, used, classes, count, width, z, outcomes);
   free(truths);
   return error;
 }
 
 /* The score margin of the second class over the first, for each image. */
 static err score_two_classes(comm *ranks, const float *images, const int32_t *labels, int64_t used,
-                             const float *classes, int64_t width, eval_zeroshot *z) {
+                             const float *classes, int64_t width, eval_zeroshot *z,
+                             eval_outcomes *outcomes) {
   float *margins = mem_zeroed((size_t)used, sizeof *margins);
   err error =
       share_agree(ranks, margins ? NULL : mem_error((size_t)used * sizeof *margins, "scores"));
@@ -216,7 +219,8 @@ static err score_two_classes(comm *ranks, const float *images, const int32_t *la
       margin += (double)images[i * width + k] * ((double)classes[width + k] - (double)classes[k]);
     margins[i] = (float)margin;
   }
-  if (!error) error = eval_score_auc(ranks, margins, labels, used, &z->roc_auc, z->bounds);
+  if (!error)
+    error = eval_score_auc(ranks, margins, labels, used, &z->roc_auc, z->bounds, outcomes);
   free(margins);
   return error;
 }
@@ -231,13 +235,13 @@ static err run_zeroshot(eval_set *set, clip_model *model, const eval_how *how, f
   int64_t used = compact(set, true, width, images, labels);
   if (!used) FAIL(ERR_INPUT, "%s: no image of any class can be read", set->name);
   if (set->is_multilabel)
-    error = score_multilabel(how->ranks, set, images, used, classes, width, z);
+    error = score_multilabel(how->ranks, set, images, used, classes, width, z, outcomes);
   else
     error = eval_score_zeroshot_items(how->ranks, images, labels, used, classes, set->class_count,
                                       width, z, outcomes);
   z->metric = set->metric;
   if (!error && set->metric == EVAL_ROC_AUC)
-    error = score_two_classes(how->ranks, images, labels, used, classes, width, z);
+    error = score_two_classes(how->ranks, images, labels, used, classes, width, z, outcomes);
 cleanup:
   free(classes);
   free(labels);

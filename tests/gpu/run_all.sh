@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # The whole proof on a GPU: every op against the double reference, compute-sanitizer, CPU and GPU
 # training compared, two runs with the same bits, then the benchmarks next to PyTorch's.
-#   usage: tests/gpu/run_all.sh REPORT_FOLDER [proofs|bench|eval|all]
+#   usage: tests/gpu/run_all.sh REPORT_FOLDER [proofs|bench|eval|products|all]
 #
 # Runs from a checkout with build/cuda, or from a folder packed by tests/gpu/pack.sh. Writes two
 # files: report.md, and report.tar.gz with the raw output of every stage. In parts (proofs, then
-# bench, then eval, into the same folder) both files are extended. Exits 0 if every proof passed (benchmarks
+# bench, eval and products, into the same folder) both files are extended. Exits 0 if every proof passed (benchmarks
 # cannot fail it), 77 if there is no GPU.
 #
 # A call ends within FLIP_PROOF_SECONDS (570): stages without time left report it, and a proof among
@@ -13,8 +13,8 @@
 # imitation of a GPU (FLIP_PLUGINS=build/imitation).
 set -uo pipefail
 part=${2:-all}
-case $#:$part in 1:* | 2:proofs | 2:bench | 2:eval | 2:all) ;; *)
-  echo "usage: tests/gpu/run_all.sh REPORT_FOLDER [proofs|bench|eval|all]" >&2
+case $#:$part in 1:* | 2:proofs | 2:bench | 2:eval | 2:products | 2:all) ;; *)
+  echo "usage: tests/gpu/run_all.sh REPORT_FOLDER [proofs|bench|eval|products|all]" >&2
   exit 2 ;;
 esac
 mkdir -p "$1" && report=$(cd "$1" && pwd) || exit 2
@@ -247,6 +247,7 @@ bench() {
   summarize
   choices=("$XDG_CACHE_HOME"/flip/choices-*.txt)
   [ ! -s "${choices[0]}" ] || figure attention_ours_beside_cudnn 30 tests/gpu/attention_times.sh "${choices[@]}"
+  [ ! -s "${choices[0]}" ] || figure algorithms_chosen 30 tests/gpu/product_times.sh "${choices[@]}"
 }
 
 # Images and prompts encoded per second, and zero-shot classification with 1,000 classes.
@@ -265,6 +266,25 @@ evaluation() {
   done
 }
 
-case $part in proofs) proofs ;; bench) bench ;; eval) evaluation ;; all) proofs; bench; evaluation ;; esac
+# What the search for products' algorithms gains: as usual, only the algorithms that are named, and a
+# longer search, each with choices of its own; a step of ViT-L/16 at each mask.
+products() {
+  local searched choices step
+  say "" "## Algorithms of matrix products" ""
+  step=("$flip" bench step -c experiments/presets/vit_l16_laion400m.yaml -s device=cuda -s precision=bf16
+    -s micro_batch_size=0 -n 10 --json "${large[@]}" -s deterministic=false -s "batch_size=$batch")
+  for searched in usual 0 500; do
+    [ $searched = usual ] || export FLIP_PRODUCT_SEARCH_MS=$searched
+    XDG_CACHE_HOME=$raw/cache_$searched figure "step_products_searched_$searched" 100 "${step[@]}"
+    choices=("$raw/cache_$searched"/flip/choices-*.txt)
+    [ ! -s "${choices[0]}" ] || figure "algorithms_searched_$searched" 30 tests/gpu/product_times.sh "${choices[@]}"
+  done
+  unset FLIP_PRODUCT_SEARCH_MS
+}
+
+case $part in proofs | all) proofs ;; esac
+case $part in bench | all) bench ;; esac
+case $part in eval | all) evaluation ;; esac
+case $part in products | all) products ;; esac
 say "" "$((SECONDS - started)) s in this call" ""
 exit $failed
