@@ -8,16 +8,22 @@
 #include "base/err.h"
 #include "config/settings.h"
 
+enum { BENCH_MOST_TEMPLATES = 8 };
+
 typedef struct {
   settings s;
-  int64_t steps;      /* measured repetitions */
-  int64_t vocabulary; /* entries of the text tower's table */
-  bool is_fitted;     /* step: the largest batch that fits, instead of batch_size */
+  int64_t steps;                           /* measured repetitions */
+  int64_t vocabulary;                      /* entries of the text tower's table */
+  int64_t classes;                         /* eval: of the zero-shot classification */
+  int64_t templates[BENCH_MOST_TEMPLATES]; /* eval: numbers of prompts per class, a row each */
+  int template_count;
+  bool is_fitted; /* step: the largest batch that fits, instead of batch_size */
   bool as_json;
 } bench_request;
 
 err bench_step(const bench_request *request) ERR_MUST_CHECK;
 err bench_ops(const bench_request *request) ERR_MUST_CHECK;
+err bench_eval(const bench_request *request) ERR_MUST_CHECK;
 err bench_loader(const bench_request *request) ERR_MUST_CHECK;
 
 /* Samples/s of the training step on random inputs (median), for comparison with the loader. */

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "base/machine.h"
 #include "base/mem.h"
 #include "base/rng.h"
@@ -85,8 +86,10 @@ err bench_rig_step(bench_rig *r, int64_t number) {
   /* as in training: the next batch is copied while this one is computed, unless its patches are
    * chosen with the weights of this update */
   bool is_chosen = r->chooser.model;
+  double start = clock_seconds();
   if (is_chosen)
     TRY(attentive_choose(&r->chooser, in.count, in.images, r->s->attentive_momentum, r->index));
+  r->scoring_seconds = is_chosen ? clock_seconds() - start : 0; /* it has read the scores */
   if (is_chosen || number == 1) TRY(step_stage(&r->step, &in));
   TRY(step_launch(&r->step, &in, number, 1e-4));
   if (!is_chosen) TRY(step_stage(&r->step, &in));

@@ -12,7 +12,8 @@ typedef struct {
   clip_model *model;
   optimizer moments;
   train_step step;
-  attentive chooser; /* in mask mode attentive; else its model is NULL */
+  attentive chooser;      /* in mask mode attentive; else its model is NULL */
+  double scoring_seconds; /* of the last step: the average's update, scores and keep-lists */
   model_counts counts;
   uint8_t *images;
   int32_t *index, *ids, *id_counts;

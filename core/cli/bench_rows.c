@@ -10,7 +10,7 @@
 
 enum { WARM_UP = 4 };     /* steps of each model that are not timed */
 enum { PARTS_STEPS = 3 }; /* steps that are timed part by part */
-enum { WHOLE, IMAGE, TEXT, LOSS, RECONSTRUCTION, PARTS };
+enum { WHOLE, IMAGE, TEXT, LOSS, RECONSTRUCTION, SCORING, PARTS };
 
 /* A model being timed. */
 typedef struct {
@@ -61,6 +61,7 @@ static err take_parts(timed_model *m, int k) {
   m->parts[TEXT][k] = profile.text_forward + profile.text_backward;
   m->parts[LOSS][k] = profile.loss;
   m->parts[RECONSTRUCTION][k] = profile.reconstruction;
+  m->parts[SCORING][k] = m->rig.scoring_seconds;
   clip_set_profile(m->rig.model, NULL);
   return error;
 }
@@ -75,6 +76,7 @@ static err take_stock(timed_model *m, bench_row *row) {
       .text = numbers_median(m->parts[TEXT], PARTS_STEPS),
       .loss = numbers_median(m->parts[LOSS], PARTS_STEPS),
       .reconstruction = numbers_median(m->parts[RECONSTRUCTION], PARTS_STEPS),
+      .scoring = numbers_median(m->parts[SCORING], PARTS_STEPS),
       .parameters = m->rig.counts.parameters_total,
       .samples_per_second = samples / seconds,
       .flops_per_second = m->rig.counts.train_sample * samples / seconds,
@@ -85,7 +87,7 @@ static err take_stock(timed_model *m, bench_row *row) {
       .precision = m->rig.precision,
   };
   row->rest = numbers_median(m->parts[WHOLE], PARTS_STEPS) - row->image - row->text - row->loss -
-              row->reconstruction;
+              row->reconstruction - row->scoring;
   if (!m->rig.o->call->memory) return NULL;
   err error = m->rig.o->call->memory(m->rig.o, &memory);
   row->peak_bytes = memory.peak;

@@ -15,6 +15,7 @@ enum { BENCH_ROUNDS = 10 }; /* maximum turns of each model */
 typedef struct {
   double mask_ratio, seconds, image, text, loss, rest;
   double reconstruction; /* the decoder, which runs where the image tower goes back; 0: none */
+  double scoring;        /* of patches, in mask mode attentive, before the step; 0: none */
   int64_t parameters;
   double samples_per_second, flops_per_second, image_flops;
   double time_ratio; /* time per sample relative to the first row's: when alternating, the median

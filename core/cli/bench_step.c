@@ -36,6 +36,7 @@ static err print_json(const bench_row *row, const bench_row *whole, bool is_in_t
   jsonw_number(&w, "text_seconds", row->text);
   jsonw_number(&w, "loss_seconds", row->loss);
   if (row->reconstruction > 0) jsonw_number(&w, "reconstruction_seconds", row->reconstruction);
+  if (row->scoring > 0) jsonw_number(&w, "scoring_seconds", row->scoring);
   jsonw_number(&w, "optimizer_seconds", row->rest);
   jsonw_integer(&w, "parameters", row->parameters);
   jsonw_number(&w, "flops_per_second", row->flops_per_second);
@@ -53,14 +54,30 @@ static err print_json(const bench_row *row, const bench_row *whole, bool is_in_t
   return options_print(&out);
 }
 
-static void print_row(const bench_row *row, const bench_row *whole, double fp32, double bf16) {
+/* Columns that not every model has: at mask 0 nothing is reconstructed and nothing is scored. */
+typedef struct {
+  bool decoder, scoring, energy;
+} table_parts;
+
+static table_parts parts_of(const bench_row rows[ROWS]) {
+  table_parts has = {.energy = rows[0].joules_per_sample >= 0};
+  for (int i = 0; i < ROWS; i++) {
+    has.decoder = has.decoder || rows[i].reconstruction > 0;
+    has.scoring = has.scoring || rows[i].scoring > 0;
+  }
+  return has;
+}
+
+static void print_row(const bench_row *row, const bench_row *whole, table_parts has, double fp32,
+                      double bf16) {
   char memory[TEXT_NUMBER_SIZE];
   double per_sample = whole->image / (double)whole->batch * (double)row->batch;
   double flops = whole->image_flops / (double)whole->batch * (double)row->batch;
   printf("%6.2f  %6ld  %9.1f  %6.3f  %8.1f  %8.1f  %8.1f  %8.1f", row->mask_ratio, (long)row->batch,
          row->samples_per_second, row->time_ratio, 1e3 * row->seconds, 1e3 * row->image,
          1e3 * row->text, 1e3 * row->loss);
-  if (row->reconstruction > 0) printf("  %9.1f", 1e3 * row->reconstruction);
+  if (has.decoder) printf("  %10.1f", 1e3 * row->reconstruction);
+  if (has.scoring) printf("  %10.1f", 1e3 * row->scoring);
   printf("  %8.1f  %8.1f  %7.1f %%", 1e3 * row->rest, row->flops_per_second / 1e9,
          100 * row->flops_per_second / fp32);
   if (bf16 > 0)
@@ -69,20 +86,22 @@ static void print_row(const bench_row *row, const bench_row *whole, double fp32,
     printf("  %9s", "-");
   printf("  %6.2f of %4.2f  %9s", per_sample / row->image, flops / row->image_flops,
          text_bytes(row->peak_bytes, memory));
-  if (row->joules_per_sample >= 0) printf("  %8.3f", row->joules_per_sample);
+  if (has.energy) printf("  %8.3f", row->joules_per_sample);
   putchar('\n');
 }
 
 static void print_table(const bench_row rows[ROWS], bool is_in_turns, double fp32, double bf16) {
+  const table_parts has = parts_of(rows);
   printf("matrix products on this machine, measured now: fp32 %.0f GFLOP/s, bf16 %.0f GFLOP/s; the "
          "step "
          "computes in %s\n\n",
          fp32 / 1e9, bf16 / 1e9, precision_name(rows[0].precision));
-  printf("  mask   batch  samples/s    time   step ms  image ms   text ms   loss ms%s   rest ms   "
-         "GFLOP/s  of fp32     of bf16  image × of FLOPs     memory%s\n",
-         rows[0].reconstruction > 0 ? "  pixels ms" : "",
-         rows[0].joules_per_sample >= 0 ? "  J/sample" : "");
-  for (int i = 0; i < ROWS; i++) print_row(&rows[i], &rows[0], fp32, bf16);
+  printf(
+      "  mask   batch  samples/s    time   step ms  image ms   text ms   loss ms%s%s   rest ms   "
+      "GFLOP/s  of fp32     of bf16  image × of FLOPs     memory%s\n",
+      has.decoder ? "  decoder ms" : "", has.scoring ? "  scoring ms" : "",
+      has.energy ? "  J/sample" : "");
+  for (int i = 0; i < ROWS; i++) print_row(&rows[i], &rows[0], has, fp32, bf16);
   puts(is_in_turns ? "\nmeasured alternately: drift of the machine does not bias the rows' ratios"
                    : "\nmeasured one after another, because all three models do not fit into "
                      "memory at once: drift of the machine biases the ratios");

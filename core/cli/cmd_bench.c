@@ -33,11 +33,30 @@ static err reference_settings(settings *s) {
   return error;
 }
 
+/* Numbers of prompts per class; those of CLIP's published ensembles if none is given. */
+static err read_templates(const option_list *given, bench_request *r) {
+  static const char *const published[] = {"7", "80"};
+  const char *const *items = given->count ? given->items : published;
+  size_t count = given->count ? given->count : 2;
+  if (r->classes < 1 || r->classes > 1000000)
+    return err_new(ERR_INPUT, "--classes: %ld is outside [1, 1000000]", (long)r->classes);
+  if (count > BENCH_MOST_TEMPLATES)
+    return err_new(ERR_INPUT, "--templates: at most %d may be given", BENCH_MOST_TEMPLATES);
+  for (size_t i = 0; i < count; i++) {
+    char *end;
+    long number = strtol(items[i], &end, 10);
+    if (*end || end == items[i] || number < 1 || number > 10000)
+      return err_new(ERR_INPUT, "--templates: '%s' is not a number in [1, 10000]", items[i]);
+    r->templates[r->template_count++] = number;
+  }
+  return NULL;
+}
+
 int cmd_bench(int argc, char **argv) {
   const char *config = NULL, *device = NULL;
-  bench_request request = {.steps = 10};
+  bench_request request = {.steps = 10, .classes = 1000};
   bool is_help = false, has_settings = false;
-  option_list sets = {0}, rest = {0};
+  option_list sets = {0}, templates = {0}, rest = {0};
   option options[] = {
       {"config", 'c', OPTION_STRING, &config, "FILE",
        "run file; default: the reference model (width 192, 64 px, batch 256)", false},
@@ -48,10 +67,13 @@ int cmd_bench(int argc, char **argv) {
        false},
       {"fit", 0, OPTION_FLAG, &request.is_fitted, NULL,
        "step: the largest power-of-two batch that fits the GPU, for each mask", false},
+      {"classes", 0, OPTION_INTEGER, &request.classes, "N", "eval: classes (default 1000)", false},
+      {"templates", 0, OPTION_LIST, &templates, "N",
+       "eval: prompts per class, a row each; may be repeated (default 7 and 80)", false},
       {"json", 0, OPTION_FLAG, &request.as_json, NULL, "one JSON object per row", false},
       {0}};
   const command c = {
-      "flip bench", "measure this machine", "ops|step|loader [OPTIONS]", options,
+      "flip bench", "measure this machine", "ops|step|eval|loader [OPTIONS]", options,
       "  ops      each operation of the model at training shapes, which variant of the CPU's\n"
       "           kernels runs (FLIP_CPU_KERNELS forces one) and which instruction set oneDNN\n"
       "           uses (docs/kernels.md)\n"
@@ -62,6 +84,9 @@ int cmd_bench(int argc, char **argv) {
       "into\n"
       "           memory together, they are measured one after another (the last line and\n"
       "           \"in_turns\" say which)\n"
+      "  eval     images/s and prompts/s encoded as by flip embed and zero-shot classification\n"
+      "           (batches of eval.batch_size), images scored per second, and what 50,000 images\n"
+      "           would take; of the prompts at most --steps batches are measured\n"
       "  loader   images/s decoded, augmented and tokenized, against what the step consumes\n"
       "           (needs data: --config or --set data.train=… text.vocabulary=…)\n\n"
       "examples:\n"
@@ -69,12 +94,16 @@ int cmd_bench(int argc, char **argv) {
       "  flip bench step -s precision=bf16 -s mask_mode=zero --json\n"
       "  flip bench step -c experiments/presets/vit_l16_laion400m.yaml --device cuda \\\n"
       "       -s micro_batch_size=0 --fit\n"
+      "  flip bench eval -c experiments/presets/vit_l16_laion400m.yaml --device cuda --templates "
+      "80\n"
       "  flip bench loader -c experiments/presets/mini.yaml"};
   err error = options_parse(&c, argc, argv, &rest, &is_help);
   if (error || is_help) goto cleanup;
-  if (rest.count != 1) FAIL(ERR_INPUT, "give one of ops, step, loader (see 'flip bench --help')");
+  if (rest.count != 1)
+    FAIL(ERR_INPUT, "give one of ops, step, eval, loader (see 'flip bench --help')");
   if (request.steps < 1 || request.steps > 100000)
     FAIL(ERR_INPUT, "--steps: %ld is outside [1, 100000]", (long)request.steps);
+  TRY(read_templates(&templates, &request));
   TRY(config ? settings_load(config, &request.s) : reference_settings(&request.s));
   has_settings = true;
   request.vocabulary = config ? BERT_VOCABULARY : REFERENCE_VOCABULARY;
@@ -87,10 +116,12 @@ int cmd_bench(int argc, char **argv) {
     error = bench_step(&request);
   else if (strcmp(rest.items[0], "ops") == 0)
     error = bench_ops(&request);
+  else if (strcmp(rest.items[0], "eval") == 0)
+    error = bench_eval(&request);
   else if (strcmp(rest.items[0], "loader") == 0)
     error = bench_loader(&request);
   else
-    FAIL(ERR_INPUT, "unknown benchmark '%s': ops, step or loader", rest.items[0]);
+    FAIL(ERR_INPUT, "unknown benchmark '%s': ops, step, eval or loader", rest.items[0]);
 cleanup:
   if (has_settings) settings_free(&request.s);
   options_free(options);

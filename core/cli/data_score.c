@@ -1,5 +1,6 @@
 #include "cli/data_score.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdlib.h>
 
@@ -8,59 +9,78 @@
 #include "cli/trained.h"
 #include "eval/pictures.h"
 
-/* A batch of samples as the model takes them. */
+enum { SLOTS = 2 };
+
+/* A batch of samples as the model takes them, and their embeddings. */
 typedef struct {
-  trained t;
-  int64_t batch;
-  image_preparation how;
+  int64_t first, count; /* rows; count 0: nothing to score */
   uint8_t *pixels;
   int32_t *ids, *counts;
   float *images, *texts;
   bool *is_there;
+} score_slot;
+
+/* While the device encodes the samples of one slot, the other is filled. */
+typedef struct {
+  trained t;
+  int64_t batch;
+  image_preparation how;
+  score_slot slots[SLOTS];
 } scorer;
+
+static err open_slot(const scorer *s, score_slot *slot) {
+  const settings *c = &s->t.s;
+  size_t batch = (size_t)c->eval_batch_size;
+  size_t bytes = batch * (size_t)(c->image_size * c->image_size * 3);
+  slot->pixels = mem_zeroed(1, bytes);
+  slot->ids = mem_zeroed(batch * (size_t)c->text_length, sizeof *slot->ids);
+  slot->counts = mem_zeroed(batch, sizeof *slot->counts);
+  slot->images = mem_zeroed(batch * (size_t)c->embed_dim, sizeof *slot->images);
+  slot->texts = mem_zeroed(batch * (size_t)c->embed_dim, sizeof *slot->texts);
+  slot->is_there = mem_zeroed(batch, sizeof *slot->is_there);
+  if (!slot->pixels || !slot->ids || !slot->counts || !slot->images || !slot->texts ||
+      !slot->is_there)
+    return mem_error(bytes, "a batch to score");
+  return s->t.o->call->pin ? s->t.o->call->pin(s->t.o, slot->pixels, bytes) : NULL;
+}
 
 static err open_scorer(scorer *s, const char *model, const option_list *sets) {
   err error = trained_open(model, sets, true, &s->t);
+  s->batch = s->t.s.eval_batch_size;
   if (error) return error;
-  const settings *c = &s->t.s;
-  size_t batch = (size_t)c->eval_batch_size;
-  s->batch = c->eval_batch_size;
-  s->how = image_preparation_of(c);
-  s->pixels = mem_zeroed(batch, (size_t)(c->image_size * c->image_size * 3));
-  s->ids = mem_zeroed(batch * (size_t)c->text_length, sizeof *s->ids);
-  s->counts = mem_zeroed(batch, sizeof *s->counts);
-  s->images = mem_zeroed(batch * (size_t)c->embed_dim, sizeof *s->images);
-  s->texts = mem_zeroed(batch * (size_t)c->embed_dim, sizeof *s->texts);
-  s->is_there = mem_zeroed(batch, sizeof *s->is_there);
-  return s->pixels && s->ids && s->counts && s->images && s->texts && s->is_there
-             ? NULL
-             : mem_error(batch, "a batch to score");
+  s->how = image_preparation_of(&s->t.s);
+  for (int i = 0; i < SLOTS && !error; i++) error = open_slot(s, &s->slots[i]);
+  return error;
 }
 
 static void close_scorer(scorer *s) {
+  for (int i = 0; i < SLOTS; i++) {
+    const score_slot *slot = &s->slots[i];
+    if (slot->pixels && s->t.o->call->unpin) s->t.o->call->unpin(s->t.o, slot->pixels);
+    free(slot->pixels);
+    free(slot->ids);
+    free(slot->counts);
+    free(slot->images);
+    free(slot->texts);
+    free(slot->is_there);
+  }
   trained_close(&s->t);
-  free(s->pixels);
-  free(s->ids);
-  free(s->counts);
-  free(s->images);
-  free(s->texts);
-  free(s->is_there);
 }
 
 /* Prepares sample `row` in position i. If it cannot be read or decoded, the position is unchanged
  * and marked. */
-static err prepare(scorer *s, const dataset *data, int64_t row, int64_t i) {
+static err prepare(const scorer *s, score_slot *to, const dataset *data, int64_t row, int64_t i) {
   const settings *c = &s->t.s;
   int64_t length = c->text_length, size = c->image_size;
   dataset_sample sample = {0};
   err error = dataset_read(data, row, &sample);
   if (!error)
     error = pictures_prepare(sample.image, sample.image_bytes, &s->how,
-                             s->pixels + i * size * size * 3);
+                             to->pixels + i * size * size * 3);
   if (!error)
     error =
-        tokenizer_encode(s->t.words, sample.caption, length, s->ids + i * length, &s->counts[i]);
-  s->is_there[i] = !error;
+        tokenizer_encode(s->t.words, sample.caption, length, to->ids + i * length, &to->counts[i]);
+  to->is_there[i] = !error;
   if (error && err_kind_of(error) == ERR_INPUT) {
     err_free(error);
     error = NULL;
@@ -79,13 +99,14 @@ static float cosine(const float *a, const float *b, int64_t width) {
   return (float)(sum / sqrt(of_a * of_b));
 }
 
-static err score_batch(scorer *s, const dataset *data, int64_t first, int64_t count,
-                       float *scores) {
-  int64_t width = s->t.s.embed_dim;
+static err fill(const scorer *s, score_slot *slot, const dataset *data, int64_t first,
+                int64_t count) {
   err error = NULL;
+  slot->first = first;
+  slot->count = count;
 #pragma omp parallel for schedule(dynamic, 4)
   for (int64_t i = 0; i < count; i++) {
-    err fault = prepare(s, data, first + i, i);
+    err fault = prepare(s, slot, data, first + i, i);
 #pragma omp critical
     {
       if (!error)
@@ -94,14 +115,25 @@ static err score_batch(scorer *s, const dataset *data, int64_t first, int64_t co
         err_free(fault);
     }
   }
-  if (error) return error;
-  TRY(clip_embed_images(s->t.model, count, s->pixels, NULL, s->images));
-  TRY(clip_embed_texts(s->t.model, count, s->ids, s->counts, s->texts));
-  for (int64_t i = 0; i < count; i++)
-    scores[first + i] =
-        s->is_there[i] ? cosine(s->images + i * width, s->texts + i * width, width) : NAN;
-cleanup:
   return error;
+}
+
+/* Of samples whose embeddings are there. */
+static void score(const scorer *s, score_slot *slot, float *scores) {
+  int64_t width = s->t.s.embed_dim;
+  for (int64_t i = 0; i < slot->count; i++)
+    scores[slot->first + i] =
+        slot->is_there[i] ? cosine(slot->images + i * width, slot->texts + i * width, width) : NAN;
+  slot->count = 0;
+}
+
+/* Queues two batches, so that those of the other slot are done when it returns
+ * (clip_queue_depth). */
+static err encode(const scorer *s, const score_slot *slot) {
+  static_assert((int)SLOTS == 2, "a slot is filled while the other is encoded");
+  err error = clip_queue_images(s->t.model, slot->count, slot->pixels, NULL, slot->images);
+  if (error) return error;
+  return clip_queue_texts(s->t.model, slot->count, slot->ids, slot->counts, slot->texts);
 }
 
 err data_scores(const dataset *data, const char *model, const option_list *sets, bool has_progress,
@@ -114,11 +146,17 @@ err data_scores(const dataset *data, const char *model, const option_list *sets,
     if (!*scores) error = mem_error((size_t)rows * sizeof **scores, "scores");
   }
   progress bar = progress_start("scoring", (double)rows, 0, has_progress);
+  int now = 0;
   for (int64_t at = 0; at < rows && !error; at += s.batch) {
     int64_t count = rows - at < s.batch ? rows - at : s.batch;
-    error = score_batch(&s, data, at, count, *scores);
+    error = fill(&s, &s.slots[now], data, at, count);
+    if (!error) error = encode(&s, &s.slots[now]);
+    now = (now + 1) % SLOTS;
+    if (!error) score(&s, &s.slots[now], *scores);
     progress_update(&bar, (double)(at + count), "");
   }
+  if (s.t.model) error = clip_queue_finish(s.t.model, error);
+  for (int i = 0; i < SLOTS && !error; i++) score(&s, &s.slots[i], *scores);
   progress_clear(&bar);
   close_scorer(&s);
   return error;

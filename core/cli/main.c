@@ -26,7 +26,7 @@ int main(int argc, char **argv) {
       {"eval", "measure a model: zero-shot, retrieval, linear probe, suites", cmd_eval},
       {"plan", "parameters, FLOPs and memory of a run, before it starts", cmd_plan},
       {"inputs", "list the files that a run reads, and whether they exist", cmd_inputs},
-      {"bench", "measure this machine: ops, training step, loader", cmd_bench},
+      {"bench", "measure this machine: ops, training step, evaluation, loader", cmd_bench},
       {"data", "make, describe and check shards of images and captions", cmd_data},
       {"embed", "write embeddings of images or texts as .npy", cmd_embed},
       {"retrieve", "find images for a text, or texts for an image", cmd_retrieve},

@@ -82,8 +82,21 @@ err trained_embed_texts(trained *t, char *const *texts, size_t count, float *emb
   int32_t *counts = mem_zeroed(count, sizeof *counts);
   err error = NULL;
   if (!ids || !counts) FAIL(ERR_MEMORY, "out of memory: tokens of %zu texts", count);
-  for (size_t i = 0; i < count; i++)
-    TRY(tokenizer_encode(t->words, texts[i], length, ids + i * (size_t)length, &counts[i]));
+  size_t failed = count; /* the first one, on any number of threads */
+#pragma omp parallel for schedule(static)
+  for (size_t i = 0; i < count; i++) {
+    err fault = tokenizer_encode(t->words, texts[i], length, ids + i * (size_t)length, &counts[i]);
+    if (!fault) continue;
+#pragma omp critical
+    if (i < failed) {
+      err_free(error);
+      error = fault;
+      failed = i;
+      fault = NULL;
+    }
+    err_free(fault);
+  }
+  if (error) goto cleanup;
   TRY(clip_embed_texts(t->model, (int64_t)count, ids, counts, embeddings));
 cleanup:
   free(ids);

@@ -122,8 +122,9 @@ static err choose(ops *o, const ops_attention *a, bool is_backward, int *which) 
     return NULL;
   }
   if (state->is_recording) return NULL;
+  const size_t scratch_bytes = state->scratch_bytes;
   err error = choose_untouched(o, a, is_backward, candidates, &value);
-  cuda_scratch_trim(o); /* allocated by the rejected candidates */
+  cuda_scratch_trim(o, scratch_bytes); /* allocated by the rejected candidates */
   if (error) return error;
   *which = (int)value.part[0];
   choice_store_add(state->choices, &key, &value);

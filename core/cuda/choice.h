@@ -8,7 +8,7 @@
 
 #include "base/err.h"
 
-enum { CHOICE_KEY_PARTS = 16, CHOICE_VALUE_PARTS = 9 };
+enum { CHOICE_KEY_PARTS = 16, CHOICE_VALUE_PARTS = 16 };
 
 /* What the choice is for: shapes, types, modes; unused parts are 0. */
 typedef struct {

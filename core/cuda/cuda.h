@@ -33,10 +33,13 @@ typedef struct {
 typedef struct {
   ops_request request;
   int device;
-  int capability;             /* 80, 90, … */
-  cudaStream_t compute, copy; /* ops and results, of the current branch; prefetch uploads */
-  cudaEvent_t fence;          /* on compute, at the last join: copies wait for it */
-  cudaEvent_t begun, ended;   /* for cuda_time */
+  int capability;                   /* 80, 90, … */
+  int multiprocessors, cache_bytes; /* cache: that of the whole device */
+  cudaStream_t compute, copy;       /* ops and results, of the current branch; prefetch uploads */
+  cudaEvent_t fence;                /* on compute, at the last join: copies wait for it */
+  cudaEvent_t begun, ended;         /* for cuda_time */
+  cudaEvent_t uploaded;             /* on copy, at the last follow: compute waits for it */
+  cudaEvent_t downloaded[OPS_DOWNLOADS]; /* on compute, after the last download_behind */
   choice_store *choices;
   gemm_plans *gemms;
   sdpa_plans *attentions;
@@ -69,8 +72,8 @@ void cuda_release(ops *o, void *block);
 
 /* At least `bytes` of scratch for one op; contents undefined. Grows when a new shape is seen. */
 err cuda_scratch(ops *o, size_t bytes, void **block) ERR_MUST_CHECK;
-/* Releases memory of ops that were only tried. */
-void cuda_scratch_trim(ops *o);
+/* Releases scratch beyond `bytes`, its size before ops were only tried. */
+void cuda_scratch_trim(ops *o, size_t bytes);
 /* Parts of scratch start at multiples of this, as the kernels require (kernels.h). */
 enum { CUDA_SCRATCH_ALIGNMENT = 256 };
 static inline size_t cuda_rounded(size_t bytes) {
@@ -100,6 +103,9 @@ err cuda_clear(ops *o, void *block, size_t bytes);
 err cuda_synchronize(ops *o);
 err cuda_upload_ahead(ops *o, void *to, const void *from, size_t bytes);
 err cuda_join(ops *o);
+err cuda_follow(ops *o);
+err cuda_download_behind(ops *o, int place, void *to, const void *from, size_t bytes);
+err cuda_await_download(ops *o, int place);
 err cuda_pin(ops *o, void *block, size_t bytes);
 void cuda_unpin(ops *o, void *block);
 err cuda_branch(ops *o, int which);

@@ -53,6 +53,24 @@ cleanup:
   return error;
 }
 
+/* For large products; FLIP_PRODUCT_SEARCH_MS: for all. */
+enum { SEARCH_MS = 60, MOST_SEARCH_MS = 1000000 };
+
+static err read_search(gemm_plans *plans) {
+  const char *text = getenv("FLIP_PRODUCT_SEARCH_MS");
+  char *end = NULL;
+  plans->search_seconds = SEARCH_MS / 1e3;
+  if (!text || !*text) return NULL;
+  long ms = strtol(text, &end, 10);
+  if (*end || ms < 0 || ms > MOST_SEARCH_MS)
+    return err_new(ERR_INPUT,
+                   "FLIP_PRODUCT_SEARCH_MS=%s is not a whole number of milliseconds from 0 to %d",
+                   text, MOST_SEARCH_MS);
+  plans->search_seconds = (double)ms / 1e3;
+  plans->searches_all = true;
+  return NULL;
+}
+
 err gemm_plans_create(ops *o, gemm_plans **out) {
   cuda_state *state = cuda_of(o);
   gemm_plans *plans = mem_zeroed(1, sizeof *plans);
@@ -60,6 +78,7 @@ err gemm_plans_create(ops *o, gemm_plans **out) {
   *out = plans;
   uint64_t workspace = state->workspace_bytes;
   err error = NULL;
+  TRY(read_search(plans));
   TRY(gemm_error(cublasLtCreate(&plans->library), "starting"));
   TRY(gemm_error(cublasLtMatmulPreferenceCreate(&plans->preference), "making preferences"));
   TRY(gemm_error(cublasLtMatmulPreferenceSetAttribute(plans->preference,

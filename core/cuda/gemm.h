@@ -2,7 +2,7 @@
  *
  * A product goes through four steps (gemm.c):
  *   describe   what distinguishes it from other products, and the library's description of it
- *   choose     form and algorithm, once for all products of a description
+ *   choose     form and algorithm (search, variants), once for all products of a description
  *   run        the product, with whatever its form fuses into it
  *   finish     what the form leaves to our kernels
  *
@@ -42,18 +42,29 @@ typedef struct {
 } gemm_key;
 _Static_assert(sizeof(gemm_key) == sizeof(choice_key), "a gemm_key is a choice_key");
 
+/* What choosing an algorithm by timing gained: kept with the choice; all 0 without timing. */
+typedef struct {
+  int64_t first_ns, chosen_ns;     /* of the heuristics' first that runs, and of the chosen */
+  int64_t tried, refused;          /* algorithms timed; variants whose result was wrong */
+  int64_t is_variant;              /* the heuristics did not name the chosen one */
+  int64_t tile_rows, tile_columns; /* of the chosen one; 0: not known */
+} gemm_gain;
+
 typedef struct {
   gemm_key key;
   int form; /* gemm_form bits */
   cublasLtMatmulDesc_t product;
   cublasLtMatrixLayout_t first, second, result; /* in cuBLASLt's order: b, a, c */
   cublasLtMatmulAlgo_t algorithm;
+  gemm_gain gain;
 } gemm_plan;
 
 struct gemm_plans {
   cublasLtHandle_t library;
   cublasLtMatmulPreference_t preference;
   bool has_tanh_gelu; /* the library has a GELU, and it is the tanh form: measured, not assumed */
+  double search_seconds; /* for a large product's algorithm, in one form (gemm_search.c) */
+  bool searches_all;     /* for every product's */
   gemm_plan *items;
   size_t count, capacity;
 };
@@ -88,8 +99,52 @@ err gemm_choose(ops *o, const gemm_key *key, const gemm_product *p,
 err gemm_try_form(ops *o, const gemm_key *key, int form, const gemm_product *p, gemm_plan *plan,
                   bool *is_there, double *seconds) ERR_MUST_CHECK;
 
-/* gemm_run.c: runs one algorithm into `c`; runs the plan; finishes what the library did not
- * fuse. */
+/* gemm_search.c: the fastest of the algorithms that the heuristics named, and of their variants,
+ * into plan->algorithm; without timing the first that runs. *is_there false: none runs. *seconds:
+ * with our kernels' parts, if timed. */
+enum { GEMM_MOST_NAMED = 32, GEMM_FEW_NAMED = 16 /* always timed */ };
+err gemm_search(ops *o, gemm_plan *plan, const gemm_product *p,
+                const cublasLtMatmulHeuristicResult_t *named, int count, bool *is_there,
+                double *seconds) ERR_MUST_CHECK;
+
+/* gemm_variants.c: algorithms with one setting other than the base's, those that may be fastest
+ * first; only what the library accepts for the plan. */
+typedef enum {
+  GEMM_VARY_TILE,
+  GEMM_VARY_SPLIT, /* of k: reproducible sums only */
+  GEMM_VARY_CLUSTER,
+  GEMM_VARY_OPTION,
+  GEMM_VARIATIONS
+} gemm_variation;
+enum { GEMM_MOST_VARIANTS = 24 };
+typedef struct {
+  cublasLtMatmulAlgo_t item[GEMM_MOST_VARIANTS];
+  int count;
+} gemm_algorithms;
+typedef struct {
+  cublasLtHandle_t library;
+  const gemm_plan *plan;
+  size_t workspace_bytes;
+  int multiprocessors;
+} gemm_variants;
+void gemm_list_variants(const gemm_variants *v, gemm_variation which,
+                        const cublasLtMatmulAlgo_t *base, gemm_algorithms *out);
+/* The algorithm's tile; zeros if the table of tiles lacks it. */
+void gemm_tile_of(const cublasLtMatmulAlgo_t *algorithm, int64_t *rows, int64_t *columns);
+/* Whether two algorithms differ only in tile, cluster and the like: the same code otherwise. */
+bool gemm_is_kindred(const cublasLtMatmulAlgo_t *a, const cublasLtMatmulAlgo_t *b);
+/* Seconds by a model, only to order candidates; rows and columns: of the library's tile. */
+double gemm_estimate(const gemm_key *key, int rows, int columns, int parts, int multiprocessors);
+
+/* gemm_compare.c: whether two algorithms give the same result up to rounding. Writes to c and, with
+ * an activation, to pre. */
+err gemm_compare(ops *o, const gemm_plan *plan, const gemm_product *p, void *c,
+                 const cublasLtMatmulAlgo_t *trusted, const cublasLtMatmulAlgo_t *other,
+                 bool *agree) ERR_MUST_CHECK;
+
+/* gemm_run.c: makes the copy of the bias that the form reads; runs one algorithm into `c`; runs the
+ * plan; finishes what the library did not fuse. */
+err gemm_prepare(ops *o, const gemm_plan *plan, const gemm_product *p) ERR_MUST_CHECK;
 void *gemm_target(const gemm_plan *plan, const gemm_product *p);
 err gemm_multiply(ops *o, const gemm_plan *plan, const gemm_product *p, void *c,
                   const cublasLtMatmulAlgo_t *algorithm) ERR_MUST_CHECK;

@@ -1,5 +1,5 @@
 /* Selects the form and the algorithm of a product: the choice of an earlier run, else the fastest
- * that runs. */
+ * that runs (gemm_search.c). */
 #include <math.h>
 #include <string.h>
 
@@ -7,76 +7,9 @@
 #include "cuda/gemm.h"
 
 enum {
-  CANDIDATES = 16,
-  TIMED_RUNS = 3,
   MOST_FORMS = 3,
   AUX_MULTIPLE = 8 /* of the rows of what GELU's epilogues keep */
 };
-
-/* What is timed: a product by one algorithm, or the parts left to our kernels. */
-typedef struct {
-  const gemm_plan *plan;
-  const gemm_product *p;
-  void *c;
-  const cublasLtMatmulAlgo_t *algorithm; /* NULL: the unfused parts */
-} timed_work;
-
-static err run_timed(ops *o, const void *work) {
-  const timed_work *w = work;
-  if (w->algorithm) return gemm_multiply(o, w->plan, w->p, w->c, w->algorithm);
-  /* sums go to where the library's would: trials must not add to the real ones */
-  ops_gemm rest = w->p->g;
-  if (rest.a_sums.data) rest.a_sums = (ops_buffer){w->p->trial, OPS_F32};
-  if (rest.c_sums.data) rest.c_sums = (ops_buffer){w->p->trial, OPS_F32};
-  return gemm_finish(o, &rest, w->plan->form, w->p);
-}
-
-/* 0 if it runs, infinite if it is rejected. */
-static double try_once(ops *o, const timed_work *w) {
-  err error = run_timed(o, w);
-  if (!error) return 0;
-  err_free(error);
-  return INFINITY;
-}
-
-/* Seconds of one run; infinite on failure. */
-static double time_work(ops *o, const timed_work *w) {
-  double seconds;
-  err error = cuda_time(o, TIMED_RUNS, run_timed, w, &seconds);
-  if (!error) return seconds;
-  err_free(error);
-  return INFINITY;
-}
-
-/* The first candidate that runs at all, or, where choices may be made by timing, the fastest, with
- * its seconds and those of its unfused parts. -1 when none runs: the heuristics also offer
- * algorithms that the library then rejects (8-bit products with a bias in fp32). Trials must not
- * add to real sums: these go to memory of their own, or, if none is left, the library's first
- * choice is taken untried. */
-static int choose_candidate(ops *o, gemm_plan *plan, const gemm_product *p,
-                            const cublasLtMatmulHeuristicResult_t *candidates, int count,
-                            double *least) {
-  const bool is_timed = cuda_may_time(cuda_of(o));
-  void *target = gemm_target(plan, p), *c = target;
-  *least = 0;
-  if (plan->key.accumulate && cudaMalloc(&c, (size_t)(plan->key.m * plan->key.n) * 4)) {
-    (void)cudaGetLastError();
-    return 0;
-  }
-  int best = -1;
-  *least = INFINITY;
-  for (int i = 0; i < count && (is_timed || best < 0); i++) {
-    const timed_work product = {plan, p, c, &candidates[i].algo};
-    double seconds = is_timed ? time_work(o, &product) : try_once(o, &product);
-    if (!(seconds < *least)) continue;
-    *least = seconds;
-    best = i;
-  }
-  const timed_work rest = {plan, p, c, NULL};
-  if (is_timed && best >= 0) *least += time_work(o, &rest);
-  if (c != target) (void)cudaFree(c);
-  return best;
-}
 
 static choice_key stored_key(const gemm_key *key) {
   choice_key stored;
@@ -84,12 +17,21 @@ static choice_key stored_key(const gemm_key *key) {
   return stored;
 }
 
-/* The library guarantees that its opaque algorithm can be stored by value within one version. */
+/* A stored choice: form, algorithm, and what the choice gained (tests/gpu/product_times.sh). The
+ * library guarantees that its opaque algorithm can be stored by value within one version. */
+enum {
+  STORED_FORM,
+  STORED_ALGORITHM,
+  STORED_GAIN = STORED_ALGORITHM + sizeof(cublasLtMatmulAlgo_t) / sizeof(int64_t),
+  STORED_PARTS = STORED_GAIN + sizeof(gemm_gain) / sizeof(int64_t)
+};
+_Static_assert((int)STORED_PARTS == (int)CHOICE_VALUE_PARTS, "a stored choice is a choice_value");
+
 static void remember(cuda_state *state, const gemm_plan *plan) {
   choice_key key = stored_key(&plan->key);
   choice_value value = {{plan->form}};
-  _Static_assert(sizeof plan->algorithm == sizeof value.part - sizeof value.part[0], "it fits");
-  memcpy(&value.part[1], &plan->algorithm, sizeof plan->algorithm);
+  memcpy(&value.part[STORED_ALGORITHM], &plan->algorithm, sizeof plan->algorithm);
+  memcpy(&value.part[STORED_GAIN], &plan->gain, sizeof plan->gain);
   choice_store_add(state->choices, &key, &value);
 }
 
@@ -129,7 +71,7 @@ err gemm_try_form(ops *o, const gemm_key *key, int form, const gemm_product *p, 
                   bool *is_there, double *seconds) {
   cuda_state *state = cuda_of(o);
   gemm_plans *plans = state->gemms;
-  cublasLtMatmulHeuristicResult_t candidates[CANDIDATES];
+  cublasLtMatmulHeuristicResult_t candidates[GEMM_MOST_NAMED];
   int count = 0;
   *is_there = false;
   err error = gemm_describe(key, form, plan);
@@ -138,14 +80,14 @@ err gemm_try_form(ops *o, const gemm_key *key, int form, const gemm_product *p, 
   TRY(state_preferences(plans, plan));
   *is_there =
       cublasLtMatmulAlgoGetHeuristic(plans->library, plan->product, plan->first, plan->second,
-                                     plan->result, plan->result, plans->preference, CANDIDATES,
+                                     plan->result, plan->result, plans->preference, GEMM_MOST_NAMED,
                                      candidates, &count) == CUBLAS_STATUS_SUCCESS;
   if (*is_there) count = keep_usable(candidates, count, state->workspace_bytes);
   *is_there &= count > 0;
   if (!*is_there) goto cleanup;
-  int best = choose_candidate(o, plan, p, candidates, count, seconds);
-  *is_there = best >= 0;
-  if (*is_there) plan->algorithm = candidates[best].algo;
+  *is_there = false;
+  TRY(gemm_prepare(o, plan, p)); /* results are compared */
+  TRY(gemm_search(o, plan, p, candidates, count, is_there, seconds));
 cleanup:
   if (!*is_there) gemm_free_plan(plan);
   return error;
@@ -161,7 +103,7 @@ static err recall(ops *o, const gemm_key *key, gemm_plan *plan, bool *is_there) 
   if (!choice_store_find(state->choices, &stored, &value)) return NULL;
   err error = gemm_describe(key, (int)value.part[0], plan);
   if (error) return error;
-  memcpy(&plan->algorithm, &value.part[1], sizeof plan->algorithm);
+  memcpy(&plan->algorithm, &value.part[STORED_ALGORITHM], sizeof plan->algorithm);
   *is_there = cublasLtMatmulAlgoCheck(state->gemms->library, plan->product, plan->first,
                                       plan->second, plan->result, plan->result, &plan->algorithm,
                                       &result) == CUBLAS_STATUS_SUCCESS &&

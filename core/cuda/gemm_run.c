@@ -20,12 +20,15 @@ err gemm_multiply(ops *o, const gemm_plan *plan, const gemm_product *p, void *c,
                     "a matrix product");
 }
 
+err gemm_prepare(ops *o, const gemm_plan *plan, const gemm_product *p) {
+  if (!(plan->form & GEMM_BIAS_COMPUTE) || p->has_copy) return NULL;
+  ops_buffer copy = {p->bias_copy, OPS_BF16};
+  return cuda_error(kernel_cast(p->g.n, p->g.bias, copy, cuda_of(o)->compute), "a bias");
+}
+
 err gemm_run(ops *o, gemm_plan *plan, const gemm_product *p) {
   err error = NULL;
-  if (plan->form & GEMM_BIAS_COMPUTE && !p->has_copy) {
-    ops_buffer copy = {p->bias_copy, OPS_BF16};
-    TRY(cuda_error(kernel_cast(p->g.n, p->g.bias, copy, cuda_of(o)->compute), "a bias"));
-  }
+  TRY(gemm_prepare(o, plan, p));
   TRY(gemm_point(plan, p));
   TRY(gemm_multiply(o, plan, p, gemm_target(plan, p), &plan->algorithm));
 cleanup:

@@ -107,6 +107,11 @@ static err create(const ops_request *request, ops **out) {
   TRY(cuda_error(cudaGetDeviceCount(&visible), "looking for a GPU"));
   TRY(launch_device(visible, &state->device));
   TRY(capability_of(state->device, &state->capability));
+  TRY(cuda_error(cudaDeviceGetAttribute(&state->multiprocessors, cudaDevAttrMultiProcessorCount,
+                                        state->device),
+                 "querying the GPU"));
+  TRY(cuda_error(cudaDeviceGetAttribute(&state->cache_bytes, cudaDevAttrL2CacheSize, state->device),
+                 "querying the GPU"));
   if (request->is_narrow && state->capability < CAPABILITY_WITH_FP8)
     FAIL(ERR_UNSUPPORTED,
          "precision: fp8 needs a GPU with 8-bit matrix products (compute "

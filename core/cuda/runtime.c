@@ -4,7 +4,9 @@
  * recorded, ops of the second branch go to a separate stream, with its own workspace and scratch,
  * so that the recording contains both as concurrent branches. `copy` uploads the next batch; it
  * waits for the fence, which is recorded on `compute` at every join, so that a buffer is not
- * overwritten before the ops queued before that join have read it. */
+ * overwritten before the ops queued before that join have read it. In evaluation the host waits for
+ * neither: `compute` waits for the copies (follow), and the host for the download of an earlier
+ * batch, before it reuses that batch's buffers. */
 #include "cuda/cuda.h"
 
 #include <stdio.h>
@@ -81,8 +83,14 @@ err cuda_scratch(ops *o, size_t bytes, void **block) {
   return NULL;
 }
 
-void cuda_scratch_trim(ops *o) {
-  if (!cuda_of(o)->recordings) err_free(retire_scratch(o));
+/* Not below `bytes`: a later recording of ops that have run may need them. */
+void cuda_scratch_trim(ops *o, size_t bytes) {
+  cuda_state *state = cuda_of(o);
+  if (state->recordings || state->scratch_bytes <= bytes) return;
+  err error = retire_scratch(o);
+  if (!error && bytes > 0) error = cuda_allocate(o, bytes, "kernels' scratch", &state->scratch);
+  if (!error) state->scratch_bytes = bytes;
+  err_free(error); /* allocated again when an op needs it */
 }
 
 err cuda_runtime_create(ops *o) {
@@ -92,6 +100,10 @@ err cuda_runtime_create(ops *o) {
   TRY(cuda_error(cudaStreamCreateWithFlags(&state->compute, cudaStreamNonBlocking), "a stream"));
   TRY(cuda_error(cudaStreamCreateWithFlags(&state->copy, cudaStreamNonBlocking), "a stream"));
   TRY(cuda_error(cudaEventCreateWithFlags(&state->fence, cudaEventDisableTiming), "an event"));
+  TRY(cuda_error(cudaEventCreateWithFlags(&state->uploaded, cudaEventDisableTiming), "an event"));
+  for (int i = 0; i < OPS_DOWNLOADS; i++)
+    TRY(cuda_error(cudaEventCreateWithFlags(&state->downloaded[i], cudaEventDisableTiming),
+                   "an event"));
   TRY(cuda_error(cudaEventCreate(&state->begun), "an event"));
   TRY(cuda_error(cudaEventCreate(&state->ended), "an event"));
   TRY(cuda_error(cudaStreamCreateWithFlags(&state->aside.stream, cudaStreamNonBlocking),
@@ -122,6 +134,9 @@ void cuda_runtime_destroy(ops *o) {
   if (state->aside.stream) (void)cudaStreamDestroy(state->aside.stream);
   if (state->ended) (void)cudaEventDestroy(state->ended);
   if (state->begun) (void)cudaEventDestroy(state->begun);
+  for (int i = 0; i < OPS_DOWNLOADS; i++)
+    if (state->downloaded[i]) (void)cudaEventDestroy(state->downloaded[i]);
+  if (state->uploaded) (void)cudaEventDestroy(state->uploaded);
   if (state->fence) (void)cudaEventDestroy(state->fence);
   if (state->copy) (void)cudaStreamDestroy(state->copy);
   if (state->compute) (void)cudaStreamDestroy(state->compute);
@@ -177,6 +192,27 @@ err cuda_join(ops *o) {
   if (!error)
     error = cuda_error(cudaStreamWaitEvent(state->copy, state->fence, 0), "waiting for a fence");
   return error;
+}
+
+err cuda_follow(ops *o) {
+  cuda_state *state = cuda_of(o);
+  err error = cuda_error(cudaEventRecord(state->uploaded, state->copy), "an event");
+  if (error) return error;
+  return cuda_error(cudaStreamWaitEvent(state->compute, state->uploaded, 0),
+                    "waiting for an upload");
+}
+
+/* On the compute stream: results are small, and the next ops overwrite them. */
+err cuda_download_behind(ops *o, int place, void *to, const void *from, size_t bytes) {
+  cuda_state *state = cuda_of(o);
+  err error = cuda_error(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, state->compute),
+                         "a download");
+  if (error) return error;
+  return cuda_error(cudaEventRecord(state->downloaded[place], state->compute), "an event");
+}
+
+err cuda_await_download(ops *o, int place) {
+  return cuda_error(cudaEventSynchronize(cuda_of(o)->downloaded[place]), "waiting for the GPU");
 }
 
 /* Memory that cannot be pinned (locked-memory limit) is still copied, only more slowly. */

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "eval/feed.h"
 #include "eval/set.h"
 #include "eval/share.h"
 #include "eval/views.h"
@@ -22,18 +23,25 @@ static comm_slice own_images(const eval_set *set, const clip_model *model, const
   return share_of(set->rows, image_batch(model), comm_size(how->ranks), comm_rank(how->ranks));
 }
 
-/* Decodes the images of this rank once if the set fits. */
-static err keep_pixels(eval_set *set, comm_slice own) {
+/* Space for the decoded images of this rank if the set fits and has not been decoded yet. */
+static void keep_pixels(eval_set *set, comm_slice own) {
   int64_t size = set->preparation.size * set->preparation.size * 3;
-  if (set->is_decoded && own.first == set->decoded.first && own.count == set->decoded.count)
-    return NULL;
-  set->is_decoded = true;
-  set->decoded = own;
   size_t bytes = (size_t)(set->rows * size);
-  if (bytes > most_pixel_bytes) return NULL;
+  if (own.first != set->decoded.first || own.count != set->decoded.count) set->is_decoded = false;
+  if (set->is_decoded || bytes > most_pixel_bytes) return;
+  /* without memory it is no error: images are decoded at each evaluation instead */
   if (!set->pixels) set->pixels = mem_aligned(bytes);
-  if (!set->pixels) return NULL; /* not an error: images are decoded batch by batch instead */
-  return eval_set_decode(set, own.first, own.count, set->pixels + own.first * size);
+}
+
+/* The pixels of some rows: kept, or decoded now. */
+static err find_pixels(eval_set *set, int64_t first, int64_t count, const eval_how *how,
+                       int64_t epoch, feed *images, uint8_t **pixels) {
+  int64_t size = set->preparation.size * set->preparation.size * 3;
+  bool is_kept = epoch < 0 && set->pixels;
+  *pixels = is_kept ? set->pixels + first * size : feed_next(images);
+  if (is_kept && set->is_decoded) return NULL;
+  return epoch < 0 ? eval_set_decode(set, first, count, *pixels)
+                   : eval_set_decode_augmented(set, first, count, how->seed, epoch, *pixels);
 }
 
 /* The part of this rank; epoch below 0: prepared as in evaluation, else augmented as in that epoch.
@@ -44,24 +52,26 @@ static err embed_own(eval_set *set, clip_model *model, const eval_how *how, int6
   int64_t size = set->preparation.size * set->preparation.size * 3;
   const comm_slice own = own_images(set, model, how);
   const int64_t end = own.first + own.count;
-  const uint8_t *kept = epoch < 0 ? set->pixels : NULL;
   eval_views views;
+  feed images = {0};
   err error = views_plan(clip_get_config(model), how, &views);
   if (error) return error;
-  uint8_t *batch = kept ? NULL : mem_aligned((size_t)(BATCH * size));
-  if (!kept && !batch) return mem_error((size_t)(BATCH * size), "evaluation images");
+  if (epoch < 0) keep_pixels(set, own);
+  if (epoch >= 0 || !set->pixels) TRY(feed_open(&images, model, (size_t)(BATCH * size)));
   for (int64_t at = own.first, count; at < end; at += count) {
+    uint8_t *pixels;
     count = BATCH - at % BATCH;
     if (count > end - at) count = end - at;
-    if (batch && epoch < 0) TRY(eval_set_decode(set, at, count, batch));
-    if (batch && epoch >= 0)
-      TRY(eval_set_decode_augmented(set, at, count, how->seed, epoch, batch));
-    TRY(views_embed(&views, model, at, count, batch ? batch : kept + at * size,
-                    embeddings + at * width));
+    TRY(find_pixels(set, at, count, how, epoch, &images, &pixels));
+    TRY(views_queue(&views, model, at, count, pixels, embeddings + at * width));
+  }
+  if (epoch < 0 && set->pixels) {
+    set->is_decoded = true;
+    set->decoded = own;
   }
 cleanup:
-  free(batch);
-  return error;
+  error = clip_queue_finish(model, error);
+  return feed_close(&images, error);
 }
 
 /* Embeddings [rows, width] of all images, as embed_own makes them; NULL is an error of this rank.
@@ -71,7 +81,6 @@ static err embed_images(eval_set *set, clip_model *model, const eval_how *how, i
   size_t row_bytes = (size_t)clip_get_config(model)->image.embed * sizeof *embeddings;
   int64_t batch = image_batch(model);
   err error = embeddings ? NULL : mem_error((size_t)set->rows * row_bytes, "image embeddings");
-  if (!error && epoch < 0) error = keep_pixels(set, own_images(set, model, how));
   if (!error) error = embed_own(set, model, how, epoch, embeddings);
   error = share_gather(how->ranks, error, set->rows, batch, row_bytes, embeddings);
   if (error) return error;
@@ -82,7 +91,7 @@ static err embed_images(eval_set *set, clip_model *model, const eval_how *how, i
 static err embed_texts(clip_model *model, const eval_how *how, int64_t count, const int32_t *ids,
                        const int32_t *id_counts, float *embeddings) {
   const clip_config *c = clip_get_config(model);
-  int64_t batch = clip_eval_batch(model), width = c->text.embed;
+  int64_t batch = clip_text_batch(model), width = c->text.embed;
   const comm_slice own = share_of(count, batch, comm_size(how->ranks), comm_rank(how->ranks));
   size_t row_bytes = (size_t)width * sizeof *embeddings;
   err error = embeddings ? clip_embed_texts(model, own.count, ids + own.first * c->text_length,
@@ -138,7 +147,8 @@ static err embed_classes(const eval_set *set, clip_model *model, const eval_how 
   float *prompts = classes ? mem_zeroed(values, sizeof *prompts) : NULL;
   err error = embed_texts(model, how, set->class_count * templates, set->prompt_ids,
                           set->prompt_id_counts, prompts);
-  for (int64_t c = 0; c < set->class_count && !error; c++) {
+#pragma omp parallel for schedule(static)
+  for (int64_t c = 0; c < (error ? 0 : set->class_count); c++) {
     float *row = classes + c * width;
     memset(row, 0, (size_t)width * sizeof *row);
     for (int64_t t = 0; t < templates; t++)
@@ -181,7 +191,8 @@ static int64_t compact_texts(const eval_set *set, int64_t width, float *texts, i
 
 /* The rows that take part are the first `used` of images, in their order. */
 static err score_multilabel(comm *ranks, const eval_set *set, const float *images, int64_t used,
-                            const float *classes, int64_t width, eval_zeroshot *z) {
+                            const float *classes, int64_t width, eval_zeroshot *z,
+                            eval_outcomes *outcomes) {
   int64_t count = set->class_count, at = 0;
   int8_t *truths = mem_zeroed((size_t)(used * count), sizeof *truths);
   err error = share_agree(ranks, truths ? NULL : mem_error((size_t)(used * count), "labels"));
@@ -189,14 +200,16 @@ static err score_multilabel(comm *ranks, const eval_set *set, const float *image
     if (set->is_bad[row] || set->labels[row] < 0) continue;
     memcpy(truths + at++ * count, set->truths + row * count, (size_t)count);
   }
-  if (!error) error = eval_score_multilabel(ranks, images, truths, used, classes, count, width, z);
+  if (!error)
+    error = eval_score_multilabel(ranks, images, truths, used, classes, count, width, z, outcomes);
   free(truths);
   return error;
 }
 
 /* The score margin of the second class over the first, for each image. */
 static err score_two_classes(comm *ranks, const float *images, const int32_t *labels, int64_t used,
-                             const float *classes, int64_t width, eval_zeroshot *z) {
+                             const float *classes, int64_t width, eval_zeroshot *z,
+                             eval_outcomes *outcomes) {
   float *margins = mem_zeroed((size_t)used, sizeof *margins);
   err error =
       share_agree(ranks, margins ? NULL : mem_error((size_t)used * sizeof *margins, "scores"));
@@ -206,7 +219,8 @@ static err score_two_classes(comm *ranks, const float *images, const int32_t *la
       margin += (double)images[i * width + k] * ((double)classes[width + k] - (double)classes[k]);
     margins[i] = (float)margin;
   }
-  if (!error) error = eval_score_auc(ranks, margins, labels, used, &z->roc_auc, z->bounds);
+  if (!error)
+    error = eval_score_auc(ranks, margins, labels, used, &z->roc_auc, z->bounds, outcomes);
   free(margins);
   return error;
 }
@@ -221,13 +235,13 @@ static err run_zeroshot(eval_set *set, clip_model *model, const eval_how *how, f
   int64_t used = compact(set, true, width, images, labels);
   if (!used) FAIL(ERR_INPUT, "%s: no image of any class can be read", set->name);
   if (set->is_multilabel)
-    error = score_multilabel(how->ranks, set, images, used, classes, width, z);
+    error = score_multilabel(how->ranks, set, images, used, classes, width, z, outcomes);
   else
     error = eval_score_zeroshot_items(how->ranks, images, labels, used, classes, set->class_count,
                                       width, z, outcomes);
   z->metric = set->metric;
   if (!error && set->metric == EVAL_ROC_AUC)
-    error = score_two_classes(how->ranks, images, labels, used, classes, width, z);
+    error = score_two_classes(how->ranks, images, labels, used, classes, width, z, outcomes);
 cleanup:
   free(classes);
   free(labels);

@@ -103,12 +103,18 @@ typedef struct {
 } eval_result;
 
 /* The items that were hits, for every metric that is a mean over items: bit i % 8 of byte i / 8 for
- * item i, excluding items that could not be decoded. Initialise with {0}. */
+ * item i, excluding items that could not be decoded. An area and a precision are no such means: for
+ * them, their values on resampled images. Resample k depends only on k and the number of images, so
+ * two models' values are paired: their difference is that of the models on the same images.
+ * Initialise with {0}. */
+enum { EVAL_RESAMPLES = 1000 };
 typedef struct {
   int64_t labelled, images, texts;              /* items: zero-shot's, retrieval's two */
   uint8_t *top[2];                              /* of the labelled: top 1, top 5 */
   uint16_t *labels;                             /* [labelled] classes; NULL beyond 65,536 classes */
   uint8_t *image_to_text[3], *text_to_image[3]; /* R@1, R@5, R@10, of images and of texts */
+  float *resampled; /* [EVAL_RESAMPLES] roc_auc or map_11point, whichever the set is measured by, on
+                       resample k of the images; NULL: not measured, or it has no interval */
 } eval_outcomes;
 void eval_outcomes_free(eval_outcomes *outcomes);
 
@@ -197,6 +203,10 @@ void eval_write_probe(json_writer *w, const char *key, const eval_probe *p);
 void eval_write_zeroshot_hits(json_writer *w, const char *key, const eval_outcomes *outcomes);
 void eval_write_retrieval_hits(json_writer *w, const char *key, const eval_outcomes *outcomes);
 void eval_write_labels(json_writer *w, const char *key, const eval_outcomes *outcomes);
+/* {"roc_auc": "base64…"} under `key`, the values as little-endian fp32; nothing if there are none.
+ */
+void eval_write_resampled(json_writer *w, const char *key, const eval_zeroshot *z,
+                          const eval_outcomes *outcomes);
 
 /* The metrics themselves, computed from embeddings: unit-length rows of `width` floats. The _items
  * fields of `outcomes` are filled if it is not NULL. ranks: they pass the same arguments, score a
@@ -212,11 +222,12 @@ err eval_score_zeroshot_items(comm *ranks, const float *images, const int32_t *l
  * without positive images is excluded from the mean. */
 err eval_score_multilabel(comm *ranks, const float *images, const int8_t *truths,
                           int64_t image_count, const float *classes, int64_t class_count,
-                          int64_t width, eval_zeroshot *z) ERR_MUST_CHECK;
+                          int64_t width, eval_zeroshot *z, eval_outcomes *outcomes) ERR_MUST_CHECK;
 /* Area under the ROC curve of `scores` [count] for labels 0 and 1, ties half; NaN when a score is
- * NaN or one of the labels is missing. bounds: its 95 % interval over images; NULL: not wanted. */
+ * NaN or one of the labels is missing. bounds: its 95 % interval over images; NULL: not wanted, and
+ * neither is `outcomes`, which otherwise get the resampled values unless NULL. */
 err eval_score_auc(comm *ranks, const float *scores, const int32_t *labels, int64_t count,
-                   double *auc, double bounds[2]) ERR_MUST_CHECK;
+                   double *auc, double bounds[2], eval_outcomes *outcomes) ERR_MUST_CHECK;
 /* The same of scores [count, class_count] as they are, the larger the better. */
 err eval_score_classes(comm *ranks, const float *scores, const int32_t *labels, int64_t count,
                        int64_t class_count, eval_zeroshot *z,

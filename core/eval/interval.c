@@ -10,7 +10,7 @@
 #include "eval/outcomes.h"
 #include "eval/share.h"
 
-enum { RESAMPLES = 1000, LEAST_DEFINED = RESAMPLES * 19 / 20 };
+enum { RESAMPLES = EVAL_RESAMPLES, LEAST_DEFINED = RESAMPLES * 19 / 20 };
 
 static double deviation_of(const double *values, size_t count) {
   double mean = 0, sum = 0;
@@ -36,14 +36,18 @@ static err resample(comm *ranks, int64_t items, interval_measure *measure, const
 }
 
 err interval_of(comm *ranks, int64_t items, interval_measure *measure, const void *data,
-                double value, bool is_share, double bounds[2]) {
+                double value, bool is_share, double bounds[2], float **resampled) {
   bounds[0] = bounds[1] = NAN;
+  if (resampled) *resampled = NULL;
   if (items < 2 || items > INT32_MAX) return NULL;
   double *values = mem_zeroed(RESAMPLES, sizeof *values);
+  float *kept = mem_zeroed(RESAMPLES, sizeof *kept);
   size_t defined = 0;
-  err error = resample(ranks, items, measure, data, values);
-  for (int k = 0; k < RESAMPLES && !error; k++)
+  err error = resample(ranks, items, measure, data, kept ? values : NULL);
+  for (int k = 0; k < RESAMPLES && !error; k++) {
+    kept[k] = (float)values[k];
     if (!isnan(values[k])) values[defined++] = values[k];
+  }
   if (defined >= LEAST_DEFINED && !is_share) {
     double half = 1.96 * deviation_of(values, defined);
     bounds[0] = fmax(0, value - half);
@@ -54,6 +58,10 @@ err interval_of(comm *ranks, int64_t items, interval_measure *measure, const voi
     bounds[1] = numbers_quantile(values, defined, 0.975);
   }
   free(values);
+  if (resampled && defined >= LEAST_DEFINED)
+    *resampled = kept;
+  else
+    free(kept);
   return error;
 }
 
@@ -107,7 +115,7 @@ static err interval_per_class(comm *ranks, hits *h, double bounds[2]) {
   err error =
       h->seen && h->right ? NULL : mem_error((size_t)h->classes * sizeof *h->seen, "an interval");
   error = share_agree(ranks, error);
-  if (!error) error = interval_of(ranks, h->items, mean_per_class, h, NAN, true, bounds);
+  if (!error) error = interval_of(ranks, h->items, mean_per_class, h, NAN, true, bounds, NULL);
   free(h->seen);
   free(h->right);
   return error;
@@ -130,7 +138,7 @@ err interval_of_hits(comm *ranks, const eval_outcomes *o, const char *metric, do
       h = (hits){.bits = {o->text_to_image[k]}, .items = o->texts};
   }
   if (!h.bits[0]) return NULL;
-  if (!is_per_class) return interval_of(ranks, h.items, share, &h, NAN, true, bounds);
+  if (!is_per_class) return interval_of(ranks, h.items, share, &h, NAN, true, bounds, NULL);
   h.labels = o->labels;
   return h.labels ? interval_per_class(ranks, &h, bounds) : NULL;
 }

@@ -15,10 +15,11 @@ typedef double interval_measure(const void *data, const int32_t *weights);
  * are quantiles of the resamples; else, since an area or a precision is biased if images repeat,
  * value ± 1.96 standard deviations of the resamples, within [0, 1]. Uses the resamples in which the
  * metric is defined (an area under a curve needs both classes); NaN if it is undefined in more than
- * a twentieth, or there are fewer than two items. Collective: each of `ranks` (NULL: one) computes
- * some of the resamples, and all get the bounds. */
+ * a twentieth, or there are fewer than two items. resampled: gets the metric on each resample, NaN
+ * where it is undefined, owned, or NULL without bounds; NULL: not wanted. Collective: each of
+ * `ranks` (NULL: one) computes some of the resamples, and all get the bounds. */
 err interval_of(comm *ranks, int64_t items, interval_measure *measure, const void *data,
-                double value, bool is_share, double bounds[2]) ERR_MUST_CHECK;
+                double value, bool is_share, double bounds[2], float **resampled) ERR_MUST_CHECK;
 
 /* For a metric computed from hits, by its name in the JSON; NaN for any other. */
 err interval_of_hits(comm *ranks, const eval_outcomes *outcomes, const char *metric,

@@ -81,7 +81,7 @@ static double area_of(const void *data, const int32_t *weights) {
 }
 
 err eval_score_auc(comm *ranks, const float *scores, const int32_t *labels, int64_t count,
-                   double *auc, double bounds[2]) {
+                   double *auc, double bounds[2], eval_outcomes *outcomes) {
   scored *order = mem_zeroed((size_t)count, sizeof *order);
   err error = order ? NULL : mem_error((size_t)count * sizeof *order, "scores");
   error = share_agree(ranks, error);
@@ -98,7 +98,9 @@ err eval_score_auc(comm *ranks, const float *scores, const int32_t *labels, int6
   const curve c = {order, labels, count};
   *auc = is_number ? area_of(&c, NULL) : (double)NAN;
   if (bounds) bounds[0] = bounds[1] = NAN;
-  if (bounds && is_number) error = interval_of(ranks, count, area_of, &c, *auc, false, bounds);
+  if (bounds && is_number)
+    error = interval_of(ranks, count, area_of, &c, *auc, false, bounds,
+                        outcomes ? &outcomes->resampled : NULL);
   free(order);
   return error;
 }
@@ -167,7 +169,7 @@ static err rank_classes(comm *ranks, const float *images, int64_t image_count, c
 
 err eval_score_multilabel(comm *ranks, const float *images, const int8_t *truths,
                           int64_t image_count, const float *classes, int64_t class_count,
-                          int64_t width, eval_zeroshot *z) {
+                          int64_t width, eval_zeroshot *z, eval_outcomes *outcomes) {
   int64_t positives = 0, counted = 0;
   bool is_number = true;
   scored *order = mem_zeroed((size_t)(image_count * class_count), sizeof *order);
@@ -189,7 +191,8 @@ err eval_score_multilabel(comm *ranks, const float *images, const int8_t *truths
   z->map_11point = is_number ? mean_precision(&r, NULL) : (double)NAN;
   z->chance = (double)positives / (double)counted;
   if (is_number)
-    error = interval_of(ranks, image_count, mean_precision, &r, z->map_11point, false, z->bounds);
+    error = interval_of(ranks, image_count, mean_precision, &r, z->map_11point, false, z->bounds,
+                        outcomes ? &outcomes->resampled : NULL);
   free(order);
   return error;
 }

@@ -1,6 +1,7 @@
 #include "eval/outcomes.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/base64.h"
 #include "base/mem.h"
@@ -59,6 +60,7 @@ void eval_outcomes_free(eval_outcomes *outcomes) {
     free(outcomes->text_to_image[k]);
   }
   free(outcomes->labels);
+  free(outcomes->resampled);
   *outcomes = (eval_outcomes){0};
 }
 
@@ -84,6 +86,22 @@ void eval_write_retrieval_hits(json_writer *w, const char *key, const eval_outco
   for (int k = 0; k < 3; k++)
     write_base64(w, outcomes_to_image[k], outcomes->text_to_image[k], bytes_of(outcomes->texts));
   jsonw_end(w);
+}
+
+void eval_write_resampled(json_writer *w, const char *key, const eval_zeroshot *z,
+                          const eval_outcomes *outcomes) {
+  if (!outcomes->resampled) return;
+  strbuf bytes = {0};
+  for (int k = 0; k < EVAL_RESAMPLES; k++) {
+    uint32_t bits;
+    memcpy(&bits, &outcomes->resampled[k], sizeof bits);
+    for (int shift = 0; shift < 32; shift += 8)
+      strbuf_append_char(&bytes, (char)(bits >> shift & 0xff));
+  }
+  jsonw_object(w, key);
+  if (!bytes.is_broken) write_base64(w, eval_metric_name(z->metric), bytes.data, bytes.length);
+  jsonw_end(w);
+  strbuf_free(&bytes);
 }
 
 void eval_write_labels(json_writer *w, const char *key, const eval_outcomes *outcomes) {

@@ -10,6 +10,7 @@
 #include "read/dataset.h"
 #include "read/file_rows.h"
 #include "image/image.h"
+#include "eval/feed.h"
 
 enum { BATCH = 256, DEEPEST_FOLDER = 64 };
 
@@ -206,17 +207,20 @@ err pictures_embed(const pictures *p, const image_preparation *how, clip_model *
                    float *embeddings, strbuf *warnings) {
   const clip_config *c = clip_get_config(model);
   int64_t size = how->size, width = c->image.embed, total = pictures_count(p);
-  uint8_t *pixels = mem_aligned((size_t)(BATCH * size * size * 3));
-  bool is_bad[BATCH];
-  err error = pixels ? NULL : mem_error((size_t)(BATCH * size * size * 3), "images");
+  feed images;
+  err error = feed_open(&images, model, (size_t)(BATCH * size * size * 3));
+  bool *is_bad = mem_zeroed((size_t)total, sizeof *is_bad);
+  if (!error && !is_bad) error = mem_error((size_t)total, "images");
   for (int64_t at = 0; at < total && !error; at += BATCH) {
     int64_t count = total - at < BATCH ? total - at : BATCH;
-    error = decode_batch(p, at, count, how, pixels, is_bad, warnings);
-    if (!error) error = clip_embed_images(model, count, pixels, NULL, embeddings + at * width);
-    for (int64_t i = 0; i < count && !error; i++)
-      for (int64_t j = 0; j < width && is_bad[i]; j++) embeddings[(at + i) * width + j] = NAN;
+    uint8_t *pixels = feed_next(&images);
+    error = decode_batch(p, at, count, how, pixels, is_bad + at, warnings);
+    if (!error) error = clip_queue_images(model, count, pixels, NULL, embeddings + at * width);
   }
-  free(pixels);
+  error = feed_close(&images, error);
+  for (int64_t i = 0; i < total && !error; i++)
+    for (int64_t j = 0; j < width && is_bad[i]; j++) embeddings[i * width + j] = NAN;
+  free(is_bad);
   return error;
 }
 

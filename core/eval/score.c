@@ -18,14 +18,49 @@ static float dot(const float *a, const float *b, int64_t width) {
   return sum;
 }
 
+enum { AT_ONCE = 4 };
+
+/* The same of four rows [4, width], whose sums do not wait for each other. */
+static void dot_four(const float *a, const float *rows, int64_t width, float out[AT_ONCE]) {
+  const float *b0 = rows, *b1 = b0 + width, *b2 = b1 + width, *b3 = b2 + width;
+  float sum0 = 0, sum1 = 0, sum2 = 0, sum3 = 0;
+#pragma omp simd reduction(+ : sum0, sum1, sum2, sum3)
+  for (int64_t i = 0; i < width; i++) {
+    sum0 += a[i] * b0[i];
+    sum1 += a[i] * b1[i];
+    sum2 += a[i] * b2[i];
+    sum3 += a[i] * b3[i];
+  }
+  out[0] = sum0, out[1] = sum1, out[2] = sum2, out[3] = sum3;
+}
+
+/* Scores of rows [at, at + n) of rows [count, width] for `query`; returns n, at most AT_ONCE. Equal
+ * rows have equal scores: all are added up by the same loop. */
+static int64_t score_some(const float *query, const float *rows, int64_t count, int64_t width,
+                          int64_t at, float out[AT_ONCE]) {
+  if (count < AT_ONCE) {
+    out[0] = dot(query, rows + at * width, width);
+    return 1;
+  }
+  const int64_t first = at + AT_ONCE <= count ? at : count - AT_ONCE;
+  dot_four(query, rows + first * width, width, out);
+  for (int64_t i = at - first; i > 0 && i < AT_ONCE; i++) out[i - (at - first)] = out[i];
+  return AT_ONCE - (at - first);
+}
+
 /* The number of `candidates` that score at least as high for `query` as the one at `own`. NaN
  * scores count as higher, so that a broken model never looks good. */
 static int64_t rank_of(const float *query, const float *candidates, int64_t count, int64_t own,
                        int64_t width) {
-  float score = dot(query, candidates + own * width, width);
+  float scores[AT_ONCE];
+  score_some(query, candidates, count, width, own, scores);
+  const float score = scores[0];
   int64_t better = 0;
-  for (int64_t i = 0; i < count; i++)
-    if (i != own && !(dot(query, candidates + i * width, width) < score)) better++;
+  for (int64_t at = 0, n; at < count; at += n) {
+    n = score_some(query, candidates, count, width, at, scores);
+    for (int64_t i = 0; i < n; i++)
+      if (at + i != own && !(scores[i] < score)) better++;
+  }
   return better;
 }
 
@@ -36,9 +71,12 @@ static int64_t rank_of(const float *query, const float *candidates, int64_t coun
 static int64_t place_of(const float *query, const float *classes, int64_t count, int64_t own,
                         int64_t width, topk_entry *entries) {
   int64_t most = count < MOST_COUNTED ? 1 : MOST_COUNTED;
-  for (int64_t i = 0; i < count; i++)
-    entries[i] =
-        (topk_entry){classes ? dot(query, classes + i * width, width) : query[i], (int32_t)i};
+  float scores[AT_ONCE];
+  for (int64_t i = 0; i < count && !classes; i++) entries[i] = (topk_entry){query[i], (int32_t)i};
+  for (int64_t at = 0, n; at < count && classes; at += n) {
+    n = score_some(query, classes, count, width, at, scores);
+    for (int64_t i = 0; i < n; i++) entries[at + i] = (topk_entry){scores[i], (int32_t)(at + i)};
+  }
   if (isnan(entries[own].score)) return MOST_COUNTED; /* a broken model never counts as right */
   topk_select(entries, count, most);
   for (int64_t i = 0; i < most; i++)
@@ -127,16 +165,19 @@ static void rank_images(comm_slice part, const float *images, int64_t image_coun
 #pragma omp parallel for schedule(static)
   for (int64_t i = part.first; i < part.first + part.count; i++) {
     const float *query = images + i * width;
-    int64_t own = first[i], better = 0;
-    float best = own < first[i + 1] ? dot(query, texts + own * width, width) : 0;
-    for (int64_t t = own + 1; t < first[i + 1]; t++) {
-      float score = dot(query, texts + t * width, width);
-      if (!(score <= best)) best = score;
+    const int64_t own = first[i], end = first[i + 1];
+    int64_t better = 0;
+    float scores[AT_ONCE], best = 0;
+    for (int64_t t = own; t < end; t++) {
+      score_some(query, texts, total, width, t, scores);
+      if (t == own || !(scores[0] <= best)) best = scores[0];
     }
-    for (int64_t t = 0; t < total; t++)
-      if ((t < own || t >= first[i + 1]) && !(dot(query, texts + t * width, width) < best))
-        better++;
-    if (own == first[i + 1]) better = total; /* an image without texts cannot be right */
+    for (int64_t at = 0, n; at < total; at += n) {
+      n = score_some(query, texts, total, width, at, scores);
+      for (int64_t k = 0; k < n; k++)
+        if ((at + k < own || at + k >= end) && !(scores[k] < best)) better++;
+    }
+    if (own == end) better = total; /* an image without texts cannot be right */
     ranks[i] = better;
   }
 }

@@ -11,11 +11,14 @@
 #include "base/rng.h"
 #include "base/shipped.h"
 #include "image/image.h"
+#include "read/in_order.h"
 #include "read/record.h"
 #include "text/template.h"
 #include "eval/classes.h"
 #include "eval/description.h"
 #include "eval/multilabel.h"
+
+enum { AT_ONCE = 256 }; /* rows */
 
 /* Do all classes have the same tokens under a template, so that the name is not part of them? */
 static bool is_same_for_all(const eval_set *set, size_t template) {
@@ -46,33 +49,112 @@ static err check_prompts(eval_set *set, const set_description *d) {
                  d->templates.items[0], (long)set->text_length);
 }
 
+/* The prompts of one class as tokens. */
+static err make_prompts_of(eval_set *set, const set_description *d, int64_t class, strbuf *prompt) {
+  err error = NULL;
+  for (size_t t = 0; t < d->templates.count && !error; t++) {
+    int64_t at = class * (int64_t)set->template_count + (int64_t)t;
+    strbuf_clear(prompt);
+    template_fill(d->templates.items[t], set->classes[class], prompt);
+    error = tokenizer_encode(set->words, strbuf_string(prompt), set->text_length,
+                             set->prompt_ids + at * set->text_length, &set->prompt_id_counts[at]);
+  }
+  return error;
+}
+
 static err make_prompts(eval_set *set, const set_description *d) {
   size_t count = (size_t)set->class_count * d->templates.count;
-  strbuf prompt = {0};
+  int64_t failed = set->class_count; /* the first one, on any number of threads */
   err error = NULL;
   set->template_count = d->templates.count;
   set->prompt_ids = mem_zeroed(count * (size_t)set->text_length, sizeof *set->prompt_ids);
   set->prompt_id_counts = mem_zeroed(count, sizeof *set->prompt_id_counts);
-  if (!set->prompt_ids || !set->prompt_id_counts) FAIL(ERR_MEMORY, "out of memory: prompts");
-  for (int64_t c = 0; c < set->class_count; c++)
-    for (size_t t = 0; t < set->template_count; t++) {
-      int64_t at = c * (int64_t)set->template_count + (int64_t)t;
-      strbuf_clear(&prompt);
-      template_fill(d->templates.items[t], set->classes[c], &prompt);
-      TRY(tokenizer_encode(set->words, strbuf_string(&prompt), set->text_length,
-                           set->prompt_ids + at * set->text_length, &set->prompt_id_counts[at]));
+  if (!set->prompt_ids || !set->prompt_id_counts)
+    return err_new(ERR_MEMORY, "out of memory: prompts");
+#pragma omp parallel
+  {
+    strbuf prompt = {0};
+#pragma omp for schedule(static)
+    for (int64_t c = 0; c < set->class_count; c++) {
+      err fault = make_prompts_of(set, d, c, &prompt);
+      if (!fault) continue;
+#pragma omp critical
+      if (c < failed) {
+        err_free(error);
+        error = fault;
+        failed = c;
+        fault = NULL;
+      }
+      err_free(fault);
     }
-  error = check_prompts(set, d);
-cleanup:
-  strbuf_free(&prompt);
+    strbuf_free(&prompt);
+  }
+  return error ? error : check_prompts(set, d);
+}
+
+/* A row being read, by any thread; then added to the set, in order. */
+typedef struct {
+  dataset_sample sample;
+  err error;                /* in reading it or its captions */
+  char *label;              /* NULL: it has none */
+  err label_error;          /* in its label */
+  int64_t text_count;       /* its captions */
+  int32_t *ids, *id_counts; /* [text_count, text_length] */
+} row_place;
+
+/* Tokenizes a caption of the row. */
+static err add_text(const eval_set *set, row_place *p, const char *text) {
+  size_t most = (size_t)p->text_count + 1, length = (size_t)set->text_length;
+  int32_t *counts = mem_resize(p->id_counts, most, sizeof *counts);
+  if (counts) p->id_counts = counts;
+  int32_t *ids = mem_resize(p->ids, most * length, sizeof *ids);
+  if (ids) p->ids = ids;
+  if (!counts || !ids) return mem_error(most * length * sizeof *ids, "captions");
+  int64_t at = p->text_count++;
+  return tokenizer_encode(set->words, text, set->text_length, p->ids + at * set->text_length,
+                          &p->id_counts[at]);
+}
+
+/* The non-empty lines of a caption, at most `most`. */
+static err add_lines(const eval_set *set, row_place *p, char *caption, int64_t most) {
+  err error = NULL;
+  for (char *rest = caption, *line; (line = strsep(&rest, "\n")) && !error;) {
+    line[strcspn(line, "\r")] = '\0';
+    if (*line && most-- > 0) error = add_text(set, p, line);
+  }
   return error;
 }
 
-/* Adds a caption to `row`. */
-static err add_text(eval_set *set, int64_t row, const char *text) {
-  if (set->text_count == set->text_capacity) {
+static err add_list(const eval_set *set, row_place *p, const set_description *d) {
+  char **list = NULL;
+  size_t count = 0;
+  if (!p->sample.json) return NULL;
+  err error = sample_strings(p->sample.json, d->captions, &list, &count);
+  for (size_t i = 0; i < count; i++) {
+    if (!error && (int64_t)i < d->captions_per_image) error = add_text(set, p, list[i]);
+    free(list[i]);
+  }
+  free(list);
+  return error;
+}
+
+static err add_captions(const eval_set *set, const set_description *d, row_place *p) {
+  bool is_list = strcmp(d->captions, "text") != 0 && strcmp(d->captions, "lines") != 0;
+  if (!set->has_retrieval || (!is_list && !p->sample.caption)) return NULL;
+  if (strcmp(d->captions, "text") == 0) return add_text(set, p, p->sample.caption);
+  if (strcmp(d->captions, "lines") == 0)
+    return add_lines(set, p, p->sample.caption, d->captions_per_image);
+  return add_list(set, p, d);
+}
+
+/* Appends the row's captions to the set's. */
+static err keep_texts(eval_set *set, int64_t row, const row_place *p) {
+  const size_t length = (size_t)set->text_length, added = (size_t)p->text_count;
+  if (!added) return NULL;
+  if (set->text_count + p->text_count > set->text_capacity) {
     int64_t capacity = set->text_capacity ? 2 * set->text_capacity : set->rows;
-    size_t most = (size_t)capacity, length = (size_t)set->text_length;
+    while (capacity < set->text_count + p->text_count) capacity *= 2;
+    size_t most = (size_t)capacity;
     int32_t *owners = mem_resize(set->owners, most, sizeof *owners);
     if (owners) set->owners = owners;
     int32_t *counts = mem_resize(set->id_counts, most, sizeof *counts);
@@ -82,43 +164,12 @@ static err add_text(eval_set *set, int64_t row, const char *text) {
     if (!owners || !counts || !ids) return mem_error(most * length * sizeof *ids, "captions");
     set->text_capacity = capacity;
   }
-  int64_t at = set->text_count++;
-  set->owners[at] = (int32_t)row;
-  return tokenizer_encode(set->words, text, set->text_length, set->ids + at * set->text_length,
-                          &set->id_counts[at]);
-}
-
-/* The non-empty lines of a caption, at most `most`. */
-static err add_lines(eval_set *set, int64_t row, char *caption, int64_t most) {
-  err error = NULL;
-  for (char *rest = caption, *line; (line = strsep(&rest, "\n")) && !error;) {
-    line[strcspn(line, "\r")] = '\0';
-    if (*line && most-- > 0) error = add_text(set, row, line);
-  }
-  return error;
-}
-
-static err add_list(eval_set *set, int64_t row, const char *json, const set_description *d) {
-  char **list = NULL;
-  size_t count = 0;
-  if (!json) return NULL;
-  err error = sample_strings(json, d->captions, &list, &count);
-  for (size_t i = 0; i < count; i++) {
-    if (!error && (int64_t)i < d->captions_per_image) error = add_text(set, row, list[i]);
-    free(list[i]);
-  }
-  free(list);
-  return error;
-}
-
-static err add_captions(eval_set *set, const set_description *d, int64_t row,
-                        dataset_sample *sample) {
-  bool is_list = strcmp(d->captions, "text") != 0 && strcmp(d->captions, "lines") != 0;
-  if (!set->has_retrieval || (!is_list && !sample->caption)) return NULL;
-  if (strcmp(d->captions, "text") == 0) return add_text(set, row, sample->caption);
-  if (strcmp(d->captions, "lines") == 0)
-    return add_lines(set, row, sample->caption, d->captions_per_image);
-  return add_list(set, row, sample->json, d);
+  const size_t at = (size_t)set->text_count;
+  for (size_t t = 0; t < added; t++) set->owners[at + t] = (int32_t)row;
+  memcpy(set->id_counts + at, p->id_counts, added * sizeof *p->id_counts);
+  memcpy(set->ids + at * length, p->ids, added * length * sizeof *p->ids);
+  set->text_count += p->text_count;
+  return NULL;
 }
 
 void eval_set_warn(eval_set *set, const char *format, ...) {
@@ -135,39 +186,69 @@ static void warn_of_sample(eval_set *set, const dataset_sample *sample, err faul
 }
 
 /* A label that cannot be read leaves the row without a class; retrieval does not need one. */
-static err take_label(eval_set *set, const set_description *d, int64_t row,
-                      const dataset_sample *sample, char **label) {
-  err error = sample_label(sample->json, d->label, label);
+static err take_label(eval_set *set, int64_t row, row_place *p, char **label) {
+  err error = p->label_error;
+  p->label_error = NULL;
+  *label = p->label;
+  p->label = NULL;
   if (!error && *label && !(*label)[strspn(*label, " \t\r\n")]) { /* blank: no label */
     free(*label);
     *label = NULL;
   }
   if (!error || err_kind_of(error) != ERR_INPUT) return error;
-  warn_of_sample(set, sample, error);
+  warn_of_sample(set, &p->sample, error);
   set->labels[row] = LABEL_UNREADABLE;
   err_free(error);
   return NULL;
 }
 
+typedef struct {
+  eval_set *set;
+  const set_description *d;
+  char **labels; /* [rows] */
+} reading;
+
+static void read_row(void *context, int64_t row, void *place) {
+  const reading *r = context;
+  const eval_set *set = r->set;
+  row_place *p = place;
+  p->error = dataset_read_text(set->data, row, &p->sample);
+  if (!p->error) p->error = add_captions(set, r->d, p);
+  if (!p->error && set->has_labels && !set->is_multilabel && p->sample.json)
+    p->label_error = sample_label(p->sample.json, r->d->label, &p->label);
+}
+
 /* Captions and label of one row; a read error affects only this row. */
-static err read_row(eval_set *set, const set_description *d, int64_t row, char **label) {
-  dataset_sample sample = {0};
+static err keep_row(void *context, int64_t row, void *place) {
+  const reading *r = context;
+  eval_set *set = r->set;
+  row_place *p = place;
   int64_t texts = set->text_count;
-  err error = dataset_read_text(set->data, row, &sample);
-  if (!error) error = add_captions(set, d, row, &sample);
-  if (!error && set->is_multilabel) error = multilabel_take(set, d, row, &sample);
-  if (!error && set->has_labels && !set->is_multilabel && sample.json)
-    error = take_label(set, d, row, &sample, label);
+  err error = p->error;
+  p->error = NULL;
+  if (!error) error = keep_texts(set, row, p);
+  if (!error && set->is_multilabel) error = multilabel_take(set, r->d, row, &p->sample);
+  if (!error && set->has_labels && !set->is_multilabel && p->sample.json)
+    error = take_label(set, row, p, &r->labels[row]);
   if (error && err_kind_of(error) == ERR_INPUT) {
-    warn_of_sample(set, &sample, error);
+    warn_of_sample(set, &p->sample, error);
     set->is_bad[row] = true;
     set->text_count = texts; /* none of its captions count */
     err_free(error);
     error = NULL;
   }
   if (set->has_retrieval) set->lacks_text[row] = set->text_count == texts;
-  dataset_sample_free(&sample);
   return error;
+}
+
+static void release_row(void *place) {
+  row_place *p = place;
+  err_free(p->error);
+  err_free(p->label_error);
+  free(p->label);
+  free(p->ids);
+  free(p->id_counts);
+  dataset_sample_free(&p->sample);
 }
 
 /* Rows that retrieval skips although they can be read. */
@@ -192,7 +273,10 @@ static err read_rows(eval_set *set, const set_description *d) {
   set->labels = mem_zeroed(rows, sizeof *set->labels);
   if (!labels || !set->labels || !set->is_bad || !set->lacks_text)
     FAIL(ERR_MEMORY, "out of memory: an evaluation set");
-  for (int64_t row = 0; row < set->rows; row++) TRY(read_row(set, d, row, &labels[row]));
+  reading r = {set, d, labels};
+  const in_order_work work = {&r,       set->rows, AT_ONCE,    sizeof(row_place),
+                              read_row, keep_row,  release_row};
+  TRY(in_order(&work));
   warn_of_missing_texts(set, d);
   if (set->has_retrieval && !set->text_count)
     FAIL(ERR_INPUT, "captions: %s: no sample has a caption", d->captions);

@@ -85,6 +85,12 @@ void views_join(const float *rows, int64_t count, int64_t stride, int64_t width,
     row[k] = (float)((double)row[k] / sqrt(square));
 }
 
+err views_queue(const eval_views *v, clip_model *model, int64_t first, int64_t images,
+                const uint8_t *pixels, float *embeddings) {
+  if (v->keep == v->patches) return clip_queue_images(model, images, pixels, NULL, embeddings);
+  return views_embed(v, model, first, images, pixels, embeddings);
+}
+
 err views_embed(const eval_views *v, clip_model *model, int64_t first, int64_t images,
                 const uint8_t *pixels, float *embeddings) {
   const clip_config *c = clip_get_config(model);

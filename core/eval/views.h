@@ -25,5 +25,8 @@ void views_join(const float *rows, int64_t count, int64_t stride, int64_t width,
 /* Embeddings [images, embed] of images [first, first + images), from pixels. */
 err views_embed(const eval_views *views, clip_model *model, int64_t first, int64_t images,
                 const uint8_t *pixels, float *embeddings) ERR_MUST_CHECK;
+/* The same by clip_queue_images, if all patches are encoded; else done when it returns. */
+err views_queue(const eval_views *views, clip_model *model, int64_t first, int64_t images,
+                const uint8_t *pixels, float *embeddings) ERR_MUST_CHECK;
 
 #endif

@@ -76,7 +76,7 @@ static err allocate_all(clip_model *m) {
   }
   clip_cut_inputs(m);
   for (int i = 0; i < SETS; i++) {
-    int64_t samples = i == EVAL_SET ? m->limits.eval_batch : m->limits.micro_batch;
+    int64_t samples = i >= EVAL_SET ? clip_text_batch(m) : m->limits.micro_batch;
     m->sets[i].pooled = mem_zeroed(4 * (size_t)samples, sizeof(int32_t));
     if (!m->sets[i].pooled) return mem_error((size_t)samples * 4, "text lengths");
   }
@@ -127,6 +127,7 @@ err clip_create(ops *o, const clip_config *config, const clip_limits *limits, bo
 
 void clip_destroy(clip_model *m) {
   if (!m) return;
+  embed_queue_free(m);
   for (int i = 0; i < CLIP_BLOCKS; i++)
     if (m->blocks[i]) m->o->call->release(m->o, m->blocks[i]);
   for (int i = 0; i < SETS; i++) free(m->sets[i].pooled);

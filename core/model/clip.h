@@ -49,7 +49,7 @@ typedef struct {
   int ranks;                  /* the whole batch is this many times `batch`; 0: as 1 */
   int64_t train_patches;      /* patches of an image that are encoded in training */
   int64_t train_words;        /* tokens of a text that are encoded in training */
-  int64_t eval_batch;         /* images or texts encoded at once in evaluation */
+  int64_t eval_batch;         /* images encoded at once in evaluation; on a CPU texts, too */
   int64_t eval_patches;
 } clip_limits;
 
@@ -113,6 +113,8 @@ err clip_create(ops *o, const clip_config *config, const clip_limits *limits, bo
                 clip_model **model) ERR_MUST_CHECK;
 void clip_destroy(clip_model *model);
 
+/* Bytes of the model's memory, as planned. */
+size_t clip_planned_bytes(const clip_model *model);
 const clip_config *clip_get_config(const clip_model *model);
 const param_table *clip_params(const clip_model *model);
 const tower_weights *clip_weights(const clip_model *model);
@@ -191,14 +193,29 @@ err clip_logit_scale_of(const clip_model *model, ops_buffer value, double *scale
 /* The parameter's offset in the flat array. */
 int64_t clip_logit_scale_offset(const clip_model *model);
 
-/* The number of images or texts that are encoded at once. */
+/* The number of images and of texts that are encoded at once. */
 int64_t clip_eval_batch(const clip_model *model);
+int64_t clip_text_batch(const clip_model *model);
 /* Unit-length embeddings, stored on the host; any count. index [count, eval_patches] or NULL: every
  * patch in order. embeddings [count, embed] float. */
 err clip_embed_images(clip_model *model, int64_t count, const uint8_t *images, const int32_t *index,
                       float *embeddings) ERR_MUST_CHECK;
 err clip_embed_texts(clip_model *model, int64_t count, const int32_t *ids, const int32_t *id_counts,
                      float *embeddings) ERR_MUST_CHECK;
+
+/* The same while the caller prepares the next inputs: on a device, clip_queue_images and
+ * clip_queue_texts return when a batch has been launched, and up to clip_queue_depth batches (each
+ * call has at least one) are under way; 0: the calls return when all is done. The arrays of a call,
+ * host memory pinned if possible (ops.pin), must neither change nor be freed, and its embeddings
+ * are not there, before as many further batches were queued or clip_queue_finish was called, which
+ * waits for all and returns `error` if there is one. After an error it must be called, too. Between
+ * the first call and clip_queue_finish the model must not be used otherwise. */
+int clip_queue_depth(const clip_model *model);
+err clip_queue_images(clip_model *model, int64_t count, const uint8_t *images, const int32_t *index,
+                      float *embeddings) ERR_MUST_CHECK;
+err clip_queue_texts(clip_model *model, int64_t count, const int32_t *ids, const int32_t *id_counts,
+                     float *embeddings) ERR_MUST_CHECK;
+err clip_queue_finish(clip_model *model, err error) ERR_MUST_CHECK;
 
 /* Attentive masking: a moving average of the image tower scores patches (attentive.h). The
  * following calls need a model for training whose config has a scored_size. */

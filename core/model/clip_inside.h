@@ -15,11 +15,29 @@ typedef struct {
   image_front_activations front;
 } clip_activations;
 
-/* Two sets of inputs for training, so that one is filled while the other is in use, and one for
- * evaluation, which may run in between. */
-enum { TRAIN_SETS = 2, EVAL_SET = 2, SETS = 3 };
+/* Two sets of inputs for training, so that one is filled while the other is in use, and two for
+ * evaluation, which may run in between (on a CPU, where batches are not queued, one). */
+enum { TRAIN_SETS = 2, EVAL_SET = TRAIN_SETS, EVAL_SETS = 2, SETS = TRAIN_SETS + EVAL_SETS };
 /* Sites of dropout's noise: their distance exceeds the number of blocks of any tower. */
 enum { IMAGE_SITE = 0, TEXT_SITE = 1 << 16 };
+
+/* Batches being embedded (clip_embed.c). */
+enum { QUEUED_IMAGES, QUEUED_TEXTS, QUEUED_TOWERS };
+typedef struct {
+  int64_t rows;      /* of a batch that is computed, whose embeddings are not there yet; 0: none */
+  float *embeddings; /* where they go */
+  void *host;        /* they are copied to [most rows, embed] compute, pinned */
+  void *recordings[QUEUED_TOWERS]; /* of a forward pass on this set of inputs, */
+  int64_t recorded[QUEUED_TOWERS]; /* on so many rows */
+} embed_place;
+
+typedef struct {
+  embed_place places[EVAL_SETS]; /* of each set of inputs */
+  int next;                      /* the set that the next batch takes */
+  int64_t rows[QUEUED_TOWERS];   /* of the last batch that was not replayed; */
+  int runs[QUEUED_TOWERS];       /* so many in succession had as many */
+  int32_t *whole;                /* [eval_batch, eval_patches] every patch in order */
+} embed_queue;
 
 struct clip_model {
   ops *o;
@@ -43,6 +61,7 @@ struct clip_model {
   reconstruction_lists lists[TRAIN_SETS];
   attentive_scorer scorer; /* weights.o NULL: there is none */
   input_set sets[SETS];
+  embed_queue embedding;
   int current, staged;        /* training sets: computed on; filled last */
   ops_buffer fixed_positions; /* sine-cosine; undefined when learned */
   void *blocks[CLIP_BLOCKS];  /* device memory */
@@ -54,12 +73,17 @@ struct clip_model {
 
 /* clip_embed.c: `count` values of compute type as floats. */
 void clip_widen(const ops *o, const void *from, int64_t count, float *to);
+/* The queue's memory is allocated when first used. */
+void embed_queue_free(clip_model *m);
 
 /* clip_config.c: clip_declare, keeping the towers, which are resolved later. */
 err clip_declare_towers(const clip_config *c, param_table *table, tower *image, tower *text,
                         reconstruction_head *head) ERR_MUST_CHECK;
 
-/* clip_plan.c: divide the model's blocks into buffers. With is_kept, activations hold what backward
+/* clip_plan.c: texts that are encoded at once in evaluation. */
+int64_t clip_plan_texts(const clip_config *c, const clip_limits *l, const clip_types *types);
+
+/* Divide the model's blocks into buffers. With is_kept, activations hold what backward
  * reads; otherwise, and in evaluation, only what one forward pass needs.
  * All use the same memory: dividing it for one use ends the others. */
 void clip_cut_training(const clip_model *m, bool is_kept, clip_activations *a);

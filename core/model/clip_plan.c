@@ -20,6 +20,10 @@ static use evaluation(const clip_config *c, const clip_limits *l) {
   return (use){l->eval_batch, l->eval_patches, c->text_length, false};
 }
 
+static bool is_device(const clip_types *types) {
+  return types->chunk_bytes == 0;
+}
+
 static tower_extent extent_of(const tower_shape *shape, const clip_types *types, const use *u,
                               int64_t tokens) {
   return (tower_extent){
@@ -31,14 +35,24 @@ static tower_extent extent_of(const tower_shape *shape, const clip_types *types,
       .master = types->master};
 }
 
-static void cut_activations(clip_activations *a, const clip_config *c, const clip_types *types,
-                            use u, ops_block *block) {
-  const tower_extent image = extent_of(&c->image, types, &u, u.patches + c->has_class_token);
-  const tower_extent text =
-      c->classes ? (tower_extent){0} : extent_of(&c->text, types, &u, u.words);
+static void cut_images(clip_activations *a, const clip_config *c, const clip_types *types,
+                       const use *u, ops_block *block) {
+  const tower_extent image = extent_of(&c->image, types, u, u->patches + c->has_class_token);
   tower_lay_out(&a->image, &c->image, &image, block);
   image_front_lay_out(&a->front, c, &image, block);
-  if (!c->classes) tower_lay_out(&a->text, &c->text, &text, block);
+}
+
+static void cut_texts(clip_activations *a, const clip_config *c, const clip_types *types,
+                      const use *u, ops_block *block) {
+  if (c->classes) return;
+  const tower_extent text = extent_of(&c->text, types, u, u->words);
+  tower_lay_out(&a->text, &c->text, &text, block);
+}
+
+static void cut_activations(clip_activations *a, const clip_config *c, const clip_types *types,
+                            use u, ops_block *block) {
+  cut_images(a, c, types, &u, block);
+  cut_texts(a, c, types, &u, block);
 }
 
 static size_t activation_bytes(const clip_config *c, const clip_types *types, use u) {
@@ -46,6 +60,43 @@ static size_t activation_bytes(const clip_config *c, const clip_types *types, us
   ops_block block = {0};
   cut_activations(&a, c, types, u, &block);
   return block.used;
+}
+
+static size_t images_bytes(const clip_config *c, const clip_limits *l, const clip_types *types) {
+  clip_activations a;
+  ops_block block = {0};
+  const use u = evaluation(c, l);
+  cut_images(&a, c, types, &u, &block);
+  return block.used;
+}
+
+static size_t texts_bytes(const clip_config *c, const clip_limits *l, const clip_types *types,
+                          int64_t batch) {
+  clip_activations a;
+  ops_block block = {0};
+  use u = evaluation(c, l);
+  u.batch = batch;
+  cut_texts(&a, c, types, &u, &block);
+  return block.used;
+}
+
+/* A text is shorter than an image, so that a batch of texts is too little work for a device: it is
+ * the multiple of the images' batch whose activations need no more memory than theirs. */
+int64_t clip_plan_texts(const clip_config *c, const clip_limits *l, const clip_types *types) {
+  enum { MOST = 16 };
+  int64_t times = 1;
+  if (c->classes || !is_device(types)) return l->eval_batch;
+  const size_t most = images_bytes(c, l, types);
+  while (times < MOST && texts_bytes(c, l, types, (times + 1) * l->eval_batch) <= most) times++;
+  return times * l->eval_batch;
+}
+
+/* Images and texts are encoded one after the other. */
+static size_t evaluation_bytes(const clip_config *c, const clip_limits *l,
+                               const clip_types *types) {
+  size_t images = images_bytes(c, l, types);
+  size_t texts = texts_bytes(c, l, types, clip_plan_texts(c, l, types));
+  return images > texts ? images : texts;
 }
 
 /* The average tower's pass over whole images. */
@@ -77,9 +128,11 @@ static void cut_inputs(input_set *sets, reconstruction_lists *lists, ops_buffer 
                        const clip_config *c, const clip_limits *l, const clip_types *types,
                        bool for_training, ops_block *block) {
   const reconstruction_extent e = reconstruction_extent_of(c, l, types);
-  input_set_lay_out(&sets[EVAL_SET], c, l->eval_batch, l->eval_patches, block);
+  const int64_t texts = clip_plan_texts(c, l, types);
+  for (int i = 0; i < (is_device(types) ? EVAL_SETS : 1); i++)
+    input_set_lay_out(&sets[EVAL_SET + i], c, l->eval_batch, texts, l->eval_patches, block);
   for (int i = 0; i < TRAIN_SETS && for_training; i++) {
-    input_set_lay_out(&sets[i], c, l->micro_batch, l->train_patches, block);
+    input_set_lay_out(&sets[i], c, l->micro_batch, l->micro_batch, l->train_patches, block);
     reconstruction_lists_lay_out(&lists[i], &e, block);
   }
   *positions = ops_cut(block, types->master, c->patches * c->image.width);
@@ -127,7 +180,7 @@ void clip_plan(const clip_config *c, const clip_limits *l, const clip_types *typ
   *m = (clip_memory){0};
   m->bytes[CLIP_PARAMETERS] = (size_t)parameters * ops_size_of(types->master);
   if (has_working) m->bytes[CLIP_WORKING] = (size_t)parameters * ops_size_of(types->compute);
-  m->bytes[CLIP_ACTIVATIONS] = activation_bytes(c, types, evaluation(c, l));
+  m->bytes[CLIP_ACTIVATIONS] = evaluation_bytes(c, l, types);
   m->bytes[CLIP_INPUTS] = input_bytes(c, l, types, for_training);
   if (!for_training) return;
   for (int is_kept = 0; is_kept < 2; is_kept++) {
@@ -153,6 +206,13 @@ static clip_types types_of(const ops *o) {
   return (clip_types){o->compute, o->master, o->chunk_bytes};
 }
 
+size_t clip_planned_bytes(const clip_model *m) {
+  const clip_types types = types_of(m->o);
+  clip_memory plan;
+  clip_plan(&m->config, &m->limits, &types, &m->params, m->is_trainable, &plan);
+  return clip_memory_total(&plan);
+}
+
 void clip_cut_training(const clip_model *m, bool is_kept, clip_activations *a) {
   const clip_types types = types_of(m->o);
   ops_block block = {.base = m->blocks[CLIP_ACTIVATIONS]};
@@ -161,8 +221,11 @@ void clip_cut_training(const clip_model *m, bool is_kept, clip_activations *a) {
 
 void clip_cut_evaluation(const clip_model *m, clip_activations *a) {
   const clip_types types = types_of(m->o);
-  ops_block block = {.base = m->blocks[CLIP_ACTIVATIONS]};
-  cut_activations(a, &m->config, &types, evaluation(&m->config, &m->limits), &block);
+  use images = evaluation(&m->config, &m->limits), texts = images;
+  texts.batch = clip_plan_texts(&m->config, &m->limits, &types);
+  ops_block for_images = {.base = m->blocks[CLIP_ACTIVATIONS]}, for_texts = for_images;
+  cut_images(a, &m->config, &types, &images, &for_images);
+  cut_texts(a, &m->config, &types, &texts, &for_texts);
 }
 
 void clip_cut_scoring(const clip_model *m, clip_activations *a) {

@@ -1,12 +1,12 @@
 #include "model/inputs.h"
 
-void input_set_lay_out(input_set *set, const clip_config *c, int64_t samples, int64_t patches,
-                       ops_block *block) {
+void input_set_lay_out(input_set *set, const clip_config *c, int64_t samples, int64_t texts,
+                       int64_t patches, ops_block *block) {
   set->images = ops_cut(block, OPS_U8, samples * c->image_size * c->image_size * 3);
   set->index = ops_cut(block, OPS_I32, samples * patches);
-  set->ids = ops_cut(block, OPS_I32, samples * c->text_length);
-  set->pool_index = ops_cut(block, OPS_I32, samples);
-  set->key_counts = ops_cut(block, OPS_I32, samples);
+  set->ids = ops_cut(block, OPS_I32, texts * c->text_length);
+  set->pool_index = ops_cut(block, OPS_I32, texts);
+  set->key_counts = ops_cut(block, OPS_I32, texts);
   set->numbers = ops_cut(block, OPS_I32, samples * 2);
 }
 
@@ -15,8 +15,9 @@ err input_set_images(input_set *set, ops *o, const clip_config *c, const uint8_t
   size_t bytes = (size_t)(c->image_size * c->image_size * 3);
   set->count = count;
   err error = o->call->upload_ahead(o, set->images.data, images, (size_t)count * bytes);
-  return error ? error
-               : o->call->upload_ahead(o, set->index.data, index, (size_t)(count * patches) * 4);
+  if (error || !index) return error;
+  set->is_whole = false;
+  return o->call->upload_ahead(o, set->index.data, index, (size_t)(count * patches) * 4);
 }
 
 err input_set_texts(input_set *set, ops *o, const clip_config *c, const int32_t *ids,

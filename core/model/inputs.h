@@ -10,13 +10,15 @@ typedef struct {
   ops_buffer numbers;    /* [samples, 2] i32: the samples' numbers, low and high word */
   int32_t *pooled; /* [4 samples], host: what the last three are copied from; the caller frees */
   int64_t count;   /* samples present */
+  bool is_whole;   /* index lists every patch of every image, in order */
 } input_set;
 
-/* For up to `samples` samples of `patches` encoded patches. */
-void input_set_lay_out(input_set *set, const clip_config *c, int64_t samples, int64_t patches,
-                       ops_block *block);
+/* For up to `samples` images of `patches` encoded patches, and up to `texts` texts. */
+void input_set_lay_out(input_set *set, const clip_config *c, int64_t samples, int64_t texts,
+                       int64_t patches, ops_block *block);
 
-/* Copies with ops.upload_ahead: the host's arrays must not change until ops.join. */
+/* Copies with ops.upload_ahead: the host's arrays must not change until ops.join. index NULL: as
+ * before. */
 err input_set_images(input_set *set, ops *o, const clip_config *c, const uint8_t *images,
                      const int32_t *index, int64_t count, int64_t patches) ERR_MUST_CHECK;
 /* The samples' numbers; NULL: from first_sample on. Nothing without dropout. */

@@ -278,6 +278,7 @@ typedef struct {
 } ops_usage;
 
 enum { OPS_SQUARE_BLOCK = 1024 };
+enum { OPS_DOWNLOADS = 2 }; /* that may be under way (download_behind) */
 
 /* A backend: a table of functions. Ops run in the order in which they are called, but may return
  * before they are done; download and synchronize wait. */
@@ -297,6 +298,13 @@ typedef struct {
    * finished; ops called after it see them. */
   err (*upload_ahead)(ops *o, void *to, const void *from, size_t bytes);
   err (*join)(ops *o);
+  /* The same without the host waiting; all three NULL where buffers are host memory. follow: as
+   * join, but returns at once: `from` must not change until an op called after it is done.
+   * download_behind returns at once, and `to` has the result of the ops called before it after
+   * await_download for the same place, one of OPS_DOWNLOADS. */
+  err (*follow)(ops *o);
+  err (*download_behind)(ops *o, int place, void *to, const void *from, size_t bytes);
+  err (*await_download)(ops *o, int place);
   /* Host memory that is copied from often: pinned, so that copies need no CPU. NULL where there is
    * no benefit. */
   err (*pin)(ops *o, void *block, size_t bytes);

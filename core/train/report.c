@@ -170,6 +170,7 @@ err run_report_eval(run *r, size_t set, const eval_result *result, const eval_ou
     json_writer *w = begin_eval(r, name, "zeroshot", seconds);
     eval_write_zeroshot(w, "metrics", &result->zeroshot);
     eval_write_zeroshot_hits(w, "hits", outcomes);
+    eval_write_resampled(w, "resampled", &result->zeroshot, outcomes);
     if (!r->has_told_labels[set]) eval_write_labels(w, "labels", outcomes);
     r->has_told_labels[set] = true;
     error = events_end(&r->events);
@@ -196,6 +197,7 @@ err run_report_probe(run *r, const eval_probe *probe, const eval_outcomes *outco
   json_writer *w = begin_eval(r, eval_set_name(r->sets[0]), "probe", seconds);
   eval_write_probe(w, "metrics", probe);
   eval_write_zeroshot_hits(w, "hits", outcomes);
+  eval_write_labels(w, "labels", outcomes);
   return events_end(&r->events);
 }
 

@@ -49,7 +49,7 @@
          "share of training time spent waiting for data")                                          \
   COLUMN("final_loss", "loss", "", 3, 1, LOWER, SUMMARY, "final_loss",                             \
          "training loss, mean over the last twentieth of the steps")                               \
-  COLUMN("final_reconstruction_loss", "reconstruction", "", 3, 1, LOWER, SUMMARY,                  \
+  COLUMN("final_reconstruction_loss", "reconstruction loss", "", 3, 1, LOWER, SUMMARY,             \
          "final_reconstruction_loss",                                                              \
          "squared error of dropped patches' pixels, mean over the last twentieth of the steps")    \
   COLUMN("ranks", "ranks", "", 0, 1, NONE, SUMMARY, "ranks",                                       \
@@ -117,6 +117,11 @@
          "linear probe (eval.probe_train), top-1")                                                 \
   COLUMN("tuned_linear_probe_top1", "tuned linear probe", "%", 1, PERCENT, HIGHER, TUNED,          \
          "probe.top1", "linear probe after unmasked tuning")                                       \
+  COLUMN("linear_probe_mean_per_class", "linear probe per class", "%", 1, PERCENT, HIGHER, EVAL,   \
+         "probe.mean_per_class", "linear probe, mean over classes")                                \
+  COLUMN("tuned_linear_probe_mean_per_class", "tuned linear probe per class", "%", 1, PERCENT,     \
+         HIGHER, TUNED, "probe.mean_per_class",                                                    \
+         "linear probe after unmasked tuning, mean over classes")                                  \
   COLUMN("fine_tuned_top1", "fine-tuned top-1", "%", 1, PERCENT, HIGHER, FINE_TUNED,               \
          "classification.top1",                                                                    \
          "classifier fine-tuned end to end (classification.classes), top-1")                       \

@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "stats/bounded.h"
+#include "stats/resampled.h"
 
 accuracy_place accuracy_find(const report_data *d, size_t cell, const column *c) {
   ptrdiff_t shown = data_shown_cell(d, cell, c);
@@ -94,20 +95,52 @@ static double hit_at(const hit_source *h, size_t item) {
   return sum / (double)h->count;
 }
 
+/* ---- values on resampled items ---- */
+
+/* They must reproduce the recorded bounds; otherwise they belong to something else. */
+static bool do_bounds_agree(const store_resampled *r, double half) {
+  double sum = 0, squares = 0, used = 0;
+  for (size_t k = 0; k < r->count; k++) {
+    if (isnan(r->values[k])) continue;
+    sum += (double)r->values[k];
+    squares += (double)r->values[k] * (double)r->values[k];
+    used++;
+  }
+  double variance = (squares - sum * sum / used) / (used - 1);
+  return fabs(1.96 * sqrt(fmax(variance, 0)) - half) < 1e-4;
+}
+
+/* r->count 0: none are recorded. Free r->values. */
+static err find_resampled(report_data *d, const accuracy_place *at, store_resampled *r) {
+  const data_evaluation *e = at->evaluation;
+  size_t images;
+  double half = half_width(d, at, &images);
+  *r = (store_resampled){0};
+  if (isnan(half)) return NULL;
+  err error =
+      store_load_resampled(d->s, d->cells[at->cell].run_id, e->task, e->metric, e->set, e->step, r);
+  bool is_cut = e->value - half < 1e-9 || e->value + half > 1 - 1e-9; /* bounds at 0 or 1 */
+  if (!error && r->count && !is_cut && !do_bounds_agree(r, half)) r->count = 0;
+  return error;
+}
+
 /* ---- over seeds ---- */
 
 typedef struct {
   double *values;         /* [seeds][items]: of hits, or own minus the other's */
   double *plain, *halves; /* [seeds]: the numbers themselves, and their recorded half widths */
+  double *resampled;      /* [seeds][resamples]: the same numbers on resampled images */
+  size_t resamples, resampled_images;
   const uint16_t *strata;
   size_t seeds, items, images;
-  bool has_items;
+  bool has_items, has_resampled;
 } item_table;
 
 static void free_table(item_table *t) {
   free(t->values);
   free(t->plain);
   free(t->halves);
+  free(t->resampled);
 }
 
 static err add_items(item_table *t, size_t room, const hit_source *own, const hit_source *other) {
@@ -123,12 +156,35 @@ static err add_items(item_table *t, size_t room, const hit_source *own, const hi
   return NULL;
 }
 
+static err add_resampled(report_data *d, item_table *t, size_t room, const accuracy_place *own,
+                         const accuracy_place *other) {
+  store_resampled mine = {0}, theirs = {0};
+  err error = t->has_resampled ? find_resampled(d, own, &mine) : NULL;
+  if (!error && other && mine.count) error = find_resampled(d, other, &theirs);
+  if (!error && !t->seeds && mine.count) {
+    t->resampled = mem_zeroed(room * mine.count, sizeof *t->resampled);
+    t->resamples = mine.count;
+    t->resampled_images = mine.items;
+    if (!t->resampled) error = mem_error(0, "an accuracy");
+  }
+  t->has_resampled = t->resampled && mine.count == t->resamples &&
+                     mine.items == t->resampled_images &&
+                     (!other || (theirs.count == t->resamples && theirs.items == mine.items));
+  for (size_t k = 0; k < t->resamples && t->has_resampled && !error; k++)
+    t->resampled[t->seeds * t->resamples + k] =
+        (double)mine.values[k] - (other ? (double)theirs.values[k] : 0);
+  free(mine.values);
+  free(theirs.values);
+  return error;
+}
+
 static err tabulate(report_data *d, const accuracy_place *own, const accuracy_place *other,
                     size_t count, item_table *t) {
   err error = NULL;
   *t = (item_table){.plain = mem_zeroed(count, sizeof *t->plain),
                     .halves = mem_zeroed(count, sizeof *t->halves),
-                    .has_items = true};
+                    .has_items = true,
+                    .has_resampled = true};
   if (!t->plain || !t->halves) FAIL(ERR_MEMORY, "out of memory: an accuracy");
   for (size_t i = 0; i < count; i++) {
     hit_source mine, theirs = {0};
@@ -136,6 +192,7 @@ static err tabulate(report_data *d, const accuracy_place *own, const accuracy_pl
     TRY(find_hits(d, &own[i], &mine));
     if (other) TRY(find_hits(d, &other[i], &theirs));
     TRY(add_items(t, count, &mine, other ? &theirs : NULL));
+    TRY(add_resampled(d, t, count, &own[i], other ? &other[i] : NULL));
     if (data_is_per_class(own[i].evaluation)) t->strata = mine.kinds[0].labels;
     t->plain[t->seeds] = own[i].evaluation->value - (other ? other[i].evaluation->value : 0);
     t->halves[t->seeds] = half_width(d, &own[i], &t->images);
@@ -152,16 +209,24 @@ static const char *name_interval(const item_table *t, bool is_difference, bool h
   bool is_of_seeds = t->seeds > 1;
   if (!t->has_items && !has_bounds) return is_of_seeds ? "seeds" : NULL;
   if (!is_difference) return is_of_seeds ? "seeds and images" : "images";
-  if (t->has_items) return is_of_seeds ? "seeds and paired images" : "paired images";
+  if (t->has_items || t->has_resampled)
+    return is_of_seeds ? "seeds and paired images" : "paired images";
   return is_of_seeds ? "seeds and unpaired images" : "unpaired images";
 }
 
-static void from_bounds(const item_table *t, bool is_difference, accuracy *out) {
-  out->mean = bounded_mean(t->plain, t->halves, t->seeds);
+/* A single run's own number keeps the bounds that it recorded. */
+static err from_bounds(const item_table *t, bool is_difference, accuracy *out) {
+  err error = NULL;
   out->items = t->images;
-  if (is_difference) return;
+  if (t->has_resampled && (is_difference || t->seeds > 1))
+    error = resampled_mean(t->plain, t->resampled, t->seeds, t->resamples, &out->mean);
+  else
+    out->mean = bounded_mean(t->plain, t->halves, t->seeds);
+  if (isnan(out->mean.low)) out->over = NULL;
+  if (error || is_difference || !out->over) return error;
   out->mean.low = fmax(out->mean.low, 0);
   out->mean.high = fmin(out->mean.high, 1);
+  return NULL;
 }
 
 static err measure(report_data *d, const accuracy_place *own, const accuracy_place *other,
@@ -176,7 +241,7 @@ static err measure(report_data *d, const accuracy_place *own, const accuracy_pla
   out->seeds = t.seeds;
   out->over = name_interval(&t, other, has_bounds);
   if (!t.has_items && has_bounds) {
-    from_bounds(&t, other, out);
+    error = from_bounds(&t, other, out);
   } else if (t.seeds) {
     if (!t.has_items) table = (crossed_table){t.plain, NULL, t.seeds, 1};
     if (t.has_items) out->items = t.items;

@@ -2,8 +2,9 @@
  *
  * Metrics computed from hits (shares, means over classes, the mean of top-1 and top-5): over the
  * images of the recorded hits (stats/crossed.h); a difference is paired by image. Other metrics
- * (ROC AUC, 11-point mAP): from the bounds that each run recorded with its number
- * (stats/bounded.h); these contain no information on single images, so a difference is not paired.
+ * (ROC AUC, 11-point mAP): from the values on resampled images that each run recorded with its
+ * number (stats/resampled.h); a difference is paired, since all runs draw the same resamples. Runs
+ * made before these were recorded have only bounds (stats/bounded.h): a difference is not paired.
  * Internal to report/. */
 #ifndef FLIPBENCH_REPORT_ACCURACY_H
 #define FLIPBENCH_REPORT_ACCURACY_H

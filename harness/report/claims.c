@@ -186,7 +186,38 @@ static void name_missing(const report_data *d, const spec_claim *c, bool is_of_a
                   count > MOST_NAMED + 1 ? "s" : "");
 }
 
-static err judge(report_data *d, const spec_claim *c, claim_result *j, strbuf *missing) {
+/* "zero-shot top-1 (%) of mask 50 % minus that of mask 0 %". */
+static void name_quantity(const report_data *d, const spec_claim *c, size_t row, size_t other,
+                          strbuf *out) {
+  const column *of = c->against_metric ? c->against_metric : c->metric;
+  strbuf own = {0}, theirs = {0};
+  data_name_row(d, row, &own);
+  data_name_row(d, other, &theirs);
+  const char *mine = strbuf_string(&own), *base = strbuf_string(&theirs);
+  if (c->compare == CLAIM_SPEEDUP) {
+    strbuf_format(out, "time of %s over that of %s, to the same %s", base, mine,
+                  d->e->report.iso ? d->e->report.iso->heading : "accuracy");
+  } else if (c->compare == CLAIM_RATIO) {
+    strbuf_format(out, "%s of %s over that of %s", c->metric->heading, mine, base);
+  } else {
+    strbuf_append(out, c->metric->heading);
+    if (*c->metric->unit) strbuf_format(out, " (%s)", c->metric->unit);
+    strbuf_format(out, " of %s minus ", mine);
+    if (of == c->metric)
+      strbuf_format(out, "that of %s", base);
+    else if (row == other)
+      strbuf_format(out, "its %s", of->heading);
+    else
+      strbuf_format(out, "%s of %s", of->heading, base);
+  }
+  if (!c->against.count && !c->against_metric)
+    strbuf_append(out, " (the row least favourable to the claim)");
+  strbuf_free(&own);
+  strbuf_free(&theirs);
+}
+
+static err judge(report_data *d, const spec_claim *c, claim_result *j, strbuf *missing,
+                 strbuf *quantity) {
   ptrdiff_t row = find_row(d, &c->of), other = c->against.count ? find_row(d, &c->against) : row;
   bool is_of_all = !c->against.count && !c->against_metric;
   *j = nothing_known(c);
@@ -201,15 +232,21 @@ static err judge(report_data *d, const spec_claim *c, claim_result *j, strbuf *m
     error = compare_rows(d, c, (size_t)row, (size_t)other, j);
   } else {
     bool is_first = true;
+    other = -1;
     for (size_t r = 0; r < d->row_count && !error; r++) {
       claim_result one;
       if ((ptrdiff_t)r == row || d->rows[r].group) continue;
       error = compare_rows(d, c, (size_t)row, r, &one);
-      if (!error && (is_first || is_weaker(&one, j, c->relation))) *j = one;
+      if (error || (!is_first && !is_weaker(&one, j, c->relation))) continue;
+      *j = one;
+      other = (ptrdiff_t)r;
       is_first = false;
     }
   }
   if (missing->length) j->verdict = CLAIM_NOT_RUN;
+  j->is_of_time =
+      c->compare == CLAIM_SPEEDUP || (c->compare == CLAIM_RATIO && measure_is_of_time(c->metric));
+  if (!error && other >= 0) name_quantity(d, c, (size_t)row, (size_t)other, quantity);
   return error;
 }
 
@@ -222,15 +259,17 @@ err claims_judge_all(const spec_experiment *e, store *s, claim_results *all) {
   all->items = mem_zeroed(e->claim_count, sizeof *all->items);
   if (!all->items) FAIL(ERR_MEMORY, "out of memory: the claims");
   for (size_t i = 0; i < e->claim_count; i++) {
-    strbuf missing = {0};
+    strbuf missing = {0}, quantity = {0};
     claim_result *j = &all->items[i];
-    error = judge(&d, &e->claims[i], j, &missing);
+    error = judge(&d, &e->claims[i], j, &missing, &quantity);
     all->count = i + 1;
     all->counts[j->verdict]++;
     j->missing = missing.is_broken ? NULL : mem_copy_string(strbuf_string(&missing));
+    j->quantity = quantity.is_broken ? NULL : mem_copy_string(strbuf_string(&quantity));
     strbuf_free(&missing);
+    strbuf_free(&quantity);
     if (error) goto cleanup;
-    if (!j->missing) FAIL(ERR_MEMORY, "out of memory: the claims");
+    if (!j->missing || !j->quantity) FAIL(ERR_MEMORY, "out of memory: the claims");
   }
 cleanup:
   data_free(&d);
@@ -239,7 +278,10 @@ cleanup:
 }
 
 void claims_free(claim_results *all) {
-  for (size_t i = 0; i < all->count; i++) free(all->items[i].missing);
+  for (size_t i = 0; i < all->count; i++) {
+    free(all->items[i].missing);
+    free(all->items[i].quantity);
+  }
   free(all->items);
   *all = (claim_results){0};
 }

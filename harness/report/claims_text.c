@@ -36,9 +36,13 @@ void claims_write_measured(const claim_result *j, strbuf *out) {
   claims_write_number(j->claim, j->value, out);
   if (isnan(j->low) || j->low >= j->high) return;
   strbuf_append(out, " (95 % interval ");
-  claims_write_number(j->claim, j->low, out);
-  strbuf_append(out, " to ");
-  claims_write_number(j->claim, j->high, out);
+  if (j->claim->compare != CLAIM_DIFFERENCE) {
+    findings_name_range(j->low, j->high, out);
+  } else {
+    claims_write_number(j->claim, j->low, out);
+    strbuf_append(out, " to ");
+    claims_write_number(j->claim, j->high, out);
+  }
   strbuf_append(out, ")");
 }
 
@@ -46,7 +50,7 @@ void claims_write_basis(const claim_result *j, strbuf *out) {
   if (isnan(j->value)) return;
   findings_name_basis(j->seeds, j->items, out);
   findings_name_pairing(j->over, out);
-  if (j->disturbed) strbuf_append(out, " †");
+  if (j->disturbed && j->is_of_time) strbuf_append(out, " †");
 }
 
 void claims_write_note(const claim_result *j, strbuf *out) {
@@ -58,6 +62,11 @@ void claims_write_note(const claim_result *j, strbuf *out) {
     strbuf_append(out, "no interval; it needs two seeds, or per-image outcomes");
   else if (j->seeds_needed || j->items_needed)
     findings_write_needed(j->seeds_needed, j->items_needed, out);
+  else if (j->is_of_time && j->disturbed && isinf(j->high))
+    strbuf_append(out, "other work left too few undisturbed steps; run it again on an idle machine "
+                       "(flipbench run --retry disturbed)");
+  else if (!j->items)
+    strbuf_append(out, "more seeds alone would not decide it");
   else
     strbuf_append(out, "neither more seeds alone nor more images alone would decide it");
 }
@@ -95,6 +104,7 @@ err claims_write(const spec_experiment *e, store *s, strbuf *out) {
     const spec_claim *c = all.items[i].claim;
     strbuf_format(out, "- %s%s%s%s: ", c->from ? "[" : "", c->from ? c->from : "",
                   c->from ? "] " : "", c->sentence);
+    if (!isnan(all.items[i].value)) strbuf_format(out, "%s: ", all.items[i].quantity);
     write_evidence(&all.items[i], out);
     strbuf_append_char(out, '\n');
   }
@@ -120,6 +130,7 @@ static void json_claim(const claim_result *j, json_writer *w) {
   jsonw_string(w, "claim", j->claim->sentence);
   jsonw_string(w, "from", j->claim->from);
   jsonw_string(w, "verdict", claims_verdict_name(j->verdict));
+  if (*j->quantity) jsonw_string(w, "quantity", j->quantity);
   jsonw_number(w, "value", j->value);
   json_interval(j, w);
   jsonw_number(w, "published", j->published);
@@ -154,8 +165,9 @@ err claims_write_json(const spec_experiment *e, store *s, json_writer *w) {
 
 err claims_write_csv(const spec_experiment *e, store *s, strbuf *out) {
   static const char *const heading[] = {
-      "claim", "from",   "verdict",   "value",        "low",           "high",          "published",
-      "seeds", "images", "disturbed", "seeds_needed", "images_needed", "interval_over", "note"};
+      "claim",        "from",          "verdict",       "value",  "low",
+      "high",         "published",     "seeds",         "images", "disturbed",
+      "seeds_needed", "images_needed", "interval_over", "note",   "quantity"};
   claim_results all;
   err error = claims_judge_all(e, s, &all);
   if (error) return error;
@@ -181,6 +193,7 @@ err claims_write_csv(const spec_experiment *e, store *s, strbuf *out) {
     claims_write_note(j, &note);
     csv_field(j->over ? j->over : "", false, out);
     csv_field(strbuf_string(&note), false, out);
+    csv_field(j->quantity, false, out);
     strbuf_append(out, "\r\n");
     if (note.is_broken) out->is_broken = true;
     strbuf_free(&note);
@@ -197,12 +210,14 @@ err claims_write_latex(const spec_experiment *e, store *s, strbuf *out) {
                      "\\toprule\nfrom & claim & measured & published & verdict \\\\\n\\midrule\n");
   for (size_t i = 0; i < all.count; i++) {
     const claim_result *j = &all.items[i];
-    strbuf measured = {0}, published = {0};
+    strbuf measured = {0}, published = {0}, claim = {0};
+    strbuf_append(&claim, j->claim->sentence);
+    if (*j->quantity) strbuf_format(&claim, " (%s)", j->quantity);
     claims_write_measured(j, &measured);
     if (measured.length) strbuf_append(&measured, ", ");
     claims_write_basis(j, &measured);
     if (!isnan(j->published)) claims_write_number(j->claim, j->published, &published);
-    const char *const cells[] = {j->claim->from ? j->claim->from : "", j->claim->sentence,
+    const char *const cells[] = {j->claim->from ? j->claim->from : "", strbuf_string(&claim),
                                  strbuf_string(&measured), strbuf_string(&published),
                                  claims_verdict_name(j->verdict)};
     for (size_t k = 0; k < sizeof cells / sizeof *cells; k++) {
@@ -210,7 +225,8 @@ err claims_write_latex(const spec_experiment *e, store *s, strbuf *out) {
       report_latex_text(cells[k], out);
     }
     strbuf_append(out, " \\\\\n");
-    if (measured.is_broken || published.is_broken) out->is_broken = true;
+    if (measured.is_broken || published.is_broken || claim.is_broken) out->is_broken = true;
+    strbuf_free(&claim);
     strbuf_free(&measured);
     strbuf_free(&published);
   }

@@ -183,7 +183,8 @@ void data_name_row(const report_data *d, size_t row, strbuf *out) {
     const char *value =
         spec_cell_value(&d->e->cells[d->rows[row].cells[0]], keys->items[k], &scratch);
     if (k) strbuf_append(out, ", ");
-    if (settings_find(keys->items[k]) || spec_is_ranks_key(keys->items[k])) {
+    bool is_bare_none = value && strcmp(value, "none") == 0; /* says nothing without its key */
+    if (settings_find(keys->items[k]) || spec_is_ranks_key(keys->items[k]) || is_bare_none) {
       report_name_key(keys->items[k], out);
       strbuf_append_char(out, ' ');
     }

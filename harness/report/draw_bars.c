@@ -22,6 +22,19 @@ typedef struct {
   char name[96], text[96];
 } bar;
 
+/* " · 1.45× [1.44, 1.46]", " · 1.45× [1.20 or more]"; without a bound on either side, no number. */
+static void write_ratio(const data_measure *ratio, char *text, size_t room) {
+  strbuf range = {0};
+  findings_name_range(ratio->low, ratio->high, &range);
+  if (isfinite(ratio->high))
+    snprintf(text, room, " · %.2f× [%.2f, %.2f]", ratio->value, ratio->low, ratio->high);
+  else if (ratio->low > 0)
+    snprintf(text, room, " · %.2f× [%s]", ratio->value, strbuf_string(&range));
+  else
+    snprintf(text, room, " · ratio not determined");
+  strbuf_free(&range);
+}
+
 /* "1,426 samples/s · 1.45× [1.44, 1.46]" */
 static void write_text(const column *c, bool is_baseline, bool is_short, bar *b) {
   char number[32];
@@ -32,8 +45,7 @@ static void write_text(const column *c, bool is_baseline, bool is_short, bar *b)
   if (isnan(b->ratio.low) || is_short)
     snprintf(b->text + used, room, " · %.2f×", b->ratio.value);
   else
-    snprintf(b->text + used, room, " · %.2f× [%.2f, %.2f]", b->ratio.value, b->ratio.low,
-             b->ratio.high);
+    write_ratio(&b->ratio, b->text + used, room);
 }
 
 static err measure_bars(drawing *g, const bars *b, bar *made, size_t *count) {

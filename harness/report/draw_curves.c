@@ -285,6 +285,16 @@ static err loss_points(const report_data *d, size_t row, figure_point *points, s
   return error;
 }
 
+/* A contrastive loss depends on the number of candidates: at chance it is the batch's logarithm. */
+static bool has_other_batches(const drawing *g) {
+  const report_data *d = g->d;
+  for (size_t r = 1; r < d->row_count; r++)
+    if (d->e->cells[d->rows[r].cells[0]].settings.batch_size !=
+        d->e->cells[d->rows[0].cells[0]].settings.batch_size)
+      return true;
+  return false;
+}
+
 err drawing_loss(drawing *g) {
   const report_data *d = g->d;
   figure_end ends[FIGURE_MOST_SERIES];
@@ -321,7 +331,9 @@ err drawing_loss(drawing *g) {
   finish_lines(g, &panels, "contrastive loss", ends, end_count);
   figure_set_text(&g->f, "x_label", "%s seen%s", unit_name,
                   g->f.has_band && !g->f.is_column ? "; shaded: range over seeds" : "");
-  figure_set_text(&g->f, "y_label", "contrastive loss");
+  figure_set_text(&g->f, "y_label", "contrastive loss%s",
+                  has_other_batches(g) ? " (its level depends on the batch size, which differs)"
+                                       : "");
   figure_set_title(&g->f, "Training loss by samples seen", NULL);
   return NULL;
 }

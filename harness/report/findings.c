@@ -129,17 +129,17 @@ static err describe_mixed(report_data *d, report_table *t) {
     if (store_input_decides(k) || !d->is_mixed[k]) continue;
     new_line(&text);
     strbuf_format(&text, "the runs of this table differ in their %s%s", store_input_name(k),
-                  k == INPUT_MACHINE ? ": times of different machines are not compared"
-                  : k == INPUT_RANKS ? ": times on different numbers of ranks are not compared"
-                                     : "");
+                  k == INPUT_MACHINE   ? ": times of different machines are not compared"
+                  : k == INPUT_RANKS   ? ": times on different numbers of ranks are not compared"
+                  : k == INPUT_PROGRAM ? " (several commits or builds)"
+                                       : "");
   }
   return keep(&text, &t->notes.mixed);
 }
 
 /* ---- the iso-accuracy speed-up ---- */
 
-/* "1.20 to 1.83", "1.20 or more". */
-static void name_range(double low, double high, strbuf *out) {
+void findings_name_range(double low, double high, strbuf *out) {
   if (isinf(high) && !(low > 0))
     strbuf_append(out, "unbounded");
   else if (isinf(high))
@@ -173,19 +173,25 @@ static void judge_iso(const data_iso *iso, strbuf *out) {
   double speedup = iso->at.speedup;
   strbuf basis = {0}, range = {0};
   findings_name_basis(iso->seeds, iso->items, &basis);
+  if (isinf(iso->high) && !(iso->low > 0)) {
+    strbuf_format(out, "the data do not determine the speed-up (95 %% interval unbounded; %s)",
+                  strbuf_string(&basis));
+    strbuf_free(&basis);
+    return;
+  }
   switch (findings_of(iso->low, iso->high, 1)) {
   case FINDING_ABOVE:
-    name_range(iso->low, iso->high, &range);
+    findings_name_range(iso->low, iso->high, &range);
     strbuf_format(out, "%.2f times sooner (95 %% interval %s; %s)", speedup, strbuf_string(&range),
                   strbuf_string(&basis));
     break;
   case FINDING_BELOW: /* inverts the value and both ends */
-    name_range(1 / iso->high, 1 / iso->low, &range);
+    findings_name_range(1 / iso->high, 1 / iso->low, &range);
     strbuf_format(out, "%.2f times later (95 %% interval %s; %s)", 1 / speedup,
                   strbuf_string(&range), strbuf_string(&basis));
     break;
   case FINDING_EITHER:
-    name_range(iso->low, iso->high, &range);
+    findings_name_range(iso->low, iso->high, &range);
     strbuf_format(out,
                   "a speed-up of %.2f (95 %% interval %s; %s), not significantly "
                   "different from 1",
@@ -198,8 +204,8 @@ static void judge_iso(const data_iso *iso, strbuf *out) {
     break;
   case FINDING_UNKNOWN:
     strbuf_format(out,
-                  "a speed-up of %.2f (%s; no interval: the runs recorded no per-image outcomes, "
-                  "and one seed has no spread)",
+                  "a speed-up of %.2f (%s; no interval: there are no per-image outcomes of this "
+                  "metric, and one seed has no spread)",
                   speedup, strbuf_string(&basis));
   }
   strbuf_free(&basis);
@@ -219,9 +225,11 @@ static err describe_iso(report_data *d, report_table *t) {
     if (error || isnan(iso.at.speedup)) continue;
     new_line(&text);
     data_name_row(d, row, &text);
+    if (t->rows[row].disturbed) strbuf_append(&text, " †");
     strbuf_format(&text, " reaches %s %.*f %s in %s, ", c->heading, c->digits, iso.at.accuracy,
                   c->unit, text_duration(iso.at.seconds, own));
     data_name_row(d, (size_t)d->baseline, &text);
+    if (t->rows[d->baseline].disturbed) strbuf_append(&text, " †");
     strbuf_format(&text, " in %s: ", text_duration(iso.at.baseline_seconds, base));
     judge_iso(&iso, &text);
   }
@@ -304,7 +312,51 @@ static void count_in(span *s, size_t value) {
   if (value > s->most) s->most = value;
 }
 
-static err describe_basis(report_table *t) {
+/* The sets that a column's numbers are of, each once. */
+static void name_sets(const report_data *d, const report_table *t, bool is_shifted, strbuf *out) {
+  for (size_t c = 0; c < t->column_count; c++) {
+    const column *known = t->columns[c].known;
+    if (!known || !measure_is_accuracy(known) || (known->kind == COLUMN_SHIFTED) != is_shifted)
+      continue;
+    for (size_t i = 0; i < d->e->cell_count; i++) {
+      const data_evaluation *e = d->e->cells[i].tuning ? NULL : data_find_evaluation(d, i, known);
+      if (!e || !data_has_result(d, i, known)) continue;
+      strbuf quoted = {0};
+      strbuf_format(&quoted, " '%s'", e->set);
+      bool is_new = !out->length || !strstr(strbuf_string(out), strbuf_string(&quoted));
+      if (is_new) strbuf_format(out, "%s%s", out->length ? "," : "", strbuf_string(&quoted));
+      strbuf_free(&quoted);
+    }
+  }
+}
+
+/* " of 'scenes'; shifted: 'scenes_corrupted'". */
+static void describe_sets(const report_data *d, const report_table *t, strbuf *out) {
+  strbuf own = {0}, shifted = {0};
+  name_sets(d, t, false, &own);
+  name_sets(d, t, true, &shifted);
+  if (own.length) strbuf_format(out, " of%s", strbuf_string(&own));
+  if (shifted.length) strbuf_format(out, "; shifted columns:%s", strbuf_string(&shifted));
+  strbuf_free(&own);
+  strbuf_free(&shifted);
+}
+
+/* What the intervals of accuracies and of other numbers cover, if several seeds were run. */
+static void describe_coverage(const report_table *t, strbuf *out) {
+  bool has_accuracy = false, has_other = false;
+  for (size_t c = 0; c < t->column_count; c++) {
+    const column *known = t->columns[c].known;
+    if (!known || !t->columns[c].has_interval) continue;
+    has_accuracy = has_accuracy || measure_is_accuracy(known);
+    has_other = has_other || !measure_is_accuracy(known);
+  }
+  strbuf_append(out, has_accuracy && has_other ? ": accuracies over other seeds and images, other "
+                                                 "numbers over other seeds"
+                     : has_accuracy            ? " over other seeds and images"
+                                               : " over other seeds");
+}
+
+static err describe_basis(const report_data *d, report_table *t) {
   span seeds = {SIZE_MAX, 0}, items = {SIZE_MAX, 0};
   bool has_accuracy = false, has_time = false;
   strbuf text = {0};
@@ -332,13 +384,15 @@ static err describe_basis(report_table *t) {
   if (has_accuracy && items.most)
     strbuf_format(&text, ", %s%s evaluation images", items.least < items.most ? "up to " : "",
                   group(items.most, false, number));
+  if (has_accuracy) describe_sets(d, t, &text);
   bool has_interval = false;
   for (size_t c = 0; c < t->column_count; c++)
     has_interval = has_interval || t->columns[c].has_interval;
-  if (has_interval)
-    strbuf_format(&text, " · 95 %% intervals%s",
-                  seeds.most == 1 ? " cover these runs only: the spread over seeds is not included"
-                                  : "");
+  if (has_interval) strbuf_append(&text, " · 95 % intervals");
+  if (has_interval && seeds.most == 1)
+    strbuf_append(&text, " cover these runs only: the spread over seeds is not included");
+  else if (has_interval)
+    describe_coverage(t, &text);
   else
     strbuf_append(&text, " · no intervals");
   if (has_time)
@@ -355,10 +409,18 @@ static bool is_recorded(const column *c) {
   return false;
 }
 
+/* "; differences are paired by image"; nothing where there are none. */
+static void name_recorded_pairing(size_t paired, size_t unpaired, strbuf *out) {
+  if (paired || unpaired)
+    strbuf_format(out, "; %sdifferences are %spaired by image", paired && unpaired ? "some " : "",
+                  unpaired ? "not " : "");
+  if (unpaired) strbuf_append(out, ": the runs recorded no values on resampled images");
+}
+
 /* "ROC AUC: 95 % interval over images as recorded by each run (bootstrap), …". */
 static err describe_recorded(report_table *t) {
   strbuf text = {0};
-  size_t seeds = 0;
+  size_t seeds = 0, paired = 0, unpaired = 0;
   for (size_t c = 0; c < t->column_count; c++) {
     bool is_shown = false;
     for (size_t r = 0; r < t->row_count && is_recorded(t->columns[c].known); r++) {
@@ -366,14 +428,17 @@ static err describe_recorded(report_table *t) {
       if (!v->over || !strstr(v->over, "images")) continue;
       is_shown = true;
       if (v->seeds > seeds) seeds = v->seeds;
+      const char *over = v->difference.over;
+      bool is_unpaired = over && strstr(over, "unpaired");
+      unpaired += is_unpaired;
+      paired += over && !is_unpaired && strstr(over, "paired");
     }
     if (is_shown) strbuf_format(&text, "%s%s", text.length ? ", " : "", t->columns[c].heading);
   }
   if (text.length)
-    strbuf_format(&text,
-                  ": 95 %% intervals over images as recorded by each run (bootstrap)%s; "
-                  "differences are not paired by image",
+    strbuf_format(&text, ": 95 %% intervals over images by each run's bootstrap%s",
                   seeds > 1 ? ", widened by the spread over seeds" : "");
+  if (text.length) name_recorded_pairing(paired, unpaired, &text);
   return keep(&text, &t->notes.recorded);
 }
 
@@ -454,7 +519,7 @@ err findings_write(report_data *d, report_table *t) {
   if (!error) error = describe_mixed(d, t);
   if (!error) error = describe_iso(d, t);
   if (!error) error = describe_accuracy(d, t);
-  if (!error) error = describe_basis(t);
+  if (!error) error = describe_basis(d, t);
   if (!error) error = describe_recorded(t);
   return error ? error : describe_provenance(d, t);
 }

@@ -17,6 +17,8 @@ finding findings_of(double low, double high, double neutral);
 void findings_name_basis(size_t seeds, size_t items, strbuf *out);
 /* ", not paired by image" for a difference whose interval (`over`) is not. */
 void findings_name_pairing(const char *over, strbuf *out);
+/* The interval of a ratio: "1.20 to 1.83", "1.20 or more", "unbounded". */
+void findings_name_range(double low, double high, strbuf *out);
 /* "it would take about 1,200 images", or seeds; empty when both are 0. */
 void findings_write_needed(size_t seeds, size_t items, strbuf *out);
 

@@ -26,8 +26,8 @@ static void markdown_notes(const report_table *t, strbuf *out) {
       strbuf_append(out, ".\n\n");
     }
   if (t->source)
-    strbuf_format(out, "In brackets: %s, and the difference from it%s.\n\n", t->source,
-                  t->has_unverified ? "; ~ unverified" : "");
+    strbuf_format(out, "In brackets: %s, and the difference from it%s%s.\n\n", t->source,
+                  report_reference_note(t), t->has_unverified ? "; ~ unverified" : "");
   const report_notes *n = &t->notes;
   const char *const notes[] = {n->mixed, n->disturbed, n->iso, n->accuracy, n->basis, n->recorded};
   for (size_t i = 0; i < sizeof notes / sizeof *notes; i++)
@@ -207,6 +207,7 @@ static void latex_notes(const report_table *t, strbuf *out) {
     strbuf_append(out, "\\par\\smallskip{\\footnotesize In brackets: ");
     report_latex_text(t->source, out);
     strbuf_append(out, ", and the difference from it");
+    strbuf_append(out, report_reference_note(t));
     strbuf_append(out, t->has_unverified ? "; $\\sim$ unverified.}\n" : ".}\n");
   }
   for (size_t r = 0; r < t->row_count; r++)

@@ -106,10 +106,12 @@ static void write_notes(json_writer *w, const report_table *t) {
   jsonw_array(w, "notes");
   for (size_t r = 0; r < t->row_count; r++)
     if (t->rows[r].missing) write_note(w, true, "Missing: ", t->rows[r].missing, "");
-  if (t->source)
-    write_note(w, false, "In brackets: ", t->source,
-               t->has_unverified ? ", and the difference from it; ~ unverified."
-                                 : ", and the difference from it.");
+  if (t->source) {
+    char end[192];
+    snprintf(end, sizeof end, ", and the difference from it%s%s.", report_reference_note(t),
+             t->has_unverified ? "; ~ unverified" : "");
+    write_note(w, false, "In brackets: ", t->source, end);
+  }
   if (t->notes.basis) write_note(w, false, "", t->notes.basis, ".");
   if (t->notes.recorded) write_note(w, false, "", t->notes.recorded, ".");
   write_note(w, false, "",

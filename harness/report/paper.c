@@ -18,6 +18,7 @@ static const struct {
 } line_parts[] = {{"table", offsetof(paper_line, table)},
                   {"from", offsetof(paper_line, from)},
                   {"claim", offsetof(paper_line, claim)},
+                  {"quantity", offsetof(paper_line, quantity)},
                   {"measured", offsetof(paper_line, measured)},
                   {"basis", offsetof(paper_line, basis)},
                   {"published", offsetof(paper_line, published)},
@@ -85,6 +86,7 @@ static err add_line(paper_report *p, const char *table, const claim_result *j) {
   if (!error) error = keep(table, &line->table);
   if (!error) error = keep(j->claim->from, &line->from);
   if (!error) error = keep(j->claim->sentence, &line->claim);
+  if (!error) error = keep(j->quantity, &line->quantity);
   if (!error) error = keep(claims_verdict_name(j->verdict), &line->verdict);
   strbuf_free(&measured);
   strbuf_free(&basis);
@@ -116,7 +118,7 @@ static err add_file(paper_report *p, store *s, const char *path, const char *nam
   paper_table *t = &p->tables[p->table_count++];
   TRY(report_build(e, s, &table));
   TRY(keep(name, &t->name));
-  TRY(keep(table->title, &t->title));
+  TRY(keep(e->title ? e->title : e->name, &t->title));
   TRY(keep(table->notes.provenance, &t->provenance));
   TRY(count_cells(s, e, t));
   TRY(claims_judge_all(e, s, &all));
@@ -189,6 +191,8 @@ void paper_write_json(const paper_report *p, strbuf *out) {
 
 static err read_text(const json_t *object, const char *key, const char *path, char **to) {
   const char *text = json_string_value(json_object_get(object, key));
+  bool is_optional = strcmp(key, "quantity") == 0; /* older versions did not write it */
+  if (!text && is_optional) text = "";
   if (!text)
     return err_new(ERR_INPUT,
                    "%s: '%s' is missing or not a string: not written by 'flipbench report --paper "

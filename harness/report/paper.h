@@ -9,7 +9,7 @@
 /* Texts are owned and never NULL; "": none. */
 typedef struct {
   char *table, *from, *claim;
-  char *measured, *basis, *published, *verdict, *note;
+  char *quantity, *measured, *basis, *published, *verdict, *note;
 } paper_line;
 
 typedef struct {

@@ -42,6 +42,7 @@ static const char disturbed[] = "† other load on the machine disturbed a run b
 
 /* "−2.1 (95 % interval …), 3 seeds"; "–" when there is none. */
 static void write_measured(const paper_line *line, strbuf *out) {
+  if (*line->measured && *line->quantity) strbuf_format(out, "%s: ", line->quantity);
   strbuf_append(out, *line->measured ? line->measured : "–");
   if (*line->basis) strbuf_format(out, ", %s", line->basis);
 }
@@ -148,7 +149,7 @@ static void page_claims(const paper_report *p, json_writer *w, strbuf *text) {
                         : strcmp(line->verdict, "does not hold") == 0 ? "failed"
                                                                       : NULL;
     page_table_cell(&t, &(page_cell){.text = *line->from ? line->from : line->table});
-    page_table_cell(&t, &(page_cell){.text = line->claim});
+    page_table_cell(&t, &(page_cell){.text = line->claim, .small = line->quantity});
     page_table_cell(&t, &(page_cell){.text = line->verdict, .style = style, .small = line->note});
     page_table_cell(
         &t, &(page_cell){.text = *line->measured ? line->measured : "–", .small = line->basis});

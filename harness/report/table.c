@@ -18,7 +18,8 @@ static const struct {
               {"text_mask_ratio", "text mask", true},
               {"eval.mask_ratio", "mask at evaluation", true},
               {"batch_size", "batch", false},
-              {"image.size", "image size", false}};
+              {"image.size", "image size", false},
+              {"reconstruction.weight", "weight of reconstruction", false}};
 
 void report_name_key(const char *key, strbuf *out) {
   for (size_t i = 0; i < sizeof spoken / sizeof *spoken; i++)
@@ -361,6 +362,14 @@ static err mark_best(report_data *d, report_table *t) {
   return NULL;
 }
 
+/* Published values are of the profile called "paper", where a file has one. */
+static bool is_of_other_scale(const spec_experiment *e) {
+  bool has_paper = false;
+  for (size_t i = 0; i < e->profiles.count; i++)
+    has_paper = has_paper || strcmp(e->profiles.items[i], "paper") == 0;
+  return has_paper && !(e->profile && strcmp(e->profile, "paper") == 0);
+}
+
 err report_build(const spec_experiment *e, store *s, report_table **out) {
   err error = NULL;
   report_data d = {0};
@@ -368,8 +377,11 @@ err report_build(const spec_experiment *e, store *s, report_table **out) {
   if (!t) return mem_error(sizeof *t, "the report");
   TRY(data_load(e, s, &d));
   t->name = mem_copy_string(e->name);
-  t->title = mem_copy_string(e->title ? e->title : e->name);
-  if (!t->name || !t->title) FAIL(ERR_MEMORY, "out of memory: the report");
+  strbuf title = {0};
+  strbuf_append(&title, e->title ? e->title : e->name);
+  if (e->profile) strbuf_format(&title, " (profile %s)", e->profile);
+  TRY(keep(&title, &t->title));
+  if (!t->name) FAIL(ERR_MEMORY, "out of memory: the report");
   TRY(make_columns(e, t));
   t->rows = mem_zeroed(d.row_count, sizeof *t->rows);
   if (!t->rows) FAIL(ERR_MEMORY, "out of memory: the report");
@@ -380,6 +392,10 @@ err report_build(const spec_experiment *e, store *s, report_table **out) {
     t->source = mem_copy_string(e->source);
     if (!t->source) FAIL(ERR_MEMORY, "out of memory: the report");
   }
+  t->reference_note = !is_of_other_scale(e)
+                          ? ""
+                          : "; another model and other data: compare differences between rows, "
+                            "not values";
   *out = t;
 cleanup:
   data_free(&d);

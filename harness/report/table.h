@@ -70,7 +70,9 @@ typedef struct {
   report_row *rows;
   size_t row_count;
   report_notes notes;
-  char *source; /* of the published values; NULL: none are shown */
+  char *source;               /* of the published values; NULL: none are shown */
+  const char *reference_note; /* to follow the source: how the published values compare; "": as they
+                               * are */
   bool has_unverified;
 } report_table;
 

@@ -38,9 +38,14 @@ void report_format_key(const report_row *row, size_t key, strbuf *out) {
   strbuf_format(out, "%s%s", row->disturbed ? "†" : "", row->has_other_inputs ? "‡" : "");
 }
 
+const char *report_reference_note(const report_table *t) {
+  return t->reference_note ? t->reference_note : "";
+}
+
 void report_format_reference(const report_column *c, const report_value *v, strbuf *out) {
   if (isnan(v->reference)) return;
-  double difference = v->value - v->reference;
+  bool is_unbounded = isinf(v->high) && !(v->low > 0); /* nothing is known about the value */
+  double difference = is_unbounded ? (double)NAN : v->value - v->reference;
   strbuf_format(out, "%s%.*f", v->is_reference_verified ? "" : "~", c->digits, v->reference);
   if (!isnan(difference))
     strbuf_format(out, ", %s%.*f", difference < 0 ? "−" : "+", c->digits, fabs(difference));
@@ -223,8 +228,8 @@ static void write_notes(const report_table *t, strbuf *out) {
       while ((line = strsep(&rest, "\n"))) strbuf_format(out, "– %s\n", line);
     }
   if (has_reference)
-    strbuf_format(out, "(in brackets: %s, and the difference from it%s)\n",
-                  t->source ? t->source : "published values",
+    strbuf_format(out, "(in brackets: %s, and the difference from it%s%s)\n",
+                  t->source ? t->source : "published values", report_reference_note(t),
                   t->has_unverified ? "; ~ unverified" : "");
   write_empty(t, out);
   const report_notes *n = &t->notes;

@@ -33,6 +33,8 @@ void report_format_key(const report_row *row, size_t key, strbuf *out);
 /* "69.6, −0.7": the published value and the measured value minus it; "~69.6" when not checked
  * against the source; without the difference when nothing was measured; empty when nothing was
  * published. */
+/* What follows the source of the published values and "the difference from it". */
+const char *report_reference_note(const report_table *t);
 void report_format_reference(const report_column *c, const report_value *v, strbuf *out);
 
 #endif

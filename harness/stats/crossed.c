@@ -66,13 +66,7 @@ static double drawn_variance(const grouping *g, const double *x, size_t items, d
   return sum;
 }
 
-/* The components of the variance, as mean squares over the table: each includes the interaction
- * too. */
-typedef struct {
-  double items, seeds, rest;
-} squares;
-
-static err measure(const crossed_table *t, const grouping *g, double *mean, squares *v) {
+static err measure(const crossed_table *t, const grouping *g, double *mean, crossed_squares *v) {
   size_t seeds = t->seeds, items = t->items;
   double *item_means = mem_zeroed(items, sizeof *item_means);
   double *off = mem_zeroed(items, sizeof *off), *scratch = mem_zeroed(g->groups, sizeof *scratch);
@@ -87,7 +81,7 @@ static err measure(const crossed_table *t, const grouping *g, double *mean, squa
       seed_means[s] += g->weight[i] * value;
     }
   *mean = stats_mean(seed_means, seeds);
-  *v = (squares){drawn_variance(g, item_means, items, scratch), NAN, NAN};
+  *v = (crossed_squares){drawn_variance(g, item_means, items, scratch), NAN, NAN};
   if (seeds < 2) goto cleanup;
   v->seeds = pow(stats_deviation(seed_means, seeds), 2) / (double)seeds;
   v->rest = 0;
@@ -105,16 +99,14 @@ cleanup:
 
 static const double z95 = 1.959964;
 
-/* Half the interval's width, and the components of the variance with the interaction counted
- * once. */
-static void combine(const squares *v, const crossed_table *t, crossed_mean *m) {
+void crossed_combine(const crossed_squares *v, size_t seeds, crossed_mean *m) {
   double square = z95 * z95 * v->items;
   m->items = v->items;
   m->seeds = m->rest = NAN;
-  if (t->seeds > 1) {
-    double t95 = student_quantile(0.05, t->seeds - 1);
+  if (seeds > 1) {
+    double t95 = student_quantile(0.05, seeds - 1);
     if (v->seeds > 0) square += t95 * t95 * fmax(v->seeds - 0.8 * v->rest * v->rest / v->seeds, 0);
-    m->rest = fmin(v->rest, v->items);
+    m->rest = fmin(v->rest, v->items); /* the interaction is counted once */
     m->items = v->items - m->rest;
     m->seeds = fmax(v->seeds - m->rest, 0);
   }
@@ -138,13 +130,13 @@ err crossed_of(const crossed_table *table, crossed_mean *m) {
     from_seeds(table, m);
   } else {
     grouping g;
-    squares v = {NAN, NAN, NAN};
+    crossed_squares v = {NAN, NAN, NAN};
     err error = make_grouping(table, &g);
     if (error) return error;
     error = measure(table, &g, &m->mean, &v);
     free_grouping(&g);
     if (error) return error;
-    combine(&v, table, m);
+    crossed_combine(&v, table->seeds, m);
   }
   m->low = m->mean - z95 * m->error;
   m->high = m->mean + z95 * m->error;

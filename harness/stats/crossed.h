@@ -34,6 +34,15 @@ typedef struct {
   double items, seeds, rest; /* the variance of the mean due to each component; NaN: one seed */
 } crossed_mean;
 
+/* The variance of the mean in three ways, each including the interaction: of the means over seeds,
+ * when the items are drawn again; of the seeds' means, over their number; and of the rest, which
+ * is not common to the seeds. seeds and rest: ignored for one seed. */
+typedef struct {
+  double items, seeds, rest;
+} crossed_squares;
+/* Fills all but mean, low and high. */
+void crossed_combine(const crossed_squares *v, size_t seeds, crossed_mean *m);
+
 err crossed_of(const crossed_table *table, crossed_mean *out) ERR_MUST_CHECK;
 
 /* The same for a share of hits: Wilson's interval at the effective number of items, which stays

@@ -91,6 +91,8 @@ static err forget_after(ingest *in, int64_t step) {
   TRY(sql_run(in->s, "DELETE FROM evaluation WHERE run_id = ? AND step > ?", "ii", in->run_id,
               step));
   TRY(sql_run(in->s, "DELETE FROM outcome WHERE run_id = ? AND step > ?", "ii", in->run_id, step));
+  TRY(sql_run(in->s, "DELETE FROM resampled WHERE run_id = ? AND step > ?", "ii", in->run_id,
+              step));
   TRY(sql_run(in->s, "DELETE FROM artifact WHERE run_id = ? AND step > ?", "ii", in->run_id, step));
 cleanup:
   return error;
@@ -369,18 +371,24 @@ static err decode(const char *text, uint8_t **bytes, size_t *length) {
   return err_new(ERR_INPUT, "outcomes that are not valid base64 were ignored");
 }
 
+/* *bytes NULL: not base64; a warning was recorded, and that is all. */
+static err decode_or_warn(ingest *in, const json_t *event, const char *text, uint8_t **bytes,
+                          size_t *length) {
+  err error = decode(text, bytes, length);
+  if (!error || err_kind_of(error) != ERR_INPUT) return error;
+  err warned = ingest_put_warning(in, "outcome", err_message(error), json_text_of(event, "time"));
+  err_free(error);
+  return warned;
+}
+
 static err put_blob(ingest *in, const json_t *event, const char *metric, const char *text) {
   uint8_t *bytes = NULL;
   size_t length = 0;
   const json_t *metrics = json_object_get(event, "metrics");
   bool is_by_text = strncmp(metric, "text_to_image", 13) == 0;
   int64_t items = ingest_integer(metrics, is_by_text ? "texts" : "images");
-  err error = decode(text, &bytes, &length);
-  if (error) {
-    err warned = ingest_put_warning(in, "outcome", err_message(error), json_text_of(event, "time"));
-    err_free(error);
-    return warned;
-  }
+  err error = decode_or_warn(in, event, text, &bytes, &length);
+  if (error || !bytes) return error;
   if (items > 0 && (size_t)(items + 7) / 8 == length)
     error = sql_run(in->s,
                     "INSERT OR REPLACE INTO outcome (run_id, set_name, task, metric, step, items,"
@@ -395,21 +403,38 @@ static err put_blob(ingest *in, const json_t *event, const char *metric, const c
   return error;
 }
 
+static err put_resampled(ingest *in, const json_t *event, const char *metric, const char *text) {
+  uint8_t *bytes = NULL;
+  size_t length = 0;
+  int64_t items = ingest_integer(json_object_get(event, "metrics"), "images");
+  err error = decode_or_warn(in, event, text, &bytes, &length);
+  if (error || !bytes) return error;
+  if (items > 0 && length && length % 4 == 0)
+    error = sql_run(in->s,
+                    "INSERT OR REPLACE INTO resampled (run_id, set_name, task, metric, step, items,"
+                    " resamples) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                    "itttiib", in->run_id, json_text_of(event, "set"), json_text_of(event, "task"),
+                    metric, ingest_integer(event, "step"), items, (const void *)bytes, length);
+  else
+    error =
+        ingest_put_warning(in, "outcome", "resampled values of no number of images were ignored",
+                           json_text_of(event, "time"));
+  free(bytes);
+  return error;
+}
+
 static err put_labels(ingest *in, const json_t *event) {
   const char *text = json_string_value(json_object_get(event, "labels"));
   uint8_t *bytes = NULL;
   size_t length = 0;
   if (!text) return NULL;
-  err error = decode(text, &bytes, &length);
-  if (error) {
-    err warned = ingest_put_warning(in, "outcome", err_message(error), json_text_of(event, "time"));
-    err_free(error);
-    return warned;
-  }
+  err error = decode_or_warn(in, event, text, &bytes, &length);
+  if (error || !bytes) return error;
   error = sql_run(in->s,
-                  "INSERT OR REPLACE INTO outcome_labels (run_id, set_name, labels)"
-                  " VALUES (?, ?, ?)",
-                  "itb", in->run_id, json_text_of(event, "set"), (const void *)bytes, length);
+                  "INSERT OR REPLACE INTO outcome_labels (run_id, set_name, task, labels)"
+                  " VALUES (?, ?, ?, ?)",
+                  "ittb", in->run_id, json_text_of(event, "set"), json_text_of(event, "task"),
+                  (const void *)bytes, length);
   free(bytes);
   return error;
 }
@@ -426,6 +451,10 @@ static err take_eval(ingest *in, const json_t *event) {
   json_object_foreach(json_object_get(event, "hits"), metric, value) {
     if (error) break;
     if (json_is_string(value)) error = put_blob(in, event, metric, json_string_value(value));
+  }
+  json_object_foreach(json_object_get(event, "resampled"), metric, value) {
+    if (error) break;
+    if (json_is_string(value)) error = put_resampled(in, event, metric, json_string_value(value));
   }
   if (!error) error = put_labels(in, event);
   in->last.is_boundary = in->last.is_boundary || ingest_integer(event, "step") == in->last.step;

@@ -29,12 +29,17 @@ static err take_hits(sqlite3_stmt *rows, store_outcome *out) {
   return NULL;
 }
 
+/* A probe's labels were not recorded before schema 7: it has those of the zero-shot evaluation of
+ * the same number of images (it is measured on the images whose class was trained: as a rule all).
+ */
 static err load_labels(store *s, int64_t run_id, store_outcome *out) {
   sqlite3_stmt *rows;
   bool has_row;
-  err error =
-      sql_query(s, &rows, "SELECT labels FROM outcome_labels WHERE run_id = ? AND set_name = ?",
-                "it", run_id, out->set);
+  err error = sql_query(s, &rows,
+                        "SELECT labels FROM outcome_labels WHERE run_id = ?1 AND set_name = ?2"
+                        " AND (task = ?3 OR ?3 = 'probe') AND length(labels) = 2 * ?4"
+                        " ORDER BY task = ?3 DESC LIMIT 1",
+                        "itti", run_id, out->set, out->task, (int64_t)out->items);
   if (!error) error = sql_next(s, rows, &has_row);
   if (error || !has_row) return error;
   const uint8_t *bytes = sqlite3_column_blob(rows, 0);
@@ -68,8 +73,33 @@ err store_load_outcome(store *s, int64_t run_id, const char *task, const char *m
   out->task = mem_copy_string(task);
   out->metric = mem_copy_string(metric);
   if (!out->task || !out->metric) FAIL(ERR_MEMORY, "out of memory: a run's outcomes");
-  bool is_labelled = strcmp(task, "zeroshot") == 0 || strcmp(task, "classification") == 0;
-  if (is_labelled) error = load_labels(s, run_id, out);
+  if (strcmp(task, "retrieval") != 0) error = load_labels(s, run_id, out);
 cleanup:
+  return error;
+}
+
+err store_load_resampled(store *s, int64_t run_id, const char *task, const char *metric,
+                         const char *set, int64_t step, store_resampled *out) {
+  sqlite3_stmt *rows;
+  bool has_row;
+  *out = (store_resampled){0};
+  err error = sql_query(s, &rows,
+                        "SELECT items, resamples FROM resampled WHERE run_id = ? AND task = ?"
+                        " AND metric = ? AND set_name = ? AND step = ?",
+                        "ittti", run_id, task, metric, set, step);
+  if (!error) error = sql_next(s, rows, &has_row);
+  if (error || !has_row) return error;
+  const uint8_t *bytes = sqlite3_column_blob(rows, 1);
+  size_t count = (size_t)sqlite3_column_bytes(rows, 1) / sizeof(float);
+  out->items = (size_t)sqlite3_column_int64(rows, 0);
+  out->values = mem_zeroed(count, sizeof *out->values);
+  if (!out->values) error = mem_error(count * sizeof *out->values, "a run's resampled values");
+  for (size_t k = 0; k < count && !error; k++) {
+    const uint8_t *at = bytes + 4 * k;
+    uint32_t bits = at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 | (uint32_t)at[3] << 24;
+    memcpy(&out->values[k], &bits, sizeof bits);
+  }
+  if (!error) out->count = count;
+  sql_stop(rows);
   return error;
 }

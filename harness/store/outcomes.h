@@ -1,5 +1,6 @@
-/* Which items of an evaluation set a run classified correctly: the basis for intervals of its
- * accuracy, alone or paired with another run on the same items. */
+/* Which items of an evaluation set a run classified correctly, and the values of metrics that are
+ * not means over items on resampled items: the basis for intervals, alone or paired with another
+ * run on the same items. */
 #ifndef FLIPBENCH_STORE_OUTCOMES_H
 #define FLIPBENCH_STORE_OUTCOMES_H
 
@@ -19,6 +20,15 @@ typedef struct {
 err store_load_outcome(store *s, int64_t run_id, const char *task, const char *metric,
                        const char *set, int64_t step, store_outcome *out) ERR_MUST_CHECK;
 void store_free_outcome(store_outcome *outcome);
+
+typedef struct {
+  size_t items, count;
+  float *values; /* [count] the metric on resample k of the items (core/eval/eval.h) */
+} store_resampled;
+
+/* `count` is 0 when the run recorded none. Free `values`, also after an error. */
+err store_load_resampled(store *s, int64_t run_id, const char *task, const char *metric,
+                         const char *set, int64_t step, store_resampled *out) ERR_MUST_CHECK;
 
 static inline bool store_is_hit(const store_outcome *outcome, size_t item) {
   return outcome->hits[item / 8] >> (item % 8) & 1;

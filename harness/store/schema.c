@@ -543,9 +543,38 @@ static const char version_6[] =
     "  FROM v_cell_latest AS latest JOIN run ON run.id = latest.run_id"
     "  LEFT JOIN environment ON environment.id = run.environment_id;";
 
+/* Metrics that are not means over items, on resampled items; labels by task, since a linear probe
+ * is measured on the images whose class it has learnt. */
+static const char version_7[] =
+    "CREATE TABLE resampled ("
+    "  run_id INTEGER NOT NULL REFERENCES run(id) ON DELETE CASCADE,"
+    "  set_name TEXT NOT NULL,"
+    "  task TEXT NOT NULL,"
+    "  metric TEXT NOT NULL,"
+    "  step INTEGER NOT NULL,"
+    "  items INTEGER NOT NULL,"  /* that were resampled */
+    "  resamples BLOB NOT NULL," /* the metric on each: little-endian fp32 */
+    "  PRIMARY KEY (run_id, set_name, task, metric, step)"
+    ") STRICT, WITHOUT ROWID;"
+
+    "ALTER TABLE outcome_labels RENAME TO old_labels;"
+    "CREATE TABLE outcome_labels (" /* the class of each item */
+    "  run_id INTEGER NOT NULL REFERENCES run(id) ON DELETE CASCADE,"
+    "  set_name TEXT NOT NULL,"
+    "  task TEXT NOT NULL,"
+    "  labels BLOB NOT NULL," /* little-endian, two bytes per item */
+    "  PRIMARY KEY (run_id, set_name, task)"
+    ") STRICT, WITHOUT ROWID;"
+    "INSERT INTO outcome_labels (run_id, set_name, task, labels)" /* a run has one of the tasks */
+    "  SELECT run_id, set_name, CASE WHEN EXISTS (SELECT 1 FROM outcome"
+    "    WHERE outcome.run_id = old_labels.run_id AND outcome.set_name = old_labels.set_name"
+    "    AND task = 'classification') THEN 'classification' ELSE 'zeroshot' END, labels"
+    "  FROM old_labels;"
+    "DROP TABLE old_labels;";
+
 /* migrations[v] brings version v to v + 1 */
-static const char *const migrations[] = {version_1, version_2, version_3,
-                                         version_4, version_5, version_6};
+static const char *const migrations[] = {version_1, version_2, version_3, version_4,
+                                         version_5, version_6, version_7};
 _Static_assert(sizeof migrations / sizeof *migrations == STORE_VERSION,
                "one step for each version");
 

@@ -18,8 +18,6 @@
 #include "sweep/ranks.h"
 #include "sweep/stamp.h"
 
-enum { EXIT_INTERRUPTED = 130 };
-
 static err write_config(const run_options *options, const run_cell *cell, const char *init_from,
                         char **path) {
   settings own;

@@ -161,6 +161,14 @@ static bool is_orphan(void) {
   return getppid() == 1;
 }
 
+/* What the launcher gets to see. After a status other than 0 mpirun ends the other ranks, for which
+ * it waits kill_seconds (ranks.c) once or twice even if all have ended; all ranks of a stopped cell
+ * end with 130 by themselves, and the trainer's end event says that it was interrupted. */
+static int status_for_launcher(int wait_status) {
+  int status = WIFSIGNALED(wait_status) ? 128 + WTERMSIG(wait_status) : WEXITSTATUS(wait_status);
+  return status == EXIT_INTERRUPTED && getenv("OMPI_COMM_WORLD_RANK") ? 0 : status;
+}
+
 err rank_run(const rank_wishes *wishes, int *status) {
   rank_process p = {.wishes = wishes};
   struct rusage used = {0};
@@ -181,7 +189,7 @@ err rank_run(const rank_wishes *wishes, int *status) {
   TRY(write_record(&p, NULL, NULL));
   while (wait4(p.pid, &wait_status, 0, &used) < 0)
     if (errno != EINTR) FAIL(ERR_IO, "cannot wait for the trainer");
-  *status = WIFSIGNALED(wait_status) ? 128 + WTERMSIG(wait_status) : WEXITSTATUS(wait_status);
+  *status = status_for_launcher(wait_status);
   TRY(write_record(&p, &wait_status, &used));
 cleanup:
   if (log >= 0) close(log);

@@ -9,6 +9,8 @@
 #include "sweep/directory.h"
 #include "sweep/run.h"
 
+enum { EXIT_INTERRUPTED = 130 }; /* of flip: stopped after a checkpoint */
+
 /* How the ranks of one process are started. */
 typedef struct {
   int64_t ranks, nodes;

@@ -47,8 +47,19 @@ expect_status 0 "$FLIP" bench step "${small[@]}" --steps 11 --json --fit
 [ "$(grep -c '"in_turns":false' out.txt)" = 3 ] || { cat out.txt; fail "fitted ones do not"; }
 expect_status 0 "$FLIP" bench step "${small[@]}" --set mask_ratio=0.5 --set reconstruction.weight=1 --steps 1 --json
 [ "$(grep -c '"reconstruction_seconds":[0-9.e-]*[1-9]' out.txt)" -ge 2 ] || { cat out.txt; fail "the decoder has no part of its own"; }
+expect_status 0 "$FLIP" bench step "${small[@]}" --set mask_ratio=0.5 --set reconstruction.weight=1 --steps 1
+awk '/ mask +batch /{ has = /loss ms  decoder ms/; next } NF > 9 && has && $1 ~ /^0/ { rows += $9 > 0 || $1 == 0 } END { exit rows != 3 }' out.txt ||
+  { cat out.txt; fail "the decoder's time is in another column"; }
 expect_status 0 "$FLIP" bench ops "${small[@]}" --steps 1 --json
 [ "$(wc -l < out.txt)" -ge 8 ] || fail "too few operations"
+expect_status 0 "$FLIP" bench eval "${small[@]}" --steps 1 --set eval.batch_size=8 --classes 10 --templates 3 --templates 1 --json
+[ "$(grep -cE '"images_per_second":[0-9.]*[1-9].*"prompts_per_second":[0-9.]*[1-9].*"images_scored_per_second":[0-9.]*[1-9]' out.txt)" = 2 ] ||
+  { cat out.txt; fail "a row for each number of templates was expected"; }
+expect_line out.txt '"templates":3,"prompts":30,"prompts_measured":8,'
+expect_status 0 "$FLIP" bench eval "${small[@]}" --steps 1 --set eval.batch_size=8 --classes 10 --templates 3
+expect_line out.txt '^ +10 +3 .*from a part of the prompts'
+expect_status 2 "$FLIP" bench eval --templates none
+expect_line err.txt "templates: 'none' is not a number"
 expect_status 2 "$FLIP" bench nonsense
 expect_status 2 "$FLIP" bench step --steps 0
 

@@ -30,7 +30,7 @@ static void areas_are_covered(void **state) {
       labels[i] = i % 3 == 0;
       scores[i] = (float)(rng_normal(&random) + labels[i]);
     }
-    assert_ok(eval_score_auc(NULL, scores, labels, IMAGES, &area, bounds));
+    assert_ok(eval_score_auc(NULL, scores, labels, IMAGES, &area, bounds, NULL));
     assert_true(bounds[0] < area && area < bounds[1]);
     covered += bounds[0] <= truth && truth <= bounds[1];
   }
@@ -51,7 +51,8 @@ static void mean_precisions_are_covered(void **state) {
       truths[i] = rng_below(&random, 4) == 0 ? 1 : -1;
       images[i] = (float)(rng_normal(&random) + truths[i]);
     }
-    assert_ok(eval_score_multilabel(NULL, images, truths, IMAGES, axes, CLASSES, CLASSES, &z));
+    assert_ok(
+        eval_score_multilabel(NULL, images, truths, IMAGES, axes, CLASSES, CLASSES, &z, NULL));
     values[k] = z.map_11point, lows[k] = z.bounds[0], highs[k] = z.bounds[1];
     assert_true(lows[k] < values[k] && values[k] < highs[k]);
     mean += values[k] / SETS;
@@ -83,7 +84,7 @@ static void one_class_alone_has_no_area(void **state) {
   const float scores[3] = {1, 2, 3};
   const int32_t labels[3] = {1, 1, 1};
   double area, bounds[2];
-  assert_ok(eval_score_auc(NULL, scores, labels, 3, &area, bounds));
+  assert_ok(eval_score_auc(NULL, scores, labels, 3, &area, bounds, NULL));
   assert_true(isnan(area) && isnan(bounds[0]) && isnan(bounds[1]));
 }
 

@@ -188,6 +188,43 @@ static void random_embeddings_score_at_chance(void **state) {
   free(texts);
 }
 
+/* Integers, whose products and sums are exact, so that ranks can be counted one by one; every count
+ * of candidates up to a few groups of those scored together, with ties. */
+static void any_number_of_candidates_is_ranked(void **state) {
+  (void)state;
+  enum { MOST = 11, WIDTH = 5 };
+  rng random = rng_at(6, RNG_TEST, 0, 0);
+  for (int count = 1; count <= MOST; count++)
+    for (int round = 0; round < 20; round++) {
+      float a[MOST * WIDTH], b[MOST * WIDTH];
+      for (int i = 0; i < count * WIDTH; i++) a[i] = (float)rng_below(&random, 3) - 1;
+      for (int i = 0; i < count * WIDTH; i++) b[i] = (float)rng_below(&random, 3) - 1;
+      int first[2] = {0}; /* times that the own candidate is better than all others */
+      for (int q = 0; q < count; q++) {
+        int better[2] = {0};
+        for (int c = 0; c < count; c++) {
+          int of_image = 0, of_text = 0;
+          for (int k = 0; k < WIDTH; k++) {
+            of_image += (int)(a[q * WIDTH + k] * (b[c * WIDTH + k] - b[q * WIDTH + k]));
+            of_text += (int)(b[q * WIDTH + k] * (a[c * WIDTH + k] - a[q * WIDTH + k]));
+          }
+          better[0] += c != q && of_image >= 0;
+          better[1] += c != q && of_text >= 0;
+        }
+        for (int k = 0; k < 2; k++) first[k] += !better[k];
+      }
+      eval_retrieval r;
+      score_pairs(a, b, count, WIDTH, &r);
+      assert_near(r.image_to_text[0], (double)first[0] / count);
+      assert_near(r.text_to_image[0], (double)first[1] / count);
+      eval_zeroshot z;
+      int32_t labels[MOST];
+      for (int i = 0; i < count; i++) labels[i] = i;
+      assert_ok(eval_score_zeroshot(a, labels, count, b, count, WIDTH, &z));
+      assert_true(z.top1 * count >= first[0] - 0.5); /* a tie may be won */
+    }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(the_class_with_the_nearest_embedding_wins),
@@ -199,6 +236,7 @@ int main(void) {
       cmocka_unit_test(one_right_caption_of_several_is_enough),
       cmocka_unit_test(per_item_outcomes_are_reported),
       cmocka_unit_test(random_embeddings_score_at_chance),
+      cmocka_unit_test(any_number_of_candidates_is_ranked),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

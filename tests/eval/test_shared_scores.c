@@ -31,6 +31,7 @@ typedef struct {
   eval_retrieval retrieval;
   uint8_t top1[(IMAGES + 7) / 8];
   double auc, auc_bounds[2], hit_bounds[2], class_bounds[2];
+  float resampled[EVAL_RESAMPLES];
   double fitted[PARAMETERS], c, validation;
   double losses[STEPS], weights[CLASSES * WIDTH];
 } results;
@@ -76,9 +77,10 @@ static err score(const job *j) {
   memcpy(out->top1, items.top[0], sizeof out->top1);
   TRY(interval_of_hits(j->ranks, &items, "image_to_text_r5", out->hit_bounds));
   TRY(interval_of_hits(j->ranks, &items, "mean_per_class", out->class_bounds));
-  TRY(eval_score_auc(j->ranks, margins, in->halves, IMAGES, &out->auc, out->auc_bounds));
+  TRY(eval_score_auc(j->ranks, margins, in->halves, IMAGES, &out->auc, out->auc_bounds, NULL));
   TRY(eval_score_multilabel(j->ranks, in->images, in->truths, 90, in->classes, CLASSES, WIDTH,
-                            &out->several));
+                            &out->several, &items));
+  memcpy(out->resampled, items.resampled, sizeof out->resampled);
 cleanup:
   eval_outcomes_free(&items);
   return error;

@@ -27,7 +27,7 @@ awk -v slow="$(value device_hours 1)" -v fast="$fast" 'BEGIN { exit !(slow > 1.5
 
 # unknown values are counted
 cost "$paper/family_text.yaml" --profile paper --rate h100
-expect_line out.txt '12 of unknown length not counted'
+expect_line out.txt '14 of unknown length not counted'
 cost "$paper/family_text.yaml" --profile paper --rate h100 --data-samples 10968539
 expect_line out.txt 'an epoch of the data is 10968539 samples'
 ! grep -q 'unknown length' out.txt || fail "the length is known"

@@ -5,7 +5,7 @@
 set -euo pipefail
 [ $# -gt 0 ] || { echo "usage: tests/gpu/attention_times.sh CHOICES_FILE…" >&2; exit 2; }
 
-# A line has 16 numbers of the key and 9 of the value, 64 bits each, little-endian.
+# A line has 16 numbers of the key and 16 of the value, 64 bits each, little-endian.
 number() { # HEX
   local h=$1 value= i
   for ((i = 14; i >= 0; i -= 2)); do value+=${h:i:2}; done

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # The whole proof on a GPU: every op against the double reference, compute-sanitizer, CPU and GPU
 # training compared, two runs with the same bits, then the benchmarks next to PyTorch's.
-#   usage: tests/gpu/run_all.sh REPORT_FOLDER [proofs|bench|all]
+#   usage: tests/gpu/run_all.sh REPORT_FOLDER [proofs|bench|eval|products|all]
 #
 # Runs from a checkout with build/cuda, or from a folder packed by tests/gpu/pack.sh. Writes two
 # files: report.md, and report.tar.gz with the raw output of every stage. In parts (proofs, then
-# bench, into the same folder) both files are extended. Exits 0 if every proof passed (benchmarks
+# bench, eval and products, into the same folder) both files are extended. Exits 0 if every proof passed (benchmarks
 # cannot fail it), 77 if there is no GPU.
 #
 # A call ends within FLIP_PROOF_SECONDS (570): stages without time left report it, and a proof among
@@ -13,8 +13,8 @@
 # imitation of a GPU (FLIP_PLUGINS=build/imitation).
 set -uo pipefail
 part=${2:-all}
-case $#:$part in 1:* | 2:proofs | 2:bench | 2:all) ;; *)
-  echo "usage: tests/gpu/run_all.sh REPORT_FOLDER [proofs|bench|all]" >&2
+case $#:$part in 1:* | 2:proofs | 2:bench | 2:eval | 2:products | 2:all) ;; *)
+  echo "usage: tests/gpu/run_all.sh REPORT_FOLDER [proofs|bench|eval|products|all]" >&2
   exit 2 ;;
 esac
 mkdir -p "$1" && report=$(cd "$1" && pwd) || exit 2
@@ -136,6 +136,19 @@ through_nccl() {
   FLIP_COMM=nccl train cuda bf16 "$work/nccl" && grep -q '"ranks":"NCCL' "$work/nccl/events.jsonl" &&
     cmp "$(newest "$work/first")" "$(newest "$work/nccl")"
 }
+# Embeddings of queued batches: those of the CPU, the same bits twice, and within rounding in batches of
+# another size, whose products may use other algorithms.
+same_embeddings() {
+  local shard=$(ls "$work"/scenes/*.tar | head -1) name
+  embed() { "$flip" embed -m "$work/gpu" -i "$shard" -o "$work/$1.npy" -s "device=$2" -s "eval.batch_size=$3"; }
+  embed cpu_rows cpu 128 && embed gpu_rows cuda 128 && embed gpu_again cuda 128 && embed gpu_other cuda 96 || return 1
+  cmp "$work/gpu_rows.npy" "$work/gpu_again.npy" || return 1
+  for name in cpu_rows gpu_other; do
+    paste <(od -An -v -tf4 -w4 -j128 "$work/$name.npy") <(od -An -v -tf4 -w4 -j128 "$work/gpu_rows.npy") |
+      awk -v name=$name '{ d = $1 - $2; if (d < 0) d = -d; if (d > worst) worst = d; n++ }
+           END { printf "%d values, at most %.2g from %s\n", n, worst, name; exit !(n > 0 && worst < 0.001) }' || return 1
+  done
+}
 narrow_learns() { # 8-bit dense layers: the loss at the end within a twentieth of bf16's
   train cuda fp8 "$work/narrow" &&
     paste <(losses "$work/first") <(losses "$work/narrow") | tail -n 20 |
@@ -165,6 +178,7 @@ proofs() {
       "$flip" tokenizer train --out "$work/vocab.txt" --size 2048 "$work/scenes/*.tar"
   } >"$raw/data.txt" 2>&1 || say "- FAILED: making data: $(tail -n 1 "$raw/data.txt")"
   proof cpu_and_gpu_learn_the_same 150 bash -c "$(shell same_curve)"
+  proof embeddings_of_queued_batches 60 bash -c "$(shell same_embeddings)"
   proof the_same_bits_twice 60 bash -c "$(shell same_bits)"
   if [ -e "$plugins/libflip_nccl.so" ]; then
     proof calls_of_nccl 60 env FLIP_COMM=nccl "$tests/gpu_calls"
@@ -233,9 +247,44 @@ bench() {
   summarize
   choices=("$XDG_CACHE_HOME"/flip/choices-*.txt)
   [ ! -s "${choices[0]}" ] || figure attention_ours_beside_cudnn 30 tests/gpu/attention_times.sh "${choices[@]}"
+  [ ! -s "${choices[0]}" ] || figure algorithms_chosen 30 tests/gpu/product_times.sh "${choices[@]}"
 }
 
-[ "$part" = bench ] || proofs
-[ "$part" = proofs ] || bench
+# Images and prompts encoded per second, and zero-shot classification with 1,000 classes.
+evaluation() {
+  say "" "## Evaluation and embedding"
+  local model images torch=0 classes=1000 steps=20 batches=(128 256)
+  [ "${FLIP_PROOF_SMALL:-}" != 1 ] || classes=10 steps=2 batches=(8 16)
+  ! $(peer) -c 'import torch; assert torch.cuda.is_available()' 2>/dev/null || torch=1
+  for model in vit_b16 vit_l16; do
+    for images in "${batches[@]}"; do
+      figure "${model}_eval_$images" 60 "$flip" bench eval -c "experiments/presets/${model}_laion400m.yaml" -s device=cuda \
+        -s precision=bf16 -s deterministic=false -s "eval.batch_size=$images" --classes $classes -n $steps --json "${large[@]}"
+    done
+    [ $torch = 0 ] || figure "torch_${model}_eval" 100 $(peer) tests/peers/evaluate_torch.py --model $model --steps 20 \
+      --compile default --compile reduce-overhead --limit 45
+  done
+}
+
+# What the search for products' algorithms gains: as usual, only the algorithms that are named, and a
+# longer search, each with choices of its own; a step of ViT-L/16 at each mask.
+products() {
+  local searched choices step
+  say "" "## Algorithms of matrix products" ""
+  step=("$flip" bench step -c experiments/presets/vit_l16_laion400m.yaml -s device=cuda -s precision=bf16
+    -s micro_batch_size=0 -n 10 --json "${large[@]}" -s deterministic=false -s "batch_size=$batch")
+  for searched in usual 0 500; do
+    [ $searched = usual ] || export FLIP_PRODUCT_SEARCH_MS=$searched
+    XDG_CACHE_HOME=$raw/cache_$searched figure "step_products_searched_$searched" 100 "${step[@]}"
+    choices=("$raw/cache_$searched"/flip/choices-*.txt)
+    [ ! -s "${choices[0]}" ] || figure "algorithms_searched_$searched" 30 tests/gpu/product_times.sh "${choices[@]}"
+  done
+  unset FLIP_PRODUCT_SEARCH_MS
+}
+
+case $part in proofs | all) proofs ;; esac
+case $part in bench | all) bench ;; esac
+case $part in eval | all) evaluation ;; esac
+case $part in products | all) products ;; esac
 say "" "$((SECONDS - started)) s in this call" ""
 exit $failed

@@ -23,6 +23,9 @@ count() {
   clearings=$(grep -c '^cudaMemsetAsync$' recorded || true)
   kernels=$(($(wc -l <kernel_names) + products))
   echo "GELU's gradient by the library, ${2}: $kernels kernels ($products products), $clearings clearings"
+  awk '/^cublasLtMatmul$/ { own = 0; next } /^cudaMemsetAsync$/ { own = -1; next } /^(cuda|cublas|cudnn|algorithm: )/ { next }
+    { if (own == 1) after_own++; else if (own == 0) after_product++; own = 1 }
+    END { printf "kernels of ours: %d directly after another, %d after a product\n", after_own, after_product }' recorded
   sort kernel_names | uniq -c | sort -rn | awk '{ printf "  %4d %s\n", $1, $2 }'
 }
 count usual "its sums by ours"

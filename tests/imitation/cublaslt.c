@@ -4,10 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
-
-static const uint64_t algorithm_magic = 0x696d697461746531;
-static const uint64_t algorithm_workspace = 4096;
 
 static struct {
   blas_object *all;
@@ -336,13 +332,12 @@ static uint32_t row_alignment(const blas_product *p) {
   return (uint32_t)(bytes & -bytes);
 }
 
-/* Which of the ways may be used: the one that adds in place only where its scheme is allowed. */
-static bool is_allowed(blas_way way, const blas_object *preference) {
+/* Which of the algorithms may be used: one that adds in place only where its scheme is allowed. */
+static bool is_allowed(const blas_product *p, const blas_algorithm *a,
+                       const blas_object *preference) {
   uint64_t schemes = preference->value[CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK];
-  if (way == BLAS_HALVES && !(schemes & CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE)) return false;
-  if (way == BLAS_IN_PLACE && !(schemes & CUBLASLT_REDUCTION_SCHEME_INPLACE)) return false;
-  return way == BLAS_PLAIN ||
-         preference->value[CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES] >= algorithm_workspace;
+  return !blas_setting_refusal(a) && (a->scheme & schemes) == a->scheme &&
+         preference->value[CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES] >= blas_workspace_of(p, a);
 }
 
 cublasStatus_t
@@ -368,25 +363,17 @@ cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t handle, cublasLtMatmulDesc_t des
   if (has("bad_result"))
     results[(*count)++] =
         (cublasLtMatmulHeuristicResult_t){.state = CUBLAS_STATUS_NOT_SUPPORTED, .workspaceSize = 1};
-  for (uint32_t way = 0; way < BLAS_ALGORITHMS && *count < most; way++) {
-    if (!is_allowed((blas_way)way, preference)) continue;
-    const blas_algorithm algorithm = {.magic = algorithm_magic,
-                                      .way = way,
-                                      .alignment = alignment,
-                                      .workspace_bytes = way ? algorithm_workspace : 0};
+  for (int way = 0; way < BLAS_ALGORITHMS && *count < most; way++) {
+    if (way == BLAS_OTHER_OPTION && !has("better_pair")) continue;
+    const blas_algorithm algorithm = blas_named_algorithm((blas_way)way, alignment);
+    if (!is_allowed(&p, &algorithm, preference)) continue;
     cublasLtMatmulHeuristicResult_t *r = &results[(*count)++];
-    *r = (cublasLtMatmulHeuristicResult_t){.workspaceSize = algorithm.workspace_bytes,
+    *r = (cublasLtMatmulHeuristicResult_t){.workspaceSize = blas_workspace_of(&p, &algorithm),
                                            .state = CUBLAS_STATUS_SUCCESS,
                                            .wavesCount = 1};
     memcpy(&r->algo, &algorithm, sizeof algorithm);
   }
   return CUBLAS_STATUS_SUCCESS;
-}
-
-static bool read_algorithm(const cublasLtMatmulAlgo_t *algo, blas_algorithm *out) {
-  _Static_assert(sizeof(blas_algorithm) == sizeof(cublasLtMatmulAlgo_t), "it is opaque bytes");
-  memcpy(out, algo, sizeof *out);
-  return out->magic == algorithm_magic && out->way < BLAS_ALGORITHMS;
 }
 
 cublasStatus_t
@@ -398,13 +385,14 @@ cublasLtMatmulAlgoCheck(cublasLtHandle_t handle, cublasLtMatmulDesc_t descriptor
   blas_product p;
   blas_algorithm algorithm;
   imitation_enter(call);
-  if (!blas_find(handle, BLAS_HANDLE, call) || !read_algorithm(algo, &algorithm) ||
+  if (!blas_find(handle, BLAS_HANDLE, call) || !blas_read_algorithm(algo, &algorithm) ||
       !read_product(&p, descriptor, layout_a, layout_b, layout_c, layout_d, call))
     return CUBLAS_STATUS_INVALID_VALUE;
-  if (blas_refusal(&p) || algorithm.alignment > row_alignment(&p))
+  if (blas_refusal(&p) || blas_setting_refusal(&algorithm) ||
+      algorithm.alignment > row_alignment(&p))
     return CUBLAS_STATUS_NOT_SUPPORTED;
   *result = (cublasLtMatmulHeuristicResult_t){.algo = *algo,
-                                              .workspaceSize = algorithm.workspace_bytes,
+                                              .workspaceSize = blas_workspace_of(&p, &algorithm),
                                               .state = CUBLAS_STATUS_SUCCESS,
                                               .wavesCount = 1};
   return CUBLAS_STATUS_SUCCESS;
@@ -442,13 +430,6 @@ static const char *refuse_addresses(const blas_work *w, const blas_algorithm *al
   return NULL;
 }
 
-/* Seconds on the device. */
-static double cost_of(blas_way way) {
-  static const double usual[] = {10e-6, 11e-6, 8e-6}, slow_first[] = {30e-6, 11e-6, 8e-6};
-  if (has("noisy")) return 1e-6 * (double)(10 + (getpid() >> way & 1));
-  return has("slow_first") ? slow_first[way] : usual[way];
-}
-
 cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t descriptor,
                               const void *alpha, const void *a, cublasLtMatrixLayout_t layout_a,
                               const void *b, cublasLtMatrixLayout_t layout_b, const void *beta,
@@ -470,15 +451,19 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc
   if (is_offered_in_vain(&w.p)) return CUBLAS_STATUS_NOT_SUPPORTED;
   w.alpha = *(const float *)alpha;
   w.beta = *(const float *)beta;
-  if (!algo || !read_algorithm(algo, &algorithm)) {
+  if (!algo || !blas_read_algorithm(algo, &algorithm)) {
     wrong = "the algorithm is none of this library";
   } else {
-    w.way = (blas_way)algorithm.way;
+    const size_t needed = blas_workspace_of(&w.p, &algorithm);
+    w.way = blas_way_of(&algorithm);
+    w.parts = algorithm.parts;
+    w.is_wrong = blas_has_wrong_tile(&algorithm);
     wrong = algorithm.alignment > row_alignment(&w.p)
                 ? "rows are not aligned as the algorithm needs"
                 : refuse_addresses(&w, &algorithm);
-    if (!wrong && algorithm.workspace_bytes > 0 &&
-        (workspace_bytes < algorithm.workspace_bytes || (uintptr_t)workspace % 16 ||
+    if (!wrong) wrong = blas_setting_refusal(&algorithm);
+    if (!wrong && needed > 0 &&
+        (workspace_bytes < needed || (uintptr_t)workspace % 16 ||
          !memory_is_device(workspace, workspace_bytes)))
       wrong = "the workspace is too small, or not aligned to 16 bytes of device memory";
   }
@@ -489,8 +474,9 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc
   static const char *const ways[] = {"algorithm: plain", "algorithm: halves",
                                      "algorithm: in place"};
   imitation_enter(ways[w.way]); /* a line of the trace */
-  if (has("failing") && w.way == BLAS_PLAIN) return CUBLAS_STATUS_EXECUTION_FAILED;
-  return stream_give(stream, call, cost_of(w.way), blas_run, &w, sizeof w)
+  if ((has("failing") && w.way == BLAS_PLAIN) || blas_has_failing_tile(&algorithm))
+    return CUBLAS_STATUS_EXECUTION_FAILED;
+  return stream_give(stream, call, blas_cost_of(&algorithm), blas_run, &w, sizeof w)
              ? CUBLAS_STATUS_EXECUTION_FAILED
              : CUBLAS_STATUS_SUCCESS;
 }

@@ -16,7 +16,13 @@
  *   failing       the algorithm named first fails when it is run
  *   slow_first    the algorithm named first is slower than the second
  *   bad_result    the heuristics' first result is one that only says it cannot be used
- *   noisy         the algorithms' times differ from process to process */
+ *   noisy         the algorithms' times differ from process to process
+ *   better_tile, better_cluster, better_option, better_split
+ *                 an algorithm that the heuristics do not name is faster by that setting
+ *   better_pair   the heuristics name one more algorithm, with another option, that is slower than
+ * the first, and fastest of all with another tile wrong_tile    and one with another tile is
+ * fastest, but leaves columns of its result unwritten failing_tile  and one is accepted by the
+ * check, and fails when it is run */
 #ifndef FLIP_IMITATION_CUBLASLT_H
 #define FLIP_IMITATION_CUBLASLT_H
 
@@ -49,20 +55,41 @@ typedef struct {
   const float *scale_a, *scale_b;
 } blas_product;
 
-typedef enum { BLAS_PLAIN, BLAS_HALVES, BLAS_IN_PLACE, BLAS_ALGORITHMS } blas_way;
+typedef enum {
+  BLAS_PLAIN,
+  BLAS_HALVES,
+  BLAS_IN_PLACE,
+  BLAS_OTHER_OPTION,
+  BLAS_ALGORITHMS
+} blas_way;
 
-/* What cublasLtMatmulAlgo_t holds; its bytes may be kept and given again. */
+/* What cublasLtMatmulAlgo_t holds, the settings in the library's own order, as a run on an H100
+ * left them in its choices; its bytes may be kept and given again. */
 typedef struct {
-  uint64_t magic;
-  uint32_t way;       /* blas_way */
+  uint32_t id, tile, stages, parts, scheme, swizzling, option;
+  uint16_t inner, cluster;
   uint32_t alignment; /* in bytes, of every matrix */
-  uint64_t workspace_bytes;
-  uint64_t unused[5];
+  uint32_t unused[3];
+  uint64_t magic;
+  uint64_t more_unused;
 } blas_algorithm;
+
+/* cublaslt_algorithm.c. One of those that the heuristics name; what kind it is; seconds on the
+ * device. */
+blas_algorithm blas_named_algorithm(blas_way way, uint32_t alignment);
+blas_way blas_way_of(const blas_algorithm *a);
+double blas_cost_of(const blas_algorithm *a);
+bool blas_has_wrong_tile(const blas_algorithm *a), blas_has_failing_tile(const blas_algorithm *a);
+/* False: no algorithm of this library. */
+bool blas_read_algorithm(const cublasLtMatmulAlgo_t *bytes, blas_algorithm *out);
 
 /* NULL, or why no algorithm exists for it by the documents. */
 const char *blas_refusal(const blas_product *p);
 size_t blas_type_bytes(cudaDataType_t type);
+
+/* The same of an algorithm's settings; the workspace that it needs. */
+const char *blas_setting_refusal(const blas_algorithm *a);
+size_t blas_workspace_of(const blas_product *p, const blas_algorithm *a);
 
 /* cublaslt_run.c. What a product is when its stream comes to it. */
 typedef struct {
@@ -71,6 +98,8 @@ typedef struct {
   void *d;
   float alpha, beta;
   blas_way way;
+  int64_t parts; /* of k */
+  bool is_wrong; /* the last quarter of the columns is not written */
 } blas_work;
 cudaError_t blas_run(const void *work);
 

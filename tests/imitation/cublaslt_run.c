@@ -70,13 +70,12 @@ static double gelu_slope(double x, bool is_exact, double error) {
 /* The sums of one column of d: k terms in the order of the way. `left` [k][m]: op(a) by terms. */
 static void sum_column(const blas_work *w, const double *left, const double *right, double *sums) {
   static unsigned arrivals; /* which part comes first, when parts are added as they arrive */
-  const int64_t m = w->p.m, k = w->p.k, half = k / 2;
+  const int64_t m = w->p.m, k = w->p.k, parts = w->parts;
   const bool is_reversed = w->way == BLAS_IN_PLACE && arrivals++ % 3 == 0;
-  const int64_t begin[2] = {0, half}, end[2] = {half, k};
   memset(sums, 0, (size_t)m * sizeof *sums);
-  for (int part = 0; part < 2; part++) {
-    int which = is_reversed ? 1 - part : part;
-    for (int64_t t = begin[which]; t < end[which]; t++)
+  for (int64_t part = 0; part < parts; part++) {
+    int64_t which = is_reversed ? parts - 1 - part : part;
+    for (int64_t t = which * k / parts; t < (which + 1) * k / parts; t++)
       for (int64_t i = 0; i < m; i++) sums[i] += left[t * m + i] * right[t];
     for (int64_t i = 0; i < m && w->way != BLAS_PLAIN; i++) sums[i] = (double)(float)sums[i];
   }
@@ -136,7 +135,7 @@ cudaError_t blas_run(const void *work) {
           element(w->b, p->type_b, p->transpose_b ? t * p->ld_b + j : j * p->ld_b + t);
   double scale = p->scale_a ? (double)*p->scale_a * (double)*p->scale_b : 1;
   memset(gradient, 0, (size_t)m * sizeof *gradient);
-  for (int64_t j = 0; j < n; j++) {
+  for (int64_t j = 0; j < (w->is_wrong ? n - n / 4 : n); j++) {
     sum_column(w, left, right + j * k, sums);
     finish_column(w, j, scale, sums, gradient);
     if (p->epilogue != CUBLASLT_EPILOGUE_BGRADB) continue;

@@ -93,6 +93,10 @@ cudaError_t cudaDeviceGetAttribute(int *value, enum cudaDeviceAttr attribute, in
     *value = major;
   else if (attribute == cudaDevAttrComputeCapabilityMinor)
     *value = minor;
+  else if (attribute == cudaDevAttrMultiProcessorCount)
+    *value = 132;
+  else if (attribute == cudaDevAttrL2CacheSize)
+    *value = 1 << 20;
   else
     return invalid("cudaDeviceGetAttribute", "an attribute that is not imitated");
   return cudaSuccess;

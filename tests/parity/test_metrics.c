@@ -46,7 +46,7 @@ static void the_area_under_the_curve_is_scikit_learns(void **state) {
   for (int c = 0; c < 3; c++) {
     for (int64_t i = 0; i < images; i++)
       column[i] = c == 1 ? -scores[i * classes] : scores[i * classes + c / 2];
-    assert_ok(eval_score_auc(NULL, column, labels, images, &auc, NULL));
+    assert_ok(eval_score_auc(NULL, column, labels, images, &auc, NULL, NULL));
     assert_same(auc, wanted[c]);
   }
   free(column);
@@ -57,9 +57,9 @@ static void a_broken_score_or_one_label_alone_has_no_area(void **state) {
   const float scores[] = {0.1f, NAN, 0.3f}, whole[] = {0.1f, 0.2f, 0.3f};
   const int32_t labels[] = {0, 1, 0}, same[] = {1, 1, 1};
   double auc;
-  assert_ok(eval_score_auc(NULL, scores, labels, 3, &auc, NULL));
+  assert_ok(eval_score_auc(NULL, scores, labels, 3, &auc, NULL, NULL));
   assert_true(isnan(auc));
-  assert_ok(eval_score_auc(NULL, whole, same, 3, &auc, NULL));
+  assert_ok(eval_score_auc(NULL, whole, same, 3, &auc, NULL, NULL));
   assert_true(isnan(auc));
 }
 
@@ -75,12 +75,13 @@ static void eleven_point_precision_is_the_devkits(void **state) {
   int8_t *one = malloc((size_t)images);
   for (int64_t c = 0; c < classes; c++) {
     for (int64_t i = 0; i < images; i++) one[i] = truths[i * classes + c];
-    assert_ok(
-        eval_score_multilabel(NULL, scores, one, images, embeddings + c * width, 1, width, &z));
+    assert_ok(eval_score_multilabel(NULL, scores, one, images, embeddings + c * width, 1, width, &z,
+                                    NULL));
     assert_same(z.map_11point, wanted[c]);
     sum += wanted[c];
   }
-  assert_ok(eval_score_multilabel(NULL, scores, truths, images, embeddings, classes, width, &z));
+  assert_ok(
+      eval_score_multilabel(NULL, scores, truths, images, embeddings, classes, width, &z, NULL));
   assert_same(z.map_11point, sum / (double)classes);
   assert_int_equal(z.images, images);
   free(one);
@@ -92,7 +93,7 @@ static void a_class_that_no_image_has_is_left_out(void **state) {
   const float images[] = {3, 0, 2, 0, 1, 0}, classes[] = {1, 0, 0, 1};
   const int8_t truths[] = {1, -1, -1, -1, 1, -1};
   eval_zeroshot z;
-  assert_ok(eval_score_multilabel(NULL, images, truths, 3, classes, 2, 2, &z));
+  assert_ok(eval_score_multilabel(NULL, images, truths, 3, classes, 2, 2, &z, NULL));
   assert_same(z.map_11point, (6 * 1 + 5 * (2.0 / 3)) / 11); /* recalls 0 to 0.5, then 0.6 to 1 */
   assert_true(isnan(eval_zeroshot_value(&z, EVAL_TOP1)));
 }

@@ -16,7 +16,7 @@ expect_status 0 env FAKE_DISTURB=mask_ratio=0.5 "$FLIPBENCH" run experiments/one
 expect_status 0 bench report one
 expect_line out.txt 'a speed-up of .*95 % interval .*one seed, 790 images\), not significantly different from 1'
 expect_line out.txt 'image→text R@1 .*of mask 50 % minus that of mask 0 %: .*no significant difference; it would take about [0-9,]+ images'
-expect_line out.txt '^one seed, 790 evaluation images · 95 % intervals cover these runs only'
+expect_line out.txt "^one seed, 790 evaluation images of 'openclipart' · 95 % intervals cover these runs only"
 ! grep -q 'sooner' out.txt || fail "a difference is claimed that 790 images cannot tell"
 grep -q "against training time: no significant difference" results/one/plots/accuracy_vs_time.gp || fail "the figure's title claims more"
 # An accuracy has an interval from one seed, and the best of a column is best by more than that.

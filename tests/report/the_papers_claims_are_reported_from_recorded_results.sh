@@ -36,7 +36,7 @@ expect_status 0 bench run experiments/paper/first.yaml --no-progress
 expect_status 0 bench report --paper --format markdown
 cp out.txt findings.md
 expect_line findings.md '^3 claims, profile mini: 1 holds, 1 does not hold, 0 cannot tell, 1 not run, 0 not judged; 5 of 7 cells have finished runs\.$'
-expect_line findings.md '^\| Table 9 \| faster \\\| cheaper \| [0-9.]+ \(95 % interval .*\| 2.50 \| holds \|$'
+expect_line findings.md '^\| Table 9 \| faster \\\| cheaper \| speed of mask 75 % over that of mask 0 %: [0-9.]+ \(95 % interval .*\| 2.50 \| holds \|$'
 expect_line findings.md '^\| second \| better \| – \| – \| not run: mask\\_ratio=0; mask\\_ratio=0.9 \|$'
 expect_line findings.md '^\| First table \| 5 of 5 \| commit [0-9a-f]+.* · .*20[0-9][0-9]-[0-9][0-9]-[0-9][0-9].* \|$'
 expect_status 0 bench report --paper --profile gpu

@@ -294,6 +294,67 @@ static void a_null_metric_is_missing_and_said_so(void **state) {
   store_close(s);
 }
 
+/* A probe's evaluation had no labels before they were recorded for every task. */
+static void a_probe_without_labels_has_those_of_the_same_images(void **state) {
+  (void)state;
+  static const char *const probes[] = {"{\"top1\":0.2,\"images\":10},\"hits\":{\"top1\":\"AQI=\"}}",
+                                       "{\"top1\":0.2,\"images\":9},\"hits\":{\"top1\":\"AQA=\"}}"};
+  for (int fewer = 0; fewer < 2; fewer++) {
+    store *s;
+    int64_t run_id;
+    strbuf text = {0};
+    store_outcome o;
+    write_attempts(1);
+    add_start(&text, 0, 0, 1);
+    add_step(&text, 0, 1, 1, 0.5);
+    strbuf_append(&text,
+                  "{\"event\":\"eval\",\"step\":1,\"set\":\"x\",\"task\":\"zeroshot\",\"metrics\":"
+                  "{\"top1\":0.3,\"images\":10},\"hits\":{\"top1\":\"AQI=\"},\"labels\":"
+                  "\"AQACAAMABAAFAAYABwAIAAkAAAE=\"}\n");
+    strbuf_format(
+        &text, "{\"event\":\"eval\",\"step\":1,\"set\":\"x\",\"task\":\"probe\",\"metrics\":%s\n",
+        probes[fewer]);
+    write_file("results/e/r/events.jsonl", &text);
+    assert_ok(store_open(fewer ? "fewer.db" : "all.db", &s));
+    assert_ok(store_ingest(s, "results", "e/r", &run_id));
+    assert_ok(store_load_outcome(s, run_id, "probe", "top1", "x", 1, &o));
+    assert_int_equal(o.items, fewer ? 9 : 10);
+    assert_true(fewer ? !o.labels : o.labels && o.labels[9] == 256);
+    store_free_outcome(&o);
+    strbuf_free(&text);
+    store_close(s);
+  }
+}
+
+/* By hand: 1, 0.5 and NaN as little-endian fp32; then two bytes, which are no number. */
+static void resampled_values_are_read_back(void **state) {
+  (void)state;
+  store *s;
+  int64_t run_id;
+  strbuf text = {0};
+  store_resampled r;
+  write_attempts(1);
+  add_start(&text, 0, 0, 1);
+  add_step(&text, 0, 1, 1, 0.5);
+  strbuf_append(&text,
+                "{\"event\":\"eval\",\"step\":1,\"set\":\"x\",\"task\":\"zeroshot\",\"metrics\":"
+                "{\"roc_auc\":0.7,\"images\":10},\"resampled\":{\"roc_auc\":"
+                "\"AACAPwAAAD8AAMB/\",\"other\":\"AQI=\"}}\n");
+  write_file("results/e/r/events.jsonl", &text);
+  assert_ok(store_open("s.db", &s));
+  assert_ok(store_ingest(s, "results", "e/r", &run_id));
+  assert_ok(store_load_resampled(s, run_id, "zeroshot", "roc_auc", "x", 1, &r));
+  assert_int_equal(r.count, 3);
+  assert_int_equal(r.items, 10);
+  assert_true(r.values[0] == 1 && r.values[1] == 0.5f && isnan(r.values[2]));
+  free(r.values);
+  assert_ok(store_load_resampled(s, run_id, "zeroshot", "other", "x", 1, &r));
+  assert_true(r.count == 0 && !r.values);
+  assert_near(real(s, "SELECT count(*) FROM warning WHERE kind = 'outcome'"), 1);
+  strbuf_free(&text);
+  store_close(s);
+}
+
 static void outcomes_are_read_back_item_by_item(void **state) {
   (void)state;
   store *s;
@@ -487,6 +548,8 @@ int main(void) {
       IN_FOLDER(sums_of_a_long_run_are_exact),
       IN_FOLDER(another_lexicon_is_another_input),
       IN_FOLDER(a_null_metric_is_missing_and_said_so),
+      IN_FOLDER(a_probe_without_labels_has_those_of_the_same_images),
+      IN_FOLDER(resampled_values_are_read_back),
       IN_FOLDER(outcomes_are_read_back_item_by_item),
       IN_FOLDER(rows_of_the_old_stream_cover_the_steps_between_them),
       IN_FOLDER(a_migrated_record_has_numbers_of_its_rows),

@@ -58,6 +58,10 @@ static void a_database_of_every_earlier_version_is_brought_up_to_date(void **sta
     assert_int_equal(number(s, "SELECT runs FROM v_cost"), 4);
     assert_int_equal(number(s, "SELECT count(*) FROM v_failure WHERE kind = 'nan'"), 1);
     assert_int_equal(number(s, "SELECT run_id FROM v_reference WHERE value = 69.6"), 3);
+    if (version == 6) /* labels are now of a task: the one that the run recorded outcomes of */
+      assert_int_equal(number(s, "SELECT count(*) FROM outcome_labels JOIN outcome"
+                                 " USING (run_id, set_name, task) WHERE length(labels) = 6"),
+                       2);
     store_close(s);
   }
   free(wanted);

@@ -32,14 +32,16 @@ tuning:
     eval.points: 2
 report:
   rows: method
-  columns: [zero_shot_top1, tuned_zero_shot_top1, linear_probe_top1, tuned_linear_probe_top1, fine_tuned_top1,
-            fine_tuned_top5]
+  columns: [zero_shot_top1, tuned_zero_shot_top1, linear_probe_top1, tuned_linear_probe_top1,
+            linear_probe_mean_per_class, tuned_linear_probe_mean_per_class, fine_tuned_top1, fine_tuned_top5]
   reference:
     - {method: CLIP, linear_probe_top1: 82.6, fine_tuned_top1: 86.3}
     - {method: FLIP, tuned_linear_probe_top1: 83.6, fine_tuned_top1: 86.9}
 claims:
   - {claim: "FLIP probes better", from: Table 3, metric: tuned_linear_probe_top1, against_metric: linear_probe_top1,
      of: {method: FLIP}, against: {method: CLIP}, expect: greater}
+  - {claim: "FLIP probes better per class", from: Table 3, metric: tuned_linear_probe_mean_per_class,
+     against_metric: linear_probe_mean_per_class, of: {method: FLIP}, against: {method: CLIP}, expect: greater}
   - {claim: "FLIP fine-tunes better", from: Table 3, metric: fine_tuned_top1, of: {method: FLIP},
      against: {method: CLIP}, expect: greater}
 Y
@@ -64,6 +66,25 @@ same CLIP linear_probe_top1 "$clip" probe
 same FLIP tuned_linear_probe_top1 "$flip" probe
 same CLIP fine_tuned_top1 "$(grep -i '^clip.*classifier' runs.txt)" classification
 same FLIP fine_tuned_top1 "$(grep -i '^flip.*classifier' runs.txt)" classification
+# The probe's mean over classes: as zero-shot's, the variance of every class's share of hits, classes of
+# one image together, then Wilson's form. `mean` prints value, low, high.
+probed() { grep '"task":"probe"' "results/transfer/$clip/events.jsonl" | sed -nE "s/.*\"$1\":\"([^\"]*)\".*/\1/p" | base64 -d; }
+paste <(probed top1 | od -An -v -tu1 -w1 | awk '{ for (i = 0; i < 8; i++) { print $1 % 2; $1 = int($1 / 2) } }') \
+  <(probed labels | od -An -v -tu2 -w2) | awk '{ n[$2]++; right[$2] += $1 } END {
+    for (c in n) classes++
+    for (c in n) {
+      p += right[c] / n[c] / classes
+      if (n[c] > 1) e2 += right[c] / n[c] * (1 - right[c] / n[c]) / (n[c] - 1) / classes ^ 2
+      else { single++; hits += right[c] } }
+    if (single > 1) e2 += single ^ 2 * hits / single * (1 - hits / single) / (single - 1) / classes ^ 2
+    z = 1.959964; m = p * (1 - p) / e2; middle = (p + z * z / (2 * m)) / (1 + z * z / m)
+    w = z * sqrt(p * (1 - p) / m + z * z / (4 * m * m)) / (1 + z * z / m); print 100 * p, 100 * (middle - w), 100 * (middle + w) }' > mean
+shown_all() { echo "$(shown CLIP $1) $(shown CLIP $1_low) $(shown CLIP $1_high)"; }
+paste mean <(shown_all linear_probe_mean_per_class) | awk 'NF == 6 && ($1 - $4) ^ 2 + ($2 - $5) ^ 2 + ($3 - $6) ^ 2 < 0.01 { good = 1 } END { exit !good }' ||
+  fail "the probe per class is $(shown_all linear_probe_mean_per_class), by hand $(cat mean)"
+[ "$(shown CLIP linear_probe_mean_per_class_interval_over)" = images ] || fail "the interval per class does not say what it covers"
+expect_status 0 "$FLIPBENCH" report transfer --results results --claims --format csv
+grep 'probes better per class' out.txt | grep -q ',paired images,' || fail "probes per class are not paired: $(cat out.txt)"
 expect_status 0 "$FLIPBENCH" report transfer --results results
 grep -q 'FLIP fine-tunes better' out.txt || fail "the claim is not judged: $(cat out.txt)"
 ! grep -q ': not run' out.txt || fail "a claim has no runs: $(cat out.txt)"

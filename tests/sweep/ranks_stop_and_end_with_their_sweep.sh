@@ -25,6 +25,8 @@ is_interrupted() {
   ends_with 130 stopped
   none_live "$(folder)" || fail 'ranks are left after a stop'
   expect_answer "SELECT status, ranks, json_array_length(rank_records) FROM attempt" 'interrupted|2|2'
+  # mpirun saw no failure, after which it would wait for seconds to end ranks that have ended
+  expect_answer "SELECT exit_code, json_extract(rank_records, '\$[0].exit_code') FROM attempt" '0|130'
   [ -n "$(ls "$(folder)"/checkpoints/*.safetensors)" ] || fail 'no checkpoint'
   bench run stop.yaml --results "$results" --no-progress > "$results.out" 2> "$results.err" || { cat "$results.err"; fail 'continuing to the end'; }
   expect_answer "SELECT status, (SELECT sum(steps) FROM step) FROM run" 'finished|2000'

@@ -78,6 +78,12 @@ train --out plain -s mask_ratio=0 -s mask_mode=random
 train --out tuned -s init_from=whole/checkpoints -s mask_ratio=0 -s samples=64 -s warmup_samples=0
 "$FLIP" eval -m whole > /dev/null
 "$FLIP" bench step --config run.yaml --steps 1 > bench.txt || fail "flip bench step: $(cat bench.txt)"
+# scoring is a part of the step, not of its rest: none at mask 0
+grep -q '  scoring ms  ' bench.txt || fail "scoring is no part of the step: $(cat bench.txt)"
+"$FLIP" bench step --config run.yaml --steps 3 --json > bench.json
+[ "$(grep -c '"scoring_seconds":[0-9.e-]*[1-9]' bench.json)" = 2 ] || fail "scoring is timed in other rows: $(cat bench.json)"
+sed -E 's/.*"step_seconds":([^,]*),.*"scoring_seconds":([^,]*),"optimizer_seconds":([^,]*),.*/\1 \2 \3/' bench.json | tail -2 |
+  awk '{ if ($2 <= 0 || $3 < -0.5 * $1) exit 1 }' || fail "the parts are $(cat bench.json)"
 
 expect_status 2 "$FLIP" train --config run.yaml --out wrong -s attentive.size=10
 expect_line err.txt 'attentive.size: 10 must be a multiple of image.patch 4 and at most image.size 24'

@@ -293,7 +293,7 @@
     return [text('p', 'faint', data.claim_counts), ...data.claims.map(claim => fill(make('div', {class: 'claim'}),
       fill(make('p'), text('span', 'chip ' + (style[claim.verdict] || ''), claim.verdict), ' ', claim.claim,
         text('small', '', claim.from && ` (${claim.from})`)),
-      text('p', 'faint', claim.evidence)))];
+      text('p', 'faint', (claim.quantity && claim.value != null ? claim.quantity + ': ' : '') + claim.evidence)))];
   }
 
   /* ---- the page: the sections of each kind, in order; one that has nothing to show is left out.

@@ -1,0 +1,51 @@
+# Variants of the heuristics' algorithms are tried and taken where they are faster; one whose result is
+# wrong, or that fails, is not; the choices file says what was gained.
+. "$SOURCE/tests/support/training.sh"
+. "$SOURCE/tests/support/imitation.sh"
+make_data
+tiny=(--set batch_size=8 --set samples=16 --set eval.points=0 --set precision=bf16 --set image.layers=1)
+
+# search WORDS MILLISECONDS: a run that chooses, and the table of its choices
+search() {
+  rm -rf first
+  export FLIP_IMITATION_BLAS=$1 FLIP_PRODUCT_SEARCH_MS=$2 XDG_CACHE_HOME=$PWD/cache-$1-$2
+  gpu first "${tiny[@]}"
+  "$SOURCE/tests/gpu/product_times.sh" "$XDG_CACHE_HOME"/flip/choices-*.txt >times
+}
+losses() { field step loss "$1/events.jsonl"; }
+# products PATTERN: rows of the table that match
+products() { grep -cE "$1" times || true; }
+
+search usual 100000
+losses first >usual
+all=$(products '^\| (forward|input gradient|weight gradient) ')
+[ "$all" -gt 8 ] || { cat times; fail "only $all products in the table"; }
+[ "$(products 'not named')" = 0 ] || { cat times; fail "a variant was taken that is no faster"; }
+expect_line times "^$all products.* 0 by algorithms that the heuristics did not name, 0 variants with wrong results"
+# chosen once: a second run asks only, per device that it opens, which GELU the library has
+FLIP_IMITATION_TRACE=$PWD/trace gpu second "${tiny[@]}"
+cmp "$(newest first)" "$(newest second)" || fail "reused choices gave other bits"
+[ "$(grep -c '^cublasLtMatmulAlgoGetHeuristic$' trace)" = "$(grep -c '^cublasLtCreate$' trace)" ] || fail "the second run chose again"
+
+search better_tile,better_option 100000
+[ "$(products '128x160.* 3 \| not named')" -gt 8 ] || { cat times; fail "the faster tile or option was not taken"; }
+search better_cluster 100000 # the tile needs a cluster, and is faster with a larger one
+[ "$(products '256x128.*4x1x1.*not named')" -gt 8 ] || { cat times; fail "the faster cluster was not taken"; }
+search better_pair 100000 # neither its tile nor its option alone is faster
+[ "$(products '128x160.* 2 \| not named')" -gt 8 ] || { cat times; fail "the faster kind with another tile was not taken"; }
+
+# A wrong result, by the fastest, and one that fails: the same losses as without them.
+search wrong_tile,failing_tile 100000
+expect_line times ' [1-9][0-9]* variants with wrong results'
+[ "$(products '128x192|192x192')" = 0 ] || { cat times; fail "an algorithm that is wrong or fails was taken"; }
+losses first | cmp - usual || fail "losses differ where one algorithm is wrong"
+
+# Little time: what the heuristics name is timed in any case.
+search usual 1
+[ "$(products '\| 1 \| 128x128 \|')" = 0 ] || { cat times; fail "a named algorithm was not tried"; }
+
+# No search: only what the heuristics name.
+search better_tile 0
+[ "$(products 'not named')" = 0 ] || { cat times; fail "a variant was tried without time for it"; }
+FLIP_PRODUCT_SEARCH_MS=soon expect_status 2 train --out failed --set device=cuda "${tiny[@]}"
+expect_line err.txt "^flip: error: .*FLIP_PRODUCT_SEARCH_MS=soon is not a whole number of milliseconds"

@@ -1,0 +1,55 @@
+. "$SOURCE/tests/support/sweep.sh"
+# What a reader who quotes a table needs is printed with it: the profile, the sets, what the intervals
+# cover, which quantity a claim judges; and nothing is printed as known that the runs do not determine.
+cat > experiments/quoted.yaml <<'E'
+name: quoted
+title: "Mask ratio"
+source: "Someone 2023, Table 1: a large model"
+settings: {samples: 60k, batch_size: 64, text.vocabulary: vocab.txt, data.train: x.tar, eval.points: 6}
+matrix: {mask_ratio: [0, 0.5, 0.75], seed: [0, 1]}
+profiles: {mini: {}, paper: {}}
+report:
+  rows: mask_ratio
+  baseline: {mask_ratio: 0}
+  iso: retrieval_i2t_r1
+  columns: [samples_per_second, time_ratio, retrieval_i2t_r1]
+  reference: [{mask_ratio: 0.5, time_ratio: 0.5, retrieval_i2t_r1: 60}]
+  plots: [throughput]
+claims:
+  - {claim: faster, compare: ratio, metric: steady_seconds, of: {mask_ratio: 0.5}, against: {mask_ratio: 0}, expect: smaller}
+  - {claim: better, metric: retrieval_i2t_r1, of: {mask_ratio: 0.5}, against: {mask_ratio: 0}, expect: greater}
+  - {claim: best, metric: retrieval_i2t_r1, of: {mask_ratio: 0.5}, expect: greater}
+E
+expect_status 0 bench run experiments/quoted.yaml --profile mini --no-progress
+expect_status 0 bench report quoted@mini
+expect_line out.txt '^Mask ratio \(profile mini\)$'
+expect_line out.txt '^\(in brackets: Someone 2023, Table 1: a large model, and the difference from it; another model and other data: compare differences between rows, not values\)$'
+expect_line out.txt "^2 seeds, 790 evaluation images of '[a-z]+' · 95 % intervals: accuracies over other seeds and images, other numbers over other seeds · speeds"
+expect_line out.txt '^- faster: time of mask 50 % over that of mask 0 %: 0\.'
+expect_line out.txt '^- better: image→text R@1 \(%\) of mask 50 % minus that of mask 0 %: [+−0]'
+expect_line out.txt '^- best: image→text R@1 \(%\) of mask 50 % minus that of mask (0|75) % \(the row least favourable to the claim\): '
+for format in markdown latex html; do
+  bench report quoted@mini --format $format > out.txt
+  [ $format != html ] || cp results/quoted@mini/report.html out.txt
+  expect_line out.txt 'another model and other data: compare differences between rows'
+done
+expect_line out.txt '"quantity":"image→text R@1 \(%\) of mask 50 % minus that of mask 0 %"'
+bench report quoted@mini --format csv --claims | tr -d '\r' > claims.csv
+[ "$(sqlite3 :memory: '.import --csv claims.csv c' "SELECT quantity FROM c WHERE claim = 'faster'")" = 'time of mask 50 % over that of mask 0 %' ] || fail "no quantity in CSV"
+expect_status 0 bench run experiments/quoted.yaml --profile paper --no-progress
+expect_status 0 bench report quoted@paper
+expect_line out.txt '^\(in brackets: Someone 2023, Table 1: a large model, and the difference from it\)$'
+
+# Runs without undisturbed steps do not determine a time: no difference from the published one, no
+# speed-up, and what to do. An accuracy does not depend on other load and has no mark.
+sqlite3 results/flipbench.db "DELETE FROM summary WHERE name IN ('disturbed', 'disturbed_share', 'lost_share');
+  INSERT OR REPLACE INTO summary SELECT run_id, name, 0.99 FROM v_cell_latest, (SELECT value AS name FROM
+    json_each('[\"disturbed\", \"disturbed_share\", \"lost_share\"]')) WHERE run_id IS NOT NULL"
+expect_status 0 bench report quoted@mini
+expect_line out.txt '^50 % † .*\[0\.00, ∞\] \(0\.50\) '
+expect_line out.txt '^mask 50 % † reaches .*, mask 0 % † in .*: the data do not determine the speed-up \(95 % interval unbounded; 2 seeds, 790 images\)$'
+expect_line out.txt '^- faster: .* \(95 % interval unbounded\), 2 seeds †; cannot tell; other work left too few undisturbed steps; run it again on an idle machine'
+! grep -E '^- be(tter|st): .*†' out.txt || fail "a disturbed accuracy"
+expect_status 0 bench plot quoted@mini
+grep -q 'ratio not determined' results/quoted@mini/plots/throughput.gp || fail "the figure shows an undetermined ratio"
+! grep -q ' inf\]' results/quoted@mini/plots/throughput.gp || fail "an infinite end in the figure"
