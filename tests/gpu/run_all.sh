@@ -253,13 +253,13 @@ bench() {
 # Images and prompts encoded per second, and zero-shot classification with 1,000 classes.
 evaluation() {
   say "" "## Evaluation and embedding"
-  local model torch=0 classes=1000
-  [ "${FLIP_PROOF_SMALL:-}" != 1 ] || classes=10
+  local model images torch=0 classes=1000 steps=20 batches=(128 256)
+  [ "${FLIP_PROOF_SMALL:-}" != 1 ] || classes=10 steps=2 batches=(8 16)
   ! $(peer) -c 'import torch; assert torch.cuda.is_available()' 2>/dev/null || torch=1
   for model in vit_b16 vit_l16; do
-    for images in 128 256; do
+    for images in "${batches[@]}"; do
       figure "${model}_eval_$images" 60 "$flip" bench eval -c "experiments/presets/${model}_laion400m.yaml" -s device=cuda \
-        -s precision=bf16 -s deterministic=false -s "eval.batch_size=$images" --classes $classes -n 20 --json "${large[@]}"
+        -s precision=bf16 -s deterministic=false -s "eval.batch_size=$images" --classes $classes -n $steps --json "${large[@]}"
     done
     [ $torch = 0 ] || figure "torch_${model}_eval" 100 $(peer) tests/peers/evaluate_torch.py --model $model --steps 20 \
       --compile default --compile reduce-overhead --limit 45

@@ -336,7 +336,7 @@ static uint32_t row_alignment(const blas_product *p) {
 static bool is_allowed(const blas_product *p, const blas_algorithm *a,
                        const blas_object *preference) {
   uint64_t schemes = preference->value[CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK];
-  return !blas_setting_refusal(p, a) && (a->scheme & schemes) == a->scheme &&
+  return !blas_setting_refusal(a) && (a->scheme & schemes) == a->scheme &&
          preference->value[CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES] >= blas_workspace_of(p, a);
 }
 
@@ -388,7 +388,7 @@ cublasLtMatmulAlgoCheck(cublasLtHandle_t handle, cublasLtMatmulDesc_t descriptor
   if (!blas_find(handle, BLAS_HANDLE, call) || !blas_read_algorithm(algo, &algorithm) ||
       !read_product(&p, descriptor, layout_a, layout_b, layout_c, layout_d, call))
     return CUBLAS_STATUS_INVALID_VALUE;
-  if (blas_refusal(&p) || blas_setting_refusal(&p, &algorithm) ||
+  if (blas_refusal(&p) || blas_setting_refusal(&algorithm) ||
       algorithm.alignment > row_alignment(&p))
     return CUBLAS_STATUS_NOT_SUPPORTED;
   *result = (cublasLtMatmulHeuristicResult_t){.algo = *algo,
@@ -461,7 +461,7 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc
     wrong = algorithm.alignment > row_alignment(&w.p)
                 ? "rows are not aligned as the algorithm needs"
                 : refuse_addresses(&w, &algorithm);
-    if (!wrong) wrong = blas_setting_refusal(&w.p, &algorithm);
+    if (!wrong) wrong = blas_setting_refusal(&algorithm);
     if (!wrong && needed > 0 &&
         (workspace_bytes < needed || (uintptr_t)workspace % 16 ||
          !memory_is_device(workspace, workspace_bytes)))

@@ -87,8 +87,8 @@ bool blas_read_algorithm(const cublasLtMatmulAlgo_t *bytes, blas_algorithm *out)
 const char *blas_refusal(const blas_product *p);
 size_t blas_type_bytes(cudaDataType_t type);
 
-/* The same of an algorithm's settings for it; the workspace that it needs. */
-const char *blas_setting_refusal(const blas_product *p, const blas_algorithm *a);
+/* The same of an algorithm's settings; the workspace that it needs. */
+const char *blas_setting_refusal(const blas_algorithm *a);
 size_t blas_workspace_of(const blas_product *p, const blas_algorithm *a);
 
 /* cublaslt_run.c. What a product is when its stream comes to it. */

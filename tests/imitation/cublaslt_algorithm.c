@@ -71,7 +71,7 @@ bool blas_read_algorithm(const cublasLtMatmulAlgo_t *bytes, blas_algorithm *out)
   return out->magic == algorithm_magic;
 }
 
-const char *blas_setting_refusal(const blas_product *p, const blas_algorithm *a) {
+const char *blas_setting_refusal(const blas_algorithm *a) {
   bool has_tile = false;
   for (size_t i = 0; i < sizeof tiles / sizeof *tiles; i++) has_tile |= tiles[i] == a->tile;
   if (!has_tile) return "this tile";
@@ -80,7 +80,7 @@ const char *blas_setting_refusal(const blas_product *p, const blas_algorithm *a)
   if (a->cluster < CUBLASLT_CLUSTER_SHAPE_1x1x1 || a->cluster > CUBLASLT_CLUSTER_SHAPE_2x4x1)
     return "this cluster";
   if (a->option > MOST_OPTION || a->swizzling > 1) return "this option";
-  if (a->parts < 1 || a->parts > MOST_PARTS || a->parts > p->k) return "k in so many parts";
+  if (a->parts < 1 || a->parts > MOST_PARTS) return "k in so many parts";
   if ((a->parts > 1) != (a->scheme != CUBLASLT_REDUCTION_SCHEME_NONE))
     return "parts without a way to add them, or the reverse";
   return NULL;
