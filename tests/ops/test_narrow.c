@@ -125,7 +125,7 @@ static void drop_operand(ops *o, ops_narrow *operand) {
   o->call->release(o, operand->scale.data);
 }
 
-static void check_product(ops *o, bool is_gradient, bool may_narrow) {
+static void check_product(ops *o, bool is_gradient, bool is_narrow) {
   static uint16_t a[M * K], b[N * K], c[M * N];
   static float sums[M * N], bias[N];
   rng r = rng_at(2, RNG_TEST, 0, is_gradient);
@@ -144,13 +144,13 @@ static void check_product(ops *o, bool is_gradient, bool may_narrow) {
     g.c = sent(o, OPS_BF16, c, M * N);
     g.bias = biases;
   }
-  if (may_narrow) {
+  if (is_narrow) {
     g.narrow_a = rounded(o, is_gradient ? OPS_E5M2 : OPS_E4M3, g.a, is_gradient ? K : M,
                          is_gradient ? M : K);
     g.narrow_b = rounded(o, OPS_E4M3, g.b, is_gradient ? K : N, is_gradient ? N : K);
   }
   assert_ok(o->call->gemm(o, &g));
-  if (may_narrow) {
+  if (is_narrow) {
     drop_operand(o, &g.narrow_a);
     drop_operand(o, &g.narrow_b);
   }
@@ -171,7 +171,7 @@ static void check_product(ops *o, bool is_gradient, bool may_narrow) {
       }
       double got =
           (is_gradient ? (double)sums[i * N + j] : (double)cpu_from_bf16(c[i * N + j])) - start;
-      double right = may_narrow ? narrow : wide;
+      double right = is_narrow ? narrow : wide;
       error += (got - right) * (got - right);
       size += right * right;
       narrowed += (narrow - wide) * (narrow - wide);
