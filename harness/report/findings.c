@@ -156,9 +156,16 @@ static double times_needed(const data_iso *iso) {
   return isfinite(times) && times > 1 && times < 1e5 ? times : 0;
 }
 
+/* Beyond these the difference, if any, is too small for its number to mean anything. */
+enum { MOST_ITEMS = 1000000, MOST_SEEDS = 1000 };
+
 void findings_write_needed(size_t seeds, size_t items, strbuf *out) {
   char text[TEXT_NUMBER_SIZE];
-  if (items)
+  if (items > MOST_ITEMS)
+    strbuf_append(out, "a million images would not decide it");
+  else if (!items && seeds > MOST_SEEDS)
+    strbuf_append(out, "a thousand seeds would not decide it");
+  else if (items)
     strbuf_format(out, "it would take about %s images", group(items, true, text));
   else if (seeds)
     strbuf_format(out, "it would take about %s seeds", group(seeds, true, text));

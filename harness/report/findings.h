@@ -19,7 +19,8 @@ void findings_name_basis(size_t seeds, size_t items, strbuf *out);
 void findings_name_pairing(const char *over, strbuf *out);
 /* The interval of a ratio: "1.20 to 1.83", "1.20 or more", "unbounded". */
 void findings_name_range(double low, double high, strbuf *out);
-/* "it would take about 1,200 images", or seeds; empty when both are 0. */
+/* "it would take about 1,200 images", or seeds, or that a million images or a thousand seeds would
+ * not do; empty when both are 0. */
 void findings_write_needed(size_t seeds, size_t items, strbuf *out);
 
 #endif

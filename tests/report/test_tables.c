@@ -3,6 +3,7 @@
 #include <math.h>
 
 #include "report/agreement.h"
+#include "report/findings.h"
 #include "report/provenance.h"
 #include "report/write.h"
 
@@ -269,9 +270,28 @@ static void the_state_of_the_machine_is_shown_as_text(void **state) {
   strbuf_free(&out);
 }
 
+static void what_a_difference_would_take_is_said_up_to_a_sensible_number(void **state) {
+  (void)state;
+  static const struct {
+    size_t seeds, items;
+    const char *text;
+  } cases[] = {{0, 0, ""},
+               {0, 1200, "it would take about 1,200 images"},
+               {0, 15000000, "a million images would not decide it"},
+               {14, 0, "it would take about 14 seeds"},
+               {3400, 0, "a thousand seeds would not decide it"}};
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    strbuf out = {0};
+    findings_write_needed(cases[i].seeds, cases[i].items, &out);
+    assert_string_equal(strbuf_string(&out), cases[i].text);
+    strbuf_free(&out);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(the_state_of_the_machine_is_shown_as_text),
+      cmocka_unit_test(what_a_difference_would_take_is_said_up_to_a_sensible_number),
       cmocka_unit_test_setup(text_shows_interval_published_value_difference_and_reasons,
                              make_table),
       cmocka_unit_test_setup(an_unbounded_interval_is_marked_in_every_format, make_table),
