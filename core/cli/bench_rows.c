@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/numbers.h"
 #include "cli/bench.h"
@@ -23,7 +24,11 @@ typedef struct {
 static err open_model(const settings *s, int64_t vocabulary, int64_t steps, timed_model *m) {
   *m = (timed_model){.s = *s};
   err error = bench_rig_make(&m->s, vocabulary, &m->rig);
+  strbuf lines = {0};
   if (error) return error;
+  clip_explain_narrow(m->rig.model, &lines);
+  if (lines.length) log_info("%.*s", (int)lines.length - 1, strbuf_string(&lines));
+  strbuf_free(&lines);
   m->times = mem_zeroed((size_t)steps, sizeof *m->times);
   if (!m->times) return mem_error((size_t)steps * sizeof *m->times, "timings");
   while (m->number < WARM_UP && !error) error = bench_rig_step(&m->rig, ++m->number);

@@ -409,8 +409,9 @@ void watch_end_all(watch *w, const char *why) {
 
 void watch_stop(watch *w) {
   if (!w) return;
-  for (int i = 0; i < w->peer_count; i++) send_to(w, &w->peers[i], BYE, "");
+  /* before the messages: a peer closes its connection as soon as it has received one */
   atomic_store(&w->is_ending, true);
+  for (int i = 0; i < w->peer_count; i++) send_to(w, &w->peers[i], BYE, "");
   if (w->has_thread) pthread_join(w->thread, NULL);
   for (int i = 0; i < w->peer_count; i++)
     if (w->peers[i].fd >= 0) close(w->peers[i].fd);

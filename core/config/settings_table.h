@@ -180,7 +180,7 @@
   PICK(                                                                                            \
       optimizer_moments, "optimizer.moments", 0, "fp32|bf16", true,                                \
       "type in which AdamW's moments are kept; bf16: computed in fp32 and rounded at random to a " \
-      "neighbour, which is right on average, with 4 bytes less per parameter")                       \
+      "neighbour, which is right on average, with 4 bytes less per parameter")                     \
   PICK(comm_reduce, "comm.reduce", 0, "fp32|bf16", true,                                           \
        "type in which ranks exchange gradients; summed in fp32 either way")                        \
   INT(comm_bucket_bytes, "comm.bucket_bytes", 26214400, 4096, 1e12, false,                         \

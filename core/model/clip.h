@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "base/text.h"
 #include "comm/comm.h"
 #include "config/settings.h"
 #include "model/params.h"
@@ -134,6 +135,10 @@ err clip_refresh(clip_model *model) ERR_MUST_CHECK;
 /* Rounds the dense layers' weights to 8 bits, for all products until they change again; does
  * nothing without 8 bits. Call after the working copy was written directly. */
 err clip_round_weights(clip_model *model) ERR_MUST_CHECK;
+
+/* With 8 bits requested: a line for each tower of a training step whose dense layers are computed
+ * in the compute type all the same, and why. */
+void clip_explain_narrow(const clip_model *model, strbuf *lines);
 
 /* Delayed scaling. Without it these do nothing. The factors of a step follow from the maxima of
  * earlier steps; those of a run's first step, and all in evaluation, from current maxima. Call

@@ -426,6 +426,15 @@ static err say_order(run *r) {
   return error;
 }
 
+static err say_precision(run *r) {
+  strbuf lines = {0};
+  clip_explain_narrow(r->model, &lines);
+  say_lines(&lines);
+  err error = events_warn_lines(&r->events, "precision", &lines);
+  strbuf_free(&lines);
+  return error;
+}
+
 static err begin_record(run *r) {
   err error = NULL;
   if (!is_writer(r)) return NULL;
@@ -437,6 +446,7 @@ static err begin_record(run *r) {
   if (*left_out) TRY(events_warn(&r->events, "skipped_sample", left_out));
   say_lines(&r->remarks);
   TRY(say_order(r));
+  TRY(say_precision(r));
 cleanup:
   return error;
 }

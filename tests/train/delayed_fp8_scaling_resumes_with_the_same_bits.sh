@@ -23,6 +23,13 @@ paste <(field step loss current/events.jsonl) <(field step loss whole/events.jso
 field step values_saturated whole/events.jsonl | awk '$1 > 0 { n++ } END { exit !(n > 0) }' || fail "nothing is counted"
 [ -z "$(field step values_saturated current/events.jsonl)" ] || fail "current scaling counts"
 
+# Dense layers that cannot be in 8 bits are named with the reason, and only these.
+! grep -q '"kind":"precision"' whole/events.jsonl || fail "a tower in 8 bits is said to be in bf16"
+train --out odd "${narrow[@]}" --set batch_size=30 --set samples=60 --set image.width=40 --set image.heads=2
+grep '"kind":"precision"' odd/events.jsonl | grep -q "the image tower's dense layers are computed in bf16.*widths of 40" || fail "no reason for the image tower"
+train --out odd2 "${narrow[@]}" --set batch_size=30 --set samples=60
+grep '"kind":"precision"' odd2/events.jsonl | grep -q "the text tower's dense layers are computed in bf16.*30 samples of" || fail "no reason for the text tower"
+
 # Resumed, and in micro-batches too.
 for parts in 0 16; do
   out=parts-$parts
