@@ -10,6 +10,6 @@ set ytics scale 0 font text_font noenhanced
 set xtics format '%g'
 if (is_column) { set xtics tic_step }
 plot $bars using 2:1:(0):2:($1 - 0.34):($1 + 0.34):(rgb($8)):ytic(5) with boxxyerror linecolor rgb variable, \
-     $bars using 2:1:3:4 with xerrorbars pointtype -1 linewidth 1.4 linecolor rgb ink, \
+     $bars using (valid(3) && $3 <= $4 ? $2 : NaN):1:3:4 with xerrorbars pointtype -1 linewidth 1.4 linecolor rgb ink, \
      $ideal using 2:($1 - 0.42):(0):(0.84) with vectors nohead dashtype (4,3) linewidth 1.8 linecolor rgb ink, \
      $bars using 7:1:6 with labels noenhanced left font text_font textcolor rgb ink
