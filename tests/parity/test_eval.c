@@ -1,6 +1,7 @@
 /* Our measures against clip_benchmark's and scikit-learn's on the same embeddings, to the last
  * sample. make_eval_fixture.py made the fixture. */
-#include "support/test.h"
+#define FIXTURE "eval"
+#include "parity/fixture.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -10,29 +11,6 @@
 #include "eval/eval.h"
 #include "eval/logistic.h"
 #include "eval/npy.h"
-#include "train/safetensors.h"
-
-static safetensors_file *file;
-
-static const void *data_of(const char *name, int64_t *rows, int64_t *columns) {
-  const safetensor *t = safetensors_find(file, name);
-  if (!t) fail_msg("the fixture has no %s", name);
-  if (rows) *rows = t->shape[0];
-  if (columns) *columns = t->shape[1];
-  return t->data;
-}
-
-static int open_file(void **state) {
-  (void)state;
-  err error = safetensors_open(FLIP_SOURCE_DIR "/tests/parity/fixtures/eval.safetensors", &file);
-  return error != NULL;
-}
-
-static int close_file(void **state) {
-  (void)state;
-  safetensors_close(file);
-  return 0;
-}
 
 /* Counts of samples: equal means equal, up to the rounding of a ratio. */
 static void assert_same(double ours, double theirs) {

@@ -1,34 +1,12 @@
 /* ROC AUC and 11-point average precision against scikit-learn's and the VOC2007 devkit's, with ties
  * and with images that are not counted. make_metrics_fixture.py made the fixture. */
-#include "support/test.h"
+#define FIXTURE "metrics"
+#include "parity/fixture.h"
 
 #include <math.h>
 #include <stdlib.h>
 
 #include "eval/eval.h"
-#include "train/safetensors.h"
-
-static safetensors_file *file;
-
-static const void *data_of(const char *name, int64_t *rows, int64_t *columns) {
-  const safetensor *t = safetensors_find(file, name);
-  if (!t) fail_msg("the fixture has no %s", name);
-  if (rows) *rows = t->shape[0];
-  if (columns) *columns = t->shape[1];
-  return t->data;
-}
-
-static int open_file(void **state) {
-  (void)state;
-  err error = safetensors_open(FLIP_SOURCE_DIR "/tests/parity/fixtures/metrics.safetensors", &file);
-  return error != NULL;
-}
-
-static int close_file(void **state) {
-  (void)state;
-  safetensors_close(file);
-  return 0;
-}
 
 /* Sums of the same ratios in another order: a few last places. */
 static void assert_same(double ours, double theirs) {

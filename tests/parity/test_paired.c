@@ -1,7 +1,8 @@
 /* The difference of two models' ROC AUC and 11-point mAP on the same images: its interval against a
  * paired bootstrap with numpy and scikit-learn and against DeLong's, and its coverage on simulated
  * sets. make_paired_fixture.py made the fixture. */
-#include "support/test.h"
+#define FIXTURE "paired"
+#include "parity/fixture.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -9,29 +10,6 @@
 #include "base/rng.h"
 #include "eval/eval.h"
 #include "stats/resampled.h"
-#include "train/safetensors.h"
-
-static safetensors_file *file;
-
-static const void *data_of(const char *name, int64_t *rows, int64_t *columns) {
-  const safetensor *t = safetensors_find(file, name);
-  if (!t) fail_msg("the fixture has no %s", name);
-  if (rows) *rows = t->shape[0];
-  if (columns) *columns = t->shape[1];
-  return t->data;
-}
-
-static int open_file(void **state) {
-  (void)state;
-  err error = safetensors_open(FLIP_SOURCE_DIR "/tests/parity/fixtures/paired.safetensors", &file);
-  return error != NULL;
-}
-
-static int close_file(void **state) {
-  (void)state;
-  safetensors_close(file);
-  return 0;
-}
 
 /* Two models measured on the same images. */
 typedef struct {
