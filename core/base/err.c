@@ -87,3 +87,12 @@ void err_free(err error) {
   free(error->message);
   free(error);
 }
+
+void err_keep_first(err_first *first, size_t index, err error) {
+  if (!error || (first->error && first->index <= index)) {
+    err_free(error);
+    return;
+  }
+  err_free(first->error);
+  *first = (err_first){error, index};
+}

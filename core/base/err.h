@@ -7,6 +7,7 @@
 #define FLIP_BASE_ERR_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -44,6 +45,14 @@ const char *err_message(err error);
 
 /* Frees an error (NULL is allowed). Also used to ignore a failure explicitly. */
 void err_free(err error);
+
+/* The error of the lowest index among those of a loop's iterations. Initialise with {0}. */
+typedef struct {
+  err error; /* the caller's to return or free */
+  size_t index;
+} err_first;
+/* Keeps `error`, or frees it. Not for several threads at a time. */
+void err_keep_first(err_first *first, size_t index, err error);
 
 /* For functions with `err error = NULL;` and a `cleanup:` label: run, and leave on failure. */
 #define TRY(call)                                                                                  \

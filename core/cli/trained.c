@@ -82,21 +82,15 @@ err trained_embed_texts(trained *t, char *const *texts, size_t count, float *emb
   int32_t *counts = mem_zeroed(count, sizeof *counts);
   err error = NULL;
   if (!ids || !counts) FAIL(ERR_MEMORY, "out of memory: tokens of %zu texts", count);
-  size_t failed = count; /* the first one, on any number of threads */
+  err_first failed = {0};
 #pragma omp parallel for schedule(static)
   for (size_t i = 0; i < count; i++) {
     err fault = tokenizer_encode(t->words, texts[i], length, ids + i * (size_t)length, &counts[i]);
     if (!fault) continue;
 #pragma omp critical
-    if (i < failed) {
-      err_free(error);
-      error = fault;
-      failed = i;
-      fault = NULL;
-    }
-    err_free(fault);
+    err_keep_first(&failed, i, fault);
   }
-  if (error) goto cleanup;
+  TRY(failed.error);
   TRY(clip_embed_texts(t->model, (int64_t)count, ids, counts, embeddings));
 cleanup:
   free(ids);

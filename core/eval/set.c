@@ -64,8 +64,7 @@ static err make_prompts_of(eval_set *set, const set_description *d, int64_t clas
 
 static err make_prompts(eval_set *set, const set_description *d) {
   size_t count = (size_t)set->class_count * d->templates.count;
-  int64_t failed = set->class_count; /* the first one, on any number of threads */
-  err error = NULL;
+  err_first failed = {0};
   set->template_count = d->templates.count;
   set->prompt_ids = mem_zeroed(count * (size_t)set->text_length, sizeof *set->prompt_ids);
   set->prompt_id_counts = mem_zeroed(count, sizeof *set->prompt_id_counts);
@@ -79,17 +78,11 @@ static err make_prompts(eval_set *set, const set_description *d) {
       err fault = make_prompts_of(set, d, c, &prompt);
       if (!fault) continue;
 #pragma omp critical
-      if (c < failed) {
-        err_free(error);
-        error = fault;
-        failed = c;
-        fault = NULL;
-      }
-      err_free(fault);
+      err_keep_first(&failed, (size_t)c, fault);
     }
     strbuf_free(&prompt);
   }
-  return error ? error : check_prompts(set, d);
+  return failed.error ? failed.error : check_prompts(set, d);
 }
 
 /* A row being read, by any thread; then added to the set, in order. */
