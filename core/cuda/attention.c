@@ -30,12 +30,17 @@ static err add_sums(ops *o, const ops_attention *a) {
                             "a bias gradient");
 }
 
+/* Where the maximum of the result goes, or absent. */
+static ops_buffer maximum_of(const ops_attention *a, bool is_backward) {
+  return is_backward ? a->dqkv_maximum : a->out_maximum;
+}
+
 static err find_maximum(ops *o, const ops_attention *a, bool is_backward) {
   int64_t count = a->batch * a->tokens * a->heads * a->head_width;
-  const ops_buffer *maximum = is_backward ? &a->dqkv_maximum : &a->out_maximum;
-  if (!maximum->data) return NULL;
+  const ops_buffer maximum = maximum_of(a, is_backward);
+  if (!maximum.data) return NULL;
   return cuda_error(kernel_maximum(is_backward ? 3 * count : count, is_backward ? a->dqkv : a->out,
-                                   *maximum, cuda_of(o)->compute),
+                                   maximum, cuda_of(o)->compute),
                     "a maximum");
 }
 
@@ -66,8 +71,7 @@ static err time_run(ops *o, const ops_attention *a, bool is_backward, int which,
 
 /* What is computed besides: passes that only an engine of cuDNN's needs. */
 static int64_t extras_of(const ops_attention *a, bool is_backward) {
-  const ops_buffer *maximum = is_backward ? &a->dqkv_maximum : &a->out_maximum;
-  return (is_backward && a->dqkv_sums.data) + 2 * (maximum->data != NULL);
+  return (is_backward && a->dqkv_sums.data) + 2 * (maximum_of(a, is_backward).data != NULL);
 }
 
 static choice_key key_of(ops *o, const ops_attention *a, bool is_backward) {
@@ -113,11 +117,10 @@ static err choose_by_running(ops *o, const ops_attention *a, bool is_backward, i
 static err choose_untouched(ops *o, const ops_attention *a, bool is_backward, int candidates,
                             choice_value *value) {
   ops_attention tried = *a;
-  const ops_buffer *maximum = is_backward ? &a->dqkv_maximum : &a->out_maximum;
   size_t bytes = (size_t)(3 * a->heads * a->head_width) * ops_size_of(OPS_F32);
   ops_buffer aside = {NULL, OPS_F32};
   *value = (choice_value){{OWN}};
-  if ((is_backward && a->dqkv_sums.data) || maximum->data) {
+  if (extras_of(a, is_backward)) {
     err error = cuda_error(cudaMalloc(&aside.data, bytes), "sums");
     if (error) return error;
     if (a->dqkv_sums.data) tried.dqkv_sums = aside;
