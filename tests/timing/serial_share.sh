@@ -22,7 +22,6 @@ cd "$scratch"
 prepare > /dev/null
 FLIP=$measured
 export GOMP_SPINCOUNT=0 # a thread that waits takes no time
-median() { sort -g | awk '{ v[NR] = $1 } END { print NR % 2 ? v[(NR + 1) / 2] : (v[NR / 2] + v[NR / 2 + 1]) / 2 }'; }
 
 printf '%-16s %10s %10s %10s %7s %7s\n' command '1 thread' '2 threads' busier limit serial
 for name in ${*:-$names}; do

@@ -22,7 +22,6 @@ once() { # NAME THREADS: "wall cpu"
   { time "$1" "$2" > log.txt 2>&1; } 2>&1 | awk '{ print $1, $2 + $3 }'
   [ "${PIPESTATUS[0]}" = 0 ] || { cat log.txt >&2; exit 1; }
 }
-median() { sort -g | awk '{ v[NR] = $1 } END { print NR % 2 ? v[(NR + 1) / 2] : (v[NR / 2] + v[NR / 2 + 1]) / 2 }'; }
 
 printf '%-22s %10s %10s %7s %7s\n' command '1 thread' '2 threads' ratio 'CPU/s'
 for name in ${*:-$names}; do

@@ -45,3 +45,6 @@ verify() { "$FLIP" data verify "$openclipart_shards"; }
 verify_folder() { "$FLIP" data verify folder:files; }
 embed() { "$FLIP" embed -m model --images "$few_shards" -o out.npy --set threads="$1"; }
 zeroshot() { "$FLIP" eval zeroshot -m model --set threads="$1" --set-file drawings.yaml; }
+
+# Of the numbers on standard input.
+median() { sort -g | awk '{ v[NR] = $1 } END { print NR % 2 ? v[(NR + 1) / 2] : (v[NR / 2] + v[NR / 2 + 1]) / 2 }'; }
