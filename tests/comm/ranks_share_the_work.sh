@@ -10,8 +10,6 @@ echo 'eval.batch_size: 8' >>run.yaml
 ranks() { local n=$1; shift; timeout 120 mpirun -np "$n" "$FLIP" "$@"; }
 train_on() { local n=$1; shift; ranks "$n" train --config run.yaml --no-progress "$@"; }
 rows() { for key in step loss grad_norm logit_scale; do field step $key "$1/events.jsonl"; done; }
-# The tensors of a checkpoint, without the metadata.
-tensors() { tail -c +$(($(od -An -tu8 -N8 "$1") + 9)) "$1"; }
 same() {
   cmp <(rows "$1") <(rows "$2") || fail "$3: other rows"
   cmp <(tensors "$(newest "$1")") <(tensors "$(newest "$2")") || fail "$3: other bits in the checkpoint"

@@ -13,7 +13,7 @@ expect_status 0 "$FLIP" embed -m run -t texts.txt -o texts.npy
 expect_line out.txt 'texts.npy: 4 x 16, texts'
 head -c 128 texts.npy | grep -qa "'descr': '<f4', 'fortran_order': False, 'shape': (4, 16), }" || fail "no npy header"
 [ "$(stat -c %s texts.npy)" = $((128 + 4 * 16 * 4)) ] || fail "wrong size"
-row() { tail -c +$((129 + $1 * 64)) texts.npy | head -c 64 | sha256sum; }
+row() { bytes texts.npy $((128 + $1 * 64)) 64 | sha256sum; }
 [ "$(row 0)" = "$(row 3)" ] || fail "the same text has two embeddings"
 [ "$(row 0)" != "$(row 2)" ] || fail "two texts have one embedding"
 

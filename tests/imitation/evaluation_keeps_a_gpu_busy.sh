@@ -13,9 +13,7 @@ embed() { # OUT BATCH OPTION…
   "$FLIP" embed "${on_gpu[@]}" -s "eval.batch_size=$batch" "$@" -o "$out" >out.txt 2>err.txt || { cat err.txt >&2; fail "$out"; }
   no_misuse err.txt
 }
-rows() { # FILE.npy FIRST COUNT: of 16 floats
-  tail -c "+$(($(stat -c %s "$1") - TOTAL * 64 + 1 + $2 * 64))" "$1" | head -c $(($3 * 64))
-}
+rows() { bytes "$1" $(($(stat -c %s "$1") - TOTAL * 64 + $2 * 64)) $(($3 * 64)); } # FILE.npy FIRST COUNT: of 16 floats
 
 # 160 images in batches of 16, 200 in batches of 7 (the last of 4), the last 40 alone, and 800 in more buffers than
 # there are, all 160 five times: the same bits, since here a row does not depend on its batch. Texts likewise.

@@ -10,8 +10,6 @@ near() {
   paste <(losses "$1") <(losses "$2") | awk '{ if (NF != 2 || ($1 - $2)^2 > (1e-4 * $2)^2) exit 1 } END { if (NR != 6) exit 1 }' ||
     { paste <(losses "$1") <(losses "$2"); fail "losses of $1 and $2 differ"; }
 }
-# The tensors of a checkpoint, without the settings before them.
-tensors() { tail -c +$(($(od -An -tu8 -N8 "$1") + 9)) "$1"; }
 same_tensors() { cmp <(tensors "$(newest "$1")") <(tensors "$(newest "$2")") || fail "$3"; }
 train --out cpu "${tiny[@]}" --set device=cpu
 gpu plain "${tiny[@]}"

@@ -1,5 +1,6 @@
 /* Every op of a backend against the double-precision reference, on sizes that are multiples of
- * nothing. Run as `test_ops fp32|bf16|simt_fp32|simt_bf16|cuda_fp32|cuda_bf16`. */
+ * nothing. Run as `test_ops fp32|bf16|simt_fp32|simt_bf16|cuda_fp32|cuda_bf16 [SKIP]`, where the cases whose
+ * names match SKIP ('attention*') are left out. */
 #include "support/test.h"
 
 #include <stdlib.h>
@@ -89,6 +90,7 @@ int main(int argc, char **argv) {
   int kind = 0;
   while (argc > 1 && kind < KINDS && strcmp(argv[1], kinds[kind].name) != 0) kind++;
   if (kind == KINDS) return 2;
+  if (argc > 2) cmocka_set_skip_filter(argv[2]);
   err error = ops_create_reference(&pair_reference);
   if (!error) error = open_backend(kind, &pair_tested);
   if (error) {

@@ -4,8 +4,6 @@
 . "$SOURCE/tests/support/training.sh"
 fixtures=$SOURCE/tests/parity/fixtures/parquet
 number() { grep -o "\"$1\":[0-9.e-]*" "$2" | head -1 | cut -d: -f2; }
-# The tensors of a checkpoint: its header names the list.
-tensors() { tail -c +$((9 + $(od -An -t u8 -N 8 "$1"))) "$1"; }
 make_data
 mkdir list && tar xf data/train-00000.tar -C list && rm -f list/*.txt list/*.json
 cp "$fixtures/list.parquet" list/

@@ -17,9 +17,14 @@ expect_status() {
   [ "$got" = "$wanted" ] || { cat out.txt err.txt >&2; fail "'$*' ended with $got, not $wanted"; }
 }
 expect_line() { grep -qE -- "$2" "$1" || { cat "$1" >&2; fail "no line in $1 matches: $2"; }; }
-export -f fail expect_status expect_line
+# bytes FILE FIRST COUNT: no pipe into head, whose end would kill the writer before it.
+bytes() { dd status=none iflag=skip_bytes,count_bytes bs=64K if="$1" skip="$2" count="$3"; }
+# tensors FILE.safetensors: all after its header, which names settings, lists and times.
+tensors() { tail -c +$((9 + $(od -An -tu8 -N8 "$1"))) "$1"; }
+export -f fail expect_status expect_line bytes tensors
 
+# A command that ends the script in silence is named.
 got=0
-bash -euo pipefail "$story" || got=$?
+bash -Eeuo pipefail -c 'trap '\''echo "FAILED: line $LINENO: $BASH_COMMAND" >&2'\'' ERR; . "$0"' "$story" || got=$?
 case $got in 0 | 77) rm -rf "$SCRATCH" ;; esac # 77: it cannot run here, and has said why
 exit $got

@@ -110,9 +110,9 @@ ls results/after > after.txt
 [ "$(comm -23 before.txt after.txt | wc -l)" = 0 ] && [ "$(comm -13 before.txt after.txt | wc -l)" = 1 ] ||
   fail "cells other than the probe's were added: $(cat before.txt after.txt)"
 tuned=results/after/$(grep unmasked before.txt) probed=results/after/$(comm -13 before.txt after.txt)
-weights() { tail -c +$(($(od -An -tu8 -N8 "$1") + 9)) "$1" | head -c "$2"; }
-bytes=$((4 * $(field start total "$tuned/events.jsonl" | head -1)))
-cmp <(weights "$(newest "$tuned")" $bytes) <(weights "$(newest "$probed")" $bytes) || fail "rate 0 changed the weights"
+weights() { bytes "$1" $(($(od -An -tu8 -N8 "$1") + 8)) "$2"; }
+size=$((4 * $(field start total "$tuned/events.jsonl" | head -1)))
+cmp <(weights "$(newest "$tuned")" $size) <(weights "$(newest "$probed")" $size) || fail "rate 0 changed the weights"
 expect_status 0 "$FLIPBENCH" report after --results results --format csv
 cp out.txt report.csv
 value=$(grep -hoE '"task":"probe","metrics":\{"top1":[0-9.e-]*' "$probed/events.jsonl" | tail -1 | cut -d: -f4)

@@ -10,8 +10,6 @@ for i in 0 1 2 3 4; do # shards of 40, 30, 30, 30, 30
 done
 sed -i 's|^data.train:.*|data.train: ["shards/part-{0..4}.tar"]\ndata: {order: stream, buffer: 48}|; s/^samples: 640/samples: 1600/' run.yaml
 echo 'checkpoint.every_samples: 160' >> run.yaml
-# The tensors of a checkpoint, without its settings.
-tensors() { tail -c +$(($(od -An -tu8 -N8 "$1") + 9)) "$1"; }
 train --out whole
 train --out threads --set data.workers=4
 cmp <(tensors "$(newest whole)") <(tensors "$(newest threads)") || fail "four loader threads changed the bits"

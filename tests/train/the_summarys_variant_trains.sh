@@ -42,8 +42,7 @@ go --out again
 go --out stopped --set checkpoint.every_samples=32 --set checkpoint.keep=100
 ls stopped/checkpoints/*.safetensors | tail -n +12 | xargs rm
 go --out stopped --set checkpoint.every_samples=32 --set checkpoint.keep=100 --resume
-tensors() { tail -c 100000 "$(newest "$1")" | sha256sum; } # settings in the header differ
-[ "$(tensors whole)" = "$(tensors stopped)" ] || fail "a resumed run has other bits"
+cmp <(tensors "$(newest whole)") <(tensors "$(newest stopped)") || fail "a resumed run has other bits"
 
 # Incompatible combinations are reported.
 expect_status 2 "$FLIP" train --config summary.yaml --no-progress --out x --set mask_mode=random
