@@ -45,9 +45,10 @@ build_quietly() {
   return "${PIPESTATUS[0]}"
 }
 
+# build_release [TARGET]
 build_release() {
   [ -f build/build.ninja ] || { say "configuring"; cmake --preset release >/dev/null; }
-  build_quietly build
+  build_quietly build --target "${1:-all}"
 }
 
 # The plugins for CUDA and NCCL compile and link without a GPU, wherever there is a toolkit.

@@ -141,6 +141,7 @@ static void write_row(const forecast *f, json_writer *w) {
   jsonw_integer(w, "features", f->moved.features);
   jsonw_integer(w, "statistics", f->moved.statistics);
   jsonw_integer(w, "reconstruction", f->moved.reconstruction);
+  jsonw_integer(w, "scales", f->moved.scales);
   jsonw_integer(w, "gradients", f->moved.gradients);
   jsonw_integer(w, "sums", f->moved.sums);
   jsonw_integer(w, "norm", f->moved.norm);

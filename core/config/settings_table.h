@@ -234,7 +234,7 @@
        "dense layers in 8 bits (emulated on a CPU)")                                               \
   PICK(fp8_scaling, "fp8_scaling", 0, "current|delayed", true,                                     \
        "factors of precision fp8: by the largest value of each matrix now, or in the last 16 "     \
-       "steps (one rank only; weights by their current values)")                                   \
+       "steps (weights by their current values)")                                                  \
   INT(threads, "threads", 0, 0, 4096, true, "CPU threads; 0: all cores this process may use")      \
   BOOL(deterministic, "deterministic", true, true,                                                 \
        "bit-identical results for the same config, seed and threads")                              \

@@ -63,6 +63,22 @@ void CPU_KERNEL(round_operand)(const ops_rounding *r, ops_buffer x) {
     for (int64_t top = 0; top < r->rows; top += SIDE) round_square(r, from, factor, top, left);
 }
 
+/* The scale of operand i that all ranks' are merged into, NaN being smaller than everything. */
+static void merge_ranks(const ops_scales *s, int64_t i, float *scale, int64_t *beyond) {
+  const int64_t ranks = s->gathered.data ? s->ranks : 1;
+  const float *first = s->gathered.data ? s->gathered.data : s->scales.data;
+  float most = 0;
+  *beyond = 0;
+  for (int64_t rank = 0; rank < ranks; rank++) {
+    const float *of = first + rank * s->stride + i * OPS_SCALE_FLOATS;
+    int32_t count;
+    memcpy(&count, &of[OPS_SCALE_SATURATED], sizeof count);
+    *beyond += count;
+    most = fmaxf(most, of[OPS_SCALE_MAXIMUM]);
+  }
+  scale[OPS_SCALE_MAXIMUM] = most;
+}
+
 err CPU_KERNEL(advance_scales)(ops *o, const ops_scales *s) {
   double saturated = 0;
   float *total = s->saturated.data;
@@ -70,11 +86,11 @@ err CPU_KERNEL(advance_scales)(ops *o, const ops_scales *s) {
   for (int64_t i = 0; i < s->count; i++) {
     float *scale = (float *)s->scales.data + i * OPS_SCALE_FLOATS;
     float *history = (float *)s->history.data + i * OPS_SCALE_HISTORY, most = 0;
-    int32_t beyond;
+    int64_t beyond;
+    merge_ranks(s, i, scale, &beyond);
     memmove(history, history + 1, (OPS_SCALE_HISTORY - 1) * sizeof *history);
     history[OPS_SCALE_HISTORY - 1] = scale[OPS_SCALE_MAXIMUM];
     for (int step = 0; step < OPS_SCALE_HISTORY; step++) most = fmaxf(most, history[step]);
-    memcpy(&beyond, &scale[OPS_SCALE_SATURATED], sizeof beyond);
     saturated += (double)beyond;
     scale[OPS_SCALE_MAXIMUM] = scale[OPS_SCALE_SATURATED] = 0;
     scale[OPS_SCALE_FACTOR] = factor_for(i < s->gradients ? OPS_E4M3 : OPS_E5M2, most);

@@ -264,20 +264,25 @@ int kernel_maximum(int64_t count, ops_buffer x, ops_buffer maximum, void *stream
   return LAUNCH_PAIR(largest_of, x.type, GRID(divided_up(count, SPAN), 1), FP8_BLOCK, 0, stream, a);
 }
 
-/* Grid: one block, a thread per operand: some hundreds, 150 bytes each. */
+/* Grid: one block, a thread per operand: some hundreds, 150 bytes each, and 8 of each rank. */
 KERNEL(narrow_advance, ops_scales, FP8_BLOCK) {
   double saturated = 0;
   for (int64_t i = thread_index(); i < a.count; i += FP8_BLOCK) {
     float *scale = (float *)a.scales.data + i * OPS_SCALE_FLOATS;
-    float *history = (float *)a.history.data + i * OPS_SCALE_HISTORY, most;
+    float *history = (float *)a.history.data + i * OPS_SCALE_HISTORY, most = 0;
+    const float *of = (a.gathered.data ? (const float *)a.gathered.data : (float *)a.scales.data) +
+                      i * OPS_SCALE_FLOATS;
+    for (int64_t rank = 0; rank < (a.gathered.data ? a.ranks : 1); rank++, of += a.stride) {
+      most = fmaxf(most, of[OPS_SCALE_MAXIMUM]);
+      saturated += (double)((const int *)of)[OPS_SCALE_SATURATED];
+    }
     for (int step = 0; step + 1 < OPS_SCALE_HISTORY; step++) history[step] = history[step + 1];
-    most = history[OPS_SCALE_HISTORY - 1] = scale[OPS_SCALE_MAXIMUM];
+    history[OPS_SCALE_HISTORY - 1] = most;
     for (int step = 0; step + 1 < OPS_SCALE_HISTORY; step++) most = fmaxf(most, history[step]);
     float factor = factor_for(i < a.gradients ? OPS_E4M3 : OPS_E5M2, most);
     scale[OPS_SCALE_MAXIMUM] = 0;
     scale[OPS_SCALE_FACTOR] = factor;
     scale[OPS_SCALE_INVERSE] = 1.0f / factor;
-    saturated += (double)((const int *)scale)[OPS_SCALE_SATURATED];
     ((int *)scale)[OPS_SCALE_SATURATED] = 0;
   }
   saturated = block_sum_double(saturated);

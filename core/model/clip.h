@@ -141,16 +141,18 @@ err clip_round_weights(clip_model *model) ERR_MUST_CHECK;
 void clip_explain_narrow(const clip_model *model, strbuf *lines);
 
 /* Delayed scaling. Without it these do nothing. The factors of a step follow from the maxima of
- * earlier steps; those of a run's first step, and all in evaluation, from current maxima. Call
- * after the last backward pass of a step: */
+ * earlier steps on all ranks; those of a run's first step, and all in evaluation, from current
+ * maxima of this rank. Collective; call after the last backward pass of a step: */
 err clip_advance_scales(clip_model *model) ERR_MUST_CHECK;
-/* How many values of the last step were beyond the largest number of their format, which they
- * became; NaN without delayed scaling. Waits for pending work. */
+/* How many values of the last step, on all ranks, were beyond the largest number of their format,
+ * which they became; NaN without delayed scaling. Waits for pending work. */
 err clip_read_saturated(const clip_model *model, double *values) ERR_MUST_CHECK;
 /* State between steps, fp32 [operands, columns]; data NULL without delayed scaling. After writing
  * it call clip_take_scales. */
 ops_buffer clip_scale_state(const clip_model *model, int64_t *operands, int64_t *columns);
 void clip_take_scales(clip_model *model);
+/* Numbers that a rank sends the others for it in a step. */
+int64_t clip_scale_floats(const clip_config *config);
 
 err clip_clear_gradients(clip_model *model) ERR_MUST_CHECK;
 /* The same for a step: clears only the gradients to which the backward pass adds. Those of dense

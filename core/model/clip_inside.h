@@ -26,6 +26,7 @@ typedef enum { CLIP_TRAINING, CLIP_EVALUATION, CLIP_USES } clip_use;
 typedef struct {
   ops_buffer image, text, decoder;
   ops_buffer all, history; /* of these; history only for delayed scaling */
+  ops_buffer gathered;     /* `all` of every rank, then; absent with one rank */
   int64_t operands;
 } clip_scales;
 
@@ -110,7 +111,8 @@ void clip_cut_decoding(clip_model *m);
 void clip_cut_inputs(clip_model *m);
 
 /* clip_narrow.c: dense layers in 8 bits. Bytes of CLIP_NARROW; divides it; lists the weights. */
-size_t clip_narrow_bytes(const clip_config *c, const param_table *table, bool for_training);
+size_t clip_narrow_bytes(const clip_config *c, const param_table *table, const clip_limits *l,
+                         bool for_training);
 void clip_cut_narrow(clip_model *m);
 err clip_list_weights(clip_model *m) ERR_MUST_CHECK;
 err clip_clear_scales(clip_model *m) ERR_MUST_CHECK;

@@ -22,11 +22,15 @@ static int64_t operands_of(const clip_config *c) {
          (c->reconstruction_weight > 0 ? tower_scales(&c->reconstruction) : 0);
 }
 
+int64_t clip_scale_floats(const clip_config *c) {
+  return operands_of(c) * OPS_SCALE_FLOATS;
+}
+
 /* For delayed scaling the history follows the scales without a gap: the state of a checkpoint. */
 static void lay_out_scales(clip_scales *s, const clip_config *c, bool is_delayed,
                            ops_block *block) {
   const int64_t count = operands_of(c);
-  const int64_t floats = count * (OPS_SCALE_FLOATS + (is_delayed ? OPS_SCALE_HISTORY : 0));
+  const int64_t floats = clip_scale_floats(c) + (is_delayed ? count * OPS_SCALE_HISTORY : 0);
   *s = (clip_scales){.all = ops_cut(block, OPS_F32, floats)};
   if (is_delayed) s->history = ops_at(s->all, count * OPS_SCALE_FLOATS);
   s->image = take_scales(s, tower_scales(&c->image));
@@ -35,7 +39,7 @@ static void lay_out_scales(clip_scales *s, const clip_config *c, bool is_delayed
 }
 
 static void lay_out(tower_weights *w, clip_scales scales[CLIP_USES], ops_buffer *saturated,
-                    const clip_config *c, const param_table *table, bool for_training,
+                    const clip_config *c, const param_table *table, int ranks, bool for_training,
                     ops_block *block) {
   w->narrow = ops_cut(block, OPS_U8, table->total);
   w->narrow_turned = for_training ? ops_cut(block, OPS_U8, table->total) : (ops_buffer){0};
@@ -43,21 +47,25 @@ static void lay_out(tower_weights *w, clip_scales scales[CLIP_USES], ops_buffer 
   lay_out_scales(&scales[CLIP_EVALUATION], c, false, block);
   if (!for_training) return;
   lay_out_scales(&scales[CLIP_TRAINING], c, c->delays_scales, block);
+  if (c->delays_scales && ranks > 1)
+    scales[CLIP_TRAINING].gathered = ops_cut(block, OPS_F32, ranks * clip_scale_floats(c));
   *saturated = c->delays_scales ? ops_cut(block, OPS_F32, 1) : (ops_buffer){0};
 }
 
-size_t clip_narrow_bytes(const clip_config *c, const param_table *table, bool for_training) {
+size_t clip_narrow_bytes(const clip_config *c, const param_table *table, const clip_limits *l,
+                         bool for_training) {
   tower_weights w;
   clip_scales scales[CLIP_USES];
   ops_buffer saturated;
   ops_block block = {0};
-  lay_out(&w, scales, &saturated, c, table, for_training, &block);
+  lay_out(&w, scales, &saturated, c, table, l->ranks, for_training, &block);
   return block.used;
 }
 
 void clip_cut_narrow(clip_model *m) {
   ops_block block = {.base = m->blocks[CLIP_NARROW]};
-  lay_out(&m->weights, m->scales, &m->saturated, &m->config, &m->params, m->is_trainable, &block);
+  lay_out(&m->weights, m->scales, &m->saturated, &m->config, &m->params, m->limits.ranks,
+          m->is_trainable, &block);
 }
 
 static bool delays(const clip_model *m) {
@@ -77,22 +85,30 @@ err clip_clear_scales(clip_model *m) {
 }
 
 static err advance(clip_model *m, ops_buffer scales, int64_t first, const tower_shape *shape) {
-  const ops_scales s = {.count = tower_scales(shape),
-                        .gradients = tower_scales(shape) / 2,
-                        .scales = scales,
-                        .history =
-                            ops_at(m->scales[CLIP_TRAINING].history, first * OPS_SCALE_HISTORY),
-                        .saturated = m->saturated,
-                        .adds = first > 0};
+  comm *ranks = m->loss.shared.ranks;
+  const ops_buffer gathered = m->scales[CLIP_TRAINING].gathered;
+  const ops_scales s = {
+      .count = tower_scales(shape),
+      .gradients = tower_scales(shape) / 2,
+      .scales = scales,
+      .history = ops_at(m->scales[CLIP_TRAINING].history, first * OPS_SCALE_HISTORY),
+      .saturated = m->saturated,
+      .adds = first > 0,
+      .gathered = ranks ? ops_at(gathered, first * OPS_SCALE_FLOATS) : (ops_buffer){0},
+      .ranks = comm_size(ranks),
+      .stride = clip_scale_floats(&m->config)};
   return m->o->call->advance_scales(m->o, &s);
 }
 
 err clip_advance_scales(clip_model *m) {
   const clip_scales *s = &m->scales[CLIP_TRAINING];
   const clip_config *c = &m->config;
+  comm *ranks = m->loss.shared.ranks;
+  err error = NULL;
   if (!delays(m)) return NULL;
+  if (ranks) error = ranks->call->gather(ranks, clip_scale_floats(c), s->all, s->gathered);
   int64_t first = tower_scales(&c->image);
-  err error = advance(m, s->image, 0, &c->image);
+  if (!error) error = advance(m, s->image, 0, &c->image);
   if (!error && s->text.data) {
     error = advance(m, s->text, first, &c->text);
     first += tower_scales(&c->text);

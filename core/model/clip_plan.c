@@ -182,7 +182,7 @@ void clip_plan(const clip_config *c, const clip_limits *l, const clip_types *typ
   *m = (clip_memory){0};
   m->bytes[CLIP_PARAMETERS] = (size_t)parameters * ops_size_of(types->master);
   if (has_working) m->bytes[CLIP_WORKING] = (size_t)parameters * ops_size_of(types->compute);
-  if (types->is_narrow) m->bytes[CLIP_NARROW] = clip_narrow_bytes(c, table, for_training);
+  if (types->is_narrow) m->bytes[CLIP_NARROW] = clip_narrow_bytes(c, table, l, for_training);
   m->bytes[CLIP_ACTIVATIONS] = evaluation_bytes(c, l, types);
   m->bytes[CLIP_INPUTS] = input_bytes(c, l, types, for_training);
   if (!for_training) return;

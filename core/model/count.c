@@ -100,6 +100,7 @@ err model_count_of(const settings *s, int64_t vocabulary, const clip_limits *giv
                             compute == OPS_BF16 && s->precision == PRECISION_FP8};
   c->gradient_elements = table.total;
   c->gradient_border = table.decayed;
+  c->scale_floats = types.is_narrow && config.delays_scales ? clip_scale_floats(&config) : 0;
   c->reconstruction_errors = count_errors(&config, &limits, &types);
   c->forward_reconstruction = count_reconstruction(&config, &limits, &types);
   if (config.scored_size) c->forward_scoring = attentive_flops(&config);

@@ -18,6 +18,7 @@ typedef struct {
   int64_t parameters_reconstruction; /* the decoder's, of the total */
   int64_t gradient_elements;         /* the total as laid out, with padding between tensors */
   int64_t gradient_border; /* the elements before this one are under weight decay (comm_cut) */
+  int64_t scale_floats;    /* that a rank sends the others with delayed scaling; 0: none */
   int64_t reconstruction_errors; /* sums computed by the decoder's chunks of a batch; 0: none */
   /* forward FLOPs of one sample, by part */
   double image_embed, image_dense, image_attention, image_projection;

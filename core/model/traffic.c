@@ -29,6 +29,7 @@ traffic_shape traffic_shape_of(const model_counts *counts, const settings *s, in
                          .border = counts->gradient_border,
                          .bucket = s->comm_bucket_bytes / (int64_t)sizeof(float),
                          .errors = counts->reconstruction_errors,
+                         .scales = counts->scale_floats,
                          .is_sharded = s->optimizer_shard,
                          .compute = compute,
                          .master = OPS_F32,
@@ -42,6 +43,7 @@ traffic_bytes traffic_of(const traffic_shape *s, int rank) {
   b.features = 2 * gathered(s->own * s->embed, n, s->compute);
   b.statistics = 2 * gathered(s->own, n, s->master) + gathered(1, n, s->master);
   if (s->errors) b.reconstruction = summed(s->errors, n, rank, s->master);
+  if (s->scales) b.scales = gathered(s->scales, n, OPS_F32);
   int64_t own = comm_own_elements(s->parameters, s->border, s->bucket, n, rank);
   b.gradients = (s->parameters - own) * (int64_t)ops_size_of(s->wire);
   b.sums = gathered(own, n, s->master);
@@ -51,7 +53,8 @@ traffic_bytes traffic_of(const traffic_shape *s, int rank) {
 }
 
 int64_t traffic_total(const traffic_bytes *b) {
-  return b->features + b->statistics + b->reconstruction + b->gradients + b->sums + b->norm;
+  return b->features + b->statistics + b->reconstruction + b->scales + b->gradients + b->sums +
+         b->norm;
 }
 
 int traffic_calls_before(const traffic_shape *s) {
@@ -59,5 +62,5 @@ int traffic_calls_before(const traffic_shape *s) {
 }
 
 int traffic_calls_after(const traffic_shape *s) {
-  return s->ranks > 1 ? 2 + (s->errors ? 2 : 0) + (s->is_sharded ? 3 : 0) : 0;
+  return s->ranks > 1 ? 2 + (s->errors ? 2 : 0) + (s->scales ? 1 : 0) + (s->is_sharded ? 3 : 0) : 0;
 }

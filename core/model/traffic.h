@@ -1,7 +1,7 @@
 /* Bytes that the ranks of a run send each other in one training step, call by call, counted without
  * running it. The calls are those of model/loss_shared.c, clip_share_reconstruction,
- * train/buckets.c and train/optimizer.c, the bytes of a call those that the implementations of
- * comm.h add to bytes_moved; tests/comm/mpi_traffic.c compares the two. */
+ * clip_advance_scales, train/buckets.c and train/optimizer.c, the bytes of a call those that the
+ * implementations of comm.h add to bytes_moved; tests/comm/mpi_traffic.c compares the two. */
 #ifndef FLIP_MODEL_TRAFFIC_H
 #define FLIP_MODEL_TRAFFIC_H
 
@@ -13,6 +13,7 @@ typedef struct {
   int64_t features;       /* of images and texts, gathered, in compute type */
   int64_t statistics;     /* log-sum-exps and parts of the loss, gathered, in master type */
   int64_t reconstruction; /* errors of the decoder's chunks */
+  int64_t scales;         /* of 8-bit operands, gathered, with delayed scaling */
   int64_t gradients;      /* each bucket's slices to the ranks that sum them */
   int64_t sums;           /* the summed slices back to all ranks; instead the new weights if the
                            * optimizer is sharded */
@@ -26,6 +27,7 @@ typedef struct {
   int64_t embed, parameters;      /* elements: of an embedding; of the gradients, as laid out */
   int64_t border, bucket;         /* elements, as in comm_cut */
   int64_t errors;                 /* elements: of the reconstruction; 0: none */
+  int64_t scales;                 /* elements: of 8-bit operands' scales; 0: none */
   bool is_sharded;                /* the optimizer (ZeRO-1) */
   ops_type compute, master, wire; /* wire: type in which gradients are sent to be summed */
 } traffic_shape;

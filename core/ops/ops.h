@@ -94,11 +94,16 @@ typedef struct {
  * operands [count, OPS_SCALE_FLOATS] that was rounded in it, the maximum joins history [count,
  * OPS_SCALE_HISTORY], whose oldest is dropped, and becomes 0; the factor becomes the format's
  * largest number by the largest in the history, as in ops_rounding. saturated [1] fp32 = the sum of
- * the counts, which become 0. Operands from `gradients` on are in e5m2, the others in e4m3. */
+ * the counts, which become 0. Operands from `gradients` on are in e5m2, the others in e4m3.
+ * gathered, if present, holds the same scales of each of `ranks` ranks, those of a rank `stride`
+ * fp32 numbers after those of the one before: the maximum is then the largest of all ranks, and
+ * their counts are summed. */
 typedef struct {
   int64_t count, gradients;
   ops_buffer scales, history, saturated;
   bool adds; /* saturated += */
+  ops_buffer gathered;
+  int64_t ranks, stride;
 } ops_scales;
 
 /* c [m,n] (+)= op(a) op(b) + bias, then the epilogue.

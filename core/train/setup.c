@@ -127,12 +127,6 @@ static err make_model(run *r) {
     return err_new(ERR_INPUT,
                    "text.vocabulary_rows: %" PRId64 " are fewer than the %" PRId64 " entries of %s",
                    s->text_vocabulary_rows, vocabulary, s->text_vocabulary);
-  if (s->precision == PRECISION_FP8 && s->fp8_scaling == FP8_SCALING_DELAYED &&
-      comm_size(r->ranks) > 1)
-    return err_new(ERR_INPUT,
-                   "fp8_scaling: delayed keeps a history of maxima per rank, and this run has %d "
-                   "ranks: use fp8_scaling: current",
-                   comm_size(r->ranks));
   clip_limits limits = model_limits(&r->own);
   fit_memory host;
   limits.ranks = comm_size(r->ranks);

@@ -1,7 +1,7 @@
 /* The bytes of a training step that MPI moved (comm.bytes_moved), on any number of ranks, against
  * traffic.h, which 'flip plan' uses. Run by mpirun (predicted_bytes_are_those_that_move.sh): whole
- * batches and micro-batches, in fp32 and bf16, with and without reconstruction and a sharded
- * optimizer. */
+ * batches and micro-batches, in fp32, bf16 and 8 bits with delayed scaling, with and without
+ * reconstruction and a sharded optimizer. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -19,7 +19,7 @@ static void must(err error) {
   exit(1);
 }
 
-static void set_up(settings *s, int64_t micro, bool reconstructs, bool shards) {
+static void set_up(settings *s, int64_t micro, bool reconstructs, bool shards, bool is_narrow) {
   static const char *const changes[] = {"image.size=24", "image.patch=8",  "image.width=24",
                                         "image.heads=3", "image.layers=1", "text.width=16",
                                         "text.heads=2",  "text.layers=1",  "text.length=7",
@@ -29,6 +29,12 @@ static void set_up(settings *s, int64_t micro, bool reconstructs, bool shards) {
   if (reconstructs) {
     must(settings_set(s, "reconstruction.weight=0.5"));
     must(settings_set(s, "reconstruction.width=16"));
+  }
+  if (is_narrow) {
+    must(settings_set(s, "precision=fp8"));
+    must(settings_set(s, "fp8_scaling=delayed"));
+    must(settings_set(s, "image.width=32"));
+    must(settings_set(s, "image.heads=2"));
   }
   s->optimizer_shard = shards;
   s->comm_bucket_bytes = 8192; /* several buckets */
@@ -78,12 +84,13 @@ static int64_t measure(const settings *s, const clip_limits *limits, ops *o, com
   return moved;
 }
 
-static int compare(comm *c, int64_t micro, ops_type compute, bool reconstructs, bool shards) {
+static int compare(comm *c, int64_t micro, ops_type compute, bool is_narrow, bool reconstructs,
+                   bool shards) {
   settings s;
   ops *o;
   model_counts counts;
-  set_up(&s, micro, reconstructs, shards);
-  must(open_on_cpu((ops_request){.compute = compute, .threads = 1}, &o));
+  set_up(&s, micro, reconstructs, shards, is_narrow);
+  must(open_on_cpu((ops_request){.compute = compute, .is_narrow = is_narrow, .threads = 1}, &o));
   settings own = s;
   own.batch_size = BATCH / c->size;
   clip_limits limits = model_limits(&own);
@@ -96,7 +103,10 @@ static int compare(comm *c, int64_t micro, ops_type compute, bool reconstructs, 
   if (!is_same || c->rank == 0)
     fprintf(is_same ? stdout : stderr,
             "rank %d of %d, micro-batch %ld, %s%s%s: %ld bytes a step predicted, %ld moved\n",
-            c->rank, c->size, (long)micro, compute == OPS_BF16 ? "bf16" : "fp32",
+            c->rank, c->size, (long)micro,
+            is_narrow             ? "8 bits"
+            : compute == OPS_BF16 ? "bf16"
+                                  : "fp32",
             reconstructs ? ", reconstruction" : "", shards ? ", sharded" : "",
             (long)traffic_total(&predicted), (long)moved);
   ops_destroy(o);
@@ -111,12 +121,13 @@ int main(void) {
     fprintf(stderr, "started alone\n");
     return 1;
   }
-  int wrong = compare(c, 0, OPS_F32, false, false);
-  wrong += compare(c, 2, OPS_F32, false, false);
-  wrong += compare(c, 0, OPS_BF16, false, false);
-  wrong += compare(c, 2, OPS_F32, true, false);
-  wrong += compare(c, 0, OPS_F32, false, true);
-  wrong += compare(c, 2, OPS_F32, true, true);
+  int wrong = compare(c, 0, OPS_F32, false, false, false);
+  wrong += compare(c, 2, OPS_F32, false, false, false);
+  wrong += compare(c, 0, OPS_BF16, false, false, false);
+  wrong += compare(c, 2, OPS_F32, false, true, false);
+  wrong += compare(c, 0, OPS_F32, false, false, true);
+  wrong += compare(c, 2, OPS_F32, false, true, true);
+  wrong += compare(c, 0, OPS_BF16, true, true, false);
   comm_close(c);
   return wrong != 0;
 }

@@ -252,29 +252,33 @@ static void a_gradient_passes_through_its_activation_while_it_is_rounded(void **
   assert_int_not_equal(kernel_narrow(&current, 1, NULL, NULL), 0);
 }
 
-/* Against the definition: the largest of the last 16 maxima. */
-static void delayed_factors_follow_the_last_maxima(void **state) {
-  (void)state;
-  enum { OPERANDS = 300, STEPS = 20, GRADIENTS = 200 };
+/* Against the definition: the largest of the last 16 maxima, of all ranks. */
+static void factors_follow_the_maxima_of(int ranks) {
+  enum { OPERANDS = 300, STEPS = 20, GRADIENTS = 200, STRIDE = (OPERANDS + 5) * OPS_SCALE_FLOATS };
   static float seen[STEPS][OPERANDS];
-  ops_scales s = {.count = OPERANDS, .gradients = GRADIENTS};
-  s.scales = buffer_of(OPS_F32, OPERANDS * OPS_SCALE_FLOATS);
+  const int own = ranks / 2; /* the rank whose scales are advanced */
+  ops_scales s = {.count = OPERANDS, .gradients = GRADIENTS, .ranks = ranks, .stride = STRIDE};
+  ops_buffer all = buffer_of(OPS_F32, ranks * STRIDE);
+  if (ranks > 1) s.gathered = all;
+  s.scales = buffer_of(OPS_F32, STRIDE);
   s.history = buffer_of(OPS_F32, OPERANDS * OPS_SCALE_HISTORY);
   s.saturated = buffer_of(OPS_F32, 1);
-  memset(s.scales.data, 0, OPERANDS * OPS_SCALE_FLOATS * sizeof(float));
   memset(s.history.data, 0, OPERANDS * OPS_SCALE_HISTORY * sizeof(float));
   rng random = rng_at(7, RNG_TEST, 0, 9);
   for (int step = 0; step < STEPS; step++) {
     double total = step % 2 ? 5 : 0; /* is added to in odd steps */
     reference_set(s.saturated, 0, 5);
     s.adds = step % 2;
-    for (int i = 0; i < OPERANDS; i++) {
-      seen[step][i] = i == 3 ? 0 : (float)exp(3 * rng_normal(&random));
-      float *scale = (float *)s.scales.data + i * OPS_SCALE_FLOATS;
-      scale[OPS_SCALE_MAXIMUM] = seen[step][i];
-      ((int32_t *)(void *)scale)[OPS_SCALE_SATURATED] = i % 7;
-      total += i % 7;
+    memset(seen[step], 0, sizeof seen[step]);
+    for (int at = 0; at < ranks * OPERANDS; at++) {
+      const int i = at % OPERANDS;
+      float *scale = (float *)all.data + at / OPERANDS * STRIDE + i * OPS_SCALE_FLOATS;
+      scale[OPS_SCALE_MAXIMUM] = i == 3 ? 0 : (float)exp(3 * rng_normal(&random));
+      seen[step][i] = fmaxf(seen[step][i], scale[OPS_SCALE_MAXIMUM]);
+      ((int32_t *)(void *)scale)[OPS_SCALE_SATURATED] = at % 7;
+      total += at % 7;
     }
+    memcpy(s.scales.data, (float *)all.data + own * STRIDE, STRIDE * sizeof(float));
     assert_launched(kernel_advance_scales(&s, NULL));
     assert_true(reference_get(s.saturated, 0) == total);
     for (int i = 0; i < OPERANDS; i++) {
@@ -289,6 +293,13 @@ static void delayed_factors_follow_the_last_maxima(void **state) {
     }
   }
   simt_release(s.scales.data), simt_release(s.history.data), simt_release(s.saturated.data);
+  simt_release(all.data);
+}
+
+static void delayed_factors_follow_the_last_maxima(void **state) {
+  (void)state;
+  factors_follow_the_maxima_of(1);
+  factors_follow_the_maxima_of(3);
 }
 
 /* More matrices than one launch takes: each as if alone. */

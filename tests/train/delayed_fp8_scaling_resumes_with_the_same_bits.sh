@@ -2,7 +2,7 @@
 # beyond them are counted. Emulated on the CPU, by the definition of a GPU.
 . "$SOURCE/tests/support/training.sh"
 make_data
-narrow=(--set precision=fp8 --set samples=320 --set checkpoint.every_samples=160 --set checkpoint.keep=2 --set eval.sets= --set log_every=1)
+narrow=(--set precision=fp8 --set samples=320 --set checkpoint.every_samples=160 --set checkpoint.keep=2 --set eval.sets= --set log_every=1 --set threads=1)
 delayed=("${narrow[@]}" --set fp8_scaling=delayed)
 
 train --out current "${narrow[@]}"
@@ -48,12 +48,27 @@ expect_status 2 train --out other "${delayed[@]}" --resume
 expect_line err.txt 'was made with fp8_scaling: current, this run has delayed'
 train --out from "${delayed[@]}" --set init_from="$(newest current)"
 
-# One history is in a checkpoint, so there is one rank.
-port=$((20000 + RANDOM % 20000))
-for rank in 0 1; do
-  RANK=$rank WORLD_SIZE=2 MASTER_ADDR=localhost MASTER_PORT=$port timeout 60 \
-    "$FLIP" train --config run.yaml --no-progress --out ranks "${delayed[@]}" --set threads=1 2>ranks-$rank.err &
-done
-wait
-expect_line ranks-0.err 'fp8_scaling: delayed keeps a history of maxima per rank, and this run has 2 ranks'
-! ls ranks/checkpoints/*.safetensors >ranks-saved.txt 2>/dev/null || fail "two ranks trained with delayed scaling"
+# On several ranks the maxima are those of all. Two ranks continue what one began: the next step has the same
+# factors, so the same loss but for the order of sums, and the same values beyond the formats. One rank
+# continues what they ended.
+ranks() { # OUT OPTION...
+  local port=$((20000 + RANDOM % 20000)) rank pids=()
+  for rank in 0 1; do
+    RANK=$rank WORLD_SIZE=2 MASTER_ADDR=localhost MASTER_PORT=$port timeout 100 \
+      "$FLIP" train --config run.yaml --no-progress --out "$1" "${delayed[@]}" "${@:2}" 2>"rank-$rank.err" &
+    pids+=($!)
+  done
+  wait "${pids[0]}" && wait "${pids[1]}" || { cat rank-*.err >&2; fail "two ranks"; }
+}
+cp -r whole shared
+rm "$(newest shared)"
+ranks shared --resume
+paste <(field step loss shared/events.jsonl | tail -5) <(field step loss whole/events.jsonl | tail -5) |
+  awk '{ d = $1 - $2; if (d > 1e-3 || d < -1e-3 || NR == 1 && (d > 1e-5 || d < -1e-5)) exit 1 } END { if (NR != 5) exit 1 }' ||
+  fail "two ranks continue with other factors: $(field step loss shared/events.jsonl | tail -5 | tr '\n' ' ')"
+[ "$(field step values_saturated shared/events.jsonl | tail -5 | head -1)" = "$(field step values_saturated whole/events.jsonl | tail -5 | head -1)" ] ||
+  fail "two ranks have other values beyond the formats"
+ranks begun
+rm "$(newest begun)"
+train --out begun "${delayed[@]}" --resume
+[ "$(field step values_saturated begun/events.jsonl | wc -l)" -eq 15 ] || fail "one rank does not continue what two began"
