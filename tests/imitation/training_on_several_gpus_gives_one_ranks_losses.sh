@@ -38,6 +38,13 @@ must_run ranks 2 --out evaluated "${tiny[@]}" --set eval.sets=held.yaml --set ev
 same_tensors on2 evaluated "evaluation changes the bits"
 [ "$(field step comm_bytes on2/events.jsonl | sort -u | wc -l)" = 1 ] || fail "recorded steps count other bytes"
 ! grep -q comm_seconds on2/events.jsonl || fail "a time that is not measured is recorded"
+# in 8 bits with the maxima of both ranks, gathered in the recorded step
+narrow=("${tiny[@]}" --set precision=fp8 --set fp8_scaling=delayed --set batch_size=32 --set samples=192)
+gpu narrow1 "${narrow[@]}"
+for order in lazy eager; do FLIP_IMITATION_ORDER=$order must_run ranks 2 --out "narrow-$order" "${narrow[@]}"; done
+same_tensors narrow-lazy narrow-eager "in 8 bits an order of the work changes the bits"
+paste <(losses narrow1) <(losses narrow-lazy) | awk '{ if (($1 - $2)^2 > (0.02 * $2)^2) exit 1 } END { if (NR != 6) exit 1 }' ||
+  { paste <(losses narrow1) <(losses narrow-lazy); fail "in 8 bits two ranks train differently"; }
 
 # steps are recorded with what they exchange
 traces=$PWD/trace must_run ranks 2 --out traced "${tiny[@]}"
