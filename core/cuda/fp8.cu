@@ -88,31 +88,6 @@ DEVICE float factor_for(ops_fp8 format, float most) {
   return most > 0 && factor > 0 && factor <= FLT_MAX ? factor : 1.0f;
 }
 
-/* What delayed scaling records of a tile. */
-typedef struct {
-  float most;
-  int saturated;
-} tile_record;
-
-DEVICE void record_pack(tile_record *r, const pack *x, float factor, float largest) {
-  UNROLL for (int j = 0; j < PACK; j++) {
-    r->most = fmaxf(r->most, fabsf(x->v[j]));
-    if (fabsf(x->v[j] * factor) > largest) r->saturated++;
-  }
-}
-
-DEVICE void store_record(const narrow_item *n, const tile_record *r) {
-  if (!n->has_maximum) raise_by_warp(n->scale + OPS_SCALE_MAXIMUM, r->most);
-  if (r->saturated > 0) atomicAdd((int *)n->scale + OPS_SCALE_SATURATED, r->saturated);
-}
-
-/* Four bytes as a word. */
-DEVICE uint32_t word_of(const uint8_t *bytes) {
-  uint32_t word = 0;
-  UNROLL for (int j = 0; j < 4; j++) word |= (uint32_t)bytes[j] << (8 * j);
-  return word;
-}
-
 /* Eight bytes of a row, the first `count` of them. */
 DEVICE void store_bytes(uint8_t *to, int64_t count, bool is_vector, const uint8_t *bytes) {
   if (is_vector && count >= BYTES) {
@@ -164,7 +139,7 @@ DEVICE void round_tile(const narrow_item *n, int64_t tile, const int type, const
   int64_t top = tile % row_tiles * SQUARE, left = tile / row_tiles * SQUARE;
   float factor = n->is_delayed ? n->scale[OPS_SCALE_FACTOR]
                                : factor_for(n->format, n->scale[OPS_SCALE_MAXIMUM]);
-  tile_record record = {0, 0};
+  fp8_record record = {0, 0};
   pack sum = {{0}};
   if (tile == 0 && thread_index() == 0 && !n->is_delayed) {
     n->scale[OPS_SCALE_FACTOR] = factor;
@@ -190,7 +165,7 @@ DEVICE void round_tile(const narrow_item *n, int64_t tile, const int type, const
     }
     if (n->values) store_bytes(n->values + row * n->columns + column, count, n->is_vector, bytes);
   }
-  if (n->is_delayed) store_record(n, &record);
+  if (n->is_delayed) store_record(n->scale, &record, n->has_maximum);
   if (source == ROUNDED_GRADIENT && n->parts) store_tile_sums(n, top, left, sum);
   if (!n->turned) return;
   __syncthreads();

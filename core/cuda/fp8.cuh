@@ -36,4 +36,30 @@ DEVICE uint8_t fp8_of_float(ops_fp8 format, float value) {
 #endif
 }
 
+/* Four bytes as a word. */
+DEVICE uint32_t word_of(const uint8_t *bytes) {
+  uint32_t word = 0;
+  UNROLL for (int j = 0; j < 4; j++) word |= (uint32_t)bytes[j] << (8 * j);
+  return word;
+}
+
+/* What delayed scaling records of the values that a thread rounds. */
+typedef struct {
+  float most;
+  int saturated;
+} fp8_record;
+
+DEVICE void record_pack(fp8_record *r, const pack *x, float factor, float largest) {
+  UNROLL for (int j = 0; j < PACK; j++) {
+    r->most = fmaxf(r->most, fabsf(x->v[j]));
+    if (fabsf(x->v[j] * factor) > largest) r->saturated++;
+  }
+}
+
+/* Of a warp, into an operand's scale. */
+DEVICE void store_record(float *scale, const fp8_record *r, bool has_maximum) {
+  if (!has_maximum) raise_by_warp(scale + OPS_SCALE_MAXIMUM, r->most);
+  if (r->saturated > 0) atomicAdd((int *)scale + OPS_SCALE_SATURATED, r->saturated);
+}
+
 #endif

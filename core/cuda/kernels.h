@@ -17,8 +17,8 @@
 extern "C" {
 #endif
 
-/* Width to KERNEL_WIDEST_NORM. */
-enum { KERNEL_WIDEST_NORM = 8192 };
+/* Width to KERNEL_WIDEST_NORM; with an output in 8 bits, from bf16 to KERNEL_WIDEST_NARROW_NORM. */
+enum { KERNEL_WIDEST_NORM = 8192, KERNEL_WIDEST_NARROW_NORM = 1280 };
 int kernel_layer_norm(const ops_layer_norm *n, void *stream);
 size_t kernel_layer_norm_gradient_scratch(int64_t rows, int64_t width);
 int kernel_layer_norm_gradient(const ops_layer_norm_gradient *n, void *scratch, void *stream);

@@ -133,6 +133,7 @@ static void usage(ops *o, ops_usage *out) {
 const ops_table cuda_table = {
     .name = "cuda",
     .has_maxima = true,
+    .widest_narrow_norm = KERNEL_WIDEST_NARROW_NORM,
     .sums = OPS_SUMS_ATTENTION | OPS_SUMS_NORM | OPS_SUMS_ACTIVATION,
     .allocate = cuda_allocate,
     .release = cuda_release,

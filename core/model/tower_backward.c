@@ -64,31 +64,27 @@ static err norm_gradient(const tower_pass *p, const tower_norm *n, ops_buffer dr
   return w->o->call->layer_norm_gradient(w->o, &op);
 }
 
-/* Recomputes the norm before block `layer`. */
-static err recompute_norm1(const tower_pass *p, int64_t layer) {
-  tower_norm n = tower_norm_before(p, layer);
-  err error = tower_normalize(p, &n);
+/* Recomputes the norm n before block `layer`. */
+static err recompute_norm1(const tower_pass *p, int64_t layer, const tower_norm *n) {
+  err error = tower_normalize(p, n);
   bool is_dropped = layer == 0 && p->t->shape.is_post_norm;
-  return error || !is_dropped ? error : tower_drop(p, TOWER_EMBEDDINGS_SITE, n.y, n.y);
+  return error || !is_dropped ? error : tower_drop(p, TOWER_EMBEDDINGS_SITE, n->y, n->y);
 }
 
 /* Recomputes both norms' outputs, and rounds them if their 8-bit form is shared too. */
 static err recompute_norms(const tower_pass *p, int64_t layer) {
   const int64_t rows = tower_rows(p);
   const tower_place at = tower_place_of(p, layer);
-  const tower_norm before = tower_norm_before(p, layer), between = tower_norm_between(p, layer);
+  tower_norm before = tower_norm_before(p, layer), between = tower_norm_between(p, layer);
   const tower_dense qkv = tower_qkv(p->t, layer), fc1 = tower_fc1(p->t, layer);
-  const tower_rounding first = {at.norm1, at.norm1_turned, false, before.y_maximum.data != NULL,
-                                true};
-  const tower_rounding second = {at.norm2, at.norm2_turned, false, between.y_maximum.data != NULL,
-                                 true};
   bool is_read = !tower_narrows(p, &qkv, rows) || !tower_narrows(p, &fc1, rows);
   err error = NULL;
-  if (!is_read && !p->a->is_norm8_shared) return NULL; /* the 8-bit form is kept */
-  TRY(recompute_norm1(p, layer));
+  if (!is_read && !p->a->is_norm8_shared) return NULL;    /* the 8-bit form is kept */
+  before.y8.values = between.y8.values = (ops_buffer){0}; /* only `turned` is read */
+  TRY(recompute_norm1(p, layer, &before));
   TRY(tower_normalize(p, &between));
-  TRY(tower_round(p, &qkv, rows, first));
-  TRY(tower_round(p, &fc1, rows, second));
+  TRY(tower_round_norm(p, &qkv, &before, at.norm1_turned, true));
+  TRY(tower_round_norm(p, &fc1, &between, at.norm2_turned, true));
 cleanup:
   return error;
 }
@@ -115,7 +111,8 @@ static err recompute_shared(const tower_pass *p, int64_t layer) {
 
 /* Recomputes what block `layer` did not keep, from its input. */
 static err recompute_block(const tower_pass *p, int64_t layer) {
-  err error = recompute_norm1(p, layer);
+  const tower_norm before = tower_norm_before(p, layer);
+  err error = recompute_norm1(p, layer, &before);
   return error ? error : tower_block_inner(p, layer);
 }
 

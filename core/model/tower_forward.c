@@ -12,11 +12,9 @@ static err add_and_normalize(const tower_pass *p, const tower_norm *n, ops_buffe
 static err project_qkv(const tower_pass *p, int64_t layer) {
   const tower_place at = tower_place_of(p, layer);
   const tower_dense to_qkv = tower_qkv(p->t, layer);
-  const tower_rounding x = {.x = at.norm1,
-                            .turned = at.norm1_turned,
-                            .has_maximum = tower_norm_before(p, layer).y_maximum.data != NULL};
+  const tower_norm before = tower_norm_before(p, layer);
   ops_gemm qkv = tower_dense_op(p, &to_qkv, tower_rows(p), at.norm1, at.qkv);
-  err error = tower_round(p, &to_qkv, tower_rows(p), x);
+  err error = tower_round_norm(p, &to_qkv, &before, at.norm1_turned, false);
   return error ? error : tower_multiply(p, &to_qkv, &qkv);
 }
 
@@ -27,9 +25,7 @@ static err mlp_inner(const tower_pass *p, int64_t layer) {
   const tower_dense to_hidden = tower_fc1(p->t, layer), from_hidden = tower_fc2(p->t, layer);
   const int64_t rows = tower_rows(p);
   const bool is_narrow = tower_narrows(p, &from_hidden, rows);
-  const tower_rounding x = {.x = at.norm2,
-                            .turned = at.norm2_turned,
-                            .has_maximum = tower_norm_between(p, layer).y_maximum.data != NULL};
+  const tower_norm between = tower_norm_between(p, layer);
   const tower_rounding hidden = {.x = at.pre, .turned = at.hidden_turned, .is_activated = true};
   ops_gemm fc1 = tower_dense_op(p, &to_hidden, rows, at.norm2, is_narrow ? at.pre : at.hidden);
   if (!is_narrow) {
@@ -37,7 +33,7 @@ static err mlp_inner(const tower_pass *p, int64_t layer) {
     fc1.activation = p->t->shape.activation;
     fc1.pre = at.pre;
   }
-  err error = tower_round(p, &to_hidden, rows, x);
+  err error = tower_round_norm(p, &to_hidden, &between, at.norm2_turned, false);
   if (!error) error = tower_multiply(p, &to_hidden, &fc1);
   return error ? error : tower_round(p, &from_hidden, rows, hidden);
 }

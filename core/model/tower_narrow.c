@@ -67,6 +67,14 @@ ops_buffer tower_output_maximum(const tower_pass *p, const tower_dense *d, int64
   return maximum_in(p, d, rows, operands_of(&p->t->shape) + d->slot);
 }
 
+ops_narrow tower_norm_output(const tower_pass *p, const tower_dense *d, int64_t rows,
+                             ops_buffer turned) {
+  const tower_shape *s = &p->t->shape;
+  bool is_written = tower_narrows(p, d, rows) && p->a->is_delayed && !s->is_post_norm &&
+                    s->width <= p->w->o->call->widest_narrow_norm;
+  return is_written ? input_of(p, d, p->a->x8, turned) : (ops_narrow){0};
+}
+
 bool tower_rounds_through(const tower_pass *p, const tower_dense *d, int64_t rows) {
   const ops_table *call = p->w->o->call;
   return tower_narrows(p, d, rows) && p->a->is_delayed && call->has_maxima &&
@@ -84,6 +92,15 @@ err tower_round(const tower_pass *p, const tower_dense *d, int64_t rows, tower_r
       .is_delayed = p->a->is_delayed,
       .to = input_of(p, d, of.for_backward ? (ops_buffer){0} : p->a->x8, of.turned)};
   return tower_narrows(p, d, rows) ? p->w->o->call->narrow(p->w->o, &r, 1) : NULL;
+}
+
+err tower_round_norm(const tower_pass *p, const tower_dense *d, const tower_norm *norm,
+                     ops_buffer turned, bool for_backward) {
+  const tower_rounding of = {.x = norm->y,
+                             .turned = turned,
+                             .has_maximum = norm->y_maximum.data != NULL,
+                             .for_backward = for_backward};
+  return norm->y8.scale.data ? NULL : tower_round(p, d, tower_rows(p), of);
 }
 
 err tower_multiply(const tower_pass *p, const tower_dense *d, ops_gemm *op) {

@@ -76,6 +76,7 @@ tower_norm tower_norm_before(const tower_pass *p, int64_t layer) {
     /* BERT drops some of the embeddings after their norm */
     if (layer > 0 || !is_post || !tower_drops(p, TOWER_EMBEDDINGS_SITE))
       n.y_maximum = tower_input_maximum(p, &qkv, tower_rows(p));
+    n.y8 = tower_norm_output(p, &qkv, tower_rows(p), at.norm1_turned);
   }
   if (layer == (is_post ? 0 : t->shape.layers)) {
     n.gamma = t->norm_gamma;
@@ -99,20 +100,23 @@ tower_norm tower_norm_between(const tower_pass *p, int64_t layer) {
                       .y = at.norm2,
                       .mean = at.mean2,
                       .rstd = at.rstd2,
-                      .y_maximum = tower_input_maximum(p, &fc1, tower_rows(p))};
+                      .y_maximum = tower_input_maximum(p, &fc1, tower_rows(p)),
+                      .y8 = tower_norm_output(p, &fc1, tower_rows(p), at.norm2_turned)};
 }
 
 ops_layer_norm tower_norm_op(const tower_pass *p, const tower_norm *n) {
+  const bool is_narrow = n->y8.scale.data != NULL;
   return (ops_layer_norm){.rows = tower_rows(p),
                           .width = p->t->shape.width,
                           .eps = p->t->shape.norm_eps,
                           .x = n->x,
                           .gamma = ops_at(p->w->master, n->gamma),
                           .beta = ops_at(p->w->master, n->beta),
-                          .y = n->y,
+                          .y = is_narrow ? (ops_buffer){0} : n->y,
                           .mean = n->mean,
                           .rstd = n->rstd,
-                          .y_maximum = n->y_maximum};
+                          .y_maximum = is_narrow ? (ops_buffer){0} : n->y_maximum,
+                          .narrow = n->y8};
 }
 
 err tower_normalize(const tower_pass *p, const tower_norm *n) {

@@ -37,6 +37,7 @@ typedef struct {
   int64_t gamma, beta;
   ops_buffer x, y, mean, rstd;
   ops_buffer y_maximum; /* where the norm writes it, for the dense layer that reads y */
+  ops_narrow y8;        /* where it writes y in 8 bits instead; its scale absent: nowhere */
 } tower_norm;
 /* The norm before block `layer` (layer `layers`: the last one), and the one between its attention
  * and its MLP. */
@@ -72,6 +73,10 @@ ops_buffer tower_input_maximum(const tower_pass *p, const tower_dense *d, int64_
 ops_buffer tower_output_maximum(const tower_pass *p, const tower_dense *d, int64_t rows);
 /* Whether the gradient of d's output passes through the activation while it is rounded. */
 bool tower_rounds_through(const tower_pass *p, const tower_dense *d, int64_t rows);
+/* Where the norm before d writes d's input in 8 bits: to a->x8, and to `turned`, if present. Its
+ * scale is absent if the norm does not. */
+ops_narrow tower_norm_output(const tower_pass *p, const tower_dense *d, int64_t rows,
+                             ops_buffer turned);
 /* Rounds d's input, x, or with is_activated its activation: to a->x8 for the product, unless
  * for_backward, and to `turned`, if present, for the weight's gradient. */
 typedef struct {
@@ -80,6 +85,9 @@ typedef struct {
 } tower_rounding;
 err tower_round(const tower_pass *p, const tower_dense *d, int64_t rows,
                 tower_rounding of) ERR_MUST_CHECK;
+/* The same of a norm's output, unless the norm has rounded it. */
+err tower_round_norm(const tower_pass *p, const tower_dense *d, const tower_norm *norm,
+                     ops_buffer turned, bool for_backward) ERR_MUST_CHECK;
 /* The product of the input that was rounded last. */
 err tower_multiply(const tower_pass *p, const tower_dense *d, ops_gemm *op) ERR_MUST_CHECK;
 /* Both, for a layer outside the blocks. */

@@ -147,6 +147,10 @@ typedef struct {
   ops_buffer y;             /* compute */
   ops_buffer mean, rstd;    /* [rows] master, kept for backward */
   ops_buffer y_maximum;     /* as all maxima (ops_table.has_maxima) */
+  /* If present, as ops_table.narrow would round y with is_delayed; y and y_maximum are then absent.
+   * rows and width are multiples of OPS_NARROW_MULTIPLE, width is at most
+   * ops_table.widest_narrow_norm. */
+  ops_narrow narrow;
 } ops_layer_norm;
 
 /* dx [rows,width] = gradient through the norm (+ dresidual); x: the normed input (the sum). */
@@ -356,6 +360,7 @@ typedef struct {
    * or absent, is raised to the largest |NAME| as stored, NaN counting as nothing. False: these
    * buffers are absent, and ops_table.narrow finds the maximum. */
   bool has_maxima;
+  int64_t widest_narrow_norm; /* columns of which layer_norm can write 8 bits; 0: none */
   err (*allocate)(ops *o, size_t bytes, const char *what, void **block);
   void (*release)(ops *o, void *block);
   /* Host to backend and back; `upload` is done with `from` when it returns. */

@@ -14,12 +14,18 @@
 #define kernel_narrow_scratch mutant_narrow_scratch
 #define kernel_advance_scales mutant_advance_scales
 #define kernel_maximum mutant_maximum
+#define kernel_layer_norm mutant_layer_norm
 
 #include "cuda/fp8.cu"
+#include "cuda/layer_norm.cu"
 #include "cuda/kernels.h"
 
 int fp8_mutant_narrow(const ops_rounding *list, size_t count, void *scratch) {
   return mutant_narrow(list, count, scratch, NULL);
+}
+
+int fp8_mutant_norm(const ops_layer_norm *n) {
+  return mutant_layer_norm(n, NULL);
 }
 
 int fp8_mutant_maximum(int64_t count, ops_buffer x, ops_buffer maximum) {

@@ -302,6 +302,82 @@ static void delayed_factors_follow_the_last_maxima(void **state) {
   factors_follow_the_maxima_of(3);
 }
 
+/* The output of layer norm, rounded by it and after it: equal in all bits. */
+static void check_rounded_norm(int64_t rows, int64_t width, bool has_residual) {
+  const int64_t count = rows * width;
+  ops_buffer x = random_buffer(OPS_BF16, count, 1), residual = random_buffer(OPS_BF16, count, 2);
+  ops_buffer gamma = random_buffer(OPS_F32, width, 3), beta = random_buffer(OPS_F32, width, 4);
+  ops_layer_norm n[2];
+  ops_narrow to[2];
+  reference_set(x, 3 * width + 1, NAN);
+  for (int i = 0; i < 2; i++) {
+    ops_buffer scale = buffer_of(OPS_F32, OPS_SCALE_FLOATS);
+    for (int k = 0; k < OPS_SCALE_FLOATS; k++) reference_set(scale, k, 0);
+    reference_set(scale, OPS_SCALE_FACTOR, 448.0 / 1.5);
+    to[i] = (ops_narrow){OPS_E4M3, buffer_of(OPS_U8, count), buffer_of(OPS_U8, count), scale};
+    n[i] = (ops_layer_norm){.rows = rows,
+                            .width = width,
+                            .eps = 1e-6,
+                            .x = x,
+                            .gamma = gamma,
+                            .beta = beta,
+                            .mean = buffer_of(OPS_F32, rows),
+                            .rstd = buffer_of(OPS_F32, rows)};
+    n[i].sum = has_residual ? buffer_of(OPS_BF16, count) : (ops_buffer){0};
+    if (has_residual) n[i].residual = residual;
+  }
+  n[0].narrow = to[0];
+  n[1].y = buffer_of(OPS_BF16, count);
+  n[1].y_maximum = ops_at(to[1].scale, OPS_SCALE_MAXIMUM);
+  const ops_rounding after = {.rows = rows,
+                              .columns = width,
+                              .x = n[1].y,
+                              .has_maximum = true,
+                              .is_delayed = true,
+                              .to = to[1]};
+  for (int i = 0; i < 2; i++) assert_launched(kernel_layer_norm(&n[i], NULL));
+  assert_launched(kernel_narrow(&after, 1, NULL, NULL));
+  assert_true(saturated_in(to[0].scale) > 0);
+  assert_memory_equal(to[0].scale.data, to[1].scale.data, OPS_SCALE_FLOATS * sizeof(float));
+  assert_memory_equal(to[0].values.data, to[1].values.data, (size_t)count);
+  assert_memory_equal(to[0].turned.data, to[1].turned.data, (size_t)count);
+  assert_memory_equal(n[0].mean.data, n[1].mean.data, (size_t)rows * sizeof(float));
+  assert_memory_equal(n[0].rstd.data, n[1].rstd.data, (size_t)rows * sizeof(float));
+  if (has_residual)
+    assert_memory_equal(n[0].sum.data, n[1].sum.data, (size_t)count * sizeof(uint16_t));
+  for (int i = 0; i < 2; i++) { /* one layout alone */
+    memset(to[0].values.data, 1, (size_t)count), memset(to[0].turned.data, 1, (size_t)count);
+    n[0].narrow.values = i ? (ops_buffer){0} : to[0].values;
+    n[0].narrow.turned = i ? to[0].turned : (ops_buffer){0};
+    assert_launched(kernel_layer_norm(&n[0], NULL));
+    assert_memory_equal((i ? to[0].turned : to[0].values).data,
+                        (i ? to[1].turned : to[1].values).data, (size_t)count);
+  }
+  for (int i = 0; i < 2; i++) {
+    void *all[] = {to[i].values.data, to[i].turned.data, to[i].scale.data,
+                   n[i].mean.data,    n[i].rstd.data,    n[i].sum.data};
+    for (size_t k = 0; k < sizeof all / sizeof *all; k++)
+      if (all[k]) simt_release(all[k]);
+  }
+  simt_release(x.data), simt_release(residual.data), simt_release(gamma.data);
+  simt_release(beta.data), simt_release(n[1].y.data);
+}
+
+static void layer_norm_rounds_as_a_pass_after_it_would(void **state) {
+  (void)state;
+  const int64_t shapes[][2] = {{16, 16}, {48, 64}, {112, 768}, {32, 1280}, {80, 48}};
+  for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++)
+    check_rounded_norm(shapes[i][0], shapes[i][1], i % 2);
+  ops_layer_norm n = {.rows = 16, .width = 1296, .x = random_buffer(OPS_BF16, 16, 1)};
+  n.narrow.scale = n.x;
+  assert_int_not_equal(kernel_layer_norm(&n, NULL), 0);
+  n.width = 24;
+  assert_int_not_equal(kernel_layer_norm(&n, NULL), 0);
+  n.width = 16, n.rows = 8;
+  assert_int_not_equal(kernel_layer_norm(&n, NULL), 0);
+  simt_release(n.x.data);
+}
+
 /* More matrices than one launch takes: each as if alone. */
 static void a_list_of_matrices_is_rounded_each_by_its_own_maximum(void **state) {
   (void)state;
@@ -347,6 +423,7 @@ int main(void) {
       cmocka_unit_test(a_delayed_factor_is_used_and_what_it_misses_is_counted),
       cmocka_unit_test(delayed_factors_follow_the_last_maxima),
       cmocka_unit_test(a_gradient_passes_through_its_activation_while_it_is_rounded),
+      cmocka_unit_test(layer_norm_rounds_as_a_pass_after_it_would),
       cmocka_unit_test(a_list_of_matrices_is_rounded_each_by_its_own_maximum),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
