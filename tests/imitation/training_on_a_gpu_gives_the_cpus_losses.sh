@@ -31,6 +31,13 @@ rm "$(newest resumed)"
 gpu resumed "${tiny[@]}" "${delayed[@]}" --resume
 cmp "$(newest delayed)" "$(newest resumed)" || fail "resuming with delayed scaling changed the bits"
 
+# Both towers in 8 bits (16 times their tokens), their norms writing 8 bits: recomputed too.
+for level in 0 norms blocks; do
+  gpu "again-$level" "${tiny[@]}" "${delayed[@]}" --set batch_size=16 --set samples=128 --set image.recompute=$level
+  at_most again-0 "again-$level" 0.01
+done
+! grep '"kind":"precision"' again-0/events.jsonl || fail "a tower is not in 8 bits"
+
 # Eager and deferred queues give the same results.
 FLIP_IMITATION_ORDER=eager gpu eager "${tiny[@]}" --set precision=bf16
 cmp "$(newest bf16)" "$(newest eager)" || fail "the weights depend on the order in which streams run"
