@@ -150,10 +150,13 @@ same_embeddings() {
   done
 }
 narrow_learns() { # 8-bit dense layers: the loss at the end within a twentieth of bf16's
-  train cuda fp8 "$work/narrow" &&
-    paste <(losses "$work/first") <(losses "$work/narrow") | tail -n 20 |
-      awk '{ a += $1; b += $2 } END { printf "mean loss of the last 20 steps: bf16 %.4f, fp8 %.4f\n", a / NR, b / NR
-             exit !(NR == 20 && b < 1.05 * a) }'
+  local scaling
+  for scaling in current delayed; do
+    train cuda fp8 "$work/narrow-$scaling" -s fp8_scaling=$scaling &&
+      paste <(losses "$work/first") <(losses "$work/narrow-$scaling") | tail -n 20 |
+        awk -v s=$scaling '{ a += $1; b += $2 } END { printf "mean loss of the last 20 steps: bf16 %.4f, fp8 %s %.4f\n", a / NR, s, b / NR
+               exit !(NR == 20 && b < 1.05 * a) }' || return 1
+  done
 }
 # Hazards in our kernels, recognised by their arguments' types; those reported in the libraries'
 # kernels, which synchronise by means that the tool does not know, are ignored.
@@ -229,7 +232,7 @@ summarize() {
 # Rows of the model at batch $batch, bf16, sums in any order, as in PyTorch.
 bench() {
   say "" "## Benchmarks"
-  local model step torch=0
+  local model step scaling torch=0
   ! $(peer) -c 'import torch; assert torch.cuda.is_available()' 2>/dev/null || torch=1
   for model in vit_l16 vit_b16; do
     step=("$flip" bench step -c "experiments/presets/${model}_laion400m.yaml" -s device=cuda -s precision=bf16
@@ -240,7 +243,9 @@ bench() {
       figure "torch_${model}_compiled" 900 $(peer) tests/peers/train_step_torch.py --model $model --batch 256 --best-only \
         --compile default --compile max-autotune-no-cudagraphs --compile reduce-overhead --compile-limit 100 --run-limit 60
     fi
-    [ $model = vit_b16 ] || figure vit_l16_fp8 60 "${step[@]}" -s deterministic=false -s precision=fp8 -s "batch_size=$batch"
+    [ $model = vit_b16 ] || for scaling in current delayed; do
+      figure vit_l16_fp8_$scaling 60 "${step[@]}" -s deterministic=false -s precision=fp8 -s fp8_scaling=$scaling -s "batch_size=$batch"
+    done
     figure "${model}_deterministic" 60 "${step[@]}" -s "batch_size=$batch"
     figure "${model}_largest_batch" 90 "${step[@]}" -s deterministic=false --fit
   done

@@ -191,6 +191,89 @@ static void a_product_is_that_of_the_rounded_operands(void **state) {
   check_product(tested, false, false); /* a product that may not be narrowed is not */
 }
 
+enum { ROWS = 80, WIDTH = 192, COUNT = ROWS * WIDTH }; /* a last tile that is not full */
+typedef struct {
+  uint8_t values[COUNT], turned[COUNT];
+  float scale[OPS_SCALE_FLOATS];
+} bits;
+
+static void draw_bf16(uint16_t *x, int count, uint64_t stream) {
+  rng r = rng_at(5, RNG_TEST, 0, stream);
+  for (int i = 0; i < count; i++) x[i] = cpu_to_bf16((float)rng_normal(&r));
+}
+
+/* An operand with this factor, to be rounded with delayed scaling. */
+static ops_narrow delayed_operand(ops *o, ops_fp8 format, float factor) {
+  static const uint8_t none[COUNT];
+  const float scale[OPS_SCALE_FLOATS] = {[OPS_SCALE_FACTOR] = factor};
+  return (ops_narrow){format, sent(o, OPS_U8, none, COUNT), sent(o, OPS_U8, none, COUNT),
+                      sent(o, OPS_F32, scale, OPS_SCALE_FLOATS)};
+}
+
+static void take_bits(ops *o, ops_narrow *from, bits *to) {
+  fetch(o, to->values, &from->values, COUNT);
+  fetch(o, to->turned, &from->turned, COUNT);
+  fetch(o, to->scale, &from->scale, OPS_SCALE_FLOATS);
+}
+
+/* What an op stores is that of the CPU's emulation, bit by bit. */
+static void rounding_gives_the_same_bits_on_every_backend(void **state) {
+  (void)state;
+  static uint16_t x[COUNT];
+  static bits got, expected;
+  ops *cpu;
+  assert_ok(open_on_cpu((ops_request){.compute = OPS_BF16, .is_narrow = true}, &cpu));
+  draw_bf16(x, COUNT, 1);
+  for (int kind = 0; kind < 4; kind++) {
+    ops *const backends[2] = {tested, cpu};
+    const ops_fp8 format = kind % 2 ? OPS_E5M2 : OPS_E4M3;
+    for (int i = 0; i < 2; i++) {
+      ops *o = backends[i];
+      ops_rounding r = {.rows = ROWS, .columns = WIDTH, .is_delayed = kind < 2};
+      r.x = sent(o, OPS_BF16, x, COUNT);
+      r.to = delayed_operand(o, format, r.is_delayed ? (kind ? 57344.0f : 448.0f) / 2.5f : 0);
+      assert_ok(o->call->narrow(o, &r, 1));
+      take_bits(o, &r.to, i ? &expected : &got);
+      fetch(o, NULL, &r.x, 0);
+    }
+    assert_memory_equal(&got, &expected, sizeof got);
+    assert_true(kind >= 2 || memcmp(&got.scale[OPS_SCALE_SATURATED], (float[]){0}, 4) != 0);
+  }
+  ops_destroy(cpu);
+}
+
+static void layer_norm_rounds_as_a_pass_after_it(void **state) {
+  (void)state;
+  static uint16_t x[COUNT], residual[COUNT];
+  static float gamma[WIDTH], statistics[ROWS];
+  static bits within, after;
+  ops *o = tested;
+  if (o->call->widest_narrow_norm < WIDTH) skip(); /* as on a CPU */
+  draw_bf16(x, COUNT, 2), draw_bf16(residual, COUNT, 3);
+  for (int i = 0; i < WIDTH; i++) gamma[i] = 0.5f + (float)i / WIDTH;
+  for (int i = 0; i < 2; i++) {
+    ops_narrow to = delayed_operand(o, OPS_E4M3, 448.0f / 2.5f);
+    ops_layer_norm n = {
+        .rows = ROWS, .width = WIDTH, .eps = 1e-6, .x = sent(o, OPS_BF16, x, COUNT)};
+    n.residual = sent(o, OPS_BF16, residual, COUNT);
+    n.sum = n.x;
+    n.gamma = n.beta = sent(o, OPS_F32, gamma, WIDTH);
+    n.mean = sent(o, OPS_F32, statistics, ROWS), n.rstd = sent(o, OPS_F32, statistics, ROWS);
+    ops_buffer y = sent(o, OPS_BF16, x, COUNT);
+    if (i == 0) n.narrow = to;
+    if (i == 1) n.y = y, n.y_maximum = ops_at(to.scale, OPS_SCALE_MAXIMUM);
+    assert_ok(o->call->layer_norm(o, &n));
+    const ops_rounding r = {
+        .rows = ROWS, .columns = WIDTH, .x = y, .has_maximum = true, .is_delayed = true, .to = to};
+    if (i == 1) assert_ok(o->call->narrow(o, &r, 1));
+    take_bits(o, &to, i ? &after : &within);
+    ops_buffer *all[] = {&n.x, &n.residual, &n.gamma, &n.mean, &n.rstd, &y};
+    for (size_t k = 0; k < sizeof all / sizeof *all; k++) fetch(o, NULL, all[k], 0);
+  }
+  assert_memory_equal(&within, &after, sizeof within);
+  assert_true(within.scale[OPS_SCALE_MAXIMUM] > 2.5f);
+}
+
 int main(int argc, char **argv) {
   enum { SKIPPED = 77 /* as in CMakeLists.txt */ };
   bool is_cuda = argc > 1 && strcmp(argv[1], "cuda") == 0;
@@ -205,6 +288,8 @@ int main(int argc, char **argv) {
       cmocka_unit_test(values_round_to_the_nearest_representable_one),
       cmocka_unit_test(codes_are_those_of_the_definition),
       cmocka_unit_test(a_product_is_that_of_the_rounded_operands),
+      cmocka_unit_test(rounding_gives_the_same_bits_on_every_backend),
+      cmocka_unit_test(layer_norm_rounds_as_a_pass_after_it),
   };
   int failed = cmocka_run_group_tests(tests, NULL, NULL);
   ops_destroy(tested);
