@@ -4,14 +4,17 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "store/facts.h"
 #include "store/runs.h"
 
-static const double usual_seconds = 180, longest_seconds = 1800, most_cost = 0.02;
+static const double shortest_seconds = 15, short_seconds = 180, longest_seconds = 1800;
+static const double most_cost_of_short = 0.05, most_cost = 0.02;
 
 double time_slice_length(double start_seconds, double stop_seconds) {
-  double needed = (start_seconds + stop_seconds) / most_cost;
-  if (needed > longest_seconds) return 0;
-  return needed > usual_seconds ? needed : usual_seconds;
+  const double cost = start_seconds + stop_seconds;
+  if (cost <= most_cost_of_short * short_seconds)
+    return fmax(cost / most_cost_of_short, shortest_seconds);
+  return cost <= most_cost * longest_seconds ? cost / most_cost : 0;
 }
 
 /* Does the table have columns that are times, or ratios of them? */
@@ -29,7 +32,7 @@ void time_slices_decide(runner *r) {
   if (wish == SCHEDULE_AUTO && compares_times(r->e)) wish = SCHEDULE_TURNS;
   r->time_slices.is_enabled = given > 0 || (given == 0 && wish == SCHEDULE_TURNS);
   r->time_slices.is_given = given > 0 && isfinite(given);
-  r->time_slices.seconds = r->time_slices.is_given ? given : usual_seconds;
+  r->time_slices.seconds = r->time_slices.is_given ? given : shortest_seconds;
 }
 
 /* Measured costs make time slices longer, or disable them. */
@@ -55,7 +58,10 @@ err time_slices_measure_start(runner *r, process *p) {
   err error = store_newest_step(r->s, r->sweep->cells[p->index].run_id, &step);
   if (error || step <= p->steps_before) return error;
   p->first_step = clock_seconds();
-  double took = p->first_step - p->started;
+  double took = p->first_step - p->started, itself;
+  error = store_find_number(r->s, r->sweep->cells[p->index].run_id, "start_seconds_total", &itself);
+  if (error) return error;
+  if (itself < took) took = itself; /* without the first step, which is no cost; false for NaN */
   if (took > r->time_slices.longest_start) r->time_slices.longest_start = took;
   adjust(r);
   return NULL;

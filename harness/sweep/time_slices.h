@@ -2,9 +2,10 @@
  * machine affects all of them equally. Resuming is exact, so the results are bit-identical to those
  * without time slices. Internal to sweep/.
  *
- * A time slice costs what stopping (a checkpoint) and starting (the data, the first step) take.
- * Unless given, its length is some minutes, or longer if this cost exceeds 2 % of it; if it would
- * be longer than half an hour, cells run one after another. */
+ * A time slice costs what stopping (a checkpoint) and starting (the data, the model) take. Unless
+ * given, it is as short as this cost is at most 5 % of it, but at least 15 s: a processor may change
+ * its clock within a minute. Beyond three minutes the cost is at most 2 %; if the slice would be
+ * longer than half an hour, cells run one after another. */
 #ifndef FLIPBENCH_SWEEP_TIME_SLICES_H
 #define FLIPBENCH_SWEEP_TIME_SLICES_H
 

@@ -379,7 +379,9 @@ static void a_cell_that_another_machine_runs_is_refused(void **state) {
 
 static void time_slices_are_as_long_as_their_cost_requires(void **state) {
   (void)state;
-  assert_true(time_slice_length(1, 0.5) == 180); /* some minutes, where stopping costs little */
+  assert_true(time_slice_length(0.1, 0.2) == 15); /* the shortest, where stopping costs little */
+  assert_true(time_slice_length(1, 0.5) == 30);   /* at most 5 %, up to three minutes */
+  assert_true(time_slice_length(5, 4) == 180);
   assert_true(time_slice_length(10, 10) == 1000);
   assert_true(time_slice_length(30, 10) == 0); /* 2 % would be more than half an hour */
 }
