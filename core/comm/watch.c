@@ -151,6 +151,20 @@ static void take(watch *w, int rank, peer *p) {
   if (m->kind == BYE || rank < 0) close_peer(w, p);
 }
 
+static _Noreturn void lose_silent(watch *w, int rank, const peer *p, double silent) {
+  char how[64];
+  snprintf(how, sizeof how, "has not answered for %.0f seconds", silent);
+  lose(w, rank, p, how, true);
+}
+
+/* A connection that ends after several missing heartbeats is that of a process which hung, and was
+ * killed by a rank that noticed a little earlier. */
+static _Noreturn void lose_connection(watch *w, int rank, const peer *p) {
+  double silent = clock_seconds() - p->heard;
+  if (silent > WATCH_SILENCE / 2.0) lose_silent(w, rank, p, silent);
+  lose(w, rank, p, "has ended", false);
+}
+
 static void hear(watch *w, int rank, peer *p) {
   for (;;) {
     ssize_t got =
@@ -160,7 +174,7 @@ static void hear(watch *w, int rank, peer *p) {
       close_peer(w, p);
       return;
     }
-    if (got <= 0) lose(w, rank, p, "has ended", false);
+    if (got <= 0) lose_connection(w, rank, p);
     p->filled += (size_t)got;
     if (p->filled < sizeof p->partial) continue;
     p->filled = 0;
@@ -170,11 +184,8 @@ static void hear(watch *w, int rank, peer *p) {
 }
 
 static void check_silence(watch *w, int rank, const peer *p) {
-  char how[64];
   double silent = clock_seconds() - p->heard;
-  if (p->fd < 0 || silent < WATCH_SILENCE) return;
-  snprintf(how, sizeof how, "has not answered for %.0f seconds", silent);
-  lose(w, rank, p, how, true);
+  if (p->fd >= 0 && silent >= WATCH_SILENCE) lose_silent(w, rank, p, silent);
 }
 
 /* A lost rank makes the calls of the others fail, perhaps before its loss is detected: the message

@@ -96,8 +96,8 @@ ends_all() {
 }
 # a stopped process does not end by itself: the others end it
 cases=()
-for case in 'killed 2 KILL has ended' 'killed0 0 KILL has ended' 'hung 1 STOP has not answered for [67] seconds' \
-  'hung0 0 STOP has not answered for [67] seconds'; do
+for case in 'killed 2 KILL has ended' 'killed0 0 KILL has ended' 'hung 1 STOP has not answered for [4-7] seconds' \
+  'hung0 0 STOP has not answered for [4-7] seconds'; do
   port=$((port + 10))
   read -r name rank signal message <<<"$case"
   (ends_all "$name" "$rank" "$signal" "$message") & cases+=($!)
