@@ -1,4 +1,4 @@
-# Each `ctest -R PATTERN` in the documents matches a test of this build, or of the one with CUDA.
+# Each `ctest -R PATTERN` in the documents matches a test.
 names=$(ctest --test-dir "$BINARY" -N | sed -n 's/.*Test *#[0-9]*: //p')
 [ "$(wc -l <<<"$names")" -gt 200 ] || fail "ctest -N lists no tests"
 grep -qx nccl <<<"$names" || { echo "skipped: without the headers of CUDA and NCCL this build lacks tests"; exit 77; }
