@@ -73,6 +73,9 @@ C
 stop_slurm() {
   local pid i
   on_node "${slurm_nodes[0]%%=*}" scancel --me > /dev/null 2>&1 || true
-  for ((i = ${#slurm_pids[@]} - 1; i >= 0; i--)); do kill "${slurm_pids[i]}" 2> /dev/null || true; done
+  for ((i = ${#slurm_pids[@]} - 1; i >= 0; i--)); do
+    pkill -P "${slurm_pids[i]}" 2> /dev/null || true # of a shell that runs on_node
+    kill "${slurm_pids[i]}" 2> /dev/null || true
+  done
   for pid in "${slurm_pids[@]}"; do wait "$pid" 2> /dev/null || true; done
 }
