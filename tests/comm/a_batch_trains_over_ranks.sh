@@ -68,4 +68,4 @@ ends_all() {
 }
 ends_all killed 3 KILL 'has ended'
 ends_all killed0 1 KILL 'has ended'
-ends_all hung 2 STOP 'has not answered for [4-7] seconds'
+ends_all hung 2 STOP 'has not answered for [67] seconds'

@@ -5,18 +5,6 @@
 export FLIP_PLUGINS=$PWD # no plugin at all
 make_data
 sed -i 's/^batch_size: 32/batch_size: 24/; s/^samples: 640/samples: 240/' run.yaml
-port=$((20000 + RANDOM % 20000))
-# start N COMMAND…: in the background, sets pids
-start() {
-  local n=$1 rank
-  shift
-  pids=()
-  port=$((port + 1))
-  for ((rank = 0; rank < n; rank++)); do
-    RANK=$rank WORLD_SIZE=$n MASTER_ADDR=localhost MASTER_PORT=$port timeout 120 "$@" 2>>"${err:-err}" &
-    pids+=($!)
-  done
-}
 ranks() {
   local n=$1
   shift
@@ -94,9 +82,10 @@ ends_all() {
   [ "$(grep -c 'flip: error' "$err")" = 1 ] || { cat "$err"; fail "$3: more than one message"; }
   ! kill -0 "$victim" 2>/dev/null || fail "the process that was sent $3 is still running"
 }
-# a stopped process does not end by itself: the others end it
+# a stopped process does not end by itself: the others end it; rank 0 perhaps a moment before the one that
+# reports counts six seconds
 cases=()
-for case in 'killed 2 KILL has ended' 'killed0 0 KILL has ended' 'hung 1 STOP has not answered for [4-7] seconds' \
+for case in 'killed 2 KILL has ended' 'killed0 0 KILL has ended' 'hung 1 STOP has not answered for [67] seconds' \
   'hung0 0 STOP has not answered for [4-7] seconds'; do
   port=$((port + 10))
   read -r name rank signal message <<<"$case"

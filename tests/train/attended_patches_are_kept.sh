@@ -38,14 +38,8 @@ expect_line err.txt 'mask_mode: random, this run has attentive'
 # two ranks, each with its own average, choose the patches that one process chooses; a sharded optimizer's
 # weights are gathered before they are averaged
 . "$SOURCE/tests/support/processes.sh"
-port=$((20000 + RANDOM % 20000))
 on_two_ranks() {
-  local rank
-  port=$((port + 1)) pids=()
-  for rank in 0 1; do
-    RANK=$rank WORLD_SIZE=2 MASTER_ADDR=localhost MASTER_PORT=$port timeout 120 \
-      "$FLIP" train --config run.yaml --no-progress -s threads=1 "$@" 2>>err & pids+=($!)
-  done
+  start 2 "$FLIP" train --config run.yaml --no-progress -s threads=1 "$@"
   finish || fail "on two ranks: $(cat err)"
 }
 on_two_ranks --out two

@@ -1,6 +1,7 @@
 # fp8_scaling: delayed. Factors come from the maxima of earlier steps, which a checkpoint contains; values
 # beyond them are counted. Emulated on the CPU, by the definition of a GPU.
 . "$SOURCE/tests/support/training.sh"
+. "$SOURCE/tests/support/processes.sh"
 make_data
 narrow=(--set precision=fp8 --set samples=320 --set checkpoint.every_samples=160 --set checkpoint.keep=2 --set eval.sets= --set log_every=1 --set threads=1)
 delayed=("${narrow[@]}" --set fp8_scaling=delayed)
@@ -52,13 +53,8 @@ train --out from "${delayed[@]}" --set init_from="$(newest current)"
 # factors, so the same loss but for the order of sums, and the same values beyond the formats. One rank
 # continues what they ended.
 ranks() { # OUT OPTION...
-  local port=$((20000 + RANDOM % 20000)) rank pids=()
-  for rank in 0 1; do
-    RANK=$rank WORLD_SIZE=2 MASTER_ADDR=localhost MASTER_PORT=$port timeout 100 \
-      "$FLIP" train --config run.yaml --no-progress --out "$1" "${delayed[@]}" "${@:2}" 2>"rank-$rank.err" &
-    pids+=($!)
-  done
-  wait "${pids[0]}" && wait "${pids[1]}" || { cat rank-*.err >&2; fail "two ranks"; }
+  start 2 "$FLIP" train --config run.yaml --no-progress --out "$1" "${delayed[@]}" "${@:2}"
+  finish || fail "two ranks: $(cat err)"
 }
 cp -r whole shared
 rm "$(newest shared)"
