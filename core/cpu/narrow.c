@@ -65,12 +65,10 @@ void CPU_KERNEL(round_operand)(const ops_rounding *r, ops_buffer x) {
 
 /* The scale of operand i that all ranks' are merged into, NaN being smaller than everything. */
 static void merge_ranks(const ops_scales *s, int64_t i, float *scale, int64_t *beyond) {
-  const int64_t ranks = s->gathered.data ? s->ranks : 1;
-  const float *first = s->gathered.data ? s->gathered.data : s->scales.data;
+  const float *of = (const float *)s->gathered.data + i * OPS_SCALE_FLOATS;
   float most = 0;
   *beyond = 0;
-  for (int64_t rank = 0; rank < ranks; rank++) {
-    const float *of = first + rank * s->stride + i * OPS_SCALE_FLOATS;
+  for (int64_t rank = 0; rank < s->ranks; rank++, of += s->stride) {
     int32_t count;
     memcpy(&count, &of[OPS_SCALE_SATURATED], sizeof count);
     *beyond += count;

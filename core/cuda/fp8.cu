@@ -245,9 +245,8 @@ KERNEL(narrow_advance, ops_scales, FP8_BLOCK) {
   for (int64_t i = thread_index(); i < a.count; i += FP8_BLOCK) {
     float *scale = (float *)a.scales.data + i * OPS_SCALE_FLOATS;
     float *history = (float *)a.history.data + i * OPS_SCALE_HISTORY, most = 0;
-    const float *of = (a.gathered.data ? (const float *)a.gathered.data : (float *)a.scales.data) +
-                      i * OPS_SCALE_FLOATS;
-    for (int64_t rank = 0; rank < (a.gathered.data ? a.ranks : 1); rank++, of += a.stride) {
+    const float *of = (const float *)a.gathered.data + i * OPS_SCALE_FLOATS;
+    for (int64_t rank = 0; rank < a.ranks; rank++, of += a.stride) {
       most = fmaxf(most, of[OPS_SCALE_MAXIMUM]);
       saturated += (double)((const int *)of)[OPS_SCALE_SATURATED];
     }

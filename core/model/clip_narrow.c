@@ -87,16 +87,16 @@ err clip_clear_scales(clip_model *m) {
 static err advance(clip_model *m, ops_buffer scales, int64_t first, const tower_shape *shape) {
   comm *ranks = m->loss.shared.ranks;
   const ops_buffer gathered = m->scales[CLIP_TRAINING].gathered;
-  const ops_scales s = {
-      .count = tower_scales(shape),
-      .gradients = tower_scales(shape) / 2,
-      .scales = scales,
-      .history = ops_at(m->scales[CLIP_TRAINING].history, first * OPS_SCALE_HISTORY),
-      .saturated = m->saturated,
-      .adds = first > 0,
-      .gathered = ranks ? ops_at(gathered, first * OPS_SCALE_FLOATS) : (ops_buffer){0},
-      .ranks = comm_size(ranks),
-      .stride = clip_scale_floats(&m->config)};
+  const ops_scales s = {.count = tower_scales(shape),
+                        .gradients = tower_scales(shape) / 2,
+                        .scales = scales,
+                        .history =
+                            ops_at(m->scales[CLIP_TRAINING].history, first * OPS_SCALE_HISTORY),
+                        .saturated = m->saturated,
+                        .adds = first > 0,
+                        .gathered = ranks ? ops_at(gathered, first * OPS_SCALE_FLOATS) : scales,
+                        .ranks = comm_size(ranks),
+                        .stride = clip_scale_floats(&m->config)};
   return m->o->call->advance_scales(m->o, &s);
 }
 

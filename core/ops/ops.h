@@ -95,9 +95,9 @@ typedef struct {
  * OPS_SCALE_HISTORY], whose oldest is dropped, and becomes 0; the factor becomes the format's
  * largest number by the largest in the history, as in ops_rounding. saturated [1] fp32 = the sum of
  * the counts, which become 0. Operands from `gradients` on are in e5m2, the others in e4m3.
- * gathered, if present, holds the same scales of each of `ranks` ranks, those of a rank `stride`
- * fp32 numbers after those of the one before: the maximum is then the largest of all ranks, and
- * their counts are summed. */
+ * The maximum is the largest of all ranks, and their counts are summed: gathered holds the same
+ * scales of each of `ranks` ranks, those of a rank `stride` fp32 numbers after those of the one
+ * before; of one rank it is `scales`. */
 typedef struct {
   int64_t count, gradients;
   ops_buffer scales, history, saturated;

@@ -259,8 +259,8 @@ static void factors_follow_the_maxima_of(int ranks) {
   const int own = ranks / 2; /* the rank whose scales are advanced */
   ops_scales s = {.count = OPERANDS, .gradients = GRADIENTS, .ranks = ranks, .stride = STRIDE};
   ops_buffer all = buffer_of(OPS_F32, ranks * STRIDE);
-  if (ranks > 1) s.gathered = all;
   s.scales = buffer_of(OPS_F32, STRIDE);
+  s.gathered = ranks > 1 ? all : s.scales;
   s.history = buffer_of(OPS_F32, OPERANDS * OPS_SCALE_HISTORY);
   s.saturated = buffer_of(OPS_F32, 1);
   memset(s.history.data, 0, OPERANDS * OPS_SCALE_HISTORY * sizeof(float));
