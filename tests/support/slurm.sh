@@ -70,12 +70,14 @@ C
   return 1
 }
 
+# A daemon of on_node may be the child of a shell, which ends with it: that shell is left alone, so that
+# waiting for it is waiting for the daemon, which writes its state until it ends.
 stop_slurm() {
   local pid i
   on_node "${slurm_nodes[0]%%=*}" scancel --me > /dev/null 2>&1 || true
   for ((i = ${#slurm_pids[@]} - 1; i >= 0; i--)); do
-    pkill -P "${slurm_pids[i]}" 2> /dev/null || true # of a shell that runs on_node
-    kill "${slurm_pids[i]}" 2> /dev/null || true
+    pid=${slurm_pids[i]}
+    if [ "$(cat "/proc/$pid/comm" 2> /dev/null)" = bash ]; then pkill -P "$pid"; else kill "$pid"; fi 2> /dev/null || true
   done
   for pid in "${slurm_pids[@]}"; do wait "$pid" 2> /dev/null || true; done
 }
