@@ -8,6 +8,7 @@
 #include "eval/feed.h"
 #include "eval/set.h"
 #include "eval/share.h"
+#include "eval/texts.h"
 #include "eval/views.h"
 
 enum { BATCH = 256 };
@@ -87,78 +88,6 @@ static err embed_images(eval_set *set, clip_model *model, const eval_how *how, i
   return share_gather(how->ranks, NULL, set->rows, batch, sizeof *set->is_bad, set->is_bad);
 }
 
-/* Embeddings [count, width] of every text; NULL is an error of this rank. */
-static err embed_texts(clip_model *model, const eval_how *how, int64_t count, const int32_t *ids,
-                       const int32_t *id_counts, float *embeddings) {
-  const clip_config *c = clip_get_config(model);
-  int64_t batch = clip_text_batch(model), width = c->text.embed;
-  const comm_slice own = share_of(count, batch, comm_size(how->ranks), comm_rank(how->ranks));
-  size_t row_bytes = (size_t)width * sizeof *embeddings;
-  err error = embeddings ? clip_embed_texts(model, own.count, ids + own.first * c->text_length,
-                                            id_counts + own.first, embeddings + own.first * width)
-                         : mem_error((size_t)count * row_bytes, "text embeddings");
-  return share_gather(how->ranks, error, count, batch, row_bytes, embeddings);
-}
-
-static void normalise(float *row, int64_t width) {
-  double square = 0;
-  for (int64_t i = 0; i < width; i++) square += (double)row[i] * (double)row[i];
-  for (int64_t i = 0; i < width && square > 0; i++) row[i] /= (float)sqrt(square);
-}
-
-/* Classes with identical prompts get bit-identical embeddings: the position of a prompt in a batch
- * must not decide between them. */
-typedef struct {
-  const eval_set *set;
-  int64_t class;
-} named;
-
-static int by_prompts(const void *a, const void *b) {
-  const named *x = a, *y = b;
-  const eval_set *set = x->set;
-  size_t ids = set->template_count * (size_t)set->text_length;
-  int order = memcmp(set->prompt_ids + (size_t)x->class * ids,
-                     set->prompt_ids + (size_t)y->class * ids, ids * sizeof *set->prompt_ids);
-  return order ? order : (x->class > y->class) - (x->class < y->class);
-}
-
-static err share_embeddings(const eval_set *set, int64_t width, float *classes) {
-  size_t count = (size_t)set->class_count, ids = set->template_count * (size_t)set->text_length;
-  named *order = mem_zeroed(count, sizeof *order);
-  if (!order) return mem_error(count * sizeof *order, "classes");
-  for (size_t c = 0; c < count; c++) order[c] = (named){set, (int64_t)c};
-  qsort(order, count, sizeof *order, by_prompts);
-  for (size_t i = 1; i < count; i++) {
-    size_t one = (size_t)order[i - 1].class, other = (size_t)order[i].class;
-    if (memcmp(set->prompt_ids + one * ids, set->prompt_ids + other * ids,
-               ids * sizeof *set->prompt_ids) == 0)
-      memcpy(classes + other * (size_t)width, classes + one * (size_t)width,
-             (size_t)width * sizeof *classes);
-  }
-  free(order);
-  return NULL;
-}
-
-/* [classes, width]: the normalised mean of each class's prompts; NULL is an error of this rank. */
-static err embed_classes(const eval_set *set, clip_model *model, const eval_how *how,
-                         float *classes) {
-  int64_t width = clip_get_config(model)->text.embed, templates = (int64_t)set->template_count;
-  size_t values = (size_t)(set->class_count * templates * width);
-  float *prompts = classes ? mem_zeroed(values, sizeof *prompts) : NULL;
-  err error = embed_texts(model, how, set->class_count * templates, set->prompt_ids,
-                          set->prompt_id_counts, prompts);
-#pragma omp parallel for schedule(static)
-  for (int64_t c = 0; c < (error ? 0 : set->class_count); c++) {
-    float *row = classes + c * width;
-    memset(row, 0, (size_t)width * sizeof *row);
-    for (int64_t t = 0; t < templates; t++)
-      for (int64_t i = 0; i < width; i++) row[i] += prompts[(c * templates + t) * width + i];
-    normalise(row, width);
-  }
-  free(prompts);
-  return error ? error : share_agree(how->ranks, share_embeddings(set, width, classes));
-}
-
 /* Moves the rows that take part to the front and returns their number: those with a class, or those
  * with a text. labels may be NULL. */
 static int64_t compact(const eval_set *set, bool needs_label, int64_t width, float *rows,
@@ -231,7 +160,7 @@ static err run_zeroshot(eval_set *set, clip_model *model, const eval_how *how, f
   float *classes = mem_zeroed((size_t)(set->class_count * width), sizeof *classes);
   int32_t *labels = mem_zeroed((size_t)set->rows, sizeof *labels);
   err error = NULL;
-  TRY(embed_classes(set, model, how, labels ? classes : NULL));
+  TRY(texts_embed_classes(set, model, how, labels ? classes : NULL));
   int64_t used = compact(set, true, width, images, labels);
   if (!used) FAIL(ERR_INPUT, "%s: no image of any class can be read", set->name);
   if (set->is_multilabel)
@@ -256,7 +185,7 @@ static err run_retrieval(eval_set *set, clip_model *model, const eval_how *how, 
   float *own = mem_aligned(bytes);
   int32_t *owners = mem_zeroed((size_t)set->text_count, sizeof *owners);
   err error = NULL;
-  TRY(embed_texts(model, how, set->text_count, set->ids, set->id_counts,
+  TRY(texts_embed(model, how, set->text_count, set->ids, set->id_counts,
                   own && owners ? texts : NULL));
   memcpy(own, images, bytes);
   int64_t used = compact(set, false, width, own, NULL);

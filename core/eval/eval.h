@@ -118,6 +118,16 @@ typedef struct {
 } eval_outcomes;
 void eval_outcomes_free(eval_outcomes *outcomes);
 
+/* Embeddings of one set's classes, kept for the next set with the same prompts; valid for one model
+ * with unchanged weights. Initialise with {0}. */
+typedef struct {
+  int64_t ids; /* token ids of all prompts */
+  int32_t *prompt_ids;
+  int64_t class_count;
+  float *classes; /* [class_count, embed] */
+} eval_prompts;
+void eval_prompts_free(eval_prompts *prompts);
+
 /* The part of an image that is encoded. mask_ratio 0: all patches; above: random ones, drawn from
  * (seed, image). is_ensemble: all patches, in complementary views of that ratio, whose unit-length
  * embeddings are averaged and normalised again. */
@@ -128,6 +138,7 @@ typedef struct {
   comm *ranks; /* that evaluate together, each encoding and scoring a part; NULL: one process does
                 * all. Every rank makes the call, with its own set and model, and gets the results;
                 * errors, except for ERR_LOST, are those of all ranks. */
+  eval_prompts *prompts; /* NULL: every evaluation encodes its prompts */
 } eval_how;
 eval_how eval_how_of(const settings *s);
 

@@ -237,13 +237,14 @@ static err open_row(const suite_row *row, const settings *run, const tokenizer *
 }
 
 static err run_row(suite_row *row, const settings *run, const tokenizer *words, clip_model *model,
-                   comm *ranks) {
+                   comm *ranks, eval_prompts *prompts) {
   eval_set *set = NULL;
   eval_result result;
   eval_outcomes outcomes = {0};
   eval_how how = eval_how_of(run);
   err error = NULL;
   how.ranks = ranks;
+  how.prompts = prompts;
   TRY(open_row(row, run, words, ranks, &set));
   TRY(eval_run_items(set, model, &how, &result, &outcomes));
   TRY(take_warnings(ranks, set, row));
@@ -257,14 +258,17 @@ cleanup:
 
 err suite_run(suite *s, const settings *run, const tokenizer *words, clip_model *model,
               comm *ranks) {
-  for (size_t i = 0; i < s->row_count; i++) {
-    err error = run_row(&s->rows[i], run, words, model, ranks);
-    bool ends_all = error && (err_kind_of(error) == ERR_MEMORY || err_kind_of(error) == ERR_LOST);
-    if (ends_all) return error;
-    if (error) s->rows[i].problem = mem_copy_string(err_message(error));
+  eval_prompts prompts = {0};
+  err error = NULL;
+  for (size_t i = 0; i < s->row_count && !error; i++) {
+    error = run_row(&s->rows[i], run, words, model, ranks, &prompts);
+    if (!error || err_kind_of(error) == ERR_MEMORY || err_kind_of(error) == ERR_LOST) continue;
+    s->rows[i].problem = mem_copy_string(err_message(error));
     err_free(error);
+    error = NULL;
   }
-  return NULL;
+  eval_prompts_free(&prompts);
+  return error;
 }
 
 double suite_mean(const suite *s) {

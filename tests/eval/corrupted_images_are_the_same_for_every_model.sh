@@ -37,6 +37,18 @@ sed 's/held.yaml, metric: top5, corruption: {kind: occ/nowhere.yaml, corruption:
 expect_status 0 "$FLIP" eval suite short.yaml -m run
 expect_line out.txt '^\| mean of two \| \| – \|'
 
+# Sets with the same prompts share their embeddings, sets with others do not.
+sed 's/^label:.*/label: color/' held.yaml > other.yaml
+for set in held other; do
+  printf 'sets: [{file: %s.yaml, metric: top5}]' $set > single.yaml
+  expect_status 0 "$FLIP" eval suite single.yaml -m run --json
+  grep -o '"value":[0-9.]*' out.txt > $set.value
+done
+echo 'sets: [{file: held.yaml, metric: top5}, {file: other.yaml, metric: top5}, {file: held.yaml, metric: top5}]' > mixed.yaml
+expect_status 0 "$FLIP" eval suite mixed.yaml -m run --json
+grep -o '"value":[0-9.]*' out.txt | diff <(cat held.value other.value held.value) - || fail 'prompts of another set were used'
+cmp -s held.value other.value && fail 'other classes give the same value'
+
 # Every kind and strength of the shipped suite is there.
 [ "$(grep -c corruption: "$SOURCE/experiments/evals/corruptions.yaml")" = 25 ] || fail "25 corruptions were expected"
 

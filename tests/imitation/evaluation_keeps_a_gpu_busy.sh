@@ -87,6 +87,18 @@ cmp eval.lazy.txt eval.large.txt || fail "the size of the batches changes what i
 cmp kept.lazy/left_out.tsv kept.eager/left_out.tsv || fail "an order of the work changes the scores"
 [ "$(wc -l <kept.lazy/left_out.tsv)" -gt 20 ] || fail "no sample was scored"
 
+# A suite's sets with the same prompts encode them once: a further one copies only its images and their
+# embeddings, in a batch.
+for rows in 8 9; do
+  { echo sets:; for ((i = 1; i < rows; i++)); do echo '- {file: held.yaml, corruption: {kind: jpeg, strength: 3}}'; done; echo '- {file: held.yaml}'; } >suite.yaml
+  FLIP_IMITATION_TRACE=$PWD/trace.$rows "$FLIP" eval suite suite.yaml "${on_gpu[@]}" -s eval.batch_size=64 --json >suite.$rows 2>err.txt || { cat err.txt >&2; fail "a suite of $rows"; }
+  no_misuse err.txt
+done
+fewer=$(grep -c '^cudaMemcpyAsync$' trace.8) more=$(grep -c '^cudaMemcpyAsync$' trace.9)
+[ $((more - fewer)) = 2 ] || fail "$fewer copies for 8 sets, $more for 9: prompts are encoded again"
+last() { grep -o '"value":[0-9.]*' "$1" | tail -1; }
+[ "$(last suite.9 | cut -d: -f2)" = "$(grep -o '"top1":[0-9.]*' eval.large.txt | cut -d: -f2)" ] || fail "kept prompts change what is measured"
+
 # Between training steps, with recordings of both and shapes that are first seen between the steps before the
 # recording: the losses of a run without evaluation.
 short=(--set batch_size=8 --set samples=48 --set precision=bf16 --set eval.batch_size=8)

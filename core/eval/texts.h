@@ -1,0 +1,17 @@
+/* Embeddings of an evaluation set's captions and classes. Internal to core/eval/. */
+#ifndef FLIP_EVAL_TEXTS_H
+#define FLIP_EVAL_TEXTS_H
+
+#include "eval/eval.h"
+#include "eval/set.h"
+
+/* Embeddings [count, width] of every text; NULL is an error of this rank. */
+err texts_embed(clip_model *model, const eval_how *how, int64_t count, const int32_t *ids,
+                const int32_t *id_counts, float *embeddings) ERR_MUST_CHECK;
+
+/* [classes, width]: the normalised mean of each class's prompts, or what how->prompts has of them;
+ * NULL is an error of this rank. */
+err texts_embed_classes(const eval_set *set, clip_model *model, const eval_how *how,
+                        float *classes) ERR_MUST_CHECK;
+
+#endif
