@@ -90,6 +90,7 @@ static err take_stock(timed_model *m, bench_row *row) {
       .peak_bytes = m->rig.counts.planned_bytes,
       .batch = m->s.batch_size,
       .precision = m->rig.precision,
+      .delays_scales = clip_get_config(m->rig.model)->delays_scales,
   };
   row->rest = numbers_median(m->parts[WHOLE], PARTS_STEPS) - row->image - row->text - row->loss -
               row->reconstruction - row->scoring;

@@ -24,6 +24,7 @@ typedef struct {
   uint64_t peak_bytes;      /* of the device, or as planned */
   int64_t batch;
   int precision;
+  bool delays_scales; /* of 8-bit products */
 } bench_row;
 
 /* rows [count] of runs with these settings, `steps` timed steps each: alternating, in at most

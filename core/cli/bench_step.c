@@ -28,6 +28,8 @@ static err print_json(const bench_row *row, const bench_row *whole, bool is_in_t
   jsonw_number(&w, "mask_ratio", row->mask_ratio);
   jsonw_integer(&w, "batch_size", row->batch);
   jsonw_string(&w, "precision", precision_name(row->precision));
+  if (row->precision == PRECISION_FP8)
+    jsonw_string(&w, "fp8_scaling", row->delays_scales ? "delayed" : "current");
   jsonw_number(&w, "samples_per_second", row->samples_per_second);
   jsonw_number(&w, "time_ratio", row->time_ratio);
   jsonw_bool(&w, "in_turns", is_in_turns);
@@ -94,8 +96,9 @@ static void print_table(const bench_row rows[ROWS], bool is_in_turns, double fp3
   const table_parts has = parts_of(rows);
   printf("matrix products on this machine, measured now: fp32 %.0f GFLOP/s, bf16 %.0f GFLOP/s; the "
          "step "
-         "computes in %s\n\n",
-         fp32 / 1e9, bf16 / 1e9, precision_name(rows[0].precision));
+         "computes in %s%s\n\n",
+         fp32 / 1e9, bf16 / 1e9, precision_name(rows[0].precision),
+         rows[0].delays_scales ? ", factors from earlier steps" : "");
   printf(
       "  mask   batch  samples/s    time   step ms  image ms   text ms   loss ms%s%s   rest ms   "
       "GFLOP/s  of fp32     of bf16  image × of FLOPs     memory%s\n",

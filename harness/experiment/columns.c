@@ -52,6 +52,9 @@
   COLUMN("final_reconstruction_loss", "reconstruction loss", "", 3, 1, LOWER, SUMMARY,             \
          "final_reconstruction_loss",                                                              \
          "squared error of dropped patches' pixels, mean over the last twentieth of the steps")    \
+  COLUMN("values_saturated_per_step", "saturated", "values/step", 0, 1, LOWER, SUMMARY,            \
+         "values_saturated_per_step",                                                              \
+         "values beyond the largest of their 8-bit format (fp8_scaling: delayed), mean per step")  \
   COLUMN("ranks", "ranks", "", 0, 1, NONE, SUMMARY, "ranks",                                       \
          "processes that trained the run together")                                                \
   COLUMN("nodes", "nodes", "", 0, 1, NONE, SUMMARY, "nodes", "machines that the ranks ran on")     \

@@ -235,7 +235,7 @@ cleanup:
 static const char *const sums[] = {"seconds",        "data_wait_seconds", "cpu_seconds",
                                    "delay_seconds",  "switches",          "other_cpu_seconds",
                                    "stolen_seconds", "pressure_seconds",  "energy_joules",
-                                   "comm_seconds",   "comm_bytes"};
+                                   "comm_seconds",   "comm_bytes",        "values_saturated"};
 enum { SUMS = sizeof sums / sizeof *sums };
 
 typedef struct {
@@ -268,7 +268,7 @@ static err merge_with_last(ingest *in, step_row *row) {
   err error = sql_query(in->s, &rows,
                         "SELECT steps, seconds, data_wait_seconds, cpu_seconds, delay_seconds,"
                         " switches, other_cpu_seconds, stolen_seconds, pressure_seconds,"
-                        " energy_joules, comm_seconds, comm_bytes, rank_spread"
+                        " energy_joules, comm_seconds, comm_bytes, values_saturated, rank_spread"
                         " FROM step WHERE run_id = ? AND step = ?",
                         "ii", in->run_id, in->last.step);
   if (!error) error = sql_next(in->s, rows, &has_row);
@@ -312,15 +312,15 @@ static err take_step(ingest *in, const json_t *event) {
       " data_wait_seconds, cpu_seconds, delay_seconds, switches, other_cpu_seconds,"
       " stolen_seconds, pressure_seconds, energy_joules, device_mhz,"
       " device_other_processes, reconstruction_loss, comm_seconds, comm_bytes,"
-      " rank_spread, slowest_rank) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,"
-      " ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-      "iiidddddiidddddddddddddddd", in->run_id, row.step, ingest_integer(event, "samples"),
+      " values_saturated, rank_spread, slowest_rank) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,"
+      " ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+      "iiidddddiiddddddddddddddddd", in->run_id, row.step, ingest_integer(event, "samples"),
       json_number_of(event, "loss"), json_number_of(event, "learning_rate"),
       json_number_of(event, "logit_scale"), json_number_of(event, "grad_norm"),
       in->last.train_seconds, in->process.attempt, row.steps, v[0], v[1], v[2], v[3], v[4], v[5],
       v[6], v[7], v[8], json_number_of(event, "device_mhz"),
       json_number_of(event, "device_other_processes"), json_number_of(event, "reconstruction_loss"),
-      v[9], v[10], row.rank_spread, json_number_of(event, "slowest_rank"));
+      v[9], v[10], v[11], row.rank_spread, json_number_of(event, "slowest_rank"));
 }
 
 /* ---- evaluations ---- */

@@ -34,6 +34,8 @@
   X(mfu)                                                                                           \
   X(final_loss)                                                                                    \
   X(final_reconstruction_loss)                                                                     \
+  X(values_saturated)                                                                              \
+  X(values_saturated_per_step)                                                                     \
   X(other_cpus)                                                                                    \
   X(stolen_share)                                                                                  \
   X(ranks)                                                                                         \
@@ -358,6 +360,20 @@ static err add_final_loss(store *s, int64_t run_id, numbers *n) {
   return NULL;
 }
 
+static err add_saturation(store *s, int64_t run_id, numbers *n) {
+  sqlite3_stmt *rows;
+  double v[2];
+  err error = sql_query(s, &rows,
+                        "SELECT sum(values_saturated), sum(values_saturated) / sum(steps)"
+                        " FROM step WHERE run_id = ? AND values_saturated IS NOT NULL",
+                        "i", run_id);
+  if (!error) error = read_reals(s, rows, v, 2);
+  if (error) return error;
+  n->values_saturated = v[0];
+  n->values_saturated_per_step = v[1];
+  return NULL;
+}
+
 /* Rates at the steady pace, from what the start event recorded about the model and the machine. */
 static err add_rates(store *s, int64_t run_id, numbers *n) {
   sqlite3_stmt *rows;
@@ -398,6 +414,7 @@ err numbers_make(store *s, int64_t run_id) {
   TRY(add_memory(s, run_id, &n));
   TRY(add_resources(s, run_id, &n));
   TRY(add_final_loss(s, run_id, &n));
+  TRY(add_saturation(s, run_id, &n));
   TRY(add_rates(s, run_id, &n));
 #define PUT(name) TRY(put(s, run_id, #name, n.name));
   NUMBERS(PUT)

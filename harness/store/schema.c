@@ -376,9 +376,12 @@ static const char version_7[] =
     "  FROM old_labels;"
     "DROP TABLE old_labels;";
 
+/* Of 8-bit formats with delayed scaling; NULL: not counted. */
+static const char version_8[] = "ALTER TABLE step ADD COLUMN values_saturated REAL;";
+
 /* migrations[v] brings version v to v + 1 */
 static const char *const migrations[] = {version_1, version_2, version_3, version_4,
-                                         version_5, version_6, version_7};
+                                         version_5, version_6, version_7, version_8};
 _Static_assert(sizeof migrations / sizeof *migrations == STORE_VERSION,
                "one step for each version");
 

@@ -73,6 +73,7 @@ static void add_step(strbuf *text, int minute, int64_t step, int steps, double s
                 "\"samples\":%lld,\"loss\":%g,\"seconds\":%.17g,\"data_wait_seconds\":%.17g,"
                 "\"steps\":%d,\"cpu_seconds\":%.17g,\"delay_seconds\":0,\"switches\":1,"
                 "\"other_cpu_seconds\":%.17g,\"stolen_seconds\":0,\"energy_joules\":2,"
+                "\"comm_bytes\":3,\"values_saturated\":5,\"rank_spread\":1.5,"
                 "\"train_seconds\":12345}\n",
                 minute, (long long)step, (long long)step * 64, 4 - 0.01 * (double)step, seconds,
                 seconds / 10, steps, 2 * seconds, 0.1 * seconds);
@@ -232,6 +233,10 @@ static void sums_of_a_long_run_are_exact(void **state) {
   assert_near(real(s, "SELECT sum(steps) FROM step"), STEPS);
   assert_near(summary(s, "train_seconds"), 0.25 * RESUMED + 0.5 * (STEPS - RESUMED));
   assert_near(summary(s, "energy_joules"), 2.0 * STEPS);
+  assert_near(summary(s, "comm_bytes"), 3.0 * STEPS);
+  assert_near(summary(s, "values_saturated"), 5.0 * STEPS);
+  assert_near(summary(s, "values_saturated_per_step"), 5);
+  assert_near(summary(s, "rank_spread"), 1.5);
   assert_near(real(s, "SELECT train_seconds FROM step WHERE step = 70001"), 0.25 * RESUMED);
   strbuf_free(&text);
   store_close(s);

@@ -62,6 +62,9 @@ static void a_database_of_every_earlier_version_is_brought_up_to_date(void **sta
       assert_int_equal(number(s, "SELECT count(*) FROM outcome_labels JOIN outcome"
                                  " USING (run_id, set_name, task) WHERE length(labels) = 6"),
                        2);
+    if (version == 7)
+      assert_int_equal(number(s, "SELECT count(*) FROM resampled WHERE length(resamples) = 16"), 1);
+    assert_int_equal(number(s, "SELECT count(values_saturated) FROM step"), 0);
     store_close(s);
   }
   free(wanted);

@@ -68,3 +68,19 @@ ranks begun
 rm "$(newest begun)"
 train --out begun "${delayed[@]}" --resume
 [ "$(field step values_saturated begun/events.jsonl | wc -l)" -eq 15 ] || fail "one rank does not continue what two began"
+
+# A table has the count, per step, of the cell that has one.
+cat > narrow.yaml <<'Y'
+name: narrow
+base: run.yaml
+settings: {precision: fp8, samples: 160, eval.sets: [], log_every: 2, threads: 1}
+matrix: {fp8_scaling: [current, delayed]}
+report: {rows: fp8_scaling, columns: [final_loss, values_saturated_per_step], plots: []}
+Y
+"$FLIPBENCH" run narrow.yaml --no-progress --results results > sweep.txt 2>&1 || { cat sweep.txt; fail "the sweep"; }
+"$FLIPBENCH" report narrow --results results --format csv > table.csv
+counted=$(field step values_saturated results/narrow/*delayed*/events.jsonl | awk '{ sum += $1 } END { printf "%.0f", sum / 5 }')
+[ "$counted" -gt 0 ] || fail "the sweep counts nothing"
+awk -F, -v counted="$counted" 'NR == 1 { for (i = 1; i <= NF; i++) if ($i ~ /values_saturated_per_step/ && !column) column = i }
+  $1 ~ /delayed/ { d = $column - counted; found += d * d <= 1 } $1 ~ /current/ { empty += $column == "" }
+  END { exit !(found == 1 && empty == 1) }' table.csv || { cat table.csv; fail "not $counted per step, or a count of current scaling"; }
