@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/mem.h"
+#include "store/runs.h"
 #include "sweep/limits.h"
 #include "sweep/ranks.h"
 #include "sweep/runner.h"
@@ -130,13 +131,23 @@ err run_cores_of_rank(const run_options *options, const spec_experiment *e, cons
 }
 
 /* The predicted cost of each cell: for the overall progress, and for the record. */
+/* What an earlier process trained is no work of this one: the time left would be too short. */
+static err find_done_share(store *s, run_cell *c) {
+  store_progress p;
+  if (c->state != CELL_WAITING || !c->run_id) return NULL;
+  err error = store_find_progress(s, c->run_id, NULL, NULL, &p);
+  if (!error && p.samples > 0 && p.total_samples > 0)
+    c->done_share = p.samples < p.total_samples ? p.samples / p.total_samples : 1;
+  return error;
+}
+
 static err predict_all(runner *r) {
   run_predictor *predictor = NULL;
   r->cost = mem_zeroed(r->sweep->count, sizeof *r->cost);
   if (!r->cost) return mem_error(r->sweep->count * sizeof *r->cost, "the sweep");
   err error = run_predictor_open(r->s, &predictor);
   if (error) return error;
-  for (size_t i = 0; i < r->sweep->count; i++) {
+  for (size_t i = 0; i < r->sweep->count && !error; i++) {
     run_cell *c = &r->sweep->cells[i];
     const settings *own = &c->cell->settings;
     run_prediction made;
@@ -147,9 +158,10 @@ static err predict_all(runner *r) {
         (made.flops_per_sample > 0 ? made.flops_per_sample : 1) * (samples > 0 ? samples : 1);
     c->predicted_seconds = made.seconds;
     c->predicted_bytes = made.bytes;
+    error = find_done_share(r->s, c);
   }
   run_predictor_close(predictor);
-  return NULL;
+  return error;
 }
 
 static bool wants_memory_limits(const run_sweep *sweep) {
