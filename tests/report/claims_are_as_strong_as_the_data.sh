@@ -60,6 +60,12 @@ Y
 expect_status 0 bench run experiments/three.yaml --no-progress
 bench report three --format json > three.json
 says three.json "(r ->> '\$[0].values.retrieval_i2t_r1.seeds') = 3 AND (r ->> '\$[1].values.retrieval_i2t_r1.seeds') = 3" "not three seeds"
+# A slow-down that the data support is in the title, as a speed-up is, without the arrow of one.
+sed 's/name: three/name: back/; s/baseline: {mask_ratio: 0}/baseline: {mask_ratio: 0.75}/; s/accuracy_vs_samples/accuracy_vs_time/' experiments/three.yaml > experiments/back.yaml
+expect_status 0 bench run experiments/back.yaml --no-progress
+expect_line out.txt 'mask 0 % reaches .* times later'
+grep -qE "^title_text = 'Mask 0 % reaches image→text R@1 [0-9.]+ % [0-9.]+× later than mask 75 %" results/back/plots/accuracy_vs_time.gp || fail "the title: $(grep title_text results/back/plots/accuracy_vs_time.gp)"
+grep -q '^has_iso = 0' results/back/plots/accuracy_vs_time.gp || fail "an arrow for a slow-down"
 first=$(ask "SELECT min(step) FROM evaluation JOIN run ON run.id = run_id JOIN experiment_cell USING (cell_id) WHERE label LIKE '%=0.75 seed=1'")
 sed -i "/\"event\":\"eval\".*\"step\":$first,/d" results/three/mask_ratio=0.75*seed=1-*/events.jsonl
 expect_status 0 bench db rebuild
