@@ -272,6 +272,8 @@ int cmd_eval(int argc, char **argv) {
       "flip eval", "measure a model: zero-shot, retrieval, linear probe, a suite of sets",
       "[zeroshot|retrieval|probe|suite FILE] --model PATH [--set-file FILE]… [OPTIONS]", options,
       "Without a task, all tasks named in the set are run, except probe, which needs --train.\n"
+      "A probe reads the model's embeddings, or with --set eval.probe_features=encoder the image "
+      "encoder's output before the projection, as CLIP's and MAE's probes do.\n"
       "A suite is a list of sets; its table shows published numbers for comparison "
       "(docs/models.md).\n\n"
       "examples:\n"

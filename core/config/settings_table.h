@@ -221,6 +221,9 @@
        "training set of a linear probe (LARS; FLIP, Table 11), fitted after training and "         \
        "evaluated on the first of eval.sets; empty: no probe")                                     \
   INT(eval_probe_epochs, "eval.probe_epochs", 90, 1, 10000, true, "epochs of the linear probe")    \
+  PICK(eval_probe_features, "eval.probe_features", 0, "embedding|encoder", true,                   \
+       "features of linear probes: the embedding, or the image encoder's output before the "       \
+       "projection, as in CLIP and MAE")                                                           \
   INT(checkpoint_every, "checkpoint.every_samples", 0, 0, NO_LIMIT, false,                         \
       "samples between checkpoints; 0: at every evaluation")                                       \
   REAL(checkpoint_seconds, "checkpoint.every_seconds", 120, 1, 1e9, false,                         \

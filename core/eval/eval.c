@@ -49,7 +49,7 @@ static err find_pixels(eval_set *set, int64_t first, int64_t count, const eval_h
  */
 static err embed_own(eval_set *set, clip_model *model, const eval_how *how, int64_t epoch,
                      float *embeddings) {
-  int64_t width = clip_get_config(model)->image.embed;
+  int64_t width = clip_image_features(model);
   int64_t size = set->preparation.size * set->preparation.size * 3;
   const comm_slice own = own_images(set, model, how);
   const int64_t end = own.first + own.count;
@@ -79,7 +79,7 @@ cleanup:
  */
 static err embed_images(eval_set *set, clip_model *model, const eval_how *how, int64_t epoch,
                         float *embeddings) {
-  size_t row_bytes = (size_t)clip_get_config(model)->image.embed * sizeof *embeddings;
+  size_t row_bytes = (size_t)clip_image_features(model) * sizeof *embeddings;
   int64_t batch = image_batch(model);
   err error = embeddings ? NULL : mem_error((size_t)set->rows * row_bytes, "image embeddings");
   if (!error) error = embed_own(set, model, how, epoch, embeddings);
@@ -206,10 +206,17 @@ static err take_features(eval_set *set, clip_model *model, const eval_how *how, 
     return err_new(ERR_INPUT, "%s: has no labels (tasks: zeroshot or probe)", set->name);
   if (set->is_multilabel)
     return err_new(ERR_INPUT, "%s: the probe requires one label per image", set->name);
+  clip_take_encoder_output(model, how->takes_output);
   err error = embed_images(set, model, how, epoch, rows);
+  clip_take_encoder_output(model, false);
   if (error) return error;
-  *count = compact(set, true, clip_get_config(model)->image.embed, rows, labels);
+  *count = compact(set, true, eval_feature_width(model, how), rows, labels);
   return *count ? NULL : err_new(ERR_INPUT, "%s: no image of any class was decoded", set->name);
+}
+
+int64_t eval_feature_width(const clip_model *model, const eval_how *how) {
+  const tower_shape *shape = &clip_get_config(model)->image;
+  return how->takes_output ? shape->width : shape->embed;
 }
 
 err eval_features(eval_set *set, clip_model *model, const eval_how *how, float *rows,

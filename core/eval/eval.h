@@ -138,6 +138,7 @@ typedef struct {
   comm *ranks; /* that evaluate together, each encoding and scoring a part; NULL: one process does
                 * all. Every rank makes the call, with its own set and model, and gets the results;
                 * errors, except for ERR_LOST, are those of all ranks. */
+  bool takes_output;     /* features: what the projection reads, instead of embeddings */
   eval_prompts *prompts; /* NULL: every evaluation encodes its prompts */
 } eval_how;
 eval_how eval_how_of(const settings *s);
@@ -153,10 +154,11 @@ err eval_run_items(eval_set *set, clip_model *model, const eval_how *how, eval_r
  * this model, and the data (dataset_fingerprint). Valid as long as the set. */
 const char *eval_set_fingerprint(const eval_set *set);
 
-/* Embeddings and classes of the images that have a class, for a linear probe: rows [eval_set_rows,
- * embed], labels [eval_set_rows] below eval_set_classes; *count of them are filled. */
+/* Features and classes of the images that have a class, for a linear probe: rows [eval_set_rows,
+ * eval_feature_width], labels [eval_set_rows] below eval_set_classes; *count of them are filled. */
 err eval_features(eval_set *set, clip_model *model, const eval_how *how, float *rows,
                   int32_t *labels, int64_t *count) ERR_MUST_CHECK;
+int64_t eval_feature_width(const clip_model *model, const eval_how *how);
 /* The same for randomly cropped and mirrored images of `epoch`. */
 err eval_features_augmented(eval_set *set, clip_model *model, const eval_how *how, int64_t epoch,
                             float *rows, int32_t *labels, int64_t *count) ERR_MUST_CHECK;

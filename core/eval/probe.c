@@ -101,7 +101,7 @@ err eval_run_probe(eval_set *train, eval_set *test, clip_model *model, const eva
   probe_features from = {0}, to = {0};
   int32_t *predicted = NULL;
   logistic fitted = {0};
-  int64_t width = clip_get_config(model)->image.embed;
+  int64_t width = eval_feature_width(model, how);
   err error = NULL;
   *p = (eval_probe){.c = c, .validation = -1};
   TRY(probe_allocate(how->ranks, train, width, &from));

@@ -101,7 +101,7 @@ err eval_run_lars_items(eval_set *train, eval_set *test, clip_model *model, cons
   probe_features from = {0}, to = {0};
   lars_probe probe = {0};
   gathered g = {0};
-  int64_t width = clip_get_config(model)->image.embed;
+  int64_t width = eval_feature_width(model, how);
   err error = NULL;
   *p = (eval_probe){.validation = -1,
                     .classes = eval_set_classes(train),

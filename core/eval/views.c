@@ -9,7 +9,8 @@
 #include "model/mask.h"
 
 eval_how eval_how_of(const settings *s) {
-  return (eval_how){.mask_ratio = s->eval_mask_ratio,
+  return (eval_how){.takes_output = s->eval_probe_features == EVAL_PROBE_ENCODER,
+                    .mask_ratio = s->eval_mask_ratio,
                     .is_ensemble = s->eval_views == EVAL_VIEWS_COMPLEMENTARY,
                     .seed = (uint64_t)s->seed};
 }
@@ -94,7 +95,8 @@ err views_queue(const eval_views *v, clip_model *model, int64_t first, int64_t i
 err views_embed(const eval_views *v, clip_model *model, int64_t first, int64_t images,
                 const uint8_t *pixels, float *embeddings) {
   const clip_config *c = clip_get_config(model);
-  int64_t width = c->image.embed, stride = images * width;
+  int64_t width = clip_image_features(model), stride = images * width;
+  const bool is_unit = c->normalizes && !clip_takes_encoder_output(model);
   int32_t *index = NULL;
   float *parts = NULL;
   err error = NULL;
@@ -107,7 +109,7 @@ err views_embed(const eval_views *v, clip_model *model, int64_t first, int64_t i
     TRY(clip_embed_images(model, images, pixels, index + view * images * v->keep,
                           parts ? parts + view * stride : embeddings));
   for (int64_t i = 0; parts && i < images; i++)
-    views_join(parts + i * width, v->count, stride, width, c->normalizes, embeddings + i * width);
+    views_join(parts + i * width, v->count, stride, width, is_unit, embeddings + i * width);
 cleanup:
   free(index);
   free(parts);

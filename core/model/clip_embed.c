@@ -40,9 +40,10 @@ int clip_queue_depth(const clip_model *m) {
 }
 
 static size_t host_bytes(const clip_model *m) {
-  int64_t images = clip_eval_batch(m), texts = clip_text_batch(m);
-  return (size_t)((images > texts ? images : texts) * m->config.image.embed) *
-         ops_size_of(m->o->compute);
+  const tower_shape *image = &m->config.image;
+  const int64_t widest = image->embed > image->width ? image->embed : image->width;
+  const int64_t images = clip_eval_batch(m) * widest, texts = clip_text_batch(m) * image->embed;
+  return (size_t)(images > texts ? images : texts) * ops_size_of(m->o->compute);
 }
 
 static err allocate_queue(clip_model *m) {
@@ -65,12 +66,34 @@ static err allocate_queue(clip_model *m) {
   return NULL;
 }
 
+static void forget(clip_model *m, int which) {
+  for (int i = 0; i < EVAL_SETS; i++) {
+    void **recording = &m->embedding.places[i].recordings[which];
+    if (*recording) m->o->call->forget(m->o, *recording);
+    *recording = NULL;
+  }
+  m->embedding.runs[which] = 0;
+}
+
+void clip_take_encoder_output(clip_model *m, bool is_wanted) {
+  if (m->embedding.takes_output == is_wanted) return;
+  forget(m, QUEUED_IMAGES);
+  m->embedding.takes_output = is_wanted;
+}
+
+bool clip_takes_encoder_output(const clip_model *m) {
+  return m->embedding.takes_output;
+}
+
+int64_t clip_image_features(const clip_model *m) {
+  return m->embedding.takes_output ? m->config.image.width : m->config.image.embed;
+}
+
 void embed_queue_free(clip_model *m) {
   embed_queue *q = &m->embedding;
+  for (int which = 0; which < QUEUED_TOWERS; which++) forget(m, which);
   for (int i = 0; i < EVAL_SETS; i++) {
     embed_place *p = &q->places[i];
-    for (int which = 0; which < QUEUED_TOWERS; which++)
-      if (p->recordings[which]) m->o->call->forget(m->o, p->recordings[which]);
     if (p->host && m->o->call->unpin) m->o->call->unpin(m->o, p->host);
     free(p->host);
   }
@@ -78,8 +101,12 @@ void embed_queue_free(clip_model *m) {
   *q = (embed_queue){0};
 }
 
+static bool takes_output(const clip_model *m, int which) {
+  return which == QUEUED_IMAGES && m->embedding.takes_output;
+}
+
 /* One batch, from its inputs to features in the backend's memory: of unit length, unless the model
- * compares them unnormalised. */
+ * compares them unnormalised or the encoder's output is wanted. */
 static err encode(clip_model *m, int which, const clip_activations *a, const input_set *in) {
   const tower_activations *own = which == QUEUED_IMAGES ? &a->image : &a->text;
   /* the pooled tokens are free once the tower has finished */
@@ -90,7 +117,8 @@ static err encode(clip_model *m, int which, const clip_activations *a, const inp
                      .y = own->features,
                      .norms = {own->pooled.data, m->o->master}};
   err error = which == QUEUED_IMAGES ? clip_run_images(m, a, in) : clip_run_texts(m, a, in);
-  return error || !m->config.normalizes ? error : m->o->call->normalize(m->o, &n);
+  if (error || !m->config.normalizes || takes_output(m, which)) return error;
+  return m->o->call->normalize(m->o, &n);
 }
 
 static err record(clip_model *m, int which, const clip_activations *a, const input_set *in,
@@ -130,7 +158,7 @@ static err settle(clip_model *m, int place) {
   embed_place *p = &m->embedding.places[place];
   if (!p->rows) return NULL;
   err error = m->o->call->await_download(m->o, place);
-  if (!error) clip_widen(m->o, p->host, p->rows * m->config.image.embed, p->embeddings);
+  if (!error) clip_widen(m->o, p->host, p->rows * p->width, p->embeddings);
   p->rows = 0;
   return error;
 }
@@ -142,8 +170,10 @@ static err launch(clip_model *m, int which, const clip_activations *a, int place
   embed_queue *q = &m->embedding;
   embed_place *p = &q->places[place];
   const input_set *in = &m->sets[EVAL_SET + place];
-  const void *features = (which == QUEUED_IMAGES ? a->image : a->text).features.data;
-  const int64_t values = in->count * m->config.image.embed;
+  const tower_activations *own = which == QUEUED_IMAGES ? &a->image : &a->text;
+  const void *features = (takes_output(m, which) ? own->pooled : own->features).data;
+  const int64_t width = which == QUEUED_IMAGES ? clip_image_features(m) : m->config.text.embed;
+  const int64_t values = in->count * width;
   const size_t bytes = (size_t)values * ops_size_of(o->compute);
   bool is_queued = clip_queue_depth(m) > 0;
   err error = NULL;
@@ -152,6 +182,7 @@ static err launch(clip_model *m, int which, const clip_activations *a, int place
   if (is_queued) {
     TRY(o->call->download_behind(o, place, p->host, features, bytes));
     p->rows = in->count;
+    p->width = width;
     p->embeddings = embeddings;
     q->next = (place + 1) % EVAL_SETS;
   } else {
@@ -202,7 +233,7 @@ err clip_queue_images(clip_model *m, int64_t count, const uint8_t *images, const
                                patches);
     if (!error && !index) in->is_whole = true;
     if (!error)
-      error = launch(m, QUEUED_IMAGES, &a, place, embeddings + at * m->config.image.embed);
+      error = launch(m, QUEUED_IMAGES, &a, place, embeddings + at * clip_image_features(m));
   }
   return error;
 }

@@ -35,7 +35,8 @@ enum { QUEUED_IMAGES, QUEUED_TEXTS, QUEUED_TOWERS };
 typedef struct {
   int64_t rows;      /* of a batch that is computed, whose embeddings are not there yet; 0: none */
   float *embeddings; /* where they go */
-  void *host;        /* they are copied to [most rows, embed] compute, pinned */
+  int64_t width;     /* of a row */
+  void *host;        /* they are copied to [most rows, widest] compute, pinned */
   void *recordings[QUEUED_TOWERS]; /* of a forward pass on this set of inputs, */
   int64_t recorded[QUEUED_TOWERS]; /* on so many rows */
 } embed_place;
@@ -46,6 +47,7 @@ typedef struct {
   int64_t rows[QUEUED_TOWERS];   /* of the last batch that was not replayed; */
   int runs[QUEUED_TOWERS];       /* so many in succession had as many */
   int32_t *whole;                /* [eval_batch, eval_patches] every patch in order */
+  bool takes_output;             /* of images: clip_take_encoder_output */
 } embed_queue;
 
 struct clip_model {

@@ -11,6 +11,20 @@ expect_line out.txt '"epochs":3,"batch":2,"rate":0.64,'
 cp out.txt first.txt
 probe --method lars --epochs 3; diff first.txt out.txt || fail "a probe does not repeat"
 probe --method lars --epochs 3 --no-augment; cmp -s first.txt out.txt && fail "augmentation changes nothing"
+# On the encoder's output, which is wider than the embedding; the default is the embedding.
+probe --method lars --epochs 3 -s eval.probe_features=encoder; cp out.txt encoder.txt
+cmp -s first.txt encoder.txt && fail "the encoder's output gives the embedding's numbers"
+probe --method lars --epochs 3 -s eval.probe_features=encoder; diff encoder.txt out.txt || fail "a probe of the encoder does not repeat"
+probe --method lars --epochs 3 -s eval.probe_features=embedding; diff first.txt out.txt || fail "not the default"
+probe -s eval.probe_features=encoder; expect_line out.txt '"tried":'
+# Other evaluations do not depend on it, nor does what comes after a probe in a run.
+"$FLIP" eval -m run -f held.yaml --json > whole.txt
+"$FLIP" eval -m run -f held.yaml --json -s eval.probe_features=encoder | diff whole.txt - || fail "zero-shot depends on the probe's features"
+"$FLIP" eval -m run -f held.yaml --json -s eval.mask_ratio=0.5 -s eval.views=complementary > views.txt
+"$FLIP" eval -m run -f held.yaml --json -s eval.mask_ratio=0.5 -s eval.views=complementary -s eval.probe_features=encoder | diff views.txt - || fail "views depend on the probe's features"
+train --out probed --set eval.points=1 --set eval.probe_train=train.yaml --set eval.probe_epochs=3 --set eval.probe_features=encoder
+[ "$(grep -o '"task":"probe","metrics":{"top1":.*,"images":40}' probed/events.jsonl | cut -d: -f3-)" = "$(grep -o '{"top1":.*,"images":40}' encoder.txt)" ] || fail "a run's probe differs from flip eval probe"
+
 # With labels to learn by heart and features encoded once, the training loss falls.
 probe --method lars --epochs 2 --no-augment --batch 16; early=$(field loss)
 probe --method lars --epochs 200 --no-augment --batch 16 --rate 5; late=$(field loss)

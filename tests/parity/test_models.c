@@ -84,12 +84,38 @@ static void assert_close(const float *ours, const float *theirs, int64_t count, 
     fail_msg("%s: %s differs by %.3g of a largest %.3g", model, what, worst, most);
 }
 
+/* The encoder's output, projected by hand and normalised, is their embedding. */
+static void check_encoder_output(const fixture *f, const char *name) {
+  const param *p = param_table_find(clip_params(f->model), "image.projection.weight");
+  const float *weight = (const float *)clip_weights(f->model)->master.data + p->offset;
+  const int64_t n = f->inputs.count, d = f->embed, width = clip_get_config(f->model)->image.width;
+  float *output = calloc((size_t)(n * width), 4), *projected = calloc((size_t)(n * d), 4);
+  clip_take_encoder_output(f->model, true);
+  assert_int_equal(clip_image_features(f->model), width);
+  assert_ok(clip_embed_images(f->model, n, f->inputs.images, NULL, output));
+  clip_take_encoder_output(f->model, false);
+  for (int64_t i = 0; i < n; i++) {
+    double row[256] = {0}, square = 0;
+    assert_true(d <= 256);
+    for (int64_t k = 0; k < d; k++)
+      for (int64_t j = 0; j < width; j++)
+        row[k] += (double)output[i * width + j] * (double)weight[k * width + j];
+    for (int64_t k = 0; k < d; k++) square += row[k] * row[k];
+    for (int64_t k = 0; k < d; k++) projected[i * d + k] = (float)(row[k] / sqrt(square));
+  }
+  assert_close(projected, data_of(f, "image"), n * d, embedding_bound, name,
+               "the encoder's output");
+  free(output);
+  free(projected);
+}
+
 static void check_embeddings(const fixture *f, const char *name) {
   int64_t n = f->inputs.count, d = f->embed;
   double scale;
   float *image = calloc((size_t)(n * d), 4), *text = calloc((size_t)(n * d), 4),
         *logits = calloc((size_t)(n * n), 4);
   assert_ok(clip_embed_images(f->model, n, f->inputs.images, NULL, image));
+  check_encoder_output(f, name);
   assert_ok(clip_embed_texts(f->model, n, f->inputs.ids, f->inputs.id_counts, text));
   assert_ok(clip_logit_scale(f->model, &scale));
   for (int64_t i = 0; i < n; i++)
@@ -228,6 +254,11 @@ static void towers_compute_what_their_libraries_do(void **state) {
   assert_ok(clip_embed_images(f.model, 5, f.inputs.images, NULL, out));
   assert_close(out, safetensors_find(image, "output")->data, 5 * 24, embedding_bound, "vit",
                "the class token");
+  clip_take_encoder_output(f.model, true);
+  assert_ok(clip_embed_images(f.model, 5, f.inputs.images, NULL, out));
+  clip_take_encoder_output(f.model, false);
+  assert_close(out, safetensors_find(image, "output")->data, 5 * 24, embedding_bound, "vit",
+               "the encoder's output");
   assert_ok(clip_embed_texts(f.model, 5, f.inputs.ids, f.inputs.id_counts, out));
   assert_close(out, safetensors_find(text, "output")->data, 5 * 24, embedding_bound, "bert",
                "[CLS]");
