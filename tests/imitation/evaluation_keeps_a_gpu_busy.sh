@@ -82,6 +82,16 @@ for order in lazy eager; do
   no_misuse err.txt
 done
 "$FLIP" eval "${on_gpu[@]}" -s eval.batch_size=64 -f held.yaml --json >eval.large.txt
+# A probe on the encoder's output, which is recorded apart from embeddings.
+sed 's/^tasks.*/tasks: [probe]/; /^templates/d; s/heldout/train/; s/^name.*/name: train/' held.yaml >train.yaml
+for order in lazy eager; do
+  FLIP_IMITATION_ORDER=$order "$FLIP" eval probe "${on_gpu[@]}" -s eval.batch_size=8 -s eval.probe_features=encoder -f held.yaml --train train.yaml --method lars --epochs 4 --json >"probe.$order.txt" 2>err.txt || { cat err.txt >&2; fail "probe"; }
+  no_misuse err.txt
+done
+cmp probe.lazy.txt probe.eager.txt || fail "an order of the work changes the probe's features"
+"$FLIP" eval probe -m run -s device=cpu -s precision=bf16 -s eval.probe_features=encoder -f held.yaml --train train.yaml --method lars --epochs 4 --json >probe.cpu.txt
+paste -d' ' <(grep -o '"loss":[0-9.]*' probe.cpu.txt | cut -d: -f2) <(grep -o '"loss":[0-9.]*' probe.lazy.txt | cut -d: -f2) |
+  awk '{ d = $1 - $2; exit !(NF == 2 && d < 0.05 && d > -0.05) }' || { cat probe.*.txt; fail "the probe's loss is not the CPU's"; }
 cmp eval.lazy.txt eval.eager.txt || fail "an order of the work changes what is evaluated"
 cmp eval.lazy.txt eval.large.txt || fail "the size of the batches changes what is evaluated"
 cmp kept.lazy/left_out.tsv kept.eager/left_out.tsv || fail "an order of the work changes the scores"
