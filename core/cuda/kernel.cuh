@@ -23,7 +23,8 @@
 /* blocks: the number for which a multiprocessor must have registers at a time. */
 #define KERNEL_BLOCKS(name, arguments, threads, blocks)                                            \
   static __global__ void __launch_bounds__(threads, blocks) name(const arguments a)
-#define SHARED(type, name, count) __shared__ type name[count]
+/* Aligned for the widest loads and stores, which a type of four bytes alone does not promise. */
+#define SHARED(type, name, count) __shared__ __align__(16) type name[count]
 #define SHARED_DYNAMIC(type, name)                                                                 \
   extern __shared__ uint4 kernel_shared[];                                                         \
   type *name = (type *)kernel_shared
