@@ -32,6 +32,23 @@ static void write_totals(const paper_report *p, strbuf *out) {
   strbuf_format(out, "; %zu of %zu cells have finished runs", finished, cells);
 }
 
+/* For a quantity at the very bound of its claim, one interval in forty lies on the wrong side of
+ * it. */
+static const double wrong_share = 0.025;
+
+/* Nothing for a few claims: it would say "about 0". */
+static void write_chance(const paper_report *p, strbuf *out) {
+  size_t counts[CLAIM_VERDICTS];
+  count_verdicts(p, NULL, counts);
+  const size_t judged = counts[CLAIM_HOLDS] + counts[CLAIM_FAILS] + counts[CLAIM_UNSURE];
+  const double wrong = wrong_share * (double)judged;
+  if (wrong < 0.5) return;
+  strbuf_format(out,
+                "With 95 %% intervals, up to about %.0f of these %zu verdicts %s expected to be "
+                "wrong by chance alone.",
+                wrong, judged, wrong < 1.5 ? "is" : "are");
+}
+
 static bool is_disturbed(const paper_report *p) {
   for (size_t i = 0; i < p->line_count; i++)
     if (strstr(p->lines[i].basis, "†")) return true;
@@ -48,6 +65,7 @@ static void write_measured(const paper_line *line, strbuf *out) {
 }
 
 void paper_write_text(const paper_report *p, strbuf *out) {
+  strbuf chance = {0};
   strbuf_format(out, "%s\n", title);
   for (size_t t = 0; t < p->table_count; t++) {
     bool is_first = true;
@@ -69,7 +87,11 @@ void paper_write_text(const paper_report *p, strbuf *out) {
   strbuf_append_char(out, '\n');
   write_totals(p, out);
   strbuf_append_char(out, '\n');
+  write_chance(p, &chance);
+  if (chance.length) strbuf_format(out, "%s\n", chance.data);
   if (is_disturbed(p)) strbuf_format(out, "%s\n", disturbed);
+  out->is_broken = out->is_broken || chance.is_broken;
+  strbuf_free(&chance);
 }
 
 static void markdown_cell(const char *text, strbuf *out) {
@@ -98,8 +120,10 @@ void paper_write_markdown(const paper_report *p, strbuf *out) {
                 "a claim is judged.\n\n",
                 title, p->profile);
   write_totals(p, out);
+  strbuf_append(out, ".\n");
+  write_chance(p, out);
   strbuf_append(out,
-                ".\n\n| from | claim | measured | published | verdict |\n|---|---|---|---|---|\n");
+                "\n\n| from | claim | measured | published | verdict |\n|---|---|---|---|---|\n");
   for (size_t i = 0; i < p->line_count; i++) {
     const paper_line *line = &p->lines[i];
     strbuf measured = {0}, verdict = {0};
@@ -189,16 +213,18 @@ static void page_tables(const paper_report *p, json_writer *w, strbuf *text) {
 }
 
 void paper_write_html(const paper_report *p, strbuf *out) {
-  strbuf json = {0}, text = {0}, totals = {0};
+  strbuf json = {0}, text = {0}, totals = {0}, chance = {0};
   json_writer w = jsonw_start(&json);
   write_totals(p, &totals);
-  strbuf_format(&text, "%s\n\n", strbuf_string(&totals));
+  write_chance(p, &chance);
+  strbuf_format(&text, "%s\n%s\n", strbuf_string(&totals), strbuf_string(&chance));
   jsonw_object(&w, NULL);
   jsonw_string(&w, "kind", "paper");
   jsonw_string(&w, "source",
                "Li et al. 2023 (FLIP) and relatives, as far as experiments/paper goes");
   jsonw_array(&w, "findings");
   jsonw_string(&w, NULL, strbuf_string(&totals));
+  if (chance.length) jsonw_string(&w, NULL, chance.data);
   if (is_disturbed(p)) jsonw_string(&w, NULL, disturbed);
   jsonw_end(&w);
   page_claims(p, &w, &text);
@@ -207,7 +233,9 @@ void paper_write_html(const paper_report *p, strbuf *out) {
   jsonw_end(&w);
   if (is_disturbed(p)) strbuf_format(&text, "%s\n", disturbed);
   page_write(&(page_content){title, strbuf_string(&text), "", strbuf_string(&json)}, out);
-  if (json.is_broken || text.is_broken || totals.is_broken) out->is_broken = true;
+  if (json.is_broken || text.is_broken || totals.is_broken || chance.is_broken)
+    out->is_broken = true;
+  strbuf_free(&chance);
   strbuf_free(&json);
   strbuf_free(&text);
   strbuf_free(&totals);

@@ -36,6 +36,10 @@ expect_status 0 bench run experiments/paper/first.yaml --no-progress
 expect_status 0 bench report --paper --format markdown
 cp out.txt findings.md
 expect_line findings.md '^3 claims, profile mini: 1 holds, 1 does not hold, 0 cannot tell, 1 not run, 0 not judged; 5 of 7 cells have finished runs\.$'
+! grep -q 'by chance' findings.md || fail 'two verdicts: hardly any is wrong by chance'
+# Of 20 and more, a verdict may be expected to be.
+"$FLIPBENCH" report --paper --from "$SOURCE/results/paper-mini/claims.json" > many.txt
+expect_line many.txt '^With 95 % intervals, up to about [12] of these [2-6][0-9] verdicts (is|are) expected to be wrong by chance alone\.$'
 expect_line findings.md '^\| Table 9 \| faster \\\| cheaper \| speed of mask 75 % over that of mask 0 %: [0-9.]+ \(95 % interval .*\| 2.50 \| holds \|$'
 expect_line findings.md '^\| second \| better \| – \| – \| not run: mask\\_ratio=0; mask\\_ratio=0.9 \|$'
 expect_line findings.md '^\| First table \| 5 of 5 \| commit [0-9a-f]+.* · .*20[0-9][0-9]-[0-9][0-9]-[0-9][0-9].* \|$'
