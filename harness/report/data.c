@@ -69,6 +69,7 @@ static err group_kind(report_data *d, input_kind kind, const int64_t *runs, cons
     data_cell *c = &d->cells[cells[i]];
     if (kind == INPUT_MACHINE) c->machine = groups[i];
     if (kind == INPUT_RANKS) c->ranks = groups[i];
+    if (kind == INPUT_THREADS) c->threads = groups[i];
     if (!groups[i] || !store_input_decides(kind) || c->group) continue;
     size_t *own = &made[groups[i] % (sizeof made / sizeof *made)];
     if (!*own) error = name_group(d, kind, own);
@@ -141,16 +142,17 @@ static void find_baseline(report_data *d) {
   }
 }
 
+static bool has_comparable_times(const data_cell *a, const data_cell *b) {
+  return a->machine == b->machine && a->ranks == b->ranks && a->threads == b->threads &&
+         !data_has_mixed_ranks(a) && !data_has_mixed_ranks(b);
+}
+
 bool data_is_comparable(const report_data *d, size_t row, size_t other, bool is_of_time) {
   const data_row *a = &d->rows[row], *b = &d->rows[other];
   if (a->group != b->group) return false;
   for (size_t i = 0; i < a->count && is_of_time; i++)
     for (size_t k = 0; k < b->count; k++)
-      if (d->cells[a->cells[i]].machine != d->cells[b->cells[k]].machine ||
-          d->cells[a->cells[i]].ranks != d->cells[b->cells[k]].ranks ||
-          data_has_mixed_ranks(&d->cells[a->cells[i]]) ||
-          data_has_mixed_ranks(&d->cells[b->cells[k]]))
-        return false;
+      if (!has_comparable_times(&d->cells[a->cells[i]], &d->cells[b->cells[k]])) return false;
   return true;
 }
 

@@ -34,6 +34,7 @@ typedef struct {
   size_t group;   /* by inputs that affect the result: 0 as the newest runs, else 1, 2, … */
   size_t machine; /* likewise, by machine */
   size_t ranks;   /* likewise, of how many ranks it ran on */
+  size_t threads; /* likewise, of each of them */
   store_outcome *outcomes; /* those that were requested */
   size_t outcome_count;
 } data_cell;

@@ -131,6 +131,7 @@ static err describe_mixed(report_data *d, report_table *t) {
     strbuf_format(&text, "the runs of this table differ in their %s%s", store_input_name(k),
                   k == INPUT_MACHINE   ? ": times of different machines are not compared"
                   : k == INPUT_RANKS   ? ": times on different numbers of ranks are not compared"
+                  : k == INPUT_THREADS ? ": times on different numbers of threads are not compared"
                   : k == INPUT_PROGRAM ? " (several commits or builds)"
                                        : "");
   }

@@ -201,7 +201,7 @@ void measure_needed(const data_difference *x, double bound, size_t *seeds, size_
   crossed_mean from_bound = x->mean;
   from_bound.mean -= bound / x->scale;
   *seeds = crossed_seeds_needed(&from_bound, x->seeds);
-  *items = x->items > 1 ? crossed_items_needed(&from_bound, x->items) : 0;
+  *items = x->items > 1 ? crossed_items_needed(&from_bound, x->items, x->seeds) : 0;
 }
 
 /* ---- other numbers ---- */

@@ -208,7 +208,7 @@ static const char *explain_empty(const report_data *d, size_t row, const column 
   if (needs_baseline && d->baseline < 0) return "the experiment names no baseline";
   if (c->kind == COLUMN_ISO && d->baseline == (ptrdiff_t)row) return "this is the baseline";
   if (needs_baseline && !data_is_comparable(d, row, (size_t)d->baseline, measure_is_of_time(c)))
-    return "the baseline had other inputs, or ran on another machine or number of ranks";
+    return "the baseline had other inputs, or ran on another machine or number of ranks or threads";
   if (c->kind == COLUMN_ISO) return "no accuracy above zero that both reach";
   if (needs_baseline) return "the baseline, or this row, did not record it";
   for (size_t i = 0; i < cells->count; i++) {

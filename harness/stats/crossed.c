@@ -156,10 +156,13 @@ err crossed_share(const crossed_table *table, crossed_mean *m) {
   return NULL;
 }
 
-/* The factor on the standard error for 80 % power: 1.96 + 0.84. */
-static double allowed_variance(const crossed_mean *m) {
-  double allowed = fabs(m->mean) / 2.8;
-  return allowed * allowed;
+/* Would as much more data most likely (with 80 % power) give an interval without 0? items, seeds:
+ * the variances that it leaves. The interval is that of crossed_combine, whose factor for few seeds
+ * is far above the normal's. */
+static bool is_enough(const crossed_mean *m, double items, double of_seeds, size_t seeds) {
+  const double t95 = seeds > 1 ? student_quantile(0.05, seeds - 1) : z95, power = 0.84;
+  return sqrt(z95 * z95 * items + t95 * t95 * of_seeds) + power * sqrt(items + of_seeds) <=
+         fabs(m->mean);
 }
 
 static size_t whole_number(double wanted) {
@@ -167,13 +170,28 @@ static size_t whole_number(double wanted) {
 }
 
 size_t crossed_seeds_needed(const crossed_mean *m, size_t seeds) {
-  double left = allowed_variance(m) - m->items;
+  enum { MANY = 1000 }; /* beyond these the factor is the normal's */
+  const double allowed = pow(fabs(m->mean) / 2.8, 2), left = allowed - m->items;
   if (isnan(m->seeds) || left <= 0) return 0;
-  return whole_number((double)seeds * (m->seeds + m->rest) / left);
+  const double one = (double)seeds * (m->seeds + m->rest);
+  size_t wanted = whole_number(one / left);
+  if (!wanted) return 0;
+  if (wanted <= seeds) wanted = seeds + 1;
+  while (wanted < MANY && !is_enough(m, m->items, one / (double)wanted, wanted)) wanted++;
+  return wanted;
 }
 
-size_t crossed_items_needed(const crossed_mean *m, size_t items) {
-  double left = allowed_variance(m) - (isnan(m->seeds) ? 0 : m->seeds);
-  if (left <= 0) return 0;
-  return whole_number((double)items * (m->items + (isnan(m->rest) ? 0 : m->rest)) / left);
+size_t crossed_items_needed(const crossed_mean *m, size_t items, size_t seeds) {
+  const double of_seeds = isnan(m->seeds) ? 0 : m->seeds;
+  const double one = (double)items * (m->items + (isnan(m->rest) ? 0 : m->rest));
+  double enough = 1e9, few = (double)items;
+  if (!is_enough(m, one / enough, of_seeds, seeds)) return 0;
+  while (enough - few > 0.01 * few) {
+    const double middle = sqrt(few * enough);
+    if (is_enough(m, one / middle, of_seeds, seeds))
+      enough = middle;
+    else
+      few = middle;
+  }
+  return whole_number(enough);
 }

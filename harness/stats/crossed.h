@@ -52,6 +52,6 @@ err crossed_share(const crossed_table *table, crossed_mean *out) ERR_MUST_CHECK;
 /* Seeds (with these items) or items (with these seeds) needed to detect a difference of this size
  * with 80 % power; 0: no number suffices. */
 size_t crossed_seeds_needed(const crossed_mean *m, size_t seeds);
-size_t crossed_items_needed(const crossed_mean *m, size_t items);
+size_t crossed_items_needed(const crossed_mean *m, size_t items, size_t seeds);
 
 #endif

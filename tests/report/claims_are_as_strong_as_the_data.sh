@@ -99,3 +99,17 @@ expect_status 0 bench report small
 expect_line out.txt '^ ?0 % ‡'
 expect_line out.txt '^‡ other training data than the newest run'
 expect_line out.txt 'the baseline had other inputs, or ran on another machine'
+
+# Nor are times on other numbers of threads compared; accuracies are.
+rm -rf results
+expect_status 0 bench run experiments/small.yaml --no-progress
+bench report small --format json > whole.json
+sed -i 's/"threads":2/"threads":7/' results/small/mask_ratio=0.75*/events.jsonl
+expect_status 0 bench db rebuild
+expect_status 0 bench report small
+expect_line out.txt 'the runs of this table differ in their threads: times on different numbers of threads are not compared'
+expect_line out.txt 'the baseline had other inputs, or ran on another machine or number of ranks or threads'
+bench report small --format json > mixed.json
+compared() { sqlite3 -batch :memory: "SELECT sum(json_extract(value, '\$.values.speedup.value') IS NOT NULL), sum(json_extract(value, '\$.values.samples_per_second.value') IS NOT NULL) FROM json_each(readfile('$1'), '\$.rows')"; }
+[ "$(compared whole.json)" != "$(compared mixed.json)" ] && [ "$(compared whole.json | cut -d'|' -f2)" = "$(compared mixed.json | cut -d'|' -f2)" ] ||
+  fail "speed-ups: $(compared whole.json) with the same threads, $(compared mixed.json) with others"

@@ -106,7 +106,22 @@ static void a_difference_of_pairs_has_no_noise_that_both_share(void **state) {
   assert_near(m.error, 1.0 / 200, 1e-4); /* the image alone */
   assert_near(m.rest, 0, 1e-12);
   assert_int_equal(crossed_seeds_needed(&m, 3), 0); /* no number of seeds makes more images */
-  assert_true(crossed_items_needed(&m, 200) > 200);
+  assert_true(crossed_items_needed(&m, 200, 3) > 200);
+}
+
+/* More than there are, and enough for an interval by Student's factor. */
+static void what_would_decide_is_more_than_there_is(void **state) {
+  (void)state;
+  /* two seeds, factor 12.7: 4.85 +- 6.4; three have 4.3 */
+  const crossed_mean two = {.mean = 4.85, .items = 0.4, .seeds = 0.25, .rest = 0};
+  assert_int_equal(crossed_seeds_needed(&two, 2), 3);
+  assert_int_equal(crossed_items_needed(&two, 2000, 2), 0); /* of these two seeds no images would */
+  const crossed_mean many = {.mean = 1, .items = 0.01, .seeds = 0.04, .rest = 0};
+  size_t seeds = crossed_seeds_needed(&many, 10);
+  assert_in_range(seeds, 11, 12);
+  const crossed_mean images = {.mean = 1, .items = 0.5, .seeds = 0.001, .rest = 0};
+  size_t items = crossed_items_needed(&images, 1000, 50); /* 1000 * 0.5 / (1 / 2.8^2 - 0.001) */
+  assert_in_range(items, 3900, 4100);
 }
 
 static void a_mean_over_classes_weighs_classes_alike(void **state) {
@@ -404,6 +419,7 @@ int main(void) {
       cmocka_unit_test(the_speedup_is_taken_at_the_highest_accuracy_that_both_reach),
       cmocka_unit_test(an_accuracy_of_one_seed_has_the_interval_of_its_items),
       cmocka_unit_test(a_difference_of_pairs_has_no_noise_that_both_share),
+      cmocka_unit_test(what_would_decide_is_more_than_there_is),
       cmocka_unit_test(a_mean_over_classes_weighs_classes_alike),
       cmocka_unit_test(seeds_without_items_are_judged_by_student),
       cmocka_unit_test(bounds_over_items_are_added_to_the_spread_over_seeds),
