@@ -1,5 +1,6 @@
 # Lines with direct labels at their ends (set by the script, clear of lines and points); a dashed part
 # for the tuning, a band for the 95 % interval. With several panels a legend instead of the labels.
+# legend_lines: of that legend (1).
 # $points: blocks by series of x, y, low, high;  $tuning: the same. panel_of[], colour_of[]: of series.
 if (has_band) { \
   set style fill transparent solid 0.13 noborder \
@@ -9,13 +10,16 @@ mark(i) = shape[(colour_of[i + 1] % 8) + 1]
 in(i) = panel_of[i + 1] == panel ? 1 : NaN
 across_panels = panels <= 3 ? panels : (panels + 1) / 2
 down_panels = panels <= 3 ? 1 : 2
-top_edge = is_column ? 0.79 : 0.735; bottom_edge = is_column ? 0.215 : 0.165
-gap_x = 0.022; gap_y = 0.13
+if (!exists("legend_lines")) { legend_lines = 1 }
+more_lines = legend_lines - 1
+if (is_column && panels > 3) { set ytics font ",8.5" }
+top_edge = is_column ? 0.79 - 0.042 * more_lines : 0.735 - 0.033 * (more_lines > 1 ? more_lines - 1 : 0); bottom_edge = is_column ? 0.215 : 0.165
+gap_x = 0.034; gap_y = 0.13
 panel_width = (0.97 - left_edge - gap_x * (across_panels - 1)) / across_panels
 panel_height = (top_edge - bottom_edge - gap_y * (down_panels - 1)) / down_panels
 if (panels > 1) {
   set multiplot
-  set label 104 y_label noenhanced at screen 0.022,(is_column ? 0.905 : 0.812) left font ',11.5' textcolor rgb ink
+  set label 104 y_label noenhanced at screen 0.022,(is_column ? 0.905 - 0.042 * more_lines : 0.812 - (more_lines < 2 ? 0.017 : 0.033) * more_lines) left font ',11.5' textcolor rgb ink
   set label 106 x_label noenhanced at screen (left_edge + 0.97) / 2.0,(is_column ? 0.05 : 0.074) center font ',11.5' textcolor rgb ink
   unset xlabel
   set xtics tic_step

@@ -48,10 +48,39 @@ static void find_panels(drawing *g, faceting *found) {
   if (found->count < 2) found->count = 0;
 }
 
-/* Panel titles, and one legend for all panels. */
+/* One legend for all panels, in as many lines as it takes. */
+static void set_legend(drawing *g, const faceting *found) {
+  figure *f = &g->f;
+  const double start = 0.022, gap = 0.025, end = 0.985;
+  const double letters = f->is_column ? 10 / 11.5 : 1; /* the legend's size in a column */
+  struct {
+    char text[112];
+    double at;
+    size_t line;
+  } entries[FIGURE_MOST_SERIES];
+  double at = start;
+  f->legend_lines = 1;
+  for (size_t i = 0; i < found->series; i++) {
+    char name[96];
+    drawing_name_part(g, found->first[i], 1, true, name, sizeof name);
+    snprintf(entries[i].text, sizeof entries[i].text, "■ %s", name);
+    const double share = letters * figure_text_share(f, entries[i].text);
+    if (at > start && at + share > end) {
+      f->legend_lines++;
+      at = start;
+    }
+    entries[i].at = at;
+    entries[i].line = f->legend_lines - 1;
+    at += share + gap;
+  }
+  for (size_t i = 0; i < found->series; i++)
+    figure_set_legend(f, entries[i].text, entries[i].at, entries[i].line, (int)i);
+  figure_set_number(f, "legend_lines", (double)f->legend_lines);
+}
+
+/* Panel titles, and the legend. */
 static void name_panels(drawing *g, const faceting *found) {
   figure *f = &g->f;
-  double at = 0.022;
   strbuf_format(&f->variables, "array panel_name[%zu]\n", found->count);
   for (size_t i = 0; i < found->count; i++) {
     char name[96], variable[48];
@@ -59,13 +88,7 @@ static void name_panels(drawing *g, const faceting *found) {
     snprintf(variable, sizeof variable, "panel_name[%zu]", i + 1);
     figure_set_text(f, variable, "%s", name);
   }
-  for (size_t i = 0; i < found->series; i++) {
-    char name[96], text[112];
-    drawing_name_part(g, found->first[i], 1, true, name, sizeof name);
-    snprintf(text, sizeof text, "■ %s", name);
-    figure_set_legend(f, text, at, (int)i);
-    at += figure_text_share(f, text) + 0.025;
-  }
+  set_legend(g, found);
 }
 
 static void finish_lines(drawing *g, const faceting *panels, const char *y_label, figure_end *ends,
@@ -177,14 +200,15 @@ static err mark_iso(drawing *g, double unit) {
 static void explain(drawing *g, const char *what, bool has_tuning) {
   strbuf text = {0};
   strbuf_append(&text, what);
-  if (!g->f.is_column && g->f.has_band) strbuf_append(&text, "; shaded: 95 % interval");
+  if (!g->f.is_column && g->f.has_band)
+    strbuf_append(&text, g->f.is_cut ? "; shaded: 95 % interval, cut" : "; shaded: 95 % interval");
   if (!g->f.is_column && has_tuning) strbuf_append(&text, "; dashed: tuning");
   figure_set_text(&g->f, "x_label", "%s", strbuf_string(&text));
   strbuf_free(&text);
 }
 
 static err add_curve(drawing *g, size_t row, bool is_time, double unit, figure_end *end,
-                     bool *has_points, bool *has_tuning) {
+                     bool *has_points, bool *has_tuning, double *highest) {
   data_curve c;
   err error = curves_of_row(g->d, row, &c);
   figure_point *points = mem_zeroed(c.points, sizeof *points);
@@ -198,6 +222,7 @@ static err add_curve(drawing *g, size_t row, bool is_time, double unit, figure_e
     points[count++] = (figure_point){x, y, isnan(c.low[i]) ? y : c.low[i],
                                      isnan(c.high[i]) ? y : c.high[i], is_tuning};
     drawing_widen(&g->f, x, points[count - 1].low, points[count - 1].high);
+    *highest = fmax(*highest, y);
     *has_tuning = *has_tuning || is_tuning;
     *end = (figure_end){x, y, "", (int)row};
     *has_points = true;
@@ -222,6 +247,16 @@ static err longest_x(report_data *d, bool is_time, double *longest) {
   return error;
 }
 
+/* The interval of two seeds may be ten times as long as what the lines rise to: the plot ends above
+ * the highest line, and the caption says that the shading goes on. */
+static bool pad_and_cut(figure *f, double highest) {
+  const double of_intervals = f->y_most;
+  if (highest > 0) f->y_most = fmin(f->y_most, 1.6 * highest);
+  if (!drawing_pad(f, true)) return false;
+  f->is_cut = of_intervals > f->y_most;
+  return true;
+}
+
 static err draw_accuracy(drawing *g, bool is_time) {
   const column *c = g->d->e->report.iso;
   figure_end ends[FIGURE_MOST_SERIES];
@@ -229,6 +264,7 @@ static err draw_accuracy(drawing *g, bool is_time) {
   double longest;
   size_t end_count = 0;
   bool has_tuning = false;
+  double highest = 0;
   faceting panels;
   err error = longest_x(g->d, is_time, &longest);
   if (error) return error;
@@ -239,10 +275,10 @@ static err draw_accuracy(drawing *g, bool is_time) {
   drawing_start_range(&g->f);
   for (size_t row = 0; row < g->d->row_count && row < FIGURE_MOST_SERIES && !error; row++) {
     bool has_points;
-    error = add_curve(g, row, is_time, unit, &ends[end_count], &has_points, &has_tuning);
+    error = add_curve(g, row, is_time, unit, &ends[end_count], &has_points, &has_tuning, &highest);
     end_count += has_points;
   }
-  g->f.has_data = !error && drawing_pad(&g->f, true);
+  g->f.has_data = !error && pad_and_cut(&g->f, highest);
   if (!g->f.has_data) return error;
   g->f.has_marks = true;
   if (is_time)

@@ -21,12 +21,14 @@ static void append_quoted(strbuf *out, const char *text) {
   strbuf_append_char(out, '\'');
 }
 
-void figure_set_legend(figure *f, const char *text, double at, int colour) {
+void figure_set_legend(figure *f, const char *text, double at, size_t line, int colour) {
+  const double first = f->is_column ? 0.95 : 0.85, step = f->is_column ? 0.042 : 0.033;
+  const double up = f->legend_lines > 1 && !f->is_column ? 0.014 : 0;
   strbuf_format(&f->ends, "set label %d ", 201 + colour);
   append_quoted(&f->ends, text);
   strbuf_format(&f->ends,
-                " noenhanced at screen %.4f,%s left font ',%s' textcolor rgb colour(%d) front\n",
-                at, f->is_column ? "0.95" : "0.85", f->is_column ? "10" : "11.5", colour);
+                " noenhanced at screen %.4f,%.4g left font ',%s' textcolor rgb colour(%d) front\n",
+                at, first + up - step * (double)line, f->is_column ? "10" : "11.5", colour);
 }
 
 void figure_set_text(figure *f, const char *name, const char *format, ...) {
@@ -280,7 +282,7 @@ static bool place_legend(figure *f, const char *y_label, const figure_end *ends,
   for (size_t i = 0; i < count; i++) {
     strbuf text = {0};
     strbuf_format(&text, "■ %s", ends[i].text);
-    figure_set_legend(f, strbuf_string(&text), at, ends[i].series);
+    figure_set_legend(f, strbuf_string(&text), at, 0, ends[i].series);
     at += figure_text_share(f, ends[i].text) + 0.055;
     strbuf_free(&text);
   }

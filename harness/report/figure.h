@@ -19,6 +19,8 @@ typedef struct {
   int series, panels; /* panels 0: a single plot */
   int panel_of[FIGURE_MOST_SERIES], colour_of[FIGURE_MOST_SERIES];
   bool has_data, has_band, has_marks;
+  bool is_cut; /* some intervals reach beyond the plot */
+  size_t legend_lines;
   bool is_x_log;
   bool is_column; /* for a column of a paper: small canvas, no title (that is in the caption) */
   double left_edge, right_edge; /* of the plot, as shares of the canvas; left 0: the default */
@@ -39,8 +41,9 @@ err figure_add_series(figure *f, const figure_point *points, size_t count) ERR_M
 err figure_add_obstacle(figure *f, double x, double low, double high) ERR_MUST_CHECK;
 /* A line that labels avoid. */
 err figure_add_stretch(figure *f, double x0, double y0, double x1, double y1) ERR_MUST_CHECK;
-/* An entry of the legend above the panels; `at`: position as a share of the canvas. */
-void figure_set_legend(figure *f, const char *text, double at, int colour);
+/* An entry of the legend above the panels; `at`: position as a share of the canvas; in line `line`
+ * of legend_lines, which is set first. */
+void figure_set_legend(figure *f, const char *text, double at, size_t line, int colour);
 /* The width of a text, as a share of the canvas. */
 double figure_text_share(const figure *f, const char *text);
 /* The label at the end of a series, placed clear of the lines and of other labels; if a line would

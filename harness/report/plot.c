@@ -6,6 +6,7 @@
 #include "base/fs.h"
 #include "base/mem.h"
 #include "report/drawing.h"
+#include "report/measure.h"
 
 /* ---- list of figures ---- */
 
@@ -71,9 +72,25 @@ bool plot_is_known(const char *name) {
 
 /* ---- drawing ---- */
 
+static bool has_times(const char *name) {
+  const char *x;
+  const column *y = parse_against(name, &x), *of_x = y ? columns_find(x) : NULL;
+  if (y) return measure_is_of_time(y) || (of_x && measure_is_of_time(of_x));
+  return strcmp(name, "throughput") == 0 || strstr(name, "time");
+}
+
+/* Rows in one figure whose times do not belong together. */
+static void name_incomparable_times(const report_data *d, strbuf *out) {
+  static const input_kind kinds[] = {INPUT_MACHINE, INPUT_RANKS, INPUT_THREADS};
+  for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+    if (d->is_mixed[kinds[i]])
+      strbuf_format(out, "times not comparable: runs differ in their %s · ",
+                    store_input_name(kinds[i]));
+}
+
 /* Below the title: the experiment and the number of seeds; below the figure: provenance and the
  * disturbed runs. */
-static void set_frame(drawing *g) {
+static void set_frame(drawing *g, const char *name) {
   strbuf subtitle = {0}, source = {0};
   const report_table *t = g->t;
   size_t least = SIZE_MAX, most = 0;
@@ -95,6 +112,7 @@ static void set_frame(drawing *g) {
   bool is_mixed = false;
   for (size_t r = 0; r < t->row_count; r++) is_mixed = is_mixed || t->rows[r].has_other_inputs;
   if (is_mixed) strbuf_append(&source, "‡ other training data · ");
+  if (has_times(name)) name_incomparable_times(g->d, &source);
   strbuf_append(&source, g->d->e->name);
   if (t->notes.provenance) strbuf_format(&source, " · %s", t->notes.provenance);
   figure_set_subtitle(&g->f, strbuf_string(&subtitle));
@@ -126,7 +144,7 @@ static err draw_into(drawing *g, const char *name, const plot_options *options, 
   const char *x, *template_name = "against";
   const column *y = parse_against(name, &x);
   err error = NULL;
-  set_frame(g);
+  set_frame(g, name);
   if (y) {
     error = drawing_against(g, y, x);
   } else {

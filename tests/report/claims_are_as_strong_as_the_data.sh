@@ -110,6 +110,10 @@ expect_status 0 bench report small
 expect_line out.txt 'the runs of this table differ in their threads: times on different numbers of threads are not compared'
 expect_line out.txt 'the baseline had other inputs, or ran on another machine or number of ranks or threads'
 bench report small --format json > mixed.json
+expect_status 0 bench plot small --figure accuracy_vs_time --format svg --out mixed
+expect_status 0 bench plot small --figure memory --format svg --out mixed
+grep -q '^source_line = .times not comparable: runs differ in their threads' mixed/accuracy_vs_time.gp || fail "the figure compares times of other threads in silence"
+! grep -q 'not comparable' mixed/memory.gp || fail "memory is said to be a time"
 compared() { sqlite3 -batch :memory: "SELECT sum(json_extract(value, '\$.values.speedup.value') IS NOT NULL), sum(json_extract(value, '\$.values.samples_per_second.value') IS NOT NULL) FROM json_each(readfile('$1'), '\$.rows')"; }
 [ "$(compared whole.json)" != "$(compared mixed.json)" ] && [ "$(compared whole.json | cut -d'|' -f2)" = "$(compared mixed.json | cut -d'|' -f2)" ] ||
   fail "speed-ups: $(compared whole.json) with the same threads, $(compared mixed.json) with others"

@@ -13,6 +13,26 @@ grep -aq 'MediaBox \[ 0 0 547 ' wide/loss.pdf || fail "a wide figure is not 7.6 
 ! grep -q 'Mask ratio, made up' column/loss.svg || fail "a column's title is the caption's work"
 # A bar without an interval has no error bar.
 grep -q ' nan nan "' column/memory.gp || fail "a memory bar has an interval from one seed"
+# A legend of many ways takes as many lines as it needs, all inside the figure.
+cat > experiments/ways.yaml <<'Y'
+name: ways
+settings: {samples: 8k, batch_size: 64, text.vocabulary: vocab.txt, data.train: x.tar, eval.points: 2}
+matrix:
+  mask_ratio: [0.5, 0.75]
+  way:
+    - {label: a first way with a long name, learning_rate: 1.0e-3}
+    - {label: a second way with a long name, learning_rate: 2.0e-3}
+    - {label: a third way with a long name, learning_rate: 3.0e-3}
+    - {label: a fourth way with a long name, learning_rate: 4.0e-3}
+report: {rows: [mask_ratio, way], columns: [zero_shot_top1], plots: [accuracy_vs_samples]}
+Y
+expect_status 0 bench run experiments/ways.yaml --no-progress
+for size in wide column; do
+  expect_status 0 bench plot ways --format svg --size $size --out ways-$size
+  grep -oE "set label 20[0-9] .* at screen [0-9.]+,[0-9.]+" ways-$size/accuracy_vs_samples.gp | sed "s/.*'\(.*\)'.*screen /\1 /; s/,/ /" > legend.txt
+  awk -v size=$size '{ lines[$NF]++; n++; if ($(NF - 1) > (size == "wide" ? 0.7 : 0.5)) out++ } END { for (l in lines) count++; exit !(n == 4 && count >= 2 && !out) }' legend.txt ||
+    { cat legend.txt; fail "the legend of a $size figure is one line, or leaves it"; }
+done
 # A template of one's own draws with the theme and the data of the figure.
 echo 'set label 1 "mine alone" at graph 0.5,0.5; plot $points index 0 using 1:2 with lines' > mine.gp
 expect_status 0 bench plot small --figure loss --template mine.gp --format svg --out own
