@@ -66,7 +66,8 @@ static err measure_bars(drawing *g, const bars *b, bar *made, size_t *count) {
     if (!isfinite(own->value.value)) continue;
     TRY(measure_row(d, row, flops, &own_flops));
     TRY(measure_row(d, row, columns_find(b->ratio), &own->ratio));
-    if ((ptrdiff_t)row != d->baseline && b->rises_with_speed)
+    if ((ptrdiff_t)row != d->baseline && d->baseline >= 0 && b->rises_with_speed &&
+        data_is_comparable(d, row, (size_t)d->baseline, true))
       own->ideal = base.value * base_flops.value / own_flops.value;
     /* with two keys, a gap where the first one changes */
     if (*count && g->t->key_count > 1 &&

@@ -112,6 +112,8 @@ expect_line out.txt 'the baseline had other inputs, or ran on another machine or
 bench report small --format json > mixed.json
 expect_status 0 bench plot small --figure accuracy_vs_time --format svg --out mixed
 expect_status 0 bench plot small --figure memory --format svg --out mixed
+expect_status 0 bench plot small --figure throughput --format svg --out mixed
+awk '/^\$ideal/ { on = 1; next } /^EOD/ { on = 0 } on { print $1 }' mixed/throughput.gp | diff - <(echo 1) || fail "a speed by FLOPs of a baseline with other threads"
 grep -q '^source_line = .times not comparable: runs differ in their threads' mixed/accuracy_vs_time.gp || fail "the figure compares times of other threads in silence"
 ! grep -q 'not comparable' mixed/memory.gp || fail "memory is said to be a time"
 compared() { sqlite3 -batch :memory: "SELECT sum(json_extract(value, '\$.values.speedup.value') IS NOT NULL), sum(json_extract(value, '\$.values.samples_per_second.value') IS NOT NULL) FROM json_each(readfile('$1'), '\$.rows')"; }
