@@ -31,7 +31,7 @@ walk flipbench
 [ "$(flip --complete train --config '')" = ':files' ] || fail 'no files after --config'
 [ "$(flip --complete train --set '')" = ':settings' ] || fail 'no settings after --set'
 [ "$(flipbench --complete run '')" = ':yaml' ] || fail 'no experiment files'
-[ "$(flipbench --complete show '' | head -1)" = '' ] || fail 'a run is no file'
+[ "$(flipbench --complete show '' | sed -n 1p)" = '' ] || fail 'a run is no file'
 [ "$(flipbench --complete db ch | cut -f1)" = check ] || fail 'no choice'
 [ "$(flipbench --complete nonsense '')" = '' ] || fail 'an unknown command completes'
 expect_status 2 flip completion tcsh

@@ -31,7 +31,7 @@ bench submit arrays.yaml --slurm --dry-run > out.txt || fail 'dry run of a matri
 
 # Warned, as a minute before the time limit: writes a checkpoint; continues when submitted again.
 bench submit many.yaml --slurm --detach > out.txt 2> err.txt || { cat err.txt; fail 'submit'; }
-job=$(cut -f1 results/many/slurm/jobs.tsv | head -1)
+job=$(cut -f1 results/many/slurm/jobs.tsv | sed -n 1p)
 await 60 eval '[ -e "$(folder)"/events.jsonl ] && has_steps "$(folder)" 3' || { cat results/many/slurm/*.out "$(folder)"/log.txt; fail 'no step in a minute'; }
 scancel --batch --signal=TERM "${job}_0"
 bench submit many.yaml --slurm > out.txt 2> err.txt && fail 'interrupted, but status 0'

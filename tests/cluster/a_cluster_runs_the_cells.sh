@@ -60,7 +60,7 @@ grep -q '"why":"retry 1 of 1 after crash' results/*/mask_ratio=0.5-*/attempts.js
 rm -rf results
 export FAKE_STEP_MS=100 # long enough for a busy machine to signal before the end
 expect_status 0 bench submit experiments/small.yaml --slurm --detach
-job=$(cut -f1 results/small/slurm/jobs.tsv | head -1)
+job=$(cut -f1 results/small/slurm/jobs.tsv | sed -n 1p)
 for _ in $(seq 200); do
   grep -qs '"step":20,' results/small/mask_ratio=0-*/events.jsonl && grep -qs '"step":20,' results/small/mask_ratio=0.5-*/events.jsonl && break
   sleep 0.1

@@ -7,7 +7,7 @@ start_slurm || exit 77
 # Deep enough that it still trains when it is warned, on a busy machine too.
 sed -i 's/samples: 16k/samples: 32k/; s/image.layers: 1/image.layers: 3/; /^tuning:/d; /^  unmasked:/d; s/\[0, 0.5, 0.75\]/[0, 0.5]/' experiments/small.yaml
 expect_status 0 bench submit experiments/small.yaml --slurm --detach
-job=$(cut -f1 results/small/slurm/jobs.tsv | head -1)
+job=$(cut -f1 results/small/slurm/jobs.tsv | sed -n 1p)
 # It follows before the task is warned: an interrupted one that it found would be submitted again.
 bench submit experiments/small.yaml --slurm >follower.txt 2>&1 &
 follower=$!

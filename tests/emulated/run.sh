@@ -50,7 +50,7 @@ build_bochs() {
 unpack_packages() { # the kernel and the BIOS, unpacked and not installed
   [ ! -d "$folder/packages/boot" ] || return 0
   local kernel
-  kernel=$(apt-cache depends linux-image-cloud-amd64 | sed -n 's/.*Depends: //p' | head -1)
+  kernel=$(apt-cache depends linux-image-cloud-amd64 | sed -n 's/.*Depends: //p' | sed -n 1p)
   mkdir -p "$folder/packages"
   (cd "$folder/packages" && apt-get download -qq "$kernel" bochsbios vgabios && for deb in *.deb; do dpkg -x "$deb" .; done)
 }

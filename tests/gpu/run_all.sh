@@ -93,7 +93,7 @@ figure() {
 }
 
 [ -s "$report/report.md" ] || say "# Proof on a GPU" ""
-say "$(date -u +%F) · $part · commit $(cat commit 2>/dev/null || git rev-parse HEAD) · $(nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader 2>/dev/null | head -1)" ""
+say "$(date -u +%F) · $part · commit $(cat commit 2>/dev/null || git rev-parse HEAD) · $(nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader 2>/dev/null | sed -n 1p)" ""
 nvidia-smi >"$raw/machine.txt" 2>&1 || true
 "$tests/test_narrow" cuda >"$raw/first.txt" 2>&1
 [ $? = 77 ] && { say "nothing was run: $(tail -n 1 "$raw/first.txt")"; exit 77; }
@@ -139,7 +139,7 @@ through_nccl() {
 # Embeddings of queued batches: those of the CPU, the same bits twice, and within rounding in batches of
 # another size, whose products may use other algorithms.
 same_embeddings() {
-  local shard=$(ls "$work"/scenes/*.tar | head -1) name
+  local shard=$(ls "$work"/scenes/*.tar | sed -n 1p) name
   embed() { "$flip" embed -m "$work/gpu" -i "$shard" -o "$work/$1.npy" -s "device=$2" -s "eval.batch_size=$3"; }
   embed cpu_rows cpu 128 && embed gpu_rows cuda 128 && embed gpu_again cuda 128 && embed gpu_other cuda 96 || return 1
   cmp "$work/gpu_rows.npy" "$work/gpu_again.npy" || return 1

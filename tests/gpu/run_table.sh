@@ -24,7 +24,7 @@ done
 export LD_LIBRARY_PATH FLIP_PLUGINS=${FLIP_PLUGINS:-$here/lib} FLIP=$here/bin/flip FLIPBENCH_DB=
 results=$here/results
 # The experiment's folder, with '@' as '-' in the archive's name: some transfers reject other characters.
-name() { basename "$(find "$results" -maxdepth 2 -name experiment.json -printf '%h\n' 2>/dev/null | head -1)"; }
+name() { basename "$(find "$results" -maxdepth 2 -name experiment.json -printf '%h\n' 2>/dev/null | sed -n 1p)"; }
 ended() { cat "$results"/*/*/attempts.jsonl 2>/dev/null | grep -c '"event":"attempt_end"'; }
 
 # The run folders without weights and database, which db merge rebuilds; replaced atomically.

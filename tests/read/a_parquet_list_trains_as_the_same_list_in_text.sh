@@ -3,7 +3,7 @@
 # tells of are counted and named.
 . "$SOURCE/tests/support/training.sh"
 fixtures=$SOURCE/tests/parity/fixtures/parquet
-number() { grep -o "\"$1\":[0-9.e-]*" "$2" | head -1 | cut -d: -f2; }
+number() { grep -o "\"$1\":[0-9.e-]*" "$2" | sed -n 1p | cut -d: -f2; }
 make_data
 mkdir list && tar xf data/train-00000.tar -C list && rm -f list/*.txt list/*.json
 cp "$fixtures/list.parquet" list/

@@ -23,7 +23,7 @@ expect_line out.txt '^- large: not judged in this profile$'
 expect_line out.txt '^2 hold, 1 does not hold, 1 cannot tell, 0 not run, 1 not judged$'
 # What it would take is counted from the difference's own parts, as in the sentence below the table,
 # which is of the same difference from 0.
-number() { grep -oE 'would take about [0-9,]+ (images|seeds)' | head -1; }
+number() { grep -oE 'would take about [0-9,]+ (images|seeds)' | sed -n 1p; }
 claimed=$(grep '^- better:' out.txt | number)
 [ -n "$claimed" ] || fail "nothing said of what it would take"
 [ "$(grep '^image→text R@1 .*mask 50 %' out.txt | number)" = "$claimed" ] || fail "claim and table differ: $claimed"

@@ -111,7 +111,7 @@ ls results/after > after.txt
   fail "cells other than the probe's were added: $(cat before.txt after.txt)"
 tuned=results/after/$(grep unmasked before.txt) probed=results/after/$(comm -13 before.txt after.txt)
 weights() { bytes "$1" $(($(od -An -tu8 -N8 "$1") + 8)) "$2"; }
-size=$((4 * $(field start total "$tuned/events.jsonl" | head -1)))
+size=$((4 * $(field start total "$tuned/events.jsonl" | sed -n 1p)))
 cmp <(weights "$(newest "$tuned")" $size) <(weights "$(newest "$probed")" $size) || fail "rate 0 changed the weights"
 expect_status 0 "$FLIPBENCH" report after --results results --format csv
 cp out.txt report.csv

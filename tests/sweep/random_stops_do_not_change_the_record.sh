@@ -19,7 +19,7 @@ whole_ms=$((($(date +%s%N) - started) / 1000000))
 
 # A process of its own, so that each signal reaches whom it is for.
 begin() { "$FLIPBENCH" run one.yaml --no-progress --results "$1" --turns 0 >> log.txt 2>&1 & bench_pid=$!; }
-trainer() { pgrep -P "$bench_pid" 2>/dev/null | head -1; }
+trainer() { pgrep -P "$bench_pid" 2>/dev/null | sed -n 1p; }
 wait_a_while() { sleep "$(printf '%d.%03d' $((RANDOM * whole_ms / 32768 / 1000)) $((RANDOM % 1000)))"; }
 interrupt() {
   case $((RANDOM % 5)) in

@@ -34,7 +34,7 @@ Y
 # The first two steps choose kernels and fill caches.
 values() { grep '"event":"step"' "$folder/$1/events.jsonl" | tail -n +3 | grep -oE "\"$2\":[^,}]*" | cut -d: -f2 | sort -g; }
 median() { values "$1" "$2" | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'; }
-least() { values "$1" "$2" | head -1; }
+least() { values "$1" "$2" | sed -n 1p; }
 by() { awk "BEGIN { printf \"%.3f\", $1 / $2 }"; }
 for pair in $(seq "$PAIRS"); do
   run one 2 "$BATCH" env -- "$@"

@@ -12,7 +12,7 @@ train --out again "${delayed[@]}"
 cmp "$(newest whole)" "$(newest again)" || fail "two runs differ"
 
 # The same factors in the first step, which has no history; others afterwards, and the run learns as well.
-[ "$(field step loss whole/events.jsonl | head -1)" = "$(field step loss current/events.jsonl | head -1)" ] ||
+[ "$(field step loss whole/events.jsonl | sed -n 1p)" = "$(field step loss current/events.jsonl | sed -n 1p)" ] ||
   fail "the first step differs from current scaling"
 ! cmp -s "$(newest whole)" "$(newest current)" || fail "delayed scaling changes nothing"
 paste <(field step loss current/events.jsonl) <(field step loss whole/events.jsonl) |
@@ -20,7 +20,7 @@ paste <(field step loss current/events.jsonl) <(field step loss whole/events.jso
 
 # Counted in every step; a growing model has some values beyond its history.
 [ "$(field step values_saturated whole/events.jsonl | wc -l)" -eq 10 ] || fail "steps without a count"
-[ "$(field step values_saturated whole/events.jsonl | head -1)" = 0 ] || fail "the first step saturates"
+[ "$(field step values_saturated whole/events.jsonl | sed -n 1p)" = 0 ] || fail "the first step saturates"
 field step values_saturated whole/events.jsonl | awk '$1 > 0 { n++ } END { exit !(n > 0) }' || fail "nothing is counted"
 [ -z "$(field step values_saturated current/events.jsonl)" ] || fail "current scaling counts"
 
@@ -62,7 +62,7 @@ ranks shared --resume
 paste <(field step loss shared/events.jsonl | tail -5) <(field step loss whole/events.jsonl | tail -5) |
   awk '{ d = $1 - $2; if (d > 1e-3 || d < -1e-3 || NR == 1 && (d > 1e-5 || d < -1e-5)) exit 1 } END { if (NR != 5) exit 1 }' ||
   fail "two ranks continue with other factors: $(field step loss shared/events.jsonl | tail -5 | tr '\n' ' ')"
-[ "$(field step values_saturated shared/events.jsonl | tail -5 | head -1)" = "$(field step values_saturated whole/events.jsonl | tail -5 | head -1)" ] ||
+[ "$(field step values_saturated shared/events.jsonl | tail -5 | sed -n 1p)" = "$(field step values_saturated whole/events.jsonl | tail -5 | sed -n 1p)" ] ||
   fail "two ranks have other values beyond the formats"
 ranks begun
 rm "$(newest begun)"

@@ -41,6 +41,6 @@ expect_line err.txt 'mask_ratio: 0.5, this run has 0.75'
 
 # Starting from weights alone.
 train --out tuned --set init_from=whole/checkpoints --set mask_ratio=0 --set samples=64
-first=$(field step loss tuned/events.jsonl | head -1)
-awk -v a="$first" -v b="$(field step loss whole/events.jsonl | head -1)" 'BEGIN { exit !(a < b) }' ||
+first=$(field step loss tuned/events.jsonl | sed -n 1p)
+awk -v a="$first" -v b="$(field step loss whole/events.jsonl | sed -n 1p)" 'BEGIN { exit !(a < b) }' ||
   fail "init_from did not start from trained weights"

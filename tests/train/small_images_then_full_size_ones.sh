@@ -19,7 +19,7 @@ train --out large.patches --set image.patch=6 --set mask_ratio=0 --set eval.poin
 smaller() { train --set image.patch=4 --set mask_ratio=0 --set samples=64 --set warmup_samples=0 --set learning_rate=1e-9 --set eval.points=0 "$@"; }
 smaller --out small.patches --set init_from=large.patches/checkpoints
 smaller --out fresh.patches
-first() { field step loss "$1/events.jsonl" | head -1; }
+first() { field step loss "$1/events.jsonl" | sed -n 1p; }
 awk -v tuned="$(first small.patches)" -v fresh="$(first fresh.patches)" 'BEGIN { exit !(tuned < fresh - 0.1) }' ||
   fail "with resized patches the loss is $(first small.patches), that of fresh weights $(first fresh.patches)"
 expect_status 2 "$FLIP" train --config run.yaml --no-progress --out large.patches --resume --set image.patch=4 \

@@ -329,6 +329,14 @@
     ],
   };
 
+  /* Sentences on many rows are folded, so that the table is near the top. */
+  const MOST_SENTENCES = 6;
+  const tell = finding => {
+    const count = finding.split('\n').length;
+    if (count <= MOST_SENTENCES) return text('p', 'finding', finding);
+    return make('details', null, make('summary', null, `${count} comparisons in words`), text('p', 'finding', finding));
+  };
+
   const main = document.querySelector('main'), bar = [];
   if (data.up) bar.push(make('a', {href: data.up.href}, '← ' + data.up.name));
   fill(main, text('p', 'faint', data.source));
@@ -336,7 +344,7 @@
     main.append(fill(make('ul', {class: 'chips'}), data.states.map(state => text('li', 'chip ' + state.style, state.text)),
       text('li', 'chip', data.provenance)));
   fill(main, (data.warnings || []).map(warning => text('p', 'warning', warning)),
-    (data.findings || []).map(finding => text('p', 'finding', finding)));
+    (data.findings || []).map(tell));
   for (const [id, name, heading, render] of sections[data.kind]) {
     const nodes = render();
     if (!nodes.length) continue;
