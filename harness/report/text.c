@@ -199,20 +199,54 @@ static bool is_explained(const report_table *t, size_t r, size_t c) {
          t->columns[c].known->kind != COLUMN_ISO;
 }
 
+static const char *reason_at(const report_table *t, size_t r, size_t c) {
+  return is_explained(t, r, c) ? t->rows[r].values[c].missing : NULL;
+}
+
+/* Are the same columns of both rows empty for this reason? */
+static bool has_same_gaps(const report_table *t, size_t a, size_t b, const char *reason) {
+  for (size_t c = 0; c < t->column_count; c++)
+    if ((reason_at(t, a, c) == reason) != (reason_at(t, b, c) == reason)) return false;
+  return true;
+}
+
+/* "mask 50 %, way grid; mask 75 %, way grid; and 9 more rows": row r and those after it that have
+ * the same gaps. */
+static void name_rows_like(const report_table *t, size_t r, const char *reason, strbuf *out) {
+  enum { MOST_NAMED = 4 };
+  size_t count = 0, named = 0;
+  for (size_t other = r; other < t->row_count; other++) count += has_same_gaps(t, r, other, reason);
+  for (size_t other = r; other < t->row_count; other++) {
+    if (!has_same_gaps(t, r, other, reason)) continue;
+    if (named == MOST_NAMED - 1 && count > MOST_NAMED) {
+      strbuf_format(out, "; and %zu more rows", count - named);
+      return;
+    }
+    for (size_t k = 0; k < t->key_count; k++)
+      strbuf_format(out, "%s%s %s",
+                    k       ? ", "
+                    : named ? "; "
+                            : " of ",
+                    t->key_headings[k], t->rows[other].keys[k]);
+    named++;
+  }
+}
+
 /* Values missing in rows with results, one line per reason: "– tuned top-1 of mask 0 %: …". */
 static void write_empty(const report_table *t, strbuf *out) {
   for (size_t r = 0; r < t->row_count; r++)
     for (size_t c = 0; c < t->column_count; c++) {
-      const char *reason = is_explained(t, r, c) ? t->rows[r].values[c].missing : NULL;
+      const char *reason = reason_at(t, r, c);
       for (size_t before = 0; before < c && reason; before++)
-        if (t->rows[r].values[before].missing == reason) reason = NULL; /* listed with that one */
+        if (reason_at(t, r, before) == reason) reason = NULL; /* listed with that one */
+      for (size_t before = 0; before < r && reason; before++)
+        if (has_same_gaps(t, before, r, reason)) reason = NULL; /* with that row */
       if (!reason) continue;
       strbuf_append(out, "– ");
       for (size_t k = c; k < t->column_count; k++)
-        if (is_explained(t, r, k) && t->rows[r].values[k].missing == reason)
+        if (reason_at(t, r, k) == reason)
           strbuf_format(out, "%s%s", k > c ? ", " : "", t->columns[k].heading);
-      for (size_t k = 0; k < t->key_count; k++)
-        strbuf_format(out, "%s%s %s", k ? ", " : " of ", t->key_headings[k], t->rows[r].keys[k]);
+      name_rows_like(t, r, reason, out);
       strbuf_format(out, ": %s\n", reason);
     }
 }
