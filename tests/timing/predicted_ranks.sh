@@ -8,34 +8,14 @@
 # Four ranks on two cores compute in twice the time that is predicted for four cores. LINK: GB/s.
 set -eu
 FLIP=${FLIP:-build/bin/flip} ROUNDS=${ROUNDS:-5} BATCH=${BATCH:-256} STEPS=${STEPS:-12} LINK=${LINK:-5}
-export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
-folder=$(mktemp -d)
-trap 'rm -rf "$folder"' EXIT
-cat > "$folder/run.yaml" <<Y
-base: $PWD/experiments/presets/mini.yaml
-batch_size: $BATCH
-samples: $((BATCH * STEPS))
-warmup_samples: 0
-eval.sets: []
-eval.points: 0
-checkpoint.every_seconds: 1000000
-precision: fp32
-threads: 1
-Y
-run() { # RANKS LAUNCHER…
-  local out=$folder/$1
-  rm -rf "$out"
-  "${@:2}" "$FLIP" train --config "$folder/run.yaml" --no-progress --out "$out" "${more[@]}" 2> "$folder/log" || { cat "$folder/log" >&2; exit 1; }
-}
-more=("$@")
-# The first two steps choose kernels and fill caches.
-seconds() { grep '"event":"step"' "$folder/$1/events.jsonl" | tail -n +3 | grep -oE '"seconds":[^,}]*' | cut -d: -f2 | sort -g | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'; }
+. tests/timing/ranks_steps.sh
+run() { train "$1" 1 "$BATCH" "$STEPS" "${@:2}"; } # RANKS LAUNCHER… -- ARGUMENTS…
 for ((round = 1; round <= ROUNDS; round++)); do
-  run 1 env
-  run 2 mpirun -np 2 --bind-to core
-  run 4 mpirun -np 4 --oversubscribe
-  "$FLIP" plan --config "$folder/run.yaml" "${more[@]}" --ranks 1,2,4 --rate "$folder/1/events.jsonl" --link "$LINK" --latency 2 --json > "$folder/plan.json"
-  python3 - "$folder/plan.json" "$(seconds 1)" "$(seconds 2)" "$(seconds 4)" "$round" <<'P'
+  run 1 env -- "$@"
+  run 2 mpirun -np 2 --bind-to core -- "$@"
+  run 4 mpirun -np 4 --oversubscribe -- "$@"
+  "$FLIP" plan --config "$folder/run.yaml" "$@" --ranks 1,2,4 --rate "$folder/1/events.jsonl" --link "$LINK" --latency 2 --json > "$folder/plan.json"
+  python3 - "$folder/plan.json" "$(median 1 seconds)" "$(median 2 seconds)" "$(median 4 seconds)" "$round" <<'P'
 import json, sys
 rows = json.load(open(sys.argv[1]))["prediction"]["rows"]
 print(f"round {sys.argv[5]}, seconds per step:", end="")

@@ -9,31 +9,8 @@
 # one thread on half of the batch.
 set -eu
 FLIP=${FLIP:-build/bin/flip} PAIRS=${PAIRS:-5} BATCH=${BATCH:-256} STEPS=${STEPS:-12}
-export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
-folder=$(mktemp -d)
-trap 'rm -rf "$folder"' EXIT
-run() { # FOLDER THREADS BATCH LAUNCHER… -- ARGUMENTS…
-  local out=$folder/$1 threads=$2 batch=$3 launcher=()
-  shift 3
-  while [ "$1" != -- ]; do launcher+=("$1"); shift; done
-  shift
-  rm -rf "$out"
-  cat > "$folder/run.yaml" <<Y
-base: experiments/presets/mini.yaml
-batch_size: $batch
-samples: $((batch * STEPS))
-warmup_samples: 0
-eval.sets: []
-eval.points: 0
-checkpoint.every_seconds: 1000000
-precision: fp32
-threads: $threads
-Y
-  "${launcher[@]}" "$FLIP" train --config "$folder/run.yaml" --no-progress --out "$out" "$@" 2>"$folder/log" || { cat "$folder/log" >&2; exit 1; }
-}
-# The first two steps choose kernels and fill caches.
-values() { grep '"event":"step"' "$folder/$1/events.jsonl" | tail -n +3 | grep -oE "\"$2\":[^,}]*" | cut -d: -f2 | sort -g; }
-median() { values "$1" "$2" | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'; }
+. tests/timing/ranks_steps.sh
+run() { train "$1" "$2" "$3" "$STEPS" "${@:4}"; } # NAME THREADS BATCH LAUNCHER… -- ARGUMENTS…
 least() { values "$1" "$2" | sed -n 1p; }
 by() { awk "BEGIN { printf \"%.3f\", $1 / $2 }"; }
 for pair in $(seq "$PAIRS"); do
