@@ -10,7 +10,6 @@ mark(i) = shape[(colour_of[i + 1] % 8) + 1]
 in(i) = panel_of[i + 1] == panel ? 1 : NaN
 across_panels = panels <= 3 ? panels : (panels + 1) / 2
 down_panels = panels <= 3 ? 1 : 2
-if (!exists("legend_lines")) { legend_lines = 1 }
 more_lines = legend_lines - 1
 if (is_column && panels > 3) { set ytics font ",8.5" }
 top_edge = is_column ? 0.79 - 0.042 * more_lines : 0.735 - 0.033 * (more_lines > 1 ? more_lines - 1 : 0); bottom_edge = is_column ? 0.215 : 0.165

@@ -154,11 +154,12 @@ err eval_run_items(eval_set *set, clip_model *model, const eval_how *how, eval_r
  * this model, and the data (dataset_fingerprint). Valid as long as the set. */
 const char *eval_set_fingerprint(const eval_set *set);
 
+/* Floats of an image's features, for a linear probe. */
+int64_t eval_feature_width(const clip_model *model, const eval_how *how);
 /* Features and classes of the images that have a class, for a linear probe: rows [eval_set_rows,
  * eval_feature_width], labels [eval_set_rows] below eval_set_classes; *count of them are filled. */
 err eval_features(eval_set *set, clip_model *model, const eval_how *how, float *rows,
                   int32_t *labels, int64_t *count) ERR_MUST_CHECK;
-int64_t eval_feature_width(const clip_model *model, const eval_how *how);
 /* The same for randomly cropped and mirrored images of `epoch`. */
 err eval_features_augmented(eval_set *set, clip_model *model, const eval_how *how, int64_t epoch,
                             float *rows, int32_t *labels, int64_t *count) ERR_MUST_CHECK;

@@ -117,12 +117,11 @@ err texts_embed_classes(const eval_set *set, clip_model *model, const eval_how *
                         float *classes) {
   const int64_t width = clip_get_config(model)->text.embed;
   const size_t bytes = (size_t)(set->class_count * width) * sizeof *classes;
-  if (!how->prompts) return embed_classes(set, model, how, classes);
-  if (has_prompts(how->prompts, set)) {
+  if (how->prompts && has_prompts(how->prompts, set)) {
     if (classes) memcpy(classes, how->prompts->classes, bytes);
     return share_agree(how->ranks, classes ? NULL : mem_error(bytes, "class embeddings"));
   }
   err error = embed_classes(set, model, how, classes);
-  if (error) return error;
+  if (error || !how->prompts) return error;
   return share_agree(how->ranks, keep_prompts(set, width, classes, how->prompts));
 }

@@ -237,6 +237,11 @@ err clip_embed_texts(clip_model *model, int64_t count, const int32_t *ids, const
  * waits for all and returns `error` if there is one. After an error it must be called, too. Between
  * the first call and clip_queue_finish the model must not be used otherwise. */
 int clip_queue_depth(const clip_model *model);
+err clip_queue_images(clip_model *model, int64_t count, const uint8_t *images, const int32_t *index,
+                      float *embeddings) ERR_MUST_CHECK;
+err clip_queue_texts(clip_model *model, int64_t count, const int32_t *ids, const int32_t *id_counts,
+                     float *embeddings) ERR_MUST_CHECK;
+err clip_queue_finish(clip_model *model, err error) ERR_MUST_CHECK;
 
 /* With is_wanted, images' embeddings are, from the next call on, what the projection reads: the
  * pooled output of the image tower, not normalised, [count, image.width] instead of [count, embed].
@@ -245,12 +250,6 @@ void clip_take_encoder_output(clip_model *model, bool is_wanted);
 bool clip_takes_encoder_output(const clip_model *model);
 /* Floats of an image's embedding. */
 int64_t clip_image_features(const clip_model *model);
-
-err clip_queue_images(clip_model *model, int64_t count, const uint8_t *images, const int32_t *index,
-                      float *embeddings) ERR_MUST_CHECK;
-err clip_queue_texts(clip_model *model, int64_t count, const int32_t *ids, const int32_t *id_counts,
-                     float *embeddings) ERR_MUST_CHECK;
-err clip_queue_finish(clip_model *model, err error) ERR_MUST_CHECK;
 
 /* Attentive masking: a moving average of the image tower scores patches (attentive.h). The
  * following calls need a model for training whose config has a scored_size. */

@@ -52,7 +52,6 @@ static void find_panels(drawing *g, faceting *found) {
 static void set_legend(drawing *g, const faceting *found) {
   figure *f = &g->f;
   const double start = 0.022, gap = 0.025, end = 0.985;
-  const double letters = f->is_column ? 10 / 11.5 : 1; /* the legend's size in a column */
   struct {
     char text[112];
     double at;
@@ -64,7 +63,7 @@ static void set_legend(drawing *g, const faceting *found) {
     char name[96];
     drawing_name_part(g, found->first[i], 1, true, name, sizeof name);
     snprintf(entries[i].text, sizeof entries[i].text, "■ %s", name);
-    const double share = letters * figure_text_share(f, entries[i].text);
+    const double share = figure_legend_share(f, entries[i].text);
     if (at > start && at + share > end) {
       f->legend_lines++;
       at = start;
@@ -75,7 +74,6 @@ static void set_legend(drawing *g, const faceting *found) {
   }
   for (size_t i = 0; i < found->series; i++)
     figure_set_legend(f, entries[i].text, entries[i].at, entries[i].line, (int)i);
-  figure_set_number(f, "legend_lines", (double)f->legend_lines);
 }
 
 /* Panel titles, and the legend. */

@@ -21,14 +21,18 @@ static void append_quoted(strbuf *out, const char *text) {
   strbuf_append_char(out, '\'');
 }
 
+static double legend_size(const figure *f) {
+  return f->is_column ? 10 : 11.5;
+}
+
 void figure_set_legend(figure *f, const char *text, double at, size_t line, int colour) {
   const double first = f->is_column ? 0.95 : 0.85, step = f->is_column ? 0.042 : 0.033;
   const double up = f->legend_lines > 1 && !f->is_column ? 0.014 : 0;
   strbuf_format(&f->ends, "set label %d ", 201 + colour);
   append_quoted(&f->ends, text);
   strbuf_format(&f->ends,
-                " noenhanced at screen %.4f,%.4g left font ',%s' textcolor rgb colour(%d) front\n",
-                at, first + up - step * (double)line, f->is_column ? "10" : "11.5", colour);
+                " noenhanced at screen %.4f,%.4g left font ',%g' textcolor rgb colour(%d) front\n",
+                at, first + up - step * (double)line, legend_size(f), colour);
 }
 
 void figure_set_text(figure *f, const char *name, const char *format, ...) {
@@ -184,6 +188,10 @@ static double text_width(const char *text) {
 
 double figure_text_share(const figure *f, const char *text) {
   return text_width(text) / canvas_of(f)->width;
+}
+
+double figure_legend_share(const figure *f, const char *text) {
+  return legend_size(f) / 11.5 * figure_text_share(f, text); /* text_width is of 11.5 points */
 }
 
 static double across(const figure *f, double x) {
@@ -368,10 +376,10 @@ static void write_script(const figure *f, const char *name, const char *folder, 
                 "\n%sx_least = %.10g; x_most = %.10g\ny_least = %.10g; y_most = %.10g\n"
                 "series = %d; has_band = %d; has_marks = %d; is_column = %d\n"
                 "panels = %d; is_x_log = %d; left_edge = %.4f; right_edge = %.4f\n"
-                "tic_step = %.10g\n",
+                "legend_lines = %zu; tic_step = %.10g\n",
                 strbuf_string(&f->variables), f->x_least, f->x_most, f->y_least, f->y_most,
                 f->series, f->has_band, f->has_marks, f->is_column, f->panels < 2 ? 1 : f->panels,
-                f->is_x_log, left_of(f), f->right_edge,
+                f->is_x_log, left_of(f), f->right_edge, f->legend_lines ? f->legend_lines : 1,
                 tic_step(f, (f->is_column ? 4 : 6) / (f->panels > 2 ? 2 : 1)));
   if (f->series) {
     strbuf_format(out, "array panel_of[%d]\narray colour_of[%d]\n", f->series, f->series);

@@ -20,7 +20,7 @@ typedef struct {
   int panel_of[FIGURE_MOST_SERIES], colour_of[FIGURE_MOST_SERIES];
   bool has_data, has_band, has_marks;
   bool is_cut; /* some intervals reach beyond the plot */
-  size_t legend_lines;
+  size_t legend_lines; /* above the panels; 0: there is one */
   bool is_x_log;
   bool is_column; /* for a column of a paper: small canvas, no title (that is in the caption) */
   double left_edge, right_edge; /* of the plot, as shares of the canvas; left 0: the default */
@@ -46,6 +46,7 @@ err figure_add_stretch(figure *f, double x0, double y0, double x1, double y1) ER
 void figure_set_legend(figure *f, const char *text, double at, size_t line, int colour);
 /* The width of a text, as a share of the canvas. */
 double figure_text_share(const figure *f, const char *text);
+double figure_legend_share(const figure *f, const char *text); /* in the legend's size */
 /* The label at the end of a series, placed clear of the lines and of other labels; if a line would
  * cross one, all go into a legend next to `y_label`. Set ranges and the right edge first. */
 typedef struct {

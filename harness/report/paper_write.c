@@ -49,6 +49,13 @@ static void write_chance(const paper_report *p, strbuf *out) {
                 wrong, judged, wrong < 1.5 ? "is" : "are");
 }
 
+/* The same as a line. */
+static void write_chance_line(const paper_report *p, strbuf *out) {
+  size_t before = out->length;
+  write_chance(p, out);
+  if (out->length > before) strbuf_append_char(out, '\n');
+}
+
 static bool is_disturbed(const paper_report *p) {
   for (size_t i = 0; i < p->line_count; i++)
     if (strstr(p->lines[i].basis, "†")) return true;
@@ -65,7 +72,6 @@ static void write_measured(const paper_line *line, strbuf *out) {
 }
 
 void paper_write_text(const paper_report *p, strbuf *out) {
-  strbuf chance = {0};
   strbuf_format(out, "%s\n", title);
   for (size_t t = 0; t < p->table_count; t++) {
     bool is_first = true;
@@ -87,11 +93,8 @@ void paper_write_text(const paper_report *p, strbuf *out) {
   strbuf_append_char(out, '\n');
   write_totals(p, out);
   strbuf_append_char(out, '\n');
-  write_chance(p, &chance);
-  if (chance.length) strbuf_format(out, "%s\n", chance.data);
+  write_chance_line(p, out);
   if (is_disturbed(p)) strbuf_format(out, "%s\n", disturbed);
-  out->is_broken = out->is_broken || chance.is_broken;
-  strbuf_free(&chance);
 }
 
 static void markdown_cell(const char *text, strbuf *out) {
@@ -121,9 +124,9 @@ void paper_write_markdown(const paper_report *p, strbuf *out) {
                 title, p->profile);
   write_totals(p, out);
   strbuf_append(out, ".\n");
-  write_chance(p, out);
+  write_chance_line(p, out);
   strbuf_append(out,
-                "\n\n| from | claim | measured | published | verdict |\n|---|---|---|---|---|\n");
+                "\n| from | claim | measured | published | verdict |\n|---|---|---|---|---|\n");
   for (size_t i = 0; i < p->line_count; i++) {
     const paper_line *line = &p->lines[i];
     strbuf measured = {0}, verdict = {0};

@@ -130,7 +130,6 @@ err run_cores_of_rank(const run_options *options, const spec_experiment *e, cons
   return NULL;
 }
 
-/* The predicted cost of each cell: for the overall progress, and for the record. */
 /* What an earlier process trained is no work of this one: the time left would be too short. */
 static err find_done_share(store *s, run_cell *c) {
   store_progress p;
@@ -141,6 +140,7 @@ static err find_done_share(store *s, run_cell *c) {
   return error;
 }
 
+/* The predicted cost of each cell: for the overall progress, and for the record. */
 static err predict_all(runner *r) {
   run_predictor *predictor = NULL;
   r->cost = mem_zeroed(r->sweep->count, sizeof *r->cost);
