@@ -1,7 +1,8 @@
 /* Attention: one of cuDNN's engines or our own kernel, whichever is fastest for a shape when it is
  * first seen. The choice is stored, so that the next run makes the same (choice.h), and so are the
- * measured times: tests/gpu/attention_times.sh prints them. The sums for the bias of qkv are timed
- * with the gradient: our kernels for short sequences compute them at no extra cost. */
+ * measured times: tests/gpu/attention_times.sh prints them. The sums for the bias of qkv and the
+ * gradient's 8-bit form are timed with the gradient: our kernels for short sequences compute them
+ * at no extra cost. */
 #include "cuda/cuda.h"
 #include "cuda/kernels.h"
 
@@ -48,6 +49,8 @@ static err run(ops *o, const ops_attention *a, bool is_backward, int which) {
   if (which == OWN) return run_own(o, a, is_backward);
   err error = sdpa_run(o, a, is_backward, which);
   if (!error) error = find_maximum(o, a, is_backward);
+  if (!error && is_backward)
+    error = cuda_error(kernel_attention_gradient_round(a, cuda_of(o)->compute), "rounding");
   return error || !is_backward || !a->dqkv_sums.data ? error : add_sums(o, a);
 }
 
@@ -71,7 +74,8 @@ static err time_run(ops *o, const ops_attention *a, bool is_backward, int which,
 
 /* What is computed besides: passes that only an engine of cuDNN's needs. */
 static int64_t extras_of(const ops_attention *a, bool is_backward) {
-  return (is_backward && a->dqkv_sums.data) + 2 * (maximum_of(a, is_backward).data != NULL);
+  return (is_backward && a->dqkv_sums.data) + 2 * (maximum_of(a, is_backward).data != NULL) +
+         4 * (is_backward && a->dqkv_narrow.scale.data);
 }
 
 static choice_key key_of(ops *o, const ops_attention *a, bool is_backward) {
@@ -113,19 +117,25 @@ static err choose_by_running(ops *o, const ops_attention *a, bool is_backward, i
   return NULL;
 }
 
-/* The same, with separate sums and maxima for the trials to add to. */
+/* The same, with separate sums, maxima and scale for the trials to add to. */
 static err choose_untouched(ops *o, const ops_attention *a, bool is_backward, int candidates,
                             choice_value *value) {
   ops_attention tried = *a;
-  size_t bytes = (size_t)(3 * a->heads * a->head_width) * ops_size_of(OPS_F32);
+  const int64_t columns = 3 * a->heads * a->head_width;
+  size_t bytes = (size_t)(columns + OPS_SCALE_FLOATS) * ops_size_of(OPS_F32);
   ops_buffer aside = {NULL, OPS_F32};
   *value = (choice_value){{OWN}};
   if (extras_of(a, is_backward)) {
     err error = cuda_error(cudaMalloc(&aside.data, bytes), "sums");
-    if (error) return error;
+    if (!error) error = o->call->clear(o, aside.data, bytes); /* a factor of 0: nothing saturates */
+    if (error) {
+      if (aside.data) (void)cudaFree(aside.data);
+      return error;
+    }
     if (a->dqkv_sums.data) tried.dqkv_sums = aside;
     if (a->dqkv_maximum.data) tried.dqkv_maximum = aside;
     if (a->out_maximum.data) tried.out_maximum = aside;
+    if (a->dqkv_narrow.scale.data) tried.dqkv_narrow.scale = ops_at(aside, columns);
   }
   err error = choose_by_running(o, &tried, is_backward, candidates, value);
   if (aside.data) (void)cudaFree(aside.data);

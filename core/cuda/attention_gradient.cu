@@ -139,17 +139,45 @@ static int gradient_of_any(attention_arguments a, void *stream) {
                               shared_bytes, stream, a);
 }
 
+/* After a kernel that wrote dqkv's 8-bit values. */
+static int turn_rounded(const ops_attention *p, void *stream) {
+  const ops_narrow *to = &p->dqkv_narrow;
+  if (!to->scale.data || !to->turned.data) return 0;
+  return kernel_turn(gradient_rows(p), gradient_columns(p), to->values, to->turned, stream);
+}
+
+/* After one that wrote dqkv. */
+int kernel_attention_gradient_round(const ops_attention *p, void *stream) {
+  ops_rounding r = {};
+  if (!p->dqkv_narrow.scale.data) return 0;
+  r.rows = gradient_rows(p);
+  r.columns = gradient_columns(p);
+  r.x = p->dqkv;
+  r.is_delayed = true;
+  r.to = p->dqkv_narrow;
+  return kernel_narrow(&r, 1, NULL, stream);
+}
+
+static bool is_narrow_impossible(const ops_attention *p) {
+  return p->dqkv_narrow.scale.data &&
+         (p->qkv.type != OPS_BF16 || !p->dqkv_narrow.values.data || p->dqkv_maximum.data ||
+          gradient_rows(p) % OPS_NARROW_MULTIPLE || gradient_columns(p) % OPS_NARROW_MULTIPLE ||
+          (uintptr_t)p->dqkv_narrow.values.data % PACK);
+}
+
 int kernel_attention_gradient(const ops_attention *p, void *scratch, void *stream) {
   attention_arguments a = attention_arguments_of(p, scratch);
-  if (attention_is_impossible(p)) return KERNEL_INVALID;
+  if (attention_is_impossible(p) || is_narrow_impossible(p)) return KERNEL_INVALID;
   if (!p->dqkv_sums.data) a.parts = NULL;
   int failed =
       attention_is_short(&a) ? kernel_attention_gradient_short(&a, stream) : KERNEL_REFUSED;
   if (failed != KERNEL_REFUSED) {
+    if (!failed) failed = turn_rounded(p, stream);
     if (failed || !a.parts) return failed;
     return kernel_add_parts(p->batch, gradient_columns(p), a.parts, p->dqkv_sums, stream);
   }
   failed = gradient_of_any(a, stream);
+  if (!failed) failed = kernel_attention_gradient_round(p, stream);
   if (!failed && p->dqkv_maximum.data)
     failed =
         kernel_maximum(gradient_rows(p) * gradient_columns(p), p->dqkv, p->dqkv_maximum, stream);

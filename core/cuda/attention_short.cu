@@ -62,9 +62,9 @@ DEVICE void store_attended(const attention_arguments *a, const short_head *h, co
       ((float *)a->a.lse.data)[statistic_at(a, h, own + 8 * half)] =
           (w->most[half] * a->scale * LOG2_E + log2f(total)) * LN_2;
   }
-  uint32_t most =
-      store_product(q, head + PACK, w->o, inverse, head, out_at(a, h, a->a.out, first, head),
-                    out_stride(a, head), h->tokens - first, 0);
+  stage_product(q, head + PACK, w->o, inverse, head);
+  uint32_t most = store_staged(q, head + PACK, head, out_at(a, h, a->a.out, first, head),
+                               out_stride(a, head), h->tokens - first, 0);
   raise_by_warp((float *)a->a.out_maximum.data, float_of_bits(most << 16));
 }
 
@@ -91,7 +91,7 @@ DEVICE void attend_rows(const attention_arguments *a, const short_head *h, int f
 }
 
 /* The warp's q from query `first` on. Each lane overwrites the 16 bytes that it read itself when
- * the previous outputs were written through them (store_product). */
+ * the previous outputs were written through them (store_attended). */
 DEVICE void copy_own(const attention_arguments *a, const short_head *h, int first, uint16_t *q,
                      const int head) {
   copy_rows(q, WARP_ROWS, part_at(a, h, a->a.qkv, first, 0, head), qkv_stride(a, head),

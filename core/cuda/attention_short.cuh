@@ -38,11 +38,15 @@ DEVICE int qkv_stride(const attention_arguments *a, const int head_width) {
 }
 
 /* The head's part (0, 1, 2: q, k, v) of token `token` in qkv or dqkv; its out or dout. */
+DEVICE int64_t part_offset(const attention_arguments *a, const short_head *h, int token, int part,
+                           const int head_width) {
+  return ((int64_t)h->image * h->tokens + token) * qkv_stride(a, head_width) +
+         part * out_stride(a, head_width) + h->head * head_width;
+}
+
 DEVICE uint16_t *part_at(const attention_arguments *a, const short_head *h, ops_buffer buffer,
                          int token, int part, const int head_width) {
-  return (uint16_t *)buffer.data +
-         ((int64_t)h->image * h->tokens + token) * qkv_stride(a, head_width) +
-         part * out_stride(a, head_width) + h->head * head_width;
+  return (uint16_t *)buffer.data + part_offset(a, h, token, part, head_width);
 }
 
 DEVICE uint16_t *out_at(const attention_arguments *a, const short_head *h, ops_buffer buffer,
@@ -114,13 +118,10 @@ DEVICE void add_rows(const uint32_t (*left)[4], const uint16_t *right, int count
   }
 }
 
-/* Stores `left` rows of a warp's product [16, columns], times `scale`, to global memory at `to`:
- * through `tile` in shared memory, which only this warp uses by then, so that a lane writes 16
- * bytes. Returns larger_of_pair of `most` and what the lane wrote. */
-DEVICE uint32_t store_product(uint16_t *tile, const int pitch, const float (*sum)[4],
-                              const float *scale, const int columns, uint16_t *to, int64_t stride,
-                              int left, uint32_t most) {
-  const int pieces = columns / PACK;
+/* A warp's product [16, columns], times `scale`, into `tile` in shared memory, which only this warp
+ * uses by then, so that a lane can write 16 bytes of a row to global memory. */
+DEVICE void stage_product(uint16_t *tile, const int pitch, const float (*sum)[4],
+                          const float *scale, const int columns) {
   __syncwarp(FULL_WARP); /* all lanes have read it */
   UNROLL for (int n = 0; n < columns / 8; n++) {
     UNROLL for (int half = 0; half < 2; half++) {
@@ -130,6 +131,13 @@ DEVICE uint32_t store_product(uint16_t *tile, const int pitch, const float (*sum
     }
   }
   __syncwarp(FULL_WARP);
+}
+
+/* Stores `left` rows of what was staged to global memory at `to`. Returns larger_of_pair of `most`
+ * and what the lane wrote. */
+DEVICE uint32_t store_staged(const uint16_t *tile, const int pitch, const int columns, uint16_t *to,
+                             int64_t stride, int left, uint32_t most) {
+  const int pieces = columns / PACK;
   UNROLL for (int i = lane_index(); i < WARP_ROWS * pieces; i += LANES) {
     int row = i / pieces, column = i % pieces * PACK;
     if (row >= left) continue;

@@ -36,6 +36,7 @@ DEVICE gradient_memory cut_short(uint16_t *shared, int rows, const int tile, con
   m.products = m.lse + tile;                          /* [warps, tile] */
   m.sums = m.products + warps * tile;
   m.most = 0;
+  m.saturated = 0;
   return m;
 }
 

@@ -5,6 +5,7 @@
 #define FLIP_CUDA_ATTENTION_SHORT_GRADIENT_CUH
 
 #include "cuda/attention_short.cuh"
+#include "cuda/fp8.cuh"
 
 enum { HIDDEN_KEY = 1 << 30 /* a query that does not exist */ };
 
@@ -17,6 +18,7 @@ typedef struct {
   float *products;    /* sums of weights and their gradients, for each query */
   float *sums;        /* [warps, 3, head]: of the warps' rows of dqkv */
   uint32_t most;      /* not in memory: the bits of the largest |dqkv| that the lane wrote */
+  int saturated;      /* likewise: of those it wrote in 8 bits, how many beyond the format */
 } gradient_memory;
 
 DEVICE void load_lse(const attention_arguments *a, const short_head *h, float *lse, int rows) {
@@ -120,18 +122,57 @@ DEVICE void lay_scores(uint16_t *scores, const uint32_t (*d)[4], int count, cons
   }
 }
 
+/* As store_staged, in 8 bits: the same as rounding what that would store (round_tile in fp8.cu). */
+DEVICE void store_rounded(const ops_narrow *to, gradient_memory *m, const uint16_t *tile,
+                          const int pitch, const int columns, int64_t at, int64_t stride,
+                          int left) {
+  const int pieces = columns / PACK;
+  const float factor = ((const float *)to->scale.data)[OPS_SCALE_FACTOR];
+  UNROLL for (int i = lane_index(); i < WARP_ROWS * pieces; i += LANES) {
+    int row = i / pieces, column = i % pieces * PACK;
+    uint8_t bytes[PACK];
+    uint2 words;
+    if (row >= left) continue;
+    pack x = pack_load(tile, OPS_BF16, row * pitch + column, PACK, true);
+    fp8_record record = {float_of_bits(m->most << 16), m->saturated};
+    record_pack(&record, &x, factor, fp8_largest(to->format));
+    m->most = bits_of_float(record.most) >> 16;
+    m->saturated = record.saturated;
+    UNROLL for (int j = 0; j < PACK; j++) {
+      bytes[j] = fp8_of_float(to->format, x.v[j] * factor);
+    }
+    words.x = word_of(bytes);
+    words.y = word_of(bytes + 4);
+    *(uint2 *)((uint8_t *)to->values.data + at + (int64_t)row * stride + column) = words;
+  }
+}
+
+/* A product [16, columns] of tokens from `first` on, times `scales`, to the columns of part `part`
+ * of dqkv from `column` on, through `tile`. */
+DEVICE void store_part(const attention_arguments *a, const short_head *h, gradient_memory *m,
+                       int first, int part, int column, const float (*product)[4],
+                       const float *scales, uint16_t *tile, const int pitch, const int head,
+                       const int columns) {
+  int64_t at = part_offset(a, h, first, part, head) + column;
+  int left = h->tokens - first;
+  stage_product(tile, pitch, product, scales, columns);
+  if (a->a.dqkv_narrow.scale.data)
+    store_rounded(&a->a.dqkv_narrow, m, tile, pitch, columns, at, qkv_stride(a, head), left);
+  else
+    m->most = store_staged(tile, pitch, columns, (uint16_t *)a->a.dqkv.data + at,
+                           qkv_stride(a, head), left, m->most);
+}
+
 /* A part of dqkv for the warp's 16 keys, and its sums; `tile`: shared memory that is the warp's. */
 DEVICE void store_keys(const attention_arguments *a, const short_head *h, gradient_memory *m,
                        int part, const float (*product)[4], float scale, uint16_t *tile,
                        const int pitch, const int head, const int columns) {
   const float scales[2] = {scale, scale};
-  int first = warp_index() * WARP_ROWS;
-  uint16_t *to = part_at(a, h, a->a.dqkv, first, part, head);
   if (a->parts)
     sum_product(m->sums + (warp_index() * 3 + part) * head, product, scale, head, false);
   UNROLL for (int column = 0; column < head; column += columns) {
-    m->most = store_product(tile, pitch, product + column / 8, scales, columns, to + column,
-                            qkv_stride(a, head), h->tokens - first, m->most);
+    store_part(a, h, m, warp_index() * WARP_ROWS, part, column, product + column / 8, scales, tile,
+               pitch, head, columns);
   }
 }
 
@@ -159,9 +200,7 @@ DEVICE void store_queries(const attention_arguments *a, const short_head *h, gra
   }
   if (a->parts)
     sum_product(m->sums + warp_index() * 3 * head + column, dq, a->scale, columns, true);
-  m->most = store_product(q + row * pitch + column, pitch, dq, scales, columns,
-                          part_at(a, h, a->a.dqkv, query, 0, head) + column, qkv_stride(a, head),
-                          h->tokens - query, m->most);
+  store_part(a, h, m, query, 0, column, dq, scales, q + row * pitch + column, pitch, head, columns);
 }
 
 /* The queries' sums are added to from tile to tile. */
@@ -169,10 +208,13 @@ DEVICE void clear_query_sums(const gradient_memory *m, const int head) {
   for (int i = lane_index(); i < head; i += LANES) m->sums[warp_index() * 3 * head + i] = 0;
 }
 
-/* parts: the warps' sums, in the order of the warps; and the maximum. */
+/* parts: the warps' sums, in the order of the warps; and the maximum, and what was saturated. */
 DEVICE void store_sums(const attention_arguments *a, const short_head *h, const gradient_memory *m,
                        const int head) {
-  raise_by_warp((float *)a->a.dqkv_maximum.data, float_of_bits(m->most << 16));
+  float *scale = (float *)a->a.dqkv_narrow.scale.data;
+  raise_by_warp(scale ? scale + OPS_SCALE_MAXIMUM : (float *)a->a.dqkv_maximum.data,
+                float_of_bits(m->most << 16));
+  if (m->saturated > 0) atomicAdd((int *)scale + OPS_SCALE_SATURATED, m->saturated);
   if (!a->parts) return;
   __syncthreads();
   NO_UNROLL for (int i = thread_index(); i < 3 * head; i += block_threads()) {

@@ -39,6 +39,7 @@ DEVICE gradient_memory cut_walk(uint16_t *shared, int rows, const int head) {
   m.products = m.lse + rows; /* [rows] */
   m.sums = m.products + rows;
   m.most = 0;
+  m.saturated = 0;
   return m;
 }
 

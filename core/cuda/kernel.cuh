@@ -33,17 +33,25 @@
   (kernel<<<grid, (unsigned)(threads), shared_bytes, (cudaStream_t)(stream)>>>(arguments),         \
    (int)cudaGetLastError())
 #define GRID(columns, rows) dim3((unsigned)(columns), (unsigned)(rows))
-/* Dynamic shared memory beyond 48 KiB has to be requested. */
 #define CUDA_ALLOW_SHARED(kernel, bytes)                                                           \
-  ((bytes) > 48 << 10 ? (int)cudaFuncSetAttribute(                                                 \
-                            kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)(bytes))     \
-                      : 0)
+  kernel_allow_shared((const void *)(kernel), (size_t)(bytes))
 #define UNROLL _Pragma("unroll")
 #define NO_UNROLL _Pragma("unroll 1")
 /* The compiler assumes that the register has changed, and so keeps no values computed from it. */
 #define MADE_ANEW(word) asm volatile("" : "+r"(word))
 #define UNROLL_EIGHT _Pragma("unroll 8") /* keeps that many loads in flight */
 enum { KERNEL_INVALID = cudaErrorInvalidValue };
+
+/* Dynamic shared memory beyond 48 KiB has to be requested. The limit is never lowered: a step that
+ * is being recorded may have launched the kernel with more. */
+static inline int kernel_allow_shared(const void *kernel, size_t bytes) {
+  cudaFuncAttributes now;
+  if (bytes <= 48 << 10) return 0;
+  cudaError_t failed = cudaFuncGetAttributes(&now, kernel);
+  if (failed != cudaSuccess || (size_t)now.maxDynamicSharedSizeBytes >= bytes) return (int)failed;
+  return (int)cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)bytes);
+}
+
 /* Clears a handled error, so that the next check for errors does not see it. */
 #define CUDA_FORGET_ERROR ((void)cudaGetLastError())
 

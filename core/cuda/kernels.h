@@ -29,6 +29,8 @@ enum { KERNEL_WIDEST_HEAD = 128 };
 int kernel_attention(const ops_attention *a, void *stream);
 size_t kernel_attention_gradient_scratch(const ops_attention *a);
 int kernel_attention_gradient(const ops_attention *a, void *scratch, void *stream);
+/* To a's dqkv_narrow, if there is one, from the dqkv that another library has computed. */
+int kernel_attention_gradient_round(const ops_attention *a, void *stream);
 
 /* The most tokens whose rows fit into 48 KiB of shared memory. */
 enum { KERNEL_MOST_ATTENDED = 6144 };
@@ -110,6 +112,8 @@ int kernel_row_sums(int64_t rows, int64_t columns, ops_buffer x, ops_buffer sums
 size_t kernel_narrow_scratch(const ops_rounding *list, size_t count);
 int kernel_narrow(const ops_rounding *list, size_t count, void *scratch, void *stream);
 int kernel_advance_scales(const ops_scales *s, void *stream);
+/* turned [columns, rows] = values [rows, columns], bytes. */
+int kernel_turn(int64_t rows, int64_t columns, ops_buffer values, ops_buffer turned, void *stream);
 /* maximum [1] fp32 is raised to the largest |x|; NaN elements count as nothing. */
 int kernel_maximum(int64_t count, ops_buffer x, ops_buffer maximum, void *stream);
 

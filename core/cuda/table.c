@@ -134,6 +134,7 @@ const ops_table cuda_table = {
     .name = "cuda",
     .has_maxima = true,
     .widest_narrow_norm = KERNEL_WIDEST_NARROW_NORM,
+    .narrows_attention = true,
     .sums = OPS_SUMS_ATTENTION | OPS_SUMS_NORM | OPS_SUMS_ACTIVATION,
     .allocate = cuda_allocate,
     .release = cuda_release,

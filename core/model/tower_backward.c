@@ -200,7 +200,9 @@ static err attention_backward(const tower_pass *p, int64_t layer) {
   attend.dout = a->dnorm;
   attend.dqkv = a->dqkv;
   attend.dqkv_sums = take_bias_sums(p, OPS_SUMS_ATTENTION, &qkv.d);
-  attend.dqkv_maximum = tower_output_maximum(p, &qkv.d, rows);
+  attend.dqkv_narrow = tower_attention_gradient_output(p, &qkv.d, rows);
+  qkv.is_rounded = attend.dqkv_narrow.scale.data != NULL;
+  if (!qkv.is_rounded) attend.dqkv_maximum = tower_output_maximum(p, &qkv.d, rows);
   qkv.has_maximum = attend.dqkv_maximum.data != NULL;
   TRY(p->w->o->call->attention_gradient(p->w->o, &attend));
   TRY(tower_dense_gradient(p, &qkv, (ops_gemm){.c = a->dnorm}));

@@ -75,6 +75,14 @@ ops_narrow tower_norm_output(const tower_pass *p, const tower_dense *d, int64_t 
   return is_written ? input_of(p, d, p->a->x8, turned) : (ops_narrow){0};
 }
 
+ops_narrow tower_attention_gradient_output(const tower_pass *p, const tower_dense *qkv,
+                                           int64_t rows) {
+  const ops_table *call = p->w->o->call;
+  bool is_written = tower_narrows(p, qkv, rows) && p->a->is_delayed && call->narrows_attention &&
+                    (qkv->bias < 0 || call->sums & OPS_SUMS_ATTENTION);
+  return is_written ? gradient_of(p, qkv) : (ops_narrow){0};
+}
+
 bool tower_rounds_through(const tower_pass *p, const tower_dense *d, int64_t rows) {
   const ops_table *call = p->w->o->call;
   return tower_narrows(p, d, rows) && p->a->is_delayed && call->has_maxima &&
@@ -116,8 +124,8 @@ err tower_round_and_multiply(const tower_pass *p, const tower_dense *d, ops_gemm
   return error ? error : tower_multiply(p, d, op);
 }
 
-/* Rounds dy, in both layouts, and x again if it was not kept, and sets the operands of both
- * products. */
+/* Rounds dy, in both layouts, unless that is done, and x again if it was not kept, and sets the
+ * operands of both products. */
 static err narrow_gradient(const tower_pass *p, const tower_dense_pass *of, ops_gemm *dweight,
                            ops_gemm *dx) {
   const tower_dense *d = &of->d;
@@ -132,7 +140,7 @@ static err narrow_gradient(const tower_pass *p, const tower_dense_pass *of, ops_
                           .has_maximum = of->has_maximum,
                           .is_delayed = p->a->is_delayed,
                           .to = dy};
-  err error = p->w->o->call->narrow(p->w->o, &r, 1);
+  err error = of->is_rounded ? NULL : p->w->o->call->narrow(p->w->o, &r, 1);
   if (!error && !of->turned.data)
     error = tower_round(p, d, of->rows,
                         (tower_rounding){.x = of->x, .turned = turned, .for_backward = true});

@@ -73,6 +73,10 @@ ops_buffer tower_input_maximum(const tower_pass *p, const tower_dense *d, int64_
 ops_buffer tower_output_maximum(const tower_pass *p, const tower_dense *d, int64_t rows);
 /* Whether the gradient of d's output passes through the activation while it is rounded. */
 bool tower_rounds_through(const tower_pass *p, const tower_dense *d, int64_t rows);
+/* Where attention's gradient writes the gradient of qkv's output in 8 bits. Its scale is absent if
+ * it does not. */
+ops_narrow tower_attention_gradient_output(const tower_pass *p, const tower_dense *qkv,
+                                           int64_t rows);
 /* Where the norm before d writes d's input in 8 bits: to a->x8, and to `turned`, if present. Its
  * scale is absent if the norm does not. */
 ops_narrow tower_norm_output(const tower_pass *p, const tower_dense *d, int64_t rows,
@@ -100,6 +104,7 @@ typedef struct {
   int64_t rows;
   ops_buffer dy, x;
   bool has_maximum;     /* of dy */
+  bool is_rounded;      /* dy is there in 8 bits, and only so */
   ops_buffer turned;    /* x in 8 bits; absent: it is rounded again */
   ops_buffer pre, sums; /* of a dy that is still to pass through the activation (ops_rounding) */
 } tower_dense_pass;

@@ -177,6 +177,10 @@ typedef struct {
   ops_buffer dout, dqkv; /* backward only */
   ops_buffer dqkv_sums;  /* OPS_SUMS_ATTENTION: [3 * heads * head_width] master, or absent */
   ops_buffer out_maximum, dqkv_maximum;
+  /* If present, with ops_table.narrows_attention: as ops_table.narrow would round dqkv with
+   * is_delayed. batch * tokens and 3 * heads * head_width are multiples of OPS_NARROW_MULTIPLE,
+   * dqkv_maximum is absent, and what dqkv holds afterwards is not defined. */
+  ops_narrow dqkv_narrow;
 } ops_attention;
 
 /* The attention of a layer's queries: scores [batch, tokens - first] master += weight * the sum
@@ -209,11 +213,12 @@ typedef struct {
   ops_buffer dclass_token, dpositions; /* backward: master, +=; absent where not learned */
 } ops_assemble;
 
-/* tokens [batch, length, width] = table[ids] + positions. The backward is deterministic. */
+/* tokens [batch, length, width] = table[ids] + positions[places]. The backward is deterministic. */
 typedef struct {
   int64_t batch, length, width, vocabulary;
   ops_buffer ids;              /* [batch, length] i32, each in [0, vocabulary) */
-  ops_buffer table, positions; /* [vocabulary, width], [length, width] master */
+  ops_buffer places;           /* likewise, rows of positions; absent: 0 to length - 1 */
+  ops_buffer table, positions; /* [vocabulary, width], [length or more, width] master */
   ops_buffer tokens;           /* compute */
   ops_buffer dtokens, dtable;
   ops_buffer dpositions; /* absent where not learned */
@@ -361,6 +366,7 @@ typedef struct {
    * buffers are absent, and ops_table.narrow finds the maximum. */
   bool has_maxima;
   int64_t widest_narrow_norm; /* columns of which layer_norm can write 8 bits; 0: none */
+  bool narrows_attention;     /* attention_gradient can write 8 bits */
   err (*allocate)(ops *o, size_t bytes, const char *what, void **block);
   void (*release)(ops *o, void *block);
   /* Host to backend and back; `upload` is done with `from` when it returns. */

@@ -62,6 +62,7 @@ count late "in 8 bits with delayed scaling" --set precision=fp8 --set fp8_scalin
 [ "$(times 'narrow_gradient_bf16')" -eq $blocks ] || fail "$(times 'narrow_gradient_bf16') gradients of hidden layers are rounded with their activation"
 [ "$(times 'slope_sums_bf16')" -eq 0 ] || fail "$(times 'slope_sums_bf16') gradients of activations are stored in 16 bits"
 [ "$(times 'norm_eight_bf16')" -eq $((2 * blocks)) ] || fail "$(times 'norm_eight_bf16') norms write 8 bits"
-[ "$(times 'narrow_values_bf16')" -le $((4 * blocks + 6)) ] || fail "$(times 'narrow_values_bf16') matrices are rounded"
+[ "$(times 'turn_bytes')" -eq $blocks ] || fail "$(times 'turn_bytes') gradients of attention are written in 8 bits"
+[ "$(times 'narrow_values_bf16')" -le $((3 * blocks + 6)) ] || fail "$(times 'narrow_values_bf16') matrices are rounded"
 [ "$(times 'narrow_advance')" -eq 2 ] || fail "scales are advanced in $(times 'narrow_advance') launches"
 [ "$kernels" -lt 1110 ] || fail "$kernels kernels per step in 8 bits with delayed scaling"

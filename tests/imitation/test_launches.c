@@ -51,6 +51,9 @@ static void attention_runs(void **state) {
     few.tokens = 50, few.dqkv_sums = f;
     assert_int_equal(kernel_attention(&few, stream), 0);
     assert_int_equal(kernel_attention_gradient(&few, scratch, stream), 0);
+    few.dqkv_narrow =
+        (ops_narrow){OPS_E5M2, somewhere(OPS_U8), somewhere(OPS_U8), somewhere(OPS_F32)};
+    assert_int_equal(kernel_attention_gradient(&few, scratch, stream) == 0, type == OPS_BF16);
   }
 }
 

@@ -274,6 +274,43 @@ static void layer_norm_rounds_as_a_pass_after_it(void **state) {
   assert_true(within.scale[OPS_SCALE_MAXIMUM] > 2.5f);
 }
 
+/* Of sequences for one of our kernels or a library's, whichever was chosen: the values are those of
+ * the 16-bit gradient, which may be the other's, to within half a step of the format. */
+static void attentions_gradient_is_rounded(void **state) {
+  (void)state;
+  enum { BATCH = 2, TOKENS = ROWS / BATCH, HEADS = 2, HEAD = WIDTH / HEADS / 3, INNER = COUNT / 3 };
+  const float factor = 57344.0f / 64;
+  static uint16_t qkv[COUNT], dout[INNER], dqkv[COUNT];
+  static float lse[BATCH * HEADS * TOKENS];
+  static bits got;
+  ops *o = tested;
+  if (!o->call->narrows_attention) skip(); /* as on a CPU */
+  draw_bf16(qkv, COUNT, 4), draw_bf16(dout, INNER, 5);
+  ops_attention a = {.batch = BATCH, .tokens = TOKENS, .heads = HEADS, .head_width = HEAD};
+  a.qkv = sent(o, OPS_BF16, qkv, COUNT), a.out = sent(o, OPS_BF16, dout, INNER);
+  a.dout = sent(o, OPS_BF16, dout, INNER), a.dqkv = sent(o, OPS_BF16, qkv, COUNT);
+  a.lse = sent(o, OPS_F32, lse, BATCH * HEADS * TOKENS);
+  assert_ok(o->call->attention(o, &a));
+  assert_ok(o->call->attention_gradient(o, &a));
+  assert_ok(o->call->download(o, dqkv, a.dqkv.data, sizeof dqkv));
+  a.dqkv_narrow = delayed_operand(o, OPS_E5M2, factor);
+  assert_ok(o->call->attention_gradient(o, &a));
+  take_bits(o, &a.dqkv_narrow, &got);
+  double most = largest(dqkv, COUNT);
+  assert_true(most > 0.5 && most < 64);
+  for (int i = 0; i < COUNT; i++) {
+    double expected = (double)cpu_from_bf16(dqkv[i]),
+           value = (double)cpu_fp8_value(CPU_E5M2, got.values[i]) / (double)factor;
+    assert_int_equal(got.values[i], got.turned[i % WIDTH * ROWS + i / WIDTH]);
+    if (fabs(value - expected) > 0.13 * fabs(expected) + 0.005 * most)
+      fail_msg("element %d is %g in 8 bits and %g in 16", i, value, expected);
+  }
+  assert_true(fabs((double)got.scale[OPS_SCALE_MAXIMUM] - most) < 0.01 * most);
+  assert_memory_equal(&got.scale[OPS_SCALE_SATURATED], (float[]){0}, 4);
+  ops_buffer *all[] = {&a.qkv, &a.out, &a.dout, &a.dqkv, &a.lse};
+  for (size_t k = 0; k < sizeof all / sizeof *all; k++) fetch(o, NULL, all[k], 0);
+}
+
 int main(int argc, char **argv) {
   enum { SKIPPED = 77 /* as in CMakeLists.txt */ };
   bool is_cuda = argc > 1 && strcmp(argv[1], "cuda") == 0;
@@ -290,6 +327,7 @@ int main(int argc, char **argv) {
       cmocka_unit_test(a_product_is_that_of_the_rounded_operands),
       cmocka_unit_test(rounding_gives_the_same_bits_on_every_backend),
       cmocka_unit_test(layer_norm_rounds_as_a_pass_after_it),
+      cmocka_unit_test(attentions_gradient_is_rounded),
   };
   int failed = cmocka_run_group_tests(tests, NULL, NULL);
   ops_destroy(tested);

@@ -14,6 +14,7 @@
 #define kernel_narrow_scratch mutant_narrow_scratch
 #define kernel_advance_scales mutant_advance_scales
 #define kernel_maximum mutant_maximum
+#define kernel_turn mutant_turn
 #define kernel_layer_norm mutant_layer_norm
 
 #include "cuda/fp8.cu"
@@ -26,6 +27,10 @@ int fp8_mutant_narrow(const ops_rounding *list, size_t count, void *scratch) {
 
 int fp8_mutant_norm(const ops_layer_norm *n) {
   return mutant_layer_norm(n, NULL);
+}
+
+int fp8_mutant_turn(ops_buffer values, ops_buffer turned, int64_t rows, int64_t columns) {
+  return mutant_turn(rows, columns, values, turned, NULL);
 }
 
 int fp8_mutant_maximum(int64_t count, ops_buffer x, ops_buffer maximum) {

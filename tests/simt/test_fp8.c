@@ -378,6 +378,85 @@ static void layer_norm_rounds_as_a_pass_after_it_would(void **state) {
   simt_release(n.x.data);
 }
 
+/* The gradient of attention in bf16, and its largest value. */
+static float attend(ops_attention *a, int64_t batch, int64_t tokens, int64_t heads, int64_t width,
+                    void **scratch) {
+  const int64_t count = batch * tokens * heads * width;
+  *a = (ops_attention){.batch = batch, .tokens = tokens, .heads = heads, .head_width = width};
+  a->is_causal = tokens % 32 == 0;
+  a->qkv = random_buffer(OPS_BF16, 3 * count, 1), a->dout = random_buffer(OPS_BF16, count, 2);
+  a->out = buffer_of(OPS_BF16, count), a->dqkv = buffer_of(OPS_BF16, 3 * count);
+  a->lse = buffer_of(OPS_F32, batch * heads * tokens);
+  a->dqkv_sums = random_buffer(OPS_F32, 3 * heads * width, 3);
+  *scratch = simt_allocate(kernel_attention_gradient_scratch(a));
+  reference_set(a->dout, count / 2, NAN); /* spoils its own head only */
+  assert_launched(kernel_attention(a, NULL));
+  assert_launched(kernel_attention_gradient(a, *scratch, NULL));
+  return largest_of(a->dqkv, 3 * count);
+}
+
+/* The gradient of attention, rounded by it and after it: equal in all bits, its sums too. */
+static void check_rounded_attention(int64_t batch, int64_t tokens, int64_t heads, int64_t width) {
+  const int64_t rows = batch * tokens, columns = 3 * heads * width, count = rows * columns;
+  void *scratch;
+  ops_attention a;
+  float most = attend(&a, batch, tokens, heads, width, &scratch);
+  ops_narrow to[2];
+  for (int i = 0; i < 2; i++) {
+    ops_buffer scale = buffer_of(OPS_F32, OPS_SCALE_FLOATS);
+    for (int k = 0; k < OPS_SCALE_FLOATS; k++) reference_set(scale, k, 0);
+    reference_set(scale, OPS_SCALE_FACTOR, 57344.0 / (0.6 * (double)most));
+    to[i] = (ops_narrow){OPS_E5M2, buffer_of(OPS_U8, count), buffer_of(OPS_U8, count), scale};
+    memset(to[i].values.data, 1, (size_t)count), memset(to[i].turned.data, 1, (size_t)count);
+  }
+  const ops_rounding after = {
+      .rows = rows, .columns = columns, .x = a.dqkv, .is_delayed = true, .to = to[1]};
+  assert_launched(kernel_narrow(&after, 1, NULL, NULL));
+  ops_buffer sums = a.dqkv_sums;
+  a.dqkv_narrow = to[0];
+  a.dqkv = random_buffer(OPS_BF16, count, 4);
+  a.dqkv_sums = random_buffer(OPS_F32, columns, 3);
+  assert_launched(kernel_attention_gradient(&a, scratch, NULL));
+  assert_true(saturated_in(to[0].scale) > 0);
+  assert_true((float)reference_get(to[0].scale, OPS_SCALE_MAXIMUM) == most);
+  assert_memory_equal(to[0].scale.data, to[1].scale.data, OPS_SCALE_FLOATS * sizeof(float));
+  assert_memory_equal(to[0].values.data, to[1].values.data, (size_t)count);
+  assert_memory_equal(to[0].turned.data, to[1].turned.data, (size_t)count);
+  assert_memory_equal(a.dqkv_sums.data, sums.data, (size_t)columns * sizeof(float));
+  memset(to[0].values.data, 1, (size_t)count); /* one layout alone */
+  a.dqkv_narrow.turned = (ops_buffer){0};
+  assert_launched(kernel_attention_gradient(&a, scratch, NULL));
+  assert_memory_equal(to[0].values.data, to[1].values.data, (size_t)count);
+  void *all[] = {a.qkv.data,        a.dout.data,       a.out.data,       a.dqkv.data,
+                 a.lse.data,        scratch,           sums.data,        a.dqkv_sums.data,
+                 after.x.data,      to[0].scale.data,  to[1].scale.data, to[0].values.data,
+                 to[1].values.data, to[0].turned.data, to[1].turned.data};
+  for (size_t i = 0; i < sizeof all / sizeof *all; i++) simt_release(all[i]);
+}
+
+static void attentions_gradient_rounds_as_a_pass_after_it_would(void **state) {
+  (void)state;
+  /* half a tile, a tile, walks in one and in two, heads of any width */
+  const int64_t shapes[][4] = {{2, 24, 2, 32},  {8, 50, 1, 64}, {1, 64, 2, 48}, {1, 80, 2, 64},
+                               {2, 136, 1, 80}, {4, 20, 4, 20}, {1, 272, 1, 32}};
+  for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++)
+    check_rounded_attention(shapes[i][0], shapes[i][1], shapes[i][2], shapes[i][3]);
+  void *scratch;
+  ops_attention a;
+  (void)attend(&a, 1, 16, 1, 32, &scratch);
+  a.dqkv_narrow = (ops_narrow){OPS_E5M2, a.out, a.out, a.lse};
+  ops_attention wrong[] = {a, a, a, a};
+  wrong[0].tokens = 15;                          /* a multiple of 16 is needed */
+  wrong[1].dqkv_maximum = a.lse;                 /* it is written to the scale */
+  wrong[2].dqkv_narrow.values = (ops_buffer){0}; /* `turned` is made from it */
+  wrong[3].head_width = 24;
+  for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+    assert_int_not_equal(kernel_attention_gradient(&wrong[i], scratch, NULL), 0);
+  void *all[] = {a.qkv.data, a.dout.data,      a.out.data, a.dqkv.data,
+                 a.lse.data, a.dqkv_sums.data, scratch};
+  for (size_t i = 0; i < sizeof all / sizeof *all; i++) simt_release(all[i]);
+}
+
 /* More matrices than one launch takes: each as if alone. */
 static void a_list_of_matrices_is_rounded_each_by_its_own_maximum(void **state) {
   (void)state;
@@ -424,6 +503,7 @@ int main(void) {
       cmocka_unit_test(delayed_factors_follow_the_last_maxima),
       cmocka_unit_test(a_gradient_passes_through_its_activation_while_it_is_rounded),
       cmocka_unit_test(layer_norm_rounds_as_a_pass_after_it_would),
+      cmocka_unit_test(attentions_gradient_rounds_as_a_pass_after_it_would),
       cmocka_unit_test(a_list_of_matrices_is_rounded_each_by_its_own_maximum),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);

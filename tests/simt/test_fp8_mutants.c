@@ -17,7 +17,7 @@ typedef struct {
   float scale[2], maximum, sums[COLUMNS];
 } results;
 
-enum { VALUES, ACTIVATED, GRADIENT, NORM, KINDS };
+enum { VALUES, ACTIVATED, GRADIENT, NORM, TURNED, KINDS };
 enum { NORM_ROWS = 96, NORM_WIDTH = 64 }; /* multiples of 16, in the same memory */
 
 /* False if the shim reported something. */
@@ -60,6 +60,8 @@ static bool run(int kind, results *r) {
   bool is_fine =
       fp8_mutant_narrow(&list[1], 1, scratch) == 0 && fp8_mutant_narrow(list, 1, scratch) == 0;
   if (kind == NORM) is_fine = is_fine && normalize(x, list[0].to, statistics);
+  if (kind == TURNED)
+    is_fine = is_fine && fp8_mutant_turn(list[0].to.values, list[0].to.turned, COLUMNS, ROWS) == 0;
   is_fine = is_fine && fp8_mutant_maximum(COUNT, x, maximum) == 0;
   memcpy(r->values, list[0].to.values.data, COUNT);
   memcpy(r->turned, list[0].to.turned.data, COUNT);
