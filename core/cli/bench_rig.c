@@ -80,7 +80,11 @@ void bench_rig_free(bench_rig *r) {
 }
 
 err bench_rig_step(bench_rig *r, int64_t number) {
-  const clip_inputs in = {r->s->batch_size, r->images, r->index, r->ids, r->id_counts, 0, NULL};
+  const clip_inputs in = {.count = r->s->batch_size,
+                          .images = r->images,
+                          .index = r->index,
+                          .ids = r->ids,
+                          .id_counts = r->id_counts};
   step_result result;
   err error = NULL;
   /* as in training: the next batch is copied while this one is computed, unless its patches are

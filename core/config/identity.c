@@ -35,10 +35,10 @@ err settings_init_recorded(settings *s) {
 /* Settings of contrastive training, which a classifier does not use. */
 static bool is_contrastive(const char *key) {
   static const char *const keys[] = {
-      "embed_dim",          "temperature",    "temperature_learned", "logit_scale_max",
-      "normalize",          "loss_direction", "text_mask_ratio",     "text_mask_mode",
-      "text_mask_lexicon",  "data.train",     "eval.probe_train",    "eval.probe_epochs",
-      "eval.probe_features"};
+      "embed_dim",           "temperature",        "temperature_learned", "logit_scale_max",
+      "normalize",           "loss_direction",     "text_mask_ratio",     "text_mask_mode",
+      "text_mask_lexicon",   "data.train",         "eval.probe_train",    "eval.probe_epochs",
+      "eval.probe_features", "text_mask_positions"};
   if (strncmp(key, "text.", 5) == 0) return true;
   for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
     if (strcmp(key, keys[i]) == 0) return true;
@@ -54,6 +54,8 @@ bool setting_is_idle(const setting *row, const settings *s) {
   if (is_classifier && is_contrastive(row->key)) return true;
   if (strcmp(row->key, "eval.probe_epochs") == 0 || strcmp(row->key, "eval.probe_features") == 0)
     return !*s->eval_probe_train;
+  if (strcmp(row->key, "text_mask_positions") == 0)
+    return s->text_mask_mode == TEXT_MASK_NONE || s->text_mask_mode == TEXT_MASK_TRUNCATE;
   if (strcmp(row->key, "text_mask_lexicon") == 0) return s->text_mask_mode != TEXT_MASK_SYNTAX;
   if (strncmp(row->key, "attentive.", 10) == 0) return !settings_is_attentive(s);
   if (strcmp(row->key, "fp8_scaling") == 0) return s->precision != PRECISION_FP8;

@@ -53,6 +53,7 @@ enum {
   TEXT_MASK_FREQUENCY,
   TEXT_MASK_SYNTAX
 };
+enum { TEXT_POSITIONS_PACKED, TEXT_POSITIONS_ORIGINAL };
 /* The training rules of this version: what `recipe` must say to be trained (docs/decisions.md). */
 enum { SETTINGS_RECIPE = 2 };
 enum { DEVICE_AUTO, DEVICE_CPU, DEVICE_CUDA };

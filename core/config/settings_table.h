@@ -118,6 +118,9 @@
   PICK(text_mask_mode, "text_mask_mode", 0,                                                        \
        "none|truncate|random|block|prioritized|frequency|syntax", true,                            \
        "which text tokens are dropped in training (docs/data.md)")                                 \
+  PICK(text_mask_positions, "text_mask_positions", 0, "packed|original", true,                     \
+       "positions of the kept text tokens: packed: their ranks among the kept ones; original: "    \
+       "their places in the caption")                                                              \
   TEXT(                                                                                            \
       text_mask_lexicon, "text_mask_lexicon", "/usr/share/perl5/Lingua/EN/Tagger/words.yml", true, \
       "parts of speech for text_mask_mode syntax: words.yml of Debian's liblingua-en-tagger-perl") \

@@ -118,6 +118,11 @@ err CPU_KERNEL(assemble_gradient)(ops *o, const ops_assemble *a) {
   return NULL;
 }
 
+/* The row of `positions` that belongs to token `row`. */
+static int64_t place_of(const ops_embed *e, int64_t row) {
+  return e->places.data ? ((const int32_t *)e->places.data)[row] : row % e->length;
+}
+
 err CPU_KERNEL(embed)(ops *o, const ops_embed *e) {
   int64_t width = e->width;
   float *scratch;
@@ -131,7 +136,7 @@ err CPU_KERNEL(embed)(ops *o, const ops_embed *e) {
     cpu_block(e->batch * e->length, block, &start, &end);
     for (int64_t row = start; row < end; row++) {
       CPU_ASSERT(ids[row] >= 0 && ids[row] < e->vocabulary);
-      const float *word = table + ids[row] * width, *place = positions + row % e->length * width;
+      const float *word = table + ids[row] * width, *place = positions + place_of(e, row) * width;
       float *to = cpu_write(e->tokens, row * width, scratch + block * width);
 #pragma omp simd
       for (int64_t j = 0; j < width; j++) to[j] = word[j] + place[j];
@@ -152,7 +157,7 @@ err CPU_KERNEL(embed_gradient)(ops *o, const ops_embed *e) {
       add_strip(e->dtokens, row * width + j, count, cpu_f32(e->dtable) + ids[row] * width + j);
       if (e->dpositions.data)
         add_strip(e->dtokens, row * width + j, count,
-                  cpu_f32(e->dpositions) + row % e->length * width + j);
+                  cpu_f32(e->dpositions) + place_of(e, row) * width + j);
     }
   }
   return NULL;

@@ -17,7 +17,8 @@ DEVICE void embed_body(embed_arguments a, const int type) {
   const ops_embed *e = &a.e;
   int64_t row = grid_warp(), width = e->width;
   if (row >= e->batch * e->length) return;
-  int64_t word = ((const int32_t *)e->ids.data)[row], place = row % e->length;
+  int64_t word = ((const int32_t *)e->ids.data)[row];
+  int64_t place = e->places.data ? ((const int32_t *)e->places.data)[row] : row % e->length;
   for (int64_t column = lane_index() * PACK; column < width; column += LANES * PACK) {
     int64_t count = width - column;
     pack x = pack_load(e->table.data, OPS_F32, word * width + column, count, a.is_vector);
@@ -43,18 +44,26 @@ size_t kernel_embed_gradient_scratch(int64_t batch, int64_t length, int64_t widt
   return rows > sums ? rows : sums;
 }
 
-/* The positions' gradient is a column sum of dtokens viewed as [batch, length * width]. */
-int kernel_embed_gradient(const ops_embed *e, void *scratch, void *stream) {
-  int failed = 0;
-  if (e->vocabulary > KERNEL_LONGEST_TABLE) return KERNEL_INVALID;
-  if (e->dpositions.data)
-    failed = kernel_column_sums(e->batch, e->length * e->width, e->length * e->width, e->dtokens,
-                                e->dpositions, scratch, stream);
-  if (failed || !e->dtable.data) return failed;
+static int add_to_rows(const ops_embed *e, ops_buffer ids, ops_buffer table, void *scratch,
+                       void *stream) {
   scatter_rows rows = {.count = e->batch * e->length,
                        .width = e->width,
-                       .ids = (const int32_t *)e->ids.data,
+                       .ids = (const int32_t *)ids.data,
                        .x = e->dtokens,
-                       .table = e->dtable};
+                       .table = table};
   return kernel_scatter_rows(&rows, scratch, stream);
+}
+
+/* Without places a column sum of dtokens viewed as [batch, length * width]. */
+static int position_gradient(const ops_embed *e, void *scratch, void *stream) {
+  if (!e->dpositions.data) return 0;
+  if (e->places.data) return add_to_rows(e, e->places, e->dpositions, scratch, stream);
+  return kernel_column_sums(e->batch, e->length * e->width, e->length * e->width, e->dtokens,
+                            e->dpositions, scratch, stream);
+}
+
+int kernel_embed_gradient(const ops_embed *e, void *scratch, void *stream) {
+  if (e->vocabulary > KERNEL_LONGEST_TABLE) return KERNEL_INVALID;
+  int failed = position_gradient(e, scratch, stream);
+  return failed || !e->dtable.data ? failed : add_to_rows(e, e->ids, e->dtable, scratch, stream);
 }

@@ -29,7 +29,8 @@ typedef struct {
   bool has_class_token, has_learned_positions, has_pre_norm, has_patch_bias;
   float mean[3], deviation[3];
   int64_t text_length, vocabulary;
-  int text_pool; /* TEXT_POOL_* */
+  bool has_text_places; /* training texts have positions of their own (clip_inputs.places) */
+  int text_pool;        /* TEXT_POOL_* */
   tower_shape image, text;
   double temperature, logit_scale_max;
   int64_t classes;  /* 0: contrastive; else a classifier of images: no text tower, no scale, and
@@ -71,6 +72,8 @@ typedef struct {
   const uint8_t *images;    /* [count, size, size, 3] */
   const int32_t *index;     /* [count, train_patches]: keep-lists (mask.h) */
   const int32_t *ids;       /* [count, train_words] */
+  const int32_t *places;    /* [count, train_words]: the tokens' positions, with has_text_places;
+                             * NULL: their ranks */
   const int32_t *id_counts; /* [count]: tokens before the padding */
   int64_t first_sample;     /* number of the first sample in the run; seeds dropout's noise */
   const int64_t *numbers;   /* [count] of samples that are not consecutive; NULL: they are */

@@ -26,6 +26,7 @@ static void make_classifier(const settings *s, clip_config *c) {
   c->normalizes = false;
   c->text_dropout = 0;
   c->has_padding_mask = false;
+  c->has_text_places = false;
   c->text_pool = TEXT_POOL_FIRST;
   c->vocabulary = 0;
   c->text = (tower_shape){0};
@@ -59,6 +60,8 @@ void clip_config_from(const settings *s, int64_t vocabulary, clip_config *c) {
       .has_pre_norm = s->image_pre_norm,
       .has_patch_bias = s->image_patch_bias,
       .text_length = s->text_length,
+      .has_text_places = s->text_mask_positions == TEXT_POSITIONS_ORIGINAL &&
+                         s->text_mask_mode > TEXT_MASK_TRUNCATE,
       .vocabulary = settings_vocabulary_rows(s, vocabulary),
       .text_pool = s->text_pool,
       .image = {.width = s->image_width,

@@ -34,11 +34,15 @@ err clip_run_images(clip_model *m, const clip_activations *a, const input_set *i
   return error;
 }
 
+static text_words words_of(const input_set *in) {
+  return (text_words){in->ids, input_set_token_places(in)};
+}
+
 err clip_run_texts(clip_model *m, const clip_activations *a, const input_set *in) {
   tower_pass pass = text_pass(m, a, in);
   err error = NULL;
   while (!error && tower_next(&pass, in->count)) {
-    error = text_front_forward(&m->text_in, &m->config, in->ids, &pass);
+    error = text_front_forward(&m->text_in, &m->config, words_of(in), &pass);
     if (!error) error = tower_forward(&pass);
   }
   return error;
@@ -118,7 +122,7 @@ static err texts_backward(clip_model *m, const clip_activations *a, const input_
     pass.watch = watch_of(m, &pass, count, 1, &watch);
     error = param_complete(pass.watch, m->scale_param, 1); /* the loss's */
     if (!error) error = tower_backward(&pass, dfeatures);
-    if (!error) error = text_front_backward(&m->text_in, &m->config, in->ids, &pass);
+    if (!error) error = text_front_backward(&m->text_in, &m->config, words_of(in), &pass);
     if (!error) error = front_complete(&pass, front);
   }
   return error;
@@ -149,8 +153,9 @@ err clip_stage(clip_model *m, const clip_inputs *in) {
     error = reconstruction_lists_copy(&m->lists[m->staged], m->o, &m->decoding.extent,
                                       m->config.has_class_token, in->index, in->count);
   if (error || m->config.classes) return error;
-  return input_set_texts(set, m->o, &m->config, in->ids, in->id_counts, in->count,
-                         m->limits.train_words);
+  error = input_set_texts(set, m->o, &m->config, in->ids, in->id_counts, in->count,
+                          m->limits.train_words);
+  return error ? error : input_set_places(set, m->o, in->places, m->limits.train_words);
 }
 
 err clip_take_staged(clip_model *m) {

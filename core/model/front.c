@@ -202,28 +202,30 @@ cleanup:
   return error;
 }
 
-/* A text's tokens, at most c->text_length, take the first positions. */
-static ops_embed embedding(const clip_config *c, ops_buffer ids, const tower_pass *p) {
+/* A text's tokens, at most c->text_length, take the first positions if they have no others. */
+static ops_embed embedding(const clip_config *c, text_words words, const tower_pass *p) {
   int64_t length = p->a->tokens;
+  ops_buffer places = words.places.data ? ops_at(words.places, p->first * length) : words.places;
   return (ops_embed){.batch = p->count,
                      .length = length,
                      .width = c->text.width,
                      .vocabulary = c->vocabulary,
-                     .ids = ops_at(ids, p->first * length)};
+                     .ids = ops_at(words.ids, p->first * length),
+                     .places = places};
 }
 
-err text_front_forward(const text_front *f, const clip_config *c, ops_buffer ids,
+err text_front_forward(const text_front *f, const clip_config *c, text_words words,
                        const tower_pass *p) {
-  ops_embed e = embedding(c, ids, p);
+  ops_embed e = embedding(c, words, p);
   e.table = ops_at(p->w->master, f->words);
   e.positions = ops_at(p->w->master, f->positions);
   e.tokens = tower_input(p);
   return p->w->o->call->embed(p->w->o, &e);
 }
 
-err text_front_backward(const text_front *f, const clip_config *c, ops_buffer ids,
+err text_front_backward(const text_front *f, const clip_config *c, text_words words,
                         const tower_pass *p) {
-  ops_embed e = embedding(c, ids, p);
+  ops_embed e = embedding(c, words, p);
   e.dtokens = p->a->dx;
   e.dtable = ops_at(p->w->gradients, f->words);
   e.dpositions = ops_at(p->w->gradients, f->positions);

@@ -51,10 +51,14 @@ err image_front_forward(const image_source *in, const tower_pass *p) ERR_MUST_CH
 /* From a->dx of the tower's activations; uses a->dnorm as scratch. */
 err image_front_backward(const image_source *in, const tower_pass *p) ERR_MUST_CHECK;
 
-/* The same for texts; ids [batch, tokens] on the device. */
-err text_front_forward(const text_front *f, const clip_config *c, ops_buffer ids,
+/* The same for texts. [batch, tokens] on the device; places, the tokens' positions, may be absent:
+ * their ranks. */
+typedef struct {
+  ops_buffer ids, places;
+} text_words;
+err text_front_forward(const text_front *f, const clip_config *c, text_words words,
                        const tower_pass *p) ERR_MUST_CHECK;
-err text_front_backward(const text_front *f, const clip_config *c, ops_buffer ids,
+err text_front_backward(const text_front *f, const clip_config *c, text_words words,
                         const tower_pass *p) ERR_MUST_CHECK;
 
 #endif

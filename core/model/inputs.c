@@ -5,6 +5,7 @@ void input_set_lay_out(input_set *set, const clip_config *c, int64_t samples, in
   set->images = ops_cut(block, OPS_U8, samples * c->image_size * c->image_size * 3);
   set->index = ops_cut(block, OPS_I32, samples * patches);
   set->ids = ops_cut(block, OPS_I32, texts * c->text_length);
+  if (c->has_text_places) set->places = ops_cut(block, OPS_I32, texts * c->text_length);
   set->pool_index = ops_cut(block, OPS_I32, texts);
   set->key_counts = ops_cut(block, OPS_I32, texts);
   set->numbers = ops_cut(block, OPS_I32, samples * 2);
@@ -23,6 +24,7 @@ err input_set_images(input_set *set, ops *o, const clip_config *c, const uint8_t
 err input_set_texts(input_set *set, ops *o, const clip_config *c, const int32_t *ids,
                     const int32_t *id_counts, int64_t count, int64_t length) {
   set->count = count;
+  set->has_places = false;
   err error = o->call->upload_ahead(o, set->ids.data, ids, (size_t)(count * length) * 4);
   if (!error && c->has_padding_mask) {
     int32_t *counts = set->pooled + count;
@@ -36,6 +38,12 @@ err input_set_texts(input_set *set, ops *o, const clip_config *c, const int32_t 
   return o->call->upload_ahead(o, set->pool_index.data, set->pooled, (size_t)count * 4);
 }
 
+err input_set_places(input_set *set, ops *o, const int32_t *places, int64_t length) {
+  if (!places) return NULL;
+  set->has_places = true;
+  return o->call->upload_ahead(o, set->places.data, places, (size_t)(set->count * length) * 4);
+}
+
 err input_set_numbers(input_set *set, ops *o, const clip_config *c, int64_t first_sample,
                       const int64_t *given, int64_t count) {
   if (c->image_dropout == 0 && c->text_dropout == 0 && c->drop_path == 0) return NULL;
@@ -46,6 +54,10 @@ err input_set_numbers(input_set *set, ops *o, const clip_config *c, int64_t firs
     numbers[2 * i + 1] = (int32_t)(uint32_t)(number >> 32);
   }
   return o->call->upload_ahead(o, set->numbers.data, numbers, (size_t)count * 8);
+}
+
+ops_buffer input_set_token_places(const input_set *set) {
+  return set->has_places ? set->places : (ops_buffer){0};
 }
 
 ops_buffer input_set_key_counts(const input_set *set, const clip_config *c) {

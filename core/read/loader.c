@@ -27,7 +27,7 @@ enum {
 /* Memory of one batch in the ring. */
 typedef struct {
   uint8_t *images;
-  int32_t *tokens, *token_counts;
+  int32_t *tokens, *token_places, *token_counts; /* token_places may be NULL */
   int64_t *rows, *numbers;
   int64_t unfinished; /* protected by the lock */
   stream_position after;
@@ -140,16 +140,17 @@ static int32_t least_side(const loader_config *c) {
   return (int32_t)ceil((double)c->image_size / share);
 }
 
-/* The caption's tokens, or those that the text mask keeps. */
-static err fill_tokens(const loader *l, const char *caption, int64_t sample, int32_t *tokens,
-                       int32_t *count) {
+/* The caption's tokens, or those that the text mask keeps, in position i of a slot. */
+static err fill_tokens(const loader *l, const char *caption, int64_t sample, slot *s, int64_t i) {
   const loader_config *c = &l->c;
-  int32_t whole[TEXT_MASK_LONGEST];
+  int32_t whole[TEXT_MASK_LONGEST], places[TEXT_MASK_LONGEST];
+  int32_t *tokens = s->tokens + i * c->text_tokens, *count = &s->token_counts[i];
+  int32_t *kept = s->token_places ? s->token_places + i * c->text_tokens : places;
   if (!c->words) return NULL;
   if (!text_mask_is_drawn(&l->mask))
     return tokenizer_encode(c->words, caption, c->text_tokens, tokens, count);
   err error = tokenizer_encode(c->words, caption, c->text_length, whole, count);
-  if (!error) text_mask_draw(&l->mask, c->seed, sample, whole, *count, tokens, count);
+  if (!error) text_mask_draw(&l->mask, c->seed, sample, whole, *count, tokens, kept, count);
   return error;
 }
 
@@ -183,8 +184,7 @@ static err fill_place(loader *l, slot *s, int64_t i, const candidate *from, int6
   TRY(image_train_transform(picture, &a, &random, c->image_size, pixels));
   random = rng_at(c->seed, RNG_AUGMENT, 0, (uint64_t)sample_number);
   TRY(rand_augment_image(&c->augment, &random, (int32_t)c->image_size, pixels));
-  TRY(fill_tokens(l, sample.caption, sample_number, s->tokens + i * c->text_tokens,
-                  &s->token_counts[i]));
+  TRY(fill_tokens(l, sample.caption, sample_number, s, i));
   s->rows[i] = from->row;
 cleanup:
   if (own) image_free(&fresh);
@@ -351,6 +351,10 @@ static err make_slots(loader *l) {
     s->rows = mem_zeroed(batch, sizeof *s->rows);
     s->numbers = mem_zeroed(batch, sizeof *s->numbers);
     s->unfinished = c->batch_size;
+    if (text_mask_is_drawn(&l->mask) && c->text_mask_is_in_place) {
+      s->token_places = mem_zeroed(batch * (size_t)c->text_tokens + 1, sizeof *s->token_places);
+      if (!s->token_places) return mem_error(batch, "the loader's batches");
+    }
     if (!s->images || !s->tokens || !s->token_counts || !s->rows || !s->numbers)
       return mem_error(pixels, "the loader's batches");
     if (c->pins && c->pins->call->pin) {
@@ -451,6 +455,7 @@ void loader_close(loader *l) {
     if (l->slots[i].is_pinned) l->c.pins->call->unpin(l->c.pins, l->slots[i].images);
     free(l->slots[i].images);
     free(l->slots[i].tokens);
+    free(l->slots[i].token_places);
     free(l->slots[i].token_counts);
     free(l->slots[i].rows);
     free(l->slots[i].numbers);
@@ -490,8 +495,15 @@ err loader_next(loader *l, loader_batch *batch, double *waited) {
   *waited = clock_seconds() - start;
   for (int64_t i = 0; i < l->c.batch_size; i++)
     s->numbers[i] = number_in_run(l, number * l->c.batch_size + i);
-  *batch = (loader_batch){s->numbers[0],   l->c.batch_size, s->images, s->tokens,
-                          s->token_counts, s->rows,         s->after,  s->numbers};
+  *batch = (loader_batch){.first_sample = s->numbers[0],
+                          .count = l->c.batch_size,
+                          .images = s->images,
+                          .tokens = s->tokens,
+                          .token_places = s->token_places,
+                          .token_counts = s->token_counts,
+                          .rows = s->rows,
+                          .after = s->after,
+                          .numbers = s->numbers};
   return error;
 }
 

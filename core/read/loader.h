@@ -35,6 +35,7 @@ typedef struct {
                           * Only for an even batch_size, not for a stream */
   int text_mask_mode;    /* TEXT_MASK_* of config/settings.h */
   const char *text_mask_lexicon; /* for TEXT_MASK_SYNTAX: lexicon.h */
+  bool text_mask_is_in_place;    /* a batch has the kept tokens' places in their captions */
   int64_t text_tokens;           /* kept of text_length (text_mask.h); equal to it without a mask */
   uint64_t seed;
   double crop_min, crop_max, ratio_min, ratio_max;
@@ -54,6 +55,7 @@ typedef struct {
   int64_t first_sample, count;
   const uint8_t *images;       /* [count, size, size, 3] */
   const int32_t *tokens;       /* [count, text_tokens] */
+  const int32_t *token_places; /* [count, text_tokens] in their captions; NULL: their ranks */
   const int32_t *token_counts; /* [count] before the padding */
   const int64_t *rows;         /* [count] of the data set; of a stream shard << 32 | sample */
   stream_position after;       /* of a stream: the position after the batch of all ranks */

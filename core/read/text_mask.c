@@ -84,22 +84,24 @@ static void draw_places(const text_mask *m, rng *random, const int32_t *ids, int
 }
 
 void text_mask_draw(const text_mask *m, uint64_t seed, int64_t sample, const int32_t *ids,
-                    int32_t count, int32_t *out, int32_t *out_count) {
+                    int32_t count, int32_t *out, int32_t *places, int32_t *out_count) {
   ranked order[TEXT_MASK_LONGEST];
   rng random = rng_at(seed, RNG_TEXT_MASK, 0, (uint64_t)sample);
-  int64_t used = 0;
+  const int64_t drawn = m->kept - 2 * m->ends;
+  int64_t used = 0, i = 0;
   if (m->kept >= m->length) {
     memcpy(out, ids, (size_t)m->length * sizeof *out);
+    for (; i < m->length; i++) places[i] = (int32_t)i;
     *out_count = count;
     return;
   }
   draw_places(m, &random, ids, count, order);
-  if (m->ends) out[used++] = ids[0];
-  for (int64_t i = 0; i < m->kept - 2 * m->ends && order[i].place < count; i++)
-    out[used++] = ids[order[i].place];
-  if (m->ends) out[used++] = ids[count - 1];
+  if (m->ends) places[used++] = 0;
+  for (; i < drawn && order[i].place < count; i++) places[used++] = order[i].place;
+  if (m->ends) places[used++] = count - 1;
   *out_count = (int32_t)used;
-  for (; used < m->kept; used++) out[used] = m->padding;
+  for (; i < drawn; i++) places[used++] = order[i].place;
+  for (int64_t k = 0; k < m->kept; k++) out[k] = places[k] < count ? ids[places[k]] : m->padding;
 }
 
 err text_mask_weigh(const dataset *data, const tokenizer *words, double **out) {

@@ -1,8 +1,9 @@
 /* Text masking in training: which tokens of a caption enter the text tower.
  *
- * Kept tokens are packed to the front in order, so that a kept token gets the position of its rank
- * among the kept ones, as in CLIPA and open_clip, and the tower really encodes fewer tokens.
- * Special tokens (start, end of text) are always kept. */
+ * Kept tokens are packed to the front in order, so that the tower really encodes fewer tokens. A
+ * kept token's position is its rank among the kept ones, as in CLIPA and open_clip, or with
+ * text_mask_positions: original its place in the caption, as FLIP's tower masks after it has added
+ * the positions. Special tokens (start, end of text) are always kept. */
 #ifndef FLIP_READ_TEXT_MASK_H
 #define FLIP_READ_TEXT_MASK_H
 
@@ -30,8 +31,9 @@ typedef struct {
 /* False for none and truncate, which are implemented by the tokenizer's truncation to `kept`. */
 bool text_mask_is_drawn(const text_mask *m);
 
-/* ids [length], of which `count` are the caption's and the rest padding, to out [kept]; *out_count:
- * kept tokens before the padding. Depends on (seed, sample) and the tokens alone.
+/* ids [length], of which `count` are the caption's and the rest padding, to out [kept], and their
+ * places in `ids` to places [kept], ascending; *out_count: kept tokens before the padding. Depends
+ * on (seed, sample) and the tokens alone.
  *   random       uniform over all places but the special tokens', padding included (FLIP)
  *   block        consecutive words from a uniform start; a caption that fits stays whole (CLIPA)
  *   prioritized  padding goes first, then words, uniformly (FLIP; CLIPA calls it random)
@@ -40,7 +42,7 @@ bool text_mask_is_drawn(const text_mask *m);
  *                class the earlier; all tokens of a word are of its class (CLIPA). Nothing is
  * drawn. Its working memory is a word's: when even that fails, tokens count as others */
 void text_mask_draw(const text_mask *m, uint64_t seed, int64_t sample, const int32_t *ids,
-                    int32_t count, int32_t *out, int32_t *out_count);
+                    int32_t count, int32_t *out, int32_t *places, int32_t *out_count);
 
 /* Weights [vocabulary] for mode frequency, freed by the caller: proportional to 1 /
  * sqrt(occurrences of a token), as the keep probabilities of word2vec's subsampling, which CLIPF

@@ -33,10 +33,12 @@ static int64_t micro_batch(const train_step *t, int64_t count) {
 /* Samples [first, first + one micro-batch) of a batch. */
 static clip_inputs part_of(const train_step *t, const clip_inputs *b, int64_t first) {
   int64_t pixels = t->s->image_size * t->s->image_size * 3, micro = micro_batch(t, b->count);
+  int64_t tokens = settings_text_tokens(t->s);
   return (clip_inputs){.count = b->count - first < micro ? b->count - first : micro,
                        .images = b->images + first * pixels,
                        .index = b->index + first * t->encoded_patches,
-                       .ids = b->ids + first * settings_text_tokens(t->s),
+                       .ids = b->ids + first * tokens,
+                       .places = b->places ? b->places + first * tokens : NULL,
                        .id_counts = b->id_counts + first,
                        .first_sample = b->first_sample + first,
                        .numbers = b->numbers ? b->numbers + first : NULL};

@@ -160,13 +160,14 @@ static err evaluate(run *r) {
 static clip_inputs inputs_of(const run *r) {
   const loader_batch *b = &r->batch;
   const uint8_t *images = run_is_classifier(r) ? r->mixed : b->images;
-  return (clip_inputs){b->count,
-                       images,
-                       r->index,
-                       b->tokens,
-                       b->token_counts,
-                       b->first_sample,
-                       run_is_mixing(r) ? b->numbers : NULL};
+  return (clip_inputs){.count = b->count,
+                       .images = images,
+                       .index = r->index,
+                       .ids = b->tokens,
+                       .places = b->token_places,
+                       .id_counts = b->token_counts,
+                       .first_sample = b->first_sample,
+                       .numbers = run_is_mixing(r) ? b->numbers : NULL};
 }
 
 /* The keep-lists of the batch that the loader returned. */

@@ -68,7 +68,12 @@ static int64_t measure(const settings *s, const clip_limits *limits, ops *o, com
     ids[i * words] = (int32_t)(i + c->rank) % VOCABULARY;
     images[i] = (uint8_t)(i * 7);
   }
-  clip_inputs in = {own, images, index, ids, counts, c->rank * own, NULL};
+  clip_inputs in = {.count = own,
+                    .images = images,
+                    .index = index,
+                    .ids = ids,
+                    .id_counts = counts,
+                    .first_sample = c->rank * own};
   for (int i = 0; i < STEPS; i++) {
     must(step_stage(&step, &in));
     int64_t before = c->bytes_moved;

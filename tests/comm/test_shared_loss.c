@@ -69,13 +69,12 @@ static void free_samples(samples *in) {
 
 /* The batch's samples from `first` on. */
 static clip_inputs part(const samples *in, int64_t first, int64_t count) {
-  return (clip_inputs){count,
-                       in->images + first * in->pixels,
-                       in->index + first * in->kept,
-                       in->ids + first * in->words,
-                       in->counts + first,
-                       1000 + first,
-                       NULL};
+  return (clip_inputs){.count = count,
+                       .images = in->images + first * in->pixels,
+                       .index = in->index + first * in->kept,
+                       .ids = in->ids + first * in->words,
+                       .id_counts = in->counts + first,
+                       .first_sample = 1000 + first};
 }
 
 /* Fresh weights plus noise: the same on every rank. */

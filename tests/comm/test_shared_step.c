@@ -59,13 +59,12 @@ static clip_inputs draw(const settings *s, int64_t update, int64_t first, int64_
   for (int64_t i = 0; i < BATCH * words; i++) in->ids[i] = (int32_t)rng_below(&r, VOCABULARY);
   for (int i = 0; i < BATCH; i++) in->counts[i] = 1 + (int32_t)rng_below(&r, (uint32_t)words);
   err_free(mask_draw(&mask, 3, BATCH * update, BATCH, in->index));
-  return (clip_inputs){count,
-                       in->images + first * pixels,
-                       in->index + first * kept,
-                       in->ids + first * words,
-                       in->counts + first,
-                       BATCH * update + first,
-                       NULL};
+  return (clip_inputs){.count = count,
+                       .images = in->images + first * pixels,
+                       .index = in->index + first * kept,
+                       .ids = in->ids + first * words,
+                       .id_counts = in->counts + first,
+                       .first_sample = BATCH * update + first};
 }
 
 static void free_samples(samples *in) {

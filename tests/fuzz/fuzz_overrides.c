@@ -39,7 +39,7 @@ static void draw_image_mask(const settings *s) {
 }
 
 static void draw_text_mask(const settings *s) {
-  int32_t ids[TEXT_MASK_LONGEST], out[TEXT_MASK_LONGEST], count;
+  int32_t ids[TEXT_MASK_LONGEST], out[TEXT_MASK_LONGEST], places[TEXT_MASK_LONGEST], count;
   text_mask mask = {.mode = s->text_mask_mode,
                     .length = s->text_length,
                     .kept = settings_text_tokens(s),
@@ -52,7 +52,7 @@ static void draw_text_mask(const settings *s) {
     return;
   for (int32_t words = 2; words <= mask.length; words += 1 + words) {
     for (int32_t i = 0; i < mask.length; i++) ids[i] = i < words ? i : -1;
-    text_mask_draw(&mask, 1, words, ids, words, out, &count);
+    text_mask_draw(&mask, 1, words, ids, words, out, places, &count);
     fuzz_require(count >= 0 && count <= mask.kept && count <= words, "no more than asked for");
     for (int32_t i = 1; i < count; i++)
       fuzz_require(out[i] > out[i - 1] && out[i] < words, "words keep their order");

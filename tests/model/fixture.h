@@ -21,7 +21,7 @@ typedef struct {
   clip_model *model;
   clip_inputs inputs;
   uint8_t *images;
-  int32_t *index, *ids, *counts;
+  int32_t *index, *ids, *places, *counts;
 } fixture;
 
 /* Small and odd sizes; the seed is fixed, the values are not special. */
@@ -55,7 +55,20 @@ static inline void make_inputs(fixture *f, const settings *s) {
   for (int i = 0; i < BATCH; i++)
     f->counts[i] = 1 + (int32_t)rng_below(&r, (uint32_t)settings_text_tokens(s));
   assert_ok(mask_draw(&mask, 3, 100, BATCH, f->index));
-  f->inputs = (clip_inputs){BATCH, f->images, f->index, f->ids, f->counts, 1000, NULL};
+  f->inputs = (clip_inputs){.count = BATCH,
+                            .images = f->images,
+                            .index = f->index,
+                            .ids = f->ids,
+                            .id_counts = f->counts,
+                            .first_sample = 1000};
+  if (s->text_mask_positions != TEXT_POSITIONS_ORIGINAL) return;
+  const int64_t kept = settings_text_tokens(s), spare = s->text_length - kept;
+  f->places = malloc((size_t)(BATCH * kept) * 4);
+  for (int64_t i = 0; i < BATCH * kept; i++) { /* the first, spread ones, the last */
+    const int64_t shifts[] = {0, spare * (i % kept) / (kept - 1), spare};
+    f->places[i] = (int32_t)(i % kept + shifts[i / kept % 3]);
+  }
+  f->inputs.places = f->places;
 }
 
 /* Initial weights plus noise, so that no gain is one, no bias zero, and nothing is symmetric. */
@@ -92,6 +105,7 @@ static inline void unmake(fixture *f) {
   free(f->images);
   free(f->index);
   free(f->ids);
+  free(f->places);
   free(f->counts);
 }
 

@@ -20,12 +20,13 @@ static void openai_gradients_match_finite_differences(void **state) {
   settings_free(&s);
 }
 
-static void masked_text_leaves_later_positions_unchanged(void **state) {
-  (void)state;
-  settings s = small_settings(true);
-  s.text_mask_mode = TEXT_MASK_PRIORITIZED, s.text_mask_ratio = 0.4; /* three tokens of five */
+/* Three tokens of five. To `sums` the sizes of the positions' gradients. */
+static void add_position_gradients(int positions, double sums[5]) {
+  settings s = small_settings(false);
+  s.text_mask_mode = TEXT_MASK_PRIORITIZED, s.text_mask_ratio = 0.4;
+  s.text_mask_positions = positions;
   assert_int_equal(model_limits(&s).train_words, 3);
-  fixture f = make(&s); /* the positions after it are not changed */
+  fixture f = make(&s);
   const param *p = param_table_find(clip_params(f.model), "text.positions");
   assert_ok(clip_clear_gradients(f.model));
   assert_ok(clip_forward(f.model, &f.inputs, 0, true));
@@ -33,18 +34,28 @@ static void masked_text_leaves_later_positions_unchanged(void **state) {
   assert_ok(clip_loss(f.model, BATCH, &loss));
   assert_ok(clip_backward(f.model, 0, BATCH));
   const double *g = (const double *)clip_weights(f.model)->gradients.data + p->offset;
-  double used = 0, unused = 0;
-  for (int64_t i = 0; i < 5 * s.text_width; i++)
-    *(i < 3 * s.text_width ? &used : &unused) += fabs(g[i]);
-  assert_true(used > 0 && unused == 0);
+  for (int64_t i = 0; i < 5 * s.text_width; i++) sums[i / s.text_width] += fabs(g[i]);
   unmake(&f);
   settings_free(&s);
+}
+
+static void masked_text_trains_the_positions_that_it_uses(void **state) {
+  (void)state;
+  double packed[5] = {0}, original[5] = {0};
+  add_position_gradients(TEXT_POSITIONS_PACKED, packed);
+  add_position_gradients(TEXT_POSITIONS_ORIGINAL, original);
+  for (int i = 0; i < 5; i++) {
+    assert_true((packed[i] > 0) == (i < 3)); /* the ranks of the kept tokens */
+    assert_true(original[i] > 0);            /* their places in the captions */
+  }
 }
 
 static void masked_text_gradients_match_finite_differences(void **state) {
   (void)state;
   settings s = small_settings(false);
   s.text_mask_mode = TEXT_MASK_RANDOM, s.text_mask_ratio = 0.4;
+  check_all_gradients(&s);
+  s.text_mask_positions = TEXT_POSITIONS_ORIGINAL;
   check_all_gradients(&s);
   settings_free(&s);
 }
@@ -291,13 +302,12 @@ static void check_gradient_cache(settings s) {
   for (int pass = 0; pass < 2; pass++) {
     for (int64_t at = 0; at < BATCH; at += 2) {
       int64_t n = BATCH - at < 2 ? BATCH - at : 2;
-      clip_inputs in = {n,
-                        parts.images + at * pixels,
-                        parts.index + at * keep,
-                        parts.ids + at * s.text_length,
-                        parts.counts + at,
-                        1000 + at,
-                        NULL};
+      clip_inputs in = {.count = n,
+                        .images = parts.images + at * pixels,
+                        .index = parts.index + at * keep,
+                        .ids = parts.ids + at * s.text_length,
+                        .id_counts = parts.counts + at,
+                        .first_sample = 1000 + at};
       assert_ok(clip_forward(parts.model, &in, at, pass == 1));
       if (pass == 1) assert_ok(clip_backward(parts.model, at, n));
     }
@@ -447,7 +457,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(flip_gradients_match_finite_differences),
       cmocka_unit_test(openai_gradients_match_finite_differences),
-      cmocka_unit_test(masked_text_leaves_later_positions_unchanged),
+      cmocka_unit_test(masked_text_trains_the_positions_that_it_uses),
       cmocka_unit_test(masked_text_gradients_match_finite_differences),
       cmocka_unit_test(the_summarys_differences_match_finite_differences),
       cmocka_unit_test(reconstruction_gradients_match_finite_differences),

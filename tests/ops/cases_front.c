@@ -115,38 +115,48 @@ void tokens_and_positions_agree(void **state) {
   check_tokens(264, true, true);
 }
 
-/* Every second token is word 0, as padding is. */
-static void check_embedding(int64_t batch, int64_t length, int64_t width, int64_t words) {
+/* Every second token is word 0, as padding is. has_places: of positions twice as many. */
+static void check_embedding(int64_t batch, int64_t length, int64_t width, int64_t words,
+                            bool has_places) {
+  const int64_t rows = has_places ? 2 * length : length;
+  int32_t *kept = calloc((size_t)(batch * length), sizeof *kept);
   int32_t *list = calloc((size_t)(batch * length), sizeof *list);
   for (int64_t i = 0; i < batch * length; i++)
     list[i] = i % 2 ? 0 : (int32_t)((i * i + 3 * i + 1) % words);
+  for (int64_t i = 0; i < batch * length; i++) /* ascending within a text */
+    kept[i] = (int32_t)(i % length * 2 + (i * i + i / length) % 2);
+  pair places = pair_integers(batch * length, kept);
   pair ids = pair_integers(batch * length, list), table = pair_random(words * width, true, 1);
-  pair positions = pair_random(length * width, true, 1);
+  pair positions = pair_random(rows * width, true, 1);
   pair tokens = pair_poison(batch * length * width, false);
   pair dtokens = pair_random(batch * length * width, false, 1);
   pair dtable = pair_random(words * width, true, 1),
-       dpositions = pair_random(length * width, true, 1);
+       dpositions = pair_random(rows * width, true, 1);
   ops_embed r = {.batch = batch, .length = length, .width = width, .vocabulary = words}, t = r;
   r.ids = ids.reference, r.table = table.reference, r.positions = positions.reference;
   t.ids = ids.tested, t.table = table.tested, t.positions = positions.tested;
   r.tokens = tokens.reference, r.dtokens = dtokens.reference, r.dtable = dtable.reference;
   t.tokens = tokens.tested, t.dtokens = dtokens.tested, t.dtable = dtable.tested;
   r.dpositions = dpositions.reference, t.dpositions = dpositions.tested;
+  if (has_places) r.places = places.reference, t.places = places.tested;
   RUN(embed, &r, &t);
   RUN(embed_gradient, &r, &t);
   pair_check(&tokens, pair_bound(), "word embedding");
   pair_check(&dtable, 2e-6, "word gradient");
   pair_check(&dpositions, 2e-6, "position gradient");
-  pair *all[] = {&ids, &table, &positions, &tokens, &dtokens, &dtable, &dpositions};
-  for (size_t i = 0; i < 7; i++) pair_free(all[i]);
+  pair *all[] = {&ids, &places, &table, &positions, &tokens, &dtokens, &dtable, &dpositions};
+  for (size_t i = 0; i < 8; i++) pair_free(all[i]);
   free(list);
+  free(kept);
 }
 
 void word_embedding_and_its_gradient_agree(void **state) {
   (void)state;
-  check_embedding(5, 7, 19, 6);     /* few words: most rows collide */
-  check_embedding(331, 7, 40, 700); /* more rows than one pass of a sort takes */
-  check_embedding(1, 1, 8, 1);
+  for (int i = 0; i < 2; i++) {
+    check_embedding(5, 7, 19, 6, i);     /* few words: most rows collide */
+    check_embedding(331, 7, 40, 700, i); /* more rows than one pass of a sort takes */
+    check_embedding(1, 1, 8, 1, i);
+  }
 }
 
 static void check_pooling(int64_t width) {

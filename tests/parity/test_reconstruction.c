@@ -62,13 +62,11 @@ static double *gradients_of(const safetensors_file *file, double weight, double 
   assert_ok(clip_create(o, &config, &limits, true, &m));
   assert_ok(clip_initialise(m, 1));
   load_weights(file, m);
-  const clip_inputs inputs = {BATCH,
-                              safetensors_find(file, "images")->data,
-                              safetensors_find(file, "kept")->data,
-                              ids,
-                              counts,
-                              0,
-                              NULL};
+  const clip_inputs inputs = {.count = BATCH,
+                              .images = safetensors_find(file, "images")->data,
+                              .index = safetensors_find(file, "kept")->data,
+                              .ids = ids,
+                              .id_counts = counts};
   assert_ok(clip_clear_gradients(m));
   assert_ok(clip_forward(m, &inputs, 0, true));
   assert_ok(clip_loss(m, BATCH, &contrastive));

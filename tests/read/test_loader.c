@@ -180,6 +180,29 @@ static void a_bad_sample_is_replaced_counted_and_named_once(void **state) {
   unmake(&f);
 }
 
+/* In place, the tokens are the same; the first is at place 0, and places ascend. */
+static void check_places(const loader_config *config, bool is_truncated, const batches *expected) {
+  loader_config c = *config;
+  loader *l;
+  loader_batch batch;
+  double waited;
+  int spread = 0;
+  c.text_mask_is_in_place = true;
+  assert_ok(loader_open(&c, 0, NULL, &l));
+  assert_ok(loader_next(l, &batch, &waited));
+  assert_true((batch.token_places == NULL) == is_truncated);
+  for (int64_t j = 0; j < batch.count * c.text_tokens; j++) {
+    const int32_t *place = batch.token_places + j;
+    const int64_t at = j % c.text_tokens;
+    assert_int_equal(batch.tokens[j], expected->tokens[j / c.text_tokens][at]);
+    if (is_truncated) continue;
+    assert_true(at ? place[0] > place[-1] && place[0] < c.text_length : place[0] == 0);
+    spread += place[0] > at;
+  }
+  assert_true(is_truncated || spread > 0);
+  loader_close(l);
+}
+
 static void masked_captions_are_the_same_for_any_number_of_workers(void **state) {
   (void)state;
   fixture f = make(false);
@@ -193,6 +216,7 @@ static void masked_captions_are_the_same_for_any_number_of_workers(void **state)
     assert_memory_equal(a, b, sizeof *a);
     assert_memory_equal(a->tokens[40], rest->tokens[40], 40 * sizeof a->tokens[0]);
     for (int j = 0; j < 80; j++) assert_int_equal(a->tokens[j][0], 2); /* [CLS] */
+    check_places(&three, modes[i] == TEXT_MASK_TRUNCATE, a);
     free(a);
     free(b);
     free(rest);

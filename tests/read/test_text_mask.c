@@ -26,11 +26,11 @@ static text_mask mask_of(int mode) {
 /* How often each word is kept over many samples; checks what holds in every mode: first and last
  * token stay, words keep their order, padding comes last. */
 static void count_kept(const text_mask *m, int32_t words, double share[LENGTH], double *kept) {
-  int32_t ids[LENGTH], out[KEPT], count = caption(words, ids), out_count;
+  int32_t ids[LENGTH], out[KEPT], places[KEPT], count = caption(words, ids), out_count;
   *kept = 0;
   for (int i = 0; i < LENGTH; i++) share[i] = 0;
   for (int64_t sample = 0; sample < DRAWS; sample++) {
-    text_mask_draw(m, 7, sample, ids, count, out, &out_count);
+    text_mask_draw(m, 7, sample, ids, count, out, places, &out_count);
     assert_true(out_count >= 2 && out_count <= KEPT);
     assert_int_equal(out[0], START);
     assert_int_equal(out[out_count - 1], END);
@@ -39,6 +39,11 @@ static void count_kept(const text_mask *m, int32_t words, double share[LENGTH], 
       share[out[i] - FIRST_WORD] += 1.0 / DRAWS;
     }
     for (int i = out_count; i < KEPT; i++) assert_int_equal(out[i], 0);
+    for (int i = 0; i < KEPT; i++) { /* where each was; kept padding keeps its place too */
+      assert_true(places[i] < LENGTH && (i == 0 || places[i] > places[i - 1]));
+      assert_int_equal(out[i], ids[places[i]]);
+      assert_int_equal(i < out_count, places[i] < count);
+    }
     *kept += (out_count - 2) / (double)DRAWS;
   }
 }
@@ -63,10 +68,10 @@ static void random_treats_padding_like_any_other_token(void **state) {
 static void block_keeps_neighbours_from_a_uniform_start(void **state) {
   (void)state;
   text_mask m = mask_of(TEXT_MASK_BLOCK);
-  int32_t ids[LENGTH], out[KEPT], count = caption(10, ids), out_count;
+  int32_t ids[LENGTH], out[KEPT], places[KEPT], count = caption(10, ids), out_count;
   int starts[LENGTH] = {0};
   for (int64_t sample = 0; sample < DRAWS; sample++) {
-    text_mask_draw(&m, 7, sample, ids, count, out, &out_count);
+    text_mask_draw(&m, 7, sample, ids, count, out, places, &out_count);
     assert_int_equal(out_count, KEPT);
     for (int i = 2; i < KEPT - 1; i++) assert_int_equal(out[i], out[i - 1] + 1);
     assert_int_equal(out[KEPT - 1], END);
@@ -103,14 +108,14 @@ static void frequency_keeps_rare_words_more_often(void **state) {
   (void)state;
   double weights[FIRST_WORD + LENGTH] = {0}, share[LENGTH], kept;
   text_mask m = mask_of(TEXT_MASK_FREQUENCY);
-  int32_t ids[LENGTH], out[3], count = caption(2, ids), out_count;
+  int32_t ids[LENGTH], out[3], places[3], count = caption(2, ids), out_count;
   int rare = 0;
   m.weights = weights;
   m.kept = 3;
   weights[FIRST_WORD] = 1 / sqrt(100.0);
   weights[FIRST_WORD + 1] = 1 / sqrt(4.0); /* 0.1 to 0.5 */
   for (int64_t sample = 0; sample < DRAWS; sample++) {
-    text_mask_draw(&m, 7, sample, ids, count, out, &out_count);
+    text_mask_draw(&m, 7, sample, ids, count, out, places, &out_count);
     assert_int_equal(out_count, 3);
     rare += out[1] == FIRST_WORD + 1;
   }
@@ -124,24 +129,24 @@ static void frequency_keeps_rare_words_more_often(void **state) {
 /* Bare pieces (text.special_tokens: none): no place is spared, the first neither. */
 static void without_special_tokens_every_position_is_drawn_uniformly(void **state) {
   (void)state;
-  int32_t ids[LENGTH], out[KEPT], out_count;
+  int32_t ids[LENGTH], out[KEPT], places[KEPT], out_count;
   double shares[LENGTH] = {0};
   text_mask m = {.mode = TEXT_MASK_RANDOM, .length = LENGTH, .kept = KEPT};
   for (int i = 0; i < LENGTH; i++) ids[i] = FIRST_WORD + i;
   for (int64_t sample = 0; sample < DRAWS; sample++) {
-    text_mask_draw(&m, 7, sample, ids, LENGTH, out, &out_count);
+    text_mask_draw(&m, 7, sample, ids, LENGTH, out, places, &out_count);
     assert_int_equal(out_count, KEPT);
     for (int i = 0; i < KEPT; i++) shares[out[i] - FIRST_WORD] += 1.0 / DRAWS;
   }
   for (int i = 0; i < LENGTH; i++) assert_share(shares[i], (double)KEPT / LENGTH);
   m.mode = TEXT_MASK_BLOCK;
   for (int64_t sample = 0; sample < 100; sample++) {
-    text_mask_draw(&m, 7, sample, ids, LENGTH, out, &out_count);
+    text_mask_draw(&m, 7, sample, ids, LENGTH, out, places, &out_count);
     for (int i = 1; i < KEPT; i++) assert_int_equal(out[i], out[i - 1] + 1);
   }
   m.mode = TEXT_MASK_PRIORITIZED; /* two words of a short caption, then padding; and none at all */
   for (int words = 0; words < 3; words += 2) {
-    text_mask_draw(&m, 7, 1, ids, words, out, &out_count);
+    text_mask_draw(&m, 7, 1, ids, words, out, places, &out_count);
     assert_int_equal(out_count, words);
     for (int i = 0; i < KEPT; i++) assert_int_equal(out[i], i < words ? FIRST_WORD + i : 0);
   }
@@ -150,15 +155,15 @@ static void without_special_tokens_every_position_is_drawn_uniformly(void **stat
 static void a_draw_depends_on_seed_and_sample_alone(void **state) {
   (void)state;
   text_mask m = mask_of(TEXT_MASK_RANDOM);
-  int32_t ids[LENGTH], a[KEPT], b[KEPT], count = caption(10, ids), n;
+  int32_t ids[LENGTH], a[KEPT], b[KEPT], places[KEPT], count = caption(10, ids), n;
   int same_seed = 0, same_sample = 0;
   for (int64_t sample = 0; sample < 1000; sample++) {
-    text_mask_draw(&m, 7, sample, ids, count, a, &n);
-    text_mask_draw(&m, 7, sample, ids, count, b, &n);
+    text_mask_draw(&m, 7, sample, ids, count, a, places, &n);
+    text_mask_draw(&m, 7, sample, ids, count, b, places, &n);
     assert_memory_equal(a, b, sizeof a);
-    text_mask_draw(&m, 8, sample, ids, count, b, &n);
+    text_mask_draw(&m, 8, sample, ids, count, b, places, &n);
     same_seed += memcmp(a, b, sizeof a) == 0;
-    text_mask_draw(&m, 7, sample + 1, ids, count, b, &n);
+    text_mask_draw(&m, 7, sample + 1, ids, count, b, places, &n);
     same_sample += memcmp(a, b, sizeof a) == 0;
   }
   assert_true(same_seed < 30 && same_sample < 30); /* by chance 1 in 210 */
@@ -220,7 +225,7 @@ static void a_words_part_of_speech_is_its_most_frequent_one(void **state) {
 /* ids (with or without special tokens, then padding) keep `kept` as expected, by hand. */
 static void expect_kept(const speech *f, bool has_ends, const int32_t *tokens, int32_t words,
                         int64_t kept, const int32_t *expected, int32_t expected_count) {
-  int32_t ids[LENGTH] = {0}, out[LENGTH], count, ends = has_ends;
+  int32_t ids[LENGTH] = {0}, out[LENGTH], places[LENGTH], count, ends = has_ends;
   text_mask m = {.mode = TEXT_MASK_SYNTAX,
                  .length = LENGTH,
                  .kept = kept,
@@ -230,7 +235,7 @@ static void expect_kept(const speech *f, bool has_ends, const int32_t *tokens, i
   if (has_ends) ids[0] = 2, ids[words + 1] = 3;
   memcpy(ids + ends, tokens, (size_t)words * sizeof *ids);
   for (int64_t sample = 0; sample < 3; sample++) { /* nothing is drawn */
-    text_mask_draw(&m, 7, sample, ids, words + 2 * ends, out, &count);
+    text_mask_draw(&m, 7, sample, ids, words + 2 * ends, out, places, &count);
     assert_int_equal(count, expected_count + 2 * ends);
     if (has_ends) assert_int_equal(out[0], 2);
     if (has_ends) assert_int_equal(out[count - 1], 3);

@@ -358,13 +358,17 @@ static err assemble_gradient(ops *o, const ops_assemble *a) {
   return NULL;
 }
 
+static int64_t text_place(const ops_embed *e, int64_t i) {
+  return e->places.data ? (int64_t)GET(e->places, i) : i % e->length;
+}
+
 static err embed(ops *o, const ops_embed *e) {
   (void)o;
   for (int64_t i = 0; i < e->batch * e->length; i++)
     for (int64_t j = 0; j < e->width; j++)
       SET(e->tokens, i * e->width + j,
           GET(e->table, (int64_t)GET(e->ids, i) * e->width + j) +
-              GET(e->positions, i % e->length * e->width + j));
+              GET(e->positions, text_place(e, i) * e->width + j));
   return NULL;
 }
 
@@ -374,7 +378,7 @@ static err embed_gradient(ops *o, const ops_embed *e) {
     for (int64_t j = 0; j < e->width; j++) {
       double d = GET(e->dtokens, i * e->width + j);
       ADD(e->dtable, (int64_t)GET(e->ids, i) * e->width + j, d);
-      if (e->dpositions.data) ADD(e->dpositions, i % e->length * e->width + j, d);
+      if (e->dpositions.data) ADD(e->dpositions, text_place(e, i) * e->width + j, d);
     }
   return NULL;
 }

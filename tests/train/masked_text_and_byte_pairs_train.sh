@@ -1,5 +1,5 @@
-# A run with CLIP's tokens and text masking: fewer tokens are encoded, and the loader's threads
-# change nothing.
+# A run with CLIP's tokens and text masking: fewer tokens are encoded, at their ranks or at their places, and the
+# loader's threads change nothing.
 . "$SOURCE/tests/support/training.sh"
 make_data
 sed -i 's/, vocabulary: vocab.txt//' run.yaml
@@ -16,6 +16,13 @@ train --out one -s data.workers=1
 train --out three -s data.workers=3
 [ "$(field step loss one/events.jsonl)" = "$(field step loss three/events.jsonl)" ] ||
   fail "the number of loader threads changed the losses"
+train --out places -s text_mask_positions=original -s data.workers=3
+[ "$(field step loss one/events.jsonl)" = "$(field step loss places/events.jsonl)" ] &&
+  fail "the positions of the kept tokens changed nothing"
+train --out parts -s text_mask_positions=original -s data.workers=1 -s micro_batch_size=2
+paste -d ' ' <(field step loss parts/events.jsonl) <(field step loss places/events.jsonl) |
+  awk 'NR <= 5 && ($1 - $2) ^ 2 > 1e-8 { exit 1 } END { if (NR < 5) exit 1 }' ||
+  fail "a micro-batch took the positions of another"
 train --out whole -s text_mask_mode=none -s text_mask_ratio=0
 [ "$(field step loss one/events.jsonl)" = "$(field step loss whole/events.jsonl)" ] &&
   fail "masking the text changed nothing"
