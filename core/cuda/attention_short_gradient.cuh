@@ -156,7 +156,7 @@ DEVICE void store_part(const attention_arguments *a, const short_head *h, gradie
   int64_t at = part_offset(a, h, first, part, head) + column;
   int left = h->tokens - first;
   stage_product(tile, pitch, product, scales, columns);
-  if (a->a.dqkv_narrow.scale.data)
+  if (HAS_FP8 && a->a.dqkv_narrow.scale.data)
     store_rounded(&a->a.dqkv_narrow, m, tile, pitch, columns, at, qkv_stride(a, head), left);
   else
     m->most = store_staged(tile, pitch, columns, (uint16_t *)a->a.dqkv.data + at,
@@ -211,7 +211,7 @@ DEVICE void clear_query_sums(const gradient_memory *m, const int head) {
 /* parts: the warps' sums, in the order of the warps; and the maximum, and what was saturated. */
 DEVICE void store_sums(const attention_arguments *a, const short_head *h, const gradient_memory *m,
                        const int head) {
-  float *scale = (float *)a->a.dqkv_narrow.scale.data;
+  float *scale = HAS_FP8 ? (float *)a->a.dqkv_narrow.scale.data : NULL;
   raise_by_warp(scale ? scale + OPS_SCALE_MAXIMUM : (float *)a->a.dqkv_maximum.data,
                 float_of_bits(m->most << 16));
   if (m->saturated > 0) atomicAdd((int *)scale + OPS_SCALE_SATURATED, m->saturated);

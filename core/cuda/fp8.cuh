@@ -9,6 +9,13 @@
 #include <cuda_fp8.h>
 #endif
 
+/* Where there are no 8-bit products, kernels do without code for their operands. */
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 890
+enum { HAS_FP8 = 0 };
+#else
+enum { HAS_FP8 = 1 };
+#endif
+
 DEVICE float fp8_largest(ops_fp8 format) {
   return format == OPS_E4M3 ? 448.0f : 57344.0f;
 }
