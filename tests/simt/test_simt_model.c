@@ -30,6 +30,8 @@ static settings settings_of(family which) {
   if (which == RECONSTRUCTION) {
     s.reconstruction_weight = 1;
     s.reconstruction_width = 24, s.reconstruction_layers = 2, s.reconstruction_heads = 2;
+    s.text_mask_mode = TEXT_MASK_RANDOM, s.text_mask_ratio = 0.33; /* six tokens of nine */
+    s.text_mask_positions = TEXT_POSITIONS_ORIGINAL;
   }
   if (which == SUMMARY) { /* but for what gives gradients of exactly zero */
     s.image_position = POSITION_LEARNED, s.image_pool = IMAGE_POOL_CLASS;
@@ -44,7 +46,7 @@ static settings settings_of(family which) {
 
 typedef struct {
   uint8_t images[BATCH * 32 * 32 * 3];
-  int32_t index[BATCH * 16], ids[BATCH * 9], counts[BATCH];
+  int32_t index[BATCH * 16], ids[BATCH * 9], places[BATCH * 9], counts[BATCH];
 } batch;
 
 static clip_inputs fill_batch(batch *b, const settings *s) {
@@ -57,11 +59,14 @@ static clip_inputs fill_batch(batch *b, const settings *s) {
   for (size_t i = 0; i < BATCH * 9; i++)
     b->ids[i] = i % 9 > 5 ? 0 : (int32_t)rng_below(&r, VOCABULARY);
   for (size_t i = 0; i < BATCH; i++) b->counts[i] = 1 + (int32_t)rng_below(&r, 9);
+  for (int64_t i = 0, kept = settings_text_tokens(s); i < BATCH * kept; i++)
+    b->places[i] = (int32_t)(i % kept + (i / kept % 2 ? s->text_length - kept : 0));
   assert_ok(mask_draw(&mask, 3, 100, BATCH, b->index));
   return (clip_inputs){.count = BATCH,
                        .images = b->images,
                        .index = b->index,
                        .ids = b->ids,
+                       .places = s->text_mask_positions ? b->places : NULL,
                        .id_counts = b->counts,
                        .first_sample = (int64_t)1 << 33};
 }
